@@ -1,0 +1,73 @@
+import { PartdError } from "./errors.js";
+import { describeKey, encodeKey, type Key } from "./keys.js";
+import type { Entries } from "./store.js";
+
+/** What one append writes: `values[i]` belongs to `keys[i]`. No value is empty. */
+export interface Batch {
+  /** Encoded keys; one may occur several times. */
+  readonly keys: readonly string[];
+  readonly values: readonly Uint8Array[];
+  /** Sum of the values' lengths. */
+  readonly byteLength: number;
+}
+
+/**
+ * Checks and gathers the entries of an append, so that a bad one is found before anything is
+ * written. Empty values are left out: appending nothing changes nothing.
+ */
+export function toBatch(data: Entries<Uint8Array>): Batch {
+  const keys: string[] = [];
+  const values: Uint8Array[] = [];
+  let byteLength = 0;
+  for (const [key, value] of entriesOf(data)) {
+    const text = encodeKey(key);
+    checkBytes(key, value);
+    if (value.byteLength === 0) continue;
+    keys.push(text);
+    values.push(value);
+    byteLength += value.byteLength;
+  }
+  return { keys, values, byteLength };
+}
+
+/** The entries of any form that `append` takes. */
+export function entriesOf<V>(data: Entries<V>): Iterable<readonly [Key, V]> {
+  if (typeof data !== "object" || data === null) {
+    throw new PartdError(
+      "ERR_PARTD_VALUE",
+      `append takes an object, a Map or [key, value] pairs, not ${data === null ? "null" : typeof data}.`,
+    );
+  }
+  return Symbol.iterator in data ? pairsOf(data as Iterable<readonly [Key, V]>) : ownEntries(data);
+}
+
+/** @throws `ERR_PARTD_VALUE` unless `value` is bytes. */
+export function checkBytes(key: Key, value: unknown): asserts value is Uint8Array {
+  if (value instanceof Uint8Array) return;
+  // A typed array of another realm (a vm context, an iframe) is no instance of ours.
+  if (ArrayBuffer.isView(value) && Object.prototype.toString.call(value) === "[object Uint8Array]")
+    return;
+  throw new PartdError(
+    "ERR_PARTD_VALUE",
+    `The value for key ${describeKey(key)} must be a Uint8Array, not ${typeName(value)}; wrap the store in a codec to append other values.`,
+    { key },
+  );
+}
+
+function ownEntries<V>(data: Readonly<Record<string, V>>): Iterable<readonly [Key, V]> {
+  return Object.entries(data);
+}
+
+function* pairsOf<V>(pairs: Iterable<readonly [Key, V]>): Iterable<readonly [Key, V]> {
+  for (const pair of pairs) {
+    if (!Array.isArray(pair) || pair.length !== 2) {
+      throw new PartdError("ERR_PARTD_VALUE", "append takes [key, value] pairs: one has another form.");
+    }
+    yield pair as unknown as readonly [Key, V];
+  }
+}
+
+function typeName(value: unknown): string {
+  if (value === null || typeof value !== "object") return value === null ? "null" : typeof value;
+  return value.constructor?.name ?? "an object";
+}

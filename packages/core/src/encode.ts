@@ -1,0 +1,208 @@
+import { entriesOf } from "./batch.js";
+import type { Codec } from "./codec.js";
+import { isPartdError, PartdError } from "./errors.js";
+import { type Frame, frame, splitFrames, streamFrames } from "./frame.js";
+import { nestValues } from "./key-tree.js";
+import { describeKey, type Key, type KeyTree } from "./keys.js";
+import type {
+  AppendOptions,
+  Entries,
+  GetOptions,
+  OperationOptions,
+  Store,
+  Values,
+} from "./store.js";
+
+export interface EncodeOptions {
+  /** How many values a codec that works asynchronously encodes or decodes at once. Default 8. */
+  readonly concurrency?: number | undefined;
+}
+
+/**
+ * A store of a codec's values over a store of bytes: each appended value is encoded to one frame,
+ * and `get` decodes and joins a key's frames. The bytes are those of Python's `partd.Encode`.
+ *
+ * @example new Encode(new Dict(), jsonCodec)
+ */
+export class Encode<V> implements Store<V> {
+  readonly #store: Store;
+  readonly #codec: Codec<V>;
+  readonly #options: EncodeOptions;
+  readonly #concurrency: number;
+
+  constructor(store: Store, codec: Codec<V>, options: EncodeOptions = {}) {
+    this.#store = store;
+    this.#codec = codec;
+    this.#options = options;
+    this.#concurrency = Math.max(1, options.concurrency ?? 8);
+  }
+
+  /** @throws `ERR_PARTD_CODEC` where the codec cannot carry a value; nothing is appended then. */
+  async append(data: Entries<V>, options?: AppendOptions): Promise<void> {
+    const keys: Key[] = [];
+    const values: V[] = [];
+    for (const [key, value] of entriesOf(data)) {
+      keys.push(key);
+      values.push(value);
+    }
+    const frames = await mapBounded(values, this.#concurrency, (value, i) =>
+      this.#encode(keys[i] as Key, value),
+    );
+    await this.#store.append(
+      frames.map((framed, i) => [keys[i] as Key, framed] as const),
+      options,
+    );
+  }
+
+  /** @throws `ERR_PARTD_CORRUPT`, with key and offset, where a frame is cut short or damaged. */
+  async get<const K extends KeyTree>(keys: K, options?: GetOptions): Promise<Values<K, V>> {
+    const flat = keysOf(keys);
+    return nestValues(keys, await this.#decodeAll(flat, await this.#store.get(flat, options)));
+  }
+
+  /** Yields the values as they were appended, one by one. */
+  async *stream(key: Key, options?: GetOptions): AsyncGenerator<V, void, undefined> {
+    for await (const framed of streamFrames(this.#store.stream(key, options), key)) {
+      yield await this.#decode(key, framed);
+    }
+  }
+
+  async iset(key: Key, value: V, options?: AppendOptions): Promise<void> {
+    await this.#store.iset(key, await this.#encode(key, value), options);
+  }
+
+  delete(keys: Key | readonly Key[], options?: OperationOptions): Promise<void> {
+    return this.#store.delete(keys, options);
+  }
+
+  /** Deletes only what decodes: after `ERR_PARTD_CORRUPT` the store is as it was. */
+  async pop<const K extends KeyTree>(keys: K, options?: GetOptions): Promise<Values<K, V>> {
+    const flat = keysOf(keys);
+    return this.#store.withLock(async (store) => {
+      const values = await this.#decodeAll(flat, await store.get(flat, options));
+      await store.delete(flat, options);
+      return nestValues(keys, values);
+    }, options);
+  }
+
+  keys(options?: OperationOptions): AsyncIterable<Key> {
+    return this.#store.keys(options);
+  }
+
+  withLock<T>(
+    critical: (store: Store<V>) => T | Promise<T>,
+    options?: OperationOptions,
+  ): Promise<T> {
+    return this.#store.withLock(
+      (store) => critical(new Encode(store, this.#codec, this.#options)),
+      options,
+    );
+  }
+
+  flush(options?: OperationOptions): Promise<void> {
+    return this.#store.flush(options);
+  }
+
+  drop(options?: OperationOptions): Promise<void> {
+    return this.#store.drop(options);
+  }
+
+  /** Closes the store below too. */
+  close(): Promise<void> {
+    return this.#store.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  #encode(key: Key, value: V): Uint8Array | Promise<Uint8Array> {
+    try {
+      const encoded = this.#codec.encode(value);
+      if (!(encoded instanceof Promise)) return frame(encoded);
+      return encoded.then(frame).catch((error: unknown) => {
+        throw this.#encodeError(key, error);
+      });
+    } catch (error) {
+      throw this.#encodeError(key, error);
+    }
+  }
+
+  #decode(key: Key, { bytes, offset }: Frame): V | Promise<V> {
+    try {
+      const decoded = this.#codec.decode(bytes);
+      if (!(decoded instanceof Promise)) return decoded;
+      return decoded.catch((error: unknown) => {
+        throw this.#decodeError(key, offset, error);
+      });
+    } catch (error) {
+      throw this.#decodeError(key, offset, error);
+    }
+  }
+
+  async #decodeAll(keys: readonly Key[], raw: readonly Uint8Array[]): Promise<V[]> {
+    const values: V[] = [];
+    for (const [i, key] of keys.entries()) {
+      const frames = splitFrames(raw[i] as Uint8Array, key);
+      values.push(
+        this.#codec.join(
+          await mapBounded(frames, this.#concurrency, (framed) => this.#decode(key, framed)),
+        ),
+      );
+    }
+    return values;
+  }
+
+  #encodeError(key: Key, cause: unknown): PartdError {
+    if (isPartdError(cause) && cause.key !== undefined) return cause;
+    return new PartdError(
+      isPartdError(cause) ? cause.code : "ERR_PARTD_CODEC",
+      `The ${this.#codec.name} codec cannot encode the value for key ${describeKey(key)}: ${messageOf(cause)}`,
+      { key, cause },
+    );
+  }
+
+  #decodeError(key: Key, offset: number, cause: unknown): PartdError {
+    return new PartdError(
+      isPartdError(cause) ? cause.code : "ERR_PARTD_CORRUPT",
+      `The ${this.#codec.name} codec cannot decode the frame at byte ${offset} of key ${describeKey(key)}: ${messageOf(cause)}`,
+      { key, offset, cause },
+    );
+  }
+}
+
+/**
+ * `items.map(work)` where `work` may be asynchronous, with at most `concurrency` under way. Work
+ * that answers at once costs no promise, so a synchronous codec runs as fast as a plain loop.
+ */
+async function mapBounded<T, U>(
+  items: readonly T[],
+  concurrency: number,
+  work: (item: T, index: number) => U | Promise<U>,
+): Promise<U[]> {
+  const results: U[] = new Array(items.length);
+  let next = 0;
+  await Promise.all(Array.from({ length: Math.min(concurrency, items.length) }, worker));
+  return results;
+
+  async function worker(): Promise<void> {
+    while (next < items.length) {
+      const i = next++;
+      try {
+        const result = work(items[i] as T, i);
+        results[i] = result instanceof Promise ? await result : result;
+      } catch (error) {
+        next = items.length; // The others stop too: the answer is known.
+        throw error;
+      }
+    }
+  }
+}
+
+function keysOf(tree: KeyTree): Key[] {
+  return Array.isArray(tree) ? tree.flatMap(keysOf) : [tree as Key];
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,120 @@
+import { allocateBytes, concatBytes } from "./bytes.js";
+import { PartdError } from "./errors.js";
+import { describeKey, type Key } from "./keys.js";
+
+/** Length of the unsigned 64-bit little-endian number that stands before each frame's bytes. */
+export const FRAME_HEADER = 8;
+
+/** The bytes as one frame, ready to be appended: the format of Python's `partd.utils.frame`. */
+export function frame(bytes: Uint8Array): Uint8Array {
+  const framed = allocateBytes(FRAME_HEADER + bytes.byteLength);
+  writeLength(framed, bytes.byteLength);
+  framed.set(bytes, FRAME_HEADER);
+  return framed;
+}
+
+/** A frame's bytes, and where its header begins in the key's value. */
+export interface Frame {
+  readonly bytes: Uint8Array;
+  readonly offset: number;
+}
+
+/**
+ * The frames of a whole value, as views of it.
+ *
+ * @throws `ERR_PARTD_CORRUPT` where the last frame is cut short.
+ */
+export function splitFrames(value: Uint8Array, key: Key): Frame[] {
+  const frames: Frame[] = [];
+  for (let offset = 0; offset < value.byteLength; ) {
+    if (value.byteLength - offset < FRAME_HEADER) throw cutShort(key, offset);
+    const start = offset + FRAME_HEADER;
+    const end = start + readLength(value, offset);
+    if (end > value.byteLength) throw cutShort(key, offset);
+    frames.push({ bytes: value.subarray(start, end), offset });
+    offset = end;
+  }
+  return frames;
+}
+
+/**
+ * The frames of a value that arrives in pieces of any size; holds one frame at a time.
+ *
+ * @throws `ERR_PARTD_CORRUPT` where the last frame is cut short.
+ */
+export async function* streamFrames(
+  pieces: AsyncIterable<Uint8Array>,
+  key: Key,
+): AsyncGenerator<Frame, void, undefined> {
+  const held = new PieceQueue();
+  let offset = 0;
+  let length: number | undefined;
+  for await (const piece of pieces) {
+    held.push(piece);
+    for (;;) {
+      if (length === undefined) {
+        if (held.byteLength < FRAME_HEADER) break;
+        length = readLength(held.take(FRAME_HEADER), 0);
+      }
+      if (held.byteLength < length) break;
+      yield { bytes: held.take(length), offset };
+      offset += FRAME_HEADER + length;
+      length = undefined;
+    }
+  }
+  if (length !== undefined || held.byteLength > 0) throw cutShort(key, offset);
+}
+
+/** Bytes that came in pieces, taken from the front in other lengths. */
+class PieceQueue {
+  #pieces: Uint8Array[] = [];
+  byteLength = 0;
+
+  push(piece: Uint8Array): void {
+    if (piece.byteLength === 0) return;
+    this.#pieces.push(piece);
+    this.byteLength += piece.byteLength;
+  }
+
+  /** A view where the bytes lie within one piece, else a copy. */
+  take(byteLength: number): Uint8Array {
+    const taken: Uint8Array[] = [];
+    let missing = byteLength;
+    let used = 0;
+    while (missing > 0) {
+      const piece = this.#pieces[used] as Uint8Array;
+      if (piece.byteLength <= missing) {
+        taken.push(piece);
+        used++;
+        missing -= piece.byteLength;
+      } else {
+        taken.push(piece.subarray(0, missing));
+        this.#pieces[used] = piece.subarray(missing);
+        missing = 0;
+      }
+    }
+    if (used > 0) this.#pieces.splice(0, used);
+    this.byteLength -= byteLength;
+    return taken.length === 1 ? (taken[0] as Uint8Array) : concatBytes(taken);
+  }
+}
+
+function writeLength(bytes: Uint8Array, length: number): void {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, FRAME_HEADER);
+  view.setUint32(0, length >>> 0, true);
+  view.setUint32(4, Math.floor(length / 2 ** 32), true);
+}
+
+/** Up to 2^64; above 2^53 inexact, which is past the end of any value all the same. */
+function readLength(bytes: Uint8Array, offset: number): number {
+  const view = new DataView(bytes.buffer, bytes.byteOffset + offset, FRAME_HEADER);
+  return view.getUint32(0, true) + view.getUint32(4, true) * 2 ** 32;
+}
+
+function cutShort(key: Key, offset: number): PartdError {
+  return new PartdError(
+    "ERR_PARTD_CORRUPT",
+    `The value of key ${describeKey(key)} ends within the frame at byte ${offset}; it was damaged, or was not written through this codec.`,
+    { key, offset },
+  );
+}

@@ -1,0 +1,36 @@
+export { type Batch, checkBytes, entriesOf, toBatch } from "./batch.js";
+export { BaseStore } from "./base-store.js";
+export { allocateBytes, concatBytes } from "./bytes.js";
+export type { Codec } from "./codec.js";
+export { Dict } from "./dict.js";
+export { Encode, type EncodeOptions } from "./encode.js";
+export {
+  isPartdError,
+  PartdError,
+  type PartdErrorCode,
+  type PartdErrorContext,
+} from "./errors.js";
+export { FRAME_HEADER, type Frame, frame, splitFrames, streamFrames } from "./frame.js";
+export {
+  decodeKey,
+  describeKey,
+  encodeKey,
+  isTuple,
+  type Key,
+  type KeyTree,
+  sameKey,
+  suffixKey,
+  Tuple,
+  tuple,
+} from "./keys.js";
+export { flattenKeys, nestValues } from "./key-tree.js";
+export { Pace } from "./pace.js";
+export type {
+  AppendOptions,
+  Entries,
+  GetOptions,
+  OperationOptions,
+  Store,
+  Values,
+  ValueTree,
+} from "./store.js";

@@ -1,0 +1,25 @@
+/**
+ * Keeps a long loop from blocking the event loop: `if (pace.due) await pace.rest()` in each round
+ * lets other work run once the loop has held the thread for a while.
+ */
+export class Pace {
+  #since = performance.now();
+  #rounds = 0;
+
+  /** Whether it is time to rest. The clock is read in every 32nd round only. */
+  get due(): boolean {
+    return (++this.#rounds & 31) === 0 && performance.now() - this.#since > SLICE_MS;
+  }
+
+  async rest(): Promise<void> {
+    await new Promise<void>(nextTurn);
+    this.#since = performance.now();
+  }
+}
+
+const SLICE_MS = 10;
+
+/** `setImmediate` where there is one: a timer costs a millisecond. */
+const nextTurn: (callback: () => void) => void =
+  (globalThis as { setImmediate?: (callback: () => void) => void }).setImmediate ??
+  ((callback) => setTimeout(callback));
