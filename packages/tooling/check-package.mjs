@@ -1,0 +1,158 @@
+#!/usr/bin/env node
+// Checks the package in the current directory as it would be published: publint and
+// "are the types wrong" over its tarball, the direction of its imports, and the
+// licences of all that it brings along. Leaves the outcome in .results/check.json.
+import { spawnSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { publint } from "publint";
+import { formatMessage } from "publint/utils";
+
+// Packages that compose others; every one else imports @partd/core and nothing of ours.
+const COMPOSERS = ["@partd/core", "@partd/testing", "@partd/shuffle", "@partd/cli"];
+const PERMISSIVE =
+  /^(MIT|MIT-0|ISC|BSD-2-Clause|BSD-3-Clause|0BSD|Apache-2\.0|Zlib|Unlicense|CC0-1\.0|BlueOak-1\.0\.0|Python-2\.0)$/;
+
+const manifest = read("package.json");
+const sources = readdirSync("src", { recursive: true }).filter((name) => /\.[mc]?tsx?$/.test(name));
+const imports = sources.flatMap((name) =>
+  [...readFileSync(join("src", name), "utf8").matchAll(/(?:\bfrom|\bimport\(?)\s*"([^"]+)"/g)].map(
+    ([, specifier]) => ({ name, specifier }),
+  ),
+);
+
+const checks = [
+  ["publint", checkManifest],
+  ["attw", checkTypes],
+  ["imports", checkImports],
+  ["licences", checkLicences],
+  ["readme", checkReadme],
+];
+const scratch = mkdtempSync(join(tmpdir(), "partd-check-"));
+const results = [];
+try {
+  const tarball = pack(scratch);
+  for (const [name, check] of checks) {
+    const faults = await check(tarball);
+    results.push({ name, passed: faults.length === 0 });
+    console.log(`${faults.length === 0 ? "ok    " : "FAILED"} ${manifest.name}: ${name}`);
+    for (const fault of faults) console.log(`       ${fault}`);
+  }
+} finally {
+  rmSync(scratch, { recursive: true, force: true });
+}
+mkdirSync(".results", { recursive: true });
+writeFileSync(".results/check.json", `${JSON.stringify(results, null, 2)}\n`);
+process.exitCode = results.every(({ passed }) => passed) ? 0 : 1;
+
+function pack(folder) {
+  const { status, stdout, stderr } = spawnSync("pnpm", ["pack", "--pack-destination", folder], {
+    encoding: "utf8",
+  });
+  if (status !== 0) throw new Error(`pnpm pack failed\n${stdout}${stderr}`);
+  const [name] = readdirSync(folder);
+  return join(folder, name);
+}
+
+async function checkManifest(tarball) {
+  const bytes = readFileSync(tarball);
+  const { messages, pkg } = await publint({
+    pack: { tarball: bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length) },
+    strict: true,
+  });
+  const faults = messages.map((message) => formatMessage(message, pkg) ?? message.code);
+  for (const field of ["description", "license", "repository", "engines", "files"]) {
+    if (!pkg[field]) faults.push(`package.json: no "${field}"`);
+  }
+  if (pkg.sideEffects !== false) faults.push('package.json: "sideEffects" is not false');
+  if (/workspace:/.test(JSON.stringify(pkg.dependencies ?? {}))) faults.push("workspace: remains");
+  return faults;
+}
+
+function checkTypes(tarball) {
+  const main = createRequire(import.meta.url).resolve("@arethetypeswrong/cli/package.json");
+  const cli = join(dirname(main), Object.values(read(main).bin)[0]);
+  const { status, stdout, stderr } = spawnSync(
+    process.execPath,
+    [cli, tarball, "--profile", "esm-only", "--no-color", "--no-emoji"],
+    { encoding: "utf8" },
+  );
+  return status === 0 ? [] : [`${stdout}${stderr}`];
+}
+
+function checkImports() {
+  const faults = [];
+  for (const { name, specifier } of imports) {
+    if (manifest.name === "@partd/core" && /^node:/.test(specifier)) {
+      faults.push(`src/${name} imports ${specifier}: core runs in a browser, too`);
+    }
+    const sibling = /^@partd\/[^/]+/.exec(specifier)?.[0];
+    if (sibling && sibling !== "@partd/core" && !COMPOSERS.includes(manifest.name)) {
+      faults.push(`src/${name} imports ${sibling}: only ${COMPOSERS.slice(1).join(", ")} compose`);
+    }
+    const owner = /^(?:@[^/]+\/)?[^/]+/.exec(specifier)?.[0];
+    const declared = { ...manifest.dependencies, ...manifest.peerDependencies };
+    if (!/^(\.|#|node:)/.test(specifier) && owner !== manifest.name && !declared[owner]) {
+      faults.push(`src/${name} imports ${owner}, which package.json does not name`);
+    }
+  }
+  return faults;
+}
+
+function checkLicences() {
+  const faults = [];
+  const seen = new Set();
+  visit(process.cwd(), manifest);
+  return faults;
+
+  function visit(folder, { dependencies = {}, optionalDependencies = {} }) {
+    for (const name of Object.keys({ ...dependencies, ...optionalDependencies })) {
+      const path = locate(folder, name);
+      if (path === undefined) {
+        if (!optionalDependencies[name]) faults.push(`${name} is not installed`);
+        continue;
+      }
+      if (seen.has(path)) continue;
+      seen.add(path);
+      const found = read(path);
+      const licence = found.license?.type ?? found.license ?? found.licenses?.[0]?.type ?? "none";
+      if (!permissive(licence))
+        faults.push(`${name}@${found.version} has the licence "${licence}"`);
+      visit(dirname(path), found);
+    }
+  }
+}
+
+function permissive(licence) {
+  const choices = licence.replace(/[()]/g, "").split(/ OR /i);
+  return choices.some((choice) =>
+    choice.split(/ AND /i).every((one) => PERMISSIVE.test(one.trim())),
+  );
+}
+
+// A package may hide its package.json from require(), so node_modules is walked by hand.
+function locate(folder, name) {
+  for (const root of createRequire(join(folder, "package.json")).resolve.paths(name) ?? []) {
+    try {
+      const path = join(root, name, "package.json");
+      readFileSync(path);
+      return createRequire(path).resolve("./package.json");
+    } catch {
+      // not in this folder
+    }
+  }
+  return undefined;
+}
+
+function checkReadme() {
+  const readme = readFileSync("README.md", "utf8");
+  return readme.startsWith(`# ${manifest.name}\n`)
+    ? []
+    : [`README.md does not begin with its name`];
+}
+
+function read(path) {
+  return JSON.parse(readFileSync(path, "utf8"));
+}

@@ -1,0 +1,19 @@
+const swc = {
+  jsc: {
+    target: "es2022",
+    parser: { syntax: "typescript", explicitResourceManagement: true },
+    keepClassNames: true,
+  },
+  module: { type: "es6" },
+  sourceMaps: "inline",
+};
+
+module.exports = {
+  testEnvironment: require.resolve("./jest-environment.cjs"),
+  resolver: require.resolve("./jest-resolver.cjs"),
+  testMatch: ["<rootDir>/test/**/*.test.ts"],
+  extensionsToTreatAsEsm: [".ts"],
+  moduleFileExtensions: ["ts", "js", "mjs", "cjs", "json", "node"],
+  transform: { "\\.ts$": [require.resolve("@swc/jest"), swc] },
+  testTimeout: 30_000,
+};

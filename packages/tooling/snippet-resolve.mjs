@@ -1,0 +1,3 @@
+import { register } from "node:module";
+
+register("./snippet-hooks.mjs", import.meta.url);
