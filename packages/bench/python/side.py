@@ -1,0 +1,39 @@
+"""A Python side of a benchmark: does one round for each directory that it reads on stdin.
+
+usage: side.py SCRIPT WORK ARGUMENTS_AS_JSON
+
+WORK is a generator function of SCRIPT.py that takes the directory and the arguments; what it does
+between its first yield and its second is timed, what it does before and after is not.
+"""
+
+import gc
+import importlib
+import json
+import os
+import sys
+import time
+
+
+def resident():
+    with open("/proc/self/statm") as f:
+        return int(f.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def main():
+    script, name, arguments = sys.argv[1:]
+    work = getattr(importlib.import_module(script), name)
+    for line in sys.stdin:
+        round = work(line.strip(), **json.loads(arguments))
+        next(round)
+        gc.collect()
+        before = resident()
+        start = time.perf_counter()
+        next(round)
+        seconds = time.perf_counter() - start
+        grown = resident() - before
+        for _ in round:
+            pass
+        print(json.dumps({"seconds": seconds, "grown": grown}), flush=True)
+
+
+main()

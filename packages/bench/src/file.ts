@@ -1,0 +1,151 @@
+import { closeSync, openSync, writeFileSync } from "node:fs";
+import { open, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { FileStore } from "@partd/file";
+import { type NodeSide, python, type Suite, type Work } from "./suite.js";
+import { batchOf, keysOf, valueOf } from "./workload.js";
+
+const MIB = 2 ** 20;
+
+export const file: Suite = {
+  name: "file",
+  works: [
+    appendBatches(20, 1_000, 3),
+    appendBatches(20, 20_000, 1.3),
+    {
+      title: "20,000 awaited single-key appends of 100 B by one process",
+      unit: "appends",
+      count: 20_000,
+      sides: {
+        FileStore: async (directory) => {
+          const store = new FileStore(join(directory, "data"));
+          const keys = keysOf(1_000);
+          const value = valueOf(100);
+          return {
+            async run() {
+              for (let i = 0; i < 20_000; i++) {
+                await store.append([[keys[i % keys.length] as string, value]]);
+              }
+            },
+            done: () => store.close(),
+          };
+        },
+        "Python File": python("stores", "append_singles", {
+          store: "File",
+          count: 20_000,
+          keys: 1_000,
+          size: 100,
+        }),
+      },
+      targets: [{ against: "Python File", ratio: 1 }],
+    },
+    {
+      title: "1,024 appends of 1 MiB over 64 keys",
+      unit: "MiB",
+      count: 1_024,
+      rounds: 7,
+      sides: { FileStore: appendLarge, "fs.write": writeLarge },
+      targets: [{ against: "fs.write", ratio: 0.9 }],
+    },
+    {
+      title: "get of 1,000 keys of 2 kB each",
+      unit: "values",
+      count: 1_000,
+      rounds: 15,
+      sides: {
+        FileStore: getAll(1_000, 2_000),
+        "Python File": python("stores", "get_all", { store: "File", keys: 1_000, size: 2_000 }),
+      },
+      targets: [{ against: "Python File", ratio: 2 }],
+    },
+    {
+      title: "get of 64 keys of 16 MiB each",
+      unit: "MiB",
+      count: 1_024,
+      rounds: 7,
+      sides: {
+        FileStore: getAll(64, 16 * MIB),
+        "fs.readFile": async (directory) => {
+          const paths = keysOf(64).map((key) => join(directory, key));
+          const value = valueOf(16 * MIB);
+          for (const path of paths) writeFileSync(path, value);
+          return {
+            async run() {
+              const values: Uint8Array[] = [];
+              for (const path of paths) values.push(await readFile(path));
+              return values;
+            },
+          };
+        },
+      },
+      targets: [{ against: "fs.readFile", ratio: 0.9 }],
+    },
+  ],
+};
+
+function appendBatches(batches: number, keyCount: number, ratio: number): Work {
+  return {
+    title: `${batches} batches x ${keyCount.toLocaleString("en")} keys x 100 B appended`,
+    unit: "key-writes",
+    count: batches * keyCount,
+    sides: {
+      FileStore: async (directory) => {
+        const store = new FileStore(join(directory, "data"));
+        const keys = keysOf(keyCount);
+        const value = valueOf(100);
+        return {
+          async run() {
+            for (let i = 0; i < batches; i++) await store.append(batchOf(keys, value));
+          },
+          done: () => store.close(),
+        };
+      },
+      "Python File": python("stores", "append_batches", {
+        store: "File",
+        batches,
+        keys: keyCount,
+        size: 100,
+      }),
+    },
+    targets: [{ against: "Python File", ratio }],
+  };
+}
+
+function getAll(keyCount: number, size: number): NodeSide {
+  return async (directory) => {
+    const path = join(directory, "data");
+    const keys = keysOf(keyCount);
+    const value = valueOf(size);
+    // Written by another object, so that the one which reads has nothing open.
+    const writer = new FileStore(path);
+    for (const key of keys) await writer.append([[key, value]]);
+    await writer.close();
+    const store = new FileStore(path);
+    return { run: () => store.get(keys), done: () => store.close() };
+  };
+}
+
+async function appendLarge(directory: string) {
+  const store = new FileStore(join(directory, "data"));
+  const keys = keysOf(64);
+  const value = valueOf(MIB);
+  return {
+    async run() {
+      for (let i = 0; i < 1_024; i++) await store.append([[keys[i % 64] as string, value]]);
+    },
+    done: () => store.close(),
+  };
+}
+
+async function writeLarge(directory: string) {
+  const paths = keysOf(64).map((key) => join(directory, key));
+  const value = valueOf(MIB);
+  for (const path of paths) closeSync(openSync(path, "w"));
+  return {
+    async run() {
+      const files = await Promise.all(paths.map((path) => open(path, "a")));
+      for (let i = 0; i < 1_024; i++) await files[i % 64]?.write(value);
+      await Promise.all(files.map((handle) => handle.close()));
+    },
+  };
+}

@@ -1,0 +1,59 @@
+#!/usr/bin/env node
+import { writeFile } from "node:fs/promises";
+import { cpus, totalmem } from "node:os";
+import { parseArgs } from "node:util";
+import { runWork } from "./run.js";
+import { loadSuite, suiteNames } from "./suites.js";
+import { table } from "./table.js";
+
+const HELP = `Compares partd with its peers and with the limit of the machine, side by side.
+
+Usage: npm run bench -- [SUITE ...] [options]
+
+Suites: ${suiteNames.join(", ")} (default: all)
+
+Options:
+  --rounds N    timed rounds of each work (default 5, or what the work says)
+  --only TEXT   only works whose title holds TEXT
+  --json FILE   write all figures to FILE too
+  --help
+
+Examples:
+  npm run bench -- file
+  npm run bench -- file --only "1,000 keys" --rounds 11
+  npm run bench -- --json figures.json
+`;
+
+const { values: options, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    rounds: { type: "string" },
+    only: { type: "string" },
+    json: { type: "string" },
+    help: { type: "boolean" },
+  },
+});
+
+if (options.help) {
+  console.log(HELP);
+} else {
+  const rounds = options.rounds === undefined ? undefined : Number(options.rounds);
+  const all: unknown[] = [];
+  let missed = 0;
+  console.log(
+    `Node ${process.version}, ${cpus().length} x ${cpus()[0]?.model.trim()}, ${Math.round(totalmem() / 2 ** 30)} GiB\n`,
+  );
+  for (const name of positionals.length > 0 ? positionals : suiteNames) {
+    const suite = await loadSuite(name);
+    console.log(`## ${name}\n`);
+    for (const [index, work] of suite.works.entries()) {
+      if (options.only && !work.title.includes(options.only)) continue;
+      const results = await runWork(suite, index, { rounds });
+      missed += results.filter(({ ratio, target }) => target !== undefined && ratio < target).length;
+      all.push({ suite: name, work: work.title, unit: work.unit, count: work.count, results });
+      console.log(table(work, results));
+    }
+  }
+  console.log(missed === 0 ? "Every target was met." : `Targets missed: ${missed}.`);
+  if (options.json) await writeFile(options.json, `${JSON.stringify(all, null, 2)}\n`);
+}

@@ -1,0 +1,84 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type Measure, SideProcess } from "./side-process.js";
+import type { Suite, Work } from "./suite.js";
+
+export interface RunOptions {
+  /** Timed rounds of each work; default what the work says. */
+  readonly rounds?: number | undefined;
+  readonly onRound?: (done: number, of: number) => void;
+}
+
+export interface SideResult {
+  readonly name: string;
+  readonly seconds: readonly number[];
+  readonly grown: readonly number[];
+  /** Of the timed part. */
+  readonly medianSeconds: number;
+  /** Units a second, of the median. */
+  readonly rate: number;
+  /** How many times this side's rate the first side's is: the median over the rounds. */
+  readonly ratio: number;
+  /** What the ratio is to be at least, if there is a target. */
+  readonly target: number | undefined;
+}
+
+/**
+ * Runs the sides in turn, A B C A B C …, each in a process of its own, so that a machine that
+ * slows down slows all alike; a first round warms up and is not counted. Ratios are taken round by
+ * round.
+ */
+export async function runWork(
+  suite: Suite,
+  index: number,
+  options: RunOptions = {},
+): Promise<SideResult[]> {
+  const work = suite.works[index] as Work;
+  const rounds = options.rounds ?? work.rounds ?? 5;
+  const sides = Object.entries(work.sides).map(([name, side]) => ({
+    name,
+    measures: [] as Measure[],
+    process:
+      typeof side === "function"
+        ? SideProcess.node(suite.name, index, name)
+        : SideProcess.python(side),
+  }));
+  try {
+    for (let round = 0; round <= rounds; round++) {
+      for (const side of sides) {
+        const directory = await mkdtemp(join(tmpdir(), "partd-bench-"));
+        try {
+          const measure = await side.process.round(directory);
+          if (round > 0) side.measures.push(measure);
+        } finally {
+          await rm(directory, { recursive: true, force: true });
+        }
+      }
+      options.onRound?.(round, rounds);
+    }
+  } finally {
+    await Promise.all(sides.map((side) => side.process.end()));
+  }
+  const ours = sides[0]?.measures ?? [];
+  return sides.map(({ name, measures }) => {
+    const seconds = measures.map((measure) => measure.seconds);
+    return {
+      name,
+      seconds,
+      grown: measures.map((measure) => measure.grown),
+      medianSeconds: median(seconds),
+      rate: work.count / median(seconds),
+      ratio: median(seconds.map((theirs, i) => theirs / (ours[i] as Measure).seconds)),
+      target: work.targets?.find((target) => target.against === name)?.ratio,
+    };
+  });
+}
+
+function median(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  return sorted.length % 2
+    ? (sorted[middle] as number)
+    : ((sorted[middle - 1] as number) + (sorted[middle] as number)) / 2;
+}

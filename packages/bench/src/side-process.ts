@@ -1,0 +1,58 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { createInterface, type Interface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import { debianPython } from "./debian-python.js";
+import type { PythonSide } from "./suite.js";
+
+/** What one round of one side took. */
+export interface Measure {
+  /** Of the timed part. */
+  readonly seconds: number;
+  /** Growth of resident memory over the timed part, in bytes, at its end. */
+  readonly grown: number;
+}
+
+/** A process that does one side's work, a round each time it is told to. */
+export class SideProcess {
+  readonly #child: ChildProcess;
+  readonly #lines: Interface;
+
+  static node(suite: string, work: number, side: string): SideProcess {
+    const script = fileURLToPath(new URL("./side.js", import.meta.url));
+    return new SideProcess(process.execPath, ["--expose-gc", script, suite, String(work), side]);
+  }
+
+  static python(side: PythonSide): SideProcess {
+    const script = fileURLToPath(new URL("../python/side.py", import.meta.url));
+    return new SideProcess(debianPython(), [
+      script,
+      side.script,
+      side.work,
+      JSON.stringify(side.arguments),
+    ]);
+  }
+
+  private constructor(command: string, args: readonly string[]) {
+    this.#child = spawn(command, args, { stdio: ["pipe", "pipe", "inherit"] });
+    this.#lines = createInterface({ input: this.#child.stdout as NodeJS.ReadableStream });
+  }
+
+  async round(directory: string): Promise<Measure> {
+    const answer = once(this.#lines, "line");
+    const gone = once(this.#child, "exit").then(() => {
+      throw new Error(`${this.#child.spawnargs.join(" ")} ended before its round did`);
+    });
+    gone.catch(() => {});
+    this.#child.stdin?.write(`${directory}\n`);
+    const [line] = (await Promise.race([answer, gone])) as [string];
+    return JSON.parse(line) as Measure;
+  }
+
+  async end(): Promise<void> {
+    if (this.#child.exitCode !== null) return;
+    const exit = once(this.#child, "exit");
+    this.#child.stdin?.end();
+    await exit;
+  }
+}

@@ -1,0 +1,56 @@
+/** Benchmarks of one subject: `npm run bench -- NAME`. */
+export interface Suite {
+  readonly name: string;
+  readonly works: readonly Work[];
+}
+
+/** One piece of work, done by several sides in turn. */
+export interface Work {
+  readonly title: string;
+  /** What is counted, in the plural: "key-writes", "MB". */
+  readonly unit: string;
+  /** How many of them one run does. */
+  readonly count: number;
+  /** The first is ours, which the targets are about. */
+  readonly sides: Readonly<Record<string, Side>>;
+  readonly targets?: readonly Target[];
+  /** Timed rounds. Default 5. */
+  readonly rounds?: number;
+}
+
+/** The first side's rate is to be at least `ratio` times that of side `against`. */
+export interface Target {
+  readonly against: string;
+  readonly ratio: number;
+}
+
+/** Work done here in Node, or by a function of a Python file. */
+export type Side = NodeSide | PythonSide;
+
+/**
+ * Called before each round with an empty directory of its own: what it does itself is not timed,
+ * what the returned `run` does is.
+ */
+export type NodeSide = (directory: string) => Promise<Round>;
+
+export interface Round {
+  run(): Promise<unknown>;
+  /** Tidies up, or checks what `run` did. Not timed. */
+  done?(): Promise<unknown>;
+}
+
+export interface PythonSide {
+  /** A file in `python/`, without its ending. */
+  readonly script: string;
+  /** A function in it that takes a directory and the arguments and yields around the timed part. */
+  readonly work: string;
+  readonly arguments: Readonly<Record<string, unknown>>;
+}
+
+export function python(
+  script: string,
+  work: string,
+  args: Readonly<Record<string, unknown>> = {},
+): PythonSide {
+  return { script, work, arguments: args };
+}

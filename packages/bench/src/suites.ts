@@ -1,0 +1,15 @@
+import type { Suite } from "./suite.js";
+
+/** Loaded one by one: a suite's peers need not be there for another's. */
+const SUITES: Readonly<Record<string, () => Promise<Suite>>> = {
+  dict: async () => (await import("./dict.js")).dict,
+  file: async () => (await import("./file.js")).file,
+};
+
+export const suiteNames: readonly string[] = Object.keys(SUITES);
+
+export async function loadSuite(name: string): Promise<Suite> {
+  const load = Object.hasOwn(SUITES, name) ? SUITES[name] : undefined;
+  if (!load) throw new Error(`There is no suite ${name}: choose of ${suiteNames.join(", ")}.`);
+  return load();
+}

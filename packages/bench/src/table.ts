@@ -1,0 +1,37 @@
+import type { SideResult } from "./run.js";
+import type { Work } from "./suite.js";
+
+/** The results of one work as a Markdown table. */
+export function table(work: Work, results: readonly SideResult[]): string {
+  const rows = results.map((result, i) => [
+    result.name,
+    `${(result.medianSeconds * 1000).toFixed(result.medianSeconds < 0.1 ? 1 : 0)} ms`,
+    `${amount(result.rate)} ${work.unit}/s`,
+    i === 0 ? "" : `${result.ratio.toFixed(2)}x`,
+    i === 0 || result.target === undefined ? "" : verdict(result.ratio, result.target),
+    `${Math.min(...result.seconds).toFixed(3)} to ${Math.max(...result.seconds).toFixed(3)} s`,
+  ]);
+  const head = ["side", "median", "rate", "ours / theirs", "target", "range"];
+  return [
+    `### ${work.title}`,
+    "",
+    line(head),
+    line(head.map(() => "---")),
+    ...rows.map(line),
+    "",
+  ].join("\n");
+}
+
+function line(cells: readonly string[]): string {
+  return `| ${cells.join(" | ")} |`;
+}
+
+function verdict(ratio: number, target: number): string {
+  return ratio >= target ? `${target}x, met` : `${target}x, MISSED`;
+}
+
+function amount(value: number): string {
+  if (value >= 1e6) return `${(value / 1e6).toFixed(2)} M`;
+  if (value >= 1e3) return `${(value / 1e3).toFixed(1)} k`;
+  return value.toFixed(value < 10 ? 2 : 0);
+}
