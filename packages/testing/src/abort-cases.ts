@@ -1,0 +1,122 @@
+import type { OperationOptions, Store } from "@partd/core";
+import { equal, ok, rejection } from "./check.js";
+import { bytes, collect, read, type StoreCase } from "./store-case.js";
+
+export const abortCases: readonly StoreCase[] = [
+  {
+    name: "an operation whose signal is aborted before it begins rejects with the signal's reason",
+    run: async ({ store }) => {
+      await store.append({ x: bytes("1") });
+      const reason = new Error("given up");
+      for (const [name, operation] of operations(store, { signal: AbortSignal.abort(reason) })) {
+        const error = await rejection(operation, name);
+        ok(error === reason, `${name} should reject with the signal's reason, not with ${error}`);
+      }
+      equal(await collect(store.keys()), ["x"], "keys");
+      equal(await read(store, "x"), "1", "x");
+      await store.iset("x", bytes("2"));
+      equal(await read(store, "x"), "2", "x: an aborted iset is none");
+    },
+  },
+  {
+    name: "an operation that waits for the lock can be given up, and leaves no trace",
+    run: async ({ store }) => {
+      const reason = new Error("given up");
+      await store.append({ x: bytes("1") });
+      await store.withLock(async (held) => {
+        const controller = new AbortController();
+        const waiting = operations(store, { signal: controller.signal }).map(
+          async ([name, operation]) => {
+            const error = await rejection(operation, name);
+            ok(error === reason, `${name} should reject with the signal's reason, not ${error}`);
+          },
+        );
+        const told = Promise.all(waiting);
+        controller.abort(reason);
+        await told; // While the lock is held.
+        await held.append({ x: bytes("2") });
+      });
+      equal(await collect(store.keys()), ["x"], "keys");
+      equal(await read(store, "x"), "12", "x");
+    },
+  },
+  {
+    name: "an append that is aborted under way is there whole or not at all",
+    run: async ({ store }) => {
+      const batch = (i: number) =>
+        Array.from({ length: 50 }, (_, key) => [`k${key}`, bytes(`<${i}>`)] as const);
+      const done: number[] = [];
+      for (let i = 0; i < 30; i++) {
+        const controller = new AbortController();
+        const reason = new Error(`given up ${i}`);
+        const append = store.append(batch(i), { signal: controller.signal });
+        for (let turn = 0; turn < i % 7; turn++) await null;
+        if (i % 5 === 4) await new Promise<void>((resolve) => setTimeout(resolve));
+        controller.abort(reason);
+        try {
+          await append;
+          done.push(i);
+        } catch (error) {
+          ok(error === reason, `append should reject with the signal's reason, not ${error}`);
+        }
+      }
+      const values = await Promise.all(
+        Array.from({ length: 50 }, (_, key) => read(store, `k${key}`)),
+      );
+      ok(
+        values.every((value) => value === values[0]),
+        "every key should hold the same appends",
+      );
+      for (const i of done) {
+        ok(values[0]!.includes(`<${i}>`), `append ${i} resolved, and is not there`);
+      }
+      equal(
+        new Set(values[0]!.match(/<\d+>/g)).size,
+        values[0]!.match(/<\d+>/g)?.length ?? 0,
+        "an append is there once",
+      );
+    },
+  },
+  {
+    name: "a stream and a listing of keys stop when they are aborted",
+    run: async ({ store }) => {
+      for (let i = 0; i < 4; i++) {
+        await store.append({ x: new Uint8Array(300_000).fill(i), [`k${i}`]: bytes("1") });
+      }
+      for (const open of [
+        (options: OperationOptions) => store.stream("x", options),
+        (options: OperationOptions) => store.keys(options),
+      ]) {
+        const controller = new AbortController();
+        const reason = new Error("given up");
+        const items = open({ signal: controller.signal })[Symbol.asyncIterator]();
+        await items.next();
+        controller.abort(reason);
+        const error = await rejection(async () => {
+          while (!(await items.next()).done);
+          throw reason; // It had ended already: a store may give all in one piece.
+        }, "the next piece");
+        ok(error === reason, "the next piece should reject with the signal's reason");
+      }
+      equal((await store.get("x")).byteLength, 1_200_000, "length of x");
+    },
+  },
+];
+
+function operations(
+  store: Store,
+  options: OperationOptions,
+): (readonly [string, () => Promise<unknown>])[] {
+  return [
+    ["append", () => store.append({ y: bytes("1") }, options)],
+    ["get", () => store.get("x", options)],
+    ["stream", () => collect(store.stream("x", options))],
+    ["iset", () => store.iset("x", bytes("2"), options)],
+    ["delete", () => store.delete("x", options)],
+    ["pop", () => store.pop("x", options)],
+    ["keys", () => collect(store.keys(options))],
+    ["withLock", () => store.withLock((held) => held.drop(), options)],
+    ["flush", () => store.flush(options)],
+    ["drop", () => store.drop(options)],
+  ];
+}

@@ -1,0 +1,189 @@
+import { type Entries, type Key, tuple } from "@partd/core";
+import { equal, ok, rejection, rejects } from "./check.js";
+import { bytes, collect, read, type StoreCase } from "./store-case.js";
+
+export const appendCases: readonly StoreCase[] = [
+  {
+    name: "append takes an object",
+    run: async ({ store }) => {
+      await store.append({ x: bytes("1"), y: bytes("2") });
+      equal([await read(store, "x"), await read(store, "y")], ["1", "2"], "x and y");
+    },
+  },
+  {
+    name: "append takes an object without a prototype, and own entries only",
+    run: async ({ store }) => {
+      const inherited = { inherited: bytes("no") };
+      await store.append(
+        Object.assign(Object.create(inherited) as Record<string, Uint8Array>, { own: bytes("1") }),
+      );
+      await store.append(
+        Object.assign(Object.create(null) as Record<string, Uint8Array>, { bare: bytes("2") }),
+      );
+      await store.append(Object.fromEntries([["__proto__", bytes("3")]]));
+      equal(await read(store, "own"), "1", "own");
+      equal(await read(store, "inherited"), "", "inherited");
+      equal(await read(store, "bare"), "2", "bare");
+      equal(await read(store, "__proto__"), "3", "__proto__");
+    },
+  },
+  {
+    name: "append takes a Map, whose keys may be tuples",
+    run: async ({ store }) => {
+      await store.append(
+        new Map<Key, Uint8Array>([
+          ["x", bytes("1")],
+          [tuple("x", "y"), bytes("2")],
+        ]),
+      );
+      equal(await read(store, "x"), "1", "x");
+      equal(await read(store, tuple("x", "y")), "2", 'tuple("x", "y")');
+    },
+  },
+  {
+    name: "append takes any iterable of pairs, once",
+    run: async ({ store }) => {
+      let runs = 0;
+      await store.append(
+        (function* (): Generator<readonly [Key, Uint8Array]> {
+          runs++;
+          yield ["x", bytes("1")];
+          yield ["y", bytes("2")];
+        })(),
+      );
+      await store.append([["x", bytes("3")]]);
+      equal(runs, 1, "runs of the generator");
+      equal(await read(store, "x"), "13", "x");
+    },
+  },
+  {
+    name: "append adds to the end of a key's value",
+    run: async ({ store }) => {
+      for (const piece of ["a", "bc", "", "def"]) await store.append({ x: bytes(piece) });
+      equal(await read(store, "x"), "abcdef", "x");
+    },
+  },
+  {
+    name: "a key may occur several times in one append",
+    run: async ({ store }) => {
+      await store.append([
+        ["x", bytes("1")],
+        ["y", bytes("-")],
+        ["x", bytes("2")],
+        ["x", bytes("3")],
+      ]);
+      equal(await read(store, "x"), "123", "x");
+      equal(await read(store, "y"), "-", "y");
+    },
+  },
+  {
+    name: "appending nothing, and empty values, leave no trace",
+    run: async ({ store }) => {
+      await store.append({});
+      await store.append([]);
+      await store.append({ x: new Uint8Array(0), y: new Uint8Array(0) });
+      equal(await collect(store.keys()), [], "keys");
+      equal(await read(store, "x"), "", "x");
+      await store.append({ x: bytes("1") });
+      await store.append({ x: new Uint8Array(0) });
+      equal(await read(store, "x"), "1", "x");
+    },
+  },
+  {
+    name: "append takes views of larger buffers, Buffers and shared memory",
+    run: async ({ store }) => {
+      const large = bytes("0123456789");
+      await store.append({ view: large.subarray(3, 6) });
+      equal(await read(store, "view"), "345", "a view");
+      const shared = new Uint8Array(new SharedArrayBuffer(4)).subarray(1, 3);
+      shared.set(bytes("ok"));
+      await store.append({ shared });
+      equal(await read(store, "shared"), "ok", "a view of shared memory");
+      class Subclass extends Uint8Array {}
+      await store.append({ subclass: Subclass.from(bytes("sub")) });
+      equal(await read(store, "subclass"), "sub", "a subclass");
+    },
+  },
+  {
+    name: "a buffer may be changed as soon as its append has resolved",
+    run: async ({ store }) => {
+      const buffer = bytes("first");
+      await store.append({ x: buffer });
+      buffer.set(bytes("later"));
+      await store.append({ x: buffer });
+      buffer.fill(0);
+      equal(await read(store, "x"), "firstlater", "x");
+      await store.flush();
+      equal(await read(store, "x"), "firstlater", "x after flush");
+      const set = bytes("set");
+      await store.iset("y", set);
+      set.fill(0);
+      equal(await read(store, "y"), "set", "y");
+    },
+  },
+  {
+    name: "a batch with a value that is not bytes appends nothing",
+    run: async ({ store }) => {
+      const bad: unknown[] = ["text", 1, null, undefined, [1, 2], {}, new ArrayBuffer(2)];
+      bad.push(new Uint16Array(2), new DataView(new ArrayBuffer(2)));
+      for (const value of bad) {
+        const entries = [
+          ["good", bytes("1")],
+          ["bad", value],
+        ] as Iterable<readonly [Key, Uint8Array]>;
+        await rejects(() => store.append(entries), "ERR_PARTD_VALUE", "append", "bad");
+        await rejects(
+          () => store.append({ good: bytes("1"), bad: value as Uint8Array }),
+          "ERR_PARTD_VALUE",
+          "append of an object",
+          "bad",
+        );
+      }
+      equal(await collect(store.keys()), [], "keys");
+    },
+  },
+  {
+    name: "a batch with something that is not a key appends nothing",
+    run: async ({ store }) => {
+      for (const key of [["a"], 1, null, undefined, {}, Symbol("s"), "\ud800", "x\udfff"]) {
+        const entries = [
+          ["good", bytes("1")],
+          [key, bytes("2")],
+        ] as Iterable<readonly [Key, Uint8Array]>;
+        await rejects(() => store.append(entries), "ERR_PARTD_KEY", "append");
+      }
+      equal(await collect(store.keys()), [], "keys");
+    },
+  },
+  {
+    name: "append refuses what has no entries",
+    run: async ({ store }) => {
+      for (const data of [null, undefined, 1, "text", true, ["xy"], [["x"]], [1]]) {
+        await rejects(
+          () => store.append(data as unknown as Entries<Uint8Array>),
+          "ERR_PARTD_VALUE",
+          `append(${JSON.stringify(data)})`,
+        );
+      }
+      equal(await collect(store.keys()), [], "keys");
+    },
+  },
+  {
+    name: "an iterable that throws appends nothing, and its error comes through",
+    run: async ({ store }) => {
+      const reason = new Error("from the iterable");
+      const error = await rejection(
+        () =>
+          store.append(
+            (function* (): Generator<readonly [Key, Uint8Array]> {
+              yield ["x", bytes("1")];
+              throw reason;
+            })(),
+          ),
+        "append",
+      );
+      ok(error === reason, "append should reject with the iterable's own error");
+      equal(await collect(store.keys()), [], "keys");
+    },
+  },
+];

@@ -1,0 +1,6 @@
+export { ContractError } from "./check.js";
+export type { ContractCase, DataSet, OpenStore } from "./contract.js";
+export { hostileKeys } from "./key-cases.js";
+export { storeProperty } from "./model.js";
+export type { StoreContractOptions } from "./store-case.js";
+export { storeContract } from "./store-contract.js";

@@ -1,0 +1,39 @@
+import { abortCases } from "./abort-cases.js";
+import { appendCases } from "./append-cases.js";
+import type { ContractCase, OpenStore } from "./contract.js";
+import { keyCases } from "./key-cases.js";
+import { lifecycleCases } from "./lifecycle-cases.js";
+import { lockCases } from "./lock-cases.js";
+import { storeProperty } from "./model.js";
+import { readCases } from "./read-cases.js";
+import { scaleCases } from "./scale-cases.js";
+import { bindStoreCase, type StoreContractOptions } from "./store-case.js";
+import { streamCases } from "./stream-cases.js";
+
+/**
+ * Everything that `Store` promises, as cases for any test runner.
+ *
+ * @example
+ * for (const { name, run } of storeContract(() => new Dict())) test(name, run);
+ *
+ * @param open makes a store over the data set that it is given.
+ * @param options what the store can do beyond the contract.
+ */
+export function storeContract(open: OpenStore, options: StoreContractOptions = {}): ContractCase[] {
+  const cases = [
+    ...appendCases,
+    ...readCases,
+    ...streamCases,
+    ...keyCases,
+    ...lockCases,
+    ...lifecycleCases,
+    ...abortCases,
+    ...scaleCases,
+  ];
+  return [
+    ...cases
+      .filter(({ when }) => when === undefined || when(options))
+      .map((one) => bindStoreCase(one, (one.broken && options.openBroken) || open, options)),
+    storeProperty(open, options),
+  ];
+}
