@@ -4,6 +4,7 @@ import { isPartdError, PartdError } from "./errors.js";
 import { type Frame, frame, splitFrames, streamFrames } from "./frame.js";
 import { nestValues } from "./key-tree.js";
 import { describeKey, type Key, type KeyTree } from "./keys.js";
+import { Pace } from "./pace.js";
 import type {
   AppendOptions,
   Entries,
@@ -45,7 +46,7 @@ export class Encode<V> implements Store<V> {
       keys.push(key);
       values.push(value);
     }
-    const frames = await mapBounded(values, this.#concurrency, (value, i) =>
+    const frames = await this.#map(values, options, (value, i) =>
       this.#encode(keys[i] as Key, value),
     );
     await this.#store.append(
@@ -57,7 +58,8 @@ export class Encode<V> implements Store<V> {
   /** @throws `ERR_PARTD_CORRUPT`, with key and offset, where a frame is cut short or damaged. */
   async get<const K extends KeyTree>(keys: K, options?: GetOptions): Promise<Values<K, V>> {
     const flat = keysOf(keys);
-    return nestValues(keys, await this.#decodeAll(flat, await this.#store.get(flat, options)));
+    const raw = await this.#store.get(flat, options);
+    return nestValues(keys, await this.#decodeAll(flat, raw, options));
   }
 
   /** Yields the values as they were appended, one by one. */
@@ -79,7 +81,7 @@ export class Encode<V> implements Store<V> {
   async pop<const K extends KeyTree>(keys: K, options?: GetOptions): Promise<Values<K, V>> {
     const flat = keysOf(keys);
     return this.#store.withLock(async (store) => {
-      const values = await this.#decodeAll(flat, await store.get(flat, options));
+      const values = await this.#decodeAll(flat, await store.get(flat, options), options);
       await store.delete(flat, options);
       return nestValues(keys, values);
     }, options);
@@ -119,7 +121,7 @@ export class Encode<V> implements Store<V> {
   #encode(key: Key, value: V): Uint8Array | Promise<Uint8Array> {
     try {
       const encoded = this.#codec.encode(value);
-      if (!(encoded instanceof Promise)) return frame(encoded);
+      if (!isPromise(encoded)) return frame(encoded);
       return encoded.then(frame).catch((error: unknown) => {
         throw this.#encodeError(key, error);
       });
@@ -131,7 +133,7 @@ export class Encode<V> implements Store<V> {
   #decode(key: Key, { bytes, offset }: Frame): V | Promise<V> {
     try {
       const decoded = this.#codec.decode(bytes);
-      if (!(decoded instanceof Promise)) return decoded;
+      if (!isPromise(decoded)) return decoded;
       return decoded.catch((error: unknown) => {
         throw this.#decodeError(key, offset, error);
       });
@@ -140,17 +142,55 @@ export class Encode<V> implements Store<V> {
     }
   }
 
-  async #decodeAll(keys: readonly Key[], raw: readonly Uint8Array[]): Promise<V[]> {
-    const values: V[] = [];
-    for (const [i, key] of keys.entries()) {
-      const frames = splitFrames(raw[i] as Uint8Array, key);
-      values.push(
-        this.#codec.join(
-          await mapBounded(frames, this.#concurrency, (framed) => this.#decode(key, framed)),
-        ),
-      );
-    }
-    return values;
+  /** The frames of all keys are decoded side by side: most keys may have only one. */
+  async #decodeAll(
+    keys: readonly Key[],
+    raw: readonly Uint8Array[],
+    options: OperationOptions | undefined,
+  ): Promise<V[]> {
+    const frames: Frame[] = [];
+    const owners: Key[] = [];
+    const ends = keys.map((key, i) => {
+      for (const framed of splitFrames(raw[i] as Uint8Array, key)) {
+        frames.push(framed);
+        owners.push(key);
+      }
+      return frames.length;
+    });
+    const decoded = await this.#map(frames, options, (framed, i) =>
+      this.#decode(owners[i] as Key, framed),
+    );
+    return ends.map((end, i) => this.#codec.join(decoded.slice(ends[i - 1] ?? 0, end)));
+  }
+
+  /**
+   * `items.map(work)` where `work` may be asynchronous, with a bounded number under way. Work that
+   * answers at once costs no promise, so a synchronous codec runs as fast as a plain loop.
+   */
+  async #map<T, U>(
+    items: readonly T[],
+    options: OperationOptions | undefined,
+    work: (item: T, index: number) => U | Promise<U>,
+  ): Promise<U[]> {
+    const results: U[] = new Array(items.length);
+    const pace = new Pace();
+    let next = 0;
+    const worker = async (): Promise<void> => {
+      while (next < items.length) {
+        const i = next++;
+        try {
+          const result = work(items[i] as T, i);
+          results[i] = isPromise(result) ? await result : result;
+          if (pace.isOver) await pace.rest();
+          options?.signal?.throwIfAborted();
+        } catch (error) {
+          next = items.length; // The others stop too: the answer is known.
+          throw error;
+        }
+      }
+    };
+    await Promise.all(Array.from({ length: Math.min(this.#concurrency, items.length) }, worker));
+    return results;
   }
 
   #encodeError(key: Key, cause: unknown): PartdError {
@@ -171,32 +211,11 @@ export class Encode<V> implements Store<V> {
   }
 }
 
-/**
- * `items.map(work)` where `work` may be asynchronous, with at most `concurrency` under way. Work
- * that answers at once costs no promise, so a synchronous codec runs as fast as a plain loop.
- */
-async function mapBounded<T, U>(
-  items: readonly T[],
-  concurrency: number,
-  work: (item: T, index: number) => U | Promise<U>,
-): Promise<U[]> {
-  const results: U[] = new Array(items.length);
-  let next = 0;
-  await Promise.all(Array.from({ length: Math.min(concurrency, items.length) }, worker));
-  return results;
-
-  async function worker(): Promise<void> {
-    while (next < items.length) {
-      const i = next++;
-      try {
-        const result = work(items[i] as T, i);
-        results[i] = result instanceof Promise ? await result : result;
-      } catch (error) {
-        next = items.length; // The others stop too: the answer is known.
-        throw error;
-      }
-    }
-  }
+/** Not `instanceof`: a native module's promise may be of another realm. */
+function isPromise<T>(value: T | Promise<T>): value is Promise<T> {
+  return (
+    typeof value === "object" && value !== null && typeof (value as Promise<T>).then === "function"
+  );
 }
 
 function keysOf(tree: KeyTree): Key[] {

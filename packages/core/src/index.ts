@@ -1,7 +1,13 @@
-export { type Batch, checkBytes, entriesOf, toBatch } from "./batch.js";
 export { BaseStore } from "./base-store.js";
+export { type Batch, checkBytes, entriesOf, toBatch } from "./batch.js";
 export { allocateBytes, concatBytes } from "./bytes.js";
 export type { Codec } from "./codec.js";
+export {
+  type Compressor,
+  type CompressorOptions,
+  checkDecodedSize,
+  compressorCodec,
+} from "./compressor.js";
 export { Dict } from "./dict.js";
 export { Encode, type EncodeOptions } from "./encode.js";
 export {
@@ -11,6 +17,7 @@ export {
   type PartdErrorContext,
 } from "./errors.js";
 export { FRAME_HEADER, type Frame, frame, splitFrames, streamFrames } from "./frame.js";
+export { flattenKeys, nestValues } from "./key-tree.js";
 export {
   decodeKey,
   describeKey,
@@ -23,7 +30,7 @@ export {
   Tuple,
   tuple,
 } from "./keys.js";
-export { flattenKeys, nestValues } from "./key-tree.js";
+export { joinLists } from "./lists.js";
 export { Pace } from "./pace.js";
 export type {
   AppendOptions,

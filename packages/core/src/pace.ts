@@ -8,7 +8,12 @@ export class Pace {
 
   /** Whether it is time to rest. The clock is read in every 32nd round only. */
   get due(): boolean {
-    return (++this.#rounds & 31) === 0 && performance.now() - this.#since > SLICE_MS;
+    return (++this.#rounds & 31) === 0 && this.isOver;
+  }
+
+  /** The same, read from the clock each time: for rounds that may be long. */
+  get isOver(): boolean {
+    return performance.now() - this.#since > SLICE_MS;
   }
 
   async rest(): Promise<void> {
