@@ -1,0 +1,129 @@
+import { describe, expect, test } from "@jest/globals";
+import { Dict, isPartdError } from "@partd/core";
+import fc from "fast-check";
+import { Json, type JsonValue, jsonCodec } from "../src/index.js";
+
+describe("Json", () => {
+  test("appends to lists and reads them back in one", async () => {
+    const p = new Json(new Dict());
+    await p.append({ x: [1, { a: [null, true] }], y: ["ü😀\ud800"] });
+    await p.append({ x: ["two"], y: [] });
+    expect(await p.get(["x", "y", "absent"])).toEqual([
+      [1, { a: [null, true] }, "two"],
+      ["ü😀\ud800"],
+      [],
+    ]);
+  });
+
+  test("streams the lists as they were appended", async () => {
+    const p = new Json(new Dict());
+    await p.append({ x: [1, 2] });
+    await p.append({ x: [3] });
+    const lists: JsonValue[][] = [];
+    for await (const list of p.stream("x")) lists.push(list);
+    expect(lists).toEqual([[1, 2], [3]]);
+  });
+
+  test("is typed by its items", async () => {
+    interface Flight {
+      readonly delay: number;
+    }
+    const p = new Json<Flight>(new Dict());
+    await p.append({ JFK: [{ delay: 5 }] });
+    const flights: Flight[] = await p.get("JFK");
+    expect(flights[0]?.delay).toBe(5);
+    // @ts-expect-error a flight has a delay
+    await p.append({ JFK: [{}] });
+    // @ts-expect-error the values of a Json store are lists
+    await expect(p.append({ JFK: { delay: 5 } })).rejects.toThrow("it takes a list");
+  });
+
+  test("carries every JSON value", async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(fc.array(fc.jsonValue())), async (lists) => {
+        const p = new Json(new Dict());
+        for (const list of lists) await p.append({ x: list as JsonValue[] });
+        // -0 has no JSON text of its own.
+        expect(await p.get("x")).toEqual(JSON.parse(JSON.stringify(lists.flat(1))));
+      }),
+    );
+  });
+
+  test("keeps properties whatever their names", async () => {
+    const p = new Json(new Dict());
+    const item = JSON.parse('{"__proto__": {"a": 1}, "constructor": 2, "": 3, "toString": 4}');
+    await p.append({ x: [item] });
+    expect(JSON.stringify(await p.get("x"))).toBe(JSON.stringify([item]));
+  });
+
+  test("follows JSON for objects that say what they are in JSON", async () => {
+    class Point {
+      x = 1;
+      y = 2;
+    }
+    const p = new Json<unknown>(new Dict());
+    await p.append({ x: [new Date(0), { toJSON: () => [1] }, new Point(), Object.create(null)] });
+    expect(await p.get("x")).toEqual(["1970-01-01T00:00:00.000Z", [1], { x: 1, y: 2 }, {}]);
+  });
+
+  const cycle: unknown[] = [];
+  cycle.push(cycle);
+  let deep: unknown = 1;
+  for (let i = 0; i < 200_000; i++) deep = [deep];
+
+  test.each<[string, unknown, string]>([
+    ["undefined", [undefined], "[0] is undefined"],
+    ["a property that is undefined", [{ a: undefined }], "[0].a is undefined"],
+    // biome-ignore lint/suspicious/noSparseArray: it is what is tested
+    ["a hole", [1, , 3], "[1] is undefined"],
+    ["a function", [{ a: [() => 1] }], "[0].a[0] is a function"],
+    ["a symbol", [Symbol("s")], "[0] is a symbol"],
+    ["a BigInt", [1n], "BigInt"],
+    ["NaN", [{ a: { b: Number.NaN } }], "[0].a.b is NaN"],
+    ["an infinity", [1, -Infinity], "[1] is -Infinity"],
+    ["a Map", [new Map([[1, 2]])], "[0] is a Map"],
+    ["a typed array", [new Uint8Array(2)], "[0] is a Uint8Array"],
+    ["a regular expression", [/x/], "[0] is a RegExp"],
+    ["an error", [new TypeError("x")], "[0] is a TypeError"],
+    ["an invalid Date", [new Date(Number.NaN)], "[0] is an invalid Date"],
+    ["toJSON that gives nothing", [{ toJSON: () => undefined }], "[0] is a Object"],
+    ["a cycle", cycle, "circular"],
+    ["too deep a nesting", [deep], "stack"],
+    ["no list", { a: 1 }, "it takes a list"],
+  ])("refuses %s, naming the key, and appends nothing", async (_, value, words) => {
+    const p = new Json<unknown>(new Dict());
+    const error = await p
+      .append({ good: [1], bad: value as unknown[] })
+      .catch((caught: unknown) => caught);
+    expect(isPartdError(error, "ERR_PARTD_CODEC")).toBe(true);
+    expect(error).toMatchObject({ key: "bad", message: expect.stringContaining(words) });
+    expect(await p.get("good")).toEqual([]);
+  });
+
+  test.each<[string, Uint8Array]>([
+    ["cut short", jsonCodecBytes([1, 2, 3]).subarray(0, 5)],
+    ["no list", new TextEncoder().encode("{}")],
+    ["not UTF-8", new Uint8Array([0x5b, 0x22, 0xff, 0x22, 0x5d])],
+    ["after a byte order mark", new Uint8Array([0xef, 0xbb, 0xbf, 0x5b, 0x5d])],
+    ["empty", new Uint8Array()],
+  ])("finds a frame that is %s", async (_, bytes) => {
+    const store = new Dict();
+    const p = new Json(store);
+    await p.append({ x: [1] });
+    const header = new Uint8Array(8);
+    header[0] = bytes.byteLength;
+    await store.append([
+      ["x", header],
+      ["x", bytes],
+    ]);
+    await expect(p.get("x")).rejects.toMatchObject({
+      code: "ERR_PARTD_CORRUPT",
+      key: "x",
+      offset: 11,
+    });
+  });
+});
+
+function jsonCodecBytes(list: JsonValue[]): Uint8Array {
+  return jsonCodec.encode(list) as Uint8Array;
+}

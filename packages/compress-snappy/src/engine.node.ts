@@ -1,0 +1,50 @@
+import { createRequire } from "node:module";
+import * as everywhere from "./engine.js";
+
+/** Uses the native `snappy` where the user has installed it. */
+export function compress(bytes: Uint8Array): Uint8Array | Promise<Uint8Array> {
+  const native = nativeSnappy();
+  if (!native) return everywhere.compress(bytes);
+  return bytes.byteLength < THREAD_BYTES
+    ? plain(native.compressSync(bytes))
+    : native.compress(bytes).then(plain);
+}
+
+/** @param size the decoded size, which the bytes begin with */
+export function decompress(bytes: Uint8Array, size: number): Uint8Array | Promise<Uint8Array> {
+  const native = nativeSnappy();
+  if (!native) return everywhere.decompress(bytes, size);
+  return size < THREAD_BYTES
+    ? plain(native.uncompressSync(bytes, AS_BUFFER))
+    : native.uncompress(bytes, AS_BUFFER).then(plain);
+}
+
+/** From this size on the thread pool is used: going there costs as much as 16 KiB compressed. */
+const THREAD_BYTES = 64 * 1024;
+
+const AS_BUFFER = { asBuffer: true };
+
+interface NativeSnappy {
+  compress(bytes: Uint8Array): Promise<Uint8Array>;
+  compressSync(bytes: Uint8Array): Uint8Array;
+  uncompress(bytes: Uint8Array, options: { asBuffer: boolean }): Promise<Uint8Array>;
+  uncompressSync(bytes: Uint8Array, options: { asBuffer: boolean }): Uint8Array;
+}
+
+let found: NativeSnappy | null | undefined;
+
+/** Looked for at the first use: an import has no side effects. */
+function nativeSnappy(): NativeSnappy | null {
+  if (found === undefined) {
+    try {
+      found = createRequire(import.meta.url)("snappy") as NativeSnappy;
+    } catch {
+      found = null; // Not installed, or has no build for this machine.
+    }
+  }
+  return found;
+}
+
+function plain(buffer: Uint8Array): Uint8Array {
+  return new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.byteLength);
+}

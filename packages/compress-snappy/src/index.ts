@@ -1,0 +1,1 @@
+export { Snappy, snappyCodec } from "./snappy.js";

@@ -1,0 +1,40 @@
+import {
+  type Codec,
+  type CompressorOptions,
+  checkDecodedSize,
+  compressorCodec,
+  Encode,
+  type Store,
+} from "@partd/core";
+import { compress, decompress } from "#engine";
+import { readDecodedSize } from "./format.js";
+
+/**
+ * A store of bytes over another, compressed with Snappy: fast rather than small. The frames are
+ * those of Python's `partd.Snappy`, Google's raw format without a checksum
+ * (https://github.com/google/snappy/blob/main/format_description.txt).
+ *
+ * @example new Snappy(new FileStore("data"))
+ */
+export class Snappy extends Encode<Uint8Array> {
+  /** @throws `ERR_PARTD_VALUE` for an option out of range. */
+  constructor(store: Store, options: CompressorOptions = {}) {
+    super(store, snappyCodec(options), options);
+  }
+}
+
+/** The codec of {@link Snappy}. */
+export function snappyCodec(options: CompressorOptions = {}): Codec<Uint8Array> {
+  return compressorCodec(
+    {
+      name: "snappy",
+      compress,
+      decompress(bytes, maxDecodedBytes) {
+        const size = readDecodedSize(bytes);
+        checkDecodedSize(size, maxDecodedBytes);
+        return decompress(bytes, size);
+      },
+    },
+    options,
+  );
+}
