@@ -9,6 +9,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { publint } from "publint";
 import { formatMessage } from "publint/utils";
+import ts from "typescript";
 
 // Packages that compose others; every one else imports @partd/core and nothing of ours.
 const COMPOSERS = ["@partd/core", "@partd/testing", "@partd/shuffle", "@partd/cli"];
@@ -18,9 +19,9 @@ const PERMISSIVE =
 const manifest = read("package.json");
 const sources = readdirSync("src", { recursive: true }).filter((name) => /\.[mc]?tsx?$/.test(name));
 const imports = sources.flatMap((name) =>
-  [...readFileSync(join("src", name), "utf8").matchAll(/(?:\bfrom|\bimport\(?)\s*"([^"]+)"/g)].map(
-    ([, specifier]) => ({ name, specifier }),
-  ),
+  ts
+    .preProcessFile(readFileSync(join("src", name), "utf8"), true, true)
+    .importedFiles.map(({ fileName }) => ({ name, specifier: fileName })),
 );
 
 const checks = [

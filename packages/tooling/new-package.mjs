@@ -7,6 +7,7 @@
 // A dependency is another package of ours (core, testing ...) or one of the registry
 // with its version range (ws@^8.18.0); after --dev come those that only tests use.
 // --node says that the sources use Node's own modules.
+import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -42,6 +43,12 @@ write("jest.config.mjs", 'export default { preset: "tooling" };\n');
 write("README.md", `# ${title}\n\n${description}\n\n\`\`\`sh\nnpm install ${title}\n\`\`\`\n`);
 write("src/index.ts", "export {};\n");
 adopt();
+const written = ["package.json", "tsconfig.json", "test/tsconfig.json"];
+execFileSync(
+  join(packages, "../node_modules/.bin/biome"),
+  ["format", "--write", ...written.map((file) => join(folder, file))],
+  { stdio: "inherit" },
+);
 
 function manifest() {
   return {

@@ -1,0 +1,105 @@
+#!/usr/bin/env node
+// The whole verification: `npm test`, then what only a user of the published packages
+// would notice. Ends with one line of totals. Called by .ci/run.
+import { spawnSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { packageFolders, totals } from "./totals.mjs";
+
+const ROOT = fileURLToPath(new URL("../..", import.meta.url));
+const tested = spawnSync("npm", ["test"], { cwd: ROOT, stdio: ["ignore", "inherit", "inherit"] });
+const sum = totals(ROOT);
+if (tested.status !== 0 && sum.failed === 0) fail(`npm test ended with ${tested.status}`);
+
+const scratch = mkdtempSync(join(tmpdir(), "partd-ci-"));
+try {
+  check("the lockfile names no host", () => {
+    const named = /.*(https?:\/\/|tarball:).*/.exec(read("pnpm-lock.yaml"));
+    if (named) throw new Error(named[0].trim());
+  });
+  const tarballs = packAll(join(scratch, "tarballs"));
+  await firstExample(join(scratch, "empty"), tarballs);
+} finally {
+  rmSync(scratch, { recursive: true, force: true });
+}
+
+const skipped = sum.skipped > 0 ? `, ${sum.skipped} skipped` : "";
+process.exitCode = sum.failed > 0 ? 1 : 0;
+console.log(`${sum.passed} passed, ${sum.failed} failed${skipped}`);
+
+function packAll(folder) {
+  const tarballs = new Map();
+  for (const path of packageFolders(ROOT)) {
+    const manifest = JSON.parse(read(join(path, "package.json")));
+    if (manifest.private) continue;
+    check(`${manifest.name} can be packed`, () => {
+      const into = join(folder, path);
+      mkdirSync(into, { recursive: true });
+      run(join(ROOT, "node_modules/.bin/pnpm"), ["pack", "--pack-destination", into], {
+        cwd: join(ROOT, path),
+      });
+      tarballs.set(manifest.name, { manifest, file: join(into, readdirSync(into)[0]) });
+    });
+  }
+  return tarballs;
+}
+
+async function firstExample(folder, tarballs) {
+  // Loaded only now: before `npm test` its own imports may not be installed.
+  const { compileSnippet, snippets } = await import("./snippet-code.mjs");
+  const [example] = snippets(read("README.md"));
+  check("README: has an example", () => {
+    if (!example) throw new Error("no ```ts block");
+  });
+  if (!example) return;
+
+  const names = new Set([...example.code.matchAll(/"(@partd\/[^"/]+)/g)].map(([, name]) => name));
+  for (const name of names) {
+    for (const needed of Object.keys(tarballs.get(name)?.manifest.dependencies ?? {})) {
+      if (tarballs.has(needed)) names.add(needed);
+    }
+  }
+  check("README: the packages of the first example install from tarballs", () => {
+    const files = [...names].map((name) => {
+      if (!tarballs.has(name)) throw new Error(`no tarball of ${name}`);
+      return tarballs.get(name).file;
+    });
+    mkdirSync(folder);
+    writeFileSync(join(folder, "package.json"), '{ "private": true }\n');
+    run("npm", ["install", "--no-audit", "--no-fund", ...files], { cwd: folder });
+  });
+  check("README: the first example runs from tarballs", () => {
+    writeFileSync(join(folder, "example.mjs"), compileSnippet(example.code));
+    run(process.execPath, ["example.mjs"], { cwd: folder });
+  });
+}
+
+function check(name, body) {
+  try {
+    body();
+    sum.passed++;
+    console.log(`ok     ${name}`);
+  } catch (error) {
+    fail(`${name}\n${error.message}`);
+  }
+}
+
+function fail(what) {
+  sum.failed++;
+  console.log(`FAILED ${what}`);
+}
+
+function run(command, args, options) {
+  const { status, error, stdout, stderr } = spawnSync(command, args, {
+    encoding: "utf8",
+    timeout: 300_000,
+    ...options,
+  });
+  if (status !== 0) throw error ?? new Error(`${stdout}${stderr}`);
+}
+
+function read(path) {
+  return readFileSync(new URL(path, pathToFileURL(join(ROOT, "/"))), "utf8");
+}
