@@ -1,0 +1,2 @@
+export { Lines } from "./lines.js";
+export { Text } from "./text.js";

@@ -1,0 +1,120 @@
+import {
+  type AppendOptions,
+  concatBytes,
+  type Entries,
+  entriesOf,
+  type GetOptions,
+  type Key,
+  type KeyTree,
+  nestValues,
+  type OperationOptions,
+  type Store,
+  type Values,
+} from "@partd/core";
+
+/**
+ * A store whose values stand in the store below end to end, without the frames that `Encode` puts
+ * around each append.
+ */
+export abstract class Unframed<V> implements Store<V> {
+  readonly #store: Store;
+
+  constructor(store: Store) {
+    this.#store = store;
+  }
+
+  protected abstract _encode(value: V, key: Key): Uint8Array;
+
+  /** `offset` is where `bytes` begin in the key's value. */
+  protected abstract _decode(bytes: Uint8Array, key: Key, offset: number): V;
+
+  /** Where in `bytes` the last whole item ends: what comes before can be decoded. */
+  protected abstract _lastEnd(bytes: Uint8Array): number;
+
+  /** The same over another store. */
+  protected abstract _over(store: Store): Store<V>;
+
+  async append(data: Entries<V>, options?: AppendOptions): Promise<void> {
+    const encoded: [Key, Uint8Array][] = [];
+    for (const [key, value] of entriesOf(data)) encoded.push([key, this._encode(value, key)]);
+    await this.#store.append(encoded, options);
+  }
+
+  async get<const K extends KeyTree>(keys: K, options?: GetOptions): Promise<Values<K, V>> {
+    const flat = keysOf(keys);
+    return nestValues(keys, this.#decodeAll(flat, await this.#store.get(flat, options)));
+  }
+
+  async *stream(key: Key, options?: GetOptions): AsyncGenerator<V, void, undefined> {
+    let held: Uint8Array[] = [];
+    let offset = 0;
+    for await (const piece of this.#store.stream(key, options)) {
+      // Put together only where something ends, so that a long item is copied once.
+      const whole = held.length > 0 && this._lastEnd(piece) > 0;
+      const bytes = whole ? concatBytes([...held, piece]) : piece;
+      const end = this._lastEnd(bytes);
+      if (end === 0) {
+        held.push(piece);
+        continue;
+      }
+      yield this._decode(bytes.subarray(0, end), key, offset);
+      offset += end;
+      held = end < bytes.byteLength ? [bytes.subarray(end)] : [];
+    }
+    if (held.length > 0) yield this._decode(concatBytes(held), key, offset);
+  }
+
+  async iset(key: Key, value: V, options?: AppendOptions): Promise<void> {
+    await this.#store.iset(key, this._encode(value, key), options);
+  }
+
+  delete(keys: Key | readonly Key[], options?: OperationOptions): Promise<void> {
+    return this.#store.delete(keys, options);
+  }
+
+  /** Deletes only what decodes: after `ERR_PARTD_CORRUPT` the store is as it was. */
+  async pop<const K extends KeyTree>(keys: K, options?: GetOptions): Promise<Values<K, V>> {
+    const flat = keysOf(keys);
+    return this.#store.withLock(async (store) => {
+      const values = this.#decodeAll(flat, await store.get(flat, options));
+      await store.delete(flat, options);
+      return nestValues(keys, values);
+    }, options);
+  }
+
+  keys(options?: OperationOptions): AsyncIterable<Key> {
+    return this.#store.keys(options);
+  }
+
+  withLock<T>(
+    critical: (store: Store<V>) => T | Promise<T>,
+    options?: OperationOptions,
+  ): Promise<T> {
+    return this.#store.withLock((store) => critical(this._over(store)), options);
+  }
+
+  flush(options?: OperationOptions): Promise<void> {
+    return this.#store.flush(options);
+  }
+
+  drop(options?: OperationOptions): Promise<void> {
+    return this.#store.drop(options);
+  }
+
+  /** Closes the store below too. */
+  close(): Promise<void> {
+    return this.#store.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  #decodeAll(keys: readonly Key[], raw: readonly Uint8Array[]): V[] {
+    return raw.map((bytes, i) => this._decode(bytes, keys[i] as Key, 0));
+  }
+}
+
+function keysOf(tree: KeyTree): Key[] {
+  return Array.isArray(tree) ? tree.flatMap(keysOf) : [tree as Key];
+}
