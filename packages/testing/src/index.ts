@@ -1,4 +1,5 @@
 export { ContractError } from "./check.js";
+export { type CodecContractOptions, codecContract } from "./codec-contract.js";
 export type { ContractCase, DataSet, OpenStore } from "./contract.js";
 export { hostileKeys } from "./key-cases.js";
 export { storeProperty } from "./model.js";

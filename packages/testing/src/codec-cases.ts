@@ -1,0 +1,188 @@
+import { tuple } from "@partd/core";
+import { equal, ok, rejection, rejects } from "./check.js";
+import { type CodecCase, snapshot } from "./codec-case.js";
+import { collect } from "./store-case.js";
+
+export function codecCases<V>(): CodecCase<V>[] {
+  return [
+    {
+      name: "each sample reads back as it was appended, by get, stream and pop",
+      run: async ({ store, samples, join, same }) => {
+        ok(samples.length > 0, "codecContract needs at least one sample");
+        for (const [i, sample] of samples.entries()) {
+          const key = `sample ${i}`;
+          await store.append([[key, sample]]);
+          const expected = join([sample]);
+          same(await store.get(key), expected, `${key}, got`);
+          const streamed = await collect(store.stream(key));
+          same(join(streamed), expected, `${key}, streamed`);
+          same(await store.pop(key), expected, `${key}, popped`);
+          same(await store.get(key), join([]), `${key}, after pop`);
+        }
+      },
+    },
+    {
+      name: "values appended to one key are joined in their order",
+      run: async ({ store, samples, join, same }) => {
+        for (const sample of samples) await store.append({ x: sample });
+        same(await store.get("x"), join([...samples]), "one append each");
+        await store.append(samples.map((sample) => ["y", sample] as const));
+        same(await store.get("y"), join([...samples]), "all in one append");
+        await store.append(samples.map((sample, i) => [tuple("z", i), sample] as const));
+        const values = await store.get([samples.map((_, i) => tuple("z", i)), "y"]);
+        for (const [i, sample] of samples.entries()) {
+          same(values[0][i] as V, join([sample]), `a key for sample ${i}`);
+        }
+        same(values[1], join([...samples]), "in nested lists");
+      },
+    },
+    {
+      name: "what was appended in turn reads back in that order, amid other calls",
+      run: async ({ store, samples, join, same }) => {
+        const appended = Array.from({ length: 24 }, (_, i) => samples[i % samples.length] as V);
+        const writer = async (key: string) => {
+          for (const value of appended) await store.append([[key, value]]);
+        };
+        await Promise.all(["a", "b", "c"].map(writer));
+        for (const key of ["a", "b", "c"]) same(await store.get(key), join(appended), key);
+      },
+    },
+    {
+      name: "a key never written is what the codec joins from nothing",
+      run: async ({ store, join, same }) => {
+        same(await store.get("x"), join([]), "get");
+        same(await store.pop("x"), join([]), "pop");
+        equal(await collect(store.stream("x")), [], "stream");
+        await store.append({});
+        equal(await store.get([]), [], "get of an empty list");
+        equal(await collect(store.keys()), [], "keys");
+      },
+    },
+    {
+      name: "iset, delete, keys, flush, drop and withLock work on values",
+      run: async ({ store, samples, join, same }) => {
+        const [sample] = samples as readonly [V];
+        await store.append({ x: sample, y: sample });
+        await store.iset("x", sample);
+        await store.iset("x", sample);
+        same(await store.get("x"), join([sample]), "x after iset");
+        await store.delete("y");
+        same(await store.get("y"), join([]), "y after delete");
+        await store.flush();
+        await store.withLock(async (held) => {
+          await held.append({ x: sample });
+          same(await held.get("x"), join([sample, sample]), "x under the lock");
+          same(await held.pop("x"), join([sample, sample]), "x, popped under the lock");
+          await held.append({ z: sample });
+        });
+        const keys = (await collect(store.keys())).map(String);
+        ok(keys.includes("z") && !keys.includes("x"), "keys should list z, and not x");
+        await store.drop();
+        equal(await collect(store.keys()), [], "keys after drop");
+      },
+    },
+    {
+      name: "a buffer may be changed as soon as its append has resolved",
+      run: async ({ store, samples, join, same }) => {
+        for (const [i, sample] of samples.entries()) {
+          if (!(sample instanceof Uint8Array)) continue;
+          const buffer = sample.slice();
+          await store.append([[`${i}`, buffer as V]]);
+          buffer.fill(0x55);
+          same(await store.get(`${i}`), join([sample]), `sample ${i}`);
+        }
+      },
+    },
+    {
+      name: "two answers of get share nothing with the store, nor with one another",
+      run: async ({ store, samples, join, same }) => {
+        await store.append(samples.map((sample) => ["x", sample] as const));
+        const first = await store.get("x");
+        const second = await store.get("x");
+        if (ArrayBuffer.isView(first)) {
+          new Uint8Array(first.buffer, first.byteOffset, first.byteLength).fill(0x55);
+        } else if (Array.isArray(first)) first.length = 0;
+        same(second, join([...samples]), "the second answer");
+        same(await store.get("x"), join([...samples]), "a third answer");
+      },
+    },
+    {
+      name: "an append whose signal is aborted rejects with its reason and appends nothing",
+      run: async ({ store, samples }) => {
+        const reason = new Error("given up");
+        const options = { signal: AbortSignal.abort(reason) };
+        const data = { x: samples[0] as V };
+        for (const call of [
+          () => store.append(data, options),
+          () => store.get("x", options),
+          () => store.pop("x", options),
+          () => collect(store.stream("x", options)),
+        ]) {
+          ok((await rejection(call, "a call")) === reason, "it should reject with the reason");
+        }
+        equal(await collect(store.keys()), [], "keys");
+      },
+    },
+    {
+      name: "close closes the store below, and later calls are ERR_PARTD_CLOSED",
+      run: async ({ store, lower, samples }) => {
+        await store.append({ x: samples[0] as V });
+        await store.close();
+        await store.close();
+        const data = { x: samples[0] as V };
+        await rejects(() => store.append(data), "ERR_PARTD_CLOSED", "append");
+        await rejects(() => store.get("x"), "ERR_PARTD_CLOSED", "get");
+        await rejects(() => collect(store.stream("x")), "ERR_PARTD_CLOSED", "stream");
+        await rejects(() => lower.get("x"), "ERR_PARTD_CLOSED", "get of the store below");
+      },
+    },
+    {
+      name: "a value that cannot be carried is ERR_PARTD_CODEC, naming the key, and appends nothing",
+      when: ({ unencodable }) => (unencodable?.length ?? 0) > 0,
+      run: async ({ fresh, samples, options, join, same }) => {
+        const [sample] = samples as readonly [V];
+        for (const [i, bad] of (options.unencodable as readonly V[]).entries()) {
+          const { store, lower } = fresh();
+          await store.append({ good: sample });
+          const before = await snapshot(lower);
+          const key = tuple("bad", i);
+          const batch = [["good", sample] as const, [key, bad] as const, ["more", sample] as const];
+          await rejects(() => store.append(batch), "ERR_PARTD_CODEC", `append of value ${i}`, key);
+          await rejects(() => store.iset(key, bad), "ERR_PARTD_CODEC", `iset of value ${i}`, key);
+          equal(await snapshot(lower), before, `the store, after value ${i}`);
+          await store.iset(key, sample);
+          same(await store.get(key), join([sample]), "a good iset after a refused one");
+        }
+      },
+    },
+    {
+      name: "many small frames in one key",
+      run: async ({ store, samples, options, join, same }) => {
+        const [sample] = samples as readonly [V];
+        const values = new Array<V>(options.manyFrames ?? 5_000).fill(sample);
+        await store.append(values.map((value) => ["x", value] as const));
+        same(await store.get("x"), join([...values]), "get");
+        let count = 0;
+        for await (const value of store.stream("x")) {
+          if (count++ < 10) same(join([value]), join([sample]), "a streamed value");
+        }
+        if (options.framed !== false) equal(count, values.length, "the number of streamed values");
+      },
+    },
+    {
+      name: "a large frame",
+      run: async ({ store, samples, options, join, same }) => {
+        for (const [i, sample] of samples.entries()) {
+          const large = join(new Array<V>(options.largeFrame ?? 2_000).fill(sample));
+          await store.append([
+            [`${i}`, large],
+            [`${i}`, sample],
+          ]);
+          const expected = join([large, sample]);
+          same(await store.get(`${i}`), expected, `sample ${i}, got`);
+          same(join(await collect(store.stream(`${i}`))), expected, `sample ${i}, streamed`);
+        }
+      },
+    },
+  ];
+}

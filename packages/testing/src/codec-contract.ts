@@ -1,0 +1,78 @@
+import { type Codec, concatBytes, Encode, type Store } from "@partd/core";
+import type { Arbitrary } from "fast-check";
+import { sameValue } from "./check.js";
+import { bindCodecCase, type CodecSubject } from "./codec-case.js";
+import { codecCases } from "./codec-cases.js";
+import { damageCases } from "./codec-damage-cases.js";
+import { codecProperties } from "./codec-properties.js";
+import type { ContractCase } from "./contract.js";
+
+/** What a codec carries, and what it refuses. */
+export interface CodecContractOptions<V> {
+  /** Whether two values are the same. Default: structural equality of plain data, typed arrays, `Map`, `Set` and `Date`. */
+  readonly equal?: ((a: V, b: V) => boolean) | undefined;
+  /** Random values that the codec carries: adds property-based cases. */
+  readonly arbitrary?: Arbitrary<V> | undefined;
+  /** Values that the codec cannot carry: each is to be `ERR_PARTD_CODEC`. */
+  readonly unencodable?: readonly unknown[] | undefined;
+  /** Contents of frames that this codec never wrote: each is to be `ERR_PARTD_CORRUPT`. */
+  readonly badBytes?: readonly Uint8Array[] | undefined;
+  /** Contents of frames that the codec will not decode for safety: each is to be `ERR_PARTD_CODEC`. */
+  readonly refusedBytes?: readonly Uint8Array[] | undefined;
+  /** What several appended values read back as. Default: the codec's `join`, or for a decorator lists or bytes end to end. */
+  readonly join?: ((values: V[]) => V) | undefined;
+  /** Whether each append is stored as one frame, so that a cut is always seen. Default true. */
+  readonly framed?: boolean | undefined;
+  /** How many frames of the first sample are appended to one key. Default 5,000. */
+  readonly manyFrames?: number | undefined;
+  /** How many times a sample is joined with itself for the large frame. Default 2,000. */
+  readonly largeFrame?: number | undefined;
+  /** Random lists of values that each property-based case tries. Default 50. */
+  readonly numRuns?: number | undefined;
+  /** Repeats the random values of an earlier run, which printed this number when it failed. */
+  readonly seed?: number | undefined;
+}
+
+/**
+ * Everything that a codec, or a decorator over byte stores, promises, as cases for any test
+ * runner.
+ *
+ * @example
+ * for (const { name, run } of codecContract(jsonCodec, [[1], ["two"]])) test(name, run);
+ *
+ * @param codec the codec, or a function that puts a decorator around a store:
+ *   `(store) => new Json(store)`.
+ * @param samples values that it carries, at least one, the first a small one.
+ */
+export function codecContract<V>(
+  codec: Codec<V> | ((store: Store) => Store<V>),
+  samples: readonly V[],
+  options: CodecContractOptions<V> = {},
+): ContractCase[] {
+  const subject: CodecSubject<V> = {
+    wrap: typeof codec === "function" ? codec : (store) => new Encode(store, codec),
+    samples,
+    options,
+    join:
+      options.join ??
+      (typeof codec === "function" ? joinOf(samples) : (values) => codec.join(values)),
+    equal: options.equal ?? sameValue,
+  };
+  return [
+    ...[...codecCases<V>(), ...damageCases<V>()]
+      .filter(({ when }) => when === undefined || when(options))
+      .map((one) => bindCodecCase(one, subject)),
+    ...codecProperties(subject),
+  ];
+}
+
+/** Lists, or bytes, end to end: what most decorators join to. */
+function joinOf<V>(samples: readonly V[]): (values: V[]) => V {
+  if (samples.every(Array.isArray)) return (lists) => lists.flat() as V;
+  if (samples.every((sample) => sample instanceof Uint8Array)) {
+    return (pieces) => concatBytes(pieces as Uint8Array[]) as V;
+  }
+  throw new TypeError(
+    "codecContract needs options.join for values that are neither lists nor bytes",
+  );
+}
