@@ -1,5 +1,5 @@
 import { PartdError } from "./errors.js";
-import { describeKey, encodeKey, type Key } from "./keys.js";
+import { decodeKey, describeKey, encodeKey, type Key } from "./keys.js";
 import type { Entries } from "./store.js";
 
 /** What one append writes: `values[i]` belongs to `keys[i]`. No value is empty. */
@@ -12,10 +12,31 @@ export interface Batch {
 }
 
 /**
+ * A batch as the entries of an append, for what receives encoded keys and hands them on, such as a
+ * server: a store takes the batch as it is, without decoding, encoding and checking each key again.
+ */
+export class BatchEntries implements Iterable<readonly [Key, Uint8Array]> {
+  readonly batch: Batch;
+
+  /** @param batch with keys that `encodeKey` gave, or that `decodeKey` accepted. */
+  constructor(batch: Batch) {
+    this.batch = batch;
+  }
+
+  *[Symbol.iterator](): Generator<readonly [Key, Uint8Array], void, undefined> {
+    const { keys, values } = this.batch;
+    for (let i = 0; i < keys.length; i++) {
+      yield [decodeKey(keys[i] as string), values[i] as Uint8Array];
+    }
+  }
+}
+
+/**
  * Checks and gathers the entries of an append, so that a bad one is found before anything is
  * written. Empty values are left out: appending nothing changes nothing.
  */
 export function toBatch(data: Entries<Uint8Array>): Batch {
+  if (data instanceof BatchEntries) return data.batch;
   const keys: string[] = [];
   const values: Uint8Array[] = [];
   let byteLength = 0;
@@ -61,7 +82,10 @@ function ownEntries<V>(data: Readonly<Record<string, V>>): Iterable<readonly [Ke
 function* pairsOf<V>(pairs: Iterable<readonly [Key, V]>): Iterable<readonly [Key, V]> {
   for (const pair of pairs) {
     if (!Array.isArray(pair) || pair.length !== 2) {
-      throw new PartdError("ERR_PARTD_VALUE", "append takes [key, value] pairs: one has another form.");
+      throw new PartdError(
+        "ERR_PARTD_VALUE",
+        "append takes [key, value] pairs: one has another form.",
+      );
     }
     yield pair as unknown as readonly [Key, V];
   }

@@ -1,5 +1,5 @@
 export { BaseStore } from "./base-store.js";
-export { type Batch, checkBytes, entriesOf, toBatch } from "./batch.js";
+export { type Batch, BatchEntries, checkBytes, entriesOf, toBatch } from "./batch.js";
 export { allocateBytes, concatBytes } from "./bytes.js";
 export type { Codec } from "./codec.js";
 export {
