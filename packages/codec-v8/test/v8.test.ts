@@ -1,0 +1,167 @@
+import { spawnSync } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { inspect } from "node:util";
+import { serialize } from "node:v8";
+import { expect, test } from "@jest/globals";
+import { Dict, Encode, frame, isPartdError, type Store } from "@partd/core";
+import fc from "fast-check";
+import { V8, v8Codec } from "../src/index.js";
+
+const codec = v8Codec();
+
+/** Values that V8 makes are of the main context, not of this test's: they are compared as text. */
+function show(value: unknown): string {
+  return inspect(value, { depth: 10, maxArrayLength: null });
+}
+
+async function failure(promise: Promise<unknown>): Promise<unknown> {
+  return promise.then(
+    (value) => {
+      throw new Error(`resolved with ${show(value)}`);
+    },
+    (error: unknown) => error,
+  );
+}
+
+test("lists of structured-clone values are joined, and an absent key is the empty list", async () => {
+  await using p = new V8(new Dict());
+  const cycle: { self?: unknown } = {};
+  cycle.self = cycle;
+  const error = new RangeError("out", { cause: "why" });
+  const values = [
+    new Map<unknown, unknown>([[{ a: 1 }, new Set([1n, -0, Number.NaN])]]),
+    new Date(5),
+    /par.d/gi,
+    2n ** 100n,
+    Float64Array.of(1.5),
+    new Uint8Array([1, 2]),
+    new ArrayBuffer(3),
+    undefined,
+    null,
+    holes,
+    "Grüße 🌍",
+    "\ud800",
+    cycle,
+  ];
+  await p.append({ x: values });
+  await p.append({ x: [error] });
+  const read = await p.get("x");
+  expect(show(read.slice(0, -1))).toBe(show(values));
+  expect(read.at(-1)).toMatchObject({ name: "RangeError", message: "out" });
+  expect(await p.get(["y", ["z"]])).toEqual([[], [[]]]);
+});
+
+const holes: unknown[] = [1];
+holes[2] = 2;
+
+test("any list reads back as it was", () => {
+  const leaf = fc.oneof(
+    fc.anything({ withBigInt: true, withDate: true, withMap: true, withSet: true }),
+    fc.anything({ withTypedArray: true, withSparseArray: true, withBoxedValues: true }),
+  );
+  fc.assert(
+    fc.property(fc.array(leaf), (list) => {
+      const bytes = serialize(list);
+      expect(codec.encode(list)).toEqual(bytes);
+      expect(show(codec.decode(bytes))).toBe(show(list));
+    }),
+    { numRuns: 500 },
+  );
+});
+
+test("shared references stay shared within one append", async () => {
+  await using p = new V8<object>(new Dict());
+  const shared = { a: 1 };
+  await p.append({ x: [shared, shared] });
+  const [a, b] = await p.get("x");
+  expect(a).toBe(b);
+});
+
+test("a long list of holes is kept, item by item", async () => {
+  await using p = new V8(new Dict());
+  await p.append({ x: new Array(100_000) });
+  const read = await p.get("x");
+  expect(read).toHaveLength(100_000);
+  expect(read[99_999]).toBeUndefined();
+});
+
+test("what cannot be cloned is refused with the key, and nothing of the batch is appended", async () => {
+  await using p = new V8(new Dict());
+  const bads = [[() => 1], [Symbol("s")], [Promise.resolve()], [{ deep: [new WeakMap()] }], "list"];
+  for (const bad of bads) {
+    const error = await failure(p.append({ fine: [1], x: bad as unknown[] }));
+    expect(isPartdError(error, "ERR_PARTD_CODEC")).toBe(true);
+    expect(error).toMatchObject({ key: "x" });
+  }
+  expect(await p.get("fine")).toEqual([]);
+});
+
+test("damaged and foreign bytes are corrupt, with key and offset", async () => {
+  const first = frame(serialize(["fine"]));
+  const bads = [
+    Buffer.from('["json"]'),
+    new Uint8Array(),
+    serialize(["cut short"]).subarray(0, -1),
+    Buffer.concat([serialize([1]), Buffer.of(0x30)]),
+    serialize({ not: "a list" }),
+    Buffer.from("ff0f61ffffffff0f4000ffffffff0f", "hex"), // 2^32 - 1 holes.
+    Buffer.concat([Buffer.of(0xff, 15), Buffer.alloc(200_000, Buffer.of(0x41, 1))]), // Depth.
+    Buffer.from("ff0f22ffffffff0f", "hex"), // A string of 4 GiB.
+    Buffer.from("ff0f5cff01", "hex"), // A host object of no known type.
+  ];
+  for (const bad of bads) {
+    const store: Store = new Dict();
+    await store.append([["x", first] as const, ["x", frame(bad)] as const]);
+    const error = await failure(new V8(store).get("x"));
+    expect(isPartdError(error, "ERR_PARTD_CORRUPT")).toBe(true);
+    expect(error).toMatchObject({ key: "x", offset: first.byteLength });
+  }
+});
+
+test("mutated bytes decode to a list or throw; the process lives", () => {
+  const cycle: { self?: unknown } = {};
+  cycle.self = cycle;
+  const seeds = [
+    [1, "x", { a: [1.5, null, undefined] }, true],
+    [new Map([[1, new Set([2])]]), new Date(0), /x/g, 10n ** 30n, Object("s")],
+    [new Float64Array(4), Buffer.from("abc"), new ArrayBuffer(9), new DataView(new ArrayBuffer(8))],
+    [new Error("x"), cycle, holes],
+  ].map((value) => serialize(value));
+  const tags = [..."oOaA\"cI UdDNSM:'B~VrtuR\\jk^Ty0_{;"].map((tag) => tag.charCodeAt(0));
+  const edit = fc.record({
+    at: fc.nat(200),
+    byte: fc.oneof(fc.constantFrom(...tags), fc.nat(255)),
+    insert: fc.boolean(),
+  });
+  fc.assert(
+    fc.property(fc.constantFrom(...seeds), fc.array(edit, { maxLength: 4 }), (seed, edits) => {
+      const bytes = [...seed];
+      for (const { at, byte, insert } of edits) {
+        bytes.splice(2 + (at % bytes.length), insert ? 0 : 1, byte);
+      }
+      try {
+        expect(Array.isArray(codec.decode(Uint8Array.from(bytes)))).toBe(true);
+      } catch (error) {
+        expect((error as Error).message).toEqual(expect.any(String));
+      }
+    }),
+    { numRuns: Number(process.env.PARTD_FUZZ_RUNS ?? 5000) },
+  );
+});
+
+test("the codec can be used with Encode", async () => {
+  await using p = new Encode(new Dict(), v8Codec<number>());
+  await p.append({ x: [1] });
+  await p.append({ x: [2, 3] });
+  expect(await p.get("x")).toEqual([1, 2, 3]);
+});
+
+test("a browser is told at import what to use instead", () => {
+  const { stderr, status } = spawnSync(
+    process.execPath,
+    ["--conditions=browser", "--input-type=module", "-e", 'await import("@partd/codec-v8")'],
+    { cwd: fileURLToPath(new URL(".", import.meta.url)), encoding: "utf8" },
+  );
+  expect(status).not.toBe(0);
+  expect(stderr).toContain("needs node:v8");
+});
