@@ -64,6 +64,15 @@ export function checkDecodedSize(decodedBytes: number, maxDecodedBytes: number):
   );
 }
 
+/** @throws `ERR_PARTD_VALUE` unless the option is an integer from `min` to `max`. */
+export function checkIntegerOption(name: string, value: number, min: number, max: number): number {
+  if (Number.isInteger(value) && value >= min && value <= max) return value;
+  throw new PartdError(
+    "ERR_PARTD_VALUE",
+    `${name} must be an integer from ${min} to ${max}, not ${String(value)}.`,
+  );
+}
+
 const DEFAULT_MAX_DECODED_BYTES = 2 ** 30;
 const UINT8_ARRAY = "[object Uint8Array]";
 

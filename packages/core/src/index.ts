@@ -6,6 +6,7 @@ export {
   type Compressor,
   type CompressorOptions,
   checkDecodedSize,
+  checkIntegerOption,
   compressorCodec,
 } from "./compressor.js";
 export { Dict } from "./dict.js";
