@@ -1,0 +1,91 @@
+import {
+  deflateSync,
+  deflate as deflateZlib,
+  gunzip,
+  gunzipSync,
+  gzip,
+  gzipSync,
+  type InputType,
+  inflateSync,
+  inflate as inflateZlib,
+  type ZlibOptions,
+} from "node:zlib";
+import { checkDecodedSize } from "@partd/core";
+import type { Format } from "./format.js";
+
+/** Compresses with Node's zlib, on the thread pool where that is worth the way. */
+export function deflate(
+  bytes: Uint8Array,
+  format: Format,
+  level: number,
+): Uint8Array | Promise<Uint8Array> {
+  const options = { level, chunkSize: chunkSize(bytes.byteLength) };
+  const [onThread, inPlace] = format === "zlib" ? [deflateZlib, deflateSync] : [gzip, gzipSync];
+  return bytes.byteLength < THREAD_BYTES
+    ? plain(inPlace(bytes, options))
+    : call(onThread, bytes, options).then(({ buffer }) => plain(buffer));
+}
+
+/** Decompresses with Node's zlib, which compares the checksum. */
+export async function inflate(
+  bytes: Uint8Array,
+  format: Format,
+  maxDecodedBytes: number,
+): Promise<Uint8Array> {
+  const options = {
+    chunkSize: chunkSize(bytes.byteLength * 4),
+    maxOutputLength: Math.min(maxDecodedBytes, MAX_OUTPUT),
+    info: true,
+  };
+  const [onThread, inPlace] = format === "zlib" ? [inflateZlib, inflateSync] : [gunzip, gunzipSync];
+  try {
+    const { buffer, engine } =
+      bytes.byteLength < THREAD_BYTES
+        ? (inPlace(bytes, options) as unknown as Inflated)
+        : await call(onThread, bytes, options);
+    // zlib stops at the end of the data and does not look at what follows.
+    if (engine.bytesWritten !== bytes.byteLength) throw new Error("more bytes follow its end.");
+    return plain(buffer);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ERR_BUFFER_TOO_LARGE") {
+      checkDecodedSize(maxDecodedBytes + 1, maxDecodedBytes);
+    }
+    throw error;
+  }
+}
+
+/** Below this a round trip to the thread pool costs more than the work. */
+const THREAD_BYTES = 4096;
+
+/** What Node accepts as a limit. */
+const MAX_OUTPUT = 2 ** 32;
+
+/** Node goes to the thread pool once per chunk, by default of 16 KiB. */
+function chunkSize(expected: number): number {
+  return Math.min(Math.max(expected + (expected >> 8) + 64, 1024), 1 << 20);
+}
+
+/** What Node gives with `{ info: true }`. */
+interface Inflated {
+  readonly buffer: Uint8Array;
+  readonly engine: { readonly bytesWritten: number };
+}
+
+type OnThread = (
+  bytes: InputType,
+  options: ZlibOptions,
+  callback: (error: Error | null, result: Buffer) => void,
+) => void;
+
+function call(method: OnThread, bytes: Uint8Array, options: ZlibOptions): Promise<Inflated> {
+  return new Promise((resolve, reject) => {
+    method(bytes, { ...options, info: true }, (error, result) => {
+      if (error) reject(error);
+      else resolve(result as unknown as Inflated);
+    });
+  });
+}
+
+function plain(buffer: Uint8Array): Uint8Array {
+  return new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.byteLength);
+}

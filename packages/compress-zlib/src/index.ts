@@ -1,0 +1,1 @@
+export { Gzip, gzipCodec, ZLib, type ZLibOptions, zlibCodec } from "./zlib.js";

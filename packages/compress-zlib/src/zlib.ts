@@ -1,0 +1,58 @@
+import {
+  type Codec,
+  type CompressorOptions,
+  checkIntegerOption,
+  compressorCodec,
+  Encode,
+  type Store,
+} from "@partd/core";
+import { deflate, inflate } from "#engine";
+import type { Format } from "./format.js";
+
+export interface ZLibOptions extends CompressorOptions {
+  /** From 0, stored, over 1, fast, to 9, small. Default 6. */
+  readonly level?: number | undefined;
+}
+
+/**
+ * A store of bytes over another, compressed with DEFLATE in the zlib format (RFC 1950), which
+ * carries an Adler-32 checksum. The frames are those of Python's `partd.ZLib`.
+ *
+ * @example new ZLib(new FileStore("data"), { level: 1 })
+ */
+export class ZLib extends Encode<Uint8Array> {
+  /** @throws `ERR_PARTD_VALUE` for an option out of range. */
+  constructor(store: Store, options: ZLibOptions = {}) {
+    super(store, zlibCodec(options), options);
+  }
+}
+
+/** The same in the gzip format (RFC 1952), which carries a CRC-32: what `gunzip` reads. */
+export class Gzip extends Encode<Uint8Array> {
+  /** @throws `ERR_PARTD_VALUE` for an option out of range. */
+  constructor(store: Store, options: ZLibOptions = {}) {
+    super(store, gzipCodec(options), options);
+  }
+}
+
+/** The codec of {@link ZLib}. */
+export function zlibCodec(options: ZLibOptions = {}): Codec<Uint8Array> {
+  return deflateCodec("zlib", options);
+}
+
+/** The codec of {@link Gzip}. */
+export function gzipCodec(options: ZLibOptions = {}): Codec<Uint8Array> {
+  return deflateCodec("gzip", options);
+}
+
+function deflateCodec(format: Format, options: ZLibOptions): Codec<Uint8Array> {
+  const level = checkIntegerOption("level", options.level ?? 6, 0, 9);
+  return compressorCodec(
+    {
+      name: format,
+      compress: (bytes) => deflate(bytes, format, level),
+      decompress: (bytes, maxDecodedBytes) => inflate(bytes, format, maxDecodedBytes),
+    },
+    options,
+  );
+}

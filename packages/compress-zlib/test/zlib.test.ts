@@ -1,0 +1,128 @@
+import { gunzipSync, gzipSync, inflateSync } from "node:zlib";
+import { describe, expect, test } from "@jest/globals";
+import { Dict } from "@partd/core";
+import fc from "fast-check";
+import * as everywhere from "../src/engine.js";
+import * as node from "../src/engine.node.js";
+import { Gzip, gzipCodec, ZLib, zlibCodec } from "../src/index.js";
+
+const LIMIT = 2 ** 30;
+const FORMATS = ["zlib", "gzip"] as const;
+const engines = { everywhere, node };
+
+const bytesOfAllSizes = fc.oneof(
+  fc.uint8Array({ maxLength: 3000, size: "max" }),
+  fc
+    .tuple(fc.integer({ min: 0, max: 300_000 }), fc.uint8Array({ minLength: 1, maxLength: 50 }))
+    .map(([length, word]) =>
+      Uint8Array.from({ length }, (_, i) => word[i % word.length] as number),
+    ),
+);
+
+describe.each(FORMATS)("%s", (format) => {
+  test("either engine reads what either wrote, at any level", async () => {
+    await fc.assert(
+      fc.asyncProperty(bytesOfAllSizes, fc.integer({ min: 0, max: 9 }), async (bytes, level) => {
+        for (const writer of Object.values(engines)) {
+          const written = await writer.deflate(bytes, format, level);
+          for (const reader of Object.values(engines)) {
+            const read = await reader.inflate(written, format, LIMIT);
+            expect(Object.getPrototypeOf(read)).toBe(Uint8Array.prototype);
+            expect(Buffer.compare(read, bytes)).toBe(0);
+          }
+        }
+      }),
+      { numRuns: 25 },
+    );
+  });
+
+  describe.each(Object.keys(engines) as (keyof typeof engines)[])("the engine %s", (name) => {
+    const engine = engines[name];
+    const words = new TextEncoder().encode("partition and append ".repeat(20_000));
+
+    test("never gives other bytes for a flipped bit, nor any for a cut", async () => {
+      const written = await engine.deflate(words.subarray(0, 200), format, 6);
+      const wrong: string[] = [];
+      for (let bit = 0; bit < written.byteLength * 8; bit++) {
+        const damaged = Uint8Array.from(written);
+        damaged[bit >> 3] = (damaged[bit >> 3] as number) ^ (1 << (bit & 7));
+        const read = await Promise.resolve()
+          .then(() => engine.inflate(damaged, format, LIMIT))
+          .catch(() => undefined);
+        // Some bits pad the data, and gzip's header tells a time and an operating system.
+        if (read && Buffer.compare(read, words.subarray(0, 200)) !== 0) wrong.push(`bit ${bit}`);
+      }
+      for (let length = 0; length < written.byteLength; length++) {
+        const read = await Promise.resolve()
+          .then(() => engine.inflate(written.subarray(0, length), format, LIMIT))
+          .catch(() => undefined);
+        if (read) wrong.push(`cut to ${length}`);
+      }
+      expect(wrong).toEqual([]);
+    });
+
+    test("stops at the limit", async () => {
+      const written = await engine.deflate(words, format, 9);
+      await expect(engine.inflate(written, format, words.byteLength - 1)).rejects.toMatchObject({
+        code: "ERR_PARTD_CODEC",
+      });
+      expect((await engine.inflate(written, format, words.byteLength)).byteLength).toBe(
+        words.byteLength,
+      );
+    });
+
+    test("refuses bytes behind the end, few or many", async () => {
+      const written = await engine.deflate(words, format, 6);
+      for (const more of [1, 9, 10_000_000]) {
+        const longer = new Uint8Array(written.byteLength + more);
+        longer.set(written);
+        await expect(engine.inflate(longer, format, LIMIT)).rejects.toThrow();
+      }
+    });
+  });
+});
+
+test("the gzip engines read every optional field of a header", async () => {
+  const bytes = new TextEncoder().encode("with a name");
+  const plain = gzipSync(bytes);
+  const fields = [0x1f, 0x8b, 8, 4 | 8 | 16, 0, 0, 0, 0, 0, 3, 2, 0, 7, 7, 97, 0, 98, 99, 0];
+  const written = Uint8Array.from([...fields, ...plain.subarray(10)]);
+  expect(await everywhere.inflate(written, "gzip", LIMIT)).toEqual(bytes);
+  expect(await node.inflate(written, "gzip", LIMIT)).toEqual(bytes);
+});
+
+test("the frames are what the formats' own tools read", async () => {
+  const bytes = new TextEncoder().encode("hello ".repeat(100));
+  expect(new Uint8Array(inflateSync(await zlibCodec().encode(bytes)))).toEqual(bytes);
+  expect(new Uint8Array(gunzipSync(await gzipCodec().encode(bytes)))).toEqual(bytes);
+});
+
+test("a higher level gives fewer bytes", async () => {
+  const bytes = Uint8Array.from({ length: 50_000 }, (_, i) => ((i * i) % 251) & 0xf0);
+  const at = async (level: number) => (await zlibCodec({ level }).encode(bytes)).byteLength;
+  expect(await at(1)).toBeLessThan(await at(0));
+  expect(await at(9)).toBeLessThanOrEqual(await at(1));
+});
+
+test.each([-1, 10, 1.5, Number.NaN])("refuses level %s", (level) => {
+  expect(() => zlibCodec({ level })).toThrow(expect.objectContaining({ code: "ERR_PARTD_VALUE" }));
+});
+
+test("one's frames are not the other's: the error names key and offset", async () => {
+  const store = new Dict();
+  await new ZLib(store).append({ x: new Uint8Array(100) });
+  await new Gzip(store).append({ x: new Uint8Array(100) });
+  await expect(new ZLib(store).get("x")).rejects.toMatchObject({
+    code: "ERR_PARTD_CORRUPT",
+    key: "x",
+    offset: 8 + (await zlibCodec().encode(new Uint8Array(100))).byteLength,
+  });
+  await expect(new Gzip(store).get("x")).rejects.toMatchObject({ key: "x", offset: 0 });
+});
+
+test("many frames are compressed at once and come back in order", async () => {
+  const p = new ZLib(new Dict(), { concurrency: 4 });
+  const pieces = Array.from({ length: 40 }, (_, i) => new Uint8Array(5000 * (41 - i)).fill(i));
+  await p.append(pieces.map((piece) => ["x", piece] as const));
+  expect(Buffer.compare(await p.get("x"), Buffer.concat(pieces))).toBe(0);
+});
