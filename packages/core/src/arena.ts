@@ -1,24 +1,22 @@
 /**
  * Memory for values that grow by appending: each is a chain of extents cut from large slabs, so
  * that a million small appends are bytes in a few blocks and not a million objects. What is freed
- * is used again before more is taken.
+ * is joined with its free neighbour (a buddy allocator) and used again before more is taken.
  */
 export class Arena {
   #slabs: Slab[] = [];
-  /** First granule of the newest slab that was never handed out. */
-  #fresh = GRANULES;
-  /** Freed extents by size class. */
-  #free: number[][] = Array.from({ length: CLASSES }, () => []);
+  /** The first free extent of each size class. */
+  readonly #free = new Int32Array(CLASSES).fill(NONE);
   #usedGranules = 0;
 
   /** Bytes of memory held: slabs, whether in use or free, with their bookkeeping. */
   get memory(): number {
-    return this.#slabs.length * (SLAB_BYTES + GRANULES * 5);
+    return this.#slabs.length * SLAB_MEMORY;
   }
 
-  /** Bytes of extents in use: the chains' lengths and the room left in their last extents. */
+  /** Bytes of that in use: the chains' extents with the room left in their last ones. */
   get used(): number {
-    return this.#usedGranules * GRANULE;
+    return this.#usedGranules * GRANULE_MEMORY;
   }
 
   /** Adds a copy of `bytes` to the end of `chain`. A chain that cannot grow is left as it was. */
@@ -47,114 +45,183 @@ export class Arena {
 
   /** Cuts `chain` back to its first `length` bytes. */
   truncate(chain: Chain, length: number): void {
+    const end = length === 0 ? 0 : chain.skip + length;
     let kept = 0;
     let extent = chain.first;
-    let previous = NONE;
-    while (extent !== NONE && kept < length) {
-      kept += this.#slab(extent).capacity(extent);
-      previous = extent;
-      extent = this.#slab(extent).next(extent);
+    let last = NONE;
+    while (extent !== NONE && kept < end) {
+      const slab = this.#slab(extent);
+      kept += slab.capacity(extent);
+      last = extent;
+      extent = slab.next(extent);
     }
-    if (previous === NONE) chain.first = NONE;
-    else this.#slab(previous).setNext(previous, NONE);
-    chain.last = previous;
-    chain.room = kept - length;
+    if (last === NONE) chain.first = NONE;
+    else this.#slab(last).setNext(last, NONE);
+    chain.last = last;
+    chain.room = kept - end;
     chain.length = length;
+    if (length === 0) chain.skip = 0;
+    this.release(extent);
+  }
+
+  /**
+   * Cuts the first `length` bytes off `chain`. Answers the first of the extents that are no part
+   * of it any longer, linked one to the next, for {@link release}: until then they keep their bytes.
+   */
+  cut(chain: Chain, length: number): number {
+    const freed = chain.first;
+    let left = chain.skip + length;
+    let extent = freed;
+    let last = NONE;
     while (extent !== NONE) {
-      const next = this.#slab(extent).next(extent);
-      this.#release(extent);
-      extent = next;
+      const slab = this.#slab(extent);
+      const capacity = slab.capacity(extent);
+      // The last extent goes, with the room in it, if nothing is left in the chain.
+      if (left < capacity && length < chain.length) break;
+      left -= capacity;
+      last = extent;
+      extent = slab.next(extent);
+    }
+    if (last === NONE) {
+      chain.skip = left;
+      chain.length -= length;
+      return NONE;
+    }
+    this.#slab(last).setNext(last, NONE);
+    chain.first = extent;
+    chain.length -= length;
+    chain.skip = extent === NONE ? 0 : left;
+    if (extent === NONE) {
+      chain.last = NONE;
+      chain.room = 0;
+    }
+    return freed;
+  }
+
+  /** Frees `extent` and those linked to it. Answers the bytes of memory that were in use for them. */
+  release(extent: number): number {
+    const before = this.#usedGranules;
+    for (let next = extent; next !== NONE; ) {
+      const freed = next;
+      next = this.#slab(freed).next(freed);
+      this.#release(freed);
     }
     if (this.#usedGranules === 0) this.#reset();
+    return (before - this.#usedGranules) * GRANULE_MEMORY;
   }
 
-  /** Views of the first `length` bytes of `chain`, in order: valid until it is truncated. */
+  /** Bytes of memory in use for `extent` and those linked to it. */
+  measure(extent: number): number {
+    let granules = 0;
+    for (let next = extent; next !== NONE; next = this.#slab(next).next(next)) {
+      granules += 1 << this.#slab(next).class(next);
+    }
+    return granules * GRANULE_MEMORY;
+  }
+
+  /** Views of the first `length` bytes of `chain`, in order: valid until they are cut and released. */
   *views(chain: Chain, length = chain.length): Generator<Uint8Array, void, undefined> {
     let left = length;
+    let skip = chain.skip;
     for (let extent = chain.first; left > 0; extent = this.#slab(extent).next(extent)) {
       const slab = this.#slab(extent);
-      const start = slab.start(extent);
-      const taken = Math.min(left, slab.capacity(extent));
+      const start = slab.start(extent) + skip;
+      const taken = Math.min(left, slab.capacity(extent) - skip);
       yield slab.bytes.subarray(start, start + taken);
       left -= taken;
+      skip = 0;
     }
   }
 
-  /** Copies the first `target.byteLength` bytes of `chain` to `target`. */
-  copyTo(chain: Chain, target: Uint8Array): void {
-    let offset = 0;
-    for (const view of this.views(chain, target.byteLength)) {
-      target.set(view, offset);
-      offset += view.byteLength;
+  /** Copies the first `length` bytes of `chain` into `target` from `offset` on. */
+  copyTo(chain: Chain, target: Uint8Array, offset = 0, length = chain.length): void {
+    let at = offset;
+    for (const view of this.views(chain, length)) {
+      target.set(view, at);
+      at += view.byteLength;
     }
   }
 
-  /** Each extent is as long as a quarter of the chain, so at most a fifth of its memory is idle. */
+  /** Extents grow with the chain, to an eighth of it or more, so its last one idles little memory. */
   #extend(chain: Chain, missing: number): void {
-    const extent = this.#take(sizeClass(Math.max(missing, chain.length >> 2)));
+    const extent = this.#take(Math.max(classFor(missing), classWithin(chain.length / 4)));
     if (chain.last === NONE) chain.first = extent;
     else this.#slab(chain.last).setNext(chain.last, extent);
     chain.last = extent;
     chain.room = this.#slab(extent).capacity(extent);
   }
 
-  /** An extent of the class, or a smaller one where only smaller ones are free. */
+  /** An extent of the class, or a smaller one rather than let memory grow while much is free. */
   #take(wanted: number): number {
-    const extent = this.#takeFree(wanted) ?? this.#takeFresh(wanted);
-    const slab = this.#slab(extent);
-    slab.setNext(extent, NONE);
-    this.#usedGranules += slab.capacity(extent) / GRANULE;
-    return extent;
-  }
-
-  #takeFree(wanted: number): number | undefined {
-    for (let size = wanted; size < CLASSES; size++) {
-      const extent = this.#free[size]?.pop();
-      if (extent === undefined) continue;
-      // Halve it down to the class; the upper halves stay free.
-      const slab = this.#slab(extent);
-      for (let half = size; half > wanted; ) {
-        half--;
-        const upper = extent + (1 << half);
-        slab.setClass(upper, half);
-        this.#free[half]?.push(upper);
-      }
-      slab.setClass(extent, wanted);
-      return extent;
-    }
-    // Freed pieces are not joined again, so a chain takes small ones rather than let memory grow.
-    for (let size = wanted - 1; size >= Math.max(0, wanted - 4); size--) {
-      const extent = this.#free[size]?.pop();
-      if (extent !== undefined) return extent;
-    }
-    return undefined;
-  }
-
-  #takeFresh(wanted: number): number {
     let size = wanted;
-    if (this.#fresh === GRANULES) {
-      this.#slabs.push(new Slab());
-      this.#fresh = 0;
+    while (size < CLASSES && this.#free[size] === NONE) size++;
+    if (size === CLASSES) {
+      const granules = this.#slabs.length * GRANULES;
+      if ((granules - this.#usedGranules) * SPARE_PART > granules) {
+        size = wanted - 1;
+        while (this.#free[size] === NONE) size--;
+      } else {
+        this.#addSlab();
+        size = CLASSES - 1;
+      }
     }
-    // The end of a slab goes to whoever comes next, in the largest piece that fits.
-    while (1 << size > GRANULES - this.#fresh) size--;
-    const extent = (this.#slabs.length - 1) * GRANULES + this.#fresh;
-    this.#fresh += 1 << size;
-    this.#slab(extent).setClass(extent, size);
+    const extent = this.#free[size] as number;
+    const slab = this.#slab(extent);
+    this.#unlink(slab, extent, size);
+    // Halve it down to the class; the upper halves stay free.
+    while (size > wanted) {
+      size--;
+      this.#link(slab, extent + (1 << size), size);
+    }
+    slab.setClass(extent, size);
+    slab.setNext(extent, NONE);
+    this.#usedGranules += 1 << size;
     return extent;
   }
 
-  #release(extent: number): void {
-    const slab = this.#slab(extent);
-    this.#usedGranules -= slab.capacity(extent) / GRANULE;
-    this.#free[slab.class(extent)]?.push(extent);
+  #release(freed: number): void {
+    const slab = this.#slab(freed);
+    let size = slab.class(freed);
+    this.#usedGranules -= 1 << size;
+    let extent = freed;
+    for (; size < CLASSES - 1; size++) {
+      const buddy = extent ^ (1 << size);
+      if (!slab.isFree(buddy, size)) break;
+      this.#unlink(slab, buddy, size);
+      extent &= ~(1 << size);
+    }
+    this.#link(slab, extent, size);
+  }
+
+  /** Puts `extent` at the front of its class's list of free ones. */
+  #link(slab: Slab, extent: number, size: number): void {
+    const next = this.#free[size] as number;
+    slab.setFree(extent, size);
+    slab.setNext(extent, next);
+    slab.setPrevious(extent, NONE);
+    if (next !== NONE) this.#slab(next).setPrevious(next, extent);
+    this.#free[size] = extent;
+  }
+
+  #unlink(slab: Slab, extent: number, size: number): void {
+    const next = slab.next(extent);
+    const previous = slab.previous(extent);
+    if (next !== NONE) this.#slab(next).setPrevious(next, previous);
+    if (previous !== NONE) this.#slab(previous).setNext(previous, next);
+    else this.#free[size] = next;
+    slab.setClass(extent, size); // No longer free.
+  }
+
+  #addSlab(): void {
+    const slab = new Slab();
+    this.#slabs.push(slab);
+    this.#link(slab, (this.#slabs.length - 1) * GRANULES, CLASSES - 1);
   }
 
   /** Nothing is in use: gives the memory back. */
   #reset(): void {
     this.#slabs = [];
-    this.#fresh = GRANULES;
-    this.#free = Array.from({ length: CLASSES }, () => []);
+    this.#free.fill(NONE);
   }
 
   #slab(extent: number): Slab {
@@ -166,28 +233,47 @@ export class Arena {
 export class Chain {
   first = NONE;
   last = NONE;
+  /** Bytes of the first extent that were cut off. */
+  skip = 0;
   /** Bytes that the last extent can still take. */
   room = 0;
   /** Bytes in all. */
   length = 0;
 }
 
-/** The smallest extent, in bytes; others are twice, four times … as long. */
+/** Stands for no extent. */
+export const NONE = -1;
+
+/** The smallest extent, in bytes; others are twice, four times … as long, up to a whole slab. */
 const GRANULE = 64;
-const CLASSES = 11; // 64 B to 64 KiB
-const GRANULE_BITS = 14;
+const GRANULE_SHIFT = 6;
+const CLASSES = 15;
+const GRANULE_BITS = CLASSES - 1;
 const GRANULES = 1 << GRANULE_BITS;
 const SLAB_BYTES = GRANULE * GRANULES; // 1 MiB
-const NONE = -1;
+/** A granule with its share of the slab's tables. */
+const GRANULE_MEMORY = GRANULE + 5;
+const SLAB_MEMORY = GRANULE_MEMORY * GRANULES;
+/** Memory grows when no more than this part of it is free, in whatever pieces. */
+const SPARE_PART = 16;
+const FREE = 0x80;
 
-function sizeClass(bytes: number): number {
-  const granules = Math.ceil(bytes / GRANULE);
-  return Math.min(CLASSES - 1, granules <= 1 ? 0 : 32 - Math.clz32(granules - 1));
+/** The class that holds `bytes`, or for more than 4 KiB the largest that they fill. */
+function classFor(bytes: number): number {
+  if (bytes > 4096) return classWithin(bytes);
+  return bytes <= GRANULE ? 0 : 32 - Math.clz32((bytes - 1) >> GRANULE_SHIFT);
+}
+
+/** The largest class of no more than `bytes`, or the smallest of all. */
+function classWithin(bytes: number): number {
+  const granules = Math.min(bytes, SLAB_BYTES) >> GRANULE_SHIFT;
+  return granules === 0 ? 0 : 31 - Math.clz32(granules);
 }
 
 /** An extent is known by the number of its first granule, counted through all slabs. */
 class Slab {
   readonly bytes = new Uint8Array(SLAB_BYTES);
+  readonly #words = new Int32Array(this.bytes.buffer);
   readonly #next = new Int32Array(GRANULES);
   readonly #class = new Uint8Array(GRANULES);
 
@@ -203,16 +289,34 @@ class Slab {
     return this.#class[extent & (GRANULES - 1)] as number;
   }
 
+  /** Also marks the extent as in use. */
   setClass(extent: number, size: number): void {
     this.#class[extent & (GRANULES - 1)] = size;
   }
 
-  /** The extent that follows in the chain. */
+  isFree(extent: number, size: number): boolean {
+    return this.class(extent) === (size | FREE);
+  }
+
+  setFree(extent: number, size: number): void {
+    this.#class[extent & (GRANULES - 1)] = size | FREE;
+  }
+
+  /** The extent that follows in the chain, or in the list of free ones. */
   next(extent: number): number {
     return this.#next[extent & (GRANULES - 1)] as number;
   }
 
   setNext(extent: number, next: number): void {
     this.#next[extent & (GRANULES - 1)] = next;
+  }
+
+  /** A free extent keeps the one before it in its own first bytes, of which no one has need. */
+  previous(extent: number): number {
+    return this.#words[this.start(extent) >> 2] as number;
+  }
+
+  setPrevious(extent: number, previous: number): void {
+    this.#words[this.start(extent) >> 2] = previous;
   }
 }
