@@ -175,7 +175,9 @@ export abstract class BaseStore implements Store {
       try {
         return await critical(held);
       } finally {
-        await held.close();
+        // It ends once what was begun in it is done; unlike a store that closes, it does not flush.
+        held.#closing = Promise.resolve();
+        await held.#gate.exclusive(async () => {});
       }
     });
   }
