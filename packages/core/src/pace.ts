@@ -13,7 +13,12 @@ export class Pace {
 
   /** The same, read from the clock each time: for rounds that may be long. */
   get isOver(): boolean {
-    return performance.now() - this.#since > SLICE_MS;
+    return this.elapsed > SLICE_MS;
+  }
+
+  /** Milliseconds since the last rest. */
+  get elapsed(): number {
+    return performance.now() - this.#since;
   }
 
   async rest(): Promise<void> {
