@@ -1,0 +1,275 @@
+import { describe, expect, test } from "@jest/globals";
+import { type Codec, Dict, Encode, frame, isPartdError } from "@partd/core";
+import { codecContract } from "@partd/testing";
+import fc from "fast-check";
+import { Ext, type Extension, MsgPack, type MsgPackOptions, msgPackCodec } from "../src/index.js";
+
+const codec = msgPackCodec();
+
+function nested(depth: number): unknown {
+  let value: unknown = 1;
+  for (let i = 0; i < depth; i++) value = [value];
+  return value;
+}
+
+const cycle: unknown[] = [];
+cycle.push(cycle);
+
+/** Everything that reads back as it was. */
+const carried = fc.letrec((tie) => ({
+  value: fc.oneof(
+    { maxDepth: 4 },
+    fc.constant(null),
+    fc.boolean(),
+    fc.integer(),
+    fc.maxSafeInteger(),
+    fc.double(),
+    fc.bigInt({ min: 2n ** 53n, max: 2n ** 64n - 1n }),
+    fc.bigInt({ min: -(2n ** 63n), max: -(2n ** 53n) }),
+    fc.string({ unit: "binary", maxLength: 60 }),
+    fc.uint8Array({ maxLength: 40 }),
+    fc.date({ noInvalidDate: true }),
+    fc.array(tie("value"), { maxLength: 20 }),
+    fc.dictionary(fc.string({ unit: "binary" }), tie("value"), {
+      maxKeys: 20,
+      noNullPrototype: true,
+    }),
+    fc
+      .array(fc.tuple(fc.integer(), tie("value")), { minLength: 1, maxLength: 18 })
+      .map((e) => new Map(e)),
+  ),
+})).value;
+
+describe("the codec contract", () => {
+  const samples = [
+    [1],
+    [],
+    [{ a: [null, true, -1.5], "ü😀": "x".repeat(300) }, new Uint8Array(70_000)],
+  ];
+  for (const { name, run } of codecContract<unknown[]>(codec, samples, {
+    arbitrary: fc.array(carried, { maxLength: 5 }),
+    unencodable: [
+      [undefined],
+      [{ a: undefined }],
+      [() => 1],
+      [Symbol("s")],
+      [2n ** 64n],
+      [-(2n ** 63n) - 1n],
+      ["\ud800"],
+      [`${"long ".repeat(20)}\udc00`],
+      [new Set()],
+      [/x/],
+      [new Float32Array(1)],
+      [new Error("x")],
+      [new Date(Number.NaN)],
+      cycle,
+      [nested(1000)],
+      "no list",
+      { a: 1 },
+    ],
+    badBytes: [
+      Buffer.from("[1, 2]"),
+      Buffer.of(),
+      Buffer.of(0x80), // A map, not a list.
+      Buffer.of(0x91),
+      Buffer.of(0x91, 0xc1),
+      Buffer.of(0x91, 1, 1),
+      Buffer.of(0x91, 0xa1, 0xff),
+      Buffer.of(0x91, 0xdb, 0xff, 0xff, 0xff, 0xff),
+      Buffer.of(0xdd, 0xff, 0xff, 0xff, 0xff),
+      Buffer.of(0x91, 0xdf, 0x80, 0, 0, 0),
+      Buffer.of(0x91, 0xc6, 0xff, 0xff, 0xff, 0xff),
+      Buffer.concat([Buffer.alloc(100_000, 0x91), Buffer.of(1)]),
+      // Each of the lists claims as many items as bytes are left: quadratic, if it were believed.
+      Buffer.concat(Array.from({ length: 900 }, () => Buffer.of(0xdd, 0, 0, 0x20, 0))),
+    ],
+    refusedBytes: [
+      Buffer.from("8005950b000000000000005d944b01612e", "hex"),
+      Buffer.from("80025d7100", "hex"),
+    ],
+  })) {
+    test(name, run);
+  }
+});
+
+test.each<[unknown, string]>([
+  [0, "00"],
+  [127, "7f"],
+  [128, "cc80"],
+  [255, "ccff"],
+  [256, "cd0100"],
+  [65_536, "ce00010000"],
+  [2 ** 32, "cf0000000100000000"],
+  [2 ** 53 - 1, "cf001fffffffffffff"],
+  [-1, "ff"],
+  [-32, "e0"],
+  [-33, "d0df"],
+  [-129, "d1ff7f"],
+  [-32_769, "d2ffff7fff"],
+  [-(2 ** 31) - 1, "d3ffffffff7fffffff"],
+  [-(2 ** 53) + 1, "d3ffe0000000000001"],
+  [2n ** 53n, "cf0020000000000000"],
+  [2n ** 64n - 1n, "cfffffffffffffffff"],
+  [-(2n ** 63n), "d38000000000000000"],
+  [-0, "cb8000000000000000"],
+  [1.5, "cb3ff8000000000000"],
+  [1e300, "cb7e37e43c8800759c"],
+  [null, "c0"],
+  [true, "c3"],
+  ["ü", "a2c3bc"],
+  ["x".repeat(32), `d920${"78".repeat(32)}`],
+  ["ü".repeat(20), `d928${"c3bc".repeat(20)}`],
+  ["ü".repeat(200), `da0190${"c3bc".repeat(200)}`],
+  [Uint8Array.of(1, 2), "c4020102"],
+  [{ a: 1 }, "81a16101"],
+  [new Map([[1, 2]]), "810102"],
+  [new Date(1000), "d6ff00000001"],
+  [new Date(1500), "d7ff7735940000000001"],
+  [new Date(-1), "c70cff3b8b87c0ffffffffffffffff"],
+  [new Ext(5, Uint8Array.of(1)), "d40501"],
+  [new Ext(-7, Uint8Array.of(1, 2, 3)), "c703f9010203"],
+])("%p is %s, and back", (value, hex) => {
+  const bytes = codec.encode([value]) as Uint8Array;
+  expect(Buffer.from(bytes).toString("hex")).toBe(`91${hex}`);
+  expect(codec.decode(bytes)).toEqual([value]);
+});
+
+test("a float that a Python float32 writer left is read", () => {
+  expect(codec.decode(Buffer.from("91ca3fc00000", "hex"))).toEqual([1.5]);
+});
+
+describe("integers", () => {
+  const wide = Buffer.from("94ccff01cf0020000000000000d3ffffffffffffffff", "hex");
+  const read = (integers: MsgPackOptions["integers"], bytes: Uint8Array) =>
+    msgPackCodec({ integers }).decode(bytes);
+
+  test("are BigInts only where a number would be rounded", () => {
+    expect(read("auto", wide)).toEqual([255, 1, 2n ** 53n, -1]);
+  });
+  test("are all BigInts on demand", () => {
+    expect(read("bigint", wide)).toEqual([255n, 1n, 2n ** 53n, -1n]);
+  });
+  test("are all numbers on demand, and refused where they would be rounded", async () => {
+    expect(read("number", Buffer.from("91cf001fffffffffffff", "hex"))).toEqual([2 ** 53 - 1]);
+    await using store = new Dict();
+    await store.append({ x: frame(wide) });
+    const error = await new MsgPack(store, { integers: "number" })
+      .get("x")
+      .catch((e: unknown) => e);
+    expect(isPartdError(error, "ERR_PARTD_CODEC")).toBe(true);
+    expect((error as Error).message).toContain("9007199254740992 would be rounded");
+  });
+});
+
+describe("maps", () => {
+  test("are objects where all keys are strings, whatever the strings", async () => {
+    await using p = new MsgPack(new Dict());
+    const item = JSON.parse('{"__proto__": {"a": 1}, "constructor": 2, "": 3, "toString": 4}');
+    await p.append({ x: [item] });
+    const [read] = (await p.get("x")) as [object];
+    expect(JSON.stringify(read)).toBe(JSON.stringify(item));
+    expect(Object.getPrototypeOf(read)).toBe(Object.prototype);
+    expect("a" in read).toBe(false);
+  });
+  test("are Maps where a key is none, from whichever key on", () => {
+    const map = new Map<unknown, unknown>([
+      ["a", 1],
+      [2, "b"],
+      [null, new Map([[1.5, "c"]])],
+    ]);
+    expect(codec.decode(codec.encode([map]) as Uint8Array)).toEqual([map]);
+  });
+  test("are always Maps on demand, and in order", () => {
+    const map = new Map([
+      ["b", 1],
+      ["7", 2],
+    ]);
+    const maps = msgPackCodec({ maps: "map" });
+    const [read] = maps.decode(maps.encode([map]) as Uint8Array) as [Map<string, number>];
+    expect([...read]).toEqual([...map]);
+  });
+});
+
+describe("extension types", () => {
+  class Point {
+    readonly x: number;
+    readonly y: number;
+    constructor(x: number, y: number) {
+      this.x = x;
+      this.y = y;
+    }
+  }
+  const inner = msgPackCodec();
+  const point: Extension<Point> = {
+    type: 1,
+    encode: (value) =>
+      value instanceof Point ? (inner.encode([value.x, value.y]) as Uint8Array) : undefined,
+    decode: (bytes) => new Point(...(inner.decode(bytes) as [number, number])),
+  };
+
+  test("carry one's own classes", async () => {
+    await using p = new MsgPack<Point>(new Dict(), { extensions: [point] });
+    await p.append({ x: [new Point(1, 2)] });
+    expect(await p.get("x")).toEqual([new Point(1, 2)]);
+    expect((await p.get("x"))[0]).toBeInstanceOf(Point);
+  });
+  test("may use the codec that they are part of", () => {
+    const self: Codec<unknown[]> = msgPackCodec({
+      extensions: [
+        {
+          type: 2,
+          encode: (value) =>
+            value instanceof Set ? (self.encode([...value]) as Uint8Array) : undefined,
+          decode: (bytes) => new Set(self.decode(bytes) as unknown[]),
+        },
+      ],
+    });
+    const value = [1, new Set([new Set(["in"]), 2]), "after"];
+    expect(self.decode(self.encode(value) as Uint8Array)).toEqual(value);
+  });
+  test("that are unknown are kept as they are, and so is a time finer than a Date's", async () => {
+    await using p = new MsgPack(new Dict());
+    const values = [
+      new Ext(9, Uint8Array.of(1)),
+      new Ext(-1, Buffer.from("0000000400000001", "hex")),
+    ];
+    await p.append({ x: values });
+    const read = (await p.get("x")) as Ext[];
+    expect(read.map(({ type, data }) => [type, ...data])).toEqual(
+      values.map(({ type, data }) => [type, ...data]),
+    );
+  });
+  test("are numbers from -128 to 127", () => {
+    for (const type of [128, -129, 1.5]) {
+      expect(() => new Ext(type, new Uint8Array())).toThrow("from -128 to 127");
+      expect(() => new MsgPack(new Dict(), { extensions: [{ ...point, type }] })).toThrow("-128");
+    }
+  });
+});
+
+test("any mutated bytes decode to a list or are refused", () => {
+  const edit = fc.record({ at: fc.nat(500), byte: fc.nat(255), insert: fc.boolean() });
+  fc.assert(
+    fc.property(fc.array(carried), fc.array(edit, { maxLength: 4 }), (list, edits) => {
+      const bytes = [...(codec.encode(list) as Uint8Array)];
+      for (const { at, byte, insert } of edits)
+        bytes.splice(at % bytes.length, insert ? 0 : 1, byte);
+      try {
+        expect(Array.isArray(codec.decode(Uint8Array.from(bytes)))).toBe(true);
+      } catch (error) {
+        expect(error).toBeInstanceOf(Error);
+        expect((error as Error).name).not.toBe("RangeError");
+      }
+    }),
+    { numRuns: Number(process.env.PARTD_FUZZ_RUNS ?? 3000), seed: 6 },
+  );
+});
+
+test("an instance of a class is written as its own properties", async () => {
+  class Flight {
+    delay = 5;
+  }
+  await using p = new Encode(new Dict(), msgPackCodec<{ delay: number }>());
+  await p.append({ x: [new Flight()] });
+  expect(await p.get("x")).toEqual([{ delay: 5 }]);
+});
