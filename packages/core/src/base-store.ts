@@ -1,7 +1,7 @@
 import { type Batch, checkBytes, toBatch } from "./batch.js";
 import { PartdError } from "./errors.js";
-import { Gate } from "./gate.js";
-import { flattenKeys, nestValues } from "./key-tree.js";
+import { Gate, unlessAborted } from "./gate.js";
+import { copyTree, flattenKeys, nestValues } from "./key-tree.js";
 import { decodeKey, encodeKey, type Key, type KeyTree } from "./keys.js";
 import type {
   AppendOptions,
@@ -112,8 +112,9 @@ export abstract class BaseStore implements Store {
     options: GetOptions = {},
   ): Promise<Values<K, Uint8Array>> {
     const flat = flattenKeys(keys);
+    const tree = copyTree(keys);
     const values = await this.#shared(options, () => this._get(flat, options));
-    return nestValues(keys, values);
+    return nestValues(tree, values);
   }
 
   async *stream(key: Key, options: GetOptions = {}): AsyncGenerator<Uint8Array, void, undefined> {
@@ -150,12 +151,13 @@ export abstract class BaseStore implements Store {
     options: GetOptions = {},
   ): Promise<Values<K, Uint8Array>> {
     const flat = flattenKeys(keys);
+    const tree = copyTree(keys);
     const values = await this.#exclusive(options, async () => {
       const popped = await this._pop(flat, options);
       this.#forgetIsets(flat);
       return popped;
     });
-    return nestValues(keys, values);
+    return nestValues(tree, values);
   }
 
   async *keys(options: OperationOptions = {}): AsyncGenerator<Key, void, undefined> {
@@ -209,6 +211,7 @@ export abstract class BaseStore implements Store {
 
   async #close(): Promise<void> {
     await this.#gate.exclusive(async () => {
+      await this.#opening?.catch(() => {}); // Whoever waited for it has given up.
       if (!this.#opened) return;
       await this._flush({});
       this.#opened = false;
@@ -219,7 +222,7 @@ export abstract class BaseStore implements Store {
   #shared<T>(options: OperationOptions, operation: () => Promise<T>): Promise<T> {
     this.#check(options);
     return this.#gate.shared(
-      () => (this.#opened ? operation() : this.#open().then(operation)),
+      () => (this.#opened ? operation() : this.#open(options).then(operation)),
       options,
     );
   }
@@ -227,13 +230,13 @@ export abstract class BaseStore implements Store {
   #exclusive<T>(options: OperationOptions, operation: () => Promise<T>): Promise<T> {
     this.#check(options);
     return this.#gate.exclusive(async () => {
-      if (!this.#opened) await this.#open();
+      if (!this.#opened) await this.#open(options);
       return this._exclusive(operation, options);
     }, options);
   }
 
   /** Opens once, however many operations wait for it; tries again after a failure. */
-  #open(): Promise<void> {
+  async #open({ signal }: OperationOptions): Promise<void> {
     this.#opening ??= this._open().then(
       () => {
         this.#opened = true;
@@ -244,7 +247,7 @@ export abstract class BaseStore implements Store {
         throw error;
       },
     );
-    return this.#opening;
+    await unlessAborted(this.#opening, signal);
   }
 
   #check(options: OperationOptions): void {

@@ -64,14 +64,19 @@ export function entriesOf<V>(data: Entries<V>): Iterable<readonly [Key, V]> {
 
 /** @throws `ERR_PARTD_VALUE` unless `value` is bytes. */
 export function checkBytes(key: Key, value: unknown): asserts value is Uint8Array {
-  if (value instanceof Uint8Array) return;
-  // A typed array of another realm (a vm context, an iframe) is no instance of ours.
-  if (ArrayBuffer.isView(value) && Object.prototype.toString.call(value) === "[object Uint8Array]")
-    return;
+  if (isBytes(value)) return;
   throw new PartdError(
     "ERR_PARTD_VALUE",
     `The value for key ${describeKey(key)} must be a Uint8Array, not ${typeName(value)}; wrap the store in a codec to append other values.`,
     { key },
+  );
+}
+
+/** A typed array of another realm (a vm context, an iframe) is no instance of ours. */
+export function isBytes(value: unknown): value is Uint8Array {
+  return (
+    value instanceof Uint8Array ||
+    (ArrayBuffer.isView(value) && Object.prototype.toString.call(value) === "[object Uint8Array]")
   );
 }
 

@@ -1,3 +1,4 @@
+import { isBytes } from "./batch.js";
 import { concatBytes } from "./bytes.js";
 import type { Codec } from "./codec.js";
 import type { EncodeOptions } from "./encode.js";
@@ -45,7 +46,7 @@ export function compressorCodec(
   return {
     name: compressor.name,
     encode(bytes) {
-      if (!ArrayBuffer.isView(bytes) || Object.prototype.toString.call(bytes) !== UINT8_ARRAY) {
+      if (!isBytes(bytes)) {
         throw new PartdError("ERR_PARTD_VALUE", "it takes a Uint8Array.");
       }
       return compressor.compress(bytes);
@@ -74,7 +75,6 @@ export function checkIntegerOption(name: string, value: number, min: number, max
 }
 
 const DEFAULT_MAX_DECODED_BYTES = 2 ** 30;
-const UINT8_ARRAY = "[object Uint8Array]";
 
 /** One piece that has its memory to itself needs no copy, which at 1 MiB is a tenth of the work. */
 function joinBytes(pieces: Uint8Array[]): Uint8Array {

@@ -1,8 +1,9 @@
-import { entriesOf } from "./batch.js";
+import { entriesOf, isBytes } from "./batch.js";
 import type { Codec } from "./codec.js";
 import { isPartdError, PartdError } from "./errors.js";
 import { type Frame, frame, splitFrames, streamFrames } from "./frame.js";
-import { nestValues } from "./key-tree.js";
+import { Gate } from "./gate.js";
+import { copyTree, nestValues } from "./key-tree.js";
 import { describeKey, type Key, type KeyTree } from "./keys.js";
 import { Pace } from "./pace.js";
 import type {
@@ -30,6 +31,8 @@ export class Encode<V> implements Store<V> {
   readonly #codec: Codec<V>;
   readonly #options: EncodeOptions;
   readonly #concurrency: number;
+  /** `close` waits here for appends that came before it and are still being encoded. */
+  readonly #encoding = new Gate();
 
   constructor(store: Store, codec: Codec<V>, options: EncodeOptions = {}) {
     this.#store = store;
@@ -46,31 +49,39 @@ export class Encode<V> implements Store<V> {
       keys.push(key);
       values.push(value);
     }
-    const frames = await this.#map(values, options, (value, i) =>
-      this.#encode(keys[i] as Key, value),
-    );
-    await this.#store.append(
-      frames.map((framed, i) => [keys[i] as Key, framed] as const),
-      options,
-    );
+    await this.#encoding.shared(async () => {
+      const frames = await this.#map(values, options, (value, i) =>
+        this.#encode(keys[i] as Key, value),
+      );
+      await this.#store.append(
+        frames.map((framed, i) => [keys[i] as Key, framed] as const),
+        options,
+      );
+    }, options);
   }
 
   /** @throws `ERR_PARTD_CORRUPT`, with key and offset, where a frame is cut short or damaged. */
   async get<const K extends KeyTree>(keys: K, options?: GetOptions): Promise<Values<K, V>> {
     const flat = keysOf(keys);
+    const tree = copyTree(keys);
     const raw = await this.#store.get(flat, options);
-    return nestValues(keys, await this.#decodeAll(flat, raw, options));
+    return nestValues(tree, await this.#decodeAll(flat, raw, options));
   }
 
   /** Yields the values as they were appended, one by one. */
   async *stream(key: Key, options?: GetOptions): AsyncGenerator<V, void, undefined> {
+    const pace = new Pace();
     for await (const framed of streamFrames(this.#store.stream(key, options), key)) {
       yield await this.#decode(key, framed);
+      if (pace.isOver) await pace.rest();
+      options?.signal?.throwIfAborted();
     }
   }
 
   async iset(key: Key, value: V, options?: AppendOptions): Promise<void> {
-    await this.#store.iset(key, await this.#encode(key, value), options);
+    await this.#encoding.shared(async () => {
+      await this.#store.iset(key, await this.#encode(key, value), options);
+    }, options);
   }
 
   delete(keys: Key | readonly Key[], options?: OperationOptions): Promise<void> {
@@ -80,10 +91,11 @@ export class Encode<V> implements Store<V> {
   /** Deletes only what decodes: after `ERR_PARTD_CORRUPT` the store is as it was. */
   async pop<const K extends KeyTree>(keys: K, options?: GetOptions): Promise<Values<K, V>> {
     const flat = keysOf(keys);
+    const tree = copyTree(keys);
     return this.#store.withLock(async (store) => {
       const values = await this.#decodeAll(flat, await store.get(flat, options), options);
       await store.delete(flat, options);
-      return nestValues(keys, values);
+      return nestValues(tree, values);
     }, options);
   }
 
@@ -95,10 +107,14 @@ export class Encode<V> implements Store<V> {
     critical: (store: Store<V>) => T | Promise<T>,
     options?: OperationOptions,
   ): Promise<T> {
-    return this.#store.withLock(
-      (store) => critical(new Encode(store, this.#codec, this.#options)),
-      options,
-    );
+    return this.#store.withLock(async (store) => {
+      const held = new Encode(store, this.#codec, this.#options);
+      try {
+        return await critical(held);
+      } finally {
+        await held.#encoding.exclusive(async () => {});
+      }
+    }, options);
   }
 
   flush(options?: OperationOptions): Promise<void> {
@@ -111,7 +127,7 @@ export class Encode<V> implements Store<V> {
 
   /** Closes the store below too. */
   close(): Promise<void> {
-    return this.#store.close();
+    return this.#encoding.exclusive(() => this.#store.close());
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -121,8 +137,8 @@ export class Encode<V> implements Store<V> {
   #encode(key: Key, value: V): Uint8Array | Promise<Uint8Array> {
     try {
       const encoded = this.#codec.encode(value);
-      if (!isPromise(encoded)) return frame(encoded);
-      return encoded.then(frame).catch((error: unknown) => {
+      if (!isPromise(encoded)) return frameOf(encoded);
+      return encoded.then(frameOf).catch((error: unknown) => {
         throw this.#encodeError(key, error);
       });
     } catch (error) {
@@ -160,7 +176,19 @@ export class Encode<V> implements Store<V> {
     const decoded = await this.#map(frames, options, (framed, i) =>
       this.#decode(owners[i] as Key, framed),
     );
-    return ends.map((end, i) => this.#codec.join(decoded.slice(ends[i - 1] ?? 0, end)));
+    return ends.map((end, i) => this.#join(keys[i] as Key, decoded.slice(ends[i - 1] ?? 0, end)));
+  }
+
+  #join(key: Key, values: V[]): V {
+    try {
+      return this.#codec.join(values);
+    } catch (cause) {
+      throw new PartdError(
+        isPartdError(cause) ? cause.code : "ERR_PARTD_CODEC",
+        `The ${this.#codec.name} codec cannot join the ${values.length} values of key ${describeKey(key)}: ${messageOf(cause)}`,
+        { key, cause },
+      );
+    }
   }
 
   /**
@@ -209,6 +237,12 @@ export class Encode<V> implements Store<V> {
       { key, offset, cause },
     );
   }
+}
+
+/** What is no bytes has no length, and would be framed as nothing. */
+function frameOf(encoded: Uint8Array): Uint8Array {
+  if (!isBytes(encoded)) throw new TypeError("it did not encode to a Uint8Array.");
+  return frame(encoded);
 }
 
 /** Not `instanceof`: a native module's promise may be of another realm. */

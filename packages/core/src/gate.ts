@@ -8,12 +8,13 @@ import type { OperationOptions } from "./store.js";
 export class Gate {
   /** Shared operations under way, or -1 while an exclusive one is. */
   #running = 0;
-  readonly #waiting: Waiter[] = [];
+  readonly #waiting = new WaitingLine();
 
   async shared<T>(operation: () => Promise<T>, options?: OperationOptions): Promise<T> {
-    if (this.#running >= 0 && this.#waiting.length === 0) this.#running++;
+    if (this.#running >= 0 && this.#waiting.first === undefined) this.#running++;
     else await this.#wait(false, options?.signal);
     try {
+      options?.signal?.throwIfAborted(); // It may be, since we were let in.
       return await operation();
     } finally {
       this.#running--;
@@ -22,9 +23,10 @@ export class Gate {
   }
 
   async exclusive<T>(operation: () => Promise<T>, options?: OperationOptions): Promise<T> {
-    if (this.#running === 0 && this.#waiting.length === 0) this.#running = -1;
+    if (this.#running === 0 && this.#waiting.first === undefined) this.#running = -1;
     else await this.#wait(true, options?.signal);
     try {
+      options?.signal?.throwIfAborted(); // It may be, since we were let in.
       return await operation();
     } finally {
       this.#running = 0;
@@ -33,17 +35,18 @@ export class Gate {
   }
 
   #wait(exclusive: boolean, signal: AbortSignal | undefined): Promise<void> {
+    signal?.throwIfAborted();
     return new Promise((resolve, reject) => {
       const waiter: Waiter = {
         exclusive,
+        gone: false,
         admit: () => {
           signal?.removeEventListener("abort", abort);
           resolve();
         },
       };
       const abort = () => {
-        const place = this.#waiting.indexOf(waiter);
-        if (place >= 0) this.#waiting.splice(place, 1);
+        waiter.gone = true;
         reject(signal?.reason);
         this.#admit(); // The one behind may have waited only for this one.
       };
@@ -53,7 +56,7 @@ export class Gate {
   }
 
   #admit(): void {
-    for (let next = this.#waiting[0]; next; next = this.#waiting[0]) {
+    for (let next = this.#waiting.first; next; next = this.#waiting.first) {
       if (next.exclusive ? this.#running !== 0 : this.#running < 0) return;
       this.#waiting.shift();
       this.#running = next.exclusive ? -1 : this.#running + 1;
@@ -64,5 +67,51 @@ export class Gate {
 
 interface Waiter {
   readonly exclusive: boolean;
+  /** Gave up: it keeps its place in the line until that comes to the front. */
+  gone: boolean;
   readonly admit: () => void;
+}
+
+/**
+ * First in, first out. `shift()` of a long array moves all that is left, and 100,000 calls may
+ * wait for one lock.
+ */
+class WaitingLine {
+  #waiters: Waiter[] = [];
+  #next = 0;
+
+  /** The first who has not given up. */
+  get first(): Waiter | undefined {
+    while (this.#waiters[this.#next]?.gone) this.shift();
+    return this.#waiters[this.#next];
+  }
+
+  push(waiter: Waiter): void {
+    this.#waiters.push(waiter);
+  }
+
+  shift(): void {
+    this.#next++;
+    if (this.#next * 2 < this.#waiters.length) return;
+    this.#waiters = this.#waiters.slice(this.#next);
+    this.#next = 0;
+  }
+}
+
+/** Waits for `promise`, which goes on all the same if the signal is aborted first. */
+export async function unlessAborted<T>(
+  promise: Promise<T>,
+  signal: AbortSignal | undefined,
+): Promise<T> {
+  if (!signal) return promise;
+  let abort: (() => void) | undefined;
+  const aborted = new Promise<never>((_, reject) => {
+    abort = () => reject(signal.reason);
+    signal.addEventListener("abort", abort);
+  });
+  try {
+    return await Promise.race([promise, aborted]);
+  } finally {
+    if (abort) signal.removeEventListener("abort", abort);
+  }
 }

@@ -1,5 +1,5 @@
 export { BaseStore } from "./base-store.js";
-export { type Batch, BatchEntries, checkBytes, entriesOf, toBatch } from "./batch.js";
+export { type Batch, BatchEntries, checkBytes, entriesOf, isBytes, toBatch } from "./batch.js";
 export { Blocks, isSpillable, type Loan, type Spillable, type Value } from "./blocks.js";
 export { allocateBytes, concatBytes } from "./bytes.js";
 export type { Codec } from "./codec.js";

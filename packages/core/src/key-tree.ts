@@ -13,6 +13,15 @@ export function flattenKeys(tree: KeyTree): string[] {
   }
 }
 
+/** The same lists, so that what the caller does to theirs while we wait changes no answer. */
+export function copyTree<const K extends KeyTree>(tree: K): K {
+  return copy(tree) as K;
+
+  function copy(node: unknown): unknown {
+    return Array.isArray(node) ? node.map(copy) : node;
+  }
+}
+
 /** `values` in the shape of `tree`: the inverse of {@link flattenKeys}. */
 export function nestValues<K, V>(tree: K, values: readonly V[]): Values<K, V> {
   let next = 0;
