@@ -19,6 +19,7 @@ export {
   type PartdErrorContext,
 } from "./errors.js";
 export { FRAME_HEADER, type Frame, frame, splitFrames, streamFrames } from "./frame.js";
+export { Gate } from "./gate.js";
 export { flattenKeys, nestValues } from "./key-tree.js";
 export {
   decodeKey,
