@@ -1,0 +1,321 @@
+import { type OperationOptions, PartdError } from "@partd/core";
+import { type Disk, errnoOf } from "./disk.js";
+import { ioError } from "./io-error.js";
+import type { Layout } from "./layout.js";
+import { LockFolder, WantedMark } from "./lock-folder.js";
+import { isOutOfFiles } from "./open-files.js";
+
+/** One uninterrupted time of holding the lock. */
+export interface Tenure {
+  /** Whether the lock was lost to another process; it is never had again in this tenure. */
+  readonly lost: boolean;
+  /**
+   * To be called before what only the holder may do. Costs one look at the token.
+   *
+   * @throws `ERR_PARTD_LOCK` if the lock is another's by now, or may be.
+   */
+  verify(): void;
+  /** The same, unless it was done in the last few milliseconds. */
+  verifyNow(): void;
+}
+
+/** What the store does with the lock. */
+export interface LockUse {
+  /** Runs when the lock was taken, before anything else; if it fails the lock is given up. */
+  taken(): Promise<void>;
+  /** Whether a write is under way, so that the end of the process must not give the lock up. */
+  readonly busy: () => boolean;
+  /** Closes files, because the process has too many open. */
+  makeRoom(): Promise<boolean>;
+}
+
+/**
+ * The directory's lock between processes, shared by all that the store does at once, and kept for a
+ * moment after its last use, since taking it costs as much as a hundred small appends.
+ */
+export class DirectoryLock {
+  readonly #layout: Layout;
+  readonly #disk: Disk;
+  readonly #use: LockUse;
+  readonly #staleMs: number;
+  readonly #timeoutMs: number;
+  readonly #wanted: WantedMark;
+  #current: Held | undefined;
+  #section: Tenure | undefined;
+  #taking: Promise<Held> | undefined;
+  #mayTakeAt = 0;
+  #watch: NodeJS.Timeout | undefined;
+
+  constructor(layout: Layout, disk: Disk, use: LockUse, staleMs: number, timeoutMs: number) {
+    this.#layout = layout;
+    this.#disk = disk;
+    this.#use = use;
+    this.#staleMs = staleMs;
+    this.#timeoutMs = timeoutMs;
+    this.#wanted = new WantedMark(layout.own("wanted"));
+  }
+
+  /** The present tenure; none if the lock is not held, or another has it by now. */
+  get tenure(): Tenure | undefined {
+    const held = this.#current;
+    if (!held) return undefined;
+    if (held.check()) return held;
+    this.#abandon(held);
+    return undefined;
+  }
+
+  /**
+   * Runs `critical` in a single tenure, in which `hold` then runs its work, too. Nothing else may be
+   * under way in this store.
+   *
+   * @throws `ERR_PARTD_LOCK` if the lock was lost before the end.
+   */
+  section<T>(options: OperationOptions, critical: () => Promise<T>): Promise<T> {
+    return this.hold(options, async (tenure) => {
+      this.#section = tenure;
+      try {
+        const result = await critical();
+        tenure.verify();
+        return result;
+      } finally {
+        this.#section = undefined;
+      }
+    });
+  }
+
+  /** Runs `work` while the lock is held, along with others; takes it first if need be. */
+  async hold<T>(options: OperationOptions, work: (tenure: Tenure) => Promise<T>): Promise<T> {
+    if (this.#section) return work(this.#section);
+    let held = this.#current;
+    if (!held || held.leaving || !held.check()) held = await this.#take(options);
+    held.users++;
+    try {
+      return await work(held);
+    } finally {
+      held.users--;
+      held.lastUse = performance.now();
+      if (held.users === 0 && held.leaving) this.#leave(held);
+    }
+  }
+
+  /** Gives the lock up; to be called when nothing is under way. */
+  async release(): Promise<void> {
+    const held = this.#current;
+    if (held) await this.#leave(held);
+  }
+
+  async #take(options: OperationOptions): Promise<Held> {
+    const start = performance.now();
+    for (;;) {
+      options.signal?.throwIfAborted();
+      const held = this.#current;
+      if (held?.check() && !held.leaving) return held;
+      if (held && !held.check()) this.#abandon(held);
+      else if (held) await abortable(held.gone, options);
+      else {
+        this.#taking ??= this.#acquire(start).finally(() => {
+          this.#taking = undefined;
+        });
+        await abortable(this.#taking, options);
+      }
+    }
+  }
+
+  /** Polls until the lock can be had: its holder may be any process, and cannot send a word. */
+  async #acquire(start: number): Promise<Held> {
+    const { lock } = await lockfile();
+    for (;;) {
+      const rest = this.#mayTakeAt - performance.now();
+      if (rest > 0) await wait(rest);
+      const folder = new LockFolder(this.#layout, this.#disk, this.#staleMs, this.#use.busy);
+      const held = new Held(folder);
+      try {
+        held.release = await lock(folder.id, {
+          lockfilePath: folder.path,
+          realpath: false,
+          stale: this.#staleMs,
+          fs: folder,
+          onCompromised: () => this.#abandon(held),
+        });
+      } catch (error) {
+        if (isOutOfFiles(error) && (await this.#use.makeRoom())) continue;
+        if (errnoOf(error) !== "ELOCKED") throw ioError("lock", this.#layout.directory, error);
+        if (performance.now() - start > this.#timeoutMs) throw this.#timedOut(folder, error);
+        await this.#sayWanted();
+        await wait(POLL_MS[0] + Math.random() * (POLL_MS[1] - POLL_MS[0]));
+        continue;
+      }
+      this.#current = held;
+      try {
+        await this.#use.taken();
+        held.verify();
+      } catch (error) {
+        await this.#leave(held);
+        throw error;
+      }
+      this.#watch ??= this.#startWatch();
+      return held;
+    }
+  }
+
+  /** Looks from time to time whether others want the lock, or we no longer do. */
+  #startWatch(): NodeJS.Timeout {
+    const watch = setInterval(async () => {
+      const held = this.#current;
+      if (!held) return this.#stopWatch();
+      if (held.leaving) return;
+      const idle = held.users === 0 && performance.now() - held.lastUse >= LINGER_MS;
+      if (idle || (await this.#isWanted())) {
+        held.leaving = true;
+        if (held.users === 0) await this.#leave(held);
+      }
+    }, WATCH_MS);
+    return watch.unref(); // A process that has nothing else to do may end: see LockFolder.rmdirSync.
+  }
+
+  #stopWatch(): void {
+    clearInterval(this.#watch);
+    this.#watch = undefined;
+  }
+
+  async #leave(held: Held): Promise<void> {
+    held.leaving = true;
+    if (held.left) return held.gone;
+    held.left = true;
+    try {
+      if (await this.#isWanted()) {
+        await this.#disk.run(this.#wanted.clear());
+        this.#mayTakeAt = performance.now() + STAND_BACK_MS;
+      }
+      await held.release?.();
+    } catch {
+      // Compromised, or gone: in either case it is not ours any more.
+    }
+    this.#forget(held);
+  }
+
+  #abandon(held: Held): void {
+    held.lost = true;
+    held.left = true;
+    this.#forget(held);
+    this.#cleanUp(held);
+  }
+
+  /** What is left of a lost lock must not stand in anyone's way, nor be renewed. */
+  async #cleanUp(held: Held): Promise<void> {
+    try {
+      await held.release?.();
+    } catch {
+      // proper-lockfile knows that it is lost.
+    }
+    try {
+      await this.#disk.run(held.folder.removeToken());
+    } catch {
+      // The others wait until it is stale.
+    }
+  }
+
+  #forget(held: Held): void {
+    if (this.#current === held) {
+      this.#current = undefined;
+      this.#stopWatch();
+    }
+    held.markGone();
+  }
+
+  async #isWanted(): Promise<boolean> {
+    return this.#disk.run(this.#wanted.isSet());
+  }
+
+  async #sayWanted(): Promise<void> {
+    try {
+      await this.#disk.run(this.#wanted.set());
+    } catch {
+      // It only makes the wait shorter.
+    }
+  }
+
+  #timedOut(folder: LockFolder, cause: unknown): PartdError {
+    const path = this.#layout.directory;
+    return new PartdError(
+      "ERR_PARTD_LOCK",
+      `The lock of ${path} is held by ${folder.holder} and could not be had within ${this.#timeoutMs} ms; wait for that process, or raise lockTimeoutMs.`,
+      { path, cause },
+    );
+  }
+}
+
+class Held implements Tenure {
+  lost = false;
+  /** Whether it is to be given up as soon as nothing uses it. */
+  leaving = false;
+  left = false;
+  users = 0;
+  lastUse = performance.now();
+  release: (() => Promise<void>) | undefined;
+  readonly gone: Promise<void>;
+  markGone!: () => void;
+  readonly folder: LockFolder;
+  #verified = 0;
+  #verifiedWall = 0;
+
+  constructor(folder: LockFolder) {
+    this.folder = folder;
+    this.gone = new Promise((resolve) => {
+      this.markGone = resolve;
+    });
+  }
+
+  verify(): void {
+    if (this.check()) return;
+    throw new PartdError(
+      "ERR_PARTD_LOCK",
+      `The lock of ${this.folder.directory} was lost to another process while it was in use: this process stood still for too long, or the lock was removed. Nothing was written after that; try again.`,
+      { path: this.folder.directory },
+    );
+  }
+
+  verifyNow(): void {
+    // The one clock stands still while a machine sleeps, the other may be set.
+    const since = Math.max(performance.now() - this.#verified, Date.now() - this.#verifiedWall);
+    if (since >= VERIFY_MS) this.verify();
+  }
+
+  check(): boolean {
+    if (this.lost || this.left) return false;
+    this.#verified = performance.now();
+    this.#verifiedWall = Date.now();
+    this.lost = !this.folder.isHeld;
+    return !this.lost;
+  }
+}
+
+/** Loaded when it is first used: it listens to the process's signals from then on. */
+async function lockfile(): Promise<typeof import("proper-lockfile")> {
+  const module = await import("proper-lockfile");
+  return module.default ?? module;
+}
+
+/** `promise`, or the signal's reason if that comes first. */
+function abortable<T>(promise: Promise<T>, { signal }: OperationOptions): Promise<T> {
+  if (!signal) return promise;
+  return new Promise((resolve, reject) => {
+    const abort = () => reject(signal.reason);
+    signal.addEventListener("abort", abort, { once: true });
+    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
+  });
+}
+
+function wait(milliseconds: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, milliseconds));
+}
+
+/** How long the lock is kept after its last use, and how often it is looked whether others wait. */
+const LINGER_MS = 50;
+const WATCH_MS = 20;
+/** Between two attempts to take a lock that is held: at least and at most. */
+const POLL_MS = [2, 8] as const;
+/** After giving the lock up to others: longer than they wait between two attempts. */
+const STAND_BACK_MS = 12;
+/** A holder looks at its token again after so long, in the middle of a batch. */
+const VERIFY_MS = 5;

@@ -1,0 +1,202 @@
+import fs from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
+
+/**
+ * One call of `node:fs`: its name, then its arguments. Work on files is written as a generator of
+ * calls, so that the same lines run in this thread or in the thread pool.
+ */
+export type Call = readonly [name: Name, ...args: unknown[]];
+export type Steps<T> = Generator<Call, T, unknown>;
+
+/**
+ * Makes file system calls where they cost least. A small read or write that the page cache answers
+ * takes 1 µs in this thread and 4 µs of this thread's time by way of the thread pool, so calls are
+ * made here for as long as they answer at once; after one that did not, and always for long pieces,
+ * they go to the pool, where they wait without holding up the event loop, many at a time.
+ */
+export class Disk {
+  #poolUntil = 0;
+
+  /** Whether small calls are answered at once at present. */
+  get prompt(): boolean {
+    return this.#poolUntil === 0 || this.#promptAgain();
+  }
+
+  /** Runs the steps: to their end in this thread if it can, which a result that is no promise tells. */
+  run<T>(steps: Steps<T>): T | Promise<T> {
+    let step = steps.next();
+    while (!step.done) {
+      if (!this.prompt || isLong(step.value)) return this.#runPooled(steps, step.value);
+      step = this.#runHere(steps, step.value);
+    }
+    return step.value;
+  }
+
+  /** For a call outside of steps: whether it may be made in this thread. */
+  takesHere(byteLength: number): boolean {
+    return byteLength <= LONG && this.prompt;
+  }
+
+  /** Tells how long calls in this thread have taken, at the worst. */
+  took(milliseconds: number): void {
+    if (milliseconds > SLOW_MS) this.#poolUntil = performance.now() + POOL_MS;
+  }
+
+  #runHere<T>(steps: Steps<T>, [name, ...args]: Call): IteratorResult<Call, T> {
+    const start = performance.now();
+    let result: unknown;
+    try {
+      result = (inThread[name] as (...args: unknown[]) => unknown)(...args);
+    } catch (error) {
+      return steps.throw(error);
+    } finally {
+      this.took(performance.now() - start);
+    }
+    return steps.next(result);
+  }
+
+  async #runPooled<T>(steps: Steps<T>, call: Call): Promise<T> {
+    let step: IteratorResult<Call, T> = { done: false, value: call };
+    while (!step.done) {
+      let result: unknown;
+      try {
+        result = await callPooled(step.value);
+      } catch (error) {
+        step = steps.throw(error);
+        continue;
+      }
+      step = steps.next(result);
+    }
+    return step.value;
+  }
+
+  #promptAgain(): boolean {
+    if (performance.now() < this.#poolUntil) return false;
+    this.#poolUntil = 0;
+    return true;
+  }
+}
+
+/** Runs steps in this thread whatever it costs: where a process ends and cannot wait. */
+export function runNow<T>(steps: Steps<T>): T {
+  let step = steps.next();
+  while (!step.done) {
+    const [name, ...args] = step.value;
+    try {
+      step = steps.next((inThread[name] as (...args: unknown[]) => unknown)(...args));
+    } catch (error) {
+      step = steps.throw(error);
+    }
+  }
+  return step.value;
+}
+
+/** Bounds how many pooled calls are under way at once, and gathers their errors. */
+export class Flight {
+  readonly #width: number;
+  #running = 0;
+  #failure: { readonly error: unknown } | undefined;
+  #wake: (() => void) | undefined;
+
+  constructor(width: number) {
+    this.#width = width;
+  }
+
+  /** Whether `room` or `landed` would throw. */
+  get failed(): boolean {
+    return this.#failure !== undefined;
+  }
+
+  add(work: Promise<unknown>): void {
+    this.#running++;
+    work
+      .catch((error: unknown) => {
+        this.#failure ??= { error };
+      })
+      .finally(() => {
+        this.#running--;
+        this.#wake?.();
+      });
+  }
+
+  /** Resolves when another call may be added. @throws what one of them failed with. */
+  async room(): Promise<void> {
+    while (this.#running >= this.#width) await this.#change();
+    if (this.#failure) throw this.#failure.error;
+  }
+
+  /** Resolves when none is under way. @throws what one of them failed with. */
+  async landed(): Promise<void> {
+    await this.settled();
+    if (this.#failure) throw this.#failure.error;
+  }
+
+  /** Resolves when none is under way, however they ended. */
+  async settled(): Promise<void> {
+    while (this.#running > 0) await this.#change();
+  }
+
+  #change(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#wake = () => {
+        this.#wake = undefined;
+        resolve();
+      };
+    });
+  }
+}
+
+/** The `code` of a failed system call. */
+export function errnoOf(error: unknown): string | undefined {
+  return typeof error === "object" && error !== null && "code" in error
+    ? String(error.code)
+    : undefined;
+}
+
+/** Waits for what may pass by itself, such as descriptors that others hold. */
+export function pause(milliseconds: number): Promise<void> {
+  return sleep(milliseconds, undefined, { ref: true });
+}
+
+/** Pieces up to this length, in bytes, are copied to or from the page cache in this thread. */
+export const LONG = 65_536;
+/** A call in this thread that took longer waited for the disk. */
+const SLOW_MS = 3;
+/** Then for so long all calls go to the pool. */
+const POOL_MS = 500;
+
+const inThread = {
+  open: fs.openSync,
+  close: fs.closeSync,
+  fstat: fs.fstatSync,
+  stat: fs.statSync,
+  read: fs.readSync,
+  write: fs.writeSync,
+  ftruncate: fs.ftruncateSync,
+  truncate: fs.truncateSync,
+  fdatasync: fs.fdatasyncSync,
+  fsync: fs.fsyncSync,
+  mkdir: fs.mkdirSync,
+  readdir: fs.readdirSync,
+  rename: fs.renameSync,
+  rmdir: fs.rmdirSync,
+  unlink: fs.unlinkSync,
+  utimes: fs.utimesSync,
+  access: fs.accessSync,
+};
+type Name = keyof typeof inThread;
+
+function isLong(call: Call): boolean {
+  if (call[0] === "read" || call[0] === "write") return (call[4] as number) > LONG;
+  return call[0] === "fsync" || call[0] === "fdatasync"; // They wait by definition.
+}
+
+function callPooled([name, ...args]: Call): Promise<unknown> {
+  return new Promise((resolve, reject) => {
+    const answer = (error: Error | null, result?: unknown) => {
+      if (error) reject(error);
+      else resolve(result);
+    };
+    (fs[name] as (...args: unknown[]) => void)(...args, answer);
+  });
+}
