@@ -1,0 +1,270 @@
+import {
+  type AppendOptions,
+  allocateBytes,
+  BaseStore,
+  type Batch,
+  type Blocks,
+  decodeKey,
+  encodeKey,
+  type GetOptions,
+  isSpillable,
+  type Key,
+  type Loan,
+  type OperationOptions,
+  Pace,
+  PartdError,
+  type Spillable,
+  type Store,
+  type Value,
+} from "@partd/core";
+import { limitsFor } from "./limits.js";
+import { Spiller } from "./spiller.js";
+import { type BufferListeners, Tally } from "./tally.js";
+
+export interface BufferOptions extends BufferListeners {
+  /**
+   * Bytes of memory that the buffer may take, bookkeeping included. Default: a quarter of what the
+   * process may use, be it the machine's memory or the limit of its container.
+   */
+  readonly availableMemory?: number | undefined;
+  /** How many batches are written to the slow store at once. Default 2. */
+  readonly concurrency?: number | undefined;
+}
+
+/** What a buffer holds now, and what it has done so far. */
+export interface BufferStats {
+  /** Bytes that the buffer may take. */
+  readonly availableMemory: number;
+  /** Bytes of memory in use for what is held: its bytes, room to grow and bookkeeping. */
+  readonly memoryHeld: number;
+  /** Bytes of values that have not reached the slow store. */
+  readonly bytesHeld: number;
+  /** Keys with bytes that have not reached the slow store. */
+  readonly keysHeld: number;
+  /** Bytes that reached the slow store. */
+  readonly bytesSpilled: number;
+  /** Batches that reached the slow store. */
+  readonly spills: number;
+  /** Batches that the slow store refused; each was or will be tried again. */
+  readonly spillErrors: number;
+  /** Batches on their way to the slow store. */
+  readonly spillsInFlight: number;
+  /** Completed calls of `flush`, that of `close` included. */
+  readonly flushes: number;
+  /** Appends that had to wait for room in memory. */
+  readonly waits: number;
+  /** How long they waited, all together. */
+  readonly waitMilliseconds: number;
+}
+
+/**
+ * Gathers appends in memory and writes the largest values to a slower store, in the background and
+ * in large batches, as memory fills. An append waits only where the bound would be broken.
+ *
+ * Both stores belong to the buffer: use them through it alone, and it closes them.
+ *
+ * @example new BufferStore(new Dict(), new FileStore("shuffle"), { availableMemory: 2e9 })
+ */
+export class BufferStore extends BaseStore {
+  readonly #fast: Store;
+  readonly #slow: Store;
+  readonly #blocks: Blocks;
+  readonly #spiller: Spiller;
+  readonly #tally: Tally;
+  readonly #pace = new Pace();
+  readonly #availableMemory: number;
+  /** Key-writes since the clock was last read. */
+  #writes = 0;
+
+  /**
+   * @param fast a `Dict`, or another store whose values lie in `Blocks`.
+   * @param slow any store of bytes. One with a compressor around it gets each value in few large
+   *   pieces, which is what compresses well.
+   * @throws `ERR_PARTD_VALUE` for a `fast` that cannot be spilled from, or a limit that is none.
+   */
+  constructor(fast: Store & Spillable, slow: Store, options: BufferOptions = {}) {
+    super();
+    if (!isSpillable(fast)) {
+      throw new PartdError(
+        "ERR_PARTD_VALUE",
+        "The fast store of a BufferStore must be one that can be spilled from, such as new Dict().",
+      );
+    }
+    const limits = limitsFor(options.availableMemory, options.concurrency);
+    this.#fast = fast;
+    this.#slow = slow;
+    this.#blocks = fast.blocks;
+    this.#tally = new Tally(options);
+    this.#spiller = new Spiller(fast.blocks, slow, limits, this.#tally);
+    this.#availableMemory = limits.availableMemory;
+  }
+
+  stats(): BufferStats {
+    const { bytesSpilled, spills, spillErrors, flushes, waits, waitMilliseconds } = this.#tally;
+    return {
+      availableMemory: this.#availableMemory,
+      memoryHeld: this.#blocks.footprint,
+      bytesHeld: this.#blocks.byteLength,
+      keysHeld: this.#blocks.size,
+      bytesSpilled,
+      spills,
+      spillErrors,
+      spillsInFlight: this.#spiller.flights,
+      flushes,
+      waits,
+      waitMilliseconds,
+    };
+  }
+
+  /** Brings everything to the slow store, then closes both stores, also if they were never used. */
+  override async close(): Promise<void> {
+    await super.close();
+    await this.#slow.close();
+    await this.#fast.close();
+    this.#blocks.clear();
+  }
+
+  protected async _append(batch: Batch, { signal }: AppendOptions): Promise<void> {
+    await this.#spiller.append(batch, signal);
+    this.#writes += batch.keys.length;
+    if (this.#writes < 64) return;
+    this.#writes = 0;
+    // Awaited appends that never have to wait would keep the slow store from getting on.
+    if (this.#pace.elapsed > (this.#spiller.flights > 0 ? 1 : 10)) await this.#pace.rest();
+  }
+
+  protected _get(keys: readonly string[], options: GetOptions): Promise<Uint8Array[]> {
+    return this.#spiller.read(keys, options.signal, async () => {
+      // The lengths first: what is appended while the slow store reads belongs to a later answer.
+      const values = this.#blocks.size === 0 ? [] : keys.map((key) => this.#blocks.get(key));
+      const lengths = values.map((value) => value?.length ?? 0);
+      const answer = await this.#spiller.target.get(keys.map(decodeKey), options);
+      const pace = new Pace();
+      for (const [i, value] of values.entries()) {
+        if (value) {
+          answer[i] = this.#join(answer[i] as Uint8Array, value, lengths[i] as number);
+        }
+        if (pace.due) await pace.rest();
+      }
+      return answer;
+    });
+  }
+
+  protected override async _stream(
+    key: string,
+    options: GetOptions,
+  ): Promise<AsyncIterable<Uint8Array>> {
+    return this.#spiller.read([key], options.signal, async () => {
+      const value = this.#blocks.get(key);
+      const loan = value && this.#blocks.lend(value);
+      const below = this.#spiller.target.stream(decodeKey(key), options)[Symbol.asyncIterator]();
+      try {
+        const first = await below.next(); // Now the slow store has fixed its part.
+        return pieces(first, below, loan);
+      } catch (error) {
+        loan?.end();
+        throw error;
+      }
+    });
+  }
+
+  protected async _delete(keys: readonly string[], options: OperationOptions): Promise<void> {
+    await this.#spiller.still(options.signal, async () => {
+      await this.#spiller.target.delete(keys.map(decodeKey), options);
+      for (const key of keys) this.#blocks.remove(key);
+    });
+  }
+
+  protected override async _set(
+    key: string,
+    value: Uint8Array,
+    options: AppendOptions,
+  ): Promise<void> {
+    const batch: Batch = { keys: [key], values: [value], byteLength: value.byteLength };
+    // Room first, so that an append that would have to wait, and may fail, is not left undone.
+    await this.#spiller.makeRoom(batch, options.signal);
+    await this._delete([key], options);
+    if (value.byteLength > 0) await this.#spiller.append(batch, options.signal);
+  }
+
+  protected async _keys(options: OperationOptions): Promise<AsyncIterable<string>> {
+    // What moves down meanwhile is in the first part already, and then left out of the second.
+    const held = new Set(this.#blocks.keys());
+    const below = this.#spiller.target.keys(options)[Symbol.asyncIterator]();
+    return allKeys(held, await below.next(), below);
+  }
+
+  protected override async _flush(options: OperationOptions): Promise<void> {
+    await this.#spiller.flush(options.signal);
+    await this.#spiller.target.flush(options);
+    this.#tally.flushes++;
+  }
+
+  protected override async _drop(options: OperationOptions): Promise<void> {
+    await this.#spiller.still(options.signal, async () => {
+      await this.#spiller.target.drop(options);
+      this.#blocks.clear();
+    });
+  }
+
+  /** Within the slow store's own lock, through which whatever moves there has to go meanwhile. */
+  protected override _exclusive<T>(
+    critical: () => Promise<T>,
+    options: OperationOptions,
+  ): Promise<T> {
+    const spiller = this.#spiller;
+    return spiller.still(options.signal, () =>
+      this.#slow.withLock(async (held) => {
+        spiller.target = held;
+        try {
+          return await critical();
+        } finally {
+          await spiller.landed();
+          spiller.target = this.#slow;
+        }
+      }, options),
+    );
+  }
+
+  /** What the slow store has, then what memory had. */
+  #join(below: Uint8Array, value: Value, length: number): Uint8Array {
+    const bytes = allocateBytes(below.byteLength + length);
+    bytes.set(below);
+    this.#blocks.copyTo(value, bytes, below.byteLength, length);
+    return bytes;
+  }
+}
+
+/** A key's pieces below, of which the first has been read, then those that memory had. */
+async function* pieces(
+  first: IteratorResult<Uint8Array>,
+  below: AsyncIterator<Uint8Array>,
+  loan: Loan | undefined,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  let step = first;
+  try {
+    for (; !step.done; step = await below.next()) yield step.value;
+    if (loan) yield* loan;
+  } finally {
+    loan?.end();
+    if (!step.done) await below.return?.();
+  }
+}
+
+/** The keys in memory, then those below, of which the first has been read, that are not among them. */
+async function* allKeys(
+  held: ReadonlySet<string>,
+  first: IteratorResult<Key>,
+  below: AsyncIterator<Key>,
+): AsyncGenerator<string, void, undefined> {
+  let step = first;
+  try {
+    yield* held;
+    for (; !step.done; step = await below.next()) {
+      const key = encodeKey(step.value);
+      if (!held.has(key)) yield key;
+    }
+  } finally {
+    if (!step.done) await below.return?.();
+  }
+}

@@ -1,0 +1,50 @@
+import type { Value } from "@partd/core";
+import type { Load } from "./load.js";
+
+/** One call of `flush`: the values as they were then, and how far each has to be written. */
+export class FlushJob {
+  readonly done: Promise<void>;
+  readonly resolve: () => void;
+  readonly reject: (error: unknown) => void;
+  readonly #values: Value[] = [];
+  /** The value's `cut` when its part of the job is done. */
+  readonly #targets: number[] = [];
+  #next = 0;
+  /** Of the values before `next`, how many are not done; they stand at the front. */
+  #kept = 0;
+
+  constructor(values: Iterable<Value>) {
+    for (const value of values) {
+      this.#values.push(value);
+      this.#targets.push(value.cut + value.length);
+    }
+    let settle: [() => void, (error: unknown) => void] | undefined;
+    this.done = new Promise((resolve, reject) => {
+      settle = [resolve, reject];
+    });
+    [this.resolve, this.reject] = settle as [() => void, (error: unknown) => void];
+  }
+
+  get isDone(): boolean {
+    return this.#values.length === 0;
+  }
+
+  /** Goes on through the values, at most to the last one, and adds those that are free. */
+  fill(load: Load, isFree: (value: Value) => boolean): void {
+    const values = this.#values;
+    const targets = this.#targets;
+    while (this.#next < values.length && !load.isFull) {
+      const value = values[this.#next] as Value;
+      const target = targets[this.#next++] as number;
+      if (value.cut >= target) continue;
+      values[this.#kept] = value;
+      targets[this.#kept++] = target;
+      if (isFree(value)) load.add(value);
+    }
+    if (this.#next < values.length) return;
+    values.length = this.#kept;
+    targets.length = this.#kept;
+    this.#next = 0;
+    this.#kept = 0;
+  }
+}

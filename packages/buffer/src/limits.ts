@@ -1,0 +1,53 @@
+import { PartdError } from "@partd/core";
+import { memoryLimit } from "#memory-limit";
+
+/** What a buffer keeps to. All but `concurrency` are bytes. */
+export interface Limits {
+  /** What the user allows. */
+  readonly availableMemory: number;
+  /** Memory for values; the rest is for batches on their way. */
+  readonly bound: number;
+  /** Memory in use at which the largest values begin to be written to the slow store. */
+  readonly high: number;
+  /** Memory in use at which that ends. */
+  readonly low: number;
+  /** A batch for the slow store. */
+  readonly batch: number;
+  /** An append that costs more and does not fit at once is written straight to the slow store. */
+  readonly big: number;
+  /** How many batches are on their way at once. */
+  readonly concurrency: number;
+}
+
+/** The share of the memory that the process may use which a buffer takes unless told otherwise. */
+const DEFAULT_SHARE = 1 / 4;
+
+export function limitsFor(availableMemory?: number, concurrency = 2): Limits {
+  const available = availableMemory ?? Math.floor(memoryLimit() * DEFAULT_SHARE);
+  if (typeof available !== "number" || !(available > 0)) {
+    throw new PartdError(
+      "ERR_PARTD_VALUE",
+      `availableMemory is a number of bytes above zero, not ${String(available)}.`,
+    );
+  }
+  if (!Number.isSafeInteger(concurrency) || concurrency < 1) {
+    throw new PartdError(
+      "ERR_PARTD_VALUE",
+      `concurrency is a whole number from 1 up, not ${String(concurrency)}.`,
+    );
+  }
+  const batch = Math.max(1, Math.min(MOST_BATCH, Math.floor(available / (8 * concurrency))));
+  const bound = available - batch * concurrency;
+  return {
+    availableMemory: available,
+    bound,
+    high: bound * 0.8,
+    low: bound * 0.7,
+    batch,
+    big: bound / 2,
+    concurrency,
+  };
+}
+
+/** Enough for a slow store to work at full speed, and little enough to hand over in milliseconds. */
+const MOST_BATCH = 4 << 20;

@@ -1,0 +1,105 @@
+import type { Batch, Blocks, Value } from "@partd/core";
+
+/**
+ * Values, or the first parts of long ones, on their way to the slow store as one batch. Long pieces
+ * of memory are passed as they lie. Short ones of the same value are laid end to end, since each
+ * piece costs the slow store more than copying a few kilobytes: an index entry, a frame, a system
+ * call.
+ */
+export class Load {
+  readonly values: Value[] = [];
+  /** How many bytes of each value. */
+  readonly lengths: number[] = [];
+  byteLength = 0;
+  readonly #keys: string[] = [];
+  readonly #pieces: Uint8Array[] = [];
+  readonly #blocks: Blocks;
+  readonly #capacity: number;
+  #space: Uint8Array | undefined;
+  #used = 0;
+
+  /** @param space memory of `capacity` bytes from an earlier load that has arrived. */
+  constructor(blocks: Blocks, capacity: number, space?: Uint8Array) {
+    this.#blocks = blocks;
+    this.#capacity = capacity;
+    this.#space = space;
+  }
+
+  get isFull(): boolean {
+    return this.byteLength >= this.#capacity || this.values.length >= MOST_KEYS;
+  }
+
+  /** What short pieces were laid into, if there were any. */
+  get space(): Uint8Array | undefined {
+    return this.#space;
+  }
+
+  get batch(): Batch {
+    return { keys: this.#keys, values: this.#pieces, byteLength: this.byteLength };
+  }
+
+  /** Takes as much of the value as there is room for, and holds it. */
+  add(value: Value): void {
+    const length = Math.min(value.length, this.#capacity - this.byteLength);
+    this.#blocks.hold(value);
+    this.values.push(value);
+    this.lengths.push(length);
+    this.byteLength += length;
+    let start = this.#used;
+    for (const view of this.#blocks.views(value, length)) {
+      if (view.byteLength >= LONG_PIECE || view.byteLength === length) {
+        this.#addSpace(value.key, start);
+        this.#addPiece(value.key, view);
+        start = this.#used;
+      } else {
+        this.#space ??= new Uint8Array(this.#capacity);
+        this.#space.set(view, this.#used);
+        this.#used += view.byteLength;
+      }
+    }
+    this.#addSpace(value.key, start);
+  }
+
+  /** Takes all of a value, without copying. */
+  addWhole(value: Value): void {
+    this.#blocks.hold(value);
+    this.values.push(value);
+    this.lengths.push(value.length);
+    this.byteLength += value.length;
+    for (const view of this.#blocks.views(value)) this.#addPiece(value.key, view);
+  }
+
+  /** Adds what is not in memory yet. */
+  addBatch({ keys, values, byteLength }: Batch): void {
+    for (const [i, key] of keys.entries()) this.#addPiece(key, values[i] as Uint8Array);
+    this.byteLength += byteLength;
+  }
+
+  /** It has arrived: what was sent is cut off the values. */
+  arrive(): void {
+    for (const [i, value] of this.values.entries()) {
+      this.#blocks.cut(value, this.lengths[i] as number);
+    }
+  }
+
+  /** It has not arrived: everything is as it was. */
+  turnBack(): void {
+    for (const value of this.values) this.#blocks.letGo(value);
+  }
+
+  #addSpace(key: string, start: number): void {
+    if (start < this.#used) {
+      this.#addPiece(key, (this.#space as Uint8Array).subarray(start, this.#used));
+    }
+  }
+
+  #addPiece(key: string, piece: Uint8Array): void {
+    this.#keys.push(key);
+    this.#pieces.push(piece);
+  }
+}
+
+/** Bytes from which a piece is worth an entry of its own. */
+const LONG_PIECE = 1 << 16;
+/** So that gathering a batch of tiny values holds the thread for milliseconds only. */
+const MOST_KEYS = 1 << 14;
