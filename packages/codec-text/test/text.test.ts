@@ -1,5 +1,6 @@
-import { expect, test } from "@jest/globals";
+import { describe, expect, test } from "@jest/globals";
 import { Dict, Encode, isPartdError, type Key, tuple } from "@partd/core";
+import { codecContract } from "@partd/testing";
 import fc from "fast-check";
 import { Lines, Text } from "../src/index.js";
 
@@ -13,7 +14,7 @@ class Pieces extends Dict {
   }
 
   protected override async _stream(key: string): Promise<Iterable<Uint8Array>> {
-    const [value] = (await this._get([key])) as [Uint8Array];
+    const [value] = (await this._get([key], {})) as [Uint8Array];
     const pieces: Uint8Array[] = [];
     for (let at = 0, i = 0; at < value.byteLength; i++) {
       const length = this.#lengths[i % this.#lengths.length] as number;
@@ -40,6 +41,35 @@ async function failure(promise: Promise<unknown>): Promise<unknown> {
     (error: unknown) => error,
   );
 }
+
+describe("the codec contract, of Text", () => {
+  for (const { name, run } of codecContract<string>(
+    (store) => new Text(store),
+    ["Grüße 🌍", "", "a\r\nb"],
+    {
+      framed: false,
+      join: (strings) => strings.join(""),
+      arbitrary: fc.string({ unit: "binary" }),
+      unencodable: ["\ud800", 1, null, ["text"]],
+    },
+  )) {
+    test(name, run);
+  }
+});
+
+describe("the codec contract, of Lines", () => {
+  for (const { name, run } of codecContract<string[]>(
+    (store) => new Lines(store),
+    [["Grüße", "🌍", ""], [], ["a\r"]],
+    {
+      framed: false,
+      arbitrary: fc.array(fc.stringMatching(/^[^\n]*$/)),
+      unencodable: [["\ud800"], ["a\nb"], "text", [1], null],
+    },
+  )) {
+    test(name, run);
+  }
+});
 
 test("appended strings are put end to end, and an absent key is the empty string", async () => {
   await using p = new Text(new Dict());

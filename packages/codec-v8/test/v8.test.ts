@@ -2,8 +2,9 @@ import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { inspect } from "node:util";
 import { serialize } from "node:v8";
-import { expect, test } from "@jest/globals";
+import { describe, expect, test } from "@jest/globals";
 import { Dict, Encode, frame, isPartdError, type Store } from "@partd/core";
+import { codecContract } from "@partd/testing";
 import fc from "fast-check";
 import { V8, v8Codec } from "../src/index.js";
 
@@ -22,6 +23,16 @@ async function failure(promise: Promise<unknown>): Promise<unknown> {
     (error: unknown) => error,
   );
 }
+
+describe("the codec contract", () => {
+  for (const { name, run } of codecContract(codec, [[1], [], [new Map([[1, new Date(0)]]), 2n]], {
+    equal: (a, b) => show(a) === show(b),
+    unencodable: [[() => 1], [Symbol("s")], "text", { a: 1 }],
+    badBytes: [Buffer.from("[1]"), new Uint8Array(), serialize({ a: 1 })],
+  })) {
+    test(name, run);
+  }
+});
 
 test("lists of structured-clone values are joined, and an absent key is the empty list", async () => {
   await using p = new V8(new Dict());

@@ -1,0 +1,84 @@
+import { PartdError } from "@partd/core";
+
+/** What one item of an array is, as NumPy describes it. */
+export interface Dtype {
+  /** As `numpy.dtype.str` gives it: `"<f8"`, `"|b1"`, `"<M8[ns]"`, `"|O"`. */
+  readonly text: string;
+  /** NumPy's letter without size and byte order: `"f8"`, `"M8[ns]"`, `"O"`. */
+  readonly type: string;
+  readonly kind: Kind;
+  /** Bytes of one item; 0 for objects. */
+  readonly itemSize: number;
+  /** Bytes of what is swapped where the byte order is another: half an item for complex numbers. */
+  readonly wordSize: number;
+  /** Whether the bytes are in the other order than this machine's. */
+  readonly swapped: boolean;
+  /** Of dates and durations: `"ns"`, `"D"`, `"25s"`; undefined where NumPy has none. */
+  readonly unit: string | undefined;
+}
+
+/** Boolean, integer, unsigned, float, complex, datetime64, timedelta64, object. */
+type Kind = "b" | "i" | "u" | "f" | "c" | "M" | "m" | "O";
+
+/**
+ * Reads NumPy's short form, or a name such as `"float16"` or `"datetime64[ns]"`.
+ *
+ * @throws `ERR_PARTD_CODEC` for what is no dtype, or has no counterpart here.
+ */
+export function parseDtype(text: string): Dtype {
+  const short = SHORT.exec(text) ?? SHORT.exec(shorten(text));
+  const [, order = "", kind = "", size = "", unit] = short ?? [];
+  const itemSize = kind === "O" ? 0 : Number(size);
+  if (!short || !SIZES[kind as Kind]?.includes(itemSize) || (unit && !/[Mm]/.test(kind))) {
+    throw new PartdError(
+      "ERR_PARTD_CODEC",
+      `the dtype ${JSON.stringify(text.slice(0, 60))} has no type in JavaScript; numbers, bool, complex64 and 128, datetime64, timedelta64 and object have.`,
+    );
+  }
+  const wordSize = kind === "c" ? itemSize / 2 : itemSize;
+  const type = kind + (kind === "O" ? "" : itemSize) + (unit ? `[${unit}]` : "");
+  const big = order === ">" || (order !== "<" && HOST_ORDER === ">");
+  const written = wordSize <= 1 ? "|" : big ? ">" : "<";
+  return {
+    text: written + type,
+    type,
+    kind: kind as Kind,
+    itemSize,
+    wordSize,
+    swapped: wordSize > 1 && written !== HOST_ORDER,
+    unit,
+  };
+}
+
+const SHORT = /^([<>|=]?)([biufcMmO])(\d*)(?:\[([^\]]+)\])?$/;
+const NAME = /^(bool|int|uint|float|complex|datetime|timedelta|object)(\d*)(\[[^\]]+\])?$/;
+
+const SIZES: Readonly<Record<Kind, readonly number[]>> = {
+  b: [1],
+  i: [1, 2, 4, 8],
+  u: [1, 2, 4, 8],
+  f: [2, 4, 8],
+  c: [8, 16],
+  M: [8],
+  m: [8],
+  O: [0],
+};
+
+const LETTERS = new Map([
+  ["bool", "b1"],
+  ["int", "i"],
+  ["uint", "u"],
+  ["float", "f"],
+  ["complex", "c"],
+  ["datetime", "M"],
+  ["timedelta", "m"],
+  ["object", "O"],
+]);
+
+const HOST_ORDER = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1 ? "<" : ">";
+
+/** `"float16"` is `"f2"`. */
+function shorten(text: string): string {
+  const [, name = "", bits = "", unit = ""] = NAME.exec(text) ?? [];
+  return `${LETTERS.get(name) ?? "?"}${bits === "" ? "" : Number(bits) / 8}${unit}`;
+}

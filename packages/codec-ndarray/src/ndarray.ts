@@ -1,0 +1,339 @@
+import {
+  type AppendOptions,
+  describeKey,
+  type Entries,
+  encodeKey,
+  entriesOf,
+  type GetOptions,
+  isPartdError,
+  type Key,
+  type KeyTree,
+  nestValues,
+  type OperationOptions,
+  PartdError,
+  type Store,
+  streamFrames,
+  suffixKey,
+  type Values,
+} from "@partd/core";
+import { type Dtype, parseDtype } from "./dtype.js";
+import { KnownDtypes } from "./known-dtypes.js";
+import {
+  decodeArray,
+  decodeObjects,
+  dtypeOf,
+  encodeArray,
+  type NdValue,
+  WholeItems,
+} from "./values.js";
+
+export interface NdArrayOptions<V extends NdValue = NdValue> {
+  /**
+   * The array type of every key, as in `{ type: Float32Array }`: the store's values are typed by it,
+   * an absent key is an empty one, and another dtype is `ERR_PARTD_CODEC`. Default: each key has the
+   * dtype of what is first appended to it, and an absent key is an empty `Float64Array`.
+   */
+  readonly type?: (abstract new (length: number) => V) | undefined;
+}
+
+/**
+ * A store of arrays over a store of bytes: what is appended to a key is put end to end, raw, and
+ * `<key>.dtype` beside it says what it is. The bytes are those of Python's `partd.Numpy`.
+ *
+ * A typed array is written as it is, `ndarray(dtype, data)` under the dtype it names, and a plain
+ * array as NumPy's objects, by MessagePack. `get` returns one array, a view of the bytes read where
+ * their alignment and order allow; `stream` yields arrays of whole items.
+ *
+ * All that is appended to a key is of one dtype: another is `ERR_PARTD_CODEC`, but for the byte
+ * order, which is made the stored one. Keys that end in `.dtype` are `ERR_PARTD_KEY`.
+ *
+ * @example new NdArray(new Dict())
+ */
+export class NdArray<V extends NdValue = NdValue> implements Store<V> {
+  readonly #store: Store;
+  readonly #options: NdArrayOptions<V>;
+  readonly #known: KnownDtypes;
+  /** Encoded keys that `iset` has set through this object. */
+  readonly #isets: Set<string>;
+
+  constructor(store: Store, options?: NdArrayOptions<V>);
+  /** @internal `outer` is the store whose lock this one is used under. */
+  constructor(store: Store, options?: NdArrayOptions<V>, outer?: NdArray<V>);
+  constructor(store: Store, options: NdArrayOptions<V> = {}, outer?: NdArray<V>) {
+    this.#store = store;
+    this.#options = options;
+    this.#known = outer ? outer.#known : new KnownDtypes();
+    this.#isets = outer ? outer.#isets : new Set();
+  }
+
+  /** @throws `ERR_PARTD_CODEC` for what is no array, or of another dtype than the key's. */
+  async append(data: Entries<V>, options?: AppendOptions): Promise<void> {
+    const arrays = [...entriesOf(data)].map(([key, value]) => this.#arrayFor(key, value));
+    const known = arrays.map(({ text }) => this.#known.get(text));
+    if (known.every((dtype) => dtype !== undefined)) {
+      const batch = arrays.map((array, i) => entryOf(array, known[i] as Dtype));
+      await this.#known.appending(this.#store.append(batch, options));
+      return;
+    }
+    // The first append to a key, or one amid removals: dtype and items go in one batch, so that
+    // neither a crash nor another writer can come between.
+    await this.#store.withLock(async (store) => {
+      const { dtypes, batch } = await this.#newDtypes(store, arrays, options);
+      for (const array of arrays) batch.push(entryOf(array, dtypes.get(array.text) as Dtype));
+      await store.append(batch, options);
+      for (const [text, dtype] of dtypes) this.#known.set(text, dtype);
+    }, options);
+  }
+
+  /** @throws `ERR_PARTD_CORRUPT` where a value ends within an item, or its dtype is missing. */
+  async get<const K extends KeyTree>(keys: K, options?: GetOptions): Promise<Values<K, V>> {
+    return nestValues(keys, await this.#read(this.#store, keysOf(keys), options));
+  }
+
+  async *stream(key: Key, options?: GetOptions): AsyncGenerator<V, void, undefined> {
+    const before = await this.#storedDtype(key, options);
+    const pieces = this.#store.stream(key, options)[Symbol.asyncIterator]();
+    const first = await pieces.next();
+    if (first.done) return;
+    // A key that was first written in between has its dtype now.
+    const dtype = before ?? (await this.#storedDtype(key, options));
+    if (dtype === undefined) throw noDtype(key);
+    const all = startingWith(first.value, { [Symbol.asyncIterator]: () => pieces });
+    if (dtype.kind === "O") {
+      for await (const { bytes, offset } of streamFrames(all, key)) {
+        yield this.#checked(key, () => decodeObjects(bytes, offset));
+      }
+      return;
+    }
+    const items = new WholeItems(dtype);
+    for await (const piece of all) {
+      const bytes = items.push(piece);
+      if (bytes.byteLength > 0) yield this.#checked(key, () => decodeArray(bytes, dtype, key));
+    }
+    if (items.rest.byteLength > 0) this.#checked(key, () => decodeArray(items.rest, dtype, key));
+  }
+
+  async iset(key: Key, value: V, options?: AppendOptions): Promise<void> {
+    const array = this.#arrayFor(key, value);
+    options?.signal?.throwIfAborted();
+    if (this.#isets.has(array.text)) return;
+    const both = [key, dtypeKey(key)];
+    const batch = [dtypeEntry(key, array.dtype), entryOf(array, array.dtype)];
+    await this.#removing([array.text], () =>
+      this.#store.withLock(async (store) => {
+        if (this.#isets.has(array.text)) return; // Another call was first.
+        await store.delete(both, options);
+        await store.append(batch, options);
+        this.#isets.add(array.text);
+      }, options),
+    );
+  }
+
+  async delete(keys: Key | readonly Key[], options?: OperationOptions): Promise<void> {
+    const flat = keysOf(keys);
+    await this.#removing(flat.map(encodeKey), () => this.#store.delete(withDtypes(flat), options));
+    this.#forgetIsets(flat);
+  }
+
+  /** Deletes only what decodes: after `ERR_PARTD_CORRUPT` the store is as it was. */
+  async pop<const K extends KeyTree>(keys: K, options?: GetOptions): Promise<Values<K, V>> {
+    const flat = keysOf(keys);
+    const values = await this.#removing(flat.map(encodeKey), () =>
+      this.#store.withLock(async (store) => {
+        const popped = await this.#read(store, flat, options);
+        await store.delete(withDtypes(flat), options);
+        this.#forgetIsets(flat);
+        return popped;
+      }, options),
+    );
+    return nestValues(keys, values);
+  }
+
+  /** The keys of arrays, without those of their dtypes. */
+  async *keys(options?: OperationOptions): AsyncGenerator<Key, void, undefined> {
+    for await (const key of this.#store.keys(options)) if (!isDtypeKey(key)) yield key;
+  }
+
+  withLock<T>(
+    critical: (store: Store<V>) => T | Promise<T>,
+    options?: OperationOptions,
+  ): Promise<T> {
+    return this.#removing(undefined, () =>
+      this.#store.withLock((store) => critical(new NdArray(store, this.#options, this)), options),
+    );
+  }
+
+  flush(options?: OperationOptions): Promise<void> {
+    return this.#store.flush(options);
+  }
+
+  async drop(options?: OperationOptions): Promise<void> {
+    await this.#removing(undefined, () => this.#store.drop(options));
+    this.#isets.clear();
+  }
+
+  /** Closes the store below too. */
+  close(): Promise<void> {
+    return this.#store.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  /** An array to append, checked for all that can be without a look at the store. */
+  #arrayFor(key: Key, value: V): KeyedArray {
+    const text = encodeKey(key);
+    if (isDtypeKey(key)) {
+      throw new PartdError(
+        "ERR_PARTD_KEY",
+        `The key ${describeKey(key)} ends in ".dtype", as the keys do that say what an array is; use another name.`,
+        { key },
+      );
+    }
+    return this.#naming(key, "encode", () => {
+      const dtype = dtypeOf(value);
+      this.#checkType(value, dtype);
+      return { key, text, value, dtype, bytes: encodeArray(value, dtype) };
+    });
+  }
+
+  /** The dtype of each array's key, and the entries for those that the store has not yet. */
+  async #newDtypes(store: Store, arrays: readonly KeyedArray[], options?: GetOptions) {
+    const stored = await store.get(
+      arrays.map(({ key }) => dtypeKey(key)),
+      options,
+    );
+    const dtypes = new Map<string, Dtype>();
+    const batch: (readonly [Key, Uint8Array])[] = [];
+    for (const [i, { key, text, dtype }] of arrays.entries()) {
+      const found = dtypes.get(text) ?? this.#parse(key, stored[i] as Uint8Array);
+      if (found === undefined) batch.push(dtypeEntry(key, dtype));
+      dtypes.set(text, found ?? dtype);
+    }
+    return { dtypes, batch };
+  }
+
+  async #read(store: Store, keys: readonly Key[], options?: GetOptions): Promise<V[]> {
+    // The items first: whoever writes them has written their dtype before or with them.
+    const raw = await store.get(withDtypes(keys), options);
+    return keys.map((key, i) => {
+      const bytes = raw[i] as Uint8Array;
+      const dtype = this.#parse(key, raw[keys.length + i] as Uint8Array);
+      if (dtype !== undefined) return this.#checked(key, () => decodeArray(bytes, dtype, key));
+      if (bytes.byteLength > 0) throw noDtype(key);
+      return this.#empty();
+    });
+  }
+
+  async #storedDtype(key: Key, options?: GetOptions): Promise<Dtype | undefined> {
+    return this.#parse(key, await this.#store.get(dtypeKey(key), options));
+  }
+
+  #parse(key: Key, bytes: Uint8Array): Dtype | undefined {
+    if (bytes.byteLength === 0) return undefined;
+    return this.#naming(key, "decode", () => parseDtype(utf8.decode(bytes)));
+  }
+
+  #checked(key: Key, decode: () => NdValue): V {
+    return this.#naming(key, "decode", () => {
+      const value = decode();
+      this.#checkType(value, dtypeOf(value));
+      return value as V;
+    });
+  }
+
+  #checkType(value: NdValue, dtype: Dtype): void {
+    const { type } = this.#options;
+    if (type === undefined || dtype.text === dtypeOf(this.#empty()).text) return;
+    throw new PartdError(
+      "ERR_PARTD_CODEC",
+      `it is of dtype ${dtype.text} (${value.constructor.name}), and this store was made for ${type.name}.`,
+    );
+  }
+
+  #empty(): V {
+    const type = (this.#options.type ?? Float64Array) as new (length: number) => V;
+    return new type(0);
+  }
+
+  async #removing<T>(texts: readonly string[] | undefined, removal: () => Promise<T>): Promise<T> {
+    return this.#known.removing(texts, removal);
+  }
+
+  #forgetIsets(keys: readonly Key[]): void {
+    for (const key of keys) this.#isets.delete(encodeKey(key));
+  }
+
+  /** Has errors name the key. */
+  #naming<T>(key: Key, verb: string, work: () => T): T {
+    try {
+      return work();
+    } catch (cause) {
+      if (isPartdError(cause) && cause.key !== undefined) throw cause;
+      const { code, offset } = isPartdError(cause) ? cause : { code: undefined, offset: undefined };
+      throw new PartdError(
+        code ?? (verb === "encode" ? "ERR_PARTD_CODEC" : "ERR_PARTD_CORRUPT"),
+        `The array of key ${describeKey(key)} cannot be ${verb}d: ${(cause as Error).message}`,
+        { key, offset, cause },
+      );
+    }
+  }
+}
+
+interface KeyedArray {
+  readonly key: Key;
+  readonly text: string;
+  readonly value: NdValue;
+  /** The value's own. */
+  readonly dtype: Dtype;
+  readonly bytes: Uint8Array;
+}
+
+const utf8 = new TextDecoder("utf-8", { fatal: true });
+const encoder = new TextEncoder();
+
+function entryOf(array: KeyedArray, stored: Dtype): readonly [Key, Uint8Array] {
+  const { key, value, dtype, bytes } = array;
+  if (dtype.text === stored.text) return [key, bytes];
+  if (dtype.type === stored.type) return [key, encodeArray(value, stored)];
+  throw new PartdError(
+    "ERR_PARTD_CODEC",
+    `The array of key ${describeKey(key)} is of dtype ${stored.text}, and ${dtype.text} cannot be appended to it; convert it, or use another key.`,
+    { key },
+  );
+}
+
+function dtypeEntry(key: Key, dtype: Dtype): readonly [Key, Uint8Array] {
+  return [dtypeKey(key), encoder.encode(dtype.text)];
+}
+
+function dtypeKey(key: Key): Key {
+  return suffixKey(key, ".dtype");
+}
+
+function isDtypeKey(key: Key): boolean {
+  const last = typeof key === "string" ? key : (key.parts.at(-1) as string);
+  return last.endsWith(".dtype");
+}
+
+function withDtypes(keys: readonly Key[]): Key[] {
+  return [...keys, ...keys.map(dtypeKey)];
+}
+
+function keysOf(tree: KeyTree): Key[] {
+  return Array.isArray(tree) ? tree.flatMap(keysOf) : [tree as Key];
+}
+
+function noDtype(key: Key): PartdError {
+  return new PartdError(
+    "ERR_PARTD_CORRUPT",
+    `The key ${describeKey(key)} holds bytes but no dtype (${describeKey(dtypeKey(key))}); it was not written through NdArray, or half of it was deleted.`,
+    { key, offset: 0 },
+  );
+}
+
+async function* startingWith<T>(first: T, rest: AsyncIterable<T>): AsyncGenerator<T> {
+  yield first;
+  yield* rest;
+}

@@ -1,0 +1,418 @@
+import { describe, expect, test } from "@jest/globals";
+import { Dict, Encode, isPartdError, type Key, type Store, tuple } from "@partd/core";
+import { codecContract } from "@partd/testing";
+import fc from "fast-check";
+import { DtypeArray, NdArray, type NdValue, ndarray } from "../src/index.js";
+
+const utf8 = new TextDecoder();
+
+async function collect<T>(values: AsyncIterable<T>): Promise<T[]> {
+  const collected: T[] = [];
+  for await (const value of values) collected.push(value);
+  return collected;
+}
+
+async function failure(promise: Promise<unknown>): Promise<unknown> {
+  return promise.then(
+    (value) => {
+      throw new Error(`resolved with ${String(value)}`);
+    },
+    (error: unknown) => error,
+  );
+}
+
+async function written(dtype: string, bytes: Uint8Array): Promise<Dict> {
+  const store = new Dict();
+  await store.append({ x: bytes, "x.dtype": Buffer.from(dtype) });
+  return store;
+}
+
+/** A store that yields values in pieces of one length. */
+class Pieces extends Dict {
+  readonly #length: number;
+
+  constructor(length: number) {
+    super();
+    this.#length = length;
+  }
+
+  protected override async _stream(key: string): Promise<Iterable<Uint8Array>> {
+    const [value] = (await this._get([key], {})) as [Uint8Array];
+    const pieces: Uint8Array[] = [];
+    for (let at = 0; at < value.byteLength; at += this.#length) {
+      pieces.push(value.subarray(at, at + this.#length));
+    }
+    return pieces;
+  }
+}
+
+describe("the codec contract, of numbers", () => {
+  const join = (arrays: Float64Array[]) => Float64Array.from(arrays.flatMap((array) => [...array]));
+  const samples = [Float64Array.of(1.5, -0, Number.NaN), Float64Array.of(2 ** 60)];
+  for (const { name, run } of codecContract(
+    (store) => new NdArray(store, { type: Float64Array }),
+    samples,
+    {
+      framed: false,
+      join,
+      arbitrary: fc.float64Array({ maxLength: 9 }),
+      unencodable: [
+        Float32Array.of(1),
+        [1],
+        1,
+        null,
+        "text",
+        new DataView(new ArrayBuffer(8)),
+        new Map(),
+      ],
+    },
+  )) {
+    test(name, run);
+  }
+});
+
+describe("the codec contract, of objects", () => {
+  for (const { name, run } of codecContract<unknown[]>(
+    (store) => new NdArray<unknown[]>(store, { type: Array }),
+    [
+      ["text", 1, null],
+      [{ a: [2n ** 60n] }, "ü"],
+    ],
+    {
+      framed: false,
+      arbitrary: fc.array(fc.jsonValue(), { maxLength: 5 }),
+      unencodable: [[undefined], [() => 1], Int8Array.of(1)],
+    },
+  )) {
+    test(name, run);
+  }
+});
+
+const numeric: [NdValue, string][] = [
+  [Int8Array.of(-1, 2), "|i1"],
+  [Uint8Array.of(255, 2), "|u1"],
+  [Int16Array.of(-1, 2), "<i2"],
+  [Uint16Array.of(65_535, 2), "<u2"],
+  [Int32Array.of(-1, 2), "<i4"],
+  [Uint32Array.of(2 ** 32 - 1, 2), "<u4"],
+  [BigInt64Array.of(-1n, 2n), "<i8"],
+  [BigUint64Array.of(2n ** 64n - 1n, 2n), "<u8"],
+  [Float32Array.of(0.5, -2), "<f4"],
+  [Float64Array.of(0.1, -2), "<f8"],
+];
+
+test.each(numeric)("%p is raw bytes and the dtype %s, and back", async (array, dtype) => {
+  await using store = new Dict();
+  const p = new NdArray(store);
+  await p.append([[tuple("a", "x"), array]]);
+  await p.append([[tuple("a", "x"), array]]);
+  expect(utf8.decode(await store.get(tuple("a", "x.dtype")))).toBe(dtype);
+  const { buffer } = array as Uint8Array;
+  const bytes = Buffer.concat([new Uint8Array(buffer), new Uint8Array(buffer)]);
+  expect(Buffer.from(await store.get(tuple("a", "x")))).toEqual(bytes);
+  const read = await p.get(tuple("a", "x"));
+  expect(read.constructor).toBe(array.constructor);
+  expect([...(read as unknown[])]).toEqual([...(array as unknown[]), ...(array as unknown[])]);
+});
+
+test.each<[string, string, NdValue | DtypeArray]>([
+  [">f8", "3ff8000000000000c000000000000000", Float64Array.of(1.5, -2)],
+  [">i4", "fffffffe00000001", Int32Array.of(-2, 1)],
+  [">u2", "0102", Uint16Array.of(0x102)],
+  [">i8", "0000000000000001", BigInt64Array.of(1n)],
+  ["f8", "000000000000f83f", Float64Array.of(1.5)],
+  ["=u2", "0201", Uint16Array.of(0x102)],
+  ["|b1", "010001", ndarray("bool", Uint8Array.of(1, 0, 1))],
+  ["<c8", "0000803f000000c0", ndarray("complex64", Float32Array.of(1, -2))],
+  [">c8", "3f800000c0000000", ndarray("complex64", Float32Array.of(1, -2))],
+  ["<c16", "000000000000f03f0000000000000040", ndarray("complex128", Float64Array.of(1, 2))],
+  ["<M8[ns]", "0100000000000000", ndarray("datetime64[ns]", BigInt64Array.of(1n))],
+  ["<M8", "0100000000000000", ndarray("datetime64", BigInt64Array.of(1n))],
+  [">m8[25s]", "fffffffffffffffe", ndarray("timedelta64[25s]", BigInt64Array.of(-2n))],
+])("NumPy's %s is read", async (dtype, hex, expected) => {
+  const store = await written(dtype, Buffer.from(hex, "hex"));
+  const p = new NdArray(store);
+  for (const read of [await p.get("x"), ...(await collect(p.stream("x")))]) {
+    if (expected instanceof DtypeArray) {
+      expect(read).toBeInstanceOf(DtypeArray);
+      const { data, unit, length, dtype: text } = read as DtypeArray;
+      expect([data, unit, length]).toEqual([expected.data, expected.unit, expected.length]);
+      expect(text).toBe(expected.dtype);
+    } else {
+      expect(read).toEqual(expected);
+    }
+  }
+  // What was read can be appended again: it is stored in the order that is there.
+  await p.append({ x: expected });
+  expect(Buffer.from(await store.get("x")).toString("hex")).toBe(hex + hex);
+});
+
+test("float16 reads as the same numbers and rounds as NumPy does", async () => {
+  const bits = Uint16Array.from({ length: 65_536 }, (_, i) => i);
+  const p = new NdArray(await written("<f2", new Uint8Array(bits.buffer)));
+  const { data, dtype } = (await p.get("x")) as DtypeArray;
+  expect(dtype).toBe("<f2");
+  const value = (half: number) => {
+    const sign = half >> 15 ? -1 : 1;
+    const exponent = (half >> 10) & 31;
+    const fraction = half & 1023;
+    if (exponent === 31) return fraction ? Number.NaN : sign * Number.POSITIVE_INFINITY;
+    return exponent
+      ? sign * 2 ** (exponent - 15) * (1 + fraction / 1024)
+      : sign * 2 ** -24 * fraction;
+  };
+  const wrong = [...bits].filter((half) => !Object.is(data[half], value(half)));
+  expect(wrong).toEqual([]);
+
+  const store = new Dict();
+  const halves = new NdArray(store);
+  const numbers = Float32Array.of(
+    1,
+    65_519,
+    65_520,
+    1e-8,
+    2 ** -25,
+    2 ** -25 * 1.5,
+    2049,
+    2051,
+    -0,
+    0.1,
+  );
+  await halves.append({ x: ndarray("float16", numbers) });
+  await halves.append({ x: ndarray("float16", data as Float32Array) });
+  const stored = new Uint16Array((await store.get("x")).slice().buffer);
+  expect([...stored.subarray(0, 10)]).toEqual([
+    0x3c00, 0x7bff, 0x7c00, 0, 0, 1, 0x6800, 0x6802, 0x8000, 0x2e66,
+  ]);
+  const isNaNHalf = (half: number) => (half & 0x7c00) === 0x7c00 && (half & 0x3ff) !== 0;
+  const changed = [...bits].filter((half) => {
+    const again = stored[10 + half] as number;
+    return isNaNHalf(half) ? !isNaNHalf(again) : again !== half;
+  });
+  expect(changed).toEqual([]);
+});
+
+test("numbers can be stored with the highest byte first", async () => {
+  await using store = new Dict();
+  const p = new NdArray(store);
+  const numbers = Float64Array.of(1.5);
+  await p.append({ x: ndarray(">f8", numbers) });
+  await p.append({ x: Float64Array.of(-2) });
+  expect(numbers[0]).toBe(1.5);
+  expect(utf8.decode(await store.get("x.dtype"))).toBe(">f8");
+  expect(await p.get("x")).toEqual(Float64Array.of(1.5, -2));
+});
+
+test.each([
+  "<f16",
+  "<c32",
+  "|S5",
+  "<U3",
+  "|V8",
+  "[('a', '<i4')]",
+  "<i3",
+  "<i8[ns]",
+  "",
+  "ü",
+  "<b1x",
+])("a dtype %p that JavaScript has no type for is a clear error", async (dtype) => {
+  expect(() => ndarray(dtype, Float64Array.of(1))).toThrow("has no type in JavaScript");
+  if (dtype === "") return;
+  const p = new NdArray(await written(dtype, new Uint8Array(16)));
+  for (const read of [
+    p.get("x"),
+    p.pop("x"),
+    collect(p.stream("x")),
+    p.append({ x: Int8Array.of(1) }),
+  ]) {
+    const error = await failure(read);
+    expect(isPartdError(error, "ERR_PARTD_CODEC")).toBe(true);
+    expect(error).toMatchObject({ key: "x", message: expect.stringContaining(dtype) });
+  }
+});
+
+test("a dtype that changes under a key is refused, whoever wrote the first, and nothing is appended", async () => {
+  const store = await written("<f8", new Uint8Array(8));
+  for (const p of [new NdArray(store), new NdArray(store)]) {
+    for (let again = 0; again < 2; again++) {
+      const error = await failure(p.append({ y: Int8Array.of(1), x: Float32Array.of(1) }));
+      expect(isPartdError(error, "ERR_PARTD_CODEC")).toBe(true);
+      expect(error).toMatchObject({ key: "x", message: expect.stringContaining("<f8") });
+      expect(await collect(p.keys())).toEqual(["x"]);
+      await p.append({ x: Float64Array.of(0) });
+    }
+  }
+  const dates = new NdArray(new Dict());
+  await dates.append({ x: ndarray("datetime64[ns]", BigInt64Array.of(1n)) });
+  for (const other of [ndarray("datetime64[us]", BigInt64Array.of(1n)), BigInt64Array.of(1n)]) {
+    expect(isPartdError(await failure(dates.append({ x: other })), "ERR_PARTD_CODEC")).toBe(true);
+  }
+});
+
+test("one append with two dtypes for a new key is refused, and leaves nothing", async () => {
+  await using store = new Dict();
+  const p = new NdArray(store);
+  const batch: [Key, NdValue][] = [
+    ["x", Int8Array.of(1)],
+    ["x", Int16Array.of(1)],
+  ];
+  expect(isPartdError(await failure(p.append(batch)), "ERR_PARTD_CODEC")).toBe(true);
+  expect(await collect(store.keys())).toEqual([]);
+});
+
+test("the dtype goes and comes with the key", async () => {
+  await using store = new Dict();
+  const p = new NdArray(store);
+  await p.append({ x: Int8Array.of(1), y: Int8Array.of(1) });
+  expect((await collect(p.keys())).sort()).toEqual(["x", "y"]);
+  await p.delete(["x", "absent"]);
+  await p.append({ x: Float32Array.of(2) });
+  expect(await p.pop(["x", "y"])).toEqual([Float32Array.of(2), Int8Array.of(1)]);
+  expect(await collect(store.keys())).toEqual([]);
+  await p.append({ x: Int16Array.of(3) });
+  await p.drop();
+  await p.append({ x: ["object"] });
+  expect(await p.get("x")).toEqual(["object"]);
+  await p.iset("x", Uint8Array.of(4));
+  await p.iset("x", Uint8Array.of(5));
+  expect(await p.get("x")).toEqual(Uint8Array.of(4));
+  await p.append({ x: Uint8Array.of(6) });
+  expect(await p.get("x")).toEqual(Uint8Array.of(4, 6));
+});
+
+test("an empty array has a dtype, and its key is not listed", async () => {
+  await using p = new NdArray(new Dict());
+  await p.append({ x: Int16Array.of() });
+  expect(await p.get("x")).toEqual(Int16Array.of());
+  expect(await collect(p.keys())).toEqual([]);
+  expect(await collect(p.stream("x"))).toEqual([]);
+  expect(await p.get("absent")).toEqual(Float64Array.of());
+});
+
+test("appends amid removals never leave items without their dtype", async () => {
+  const one = Int32Array.of(1);
+  const script = fc.array(
+    fc.constantFrom("append", "pop", "delete", "lock", "drop", "iset", "tick"),
+    {
+      maxLength: 40,
+    },
+  );
+  // Below a codec, appends reach the store later than they are called.
+  const slow = (store: Store): Store =>
+    new Encode<Uint8Array>(store, {
+      name: "slow",
+      encode: async (bytes) => bytes.slice(),
+      decode: (bytes) => bytes,
+      join: (pieces) => Buffer.concat(pieces),
+    });
+  await fc.assert(
+    fc.asyncProperty(script, fc.boolean(), async (steps, wrapped) => {
+      const bytes = new Dict();
+      const p = new NdArray(wrapped ? slow(bytes) : bytes);
+      const running: Promise<unknown>[] = [];
+      for (const step of steps) {
+        if (step === "append") running.push(p.append({ x: one }));
+        if (step === "pop") running.push(p.pop("x"));
+        if (step === "delete") running.push(p.delete("x"));
+        if (step === "drop") running.push(p.drop());
+        if (step === "iset") running.push(p.iset("x", one));
+        if (step === "tick") await Promise.resolve();
+        if (step === "lock") {
+          running.push(
+            p.withLock(async (held) => {
+              await held.pop("x");
+              await held.append({ x: one });
+              await held.delete("x");
+            }),
+          );
+        }
+      }
+      await Promise.all(running);
+      const read = await p.get("x");
+      const stored = await bytes.get(["x", "x.dtype"]);
+      expect(read.length === 0 || (stored[1] as Uint8Array).byteLength > 0).toBe(true);
+    }),
+    { numRuns: 300, seed: 6 },
+  );
+});
+
+test("two objects over one store agree on a new key's dtype", async () => {
+  await using store = new Dict();
+  const results = await Promise.allSettled(
+    Array.from({ length: 8 }, (_, i) =>
+      new NdArray(store).append({ x: i % 2 ? Int8Array.of(1) : Int16Array.of(1) }),
+    ),
+  );
+  expect(results.filter(({ status }) => status === "fulfilled")).toHaveLength(4);
+  expect(await new NdArray(store).get("x")).toEqual(Int16Array.of(1, 1, 1, 1));
+});
+
+test("get is a view of what was read where it can be, and a copy where not", async () => {
+  const bytes = new Uint8Array(new ArrayBuffer(24), 8, 8);
+  const odd = new Uint8Array(new ArrayBuffer(24), 9, 8);
+  const store = (value: Uint8Array) =>
+    ({
+      get: async (keys: Key[]) => keys.map((key) => (key === "x" ? value : Buffer.from("<f8"))),
+    }) as unknown as Store;
+  expect(((await new NdArray(store(bytes)).get("x")) as Float64Array).buffer).toBe(bytes.buffer);
+  expect(((await new NdArray(store(odd)).get("x")) as Float64Array).byteLength).toBe(8);
+});
+
+test("stream yields whole items of any pieces", async () => {
+  const numbers = Float64Array.from({ length: 50 }, (_, i) => i / 3);
+  const words = Array.from({ length: 50 }, (_, i) => `word ${i}`);
+  for (const length of [1, 3, 8, 13, 1000]) {
+    await using p = new NdArray(new Pieces(length));
+    await p.append({ x: numbers, y: words });
+    const arrays = (await collect(p.stream("x"))) as Float64Array[];
+    expect(Float64Array.from(arrays.flatMap((array) => [...array]))).toEqual(numbers);
+    expect((await collect(p.stream("y"))).flatMap((list) => list as string[])).toEqual(words);
+  }
+});
+
+test("what is damaged is corrupt, with key and offset", async () => {
+  const cases: [string, Uint8Array, string, number][] = [
+    ["<f8", new Uint8Array(20), "ERR_PARTD_CORRUPT", 16],
+    ["<c16", new Uint8Array(24), "ERR_PARTD_CORRUPT", 16],
+    ["", new Uint8Array(8), "ERR_PARTD_CORRUPT", 0],
+    ["|O", Buffer.from("0200000000000000", "hex"), "ERR_PARTD_CORRUPT", 0],
+    ["|O", Buffer.from("0100000000000000900100000000000000c1", "hex"), "ERR_PARTD_CORRUPT", 9],
+    ["|O", Buffer.from("0100000000000000900100000000000000c0", "hex"), "ERR_PARTD_CORRUPT", 9],
+    ["|O", Buffer.from("020000000000000080042e", "hex").subarray(0, 10), "ERR_PARTD_CODEC", 0],
+  ];
+  for (const [dtype, bytes, code, offset] of cases) {
+    const p = new NdArray(await written(dtype, bytes));
+    for (const read of [p.get("x"), p.pop("x"), collect(p.stream("x"))]) {
+      const error = await failure(read);
+      expect([dtype, error]).toMatchObject([dtype, { key: "x", code }]);
+      if (isPartdError(error) && error.offset !== 0) expect(error.offset).toBe(offset);
+    }
+  }
+});
+
+test("a key that would be another's dtype is refused", async () => {
+  await using p = new NdArray(new Dict());
+  for (const key of ["x.dtype", tuple("a", ".dtype")]) {
+    const error = await failure(p.append([[key, Int8Array.of(1)]]));
+    expect(isPartdError(error, "ERR_PARTD_KEY")).toBe(true);
+    expect(isPartdError(await failure(p.iset(key, Int8Array.of(1))), "ERR_PARTD_KEY")).toBe(true);
+  }
+});
+
+test("ndarray checks that the numbers fit the dtype", () => {
+  expect(() => ndarray("bool", Int8Array.of(1) as never)).toThrow("needs a Uint8Array");
+  expect(() => ndarray("complex64", Float32Array.of(1))).toThrow("<c8");
+  expect(() => ndarray("object", Int8Array.of(1))).toThrow("plain array");
+});
+
+test("a store of one array type is typed by it", async () => {
+  await using p = new NdArray(new Dict(), { type: Float32Array });
+  await p.append({ x: Float32Array.of(1) });
+  const read: Float32Array = await p.get("x");
+  expect(read[0]).toBe(1);
+  // @ts-expect-error not a Float32Array
+  await expect(p.append({ x: Int8Array.of(1) })).rejects.toMatchObject({ code: "ERR_PARTD_CODEC" });
+  await expect(
+    new NdArray(await written("<i4", new Uint8Array(4)), { type: Float32Array }).get("x"),
+  ).rejects.toMatchObject({ code: "ERR_PARTD_CODEC", key: "x" });
+});
