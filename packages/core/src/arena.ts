@@ -21,21 +21,18 @@ export class Arena {
 
   /** Adds a copy of `bytes` to the end of `chain`. A chain that cannot grow is left as it was. */
   append(chain: Chain, bytes: Uint8Array): void {
+    // Most appends: they fit, and a view of a part would cost more than the copy.
+    if (bytes.byteLength <= chain.room) {
+      chain.add(bytes);
+      return;
+    }
     const before = chain.length;
     try {
       for (let done = 0; done < bytes.byteLength; ) {
         if (chain.room === 0) this.#extend(chain, bytes.byteLength - done);
-        const slab = this.#slab(chain.last);
-        const start = slab.start(chain.last) + slab.capacity(chain.last) - chain.room;
         const length = Math.min(chain.room, bytes.byteLength - done);
-        // A view costs more than copying what is small, and mostly there is no need of one.
-        slab.bytes.set(
-          done === 0 && length === bytes.byteLength ? bytes : bytes.subarray(done, done + length),
-          start,
-        );
+        chain.add(bytes.subarray(done, done + length));
         done += length;
-        chain.room -= length;
-        chain.length += length;
       }
     } catch (error) {
       this.truncate(chain, before);
@@ -57,8 +54,7 @@ export class Arena {
     }
     if (last === NONE) chain.first = NONE;
     else this.#slab(last).setNext(last, NONE);
-    chain.last = last;
-    chain.room = kept - end;
+    this.#end(chain, last, kept - end);
     chain.length = length;
     if (length === 0) chain.skip = 0;
     this.release(extent);
@@ -91,10 +87,7 @@ export class Arena {
     chain.first = extent;
     chain.length -= length;
     chain.skip = extent === NONE ? 0 : left;
-    if (extent === NONE) {
-      chain.last = NONE;
-      chain.room = 0;
-    }
+    if (extent === NONE) this.#end(chain, NONE, 0);
     return freed;
   }
 
@@ -147,8 +140,20 @@ export class Arena {
     const extent = this.#take(Math.max(classFor(missing), classWithin(chain.length / 4)));
     if (chain.last === NONE) chain.first = extent;
     else this.#slab(chain.last).setNext(chain.last, extent);
-    chain.last = extent;
-    chain.room = this.#slab(extent).capacity(extent);
+    this.#end(chain, extent, this.#slab(extent).capacity(extent));
+  }
+
+  /** `last` becomes the last extent of `chain`, with so much room left in it. */
+  #end(chain: Chain, last: number, room: number): void {
+    chain.last = last;
+    chain.room = room;
+    if (last === NONE) {
+      chain.block = NO_BLOCK;
+      return;
+    }
+    const slab = this.#slab(last);
+    chain.block = slab.bytes;
+    chain.end = slab.start(last) + slab.capacity(last) - room;
   }
 
   /** An extent of the class, or a smaller one rather than let memory grow while much is free. */
@@ -229,6 +234,8 @@ export class Arena {
   }
 }
 
+const NO_BLOCK = new Uint8Array(0);
+
 /** A value in an {@link Arena}. */
 export class Chain {
   first = NONE;
@@ -239,6 +246,20 @@ export class Chain {
   room = 0;
   /** Bytes in all. */
   length = 0;
+  /**
+   * Where the next byte goes: kept here because to find it through the slab's tables at every
+   * append doubles the time that appending 100 bytes takes.
+   */
+  block = NO_BLOCK;
+  end = 0;
+
+  /** Adds bytes for which there is room. */
+  add(bytes: Uint8Array): void {
+    this.block.set(bytes, this.end);
+    this.end += bytes.byteLength;
+    this.room -= bytes.byteLength;
+    this.length += bytes.byteLength;
+  }
 }
 
 /** Stands for no extent. */

@@ -59,6 +59,7 @@ export function entriesOf<V>(data: Entries<V>): Iterable<readonly [Key, V]> {
       `append takes an object, a Map or [key, value] pairs, not ${data === null ? "null" : typeof data}.`,
     );
   }
+  if (data instanceof Map) return data; // Whose entries are pairs by nature.
   return Symbol.iterator in data ? pairsOf(data as Iterable<readonly [Key, V]>) : ownEntries(data);
 }
 

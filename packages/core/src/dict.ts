@@ -3,6 +3,7 @@ import type { Batch } from "./batch.js";
 import { Blocks, type Spillable } from "./blocks.js";
 import { allocateBytes } from "./bytes.js";
 import { Pace } from "./pace.js";
+import type { GetOptions } from "./store.js";
 
 /** A store in memory. It copies what it is given, and gathers small appends into large blocks. */
 export class Dict extends BaseStore implements Spillable {
@@ -23,7 +24,7 @@ export class Dict extends BaseStore implements Spillable {
     this.blocks.append(batch);
   }
 
-  protected async _get(keys: readonly string[]): Promise<Uint8Array[]> {
+  protected async _get(keys: readonly string[], options: GetOptions): Promise<Uint8Array[]> {
     // The lengths first: what is appended while we rest belongs to a later answer.
     const values = keys.map((key) => this.blocks.get(key));
     const lengths = values.map((value) => value?.length ?? 0);
@@ -33,7 +34,9 @@ export class Dict extends BaseStore implements Spillable {
       const copy = allocateBytes(lengths[i] as number);
       if (value) this.blocks.copyTo(value, copy, 0, copy.byteLength);
       copies.push(copy);
-      if (pace.due) await pace.rest();
+      if (!pace.isOver) continue;
+      await pace.rest();
+      options.signal?.throwIfAborted();
     }
     return copies;
   }
