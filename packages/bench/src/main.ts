@@ -49,7 +49,9 @@ if (options.help) {
     for (const [index, work] of suite.works.entries()) {
       if (options.only && !work.title.includes(options.only)) continue;
       const results = await runWork(suite, index, { rounds });
-      missed += results.filter(({ ratio, target }) => target !== undefined && ratio < target).length;
+      missed += results.filter(
+        ({ ratio, target }) => target !== undefined && ratio < target,
+      ).length;
       all.push({ suite: name, work: work.title, unit: work.unit, count: work.count, results });
       console.log(table(work, results));
     }

@@ -17,6 +17,8 @@ export interface Measure {
 export class SideProcess {
   readonly #child: ChildProcess;
   readonly #lines: Interface;
+  /** Rejects when the process ends, which it should not do within a round. */
+  readonly #gone: Promise<never>;
 
   static node(suite: string, work: number, side: string): SideProcess {
     const script = fileURLToPath(new URL("./side.js", import.meta.url));
@@ -36,16 +38,16 @@ export class SideProcess {
   private constructor(command: string, args: readonly string[]) {
     this.#child = spawn(command, args, { stdio: ["pipe", "pipe", "inherit"] });
     this.#lines = createInterface({ input: this.#child.stdout as NodeJS.ReadableStream });
+    this.#gone = once(this.#child, "exit").then(() => {
+      throw new Error(`${command} ${args.join(" ")} ended before its round did`);
+    });
+    this.#gone.catch(() => {});
   }
 
   async round(directory: string): Promise<Measure> {
     const answer = once(this.#lines, "line");
-    const gone = once(this.#child, "exit").then(() => {
-      throw new Error(`${this.#child.spawnargs.join(" ")} ended before its round did`);
-    });
-    gone.catch(() => {});
     this.#child.stdin?.write(`${directory}\n`);
-    const [line] = (await Promise.race([answer, gone])) as [string];
+    const [line] = (await Promise.race([answer, this.#gone])) as [string];
     return JSON.parse(line) as Measure;
   }
 
