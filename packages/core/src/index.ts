@@ -11,6 +11,7 @@ export {
   compressorCodec,
 } from "./compressor.js";
 export { Dict } from "./dict.js";
+export { EmbeddedWasm, type WasmExports, wasmAllocate, wasmBytes } from "./embedded-wasm.js";
 export { Encode, type EncodeOptions } from "./encode.js";
 export {
   isPartdError,
