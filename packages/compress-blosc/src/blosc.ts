@@ -1,0 +1,93 @@
+import {
+  type Codec,
+  type CompressorOptions,
+  checkDecodedSize,
+  checkIntegerOption,
+  compressorCodec,
+  Encode,
+  PartdError,
+  type Store,
+} from "@partd/core";
+import { readHeader } from "./header.js";
+import { compress, decompress, MAX_BYTES } from "./libblosc.js";
+
+export interface BloscOptions extends CompressorOptions {
+  /** The compressor of the shuffled blocks. Default `"blosclz"`. */
+  readonly cname?: "blosclz" | "lz4" | "lz4hc" | "zlib" | "zstd" | undefined;
+  /** From 0, stored, over 1, fast, to 9, small. Default 9. */
+  readonly clevel?: number | undefined;
+  /**
+   * What goes before: the first bytes of all items, then the second bytes and so on; the same by
+   * bits; or nothing. Default `"byte"`.
+   */
+  readonly shuffle?: "byte" | "bit" | "none" | undefined;
+  /** Bytes of an item: 8 for a float64. From 1 to 255, default 8. */
+  readonly typesize?: number | undefined;
+}
+
+/**
+ * A store of bytes over another, compressed with Blosc: made for columns of numbers, whose bytes it
+ * shuffles so that alike ones lie together. The frames are those of Python's `partd.Blosc`, and the
+ * defaults are its as well.
+ *
+ * @example new Blosc(new FileStore("data"), { cname: "zstd", clevel: 5, typesize: 4 })
+ */
+export class Blosc extends Encode<Uint8Array> {
+  /** @throws `ERR_PARTD_VALUE` for an option out of range. */
+  constructor(store: Store, options: BloscOptions = {}) {
+    super(store, bloscCodec(options), options);
+  }
+}
+
+/** The codec of {@link Blosc}. */
+export function bloscCodec(options: BloscOptions = {}): Codec<Uint8Array> {
+  const settings = {
+    compressor: choose("cname", COMPRESSORS, options.cname ?? "blosclz"),
+    level: checkIntegerOption("clevel", options.clevel ?? 9, 0, 9),
+    shuffle: choose("shuffle", SHUFFLES, options.shuffle ?? "byte"),
+    typesize: checkIntegerOption("typesize", options.typesize ?? 8, 1, 255),
+  };
+  return compressorCodec(
+    {
+      name: "blosc",
+      compress(bytes) {
+        if (bytes.byteLength > MAX_BYTES) {
+          throw new PartdError(
+            "ERR_PARTD_VALUE",
+            `Blosc takes at most ${MAX_BYTES} bytes at once.`,
+          );
+        }
+        return compress(bytes, settings);
+      },
+      decompress(bytes, maxDecodedBytes) {
+        const { decodedBytes } = readHeader(bytes);
+        checkDecodedSize(decodedBytes, maxDecodedBytes);
+        return decompress(bytes, decodedBytes);
+      },
+    },
+    options,
+  );
+}
+
+/** By Blosc's own numbers; 3 is its snappy, which is not built in. */
+const COMPRESSORS = new Map([
+  ["blosclz", 0],
+  ["lz4", 1],
+  ["lz4hc", 2],
+  ["zlib", 4],
+  ["zstd", 5],
+]);
+const SHUFFLES = new Map([
+  ["none", 0],
+  ["byte", 1],
+  ["bit", 2],
+]);
+
+function choose(name: string, numbers: ReadonlyMap<string, number>, value: string): number {
+  const number = numbers.get(value);
+  if (number !== undefined) return number;
+  throw new PartdError(
+    "ERR_PARTD_VALUE",
+    `${name} must be one of ${[...numbers.keys()].join(", ")}, not ${String(value)}.`,
+  );
+}

@@ -1,0 +1,4 @@
+export default {
+  preset: "tooling",
+  moduleNameMapper: { "^#worker$": "<rootDir>/src/worker.node.ts" },
+};

@@ -1,0 +1,97 @@
+import {
+  checkDecodedSize,
+  concatBytes,
+  EmbeddedWasm,
+  Pace,
+  type WasmExports,
+  wasmAllocate,
+  wasmBytes,
+} from "@partd/core";
+import { WASM } from "./bz2-wasm.js";
+
+/** Compresses in steps, in 8 MiB at level 9, however large the input. */
+export function compress(bytes: Uint8Array, level: number): Promise<Uint8Array> {
+  return libbz2.use(async (lib) => {
+    const pieces: Uint8Array[] = [];
+    await run(lib, lib.begin_compress(level), bytes, (piece) => pieces.push(piece));
+    return concatBytes(pieces);
+  });
+}
+
+/**
+ * Decompresses in steps, in 4 MiB beside what is decoded. Several streams may follow one another,
+ * as in files written in parallel.
+ */
+export function decompress(bytes: Uint8Array, maxDecodedBytes: number): Promise<Uint8Array> {
+  return libbz2.use(async (lib) => {
+    const pieces: Uint8Array[] = [];
+    let decoded = 0;
+    let rest = bytes;
+    do {
+      const used = await run(lib, lib.begin_decompress(), rest, (piece) => {
+        decoded += piece.byteLength;
+        checkDecodedSize(decoded, maxDecodedBytes);
+        pieces.push(piece);
+      });
+      rest = rest.subarray(used);
+    } while (rest.byteLength > 0);
+    return concatBytes(pieces);
+  });
+}
+
+/** libbzip2 1.0.8 as a stream: packages/wasm/src/bz2.c. */
+interface LibBZ2 extends WasmExports {
+  /** A state, or 0 where memory is lacking. */
+  begin_compress(level: number): number;
+  begin_decompress(): number;
+  /** 0 where there is more to do, 1 at the end of a stream, less than 0 for damage. */
+  step(
+    state: number,
+    input: number,
+    inputLength: number,
+    output: number,
+    outputLength: number,
+    finish: number,
+  ): number;
+  /** Bytes that the last step has read and written. */
+  consumed(): number;
+  produced(): number;
+  end(state: number): void;
+}
+
+const libbz2 = new EmbeddedWasm<LibBZ2>(WASM);
+
+/** Bytes that go in and come out in one step. */
+const STEP = 128 * 1024;
+
+/** Takes `state` to the end of its stream and gives the number of bytes that it has read. */
+async function run(
+  lib: LibBZ2,
+  state: number,
+  bytes: Uint8Array,
+  onPiece: (piece: Uint8Array) => void,
+): Promise<number> {
+  if (state === 0) throw new Error("there is no memory for it.");
+  const input = wasmAllocate(lib, STEP);
+  const output = wasmAllocate(lib, STEP);
+  const pace = new Pace();
+  let read = 0;
+  for (;;) {
+    if (pace.isOver) await pace.rest();
+    const length = Math.min(STEP, bytes.byteLength - read);
+    const finish = read + length === bytes.byteLength;
+    wasmBytes(lib, input, length).set(bytes.subarray(read, read + length));
+    const status = lib.step(state, input, length, output, STEP, finish ? 1 : 0);
+    if (status < 0) throw new Error("they are not bzip2's format, or are damaged.");
+    const consumed = lib.consumed();
+    const produced = lib.produced();
+    if (produced > 0) onPiece(wasmBytes(lib, output, produced).slice());
+    read += consumed;
+    if (status === 1) break;
+    if (consumed === 0 && produced === 0) throw new Error("they are cut short.");
+  }
+  lib.end(state);
+  lib.free(input);
+  lib.free(output);
+  return read;
+}

@@ -1,0 +1,65 @@
+/**
+ * The number of decoded bytes: four little-endian bytes before the block.
+ *
+ * @throws where so few bytes cannot decode to so many.
+ */
+export function readDecodedSize(bytes: Uint8Array): number {
+  if (bytes.byteLength <= HEADER) throw malformed();
+  const size = new DataView(bytes.buffer, bytes.byteOffset, HEADER).getUint32(0, true);
+  if (size > (bytes.byteLength - HEADER) * MAX_RATIO) throw malformed();
+  return size;
+}
+
+/**
+ * Follows the block's lengths and distances without decoding it
+ * (https://github.com/lz4/lz4/blob/dev/doc/lz4_Block_format.md).
+ *
+ * @throws unless it decodes to `size` bytes.
+ */
+export function checkBlock(bytes: Uint8Array, size: number): void {
+  const end = bytes.byteLength;
+  let at = HEADER;
+  let decoded = 0;
+  for (;;) {
+    if (at >= end) throw malformed();
+    const token = bytes[at++] as number;
+    let literals = token >> 4;
+    if (literals === LONG) {
+      let more: number;
+      do {
+        if (at >= end) throw malformed();
+        more = bytes[at++] as number;
+        literals += more;
+      } while (more === 255);
+    }
+    at += literals;
+    decoded += literals;
+    if (at === end) break; // The last sequence is literals alone.
+    if (at + 2 > end) throw malformed();
+    const distance = (bytes[at] as number) | ((bytes[at + 1] as number) << 8);
+    at += 2;
+    if (distance === 0 || distance > decoded) throw malformed();
+    let length = (token & 15) + 4;
+    if (length === LONG + 4) {
+      let more: number;
+      do {
+        if (at >= end) throw malformed();
+        more = bytes[at++] as number;
+        length += more;
+      } while (more === 255);
+    }
+    decoded += length;
+    if (decoded > size) throw malformed();
+  }
+  if (decoded !== size) throw malformed();
+}
+
+const HEADER = 4;
+/** Each byte of a long length stands for 255. */
+const MAX_RATIO = 255;
+/** More bytes of the length follow. */
+const LONG = 15;
+
+function malformed(): Error {
+  return new Error("they are not an LZ4 block behind its size, are damaged or cut short.");
+}

@@ -1,0 +1,76 @@
+import {
+  type Codec,
+  type CompressorOptions,
+  checkDecodedSize,
+  checkIntegerOption,
+  compressorCodec,
+  Encode,
+  PartdError,
+  type Store,
+} from "@partd/core";
+import NumcodecsLZ4 from "numcodecs/lz4";
+import { checkBlock, readDecodedSize } from "./block.js";
+
+export interface LZ4Options extends CompressorOptions {
+  /** From 1, the smallest result, to 65537, the fastest. Default 1. */
+  readonly acceleration?: number | undefined;
+}
+
+/**
+ * A store of bytes over another, compressed with LZ4: the fastest to read. Each frame is one LZ4
+ * block behind its decoded size, as written by `lz4.block` and `numcodecs` of Python.
+ *
+ * @example new LZ4(new FileStore("data"))
+ */
+export class LZ4 extends Encode<Uint8Array> {
+  /** @throws `ERR_PARTD_VALUE` for an option out of range. */
+  constructor(store: Store, options: LZ4Options = {}) {
+    super(store, lz4Codec(options), options);
+  }
+}
+
+/** The codec of {@link LZ4}. */
+export function lz4Codec(options: LZ4Options = {}): Codec<Uint8Array> {
+  const acceleration = checkIntegerOption("acceleration", options.acceleration ?? 1, 1, 65537);
+  return compressorCodec(
+    {
+      name: "lz4",
+      compress(bytes) {
+        if (bytes.byteLength > MAX_BYTES) {
+          throw new PartdError("ERR_PARTD_VALUE", `LZ4 takes at most ${MAX_BYTES} bytes at once.`);
+        }
+        return new NumcodecsLZ4(acceleration).encode(bytes);
+      },
+      decompress(bytes, maxDecodedBytes) {
+        const size = readDecodedSize(bytes);
+        checkDecodedSize(size, Math.min(maxDecodedBytes, MAX_BYTES));
+        return size === 0 ? new Uint8Array() : decode(bytes, size);
+      },
+    },
+    options,
+  );
+}
+
+/**
+ * The wasm build gives no memory back for a block that fails, and once it is out of it works no
+ * more. So after some failures each block is checked before; doing so always would take half as
+ * long again.
+ */
+async function decode(bytes: Uint8Array, size: number): Promise<Uint8Array> {
+  if (lostBytes + size > MAX_LOST_BYTES) checkBlock(bytes, size);
+  let decoded: Uint8Array;
+  try {
+    decoded = await new NumcodecsLZ4().decode(bytes);
+  } catch (cause) {
+    lostBytes += size;
+    throw new Error("they are not an LZ4 block, are damaged or cut short.", { cause });
+  }
+  if (decoded.byteLength !== size) throw new Error("they decode to another size than they state.");
+  return decoded;
+}
+
+let lostBytes = 0;
+const MAX_LOST_BYTES = 2 ** 29;
+
+/** The module has 2 GiB for a value, a copy of it and the result. */
+const MAX_BYTES = 2 ** 29;

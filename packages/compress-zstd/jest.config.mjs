@@ -1,0 +1,4 @@
+export default {
+  preset: "tooling",
+  moduleNameMapper: { "^#engine$": "<rootDir>/src/engine.node.ts" },
+};

@@ -1,0 +1,57 @@
+import zlib from "node:zlib";
+import { checkDecodedSize } from "@partd/core";
+import * as everywhere from "./engine.js";
+
+/** Uses the zstd of Node itself where it has one (22.15, 23.8 and later), on the thread pool. */
+export function compress(bytes: Uint8Array, level: number): Promise<Uint8Array> {
+  const { zstdCompress, constants } = zlib as unknown as ZlibWithZstd;
+  if (!zstdCompress) return everywhere.compress(bytes, level);
+  return call(zstdCompress, bytes, {
+    params: { [constants.ZSTD_c_compressionLevel]: level },
+    pledgedSrcSize: bytes.byteLength,
+    chunkSize: chunkSize(bytes.byteLength),
+  });
+}
+
+export async function decompress(bytes: Uint8Array, maxDecodedBytes: number): Promise<Uint8Array> {
+  const { zstdDecompress } = zlib as unknown as ZlibWithZstd;
+  if (!zstdDecompress) return everywhere.decompress(bytes, maxDecodedBytes);
+  try {
+    return await call(zstdDecompress, bytes, {
+      maxOutputLength: Math.min(maxDecodedBytes, 2 ** 32),
+      chunkSize: chunkSize(bytes.byteLength * 4),
+    });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ERR_BUFFER_TOO_LARGE") {
+      checkDecodedSize(maxDecodedBytes + 1, maxDecodedBytes);
+    }
+    throw error;
+  }
+}
+
+/** Newer than the declarations of the oldest Node that this runs on. */
+interface ZlibWithZstd {
+  readonly zstdCompress?: Method;
+  readonly zstdDecompress?: Method;
+  readonly constants: { readonly ZSTD_c_compressionLevel: number };
+}
+
+type Method = (
+  bytes: Uint8Array,
+  options: object,
+  callback: (error: Error | null, result: Buffer) => void,
+) => void;
+
+function call(method: Method, bytes: Uint8Array, options: object): Promise<Uint8Array> {
+  return new Promise((resolve, reject) => {
+    method(bytes, options, (error, result) => {
+      if (error) reject(error);
+      else resolve(new Uint8Array(result.buffer, result.byteOffset, result.byteLength));
+    });
+  });
+}
+
+/** Node goes to the thread pool once per chunk. */
+function chunkSize(expected: number): number {
+  return Math.min(Math.max(expected + (expected >> 8) + 64, 1024), 1 << 20);
+}

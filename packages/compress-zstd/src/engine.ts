@@ -1,0 +1,21 @@
+import { checkDecodedSize, PartdError } from "@partd/core";
+import Zstd from "numcodecs/zstd";
+import { decodedBound } from "./frame-bound.js";
+
+/** Compresses with the wasm build of libzstd in `numcodecs`, which runs everywhere. */
+export async function compress(bytes: Uint8Array, level: number): Promise<Uint8Array> {
+  if (bytes.byteLength > MAX_BYTES) {
+    throw new PartdError("ERR_PARTD_VALUE", `zstd takes at most ${MAX_BYTES} bytes at once here.`);
+  }
+  return new Zstd(level).encode(bytes);
+}
+
+/** Decompresses what can be no larger than the limit: libzstd itself is given none. */
+export async function decompress(bytes: Uint8Array, maxDecodedBytes: number): Promise<Uint8Array> {
+  const bound = decodedBound(bytes);
+  checkDecodedSize(bound, Math.min(maxDecodedBytes, MAX_BYTES));
+  return new Zstd().decode(bytes);
+}
+
+/** The module has 2 GiB for a value, a copy of it and the result. */
+const MAX_BYTES = 2 ** 29;

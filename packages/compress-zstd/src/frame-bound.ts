@@ -1,0 +1,83 @@
+/**
+ * The most bytes that zstd frames can decode to, by their headers alone (RFC 8878, section 3.1): at
+ * most 128 KiB a block, and what raw and repeated blocks say.
+ *
+ * @throws where they are not zstd frames, are cut short, or cannot decode to the size they state.
+ */
+export function decodedBound(bytes: Uint8Array): number {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  let bound = 0;
+  let at = 0;
+  do {
+    if (at + 8 > bytes.byteLength) throw cutShort();
+    const magic = view.getUint32(at, true);
+    if (magic >>> 4 === SKIPPABLE) {
+      at += 8 + view.getUint32(at + 4, true);
+    } else if (magic === FRAME) {
+      const frame = measure(view, at + 4);
+      bound += frame.bound;
+      at = frame.end;
+    } else {
+      throw new Error("they are not zstd's format.");
+    }
+    if (at > bytes.byteLength) throw cutShort();
+  } while (at < bytes.byteLength);
+  return bound;
+}
+
+const FRAME = 0xfd2fb528;
+const SKIPPABLE = 0x184d2a5;
+const BLOCK = 128 * 1024;
+
+function measure(view: DataView, start: number): { bound: number; end: number } {
+  const descriptor = view.getUint8(start);
+  const singleSegment = (descriptor & 0x20) !== 0;
+  const sizeFlag = descriptor >> 6;
+  const sizeBytes = sizeFlag === 0 ? (singleSegment ? 1 : 0) : 1 << sizeFlag;
+  const dictionaryBytes = [0, 1, 2, 4][descriptor & 3] as number;
+  const sizeAt = start + 1 + (singleSegment ? 0 : 1) + dictionaryBytes;
+  if (sizeAt + sizeBytes + 3 > view.byteLength) throw cutShort();
+  const stated = statedSize(view, sizeAt, sizeBytes);
+  let at = sizeAt + sizeBytes;
+  let bound = 0;
+  for (let last = false; !last; ) {
+    if (at + 3 > view.byteLength) throw cutShort();
+    const header = view.getUint16(at, true) | (view.getUint8(at + 2) << 16);
+    const size = header >> 3;
+    const kind = (header >> 1) & 3;
+    last = (header & 1) !== 0;
+    bound += kind === COMPRESSED ? BLOCK : size;
+    at += 3 + (kind === REPEATED ? 1 : size);
+  }
+  if (stated !== undefined && stated > bound) {
+    throw new Error(`they state to be ${stated} bytes, and can be at most ${bound}.`);
+  }
+  return { bound: boundOf(bound, stated), end: at + (descriptor & 4 ? 4 : 0) };
+}
+
+const REPEATED = 1;
+const COMPRESSED = 2;
+
+/** libzstd compares the two only at the end, so a frame that lies counts by its blocks. */
+function boundOf(byBlocks: number, stated: number | undefined): number {
+  return stated !== undefined && byBlocks - stated < BLOCK ? stated : byBlocks;
+}
+
+function statedSize(view: DataView, at: number, length: number): number | undefined {
+  switch (length) {
+    case 1:
+      return view.getUint8(at);
+    case 2:
+      return view.getUint16(at, true) + 256;
+    case 4:
+      return view.getUint32(at, true);
+    case 8:
+      return Number(view.getBigUint64(at, true));
+    default:
+      return undefined;
+  }
+}
+
+function cutShort(): Error {
+  return new Error("they are cut short.");
+}

@@ -1,0 +1,1 @@
+export { Zstd, type ZstdOptions, zstdCodec } from "./zstd.js";

@@ -1,0 +1,36 @@
+import {
+  type Codec,
+  type CompressorOptions,
+  checkIntegerOption,
+  compressorCodec,
+  Encode,
+  type Store,
+} from "@partd/core";
+import { compress, decompress } from "#engine";
+
+export interface ZstdOptions extends CompressorOptions {
+  /** From 1, fast, to 22, small and very slow. Default 3. */
+  readonly level?: number | undefined;
+}
+
+/**
+ * A store of bytes over another, compressed with Zstandard: smaller than zlib and faster to read.
+ * The frames are standard ones (RFC 8878), as any zstd reads.
+ *
+ * @example new Zstd(new FileStore("data"), { level: 9 })
+ */
+export class Zstd extends Encode<Uint8Array> {
+  /** @throws `ERR_PARTD_VALUE` for an option out of range. */
+  constructor(store: Store, options: ZstdOptions = {}) {
+    super(store, zstdCodec(options), options);
+  }
+}
+
+/** The codec of {@link Zstd}. */
+export function zstdCodec(options: ZstdOptions = {}): Codec<Uint8Array> {
+  const level = checkIntegerOption("level", options.level ?? 3, 1, 22);
+  return compressorCodec(
+    { name: "zstd", compress: (bytes) => compress(bytes, level), decompress },
+    options,
+  );
+}
