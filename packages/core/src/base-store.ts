@@ -1,6 +1,7 @@
+import { unlessAborted } from "./abort.js";
 import { type Batch, checkBytes, toBatch } from "./batch.js";
 import { PartdError } from "./errors.js";
-import { Gate, unlessAborted } from "./gate.js";
+import { Gate } from "./gate.js";
 import { copyTree, flattenKeys, nestValues } from "./key-tree.js";
 import { decodeKey, encodeKey, type Key, type KeyTree } from "./keys.js";
 import type {

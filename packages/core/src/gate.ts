@@ -1,3 +1,4 @@
+import { onAbort } from "./abort.js";
 import type { OperationOptions } from "./store.js";
 
 /**
@@ -37,21 +38,18 @@ export class Gate {
   #wait(exclusive: boolean, signal: AbortSignal | undefined): Promise<void> {
     signal?.throwIfAborted();
     return new Promise((resolve, reject) => {
-      const waiter: Waiter = {
-        exclusive,
-        gone: false,
-        admit: () => {
-          signal?.removeEventListener("abort", abort);
-          resolve();
-        },
-      };
-      const abort = () => {
-        waiter.gone = true;
-        reject(signal?.reason);
-        this.#admit(); // The one behind may have waited only for this one.
-      };
-      signal?.addEventListener("abort", abort, { once: true });
+      const waiter: Waiter = { exclusive, gone: false, admit: resolve };
       this.#waiting.push(waiter);
+      if (!signal) return;
+      const forget = onAbort(signal, () => {
+        waiter.gone = true;
+        reject(signal.reason);
+        this.#admit(); // The one behind may have waited only for this one.
+      });
+      waiter.admit = () => {
+        forget();
+        resolve();
+      };
     });
   }
 
@@ -69,7 +67,7 @@ interface Waiter {
   readonly exclusive: boolean;
   /** Gave up: it keeps its place in the line until that comes to the front. */
   gone: boolean;
-  readonly admit: () => void;
+  admit: () => void;
 }
 
 /**
@@ -95,23 +93,5 @@ class WaitingLine {
     if (this.#next * 2 < this.#waiters.length) return;
     this.#waiters = this.#waiters.slice(this.#next);
     this.#next = 0;
-  }
-}
-
-/** Waits for `promise`, which goes on all the same if the signal is aborted first. */
-export async function unlessAborted<T>(
-  promise: Promise<T>,
-  signal: AbortSignal | undefined,
-): Promise<T> {
-  if (!signal) return promise;
-  let abort: (() => void) | undefined;
-  const aborted = new Promise<never>((_, reject) => {
-    abort = () => reject(signal.reason);
-    signal.addEventListener("abort", abort);
-  });
-  try {
-    return await Promise.race([promise, aborted]);
-  } finally {
-    if (abort) signal.removeEventListener("abort", abort);
   }
 }

@@ -1,3 +1,4 @@
+export { onAbort, unlessAborted } from "./abort.js";
 export { BaseStore } from "./base-store.js";
 export { type Batch, BatchEntries, checkBytes, entriesOf, isBytes, toBatch } from "./batch.js";
 export { Blocks, isSpillable, type Loan, type Spillable, type Value } from "./blocks.js";
