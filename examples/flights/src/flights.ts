@@ -1,5 +1,5 @@
 import { createRequire } from "node:module";
-import { asyncBufferFromFile, parquetMetadataAsync, parquetReadObjects } from "hyparquet";
+import { asyncBufferFromFile, parquetMetadataAsync, parquetRead } from "hyparquet";
 import { compressors } from "hyparquet-compressors";
 
 /** A US domestic flight of the first half of 2001. */
@@ -23,7 +23,9 @@ export class FlightFile {
 
   static async open(limit = Number.POSITIVE_INFINITY): Promise<FlightFile> {
     const require = createRequire(import.meta.url);
-    const path = require.resolve("vega-datasets").replace(/build.[^/\\]*$/, "data/flights-3m.parquet");
+    const path = require
+      .resolve("vega-datasets")
+      .replace(/build.[^/\\]*$/, "data/flights-3m.parquet");
     const file = await asyncBufferFromFile(path);
     return new FlightFile(file, await parquetMetadataAsync(file), limit);
   }
@@ -43,32 +45,56 @@ export class FlightFile {
   }
 
   async *batches(size: number): AsyncGenerator<Flight[]> {
-    // A row group is what the format can read at once; memory holds one of them.
-    let rowStart = 0;
+    // A row group is what the format can read at once: memory holds the columns of one of them,
+    // and the objects of one batch.
+    let groupStart = 0;
     for (const group of this.#metadata.row_groups) {
-      const rowEnd = Math.min(rowStart + Number(group.num_rows), this.count);
-      if (rowEnd <= rowStart) return;
-      const rows = await parquetReadObjects({
-        file: this.#file,
-        metadata: this.#metadata,
-        compressors,
-        rowStart,
-        rowEnd,
-      });
-      for (let at = 0; at < rows.length; at += size) {
-        yield rows.slice(at, at + size).map(toFlight);
+      const groupEnd = groupStart + Number(group.num_rows);
+      const columns = await this.#columns(groupStart, groupEnd);
+      const count = Math.min(groupEnd, this.count) - groupStart;
+      for (let start = 0; start < count; start += size) {
+        const length = Math.min(size, count - start);
+        yield Array.from({ length }, (_, i) => flightOf(columns, start + i));
       }
-      rowStart = rowEnd;
+      groupStart = groupEnd;
+      if (groupStart >= this.count) return;
     }
+  }
+
+  async #columns(rowStart: number, rowEnd: number): Promise<Columns> {
+    const columns: Columns = new Map();
+    await parquetRead({
+      file: this.#file,
+      metadata: this.#metadata,
+      compressors,
+      rowStart,
+      rowEnd,
+      onChunk({ columnName, columnData }) {
+        columns.set(columnName, [...(columns.get(columnName) ?? []), columnData]);
+      },
+    });
+    return columns;
   }
 }
 
-function toFlight(row: Record<string, unknown>): Flight {
+/** By name, each in the pieces that the reader gave. */
+type Columns = Map<string, ArrayLike<unknown>[]>;
+
+function flightOf(columns: Columns, row: number): Flight {
   return {
-    date: (row.date as Date).toISOString(),
-    delay: Number(row.delay),
-    distance: Number(row.distance),
-    origin: String(row.origin),
-    destination: String(row.destination),
+    date: (cell(columns, "date", row) as Date).toISOString(),
+    delay: Number(cell(columns, "delay", row)),
+    distance: Number(cell(columns, "distance", row)),
+    origin: String(cell(columns, "origin", row)),
+    destination: String(cell(columns, "destination", row)),
   };
+}
+
+function cell(columns: Columns, name: string, row: number): unknown {
+  let left = row;
+  for (const piece of columns.get(name) ?? []) {
+    if (left < piece.length) return piece[left];
+    left -= piece.length;
+  }
+  throw new Error(`The file has no column ${name} for row ${row} of its group.`);
 }

@@ -17,7 +17,7 @@ Usage: npm start -- [options]
 
 Options:
   --flights N   only the first N of the 3,000,000 flights
-  --batch N     flights an append (default 50000)
+  --batch N     flights an append (default 20000)
   --top N       airports in the table (default 15)
   --path DIR    keep the grouped flights in DIR (default: a temporary directory)
   --json        print the figures as JSON
@@ -32,7 +32,7 @@ Examples:
 const { values: options } = parseArgs({
   options: {
     flights: { type: "string" },
-    batch: { type: "string", default: "50000" },
+    batch: { type: "string", default: "20000" },
     top: { type: "string", default: "15" },
     path: { type: "string" },
     json: { type: "boolean", default: false },

@@ -1,6 +1,6 @@
 import { Dict } from "@partd/core";
 import { python, type Suite } from "./suite.js";
-import { batchOf, keysOf, valueOf } from "./workload.js";
+import { batchOf, bytesOf, keysOf } from "./workload.js";
 
 const [BATCHES, KEYS, SIZE] = [1000, 1000, 100];
 
@@ -15,7 +15,7 @@ export const dict: Suite = {
         Dict: async () => {
           const store = new Dict();
           const keys = keysOf(KEYS);
-          const value = valueOf(SIZE);
+          const value = bytesOf(SIZE);
           return {
             async run() {
               for (let i = 0; i < BATCHES; i++) await store.append(batchOf(keys, value));

@@ -3,7 +3,7 @@ import { open, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { FileStore } from "@partd/file";
 import { type NodeSide, python, type Suite, type Work } from "./suite.js";
-import { batchOf, keysOf, valueOf } from "./workload.js";
+import { batchOf, bytesOf, keysOf } from "./workload.js";
 
 const MIB = 2 ** 20;
 
@@ -20,7 +20,7 @@ export const file: Suite = {
         FileStore: async (directory) => {
           const store = new FileStore(join(directory, "data"));
           const keys = keysOf(1_000);
-          const value = valueOf(100);
+          const value = bytesOf(100);
           return {
             async run() {
               for (let i = 0; i < 20_000; i++) {
@@ -67,7 +67,7 @@ export const file: Suite = {
         FileStore: getAll(64, 16 * MIB),
         "fs.readFile": async (directory) => {
           const paths = keysOf(64).map((key) => join(directory, key));
-          const value = valueOf(16 * MIB);
+          const value = bytesOf(16 * MIB);
           for (const path of paths) writeFileSync(path, value);
           return {
             async run() {
@@ -92,7 +92,7 @@ function appendBatches(batches: number, keyCount: number, ratio: number): Work {
       FileStore: async (directory) => {
         const store = new FileStore(join(directory, "data"));
         const keys = keysOf(keyCount);
-        const value = valueOf(100);
+        const value = bytesOf(100);
         return {
           async run() {
             for (let i = 0; i < batches; i++) await store.append(batchOf(keys, value));
@@ -115,7 +115,7 @@ function getAll(keyCount: number, size: number): NodeSide {
   return async (directory) => {
     const path = join(directory, "data");
     const keys = keysOf(keyCount);
-    const value = valueOf(size);
+    const value = bytesOf(size);
     // Written by another object, so that the one which reads has nothing open.
     const writer = new FileStore(path);
     for (const key of keys) await writer.append([[key, value]]);
@@ -128,7 +128,7 @@ function getAll(keyCount: number, size: number): NodeSide {
 async function appendLarge(directory: string) {
   const store = new FileStore(join(directory, "data"));
   const keys = keysOf(64);
-  const value = valueOf(MIB);
+  const value = bytesOf(MIB);
   return {
     async run() {
       for (let i = 0; i < 1_024; i++) await store.append([[keys[i % 64] as string, value]]);
@@ -139,7 +139,7 @@ async function appendLarge(directory: string) {
 
 async function writeLarge(directory: string) {
   const paths = keysOf(64).map((key) => join(directory, key));
-  const value = valueOf(MIB);
+  const value = bytesOf(MIB);
   for (const path of paths) closeSync(openSync(path, "w"));
   return {
     async run() {

@@ -4,7 +4,7 @@ export function keysOf(count: number): string[] {
 }
 
 /** Bytes that are neither all equal nor slow to make. */
-export function valueOf(size: number): Uint8Array {
+export function bytesOf(size: number): Uint8Array {
   return Uint8Array.from({ length: size }, (_, i) => ((i % 251) * 7) % 251);
 }
 
