@@ -1,0 +1,310 @@
+import { describe, expect, test } from "@jest/globals";
+import {
+  BaseStore,
+  type Batch,
+  concatBytes,
+  isPartdError,
+  PartdError,
+  type Store,
+} from "@partd/core";
+
+const one = Uint8Array.of(1);
+
+/** The four primitives, and a record of every call; each can be made to wait or fail. */
+class Recorded extends BaseStore {
+  readonly calls: string[] = [];
+  readonly values = new Map<string, Uint8Array>();
+  /** What the primitive of this name does first. */
+  readonly first = new Map<string, () => unknown>();
+
+  protected override async _open(): Promise<void> {
+    await this.#enter("open");
+  }
+  protected async _append(batch: Batch): Promise<void> {
+    await this.#enter(`append ${batch.keys.join(" ")}`);
+    for (const [i, key] of batch.keys.entries()) {
+      const before = this.values.get(key) ?? new Uint8Array(0);
+      this.values.set(key, concatBytes([before, batch.values[i] as Uint8Array]));
+    }
+  }
+  protected async _get(keys: readonly string[]): Promise<Uint8Array[]> {
+    await this.#enter(`get ${keys.join(" ")}`);
+    return keys.map((key) => (this.values.get(key) ?? new Uint8Array(0)).slice());
+  }
+  protected async _delete(keys: readonly string[]): Promise<void> {
+    await this.#enter(`delete ${keys.join(" ")}`);
+    for (const key of keys) this.values.delete(key);
+  }
+  protected async _keys(): Promise<string[]> {
+    await this.#enter("keys");
+    return [...this.values.keys()];
+  }
+  protected override async _flush(): Promise<void> {
+    await this.#enter("flush");
+  }
+  protected override async _close(): Promise<void> {
+    await this.#enter("close");
+  }
+
+  async #enter(call: string): Promise<void> {
+    this.calls.push(call);
+    await this.first.get(call.split(" ")[0] as string)?.();
+  }
+}
+
+describe("opening", () => {
+  test("happens with the first operation, once, however many wait for it", async () => {
+    const store = new Recorded();
+    await settle();
+    expect(store.calls).toEqual([]);
+    await Promise.all([store.get("a"), store.get("b"), store.append({ c: one }), store.flush()]);
+    expect(store.calls.filter((call) => call === "open")).toEqual(["open"]);
+    expect(store.calls[0]).toBe("open");
+  });
+
+  test("that fails rejects what waits for it, and is tried again by the next", async () => {
+    const store = new Recorded();
+    const error = new PartdError("ERR_PARTD_IO", "not now");
+    store.first.set("open", () => Promise.reject(error));
+    const results = await Promise.allSettled([
+      store.get("a"),
+      store.append({ a: one }),
+      store.drop(),
+    ]);
+    for (const result of results) expect(result).toMatchObject({ reason: error });
+    store.first.clear();
+    expect(await store.get("a")).toEqual(new Uint8Array(0));
+    expect(store.calls.at(-1)).toBe("get a");
+  });
+
+  test("that failed needs no close", async () => {
+    const store = new Recorded();
+    store.first.set("open", () => Promise.reject(new Error("never")));
+    await expect(store.get("a")).rejects.toThrow("never");
+    await store.close();
+    expect(store.calls).toEqual(["open"]);
+    await closed(store.get("a"));
+  });
+
+  test("can be given up by one and go on for the others; close waits for it", async () => {
+    const store = new Recorded();
+    const door = promise();
+    store.first.set("open", () => door.wait);
+    const controller = new AbortController();
+    const impatient = store.get("a", { signal: controller.signal });
+    const patient = store.get("b");
+    await settle();
+    controller.abort("reason");
+    await expect(impatient).rejects.toBe("reason");
+    const closing = store.close();
+    door.resolve();
+    expect(await patient).toEqual(new Uint8Array(0));
+    await closing;
+    expect(store.calls).toEqual(["open", "get b", "flush", "close"]);
+  });
+
+  test("that everyone has given up is closed all the same", async () => {
+    const store = new Recorded();
+    const door = promise();
+    store.first.set("open", () => door.wait);
+    const controller = new AbortController();
+    const impatient = store.get("a", { signal: controller.signal });
+    await settle();
+    controller.abort("reason");
+    await expect(impatient).rejects.toBe("reason");
+    const closing = store.close();
+    await settle();
+    door.resolve();
+    await closing;
+    expect(store.calls).toEqual(["open", "flush", "close"]);
+  });
+});
+
+describe("closing", () => {
+  test("flushes, then closes, after what came before", async () => {
+    const store = new Recorded();
+    const append = store.append({ a: one });
+    await store.close();
+    await append;
+    expect(store.calls).toEqual(["open", "append a", "flush", "close"]);
+    await closed(store.append({ a: one }));
+  });
+
+  test("a store whose flush fails stays open, and close can be tried again", async () => {
+    const store = new Recorded();
+    await store.append({ a: one });
+    store.first.set("flush", () => Promise.reject(new Error("disk full")));
+    await expect(store.close()).rejects.toThrow("disk full");
+    expect(await store.get("a")).toEqual(one);
+    await expect(store.close()).rejects.toThrow("disk full");
+    store.first.clear();
+    await store.close();
+    expect(store.calls.slice(-2)).toEqual(["flush", "close"]);
+    await closed(store.get("a"));
+  });
+
+  test("a store whose last step fails is closed", async () => {
+    const store = new Recorded();
+    await store.append({ a: one });
+    store.first.set("close", () => Promise.reject(new Error("lost")));
+    await expect(store.close()).rejects.toThrow("lost");
+    await closed(store.get("a"));
+  });
+});
+
+describe("primitives", () => {
+  test("get no empty values, no empty batch, and encoded keys", async () => {
+    const store = new Recorded();
+    await store.append([
+      ["a/b", one],
+      ["empty", new Uint8Array(0)],
+      ["", one],
+    ]);
+    await store.append({ empty: new Uint8Array(0) });
+    expect(store.calls).toEqual(["open", "append a%2Fb %"]);
+  });
+
+  test("appends, gets and flushes overlap; delete is alone", async () => {
+    const store = new Recorded();
+    await store.get("x");
+    const door = promise();
+    store.first.set("append", () => door.wait);
+    const append = store.append({ a: one });
+    await Promise.all([store.get("a"), store.flush()]);
+    const deleting = store.delete("a");
+    const behind = store.get("a");
+    await settle();
+    expect(store.calls.slice(2)).toEqual(["append a", "get a", "flush"]);
+    door.resolve();
+    await Promise.all([append, deleting, behind]);
+    expect(store.calls.slice(5)).toEqual(["delete a", "get a"]);
+  });
+
+  test("what the caller does to a list of keys while get waits changes no answer", async () => {
+    const store = new Recorded();
+    await store.append({ a: one });
+    for (const read of [
+      (keys: string[][]) => store.get(keys),
+      (keys: string[][]) => store.pop(keys),
+    ]) {
+      const keys = [["a"], ["b"]];
+      const reading = read(keys);
+      keys[0]!.push("c");
+      keys.pop();
+      expect(await reading).toEqual([[one], [new Uint8Array(0)]]);
+    }
+  });
+
+  test("a failed pop, delete, iset or drop forgets no iset", async () => {
+    const store = new Recorded();
+    await store.iset("a", one);
+    store.first.set("delete", () => Promise.reject(new Error("busy")));
+    await expect(store.pop("a")).rejects.toThrow("busy");
+    await expect(store.delete("a")).rejects.toThrow("busy");
+    await expect(store.drop()).rejects.toThrow("busy");
+    await expect(store.iset("b", one)).rejects.toThrow("busy");
+    store.first.clear();
+    await store.iset("a", Uint8Array.of(2));
+    expect(await store.get("a")).toEqual(one);
+    await store.iset("b", Uint8Array.of(2));
+    expect(await store.get("b")).toEqual(Uint8Array.of(2));
+  });
+});
+
+describe("withLock", () => {
+  test("does not flush the store, and waits for what was begun in it", async () => {
+    const store = new Recorded();
+    await store.get("x");
+    const door = promise();
+    store.first.set("append", () => door.wait);
+    const locking = store.withLock((held) => {
+      void held.append({ a: one });
+    });
+    const behind = store.get("a");
+    await settle();
+    door.resolve();
+    await locking;
+    expect(await behind).toEqual(one);
+    expect(store.calls).toEqual(["open", "get x", "append a", "get a"]);
+  });
+
+  test("closes the held store: also for a stream and a listing that were begun in it", async () => {
+    const store = new Recorded();
+    await store.append({ a: one, b: one });
+    const kept: AsyncIterator<unknown>[] = [];
+    let held!: Store;
+    await store.withLock(async (store) => {
+      held = store;
+      for (const items of [store.keys(), store.stream("a")]) {
+        const iterator = items[Symbol.asyncIterator]();
+        if (kept.length === 0) await iterator.next();
+        kept.push(iterator);
+      }
+    });
+    for (const iterator of kept) await closed(iterator.next());
+    await closed(held.append({ a: one }));
+    await held.close();
+    expect(await store.get("a")).toEqual(one);
+  });
+
+  test("closing the held store early leaves the outer one open", async () => {
+    const store = new Recorded();
+    await store.withLock(async (held) => {
+      await held.append({ a: one });
+      await held.close();
+      await closed(held.get("a"));
+    });
+    expect(await store.get("a")).toEqual(one);
+  });
+
+  test("does not run when its signal was aborted while it waited", async () => {
+    const store = new Recorded();
+    const controller = new AbortController();
+    let ran = false;
+    const first = store.withLock(() => settle());
+    const second = store.withLock(() => (ran = true), { signal: controller.signal });
+    controller.abort("reason");
+    await expect(second).rejects.toBe("reason");
+    await first;
+    await store.get("a");
+    expect(ran).toBe(false);
+  });
+});
+
+test("calls that share one signal are given up together, without a warning", async () => {
+  const warnings: Error[] = [];
+  const warned = (warning: Error) => void warnings.push(warning);
+  process.on("warning", warned);
+  try {
+    const store = new Recorded();
+    const controller = new AbortController();
+    const options = { signal: controller.signal };
+    await store.withLock(async () => {
+      const waiting = Array.from({ length: 100 }, () => store.get("a", options));
+      const told = Promise.allSettled(waiting);
+      controller.abort("reason");
+      for (const result of await told) expect(result).toMatchObject({ reason: "reason" });
+    });
+    await settle();
+    expect(warnings).toEqual([]);
+  } finally {
+    process.off("warning", warned);
+  }
+});
+
+async function closed(call: Promise<unknown>): Promise<void> {
+  const [result] = await Promise.allSettled([call]);
+  expect(isPartdError((result as PromiseRejectedResult).reason, "ERR_PARTD_CLOSED")).toBe(true);
+}
+
+async function settle(): Promise<void> {
+  for (let i = 0; i < 3; i++) await new Promise<void>((resolve) => setImmediate(resolve));
+}
+
+function promise(): { readonly wait: Promise<void>; readonly resolve: () => void } {
+  let resolve!: () => void;
+  const wait = new Promise<void>((done) => {
+    resolve = done;
+  });
+  return { wait, resolve };
+}

@@ -1,0 +1,285 @@
+import { describe, expect, test } from "@jest/globals";
+import {
+  type Codec,
+  Dict,
+  Encode,
+  frame,
+  isPartdError,
+  PartdError,
+  type Store,
+  tuple,
+} from "@partd/core";
+
+const texts: Codec<string> = {
+  name: "texts",
+  encode: (text) => new TextEncoder().encode(text),
+  decode: (bytes) => new TextDecoder("utf-8", { fatal: true }).decode(bytes),
+  join: (parts) => parts.join(""),
+};
+
+/** A codec whose every step waits until the test lets it go on. */
+class Stepwise implements Codec<string> {
+  readonly name = "stepwise";
+  readonly waiting: (() => void)[] = [];
+  most = 0;
+  #running = 0;
+
+  encode(text: string): Promise<Uint8Array> {
+    return this.#step(() => texts.encode(text));
+  }
+  decode(bytes: Uint8Array): Promise<string> {
+    return this.#step(() => texts.decode(bytes));
+  }
+  join(parts: string[]): string {
+    return parts.join("");
+  }
+
+  async #step<T>(work: () => T | Promise<T>): Promise<T> {
+    this.most = Math.max(this.most, ++this.#running);
+    await new Promise<void>((resolve) => this.waiting.push(resolve));
+    this.#running--;
+    return work();
+  }
+
+  /** Lets what waits go on, the latest first, until `promise` is settled. */
+  async run<T>(promise: Promise<T>): Promise<T> {
+    let over = false;
+    const settled = promise.finally(() => {
+      over = true;
+    });
+    settled.catch(() => {});
+    while (!over) {
+      await settle();
+      this.waiting.pop()?.();
+    }
+    return promise;
+  }
+}
+
+describe("Encode", () => {
+  test("stores each append as one frame, and decorators nest", async () => {
+    const dict = new Dict();
+    const upper: Codec<Uint8Array> = {
+      name: "flip",
+      encode: (bytes) => bytes.map((byte) => byte ^ 1),
+      decode: (bytes) => bytes.map((byte) => byte ^ 1),
+      join: (parts) => Buffer.concat(parts),
+    };
+    const store = new Encode(new Encode(dict, upper), texts);
+    await store.append({ x: "ab" });
+    await store.append({ x: "" });
+    const inner = frame(frame(texts.encode("ab") as Uint8Array).map((byte) => byte ^ 1));
+    const empty = frame(frame(new Uint8Array(0)).map((byte) => byte ^ 1));
+    expect(Buffer.from(await dict.get("x"))).toEqual(Buffer.concat([inner, empty]));
+    expect(await store.get("x")).toBe("ab");
+  });
+
+  test("an asynchronous codec keeps the order, with a bounded number under way", async () => {
+    for (const concurrency of [1, 3, undefined]) {
+      const codec = new Stepwise();
+      const store = new Encode(new Dict(), codec, { concurrency });
+      const parts = Array.from({ length: 30 }, (_, i) => `<${i}>`);
+      await codec.run(store.append(parts.map((part) => ["x", part] as const)));
+      expect(codec.most).toBe(concurrency ?? 8);
+      codec.most = 0;
+      expect(await codec.run(store.get("x"))).toBe(parts.join(""));
+      expect(codec.most).toBe(concurrency ?? 8);
+      codec.most = 0;
+      await codec.run(store.append(parts.map((part, i) => [`k${i}`, part] as const)));
+      expect(await codec.run(store.get(parts.map((_, i) => `k${i}`)))).toEqual(parts);
+      expect(codec.most).toBe(concurrency ?? 8); // Also where each key has one frame.
+    }
+  });
+
+  test("close waits for appends that are still being encoded, and lets no later one in", async () => {
+    const codec = new Stepwise();
+    class Watched extends Dict {
+      atClose = -1;
+      protected override async _close(): Promise<void> {
+        this.atClose = this.byteLength;
+        await super._close();
+      }
+    }
+    const dict = new Watched();
+    const store = new Encode(dict, codec);
+    const before = [store.append({ x: "1" }), store.iset("y", "2")];
+    const closing = store.close();
+    const late = store.append({ x: "late" }).catch((error: unknown) => error);
+    await codec.run(Promise.all([...before, closing]));
+    expect(dict.atClose).toBe(18); // Two frames of one byte.
+    expect(isPartdError(await codec.run(late), "ERR_PARTD_CLOSED")).toBe(true);
+  });
+
+  test("withLock waits for appends of its critical that are still being encoded", async () => {
+    const codec = new Stepwise();
+    const store = new Encode(new Dict(), codec);
+    await codec.run(
+      store.withLock((held) => {
+        void held.append({ x: "1" });
+      }),
+    );
+    expect(await codec.run(store.get("x"))).toBe("1");
+  });
+
+  test("an error of one value stops the rest, names the key, and appends nothing", async () => {
+    const seen: string[] = [];
+    const picky: Codec<string> = {
+      ...texts,
+      name: "picky",
+      encode(text) {
+        seen.push(text);
+        if (text === "bad") throw new RangeError("too bad");
+        return texts.encode(text);
+      },
+    };
+    const dict = new Dict();
+    const store = new Encode(dict, picky);
+    const key = tuple("k", "1");
+    const error = await failure(
+      store.append([
+        ["a", "good"],
+        [key, "bad"],
+        ["c", "never"],
+      ]),
+    );
+    expect(error).toMatchObject({ code: "ERR_PARTD_CODEC", key });
+    expect(error.message).toContain("picky");
+    expect(error.message).toContain('tuple("k", "1")');
+    expect(error.cause).toBeInstanceOf(RangeError);
+    expect(seen).toEqual(["good", "bad"]);
+    expect(dict.byteLength).toBe(0);
+  });
+
+  test("a codec's own PartdError keeps its code", async () => {
+    const refusing: Codec<string> = {
+      ...texts,
+      decode() {
+        throw new PartdError("ERR_PARTD_CODEC", "it is not safe.");
+      },
+    };
+    const store = new Encode(new Dict(), refusing);
+    await store.append({ x: "1" });
+    expect(await failure(store.get("x"))).toMatchObject({
+      code: "ERR_PARTD_CODEC",
+      key: "x",
+      offset: 0,
+    });
+  });
+
+  test("an asynchronous failure is told as a synchronous one is", async () => {
+    const failing: Codec<string> = {
+      name: "failing",
+      encode: async (text) => {
+        if (text === "bad") throw new Error("cannot");
+        return texts.encode(text);
+      },
+      decode: async () => {
+        throw new Error("cannot");
+      },
+      join: (parts) => parts.join(""),
+    };
+    const store = new Encode(new Dict(), failing);
+    expect(await failure(store.append({ x: "bad" }))).toMatchObject({
+      code: "ERR_PARTD_CODEC",
+      key: "x",
+    });
+    await store.append({ x: "1" });
+    expect(await failure(store.get("x"))).toMatchObject({
+      code: "ERR_PARTD_CORRUPT",
+      key: "x",
+      offset: 0,
+    });
+  });
+
+  test("values that do not go together are told with the key", async () => {
+    const joining: Codec<string> = {
+      ...texts,
+      join() {
+        throw new Error("of two kinds");
+      },
+    };
+    const store = new Encode(new Dict(), joining);
+    await store.append({ x: "1" });
+    const error = await failure(store.get(["x"]));
+    expect(error).toMatchObject({ code: "ERR_PARTD_CODEC", key: "x" });
+    expect(error.message).toContain("of two kinds");
+    expect(await failure(store.pop("x"))).toMatchObject({ code: "ERR_PARTD_CODEC" });
+  });
+
+  test("a codec that encodes to no bytes is an error, not an empty frame", async () => {
+    for (const encoded of ["text", undefined, [1], new Uint16Array(2), Promise.resolve("text")]) {
+      const wrong = { ...texts, encode: () => encoded as unknown as Uint8Array };
+      const dict = new Dict();
+      const error = await failure(new Encode(dict, wrong).append({ x: "1" }));
+      expect(error).toMatchObject({ code: "ERR_PARTD_CODEC", key: "x" });
+      expect(dict.byteLength).toBe(0);
+    }
+  });
+
+  test("a synchronous codec over many frames rests, and can be given up meanwhile", async () => {
+    const store = new Encode(new Dict(), {
+      ...texts,
+      decode(bytes: Uint8Array) {
+        const until = performance.now() + 1;
+        while (performance.now() < until);
+        return texts.decode(bytes);
+      },
+    } as Codec<string>);
+    await store.append(Array.from({ length: 2_000 }, () => ["x", "1"] as const));
+    const controller = new AbortController();
+    for (const read of [
+      () => store.get("x", { signal: controller.signal }),
+      async () => {
+        for await (const _ of store.stream("x", { signal: controller.signal }));
+      },
+    ]) {
+      setImmediate(() => controller.abort("reason"));
+      await expect(read()).rejects.toBe("reason");
+    }
+  });
+
+  test("a stream that is left early ends the one below", async () => {
+    const dict = new Dict();
+    const store = new Encode(dict, texts);
+    for (let i = 0; i < 10; i++) await store.append({ x: "1".repeat(100_000) });
+    for await (const text of store.stream("x")) {
+      expect(text.length).toBe(100_000);
+      break;
+    }
+    await store.delete("x");
+    expect(dict.memory).toBe(0); // No one holds it any longer.
+  });
+
+  test("pop of many keys deletes none of them if one is damaged", async () => {
+    const dict = new Dict();
+    const store = new Encode(dict, texts);
+    await store.append({ a: "1", b: "2" });
+    await dict.append({ b: Uint8Array.of(1) });
+    expect(await failure(store.pop([["a"], "b"]))).toMatchObject({
+      code: "ERR_PARTD_CORRUPT",
+      key: "b",
+      offset: 9,
+    });
+    expect(await store.get("a")).toBe("1");
+  });
+
+  test("what the caller does to a list of keys while get waits changes no answer", async () => {
+    const store: Store<string> = new Encode(new Dict(), texts);
+    await store.append({ a: "1" });
+    const keys = ["a", "b"];
+    const reading = store.get(keys);
+    keys.length = 0;
+    expect(await reading).toEqual(["1", ""]);
+  });
+});
+
+async function failure(call: Promise<unknown>): Promise<PartdError> {
+  const [result] = await Promise.allSettled([call]);
+  const { reason } = result as PromiseRejectedResult;
+  if (!isPartdError(reason)) throw new Error(`no PartdError: ${String(reason)}`);
+  return reason;
+}
+
+async function settle(): Promise<void> {
+  for (let i = 0; i < 3; i++) await new Promise<void>((resolve) => setImmediate(resolve));
+}

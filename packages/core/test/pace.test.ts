@@ -1,0 +1,24 @@
+import { expect, test } from "@jest/globals";
+import { Pace } from "@partd/core";
+
+test("a long loop is due now and then, and a rest lets other work run", async () => {
+  let turns = 0;
+  const tick = setInterval(() => turns++);
+  try {
+    const pace = new Pace();
+    let rests = 0;
+    while (turns < 3) {
+      if (!pace.due) continue;
+      await pace.rest();
+      rests++;
+    }
+    expect(rests).toBeGreaterThan(0);
+  } finally {
+    clearInterval(tick);
+  }
+});
+
+test("a short loop is not due", () => {
+  const pace = new Pace();
+  for (let i = 0; i < 31; i++) expect(pace.due).toBe(false);
+});
