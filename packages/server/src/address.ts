@@ -1,0 +1,53 @@
+import { isIP } from "node:net";
+import { resolve } from "node:path";
+import { PartdError } from "@partd/core";
+
+/** Where a server listens. */
+export type Address =
+  | { readonly kind: "ipc"; readonly path: string }
+  | { readonly kind: "ws" | "wss"; readonly host: string; readonly port: number };
+
+/** The longest path that a Unix-domain socket can have; longer ones the system cuts off silently. */
+const LONGEST_PATH = process.platform === "linux" ? 107 : 103;
+
+/** @throws `ERR_PARTD_CONNECTION` for what is no address. */
+export function parseAddress(address: string): Address {
+  if (address.startsWith("ipc://")) return { kind: "ipc", path: socketPath(address) };
+  const url = URL.canParse(address) ? new URL(address) : undefined;
+  const kind = url?.protocol.slice(0, -1);
+  if (!url || (kind !== "ws" && kind !== "wss") || (url.pathname !== "/" && url.pathname !== "")) {
+    throw new PartdError(
+      "ERR_PARTD_CONNECTION",
+      `${JSON.stringify(address)} is no address: use ipc://path, ws://host:port or wss://host:port.`,
+      { address },
+    );
+  }
+  const host = url.hostname.replace(/^\[|\]$/g, "");
+  return { kind, host, port: url.port === "" ? (kind === "ws" ? 80 : 443) : Number(url.port) };
+}
+
+/** Whether only this machine can reach what listens on `host`. */
+export function isLoopback(host: string): boolean {
+  if (host === "localhost" || host.endsWith(".localhost") || host === "::1") return true;
+  if (/^::ffff:127\./i.test(host)) return true;
+  return isIP(host) === 4 && host.startsWith("127.");
+}
+
+function socketPath(address: string): string {
+  const name = address.slice("ipc://".length);
+  if (name === "" || name.includes("\0")) {
+    throw new PartdError("ERR_PARTD_CONNECTION", `${JSON.stringify(address)} names no file.`, {
+      address,
+    });
+  }
+  if (process.platform === "win32") return `\\\\.\\pipe\\${name.replace(/^[\\/]+/, "")}`;
+  const path = resolve(name);
+  if (Buffer.byteLength(path) > LONGEST_PATH) {
+    throw new PartdError(
+      "ERR_PARTD_CONNECTION",
+      `The path of the socket ${path} is longer than the ${LONGEST_PATH} bytes that the system allows; use a shorter one, for example in ${process.env.XDG_RUNTIME_DIR ?? "/tmp"}.`,
+      { address, path },
+    );
+  }
+  return path;
+}

@@ -1,0 +1,47 @@
+import { concatBytes, PartdError } from "@partd/core";
+import { SUBPROTOCOL } from "./protocol.js";
+import type { Connect } from "./socket.js";
+
+/** A socket over the `WebSocket` that browsers, Deno, Bun and Node 22 have built in. */
+export const connectBuiltIn: Connect = (address, events) => {
+  if (!/^wss?:\/\//.test(address)) {
+    throw new PartdError(
+      "ERR_PARTD_CONNECTION",
+      `${address} cannot be reached from here: a browser connects to ws:// and wss:// addresses.`,
+      { address },
+    );
+  }
+  if (typeof WebSocket === "undefined") {
+    throw new PartdError(
+      "ERR_PARTD_CONNECTION",
+      'There is no WebSocket here; under Node 20, import Client from "@partd/server".',
+      { address },
+    );
+  }
+  const socket = new WebSocket(address, SUBPROTOCOL);
+  socket.binaryType = "arraybuffer";
+  let over = false;
+  const close = (cause: unknown) => {
+    if (over) return;
+    over = true;
+    events.closed(cause);
+  };
+  socket.onopen = () => events.opened();
+  socket.onmessage = ({ data }: MessageEvent<ArrayBuffer | string>) => {
+    if (over) return;
+    events.received([typeof data === "string" ? new Uint8Array(0) : new Uint8Array(data)]);
+  };
+  // The error event says nothing; a close event with a code follows it.
+  socket.onclose = ({ code, reason }) =>
+    close(new Error(`the WebSocket closed with code ${code}${reason ? `: ${reason}` : ""}`));
+  return {
+    // send() takes a copy before it returns.
+    send: (parts) =>
+      socket.send((parts.length === 1 ? parts[0] : concatBytes(parts)) as Uint8Array<ArrayBuffer>),
+    close: () => socket.close(),
+    terminate: () => {
+      socket.close();
+      close(new Error("given up"));
+    },
+  };
+};

@@ -1,0 +1,90 @@
+/** Hands out bytes of which there are only so many, in the order in which they were asked for. */
+export class Budget {
+  readonly total: number;
+  #taken = 0;
+  readonly #waiting: { readonly bytes: number; readonly admit: () => void }[] = [];
+
+  constructor(total: number) {
+    this.total = total;
+  }
+
+  get taken(): number {
+    return this.#taken;
+  }
+
+  /** Resolves when `bytes` are taken; they are to be given back. */
+  async take(bytes: number, signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
+    if (this.#waiting.length === 0 && this.#taken + bytes <= this.total) {
+      this.#taken += bytes;
+      return;
+    }
+    await new Promise<void>((resolve, reject) => {
+      const abort = () => {
+        this.#waiting.splice(this.#waiting.indexOf(waiter), 1);
+        reject(signal.reason);
+        this.#admit();
+      };
+      const waiter = {
+        bytes,
+        admit: () => {
+          signal.removeEventListener("abort", abort);
+          resolve();
+        },
+      };
+      signal.addEventListener("abort", abort, { once: true });
+      this.#waiting.push(waiter);
+    });
+  }
+
+  give(bytes: number): void {
+    this.#taken -= bytes;
+    this.#admit();
+  }
+
+  #admit(): void {
+    for (
+      let next = this.#waiting[0];
+      next && this.#taken + next.bytes <= this.total;
+      next = this.#waiting[0]
+    ) {
+      this.#waiting.shift();
+      this.#taken += next.bytes;
+      next.admit();
+    }
+  }
+}
+
+/**
+ * Divides the memory for requests among connections: each has its window for as long as it lives,
+ * a generous one while there are few, and a least one is kept for every connection that may come.
+ */
+export class Windows {
+  readonly #total: number;
+  readonly #most: number;
+  readonly #least: number;
+  readonly #connections: number;
+  #granted = 0;
+  #count = 0;
+
+  constructor(total: number, most: number, connections: number) {
+    this.#total = total;
+    this.#most = most;
+    this.#connections = connections;
+    this.#least = Math.min(most, Math.floor(total / connections));
+  }
+
+  grant(): number {
+    const kept = this.#least * Math.max(0, this.#connections - this.#count - 1);
+    const spare = this.#total - this.#granted - kept;
+    const window = Math.max(this.#least, Math.min(this.#most, Math.floor(spare / 4)));
+    this.#granted += window;
+    this.#count++;
+    return window;
+  }
+
+  give(window: number): void {
+    this.#granted -= window;
+    this.#count--;
+  }
+}

@@ -1,0 +1,91 @@
+import { decodeKey, type Key } from "@partd/core";
+
+/** So many keys are told apart; of more, a census would cost more memory than it is worth. */
+const MOST_KEYS = 1_000_000;
+
+/**
+ * The keys that a server has met and how many bytes were appended to each: what a server has to
+ * know to read many small values at once and large ones piece by piece, and what its users want to
+ * see, since skew is what ruins a shuffle. The text of a key is held once for all connections.
+ */
+export class Census {
+  readonly #keys = new Map<string, CountedKey>();
+  #bytes = 0;
+  /** Whether the store was empty at the start, so that all its bytes are known here. */
+  complete: boolean;
+
+  constructor(complete: boolean) {
+    this.complete = complete;
+  }
+
+  /** Bytes appended through this server to keys that were not deleted since. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /**
+   * The key of an encoded text.
+   *
+   * @throws `ERR_PARTD_KEY` if it is none.
+   */
+  find(text: string): CountedKey {
+    const known = this.#keys.get(text);
+    if (known) return known;
+    const counted = new CountedKey(text, decodeKey(text), this.complete);
+    if (this.#keys.size < MOST_KEYS) this.#keys.set(text, counted);
+    else counted.exact = false;
+    return counted;
+  }
+
+  appended(key: CountedKey, byteLength: number): void {
+    key.bytes += byteLength;
+    this.#bytes += byteLength;
+  }
+
+  /** The key now holds so many bytes. */
+  is(key: CountedKey, byteLength: number): void {
+    this.#bytes += byteLength - key.bytes;
+    key.bytes = byteLength;
+    key.exact = this.#keys.get(key.text) === key;
+    this.forget(key);
+  }
+
+  dropped(): void {
+    for (const key of this.#keys.values()) this.is(key, 0);
+    this.complete = true;
+  }
+
+  /** A connection no longer knows the key by a number. */
+  release(key: CountedKey): void {
+    key.uses--;
+    this.forget(key);
+  }
+
+  /** Lets go of a key that holds nothing and that no connection has numbered. */
+  forget(key: CountedKey): void {
+    if (key.bytes === 0 && key.uses === 0 && this.complete) this.#keys.delete(key.text);
+  }
+
+  /** Keys that hold something, as far as is known. */
+  *counted(): Generator<CountedKey, void, undefined> {
+    for (const key of this.#keys.values()) if (key.bytes > 0) yield key;
+  }
+}
+
+/** A key that a server has met. */
+export class CountedKey {
+  readonly text: string;
+  readonly key: Key;
+  /** Appended through this server. */
+  bytes = 0;
+  /** Whether `bytes` is all that the key holds. */
+  exact: boolean;
+  /** Connections that have numbered it. */
+  uses = 0;
+
+  constructor(text: string, key: Key, exact: boolean) {
+    this.text = text;
+    this.key = key;
+    this.exact = exact;
+  }
+}

@@ -1,0 +1,2 @@
+export const dashboardPolicy = "default-src 'none'";
+export const dashboardPage = "";

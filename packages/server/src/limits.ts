@@ -1,0 +1,63 @@
+/** How much a server lets its clients do. Sizes are in bytes, times in milliseconds. */
+export interface ServerLimits {
+  /** Connections at once. Default 1,024; more are turned away with HTTP status 503. */
+  readonly connections?: number | undefined;
+  /** Requests that all connections together may have sent without an answer. Default 512 MiB. */
+  readonly inFlight?: number | undefined;
+  /** The same for one connection. Default 16 MiB, and less while there are many connections. */
+  readonly inFlightPerConnection?: number | undefined;
+  /** Requests of one connection without an answer, by their number. Default 16,384. */
+  readonly pending?: number | undefined;
+  /** One message. Default 2 MiB; what is longer is sent in chunks. */
+  readonly message?: number | undefined;
+  /** One request, such as an append, which a server has to hold whole. Default 256 MiB. */
+  readonly request?: number | undefined;
+  /** All requests together that are sent in chunks. Default 512 MiB; others wait for their turn. */
+  readonly uploads?: number | undefined;
+  /** Keys in one request. Default 1,048,576. */
+  readonly keys?: number | undefined;
+  /** Answers that wait to be sent to one connection. Default 1 MiB. */
+  readonly answers?: number | undefined;
+  /** Keys of one connection that go over the wire as a number. Default 16,384. */
+  readonly keyTable?: number | undefined;
+  /** A connection without requests for so long is closed; its client comes back when it needs to. Default 10 minutes. */
+  readonly idle?: number | undefined;
+  /** How long to say hello, and to take what is sent or go on with what was begun. Default 30 s. */
+  readonly stall?: number | undefined;
+  /** How often a connection is tried. Default 10 s; one that is silent three times as long is closed. */
+  readonly ping?: number | undefined;
+  /** How long a session outlives its connection, waiting for the client to come back. Default 10 minutes. */
+  readonly session?: number | undefined;
+}
+
+export type Limits = { readonly [K in keyof ServerLimits]-?: number };
+
+const MIB = 2 ** 20;
+
+export function withDefaults(limits: ServerLimits): Limits {
+  const filled: Record<string, number> = { ...DEFAULTS };
+  for (const [name, value] of Object.entries(limits)) {
+    if (value === undefined) continue;
+    if (!Object.hasOwn(DEFAULTS, name)) throw new TypeError(`There is no limit ${name}.`);
+    if (!(value > 0)) throw new TypeError(`limits.${name} must be above zero, not ${value}.`);
+    filled[name] = value;
+  }
+  return filled as unknown as Limits;
+}
+
+const DEFAULTS: Limits = {
+  connections: 1_024,
+  inFlight: 512 * MIB,
+  inFlightPerConnection: 16 * MIB,
+  pending: 16_384,
+  message: 2 * MIB,
+  request: 256 * MIB,
+  uploads: 512 * MIB,
+  keys: 1_048_576,
+  answers: MIB,
+  keyTable: 16_384,
+  idle: 600_000,
+  stall: 30_000,
+  ping: 10_000,
+  session: 600_000,
+};

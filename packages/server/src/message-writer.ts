@@ -1,0 +1,130 @@
+import { PACKET_HEADER } from "./protocol.js";
+
+/**
+ * Puts packets one after the other into one WebSocket message. A large value is not copied: it
+ * becomes a part of its own, and the transport sends the parts one after the other.
+ */
+export class MessageWriter {
+  /** Written from `#start` to `offset`; what was before is in `#parts`. */
+  bytes: Uint8Array;
+  offset = 0;
+  #start = 0;
+  #parts: Uint8Array[] = [];
+  /** Bytes in `#parts`. */
+  #partBytes = 0;
+  #view: DataView;
+  readonly #capacity: number;
+
+  constructor(capacity = 65_536) {
+    this.#capacity = capacity;
+    this.bytes = new Uint8Array(capacity);
+    this.#view = new DataView(this.bytes.buffer);
+  }
+
+  /** Bytes of the message so far. */
+  get byteLength(): number {
+    return this.#partBytes + this.offset - this.#start;
+  }
+
+  /** Begins a packet, with room for `atLeast` bytes of its body; the answer is for `end`. */
+  begin(type: number, flags: number, atLeast: number): PacketStart {
+    this.reserve(PACKET_HEADER + atLeast);
+    const { bytes, offset } = this;
+    bytes[offset] = type;
+    bytes[offset + 1] = flags;
+    bytes[offset + 2] = 0;
+    bytes[offset + 3] = 0;
+    this.offset = offset + PACKET_HEADER;
+    return { view: this.#view, offset, before: this.byteLength };
+  }
+
+  /** Ends a packet: its length is now known. Answers with it, header included. */
+  end(packet: PacketStart): number {
+    const length = this.byteLength - packet.before;
+    packet.view.setUint32(packet.offset + 4, length, true);
+    return PACKET_HEADER + length;
+  }
+
+  /** Makes room for `byteLength` more bytes in one piece. */
+  reserve(byteLength: number): void {
+    if (this.offset + byteLength <= this.bytes.byteLength) return;
+    // The packet's header is already in the message and may be in this piece: it moves along only
+    // as a part, so that `PacketStart` stays valid.
+    this.#seal();
+    this.bytes = new Uint8Array(Math.max(this.#capacity, byteLength));
+    this.#view = new DataView(this.bytes.buffer);
+    this.offset = 0;
+    this.#start = 0;
+  }
+
+  u8(value: number): void {
+    this.bytes[this.offset++] = value;
+  }
+
+  u32(value: number): void {
+    this.#view.setUint32(this.offset, value, true);
+    this.offset += 4;
+  }
+
+  /** Unsigned LEB128, up to 2^53. Needs a reserve of up to 8 bytes. */
+  varint(value: number): void {
+    const { bytes } = this;
+    let { offset } = this;
+    while (value >= 0x80) {
+      // Past 31 bits the bit operators would lose the upper ones.
+      bytes[offset++] = (value % 128) | 0x80;
+      value = value < 0x80000000 ? value >>> 7 : Math.floor(value / 128);
+    }
+    bytes[offset++] = value;
+    this.offset = offset;
+  }
+
+  /** A copy of `value`. */
+  raw(value: Uint8Array): void {
+    this.bytes.set(value, this.offset);
+    this.offset += value.byteLength;
+  }
+
+  /** Text of ASCII, such as an encoded key. */
+  ascii(text: string): void {
+    const { bytes, offset } = this;
+    for (let i = 0; i < text.length; i++) bytes[offset + i] = text.charCodeAt(i);
+    this.offset = offset + text.length;
+  }
+
+  /** `value` itself, which must not change until the message was sent. */
+  attach(value: Uint8Array): void {
+    this.#seal();
+    this.#parts.push(value);
+    this.#partBytes += value.byteLength;
+  }
+
+  /** The message, in parts; the writer begins another. */
+  take(): Uint8Array[] {
+    this.#seal();
+    const parts = this.#parts;
+    this.#parts = [];
+    this.#partBytes = 0;
+    return parts;
+  }
+
+  #seal(): void {
+    if (this.offset === this.#start) return;
+    this.#parts.push(this.bytes.subarray(this.#start, this.offset));
+    this.#partBytes += this.offset - this.#start;
+    this.#start = this.offset;
+  }
+}
+
+export interface PacketStart {
+  readonly view: DataView;
+  readonly offset: number;
+  readonly before: number;
+}
+
+/** How many bytes `varint` takes for `value`. */
+export function varintLength(value: number): number {
+  let length = 1;
+  for (; value >= 0x80; value = Math.floor(value / 128)) length++;
+  return length;
+}

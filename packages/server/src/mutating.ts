@@ -1,0 +1,77 @@
+import { BatchEntries, PartdError, type Store } from "@partd/core";
+import type { Census, CountedKey } from "./census.js";
+import { Type } from "./protocol.js";
+
+/** The fields of a mutation. */
+export interface Mutation {
+  readonly type: number;
+  readonly keys: readonly CountedKey[];
+  /** Of APPEND and SET. */
+  readonly values: readonly Uint8Array[];
+  readonly byteLength: number;
+}
+
+/** Carries a mutation out. The answer is the values that POP removed. */
+export async function mutate(
+  { type, keys, values, byteLength }: Mutation,
+  store: Store,
+  census: Census,
+  mostPopped: number,
+  signal: AbortSignal | undefined,
+): Promise<Uint8Array[] | undefined> {
+  switch (type) {
+    case Type.APPEND: {
+      const texts = keys.map(({ text }) => text);
+      await store.append(new BatchEntries({ keys: texts, values, byteLength }), { signal });
+      for (let i = 0; i < keys.length; i++) {
+        census.appended(keys[i] as CountedKey, (values[i] as Uint8Array).byteLength);
+      }
+      return undefined;
+    }
+    case Type.SET: {
+      const [counted] = keys as [CountedKey];
+      const [value] = values as [Uint8Array];
+      // The client remembers its isets; the store's own memory of them must not stand in the way.
+      await store.withLock(
+        async (held) => {
+          await held.delete(counted.key);
+          await held.iset(counted.key, value);
+        },
+        { signal },
+      );
+      census.is(counted, value.byteLength);
+      return undefined;
+    }
+    case Type.DELETE: {
+      await store.delete(
+        keys.map(({ key }) => key),
+        { signal },
+      );
+      for (const key of keys) census.is(key, 0);
+      return undefined;
+    }
+    case Type.POP: {
+      // The values have to be held whole, and kept until the client has them.
+      const known = keys.reduce((sum, { bytes }) => sum + bytes, 0);
+      if (known > mostPopped) throw tooMuch(known, mostPopped, keys[0] as CountedKey);
+      const popped = await store.pop(
+        keys.map(({ key }) => key),
+        { signal },
+      );
+      for (const key of keys) census.is(key, 0);
+      return popped;
+    }
+    default:
+      await store.drop({ signal });
+      census.dropped();
+      return undefined;
+  }
+}
+
+function tooMuch(bytes: number, most: number, { key }: CountedKey): PartdError {
+  return new PartdError(
+    "ERR_PARTD_VALUE",
+    `pop would have to answer with ${bytes} bytes at once, and this server holds ${most}; use stream() and delete() inside withLock, or raise limits.request.`,
+    { key },
+  );
+}

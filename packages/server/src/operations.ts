@@ -1,0 +1,313 @@
+import { PartdError } from "@partd/core";
+import type { CountedKey } from "./census.js";
+import { HeldLock } from "./held-lock.js";
+import { malformed } from "./message-reader.js";
+import { mutate } from "./mutating.js";
+import type { Outbox } from "./outbox.js";
+import { CANCELABLE, isMutation, LOCKED, MUTATION, Type } from "./protocol.js";
+import { answerGet, answerKeys, answerStream, answerValues, Credit, endAnswer } from "./reading.js";
+import type { RequestBody } from "./request-body.js";
+import type { Charge, Outcome, Session, SessionConnection } from "./session.js";
+import type { Shared } from "./shared.js";
+import { writeError } from "./wire-error.js";
+
+/** The requests of one connection that are under way, and the lock that it holds. */
+export class Operations implements SessionConnection {
+  readonly #shared: Shared;
+  readonly #outbox: Outbox;
+  readonly #gone: AbortSignal;
+  readonly #replaced: () => void;
+  session: Session | undefined;
+  /** The most bytes of requests without an answer. */
+  window = 0;
+  /** What was sent and not answered: outside of the lock, and inside. */
+  readonly #taken: readonly { bytes: number; count: number }[] = [
+    { bytes: 0, count: 0 },
+    { bytes: 0, count: 0 },
+  ];
+  readonly #reads = new Map<number, Read>();
+  #held: HeldLock | undefined;
+  /** Numbers of mutations that are done, to be told together. */
+  #done: number[] = [];
+
+  /**
+   * @param gone is aborted with the connection.
+   * @param replaced is called when another connection speaks for the session.
+   */
+  constructor(shared: Shared, outbox: Outbox, gone: AbortSignal, replaced: () => void) {
+    this.#shared = shared;
+    this.#outbox = outbox;
+    this.#gone = gone;
+    this.#replaced = replaced;
+    gone.addEventListener("abort", () => this.#end(), { once: true });
+  }
+
+  /** Requests without an answer, and the lock. */
+  get pending(): number {
+    return this.#taken.reduce((sum, { count }) => sum + count, this.#held ? 1 : 0);
+  }
+
+  /** Bytes of requests without an answer. */
+  get bytes(): number {
+    return this.#taken.reduce((sum, { bytes }) => sum + bytes, 0);
+  }
+
+  /** Begins what a request asks for. */
+  request(type: number, flags: number, number: number, body: RequestBody, charge: Charge): void {
+    const taken = this.#windowOf(charge);
+    taken.bytes += charge.bytes;
+    taken.count++;
+    if (taken.bytes > this.window || taken.count > this.#shared.limits.pending) {
+      throw malformed("more was sent than the server had allowed");
+    }
+    this.#shared.counters.requests++;
+    if (isMutation(type)) this.#mutation(type, flags, number, body, charge);
+    else this.#read(type, flags, number, body, charge);
+  }
+
+  /** The client waits for a request no longer. It is answered all the same. */
+  cancel(mutation: boolean, number: number): void {
+    if (mutation) this.session?.find(number)?.abort?.abort(GIVEN_UP);
+    else if (this.#held?.number === number) this.#unlock().catch(() => {});
+    else this.#reads.get(number)?.abort.abort(GIVEN_UP);
+  }
+
+  /** The client takes so much more of a stream. */
+  credit(number: number, bytes: number): void {
+    this.#reads.get(number)?.credit.give(bytes);
+  }
+
+  /** Writes which mutations are done. */
+  tellDone(): void {
+    const { writer } = this.#outbox;
+    for (let i = 0; i < this.#done.length; ) {
+      const first = this.#done[i] as number;
+      let count = 1;
+      while (this.#done[i + count] === first + count) count++;
+      const packet = writer.begin(Type.DONE, 0, 16);
+      writer.varint(first);
+      writer.varint(count);
+      writer.end(packet);
+      i += count;
+    }
+    this.#done = [];
+  }
+
+  answer(number: number, { error, values, charge }: Outcome): void {
+    if (this.#gone.aborted) return;
+    if (charge) this.#settle(charge);
+    if (error) this.failed(MUTATION, number, error);
+    else if (values) answerValues(this.#outbox, MUTATION, number, values, this.#gone).catch(() => {});
+    else this.#done.push(number);
+    this.#outbox.schedule();
+  }
+
+  replaced(): void {
+    this.#replaced();
+  }
+
+  /** Answers a request with an error. */
+  failed(flags: number, number: number, error: unknown): void {
+    this.#shared.counters.errors++;
+    writeError(this.#outbox.writer, flags, number, error);
+    this.#outbox.schedule();
+  }
+
+  // ---- Mutations -------------------------------------------------------------------------------
+
+  #mutation(
+    type: number,
+    flags: number,
+    number: number,
+    body: RequestBody,
+    charge: Charge,
+  ): void {
+    const session = this.session as Session;
+    const known = session.find(number);
+    if (!known && number <= session.seen) throw malformed("a mutation comes after its answer");
+    if (session.size > 4 * this.#shared.limits.pending) {
+      throw malformed("too many answers that the client has not confirmed");
+    }
+    const outcome = known ?? session.begin(number);
+    outcome.asked = this;
+    outcome.charge = charge;
+    if (!known) {
+      void this.#mutate(session, type, flags, number, body, outcome);
+      return;
+    }
+    this.#shared.sessions.repeated++;
+    if (!outcome.running) this.answer(number, outcome);
+  }
+
+  async #mutate(
+    session: Session,
+    type: number,
+    flags: number,
+    number: number,
+    body: RequestBody,
+    outcome: Outcome,
+  ): Promise<void> {
+    const { census, counters, limits, store } = this.#shared;
+    let lock: HeldLock | undefined;
+    try {
+      if (flags & LOCKED) lock = this.#lock();
+      lock?.enter();
+      if (flags & CANCELABLE) outcome.abort = new AbortController();
+      if (type === Type.POP && session.keptBytes > limits.request) throw tooManyAnswers();
+      outcome.values = await mutate(
+        { type, keys: body.keys, values: body.values, byteLength: body.byteLength },
+        lock?.store ?? store,
+        census,
+        limits.request,
+        outcome.abort?.signal,
+      );
+      for (const value of outcome.values ?? []) outcome.keptBytes += value.byteLength;
+      counters.readBytes += outcome.keptBytes;
+      if (type === Type.APPEND) {
+        counters.appends++;
+        counters.appendedKeys += body.keys.length;
+        counters.appendedBytes += body.byteLength;
+      }
+    } catch (error) {
+      outcome.error = error as PartdError;
+    } finally {
+      lock?.leave();
+    }
+    session.end(number, outcome);
+    const { asked } = outcome;
+    outcome.asked = undefined;
+    asked?.answer(number, outcome);
+  }
+
+  // ---- Reading ---------------------------------------------------------------------------------
+
+  #read(type: number, flags: number, number: number, body: RequestBody, charge: Charge): void {
+    if (this.#reads.has(number)) throw malformed("two requests have one number");
+    const read = { abort: new AbortController(), credit: new Credit(body.credit) };
+    this.#reads.set(number, read);
+    let answered = false;
+    const settle = () => {
+      if (answered) return;
+      answered = true;
+      this.#reads.delete(number);
+      this.#settle(charge);
+    };
+    void this.#answer(type, flags, number, body, read, settle)
+      .catch((error: unknown) => {
+        if (!answered && !this.#gone.aborted) this.failed(0, number, error);
+      })
+      .finally(settle);
+  }
+
+  async #answer(
+    type: number,
+    flags: number,
+    number: number,
+    body: RequestBody,
+    read: Read,
+    settle: () => void,
+  ): Promise<void> {
+    const { signal } = read.abort;
+    if (type === Type.LOCK) return this.#grant(number, signal, settle);
+    if (type === Type.UNLOCK) {
+      await this.#unlock();
+      endAnswer(this.#outbox, 0, number);
+      return;
+    }
+    const lock = flags & LOCKED ? this.#lock() : undefined;
+    lock?.enter();
+    try {
+      const { census, counters } = this.#shared;
+      const reading = {
+        store: lock?.store ?? this.#shared.store,
+        census,
+        outbox: this.#outbox,
+        number,
+        signal,
+        read(bytes: number) {
+          counters.readBytes += bytes;
+        },
+      };
+      if (type === Type.GET) await answerGet(reading, body.keys);
+      else if (type === Type.STREAM) {
+        await answerStream(reading, body.keys[0] as CountedKey, read.credit);
+      } else if (type === Type.KEYS) await answerKeys(reading, read.credit);
+      else {
+        await reading.store.flush({ signal });
+        endAnswer(this.#outbox, 0, number);
+      }
+    } finally {
+      lock?.leave();
+    }
+  }
+
+  // ---- The lock --------------------------------------------------------------------------------
+
+  /** Waits for the store's lock, says so when it is there, and ends when it is let go. */
+  async #grant(number: number, signal: AbortSignal, settle: () => void): Promise<void> {
+    const ended = this.#shared.store.withLock(
+      (store) =>
+        new Promise<void>((resolve) => {
+          if (this.#gone.aborted || signal.aborted) {
+            resolve();
+            return;
+          }
+          this.#held = new HeldLock(number, store, () => {
+            resolve();
+            return ended;
+          });
+          endAnswer(this.#outbox, 0, number);
+          settle();
+        }),
+      { signal },
+    );
+    await ended;
+  }
+
+  #lock(): HeldLock {
+    if (this.#held) return this.#held;
+    throw new PartdError(
+      "ERR_PARTD_LOCK",
+      "The lock that this ran under was lost with the connection that held it; it was not carried out.",
+    );
+  }
+
+  async #unlock(): Promise<void> {
+    const held = this.#lock();
+    this.#held = undefined;
+    await held.release();
+  }
+
+  #settle(charge: Charge): void {
+    const taken = this.#windowOf(charge);
+    taken.bytes -= charge.bytes;
+    taken.count--;
+    charge.settled?.();
+  }
+
+  #windowOf({ inside }: Charge): { bytes: number; count: number } {
+    return this.#taken[inside ? 1 : 0] as { bytes: number; count: number };
+  }
+
+  #end(): void {
+    for (const read of this.#reads.values()) read.abort.abort(this.#gone.reason);
+    this.#held?.release().catch(() => {}); // What happens to the store shows in its next operation.
+    this.#held = undefined;
+    if (this.session) this.#shared.sessions.leave(this.session, this);
+  }
+}
+
+/** A reading request that is under way. */
+interface Read {
+  readonly abort: AbortController;
+  readonly credit: Credit;
+}
+
+function tooManyAnswers(): PartdError {
+  return new PartdError(
+    "ERR_PARTD_VALUE",
+    "The answers to earlier pops fill the memory that the server has for them; wait for those first.",
+  );
+}
+
+const GIVEN_UP = new PartdError("ERR_PARTD_CONNECTION", "The client gave this up.");

@@ -1,0 +1,145 @@
+import type { WebSocket } from "ws";
+import { MessageWriter } from "./message-writer.js";
+import { sendParts } from "./ws-socket.js";
+
+/** Bytes of answers that wait to be sent, of all connections together. */
+export interface Backlog {
+  bytes: number;
+  readonly most: number;
+}
+
+const MESSAGE_BYTES = 262_144;
+/** Every connection may have so much waiting, however much others have. */
+const LEAST = 65_536;
+
+/**
+ * What a server sends to one connection: packets gathered into messages, and only as many as the
+ * client takes, so that one which does not read costs no memory.
+ */
+export class Outbox {
+  readonly writer = new MessageWriter(MESSAGE_BYTES + 16_384);
+  readonly #socket: WebSocket;
+  readonly #backlog: Backlog;
+  readonly #counters: { sentBytes: number };
+  readonly #most: number;
+  /** Called when something is to be sent by the end of this turn. */
+  readonly #prepare: () => void;
+  #queued = 0;
+  /** Promised to answers that are being read. */
+  #kept = 0;
+  readonly #waiting: { readonly bytes: number; readonly admit: () => void }[] = [];
+  #scheduled = false;
+  #closed = false;
+  /** When the client last took something, or had taken all. */
+  progress = performance.now();
+
+  constructor(
+    socket: WebSocket,
+    backlog: Backlog,
+    counters: { sentBytes: number },
+    most: number,
+    prepare: () => void,
+  ) {
+    this.#counters = counters;
+    this.#socket = socket;
+    this.#backlog = backlog;
+    this.#most = most;
+    this.#prepare = prepare;
+  }
+
+  /** Bytes that the client has yet to take. */
+  get queued(): number {
+    return this.#queued;
+  }
+
+  /** Sends what was written, with what else is written in this turn. */
+  schedule(): void {
+    if (this.writer.byteLength >= MESSAGE_BYTES) this.flush();
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    setImmediate(() => {
+      this.#scheduled = false;
+      this.#prepare();
+      this.flush();
+    });
+  }
+
+  /** Sends what was written, now. */
+  flush(): void {
+    const { byteLength } = this.writer;
+    if (byteLength === 0) return;
+    const parts = this.writer.take();
+    if (this.#closed) return;
+    if (this.#queued === 0) this.progress = performance.now();
+    this.#queued += byteLength;
+    this.#backlog.bytes += byteLength;
+    this.#counters.sentBytes += byteLength;
+    sendParts(this.#socket, parts, () => this.#taken(byteLength));
+  }
+
+  /**
+   * Resolves when there is room for `bytes` more of an answer, which is kept until the returned
+   * function is called: when they are written. In the order of the calls.
+   */
+  async room(bytes: number, signal: AbortSignal): Promise<() => void> {
+    signal.throwIfAborted();
+    if (this.#waiting.length > 0 || !this.#hasRoom(bytes)) {
+      await new Promise<void>((resolve, reject) => {
+        const abort = () => {
+          this.#waiting.splice(this.#waiting.indexOf(waiter), 1);
+          reject(signal.reason);
+          this.#admit();
+        };
+        const waiter = {
+          bytes,
+          admit: () => {
+            signal.removeEventListener("abort", abort);
+            resolve();
+          },
+        };
+        signal.addEventListener("abort", abort, { once: true });
+        this.#waiting.push(waiter);
+      });
+    } else {
+      this.#kept += bytes;
+    }
+    return () => {
+      this.#kept -= bytes;
+      this.#admit();
+    };
+  }
+
+  /** The connection is gone. */
+  close(): void {
+    this.#closed = true;
+    this.#backlog.bytes -= this.#queued;
+    this.#queued = 0;
+    this.#admit();
+  }
+
+  #hasRoom(bytes: number): boolean {
+    const used = this.#queued + this.writer.byteLength + this.#kept;
+    if (this.#closed || used === 0 || used + bytes <= LEAST) return true;
+    return used + bytes <= this.#most && this.#backlog.bytes < this.#backlog.most;
+  }
+
+  #taken(byteLength: number): void {
+    if (this.#closed) return;
+    this.progress = performance.now();
+    this.#queued -= byteLength;
+    this.#backlog.bytes -= byteLength;
+    this.#admit();
+  }
+
+  #admit(): void {
+    for (
+      let next = this.#waiting[0];
+      next && this.#hasRoom(next.bytes);
+      next = this.#waiting[0]
+    ) {
+      this.#waiting.shift();
+      this.#kept += next.bytes;
+      next.admit();
+    }
+  }
+}

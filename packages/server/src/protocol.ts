@@ -1,0 +1,81 @@
+/** The numbers of the wire protocol, which docs/protocol.md specifies. */
+
+/** The WebSocket subprotocol: changes when the protocol does so incompatibly. */
+export const SUBPROTOCOL = "partd.1";
+export const VERSION = 1;
+/** The first bytes of every HELLO. */
+export const MAGIC = 0x44545250; // "PRTD", little-endian
+export const PACKET_HEADER = 8;
+export const ID_BYTES = 16;
+/** A longer key has to be an error somewhere: here, before it is sent. */
+export const MAX_KEY_BYTES = 65_536;
+/** What a server accepts of a client that has not said HELLO yet. */
+export const HELLO_WINDOW = 16_384;
+
+/** What a client sends. */
+export const Type = {
+  HELLO: 0x01,
+  APPEND: 0x02,
+  SET: 0x03,
+  DELETE: 0x04,
+  POP: 0x05,
+  DROP: 0x06,
+  UPLOAD: 0x07,
+  CHUNK: 0x08,
+  GET: 0x10,
+  STREAM: 0x11,
+  KEYS: 0x12,
+  FLUSH: 0x13,
+  LOCK: 0x14,
+  UNLOCK: 0x15,
+  CREDIT: 0x18,
+  CANCEL: 0x19,
+  SEEN: 0x1a,
+  PONG: 0x1b,
+  BYE: 0x1f,
+  // What a server sends.
+  WELCOME: 0x81,
+  DONE: 0x82,
+  DATA: 0x83,
+  ERROR: 0x84,
+  GO: 0x85,
+  PING: 0x86,
+  GOODBYE: 0x87,
+} as const;
+
+/** Of a request: it runs inside of the lock that this connection holds. */
+export const LOCKED = 1;
+/** Of a request: a CANCEL may follow. */
+export const CANCELABLE = 2;
+/** Of DATA: the answer is complete. */
+export const LAST = 1;
+/** Of DATA, ERROR and CANCEL: the number is that of a mutation. */
+export const MUTATION = 2;
+/** Of WELCOME: the server knows this session. */
+export const RESUMED = 1;
+
+/** Whether the request changes the store, and so is numbered and applied exactly once. */
+export function isMutation(type: number): boolean {
+  return type >= Type.APPEND && type <= Type.DROP;
+}
+
+/** What a server tells each client in its WELCOME: sizes in bytes. */
+export interface Terms {
+  /** How many bytes of requests may be without an answer. */
+  readonly window: number;
+  /** How many requests may be without an answer. */
+  readonly pending: number;
+  /** The longest WebSocket message. A longer request is uploaded in chunks. */
+  readonly message: number;
+  /** The longest request, uploaded in chunks. */
+  readonly request: number;
+  /** Keys in one request. */
+  readonly keys: number;
+  /** How many keys of this connection the server will remember by number. */
+  readonly keyTable: number;
+  /** Milliseconds between two PINGs. */
+  readonly pingInterval: number;
+}
+
+/** Why a server says GOODBYE. */
+export const Reason = { CLOSING: 1, IDLE: 2 } as const;

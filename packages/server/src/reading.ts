@@ -1,0 +1,250 @@
+import { encodeKey, type Store } from "@partd/core";
+import type { Census, CountedKey } from "./census.js";
+import type { Outbox } from "./outbox.js";
+import { LAST, Type } from "./protocol.js";
+
+/** Values up to this size are read several at once, larger ones piece by piece. */
+const SMALL = 262_144;
+/** What is read from the store at once. */
+const GROUP_BYTES = 524_288;
+const PIECE_BYTES = 262_144;
+/** From here on a value is sent without a copy. */
+const ATTACH_FROM = 16_384;
+
+/** What a reading request reads from, and where its answer goes. */
+export interface Reading {
+  readonly store: Store;
+  readonly census: Census;
+  readonly outbox: Outbox;
+  readonly number: number;
+  readonly signal: AbortSignal;
+  /** How many bytes were read. */
+  read(bytes: number): void;
+}
+
+/** Answers GET. However much is asked for, little of it is held at a time. */
+export async function answerGet(reading: Reading, keys: readonly CountedKey[]): Promise<void> {
+  const { store, outbox, number, signal } = reading;
+  for (let i = 0; i < keys.length; ) {
+    const [group, known] = groupAt(keys, i);
+    if (group.length === 0) {
+      await answerWhole(reading, keys[i] as CountedKey);
+      i++;
+      continue;
+    }
+    const written = await outbox.room(known, signal);
+    try {
+      const values = await store.get(
+        group.map(({ key }) => key),
+        { signal },
+      );
+      writeValues(outbox, 0, number, values);
+      reading.read(values.reduce((sum, { byteLength }) => sum + byteLength, 0));
+    } finally {
+      written();
+    }
+    outbox.schedule();
+    i += group.length;
+  }
+  endAnswer(outbox, 0, number);
+}
+
+/** Answers STREAM: pieces, as far as the client's credit goes. */
+export async function answerStream(
+  reading: Reading,
+  key: CountedKey,
+  credit: Credit,
+): Promise<void> {
+  const { store, outbox, number, signal } = reading;
+  await inPieces(store.stream(key.key, { signal }), outbox, signal, credit, (piece) => {
+    writeSegment(outbox, number, piece, false);
+    reading.read(piece.byteLength);
+    outbox.schedule();
+  });
+  endAnswer(outbox, 0, number);
+}
+
+/** Answers KEYS. */
+export async function answerKeys(reading: Reading, credit: Credit): Promise<void> {
+  const { store, outbox, number, signal } = reading;
+  let texts: Uint8Array[] = [];
+  let bytes = 0;
+  for await (const key of store.keys({ signal })) {
+    const text = ascii.encode(encodeKey(key));
+    texts.push(text);
+    bytes += text.byteLength;
+    if (bytes >= 16_384) await send();
+  }
+  await send();
+  endAnswer(outbox, 0, number);
+
+  async function send(): Promise<void> {
+    await credit.take(bytes, signal);
+    const written = await outbox.room(bytes, signal);
+    writeValues(outbox, 0, number, texts);
+    written();
+    outbox.schedule();
+    texts = [];
+    bytes = 0;
+  }
+}
+
+/** Answers POP with values that are at hand, as the client takes them. */
+export async function answerValues(
+  outbox: Outbox,
+  flags: number,
+  number: number,
+  values: readonly Uint8Array[],
+  signal: AbortSignal,
+): Promise<void> {
+  for (const value of values) {
+    const pieces = value.byteLength > PIECE_BYTES ? [...cut(value, PIECE_BYTES)] : [value];
+    for (const [i, piece] of pieces.entries()) {
+      const written = await outbox.room(piece.byteLength, signal);
+      writeSegment(outbox, number, piece, i < pieces.length - 1, flags);
+      written();
+      outbox.schedule();
+    }
+  }
+  endAnswer(outbox, flags, number);
+}
+
+/** How much more of an answer a client takes. */
+export class Credit {
+  #left: number;
+  #wake: (() => void) | undefined;
+
+  constructor(bytes: number) {
+    this.#left = bytes;
+  }
+
+  give(bytes: number): void {
+    this.#left += bytes;
+    this.#wake?.();
+  }
+
+  /** Resolves as soon as there is any; what goes beyond it is taken from the next. */
+  async take(bytes: number, signal: AbortSignal): Promise<void> {
+    while (this.#left <= 0) {
+      signal.throwIfAborted();
+      await new Promise<void>((resolve, reject) => {
+        const abort = () => reject(signal.reason);
+        signal.addEventListener("abort", abort, { once: true });
+        this.#wake = () => {
+          signal.removeEventListener("abort", abort);
+          resolve();
+        };
+      });
+    }
+    this.#left -= bytes;
+  }
+}
+
+/** A value that is large, or of unknown size: piece by piece. */
+async function answerWhole(reading: Reading, key: CountedKey): Promise<void> {
+  const { store, outbox, number, signal, census } = reading;
+  let held: Uint8Array | undefined;
+  let bytes = 0;
+  const before = key.bytes;
+  await inPieces(store.stream(key.key, { signal }), outbox, signal, undefined, (piece) => {
+    if (held) writeSegment(outbox, number, held, true);
+    held = piece; // Only the next, or none, tells whether it is the last.
+    bytes += piece.byteLength;
+    outbox.schedule();
+  });
+  writeSegment(outbox, number, held ?? NOTHING, false);
+  outbox.schedule();
+  reading.read(bytes);
+  // Now its size is known, unless it grew in the meantime.
+  if (!key.exact && key.bytes === before) census.is(key, bytes);
+}
+
+/** Takes a piece from the store only when there is room for it on the way to the client. */
+async function inPieces(
+  stream: AsyncIterable<Uint8Array>,
+  outbox: Outbox,
+  signal: AbortSignal,
+  credit: Credit | undefined,
+  use: (piece: Uint8Array) => void,
+): Promise<void> {
+  const pieces = stream[Symbol.asyncIterator]();
+  try {
+    for (;;) {
+      await credit?.take(0, signal);
+      const written = await outbox.room(PIECE_BYTES, signal);
+      try {
+        const next = await pieces.next();
+        if (next.done) return;
+        await credit?.take(next.value.byteLength, signal);
+        for (const piece of cut(next.value, PIECE_BYTES)) use(piece);
+      } finally {
+        written();
+      }
+    }
+  } finally {
+    await pieces.return?.();
+  }
+}
+
+/** The keys from `start` on that can be read at once, and their bytes; none if the first cannot. */
+function groupAt(keys: readonly CountedKey[], start: number): [CountedKey[], number] {
+  const group: CountedKey[] = [];
+  let bytes = 0;
+  for (let i = start; i < keys.length && bytes < GROUP_BYTES && group.length < 4_096; i++) {
+    const key = keys[i] as CountedKey;
+    if (!key.exact || key.bytes > SMALL) break;
+    group.push(key);
+    bytes += key.bytes + 8;
+  }
+  return [group, bytes];
+}
+
+function writeValues(
+  { writer }: Outbox,
+  flags: number,
+  number: number,
+  values: readonly Uint8Array[],
+): void {
+  const packet = writer.begin(Type.DATA, flags, 8);
+  writer.varint(number);
+  for (const value of values) {
+    const attached = value.byteLength >= ATTACH_FROM;
+    writer.reserve(attached ? 8 : 8 + value.byteLength);
+    writer.varint(value.byteLength * 2);
+    if (attached) writer.attach(value);
+    else writer.raw(value);
+  }
+  writer.end(packet);
+}
+
+/** One piece of a value, and whether more of it follows. */
+function writeSegment(
+  { writer }: Outbox,
+  number: number,
+  piece: Uint8Array,
+  more: boolean,
+  flags = 0,
+): void {
+  const packet = writer.begin(Type.DATA, flags, 16);
+  writer.varint(number);
+  writer.varint(piece.byteLength * 2 + (more ? 1 : 0));
+  if (piece.byteLength > 0) writer.attach(piece);
+  writer.end(packet);
+}
+
+/** The end of an answer, and all of it where there is nothing to tell. */
+export function endAnswer(outbox: Outbox, flags: number, number: number): void {
+  const packet = outbox.writer.begin(Type.DATA, flags | LAST, 8);
+  outbox.writer.varint(number);
+  outbox.writer.end(packet);
+  outbox.schedule();
+}
+
+function* cut(bytes: Uint8Array, length: number): Generator<Uint8Array, void, undefined> {
+  for (let start = 0; start < bytes.byteLength; start += length) {
+    yield bytes.subarray(start, start + length);
+  }
+}
+
+const ascii = new TextEncoder();
+const NOTHING = new Uint8Array(0);

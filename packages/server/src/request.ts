@@ -1,0 +1,180 @@
+import type { Batch } from "@partd/core";
+import { KeyTable } from "./key-table.js";
+import type { MessageReader } from "./message-reader.js";
+import { MessageWriter } from "./message-writer.js";
+import { CANCELABLE, isMutation, LOCKED } from "./protocol.js";
+
+/** What a client asks of a server, until it is answered. */
+export class Request {
+  readonly type: number;
+  readonly body: Body;
+  readonly answer: Answer;
+  /** The lock inside of which it runs. */
+  readonly lease: Lease | undefined;
+  /** Whether the caller may give it up, and change its buffers, before it is answered. */
+  readonly cancelable: boolean;
+  /** Of the mutation in the session, or of the reading request in the connection. 0: never sent. */
+  number = 0;
+  /** Bytes of the window that it takes. */
+  taken = 0;
+  settled = false;
+  /** Whether it waits in a queue. */
+  queued = false;
+  /** Of LOCK: the lock that it is for. */
+  readonly grants: Lease | undefined;
+
+  constructor(
+    type: number,
+    body: Body,
+    answer: Answer,
+    lease?: Lease,
+    cancelable = false,
+    grants?: Lease,
+  ) {
+    this.grants = grants;
+    this.type = type;
+    this.body = body;
+    this.answer = answer;
+    this.lease = lease;
+    this.cancelable = cancelable;
+  }
+
+  get isMutation(): boolean {
+    return isMutation(this.type);
+  }
+
+  get flags(): number {
+    return (this.lease ? LOCKED : 0) | (this.cancelable ? CANCELABLE : 0);
+  }
+
+  /** Writes the request as one packet; the answer is its length. */
+  write(writer: MessageWriter, keys: KeyTable): number {
+    const packet = writer.begin(this.type, this.flags, 8);
+    writer.varint(this.number);
+    this.body.write(writer, keys, !this.cancelable);
+    return writer.end(packet);
+  }
+
+  /** The body by itself, to be uploaded in chunks. */
+  bodyParts(): Uint8Array[] {
+    const writer = new MessageWriter();
+    this.body.write(writer, new KeyTable(0), true);
+    return writer.take();
+  }
+}
+
+/** What becomes of a request. */
+export interface Answer {
+  /** A packet of the answer; throws if it cannot be. */
+  data(reader: MessageReader, last: boolean): void;
+  /** The request was carried out. Called once, unless `failed` is. */
+  done(): void;
+  failed(error: unknown): void;
+  /** Forgets what came, since the request is sent again. `false` if that is not possible. */
+  restart(): boolean;
+  /** Whether `close()` waits for it; it does not for a stream that nobody may ever finish. */
+  readonly awaited: boolean;
+}
+
+/** The lock of a `withLock`, held by a connection and lost with it. */
+export interface Lease {
+  lost: boolean;
+}
+
+/** The fields of a request behind its number. */
+export interface Body {
+  /** What it takes at most. */
+  readonly bound: number;
+  /** How many keys it names. */
+  readonly keyCount: number;
+  /** @param attach whether large values may be sent without a copy. */
+  write(writer: MessageWriter, keys: KeyTable, attach: boolean): void;
+}
+
+/** From here on a copy costs more than to send the value as a part of its own. */
+const ATTACH_FROM = 32_768;
+
+/** A batch, for APPEND and SET. */
+export class BatchBody implements Body {
+  readonly #batch: Batch;
+  readonly bound: number;
+
+  constructor(batch: Batch) {
+    this.#batch = batch;
+    let bound = 16 + batch.byteLength + batch.keys.length * 12;
+    for (const key of batch.keys) bound += key.length;
+    this.bound = bound;
+  }
+
+  get keyCount(): number {
+    return this.#batch.keys.length;
+  }
+
+  write(writer: MessageWriter, table: KeyTable, attach: boolean): void {
+    const { keys, values } = this.#batch;
+    writer.reserve(8);
+    writer.varint(keys.length);
+    for (let i = 0; i < keys.length; i++) {
+      const value = values[i] as Uint8Array;
+      const attached = attach && value.byteLength >= ATTACH_FROM;
+      writer.reserve(attached ? 16 : 16 + value.byteLength);
+      table.write(writer, keys[i] as string);
+      writer.reserve(attached ? 8 : 8 + value.byteLength);
+      writer.varint(value.byteLength);
+      if (attached) writer.attach(value);
+      else writer.raw(value);
+    }
+  }
+}
+
+/** Keys, for GET, POP and DELETE. */
+export class KeysBody implements Body {
+  readonly #keys: readonly string[];
+  readonly bound: number;
+
+  constructor(keys: readonly string[]) {
+    this.#keys = keys;
+    let bound = 16 + keys.length * 4;
+    for (const key of keys) bound += key.length;
+    this.bound = bound;
+  }
+
+  get keyCount(): number {
+    return this.#keys.length;
+  }
+
+  write(writer: MessageWriter, table: KeyTable): void {
+    writer.reserve(8);
+    writer.varint(this.#keys.length);
+    for (const key of this.#keys) {
+      writer.reserve(8);
+      table.write(writer, key);
+    }
+  }
+}
+
+/** For STREAM and KEYS: how many bytes of the answer may come before a CREDIT. */
+export class StreamBody implements Body {
+  readonly #credit: number;
+  readonly #key: string | undefined;
+  readonly bound: number;
+  readonly keyCount = 1;
+
+  constructor(credit: number, key?: string) {
+    this.#credit = credit;
+    this.#key = key;
+    this.bound = 32 + (key?.length ?? 0);
+  }
+
+  write(writer: MessageWriter, table: KeyTable): void {
+    writer.reserve(8);
+    writer.varint(this.#credit);
+    if (this.#key !== undefined) {
+      writer.reserve(8);
+      table.write(writer, this.#key);
+    }
+  }
+}
+
+/** For DROP, FLUSH, LOCK and UNLOCK. */
+export const NO_BODY: Body = { bound: 16, keyCount: 0, write() {} };

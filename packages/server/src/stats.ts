@@ -1,0 +1,102 @@
+import type { CountedKey } from "./census.js";
+import type { Connection } from "./connection.js";
+import type { Counters, Shared } from "./shared.js";
+
+/** What goes on in a server. Sizes are in bytes. */
+export interface ServerStats {
+  /** Seconds since the start. */
+  readonly uptime: number;
+  /** Connections that are open. */
+  readonly connections: number;
+  /** Clients that are connected or may come back. */
+  readonly sessions: number;
+  /** Mutations that were sent again after a lost connection, and not carried out again. */
+  readonly repeated: number;
+  /** Requests without an answer. */
+  readonly pending: number;
+  /** Their bytes. */
+  readonly requestBytes: number;
+  /** Answers that clients have not taken. */
+  readonly answerBytes: number;
+  /** Resident memory of the process. */
+  readonly memory: number;
+  /** Since the start. */
+  readonly totals: Readonly<Counters>;
+  readonly keys: KeyStats;
+  /** The numbers that the store's own `stats()` gives, or a `Dict`'s memory. */
+  readonly store: Readonly<Record<string, number>>;
+}
+
+/** How bytes are spread over keys, as far as they were appended through this server. */
+export interface KeyStats {
+  readonly count: number;
+  readonly bytes: number;
+  /** The largest, in descending order; at most 20. */
+  readonly largest: readonly { readonly key: string; readonly bytes: number }[];
+  /** `sizes[i]` is the number of keys with at least 2^i and less than 2^(i + 1) bytes. */
+  readonly sizes: readonly number[];
+}
+
+const LARGEST = 20;
+
+export function statsOf(shared: Shared, connections: ReadonlySet<Connection>): ServerStats {
+  let pending = 0;
+  let requestBytes = 0;
+  let answerBytes = 0;
+  for (const connection of connections) {
+    pending += connection.pending;
+    requestBytes += connection.requestBytes;
+    answerBytes += connection.answerBytes;
+  }
+  return {
+    uptime: (Date.now() - shared.started) / 1_000,
+    connections: connections.size,
+    sessions: shared.sessions.size,
+    repeated: shared.sessions.repeated,
+    pending,
+    requestBytes,
+    answerBytes,
+    memory: process.memoryUsage.rss(),
+    totals: { ...shared.counters },
+    keys: keyStats(shared.census.counted()),
+    store: storeStats(shared.store),
+  };
+}
+
+function keyStats(keys: Iterable<CountedKey>): KeyStats {
+  const sizes: number[] = [];
+  // Ascending; the smallest of the largest is the first.
+  const largest: CountedKey[] = [];
+  let count = 0;
+  let bytes = 0;
+  for (const key of keys) {
+    count++;
+    bytes += key.bytes;
+    const size = Math.floor(Math.log2(key.bytes));
+    while (sizes.length <= size) sizes.push(0);
+    sizes[size] = (sizes[size] as number) + 1;
+    if (largest.length === LARGEST && key.bytes <= (largest[0] as CountedKey).bytes) continue;
+    let place = largest.findIndex((other) => other.bytes > key.bytes);
+    if (place < 0) place = largest.length;
+    largest.splice(place, 0, key);
+    if (largest.length > LARGEST) largest.shift();
+  }
+  return {
+    count,
+    bytes,
+    largest: largest.reverse().map(({ key, bytes }) => ({ key: String(key), bytes })),
+    sizes,
+  };
+}
+
+/** A store may tell more about itself than `Store` asks for. */
+function storeStats(store: object): Record<string, number> {
+  const told = "stats" in store && typeof store.stats === "function" ? store.stats() : store;
+  const numbers: Record<string, number> = {};
+  for (const name of Object.keys(told ?? {})) {
+    const value = (told as Record<string, unknown>)[name];
+    if (typeof value === "number") numbers[name] = value;
+  }
+  if ("memory" in store && typeof store.memory === "number") numbers.memoryHeld = store.memory;
+  return numbers;
+}

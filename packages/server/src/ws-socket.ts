@@ -1,0 +1,69 @@
+import { connect as connectPath } from "node:net";
+import type { SecureContextOptions } from "node:tls";
+import WebSocket from "ws";
+import { isLoopback, parseAddress } from "./address.js";
+import { SUBPROTOCOL } from "./protocol.js";
+import type { Connect } from "./socket.js";
+
+/** How a client trusts a `wss://` server, and shows who it is. As for `tls.connect`. */
+export interface ClientTls extends SecureContextOptions {
+  readonly rejectUnauthorized?: boolean | undefined;
+  readonly servername?: string | undefined;
+}
+
+/** The longest message of a server, in bytes. */
+const LONGEST_MESSAGE = 64 << 20;
+
+/** A socket over `ws`. */
+export function connectWith(tls: ClientTls | undefined): Connect {
+  return (address, events) => {
+    const target = parseAddress(address);
+    const url = target.kind === "ipc" ? "ws://localhost/" : address;
+    const unmasked =
+      target.kind === "ipc" || target.kind === "wss" || isLoopback(target.host);
+    const options = {
+      ...tls,
+      perMessageDeflate: false,
+      maxPayload: LONGEST_MESSAGE,
+      closeTimeout: 2_000, // Not among the published types.
+      // A mask keeps what a hostile page sends from being read as HTTP by a proxy in between. We
+      // choose what we send, and on a socket file, on loopback and inside TLS there is no proxy
+      // that could read it: there, a mask of zeros saves both sides from touching each byte.
+      ...(unmasked ? { generateMask: zeroMask } : {}),
+      ...(target.kind === "ipc" ? { createConnection: () => connectPath(target.path) } : {}),
+    };
+    const socket = new WebSocket(url, SUBPROTOCOL, options);
+    socket.binaryType = "fragments";
+    let cause: unknown;
+    socket.on("open", () => events.opened());
+    socket.on("message", (data) => events.received(data as Buffer[]));
+    socket.on("error", (error) => {
+      cause = error;
+    });
+    socket.on("close", (code, reason) =>
+      events.closed(cause ?? new Error(`the server closed it (${code}${reason.length ? `, ${reason}` : ""})`)),
+    );
+    return {
+      send: (parts) => sendParts(socket, parts),
+      close: () => socket.close(),
+      terminate: () => socket.terminate(),
+    };
+  };
+}
+
+/** Sends one message. Its parts become fragments, so that they need not be copied together. */
+export function sendParts(
+  socket: WebSocket,
+  parts: readonly Uint8Array[],
+  sent?: () => void,
+): void {
+  const last = parts.length - 1;
+  for (let i = 0; i < last; i++) {
+    socket.send(parts[i] as Uint8Array, { binary: true, fin: false });
+  }
+  socket.send(parts[last] as Uint8Array, { binary: true, fin: true }, sent);
+}
+
+function zeroMask(mask: Buffer): void {
+  mask.fill(0);
+}
