@@ -130,7 +130,7 @@ export class BufferStore extends BaseStore {
     if (this.#writes < 64) return;
     this.#writes = 0;
     // Awaited appends that never have to wait would keep the slow store from getting on.
-    if (this.#pace.elapsed > (this.#spiller.flights > 0 ? 1 : 10)) await this.#pace.rest();
+    if (this.#pace.elapsed > (this.#spiller.flights > 0 ? 1 : 5)) await this.#pace.rest();
   }
 
   protected _get(keys: readonly string[], options: GetOptions): Promise<Uint8Array[]> {
@@ -139,13 +139,15 @@ export class BufferStore extends BaseStore {
       const values = this.#blocks.size === 0 ? [] : keys.map((key) => this.#blocks.get(key));
       const lengths = values.map((value) => value?.length ?? 0);
       const answer = await this.#spiller.target.get(keys.map(decodeKey), options);
-      const pace = new Pace();
       for (const [i, value] of values.entries()) {
         if (value) {
           answer[i] = this.#join(answer[i] as Uint8Array, value, lengths[i] as number);
         }
-        if (pace.due) await pace.rest();
+        if (!this.#pace.isOver) continue;
+        await this.#pace.rest();
+        options.signal?.throwIfAborted();
       }
+      if (this.#pace.isOver) await this.#pace.rest();
       return answer;
     });
   }

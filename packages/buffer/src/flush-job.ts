@@ -29,21 +29,25 @@ export class FlushJob {
     return this.#values.length === 0;
   }
 
-  /** Goes on through the values, at most to the last one, and adds those that are free. */
+  /** Goes on through the values, at most once round, and adds those that are free. */
   fill(load: Load, isFree: (value: Value) => boolean): void {
     const values = this.#values;
     const targets = this.#targets;
-    while (this.#next < values.length && !load.isFull) {
+    for (let visits = values.length; visits > 0 && values.length > 0 && !load.isFull; visits--) {
       const value = values[this.#next] as Value;
       const target = targets[this.#next++] as number;
-      if (value.cut >= target) continue;
-      values[this.#kept] = value;
-      targets[this.#kept++] = target;
-      if (isFree(value)) load.add(value);
+      if (value.cut < target) {
+        values[this.#kept] = value;
+        targets[this.#kept++] = target;
+        if (isFree(value)) load.add(value);
+      }
+      if (this.#next === values.length) this.#startOver();
     }
-    if (this.#next < values.length) return;
-    values.length = this.#kept;
-    targets.length = this.#kept;
+  }
+
+  #startOver(): void {
+    this.#values.length = this.#kept;
+    this.#targets.length = this.#kept;
     this.#next = 0;
     this.#kept = 0;
   }

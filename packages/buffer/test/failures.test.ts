@@ -1,0 +1,175 @@
+import { setMaxListeners } from "node:events";
+import { describe, expect, test } from "@jest/globals";
+import { BufferStore } from "@partd/buffer";
+import { Dict, PartdError } from "@partd/core";
+import { bytes, isPending, read, turns } from "./bytes.js";
+import { GatedStore } from "./gated-store.js";
+
+function setUp(availableMemory: number) {
+  const slow = new GatedStore();
+  const errors: unknown[] = [];
+  const onSpillError = ({ error }: { error: unknown }) => errors.push(error);
+  const store = new BufferStore(new Dict(), slow, { availableMemory, onSpillError });
+  return { slow, store, errors };
+}
+
+const noSpace = new PartdError("ERR_PARTD_IO", "No space left.");
+
+/** Appends to 30 keys in turn until an append is refused. Answers what every key then holds. */
+async function appendUntilRefused(
+  store: BufferStore,
+  error: unknown,
+): Promise<Map<string, string>> {
+  const model = new Map<string, string>();
+  for (let i = 0; ; i++) {
+    if (i === 100_000) throw new Error("No append was ever refused.");
+    const key = `k${i % 30}`;
+    const piece = `<${i}>`;
+    try {
+      await store.append({ [key]: bytes(piece) });
+    } catch (caught) {
+      expect(caught).toBe(error);
+      return model;
+    }
+    model.set(key, (model.get(key) ?? "") + piece);
+  }
+}
+
+async function expectHolds(store: BufferStore | Dict, model: Map<string, string>): Promise<void> {
+  const keys = [...model.keys()];
+  const values = await store.get(keys);
+  expect(values.map((value) => new TextDecoder().decode(value))).toEqual([...model.values()]);
+}
+
+describe("a slow store that fails", () => {
+  test("loses nothing: the append that must wait and the flush are told, a later flush succeeds", async () => {
+    const { slow, store, errors } = setUp(20_000);
+    slow.refuse = noSpace;
+    const model = await appendUntilRefused(store, noSpace);
+    expect(store.stats().memoryHeld).toBeGreaterThan(10_000);
+    expect(store.stats().memoryHeld).toBeLessThanOrEqual(20_000);
+    await expectHolds(store, model);
+    await expect(store.flush()).rejects.toBe(noSpace);
+    await expectHolds(store, model);
+    expect(errors.length).toBeGreaterThan(1);
+    expect(store.stats().spillErrors).toBe(errors.length);
+    slow.refuse = undefined;
+    await store.flush();
+    await expectHolds(slow, model);
+    await expectHolds(store, model);
+    expect(store.stats().bytesHeld).toBe(0);
+  });
+
+  test("is tried again when an append has to wait", async () => {
+    const { slow, store } = setUp(20_000);
+    slow.refuse = noSpace;
+    const model = await appendUntilRefused(store, noSpace);
+    slow.refuse = undefined;
+    await store.append({ k0: bytes("!") });
+    model.set("k0", `${model.get("k0")}!`);
+    await expectHolds(store, model);
+  });
+
+  test("keeps a buffer from closing, which can be tried again", async () => {
+    const { slow, store } = setUp(20_000);
+    await store.append({ x: bytes("1") });
+    slow.refuse = noSpace;
+    await expect(store.close()).rejects.toBe(noSpace);
+    expect(slow.closed).toBe(0);
+    await store.append({ x: bytes("2") });
+    slow.refuse = undefined;
+    let written = "";
+    slow.onClose = async () => {
+      written = new TextDecoder().decode(slow.blocks.copy(slow.blocks.get("x") as never));
+    };
+    await store.close();
+    expect(written).toBe("12");
+    expect(slow.closed).toBe(1);
+  });
+
+  test("refuses a value that is larger than the buffer, and nothing of its batch is there", async () => {
+    const { slow, store } = setUp(20_000);
+    await store.append({ x: bytes("1"), y: bytes("a") });
+    slow.refuse = noSpace;
+    const big = { x: new Uint8Array(50_000), y: bytes("b") };
+    await expect(store.append(big)).rejects.toBe(noSpace);
+    expect([await read(store, "x"), await read(store, "y")]).toEqual(["1", "a"]);
+    slow.refuse = undefined;
+    await store.append(big);
+    expect((await store.get("x")).byteLength).toBe(50_001);
+    expect(await read(slow, "y")).toBe("ab");
+  });
+
+  test("may have the bytes twice after an unknown outcome, and the next flush tells", async () => {
+    const { slow, store } = setUp(20_000);
+    const lost = new PartdError("ERR_PARTD_CONNECTION", "The connection broke.");
+    slow.stopAfterLanding();
+    for (let i = 0; store.stats().spillsInFlight === 0; i++) {
+      await store.append({ [`k${i % 30}`]: new Uint8Array(50) });
+    }
+    slow.refuse = lost; // Landed, but the answer never comes.
+    slow.go();
+    await turns();
+    expect(store.stats().spillErrors).toBeGreaterThan(0);
+    slow.refuse = undefined;
+    const told = await store.flush().catch((error: unknown) => error);
+    expect(told).toMatchObject({ code: "ERR_PARTD_CONNECTION", cause: lost });
+    expect(store.stats().bytesHeld).toBe(0);
+    await store.flush();
+    await store.close();
+  });
+});
+
+describe("a slow store that hangs", () => {
+  test("stops appends at the bound; a signal gets them out, and the rest arrives in the end", async () => {
+    const { slow, store } = setUp(20_000);
+    slow.stop();
+    const appends: Promise<void>[] = [];
+    const controller = new AbortController();
+    const { signal } = controller;
+    setMaxListeners(0, signal);
+    const piece = (i: number) => `<${i}>`.padEnd(50);
+    for (let i = 0; i < 1000; i++) {
+      appends.push(store.append({ [`k${i % 30}`]: bytes(piece(i)) }, { signal }));
+      if (i % 10 === 0) await turns(1);
+    }
+    const pending = await Promise.all(appends.map((append) => isPending(append)));
+    const waiting = pending.filter(Boolean).length;
+    expect(waiting).toBeGreaterThan(100);
+    expect(store.stats().memoryHeld).toBeLessThanOrEqual(20_000);
+    controller.abort(new Error("enough"));
+    const outcomes = await Promise.allSettled(appends);
+    expect(outcomes.filter(({ status }) => status === "rejected").length).toBe(waiting);
+    expect(store.stats().waits).toBe(waiting);
+    slow.go();
+    await store.flush();
+    for (let key = 0; key < 30; key++) {
+      const expected = outcomes
+        .map(({ status }, i) => (status === "fulfilled" && i % 30 === key ? piece(i) : ""))
+        .join("");
+      expect(await read(store, `k${key}`)).toBe(expected);
+    }
+  });
+
+  test("lets a big append, a flush, a delete and a lock be given up", async () => {
+    const { slow, store } = setUp(20_000);
+    await store.append({ x: bytes("1") });
+    slow.stop();
+    const operations = [
+      (signal: AbortSignal) => store.append({ x: new Uint8Array(50_000) }, { signal }),
+      (signal: AbortSignal) => store.flush({ signal }),
+      (signal: AbortSignal) => store.delete("x", { signal }),
+      (signal: AbortSignal) => store.withLock(async () => {}, { signal }),
+    ];
+    for (const operate of operations) {
+      const controller = new AbortController();
+      const operation = operate(controller.signal);
+      expect(await isPending(operation)).toBe(true);
+      controller.abort(new Error("enough"));
+      await expect(operation).rejects.toThrow("enough");
+    }
+    slow.go();
+    await store.flush();
+    expect((await store.get("x"))[0]).toBe(bytes("1")[0]);
+  });
+});
