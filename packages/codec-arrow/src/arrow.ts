@@ -1,0 +1,124 @@
+import {
+  type AppendOptions,
+  Encode,
+  type EncodeOptions,
+  type Entries,
+  type GetOptions,
+  type Key,
+  type KeyTree,
+  type OperationOptions,
+  type Store,
+  type Values,
+} from "@partd/core";
+import { Table, type TypeMap } from "apache-arrow";
+import { type ArrowCodecOptions, arrowCodec, type UnknownColumns } from "./arrow-codec.js";
+import { checkSameSchema } from "./join-tables.js";
+
+export interface ArrowOptions extends Pick<ArrowCodecOptions, "schema">, EncodeOptions {}
+
+export interface ArrowGetOptions<C extends PropertyKey> extends GetOptions {
+  /** Names of the columns to read, in the order of the answer. Default: all. */
+  readonly columns?: readonly C[] | undefined;
+}
+
+/**
+ * A store of Apache Arrow tables over a store of bytes: `append` adds a table's rows to those of its
+ * key, as one Arrow IPC stream, and `get` returns one table of all of them, whose columns are views of
+ * the bytes read. An absent key is a table without columns.
+ *
+ * @typeParam T the columns, by name. What they are is not checked when they are read.
+ * @example new Arrow<{ delay: Int16; origin: Utf8 }>(new Dict())
+ */
+export class Arrow<T extends TypeMap = UnknownColumns> implements Store<Table<T>> {
+  readonly #store: Store;
+  readonly #options: ArrowOptions;
+  readonly #tables: Encode<Table<T>>;
+
+  constructor(store: Store, options: ArrowOptions = {}) {
+    this.#store = store;
+    this.#options = options;
+    this.#tables = new Encode(store, arrowCodec<T>(options), options);
+  }
+
+  append(data: Entries<Table<T>>, options?: AppendOptions): Promise<void> {
+    return this.#tables.append(data, options);
+  }
+
+  /**
+   * @throws `ERR_PARTD_CODEC` where what was appended differs in schema, or a column is not there;
+   *   `ERR_PARTD_CORRUPT` where it is damaged.
+   */
+  get<const K extends KeyTree>(keys: K, options?: GetOptions): Promise<Values<K, Table<T>>>;
+  get<const K extends KeyTree, const C extends keyof T>(
+    keys: K,
+    options: ArrowGetOptions<C>,
+  ): Promise<Values<K, Table<Pick<T, C>>>>;
+  get(keys: KeyTree, options?: ArrowGetOptions<PropertyKey>): Promise<never> {
+    return this.#reading(options).get(keys, options) as Promise<never>;
+  }
+
+  /** Yields each record batch that was appended, as a table of its own. */
+  stream(key: Key, options?: GetOptions): AsyncGenerator<Table<T>, void, undefined>;
+  stream<const C extends keyof T>(
+    key: Key,
+    options: ArrowGetOptions<C>,
+  ): AsyncGenerator<Table<Pick<T, C>>, void, undefined>;
+  async *stream(
+    key: Key,
+    options?: ArrowGetOptions<PropertyKey>,
+  ): AsyncGenerator<never, void, undefined> {
+    let first: Table<T> | undefined;
+    for await (const table of this.#reading(options).stream(key, options)) {
+      first ??= table;
+      if (this.#options.schema !== "merge") checkSameSchema(first, table, key);
+      if (table.batches.length <= 1) yield table as never;
+      else for (const batch of table.batches) yield new Table(table.schema, [batch]) as never;
+    }
+  }
+
+  iset(key: Key, value: Table<T>, options?: AppendOptions): Promise<void> {
+    return this.#tables.iset(key, value, options);
+  }
+
+  delete(keys: Key | readonly Key[], options?: OperationOptions): Promise<void> {
+    return this.#tables.delete(keys, options);
+  }
+
+  pop<const K extends KeyTree>(keys: K, options?: GetOptions): Promise<Values<K, Table<T>>> {
+    return this.#tables.pop(keys, options);
+  }
+
+  keys(options?: OperationOptions): AsyncIterable<Key> {
+    return this.#tables.keys(options);
+  }
+
+  withLock<R>(
+    critical: (store: Arrow<T>) => R | Promise<R>,
+    options?: OperationOptions,
+  ): Promise<R> {
+    return this.#store.withLock((store) => critical(new Arrow<T>(store, this.#options)), options);
+  }
+
+  flush(options?: OperationOptions): Promise<void> {
+    return this.#tables.flush(options);
+  }
+
+  drop(options?: OperationOptions): Promise<void> {
+    return this.#tables.drop(options);
+  }
+
+  /** Closes the store below too. */
+  close(): Promise<void> {
+    return this.#tables.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  #reading(options: ArrowGetOptions<PropertyKey> | undefined): Encode<Table<T>> {
+    const columns = options?.columns?.map(String);
+    if (columns === undefined) return this.#tables;
+    return new Encode(this.#store, arrowCodec<T>({ ...this.#options, columns }), this.#options);
+  }
+}

@@ -1,0 +1,71 @@
+import { type Data, DataType } from "apache-arrow";
+
+/**
+ * Throws where a column's buffers are shorter than its length says: `apache-arrow` would read what
+ * lies beyond as undefined or empty values.
+ */
+export function checkBuffers(data: Data): void {
+  const { type, length, offset, values, valueOffsets, children, nullBitmap } = data;
+  const rows = offset + length;
+  if (!Number.isSafeInteger(rows) || rows < 0) throw shorter(type);
+  if (data.nullCount > 0 && !DataType.isUnion(type) && !DataType.isNull(type)) {
+    need(nullBitmap.byteLength * 8 >= rows);
+  }
+  if (length > 0 && valueOffsets !== undefined && !DataType.isUnion(type)) {
+    need(valueOffsets.length > length);
+    const held = children.length > 0 ? children[0]?.length : values?.length;
+    need(ascending(valueOffsets, length, held ?? 0));
+  } else if (DataType.isBool(type)) {
+    need(values.length * 8 >= rows);
+  } else if (DataType.isFixedSizeList(type)) {
+    need(type.listSize >= 0 && (children[0]?.length ?? 0) >= length * type.listSize);
+  } else if (DataType.isStruct(type)) {
+    need(children.every((child) => child.length >= length));
+  } else if (DataType.isUnion(type)) {
+    need(data.typeIds.length >= length);
+  } else if (DataType.isBinaryView(type) || DataType.isUtf8View(type)) {
+    need(values.byteLength >= length * 16);
+  } else if (values !== undefined && !DataType.isNull(type) && valueOffsets === undefined) {
+    need(values.length >= length * data.stride);
+  }
+  if (DataType.isDictionary(type)) {
+    if (data.dictionary === undefined) throw new Error("a dictionary is missing.");
+    checkCodes(data, data.dictionary.length);
+    for (const piece of data.dictionary.data) checkBuffers(piece);
+  }
+  for (const child of children) checkBuffers(child);
+
+  function need(enough: boolean): void {
+    if (!enough) throw shorter(type);
+  }
+}
+
+/** Whether the offsets of `rows` values never go back, nor beyond what is there. */
+function ascending(offsets: Int32Array | BigInt64Array, rows: number, held: number): boolean {
+  let before = 0;
+  // Of 64-bit offsets the halves, as a BigInt for each row would cost more than all the rest.
+  const wide = offsets.BYTES_PER_ELEMENT === 8;
+  const words = new Int32Array(offsets.buffer, offsets.byteOffset, (rows + 1) * (wide ? 2 : 1));
+  for (let i = 0; i < words.length; i++) {
+    const low = words[i] as number;
+    const offset = wide ? (words[++i] as number) * 2 ** 32 + (low >>> 0) : low;
+    if (offset < before) return false;
+    before = offset;
+  }
+  return before <= held;
+}
+
+/** A code that no value stands for would be read as undefined. */
+function checkCodes(data: Data, values: number): void {
+  const codes = data.values as ArrayLike<number | bigint>;
+  for (let i = 0; i < data.length; i++) {
+    const code = codes[i] as number | bigint;
+    if ((code < 0 || code >= values) && data.getValid(i)) {
+      throw new Error("a dictionary has fewer values than its codes say.");
+    }
+  }
+}
+
+function shorter(type: DataType): Error {
+  return new Error(`a column of ${String(type)} has fewer values than rows.`);
+}

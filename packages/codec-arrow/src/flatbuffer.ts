@@ -1,0 +1,152 @@
+/**
+ * What a field of a FlatBuffers table is: so many bytes in place, a text, a vector of elements of so
+ * many bytes, a table, a vector of tables, or a table of a type that the field before names.
+ */
+export type FieldSpec =
+  | { readonly kind: "inline"; readonly size: number }
+  | { readonly kind: "string" }
+  | { readonly kind: "vector"; readonly size: number }
+  | { readonly kind: "table" | "tables"; readonly of: () => TableSpec }
+  | { readonly kind: "union"; readonly of: (type: number) => TableSpec | undefined };
+
+/** Fields in the order of their ids. */
+export type TableSpec = readonly FieldSpec[];
+
+/**
+ * FlatBuffers that have been checked as far as a {@link TableSpec} says: every offset leads to
+ * something that lies within the bytes, no vector is longer than they are, and nothing leads round
+ * in circles (https://flatbuffers.dev/internals). Without that a single wrong byte can make a reader
+ * go through 2^31 elements that are not there.
+ */
+export class CheckedTable {
+  readonly #view: DataView;
+  readonly #fields: readonly number[];
+
+  private constructor(view: DataView, fields: readonly number[]) {
+    this.#view = view;
+    this.#fields = fields;
+  }
+
+  /** @throws Error for bytes that are no such table. */
+  static root(bytes: Uint8Array, spec: TableSpec): CheckedTable {
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    // Each table takes bytes of its own, so that more visits than bytes are a circle.
+    const budget = { tables: bytes.byteLength };
+    return CheckedTable.#check(view, follow(view, 0), spec, 0, budget);
+  }
+
+  static #check(
+    view: DataView,
+    position: number,
+    spec: TableSpec,
+    depth: number,
+    budget: { tables: number },
+  ): CheckedTable {
+    if (depth > MAX_DEPTH || budget.tables-- <= 0) throw bad("tables within tables");
+    const table = new CheckedTable(view, fieldOffsets(view, position));
+    for (const [id, field] of spec.entries()) {
+      const at = table.#fields[id];
+      if (!at) continue;
+      switch (field.kind) {
+        case "inline":
+          within(view, at, field.size);
+          break;
+        case "string":
+          vector(view, at, 1);
+          break;
+        case "vector":
+          vector(view, at, field.size);
+          break;
+        case "table":
+          CheckedTable.#check(view, follow(view, at), field.of(), depth + 1, budget);
+          break;
+        case "tables": {
+          const { start, length } = vector(view, at, 4);
+          for (let i = 0; i < length; i++) {
+            CheckedTable.#check(view, follow(view, start + i * 4), field.of(), depth + 1, budget);
+          }
+          break;
+        }
+        case "union": {
+          const type = table.byte(id - 1);
+          const of = field.of(type);
+          if (of === undefined) throw bad(`type ${type}`);
+          CheckedTable.#check(view, follow(view, at), of, depth + 1, budget);
+        }
+      }
+    }
+    return table;
+  }
+
+  byte(id: number): number {
+    const at = this.#fields[id];
+    return at ? this.#view.getUint8(at) : 0;
+  }
+
+  /** A 64-bit integer; what is not safe counts as -1, as no length or offset can be so. */
+  long(id: number): number {
+    const at = this.#fields[id];
+    return at ? safe(this.#view.getBigInt64(at, true)) : 0;
+  }
+
+  /** The 64-bit integers of a vector whose elements hold `each` of them. */
+  longs(id: number, each: number): number[] {
+    const at = this.#fields[id];
+    if (!at) return [];
+    const start = at + this.#view.getUint32(at, true);
+    const count = this.#view.getUint32(start, true) * each;
+    return Array.from({ length: count }, (_, i) =>
+      safe(this.#view.getBigInt64(start + 4 + i * 8, true)),
+    );
+  }
+
+  /** A table that is a field of this one, and of a type checked with it. */
+  table(id: number): CheckedTable | undefined {
+    const at = this.#fields[id];
+    if (!at) return undefined;
+    return new CheckedTable(this.#view, fieldOffsets(this.#view, follow(this.#view, at)));
+  }
+}
+
+/** Fields of a schema may be nested as deep. */
+const MAX_DEPTH = 200;
+
+/** Where each field stands, 0 for one that is absent. */
+function fieldOffsets(view: DataView, position: number): number[] {
+  within(view, position, 4);
+  const vtable = position - view.getInt32(position, true);
+  within(view, vtable, 4);
+  const size = view.getUint16(vtable, true);
+  within(view, vtable, size);
+  const offsets: number[] = [];
+  for (let at = vtable + 4; at + 2 <= vtable + size; at += 2) {
+    const offset = view.getUint16(at, true);
+    offsets.push(offset === 0 ? 0 : position + offset);
+  }
+  return offsets;
+}
+
+function follow(view: DataView, at: number): number {
+  within(view, at, 4);
+  return at + view.getUint32(at, true);
+}
+
+function vector(view: DataView, at: number, size: number): { start: number; length: number } {
+  const start = follow(view, at);
+  within(view, start, 4);
+  const length = view.getUint32(start, true);
+  within(view, start + 4, length * size);
+  return { start: start + 4, length };
+}
+
+function within(view: DataView, at: number, length: number): void {
+  if (at < 0 || at + length > view.byteLength) throw bad("an offset");
+}
+
+function safe(value: bigint): number {
+  return value >= 0n && value <= Number.MAX_SAFE_INTEGER ? Number(value) : -1;
+}
+
+function bad(what: string): Error {
+  return new Error(`its metadata are damaged: ${what}.`);
+}

@@ -1,0 +1,2 @@
+export { Arrow, type ArrowGetOptions, type ArrowOptions } from "./arrow.js";
+export { type ArrowCodecOptions, arrowCodec, type UnknownColumns } from "./arrow-codec.js";

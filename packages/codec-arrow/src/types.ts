@@ -1,0 +1,39 @@
+import {
+  DataType,
+  type Field,
+  FixedSizeList,
+  LargeList,
+  List,
+  Map_,
+  Struct,
+  type TypeMap,
+  Union,
+} from "apache-arrow";
+
+/**
+ * A type as text, the same for types whose values go into one column: how a dictionary's codes are
+ * stored does not matter, nor whether fields may be null.
+ */
+export function describeType(type: DataType): string {
+  if (DataType.isDictionary(type)) return `Dictionary<${describeType(type.dictionary)}>`;
+  const children = (type.children ?? []) as readonly Field[];
+  if (children.length === 0) return String(type);
+  const inner = children.map((child) => `${child.name}: ${describeType(child.type)}`).join(", ");
+  if (DataType.isFixedSizeList(type)) return `FixedSizeList[${type.listSize}]<${inner}>`;
+  if (DataType.isUnion(type)) return `Union[${type.mode}, ${type.typeIds}]<${inner}>`;
+  return `${type[Symbol.toStringTag as never] as string}<${inner}>`;
+}
+
+/** A nested type with other fields in it. */
+export function withChildren(type: DataType, children: readonly Field[]): DataType {
+  const [child] = children as [Field];
+  if (DataType.isList(type)) return new List(child);
+  if (DataType.isLargeList(type)) return new LargeList(child);
+  if (DataType.isStruct(type)) return new Struct<TypeMap>([...children]);
+  if (DataType.isFixedSizeList(type)) return new FixedSizeList(type.listSize, child);
+  if (DataType.isMap(type)) {
+    return new Map_(child as ConstructorParameters<typeof Map_>[0], type.keysSorted);
+  }
+  if (DataType.isUnion(type)) return new Union(type.mode, type.typeIds, [...children]);
+  return type;
+}
