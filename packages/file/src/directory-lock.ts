@@ -291,10 +291,12 @@ class Held implements Tenure {
 }
 
 /** Loaded when it is first used: it listens to the process's signals from then on. */
-async function lockfile(): Promise<typeof import("proper-lockfile")> {
-  const module = await import("proper-lockfile");
-  return module.default ?? module;
+function lockfile(): Promise<typeof import("proper-lockfile")> {
+  loading ??= import("proper-lockfile").then((module) => module.default ?? module);
+  return loading;
 }
+
+let loading: Promise<typeof import("proper-lockfile")> | undefined;
 
 /** `promise`, or the signal's reason if that comes first. */
 function abortable<T>(promise: Promise<T>, { signal }: OperationOptions): Promise<T> {

@@ -15,65 +15,86 @@ export type Steps<T> = Generator<Call, T, unknown>;
  * they go to the pool, where they wait without holding up the event loop, many at a time.
  */
 export class Disk {
-  #poolUntil = 0;
-
-  /** Whether small calls are answered at once at present. */
-  get prompt(): boolean {
-    return this.#poolUntil === 0 || this.#promptAgain();
-  }
+  readonly #data = new Gauge();
+  /** Making and removing names may wait for the disk where reading and writing does not. */
+  readonly #names = new Gauge();
 
   /** Runs the steps: to their end in this thread if it can, which a result that is no promise tells. */
   run<T>(steps: Steps<T>): T | Promise<T> {
     let step = steps.next();
     while (!step.done) {
-      if (!this.prompt || isLong(step.value)) return this.#runPooled(steps, step.value);
-      step = this.#runHere(steps, step.value);
+      const gauge = this.#gaugeFor(step.value);
+      if (isLong(step.value) || !gauge.prompt) return this.#runPooled(steps, step.value);
+      step = this.#runHere(steps, step.value, gauge);
     }
     return step.value;
   }
 
-  /** For a call outside of steps: whether it may be made in this thread. */
-  takesHere(byteLength: number): boolean {
-    return byteLength <= LONG && this.prompt;
+  /** For reads and writes outside of steps: whether one may be made in this thread. */
+  takesHere(byteLength: number, most = LONG): boolean {
+    return byteLength <= most && this.#data.prompt;
   }
 
-  /** Tells how long calls in this thread have taken, at the worst. */
+  /** Tells how long one took. */
   took(milliseconds: number): void {
-    if (milliseconds > SLOW_MS) this.#poolUntil = performance.now() + POOL_MS;
+    this.#data.took(milliseconds);
   }
 
-  #runHere<T>(steps: Steps<T>, [name, ...args]: Call): IteratorResult<Call, T> {
+  #runHere<T>(
+    steps: Steps<T>,
+    [name, ...args]: Call,
+    gauge: Gauge,
+  ): IteratorResult<Call, T> {
     const start = performance.now();
     let result: unknown;
     try {
       result = (inThread[name] as (...args: unknown[]) => unknown)(...args);
     } catch (error) {
+      gauge.took(performance.now() - start);
       return steps.throw(error);
-    } finally {
-      this.took(performance.now() - start);
     }
+    gauge.took(performance.now() - start);
     return steps.next(result);
   }
 
   async #runPooled<T>(steps: Steps<T>, call: Call): Promise<T> {
     let step: IteratorResult<Call, T> = { done: false, value: call };
-    while (!step.done) {
+    for (;;) {
       let result: unknown;
+      let failure: { readonly error: unknown } | undefined;
       try {
-        result = await callPooled(step.value);
+        result = await callPooled(step.value as Call);
       } catch (error) {
-        step = steps.throw(error);
-        continue;
+        failure = { error };
       }
-      step = steps.next(result);
+      step = failure ? steps.throw(failure.error) : steps.next(result);
+      // What follows may be quick again.
+      while (!step.done && !isLong(step.value) && this.#gaugeFor(step.value).prompt) {
+        step = this.#runHere(steps, step.value, this.#gaugeFor(step.value));
+      }
+      if (step.done) return step.value;
     }
-    return step.value;
   }
 
-  #promptAgain(): boolean {
+  #gaugeFor([name]: Call): Gauge {
+    return DATA.has(name) ? this.#data : this.#names;
+  }
+}
+
+/** Whether calls of one sort are answered at once at present. */
+class Gauge {
+  #poolUntil = 0;
+
+  get prompt(): boolean {
+    if (this.#poolUntil === 0) return true;
     if (performance.now() < this.#poolUntil) return false;
     this.#poolUntil = 0;
     return true;
+  }
+
+  took(milliseconds: number): void {
+    if (milliseconds < SLOW_MS) return;
+    this.#poolUntil = performance.now() + Math.min(milliseconds * POOL_FACTOR, POOL_MS);
   }
 }
 
@@ -160,10 +181,12 @@ export function pause(milliseconds: number): Promise<void> {
 
 /** Pieces up to this length, in bytes, are copied to or from the page cache in this thread. */
 export const LONG = 65_536;
-/** A call in this thread that took longer waited for the disk. */
+/** A call in this thread that took longer, in milliseconds, waited for the disk. */
 const SLOW_MS = 3;
-/** Then for so long all calls go to the pool. */
-const POOL_MS = 500;
+/** Then calls go to the pool for so many times as long, so that little time is lost with trials. */
+const POOL_FACTOR = 20;
+const POOL_MS = 1000;
+const DATA: ReadonlySet<string> = new Set(["read", "write", "fstat", "close"]);
 
 const inThread = {
   open: fs.openSync,
@@ -176,6 +199,7 @@ const inThread = {
   truncate: fs.truncateSync,
   fdatasync: fs.fdatasyncSync,
   fsync: fs.fsyncSync,
+  link: fs.linkSync,
   mkdir: fs.mkdirSync,
   readdir: fs.readdirSync,
   rename: fs.renameSync,

@@ -1,7 +1,7 @@
-import fs from "node:fs";
+import { writeSync } from "node:fs";
 import { type Batch, concatBytes, type Pace } from "@partd/core";
 import type { Tenure } from "./directory-lock.js";
-import { Flight } from "./disk.js";
+import { Flight, LONG } from "./disk.js";
 import { SLICE, syncFile, syncFolders, writeAll } from "./file-steps.js";
 import { ioError } from "./io-error.js";
 import type { Touched } from "./journal.js";
@@ -52,7 +52,8 @@ export class Group {
       if (cleared) await cleared;
     } catch (error) {
       await this.#undo();
-      throw error;
+      const { directory } = this.#parts.layout;
+      throw error instanceof GivenUp ? error : ioError("append to", directory, error);
     }
   }
 
@@ -128,18 +129,18 @@ export class Group {
     opened: readonly OpenFile[],
   ): Promise<void> {
     const { disk } = this.#parts;
+    // One alone has no other to be written beside it: waiting for the pool gains nothing.
+    const most = opened.length === 1 ? LONG_ALONE : LONG;
     const flight = new Flight(WIDTH);
     try {
       for (let i = 0; i < opened.length; i++) {
         const file = opened[i] as OpenFile;
         const { values } = writes[from + i] as Write;
         const only = values.length === 1 ? (values[0] as Uint8Array) : undefined;
-        if (only && disk.takesHere(only.byteLength) && !this.#parts.fsync) {
-          const start = performance.now();
-          const count = fs.writeSync(file.fd, only, 0, only.byteLength, file.length);
+        if (only && disk.takesHere(only.byteLength, most) && !this.#parts.fsync) {
+          const count = this.#writeHere(file, only);
           if (count < only.byteLength) await this.#writeFile(file, [only.subarray(count)], count);
           else file.length += count;
-          disk.took(performance.now() - start);
         } else {
           flight.add(this.#writeFile(file, values, 0));
           await flight.room();
@@ -149,6 +150,19 @@ export class Group {
       await flight.landed();
     } finally {
       await flight.settled();
+    }
+  }
+
+  /** Most writes, in the fewest steps. */
+  #writeHere({ fd, key, length }: OpenFile, value: Uint8Array): number {
+    const { disk, layout } = this.#parts;
+    const start = performance.now();
+    try {
+      return writeSync(fd, value, 0, value.byteLength, length);
+    } catch (error) {
+      throw ioError("append to", layout.directory, error, key);
+    } finally {
+      disk.took(performance.now() - start);
     }
   }
 
@@ -230,5 +244,7 @@ function* pieces(values: readonly Uint8Array[]): Iterable<Uint8Array> {
 
 /** Short values of a key are written together up to so many bytes. */
 const GATHERED = 2 ** 20;
+/** A megabyte is copied to the page cache in 160 µs; by way of the pool in 200 µs. */
+const LONG_ALONE = 2 ** 20;
 /** Writes in the thread pool under way at once. */
 const WIDTH = 64;

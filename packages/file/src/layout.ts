@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { constants, type Stats } from "node:fs";
+import { constants, openSync, type Stats } from "node:fs";
 import { dirname, join } from "node:path";
 import { decodeKey } from "@partd/core";
 import { errnoOf, type Steps } from "./disk.js";
@@ -56,6 +56,15 @@ export class Layout {
       (yield* openIfThere(this.path(key, false), false)) ??
       (this.#hasAside ? yield* openIfThere(this.path(key, true), true) : undefined)
     );
+  }
+
+  /** The same in this thread, if it is in its usual place; -1 if not. */
+  openHere(key: string): number {
+    try {
+      return openSync(`${this.directory}/${key}`, READ_WRITE | NOATIME);
+    } catch {
+      return -1;
+    }
   }
 
   /** Opens a key's file for reading and writing, and makes an empty one if there is none. */
@@ -178,9 +187,16 @@ export function isEncodedKey(text: string): boolean {
 
 function* openIfThere(path: string, aside: boolean): Steps<Opened | undefined> {
   try {
-    return { fd: (yield ["open", path, READ_WRITE]) as number, aside };
+    return { fd: (yield ["open", path, READ_WRITE | NOATIME]) as number, aside };
   } catch (error) {
     if (isAbsent(error)) return undefined;
+    const code = errnoOf(error);
+    if (code !== "EACCES" && code !== "EPERM") throw error;
+  }
+  try {
+    // Without what only a file's owner may ask for.
+    return { fd: (yield ["open", path, READ_WRITE]) as number, aside };
+  } catch (error) {
     if (errnoOf(error) !== "EACCES") throw error;
   }
   return { fd: (yield ["open", path, READ_ONLY]) as number, aside, readOnly: true };
@@ -195,5 +211,7 @@ function digest(key: string): string {
 const NONBLOCK = constants.O_NONBLOCK ?? 0;
 const READ_ONLY = constants.O_RDONLY | NONBLOCK;
 const READ_WRITE = constants.O_RDWR | NONBLOCK;
+/** The first read of a file would write down when it was, which costs as much as the read. */
+const NOATIME = constants.O_NOATIME ?? 0;
 const CREATE = READ_WRITE | constants.O_CREAT;
 const QUIET = { throwIfNoEntry: false } as const;

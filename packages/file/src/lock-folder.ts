@@ -24,6 +24,7 @@ export class LockFolder {
   readonly #path: string;
   readonly #disk: Disk;
   readonly #token: string;
+  readonly #origin: string;
   readonly #staleMs: number;
   #held = false;
   /** The token of another holder that was found last. */
@@ -40,6 +41,7 @@ export class LockFolder {
     this.#staleMs = staleMs;
     this.#busy = busy;
     this.#token = join(this.#path, newToken());
+    this.#origin = layout.own("token");
   }
 
   /** For proper-lockfile, which keeps a list of the locks of this process: never the same. */
@@ -92,7 +94,7 @@ export class LockFolder {
       // Counted from before the token was made, to be on the safe side.
       this.#renewed = { wall: Date.now(), steady: performance.now() };
       try {
-        yield* create(this.#token);
+        yield* this.#putToken();
       } catch (error) {
         if (errnoOf(error) !== "ENOENT") throw error;
         yield ["mkdir", this.#path, { recursive: true }];
@@ -104,6 +106,22 @@ export class LockFolder {
       }
       this.#held = true;
       return;
+    }
+  }
+
+  /** As a second name of one file that stays, which takes a third of making a file, or less. */
+  *#putToken(): Steps<void> {
+    try {
+      yield ["link", this.#origin, this.#token];
+      return;
+    } catch (error) {
+      if (errnoOf(error) !== "ENOENT") return yield* create(this.#token); // No links there.
+    }
+    yield* create(this.#token);
+    try {
+      yield ["link", this.#token, this.#origin];
+    } catch {
+      // Another process made it, or none can.
     }
   }
 

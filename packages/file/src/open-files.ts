@@ -65,6 +65,11 @@ export class OpenFiles {
     return file && file.tenure === this.#tenure ? file : undefined;
   }
 
+  /** Takes over a file that was opened; to be released after its use. */
+  adopt(key: string, fd: number): OpenFile {
+    return this.#admit({ key, fd, ...fresh, aside: false, tenure: this.#tenure });
+  }
+
   /** Opens a key's file if it is there, for `release` to be called after its use. */
   *take(key: string): Steps<OpenFile | undefined> {
     const kept = yield* this.#revive(key);

@@ -1,7 +1,7 @@
-import type { Stats } from "node:fs";
+import { readSync, type Stats } from "node:fs";
 import { allocateBytes, type GetOptions, Pace } from "@partd/core";
 import type { Tenure } from "./directory-lock.js";
-import { Flight, type Steps } from "./disk.js";
+import { Flight, runNow, type Steps } from "./disk.js";
 import { readAll } from "./file-steps.js";
 import { ioError } from "./io-error.js";
 import { isOutOfFiles, type OpenFile, withRoom } from "./open-files.js";
@@ -33,7 +33,8 @@ export class Reader {
     };
     try {
       for (let i = 0; i < keys.length; i++) {
-        const read = this.#read(keys[i] as string);
+        const key = keys[i] as string;
+        const read = this.#readHere(key) ?? this.#read(key);
         if (read instanceof Promise) {
           flight.add(
             read.then((value) => {
@@ -66,6 +67,34 @@ export class Reader {
     } catch (error) {
       await disk.run(close(opened.fd));
       throw ioError("read", layout.directory, error, key);
+    }
+  }
+
+  /**
+   * Most reads, in the fewest steps: a short value, at once, of a file that is open or in its usual
+   * place. Reading thousands of keys takes two thirds of the time that `#read` takes.
+   */
+  #readHere(key: string): Uint8Array | undefined {
+    const { disk, files, layout } = this.#parts;
+    if (this.#scratchInUse || !disk.takesHere(SCRATCH)) return undefined;
+    const start = performance.now();
+    let file = files.at(key);
+    if (!file) {
+      const fd = layout.openHere(key);
+      if (fd < 0) return undefined;
+      file = files.adopt(key, fd);
+    } else if (file.length > SCRATCH) return undefined;
+    else file.users++;
+    try {
+      const length = readSync(file.fd, this.#scratch, 0, SCRATCH, 0);
+      if (length === SCRATCH) return undefined;
+      file.length = length;
+      return this.#scratch.slice(0, length);
+    } catch {
+      return undefined; // Whatever it is: the long way explains it.
+    } finally {
+      runNow(files.release(file));
+      disk.took(performance.now() - start);
     }
   }
 
