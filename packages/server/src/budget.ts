@@ -1,3 +1,4 @@
+import { onAbort } from "@partd/core";
 /** Hands out bytes of which there are only so many, in the order in which they were asked for. */
 export class Budget {
   readonly total: number;
@@ -20,19 +21,18 @@ export class Budget {
       return;
     }
     await new Promise<void>((resolve, reject) => {
-      const abort = () => {
-        this.#waiting.splice(this.#waiting.indexOf(waiter), 1);
-        reject(signal.reason);
-        this.#admit();
-      };
       const waiter = {
         bytes,
         admit: () => {
-          signal.removeEventListener("abort", abort);
+          forget();
           resolve();
         },
       };
-      signal.addEventListener("abort", abort, { once: true });
+      const forget = onAbort(signal, () => {
+        this.#waiting.splice(this.#waiting.indexOf(waiter), 1);
+        reject(signal.reason);
+        this.#admit();
+      });
       this.#waiting.push(waiter);
     });
   }

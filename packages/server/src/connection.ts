@@ -134,7 +134,9 @@ export class Connection {
       (!this.#terms && stalled(this.#asked)) ||
       now - this.#heard > 3 * limits.ping + 1_000 ||
       (this.#outbox.queued > 0 && stalled(this.#outbox.progress)) ||
-      [...this.#uploads.values()].some((upload) => upload.waitsForClient && stalled(upload.progress))
+      [...this.#uploads.values()].some(
+        (upload) => upload.waitsForClient && stalled(upload.progress),
+      )
     ) {
       this.#socket.terminate();
       this.closed();
@@ -223,7 +225,8 @@ export class Connection {
     const byteLength = reader.varint();
     const name = uploadName(isMutation(type), number);
     const inside = (flags & LOCKED) !== 0;
-    if (byteLength < 1 || byteLength > limits.request) throw malformed(`a request of ${byteLength} bytes is refused`);
+    if (byteLength < 1 || byteLength > limits.request)
+      throw malformed(`a request of ${byteLength} bytes is refused`);
     // One of each sort, so that what is sent inside of the lock never waits for what waits for it.
     if (this.#uploads.has(name) || this.#uploads.size > 1) throw malformed("too many uploads");
     const upload = new IncomingUpload(type, flags, byteLength);

@@ -67,6 +67,14 @@ export function readWelcome(reader: MessageReader): Welcome {
 }
 
 /** In the order in which they are sent. */
-const TERMS = ["window", "pending", "message", "request", "keys", "keyTable", "pingInterval"] as const;
+const TERMS = [
+  "window",
+  "pending",
+  "message",
+  "request",
+  "keys",
+  "keyTable",
+  "pingInterval",
+] as const;
 
 const utf8 = new TextEncoder();

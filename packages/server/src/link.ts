@@ -128,9 +128,7 @@ export class Link implements Connected {
   }
 
   needed(): boolean {
-    return (
-      this.#mutations.size + this.#reads.size + this.#outside.size + this.#inside.size > 0
-    );
+    return this.#mutations.size + this.#reads.size + this.#outside.size + this.#inside.size > 0;
   }
 
   opened(socket: Socket, welcome: Welcome, sameServer: boolean): void {
@@ -206,12 +204,14 @@ export class Link implements Connected {
     if (!this.#socket) return;
     this.#sendQueue(this.#inside);
     if (!this.#leaving) this.#sendQueue(this.#outside);
-    const answered = this.first() - 1;
-    if (answered - this.#seen >= SEEN_LAG) {
-      this.#seen = answered;
-      this.#control(Type.SEEN, 0, answered);
-    }
+    if (this.first() - 1 - this.#seen >= SEEN_LAG) this.#confirm();
     this.#send();
+  }
+
+  /** Tells the server which answers it need not keep. */
+  #confirm(): void {
+    this.#seen = this.first() - 1;
+    this.#control(Type.SEEN, 0, this.#seen);
   }
 
   #sendQueue(queue: RequestQueue): void {
@@ -324,7 +324,7 @@ export class Link implements Connected {
     else if (request.type === Type.UNLOCK) this.#lease = undefined;
     request.answer.done();
     request.settled = true;
-    if (request.type === Type.POP) this.#control(Type.SEEN, 0, (this.#seen = this.first() - 1));
+    if (request.type === Type.POP) this.#confirm(); // The server keeps what it answered.
   }
 
   /** It flushes, or waits for us to ask again: either way nothing is to be sent to it now. */
@@ -379,5 +379,4 @@ function tooLarge(request: Request, terms: Terms, address: string): PartdError {
 
 /** `setImmediate` where there is one: it lets more requests gather than a microtask does. */
 const soon: (callback: () => void) => void =
-  (globalThis as { setImmediate?: (callback: () => void) => void }).setImmediate ??
-  queueMicrotask;
+  (globalThis as { setImmediate?: (callback: () => void) => void }).setImmediate ?? queueMicrotask;

@@ -60,7 +60,8 @@ export class MessageReader {
 
   /** Goes to the end of the packet. */
   skip(): void {
-    while (this.left > 0) this.take(Math.min(this.left, this.#bytes.byteLength - this.#offset) || 1);
+    while (this.left > 0)
+      this.take(Math.min(this.left, this.#bytes.byteLength - this.#offset) || 1);
   }
 
   u8(): number {

@@ -97,8 +97,10 @@ export class Operations implements SessionConnection {
     if (this.#gone.aborted) return;
     if (charge) this.#settle(charge);
     if (error) this.failed(MUTATION, number, error);
-    else if (values) answerValues(this.#outbox, MUTATION, number, values, this.#gone).catch(() => {});
-    else this.#done.push(number);
+    else if (values) {
+      const inside = charge?.inside ?? false;
+      answerValues(this.#outbox, MUTATION, number, values, inside, this.#gone).catch(() => {});
+    } else this.#done.push(number);
     this.#outbox.schedule();
   }
 
@@ -115,13 +117,7 @@ export class Operations implements SessionConnection {
 
   // ---- Mutations -------------------------------------------------------------------------------
 
-  #mutation(
-    type: number,
-    flags: number,
-    number: number,
-    body: RequestBody,
-    charge: Charge,
-  ): void {
+  #mutation(type: number, flags: number, number: number, body: RequestBody, charge: Charge): void {
     const session = this.session as Session;
     const known = session.find(number);
     if (!known && number <= session.seen) throw malformed("a mutation comes after its answer");
@@ -223,6 +219,7 @@ export class Operations implements SessionConnection {
         census,
         outbox: this.#outbox,
         number,
+        inside: lock !== undefined,
         signal,
         read(bytes: number) {
           counters.readBytes += bytes;

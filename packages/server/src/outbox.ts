@@ -1,3 +1,4 @@
+import { onAbort } from "@partd/core";
 import type { WebSocket } from "ws";
 import { MessageWriter } from "./message-writer.js";
 import { sendParts } from "./ws-socket.js";
@@ -25,9 +26,8 @@ export class Outbox {
   /** Called when something is to be sent by the end of this turn. */
   readonly #prepare: () => void;
   #queued = 0;
-  /** Promised to answers that are being read. */
-  #kept = 0;
-  readonly #waiting: { readonly bytes: number; readonly admit: () => void }[] = [];
+  readonly #outside: Side = { kept: 0, waiting: [] };
+  readonly #inside: Side = { kept: 0, waiting: [] };
   #scheduled = false;
   #closed = false;
   /** When the client last took something, or had taken all. */
@@ -80,31 +80,34 @@ export class Outbox {
   /**
    * Resolves when there is room for `bytes` more of an answer, which is kept until the returned
    * function is called: when they are written. In the order of the calls.
+   *
+   * @param inside whether the answer is to a request inside of the lock: it has a place of its own,
+   *   since those outside may have theirs while they wait for the lock.
    */
-  async room(bytes: number, signal: AbortSignal): Promise<() => void> {
+  async room(bytes: number, inside: boolean, signal: AbortSignal): Promise<() => void> {
     signal.throwIfAborted();
-    if (this.#waiting.length > 0 || !this.#hasRoom(bytes)) {
+    const side = inside ? this.#inside : this.#outside;
+    if (side.waiting.length > 0 || !this.#hasRoom(side, bytes)) {
       await new Promise<void>((resolve, reject) => {
-        const abort = () => {
-          this.#waiting.splice(this.#waiting.indexOf(waiter), 1);
-          reject(signal.reason);
-          this.#admit();
-        };
         const waiter = {
           bytes,
           admit: () => {
-            signal.removeEventListener("abort", abort);
+            forget();
             resolve();
           },
         };
-        signal.addEventListener("abort", abort, { once: true });
-        this.#waiting.push(waiter);
+        const forget = onAbort(signal, () => {
+          side.waiting.splice(side.waiting.indexOf(waiter), 1);
+          reject(signal.reason);
+          this.#admit();
+        });
+        side.waiting.push(waiter);
       });
     } else {
-      this.#kept += bytes;
+      side.kept += bytes;
     }
     return () => {
-      this.#kept -= bytes;
+      side.kept -= bytes;
       this.#admit();
     };
   }
@@ -117,8 +120,8 @@ export class Outbox {
     this.#admit();
   }
 
-  #hasRoom(bytes: number): boolean {
-    const used = this.#queued + this.writer.byteLength + this.#kept;
+  #hasRoom({ kept }: Side, bytes: number): boolean {
+    const used = this.#queued + this.writer.byteLength + kept;
     if (this.#closed || used === 0 || used + bytes <= LEAST) return true;
     return used + bytes <= this.#most && this.#backlog.bytes < this.#backlog.most;
   }
@@ -132,14 +135,23 @@ export class Outbox {
   }
 
   #admit(): void {
-    for (
-      let next = this.#waiting[0];
-      next && this.#hasRoom(next.bytes);
-      next = this.#waiting[0]
-    ) {
-      this.#waiting.shift();
-      this.#kept += next.bytes;
-      next.admit();
+    for (const side of [this.#inside, this.#outside]) {
+      for (
+        let next = side.waiting[0];
+        next && this.#hasRoom(side, next.bytes);
+        next = side.waiting[0]
+      ) {
+        side.waiting.shift();
+        side.kept += next.bytes;
+        next.admit();
+      }
     }
   }
+}
+
+/** Answers inside of the lock, or outside. */
+interface Side {
+  /** Bytes promised to answers that are being read. */
+  kept: number;
+  readonly waiting: { readonly bytes: number; readonly admit: () => void }[];
 }

@@ -1,4 +1,4 @@
-import { encodeKey, type Store } from "@partd/core";
+import { encodeKey, onAbort, type Store } from "@partd/core";
 import type { Census, CountedKey } from "./census.js";
 import type { Outbox } from "./outbox.js";
 import { LAST, Type } from "./protocol.js";
@@ -17,6 +17,8 @@ export interface Reading {
   readonly census: Census;
   readonly outbox: Outbox;
   readonly number: number;
+  /** Whether it runs inside of the lock that the connection holds. */
+  readonly inside: boolean;
   readonly signal: AbortSignal;
   /** How many bytes were read. */
   read(bytes: number): void;
@@ -24,7 +26,7 @@ export interface Reading {
 
 /** Answers GET. However much is asked for, little of it is held at a time. */
 export async function answerGet(reading: Reading, keys: readonly CountedKey[]): Promise<void> {
-  const { store, outbox, number, signal } = reading;
+  const { store, outbox, number, inside, signal } = reading;
   for (let i = 0; i < keys.length; ) {
     const [group, known] = groupAt(keys, i);
     if (group.length === 0) {
@@ -32,7 +34,7 @@ export async function answerGet(reading: Reading, keys: readonly CountedKey[]): 
       i++;
       continue;
     }
-    const written = await outbox.room(known, signal);
+    const written = await outbox.room(known, inside, signal);
     try {
       const values = await store.get(
         group.map(({ key }) => key),
@@ -55,8 +57,8 @@ export async function answerStream(
   key: CountedKey,
   credit: Credit,
 ): Promise<void> {
-  const { store, outbox, number, signal } = reading;
-  await inPieces(store.stream(key.key, { signal }), outbox, signal, credit, (piece) => {
+  const { outbox, number } = reading;
+  await inPieces(reading, key, credit, (piece) => {
     writeSegment(outbox, number, piece, false);
     reading.read(piece.byteLength);
     outbox.schedule();
@@ -66,7 +68,7 @@ export async function answerStream(
 
 /** Answers KEYS. */
 export async function answerKeys(reading: Reading, credit: Credit): Promise<void> {
-  const { store, outbox, number, signal } = reading;
+  const { store, outbox, number, inside, signal } = reading;
   let texts: Uint8Array[] = [];
   let bytes = 0;
   for await (const key of store.keys({ signal })) {
@@ -80,7 +82,7 @@ export async function answerKeys(reading: Reading, credit: Credit): Promise<void
 
   async function send(): Promise<void> {
     await credit.take(bytes, signal);
-    const written = await outbox.room(bytes, signal);
+    const written = await outbox.room(bytes, inside, signal);
     writeValues(outbox, 0, number, texts);
     written();
     outbox.schedule();
@@ -95,12 +97,13 @@ export async function answerValues(
   flags: number,
   number: number,
   values: readonly Uint8Array[],
+  inside: boolean,
   signal: AbortSignal,
 ): Promise<void> {
   for (const value of values) {
     const pieces = value.byteLength > PIECE_BYTES ? [...cut(value, PIECE_BYTES)] : [value];
     for (const [i, piece] of pieces.entries()) {
-      const written = await outbox.room(piece.byteLength, signal);
+      const written = await outbox.room(piece.byteLength, inside, signal);
       writeSegment(outbox, number, piece, i < pieces.length - 1, flags);
       written();
       outbox.schedule();
@@ -128,10 +131,9 @@ export class Credit {
     while (this.#left <= 0) {
       signal.throwIfAborted();
       await new Promise<void>((resolve, reject) => {
-        const abort = () => reject(signal.reason);
-        signal.addEventListener("abort", abort, { once: true });
+        const forget = onAbort(signal, () => reject(signal.reason));
         this.#wake = () => {
-          signal.removeEventListener("abort", abort);
+          forget();
           resolve();
         };
       });
@@ -142,11 +144,11 @@ export class Credit {
 
 /** A value that is large, or of unknown size: piece by piece. */
 async function answerWhole(reading: Reading, key: CountedKey): Promise<void> {
-  const { store, outbox, number, signal, census } = reading;
+  const { outbox, number, census } = reading;
   let held: Uint8Array | undefined;
   let bytes = 0;
   const before = key.bytes;
-  await inPieces(store.stream(key.key, { signal }), outbox, signal, undefined, (piece) => {
+  await inPieces(reading, key, undefined, (piece) => {
     if (held) writeSegment(outbox, number, held, true);
     held = piece; // Only the next, or none, tells whether it is the last.
     bytes += piece.byteLength;
@@ -161,17 +163,16 @@ async function answerWhole(reading: Reading, key: CountedKey): Promise<void> {
 
 /** Takes a piece from the store only when there is room for it on the way to the client. */
 async function inPieces(
-  stream: AsyncIterable<Uint8Array>,
-  outbox: Outbox,
-  signal: AbortSignal,
+  { store, outbox, inside, signal }: Reading,
+  key: CountedKey,
   credit: Credit | undefined,
   use: (piece: Uint8Array) => void,
 ): Promise<void> {
-  const pieces = stream[Symbol.asyncIterator]();
+  const pieces = store.stream(key.key, { signal })[Symbol.asyncIterator]();
   try {
     for (;;) {
       await credit?.take(0, signal);
-      const written = await outbox.room(PIECE_BYTES, signal);
+      const written = await outbox.room(PIECE_BYTES, inside, signal);
       try {
         const next = await pieces.next();
         if (next.done) return;

@@ -10,6 +10,7 @@ import {
   type KeyTree,
   nestValues,
   type OperationOptions,
+  onAbort,
   PartdError,
   type Store,
   toBatch,
@@ -113,7 +114,8 @@ export abstract class RemoteStore implements Store {
 
   async *keys(options: OperationOptions = {}): AsyncGenerator<Key, void, undefined> {
     const ascii = new TextDecoder("latin1");
-    for await (const piece of this.#pieces(Type.KEYS, options)) yield decodeKey(ascii.decode(piece));
+    for await (const piece of this.#pieces(Type.KEYS, options))
+      yield decodeKey(ascii.decode(piece));
   }
 
   async withLock<T>(
@@ -211,8 +213,7 @@ export abstract class RemoteStore implements Store {
     const { signal } = options;
     const answer = new PiecesAnswer();
     const request = this.#request(type, new StreamBody(STREAM_CREDIT, key), answer, options);
-    const abort = () => this.#link.cancel(request, signal?.reason);
-    signal?.addEventListener("abort", abort, { once: true });
+    const forget = signal && onAbort(signal, () => this.#link.cancel(request, signal.reason));
     this.#link.submit(request);
     try {
       let consumed = 0;
@@ -225,7 +226,7 @@ export abstract class RemoteStore implements Store {
         consumed = 0;
       }
     } finally {
-      signal?.removeEventListener("abort", abort);
+      forget?.();
       this.#link.cancel(request, undefined);
     }
   }
@@ -249,12 +250,11 @@ export abstract class RemoteStore implements Store {
       await answer.promise;
       return;
     }
-    const abort = () => this.#link.cancel(request, signal.reason);
-    signal.addEventListener("abort", abort, { once: true });
+    const forget = onAbort(signal, () => this.#link.cancel(request, signal.reason));
     try {
       await answer.promise;
     } finally {
-      signal.removeEventListener("abort", abort);
+      forget();
     }
   }
 

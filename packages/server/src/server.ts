@@ -1,4 +1,4 @@
-import { createServer, type IncomingMessage, type Server as HttpServer } from "node:http";
+import { createServer, type Server as HttpServer, type IncomingMessage } from "node:http";
 import { createServer as createTlsServer, type ServerOptions as TlsOptions } from "node:https";
 import type { AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
@@ -87,7 +87,14 @@ export class Server implements AsyncDisposable {
     // Some more than the limit, so that those above it can be told.
     http.maxConnections = limits.connections + 64;
     const unlist = await listenOn(http, target);
-    return new Server(http, unlist, target, sharedBy(store, limits, census, access), access, options);
+    return new Server(
+      http,
+      unlist,
+      target,
+      sharedBy(store, limits, census, access),
+      access,
+      options,
+    );
   }
 
   private constructor(

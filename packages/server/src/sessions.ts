@@ -58,4 +58,3 @@ export class Sessions {
     for (const session of [...this.#sessions.values()]) this.end(session);
   }
 }
-

@@ -84,7 +84,8 @@ function answers(path: string): Promise<boolean> {
     });
     socket.once("error", (error: NodeJS.ErrnoException) => {
       if (error.code === "ECONNREFUSED" || error.code === "ENOENT") resolve(false);
-      else if (error.code === "EAGAIN") resolve(true); // Its queue is full: it lives.
+      else if (error.code === "EAGAIN")
+        resolve(true); // Its queue is full: it lives.
       else reject(error);
     });
   });

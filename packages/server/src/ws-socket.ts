@@ -19,8 +19,7 @@ export function connectWith(tls: ClientTls | undefined): Connect {
   return (address, events) => {
     const target = parseAddress(address);
     const url = target.kind === "ipc" ? "ws://localhost/" : address;
-    const unmasked =
-      target.kind === "ipc" || target.kind === "wss" || isLoopback(target.host);
+    const unmasked = target.kind === "ipc" || target.kind === "wss" || isLoopback(target.host);
     const options = {
       ...tls,
       perMessageDeflate: false,
@@ -41,7 +40,9 @@ export function connectWith(tls: ClientTls | undefined): Connect {
       cause = error;
     });
     socket.on("close", (code, reason) =>
-      events.closed(cause ?? new Error(`the server closed it (${code}${reason.length ? `, ${reason}` : ""})`)),
+      events.closed(
+        cause ?? new Error(`the server closed it (${code}${reason.length ? `, ${reason}` : ""})`),
+      ),
     );
     return {
       send: (parts) => sendParts(socket, parts),
