@@ -41,6 +41,24 @@ export const abortCases: readonly StoreCase[] = [
     },
   },
   {
+    name: "one signal serves any number of calls",
+    run: async ({ store }) => {
+      const counted = new CountedSignal();
+      const { signal } = counted;
+      await Promise.all(
+        Array.from({ length: 100 }, async (_, i) => {
+          await store.append({ x: bytes("1"), [`k${i}`]: bytes("2") }, { signal });
+          await store.get(["x", `k${i}`], { signal });
+          if (i % 10 === 0) await store.withLock((held) => held.get("x", { signal }), { signal });
+          if (i % 10 === 1) await store.pop(`k${i}`, { signal });
+          if (i % 10 === 2) await collect(store.stream("x", { signal }));
+        }),
+      );
+      equal((await read(store, "x")).length, 100, "length of x");
+      counted.check();
+    },
+  },
+  {
     name: "an append that is aborted under way is there whole or not at all",
     run: async ({ store }) => {
       const batch = (i: number) =>
@@ -119,4 +137,35 @@ function operations(
     ["flush", () => store.flush(options)],
     ["drop", () => store.drop(options)],
   ];
+}
+
+/**
+ * A signal that knows how many listeners it has. Node warns of a leak at the eleventh, and a
+ * program that stops all its calls by one signal should not see that.
+ */
+class CountedSignal {
+  readonly signal = new AbortController().signal;
+  #listeners = 0;
+  #most = 0;
+
+  constructor() {
+    const { signal } = this;
+    const add = signal.addEventListener.bind(signal);
+    const remove = signal.removeEventListener.bind(signal);
+    signal.addEventListener = (...args: Parameters<typeof add>) => {
+      this.#most = Math.max(this.#most, ++this.#listeners);
+      add(...args);
+    };
+    signal.removeEventListener = (...args: Parameters<typeof remove>) => {
+      this.#listeners--;
+      remove(...args);
+    };
+  }
+
+  check(): void {
+    ok(
+      this.#most <= 10,
+      `calls that share a signal put ${this.#most} listeners on it; Node warns of a leak at 11 (onAbort in @partd/core shares one)`,
+    );
+  }
 }
