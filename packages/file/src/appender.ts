@@ -133,12 +133,10 @@ class Pending {
   whileWaiting(leave: () => void): void {
     const signal = this.signal;
     if (!signal || this.#stopListening) return;
-    const abort = () => {
+    this.#stopListening = onAbort(signal, () => {
       leave();
       this.reject(signal.reason);
-    };
-    signal.addEventListener("abort", abort, { once: true });
-    this.#stopListening = () => signal.removeEventListener("abort", abort);
+    });
   }
 
   begin(): void {

@@ -40,11 +40,7 @@ export class Disk {
     this.#data.took(milliseconds);
   }
 
-  #runHere<T>(
-    steps: Steps<T>,
-    [name, ...args]: Call,
-    gauge: Gauge,
-  ): IteratorResult<Call, T> {
+  #runHere<T>(steps: Steps<T>, [name, ...args]: Call, gauge: Gauge): IteratorResult<Call, T> {
     const start = performance.now();
     let result: unknown;
     try {

@@ -21,6 +21,7 @@ import type { Parts } from "./parts.js";
 import { Reader } from "./reader.js";
 import { recover, removeAll, removeKeys } from "./recovery.js";
 import { replaceValue } from "./replace.js";
+import { endSurvivingSizeLimit, surviveSizeLimit } from "./size-limit.js";
 import { makeTemporary, removeTemporary, temporaryPath } from "./temporary.js";
 import { listKeys } from "./walk.js";
 
@@ -99,6 +100,7 @@ export class FileStore extends BaseStore {
     } catch (error) {
       throw ioError("open", this.path, error);
     }
+    surviveSizeLimit();
   }
 
   protected _append(batch: Batch, options: AppendOptions): Promise<void> {
@@ -159,6 +161,7 @@ export class FileStore extends BaseStore {
 
   protected override async _close(): Promise<void> {
     const { disk, files, journal, lock } = this.#parts;
+    endSurvivingSizeLimit();
     await lock.release();
     await disk.run(files.closeAll());
     await disk.run(journal.close());

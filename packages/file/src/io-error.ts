@@ -31,6 +31,8 @@ const FILES =
 const NO_FOLDER =
   "a file is in the way, or a part of the path is no directory; choose another path or move the file.";
 
+const NO_FILE = "what is there is neither a file nor a folder; move it away.";
+
 /** What to do, by the code of the system's error. */
 const ADVICE: { readonly [code: string]: string } = {
   __proto__: null as never,
@@ -45,5 +47,6 @@ const ADVICE: { readonly [code: string]: string } = {
   EDQUOT: "the disk quota is used up; the data is as it was. Free some space and try again.",
   EFBIG:
     "the file would become larger than the file system or a limit (ulimit -f) allows; the data is as it was.",
-  EFTYPE: "it is neither a file nor a folder; move it away.",
+  EFTYPE: NO_FILE,
+  ESPIPE: NO_FILE,
 };

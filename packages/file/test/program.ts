@@ -79,12 +79,19 @@ export function program(name: string, ...args: (string | number)[]): Program {
 }
 
 /** The same under limits of the shell, as in `ulimit -n 64`. */
-export function limitedProgram(
+export function limitedProgram(limit: string, name: string, ...args: (string | number)[]): Program {
+  return limitedProgramUnder([], limit, name, ...args);
+}
+
+/** The same by way of another command, as in `unshare --mount`. */
+export function limitedProgramUnder(
+  command: readonly string[],
   limit: string,
   name: string,
   ...args: (string | number)[]
 ): Program {
   return new Program([
+    ...command,
     "/bin/bash",
     "-c",
     `${limit} && exec "$@"`,

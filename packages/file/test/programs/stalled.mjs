@@ -20,7 +20,10 @@ writeSync(1, `section ${await told(inSection)} ${section}\n`);
 
 // Outside of a section: an append that is under way.
 await store.append({ y: Buffer.from("before ") });
-const appends = [store.append({ y: Buffer.from("LATE ") }), store.append({ z: Buffer.from("LATE ") })];
+const appends = [
+  store.append({ y: Buffer.from("LATE ") }),
+  store.append({ z: Buffer.from("LATE ") }),
+];
 writeSync(1, "appending\n");
 stall();
 const codes = await Promise.all(appends.map(told));

@@ -35,5 +35,9 @@ function batch(seq) {
 function record(seq, width) {
   const length = Math.floor(Math.random() ** 4 * Number(largest));
   const bytes = Buffer.alloc(length, `${name}.${seq}/`);
-  return Buffer.concat([Buffer.from(`[${name} ${seq} ${width} ${length}]`), bytes, Buffer.from(";")]);
+  return Buffer.concat([
+    Buffer.from(`[${name} ${seq} ${width} ${length}]`),
+    bytes,
+    Buffer.from(";"),
+  ]);
 }
