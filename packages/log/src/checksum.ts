@@ -1,0 +1,20 @@
+import * as zlib from "node:zlib";
+
+/** CRC-32 as in zlib, gzip and PNG (ISO 3309). `seed` continues an earlier one. */
+export const crc32: (bytes: Uint8Array, seed?: number) => number =
+  (zlib as { crc32?: (bytes: Uint8Array, seed?: number) => number }).crc32 ?? crc32ByTable;
+
+/** For Node before 20.15, which has none of its own. */
+export function crc32ByTable(bytes: Uint8Array, seed = 0): number {
+  let crc = ~seed;
+  for (let i = 0; i < bytes.length; i++) {
+    crc = (crc >>> 8) ^ (TABLE[(crc ^ (bytes[i] as number)) & 0xff] as number);
+  }
+  return ~crc >>> 0;
+}
+
+const TABLE = /* @__PURE__ */ Uint32Array.from({ length: 256 }, (_, byte) => {
+  let crc = byte;
+  for (let bit = 0; bit < 8; bit++) crc = crc & 1 ? (crc >>> 1) ^ 0xedb88320 : crc >>> 1;
+  return crc;
+});

@@ -1,0 +1,200 @@
+import { mkdirSync, readdirSync, rmSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { PartdError } from "@partd/core";
+import { Access } from "./access.js";
+import { SEGMENT_HEADER } from "./format.js";
+import { ioError } from "./io-error.js";
+import { KeyTable } from "./key-table.js";
+import { Manifest, type ManifestEntry } from "./manifest.js";
+import { Segment } from "./segment.js";
+
+/** A directory of segments, as this process knows it. */
+export class DataSet {
+  readonly directory: string;
+  readonly access: Access;
+  readonly manifest: Manifest;
+  /** In the order in which they were added; base segments first. */
+  segments: readonly Segment[] = [];
+  keys = new KeyTable();
+  /** What the clock counted before the segments there are. */
+  #floor = 0;
+  /** Bytes of finished segments that are no base. */
+  #finishedBytes = 0;
+  /** The others, whose length is asked for. */
+  #growing: Segment[] = [];
+
+  constructor(directory: string) {
+    this.directory = directory;
+    const own = join(directory, ".partd-log");
+    try {
+      for (const folder of ["live", "lock", "compact"]) {
+        mkdirSync(join(own, folder), { recursive: true });
+      }
+      this.manifest = new Manifest(join(own, "manifest"));
+    } catch (cause) {
+      throw ioError("open", directory, cause);
+    }
+    this.access = new Access(own);
+  }
+
+  /** Takes note of what other processes have done to the list of segments. */
+  sync(): void {
+    if (this.manifest.hasNews) for (const entry of this.manifest.news()) this.#apply(entry);
+  }
+
+  /** Knows every record that was resolved before the call, whoever wrote it. */
+  async refresh(signal?: AbortSignal): Promise<void> {
+    this.sync();
+    const behind = this.segments.filter((segment) => !segment.complete && !segment.isOwn);
+    for (let i = 0; i < behind.length; i += 4) {
+      signal?.throwIfAborted();
+      await Promise.all(behind.slice(i, i + 4).map((segment) => segment.catchUp(this.keys)));
+    }
+  }
+
+  /**
+   * The bytes of all segments there ever were. Every record makes them more, so that a record
+   * whose stamp is higher than what the clock shows comes after all that were resolved before,
+   * whatever the clocks of their writers say.
+   */
+  clock(): number {
+    let bytes = this.#floor + this.#finishedBytes;
+    for (const segment of this.#growing) bytes += segment.size;
+    return bytes;
+  }
+
+  /** Whether the manifest does not yet say that the segment is finished. */
+  isGrowing(segment: Segment): boolean {
+    return this.#growing.includes(segment);
+  }
+
+  addOwn(segment: Segment): void {
+    this.segments = [...this.segments, segment];
+    this.#growing.push(segment);
+  }
+
+  /** Takes back `addOwn`: no one else was told of the segment. */
+  removeOwn(segment: Segment): void {
+    this.segments = this.segments.filter((other) => other !== segment);
+    this.#growing = this.#growing.filter((other) => other !== segment);
+  }
+
+  /** Adds entries to the manifest, and takes note of them and of all before. */
+  announce(entries: readonly ManifestEntry[], durable: boolean): void {
+    this.manifest.add(entries, durable);
+    this.sync();
+  }
+
+  /** Files of segments that the manifest does not list. */
+  unlisted(): string[] {
+    const listed = new Set(this.segments.map(({ id }) => id));
+    return readdirSync(this.directory).filter((name) => {
+      const [, id] = /^([0-9a-f]{16})\.(?:seg|idx)/.exec(name) ?? [];
+      return id !== undefined && !listed.has(id);
+    });
+  }
+
+  /**
+   * @throws `ERR_PARTD_CORRUPT` if it cannot be known what the keys hold: records, or the list of
+   * segments, are damaged.
+   */
+  checkReadable(): void {
+    for (const { unreadable, path } of this.segments) {
+      const [first] = unreadable;
+      if (!first) continue;
+      throw new PartdError(
+        "ERR_PARTD_CORRUPT",
+        `${path} is damaged at ${first.offset}: ${first.why}. Which keys are concerned is not known. verify() lists all damage; { salvage: true } reads what is left.`,
+        { path, offset: first.offset },
+      );
+    }
+    // A line that a full disk cut short is no harm: what it was to tell has not happened.
+    if (this.manifest.damaged.length === 0) return;
+    for (const name of this.unlisted()) {
+      const path = join(this.directory, name);
+      if (!name.endsWith(".seg") || statSync(path).size <= SEGMENT_HEADER) continue;
+      throw new PartdError(
+        "ERR_PARTD_CORRUPT",
+        `${this.manifest.path} is damaged, and ${path} may be a segment that it listed. { salvage: true } reads the others.`,
+        { path: this.manifest.path, offset: this.manifest.damaged[0] },
+      );
+    }
+  }
+
+  /** Removes the files of segments that are no longer part of the data set. */
+  removeFiles(segments: readonly Segment[]): void {
+    for (const segment of segments) {
+      rmSync(segment.path, { force: true });
+      rmSync(segment.indexPath, { force: true });
+    }
+  }
+
+  close(): void {
+    for (const segment of this.segments) segment.close();
+    this.access.close();
+    this.manifest.close();
+  }
+
+  #apply(entry: ManifestEntry): void {
+    switch (entry[0]) {
+      case "segment": {
+        const [, id, writer] = entry;
+        if (this.#find(id)) return;
+        const segment = new Segment(this.directory, id, writer);
+        this.segments = [...this.segments, segment];
+        this.#growing.push(segment);
+        return;
+      }
+      case "finished": {
+        const [, id, end, size] = entry;
+        const segment = this.#find(id);
+        const at = segment ? this.#growing.indexOf(segment) : -1;
+        if (!segment || at < 0) return;
+        this.#growing.splice(at, 1);
+        segment.finished = { end: Number(end), size: Number(size) };
+        this.#finishedBytes += segment.finished.size;
+        if (segment.position === segment.finished.end) segment.complete = true;
+        return;
+      }
+      case "seal":
+        for (const segment of this.segments) segment.sealed = true;
+        return;
+      case "compacted": {
+        const [, floor, newIds, oldIds] = entry;
+        const base = idsOf(newIds).map((id) => {
+          const segment = new Segment(this.directory, id, "", { isBase: true });
+          segment.sealed = true;
+          return segment;
+        });
+        const old = new Set(idsOf(oldIds));
+        const kept = this.segments.filter(({ id }) => !old.has(id));
+        this.#replace([...base, ...kept], Number(floor));
+        return;
+      }
+      case "drop":
+        this.#replace([], Number(entry[1]));
+        this.keys = new KeyTable();
+        return;
+    }
+  }
+
+  #replace(segments: readonly Segment[], floor: number): void {
+    const kept = new Set(segments);
+    for (const segment of this.segments) if (!kept.has(segment)) segment.release();
+    this.segments = segments;
+    this.#floor = floor;
+    this.#growing = segments.filter((segment) => !segment.finished && !segment.isBase);
+    this.#finishedBytes = 0;
+    for (const segment of segments) {
+      if (!segment.isBase) this.#finishedBytes += segment.finished?.size ?? 0;
+    }
+  }
+
+  #find(id: string): Segment | undefined {
+    return this.segments.findLast((segment) => segment.id === id);
+  }
+}
+
+function idsOf(list: string): string[] {
+  return list === "-" ? [] : list.split(",");
+}

@@ -1,0 +1,294 @@
+import { read, readv } from "node:fs";
+import { decodeKey, describeKey, PartdError } from "@partd/core";
+import { crc32 } from "./checksum.js";
+import { ioError } from "./io-error.js";
+import { PIECE } from "./format.js";
+import { radixOrder } from "./radix-order.js";
+import type { RangeColumns } from "./range-columns.js";
+import type { SegmentPlan } from "./read-plan.js";
+import type { Segment } from "./segment.js";
+
+/** One read: a stretch of the file, and what is done with it. */
+interface Task {
+  readonly position: number;
+  readonly length: number;
+  /** Rows `from` to `to` of the plan's order take their bytes from the stretch. */
+  readonly from: number;
+  readonly to: number;
+  /** Read straight to where they go, if that is known. */
+  readonly targets: Uint8Array[] | undefined;
+}
+
+/**
+ * Reads what `plan` lists into `values`, in the order of the file: neighbours by one read, several
+ * reads at a time, and large ranges straight to their place. Every byte is checked.
+ *
+ * @param keys the encoded keys of the slots, for messages.
+ */
+export async function gather(
+  plan: SegmentPlan,
+  values: readonly Uint8Array[],
+  keys: readonly string[],
+  signal?: AbortSignal,
+): Promise<void> {
+  if (plan.count === 0) return;
+  const tasks = new Tasks(plan, values);
+  const failed: { error: unknown }[] = [];
+  const worker = async () => {
+    let buffer: Buffer | undefined;
+    for (let task = tasks.next(); task && failed.length === 0; task = tasks.next()) {
+      signal?.throwIfAborted();
+      if (task.targets) {
+        await readInto(plan.segment, task.targets, task.position);
+        tasks.checkTargets(task, keys);
+      } else {
+        if (!buffer || buffer.length < task.length) {
+          buffer = Buffer.allocUnsafeSlow(Math.max(STRETCH, task.length));
+        }
+        const bytes = buffer.subarray(0, task.length);
+        await readInto(plan.segment, [bytes], task.position);
+        tasks.scatter(task, bytes, keys);
+      }
+    }
+  };
+  await Promise.all(
+    Array.from({ length: AT_A_TIME }, () =>
+      worker().catch((error) => {
+        failed.push({ error });
+      }),
+    ),
+  );
+  if (failed[0]) throw failed[0].error;
+}
+
+/** Fills `piece` from byte `from` of a large range on: both count in whole checksummed stretches. */
+export async function readPart(
+  plan: SegmentPlan,
+  row: number,
+  from: number,
+  piece: Uint8Array,
+  key: string,
+): Promise<void> {
+  const { columns } = plan.index;
+  const group = (columns.group[row] as number) + Math.floor(from / PIECE);
+  await readInto(plan.segment, [piece], columns.start[group] as number);
+  checkGroups(plan, group, piece, key);
+}
+
+/** Stretches of a file that are read at a time. */
+const AT_A_TIME = 4;
+/** The most bytes of small ranges that are read together. */
+const STRETCH = 2 ** 20;
+/** What lies between two ranges is read along with them up to this length: a read costs more. */
+const GAP = 64 * 1024;
+/** Ranges from this length on are read to where they go. */
+const DIRECT = PIECE;
+const LONGEST_READ = 4 * 2 ** 20;
+
+class Tasks {
+  readonly #plan: SegmentPlan;
+  readonly #columns: RangeColumns;
+  readonly #values: readonly Uint8Array[];
+  /** Places in the plan, in the order of the file. */
+  readonly #order: Uint32Array;
+  #next = 0;
+  /** Bytes of the next, very large range that were given out already. */
+  #part = 0;
+
+  constructor(plan: SegmentPlan, values: readonly Uint8Array[]) {
+    this.#plan = plan;
+    this.#columns = plan.index.columns;
+    this.#values = values;
+    this.#order = radixOrder(positions(plan), plan.count);
+  }
+
+  next(): Task | undefined {
+    if (this.#next >= this.#plan.count) return undefined;
+    return this.#isDirect(this.#next) ? this.#directTask() : this.#stretchTask();
+  }
+
+  /** Checks the groups of a stretch and copies its ranges to their places. */
+  scatter(task: Task, bytes: Buffer, keys: readonly string[]): void {
+    const { rows, slots, offsets } = this.#plan;
+    const { group: groups, delta, length, start } = this.#columns;
+    let checked = -1;
+    for (let i = task.from; i < task.to; i++) {
+      const place = this.#order[i] as number;
+      const row = rows[place] as number;
+      const group = groups[row] as number;
+      let at = (start[group] as number) - task.position;
+      if (group !== checked) {
+        this.#check(row, bytes, at, keys[slots[place] as number] as string);
+        checked = group;
+      }
+      at += delta[row] as number;
+      const value = this.#values[slots[place] as number] as Uint8Array;
+      const count = length[row] as number;
+      const offset = offsets[place] as number;
+      if (count < 16) for (let j = 0; j < count; j++) value[offset + j] = bytes[at + j] as number;
+      else value.set(view(bytes, at, count), offset);
+    }
+  }
+
+  checkTargets(task: Task, keys: readonly string[]): void {
+    let position = task.position;
+    for (let i = 0; i < (task.targets as Uint8Array[]).length; i++) {
+      const place = this.#order[task.from + i] as number;
+      const target = (task.targets as Uint8Array[])[i] as Uint8Array;
+      const row = this.#plan.rows[place] as number;
+      const start = this.#columns.start[this.#columns.group[row] as number] as number;
+      const group = (this.#columns.group[row] as number) + Math.round((position - start) / PIECE);
+      checkGroups(this.#plan, group, target, keys[this.#plan.slots[place] as number] as string);
+      position += target.length;
+    }
+  }
+
+  #isDirect(i: number): boolean {
+    const row = this.#plan.rows[this.#order[i] as number] as number;
+    return (this.#columns.length[row] as number) >= DIRECT && this.#columns.ownsGroups(row);
+  }
+
+  /** Large ranges, as many as follow one another in the file, or a part of a very large one. */
+  #directTask(): Task {
+    const from = this.#next;
+    const first = this.#rangeAt(from);
+    let position = first.start + this.#part;
+    const begin = position;
+    const targets: Uint8Array[] = [];
+    let i = from;
+    for (; i < this.#plan.count && this.#isDirect(i) && targets.length < 512; i++) {
+      const { start, length, value, offset } = this.#rangeAt(i);
+      const part = i === from ? this.#part : 0;
+      if (start + part !== position || position - begin >= LONGEST_READ) break;
+      const taken = Math.min(length - part, LONGEST_READ);
+      targets.push(value.subarray(offset + part, offset + part + taken));
+      position += taken;
+      if (part + taken < length) {
+        this.#part = part + taken;
+        break;
+      }
+      this.#part = 0;
+    }
+    this.#next = i;
+    return { position: begin, length: position - begin, from, to: i, targets };
+  }
+
+  #stretchTask(): Task {
+    const { rows } = this.#plan;
+    const columns = this.#columns;
+    const from = this.#next;
+    const position = columns.start[columns.group[rows[this.#order[from] as number] as number] as number] as number;
+    let end = position;
+    let i = from;
+    let last = -1;
+    for (; i < this.#plan.count; i++) {
+      const row = rows[this.#order[i] as number] as number;
+      const group = columns.group[row] as number;
+      if (group === last) continue;
+      if (this.#isDirect(i)) break;
+      const start = columns.start[group] as number;
+      // A range of less than a piece is under one checksum.
+      const groupEnd = start + (columns.groupLength[group] as number);
+      if (i > from && (groupEnd - position > STRETCH || start - end > GAP)) break;
+      end = groupEnd;
+      last = group;
+    }
+    this.#next = i;
+    return { position, length: end - position, from, to: i, targets: undefined };
+  }
+
+  #rangeAt(i: number): { start: number; length: number; value: Uint8Array; offset: number } {
+    const place = this.#order[i] as number;
+    const row = this.#plan.rows[place] as number;
+    return {
+      start: this.#columns.start[this.#columns.group[row] as number] as number,
+      length: this.#columns.length[row] as number,
+      value: this.#values[this.#plan.slots[place] as number] as Uint8Array,
+      offset: this.#plan.offsets[place] as number,
+    };
+  }
+
+  #check(row: number, bytes: Buffer, at: number, key: string): void {
+    const group = this.#columns.group[row] as number;
+    const length = this.#columns.groupLength[group] as number;
+    checkGroups(this.#plan, group, view(bytes, at, length), key);
+  }
+}
+
+/** Checks `bytes`, which are whole groups from `group` on. */
+function checkGroups(plan: SegmentPlan, group: number, bytes: Uint8Array, key: string): void {
+  const { groupLength, crc, start } = plan.index.columns;
+  for (let at = 0; at < bytes.length; group++) {
+    const length = groupLength[group] as number;
+    const whole = at === 0 && length === bytes.length;
+    if (crc32(whole ? bytes : bytes.subarray(at, at + length)) !== crc[group]) {
+      throw damagedRange(plan.segment, start[group] as number, length, key);
+    }
+    at += length;
+  }
+}
+
+/** A plain view: `Buffer.subarray` takes three times as long. */
+function view(bytes: Buffer, at: number, length: number): Uint8Array {
+  return new Uint8Array(bytes.buffer, bytes.byteOffset + at, length);
+}
+
+/** Where the ranges of a plan lie. In an index that was read in one go, rows are in file order. */
+function positions(plan: SegmentPlan): Float64Array {
+  const { start, group, delta } = plan.index.columns;
+  const places = new Float64Array(plan.count);
+  for (let i = 0; i < plan.count; i++) {
+    const row = plan.rows[i] as number;
+    places[i] = (start[group[row] as number] as number) + (delta[row] as number);
+  }
+  return places;
+}
+
+export function damagedRange(
+  segment: Segment,
+  offset: number,
+  length: number,
+  key: string,
+): PartdError {
+  const decoded = decodeKey(key);
+  return new PartdError(
+    "ERR_PARTD_CORRUPT",
+    `Bytes of key ${describeKey(decoded)} are damaged: ${length} bytes at ${offset} of ${segment.path} do not match their checksum. verify() lists all damage.`,
+    { key: decoded, path: segment.path, offset },
+  );
+}
+
+async function readInto(segment: Segment, targets: Uint8Array[], position: number): Promise<void> {
+  let rest = targets;
+  let at = position;
+  while (rest.length > 0) {
+    let count: number;
+    try {
+      count = await readOnce(segment.fd, rest, at);
+    } catch (cause) {
+      throw ioError("read", segment.path, cause);
+    }
+    if (count === 0) {
+      throw new PartdError("ERR_PARTD_CORRUPT", `${segment.path} was cut short; verify() lists what is missing.`, {
+        path: segment.path,
+        offset: at,
+      });
+    }
+    at += count;
+    let whole = 0;
+    while (whole < rest.length && count >= (rest[whole] as Uint8Array).length) {
+      count -= (rest[whole++] as Uint8Array).length;
+    }
+    rest = rest.slice(whole);
+    if (count > 0) rest = [(rest[0] as Uint8Array).subarray(count), ...rest.slice(1)];
+  }
+}
+
+function readOnce(fd: number, targets: readonly Uint8Array[], position: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const done = (error: Error | null, count: number) => (error ? reject(error) : resolve(count));
+    const [first] = targets as [Uint8Array];
+    if (targets.length === 1) read(fd, first, 0, first.length, position, done);
+    else readv(fd, targets, position, done);
+  });
+}

@@ -1,0 +1,1 @@
+export { LogStore, type LogStoreOptions } from "./log-store.js";

@@ -1,0 +1,200 @@
+import { rmSync } from "node:fs";
+import { join } from "node:path";
+import {
+  type AppendOptions,
+  allocateBytes,
+  BaseStore,
+  type Batch,
+  type GetOptions,
+  type OperationOptions,
+} from "@partd/core";
+import { DataSet } from "./data-set.js";
+import { gather } from "./gather.js";
+import { describeOthers } from "./describe.js";
+import { NONE } from "./growing-index.js";
+import { isLive, liveKeys } from "./live-keys.js";
+import { planRead } from "./read-plan.js";
+import { UNKNOWN_KEY } from "./scan.js";
+import { ValueStream } from "./stream.js";
+import { makeTemporaryDirectory, type TemporaryDirectory } from "./temporary-directory.js";
+import { Writer } from "./writer.js";
+
+export interface LogStoreOptions {
+  /**
+   * Whether an append resolves only when its bytes are on the disk itself, so that they outlast a
+   * power failure. Without it they outlast the process, killed or not. Default false.
+   */
+  readonly fsync?: boolean | undefined;
+  /** Length in bytes from which on a segment is not added to. Default 256 MiB. */
+  readonly segmentSize?: number | undefined;
+  /**
+   * Reads on where a segment is damaged so that it cannot be known which keys are concerned, and
+   * leaves out what was there. Default false: then `get` is `ERR_PARTD_CORRUPT` for every key.
+   */
+  readonly salvage?: boolean | undefined;
+}
+
+/**
+ * A directory of append-only segments. Each store that writes has segments of its own, so that
+ * writers, in one process or many, never wait for one another.
+ */
+export class LogStore extends BaseStore {
+  readonly #path: string | undefined;
+  readonly #options: LogStoreOptions;
+  #temporary: TemporaryDirectory | undefined;
+  #open: { readonly dataSet: DataSet; readonly writer: Writer } | undefined;
+  readonly #streams = new Set<ValueStream>();
+  /** Within `_exclusive`, where no other operation runs. */
+  #alone = false;
+
+  /** @param path the directory, which is made if it is not there; without one, a temporary one. */
+  constructor(path?: string, options: LogStoreOptions = {}) {
+    super();
+    this.#path = path;
+    this.#options = options;
+  }
+
+  /** The directory, once the store is open. */
+  get path(): string | undefined {
+    return this.#path ?? this.#temporary?.path;
+  }
+
+  protected override async _open(): Promise<void> {
+    if (this.#path === undefined) this.#temporary ??= makeTemporaryDirectory();
+    const dataSet = new DataSet(this.path as string);
+    const { fsync = false, segmentSize = SEGMENT_SIZE } = this.#options;
+    this.#open = { dataSet, writer: new Writer(dataSet, { fsync, segmentSize }) };
+  }
+
+  protected override _append(batch: Batch, { signal }: AppendOptions): Promise<void> {
+    const { dataSet, writer } = this.#opened;
+    if (this.#alone) return writer.append(batch, false, signal);
+    if (dataSet.access.enter()) return writer.append(batch, true, signal);
+    return dataSet.access.enterLater(signal).then(() => writer.append(batch, true, signal));
+  }
+
+  protected override _get(
+    keys: readonly string[],
+    { signal }: GetOptions,
+  ): Promise<Uint8Array[]> {
+    return this.#shared(signal, async (dataSet) => {
+      await this.#refresh(signal);
+      const slots = new Map<string, number>();
+      for (const key of keys) if (!slots.has(key)) slots.set(key, slots.size);
+      const texts = [...slots.keys()];
+      const plan = await planRead(
+        dataSet.segments,
+        texts.map((key) => dataSet.keys.find(key) ?? NONE),
+        signal,
+      );
+      const values = texts.map((_, slot) => allocateBytes(plan.lengths[slot] as number));
+      for (const part of plan.segments) await gather(part, values, texts, signal);
+      if (texts.length === keys.length) return values;
+      const given = new Set<number>();
+      return keys.map((key) => {
+        const slot = slots.get(key) as number;
+        const value = values[slot] as Uint8Array;
+        if (given.has(slot)) return value.slice();
+        given.add(slot);
+        return value;
+      });
+    });
+  }
+
+  protected override _stream(key: string, { signal }: GetOptions): Promise<ValueStream> {
+    return this.#shared(signal, async (dataSet) => {
+      await this.#refresh(signal);
+      const plan = await planRead(dataSet.segments, [dataSet.keys.find(key) ?? NONE], signal);
+      const stream: ValueStream = new ValueStream(plan, key, () => this.#streams.delete(stream));
+      this.#streams.add(stream);
+      return stream;
+    });
+  }
+
+  protected override async _set(key: string, value: Uint8Array, options: AppendOptions) {
+    if (value.byteLength === 0) return this._delete([key], options);
+    const values = [NOTHING, value];
+    await this._append({ keys: [key, key], values, byteLength: value.byteLength }, options);
+  }
+
+  protected override async _delete(keys: readonly string[], options: OperationOptions) {
+    const { dataSet } = this.#opened;
+    await dataSet.refresh(options.signal);
+    const there = [...new Set(keys)].filter((key) => {
+      const number = dataSet.keys.find(key);
+      return number !== undefined && isLive(dataSet.segments, number);
+    });
+    if (there.length === 0) return;
+    await this._append({ keys: there, values: there.map(() => NOTHING), byteLength: 0 }, options);
+  }
+
+  protected override _keys({ signal }: OperationOptions): Promise<string[]> {
+    return this.#shared(signal, async (dataSet) => {
+      await this.#refresh(signal);
+      return (await liveKeys(dataSet.segments)).map((key) => dataSet.keys.text(key)).filter((text) => text !== UNKNOWN_KEY);
+    });
+  }
+
+  protected override async _drop(): Promise<void> {
+    const { dataSet } = this.#opened;
+    dataSet.announce([["drop", String(dataSet.clock())]], this.#options.fsync ?? false);
+    // Also those that a crash has left.
+    for (const name of dataSet.unlisted()) rmSync(join(dataSet.directory, name), { force: true });
+  }
+
+  protected override _exclusive<T>(
+    critical: () => Promise<T>,
+    { signal }: OperationOptions,
+  ): Promise<T> {
+    const { dataSet } = this.#opened;
+    return dataSet.access.exclusive(async () => {
+      this.#alone = true;
+      try {
+        dataSet.sync();
+        return await critical();
+      } finally {
+        this.#alone = false;
+      }
+    }, signal);
+  }
+
+  protected override async _close(): Promise<void> {
+    const { dataSet, writer } = this.#opened;
+    this.#open = undefined;
+    await Promise.all([...this.#streams].map((stream) => stream.end()));
+    await writer.close();
+    await describeOthers(dataSet);
+    dataSet.close();
+    this.#temporary?.remove();
+  }
+
+  get #opened(): { readonly dataSet: DataSet; readonly writer: Writer } {
+    return this.#open as { readonly dataSet: DataSet; readonly writer: Writer };
+  }
+
+  /** Runs an operation that others may overlap, but none that wants the data set alone. */
+  async #shared<T>(
+    signal: AbortSignal | undefined,
+    operation: (dataSet: DataSet) => Promise<T>,
+  ): Promise<T> {
+    const { dataSet } = this.#opened;
+    if (this.#alone) return operation(dataSet);
+    const { access } = dataSet;
+    if (!access.enter()) await access.enterLater(signal);
+    try {
+      return await operation(dataSet);
+    } finally {
+      access.leave();
+    }
+  }
+
+  async #refresh(signal: AbortSignal | undefined): Promise<void> {
+    const { dataSet } = this.#opened;
+    await dataSet.refresh(signal);
+    if (!this.#options.salvage) dataSet.checkReadable();
+  }
+}
+
+const NOTHING = new Uint8Array(0);
+
+const SEGMENT_SIZE = 256 * 2 ** 20;

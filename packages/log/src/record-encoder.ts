@@ -1,0 +1,259 @@
+import { type Batch, Pace } from "@partd/core";
+import { crc32 } from "./checksum.js";
+import { LARGE, LONGEST_ENTRY, PIECE, RECORD_HEAD, writeHead, writeVarint } from "./format.js";
+import type { GrowingIndex } from "./growing-index.js";
+import { grown, grownSize, type RangeColumns } from "./range-columns.js";
+import type { KeyTable } from "./key-table.js";
+import type { Segment } from "./segment.js";
+
+/**
+ * Makes records of one segment, one at a time: `begin`, `add` for each batch, `end`; then either
+ * `whole`, or `payload`, `checksum` and `headAndTable`; and `commit` once it is written. Its
+ * buffers serve record after record.
+ */
+export class RecordEncoder {
+  #segment: Segment | undefined;
+  #keys: KeyTable | undefined;
+  #stamp = 0;
+  /** The head and the table, and for a small record the payload, too. */
+  #bytes = Buffer.allocUnsafeSlow(64 * 1024);
+  #at = 0;
+  #entries = 0;
+  #row = 0;
+  #group = 0;
+  /** Bytes in the group that is open. */
+  #open = 0;
+  #payloadLength = 0;
+  #tableLength = 0;
+  readonly #values: Uint8Array[] = [];
+  /** Small values gathered for a record that is written in pieces. */
+  #gathered = Buffer.alloc(0);
+  /** The segment's own number of each key of the store, or -1; and the next. */
+  #local = new Int32Array(0);
+  #nextLocal = 0;
+
+  begin(segment: Segment, keys: KeyTable, stamp: number): void {
+    const { columns } = segment.index as GrowingIndex;
+    this.#segment = segment;
+    this.#keys = keys;
+    this.#stamp = stamp;
+    this.#at = RECORD_HEAD;
+    this.#entries = this.#open = this.#payloadLength = 0;
+    this.#values.length = 0;
+    this.#row = columns.count;
+    this.#group = columns.groupCount;
+  }
+
+  add({ keys, values }: Batch): void {
+    const columns = this.#columns;
+    for (let i = 0; i < keys.length; i++) {
+      const value = values[i] as Uint8Array;
+      const key = this.#writeKey(keys[i] as string);
+      const length = value.length;
+      if (length < LARGE) {
+        if (length > 0) this.#values.push(value);
+        this.#addSmall(columns, key, length);
+      } else {
+        this.#values.push(value);
+        this.#addLarge(columns, key, length);
+      }
+    }
+  }
+
+  end(): void {
+    if (this.#open > 0) this.#closeGroup(this.#open);
+    this.#tableLength = this.#at - RECORD_HEAD + this.#groups * 4;
+    this.#ensure(this.#groups * 4);
+    const columns = this.#columns;
+    const base = (this.#segment as Segment).position + this.payloadStart;
+    for (let group = columns.groupCount; group < this.#group; group++) {
+      (columns.start[group] as number) += base;
+    }
+  }
+
+  /** Of the whole record. */
+  get byteLength(): number {
+    return this.payloadStart + this.#payloadLength;
+  }
+
+  /** Where the payload begins in the record. */
+  get payloadStart(): number {
+    return RECORD_HEAD + this.#tableLength;
+  }
+
+  /** The record in one piece. */
+  whole(): Buffer {
+    this.#ensure(this.byteLength - this.#at);
+    const bytes = this.#bytes;
+    let at = this.payloadStart;
+    for (let i = 0; i < this.#values.length; i++) {
+      const value = this.#values[i] as Uint8Array;
+      bytes.set(value, at);
+      at += value.length;
+    }
+    const columns = this.#columns;
+    at = this.payloadStart;
+    for (let group = columns.groupCount; group < this.#group; group++) {
+      const end = at + (columns.groupLength[group] as number);
+      columns.crc[group] = crc32(bytes.subarray(at, end));
+      at = end;
+    }
+    this.headAndTable();
+    return bytes.subarray(0, this.byteLength);
+  }
+
+  /** The payload in pieces: large values as they are, small ones gathered. */
+  payload(): Uint8Array[] {
+    let small = 0;
+    for (const value of this.#values) if (value.length < LARGE) small += value.length;
+    if (this.#gathered.length < small) this.#gathered = Buffer.allocUnsafeSlow(small);
+    const pieces: Uint8Array[] = [];
+    let start = 0;
+    let at = 0;
+    for (const value of this.#values) {
+      if (value.length < LARGE) {
+        this.#gathered.set(value, at);
+        at += value.length;
+      } else {
+        if (at > start) pieces.push(this.#gathered.subarray(start, at));
+        pieces.push(value);
+        start = at;
+      }
+    }
+    if (at > start) pieces.push(this.#gathered.subarray(start, at));
+    this.#pieces = pieces;
+    return pieces;
+  }
+
+  #pieces: Uint8Array[] = [];
+
+  /** Takes the checksums of what {@link payload} gave. */
+  async checksum(): Promise<void> {
+    const columns = this.#columns;
+    const pace = new Pace();
+    let piece = 0;
+    let at = 0;
+    for (let group = columns.groupCount; group < this.#group; group++) {
+      const bytes = this.#pieces[piece] as Uint8Array;
+      const end = at + (columns.groupLength[group] as number);
+      columns.crc[group] = crc32(bytes.subarray(at, end));
+      at = end;
+      if (at === bytes.length) {
+        piece++;
+        at = 0;
+      }
+      if (pace.due) await pace.rest();
+    }
+    this.#pieces = [];
+  }
+
+  /** The head and the table, when the checksums are known. */
+  headAndTable(): Buffer {
+    const columns = this.#columns;
+    const bytes = this.#bytes;
+    let at = this.#at;
+    for (let group = columns.groupCount; group < this.#group; group++) {
+      at = bytes.writeUInt32LE(columns.crc[group] as number, at);
+    }
+    const segment = this.#segment as Segment;
+    writeHead(bytes, segment.seed, segment.position, {
+      stamp: this.#stamp,
+      payloadLength: this.#payloadLength,
+      tableLength: this.#tableLength,
+      tableCrc: crc32(bytes.subarray(RECORD_HEAD, this.payloadStart)),
+      entries: this.#entries,
+      groups: this.#groups,
+    });
+    return bytes.subarray(0, this.payloadStart);
+  }
+
+  /** The record is written: its rows count from now on. */
+  commit(): void {
+    ((this.#segment as Segment).index as GrowingIndex).commit(this.#row, this.#group, this.#stamp);
+    this.#values.length = 0;
+    if (this.#gathered.length > KEPT_BYTES) this.#gathered = Buffer.alloc(0);
+  }
+
+  get #columns(): RangeColumns {
+    return ((this.#segment as Segment).index as GrowingIndex).columns;
+  }
+
+  get #groups(): number {
+    return this.#group - this.#columns.groupCount;
+  }
+
+  #addSmall(columns: RangeColumns, key: number, length: number): void {
+    this.#at = writeVarint(this.#bytes, this.#at, length);
+    columns.reserve(this.#row + 1);
+    const row = this.#row++;
+    columns.key[row] = key;
+    columns.group[row] = this.#group;
+    columns.delta[row] = this.#open;
+    columns.length[row] = length;
+    this.#entries++;
+    this.#open += length;
+    if (this.#open >= LARGE) this.#closeGroup(this.#open);
+  }
+
+  #addLarge(columns: RangeColumns, key: number, length: number): void {
+    if (this.#open > 0) this.#closeGroup(this.#open);
+    let part: number;
+    for (let left = length; left > 0; left -= part) {
+      part = Math.min(left, LONGEST_ENTRY);
+      if (left > part && left - part < LARGE) part -= PIECE; // No small one is left over.
+      if (left !== length) this.#writeKey((this.#keys as KeyTable).text(key));
+      this.#at = writeVarint(this.#bytes, this.#at, part);
+      columns.reserve(this.#row + 1);
+      const row = this.#row++;
+      columns.key[row] = key;
+      columns.group[row] = this.#group;
+      columns.delta[row] = 0;
+      columns.length[row] = part;
+      this.#entries++;
+      for (let rest = part; rest > 0; rest -= PIECE) this.#closeGroup(Math.min(rest, PIECE));
+    }
+  }
+
+  #closeGroup(length: number): void {
+    const columns = this.#columns;
+    columns.reserveGroups(this.#group + 1);
+    columns.start[this.#group] = this.#payloadLength; // `end` makes it a place in the file.
+    columns.groupLength[this.#group] = length;
+    columns.stamp[this.#group] = this.#stamp;
+    this.#group++;
+    this.#payloadLength += length;
+    this.#open = 0;
+  }
+
+  /** Writes the segment's own number of the key, with its text where it is new. */
+  #writeKey(text: string): number {
+    this.#ensure(32 + text.length * 3);
+    const key = (this.#keys as KeyTable).number(text);
+    const local = key < this.#local.length ? (this.#local[key] as number) : -1;
+    if (local >= 0) {
+      this.#at = writeVarint(this.#bytes, this.#at, local * 2);
+      return key;
+    }
+    if (key >= this.#local.length) {
+      const before = this.#local.length;
+      this.#local = grown(this.#local, grownSize(Math.max(1024, before), key + 1)).fill(-1, before);
+    }
+    this.#local[key] = this.#nextLocal;
+    this.#at = writeVarint(this.#bytes, this.#at, this.#nextLocal * 2 + 1);
+    this.#nextLocal++;
+    // Encoded keys are ASCII.
+    this.#at = writeVarint(this.#bytes, this.#at, text.length);
+    this.#at += this.#bytes.write(text, this.#at, "latin1");
+    return key;
+  }
+
+  #ensure(room: number): void {
+    if (this.#at + room <= this.#bytes.length) return;
+    const larger = Buffer.allocUnsafeSlow(Math.max(this.#bytes.length * 2, this.#at + room));
+    this.#bytes.copy(larger, 0, 0, this.#at);
+    this.#bytes = larger;
+  }
+}
+
+/** Buffers up to this length are kept for the next record. */
+const KEPT_BYTES = 4 * 2 ** 20;

@@ -1,0 +1,176 @@
+import { Pace, PartdError } from "@partd/core";
+import { crc32 } from "./checksum.js";
+import {
+  checkSegmentHeader,
+  LARGE,
+  PIECE,
+  RECORD_HEAD,
+  RECORD_MAGIC,
+  type RecordHead,
+  readHead,
+  SEGMENT_HEADER,
+  VarintReader,
+} from "./format.js";
+import type { GrowingIndex } from "./growing-index.js";
+import type { KeyTable } from "./key-table.js";
+import type { Segment } from "./segment.js";
+import { Window } from "./window.js";
+
+/**
+ * Reads on from `segment.position` and takes what records there are up to `size` into the index,
+ * without their payloads where those are long. What follows the last whole record is left: it may
+ * be one that is being written (`live`), or that a crash cut short.
+ */
+export async function scanRecords(
+  segment: Segment,
+  table: KeyTable,
+  { size, live }: { readonly size: number; readonly live: boolean },
+): Promise<void> {
+  const window = new Window(segment.fd, size);
+  const pace = new Pace();
+  if (segment.position === 0) {
+    if (size < SEGMENT_HEADER) return; // Its writer was stopped before it began.
+    checkSegmentHeader(await window.read(0, SEGMENT_HEADER), segment.id, segment.path);
+    segment.position = SEGMENT_HEADER;
+  }
+  while (segment.position + RECORD_HEAD <= size) {
+    const at = segment.position;
+    const head = readHead(
+      window.has(at, RECORD_HEAD) ?? (await window.read(at, RECORD_HEAD)),
+      segment.seed,
+      at,
+    );
+    if (!head) {
+      const next = await findHead(window, segment, at + 1, size);
+      if (next === undefined) return;
+      segment.unreadable.push({ offset: at, end: next, why: "its head is damaged" });
+      segment.position = next;
+      continue;
+    }
+    const payload = at + RECORD_HEAD + head.tableLength;
+    const end = payload + head.payloadLength;
+    if (end > size) return;
+    const bytes =
+      window.has(at + RECORD_HEAD, head.tableLength) ??
+      (await window.read(at + RECORD_HEAD, head.tableLength));
+    const isLast = end === size && !segment.finished && !live;
+    const index = segment.index as GrowingIndex;
+    if (crc32(bytes) !== head.tableCrc) {
+      if (isLast) return; // As after a power failure.
+      segment.unreadable.push({ offset: at, end, why: "the table of its keys is damaged" });
+    } else {
+      const unknown = decodeTable(bytes, head, payload, segment, table);
+      if (isLast && !(await payloadIsWhole(window, index, head.groups))) return;
+      index.commit(index.columns.count + head.entries, index.columns.groupCount + head.groups, head.stamp);
+      if (unknown) {
+        const why = "it uses a key that was defined where the segment is damaged";
+        segment.unreadable.push({ offset: at, end, why });
+      }
+    }
+    segment.position = end;
+    if (pace.due) await pace.rest();
+  }
+}
+
+/** Stands for the key of a range whose key is not known: no key's text is empty. */
+export const UNKNOWN_KEY = "";
+
+/** Fills the rows behind those that count; tells whether a key is not known. */
+function decodeTable(
+  bytes: Buffer,
+  head: RecordHead,
+  payload: number,
+  segment: Segment,
+  table: KeyTable,
+): boolean {
+  const { columns } = segment.index as GrowingIndex;
+  columns.reserve(columns.count + head.entries);
+  columns.reserveGroups(columns.groupCount + head.groups);
+  const reader = new VarintReader(bytes);
+  const crcs = bytes.length - head.groups * 4;
+  let row = columns.count;
+  let group = columns.groupCount;
+  const firstGroup = group;
+  /** Bytes in the group that is open. */
+  let open = 0;
+  let start = payload;
+  let unknown = false;
+  const close = (length: number) => {
+    columns.start[group] = start;
+    columns.groupLength[group] = length;
+    columns.crc[group] = bytes.readUInt32LE(crcs + (group - firstGroup) * 4);
+    columns.stamp[group] = head.stamp;
+    start += length;
+    group++;
+  };
+  for (let i = 0; i < head.entries; i++, row++) {
+    const reference = reader.next();
+    const local = Math.floor(reference / 2);
+    if (reference % 2 === 1) {
+      const length = reader.next();
+      segment.keys[local] = table.number(bytes.toString("utf8", reader.at, reader.at + length));
+      reader.at += length;
+    }
+    const key = segment.keys[local];
+    if (key === undefined) unknown = true;
+    const length = reader.next();
+    if (length >= LARGE && open > 0) {
+      close(open);
+      open = 0;
+    }
+    columns.key[row] = key ?? table.number(UNKNOWN_KEY);
+    columns.length[row] = length;
+    columns.delta[row] = open;
+    columns.group[row] = group;
+    if (length >= LARGE) {
+      for (let left = length; left > 0; left -= PIECE) close(Math.min(left, PIECE));
+    } else {
+      open += length;
+      if (open >= LARGE) {
+        close(open);
+        open = 0;
+      }
+    }
+  }
+  if (open > 0) close(open);
+  if (group - firstGroup !== head.groups || start - payload !== head.payloadLength) {
+    throw new PartdError(
+      "ERR_PARTD_CORRUPT",
+      `A record of ${segment.path} contradicts itself though its checksum is right; it was written by faulty software.`,
+      { path: segment.path, offset: payload },
+    );
+  }
+  return unknown;
+}
+
+async function payloadIsWhole(window: Window, index: GrowingIndex, groups: number): Promise<boolean> {
+  const { columns } = index;
+  const end = columns.groupCount + groups;
+  for (let group = columns.groupCount; group < end; group++) {
+    const bytes = await window.read(columns.start[group] as number, columns.groupLength[group] as number);
+    if (crc32(bytes) !== columns.crc[group]) return false;
+  }
+  return true;
+}
+
+/** Where the next head begins that is whole, from `from` on. */
+async function findHead(
+  window: Window,
+  { seed }: Segment,
+  from: number,
+  size: number,
+): Promise<number | undefined> {
+  const magic = Buffer.alloc(4);
+  magic.writeUInt32LE(RECORD_MAGIC);
+  for (let at = from; at + RECORD_HEAD <= size; ) {
+    const length = Math.min(2 ** 20, size - at);
+    const bytes = await window.read(at, length);
+    for (let found = bytes.indexOf(magic); found >= 0; found = bytes.indexOf(magic, found + 1)) {
+      const place = at + found;
+      if (place + RECORD_HEAD > size) return undefined;
+      if (readHead(await new Window(window.fd, size).read(place, RECORD_HEAD), seed, place)) return place;
+    }
+    at += Math.max(1, length - 3);
+  }
+  return undefined;
+}

@@ -1,0 +1,163 @@
+import { closeSync, fstatSync, openSync } from "node:fs";
+import { join } from "node:path";
+import { isPartdError } from "@partd/core";
+import { headSeed } from "./format.js";
+import { GrowingIndex } from "./growing-index.js";
+import { ioError } from "./io-error.js";
+import type { KeyTable } from "./key-table.js";
+import { mayRun } from "./process-token.js";
+import { scanRecords } from "./scan.js";
+import { StoredIndex } from "./stored-index.js";
+
+/** A stretch of a segment that cannot be read, so that it is not known which keys it holds. */
+export interface Unreadable {
+  readonly offset: number;
+  readonly end: number;
+  readonly why: string;
+}
+
+/** A file of records, written by one writer, and what this process knows of it. */
+export class Segment {
+  readonly id: string;
+  readonly path: string;
+  readonly indexPath: string;
+  /** Seeds the checksums of record heads. */
+  readonly seed: number;
+  /** The token of the process that writes it. */
+  readonly writer: string;
+  /** It was made by compact: its records come before those of all others. */
+  readonly isBase: boolean;
+  /** Written by this store, which then knows its index without reading. */
+  readonly isOwn: boolean;
+  /** No one writes on to it: a `seal` came after it. */
+  sealed = false;
+  /** Once it is finished: where its records end, and the length of the file. */
+  finished: { readonly end: number; readonly size: number } | undefined;
+  index: GrowingIndex | StoredIndex | undefined;
+  /** Where the next record is looked for. */
+  position = 0;
+  /** Nothing will be added to what `index` knows. */
+  complete = false;
+  /** The numbers in the store's key table of the segment's own key numbers. */
+  readonly keys: number[] = [];
+  readonly unreadable: Unreadable[] = [];
+  #fd: number | undefined;
+  /** Streams and long reads that need the file even when it is removed. */
+  #holds = 0;
+  #released = false;
+  #catchingUp: Promise<void> | undefined;
+
+  constructor(
+    directory: string,
+    id: string,
+    writer: string,
+    { isBase = false, isOwn = false } = {},
+  ) {
+    this.id = id;
+    this.path = join(directory, `${id}.seg`);
+    this.indexPath = join(directory, `${id}.idx`);
+    this.seed = headSeed(id);
+    this.writer = writer;
+    this.isBase = isBase;
+    this.isOwn = isOwn;
+    if (isOwn) this.index = new GrowingIndex();
+  }
+
+  /** Opened for reading when first asked for, or for writing by {@link adopt}. */
+  get fd(): number {
+    if (this.#fd === undefined) {
+      try {
+        this.#fd = openSync(this.path, "r");
+      } catch (cause) {
+        throw ioError("open", this.path, cause);
+      }
+    }
+    return this.#fd;
+  }
+
+  /** Gives it the descriptor that its writer writes through. */
+  adopt(fd: number): void {
+    this.#fd = fd;
+  }
+
+  /** Length of the file, as it is now or as it will always be. */
+  get size(): number {
+    return this.finished?.size ?? fstatSync(this.fd).size;
+  }
+
+  hold(): void {
+    this.#holds++;
+  }
+
+  unhold(): void {
+    this.#holds--;
+    if (this.#released && this.#holds <= 0) this.#close();
+  }
+
+  /** It is no longer part of the data set; the file stays open for those that hold it. */
+  release(): void {
+    this.#released = true;
+    if (this.#holds <= 0) this.#close();
+  }
+
+  /** Closes the file, whoever holds it. */
+  close(): void {
+    this.#released = true;
+    this.#close();
+  }
+
+  /** Makes the index know every record that was whole before the call. */
+  async catchUp(table: KeyTable): Promise<void> {
+    while (this.#catchingUp) await this.#catchingUp;
+    if (this.complete || this.isOwn) return;
+    this.#catchingUp = this.#read(table).finally(() => {
+      this.#catchingUp = undefined;
+    });
+    await this.#catchingUp;
+  }
+
+  async #read(table: KeyTable): Promise<void> {
+    const { finished } = this;
+    const size = fstatSync(this.fd).size;
+    if (!this.index) {
+      const stored = finished && size >= finished.end ? await this.#stored(table) : undefined;
+      if (stored && stored.end === finished?.end) {
+        this.index = stored;
+        this.complete = true;
+        return;
+      }
+      this.index = new GrowingIndex();
+    }
+    if (size <= this.position && !finished) return;
+    const live = !finished && mayRun(this.writer);
+    await scanRecords(this, table, { size: Math.min(size, finished?.end ?? size), live });
+    if (live) return;
+    this.complete = true;
+    // A file that is shorter than it was lost its end as in a crash; one that is not is damaged.
+    if (finished && size >= finished.end && this.position < finished.end) {
+      this.unreadable.push({
+        offset: this.position,
+        end: finished.end,
+        why: "it does not match its checksum",
+      });
+    }
+    this.finished ??= { end: this.position, size };
+  }
+
+  async #stored(table: KeyTable): Promise<StoredIndex | undefined> {
+    try {
+      return await StoredIndex.open(this.indexPath, this.id, table);
+    } catch (error) {
+      // Whatever is wrong with it, the segment itself has it all.
+      if (isPartdError(error, "ERR_PARTD_CORRUPT")) return undefined;
+      if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+      throw ioError("read", this.indexPath, error);
+    }
+  }
+
+  #close(): void {
+    if (this.#fd === undefined) return;
+    closeSync(this.#fd);
+    this.#fd = undefined;
+  }
+}

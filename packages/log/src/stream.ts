@@ -1,0 +1,114 @@
+import { allocateBytes, PartdError } from "@partd/core";
+import { gather, readPart } from "./gather.js";
+import { type ReadPlan, SegmentPlan } from "./read-plan.js";
+
+/** The pieces of one value, the next one being read while one is used. */
+export class ValueStream implements AsyncIterable<Uint8Array> {
+  readonly #plan: ReadPlan;
+  readonly #key: string;
+  readonly #done: () => void;
+  readonly #cursors: number[];
+  #offset = 0;
+  /** Bytes of the next, very large range that were read. */
+  #part = 0;
+  #reading: Promise<Uint8Array | undefined> | undefined;
+  #over = false;
+
+  /**
+   * @param plan of which slot 0 is the value.
+   * @param done called when no more is read.
+   */
+  constructor(plan: ReadPlan, key: string, done: () => void) {
+    this.#plan = plan;
+    this.#key = key;
+    this.#done = done;
+    this.#cursors = plan.segments.map(() => 0);
+    for (const { segment } of plan.segments) segment.hold();
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array, void, undefined> {
+    try {
+      this.#readOn();
+      for (;;) {
+        if (this.#over) throw closed();
+        const piece = await this.#reading;
+        if (!piece) return;
+        this.#readOn();
+        yield piece;
+      }
+    } finally {
+      await this.end();
+    }
+  }
+
+  /** Reads no more. */
+  async end(): Promise<void> {
+    if (this.#over) return;
+    this.#over = true;
+    await this.#reading?.catch(() => {});
+    for (const { segment } of this.#plan.segments) segment.unhold();
+    this.#done();
+  }
+
+  #readOn(): void {
+    this.#reading = this.#next();
+    this.#reading.catch(() => {}); // Told when it is asked for.
+  }
+
+  async #next(): Promise<Uint8Array | undefined> {
+    const total = this.#plan.lengths[0] as number;
+    if (this.#offset >= total) return undefined;
+    const start = this.#offset;
+    const parts = new Map<SegmentPlan, SegmentPlan>();
+    for (;;) {
+      const i = this.#earliest();
+      const plan = this.#plan.segments[i];
+      if (!plan) break;
+      const cursor = this.#cursors[i] as number;
+      const row = plan.rows[cursor] as number;
+      const length = plan.index.columns.length[row] as number;
+      if (length > LARGEST_PIECE) {
+        if (this.#offset > start) break;
+        return this.#nextPart(plan, i, row, length);
+      }
+      if (this.#offset > start && this.#offset - start + length > LARGEST_PIECE) break;
+      let part = parts.get(plan);
+      if (!part) parts.set(plan, (part = new SegmentPlan(plan.segment, plan.index)));
+      part.add(row, 0, this.#offset - start);
+      this.#offset += length;
+      this.#cursors[i] = cursor + 1;
+    }
+    const piece = allocateBytes(this.#offset - start);
+    for (const part of parts.values()) await gather(part, [piece], [this.#key]);
+    return piece;
+  }
+
+  async #nextPart(plan: SegmentPlan, i: number, row: number, length: number): Promise<Uint8Array> {
+    const from = this.#part;
+    const piece = allocateBytes(Math.min(LARGEST_PIECE, length - from));
+    await readPart(plan, row, from, piece, this.#key);
+    this.#part += piece.length;
+    this.#offset += piece.length;
+    if (this.#part === length) {
+      this.#part = 0;
+      (this.#cursors[i] as number)++;
+    }
+    return piece;
+  }
+
+  /** The segment that holds the range at the offset. */
+  #earliest(): number {
+    return this.#plan.segments.findIndex(
+      ({ count, offsets }, i) =>
+        (this.#cursors[i] as number) < count &&
+        (offsets[this.#cursors[i] as number] as number) + this.#part === this.#offset,
+    );
+  }
+}
+
+/** In bytes: sixteen stretches under one checksum. */
+const LARGEST_PIECE = 2 ** 20;
+
+function closed(): PartdError {
+  return new PartdError("ERR_PARTD_CLOSED", "The store was closed while the value was streamed.");
+}

@@ -1,0 +1,313 @@
+import { closeSync, fdatasync, fsyncSync, fstatSync, openSync, rmSync, write, writeSync, writev } from "node:fs";
+import { randomBytes } from "node:crypto";
+import { type Batch, Pace } from "@partd/core";
+import type { DataSet } from "./data-set.js";
+import { SEGMENT_HEADER, segmentHeader } from "./format.js";
+import type { GrowingIndex } from "./growing-index.js";
+import { writeIndex } from "./index-file.js";
+import { ioError } from "./io-error.js";
+import { processToken } from "./process-token.js";
+import { RecordEncoder } from "./record-encoder.js";
+import { Segment } from "./segment.js";
+import { StoredIndex } from "./stored-index.js";
+
+interface Waiting {
+  readonly batch: Batch;
+  /** Whether the append holds shared access, to be given back at its end. */
+  readonly shared: boolean;
+  readonly signal: AbortSignal | undefined;
+  readonly resolve: () => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/** Appends to segments of its own. Batches that wait at the same time become one record. */
+export class Writer {
+  readonly #dataSet: DataSet;
+  readonly #fsync: boolean;
+  readonly #segmentSize: number;
+  #waiting: Waiting[] = [];
+  #busy = false;
+  #pace = new Pace();
+  #segment: Segment | undefined;
+  #fd = -1;
+  #encoder = new RecordEncoder();
+  #lastStamp = 0;
+  /** When small writes may be made at once again: one of them took long. */
+  #slowUntil = 0;
+  /** Indexes that are being written for segments that are full. */
+  readonly #finishing = new Set<Promise<void>>();
+  #closing = false;
+
+  constructor(dataSet: DataSet, options: { readonly fsync: boolean; readonly segmentSize: number }) {
+    this.#dataSet = dataSet;
+    this.#fsync = options.fsync;
+    this.#segmentSize = options.segmentSize;
+  }
+
+  /**
+   * A value without bytes deletes its key: what follows it is kept.
+   *
+   * @param shared whether to leave the data set's shared access at the end.
+   */
+  append(batch: Batch, shared: boolean, signal?: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ batch, shared, signal, resolve, reject });
+      if (this.#busy) return;
+      this.#busy = true;
+      // Not at once, so that what is appended in the same turn is written together.
+      queueMicrotask(() => this.#run());
+    });
+  }
+
+  /** Finishes the segment and waits for all indexes. */
+  async close(): Promise<void> {
+    this.#closing = true;
+    this.#finish();
+    await Promise.all(this.#finishing);
+  }
+
+  #run(): void {
+    while (this.#waiting.length > 0) {
+      // Small writes are made without leaving the thread, which others need, too.
+      if (this.#pace.due) {
+        void this.#pace.rest().then(() => this.#run());
+        return;
+      }
+      const group = this.#takeGroup();
+      if (group.length === 0) continue;
+      try {
+        this.#prepare(group);
+        if (this.#encoder.byteLength <= AT_ONCE && !this.#fsync && !this.#slow()) {
+          this.#writeAtOnce();
+          this.#commit();
+        } else {
+          this.#writeLater().then(
+            () => {
+              this.#pace = new Pace();
+              this.#commit();
+              this.#succeed(group);
+              this.#run();
+            },
+            (error) => {
+              this.#fail(group, error);
+              this.#run();
+            },
+          );
+          return;
+        }
+        this.#succeed(group);
+      } catch (error) {
+        this.#fail(group, error);
+      }
+    }
+    this.#busy = false;
+  }
+
+  #takeGroup(): Waiting[] {
+    let byteLength = 0;
+    let taken = 0;
+    for (; taken < this.#waiting.length && byteLength < LARGEST_GROUP; taken++) {
+      byteLength += (this.#waiting[taken] as Waiting).batch.byteLength;
+    }
+    const group = taken === this.#waiting.length ? this.#waiting : this.#waiting.slice(0, taken);
+    this.#waiting = taken === this.#waiting.length ? [] : this.#waiting.slice(taken);
+    if (!group.some(({ signal }) => signal?.aborted)) return group;
+    return group.filter((waiting) => {
+      if (!waiting.signal?.aborted) return true;
+      this.#reject(waiting, waiting.signal.reason);
+      return false;
+    });
+  }
+
+  #succeed(group: readonly Waiting[]): void {
+    for (const { shared, resolve } of group) {
+      if (shared) this.#dataSet.access.leave();
+      resolve();
+    }
+  }
+
+  #reject({ shared, reject }: Waiting, error: unknown): void {
+    if (shared) this.#dataSet.access.leave();
+    reject(error);
+  }
+
+  #prepare(group: readonly Waiting[]): void {
+    const dataSet = this.#dataSet;
+    dataSet.sync();
+    const segment = this.#segmentToWrite();
+    this.#lastStamp = Math.max(this.#lastStamp, dataSet.clock()) + 1;
+    this.#encoder.begin(segment, dataSet.keys, this.#lastStamp);
+    for (const { batch } of group) this.#encoder.add(batch);
+    this.#encoder.end();
+  }
+
+  #writeAtOnce(): void {
+    const segment = this.#segment as Segment;
+    const bytes = this.#encoder.whole();
+    const start = performance.now();
+    for (let done = 0; done < bytes.length; ) {
+      done += writeSync(this.#fd, bytes, done, bytes.length - done, segment.position + done);
+    }
+    const now = performance.now();
+    if (now - start > SLOW_MS) this.#slowUntil = now + STAY_SLOW_MS;
+  }
+
+  #slow(): boolean {
+    return this.#slowUntil !== 0 && performance.now() < this.#slowUntil;
+  }
+
+  async #writeLater(): Promise<void> {
+    const segment = this.#segment as Segment;
+    const encoder = this.#encoder;
+    const at = segment.position;
+    // The checksums are taken while the payload is being written; the head, which makes it a
+    // record, comes last.
+    const written = writeAll(this.#fd, encoder.payload(), at + encoder.payloadStart);
+    const [, outcome] = await Promise.all([encoder.checksum(), settled(written)]);
+    if (outcome) throw outcome.error;
+    await writeAll(this.#fd, [encoder.headAndTable()], at);
+    if (this.#fsync) {
+      await new Promise<void>((resolve, reject) =>
+        fdatasync(this.#fd, (error) => (error ? reject(error) : resolve())),
+      );
+    }
+  }
+
+  #commit(): void {
+    const segment = this.#segment as Segment;
+    this.#encoder.commit();
+    segment.position += this.#encoder.byteLength;
+    if (segment.position >= this.#segmentSize) this.#finish();
+  }
+
+  /** Nobody knows what is in the file behind the last record: the segment ends there. */
+  #fail(group: readonly Waiting[], error: unknown): void {
+    const path = this.#segment?.path ?? this.#dataSet.directory;
+    this.#finish();
+    for (const waiting of group) this.#reject(waiting, ioError("write to", path, error));
+  }
+
+  #segmentToWrite(): Segment {
+    if (this.#segment?.sealed || (this.#segment && !this.#isListed())) this.#finish();
+    this.#segment ??= this.#newSegment();
+    return this.#segment;
+  }
+
+  /** Not after a drop. */
+  #isListed(): boolean {
+    return this.#dataSet.segments.at(-1) === this.#segment || this.#dataSet.segments.includes(this.#segment as Segment);
+  }
+
+  #newSegment(): Segment {
+    const dataSet = this.#dataSet;
+    const id = randomBytes(8).toString("hex");
+    const segment = new Segment(dataSet.directory, id, processToken(), { isOwn: true });
+    let fd: number | undefined;
+    let told = false;
+    try {
+      fd = openSync(segment.path, "wx+");
+      const header = segmentHeader(id);
+      if (writeSync(fd, header, 0, header.length, 0) < header.length) {
+        writeSync(fd, header, 0, header.length, 0); // Tells why.
+      }
+      segment.adopt(fd);
+      segment.position = SEGMENT_HEADER;
+      if (this.#fsync) {
+        fsyncSync(fd);
+        syncDirectory(dataSet.directory);
+      }
+      dataSet.addOwn(segment);
+      told = true;
+      dataSet.announce([["segment", id, processToken()]], this.#fsync);
+      this.#fd = fd;
+      return segment;
+    } catch (error) {
+      dataSet.removeOwn(segment);
+      if (fd !== undefined) closeSync(fd);
+      // Whether the others were told is not known in every case; an empty segment does no harm.
+      if (!told) rmSync(segment.path, { force: true });
+      throw ioError("begin", segment.path, error);
+    }
+  }
+
+  /** Ends the segment, and writes its index in the background. */
+  #finish(): void {
+    const segment = this.#segment;
+    if (!segment) return;
+    this.#segment = undefined;
+    this.#encoder = new RecordEncoder();
+    if (!this.#dataSet.segments.includes(segment)) return; // Dropped or compacted.
+    const work = this.#describe(segment).finally(() => this.#finishing.delete(work));
+    this.#finishing.add(work);
+  }
+
+  async #describe(segment: Segment): Promise<void> {
+    const dataSet = this.#dataSet;
+    const end = segment.position;
+    let indexed = false;
+    try {
+      await writeIndex(segment.indexPath, segment.id, end, segment.index as GrowingIndex, dataSet.keys, this.#fsync);
+      indexed = true;
+    } catch {
+      // Without it the next one to open the data set reads the segment instead.
+    }
+    try {
+      dataSet.sync();
+      if (!dataSet.segments.includes(segment)) return dataSet.removeFiles([segment]);
+      const { size } = fstatSync(segment.fd);
+      dataSet.announce([["finished", segment.id, String(end), String(size)]], false);
+      // From now on the ranges can be read from the file, and need not be in memory.
+      if (indexed && !this.#closing) {
+        segment.index = await StoredIndex.open(segment.indexPath, segment.id, dataSet.keys);
+      }
+    } catch {
+      // The same.
+    }
+  }
+}
+
+/** Records of up to this many bytes are written by a system call on this thread: 2 µs for a small
+ * one, where a turn through the thread pool is 30. */
+const AT_ONCE = 128 * 1024;
+/** A write that takes so long waits for the disk, and the next ones leave the thread. */
+const SLOW_MS = 4;
+const STAY_SLOW_MS = 1000;
+/** Bytes from which on no further batch joins a record. */
+const LARGEST_GROUP = 4 * 2 ** 20;
+
+async function settled(work: Promise<void>): Promise<{ error: unknown } | undefined> {
+  try {
+    await work;
+    return undefined;
+  } catch (error) {
+    return { error };
+  }
+}
+
+async function writeAll(fd: number, pieces: readonly Uint8Array[], position: number): Promise<void> {
+  let rest = pieces;
+  let at = position;
+  while (rest.length > 0) {
+    let count = await new Promise<number>((resolve, reject) => {
+      const done = (error: Error | null, written: number) => (error ? reject(error) : resolve(written));
+      if (rest.length === 1) write(fd, rest[0] as Uint8Array, 0, (rest[0] as Uint8Array).length, at, done);
+      else writev(fd, rest, at, done);
+    });
+    at += count;
+    let whole = 0;
+    while (whole < rest.length && count >= (rest[whole] as Uint8Array).length) {
+      count -= (rest[whole++] as Uint8Array).length;
+    }
+    rest = rest.slice(whole);
+    if (count > 0) rest = [(rest[0] as Uint8Array).subarray(count), ...rest.slice(1)];
+  }
+}
+
+function syncDirectory(directory: string): void {
+  const fd = openSync(directory, "r");
+  try {
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
