@@ -1,3 +1,5 @@
+import { onAbort } from "@partd/core";
+
 /** Wakes those who wait for something to change. */
 export class Changes {
   readonly #waiting = new Set<() => void>();
@@ -9,15 +11,16 @@ export class Changes {
         reject(signal.reason);
         return;
       }
-      const abort = () => {
-        this.#waiting.delete(wake);
-        reject(signal?.reason);
-      };
+      const forget =
+        signal &&
+        onAbort(signal, () => {
+          this.#waiting.delete(wake);
+          reject(signal.reason);
+        });
       const wake = () => {
-        signal?.removeEventListener("abort", abort);
+        forget?.();
         resolve();
       };
-      signal?.addEventListener("abort", abort, { once: true });
       this.#waiting.add(wake);
     });
   }

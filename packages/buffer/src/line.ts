@@ -1,4 +1,4 @@
-import type { Batch } from "@partd/core";
+import { type Batch, onAbort } from "@partd/core";
 
 /** Appends that wait for room, in the order in which they came. */
 export class Line {
@@ -12,13 +12,13 @@ export class Line {
   /** Resolves when the batch has been appended. */
   wait(batch: Batch, need: number, signal: AbortSignal | undefined): Promise<void> {
     return new Promise((resolve, reject) => {
-      const leave = () => {
-        this.#waiting.splice(this.#waiting.indexOf(waiter), 1);
-        reject(signal?.reason);
-      };
-      const done = () => signal?.removeEventListener("abort", leave);
-      const waiter = { batch, need, resolve, reject, done };
-      signal?.addEventListener("abort", leave, { once: true });
+      const forget =
+        signal &&
+        onAbort(signal, () => {
+          this.#waiting.splice(this.#waiting.indexOf(waiter), 1);
+          reject(signal.reason);
+        });
+      const waiter = { batch, need, resolve, reject, done: () => forget?.() };
       this.#waiting.push(waiter);
     });
   }

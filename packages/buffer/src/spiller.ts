@@ -3,6 +3,7 @@ import {
   BatchEntries,
   type Blocks,
   isPartdError,
+  onAbort,
   PartdError,
   type Store,
   type Value,
@@ -90,18 +91,19 @@ export class Spiller {
   /** Writes all that is in memory now. */
   async flush(signal: AbortSignal | undefined): Promise<void> {
     const job = new FlushJob(this.#blocks.values());
-    const abort = () => {
-      this.#jobs.delete(job);
-      job.reject(signal?.reason);
-    };
     this.#jobs.add(job);
-    signal?.addEventListener("abort", abort, { once: true });
+    const forget =
+      signal &&
+      onAbort(signal, () => {
+        this.#jobs.delete(job);
+        job.reject(signal.reason);
+      });
     try {
       this.#failure = undefined; // What failed is tried again.
       this.#pump();
       await job.done;
     } finally {
-      signal?.removeEventListener("abort", abort);
+      forget?.();
     }
     const doubt = this.#doubt;
     if (doubt === undefined) return;

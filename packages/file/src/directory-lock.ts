@@ -1,4 +1,4 @@
-import { type OperationOptions, PartdError } from "@partd/core";
+import { type OperationOptions, PartdError, unlessAborted } from "@partd/core";
 import { type Disk, errnoOf } from "./disk.js";
 import { ioError } from "./io-error.js";
 import type { Layout } from "./layout.js";
@@ -111,12 +111,12 @@ export class DirectoryLock {
       const held = this.#current;
       if (held?.check() && !held.leaving) return held;
       if (held && !held.check()) this.#abandon(held);
-      else if (held) await abortable(held.gone, options);
+      else if (held) await unlessAborted(held.gone, options.signal);
       else {
         this.#taking ??= this.#acquire(start).finally(() => {
           this.#taking = undefined;
         });
-        await abortable(this.#taking, options);
+        await unlessAborted(this.#taking, options.signal);
       }
     }
   }
@@ -297,16 +297,6 @@ function lockfile(): Promise<typeof import("proper-lockfile")> {
 }
 
 let loading: Promise<typeof import("proper-lockfile")> | undefined;
-
-/** `promise`, or the signal's reason if that comes first. */
-function abortable<T>(promise: Promise<T>, { signal }: OperationOptions): Promise<T> {
-  if (!signal) return promise;
-  return new Promise((resolve, reject) => {
-    const abort = () => reject(signal.reason);
-    signal.addEventListener("abort", abort, { once: true });
-    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
-  });
-}
 
 function wait(milliseconds: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, milliseconds));
