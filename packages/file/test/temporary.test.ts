@@ -1,0 +1,60 @@
+import { existsSync, mkdirSync, rmSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { expect, test } from "@jest/globals";
+import { FileStore } from "@partd/file";
+import { program } from "./program.js";
+
+const bytes = (text: string) => new TextEncoder().encode(text);
+
+test("a temporary store lives under the system's temporary directory, and goes with close", async () => {
+  const store = new FileStore();
+  expect(dirname(store.path)).toBe(tmpdir());
+  expect(existsSync(store.path)).toBe(false); // Nothing happens before the first operation.
+  await store.append({ x: bytes("1") });
+  expect(statSync(store.path).mode & 0o777).toBe(0o700);
+  await using another = new FileStore(store.path);
+  expect(await another.get("x")).toEqual(bytes("1")); // Its path can be told to others.
+  await another.close();
+  await store.close();
+  expect(existsSync(store.path)).toBe(false);
+});
+
+test("two temporary stores are two", async () => {
+  await using one = new FileStore();
+  await using other = new FileStore();
+  await one.append({ x: bytes("1") });
+  expect((await other.get("x")).byteLength).toBe(0);
+});
+
+test.each([
+  ["end", 0],
+  ["exit", 0],
+  ["throw", 1],
+])("it goes with its process: %s", async (how, status) => {
+  const temporary = program("temporary", how);
+  const path = await temporary.line("/");
+  expect((await temporary.ended).code).toBe(status);
+  expect(existsSync(path)).toBe(false);
+});
+
+test("after SIGKILL it goes with the next temporary store; that of a live process stays", async () => {
+  const killed = program("temporary", "stay");
+  const alive = program("temporary", "stay");
+  const [killedPath, alivePath] = [await killed.line("/"), await alive.line("/")];
+  await killed.kill();
+  expect(existsSync(killedPath)).toBe(true);
+  // Of another machine, as far as anyone knows.
+  const foreign = join(tmpdir(), "partd-file.0123456789ab.1.1.0123456789ab");
+  mkdirSync(foreign, { recursive: true });
+  {
+    await using next = new FileStore();
+    await next.append({ x: bytes("1") });
+    expect(existsSync(killedPath)).toBe(false);
+    expect(existsSync(alivePath)).toBe(true);
+    expect(existsSync(foreign)).toBe(true);
+  }
+  rmSync(foreign, { recursive: true });
+  await alive.kill();
+  rmSync(alivePath, { recursive: true });
+});
