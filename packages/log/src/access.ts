@@ -1,5 +1,6 @@
 import { closeSync, openSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import { unlessAborted } from "@partd/core";
 import { LockFolder, pause } from "./lock-folder.js";
 import { mayRun, uniqueToken } from "./process-token.js";
 
@@ -150,14 +151,3 @@ export class Access {
 const LOOK_MS = 5;
 /** How long a store counts as live after its last operation: to come back costs two system calls. */
 const LINGER_MS = 20;
-
-/** Waits for `work`, but no longer than until `signal` is aborted. */
-function unlessAborted(work: Promise<void>, signal: AbortSignal | undefined): Promise<void> {
-  if (!signal) return work;
-  return new Promise((resolve, reject) => {
-    const abort = () => reject(signal.reason);
-    if (signal.aborted) return abort();
-    signal.addEventListener("abort", abort, { once: true });
-    work.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
-  });
-}
