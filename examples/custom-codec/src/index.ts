@@ -1,0 +1,1 @@
+export { Brotli, type BrotliOptions, brotliCodec } from "./brotli.js";
