@@ -23,6 +23,11 @@ export interface Tenure {
 export interface LockUse {
   /** Runs when the lock was taken, before anything else; if it fails the lock is given up. */
   taken(): Promise<void>;
+  /**
+   * Runs when the lock is used again after a rest. Programs that know nothing of it, such as Python's
+   * partd, may have had their turn.
+   */
+  resumed(): void;
   /** Whether a write is under way, so that the end of the process must not give the lock up. */
   readonly busy: () => boolean;
   /** Closes files, because the process has too many open. */
@@ -88,7 +93,7 @@ export class DirectoryLock {
     if (this.#section) return work(this.#section);
     let held = this.#current;
     if (!held || held.leaving || !held.check()) held = await this.#take(options);
-    held.users++;
+    if (held.users++ === 0 && performance.now() - held.lastUse > REST_MS) this.#use.resumed();
     try {
       return await work(held);
     } finally {
@@ -305,6 +310,8 @@ function wait(milliseconds: number): Promise<void> {
 /** How long the lock is kept after its last use, and how often it is looked whether others wait. */
 const LINGER_MS = 50;
 const WATCH_MS = 20;
+/** After so long without use, files are looked at again. */
+const REST_MS = 1;
 /** Between two attempts to take a lock that is held: at least and at most. */
 const POLL_MS = [2, 8] as const;
 /** After giving the lock up to others: longer than they wait between two attempts. */

@@ -81,6 +81,7 @@ export class FileStore extends BaseStore {
       disk,
       {
         taken: () => this.#taken(),
+        resumed: () => files.doubt(),
         busy: () => journal.active,
         makeRoom: async () => disk.run(files.makeRoom()),
       },

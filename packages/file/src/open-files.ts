@@ -49,9 +49,14 @@ export class OpenFiles {
    * removed since, it is closed, for it may be a file that is no longer there.
    */
   *beginTenure(removals: number): Steps<void> {
-    this.#tenure++;
+    this.doubt();
     if (removals !== this.#removals) yield* this.closeAll();
     this.#removals = removals;
+  }
+
+  /** What is kept has to be looked at before it is used again. */
+  doubt(): void {
+    this.#tenure++;
   }
 
   /** We removed keys ourselves, and have forgotten them. */

@@ -80,9 +80,10 @@ describeReal(python, "Python's partd", () => {
       await store.append(entries.map(([, key, value]) => [key, value] as const));
       run(`${open}p.append({${dict}})`);
     }
-    expect((await store.get(keys)).map(hex)).toEqual(
-      entries.map(([, , value]) => hex(value).repeat(7)),
-    );
+    for (const [i, value] of (await store.get(keys)).entries()) {
+      const wanted = Buffer.concat(Array.from({ length: 7 }, () => entries[i]![2]));
+      expect(Buffer.compare(value, wanted)).toBe(0);
+    }
     run(`${open}p.delete(['x', ('a', 'b')])`);
     await store.append({ x: Uint8Array.of(9) });
     expect(hex(await store.get("x"))).toBe("09");
