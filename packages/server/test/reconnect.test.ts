@@ -63,6 +63,8 @@ for (let round = 1; round <= REPEAT; round++) {
     expect(sorted(text(await reader.get("all")))).toEqual(sorted(appended.join("")));
     const locked = sorted(text(await reader.get("locked")));
     expect(new Set(locked).size).toBe(locked.length);
+    // Or nothing was tried: mutations that had been carried out when their answer was lost.
+    expect(server.stats().repeated).toBeGreaterThan(0);
     expect(proxy.cuts).toBeGreaterThanOrEqual(CUTS);
     expect(disconnects).toBeGreaterThanOrEqual(CUTS);
     await Promise.all(clients.map((client) => client.close()));
