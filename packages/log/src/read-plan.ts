@@ -64,14 +64,16 @@ export async function planRead(
   signal?: AbortSignal,
 ): Promise<ReadPlan> {
   const cuts = deletions(segments, keys);
-  const loaded = await Promise.all(segments.map((segment) => loadStored(segment, keys, cuts)));
+  // A segment's index may be exchanged for a stored one at any time.
+  const indexes = segments.map(({ index }) => index);
+  const loaded = await Promise.all(indexes.map((index) => loadStored(index, keys, cuts)));
   signal?.throwIfAborted();
   const parts: Part[] = [];
   segments.forEach((segment, i) => {
     const stored = loaded[i];
-    const index = stored ?? segment.index;
+    const index = stored ?? indexes[i];
     if (!index || index instanceof StoredIndex || index.columns.count === 0) return;
-    const { firstStamp: first, lastStamp: last } = segment.index ?? index;
+    const { firstStamp: first, lastStamp: last } = indexes[i] as GrowingIndex | StoredIndex;
     parts.push({
       segment,
       index,
@@ -102,7 +104,7 @@ function deletions(segments: readonly Segment[], keys: readonly number[]): Float
 }
 
 async function loadStored(
-  { index }: Segment,
+  index: GrowingIndex | StoredIndex | undefined,
   keys: readonly number[],
   cuts: Float64Array,
 ): Promise<GrowingIndex | undefined> {
