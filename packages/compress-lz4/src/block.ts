@@ -49,7 +49,7 @@ export function checkBlock(bytes: Uint8Array, size: number): void {
       } while (more === 255);
     }
     decoded += length;
-    if (decoded > size) throw malformed();
+    if (decoded > size - LAST_LITERALS) throw malformed();
   }
   if (decoded !== size) throw malformed();
 }
@@ -57,6 +57,8 @@ export function checkBlock(bytes: Uint8Array, size: number): void {
 const HEADER = 4;
 /** Each byte of a long length stands for 255. */
 const MAX_RATIO = 255;
+/** A block ends with so many bytes that are no copy. */
+const LAST_LITERALS = 5;
 /** More bytes of the length follow. */
 const LONG = 15;
 

@@ -1,0 +1,57 @@
+import { expect, test } from "@jest/globals";
+import fc from "fast-check";
+import { checkBlock, readDecodedSize } from "../src/block.js";
+import { lz4Codec } from "../src/index.js";
+
+const codec = lz4Codec();
+
+test("the check takes every block that is written, and its size", async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.uint8Array({ minLength: 1, maxLength: 60 }),
+      fc.integer({ min: 1, max: 60 }),
+      async (word, times) => {
+        const bytes = Uint8Array.from(Array.from({ length: times }, () => [...word]).flat());
+        const encoded = await codec.encode(bytes);
+        expect(readDecodedSize(encoded)).toBe(bytes.byteLength);
+        checkBlock(encoded, bytes.byteLength);
+      },
+    ),
+  );
+});
+
+test("what the check takes the decoder takes as well", async () => {
+  const words = new TextEncoder().encode("a partition of words ".repeat(20));
+  const encoded = await codec.encode(words);
+  let refused = 0;
+  for (let at = 4; at < encoded.byteLength; at++) {
+    for (let value = 0; value < 256; value += 5) {
+      const damaged = Uint8Array.from(encoded);
+      damaged[at] = value;
+      const decoded = await Promise.resolve()
+        .then(() => codec.decode(damaged))
+        .catch(() => undefined);
+      if (decoded) continue;
+      refused++;
+      expect(() => checkBlock(damaged, words.byteLength)).toThrow();
+    }
+  }
+  expect(refused).toBeGreaterThan(100);
+});
+
+test("works on after any number of damaged blocks, whose memory the engine keeps", async () => {
+  const big = await codec.encode(new Uint8Array(64 * 2 ** 20));
+  const damaged = Uint8Array.from(big).fill(0, 100, 200);
+  for (let i = 0; i < 60; i++) await expect(async () => codec.decode(damaged)).rejects.toThrow();
+  expect((await codec.decode(big)).byteLength).toBe(64 * 2 ** 20);
+}, 60_000);
+
+test("a size that so few bytes cannot reach takes no memory", async () => {
+  await expect(async () => codec.decode(Uint8Array.of(0, 0, 0, 0x30, 0x10, 1))).rejects.toThrow();
+});
+
+test.each([0, 65_538, 0.5])("refuses acceleration %s", (acceleration) => {
+  expect(() => lz4Codec({ acceleration })).toThrow(
+    expect.objectContaining({ code: "ERR_PARTD_VALUE" }),
+  );
+});
