@@ -1,0 +1,41 @@
+/**
+ * Puts the new value in every place of an old one, wherever in `root` it stands. Only for pickles in
+ * which a dict that turned out to be a `Map` had been referred to before, as one that holds itself.
+ */
+export function replaceAll(root: unknown, replaced: ReadonlyMap<unknown, unknown>): unknown {
+  const current = (value: unknown) => replaced.get(value) ?? value;
+  const seen = new Set<unknown>();
+  const waiting = [current(root)];
+  while (waiting.length > 0) {
+    const value = waiting.pop();
+    if (typeof value !== "object" || value === null || seen.has(value)) continue;
+    seen.add(value);
+    if (Array.isArray(value)) {
+      for (let i = 0; i < value.length; i++) {
+        value[i] = current(value[i]);
+        waiting.push(value[i]);
+      }
+    } else if (value instanceof Map) {
+      const entries = [...value].map(([key, item]) => [current(key), current(item)] as const);
+      value.clear();
+      for (const [key, item] of entries) {
+        value.set(key, item);
+        waiting.push(key, item);
+      }
+    } else if (value instanceof Set) {
+      const items = [...value].map(current);
+      value.clear();
+      for (const item of items) {
+        value.add(item);
+        waiting.push(item);
+      }
+    } else if (Object.getPrototypeOf(value) === Object.prototype) {
+      for (const [key, item] of Object.entries(value)) {
+        const now = current(item);
+        if (now !== item) (value as Record<string, unknown>)[key] = now;
+        waiting.push(now);
+      }
+    }
+  }
+  return current(root);
+}

@@ -1,0 +1,415 @@
+import { readFileSync } from "node:fs";
+import { describe, expect, test } from "@jest/globals";
+import { Dict, frame, isPartdError } from "@partd/core";
+import { codecContract } from "@partd/testing";
+import fc from "fast-check";
+import { Pickle, PyDateTime, PyTuple, pickleCodec, pyTuple } from "../src/index.js";
+
+type ByProtocol = Record<string, Record<"2" | "3" | "4" | "5", string>>;
+const cpython = JSON.parse(
+  readFileSync(new URL("./fixtures/cpython.json", import.meta.url), "utf8"),
+) as { plain: ByProtocol; refused: ByProtocol };
+
+const codec = pickleCodec();
+const protocols = [2, 3, 4, 5] as const;
+const bytesOf = (hex: string) => Uint8Array.from(Buffer.from(hex, "hex"));
+const ascii = (text: string) => Buffer.from(text, "latin1");
+
+const shared = { shared: true };
+const cycle: unknown[] = [1];
+cycle.push(cycle);
+const knot: PyTuple<unknown[]> = pyTuple([]);
+knot[0]?.push(knot);
+const loop = new Map<unknown, unknown>([[1, "a Map"]]);
+loop.set("self", loop);
+
+const expected: Record<string, unknown[]> = {
+  scalars: [
+    ...[null, true, false, 0, -1, 255, 256, 65_535, 65_536, -129, 2 ** 31 - 1, -(2 ** 31), 1.5],
+    ...[Number.POSITIVE_INFINITY, "", "ü😀", "x".repeat(300)],
+  ],
+  ints: [
+    ...[2 ** 31, 2 ** 53 - 1, 2n ** 53n, -(2n ** 53n), 2n ** 64n, -(2n ** 63n)],
+    ...[2n ** 2100n, -(2n ** 2100n)],
+  ],
+  bytes: ["", "00ff", "79".repeat(300), "807a", ""].map(bytesOf),
+  tuples: [
+    ...[pyTuple(), pyTuple(1), pyTuple(1, 2), pyTuple(1, 2, 3)],
+    pyTuple<unknown>(1, pyTuple<unknown>(2, [3]), "4", 5),
+  ],
+  dicts: [
+    ...[{}, { a: 1 }, { a: { b: {} } }],
+    new Map<unknown, unknown>([
+      [1, "x"],
+      ["y", null],
+    ]),
+    new Map([[pyTuple(1, 2), 3]]),
+    JSON.parse('{"__proto__": {"a": 1}}'),
+  ],
+  sets: [new Set(), new Set([1]), new Set(), new Set(["a"])],
+  shared: [shared, shared, [shared]],
+  cycle: [cycle, knot],
+  loop: [loop],
+  datetimes: [
+    new Date(Date.UTC(2001, 0, 14, 21, 55)),
+    new PyDateTime(Date.UTC(2001, 0, 14, 21, 55)),
+    new PyDateTime(-62_135_596_800_000, { microsecond: 1 }),
+    new PyDateTime(253_402_300_799_999, { microsecond: 999, utcOffset: 0 }),
+    new PyDateTime(Date.UTC(2001, 0, 15, 2, 55), { utcOffset: -18_000, zone: "EST" }),
+    new PyDateTime(Date.UTC(2001, 0, 14, 16, 25), { utcOffset: 19_800 }),
+    new PyDateTime(Date.UTC(2001, 9, 28, 1, 30), { fold: true }),
+  ],
+};
+
+describe("what CPython pickles", () => {
+  const cases = Object.keys(expected).flatMap((name) => protocols.map((p) => [name, p] as const));
+  test.each(cases)("%s, by protocol %i, is read, written, and read", (name, protocol) => {
+    const read = codec.decode(bytesOf(cpython.plain[name]?.[protocol] as string)) as unknown[];
+    const again = pickleCodec({ protocol }).encode(read) as Uint8Array;
+    for (const list of [read, codec.decode(again) as unknown[]]) {
+      expect(list).toEqual(expected[name]);
+      expect(list.map((item) => item?.constructor)).toEqual(
+        expected[name]?.map((item) => item?.constructor),
+      );
+      if (name === "shared") {
+        expect(list[1]).toBe(list[0]);
+        expect((list[2] as unknown[])[0]).toBe(list[0]);
+      }
+      if (name === "cycle") {
+        const [ring, tied] = list as [unknown[], PyTuple<unknown[]>];
+        expect(ring[1]).toBe(ring);
+        expect(tied[0]?.[0]).toBe(tied);
+      }
+      if (name === "loop") {
+        const [dict] = list as [Map<unknown, unknown>];
+        expect(dict.get("self")).toBe(dict);
+      }
+      if (name === "dicts") expect(Object.keys(list[5] as object)).toEqual(["__proto__"]);
+    }
+  });
+
+  test("is the same for plain lists, but for memo entries and frames", () => {
+    const hex = Buffer.from(pickleCodec({ protocol: 3 }).encode([1, "a", null]) as Uint8Array);
+    expect(hex.toString("hex")).toBe("80035d7100284b015801000000614e652e");
+  });
+
+  test.each(Object.keys(cpython.refused))("%s is refused, and nothing is called", async (name) => {
+    for (const protocol of protocols) {
+      const store = new Dict();
+      await store.append({ x: frame(bytesOf(cpython.refused[name]?.[protocol] as string)) });
+      const error = await new Pickle(store).get("x").catch((caught: unknown) => caught);
+      expect([protocol, error]).toMatchObject([protocol, { code: "ERR_PARTD_CODEC", key: "x" }]);
+    }
+  });
+});
+
+const carried = fc.letrec((tie) => ({
+  value: fc.oneof(
+    { maxDepth: 4 },
+    fc.constant(null),
+    fc.boolean(),
+    fc.integer(),
+    fc.maxSafeInteger(),
+    fc.double(),
+    fc.bigInt({ min: 2n ** 53n }),
+    fc.bigInt({ max: -(2n ** 53n) }),
+    fc.bigInt({ min: 2n ** 60n, max: 2n ** 3000n }),
+    fc.string({ unit: "binary", maxLength: 60 }),
+    fc.uint8Array({ maxLength: 40 }),
+    fc.date({ noInvalidDate: true, min: new Date("0001-01-01"), max: new Date("9999-12-31") }),
+    fc.array(tie("value"), { maxLength: 6 }),
+    fc.array(tie("value"), { maxLength: 6 }).map((items) => pyTuple(...items)),
+    fc.array(tie("value"), { maxLength: 6 }).map((items) => new Set(items)),
+    fc.dictionary(fc.string({ unit: "binary" }), tie("value"), { noNullPrototype: true }),
+    fc
+      .array(fc.tuple(fc.integer(), tie("value")), { minLength: 1 })
+      .map((entries) => new Map(entries)),
+  ),
+})).value;
+
+let deep: unknown = 1;
+for (let i = 0; i < 1000; i++) deep = [deep];
+
+describe.each(protocols)("the codec contract, by protocol %i", (protocol) => {
+  for (const { name, run } of codecContract<unknown[]>(
+    pickleCodec({ protocol }),
+    [[1], [], [{ a: [null, true, -1.5], "ü😀": "x".repeat(300) }, new Uint8Array(300)]],
+    {
+      arbitrary: fc.array(carried, { maxLength: 4 }),
+      numRuns: 30,
+      manyFrames: 500,
+      largeFrame: 200,
+      unencodable: [
+        [undefined],
+        [{ a: undefined }],
+        [() => 1],
+        [Symbol("s")],
+        ["\ud800"],
+        [/x/],
+        [new Float32Array(1)],
+        [new Error("x")],
+        [new Date(Number.NaN)],
+        [new Date(Date.UTC(10_000, 0, 1))],
+        [new PyDateTime(0, { utcOffset: 86_400 })],
+        [new PyDateTime(0, { utcOffset: 0.5 })],
+        [deep],
+        "no list",
+        { a: 1 },
+      ],
+      badBytes: [
+        ascii("[1]"),
+        new Uint8Array(),
+        ascii("\x80\x05N."),
+        ascii("\x80\x05].]."),
+        ascii("\x80\x05]"),
+      ],
+    },
+  )) {
+    test(name, run);
+  }
+});
+
+/** A pickle of one list from the opcodes that fill it. */
+const list = (body: string) => ascii(`\x80\x04]${body}.`);
+
+describe("hostile pickles", () => {
+  test.each<[string, Uint8Array]>([
+    ["os.system by GLOBAL", list("cposix\nsystem\n\x8c\x02id\x85Ra")],
+    ["os.system by STACK_GLOBAL", list("\x8c\x05posix\x8c\x06system\x93\x8c\x02id\x85Ra")],
+    ["eval", list("cbuiltins\neval\n\x8c\x011\x85Ra")],
+    ["getattr", list("cbuiltins\ngetattr\n)Ra")],
+    ["a harmless name of another module", list("cos\nset\n]\x85Ra")],
+    ["a name with a dot", list("\x8c\x08builtins\x8c\x0cset.__call__\x93)Ra")],
+    ["constructor", list("c__proto__\nconstructor\n)Ra")],
+    ["a function as a value", list("cbuiltins\nset\na")],
+    ["a function in a tuple", list("cbuiltins\nset\n\x85a")],
+    ["a function in a tuple in a tuple", list("cbuiltins\nset\n\x85\x85a")],
+    ["a function as a key", list("}cbuiltins\nset\nK\x01sa")],
+    ["a function in a set", list("\x8f(cbuiltins\nset\n\x90a")],
+    ["a function by the memo", list("cbuiltins\nset\n\x94 0h\x00a".replace(" ", ""))],
+    ["BUILD", list("}}ba")],
+    ["INST", list("(iposix\nsystem\n")],
+    ["OBJ", list("(cbuiltins\nset\noa")],
+    ["NEWOBJ", list("cbuiltins\nset\n)\x81a")],
+    ["NEWOBJ_EX", list("cbuiltins\nset\n)}\x92a")],
+    ["PERSID", list("Pid\na")],
+    ["BINPERSID", list("K\x01Qa")],
+    ["EXT1", list("\x82\x01a")],
+    ["NEXT_BUFFER", list("\x97a")],
+    ["a text opcode", list("I1\na")],
+    [
+      "a copy bomb of encode",
+      list(
+        `c_codecs\nencode\nq\x00\x8c\xff${"a".repeat(255)}\x8c\x06latin1\x86q\x0100${"h\x00h\x01Ra".repeat(50)}`,
+      ),
+    ],
+    [
+      "a copy bomb of sets",
+      list(`cbuiltins\nset\nq\x00](${"K\x01".repeat(200)}e\x85q\x0100${"h\x00h\x01Ra".repeat(50)}`),
+    ],
+    ["a protocol to come", ascii("\x80\x06].")],
+  ])("%s is ERR_PARTD_CODEC", async (_, bytes) => {
+    const store = new Dict();
+    await store.append({ x: frame(bytes) });
+    const error = await new Pickle(store).get("x").catch((caught: unknown) => caught);
+    expect(error).toMatchObject({ code: "ERR_PARTD_CODEC", key: "x", offset: 0 });
+  });
+
+  test.each<[string, Uint8Array]>([
+    ["a negative length", list("B\xff\xff\xff\xffa")],
+    ["a huge int", list("\x8b\xff\xff\xff\x7fa")],
+    ["a negative int length", list("\x8b\xff\xff\xff\xffa")],
+    ["a length of 2^63", list(`\x8e${"\x00".repeat(7)}\x80a`)],
+    ["a length of 2^64 - 1", list(`\x8d${"\xff".repeat(8)}a`)],
+    ["a memo entry of 2^32 - 1", list("K\x01r\xff\xff\xff\xffa")],
+    ["a reference to nothing", list("h\x07a")],
+    ["an empty stack", ascii("\x80\x040.")],
+    ["a tuple of too few", ascii("\x80\x04\x87.")],
+    ["a mark that is not there", list("e")],
+    ["what lies below a mark", list("K\x01(K\x02\x86a")],
+    ["a call of no function", list("K\x01)Ra")],
+    ["a call without arguments", list("cbuiltins\nset\nK\x01Ra")],
+    ["an append to a dict", ascii("\x80\x04}K\x01a.")],
+    ["an append to a tuple", list(")K\x01aa")],
+    ["items of a list", list("(K\x01K\x02u")],
+    ["items of bytes", list("C\x01a(K\x01K\x02ua")],
+    ["a key without a value", list("}(K\x01ua")],
+    ["a name without an end", list(`c${"x".repeat(300)}`)],
+    ["half a surrogate pair", list("\x8c\x03\xed\xa0\x80a")],
+    ["an unknown opcode", list("\xff")],
+    [
+      "a date of month 13",
+      list("cdatetime\ndatetime\nC\x0a\x07\xd1\x0d\x01\x00\x00\x00\x00\x00\x00\x85Ra"),
+    ],
+    [
+      "a date of nine bytes",
+      list("cdatetime\ndatetime\nC\x09\x07\xd1\x01\x01\x00\x00\x00\x00\x00\x85Ra"),
+    ],
+    ["bytes after its end", Buffer.concat([list(""), list("")])],
+    ["no end", ascii("\x80\x04]K\x01a")],
+    ["values left over", ascii("\x80\x04]].")],
+    ["text instead of a list", ascii("\x80\x04\x8c\x01a.")],
+  ])("%s is ERR_PARTD_CORRUPT", async (_, bytes) => {
+    const store = new Dict();
+    await store.append({ x: frame(bytes) });
+    const error = await new Pickle(store).get("x").catch((caught: unknown) => caught);
+    expect(error).toMatchObject({ code: "ERR_PARTD_CORRUPT", key: "x", offset: 0 });
+  });
+
+  test("prototypes stay as they are", () => {
+    const bytes = list("}(\x8c\x09__proto__}\x8c\x08pollutedK\x01su\x8c\x0bconstructor}sa");
+    const [read] = codec.decode(bytes) as [Record<string, unknown>];
+    expect(Object.keys(read)).toEqual(["__proto__", "constructor"]);
+    expect(({} as Record<string, unknown>).polluted).toBeUndefined();
+    expect(Object.getPrototypeOf(read)).toBe(Object.prototype);
+  });
+
+  test("a million levels are read without a call for each", () => {
+    const levels = 1_000_000;
+    const bytes = Buffer.concat([
+      ascii("\x80\x04"),
+      Buffer.alloc(levels, "]"),
+      Buffer.alloc(levels - 1, "a"),
+      ascii("."),
+    ]);
+    let value: unknown = codec.decode(bytes);
+    let depth = 0;
+    for (; Array.isArray(value); value = value[0]) depth++;
+    expect(depth).toBe(levels);
+  });
+
+  test("a billion laughs take the memory of a few", () => {
+    let body = "]q\x00";
+    for (let i = 1; i < 60; i++)
+      body += `](h${String.fromCharCode(i - 1).repeat(1)}h${String.fromCharCode(i - 1)}eq${String.fromCharCode(i)}`;
+    const bytes = ascii(`\x80\x04](${body}e.`);
+    const before = process.memoryUsage().heapUsed;
+    expect(codec.decode(bytes)).toHaveLength(60);
+    expect(process.memoryUsage().heapUsed - before).toBeLessThan(5e6);
+  });
+
+  test("any mutated bytes are a list or are refused, with no other error", () => {
+    const seeds = [cpython.plain, cpython.refused]
+      .flatMap((group) => Object.values(group))
+      .flatMap((one) => Object.values(one))
+      .map(bytesOf);
+    const opcodes = [
+      ..."(.012FGIJKLMNPQRSTUVX]abcdeghijlopqrstu})\x80\x81\x85\x86\x87\x88\x8a\x8b\x8c\x8f\x90\x91\x93\x94\x95\x96",
+    ];
+    const byte = fc.oneof(fc.constantFrom(...opcodes.map((op) => op.charCodeAt(0))), fc.nat(255));
+    const edit = fc.record({
+      at: fc.nat(1000),
+      byte,
+      kind: fc.constantFrom("replace", "insert", "remove"),
+    });
+    fc.assert(
+      fc.property(
+        fc.constantFrom(...seeds),
+        fc.array(edit, { minLength: 1, maxLength: 5 }),
+        (seed, edits) => {
+          const bytes = [...seed];
+          for (const { at, byte: value, kind } of edits) {
+            const place = 2 + (at % bytes.length);
+            bytes.splice(place, kind === "insert" ? 0 : 1, ...(kind === "remove" ? [] : [value]));
+          }
+          try {
+            expect(Array.isArray(codec.decode(Uint8Array.from(bytes)))).toBe(true);
+          } catch (error) {
+            if (isPartdError(error)) return;
+            expect((error as Error).message).toBe("it is a pickle, but not of a list.");
+          }
+        },
+      ),
+      { numRuns: Number(process.env.PARTD_FUZZ_RUNS ?? 10_000), seed: 6 },
+    );
+  });
+
+  test("any program of opcodes is a list or is refused", () => {
+    const word = fc.constantFrom(
+      ...[
+        "(",
+        "0",
+        "1",
+        "2",
+        "N",
+        "]",
+        "}",
+        ")",
+        "\x8f",
+        "K\x01",
+        "\x8c\x01a",
+        "C\x01b",
+        "a",
+        "e",
+        "s",
+        "u",
+      ],
+      ...[
+        "t",
+        "\x85",
+        "\x86",
+        "\x87",
+        "\x90",
+        "\x91",
+        "\x94",
+        "h\x00",
+        "h\x01",
+        "h\x02",
+        "q\x03",
+        "h\x03",
+        "R",
+      ],
+      ...["cbuiltins\nset\n", "c_codecs\nencode\n", "\x8c\x06latin1", "cdatetime\ntimezone\n"],
+    );
+    fc.assert(
+      fc.property(fc.array(word, { maxLength: 60 }), (words) => {
+        try {
+          codec.decode(list(words.join("")));
+        } catch (error) {
+          if (isPartdError(error)) return;
+          expect((error as Error).message).toBe("it is a pickle, but not of a list.");
+        }
+      }),
+      { numRuns: Number(process.env.PARTD_FUZZ_RUNS ?? 10_000), seed: 6 },
+    );
+  });
+});
+
+describe("options", () => {
+  const wide = bytesOf(cpython.plain.ints?.[5] as string);
+
+  test("integers: all as BigInts, or as numbers alone", () => {
+    expect(pickleCodec({ integers: "bigint" }).decode(list("K\x01a"))).toEqual([1n]);
+    expect(
+      pickleCodec({ integers: "number" }).decode(list("\x8a\x05\x00\x00\x00\x00\x01a")),
+    ).toEqual([2 ** 32]);
+    expect(() => pickleCodec({ integers: "number" }).decode(wide)).toThrow("would be rounded");
+  });
+  test("dicts: always Maps, in order", () => {
+    const maps = pickleCodec({ dicts: "map" });
+    const map = new Map([
+      ["b", new Map()],
+      ["7", new Map()],
+    ]);
+    const [read] = maps.decode(maps.encode([map]) as Uint8Array) as [typeof map];
+    expect([...read]).toEqual([...map]);
+  });
+  test("protocol: 2 to 5", () => {
+    expect(() => new Pickle(new Dict(), { protocol: 1 as never })).toThrow("must be 2, 3, 4 or 5");
+    expect((pickleCodec().encode([]) as Uint8Array)[1]).toBe(5);
+  });
+});
+
+test("tuples are arrays, and what their methods make are no tuples", () => {
+  const tuple = pyTuple(3);
+  expect(Array.isArray(tuple)).toBe(true);
+  expect([...tuple]).toEqual([3]);
+  expect(tuple.map((item) => item)).not.toBeInstanceOf(PyTuple);
+});
+
+test("names of properties are written once", () => {
+  const records = Array.from({ length: 100 }, (_, delay) => ({ delay, destination: "LAX" }));
+  const bytes = codec.encode(records) as Uint8Array;
+  expect(Buffer.from(bytes).toString("latin1").split("destination")).toHaveLength(2);
+  expect(codec.decode(bytes)).toEqual(records);
+});
