@@ -1,7 +1,7 @@
 import { entriesOf, isBytes } from "./batch.js";
 import type { Codec } from "./codec.js";
 import { isPartdError, PartdError } from "./errors.js";
-import { type Frame, frame, splitFrames, streamFrames } from "./frame.js";
+import { eachFrame, type Frame, frame, streamFrames } from "./frame.js";
 import { Gate } from "./gate.js";
 import { copyTree, nestValues } from "./key-tree.js";
 import { describeKey, type Key, type KeyTree } from "./keys.js";
@@ -72,7 +72,7 @@ export class Encode<V> implements Store<V> {
   async *stream(key: Key, options?: GetOptions): AsyncGenerator<V, void, undefined> {
     const pace = new Pace();
     for await (const framed of streamFrames(this.#store.stream(key, options), key)) {
-      yield await this.#decode(key, framed);
+      yield await this.#decode(framed);
       if (pace.isOver) await pace.rest();
       options?.signal?.throwIfAborted();
     }
@@ -146,7 +146,7 @@ export class Encode<V> implements Store<V> {
     }
   }
 
-  #decode(key: Key, { bytes, offset }: Frame): V | Promise<V> {
+  #decode({ bytes, key, offset }: Frame): V | Promise<V> {
     try {
       const decoded = this.#codec.decode(bytes);
       if (!isPromise(decoded)) return decoded;
@@ -164,19 +164,21 @@ export class Encode<V> implements Store<V> {
     raw: readonly Uint8Array[],
     options: OperationOptions | undefined,
   ): Promise<V[]> {
-    const frames: Frame[] = [];
-    const owners: Key[] = [];
-    const ends = keys.map((key, i) => {
-      for (const framed of splitFrames(raw[i] as Uint8Array, key)) {
-        frames.push(framed);
-        owners.push(key);
+    /** How many frames there are up to the end of each key. */
+    const ends: number[] = [];
+    const decoded = await this.#map(framesOf(), options, (framed) => this.#decode(framed));
+    return keys.map((key, i) => this.#join(key, decoded.slice(ends[i - 1] ?? 0, ends[i])));
+
+    function* framesOf() {
+      let count = 0;
+      for (const [i, key] of keys.entries()) {
+        for (const framed of eachFrame(raw[i] as Uint8Array, key)) {
+          count++;
+          yield framed;
+        }
+        ends.push(count);
       }
-      return frames.length;
-    });
-    const decoded = await this.#map(frames, options, (framed, i) =>
-      this.#decode(owners[i] as Key, framed),
-    );
-    return ends.map((end, i) => this.#join(keys[i] as Key, decoded.slice(ends[i - 1] ?? 0, end)));
+    }
   }
 
   #join(key: Key, values: V[]): V {
@@ -196,28 +198,29 @@ export class Encode<V> implements Store<V> {
    * answers at once costs no promise, so a synchronous codec runs as fast as a plain loop.
    */
   async #map<T, U>(
-    items: readonly T[],
+    items: Iterable<T>,
     options: OperationOptions | undefined,
     work: (item: T, index: number) => U | Promise<U>,
   ): Promise<U[]> {
-    const results: U[] = new Array(items.length);
+    const results: U[] = [];
+    const source = items[Symbol.iterator]();
     const pace = new Pace();
-    let next = 0;
+    let count = 0;
+    let over = false;
     const worker = async (): Promise<void> => {
-      while (next < items.length) {
-        const i = next++;
-        try {
-          const result = work(items[i] as T, i);
+      try {
+        for (let next = source.next(); !over && !next.done; next = source.next()) {
+          const i = count++;
+          const result = work(next.value, i);
           results[i] = isPromise(result) ? await result : result;
           if (pace.isOver) await pace.rest();
           options?.signal?.throwIfAborted();
-        } catch (error) {
-          next = items.length; // The others stop too: the answer is known.
-          throw error;
         }
+      } finally {
+        over = true; // Or the answer is known: the others stop too.
       }
     };
-    await Promise.all(Array.from({ length: Math.min(this.#concurrency, items.length) }, worker));
+    await Promise.all(Array.from({ length: this.#concurrency }, worker));
     return results;
   }
 

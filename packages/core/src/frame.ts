@@ -13,9 +13,10 @@ export function frame(bytes: Uint8Array): Uint8Array {
   return framed;
 }
 
-/** A frame's bytes, and where its header begins in the key's value. */
+/** A frame's bytes, whose they are, and where its header begins in the key's value. */
 export interface Frame {
   readonly bytes: Uint8Array;
+  readonly key: Key;
   readonly offset: number;
 }
 
@@ -25,16 +26,19 @@ export interface Frame {
  * @throws `ERR_PARTD_CORRUPT` where the last frame is cut short.
  */
 export function splitFrames(value: Uint8Array, key: Key): Frame[] {
-  const frames: Frame[] = [];
+  return [...eachFrame(value, key)];
+}
+
+/** The same one by one, for a value of more frames than are split at one go. */
+export function* eachFrame(value: Uint8Array, key: Key): Generator<Frame, void, undefined> {
   for (let offset = 0; offset < value.byteLength; ) {
     if (value.byteLength - offset < FRAME_HEADER) throw cutShort(key, offset);
     const start = offset + FRAME_HEADER;
     const end = start + readLength(value, offset);
     if (end > value.byteLength) throw cutShort(key, offset);
-    frames.push({ bytes: value.subarray(start, end), offset });
+    yield { bytes: value.subarray(start, end), key, offset };
     offset = end;
   }
-  return frames;
 }
 
 /**
@@ -57,7 +61,7 @@ export async function* streamFrames(
         length = readLength(held.take(FRAME_HEADER), 0);
       }
       if (held.byteLength < length) break;
-      yield { bytes: held.take(length), offset };
+      yield { bytes: held.take(length), key, offset };
       offset += FRAME_HEADER + length;
       length = undefined;
     }

@@ -5,6 +5,7 @@
 export class Pace {
   #since = performance.now();
   #rounds = 0;
+  #resting: Promise<void> | undefined;
 
   /** Whether it is time to rest. The clock is read in every 32nd round only. */
   get due(): boolean {
@@ -21,9 +22,13 @@ export class Pace {
     return performance.now() - this.#since;
   }
 
-  async rest(): Promise<void> {
-    await new Promise<void>(nextTurn);
-    this.#since = performance.now();
+  /** Resolves in the next turn; loops that share a pace rest together, and share what follows. */
+  rest(): Promise<void> {
+    this.#resting ??= new Promise<void>(nextTurn).then(() => {
+      this.#since = performance.now();
+      this.#resting = undefined;
+    });
+    return this.#resting;
   }
 }
 

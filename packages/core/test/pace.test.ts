@@ -22,3 +22,13 @@ test("a short loop is not due", () => {
   const pace = new Pace();
   for (let i = 0; i < 31; i++) expect(pace.due).toBe(false);
 });
+
+test("loops that share a pace rest together", async () => {
+  const pace = new Pace();
+  const rest = pace.rest();
+  expect(pace.rest()).toBe(rest);
+  await rest;
+  const next = pace.rest();
+  expect(next).not.toBe(rest);
+  await next;
+});
