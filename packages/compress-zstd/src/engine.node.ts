@@ -1,6 +1,7 @@
 import zlib from "node:zlib";
 import { checkDecodedSize } from "@partd/core";
 import * as everywhere from "./engine.js";
+import { decodedBound } from "./frame-bound.js";
 
 /** Uses the zstd of Node itself where it has one (22.15, 23.8 and later), on the thread pool. */
 export function compress(bytes: Uint8Array, level: number): Promise<Uint8Array> {
@@ -16,11 +17,17 @@ export function compress(bytes: Uint8Array, level: number): Promise<Uint8Array> 
 export async function decompress(bytes: Uint8Array, maxDecodedBytes: number): Promise<Uint8Array> {
   const { zstdDecompress } = zlib as unknown as ZlibWithZstd;
   if (!zstdDecompress) return everywhere.decompress(bytes, maxDecodedBytes);
+  const { bound, exact } = decodedBound(bytes);
   try {
-    return await call(zstdDecompress, bytes, {
+    const decoded = await call(zstdDecompress, bytes, {
       maxOutputLength: Math.min(maxDecodedBytes, 2 ** 32),
-      chunkSize: chunkSize(bytes.byteLength * 4),
+      chunkSize: chunkSize(exact ? bound : bytes.byteLength * 4),
     });
+    // Node takes a frame that is cut short for one that ends there.
+    if (exact ? decoded.byteLength !== bound : decoded.byteLength > bound) {
+      throw new Error("they decode to another size than they state.");
+    }
+    return decoded;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ERR_BUFFER_TOO_LARGE") {
       checkDecodedSize(maxDecodedBytes + 1, maxDecodedBytes);

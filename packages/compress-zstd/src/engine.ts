@@ -12,7 +12,7 @@ export async function compress(bytes: Uint8Array, level: number): Promise<Uint8A
 
 /** Decompresses what can be no larger than the limit: libzstd itself is given none. */
 export async function decompress(bytes: Uint8Array, maxDecodedBytes: number): Promise<Uint8Array> {
-  const bound = decodedBound(bytes);
+  const { bound } = decodedBound(bytes);
   checkDecodedSize(bound, Math.min(maxDecodedBytes, MAX_BYTES));
   return new Zstd().decode(bytes);
 }

@@ -1,12 +1,13 @@
 /**
  * The most bytes that zstd frames can decode to, by their headers alone (RFC 8878, section 3.1): at
- * most 128 KiB a block, and what raw and repeated blocks say.
+ * most 128 KiB a block, and what raw and repeated blocks say. It is the very number where `exact`.
  *
  * @throws where they are not zstd frames, are cut short, or cannot decode to the size they state.
  */
-export function decodedBound(bytes: Uint8Array): number {
+export function decodedBound(bytes: Uint8Array): { bound: number; exact: boolean } {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   let bound = 0;
+  let exact = true;
   let at = 0;
   do {
     if (at + 8 > bytes.byteLength) throw cutShort();
@@ -16,20 +17,21 @@ export function decodedBound(bytes: Uint8Array): number {
     } else if (magic === FRAME) {
       const frame = measure(view, at + 4);
       bound += frame.bound;
+      exact &&= frame.exact;
       at = frame.end;
     } else {
       throw new Error("they are not zstd's format.");
     }
     if (at > bytes.byteLength) throw cutShort();
   } while (at < bytes.byteLength);
-  return bound;
+  return { bound, exact };
 }
 
 const FRAME = 0xfd2fb528;
 const SKIPPABLE = 0x184d2a5;
 const BLOCK = 128 * 1024;
 
-function measure(view: DataView, start: number): { bound: number; end: number } {
+function measure(view: DataView, start: number): { bound: number; exact: boolean; end: number } {
   const descriptor = view.getUint8(start);
   const singleSegment = (descriptor & 0x20) !== 0;
   const sizeFlag = descriptor >> 6;
@@ -52,16 +54,13 @@ function measure(view: DataView, start: number): { bound: number; end: number } 
   if (stated !== undefined && stated > bound) {
     throw new Error(`they state to be ${stated} bytes, and can be at most ${bound}.`);
   }
-  return { bound: boundOf(bound, stated), end: at + (descriptor & 4 ? 4 : 0) };
+  // libzstd compares the two only at the end, so a frame that lies counts by its blocks.
+  const exact = stated !== undefined && bound - stated < BLOCK;
+  return { bound: exact ? stated : bound, exact, end: at + (descriptor & 4 ? 4 : 0) };
 }
 
 const REPEATED = 1;
 const COMPRESSED = 2;
-
-/** libzstd compares the two only at the end, so a frame that lies counts by its blocks. */
-function boundOf(byBlocks: number, stated: number | undefined): number {
-  return stated !== undefined && byBlocks - stated < BLOCK ? stated : byBlocks;
-}
 
 function statedSize(view: DataView, at: number, length: number): number | undefined {
   switch (length) {
