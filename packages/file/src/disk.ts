@@ -80,6 +80,8 @@ export class Disk {
 /** Whether calls of one sort are answered at once at present. */
 class Gauge {
   #poolUntil = 0;
+  /** Calls for which another slow one still counts as the second in a row. */
+  #suspicious = 0;
 
   get prompt(): boolean {
     if (this.#poolUntil === 0) return true;
@@ -89,8 +91,13 @@ class Gauge {
   }
 
   took(milliseconds: number): void {
-    if (milliseconds < SLOW_MS) return;
-    this.#poolUntil = performance.now() + Math.min(milliseconds * POOL_FACTOR, POOL_MS);
+    if (milliseconds < SLOW_MS) {
+      if (this.#suspicious > 0) this.#suspicious--;
+    } else if (this.#suspicious === 0) {
+      this.#suspicious = SUSPICIOUS; // It may as well be that another process had its turn.
+    } else {
+      this.#poolUntil = performance.now() + Math.min(milliseconds * POOL_FACTOR, POOL_MS);
+    }
   }
 }
 
@@ -179,6 +186,7 @@ export function pause(milliseconds: number): Promise<void> {
 export const LONG = 65_536;
 /** A call in this thread that took longer, in milliseconds, waited for the disk. */
 const SLOW_MS = 3;
+const SUSPICIOUS = 16;
 /** Then calls go to the pool for so many times as long, so that little time is lost with trials. */
 const POOL_FACTOR = 20;
 const POOL_MS = 1000;
