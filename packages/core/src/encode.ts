@@ -161,7 +161,7 @@ export class Encode<V> implements Store<V> {
   /** The frames of all keys are decoded side by side: most keys may have only one. */
   async #decodeAll(
     keys: readonly Key[],
-    raw: readonly Uint8Array[],
+    raw: Uint8Array[],
     options: OperationOptions | undefined,
   ): Promise<V[]> {
     /** How many frames there are up to the end of each key. */
@@ -172,7 +172,9 @@ export class Encode<V> implements Store<V> {
     function* framesOf() {
       let count = 0;
       for (const [i, key] of keys.entries()) {
-        for (const framed of eachFrame(raw[i] as Uint8Array, key)) {
+        const value = raw[i] as Uint8Array;
+        raw[i] = DECODED; // Its memory may go while the others are decoded.
+        for (const framed of eachFrame(value, key)) {
           count++;
           yield framed;
         }
@@ -241,6 +243,8 @@ export class Encode<V> implements Store<V> {
     );
   }
 }
+
+const DECODED = new Uint8Array(0);
 
 /** What is no bytes has no length, and would be framed as nothing. */
 function frameOf(encoded: Uint8Array): Uint8Array {

@@ -6,29 +6,36 @@ import { collect, type StoreContractOptions } from "./store-case.js";
 
 /**
  * The property that a store behaves as a plain `Map` does: random programs of every operation are
- * run on both, and each answer compared. A failure prints the seed and the shortest failing
- * program. Part of `storeContract`; on its own for longer runs.
+ * run on both, and each answer compared; a shared store is opened twice, and either used at random. A
+ * failure prints the seed and the shortest failing program. Part of `storeContract`; on its own for
+ * longer runs.
  */
 export function storeProperty(open: OpenStore, options: StoreContractOptions = {}): ContractCase {
   const property = fc.asyncProperty(program(options), (steps) =>
     withDataSet(async (dataSet, opened) => {
-      const openOnce = async () => {
-        const store = await open(dataSet);
-        opened(store);
-        return store;
+      const openAll = async () => {
+        const stores: Store[] = [];
+        for (let i = 0; i < (options.shared ? 2 : 1); i++) {
+          const store = await open(dataSet);
+          opened(store);
+          stores.push(store);
+        }
+        return stores;
       };
-      const model = new Model();
-      let store = await openOnce();
-      for (const step of steps) {
+      const values: ModelValues = new Map();
+      let models = [new Model(values), new Model(values)];
+      let stores = await openAll();
+      for (const [step, place] of steps) {
         if (step.type === "reopen") {
-          await store.close();
-          store = await openOnce();
-          model.reopen();
+          for (const store of stores) await store.close();
+          stores = await openAll();
+          models = [new Model(values), new Model(values)];
         } else {
-          await run(step, store, model);
+          const which = place % stores.length;
+          await run(step, stores[which] as Store, models[which] as Model);
         }
       }
-      await agree(store, model);
+      for (const store of stores) await agree(store, models[0] as Model);
     }),
   );
   return {
@@ -78,7 +85,8 @@ const keyTree: fc.Arbitrary<KeyTree> = fc.letrec<{ tree: KeyTree }>((tie) => ({
   ),
 })).tree;
 
-function program({ persistent }: StoreContractOptions): fc.Arbitrary<Step[]> {
+/** Steps, each with the place of the store that is to take it. */
+function program({ persistent }: StoreContractOptions): fc.Arbitrary<[Step, number][]> {
   const step = fc.oneof(
     {
       weight: 8,
@@ -115,15 +123,13 @@ function program({ persistent }: StoreContractOptions): fc.Arbitrary<Step[]> {
     fails: fc.boolean(),
   }) as fc.Arbitrary<Step>;
   const reopen = fc.record({ type: fc.constant("reopen" as const) }) as fc.Arbitrary<Step>;
-  return fc.array(
-    fc.oneof(
-      { weight: 40, arbitrary: step },
-      { weight: 4, arbitrary: withLock },
-      { weight: 1, arbitrary: drop },
-      { weight: persistent ? 2 : 0, arbitrary: reopen },
-    ),
-    { maxLength: 40, size: "max" },
+  const any = fc.oneof(
+    { weight: 40, arbitrary: step },
+    { weight: 4, arbitrary: withLock },
+    { weight: 1, arbitrary: drop },
+    { weight: persistent ? 2 : 0, arbitrary: reopen },
   );
+  return fc.array(fc.tuple(any, fc.nat(1)), { maxLength: 40, size: "max" });
 }
 
 async function run(step: Step, store: Store, model: Model): Promise<void> {
@@ -188,10 +194,17 @@ function sameKeys(actual: readonly Key[], expected: readonly Key[]): void {
   }
 }
 
+type ModelValues = Map<string, { readonly key: Key; readonly bytes: number[] }>;
+
 /** What a store is, without anything that makes it useful. */
 class Model {
-  readonly #values = new Map<string, { key: Key; bytes: number[] }>();
+  readonly #values: ModelValues;
+  /** Of this store alone: another one that is open on the same values has its own. */
   readonly #isets = new Set<string>();
+
+  constructor(values: ModelValues) {
+    this.#values = values;
+  }
 
   append(entries: readonly (readonly [Key, Uint8Array])[]): void {
     for (const [key, value] of entries) {
@@ -235,11 +248,6 @@ class Model {
 
   drop(): void {
     this.#values.clear();
-    this.#isets.clear();
-  }
-
-  /** A store that is opened again knows nothing of earlier isets. */
-  reopen(): void {
     this.#isets.clear();
   }
 }
