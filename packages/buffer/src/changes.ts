@@ -6,19 +6,18 @@ export class Changes {
 
   /** Resolves with the next `announce`, or rejects with the signal's reason. */
   next(signal: AbortSignal | undefined): Promise<void> {
+    signal?.throwIfAborted();
     return new Promise((resolve, reject) => {
-      if (signal?.aborted) {
-        reject(signal.reason);
+      if (!signal) {
+        this.#waiting.add(resolve);
         return;
       }
-      const forget =
-        signal &&
-        onAbort(signal, () => {
-          this.#waiting.delete(wake);
-          reject(signal.reason);
-        });
+      const forget = onAbort(signal, () => {
+        this.#waiting.delete(wake);
+        reject(signal.reason);
+      });
       const wake = () => {
-        forget?.();
+        forget();
         resolve();
       };
       this.#waiting.add(wake);

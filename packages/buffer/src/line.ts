@@ -2,32 +2,33 @@ import { type Batch, onAbort } from "@partd/core";
 
 /** Appends that wait for room, in the order in which they came. */
 export class Line {
-  readonly #waiting: Waiting[] = [];
+  #waiting: Waiting[] = [];
+  /** Where the first is: `shift()` of a long array moves all that is left. */
+  #next = 0;
 
   /** What the first in line needs, in bytes of memory; nothing if no one waits. */
   get need(): number | undefined {
-    return this.#waiting[0]?.need;
+    return this.#first()?.need;
   }
 
   /** Resolves when the batch has been appended. */
   wait(batch: Batch, need: number, signal: AbortSignal | undefined): Promise<void> {
     return new Promise((resolve, reject) => {
-      const forget =
-        signal &&
-        onAbort(signal, () => {
-          this.#waiting.splice(this.#waiting.indexOf(waiter), 1);
+      const waiting = { batch, need, resolve, reject, gone: false, forget: () => {} };
+      if (signal) {
+        waiting.forget = onAbort(signal, () => {
+          waiting.gone = true;
           reject(signal.reason);
         });
-      const waiter = { batch, need, resolve, reject, done: () => forget?.() };
-      this.#waiting.push(waiter);
+      }
+      this.#waiting.push(waiting);
     });
   }
 
   /** Appends the first in line. */
   admit(append: (batch: Batch) => void): void {
-    const first = this.#waiting.shift();
+    const first = this.#shift();
     if (!first) return;
-    first.done();
     try {
       append(first.batch);
       first.resolve();
@@ -38,10 +39,29 @@ export class Line {
 
   /** Sends all away. */
   reject(error: unknown): void {
-    for (const { done, reject } of this.#waiting.splice(0)) {
-      done();
-      reject(error);
+    for (let first = this.#shift(); first; first = this.#shift()) first.reject(error);
+  }
+
+  #first(): Waiting | undefined {
+    while (this.#waiting[this.#next]?.gone) this.#next++;
+    const first = this.#waiting[this.#next];
+    if (first === undefined && this.#next > 0) {
+      this.#waiting = [];
+      this.#next = 0;
     }
+    return first;
+  }
+
+  #shift(): Waiting | undefined {
+    const first = this.#first();
+    if (!first) return undefined;
+    first.forget();
+    this.#next++;
+    if (this.#next > 1000 && 2 * this.#next > this.#waiting.length) {
+      this.#waiting.splice(0, this.#next);
+      this.#next = 0;
+    }
+    return first;
   }
 }
 
@@ -50,5 +70,8 @@ interface Waiting {
   readonly need: number;
   readonly resolve: () => void;
   readonly reject: (error: unknown) => void;
-  readonly done: () => void;
+  /** Given up. */
+  gone: boolean;
+  /** Listens to its signal no longer. */
+  forget: () => void;
 }

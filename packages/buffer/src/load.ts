@@ -102,4 +102,4 @@ export class Load {
 /** Bytes from which a piece is worth an entry of its own. */
 const LONG_PIECE = 1 << 16;
 /** So that gathering a batch of tiny values holds the thread for milliseconds only. */
-const MOST_KEYS = 1 << 14;
+const MOST_KEYS = 1 << 12;

@@ -3,9 +3,9 @@ import {
   BatchEntries,
   type Blocks,
   isPartdError,
-  onAbort,
   PartdError,
   type Store,
+  unlessAborted,
   type Value,
 } from "@partd/core";
 import { Changes } from "./changes.js";
@@ -92,18 +92,12 @@ export class Spiller {
   async flush(signal: AbortSignal | undefined): Promise<void> {
     const job = new FlushJob(this.#blocks.values());
     this.#jobs.add(job);
-    const forget =
-      signal &&
-      onAbort(signal, () => {
-        this.#jobs.delete(job);
-        job.reject(signal.reason);
-      });
+    this.#failure = undefined; // What failed is tried again.
+    this.#pump();
     try {
-      this.#failure = undefined; // What failed is tried again.
-      this.#pump();
-      await job.done;
+      await unlessAborted(job.done, signal);
     } finally {
-      forget?.();
+      this.#jobs.delete(job);
     }
     const doubt = this.#doubt;
     if (doubt === undefined) return;

@@ -1,4 +1,3 @@
-import { setMaxListeners } from "node:events";
 import { describe, expect, test } from "@jest/globals";
 import { BufferStore } from "@partd/buffer";
 import { Dict, PartdError } from "@partd/core";
@@ -127,7 +126,6 @@ describe("a slow store that hangs", () => {
     const appends: Promise<void>[] = [];
     const controller = new AbortController();
     const { signal } = controller;
-    setMaxListeners(0, signal);
     const piece = (i: number) => `<${i}>`.padEnd(50);
     for (let i = 0; i < 1000; i++) {
       appends.push(store.append({ [`k${i % 30}`]: bytes(piece(i)) }, { signal }));
