@@ -6,8 +6,8 @@ export function compress(bytes: Uint8Array): Uint8Array | Promise<Uint8Array> {
   const native = nativeSnappy();
   if (!native) return everywhere.compress(bytes);
   return bytes.byteLength < THREAD_BYTES
-    ? plain(native.compressSync(bytes))
-    : native.compress(bytes).then(plain);
+    ? plain(native.compressSync(bytes, COPIED))
+    : native.compress(bytes, COPIED).then(plain);
 }
 
 /** @param size the decoded size, which the bytes begin with */
@@ -15,8 +15,8 @@ export function decompress(bytes: Uint8Array, size: number): Uint8Array | Promis
   const native = nativeSnappy();
   if (!native) return everywhere.decompress(bytes, size);
   return size < THREAD_BYTES
-    ? plain(native.uncompressSync(bytes, AS_BUFFER))
-    : native.uncompress(bytes, AS_BUFFER).then(plain);
+    ? plain(native.uncompressSync(bytes, COPIED))
+    : native.uncompress(bytes, COPIED).then(plain);
 }
 
 /**
@@ -25,13 +25,17 @@ export function decompress(bytes: Uint8Array, size: number): Uint8Array | Promis
  */
 const THREAD_BYTES = 4 * 1024 * 1024;
 
-const AS_BUFFER = { asBuffer: true };
+/**
+ * The result as memory of JavaScript's own: memory outside of it makes the collector run so often
+ * that 1 MiB took 4.6 ms, in the median, in place of 0.45 ms.
+ */
+const COPIED = { asBuffer: true, copyOutputData: true };
 
 interface NativeSnappy {
-  compress(bytes: Uint8Array): Promise<Uint8Array>;
-  compressSync(bytes: Uint8Array): Uint8Array;
-  uncompress(bytes: Uint8Array, options: { asBuffer: boolean }): Promise<Uint8Array>;
-  uncompressSync(bytes: Uint8Array, options: { asBuffer: boolean }): Uint8Array;
+  compress(bytes: Uint8Array, options: typeof COPIED): Promise<Uint8Array>;
+  compressSync(bytes: Uint8Array, options: typeof COPIED): Uint8Array;
+  uncompress(bytes: Uint8Array, options: typeof COPIED): Promise<Uint8Array>;
+  uncompressSync(bytes: Uint8Array, options: typeof COPIED): Uint8Array;
 }
 
 let found: NativeSnappy | null | undefined;
