@@ -1,3 +1,9 @@
-throw new Error(
-  "@partd/codec-v8 needs node:v8, which a browser does not have; use @partd/codec-msgpack or @partd/codec-json there.",
-);
+// As values of its exports, so that a bundler which drops what is unused keeps the error.
+export const V8: never = unavailable();
+export const v8Codec: never = V8;
+
+function unavailable(): never {
+  throw new Error(
+    "@partd/codec-v8 needs node:v8, which a browser does not have; use @partd/codec-msgpack or @partd/codec-json there.",
+  );
+}
