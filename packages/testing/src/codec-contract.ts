@@ -1,4 +1,4 @@
-import { type Codec, concatBytes, Encode, type Store } from "@partd/core";
+import { type Codec, concatBytes, Encode, isBytes, type Store } from "@partd/core";
 import type { Arbitrary } from "fast-check";
 import { sameValue } from "./check.js";
 import { bindCodecCase, type CodecSubject } from "./codec-case.js";
@@ -19,7 +19,7 @@ export interface CodecContractOptions<V> {
   readonly badBytes?: readonly Uint8Array[] | undefined;
   /** Contents of frames that the codec will not decode for safety: each is to be `ERR_PARTD_CODEC`. */
   readonly refusedBytes?: readonly Uint8Array[] | undefined;
-  /** What several appended values read back as. Default: the codec's `join`, or for a decorator lists or bytes end to end. */
+  /** What several appended values read back as. Default: lists or bytes end to end, else what the codec joins. */
   readonly join?: ((values: V[]) => V) | undefined;
   /** Whether each append is stored as one frame, so that a cut is always seen. Default true. */
   readonly framed?: boolean | undefined;
@@ -53,9 +53,7 @@ export function codecContract<V>(
     wrap: typeof codec === "function" ? codec : (store) => new Encode(store, codec),
     samples,
     options,
-    join:
-      options.join ??
-      (typeof codec === "function" ? joinOf(samples) : (values) => codec.join(values)),
+    join: options.join ?? joinOf(samples, codec),
     equal: options.equal ?? sameValue,
   };
   return [
@@ -66,12 +64,14 @@ export function codecContract<V>(
   ];
 }
 
-/** Lists, or bytes, end to end: what most decorators join to. */
-function joinOf<V>(samples: readonly V[]): (values: V[]) => V {
+/** Lists, or bytes, end to end; of other values only the codec knows. */
+function joinOf<V>(
+  samples: readonly V[],
+  codec: Codec<V> | ((store: Store) => Store<V>),
+): (values: V[]) => V {
   if (samples.every(Array.isArray)) return (lists) => lists.flat() as V;
-  if (samples.every((sample) => sample instanceof Uint8Array)) {
-    return (pieces) => concatBytes(pieces as Uint8Array[]) as V;
-  }
+  if (samples.every(isBytes)) return (pieces) => concatBytes(pieces as Uint8Array[]) as V;
+  if (typeof codec !== "function") return (values) => codec.join(values);
   throw new TypeError(
     "codecContract needs options.join for values that are neither lists nor bytes",
   );
