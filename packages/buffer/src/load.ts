@@ -17,6 +17,7 @@ export class Load {
   readonly #capacity: number;
   #space: Uint8Array | undefined;
   #used = 0;
+  #full = false;
 
   /** @param space memory of `capacity` bytes from an earlier load that has arrived. */
   constructor(blocks: Blocks, capacity: number, space?: Uint8Array) {
@@ -26,7 +27,7 @@ export class Load {
   }
 
   get isFull(): boolean {
-    return this.byteLength >= this.#capacity || this.values.length >= MOST_KEYS;
+    return this.#full || this.byteLength >= this.#capacity || this.values.length >= MOST_KEYS;
   }
 
   /** What short pieces were laid into, if there were any. */
@@ -38,9 +39,13 @@ export class Load {
     return { keys: this.#keys, values: this.#pieces, byteLength: this.byteLength };
   }
 
-  /** Takes as much of the value as there is room for, and holds it. */
+  /** Takes as much of the value as there is room for, and holds it; a short one whole or not. */
   add(value: Value): void {
     const length = Math.min(value.length, this.#capacity - this.byteLength);
+    if (length < value.length && 4 * value.length < this.#capacity) {
+      this.#full = true;
+      return;
+    }
     this.#blocks.hold(value);
     this.values.push(value);
     this.lengths.push(length);

@@ -6,6 +6,7 @@ import { BufferStore } from "@partd/buffer";
 import { Snappy } from "@partd/compress-snappy";
 import { Dict, type Store } from "@partd/core";
 import { FileStore } from "@partd/file";
+import { LogStore } from "@partd/log";
 import { type DataSet, type StoreContractOptions, storeContract } from "@partd/testing";
 
 /** A few keys of a few bytes fit: most programs spill, and their larger appends go straight through. */
@@ -32,12 +33,14 @@ function folder({ name, onEnd }: DataSet): string {
 }
 
 contract("over a Dict", () => new Dict(), 1e9);
-contract("over a Dict", () => new Dict(), SMALL, { numRuns: 100 });
-contract("over a Dict", () => new Dict(), TINY, { numRuns: 200 });
+contract("over a Dict", () => new Dict(), SMALL, { numRuns: 30 });
+contract("over a Dict", () => new Dict(), TINY, { numRuns: 100 });
 
-const onDisk = { persistent: true, manyKeys: 500, largestValue: 2 ** 22, numRuns: 10 };
+const onDisk = { persistent: true, manyKeys: 200, largestValue: 2 ** 20, numRuns: 4 };
 contract("over a FileStore", (set) => new FileStore(folder(set)), SMALL, onDisk);
 contract("over a FileStore", (set) => new FileStore(folder(set)), TINY, onDisk);
+contract("over a LogStore", (set) => new LogStore(folder(set)), SMALL, onDisk);
+contract("over a LogStore", (set) => new LogStore(folder(set)), TINY, onDisk);
 contract(
   "over Snappy over a FileStore",
   (set) => new Snappy(new FileStore(folder(set))),

@@ -6,8 +6,8 @@ import { expect, test } from "@jest/globals";
 const run = promisify(execFile);
 const program = fileURLToPath(new URL("resident.mjs", import.meta.url));
 
-/** 300 MB through 80 MB; PARTD_BUFFER_RECORDS=20000000 for 2 GB through 200 MB. */
-const RECORDS = Number(process.env["PARTD_BUFFER_RECORDS"] ?? 3_000_000);
+/** 200 MB through 80 MB; PARTD_BUFFER_RECORDS=20000000 for 2 GB through 200 MB. */
+const RECORDS = Number(process.env["PARTD_BUFFER_RECORDS"] ?? 2_000_000);
 const BOUND = RECORDS > 10_000_000 ? 200e6 : 80e6;
 
 for (const [slow, keys] of [

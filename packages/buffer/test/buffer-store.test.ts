@@ -1,0 +1,208 @@
+import { totalmem } from "node:os";
+import process from "node:process";
+import { afterEach, describe, expect, jest, test } from "@jest/globals";
+import { BufferStore, type SpillEvent, type WaitEvent } from "@partd/buffer";
+import { Snappy } from "@partd/compress-snappy";
+import { BaseStore, Dict, type Store } from "@partd/core";
+import { FileStore } from "@partd/file";
+import { memoryLimit } from "../src/memory-limit.js";
+import { bytes, read, turns } from "./bytes.js";
+import { GatedStore } from "./gated-store.js";
+
+describe("the bound", () => {
+  afterEach(() => {
+    jest.restoreAllMocks();
+  });
+
+  function defaultBound(): number {
+    return new BufferStore(new Dict(), new Dict()).stats().availableMemory;
+  }
+
+  test("is a quarter of the machine's memory by default", () => {
+    for (const unlimited of [0, 2 ** 63, 2 ** 64]) {
+      jest.spyOn(process, "constrainedMemory").mockReturnValue(unlimited);
+      expect(defaultBound()).toBe(Math.floor(totalmem() / 4));
+    }
+  });
+
+  test("is a quarter of a container's limit by default", () => {
+    jest.spyOn(process, "constrainedMemory").mockReturnValue(400_000_000);
+    expect(defaultBound()).toBe(100_000_000);
+  });
+
+  test("is a share of the device's memory in a browser", () => {
+    const navigator = Object.getOwnPropertyDescriptor(globalThis, "navigator");
+    try {
+      for (const [deviceMemory, limit] of [
+        [8, 8 * 2 ** 30],
+        [0.5, 2 ** 29],
+        [undefined, 2 * 2 ** 30],
+      ]) {
+        Object.defineProperty(globalThis, "navigator", {
+          value: { deviceMemory },
+          configurable: true,
+        });
+        expect(memoryLimit()).toBe(limit);
+      }
+    } finally {
+      if (navigator) Object.defineProperty(globalThis, "navigator", navigator);
+      else Reflect.deleteProperty(globalThis, "navigator");
+    }
+  });
+
+  test.each([0, -1, Number.NaN, "1e9" as unknown as number])("cannot be %p", (availableMemory) => {
+    expect(() => new BufferStore(new Dict(), new Dict(), { availableMemory })).toThrow(
+      expect.objectContaining({ code: "ERR_PARTD_VALUE" }) as never,
+    );
+  });
+
+  test.each([0, 1.5, Number.NaN])("concurrency cannot be %p", (concurrency) => {
+    expect(() => new BufferStore(new Dict(), new Dict(), { concurrency })).toThrow(
+      expect.objectContaining({ code: "ERR_PARTD_VALUE" }) as never,
+    );
+  });
+
+  test("a fast store that cannot be spilled from is refused", () => {
+    const fast = new Snappy(new Dict()) as unknown as Dict;
+    expect(() => new BufferStore(fast, new Dict())).toThrow(
+      expect.objectContaining({ code: "ERR_PARTD_VALUE" }) as never,
+    );
+  });
+});
+
+test("stats and listeners tell of bytes held and spilled, flushes and waits", async () => {
+  const slow = new GatedStore();
+  const spills: SpillEvent[] = [];
+  const waits: WaitEvent[] = [];
+  const store = new BufferStore(new Dict(), slow, {
+    availableMemory: 20_000,
+    onSpill: (event) => spills.push(event),
+    onWait: (event) => waits.push(event),
+  });
+  await store.append({ x: new Uint8Array(1000), y: new Uint8Array(100) });
+  expect(store.stats()).toMatchObject({
+    availableMemory: 20_000,
+    bytesHeld: 1100,
+    keysHeld: 2,
+    bytesSpilled: 0,
+    spills: 0,
+    spillErrors: 0,
+    flushes: 0,
+    waits: 0,
+  });
+  expect(store.stats().memoryHeld).toBeGreaterThan(1100);
+  await store.flush();
+  await turns();
+  expect(spills).toEqual([{ keys: 2, bytes: 1100, milliseconds: expect.any(Number) }]);
+  expect(store.stats()).toMatchObject({
+    memoryHeld: 0,
+    bytesHeld: 0,
+    keysHeld: 0,
+    bytesSpilled: 1100,
+    spills: 1,
+    flushes: 1,
+  });
+  slow.stop();
+  const appends: Promise<void>[] = [];
+  for (let i = 0; i < 100; i++) {
+    appends.push(store.append({ [`k${i % 5}`]: new Uint8Array(500) }));
+  }
+  await turns();
+  expect(store.stats().spillsInFlight).toBe(2);
+  slow.go();
+  await Promise.all(appends);
+  expect(waits.length).toBeGreaterThan(50);
+  expect(store.stats().waits).toBe(waits.length);
+  expect(store.stats().waitMilliseconds).toBeGreaterThan(0);
+});
+
+test("no more batches are on their way at once than is allowed", async () => {
+  let most = 0;
+  let now = 0;
+  class Counting extends GatedStore {
+    protected override async _append(batch: Parameters<GatedStore["_append"]>[0]): Promise<void> {
+      most = Math.max(most, ++now);
+      await turns(2);
+      await super._append(batch);
+      now--;
+    }
+  }
+  for (const concurrency of [1, 3]) {
+    most = 0;
+    const store = new BufferStore(new Dict(), new Counting(), {
+      availableMemory: 50_000,
+      concurrency,
+    });
+    for (let i = 0; i < 2000; i++) await store.append({ [`k${i % 40}`]: new Uint8Array(100) });
+    await store.flush();
+    expect(most).toBe(concurrency);
+  }
+});
+
+describe("close", () => {
+  test("brings everything to the slow store and closes both", async () => {
+    const fast = new Dict();
+    const slow = new GatedStore();
+    let written = 0;
+    slow.onClose = async () => {
+      written = slow.byteLength;
+    };
+    {
+      await using store = new BufferStore(fast, slow, { availableMemory: 1e6 });
+      await store.append({ x: bytes("1"), y: bytes("22") });
+    }
+    expect(written).toBe(3);
+    expect(slow.closed).toBe(1);
+    await expect(slow.get("x")).rejects.toMatchObject({ code: "ERR_PARTD_CLOSED" });
+    await expect(fast.get("x")).rejects.toMatchObject({ code: "ERR_PARTD_CLOSED" });
+  });
+
+  test("closes both stores also if the buffer was never used", async () => {
+    const slow = new Dict();
+    const store = new BufferStore(new Dict(), slow);
+    await store.close();
+    await store.close();
+    await expect(slow.get("x")).rejects.toMatchObject({ code: "ERR_PARTD_CLOSED" });
+    await expect(store.get("x")).rejects.toMatchObject({ code: "ERR_PARTD_CLOSED" });
+  });
+});
+
+test("what either store held before is part of the buffer", async () => {
+  const fast = new Dict();
+  const slow = new Dict();
+  await slow.append({ x: bytes("1") });
+  await fast.append({ x: bytes("2") });
+  const store = new BufferStore(fast, slow, { availableMemory: 1e6 });
+  expect(await read(store, "x")).toBe("12");
+  await store.flush();
+  expect(await read(slow, "x")).toBe("12");
+});
+
+test("compression below the buffer sees each key in few large pieces", async () => {
+  const file = new FileStore();
+  const frames: number[] = [];
+  class Watched extends BaseStore {
+    protected async _append(batch: { keys: readonly string[]; values: readonly Uint8Array[] }) {
+      for (const value of batch.values) frames.push(value.byteLength);
+      await file.append(batch.keys.map((key, i) => [key, batch.values[i] as Uint8Array] as const));
+    }
+    protected async _get(keys: readonly string[]): Promise<Uint8Array[]> {
+      return file.get(keys as string[]);
+    }
+    protected async _delete(): Promise<void> {}
+    protected async _keys(): Promise<Iterable<string>> {
+      return [];
+    }
+    protected override async _close(): Promise<void> {
+      await file.close();
+    }
+  }
+  const slow: Store = new Snappy(new Watched());
+  await using store = new BufferStore(new Dict(), slow, { availableMemory: 1e8 });
+  const line = bytes("the same words again and again\n");
+  for (let i = 0; i < 1000; i++) await store.append({ a: line, b: line });
+  await store.flush();
+  expect(frames.length).toBe(2);
+  expect(Math.max(...frames)).toBeLessThan(5000);
+  expect((await store.get("a")).byteLength).toBe(31_000);
+});
