@@ -161,8 +161,10 @@ export class DataSet {
         return;
       case "compacted": {
         const [, floor, newIds, oldIds] = entry;
-        const base = idsOf(newIds).map((id) => {
+        const base = idsOf(newIds).map((item) => {
+          const [id = "", end] = item.split(":");
           const segment = new Segment(this.directory, id, "", { isBase: true });
+          segment.finished = { end: Number(end), size: Number(end) };
           segment.sealed = true;
           return segment;
         });

@@ -34,21 +34,21 @@ export function segmentHeader(id: string): Buffer {
   return bytes;
 }
 
-/** @throws `ERR_PARTD_CORRUPT` unless `bytes` begin a segment of this id that we can read. */
-export function checkSegmentHeader(bytes: Buffer, id: string, path: string): void {
-  if (bytes.length < SEGMENT_HEADER || bytes.readBigUInt64LE(0) !== SEGMENT_MAGIC) {
-    throw new PartdError("ERR_PARTD_CORRUPT", `${path} is no segment of a LogStore.`, { path });
-  }
+/**
+ * What is wrong with the header of a segment, if anything is.
+ *
+ * @throws `ERR_PARTD_CORRUPT` if it is whole, and of a version that we cannot read.
+ */
+export function segmentHeaderDamage(bytes: Buffer, id: string, path: string): string | undefined {
+  if (bytes.length < SEGMENT_HEADER) return "its header is cut short";
   const stored = bytes.readUInt32LE(SEGMENT_HEADER - 4);
   if (crc32(bytes.subarray(0, SEGMENT_HEADER - 4)) !== stored) {
-    throw new PartdError("ERR_PARTD_CORRUPT", `The header of ${path} is damaged.`, { path });
+    return "its header does not match its checksum";
   }
+  if (bytes.readBigUInt64LE(0) !== SEGMENT_MAGIC) return "it is no segment of a LogStore";
   checkVersion(bytes.readUInt16LE(8), path);
-  if (bytes.toString("hex", 16, 24) !== id) {
-    throw new PartdError("ERR_PARTD_CORRUPT", `${path} is another segment, renamed or copied.`, {
-      path,
-    });
-  }
+  if (bytes.toString("hex", 16, 24) !== id) return "it is another segment, renamed or copied";
+  return undefined;
 }
 
 export function checkVersion(version: number, path: string): void {

@@ -1,8 +1,8 @@
 import { read, readv } from "node:fs";
 import { decodeKey, describeKey, PartdError } from "@partd/core";
 import { crc32 } from "./checksum.js";
-import { ioError } from "./io-error.js";
 import { PIECE } from "./format.js";
+import { ioError } from "./io-error.js";
 import { radixOrder } from "./radix-order.js";
 import type { RangeColumns } from "./range-columns.js";
 import type { SegmentPlan } from "./read-plan.js";
@@ -177,7 +177,9 @@ class Tasks {
     const { rows } = this.#plan;
     const columns = this.#columns;
     const from = this.#next;
-    const position = columns.start[columns.group[rows[this.#order[from] as number] as number] as number] as number;
+    const position = columns.start[
+      columns.group[rows[this.#order[from] as number] as number] as number
+    ] as number;
     let end = position;
     let i = from;
     let last = -1;
@@ -269,10 +271,14 @@ async function readInto(segment: Segment, targets: Uint8Array[], position: numbe
       throw ioError("read", segment.path, cause);
     }
     if (count === 0) {
-      throw new PartdError("ERR_PARTD_CORRUPT", `${segment.path} was cut short; verify() lists what is missing.`, {
-        path: segment.path,
-        offset: at,
-      });
+      throw new PartdError(
+        "ERR_PARTD_CORRUPT",
+        `${segment.path} was cut short; verify() lists what is missing.`,
+        {
+          path: segment.path,
+          offset: at,
+        },
+      );
     }
     at += count;
     let whole = 0;

@@ -93,7 +93,8 @@ export class GrowingIndex {
   }
 
   #reserve(rows: number): void {
-    if (rows > this.#next.length) this.#next = grown(this.#next, grownSize(this.#next.length, rows));
+    if (rows > this.#next.length)
+      this.#next = grown(this.#next, grownSize(this.#next.length, rows));
   }
 
   #reserveKeys(keys: number): void {

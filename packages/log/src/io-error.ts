@@ -4,10 +4,14 @@ import { isPartdError, PartdError } from "@partd/core";
 export function ioError(verb: string, path: string, cause: unknown): PartdError {
   if (isPartdError(cause)) return cause;
   const { code, message } = cause as NodeJS.ErrnoException;
-  return new PartdError("ERR_PARTD_IO", `Could not ${verb} ${path}: ${ADVICE[code ?? ""] ?? message}`, {
-    path,
-    cause,
-  });
+  return new PartdError(
+    "ERR_PARTD_IO",
+    `Could not ${verb} ${path}: ${ADVICE[code ?? ""] ?? message}`,
+    {
+      path,
+      cause,
+    },
+  );
 }
 
 const ADVICE: Readonly<Record<string, string>> = {

@@ -7,16 +7,19 @@ import {
   type Batch,
   type GetOptions,
   type OperationOptions,
+  PartdError,
 } from "@partd/core";
+import { compact, type Progress } from "./compact.js";
 import { DataSet } from "./data-set.js";
-import { gather } from "./gather.js";
 import { describeOthers } from "./describe.js";
+import { gather } from "./gather.js";
 import { NONE } from "./growing-index.js";
 import { isLive, liveKeys } from "./live-keys.js";
 import { planRead } from "./read-plan.js";
 import { UNKNOWN_KEY } from "./scan.js";
 import { ValueStream } from "./stream.js";
 import { makeTemporaryDirectory, type TemporaryDirectory } from "./temporary-directory.js";
+import { Verification, type VerifyReport } from "./verify.js";
 import { Writer } from "./writer.js";
 
 export interface LogStoreOptions {
@@ -34,6 +37,11 @@ export interface LogStoreOptions {
   readonly salvage?: boolean | undefined;
 }
 
+export interface LongOptions extends OperationOptions {
+  /** Called from time to time with the bytes that are done and those in all. */
+  readonly onProgress?: ((progress: Progress) => void) | undefined;
+}
+
 /**
  * A directory of append-only segments. Each store that writes has segments of its own, so that
  * writers, in one process or many, never wait for one another.
@@ -44,6 +52,7 @@ export class LogStore extends BaseStore {
   #temporary: TemporaryDirectory | undefined;
   #open: { readonly dataSet: DataSet; readonly writer: Writer } | undefined;
   readonly #streams = new Set<ValueStream>();
+  readonly #running = new Set<{ closing: AbortController; running: Promise<unknown> }>();
   /** Within `_exclusive`, where no other operation runs. */
   #alone = false;
 
@@ -73,10 +82,7 @@ export class LogStore extends BaseStore {
     return dataSet.access.enterLater(signal).then(() => writer.append(batch, true, signal));
   }
 
-  protected override _get(
-    keys: readonly string[],
-    { signal }: GetOptions,
-  ): Promise<Uint8Array[]> {
+  protected override _get(keys: readonly string[], { signal }: GetOptions): Promise<Uint8Array[]> {
     return this.#shared(signal, async (dataSet) => {
       await this.#refresh(signal);
       const slots = new Map<string, number>();
@@ -131,7 +137,9 @@ export class LogStore extends BaseStore {
   protected override _keys({ signal }: OperationOptions): Promise<string[]> {
     return this.#shared(signal, async (dataSet) => {
       await this.#refresh(signal);
-      return (await liveKeys(dataSet.segments)).map((key) => dataSet.keys.text(key)).filter((text) => text !== UNKNOWN_KEY);
+      return (await liveKeys(dataSet.segments))
+        .map((key) => dataSet.keys.text(key))
+        .filter((text) => text !== UNKNOWN_KEY);
     });
   }
 
@@ -161,6 +169,8 @@ export class LogStore extends BaseStore {
   protected override async _close(): Promise<void> {
     const { dataSet, writer } = this.#opened;
     this.#open = undefined;
+    for (const { closing } of this.#running) closing.abort(closedMeanwhile());
+    await Promise.allSettled([...this.#running].map(({ running }) => running));
     await Promise.all([...this.#streams].map((stream) => stream.end()));
     await writer.close();
     await describeOthers(dataSet);
@@ -168,8 +178,68 @@ export class LogStore extends BaseStore {
     this.#temporary?.remove();
   }
 
+  /**
+   * Lays the bytes of each key together, so that they are read in one go, and gives the space of
+   * what was deleted back. Others append and read meanwhile; they wait for two short moments only.
+   * Whatever interrupts it, the data set stays as it was. A second call, here or in another
+   * process, waits for the first.
+   *
+   * Needs as much free space as the values take.
+   *
+   * @throws `ERR_PARTD_CORRUPT` if what is to be moved is damaged; nothing is changed then.
+   */
+  async compact(options: LongOptions = {}): Promise<void> {
+    await this.flush(options); // Opens the store.
+    await this.#background(options, (signal) =>
+      compact(this.#opened.dataSet, {
+        signal,
+        onProgress: options.onProgress,
+        segmentSize: this.#options.segmentSize ?? SEGMENT_SIZE,
+        salvage: this.#options.salvage ?? false,
+        alone: (critical) => this.withLock(critical, { signal }),
+      }),
+    );
+  }
+
+  /**
+   * Reads everything, also what no key refers to any more, and compares it with its checksums.
+   * Others append and read meanwhile; what they append is not part of it.
+   */
+  async verify(options: LongOptions = {}): Promise<VerifyReport> {
+    await this.flush(options); // Opens the store.
+    return this.#background(options, async (signal) => {
+      const { dataSet } = this.#opened;
+      const verification = await this.withLock(
+        async () => {
+          await dataSet.refresh(signal);
+          return new Verification(dataSet);
+        },
+        { signal },
+      );
+      return verification.run(signal, options.onProgress);
+    });
+  }
+
+  /** Runs what goes on beside other operations, and is given up when the store is closed. */
+  async #background<T>(
+    { signal }: OperationOptions,
+    work: (signal: AbortSignal) => Promise<T>,
+  ): Promise<T> {
+    const closing = new AbortController();
+    const both = signal ? AbortSignal.any([signal, closing.signal]) : closing.signal;
+    const running = work(both);
+    const entry = { closing, running };
+    this.#running.add(entry);
+    try {
+      return await running;
+    } finally {
+      this.#running.delete(entry);
+    }
+  }
+
   get #opened(): { readonly dataSet: DataSet; readonly writer: Writer } {
-    return this.#open as { readonly dataSet: DataSet; readonly writer: Writer };
+    if (!this.#open) throw closedMeanwhile();
+    return this.#open;
   }
 
   /** Runs an operation that others may overlap, but none that wants the data set alone. */
@@ -193,6 +263,10 @@ export class LogStore extends BaseStore {
     await dataSet.refresh(signal);
     if (!this.#options.salvage) dataSet.checkReadable();
   }
+}
+
+function closedMeanwhile(): PartdError {
+  return new PartdError("ERR_PARTD_CLOSED", "The store was closed before this was done.");
 }
 
 const NOTHING = new Uint8Array(0);

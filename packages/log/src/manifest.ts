@@ -1,4 +1,15 @@
-import { closeSync, constants, fdatasyncSync, fstatSync, linkSync, openSync, readSync, rmSync, writeFileSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  constants,
+  fdatasyncSync,
+  fstatSync,
+  linkSync,
+  openSync,
+  readSync,
+  rmSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
 import { PartdError } from "@partd/core";
 import { crc32 } from "./checksum.js";
 import { checkVersion, VERSION } from "./format.js";
@@ -13,7 +24,10 @@ export type ManifestEntry =
   | readonly ["finished", id: string, end: string, size: string]
   /** No one writes on to the segments named so far; each writer begins another. */
   | readonly ["seal"]
-  /** Segments of `oldIds` are replaced by those of `newIds`, lists with commas, or `-` for none. */
+  /**
+   * The segments of `oldIds` are replaced by those of `newIds`: lists with commas, or `-` for
+   * none. To a new one's id its length is added behind a colon. `floor` is what the clock counted.
+   */
   | readonly ["compacted", floor: string, newIds: string, oldIds: string]
   /** All segments so far are gone. */
   | readonly ["drop", floor: string];
@@ -28,8 +42,8 @@ export class Manifest {
   readonly #fd: number;
   /** Bytes read so far: whole lines. */
   #read = 0;
-  /** Lines that are damaged, by offset. */
-  readonly damaged: number[] = [];
+  readonly #damaged: number[] = [];
+  #size = 0;
 
   /** Opens the manifest, which is made if there is none. */
   constructor(path: string) {
@@ -40,7 +54,9 @@ export class Manifest {
       const length = readSync(this.#fd, first, 0, 64, 0);
       const [, version] = /^partd-log (\d+)\n/.exec(first.toString("latin1", 0, length)) ?? [];
       if (!version) {
-        throw new PartdError("ERR_PARTD_CORRUPT", `${path} is no manifest of a LogStore.`, { path });
+        throw new PartdError("ERR_PARTD_CORRUPT", `${path} is no manifest of a LogStore.`, {
+          path,
+        });
       }
       checkVersion(Number(version), path);
       this.#read = first.indexOf("\n") + 1;
@@ -50,15 +66,21 @@ export class Manifest {
     }
   }
 
+  /** Where lines are damaged or cut short. */
+  get damaged(): readonly number[] {
+    return this.#read < this.#size ? [...this.#damaged, this.#read] : this.#damaged;
+  }
+
   /** Whether lines were added since they were last read. */
   get hasNews(): boolean {
-    return fstatSync(this.#fd).size > this.#read;
+    return fstatSync(this.#fd).size !== this.#size;
   }
 
   /** The entries that were added since the last call. */
   news(): ManifestEntry[] {
     const entries: ManifestEntry[] = [];
     const size = fstatSync(this.#fd).size;
+    this.#size = size;
     if (size <= this.#read) return entries;
     const bytes = Buffer.alloc(size - this.#read);
     let length = 0;
@@ -72,7 +94,7 @@ export class Manifest {
     for (let end = bytes.indexOf(10, start); end >= 0; end = bytes.indexOf(10, start)) {
       const entry = parseLine(bytes.toString("latin1", start, end));
       if (entry) entries.push(entry);
-      else if (end > start) this.damaged.push(this.#read + start);
+      else if (end > start) this.#damaged.push(this.#read + start);
       start = end + 1;
     }
     this.#read += start;

@@ -86,8 +86,12 @@ export async function planRead(
   // Base segments stay in front in their order.
   parts.sort((a, b) => a.first - b.first);
   const pace = new Pace();
-  const inTurn = parts.every((part, i) => i === 0 || (parts[i - 1] as Part).last < part.first || part.segment.isBase);
-  return inTurn ? planInTurn(parts, keys, cuts, pace) : planMerged(parts, segments, keys, cuts, pace);
+  const inTurn = parts.every(
+    (part, i) => i === 0 || (parts[i - 1] as Part).last < part.first || part.segment.isBase,
+  );
+  return inTurn
+    ? planInTurn(parts, keys, cuts, pace)
+    : planMerged(parts, segments, keys, cuts, pace);
 }
 
 /** The stamp up to which each key was deleted. */
@@ -109,7 +113,9 @@ async function loadStored(
   cuts: Float64Array,
 ): Promise<GrowingIndex | undefined> {
   if (!(index instanceof StoredIndex)) return undefined;
-  return index.load(keys.map((key, slot) => (index.last(key) >= (cuts[slot] as number) ? key : NONE)));
+  return index.load(
+    keys.map((key, slot) => (index.last(key) >= (cuts[slot] as number) ? key : NONE)),
+  );
 }
 
 /** The segments follow one another in time, so a value is what each holds of it, end to end. */
@@ -198,7 +204,11 @@ async function planMerged(
     const { index, end, segment } = parts[i] as Part;
     const there = row !== NONE && row < end;
     next[i] = there ? row : NONE;
-    stamps[i] = there ? (segment.isBase ? -1 : index.columns.stampOf(row)) : Number.POSITIVE_INFINITY;
+    stamps[i] = there
+      ? segment.isBase
+        ? -1
+        : index.columns.stampOf(row)
+      : Number.POSITIVE_INFINITY;
   };
   for (let slot = 0; slot < keys.length; slot++) {
     if (keys[slot] === NONE) continue;

@@ -2,8 +2,8 @@ import { type Batch, Pace } from "@partd/core";
 import { crc32 } from "./checksum.js";
 import { LARGE, LONGEST_ENTRY, PIECE, RECORD_HEAD, writeHead, writeVarint } from "./format.js";
 import type { GrowingIndex } from "./growing-index.js";
-import { grown, grownSize, type RangeColumns } from "./range-columns.js";
 import type { KeyTable } from "./key-table.js";
+import { grown, grownSize, type RangeColumns } from "./range-columns.js";
 import type { Segment } from "./segment.js";
 
 /**

@@ -1,7 +1,6 @@
 import { Pace, PartdError } from "@partd/core";
 import { crc32 } from "./checksum.js";
 import {
-  checkSegmentHeader,
   LARGE,
   PIECE,
   RECORD_HEAD,
@@ -9,10 +8,12 @@ import {
   type RecordHead,
   readHead,
   SEGMENT_HEADER,
+  segmentHeaderDamage,
   VarintReader,
 } from "./format.js";
 import type { GrowingIndex } from "./growing-index.js";
 import type { KeyTable } from "./key-table.js";
+import type { RangeColumns } from "./range-columns.js";
 import type { Segment } from "./segment.js";
 import { Window } from "./window.js";
 
@@ -30,7 +31,9 @@ export async function scanRecords(
   const pace = new Pace();
   if (segment.position === 0) {
     if (size < SEGMENT_HEADER) return; // Its writer was stopped before it began.
-    checkSegmentHeader(await window.read(0, SEGMENT_HEADER), segment.id, segment.path);
+    const header = await window.read(0, SEGMENT_HEADER);
+    const why = segmentHeaderDamage(header, segment.id, segment.path);
+    if (why) segment.unreadable.push({ offset: 0, end: SEGMENT_HEADER, why });
     segment.position = SEGMENT_HEADER;
   }
   while (segment.position + RECORD_HEAD <= size) {
@@ -59,9 +62,13 @@ export async function scanRecords(
       if (isLast) return; // As after a power failure.
       segment.unreadable.push({ offset: at, end, why: "the table of its keys is damaged" });
     } else {
-      const unknown = decodeTable(bytes, head, payload, segment, table);
+      const unknown = decodeTable(bytes, head, payload, segment, index.columns, table);
       if (isLast && !(await payloadIsWhole(window, index, head.groups))) return;
-      index.commit(index.columns.count + head.entries, index.columns.groupCount + head.groups, head.stamp);
+      index.commit(
+        index.columns.count + head.entries,
+        index.columns.groupCount + head.groups,
+        head.stamp,
+      );
       if (unknown) {
         const why = "it uses a key that was defined where the segment is damaged";
         segment.unreadable.push({ offset: at, end, why });
@@ -76,14 +83,14 @@ export async function scanRecords(
 export const UNKNOWN_KEY = "";
 
 /** Fills the rows behind those that count; tells whether a key is not known. */
-function decodeTable(
+export function decodeTable(
   bytes: Buffer,
   head: RecordHead,
   payload: number,
-  segment: Segment,
+  segment: { readonly path: string; readonly keys: number[] },
+  columns: RangeColumns,
   table: KeyTable,
 ): boolean {
-  const { columns } = segment.index as GrowingIndex;
   columns.reserve(columns.count + head.entries);
   columns.reserveGroups(columns.groupCount + head.groups);
   const reader = new VarintReader(bytes);
@@ -143,20 +150,27 @@ function decodeTable(
   return unknown;
 }
 
-async function payloadIsWhole(window: Window, index: GrowingIndex, groups: number): Promise<boolean> {
+async function payloadIsWhole(
+  window: Window,
+  index: GrowingIndex,
+  groups: number,
+): Promise<boolean> {
   const { columns } = index;
   const end = columns.groupCount + groups;
   for (let group = columns.groupCount; group < end; group++) {
-    const bytes = await window.read(columns.start[group] as number, columns.groupLength[group] as number);
+    const bytes = await window.read(
+      columns.start[group] as number,
+      columns.groupLength[group] as number,
+    );
     if (crc32(bytes) !== columns.crc[group]) return false;
   }
   return true;
 }
 
 /** Where the next head begins that is whole, from `from` on. */
-async function findHead(
+export async function findHead(
   window: Window,
-  { seed }: Segment,
+  { seed }: { readonly seed: number },
   from: number,
   size: number,
 ): Promise<number | undefined> {
@@ -168,7 +182,8 @@ async function findHead(
     for (let found = bytes.indexOf(magic); found >= 0; found = bytes.indexOf(magic, found + 1)) {
       const place = at + found;
       if (place + RECORD_HEAD > size) return undefined;
-      if (readHead(await new Window(window.fd, size).read(place, RECORD_HEAD), seed, place)) return place;
+      if (readHead(await new Window(window.fd, size).read(place, RECORD_HEAD), seed, place))
+        return place;
     }
     at += Math.max(1, length - 3);
   }

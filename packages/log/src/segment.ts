@@ -80,9 +80,13 @@ export class Segment {
     this.#fd = fd;
   }
 
+  /** Whether our writer goes on adding to it, so that its length is known without asking. */
+  isBeingWritten = false;
+
   /** Length of the file, as it is now or as it will always be. */
   get size(): number {
-    return this.finished?.size ?? fstatSync(this.fd).size;
+    if (this.finished) return this.finished.size;
+    return this.isBeingWritten ? this.position : fstatSync(this.fd).size;
   }
 
   hold(): void {

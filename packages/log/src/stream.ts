@@ -72,8 +72,8 @@ export class ValueStream implements AsyncIterable<Uint8Array> {
         return this.#nextPart(plan, i, row, length);
       }
       if (this.#offset > start && this.#offset - start + length > LARGEST_PIECE) break;
-      let part = parts.get(plan);
-      if (!part) parts.set(plan, (part = new SegmentPlan(plan.segment, plan.index)));
+      const part = parts.get(plan) ?? new SegmentPlan(plan.segment, plan.index);
+      parts.set(plan, part);
       part.add(row, 0, this.#offset - start);
       this.#offset += length;
       this.#cursors[i] = cursor + 1;

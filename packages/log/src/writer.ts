@@ -1,5 +1,5 @@
-import { closeSync, fdatasync, fsyncSync, fstatSync, openSync, rmSync, write, writeSync, writev } from "node:fs";
 import { randomBytes } from "node:crypto";
+import { closeSync, fdatasync, fstatSync, fsyncSync, openSync, rmSync, writeSync } from "node:fs";
 import { type Batch, Pace } from "@partd/core";
 import type { DataSet } from "./data-set.js";
 import { SEGMENT_HEADER, segmentHeader } from "./format.js";
@@ -10,6 +10,7 @@ import { processToken } from "./process-token.js";
 import { RecordEncoder } from "./record-encoder.js";
 import { Segment } from "./segment.js";
 import { StoredIndex } from "./stored-index.js";
+import { syncDirectory, writeAll } from "./write-all.js";
 
 interface Waiting {
   readonly batch: Batch;
@@ -38,7 +39,10 @@ export class Writer {
   readonly #finishing = new Set<Promise<void>>();
   #closing = false;
 
-  constructor(dataSet: DataSet, options: { readonly fsync: boolean; readonly segmentSize: number }) {
+  constructor(
+    dataSet: DataSet,
+    options: { readonly fsync: boolean; readonly segmentSize: number },
+  ) {
     this.#dataSet = dataSet;
     this.#fsync = options.fsync;
     this.#segmentSize = options.segmentSize;
@@ -195,7 +199,10 @@ export class Writer {
 
   /** Not after a drop. */
   #isListed(): boolean {
-    return this.#dataSet.segments.at(-1) === this.#segment || this.#dataSet.segments.includes(this.#segment as Segment);
+    return (
+      this.#dataSet.segments.at(-1) === this.#segment ||
+      this.#dataSet.segments.includes(this.#segment as Segment)
+    );
   }
 
   #newSegment(): Segment {
@@ -212,6 +219,7 @@ export class Writer {
       }
       segment.adopt(fd);
       segment.position = SEGMENT_HEADER;
+      segment.isBeingWritten = true;
       if (this.#fsync) {
         fsyncSync(fd);
         syncDirectory(dataSet.directory);
@@ -235,6 +243,7 @@ export class Writer {
     const segment = this.#segment;
     if (!segment) return;
     this.#segment = undefined;
+    segment.isBeingWritten = false;
     this.#encoder = new RecordEncoder();
     if (!this.#dataSet.segments.includes(segment)) return; // Dropped or compacted.
     const work = this.#describe(segment).finally(() => this.#finishing.delete(work));
@@ -246,7 +255,14 @@ export class Writer {
     const end = segment.position;
     let indexed = false;
     try {
-      await writeIndex(segment.indexPath, segment.id, end, segment.index as GrowingIndex, dataSet.keys, this.#fsync);
+      await writeIndex(
+        segment.indexPath,
+        segment.id,
+        end,
+        segment.index as GrowingIndex,
+        dataSet.keys,
+        this.#fsync,
+      );
       indexed = true;
     } catch {
       // Without it the next one to open the data set reads the segment instead.
@@ -270,8 +286,8 @@ export class Writer {
  * one, where a turn through the thread pool is 30. */
 const AT_ONCE = 128 * 1024;
 /** A write that takes so long waits for the disk, and the next ones leave the thread. */
-const SLOW_MS = 4;
-const STAY_SLOW_MS = 1000;
+const SLOW_MS = 20;
+const STAY_SLOW_MS = 250;
 /** Bytes from which on no further batch joins a record. */
 const LARGEST_GROUP = 4 * 2 ** 20;
 
@@ -281,33 +297,5 @@ async function settled(work: Promise<void>): Promise<{ error: unknown } | undefi
     return undefined;
   } catch (error) {
     return { error };
-  }
-}
-
-async function writeAll(fd: number, pieces: readonly Uint8Array[], position: number): Promise<void> {
-  let rest = pieces;
-  let at = position;
-  while (rest.length > 0) {
-    let count = await new Promise<number>((resolve, reject) => {
-      const done = (error: Error | null, written: number) => (error ? reject(error) : resolve(written));
-      if (rest.length === 1) write(fd, rest[0] as Uint8Array, 0, (rest[0] as Uint8Array).length, at, done);
-      else writev(fd, rest, at, done);
-    });
-    at += count;
-    let whole = 0;
-    while (whole < rest.length && count >= (rest[whole] as Uint8Array).length) {
-      count -= (rest[whole++] as Uint8Array).length;
-    }
-    rest = rest.slice(whole);
-    if (count > 0) rest = [(rest[0] as Uint8Array).subarray(count), ...rest.slice(1)];
-  }
-}
-
-function syncDirectory(directory: string): void {
-  const fd = openSync(directory, "r");
-  try {
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
   }
 }

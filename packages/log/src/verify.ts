@@ -1,0 +1,239 @@
+import { fstatSync } from "node:fs";
+import { decodeKey, isPartdError, type Key, Pace } from "@partd/core";
+import { crc32 } from "./checksum.js";
+import type { Progress } from "./compact.js";
+import type { DataSet } from "./data-set.js";
+import {
+  RECORD_HEAD,
+  type RecordHead,
+  readHead,
+  SEGMENT_HEADER,
+  segmentHeaderDamage,
+} from "./format.js";
+import { KeyTable } from "./key-table.js";
+import { Manifest } from "./manifest.js";
+import { RangeColumns } from "./range-columns.js";
+import { decodeTable, findHead, UNKNOWN_KEY } from "./scan.js";
+import type { Segment } from "./segment.js";
+import { StoredIndex } from "./stored-index.js";
+import { Window } from "./window.js";
+
+/** A stretch of a file that is not as it was written. */
+export interface Damage {
+  readonly path: string;
+  readonly offset: number;
+  /** In bytes. */
+  readonly length: number;
+  /** The keys whose bytes lie there, or undefined where that cannot be known. */
+  readonly keys: readonly Key[] | undefined;
+  readonly reason: string;
+}
+
+export interface VerifyReport {
+  readonly segments: number;
+  readonly records: number;
+  /** That were read. */
+  readonly bytes: number;
+  readonly damage: readonly Damage[];
+  /**
+   * Stretches behind the last record of a writer that was killed or met a full disk: what such an
+   * append leaves, or records that were damaged so that they cannot be told from it.
+   */
+  readonly torn: readonly Damage[];
+}
+
+/** A segment as it was when the verification began. */
+interface Snapshot {
+  readonly segment: Segment;
+  /** Where its records end. */
+  readonly end: number;
+  /** Whether records are known to have reached up to there. */
+  readonly finished: boolean;
+  /** Length of the file, or of the part of it that is not being written. */
+  readonly size: number;
+}
+
+export class Verification {
+  readonly #manifest: string;
+  readonly #snapshots: readonly Snapshot[];
+  readonly #damage: Damage[] = [];
+  readonly #torn: Damage[] = [];
+  readonly #pace = new Pace();
+  #records = 0;
+  #bytes = 0;
+
+  constructor(dataSet: DataSet) {
+    this.#manifest = dataSet.manifest.path;
+    this.#snapshots = dataSet.segments.flatMap((segment) => {
+      const snapshot = this.#attempt(segment, () => snapshotOf(segment));
+      if (!snapshot) return [];
+      segment.hold();
+      return [snapshot];
+    });
+  }
+
+  async run(
+    signal: AbortSignal,
+    onProgress: ((progress: Progress) => void) | undefined,
+  ): Promise<VerifyReport> {
+    try {
+      const bytesTotal = this.#snapshots.reduce((sum, { size }) => sum + size, 0);
+      this.#readManifest();
+      for (const snapshot of this.#snapshots) {
+        await this.#readSegment(snapshot, () => {
+          signal.throwIfAborted();
+          onProgress?.({ bytesDone: this.#bytes, bytesTotal });
+        });
+        await this.#readIndex(snapshot, signal);
+      }
+    } finally {
+      for (const { segment } of this.#snapshots) segment.unhold();
+    }
+    return {
+      segments: this.#snapshots.length,
+      records: this.#records,
+      bytes: this.#bytes,
+      damage: this.#damage,
+      torn: this.#torn,
+    };
+  }
+
+  #readManifest(): void {
+    const path = this.#manifest;
+    const found = (offset: number, reason: string) =>
+      this.#damage.push({ path, offset, length: 0, keys: undefined, reason });
+    try {
+      const manifest = new Manifest(path);
+      manifest.news();
+      manifest.close();
+      for (const offset of manifest.damaged) found(offset, "a line does not match its checksum");
+    } catch (error) {
+      found(0, (error as Error).message);
+    }
+  }
+
+  async #readSegment(snapshot: Snapshot, onRecord: () => void): Promise<void> {
+    const { segment, end, finished, size } = snapshot;
+    const { path } = segment;
+    const window = new Window(segment.fd, Math.min(end, size));
+    const keys: number[] = [];
+    const table = new KeyTable();
+    let at = SEGMENT_HEADER;
+    const found = (offset: number, to: number, reason: string, itsKeys?: readonly Key[]) =>
+      this.#damage.push({ path, offset, length: to - offset, keys: itsKeys, reason });
+    if (size > 0 || finished) {
+      const header = await window.read(0, SEGMENT_HEADER);
+      const reason = segmentHeaderDamage(header, segment.id, path);
+      if (reason) found(0, SEGMENT_HEADER, reason);
+    }
+    const stop = Math.min(end, size);
+    while (at < stop) {
+      onRecord();
+      const head = readHead(await window.read(at, RECORD_HEAD), segment.seed, at);
+      if (!head) {
+        const next = (await findHead(window, segment, at + 1, stop)) ?? stop;
+        if (size < end && next === stop) break;
+        found(at, next, "the head of a record does not match its checksum");
+        at = next;
+        continue;
+      }
+      const payload = at + RECORD_HEAD + head.tableLength;
+      const recordEnd = payload + head.payloadLength;
+      if (recordEnd > stop) break;
+      const bytes = await window.read(at + RECORD_HEAD, head.tableLength);
+      if (crc32(bytes) !== head.tableCrc) {
+        found(at, payload, "the table of a record does not match its checksum");
+      } else {
+        const columns = new RangeColumns();
+        decodeTable(bytes, head, payload, { path, keys }, columns, table);
+        await this.#readPayload(head, columns, table, window, found);
+      }
+      this.#records++;
+      this.#bytes += recordEnd - at;
+      at = recordEnd;
+      if (this.#pace.due) await this.#pace.rest();
+    }
+    if (size < end) found(at, end, "the file was cut short");
+    else if (size > end) {
+      const reason = "no whole record";
+      this.#torn.push({ path, offset: end, length: size - end, keys: undefined, reason });
+    }
+  }
+
+  async #readPayload(
+    head: RecordHead,
+    columns: RangeColumns,
+    table: KeyTable,
+    window: Window,
+    found: (offset: number, to: number, reason: string, keys?: readonly Key[]) => void,
+  ): Promise<void> {
+    let row = 0;
+    for (let group = 0; group < head.groups; group++) {
+      const start = columns.start[group] as number;
+      const length = columns.groupLength[group] as number;
+      const whole = crc32(await window.read(start, length)) === columns.crc[group];
+      if (this.#pace.due) await this.#pace.rest();
+      if (whole) continue;
+      // Of the rows up to here, the last that begins no later, and those beside it.
+      while (row < head.entries && lastGroup(columns, row) < group) row++;
+      const texts = new Set<string>();
+      for (let i = row; i < head.entries && (columns.group[i] as number) <= group; i++) {
+        if (columns.length[i] !== 0) texts.add(table.text(columns.key[i] as number));
+      }
+      const known = !texts.has(UNKNOWN_KEY);
+      found(
+        start,
+        start + length,
+        "bytes of values do not match their checksum",
+        known ? [...texts].map(decodeKey) : undefined,
+      );
+    }
+  }
+
+  async #readIndex({ segment, finished }: Snapshot, signal: AbortSignal): Promise<void> {
+    if (!finished) return;
+    const { indexPath, id } = segment;
+    const table = new KeyTable();
+    try {
+      const index = await StoredIndex.open(indexPath, id, table);
+      const keys = [...index.keys()];
+      for (let from = 0; from < keys.length; from += 1000) {
+        signal.throwIfAborted();
+        await index.load(keys.slice(from, from + 1000));
+      }
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === "ENOENT") return;
+      if (!isPartdError(error, "ERR_PARTD_CORRUPT")) throw error;
+      const reason = error.message;
+      this.#damage.push({ path: indexPath, offset: 0, length: 0, keys: undefined, reason });
+    }
+  }
+
+  #attempt<T>({ path }: Segment, work: () => T): T | undefined {
+    try {
+      return work();
+    } catch (error) {
+      const reason = (error as Error).message;
+      this.#damage.push({ path, offset: 0, length: 0, keys: undefined, reason });
+      return undefined;
+    }
+  }
+}
+
+function snapshotOf(segment: Segment): Snapshot {
+  const { finished, position } = segment;
+  const { size } = fstatSync(segment.fd);
+  if (finished) return { segment, end: finished.end, finished: true, size };
+  return { segment, end: position, finished: false, size: segment.complete ? size : position };
+}
+
+function lastGroup(columns: RangeColumns, row: number): number {
+  let last = columns.group[row] as number;
+  if (!columns.ownsGroups(row)) return last;
+  let left = columns.length[row] as number;
+  while (left > (columns.groupLength[last] as number)) {
+    left -= columns.groupLength[last] as number;
+    last++;
+  }
+  return last;
+}

@@ -1,0 +1,227 @@
+import { readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "@jest/globals";
+import { isPartdError } from "@partd/core";
+import { LogStore } from "@partd/log";
+import { bytes, directories, filesOf, text } from "./directories.js";
+
+const { next, copyOf } = directories();
+
+const KEYS = ["a", "b", "c", "d"];
+const BATCHES: Record<string, string>[] = [
+  { a: "one", b: "two" },
+  { a: "three", c: "four" },
+  { b: "five" },
+  { d: "x".repeat(4200), a: "six" },
+  { c: "seven", d: "eight" },
+];
+
+/** What each key holds after the first `count` batches. */
+function state(count: number, batches = BATCHES): string[] {
+  return KEYS.map((key) =>
+    batches
+      .slice(0, count)
+      .map((batch) => batch[key] ?? "")
+      .join(""),
+  );
+}
+
+/** A data set of the batches; without `close` as a killed process leaves it. */
+async function written(closed: boolean, batches = BATCHES): Promise<string> {
+  const directory = next();
+  const store = new LogStore(directory);
+  for (const batch of batches) {
+    await store.append(Object.entries(batch).map(([key, value]) => [key, bytes(value)] as const));
+  }
+  const copy = closed ? directory : asAfterCrash(copyOf(directory));
+  await store.close();
+  return copy;
+}
+
+/** Makes the manifest name a process that is gone in place of ours. */
+function asAfterCrash(directory: string): string {
+  const live = join(directory, ".partd-log", "live");
+  for (const name of readdirSync(live)) rmSync(join(live, name));
+  const path = join(directory, ".partd-log", "manifest");
+  const [first = "", ...lines] = readFileSync(path, "latin1").split("\n");
+  const gone = lines.map((line) => {
+    const [, entry] = /^\w{8} (segment \w+) /.exec(line) ?? [];
+    return entry ? lineOf(`${entry} 1-1-1-gone`) : line;
+  });
+  writeFileSync(path, [first, ...gone].join("\n"));
+  return directory;
+}
+
+function lineOf(entry: string): string {
+  return `${crc(Buffer.from(entry)).toString(16).padStart(8, "0")} ${entry}`;
+}
+
+function crc(data: Uint8Array): number {
+  let value = -1;
+  for (const byte of data) {
+    value ^= byte;
+    for (let bit = 0; bit < 8; bit++) value = value & 1 ? (value >>> 1) ^ 0xedb88320 : value >>> 1;
+  }
+  return ~value >>> 0;
+}
+
+async function read(directory: string): Promise<string[]> {
+  await using store = new LogStore(directory);
+  return (await store.get(KEYS)).map(text);
+}
+
+describe("a segment that is cut short", () => {
+  for (const closed of [false, true]) {
+    test(`at every byte, ${closed ? "after close" : "after a crash"}: a prefix of whole batches`, async () => {
+      const directory = await written(closed);
+      const [segment = ""] = filesOf(directory, ".seg");
+      const whole = readFileSync(segment);
+      const states = BATCHES.map((_, i) => JSON.stringify(state(i))).concat(
+        JSON.stringify(state(BATCHES.length)),
+      );
+      let held = -1;
+      const manifest = join(directory, ".partd-log", "manifest");
+      const listed = readFileSync(manifest);
+      const indexes = filesOf(directory, ".idx").map((path) => [path, readFileSync(path)] as const);
+      for (let length = 0; length <= whole.length; length += step(length, whole.length)) {
+        writeFileSync(segment, whole.subarray(0, length));
+        const prefix = states.indexOf(JSON.stringify(await read(directory)));
+        expect(prefix).toBeGreaterThanOrEqual(held);
+        held = prefix;
+        // What close has written goes.
+        writeFileSync(manifest, listed);
+        for (const path of filesOf(directory, ".idx")) rmSync(path);
+        for (const [path, bytes] of indexes) writeFileSync(path, bytes);
+      }
+      expect(held).toBe(BATCHES.length);
+    }, 120_000);
+  }
+
+  test("goes on to be written to, in another segment", async () => {
+    const directory = await written(false);
+    const [segment = ""] = filesOf(directory, ".seg");
+    truncateSync(segment, readFileSync(segment).length - 1);
+    await using store = new LogStore(directory);
+    await store.append({ a: bytes("!") });
+    expect(text(await store.get("a"))).toBe(`${state(4)[0]}!`);
+    const report = await store.verify();
+    expect(report.damage).toEqual([]);
+    expect(report.torn).toHaveLength(1);
+  });
+});
+
+/** Every byte, but for those amid the 4,200 alike ones. */
+function step(at: number, length: number): number {
+  return at > 450 && at < length - 300 ? 97 : 1;
+}
+
+describe("a flipped bit", () => {
+  const cases = [
+    { name: "in a segment, with its index", closed: true, ending: ".seg", index: true },
+    { name: "in a segment without an index", closed: true, ending: ".seg", index: false },
+    { name: "in an index", closed: true, ending: ".idx", index: true },
+  ];
+  for (const { name, ending, index } of cases) {
+    test(`${name} is found, and never read as bytes`, async () => {
+      const batches = BATCHES.slice(0, 3);
+      const directory = await written(true, batches);
+      if (!index) for (const path of filesOf(directory, ".idx")) rmSync(path);
+      const [path = ""] = filesOf(directory, ending);
+      const whole = readFileSync(path);
+      const expected = state(batches.length);
+      let readable = 0;
+      for (let bit = 0; bit < whole.length * 8; bit++) {
+        const damaged = Buffer.from(whole);
+        damaged[bit >> 3]! ^= 1 << (bit & 7);
+        writeFileSync(path, damaged);
+        const store = new LogStore(directory);
+        const { damage } = await store.verify();
+        if (damage.length === 0) throw new Error(`bit ${bit} of ${whole.length * 8} is not found`);
+        for (const [i, key] of KEYS.entries()) {
+          try {
+            const value = text(await store.get(key));
+            if (value !== expected[i]) throw new Error(`bit ${bit} makes ${key} ${value}`);
+            readable++;
+          } catch (error) {
+            if (!isPartdError(error, "ERR_PARTD_CORRUPT")) throw error;
+          }
+        }
+        // An index that cannot be used is made anew at close; here it has to stay.
+        if (ending === ".idx") writeFileSync(path, whole);
+        await store.close();
+        if (!index) for (const made of filesOf(directory, ".idx")) rmSync(made);
+      }
+      expect(readable).toBeGreaterThan(0);
+    }, 120_000);
+  }
+
+  test("in the manifest is found, and loses nothing unsaid", async () => {
+    const directory = await written(true);
+    const path = join(directory, ".partd-log", "manifest");
+    const whole = readFileSync(path);
+    const expected = state(BATCHES.length);
+    for (let bit = 0; bit < whole.length * 8; bit++) {
+      const damaged = Buffer.from(whole);
+      damaged[bit >> 3]! ^= 1 << (bit & 7);
+      writeFileSync(path, damaged);
+      const store = new LogStore(directory);
+      try {
+        const { damage } = await store.verify();
+        if (damage.length === 0) throw new Error(`bit ${bit} is not found`);
+        expect((await store.get(KEYS)).map(text)).toEqual(expected);
+      } catch (error) {
+        if (!isPartdError(error, "ERR_PARTD_CORRUPT")) throw error;
+      }
+      await store.close();
+    }
+  });
+
+  test("leaves the keys of other records readable, and names those it concerns", async () => {
+    const directory = await written(true);
+    const [path = ""] = filesOf(directory, ".seg");
+    const damaged = readFileSync(path);
+    damaged[damaged.indexOf("four")]! ^= 1;
+    writeFileSync(path, damaged);
+    await using store = new LogStore(directory);
+    const { damage } = await store.verify();
+    // Small values of one batch share a checksum.
+    expect(damage).toEqual([
+      expect.objectContaining({ path, keys: ["a", "c"], length: "threefour".length }),
+    ]);
+    const expected = state(BATCHES.length);
+    expect((await store.get(["b", "d"])).map(text)).toEqual([expected[1], expected[3]]);
+    for (const key of ["a", "c"]) {
+      await expect(store.get(key)).rejects.toMatchObject({ code: "ERR_PARTD_CORRUPT", key, path });
+    }
+    await expect(store.compact()).rejects.toMatchObject({ code: "ERR_PARTD_CORRUPT" });
+    expect(text(await store.get("b"))).toBe(expected[1]);
+  });
+
+  test("in what says which keys there are: salvage reads the rest", async () => {
+    const directory = await written(true);
+    for (const path of filesOf(directory, ".idx")) rmSync(path);
+    const [path = ""] = filesOf(directory, ".seg");
+    const damaged = readFileSync(path);
+    const five = damaged.indexOf("five");
+    damaged[five - 8]! ^= 1;
+    writeFileSync(path, damaged);
+    const strict = new LogStore(directory);
+    await expect(strict.get("a")).rejects.toMatchObject({ code: "ERR_PARTD_CORRUPT", path });
+    await strict.close();
+    await using store = new LogStore(directory, { salvage: true });
+    const [a, , c, d] = state(BATCHES.length);
+    expect((await store.get(["a", "c", "d"])).map(text)).toEqual([a, c, d]);
+    expect(text(await store.get("b"))).toBe("two");
+  });
+});
+
+test("a file of a newer version is refused", async () => {
+  const directory = await written(true);
+  const path = join(directory, ".partd-log", "manifest");
+  writeFileSync(path, readFileSync(path, "latin1").replace("partd-log 1\n", "partd-log 2\n"));
+  await using store = new LogStore(directory);
+  await expect(store.get("a")).rejects.toMatchObject({
+    code: "ERR_PARTD_CORRUPT",
+    message: expect.stringContaining("version 2"),
+  });
+});

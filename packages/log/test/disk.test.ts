@@ -1,0 +1,221 @@
+import { execFileSync } from "node:child_process";
+import {
+  closeSync,
+  ftruncateSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  rmSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect, test } from "@jest/globals";
+import { LogStore } from "@partd/log";
+import { crc32 } from "../src/checksum.js";
+import {
+  headSeed,
+  LONGEST_ENTRY,
+  PIECE,
+  RECORD_HEAD,
+  SEGMENT_HEADER,
+  segmentHeader,
+  writeHead,
+  writeVarint,
+} from "../src/format.js";
+import { directories, filesOf, text } from "./directories.js";
+
+const { next } = directories();
+
+test("a disk that is full in mid-record: the append rejects, the data is as before, the next succeeds", () => {
+  // A limit on the length of files stands for the full disk; it is lifted again half-way.
+  const directory = next();
+  const program = `
+    import { LogStore } from "@partd/log";
+    const store = new LogStore(${JSON.stringify(directory)});
+    const small = Buffer.from("small");
+    await store.append({ a: small });
+    const outcomes = [];
+    for (const size of [90_000, 3_000_000]) {
+      const value = Buffer.alloc(size, "x");
+      await store.append({ a: value, b: value }).then(
+        () => outcomes.push("done"),
+        (error) => outcomes.push(error.code, error.cause.code),
+      );
+      outcomes.push((await store.get("a")).length, (await store.get("b")).length);
+    }
+    await store.append({ a: small });
+    outcomes.push(String(await store.get("a").then((value) => Buffer.from(value))));
+    await store.close();
+    console.log(JSON.stringify(outcomes));
+  `;
+  const script = join(import.meta.dirname, `full-${process.pid}.mjs`);
+  writeFileSync(script, program);
+  try {
+    const out = execFileSync("bash", [
+      "-c",
+      `trap '' XFSZ; ulimit -f 64; exec "$0" "$1"`,
+      process.execPath,
+      script,
+    ]);
+    expect(JSON.parse(String(out))).toEqual([
+      "ERR_PARTD_IO",
+      "EFBIG",
+      5,
+      0,
+      "ERR_PARTD_IO",
+      "EFBIG",
+      5,
+      0,
+      "smallsmall",
+    ]);
+  } finally {
+    rmSync(script);
+  }
+});
+
+test("what a full disk has cut short is no damage, and all else is there", async () => {
+  const directory = next();
+  await using store = new LogStore(directory);
+  await store.append({ a: Buffer.from("1") });
+  const [path = ""] = filesOf(directory, ".seg");
+  const fd = openSync(path, "a");
+  writeSync(fd, Buffer.alloc(100));
+  closeSync(fd);
+  await using other = new LogStore(directory);
+  expect(text(await other.get("a"))).toBe("1");
+});
+
+test("values and offsets of more than 4 GiB", async () => {
+  // A sparse segment: one value of 5 GiB of zeros, then a small one behind it.
+  const directory = next();
+  await using empty = new LogStore(directory);
+  await empty.get("x");
+  const id = "0123456789abcdef";
+  const seed = headSeed(id);
+  const file = openSync(join(directory, `${id}.seg`), "w");
+  writeSync(file, segmentHeader(id));
+  const length = 5 * 2 ** 30;
+  const groups = length / PIECE;
+  const table = Buffer.alloc(1000 + groups * 4);
+  let at = 0;
+  for (let i = 0; i < length / LONGEST_ENTRY; i++) {
+    at = writeVarint(table, at, i === 0 ? 1 : 0);
+    if (i === 0) {
+      at = writeVarint(table, at, 4);
+      at += table.write("zero", at);
+    }
+    at = writeVarint(table, at, LONGEST_ENTRY);
+  }
+  const ofZeros = crc32(new Uint8Array(PIECE));
+  for (let i = 0; i < groups; i++) at = table.writeUInt32LE(ofZeros, at);
+  const record = (
+    offset: number,
+    table: Buffer,
+    payloadLength: number,
+    entries: number,
+    groups: number,
+    stamp: number,
+  ) => {
+    const head = Buffer.alloc(RECORD_HEAD);
+    const tableCrc = crc32(table);
+    writeHead(head, seed, offset, {
+      stamp,
+      payloadLength,
+      tableLength: table.length,
+      tableCrc,
+      entries,
+      groups,
+    });
+    writeSync(file, head, 0, head.length, offset);
+    writeSync(file, table, 0, table.length, offset + RECORD_HEAD);
+    return offset + RECORD_HEAD + table.length + payloadLength;
+  };
+  const second = record(SEGMENT_HEADER, table.subarray(0, at), length, 5, groups, 1);
+  const small = Buffer.from([3, 3, 97, 98, 99, 3, 0, 0, 0, 0]);
+  small.writeUInt32LE(crc32(Buffer.from("end")), 6);
+  const end = record(second, small, 3, 1, 1, 2);
+  writeSync(file, Buffer.from("end"), 0, 3, end - 3);
+  ftruncateSync(file, end);
+  closeSync(file);
+  const line = `segment ${id} 1-1-1-gone`;
+  writeFileSync(
+    join(directory, ".partd-log", "manifest"),
+    `\n${crc32(Buffer.from(line)).toString(16).padStart(8, "0")} ${line}\n`,
+    { flag: "a" },
+  );
+  const store = new LogStore(directory);
+  await store.append({ zero: Buffer.from("+") });
+  expect(text(await store.get("abc"))).toBe("end");
+  let total = 0;
+  let last = 0;
+  for await (const piece of store.stream("zero")) {
+    total += piece.length;
+    last = piece.at(-1) as number;
+  }
+  expect(total).toBe(length + 1);
+  expect(last).toBe(43);
+  await expect(store.get("zero")).rejects.toMatchObject({ code: "ERR_PARTD_VALUE" });
+  await store.close();
+  // Now by its index.
+  await using again = new LogStore(directory);
+  expect(text(await again.get("abc"))).toBe("end");
+  const pieces = again.stream("zero")[Symbol.asyncIterator]();
+  expect((await pieces.next()).value?.length).toBe(2 ** 20);
+  await pieces.return?.();
+}, 120_000);
+
+test("opening what was closed cleanly reads no segment", async () => {
+  const directory = next();
+  await using store = new LogStore(directory);
+  for (let i = 0; i < 50; i++)
+    await store.append({ [`k${i % 5}`]: Buffer.from(`${i};`), all: Buffer.alloc(10_000) });
+  await store.close();
+  // Where the records were there are zeros now, which only a read of values may meet.
+  const [path = ""] = filesOf(directory, ".seg");
+  const fd = openSync(path, "r+");
+  writeSync(fd, Buffer.alloc(300_000), 0, 300_000, SEGMENT_HEADER);
+  closeSync(fd);
+  await using again = new LogStore(directory);
+  const keys: unknown[] = [];
+  for await (const key of again.keys()) keys.push(key);
+  expect(keys.sort()).toEqual(["all", "k0", "k1", "k2", "k3", "k4"]);
+  await expect(again.get("k1")).rejects.toMatchObject({ code: "ERR_PARTD_CORRUPT" });
+});
+
+test("a temporary store goes with close, with the process, and after a crash with the next one", async () => {
+  const mine = () => readdirSync(tmpdir()).filter((name) => name.startsWith("partd-log-"));
+  const store = new LogStore();
+  await store.append({ x: Buffer.from("1") });
+  const path = store.path as string;
+  expect(filesOf(path, ".seg")).toHaveLength(1);
+  await store.close();
+  expect(mine().map((name) => join(tmpdir(), name))).not.toContain(path);
+  const run = (end: string) => {
+    const program = `
+      import { LogStore } from "@partd/log";
+      const store = new LogStore();
+      await store.append({ x: Buffer.from("1") });
+      console.log(store.path);
+      ${end}
+    `;
+    const script = join(import.meta.dirname, `temporary-${process.pid}.mjs`);
+    writeFileSync(script, program);
+    try {
+      return String(
+        execFileSync("bash", ["-c", `"$0" "$1" || true`, process.execPath, script]),
+      ).trim();
+    } finally {
+      rmSync(script);
+    }
+  };
+  const left = run("process.exit()");
+  expect(mine().map((name) => join(tmpdir(), name))).not.toContain(left);
+  const killed = run('process.kill(process.pid, "SIGKILL"); await new Promise(() => {});');
+  expect(mine().map((name) => join(tmpdir(), name))).toContain(killed);
+  await using next = new LogStore();
+  await next.get("x");
+  expect(mine().map((name) => join(tmpdir(), name))).not.toContain(killed);
+  mkdirSync(tmpdir(), { recursive: true });
+});

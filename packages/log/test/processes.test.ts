@@ -1,0 +1,120 @@
+import { expect, test } from "@jest/globals";
+import { LogStore } from "@partd/log";
+import { Child } from "./child.js";
+import { directories, text } from "./directories.js";
+
+const { next } = directories();
+const KEYS = ["all", "k0", "k1", "k2", "k3", "k4", "k5", "k6"];
+
+/** Kills in each test; the full count is `PARTD_LOG_KILLS=200`. */
+const KILLS = Number(process.env["PARTD_LOG_KILLS"] ?? 12);
+
+/** Checks that batches are whole and in order, and gives how many of each writer there are. */
+function batchesOf(values: readonly string[]): Map<string, number> {
+  const [all = "", ...rest] = values;
+  const counts = new Map<string, number>();
+  for (const [, name = "", i] of all.matchAll(/<(\D+)(\d+)>/g)) {
+    expect(Number(i)).toBe(counts.get(name) ?? 0);
+    counts.set(name, Number(i) + 1);
+  }
+  rest.forEach((value, key) => {
+    const expected = new Map<string, string[]>();
+    for (const [name, count] of counts) {
+      const list: string[] = [];
+      for (let i = 0; i < count; i++) {
+        for (let k = 0; k < 5; k++) if ((i + k * 3) % 7 === key) list.push(`<${name}${i}>`);
+      }
+      expected.set(name, list);
+    }
+    for (const [name, list] of expected) {
+      expect(
+        (value.match(/<\D+\d+>/g) ?? []).filter(
+          (item) => item.startsWith(`<${name}`) && /^\d/.test(item.slice(name.length + 1)),
+        ),
+      ).toEqual(list);
+    }
+  });
+  return counts;
+}
+
+test("4 writers and 2 readers at once: every resolved batch is seen, whole and in order", async () => {
+  const directory = next();
+  const writers = ["a", "b", "c", "d"].map((name) => new Child([directory, name, 300]));
+  let over = false;
+  const reader = async () => {
+    await using store = new LogStore(directory);
+    let before = new Map<string, number>();
+    while (!over) {
+      const told = writers.map(({ lines }) => lines.length);
+      const counts = batchesOf((await store.get(KEYS)).map(text));
+      writers.forEach((_, i) => {
+        const name = "abcd"[i] as string;
+        const count = counts.get(name) ?? 0;
+        expect(count).toBeGreaterThanOrEqual(told[i] as number);
+        expect(count).toBeGreaterThanOrEqual(before.get(name) ?? 0);
+      });
+      before = counts;
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  };
+  const readers = Promise.all([reader(), reader()]);
+  await Promise.all([
+    readers,
+    Promise.all(writers.map((child) => child.end())).finally(() => {
+      over = true;
+    }),
+  ]);
+  await using store = new LogStore(directory);
+  const counts = batchesOf((await store.get(KEYS)).map(text));
+  expect([...counts.values()]).toEqual([300, 300, 300, 300]);
+}, 120_000);
+
+test("writers whose clocks disagree: what is appended one after the other is read in that order", async () => {
+  const directory = next();
+  const children = [0, -3_600_000, 86_400_000].map(
+    (skew, i) =>
+      new Child([directory, "abc"[i] as string, "on demand", { skew, segmentSize: 500 }]),
+  );
+  let expected = "";
+  for (let i = 0; i < 150; i++) {
+    const line = `${i},`;
+    await (children[(i * 7 + (i >> 3)) % 3] as Child).ask(line);
+    expected += line;
+  }
+  await using store = new LogStore(directory);
+  expect(text(await store.get("order"))).toBe(expected);
+  for (const child of children) await child.end();
+  expect(text(await store.get("order"))).toBe(expected);
+  await store.compact();
+  expect(text(await store.get("order"))).toBe(expected);
+}, 120_000);
+
+test(
+  `SIGKILL at ${KILLS} random moments: every resolved batch is there, none is half there`,
+  async () => {
+    const directory = next();
+    const told = new Map<string, number>();
+    for (let kill = 0; kill < KILLS; kill++) {
+      const names = [`x${"ab"[kill % 2]}`, "y"].map(
+        (name) => `${name}-${"abcdefghijklmnopqrstuvwxyz"[kill % 26]}${"z".repeat(kill / 26)}_`,
+      );
+      const children = names.map((name) => new Child([directory, name, 1e9]));
+      await Promise.all(children.map((child) => child.told(1 + Math.random() * 40)));
+      await Promise.all(children.map((child) => child.kill()));
+      names.forEach((name, i) => {
+        told.set(name, (children[i] as Child).lines.length);
+      });
+      await using store = new LogStore(directory);
+      const counts = batchesOf((await store.get(KEYS)).map(text));
+      for (const [name, count] of told) {
+        expect(counts.get(name) ?? 0).toBeGreaterThanOrEqual(count);
+      }
+      // What is not in the way of later ones is known from now on.
+      for (const [name, count] of counts) told.set(name, count);
+      if (kill % 5 === 4) await store.compact();
+    }
+    await using store = new LogStore(directory);
+    expect((await store.verify()).damage).toEqual([]);
+  },
+  120_000 + KILLS * 5_000,
+);
