@@ -71,7 +71,8 @@ export class Windows {
     this.#total = total;
     this.#most = most;
     this.#connections = connections;
-    this.#least = Math.min(most, Math.floor(total / connections));
+    // A quarter of the memory is kept for those that may come.
+    this.#least = Math.min(most, Math.floor(total / 4 / connections));
   }
 
   grant(): number {

@@ -292,12 +292,14 @@ export class Connection {
   }
 
   #endUpload(name: string, upload: IncomingUpload): void {
-    upload.abort.abort();
+    upload.abort.abort(UPLOAD_ENDED);
     if (this.#uploads.get(name) === upload) this.#uploads.delete(name);
     this.#shared.uploads.give(upload.reserved);
     upload.reserved = 0;
   }
 }
+
+const UPLOAD_ENDED = new Error("The upload is over.");
 
 function uploadName(mutation: boolean, number: number): string {
   return `${mutation ? "m" : "r"}${number}`;

@@ -6,19 +6,18 @@ import { PACKET_HEADER } from "./protocol.js";
  */
 export class MessageWriter {
   /** Written from `#start` to `offset`; what was before is in `#parts`. */
-  bytes: Uint8Array;
+  bytes = NOTHING;
   offset = 0;
   #start = 0;
   #parts: Uint8Array[] = [];
   /** Bytes in `#parts`. */
   #partBytes = 0;
-  #view: DataView;
+  #view = new DataView(NOTHING.buffer);
   readonly #capacity: number;
 
+  /** @param capacity of the memory that it takes at a time, once it needs that much. */
   constructor(capacity = 65_536) {
     this.#capacity = capacity;
-    this.bytes = new Uint8Array(capacity);
-    this.#view = new DataView(this.bytes.buffer);
   }
 
   /** Bytes of the message so far. */
@@ -51,7 +50,9 @@ export class MessageWriter {
     // The packet's header is already in the message and may be in this piece: it moves along only
     // as a part, so that `PacketStart` stays valid.
     this.#seal();
-    this.bytes = new Uint8Array(Math.max(this.#capacity, byteLength));
+    // Small at first: a server has a writer for each of its many connections.
+    const size = Math.min(this.#capacity, Math.max(4_096, 4 * this.bytes.byteLength));
+    this.bytes = new Uint8Array(Math.max(size, byteLength));
     this.#view = new DataView(this.bytes.buffer);
     this.offset = 0;
     this.#start = 0;
@@ -122,9 +123,4 @@ export interface PacketStart {
   readonly before: number;
 }
 
-/** How many bytes `varint` takes for `value`. */
-export function varintLength(value: number): number {
-  let length = 1;
-  for (; value >= 0x80; value = Math.floor(value / 128)) length++;
-  return length;
-}
+const NOTHING = new Uint8Array(0);

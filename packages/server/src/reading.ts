@@ -9,7 +9,7 @@ const SMALL = 262_144;
 const GROUP_BYTES = 524_288;
 const PIECE_BYTES = 262_144;
 /** From here on a value is sent without a copy. */
-const ATTACH_FROM = 16_384;
+const ATTACH_FROM = 65_536;
 
 /** What a reading request reads from, and where its answer goes. */
 export interface Reading {

@@ -1,6 +1,6 @@
 import { chmod, link, lstat, mkdtemp, rm, unlink } from "node:fs/promises";
 import { connect, type Server } from "node:net";
-import { basename, dirname, join } from "node:path";
+import { basename, dirname, join, sep } from "node:path";
 import { PartdError } from "@partd/core";
 
 /**
@@ -21,7 +21,7 @@ export async function listenOnFile(server: Server, path: string): Promise<() => 
   }
   let directory: string | undefined;
   try {
-    directory = await mkdtemp(join(dirname(path), "."));
+    directory = await mkdtemp(`${dirname(path)}${sep}.`);
     const hidden = join(directory, "s");
     await listen(server, hidden);
     await chmod(hidden, 0o600);

@@ -28,9 +28,14 @@ export class CuttingProxy {
     this.address = `ipc://${path}`;
   }
 
+  /** Cuts all connections that there are. */
+  cutAll(): void {
+    for (const socket of this.#sockets) socket.destroy();
+  }
+
   async close(): Promise<void> {
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
-    for (const socket of this.#sockets) socket.destroy();
+    this.cutAll();
     await closed;
   }
 

@@ -1,0 +1,195 @@
+import { spawnSync } from "node:child_process";
+import { mkdtemp, readFile, rm, stat, symlink, writeFile } from "node:fs/promises";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, describe, expect, test } from "@jest/globals";
+import { Dict } from "@partd/core";
+import { Client, Server } from "@partd/server";
+import { Child } from "./child.js";
+import { RawClient } from "./raw-client.js";
+
+const directory = await mkdtemp(join(tmpdir(), "partd-access-"));
+afterAll(() => rm(directory, { recursive: true, force: true }));
+const value = new Uint8Array([1, 2, 3]);
+
+describe("tokens", () => {
+  test("a client without it, or with a wrong one, is refused; with it, it is served", async () => {
+    await using server = await Server.listen(new Dict(), { token: "right" });
+    for (const token of [undefined, "wrong", "righ", "right "]) {
+      const client = new Client(server.address, { token });
+      const error = await client.append({ x: value }).then(
+        () => undefined,
+        (reason: Error) => reason,
+      );
+      expect(error).toMatchObject({ code: "ERR_PARTD_AUTH", address: server.address });
+      expect(error?.message).not.toContain("right");
+      await client.close();
+    }
+    await using client = new Client(server.address, { token: "right" });
+    await client.append({ x: value });
+    expect(await client.get("x")).toEqual(value);
+  });
+
+  test("nothing is carried out before the hello", async () => {
+    await using server = await Server.listen(new Dict(), { token: "right" });
+    const client = new RawClient(server.address);
+    await client.opened();
+    client.socket.send(new Uint8Array([0x06, 0, 0, 0, 1, 0, 0, 0, 1]));
+    await client.closed;
+    expect(client.error).toMatchObject({ code: "ERR_PARTD_PROTOCOL" });
+  });
+
+  test("numbers and the page need it too, health does not", async () => {
+    await using server = await Server.listen(new Dict(), { token: "right", dashboard: true });
+    const url = server.address.replace("ws:", "http:");
+    const status = async (path: string, authorization?: string) =>
+      (await fetch(url + path, authorization ? { headers: { authorization } } : {})).status;
+    expect(await status("/healthz")).toBe(200);
+    for (const path of ["/", "/stats", "/metrics"]) {
+      expect(await status(path)).toBe(401);
+      expect(await status(path, "Bearer wrong")).toBe(401);
+      expect(await status(path, "Bearer right")).toBe(200);
+      expect(await status(path, `Basic ${btoa("anyone:right")}`)).toBe(200);
+    }
+  });
+});
+
+describe("who can reach it", () => {
+  test("an address that others reach is refused, unless something is asked of them", async () => {
+    for (const address of ["ws://0.0.0.0:0", "ws://[::]:0", "ws://192.0.2.1:0"]) {
+      await expect(Server.listen(new Dict(), { address })).rejects.toMatchObject({
+        code: "ERR_PARTD_AUTH",
+      });
+    }
+    await (await Server.listen(new Dict(), { address: "ws://0.0.0.0:0", token: "t" })).close();
+    await (await Server.listen(new Dict(), { address: "ws://0.0.0.0:0", insecure: true })).close();
+  });
+
+  test("a page of another origin cannot connect, nor one whose name was made to point here", async () => {
+    await using server = await Server.listen(new Dict(), {
+      origins: ["https://app.example"],
+      dashboard: true,
+    });
+    const { host, port } = new URL(server.address);
+    const opens = async (origin: string, headers = {}) => {
+      const client = new RawClient(server.address, { origin, headers });
+      return client.opened().then(
+        () => true,
+        () => false,
+      );
+    };
+    expect(await opens("https://evil.example")).toBe(false);
+    expect(await opens("null")).toBe(false);
+    expect(await opens(`http://evil.example:${port}`, { host: `evil.example:${port}` })).toBe(false);
+    expect(await opens(`http://${host}`)).toBe(true);
+    expect(await opens("https://app.example")).toBe(true);
+  });
+
+  test("an address that is none, and a limit that is none, are refused", async () => {
+    for (const address of ["http://localhost:1", "nonsense", "ipc://", "ws://x/path"]) {
+      await expect(Server.listen(new Dict(), { address })).rejects.toMatchObject({
+        code: "ERR_PARTD_CONNECTION",
+      });
+    }
+    await expect(Server.listen(new Dict(), { limits: { idle: 0 } })).rejects.toThrow("limits.idle");
+  });
+
+  test("a port that is taken is ERR_PARTD_IO", async () => {
+    await using server = await Server.listen(new Dict());
+    await expect(Server.listen(new Dict(), { address: server.address })).rejects.toMatchObject({
+      code: "ERR_PARTD_IO",
+      address: server.address,
+    });
+  });
+});
+
+describe("socket files", () => {
+  test("they are the user's alone, whatever the umask, and go with the server", async () => {
+    const path = join(directory, "private.sock");
+    const server = await Server.listen(new Dict(), { address: `ipc://${path}` });
+    expect((await stat(path)).mode & 0o777).toBe(0o600);
+    await server.close();
+    await expect(stat(path)).rejects.toMatchObject({ code: "ENOENT" });
+  });
+
+  test("what a killed server left is taken over", async () => {
+    const path = join(directory, "stale.sock");
+    const dead = new Child("serve.mjs", `ipc://${path}`, "file", join(directory, "stale"));
+    await dead.line();
+    await dead.kill();
+    expect((await stat(path)).isSocket()).toBe(true);
+    await using server = await Server.listen(new Dict(), { address: `ipc://${path}` });
+    await using client = new Client(server.address);
+    await client.append({ x: value });
+  });
+
+  test("a live server's is ERR_PARTD_IO, and that one goes on", async () => {
+    const address = `ipc://${join(directory, "live.sock")}`;
+    await using server = await Server.listen(new Dict(), { address });
+    const second = Server.listen(new Dict(), { address });
+    await expect(second).rejects.toMatchObject({ code: "ERR_PARTD_IO" });
+    await using client = new Client(server.address);
+    await client.append({ x: value });
+  });
+
+  test("a file that is no socket stays as it is", async () => {
+    const path = join(directory, "file");
+    await writeFile(path, "text");
+    await expect(Server.listen(new Dict(), { address: `ipc://${path}` })).rejects.toMatchObject({
+      code: "ERR_PARTD_IO",
+      path,
+    });
+    expect(await readFile(path, "utf8")).toBe("text");
+    const pointer = join(directory, "pointer");
+    await symlink(path, pointer);
+    await expect(Server.listen(new Dict(), { address: `ipc://${pointer}` })).rejects.toMatchObject({
+      code: "ERR_PARTD_IO",
+    });
+  });
+
+  test("a path that is too long for a socket is said to be", async () => {
+    const address = `ipc://${join(directory, "x".repeat(120))}`;
+    await expect(Server.listen(new Dict(), { address })).rejects.toMatchObject({
+      code: "ERR_PARTD_CONNECTION",
+    });
+    await expect(new Client(address).get("x")).rejects.toMatchObject({
+      code: "ERR_PARTD_CONNECTION",
+    });
+  });
+});
+
+describe("wss", () => {
+  const key = join(directory, "key.pem");
+  const cert = join(directory, "cert.pem");
+  const made = spawnSync("openssl", [
+    ..."req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2".split(" "),
+    ..."-subj /CN=localhost -addext subjectAltName=DNS:localhost,IP:127.0.0.1".split(" "),
+    ...["-keyout", key, "-out", cert],
+  ]);
+  (made.status === 0 ? test : test.skip)("with a certificate, and with one of the client", async () => {
+    const pair = { key: await readFile(key), cert: await readFile(cert) };
+    await using server = await Server.listen(new Dict(), {
+      address: "wss://127.0.0.1:0",
+      tls: { ...pair, requestCert: true, ca: pair.cert },
+    });
+    await using client = new Client(server.address, { tls: { ...pair, ca: pair.cert } });
+    await client.append({ x: value });
+    expect(await client.get("x")).toEqual(value);
+    // One who does not trust the server, and one whom it does not know.
+    for (const tls of [undefined, { ca: pair.cert }]) {
+      const stranger = new Client(server.address, { tls, timeout: 100 });
+      await expect(stranger.get("x")).rejects.toMatchObject({ code: "ERR_PARTD_CONNECTION" });
+    }
+    await expect(Server.listen(new Dict(), { address: "wss://127.0.0.1:0" })).rejects.toThrow("tls");
+  });
+});
+
+test("what listens there and is no partd server is ERR_PARTD_CONNECTION", async () => {
+  const other = createServer((socket) => socket.resume().end("SSH-2.0-something\r\n"));
+  await new Promise<void>((resolve) => other.listen(0, "127.0.0.1", resolve));
+  const { port } = other.address() as { port: number };
+  const client = new Client(`ws://127.0.0.1:${port}`, { timeout: 100 });
+  await expect(client.append({ x: value })).rejects.toMatchObject({ code: "ERR_PARTD_CONNECTION" });
+  await new Promise((resolve) => other.close(resolve));
+});

@@ -1,0 +1,193 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, expect, test } from "@jest/globals";
+import { Dict, PartdError, type Store } from "@partd/core";
+import { Client, type ClientEvent, Server } from "@partd/server";
+import { CuttingProxy } from "./cutting-proxy.js";
+import { RawClient } from "./raw-client.js";
+
+const directory = await mkdtemp(join(tmpdir(), "partd-life-"));
+afterAll(() => rm(directory, { recursive: true, force: true }));
+
+const value = Uint8Array.of(1, 2, 3);
+
+/** Tells when it was flushed and closed. */
+class Watched extends Dict {
+  readonly calls: string[] = [];
+  failing = false;
+  protected override async _flush(): Promise<void> {
+    this.calls.push("flush");
+    if (this.failing) throw new Error("disk full");
+  }
+  protected override async _close(): Promise<void> {
+    this.calls.push("close");
+  }
+}
+
+test("close answers what was sent, tells clients, flushes and closes the store", async () => {
+  const store = new Watched();
+  const server = await Server.listen(store);
+  const client = new Client(server.address, { timeout: 200 });
+  await client.append({ x: value });
+  const appends = Array.from({ length: 100 }, () => client.append({ x: value }));
+  await new Promise((resolve) => setImmediate(resolve)); // They are on their way.
+  await new Promise((resolve) => setImmediate(resolve));
+  const closing = server.close();
+  await Promise.all(appends);
+  await closing;
+  expect(store.calls).toEqual(["flush", "close"]);
+  await client.close(); // Nothing of it is left to be flushed.
+  await expect(store.get("x")).rejects.toMatchObject({ code: "ERR_PARTD_CLOSED" });
+});
+
+test("close leaves the store open if it is told to, and can be tried again if the flush fails", async () => {
+  const store = new Watched();
+  const server = await Server.listen(store, { closeStore: false });
+  const client = new Client(server.address);
+  await client.append({ x: value });
+  store.failing = true;
+  await expect(client.close()).rejects.toMatchObject({
+    code: "ERR_PARTD_IO",
+    message: "disk full",
+  });
+  await expect(server.close()).rejects.toThrow("disk full");
+  store.failing = false;
+  await server.close();
+  expect(await store.get("x")).toEqual(value);
+  await store.close();
+});
+
+test("a server that comes back under its address is found again, and isets are set again", async () => {
+  const store = new Dict();
+  let server = await Server.listen(store, { closeStore: false });
+  const { address } = server;
+  await using client = new Client(address);
+  const resumed: boolean[] = [];
+  client.addEventListener("connect", ({ detail }: ClientEvent<"connect">) => {
+    resumed.push(detail.resumed);
+  });
+  await client.append({ x: value });
+  await server.close();
+  const reading = client.get("x");
+  server = await Server.listen(store, { address });
+  expect(await reading).toEqual(value);
+  expect(resumed).toEqual([false, false]);
+  await client.close();
+  await server.close();
+});
+
+test("a lock is freed when the connection that held it goes", async () => {
+  const [server, proxy] = await withProxy(new Dict(), "lock");
+  const holder = new Client(proxy.address);
+  await using other = new Client(server.address);
+  let release = () => {};
+  const holding = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  let waiting: Promise<unknown> | undefined;
+  const critical = holder.withLock(async (held) => {
+    await held.append({ x: value });
+    waiting = other.append({ x: value });
+    proxy.cutAll();
+    await holding;
+    await held.append({ x: value });
+  });
+  const failure = expect(critical).rejects.toMatchObject({ code: "ERR_PARTD_LOCK" });
+  while (!waiting) await new Promise((resolve) => setTimeout(resolve, 1));
+  await waiting;
+  release();
+  await failure;
+  expect(await other.get("x")).toEqual(Uint8Array.of(1, 2, 3, 1, 2, 3));
+  await holder.close();
+  await other.close();
+  await proxy.close();
+  await server.close();
+});
+
+test("a stream that is cut rejects, and the client goes on", async () => {
+  const [server, proxy] = await withProxy(new Dict(), "stream");
+  const client = new Client(proxy.address);
+  await client.append({ x: new Uint8Array(5_000_000).fill(1) });
+  const begun = client.stream("x")[Symbol.asyncIterator]();
+  await begun.next();
+  proxy.cutAll();
+  await expect(
+    (async () => {
+      while (!(await begun.next()).done);
+    })(),
+  ).rejects.toMatchObject({ code: "ERR_PARTD_CONNECTION" });
+  expect((await client.get("x")).byteLength).toBe(5_000_000);
+  await client.close();
+  await proxy.close();
+  await server.close();
+});
+
+test("an idle connection is closed, and comes back with the next operation", async () => {
+  await using server = await Server.listen(new Dict(), { limits: { idle: 50 } });
+  await using client = new Client(server.address);
+  const resumed: boolean[] = [];
+  client.addEventListener("connect", ({ detail }) => resumed.push(detail.resumed));
+  await client.append({ x: value });
+  while (server.stats().connections > 0) await new Promise((resolve) => setTimeout(resolve, 10));
+  expect(await client.get("x")).toEqual(value);
+  expect(resumed).toEqual([false, true]);
+});
+
+test("a session that nobody comes back to is forgotten", async () => {
+  await using server = await Server.listen(new Dict(), { limits: { session: 50 } });
+  const raw = new RawClient(server.address);
+  await raw.hello();
+  expect(server.stats().sessions).toBe(1);
+  raw.socket.terminate();
+  while (server.stats().sessions > 0) await new Promise((resolve) => setTimeout(resolve, 10));
+});
+
+test("errors come through with code, message and key", async () => {
+  class Failing extends Dict {
+    protected override async _append(): Promise<void> {
+      throw new PartdError("ERR_PARTD_CORRUPT", "it is damaged", {
+        key: "a key/with é",
+        offset: 70_000,
+        path: "/some/where",
+      });
+    }
+  }
+  await using server = await Server.listen(new Failing());
+  await using client: Store = new Client(server.address);
+  await expect(client.append({ x: value })).rejects.toMatchObject({
+    name: "PartdError",
+    code: "ERR_PARTD_CORRUPT",
+    message: "it is damaged",
+    key: "a key/with é",
+    offset: 70_000,
+    path: "/some/where",
+    address: server.address,
+  });
+});
+
+test("health and metrics", async () => {
+  await using server = await Server.listen(new Dict());
+  await using client = new Client(server.address);
+  await client.append({ x: value, y: value });
+  await client.get("x");
+  const url = server.address.replace("ws:", "http:");
+  expect(await (await fetch(`${url}/healthz`)).text()).toBe("ok\n");
+  const metrics = await fetch(`${url}/metrics`);
+  expect(metrics.headers.get("content-type")).toContain("text/plain; version=0.0.4");
+  const text = await metrics.text();
+  expect(text).toMatch(/^partd_connections 1$/m);
+  expect(text).toMatch(/^partd_appended_bytes_total 6$/m);
+  expect(text).toMatch(/^partd_read_bytes_total 3$/m);
+  expect(text).toMatch(/^partd_keys 2$/m);
+  expect((await fetch(`${url}/`)).status).toBe(404); // No dashboard was asked for.
+  expect((await fetch(`${url}/`, { method: "POST" })).status).toBe(405);
+});
+
+/** A server, and a way to it that can be cut. */
+async function withProxy(store: Store, name: string): Promise<[Server, CuttingProxy]> {
+  const path = join(directory, `${name}.sock`);
+  const server = await Server.listen(store, { address: `ipc://${path}` });
+  const faults = { random: () => 0.5, mostBytes: 0, cuts: 0 };
+  return [server, await CuttingProxy.listen(`${path}-proxy`, path, faults)];
+}
