@@ -5,7 +5,7 @@ import { allocateBytes } from "@partd/core";
 import type { DataSet } from "./data-set.js";
 import { SEGMENT_HEADER, segmentHeader } from "./format.js";
 import { gather } from "./gather.js";
-import type { GrowingIndex } from "./growing-index.js";
+import { type GrowingIndex, NEVER } from "./growing-index.js";
 import { writeIndex } from "./index-file.js";
 import { ioError } from "./io-error.js";
 import type { KeyTable } from "./key-table.js";
@@ -119,8 +119,12 @@ class Copier {
   async run(): Promise<void> {
     const keys = (await liveKeys(this.#old)).filter((key) => this.#keys.text(key) !== UNKNOWN_KEY);
     const lengths = keys.map((key) => {
-      let length = 0;
-      for (const { index } of this.#old) length += index?.bytes(key) ?? 0; // Or a little less.
+      let deleted = NEVER;
+      for (const { index } of this.#old) deleted = Math.max(deleted, index?.deleted(key) ?? NEVER);
+      let length = 0; // Or a little less, where a deletion falls within a segment's time.
+      for (const { index } of this.#old) {
+        if (index && index.last(key) >= deleted) length += index.bytes(key);
+      }
       return length;
     });
     this.#total = lengths.reduce((sum, length) => sum + length, 0);
@@ -137,6 +141,7 @@ class Copier {
     }
     await this.#finishSegment();
     syncDirectory(this.#dataSet.directory);
+    this.#options.onProgress?.({ bytesDone: this.#done, bytesTotal: this.#done });
   }
 
   /** They are part of the data set now. */

@@ -1,14 +1,5 @@
-import { execFileSync } from "node:child_process";
-import {
-  closeSync,
-  ftruncateSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  rmSync,
-  writeFileSync,
-  writeSync,
-} from "node:fs";
+import { execFileSync, spawnSync } from "node:child_process";
+import { closeSync, ftruncateSync, openSync, readdirSync, writeFileSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "@jest/globals";
@@ -31,48 +22,24 @@ const { next } = directories();
 test("a disk that is full in mid-record: the append rejects, the data is as before, the next succeeds", () => {
   // A limit on the length of files stands for the full disk; it is lifted again half-way.
   const directory = next();
-  const program = `
-    import { LogStore } from "@partd/log";
-    const store = new LogStore(${JSON.stringify(directory)});
-    const small = Buffer.from("small");
-    await store.append({ a: small });
-    const outcomes = [];
-    for (const size of [90_000, 3_000_000]) {
-      const value = Buffer.alloc(size, "x");
-      await store.append({ a: value, b: value }).then(
-        () => outcomes.push("done"),
-        (error) => outcomes.push(error.code, error.cause.code),
-      );
-      outcomes.push((await store.get("a")).length, (await store.get("b")).length);
-    }
-    await store.append({ a: small });
-    outcomes.push(String(await store.get("a").then((value) => Buffer.from(value))));
-    await store.close();
-    console.log(JSON.stringify(outcomes));
-  `;
-  const script = join(import.meta.dirname, `full-${process.pid}.mjs`);
-  writeFileSync(script, program);
-  try {
-    const out = execFileSync("bash", [
-      "-c",
-      `trap '' XFSZ; ulimit -f 64; exec "$0" "$1"`,
-      process.execPath,
-      script,
-    ]);
-    expect(JSON.parse(String(out))).toEqual([
-      "ERR_PARTD_IO",
-      "EFBIG",
-      5,
-      0,
-      "ERR_PARTD_IO",
-      "EFBIG",
-      5,
-      0,
-      "smallsmall",
-    ]);
-  } finally {
-    rmSync(script);
-  }
+  const words = [process.execPath, join(import.meta.dirname, "full-disk.mjs"), directory];
+  const out = execFileSync("bash", [
+    "-c",
+    `trap '' XFSZ; ulimit -f 64; exec "$@"`,
+    "bash",
+    ...words,
+  ]);
+  expect(JSON.parse(String(out))).toEqual([
+    "ERR_PARTD_IO",
+    "EFBIG",
+    5,
+    0,
+    "ERR_PARTD_IO",
+    "EFBIG",
+    5,
+    0,
+    "smallsmall",
+  ]);
 });
 
 test("what a full disk has cut short is no damage, and all else is there", async () => {
@@ -88,7 +55,7 @@ test("what a full disk has cut short is no damage, and all else is there", async
 });
 
 test("values and offsets of more than 4 GiB", async () => {
-  // A sparse segment: one value of 5 GiB of zeros, then a small one behind it.
+  // A sparse segment: one value of 4 GiB of zeros, then a small one behind it.
   const directory = next();
   await using empty = new LogStore(directory);
   await empty.get("x");
@@ -96,7 +63,7 @@ test("values and offsets of more than 4 GiB", async () => {
   const seed = headSeed(id);
   const file = openSync(join(directory, `${id}.seg`), "w");
   writeSync(file, segmentHeader(id));
-  const length = 5 * 2 ** 30;
+  const length = 4 * 2 ** 30;
   const groups = length / PIECE;
   const table = Buffer.alloc(1000 + groups * 4);
   let at = 0;
@@ -132,7 +99,7 @@ test("values and offsets of more than 4 GiB", async () => {
     writeSync(file, table, 0, table.length, offset + RECORD_HEAD);
     return offset + RECORD_HEAD + table.length + payloadLength;
   };
-  const second = record(SEGMENT_HEADER, table.subarray(0, at), length, 5, groups, 1);
+  const second = record(SEGMENT_HEADER, table.subarray(0, at), length, 4, groups, 1);
   const small = Buffer.from([3, 3, 97, 98, 99, 3, 0, 0, 0, 0]);
   small.writeUInt32LE(crc32(Buffer.from("end")), 6);
   const end = record(second, small, 3, 1, 1, 2);
@@ -192,30 +159,15 @@ test("a temporary store goes with close, with the process, and after a crash wit
   expect(filesOf(path, ".seg")).toHaveLength(1);
   await store.close();
   expect(mine().map((name) => join(tmpdir(), name))).not.toContain(path);
-  const run = (end: string) => {
-    const program = `
-      import { LogStore } from "@partd/log";
-      const store = new LogStore();
-      await store.append({ x: Buffer.from("1") });
-      console.log(store.path);
-      ${end}
-    `;
-    const script = join(import.meta.dirname, `temporary-${process.pid}.mjs`);
-    writeFileSync(script, program);
-    try {
-      return String(
-        execFileSync("bash", ["-c", `"$0" "$1" || true`, process.execPath, script]),
-      ).trim();
-    } finally {
-      rmSync(script);
-    }
-  };
-  const left = run("process.exit()");
+  const run = (end: string) =>
+    spawnSync(process.execPath, [join(import.meta.dirname, "temporary.mjs"), end], {
+      encoding: "utf8",
+    }).stdout.trim();
+  const left = run("exit");
   expect(mine().map((name) => join(tmpdir(), name))).not.toContain(left);
-  const killed = run('process.kill(process.pid, "SIGKILL"); await new Promise(() => {});');
+  const killed = run("kill");
   expect(mine().map((name) => join(tmpdir(), name))).toContain(killed);
   await using next = new LogStore();
   await next.get("x");
   expect(mine().map((name) => join(tmpdir(), name))).not.toContain(killed);
-  mkdirSync(tmpdir(), { recursive: true });
 });
