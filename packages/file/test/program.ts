@@ -17,6 +17,7 @@ export class Program {
   constructor(command: readonly string[]) {
     const [file, ...args] = command as [string, ...string[]];
     this.process = spawn(file, args, { stdio: ["pipe", "pipe", "pipe"] });
+    running.add(this.process);
     this.process.stdin!.on("error", () => {}); // It may be gone.
     this.process.stderr!.on("data", (text) => {
       this.#errors += text;
@@ -28,6 +29,7 @@ export class Program {
     });
     this.ended = new Promise((resolve) => {
       this.process.on("close", (code, signal) => {
+        running.delete(this.process);
         this.#over = true;
         this.#wake();
         resolve({ code, signal });
@@ -102,7 +104,10 @@ export function limitedProgramUnder(
   ]);
 }
 
-/** A new directory under the system's temporary one, removed after the test. */
+/** What a test that failed has left running. */
+const running = new Set<ChildProcess>();
+
+/** New directories under the system's temporary one, and an end to them and to all programs. */
 export function directories(): { make: () => string; clean: () => void } {
   const made: string[] = [];
   return {
@@ -112,6 +117,7 @@ export function directories(): { make: () => string; clean: () => void } {
       return path;
     },
     clean: () => {
+      for (const process of running) process.kill("SIGKILL");
       for (const path of made.splice(0)) rmSync(path, { recursive: true, force: true });
     },
   };

@@ -1,9 +1,11 @@
 import { existsSync, mkdirSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { expect, test } from "@jest/globals";
+import { afterAll, expect, test } from "@jest/globals";
 import { FileStore } from "@partd/file";
-import { program } from "./program.js";
+import { directories, program } from "./program.js";
+
+afterAll(directories().clean);
 
 const bytes = (text: string) => new TextEncoder().encode(text);
 
