@@ -7,6 +7,7 @@ const SUITES: Readonly<Record<string, () => Promise<Suite>>> = {
   compress: async () => (await import("./compress.js")).compress,
   dict: async () => (await import("./dict.js")).dict,
   file: async () => (await import("./file.js")).file,
+  log: async () => (await import("./log.js")).log,
 };
 
 export const suiteNames: readonly string[] = Object.keys(SUITES);
