@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { LogStore } from "@partd/log";
 import { ClassicLevel } from "classic-level";
 import { open } from "lmdb";
-import { type NodeSide, python, type Suite, type Work } from "./suite.js";
+import { type NodeSide, python, type Round, type Suite, type Work } from "./suite.js";
 import { batchOf, bytesOf, keysOf } from "./workload.js";
 
 const MIB = 2 ** 20;
@@ -218,7 +218,7 @@ async function fillLmdb(db: ReturnType<typeof openLmdb>, batches: number): Promi
   }
 }
 
-const appendLarge: NodeSide = async (directory) => {
+async function appendLarge(directory: string): Promise<Round> {
   const store = new LogStore(join(directory, "data"));
   const keys = keysOf(64);
   const value = bytesOf(MIB);
@@ -228,9 +228,9 @@ const appendLarge: NodeSide = async (directory) => {
     },
     done: () => store.close(),
   };
-};
+}
 
-const writeLarge: NodeSide = async (directory) => {
+async function writeLarge(directory: string): Promise<Round> {
   const value = bytesOf(MIB);
   const file = openSync(join(directory, "data"), "w");
   return {
@@ -245,7 +245,7 @@ const writeLarge: NodeSide = async (directory) => {
       closeSync(file);
     },
   };
-};
+}
 
 function appendSingles(count: number, callers: number): NodeSide {
   return async (directory) => {
