@@ -81,7 +81,9 @@ describe("who can reach it", () => {
     };
     expect(await opens("https://evil.example")).toBe(false);
     expect(await opens("null")).toBe(false);
-    expect(await opens(`http://evil.example:${port}`, { host: `evil.example:${port}` })).toBe(false);
+    expect(await opens(`http://evil.example:${port}`, { host: `evil.example:${port}` })).toBe(
+      false,
+    );
     expect(await opens(`http://${host}`)).toBe(true);
     expect(await opens("https://app.example")).toBe(true);
   });
@@ -167,22 +169,27 @@ describe("wss", () => {
     ..."-subj /CN=localhost -addext subjectAltName=DNS:localhost,IP:127.0.0.1".split(" "),
     ...["-keyout", key, "-out", cert],
   ]);
-  (made.status === 0 ? test : test.skip)("with a certificate, and with one of the client", async () => {
-    const pair = { key: await readFile(key), cert: await readFile(cert) };
-    await using server = await Server.listen(new Dict(), {
-      address: "wss://127.0.0.1:0",
-      tls: { ...pair, requestCert: true, ca: pair.cert },
-    });
-    await using client = new Client(server.address, { tls: { ...pair, ca: pair.cert } });
-    await client.append({ x: value });
-    expect(await client.get("x")).toEqual(value);
-    // One who does not trust the server, and one whom it does not know.
-    for (const tls of [undefined, { ca: pair.cert }]) {
-      const stranger = new Client(server.address, { tls, timeout: 100 });
-      await expect(stranger.get("x")).rejects.toMatchObject({ code: "ERR_PARTD_CONNECTION" });
-    }
-    await expect(Server.listen(new Dict(), { address: "wss://127.0.0.1:0" })).rejects.toThrow("tls");
-  });
+  (made.status === 0 ? test : test.skip)(
+    "with a certificate, and with one of the client",
+    async () => {
+      const pair = { key: await readFile(key), cert: await readFile(cert) };
+      await using server = await Server.listen(new Dict(), {
+        address: "wss://127.0.0.1:0",
+        tls: { ...pair, requestCert: true, ca: pair.cert },
+      });
+      await using client = new Client(server.address, { tls: { ...pair, ca: pair.cert } });
+      await client.append({ x: value });
+      expect(await client.get("x")).toEqual(value);
+      // One who does not trust the server, and one whom it does not know.
+      for (const tls of [undefined, { ca: pair.cert }]) {
+        const stranger = new Client(server.address, { tls, timeout: 100 });
+        await expect(stranger.get("x")).rejects.toMatchObject({ code: "ERR_PARTD_CONNECTION" });
+      }
+      await expect(Server.listen(new Dict(), { address: "wss://127.0.0.1:0" })).rejects.toThrow(
+        "tls",
+      );
+    },
+  );
 });
 
 test("what listens there and is no partd server is ERR_PARTD_CONNECTION", async () => {

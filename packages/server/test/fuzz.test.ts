@@ -11,8 +11,8 @@ import { MessageWriter } from "../src/message-writer.js";
 import { Type } from "../src/protocol.js";
 import { Sessions } from "../src/sessions.js";
 import { Counters } from "../src/shared.js";
-import { RawClient } from "./raw-client.js";
 import { randomFrom } from "./random.js";
+import { RawClient } from "./raw-client.js";
 
 const COUNT = Number(process.env.PARTD_FUZZ ?? 25_000);
 const seed = Number(process.env.PARTD_SEED ?? Math.floor(Math.random() * 2 ** 32));

@@ -1,5 +1,5 @@
-import { connect } from "node:net";
 import { mkdtemp, rm } from "node:fs/promises";
+import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, test } from "@jest/globals";
@@ -19,7 +19,9 @@ test("1,000 connections at once, and one too many is turned away", async () => {
   });
   const clients = Array.from({ length: 1_000 }, () => new Client(server.address));
   await Promise.all(
-    clients.map((client, i) => client.append({ all: Uint8Array.of(1), [`k${i}`]: Uint8Array.of(2) })),
+    clients.map((client, i) =>
+      client.append({ all: Uint8Array.of(1), [`k${i}`]: Uint8Array.of(2) }),
+    ),
   );
   expect(server.stats()).toMatchObject({ connections: 1_000, sessions: 1_000 });
   expect((await clients[0]!.get("all")).byteLength).toBe(1_000);

@@ -1,5 +1,5 @@
 import WebSocket from "ws";
-import { type Welcome, readWelcome, writeHello } from "../src/handshake.js";
+import { readWelcome, type Welcome, writeHello } from "../src/handshake.js";
 import { MessageReader } from "../src/message-reader.js";
 import { MessageWriter } from "../src/message-writer.js";
 import { SUBPROTOCOL, Type } from "../src/protocol.js";
