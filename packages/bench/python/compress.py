@@ -1,7 +1,9 @@
 """Python's partd compressions over its Dict, doing the work of the suite `compress`."""
 
+import json
 import os
 import struct
+import time
 
 import partd
 
@@ -34,3 +36,18 @@ def convert(directory, name, data, direction, folder, values):
         else:
             p.get(key)
     yield
+
+
+def rates(name, data, folder, rounds):
+    """Prints MB/s to compress and to decompress: the lower quartile of single values."""
+    value = real_value(folder, data)
+    p = getattr(partd, name)(partd.Dict())
+    p.append({"x": value})
+    works = [lambda: getattr(partd, name)(partd.Dict()).append({"x": value}), lambda: p.get("x")]
+    seconds = [[], []]
+    for _ in range(int(rounds)):
+        for i, work in enumerate(works):
+            start = time.perf_counter()
+            work()
+            seconds[i].append(time.perf_counter() - start)
+    print(json.dumps([len(value) / 1e6 / sorted(one)[len(one) // 4] for one in seconds]))

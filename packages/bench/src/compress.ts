@@ -15,7 +15,7 @@ import * as snappyjs from "snappyjs";
 import { DATA_FOLDER, type DataName, realValue } from "./compress-data.js";
 import { type NodeSide, python, type Side, type Suite, type Work } from "./suite.js";
 
-type Convert = (bytes: Uint8Array) => Promise<Uint8Array> | Uint8Array;
+export type Convert = (bytes: Uint8Array) => Promise<Uint8Array> | Uint8Array;
 
 interface Engine {
   readonly name: string;
@@ -119,7 +119,7 @@ export const compress: Suite = {
 };
 
 /** What the figures in the documentation are made of. */
-export const compressEntries = entries.map(({ name, wrap }) => ({ name, wrap }));
+export const compressEntries = entries;
 
 function work(entry: Entry, data: DataName, direction: "compress" | "decompress"): Work {
   const values = entry.values ?? VALUES;
