@@ -100,12 +100,12 @@ describeReal(real, "Chromium", () => {
         before,
       );
     }
-    const largest = await page.locator("#largest tr").first().innerText();
+    const largest = await page.locator("#largest tr").first().textContent();
     expect(largest).toContain("airport ATL0");
-    expect(await page.locator("#skew").innerText()).toMatch(/^The largest key holds [\d.]+ %/);
-    expect(await page.locator("#tiles").innerText()).toMatch(/Connections\s*1/);
-    expect(await page.locator("#tiles").innerText()).toMatch(/Keys\s*60/);
-    expect(await page.locator("#tiles").innerText()).toMatch(/Spilled\s*[\d.]+ MB/);
+    expect(await page.locator("#skew").textContent()).toMatch(/^The largest key holds [\d.]+ %/);
+    expect(await page.locator("#tiles").textContent()).toMatch(/Connections\s*1/);
+    expect(await page.locator("#tiles").textContent()).toMatch(/Keys\s*60/);
+    expect(await page.locator("#tiles").textContent()).toMatch(/Spilled\s*[\d.]+ MB/);
     expect(await page.locator("path.append").getAttribute("d")).toMatch(/^M.*L/);
     const background = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
     await page.emulateMedia({ colorScheme: "light" });
