@@ -42,7 +42,7 @@ def arrays(directory, direction, appends, numbers, file):
     yield from work(partd.Numpy(store), [array] * appends, direction)
 
 
-def tables(directory, direction, rows, appends, folder):
+def tables(directory, direction, rows, appends, passes, folder):
     import pandas as pd
     from partd.pandas import PandasBlocks
 
@@ -51,4 +51,4 @@ def tables(directory, direction, rows, appends, folder):
     frame = frame.astype({"delay": "int16", "distance": "int16", "origin": "category",
                           "destination": "category"})
     slices = [frame.iloc[i * rows : (i + 1) * rows] for i in range(appends)]
-    yield from work(PandasBlocks(partd.Dict()), slices, direction)
+    yield from work(PandasBlocks(partd.Dict()), slices, direction, passes)

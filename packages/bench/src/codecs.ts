@@ -68,6 +68,7 @@ const NUMBERS = 2 ** 17;
 const ARRAYS = 32;
 const ROWS = 2000;
 const TABLES = 10;
+const TABLE_PASSES = 20;
 
 export const codecs: Suite = {
   name: "codecs",
@@ -285,13 +286,14 @@ function tableWork(direction: Direction): Work {
       direction,
       rows: ROWS,
       appends: TABLES,
+      passes: TABLE_PASSES,
       folder: DATA_FOLDER,
     }),
   };
   return {
     title: `Arrow: ${direction} flights in tables of ${ROWS} rows, ${TABLES} appends`,
     unit: "rows",
-    count: ROWS * TABLES,
+    count: ROWS * TABLES * TABLE_PASSES,
     sides,
     targets: [{ against: "PandasBlocks", ratio: 1 }],
     rounds: 9,
@@ -302,11 +304,19 @@ function tableSide(wrap: (store: Store) => Store<Table>, direction: Direction): 
   return async () => {
     const tables = flightTables(ROWS, TABLES);
     const p = wrap(new Dict());
-    const append = async () => {
-      for (const table of tables) await p.append({ x: table });
+    const append = async (key: string) => {
+      for (const table of tables) await p.append({ [key]: table });
     };
-    if (direction === "get") await append();
-    return { run: () => (direction === "get" ? p.get("x") : append()), done: () => p.close() };
+    if (direction === "get") await append("x");
+    return {
+      async run() {
+        for (let pass = 0; pass < TABLE_PASSES; pass++) {
+          if (direction === "get") await p.get("x");
+          else await append(`x${pass}`);
+        }
+      },
+      done: () => p.close(),
+    };
   };
 }
 
@@ -315,14 +325,18 @@ function rawTableSide(direction: Direction): NodeSide {
   return async () => {
     const tables = flightTables(ROWS, TABLES);
     const store = new Dict();
-    const append = async () => {
-      for (const table of tables) await store.append({ x: frame(tableToIPC(table, "stream")) });
+    const append = async (key: string) => {
+      for (const table of tables) {
+        await store.append({ [key]: frame(tableToIPC(table, "stream")) });
+      }
     };
-    if (direction === "get") await append();
+    if (direction === "get") await append("x");
     return {
       async run() {
-        if (direction === "append") return append();
-        for (const { bytes } of splitFrames(await store.get("x"), "x")) tableFromIPC(bytes);
+        for (let pass = 0; pass < TABLE_PASSES; pass++) {
+          if (direction === "append") await append(`x${pass}`);
+          else for (const { bytes } of splitFrames(await store.get("x"), "x")) tableFromIPC(bytes);
+        }
       },
       done: () => store.close(),
     };

@@ -24,7 +24,9 @@ export function v8Codec<T = unknown>(): Codec<T[]> {
       const deserializer = new DefaultDeserializer(bytes);
       deserializer.readHeader();
       const list: unknown = deserializer.readValue();
-      if (!isAtEnd(deserializer)) throw new Error("bytes follow the value.");
+      if (position(deserializer) !== bytes.byteOffset + bytes.byteLength) {
+        throw new Error("bytes follow the value.");
+      }
       if (!Array.isArray(list)) throw new Error("it is a structured clone, but not of a list.");
       // Each item that `encode` writes takes a byte; a length beyond that would only take memory.
       if (list.length > bytes.byteLength) throw new Error("the list is longer than its bytes.");
@@ -35,14 +37,9 @@ export function v8Codec<T = unknown>(): Codec<T[]> {
   };
 }
 
-/** The deserializer does not tell its position, but refuses to read past the end. */
-function isAtEnd(deserializer: DefaultDeserializer): boolean {
-  try {
-    deserializer.readRawBytes(1);
-    return false;
-  } catch {
-    return true;
-  }
+/** The deserializer does not tell where it is, but gives views of what comes next, also of nothing. */
+function position(deserializer: DefaultDeserializer): number {
+  return deserializer.readRawBytes(0).byteOffset;
 }
 
 function refuse(reason: string): PartdError {

@@ -7,9 +7,9 @@ export class ShortTexts {
   readonly #lengths = new Uint8Array(SLOTS);
   readonly #bytes = new Uint8Array(SLOTS * MAX_LENGTH);
 
-  /** @throws TypeError where the bytes are not UTF-8. */
+  /** @throws {@link NotUtf8} where the bytes are not UTF-8. */
   decode(bytes: Uint8Array, start: number, length: number): string {
-    if (length > MAX_LENGTH) return utf8.decode(bytes.subarray(start, start + length));
+    if (length > MAX_LENGTH) return decodeUtf8(bytes.subarray(start, start + length));
     if (length === 0) return "";
     const last = start + length - 1;
     // Four bytes tell names apart well enough; a slot that two fight for is only slower.
@@ -48,8 +48,19 @@ function decodeShort(bytes: Uint8Array, start: number, length: number): string {
   let text = "";
   for (let i = start; i < start + length; i++) {
     const byte = bytes[i] as number;
-    if (byte >= 0x80) return utf8.decode(bytes.subarray(start, start + length));
+    if (byte >= 0x80) return decodeUtf8(bytes.subarray(start, start + length));
     text += String.fromCharCode(byte);
   }
   return text;
+}
+
+/** Told apart from what an extension may throw. */
+export class NotUtf8 extends Error {}
+
+function decodeUtf8(bytes: Uint8Array): string {
+  try {
+    return utf8.decode(bytes);
+  } catch {
+    throw new NotUtf8();
+  }
 }
