@@ -2,6 +2,8 @@
  * Calls `listener` once when `signal` is aborted, unless the function that this answers is called
  * before. All listeners of a signal share one registration: a signal that is passed to many calls
  * would look each one up in a list of all, and warn of a leak at the eleventh.
+ *
+ * @param signal not aborted yet: nothing is called for what is past.
  */
 export function onAbort(signal: AbortSignal, listener: () => void): () => void {
   let listeners = waiting.get(signal);
@@ -31,6 +33,7 @@ export async function unlessAborted<T>(
   signal: AbortSignal | undefined,
 ): Promise<T> {
   if (!signal) return promise;
+  promise.catch(() => {}); // It may fail when no one waits for it any more.
   signal.throwIfAborted();
   let forget = () => {};
   const aborted = new Promise<never>((_, reject) => {
