@@ -8,6 +8,7 @@ const SUITES: Readonly<Record<string, () => Promise<Suite>>> = {
   dict: async () => (await import("./dict.js")).dict,
   file: async () => (await import("./file.js")).file,
   log: async () => (await import("./log.js")).log,
+  server: async () => (await import("./server.js")).server,
 };
 
 export const suiteNames: readonly string[] = Object.keys(SUITES);

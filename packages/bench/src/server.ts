@@ -1,0 +1,193 @@
+import { type ChildProcess, fork } from "node:child_process";
+import { once } from "node:events";
+import { connect } from "node:net";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { Client } from "@partd/server";
+import { createClient } from "@redis/client";
+import WebSocket from "ws";
+import { startRedis, startServer } from "./server-process.js";
+import { type NodeSide, python, type Side, type Suite } from "./suite.js";
+import { batchOf, bytesOf, keysOf } from "./workload.js";
+
+const MIB = 2 ** 20;
+const BATCHES = 300;
+const KEYS = 1_000;
+const keys = keysOf(KEYS);
+const small = bytesOf(100);
+const large = bytesOf(MIB);
+
+export const server: Suite = {
+  name: "server",
+  works: [
+    {
+      title: "300 batches x 1,000 keys x 100 B appended by one client, over a socket file",
+      unit: "key-writes",
+      count: BATCHES * KEYS,
+      rounds: 7,
+      sides: {
+        Client: withClient((client) => {
+          const batch = batchOf(keys, small);
+          return () => together(BATCHES, () => client.append(batch));
+        }),
+        "Python Client": ofPython("append_batches", { batches: BATCHES, keys: KEYS, size: 100 }),
+        Redis: withRedis(async (redis) => {
+          for (let i = 0; i < BATCHES; i++) await Promise.all(keys.map((key) => redis(key)));
+        }),
+      },
+      targets: [
+        { against: "Python Client", ratio: 8 },
+        { against: "Redis", ratio: 5 },
+      ],
+    },
+    {
+      title: "512 appends of 1 MiB, over a socket file",
+      unit: "MiB",
+      count: 512,
+      rounds: 7,
+      sides: {
+        Client: withClient(
+          (client) => () => together(512, (i) => client.append([[keys[i % 64] as string, large]])),
+        ),
+        "Python Client": ofPython("append_large", { count: 512, keys: 64, size: MIB }),
+        "bare ws": bareWebSocket(true),
+        "bare ws, unmasked": bareWebSocket(false),
+      },
+      targets: [
+        { against: "Python Client", ratio: 1 },
+        { against: "bare ws", ratio: 0.8 },
+      ],
+    },
+    {
+      title: "5,000 single-key appends of 100 B in flight together",
+      unit: "appends",
+      count: 5_000,
+      rounds: 9,
+      sides: {
+        Client: withClient(
+          (client) => () =>
+            together(5_000, (i) => client.append([[keys[i % KEYS] as string, small]])),
+        ),
+        "Python Client": ofPython("append_singles", { count: 5_000, keys: KEYS, size: 100 }),
+      },
+      targets: [{ against: "Python Client", ratio: 10 }],
+    },
+    {
+      title: "get of all 30 MB in 1,000 keys",
+      unit: "MB",
+      count: 30,
+      rounds: 9,
+      sides: {
+        Client: withClient(async (client) => {
+          const batch = batchOf(keys, small);
+          await together(BATCHES, () => client.append(batch));
+          return () => client.get(keys);
+        }),
+        "Python Client": ofPython("get_all", { batches: BATCHES, keys: KEYS, size: 100 }),
+      },
+      targets: [{ against: "Python Client", ratio: 4 }],
+    },
+    {
+      title: "4 client processes at once, 300 batches x 1,000 keys x 100 B each",
+      unit: "key-writes",
+      count: 4 * BATCHES * KEYS,
+      sides: { "4 Clients": clients(4), "1 Client": clients(1, 4 * BATCHES) },
+      targets: [{ against: "1 Client", ratio: 1.5 }],
+    },
+  ],
+};
+
+function withClient(
+  prepare: (client: Client) => (() => Promise<unknown>) | Promise<() => Promise<unknown>>,
+): NodeSide {
+  return async (directory) => {
+    const served = await startServer("partd", join(directory, "s"));
+    const client = new Client(served.address);
+    await client.get("key-0"); // Connected.
+    const run = await prepare(client);
+    return {
+      run,
+      async done() {
+        await client.close();
+        await served.close();
+      },
+    };
+  };
+}
+
+/** Commands that are awaited together go over the wire together. */
+function withRedis(run: (append: (key: string) => Promise<unknown>) => Promise<unknown>): Side {
+  return async (directory) => {
+    const served = await startRedis(directory);
+    const client = createClient({ socket: { path: served.address, tls: false } });
+    await client.connect();
+    const value = Buffer.from(small);
+    return {
+      run: () => run((key) => client.append(key, value)),
+      async done() {
+        await client.close();
+        await served.close();
+      },
+    };
+  };
+}
+
+/** Messages of 1 MiB that are answered with a byte: the limit of what is built on ws. */
+function bareWebSocket(masked: boolean): NodeSide {
+  return async (directory) => {
+    const served = await startServer("ws", join(directory, "s"));
+    const socket = new WebSocket("ws://localhost/", {
+      perMessageDeflate: false,
+      createConnection: () => connect(served.address),
+      ...(masked ? {} : { generateMask: (mask: Buffer) => void mask.fill(0) }),
+    });
+    await once(socket, "open");
+    return {
+      async run() {
+        let answers = 0;
+        const all = new Promise<void>((resolve) => {
+          socket.on("message", () => ++answers === 512 && resolve());
+        });
+        for (let i = 0; i < 512; i++) socket.send(large);
+        await all;
+      },
+      async done() {
+        socket.terminate();
+        await served.close();
+      },
+    };
+  };
+}
+
+/** So many processes, each with its share of the batches, or with so many. */
+function clients(count: number, batches = BATCHES): NodeSide {
+  return async (directory) => {
+    const served = await startServer("partd", join(directory, "s"));
+    const program = fileURLToPath(new URL("server-client.js", import.meta.url));
+    const children = Array.from({ length: count }, () =>
+      fork(program, [served.address, String(batches)]),
+    );
+    await Promise.all(children.map((child) => once(child, "message")));
+    return {
+      run: () => Promise.all(children.map(finished)),
+      async done() {
+        await Promise.all(children.map((child) => child.exitCode ?? once(child, "exit")));
+        await served.close();
+      },
+    };
+  };
+}
+
+async function finished(child: ChildProcess): Promise<void> {
+  const done = once(child, "message");
+  child.send("go");
+  await done;
+}
+
+function together(count: number, call: (i: number) => Promise<unknown>): Promise<unknown> {
+  return Promise.all(Array.from({ length: count }, (_, i) => call(i)));
+}
+
+function ofPython(work: string, args: Readonly<Record<string, unknown>>): Side {
+  return python("server", work, args);
+}
