@@ -1,6 +1,7 @@
 import { closeSync, openSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { unlessAborted } from "@partd/core";
+import { ifSystemError } from "./io-error.js";
 import { LockFolder, pause } from "./lock-folder.js";
 import { mayRun, uniqueToken } from "./process-token.js";
 
@@ -45,9 +46,13 @@ export class Access {
 
   async enterLater(signal?: AbortSignal): Promise<void> {
     while (!this.enter()) {
-      this.#entering ??= this.#becomeLive().finally(() => {
-        this.#entering = undefined;
-      });
+      this.#entering ??= this.#becomeLive()
+        .catch((error) => {
+          throw ifSystemError("enter", this.#directory, error);
+        })
+        .finally(() => {
+          this.#entering = undefined;
+        });
       await unlessAborted(this.#entering, signal);
     }
   }
@@ -61,9 +66,14 @@ export class Access {
 
   /** Runs `critical` while no other store is live. No shared operation of ours may be running. */
   async exclusive<T>(critical: () => Promise<T>, signal?: AbortSignal): Promise<T> {
-    await this.#lock.take(signal);
     try {
+      await this.#lock.take(signal);
       await this.#untilAlone(signal);
+    } catch (error) {
+      this.#lock.release();
+      throw ifSystemError("lock", this.#directory, error);
+    }
+    try {
       return await critical();
     } finally {
       this.#lock.release();

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { PartdError } from "@partd/core";
 import { Access } from "./access.js";
 import { SEGMENT_HEADER } from "./format.js";
-import { ioError } from "./io-error.js";
+import { ifSystemError, ioError } from "./io-error.js";
 import { KeyTable } from "./key-table.js";
 import { Manifest, type ManifestEntry } from "./manifest.js";
 import { Segment } from "./segment.js";
@@ -48,7 +48,11 @@ export class DataSet {
     const behind = this.segments.filter((segment) => !segment.complete && !segment.isOwn);
     for (let i = 0; i < behind.length; i += 4) {
       signal?.throwIfAborted();
-      await Promise.all(behind.slice(i, i + 4).map((segment) => segment.catchUp(this.keys)));
+      try {
+        await Promise.all(behind.slice(i, i + 4).map((segment) => segment.catchUp(this.keys)));
+      } catch (error) {
+        throw ifSystemError("read", this.directory, error);
+      }
     }
   }
 

@@ -14,6 +14,12 @@ export function ioError(verb: string, path: string, cause: unknown): PartdError 
   );
 }
 
+/** A failed system call as `ERR_PARTD_IO`; any other error, also a signal's reason, as it is. */
+export function ifSystemError(verb: string, path: string, error: unknown): unknown {
+  const isSystem = typeof (error as NodeJS.ErrnoException | undefined)?.syscall === "string";
+  return isSystem ? ioError(verb, path, error) : error;
+}
+
 const ADVICE: Readonly<Record<string, string>> = {
   ENOSPC: "the disk is full; free some space and try again.",
   EDQUOT: "the disk quota is used up; free some space and try again.",

@@ -74,7 +74,11 @@ export class LockFolder {
     if (this.#held === undefined) return;
     rmSync(join(this.#folder, String(this.#held)), { force: true });
     this.#held = undefined;
-    this.#owesTurn = this.#othersWait();
+    try {
+      this.#owesTurn = this.#othersWait();
+    } catch {
+      // The data set is gone, and with it all who might wait.
+    }
   }
 
   /** Asks again and again, with a file in the folder that tells others so. */

@@ -2,7 +2,6 @@ import { rmSync } from "node:fs";
 import { join } from "node:path";
 import {
   type AppendOptions,
-  allocateBytes,
   BaseStore,
   type Batch,
   type GetOptions,
@@ -19,6 +18,7 @@ import { planRead } from "./read-plan.js";
 import { UNKNOWN_KEY } from "./scan.js";
 import { ValueStream } from "./stream.js";
 import { makeTemporaryDirectory, type TemporaryDirectory } from "./temporary-directory.js";
+import { unsetBytes } from "./unset-bytes.js";
 import { Verification, type VerifyReport } from "./verify.js";
 import { Writer } from "./writer.js";
 
@@ -93,7 +93,7 @@ export class LogStore extends BaseStore {
         texts.map((key) => dataSet.keys.find(key) ?? NONE),
         signal,
       );
-      const values = texts.map((_, slot) => allocateBytes(plan.lengths[slot] as number));
+      const values = texts.map((_, slot) => unsetBytes(plan.lengths[slot] as number));
       for (const part of plan.segments) await gather(part, values, texts, signal);
       if (texts.length === keys.length) return values;
       const given = new Set<number>();

@@ -64,6 +64,6 @@ export function grown<T extends Column>(column: T, size: number): T {
 export function grownSize(size: number, needed: number): number {
   // Half as much again once it is large: doubled, up to half of it would be idle.
   let next = size;
-  while (next < needed) next = next < 2 ** 16 ? next * 2 : Math.ceil(next * 1.5);
+  while (next < needed) next = next < 2 ** 20 ? next * 2 : Math.ceil(next * 1.5);
   return next;
 }

@@ -10,14 +10,18 @@ export class SegmentPlan {
   readonly index: GrowingIndex;
   count = 0;
   /** Rows of the index. */
-  rows = new Uint32Array(64);
+  rows: Uint32Array;
   /** Which value the range is part of, and where it stands in it. */
-  slots = new Uint32Array(64);
-  offsets = new Float64Array(64);
+  slots: Uint32Array;
+  offsets: Float64Array;
 
-  constructor(segment: Segment, index: GrowingIndex) {
+  /** @param room for how many ranges memory is taken at first. */
+  constructor(segment: Segment, index: GrowingIndex, room = 64) {
     this.segment = segment;
     this.index = index;
+    this.rows = new Uint32Array(room);
+    this.slots = new Uint32Array(room);
+    this.offsets = new Float64Array(room);
   }
 
   add(row: number, slot: number, offset: number): void {
@@ -29,7 +33,7 @@ export class SegmentPlan {
   }
 
   #grow(): void {
-    const size = grownSize(this.rows.length, this.count);
+    const size = grownSize(Math.max(64, this.rows.length), this.count);
     this.rows = grown(this.rows, size);
     this.slots = grown(this.slots, size);
     this.offsets = grown(this.offsets, size);
@@ -129,13 +133,13 @@ async function planInTurn(
   const plans: SegmentPlan[] = [];
   for (const part of parts) {
     const { index, end, keyOf } = part;
-    const plan = new SegmentPlan(part.segment, index);
-    plans.push(plan);
     let wanted = 0;
     for (let slot = 0; slot < keys.length; slot++) {
       const key = keyOf(slot);
       if (key !== NONE) wanted += index.ranges(key);
     }
+    const plan = new SegmentPlan(part.segment, index, wanted + 1);
+    plans.push(plan);
     // A walk through all rows beats following chains, which jump about in memory.
     if (wanted > end / 4 && wanted > 1024) {
       await planWalk(part, plan, keys.length, cuts, lengths, pace);

@@ -122,6 +122,9 @@ export class Segment {
 
   async #read(table: KeyTable): Promise<void> {
     const { finished } = this;
+    if (this.index && !finished && fstatSync(this.fd).size <= this.position) return;
+    // First whether its writer is gone, then how much it has written: not the other way round.
+    const live = !finished && mayRun(this.writer);
     const size = fstatSync(this.fd).size;
     if (!this.index) {
       const stored = finished && size >= finished.end ? await this.#stored(table) : undefined;
@@ -132,8 +135,6 @@ export class Segment {
       }
       this.index = new GrowingIndex();
     }
-    if (size <= this.position && !finished) return;
-    const live = !finished && mayRun(this.writer);
     await scanRecords(this, table, { size: Math.min(size, finished?.end ?? size), live });
     if (live) return;
     this.complete = true;

@@ -3,6 +3,7 @@ import { Pace, PartdError } from "@partd/core";
 import { crc32 } from "./checksum.js";
 import { checkVersion, LARGE, PIECE, readUint64, VarintReader } from "./format.js";
 import { GrowingIndex, NEVER } from "./growing-index.js";
+import { ioError } from "./io-error.js";
 import type { KeyTable } from "./key-table.js";
 import { radixOrder } from "./radix-order.js";
 
@@ -113,7 +114,9 @@ export class StoredIndex {
     index.columns.reserve(rows);
     if (wanted.length === 0) return index;
     const pace = new Pace();
-    const file = await open(this.path, "r");
+    const file = await open(this.path, "r").catch((cause) => {
+      throw ioError("open", this.path, cause);
+    });
     try {
       for (let from = 0; from < wanted.length; ) {
         // Neighbours are read together.

@@ -1,4 +1,4 @@
-import { closeSync, fsyncSync, openSync, write, writev } from "node:fs";
+import { closeSync, fsyncSync, openSync, write, writeSync, writev } from "node:fs";
 
 /** Writes the pieces end to end from `position` on, however many calls it takes. */
 export async function writeAll(
@@ -33,5 +33,12 @@ export function syncDirectory(directory: string): void {
     fsyncSync(fd);
   } finally {
     closeSync(fd);
+  }
+}
+
+/** The same on this thread. */
+export function writeAtOnce(fd: number, bytes: Uint8Array, position: number): void {
+  for (let done = 0; done < bytes.length; ) {
+    done += writeSync(fd, bytes, done, bytes.length - done, position + done);
   }
 }

@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { closeSync, fdatasync, fstatSync, fsyncSync, openSync, rmSync, writeSync } from "node:fs";
+import { closeSync, fdatasync, fstatSync, fsyncSync, openSync, rmSync } from "node:fs";
 import { type Batch, Pace } from "@partd/core";
 import type { DataSet } from "./data-set.js";
 import { SEGMENT_HEADER, segmentHeader } from "./format.js";
@@ -10,7 +10,7 @@ import { processToken } from "./process-token.js";
 import { RecordEncoder } from "./record-encoder.js";
 import { Segment } from "./segment.js";
 import { StoredIndex } from "./stored-index.js";
-import { syncDirectory, writeAll } from "./write-all.js";
+import { syncDirectory, writeAll, writeAtOnce } from "./write-all.js";
 
 interface Waiting {
   readonly batch: Batch;
@@ -149,9 +149,7 @@ export class Writer {
     const segment = this.#segment as Segment;
     const bytes = this.#encoder.whole();
     const start = performance.now();
-    for (let done = 0; done < bytes.length; ) {
-      done += writeSync(this.#fd, bytes, done, bytes.length - done, segment.position + done);
-    }
+    writeAtOnce(this.#fd, bytes, segment.position);
     const now = performance.now();
     if (now - start > SLOW_MS) this.#slowUntil = now + STAY_SLOW_MS;
   }
@@ -169,7 +167,9 @@ export class Writer {
     const written = writeAll(this.#fd, encoder.payload(), at + encoder.payloadStart);
     const [, outcome] = await Promise.all([encoder.checksum(), settled(written)]);
     if (outcome) throw outcome.error;
-    await writeAll(this.#fd, [encoder.headAndTable()], at);
+    const head = encoder.headAndTable();
+    if (head.length <= AT_ONCE) writeAtOnce(this.#fd, head, at);
+    else await writeAll(this.#fd, [head], at);
     if (this.#fsync) {
       await new Promise<void>((resolve, reject) =>
         fdatasync(this.#fd, (error) => (error ? reject(error) : resolve())),
@@ -214,9 +214,7 @@ export class Writer {
     try {
       fd = openSync(segment.path, "wx+");
       const header = segmentHeader(id);
-      if (writeSync(fd, header, 0, header.length, 0) < header.length) {
-        writeSync(fd, header, 0, header.length, 0); // Tells why.
-      }
+      writeAtOnce(fd, header, 0);
       segment.adopt(fd);
       segment.position = SEGMENT_HEADER;
       segment.isBeingWritten = true;
