@@ -40,6 +40,11 @@ export class Arena {
     }
   }
 
+  /** The slab that an extent lies in. */
+  block(extent: number): Uint8Array<ArrayBuffer> {
+    return extent === NONE ? NO_BLOCK : this.#slab(extent).bytes;
+  }
+
   /** Cuts `chain` back to its first `length` bytes. */
   truncate(chain: Chain, length: number): void {
     const end = length === 0 ? 0 : chain.skip + length;

@@ -1,7 +1,9 @@
-import { Arena, Chain, NONE } from "./arena.js";
+import { Arena, NONE } from "./arena.js";
 import type { Batch } from "./batch.js";
 import { allocateBytes } from "./bytes.js";
-import { Ranks, rankOf, UNRANKED } from "./ranks.js";
+import { Chains } from "./chains.js";
+import { ABSENT, KeyTable } from "./key-table.js";
+import { Ranks } from "./ranks.js";
 
 /**
  * A store whose values lie in {@link Blocks}, so that another one which owns it, as `BufferStore`
@@ -24,17 +26,20 @@ export function isSpillable<S extends object>(store: S): store is S & Spillable 
  */
 export class Blocks {
   readonly #arena = new Arena();
-  readonly #values = new Map<string, Value>();
-  readonly #ranks = new Ranks<Value>();
-  /** Those of keys that are gone, to be used again. */
-  #spare: Value[] = [];
+  readonly #keys = new KeyTable();
+  readonly #chains = new Chains(this.#arena);
+  readonly #ranks = new Ranks();
+  /** How far each value has been cut, counted from what had been appended in all when it began. */
+  #cuts: number[] = [];
+  readonly #loans = new Map<Value, Loans>();
   #byteLength = 0;
+  #appended = 0;
   #bookkeeping = 0;
   #lent = 0;
 
   /** How many keys there are. Each holds at least one byte. */
   get size(): number {
-    return this.#values.size;
+    return this.#keys.size;
   }
 
   /** Bytes of all values together. */
@@ -58,20 +63,38 @@ export class Blocks {
   /** Bytes by which the footprint may grow with `batch`, at most a quarter of each value aside. */
   cost(batch: Batch): number {
     let cost = batch.byteLength;
-    for (const key of batch.keys) if (!this.#values.has(key)) cost += keyCost(key);
+    for (const key of batch.keys) if (this.#keys.find(key) === ABSENT) cost += keyCost(key);
     return cost;
   }
 
   get(key: string): Value | undefined {
-    return this.#values.get(key);
+    const value = this.#keys.find(key);
+    return value === ABSENT ? undefined : value;
   }
 
-  keys(): IterableIterator<string> {
-    return this.#values.keys();
+  /** How many bytes a value has. */
+  length(value: Value): number {
+    return this.#chains.length(value);
   }
 
-  values(): IterableIterator<Value> {
-    return this.#values.values();
+  key(value: Value): string {
+    return this.#keys.key(value);
+  }
+
+  /**
+   * A count that grows by each byte that is cut off a value: when it has reached
+   * `cutCount(value) + length(value)` of now, all that the value has now is gone from here.
+   */
+  cutCount(value: Value): number {
+    return this.#cuts[value] ?? Number.POSITIVE_INFINITY;
+  }
+
+  *keys(): Generator<string, void, undefined> {
+    for (const value of this.#keys.numbers()) yield this.#keys.key(value);
+  }
+
+  values(): Generator<Value, void, undefined> {
+    return this.#keys.numbers();
   }
 
   /** Values that are not held, the largest first (to within a fifth). */
@@ -95,27 +118,26 @@ export class Blocks {
   }
 
   /** The first `length` bytes of a value, where they lie: valid until they are cut or removed. */
-  views(value: Value, length = value.length): Generator<Uint8Array, void, undefined> {
-    return this.#arena.views(value, length);
+  views(value: Value, length = this.length(value)): Uint8Array[] {
+    return [...this.#arena.views(this.#chains.take(value), length)];
   }
 
   /** Copies the first `length` bytes of a value into `target` from `offset` on. */
-  copyTo(value: Value, target: Uint8Array, offset = 0, length = value.length): void {
-    this.#arena.copyTo(value, target, offset, length);
+  copyTo(value: Value, target: Uint8Array, offset = 0, length = this.length(value)): void {
+    this.#arena.copyTo(this.#chains.take(value), target, offset, length);
   }
 
-  copy(value: Value, length = value.length): Uint8Array {
+  copy(value: Value, length = this.length(value)): Uint8Array {
     const bytes = allocateBytes(length);
-    this.#arena.copyTo(value, bytes, 0, length);
+    this.copyTo(value, bytes, 0, length);
     return bytes;
   }
 
   /** Fixes a value as it stands: its memory is kept, whatever is cut or removed, until `end`. */
   lend(value: Value): Loan {
-    const arena = this.#arena;
-    const views = [...arena.views(value)];
-    value.loans ??= new Loans();
-    const { loans } = value;
+    const views = this.views(value);
+    const loans = this.#loans.get(value) ?? new Loans();
+    this.#loans.set(value, loans);
     loans.count++;
     let ended = false;
     return {
@@ -126,8 +148,8 @@ export class Blocks {
         if (ended) return;
         ended = true;
         if (--loans.count > 0) return;
-        if (value.loans === loans) value.loans = undefined;
-        for (const extent of loans.kept) this.#lent -= arena.release(extent);
+        if (this.#loans.get(value) === loans) this.#loans.delete(value);
+        for (const extent of loans.kept) this.#lent -= this.#arena.release(extent);
       },
     };
   }
@@ -138,108 +160,104 @@ export class Blocks {
   }
 
   isHeld(value: Value): boolean {
-    return value.rank === UNRANKED;
+    return !this.#ranks.has(value);
   }
 
   /** Ends a hold. */
   letGo(value: Value): void {
-    this.#ranks.place(value);
+    this.#ranks.place(value, this.length(value));
   }
 
   /** Removes the first `length` bytes of a value that is held, and ends the hold. */
   cut(value: Value, length: number): void {
     this.#free(value, length);
-    if (value.length === 0) this.#forget(value);
-    else this.#ranks.place(value);
+    if (this.length(value) === 0) this.#forget(value);
+    else this.letGo(value);
   }
 
   remove(key: string): void {
-    const value = this.#values.get(key);
-    if (!value) return;
-    if (value.rank !== UNRANKED) this.#ranks.remove(value);
-    this.#free(value, value.length);
+    const value = this.#keys.find(key);
+    if (value === ABSENT) return;
+    this.#ranks.remove(value);
+    this.#free(value, this.length(value));
     this.#forget(value);
   }
 
   clear(): void {
-    for (const key of [...this.#values.keys()]) this.remove(key);
+    for (const key of [...this.keys()]) this.remove(key);
   }
 
   #grow(key: string, bytes: Uint8Array): void {
-    const value = this.#values.get(key);
-    if (value) {
-      this.#arena.append(value, bytes);
-      this.#byteLength += bytes.byteLength;
-      this.#rank(value);
-    } else {
+    const value = this.#keys.find(key);
+    if (value === ABSENT) {
       this.#add(key, bytes);
+    } else {
+      this.#chains.append(value, bytes);
+      this.#ranks.update(value, this.length(value));
     }
+    this.#byteLength += bytes.byteLength;
+    this.#appended += bytes.byteLength;
   }
 
   #add(key: string, bytes: Uint8Array): void {
-    const value = this.#spare.pop() ?? new Value();
-    value.key = key;
-    this.#arena.append(value, bytes);
-    this.#values.set(key, value);
-    this.#byteLength += bytes.byteLength;
+    const value = this.#keys.add(key);
     this.#bookkeeping += keyCost(key);
-    this.#ranks.place(value);
+    this.#ranks.add(value);
+    this.#chains.clear(value);
+    this.#cuts[value] = this.#appended;
+    try {
+      this.#chains.append(value, bytes);
+    } catch (error) {
+      this.#forget(value);
+      throw error;
+    }
+    this.#ranks.place(value, bytes.byteLength);
   }
 
   #shrink(key: string, byteLength: number): void {
-    const value = this.#values.get(key) as Value;
-    this.#arena.truncate(value, value.length - byteLength);
+    const value = this.#keys.find(key);
+    const chain = this.#chains.take(value);
+    this.#arena.truncate(chain, chain.length - byteLength);
+    this.#chains.put(value, chain);
     this.#byteLength -= byteLength;
-    if (value.length > 0) {
-      this.#rank(value);
+    if (chain.length > 0) {
+      this.#ranks.update(value, chain.length);
     } else {
-      if (value.rank !== UNRANKED) this.#ranks.remove(value);
+      this.#ranks.remove(value);
       this.#forget(value);
     }
   }
 
-  #rank(value: Value): void {
-    if (value.rank === UNRANKED || value.rank === rankOf(value.length)) return;
-    this.#ranks.remove(value);
-    this.#ranks.place(value);
-  }
-
   #free(value: Value, length: number): void {
     this.#byteLength -= length;
-    value.cut += length;
-    const extent = this.#arena.cut(value, length);
+    this.#cuts[value] = this.cutCount(value) + length;
+    const chain = this.#chains.take(value);
+    const extent = this.#arena.cut(chain, length);
+    this.#chains.put(value, chain);
     if (extent === NONE) return;
-    if (!value.loans) {
+    const loans = this.#loans.get(value);
+    if (loans) {
+      loans.kept.push(extent);
+      this.#lent += this.#arena.measure(extent);
+    } else {
       this.#arena.release(extent);
-      return;
     }
-    value.loans.kept.push(extent);
-    this.#lent += this.#arena.measure(extent);
   }
 
   #forget(value: Value): void {
-    this.#values.delete(value.key);
-    this.#bookkeeping -= keyCost(value.key);
-    value.key = "";
-    value.loans = undefined;
-    if (this.#values.size === 0) this.#spare = [];
-    else this.#spare.push(value);
+    this.#bookkeeping -= keyCost(this.#keys.key(value));
+    this.#keys.remove(value);
+    this.#loans.delete(value);
+    if (this.#keys.size > 0) return;
+    this.#keys.reset();
+    this.#chains.reset();
+    this.#ranks.reset();
+    this.#cuts = [];
   }
 }
 
-/**
- * A value of {@link Blocks}. Once it has no bytes any more it may be that of another key: objects
- * that came and went with their keys would, until they are collected, take several times the memory.
- */
-export class Value extends Chain {
-  key = "";
-  /** Bytes that were ever cut off its front: it never falls. `cut + length` is what it will be. */
-  cut = 0;
-  rank = UNRANKED;
-  previous: Value | undefined = undefined;
-  next: Value | undefined = undefined;
-  loans: Loans | undefined = undefined;
-}
+/** The number of a value of {@link Blocks}: its own until it has no bytes any more. */
+export type Value = number;
 
 /** A value as it stood at one moment, in pieces that are the reader's own. */
 export interface Loan extends Iterable<Uint8Array> {
@@ -253,11 +271,11 @@ class Loans {
 }
 
 /**
- * What a key takes beyond its bytes and text: 200 bytes for its `Value` and its place in the map
- * (Node 20, a million keys), and more than three times over: as keys come and go the collector lets
- * its heap grow to about three times what is alive, or four where the machine is busy. With 200 here, a buffer of 200 MB grew to 570 MB.
+ * What a key takes beyond its bytes and text: 80 bytes in typed arrays, which double as they fill,
+ * and a string, of which the collector lets several times as many gather as are alive. Measured
+ * under Node 20 with keys that come and go on a busy machine.
  */
-const KEY_BYTES = 720;
+const KEY_BYTES = 300;
 
 function keyCost(key: string): number {
   return KEY_BYTES + key.length;

@@ -27,12 +27,12 @@ export class Dict extends BaseStore implements Spillable {
   protected async _get(keys: readonly string[], options: GetOptions): Promise<Uint8Array[]> {
     // The lengths first: what is appended while we rest belongs to a later answer.
     const values = keys.map((key) => this.blocks.get(key));
-    const lengths = values.map((value) => value?.length ?? 0);
+    const lengths = values.map((value) => (value === undefined ? 0 : this.blocks.length(value)));
     const pace = new Pace();
     const copies: Uint8Array[] = [];
     for (const [i, value] of values.entries()) {
       const copy = allocateBytes(lengths[i] as number);
-      if (value) this.blocks.copyTo(value, copy, 0, copy.byteLength);
+      if (value !== undefined) this.blocks.copyTo(value, copy, 0, copy.byteLength);
       copies.push(copy);
       if (!pace.isOver) continue;
       await pace.rest();
@@ -43,7 +43,7 @@ export class Dict extends BaseStore implements Spillable {
 
   protected override async _stream(key: string): Promise<Iterable<Uint8Array>> {
     const value = this.blocks.get(key);
-    if (!value) return [];
+    if (value === undefined) return [];
     const loan = this.blocks.lend(value);
     return (function* () {
       try {

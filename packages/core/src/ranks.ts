@@ -1,64 +1,91 @@
-/** What {@link Ranks} orders. */
-export interface Ranked<T> {
-  /** What it is ordered by; `place` again where this has changed. */
-  readonly length: number;
-  rank: number;
-  previous: T | undefined;
-  next: T | undefined;
-}
-
-/** The rank of what is in no list. */
-export const UNRANKED = -1;
+import { resized } from "./chains.js";
 
 /**
- * Lists by length, each for a quarter of a power of two, so that the largest items (to within a
- * fifth) are found at once however many there are. An item that grows changes lists four times
- * while its length doubles, and each time costs a few assignments.
+ * Lists by length, each for a quarter of a power of two, so that the largest of any number of
+ * values (to within a fifth) are found at once. A value that grows changes lists four times while
+ * its length doubles, and each time costs a few assignments.
  */
-export class Ranks<T extends Ranked<T>> {
-  readonly #first: (T | undefined)[] = new Array(RANKS).fill(undefined);
-  readonly #last: (T | undefined)[] = new Array(RANKS).fill(undefined);
+export class Ranks {
+  readonly #first = new Int32Array(RANKS).fill(NO_ONE);
+  readonly #last = new Int32Array(RANKS).fill(NO_ONE);
+  #rank = new Int32Array(0);
+  #previous = new Int32Array(0);
+  #next = new Int32Array(0);
 
-  /** Puts the item, which is in no list, into the one for its length. */
-  place(item: T): void {
-    const rank = rankOf(item.length);
-    const last = this.#last[rank];
-    item.rank = rank;
-    item.previous = last;
-    if (last) last.next = item;
-    else this.#first[rank] = item;
-    this.#last[rank] = item;
+  /** Whether the value is in a list. */
+  has(number: number): boolean {
+    return this.#rank[number] !== UNRANKED;
   }
 
-  /** Takes the item out of its list. */
-  remove(item: T): void {
-    const { rank, previous, next } = item;
-    if (previous) previous.next = next;
-    else this.#first[rank] = next;
-    if (next) next.previous = previous;
-    else this.#last[rank] = previous;
-    item.rank = UNRANKED;
-    item.previous = undefined;
-    item.next = undefined;
+  /** Makes known a value that is in no list. */
+  add(number: number): void {
+    if (number >= this.#rank.length) this.#grow(Math.max(64, 2 * number));
+    this.#rank[number] = UNRANKED;
   }
 
-  /** The items, largest first. The one that was yielded last may be removed meanwhile. */
-  *largest(): Generator<T, void, undefined> {
+  /** Puts a value that is in no list into the one for its length. */
+  place(number: number, length: number): void {
+    const rank = rankOf(length);
+    const last = this.#last[rank] as number;
+    this.#rank[number] = rank;
+    this.#previous[number] = last;
+    this.#next[number] = NO_ONE;
+    if (last === NO_ONE) this.#first[rank] = number;
+    else this.#next[last] = number;
+    this.#last[rank] = number;
+  }
+
+  /** Puts a value whose length has changed into another list, if it is in one and has to. */
+  update(number: number, length: number): void {
+    const rank = this.#rank[number];
+    if (rank === rankOf(length) || rank === UNRANKED) return;
+    this.remove(number);
+    this.place(number, length);
+  }
+
+  /** Takes the value out of its list. */
+  remove(number: number): void {
+    const rank = this.#rank[number] as number;
+    if (rank === UNRANKED) return;
+    const previous = this.#previous[number] as number;
+    const next = this.#next[number] as number;
+    if (previous === NO_ONE) this.#first[rank] = next;
+    else this.#next[previous] = next;
+    if (next === NO_ONE) this.#last[rank] = previous;
+    else this.#previous[next] = previous;
+    this.#rank[number] = UNRANKED;
+  }
+
+  /** The values, largest first. The one that was yielded last may be removed meanwhile. */
+  *largest(): Generator<number, void, undefined> {
     for (let rank = RANKS - 1; rank >= 0; rank--) {
-      for (let item = this.#first[rank]; item; ) {
-        const next: T | undefined = item.next;
-        yield item;
-        item = next;
+      for (let number = this.#first[rank] as number; number !== NO_ONE; ) {
+        const next = this.#next[number] as number;
+        yield number;
+        number = next;
       }
     }
   }
+
+  /** Gives all memory back. There must be no value in any list. */
+  reset(): void {
+    this.#grow(0);
+  }
+
+  #grow(capacity: number): void {
+    this.#rank = resized(this.#rank, capacity);
+    this.#previous = resized(this.#previous, capacity);
+    this.#next = resized(this.#next, capacity);
+  }
 }
 
+const UNRANKED = -1;
+const NO_ONE = -1;
+const RANKS = 31 * 4;
+
 /** The power of two below `length`, and which quarter of the way to the next one it has come. */
-export function rankOf(length: number): number {
+function rankOf(length: number): number {
   const bounded = Math.min(length, 0x7fffffff);
   const power = 31 - Math.clz32(bounded);
   return (power << 2) | (((bounded << 2) >>> power) & 3);
 }
-
-const RANKS = 31 * 4;

@@ -18,8 +18,8 @@ class Model {
 
   cut(key: string, part: number): void {
     const value = this.blocks.get(key);
-    if (!value) return;
-    const length = Math.ceil(value.length * part);
+    if (value === undefined) return;
+    const length = Math.ceil(this.blocks.length(value) * part);
     this.blocks.hold(value);
     this.blocks.cut(value, length);
     const rest = (this.values.get(key) as Uint8Array).subarray(length);
@@ -34,7 +34,7 @@ class Model {
 
   lend(key: string): void {
     const value = this.blocks.get(key);
-    if (!value) return;
+    if (value === undefined) return;
     this.loans.push({ loan: this.blocks.lend(value), bytes: this.values.get(key) as Uint8Array });
   }
 
@@ -56,7 +56,7 @@ class Model {
     }
     expect(this.blocks.byteLength).toBe(byteLength);
     expect(this.blocks.footprint).toBeGreaterThanOrEqual(byteLength);
-    const lengths = [...this.blocks.largest()].map(({ length }) => length);
+    const lengths = [...this.blocks.largest()].map((value) => this.blocks.length(value));
     expect(lengths.length).toBe(this.values.size);
     for (let i = 1; i < lengths.length; i++) {
       expect(lengths[i]).toBeLessThan(1.25 * (lengths[i - 1] as number) + 1);
@@ -124,7 +124,7 @@ describe("Blocks", () => {
         const freed: Value[] = [];
         for (const value of blocks.largest()) if (freed.push(value) === 300) break;
         for (const value of freed) blocks.hold(value);
-        for (const value of freed) blocks.cut(value, value.length);
+        for (const value of freed) blocks.cut(value, blocks.length(value));
       }
       most = Math.max(most, blocks.memory);
     }

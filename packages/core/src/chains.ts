@@ -1,0 +1,94 @@
+import { type Arena, Chain, NONE } from "./arena.js";
+
+/** The chains of an {@link Arena} by number, in typed arrays. */
+export class Chains {
+  #first = new Int32Array(0);
+  #last = new Int32Array(0);
+  #skip = new Int32Array(0);
+  #room = new Int32Array(0);
+  #end = new Int32Array(0);
+  #length = new Float64Array(0);
+  readonly #arena: Arena;
+  readonly #chain = new Chain();
+
+  constructor(arena: Arena) {
+    this.#arena = arena;
+  }
+
+  length(number: number): number {
+    return this.#length[number] as number;
+  }
+
+  /** Makes the chain of that number an empty one. */
+  clear(number: number): void {
+    if (number >= this.#length.length) this.#grow(Math.max(64, 2 * number));
+    this.#first[number] = NONE;
+    this.#last[number] = NONE;
+    this.#skip[number] = 0;
+    this.#room[number] = 0;
+    this.#length[number] = 0;
+  }
+
+  append(number: number, bytes: Uint8Array): void {
+    const length = bytes.byteLength;
+    // Most appends: they fit, and taking the chain out and putting it back would cost more.
+    if (length <= (this.#room[number] as number)) {
+      const end = this.#end[number] as number;
+      this.#arena.block(this.#last[number] as number).set(bytes, end);
+      this.#end[number] = end + length;
+      this.#room[number] = (this.#room[number] as number) - length;
+      this.#length[number] = (this.#length[number] as number) + length;
+      return;
+    }
+    const chain = this.take(number);
+    try {
+      this.#arena.append(chain, bytes);
+    } finally {
+      this.put(number, chain);
+    }
+  }
+
+  /** The chain as an object, which is the same one each time: to be put back if it was changed. */
+  take(number: number): Chain {
+    const chain = this.#chain;
+    chain.first = this.#first[number] as number;
+    chain.last = this.#last[number] as number;
+    chain.skip = this.#skip[number] as number;
+    chain.room = this.#room[number] as number;
+    chain.end = this.#end[number] as number;
+    chain.length = this.#length[number] as number;
+    chain.block = this.#arena.block(chain.last);
+    return chain;
+  }
+
+  put(number: number, chain: Chain): void {
+    this.#first[number] = chain.first;
+    this.#last[number] = chain.last;
+    this.#skip[number] = chain.skip;
+    this.#room[number] = chain.room;
+    this.#end[number] = chain.end;
+    this.#length[number] = chain.length;
+  }
+
+  /** Gives all memory back. */
+  reset(): void {
+    this.#grow(0);
+  }
+
+  #grow(capacity: number): void {
+    this.#first = resized(this.#first, capacity);
+    this.#last = resized(this.#last, capacity);
+    this.#skip = resized(this.#skip, capacity);
+    this.#room = resized(this.#room, capacity);
+    this.#end = resized(this.#end, capacity);
+    const length = new Float64Array(capacity);
+    length.set(this.#length.subarray(0, capacity));
+    this.#length = length;
+  }
+}
+
+export function resized(numbers: Int32Array, capacity: number): Int32Array<ArrayBuffer> {
+  const more = new Int32Array(capacity);
+  more.set(numbers.subarray(0, capacity));
+  return more;
+}

@@ -1,0 +1,115 @@
+/**
+ * Numbers for keys, from 0 up; those of keys that are gone are used again. A hash table over typed
+ * arrays: in a `Map`, and with an object for each, a million keys of a few bytes would take three
+ * times the memory, and the collector far longer.
+ */
+export class KeyTable {
+  /** Number to key. */
+  #names: (string | undefined)[] = [];
+  /** Number to the hash of its key. */
+  #hashes = new Int32Array(LEAST);
+  /** Open addressing with linear probing, at most half full: numbers, or `ABSENT`. */
+  #places = new Int32Array(2 * LEAST).fill(ABSENT);
+  #free: number[] = [];
+  #size = 0;
+
+  /** How many keys there are. */
+  get size(): number {
+    return this.#size;
+  }
+
+  /** The number of a key, or `ABSENT`. */
+  find(key: string): number {
+    const hash = hashOf(key);
+    const mask = this.#places.length - 1;
+    for (let place = hash & mask; ; place = (place + 1) & mask) {
+      const number = this.#places[place] as number;
+      if (number === ABSENT) return ABSENT;
+      if (this.#hashes[number] === hash && this.#names[number] === key) return number;
+    }
+  }
+
+  /** Gives a number to a key that has none. */
+  add(key: string): number {
+    if (2 * (this.#size + 1) > this.#places.length) this.#grow();
+    const number = this.#free.pop() ?? this.#names.length;
+    const hash = hashOf(key);
+    this.#names[number] = key;
+    this.#hashes[number] = hash;
+    this.#place(number, hash);
+    this.#size++;
+    return number;
+  }
+
+  key(number: number): string {
+    return this.#names[number] as string;
+  }
+
+  /** Takes a number from its key. */
+  remove(number: number): void {
+    const mask = this.#places.length - 1;
+    let hole = (this.#hashes[number] as number) & mask;
+    while (this.#places[hole] !== number) hole = (hole + 1) & mask;
+    // Those behind it close up, unless they would come before their own place.
+    for (let place = (hole + 1) & mask; ; place = (place + 1) & mask) {
+      const other = this.#places[place] as number;
+      if (other === ABSENT) break;
+      const home = (this.#hashes[other] as number) & mask;
+      if (((place - home) & mask) < ((place - hole) & mask)) continue;
+      this.#places[hole] = other;
+      hole = place;
+    }
+    this.#places[hole] = ABSENT;
+    this.#names[number] = undefined;
+    this.#free.push(number);
+    this.#size--;
+  }
+
+  /** Gives all memory back. There must be no key any more. */
+  reset(): void {
+    this.#names = [];
+    this.#free = [];
+    this.#hashes = new Int32Array(LEAST);
+    this.#places = new Int32Array(2 * LEAST).fill(ABSENT);
+  }
+
+  *numbers(): Generator<number, void, undefined> {
+    for (let number = 0; number < this.#names.length; number++) {
+      if (this.#names[number] !== undefined) yield number;
+    }
+  }
+
+  #grow(): void {
+    const capacity = this.#places.length;
+    const hashes = new Int32Array(capacity);
+    hashes.set(this.#hashes);
+    this.#hashes = hashes;
+    this.#places = new Int32Array(2 * capacity).fill(ABSENT);
+    for (const number of this.numbers()) this.#place(number, hashes[number] as number);
+  }
+
+  #place(number: number, hash: number): void {
+    const mask = this.#places.length - 1;
+    let place = hash & mask;
+    while (this.#places[place] !== ABSENT) place = (place + 1) & mask;
+    this.#places[place] = number;
+  }
+}
+
+/** Stands for no number. */
+export const ABSENT = -1;
+
+const LEAST = 64;
+
+/** Secret, so that no one can choose keys that all fall into one place. */
+const SEED = Math.floor(Math.random() * 2 ** 32) | 0;
+
+/** Multiply and fold, character by character, with a final mix: keys are short. */
+function hashOf(key: string): number {
+  let hash = SEED;
+  for (let i = 0; i < key.length; i++)
+    hash = Math.imul(hash ^ key.charCodeAt(i), 0x5bd1e995) ^ (hash >>> 15);
+  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
+  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
+  return hash ^ (hash >>> 16);
+}
