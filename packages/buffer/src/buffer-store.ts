@@ -137,10 +137,10 @@ export class BufferStore extends BaseStore {
     return this.#spiller.read(keys, options.signal, async () => {
       // The lengths first: what is appended while the slow store reads belongs to a later answer.
       const values = this.#blocks.size === 0 ? [] : keys.map((key) => this.#blocks.get(key));
-      const lengths = values.map((value) => value?.length ?? 0);
+      const lengths = values.map((value) => (value === undefined ? 0 : this.#blocks.length(value)));
       const answer = await this.#spiller.target.get(keys.map(decodeKey), options);
       for (const [i, value] of values.entries()) {
-        if (value) {
+        if (value !== undefined) {
           answer[i] = this.#join(answer[i] as Uint8Array, value, lengths[i] as number);
         }
         if (!this.#pace.isOver) continue;
@@ -158,7 +158,7 @@ export class BufferStore extends BaseStore {
   ): Promise<AsyncIterable<Uint8Array>> {
     return this.#spiller.read([key], options.signal, async () => {
       const value = this.#blocks.get(key);
-      const loan = value && this.#blocks.lend(value);
+      const loan = value === undefined ? undefined : this.#blocks.lend(value);
       const below = this.#spiller.target.stream(decodeKey(key), options)[Symbol.asyncIterator]();
       try {
         const first = await below.next(); // Now the slow store has fixed its part.

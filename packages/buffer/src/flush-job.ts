@@ -1,4 +1,4 @@
-import type { Value } from "@partd/core";
+import type { Blocks, Value } from "@partd/core";
 import type { Load } from "./load.js";
 
 /** One call of `flush`: the values as they were then, and how far each has to be written. */
@@ -6,17 +6,19 @@ export class FlushJob {
   readonly done: Promise<void>;
   readonly resolve: () => void;
   readonly reject: (error: unknown) => void;
+  readonly #blocks: Blocks;
   readonly #values: Value[] = [];
-  /** The value's `cut` when its part of the job is done. */
+  /** The value's `cutCount` when its part of the job is done. */
   readonly #targets: number[] = [];
   #next = 0;
   /** Of the values before `next`, how many are not done; they stand at the front. */
   #kept = 0;
 
-  constructor(values: Iterable<Value>) {
-    for (const value of values) {
+  constructor(blocks: Blocks) {
+    this.#blocks = blocks;
+    for (const value of blocks.values()) {
       this.#values.push(value);
-      this.#targets.push(value.cut + value.length);
+      this.#targets.push(blocks.cutCount(value) + blocks.length(value));
     }
     let settle: [() => void, (error: unknown) => void] | undefined;
     this.done = new Promise((resolve, reject) => {
@@ -36,7 +38,7 @@ export class FlushJob {
     for (let visits = values.length; visits > 0 && values.length > 0 && !load.isFull; visits--) {
       const value = values[this.#next] as Value;
       const target = targets[this.#next++] as number;
-      if (value.cut < target) {
+      if (this.#blocks.cutCount(value) < target) {
         values[this.#kept] = value;
         targets[this.#kept++] = target;
         if (isFree(value)) load.add(value);

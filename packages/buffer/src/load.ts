@@ -41,8 +41,9 @@ export class Load {
 
   /** Takes as much of the value as there is room for, and holds it; a short one whole or not. */
   add(value: Value): void {
-    const length = Math.min(value.length, this.#capacity - this.byteLength);
-    if (length < value.length && 4 * value.length < this.#capacity) {
+    const whole = this.#blocks.length(value);
+    const length = Math.min(whole, this.#capacity - this.byteLength);
+    if (length < whole && 4 * whole < this.#capacity) {
       this.#full = true;
       return;
     }
@@ -50,11 +51,12 @@ export class Load {
     this.values.push(value);
     this.lengths.push(length);
     this.byteLength += length;
+    const key = this.#blocks.key(value);
     let start = this.#used;
     for (const view of this.#blocks.views(value, length)) {
       if (view.byteLength >= LONG_PIECE || view.byteLength === length) {
-        this.#addSpace(value.key, start);
-        this.#addPiece(value.key, view);
+        this.#addSpace(key, start);
+        this.#addPiece(key, view);
         start = this.#used;
       } else {
         this.#space ??= new Uint8Array(this.#capacity);
@@ -62,16 +64,18 @@ export class Load {
         this.#used += view.byteLength;
       }
     }
-    this.#addSpace(value.key, start);
+    this.#addSpace(key, start);
   }
 
   /** Takes all of a value, without copying. */
   addWhole(value: Value): void {
+    const length = this.#blocks.length(value);
+    const key = this.#blocks.key(value);
     this.#blocks.hold(value);
     this.values.push(value);
-    this.lengths.push(value.length);
-    this.byteLength += value.length;
-    for (const view of this.#blocks.views(value)) this.#addPiece(value.key, view);
+    this.lengths.push(length);
+    this.byteLength += length;
+    for (const view of this.#blocks.views(value)) this.#addPiece(key, view);
   }
 
   /** Adds what is not in memory yet. */

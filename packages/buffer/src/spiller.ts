@@ -90,7 +90,7 @@ export class Spiller {
 
   /** Writes all that is in memory now. */
   async flush(signal: AbortSignal | undefined): Promise<void> {
-    const job = new FlushJob(this.#blocks.values());
+    const job = new FlushJob(this.#blocks);
     this.#jobs.add(job);
     this.#failure = undefined; // What failed is tried again.
     this.#pump();
@@ -178,7 +178,7 @@ export class Spiller {
     const load = new Load(this.#blocks, 0);
     for (const key of keys) {
       const value = this.#blocks.get(key);
-      if (value) load.addWhole(value);
+      if (value !== undefined) load.addWhole(value);
     }
     load.addBatch(batch);
     const flight = new Flight(load, undefined, keys, signal);
@@ -194,7 +194,7 @@ export class Spiller {
 
   #isFlying(key: string): boolean {
     const value = this.#blocks.get(key);
-    if (value && this.#blocks.isHeld(value)) return true;
+    if (value !== undefined && this.#blocks.isHeld(value)) return true;
     for (const { keys } of this.#flights) if (keys?.has(key)) return true;
     return false;
   }
@@ -252,7 +252,8 @@ export class Spiller {
   }
 
   #isFree(value: Value): boolean {
-    return !this.#blocks.isHeld(value) && !(this.#reads.size > 0 && this.#reads.has(value.key));
+    if (this.#blocks.isHeld(value)) return false;
+    return this.#reads.size === 0 || !this.#reads.has(this.#blocks.key(value));
   }
 
   #wantsRoom(): boolean {
