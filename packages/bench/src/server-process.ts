@@ -1,43 +1,63 @@
-import { type ChildProcess, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { connect } from "node:net";
+import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtemp } from "node:fs/promises";
+import { connect, type Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { Dict } from "@partd/core";
 import { Server } from "@partd/server";
 import { WebSocketServer } from "ws";
 
-/** A server in a process of its own, for one round. */
+/** A server in a process of its own. */
 export interface ServerProcess {
   /** What it printed when it was ready. */
   readonly address: string;
-  close(): Promise<void>;
 }
 
-/** `partd` serves a `Dict`; `ws` answers each message with one byte, and does nothing else. */
-export async function startServer(kind: "partd" | "ws", path: string): Promise<ServerProcess> {
+/**
+ * `partd` serves a `Dict`; `ws` answers each message with one byte, and does nothing else. It
+ * serves all rounds of a side, as a server does, and ends with its process.
+ */
+export function startServer(kind: "partd" | "ws"): Promise<ServerProcess> {
+  running ??= start(kind);
+  return running;
+}
+
+let running: Promise<ServerProcess> | undefined;
+
+async function start(kind: string): Promise<ServerProcess> {
+  const directory = await mkdtemp(join(tmpdir(), "partd-bench-"));
   const program = fileURLToPath(import.meta.url);
-  const child = spawn(process.execPath, [program, kind, path], {
-    stdio: ["ignore", "pipe", "inherit"],
+  const child = spawn(process.execPath, [program, kind, join(directory, "s")], {
+    stdio: ["pipe", "pipe", "inherit"],
   });
-  const lines = createInterface({ input: child.stdout });
-  const [address] = (await once(lines, "line")) as [string];
-  return { address, close: () => end(child) };
+  const [address] = (await once(createInterface({ input: child.stdout }), "line")) as [string];
+  child.unref();
+  for (const stream of [child.stdin, child.stdout]) (stream as unknown as Socket).unref();
+  process.once("exit", () => rmSync(directory, { recursive: true, force: true }));
+  return { address };
 }
 
 /** A Redis without files, on a socket of its own. Debian: `apt-get install redis-server`. */
-export async function startRedis(directory: string): Promise<ServerProcess> {
-  const path = `${directory}/redis.sock`;
-  const options = ["--port", "0", "--unixsocket", path, "--save", "", "--appendonly", "no"];
-  const child = spawn("redis-server", options, { cwd: directory, stdio: "ignore" });
-  while (!(await connects(path))) await new Promise((resolve) => setTimeout(resolve, 20));
-  return { address: path, close: () => end(child) };
+export function startRedis(): Promise<ServerProcess> {
+  running ??= startRedisIn(mkdtempSync(join(tmpdir(), "partd-bench-")));
+  return running;
 }
 
-async function end(child: ChildProcess): Promise<void> {
-  const exit = once(child, "exit");
-  child.kill("SIGTERM");
-  await exit;
+async function startRedisIn(directory: string): Promise<ServerProcess> {
+  const path = join(directory, "redis.sock");
+  const options = ["--port", "0", "--unixsocket", path, "--save", "", "--appendonly", "no"];
+  const child = spawn("redis-server", options, { cwd: directory, stdio: "ignore" });
+  child.unref();
+  process.once("exit", () => {
+    child.kill("SIGKILL");
+    rmSync(directory, { recursive: true, force: true });
+  });
+  while (!(await connects(path))) await new Promise((resolve) => setTimeout(resolve, 20));
+  return { address: path };
 }
 
 function connects(path: string): Promise<boolean> {
@@ -51,9 +71,9 @@ function connects(path: string): Promise<boolean> {
 }
 
 async function serve(kind: string | undefined, path: string): Promise<void> {
+  process.stdin.on("end", () => process.exit(0)).resume(); // Whoever started it is gone.
   if (kind === "partd") {
     const server = await Server.listen(new Dict(), { address: `ipc://${path}` });
-    process.once("SIGTERM", () => server.close().then(() => process.exit(0)));
     console.log(server.address);
   } else {
     const { createServer } = await import("node:http");
@@ -62,7 +82,6 @@ async function serve(kind: string | undefined, path: string): Promise<void> {
     sockets.on("connection", (socket) => {
       socket.on("message", () => socket.send(ANSWER));
     });
-    process.once("SIGTERM", () => process.exit(0));
     http.listen(path, () => console.log(path));
   }
 }

@@ -1,7 +1,6 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
 import { connect } from "node:net";
-import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Client } from "@partd/server";
 import { createClient } from "@redis/client";
@@ -100,42 +99,34 @@ export const server: Suite = {
 function withClient(
   prepare: (client: Client) => (() => Promise<unknown>) | Promise<() => Promise<unknown>>,
 ): NodeSide {
-  return async (directory) => {
-    const served = await startServer("partd", join(directory, "s"));
+  return async () => {
+    const served = await startServer("partd");
     const client = new Client(served.address);
-    await client.get("key-0"); // Connected.
+    await client.drop(); // Also: connected.
     const run = await prepare(client);
-    return {
-      run,
-      async done() {
-        await client.close();
-        await served.close();
-      },
-    };
+    return { run, done: () => client.close() };
   };
 }
 
 /** Commands that are awaited together go over the wire together. */
 function withRedis(run: (append: (key: string) => Promise<unknown>) => Promise<unknown>): Side {
-  return async (directory) => {
-    const served = await startRedis(directory);
+  return async () => {
+    const served = await startRedis();
     const client = createClient({ socket: { path: served.address, tls: false } });
     await client.connect();
+    await client.flushAll();
     const value = Buffer.from(small);
     return {
       run: () => run((key) => client.append(key, value)),
-      async done() {
-        await client.close();
-        await served.close();
-      },
+      done: () => client.close(),
     };
   };
 }
 
 /** Messages of 1 MiB that are answered with a byte: the limit of what is built on ws. */
 function bareWebSocket(masked: boolean): NodeSide {
-  return async (directory) => {
-    const served = await startServer("ws", join(directory, "s"));
+  return async () => {
+    const served = await startServer("ws");
     const socket = new WebSocket("ws://localhost/", {
       perMessageDeflate: false,
       createConnection: () => connect(served.address),
@@ -153,7 +144,6 @@ function bareWebSocket(masked: boolean): NodeSide {
       },
       async done() {
         socket.terminate();
-        await served.close();
       },
     };
   };
@@ -161,8 +151,11 @@ function bareWebSocket(masked: boolean): NodeSide {
 
 /** So many processes, each with its share of the batches, or with so many. */
 function clients(count: number, batches = BATCHES): NodeSide {
-  return async (directory) => {
-    const served = await startServer("partd", join(directory, "s"));
+  return async () => {
+    const served = await startServer("partd");
+    const client = new Client(served.address);
+    await client.drop();
+    await client.close();
     const program = fileURLToPath(new URL("server-client.js", import.meta.url));
     const children = Array.from({ length: count }, () =>
       fork(program, [served.address, String(batches)]),
@@ -172,7 +165,6 @@ function clients(count: number, batches = BATCHES): NodeSide {
       run: () => Promise.all(children.map(finished)),
       async done() {
         await Promise.all(children.map((child) => child.exitCode ?? once(child, "exit")));
-        await served.close();
       },
     };
   };

@@ -2,6 +2,8 @@ import { decodeKey, type Key } from "@partd/core";
 
 /** So many keys are told apart; of more, a census would cost more memory than it is worth. */
 const MOST_KEYS = 1_000_000;
+/** Their texts together, in bytes. */
+const MOST_TEXT = 128 << 20;
 
 /**
  * The keys that a server has met and how many bytes were appended to each: what a server has to
@@ -11,6 +13,8 @@ const MOST_KEYS = 1_000_000;
 export class Census {
   readonly #keys = new Map<string, CountedKey>();
   #bytes = 0;
+  /** Bytes of the texts. */
+  #text = 0;
   /** Whether the store was empty at the start, so that all its bytes are known here. */
   complete: boolean;
 
@@ -32,8 +36,12 @@ export class Census {
     const known = this.#keys.get(text);
     if (known) return known;
     const counted = new CountedKey(text, decodeKey(text), this.complete);
-    if (this.#keys.size < MOST_KEYS) this.#keys.set(text, counted);
-    else counted.exact = false;
+    if (this.#keys.size < MOST_KEYS && this.#text + text.length < MOST_TEXT) {
+      this.#keys.set(text, counted);
+      this.#text += text.length;
+    } else {
+      counted.exact = false;
+    }
     return counted;
   }
 
@@ -63,7 +71,10 @@ export class Census {
 
   /** Lets go of a key that holds nothing and that no connection has numbered. */
   forget(key: CountedKey): void {
-    if (key.bytes === 0 && key.uses === 0 && this.complete) this.#keys.delete(key.text);
+    if (key.bytes > 0 || key.uses > 0 || !(this.complete || !key.exact)) return;
+    if (this.#keys.get(key.text) !== key) return;
+    this.#keys.delete(key.text);
+    this.#text -= key.text.length;
   }
 
   /** Keys that hold something, as far as is known. */

@@ -81,6 +81,10 @@ export class Connection {
     } catch (error) {
       this.fail(error);
     }
+    if (this.#outbox.queued <= 2 * this.#shared.limits.answers) return;
+    // It sends and does not read: what it sends next would have to be answered, too.
+    this.#socket.pause();
+    this.#outbox.whenTaken(() => this.#socket.resume());
   }
 
   /** Tells the client why, and ends the connection. */

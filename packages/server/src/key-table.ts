@@ -1,11 +1,11 @@
 import { PartdError } from "@partd/core";
 import type { MessageWriter } from "./message-writer.js";
-import { MAX_KEY_BYTES } from "./protocol.js";
+import { MAX_KEY_BYTES, MAX_NUMBERED_BYTES } from "./protocol.js";
 
 /**
  * The numbers under which a connection's keys are known to the other side, so that a key's text
  * goes over the wire, and is decoded and checked there, once and not with each append: of a batch
- * of 1,000 keys of 100 bytes that is half the time. The first `limit` texts are numbered in the
+ * of 1,000 keys of 100 bytes that is half the time. The first `limit` texts that are not long are numbered in the
  * order in which they are sent; later ones are sent as text each time.
  */
 export class KeyTable {
@@ -27,7 +27,9 @@ export class KeyTable {
     writer.reserve(8 + key.length);
     writer.varint(key.length * 2 + 1);
     writer.ascii(key);
-    if (this.#numbers.size < this.#limit) this.#numbers.set(key, this.#numbers.size);
+    if (this.#numbers.size < this.#limit && key.length <= MAX_NUMBERED_BYTES) {
+      this.#numbers.set(key, this.#numbers.size);
+    }
   }
 }
 

@@ -1,11 +1,11 @@
-import { PartdError } from "@partd/core";
+import type { PartdError } from "@partd/core";
 import type { Welcome } from "./handshake.js";
 import { KeyTable } from "./key-table.js";
+import { lockLost, outcomeUnknown, tooLarge } from "./link-errors.js";
 import { MessageReader, malformed } from "./message-reader.js";
 import { MessageWriter } from "./message-writer.js";
 import { LAST, MUTATION, Reason, type Terms, Type } from "./protocol.js";
 import { type Connected, Reconnector, type ReconnectorOptions } from "./reconnector.js";
-import { lockLost } from "./remote-store.js";
 import type { Lease, Request } from "./request.js";
 import { RequestQueue } from "./request-queue.js";
 import type { Socket } from "./socket.js";
@@ -356,25 +356,6 @@ export class Link implements Connected {
     for (const { answer, settled } of this.#reads.values()) if (answer.awaited && !settled) return;
     for (const resolve of this.#idle.splice(0)) resolve();
   }
-}
-
-function outcomeUnknown(address: string, cause?: unknown): PartdError {
-  return new PartdError(
-    "ERR_PARTD_CONNECTION",
-    `The outcome is unknown: the connection to ${address} was lost before the answer, and the server ${cause ? "did not come back" : "was restarted or has forgotten this session"}. It was carried out whole or not at all; read what is there before you repeat it.`,
-    { address, cause },
-  );
-}
-
-function tooLarge(request: Request, terms: Terms, address: string): PartdError {
-  const { bound, keyCount } = request.body;
-  return new PartdError(
-    "ERR_PARTD_VALUE",
-    keyCount > terms.keys
-      ? `A request names ${keyCount} keys, and the server at ${address} takes ${terms.keys} at once; ask in several, or raise its limits.keys.`
-      : `A request has up to ${bound} bytes, and the server at ${address} takes ${terms.request} at once; append in several, or raise its limits.request.`,
-    { address },
-  );
 }
 
 /** `setImmediate` where there is one: it lets more requests gather than a microtask does. */

@@ -186,6 +186,7 @@ export class Operations implements SessionConnection {
       if (answered) return;
       answered = true;
       this.#reads.delete(number);
+      for (const key of body.keys) this.#shared.census.forget(key); // Nothing may be there.
       this.#settle(charge);
     };
     void this.#answer(type, flags, number, body, read, settle)
@@ -244,9 +245,9 @@ export class Operations implements SessionConnection {
   async #grant(number: number, signal: AbortSignal, settle: () => void): Promise<void> {
     const ended = this.#shared.store.withLock(
       (store) =>
-        new Promise<void>((resolve) => {
+        new Promise<void>((resolve, reject) => {
           if (this.#gone.aborted || signal.aborted) {
-            resolve();
+            reject(GIVEN_UP);
             return;
           }
           this.#held = new HeldLock(number, store, () => {

@@ -29,6 +29,7 @@ export class Outbox {
   readonly #outside: Side = { kept: 0, waiting: [] };
   readonly #inside: Side = { kept: 0, waiting: [] };
   #scheduled = false;
+  #resume: (() => void) | undefined;
   #closed = false;
   /** When the client last took something, or had taken all. */
   progress = performance.now();
@@ -50,6 +51,11 @@ export class Outbox {
   /** Bytes that the client has yet to take. */
   get queued(): number {
     return this.#queued;
+  }
+
+  /** Calls `resume` once the client has taken most of what waits for it. */
+  whenTaken(resume: () => void): void {
+    this.#resume = resume;
   }
 
   /** Sends what was written, with what else is written in this turn. */
@@ -131,6 +137,10 @@ export class Outbox {
     this.progress = performance.now();
     this.#queued -= byteLength;
     this.#backlog.bytes -= byteLength;
+    if (this.#resume && this.#queued <= this.#most) {
+      this.#resume();
+      this.#resume = undefined;
+    }
     this.#admit();
   }
 

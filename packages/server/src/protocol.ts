@@ -9,6 +9,8 @@ export const PACKET_HEADER = 8;
 export const ID_BYTES = 16;
 /** A longer key has to be an error somewhere: here, before it is sent. */
 export const MAX_KEY_BYTES = 65_536;
+/** A longer key is sent as text each time, so that what a server remembers has a bound. */
+export const MAX_NUMBERED_BYTES = 256;
 /** What a server accepts of a client that has not said HELLO yet. */
 export const HELLO_WINDOW = 16_384;
 

@@ -1,6 +1,6 @@
 import type { Census, CountedKey } from "./census.js";
 import { type MessageReader, malformed } from "./message-reader.js";
-import { MAX_KEY_BYTES } from "./protocol.js";
+import { MAX_KEY_BYTES, MAX_NUMBERED_BYTES } from "./protocol.js";
 
 /** The other side of a `KeyTable`: the keys that a connection's numbers stand for. */
 export class ReceivedKeys {
@@ -24,7 +24,7 @@ export class ReceivedKeys {
     const length = (head - 1) / 2;
     if (length > MAX_KEY_BYTES) throw malformed("a key is too long");
     const key = this.#census.find(reader.ascii(length));
-    if (this.#keys.length < this.#limit) {
+    if (this.#keys.length < this.#limit && length <= MAX_NUMBERED_BYTES) {
       key.uses++;
       this.#keys.push(key);
     }

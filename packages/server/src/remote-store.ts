@@ -19,6 +19,7 @@ import {
 import { Acknowledged, PiecesAnswer, ValuesAnswer } from "./answer.js";
 import { tooLong } from "./key-table.js";
 import type { Link } from "./link.js";
+import { lockLost } from "./link-errors.js";
 import { MAX_KEY_BYTES, Type } from "./protocol.js";
 import {
   type Answer,
@@ -277,14 +278,6 @@ class HeldStore extends RemoteStore {
   override async close(): Promise<void> {
     this.setClosed(true);
   }
-}
-
-export function lockLost(address: string): PartdError {
-  return new PartdError(
-    "ERR_PARTD_LOCK",
-    `The connection to ${address} broke, and with it the lock was lost: what the critical section had done stays, the rest of it did not run.`,
-    { address },
-  );
 }
 
 function checkLengths(keys: readonly string[]): void {

@@ -28,8 +28,9 @@ export class Sessions {
     this.#sessions.set(id, session);
     this.#waiting.delete(session);
     clearTimeout(session.expiry);
-    session.connection?.replaced();
+    const earlier = session.connection;
     session.connection = connection;
+    earlier?.replaced();
     session.confirm(first - 1);
     return [session, known !== undefined];
   }
