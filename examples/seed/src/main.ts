@@ -41,7 +41,7 @@ if (process.argv[2] !== "serve") {
   const codes = (await Promise.all(exits)).map(([code]) => code);
   if (codes.some((code) => code !== 0)) throw new Error(`Workers ended with ${codes}.`);
 
-  const p = new Json<number[]>(new Snappy(new Client(server.address)));
+  const p = new Json<number>(new Snappy(new Client(server.address)));
   const groups: [string, number][] = [];
   for await (const key of p.keys()) groups.push([String(key), (await p.get(key)).length]);
   groups.sort();

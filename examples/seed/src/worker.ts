@@ -6,7 +6,7 @@ import { Client } from "@partd/server";
 const [address = "", worker, records] = process.argv.slice(2);
 const BATCH = 1_000;
 
-await using p = new Json<number[]>(new Snappy(new Client(address)));
+await using p = new Json<number>(new Snappy(new Client(address)));
 for (let start = 0; start < Number(records); start += BATCH) {
   const groups = new Map<string, number[]>();
   for (let i = start; i < start + BATCH; i++) {
