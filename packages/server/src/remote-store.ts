@@ -201,8 +201,7 @@ export abstract class RemoteStore implements Store {
     if (keys.length === 0) return [];
     checkLengths(keys);
     const answer = new ValuesAnswer(keys.length);
-    await this.#submit(this.#request(type, new KeysBody(keys), answer, options), answer, options);
-    return answer.promise;
+    return this.#submit(this.#request(type, new KeysBody(keys), answer, options), answer, options);
   }
 
   async *#pieces(
@@ -232,31 +231,25 @@ export abstract class RemoteStore implements Store {
     }
   }
 
-  async #acknowledge(type: number, body: Body, options: OperationOptions): Promise<void> {
+  #acknowledge(type: number, body: Body, options: OperationOptions): Promise<void> {
     const answer = new Acknowledged();
-    await this.#submit(this.#request(type, body, answer, options), answer, options);
+    return this.#submit(this.#request(type, body, answer, options), answer, options);
   }
 
   #request(type: number, body: Body, answer: Answer, { signal }: OperationOptions): Request {
     return new Request(type, body, answer, this.#lease, signal !== undefined);
   }
 
-  async #submit(
+  /** Without promises of its own, which for many small appends would be most of the work. */
+  #submit<T>(
     request: Request,
-    answer: { readonly promise: Promise<unknown> },
+    answer: { readonly promise: Promise<T> },
     { signal }: OperationOptions,
-  ): Promise<void> {
+  ): Promise<T> {
     this.#link.submit(request);
-    if (!signal) {
-      await answer.promise;
-      return;
-    }
+    if (!signal) return answer.promise;
     const forget = onAbort(signal, () => this.#link.cancel(request, signal.reason));
-    try {
-      await answer.promise;
-    } finally {
-      forget();
-    }
+    return answer.promise.finally(forget);
   }
 
   #forgetIsets(keys: readonly string[]): void {
