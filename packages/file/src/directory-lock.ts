@@ -49,6 +49,7 @@ export class DirectoryLock {
   #section: Tenure | undefined;
   #taking: Promise<Held> | undefined;
   #mayTakeAt = 0;
+  #closed = false;
   #watch: NodeJS.Timeout | undefined;
 
   constructor(layout: Layout, disk: Disk, use: LockUse, staleMs: number, timeoutMs: number) {
@@ -103,10 +104,15 @@ export class DirectoryLock {
     }
   }
 
-  /** Gives the lock up; to be called when nothing is under way. */
-  async release(): Promise<void> {
-    const held = this.#current;
-    if (held) await this.#leave(held);
+  /** Gives the lock up for good; to be called when nothing is under way. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    try {
+      await this.#taking; // By a call that was given up.
+    } catch {
+      // It has found out that the store is closed.
+    }
+    if (this.#current) await this.#leave(this.#current);
   }
 
   async #take(options: OperationOptions): Promise<Held> {
@@ -130,6 +136,7 @@ export class DirectoryLock {
   async #acquire(start: number): Promise<Held> {
     const { lock } = await lockfile();
     for (;;) {
+      if (this.#closed) throw new PartdError("ERR_PARTD_CLOSED", "The store is closed.");
       const rest = this.#mayTakeAt - performance.now();
       if (rest > 0) await wait(rest);
       const folder = new LockFolder(this.#layout, this.#disk, this.#staleMs, this.#use.busy);
@@ -283,7 +290,7 @@ class Held implements Tenure {
   verifyNow(): void {
     // The one clock stands still while a machine sleeps, the other may be set.
     const since = Math.max(performance.now() - this.#verified, Date.now() - this.#verifiedWall);
-    if (since >= VERIFY_MS) this.verify();
+    if (this.lost || since >= VERIFY_MS) this.verify();
   }
 
   check(): boolean {

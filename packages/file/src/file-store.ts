@@ -21,7 +21,7 @@ import type { Parts } from "./parts.js";
 import { Reader } from "./reader.js";
 import { recover, removeAll, removeKeys } from "./recovery.js";
 import { replaceValue } from "./replace.js";
-import { endSurvivingSizeLimit, surviveSizeLimit } from "./size-limit.js";
+import { surviveSizeLimit } from "./size-limit.js";
 import { makeTemporary, removeTemporary, temporaryPath } from "./temporary.js";
 import { listKeys } from "./walk.js";
 
@@ -85,7 +85,7 @@ export class FileStore extends BaseStore {
         busy: () => journal.active,
         makeRoom: async () => disk.run(files.makeRoom()),
       },
-      options.staleMs ?? 10_000,
+      Math.max(options.staleMs ?? 10_000, 2_000),
       options.lockTimeoutMs ?? Number.POSITIVE_INFINITY,
     );
     this.#parts = { disk, layout, files, journal, lock, fsync, turns: new Gate() };
@@ -113,13 +113,15 @@ export class FileStore extends BaseStore {
   }
 
   protected override _stream(key: string, options: GetOptions): Promise<AsyncIterable<Uint8Array>> {
-    return this.#read(options, () => this.#reader.stream(key, options));
+    return this.#read(options, (tenure) => this.#reader.stream(key, tenure, options));
   }
 
   protected _keys(options: OperationOptions): Promise<string[]> {
-    return this.#read(options, () =>
-      this.#io("list", () => listKeys(this.#parts, options), options),
-    );
+    return this.#read(options, async (tenure) => {
+      const keys = await this.#io("list", () => listKeys(this.#parts, options), options);
+      tenure.verify();
+      return keys;
+    });
   }
 
   protected override async _set(
@@ -141,8 +143,7 @@ export class FileStore extends BaseStore {
         if (distinct.length === 1) await disk.run(journal.countRemoval());
         else await disk.run(journal.beginDelete(distinct));
         files.sawRemovals(journal.removals);
-        await removeKeys(this.#parts, distinct);
-        if (journal.active) await disk.run(journal.clear());
+        await this.#noted(() => removeKeys(this.#parts, distinct));
       }),
     );
   }
@@ -154,16 +155,14 @@ export class FileStore extends BaseStore {
         await disk.run(journal.beginDrop());
         files.sawRemovals(journal.removals);
         await disk.run(files.closeAll());
-        await removeAll(this.#parts);
-        await disk.run(journal.clear());
+        await this.#noted(() => removeAll(this.#parts));
       }),
     );
   }
 
   protected override async _close(): Promise<void> {
     const { disk, files, journal, lock } = this.#parts;
-    endSurvivingSizeLimit();
-    await lock.release();
+    await lock.close();
     await disk.run(files.closeAll());
     await disk.run(journal.close());
     if (this.#temporary) await this.#io("remove", () => removeTemporary(this.path));
@@ -182,11 +181,7 @@ export class FileStore extends BaseStore {
     return lock.hold(options, async (tenure) => {
       tenure.verify();
       if (journal.active) await turns.exclusive(() => this.#settle());
-      return turns.shared(async () => {
-        const result = await work(tenure);
-        tenure.verify();
-        return result;
-      }, options);
+      return turns.shared(() => work(tenure), options);
     });
   }
 
@@ -201,6 +196,19 @@ export class FileStore extends BaseStore {
         tenure.verify();
       }),
     );
+  }
+
+  /**
+   * Crosses the note of a removal out when it is done, or has failed: what cannot be removed is told
+   * to who asked for it, and must not stand in the way of everything else.
+   */
+  async #noted(removal: () => Promise<void>): Promise<void> {
+    const { disk, journal } = this.#parts;
+    try {
+      await removal();
+    } finally {
+      if (journal.active) await disk.run(journal.clear());
+    }
   }
 
   /** Ends a change of ours that failed and could not be undone at the time. */

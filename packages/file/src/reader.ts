@@ -50,6 +50,7 @@ export class Reader {
         }
       }
       await flight.landed();
+      tenure.verify();
     } finally {
       await flight.settled();
     }
@@ -57,12 +58,17 @@ export class Reader {
   }
 
   /** Opens the file and fixes how much of it is read; what is appended later is another's. */
-  async stream(key: string, { signal }: GetOptions): Promise<AsyncIterable<Uint8Array>> {
+  async stream(
+    key: string,
+    tenure: Tenure,
+    { signal }: GetOptions,
+  ): Promise<AsyncIterable<Uint8Array>> {
     const { disk, layout } = this.#parts;
     const opened = await withRoom(this.#parts, "read", key, () => layout.open(key));
     if (!opened) return nothing();
     try {
       const { size } = (await disk.run(statOf(opened.fd))) as Stats;
+      tenure.verify();
       return this.#pieces(key, opened.fd, size, signal);
     } catch (error) {
       await disk.run(close(opened.fd));

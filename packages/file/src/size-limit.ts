@@ -1,15 +1,12 @@
 /**
  * Where the size of files is limited (`ulimit -f`), the system ends a process that reaches the limit
- * by the signal SIGXFSZ. While a store is open it is listened to, and the write fails instead.
+ * by the signal SIGXFSZ. Once a store has been opened it is listened to, and the write fails instead.
+ * For good: such a signal may arrive after the write that it is about has failed.
  */
 export function surviveSizeLimit(): void {
-  if (open++ === 0 && process.platform !== "win32") process.on("SIGXFSZ", ignore);
+  if (surviving || process.platform === "win32") return;
+  surviving = true;
+  process.on("SIGXFSZ", () => {});
 }
 
-export function endSurvivingSizeLimit(): void {
-  if (--open === 0) process.off("SIGXFSZ", ignore);
-}
-
-let open = 0;
-
-function ignore(): void {}
+let surviving = false;

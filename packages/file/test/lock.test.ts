@@ -165,3 +165,18 @@ test("the lock is given up soon after its last use, and at the end of the proces
   await ending.end();
   expect(readdirSync(lock)).toHaveLength(0);
 });
+
+test("a store that is closed after a wait was given up does not take the lock later", async () => {
+  const directory = make();
+  const holder = program("holder", directory);
+  await holder.line("held");
+  const store = new FileStore(directory, { staleMs: 600_000 });
+  const controller = new AbortController();
+  const waiting = expect(store.get("x", { signal: controller.signal })).rejects.toThrow("given up");
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  controller.abort(new Error("given up"));
+  await waiting;
+  await store.close();
+  await holder.kill();
+  expect(readdirSync(join(directory, ".partd", "lock"))).toHaveLength(1); // The dead holder's.
+});
