@@ -1,12 +1,14 @@
 import { mkdirSync, readdirSync, rmSync, statSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { PartdError } from "@partd/core";
 import { Access } from "./access.js";
 import { SEGMENT_HEADER } from "./format.js";
 import { ifSystemError, ioError } from "./io-error.js";
 import { KeyTable } from "./key-table.js";
 import { Manifest, type ManifestEntry } from "./manifest.js";
+import { mayRun } from "./process-token.js";
 import { Segment } from "./segment.js";
+import { syncDirectory } from "./write-all.js";
 
 /** A directory of segments, as this process knows it. */
 export class DataSet {
@@ -23,7 +25,8 @@ export class DataSet {
   /** The others, whose length is asked for. */
   #growing: Segment[] = [];
 
-  constructor(directory: string) {
+  /** @param durable whether the directory itself is to outlast a power failure. */
+  constructor(directory: string, durable = false) {
     this.directory = directory;
     const own = join(directory, ".partd-log");
     try {
@@ -31,6 +34,8 @@ export class DataSet {
         mkdirSync(join(own, folder), { recursive: true });
       }
       this.manifest = new Manifest(join(own, "manifest"));
+      if (durable)
+        for (const each of [own, directory, dirname(resolve(directory))]) syncDirectory(each);
     } catch (cause) {
       throw ioError("open", directory, cause);
     }
@@ -89,12 +94,12 @@ export class DataSet {
     this.sync();
   }
 
-  /** Files of segments that the manifest does not list. */
+  /** Files of segments that the manifest does not list, and indexes that were not written to the end. */
   unlisted(): string[] {
     const listed = new Set(this.segments.map(({ id }) => id));
     return readdirSync(this.directory).filter((name) => {
-      const [, id] = /^([0-9a-f]{16})\.(?:seg|idx)/.exec(name) ?? [];
-      return id !== undefined && !listed.has(id);
+      const [, id, draft] = /^([0-9a-f]{16})\.(?:seg|idx)(?:\.(.+))?$/.exec(name) ?? [];
+      return id !== undefined && (!listed.has(id) || (draft !== undefined && !mayRun(draft)));
     });
   }
 

@@ -117,14 +117,14 @@ class Tasks {
     const { buffer } = bytes;
     const base = bytes.byteOffset - task.position;
     let checked = -1;
-    let groupStart = 0;
     for (let i = task.from; i < task.to; i++) {
       const place = order[i] as number;
       const row = rows[place] as number;
       const group = groups[row] as number;
-      if (group !== checked) {
-        checked = group;
-        groupStart = base + (start[group] as number);
+      const groupStart = base + (start[group] as number);
+      // Known by its place: an index that was stored has a row of each group for every key in it.
+      if (groupStart !== checked) {
+        checked = groupStart;
         this.#check(group, buffer, groupStart, keys[slots[place] as number] as string);
       }
       const value = values[slots[place] as number] as Uint8Array;

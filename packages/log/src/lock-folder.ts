@@ -65,7 +65,10 @@ export class LockFolder {
     }
     this.#held = mine;
     // What we saw may have been out of date: whoever holds a higher number came before us.
-    if (this.#last().number === mine) return true;
+    if (this.#last().number === mine) {
+      this.#removeBelow(mine - 1);
+      return true;
+    }
     this.release();
     return false;
   }
@@ -78,6 +81,13 @@ export class LockFolder {
       this.#owesTurn = this.#othersWait();
     } catch {
       // The data set is gone, and with it all who might wait.
+    }
+  }
+
+  /** Dead holders but for the last: its file keeps those who are late from taking its number. */
+  #removeBelow(number: number): void {
+    for (const name of readdirSync(this.#folder)) {
+      if (Number(name) < number) rmSync(join(this.#folder, name), { force: true });
     }
   }
 

@@ -70,8 +70,8 @@ export class LogStore extends BaseStore {
 
   protected override async _open(): Promise<void> {
     if (this.#path === undefined) this.#temporary ??= makeTemporaryDirectory();
-    const dataSet = new DataSet(this.path as string);
     const { fsync = false, segmentSize = SEGMENT_SIZE } = this.#options;
+    const dataSet = new DataSet(this.path as string, fsync);
     this.#open = { dataSet, writer: new Writer(dataSet, { fsync, segmentSize }) };
   }
 

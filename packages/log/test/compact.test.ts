@@ -8,8 +8,8 @@ const { next } = directories();
 const sizeOf = (directory: string) =>
   filesOf(directory, ".seg").reduce((sum, path) => sum + statSync(path).size, 0);
 
-/** Kills of a compaction; the full count is `PARTD_LOG_KILLS=200`. */
-const KILLS = Number(process.env["PARTD_LOG_KILLS"] ?? 12);
+/** Kills of a compaction; the full count is `PARTD_KILLS=200`. */
+const KILLS = Number(process.env["PARTD_KILLS"] ?? 12);
 
 test("compact keeps every value and gives the space of what was deleted back", async () => {
   const directory = next();

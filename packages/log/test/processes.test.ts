@@ -6,8 +6,8 @@ import { directories, text } from "./directories.js";
 const { next } = directories();
 const KEYS = ["all", "k0", "k1", "k2", "k3", "k4", "k5", "k6"];
 
-/** Kills in each test; the full count is `PARTD_LOG_KILLS=200`. */
-const KILLS = Number(process.env["PARTD_LOG_KILLS"] ?? 12);
+/** Kills in each test; the full count is `PARTD_KILLS=200`. */
+const KILLS = Number(process.env["PARTD_KILLS"] ?? 12);
 
 /** Checks that batches are whole and in order, and gives how many of each writer there are. */
 function batchesOf(values: readonly string[]): Map<string, number> {
