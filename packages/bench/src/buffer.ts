@@ -43,15 +43,15 @@ export const buffer: Suite = {
       targets: [{ against: "1 M key-writes", ratio: 1 / 11 }],
     },
     {
-      title: "ten times the keys: 100 batches x 100,000 keys x 100 B",
+      title: "ten times the keys: 1,000 batches x 10,000 keys x 100 B",
       unit: "runs",
       count: 1,
       rounds: 3,
       sides: {
-        "100,000 keys": gathered(log, 100, 100_000),
-        "10,000 keys": gathered(log, 100, 10_000),
+        "10,000 keys": gathered(log, 1_000, 10_000),
+        "1,000 keys": gathered(log, 1_000, 1_000),
       },
-      targets: [{ against: "10,000 keys", ratio: 1 / 11 }],
+      targets: [{ against: "1,000 keys", ratio: 1 / 11 }],
     },
   ],
 };

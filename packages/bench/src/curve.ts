@@ -20,7 +20,7 @@ export function drawCurve(
       .join(" ")}"/>`;
   const mark = (value: number, label: string) =>
     `<line x1="${LEFT}" x2="${LEFT + PLOT_WIDTH}" y1="${y(value)}" y2="${y(value)}" stroke="#888" stroke-dasharray="4 4"/>
-<text x="${LEFT + 6}" y="${Number(y(value)) - 5}" fill="#666">${label}</text>`;
+<text x="${LEFT + PLOT_WIDTH - 6}" y="${Number(y(value)) - 5}" text-anchor="end" fill="#666">${label}</text>`;
   const ticksX = steps(seconds, 8).map(
     (value) =>
       `<text x="${x(value)}" y="${TOP + PLOT_HEIGHT + 18}" text-anchor="middle">${value}</text>`,
