@@ -9,6 +9,7 @@ import { type Connected, Reconnector, type ReconnectorOptions } from "./reconnec
 import type { Lease, Request } from "./request.js";
 import { RequestQueue } from "./request-queue.js";
 import type { Socket } from "./socket.js";
+import { soon } from "./soon.js";
 import { Upload } from "./upload.js";
 import { readError } from "./wire-error.js";
 
@@ -357,7 +358,3 @@ export class Link implements Connected {
     for (const resolve of this.#idle.splice(0)) resolve();
   }
 }
-
-/** `setImmediate` where there is one: it lets more requests gather than a microtask does. */
-const soon: (callback: () => void) => void =
-  (globalThis as { setImmediate?: (callback: () => void) => void }).setImmediate ?? queueMicrotask;
