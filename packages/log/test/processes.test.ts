@@ -14,25 +14,27 @@ function batchesOf(values: readonly string[]): Map<string, number> {
   const [all = "", ...rest] = values;
   const counts = new Map<string, number>();
   for (const [, name = "", i] of all.matchAll(/<(\D+)(\d+)>/g)) {
-    expect(Number(i)).toBe(counts.get(name) ?? 0);
-    counts.set(name, Number(i) + 1);
+    const count = counts.get(name) ?? 0;
+    if (Number(i) !== count) throw new Error(`<${name}${i}> stands where <${name}${count}> should`);
+    counts.set(name, count + 1);
   }
   rest.forEach((value, key) => {
-    const expected = new Map<string, string[]>();
+    const found = new Map<string, string[]>();
+    for (const [, name = "", i = ""] of value.matchAll(/<(\D+)(\d+)>/g)) {
+      const list = found.get(name);
+      if (list) list.push(i);
+      else found.set(name, [i]);
+    }
     for (const [name, count] of counts) {
-      const list: string[] = [];
+      const expected: number[] = [];
       for (let i = 0; i < count; i++) {
-        for (let k = 0; k < 5; k++) if ((i + k * 3) % 7 === key) list.push(`<${name}${i}>`);
+        for (let k = 0; k < 5; k++) if ((i + k * 3) % 7 === key) expected.push(i);
       }
-      expected.set(name, list);
+      const there = (found.get(name) ?? []).join();
+      if (there !== expected.join()) throw new Error(`k${key} holds ${there} of ${name}`);
     }
-    for (const [name, list] of expected) {
-      expect(
-        (value.match(/<\D+\d+>/g) ?? []).filter(
-          (item) => item.startsWith(`<${name}`) && /^\d/.test(item.slice(name.length + 1)),
-        ),
-      ).toEqual(list);
-    }
+    for (const name of found.keys())
+      if (!counts.has(name)) throw new Error(`${name} is in k${key} alone`);
   });
   return counts;
 }
