@@ -3,6 +3,7 @@ import { writeFile } from "node:fs/promises";
 import { cpus, totalmem } from "node:os";
 import { parseArgs } from "node:util";
 import { runWork } from "./run.js";
+import { Scratch } from "./scratch.js";
 import { loadSuite, suiteNames } from "./suites.js";
 import { table } from "./table.js";
 
@@ -43,18 +44,23 @@ if (options.help) {
   console.log(
     `Node ${process.version}, ${cpus().length} x ${cpus()[0]?.model.trim()}, ${Math.round(totalmem() / 2 ** 30)} GiB\n`,
   );
-  for (const name of positionals.length > 0 ? positionals : suiteNames) {
-    const suite = await loadSuite(name);
-    console.log(`## ${name}\n`);
-    for (const [index, work] of suite.works.entries()) {
-      if (options.only && !work.title.includes(options.only)) continue;
-      const results = await runWork(suite, index, { rounds });
-      missed += results.filter(
-        ({ ratio, target }) => target !== undefined && ratio < target,
-      ).length;
-      all.push({ suite: name, work: work.title, unit: work.unit, count: work.count, results });
-      console.log(table(work, results));
+  const scratch = new Scratch();
+  try {
+    for (const name of positionals.length > 0 ? positionals : suiteNames) {
+      const suite = await loadSuite(name);
+      console.log(`## ${name}\n`);
+      for (const [index, work] of suite.works.entries()) {
+        if (options.only && !work.title.includes(options.only)) continue;
+        const results = await runWork(suite, index, scratch, { rounds });
+        missed += results.filter(
+          ({ ratio, target }) => target !== undefined && ratio < target,
+        ).length;
+        all.push({ suite: name, work: work.title, unit: work.unit, count: work.count, results });
+        console.log(table(work, results));
+      }
     }
+  } finally {
+    await scratch.remove();
   }
   console.log(missed === 0 ? "Every target was met." : `Targets missed: ${missed}.`);
   if (options.json) await writeFile(options.json, `${JSON.stringify(all, null, 2)}\n`);

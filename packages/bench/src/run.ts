@@ -1,6 +1,4 @@
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import type { Scratch } from "./scratch.js";
 import { type Measure, SideProcess } from "./side-process.js";
 import type { Suite, Work } from "./suite.js";
 
@@ -32,6 +30,7 @@ export interface SideResult {
 export async function runWork(
   suite: Suite,
   index: number,
+  scratch: Scratch,
   options: RunOptions = {},
 ): Promise<SideResult[]> {
   const work = suite.works[index] as Work;
@@ -47,18 +46,14 @@ export async function runWork(
   try {
     for (let round = 0; round <= rounds; round++) {
       for (const side of sides) {
-        const directory = await mkdtemp(join(tmpdir(), "partd-bench-"));
-        try {
-          const measure = await side.process.round(directory);
-          if (round > 0) side.measures.push(measure);
-        } finally {
-          await rm(directory, { recursive: true, force: true });
-        }
+        const measure = await side.process.round(await scratch.directory());
+        if (round > 0) side.measures.push(measure);
       }
       options.onRound?.(round, rounds);
     }
   } finally {
     await Promise.all(sides.map((side) => side.process.end()));
+    await scratch.empty();
   }
   const ours = sides[0]?.measures ?? [];
   return sides.map(({ name, measures }) => {
