@@ -80,6 +80,8 @@ export class Connection {
       }
     } catch (error) {
       this.fail(error);
+    } finally {
+      this.#operations.begin();
     }
     if (this.#outbox.queued <= 2 * this.#shared.limits.answers) return;
     // It sends and does not read: what it sends next would have to be answered, too.

@@ -13,7 +13,11 @@ import { soon } from "./soon.js";
 import { Upload } from "./upload.js";
 import { readError } from "./wire-error.js";
 
-/** Messages are sent when they are so long, so that the server works while we write the next. */
+/**
+ * A message is sent when it is so long, and the next one written in the loop's next turn: only
+ * between turns does the system take more than fits a socket's buffer, and so only then does the
+ * server work while we write.
+ */
 const MESSAGE_BYTES = 131_072;
 /** Answered mutations that the server may remember in vain. */
 const SEEN_LAG = 256;
@@ -49,6 +53,8 @@ export class Link implements Connected {
   #dirty = false;
   #leaving = false;
   #scheduled = false;
+  /** Whether a message was sent in this turn. */
+  #sentOne = false;
   #idle: (() => void)[] = [];
 
   constructor(options: ReconnectorOptions) {
@@ -203,6 +209,7 @@ export class Link implements Connected {
 
   #flush(): void {
     if (!this.#socket) return;
+    this.#sentOne = false;
     this.#sendQueue(this.#inside);
     if (!this.#leaving) this.#sendQueue(this.#outside);
     if (this.first() - 1 - this.#seen >= SEEN_LAG) this.#confirm();
@@ -223,6 +230,9 @@ export class Link implements Connected {
       } catch (error) {
         this.#settle(request, () => error);
       }
+      if (!this.#sentOne) continue;
+      this.#schedule();
+      return;
     }
   }
 
@@ -257,7 +267,9 @@ export class Link implements Connected {
   }
 
   #send(): void {
-    if (this.#writer.byteLength > 0) this.#socket?.send(this.#writer.take());
+    if (this.#writer.byteLength === 0) return;
+    this.#socket?.send(this.#writer.take());
+    this.#sentOne = true;
   }
 
   // ---- Receiving -------------------------------------------------------------------------------

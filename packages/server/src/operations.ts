@@ -1,5 +1,6 @@
 import { PartdError } from "@partd/core";
 import type { CountedKey } from "./census.js";
+import { GatheredAppends } from "./gathered-appends.js";
 import { HeldLock } from "./held-lock.js";
 import { malformed } from "./message-reader.js";
 import { mutate } from "./mutating.js";
@@ -27,6 +28,8 @@ export class Operations implements SessionConnection {
   ];
   readonly #reads = new Map<number, Read>();
   #held: HeldLock | undefined;
+  /** Appends of the message that is read. */
+  #gathered = new GatheredAppends();
   /** Numbers of mutations that are done, to be told together. */
   #done: number[] = [];
 
@@ -61,8 +64,17 @@ export class Operations implements SessionConnection {
       throw malformed("more was sent than the server had allowed");
     }
     this.#shared.counters.requests++;
+    // Begun in the order in which they come.
+    if (type !== Type.APPEND || flags !== 0) this.begin();
     if (isMutation(type)) this.#mutation(type, flags, number, body, charge);
     else this.#read(type, flags, number, body, charge);
+  }
+
+  /** Begins the appends that were gathered: at the end of a message, or before another request. */
+  begin(): void {
+    if (this.#gathered.appends.length === 0) return;
+    void this.#carryOut(this.session as Session, this.#gathered);
+    this.#gathered = new GatheredAppends();
   }
 
   /** The client waits for a request no longer. It is answered all the same. */
@@ -127,12 +139,38 @@ export class Operations implements SessionConnection {
     const outcome = known ?? session.begin(number);
     outcome.asked = this;
     outcome.charge = charge;
-    if (!known) {
+    if (known) {
+      this.#shared.sessions.repeated++;
+      if (!outcome.running) this.answer(number, outcome);
+    } else if (type !== Type.APPEND || flags !== 0) {
       void this.#mutate(session, type, flags, number, body, outcome);
-      return;
+    } else {
+      if (!this.#gathered.takes(body)) this.begin();
+      this.#gathered.add({ number, body, outcome });
     }
-    this.#shared.sessions.repeated++;
-    if (!outcome.running) this.answer(number, outcome);
+  }
+
+  async #carryOut(session: Session, gathered: GatheredAppends): Promise<void> {
+    const { census, store } = this.#shared;
+    await gathered.carryOut(store, census);
+    for (const { number, body, outcome } of gathered.appends) {
+      if (!outcome.error) this.#countAppend(body);
+      this.#ended(session, number, outcome);
+    }
+  }
+
+  #countAppend({ keys, byteLength }: RequestBody): void {
+    const { counters } = this.#shared;
+    counters.appends++;
+    counters.appendedKeys += keys.length;
+    counters.appendedBytes += byteLength;
+  }
+
+  #ended(session: Session, number: number, outcome: Outcome): void {
+    session.end(number, outcome);
+    const { asked } = outcome;
+    outcome.asked = undefined;
+    asked?.answer(number, outcome);
   }
 
   async #mutate(
@@ -159,20 +197,13 @@ export class Operations implements SessionConnection {
       );
       for (const value of outcome.values ?? []) outcome.keptBytes += value.byteLength;
       counters.readBytes += outcome.keptBytes;
-      if (type === Type.APPEND) {
-        counters.appends++;
-        counters.appendedKeys += body.keys.length;
-        counters.appendedBytes += body.byteLength;
-      }
+      if (type === Type.APPEND) this.#countAppend(body);
     } catch (error) {
       outcome.error = error as PartdError;
     } finally {
       lock?.leave();
     }
-    session.end(number, outcome);
-    const { asked } = outcome;
-    outcome.asked = undefined;
-    asked?.answer(number, outcome);
+    this.#ended(session, number, outcome);
   }
 
   // ---- Reading ---------------------------------------------------------------------------------

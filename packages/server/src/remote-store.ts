@@ -50,12 +50,17 @@ export abstract class RemoteStore implements Store {
     this.#isets = parent ? parent.#isets : new Map();
   }
 
-  async append(data: Entries<Uint8Array>, options: AppendOptions = {}): Promise<void> {
-    const batch = toBatch(data);
-    this.#check(options);
-    if (batch.keys.length === 0) return;
-    checkLengths(batch.keys);
-    await this.#acknowledge(Type.APPEND, new BatchBody(batch), options);
+  /** Not `async`, whose promise would be a good part of the work for a small append. */
+  append(data: Entries<Uint8Array>, options: AppendOptions = {}): Promise<void> {
+    try {
+      const batch = toBatch(data);
+      this.#check(options);
+      if (batch.keys.length === 0) return Promise.resolve();
+      checkLengths(batch.keys);
+      return this.#acknowledge(Type.APPEND, new BatchBody(batch), options);
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   async get<const K extends KeyTree>(
