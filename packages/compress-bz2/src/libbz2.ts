@@ -13,7 +13,7 @@ import { WASM } from "./bz2-wasm.js";
 export function compress(bytes: Uint8Array, level: number): Promise<Uint8Array> {
   return libbz2.use(async (lib) => {
     const pieces: Uint8Array[] = [];
-    await run(lib, lib.begin_compress(level), bytes, (piece) => pieces.push(piece));
+    await run(lib, lib.begin_compress(level), bytes, new Pace(), (piece) => pieces.push(piece));
     return concatBytes(pieces);
   });
 }
@@ -27,8 +27,9 @@ export function decompress(bytes: Uint8Array, maxDecodedBytes: number): Promise<
     const pieces: Uint8Array[] = [];
     let decoded = 0;
     let rest = bytes;
+    const pace = new Pace(); // For all streams: each may be of a few bytes.
     do {
-      const used = await run(lib, lib.begin_decompress(), rest, (piece) => {
+      const used = await run(lib, lib.begin_decompress(), rest, pace, (piece) => {
         decoded += piece.byteLength;
         checkDecodedSize(decoded, maxDecodedBytes);
         pieces.push(piece);
@@ -69,12 +70,12 @@ async function run(
   lib: LibBZ2,
   state: number,
   bytes: Uint8Array,
+  pace: Pace,
   onPiece: (piece: Uint8Array) => void,
 ): Promise<number> {
   if (state === 0) throw new Error("there is no memory for it.");
   const input = wasmAllocate(lib, STEP);
   const output = wasmAllocate(lib, STEP);
-  const pace = new Pace();
   let read = 0;
   for (;;) {
     if (pace.isOver) await pace.rest();

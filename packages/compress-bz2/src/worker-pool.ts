@@ -71,7 +71,8 @@ export class WorkerPool {
       };
       worker.setBusy(true);
       // A copy, because what is posted is taken away, and a view would take all around it along.
-      const bytes = job.bytes.slice();
+      // Not by `slice`, which of Node's Buffers gives a view.
+      const bytes = new Uint8Array(job.bytes);
       worker.post({ ...job, bytes }, [bytes.buffer]);
     });
   }

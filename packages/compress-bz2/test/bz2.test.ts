@@ -13,6 +13,37 @@ test("streams that follow one another are one value", async () => {
   await expect(decompress(Uint8Array.from([...one, 0]), 2 ** 30)).rejects.toThrow();
 });
 
+test("many streams of a few bytes let other work run in between", async () => {
+  const one = await compress(new Uint8Array(), 9);
+  const many = new Uint8Array(20_000 * one.byteLength);
+  for (let at = 0; at < many.byteLength; at += one.byteLength) many.set(one, at);
+  let turns = 0;
+  let turn = setImmediate(function next() {
+    turns++;
+    turn = setImmediate(next);
+  });
+  expect(await decompress(many, 2 ** 30)).toEqual(new Uint8Array());
+  clearImmediate(turn);
+  expect(turns).toBeGreaterThan(2);
+});
+
+test("a Buffer that is compressed in a worker stays its owner's", async () => {
+  const around = Buffer.alloc(600_000);
+  let state = 1;
+  for (let i = 0; i < around.length; i++) {
+    state = (Math.imul(state, 1_103_515_245) + 12_345) | 0;
+    around[i] = state >>> 24;
+  }
+  const bytes = around.subarray(100, 300_100);
+  const packed = await bz2Codec().encode(bytes);
+  expect(around.byteLength).toBe(600_000);
+  expect(packed.byteLength).toBeGreaterThan(64 * 1024);
+  const framed = Buffer.concat([Buffer.alloc(8), packed, Buffer.alloc(100_000)]);
+  const read = await bz2Codec().decode(framed.subarray(8, 8 + packed.byteLength));
+  expect(framed.byteLength).toBe(8 + packed.byteLength + 100_000);
+  expect(Buffer.compare(read, bytes)).toBe(0);
+});
+
 test("the level is in the header", async () => {
   for (const level of [1, 9]) {
     const head = (await bz2Codec({ level }).encode(words)).subarray(0, 4);
