@@ -13,6 +13,7 @@ export declare const realPart: {
   redisServer(): RealPart;
   redisCli(): RealPart;
   chromium(): RealPart;
+  openssl(): RealPart;
 };
 
 /**

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { afterAll, describe, expect, test } from "@jest/globals";
 import { Dict } from "@partd/core";
 import { Client, Server } from "@partd/server";
+import { describeReal, realPart } from "tooling/real-part";
 import { Child } from "./child.js";
 import { RawClient } from "./raw-client.js";
 
@@ -161,35 +162,35 @@ describe("socket files", () => {
   });
 });
 
-describe("wss", () => {
-  const key = join(directory, "key.pem");
-  const cert = join(directory, "cert.pem");
-  const made = spawnSync("openssl", [
-    ..."req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2".split(" "),
-    ..."-subj /CN=localhost -addext subjectAltName=DNS:localhost,IP:127.0.0.1".split(" "),
-    ...["-keyout", key, "-out", cert],
-  ]);
-  (made.status === 0 ? test : test.skip)(
-    "with a certificate, and with one of the client",
-    async () => {
-      const pair = { key: await readFile(key), cert: await readFile(cert) };
-      await using server = await Server.listen(new Dict(), {
-        address: "wss://127.0.0.1:0",
-        tls: { ...pair, requestCert: true, ca: pair.cert },
-      });
-      await using client = new Client(server.address, { tls: { ...pair, ca: pair.cert } });
-      await client.append({ x: value });
-      expect(await client.get("x")).toEqual(value);
-      // One who does not trust the server, and one whom it does not know.
-      for (const tls of [undefined, { ca: pair.cert }]) {
-        const stranger = new Client(server.address, { tls, timeout: 100 });
-        await expect(stranger.get("x")).rejects.toMatchObject({ code: "ERR_PARTD_CONNECTION" });
-      }
-      await expect(Server.listen(new Dict(), { address: "wss://127.0.0.1:0" })).rejects.toThrow(
-        "tls",
-      );
-    },
-  );
+const openssl = realPart.openssl();
+
+describeReal(openssl, "wss", () => {
+  test("with a certificate, and with one of the client", async () => {
+    const key = join(directory, "key.pem");
+    const cert = join(directory, "cert.pem");
+    const made = spawnSync(openssl.command as string, [
+      ..."req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2".split(" "),
+      ..."-subj /CN=localhost -addext subjectAltName=DNS:localhost,IP:127.0.0.1".split(" "),
+      ...["-keyout", key, "-out", cert],
+    ]);
+    expect(made.status).toBe(0);
+    const pair = { key: await readFile(key), cert: await readFile(cert) };
+    await using server = await Server.listen(new Dict(), {
+      address: "wss://127.0.0.1:0",
+      tls: { ...pair, requestCert: true, ca: pair.cert },
+    });
+    await using client = new Client(server.address, { tls: { ...pair, ca: pair.cert } });
+    await client.append({ x: value });
+    expect(await client.get("x")).toEqual(value);
+    // One who does not trust the server, and one whom it does not know.
+    for (const tls of [undefined, { ca: pair.cert }]) {
+      const stranger = new Client(server.address, { tls, timeout: 100 });
+      await expect(stranger.get("x")).rejects.toMatchObject({ code: "ERR_PARTD_CONNECTION" });
+    }
+    await expect(Server.listen(new Dict(), { address: "wss://127.0.0.1:0" })).rejects.toThrow(
+      "tls",
+    );
+  });
 });
 
 test("what listens there and is no partd server is ERR_PARTD_CONNECTION", async () => {

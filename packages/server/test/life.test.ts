@@ -2,7 +2,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, test } from "@jest/globals";
-import { Dict, PartdError, type Store } from "@partd/core";
+import { type Batch, Dict, PartdError, type Store } from "@partd/core";
 import { Client, type ClientEvent, Server } from "@partd/server";
 import { CuttingProxy } from "./cutting-proxy.js";
 import { RawClient } from "./raw-client.js";
@@ -191,3 +191,47 @@ async function withProxy(store: Store, name: string): Promise<[Server, CuttingPr
   const faults = { random: () => 0.5, mostBytes: 0, cuts: 0 };
   return [server, await CuttingProxy.listen(`${path}-proxy`, path, faults)];
 }
+
+/** Refuses what names `bad`, with the code that it is told. */
+class Refusing extends Dict {
+  calls = 0;
+  code: "ERR_PARTD_VALUE" | "ERR_PARTD_IO" = "ERR_PARTD_VALUE";
+  protected override async _append(batch: Batch): Promise<void> {
+    this.calls++;
+    if (batch.keys.includes("bad")) throw new PartdError(this.code, "It is bad.");
+    await super._append(batch);
+  }
+}
+
+test("appends of one message become one of the store, each with its own outcome", async () => {
+  const store = new Refusing();
+  await using server = await Server.listen(store);
+  await using client = new Client(server.address);
+  const names = Array.from({ length: 100 }, (_, i) => (i === 50 ? "bad" : `k${i % 7}`));
+  const append = (keys: readonly string[]) =>
+    Promise.allSettled(keys.map((key) => client.append({ [key]: value })));
+  const bytes = async () => (await client.get([0, 1, 2, 3, 4, 5, 6].map((i) => `k${i}`))).flat();
+  const total = async () => (await bytes()).reduce((sum, { byteLength }) => sum + byteLength, 0);
+
+  const good = await append(names.filter((name) => name !== "bad"));
+  expect(good.every(({ status }) => status === "fulfilled")).toBe(true);
+  expect(store.calls).toBe(1);
+  expect(server.stats().totals.appends).toBe(99);
+  expect(await total()).toBe(99 * value.byteLength);
+
+  // What is wrong with one alone is no fault of its neighbours.
+  const outcomes = await append(names);
+  expect(outcomes.map(({ status }) => status)).toEqual(
+    names.map((name) => (name === "bad" ? "rejected" : "fulfilled")),
+  );
+  expect(await total()).toBe(2 * 99 * value.byteLength);
+
+  // A store that is broken is so for all, and is not asked again.
+  store.code = "ERR_PARTD_IO";
+  store.calls = 0;
+  for (const outcome of await append(names)) {
+    expect(outcome).toMatchObject({ status: "rejected", reason: { code: "ERR_PARTD_IO" } });
+  }
+  expect(store.calls).toBe(1);
+  expect(await total()).toBe(2 * 99 * value.byteLength);
+});
