@@ -23,7 +23,10 @@ export interface ArrowCodecOptions {
    * of one name have one type either way.
    */
   readonly schema?: "same" | "merge" | undefined;
-  /** Names of the columns to decode, in the order of the answer. Default: all. */
+  /**
+   * Names of the columns to decode, in the order of the answer. Default: all. One that is not there
+   * is `ERR_PARTD_CODEC`; where tables are merged, one that is in none of them.
+   */
   readonly columns?: readonly string[] | undefined;
 }
 
@@ -36,12 +39,20 @@ export interface ArrowCodecOptions {
 export function arrowCodec<T extends TypeMap = UnknownColumns>(
   options: ArrowCodecOptions = {},
 ): Codec<Table<T>> {
+  const mode = options.schema ?? "same";
   return {
     name: "arrow",
 
     encode(table) {
       if (!(table instanceof Table)) {
         throw new PartdError("ERR_PARTD_CODEC", "it takes a Table of apache-arrow.");
+      }
+      // For `instanceof` a Table of another copy is one as well, but what is written of it is damaged.
+      if (!Function.prototype[Symbol.hasInstance].call(Table, table)) {
+        throw new PartdError(
+          "ERR_PARTD_CODEC",
+          "the Table is of another copy of apache-arrow than this package's; install one version, and import it rather than require it.",
+        );
       }
       return tableToIPC(table, "stream");
     },
@@ -50,7 +61,7 @@ export function arrowCodec<T extends TypeMap = UnknownColumns>(
       checkStream(bytes);
       const reader = RecordBatchReader.from<T>(bytes).open();
       const { schema } = reader;
-      const selected = options.columns && select(schema, options.columns);
+      const selected = options.columns && select(schema, options.columns, mode);
       const batches: RecordBatch<T>[] = [];
       for (const batch of reader) {
         if (batch.numRows === 0) continue; // The reader's own, where the stream has none.
@@ -61,15 +72,20 @@ export function arrowCodec<T extends TypeMap = UnknownColumns>(
       return new Table(selected?.schema ?? schema, batches);
     },
 
-    join: (tables) => joinTables(tables, options.schema ?? "same"),
+    join: (tables) => joinTables(tables, mode, options.columns),
   };
 }
 
 /** Only some of a table's columns. (`Table.select` would keep the table's order.) */
-function select<T extends TypeMap>(schema: Schema<T>, columns: readonly string[]) {
-  const places = columns.map((name) => {
+function select<T extends TypeMap>(
+  schema: Schema<T>,
+  columns: readonly string[],
+  mode: "same" | "merge",
+) {
+  const places = columns.flatMap((name) => {
     const place = schema.fields.findIndex((field) => field.name === name);
-    if (place >= 0) return place;
+    if (place >= 0) return [place];
+    if (mode === "merge") return []; // Another table may have it.
     const names = schema.fields.map((field) => JSON.stringify(field.name)).join(", ");
     throw new PartdError(
       "ERR_PARTD_CODEC",

@@ -17,15 +17,17 @@ import { describeType } from "./types.js";
  * One table of the rows of all, in order. Columns keep their data; only dictionaries that differ are
  * made one.
  *
+ * @param wanted names of the columns that were asked for, by default all
  * @throws `ERR_PARTD_CODEC` where the schemas do not go together.
  */
 export function joinTables<T extends TypeMap>(
   tables: readonly Table<T>[],
   mode: "same" | "merge",
+  wanted?: readonly string[],
 ): Table<T> {
   const first = tables[0];
   if (first === undefined) return new Table<T>();
-  const columns = mode === "merge" ? mergedColumns(tables) : sameColumns(tables);
+  const columns = mode === "merge" ? mergedColumns(tables, wanted) : sameColumns(tables);
   const lengths = tables.flatMap(({ batches }) => batches.map(({ numRows }) => numRows));
   if (lengths.length <= 1 && tables.length === 1) return first;
   const unified = columns.map(({ field, places }) => {
@@ -91,7 +93,7 @@ function sameColumns(tables: readonly Table[]): Column[] {
   }));
 }
 
-function mergedColumns(tables: readonly Table[]): Column[] {
+function mergedColumns(tables: readonly Table[], wanted?: readonly string[]): Column[] {
   const columns = new Map<string, { field: Field; places: (number | undefined)[] }>();
   for (const [t, { schema }] of tables.entries()) {
     for (const [place, field] of schema.fields.entries()) {
@@ -108,7 +110,12 @@ function mergedColumns(tables: readonly Table[]): Column[] {
       columns.set(field.name, column);
     }
   }
-  return [...columns.values()].map(({ field, places }) => ({
+  const found = wanted?.map((name) => {
+    const column = columns.get(name);
+    if (column === undefined) throw refuse(`no table has a column ${JSON.stringify(name)}`);
+    return column;
+  });
+  return (found ?? [...columns.values()]).map(({ field, places }) => ({
     field: field.clone({
       nullable: tables.some((table, t) => fieldAt(table, places[t])?.nullable !== false),
     }),

@@ -1,5 +1,6 @@
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join as joinPath } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -230,6 +231,21 @@ describe("columns", () => {
     expect((await p.get(["x", "absent"], { columns: ["delay"] }))[1].numRows).toBe(0);
   });
 
+  test("that only some of the merged tables have are null in the others", async () => {
+    await using p = new Arrow(new Dict(), { schema: "merge" });
+    await p.append({ x: tableFromArrays({ a: Int32Array.of(1, 2) }) as never });
+    await p.append({ x: tableFromArrays({ b: Int32Array.of(3), c: Int32Array.of(4) }) as never });
+    const columns = ["c", "a"] as const;
+    expect(rows((await p.get("x", { columns })) as Table)).toEqual([
+      '{"c":null,"a":1}',
+      '{"c":null,"a":2}',
+      '{"c":4,"a":null}',
+    ]);
+    const error = await failure(p.get("x", { columns: ["d"] }));
+    expect(isPartdError(error, "ERR_PARTD_CODEC")).toBe(true);
+    expect(error).toMatchObject({ key: "x", message: expect.stringContaining('"d"') });
+  });
+
   test("that are not read may be damaged", async () => {
     const store = new Dict();
     const bytes = tableToIPC(
@@ -436,6 +452,16 @@ test("the codec can be used with Encode", async () => {
   await using p = new Encode(new Dict(), arrowCodec<{ delay: Int16 }>({ columns: ["delay"] }));
   await p.append({ x: flights([1], ["JFK"]) as never });
   expect((await p.get("x")).numCols).toBe(1);
+});
+
+test("a table of another copy of apache-arrow is refused, as what is written of it cannot be read", async () => {
+  const other = createRequire(import.meta.url)("apache-arrow") as typeof import("apache-arrow");
+  const table = other.tableFromArrays({ n: Int32Array.of(1) });
+  expect(table).toBeInstanceOf(Table);
+  await using p = new Arrow(new Dict());
+  const error = await failure(p.append({ x: table as never }));
+  expect(isPartdError(error, "ERR_PARTD_CODEC")).toBe(true);
+  expect(error).toMatchObject({ message: expect.stringContaining("another copy") });
 });
 
 describe("damage", () => {
