@@ -17,8 +17,8 @@ export interface LZ4Options extends CompressorOptions {
 }
 
 /**
- * A store of bytes over another, compressed with LZ4: the fastest to read. Each frame is one LZ4
- * block behind its decoded size, as written by `lz4.block` and `numcodecs` of Python.
+ * A store of bytes over another, compressed with LZ4: cheap both ways without a native module. Each
+ * frame is one LZ4 block behind its decoded size, as written by `lz4.block` and `numcodecs` of Python.
  *
  * @example new LZ4(new FileStore("data"))
  */

@@ -14,7 +14,8 @@ export interface ZstdOptions extends CompressorOptions {
 }
 
 /**
- * A store of bytes over another, compressed with Zstandard: smaller than zlib and faster to read.
+ * A store of bytes over another, compressed with Zstandard: nearly as small as zlib, and faster to
+ * write.
  * The frames are standard ones (RFC 8878), as any zstd reads.
  *
  * @example new Zstd(new FileStore("data"), { level: 9 })
