@@ -9,7 +9,8 @@ import type { Parts } from "./parts.js";
  */
 export class Appender {
   readonly #parts: Parts;
-  #waiting: Pending[] = [];
+  /** In the order in which they came. A set, since any number of them may be given up at once. */
+  #waiting = new Set<Pending>();
   #running = false;
   /** The wait for the lock, which ends when all who wait for it are gone. */
   #wait = new AbortController();
@@ -21,7 +22,7 @@ export class Appender {
 
   append(batch: Batch, options: AppendOptions): Promise<void> {
     const pending = new Pending(batch, options.signal, this.#parts.lock.tenure);
-    this.#waiting.push(pending);
+    this.#waiting.add(pending);
     pending.whileWaiting(() => this.#leave(pending));
     if (!this.#running) {
       this.#running = true;
@@ -32,7 +33,7 @@ export class Appender {
   }
 
   async #run(): Promise<void> {
-    while (this.#waiting.length > 0) {
+    while (this.#waiting.size > 0) {
       if (this.#pace.due) await this.#pace.rest();
       try {
         // Anew for each group, for the lock is given to others from time to time.
@@ -50,8 +51,8 @@ export class Appender {
     this.#parts.turns.exclusive(() => this.#writeGroup(this.#takeGroup(tenure), tenure));
 
   #leave(pending: Pending): void {
-    this.#waiting = this.#waiting.filter((other) => other !== pending);
-    if (this.#waiting.length === 0) this.#wait.abort(NO_ONE_WAITS);
+    this.#waiting.delete(pending);
+    if (this.#waiting.size === 0) this.#wait.abort(NO_ONE_WAITS);
   }
 
   async #writeGroup(group: Pending[], tenure: Tenure): Promise<void> {
@@ -63,7 +64,7 @@ export class Appender {
         // One was aborted; it is all undone, and the others have another try.
         const others = group.filter((pending) => !pending.rejectIfAborted());
         for (const pending of others) pending.whileWaiting(() => this.#leave(pending));
-        this.#waiting.unshift(...others);
+        this.#waiting = new Set([...others, ...this.#waiting]);
       } else if (group.length > 1 && !tenure.lost && !this.#parts.journal.active) {
         // It may be the fault of one alone.
         for (const pending of group) await this.#writeGroup([pending], tenure);
@@ -80,8 +81,9 @@ export class Appender {
     const group: Pending[] = [];
     let byteLength = 0;
     let keys = 0;
-    while (this.#waiting.length > 0 && byteLength < GROUP_BYTES && keys < GROUP_KEYS) {
-      const pending = this.#waiting.shift() as Pending;
+    for (const pending of this.#waiting) {
+      if (byteLength >= GROUP_BYTES || keys >= GROUP_KEYS) break;
+      this.#waiting.delete(pending);
       pending.begin();
       if (pending.rejectIfAborted()) continue;
       // It was appended in a tenure that was lost meanwhile, and may have relied on it.
@@ -100,9 +102,9 @@ export class Appender {
     return group;
   }
 
-  #takeAll(): Pending[] {
+  #takeAll(): Iterable<Pending> {
     const all = this.#waiting;
-    this.#waiting = [];
+    this.#waiting = new Set();
     for (const pending of all) pending.begin();
     return all;
   }

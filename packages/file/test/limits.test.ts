@@ -153,3 +153,23 @@ posix("a named pipe, or a folder that cannot be opened as one, does not hold it 
   }
   expect(text(await store.get("ok"))).toBe("");
 });
+
+test("100,000 appends that wait for the lock are given up at once, and others written", async () => {
+  const one = new FileStore(make());
+  const other = new FileStore(one.path);
+  const controller = new AbortController();
+  const append = (count: number, signal?: AbortSignal) =>
+    Array.from({ length: count }, () => other.append({ x: bytes("1") }, { signal }));
+  let kept: Promise<void>[] = [];
+  await one.withLock(async () => {
+    const given = append(100_000, controller.signal);
+    kept = append(10_000);
+    setImmediate(() => controller.abort());
+    const outcomes = await Promise.allSettled(given);
+    expect(new Set(outcomes.map(({ status }) => status))).toEqual(new Set(["rejected"]));
+  });
+  await Promise.all(kept);
+  expect((await one.get("x")).byteLength).toBe(10_000);
+  await one.close();
+  await other.close();
+}, 120_000);
