@@ -22,7 +22,7 @@ export {
 } from "./errors.js";
 export { FRAME_HEADER, type Frame, frame, splitFrames, streamFrames } from "./frame.js";
 export { Gate } from "./gate.js";
-export { flattenKeys, nestValues } from "./key-tree.js";
+export { copyTree, flattenKeys, nestValues } from "./key-tree.js";
 export {
   decodeKey,
   describeKey,
