@@ -29,7 +29,7 @@ export function parseDtype(text: string): Dtype {
   const short = SHORT.exec(text) ?? SHORT.exec(shorten(text));
   const [, order = "", kind = "", size = "", unit] = short ?? [];
   const itemSize = kind === "O" ? 0 : Number(size);
-  if (!short || !SIZES[kind as Kind]?.includes(itemSize) || (unit && !/[Mm]/.test(kind))) {
+  if (!short || !SIZES[kind as Kind]?.includes(itemSize) || !hasUnit(kind, unit)) {
     throw new PartdError(
       "ERR_PARTD_CODEC",
       `the dtype ${JSON.stringify(text.slice(0, 60))} has no type in JavaScript; numbers, bool, complex64 and 128, datetime64, timedelta64 and object have.`,
@@ -52,6 +52,14 @@ export function parseDtype(text: string): Dtype {
 
 const SHORT = /^([<>|=]?)([biufcMmO])(\d*)(?:\[([^\]]+)\])?$/;
 const NAME = /^(bool|int|uint|float|complex|datetime|timedelta|object)(\d*)(\[[^\]]+\])?$/;
+
+/** NumPy's units of time, and a number of them. */
+const UNIT = /^\d{0,9}(?:Y|M|W|D|h|m|s|ms|us|μs|ns|ps|fs|as|generic)$/;
+
+/** Whether the unit is one, and of dates or durations; these may have none. */
+function hasUnit(kind: string, unit: string | undefined): boolean {
+  return unit === undefined || (/[Mm]/.test(kind) && UNIT.test(unit));
+}
 
 const SIZES: Readonly<Record<Kind, readonly number[]>> = {
   b: [1],

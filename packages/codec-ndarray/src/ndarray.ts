@@ -1,5 +1,6 @@
 import {
   type AppendOptions,
+  copyTree,
   describeKey,
   type Entries,
   encodeKey,
@@ -87,7 +88,8 @@ export class NdArray<V extends NdValue = NdValue> implements Store<V> {
 
   /** @throws `ERR_PARTD_CORRUPT` where a value ends within an item, or its dtype is missing. */
   async get<const K extends KeyTree>(keys: K, options?: GetOptions): Promise<Values<K, V>> {
-    return nestValues(keys, await this.#read(this.#store, keysOf(keys), options));
+    const tree = copyTree(keys);
+    return nestValues(tree, await this.#read(this.#store, keysOf(keys), options));
   }
 
   async *stream(key: Key, options?: GetOptions): AsyncGenerator<V, void, undefined> {
@@ -131,6 +133,7 @@ export class NdArray<V extends NdValue = NdValue> implements Store<V> {
 
   async delete(keys: Key | readonly Key[], options?: OperationOptions): Promise<void> {
     const flat = keysOf(keys);
+    for (const key of flat) checkKey(key);
     await this.#removing(flat.map(encodeKey), () => this.#store.delete(withDtypes(flat), options));
     this.#forgetIsets(flat);
   }
@@ -138,6 +141,7 @@ export class NdArray<V extends NdValue = NdValue> implements Store<V> {
   /** Deletes only what decodes: after `ERR_PARTD_CORRUPT` the store is as it was. */
   async pop<const K extends KeyTree>(keys: K, options?: GetOptions): Promise<Values<K, V>> {
     const flat = keysOf(keys);
+    const tree = copyTree(keys);
     const values = await this.#removing(flat.map(encodeKey), () =>
       this.#store.withLock(async (store) => {
         const popped = await this.#read(store, flat, options);
@@ -146,7 +150,7 @@ export class NdArray<V extends NdValue = NdValue> implements Store<V> {
         return popped;
       }, options),
     );
-    return nestValues(keys, values);
+    return nestValues(tree, values);
   }
 
   /** The keys of arrays, without those of their dtypes. */
@@ -184,13 +188,7 @@ export class NdArray<V extends NdValue = NdValue> implements Store<V> {
   /** An array to append, checked for all that can be without a look at the store. */
   #arrayFor(key: Key, value: V): KeyedArray {
     const text = encodeKey(key);
-    if (isDtypeKey(key)) {
-      throw new PartdError(
-        "ERR_PARTD_KEY",
-        `The key ${describeKey(key)} ends in ".dtype", as the keys do that say what an array is; use another name.`,
-        { key },
-      );
-    }
+    checkKey(key);
     return this.#naming(key, "encode", () => {
       const dtype = dtypeOf(value);
       this.#checkType(value, dtype);
@@ -310,6 +308,15 @@ function dtypeEntry(key: Key, dtype: Dtype): readonly [Key, Uint8Array] {
 
 function dtypeKey(key: Key): Key {
   return suffixKey(key, ".dtype");
+}
+
+function checkKey(key: Key): void {
+  if (!isDtypeKey(key)) return;
+  throw new PartdError(
+    "ERR_PARTD_KEY",
+    `The key ${describeKey(key)} ends in ".dtype", as the keys do that say what an array is; use another name.`,
+    { key },
+  );
 }
 
 function isDtypeKey(key: Key): boolean {

@@ -390,12 +390,34 @@ test("what is damaged is corrupt, with key and offset", async () => {
   }
 });
 
+test("a unit of time that NumPy does not know is refused", () => {
+  for (const unit of ["foo", "", "S", "-1s", "s]["]) {
+    expect(() => ndarray(`datetime64[${unit}]`, BigInt64Array.of(1n))).toThrow(
+      expect.objectContaining({ code: "ERR_PARTD_CODEC" }),
+    );
+  }
+  for (const unit of ["Y", "25s", "ns", "as", "generic"]) {
+    expect(ndarray(`timedelta64[${unit}]`, BigInt64Array.of(1n)).unit).toBe(unit);
+  }
+});
+
+test("the lists of keys may be changed while the answer is awaited", async () => {
+  await using p = new NdArray(new Dict());
+  await p.append({ x: Int8Array.of(1) });
+  const keys = ["x"];
+  const [read, popped] = [p.get(keys), p.pop(keys)];
+  keys.push("y");
+  expect(await read).toEqual([Int8Array.of(1)]);
+  expect(await popped).toEqual([Int8Array.of(1)]);
+});
+
 test("a key that would be another's dtype is refused", async () => {
   await using p = new NdArray(new Dict());
   for (const key of ["x.dtype", tuple("a", ".dtype")]) {
     const error = await failure(p.append([[key, Int8Array.of(1)]]));
     expect(isPartdError(error, "ERR_PARTD_KEY")).toBe(true);
     expect(isPartdError(await failure(p.iset(key, Int8Array.of(1))), "ERR_PARTD_KEY")).toBe(true);
+    expect(isPartdError(await failure(p.delete(key)), "ERR_PARTD_KEY")).toBe(true);
   }
 });
 

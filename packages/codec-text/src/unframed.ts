@@ -1,6 +1,7 @@
 import {
   type AppendOptions,
   concatBytes,
+  copyTree,
   type Entries,
   entriesOf,
   type GetOptions,
@@ -42,7 +43,8 @@ export abstract class Unframed<V> implements Store<V> {
 
   async get<const K extends KeyTree>(keys: K, options?: GetOptions): Promise<Values<K, V>> {
     const flat = keysOf(keys);
-    return nestValues(keys, this.#decodeAll(flat, await this.#store.get(flat, options)));
+    const tree = copyTree(keys);
+    return nestValues(tree, this.#decodeAll(flat, await this.#store.get(flat, options)));
   }
 
   async *stream(key: Key, options?: GetOptions): AsyncGenerator<V, void, undefined> {
@@ -75,10 +77,11 @@ export abstract class Unframed<V> implements Store<V> {
   /** Deletes only what decodes: after `ERR_PARTD_CORRUPT` the store is as it was. */
   async pop<const K extends KeyTree>(keys: K, options?: GetOptions): Promise<Values<K, V>> {
     const flat = keysOf(keys);
+    const tree = copyTree(keys);
     return this.#store.withLock(async (store) => {
       const values = this.#decodeAll(flat, await store.get(flat, options));
       await store.delete(flat, options);
-      return nestValues(keys, values);
+      return nestValues(tree, values);
     }, options);
   }
 

@@ -180,6 +180,16 @@ test("pop, iset, delete, drop and withLock speak text", async () => {
   expect(await collect(p.keys())).toEqual([]);
 });
 
+test("the lists of keys may be changed while the answer is awaited", async () => {
+  await using p = new Text(new Dict());
+  await p.append({ x: "to" });
+  const keys = ["x"];
+  const [read, popped] = [p.get(keys), p.pop(keys)];
+  keys.push("y");
+  expect(await read).toEqual(["to"]);
+  expect(await popped).toEqual(["to"]);
+});
+
 test("an aborted operation rejects with the reason", async () => {
   await using p = new Text(new Dict());
   const signal = AbortSignal.abort("enough");
