@@ -244,7 +244,11 @@ export class Dump {
     if (!(year >= 1 && year <= 9999)) {
       throw refuse("a Date that is invalid, or not of the years 1 to 9999");
     }
-    const micros = wall.getUTCMilliseconds() * 1000 + (python?.microsecond ?? 0);
+    const microsecond = python?.microsecond ?? 0;
+    if (!Number.isInteger(microsecond) || microsecond < 0 || microsecond > 999) {
+      throw refuse("a PyDateTime whose microsecond is not an integer from 0 to 999");
+    }
+    const micros = wall.getUTCMilliseconds() * 1000 + microsecond;
     const month = wall.getUTCMonth() + 1;
     const packed = Uint8Array.of(
       year >> 8,

@@ -152,6 +152,8 @@ describe.each(protocols)("the codec contract, by protocol %i", (protocol) => {
         [new Date(Date.UTC(10_000, 0, 1))],
         [new PyDateTime(0, { utcOffset: 86_400 })],
         [new PyDateTime(0, { utcOffset: 0.5 })],
+        [new PyDateTime(999, { microsecond: 1000 })],
+        [new PyDateTime(0, { microsecond: 0.5 })],
         [deep],
         "no list",
         { a: 1 },
