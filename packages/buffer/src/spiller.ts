@@ -47,6 +47,8 @@ export class Spiller {
   #bigWaiting = 0;
   /** Reads that come now wait, so that what waits for reads is not starved by ever new ones. */
   #readsWait = false;
+  /** The footprint at which it is worth looking again for values that no read keeps in memory. */
+  #lookAgainAt = 0;
   /** Why the last flight failed; no more take off by themselves until one is asked for. */
   #failure: { readonly error: unknown } | undefined;
   /** A failure after which no one knows whether the slow store has the bytes, and not told yet. */
@@ -92,6 +94,7 @@ export class Spiller {
   async flush(signal: AbortSignal | undefined): Promise<void> {
     const job = new FlushJob(this.#blocks);
     this.#jobs.add(job);
+    this.#lookAgainAt = 0;
     this.#failure = undefined; // What failed is tried again.
     this.#pump();
     try {
@@ -126,6 +129,7 @@ export class Spiller {
       return await work();
     } finally {
       this.#reads.leave(read);
+      this.#lookAgainAt = 0;
       this.#pump();
       this.#changes.announce();
     }
@@ -153,7 +157,9 @@ export class Spiller {
   }
 
   async #wait(batch: Batch, need: number, signal: AbortSignal | undefined): Promise<void> {
+    signal?.throwIfAborted();
     const since = performance.now();
+    if (this.#line.need === undefined) this.#lookAgainAt = 0;
     const turn = this.#line.wait(batch, need, signal);
     // If nothing is in flight, the next one to fail or succeed is on behalf of this append.
     if (this.#flights.size === 0) this.#failure = undefined;
@@ -235,6 +241,7 @@ export class Spiller {
   #nextFlight(): Flight | undefined {
     const wantsRoom = this.#wantsRoom();
     if (this.#jobs.size === 0 && !wantsRoom) return undefined;
+    if (this.#blocks.footprint < this.#lookAgainAt) return undefined;
     const load = new Load(this.#blocks, this.#limits.batch, this.#spaces.pop());
     for (const job of this.#jobs) {
       job.fill(load, (value) => this.#isFree(value));
@@ -248,6 +255,10 @@ export class Spiller {
     }
     if (load.values.length > 0) return new Flight(load);
     this.#keepSpace(load);
+    // All values are being read, it may be a million of them: not to be looked through at each append.
+    if (wantsRoom && this.#reads.size > 0) {
+      this.#lookAgainAt = this.#blocks.footprint + this.#limits.batch;
+    }
     return undefined;
   }
 
@@ -280,6 +291,7 @@ export class Spiller {
     try {
       await this.target.append(new BatchEntries(load.batch), { signal: flight.signal });
       load.arrive();
+      this.#keepSpace(load); // But not after a failure: the bytes may be on their way still.
       if (!flight.keys) this.#failure = undefined;
       this.#tally.spilled(load, performance.now() - since);
     } catch (error) {
@@ -290,7 +302,7 @@ export class Spiller {
     flight.landed = true;
     this.#flying -= load.byteLength;
     this.#flights.delete(flight);
-    this.#keepSpace(load);
+    this.#lookAgainAt = 0;
     this.#pump();
     this.#changes.announce();
   }

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "@jest/globals";
 import { BufferStore } from "@partd/buffer";
-import { Dict, PartdError } from "@partd/core";
+import { type Batch, Dict, PartdError } from "@partd/core";
 import { bytes, isPending, read, turns } from "./bytes.js";
 import { GatedStore } from "./gated-store.js";
 
@@ -170,4 +170,26 @@ describe("a slow store that hangs", () => {
     await store.flush();
     expect((await store.get("x"))[0]).toBe(bytes("1")[0]);
   });
+});
+
+test("memory that a refused batch was laid into is not written again: it may be on its way still", async () => {
+  const batches: ArrayBufferLike[][] = [];
+  class Watched extends GatedStore {
+    protected override async _append(batch: Batch): Promise<void> {
+      batches.push(batch.values.map(({ buffer }) => buffer));
+      if (batches.length === 2) throw noSpace;
+      await super._append(batch);
+    }
+  }
+  const slow = new Watched();
+  const store = new BufferStore(new Dict(), slow, { availableMemory: 1e6 });
+  for (let i = 0; i < 1000; i++) await store.append({ [`k${i % 20}`]: bytes("1".repeat(100)) });
+  slow.stop(); // The first batch is on its way until the end, the second is refused.
+  await expect(store.flush()).rejects.toBe(noSpace);
+  const flushed = store.flush();
+  await slow.until(2);
+  slow.go();
+  await flushed;
+  const [, refused, ...later] = batches;
+  expect(later.flat().some((buffer) => refused?.includes(buffer))).toBe(false);
 });

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "@jest/globals";
 import { BufferStore } from "@partd/buffer";
-import { Dict, type Store } from "@partd/core";
+import { Dict, type GetOptions, type Store } from "@partd/core";
 import { bytes, isPending, read, rest, turns } from "./bytes.js";
 import { GatedStore } from "./gated-store.js";
 
@@ -246,3 +246,42 @@ test("flush brings what was appended before it, though appends go on", async () 
   appending = false;
   await appender;
 });
+
+test("while everything is being read, appends do not look through it each time", async () => {
+  const { promise: opened, resolve: open } = gate();
+  class SlowToRead extends Dict {
+    protected override async _get(keys: readonly string[], options: GetOptions) {
+      await opened;
+      return super._get(keys, options);
+    }
+  }
+  const fast = new Dict();
+  let looks = 0;
+  const isHeld = fast.blocks.isHeld.bind(fast.blocks);
+  fast.blocks.isHeld = (value) => {
+    looks++;
+    return isHeld(value);
+  };
+  const store = new BufferStore(fast, new SlowToRead(), { availableMemory: 1e6 });
+  const keys = Array.from({ length: 500 }, (_, i) => `k${i}`);
+  const append = (i: number) => store.append([[keys[i % 500] as string, new Uint8Array(100)]]);
+  for (let i = 0; i < 2500; i++) await append(i);
+  const got = store.get(keys);
+  await turns();
+  const appended: Promise<void>[] = [];
+  for (let i = 2500; i < 10_000; i++) appended.push(append(i));
+  expect(await isPending(Promise.all(appended))).toBe(true); // The bound is kept.
+  expect(looks).toBeLessThan(20 * 500);
+  open();
+  expect((await got).map((value) => value.byteLength)).toEqual(keys.map(() => 500));
+  await Promise.all(appended);
+  expect((await store.get(keys)).map((value) => value.byteLength)).toEqual(keys.map(() => 2000));
+});
+
+function gate(): { promise: Promise<void>; resolve: () => void } {
+  let resolve = () => {};
+  const promise = new Promise<void>((open) => {
+    resolve = open;
+  });
+  return { promise, resolve };
+}
