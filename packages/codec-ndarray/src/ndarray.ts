@@ -93,26 +93,30 @@ export class NdArray<V extends NdValue = NdValue> implements Store<V> {
   }
 
   async *stream(key: Key, options?: GetOptions): AsyncGenerator<V, void, undefined> {
-    const before = await this.#storedDtype(key, options);
-    const pieces = this.#store.stream(key, options)[Symbol.asyncIterator]();
-    const first = await pieces.next();
-    if (first.done) return;
-    // A key that was first written in between has its dtype now.
-    const dtype = before ?? (await this.#storedDtype(key, options));
-    if (dtype === undefined) throw noDtype(key);
-    const all = startingWith(first.value, { [Symbol.asyncIterator]: () => pieces });
+    let dtype = await this.#storedDtype(key, options);
+    if (dtype === undefined) {
+      for await (const _ of this.#store.stream(key, options)) {
+        // A key that was first written in between has its dtype now.
+        dtype = await this.#storedDtype(key, options);
+        if (dtype === undefined) throw noDtype(key);
+        break;
+      }
+      if (dtype === undefined) return;
+    }
+    const pieces = this.#store.stream(key, options);
     if (dtype.kind === "O") {
-      for await (const { bytes, offset } of streamFrames(all, key)) {
+      for await (const { bytes, offset } of streamFrames(pieces, key)) {
         yield this.#checked(key, () => decodeObjects(bytes, offset));
       }
       return;
     }
-    const items = new WholeItems(dtype);
-    for await (const piece of all) {
+    const numbers = dtype;
+    const items = new WholeItems(numbers);
+    for await (const piece of pieces) {
       const bytes = items.push(piece);
-      if (bytes.byteLength > 0) yield this.#checked(key, () => decodeArray(bytes, dtype, key));
+      if (bytes.byteLength > 0) yield this.#checked(key, () => decodeArray(bytes, numbers, key));
     }
-    if (items.rest.byteLength > 0) this.#checked(key, () => decodeArray(items.rest, dtype, key));
+    if (items.rest.byteLength > 0) this.#checked(key, () => decodeArray(items.rest, numbers, key));
   }
 
   async iset(key: Key, value: V, options?: AppendOptions): Promise<void> {
@@ -338,9 +342,4 @@ function noDtype(key: Key): PartdError {
     `The key ${describeKey(key)} holds bytes but no dtype (${describeKey(dtypeKey(key))}); it was not written through NdArray, or half of it was deleted.`,
     { key, offset: 0 },
   );
-}
-
-async function* startingWith<T>(first: T, rest: AsyncIterable<T>): AsyncGenerator<T> {
-  yield first;
-  yield* rest;
 }

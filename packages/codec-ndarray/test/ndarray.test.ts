@@ -401,6 +401,27 @@ test("a unit of time that NumPy does not know is refused", () => {
   }
 });
 
+test("a stream that is left early, or fails, leaves none open below", async () => {
+  let open = 0;
+  class Counted extends Dict {
+    override async *stream(...args: Parameters<Dict["stream"]>) {
+      open++;
+      try {
+        yield* super.stream(...args);
+      } finally {
+        open--;
+      }
+    }
+  }
+  await using store = new Counted();
+  const p = new NdArray(store);
+  await p.append({ x: Int8Array.of(1), objects: [1] });
+  await store.append({ "no dtype": Uint8Array.of(1) });
+  for (const key of ["x", "objects"]) for await (const _ of p.stream(key)) break;
+  await failure(collect(p.stream("no dtype")));
+  expect(open).toBe(0);
+});
+
 test("the lists of keys may be changed while the answer is awaited", async () => {
   await using p = new NdArray(new Dict());
   await p.append({ x: Int8Array.of(1) });
