@@ -36,8 +36,10 @@ export const connectBuiltIn: Connect = (address, events) => {
     close(new Error(`the WebSocket closed with code ${code}${reason ? `: ${reason}` : ""}`));
   return {
     // send() takes a copy before it returns.
-    send: (parts) =>
-      socket.send((parts.length === 1 ? parts[0] : concatBytes(parts)) as Uint8Array<ArrayBuffer>),
+    send: (parts, sent) => {
+      socket.send((parts.length === 1 ? parts[0] : concatBytes(parts)) as Uint8Array<ArrayBuffer>);
+      sent?.();
+    },
     close: () => socket.close(),
     terminate: () => {
       socket.close();

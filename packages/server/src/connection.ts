@@ -1,3 +1,4 @@
+import type { Socket } from "node:net";
 import { isPartdError, PartdError } from "@partd/core";
 import type { WebSocket } from "ws";
 import { readHello, writeWelcome } from "./handshake.js";
@@ -30,12 +31,13 @@ export class Connection {
   #asked = performance.now();
   #pinged = performance.now();
 
-  constructor(shared: Shared, socket: WebSocket, remote: string) {
+  /** @param carrier what the WebSocket goes over. */
+  constructor(shared: Shared, socket: WebSocket, carrier: Socket, remote: string) {
     this.#shared = shared;
     this.#socket = socket;
     this.remote = remote;
     const { backlog, counters, limits } = shared;
-    this.#outbox = new Outbox(socket, backlog, counters, limits.answers, () =>
+    this.#outbox = new Outbox(socket, carrier, backlog, counters, limits.answers, () =>
       this.#operations.tellDone(),
     );
     this.#operations = new Operations(shared, this.#outbox, this.#gone.signal, () => this.end());

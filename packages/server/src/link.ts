@@ -268,7 +268,9 @@ export class Link implements Connected {
 
   #send(): void {
     if (this.#writer.byteLength === 0) return;
-    this.#socket?.send(this.#writer.take());
+    const parts = this.#writer.take();
+    const full = this.#writer.takeFull();
+    this.#socket?.send(parts, () => this.#writer.reuse(full));
     this.#sentOne = true;
   }
 

@@ -11,6 +11,9 @@ export class MessageReader {
   readonly #parts: readonly Uint8Array[];
   #next = 1;
   #bytes: Uint8Array;
+  /** Where `#bytes` lies. */
+  #buffer: ArrayBufferLike;
+  #base: number;
   #offset = 0;
   /** Bytes of the message that are behind the part that is read. */
   #behind = 0;
@@ -23,6 +26,8 @@ export class MessageReader {
   constructor(parts: readonly Uint8Array[]) {
     this.#parts = parts;
     this.#bytes = parts[0] ?? NOTHING;
+    this.#buffer = this.#bytes.buffer;
+    this.#base = this.#bytes.byteOffset;
     let byteLength = 0;
     for (const part of parts) byteLength += part.byteLength;
     this.byteLength = byteLength;
@@ -75,11 +80,21 @@ export class MessageReader {
   }
 
   varint(): number {
-    // Nearly all are short, and lie within the part.
-    const first = this.#bytes[this.#offset] as number;
-    if (first < 0x80 && this.left >= 1) {
-      this.#offset++;
-      return first;
+    // Nearly all are of one byte or two, and lie within the part.
+    const offset = this.#offset;
+    const bytes = this.#bytes;
+    const left = Math.min(this.left, bytes.byteLength - offset);
+    if (left >= 2) {
+      const first = bytes[offset] as number;
+      if (first < 0x80) {
+        this.#offset = offset + 1;
+        return first;
+      }
+      const second = bytes[offset + 1] as number;
+      if (second < 0x80) {
+        this.#offset = offset + 2;
+        return first - 0x80 + second * 0x80;
+      }
     }
     let value = 0;
     let scale = 1;
@@ -103,7 +118,7 @@ export class MessageReader {
     if (end <= this.#bytes.byteLength) {
       this.#offset = end;
       // Not subarray(), which for a Buffer takes twice as long.
-      return new Uint8Array(this.#bytes.buffer, this.#bytes.byteOffset + offset, byteLength);
+      return new Uint8Array(this.#buffer, this.#base + offset, byteLength);
     }
     if (offset === this.#bytes.byteLength) {
       this.#nextPart();
@@ -140,6 +155,8 @@ export class MessageReader {
     if (!part) throw malformed("the message is cut short");
     this.#behind += this.#bytes.byteLength;
     this.#bytes = part;
+    this.#buffer = part.buffer;
+    this.#base = part.byteOffset;
     this.#offset = 0;
   }
 }

@@ -6,13 +6,17 @@ import { PACKET_HEADER } from "./protocol.js";
  */
 export class MessageWriter {
   /** Written from `#start` to `offset`; what was before is in `#parts`. */
-  bytes = NOTHING;
+  bytes: Uint8Array<ArrayBuffer> = NOTHING;
   offset = 0;
   #start = 0;
   #parts: Uint8Array[] = [];
   /** Bytes in `#parts`. */
   #partBytes = 0;
   #view = new DataView(NOTHING.buffer);
+  /** Memory that is full, of messages that may not have been sent. */
+  #full: Uint8Array<ArrayBuffer>[] = [];
+  /** Memory to write in next. */
+  readonly #spare: Uint8Array<ArrayBuffer>[] = [];
   readonly #capacity: number;
 
   /** @param capacity of the memory that it takes at a time, once it needs that much. */
@@ -52,7 +56,9 @@ export class MessageWriter {
     this.#seal();
     // Small at first: a server has a writer for each of its many connections.
     const size = Math.min(this.#capacity, Math.max(4_096, 4 * this.bytes.byteLength));
-    this.bytes = new Uint8Array(Math.max(size, byteLength));
+    if (this.bytes.byteLength === this.#capacity) this.#full.push(this.bytes);
+    const spare = size === this.#capacity && byteLength <= size ? this.#spare.pop() : undefined;
+    this.bytes = spare ?? new Uint8Array(Math.max(size, byteLength));
     this.#view = new DataView(this.bytes.buffer);
     this.offset = 0;
     this.#start = 0;
@@ -109,6 +115,20 @@ export class MessageWriter {
     return parts;
   }
 
+  /**
+   * The memory that the messages taken so far have filled. To be given back with `reuse` when all
+   * of them were sent: taking fresh memory costs more than writing it.
+   */
+  takeFull(): Uint8Array<ArrayBuffer>[] {
+    const full = this.#full;
+    this.#full = [];
+    return full;
+  }
+
+  reuse(full: readonly Uint8Array<ArrayBuffer>[]): void {
+    for (const bytes of full) if (this.#spare.length < MOST_SPARE) this.#spare.push(bytes);
+  }
+
   #seal(): void {
     if (this.offset === this.#start) return;
     this.#parts.push(this.bytes.subarray(this.#start, this.offset));
@@ -123,4 +143,6 @@ export interface PacketStart {
   readonly before: number;
 }
 
+/** More would be idle memory. */
+const MOST_SPARE = 2;
 const NOTHING = new Uint8Array(0);

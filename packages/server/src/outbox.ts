@@ -1,3 +1,4 @@
+import type { Socket } from "node:net";
 import { onAbort } from "@partd/core";
 import type { WebSocket } from "ws";
 import { MessageWriter } from "./message-writer.js";
@@ -12,6 +13,8 @@ export interface Backlog {
 const MESSAGE_BYTES = 262_144;
 /** Every connection may have so much waiting, however much others have. */
 const LEAST = 65_536;
+/** Turns of the event loop that an answer waits for others while more and more requests come. */
+const MOST_TURNS = 8;
 
 /**
  * What a server sends to one connection: packets gathered into messages, and only as many as the
@@ -20,6 +23,7 @@ const LEAST = 65_536;
 export class Outbox {
   readonly writer = new MessageWriter(MESSAGE_BYTES + 16_384);
   readonly #socket: WebSocket;
+  readonly #carrier: Socket;
   readonly #backlog: Backlog;
   readonly #counters: { sentBytes: number };
   readonly #most: number;
@@ -34,8 +38,10 @@ export class Outbox {
   /** When the client last took something, or had taken all. */
   progress = performance.now();
 
+  /** @param carrier what the WebSocket goes over. */
   constructor(
     socket: WebSocket,
+    carrier: Socket,
     backlog: Backlog,
     counters: { sentBytes: number },
     most: number,
@@ -43,6 +49,7 @@ export class Outbox {
   ) {
     this.#counters = counters;
     this.#socket = socket;
+    this.#carrier = carrier;
     this.#backlog = backlog;
     this.#most = most;
     this.#prepare = prepare;
@@ -58,12 +65,22 @@ export class Outbox {
     this.#resume = resume;
   }
 
-  /** Sends what was written, with what else is written in this turn. */
+  /** Sends what was written, with what else is written soon. */
   schedule(): void {
     if (this.writer.byteLength >= MESSAGE_BYTES) this.flush();
     if (this.#scheduled) return;
     this.#scheduled = true;
+    this.#flushSoon(MOST_TURNS);
+  }
+
+  /** At the end of this turn; while a client goes on sending, it does not need each answer at once. */
+  #flushSoon(turns: number): void {
+    const { bytesRead } = this.#carrier;
     setImmediate(() => {
+      if (this.#carrier.bytesRead !== bytesRead && turns > 1) {
+        this.#flushSoon(turns - 1);
+        return;
+      }
       this.#scheduled = false;
       this.#prepare();
       this.flush();
@@ -75,12 +92,16 @@ export class Outbox {
     const { byteLength } = this.writer;
     if (byteLength === 0) return;
     const parts = this.writer.take();
+    const full = this.writer.takeFull();
     if (this.#closed) return;
     if (this.#queued === 0) this.progress = performance.now();
     this.#queued += byteLength;
     this.#backlog.bytes += byteLength;
     this.#counters.sentBytes += byteLength;
-    sendParts(this.#socket, parts, () => this.#taken(byteLength));
+    sendParts(this.#socket, this.#carrier, parts, () => {
+      this.writer.reuse(full);
+      this.#taken(byteLength);
+    });
   }
 
   /**

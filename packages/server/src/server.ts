@@ -196,7 +196,7 @@ export class Server implements AsyncDisposable {
     this.#sockets.handleUpgrade(request, socket, head, (webSocket) => {
       const shared = this.#shared;
       const remote = request.socket.remoteAddress ?? "ipc";
-      const connection = new Connection(shared, webSocket, remote);
+      const connection = new Connection(shared, webSocket, request.socket, remote);
       this.#connections.add(connection);
       shared.counters.connections++;
       webSocket.binaryType = "fragments";

@@ -1,7 +1,12 @@
 /** A connection that carries whole messages: a WebSocket, of Node or of a browser. */
 export interface Socket {
-  /** Sends `parts` as one message. They must not change before they are on their way. */
-  send(parts: readonly Uint8Array[]): void;
+  /**
+   * Sends `parts` as one message.
+   *
+   * @param sent is called when they are on their way, until when they must not change. It is not
+   *   called where they never are.
+   */
+  send(parts: readonly Uint8Array[], sent?: () => void): void;
   /** Closes in an orderly way; `closed` is called in the end. */
   close(): void;
   /** Gives the connection up at once. */

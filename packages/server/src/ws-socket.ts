@@ -1,4 +1,4 @@
-import { connect as connectPath } from "node:net";
+import { connect as connectPath, type Socket } from "node:net";
 import type { SecureContextOptions } from "node:tls";
 import WebSocket from "ws";
 import { isLoopback, parseAddress } from "./address.js";
@@ -32,6 +32,10 @@ export function connectWith(tls: ClientTls | undefined): Connect {
       ...(target.kind === "ipc" ? { createConnection: () => connectPath(target.path) } : {}),
     };
     const socket = new WebSocket(url, SUBPROTOCOL, options);
+    let carrier: Socket | undefined;
+    socket.on("upgrade", (response) => {
+      carrier = response.socket;
+    });
     socket.binaryType = "fragments";
     let cause: unknown;
     socket.on("open", () => events.opened());
@@ -45,24 +49,35 @@ export function connectWith(tls: ClientTls | undefined): Connect {
       ),
     );
     return {
-      send: (parts) => sendParts(socket, parts),
+      send: (parts, sent) => sendParts(socket, carrier, parts, sent),
       close: () => socket.close(),
       terminate: () => socket.terminate(),
     };
   };
 }
 
-/** Sends one message. Its parts become fragments, so that they need not be copied together. */
+/**
+ * Sends one message. Its parts become fragments, so that they need not be copied together, and go
+ * to the system in one call.
+ *
+ * @param carrier what the WebSocket goes over.
+ * @param sent is called when the system has them, if that comes to pass.
+ */
 export function sendParts(
   socket: WebSocket,
+  carrier: Socket | undefined,
   parts: readonly Uint8Array[],
   sent?: () => void,
 ): void {
   const last = parts.length - 1;
+  if (last > 0) carrier?.cork();
   for (let i = 0; i < last; i++) {
     socket.send(parts[i] as Uint8Array, { binary: true, fin: false });
   }
-  socket.send(parts[last] as Uint8Array, { binary: true, fin: true }, sent);
+  socket.send(parts[last] as Uint8Array, { binary: true, fin: true }, (error) => {
+    if (!error) sent?.();
+  });
+  if (last > 0) carrier?.uncork();
 }
 
 function zeroMask(mask: Buffer): void {

@@ -49,8 +49,10 @@ test(`${COUNT} damaged messages change nothing of others' (PARTD_SEED=${seed})`,
       send: (_: Uint8Array, __: object, sent?: () => void) => sent?.(),
       close: () => {},
       terminate: () => {},
+      cork: () => {},
+      uncork: () => {},
     };
-    const connection = new Connection(shared, socket as never, "fuzz");
+    const connection = new Connection(shared, socket as never, socket as never, "fuzz");
     const writer = new MessageWriter();
     const session = new Uint8Array(16).map(() => Math.floor(random() * 256));
     writeHello(writer, { session, first: 1, token: "" });

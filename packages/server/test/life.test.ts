@@ -235,3 +235,22 @@ test("appends of one message become one of the store, each with its own outcome"
   expect(store.calls).toBe(1);
   expect(await total()).toBe(2 * 99 * value.byteLength);
 });
+
+test("of thousands of appends in flight, each arrives as it was", async () => {
+  await using server = await Server.listen(new Dict(), {
+    address: `ipc://${join(directory, "f")}`,
+  });
+  await using client = new Client(server.address);
+  const filled = (i: number) => new Uint8Array(100).fill(i % 251);
+  // More than the memory that messages are written in, which is used again and again.
+  for (let round = 0; round < 3; round++) {
+    await Promise.all(
+      Array.from({ length: 10_000 }, (_, i) => client.append({ [`k${i % 500}`]: filled(i) })),
+    );
+  }
+  for (let key = 0; key < 500; key++) {
+    const expected = Array.from({ length: 60 }, (_, i) => filled(key + 500 * (i % 20)));
+    const got = await client.get(`k${key}`);
+    expect(Buffer.compare(got, Buffer.concat(expected))).toBe(0);
+  }
+});
