@@ -48,6 +48,8 @@ export class DirectoryLock {
   #current: Held | undefined;
   #section: Tenure | undefined;
   #taking: Promise<Held> | undefined;
+  /** How many wait for it to be taken. */
+  #waiting = 0;
   #mayTakeAt = 0;
   #closed = false;
   #watch: NodeJS.Timeout | undefined;
@@ -124,10 +126,17 @@ export class DirectoryLock {
       if (held && !held.check()) this.#abandon(held);
       else if (held) await unlessAborted(held.gone, options.signal);
       else {
+        this.#waiting++;
         this.#taking ??= this.#acquire(start).finally(() => {
           this.#taking = undefined;
         });
-        await unlessAborted(this.#taking, options.signal);
+        try {
+          await unlessAborted(this.#taking, options.signal);
+        } catch (error) {
+          if (error !== NO_ONE_WAITS) throw error; // We came when it had just been given up.
+        } finally {
+          this.#waiting--;
+        }
       }
     }
   }
@@ -153,6 +162,7 @@ export class DirectoryLock {
         if (isOutOfFiles(error) && (await this.#use.makeRoom())) continue;
         if (errnoOf(error) !== "ELOCKED") throw ioError("lock", this.#layout.directory, error);
         if (performance.now() - start > this.#timeoutMs) throw this.#timedOut(folder, error);
+        if (this.#waiting === 0) throw NO_ONE_WAITS; // Nor may the process be kept alive by it.
         await this.#sayWanted();
         await wait(POLL_MS[0] + Math.random() * (POLL_MS[1] - POLL_MS[0]));
         continue;
@@ -314,6 +324,8 @@ function lockfile(): Promise<typeof import("proper-lockfile")> {
 }
 
 let loading: Promise<typeof import("proper-lockfile")> | undefined;
+
+const NO_ONE_WAITS = new Error("No one waits any more.");
 
 function wait(milliseconds: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, milliseconds));

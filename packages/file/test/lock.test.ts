@@ -180,3 +180,14 @@ test("a store that is closed after a wait was given up does not take the lock la
   await holder.kill();
   expect(readdirSync(join(directory, ".partd", "lock"))).toHaveLength(1); // The dead holder's.
 });
+
+test("a wait for the lock that was given up does not keep the process alive", async () => {
+  await using store = new FileStore(make());
+  await store.withLock(async (held) => {
+    await held.append({ x: bytes("1") });
+    const impatient = program("impatient", store.path);
+    await impatient.end();
+    expect(impatient.lines).toEqual(["TimeoutError TimeoutError"]);
+  });
+  expect(text(await store.get("x"))).toBe("1");
+}, 60_000);
