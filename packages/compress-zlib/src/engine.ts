@@ -50,6 +50,9 @@ export async function inflate(
     idle = decoded === before ? idle + 1 : 0;
     if (idle > MAX_IDLE_STEPS) throw new Error("more bytes follow its end.");
   }
+  // What it has collected; of the data's own last byte it keeps bits that were not needed.
+  const rest = stream["p"] as Uint8Array | undefined;
+  if (rest !== undefined && rest.byteLength > 1) throw new Error("more bytes follow its end.");
   if (found !== checksum) throw new Error("its checksum is not that of the bytes.");
   return concatBytes(pieces);
 }

@@ -19,7 +19,7 @@ export function openEnvelope(bytes: Uint8Array, format: Format): Envelope {
   const trailer = format === "zlib" ? 4 : 8;
   const start = format === "zlib" ? zlibHeader(view) : gzipHeader(view);
   const end = bytes.byteLength - trailer;
-  if (start > end) throw new Error("they are cut short.");
+  if (start >= end) throw new Error("they are cut short.");
   return {
     body: bytes.subarray(start, end),
     update: format === "zlib" ? adler32 : crc32,

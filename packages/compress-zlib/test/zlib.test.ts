@@ -78,6 +78,9 @@ describe.each(FORMATS)("%s", (format) => {
         longer.set(written);
         await expect(engine.inflate(longer, format, LIMIT)).rejects.toThrow();
       }
+      // These end in the right checksum.
+      const twice = Buffer.concat([written, written.subarray(format === "zlib" ? -4 : -8)]);
+      await expect(engine.inflate(twice, format, LIMIT)).rejects.toThrow();
     });
   });
 });
@@ -89,6 +92,15 @@ test("the gzip engines read every optional field of a header", async () => {
   const written = Uint8Array.from([...fields, ...plain.subarray(10)]);
   expect(await everywhere.inflate(written, "gzip", LIMIT)).toEqual(bytes);
   expect(await node.inflate(written, "gzip", LIMIT)).toEqual(bytes);
+});
+
+test("a header and the checksum of nothing are no frame", async () => {
+  const zlib = Uint8Array.of(0x78, 0x9c, 0, 0, 0, 1);
+  const gzip = Uint8Array.of(0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 0);
+  for (const engine of Object.values(engines)) {
+    await expect(engine.inflate(zlib, "zlib", LIMIT)).rejects.toThrow();
+    await expect(engine.inflate(gzip, "gzip", LIMIT)).rejects.toThrow();
+  }
 });
 
 test("the frames are what the formats' own tools read", async () => {
