@@ -50,4 +50,4 @@ export function limitsFor(availableMemory?: number, concurrency = 2): Limits {
 }
 
 /** Enough for a slow store to work at full speed, and little enough to hand over in milliseconds. */
-const MOST_BATCH = 4 << 20;
+const MOST_BATCH = 2 << 20;
