@@ -44,8 +44,8 @@ export interface FileStoreOptions {
    */
   readonly lockTimeoutMs?: number | undefined;
   /**
-   * How many files to have open at once. Default: a quarter of what the process may have, at most
-   * 8,192. More makes appends faster that go round over more keys than are open.
+   * How many files to have open at once. Default: half of what the process may have, at most
+   * 16,384. More makes appends faster that go round over more keys than are open.
    */
   readonly maxOpenFiles?: number | undefined;
 }

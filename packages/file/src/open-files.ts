@@ -207,7 +207,7 @@ export function isOutOfFiles(error: unknown): boolean {
 
 /** How many files a store may have open where the user does not say: a quarter of the allowance. */
 export function defaultOpenFiles(): number {
-  return Math.min(8192, allowance() >> 2);
+  return Math.min(16_384, allowance() >> 1);
 }
 
 /** Descriptors that the process may have. */

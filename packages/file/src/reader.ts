@@ -160,8 +160,8 @@ export class Reader {
     const { disk, layout } = this.#parts;
     const piece = (position: number) =>
       disk.run(readPiece(fd, position, Math.min(PIECE, length - position)));
+    let ahead: Uint8Array | Promise<Uint8Array> | undefined;
     try {
-      let ahead: Uint8Array | Promise<Uint8Array> | undefined;
       for (let position = 0; position < length; ) {
         signal?.throwIfAborted();
         const bytes = await (ahead ?? piece(position));
@@ -173,13 +173,14 @@ export class Reader {
           if (ahead instanceof Promise) ahead.catch(() => {}); // Told when its turn comes.
         }
         yield bytes;
-        if (ahead instanceof Promise) await ahead;
       }
     } catch (error) {
       throw error === signal?.reason && signal?.aborted
         ? error
         : ioError("read", layout.directory, error, key);
     } finally {
+      // The descriptor must not be another file's while the thread pool reads from it.
+      await Promise.allSettled([ahead]);
       await disk.run(close(fd));
     }
   }
