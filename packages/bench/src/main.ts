@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 import { writeFile } from "node:fs/promises";
-import { cpus, totalmem } from "node:os";
+import { cpus, tmpdir, totalmem } from "node:os";
 import { parseArgs } from "node:util";
 import { runWork } from "./run.js";
 import { Scratch } from "./scratch.js";
@@ -16,6 +16,8 @@ Suites: ${suiteNames.join(", ")} (default: all)
 Options:
   --rounds N    timed rounds of each work (default 5, or what the work says)
   --only TEXT   only works whose title holds TEXT
+  --in DIR      where stores put their files (default: ${tmpdir()}); a file system in memory shows
+                what the stores cost alone
   --json FILE   write all figures to FILE too
   --help
 
@@ -30,6 +32,7 @@ const { values: options, positionals } = parseArgs({
   options: {
     rounds: { type: "string" },
     only: { type: "string" },
+    in: { type: "string", default: tmpdir() },
     json: { type: "string" },
     help: { type: "boolean" },
   },
@@ -44,7 +47,7 @@ if (options.help) {
   console.log(
     `Node ${process.version}, ${cpus().length} x ${cpus()[0]?.model.trim()}, ${Math.round(totalmem() / 2 ** 30)} GiB\n`,
   );
-  const scratch = new Scratch();
+  const scratch = new Scratch(options.in);
   try {
     for (const name of positionals.length > 0 ? positionals : suiteNames) {
       const suite = await loadSuite(name);

@@ -1,5 +1,4 @@
 import { mkdtemp, readdir, rm, stat, truncate } from "node:fs/promises";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 /**
@@ -8,10 +7,15 @@ import { join } from "node:path";
  * of whoever comes next.
  */
 export class Scratch {
+  readonly #parent: string;
   readonly #directories: string[] = [];
 
+  constructor(parent: string) {
+    this.#parent = parent;
+  }
+
   async directory(): Promise<string> {
-    const directory = await mkdtemp(join(tmpdir(), "partd-bench-"));
+    const directory = await mkdtemp(join(this.#parent, "partd-bench-"));
     this.#directories.push(directory);
     return directory;
   }
