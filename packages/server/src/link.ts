@@ -8,6 +8,7 @@ import { LAST, MUTATION, Reason, type Terms, Type } from "./protocol.js";
 import { type Connected, Reconnector, type ReconnectorOptions } from "./reconnector.js";
 import type { Lease, Request } from "./request.js";
 import { RequestQueue } from "./request-queue.js";
+import { shapes } from "./shapes.js";
 import type { Socket } from "./socket.js";
 import { soon } from "./soon.js";
 import { Upload } from "./upload.js";
@@ -30,6 +31,8 @@ const SEEN_LAG = 256;
 export class Link implements Connected {
   readonly address: string;
   readonly events = new EventTarget();
+  /** Kept for as long as the link is. */
+  readonly shapes = shapes();
   readonly #reconnector: Reconnector;
   #socket: Socket | undefined;
   #terms: Terms | undefined;
