@@ -66,7 +66,7 @@ export class DirectoryLock {
   /** The present tenure; none if the lock is not held, or another has it by now. */
   get tenure(): Tenure | undefined {
     const held = this.#current;
-    if (!held) return undefined;
+    if (!held || held.left) return undefined; // What is being given up is not lost.
     if (held.check()) return held;
     this.#abandon(held);
     return undefined;
@@ -123,7 +123,7 @@ export class DirectoryLock {
       options.signal?.throwIfAborted();
       const held = this.#current;
       if (held?.check() && !held.leaving) return held;
-      if (held && !held.check()) this.#abandon(held);
+      if (held && !held.left && !held.check()) this.#abandon(held);
       else if (held) await unlessAborted(held.gone, options.signal);
       else {
         this.#waiting++;
@@ -217,7 +217,8 @@ export class DirectoryLock {
   }
 
   #abandon(held: Held): void {
-    held.lost = true;
+    // Appends that were made in it are rejected; not so where it was being given up anyway.
+    held.lost ||= !held.left;
     held.left = true;
     this.#forget(held);
     this.#cleanUp(held);
