@@ -1,5 +1,6 @@
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
+import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { Dict } from "@partd/core";
 import commonjs from "@rollup/plugin-commonjs";
@@ -122,7 +123,7 @@ async function bundle(): Promise<Map<string, string>> {
   const files = new Map<string, string>();
   for (const [name, input] of [
     ["page", "page"],
-    ["worker-main", worker.pathname],
+    ["worker-main", fileURLToPath(worker)],
   ] as const) {
     const built = await rollup({
       input,
@@ -137,7 +138,7 @@ async function bundle(): Promise<Map<string, string>> {
 }
 
 function pageSource(): Plugin {
-  const importer = new URL("./page.js", import.meta.url).pathname;
+  const importer = fileURLToPath(new URL("./page.js", import.meta.url));
   return {
     name: "page-source",
     resolveId: (id: string) => (id === "page" ? importer : null),

@@ -1,5 +1,6 @@
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
+import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { nodeResolve } from "@rollup/plugin-node-resolve";
 import { type Browser, chromium, type Page } from "playwright-core";
@@ -101,7 +102,7 @@ export async function roundTrips() {
 
 /** As a bundler gives it for a browser, by the packages' own export conditions. */
 async function bundle(source: string): Promise<string> {
-  const importer = new URL("./page.js", import.meta.url).pathname;
+  const importer = fileURLToPath(new URL("./page.js", import.meta.url));
   const page: Plugin = {
     name: "page-source",
     resolveId: (id) => (id === "page" ? importer : null),
