@@ -86,8 +86,12 @@ function checkTypes(tarball) {
 function checkImports() {
   const faults = [];
   for (const { name, specifier } of imports) {
-    if (manifest.name === "@partd/core" && /^node:/.test(specifier)) {
+    const isForNode = /^node[/\\]/.test(name);
+    if (manifest.name === "@partd/core" && /^node:/.test(specifier) && !isForNode) {
       faults.push(`src/${name} imports ${specifier}: core runs in a browser, too`);
+    }
+    if (manifest.name === "@partd/core" && /\/node\//.test(specifier) && !isForNode) {
+      faults.push(`src/${name} imports ${specifier}, which is for Node alone`);
     }
     const sibling = /^@partd\/[^/]+/.exec(specifier)?.[0];
     if (sibling && sibling !== "@partd/core" && !COMPOSERS.includes(manifest.name)) {
