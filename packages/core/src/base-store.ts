@@ -44,7 +44,7 @@ export abstract class BaseStore implements Store {
   /** One value a key, in the order of `keys`, which may repeat; no bytes for an absent key. */
   protected abstract _get(keys: readonly string[], options: GetOptions): Promise<Uint8Array[]>;
 
-  /** Removes what is there of `keys`. */
+  /** Removes what is there of `keys`. If it rejects, each key is there still or gone. */
   protected abstract _delete(keys: readonly string[], options: OperationOptions): Promise<void>;
 
   /** Encoded keys that hold at least one byte. May be consumed after other operations have run. */
@@ -71,10 +71,10 @@ export abstract class BaseStore implements Store {
     await this._append({ keys: [key], values: [value], byteLength: value.byteLength }, options);
   }
 
-  /** Reads and removes. */
+  /** Reads and removes. One of a store's own that rejects has removed nothing. */
   protected async _pop(keys: readonly string[], options: GetOptions): Promise<Uint8Array[]> {
     const values = await this._get(keys, options);
-    await this._delete(keys, options);
+    await this.#remove(keys, options);
     return values;
   }
 
@@ -141,10 +141,7 @@ export abstract class BaseStore implements Store {
 
   async delete(keys: Key | readonly Key[], options: OperationOptions = {}): Promise<void> {
     const flat = flattenKeys(keys);
-    await this.#exclusive(options, async () => {
-      await this._delete(flat, options);
-      this.#forgetIsets(flat);
-    });
+    await this.#exclusive(options, () => this.#remove(flat, options));
   }
 
   async pop<const K extends KeyTree>(
@@ -191,8 +188,11 @@ export abstract class BaseStore implements Store {
 
   async drop(options: OperationOptions = {}): Promise<void> {
     await this.#exclusive(options, async () => {
-      await this._drop(options);
-      this.#isets.clear();
+      try {
+        await this._drop(options);
+      } finally {
+        this.#isets.clear();
+      }
     });
   }
 
@@ -255,6 +255,15 @@ export abstract class BaseStore implements Store {
     options.signal?.throwIfAborted();
     if (!this.#closing) return;
     throw new PartdError("ERR_PARTD_CLOSED", "The store is closed; make a new one to go on.");
+  }
+
+  /** A removal that fails may have removed some of the keys: the next iset of each sets again. */
+  async #remove(keys: readonly string[], options: OperationOptions): Promise<void> {
+    try {
+      await this._delete(keys, options);
+    } finally {
+      this.#forgetIsets(keys);
+    }
   }
 
   #forgetIsets(keys: readonly string[]): void {

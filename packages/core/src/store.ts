@@ -58,14 +58,17 @@ export interface Store<V = Uint8Array> extends AsyncDisposable {
 
   /**
    * Idempotent set: the first call for a key through this store object replaces the key's value,
-   * later ones do nothing, until the key is deleted or the store dropped.
+   * later ones do nothing, until the key is deleted or the store dropped (also if that fails midway).
    */
   iset(key: Key, value: V, options?: AppendOptions): Promise<void>;
 
-  /** Removes keys and their values. A key that is not there is no error. */
+  /**
+   * Removes keys and their values. A key that is not there is no error. If it rejects, some keys
+   * may be gone; call it again to have all gone.
+   */
   delete(keys: Key | readonly Key[], options?: OperationOptions): Promise<void>;
 
-  /** `get` and `delete` with nothing in between. */
+  /** `get` and `delete` with nothing in between. If the deletion fails, some keys may be gone. */
   pop<const K extends KeyTree>(keys: K, options?: GetOptions): Promise<Values<K, V>>;
 
   /** Every key that holds at least one byte, in no order. */
