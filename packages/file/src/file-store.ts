@@ -9,6 +9,7 @@ import {
   type OperationOptions,
   PartdError,
 } from "@partd/core";
+import { TemporaryDirectory } from "@partd/core/node";
 import { Appender } from "./appender.js";
 import { DirectoryLock, type Tenure } from "./directory-lock.js";
 import { Disk } from "./disk.js";
@@ -22,7 +23,6 @@ import { Reader } from "./reader.js";
 import { recover, removeAll, removeKeys } from "./recovery.js";
 import { replaceValue } from "./replace.js";
 import { surviveSizeLimit } from "./size-limit.js";
-import { makeTemporary, removeTemporary, temporaryPath } from "./temporary.js";
 import { listKeys } from "./walk.js";
 
 export interface FileStoreOptions {
@@ -57,7 +57,7 @@ export interface FileStoreOptions {
 export class FileStore extends BaseStore {
   /** The directory, as an absolute path. */
   readonly path: string;
-  readonly #temporary: boolean;
+  readonly #temporary: TemporaryDirectory | undefined;
   readonly #parts: Parts;
   readonly #appender: Appender;
   readonly #reader: Reader;
@@ -69,8 +69,8 @@ export class FileStore extends BaseStore {
    */
   constructor(path?: string | URL, options: FileStoreOptions = {}) {
     super();
-    this.#temporary = path === undefined;
-    this.path = path === undefined ? temporaryPath() : absolute(path);
+    this.#temporary = path === undefined ? new TemporaryDirectory("partd-file") : undefined;
+    this.path = this.#temporary?.path ?? absolute(path as string | URL);
     const disk = new Disk();
     const layout = new Layout(this.path);
     const fsync = options.fsync ?? false;
@@ -96,7 +96,7 @@ export class FileStore extends BaseStore {
   protected override async _open(): Promise<void> {
     const { disk, layout } = this.#parts;
     try {
-      if (this.#temporary) await makeTemporary(this.path);
+      await this.#temporary?.make();
       await disk.run(layout.make());
     } catch (error) {
       throw ioError("open", this.path, error);
@@ -165,7 +165,7 @@ export class FileStore extends BaseStore {
     await lock.close();
     await disk.run(files.closeAll());
     await disk.run(journal.close());
-    if (this.#temporary) await this.#io("remove", () => removeTemporary(this.path));
+    await this.#io("remove", async () => this.#temporary?.remove());
   }
 
   protected override _exclusive<T>(

@@ -1,9 +1,9 @@
 import fs, { constants, type Stats } from "node:fs";
 import { basename, join } from "node:path";
+import { isToken, pidOf, stateOf, uniqueToken } from "@partd/core/node";
 import { type Disk, errnoOf, runNow, type Steps } from "./disk.js";
 import { exists, unlinkIfThere } from "./file-steps.js";
 import type { Layout } from "./layout.js";
-import { isDead, newToken, pidOf, TOKEN } from "./process-token.js";
 
 type Answer<T = void> = (error: Error | null, result?: T) => void;
 
@@ -40,7 +40,7 @@ export class LockFolder {
     this.#disk = disk;
     this.#staleMs = staleMs;
     this.#busy = busy;
-    this.#token = join(this.#path, newToken());
+    this.#token = join(this.#path, uniqueToken());
     this.#origin = layout.own("token");
   }
 
@@ -162,7 +162,7 @@ export class LockFolder {
       return false;
     }
     const ours = basename(this.#token);
-    const others = names.filter((name) => TOKEN.test(name) && name !== ours);
+    const others = names.filter((name) => isToken(name) && name !== ours);
     if (others.length === 0) return false;
     this.#found = join(this.#path, others.find(isDead) ?? (others[0] as string));
     return true;
@@ -203,6 +203,11 @@ function* create(path: string): Steps<void> {
   const flags = constants.O_WRONLY | constants.O_CREAT;
   const fd = (yield ["open", path, flags, 0o666]) as number;
   yield ["close", fd];
+}
+
+/** Of a process on another machine, in another container or from before a reboot nothing is known. */
+function isDead(token: string): boolean {
+  return stateOf(token) === "ended";
 }
 
 function taken(path: string): Error {

@@ -51,7 +51,7 @@ test("an abandoned lock of which nothing is known is taken over when it is stale
   const directory = make();
   const lock = join(directory, ".partd", "lock");
   mkdirSync(lock, { recursive: true });
-  const token = join(lock, "0123456789ab.1.1.0123456789ab");
+  const token = join(lock, "1-1-1-01234567-0123456789ab");
   writeFileSync(token, "");
   const since = new Date(Date.now() - 500);
   utimesSync(token, since, since);

@@ -47,7 +47,7 @@ test("after SIGKILL it goes with the next temporary store; that of a live proces
   await killed.kill();
   expect(existsSync(killedPath)).toBe(true);
   // Of another machine, as far as anyone knows.
-  const foreign = join(tmpdir(), "partd-file.0123456789ab.1.1.0123456789ab");
+  const foreign = join(tmpdir(), "partd-file-1-1-1-01234567-0123456789ab");
   mkdirSync(foreign, { recursive: true });
   {
     await using next = new FileStore();

@@ -1,9 +1,10 @@
 import { closeSync, openSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { unlessAborted } from "@partd/core";
+import { uniqueToken } from "@partd/core/node";
 import { ifSystemError } from "./io-error.js";
 import { LockFolder, pause } from "./lock-folder.js";
-import { mayRun, uniqueToken } from "./process-token.js";
+import { mayRun } from "./may-run.js";
 
 /**
  * Who may touch a data set: any number of stores at once, or one of them alone.

@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { closeSync, fdatasyncSync, openSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import { uniqueToken } from "@partd/core/node";
 import type { DataSet } from "./data-set.js";
 import { SEGMENT_HEADER, segmentHeader } from "./format.js";
 import { gather } from "./gather.js";
@@ -10,7 +11,6 @@ import { ioError } from "./io-error.js";
 import type { KeyTable } from "./key-table.js";
 import { liveKeys } from "./live-keys.js";
 import { LockFolder } from "./lock-folder.js";
-import { uniqueToken } from "./process-token.js";
 import { planRead } from "./read-plan.js";
 import { RecordEncoder } from "./record-encoder.js";
 import { UNKNOWN_KEY } from "./scan.js";

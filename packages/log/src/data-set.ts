@@ -6,7 +6,7 @@ import { SEGMENT_HEADER } from "./format.js";
 import { ifSystemError, ioError } from "./io-error.js";
 import { KeyTable } from "./key-table.js";
 import { Manifest, type ManifestEntry } from "./manifest.js";
-import { mayRun } from "./process-token.js";
+import { mayRun } from "./may-run.js";
 import { Segment } from "./segment.js";
 import { syncDirectory } from "./write-all.js";
 

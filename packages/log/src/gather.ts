@@ -1,6 +1,6 @@
 import { read, readv } from "node:fs";
 import { decodeKey, describeKey, PartdError } from "@partd/core";
-import { crc32 } from "./checksum.js";
+import { crc32 } from "@partd/core/node";
 import { PIECE } from "./format.js";
 import { ioError } from "./io-error.js";
 import { radixOrder } from "./radix-order.js";

@@ -1,10 +1,9 @@
 import { open, rename, rm } from "node:fs/promises";
 import { Pace } from "@partd/core";
-import { crc32 } from "./checksum.js";
+import { crc32, uniqueToken } from "@partd/core/node";
 import { LARGE, PIECE, VERSION, writeUint64, writeVarint } from "./format.js";
 import { type GrowingIndex, NONE } from "./growing-index.js";
 import type { KeyTable } from "./key-table.js";
-import { uniqueToken } from "./process-token.js";
 import { INDEX_HEADER, INDEX_MAGIC } from "./stored-index.js";
 
 /**

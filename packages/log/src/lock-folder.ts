@@ -8,7 +8,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
-import { mayRun } from "./process-token.js";
+import { mayRun } from "./may-run.js";
 
 /**
  * A lock that one process takes at a time: the highest-numbered file of a folder, which names its

@@ -1,5 +1,6 @@
 import { rmSync } from "node:fs";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
 import {
   type AppendOptions,
   BaseStore,
@@ -8,16 +9,17 @@ import {
   type OperationOptions,
   PartdError,
 } from "@partd/core";
+import { TemporaryDirectory } from "@partd/core/node";
 import { compact, type Progress } from "./compact.js";
 import { DataSet } from "./data-set.js";
 import { describeOthers } from "./describe.js";
 import { gather } from "./gather.js";
 import { NONE } from "./growing-index.js";
+import { ioError } from "./io-error.js";
 import { isLive, liveKeys } from "./live-keys.js";
 import { planRead } from "./read-plan.js";
 import { UNKNOWN_KEY } from "./scan.js";
 import { ValueStream } from "./stream.js";
-import { makeTemporaryDirectory, type TemporaryDirectory } from "./temporary-directory.js";
 import { unsetBytes } from "./unset-bytes.js";
 import { Verification, type VerifyReport } from "./verify.js";
 import { Writer } from "./writer.js";
@@ -47,31 +49,36 @@ export interface LongOptions extends OperationOptions {
  * writers, in one process or many, never wait for one another.
  */
 export class LogStore extends BaseStore {
-  readonly #path: string | undefined;
+  /** The directory, as an absolute path. */
+  readonly path: string;
+  readonly #temporary: TemporaryDirectory | undefined;
   readonly #options: LogStoreOptions;
-  #temporary: TemporaryDirectory | undefined;
   #open: { readonly dataSet: DataSet; readonly writer: Writer } | undefined;
   readonly #streams = new Set<ValueStream>();
   readonly #running = new Set<{ closing: AbortController; running: Promise<unknown> }>();
   /** Within `_exclusive`, where no other operation runs. */
   #alone = false;
 
-  /** @param path the directory, which is made if it is not there; without one, a temporary one. */
-  constructor(path?: string, options: LogStoreOptions = {}) {
+  /**
+   * @param path the directory, which is made with the first operation if it is not there; without
+   *   one, a temporary one, which goes with `close()`, with the process or, after a crash, with the
+   *   next temporary store.
+   */
+  constructor(path?: string | URL, options: LogStoreOptions = {}) {
     super();
-    this.#path = path;
+    this.#temporary = path === undefined ? new TemporaryDirectory("partd-log") : undefined;
+    this.path = this.#temporary?.path ?? absolute(path as string | URL);
     this.#options = options;
   }
 
-  /** The directory, once the store is open. */
-  get path(): string | undefined {
-    return this.#path ?? this.#temporary?.path;
-  }
-
   protected override async _open(): Promise<void> {
-    if (this.#path === undefined) this.#temporary ??= makeTemporaryDirectory();
+    try {
+      await this.#temporary?.make();
+    } catch (error) {
+      throw ioError("open", this.path, error);
+    }
     const { fsync = false, segmentSize = SEGMENT_SIZE } = this.#options;
-    const dataSet = new DataSet(this.path as string, fsync);
+    const dataSet = new DataSet(this.path, fsync);
     this.#open = { dataSet, writer: new Writer(dataSet, { fsync, segmentSize }) };
   }
 
@@ -175,7 +182,11 @@ export class LogStore extends BaseStore {
     await writer.close();
     await describeOthers(dataSet);
     dataSet.close();
-    this.#temporary?.remove();
+    try {
+      await this.#temporary?.remove();
+    } catch (error) {
+      throw ioError("remove", this.path, error);
+    }
   }
 
   /**
@@ -263,6 +274,15 @@ export class LogStore extends BaseStore {
     await dataSet.refresh(signal);
     if (!this.#options.salvage) dataSet.checkReadable();
   }
+}
+
+function absolute(path: string | URL): string {
+  if (typeof path === "string" && path !== "") return resolve(path);
+  if (path instanceof URL && path.protocol === "file:") return fileURLToPath(path);
+  throw new PartdError(
+    "ERR_PARTD_IO",
+    `A LogStore's path is a string or a file: URL, not ${JSON.stringify(String(path))}.`,
+  );
 }
 
 function closedMeanwhile(): PartdError {

@@ -11,10 +11,9 @@ import {
   writeSync,
 } from "node:fs";
 import { PartdError } from "@partd/core";
-import { crc32 } from "./checksum.js";
+import { crc32, uniqueToken } from "@partd/core/node";
 import { checkVersion, VERSION } from "./format.js";
 import { ioError } from "./io-error.js";
-import { uniqueToken } from "./process-token.js";
 
 /** What the manifest tells, one line each. */
 export type ManifestEntry =

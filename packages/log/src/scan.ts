@@ -1,5 +1,5 @@
 import { Pace, PartdError } from "@partd/core";
-import { crc32 } from "./checksum.js";
+import { crc32 } from "@partd/core/node";
 import {
   LARGE,
   PIECE,

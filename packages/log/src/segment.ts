@@ -5,7 +5,7 @@ import { headSeed } from "./format.js";
 import { GrowingIndex } from "./growing-index.js";
 import { ioError } from "./io-error.js";
 import type { KeyTable } from "./key-table.js";
-import { mayRun } from "./process-token.js";
+import { mayRun } from "./may-run.js";
 import { scanRecords } from "./scan.js";
 import { StoredIndex } from "./stored-index.js";
 

@@ -1,6 +1,6 @@
 import { type FileHandle, open } from "node:fs/promises";
 import { Pace, PartdError } from "@partd/core";
-import { crc32 } from "./checksum.js";
+import { crc32 } from "@partd/core/node";
 import { checkVersion, LARGE, PIECE, readUint64, VarintReader } from "./format.js";
 import { GrowingIndex, NEVER } from "./growing-index.js";
 import { ioError } from "./io-error.js";

@@ -1,6 +1,6 @@
 import { fstatSync } from "node:fs";
 import { decodeKey, isPartdError, type Key, Pace } from "@partd/core";
-import { crc32 } from "./checksum.js";
+import { crc32 } from "@partd/core/node";
 import type { Progress } from "./compact.js";
 import type { DataSet } from "./data-set.js";
 import {

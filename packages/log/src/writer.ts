@@ -1,12 +1,12 @@
 import { randomBytes } from "node:crypto";
 import { closeSync, fdatasync, fstatSync, fsyncSync, openSync, rmSync } from "node:fs";
 import { type Batch, Pace } from "@partd/core";
+import { processToken } from "@partd/core/node";
 import type { DataSet } from "./data-set.js";
 import { SEGMENT_HEADER, segmentHeader } from "./format.js";
 import type { GrowingIndex } from "./growing-index.js";
 import { writeIndex } from "./index-file.js";
 import { ioError } from "./io-error.js";
-import { processToken } from "./process-token.js";
 import { RecordEncoder } from "./record-encoder.js";
 import { Segment } from "./segment.js";
 import { StoredIndex } from "./stored-index.js";

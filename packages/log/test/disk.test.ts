@@ -3,8 +3,8 @@ import { closeSync, ftruncateSync, openSync, readdirSync, writeFileSync, writeSy
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "@jest/globals";
+import { crc32 } from "@partd/core/node";
 import { LogStore } from "@partd/log";
-import { crc32 } from "../src/checksum.js";
 import {
   headSeed,
   LONGEST_ENTRY,
@@ -155,7 +155,7 @@ test("a temporary store goes with close, with the process, and after a crash wit
   const mine = () => readdirSync(tmpdir()).filter((name) => name.startsWith("partd-log-"));
   const store = new LogStore();
   await store.append({ x: Buffer.from("1") });
-  const path = store.path as string;
+  const { path } = store;
   expect(filesOf(path, ".seg")).toHaveLength(1);
   await store.close();
   expect(mine().map((name) => join(tmpdir(), name))).not.toContain(path);

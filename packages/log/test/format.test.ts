@@ -3,7 +3,6 @@ import { fileURLToPath } from "node:url";
 import { expect, test } from "@jest/globals";
 import { LogStore } from "@partd/log";
 import fc from "fast-check";
-import { crc32, crc32ByTable } from "../src/checksum.js";
 import {
   RECORD_HEAD,
   SEGMENT_HEADER,
@@ -152,16 +151,14 @@ test("values of every length come back, from memory, from an index and from reco
   await check(scanned);
 }, 60_000);
 
-test("varints, checksums and sorting keep to their definitions", () => {
+test("varints and sorting keep to their definitions", () => {
   fc.assert(
-    fc.property(fc.array(fc.maxSafeNat()), fc.uint8Array(), (numbers, bytes) => {
+    fc.property(fc.array(fc.maxSafeNat()), (numbers) => {
       const buffer = Buffer.alloc(numbers.length * 8);
       let at = 0;
       for (const number of numbers) at = writeVarint(buffer, at, number);
       const reader = new VarintReader(buffer);
       expect(numbers.map(() => reader.next())).toEqual(numbers);
-      expect(crc32ByTable(bytes)).toBe(crc32(bytes));
-      expect(crc32ByTable(bytes, 12345)).toBe(crc32(bytes, 12345));
     }),
   );
   const numbers = Array.from({ length: 10_000 }, (_, i) => (i * 2_654_435_761) % 2 ** 40);
