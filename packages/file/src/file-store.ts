@@ -4,6 +4,7 @@ import {
   type AppendOptions,
   BaseStore,
   type Batch,
+  checkIntegerOption,
   Gate,
   type GetOptions,
   type OperationOptions,
@@ -34,18 +35,19 @@ export interface FileStoreOptions {
   readonly fsync?: boolean | undefined;
   /**
    * After how many milliseconds without a sign of life the lock of a process is taken from it, if it
-   * is not known to be dead: one that stands still, or runs on another machine. At least 2,000;
-   * default 10,000. The same for all processes that share a directory.
+   * is not known to be dead: one that stands still, or runs on another machine. An integer from
+   * 2,000 to 2^31 - 1; default 10,000. The same for all processes that share a directory.
    */
   readonly staleMs?: number | undefined;
   /**
-   * After how many milliseconds a wait for the lock rejects with `ERR_PARTD_LOCK`. Default:
-   * never; each operation takes a `signal` to give it up.
+   * After how many milliseconds an operation's wait for the lock rejects with `ERR_PARTD_LOCK`: an
+   * integer from 0 to 2^31 - 1. Default: never; each operation takes a `signal` to give it up.
    */
   readonly lockTimeoutMs?: number | undefined;
   /**
-   * How many files to have open at once. Default: half of what the process may have, at most
-   * 16,384. More makes appends faster that go round over more keys than are open.
+   * How many files to have open at once: an integer from 2 to 2^20. Default: half of what the
+   * process may have, at most 16,384. More makes appends faster that go round over more keys than
+   * are open.
    */
   readonly maxOpenFiles?: number | undefined;
 }
@@ -66,16 +68,21 @@ export class FileStore extends BaseStore {
    * @param path the directory, made with the first operation if there is none. Without it the store
    *   is temporary: in a directory of its own under `os.tmpdir()`, which goes with `close()`, with
    *   the end of the process or, if that was killed, with the next temporary store.
+   * @throws `ERR_PARTD_VALUE` if an option is out of its range.
    */
   constructor(path?: string | URL, options: FileStoreOptions = {}) {
     super();
+    const { fsync = false, staleMs = 10_000, lockTimeoutMs, maxOpenFiles } = options;
+    checkIntegerOption("staleMs", staleMs, 2_000, LONGEST_TIMER);
+    if (lockTimeoutMs !== undefined)
+      checkIntegerOption("lockTimeoutMs", lockTimeoutMs, 0, LONGEST_TIMER);
+    if (maxOpenFiles !== undefined) checkIntegerOption("maxOpenFiles", maxOpenFiles, 2, 2 ** 20);
     this.#temporary = path === undefined ? new TemporaryDirectory("partd-file") : undefined;
     this.path = this.#temporary?.path ?? absolute(path as string | URL);
     const disk = new Disk();
     const layout = new Layout(this.path);
-    const fsync = options.fsync ?? false;
     const journal = new Journal(layout.own("journal"), fsync);
-    const files = new OpenFiles(layout, options.maxOpenFiles ?? defaultOpenFiles());
+    const files = new OpenFiles(layout, maxOpenFiles ?? defaultOpenFiles());
     const lock = new DirectoryLock(
       layout,
       disk,
@@ -85,8 +92,8 @@ export class FileStore extends BaseStore {
         busy: () => journal.active,
         makeRoom: async () => disk.run(files.makeRoom()),
       },
-      Math.max(options.staleMs ?? 10_000, 2_000),
-      options.lockTimeoutMs ?? Number.POSITIVE_INFINITY,
+      staleMs,
+      lockTimeoutMs ?? Number.POSITIVE_INFINITY,
     );
     this.#parts = { disk, layout, files, journal, lock, fsync, turns: new Gate() };
     this.#appender = new Appender(this.#parts);
@@ -248,3 +255,6 @@ function absolute(path: string | URL): string {
     `A FileStore's path is a string or a file: URL, not ${JSON.stringify(String(path))}.`,
   );
 }
+
+/** In milliseconds: Node's timers end at once after longer ones. */
+const LONGEST_TIMER = 2 ** 31 - 1;

@@ -33,10 +33,10 @@ export class OpenFiles {
   #removals = 0;
   #turnedAway = 0;
 
-  /** @param most files to have open at once; less if the process cannot have so many. */
+  /** @param most files to have open at once, 2 or more; less if the process cannot have so many. */
   constructor(layout: Layout, most: number) {
     this.#layout = layout;
-    this.#most = Math.max(2, most);
+    this.#most = most;
   }
 
   /** How many files may be in use at once, beside those that are kept. */
@@ -205,9 +205,9 @@ export function isOutOfFiles(error: unknown): boolean {
   return code === "EMFILE" || code === "ENFILE";
 }
 
-/** How many files a store may have open where the user does not say: a quarter of the allowance. */
+/** How many files a store may have open where the user does not say: half of the allowance. */
 export function defaultOpenFiles(): number {
-  return Math.min(16_384, allowance() >> 1);
+  return Math.max(2, Math.min(16_384, allowance() >> 1));
 }
 
 /** Descriptors that the process may have. */

@@ -5,6 +5,7 @@ import {
   type AppendOptions,
   BaseStore,
   type Batch,
+  checkIntegerOption,
   type GetOptions,
   type OperationOptions,
   PartdError,
@@ -30,7 +31,10 @@ export interface LogStoreOptions {
    * power failure. Without it they outlast the process, killed or not. Default false.
    */
   readonly fsync?: boolean | undefined;
-  /** Length in bytes from which on a segment is not added to. Default 256 MiB. */
+  /**
+   * Length in bytes from which on a segment is not added to: an integer from 1 to 2^40. Default
+   * 256 MiB.
+   */
   readonly segmentSize?: number | undefined;
   /**
    * Reads on where a segment is damaged so that it cannot be known which keys are concerned, and
@@ -63,9 +67,12 @@ export class LogStore extends BaseStore {
    * @param path the directory, which is made with the first operation if it is not there; without
    *   one, a temporary one, which goes with `close()`, with the process or, after a crash, with the
    *   next temporary store.
+   * @throws `ERR_PARTD_VALUE` if an option is out of its range.
    */
   constructor(path?: string | URL, options: LogStoreOptions = {}) {
     super();
+    const { segmentSize = SEGMENT_SIZE } = options;
+    checkIntegerOption("segmentSize", segmentSize, 1, 2 ** 40);
     this.#temporary = path === undefined ? new TemporaryDirectory("partd-log") : undefined;
     this.path = this.#temporary?.path ?? absolute(path as string | URL);
     this.#options = options;
