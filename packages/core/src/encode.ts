@@ -3,7 +3,7 @@ import type { Codec } from "./codec.js";
 import { isPartdError, PartdError } from "./errors.js";
 import { eachFrame, type Frame, frame, streamFrames } from "./frame.js";
 import { Gate } from "./gate.js";
-import { copyTree, nestValues } from "./key-tree.js";
+import { copyTree, listKeys, nestValues } from "./key-tree.js";
 import { describeKey, type Key, type KeyTree } from "./keys.js";
 import { Pace } from "./pace.js";
 import type {
@@ -16,7 +16,10 @@ import type {
 } from "./store.js";
 
 export interface EncodeOptions {
-  /** How many values a codec that works asynchronously encodes or decodes at once. Default 8. */
+  /**
+   * How many values a codec that works asynchronously encodes or decodes at once: 1 or more, also
+   * `Infinity`. Default 8.
+   */
   readonly concurrency?: number | undefined;
 }
 
@@ -34,11 +37,12 @@ export class Encode<V> implements Store<V> {
   /** `close` waits here for appends that came before it and are still being encoded. */
   readonly #encoding = new Gate();
 
+  /** @throws `ERR_PARTD_VALUE` if `concurrency` is no number of 1 or more. */
   constructor(store: Store, codec: Codec<V>, options: EncodeOptions = {}) {
     this.#store = store;
     this.#codec = codec;
     this.#options = options;
-    this.#concurrency = Math.max(1, options.concurrency ?? 8);
+    this.#concurrency = checkConcurrency(options.concurrency ?? 8);
   }
 
   /** @throws `ERR_PARTD_CODEC` where the codec cannot carry a value; nothing is appended then. */
@@ -62,7 +66,7 @@ export class Encode<V> implements Store<V> {
 
   /** @throws `ERR_PARTD_CORRUPT`, with key and offset, where a frame is cut short or damaged. */
   async get<const K extends KeyTree>(keys: K, options?: GetOptions): Promise<Values<K, V>> {
-    const flat = keysOf(keys);
+    const flat = listKeys(keys);
     const tree = copyTree(keys);
     const raw = await this.#store.get(flat, options);
     return nestValues(tree, await this.#decodeAll(flat, raw, options));
@@ -90,7 +94,7 @@ export class Encode<V> implements Store<V> {
 
   /** Deletes only what decodes: after `ERR_PARTD_CORRUPT` the store is as it was. */
   async pop<const K extends KeyTree>(keys: K, options?: GetOptions): Promise<Values<K, V>> {
-    const flat = keysOf(keys);
+    const flat = listKeys(keys);
     const tree = copyTree(keys);
     return this.#store.withLock(async (store) => {
       const values = await this.#decodeAll(flat, await store.get(flat, options), options);
@@ -211,7 +215,9 @@ export class Encode<V> implements Store<V> {
     let over = false;
     const worker = async (): Promise<void> => {
       try {
-        for (let next = source.next(); !over && !next.done; next = source.next()) {
+        while (!over) {
+          const next = source.next();
+          if (next.done) break;
           const i = count++;
           const result = work(next.value, i);
           results[i] = isPromise(result) ? await result : result;
@@ -222,7 +228,10 @@ export class Encode<V> implements Store<V> {
         over = true; // Or the answer is known: the others stop too.
       }
     };
-    await Promise.all(Array.from({ length: this.#concurrency }, worker));
+    // The next one only while there is work for it: a synchronous codec is done by the first.
+    const workers: Promise<void>[] = [];
+    while (!over && workers.length < this.#concurrency) workers.push(worker());
+    await Promise.all(workers);
     return results;
   }
 
@@ -244,6 +253,14 @@ export class Encode<V> implements Store<V> {
   }
 }
 
+function checkConcurrency(concurrency: number): number {
+  if (concurrency >= 1) return concurrency;
+  throw new PartdError(
+    "ERR_PARTD_VALUE",
+    `concurrency must be a number of 1 or more, not ${String(concurrency)}.`,
+  );
+}
+
 const DECODED = new Uint8Array(0);
 
 /** What is no bytes has no length, and would be framed as nothing. */
@@ -257,10 +274,6 @@ function isPromise<T>(value: T | Promise<T>): value is Promise<T> {
   return (
     typeof value === "object" && value !== null && typeof (value as Promise<T>).then === "function"
   );
-}
-
-function keysOf(tree: KeyTree): Key[] {
-  return Array.isArray(tree) ? tree.flatMap(keysOf) : [tree as Key];
 }
 
 function messageOf(error: unknown): string {

@@ -14,9 +14,15 @@ export class Tuple {
   readonly parts: readonly string[];
   readonly [brand] = true;
 
-  /** @internal Use {@link tuple}. */
-  constructor(parts: readonly string[]) {
-    this.parts = Object.freeze([...parts]);
+  /** {@link tuple} from a list: for more parts than a call can take. */
+  constructor(parts: readonly (string | number)[]) {
+    if (parts.length < 2) {
+      throw new PartdError(
+        "ERR_PARTD_KEY",
+        "A tuple needs two or more parts; use a string for one.",
+      );
+    }
+    this.parts = Object.freeze(parts.map(partText));
     Object.freeze(this);
   }
 
@@ -48,10 +54,7 @@ export class Tuple {
  * @throws `ERR_PARTD_KEY` for fewer parts, or for parts of another type.
  */
 export function tuple(...parts: readonly (string | number)[]): Tuple {
-  if (parts.length < 2) {
-    throw new PartdError("ERR_PARTD_KEY", "A tuple needs two or more parts; use a string for one.");
-  }
-  return new Tuple(parts.map(partText));
+  return new Tuple(parts);
 }
 
 /** Whether `value` is a {@link Tuple}. */

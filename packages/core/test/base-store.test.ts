@@ -4,6 +4,7 @@ import {
   type Batch,
   concatBytes,
   isPartdError,
+  type KeyTree,
   PartdError,
   type Store,
 } from "@partd/core";
@@ -193,6 +194,19 @@ describe("primitives", () => {
       keys.pop();
       expect(await reading).toEqual([[one], [new Uint8Array(0)]]);
     }
+  });
+
+  test("get refuses a list of keys that holds itself, or is nested too deep", async () => {
+    const cyclic: KeyTree[] = ["a"];
+    cyclic.push(cyclic);
+    let deep: KeyTree = "a";
+    for (let i = 0; i < 100_000; i++) deep = [deep];
+    const store = new Recorded();
+    for (const keys of [cyclic, deep]) {
+      await expect(store.get(keys)).rejects.toMatchObject({ code: "ERR_PARTD_KEY" });
+      await expect(store.pop(keys)).rejects.toMatchObject({ code: "ERR_PARTD_KEY" });
+    }
+    expect(store.calls).toEqual([]);
   });
 
   test("a failed iset is none, and a pop that could not read forgets none", async () => {

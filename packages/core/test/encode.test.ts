@@ -91,6 +91,25 @@ describe("Encode", () => {
     }
   });
 
+  test("any concurrency of 1 or more will do, and another is refused", async () => {
+    const later: Codec<string> = {
+      ...texts,
+      encode: async (text) => texts.encode(text),
+      decode: async (bytes) => texts.decode(bytes),
+    };
+    for (const concurrency of [1, 1.5, 1e9, Number.POSITIVE_INFINITY]) {
+      const store = new Encode(new Dict(), later, { concurrency });
+      await store.append({ x: "1", y: "2" });
+      await store.append({ x: "3" });
+      expect(await store.get(["x", "y"])).toEqual(["13", "2"]);
+    }
+    for (const concurrency of [0, -1, Number.NaN]) {
+      expect(() => new Encode(new Dict(), texts, { concurrency })).toThrow(
+        expect.objectContaining({ code: "ERR_PARTD_VALUE" }),
+      );
+    }
+  });
+
   test("close waits for appends that are still being encoded, and lets no later one in", async () => {
     const codec = new Stepwise();
     class Watched extends Dict {

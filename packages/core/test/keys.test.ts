@@ -149,6 +149,17 @@ describe("tuple", () => {
     );
   });
 
+  test("is made from a list too, under the same rules", () => {
+    expect(new Tuple(["a", 1]).equals(tuple("a", 1))).toBe(true);
+    const long = new Tuple(Array.from({ length: 200_000 }, (_, i) => i));
+    expect(decodeKey(encodeKey(long))).toEqual(long);
+    for (const parts of [[], ["a"], ["a", 0.5], ["a", null]]) {
+      expect(() => new Tuple(parts as string[])).toThrow(
+        expect.objectContaining({ code: "ERR_PARTD_KEY" }),
+      );
+    }
+  });
+
   test("a tuple of another copy of the package is one", () => {
     const foreign = { parts: ["a", "b"], [Symbol.for("@partd/core/tuple")]: true };
     expect(isTuple(foreign)).toBe(true);
