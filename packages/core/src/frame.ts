@@ -104,7 +104,9 @@ class PieceQueue {
 }
 
 function writeLength(bytes: Uint8Array, length: number): void {
-  for (let i = 0, rest = length; rest > 0; i++, rest = Math.floor(rest / 256)) bytes[i] = rest;
+  for (let i = 0, rest = length; i < FRAME_HEADER; i++, rest = Math.floor(rest / 256)) {
+    bytes[i] = rest; // All eight: the memory may not have been cleared.
+  }
 }
 
 /**
