@@ -5,6 +5,7 @@ import {
   type Entries,
   encodeKey,
   entriesOf,
+  Gate,
   type GetOptions,
   isPartdError,
   type Key,
@@ -14,11 +15,12 @@ import {
   PartdError,
   type Store,
   streamFrames,
-  suffixKey,
   type Values,
 } from "@partd/core";
 import { type Dtype, parseDtype } from "./dtype.js";
+import { checkKey, dtypeEntry, dtypeKey, isDtypeKey, noDtype, withDtypes } from "./dtype-key.js";
 import { KnownDtypes } from "./known-dtypes.js";
+import { replaceArray } from "./replace-array.js";
 import {
   decodeArray,
   decodeObjects,
@@ -56,6 +58,8 @@ export class NdArray<V extends NdValue = NdValue> implements Store<V> {
   readonly #known: KnownDtypes;
   /** Encoded keys that `iset` has set through this object. */
   readonly #isets: Set<string>;
+  /** `close`, and the end of `withLock`, wait here for calls that have not reached the store yet. */
+  readonly #calls = new Gate();
 
   constructor(store: Store, options?: NdArrayOptions<V>);
   /** @internal `outer` is the store whose lock this one is used under. */
@@ -69,7 +73,8 @@ export class NdArray<V extends NdValue = NdValue> implements Store<V> {
 
   /** @throws `ERR_PARTD_CODEC` for what is no array, or of another dtype than the key's. */
   async append(data: Entries<V>, options?: AppendOptions): Promise<void> {
-    const arrays = [...entriesOf(data)].map(([key, value]) => this.#arrayFor(key, value));
+    const all = [...entriesOf(data)].map(([key, value]) => this.#arrayFor(key, value));
+    const arrays = all.filter(({ bytes }) => bytes.byteLength > 0); // Nothing leaves no trace.
     const known = arrays.map(({ text }) => this.#known.get(text));
     if (known.every((dtype) => dtype !== undefined)) {
       const batch = arrays.map((array, i) => entryOf(array, known[i] as Dtype));
@@ -119,17 +124,19 @@ export class NdArray<V extends NdValue = NdValue> implements Store<V> {
     if (items.rest.byteLength > 0) this.#checked(key, () => decodeArray(items.rest, numbers, key));
   }
 
+  /**
+   * As whole as the store's own `iset` where the dtype stays, and as its `append` where the key is
+   * new. Where the dtype changes, a failure puts back what was there; a process that is killed in
+   * between may leave the key empty.
+   */
   async iset(key: Key, value: V, options?: AppendOptions): Promise<void> {
     const array = this.#arrayFor(key, value);
     options?.signal?.throwIfAborted();
     if (this.#isets.has(array.text)) return;
-    const both = [key, dtypeKey(key)];
-    const batch = [dtypeEntry(key, array.dtype), entryOf(array, array.dtype)];
     await this.#removing([array.text], () =>
       this.#store.withLock(async (store) => {
         if (this.#isets.has(array.text)) return; // Another call was first.
-        await store.delete(both, options);
-        await store.append(batch, options);
+        await replaceArray(store, array, options);
         this.#isets.add(array.text);
       }, options),
     );
@@ -167,7 +174,14 @@ export class NdArray<V extends NdValue = NdValue> implements Store<V> {
     options?: OperationOptions,
   ): Promise<T> {
     return this.#removing(undefined, () =>
-      this.#store.withLock((store) => critical(new NdArray(store, this.#options, this)), options),
+      this.#store.withLock(async (store) => {
+        const held = new NdArray(store, this.#options, this);
+        try {
+          return await critical(held);
+        } finally {
+          await held.#calls.exclusive(async () => {});
+        }
+      }, options),
     );
   }
 
@@ -182,7 +196,7 @@ export class NdArray<V extends NdValue = NdValue> implements Store<V> {
 
   /** Closes the store below too. */
   close(): Promise<void> {
-    return this.#store.close();
+    return this.#calls.exclusive(() => this.#store.close());
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -260,7 +274,7 @@ export class NdArray<V extends NdValue = NdValue> implements Store<V> {
   }
 
   async #removing<T>(texts: readonly string[] | undefined, removal: () => Promise<T>): Promise<T> {
-    return this.#known.removing(texts, removal);
+    return this.#calls.shared(() => this.#known.removing(texts, removal));
   }
 
   #forgetIsets(keys: readonly Key[]): void {
@@ -293,7 +307,6 @@ interface KeyedArray {
 }
 
 const utf8 = new TextDecoder("utf-8", { fatal: true });
-const encoder = new TextEncoder();
 
 function entryOf(array: KeyedArray, stored: Dtype): readonly [Key, Uint8Array] {
   const { key, value, dtype, bytes } = array;
@@ -306,40 +319,6 @@ function entryOf(array: KeyedArray, stored: Dtype): readonly [Key, Uint8Array] {
   );
 }
 
-function dtypeEntry(key: Key, dtype: Dtype): readonly [Key, Uint8Array] {
-  return [dtypeKey(key), encoder.encode(dtype.text)];
-}
-
-function dtypeKey(key: Key): Key {
-  return suffixKey(key, ".dtype");
-}
-
-function checkKey(key: Key): void {
-  if (!isDtypeKey(key)) return;
-  throw new PartdError(
-    "ERR_PARTD_KEY",
-    `The key ${describeKey(key)} ends in ".dtype", as the keys do that say what an array is; use another name.`,
-    { key },
-  );
-}
-
-function isDtypeKey(key: Key): boolean {
-  const last = typeof key === "string" ? key : (key.parts.at(-1) as string);
-  return last.endsWith(".dtype");
-}
-
-function withDtypes(keys: readonly Key[]): Key[] {
-  return [...keys, ...keys.map(dtypeKey)];
-}
-
 function keysOf(tree: KeyTree): Key[] {
   return Array.isArray(tree) ? tree.flatMap(keysOf) : [tree as Key];
-}
-
-function noDtype(key: Key): PartdError {
-  return new PartdError(
-    "ERR_PARTD_CORRUPT",
-    `The key ${describeKey(key)} holds bytes but no dtype (${describeKey(dtypeKey(key))}); it was not written through NdArray, or half of it was deleted.`,
-    { key, offset: 0 },
-  );
 }

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "@jest/globals";
-import { Dict, Encode, isPartdError, type Key, type Store, tuple } from "@partd/core";
+import { type Batch, Dict, Encode, isPartdError, type Key, type Store, tuple } from "@partd/core";
 import { codecContract } from "@partd/testing";
 import fc from "fast-check";
 import { DtypeArray, NdArray, type NdValue, ndarray } from "../src/index.js";
@@ -280,13 +280,120 @@ test("the dtype goes and comes with the key", async () => {
   expect(await p.get("x")).toEqual(Uint8Array.of(4, 6));
 });
 
-test("an empty array has a dtype, and its key is not listed", async () => {
-  await using p = new NdArray(new Dict());
+test("an empty array leaves no trace, whatever its dtype", async () => {
+  await using store = new Dict();
+  await using p = new NdArray(store);
+  await p.append({ x: Int16Array.of(), y: [] });
+  expect(await collect(store.keys())).toEqual([]);
+  expect(await p.get("x")).toEqual(Float64Array.of());
+  await p.append([
+    ["x", Int16Array.of()],
+    ["x", Int8Array.of(1)],
+    ["x", Int8Array.of()],
+  ]);
+  expect(await p.get("x")).toEqual(Int8Array.of(1));
   await p.append({ x: Int16Array.of() });
+  expect(await p.get("x")).toEqual(Int8Array.of(1));
+  await p.iset("x", Float32Array.of());
+  expect(await collect(store.keys())).toEqual([]);
+});
+
+test("a dtype without items, as Python leaves for an empty array, is an empty array of it", async () => {
+  await using store = await written("<i2", new Uint8Array());
+  await using p = new NdArray(store);
   expect(await p.get("x")).toEqual(Int16Array.of());
   expect(await collect(p.keys())).toEqual([]);
   expect(await collect(p.stream("x"))).toEqual([]);
-  expect(await p.get("absent")).toEqual(Float64Array.of());
+});
+
+describe("iset", () => {
+  /** Notes what is asked of it, and can be made to fail. */
+  class Watched extends Dict {
+    readonly steps: string[] = [];
+    failing: "append" | "delete" | undefined;
+
+    protected override async _append(batch: Batch) {
+      this.steps.push("append");
+      if (this.failing === "append") {
+        this.failing = undefined;
+        throw new Error("disk full");
+      }
+      await super._append(batch);
+    }
+    protected override async _delete(keys: readonly string[]) {
+      this.steps.push("delete");
+      if (this.failing !== "delete") return super._delete(keys);
+      await super._delete(keys.slice(0, 1)); // As the contract has it: each is there still or gone.
+      throw new Error("disk gone");
+    }
+    protected override async _set(key: string, value: Uint8Array) {
+      this.steps.push("set");
+      await super._delete([key]);
+      await super._append({ keys: [key], values: [value], byteLength: value.byteLength });
+    }
+  }
+
+  test("is the store's own where the dtype stays, and its append for a new key", async () => {
+    await using store = new Watched();
+    const p = new NdArray(store);
+    await p.iset("x", Int8Array.of(1));
+    await p.append({ y: Int8Array.of(1) });
+    await p.iset("y", Int8Array.of(2));
+    expect(store.steps).toEqual(["append", "append", "set"]);
+    expect(await p.get(["x", "y"])).toEqual([Int8Array.of(1), Int8Array.of(2)]);
+  });
+
+  test.each(["append", "delete"] as const)(
+    "that fails to %s leaves what was there",
+    async (step) => {
+      await using store = new Watched();
+      const p = new NdArray(store);
+      await p.append({ x: Int16Array.of(1, 2) });
+      store.failing = step;
+      expect(await failure(p.iset("x", Float32Array.of(3)))).toMatchObject({
+        message: expect.stringContaining("disk"),
+      });
+      store.failing = undefined;
+      expect(await p.get("x")).toEqual(Int16Array.of(1, 2));
+      await p.iset("x", Float32Array.of(3));
+      expect(await p.get("x")).toEqual(Float32Array.of(3));
+    },
+  );
+
+  test("that is aborted midway leaves what was there", async () => {
+    const abort = new AbortController();
+    class Aborting extends Dict {
+      protected override async _delete(keys: readonly string[]) {
+        await super._delete(keys);
+        abort.abort(new Error("enough"));
+      }
+    }
+    await using p = new NdArray(new Aborting());
+    await p.append({ x: Int16Array.of(1, 2) });
+    const { signal } = abort;
+    expect(await failure(p.iset("x", ["other"], { signal }))).toBe(signal.reason);
+    expect(await p.get("x")).toEqual(Int16Array.of(1, 2));
+  });
+});
+
+test("calls that are not awaited inside withLock, or before close, are carried out", async () => {
+  await using store = new Dict();
+  const p = new NdArray(store);
+  await p.append({ b: Int8Array.of(1), c: Int8Array.of(2), d: Int8Array.of(3) });
+  const inside: Promise<unknown>[] = [];
+  await p.withLock((held) => {
+    inside.push(held.append({ a: Int8Array.of(1) }), held.iset("b", Int8Array.of(2)));
+    inside.push(held.pop("c"), held.delete("d"));
+  });
+  expect(await Promise.all(inside)).toEqual([undefined, undefined, Int8Array.of(2), undefined]);
+  expect(await p.get(["a", "b", "c"])).toEqual([
+    Int8Array.of(1),
+    Int8Array.of(2),
+    Float64Array.of(),
+  ]);
+  const popped = p.pop("a");
+  await p.close();
+  expect(await popped).toEqual(Int8Array.of(1));
 });
 
 test("appends amid removals never leave items without their dtype", async () => {
