@@ -107,14 +107,15 @@ export class Encode<V> implements Store<V> {
     return this.#store.keys(options);
   }
 
+  /** `critical` also gets the store of bytes, under the same lock. */
   withLock<T>(
-    critical: (store: Store<V>) => T | Promise<T>,
+    critical: (store: Encode<V>, bytes: Store) => T | Promise<T>,
     options?: OperationOptions,
   ): Promise<T> {
     return this.#store.withLock(async (store) => {
       const held = new Encode(store, this.#codec, this.#options);
       try {
-        return await critical(held);
+        return await critical(held, store);
       } finally {
         await held.#encoding.exclusive(async () => {});
       }
