@@ -34,10 +34,13 @@ export class Arrow<T extends TypeMap = UnknownColumns> implements Store<Table<T>
   readonly #options: ArrowOptions;
   readonly #tables: Encode<Table<T>>;
 
-  constructor(store: Store, options: ArrowOptions = {}) {
+  constructor(store: Store, options?: ArrowOptions);
+  /** @internal `tables` are those of `store` that are at hand already. */
+  constructor(store: Store, options?: ArrowOptions, tables?: Encode<Table<T>>);
+  constructor(store: Store, options: ArrowOptions = {}, tables?: Encode<Table<T>>) {
     this.#store = store;
     this.#options = options;
-    this.#tables = new Encode(store, arrowCodec<T>(options), options);
+    this.#tables = tables ?? new Encode(store, arrowCodec<T>(options), options);
   }
 
   append(data: Entries<Table<T>>, options?: AppendOptions): Promise<void> {
@@ -96,7 +99,11 @@ export class Arrow<T extends TypeMap = UnknownColumns> implements Store<Table<T>
     critical: (store: Arrow<T>) => R | Promise<R>,
     options?: OperationOptions,
   ): Promise<R> {
-    return this.#store.withLock((store) => critical(new Arrow<T>(store, this.#options)), options);
+    // Of the tables and not of the store, so that it ends once what was called in it is done.
+    return this.#tables.withLock(
+      (tables, store) => critical(new Arrow<T>(store, this.#options, tables)),
+      options,
+    );
   }
 
   flush(options?: OperationOptions): Promise<void> {

@@ -448,6 +448,21 @@ test("withLock passes a store of tables", async () => {
   expect((await p.get("x")).numRows).toBe(1);
 });
 
+test("what is called inside withLock and not awaited is carried out inside", async () => {
+  await using p = new Arrow(new Dict());
+  await p.append({ z: flights([9], ["JFK"]) });
+  const inside: Promise<unknown>[] = [];
+  await p.withLock((held) => {
+    inside.push(held.append({ x: flights([1], ["JFK"]) }), held.iset("y", flights([2], ["LAX"])));
+    inside.push(held.pop("z"), held.get("z", { columns: ["delay"] }));
+  });
+  expect((await Promise.allSettled(inside)).map(({ status }) => status)).toEqual(
+    inside.map(() => "fulfilled"),
+  );
+  const read = await p.get(["x", "y", "z"]);
+  expect(read.map(({ numRows }) => numRows)).toEqual([1, 1, 0]);
+});
+
 test("the codec can be used with Encode", async () => {
   await using p = new Encode(new Dict(), arrowCodec<{ delay: Int16 }>({ columns: ["delay"] }));
   await p.append({ x: flights([1], ["JFK"]) as never });
