@@ -1,7 +1,8 @@
 import { type AppendOptions, type Batch, onAbort, Pace } from "@partd/core";
-import type { Tenure } from "./directory-lock.js";
+import type { HeldUp } from "./directory-lock.js";
 import { GivenUp, Group } from "./group.js";
 import type { Parts } from "./parts.js";
+import type { Tenure } from "./tenure.js";
 
 /**
  * Writes batches. Those that come while one is written, or while the lock is waited for, are then
@@ -14,6 +15,8 @@ export class Appender {
   #running = false;
   /** The wait for the lock, which ends when all who wait for it are gone. */
   #wait = new AbortController();
+  /** When it was begun. */
+  #waitingSince = 0;
   readonly #pace = new Pace();
 
   constructor(parts: Parts) {
@@ -36,8 +39,9 @@ export class Appender {
     while (this.#waiting.size > 0) {
       if (this.#pace.due) await this.#pace.rest();
       try {
+        this.#waitingSince = performance.now();
         // Anew for each group, for the lock is given to others from time to time.
-        await this.#parts.lock.hold(this.#wait, this.#writeNext);
+        await this.#parts.lock.hold(this.#wait, this.#writeNext, this.#heldUp);
       } catch (error) {
         // The lock could not be had: no one who waits has begun.
         if (error !== NO_ONE_WAITS) for (const pending of this.#takeAll()) pending.reject(error);
@@ -49,6 +53,18 @@ export class Appender {
 
   #writeNext = (tenure: Tenure): Promise<void> =>
     this.#parts.turns.exclusive(() => this.#writeGroup(this.#takeGroup(tenure), tenure));
+
+  /** Each has its own time to wait: since it was appended, or since the lock was asked for. */
+  #heldUp: HeldUp = (explain) => {
+    const patience = performance.now() - this.#parts.lock.timeoutMs;
+    if (this.#waitingSince > patience) return;
+    for (const pending of this.#waiting) {
+      if (pending.since > patience) return; // Those behind it came later.
+      pending.begin();
+      pending.reject(explain());
+      this.#leave(pending);
+    }
+  };
 
   #leave(pending: Pending): void {
     this.#waiting.delete(pending);
@@ -116,6 +132,7 @@ class Pending {
   readonly signal: AbortSignal | undefined;
   /** What held when it was appended. */
   readonly tenure: Tenure | undefined;
+  readonly since = performance.now();
   readonly promise: Promise<void>;
   resolve!: () => void;
   reject!: (reason: unknown) => void;

@@ -4,20 +4,10 @@ import { ioError } from "./io-error.js";
 import type { Layout } from "./layout.js";
 import { LockFolder, WantedMark } from "./lock-folder.js";
 import { isOutOfFiles } from "./open-files.js";
+import { Held, type Tenure } from "./tenure.js";
 
-/** One uninterrupted time of holding the lock. */
-export interface Tenure {
-  /** Whether the lock was lost to another process; it is never had again in this tenure. */
-  readonly lost: boolean;
-  /**
-   * To be called before what only the holder may do. Costs one look at the token.
-   *
-   * @throws `ERR_PARTD_LOCK` if the lock is another's by now, or may be.
-   */
-  verify(): void;
-  /** The same, unless it was done in the last few milliseconds. */
-  verifyNow(): void;
-}
+/** Called now and then for as long as the lock cannot be had; `explain` makes the error to give up with. */
+export type HeldUp = (explain: () => PartdError) => void;
 
 /** What the store does with the lock. */
 export interface LockUse {
@@ -43,13 +33,14 @@ export class DirectoryLock {
   readonly #disk: Disk;
   readonly #use: LockUse;
   readonly #staleMs: number;
-  readonly #timeoutMs: number;
+  /** How long a call waits for the lock, at most. */
+  readonly timeoutMs: number;
   readonly #wanted: WantedMark;
   #current: Held | undefined;
   #section: Tenure | undefined;
   #taking: Promise<Held> | undefined;
-  /** How many wait for it to be taken. */
-  #waiting = 0;
+  /** Those who wait for it. */
+  readonly #waiting = new Set<HeldUp>();
   #mayTakeAt = 0;
   #closed = false;
   #watch: NodeJS.Timeout | undefined;
@@ -59,7 +50,7 @@ export class DirectoryLock {
     this.#disk = disk;
     this.#use = use;
     this.#staleMs = staleMs;
-    this.#timeoutMs = timeoutMs;
+    this.timeoutMs = timeoutMs;
     this.#wanted = new WantedMark(layout.own("wanted"));
   }
 
@@ -91,11 +82,19 @@ export class DirectoryLock {
     });
   }
 
-  /** Runs `work` while the lock is held, along with others; takes it first if need be. */
-  async hold<T>(options: OperationOptions, work: (tenure: Tenure) => Promise<T>): Promise<T> {
+  /**
+   * Runs `work` while the lock is held, along with others; takes it first if need be.
+   *
+   * @param heldUp decides when the wait is over, by way of the signal. Without it, the timeout does.
+   */
+  async hold<T>(
+    options: OperationOptions,
+    work: (tenure: Tenure) => Promise<T>,
+    heldUp?: HeldUp,
+  ): Promise<T> {
     if (this.#section) return work(this.#section);
     let held = this.#current;
-    if (!held || held.leaving || !held.check()) held = await this.#take(options);
+    if (!held || held.leaving || !held.check()) held = await this.#take(options, heldUp);
     if (held.users++ === 0 && performance.now() - held.lastUse > REST_MS) this.#use.resumed();
     try {
       return await work(held);
@@ -117,32 +116,40 @@ export class DirectoryLock {
     if (this.#current) await this.#leave(this.#current);
   }
 
-  async #take(options: OperationOptions): Promise<Held> {
-    const start = performance.now();
-    for (;;) {
-      options.signal?.throwIfAborted();
-      const held = this.#current;
-      if (held?.check() && !held.leaving) return held;
-      if (held && !held.left && !held.check()) this.#abandon(held);
-      else if (held) await unlessAborted(held.gone, options.signal);
-      else {
-        this.#waiting++;
-        this.#taking ??= this.#acquire(start).finally(() => {
-          this.#taking = undefined;
-        });
-        try {
-          await unlessAborted(this.#taking, options.signal);
-        } catch (error) {
-          if (error !== NO_ONE_WAITS) throw error; // We came when it had just been given up.
-        } finally {
-          this.#waiting--;
+  async #take(options: OperationOptions, heldUp?: HeldUp): Promise<Held> {
+    const limit = heldUp ? undefined : new Limit(this.timeoutMs);
+    const waiter = heldUp ?? (limit as Limit).heldUp;
+    this.#waiting.add(waiter);
+    try {
+      for (;;) {
+        options.signal?.throwIfAborted();
+        const held = this.#current;
+        if (held?.check() && !held.leaving) return held;
+        if (held && !held.left && !held.check()) this.#abandon(held);
+        else {
+          const change = held?.gone ?? this.#taken();
+          await unlessAborted(limit ? Promise.race([change, limit.over]) : change, options.signal);
         }
       }
+    } finally {
+      this.#waiting.delete(waiter);
+    }
+  }
+
+  /** Resolves when it was taken, for whoever waits. */
+  async #taken(): Promise<void> {
+    this.#taking ??= this.#acquire().finally(() => {
+      this.#taking = undefined;
+    });
+    try {
+      await this.#taking;
+    } catch (error) {
+      if (error !== NO_ONE_WAITS) throw error; // We came when it had just been given up.
     }
   }
 
   /** Polls until the lock can be had: its holder may be any process, and cannot send a word. */
-  async #acquire(start: number): Promise<Held> {
+  async #acquire(): Promise<Held> {
     const { lock } = await lockfile();
     for (;;) {
       if (this.#closed) throw new PartdError("ERR_PARTD_CLOSED", "The store is closed.");
@@ -161,8 +168,8 @@ export class DirectoryLock {
       } catch (error) {
         if (isOutOfFiles(error) && (await this.#use.makeRoom())) continue;
         if (errnoOf(error) !== "ELOCKED") throw ioError("lock", this.#layout.directory, error);
-        if (performance.now() - start > this.#timeoutMs) throw this.#timedOut(folder, error);
-        if (this.#waiting === 0) throw NO_ONE_WAITS; // Nor may the process be kept alive by it.
+        this.#tellHeldUp(folder.holder, error);
+        if (this.#waiting.size === 0) throw NO_ONE_WAITS; // Nor may the process be kept alive by it.
         await this.#sayWanted();
         await wait(POLL_MS[0] + Math.random() * (POLL_MS[1] - POLL_MS[0]));
         continue;
@@ -185,7 +192,7 @@ export class DirectoryLock {
     const watch = setInterval(async () => {
       const held = this.#current;
       if (!held) return this.#stopWatch();
-      if (held.leaving) return;
+      if (held.leaving) return this.#tellHeldUp("other calls of this process");
       const idle = held.users === 0 && performance.now() - held.lastUse >= LINGER_MS;
       if (idle || (await this.#isWanted())) {
         held.leaving = true;
@@ -258,63 +265,34 @@ export class DirectoryLock {
     }
   }
 
-  #timedOut(folder: LockFolder, cause: unknown): PartdError {
+  #tellHeldUp(holder: string, cause?: unknown): void {
     const path = this.#layout.directory;
-    return new PartdError(
-      "ERR_PARTD_LOCK",
-      `The lock of ${path} is held by ${folder.holder} and could not be had within ${this.#timeoutMs} ms; wait for that process, or raise lockTimeoutMs.`,
-      { path, cause },
-    );
+    const explain = () =>
+      new PartdError(
+        "ERR_PARTD_LOCK",
+        `The lock of ${path} is held by ${holder} and could not be had within ${this.timeoutMs} ms; wait for that process, or raise lockTimeoutMs.`,
+        { path, cause },
+      );
+    for (const heldUp of [...this.#waiting]) heldUp(explain);
   }
 }
 
-class Held implements Tenure {
-  lost = false;
-  /** Whether it is to be given up as soon as nothing uses it. */
-  leaving = false;
-  left = false;
-  users = 0;
-  lastUse = performance.now();
-  release: (() => Promise<void>) | undefined;
-  readonly gone: Promise<void>;
-  markGone!: () => void;
-  readonly folder: LockFolder;
-  #verified = 0;
-  #verifiedWall = 0;
+/** A wait that has an end. */
+class Limit {
+  /** Rejects when the wait is over. */
+  readonly over: Promise<never>;
+  readonly heldUp: HeldUp;
 
-  constructor(folder: LockFolder) {
-    this.folder = folder;
-    this.gone = new Promise((resolve) => {
-      this.markGone = resolve;
+  constructor(milliseconds: number) {
+    const since = performance.now();
+    let giveUp: (error: PartdError) => void = () => {};
+    this.over = new Promise((_, reject) => {
+      giveUp = reject;
     });
-  }
-
-  verify(): void {
-    if (this.check()) return;
-    throw new PartdError(
-      "ERR_PARTD_LOCK",
-      `The lock of ${this.folder.directory} was lost to another process while it was in use: this process stood still for too long, or the lock was removed. Nothing was written after that; try again.`,
-      { path: this.folder.directory },
-    );
-  }
-
-  verifyNow(): void {
-    if (this.lost || this.#age >= VERIFY_MS) this.verify();
-  }
-
-  check(): boolean {
-    if (this.lost || this.left) return false;
-    if (this.#age < FRESH_MS) return true;
-    this.#verified = performance.now();
-    this.#verifiedWall = Date.now();
-    this.lost = !this.folder.isHeld;
-    return !this.lost;
-  }
-
-  /** Milliseconds since the token was last seen. */
-  get #age(): number {
-    // The one clock stands still while a machine sleeps, the other may be set.
-    return Math.max(performance.now() - this.#verified, Date.now() - this.#verifiedWall);
+    this.over.catch(() => {}); // It may come when no one listens any more.
+    this.heldUp = (explain) => {
+      if (performance.now() - since >= milliseconds) giveUp(explain());
+    };
   }
 }
 
@@ -341,10 +319,3 @@ const REST_MS = 1;
 const POLL_MS = [2, 8] as const;
 /** After giving the lock up to others: longer than they wait between two attempts. */
 const STAND_BACK_MS = 12;
-/** A holder looks at its token again after so long, in the middle of a batch. */
-const VERIFY_MS = 5;
-/**
- * A look at the token takes 2 µs and holds for so long: it is made up to three times for an append,
- * of which a small one takes 15 µs.
- */
-const FRESH_MS = 0.1;

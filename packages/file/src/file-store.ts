@@ -12,7 +12,7 @@ import {
 } from "@partd/core";
 import { TemporaryDirectory } from "@partd/core/node";
 import { Appender } from "./appender.js";
-import { DirectoryLock, type Tenure } from "./directory-lock.js";
+import { DirectoryLock } from "./directory-lock.js";
 import { Disk } from "./disk.js";
 import { syncFolders } from "./file-steps.js";
 import { ioError } from "./io-error.js";
@@ -24,6 +24,7 @@ import { Reader } from "./reader.js";
 import { recover, removeAll, removeKeys } from "./recovery.js";
 import { replaceValue } from "./replace.js";
 import { surviveSizeLimit } from "./size-limit.js";
+import type { Tenure } from "./tenure.js";
 import { listKeys } from "./walk.js";
 
 export interface FileStoreOptions {

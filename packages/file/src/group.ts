@@ -1,6 +1,5 @@
 import { writeSync } from "node:fs";
 import { type Batch, concatBytes, type Pace } from "@partd/core";
-import type { Tenure } from "./directory-lock.js";
 import { Flight, LONG } from "./disk.js";
 import { SLICE, syncFile, syncFolders, writeAll } from "./file-steps.js";
 import { ioError } from "./io-error.js";
@@ -8,6 +7,7 @@ import type { Touched } from "./journal.js";
 import { isOutOfFiles, type OpenFile, withRoom } from "./open-files.js";
 import type { Parts } from "./parts.js";
 import { recover, restore } from "./recovery.js";
+import type { Tenure } from "./tenure.js";
 
 /** Thrown when one of the appends of a group was aborted; the group is undone then. */
 export class GivenUp extends Error {}

@@ -1,11 +1,11 @@
 import { readSync, type Stats } from "node:fs";
 import { allocateBytes, type GetOptions, Pace } from "@partd/core";
-import type { Tenure } from "./directory-lock.js";
 import { Flight, runNow, type Steps } from "./disk.js";
 import { readAll } from "./file-steps.js";
 import { ioError } from "./io-error.js";
 import { isOutOfFiles, type OpenFile, withRoom } from "./open-files.js";
 import type { Parts } from "./parts.js";
+import type { Tenure } from "./tenure.js";
 
 /** Reads values, to be called while the lock is held and no batch is under way. */
 export class Reader {

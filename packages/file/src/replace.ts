@@ -1,11 +1,11 @@
 import { constants } from "node:fs";
 import type { OperationOptions } from "@partd/core";
-import type { Tenure } from "./directory-lock.js";
 import type { Steps } from "./disk.js";
 import { SLICE, syncFile, syncFolders, unlinkIfThere, writeAll } from "./file-steps.js";
 import { ioError } from "./io-error.js";
 import { withRoom } from "./open-files.js";
 import type { Parts } from "./parts.js";
+import type { Tenure } from "./tenure.js";
 
 /**
  * Replaces a key's value in one step: the new one is written to a file of its own, which then takes

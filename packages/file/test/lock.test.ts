@@ -150,6 +150,35 @@ test("a wait for the lock ends with its signal, or with lockTimeoutMs", async ()
   expect(text(await patient.get("x"))).toBe("4");
 });
 
+test("lockTimeoutMs counts for each call from its own beginning", async () => {
+  const holder = new FileStore(make(), { staleMs: 600_000 });
+  const hasty = new FileStore(holder.path, { staleMs: 600_000, lockTimeoutMs: 60_000 });
+  await hasty.get("x");
+  const { now } = performance;
+  let skew = 0;
+  performance.now = () => now.call(performance) + skew;
+  try {
+    let later: Promise<unknown>[] = [];
+    await holder.withLock(async () => {
+      const early = [hasty.append({ x: bytes("1") }), hasty.get("x")];
+      const timedOut = Promise.allSettled(early);
+      await new Promise(setImmediate); // They wait for the lock.
+      skew += 40_000;
+      later = [hasty.append({ x: bytes("2") }), hasty.get("y")];
+      skew += 30_000;
+      for (const result of await timedOut) {
+        expect(result).toMatchObject({ status: "rejected", reason: { code: "ERR_PARTD_LOCK" } });
+      }
+    });
+    await Promise.all(later);
+    expect(text(await hasty.get("x"))).toBe("2");
+  } finally {
+    performance.now = now;
+    await hasty.close();
+    await holder.close();
+  }
+});
+
 test("the lock is given up soon after its last use, and at the end of the process", async () => {
   const directory = make();
   const store = new FileStore(directory);
