@@ -11,6 +11,7 @@ import {
 } from "apache-arrow";
 import { checkBuffers } from "./check-buffers.js";
 import { checkStream } from "./check-stream.js";
+import { checkWritable } from "./check-writable.js";
 import { joinTables } from "./join-tables.js";
 
 /** Columns that the compiler does not know, as `Table` without a parameter has them. */
@@ -54,6 +55,7 @@ export function arrowCodec<T extends TypeMap = UnknownColumns>(
           "the Table is of another copy of apache-arrow than this package's; install one version, and import it rather than require it.",
         );
       }
+      for (const { data } of table.batches) checkWritable(data);
       return tableToIPC(table, "stream");
     },
 

@@ -469,6 +469,26 @@ test("the codec can be used with Encode", async () => {
   expect((await p.get("x")).numCols).toBe(1);
 });
 
+test("a column of 2 GiB in one batch is refused, as what would be written of it cannot be read", async () => {
+  await using p = new Arrow(new Dict());
+  // The memory is not touched, and so none is taken.
+  const type = new Float64();
+  const data = makeData({ type, length: 2 ** 28, data: new Float64Array(2 ** 28) });
+  const error = await failure(p.append({ x: new Table({ n: makeVector(data) }) as never }));
+  expect(isPartdError(error, "ERR_PARTD_CODEC")).toBe(true);
+  expect(error).toMatchObject({ message: expect.stringContaining("2 GiB"), key: "x" });
+  const offsets = BigInt64Array.of(0n, 2n ** 31n);
+  const text = new LargeUtf8();
+  const long = makeData({
+    type: text,
+    length: 1,
+    valueOffsets: offsets,
+    data: new Uint8Array(2 ** 31),
+  });
+  const other = await failure(p.append({ x: new Table({ n: makeVector(long) }) as never }));
+  expect(other).toMatchObject({ message: expect.stringContaining("2 GiB"), key: "x" });
+});
+
 test("a table of another copy of apache-arrow is refused, as what is written of it cannot be read", async () => {
   const other = createRequire(import.meta.url)("apache-arrow") as typeof import("apache-arrow");
   const table = other.tableFromArrays({ n: Int32Array.of(1) });
