@@ -1,9 +1,10 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { type OperationOptions, PartdError, unlessAborted } from "@partd/core";
 import { type Disk, errnoOf } from "./disk.js";
 import { ioError } from "./io-error.js";
 import type { Layout } from "./layout.js";
 import { LockFolder, WantedMark } from "./lock-folder.js";
-import { isOutOfFiles } from "./open-files.js";
+import { ATTEMPTS, isOutOfFiles } from "./open-files.js";
 import { Held, type Tenure } from "./tenure.js";
 
 /** Called now and then for as long as the lock cannot be had; `explain` makes the error to give up with. */
@@ -151,10 +152,11 @@ export class DirectoryLock {
   /** Polls until the lock can be had: its holder may be any process, and cannot send a word. */
   async #acquire(): Promise<Held> {
     const { lock } = await lockfile();
+    let outOfFiles = 0;
     for (;;) {
       if (this.#closed) throw new PartdError("ERR_PARTD_CLOSED", "The store is closed.");
       const rest = this.#mayTakeAt - performance.now();
-      if (rest > 0) await wait(rest);
+      if (rest > 0) await sleep(rest);
       const folder = new LockFolder(this.#layout, this.#disk, this.#staleMs, this.#use.busy);
       const held = new Held(folder);
       try {
@@ -166,12 +168,16 @@ export class DirectoryLock {
           onCompromised: () => this.#abandon(held),
         });
       } catch (error) {
-        if (isOutOfFiles(error) && (await this.#use.makeRoom())) continue;
+        if (isOutOfFiles(error) && outOfFiles++ < ATTEMPTS) {
+          // If there was nothing to close, others of the process may be about to close theirs.
+          if (!(await this.#use.makeRoom())) await sleep(outOfFiles * 5);
+          continue;
+        }
         if (errnoOf(error) !== "ELOCKED") throw ioError("lock", this.#layout.directory, error);
         this.#tellHeldUp(folder.holder, error);
         if (this.#waiting.size === 0) throw NO_ONE_WAITS; // Nor may the process be kept alive by it.
         await this.#sayWanted();
-        await wait(POLL_MS[0] + Math.random() * (POLL_MS[1] - POLL_MS[0]));
+        await sleep(POLL_MS[0] + Math.random() * (POLL_MS[1] - POLL_MS[0]));
         continue;
       }
       this.#current = held;
@@ -211,15 +217,11 @@ export class DirectoryLock {
     held.leaving = true;
     if (held.left) return held.gone;
     held.left = true;
-    try {
-      if (await this.#isWanted()) {
-        await this.#disk.run(this.#wanted.clear());
-        this.#mayTakeAt = performance.now() + STAND_BACK_MS;
-      }
-      await held.release?.();
-    } catch {
-      // Compromised, or gone: in either case it is not ours any more.
+    if (await this.#isWanted()) {
+      this.#mayTakeAt = performance.now() + STAND_BACK_MS;
+      await this.#clearWanted();
     }
+    await this.#release(held);
     this.#forget(held);
   }
 
@@ -228,20 +230,27 @@ export class DirectoryLock {
     held.lost ||= !held.left;
     held.left = true;
     this.#forget(held);
-    this.#cleanUp(held);
+    this.#release(held);
   }
 
-  /** What is left of a lost lock must not stand in anyone's way, nor be renewed. */
-  async #cleanUp(held: Held): Promise<void> {
+  /** What is left of a lock must not stand in anyone's way, nor be renewed. */
+  async #release(held: Held): Promise<void> {
     try {
       await held.release?.();
     } catch {
-      // proper-lockfile knows that it is lost.
+      // proper-lockfile knows that it is lost, or the token could not be removed.
     }
-    try {
-      await this.#disk.run(held.folder.removeToken());
-    } catch {
-      // The others wait until it is stale.
+    if (held.lost || held.folder.isLeftBehind) this.#removeToken(held.folder);
+  }
+
+  /** Until it is gone the others wait for it to be stale, which may be long. */
+  async #removeToken(folder: LockFolder): Promise<void> {
+    for (let wait = WATCH_MS; ; wait = Math.min(2 * wait, LONGEST_WAIT_MS)) {
+      try {
+        return await this.#disk.run(folder.withdraw());
+      } catch {
+        await sleep(wait, undefined, { ref: false }); // The end of the process makes it void, too.
+      }
     }
   }
 
@@ -255,6 +264,14 @@ export class DirectoryLock {
 
   async #isWanted(): Promise<boolean> {
     return this.#disk.run(this.#wanted.isSet());
+  }
+
+  async #clearWanted(): Promise<void> {
+    try {
+      await this.#disk.run(this.#wanted.clear());
+    } catch {
+      // We stand back more often than we need.
+    }
   }
 
   async #sayWanted(): Promise<void> {
@@ -306,13 +323,11 @@ let loading: Promise<typeof import("proper-lockfile")> | undefined;
 
 const NO_ONE_WAITS = new Error("No one waits any more.");
 
-function wait(milliseconds: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, milliseconds));
-}
-
 /** How long the lock is kept after its last use, and how often it is looked whether others wait. */
 const LINGER_MS = 50;
 const WATCH_MS = 20;
+/** Between two attempts to remove a token that cannot be removed: at most. */
+const LONGEST_WAIT_MS = 1000;
 /** After so long without use, files are looked at again. */
 const REST_MS = 1;
 /** Between two attempts to take a lock that is held: at least and at most. */

@@ -95,17 +95,18 @@ export class LockFolder {
       this.#renewed = { wall: Date.now(), steady: performance.now() };
       try {
         yield* this.#putToken();
+        if (!(yield* this.#findOther())) {
+          this.#held = true;
+          return;
+        }
       } catch (error) {
+        yield* this.#withdrawQuietly();
         if (errnoOf(error) !== "ENOENT") throw error;
         yield ["mkdir", this.#path, { recursive: true }];
         continue;
       }
-      if (yield* this.#findOther()) {
-        yield* unlinkIfThere(this.#token);
-        throw taken(this.#path);
-      }
-      this.#held = true;
-      return;
+      yield* this.#withdrawQuietly();
+      throw taken(this.#path);
     }
   }
 
@@ -139,16 +140,32 @@ export class LockFolder {
     this.#renewed = renewed;
   }
 
-  /** Removes what is left of us, when the lock was lost. */
-  *removeToken(): Steps<void> {
+  /** Whether our token stands for nothing any more, but could not be removed. */
+  get isLeftBehind(): boolean {
+    return leftBehind.has(basename(this.#token));
+  }
+
+  /** Removes what is left of us. */
+  *withdraw(): Steps<void> {
+    const name = basename(this.#token);
     this.#held = false;
+    leftBehind.add(name);
     yield* unlinkIfThere(this.#token);
+    leftBehind.delete(name);
+  }
+
+  *#withdrawQuietly(): Steps<void> {
+    try {
+      yield* this.withdraw();
+    } catch {
+      // Who comes next from this process tries again, and is told if it fails.
+    }
   }
 
   *#remove(): Steps<void> {
-    const token = this.#held ? this.#token : this.#found;
-    this.#held = false;
-    if (token) yield* unlinkIfThere(token);
+    if (this.#held) yield* this.withdraw();
+    else if (this.#found && (yield* unlinkIfThere(this.#found)))
+      leftBehind.delete(basename(this.#found));
   }
 
   /** Looks for a token that is not ours; for a dead one, if there are several. */
@@ -207,8 +224,11 @@ function* create(path: string): Steps<void> {
 
 /** Of a process on another machine, in another container or from before a reboot nothing is known. */
 function isDead(token: string): boolean {
-  return stateOf(token) === "ended";
+  return stateOf(token) === "ended" || leftBehind.has(token);
 }
+
+/** Names of tokens of this process that mean nothing, and could not be removed. */
+const leftBehind = new Set<string>();
 
 function taken(path: string): Error {
   return Object.assign(new Error(`${path} is held`), { code: "EEXIST" });

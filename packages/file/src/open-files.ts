@@ -229,4 +229,5 @@ function sizeOf(stats: Stats, path: string): number {
 const fresh = { readOnly: false, length: -1, users: 1, kept: false };
 /** One in so many new files is kept when there is no room. */
 const ADMITTED = 32;
-const ATTEMPTS = 20;
+/** How often it is tried to open a file where there is no descriptor, about a second in all. */
+export const ATTEMPTS = 20;

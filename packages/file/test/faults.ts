@@ -1,0 +1,50 @@
+import fs from "node:fs";
+
+/**
+ * Makes calls of `node:fs` fail in this process: all that go through the module's default export.
+ * What is to meet the faults has to be imported after this, by `await import(...)`.
+ */
+export const faults: {
+  /** Gives the code of the error that a call is to fail with; `name` is without `Sync`. */
+  rule: ((name: string, args: readonly unknown[]) => string | undefined) | undefined;
+} = { rule: undefined };
+
+type Call = (...args: unknown[]) => unknown;
+const calls = fs as unknown as Record<string, Call>;
+const originals = new Map<string, Call>();
+
+for (const name of [
+  "open",
+  "close",
+  "fstat",
+  "read",
+  "write",
+  "ftruncate",
+  "truncate",
+  "fdatasync",
+  "fsync",
+  "link",
+  "mkdir",
+  "readdir",
+  "rename",
+  "rmdir",
+  "unlink",
+  "utimes",
+]) {
+  for (const both of [`${name}Sync`, name]) {
+    const original = calls[both] as Call;
+    originals.set(both, original);
+    calls[both] = (...args) => {
+      const code = faults.rule?.(name, args);
+      if (code === undefined) return original(...args);
+      const error = Object.assign(new Error(`${code}: injected, ${name}`), { code, syscall: name });
+      if (both !== name) throw error;
+      return setImmediate(args.at(-1) as (error: Error) => void, error);
+    };
+  }
+}
+
+/** To be called at the end of the test file. */
+export function endFaults(): void {
+  for (const [name, original] of originals) calls[name] = original;
+}
