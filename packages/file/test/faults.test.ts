@@ -1,4 +1,4 @@
-import { readdirSync } from "node:fs";
+import { readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, afterEach, expect, test } from "@jest/globals";
 import { endFaults, faults } from "./faults.js";
@@ -79,4 +79,38 @@ test("the lock is given up also if the note that it is wanted cannot be removed"
   });
   await holder?.line("held");
   await holder?.kill();
+});
+
+test("appends that wait while the lock is being given up are not rejected as if it had been lost", async () => {
+  const directory = make();
+  await using store = new FileStore(directory, STALE);
+  await store.append({ x: bytes("0") });
+  const wanted = join(directory, ".partd", "wanted");
+  let later: Promise<void> | undefined;
+  let goOn = () => {};
+  const written = new Promise<void>((resolve) => {
+    goOn = resolve;
+  });
+  const looked = new Promise<void>((resolve) => {
+    faults.rule = (name, [path]) => {
+      if (name === "write") return written;
+      if (name === "access" && path === wanted) setImmediate(resolve);
+      // Here it is being given up, and not yet gone.
+      if (name === "unlink" && path === wanted) later ??= store.append({ x: bytes("3") });
+      return undefined;
+    };
+  });
+  const large = store.append({ large: new Uint8Array(2 ** 20 + 1) }); // In the thread pool.
+  writeFileSync(wanted, "");
+  await looked; // It is given up as soon as the large one is done.
+  const waiting = store.append({ x: bytes("1") });
+  const another = store.append({ x: bytes("2") });
+  await new Promise(setImmediate);
+  goOn();
+  expect(await Promise.allSettled([large, waiting, another])).toEqual(
+    Array.from({ length: 3 }, () => ({ status: "fulfilled", value: undefined })),
+  );
+  expect(later).toBeDefined();
+  await later;
+  expect(text(await store.get("x"))).toBe("0123");
 });
