@@ -12,6 +12,11 @@ export const abortCases: readonly StoreCase[] = [
         const error = await rejection(operation, name);
         ok(error === reason, `${name} should reject with the signal's reason, not with ${error}`);
       }
+      for (const odd of ["text", 0, null]) {
+        const signal = AbortSignal.abort(odd);
+        const error = await rejection(() => store.get("x", { signal }), "get");
+        ok(error === odd, `get should reject with the reason ${String(odd)}, not with ${error}`);
+      }
       equal(await collect(store.keys()), ["x"], "keys");
       equal(await read(store, "x"), "1", "x");
       await store.iset("x", bytes("2"));

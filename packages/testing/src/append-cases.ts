@@ -1,6 +1,6 @@
 import { type Entries, type Key, tuple } from "@partd/core";
 import { equal, ok, rejection, rejects } from "./check.js";
-import { bytes, collect, read, type StoreCase } from "./store-case.js";
+import { bytes, collect, read, type StoreCase, text } from "./store-case.js";
 
 export const appendCases: readonly StoreCase[] = [
   {
@@ -102,6 +102,37 @@ export const appendCases: readonly StoreCase[] = [
       class Subclass extends Uint8Array {}
       await store.append({ subclass: Subclass.from(bytes("sub")) });
       equal(await read(store, "subclass"), "sub", "a subclass");
+      for (const Memory of [ArrayBuffer, SharedArrayBuffer] as Growable[]) {
+        const growable = new Uint8Array(new Memory(4, { maxByteLength: 8 }));
+        growable.set(bytes("grow"));
+        await store.append({ growable });
+      }
+      equal(await read(store, "growable"), "growgrow", "views of memory that can grow");
+    },
+  },
+  {
+    name: "append reads its entries at once: what is done to their list later changes nothing",
+    run: async ({ store }) => {
+      const list: [Key, Uint8Array][] = [
+        ["x", bytes("1")],
+        ["y", bytes("2")],
+      ];
+      const map = new Map<Key, Uint8Array>([["m", bytes("3")]]);
+      const object: Record<string, Uint8Array> = { o: bytes("4") };
+      let waiting: Promise<void>[] = [];
+      await store.withLock(() => {
+        waiting = [store.append(list), store.append(map), store.append(object)];
+        for (const append of waiting) append.catch(() => {}); // Told below.
+        list[1] = ["later", bytes("!")];
+        list.push(["later", bytes("!")]);
+        map.clear();
+        map.set("later", bytes("!"));
+        object.o = bytes("!");
+        object.later = bytes("!");
+      });
+      await Promise.all(waiting);
+      equal((await collect(store.keys())).sort(), ["m", "o", "x", "y"], "keys");
+      equal((await store.get(["x", "y", "m", "o"])).map(text), ["1", "2", "3", "4"], "values");
     },
   },
   {
@@ -115,6 +146,15 @@ export const appendCases: readonly StoreCase[] = [
       equal(await read(store, "x"), "firstlater", "x");
       await store.flush();
       equal(await read(store, "x"), "firstlater", "x after flush");
+      const large = new Uint8Array(2 ** 20).fill(1);
+      await store.append({ large });
+      large.fill(2);
+      await store.append({ large: large.subarray(1) });
+      large.fill(3);
+      const expected = new Uint8Array(2 ** 21 - 1).fill(1, 0, 2 ** 20).fill(2, 2 ** 20);
+      equal(await store.get("large"), expected, "a large value");
+      await store.flush();
+      equal(await store.get("large"), expected, "a large value after flush");
       const set = bytes("set");
       await store.iset("y", set);
       set.fill(0);
@@ -187,3 +227,6 @@ export const appendCases: readonly StoreCase[] = [
     },
   },
 ];
+
+/** The constructors of memory that can grow: newer than the types that we compile against. */
+type Growable = new (byteLength: number, options: { maxByteLength: number }) => ArrayBuffer;

@@ -90,6 +90,25 @@ export const lifecycleCases: readonly StoreCase[] = [
     },
   },
   {
+    name: "a stream and a listing go on after close to their end, or to ERR_PARTD_CLOSED",
+    run: async ({ store }) => {
+      for (let i = 0; i < 4; i++) {
+        await store.append({ x: new Uint8Array(300_000).fill(i), [`k${i}`]: bytes("1") });
+      }
+      const pieces = store.stream("x")[Symbol.asyncIterator]();
+      const keys = store.keys()[Symbol.asyncIterator]();
+      const begun = [await pieces.next(), await keys.next()] as const;
+      await store.close();
+      let length = (begun[0].value as Uint8Array).byteLength;
+      const ended = await endsOrCloses(pieces, (piece) => {
+        length += piece.byteLength;
+      });
+      if (ended) equal(length, 1_200_000, "length of a stream that came to its end");
+      let count = 1;
+      if (await endsOrCloses(keys, () => count++)) equal(count, 5, "the number of keys");
+    },
+  },
+  {
     name: "everything is there when the data set is opened again",
     when: persistent,
     run: async ({ store, open }) => {
@@ -159,6 +178,17 @@ export const lifecycleCases: readonly StoreCase[] = [
     },
   },
 ];
+
+/** Whether the iterator came to its end; that the store is closed may have ended it before. */
+async function endsOrCloses<T>(items: AsyncIterator<T>, each: (item: T) => void): Promise<boolean> {
+  try {
+    for (let next = await items.next(); !next.done; next = await items.next()) each(next.value);
+    return true;
+  } catch (error) {
+    if (isPartdError(error, "ERR_PARTD_CLOSED")) return false;
+    return fail("what goes on after close should reject with ERR_PARTD_CLOSED", error);
+  }
+}
 
 async function closed(store: Store): Promise<void> {
   for (const operation of operations(store)) {

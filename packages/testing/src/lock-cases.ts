@@ -113,6 +113,25 @@ export const lockCases: readonly StoreCase[] = [
     },
   },
   {
+    name: "what critical began and did not await is done before the lock is released",
+    run: async ({ store }) => {
+      await store.append({ z: bytes("3") });
+      let begun: Promise<unknown>[] = [];
+      let next: Promise<Uint8Array[]> | undefined;
+      await store.withLock((held) => {
+        begun = [
+          held.append({ x: bytes("1") }),
+          held.withLock((inner) => inner.append({ y: bytes("2") })),
+          held.delete("z"),
+        ];
+        next = store.pop(["x", "y", "z"]);
+        for (const call of [...begun, next]) call.catch(() => {}); // Told below.
+      });
+      await Promise.all(begun);
+      equal((await next!).map(text), ["1", "2", ""], "what the next call found");
+    },
+  },
+  {
     name: "the store that withLock passes is closed when critical is over",
     run: async ({ store }) => {
       let kept: Store | undefined;

@@ -49,6 +49,15 @@ export const streamCases: readonly StoreCase[] = [
     },
   },
   {
+    name: "a stream of which no piece was asked for yet has fixed nothing",
+    run: async ({ store }) => {
+      await store.append({ x: bytes("1") });
+      const pieces = store.stream("x");
+      await store.append({ x: bytes("2") });
+      equal(text(concatBytes(await collect(pieces))), "12", "x");
+    },
+  },
+  {
     name: "stream goes on to the end of the value when the key is deleted meanwhile",
     run: async ({ store }) => {
       const value = new Uint8Array(2_000_000).map((_, i) => i * 7);

@@ -160,11 +160,97 @@ class CutsLongValues extends Plain {
     });
   }
 }
+class ReadsEntriesLate extends Dict {
+  override async append(data: Entries<Uint8Array>, options?: OperationOptions): Promise<void> {
+    await super.get("any", options);
+    await super.append(data, options);
+  }
+}
+class ReadsKeysLate extends Dict {
+  override async get<const K extends KeyTree>(
+    keys: K,
+    options?: OperationOptions,
+  ): Promise<Values<K, Uint8Array>> {
+    await super.flush(options);
+    return super.get(keys, options);
+  }
+}
+class KeepsLargeBuffers extends Plain {
+  protected override async _append(batch: Batch): Promise<void> {
+    for (const [i, key] of batch.keys.entries()) {
+      const value = batch.values[i] as Uint8Array;
+      if (value.byteLength > 65_536 && !this.values.has(key)) this.values.set(key, value);
+      else await super._append({ keys: [key], values: [value], byteLength: value.byteLength });
+    }
+  }
+}
+class SharesLargeValues extends Plain {
+  protected override async _get(keys: readonly string[]): Promise<Uint8Array[]> {
+    return keys.map((key) => {
+      const held = this.held(key);
+      return held.byteLength > 65_536 ? held : held.slice();
+    });
+  }
+}
+class ReleasesEarly extends Dict {
+  override async withLock<T>(critical: (store: Store) => T | Promise<T>): Promise<T> {
+    let answer: T | Promise<T>;
+    await super.withLock((held) => {
+      answer = critical({
+        ...bound(held),
+        append: async (data: Entries<Uint8Array>) => {
+          await new Promise((resolve) => setTimeout(resolve));
+          await this.append(data);
+        },
+      } as unknown as Store);
+    });
+    return answer!;
+  }
+}
+class SetsLast extends Dict {
+  override async iset(key: Key, value: Uint8Array): Promise<void> {
+    await new Promise((resolve) =>
+      setTimeout(resolve, 10 - Number(new TextDecoder().decode(value))),
+    );
+    await super.iset(key, value);
+  }
+}
+class StreamsFromTheCall extends Dict {
+  override stream(key: Key) {
+    const value = this.get(key);
+    return (async function* () {
+      yield await value;
+    })();
+  }
+}
+class CutsStreamsAtClose extends Plain {
+  #closed = false;
+  override async *stream(key: Key) {
+    for await (const piece of super.stream(key)) {
+      for (let at = 0; at < piece.byteLength && !this.#closed; at += 1_000) {
+        yield piece.slice(at, at + 1_000);
+      }
+    }
+  }
+  override async close(): Promise<void> {
+    this.#closed = true;
+    await super.close();
+  }
+}
 class OpensAtOnce extends Dict {
   constructor() {
     super();
     throw new Error("no such place");
   }
+}
+
+/** The operations of a store, each on its own. */
+function bound(store: Store): object {
+  return {
+    get: store.get.bind(store),
+    delete: store.delete.bind(store),
+    withLock: store.withLock.bind(store),
+  };
 }
 
 const broken: [OpenStore, string, StoreContractOptions?][] = [
@@ -195,6 +281,14 @@ const broken: [OpenStore, string, StoreContractOptions?][] = [
     "random programs have the same answers",
     { numRuns: 200, seed: 1 },
   ],
+  [() => new ReadsEntriesLate(), "append reads its entries at once"],
+  [() => new ReadsKeysLate(), "get, pop and delete read their lists at once"],
+  [() => new KeepsLargeBuffers(), "a buffer may be changed"],
+  [() => new SharesLargeValues(), "a large value that get or pop returned"],
+  [() => new ReleasesEarly(), "what critical began and did not await"],
+  [() => new SetsLast(), "of isets that overlap, the first"],
+  [() => new StreamsFromTheCall(), "a stream of which no piece was asked for yet"],
+  [() => new CutsStreamsAtClose(), "a stream and a listing go on after close"],
   [() => new CutsLongValues(), "random programs have the same answers", { numRuns: 200, seed: 1 }],
   [() => new Dict(), "everything is there when the data set is opened again", { persistent: true }],
   [() => new Dict(), "two stores of one data set see each other", { shared: true }],
