@@ -111,6 +111,7 @@ export class NdArray<V extends NdValue = NdValue> implements Store<V> {
     const pieces = this.#store.stream(key, options);
     if (dtype.kind === "O") {
       for await (const { bytes, offset } of streamFrames(pieces, key)) {
+        options?.signal?.throwIfAborted(); // Many frames may lie in one piece.
         yield this.#checked(key, () => decodeObjects(bytes, offset));
       }
       return;
