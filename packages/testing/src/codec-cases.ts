@@ -124,6 +124,23 @@ export function codecCases<V>(): CodecCase<V>[] {
       },
     },
     {
+      name: "a stream may be left early, and stops when it is aborted",
+      run: async ({ store, samples, options, join, same }) => {
+        const [sample] = samples as readonly [V];
+        for (let i = 0; i < 3; i++) await store.append({ x: sample });
+        for await (const _ of store.stream("x")) break;
+        const controller = new AbortController();
+        const reason = new Error("given up");
+        const values = store.stream("x", { signal: controller.signal })[Symbol.asyncIterator]();
+        await values.next();
+        controller.abort(reason);
+        const [next] = await Promise.allSettled([values.next()]);
+        if (next.status === "rejected") ok(next.reason === reason, "it should give the reason");
+        else ok(options.framed === false && next.value.done, "a value came after the abort");
+        same(await store.get("x"), join([sample, sample, sample]), "x");
+      },
+    },
+    {
       name: "close closes the store below, and later calls are ERR_PARTD_CLOSED",
       run: async ({ store, lower, samples }) => {
         await store.append({ x: samples[0] as V });

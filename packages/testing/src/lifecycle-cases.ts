@@ -1,6 +1,13 @@
 import { isPartdError, type Store } from "@partd/core";
 import { equal, fail, ok, rejection, rejects } from "./check.js";
-import { bytes, collect, read, type StoreCase, type StoreContractOptions } from "./store-case.js";
+import {
+  bytes,
+  collect,
+  read,
+  type StoreCase,
+  type StoreContractOptions,
+  turns,
+} from "./store-case.js";
 
 const persistent = ({ persistent }: StoreContractOptions) => persistent;
 
@@ -75,13 +82,19 @@ export const lifecycleCases: readonly StoreCase[] = [
   {
     name: "close waits for the calls that came before it",
     run: async ({ store, options, open }) => {
+      let over = false;
       const calls = Promise.all([
         store.append({ x: bytes("1") }),
         store.append({ x: bytes("2"), y: bytes("3") }),
         store.get("x"),
-        store.withLock((held) => held.append({ z: bytes("4") })),
+        store.withLock(async (held) => {
+          await turns();
+          await held.append({ z: bytes("4") });
+          over = true;
+        }),
       ]);
-      await Promise.all([calls, store.close()]);
+      const closing = store.close().then(() => ok(over, "close should wait for withLock"));
+      await Promise.all([calls, closing]);
       if (!options.persistent) return;
       const again = await open();
       const values = await again.get(["y", "z"]);
