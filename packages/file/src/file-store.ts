@@ -13,7 +13,7 @@ import {
 import { TemporaryDirectory } from "@partd/core/node";
 import { Appender } from "./appender.js";
 import { DirectoryLock } from "./directory-lock.js";
-import { Disk } from "./disk.js";
+import { Disk, type Steps } from "./disk.js";
 import { syncFolders } from "./file-steps.js";
 import { ioError } from "./io-error.js";
 import { Journal } from "./journal.js";
@@ -21,7 +21,7 @@ import { Layout } from "./layout.js";
 import { defaultOpenFiles, OpenFiles } from "./open-files.js";
 import type { Parts } from "./parts.js";
 import { Reader } from "./reader.js";
-import { recover, removeAll, removeKeys } from "./recovery.js";
+import { recover, removeAll, removeKeys, settle } from "./recovery.js";
 import { replaceValue } from "./replace.js";
 import { surviveSizeLimit } from "./size-limit.js";
 import type { Tenure } from "./tenure.js";
@@ -142,16 +142,14 @@ export class FileStore extends BaseStore {
   }
 
   protected async _delete(keys: readonly string[], options: OperationOptions): Promise<void> {
-    const { disk, files, journal } = this.#parts;
+    const { journal } = this.#parts;
     const distinct = [...new Set(keys)];
     if (distinct.length === 0) return;
     await this.#change(options, () =>
-      this.#io("delete from", async () => {
+      this.#io("delete from", () => {
         // One file goes in one step, and needs no note.
-        if (distinct.length === 1) await disk.run(journal.countRemoval());
-        else await disk.run(journal.beginDelete(distinct));
-        files.sawRemovals(journal.removals);
-        await this.#noted(() => removeKeys(this.#parts, distinct));
+        const note = distinct.length === 1 ? journal.countRemoval() : journal.beginDelete(distinct);
+        return this.#noted(note, () => removeKeys(this.#parts, distinct));
       }),
     );
   }
@@ -159,12 +157,12 @@ export class FileStore extends BaseStore {
   protected override async _drop(options: OperationOptions): Promise<void> {
     const { disk, files, journal } = this.#parts;
     await this.#change(options, () =>
-      this.#io("drop", async () => {
-        await disk.run(journal.beginDrop());
-        files.sawRemovals(journal.removals);
-        await disk.run(files.closeAll());
-        await this.#noted(() => removeAll(this.#parts));
-      }),
+      this.#io("drop", () =>
+        this.#noted(journal.beginDrop(), async () => {
+          await disk.run(files.closeAll());
+          await removeAll(this.#parts);
+        }),
+      ),
     );
   }
 
@@ -207,12 +205,14 @@ export class FileStore extends BaseStore {
   }
 
   /**
-   * Crosses the note of a removal out when it is done, or has failed: what cannot be removed is told
-   * to who asked for it, and must not stand in the way of everything else.
+   * Writes the note of a removal down, and crosses it out when that is done, or has failed: what
+   * cannot be removed is told to who asked for it, and must not stand in the way of everything else.
    */
-  async #noted(removal: () => Promise<void>): Promise<void> {
-    const { disk, journal } = this.#parts;
+  async #noted(note: Steps<void>, removal: () => Promise<void>): Promise<void> {
+    const { disk, files, journal } = this.#parts;
     try {
+      await disk.run(note);
+      files.sawRemovals(journal.removals);
       await removal();
     } finally {
       if (journal.active) await disk.run(journal.clear());
@@ -221,7 +221,7 @@ export class FileStore extends BaseStore {
 
   /** Ends a change of ours that failed and could not be undone at the time. */
   async #settle(): Promise<void> {
-    if (this.#parts.journal.active) await this.#io("recover", () => recover(this.#parts));
+    if (this.#parts.journal.active) await this.#io("recover", () => settle(this.#parts));
   }
 
   /** The lock was taken: what others have left and changed. */

@@ -6,7 +6,7 @@ import { ioError } from "./io-error.js";
 import type { Touched } from "./journal.js";
 import { isOutOfFiles, type OpenFile, withRoom } from "./open-files.js";
 import type { Parts } from "./parts.js";
-import { recover, restore } from "./recovery.js";
+import { restore, settle } from "./recovery.js";
 import type { Tenure } from "./tenure.js";
 
 /** Thrown when one of the appends of a group was aborted; the group is undone then. */
@@ -42,7 +42,7 @@ export class Group {
   async write(): Promise<void> {
     const { disk, journal } = this.#parts;
     this.#tenure.verify();
-    if (journal.active) await recover(this.#parts); // What could not be undone before.
+    if (journal.active) await settle(this.#parts); // What could not be undone before.
     try {
       const writes = this.#gather();
       for (let next = 0; next < writes.length; ) next += await this.#writeChunk(writes, next);
@@ -211,6 +211,7 @@ export class Group {
     const { disk, files, journal, layout } = this.#parts;
     try {
       this.#tenure.verify();
+      await disk.run(journal.reinstate());
       await disk.run(journal.countRemoval());
       files.sawRemovals(journal.removals);
       for (const touched of this.#touched) {

@@ -36,6 +36,8 @@ export class Journal {
   #batch = 0;
   #number = 0;
   #removals = 0;
+  /** Crossing out has begun and did not end well: whether the note stands is not known. */
+  #doubtful = false;
   #scratch = Buffer.allocUnsafe(4096);
 
   constructor(path: string, fsync: boolean) {
@@ -61,6 +63,7 @@ export class Journal {
     yield* this.#reopen();
     this.#number = 0;
     this.#end = RECORDS;
+    this.#doubtful = false;
     const start = Buffer.alloc(RECORDS + HEADER);
     const count = yield* readAll(this.#fd, start, 0);
     this.#removals = count >= 8 ? start.readDoubleLE(0) : 0;
@@ -68,7 +71,9 @@ export class Journal {
     const { size } = (yield ["fstat", this.#fd]) as Stats;
     const bytes = Buffer.allocUnsafe(size - RECORDS);
     const length = yield* readAll(this.#fd, bytes, RECORDS);
-    return parse(bytes.subarray(0, length));
+    const unfinished = parse(bytes.subarray(0, length));
+    if (unfinished) this.#number = 1; // Until it is crossed out, nothing else may be begun.
+    return unfinished;
   }
 
   /** Writes down the files of an append, or more files of the one that is under way. */
@@ -96,14 +101,27 @@ export class Journal {
     this.#removals++;
   }
 
-  /** The change is whole, or undone. */
+  /** The change is whole, or undone. If this fails it counts as neither. */
   *clear(): Steps<void> {
-    yield* writeAll(this.#fd, CROSSED_OUT, RECORDS);
-    if (this.#fsync) yield ["fdatasync", this.#fd];
+    this.#doubtful = true;
+    yield* this.#overwrite(CROSSED_OUT);
     const long = this.#end > LONG_JOURNAL;
     this.#number = 0;
     this.#end = RECORDS;
-    if (long) yield ["ftruncate", this.#fd, RECORDS + HEADER];
+    if (!long) return;
+    try {
+      yield ["ftruncate", this.#fd, RECORDS + HEADER];
+    } catch {
+      // The change is crossed out all the same; what follows is overwritten by the next ones.
+    }
+  }
+
+  /**
+   * To be run before a change is undone: until that is done the note has to stand, and it may have
+   * been crossed out by a `clear` that failed.
+   */
+  *reinstate(): Steps<void> {
+    if (this.#doubtful) yield* this.#overwrite(STANDING);
   }
 
   *close(): Steps<void> {
@@ -111,6 +129,12 @@ export class Journal {
     this.#fd = -1;
     this.#number = 0;
     if (fd >= 0) yield ["close", fd];
+  }
+
+  *#overwrite(magic: Buffer): Steps<void> {
+    yield* writeAll(this.#fd, magic, RECORDS);
+    if (this.#fsync) yield ["fdatasync", this.#fd];
+    this.#doubtful = false;
   }
 
   /** Opens the journal unless it is open and still the one that is there. */
@@ -185,6 +209,7 @@ function nextBatch(last: number): number {
 }
 
 const MAGIC = 0x6a647470; // "ptdj"
+const STANDING = Buffer.from("ptdj", "latin1");
 const CROSSED_OUT = Buffer.alloc(4);
 const APPEND = 1;
 const DELETE = 2;

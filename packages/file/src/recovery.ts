@@ -30,6 +30,12 @@ export async function recover(parts: Recovering): Promise<void> {
   await disk.run(journal.clear());
 }
 
+/** Ends a change of ours that failed, and could not be undone at the time. */
+export async function settle(parts: Recovering): Promise<void> {
+  await parts.disk.run(parts.journal.reinstate());
+  await recover(parts);
+}
+
 /** Puts a file back as it was before an append. */
 export function* restore(layout: Layout, { key, aside, length }: Touched): Steps<void> {
   if (length === 0) return yield* layout.removeAt(key, aside);

@@ -1,6 +1,6 @@
-import { readdirSync, writeFileSync } from "node:fs";
+import { cpSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, afterEach, expect, test } from "@jest/globals";
+import { afterAll, afterEach, describe, expect, test } from "@jest/globals";
 import { endFaults, faults } from "./faults.js";
 import { directories, program } from "./program.js";
 
@@ -114,3 +114,106 @@ test("appends that wait while the lock is being given up are not rejected as if 
   await later;
   expect(text(await store.get("x"))).toBe("0123");
 });
+
+/** A copy of the data, as if the process that has it open had been killed. */
+function killed(directory: string): string {
+  const { rule } = faults;
+  faults.rule = undefined;
+  const copy = join(make(), "data");
+  cpSync(directory, copy, { recursive: true });
+  rmSync(join(copy, ".partd", "lock"), { recursive: true, force: true });
+  faults.rule = rule;
+  return copy;
+}
+
+const KEYS = ["x", "y", "new", "z".repeat(300)];
+type Open = InstanceType<typeof FileStore>;
+const valuesOf = async (store: Open) => (await store.get(KEYS)).map(text).join();
+const CHANGES = new Set([
+  "open",
+  "write",
+  "truncate",
+  "fdatasync",
+  "fsync",
+  "link",
+  "mkdir",
+  "unlink",
+]);
+
+describe.each([
+  [
+    "append",
+    (store: Open) => store.append(KEYS.map((key) => [key, bytes("+")] as const)),
+    "x+,y+,+,z+",
+  ],
+  ["iset", (store: Open) => store.iset("x", bytes("set")), "set,y,,z"],
+  ["delete", (store: Open) => store.delete(KEYS), ",,,"],
+  ["drop", (store: Open) => store.drop(), ",,,"],
+] as const)("%s, of which a call fails", (operation, run, after) => {
+  const before = "x,y,,z";
+  const isWhole = operation === "append" || operation === "iset";
+
+  test.each([
+    ["once", false, false],
+    ["once, with fsync", false, true],
+    ["and all that follow", true, false],
+    ["and all that follow, with fsync", true, true],
+  ])(
+    "%s: is done whole or not at all, also if the process is killed then",
+    async (_, all, fsync) => {
+      const start = make();
+      {
+        await using store = new FileStore(start, { fsync });
+        await store.append({ x: bytes("x"), y: bytes("y"), [KEYS[3] as string]: bytes("z") });
+      }
+      let failed = true;
+      for (let at = 1; failed; at++) {
+        const directory = killed(start);
+        const store = new FileStore(directory, { ...STALE, fsync });
+        if (at % 2) await store.get(KEYS); // The lock is held, and files are open.
+        let count = 0;
+        failed = false;
+        const left: string[] = [];
+        faults.rule = (name) => {
+          if (!CHANGES.has(name)) return undefined;
+          if (failed && !all) left.push(killed(directory));
+          if (++count < at || (count > at && !all)) return undefined;
+          failed = true;
+          return "EIO";
+        };
+        const [{ status }] = await Promise.allSettled([run(store)]);
+        left.push(killed(directory));
+        faults.rule = undefined;
+        const where = `call ${at}`;
+        if (isWhole) {
+          for (const copy of left) {
+            await using other = new FileStore(copy, STALE);
+            expect([before, after]).toContain(await valuesOf(other));
+          }
+        }
+        const found = await valuesOf(store);
+        if (status === "fulfilled") expect([where, found]).toEqual([where, after]);
+        else if (operation === "append") expect([where, found]).toEqual([where, before]);
+        else if (isWhole) expect([before, after]).toContain(found);
+        await store.append({ x: bytes("!"), new: bytes("!") });
+        const [x = "", y, added = "", z] = found.split(",");
+        expect([where, await valuesOf(store)]).toEqual([
+          where,
+          [`${x}!`, y, `${added}!`, z].join(),
+        ]);
+        await store.close();
+      }
+    },
+    60_000,
+  );
+});
+
+test("an append whose long note cannot be cut off is done", async () => {
+  await using store = new FileStore(make());
+  const keys = Array.from({ length: 5_000 }, (_, i) => `${"k".repeat(230)}${i}`);
+  await store.append({ x: bytes("1") });
+  fail("ftruncate", "", "EIO", 1, Number.POSITIVE_INFINITY);
+  await store.append(keys.map((key) => [key, bytes("1")] as const));
+  faults.rule = undefined;
+  expect((await store.get(keys)).every((value) => text(value) === "1")).toBe(true);
+}, 60_000);
