@@ -22,8 +22,8 @@ export function deflate(
   const options = { level, chunkSize: chunkSize(bytes.byteLength) };
   const [onThread, inPlace] = format === "zlib" ? [deflateZlib, deflateSync] : [gzip, gzipSync];
   return bytes.byteLength < THREAD_BYTES
-    ? plain(inPlace(bytes, options))
-    : call(onThread, bytes, options).then(({ buffer }) => plain(buffer));
+    ? own(inPlace(bytes, options))
+    : call(onThread, bytes, options).then(({ buffer }) => own(buffer));
 }
 
 /** Decompresses with Node's zlib, which compares the checksum. */
@@ -45,7 +45,7 @@ export async function inflate(
         : await call(onThread, bytes, options);
     // zlib stops at the end of the data and does not look at what follows.
     if (engine.bytesWritten !== bytes.byteLength) throw new Error("more bytes follow its end.");
-    return plain(buffer);
+    return own(buffer);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ERR_BUFFER_TOO_LARGE") {
       checkDecodedSize(maxDecodedBytes + 1, maxDecodedBytes);
@@ -86,6 +86,9 @@ function call(method: OnThread, bytes: Uint8Array, options: ZlibOptions): Promis
   });
 }
 
-function plain(buffer: Uint8Array): Uint8Array {
-  return new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.byteLength);
+/** Node gives views of a pool for few bytes, and of a whole chunk where that was not filled. */
+function own({ buffer, byteOffset, byteLength }: Uint8Array): Uint8Array {
+  return byteLength === buffer.byteLength
+    ? new Uint8Array(buffer)
+    : new Uint8Array(buffer.slice(byteOffset, byteOffset + byteLength));
 }
