@@ -1,6 +1,7 @@
 import { checkDecodedSize, concatBytes, Pace } from "@partd/core";
-import { Gzip, Inflate, Zlib } from "fflate";
-import { type Format, openEnvelope } from "./format.js";
+import { Gzip, Zlib } from "fflate";
+import type { Format } from "./format.js";
+import { GzipStream, ZlibStream } from "./inflate-stream.js";
 
 /** Compresses with fflate, in steps between which other work can run. */
 export async function deflate(
@@ -23,37 +24,31 @@ export async function deflate(
   return concatBytes(pieces);
 }
 
-/** Decompresses with fflate, in steps, and compares the checksum, which fflate leaves out. */
+/** Decompresses with fflate, in steps. */
 export async function inflate(
   bytes: Uint8Array,
   format: Format,
   maxDecodedBytes: number,
 ): Promise<Uint8Array> {
-  const { body, update, checksum } = openEnvelope(bytes, format);
   const pieces: Uint8Array[] = [];
   let decoded = 0;
-  let found = format === "zlib" ? 1 : 0;
-  const stream = new Inflate((piece) => {
-    if (piece.byteLength === 0) return;
+  const stream = new (format === "zlib" ? ZlibStream : GzipStream)(bytes, (piece) => {
     decoded += piece.byteLength;
     checkDecodedSize(decoded, maxDecodedBytes);
-    found = update(piece, found);
     pieces.push(piece);
   });
+  const { input } = stream;
   const pace = new Pace();
   let idle = 0;
-  for (let done = 0; done < body.byteLength; done += INFLATE_STEP) {
+  for (let done = 0; done < input.byteLength; done += INFLATE_STEP) {
     if (pace.isOver) await pace.rest();
-    const before = decoded;
-    stream.push(body.subarray(done, done + INFLATE_STEP), done + INFLATE_STEP >= body.byteLength);
-    // fflate collects what follows the end of the data, in time that grows with its square.
-    idle = decoded === before ? idle + 1 : 0;
+    const before = stream.progress;
+    stream.push(input.subarray(done, done + INFLATE_STEP), done + INFLATE_STEP >= input.byteLength);
+    // fflate collects what it cannot use yet, in time that grows with its square.
+    idle = stream.progress === before ? idle + 1 : 0;
     if (idle > MAX_IDLE_STEPS) throw new Error("more bytes follow its end.");
   }
-  // What it has collected; of the data's own last byte it keeps bits that were not needed.
-  const rest = stream["p"] as Uint8Array | undefined;
-  if (rest !== undefined && rest.byteLength > 1) throw new Error("more bytes follow its end.");
-  if (found !== checksum) throw new Error("its checksum is not that of the bytes.");
+  stream.end();
   return concatBytes(pieces);
 }
 
@@ -65,5 +60,5 @@ const DEFLATE_STEP = 64 * 1024;
 /** Small, because each byte can decode to a thousand. */
 const INFLATE_STEP = 4096;
 
-/** A stored block, of up to 64 KiB, is given out when it is there as a whole. */
+/** A stored block, of up to 64 KiB, is given out when it is there as a whole; so is a header. */
 const MAX_IDLE_STEPS = 32;

@@ -94,6 +94,67 @@ test("the gzip engines read every optional field of a header", async () => {
   expect(await node.inflate(written, "gzip", LIMIT)).toEqual(bytes);
 });
 
+describe.each(Object.keys(engines) as (keyof typeof engines)[])("gzip members: %s", (name) => {
+  const { inflate } = engines[name];
+  const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+  const one = gzipSync("one, ");
+  const named = Uint8Array.from([
+    ...[0x1f, 0x8b, 8, 8, 0, 0, 0, 0, 0, 3, 97, 0],
+    ...one.subarray(10),
+  ]);
+
+  test("that follow one another, as cat a.gz b.gz makes them, are one value", async () => {
+    const files = [one, gzipSync(""), named, gzipSync("two")];
+    expect(text(await inflate(Buffer.concat(files), "gzip", LIMIT))).toBe("one, one, two");
+    const large = Buffer.alloc(300_000, "a large member with some words, and no end to them ");
+    const many = Array.from({ length: 20_000 }, (_, i) => (i % 5000 ? one : gzipSync(large)));
+    const read = await inflate(Buffer.concat(many), "gzip", LIMIT);
+    expect(read.byteLength).toBe(4 * large.length + 19_996 * 5);
+    const empty = gzipSync("");
+    const nothing = await inflate(Buffer.concat(new Array(20_000).fill(empty)), "gzip", LIMIT);
+    expect(nothing.byteLength).toBe(0);
+  });
+
+  test("are refused as one where any is damaged or cut short, or something else follows", async () => {
+    const both = Buffer.concat([one, gzipSync("two")]);
+    const wrong: string[] = [];
+    const isRead = (bytes: Uint8Array) =>
+      Promise.resolve()
+        .then(() => inflate(bytes, "gzip", LIMIT))
+        .then(
+          (read) => text(read),
+          () => undefined,
+        );
+    for (let length = 0; length < both.length; length++) {
+      const read = await isRead(both.subarray(0, length));
+      if (read !== undefined && length !== one.length) wrong.push(`cut to ${length}: ${read}`);
+    }
+    for (let bit = 0; bit < both.length * 8; bit++) {
+      const damaged = Uint8Array.from(both);
+      damaged[bit >> 3] = (damaged[bit >> 3] as number) ^ (1 << (bit & 7));
+      const read = await isRead(damaged);
+      if (read !== undefined && read !== "one, two") wrong.push(`bit ${bit}: ${read}`);
+    }
+    for (const more of [[0], [0x1f], [0x1f, 0x8b, 8], [1, 2, 3, 4, 5], one.subarray(0, 12)]) {
+      const read = await isRead(Buffer.concat([both, Uint8Array.from(more)]));
+      if (read !== undefined) wrong.push(`${more} behind it: ${read}`);
+    }
+    expect(wrong).toEqual([]);
+  });
+
+  test("stop at the limit together", async () => {
+    const both = Buffer.concat([one, one]);
+    await expect(inflate(both, "gzip", 9)).rejects.toMatchObject({ code: "ERR_PARTD_CODEC" });
+    expect((await inflate(both, "gzip", 10)).byteLength).toBe(10);
+  });
+});
+
+test("a gzip header without an end is given up soon", async () => {
+  const endless = new Uint8Array(30_000_000).fill(97);
+  endless.set([0x1f, 0x8b, 8, 8, 0, 0, 0, 0, 0, 3]);
+  await expect(everywhere.inflate(endless, "gzip", LIMIT)).rejects.toThrow();
+});
+
 test("a header and the checksum of nothing are no frame", async () => {
   const zlib = Uint8Array.of(0x78, 0x9c, 0, 0, 0, 1);
   const gzip = Uint8Array.of(0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 0);
@@ -107,6 +168,20 @@ test("the frames are what the formats' own tools read", async () => {
   const bytes = new TextEncoder().encode("hello ".repeat(100));
   expect(new Uint8Array(inflateSync(await zlibCodec().encode(bytes)))).toEqual(bytes);
   expect(new Uint8Array(gunzipSync(await gzipCodec().encode(bytes)))).toEqual(bytes);
+});
+
+test("what either engine gives is memory of its own, not part of a pool", async () => {
+  for (const engine of Object.values(engines)) {
+    for (const format of FORMATS) {
+      for (const length of [0, 1, 100, 5000, 2_000_000]) {
+        const bytes = Uint8Array.from({ length }, (_, i) => (i * i) >> 3);
+        const written = await engine.deflate(bytes, format, 6);
+        expect(written.buffer.byteLength).toBe(written.byteLength);
+        const read = await engine.inflate(written, format, LIMIT);
+        expect(read.buffer.byteLength).toBe(length);
+      }
+    }
+  }
 });
 
 test("a higher level gives fewer bytes", async () => {
