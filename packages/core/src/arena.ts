@@ -1,3 +1,5 @@
+import { allocateBytes } from "./bytes.js";
+
 /**
  * Memory for values that grow by appending: each is a chain of extents cut from large slabs, so
  * that a million small appends are bytes in a few blocks and not a million objects. What is freed
@@ -134,15 +136,26 @@ export class Arena {
   /** Copies the first `length` bytes of `chain` into `target` from `offset` on. */
   copyTo(chain: Chain, target: Uint8Array, offset = 0, length = chain.length): void {
     let at = offset;
-    for (const view of this.views(chain, length)) {
-      target.set(view, at);
-      at += view.byteLength;
+    let left = length;
+    let { skip } = chain;
+    // As `views`, but a generator takes half as long as the copy.
+    for (let extent = chain.first; left > 0; ) {
+      const slab = this.#slab(extent);
+      const start = slab.start(extent) + skip;
+      const taken = Math.min(left, slab.capacity(extent) - skip);
+      target.set(new Uint8Array(slab.bytes.buffer, start, taken), at);
+      at += taken;
+      left -= taken;
+      skip = 0;
+      extent = slab.next(extent);
     }
   }
 
   /** Extents grow with the chain, to an eighth of it or more, so its last one idles little memory. */
   #extend(chain: Chain, missing: number): void {
-    const extent = this.#take(Math.max(classFor(missing), classWithin(chain.length / 4)));
+    const extent = this.#take(
+      Math.max(classFor(missing), classWithin(chain.length / (chain.length < 8192 ? 2 : 4))),
+    );
     if (chain.last === NONE) chain.first = extent;
     else this.#slab(chain.last).setNext(chain.last, extent);
     this.#end(chain, extent, this.#slab(extent).capacity(extent));
@@ -298,7 +311,7 @@ function classWithin(bytes: number): number {
 
 /** An extent is known by the number of its first granule, counted through all slabs. */
 class Slab {
-  readonly bytes = new Uint8Array(SLAB_BYTES);
+  readonly bytes = allocateBytes(SLAB_BYTES);
   readonly #words = new Int32Array(this.bytes.buffer);
   readonly #next = new Int32Array(GRANULES);
   readonly #class = new Uint8Array(GRANULES);

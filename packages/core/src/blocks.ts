@@ -3,7 +3,7 @@ import type { Batch } from "./batch.js";
 import { allocateBytes } from "./bytes.js";
 import { Chains } from "./chains.js";
 import { ABSENT, KeyTable } from "./key-table.js";
-import { Ranks } from "./ranks.js";
+import { Ranks, toNextRank } from "./ranks.js";
 
 /**
  * A store whose values lie in {@link Blocks}, so that another one which owns it, as `BufferStore`
@@ -105,9 +105,15 @@ export class Blocks {
   /** Adds the whole batch, or throws and adds none of it. */
   append({ keys, values }: Batch): void {
     let done = 0;
+    let byteLength = 0;
     try {
       for (; done < keys.length; done++) {
-        this.#grow(keys[done] as string, values[done] as Uint8Array);
+        const key = keys[done] as string;
+        const bytes = values[done] as Uint8Array;
+        const value = this.#keys.find(key);
+        if (value === ABSENT) this.#add(key, bytes);
+        else if (!this.#chains.add(value, bytes)) this.#grow(value, bytes);
+        byteLength += bytes.byteLength;
       }
     } catch (error) {
       while (done-- > 0) {
@@ -115,6 +121,9 @@ export class Blocks {
       }
       throw error;
     }
+    // Once for all: a sum kept up with each key takes a sixth of the time.
+    this.#byteLength += byteLength;
+    this.#appended += byteLength;
   }
 
   /** The first `length` bytes of a value, where they lie: valid until they are cut or removed. */
@@ -187,16 +196,11 @@ export class Blocks {
     for (const key of [...this.keys()]) this.remove(key);
   }
 
-  #grow(key: string, bytes: Uint8Array): void {
-    const value = this.#keys.find(key);
-    if (value === ABSENT) {
-      this.#add(key, bytes);
-    } else {
-      this.#chains.append(value, bytes);
-      this.#ranks.update(value, this.length(value));
-    }
-    this.#byteLength += bytes.byteLength;
-    this.#appended += bytes.byteLength;
+  #grow(value: Value, bytes: Uint8Array): void {
+    this.#chains.append(value, bytes);
+    const length = this.length(value);
+    this.#ranks.update(value, length);
+    this.#chains.ease(value, toNextRank(length) - 1);
   }
 
   #add(key: string, bytes: Uint8Array): void {
@@ -212,6 +216,7 @@ export class Blocks {
       throw error;
     }
     this.#ranks.place(value, bytes.byteLength);
+    this.#chains.ease(value, toNextRank(bytes.byteLength) - 1);
   }
 
   #shrink(key: string, byteLength: number): void {
@@ -219,7 +224,6 @@ export class Blocks {
     const chain = this.#chains.take(value);
     this.#arena.truncate(chain, chain.length - byteLength);
     this.#chains.put(value, chain);
-    this.#byteLength -= byteLength;
     if (chain.length > 0) {
       this.#ranks.update(value, chain.length);
     } else {

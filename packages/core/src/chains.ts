@@ -6,7 +6,10 @@ export class Chains {
   #last = new Int32Array(0);
   #skip = new Int32Array(0);
   #room = new Int32Array(0);
+  /** Where the next byte goes, in the block of the last extent. */
   #end = new Int32Array(0);
+  /** Up to where bytes may be added with nothing else to do: see `ease`. */
+  #easy = new Int32Array(0);
   #length = new Float64Array(0);
   readonly #arena: Arena;
   readonly #chain = new Chain();
@@ -26,26 +29,39 @@ export class Chains {
     this.#last[number] = NONE;
     this.#skip[number] = 0;
     this.#room[number] = 0;
+    this.#end[number] = 0;
+    this.#easy[number] = 0;
     this.#length[number] = 0;
   }
 
-  append(number: number, bytes: Uint8Array): void {
+  /**
+   * Adds bytes if that is easy, as it is for most appends; answers whether it was. Else nothing has
+   * happened, and it takes an `append` and an `ease`.
+   */
+  add(number: number, bytes: Uint8Array): boolean {
+    const end = this.#end[number] as number;
     const length = bytes.byteLength;
-    // Most appends: they fit, and taking the chain out and putting it back would cost more.
-    if (length <= (this.#room[number] as number)) {
-      const end = this.#end[number] as number;
-      this.#arena.block(this.#last[number] as number).set(bytes, end);
-      this.#end[number] = end + length;
-      this.#room[number] = (this.#room[number] as number) - length;
-      this.#length[number] = (this.#length[number] as number) + length;
-      return;
-    }
+    if (end + length > (this.#easy[number] as number)) return false;
+    this.#arena.block(this.#last[number] as number).set(bytes, end);
+    this.#end[number] = end + length;
+    this.#room[number] = (this.#room[number] as number) - length;
+    this.#length[number] = (this.#length[number] as number) + length;
+    return true;
+  }
+
+  append(number: number, bytes: Uint8Array): void {
     const chain = this.take(number);
     try {
       this.#arena.append(chain, bytes);
     } finally {
       this.put(number, chain);
     }
+  }
+
+  /** `length` bytes more are easy to add, as far as there is room for them. */
+  ease(number: number, length: number): void {
+    this.#easy[number] =
+      (this.#end[number] as number) + Math.min(this.#room[number] as number, length);
   }
 
   /** The chain as an object, which is the same one each time: to be put back if it was changed. */
@@ -67,6 +83,7 @@ export class Chains {
     this.#skip[number] = chain.skip;
     this.#room[number] = chain.room;
     this.#end[number] = chain.end;
+    this.#easy[number] = 0;
     this.#length[number] = chain.length;
   }
 
@@ -81,6 +98,7 @@ export class Chains {
     this.#skip = resized(this.#skip, capacity);
     this.#room = resized(this.#room, capacity);
     this.#end = resized(this.#end, capacity);
+    this.#easy = resized(this.#easy, capacity);
     const length = new Float64Array(capacity);
     length.set(this.#length.subarray(0, capacity));
     this.#length = length;

@@ -1,7 +1,7 @@
 import { BaseStore } from "./base-store.js";
 import type { Batch } from "./batch.js";
 import { Blocks, type Spillable } from "./blocks.js";
-import { allocateBytes } from "./bytes.js";
+import { memoryFor } from "./bytes.js";
 import { Pace } from "./pace.js";
 import type { GetOptions } from "./store.js";
 
@@ -30,8 +30,9 @@ export class Dict extends BaseStore implements Spillable {
     const lengths = values.map((value) => (value === undefined ? 0 : this.blocks.length(value)));
     const pace = new Pace();
     const copies: Uint8Array[] = [];
-    for (const [i, value] of values.entries()) {
-      const copy = allocateBytes(lengths[i] as number);
+    for (let i = 0; i < keys.length; i++) {
+      const copy = memoryFor(lengths[i] as number, options);
+      const value = values[i];
       if (value !== undefined) this.blocks.copyTo(value, copy, 0, copy.byteLength);
       copies.push(copy);
       if (!pace.isOver) continue;

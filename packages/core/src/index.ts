@@ -2,7 +2,7 @@ export { onAbort, unlessAborted } from "./abort.js";
 export { BaseStore } from "./base-store.js";
 export { type Batch, BatchEntries, checkBytes, entriesOf, isBytes, toBatch } from "./batch.js";
 export { Blocks, isSpillable, type Loan, type Spillable, type Value } from "./blocks.js";
-export { allocateBytes, concatBytes } from "./bytes.js";
+export { allocateBytes, concatBytes, memoryFor } from "./bytes.js";
 export type { Codec } from "./codec.js";
 export {
   type Compressor,

@@ -83,6 +83,13 @@ const UNRANKED = -1;
 const NO_ONE = -1;
 const RANKS = 31 * 4;
 
+/** How many bytes more put a value of that length into the next list, or fewer. */
+export function toNextRank(length: number): number {
+  if (length < 4 || length > 0x3fffffff) return 1;
+  const quarter = 1 << (29 - Math.clz32(length));
+  return quarter - (length & (quarter - 1));
+}
+
 /** The power of two below `length`, and which quarter of the way to the next one it has come. */
 function rankOf(length: number): number {
   const bounded = Math.min(length, 0x7fffffff);

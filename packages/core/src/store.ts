@@ -23,7 +23,15 @@ export interface OperationOptions {
 }
 
 export interface AppendOptions extends OperationOptions {}
-export interface GetOptions extends OperationOptions {}
+export interface GetOptions extends OperationOptions {
+  /**
+   * Gives an array of so many bytes for a value to be read into: called once for each value, in the
+   * order of the keys. A value that is that very array was read without a copy; stores that have no
+   * use for it answer with memory of their own. Under a decorator it is for the bytes as they are
+   * stored. Default: an array of its own for each value.
+   */
+  readonly allocate?: ((byteLength: number) => Uint8Array) | undefined;
+}
 
 /**
  * A key-value store in which writing appends.

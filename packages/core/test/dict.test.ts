@@ -19,6 +19,24 @@ describe("Dict", () => {
     expect(measured["resident"]).toBeLessThan(1.5e8);
   });
 
+  test("get reads into the memory that it is given", async () => {
+    await using store = new Dict();
+    await store.append({ x: Uint8Array.of(1, 2, 3), y: Uint8Array.of(4) });
+    const memory = new Uint8Array(8);
+    const places: Uint8Array[] = [];
+    const allocate = (byteLength: number) => {
+      const start = places.reduce((sum, place) => sum + place.byteLength, 0);
+      places.push(memory.subarray(start, start + byteLength));
+      return places.at(-1) as Uint8Array;
+    };
+    const values = await store.get(["x", "none", "y", "x"], { allocate });
+    expect(values.map((value, i) => value === places[i])).toEqual([true, true, true, true]);
+    expect([...memory]).toEqual([1, 2, 3, 4, 1, 2, 3, 0]);
+    await expect(store.get("x", { allocate: () => new Uint8Array(2) })).rejects.toMatchObject({
+      code: "ERR_PARTD_VALUE",
+    });
+  });
+
   test("values of any lengths, deleted and appended amid streams, keep their bytes", async () => {
     const key = fc.constantFrom("a", "b", "c");
     const step = fc.oneof(

@@ -45,9 +45,15 @@ export class Census {
     return counted;
   }
 
-  appended(key: CountedKey, byteLength: number): void {
-    key.bytes += byteLength;
-    this.#bytes += byteLength;
+  /** `values[i]` was appended to `keys[i]`. */
+  appended(keys: readonly CountedKey[], values: readonly Uint8Array[]): void {
+    let bytes = 0;
+    for (let i = 0; i < keys.length; i++) {
+      const { byteLength } = values[i] as Uint8Array;
+      (keys[i] as CountedKey).bytes += byteLength;
+      bytes += byteLength;
+    }
+    this.#bytes += bytes;
   }
 
   /** The key now holds so many bytes. */

@@ -36,8 +36,8 @@ export class Connection {
     this.#shared = shared;
     this.#socket = socket;
     this.remote = remote;
-    const { backlog, counters, limits } = shared;
-    this.#outbox = new Outbox(socket, carrier, backlog, counters, limits.answers, () =>
+    const { backlog, counters, limits, spares } = shared;
+    this.#outbox = new Outbox(socket, carrier, backlog, spares, counters, limits.answers, () =>
       this.#operations.tellDone(),
     );
     this.#operations = new Operations(shared, this.#outbox, this.#gone.signal, () => this.end());

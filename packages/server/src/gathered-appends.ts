@@ -16,12 +16,12 @@ export class GatheredAppends {
 
   /** Whether `body` may come after what there is, which is then to be carried out first if not. */
   takes(body: RequestBody): boolean {
-    return this.appends.length === 0 || this.#byteLength + body.byteLength <= TOGETHER_BYTES;
+    return this.appends.length === 0 || this.#byteLength + body.batch.byteLength <= TOGETHER_BYTES;
   }
 
   add(append: GatheredAppend): void {
     this.appends.push(append);
-    this.#byteLength += append.body.byteLength;
+    this.#byteLength += append.body.batch.byteLength;
   }
 
   /** Appends all, and notes in each outcome what became of it. Never rejects. */
@@ -29,8 +29,7 @@ export class GatheredAppends {
     const { appends } = this;
     const all = appends.length === 1 ? (appends[0] as GatheredAppend).body : joined(appends);
     try {
-      await append(store, all);
-      count(census, all);
+      await append(store, census, all);
     } catch (error) {
       if (appends.length > 1 && isOfOne(error)) await this.#oneByOne(store, census);
       else for (const { outcome } of appends) outcome.error = error as PartdError;
@@ -42,8 +41,7 @@ export class GatheredAppends {
     await Promise.all(
       this.appends.map(async ({ body, outcome }) => {
         try {
-          await append(store, body);
-          count(census, body);
+          await append(store, census, body);
         } catch (error) {
           outcome.error = error as PartdError;
         }
@@ -59,29 +57,26 @@ export interface GatheredAppend {
   readonly outcome: Outcome;
 }
 
-function append(store: Store, { keys, values, byteLength }: RequestBody): Promise<void> {
-  const texts = keys.map(({ text }) => text);
-  return store.append(new BatchEntries({ keys: texts, values, byteLength }));
-}
-
-function count(census: Census, { keys, values }: RequestBody): void {
-  for (let i = 0; i < keys.length; i++) {
-    census.appended(keys[i] as CountedKey, (values[i] as Uint8Array).byteLength);
-  }
+async function append(store: Store, census: Census, { keys, batch }: RequestBody): Promise<void> {
+  await store.append(new BatchEntries(batch));
+  census.appended(keys, batch.values);
 }
 
 function joined(appends: readonly GatheredAppend[]): RequestBody {
   const keys: CountedKey[] = [];
+  const texts: string[] = [];
   const values: Uint8Array[] = [];
   let byteLength = 0;
   for (const { body } of appends) {
+    const { batch } = body;
     for (let i = 0; i < body.keys.length; i++) {
       keys.push(body.keys[i] as CountedKey);
-      values.push(body.values[i] as Uint8Array);
+      texts.push(batch.keys[i] as string);
+      values.push(batch.values[i] as Uint8Array);
     }
-    byteLength += body.byteLength;
+    byteLength += batch.byteLength;
   }
-  return { keys, values, byteLength, credit: 0 };
+  return { keys, batch: { keys: texts, values, byteLength }, credit: 0 };
 }
 
 /** Whether the error is about a key or value: a store that is full, closed or broken is so for all. */

@@ -10,26 +10,40 @@ import { MAX_KEY_BYTES, MAX_NUMBERED_BYTES } from "./protocol.js";
  */
 export class KeyTable {
   readonly #numbers = new Map<string, number>();
+  readonly #texts: string[] = [];
+  #latest = -1;
   readonly #limit: number;
 
   constructor(limit: number) {
     this.#limit = limit;
   }
 
-  /** An even number refers to a key, an odd one is the length of the text that follows. */
+  /**
+   * Writes a key, for which there is room: 8 bytes and its text. An even number refers to a key, an
+   * odd one is the length of the text that follows.
+   */
   write(writer: MessageWriter, key: string): void {
-    const number = this.#numbers.get(key);
+    const number = this.#find(key);
     if (number !== undefined) {
       writer.varint(number * 2);
       return;
     }
     if (key.length > MAX_KEY_BYTES) throw tooLong(key);
-    writer.reserve(8 + key.length);
     writer.varint(key.length * 2 + 1);
     writer.ascii(key);
-    if (this.#numbers.size < this.#limit && key.length <= MAX_NUMBERED_BYTES) {
-      this.#numbers.set(key, this.#numbers.size);
+    if (this.#texts.length < this.#limit && key.length <= MAX_NUMBERED_BYTES) {
+      this.#numbers.set(key, this.#texts.length);
+      this.#texts.push(key);
     }
+  }
+
+  #find(key: string): number | undefined {
+    // Batches often hold the same keys in the same order: the one that came next before saves the
+    // map, which takes half as long as copying 100 bytes.
+    const next = this.#latest + 1 < this.#texts.length ? this.#latest + 1 : 0;
+    const number = this.#texts[next] === key ? next : this.#numbers.get(key);
+    if (number !== undefined) this.#latest = number;
+    return number;
   }
 }
 

@@ -11,6 +11,7 @@ import { RequestQueue } from "./request-queue.js";
 import { shapes } from "./shapes.js";
 import type { Socket } from "./socket.js";
 import { soon } from "./soon.js";
+import { Spares } from "./spares.js";
 import { Upload } from "./upload.js";
 import { readError } from "./wire-error.js";
 
@@ -37,7 +38,7 @@ export class Link implements Connected {
   #socket: Socket | undefined;
   #terms: Terms | undefined;
   #keys = new KeyTable(0);
-  readonly #writer = new MessageWriter(MESSAGE_BYTES + 16_384);
+  readonly #writer = new MessageWriter(new Spares(MESSAGE_BYTES + 16_384, 2));
   /** Requests outside of the lock, and inside: these must get through whatever those wait for. */
   readonly #outside = new RequestQueue();
   readonly #inside = new RequestQueue();
@@ -272,8 +273,7 @@ export class Link implements Connected {
   #send(): void {
     if (this.#writer.byteLength === 0) return;
     const parts = this.#writer.take();
-    const full = this.#writer.takeFull();
-    this.#socket?.send(parts, () => this.#writer.reuse(full));
+    this.#socket?.send(parts, this.#writer.takeFull());
     this.#sentOne = true;
   }
 

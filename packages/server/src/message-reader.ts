@@ -15,6 +15,8 @@ export class MessageReader {
   #buffer: ArrayBufferLike;
   #base: number;
   #offset = 0;
+  /** Up to where `#bytes` may be read: its end, or that of the packet if this comes first. */
+  #limit = 0;
   /** Bytes of the message that are behind the part that is read. */
   #behind = 0;
   /** End of the packet that is read, counted from the beginning of the message. */
@@ -48,30 +50,32 @@ export class MessageReader {
     const start = this.#position;
     if (start === this.byteLength) return 0;
     if (this.byteLength - start < PACKET_HEADER) throw malformed("a packet's header is cut short");
-    this.#packetEnd = start + PACKET_HEADER;
+    this.#endPacketAt(start + PACKET_HEADER);
     this.type = this.u8();
     this.flags = this.u8();
     if (this.u8() + this.u8() !== 0) throw malformed("reserved bytes are not zero");
     const length = this.u32();
-    this.#packetEnd = start + PACKET_HEADER + length;
-    if (this.#packetEnd > this.byteLength) throw malformed("a packet is cut short");
+    if (start + PACKET_HEADER + length > this.byteLength) throw malformed("a packet is cut short");
+    this.#endPacketAt(start + PACKET_HEADER + length);
     return PACKET_HEADER + length;
   }
 
   /** Reads the message as the fields of one packet, without a header. */
   enter(): void {
-    this.#packetEnd = this.byteLength;
+    this.#endPacketAt(this.byteLength);
   }
 
   /** Goes to the end of the packet. */
   skip(): void {
-    while (this.left > 0)
-      this.take(Math.min(this.left, this.#bytes.byteLength - this.#offset) || 1);
+    while (this.left > 0) {
+      if (this.#offset === this.#limit) this.#nextPart();
+      this.#offset += Math.min(this.left, this.#limit - this.#offset);
+    }
   }
 
   u8(): number {
-    if (this.left < 1) throw malformed("a packet ends within its fields");
-    while (this.#offset === this.#bytes.byteLength) this.#nextPart();
+    if (this.left < 1) throw cutShort();
+    while (this.#offset === this.#limit) this.#nextPart();
     return this.#bytes[this.#offset++] as number;
   }
 
@@ -82,56 +86,28 @@ export class MessageReader {
   varint(): number {
     // Nearly all are of one byte or two, and lie within the part.
     const offset = this.#offset;
-    const bytes = this.#bytes;
-    const left = Math.min(this.left, bytes.byteLength - offset);
-    if (left >= 2) {
-      const first = bytes[offset] as number;
+    if (offset + 2 <= this.#limit) {
+      const first = this.#bytes[offset] as number;
       if (first < 0x80) {
         this.#offset = offset + 1;
         return first;
       }
-      const second = bytes[offset + 1] as number;
+      const second = this.#bytes[offset + 1] as number;
       if (second < 0x80) {
         this.#offset = offset + 2;
         return first - 0x80 + second * 0x80;
       }
     }
-    let value = 0;
-    let scale = 1;
-    for (let i = 0; i < 8; i++) {
-      const byte = this.u8();
-      value += (byte & 0x7f) * scale;
-      if (byte < 0x80) {
-        if (value > Number.MAX_SAFE_INTEGER) break;
-        return value;
-      }
-      scale *= 128;
-    }
-    throw malformed("a number is above 2^53");
+    return this.#longVarint();
   }
 
   /** The next bytes: a view of the message, or a copy where they are in several parts. */
   take(byteLength: number): Uint8Array {
     const offset = this.#offset;
-    const end = offset + byteLength;
-    if (byteLength > this.left) throw malformed("a packet ends within its fields");
-    if (end <= this.#bytes.byteLength) {
-      this.#offset = end;
-      // Not subarray(), which for a Buffer takes twice as long.
-      return new Uint8Array(this.#buffer, this.#base + offset, byteLength);
-    }
-    if (offset === this.#bytes.byteLength) {
-      this.#nextPart();
-      return this.take(byteLength);
-    }
-    const bytes = new Uint8Array(byteLength);
-    for (let done = 0; done < byteLength; ) {
-      if (this.#offset === this.#bytes.byteLength) this.#nextPart();
-      const piece = this.take(Math.min(byteLength - done, this.#bytes.byteLength - this.#offset));
-      bytes.set(piece, done);
-      done += piece.byteLength;
-    }
-    return bytes;
+    if (offset + byteLength > this.#limit) return this.#takeAcross(byteLength);
+    this.#offset = offset + byteLength;
+    // Not subarray(), which for a Buffer takes twice as long.
+    return new Uint8Array(this.#buffer, this.#base + offset, byteLength);
   }
 
   /** Text of ASCII. */
@@ -150,6 +126,37 @@ export class MessageReader {
     return utf8.decode(this.take(byteLength));
   }
 
+  #longVarint(): number {
+    let value = 0;
+    let scale = 1;
+    for (let i = 0; i < 8; i++) {
+      const byte = this.u8();
+      value += (byte & 0x7f) * scale;
+      if (byte < 0x80) {
+        if (value > Number.MAX_SAFE_INTEGER) break;
+        return value;
+      }
+      scale *= 128;
+    }
+    throw malformed("a number is above 2^53");
+  }
+
+  #takeAcross(byteLength: number): Uint8Array {
+    if (byteLength > this.left) throw cutShort();
+    if (this.#offset === this.#limit) {
+      this.#nextPart();
+      return this.take(byteLength);
+    }
+    const bytes = new Uint8Array(byteLength);
+    for (let done = 0; done < byteLength; ) {
+      if (this.#offset === this.#limit) this.#nextPart();
+      const piece = this.take(Math.min(byteLength - done, this.#limit - this.#offset));
+      bytes.set(piece, done);
+      done += piece.byteLength;
+    }
+    return bytes;
+  }
+
   #nextPart(): void {
     const part = this.#parts[this.#next++];
     if (!part) throw malformed("the message is cut short");
@@ -158,11 +165,21 @@ export class MessageReader {
     this.#buffer = part.buffer;
     this.#base = part.byteOffset;
     this.#offset = 0;
+    this.#endPacketAt(this.#packetEnd);
+  }
+
+  #endPacketAt(end: number): void {
+    this.#packetEnd = end;
+    this.#limit = Math.min(this.#bytes.byteLength, end - this.#behind);
   }
 }
 
 export function malformed(what: string): PartdError {
   return new PartdError("ERR_PARTD_PROTOCOL", `The peer broke the partd protocol: ${what}.`);
+}
+
+function cutShort(): PartdError {
+  return malformed("a packet ends within its fields");
 }
 
 const NOTHING = new Uint8Array(0);

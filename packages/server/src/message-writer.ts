@@ -1,4 +1,6 @@
+import { allocateBytes } from "@partd/core";
 import { PACKET_HEADER } from "./protocol.js";
+import { Spares } from "./spares.js";
 
 /**
  * Puts packets one after the other into one WebSocket message. A large value is not copied: it
@@ -13,15 +15,13 @@ export class MessageWriter {
   /** Bytes in `#parts`. */
   #partBytes = 0;
   #view = new DataView(NOTHING.buffer);
-  /** Memory that is full, of messages that may not have been sent. */
+  /** Memory of messages that may not have been sent. */
   #full: Uint8Array<ArrayBuffer>[] = [];
-  /** Memory to write in next. */
-  readonly #spare: Uint8Array<ArrayBuffer>[] = [];
-  readonly #capacity: number;
+  readonly #spares: Spares;
 
-  /** @param capacity of the memory that it takes at a time, once it needs that much. */
-  constructor(capacity = 65_536) {
-    this.#capacity = capacity;
+  /** @param spares what it writes in, once it needs as much. */
+  constructor(spares = new Spares(65_536, 0)) {
+    this.#spares = spares;
   }
 
   /** Bytes of the message so far. */
@@ -54,11 +54,11 @@ export class MessageWriter {
     // The packet's header is already in the message and may be in this piece: it moves along only
     // as a part, so that `PacketStart` stays valid.
     this.#seal();
+    const most = this.#spares.byteLength;
+    if (this.bytes.byteLength === most) this.#full.push(this.bytes);
     // Small at first: a server has a writer for each of its many connections.
-    const size = Math.min(this.#capacity, Math.max(4_096, 4 * this.bytes.byteLength));
-    if (this.bytes.byteLength === this.#capacity) this.#full.push(this.bytes);
-    const spare = size === this.#capacity && byteLength <= size ? this.#spare.pop() : undefined;
-    this.bytes = spare ?? new Uint8Array(Math.max(size, byteLength));
+    const size = Math.max(byteLength, Math.min(most, Math.max(4_096, 4 * this.bytes.byteLength)));
+    this.bytes = size === most ? this.#spares.take() : allocateBytes(size);
     this.#view = new DataView(this.bytes.buffer);
     this.offset = 0;
     this.#start = 0;
@@ -99,11 +99,16 @@ export class MessageWriter {
     this.offset = offset + text.length;
   }
 
-  /** `value` itself, which must not change until the message was sent. */
-  attach(value: Uint8Array): void {
+  /**
+   * `value` itself, which must not change until the message was sent.
+   *
+   * @param memory of the spares, in which the value lies.
+   */
+  attach(value: Uint8Array, memory?: Uint8Array<ArrayBuffer>): void {
     this.#seal();
     this.#parts.push(value);
     this.#partBytes += value.byteLength;
+    if (memory) this.#full.push(memory);
   }
 
   /** The message, in parts; the writer begins another. */
@@ -115,18 +120,13 @@ export class MessageWriter {
     return parts;
   }
 
-  /**
-   * The memory that the messages taken so far have filled. To be given back with `reuse` when all
-   * of them were sent: taking fresh memory costs more than writing it.
-   */
-  takeFull(): Uint8Array<ArrayBuffer>[] {
+  /** Gives back the memory that the messages taken so far have filled: to be called when all were sent. */
+  takeFull(): () => void {
     const full = this.#full;
     this.#full = [];
-    return full;
-  }
-
-  reuse(full: readonly Uint8Array<ArrayBuffer>[]): void {
-    for (const bytes of full) if (this.#spare.length < MOST_SPARE) this.#spare.push(bytes);
+    return () => {
+      for (const bytes of full) this.#spares.give(bytes);
+    };
   }
 
   #seal(): void {
@@ -143,6 +143,4 @@ export interface PacketStart {
   readonly before: number;
 }
 
-/** More would be idle memory. */
-const MOST_SPARE = 2;
 const NOTHING = new Uint8Array(0);

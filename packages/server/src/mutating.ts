@@ -1,4 +1,4 @@
-import { BatchEntries, PartdError, type Store } from "@partd/core";
+import { type Batch, BatchEntries, PartdError, type Store } from "@partd/core";
 import type { Census, CountedKey } from "./census.js";
 import { Type } from "./protocol.js";
 
@@ -7,13 +7,12 @@ export interface Mutation {
   readonly type: number;
   readonly keys: readonly CountedKey[];
   /** Of APPEND and SET. */
-  readonly values: readonly Uint8Array[];
-  readonly byteLength: number;
+  readonly batch: Batch;
 }
 
 /** Carries a mutation out. The answer is the values that POP removed. */
 export async function mutate(
-  { type, keys, values, byteLength }: Mutation,
+  { type, keys, batch }: Mutation,
   store: Store,
   census: Census,
   mostPopped: number,
@@ -21,16 +20,13 @@ export async function mutate(
 ): Promise<Uint8Array[] | undefined> {
   switch (type) {
     case Type.APPEND: {
-      const texts = keys.map(({ text }) => text);
-      await store.append(new BatchEntries({ keys: texts, values, byteLength }), { signal });
-      for (let i = 0; i < keys.length; i++) {
-        census.appended(keys[i] as CountedKey, (values[i] as Uint8Array).byteLength);
-      }
+      await store.append(new BatchEntries(batch), { signal });
+      census.appended(keys, batch.values);
       return undefined;
     }
     case Type.SET: {
       const [counted] = keys as [CountedKey];
-      const [value] = values as [Uint8Array];
+      const [value] = batch.values as [Uint8Array];
       // The client remembers its isets; the store's own memory of them must not stand in the way.
       await store.withLock(
         async (held) => {

@@ -159,11 +159,11 @@ export class Operations implements SessionConnection {
     }
   }
 
-  #countAppend({ keys, byteLength }: RequestBody): void {
+  #countAppend({ keys, batch }: RequestBody): void {
     const { counters } = this.#shared;
     counters.appends++;
     counters.appendedKeys += keys.length;
-    counters.appendedBytes += byteLength;
+    counters.appendedBytes += batch.byteLength;
   }
 
   #ended(session: Session, number: number, outcome: Outcome): void {
@@ -189,7 +189,7 @@ export class Operations implements SessionConnection {
       if (flags & CANCELABLE) outcome.abort = new AbortController();
       if (type === Type.POP && session.keptBytes > limits.request) throw tooManyAnswers();
       outcome.values = await mutate(
-        { type, keys: body.keys, values: body.values, byteLength: body.byteLength },
+        { type, keys: body.keys, batch: body.batch },
         lock?.store ?? store,
         census,
         limits.request,

@@ -2,6 +2,7 @@ import type { Socket } from "node:net";
 import { onAbort } from "@partd/core";
 import type { WebSocket } from "ws";
 import { MessageWriter } from "./message-writer.js";
+import type { Spares } from "./spares.js";
 import { sendParts } from "./ws-socket.js";
 
 /** Bytes of answers that wait to be sent, of all connections together. */
@@ -11,6 +12,8 @@ export interface Backlog {
 }
 
 const MESSAGE_BYTES = 262_144;
+/** Of each of the server's spares: a message with the packet that made it long enough. */
+export const SPARE_BYTES = MESSAGE_BYTES + 16_384;
 /** Every connection may have so much waiting, however much others have. */
 const LEAST = 65_536;
 /** Turns of the event loop that an answer waits for others while more and more requests come. */
@@ -21,7 +24,9 @@ const MOST_TURNS = 8;
  * client takes, so that one which does not read costs no memory.
  */
 export class Outbox {
-  readonly writer = new MessageWriter(MESSAGE_BYTES + 16_384);
+  readonly writer: MessageWriter;
+  /** Of the server, for what is to be sent. */
+  readonly spares: Spares;
   readonly #socket: WebSocket;
   readonly #carrier: Socket;
   readonly #backlog: Backlog;
@@ -43,10 +48,13 @@ export class Outbox {
     socket: WebSocket,
     carrier: Socket,
     backlog: Backlog,
+    spares: Spares,
     counters: { sentBytes: number },
     most: number,
     prepare: () => void,
   ) {
+    this.writer = new MessageWriter(spares);
+    this.spares = spares;
     this.#counters = counters;
     this.#socket = socket;
     this.#carrier = carrier;
@@ -92,14 +100,14 @@ export class Outbox {
     const { byteLength } = this.writer;
     if (byteLength === 0) return;
     const parts = this.writer.take();
-    const full = this.writer.takeFull();
+    const giveBack = this.writer.takeFull();
     if (this.#closed) return;
     if (this.#queued === 0) this.progress = performance.now();
     this.#queued += byteLength;
     this.#backlog.bytes += byteLength;
     this.#counters.sentBytes += byteLength;
     sendParts(this.#socket, this.#carrier, parts, () => {
-      this.writer.reuse(full);
+      giveBack();
       this.#taken(byteLength);
     });
   }

@@ -1,12 +1,11 @@
 import { encodeKey, onAbort, type Store } from "@partd/core";
 import type { Census, CountedKey } from "./census.js";
-import type { Outbox } from "./outbox.js";
+import { type Outbox, SPARE_BYTES } from "./outbox.js";
 import { LAST, Type } from "./protocol.js";
+import { SEGMENT_HEAD, ValueBlock } from "./value-block.js";
 
 /** Values up to this size are read several at once, larger ones piece by piece. */
 const SMALL = 262_144;
-/** What is read from the store at once. */
-const GROUP_BYTES = 524_288;
 const PIECE_BYTES = 262_144;
 /** From here on a value is sent without a copy. */
 const ATTACH_FROM = 65_536;
@@ -26,7 +25,7 @@ export interface Reading {
 
 /** Answers GET. However much is asked for, little of it is held at a time. */
 export async function answerGet(reading: Reading, keys: readonly CountedKey[]): Promise<void> {
-  const { store, outbox, number, inside, signal } = reading;
+  const { outbox, number, inside, signal } = reading;
   for (let i = 0; i < keys.length; ) {
     const [group, known] = groupAt(keys, i);
     if (group.length === 0) {
@@ -36,12 +35,7 @@ export async function answerGet(reading: Reading, keys: readonly CountedKey[]): 
     }
     const written = await outbox.room(known, inside, signal);
     try {
-      const values = await store.get(
-        group.map(({ key }) => key),
-        { signal },
-      );
-      writeValues(outbox, 0, number, values);
-      reading.read(values.reduce((sum, { byteLength }) => sum + byteLength, 0));
+      reading.read(await answerGroup(reading, group));
     } finally {
       written();
     }
@@ -49,6 +43,31 @@ export async function answerGet(reading: Reading, keys: readonly CountedKey[]): 
     i += group.length;
   }
   endAnswer(outbox, 0, number);
+}
+
+/** Answers with values that fit a block. The bytes of all. */
+async function answerGroup(
+  { store, outbox, number, signal }: Reading,
+  group: readonly CountedKey[],
+): Promise<number> {
+  const { spares, writer } = outbox;
+  const memory = spares.take();
+  const block = new ValueBlock(memory);
+  // If it fails the memory is not used again: the store may still be reading into it.
+  const values = await store.get(
+    group.map(({ key }) => key),
+    { signal, allocate: block.allocate },
+  );
+  if (block.holds(values)) {
+    const packet = writer.begin(Type.DATA, 0, 8);
+    writer.varint(number);
+    writer.attach(block.bytes, memory);
+    writer.end(packet);
+  } else {
+    spares.give(memory);
+    writeValues(outbox, 0, number, values);
+  }
+  return values.reduce((sum, { byteLength }) => sum + byteLength, 0);
 }
 
 /** Answers STREAM: pieces, as far as the client's credit goes. */
@@ -191,11 +210,12 @@ async function inPieces(
 function groupAt(keys: readonly CountedKey[], start: number): [CountedKey[], number] {
   const group: CountedKey[] = [];
   let bytes = 0;
-  for (let i = start; i < keys.length && bytes < GROUP_BYTES && group.length < 4_096; i++) {
+  for (let i = start; i < keys.length && group.length < 4_096; i++) {
     const key = keys[i] as CountedKey;
-    if (!key.exact || key.bytes > SMALL) break;
+    const next = bytes + key.bytes + SEGMENT_HEAD;
+    if (!key.exact || key.bytes > SMALL || next > SPARE_BYTES) break;
     group.push(key);
-    bytes += key.bytes + 8;
+    bytes = next;
   }
   return [group, bytes];
 }

@@ -111,7 +111,7 @@ export class Reconnector {
   }
 
   #hello(): void {
-    const writer = new MessageWriter(256);
+    const writer = new MessageWriter();
     const { session } = this;
     writeHello(writer, { session, first: this.#served.first(), token: this.#options.token });
     this.#socket?.send(writer.take());

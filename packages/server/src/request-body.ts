@@ -1,3 +1,4 @@
+import type { Batch } from "@partd/core";
 import type { CountedKey } from "./census.js";
 import { type MessageReader, malformed } from "./message-reader.js";
 import { Type } from "./protocol.js";
@@ -6,9 +7,8 @@ import type { ReceivedKeys } from "./received-keys.js";
 /** The fields of a request behind its number. */
 export interface RequestBody {
   readonly keys: readonly CountedKey[];
-  /** Of APPEND and SET. */
-  readonly values: readonly Uint8Array[];
-  readonly byteLength: number;
+  /** Of APPEND and SET: a value for each key, and the keys' texts. */
+  readonly batch: Batch;
   /** Of STREAM and KEYS. */
   readonly credit: number;
 }
@@ -29,11 +29,11 @@ export function readBody(
     case Type.GET: {
       const keys: CountedKey[] = [];
       for (let left = readCount(reader, mostKeys); left > 0; left--) keys.push(table.read(reader));
-      return { keys, values: [], byteLength: 0, credit: 0 };
+      return { ...NOTHING, keys };
     }
     case Type.STREAM: {
       const credit = reader.varint();
-      return { keys: [table.read(reader)], values: [], byteLength: 0, credit };
+      return { ...NOTHING, keys: [table.read(reader)], credit };
     }
     case Type.KEYS:
       return { ...NOTHING, credit: reader.varint() };
@@ -55,19 +55,26 @@ function readEntries(
 ): RequestBody {
   const count = readCount(reader, mostKeys);
   if (type === Type.SET && count !== 1) throw malformed("SET names one key");
-  const keys: CountedKey[] = [];
-  const values: Uint8Array[] = [];
+  // Of their full length at once: arrays that grow leave twice as much behind to be collected.
+  const keys = new Array<CountedKey>(count);
+  const texts = new Array<string>(count);
+  const values = new Array<Uint8Array>(count);
+  let filled = 0;
   let byteLength = 0;
   for (let i = 0; i < count; i++) {
     const key = table.read(reader);
     const length = reader.varint();
     const value = reader.take(length);
     if (length === 0 && type === Type.APPEND) continue;
-    keys.push(key);
-    values.push(value);
+    keys[filled] = key;
+    texts[filled] = key.text;
+    values[filled++] = value;
     byteLength += length;
   }
-  return { keys, values, byteLength, credit: 0 };
+  keys.length = filled;
+  texts.length = filled;
+  values.length = filled;
+  return { keys, batch: { keys: texts, values, byteLength }, credit: 0 };
 }
 
 function readCount(reader: MessageReader, mostKeys: number): number {
@@ -77,4 +84,8 @@ function readCount(reader: MessageReader, mostKeys: number): number {
   return count;
 }
 
-const NOTHING: RequestBody = { keys: [], values: [], byteLength: 0, credit: 0 };
+const NOTHING: RequestBody = {
+  keys: [],
+  batch: { keys: [], values: [], byteLength: 0 },
+  credit: 0,
+};

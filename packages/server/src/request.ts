@@ -116,10 +116,10 @@ export class BatchBody implements Body {
     writer.varint(keys.length);
     for (let i = 0; i < keys.length; i++) {
       const value = values[i] as Uint8Array;
+      const key = keys[i] as string;
       const attached = attach && value.byteLength >= ATTACH_FROM;
-      writer.reserve(attached ? 16 : 16 + value.byteLength);
-      table.write(writer, keys[i] as string);
-      writer.reserve(attached ? 8 : 8 + value.byteLength);
+      writer.reserve(16 + key.length + (attached ? 0 : value.byteLength));
+      table.write(writer, key);
       writer.varint(value.byteLength);
       if (attached) writer.attach(value);
       else writer.raw(value);
@@ -147,7 +147,7 @@ export class KeysBody implements Body {
     writer.reserve(8);
     writer.varint(this.#keys.length);
     for (const key of this.#keys) {
-      writer.reserve(8);
+      writer.reserve(8 + key.length);
       table.write(writer, key);
     }
   }
@@ -170,7 +170,7 @@ export class StreamBody implements Body {
     writer.reserve(8);
     writer.varint(this.#credit);
     if (this.#key !== undefined) {
-      writer.reserve(8);
+      writer.reserve(8 + this.#key.length);
       table.write(writer, this.#key);
     }
   }

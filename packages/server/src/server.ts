@@ -11,10 +11,12 @@ import { Census } from "./census.js";
 import { Connection } from "./connection.js";
 import { type Limits, type ServerLimits, withDefaults } from "./limits.js";
 import { Monitor } from "./monitor.js";
+import { SPARE_BYTES } from "./outbox.js";
 import { HELLO_WINDOW, Reason, SUBPROTOCOL } from "./protocol.js";
 import { Sessions } from "./sessions.js";
 import { Counters, type Shared } from "./shared.js";
 import { listenOnFile } from "./socket-file.js";
+import { Spares } from "./spares.js";
 import { type ServerStats, statsOf } from "./stats.js";
 
 export interface ServerOptions {
@@ -253,6 +255,7 @@ function sharedBy(store: Store, limits: Limits, census: Census, access: Access):
     windows: new Windows(limits.inFlight, limits.inFlightPerConnection, limits.connections),
     uploads: new Budget(Math.max(limits.uploads, limits.request)),
     backlog: { bytes: 0, most: limits.answers * 64 },
+    spares: new Spares(SPARE_BYTES, 16),
     counters: new Counters(),
     checkToken: (token) => access.checkToken(token),
   };

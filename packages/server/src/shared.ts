@@ -4,6 +4,7 @@ import type { Census } from "./census.js";
 import type { Limits } from "./limits.js";
 import type { Backlog } from "./outbox.js";
 import type { Sessions } from "./sessions.js";
+import type { Spares } from "./spares.js";
 
 /** What all connections of a server share. */
 export interface Shared {
@@ -17,6 +18,7 @@ export interface Shared {
   readonly windows: Windows;
   readonly uploads: Budget;
   readonly backlog: Backlog;
+  readonly spares: Spares;
   readonly counters: Counters;
   /** @throws `ERR_PARTD_AUTH` */
   checkToken(token: string): void;

@@ -43,7 +43,7 @@ export class Upload {
 
   /** The next chunk as a message. Its bytes are not copied. */
   #chunk(): Uint8Array[] {
-    const writer = new Writer(64);
+    const writer = new Writer();
     const { request } = this;
     const packet = writer.begin(Type.CHUNK, request.isMutation ? MUTATION : 0, 16);
     writer.varint(request.number);

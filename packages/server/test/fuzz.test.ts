@@ -8,9 +8,11 @@ import { Connection } from "../src/connection.js";
 import { writeHello } from "../src/handshake.js";
 import { withDefaults } from "../src/limits.js";
 import { MessageWriter } from "../src/message-writer.js";
+import { SPARE_BYTES } from "../src/outbox.js";
 import { Type } from "../src/protocol.js";
 import { Sessions } from "../src/sessions.js";
 import { Counters } from "../src/shared.js";
+import { Spares } from "../src/spares.js";
 import { randomFrom } from "./random.js";
 import { RawClient } from "./raw-client.js";
 
@@ -41,6 +43,7 @@ test(`${COUNT} damaged messages change nothing of others' (PARTD_SEED=${seed})`,
     sessions: new Sessions(limits.session),
     uploads: new Budget(limits.uploads),
     backlog: { bytes: 0, most: 1 << 26 },
+    spares: new Spares(SPARE_BYTES, 4),
     checkToken: (token: string) => access.checkToken(token),
   };
   let open: { connection: Connection; session: Uint8Array } | undefined;

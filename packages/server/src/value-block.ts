@@ -1,0 +1,49 @@
+import { allocateBytes } from "@partd/core";
+
+/**
+ * Memory for the values of an answer, into which a store reads them in the form in which they are
+ * sent: one after the other, each behind its head. So they are copied once between the store and
+ * the system, and not three times.
+ */
+export class ValueBlock {
+  readonly #bytes: Uint8Array<ArrayBuffer>;
+  #offset = 0;
+  readonly #places: Uint8Array[] = [];
+
+  constructor(bytes: Uint8Array<ArrayBuffer>) {
+    this.#bytes = bytes;
+  }
+
+  /** For `GetOptions`. */
+  readonly allocate = (byteLength: number): Uint8Array => {
+    const fits = this.#offset + SEGMENT_HEAD + byteLength <= this.#bytes.byteLength;
+    const place = fits ? this.#place(byteLength) : allocateBytes(byteLength);
+    this.#places.push(place);
+    return place;
+  };
+
+  /** Whether the values were all read into here. */
+  holds(values: readonly Uint8Array[]): boolean {
+    return (
+      values.length === this.#places.length &&
+      values.every((value, i) => value === this.#places[i] && value.buffer === this.#bytes.buffer)
+    );
+  }
+
+  /** The values with their heads. */
+  get bytes(): Uint8Array {
+    return this.#bytes.subarray(0, this.#offset);
+  }
+
+  #place(byteLength: number): Uint8Array {
+    let head = byteLength * 2;
+    for (; head >= 0x80; head >>>= 7) this.#bytes[this.#offset++] = (head & 0x7f) | 0x80;
+    this.#bytes[this.#offset++] = head;
+    const start = this.#offset;
+    this.#offset += byteLength;
+    return this.#bytes.subarray(start, this.#offset);
+  }
+}
+
+/** What the head of a value takes at most: a block is far shorter than 2^27 bytes. */
+export const SEGMENT_HEAD = 4;

@@ -1,0 +1,55 @@
+import { expect, test } from "@jest/globals";
+import { Dict, type GetOptions, type Store } from "@partd/core";
+import { Client, Server } from "@partd/server";
+
+/** Takes no notice of where values are to be read into. */
+class Plain extends Dict {
+  protected override _get(keys: readonly string[], { signal }: GetOptions): Promise<Uint8Array[]> {
+    return super._get(keys, { signal });
+  }
+}
+
+const LENGTHS = [0, 1, 63, 64, 8_191, 8_192, 30_000, 262_143, 262_144, 262_145, 1_000_000];
+
+/** Values of lengths around each bound, in a length that differs from key to key. */
+function madeFor(i: number): Uint8Array {
+  return new Uint8Array(LENGTHS[i % LENGTHS.length] as number).fill(i + 1);
+}
+
+async function served(store: Store, use: (client: Client) => Promise<void>): Promise<void> {
+  await using server = await Server.listen(store);
+  await using client = new Client(server.address);
+  await use(client);
+}
+
+async function readsAll(client: Client): Promise<void> {
+  const numbers = [...Array(40).keys(), 7, 7, 0];
+  const values = await client.get(numbers.map((i) => `k${i}`));
+  for (const [i, number] of numbers.entries()) {
+    expect(Buffer.compare(values[i] as Uint8Array, madeFor(number))).toBe(0);
+  }
+}
+
+test.each([
+  ["a store that reads into given memory", () => new Dict()],
+  ["a store that does not", () => new Plain()],
+])("get of many values of all lengths, from %s", async (_, open) => {
+  await served(open(), async (client) => {
+    await client.append(new Map([...Array(40).keys()].map((i) => [`k${i}`, madeFor(i)])));
+    await Promise.all([readsAll(client), readsAll(client), readsAll(client)]);
+    await readsAll(client);
+  });
+});
+
+test("get of values that have grown where the server does not count", async () => {
+  const store = new Dict();
+  await served(store, async (client) => {
+    const keys = [...Array(30).keys()].map((i) => `k${i}`);
+    await client.append(new Map(keys.map((key) => [key, new Uint8Array(9_000).fill(1)])));
+    await store.append(new Map(keys.map((key) => [key, new Uint8Array(5_000).fill(2)])));
+    for (const value of await client.get(keys)) {
+      expect(value.byteLength).toBe(14_000);
+      expect([value[0], value[8_999], value[9_000], value[13_999]]).toEqual([1, 1, 2, 2]);
+    }
+  });
+});
