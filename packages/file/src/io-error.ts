@@ -12,6 +12,13 @@ export function ioError(action: string, path: string, cause: unknown, key?: stri
   const decoded = key === undefined ? undefined : decodeKey(key);
   const what = decoded === undefined ? path : `key ${describeKey(decoded)} in ${path}`;
   const code = errnoOf(cause);
+  if (code === "ENAMETOOLONG" && decoded !== undefined) {
+    return new PartdError(
+      "ERR_PARTD_KEY",
+      `Cannot ${action} ${what}: there its file's path would be longer than the system allows; use a shorter key, or a directory with a shorter path.`,
+      { path, key: decoded, cause },
+    );
+  }
   const advice = (code !== undefined && ADVICE[code]) || `${messageOf(cause)}.`;
   return new PartdError("ERR_PARTD_IO", `Cannot ${action} ${what}: ${advice}`, {
     path,
@@ -47,6 +54,7 @@ const ADVICE: { readonly [code: string]: string } = {
   EDQUOT: "the disk quota is used up; the data is as it was. Free some space and try again.",
   EFBIG:
     "the file would become larger than the file system or a limit (ulimit -f) allows; the data is as it was.",
+  ENAMETOOLONG: "the path is longer than the system allows; choose a shorter one.",
   EFTYPE: NO_FILE,
   ESPIPE: NO_FILE,
 };

@@ -139,6 +139,38 @@ test("a directory where a key's file should be, and a file where a tuple's folde
   expect((await store.get(keys)).map(text)).toEqual(["", "2", "", "y", "theirs"]);
 });
 
+posix("a key that is too long for the directory, whose own path is long, too", async () => {
+  const root = make();
+  const directory = join(root, ...Array.from({ length: 20 }, () => "d".repeat(190)));
+  const deep = join(directory, "e".repeat(4_020 - directory.length - 1));
+  mkdirSync(deep, { recursive: true });
+  await using store = new FileStore(deep);
+  await store.append({ ok: bytes("1") });
+  const long = ["k".repeat(100), "k".repeat(300), tuple(...Array.from({ length: 300 }, () => "p"))];
+  for (const key of long) {
+    const error = { code: "ERR_PARTD_KEY", key, path: deep };
+    await expect(
+      store.append([
+        ["ok", bytes("2")],
+        ["new", bytes("2")],
+        [key, bytes("2")],
+      ]),
+    ).rejects.toMatchObject(error);
+    await expect(store.iset(key, bytes("2"))).rejects.toMatchObject(error);
+    await expect(store.iset(key, bytes("2"))).rejects.toThrow("use a shorter key");
+    // It was never written.
+    expect((await store.get(key)).byteLength).toBe(0);
+    expect((await store.pop(key)).byteLength).toBe(0);
+    await store.delete([key, "gone"]);
+    for await (const _ of store.stream(key)) throw new Error("there is nothing");
+    expect(text(await store.get("ok"))).toBe("1");
+    expect(readdirSync(deep).sort()).toEqual([".partd", "ok"]);
+  }
+  await store.close();
+  await using deeper = new FileStore(join(deep, "f".repeat(100)));
+  await expect(deeper.get("x")).rejects.toMatchObject({ code: "ERR_PARTD_IO" });
+});
+
 posix("a named pipe, or a folder that cannot be opened as one, does not hold it up", async () => {
   const directory = make();
   spawnSync("mkfifo", [join(directory, "pipe")]);
