@@ -113,7 +113,7 @@ export class DataSet {
       if (!first) continue;
       throw new PartdError(
         "ERR_PARTD_CORRUPT",
-        `${path} is damaged at ${first.offset}: ${first.why}. Which keys are concerned is not known. verify() lists all damage; { salvage: true } reads what is left.`,
+        `${path} is damaged at ${first.offset}: ${first.why}. What keys had bytes there is not known, so that every key may lack some. verify() lists all damage; a store opened with { salvage: true } reads what is left, and its compact() makes a whole data set of that.`,
         { path, offset: first.offset },
       );
     }

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { describe, expect, test } from "@jest/globals";
 import { isPartdError } from "@partd/core";
 import { LogStore } from "@partd/log";
+import { RECORD_HEAD } from "../src/format.js";
 import { bytes, directories, filesOf, text } from "./directories.js";
 
 const { next, copyOf } = directories();
@@ -212,6 +213,34 @@ describe("a flipped bit", () => {
     const [a, , c, d] = state(BATCHES.length);
     expect((await store.get(["a", "c", "d"])).map(text)).toEqual([a, c, d]);
     expect(text(await store.get("b"))).toBe("two");
+    // What is left can be made a whole data set of.
+    await store.compact();
+    expect((await store.verify()).damage).toEqual([]);
+    await store.close();
+    await using whole = new LogStore(directory);
+    expect((await whole.get(KEYS)).map(text)).toEqual([a, "two", c, d]);
+  });
+
+  test("in what says which keys there are: told to every key, with what to do", async () => {
+    const directory = await written(false);
+    const [path = ""] = filesOf(directory, ".seg");
+    const damaged = readFileSync(path);
+    const offset = damaged.indexOf("recd");
+    damaged[offset + RECORD_HEAD]! ^= 1;
+    writeFileSync(path, damaged);
+    await using store = new LogStore(directory);
+    for (const key of [...KEYS, "never written"]) {
+      await expect(store.get(key)).rejects.toMatchObject({
+        code: "ERR_PARTD_CORRUPT",
+        path,
+        offset,
+        message: expect.stringContaining("salvage"),
+      });
+    }
+    await store.append({ e: bytes("appends go on") });
+    await using salvaging = new LogStore(directory, { salvage: true });
+    expect(text(await salvaging.get("e"))).toBe("appends go on");
+    expect(text(await salvaging.get("b"))).toBe(""); // "b" was defined in what is damaged.
   });
 });
 
