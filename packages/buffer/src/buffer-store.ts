@@ -1,6 +1,5 @@
 import {
   type AppendOptions,
-  allocateBytes,
   BaseStore,
   type Batch,
   type Blocks,
@@ -10,12 +9,14 @@ import {
   isSpillable,
   type Key,
   type Loan,
+  memoryFor,
   type OperationOptions,
+  onAbort,
   Pace,
   PartdError,
   type Spillable,
   type Store,
-  type Value,
+  unlessAborted,
 } from "@partd/core";
 import { limitsFor } from "./limits.js";
 import { Spiller } from "./spiller.js";
@@ -119,6 +120,8 @@ export class BufferStore extends BaseStore {
   /** Brings everything to the slow store, then closes both stores, also if they were never used. */
   override async close(): Promise<void> {
     await super.close();
+    // One that was never used has not been opened, and so not flushed.
+    if (this.#blocks.size > 0) await this.#spiller.flush(undefined);
     await this.#slow.close();
     await this.#fast.close();
     this.#blocks.clear();
@@ -134,78 +137,100 @@ export class BufferStore extends BaseStore {
   }
 
   protected _get(keys: readonly string[], options: GetOptions): Promise<Uint8Array[]> {
-    return this.#spiller.read(keys, options.signal, async () => {
+    const { signal, allocate } = options;
+    const work = async () => {
       // The lengths first: what is appended while the slow store reads belongs to a later answer.
       const values = this.#blocks.size === 0 ? [] : keys.map((key) => this.#blocks.get(key));
       const lengths = values.map((value) => (value === undefined ? 0 : this.#blocks.length(value)));
-      const answer = await this.#spiller.target.get(keys.map(decodeKey), options);
-      for (const [i, value] of values.entries()) {
+      const isBelow = values.every((value) => value === undefined);
+      const answer = await this.#spiller.target.get(
+        keys.map(decodeKey),
+        isBelow ? options : { signal },
+      );
+      signal?.throwIfAborted(); // Then what was in memory may have gone meanwhile.
+      for (const [i, value] of (isBelow ? [] : values).entries()) {
         if (value !== undefined) {
-          answer[i] = this.#join(answer[i] as Uint8Array, value, lengths[i] as number);
+          const below = answer[i] as Uint8Array;
+          const bytes = memoryFor(below.byteLength + (lengths[i] as number), options);
+          bytes.set(below);
+          this.#blocks.copyTo(value, bytes, below.byteLength, lengths[i]);
+          answer[i] = bytes;
         }
         if (!this.#pace.isOver) continue;
         await this.#pace.rest();
-        options.signal?.throwIfAborted();
+        signal?.throwIfAborted();
       }
       if (this.#pace.isOver) await this.#pace.rest();
       return answer;
-    });
+    };
+    // What reads into the caller's memory is waited for, even if it is given up.
+    return this.#spiller.read(keys, work, { signal, waits: allocate !== undefined });
   }
 
   protected override async _stream(
     key: string,
     options: GetOptions,
   ): Promise<AsyncIterable<Uint8Array>> {
-    return this.#spiller.read([key], options.signal, async () => {
+    const work = async () => {
       const value = this.#blocks.get(key);
       const loan = value === undefined ? undefined : this.#blocks.lend(value);
       const below = this.#spiller.target.stream(decodeKey(key), options)[Symbol.asyncIterator]();
       try {
         const first = await below.next(); // Now the slow store has fixed its part.
+        if (options.signal?.aborted) await below.return?.();
+        options.signal?.throwIfAborted();
         return pieces(first, below, loan);
       } catch (error) {
         loan?.end();
         throw error;
       }
-    });
+    };
+    return this.#spiller.read([key], work, options);
   }
 
-  protected async _delete(keys: readonly string[], options: OperationOptions): Promise<void> {
-    await this.#spiller.still(options.signal, async () => {
-      await this.#spiller.target.delete(keys.map(decodeKey), options);
+  protected async _delete(keys: readonly string[], { signal }: OperationOptions): Promise<void> {
+    await this.#spiller.change(signal, async () => {
+      await this.#spiller.target.delete(keys.map(decodeKey));
       for (const key of keys) this.#blocks.remove(key);
     });
   }
 
+  /**
+   * By the slow store's own `iset`, which may do it in one step. A new value in memory would be
+   * gone with the process, when the old one had been removed already; and those of several
+   * processes would be put one behind the other.
+   */
   protected override async _set(
     key: string,
     value: Uint8Array,
-    options: AppendOptions,
+    { signal }: AppendOptions,
   ): Promise<void> {
-    const batch: Batch = { keys: [key], values: [value], byteLength: value.byteLength };
-    // Room first, so that an append that would have to wait, and may fail, is not left undone.
-    await this.#spiller.makeRoom(batch, options.signal);
-    await this._delete([key], options);
-    if (value.byteLength > 0) await this.#spiller.append(batch, options.signal);
+    // A slow store with a codec around it would keep what stands for no bytes.
+    if (value.byteLength === 0) return this._delete([key], { signal });
+    await this.#spiller.change(signal, async () => {
+      await this.#spiller.bringDown(key);
+      await this.#spiller.target.iset(decodeKey(key), value);
+    });
   }
 
   protected async _keys(options: OperationOptions): Promise<AsyncIterable<string>> {
+    await this.#spiller.unfinished.over(options.signal);
     // What moves down meanwhile is in the first part already, and then left out of the second.
     const held = new Set(this.#blocks.keys());
     const below = this.#spiller.target.keys(options)[Symbol.asyncIterator]();
-    return allKeys(held, await below.next(), below);
+    return allKeys(held, await unlessAborted(below.next(), options.signal), below);
   }
 
   protected override async _flush(options: OperationOptions): Promise<void> {
     await this.#spiller.flush(options.signal);
-    await this.#spiller.target.flush(options);
+    await unlessAborted(this.#spiller.target.flush(options), options.signal);
     this.#tally.flushes++;
   }
 
-  protected override async _drop(options: OperationOptions): Promise<void> {
-    await this.#spiller.still(options.signal, async () => {
-      await this.#spiller.target.drop(options);
-      this.#blocks.clear();
+  protected override async _drop({ signal }: OperationOptions): Promise<void> {
+    await this.#spiller.change(signal, async () => {
+      await this.#spiller.target.drop();
+      this.#spiller.dropped();
     });
   }
 
@@ -215,25 +240,44 @@ export class BufferStore extends BaseStore {
     options: OperationOptions,
   ): Promise<T> {
     const spiller = this.#spiller;
-    return spiller.still(options.signal, () =>
-      this.#slow.withLock(async (held) => {
-        spiller.target = held;
-        try {
-          return await critical();
-        } finally {
-          await spiller.landed();
-          spiller.target = this.#slow;
-        }
-      }, options),
-    );
-  }
-
-  /** What the slow store has, then what memory had. */
-  #join(below: Uint8Array, value: Value, length: number): Uint8Array {
-    const bytes = allocateBytes(below.byteLength + length);
-    bytes.set(below);
-    this.#blocks.copyTo(value, bytes, below.byteLength, length);
-    return bytes;
+    const { unfinished } = spiller;
+    const { signal } = options;
+    return new Promise((resolve, reject) => {
+      let entered = false;
+      const section = spiller.still(signal, () =>
+        this.#slow.withLock(async (held) => {
+          signal?.throwIfAborted();
+          entered = true;
+          spiller.target = held;
+          const leave = async () => {
+            await unfinished.work;
+            await spiller.landed();
+            spiller.target = this.#slow;
+          };
+          let result: T;
+          try {
+            result = await critical();
+          } catch (error) {
+            const left = leave();
+            if (unfinished.work || signal?.aborted) {
+              // It was given up. The lock is kept until what it has begun is done.
+              unfinished.leave(section);
+              reject(error);
+            }
+            await left;
+            throw error;
+          }
+          await leave();
+          return result;
+        }, options),
+      );
+      section.then(resolve, reject);
+      if (!signal) return;
+      const forget = onAbort(signal, () => {
+        if (!entered) reject(signal.reason);
+      });
+      section.then(forget, forget);
+    });
   }
 }
 

@@ -13,6 +13,8 @@ export class FlushJob {
   #next = 0;
   /** Of the values before `next`, how many are not done; they stand at the front. */
   #kept = 0;
+  /** Targets of values that are claimed, by key: they are not to be looked at again and again. */
+  readonly #claimed = new Map<string, number>();
 
   constructor(blocks: Blocks) {
     this.#blocks = blocks;
@@ -28,23 +30,39 @@ export class FlushJob {
   }
 
   get isDone(): boolean {
-    return this.#values.length === 0;
+    return this.#values.length === 0 && this.#claimed.size === 0;
   }
 
   /** Goes on through the values, at most once round, and adds those that are free. */
-  fill(load: Load, isFree: (value: Value) => boolean): void {
+  fill(load: Load, isClaimed: (key: string) => boolean): void {
     const values = this.#values;
     const targets = this.#targets;
     for (let visits = values.length; visits > 0 && values.length > 0 && !load.isFull; visits--) {
       const value = values[this.#next] as Value;
       const target = targets[this.#next++] as number;
       if (this.#blocks.cutCount(value) < target) {
-        values[this.#kept] = value;
-        targets[this.#kept++] = target;
-        if (isFree(value)) load.add(value);
+        const key = this.#blocks.key(value);
+        if (isClaimed(key)) {
+          this.#claimed.set(key, target);
+        } else {
+          values[this.#kept] = value;
+          targets[this.#kept++] = target;
+          if (!this.#blocks.isHeld(value)) load.add(value);
+        }
       }
       if (this.#next === values.length) this.#startOver();
     }
+  }
+
+  /** A key is claimed no longer. */
+  unclaim(key: string): void {
+    const target = this.#claimed.get(key);
+    if (target === undefined) return;
+    this.#claimed.delete(key);
+    const value = this.#blocks.get(key);
+    if (value === undefined) return;
+    this.#values.push(value);
+    this.#targets.push(target);
   }
 
   #startOver(): void {

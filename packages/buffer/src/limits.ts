@@ -1,4 +1,4 @@
-import { PartdError } from "@partd/core";
+import { type Batch, PartdError } from "@partd/core";
 import { memoryLimit } from "#memory-limit";
 
 /** What a buffer keeps to. All but `concurrency` are bytes. */
@@ -51,3 +51,8 @@ export function limitsFor(availableMemory?: number, concurrency = 2): Limits {
 
 /** Enough for a slow store to work at full speed, and little enough to hand over in milliseconds. */
 const MOST_BATCH = 2 << 20;
+
+/** What a batch costs at the very most, unless its keys are very long, without looking them up. */
+export function roughCost(batch: Batch): number {
+  return batch.byteLength + 1024 * batch.keys.length;
+}

@@ -68,10 +68,10 @@ export class Load {
   }
 
   /** Takes all of a value, without copying. */
-  addWhole(value: Value): void {
+  addWhole(value: Value, isHeld: boolean): void {
     const length = this.#blocks.length(value);
     const key = this.#blocks.key(value);
-    this.#blocks.hold(value);
+    if (!isHeld) this.#blocks.hold(value);
     this.values.push(value);
     this.lengths.push(length);
     this.byteLength += length;
@@ -105,6 +105,28 @@ export class Load {
   #addPiece(key: string, piece: Uint8Array): void {
     this.#keys.push(key);
     this.#pieces.push(piece);
+  }
+}
+
+/** Memory for short pieces, of loads that have arrived. */
+export class Spaces {
+  readonly #spaces: Uint8Array[] = [];
+  readonly #most: number;
+
+  constructor(most: number) {
+    this.#most = most;
+  }
+
+  take(): Uint8Array | undefined {
+    return this.#spaces.pop();
+  }
+
+  keep(space: Uint8Array | undefined): void {
+    if (space && this.#spaces.length < this.#most) this.#spaces.push(space);
+  }
+
+  clear(): void {
+    this.#spaces.length = 0;
   }
 }
 

@@ -2,19 +2,21 @@ import {
   type Batch,
   BatchEntries,
   type Blocks,
-  isPartdError,
-  PartdError,
+  type OperationOptions,
   type Store,
   unlessAborted,
-  type Value,
 } from "@partd/core";
 import { Changes } from "./changes.js";
+import type { Claim, Claims } from "./claims.js";
+import { Doubt } from "./doubt.js";
+import { Flight } from "./flight.js";
 import { FlushJob } from "./flush-job.js";
-import type { Limits } from "./limits.js";
+import { Holds } from "./holds.js";
+import { type Limits, roughCost } from "./limits.js";
 import { Line } from "./line.js";
-import { Load } from "./load.js";
-import { Reads } from "./reads.js";
+import { Load, Spaces } from "./load.js";
 import type { Tally } from "./tally.js";
+import { Unfinished } from "./unfinished.js";
 
 /**
  * Moves values from memory to the slow store while appends go on.
@@ -22,21 +24,26 @@ import type { Tally } from "./tally.js";
  * A value is moved by a *flight*: its bytes stay in memory, and held, until the slow store has
  * them, and are then cut off its front; meanwhile more may be appended behind them. So a flight
  * that fails changes nothing, a key's bytes arrive in order, and at most one flight carries a key.
- * A read keeps flights from taking off with its keys, and waits for those that have.
+ * A read claims its keys, which keeps flights from taking off with them, and waits for those that
+ * have; a big append does the same.
  */
 export class Spiller {
   /** The slow store, or what `withLock` of it passed. */
   target: Store;
+  readonly unfinished = new Unfinished();
   readonly #blocks: Blocks;
   readonly #limits: Limits;
   readonly #tally: Tally;
   readonly #flights = new Set<Flight>();
   readonly #jobs = new Set<FlushJob>();
   readonly #line = new Line();
-  readonly #reads = new Reads();
-  readonly #changes = new Changes();
-  /** Memory for short pieces, of flights that have landed. */
-  readonly #spaces: Uint8Array[] = [];
+  readonly #holds: Holds;
+  readonly #landings = new Changes();
+  /** Announced when a flight lands or a read ends. */
+  readonly #ends = new Changes();
+  /** Announced when reads need wait no longer. */
+  readonly #calm = new Changes();
+  readonly #spaces: Spaces;
   /** Payload bytes in flight. */
   #flying = 0;
   /** Whether memory is being emptied down to the low mark. */
@@ -47,17 +54,16 @@ export class Spiller {
   #bigWaiting = 0;
   /** Reads that come now wait, so that what waits for reads is not starved by ever new ones. */
   #readsWait = false;
-  /** The footprint at which it is worth looking again for values that no read keeps in memory. */
-  #lookAgainAt = 0;
   /** Why the last flight failed; no more take off by themselves until one is asked for. */
   #failure: { readonly error: unknown } | undefined;
-  /** A failure after which no one knows whether the slow store has the bytes, and not told yet. */
-  #doubt: unknown;
+  readonly #doubt = new Doubt();
 
   constructor(blocks: Blocks, slow: Store, limits: Limits, tally: Tally) {
     this.#blocks = blocks;
+    this.#holds = new Holds(blocks);
     this.target = slow;
     this.#limits = limits;
+    this.#spaces = new Spaces(limits.concurrency);
     this.#tally = tally;
   }
 
@@ -68,6 +74,9 @@ export class Spiller {
 
   /** Appends to memory, now or when there is room, or a big batch to the slow store. */
   append(batch: Batch, signal: AbortSignal | undefined): Promise<void> | undefined {
+    if (this.unfinished.work) {
+      return this.unfinished.over(signal).then(() => this.append(batch, signal));
+    }
     if (this.#line.need === undefined && this.#fits(roughCost(batch))) {
       this.#blocks.append(batch);
       if (this.#blocks.footprint > this.#limits.high) this.#pump();
@@ -80,21 +89,15 @@ export class Spiller {
       return undefined;
     }
     return need > this.#limits.big
-      ? this.#appendBig(batch, signal)
+      ? this.#send([...new Set(batch.keys)], batch, signal)
       : this.#wait(batch, need, signal);
-  }
-
-  /** Resolves once there is room for `need` bytes of memory; nothing else is being appended. */
-  async makeRoom(batch: Batch, signal: AbortSignal | undefined): Promise<void> {
-    const need = this.#blocks.cost(batch);
-    if (need <= this.#limits.big && !this.#fits(need)) await this.#wait(NOTHING, need, signal);
   }
 
   /** Writes all that is in memory now. */
   async flush(signal: AbortSignal | undefined): Promise<void> {
+    await this.unfinished.over(signal);
     const job = new FlushJob(this.#blocks);
     this.#jobs.add(job);
-    this.#lookAgainAt = 0;
     this.#failure = undefined; // What failed is tried again.
     this.#pump();
     try {
@@ -102,41 +105,32 @@ export class Spiller {
     } finally {
       this.#jobs.delete(job);
     }
-    const doubt = this.#doubt;
-    if (doubt === undefined) return;
-    this.#doubt = undefined;
-    throw new PartdError(
-      "ERR_PARTD_CONNECTION",
-      "Everything has reached the slow store, but an earlier attempt failed without telling whether its bytes had arrived: some may be there twice.",
-      { cause: doubt },
-    );
+    this.#doubt.tell();
   }
 
-  /** Runs `work` while what memory holds of the keys stays there and nothing of it is in flight. */
+  /**
+   * Runs `work` while what memory holds of the keys stays there and nothing of it is in flight. If
+   * that is given up, it ends by itself, unless the caller `waits` for it all the same.
+   */
   async read<T>(
     keys: readonly string[],
-    signal: AbortSignal | undefined,
     work: () => Promise<T>,
+    { signal, waits }: OperationOptions & { readonly waits?: boolean },
   ): Promise<T> {
-    while (this.#readsWait) await this.#changes.next(signal);
-    const read = this.#reads.enter(keys);
-    try {
-      let flying = this.#flights.size === 0 ? [] : keys.filter((key) => this.#isFlying(key));
-      while (flying.length > 0) {
-        await this.#changes.next(signal);
-        flying = flying.filter((key) => this.#isFlying(key));
-      }
-      return await work();
-    } finally {
-      this.#reads.leave(read);
-      this.#lookAgainAt = 0;
+    await this.unfinished.over(signal);
+    while (this.#readsWait) await this.#calm.next(signal);
+    const claim = this.#holds.reads.enter(keys);
+    const reading = this.#read(keys, signal, work).finally(() => {
+      this.#leave(this.#holds.reads, claim);
       this.#pump();
-      this.#changes.announce();
-    }
+      this.#ends.announce();
+    });
+    return waits ? reading : unlessAborted(reading, signal);
   }
 
   /** Runs `work` while nothing is in flight. */
   async still<T>(signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
+    await this.unfinished.over(signal);
     this.#quiet++;
     try {
       await this.landed(signal);
@@ -147,9 +141,41 @@ export class Spiller {
     }
   }
 
+  /**
+   * The same for work that changes keys in memory and below, and is not to end midway: if it is
+   * given up it goes on, and what comes next waits for it.
+   */
+  change(signal: AbortSignal | undefined, work: () => Promise<void>): Promise<void> {
+    return this.unfinished.wait(this.still(signal, work), signal);
+  }
+
+  /** Brings down what memory has of a key. */
+  async bringDown(key: string): Promise<void> {
+    if (this.#blocks.get(key) !== undefined) await this.#send([key], NOTHING, undefined);
+  }
+
   /** Resolves when nothing is in flight. */
   async landed(signal?: AbortSignal): Promise<void> {
-    while (this.#flights.size > 0) await this.#changes.next(signal);
+    while (this.#flights.size > 0) await this.#landings.next(signal);
+  }
+
+  /** The data set was dropped, and with it what may have been there twice. */
+  dropped(): void {
+    this.#blocks.clear();
+    this.#doubt.forget();
+  }
+
+  async #read<T>(
+    keys: readonly string[],
+    signal: AbortSignal | undefined,
+    work: () => Promise<T>,
+  ): Promise<T> {
+    for (let rest = keys; this.#flights.size > 0; ) {
+      rest = rest.filter((key) => this.#holds.isFlying(key));
+      if (rest.length === 0) break;
+      await this.#landings.next(signal);
+    }
+    return work();
   }
 
   #fits(need: number): boolean {
@@ -159,7 +185,6 @@ export class Spiller {
   async #wait(batch: Batch, need: number, signal: AbortSignal | undefined): Promise<void> {
     signal?.throwIfAborted();
     const since = performance.now();
-    if (this.#line.need === undefined) this.#lookAgainAt = 0;
     const turn = this.#line.wait(batch, need, signal);
     // If nothing is in flight, the next one to fail or succeed is on behalf of this append.
     if (this.#flights.size === 0) this.#failure = undefined;
@@ -172,37 +197,52 @@ export class Spiller {
     }
   }
 
-  /** What would fill much of the memory goes straight through, behind what memory has of its keys. */
-  async #appendBig(batch: Batch, signal: AbortSignal | undefined): Promise<void> {
-    const keys = new Set(batch.keys);
+  /**
+   * Writes a batch straight to the slow store, behind what memory has of its keys. What would fill
+   * much of the memory goes that way.
+   */
+  async #send(
+    keys: readonly string[],
+    batch: Batch,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    const claim = this.#holds.bigs.enter(keys);
     this.#bigWaiting++;
     try {
-      while (this.#anyBusy(keys)) await this.#changes.next(signal);
+      while (this.#holds.areBusy(keys)) await this.#ends.next(signal);
+    } catch (error) {
+      this.#leave(this.#holds.bigs, claim);
+      throw error;
     } finally {
       this.#bigWaiting--;
+      this.#pump();
     }
     const load = new Load(this.#blocks, 0);
     for (const key of keys) {
       const value = this.#blocks.get(key);
-      if (value !== undefined) load.addWhole(value);
+      if (value !== undefined) load.addWhole(value, this.#holds.takeOver(key));
     }
     load.addBatch(batch);
-    const flight = new Flight(load, undefined, keys, signal);
-    this.#launch(flight);
-    while (!flight.landed) await this.#changes.next(signal);
+    // What was in memory is not given up: no one would know whether it had been written.
+    const flight = new Flight(load, undefined, true, load.values.length > 0 ? undefined : signal);
+    const flying = this.#holds.bigFlights.enter(keys);
+    void this.#launch(flight, () => {
+      this.#leave(this.#holds.bigFlights, flying);
+      this.#leave(this.#holds.bigs, claim);
+    });
+    try {
+      while (!flight.landed) await this.#landings.next(signal);
+    } catch (error) {
+      flight.abandoned = true;
+      throw error;
+    }
     if (flight.failure) throw flight.failure.error;
   }
 
-  #anyBusy(keys: ReadonlySet<string>): boolean {
-    for (const key of keys) if (this.#isFlying(key) || this.#reads.has(key)) return true;
-    return false;
-  }
-
-  #isFlying(key: string): boolean {
-    const value = this.#blocks.get(key);
-    if (value !== undefined && this.#blocks.isHeld(value)) return true;
-    for (const { keys } of this.#flights) if (keys?.has(key)) return true;
-    return false;
+  #leave(claims: Claims, claim: Claim): void {
+    this.#holds.leave(claims, claim, (key) => {
+      for (const job of this.#jobs) job.unclaim(key);
+    });
   }
 
   /** Brings everything on its way that can be: called whenever something has changed. */
@@ -211,7 +251,7 @@ export class Spiller {
     while (this.#flights.size < this.#limits.concurrency) {
       const flight = this.#nextFlight();
       if (!flight) break;
-      this.#launch(flight);
+      void this.#launch(flight);
     }
     for (const job of this.#jobs) {
       if (!job.isDone) continue;
@@ -221,14 +261,14 @@ export class Spiller {
     const isStuck =
       this.#flights.size === 0 && (this.#line.need !== undefined || this.#jobs.size > 0);
     const readsWaited = this.#readsWait;
-    this.#readsWait = this.#reads.size > 0 && (isStuck || this.#bigWaiting > 0);
-    if (readsWaited && !this.#readsWait) this.#changes.announce();
+    this.#readsWait = this.#holds.reads.size > 0 && (isStuck || this.#bigWaiting > 0);
+    if (readsWaited && !this.#readsWait) this.#calm.announce();
     if (this.#flights.size > 0) return;
     if (this.#line.need !== undefined && this.#jobs.size === 0 && this.#failure) {
-      if (this.#failure.error === this.#doubt) this.#doubt = undefined; // Told.
+      this.#doubt.told(this.#failure.error);
       this.#line.reject(this.#failure.error);
     }
-    if (!this.#draining) this.#spaces.length = 0;
+    if (!this.#draining) this.#spaces.clear();
   }
 
   #admit(): void {
@@ -241,30 +281,22 @@ export class Spiller {
   #nextFlight(): Flight | undefined {
     const wantsRoom = this.#wantsRoom();
     if (this.#jobs.size === 0 && !wantsRoom) return undefined;
-    if (this.#blocks.footprint < this.#lookAgainAt) return undefined;
-    const load = new Load(this.#blocks, this.#limits.batch, this.#spaces.pop());
+    const holds = this.#holds;
+    const load = new Load(this.#blocks, this.#limits.batch, this.#spaces.take());
     for (const job of this.#jobs) {
-      job.fill(load, (value) => this.#isFree(value));
+      job.fill(load, (key) => holds.isClaimed(key));
       if (load.values.length > 0) return new Flight(load, job);
     }
     if (wantsRoom) {
       for (const value of this.#blocks.largest()) {
-        if (this.#isFree(value)) load.add(value);
+        if (holds.isClaimed(this.#blocks.key(value))) holds.park(value);
+        else load.add(value);
         if (load.isFull) break;
       }
     }
     if (load.values.length > 0) return new Flight(load);
-    this.#keepSpace(load);
-    // All values are being read, it may be a million of them: not to be looked through at each append.
-    if (wantsRoom && this.#reads.size > 0) {
-      this.#lookAgainAt = this.#blocks.footprint + this.#limits.batch;
-    }
+    this.#spaces.keep(load.space);
     return undefined;
-  }
-
-  #isFree(value: Value): boolean {
-    if (this.#blocks.isHeld(value)) return false;
-    return this.#reads.size === 0 || !this.#reads.has(this.#blocks.key(value));
   }
 
   #wantsRoom(): boolean {
@@ -279,32 +311,30 @@ export class Spiller {
     return this.#draining;
   }
 
-  #launch(flight: Flight): void {
+  async #launch(flight: Flight, whenLanded?: () => void): Promise<void> {
     this.#flights.add(flight);
     this.#flying += flight.load.byteLength;
-    void this.#fly(flight);
-  }
-
-  async #fly(flight: Flight): Promise<void> {
     const { load, job } = flight;
     const since = performance.now();
     try {
       await this.target.append(new BatchEntries(load.batch), { signal: flight.signal });
       load.arrive();
-      this.#keepSpace(load); // But not after a failure: the bytes may be on their way still.
-      if (!flight.keys) this.#failure = undefined;
+      this.#spaces.keep(load.space); // But not after a failure: the bytes may be on their way still.
+      if (!flight.isPrivate) this.#failure = undefined;
       this.#tally.spilled(load, performance.now() - since);
     } catch (error) {
       load.turnBack();
       flight.failure = { error };
-      if (!flight.keys) this.#fail(error, job);
+      if (!flight.isPrivate) this.#fail(error, job);
+      else if (flight.abandoned && load.values.length > 0) this.#doubt.note(error);
     }
     flight.landed = true;
     this.#flying -= load.byteLength;
     this.#flights.delete(flight);
-    this.#lookAgainAt = 0;
+    whenLanded?.();
     this.#pump();
-    this.#changes.announce();
+    this.#landings.announce();
+    this.#ends.announce();
   }
 
   #fail(error: unknown, job: FlushJob | undefined): void {
@@ -312,36 +342,8 @@ export class Spiller {
     this.#draining = false;
     this.#tally.failed(error);
     if (job && this.#jobs.delete(job)) job.reject(error);
-    else if (isPartdError(error, "ERR_PARTD_CONNECTION")) this.#doubt = error;
+    else this.#doubt.note(error);
   }
-
-  #keepSpace({ space }: Load): void {
-    if (space && this.#spaces.length < this.#limits.concurrency) this.#spaces.push(space);
-  }
-}
-
-/** A batch on its way to the slow store. */
-class Flight {
-  readonly load: Load;
-  /** The flush that it is part of. */
-  readonly job: FlushJob | undefined;
-  /** The keys of a big append, whose bytes are in part in no value. */
-  readonly keys: ReadonlySet<string> | undefined;
-  readonly signal: AbortSignal | undefined;
-  landed = false;
-  failure: { readonly error: unknown } | undefined;
-
-  constructor(load: Load, job?: FlushJob, keys?: ReadonlySet<string>, signal?: AbortSignal) {
-    this.load = load;
-    this.job = job;
-    this.keys = keys;
-    this.signal = signal;
-  }
-}
-
-/** What a batch costs at the very most, unless its keys are very long, without looking them up. */
-function roughCost(batch: Batch): number {
-  return batch.byteLength + 1024 * batch.keys.length;
 }
 
 const NOTHING: Batch = { keys: [], values: [], byteLength: 0 };

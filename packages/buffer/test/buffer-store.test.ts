@@ -3,7 +3,7 @@ import process from "node:process";
 import { afterEach, describe, expect, jest, test } from "@jest/globals";
 import { BufferStore, type SpillEvent, type WaitEvent } from "@partd/buffer";
 import { Snappy } from "@partd/compress-snappy";
-import { BaseStore, Dict, type Store } from "@partd/core";
+import { type AppendOptions, BaseStore, type Batch, Dict, type Store } from "@partd/core";
 import { FileStore } from "@partd/file";
 import { memoryLimit } from "../src/memory-limit.js";
 import { bytes, read, turns } from "./bytes.js";
@@ -120,10 +120,10 @@ test("no more batches are on their way at once than is allowed", async () => {
   let most = 0;
   let now = 0;
   class Counting extends GatedStore {
-    protected override async _append(batch: Parameters<GatedStore["_append"]>[0]): Promise<void> {
+    protected override async _append(batch: Batch, options: AppendOptions): Promise<void> {
       most = Math.max(most, ++now);
       await turns(2);
-      await super._append(batch);
+      await super._append(batch, options);
       now--;
     }
   }

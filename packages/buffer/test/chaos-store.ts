@@ -1,4 +1,11 @@
-import { type Batch, Dict, type GetOptions, type OperationOptions, PartdError } from "@partd/core";
+import {
+  type AppendOptions,
+  type Batch,
+  Dict,
+  type GetOptions,
+  type OperationOptions,
+  PartdError,
+} from "@partd/core";
 
 /** Random numbers that are the same in each run: a linear congruential generator. */
 export function randomFrom(seed: number): (below: number) => number {
@@ -20,11 +27,11 @@ export class ChaosStore extends Dict {
     this.#random = randomFrom(seed);
   }
 
-  protected override async _append(batch: Batch): Promise<void> {
+  protected override async _append(batch: Batch, options: AppendOptions): Promise<void> {
     await this.#delay();
     if (this.#random(100) < this.failures)
       throw new PartdError("ERR_PARTD_IO", "As ill luck has it.");
-    await super._append(batch);
+    await super._append(batch, options);
     await this.#delay();
   }
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "@jest/globals";
 import { BufferStore } from "@partd/buffer";
-import { type Batch, Dict, PartdError } from "@partd/core";
+import { type AppendOptions, type Batch, Dict, PartdError } from "@partd/core";
 import { bytes, isPending, read, turns } from "./bytes.js";
 import { GatedStore } from "./gated-store.js";
 
@@ -175,10 +175,10 @@ describe("a slow store that hangs", () => {
 test("memory that a refused batch was laid into is not written again: it may be on its way still", async () => {
   const batches: ArrayBufferLike[][] = [];
   class Watched extends GatedStore {
-    protected override async _append(batch: Batch): Promise<void> {
+    protected override async _append(batch: Batch, options: AppendOptions): Promise<void> {
       batches.push(batch.values.map(({ buffer }) => buffer));
       if (batches.length === 2) throw noSpace;
-      await super._append(batch);
+      await super._append(batch, options);
     }
   }
   const slow = new Watched();

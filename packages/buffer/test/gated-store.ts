@@ -40,15 +40,15 @@ export class GatedStore extends Dict {
     while (this.begun < count) await new Promise<void>((wake) => this.#watchers.push(wake));
   }
 
-  protected override async _append(batch: Batch, _options?: AppendOptions): Promise<void> {
+  protected override async _append(batch: Batch, options: AppendOptions): Promise<void> {
     this.begun++;
     for (const wake of this.#watchers.splice(0)) wake();
     const gate = this.#gate;
     const landsFirst = gate !== undefined && this.#landsFirst;
-    if (landsFirst) await this.#land(batch);
+    if (landsFirst) await this.#land(batch, options);
     await gate?.opened;
     if (this.refuse !== undefined) throw this.refuse;
-    if (!landsFirst) await this.#land(batch);
+    if (!landsFirst) await this.#land(batch, options);
   }
 
   protected override async _close(): Promise<void> {
@@ -57,8 +57,8 @@ export class GatedStore extends Dict {
     await super._close();
   }
 
-  async #land(batch: Batch): Promise<void> {
-    await super._append(batch);
+  async #land(batch: Batch, options: AppendOptions): Promise<void> {
+    await super._append(batch, options);
     this.landed++;
     this.batches.push(
       batch.keys.map((key, i) => ({ key, bytes: (batch.values[i] as Uint8Array).byteLength })),

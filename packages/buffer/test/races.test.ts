@@ -278,6 +278,40 @@ test("while everything is being read, appends do not look through it each time",
   expect((await store.get(keys)).map((value) => value.byteLength)).toEqual(keys.map(() => 2000));
 });
 
+test("what is being read is not looked at again whenever a read ends", async () => {
+  const gates: (() => void)[] = [];
+  class SlowToRead extends Dict {
+    protected override async _get(keys: readonly string[], options: GetOptions) {
+      await new Promise<void>((open) => gates.push(open));
+      return super._get(keys, options);
+    }
+  }
+  const fast = new Dict();
+  let looks = 0;
+  const keyOf = fast.blocks.key.bind(fast.blocks);
+  fast.blocks.key = (value) => {
+    looks++;
+    return keyOf(value);
+  };
+  const store = new BufferStore(fast, new SlowToRead(), { availableMemory: 1e7 });
+  const keys = Array.from({ length: 10_000 }, (_, i) => `k${i}`);
+  await store.append(keys.map((key) => [key, new Uint8Array(100)] as const));
+  const reads = Array.from({ length: 200 }, (_, i) => store.get(keys.slice(i * 50, i * 50 + 50)));
+  await turns();
+  const flushed = store.flush();
+  await turns();
+  expect(store.stats().spills).toBe(0);
+  for (const open of gates) {
+    open();
+    await turns(1);
+  }
+  const values = (await Promise.all(reads)).flat();
+  expect(values.every((value) => value.byteLength === 100)).toBe(true);
+  await flushed;
+  expect(store.stats()).toMatchObject({ bytesHeld: 0, bytesSpilled: 1_000_000 });
+  expect(looks).toBeLessThan(10 * keys.length); // Ten looks at a key, however many reads there are.
+});
+
 function gate(): { promise: Promise<void>; resolve: () => void } {
   let resolve = () => {};
   const promise = new Promise<void>((open) => {
