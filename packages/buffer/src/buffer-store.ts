@@ -6,29 +6,29 @@ import {
   decodeKey,
   encodeKey,
   type GetOptions,
-  isSpillable,
   type Key,
   type Loan,
   memoryFor,
   type OperationOptions,
   onAbort,
   Pace,
-  PartdError,
   type Spillable,
   type Store,
   unlessAborted,
 } from "@partd/core";
 import { limitsFor } from "./limits.js";
+import { takeParts } from "./parts.js";
 import { Spiller } from "./spiller.js";
 import { type BufferListeners, Tally } from "./tally.js";
 
 export interface BufferOptions extends BufferListeners {
   /**
-   * Bytes of memory that the buffer may take, bookkeeping included. Default: a quarter of what the
-   * process may use, be it the machine's memory or the limit of its container.
+   * Bytes of memory that the buffer may take, bookkeeping included, from 1 to 2^53 - 1; a fraction
+   * is cut off. Default: a quarter of what the process may use, be it the machine's memory or the
+   * limit of its container.
    */
   readonly availableMemory?: number | undefined;
-  /** How many batches are written to the slow store at once. Default 2. */
+  /** How many batches are written to the slow store at once, from 1 to 1,024. Default 2. */
   readonly concurrency?: number | undefined;
 }
 
@@ -78,25 +78,23 @@ export class BufferStore extends BaseStore {
   #writes = 0;
 
   /**
-   * @param fast a `Dict`, or another store whose values lie in `Blocks`.
+   * @param fast a `Dict`, which may hold something already, or a store that extends it. Any other
+   *   has to be `Spillable`: its values are those of its `blocks`, which hold bytes as they are
+   *   appended. So there can be no codec around it. Each buffer takes one of its own.
    * @param slow any store of bytes. One with a compressor around it gets each value in few large
    *   pieces, which is what compresses well.
-   * @throws `ERR_PARTD_VALUE` for a `fast` that cannot be spilled from, or a limit that is none.
+   * @throws `ERR_PARTD_VALUE`, naming it, for a store or an option that will not do.
    */
   constructor(fast: Store & Spillable, slow: Store, options: BufferOptions = {}) {
     super();
-    if (!isSpillable(fast)) {
-      throw new PartdError(
-        "ERR_PARTD_VALUE",
-        "The fast store of a BufferStore must be one that can be spilled from, such as new Dict().",
-      );
-    }
     const limits = limitsFor(options.availableMemory, options.concurrency);
+    const tally = new Tally(options);
+    takeParts(fast, slow);
     this.#fast = fast;
     this.#slow = slow;
     this.#blocks = fast.blocks;
-    this.#tally = new Tally(options);
-    this.#spiller = new Spiller(fast.blocks, slow, limits, this.#tally);
+    this.#tally = tally;
+    this.#spiller = new Spiller(fast.blocks, slow, limits, tally);
     this.#availableMemory = limits.availableMemory;
   }
 

@@ -1,4 +1,4 @@
-import { type Batch, PartdError } from "@partd/core";
+import { type Batch, checkIntegerOption } from "@partd/core";
 import { memoryLimit } from "#memory-limit";
 
 /** What a buffer keeps to. All but `concurrency` are bytes. */
@@ -22,22 +22,11 @@ export interface Limits {
 /** The share of the memory that the process may use which a buffer takes unless told otherwise. */
 const DEFAULT_SHARE = 1 / 4;
 
-export function limitsFor(availableMemory?: number, concurrency = 2): Limits {
-  const available = availableMemory ?? Math.floor(memoryLimit() * DEFAULT_SHARE);
-  if (typeof available !== "number" || !(available > 0)) {
-    throw new PartdError(
-      "ERR_PARTD_VALUE",
-      `availableMemory is a number of bytes above zero, not ${String(available)}.`,
-    );
-  }
-  if (!Number.isSafeInteger(concurrency) || concurrency < 1) {
-    throw new PartdError(
-      "ERR_PARTD_VALUE",
-      `concurrency is a whole number from 1 up, not ${String(concurrency)}.`,
-    );
-  }
+export function limitsFor(availableMemory?: number, parallel?: number): Limits {
+  const available = bytesOf(availableMemory ?? memoryLimit() * DEFAULT_SHARE);
+  const concurrency = checkIntegerOption("concurrency", parallel ?? 2, 1, 1024);
   const batch = Math.max(1, Math.min(MOST_BATCH, Math.floor(available / (8 * concurrency))));
-  const bound = available - batch * concurrency;
+  const bound = Math.max(0, available - batch * concurrency);
   return {
     availableMemory: available,
     bound,
@@ -47,6 +36,12 @@ export function limitsFor(availableMemory?: number, concurrency = 2): Limits {
     big: bound / 2,
     concurrency,
   };
+}
+
+/** A part of all memory, as `0.3 * totalmem()`, need not be a whole number. */
+function bytesOf(available: number): number {
+  const bytes = typeof available === "number" ? Math.floor(available) : available;
+  return checkIntegerOption("availableMemory", bytes, 1, Number.MAX_SAFE_INTEGER);
 }
 
 /** Enough for a slow store to work at full speed, and little enough to hand over in milliseconds. */

@@ -1,3 +1,4 @@
+import { PartdError } from "@partd/core";
 import type { Load } from "./load.js";
 
 /** Told after each batch that has reached the slow store. */
@@ -35,7 +36,16 @@ export class Tally {
   waitMilliseconds = 0;
   readonly #listeners: BufferListeners;
 
+  /** @throws `ERR_PARTD_VALUE` for a listener that is no function. */
   constructor(listeners: BufferListeners) {
+    for (const name of ["onSpill", "onSpillError", "onWait"] as const) {
+      const listener: unknown = listeners[name];
+      if (listener === undefined || typeof listener === "function") continue;
+      throw new PartdError(
+        "ERR_PARTD_VALUE",
+        `${name} must be a function, not ${listener === null ? "null" : typeof listener}.`,
+      );
+    }
     this.#listeners = listeners;
   }
 

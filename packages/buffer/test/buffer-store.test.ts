@@ -50,24 +50,79 @@ describe("the bound", () => {
     }
   });
 
-  test.each([0, -1, Number.NaN, "1e9" as unknown as number])("cannot be %p", (availableMemory) => {
-    expect(() => new BufferStore(new Dict(), new Dict(), { availableMemory })).toThrow(
-      expect.objectContaining({ code: "ERR_PARTD_VALUE" }) as never,
-    );
+  test("may be a part of a byte more than a whole number", () => {
+    const store = new BufferStore(new Dict(), new Dict(), { availableMemory: 1000.5 });
+    expect(store.stats().availableMemory).toBe(1000);
+  });
+});
+
+describe("what a buffer cannot be made of", () => {
+  /** Names of what is refused, and of the value, in the message. */
+  function refused(make: () => unknown, ...names: string[]): void {
+    let error: unknown;
+    try {
+      make();
+    } catch (caught) {
+      error = caught;
+    }
+    expect(error).toMatchObject({ code: "ERR_PARTD_VALUE" });
+    for (const name of names) expect((error as Error).message).toContain(name);
+  }
+
+  const make = (options: object) => new BufferStore(new Dict(), new Dict(), options);
+
+  test.each([
+    [0, "0"],
+    [-1, "-1"],
+    [0.9, "0"],
+    [2 ** 53, "9007199254740992"],
+    [Number.POSITIVE_INFINITY, "Infinity"],
+    [Number.NaN, "NaN"],
+    ["1e9", "1e9"],
+  ])("availableMemory %p", (availableMemory, name) => {
+    refused(() => make({ availableMemory }), "availableMemory", "1 to 9007199254740991", name);
   });
 
-  test.each([0, 1.5, Number.NaN])("concurrency cannot be %p", (concurrency) => {
-    expect(() => new BufferStore(new Dict(), new Dict(), { concurrency })).toThrow(
-      expect.objectContaining({ code: "ERR_PARTD_VALUE" }) as never,
-    );
+  test.each([0, 1.5, -1, 1025, Number.NaN, "2"])("concurrency %p", (concurrency) => {
+    refused(() => make({ concurrency }), "concurrency", "1 to 1024", String(concurrency));
   });
 
-  test("a fast store that cannot be spilled from is refused", () => {
-    const fast = new Snappy(new Dict()) as unknown as Dict;
-    expect(() => new BufferStore(fast, new Dict())).toThrow(
-      expect.objectContaining({ code: "ERR_PARTD_VALUE" }) as never,
-    );
+  test.each(["onSpill", "onSpillError", "onWait"])("%s that is no function", (name) => {
+    refused(() => make({ [name]: null }), name, "null");
   });
+
+  test("a fast store that cannot be spilled from", () => {
+    for (const [fast, name] of [
+      [new Snappy(new Dict()), "Snappy"],
+      [new FileStore(), "FileStore"],
+      [new BufferStore(new Dict(), new Dict()), "BufferStore"],
+      [new Map(), "Map"],
+      [null, "null"],
+      [undefined, "undefined"],
+    ] as const) {
+      refused(() => new BufferStore(fast as unknown as Dict, new Dict()), "fast", "Dict", name);
+    }
+  });
+
+  test("a slow store that is none", () => {
+    for (const slow of [null, undefined, new Map(), "shuffle"]) {
+      refused(() => new BufferStore(new Dict(), slow as unknown as Dict), "slow");
+    }
+  });
+
+  test("the same store twice, or one that another buffer has", () => {
+    const fast = new Dict();
+    refused(() => new BufferStore(fast, fast), "two stores");
+    void new BufferStore(fast, new Dict());
+    refused(() => new BufferStore(fast, new Dict()), "another BufferStore");
+  });
+});
+
+test("a store that extends Dict can be the fast one", async () => {
+  class Mine extends Dict {}
+  const store = new BufferStore(new Mine(), new Dict(), { availableMemory: 1e6 });
+  await store.append({ x: bytes("1") });
+  expect(await read(store, "x")).toBe("1");
 });
 
 test("stats and listeners tell of bytes held and spilled, flushes and waits", async () => {
@@ -176,6 +231,19 @@ test("what either store held before is part of the buffer", async () => {
   expect(await read(store, "x")).toBe("12");
   await store.flush();
   expect(await read(slow, "x")).toBe("12");
+});
+
+test("what the fast store held before goes down if the buffer is closed before its first use", async () => {
+  const fast = new Dict();
+  const slow = new GatedStore();
+  let written = 0;
+  slow.onClose = async () => {
+    written = slow.byteLength;
+  };
+  await fast.append({ x: bytes("12") });
+  await slow.append({ y: bytes("3") });
+  await new BufferStore(fast, slow, { availableMemory: 1e6 }).close();
+  expect(written).toBe(3);
 });
 
 test("compression below the buffer sees each key in few large pieces", async () => {

@@ -20,6 +20,14 @@ describe("over a store of random delays", () => {
   test(name, run, 300_000);
 });
 
+test("the smallest of all bounds will do", async () => {
+  for (const availableMemory of [1, 10, 100, 1000]) {
+    const open = () =>
+      new BufferStore(new Dict(), new ChaosStore(1), { availableMemory, concurrency: 3 });
+    await storeProperty(open, { numRuns: 10, seed: 2 }).run();
+  }
+}, 300_000);
+
 /**
  * Several writers, readers and one that pops, all at once. Each append of a writer puts its next
  * number under two keys; a number whose append was refused is used again.
