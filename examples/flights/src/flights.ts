@@ -21,7 +21,8 @@ export class FlightFile {
   readonly #metadata;
   readonly #limit: number;
 
-  static async open(limit = Number.POSITIVE_INFINITY): Promise<FlightFile> {
+  /** @param limit how many flights to read, from the first on. */
+  static async open(limit: number): Promise<FlightFile> {
     const require = createRequire(import.meta.url);
     const path = require
       .resolve("vega-datasets")

@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import { existsSync, readdirSync } from "node:fs";
 import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
@@ -19,7 +20,8 @@ Options:
   --flights N   only the first N of the 3,000,000 flights
   --batch N     flights an append (default 20000)
   --top N       airports in the table (default 15)
-  --path DIR    keep the grouped flights in DIR (default: a temporary directory)
+  --path DIR    keep the grouped flights in DIR, which must be new or empty (default: a temporary
+                directory)
   --json        print the figures as JSON
   --help
 
@@ -29,31 +31,27 @@ Examples:
   npm start -- --json > airports.json
 `;
 
-const { values: options } = parseArgs({
-  options: {
-    flights: { type: "string" },
-    batch: { type: "string", default: "20000" },
-    top: { type: "string", default: "15" },
-    path: { type: "string" },
-    json: { type: "boolean", default: false },
-    help: { type: "boolean", default: false },
-  },
-});
+/** Ctrl-C gives the work up: every call takes this signal, and the store is closed on the way out. */
+const { signal } = stoppable();
 
-if (options.help) console.log(HELP);
-else await main();
+try {
+  const options = parseOptions();
+  if (options) await main(options);
+  else console.log(HELP);
+} catch (error) {
+  console.error(`flights: ${error instanceof Error ? error.message : String(error)}`);
+  process.exitCode = signal.aborted ? 130 : 1;
+}
 
-async function main(): Promise<void> {
-  const file = await FlightFile.open(options.flights ? Number(options.flights) : undefined);
+async function main(options: Options): Promise<void> {
+  const file = await FlightFile.open(options.flights);
   const files = new FileStore(options.path);
   await using flights = new Json<Flight>(new Snappy(files));
-  // A directory that is used again would hold the flights of the last time too.
-  await flights.drop();
 
-  const shuffled = await timed(() => shuffle(file, flights));
+  const shuffled = await timed(() => shuffle(file, flights, options.batch));
   const bytes = await bytesOnDisk(files.path);
   const read = await timed(() => readBack(flights));
-  await compareWithDirectPass(file, read.result);
+  await compareWithDirectPass(file, read.result, options.batch);
 
   const figures = {
     flights: file.count,
@@ -65,7 +63,7 @@ async function main(): Promise<void> {
   };
   const busiest = [...read.result]
     .sort(([, a], [, b]) => b.count - a.count)
-    .slice(0, Number(options.top))
+    .slice(0, options.top)
     .map(([origin, airport]) => ({
       origin,
       flights: airport.count,
@@ -92,10 +90,14 @@ checked    the totals are those of a direct pass over the file`);
 }
 
 /** The whole shuffle: each batch is appended under its flights' origins. */
-async function shuffle(file: FlightFile, flights: Store<Flight[]>): Promise<void> {
+async function shuffle(
+  file: FlightFile,
+  flights: Store<Flight[]>,
+  batchSize: number,
+): Promise<void> {
   using bar = progress("grouping", file.count);
-  for await (const batch of file.batches(Number(options.batch))) {
-    await flights.append(byOrigin(batch));
+  for await (const batch of file.batches(batchSize)) {
+    await flights.append(byOrigin(batch), { signal });
     bar.increment(batch.length);
   }
 }
@@ -104,11 +106,11 @@ async function shuffle(file: FlightFile, flights: Store<Flight[]>): Promise<void
 async function readBack(flights: Store<Flight[]>): Promise<Map<string, Airport>> {
   const airports = new Map<string, Airport>();
   const origins: string[] = [];
-  for await (const origin of flights.keys()) origins.push(String(origin));
+  for await (const origin of flights.keys({ signal })) origins.push(String(origin));
   using bar = progress("reading back", origins.length);
   for (const origin of origins) {
     const airport = new Airport();
-    for (const flight of await flights.get(origin)) airport.add(flight);
+    for (const flight of await flights.get(origin, { signal })) airport.add(flight);
     airports.set(origin, airport);
     bar.increment();
   }
@@ -118,10 +120,12 @@ async function readBack(flights: Store<Flight[]>): Promise<Map<string, Airport>>
 async function compareWithDirectPass(
   file: FlightFile,
   airports: ReadonlyMap<string, Airport>,
+  batchSize: number,
 ): Promise<void> {
   const direct = new Map<string, Airport>();
   using bar = progress("checking", file.count);
-  for await (const batch of file.batches(Number(options.batch))) {
+  for await (const batch of file.batches(batchSize)) {
+    signal.throwIfAborted();
     for (const [origin, flights] of byOrigin(batch)) {
       const airport = direct.get(origin) ?? new Airport();
       direct.set(origin, airport);
@@ -145,6 +149,48 @@ function byOrigin(batch: readonly Flight[]): Map<string, Flight[]> {
     else groups.set(flight.origin, [flight]);
   }
   return groups;
+}
+
+interface Options {
+  readonly flights: number;
+  readonly batch: number;
+  readonly top: number;
+  readonly path: string | undefined;
+  readonly json: boolean;
+}
+
+/** Nothing if the user asks for help. */
+function parseOptions(): Options | undefined {
+  const { values } = parseArgs({
+    options: {
+      flights: { type: "string", default: "3000000" },
+      batch: { type: "string", default: "20000" },
+      top: { type: "string", default: "15" },
+      path: { type: "string" },
+      json: { type: "boolean", default: false },
+      help: { type: "boolean", default: false },
+    },
+  });
+  if (values.help) return undefined;
+  const { path, json } = values;
+  // What is there already would be counted too, and may be anything but flights.
+  if (path !== undefined && existsSync(path) && readdirSync(path).length > 0) {
+    throw new Error(`--path takes a new or an empty directory, and ${path} holds something.`);
+  }
+  const [flights, batch, top] = (["flights", "batch", "top"] as const).map((name) => {
+    const count = Number(values[name]);
+    if (Number.isSafeInteger(count) && count > 0) return count;
+    throw new Error(`--${name} takes a whole number from 1 on, not ${values[name]}.`);
+  }) as [number, number, number];
+  return { flights, batch, top, path, json };
+}
+
+function stoppable(): AbortController {
+  const controller = new AbortController();
+  for (const name of ["SIGINT", "SIGTERM"] as const) {
+    process.on(name, () => controller.abort(new Error("stopped; nothing is left behind")));
+  }
+  return controller;
 }
 
 /** A bar on the standard error, where that is a terminal. */

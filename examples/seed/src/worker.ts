@@ -12,7 +12,9 @@ for (let start = 0; start < Number(records); start += BATCH) {
   for (let i = start; i < start + BATCH; i++) {
     const number = i * 3 + Number(worker);
     const group = `ends in ${number % 10}`;
-    groups.set(group, [...(groups.get(group) ?? []), number]);
+    const numbers = groups.get(group);
+    if (numbers) numbers.push(number);
+    else groups.set(group, [number]);
   }
   await p.append(groups);
 }
