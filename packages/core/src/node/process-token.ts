@@ -8,7 +8,7 @@ import { readFileSync, readlinkSync } from "node:fs";
  * Each is 0 where it cannot be known: only Linux tells more than the process id.
  */
 export function processToken(): string {
-  own ??= [process.pid, statusOf(process.pid)?.start ?? "0", namespace(), boot()].join("-");
+  own ??= [process.pid, ownStart(), namespace(), boot()].join("-");
   return own;
 }
 
@@ -59,30 +59,49 @@ let own: string | undefined;
 let bootId: string | undefined;
 let namespaceId: string | undefined;
 
+interface Status {
+  readonly state: string;
+  readonly threads: number;
+  readonly start: string;
+}
+
+function statusOf(pid: number): Status | undefined {
+  try {
+    return parsed(readFileSync(`/proc/${pid}/stat`, "latin1"));
+  } catch {
+    return undefined;
+  }
+}
+
 /** From `/proc/PID/stat`: fields 3, 20 and 22. */
-function statusOf(pid: number): { state: string; threads: number; start: string } | undefined {
-  const text = attempt(() => readFileSync(`/proc/${pid}/stat`, "latin1"));
-  if (!text) return undefined;
+function parsed(text: string): Status {
   // The name of the program, in parentheses, may hold anything.
   const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
   return { state: fields[0] ?? "", threads: Number(fields[17]), start: fields[19] ?? "0" };
 }
 
+function ownStart(): string {
+  const text = ifThere(() => readFileSync("/proc/self/stat", "latin1"));
+  return text ? parsed(text).start : "0";
+}
+
 function boot(): string {
   bootId ??=
-    attempt(() => readFileSync("/proc/sys/kernel/random/boot_id", "latin1").slice(0, 8)) ?? "0";
+    ifThere(() => readFileSync("/proc/sys/kernel/random/boot_id", "latin1").slice(0, 8)) ?? "0";
   return bootId;
 }
 
 function namespace(): string {
-  namespaceId ??= attempt(() => /\d+/.exec(readlinkSync("/proc/self/ns/pid"))?.[0]) ?? "0";
+  namespaceId ??= ifThere(() => /\d+/.exec(readlinkSync("/proc/self/ns/pid"))?.[0]) ?? "0";
   return namespaceId;
 }
 
-function attempt<T>(read: () => T): T | undefined {
+/** One that is out of files for a moment must not take itself for one on another system for good. */
+function ifThere<T>(read: () => T): T | undefined {
   try {
     return read();
-  } catch {
+  } catch (error) {
+    if (/^(EMFILE|ENFILE|ENOMEM)$/.test(String((error as NodeJS.ErrnoException).code))) throw error;
     return undefined;
   }
 }
