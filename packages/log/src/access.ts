@@ -5,6 +5,7 @@ import { uniqueToken } from "@partd/core/node";
 import { ifSystemError } from "./io-error.js";
 import { LockFolder, pause } from "./lock-folder.js";
 import { mayRun } from "./may-run.js";
+import { removeEventually } from "./remove-eventually.js";
 
 /**
  * Who may touch a data set: any number of stores at once, or one of them alone.
@@ -40,7 +41,12 @@ export class Access {
     if (!this.#live || this.#giveWay) return false;
     const now = performance.now();
     this.#lastUse = now;
-    if (now - this.#lastLook > LOOK_MS && this.#look(now)) return false;
+    try {
+      if (now - this.#lastLook > LOOK_MS && this.#look(now)) return false;
+    } catch (error) {
+      this.#lastLook = Number.NEGATIVE_INFINITY;
+      throw ifSystemError("enter", this.#directory, error);
+    }
     this.#running++;
     return true;
   }
@@ -136,7 +142,7 @@ export class Access {
     this.#timer = undefined;
     if (!this.#live) return;
     this.#live = false;
-    rmSync(this.#file(), { force: true });
+    removeEventually(this.#file(), () => this.#live);
   }
 
   async #untilAlone(signal: AbortSignal | undefined): Promise<void> {

@@ -9,6 +9,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { mayRun } from "./may-run.js";
+import { removeEventually } from "./remove-eventually.js";
 
 /**
  * A lock that one process takes at a time: the highest-numbered file of a folder, which names its
@@ -28,8 +29,7 @@ export class LockFolder {
   }
 
   isFree(): boolean {
-    const { holder } = this.#last();
-    return holder === undefined || !mayRun(holder);
+    return !this.#isHeldBy(this.#last().holder);
   }
 
   async untilFree(): Promise<void> {
@@ -51,7 +51,7 @@ export class LockFolder {
 
   tryToTake(): boolean {
     const { number, holder } = this.#last();
-    if (holder !== undefined && mayRun(holder)) return false;
+    if (this.#isHeldBy(holder)) return false;
     const draft = join(this.#folder, `draft-${this.#token}`);
     const mine = number + 1;
     try {
@@ -61,7 +61,7 @@ export class LockFolder {
       if ((error as NodeJS.ErrnoException).code === "EEXIST") return false;
       throw error;
     } finally {
-      rmSync(draft, { force: true });
+      removeEventually(draft, () => false);
     }
     this.#held = mine;
     // What we saw may have been out of date: whoever holds a higher number came before us.
@@ -75,13 +75,25 @@ export class LockFolder {
 
   release(): void {
     if (this.#held === undefined) return;
-    rmSync(join(this.#folder, String(this.#held)), { force: true });
+    const number = this.#held;
+    const path = join(this.#folder, String(number));
     this.#held = undefined;
+    // Its number may be given out anew before it can be removed.
+    removeEventually(
+      path,
+      () => this.#held === number || readFileSync(path, "latin1") !== this.#token,
+    );
     try {
       this.#owesTurn = this.#othersWait();
     } catch {
       // The data set is gone, and with it all who might wait.
     }
+  }
+
+  /** A file of ours that we hold no more could not be removed. */
+  #isHeldBy(holder: string | undefined): boolean {
+    if (holder === undefined || (holder === this.#token && this.#held === undefined)) return false;
+    return mayRun(holder);
   }
 
   /** Dead holders but for the last: its file keeps those who are late from taking its number. */
