@@ -89,6 +89,7 @@ function replace(dataSet: DataSet, old: readonly Segment[], fresh: readonly Segm
   const oldIds = old.map(({ id }) => id).join(",") || "-";
   dataSet.announce([["compacted", String(floor), freshIds, oldIds]], true);
   dataSet.removeFiles(old);
+  dataSet.condense();
   return true;
 }
 

@@ -44,7 +44,10 @@ export class DataSet {
 
   /** Takes note of what other processes have done to the list of segments. */
   sync(): void {
-    if (this.manifest.hasNews) for (const entry of this.manifest.news()) this.#apply(entry);
+    while (this.manifest.hasNews) {
+      if (this.manifest.isReplaced) this.#reload();
+      else for (const entry of this.manifest.news()) this.#apply(entry);
+    }
   }
 
   /** Knows every record that was resolved before the call, whoever wrote it. */
@@ -91,7 +94,23 @@ export class DataSet {
   /** Adds entries to the manifest, and takes note of them and of all before. */
   announce(entries: readonly ManifestEntry[], durable: boolean): void {
     this.manifest.add(entries, durable);
+    const inVain = this.manifest.isReplaced; // Only of who does not share the data set just now.
     this.sync();
+    if (inVain) this.announce(entries, durable);
+  }
+
+  /**
+   * Shortens a manifest of which most is of the past. For who has the data set alone. It may fail:
+   * then the old one stays.
+   */
+  condense(): void {
+    this.sync();
+    try {
+      if (this.manifest.damaged.length > 0 && this.#maybeListed()) return;
+      this.manifest.condense(this.#essence());
+    } catch {
+      // A full disk: the next time will do.
+    }
   }
 
   /** Files of segments that the manifest does not list, and indexes that were not written to the end. */
@@ -119,15 +138,22 @@ export class DataSet {
     }
     // A line that a full disk cut short is no harm: what it was to tell has not happened.
     if (this.manifest.damaged.length === 0) return;
+    const path = this.#maybeListed();
+    if (path === undefined) return;
+    throw new PartdError(
+      "ERR_PARTD_CORRUPT",
+      `${this.manifest.path} is damaged, and ${path} may be a segment that it listed. { salvage: true } reads the others.`,
+      { path: this.manifest.path, offset: this.manifest.damaged[0] },
+    );
+  }
+
+  /** A segment with records that a damaged line may have listed. */
+  #maybeListed(): string | undefined {
     for (const name of this.unlisted()) {
       const path = join(this.directory, name);
-      if (!name.endsWith(".seg") || statSync(path).size <= SEGMENT_HEADER) continue;
-      throw new PartdError(
-        "ERR_PARTD_CORRUPT",
-        `${this.manifest.path} is damaged, and ${path} may be a segment that it listed. { salvage: true } reads the others.`,
-        { path: this.manifest.path, offset: this.manifest.damaged[0] },
-      );
+      if (name.endsWith(".seg") && statSync(path).size > SEGMENT_HEADER) return path;
     }
+    return undefined;
   }
 
   /** Removes the files of segments that are no longer part of the data set. */
@@ -144,14 +170,48 @@ export class DataSet {
     this.manifest.close();
   }
 
-  #apply(entry: ManifestEntry): void {
+  /** The fewest entries that say the same as all there were. */
+  #essence(): ManifestEntry[] {
+    const entriesOf = (segment: Segment): ManifestEntry[] => {
+      const { id, finished, writer } = segment;
+      const listed: ManifestEntry = ["segment", id, writer];
+      if (!finished || this.isGrowing(segment)) return [listed];
+      return [listed, ["finished", id, String(finished.end), String(finished.size)]];
+    };
+    const base = this.segments.filter(({ isBase }) => isBase);
+    const others = this.segments.filter(({ isBase }) => !isBase);
+    const baseIds = base.map(({ id, finished }) => `${id}:${finished?.end}`).join(",");
+    return [
+      ["compacted", String(this.#floor), baseIds || "-", "-"],
+      ...others.filter(({ sealed }) => sealed).flatMap(entriesOf),
+      ["seal"],
+      ...others.filter(({ sealed }) => !sealed).flatMap(entriesOf),
+    ];
+  }
+
+  /** The manifest was condensed: it says how things stand, and no longer how they came about. */
+  #reload(): void {
+    const entries = this.manifest.reopen();
+    const before = this.segments;
+    const known = new Map(before.map((segment) => [segment.id, segment]));
+    this.segments = [];
+    this.#growing = [];
+    this.#floor = this.#finishedBytes = 0;
+    for (const entry of entries) this.#apply(entry, known);
+    const kept = before.filter((segment) => this.segments.includes(segment));
+    for (const segment of before) if (!kept.includes(segment)) segment.release();
+    if (kept.length === 0) this.keys = new KeyTable(); // No one knows a key by its number.
+  }
+
+  #apply(entry: ManifestEntry, known?: ReadonlyMap<string, Segment>): void {
     switch (entry[0]) {
       case "segment": {
         const [, id, writer] = entry;
         if (this.#find(id)) return;
-        const segment = new Segment(this.directory, id, writer);
+        const segment = known?.get(id) ?? new Segment(this.directory, id, writer);
         this.segments = [...this.segments, segment];
-        this.#growing.push(segment);
+        if (segment.finished) this.#finishedBytes += segment.finished.size;
+        else this.#growing.push(segment);
         return;
       }
       case "finished": {
@@ -172,6 +232,8 @@ export class DataSet {
         const [, floor, newIds, oldIds] = entry;
         const base = idsOf(newIds).map((item) => {
           const [id = "", end] = item.split(":");
+          const there = known?.get(id);
+          if (there) return there;
           const segment = new Segment(this.directory, id, "", { isBase: true });
           segment.finished = { end: Number(end), size: Number(end) };
           segment.sealed = true;
@@ -184,7 +246,7 @@ export class DataSet {
       }
       case "drop":
         this.#replace([], Number(entry[1]));
-        this.keys = new KeyTable();
+        if (!known) this.keys = new KeyTable();
         return;
     }
   }

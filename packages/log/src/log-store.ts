@@ -162,6 +162,7 @@ export class LogStore extends BaseStore {
     dataSet.announce([["drop", String(dataSet.clock())]], this.#options.fsync ?? false);
     // Also those that a crash has left.
     for (const name of dataSet.unlisted()) rmSync(join(dataSet.directory, name), { force: true });
+    dataSet.condense();
   }
 
   protected override _exclusive<T>(

@@ -1,19 +1,24 @@
 import {
   closeSync,
   constants,
+  existsSync,
   fdatasyncSync,
   fstatSync,
   linkSync,
   openSync,
+  readdirSync,
   readSync,
+  renameSync,
   rmSync,
-  writeFileSync,
   writeSync,
 } from "node:fs";
+import { basename, dirname, join } from "node:path";
 import { PartdError } from "@partd/core";
 import { crc32, uniqueToken } from "@partd/core/node";
 import { checkVersion, VERSION } from "./format.js";
 import { ioError } from "./io-error.js";
+import { mayRun } from "./may-run.js";
+import { syncDirectory, writeAtOnce } from "./write-all.js";
 
 /** What the manifest tells, one line each. */
 export type ManifestEntry =
@@ -32,37 +37,24 @@ export type ManifestEntry =
   | readonly ["drop", floor: string];
 
 /**
- * The list of a data set's segments: a text file that only grows, a line at a time, so that its
- * size tells every process at the cost of one `fstat` whether there is news. Lines are added
- * whole by `O_APPEND`; one that a crash or a full disk cut short fails its checksum and is skipped.
+ * The list of a data set's segments: a text file that grows a line at a time, so that its size tells
+ * every process at the cost of one `fstat` whether there is news. Lines are added whole by
+ * `O_APPEND`; one that a crash or a full disk cut short fails its checksum and is skipped. When
+ * most of it is of the past, a shorter file takes its place, which the same `fstat` tells.
  */
 export class Manifest {
   readonly path: string;
-  readonly #fd: number;
+  #fd: number;
   /** Bytes read so far: whole lines. */
-  #read = 0;
-  readonly #damaged: number[] = [];
+  #read: number;
+  #damaged: number[] = [];
   #size = 0;
 
   /** Opens the manifest, which is made if there is none. */
   constructor(path: string) {
     this.path = path;
-    this.#fd = openManifest(path);
-    try {
-      const first = Buffer.alloc(64);
-      const length = readSync(this.#fd, first, 0, 64, 0);
-      const [, version] = /^partd-log (\d+)\n/.exec(first.toString("latin1", 0, length)) ?? [];
-      if (!version) {
-        throw new PartdError("ERR_PARTD_CORRUPT", `${path} is no manifest of a LogStore.`, {
-          path,
-        });
-      }
-      checkVersion(Number(version), path);
-      this.#read = first.indexOf("\n") + 1;
-    } catch (error) {
-      closeSync(this.#fd);
-      throw error;
-    }
+    makeManifest(path);
+    [this.#fd, this.#read] = openManifest(path);
   }
 
   /** Where lines are damaged or cut short. */
@@ -70,9 +62,25 @@ export class Manifest {
     return this.#read < this.#size ? [...this.#damaged, this.#read] : this.#damaged;
   }
 
-  /** Whether lines were added since they were last read. */
+  /** Whether lines were added since they were last read, or the file was replaced. */
   get hasNews(): boolean {
-    return fstatSync(this.#fd).size !== this.#size;
+    const { nlink, size } = fstatSync(this.#fd);
+    return size !== this.#size || nlink === 0;
+  }
+
+  /** Whether another file has taken its place, to be read from the start: see {@link reopen}. */
+  get isReplaced(): boolean {
+    return fstatSync(this.#fd).nlink === 0;
+  }
+
+  /** The entries of the file that has taken its place. */
+  reopen(): ManifestEntry[] {
+    try {
+      this.#use(...openManifest(this.path));
+      return this.news();
+    } catch (cause) {
+      throw ioError("read", this.path, cause);
+    }
   }
 
   /** The entries that were added since the last call. */
@@ -102,44 +110,110 @@ export class Manifest {
 
   /** Adds lines in one write, which other processes see whole. */
   add(entries: readonly ManifestEntry[], durable: boolean): void {
-    const text = Buffer.from(entries.map((entry) => `\n${formatLine(entry)}\n`).join(""), "latin1");
+    const text = Buffer.from(entries.map(formatLine).join(""), "latin1");
     try {
-      const written = writeSync(this.#fd, text, 0, text.length);
-      if (written < text.length) writeSync(this.#fd, text, written, text.length - written);
+      let written = writeSync(this.#fd, text, 0, text.length);
+      // All of it once more: what others have added meanwhile would stand amid a line.
+      if (written < text.length) written = writeSync(this.#fd, text, 0, text.length);
+      if (written < text.length) throw Object.assign(new Error("cut short"), { code: "ENOSPC" });
       if (durable) fdatasyncSync(this.#fd);
     } catch (cause) {
       throw ioError("write to", this.path, cause);
     }
   }
 
+  /**
+   * Puts a file with these entries in place of all that were read, if that is much shorter. For who
+   * has the data set alone.
+   */
+  condense(entries: readonly ManifestEntry[]): void {
+    const text = HEADING + entries.map(formatLine).join("");
+    const isLong = this.#size > LONG && this.#size > 2 * text.length;
+    if (!isLong && this.damaged.length === 0) return;
+    const folder = dirname(this.path);
+    removeDrafts(this.path);
+    const draft = writeDraft(this.path, text);
+    try {
+      renameSync(draft, this.path);
+    } catch (error) {
+      rmSync(draft, { force: true });
+      throw error;
+    }
+    syncDirectory(folder); // What is added from now on must not be lost with the new name.
+    this.#use(...openManifest(this.path));
+    this.news();
+  }
+
   close(): void {
     closeSync(this.#fd);
   }
+
+  #use(fd: number, start: number): void {
+    closeSync(this.#fd);
+    this.#fd = fd;
+    this.#read = start;
+    this.#damaged = [];
+  }
 }
 
-function openManifest(path: string): number {
-  const flags = constants.O_RDWR | constants.O_APPEND;
+/** It appears with its first line in it, whoever comes first. */
+function makeManifest(path: string): void {
+  if (existsSync(path)) return;
+  const draft = writeDraft(path, HEADING);
   try {
-    return openSync(path, flags);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
-  }
-  // It appears with its first line in it, whoever comes first.
-  const draft = `${path}.${uniqueToken()}`;
-  try {
-    writeFileSync(draft, `partd-log ${VERSION}\n`, { flush: true });
     linkSync(draft, path);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
   } finally {
     rmSync(draft, { force: true });
   }
-  return openSync(path, flags);
+}
+
+/** The file, and where its entries begin. */
+function openManifest(path: string): [fd: number, start: number] {
+  const fd = openSync(path, constants.O_RDWR | constants.O_APPEND);
+  try {
+    const first = Buffer.alloc(64);
+    const length = readSync(fd, first, 0, 64, 0);
+    const [, version] = /^partd-log (\d+)\n/.exec(first.toString("latin1", 0, length)) ?? [];
+    if (!version) {
+      throw new PartdError("ERR_PARTD_CORRUPT", `${path} is no manifest of a LogStore.`, { path });
+    }
+    checkVersion(Number(version), path);
+    return [fd, first.indexOf("\n") + 1];
+  } catch (error) {
+    closeSync(fd);
+    throw error;
+  }
+}
+
+function writeDraft(path: string, text: string): string {
+  const draft = `${path}.${uniqueToken()}`;
+  const fd = openSync(draft, "wx");
+  try {
+    writeAtOnce(fd, Buffer.from(text, "latin1"), 0);
+    fdatasyncSync(fd);
+  } catch (error) {
+    rmSync(draft, { force: true });
+    throw error;
+  } finally {
+    closeSync(fd);
+  }
+  return draft;
+}
+
+/** What processes have left that were killed meanwhile. */
+function removeDrafts(path: string): void {
+  const prefix = `${basename(path)}.`;
+  for (const name of readdirSync(dirname(path))) {
+    if (!name.startsWith(prefix) || mayRun(name.slice(prefix.length))) continue;
+    rmSync(join(dirname(path), name), { force: true });
+  }
 }
 
 function formatLine(entry: ManifestEntry): string {
   const text = entry.join(" ");
-  return `${checksum(text)} ${text}`;
+  return `\n${checksum(text)} ${text}\n`;
 }
 
 function parseLine(line: string): ManifestEntry | undefined {
@@ -151,3 +225,7 @@ function parseLine(line: string): ManifestEntry | undefined {
 function checksum(text: string): string {
   return crc32(Buffer.from(text, "latin1")).toString(16).padStart(8, "0");
 }
+
+const HEADING = `partd-log ${VERSION}\n`;
+/** Bytes up to which a manifest is read in no time, whatever is in it. */
+const LONG = 4096;

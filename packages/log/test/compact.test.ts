@@ -100,7 +100,9 @@ test("nothing is left to read, and a compaction of nothing is none", async () =>
 test("others append, read and delete while it runs", async () => {
   const directory = next();
   await using store = new LogStore(directory, { segmentSize: 30_000 });
-  const writers = ["a", "b"].map((name) => new Child([directory, name, 400]));
+  const writers = ["a", "b"].map(
+    (name) => new Child([directory, name, 400, { segmentSize: 1_000 }]),
+  );
   let deleted = 0;
   for (let i = 0; i < 8; i++) {
     await Promise.all(writers.map((child) => child.told(child.lines.length + 5)));
