@@ -1,4 +1,15 @@
-import { allocateBytes } from "./bytes.js";
+import {
+  CLASSES,
+  classFor,
+  classWithin,
+  Gift,
+  GRANULE_BITS,
+  GRANULE_MEMORY,
+  GRANULES,
+  NONE,
+  SLAB_MEMORY,
+  Slab,
+} from "./slab.js";
 
 /**
  * Memory for values that grow by appending: each is a chain of extents cut from large slabs, so
@@ -6,23 +17,32 @@ import { allocateBytes } from "./bytes.js";
  * is joined with its free neighbour (a buddy allocator) and used again before more is taken.
  */
 export class Arena {
-  #slabs: Slab[] = [];
+  /** Slabs of ours and, among them, arrays that were given away to us. */
+  #slabs: (Slab | Gift | undefined)[] = [];
+  /** How many of them are ours. */
+  #own = 0;
+  /** Bytes of the others, and the places they have left. */
+  #given = 0;
+  #places: number[] = [];
   /** The first free extent of each size class. */
   readonly #free = new Int32Array(CLASSES).fill(NONE);
   #usedGranules = 0;
 
   /** Bytes of memory held: slabs, whether in use or free, with their bookkeeping. */
   get memory(): number {
-    return this.#slabs.length * SLAB_MEMORY;
+    return this.#own * SLAB_MEMORY + this.#given;
   }
 
   /** Bytes of that in use: the chains' extents with the room left in their last ones. */
   get used(): number {
-    return this.#usedGranules * GRANULE_MEMORY;
+    return this.#usedGranules * GRANULE_MEMORY + this.#given;
   }
 
-  /** Adds a copy of `bytes` to the end of `chain`. A chain that cannot grow is left as it was. */
-  append(chain: Chain, bytes: Uint8Array): void {
+  /**
+   * Adds `bytes` to the end of `chain`: a copy or, if they are `owned`, it may be they themselves. A
+   * chain that cannot grow is left as it was.
+   */
+  append(chain: Chain, bytes: Uint8Array, owned = false): void {
     // Most appends: they fit, and a view of a part would cost more than the copy.
     if (bytes.byteLength <= chain.room) {
       chain.add(bytes);
@@ -31,7 +51,10 @@ export class Arena {
     const before = chain.length;
     try {
       for (let done = 0; done < bytes.byteLength; ) {
-        if (chain.room === 0) this.#extend(chain, bytes.byteLength - done);
+        if (chain.room === 0) {
+          if (owned && this.#adopt(chain, bytes, done)) return;
+          this.#extend(chain, bytes.byteLength - done);
+        }
         const length = Math.min(chain.room, bytes.byteLength - done);
         chain.add(bytes.subarray(done, done + length));
         done += length;
@@ -100,23 +123,25 @@ export class Arena {
 
   /** Frees `extent` and those linked to it. Answers the bytes of memory that were in use for them. */
   release(extent: number): number {
-    const before = this.#usedGranules;
+    const before = this.used;
     for (let next = extent; next !== NONE; ) {
       const freed = next;
-      next = this.#slab(freed).next(freed);
-      this.#release(freed);
+      const slab = this.#slab(freed);
+      next = slab.next(freed);
+      if (slab instanceof Gift) this.#giveUp(freed, slab);
+      else this.#release(freed, slab);
     }
-    if (this.#usedGranules === 0) this.#reset();
-    return (before - this.#usedGranules) * GRANULE_MEMORY;
+    if (this.used === 0) this.#reset();
+    return before - this.used;
   }
 
   /** Bytes of memory in use for `extent` and those linked to it. */
   measure(extent: number): number {
-    let granules = 0;
+    let bytes = 0;
     for (let next = extent; next !== NONE; next = this.#slab(next).next(next)) {
-      granules += 1 << this.#slab(next).class(next);
+      bytes += this.#slab(next).memory(next);
     }
-    return granules * GRANULE_MEMORY;
+    return bytes;
   }
 
   /** Views of the first `length` bytes of `chain`, in order: valid until they are cut and released. */
@@ -143,7 +168,7 @@ export class Arena {
       const slab = this.#slab(extent);
       const start = slab.start(extent) + skip;
       const taken = Math.min(left, slab.capacity(extent) - skip);
-      target.set(new Uint8Array(slab.bytes.buffer, start, taken), at);
+      target.set(new Uint8Array(slab.bytes.buffer, slab.bytes.byteOffset + start, taken), at);
       at += taken;
       left -= taken;
       skip = 0;
@@ -153,12 +178,39 @@ export class Arena {
 
   /** Extents grow with the chain, to an eighth of it or more, so its last one idles little memory. */
   #extend(chain: Chain, missing: number): void {
-    const extent = this.#take(
-      Math.max(classFor(missing), classWithin(chain.length / (chain.length < 8192 ? 2 : 4))),
-    );
+    // Half of a short one: it would be extended twice as often, which takes as long as 5 appends.
+    const grown = chain.length / (chain.length < SHORT ? 2 : 4);
+    const extent = this.#take(Math.max(classFor(missing), classWithin(grown)));
+    this.#add(chain, extent, this.#slab(extent).capacity(extent));
+  }
+
+  /** The bytes from `start` on become an extent, if they are many and most of their memory. */
+  #adopt(chain: Chain, bytes: Uint8Array, start: number): boolean {
+    const { buffer } = bytes;
+    const rest = bytes.byteLength - start;
+    if (rest < LARGE || rest < buffer.byteLength * 0.875 || !(buffer instanceof ArrayBuffer)) {
+      return false;
+    }
+    const gift = new Gift(new Uint8Array(buffer, bytes.byteOffset + start, rest));
+    const place = this.#places.pop() ?? this.#slabs.length;
+    this.#slabs[place] = gift;
+    this.#given += gift.memory();
+    this.#add(chain, place * GRANULES, 0);
+    chain.length += rest;
+    return true;
+  }
+
+  #giveUp(extent: number, gift: Gift): void {
+    const place = extent >>> GRANULE_BITS;
+    this.#slabs[place] = undefined;
+    this.#places.push(place);
+    this.#given -= gift.memory();
+  }
+
+  #add(chain: Chain, extent: number, room: number): void {
     if (chain.last === NONE) chain.first = extent;
     else this.#slab(chain.last).setNext(chain.last, extent);
-    this.#end(chain, extent, this.#slab(extent).capacity(extent));
+    this.#end(chain, extent, room);
   }
 
   /** `last` becomes the last extent of `chain`, with so much room left in it. */
@@ -179,7 +231,7 @@ export class Arena {
     let size = wanted;
     while (size < CLASSES && this.#free[size] === NONE) size++;
     if (size === CLASSES) {
-      const granules = this.#slabs.length * GRANULES;
+      const granules = this.#own * GRANULES;
       if ((granules - this.#usedGranules) * SPARE_PART > granules) {
         size = wanted - 1;
         while (this.#free[size] === NONE) size--;
@@ -189,7 +241,7 @@ export class Arena {
       }
     }
     const extent = this.#free[size] as number;
-    const slab = this.#slab(extent);
+    const slab = this.#slab(extent) as Slab;
     this.#unlink(slab, extent, size);
     // Halve it down to the class; the upper halves stay free.
     while (size > wanted) {
@@ -202,8 +254,7 @@ export class Arena {
     return extent;
   }
 
-  #release(freed: number): void {
-    const slab = this.#slab(freed);
+  #release(freed: number, slab: Slab): void {
     let size = slab.class(freed);
     this.#usedGranules -= 1 << size;
     let extent = freed;
@@ -222,14 +273,14 @@ export class Arena {
     slab.setFree(extent, size);
     slab.setNext(extent, next);
     slab.setPrevious(extent, NONE);
-    if (next !== NONE) this.#slab(next).setPrevious(next, extent);
+    if (next !== NONE) (this.#slab(next) as Slab).setPrevious(next, extent);
     this.#free[size] = extent;
   }
 
   #unlink(slab: Slab, extent: number, size: number): void {
     const next = slab.next(extent);
     const previous = slab.previous(extent);
-    if (next !== NONE) this.#slab(next).setPrevious(next, previous);
+    if (next !== NONE) (this.#slab(next) as Slab).setPrevious(next, previous);
     if (previous !== NONE) this.#slab(previous).setNext(previous, next);
     else this.#free[size] = next;
     slab.setClass(extent, size); // No longer free.
@@ -237,18 +288,22 @@ export class Arena {
 
   #addSlab(): void {
     const slab = new Slab();
-    this.#slabs.push(slab);
-    this.#link(slab, (this.#slabs.length - 1) * GRANULES, CLASSES - 1);
+    const place = this.#places.pop() ?? this.#slabs.length;
+    this.#slabs[place] = slab;
+    this.#own++;
+    this.#link(slab, place * GRANULES, CLASSES - 1);
   }
 
   /** Nothing is in use: gives the memory back. */
   #reset(): void {
     this.#slabs = [];
+    this.#own = 0;
+    this.#places = [];
     this.#free.fill(NONE);
   }
 
-  #slab(extent: number): Slab {
-    return this.#slabs[extent >>> GRANULE_BITS] as Slab;
+  #slab(extent: number): Slab | Gift {
+    return this.#slabs[extent >>> GRANULE_BITS] as Slab | Gift;
   }
 }
 
@@ -280,82 +335,9 @@ export class Chain {
   }
 }
 
-/** Stands for no extent. */
-export const NONE = -1;
-
-/** The smallest extent, in bytes; others are twice, four times … as long, up to a whole slab. */
-const GRANULE = 64;
-const GRANULE_SHIFT = 6;
-const CLASSES = 15;
-const GRANULE_BITS = CLASSES - 1;
-const GRANULES = 1 << GRANULE_BITS;
-const SLAB_BYTES = GRANULE * GRANULES; // 1 MiB
-/** A granule with its share of the slab's tables. */
-const GRANULE_MEMORY = GRANULE + 5;
-const SLAB_MEMORY = GRANULE_MEMORY * GRANULES;
 /** Memory grows when no more than this part of it is free, in whatever pieces. */
 const SPARE_PART = 16;
-const FREE = 0x80;
-
-/** The class that holds `bytes`, or for more than 4 KiB the largest that they fill. */
-function classFor(bytes: number): number {
-  if (bytes > 4096) return classWithin(bytes);
-  return bytes <= GRANULE ? 0 : 32 - Math.clz32((bytes - 1) >> GRANULE_SHIFT);
-}
-
-/** The largest class of no more than `bytes`, or the smallest of all. */
-function classWithin(bytes: number): number {
-  const granules = Math.min(bytes, SLAB_BYTES) >> GRANULE_SHIFT;
-  return granules === 0 ? 0 : 31 - Math.clz32(granules);
-}
-
-/** An extent is known by the number of its first granule, counted through all slabs. */
-class Slab {
-  readonly bytes = allocateBytes(SLAB_BYTES);
-  readonly #words = new Int32Array(this.bytes.buffer);
-  readonly #next = new Int32Array(GRANULES);
-  readonly #class = new Uint8Array(GRANULES);
-
-  start(extent: number): number {
-    return (extent & (GRANULES - 1)) * GRANULE;
-  }
-
-  capacity(extent: number): number {
-    return GRANULE << this.class(extent);
-  }
-
-  class(extent: number): number {
-    return this.#class[extent & (GRANULES - 1)] as number;
-  }
-
-  /** Also marks the extent as in use. */
-  setClass(extent: number, size: number): void {
-    this.#class[extent & (GRANULES - 1)] = size;
-  }
-
-  isFree(extent: number, size: number): boolean {
-    return this.class(extent) === (size | FREE);
-  }
-
-  setFree(extent: number, size: number): void {
-    this.#class[extent & (GRANULES - 1)] = size | FREE;
-  }
-
-  /** The extent that follows in the chain, or in the list of free ones. */
-  next(extent: number): number {
-    return this.#next[extent & (GRANULES - 1)] as number;
-  }
-
-  setNext(extent: number, next: number): void {
-    this.#next[extent & (GRANULES - 1)] = next;
-  }
-
-  /** A free extent keeps the one before it in its own first bytes, of which no one has need. */
-  previous(extent: number): number {
-    return this.#words[this.start(extent) >> 2] as number;
-  }
-
-  setPrevious(extent: number, previous: number): void {
-    this.#words[this.start(extent) >> 2] = previous;
-  }
-}
+/** Of a chain, in bytes. */
+const SHORT = 8192;
+/** Of an array, in bytes: to make an extent of it costs as much as to copy a tenth. */
+const LARGE = 262_144;

@@ -1,9 +1,10 @@
-import { Arena, NONE } from "./arena.js";
+import { Arena } from "./arena.js";
 import type { Batch } from "./batch.js";
 import { allocateBytes } from "./bytes.js";
 import { Chains } from "./chains.js";
 import { ABSENT, KeyTable } from "./key-table.js";
 import { Ranks, toNextRank } from "./ranks.js";
+import { NONE } from "./slab.js";
 
 /**
  * A store whose values lie in {@link Blocks}, so that another one which owns it, as `BufferStore`
@@ -102,8 +103,12 @@ export class Blocks {
     return this.#ranks.largest();
   }
 
-  /** Adds the whole batch, or throws and adds none of it. */
-  append({ keys, values }: Batch): void {
+  /**
+   * Adds the whole batch, or throws and adds none of it.
+   *
+   * @param owned whether the values are given away: large ones may be kept as they are.
+   */
+  append({ keys, values }: Batch, owned = false): void {
     let done = 0;
     let byteLength = 0;
     try {
@@ -111,8 +116,8 @@ export class Blocks {
         const key = keys[done] as string;
         const bytes = values[done] as Uint8Array;
         const value = this.#keys.find(key);
-        if (value === ABSENT) this.#add(key, bytes);
-        else if (!this.#chains.add(value, bytes)) this.#grow(value, bytes);
+        if (value === ABSENT) this.#add(key, bytes, owned);
+        else if (!this.#chains.add(value, bytes)) this.#grow(value, bytes, owned);
         byteLength += bytes.byteLength;
       }
     } catch (error) {
@@ -196,21 +201,21 @@ export class Blocks {
     for (const key of [...this.keys()]) this.remove(key);
   }
 
-  #grow(value: Value, bytes: Uint8Array): void {
-    this.#chains.append(value, bytes);
+  #grow(value: Value, bytes: Uint8Array, owned: boolean): void {
+    this.#chains.append(value, bytes, owned);
     const length = this.length(value);
     this.#ranks.update(value, length);
     this.#chains.ease(value, toNextRank(length) - 1);
   }
 
-  #add(key: string, bytes: Uint8Array): void {
+  #add(key: string, bytes: Uint8Array, owned: boolean): void {
     const value = this.#keys.add(key);
     this.#bookkeeping += keyCost(key);
     this.#ranks.add(value);
     this.#chains.clear(value);
     this.#cuts[value] = this.#appended;
     try {
-      this.#chains.append(value, bytes);
+      this.#chains.append(value, bytes, owned);
     } catch (error) {
       this.#forget(value);
       throw error;

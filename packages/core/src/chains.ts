@@ -1,4 +1,5 @@
-import { type Arena, Chain, NONE } from "./arena.js";
+import { type Arena, Chain } from "./arena.js";
+import { NONE } from "./slab.js";
 
 /** The chains of an {@link Arena} by number, in typed arrays. */
 export class Chains {
@@ -49,10 +50,10 @@ export class Chains {
     return true;
   }
 
-  append(number: number, bytes: Uint8Array): void {
+  append(number: number, bytes: Uint8Array, owned: boolean): void {
     const chain = this.take(number);
     try {
-      this.#arena.append(chain, bytes);
+      this.#arena.append(chain, bytes, owned);
     } finally {
       this.put(number, chain);
     }

@@ -3,9 +3,9 @@ import type { Batch } from "./batch.js";
 import { Blocks, type Spillable } from "./blocks.js";
 import { memoryFor } from "./bytes.js";
 import { Pace } from "./pace.js";
-import type { GetOptions } from "./store.js";
+import type { AppendOptions, GetOptions } from "./store.js";
 
-/** A store in memory. It copies what it is given, and gathers small appends into large blocks. */
+/** A store in memory. It copies what is not given away to it, and gathers small appends into large blocks. */
 export class Dict extends BaseStore implements Spillable {
   /** What `BufferStore` spills from. */
   readonly blocks = new Blocks();
@@ -20,8 +20,8 @@ export class Dict extends BaseStore implements Spillable {
     return this.blocks.memory;
   }
 
-  protected async _append(batch: Batch): Promise<void> {
-    this.blocks.append(batch);
+  protected async _append(batch: Batch, { owned }: AppendOptions): Promise<void> {
+    this.blocks.append(batch, owned);
   }
 
   protected async _get(keys: readonly string[], options: GetOptions): Promise<Uint8Array[]> {

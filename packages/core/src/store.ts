@@ -22,7 +22,14 @@ export interface OperationOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-export interface AppendOptions extends OperationOptions {}
+export interface AppendOptions extends OperationOptions {
+  /**
+   * Whether the values are given away: the store may keep the arrays, and no one may change them,
+   * or what else lies in their buffers, from now on. Saves a store in memory a copy of large ones.
+   * Default `false`.
+   */
+  readonly owned?: boolean | undefined;
+}
 export interface GetOptions extends OperationOptions {
   /**
    * Gives an array of so many bytes for a value to be read into: called once for each value, in the

@@ -9,11 +9,15 @@ class Model {
   readonly loans: { loan: Loan; bytes: Uint8Array }[] = [];
   #byte = 0;
 
-  append(key: string, length: number): void {
+  append(key: string, length: number, owned = false): void {
     const bytes = new Uint8Array(length).map(() => this.#byte++);
-    this.blocks.append(toBatch([[key, bytes]]));
+    this.blocks.append(toBatch([[key, bytes]]), owned);
     if (length > 0)
       this.values.set(key, concatBytes([this.values.get(key) ?? bytes.subarray(0, 0), bytes]));
+  }
+
+  give(key: string, length: number): void {
+    this.append(key, length, true);
   }
 
   cut(key: string, part: number): void {
@@ -77,6 +81,7 @@ const length = fc.oneof(
 );
 const step = fc.oneof(
   { weight: 6, arbitrary: fc.tuple(fc.constant("append" as const), key, length) },
+  { weight: 2, arbitrary: fc.tuple(fc.constant("give" as const), key, length) },
   {
     weight: 2,
     arbitrary: fc.tuple(
@@ -129,6 +134,27 @@ describe("Blocks", () => {
       most = Math.max(most, blocks.memory);
     }
     expect(most).toBeLessThan(1.1 * bound + (2 << 20));
+  });
+
+  test("a large array that is given away is kept as it is, and let go with its value", () => {
+    const blocks = new Blocks();
+    const bytes = new Uint8Array(1_000_000).fill(1);
+    blocks.append(toBatch([["x", new Uint8Array(100)]]));
+    const before = blocks.memory;
+    blocks.append(toBatch([["x", bytes]]), true);
+    const value = blocks.get("x") as Value;
+    expect(blocks.memory - before).toBe(1_000_000);
+    expect(blocks.views(value).some(({ buffer }) => buffer === bytes.buffer)).toBe(true);
+    blocks.append(toBatch([["y", bytes.subarray(0, 300_000)]]), true); // Most of it is not given.
+    expect(blocks.views(blocks.get("y") as Value)[0]?.buffer).not.toBe(bytes.buffer);
+    const twice = { keys: ["x", "x"], values: [bytes, null as never], byteLength: 1_000_000 };
+    expect(() => blocks.append(twice, true)).toThrow();
+    expect(blocks.length(value)).toBe(1_000_100);
+    blocks.append(toBatch([["x", Uint8Array.of(7)]]));
+    expect(blocks.copy(value).at(-1)).toBe(7);
+    blocks.remove("x");
+    blocks.remove("y");
+    expect([blocks.memory, blocks.footprint]).toEqual([0, 0]);
   });
 
   test("a batch that does not fit is added not at all", () => {

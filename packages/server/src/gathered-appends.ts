@@ -58,7 +58,7 @@ export interface GatheredAppend {
 }
 
 async function append(store: Store, census: Census, { keys, batch }: RequestBody): Promise<void> {
-  await store.append(new BatchEntries(batch));
+  await store.append(new BatchEntries(batch), { owned: true });
   census.appended(keys, batch.values);
 }
 

@@ -20,7 +20,7 @@ export async function mutate(
 ): Promise<Uint8Array[] | undefined> {
   switch (type) {
     case Type.APPEND: {
-      await store.append(new BatchEntries(batch), { signal });
+      await store.append(new BatchEntries(batch), { signal, owned: true });
       census.appended(keys, batch.values);
       return undefined;
     }
