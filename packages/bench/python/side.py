@@ -19,6 +19,13 @@ def resident():
         return int(f.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
+def cpu_time():
+    """Ticks of all cores since the start: idle, and in all."""
+    with open("/proc/stat") as f:
+        ticks = [int(field) for field in f.readline().split()[1:9]]
+    return ticks[3] + ticks[4], sum(ticks)
+
+
 def main():
     script, name, arguments = sys.argv[1:]
     work = getattr(importlib.import_module(script), name)
@@ -27,13 +34,16 @@ def main():
         next(round)
         gc.collect()
         before = resident()
+        idle_before, all_before = cpu_time()
         start = time.perf_counter()
         next(round)
         seconds = time.perf_counter() - start
         grown = resident() - before
+        idle, all_ticks = cpu_time()
+        busy = 1 - (idle - idle_before) / (all_ticks - all_before) if all_ticks > all_before else 0
         for _ in round:
             pass
-        print(json.dumps({"seconds": seconds, "grown": grown}), flush=True)
+        print(json.dumps({"seconds": seconds, "grown": grown, "busy": busy}), flush=True)
 
 
 main()

@@ -2,10 +2,10 @@
 import { writeFile } from "node:fs/promises";
 import { cpus, tmpdir, totalmem } from "node:os";
 import { parseArgs } from "node:util";
-import { runWork } from "./run.js";
+import { runWork, type SideResult } from "./run.js";
 import { Scratch } from "./scratch.js";
 import { loadSuite, suiteNames } from "./suites.js";
-import { table } from "./table.js";
+import { isMet, table } from "./table.js";
 
 const HELP = `Compares partd with its peers and with the limit of the machine, side by side.
 
@@ -55,9 +55,7 @@ if (options.help) {
       for (const [index, work] of suite.works.entries()) {
         if (options.only && !work.title.includes(options.only)) continue;
         const results = await runWork(suite, index, scratch, { rounds });
-        missed += results.filter(
-          ({ ratio, target }) => target !== undefined && ratio < target,
-        ).length;
+        missed += results.filter((result) => !isMet(result, results[0] as SideResult)).length;
         all.push({ suite: name, work: work.title, unit: work.unit, count: work.count, results });
         console.log(table(work, results));
       }

@@ -1,6 +1,6 @@
 import type { Scratch } from "./scratch.js";
 import { type Measure, SideProcess } from "./side-process.js";
-import type { Suite, Work } from "./suite.js";
+import type { Suite, Target, Work } from "./suite.js";
 
 export interface RunOptions {
   /** Timed rounds of each work; default what the work says. */
@@ -18,13 +18,15 @@ export interface SideResult {
   readonly rate: number;
   /** How many times this side's rate the first side's is: the median over the rounds. */
   readonly ratio: number;
-  /** What the ratio is to be at least, if there is a target. */
-  readonly target: number | undefined;
+  /** What this side's target says, if there is one. */
+  readonly target: Target | undefined;
+  /** How busy the machine was, from 0 to 1: the median. */
+  readonly busy: number;
 }
 
 /**
  * Runs the sides in turn, A B C A B C …, each in a process of its own, so that a machine that
- * slows down slows all alike; a first round warms up and is not counted. Ratios are taken round by
+ * slows down slows all alike; the first rounds warm up and are not counted. Ratios are taken round by
  * round.
  */
 export async function runWork(
@@ -44,7 +46,7 @@ export async function runWork(
         : SideProcess.python(side),
   }));
   try {
-    for (let round = 0; round <= rounds; round++) {
+    for (let round = 1 - (work.warmups ?? 1); round <= rounds; round++) {
       for (const side of sides) {
         const measure = await side.process.round(await scratch.directory());
         if (round > 0) side.measures.push(measure);
@@ -65,7 +67,8 @@ export async function runWork(
       medianSeconds: median(seconds),
       rate: work.count / median(seconds),
       ratio: median(seconds.map((theirs, i) => theirs / (ours[i] as Measure).seconds)),
-      target: work.targets?.find((target) => target.against === name)?.ratio,
+      target: work.targets?.find((target) => target.against === name),
+      busy: median(measures.map((measure) => measure.busy)),
     };
   });
 }

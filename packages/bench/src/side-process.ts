@@ -11,6 +11,8 @@ export interface Measure {
   readonly seconds: number;
   /** Growth of resident memory over the timed part, in bytes, at its end. */
   readonly grown: number;
+  /** The part of all cores' time in which the machine was not idle, from 0 to 1. */
+  readonly busy: number;
 }
 
 /** A process that does one side's work, a round each time it is told to. */

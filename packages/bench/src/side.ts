@@ -1,3 +1,4 @@
+import { cpus } from "node:os";
 import { createInterface } from "node:readline";
 import type { Measure } from "./side-process.js";
 import { loadSuite } from "./suites.js";
@@ -12,10 +13,24 @@ for await (const directory of createInterface({ input: process.stdin })) {
   const round = await side(directory);
   globalThis.gc?.();
   const before = process.memoryUsage.rss();
+  const [idleBefore, allBefore] = cpuTime();
   const start = process.hrtime.bigint();
   await round.run();
   const seconds = Number(process.hrtime.bigint() - start) / 1e9;
   const grown = process.memoryUsage.rss() - before;
+  const [idle, all] = cpuTime();
+  const busy = all > allBefore ? 1 - (idle - idleBefore) / (all - allBefore) : 0;
   await round.done?.();
-  console.log(JSON.stringify({ seconds, grown } satisfies Measure));
+  console.log(JSON.stringify({ seconds, grown, busy } satisfies Measure));
+}
+
+/** Milliseconds of all cores since the start: idle, and in all. */
+function cpuTime(): [number, number] {
+  let idle = 0;
+  let all = 0;
+  for (const { times } of cpus()) {
+    idle += times.idle;
+    for (const time of Object.values(times)) all += time;
+  }
+  return [idle, all];
 }

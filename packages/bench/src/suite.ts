@@ -16,12 +16,16 @@ export interface Work {
   readonly targets?: readonly Target[];
   /** Timed rounds. Default 5. */
   readonly rounds?: number;
+  /** Rounds before them that are not counted. Default 1; what is short takes more to be compiled. */
+  readonly warmups?: number;
 }
 
 /** The first side's rate is to be at least `ratio` times that of side `against`. */
 export interface Target {
   readonly against: string;
   readonly ratio: number;
+  /** Or what part of all cores' time is to be used: what cannot be faster is fast enough. */
+  readonly orBusy?: number;
 }
 
 /** Work done here in Node, or by a function of a Python file. */

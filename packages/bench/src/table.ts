@@ -1,5 +1,5 @@
 import type { SideResult } from "./run.js";
-import type { Work } from "./suite.js";
+import type { Target, Work } from "./suite.js";
 
 /** The results of one work as a Markdown table. */
 export function table(work: Work, results: readonly SideResult[]): string {
@@ -8,7 +8,7 @@ export function table(work: Work, results: readonly SideResult[]): string {
     `${(result.medianSeconds * 1000).toFixed(result.medianSeconds < 0.1 ? 1 : 0)} ms`,
     `${amount(result.rate)} ${work.unit}/s`,
     i === 0 ? "" : `${result.ratio.toFixed(2)}x`,
-    i === 0 || result.target === undefined ? "" : verdict(result.ratio, result.target),
+    i === 0 || !result.target ? "" : verdict(result, results[0] as SideResult),
     `${Math.min(...result.seconds).toFixed(3)} to ${Math.max(...result.seconds).toFixed(3)} s`,
   ]);
   const head = ["side", "median", "rate", "ours / theirs", "target", "range"];
@@ -26,8 +26,19 @@ function line(cells: readonly string[]): string {
   return `| ${cells.join(" | ")} |`;
 }
 
-function verdict(ratio: number, target: number): string {
-  return ratio >= target ? `${target}x, met` : `${target}x, MISSED`;
+/** Whether ours reached the target against `theirs`. */
+export function isMet({ ratio, target }: SideResult, ours: SideResult): boolean {
+  return !target || ratio >= target.ratio || ours.busy >= (target.orBusy ?? 2);
+}
+
+function verdict(theirs: SideResult, ours: SideResult): string {
+  const { ratio, orBusy } = theirs.target as Target;
+  const busy = orBusy === undefined ? "" : ` or ${percent(orBusy)} busy: ${percent(ours.busy)}`;
+  return `${ratio}x${busy}, ${isMet(theirs, ours) ? "met" : "MISSED"}`;
+}
+
+function percent(part: number): string {
+  return `${(100 * part).toFixed(0)} %`;
 }
 
 function amount(value: number): string {
