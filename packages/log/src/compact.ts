@@ -191,7 +191,8 @@ class Copier {
     encoder.add({ keys, values, byteLength });
     encoder.end();
     try {
-      await writeAll(this.#fd, encoder.payload(), segment.position + encoder.payloadStart);
+      const payload = await encoder.payload();
+      await writeAll(this.#fd, payload, segment.position + encoder.payloadStart);
       await encoder.checksum();
       await writeAll(this.#fd, [encoder.headAndTable()], segment.position);
     } catch (cause) {

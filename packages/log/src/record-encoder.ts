@@ -7,9 +7,9 @@ import { grown, grownSize, type RangeColumns } from "./range-columns.js";
 import type { Segment } from "./segment.js";
 
 /**
- * Makes records of one segment, one at a time: `begin`, `add` for each batch, `end`; then either
- * `whole`, or `payload`, `checksum` and `headAndTable`; and `commit` once it is written. Its
- * buffers serve record after record.
+ * Makes records of one segment, one at a time: `begin`, `add` for each batch or part of one, `end`;
+ * then either `whole`, or `payload`, `checksum` and `headAndTable`; and `commit` once it is written.
+ * Its buffers serve record after record.
  */
 export class RecordEncoder {
   #segment: Segment | undefined;
@@ -25,6 +25,7 @@ export class RecordEncoder {
   #open = 0;
   #payloadLength = 0;
   #tableLength = 0;
+  #tableCrc = 0;
   readonly #values: Uint8Array[] = [];
   /** Small values gathered for a record that is written in pieces. */
   #gathered = Buffer.alloc(0);
@@ -49,10 +50,11 @@ export class RecordEncoder {
     this.#group = columns.groupCount;
   }
 
-  add({ keys, values }: Batch): void {
+  /** Adds the entries from `from` up to `to`. */
+  add({ keys, values }: Batch, from = 0, to = keys.length): void {
     const columns = this.#columns;
-    columns.reserve(this.#row + keys.length);
-    for (let i = 0; i < keys.length; i++) {
+    columns.reserve(this.#row + to - from);
+    for (let i = from; i < to; i++) {
       const value = values[i] as Uint8Array;
       const key = this.#writeKey(keys[i] as string);
       const length = value.length;
@@ -62,7 +64,7 @@ export class RecordEncoder {
       } else {
         this.#values.push(value);
         this.#addLarge(columns, key, length);
-        columns.reserve(this.#row + keys.length - i);
+        columns.reserve(this.#row + to - i);
       }
     }
   }
@@ -105,12 +107,14 @@ export class RecordEncoder {
       columns.crc[group] = crc32(bytes.subarray(at, end));
       at = end;
     }
+    this.#tableCrc = crc32(this.#table());
     this.headAndTable();
     return bytes.subarray(0, this.byteLength);
   }
 
   /** The payload in pieces: large values as they are, small ones gathered. */
-  payload(): Uint8Array[] {
+  async payload(): Promise<Uint8Array[]> {
+    const pace = new Pace();
     let small = 0;
     for (const value of this.#values) if (value.length < LARGE) small += value.length;
     if (this.#gathered.length < small) this.#gathered = Buffer.allocUnsafeSlow(small);
@@ -126,6 +130,7 @@ export class RecordEncoder {
         pieces.push(value);
         start = at;
       }
+      if (pace.due) await pace.rest();
     }
     if (at > start) pieces.push(this.#gathered.subarray(start, at));
     this.#pieces = pieces;
@@ -134,7 +139,7 @@ export class RecordEncoder {
 
   #pieces: Uint8Array[] = [];
 
-  /** Takes the checksums of what {@link payload} gave. */
+  /** Takes the checksums of what {@link payload} gave, and of the table. */
   async checksum(): Promise<void> {
     const columns = this.#columns;
     const pace = new Pace();
@@ -152,22 +157,24 @@ export class RecordEncoder {
       if (pace.due) await pace.rest();
     }
     this.#pieces = [];
+    const table = this.#table();
+    let crc = 0;
+    for (let from = 0; from < table.length; from += SLICE) {
+      crc = crc32(table.subarray(from, from + SLICE), crc);
+      if (pace.isOver) await pace.rest();
+    }
+    this.#tableCrc = crc;
   }
 
   /** The head and the table, when the checksums are known. */
   headAndTable(): Buffer {
-    const columns = this.#columns;
     const bytes = this.#bytes;
-    let at = this.#at;
-    for (let group = columns.groupCount; group < this.#group; group++) {
-      at = bytes.writeUInt32LE(columns.crc[group] as number, at);
-    }
     const segment = this.#segment as Segment;
     writeHead(bytes, segment.seed, segment.position, {
       stamp: this.#stamp,
       payloadLength: this.#payloadLength,
       tableLength: this.#tableLength,
-      tableCrc: crc32(bytes.subarray(RECORD_HEAD, this.payloadStart)),
+      tableCrc: this.#tableCrc,
       entries: this.#entries,
       groups: this.#groups,
     });
@@ -179,6 +186,16 @@ export class RecordEncoder {
     ((this.#segment as Segment).index as GrowingIndex).commit(this.#row, this.#group, this.#stamp);
     this.#values.length = 0;
     if (this.#gathered.length > KEPT_BYTES) this.#gathered = Buffer.alloc(0);
+  }
+
+  /** The table, to which the checksums of the groups are added. */
+  #table(): Buffer {
+    const columns = this.#columns;
+    let at = this.#at;
+    for (let group = columns.groupCount; group < this.#group; group++) {
+      at = this.#bytes.writeUInt32LE(columns.crc[group] as number, at);
+    }
+    return this.#bytes.subarray(RECORD_HEAD, at);
   }
 
   get #columns(): RangeColumns {
@@ -271,6 +288,8 @@ export class RecordEncoder {
   }
 }
 
+/** Bytes of a table that are summed up in one go. */
+const SLICE = 2 ** 20;
 /** Buffers up to this length are kept for the next record. */
 const KEPT_BYTES = 4 * 2 ** 20;
 

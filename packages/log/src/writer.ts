@@ -80,31 +80,39 @@ export class Writer {
       const group = this.#takeGroup();
       if (group.length === 0) continue;
       try {
-        this.#prepare(group);
-        if (this.#encoder.byteLength <= AT_ONCE && !this.#fsync && !this.#slow()) {
-          this.#writeAtOnce();
-          this.#commit();
-        } else {
-          this.#writeLater().then(
-            () => {
-              this.#pace = new Pace();
-              this.#commit();
-              this.#succeed(group);
-              this.#run();
-            },
-            (error) => {
-              this.#fail(group, error);
-              this.#run();
-            },
-          );
+        this.#begin();
+        if (isLong(group)) {
+          this.#goOnLater(group, this.#encode(group));
           return;
         }
+        for (const { batch } of group) this.#encoder.add(batch);
+        this.#encoder.end();
+        if (this.#encoder.byteLength > AT_ONCE || this.#fsync || this.#slow()) {
+          this.#goOnLater(group);
+          return;
+        }
+        this.#writeAtOnce();
+        this.#commit();
         this.#succeed(group);
       } catch (error) {
         this.#fail(group, error);
       }
     }
     this.#busy = false;
+  }
+
+  /** The others wait for as long as this takes. */
+  async #goOnLater(group: readonly Waiting[], encoded?: Promise<void>): Promise<void> {
+    try {
+      await encoded;
+      await this.#writeLater();
+      this.#pace = new Pace();
+      this.#commit();
+      this.#succeed(group);
+    } catch (error) {
+      this.#fail(group, error);
+    }
+    this.#run();
   }
 
   #takeGroup(): Waiting[] {
@@ -135,13 +143,23 @@ export class Writer {
     reject(error);
   }
 
-  #prepare(group: readonly Waiting[]): void {
+  #begin(): void {
     const dataSet = this.#dataSet;
     dataSet.sync();
     const segment = this.#segmentToWrite();
     this.#lastStamp = Math.max(this.#lastStamp, dataSet.clock()) + 1;
     this.#encoder.begin(segment, dataSet.keys, this.#lastStamp);
-    for (const { batch } of group) this.#encoder.add(batch);
+  }
+
+  /** The same as in `#run`, with rests. What the encoder has made so far counts for no one. */
+  async #encode(group: readonly Waiting[]): Promise<void> {
+    const pace = new Pace();
+    for (const { batch } of group) {
+      for (let from = 0; from < batch.keys.length; from += STRETCH) {
+        this.#encoder.add(batch, from, Math.min(from + STRETCH, batch.keys.length));
+        if (pace.isOver) await pace.rest();
+      }
+    }
     this.#encoder.end();
   }
 
@@ -164,7 +182,8 @@ export class Writer {
     const at = segment.position;
     // The checksums are taken while the payload is being written; the head, which makes it a
     // record, comes last.
-    const written = writeAll(this.#fd, encoder.payload(), at + encoder.payloadStart);
+    const payload = await encoder.payload();
+    const written = writeAll(this.#fd, payload, at + encoder.payloadStart);
     const [, outcome] = await Promise.all([encoder.checksum(), settled(written)]);
     if (outcome) throw outcome.error;
     const head = encoder.headAndTable();
@@ -288,6 +307,16 @@ const SLOW_MS = 20;
 const STAY_SLOW_MS = 250;
 /** Bytes from which on no further batch joins a record. */
 const LARGEST_GROUP = 4 * 2 ** 20;
+
+/** Keys that are encoded in one go, which takes some 300 µs. */
+const STRETCH = 1024;
+
+/** Whether a group has so many keys that others should have their turn meanwhile. */
+function isLong(group: readonly Waiting[]): boolean {
+  let keys = 0;
+  for (const { batch } of group) keys += batch.keys.length;
+  return keys > 16 * STRETCH;
+}
 
 async function settled(work: Promise<void>): Promise<{ error: unknown } | undefined> {
   try {

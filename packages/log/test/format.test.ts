@@ -107,7 +107,7 @@ test("a record in one piece and one in several are the same bytes", async () => 
           encoder.add(batch);
           encoder.end();
           if (!inPieces) return Buffer.from(encoder.whole());
-          const payload = encoder.payload();
+          const payload = await encoder.payload();
           await encoder.checksum();
           return Buffer.concat([encoder.headAndTable(), ...payload]);
         };
