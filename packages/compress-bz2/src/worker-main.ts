@@ -1,6 +1,6 @@
 // Runs in a browser's worker.
 import { answerJob } from "./answer.js";
-import type { Job } from "./worker-pool.js";
+import { type Job, READY } from "./worker-pool.js";
 
 interface WorkerScope {
   onmessage: ((event: MessageEvent<Job>) => void) | null;
@@ -12,3 +12,4 @@ scope.onmessage = async ({ data }) => {
   const [answer, transfer] = await answerJob(data);
   scope.postMessage(answer, transfer);
 };
+scope.postMessage(READY, []);

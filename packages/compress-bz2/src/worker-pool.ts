@@ -1,4 +1,4 @@
-import { PartdError, type PartdErrorCode } from "@partd/core";
+import { allocateBytes, isPartdError, PartdError, type PartdErrorCode } from "@partd/core";
 import { compress, decompress } from "./libbz2.js";
 
 /** What a worker is asked to do. */
@@ -14,13 +14,16 @@ export type Answer =
   | { readonly bytes: Uint8Array }
   | { readonly message: string; readonly code: PartdErrorCode | undefined };
 
+/** What it says once it has been loaded. */
+export const READY = "ready";
+
 /** A worker of any platform. */
 export interface WorkerPort {
   post(job: Job, transfer: ArrayBuffer[]): void;
   /** Called with each answer. */
   onAnswer: (answer: Answer) => void;
-  /** Called where the worker could not be loaded or has come to its end. */
-  onEnd: () => void;
+  /** Called once, with what the worker came to its end of, or nothing where it was never loaded. */
+  onEnd: (error?: PartdError) => void;
   /** While busy, a worker keeps the process from ending. */
   setBusy(busy: boolean): void;
 }
@@ -30,6 +33,8 @@ export class WorkerPool {
   readonly #start: () => WorkerPort | undefined;
   readonly #idle: WorkerPort[] = [];
   readonly #waiting: (() => void)[] = [];
+  /** Workers that came to their end while they had a job. */
+  readonly #ended = new WeakSet<WorkerPort>();
   #workers = 0;
 
   /** @param start gives no worker where the platform has none */
@@ -37,13 +42,22 @@ export class WorkerPool {
     this.#start = start;
   }
 
-  /** Rejects like `libbz2` does. Where no worker can be had the work is done here, in steps. */
+  /**
+   * Rejects like `libbz2` does, with `ERR_PARTD_IO` if the worker dies at it, and then another takes
+   * its place. Where no worker can be had the work is done here, in steps.
+   */
   async run(job: Job): Promise<Uint8Array> {
     while (this.#idle.length === 0 && this.#workers >= MAX_WORKERS) {
       await new Promise<void>((resolve) => this.#waiting.push(resolve));
     }
     const worker = this.#idle.pop() ?? this.#begin();
-    const answer = worker && (await this.#ask(worker, job));
+    if (worker === undefined) return runJob(job);
+    let answer: Answer | undefined;
+    try {
+      answer = await this.#ask(worker, job);
+    } finally {
+      this.#release(worker);
+    }
     if (!answer) return runJob(job);
     if ("bytes" in answer) return answer.bytes;
     throw answer.code ? new PartdError(answer.code, answer.message) : new Error(answer.message);
@@ -55,32 +69,33 @@ export class WorkerPool {
     return worker;
   }
 
-  /** No answer if the worker comes to its end. */
+  /** No answer where the worker could not be loaded. */
   #ask(worker: WorkerPort, job: Job): Promise<Answer | undefined> {
-    return new Promise((resolve) => {
-      worker.onAnswer = (answer) => {
-        worker.onEnd = () => this.#forget(worker);
-        worker.setBusy(false);
-        this.#idle.push(worker);
-        this.#waiting.shift()?.();
-        resolve(answer);
-      };
-      worker.onEnd = () => {
-        this.#forget(worker);
-        resolve(undefined);
+    return new Promise((resolve, reject) => {
+      worker.onAnswer = resolve;
+      worker.onEnd = (error) => {
+        this.#ended.add(worker);
+        if (error) reject(error);
+        else resolve(undefined);
       };
       worker.setBusy(true);
-      // A copy, because what is posted is taken away, and a view would take all around it along.
-      // Not by `slice`, which of Node's Buffers gives a view.
-      const bytes = new Uint8Array(job.bytes);
-      worker.post({ ...job, bytes }, [bytes.buffer]);
+      post(worker, job);
     });
   }
 
-  #forget(worker: WorkerPort): void {
-    this.#workers--;
-    const place = this.#idle.indexOf(worker);
-    if (place >= 0) this.#idle.splice(place, 1);
+  /** Whatever came of its job. */
+  #release(worker: WorkerPort): void {
+    worker.setBusy(false);
+    if (this.#ended.has(worker)) {
+      this.#workers--;
+    } else {
+      worker.onEnd = () => {
+        this.#workers--;
+        this.#idle.splice(this.#idle.indexOf(worker), 1);
+        this.#waiting.shift()?.();
+      };
+      this.#idle.push(worker);
+    }
     this.#waiting.shift()?.();
   }
 }
@@ -90,4 +105,24 @@ export function runJob({ work, bytes, setting }: Job): Promise<Uint8Array> {
   return work === "compress" ? compress(bytes, setting) : decompress(bytes, setting);
 }
 
+/** What a worker has died of, as an error of its job. */
+export function workerDied(cause: unknown): PartdError {
+  return new PartdError("ERR_PARTD_IO", "the worker that had it came to its end; try again.", {
+    cause,
+  });
+}
+
 const MAX_WORKERS = 4;
+
+function post(worker: WorkerPort, job: Job): void {
+  try {
+    // A copy, because what is posted is taken away, and a view would take all around it along.
+    const bytes = allocateBytes(job.bytes.byteLength);
+    bytes.set(job.bytes);
+    worker.post({ ...job, bytes }, [bytes.buffer as ArrayBuffer]);
+  } catch (cause) {
+    if (isPartdError(cause)) throw cause;
+    const { message } = cause as Error;
+    throw new PartdError("ERR_PARTD_IO", `it cannot be passed to a worker: ${message}`, { cause });
+  }
+}

@@ -1,22 +1,46 @@
 import { Worker } from "node:worker_threads";
-import type { Answer, WorkerPort } from "./worker-pool.js";
+import { type Answer, READY, type WorkerPort, workerDied } from "./worker-pool.js";
 
 /** A worker thread. */
 export function startWorker(): WorkerPort | undefined {
   if (failed) return undefined;
-  const worker = new Worker(new URL("./worker-main.node.js", import.meta.url));
-  worker.unref();
+  try {
+    return portOf(new Worker(new URL("./worker-main.node.js", import.meta.url)), () => {
+      failed = true; // For example a bundler has left the file out.
+    });
+  } catch {
+    failed = true; // Node's permissions forbid threads.
+    return undefined;
+  }
+}
+
+/** @param onFailure called where the worker comes to its end before it has been loaded */
+export function portOf(worker: Worker, onFailure: () => void): WorkerPort {
+  let ready = false;
+  let ended = false;
   const port: WorkerPort = {
     post: (job, transfer) => worker.postMessage(job, transfer),
     onAnswer: () => {},
     onEnd: () => {},
     setBusy: (busy) => (busy ? worker.ref() : worker.unref()),
   };
-  worker.on("message", (answer: Answer) => port.onAnswer(answer));
-  worker.on("error", () => {
-    failed = true; // A bundler has left the file out, or there is no memory for a thread.
-    port.onEnd();
+  const end = (cause: unknown) => {
+    if (ended) return;
+    ended = true;
+    if (!ready) onFailure();
+    port.onEnd(ready ? workerDied(cause) : undefined);
+  };
+  worker.on("message", (message: Answer | typeof READY) => {
+    if (message === READY) ready = true;
+    else port.onAnswer(message);
   });
+  worker.on("messageerror", (error) => {
+    void worker.terminate();
+    end(error);
+  });
+  worker.on("error", end);
+  worker.on("exit", (code) => end(new Error(`The worker ended with the exit code ${code}.`)));
+  worker.unref(); // After the listener for messages, which has it keep the process.
   return port;
 }
 

@@ -1,8 +1,17 @@
+import { Worker } from "node:worker_threads";
 import { describe, expect, test } from "@jest/globals";
 import { PartdError } from "@partd/core";
+import { portOf, startWorker } from "../dist/worker.node.js"; // Beside the program that it loads.
 import { BZ2, bz2Codec } from "../src/index.js";
 import { compress, decompress } from "../src/libbz2.js";
-import { type Answer, runJob, WorkerPool, type WorkerPort } from "../src/worker-pool.js";
+import {
+  type Answer,
+  type Job,
+  runJob,
+  WorkerPool,
+  type WorkerPort,
+  workerDied,
+} from "../src/worker-pool.js";
 
 const words = new TextEncoder().encode("a partition of words ".repeat(10_000));
 
@@ -79,12 +88,76 @@ describe("the workers", () => {
     ).rejects.toThrow("damaged");
   });
 
-  test("are done without where there are none, or one comes to its end", async () => {
+  test("are done without where there are none, or they cannot be loaded", async () => {
     expect(await new WorkerPool(() => undefined).run(job)).toEqual(await compress(words, 9));
     const workers = new FakeWorkers();
-    workers.dying = true;
+    workers.onPost = (port) => port.onEnd();
     const pool = new WorkerPool(workers.start);
     for (let i = 0; i < 6; i++) expect((await pool.run(job)).byteLength).toBeGreaterThan(0);
+  });
+
+  test("that cannot be given a job are free again, and only that job is rejected", async () => {
+    const workers = new FakeWorkers();
+    const pool = new WorkerPool(workers.start);
+    let posts = 0;
+    workers.onPost = () => {
+      if (posts++ % 2 === 0) throw new DOMException("out of memory", "DataCloneError");
+      return undefined;
+    };
+    const results = await Promise.allSettled(Array.from({ length: 20 }, () => pool.run(job)));
+    const failed = results.filter(({ status }) => status === "rejected");
+    expect(failed.length).toBe(10);
+    for (const one of failed) {
+      expect(one).toMatchObject({
+        reason: { code: "ERR_PARTD_IO", cause: { name: "DataCloneError" } },
+      });
+    }
+    expect(workers.started).toBe(4);
+    expect(workers.busy).toBe(0);
+  });
+
+  test("that die reject their job and are replaced, with a job or idle", async () => {
+    const workers = new FakeWorkers();
+    const pool = new WorkerPool(workers.start);
+    workers.onPost = (port) => port.onEnd(workerDied(new Error("killed")));
+    const results = await Promise.allSettled(Array.from({ length: 9 }, () => pool.run(job)));
+    for (const result of results) {
+      expect(result).toMatchObject({
+        reason: { code: "ERR_PARTD_IO", message: expect.stringContaining("try again") },
+      });
+    }
+    expect(workers.started).toBe(9);
+    workers.onPost = () => undefined;
+    await Promise.all(Array.from({ length: 4 }, () => pool.run(job)));
+    for (const port of workers.ports.slice(-4)) port.onEnd(workerDied(new Error("killed")));
+    await Promise.all(Array.from({ length: 9 }, () => pool.run(job)));
+    expect(workers.started).toBe(17);
+    expect(workers.most).toBeLessThanOrEqual(4);
+    expect(workers.busy).toBe(0);
+  });
+
+  test("of Node are loaded, answer, and are missed when they come to their end", async () => {
+    const port = startWorker() as WorkerPort;
+    const pool = new WorkerPool(() => port);
+    expect(await pool.run(job)).toEqual(await compress(words, 9));
+    expect(startWorker()).toBeDefined(); // Not so where one could not be loaded.
+    let loaded = true;
+    const dies = (program: string) =>
+      new WorkerPool(() =>
+        portOf(new Worker(program, { eval: true }), () => {
+          loaded = false;
+        }),
+      );
+    const begin =
+      'const { parentPort } = require("worker_threads"); parentPort.postMessage("ready");';
+    for (const end of ["process.exit(3)", "throw new Error('uncaught')"]) {
+      const dying = dies(`${begin} parentPort.on("message", () => { ${end} });`);
+      await expect(dying.run(job)).rejects.toMatchObject({ code: "ERR_PARTD_IO" });
+      await expect(dying.run(job)).rejects.toMatchObject({ code: "ERR_PARTD_IO" });
+      expect(loaded).toBe(true);
+    }
+    expect(await dies("require('./no-such-file')").run(job)).toEqual(await compress(words, 9));
+    expect(loaded).toBe(false);
   });
 });
 
@@ -93,22 +166,24 @@ class FakeWorkers {
   started = 0;
   busy = 0;
   most = 0;
-  dying = false;
+  readonly ports: WorkerPort[] = [];
+  /** What a worker does with a job, if it is not to do it. */
+  onPost: (port: WorkerPort) => unknown = () => undefined;
 
   readonly start = (): WorkerPort => {
     this.started++;
     const port: WorkerPort = {
-      post: async (job) => {
+      post: (job) => {
         this.most = Math.max(this.most, this.busy);
-        if (this.dying) return port.onEnd();
-        const answer = await runJob(job).then(
-          (bytes): Answer => ({ bytes }),
-          (error: Error): Answer => ({
-            message: error.message,
-            code: error instanceof PartdError ? error.code : undefined,
-          }),
-        );
-        port.onAnswer(answer);
+        let ended = false;
+        const { onEnd } = port;
+        port.onEnd = (error) => {
+          ended = true;
+          onEnd(error);
+        };
+        this.onPost(port);
+        port.onEnd = onEnd;
+        if (!ended) void answer(job);
       },
       onAnswer: () => {},
       onEnd: () => {},
@@ -116,6 +191,17 @@ class FakeWorkers {
         this.busy += busy ? 1 : -1;
       },
     };
+    const answer = async (job: Job) => {
+      const answer = await runJob(job).then(
+        (bytes): Answer => ({ bytes }),
+        (error: Error): Answer => ({
+          message: error.message,
+          code: error instanceof PartdError ? error.code : undefined,
+        }),
+      );
+      port.onAnswer(answer);
+    };
+    this.ports.push(port);
     return port;
   };
 }
