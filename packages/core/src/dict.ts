@@ -20,11 +20,11 @@ export class Dict extends BaseStore implements Spillable {
     return this.blocks.memory;
   }
 
-  protected async _append(batch: Batch, { owned }: AppendOptions): Promise<void> {
+  protected async _append(batch: Batch, { owned }: AppendOptions = {}): Promise<void> {
     this.blocks.append(batch, owned);
   }
 
-  protected async _get(keys: readonly string[], options: GetOptions): Promise<Uint8Array[]> {
+  protected async _get(keys: readonly string[], options: GetOptions = {}): Promise<Uint8Array[]> {
     // The lengths first: what is appended while we rest belongs to a later answer.
     const values = keys.map((key) => this.blocks.get(key));
     const lengths = values.map((value) => (value === undefined ? 0 : this.blocks.length(value)));
