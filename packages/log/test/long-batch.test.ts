@@ -27,13 +27,14 @@ test("a batch of very many keys leaves others their turn, and is whole and in it
     const after = store.append({ k0: bytes("after,") });
     const reads: Promise<void>[] = [];
     const turn = () => {
+      if (over) return;
       written = 0;
       reads.push(
         store.get(["k0", "k99999"]).then(([k0, last]) => {
           seen.add(`${text(k0 as Uint8Array)} ${text(last as Uint8Array)}`);
         }),
       );
-      if (!over) setImmediate(turn);
+      setImmediate(turn);
     };
     setImmediate(turn);
     await Promise.all([long, after]);
