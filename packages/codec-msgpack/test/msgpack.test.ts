@@ -239,6 +239,25 @@ describe("extension types", () => {
       values.map(({ type, data }) => [type, ...data]),
     );
   });
+  test("are no timestamp with a second of nanoseconds or of another length", async () => {
+    const second = (1e9).toString(16).padStart(8, "0");
+    const last = (1e9 - 1).toString(16).padStart(8, "0");
+    const seconds = "0000000000000001";
+    const wrong = [`c70cff${second}${seconds}`, "d7ffee6b280000000001", "d4ff01", "c703ff010203"];
+    for (const hex of wrong) {
+      const bytes = Buffer.from(`91${hex}`, "hex");
+      expect(() => codec.decode(bytes)).toThrow(
+        expect.objectContaining({ code: "ERR_PARTD_CORRUPT" }),
+      );
+      const data = bytes.subarray(hex.startsWith("c7") ? 4 : 3);
+      expect(() => codec.encode([new Ext(-1, data)])).toThrow(
+        expect.objectContaining({ code: "ERR_PARTD_CODEC" }),
+      );
+    }
+    for (const hex of [`c70cff${last}${seconds}`, "d7ffee6b27fc00000001"]) {
+      expect(codec.decode(Buffer.from(`91${hex}`, "hex"))).toEqual([expect.any(Ext)]);
+    }
+  });
   test("are numbers from -128 to 127", () => {
     for (const type of [128, -129, 1.5]) {
       expect(() => new Ext(type, new Uint8Array())).toThrow("from -128 to 127");

@@ -1,5 +1,5 @@
 import { PartdError } from "../errors.js";
-import { decodeTimestamp, Ext, type Extension, TIMESTAMP } from "./extension.js";
+import { decodeTimestamp, Ext, type Extension, isTimestamp, TIMESTAMP } from "./extension.js";
 import { MAX_DEPTH, type MsgPackOptions } from "./options.js";
 import { NotUtf8, ShortTexts } from "./short-texts.js";
 
@@ -156,8 +156,9 @@ export class MsgPackDecoder {
     const data = this.#binary(length);
     const extension = this.#extensions.get(type);
     if (extension) return extension.decode(data);
-    const date = type === TIMESTAMP ? decodeTimestamp(data) : undefined;
-    return date ?? new Ext(type, data);
+    if (type !== TIMESTAMP) return new Ext(type, data);
+    if (!isTimestamp(data)) throw this.#corrupt("a timestamp is none");
+    return decodeTimestamp(data) ?? new Ext(type, data);
   }
 
   #array(length: number, depth: number): unknown[] {

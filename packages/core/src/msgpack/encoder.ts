@@ -1,6 +1,6 @@
 import { allocateBytes } from "../bytes.js";
 import { PartdError } from "../errors.js";
-import { Ext, encodeTimestamp, TIMESTAMP } from "./extension.js";
+import { Ext, encodeTimestamp, isTimestamp, TIMESTAMP } from "./extension.js";
 import { MAX_DEPTH, type MsgPackOptions } from "./options.js";
 
 /**
@@ -71,7 +71,7 @@ export class MsgPackEncoder {
     if (this.#extensions.length > 0 && this.#extension(value)) return;
     switch (plain ? "[object Object]" : Object.prototype.toString.call(value)) {
       case "[object Object]":
-        if (value instanceof Ext) this.#ext(value.type, value.data);
+        if (value instanceof Ext) this.#unknownExt(value);
         else this.#record(value as Record<string, unknown>, depth);
         break;
       case "[object Uint8Array]":
@@ -200,6 +200,11 @@ export class MsgPackEncoder {
   #binary(value: Uint8Array): void {
     this.#head(value.byteLength, 0xc4, 0xc5, 0xc6);
     this.#raw(value);
+  }
+
+  #unknownExt({ type, data }: Ext): void {
+    if (type === TIMESTAMP && !isTimestamp(data)) throw refuse("a timestamp that is none");
+    this.#ext(type, data);
   }
 
   #ext(type: number, data: Uint8Array): void {

@@ -54,7 +54,15 @@ export function encodeTimestamp(date: Date): Uint8Array {
   return bytes;
 }
 
-/** `undefined` where a Date would not be exact: it counts whole milliseconds. */
+/** Whether bytes are one of the three forms, with less than a second of nanoseconds. */
+export function isTimestamp(bytes: Uint8Array): boolean {
+  if (bytes.byteLength === 4) return true;
+  if (bytes.byteLength !== 8 && bytes.byteLength !== 12) return false;
+  const head = new DataView(bytes.buffer, bytes.byteOffset).getUint32(0);
+  return (bytes.byteLength === 8 ? head >>> 2 : head) < 1e9;
+}
+
+/** Of what {@link isTimestamp}; `undefined` where a Date, in whole milliseconds, is not exact. */
 export function decodeTimestamp(bytes: Uint8Array): Date | undefined {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   let seconds: number;
@@ -65,11 +73,9 @@ export function decodeTimestamp(bytes: Uint8Array): Date | undefined {
     const both = view.getBigUint64(0);
     nanoseconds = Number(both >> 34n);
     seconds = Number(both & 0x3_ffff_ffffn);
-  } else if (bytes.byteLength === 12) {
+  } else {
     nanoseconds = view.getUint32(0);
     seconds = Number(view.getBigInt64(4));
-  } else {
-    return undefined;
   }
   const date = new Date(seconds * 1000 + nanoseconds / 1e6);
   return nanoseconds % 1e6 === 0 && !Number.isNaN(date.getTime()) ? date : undefined;
