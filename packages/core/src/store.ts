@@ -1,6 +1,9 @@
 import type { Key, KeyTree } from "./keys.js";
 
-/** What to append: an object, a `Map`, or any iterable of `[key, value]` pairs. */
+/**
+ * What to append: an object, a `Map`, or any iterable of `[key, value]` pairs. Tuples as keys, and
+ * `__proto__`, which an object literal would take for its prototype, need one of the latter two.
+ */
 export type Entries<V> = Readonly<Record<string, V>> | Iterable<readonly [Key, V]>;
 
 /** The shape of `get`'s answer: one value for a key, lists where `keys` has lists. */
@@ -29,6 +32,13 @@ export interface AppendOptions extends OperationOptions {
    * Default `false`.
    */
   readonly owned?: boolean | undefined;
+}
+export interface IsetOptions extends AppendOptions {
+  /**
+   * Whether to set the key also if it was set before through this store object, as one that passes
+   * on the sets of others has to. Default `false`.
+   */
+  readonly replace?: boolean | undefined;
 }
 export interface GetOptions extends OperationOptions {
   /**
@@ -62,12 +72,16 @@ export interface Store<V = Uint8Array> extends AsyncDisposable {
   /**
    * Reads one value for a key, a list for a list of keys, nested lists for nested lists. The
    * answer is the caller's own.
+   *
+   * @throws `ERR_PARTD_KEY`, also for lists nested more than 1,000 deep; `ERR_PARTD_VALUE` for a value
+   *   too long to be held in one piece; `ERR_PARTD_CLOSED`, and what the store adds.
    */
   get<const K extends KeyTree>(keys: K, options?: GetOptions): Promise<Values<K, V>>;
 
   /**
    * Reads a key's value piece by piece, in order, without holding it whole. It is the value as it
-   * stood when the first piece was asked for.
+   * stood when the first piece was asked for. After `close()` it comes to its end or rejects with
+   * `ERR_PARTD_CLOSED`, and is never cut short.
    */
   stream(key: Key, options?: GetOptions): AsyncIterable<V>;
 
@@ -75,7 +89,7 @@ export interface Store<V = Uint8Array> extends AsyncDisposable {
    * Idempotent set: the first call for a key through this store object replaces the key's value,
    * later ones do nothing, until the key is deleted or the store dropped (also if that fails midway).
    */
-  iset(key: Key, value: V, options?: AppendOptions): Promise<void>;
+  iset(key: Key, value: V, options?: IsetOptions): Promise<void>;
 
   /**
    * Removes keys and their values. A key that is not there is no error. If it rejects, some keys
@@ -91,7 +105,11 @@ export interface Store<V = Uint8Array> extends AsyncDisposable {
 
   /**
    * Runs `critical` while no one else, in this process or another, can touch the store. Inside,
-   * use the store that is passed: a call on the outer one would wait for the lock for ever.
+   * use the store that is passed: a call on the outer one would wait for the lock for ever. The lock
+   * is released when `critical` has ended and what it began is done, awaited or not; what it wrote
+   * before it failed stays.
+   *
+   * @throws what `critical` throws; `ERR_PARTD_LOCK` where the lock cannot be had, or was lost.
    */
   withLock<T>(
     critical: (store: Store<V>) => T | Promise<T>,
