@@ -207,7 +207,7 @@ export class BufferStore extends BaseStore {
     if (value.byteLength === 0) return this._delete([key], { signal });
     await this.#spiller.change(signal, async () => {
       await this.#spiller.bringDown(key);
-      await this.#spiller.target.iset(decodeKey(key), value);
+      await this.#spiller.target.iset(decodeKey(key), value, { replace: true });
     });
   }
 

@@ -52,15 +52,20 @@ export class Load {
     this.lengths.push(length);
     this.byteLength += length;
     const key = this.#blocks.key(value);
+    if (length < LONG_PIECE) {
+      this.#blocks.copyTo(value, this.#room(), this.#used, length);
+      this.#used += length;
+      this.#addSpace(key, this.#used - length);
+      return;
+    }
     let start = this.#used;
     for (const view of this.#blocks.views(value, length)) {
-      if (view.byteLength >= LONG_PIECE || view.byteLength === length) {
+      if (view.byteLength >= LONG_PIECE) {
         this.#addSpace(key, start);
         this.#addPiece(key, view);
         start = this.#used;
       } else {
-        this.#space ??= new Uint8Array(this.#capacity);
-        this.#space.set(view, this.#used);
+        this.#room().set(view, this.#used);
         this.#used += view.byteLength;
       }
     }
@@ -96,9 +101,14 @@ export class Load {
     for (const value of this.values) this.#blocks.letGo(value);
   }
 
+  #room(): Uint8Array {
+    this.#space ??= new Uint8Array(this.#capacity);
+    return this.#space;
+  }
+
   #addSpace(key: string, start: number): void {
     if (start < this.#used) {
-      this.#addPiece(key, (this.#space as Uint8Array).subarray(start, this.#used));
+      this.#addPiece(key, this.#room().subarray(start, this.#used));
     }
   }
 
