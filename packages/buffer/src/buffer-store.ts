@@ -50,9 +50,13 @@ export interface BufferStats {
   readonly spillErrors: number;
   /** Batches on their way to the slow store. */
   readonly spillsInFlight: number;
+  /** Bytes in them; what was held in memory counts as held until it has arrived. */
+  readonly bytesInFlight: number;
   /** Completed calls of `flush`, that of `close` included. */
   readonly flushes: number;
-  /** Appends that had to wait for room in memory. */
+  /** Appends that wait for room in memory now. */
+  readonly waiting: number;
+  /** Appends that had to wait for room in memory, those that were given up included. */
   readonly waits: number;
   /** How long they waited, all together. */
   readonly waitMilliseconds: number;
@@ -100,6 +104,7 @@ export class BufferStore extends BaseStore {
 
   stats(): BufferStats {
     const { bytesSpilled, spills, spillErrors, flushes, waits, waitMilliseconds } = this.#tally;
+    const { batches, bytes, waiting } = this.#spiller.underway;
     return {
       availableMemory: this.#availableMemory,
       memoryHeld: this.#blocks.footprint,
@@ -108,8 +113,10 @@ export class BufferStore extends BaseStore {
       bytesSpilled,
       spills,
       spillErrors,
-      spillsInFlight: this.#spiller.flights,
+      spillsInFlight: batches,
+      bytesInFlight: bytes,
       flushes,
+      waiting,
       waits,
       waitMilliseconds,
     };
@@ -131,7 +138,7 @@ export class BufferStore extends BaseStore {
     if (this.#writes < 64) return;
     this.#writes = 0;
     // Awaited appends that never have to wait would keep the slow store from getting on.
-    if (this.#pace.elapsed > (this.#spiller.flights > 0 ? 1 : 5)) await this.#pace.rest();
+    if (this.#pace.elapsed > (this.#spiller.underway.batches > 0 ? 1 : 5)) await this.#pace.rest();
   }
 
   protected _get(keys: readonly string[], options: GetOptions): Promise<Uint8Array[]> {

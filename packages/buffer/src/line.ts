@@ -5,6 +5,12 @@ export class Line {
   #waiting: Waiting[] = [];
   /** Where the first is: `shift()` of a long array moves all that is left. */
   #next = 0;
+  #size = 0;
+
+  /** How many wait. */
+  get size(): number {
+    return this.#size;
+  }
 
   /** What the first in line needs, in bytes of memory; nothing if no one waits. */
   get need(): number | undefined {
@@ -18,10 +24,12 @@ export class Line {
       if (signal) {
         waiting.forget = onAbort(signal, () => {
           waiting.gone = true;
+          this.#size--;
           reject(signal.reason);
         });
       }
       this.#waiting.push(waiting);
+      this.#size++;
     });
   }
 
@@ -56,6 +64,7 @@ export class Line {
     const first = this.#first();
     if (!first) return undefined;
     first.forget();
+    this.#size--;
     this.#next++;
     if (this.#next > 1000 && 2 * this.#next > this.#waiting.length) {
       this.#waiting.splice(0, this.#next);

@@ -67,9 +67,9 @@ export class Spiller {
     this.#tally = tally;
   }
 
-  /** How many batches are on their way to the slow store. */
-  get flights(): number {
-    return this.#flights.size;
+  /** What is on its way to the slow store, and what waits for room. */
+  get underway(): { batches: number; bytes: number; waiting: number } {
+    return { batches: this.#flights.size, bytes: this.#flying, waiting: this.#line.size };
   }
 
   /** Appends to memory, now or when there is room, or a big batch to the slow store. */

@@ -6,7 +6,7 @@ import { Snappy } from "@partd/compress-snappy";
 import { type AppendOptions, BaseStore, type Batch, Dict, type Store } from "@partd/core";
 import { FileStore } from "@partd/file";
 import { memoryLimit } from "../src/memory-limit.js";
-import { bytes, read, turns } from "./bytes.js";
+import { bytes, isPending, read, turns } from "./bytes.js";
 import { GatedStore } from "./gated-store.js";
 
 describe("the bound", () => {
@@ -163,9 +163,21 @@ test("stats and listeners tell of bytes held and spilled, flushes and waits", as
     appends.push(store.append({ [`k${i % 5}`]: new Uint8Array(500) }));
   }
   await turns();
-  expect(store.stats().spillsInFlight).toBe(2);
+  const { spillsInFlight, bytesInFlight, bytesHeld, waiting } = store.stats();
+  expect(spillsInFlight).toBe(2);
+  expect(bytesInFlight).toBe(500 * Math.round(bytesInFlight / 500));
+  expect(bytesInFlight).toBeGreaterThan(0);
+  expect(bytesHeld).toBe((100 - waiting) * 500); // What is on its way is held until it has arrived.
+  const controller = new AbortController();
+  const impatient = store.append({ k0: new Uint8Array(500) }, { signal: controller.signal });
+  expect(await isPending(impatient)).toBe(true);
+  expect(store.stats().waiting).toBe(waiting + 1);
+  controller.abort(new Error("enough"));
+  await expect(impatient).rejects.toThrow("enough");
+  expect(store.stats().waiting).toBe(waiting);
   slow.go();
   await Promise.all(appends);
+  expect(store.stats()).toMatchObject({ waiting: 0, spillsInFlight: 0, bytesInFlight: 0 });
   expect(waits.length).toBeGreaterThan(50);
   expect(store.stats().waits).toBe(waits.length);
   expect(store.stats().waitMilliseconds).toBeGreaterThan(0);
