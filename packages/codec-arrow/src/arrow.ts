@@ -4,6 +4,7 @@ import {
   type EncodeOptions,
   type Entries,
   type GetOptions,
+  type IsetOptions,
   type Key,
   type KeyTree,
   type OperationOptions,
@@ -79,7 +80,7 @@ export class Arrow<T extends TypeMap = UnknownColumns> implements Store<Table<T>
     }
   }
 
-  iset(key: Key, value: Table<T>, options?: AppendOptions): Promise<void> {
+  iset(key: Key, value: Table<T>, options?: IsetOptions): Promise<void> {
     return this.#tables.iset(key, value, options);
   }
 

@@ -7,6 +7,7 @@ import {
   entriesOf,
   Gate,
   type GetOptions,
+  type IsetOptions,
   isPartdError,
   type Key,
   type KeyTree,
@@ -130,13 +131,14 @@ export class NdArray<V extends NdValue = NdValue> implements Store<V> {
    * new. Where the dtype changes, a failure puts back what was there; a process that is killed in
    * between may leave the key empty.
    */
-  async iset(key: Key, value: V, options?: AppendOptions): Promise<void> {
+  async iset(key: Key, value: V, options?: IsetOptions): Promise<void> {
     const array = this.#arrayFor(key, value);
     options?.signal?.throwIfAborted();
-    if (this.#isets.has(array.text)) return;
+    const isDone = () => !options?.replace && this.#isets.has(array.text);
+    if (isDone()) return;
     await this.#removing([array.text], () =>
       this.#store.withLock(async (store) => {
-        if (this.#isets.has(array.text)) return; // Another call was first.
+        if (isDone()) return; // Another call was first.
         await replaceArray(store, array, options);
         this.#isets.add(array.text);
       }, options),

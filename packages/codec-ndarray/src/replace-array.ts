@@ -12,7 +12,7 @@ export async function replaceArray(
   const stored = await store.get(dtypeKey(key), options);
   const batch = bytes.byteLength > 0 ? [dtypeEntry(key, dtype), [key, bytes] as const] : [];
   if (batch.length > 0 && utf8.decode(stored) === dtype.text) {
-    return store.iset(key, bytes, options);
+    return store.iset(key, bytes, { ...options, replace: true });
   }
   const before = await store.get(both, options);
   try {

@@ -5,6 +5,7 @@ import {
   type Entries,
   entriesOf,
   type GetOptions,
+  type IsetOptions,
   type Key,
   type KeyTree,
   nestValues,
@@ -66,7 +67,7 @@ export abstract class Unframed<V> implements Store<V> {
     if (held.length > 0) yield this._decode(concatBytes(held), key, offset);
   }
 
-  async iset(key: Key, value: V, options?: AppendOptions): Promise<void> {
+  async iset(key: Key, value: V, options?: IsetOptions): Promise<void> {
     await this.#store.iset(key, this._encode(value, key), options);
   }
 

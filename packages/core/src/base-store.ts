@@ -8,6 +8,7 @@ import type {
   AppendOptions,
   Entries,
   GetOptions,
+  IsetOptions,
   OperationOptions,
   Store,
   Values,
@@ -127,13 +128,14 @@ export abstract class BaseStore implements Store {
     }
   }
 
-  async iset(key: Key, value: Uint8Array, options: AppendOptions = {}): Promise<void> {
+  async iset(key: Key, value: Uint8Array, options: IsetOptions = {}): Promise<void> {
     const text = encodeKey(key);
     checkBytes(key, value);
     this.#check(options);
-    if (this.#isets.has(text)) return;
+    const isDone = () => !options.replace && this.#isets.has(text);
+    if (isDone()) return;
     await this.#exclusive(options, async () => {
-      if (this.#isets.has(text)) return; // Another call was first.
+      if (isDone()) return; // Another call was first.
       await this._set(text, value, options);
       this.#isets.add(text);
     });

@@ -10,6 +10,7 @@ import type {
   AppendOptions,
   Entries,
   GetOptions,
+  IsetOptions,
   OperationOptions,
   Store,
   Values,
@@ -82,7 +83,7 @@ export class Encode<V> implements Store<V> {
     }
   }
 
-  async iset(key: Key, value: V, options?: AppendOptions): Promise<void> {
+  async iset(key: Key, value: V, options?: IsetOptions): Promise<void> {
     await this.#encoding.shared(async () => {
       await this.#store.iset(key, await this.#encode(key, value), options);
     }, options);

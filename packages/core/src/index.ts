@@ -41,6 +41,7 @@ export type {
   AppendOptions,
   Entries,
   GetOptions,
+  IsetOptions,
   OperationOptions,
   Store,
   Values,

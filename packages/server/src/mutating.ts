@@ -28,13 +28,7 @@ export async function mutate(
       const [counted] = keys as [CountedKey];
       const [value] = batch.values as [Uint8Array];
       // The client remembers its isets; the store's own memory of them must not stand in the way.
-      await store.withLock(
-        async (held) => {
-          await held.delete(counted.key);
-          await held.iset(counted.key, value);
-        },
-        { signal },
-      );
+      await store.iset(counted.key, value, { signal, replace: true });
       census.is(counted, value.byteLength);
       return undefined;
     }

@@ -6,6 +6,7 @@ import {
   encodeKey,
   flattenKeys,
   type GetOptions,
+  type IsetOptions,
   type Key,
   type KeyTree,
   nestValues,
@@ -76,12 +77,13 @@ export abstract class RemoteStore implements Store {
     yield* this.#pieces(Type.STREAM, options, text);
   }
 
-  async iset(key: Key, value: Uint8Array, options: AppendOptions = {}): Promise<void> {
+  async iset(key: Key, value: Uint8Array, options: IsetOptions = {}): Promise<void> {
     const text = encodeKey(key);
     checkBytes(key, value);
     checkLengths([text]);
     this.#check(options);
-    for (let earlier = this.#isets.get(text); earlier; earlier = this.#isets.get(text)) {
+    const earlierOne = () => (options.replace ? undefined : this.#isets.get(text));
+    for (let earlier = earlierOne(); earlier; earlier = earlierOne()) {
       const set = await earlier.then(
         () => true,
         () => false,

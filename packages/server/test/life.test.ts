@@ -192,6 +192,30 @@ async function withProxy(store: Store, name: string): Promise<[Server, CuttingPr
   return [server, await CuttingProxy.listen(`${path}-proxy`, path, faults)];
 }
 
+/** Tells which primitives change it. */
+class Recording extends Dict {
+  readonly calls: string[] = [];
+  protected override async _set(key: string, value: Uint8Array): Promise<void> {
+    this.calls.push("set");
+    await super._set(key, value, {});
+  }
+  protected override async _delete(keys: readonly string[]): Promise<void> {
+    if (this.calls.at(-1) !== "set") this.calls.push("delete");
+    await super._delete(keys);
+  }
+}
+
+test("the isets of several clients are each one step of the store, which may be atomic", async () => {
+  const store = new Recording();
+  await using server = await Server.listen(store);
+  for (const i of [1, 2, 3]) {
+    await using client = new Client(server.address);
+    await client.iset("x", Uint8Array.of(i));
+    expect(await client.get("x")).toEqual(Uint8Array.of(i));
+  }
+  expect(store.calls).toEqual(["set", "set", "set"]);
+});
+
 /** Refuses what names `bad`, with the code that it is told. */
 class Refusing extends Dict {
   calls = 0;

@@ -193,6 +193,17 @@ export const readCases: readonly StoreCase[] = [
     },
   },
   {
+    name: "iset with replace sets again",
+    run: async ({ store }) => {
+      await store.iset("x", bytes("first"));
+      await store.append({ x: bytes("+") });
+      await store.iset("x", bytes("second"), { replace: true });
+      equal(await read(store, "x"), "second", "x");
+      await store.iset("x", bytes("never"));
+      equal(await read(store, "x"), "second", "x, set before");
+    },
+  },
+  {
     name: "of isets that overlap, the first alone sets",
     run: async ({ store }) => {
       await store.append({ x: bytes("before") });
