@@ -1,6 +1,6 @@
 import { describe, expect, test } from "@jest/globals";
 import { BufferStore } from "@partd/buffer";
-import { type AppendOptions, type Batch, Dict, PartdError } from "@partd/core";
+import { type AppendOptions, type Batch, Dict, PartdError, type Store } from "@partd/core";
 import { bytes, isPending, read, turns } from "./bytes.js";
 import { GatedStore } from "./gated-store.js";
 
@@ -117,6 +117,44 @@ describe("a slow store that fails", () => {
     await store.flush();
     await store.close();
   });
+});
+
+describe("a slow store that fails in the middle of a deletion", () => {
+  class Halfway extends GatedStore {
+    protected override async _delete(keys: readonly string[]): Promise<void> {
+      await super._delete(keys.slice(0, 1));
+      if (this.refuse !== undefined) throw this.refuse;
+      await super._delete(keys);
+    }
+  }
+
+  test.each<[string, (store: Store) => Promise<unknown>]>([
+    ["delete", (store) => store.delete(["x", "y", "z"])],
+    ["pop", (store) => store.pop(["x", "y", "z"])],
+    ["delete in withLock", (store) => store.withLock((held) => held.delete(["x", "y", "z"]))],
+  ])(
+    "%s: memory keeps what it has, iset sets again, and the next one has all gone",
+    async (_, remove) => {
+      const slow = new Halfway();
+      const store = new BufferStore(new Dict(), slow, { availableMemory: 20_000 });
+      for (const key of ["x", "y"]) await store.iset(key, bytes("1"));
+      await store.append({ x: bytes("2"), y: bytes("2"), z: bytes("2") });
+      slow.refuse = noSpace;
+      await expect(remove(store)).rejects.toBe(noSpace);
+      expect(await Promise.all(["x", "y", "z"].map((key) => read(store, key)))).toEqual([
+        "2", // As far as the slow store came.
+        "12",
+        "2",
+      ]);
+      slow.refuse = undefined;
+      for (const key of ["x", "y"]) await store.iset(key, bytes("3"));
+      expect(await Promise.all(["x", "y"].map((key) => read(store, key)))).toEqual(["3", "3"]);
+      await remove(store);
+      for (const key of ["x", "y", "z"]) expect(await read(store, key)).toBe("");
+      await store.flush();
+      for (const key of ["x", "y", "z"]) expect(await read(slow, key)).toBe("");
+    },
+  );
 });
 
 describe("a slow store that hangs", () => {
