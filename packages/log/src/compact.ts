@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { closeSync, fdatasyncSync, openSync, rmSync } from "node:fs";
+import { closeSync, openSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { uniqueToken } from "@partd/core/node";
 import type { DataSet } from "./data-set.js";
@@ -17,7 +17,7 @@ import { UNKNOWN_KEY } from "./scan.js";
 import { Segment } from "./segment.js";
 import { ValueStream } from "./stream.js";
 import { unsetBytes } from "./unset-bytes.js";
-import { syncDirectory, writeAll } from "./write-all.js";
+import { syncDirectory, syncFile, writeAll } from "./write-all.js";
 
 export interface Progress {
   readonly bytesDone: number;
@@ -52,8 +52,7 @@ export async function compact(dataSet: DataSet, options: CompactOptions): Promis
         if (isGone(dataSet, old)) return; // Dropped: there is nothing left to do.
         throw error;
       }
-      const done = await alone(async () => replace(dataSet, old, copier.segments));
-      if (done) copier.keep();
+      await alone(async () => replace(dataSet, old, copier));
     } finally {
       copier.end();
     }
@@ -77,20 +76,28 @@ async function seal(
   return dataSet.segments;
 }
 
-/** Tells whether it could: the data set may have been dropped. */
-function replace(dataSet: DataSet, old: readonly Segment[], fresh: readonly Segment[]): boolean {
+function replace(dataSet: DataSet, old: readonly Segment[], copier: Copier): void {
+  const fresh = copier.segments;
   dataSet.sync();
-  if (isGone(dataSet, old)) return false;
+  if (isGone(dataSet, old)) return; // Dropped meanwhile.
   const kept = dataSet.segments.filter((segment) => !old.includes(segment));
   // The clock must not fall back when the old segments no longer count.
   let floor = dataSet.clock();
   for (const segment of kept) floor -= segment.size;
   const freshIds = fresh.map(({ id, position }) => `${id}:${position}`).join(",") || "-";
   const oldIds = old.map(({ id }) => id).join(",") || "-";
-  dataSet.announce([["compacted", String(floor), freshIds, oldIds]], true);
+  try {
+    dataSet.announce([["compacted", String(floor), freshIds, oldIds]], true);
+  } catch (error) {
+    // If only the disk has not got the line, all go by it already; after a loss of power none may.
+    copier.keep();
+    dataSet.sync();
+    if (!isGone(dataSet, old)) copier.keep(false);
+    throw error;
+  }
+  copier.keep();
   dataSet.removeFiles(old);
   dataSet.condense();
-  return true;
 }
 
 function isGone(dataSet: DataSet, old: readonly Segment[]): boolean {
@@ -146,8 +153,8 @@ class Copier {
   }
 
   /** They are part of the data set now. */
-  keep(): void {
-    this.#kept = true;
+  keep(kept = true): void {
+    this.#kept = kept;
   }
 
   end(): void {
@@ -228,7 +235,7 @@ class Copier {
     const { indexPath, id, position, index } = segment;
     await writeIndex(indexPath, id, position, index as GrowingIndex, this.#keys, true);
     segment.index = undefined;
-    fdatasyncSync(this.#fd);
+    await syncFile(this.#fd);
     closeSync(this.#fd);
     this.#fd = -1;
   }

@@ -1,4 +1,4 @@
-import { closeSync, fsyncSync, openSync, write, writeSync, writev } from "node:fs";
+import { closeSync, fdatasync, fsyncSync, openSync, write, writeSync, writev } from "node:fs";
 
 /** Writes the pieces end to end from `position` on, however many calls it takes. */
 export async function writeAll(
@@ -24,6 +24,13 @@ export async function writeAll(
     rest = rest.slice(whole);
     if (count > 0) rest = [(rest[0] as Uint8Array).subarray(count), ...rest.slice(1)];
   }
+}
+
+/** Brings the bytes of a file to the disk. */
+export function syncFile(fd: number): Promise<void> {
+  return new Promise((resolve, reject) =>
+    fdatasync(fd, (error) => (error ? reject(error) : resolve())),
+  );
 }
 
 /** Makes the names in a directory outlast a power failure. */

@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { closeSync, fdatasync, fstatSync, fsyncSync, openSync, rmSync } from "node:fs";
+import { closeSync, fstatSync, fsyncSync, openSync, rmSync } from "node:fs";
 import { type Batch, Pace } from "@partd/core";
 import { processToken } from "@partd/core/node";
 import type { DataSet } from "./data-set.js";
@@ -10,7 +10,7 @@ import { ioError } from "./io-error.js";
 import { RecordEncoder } from "./record-encoder.js";
 import { Segment } from "./segment.js";
 import { StoredIndex } from "./stored-index.js";
-import { syncDirectory, writeAll, writeAtOnce } from "./write-all.js";
+import { syncDirectory, syncFile, writeAll, writeAtOnce } from "./write-all.js";
 
 interface Waiting {
   readonly batch: Batch;
@@ -187,13 +187,20 @@ export class Writer {
     const [, outcome] = await Promise.all([encoder.checksum(), settled(written)]);
     if (outcome) throw outcome.error;
     const head = encoder.headAndTable();
-    if (head.length <= AT_ONCE) writeAtOnce(this.#fd, head, at);
-    else await writeAll(this.#fd, [head], at);
-    if (this.#fsync) {
-      await new Promise<void>((resolve, reject) =>
-        fdatasync(this.#fd, (error) => (error ? reject(error) : resolve())),
-      );
+    try {
+      if (head.length <= AT_ONCE) writeAtOnce(this.#fd, head, at);
+      else await writeAll(this.#fd, [head], at);
+      if (this.#fsync) await syncFile(this.#fd);
+    } catch (error) {
+      await settled(this.#void(at));
+      throw error;
     }
+  }
+
+  /** Makes a record none that is whole, but that nobody was told of. */
+  async #void(at: number): Promise<void> {
+    writeAtOnce(this.#fd, NO_MAGIC, at);
+    if (this.#fsync) await syncFile(this.#fd);
   }
 
   #commit(): void {
@@ -308,6 +315,7 @@ const STAY_SLOW_MS = 250;
 /** Bytes from which on no further batch joins a record. */
 const LARGEST_GROUP = 4 * 2 ** 20;
 
+const NO_MAGIC = new Uint8Array(4);
 /** Keys that are encoded in one go, which takes some 300 µs. */
 const STRETCH = 1024;
 
