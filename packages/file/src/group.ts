@@ -44,7 +44,7 @@ export class Group {
     this.#tenure.verify();
     if (journal.active) await settle(this.#parts); // What could not be undone before.
     try {
-      const writes = this.#gather();
+      const writes = this.#onlyWrite() ?? (await this.#gather());
       for (let next = 0; next < writes.length; ) next += await this.#writeChunk(writes, next);
       if (this.#parts.fsync) await this.#syncNewNames();
       this.#checkOn();
@@ -57,12 +57,14 @@ export class Group {
     }
   }
 
+  #onlyWrite(): Write[] | undefined {
+    const { keys, values } = (this.#appends[0] as GroupedAppend).batch;
+    if (this.#appends.length > 1 || keys.length > 1) return undefined;
+    return [{ key: keys[0] as string, values }];
+  }
+
   /** The values of each key together, in order of its first. */
-  #gather(): Write[] {
-    const first = this.#appends[0] as GroupedAppend;
-    if (this.#appends.length === 1 && first.batch.keys.length === 1) {
-      return [{ key: first.batch.keys[0] as string, values: first.batch.values }];
-    }
+  async #gather(): Promise<Write[]> {
     const writes = new Map<string, { key: string; values: Uint8Array[] }>();
     for (const { batch } of this.#appends) {
       for (let i = 0; i < batch.keys.length; i++) {
@@ -71,6 +73,7 @@ export class Group {
         const write = writes.get(key);
         if (write) write.values.push(value);
         else writes.set(key, { key, values: [value] });
+        if (this.#pace.due) await this.#rest();
       }
     }
     return [...writes.values()];
@@ -217,6 +220,7 @@ export class Group {
       for (const touched of this.#touched) {
         await disk.run(files.forget(touched.key));
         await disk.run(restore(layout, touched));
+        if (this.#pace.due) await this.#pace.rest();
       }
       await disk.run(journal.clear());
     } catch {
