@@ -30,7 +30,7 @@ export function brotliCodec(options: BrotliOptions = {}): Codec<Uint8Array> {
   return compressorCodec(
     {
       name: "brotli",
-      compress: async (bytes) => plain(await promisify(brotliCompress)(bytes, { params })),
+      compress: (bytes) => promisify(brotliCompress)(bytes, { params }),
       decompress,
     },
     options,
@@ -40,15 +40,11 @@ export function brotliCodec(options: BrotliOptions = {}): Codec<Uint8Array> {
 async function decompress(bytes: Uint8Array, maxDecodedBytes: number): Promise<Uint8Array> {
   const maxOutputLength = Math.min(maxDecodedBytes, 2 ** 32);
   try {
-    return plain(await promisify(brotliDecompress)(bytes, { maxOutputLength }));
+    // A copy, since what Node gives may be a view of memory that it uses for others too.
+    return new Uint8Array(await promisify(brotliDecompress)(bytes, { maxOutputLength }));
   } catch (error) {
     const tooLarge = (error as NodeJS.ErrnoException).code === "ERR_BUFFER_TOO_LARGE";
     if (tooLarge) checkDecodedSize(maxDecodedBytes + 1, maxDecodedBytes);
     throw error;
   }
-}
-
-/** A store's values are plain arrays, not Node's buffers. */
-function plain(buffer: Buffer): Uint8Array {
-  return new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.byteLength);
 }
