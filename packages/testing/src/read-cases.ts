@@ -80,6 +80,34 @@ export const readCases: readonly StoreCase[] = [
     },
   },
   {
+    name: "get reads the same into memory of the caller's, whether it has a use for it or not",
+    run: async ({ store }) => {
+      const large = new Uint8Array(300_000).map((_, i) => i * 7);
+      await store.append({ x: bytes("one"), y: large });
+      await store.append({ x: bytes("two") });
+      const asked: number[] = [];
+      const memory: Uint8Array[] = [];
+      const allocate = (byteLength: number) => {
+        const around = new Uint8Array(byteLength + 2).fill(255);
+        asked.push(byteLength);
+        memory.push(around);
+        return around.subarray(1, byteLength + 1);
+      };
+      const [x, [y, absent, again]] = await store.get(["x", ["y", "never", "x"]], { allocate });
+      equal(x, bytes("onetwo"), "x");
+      equal(y, large, "y");
+      equal(absent, new Uint8Array(0), "a key that was never written");
+      equal(again, bytes("onetwo"), "x, asked for again");
+      ok(
+        memory.every((around) => around[0] === 255 && around.at(-1) === 255),
+        "nothing should be written beside the memory that was given",
+      );
+      x.fill(0);
+      equal(again, bytes("onetwo"), "the second x after the first was changed");
+      ok(asked.length <= 4, `allocate was called ${asked.length} times for 4 values`);
+    },
+  },
+  {
     name: "get, pop and delete read their lists at once: what is done to them later changes nothing",
     run: async ({ store }) => {
       const names = ["a", "b", "c", "d", "e", "f"];
