@@ -132,8 +132,8 @@ export class BufferStore extends BaseStore {
     this.#blocks.clear();
   }
 
-  protected async _append(batch: Batch, { signal }: AppendOptions): Promise<void> {
-    await this.#spiller.append(batch, signal);
+  protected async _append(batch: Batch, options: AppendOptions): Promise<void> {
+    await this.#spiller.append(batch, options);
     this.#writes += batch.keys.length;
     if (this.#writes < 64) return;
     this.#writes = 0;

@@ -14,13 +14,13 @@ export class Line {
 
   /** What the first in line needs, in bytes of memory; nothing if no one waits. */
   get need(): number | undefined {
-    return this.#first()?.need;
+    return this.#first()?.append.need;
   }
 
   /** Resolves when the batch has been appended. */
-  wait(batch: Batch, need: number, signal: AbortSignal | undefined): Promise<void> {
+  wait(append: Append, signal: AbortSignal | undefined): Promise<void> {
     return new Promise((resolve, reject) => {
-      const waiting = { batch, need, resolve, reject, gone: false, forget: () => {} };
+      const waiting = { append, resolve, reject, gone: false, forget: () => {} };
       if (signal) {
         waiting.forget = onAbort(signal, () => {
           waiting.gone = true;
@@ -34,11 +34,11 @@ export class Line {
   }
 
   /** Appends the first in line. */
-  admit(append: (batch: Batch) => void): void {
+  admit(append: (append: Append) => void): void {
     const first = this.#shift();
     if (!first) return;
     try {
-      append(first.batch);
+      append(first.append);
       first.resolve();
     } catch (error) {
       first.reject(error);
@@ -74,9 +74,16 @@ export class Line {
   }
 }
 
-interface Waiting {
+export interface Append {
   readonly batch: Batch;
+  /** Bytes of memory. */
   readonly need: number;
+  /** Whether its arrays are given away. */
+  readonly owned: boolean | undefined;
+}
+
+interface Waiting {
+  readonly append: Append;
   readonly resolve: () => void;
   readonly reject: (error: unknown) => void;
   /** Given up. */

@@ -1,4 +1,5 @@
 import {
+  type AppendOptions,
   type Batch,
   BatchEntries,
   type Blocks,
@@ -13,7 +14,7 @@ import { Flight } from "./flight.js";
 import { FlushJob } from "./flush-job.js";
 import { Holds } from "./holds.js";
 import { type Limits, roughCost } from "./limits.js";
-import { Line } from "./line.js";
+import { type Append, Line } from "./line.js";
 import { Load, Spaces } from "./load.js";
 import type { Tally } from "./tally.js";
 import { Unfinished } from "./unfinished.js";
@@ -73,24 +74,25 @@ export class Spiller {
   }
 
   /** Appends to memory, now or when there is room, or a big batch to the slow store. */
-  append(batch: Batch, signal: AbortSignal | undefined): Promise<void> | undefined {
+  append(batch: Batch, options: AppendOptions): Promise<void> | undefined {
+    const { signal, owned } = options;
     if (this.unfinished.work) {
-      return this.unfinished.over(signal).then(() => this.append(batch, signal));
+      return this.unfinished.over(signal).then(() => this.append(batch, options));
     }
     if (this.#line.need === undefined && this.#fits(roughCost(batch))) {
-      this.#blocks.append(batch);
+      this.#blocks.append(batch, owned);
       if (this.#blocks.footprint > this.#limits.high) this.#pump();
       return undefined;
     }
     const need = this.#blocks.cost(batch);
     if (this.#line.need === undefined && this.#fits(need)) {
-      this.#blocks.append(batch);
+      this.#blocks.append(batch, owned);
       this.#pump();
       return undefined;
     }
     return need > this.#limits.big
       ? this.#send([...new Set(batch.keys)], batch, signal)
-      : this.#wait(batch, need, signal);
+      : this.#wait({ batch, need, owned }, signal);
   }
 
   /** Writes all that is in memory now. */
@@ -151,7 +153,7 @@ export class Spiller {
 
   /** Brings down what memory has of a key. */
   async bringDown(key: string): Promise<void> {
-    if (this.#blocks.get(key) !== undefined) await this.#send([key], NOTHING, undefined);
+    if (this.#blocks.get(key) !== undefined) await this.#send([key], undefined, undefined);
   }
 
   /** Resolves when nothing is in flight. */
@@ -182,10 +184,10 @@ export class Spiller {
     return this.#blocks.footprint + need <= this.#limits.bound;
   }
 
-  async #wait(batch: Batch, need: number, signal: AbortSignal | undefined): Promise<void> {
+  async #wait(append: Append, signal: AbortSignal | undefined): Promise<void> {
     signal?.throwIfAborted();
     const since = performance.now();
-    const turn = this.#line.wait(batch, need, signal);
+    const turn = this.#line.wait(append, signal);
     // If nothing is in flight, the next one to fail or succeed is on behalf of this append.
     if (this.#flights.size === 0) this.#failure = undefined;
     this.#pump();
@@ -203,7 +205,7 @@ export class Spiller {
    */
   async #send(
     keys: readonly string[],
-    batch: Batch,
+    batch: Batch | undefined,
     signal: AbortSignal | undefined,
   ): Promise<void> {
     const claim = this.#holds.bigs.enter(keys);
@@ -222,7 +224,7 @@ export class Spiller {
       const value = this.#blocks.get(key);
       if (value !== undefined) load.addWhole(value, this.#holds.takeOver(key));
     }
-    load.addBatch(batch);
+    if (batch) load.addBatch(batch);
     // What was in memory is not given up: no one would know whether it had been written.
     const flight = new Flight(load, undefined, true, load.values.length > 0 ? undefined : signal);
     const flying = this.#holds.bigFlights.enter(keys);
@@ -274,7 +276,7 @@ export class Spiller {
   #admit(): void {
     for (let need = this.#line.need; need !== undefined; need = this.#line.need) {
       if (!this.#fits(need) && this.#blocks.size > 0) return;
-      this.#line.admit((batch) => this.#blocks.append(batch));
+      this.#line.admit(({ batch, owned }) => this.#blocks.append(batch, owned));
     }
   }
 
@@ -345,5 +347,3 @@ export class Spiller {
     else this.#doubt.note(error);
   }
 }
-
-const NOTHING: Batch = { keys: [], values: [], byteLength: 0 };

@@ -234,6 +234,31 @@ describe("close", () => {
   });
 });
 
+test("arrays that are given away are kept as they are, and the bound with them", async () => {
+  const fast = new Dict();
+  const slow = new GatedStore();
+  const store = new BufferStore(fast, slow, { availableMemory: 4e6 });
+  const arrays: Uint8Array[] = [];
+  for (let i = 0; i < 40; i++) {
+    const array = new Uint8Array(300_000).fill(i);
+    arrays.push(array);
+    await store.append({ [`k${i % 3}`]: array, x: bytes(`${i};`) }, { owned: i % 4 !== 0 });
+    expect(store.stats().memoryHeld).toBeLessThanOrEqual(4e6);
+  }
+  expect(slow.landed).toBeGreaterThan(2);
+  const kept = fast.blocks.views(fast.blocks.get("k0") as number);
+  expect(kept.some((view) => arrays.some((array) => array.buffer === view.buffer))).toBe(true);
+  const expected = (key: number) => Buffer.concat(arrays.filter((_, i) => i % 3 === key));
+  for (const from of [store, slow]) {
+    for (const key of [0, 1, 2]) {
+      expect(Buffer.compare(await from.get(`k${key}`), expected(key))).toBe(0);
+    }
+    expect(await read(from, "x")).toBe(arrays.map((_, i) => `${i};`).join(""));
+    await store.flush();
+  }
+  expect(store.stats().memoryHeld).toBe(0);
+});
+
 test("what either store held before is part of the buffer", async () => {
   const fast = new Dict();
   const slow = new Dict();
