@@ -240,6 +240,26 @@ export const readCases: readonly StoreCase[] = [
     },
   },
   {
+    name: "iset with replace sets each time, and counts for the calls without it",
+    run: async ({ store }) => {
+      await store.iset("x", bytes("1"));
+      await store.iset("x", bytes("2"), { replace: true });
+      equal(await read(store, "x"), "2", "x");
+      await store.append({ x: bytes("+"), y: bytes("before") });
+      await store.iset("x", bytes("3"), { replace: true });
+      equal(await read(store, "x"), "3", "x");
+      await store.iset("y", bytes("1"), { replace: true });
+      await store.iset("y", bytes("never"));
+      await store.iset("y", bytes("never"), { replace: false });
+      equal(await read(store, "y"), "1", "y");
+      await store.withLock(async (held) => {
+        await held.iset("y", bytes("never"));
+        await held.iset("y", bytes("2"), { replace: true });
+      });
+      equal(await read(store, "y"), "2", "y, set under the lock");
+    },
+  },
+  {
     name: "iset sets again once its key was deleted or popped, or the store dropped",
     run: async ({ store }) => {
       await store.iset("x", bytes("1"));
