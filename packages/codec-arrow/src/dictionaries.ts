@@ -5,9 +5,11 @@ import {
   type Field,
   Int32,
   makeData,
+  type Utf8,
   Vector,
   vectorFromArray,
 } from "apache-arrow";
+import { DistinctBytes } from "./distinct-bytes.js";
 import { withChildren } from "./types.js";
 
 /** One column's data, by record batch; a batch may lack it. */
@@ -72,7 +74,50 @@ interface Union {
 }
 
 function unite(dictionaries: readonly Vector[], type: DataType): Union {
+  if (isText(type) && dictionaries.every(({ nullCount }) => nullCount === 0)) {
+    const bytes = dictionaries.reduce((sum, { byteLength }) => sum + byteLength, 0);
+    return bytes < 2 ** 31 ? uniteTexts(dictionaries, type) : uniteWhole(dictionaries);
+  }
   return isComparable(type) ? uniteValues(dictionaries, type) : uniteWhole(dictionaries);
+}
+
+/** Each text once, by its bytes. */
+function uniteTexts(dictionaries: readonly Vector[], type: Utf8): Union {
+  const distinct = new DistinctBytes();
+  const codes = new Map<Vector, Codes>();
+  for (const dictionary of dictionaries) {
+    const own = new Int32Array(dictionary.length);
+    let at = 0;
+    let same = true;
+    for (const { values, valueOffsets, length } of dictionary.data as readonly Data<Utf8>[]) {
+      for (let i = 0; i < length; i++, at++) {
+        const place = distinct.add(
+          values,
+          valueOffsets[i] as number,
+          valueOffsets[i + 1] as number,
+        );
+        own[at] = place;
+        if (place !== at) same = false;
+      }
+    }
+    codes.set(dictionary, same ? SAME : own);
+  }
+  const { count: length, offsets: valueOffsets, bytes: data } = distinct;
+  return {
+    dictionary:
+      wholeOf(dictionaries, codes, length) ??
+      new Vector([makeData({ type, length, nullCount: 0, valueOffsets, data })]),
+    codes,
+  };
+}
+
+/** The dictionary that has all values as it is, if there is one. */
+function wholeOf(
+  dictionaries: readonly Vector[],
+  codes: ReadonlyMap<Vector, Codes>,
+  length: number,
+): Vector | undefined {
+  return dictionaries.find((one) => one.length === length && codes.get(one) === SAME);
 }
 
 /** Each value once. */
@@ -96,7 +141,7 @@ function uniteValues(dictionaries: readonly Vector[], type: DataType): Union {
     codes.set(dictionary, same ? SAME : own);
   }
   const [first] = dictionaries as [Vector];
-  const whole = dictionaries.find((one) => one.length === values.length && codes.get(one) === SAME);
+  const whole = wholeOf(dictionaries, codes, values.length);
   return { dictionary: whole ?? vectorFromArray(values, first.type ?? type), codes };
 }
 
@@ -113,6 +158,10 @@ function uniteWhole(dictionaries: readonly Vector[]): Union {
     start += dictionary.length;
   }
   return { dictionary: new Vector(dictionaries.flatMap(({ data }) => data)), codes };
+}
+
+function isText(type: DataType): type is Utf8 {
+  return DataType.isUtf8(type);
 }
 
 /** Texts, booleans and numbers: their values are the same if and only if they are `===`. */

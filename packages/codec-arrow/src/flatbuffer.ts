@@ -86,7 +86,7 @@ export class CheckedTable {
   /** A 64-bit integer; what is not safe counts as -1, as no length or offset can be so. */
   long(id: number): number {
     const at = this.#fields[id];
-    return at ? safe(this.#view.getBigInt64(at, true)) : 0;
+    return at ? safeLong(this.#view, at) : 0;
   }
 
   /** The 64-bit integers of a vector whose elements hold `each` of them. */
@@ -95,9 +95,9 @@ export class CheckedTable {
     if (!at) return [];
     const start = at + this.#view.getUint32(at, true);
     const count = this.#view.getUint32(start, true) * each;
-    return Array.from({ length: count }, (_, i) =>
-      safe(this.#view.getBigInt64(start + 4 + i * 8, true)),
-    );
+    const longs: number[] = [];
+    for (let i = 0; i < count; i++) longs.push(safeLong(this.#view, start + 4 + i * 8));
+    return longs;
   }
 
   /** A table that is a field of this one, and of a type checked with it. */
@@ -143,8 +143,10 @@ function within(view: DataView, at: number, length: number): void {
   if (at < 0 || at + length > view.byteLength) throw bad("an offset");
 }
 
-function safe(value: bigint): number {
-  return value >= 0n && value <= Number.MAX_SAFE_INTEGER ? Number(value) : -1;
+/** By halves: a BigInt takes several times as long. */
+function safeLong(view: DataView, at: number): number {
+  const high = view.getInt32(at + 4, true);
+  return high >= 0 && high < 2 ** 21 ? high * 2 ** 32 + view.getUint32(at, true) : -1;
 }
 
 function bad(what: string): Error {
