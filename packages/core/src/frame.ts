@@ -59,6 +59,7 @@ export async function* streamFrames(
       if (length === undefined) {
         if (held.byteLength < FRAME_HEADER) break;
         length = readLength(held.take(FRAME_HEADER), 0);
+        if (length > LONGEST) throw cutShort(key, offset);
       }
       if (held.byteLength < length) break;
       yield { bytes: held.take(length), key, offset };
@@ -68,6 +69,12 @@ export async function* streamFrames(
   }
   if (length !== undefined || held.byteLength > 0) throw cutShort(key, offset);
 }
+
+/**
+ * No frame was ever longer: what claims to be, such as plain text, is told before the whole value
+ * has been gathered in search of its end.
+ */
+const LONGEST = 2 ** 40;
 
 /** Bytes that came in pieces, taken from the front in other lengths. */
 class PieceQueue {

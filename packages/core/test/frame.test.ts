@@ -97,6 +97,19 @@ describe("frames", () => {
   });
 });
 
+test("text in the place of frames is told by its first piece, and not gathered to its end", async () => {
+  let read = 0;
+  async function* text(): AsyncGenerator<Uint8Array> {
+    for (; read < 1_000; read++) yield new TextEncoder().encode('{"user":"ann"}\n'.repeat(1_000));
+  }
+  await expect(collect(streamFrames(text(), "x"))).rejects.toMatchObject({
+    code: "ERR_PARTD_CORRUPT",
+    key: "x",
+    offset: 0,
+  });
+  expect(read).toBe(0);
+});
+
 async function* pieces(value: Uint8Array, lengths: readonly number[]): AsyncGenerator<Uint8Array> {
   let start = 0;
   for (const length of lengths) {
