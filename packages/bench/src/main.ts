@@ -5,7 +5,7 @@ import { parseArgs } from "node:util";
 import { runWork, type SideResult } from "./run.js";
 import { Scratch } from "./scratch.js";
 import { loadSuite, suiteNames } from "./suites.js";
-import { isMet, table } from "./table.js";
+import { isMet, page, table } from "./table.js";
 
 const HELP = `Compares partd with its peers and with the limit of the machine, side by side.
 
@@ -19,6 +19,8 @@ Options:
   --in DIR      where stores put their files (default: ${tmpdir()}); a file system in memory shows
                 what the stores cost alone
   --json FILE   write all figures to FILE too
+  --markdown FILE
+                write the tables to FILE as a page
   --help
 
 Examples:
@@ -34,6 +36,7 @@ const { values: options, positionals } = parseArgs({
     only: { type: "string" },
     in: { type: "string", default: tmpdir() },
     json: { type: "string" },
+    markdown: { type: "string" },
     help: { type: "boolean" },
   },
 });
@@ -43,26 +46,32 @@ if (options.help) {
 } else {
   const rounds = options.rounds === undefined ? undefined : Number(options.rounds);
   const all: unknown[] = [];
+  const printed: string[] = [];
+  const print = (text: string) => {
+    console.log(text);
+    printed.push(text);
+  };
   let missed = 0;
-  console.log(
+  print(
     `Node ${process.version}, ${cpus().length} x ${cpus()[0]?.model.trim()}, ${Math.round(totalmem() / 2 ** 30)} GiB\n`,
   );
   const scratch = new Scratch(options.in);
   try {
     for (const name of positionals.length > 0 ? positionals : suiteNames) {
       const suite = await loadSuite(name);
-      console.log(`## ${name}\n`);
+      print(`## ${name}\n`);
       for (const [index, work] of suite.works.entries()) {
         if (options.only && !work.title.includes(options.only)) continue;
         const results = await runWork(suite, index, scratch, { rounds });
         missed += results.filter((result) => !isMet(result, results[0] as SideResult)).length;
         all.push({ suite: name, work: work.title, unit: work.unit, count: work.count, results });
-        console.log(table(work, results));
+        print(table(work, results));
       }
     }
   } finally {
     await scratch.remove();
   }
-  console.log(missed === 0 ? "Every target was met." : `Targets missed: ${missed}.`);
+  print(missed === 0 ? "Every target was met." : `Targets missed: ${missed}.`);
   if (options.json) await writeFile(options.json, `${JSON.stringify(all, null, 2)}\n`);
+  if (options.markdown) await writeFile(options.markdown, page(positionals, printed));
 }

@@ -26,6 +26,18 @@ function line(cells: readonly string[]): string {
   return `| ${cells.join(" | ")} |`;
 }
 
+/** The tables of a run as a page. */
+export function page(suites: readonly string[], tables: readonly string[]): string {
+  return `${PREFACE.replace("SUITES", suites.join(" "))}\n${tables.join("\n")}\n`;
+}
+
+const PREFACE = `# Benchmarks
+
+What \`npm run bench -- SUITES\` printed. The first line of each table is ours; all sides of a table
+ran in turn on one machine, each in a process of its own. Times are medians, and ratios are taken
+round by round. A target that was missed says so. How it is measured: [packages/bench](../packages/bench/README.md).
+`;
+
 /** Whether ours reached the target against `theirs`. */
 export function isMet({ ratio, target }: SideResult, ours: SideResult): boolean {
   return !target || ratio >= target.ratio || ours.busy >= (target.orBusy ?? 2);
