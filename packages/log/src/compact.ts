@@ -7,7 +7,7 @@ import { SEGMENT_HEADER, segmentHeader } from "./format.js";
 import { gather } from "./gather.js";
 import { type GrowingIndex, NEVER } from "./growing-index.js";
 import { writeIndex } from "./index-file.js";
-import { ioError } from "./io-error.js";
+import { ifSystemError, ioError } from "./io-error.js";
 import type { KeyTable } from "./key-table.js";
 import { liveKeys } from "./live-keys.js";
 import { LockFolder } from "./lock-folder.js";
@@ -40,7 +40,12 @@ export interface CompactOptions {
 export async function compact(dataSet: DataSet, options: CompactOptions): Promise<void> {
   const { signal, alone } = options;
   const lock = new LockFolder(join(dataSet.directory, ".partd-log", "compact"), uniqueToken());
-  await lock.take(signal);
+  try {
+    await lock.take(signal);
+  } catch (error) {
+    lock.release();
+    throw ifSystemError("lock", dataSet.directory, error);
+  }
   try {
     const old = await alone(() => seal(dataSet, options));
     const copier = new Copier(dataSet, old, options);
@@ -49,7 +54,7 @@ export async function compact(dataSet: DataSet, options: CompactOptions): Promis
         await copier.run();
       } catch (error) {
         dataSet.sync();
-        if (isGone(dataSet, old)) return; // Dropped: there is nothing left to do.
+        if (isGone(dataSet, old)) return; // Dropped, and with it what was to be read.
         throw error;
       }
       await alone(async () => replace(dataSet, old, copier));
@@ -121,7 +126,6 @@ class Copier {
     this.#old = old;
     this.#options = options;
     this.#keys = dataSet.keys;
-    for (const segment of old) segment.hold();
   }
 
   async run(): Promise<void> {
@@ -159,7 +163,6 @@ class Copier {
 
   end(): void {
     if (this.#fd >= 0) closeSync(this.#fd);
-    for (const segment of this.#old) segment.unhold();
     if (!this.#kept) this.#dataSet.removeFiles(this.segments);
   }
 

@@ -32,6 +32,20 @@ export async function gather(
   signal?: AbortSignal,
 ): Promise<void> {
   if (plan.count === 0) return;
+  plan.segment.hold();
+  try {
+    await gatherHeld(plan, values, keys, signal);
+  } finally {
+    plan.segment.unhold();
+  }
+}
+
+async function gatherHeld(
+  plan: SegmentPlan,
+  values: readonly Uint8Array[],
+  keys: readonly string[],
+  signal: AbortSignal | undefined,
+): Promise<void> {
   const tasks = new Tasks(plan, values);
   const failed: { error: unknown }[] = [];
   const worker = async () => {

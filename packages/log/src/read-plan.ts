@@ -70,7 +70,12 @@ export async function planRead(
   const cuts = deletions(segments, keys);
   // A segment's index may be exchanged for a stored one at any time.
   const indexes = segments.map(({ index }) => index);
-  const loaded = await Promise.all(indexes.map((index) => loadStored(index, keys, cuts)));
+  const loaded: (GrowingIndex | undefined)[] = [];
+  for (let from = 0; from < indexes.length; from += AT_A_TIME) {
+    signal?.throwIfAborted();
+    const some = indexes.slice(from, from + AT_A_TIME);
+    loaded.push(...(await Promise.all(some.map((index) => loadStored(index, keys, cuts)))));
+  }
   signal?.throwIfAborted();
   const parts: Part[] = [];
   segments.forEach((segment, i) => {
@@ -97,6 +102,9 @@ export async function planRead(
     ? planInTurn(parts, keys, cuts, pace)
     : planMerged(parts, segments, keys, cuts, pace);
 }
+
+/** Indexes that are read at a time, each through a descriptor. */
+const AT_A_TIME = 16;
 
 /** The stamp up to which each key was deleted. */
 function deletions(segments: readonly Segment[], keys: readonly number[]): Float64Array {

@@ -42,7 +42,7 @@ export class Segment {
   readonly keys: number[] = [];
   readonly unreadable: Unreadable[] = [];
   #fd: number | undefined;
-  /** Streams and long reads that need the file even when it is removed. */
+  /** Reads under way, and streams, which need the file even when it is removed. */
   #holds = 0;
   #released = false;
   #catchingUp: Promise<void> | undefined;
@@ -67,17 +67,18 @@ export class Segment {
   get fd(): number {
     if (this.#fd === undefined) {
       try {
-        this.#fd = openSync(this.path, "r");
+        this.adopt(this.#open());
       } catch (cause) {
         throw ioError("open", this.path, cause);
       }
     }
-    return this.#fd;
+    return this.#fd as number;
   }
 
   /** Gives it the descriptor that its writer writes through. */
   adopt(fd: number): void {
     this.#fd = fd;
+    open.add(this);
   }
 
   /** Whether our writer goes on adding to it, so that its length is known without asking. */
@@ -95,7 +96,13 @@ export class Segment {
 
   unhold(): void {
     this.#holds--;
-    if (this.#released && this.#holds <= 0) this.#close();
+    if (this.#holds > 0) return;
+    if (this.#released || open.size > mostOpen) this.rest();
+  }
+
+  /** Closes the file of a segment that is finished, until it is read again. */
+  rest(): void {
+    if (this.#holds <= 0 && (this.#released || this.finished)) this.#close();
   }
 
   /** It is no longer part of the data set; the file stays open for those that hold it. */
@@ -114,8 +121,10 @@ export class Segment {
   async catchUp(table: KeyTable): Promise<void> {
     while (this.#catchingUp) await this.#catchingUp;
     if (this.complete || this.isOwn) return;
+    this.hold();
     this.#catchingUp = this.#read(table).finally(() => {
       this.#catchingUp = undefined;
+      this.unhold();
     });
     await this.#catchingUp;
   }
@@ -160,9 +169,28 @@ export class Segment {
     }
   }
 
+  #open(): number {
+    try {
+      return openSync(this.path, "r");
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (code !== "EMFILE" && code !== "ENFILE") throw error;
+      // From now on with fewer.
+      mostOpen = Math.min(mostOpen, open.size >> 1);
+      for (const segment of open) segment.rest();
+      return openSync(this.path, "r");
+    }
+  }
+
   #close(): void {
     const fd = this.#fd;
     this.#fd = undefined;
-    if (fd !== undefined) closeSync(fd);
+    if (fd === undefined) return;
+    open.delete(this);
+    closeSync(fd);
   }
 }
+
+/** Whose files this process has open, and how many of them it keeps for the next read. */
+const open = new Set<Segment>();
+let mostOpen = 256;

@@ -77,6 +77,11 @@ export class Writer {
         void this.#pace.rest().then(() => this.#run());
         return;
       }
+      // Their indexes are in memory, and their files open.
+      if (this.#finishing.size >= MOST_FINISHING) {
+        void Promise.race(this.#finishing).then(() => this.#run());
+        return;
+      }
       const group = this.#takeGroup();
       if (group.length === 0) continue;
       try {
@@ -303,6 +308,7 @@ export class Writer {
     } catch {
       // The same.
     }
+    segment.rest();
   }
 }
 
@@ -315,6 +321,8 @@ const STAY_SLOW_MS = 250;
 /** Bytes from which on no further batch joins a record. */
 const LARGEST_GROUP = 4 * 2 ** 20;
 
+/** Segments whose indexes are being written at a time. */
+const MOST_FINISHING = 8;
 const NO_MAGIC = new Uint8Array(4);
 /** Keys that are encoded in one go, which takes some 300 µs. */
 const STRETCH = 1024;

@@ -42,6 +42,13 @@ test("a disk that is full in mid-record: the append rejects, the data is as befo
   ]);
 });
 
+test("400 segments under ulimit -n 64", () => {
+  const words = [process.execPath, join(import.meta.dirname, "few-files.mjs"), next()];
+  const out = execFileSync("bash", ["-c", `ulimit -n 64; exec "$@"`, "bash", ...words]);
+  const { length } = Array.from({ length: 200 }, (_, i) => `${i},`).join("");
+  expect(JSON.parse(String(out))).toEqual([length, 1, 2 * length, 2, 2 * length, 2 * length, 1]);
+}, 60_000);
+
 test("what a full disk has cut short is no damage, and all else is there", async () => {
   const directory = next();
   await using store = new LogStore(directory);
