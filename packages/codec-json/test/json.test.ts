@@ -100,6 +100,39 @@ describe("Json", () => {
     expect(await p.get("good")).toEqual([]);
   });
 
+  test("takes an object whose toJSON answers with itself", async () => {
+    class Flight {
+      readonly delay: number;
+      constructor(delay: number) {
+        this.delay = delay;
+      }
+      toJSON() {
+        return this;
+      }
+    }
+    const p = new Json<{ delay: number }>(new Dict());
+    await p.append({ x: [new Flight(5)] });
+    expect(await p.get("x")).toEqual([{ delay: 5 }]);
+    await expect(p.append({ x: [new Flight(Number.NaN)] })).rejects.toMatchObject({
+      code: "ERR_PARTD_CODEC",
+    });
+  });
+
+  test("looks at an object's own properties alone", async () => {
+    const p = new Json<unknown>(new Dict());
+    Object.defineProperty(Object.prototype, "given", {
+      value: () => {},
+      enumerable: true,
+      configurable: true,
+    });
+    try {
+      await p.append({ x: [{ a: 1 }] });
+    } finally {
+      delete (Object.prototype as { given?: unknown }).given;
+    }
+    expect(await p.get("x")).toEqual([{ a: 1 }]);
+  });
+
   test.each<[string, Uint8Array]>([
     ["cut short", jsonCodecBytes([1, 2, 3]).subarray(0, 5)],
     ["no list", new TextEncoder().encode("{}")],
