@@ -33,6 +33,9 @@ const commands = {
   format: () => run("biome", ["check", "--write", "."]),
 };
 
+// Ctrl-C goes to the program that runs as well, and what is left is for it to tidy up.
+process.on("SIGINT", () => {});
+
 const [name, ...args] = process.argv.slice(2);
 if (commands[name] === undefined) {
   console.error(`usage: run.mjs ${Object.keys(commands).join(" | ")}`);
