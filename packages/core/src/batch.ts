@@ -37,18 +37,45 @@ export class BatchEntries implements Iterable<readonly [Key, Uint8Array]> {
  */
 export function toBatch(data: Entries<Uint8Array>): Batch {
   if (data instanceof BatchEntries) return data.batch;
-  const keys: string[] = [];
-  const values: Uint8Array[] = [];
-  let byteLength = 0;
-  for (const [key, value] of entriesOf(data)) {
+  const gathered = new Gathered(sizeOf(data));
+  // A loop for each: one for all would make an object of every entry on the way.
+  if (data instanceof Map) for (const [key, value] of data) gathered.add(key, value);
+  else for (const [key, value] of entriesOf(data)) gathered.add(key, value);
+  return gathered.batch;
+}
+
+/** Arrays of their full length from the start: to let them grow costs a fifth of the time. */
+class Gathered {
+  readonly #keys: string[];
+  readonly #values: Uint8Array[];
+  #size = 0;
+  #byteLength = 0;
+
+  constructor(size: number) {
+    this.#keys = new Array<string>(size);
+    this.#values = new Array<Uint8Array>(size);
+  }
+
+  add(key: Key, value: Uint8Array): void {
     const text = encodeKey(key);
     checkBytes(key, value);
-    if (value.byteLength === 0) continue;
-    keys.push(text);
-    values.push(value);
-    byteLength += value.byteLength;
+    if (value.byteLength === 0) return;
+    this.#keys[this.#size] = text;
+    this.#values[this.#size++] = value;
+    this.#byteLength += value.byteLength;
   }
-  return { keys, values, byteLength };
+
+  get batch(): Batch {
+    this.#keys.length = this.#size;
+    this.#values.length = this.#size;
+    return { keys: this.#keys, values: this.#values, byteLength: this.#byteLength };
+  }
+}
+
+/** How many entries there are at most, or 0 if that is not known. */
+function sizeOf(data: Entries<Uint8Array>): number {
+  if (data instanceof Map) return data.size;
+  return Array.isArray(data) ? data.length : 0;
 }
 
 /** The entries of any form that `append` takes. */
