@@ -59,7 +59,7 @@ export function* readText(path: string): Steps<string> {
   }
 }
 
-export function* writeText(path: string, text: string): Steps<void> {
+export function* writeText(path: string, text: string, fsync: boolean): Steps<void> {
   const fd = (yield [
     "open",
     path,
@@ -68,6 +68,7 @@ export function* writeText(path: string, text: string): Steps<void> {
   ]) as number;
   try {
     yield* writeAll(fd, Buffer.from(text, "latin1"), 0);
+    if (fsync) yield ["fdatasync", fd];
   } finally {
     yield ["close", fd];
   }

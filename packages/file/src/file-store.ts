@@ -81,7 +81,7 @@ export class FileStore extends BaseStore {
     this.#temporary = path === undefined ? new TemporaryDirectory("partd-file") : undefined;
     this.path = this.#temporary?.path ?? absolute(path as string | URL);
     const disk = new Disk();
-    const layout = new Layout(this.path);
+    const layout = new Layout(this.path, fsync);
     const journal = new Journal(layout.own("journal"), fsync);
     const files = new OpenFiles(layout, maxOpenFiles ?? defaultOpenFiles());
     const lock = new DirectoryLock(

@@ -24,10 +24,13 @@ export interface Opened {
 export class Layout {
   readonly directory: string;
   readonly #aside: string;
+  readonly #fsync: boolean;
   #hasAside = false;
 
-  constructor(directory: string) {
+  /** @param fsync whether what it writes itself is to be brought to the disk at once. */
+  constructor(directory: string, fsync: boolean) {
     this.directory = directory;
+    this.#fsync = fsync;
     this.#aside = this.own("aside");
   }
 
@@ -142,7 +145,7 @@ export class Layout {
       this.#hasAside = true;
     }
     // The name first: bytes without one could not be listed.
-    yield* writeText(`${path}.key`, key);
+    yield* writeText(`${path}.key`, key, this.#fsync);
     return (yield ["open", path, CREATE, 0o666]) as number;
   }
 

@@ -1,4 +1,4 @@
-import { cpSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, fstatSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, afterEach, describe, expect, test } from "@jest/globals";
 import { endFaults, faults } from "./faults.js";
@@ -206,6 +206,23 @@ describe.each([
     },
     60_000,
   );
+});
+
+test("with fsync, also the name of a key that lies aside is on the disk", async () => {
+  const directory = make();
+  await using store = new FileStore(directory, { fsync: true });
+  await store.append({ x: bytes("1") });
+  const synced = new Set<number>();
+  faults.rule = (name, [fd]) => {
+    if (name === "fdatasync") synced.add(fstatSync(fd as number).ino);
+    return undefined;
+  };
+  await store.append({ ["k".repeat(300)]: bytes("1") });
+  faults.rule = undefined;
+  const aside = join(directory, ".partd", "aside");
+  const names = readdirSync(aside);
+  expect(names).toHaveLength(2);
+  for (const name of names) expect([...synced]).toContain(statSync(join(aside, name)).ino);
 });
 
 test("an append whose long note cannot be cut off is done", async () => {
