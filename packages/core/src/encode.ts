@@ -1,3 +1,4 @@
+import { unlessAborted } from "./abort.js";
 import { entriesOf, isBytes } from "./batch.js";
 import type { Codec } from "./codec.js";
 import { decodeAhead } from "./decode-ahead.js";
@@ -90,7 +91,9 @@ export class Encode<V> implements Store<V> {
 
   async iset(key: Key, value: V, options?: IsetOptions): Promise<void> {
     await this.#encoding.shared(async () => {
-      await this.#store.iset(key, await this.#encode(key, value), options);
+      const encoded = this.#encode(key, value);
+      const framed = isPromise(encoded) ? await unlessAborted(encoded, options?.signal) : encoded;
+      await this.#store.iset(key, framed, options);
     }, options);
   }
 
@@ -227,7 +230,7 @@ export class Encode<V> implements Store<V> {
           if (next.done) break;
           const i = count++;
           const result = work(next.value, i);
-          results[i] = isPromise(result) ? await result : result;
+          results[i] = isPromise(result) ? await unlessAborted(result, options?.signal) : result;
           if (pace.isOver) await pace.rest();
           options?.signal?.throwIfAborted();
         }

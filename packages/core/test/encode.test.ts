@@ -257,6 +257,30 @@ describe("Encode", () => {
     }
   });
 
+  test("can be given up while a codec is at work, however long that takes", async () => {
+    const dict = new Dict();
+    await new Encode(dict, texts).append({ x: "1" });
+    const endless: Codec<string> = {
+      ...texts,
+      encode: () => new Promise(() => {}),
+      decode: () => new Promise(() => {}),
+    };
+    const store = new Encode(dict, endless);
+    for (const call of [
+      (signal: AbortSignal) => store.append({ y: "2" }, { signal }),
+      (signal: AbortSignal) => store.iset("y", "2", { signal }),
+      (signal: AbortSignal) => store.get("x", { signal }),
+      (signal: AbortSignal) => store.pop("x", { signal }),
+    ]) {
+      const abort = new AbortController();
+      const called = call(abort.signal);
+      await settle();
+      abort.abort("reason");
+      await expect(called).rejects.toBe("reason");
+    }
+    await store.close(); // It waits for none of them.
+  });
+
   test("a stream that is left early ends the one below", async () => {
     const dict = new Dict();
     const store = new Encode(dict, texts);
