@@ -38,6 +38,17 @@ describe.each(compressions)("$name", ({ codec, Decorator, checksum }) => {
     },
   );
 
+  test("what it decodes is memory of its own, and no more than that", async () => {
+    const one = codec();
+    for (const length of [0, 1, 1000, 100_000, 1_000_000]) {
+      const encoded = await one.encode(json.subarray(0, length));
+      const framed = Buffer.concat([Buffer.alloc(8), encoded]);
+      const read = await one.decode(framed.subarray(8));
+      expect(read.buffer.byteLength).toBe(read.byteLength);
+      expect(Object.getPrototypeOf(read)).toBe(Uint8Array.prototype);
+    }
+  });
+
   test("works under a codec", async () => {
     const p = new Json(new Decorator(new Dict()));
     await p.append({ x: [1, { a: "b" }] });

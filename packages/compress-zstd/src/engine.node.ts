@@ -53,7 +53,7 @@ function call(method: Method, bytes: Uint8Array, options: object): Promise<Uint8
   return new Promise((resolve, reject) => {
     method(bytes, options, (error, result) => {
       if (error) reject(error);
-      else resolve(new Uint8Array(result.buffer, result.byteOffset, result.byteLength));
+      else resolve(own(result));
     });
   });
 }
@@ -61,4 +61,11 @@ function call(method: Method, bytes: Uint8Array, options: object): Promise<Uint8
 /** Node goes to the thread pool once per chunk. */
 function chunkSize(expected: number): number {
   return Math.min(Math.max(expected + (expected >> 8) + 64, 1024), 1 << 20);
+}
+
+/** Node gives a view of a whole chunk where that was not filled, and of a pool for few bytes. */
+function own({ buffer, byteOffset, byteLength }: Uint8Array): Uint8Array {
+  return byteLength === buffer.byteLength
+    ? new Uint8Array(buffer)
+    : new Uint8Array(buffer.slice(byteOffset, byteOffset + byteLength));
 }
