@@ -235,7 +235,8 @@ export class BufferStore extends BaseStore {
   protected override async _drop({ signal }: OperationOptions): Promise<void> {
     await this.#spiller.change(signal, async () => {
       await this.#spiller.target.drop();
-      this.#spiller.dropped();
+      this.#blocks.clear();
+      this.#spiller.doubt.forget(); // With the rest, what may have been there twice has gone.
     });
   }
 

@@ -32,6 +32,7 @@ export class Spiller {
   /** The slow store, or what `withLock` of it passed. */
   target: Store;
   readonly unfinished = new Unfinished();
+  readonly doubt = new Doubt();
   readonly #blocks: Blocks;
   readonly #limits: Limits;
   readonly #tally: Tally;
@@ -57,7 +58,6 @@ export class Spiller {
   #readsWait = false;
   /** Why the last flight failed; no more take off by themselves until one is asked for. */
   #failure: { readonly error: unknown } | undefined;
-  readonly #doubt = new Doubt();
 
   constructor(blocks: Blocks, slow: Store, limits: Limits, tally: Tally) {
     this.#blocks = blocks;
@@ -107,7 +107,7 @@ export class Spiller {
     } finally {
       this.#jobs.delete(job);
     }
-    this.#doubt.tell();
+    this.doubt.tell();
   }
 
   /**
@@ -119,15 +119,10 @@ export class Spiller {
     work: () => Promise<T>,
     { signal, waits }: OperationOptions & { readonly waits?: boolean },
   ): Promise<T> {
-    await this.unfinished.over(signal);
+    if (this.unfinished.work) await this.unfinished.over(signal);
     while (this.#readsWait) await this.#calm.next(signal);
-    const claim = this.#holds.reads.enter(keys);
-    const reading = this.#read(keys, signal, work).finally(() => {
-      this.#leave(this.#holds.reads, claim);
-      this.#pump();
-      this.#ends.announce();
-    });
-    return waits ? reading : unlessAborted(reading, signal);
+    const reading = this.#read(keys, work, signal);
+    return waits || !signal ? reading : unlessAborted(reading, signal);
   }
 
   /** Runs `work` while nothing is in flight. */
@@ -161,23 +156,24 @@ export class Spiller {
     while (this.#flights.size > 0) await this.#landings.next(signal);
   }
 
-  /** The data set was dropped, and with it what may have been there twice. */
-  dropped(): void {
-    this.#blocks.clear();
-    this.#doubt.forget();
-  }
-
   async #read<T>(
     keys: readonly string[],
-    signal: AbortSignal | undefined,
     work: () => Promise<T>,
+    signal: AbortSignal | undefined,
   ): Promise<T> {
-    for (let rest = keys; this.#flights.size > 0; ) {
-      rest = rest.filter((key) => this.#holds.isFlying(key));
-      if (rest.length === 0) break;
-      await this.#landings.next(signal);
+    const claim = this.#holds.reads.enter(keys);
+    try {
+      for (let rest = keys; this.#flights.size > 0; ) {
+        rest = rest.filter((key) => this.#holds.isFlying(key));
+        if (rest.length === 0) break;
+        await this.#landings.next(signal);
+      }
+      return await work();
+    } finally {
+      this.#leave(this.#holds.reads, claim);
+      this.#pump();
+      this.#ends.announce();
     }
-    return work();
   }
 
   #fits(need: number): boolean {
@@ -267,7 +263,7 @@ export class Spiller {
     if (readsWaited && !this.#readsWait) this.#calm.announce();
     if (this.#flights.size > 0) return;
     if (this.#line.need !== undefined && this.#jobs.size === 0 && this.#failure) {
-      this.#doubt.told(this.#failure.error);
+      this.doubt.told(this.#failure.error);
       this.#line.reject(this.#failure.error);
     }
     if (!this.#draining) this.#spaces.clear();
@@ -283,15 +279,14 @@ export class Spiller {
   #nextFlight(): Flight | undefined {
     const wantsRoom = this.#wantsRoom();
     if (this.#jobs.size === 0 && !wantsRoom) return undefined;
-    const holds = this.#holds;
     const load = new Load(this.#blocks, this.#limits.batch, this.#spaces.take());
     for (const job of this.#jobs) {
-      job.fill(load, (key) => holds.isClaimed(key));
+      job.fill(load, (key) => this.#holds.isClaimed(key));
       if (load.values.length > 0) return new Flight(load, job);
     }
     if (wantsRoom) {
       for (const value of this.#blocks.largest()) {
-        if (holds.isClaimed(this.#blocks.key(value))) holds.park(value);
+        if (this.#holds.isClaimed(this.#blocks.key(value))) this.#holds.park(value);
         else load.add(value);
         if (load.isFull) break;
       }
@@ -328,7 +323,7 @@ export class Spiller {
       load.turnBack();
       flight.failure = { error };
       if (!flight.isPrivate) this.#fail(error, job);
-      else if (flight.abandoned && load.values.length > 0) this.#doubt.note(error);
+      else if (flight.abandoned && load.values.length > 0) this.doubt.note(error);
     }
     flight.landed = true;
     this.#flying -= load.byteLength;
@@ -344,6 +339,6 @@ export class Spiller {
     this.#draining = false;
     this.#tally.failed(error);
     if (job && this.#jobs.delete(job)) job.reject(error);
-    else this.#doubt.note(error);
+    else this.doubt.note(error);
   }
 }

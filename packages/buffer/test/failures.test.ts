@@ -119,6 +119,20 @@ describe("a slow store that fails", () => {
   });
 });
 
+test("after a drop there is nothing to be there twice, and no flush tells of it", async () => {
+  const { slow, store } = setUp(20_000);
+  slow.refuse = new PartdError("ERR_PARTD_CONNECTION", "The connection broke.");
+  for (let i = 0; store.stats().spillErrors === 0; i++) {
+    await store.append({ [`k${i % 30}`]: new Uint8Array(50) });
+    await turns(1);
+  }
+  slow.refuse = undefined;
+  await store.drop();
+  await store.append({ x: bytes("1") });
+  await store.flush();
+  expect(await read(slow, "x")).toBe("1");
+});
+
 describe("a slow store that fails in the middle of a deletion", () => {
   class Halfway extends GatedStore {
     protected override async _delete(keys: readonly string[]): Promise<void> {
