@@ -1,11 +1,12 @@
-import { existsSync, mkdirSync, rmSync, statSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterAll, expect, test } from "@jest/globals";
 import { FileStore } from "@partd/file";
-import { directories, program } from "./program.js";
+import { directories, limitedProgram, program } from "./program.js";
 
-afterAll(directories().clean);
+const { make, clean } = directories();
+afterAll(clean);
 
 const bytes = (text: string) => new TextEncoder().encode(text);
 
@@ -41,22 +42,23 @@ test.each([
 });
 
 test("after SIGKILL it goes with the next temporary store; that of a live process stays", async () => {
-  const killed = program("temporary", "stay");
-  const alive = program("temporary", "stay");
+  // Not where other tests make temporary stores, too.
+  const directory = make();
+  const run = (how: string) => limitedProgram(`export TMPDIR=${directory}`, "temporary", how);
+  const killed = run("stay");
+  const alive = run("stay");
   const [killedPath, alivePath] = [await killed.line("/"), await alive.line("/")];
   await killed.kill();
-  expect(existsSync(killedPath)).toBe(true);
   // Of another machine, as far as anyone knows.
-  const foreign = join(tmpdir(), "partd-file-1-1-1-01234567-0123456789ab");
-  mkdirSync(foreign, { recursive: true });
-  {
-    await using next = new FileStore();
-    await next.append({ x: bytes("1") });
-    expect(existsSync(killedPath)).toBe(false);
-    expect(existsSync(alivePath)).toBe(true);
-    expect(existsSync(foreign)).toBe(true);
-  }
-  rmSync(foreign, { recursive: true });
+  const foreign = join(directory, "partd-file-1-1-1-01234567-0123456789ab");
+  mkdirSync(foreign);
+  expect(readdirSync(directory)).toHaveLength(3);
+  await run("end").end();
+  expect(existsSync(killedPath)).toBe(false);
+  expect(
+    readdirSync(directory)
+      .map((name) => join(directory, name))
+      .sort(),
+  ).toEqual([alivePath, foreign].sort());
   await alive.kill();
-  rmSync(alivePath, { recursive: true });
 });

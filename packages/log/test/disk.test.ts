@@ -1,6 +1,14 @@
 import { execFileSync, spawnSync } from "node:child_process";
-import { closeSync, ftruncateSync, openSync, readdirSync, writeFileSync, writeSync } from "node:fs";
-import { tmpdir } from "node:os";
+import {
+  closeSync,
+  existsSync,
+  ftruncateSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "@jest/globals";
 import { crc32 } from "@partd/core/node";
@@ -159,22 +167,22 @@ test("opening what was closed cleanly reads no segment", async () => {
 });
 
 test("a temporary store goes with close, with the process, and after a crash with the next one", async () => {
-  const mine = () => readdirSync(tmpdir()).filter((name) => name.startsWith("partd-log-"));
   const store = new LogStore();
   await store.append({ x: Buffer.from("1") });
-  const { path } = store;
-  expect(filesOf(path, ".seg")).toHaveLength(1);
+  expect(filesOf(store.path, ".seg")).toHaveLength(1);
   await store.close();
-  expect(mine().map((name) => join(tmpdir(), name))).not.toContain(path);
-  const run = (end: string) =>
-    spawnSync(process.execPath, [join(import.meta.dirname, "temporary.mjs"), end], {
-      encoding: "utf8",
-    }).stdout.trim();
-  const left = run("exit");
-  expect(mine().map((name) => join(tmpdir(), name))).not.toContain(left);
-  const killed = run("kill");
-  expect(mine().map((name) => join(tmpdir(), name))).toContain(killed);
-  await using next = new LogStore();
-  await next.get("x");
-  expect(mine().map((name) => join(tmpdir(), name))).not.toContain(killed);
+  expect(existsSync(store.path)).toBe(false);
+  // Not where other tests make temporary stores, too.
+  const TMPDIR = next();
+  mkdirSync(TMPDIR);
+  const run = (end: string) => {
+    const env = { ...process.env, TMPDIR };
+    spawnSync(process.execPath, [join(import.meta.dirname, "temporary.mjs"), end], { env });
+    return readdirSync(TMPDIR);
+  };
+  expect(run("exit")).toEqual([]);
+  const [left] = run("kill");
+  expect(left).toMatch(/^partd-log-/);
+  expect(run("kill")).not.toContain(left);
+  expect(run("exit")).toEqual([]);
 });
