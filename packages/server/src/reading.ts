@@ -64,7 +64,8 @@ async function answerGroup(
     writer.attach(block.bytes, memory);
     writer.end(packet);
   } else {
-    spares.give(memory);
+    // Where some of the values lie in the memory after all, it goes with them.
+    if (!block.isUsed) spares.give(memory);
     writeValues(outbox, 0, number, values);
   }
   return values.reduce((sum, { byteLength }) => sum + byteLength, 0);

@@ -1,6 +1,7 @@
 import {
   type AppendOptions,
   checkBytes,
+  copyTree,
   decodeKey,
   type Entries,
   encodeKey,
@@ -68,7 +69,9 @@ export abstract class RemoteStore implements Store {
     keys: K,
     options: GetOptions = {},
   ): Promise<Values<K, Uint8Array>> {
-    return nestValues(keys, await this.#values(Type.GET, flattenKeys(keys), options));
+    const flat = flattenKeys(keys);
+    const tree = copyTree(keys);
+    return nestValues(tree, await this.#values(Type.GET, flat, options));
   }
 
   async *stream(key: Key, options: GetOptions = {}): AsyncGenerator<Uint8Array, void, undefined> {
@@ -115,9 +118,10 @@ export abstract class RemoteStore implements Store {
     options: GetOptions = {},
   ): Promise<Values<K, Uint8Array>> {
     const flat = flattenKeys(keys);
+    const tree = copyTree(keys);
     const values = await this.#values(Type.POP, flat, options);
     this.#forgetIsets(flat);
-    return nestValues(keys, values);
+    return nestValues(tree, values);
   }
 
   async *keys(options: OperationOptions = {}): AsyncGenerator<Key, void, undefined> {

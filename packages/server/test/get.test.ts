@@ -11,6 +11,14 @@ class Plain extends Dict {
 
 const LENGTHS = [0, 1, 63, 64, 8_191, 8_192, 30_000, 262_143, 262_144, 262_145, 1_000_000];
 
+/** Reads every other value into memory of its own, as a buffer does with what lies below it. */
+class Half extends Dict {
+  protected override async _get(keys: readonly string[], options: GetOptions) {
+    const values = await super._get(keys, options);
+    return values.map((value, i) => (i % 2 === 0 ? value : value.slice()));
+  }
+}
+
 /** Values of lengths around each bound, in a length that differs from key to key. */
 function madeFor(i: number): Uint8Array {
   return new Uint8Array(LENGTHS[i % LENGTHS.length] as number).fill(i + 1);
@@ -33,6 +41,7 @@ async function readsAll(client: Client): Promise<void> {
 test.each([
   ["a store that reads into given memory", () => new Dict()],
   ["a store that does not", () => new Plain()],
+  ["a store that does with some", () => new Half()],
 ])("get of many values of all lengths, from %s", async (_, open) => {
   await served(open(), async (client) => {
     await client.append(new Map([...Array(40).keys()].map((i) => [`k${i}`, madeFor(i)])));
@@ -51,5 +60,38 @@ test("get of values that have grown where the server does not count", async () =
       expect(value.byteLength).toBe(14_000);
       expect([value[0], value[8_999], value[9_000], value[13_999]]).toEqual([1, 1, 2, 2]);
     }
+  });
+});
+
+/** Some values of an answer grow beyond its block after the server has looked at their lengths. */
+class Growing extends Dict {
+  grown = false;
+  protected override async _get(
+    keys: readonly string[],
+    options: GetOptions,
+  ): Promise<Uint8Array[]> {
+    if (keys.includes("grows") && !this.grown) {
+      this.grown = true;
+      await this._append({ keys: ["grows"], values: [new Uint8Array(250_000)], byteLength: 250_000 });
+    }
+    return super._get(keys, options);
+  }
+}
+
+test("values beside one that has outgrown the block stay as they are", async () => {
+  await served(new Growing(), async (client) => {
+    const lengths = { a: 70_000, b: 30_000, grows: 100 };
+    const value = (key: string, length: number) =>
+      Uint8Array.from({ length }, (_, i) => i * 31 + key.charCodeAt(0));
+    await client.append(
+      Object.fromEntries(Object.entries(lengths).map(([k, n]) => [k, value(k, n)])),
+    );
+    for (let i = 0; i < 8; i++) await client.append({ [`other${i}`]: new Uint8Array(70_000) });
+    const others = [...Array(8).keys()].map((i) => client.get([`other${i}`]));
+    const [a, b, grown] = await client.get(["a", "b", "grows"]);
+    await Promise.all(others);
+    expect(Buffer.compare(a, value("a", 70_000))).toBe(0);
+    expect(Buffer.compare(b, value("b", 30_000))).toBe(0);
+    expect(grown.byteLength).toBe(250_100);
   });
 });
