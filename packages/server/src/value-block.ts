@@ -22,6 +22,11 @@ export class ValueBlock {
     return place;
   };
 
+  /** Whether the store has asked for memory. */
+  get isUsed(): boolean {
+    return this.#places.length > 0;
+  }
+
   /** Whether the values were all read into here. */
   holds(values: readonly Uint8Array[]): boolean {
     return (
