@@ -1,3 +1,5 @@
+import { allocateBytes, Pace } from "@partd/core";
+
 /**
  * The number of decoded bytes that stands before them, as a little-endian base-128 number.
  *
@@ -12,6 +14,13 @@ export function readDecodedSize(bytes: Uint8Array): number {
   return size;
 }
 
+/** That number as {@link readDecodedSize} reads it. */
+export function writeDecodedSize(size: number): Uint8Array {
+  const bytes: number[] = [];
+  for (; size >= 128; size = Math.floor(size / 128)) bytes.push((size % 128) | 0x80);
+  return Uint8Array.of(...bytes, size);
+}
+
 /**
  * The decoded bytes, every length and distance checked. `snappyjs` is used to compress only: it
  * takes a stream that is cut short for one that ends in zeros, can be sent into an endless loop,
@@ -19,12 +28,41 @@ export function readDecodedSize(bytes: Uint8Array): number {
  *
  * @param size what {@link readDecodedSize} gave
  */
-export function decodeElements(bytes: Uint8Array, size: number): Uint8Array {
-  const output = new Uint8Array(size);
+export function decodeElements(bytes: Uint8Array, size: number): Uint8Array | Promise<Uint8Array> {
+  const decoding: Decoding = { read: headerLength(bytes), written: 0, output: allocateBytes(size) };
+  if (size > STEP) return decodeInSteps(bytes, decoding);
+  decodeUntil(bytes, decoding, size);
+  return whole(decoding);
+}
+
+/** What is done and what is to be filled. */
+interface Decoding {
+  read: number;
+  written: number;
+  readonly output: Uint8Array;
+}
+
+async function decodeInSteps(bytes: Uint8Array, decoding: Decoding): Promise<Uint8Array> {
+  const pace = new Pace();
+  while (decoding.read < bytes.byteLength) {
+    decodeUntil(bytes, decoding, decoding.written + STEP);
+    if (pace.isOver) await pace.rest();
+  }
+  return whole(decoding);
+}
+
+function whole({ written, output }: Decoding): Uint8Array {
+  if (written !== output.byteLength) throw malformed();
+  return output;
+}
+
+/** Goes on to the end, or to the first element that ends behind `stop` decoded bytes. */
+function decodeUntil(bytes: Uint8Array, decoding: Decoding, stop: number): void {
+  const { output } = decoding;
+  const size = output.byteLength;
   const end = bytes.byteLength;
-  let read = headerLength(bytes);
-  let written = 0;
-  while (read < end) {
+  let { read, written } = decoding;
+  while (read < end && written <= stop) {
     const tag = bytes[read++] as number;
     const kind = tag & 3;
     if (kind === LITERAL) {
@@ -42,7 +80,7 @@ export function decodeElements(bytes: Uint8Array, size: number): Uint8Array {
         written += length;
         read += length;
       } else {
-        for (const stop = read + length; read < stop; ) output[written++] = bytes[read++] as number;
+        for (const last = read + length; read < last; ) output[written++] = bytes[read++] as number;
       }
       continue;
     }
@@ -60,13 +98,16 @@ export function decodeElements(bytes: Uint8Array, size: number): Uint8Array {
     }
     if (distance === 0 || distance > written || length > size - written) throw malformed();
     // Byte by byte: where the distance is less than the length, a copy repeats what it has written.
-    for (const stop = written + length; written < stop; written++) {
+    for (const last = written + length; written < last; written++) {
       output[written] = output[written - distance] as number;
     }
   }
-  if (written !== size) throw malformed();
-  return output;
+  decoding.read = read;
+  decoding.written = written;
 }
+
+/** Bytes decoded in some milliseconds. */
+const STEP = 2 ** 20;
 
 /** Kinds of element: bytes as they stand, or copies from before, by the width of their distance. */
 const LITERAL = 0;
@@ -76,7 +117,8 @@ const COPY_2 = 2;
 /** No element decodes to more than 64 bytes of each 3. */
 const MAX_RATIO = 64 / 3;
 
-function headerLength(bytes: Uint8Array): number {
+/** Bytes of that number. */
+export function headerLength(bytes: Uint8Array): number {
   for (let i = 0; i < 5; i++) if ((bytes[i] ?? 0xff) < 0x80) return i + 1;
   throw malformed();
 }

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "@jest/globals";
 import { Dict } from "@partd/core";
 import fc from "fast-check";
-import { compressSync } from "snappy";
+import { compressSync, uncompressSync } from "snappy";
 import { uncompress } from "snappyjs";
 import * as everywhere from "../src/engine.js";
 import * as node from "../src/engine.node.js";
@@ -32,6 +32,27 @@ describe.each([
       { numRuns: 60 },
     );
   });
+
+  test("reads and writes many bytes, and lets other work run meanwhile", async () => {
+    const bytes = new Uint8Array(40_000_003);
+    for (let i = 0; i < bytes.length; i++) bytes[i] = (i * i) >> (i & 7);
+    let turns = 0;
+    let turn = setImmediate(function next() {
+      turns++;
+      turn = setImmediate(next);
+    });
+    const written = await engine.compress(bytes);
+    expect(turns).toBeGreaterThan(0);
+    turns = 0;
+    const read = await decode(written);
+    clearImmediate(turn);
+    expect(turns).toBeGreaterThan(0);
+    expect(Buffer.compare(read, bytes)).toBe(0);
+    expect(
+      Buffer.compare(new Uint8Array(uncompressSync(Buffer.from(written)) as Buffer), bytes),
+    ).toBe(0);
+    await expect(decode(written.subarray(0, -1))).rejects.toThrow();
+  }, 60_000);
 
   test("gives plain arrays for a Buffer and for a view", async () => {
     const written = await engine.compress(Buffer.from("hello hello hello hello hello"));
