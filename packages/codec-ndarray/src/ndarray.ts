@@ -13,6 +13,7 @@ import {
   type KeyTree,
   nestValues,
   type OperationOptions,
+  Pace,
   PartdError,
   type Store,
   streamFrames,
@@ -236,13 +237,18 @@ export class NdArray<V extends NdValue = NdValue> implements Store<V> {
   async #read(store: Store, keys: readonly Key[], options?: GetOptions): Promise<V[]> {
     // The items first: whoever writes them has written their dtype before or with them.
     const raw = await store.get(withDtypes(keys), options);
-    return keys.map((key, i) => {
+    const arrays: V[] = [];
+    const pace = new Pace(); // Objects, and numbers of the other byte order, take their time.
+    for (const [i, key] of keys.entries()) {
       const bytes = raw[i] as Uint8Array;
       const dtype = this.#parse(key, raw[keys.length + i] as Uint8Array);
-      if (dtype !== undefined) return this.#checked(key, () => decodeArray(bytes, dtype, key));
-      if (bytes.byteLength > 0) throw noDtype(key);
-      return this.#empty();
-    });
+      if (dtype === undefined && bytes.byteLength > 0) throw noDtype(key);
+      arrays.push(dtype ? this.#checked(key, () => decodeArray(bytes, dtype, key)) : this.#empty());
+      if (!pace.isOver) continue;
+      await pace.rest();
+      options?.signal?.throwIfAborted();
+    }
+    return arrays;
   }
 
   async #storedDtype(key: Key, options?: GetOptions): Promise<Dtype | undefined> {

@@ -10,6 +10,7 @@ import {
   type KeyTree,
   nestValues,
   type OperationOptions,
+  Pace,
   type Store,
   type Values,
 } from "@partd/core";
@@ -45,7 +46,8 @@ export abstract class Unframed<V> implements Store<V> {
   async get<const K extends KeyTree>(keys: K, options?: GetOptions): Promise<Values<K, V>> {
     const flat = keysOf(keys);
     const tree = copyTree(keys);
-    return nestValues(tree, this.#decodeAll(flat, await this.#store.get(flat, options)));
+    const raw = await this.#store.get(flat, options);
+    return nestValues(tree, await this.#decodeAll(flat, raw, options));
   }
 
   async *stream(key: Key, options?: GetOptions): AsyncGenerator<V, void, undefined> {
@@ -80,7 +82,7 @@ export abstract class Unframed<V> implements Store<V> {
     const flat = keysOf(keys);
     const tree = copyTree(keys);
     return this.#store.withLock(async (store) => {
-      const values = this.#decodeAll(flat, await store.get(flat, options));
+      const values = await this.#decodeAll(flat, await store.get(flat, options), options);
       await store.delete(flat, options);
       return nestValues(tree, values);
     }, options);
@@ -114,8 +116,17 @@ export abstract class Unframed<V> implements Store<V> {
     return this.close();
   }
 
-  #decodeAll(keys: readonly Key[], raw: readonly Uint8Array[]): V[] {
-    return raw.map((bytes, i) => this._decode(bytes, keys[i] as Key, 0));
+  /** Resting in between, as there may be any number. */
+  async #decodeAll(keys: readonly Key[], raw: readonly Uint8Array[], options?: GetOptions) {
+    const values: V[] = [];
+    const pace = new Pace();
+    for (const [i, bytes] of raw.entries()) {
+      values.push(this._decode(bytes, keys[i] as Key, 0));
+      if (!pace.isOver) continue;
+      await pace.rest();
+      options?.signal?.throwIfAborted();
+    }
+    return values;
   }
 }
 

@@ -253,3 +253,23 @@ test("damaged lines name the offset in the whole value, also in a stream", async
     expect(await failure(read)).toMatchObject({ code: "ERR_PARTD_CORRUPT", offset: 13 });
   }
 });
+
+test("a get of many keys lets other work run, and can be given up meanwhile", async () => {
+  const p = new Text(new Dict());
+  const keys = Array.from({ length: 1000 }, (_, i) => `key ${i}`);
+  const text = "ü€😀".repeat(10_000);
+  await p.append(keys.map((key) => [key, text] as const));
+  for (const read of [
+    (signal: AbortSignal) => p.get(keys, { signal }),
+    (signal: AbortSignal) => p.pop(keys, { signal }),
+  ]) {
+    const abort = new AbortController();
+    let turns = 0;
+    setImmediate(function next() {
+      if (++turns === 6) abort.abort("reason");
+      else setImmediate(next);
+    });
+    await expect(read(abort.signal)).rejects.toBe("reason");
+  }
+  expect((await p.get(keys)).every((read) => read === text)).toBe(true);
+});
