@@ -148,6 +148,7 @@ export class BufferStore extends BaseStore {
       const values = this.#blocks.size === 0 ? [] : keys.map((key) => this.#blocks.get(key));
       const lengths = values.map((value) => (value === undefined ? 0 : this.#blocks.length(value)));
       const isBelow = values.every((value) => value === undefined);
+      if (this.#pace.isOver) await this.#pace.rest();
       const answer = await this.#spiller.target.get(
         keys.map(decodeKey),
         isBelow ? options : { signal },
@@ -196,7 +197,7 @@ export class BufferStore extends BaseStore {
   protected async _delete(keys: readonly string[], { signal }: OperationOptions): Promise<void> {
     await this.#spiller.change(signal, async () => {
       await this.#spiller.target.delete(keys.map(decodeKey));
-      for (const key of keys) this.#blocks.remove(key);
+      await this.#remove(keys);
     });
   }
 
@@ -220,8 +221,12 @@ export class BufferStore extends BaseStore {
 
   protected async _keys(options: OperationOptions): Promise<AsyncIterable<string>> {
     await this.#spiller.unfinished.over(options.signal);
-    // What moves down meanwhile is in the first part already, and then left out of the second.
-    const held = new Set(this.#blocks.keys());
+    // What moves down before it is seen here is found below; what does so later is left out there.
+    const held = new Set<string>();
+    for (const key of this.#blocks.keys()) {
+      held.add(key);
+      if (this.#pace.due) await this.#pace.rest();
+    }
     const below = this.#spiller.target.keys(options)[Symbol.asyncIterator]();
     return allKeys(held, await unlessAborted(below.next(), options.signal), below);
   }
@@ -235,7 +240,7 @@ export class BufferStore extends BaseStore {
   protected override async _drop({ signal }: OperationOptions): Promise<void> {
     await this.#spiller.change(signal, async () => {
       await this.#spiller.target.drop();
-      this.#blocks.clear();
+      await this.#remove(this.#blocks.keys());
       this.#spiller.doubt.forget(); // With the rest, what may have been there twice has gone.
     });
   }
@@ -285,6 +290,14 @@ export class BufferStore extends BaseStore {
       section.then(forget, forget);
     });
   }
+
+  /** Removes keys from memory, where nothing else is under way. */
+  async #remove(keys: Iterable<string>): Promise<void> {
+    for (const key of keys) {
+      this.#blocks.remove(key);
+      if (this.#pace.due) await this.#pace.rest();
+    }
+  }
 }
 
 /** A key's pieces below, of which the first has been read, then those that memory had. */
@@ -309,12 +322,17 @@ async function* allKeys(
   first: IteratorResult<Key>,
   below: AsyncIterator<Key>,
 ): AsyncGenerator<string, void, undefined> {
+  const pace = new Pace();
   let step = first;
   try {
-    yield* held;
+    for (const key of held) {
+      yield key;
+      if (pace.due) await pace.rest();
+    }
     for (; !step.done; step = await below.next()) {
       const key = encodeKey(step.value);
       if (!held.has(key)) yield key;
+      if (pace.due) await pace.rest();
     }
   } finally {
     if (!step.done) await below.return?.();

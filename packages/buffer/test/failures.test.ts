@@ -119,6 +119,25 @@ describe("a slow store that fails", () => {
   });
 });
 
+test("a big append that is given up, and whose outcome no one learns, is told by the next flush", async () => {
+  const { slow, store } = setUp(20_000);
+  const lost = new PartdError("ERR_PARTD_CONNECTION", "The connection broke.");
+  await store.append({ x: bytes("1") });
+  slow.stopAfterLanding();
+  const controller = new AbortController();
+  const appended = store.append({ x: new Uint8Array(50_000) }, { signal: controller.signal });
+  await slow.until(1);
+  controller.abort(new Error("enough"));
+  await expect(appended).rejects.toThrow("enough");
+  slow.refuse = lost;
+  slow.go();
+  await turns();
+  slow.refuse = undefined;
+  await expect(store.flush()).rejects.toMatchObject({ code: "ERR_PARTD_CONNECTION", cause: lost });
+  await store.flush();
+  await store.close();
+});
+
 test("after a drop there is nothing to be there twice, and no flush tells of it", async () => {
   const { slow, store } = setUp(20_000);
   slow.refuse = new PartdError("ERR_PARTD_CONNECTION", "The connection broke.");
