@@ -59,7 +59,10 @@ class Gathered {
   add(key: Key, value: Uint8Array): void {
     const text = encodeKey(key);
     checkBytes(key, value);
-    if (value.byteLength === 0) return;
+    if (value.byteLength === 0) {
+      checkAttached(key, value);
+      return;
+    }
     this.#keys[this.#size] = text;
     this.#values[this.#size++] = value;
     this.#byteLength += value.byteLength;
@@ -87,7 +90,9 @@ export function entriesOf<V>(data: Entries<V>): Iterable<readonly [Key, V]> {
     );
   }
   if (data instanceof Map) return data; // Whose entries are pairs by nature.
-  return Symbol.iterator in data ? pairsOf(data as Iterable<readonly [Key, V]>) : ownEntries(data);
+  if (Symbol.iterator in data) return pairsOf(data as Iterable<readonly [Key, V]>);
+  checkRecord(data);
+  return Object.entries(data);
 }
 
 /** @throws `ERR_PARTD_VALUE` unless `value` is bytes. */
@@ -100,6 +105,19 @@ export function checkBytes(key: Key, value: unknown): asserts value is Uint8Arra
   );
 }
 
+/** Bytes that were transferred to another thread look like no bytes, but they are lost. */
+function checkAttached(key: Key, { buffer }: Uint8Array): void {
+  try {
+    new Uint8Array(buffer);
+  } catch (cause) {
+    throw new PartdError(
+      "ERR_PARTD_VALUE",
+      `The value for key ${describeKey(key)} has lost its bytes: its buffer was transferred; append it before that.`,
+      { key, cause },
+    );
+  }
+}
+
 /** A typed array of another realm (a vm context, an iframe) is no instance of ours. */
 export function isBytes(value: unknown): value is Uint8Array {
   return (
@@ -108,8 +126,16 @@ export function isBytes(value: unknown): value is Uint8Array {
   );
 }
 
-function ownEntries<V>(data: Readonly<Record<string, V>>): Iterable<readonly [Key, V]> {
-  return Object.entries(data);
+/** What comes later has no entries of its own, and would be nothing to append. */
+function checkRecord(data: object): void {
+  const isPromise = "then" in data && typeof data.then === "function";
+  if (!isPromise && !(Symbol.asyncIterator in data)) return;
+  throw new PartdError(
+    "ERR_PARTD_VALUE",
+    isPromise
+      ? "append takes entries, not a promise of them; await it first."
+      : "append takes entries, not an async iterable; append each of its batches.",
+  );
 }
 
 function* pairsOf<V>(pairs: Iterable<readonly [Key, V]>): Iterable<readonly [Key, V]> {

@@ -205,6 +205,33 @@ export const appendCases: readonly StoreCase[] = [
           `append(${JSON.stringify(data)})`,
         );
       }
+      const later = { x: bytes("1") };
+      const forms: readonly [string, unknown][] = [
+        ["a promise", Promise.resolve(later)],
+        ["an async iterable", (async function* () {})()],
+      ];
+      for (const [form, data] of forms) {
+        await rejects(
+          () => store.append(data as Entries<Uint8Array>),
+          "ERR_PARTD_VALUE",
+          `append of ${form}`,
+        );
+      }
+      equal(await collect(store.keys()), [], "keys");
+      await store.append(Object.fromEntries([["then", bytes("1")]]));
+      equal(await read(store, "then"), "1", "a key that promises have, too");
+    },
+  },
+  {
+    name: "append refuses bytes that were transferred",
+    run: async ({ store }) => {
+      const gone = bytes("1");
+      structuredClone(gone.buffer, { transfer: [gone.buffer] });
+      await rejects(
+        () => store.append({ x: bytes("1"), gone }),
+        "ERR_PARTD_VALUE",
+        "append of a detached array",
+      );
       equal(await collect(store.keys()), [], "keys");
     },
   },
