@@ -74,7 +74,7 @@ async function seal(
   await dataSet.refresh(signal);
   if (!salvage) dataSet.checkReadable();
   // What a crash left of an earlier one. If the list itself is damaged they may be all there is.
-  if (dataSet.manifest.damaged.length === 0) {
+  if (dataSet.maybeListed() === undefined) {
     for (const name of dataSet.unlisted()) rmSync(join(dataSet.directory, name), { force: true });
   }
   dataSet.announce([["seal"]], false);
@@ -222,7 +222,7 @@ class Copier {
       this.#fd = openSync(segment.path, "wx");
       this.segments.push(segment);
       this.#encoder = new RecordEncoder();
-      await writeAll(this.#fd, [segmentHeader(id)], 0);
+      await writeAll(this.#fd, [segmentHeader(id, true)], 0);
     } catch (cause) {
       throw ioError("begin", segment.path, cause);
     }

@@ -1,8 +1,17 @@
-import { mkdirSync, readdirSync, rmSync, statSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readSync,
+  rmSync,
+  statSync,
+} from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { PartdError } from "@partd/core";
 import { Access } from "./access.js";
-import { SEGMENT_HEADER } from "./format.js";
+import { isBaseHeader, SEGMENT_HEADER } from "./format.js";
 import { ifSystemError, ioError } from "./io-error.js";
 import { KeyTable } from "./key-table.js";
 import { Manifest, type ManifestEntry } from "./manifest.js";
@@ -106,7 +115,7 @@ export class DataSet {
   condense(): void {
     this.sync();
     try {
-      if (this.manifest.damaged.length > 0 && this.#maybeListed()) return;
+      if (this.maybeListed() !== undefined) return;
       this.manifest.condense(this.#essence());
     } catch {
       // A full disk: the next time will do.
@@ -137,8 +146,7 @@ export class DataSet {
       );
     }
     // A line that a full disk cut short is no harm: what it was to tell has not happened.
-    if (this.manifest.damaged.length === 0) return;
-    const path = this.#maybeListed();
+    const path = this.maybeListed();
     if (path === undefined) return;
     throw new PartdError(
       "ERR_PARTD_CORRUPT",
@@ -147,20 +155,29 @@ export class DataSet {
     );
   }
 
-  /** A segment with records that a damaged line may have listed. */
-  #maybeListed(): string | undefined {
-    for (const name of this.unlisted()) {
-      const path = join(this.directory, name);
-      if (name.endsWith(".seg") && statSync(path).size > SEGMENT_HEADER) return path;
-    }
-    return undefined;
+  /** A segment with records that a damaged line of the manifest may have listed. */
+  maybeListed(): string | undefined {
+    if (this.manifest.damaged.length === 0) return undefined;
+    const paths = this.unlisted()
+      .filter((name) => name.endsWith(".seg"))
+      .map((name) => join(this.directory, name))
+      .filter((path) => (statSync(path, QUIET)?.size ?? 0) > SEGMENT_HEADER);
+    // What `compact` made holds nothing new as long as all is there that it was made of.
+    const isWhole = this.segments.every(({ path }) => existsSync(path));
+    return paths.find((path) => !isWhole || !isBaseFile(path));
   }
 
-  /** Removes the files of segments that are no longer part of the data set. */
+  /**
+   * Removes the files of segments that are no longer part of the data set. What cannot be removed is
+   * left to the next `compact` or `drop`.
+   */
   removeFiles(segments: readonly Segment[]): void {
-    for (const segment of segments) {
-      rmSync(segment.path, { force: true });
-      rmSync(segment.indexPath, { force: true });
+    for (const path of segments.flatMap((one) => [one.path, one.indexPath])) {
+      try {
+        rmSync(path, { force: true });
+      } catch {
+        // Nobody reads it any more.
+      }
     }
   }
 
@@ -266,6 +283,26 @@ export class DataSet {
   #find(id: string): Segment | undefined {
     return this.segments.findLast((segment) => segment.id === id);
   }
+}
+
+const QUIET = { throwIfNoEntry: false } as const;
+
+function isBaseFile(path: string): boolean {
+  const header = Buffer.alloc(SEGMENT_HEADER);
+  let fd: number;
+  try {
+    fd = openSync(path, "r");
+  } catch (error) {
+    // A compaction that is given up elsewhere has just removed it.
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return true;
+    throw ioError("read", path, error);
+  }
+  try {
+    readSync(fd, header, 0, SEGMENT_HEADER, 0);
+  } finally {
+    closeSync(fd);
+  }
+  return isBaseHeader(header);
 }
 
 function idsOf(list: string): string[] {

@@ -5,6 +5,8 @@ import { crc32 } from "@partd/core/node";
 export const VERSION = 1;
 export const SEGMENT_HEADER = 64;
 export const RECORD_HEAD = 48;
+/** Where the header of a segment tells its kind. */
+const KIND = 12;
 export const SEGMENT_MAGIC = 0x676f6c6474726170n; // "partdlog"
 export const RECORD_MAGIC = 0x64636572; // "recd"
 
@@ -24,14 +26,22 @@ export interface RecordHead {
   readonly groups: number;
 }
 
-export function segmentHeader(id: string): Buffer {
+/** @param isBase whether it is made by `compact`. */
+export function segmentHeader(id: string, isBase = false): Buffer {
   const bytes = Buffer.alloc(SEGMENT_HEADER);
   bytes.writeBigUInt64LE(SEGMENT_MAGIC, 0);
   bytes.writeUInt16LE(VERSION, 8);
   bytes.writeUInt16LE(SEGMENT_HEADER, 10);
+  bytes[KIND] = isBase ? 1 : 0;
   bytes.write(id, 16, "hex");
   bytes.writeUInt32LE(crc32(bytes.subarray(0, SEGMENT_HEADER - 4)), SEGMENT_HEADER - 4);
   return bytes;
+}
+
+/** Whether a header is whole, and that of a segment that `compact` made. */
+export function isBaseHeader(bytes: Buffer): boolean {
+  const crc = crc32(bytes.subarray(0, SEGMENT_HEADER - 4));
+  return crc === bytes.readUInt32LE(SEGMENT_HEADER - 4) && bytes[KIND] === 1;
 }
 
 /**

@@ -16,7 +16,7 @@ import { DataSet } from "./data-set.js";
 import { describeOthers } from "./describe.js";
 import { gather } from "./gather.js";
 import { NONE } from "./growing-index.js";
-import { ioError } from "./io-error.js";
+import { ifSystemError, ioError } from "./io-error.js";
 import { isLive, liveKeys } from "./live-keys.js";
 import { planRead } from "./read-plan.js";
 import { UNKNOWN_KEY } from "./scan.js";
@@ -161,7 +161,11 @@ export class LogStore extends BaseStore {
     const { dataSet } = this.#opened;
     dataSet.announce([["drop", String(dataSet.clock())]], this.#options.fsync ?? false);
     // Also those that a crash has left.
-    for (const name of dataSet.unlisted()) rmSync(join(dataSet.directory, name), { force: true });
+    try {
+      for (const name of dataSet.unlisted()) rmSync(join(dataSet.directory, name), { force: true });
+    } catch (error) {
+      throw ioError("remove all files of", this.path, error);
+    }
     dataSet.condense();
   }
 
@@ -209,7 +213,7 @@ export class LogStore extends BaseStore {
    */
   async compact(options: LongOptions = {}): Promise<void> {
     await this.flush(options); // Opens the store.
-    await this.#background(options, (signal) =>
+    await this.#background("compact", options, (signal) =>
       compact(this.#opened.dataSet, {
         signal,
         onProgress: options.onProgress,
@@ -226,7 +230,7 @@ export class LogStore extends BaseStore {
    */
   async verify(options: LongOptions = {}): Promise<VerifyReport> {
     await this.flush(options); // Opens the store.
-    return this.#background(options, async (signal) => {
+    return this.#background("verify", options, async (signal) => {
       const { dataSet } = this.#opened;
       const verification = await this.withLock(
         async () => {
@@ -241,6 +245,7 @@ export class LogStore extends BaseStore {
 
   /** Runs what goes on beside other operations, and is given up when the store is closed. */
   async #background<T>(
+    action: string,
     { signal }: OperationOptions,
     work: (signal: AbortSignal) => Promise<T>,
   ): Promise<T> {
@@ -251,6 +256,8 @@ export class LogStore extends BaseStore {
     this.#running.add(entry);
     try {
       return await running;
+    } catch (error) {
+      throw ifSystemError(`${action} all of`, this.path, error);
     } finally {
       this.#running.delete(entry);
     }

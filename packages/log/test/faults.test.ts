@@ -19,3 +19,19 @@ test("an append that could not be brought to the disk is not there, for no one",
 test("a compaction whose line in the manifest could not be brought to the disk loses nothing", () => {
   expect(told("compact")).toEqual(["ERR_PARTD_IO EIO", "1", "1", "13", "13"]);
 });
+
+const operations = ["append", "large", "set", "delete", "compact", "drop"];
+test.each(
+  operations.flatMap((operation) => [
+    [operation, "once"],
+    [operation, "all"],
+  ]),
+)(
+  "%s on a disk that is full at each call in turn, %s: whole or not at all, and told so",
+  (operation, how) => {
+    const program = join(import.meta.dirname, "each-call.mjs");
+    const out = execFileSync(process.execPath, [program, next(), operation, how]);
+    expect(String(out)).toMatch(/^\d+ calls\n$/);
+  },
+  60_000,
+);
