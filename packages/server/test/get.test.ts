@@ -63,36 +63,38 @@ test("get of values that have grown where the server does not count", async () =
   });
 });
 
-/** Some values of an answer grow beyond its block after the server has looked at their lengths. */
-class Growing extends Dict {
-  grown = false;
-  protected override async _get(
-    keys: readonly string[],
-    options: GetOptions,
-  ): Promise<Uint8Array[]> {
-    if (keys.includes("grows") && !this.grown) {
-      this.grown = true;
-      await this._append({ keys: ["grows"], values: [new Uint8Array(250_000)], byteLength: 250_000 });
+/** Answers with its own memory for "b" alone; who asks for "p" waits until that answer is written. */
+class Steered extends Dict {
+  #tell!: () => void;
+  readonly #answered = new Promise<void>((resolve) => {
+    this.#tell = resolve;
+  });
+  steering = false;
+
+  protected override async _get(keys: readonly string[], options: GetOptions) {
+    const values = await super._get(keys, options);
+    if (!this.steering) return values;
+    if (keys.includes("b")) this.#tell();
+    if (keys.includes("p")) {
+      await this.#answered;
+      for (let turns = 0; turns < 50; turns++) await null; // The answer is written, and not sent.
     }
-    return super._get(keys, options);
+    return values.map((value, i) => (keys[i] === "b" ? value.slice() : value));
   }
 }
 
-test("values beside one that has outgrown the block stay as they are", async () => {
-  await served(new Growing(), async (client) => {
-    const lengths = { a: 70_000, b: 30_000, grows: 100 };
-    const value = (key: string, length: number) =>
-      Uint8Array.from({ length }, (_, i) => i * 31 + key.charCodeAt(0));
-    await client.append(
-      Object.fromEntries(Object.entries(lengths).map(([k, n]) => [k, value(k, n)])),
-    );
-    for (let i = 0; i < 8; i++) await client.append({ [`other${i}`]: new Uint8Array(70_000) });
-    const reading = client.get(["a", "b", "grows"]);
-    const others = [...Array(8).keys()].map((i) => client.get([`other${i}`]));
-    const [a, b, grown] = await reading;
-    await Promise.all(others);
-    expect(Buffer.compare(a, value("a", 70_000))).toBe(0);
-    expect(Buffer.compare(b, value("b", 30_000))).toBe(0);
-    expect(grown.byteLength).toBe(250_100);
+test("memory in which a value lies is not written over before it is sent", async () => {
+  const store = new Steered();
+  const names = ["a", "b", "p", "u", "q"];
+  const value = (name: string) =>
+    new Uint8Array("aq".includes(name) ? 70_000 : 10).fill(name.charCodeAt(0));
+  await store.append(Object.fromEntries(names.map((name) => [name, value(name)])));
+  await served(store, async (client) => {
+    await client.get(["a", "b", "p", "q"]); // Now their lengths are known, not that of u.
+    store.steering = true;
+    const read = await Promise.all([client.get(["a", "b"]), client.get(["p", "u", "q"])]);
+    for (const [i, bytes] of read.flat().entries()) {
+      expect(Buffer.compare(bytes, value(names[i] as string))).toBe(0);
+    }
   });
 });
