@@ -82,6 +82,26 @@ export function codecCases<V>(): CodecCase<V>[] {
       },
     },
     {
+      name: "what is called inside withLock and not awaited is carried out inside",
+      run: async ({ store, samples, join, same }) => {
+        const [sample] = samples as readonly [V];
+        await store.append({ popped: sample, deleted: sample });
+        const inside: Promise<unknown>[] = [];
+        await store.withLock((held) => {
+          inside.push(held.append({ appended: sample }), held.iset("set", sample));
+          inside.push(held.pop("popped"), held.delete("deleted"));
+        });
+        const [, , popped] = await Promise.all(inside);
+        same(popped as V, join([sample]), "what was popped");
+        const keys = ["appended", "set", "popped", "deleted"];
+        const [appended, set, none, neither] = await store.get(keys);
+        same(appended as V, join([sample]), "what was appended");
+        same(set as V, join([sample]), "what was set");
+        same(none as V, join([]), "the key that was popped");
+        same(neither as V, join([]), "the key that was deleted");
+      },
+    },
+    {
       name: "a buffer may be changed as soon as its append has resolved",
       run: async ({ store, samples, join, same }) => {
         for (const [i, sample] of samples.entries()) {
