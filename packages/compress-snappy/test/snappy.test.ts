@@ -114,7 +114,7 @@ describe("Snappy", () => {
     });
   });
 
-  test.each([0, -1, Number.NaN])("refuses a limit of %s", (maxDecodedBytes) => {
+  test.each([0, 0.5, -1, Number.NaN])("refuses a limit of %s", (maxDecodedBytes) => {
     expect(() => snappyCodec({ maxDecodedBytes })).toThrow(
       expect.objectContaining({ code: "ERR_PARTD_VALUE" }),
     );

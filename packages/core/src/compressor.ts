@@ -37,7 +37,7 @@ export function compressorCodec(
   options: CompressorOptions = {},
 ): Codec<Uint8Array> {
   const { maxDecodedBytes = DEFAULT_MAX_DECODED_BYTES } = options;
-  if (!(maxDecodedBytes > 0)) {
+  if (!(maxDecodedBytes >= 1)) {
     throw new PartdError(
       "ERR_PARTD_VALUE",
       `maxDecodedBytes must be a positive number of bytes, not ${maxDecodedBytes}.`,
