@@ -32,11 +32,8 @@ export async function inflate(
   format: Format,
   maxDecodedBytes: number,
 ): Promise<Uint8Array> {
-  const options = {
-    chunkSize: chunkSize(bytes.byteLength * 4),
-    maxOutputLength: Math.min(maxDecodedBytes, MAX_OUTPUT),
-    info: true,
-  };
+  const maxOutputLength = Math.min(maxDecodedBytes, MAX_OUTPUT);
+  const options = { chunkSize: chunkSize(bytes.byteLength * 4), maxOutputLength, info: true };
   const [onThread, inPlace] = format === "zlib" ? [inflateZlib, inflateSync] : [gunzip, gunzipSync];
   try {
     const { buffer, engine } =
@@ -48,7 +45,7 @@ export async function inflate(
     return own(buffer);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ERR_BUFFER_TOO_LARGE") {
-      checkDecodedSize(maxDecodedBytes + 1, maxDecodedBytes);
+      checkDecodedSize(maxOutputLength + 1, maxOutputLength);
     }
     throw error;
   }

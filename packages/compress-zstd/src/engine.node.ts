@@ -18,9 +18,10 @@ export async function decompress(bytes: Uint8Array, maxDecodedBytes: number): Pr
   const { zstdDecompress } = zlib as unknown as ZlibWithZstd;
   if (!zstdDecompress) return everywhere.decompress(bytes, maxDecodedBytes);
   const { bound, exact } = decodedBound(bytes);
+  const maxOutputLength = Math.min(maxDecodedBytes, 2 ** 32); // What Node accepts as a limit.
   try {
     const decoded = await call(zstdDecompress, bytes, {
-      maxOutputLength: Math.min(maxDecodedBytes, 2 ** 32),
+      maxOutputLength,
       chunkSize: chunkSize(exact ? bound : bytes.byteLength * 4),
     });
     // Node takes a frame that is cut short for one that ends there.
@@ -30,7 +31,7 @@ export async function decompress(bytes: Uint8Array, maxDecodedBytes: number): Pr
     return decoded;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ERR_BUFFER_TOO_LARGE") {
-      checkDecodedSize(maxDecodedBytes + 1, maxDecodedBytes);
+      checkDecodedSize(maxOutputLength + 1, maxOutputLength);
     }
     throw error;
   }
