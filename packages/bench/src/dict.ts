@@ -11,6 +11,7 @@ export const dict: Suite = {
       title: "Dict: 1,000 batches x 1,000 keys x 100 B, then get of all",
       unit: "key-writes",
       count: BATCHES * KEYS,
+      warmups: 3,
       sides: {
         Dict: async () => {
           const store = new Dict();

@@ -52,6 +52,7 @@ export const file: Suite = {
       unit: "values",
       count: 1_000,
       rounds: 15,
+      warmups: 10,
       sides: {
         FileStore: getAll(1_000, 2_000),
         "Python File": python("stores", "get_all", { store: "File", keys: 1_000, size: 2_000 }),

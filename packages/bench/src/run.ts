@@ -11,7 +11,6 @@ export interface RunOptions {
 export interface SideResult {
   readonly name: string;
   readonly seconds: readonly number[];
-  readonly grown: readonly number[];
   /** Of the timed part. */
   readonly medianSeconds: number;
   /** Units a second, of the median. */
@@ -63,7 +62,6 @@ export async function runWork(
     return {
       name,
       seconds,
-      grown: measures.map((measure) => measure.grown),
       medianSeconds: median(seconds),
       rate: work.count / median(seconds),
       ratio: median(seconds.map((theirs, i) => theirs / (ours[i] as Measure).seconds)),

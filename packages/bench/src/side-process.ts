@@ -9,8 +9,6 @@ import type { PythonSide } from "./suite.js";
 export interface Measure {
   /** Of the timed part. */
   readonly seconds: number;
-  /** Growth of resident memory over the timed part, in bytes, at its end. */
-  readonly grown: number;
   /** The part of all cores' time in which the machine was not idle, from 0 to 1. */
   readonly busy: number;
 }
@@ -24,7 +22,7 @@ export class SideProcess {
 
   static node(suite: string, work: number, side: string): SideProcess {
     const script = fileURLToPath(new URL("./side.js", import.meta.url));
-    return new SideProcess(process.execPath, ["--expose-gc", script, suite, String(work), side]);
+    return new SideProcess(process.execPath, [script, suite, String(work), side]);
   }
 
   static python(side: PythonSide): SideProcess {

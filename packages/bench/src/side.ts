@@ -11,17 +11,14 @@ if (typeof side !== "function") throw new Error(`${suiteName} ${work} has no sid
 
 for await (const directory of createInterface({ input: process.stdin })) {
   const round = await side(directory);
-  globalThis.gc?.();
-  const before = process.memoryUsage.rss();
   const [idleBefore, allBefore] = cpuTime();
   const start = process.hrtime.bigint();
   await round.run();
   const seconds = Number(process.hrtime.bigint() - start) / 1e9;
-  const grown = process.memoryUsage.rss() - before;
   const [idle, all] = cpuTime();
   const busy = all > allBefore ? 1 - (idle - idleBefore) / (all - allBefore) : 0;
   await round.done?.();
-  console.log(JSON.stringify({ seconds, grown, busy } satisfies Measure));
+  console.log(JSON.stringify({ seconds, busy } satisfies Measure));
 }
 
 /** Milliseconds of all cores since the start: idle, and in all. */
