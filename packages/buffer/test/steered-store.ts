@@ -4,8 +4,8 @@ import {
   Dict,
   type GetOptions,
   type OperationOptions,
+  onAbort,
   type PartdError,
-  unlessAborted,
 } from "@partd/core";
 
 /** An operation that stands still, before or after it has done its work. */
@@ -22,7 +22,7 @@ export class SteeredStore extends Dict {
   readonly stops: Stop[] = [];
   /** Whether operations run through. */
   free = false;
-  /** Whether one that is given up rejects at once, as a client of a server would, and goes on there. */
+  /** Whether one that is given up rejects where it stands, be it that its work has been done. */
   heedsSignals = false;
 
   release(): void {
@@ -58,20 +58,23 @@ export class SteeredStore extends Dict {
     return this.#steer("flush", options, () => super._flush(options));
   }
 
-  #steer<T>(name: string, { signal }: OperationOptions, work: () => Promise<T>): Promise<T> {
-    const steered = async () => {
-      await this.#stop(name, true);
-      const result = await work();
-      await this.#stop(name, false);
-      return result;
-    };
-    return this.heedsSignals ? unlessAborted(steered(), signal) : steered();
+  async #steer<T>(name: string, { signal }: OperationOptions, work: () => Promise<T>): Promise<T> {
+    await this.#stop(name, true, signal);
+    const result = await work();
+    await this.#stop(name, false, signal);
+    return result;
   }
 
-  #stop(name: string, isBefore: boolean): Promise<void> | undefined {
+  #stop(name: string, isBefore: boolean, signal?: AbortSignal): Promise<void> | undefined {
     if (this.free) return undefined;
     return new Promise((go, fail) => {
-      this.stops.push({ name, isBefore, go, fail });
+      const stop = { name, isBefore, go, fail };
+      this.stops.push(stop);
+      if (!signal || !this.heedsSignals) return;
+      onAbort(signal, () => {
+        if (this.stops.includes(stop)) this.stops.splice(this.stops.indexOf(stop), 1);
+        fail(signal.reason);
+      });
     });
   }
 }
