@@ -24,22 +24,30 @@ export interface WorkerPort {
   onAnswer: (answer: Answer) => void;
   /** Called once, with what the worker came to its end of, or nothing where it was never loaded. */
   onEnd: (error?: PartdError) => void;
+  /** Ends an idle worker, and frees its memory. */
+  end(): void;
   /** While busy, a worker keeps the process from ending. */
   setBusy(busy: boolean): void;
 }
 
-/** Runs jobs on workers, of which there are as many as there is work for, up to four. */
+/**
+ * Runs jobs on workers, of which there are as many as there is work for, up to four. One that has
+ * none for a while is ended, as it may hold 25 MiB.
+ */
 export class WorkerPool {
   readonly #start: () => WorkerPort | undefined;
-  readonly #idle: WorkerPort[] = [];
+  readonly #idleMs: number;
+  /** And when each is to be ended. */
+  readonly #idle = new Map<WorkerPort, Timer>();
   readonly #waiting: (() => void)[] = [];
   /** Workers that came to their end while they had a job. */
   readonly #ended = new WeakSet<WorkerPort>();
   #workers = 0;
 
   /** @param start gives no worker where the platform has none */
-  constructor(start: () => WorkerPort | undefined) {
+  constructor(start: () => WorkerPort | undefined, idleMs = 10_000) {
     this.#start = start;
+    this.#idleMs = idleMs;
   }
 
   /**
@@ -47,10 +55,10 @@ export class WorkerPool {
    * its place. Where no worker can be had the work is done here, in steps.
    */
   async run(job: Job): Promise<Uint8Array> {
-    while (this.#idle.length === 0 && this.#workers >= MAX_WORKERS) {
+    while (this.#idle.size === 0 && this.#workers >= MAX_WORKERS) {
       await new Promise<void>((resolve) => this.#waiting.push(resolve));
     }
-    const worker = this.#idle.pop() ?? this.#begin();
+    const worker = this.#take() ?? this.#begin();
     if (worker === undefined) return runJob(job);
     let answer: Answer | undefined;
     try {
@@ -61,6 +69,13 @@ export class WorkerPool {
     if (!answer) return runJob(job);
     if ("bytes" in answer) return answer.bytes;
     throw answer.code ? new PartdError(answer.code, answer.message) : new Error(answer.message);
+  }
+
+  /** The one that was idle last, so that others may be ended. */
+  #take(): WorkerPort | undefined {
+    const worker = [...this.#idle.keys()].at(-1);
+    if (worker) this.#leave(worker);
+    return worker;
   }
 
   #begin(): WorkerPort | undefined {
@@ -90,15 +105,30 @@ export class WorkerPool {
       this.#workers--;
     } else {
       worker.onEnd = () => {
+        this.#leave(worker);
         this.#workers--;
-        this.#idle.splice(this.#idle.indexOf(worker), 1);
         this.#waiting.shift()?.();
       };
-      this.#idle.push(worker);
+      const timer: Timer = setTimeout(() => {
+        worker.onEnd();
+        worker.onEnd = () => {};
+        worker.end();
+      }, this.#idleMs);
+      timer.unref?.(); // Under Node; a browser's page ends all the same.
+      this.#idle.set(worker, timer);
     }
     this.#waiting.shift()?.();
   }
+
+  /** It is no longer idle. */
+  #leave(worker: WorkerPort): void {
+    clearTimeout(this.#idle.get(worker));
+    this.#idle.delete(worker);
+  }
 }
+
+/** Of any platform. */
+type Timer = ReturnType<typeof setTimeout> & { unref?: () => void };
 
 /** The job, in the thread where it is called. */
 export function runJob({ work, bytes, setting }: Job): Promise<Uint8Array> {

@@ -22,6 +22,7 @@ export function portOf(worker: Worker, onFailure: () => void): WorkerPort {
     post: (job, transfer) => worker.postMessage(job, transfer),
     onAnswer: () => {},
     onEnd: () => {},
+    end: () => void worker.terminate(),
     setBusy: (busy) => (busy ? worker.ref() : worker.unref()),
   };
   const end = (cause: unknown) => {

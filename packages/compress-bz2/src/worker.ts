@@ -15,6 +15,7 @@ export function startWorker(): WorkerPort | undefined {
     post: (job, transfer) => worker.postMessage(job, transfer),
     onAnswer: () => {},
     onEnd: () => {},
+    end: () => worker.terminate(),
     setBusy: () => {},
   };
   const end = (cause: unknown) => {

@@ -136,6 +136,18 @@ describe("the workers", () => {
     expect(workers.busy).toBe(0);
   });
 
+  test("that have nothing to do for a while are ended", async () => {
+    const workers = new FakeWorkers();
+    const ended = new Promise<WorkerPort>((resolve) => {
+      workers.onEnded = resolve;
+    });
+    const pool = new WorkerPool(workers.start, 1);
+    await pool.run(job);
+    expect(await ended).toBe(workers.ports[0]);
+    expect(await pool.run(job)).toEqual(await compress(words, 9));
+    expect(workers.started).toBe(2);
+  });
+
   test("of Node are loaded, answer, and are missed when they come to their end", async () => {
     const port = startWorker() as WorkerPort;
     const pool = new WorkerPool(() => port);
@@ -167,6 +179,7 @@ class FakeWorkers {
   busy = 0;
   most = 0;
   readonly ports: WorkerPort[] = [];
+  onEnded: (port: WorkerPort) => void = () => {};
   /** What a worker does with a job, if it is not to do it. */
   onPost: (port: WorkerPort) => unknown = () => undefined;
 
@@ -187,6 +200,7 @@ class FakeWorkers {
       },
       onAnswer: () => {},
       onEnd: () => {},
+      end: () => this.onEnded(port),
       setBusy: (busy) => {
         this.busy += busy ? 1 : -1;
       },
