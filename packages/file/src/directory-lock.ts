@@ -4,6 +4,7 @@ import { type Disk, errnoOf } from "./disk.js";
 import { ioError } from "./io-error.js";
 import type { Layout } from "./layout.js";
 import { LockFolder, WantedMark } from "./lock-folder.js";
+import { lockfile } from "./lockfile.js";
 import { ATTEMPTS, isOutOfFiles } from "./open-files.js";
 import { Held, type Tenure } from "./tenure.js";
 
@@ -312,14 +313,6 @@ class Limit {
     };
   }
 }
-
-/** Loaded when it is first used: it listens to the process's signals from then on. */
-function lockfile(): Promise<typeof import("proper-lockfile")> {
-  loading ??= import("proper-lockfile").then((module) => module.default ?? module);
-  return loading;
-}
-
-let loading: Promise<typeof import("proper-lockfile")> | undefined;
 
 const NO_ONE_WAITS = new Error("No one waits any more.");
 
