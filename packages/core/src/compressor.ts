@@ -70,7 +70,7 @@ export function checkIntegerOption(name: string, value: number, min: number, max
   if (Number.isInteger(value) && value >= min && value <= max) return value;
   throw new PartdError(
     "ERR_PARTD_VALUE",
-    `${name} must be an integer from ${min} to ${max}, not ${String(value)}.`,
+    `${name} must be an integer from ${min} to ${max}, not ${typeof value === "string" ? JSON.stringify(value) : String(value)}.`,
   );
 }
 

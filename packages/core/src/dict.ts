@@ -56,15 +56,19 @@ export class Dict extends BaseStore implements Spillable {
   }
 
   protected async _delete(keys: readonly string[]): Promise<void> {
-    for (const key of keys) this.blocks.remove(key);
+    const pace = new Pace();
+    for (const key of keys) {
+      this.blocks.remove(key);
+      if (pace.due) await pace.rest();
+    }
   }
 
   protected async _keys(): Promise<Iterable<string>> {
     return [...this.blocks.keys()];
   }
 
-  protected override async _drop(): Promise<void> {
-    this.blocks.clear();
+  protected override _drop(): Promise<void> {
+    return this._delete([...this.blocks.keys()]);
   }
 
   protected override async _close(): Promise<void> {

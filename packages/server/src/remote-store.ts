@@ -109,8 +109,8 @@ export abstract class RemoteStore implements Store {
     this.#check(options);
     if (flat.length === 0) return;
     checkLengths(flat);
+    this.#forgetIsets(flat); // Also if it fails: what is then there is not known.
     await this.#acknowledge(Type.DELETE, new KeysBody(flat), options);
-    this.#forgetIsets(flat);
   }
 
   async pop<const K extends KeyTree>(
@@ -119,8 +119,8 @@ export abstract class RemoteStore implements Store {
   ): Promise<Values<K, Uint8Array>> {
     const flat = flattenKeys(keys);
     const tree = copyTree(keys);
-    const values = await this.#values(Type.POP, flat, options);
     this.#forgetIsets(flat);
+    const values = await this.#values(Type.POP, flat, options);
     return nestValues(tree, values);
   }
 
@@ -162,8 +162,8 @@ export abstract class RemoteStore implements Store {
 
   async drop(options: OperationOptions = {}): Promise<void> {
     this.#check(options);
-    await this.#acknowledge(Type.DROP, NO_BODY, options);
     this.#isets.clear();
+    await this.#acknowledge(Type.DROP, NO_BODY, options);
   }
 
   abstract close(): Promise<void>;
