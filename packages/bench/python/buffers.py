@@ -11,9 +11,10 @@ def gather_and_read(directory, batches, keys, size, bound):
     )
     names = ["key-%d" % i for i in range(keys)]
     value = (bytes(i * 7 % 251 for i in range(251)) * (size // 251 + 1))[:size]
+    data = {name: value for name in names}
     yield
     for _ in range(batches):
-        p.append({name: value for name in names})
+        p.append(data)
     p.flush()
     total = 0
     for i in range(0, keys, 1000):

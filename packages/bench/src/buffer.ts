@@ -68,10 +68,10 @@ function gathered(slow: (directory: string) => Store, batches: number, keyCount:
   return async (directory) => {
     const store = new BufferStore(new Dict(), slow(directory), { availableMemory: BOUND });
     const keys = keysOf(keyCount);
-    const value = bytesOf(100);
+    const batch = batchOf(keys, bytesOf(100));
     return {
       async run() {
-        for (let i = 0; i < batches; i++) await store.append(batchOf(keys, value));
+        for (let i = 0; i < batches; i++) await store.append(batch);
         await store.flush();
         let bytes = 0;
         for (let i = 0; i < keyCount; i += 1_000) {
