@@ -21,7 +21,12 @@ export class Access {
   /** @throws `ERR_PARTD_AUTH` where others could reach the store and nothing is asked of them. */
   constructor(address: Address, options: AccessOptions) {
     const { token, insecure, certificates } = options;
-    if (token === "") throw new TypeError("A token that is empty protects nothing.");
+    if (token === "") {
+      throw new PartdError(
+        "ERR_PARTD_VALUE",
+        "A token that is empty protects nothing; leave it out.",
+      );
+    }
     const open = token === undefined && !certificates && insecure !== true;
     if (address.kind !== "ipc" && !isLoopback(address.host) && open) {
       throw new PartdError(

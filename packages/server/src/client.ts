@@ -1,6 +1,7 @@
-import { PartdError } from "@partd/core";
+import { checkIntegerOption, PartdError } from "@partd/core";
 import { connectBuiltIn } from "./browser-socket.js";
 import type { ClientEvent, ClientEvents } from "./client-event.js";
+import { LONGEST_TIMER } from "./limits.js";
 import { Link } from "./link.js";
 import { RemoteStore } from "./remote-store.js";
 import type { Connect } from "./socket.js";
@@ -33,13 +34,16 @@ export class Client extends RemoteStore {
   readonly #link: Link;
   #closing: Promise<void> | undefined;
 
-  /** @param address of the server, as its `address` says. */
+  /**
+   * @param address of the server, as its `address` says.
+   * @throws `ERR_PARTD_VALUE` for a `timeout` that no timer can wait.
+   */
   constructor(address: string, options: ClientOptions = {}) {
     const link = new Link({
       address,
       connect: options.connect ?? connectBuiltIn,
       token: options.token ?? "",
-      timeout: options.timeout ?? 15_000,
+      timeout: checkIntegerOption("timeout", options.timeout ?? 15_000, 1, LONGEST_TIMER),
     });
     super(link);
     this.#link = link;

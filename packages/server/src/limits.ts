@@ -1,3 +1,5 @@
+import { checkIntegerOption, PartdError } from "@partd/core";
+
 /** How much a server lets its clients do. Sizes are in bytes, times in milliseconds. */
 export interface ServerLimits {
   /** Connections at once. Default 1,024; more are turned away with HTTP status 503. */
@@ -34,16 +36,27 @@ export type Limits = { readonly [K in keyof ServerLimits]-?: number };
 
 const MIB = 2 ** 20;
 
+/** @throws `ERR_PARTD_VALUE` for a limit that there is not, or that is out of its range. */
 export function withDefaults(limits: ServerLimits): Limits {
   const filled: Record<string, number> = { ...DEFAULTS };
   for (const [name, value] of Object.entries(limits)) {
     if (value === undefined) continue;
-    if (!Object.hasOwn(DEFAULTS, name)) throw new TypeError(`There is no limit ${name}.`);
-    if (!(value > 0)) throw new TypeError(`limits.${name} must be above zero, not ${value}.`);
-    filled[name] = value;
+    if (!Object.hasOwn(DEFAULTS, name)) {
+      const known = Object.keys(DEFAULTS).join(", ");
+      throw new PartdError("ERR_PARTD_VALUE", `There is no limits.${name}, but ${known}.`);
+    }
+    const most = TIMES.has(name) ? LONGEST_TIMER : Number.MAX_SAFE_INTEGER;
+    const least = name === "message" ? SHORTEST_MESSAGE : 1;
+    filled[name] = checkIntegerOption(`limits.${name}`, value, least, most);
   }
   return filled as unknown as Limits;
 }
+
+const TIMES = new Set(["idle", "stall", "ping", "session"]);
+/** What a timer can wait, in milliseconds. */
+export const LONGEST_TIMER = 2 ** 31 - 1;
+/** Has room for the headers of a chunk of a longer request, and for some of it. */
+const SHORTEST_MESSAGE = 1_024;
 
 const DEFAULTS: Limits = {
   connections: 1_024,
