@@ -75,6 +75,11 @@ export class Windows {
     this.#least = Math.min(most, Math.floor(total / 4 / connections));
   }
 
+  /** Connections that have a window, or have gone and left something to be done. */
+  get count(): number {
+    return this.#count;
+  }
+
   grant(): number {
     const kept = this.#least * Math.max(0, this.#connections - this.#count - 1);
     const spare = this.#total - this.#granted - kept;

@@ -50,14 +50,17 @@ export class Census {
     let bytes = 0;
     for (let i = 0; i < keys.length; i++) {
       const { byteLength } = values[i] as Uint8Array;
-      (keys[i] as CountedKey).bytes += byteLength;
+      const key = keys[i] as CountedKey;
+      // One that was forgotten while the append was under way is known again.
+      (key.forgotten ? this.find(key.text) : key).bytes += byteLength;
       bytes += byteLength;
     }
     this.#bytes += bytes;
   }
 
   /** The key now holds so many bytes. */
-  is(key: CountedKey, byteLength: number): void {
+  is(met: CountedKey, byteLength: number): void {
+    const key = met.forgotten ? this.find(met.text) : met;
     this.#bytes += byteLength - key.bytes;
     key.bytes = byteLength;
     key.exact = this.#keys.get(key.text) === key;
@@ -80,6 +83,7 @@ export class Census {
     if (key.bytes > 0 || key.uses > 0 || !(this.complete || !key.exact)) return;
     if (this.#keys.get(key.text) !== key) return;
     this.#keys.delete(key.text);
+    key.forgotten = true;
     this.#text -= key.text.length;
   }
 
@@ -99,6 +103,8 @@ export class CountedKey {
   exact: boolean;
   /** Connections that have numbered it. */
   uses = 0;
+  /** Whether the census has let go of it. */
+  forgotten = false;
 
   constructor(text: string, key: Key, exact: boolean) {
     this.text = text;

@@ -129,9 +129,15 @@ export class Connection {
     if (this.#over) return;
     this.#gone.abort(new PartdError("ERR_PARTD_CONNECTION", "The client's connection is gone."));
     this.#outbox.close();
-    for (const [name, upload] of this.#uploads) this.#endUpload(name, upload);
+    for (const [name, upload] of this.#uploads) {
+      if (!upload.complete) this.#endUpload(name, upload);
+    }
     this.#keys?.release();
-    if (this.#terms) this.#shared.windows.give(this.#terms.window);
+    // What it sent is held until it was carried out, and so is the memory for it.
+    this.#operations.whenOver(() => {
+      for (const [name, upload] of this.#uploads) this.#endUpload(name, upload);
+      if (this.#terms) this.#shared.windows.give(this.#terms.window);
+    });
   }
 
   /** Looks after the connection every now and then. */
@@ -236,10 +242,13 @@ export class Connection {
     if (byteLength < 1 || byteLength > limits.request)
       throw malformed(`a request of ${byteLength} bytes is refused`);
     // One of each sort, so that what is sent inside of the lock never waits for what waits for it.
-    if (this.#uploads.has(name) || this.#uploads.size > 1) throw malformed("too many uploads");
+    for (const other of this.#uploads.values()) {
+      if ((other.flags & LOCKED) === (flags & LOCKED)) throw malformed("two uploads at once");
+    }
+    if (this.#uploads.has(name)) throw malformed("two uploads have one number");
     const upload = new IncomingUpload(type, flags, byteLength);
     this.#uploads.set(name, upload);
-    if (inside) {
+    if (inside && this.#operations.holdsLock) {
       this.#go(name, number, upload);
       return;
     }

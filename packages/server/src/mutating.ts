@@ -1,4 +1,4 @@
-import { type Batch, BatchEntries, PartdError, type Store } from "@partd/core";
+import { type Batch, BatchEntries, type Store } from "@partd/core";
 import type { Census, CountedKey } from "./census.js";
 import { Type } from "./protocol.js";
 
@@ -10,12 +10,17 @@ export interface Mutation {
   readonly batch: Batch;
 }
 
-/** Carries a mutation out. The answer is the values that POP removed. */
+/**
+ * Carries a mutation out. The answer is the values that POP removed.
+ *
+ * @param keep is told how long these are, as far as is known, before they are read; throws if there
+ *   is no memory for them.
+ */
 export async function mutate(
   { type, keys, batch }: Mutation,
   store: Store,
   census: Census,
-  mostPopped: number,
+  keep: (bytes: number) => void,
   signal: AbortSignal | undefined,
 ): Promise<Uint8Array[] | undefined> {
   switch (type) {
@@ -42,8 +47,7 @@ export async function mutate(
     }
     case Type.POP: {
       // The values have to be held whole, and kept until the client has them.
-      const known = keys.reduce((sum, { bytes }) => sum + bytes, 0);
-      if (known > mostPopped) throw tooMuch(known, mostPopped, keys[0] as CountedKey);
+      keep(keys.reduce((sum, { bytes }) => sum + bytes, 0));
       const popped = await store.pop(
         keys.map(({ key }) => key),
         { signal },
@@ -56,12 +60,4 @@ export async function mutate(
       census.dropped();
       return undefined;
   }
-}
-
-function tooMuch(bytes: number, most: number, { key }: CountedKey): PartdError {
-  return new PartdError(
-    "ERR_PARTD_VALUE",
-    `pop would have to answer with ${bytes} bytes at once, and this server holds ${most}; use stream() and delete() inside withLock, or raise limits.request.`,
-    { key },
-  );
 }

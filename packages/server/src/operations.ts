@@ -17,7 +17,8 @@ export class Operations implements SessionConnection {
   readonly #shared: Shared;
   readonly #outbox: Outbox;
   readonly #gone: AbortSignal;
-  readonly #replaced: () => void;
+  /** Called when another connection speaks for the session. */
+  readonly replaced: () => void;
   session: Session | undefined;
   /** The most bytes of requests without an answer. */
   window = 0;
@@ -28,20 +29,20 @@ export class Operations implements SessionConnection {
   ];
   readonly #reads = new Map<number, Read>();
   #held: HeldLock | undefined;
+  /** Mutations that were begun here and have not ended. */
+  #running = 0;
+  #whenOver: (() => void) | undefined;
   /** Appends of the message that is read. */
   #gathered = new GatheredAppends();
   /** Numbers of mutations that are done, to be told together. */
   #done: number[] = [];
 
-  /**
-   * @param gone is aborted with the connection.
-   * @param replaced is called when another connection speaks for the session.
-   */
+  /** @param gone is aborted with the connection. */
   constructor(shared: Shared, outbox: Outbox, gone: AbortSignal, replaced: () => void) {
     this.#shared = shared;
     this.#outbox = outbox;
     this.#gone = gone;
-    this.#replaced = replaced;
+    this.replaced = replaced;
     gone.addEventListener("abort", () => this.#end(), { once: true });
   }
 
@@ -53,6 +54,16 @@ export class Operations implements SessionConnection {
   /** Bytes of requests without an answer. */
   get bytes(): number {
     return this.#taken.reduce((sum, { bytes }) => sum + bytes, 0);
+  }
+
+  get holdsLock(): boolean {
+    return this.#held !== undefined;
+  }
+
+  /** Calls `over` when nothing of what was sent here is held any longer, however the connection is. */
+  whenOver(over: () => void): void {
+    if (this.#running === 0) over();
+    else this.#whenOver = over;
   }
 
   /** Begins what a request asks for. */
@@ -116,10 +127,6 @@ export class Operations implements SessionConnection {
     this.#outbox.schedule();
   }
 
-  replaced(): void {
-    this.#replaced();
-  }
-
   /** Answers a request with an error. */
   failed(flags: number, number: number, error: unknown): void {
     this.#shared.counters.errors++;
@@ -142,7 +149,10 @@ export class Operations implements SessionConnection {
     if (known) {
       this.#shared.sessions.repeated++;
       if (!outcome.running) this.answer(number, outcome);
-    } else if (type !== Type.APPEND || flags !== 0) {
+      return;
+    }
+    this.#running++;
+    if (type !== Type.APPEND || flags !== 0) {
       void this.#mutate(session, type, flags, number, body, outcome);
     } else {
       if (!this.#gathered.takes(body)) this.begin();
@@ -171,6 +181,7 @@ export class Operations implements SessionConnection {
     const { asked } = outcome;
     outcome.asked = undefined;
     asked?.answer(number, outcome);
+    if (--this.#running === 0) this.#whenOver?.();
   }
 
   async #mutate(
@@ -187,16 +198,14 @@ export class Operations implements SessionConnection {
       if (flags & LOCKED) lock = this.#lock();
       lock?.enter();
       if (flags & CANCELABLE) outcome.abort = new AbortController();
-      if (type === Type.POP && session.keptBytes > limits.request) throw tooManyAnswers();
       outcome.values = await mutate(
         { type, keys: body.keys, batch: body.batch },
         lock?.store ?? store,
         census,
-        limits.request,
+        (bytes) => session.keep(outcome, bytes, limits),
         outcome.abort?.signal,
       );
-      for (const value of outcome.values ?? []) outcome.keptBytes += value.byteLength;
-      counters.readBytes += outcome.keptBytes;
+      counters.readBytes += session.kept(outcome);
       if (type === Type.APPEND) this.#countAppend(body);
     } catch (error) {
       outcome.error = error as PartdError;
@@ -330,13 +339,6 @@ export class Operations implements SessionConnection {
 interface Read {
   readonly abort: AbortController;
   readonly credit: Credit;
-}
-
-function tooManyAnswers(): PartdError {
-  return new PartdError(
-    "ERR_PARTD_VALUE",
-    "The answers to earlier pops fill the memory that the server has for them; wait for those first.",
-  );
 }
 
 const GIVEN_UP = new PartdError("ERR_PARTD_CONNECTION", "The client gave this up.");

@@ -232,7 +232,10 @@ export class Server implements AsyncDisposable {
     if (this.#leaving) return "503 Service Unavailable";
     if (request.url !== "/") return "404 Not Found";
     if (!this.#access.allowsPage(request)) return "403 Forbidden";
-    if (this.#connections.size >= this.#shared.limits.connections) return "503 Service Unavailable";
+    const { limits, windows } = this.#shared;
+    if (Math.max(this.#connections.size, windows.count) >= limits.connections) {
+      return "503 Service Unavailable";
+    }
     const offered = request.headers["sec-websocket-protocol"]?.split(/\s*,\s*/) ?? [];
     if (!offered.includes(SUBPROTOCOL)) return "400 Bad Request";
     return undefined;

@@ -1,4 +1,4 @@
-import type { PartdError } from "@partd/core";
+import { PartdError } from "@partd/core";
 
 /**
  * What a server remembers of one client, across its connections: which of its mutations it has
@@ -13,12 +13,15 @@ export class Session {
   /** The connection that speaks for it. */
   connection: SessionConnection | undefined;
   expiry: ReturnType<typeof setTimeout> | undefined;
-  /** Bytes of answers that are kept to be given again. */
-  keptBytes = 0;
+  /** Bytes of answers that are kept to be given again: of all sessions, and of this one. */
+  readonly #all: { bytes: number };
+  #keptBytes = 0;
+  #over = false;
 
-  constructor(id: string, first: number) {
+  constructor(id: string, first: number, all: { bytes: number }) {
     this.id = id;
     this.seen = first - 1;
+    this.#all = all;
   }
 
   get size(): number {
@@ -41,16 +44,48 @@ export class Session {
     for (const [seq, outcome] of this.#outcomes) {
       if (seq > number) break;
       if (outcome.running) continue; // Given up by the client; it goes when it is done.
-      this.keptBytes -= outcome.keptBytes;
+      this.#keep(outcome, -outcome.keptBytes);
       this.#outcomes.delete(seq);
     }
+  }
+
+  /**
+   * The answer to a POP that begins will be so long, as far as is known.
+   *
+   * @throws `ERR_PARTD_VALUE` if there is no memory for it.
+   */
+  keep(outcome: Outcome, bytes: number, most: { request: number; uploads: number }): void {
+    if (bytes > most.request) throw tooMuch(bytes, most.request);
+    const all = Math.max(most.request, most.uploads);
+    if (this.#keptBytes + bytes > most.request || this.#all.bytes + bytes > all) throw tooMany();
+    this.#keep(outcome, bytes);
+  }
+
+  /** The answer to a POP is there. Its bytes. */
+  kept(outcome: Outcome): number {
+    const bytes = (outcome.values ?? []).reduce((sum, { byteLength }) => sum + byteLength, 0);
+    this.#keep(outcome, bytes - outcome.keptBytes);
+    return bytes;
   }
 
   /** A mutation has ended; nothing is kept for one that the client has given up. */
   end(number: number, outcome: Outcome): void {
     outcome.running = false;
-    if (number <= this.seen) this.#outcomes.delete(number);
-    else this.keptBytes += outcome.keptBytes;
+    const given = number <= this.seen || this.#over;
+    if (given) this.#outcomes.delete(number);
+    if (given || outcome.error) this.#keep(outcome, -outcome.keptBytes);
+  }
+
+  /** Nobody will ask again. */
+  close(): void {
+    this.#over = true;
+    this.confirm(Number.POSITIVE_INFINITY);
+  }
+
+  #keep(outcome: Outcome, bytes: number): void {
+    outcome.keptBytes += bytes;
+    this.#keptBytes += bytes;
+    this.#all.bytes += bytes;
   }
 }
 
@@ -82,4 +117,18 @@ export interface SessionConnection {
   answer(number: number, outcome: Outcome): void;
   /** Another connection speaks for the session now. */
   replaced(): void;
+}
+
+function tooMuch(bytes: number, most: number): PartdError {
+  return new PartdError(
+    "ERR_PARTD_VALUE",
+    `pop would have to answer with ${bytes} bytes at once, and this server holds ${most}; use stream() and delete() inside withLock, or raise limits.request.`,
+  );
+}
+
+function tooMany(): PartdError {
+  return new PartdError(
+    "ERR_PARTD_VALUE",
+    "The answers to other pops fill the memory that the server has for them (limits.request for a client, limits.uploads for all); pop when those are done.",
+  );
 }

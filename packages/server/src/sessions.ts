@@ -9,6 +9,8 @@ export class Sessions {
   readonly #expiry: number;
   /** Those without a connection, the oldest first. */
   readonly #waiting = new Set<Session>();
+  /** Of answers to POPs that are kept to be given again. */
+  readonly #kept = { bytes: 0 };
   /** Mutations that were sent again and not carried out again. */
   repeated = 0;
 
@@ -24,7 +26,7 @@ export class Sessions {
   /** The session of a client that says hello, and whether it was known. */
   resume(id: string, first: number, connection: SessionConnection): [Session, boolean] {
     const known = this.#sessions.get(id);
-    const session = known ?? new Session(id, first);
+    const session = known ?? new Session(id, first, this.#kept);
     this.#sessions.set(id, session);
     this.#waiting.delete(session);
     clearTimeout(session.expiry);
@@ -53,6 +55,7 @@ export class Sessions {
     clearTimeout(session.expiry);
     this.#waiting.delete(session);
     if (this.#sessions.get(session.id) === session) this.#sessions.delete(session.id);
+    session.close();
   }
 
   clear(): void {

@@ -41,7 +41,7 @@ export class Upload {
     while (this.#credit > 0 && this.#part < this.#parts.length) socket.send(this.#chunk());
   }
 
-  /** The next chunk as a message. Its bytes are not copied. */
+  /** The next chunk as a message: a copy only if the caller may give the request up and go on. */
   #chunk(): Uint8Array[] {
     const writer = new Writer();
     const { request } = this;
@@ -51,7 +51,11 @@ export class Upload {
     while (room > 0 && this.#part < this.#parts.length) {
       const part = this.#parts[this.#part] as Uint8Array;
       const end = Math.min(part.byteLength, this.#offset + room);
-      writer.attach(part.subarray(this.#offset, end));
+      const piece = part.subarray(this.#offset, end);
+      if (request.cancelable) {
+        writer.reserve(piece.byteLength);
+        writer.raw(piece);
+      } else writer.attach(piece);
       room -= end - this.#offset;
       this.#credit -= end - this.#offset;
       this.#offset = end;
