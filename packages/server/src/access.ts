@@ -81,7 +81,7 @@ export class Access {
   }
 
   #isOwnName(host: string | undefined): boolean {
-    if (host === undefined) return true;
+    if (host === undefined || this.#host === undefined) return true; // No page reaches a socket file.
     if (!URL.canParse(`http://${host}`)) return false;
     const name = new URL(`http://${host}`).hostname.replace(/^\[|\]$/g, "");
     return isIP(name) !== 0 || isLoopback(name) || name === this.#host || this.#token !== undefined;

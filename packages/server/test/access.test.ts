@@ -108,6 +108,17 @@ describe("who can reach it", () => {
 });
 
 describe("socket files", () => {
+  test("whoever can open them may call the host what they like", async () => {
+    await using server = await Server.listen(new Dict(), {
+      address: `ipc://${join(directory, "any.sock")}`,
+    });
+    const url = `ws+unix://${join(directory, "any.sock")}:/`;
+    const client = new RawClient(url, { headers: { Host: "any" } });
+    expect((await client.hello()).resumed).toBe(false);
+    client.socket.terminate();
+    expect(server.stats().totals.refused).toBe(0);
+  });
+
   test("they are the user's alone, whatever the umask, and go with the server", async () => {
     const path = join(directory, "private.sock");
     const server = await Server.listen(new Dict(), { address: `ipc://${path}` });
