@@ -34,22 +34,27 @@ export async function answerGet(reading: Reading, keys: readonly CountedKey[]): 
       continue;
     }
     const written = await outbox.room(known, inside, signal);
+    let rest: readonly Uint8Array[];
     try {
-      reading.read(await answerGroup(reading, group));
+      rest = await answerGroup(reading, group);
     } finally {
       written();
     }
     outbox.schedule();
+    await sendPieces(outbox, 0, number, rest, inside, signal);
     i += group.length;
   }
   endAnswer(outbox, 0, number);
 }
 
-/** Answers with values that fit a block. The bytes of all. */
+/**
+ * Answers with values that fit a block. If they do not, since they have grown where the server does
+ * not count, they are the result: still to be sent.
+ */
 async function answerGroup(
-  { store, outbox, number, signal }: Reading,
+  { store, outbox, number, signal, read }: Reading,
   group: readonly CountedKey[],
-): Promise<number> {
+): Promise<readonly Uint8Array[]> {
   const { spares, writer } = outbox;
   const memory = spares.take();
   const block = new ValueBlock(memory);
@@ -58,6 +63,8 @@ async function answerGroup(
     group.map(({ key }) => key),
     { signal, allocate: block.allocate },
   );
+  const bytes = values.reduce((sum, { byteLength }) => sum + byteLength, 0);
+  read(bytes);
   if (block.holds(values)) {
     const packet = writer.begin(Type.DATA, 0, 8);
     writer.varint(number);
@@ -66,9 +73,10 @@ async function answerGroup(
   } else {
     // Where some of the values lie in the memory after all, it goes with them.
     if (!block.isUsed) spares.give(memory);
+    if (bytes > 2 * SPARE_BYTES) return values;
     writeValues(outbox, 0, number, values);
   }
-  return values.reduce((sum, { byteLength }) => sum + byteLength, 0);
+  return [];
 }
 
 /** Answers STREAM: pieces, as far as the client's credit goes. */
@@ -120,6 +128,18 @@ export async function answerValues(
   inside: boolean,
   signal: AbortSignal,
 ): Promise<void> {
+  await sendPieces(outbox, flags, number, values, inside, signal);
+  endAnswer(outbox, flags, number);
+}
+
+async function sendPieces(
+  outbox: Outbox,
+  flags: number,
+  number: number,
+  values: readonly Uint8Array[],
+  inside: boolean,
+  signal: AbortSignal,
+): Promise<void> {
   for (const value of values) {
     const pieces = value.byteLength > PIECE_BYTES ? [...cut(value, PIECE_BYTES)] : [value];
     for (const [i, piece] of pieces.entries()) {
@@ -129,7 +149,6 @@ export async function answerValues(
       outbox.schedule();
     }
   }
-  endAnswer(outbox, flags, number);
 }
 
 /** How much more of an answer a client takes. */

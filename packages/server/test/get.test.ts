@@ -63,6 +63,24 @@ test("get of values that have grown where the server does not count", async () =
   });
 });
 
+test.each([
+  ["into given memory", () => new Dict()],
+  ["or not", () => new Plain()],
+])(
+  "a value that has grown beyond any message where the server does not count, %s",
+  async (_, open) => {
+    const store = open();
+    await served(store, async (client) => {
+      await client.append({ x: new Uint8Array(1), y: new Uint8Array(1) });
+      const grown = new Uint8Array(70 << 20).fill(2);
+      await store.append({ x: grown });
+      const [x, y] = await client.get(["x", "y"]);
+      expect([x.byteLength, y.byteLength]).toEqual([1 + grown.byteLength, 1]);
+      expect(Buffer.compare(x.subarray(1), grown)).toBe(0);
+    });
+  },
+);
+
 /** Answers with its own memory for "b" alone; who asks for "p" waits until that answer is written. */
 class Steered extends Dict {
   #tell!: () => void;
