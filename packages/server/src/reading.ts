@@ -140,11 +140,22 @@ async function sendPieces(
   inside: boolean,
   signal: AbortSignal,
 ): Promise<void> {
-  for (const value of values) {
-    const pieces = value.byteLength > PIECE_BYTES ? [...cut(value, PIECE_BYTES)] : [value];
-    for (const [i, piece] of pieces.entries()) {
+  for (let i = 0; i < values.length; ) {
+    const [small, bytes] = smallAt(values, i);
+    if (small.length > 0) {
+      const written = await outbox.room(bytes, inside, signal);
+      writeValues(outbox, flags, number, small);
+      written();
+      outbox.schedule();
+      i += small.length;
+      continue;
+    }
+    const large = values[i++] as Uint8Array;
+    let left = large.byteLength;
+    for (const piece of cut(large, PIECE_BYTES)) {
+      left -= piece.byteLength;
       const written = await outbox.room(piece.byteLength, inside, signal);
-      writeSegment(outbox, number, piece, i < pieces.length - 1, flags);
+      writeSegment(outbox, number, piece, left > 0, flags);
       written();
       outbox.schedule();
     }
@@ -240,6 +251,18 @@ function groupAt(keys: readonly CountedKey[], start: number): [CountedKey[], num
   return [group, bytes];
 }
 
+/** The values from `start` on that together make a piece, and their bytes; none if the first is longer. */
+function smallAt(values: readonly Uint8Array[], start: number): [readonly Uint8Array[], number] {
+  let end = start;
+  let bytes = 0;
+  for (; end < values.length && end - start < 4_096; end++) {
+    const next = bytes + (values[end] as Uint8Array).byteLength;
+    if (next > PIECE_BYTES) break;
+    bytes = next;
+  }
+  return [values.slice(start, end), bytes];
+}
+
 function writeValues(
   { writer }: Outbox,
   flags: number,
@@ -266,10 +289,13 @@ function writeSegment(
   more: boolean,
   flags = 0,
 ): void {
-  const packet = writer.begin(Type.DATA, flags, 16);
+  // Each part is a frame of its own, of which a client takes 16,384 in a message.
+  const attached = piece.byteLength >= ATTACH_FROM;
+  const packet = writer.begin(Type.DATA, flags, 16 + (attached ? 0 : piece.byteLength));
   writer.varint(number);
   writer.varint(piece.byteLength * 2 + (more ? 1 : 0));
-  if (piece.byteLength > 0) writer.attach(piece);
+  if (attached) writer.attach(piece);
+  else writer.raw(piece);
   writer.end(packet);
 }
 

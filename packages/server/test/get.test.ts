@@ -116,3 +116,25 @@ test("memory in which a value lies is not written over before it is sent", async
     }
   });
 });
+
+/** Gives a value byte by byte. */
+class Crumbs extends Dict {
+  protected override async _stream(key: string): Promise<Iterable<Uint8Array>> {
+    const [value] = await super._get([key]);
+    return Array.from(value as Uint8Array, (byte) => Uint8Array.of(byte));
+  }
+}
+
+test("very many small values that are popped, and pieces of a stream", async () => {
+  await served(new Crumbs(), async (client) => {
+    const keys = [...Array(30_000).keys()].map((i) => `k${i}`);
+    await client.append(new Map(keys.map((key, i) => [key, Uint8Array.of(i)])));
+    const value = new Uint8Array(30_000).map((_, i) => i);
+    await client.append({ x: value });
+    const read: number[] = [];
+    for await (const piece of client.stream("x")) read.push(...piece);
+    expect(Buffer.compare(Uint8Array.from(read), value)).toBe(0);
+    const popped = await client.pop(keys);
+    expect(Buffer.compare(Buffer.concat(popped), value)).toBe(0);
+  });
+});
