@@ -1,4 +1,6 @@
 import { onAbort } from "@partd/core";
+import { SHORTEST_MESSAGE } from "./limits.js";
+
 /** Hands out bytes of which there are only so many, in the order in which they were asked for. */
 export class Budget {
   readonly total: number;
@@ -72,7 +74,7 @@ export class Windows {
     this.#most = most;
     this.#connections = connections;
     // A quarter of the memory is kept for those that may come.
-    this.#least = Math.min(most, Math.floor(total / 4 / connections));
+    this.#least = Math.max(SHORTEST_MESSAGE, Math.min(most, Math.floor(total / 4 / connections)));
   }
 
   /** Connections that have a window, or have gone and left something to be done. */

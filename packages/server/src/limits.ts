@@ -6,15 +6,21 @@ export interface ServerLimits {
   readonly connections?: number | undefined;
   /** Requests that all connections together may have sent without an answer. Default 512 MiB. */
   readonly inFlight?: number | undefined;
-  /** The same for one connection. Default 16 MiB, and less while there are many connections. */
+  /** The same for one connection, at least 1,024. Default 16 MiB, and less while there are many connections. */
   readonly inFlightPerConnection?: number | undefined;
   /** Requests of one connection without an answer, by their number. Default 16,384. */
   readonly pending?: number | undefined;
-  /** One message. Default 2 MiB; what is longer is sent in chunks. */
+  /** One message, at least 1,024. Default 2 MiB; what is longer is sent in chunks. */
   readonly message?: number | undefined;
-  /** One request, such as an append, which a server has to hold whole. Default 256 MiB. */
+  /**
+   * One request, such as an append, which a server has to hold whole. Default 256 MiB. As much may
+   * the answers to a client's pops hold together.
+   */
   readonly request?: number | undefined;
-  /** All requests together that are sent in chunks. Default 512 MiB; others wait for their turn. */
+  /**
+   * All requests together that are sent in chunks. Default 512 MiB; others wait for their turn. As
+   * much may the answers to all clients' pops hold together.
+   */
   readonly uploads?: number | undefined;
   /** Keys in one request. Default 1,048,576. */
   readonly keys?: number | undefined;
@@ -46,7 +52,7 @@ export function withDefaults(limits: ServerLimits): Limits {
       throw new PartdError("ERR_PARTD_VALUE", `There is no limits.${name}, but ${known}.`);
     }
     const most = TIMES.has(name) ? LONGEST_TIMER : Number.MAX_SAFE_INTEGER;
-    const least = name === "message" ? SHORTEST_MESSAGE : 1;
+    const least = /^message$|PerConnection$/.test(name) ? SHORTEST_MESSAGE : 1;
     filled[name] = checkIntegerOption(`limits.${name}`, value, least, most);
   }
   return filled as unknown as Limits;
@@ -56,7 +62,7 @@ const TIMES = new Set(["idle", "stall", "ping", "session"]);
 /** What a timer can wait, in milliseconds. */
 export const LONGEST_TIMER = 2 ** 31 - 1;
 /** Has room for the headers of a chunk of a longer request, and for some of it. */
-const SHORTEST_MESSAGE = 1_024;
+export const SHORTEST_MESSAGE = 1_024;
 
 const DEFAULTS: Limits = {
   connections: 1_024,

@@ -1,4 +1,4 @@
-import { Gauge, Registry } from "prom-client";
+import { Counter, Gauge, Registry } from "prom-client";
 import type { ServerStats } from "./stats.js";
 
 /** The numbers of a server in the text format of Prometheus. */
@@ -34,9 +34,17 @@ const METRICS: readonly (readonly [string, string, (stats: ServerStats) => numbe
 
 export async function metricsOf(stats: () => ServerStats): Promise<Metrics> {
   const registry = new Registry();
-  const gauges = METRICS.map(([name, help, value]) => {
-    const gauge = new Gauge({ name: `partd_${name}`, help, registers: [registry] });
-    return (now: ServerStats) => gauge.set(value(now));
+  const metrics = METRICS.map(([name, help, value]) => {
+    const options = { name: `partd_${name}`, help, registers: [registry] };
+    if (!name.endsWith("_total")) {
+      const gauge = new Gauge(options);
+      return (now: ServerStats) => gauge.set(value(now));
+    }
+    const counter = new Counter(options);
+    return (now: ServerStats) => {
+      counter.reset(); // It is counted elsewhere.
+      counter.inc(value(now));
+    };
   });
   const store = new Gauge({
     name: "partd_store",
@@ -48,7 +56,7 @@ export async function metricsOf(stats: () => ServerStats): Promise<Metrics> {
     contentType: registry.contentType,
     async text() {
       const now = stats();
-      for (const set of gauges) set(now);
+      for (const set of metrics) set(now);
       for (const [of, value] of Object.entries(now.store)) store.set({ of }, value);
       return registry.metrics();
     },

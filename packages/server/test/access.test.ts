@@ -3,6 +3,7 @@ import { mkdtemp, readFile, rm, stat, symlink, writeFile } from "node:fs/promise
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { inspect } from "node:util";
 import { afterAll, describe, expect, test } from "@jest/globals";
 import { Dict } from "@partd/core";
 import { Client, Server } from "@partd/server";
@@ -54,6 +55,28 @@ describe("tokens", () => {
       expect(await status(path, `Basic ${btoa("anyone:right")}`)).toBe(200);
     }
   });
+});
+
+test("a token is in no error, event, number or page", async () => {
+  const token = "a-token-that-nobody-sees";
+  await using server = await Server.listen(new Dict(), { token, dashboard: true });
+  const told: unknown[] = [];
+  for (const own of [token, `${token}!`]) {
+    const client = new Client(server.address, { token: own, timeout: 200 });
+    for (const type of ["connect", "disconnect", "retry", "giveup"] as const) {
+      client.addEventListener(type, ({ detail }) => told.push(detail));
+    }
+    await client.append({ x: value }).catch((error: unknown) => told.push(error));
+    told.push(client);
+    await client.close();
+  }
+  const headers = { authorization: `Bearer ${token}` };
+  for (const path of ["/", "/stats", "/metrics", "/nothing"]) {
+    const answer = await fetch(server.address.replace("ws:", "http:") + path, { headers });
+    told.push(await answer.text(), answer.headers);
+  }
+  told.push(server, server.stats());
+  expect(inspect(told, { depth: 10, showHidden: true })).not.toContain(token);
 });
 
 describe("who can reach it", () => {

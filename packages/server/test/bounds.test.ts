@@ -115,6 +115,17 @@ test("an upload said to be inside a lock that is not held waits for memory like 
   second.socket.terminate();
 });
 
+test.each([{ inFlight: 1 }, { inFlightPerConnection: 1_024 }])(
+  "the smallest window serves all the same: %j",
+  async (limits) => {
+    const server = await listen(new Dict(), limits);
+    await using client = new Client(server.address);
+    const value = new Uint8Array(10_000).fill(1);
+    await Promise.all([1, 2, 3].map(() => client.append({ x: value })));
+    expect((await client.get("x")).byteLength).toBe(30_000);
+  },
+);
+
 test("two uploads outside of the lock are out of order", async () => {
   const server = await listen(new Dict(), {});
   const raw = await announced(server, MIB);

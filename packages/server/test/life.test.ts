@@ -175,11 +175,17 @@ test("health and metrics", async () => {
   expect(await (await fetch(`${url}/healthz`)).text()).toBe("ok\n");
   const metrics = await fetch(`${url}/metrics`);
   expect(metrics.headers.get("content-type")).toContain("text/plain; version=0.0.4");
-  const text = await metrics.text();
+  await metrics.text();
+  const text = await (await fetch(`${url}/metrics`)).text(); // The second tells the same.
   expect(text).toMatch(/^partd_connections 1$/m);
   expect(text).toMatch(/^partd_appended_bytes_total 6$/m);
   expect(text).toMatch(/^partd_read_bytes_total 3$/m);
   expect(text).toMatch(/^partd_keys 2$/m);
+  expect(text).toMatch(/^# HELP partd_appends_total Appends\n# TYPE partd_appends_total counter$/m);
+  expect(text).toMatch(/^partd_appends_total 1$/m);
+  expect(text).toMatch(/^# TYPE partd_keys gauge$/m);
+  expect(text).toMatch(/^partd_largest_key_bytes 3$/m);
+  expect(text).toMatch(/^partd_store\{of="memoryHeld"\} \d{6,}$/m);
   expect((await fetch(`${url}/`)).status).toBe(404); // No dashboard was asked for.
   expect((await fetch(`${url}/`, { method: "POST" })).status).toBe(405);
 });
