@@ -21,6 +21,9 @@ export class Connection {
   readonly since = Date.now();
   readonly #shared: Shared;
   readonly #socket: WebSocket;
+  readonly #carrier: Socket;
+  /** Bytes that had come over it when it was last looked at. */
+  #bytesRead = 0;
   readonly #outbox: Outbox;
   readonly #operations: Operations;
   #terms: Terms | undefined;
@@ -35,6 +38,7 @@ export class Connection {
   constructor(shared: Shared, socket: WebSocket, carrier: Socket, remote: string) {
     this.#shared = shared;
     this.#socket = socket;
+    this.#carrier = carrier;
     this.remote = remote;
     const { backlog, counters, limits, spares } = shared;
     this.#outbox = new Outbox(socket, carrier, backlog, spares, counters, limits.answers, () =>
@@ -144,6 +148,9 @@ export class Connection {
   tick(now: number): void {
     const { limits } = this.#shared;
     const stalled = (since: number) => now - since > limits.stall;
+    const { bytesRead } = this.#carrier;
+    if (bytesRead !== this.#bytesRead) this.#heard = now; // On a slow line a message takes its time.
+    this.#bytesRead = bytesRead;
     if (
       (!this.#terms && stalled(this.#asked)) ||
       now - this.#heard > 3 * limits.ping + 1_000 ||
@@ -161,7 +168,9 @@ export class Connection {
       this.#outbox.schedule();
     }
     const idle = this.pending === 0 && now - this.#asked > limits.idle;
-    if (idle && this.#terms && !this.#over) this.goodbye(Reason.IDLE);
+    if (!idle || !this.#terms || this.#over) return;
+    if (stalled(this.#asked + limits.idle)) this.end();
+    else this.goodbye(Reason.IDLE);
   }
 
   // ---- Packets ---------------------------------------------------------------------------------
@@ -246,6 +255,7 @@ export class Connection {
       if ((other.flags & LOCKED) === (flags & LOCKED)) throw malformed("two uploads at once");
     }
     if (this.#uploads.has(name)) throw malformed("two uploads have one number");
+    this.#asked = this.#heard;
     const upload = new IncomingUpload(type, flags, byteLength);
     this.#uploads.set(name, upload);
     if (inside && this.#operations.holdsLock) {
@@ -279,6 +289,7 @@ export class Connection {
     const name = uploadName(mutation, number);
     const upload = this.#uploads.get(name);
     if (!upload) throw malformed("a chunk of nothing that was announced");
+    this.#asked = this.#heard;
     const whole = upload.add(reader.take(reader.left));
     if (!whole) {
       this.#go(name, number, upload);

@@ -56,6 +56,30 @@ test("a connection that says nothing, or byte by byte, is closed; others are ser
   expect((await client.get("x")).byteLength).toBe(1);
 });
 
+test("one that is idle and does not leave when it is told to is closed", async () => {
+  await using server = await Server.listen(new Dict(), { limits: { idle: 20, stall: 100 } });
+  const raw = new RawClient(server.address);
+  await raw.hello();
+  expect(await raw.closed).toBe(1001);
+  expect(raw.types).toContain(Type.GOODBYE);
+});
+
+test("a message that takes longer than silence may is read to its end", async () => {
+  await using server = await Server.listen(new Dict(), { limits: { ping: 200 } });
+  const raw = new RawClient(server.address);
+  await raw.hello();
+  const bytes = [Type.FLUSH, 0, 0, 0, 1, 0, 0, 0, 1];
+  for (const [i, byte] of bytes.entries()) {
+    raw.socket.send(Uint8Array.of(byte), { fin: i === bytes.length - 1 });
+    await new Promise((resolve) => setTimeout(resolve, 250));
+  }
+  while (!raw.types.includes(Type.DATA)) {
+    expect(raw.socket.readyState).toBe(raw.socket.OPEN);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  raw.socket.terminate();
+});
+
 /** Values that are made as they are read, and counts how much was. */
 class Endless extends Dict {
   read = 0;
