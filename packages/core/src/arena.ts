@@ -223,7 +223,8 @@ export class Arena {
     }
     const slab = this.#slab(last);
     chain.block = slab.bytes;
-    chain.end = slab.start(last) + slab.capacity(last) - room;
+    // Where there is no room it does not matter, and might be more than 2 GiB.
+    chain.end = room === 0 ? 0 : slab.start(last) + slab.capacity(last) - room;
   }
 
   /** An extent of the class, or a smaller one rather than let memory grow while much is free. */

@@ -5,7 +5,8 @@ import { NONE } from "./slab.js";
 export class Chains {
   #first = new Int32Array(0);
   #last = new Int32Array(0);
-  #skip = new Int32Array(0);
+  /** An array that was given away may be longer than 2 GiB. */
+  #skip = new Float64Array(0);
   #room = new Int32Array(0);
   /** Where the next byte goes, in the block of the last extent. */
   #end = new Int32Array(0);
@@ -96,18 +97,22 @@ export class Chains {
   #grow(capacity: number): void {
     this.#first = resized(this.#first, capacity);
     this.#last = resized(this.#last, capacity);
-    this.#skip = resized(this.#skip, capacity);
+    this.#skip = resizedFloats(this.#skip, capacity);
     this.#room = resized(this.#room, capacity);
     this.#end = resized(this.#end, capacity);
     this.#easy = resized(this.#easy, capacity);
-    const length = new Float64Array(capacity);
-    length.set(this.#length.subarray(0, capacity));
-    this.#length = length;
+    this.#length = resizedFloats(this.#length, capacity);
   }
 }
 
 export function resized(numbers: Int32Array, capacity: number): Int32Array<ArrayBuffer> {
   const more = new Int32Array(capacity);
+  more.set(numbers.subarray(0, capacity));
+  return more;
+}
+
+function resizedFloats(numbers: Float64Array, capacity: number): Float64Array<ArrayBuffer> {
+  const more = new Float64Array(capacity);
   more.set(numbers.subarray(0, capacity));
   return more;
 }

@@ -168,3 +168,17 @@ describe("Blocks", () => {
     expect(blocks.byteLength).toBe(10);
   });
 });
+
+test("an array of more than 2 GiB that was given away can be cut anywhere", () => {
+  const blocks = new Blocks();
+  const bytes = new Uint8Array(2 ** 31 + 9); // Of which the system gives memory for a page.
+  bytes.set([1, 2, 3], 2 ** 31 + 6);
+  blocks.append(toBatch([["x", bytes]]), true);
+  const value = blocks.get("x") as Value;
+  blocks.hold(value);
+  blocks.cut(value, 2 ** 31 + 5);
+  blocks.append(toBatch([["x", Uint8Array.of(4)]]));
+  expect([...blocks.copy(value)]).toEqual([0, 1, 2, 3, 4]);
+  blocks.clear();
+  expect(blocks.memory).toBe(0);
+});
