@@ -158,8 +158,9 @@ export class Reconnector {
     this.#socket = undefined;
     this.#open = false;
     const { address } = this.#options;
-    if (this.#fatal) {
-      this.#giveUp(this.#fatal);
+    const fatal = isPartdError(cause, "ERR_PARTD_PROTOCOL") ? cause : this.#fatal;
+    if (fatal) {
+      this.#giveUp(fatal);
       return;
     }
     const error = new PartdError(

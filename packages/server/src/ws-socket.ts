@@ -1,5 +1,6 @@
 import { connect as connectPath, type Socket } from "node:net";
 import type { SecureContextOptions } from "node:tls";
+import { PartdError } from "@partd/core";
 import WebSocket from "ws";
 import { isLoopback, parseAddress } from "./address.js";
 import { SUBPROTOCOL } from "./protocol.js";
@@ -40,8 +41,8 @@ export function connectWith(tls: ClientTls | undefined): Connect {
     let cause: unknown;
     socket.on("open", () => events.opened());
     socket.on("message", (data) => events.received(data as Buffer[]));
-    socket.on("error", (error) => {
-      cause = error;
+    socket.on("error", (error: NodeJS.ErrnoException) => {
+      cause = error.code?.startsWith("WS_ERR_") ? noWebSocket(address, error) : error;
     });
     socket.on("close", (code, reason) =>
       events.closed(
@@ -78,6 +79,15 @@ export function sendParts(
     if (!error) sent?.();
   });
   if (last > 0) carrier?.uncork();
+}
+
+/** Another attempt would only be answered with the same. */
+function noWebSocket(address: string, cause: Error): PartdError {
+  return new PartdError(
+    "ERR_PARTD_PROTOCOL",
+    `The server at ${address} broke the WebSocket protocol, or this client's limits: ${cause.message}.`,
+    { address, cause },
+  );
 }
 
 function zeroMask(mask: Buffer): void {

@@ -8,6 +8,7 @@ import { afterAll, describe, expect, test } from "@jest/globals";
 import { Dict } from "@partd/core";
 import { Client, Server } from "@partd/server";
 import { describeReal, realPart } from "tooling/real-part";
+import { WebSocketServer } from "ws";
 import { Child } from "./child.js";
 import { RawClient } from "./raw-client.js";
 
@@ -225,6 +226,21 @@ describeReal(openssl, "wss", () => {
       "tls",
     );
   });
+});
+
+test("a server that breaks the WebSocket protocol is not tried again and again", async () => {
+  const other = new WebSocketServer({ port: 0, host: "127.0.0.1" });
+  let attempts = 0;
+  other.on("connection", (_, request) => {
+    attempts++;
+    request.socket.write(Uint8Array.of(0xf2, 0)); // Reserved bits.
+  });
+  await new Promise((resolve) => other.once("listening", resolve));
+  const { port } = other.address() as { port: number };
+  const client = new Client(`ws://127.0.0.1:${port}`, { timeout: 3_000 });
+  await expect(client.append({ x: value })).rejects.toMatchObject({ code: "ERR_PARTD_PROTOCOL" });
+  expect(attempts).toBe(1);
+  await new Promise((resolve) => other.close(resolve));
 });
 
 test("what listens there and is no partd server is ERR_PARTD_CONNECTION", async () => {

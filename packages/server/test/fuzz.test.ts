@@ -127,6 +127,21 @@ test.each([
   expect(server.stats().totals.protocolErrors).toBe(1);
 });
 
+test.each([
+  ["is too long", new Uint8Array(3 << 20)],
+  ["is text", "text"],
+])("a message that %s closes that connection, and nobody else notices", async (_, message) => {
+  await using server = await Server.listen(new Dict());
+  await using client = new Client(server.address);
+  await client.append({ x: new Uint8Array(3) });
+  const raw = new RawClient(server.address);
+  await raw.hello();
+  raw.socket.send(message);
+  expect(await raw.closed).toBe(typeof message === "string" ? 1008 : 1009);
+  expect(server.stats()).toMatchObject({ connections: 1, totals: { protocolErrors: 1 } });
+  expect((await client.get("x")).byteLength).toBe(3);
+});
+
 /** One of each request, well formed. */
 function sampleMessages(): Uint8Array[] {
   const messages: ((writer: MessageWriter) => void)[] = [];
