@@ -1,7 +1,16 @@
 /** The items of all lists in one, in time that grows with their sum: how a codec of lists joins. */
 export function joinLists<T>(lists: readonly T[][]): T[] {
   if (lists.length === 1) return lists[0] as T[];
-  const joined: T[] = [];
-  for (const list of lists) for (const item of list) joined.push(item);
+  let length = 0;
+  for (const list of lists) length += list.length;
+  // Of its full length at once: `push` takes three times as long, `concat` of many lists far longer.
+  const joined = length < MOST_AT_ONCE ? new Array<T>(length) : [];
+  let next = 0;
+  for (const list of lists) {
+    for (let i = 0; i < list.length; i++) joined[next++] = list[i] as T;
+  }
   return joined;
 }
+
+/** V8 makes a hash table of an array that begins with more. */
+const MOST_AT_ONCE = 2 ** 25;
