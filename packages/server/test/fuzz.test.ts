@@ -138,7 +138,8 @@ test.each([
   await raw.hello();
   raw.socket.send(message);
   expect(await raw.closed).toBe(typeof message === "string" ? 1008 : 1009);
-  expect(server.stats()).toMatchObject({ connections: 1, totals: { protocolErrors: 1 } });
+  while (server.stats().connections > 1) await new Promise((resolve) => setTimeout(resolve, 2));
+  expect(server.stats().totals.protocolErrors).toBe(1);
   expect((await client.get("x")).byteLength).toBe(3);
 });
 
