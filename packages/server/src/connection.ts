@@ -6,7 +6,7 @@ import { IncomingUpload } from "./incoming-upload.js";
 import { MessageReader, malformed } from "./message-reader.js";
 import { Operations } from "./operations.js";
 import { Outbox } from "./outbox.js";
-import { isMutation, LOCKED, MUTATION, Reason, type Terms, Type } from "./protocol.js";
+import { isMutation, KEY_BYTES, LOCKED, MUTATION, Reason, type Terms, Type } from "./protocol.js";
 import { ReceivedKeys } from "./received-keys.js";
 import { readBody } from "./request-body.js";
 import type { Shared } from "./shared.js";
@@ -211,7 +211,8 @@ export class Connection {
         const body = readBody(type, reader, this.#keys, this.#shared.limits.keys);
         const { flags } = reader;
         this.#asked = this.#heard;
-        const charge = { inside: (flags & LOCKED) !== 0, bytes: length };
+        const bytes = length + KEY_BYTES * body.keys.length;
+        const charge = { inside: (flags & LOCKED) !== 0, bytes };
         this.#operations.request(type, flags, number, body, charge);
       }
     }

@@ -11,6 +11,8 @@ export const ID_BYTES = 16;
 export const MAX_KEY_BYTES = 65_536;
 /** A longer key is sent as text each time, so that what a server remembers has a bound. */
 export const MAX_NUMBERED_BYTES = 256;
+/** What a key of a request counts besides its bytes: the memory in which it waits. */
+export const KEY_BYTES = 64;
 /** What a server accepts of a client that has not said HELLO yet. */
 export const HELLO_WINDOW = 16_384;
 

@@ -1,4 +1,4 @@
-import type { Terms } from "./protocol.js";
+import { KEY_BYTES, type Terms } from "./protocol.js";
 import type { Request } from "./request.js";
 import type { Upload } from "./upload.js";
 
@@ -53,7 +53,7 @@ export class RequestQueue {
         continue;
       }
       if (this.upload || this.#takenRequests >= terms.pending) return undefined;
-      const bytes = this.uploads(request, terms) ? 0 : request.body.bound + 32;
+      const bytes = this.uploads(request, terms) ? 0 : mostOf(request);
       if (this.#takenBytes + bytes > terms.window) return undefined;
       this.#next++;
       request.queued = false;
@@ -65,14 +65,14 @@ export class RequestQueue {
   }
 
   /** Whether a request is too long to be sent in one message. */
-  uploads({ body }: Request, terms: Terms): boolean {
-    return body.bound + 32 > Math.min(terms.message, terms.window);
+  uploads(request: Request, terms: Terms): boolean {
+    return request.body.bound + 32 > terms.message || mostOf(request) > terms.window;
   }
 
   /** A request was sent, in so many bytes. */
   take(request: Request, bytes: number): void {
-    request.taken = bytes;
-    this.#takenBytes += bytes;
+    request.taken = bytes + KEY_BYTES * request.body.keyCount;
+    this.#takenBytes += request.taken;
     this.#takenRequests++;
   }
 
@@ -93,4 +93,9 @@ export class RequestQueue {
     this.#takenRequests = 0;
     this.upload = undefined;
   }
+}
+
+/** What a request takes of the window at most. */
+function mostOf({ body }: Request): number {
+  return body.bound + 32 + KEY_BYTES * body.keyCount;
 }
