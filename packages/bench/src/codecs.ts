@@ -215,6 +215,7 @@ function arrayWork(direction: Direction): Work {
       { against: "Python", ratio: 1 },
     ],
     rounds: 9,
+    warmups: 6,
   };
 }
 
@@ -242,6 +243,7 @@ function fileArrayWork(direction: Direction): Work {
       { against: "Python", ratio: 1 },
     ],
     rounds: 9,
+    warmups: 6,
   };
 }
 
@@ -301,6 +303,7 @@ function tableWork(direction: Direction): Work {
     sides,
     targets: [{ against: "PandasBlocks", ratio: 1 }],
     rounds: 9,
+    warmups: 6,
   };
 }
 
