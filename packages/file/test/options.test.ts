@@ -22,7 +22,7 @@ test.each(Object.entries(ranges))(
     ];
     for (const value of wrong) {
       const options = { [name]: value } as Record<string, number>;
-      const message = `${name} must be an integer from ${min} to ${max}, not ${value}.`;
+      const message = `${name} must be an integer from ${min} to ${max}, not ${shown(value)}.`;
       expect(() => new FileStore("never made", options)).toThrow(
         expect.objectContaining({ code: "ERR_PARTD_VALUE", message }),
       );
@@ -30,3 +30,8 @@ test.each(Object.entries(ranges))(
     for (const value of [min, max, undefined]) new FileStore("never made", { [name]: value });
   },
 );
+
+/** As in a program's text. */
+function shown(value: unknown): string {
+  return typeof value === "string" ? JSON.stringify(value) : String(value);
+}
