@@ -4,9 +4,15 @@ import { checkIntegerOption, PartdError } from "@partd/core";
 export interface ServerLimits {
   /** Connections at once. Default 1,024; more are turned away with HTTP status 503. */
   readonly connections?: number | undefined;
-  /** Requests that all connections together may have sent without an answer. Default 512 MiB. */
+  /**
+   * Requests that all connections together may have sent without an answer: their bytes, and 64 for
+   * each key. Default 512 MiB.
+   */
   readonly inFlight?: number | undefined;
-  /** The same for one connection, at least 1,024. Default 16 MiB, and less while there are many connections. */
+  /**
+   * The same for one connection, at least 1,024. Default 32 MiB, and less while there are many
+   * connections.
+   */
   readonly inFlightPerConnection?: number | undefined;
   /** Requests of one connection without an answer, by their number. Default 16,384. */
   readonly pending?: number | undefined;
@@ -67,7 +73,7 @@ export const SHORTEST_MESSAGE = 1_024;
 const DEFAULTS: Limits = {
   connections: 1_024,
   inFlight: 512 * MIB,
-  inFlightPerConnection: 16 * MIB,
+  inFlightPerConnection: 32 * MIB,
   pending: 16_384,
   message: 2 * MIB,
   request: 256 * MIB,
