@@ -46,7 +46,14 @@ export function isMet({ ratio, target }: SideResult, ours: SideResult): boolean 
 function verdict(theirs: SideResult, ours: SideResult): string {
   const { ratio, orBusy } = theirs.target as Target;
   const busy = orBusy === undefined ? "" : ` or ${percent(orBusy)} busy: ${percent(ours.busy)}`;
-  return `${ratio}x${busy}, ${isMet(theirs, ours) ? "met" : "MISSED"}`;
+  return `${shown(ratio)}x${busy}, ${isMet(theirs, ours) ? "met" : "MISSED"}`;
+}
+
+/** A target below one is a part: 1/11, not 0.0909. */
+function shown(ratio: number): string {
+  return Number.isInteger(1 / ratio) && ratio < 1
+    ? `1/${1 / ratio}`
+    : String(Number(ratio.toFixed(2)));
 }
 
 function percent(part: number): string {
