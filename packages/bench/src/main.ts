@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { writeFile } from "node:fs/promises";
 import { cpus, tmpdir, totalmem } from "node:os";
+import { resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { runWork, type SideResult } from "./run.js";
 import { Scratch } from "./scratch.js";
@@ -72,6 +73,11 @@ if (options.help) {
     await scratch.remove();
   }
   print(missed === 0 ? "Every target was met." : `Targets missed: ${missed}.`);
-  if (options.json) await writeFile(options.json, `${JSON.stringify(all, null, 2)}\n`);
-  if (options.markdown) await writeFile(options.markdown, page(positionals, printed));
+  if (options.json) await writeFile(fromCaller(options.json), `${JSON.stringify(all, null, 2)}\n`);
+  if (options.markdown) await writeFile(fromCaller(options.markdown), page(positionals, printed));
+}
+
+/** npm runs us in this package's folder, and says where it was called. */
+function fromCaller(path: string): string {
+  return resolve(process.env["INIT_CWD"] ?? ".", path);
 }
