@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { closeSync, openSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import { allocateBytes } from "@partd/core";
 import { uniqueToken } from "@partd/core/node";
 import type { DataSet } from "./data-set.js";
 import { SEGMENT_HEADER, segmentHeader } from "./format.js";
@@ -16,7 +17,6 @@ import { RecordEncoder } from "./record-encoder.js";
 import { UNKNOWN_KEY } from "./scan.js";
 import { Segment } from "./segment.js";
 import { ValueStream } from "./stream.js";
-import { unsetBytes } from "./unset-bytes.js";
 import { syncDirectory, syncFile, writeAll } from "./write-all.js";
 
 export interface Progress {
@@ -169,7 +169,7 @@ class Copier {
   async #copy(keys: readonly number[]): Promise<void> {
     const texts = keys.map((key) => this.#keys.text(key));
     const plan = await planRead(this.#old, keys, this.#options.signal);
-    const values = keys.map((_, slot) => unsetBytes(plan.lengths[slot] as number));
+    const values = keys.map((_, slot) => allocateBytes(plan.lengths[slot] as number));
     for (const part of plan.segments) await gather(part, values, texts, this.#options.signal);
     for (let from = 0; from < texts.length; ) {
       let to = from;

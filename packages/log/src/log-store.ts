@@ -3,6 +3,7 @@ import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import {
   type AppendOptions,
+  allocateBytes,
   BaseStore,
   type Batch,
   checkIntegerOption,
@@ -21,7 +22,6 @@ import { isLive, liveKeys } from "./live-keys.js";
 import { planRead } from "./read-plan.js";
 import { UNKNOWN_KEY } from "./scan.js";
 import { ValueStream } from "./stream.js";
-import { unsetBytes } from "./unset-bytes.js";
 import { Verification, type VerifyReport } from "./verify.js";
 import { Writer } from "./writer.js";
 
@@ -107,7 +107,7 @@ export class LogStore extends BaseStore {
         texts.map((key) => dataSet.keys.find(key) ?? NONE),
         signal,
       );
-      const values = texts.map((_, slot) => unsetBytes(plan.lengths[slot] as number));
+      const values = texts.map((_, slot) => allocateBytes(plan.lengths[slot] as number));
       for (const part of plan.segments) await gather(part, values, texts, signal);
       if (texts.length === keys.length) return values;
       const given = new Set<number>();

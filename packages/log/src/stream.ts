@@ -1,7 +1,6 @@
-import { PartdError } from "@partd/core";
+import { allocateBytes, PartdError } from "@partd/core";
 import { gather, readPart } from "./gather.js";
 import { type ReadPlan, SegmentPlan } from "./read-plan.js";
-import { unsetBytes } from "./unset-bytes.js";
 
 /** The pieces of one value, the next one being read while one is used. */
 export class ValueStream implements AsyncIterable<Uint8Array> {
@@ -79,14 +78,14 @@ export class ValueStream implements AsyncIterable<Uint8Array> {
       this.#offset += length;
       this.#cursors[i] = cursor + 1;
     }
-    const piece = unsetBytes(this.#offset - start);
+    const piece = allocateBytes(this.#offset - start);
     for (const part of parts.values()) await gather(part, [piece], [this.#key]);
     return piece;
   }
 
   async #nextPart(plan: SegmentPlan, i: number, row: number, length: number): Promise<Uint8Array> {
     const from = this.#part;
-    const piece = unsetBytes(Math.min(LARGEST_PIECE, length - from));
+    const piece = allocateBytes(Math.min(LARGEST_PIECE, length - from));
     await readPart(plan, row, from, piece, this.#key);
     this.#part += piece.length;
     this.#offset += piece.length;
