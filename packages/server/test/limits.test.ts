@@ -170,6 +170,18 @@ test("a fast writer is slowed: the server holds one window of it", async () => {
   await client.close();
 });
 
+test("a server counts the keys that wait, and not only their few bytes", async () => {
+  const store = new Slow();
+  await using server = await Server.listen(store, { closeStore: false });
+  await using client = new Client(server.address);
+  const keys = Array.from({ length: 1_000 }, (_, i) => `k${i}`);
+  const append = client.append(new Map(keys.map((key) => [key, Uint8Array.of(1)])));
+  while (store.waiting.length < 1) await new Promise((resolve) => setTimeout(resolve, 5));
+  expect(server.stats().requestBytes).toBeGreaterThan(64 * keys.length);
+  store.waiting[0]?.();
+  await append;
+});
+
 test("what is more than a server takes at once is ERR_PARTD_VALUE, and says what to do", async () => {
   await using server = await Server.listen(new Dict(), { limits: { request: MIB, keys: 10 } });
   await using client = new Client(server.address);
