@@ -1,14 +1,12 @@
 import { promisify } from "node:util";
 import { brotliCompress, brotliDecompress, constants } from "node:zlib";
+import { type Codec, Encode, type Store } from "@partd/core";
 import {
-  type Codec,
   type CompressorOptions,
   checkDecodedSize,
   checkIntegerOption,
   compressorCodec,
-  Encode,
-  type Store,
-} from "@partd/core";
+} from "@partd/core/author";
 
 export interface BrotliOptions extends CompressorOptions {
   /** From 0, fast, to 11, small and very slow. Default 5. */

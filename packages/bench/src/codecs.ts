@@ -6,7 +6,8 @@ import { MsgPack } from "@partd/codec-msgpack";
 import { NdArray } from "@partd/codec-ndarray";
 import { Pickle } from "@partd/codec-pickle";
 import { V8 } from "@partd/codec-v8";
-import { Dict, frame, type Store, splitFrames } from "@partd/core";
+import { Dict, type Store } from "@partd/core";
+import { frame, splitFrames } from "@partd/core/author";
 import { FileStore } from "@partd/file";
 import { type Table, tableFromIPC, tableToIPC } from "apache-arrow";
 import {

@@ -1,21 +1,15 @@
+import { decodeKey, encodeKey, type Key, type OperationOptions, type Store } from "@partd/core";
 import {
   type AppendOptions,
   BaseStore,
   type Batch,
-  type Blocks,
-  decodeKey,
-  encodeKey,
   type GetOptions,
-  type Key,
-  type Loan,
   memoryFor,
-  type OperationOptions,
   onAbort,
   Pace,
-  type Spillable,
-  type Store,
   unlessAborted,
-} from "@partd/core";
+} from "@partd/core/author";
+import type { Blocks, Loan, Spillable } from "@partd/core/memory";
 import { limitsFor } from "./limits.js";
 import { takeParts } from "./parts.js";
 import { Spiller } from "./spiller.js";

@@ -1,4 +1,4 @@
-import { onAbort } from "@partd/core";
+import { onAbort } from "@partd/core/author";
 
 /** Wakes those who wait for something to change. */
 export class Changes {

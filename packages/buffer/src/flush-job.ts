@@ -1,4 +1,4 @@
-import type { Blocks, Value } from "@partd/core";
+import type { Blocks, Value } from "@partd/core/memory";
 import type { Load } from "./load.js";
 
 /** One call of `flush`: the values as they were then, and how far each has to be written. */

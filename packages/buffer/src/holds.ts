@@ -1,4 +1,4 @@
-import type { Blocks, Value } from "@partd/core";
+import type { Blocks, Value } from "@partd/core/memory";
 import { type Claim, Claims } from "./claims.js";
 
 /** What keeps values from taking off, or from being read. */

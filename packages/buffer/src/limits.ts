@@ -1,4 +1,4 @@
-import { type Batch, checkIntegerOption } from "@partd/core";
+import { type Batch, checkIntegerOption } from "@partd/core/author";
 import { memoryLimit } from "#memory-limit";
 
 /** What a buffer keeps to. All but `concurrency` are bytes. */

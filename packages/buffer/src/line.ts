@@ -1,4 +1,4 @@
-import { type Batch, onAbort } from "@partd/core";
+import { type Batch, onAbort } from "@partd/core/author";
 
 /** Appends that wait for room, in the order in which they came. */
 export class Line {

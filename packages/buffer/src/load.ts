@@ -1,4 +1,5 @@
-import type { Batch, Blocks, Value } from "@partd/core";
+import type { Batch } from "@partd/core/author";
+import type { Blocks, Value } from "@partd/core/memory";
 
 /**
  * Values, or the first parts of long ones, on their way to the slow store as one batch. Long pieces

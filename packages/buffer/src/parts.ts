@@ -1,4 +1,5 @@
-import { type Blocks, isSpillable, PartdError, type Spillable, type Store } from "@partd/core";
+import { PartdError, type Store } from "@partd/core";
+import { type Blocks, isSpillable, type Spillable } from "@partd/core/memory";
 
 /**
  * Makes sure that a buffer can be made of the two stores, and takes the fast one for it.

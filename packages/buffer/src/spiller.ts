@@ -1,12 +1,12 @@
+import type { OperationOptions } from "@partd/core";
 import {
   type AppendOptions,
   type Batch,
   BatchEntries,
-  type Blocks,
-  type OperationOptions,
-  type Store,
+  type LowerStore,
   unlessAborted,
-} from "@partd/core";
+} from "@partd/core/author";
+import type { Blocks } from "@partd/core/memory";
 import { Changes } from "./changes.js";
 import type { Claim, Claims } from "./claims.js";
 import { Doubt } from "./doubt.js";
@@ -30,7 +30,7 @@ import { Unfinished } from "./unfinished.js";
  */
 export class Spiller {
   /** The slow store, or what `withLock` of it passed. */
-  target: Store;
+  target: LowerStore;
   readonly unfinished = new Unfinished();
   readonly doubt = new Doubt();
   readonly #blocks: Blocks;
@@ -59,7 +59,7 @@ export class Spiller {
   /** Why the last flight failed; no more take off by themselves until one is asked for. */
   #failure: { readonly error: unknown } | undefined;
 
-  constructor(blocks: Blocks, slow: Store, limits: Limits, tally: Tally) {
+  constructor(blocks: Blocks, slow: LowerStore, limits: Limits, tally: Tally) {
     this.#blocks = blocks;
     this.#holds = new Holds(blocks);
     this.target = slow;

@@ -1,4 +1,4 @@
-import { unlessAborted } from "@partd/core";
+import { unlessAborted } from "@partd/core/author";
 
 /** Work that its caller has given up, and that goes on: what comes next waits for it. */
 export class Unfinished {

@@ -1,11 +1,5 @@
-import {
-  type AppendOptions,
-  type Batch,
-  Dict,
-  type GetOptions,
-  type OperationOptions,
-  PartdError,
-} from "@partd/core";
+import { Dict, type OperationOptions, PartdError } from "@partd/core";
+import type { AppendOptions, Batch, GetOptions } from "@partd/core/author";
 
 /** Random numbers that are the same in each run: a linear congruential generator. */
 export function randomFrom(seed: number): (below: number) => number {

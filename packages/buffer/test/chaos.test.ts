@@ -1,6 +1,7 @@
 import { describe, expect, test } from "@jest/globals";
 import { BufferStore } from "@partd/buffer";
-import { concatBytes, Dict, isPartdError } from "@partd/core";
+import { Dict, isPartdError } from "@partd/core";
+import { concatBytes } from "@partd/core/author";
 import { storeProperty } from "@partd/testing";
 import { ChaosStore, randomFrom } from "./chaos-store.js";
 

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "@jest/globals";
 import { BufferStore } from "@partd/buffer";
-import { type AppendOptions, type Batch, Dict, PartdError, type Store } from "@partd/core";
+import { Dict, PartdError, type Store } from "@partd/core";
+import type { AppendOptions, Batch } from "@partd/core/author";
 import { bytes, isPending, read, turns } from "./bytes.js";
 import { GatedStore } from "./gated-store.js";
 

@@ -1,4 +1,5 @@
-import { type AppendOptions, type Batch, Dict } from "@partd/core";
+import { Dict } from "@partd/core";
+import type { AppendOptions, Batch } from "@partd/core/author";
 
 /** A slow store whose appends can be stopped on their way, before or after they land, or refused. */
 export class GatedStore extends Dict {

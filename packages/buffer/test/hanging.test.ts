@@ -1,6 +1,7 @@
 import { describe, expect, test } from "@jest/globals";
 import { BufferStore } from "@partd/buffer";
-import { type AppendOptions, type Batch, Dict, type OperationOptions } from "@partd/core";
+import { Dict, type OperationOptions } from "@partd/core";
+import type { AppendOptions, Batch } from "@partd/core/author";
 import { bytes, isPending, read, rest } from "./bytes.js";
 
 type Primitive = "append" | "get" | "stream" | "delete" | "set" | "keys" | "flush" | "drop";

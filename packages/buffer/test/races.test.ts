@@ -1,6 +1,7 @@
 import { describe, expect, test } from "@jest/globals";
 import { BufferStore } from "@partd/buffer";
-import { Dict, type GetOptions, type Store } from "@partd/core";
+import { Dict, type Store } from "@partd/core";
+import type { GetOptions } from "@partd/core/author";
 import { bytes, isPending, read, rest, turns } from "./bytes.js";
 import { GatedStore } from "./gated-store.js";
 

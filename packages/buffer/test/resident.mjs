@@ -2,7 +2,8 @@
 // resident memory grew at its peak. usage: resident.mjs SLOW RECORDS KEYS BOUND
 import { readFileSync } from "node:fs";
 import { BufferStore } from "@partd/buffer";
-import { BaseStore, Dict } from "@partd/core";
+import { Dict } from "@partd/core";
+import { BaseStore } from "@partd/core/author";
 import { FileStore } from "@partd/file";
 
 /** Keeps nothing, so that what is measured is the buffer alone. */

@@ -1,12 +1,5 @@
-import {
-  type AppendOptions,
-  type Batch,
-  Dict,
-  type GetOptions,
-  type OperationOptions,
-  onAbort,
-  type PartdError,
-} from "@partd/core";
+import { Dict, type OperationOptions, type PartdError } from "@partd/core";
+import { type AppendOptions, type Batch, type GetOptions, onAbort } from "@partd/core/author";
 
 /** An operation that stands still, before or after it has done its work. */
 export interface Stop {

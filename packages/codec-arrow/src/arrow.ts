@@ -1,16 +1,14 @@
 import {
-  type AppendOptions,
   Encode,
   type EncodeOptions,
   type Entries,
-  type GetOptions,
-  type IsetOptions,
   type Key,
   type KeyTree,
   type OperationOptions,
   type Store,
   type Values,
 } from "@partd/core";
+import type { AppendOptions, GetOptions, IsetOptions } from "@partd/core/author";
 import { Table, type TypeMap } from "apache-arrow";
 import { type ArrowCodecOptions, arrowCodec, type UnknownColumns } from "./arrow-codec.js";
 import { checkSameSchema } from "./join-tables.js";

@@ -1,4 +1,5 @@
-import { describeKey, type Key, PartdError } from "@partd/core";
+import { type Key, PartdError } from "@partd/core";
+import { describeKey } from "@partd/core/author";
 import {
   type Data,
   type Field,

@@ -5,7 +5,8 @@ import { tmpdir } from "node:os";
 import { join as joinPath } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "@jest/globals";
-import { Dict, Encode, frame, isPartdError, type Store, splitFrames } from "@partd/core";
+import { Dict, Encode, isPartdError, type Store } from "@partd/core";
+import { frame, splitFrames } from "@partd/core/author";
 import { codecContract } from "@partd/testing";
 import {
   Bool,

@@ -1,4 +1,5 @@
-import { type Codec, joinLists, PartdError } from "@partd/core";
+import { type Codec, PartdError } from "@partd/core";
+import { joinLists } from "@partd/core/author";
 import { describeLoss } from "./loss.js";
 
 /** What JSON can carry. */

@@ -1,5 +1,6 @@
-import { type Codec, joinLists, PartdError } from "@partd/core";
-import { MsgPackDecoder, MsgPackEncoder, type MsgPackOptions } from "@partd/core/msgpack";
+import { type Codec, PartdError } from "@partd/core";
+import { joinLists } from "@partd/core/author";
+import { MsgPackDecoder, MsgPackEncoder, type MsgPackOptions } from "./format.js";
 
 /**
  * Lists of what MessagePack carries: null, booleans, numbers, BigInts of 64 bits, strings, bytes,

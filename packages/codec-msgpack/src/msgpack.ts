@@ -1,5 +1,5 @@
 import { Encode, type EncodeOptions, type Store } from "@partd/core";
-import type { MsgPackOptions } from "@partd/core/msgpack";
+import type { MsgPackOptions } from "./format.js";
 import { msgPackCodec } from "./msgpack-codec.js";
 
 /**

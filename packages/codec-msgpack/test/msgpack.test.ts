@@ -1,5 +1,6 @@
 import { describe, expect, test } from "@jest/globals";
-import { type Codec, Dict, Encode, frame, isPartdError } from "@partd/core";
+import { type Codec, Dict, Encode, isPartdError } from "@partd/core";
+import { frame } from "@partd/core/author";
 import { codecContract } from "@partd/testing";
 import fc from "fast-check";
 import { Ext, type Extension, MsgPack, type MsgPackOptions, msgPackCodec } from "../src/index.js";

@@ -1,4 +1,5 @@
-import { describeKey, type Key, PartdError, suffixKey } from "@partd/core";
+import { type Key, PartdError } from "@partd/core";
+import { describeKey, suffixKey } from "@partd/core/author";
 import type { Dtype } from "./dtype.js";
 
 /** Where the dtype of a key stands, as Python's partd has it: `<key>.dtype`. */

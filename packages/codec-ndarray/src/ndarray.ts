@@ -1,24 +1,26 @@
 import {
+  type Entries,
+  encodeKey,
+  isPartdError,
+  type Key,
+  type KeyTree,
+  type OperationOptions,
+  PartdError,
+  type Store,
+  type Values,
+} from "@partd/core";
+import {
   type AppendOptions,
   copyTree,
   describeKey,
-  type Entries,
-  encodeKey,
   entriesOf,
   Gate,
   type GetOptions,
   type IsetOptions,
-  isPartdError,
-  type Key,
-  type KeyTree,
   nestValues,
-  type OperationOptions,
   Pace,
-  PartdError,
-  type Store,
   streamFrames,
-  type Values,
-} from "@partd/core";
+} from "@partd/core/author";
 import { type Dtype, parseDtype } from "./dtype.js";
 import { checkKey, dtypeEntry, dtypeKey, isDtypeKey, noDtype, withDtypes } from "./dtype-key.js";
 import { KnownDtypes } from "./known-dtypes.js";

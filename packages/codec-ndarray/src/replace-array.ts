@@ -1,10 +1,11 @@
-import type { AppendOptions, Key, Store } from "@partd/core";
+import type { Key } from "@partd/core";
+import type { AppendOptions, LowerStore } from "@partd/core/author";
 import type { Dtype } from "./dtype.js";
 import { dtypeEntry, dtypeKey } from "./dtype-key.js";
 
 /** Sets a key to one array. The store is locked. */
 export async function replaceArray(
-  store: Store,
+  store: LowerStore,
   { key, dtype, bytes }: { readonly key: Key; readonly dtype: Dtype; readonly bytes: Uint8Array },
   options?: AppendOptions,
 ): Promise<void> {
@@ -25,7 +26,7 @@ export async function replaceArray(
 }
 
 /** Those of the values that are gone. Not to be aborted. */
-async function putBack(store: Store, keys: readonly Key[], before: readonly Uint8Array[]) {
+async function putBack(store: LowerStore, keys: readonly Key[], before: readonly Uint8Array[]) {
   const now = await store.get(keys);
   const gone = keys.flatMap((key, i) =>
     now[i]?.byteLength === 0 ? [[key, before[i] as Uint8Array] as const] : [],

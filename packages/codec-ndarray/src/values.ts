@@ -1,5 +1,6 @@
-import { concatBytes, frame, type Key, PartdError, splitFrames } from "@partd/core";
-import { MsgPackDecoder, MsgPackEncoder } from "@partd/core/msgpack";
+import { MsgPackDecoder, MsgPackEncoder } from "@partd/codec-msgpack/format";
+import { type Key, PartdError } from "@partd/core";
+import { concatBytes, frame, splitFrames } from "@partd/core/author";
 import { type Dtype, parseDtype } from "./dtype.js";
 import { DtypeArray } from "./dtype-array.js";
 import { bytesToNumbers, DTYPE_OF_TAG, type NumericArray, numbersToBytes } from "./numeric.js";

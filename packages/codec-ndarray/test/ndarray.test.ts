@@ -1,5 +1,6 @@
 import { describe, expect, test } from "@jest/globals";
-import { type Batch, Dict, Encode, isPartdError, type Key, type Store, tuple } from "@partd/core";
+import { Dict, Encode, isPartdError, type Key, type Store, tuple } from "@partd/core";
+import type { Batch } from "@partd/core/author";
 import { codecContract } from "@partd/testing";
 import fc from "fast-check";
 import { DtypeArray, NdArray, type NdValue, ndarray } from "../src/index.js";

@@ -1,4 +1,4 @@
-import { allocateBytes } from "@partd/core";
+import { allocateBytes } from "@partd/core/author";
 
 /** Bytes that grow. Numbers have the lowest byte first, but for floats. */
 export class ByteWriter {

@@ -1,4 +1,5 @@
-import { type Codec, joinLists, PartdError } from "@partd/core";
+import { type Codec, PartdError } from "@partd/core";
+import { joinLists } from "@partd/core/author";
 import type { PickleOptions } from "./options.js";
 import { Pickler } from "./pickler.js";
 import { Unpickler } from "./unpickler.js";

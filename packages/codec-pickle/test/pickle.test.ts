@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "@jest/globals";
-import { Dict, frame, isPartdError } from "@partd/core";
+import { Dict, isPartdError } from "@partd/core";
+import { frame } from "@partd/core/author";
 import { codecContract } from "@partd/testing";
 import fc from "fast-check";
 import { Pickle, PyDateTime, PyTuple, pickleCodec, pyTuple } from "../src/index.js";

@@ -1,4 +1,5 @@
-import { describeKey, type Key, PartdError, type Store } from "@partd/core";
+import { type Key, PartdError, type Store } from "@partd/core";
+import { describeKey } from "@partd/core/author";
 import { Unframed } from "./unframed.js";
 import { decodeUtf8, encodeUtf8 } from "./utf8.js";
 

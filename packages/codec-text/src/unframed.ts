@@ -1,19 +1,14 @@
+import type { Entries, Key, KeyTree, OperationOptions, Store, Values } from "@partd/core";
 import {
   type AppendOptions,
   concatBytes,
   copyTree,
-  type Entries,
   entriesOf,
   type GetOptions,
   type IsetOptions,
-  type Key,
-  type KeyTree,
   nestValues,
-  type OperationOptions,
   Pace,
-  type Store,
-  type Values,
-} from "@partd/core";
+} from "@partd/core/author";
 
 /**
  * A store whose values stand in the store below end to end, without the frames that `Encode` puts

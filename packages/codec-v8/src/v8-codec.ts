@@ -1,5 +1,6 @@
 import { DefaultDeserializer, serialize } from "node:v8";
-import { type Codec, joinLists, PartdError } from "@partd/core";
+import { type Codec, PartdError } from "@partd/core";
+import { joinLists } from "@partd/core/author";
 
 /**
  * Lists of what the structured clone algorithm carries, each list as the bytes of V8's own

@@ -1,13 +1,10 @@
+import { type Codec, Encode, PartdError, type Store } from "@partd/core";
 import {
-  type Codec,
   type CompressorOptions,
   checkDecodedSize,
   checkIntegerOption,
   compressorCodec,
-  Encode,
-  PartdError,
-  type Store,
-} from "@partd/core";
+} from "@partd/core/author";
 import { readHeader } from "./header.js";
 import { compress, decompress, MAX_BYTES } from "./libblosc.js";
 

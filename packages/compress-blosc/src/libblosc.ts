@@ -1,5 +1,4 @@
-import { EmbeddedWasm, type WasmExports, wasmAllocate, wasmBytes } from "@partd/core";
-import { WASM } from "./blosc-wasm.js";
+import { EmbeddedWasm, WASM, type WasmExports, wasmAllocate, wasmBytes } from "./blosc-wasm.js";
 
 /** By Blosc's own numbers. */
 export interface BloscSettings {

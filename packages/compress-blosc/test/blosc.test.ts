@@ -1,5 +1,6 @@
 import { describe, expect, test } from "@jest/globals";
-import { Dict, frame } from "@partd/core";
+import { Dict } from "@partd/core";
+import { frame } from "@partd/core/author";
 import { Blosc, type BloscOptions, bloscCodec } from "../src/index.js";
 
 const numbers = new Uint8Array(Float64Array.from({ length: 30_000 }, (_, i) => i / 4).buffer);

@@ -1,11 +1,5 @@
-import {
-  type Codec,
-  type CompressorOptions,
-  checkIntegerOption,
-  compressorCodec,
-  Encode,
-  type Store,
-} from "@partd/core";
+import { type Codec, Encode, type Store } from "@partd/core";
+import { type CompressorOptions, checkIntegerOption, compressorCodec } from "@partd/core/author";
 import { startWorker } from "#worker";
 import { compress, decompress } from "./libbz2.js";
 import { WorkerPool } from "./worker-pool.js";

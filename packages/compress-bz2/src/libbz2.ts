@@ -1,13 +1,5 @@
-import {
-  checkDecodedSize,
-  concatBytes,
-  EmbeddedWasm,
-  Pace,
-  type WasmExports,
-  wasmAllocate,
-  wasmBytes,
-} from "@partd/core";
-import { WASM } from "./bz2-wasm.js";
+import { checkDecodedSize, concatBytes, Pace } from "@partd/core/author";
+import { EmbeddedWasm, WASM, type WasmExports, wasmAllocate, wasmBytes } from "./bz2-wasm.js";
 
 /** Compresses in steps, in 8 MiB at level 9, however large the input. */
 export function compress(bytes: Uint8Array, level: number): Promise<Uint8Array> {

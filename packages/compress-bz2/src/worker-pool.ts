@@ -1,4 +1,5 @@
-import { allocateBytes, isPartdError, PartdError, type PartdErrorCode } from "@partd/core";
+import { isPartdError, PartdError, type PartdErrorCode } from "@partd/core";
+import { allocateBytes } from "@partd/core/author";
 import { compress, decompress } from "./libbz2.js";
 
 /** What a worker is asked to do. */

@@ -1,13 +1,10 @@
+import { type Codec, Encode, PartdError, type Store } from "@partd/core";
 import {
-  type Codec,
   type CompressorOptions,
   checkDecodedSize,
   checkIntegerOption,
   compressorCodec,
-  Encode,
-  PartdError,
-  type Store,
-} from "@partd/core";
+} from "@partd/core/author";
 import NumcodecsLZ4 from "numcodecs/lz4";
 import { checkBlock, readDecodedSize } from "./block.js";
 

@@ -1,4 +1,4 @@
-import { concatBytes, Pace } from "@partd/core";
+import { concatBytes, Pace } from "@partd/core/author";
 import { compress as compressWithSnappyjs } from "snappyjs";
 import { decodeElements, headerLength, writeDecodedSize } from "./format.js";
 

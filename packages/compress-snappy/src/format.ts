@@ -1,4 +1,4 @@
-import { allocateBytes, Pace } from "@partd/core";
+import { allocateBytes, Pace } from "@partd/core/author";
 
 /**
  * The number of decoded bytes that stands before them, as a little-endian base-128 number.

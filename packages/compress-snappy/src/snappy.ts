@@ -1,11 +1,5 @@
-import {
-  type Codec,
-  type CompressorOptions,
-  checkDecodedSize,
-  compressorCodec,
-  Encode,
-  type Store,
-} from "@partd/core";
+import { type Codec, Encode, type Store } from "@partd/core";
+import { type CompressorOptions, checkDecodedSize, compressorCodec } from "@partd/core/author";
 import { compress, decompress } from "#engine";
 import { readDecodedSize } from "./format.js";
 

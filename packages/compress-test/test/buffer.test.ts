@@ -4,7 +4,8 @@ import { join } from "node:path";
 import { expect, test } from "@jest/globals";
 import { BufferStore } from "@partd/buffer";
 import { Json } from "@partd/codec-json";
-import { Dict, splitFrames } from "@partd/core";
+import { Dict } from "@partd/core";
+import { splitFrames } from "@partd/core/author";
 import { FileStore } from "@partd/file";
 import { compressions } from "./compressions.js";
 

@@ -4,7 +4,8 @@ import { LZ4, lz4Codec } from "@partd/compress-lz4";
 import { Snappy, snappyCodec } from "@partd/compress-snappy";
 import { Gzip, gzipCodec, ZLib, zlibCodec } from "@partd/compress-zlib";
 import { Zstd, zstdCodec } from "@partd/compress-zstd";
-import type { Codec, CompressorOptions, Encode, Store } from "@partd/core";
+import type { Codec, Encode, Store } from "@partd/core";
+import type { CompressorOptions } from "@partd/core/author";
 
 export interface Compression {
   readonly name: string;

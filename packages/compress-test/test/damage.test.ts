@@ -1,5 +1,6 @@
 import { describe, expect, test } from "@jest/globals";
-import { type Codec, Dict, frame, isPartdError } from "@partd/core";
+import { type Codec, Dict, isPartdError } from "@partd/core";
+import { frame } from "@partd/core/author";
 import { compressions } from "./compressions.js";
 import { randomBytes, randomNumbers } from "./random.js";
 

@@ -10,7 +10,7 @@ import {
   inflate as inflateZlib,
   type ZlibOptions,
 } from "node:zlib";
-import { checkDecodedSize } from "@partd/core";
+import { checkDecodedSize } from "@partd/core/author";
 import type { Format } from "./format.js";
 
 /** Compresses with Node's zlib, on the thread pool where that is worth the way. */

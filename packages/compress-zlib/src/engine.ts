@@ -1,4 +1,4 @@
-import { checkDecodedSize, concatBytes, Pace } from "@partd/core";
+import { checkDecodedSize, concatBytes, Pace } from "@partd/core/author";
 import { Gzip, Zlib } from "fflate";
 import type { Format } from "./format.js";
 import { GzipStream, ZlibStream } from "./inflate-stream.js";

@@ -1,5 +1,5 @@
 import zlib from "node:zlib";
-import { checkDecodedSize } from "@partd/core";
+import { checkDecodedSize } from "@partd/core/author";
 import * as everywhere from "./engine.js";
 import { decodedBound } from "./frame-bound.js";
 

@@ -1,4 +1,5 @@
-import { checkDecodedSize, PartdError } from "@partd/core";
+import { PartdError } from "@partd/core";
+import { checkDecodedSize } from "@partd/core/author";
 import Zstd from "numcodecs/zstd";
 import { decodedBound } from "./frame-bound.js";
 

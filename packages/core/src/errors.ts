@@ -1,4 +1,4 @@
-import type { Key } from "./keys.js";
+import type { Key } from "./keys/keys.js";
 
 /** What went wrong, in a form that programs can compare. Codes never change their meaning. */
 export type PartdErrorCode =

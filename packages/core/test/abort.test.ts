@@ -1,5 +1,5 @@
 import { expect, jest, test } from "@jest/globals";
-import { onAbort, unlessAborted } from "@partd/core";
+import { onAbort, unlessAborted } from "@partd/core/author";
 
 test("listeners of a signal share one registration, and are called once", () => {
   const controller = new AbortController();

@@ -1,13 +1,6 @@
 import { describe, expect, jest, test } from "@jest/globals";
-import {
-  BaseStore,
-  type Batch,
-  concatBytes,
-  isPartdError,
-  type KeyTree,
-  PartdError,
-  type Store,
-} from "@partd/core";
+import { isPartdError, type KeyTree, PartdError, type Store } from "@partd/core";
+import { BaseStore, type Batch, concatBytes } from "@partd/core/author";
 
 const one = Uint8Array.of(1);
 

@@ -1,5 +1,6 @@
 import { expect, test } from "@jest/globals";
-import { BatchEntries, Dict, toBatch, tuple } from "@partd/core";
+import { Dict, tuple } from "@partd/core";
+import { BatchEntries, toBatch } from "@partd/core/author";
 
 const batch = {
   keys: ["x", "a/b", "x"],

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "@jest/globals";
-import { Blocks, concatBytes, type Loan, toBatch, type Value } from "@partd/core";
+import { concatBytes, toBatch } from "@partd/core/author";
+import { Blocks, type Loan, type Value } from "@partd/core/memory";
 import fc from "fast-check";
 
 /** A plain model of `Blocks`: bytes in arrays. */

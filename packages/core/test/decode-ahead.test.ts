@@ -1,5 +1,6 @@
 import { describe, expect, test } from "@jest/globals";
-import { type Codec, Dict, Encode, type GetOptions } from "@partd/core";
+import { type Codec, Dict, Encode } from "@partd/core";
+import type { GetOptions } from "@partd/core/author";
 
 /** A codec of texts that counts what it decodes at once, and does it when the test says so. */
 class Counted implements Codec<string> {

@@ -2,7 +2,8 @@ import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import vm from "node:vm";
 import { describe, expect, test } from "@jest/globals";
-import { concatBytes, Dict } from "@partd/core";
+import { Dict } from "@partd/core";
+import { concatBytes } from "@partd/core/author";
 import fc from "fast-check";
 
 describe("Dict", () => {

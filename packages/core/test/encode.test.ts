@@ -1,14 +1,6 @@
 import { describe, expect, test } from "@jest/globals";
-import {
-  type Codec,
-  Dict,
-  Encode,
-  frame,
-  isPartdError,
-  PartdError,
-  type Store,
-  tuple,
-} from "@partd/core";
+import { type Codec, Dict, Encode, isPartdError, PartdError, type Store, tuple } from "@partd/core";
+import { frame } from "@partd/core/author";
 
 const texts: Codec<string> = {
   name: "texts",

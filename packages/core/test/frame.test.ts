@@ -1,13 +1,13 @@
 import { describe, expect, test } from "@jest/globals";
+import { isPartdError } from "@partd/core";
 import {
   concatBytes,
   FRAME_HEADER,
   type Frame,
   frame,
-  isPartdError,
   splitFrames,
   streamFrames,
-} from "@partd/core";
+} from "@partd/core/author";
 import fc from "fast-check";
 
 const contents = fc.array(fc.uint8Array({ maxLength: 30 }), { maxLength: 6 });

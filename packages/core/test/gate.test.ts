@@ -1,5 +1,5 @@
 import { describe, expect, test } from "@jest/globals";
-import { Gate } from "@partd/core";
+import { Gate } from "@partd/core/author";
 
 /** A promise that is settled from outside. */
 class Door {

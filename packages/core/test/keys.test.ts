@@ -1,17 +1,7 @@
 import { spawnSync } from "node:child_process";
 import { describe, expect, test } from "@jest/globals";
-import {
-  decodeKey,
-  describeKey,
-  encodeKey,
-  isPartdError,
-  isTuple,
-  type Key,
-  sameKey,
-  suffixKey,
-  Tuple,
-  tuple,
-} from "@partd/core";
+import { decodeKey, encodeKey, isPartdError, isTuple, type Key, Tuple, tuple } from "@partd/core";
+import { describeKey, sameKey, suffixKey } from "@partd/core/author";
 import fc from "fast-check";
 import { describeReal, realPart } from "tooling/real-part";
 

@@ -1,5 +1,5 @@
 import { expect, test } from "@jest/globals";
-import { Pace } from "@partd/core";
+import { Pace } from "@partd/core/author";
 
 test("a long loop is due now and then, and a rest lets other work run", async () => {
   let turns = 0;

@@ -1,7 +1,5 @@
 // Read by the compiler alone, in the typecheck task: each line holds, or does not compile.
 import {
-  BaseStore,
-  type Batch,
   type Codec,
   Dict,
   Encode,
@@ -14,6 +12,7 @@ import {
   type Values,
   type ValueTree,
 } from "@partd/core";
+import { BaseStore, type Batch } from "@partd/core/author";
 
 type Same<A, B> =
   (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;

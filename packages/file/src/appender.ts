@@ -1,4 +1,4 @@
-import { type AppendOptions, type Batch, onAbort, Pace } from "@partd/core";
+import { type AppendOptions, type Batch, onAbort, Pace } from "@partd/core/author";
 import type { HeldUp } from "./directory-lock.js";
 import { GivenUp, Group } from "./group.js";
 import type { Parts } from "./parts.js";

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { type OperationOptions, PartdError, unlessAborted } from "@partd/core";
+import { type OperationOptions, PartdError } from "@partd/core";
+import { unlessAborted } from "@partd/core/author";
 import { type Disk, errnoOf } from "./disk.js";
 import { ioError } from "./io-error.js";
 import type { Layout } from "./layout.js";

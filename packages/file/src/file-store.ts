@@ -1,5 +1,6 @@
 import { dirname, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
+import { type OperationOptions, PartdError } from "@partd/core";
 import {
   type AppendOptions,
   BaseStore,
@@ -7,10 +8,8 @@ import {
   checkIntegerOption,
   Gate,
   type GetOptions,
-  type OperationOptions,
-  PartdError,
-} from "@partd/core";
-import { TemporaryDirectory } from "@partd/core/node";
+} from "@partd/core/author";
+import { TemporaryDirectory } from "@partd/disk";
 import { Appender } from "./appender.js";
 import { DirectoryLock } from "./directory-lock.js";
 import { Disk, type Steps } from "./disk.js";

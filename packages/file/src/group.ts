@@ -1,5 +1,5 @@
 import { writeSync } from "node:fs";
-import { type Batch, concatBytes, type Pace } from "@partd/core";
+import { type Batch, concatBytes, type Pace } from "@partd/core/author";
 import { Flight, LONG } from "./disk.js";
 import { SLICE, syncFile, syncFolders, writeAll } from "./file-steps.js";
 import { ioError } from "./io-error.js";

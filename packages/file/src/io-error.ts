@@ -1,4 +1,5 @@
-import { decodeKey, describeKey, isPartdError, PartdError } from "@partd/core";
+import { decodeKey, isPartdError, PartdError } from "@partd/core";
+import { describeKey } from "@partd/core/author";
 import { errnoOf } from "./disk.js";
 
 /**

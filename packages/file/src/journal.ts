@@ -1,5 +1,5 @@
 import { constants, type Stats } from "node:fs";
-import { crc32 } from "@partd/core/node";
+import { crc32 } from "@partd/disk";
 import type { Steps } from "./disk.js";
 import { readAll, writeAll } from "./file-steps.js";
 

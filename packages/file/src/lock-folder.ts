@@ -1,6 +1,6 @@
 import fs, { constants, type Stats } from "node:fs";
 import { basename, join } from "node:path";
-import { isToken, pidOf, stateOf, uniqueToken } from "@partd/core/node";
+import { isToken, pidOf, stateOf, uniqueToken } from "@partd/disk";
 import { type Disk, errnoOf, runNow, type Steps } from "./disk.js";
 import { exists, unlinkIfThere } from "./file-steps.js";
 import type { Layout } from "./layout.js";

@@ -1,4 +1,4 @@
-import type { Gate } from "@partd/core";
+import type { Gate } from "@partd/core/author";
 import type { DirectoryLock } from "./directory-lock.js";
 import type { Disk } from "./disk.js";
 import type { Journal } from "./journal.js";

@@ -1,5 +1,5 @@
 import { readSync, type Stats } from "node:fs";
-import { allocateBytes, type GetOptions, Pace } from "@partd/core";
+import { allocateBytes, type GetOptions, Pace } from "@partd/core/author";
 import { Flight, runNow, type Steps } from "./disk.js";
 import { readAll } from "./file-steps.js";
 import { ioError } from "./io-error.js";

@@ -1,5 +1,5 @@
 import type { Stats } from "node:fs";
-import { Pace } from "@partd/core";
+import { Pace } from "@partd/core/author";
 import type { Steps } from "./disk.js";
 import { syncFolders } from "./file-steps.js";
 import type { Touched } from "./journal.js";

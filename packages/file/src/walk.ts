@@ -1,5 +1,5 @@
 import { type Dirent, promises } from "node:fs";
-import { Pace } from "@partd/core";
+import { Pace } from "@partd/core/author";
 import { errnoOf } from "./disk.js";
 import { isEncodedKey } from "./layout.js";
 import type { Parts } from "./parts.js";

@@ -1,7 +1,7 @@
 import { closeSync, openSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { unlessAborted } from "@partd/core";
-import { uniqueToken } from "@partd/core/node";
+import { unlessAborted } from "@partd/core/author";
+import { uniqueToken } from "@partd/disk";
 import { ifSystemError } from "./io-error.js";
 import { LockFolder, pause } from "./lock-folder.js";
 import { mayRun } from "./may-run.js";

@@ -1,8 +1,8 @@
 import { randomBytes } from "node:crypto";
 import { closeSync, openSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { allocateBytes } from "@partd/core";
-import { uniqueToken } from "@partd/core/node";
+import { allocateBytes } from "@partd/core/author";
+import { uniqueToken } from "@partd/disk";
 import type { DataSet } from "./data-set.js";
 import { SEGMENT_HEADER, segmentHeader } from "./format.js";
 import { gather } from "./gather.js";

@@ -1,5 +1,5 @@
 import { PartdError } from "@partd/core";
-import { crc32 } from "@partd/core/node";
+import { crc32 } from "@partd/disk";
 
 /** The layout of a segment; `docs/log-format.md` is its specification. Numbers are little-endian. */
 export const VERSION = 1;

@@ -1,6 +1,7 @@
 import { read, readv } from "node:fs";
-import { decodeKey, describeKey, PartdError } from "@partd/core";
-import { crc32 } from "@partd/core/node";
+import { decodeKey, PartdError } from "@partd/core";
+import { describeKey } from "@partd/core/author";
+import { crc32 } from "@partd/disk";
 import { PIECE } from "./format.js";
 import { ioError } from "./io-error.js";
 import { radixOrder } from "./radix-order.js";

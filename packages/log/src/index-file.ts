@@ -1,6 +1,6 @@
 import { open, rename, rm } from "node:fs/promises";
-import { Pace } from "@partd/core";
-import { crc32, uniqueToken } from "@partd/core/node";
+import { Pace } from "@partd/core/author";
+import { crc32, uniqueToken } from "@partd/disk";
 import { LARGE, PIECE, VERSION, writeUint64, writeVarint } from "./format.js";
 import { type GrowingIndex, NONE } from "./growing-index.js";
 import type { KeyTable } from "./key-table.js";

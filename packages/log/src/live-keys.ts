@@ -1,4 +1,4 @@
-import { Pace } from "@partd/core";
+import { Pace } from "@partd/core/author";
 import { NEVER } from "./growing-index.js";
 import type { Segment } from "./segment.js";
 

@@ -1,6 +1,7 @@
 import { rmSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
+import { type OperationOptions, PartdError } from "@partd/core";
 import {
   type AppendOptions,
   allocateBytes,
@@ -8,10 +9,8 @@ import {
   type Batch,
   checkIntegerOption,
   type GetOptions,
-  type OperationOptions,
-  PartdError,
-} from "@partd/core";
-import { TemporaryDirectory } from "@partd/core/node";
+} from "@partd/core/author";
+import { TemporaryDirectory } from "@partd/disk";
 import { compact, type Progress } from "./compact.js";
 import { DataSet } from "./data-set.js";
 import { describeOthers } from "./describe.js";

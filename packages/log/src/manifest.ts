@@ -14,7 +14,7 @@ import {
 } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { PartdError } from "@partd/core";
-import { crc32, uniqueToken } from "@partd/core/node";
+import { crc32, uniqueToken } from "@partd/disk";
 import { checkVersion, VERSION } from "./format.js";
 import { ioError } from "./io-error.js";
 import { mayRun } from "./may-run.js";

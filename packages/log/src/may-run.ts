@@ -1,4 +1,4 @@
-import { stateOf } from "@partd/core/node";
+import { stateOf } from "@partd/disk";
 
 /**
  * Whether the process that a token names may still run. One of another process namespace (another

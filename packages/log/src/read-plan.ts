@@ -1,4 +1,4 @@
-import { Pace } from "@partd/core";
+import { Pace } from "@partd/core/author";
 import { type GrowingIndex, NEVER, NONE } from "./growing-index.js";
 import { grown, grownSize } from "./range-columns.js";
 import type { Segment } from "./segment.js";

@@ -1,5 +1,5 @@
-import { type Batch, Pace } from "@partd/core";
-import { crc32 } from "@partd/core/node";
+import { type Batch, Pace } from "@partd/core/author";
+import { crc32 } from "@partd/disk";
 import { LARGE, LONGEST_ENTRY, PIECE, RECORD_HEAD, writeHead, writeVarint } from "./format.js";
 import type { GrowingIndex } from "./growing-index.js";
 import type { KeyTable } from "./key-table.js";

@@ -1,5 +1,6 @@
-import { Pace, PartdError } from "@partd/core";
-import { crc32 } from "@partd/core/node";
+import { PartdError } from "@partd/core";
+import { Pace } from "@partd/core/author";
+import { crc32 } from "@partd/disk";
 import {
   LARGE,
   PIECE,

@@ -1,6 +1,7 @@
 import { type FileHandle, open } from "node:fs/promises";
-import { Pace, PartdError } from "@partd/core";
-import { crc32 } from "@partd/core/node";
+import { PartdError } from "@partd/core";
+import { Pace } from "@partd/core/author";
+import { crc32 } from "@partd/disk";
 import { checkVersion, LARGE, PIECE, readUint64, VarintReader } from "./format.js";
 import { GrowingIndex, NEVER } from "./growing-index.js";
 import { ioError } from "./io-error.js";

@@ -1,4 +1,5 @@
-import { allocateBytes, PartdError } from "@partd/core";
+import { PartdError } from "@partd/core";
+import { allocateBytes } from "@partd/core/author";
 import { gather, readPart } from "./gather.js";
 import { type ReadPlan, SegmentPlan } from "./read-plan.js";
 

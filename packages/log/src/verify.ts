@@ -1,6 +1,7 @@
 import { fstatSync } from "node:fs";
-import { decodeKey, isPartdError, type Key, Pace } from "@partd/core";
-import { crc32 } from "@partd/core/node";
+import { decodeKey, isPartdError, type Key } from "@partd/core";
+import { Pace } from "@partd/core/author";
+import { crc32 } from "@partd/disk";
 import type { Progress } from "./compact.js";
 import type { DataSet } from "./data-set.js";
 import {

@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { closeSync, fstatSync, fsyncSync, openSync, rmSync } from "node:fs";
-import { type Batch, Pace } from "@partd/core";
-import { processToken } from "@partd/core/node";
+import { type Batch, Pace } from "@partd/core/author";
+import { processToken } from "@partd/disk";
 import type { DataSet } from "./data-set.js";
 import { SEGMENT_HEADER, segmentHeader } from "./format.js";
 import type { GrowingIndex } from "./growing-index.js";

@@ -11,7 +11,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "@jest/globals";
-import { crc32 } from "@partd/core/node";
+import { crc32 } from "@partd/disk";
 import { LogStore } from "@partd/log";
 import {
   headSeed,

@@ -1,4 +1,4 @@
-import { concatBytes } from "@partd/core";
+import { concatBytes } from "@partd/core/author";
 import { type MessageReader, malformed } from "./message-reader.js";
 import type { Answer } from "./request.js";
 

@@ -1,4 +1,5 @@
-import { concatBytes, PartdError } from "@partd/core";
+import { PartdError } from "@partd/core";
+import { concatBytes } from "@partd/core/author";
 import { SUBPROTOCOL } from "./protocol.js";
 import type { Connect } from "./socket.js";
 

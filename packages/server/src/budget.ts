@@ -1,4 +1,4 @@
-import { onAbort } from "@partd/core";
+import { onAbort } from "@partd/core/author";
 import { SHORTEST_MESSAGE } from "./limits.js";
 
 /** Hands out bytes of which there are only so many, in the order in which they were asked for. */

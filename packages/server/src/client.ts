@@ -1,4 +1,5 @@
-import { checkIntegerOption, PartdError } from "@partd/core";
+import { PartdError } from "@partd/core";
+import { checkIntegerOption } from "@partd/core/author";
 import { connectBuiltIn } from "./browser-socket.js";
 import type { ClientEvent, ClientEvents } from "./client-event.js";
 import { LONGEST_TIMER } from "./limits.js";

@@ -1,4 +1,5 @@
-import { BatchEntries, isPartdError, type PartdError, type Store } from "@partd/core";
+import { isPartdError, type PartdError } from "@partd/core";
+import { BatchEntries, type LowerStore } from "@partd/core/author";
 import type { Census, CountedKey } from "./census.js";
 import type { RequestBody } from "./request-body.js";
 import type { Outcome } from "./session.js";
@@ -25,7 +26,7 @@ export class GatheredAppends {
   }
 
   /** Appends all, and notes in each outcome what became of it. Never rejects. */
-  async carryOut(store: Store, census: Census): Promise<void> {
+  async carryOut(store: LowerStore, census: Census): Promise<void> {
     const { appends } = this;
     const all = appends.length === 1 ? (appends[0] as GatheredAppend).body : joined(appends);
     try {
@@ -37,7 +38,7 @@ export class GatheredAppends {
   }
 
   /** Nothing was appended, because of one of them: the others are not to suffer from it. */
-  async #oneByOne(store: Store, census: Census): Promise<void> {
+  async #oneByOne(store: LowerStore, census: Census): Promise<void> {
     await Promise.all(
       this.appends.map(async ({ body, outcome }) => {
         try {
@@ -57,7 +58,11 @@ export interface GatheredAppend {
   readonly outcome: Outcome;
 }
 
-async function append(store: Store, census: Census, { keys, batch }: RequestBody): Promise<void> {
+async function append(
+  store: LowerStore,
+  census: Census,
+  { keys, batch }: RequestBody,
+): Promise<void> {
   await store.append(new BatchEntries(batch), { owned: true });
   census.appended(keys, batch.values);
 }

@@ -1,4 +1,4 @@
-import { allocateBytes } from "@partd/core";
+import { allocateBytes } from "@partd/core/author";
 import { malformed } from "./message-reader.js";
 
 /** A request that comes in chunks, until it is whole. */

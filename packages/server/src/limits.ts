@@ -1,4 +1,5 @@
-import { checkIntegerOption, PartdError } from "@partd/core";
+import { PartdError } from "@partd/core";
+import { checkIntegerOption } from "@partd/core/author";
 
 /** How much a server lets its clients do. Sizes are in bytes, times in milliseconds. */
 export interface ServerLimits {

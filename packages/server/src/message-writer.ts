@@ -1,4 +1,4 @@
-import { allocateBytes } from "@partd/core";
+import { allocateBytes } from "@partd/core/author";
 import { PACKET_HEADER } from "./protocol.js";
 import { Spares } from "./spares.js";
 

@@ -1,4 +1,4 @@
-import { type Batch, BatchEntries, type Store } from "@partd/core";
+import { type Batch, BatchEntries, type LowerStore } from "@partd/core/author";
 import type { Census, CountedKey } from "./census.js";
 import { Type } from "./protocol.js";
 
@@ -18,7 +18,7 @@ export interface Mutation {
  */
 export async function mutate(
   { type, keys, batch }: Mutation,
-  store: Store,
+  store: LowerStore,
   census: Census,
   keep: (bytes: number) => void,
   signal: AbortSignal | undefined,

@@ -1,5 +1,5 @@
 import type { Socket } from "node:net";
-import { onAbort } from "@partd/core";
+import { onAbort } from "@partd/core/author";
 import type { WebSocket } from "ws";
 import { MessageWriter } from "./message-writer.js";
 import type { Spares } from "./spares.js";

@@ -1,4 +1,5 @@
-import { encodeKey, onAbort, type Store } from "@partd/core";
+import { encodeKey } from "@partd/core";
+import { type LowerStore, onAbort } from "@partd/core/author";
 import type { Census, CountedKey } from "./census.js";
 import { type Outbox, SPARE_BYTES } from "./outbox.js";
 import { LAST, Type } from "./protocol.js";
@@ -12,7 +13,7 @@ const ATTACH_FROM = 65_536;
 
 /** What a reading request reads from, and where its answer goes. */
 export interface Reading {
-  readonly store: Store;
+  readonly store: LowerStore;
   readonly census: Census;
   readonly outbox: Outbox;
   readonly number: number;

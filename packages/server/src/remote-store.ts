@@ -1,23 +1,25 @@
 import {
-  type AppendOptions,
-  checkBytes,
-  copyTree,
   decodeKey,
   type Entries,
   encodeKey,
+  type Key,
+  type KeyTree,
+  type OperationOptions,
+  PartdError,
+  type Store,
+  type Values,
+} from "@partd/core";
+import {
+  type AppendOptions,
+  checkBytes,
+  copyTree,
   flattenKeys,
   type GetOptions,
   type IsetOptions,
-  type Key,
-  type KeyTree,
   nestValues,
-  type OperationOptions,
   onAbort,
-  PartdError,
-  type Store,
   toBatch,
-  type Values,
-} from "@partd/core";
+} from "@partd/core/author";
 import { Acknowledged, PiecesAnswer, ValuesAnswer } from "./answer.js";
 import { tooLong } from "./key-table.js";
 import type { Link } from "./link.js";

@@ -1,4 +1,4 @@
-import type { Batch } from "@partd/core";
+import type { Batch } from "@partd/core/author";
 import type { CountedKey } from "./census.js";
 import { type MessageReader, malformed } from "./message-reader.js";
 import { Type } from "./protocol.js";

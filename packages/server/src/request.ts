@@ -1,4 +1,4 @@
-import type { Batch } from "@partd/core";
+import type { Batch } from "@partd/core/author";
 import { KeyTable } from "./key-table.js";
 import type { MessageReader } from "./message-reader.js";
 import { MessageWriter } from "./message-writer.js";

@@ -1,4 +1,4 @@
-import { allocateBytes } from "@partd/core";
+import { allocateBytes } from "@partd/core/author";
 
 /**
  * Memory to write messages in, all of one length, used again and again: fresh memory costs more

@@ -1,4 +1,4 @@
-import { allocateBytes } from "@partd/core";
+import { allocateBytes } from "@partd/core/author";
 
 /**
  * Memory for the values of an answer, into which a store reads them in the form in which they are

@@ -1,5 +1,6 @@
 import { afterEach, expect, test } from "@jest/globals";
-import { type Batch, Dict } from "@partd/core";
+import { Dict } from "@partd/core";
+import type { Batch } from "@partd/core/author";
 import { Client, type Connect, Server, type ServerOptions } from "@partd/server";
 import { LOCKED, MUTATION, Type } from "../src/protocol.js";
 import { connectWith } from "../src/ws-socket.js";

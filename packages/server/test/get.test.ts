@@ -1,5 +1,6 @@
 import { expect, test } from "@jest/globals";
-import { Dict, type GetOptions, type Store } from "@partd/core";
+import { Dict, type Store } from "@partd/core";
+import type { GetOptions } from "@partd/core/author";
 import { Client, Server } from "@partd/server";
 
 /** Takes no notice of where values are to be read into. */

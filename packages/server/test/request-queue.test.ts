@@ -1,5 +1,5 @@
 import { expect, test } from "@jest/globals";
-import { toBatch } from "@partd/core";
+import { toBatch } from "@partd/core/author";
 import { Acknowledged } from "../src/answer.js";
 import { type Terms, Type } from "../src/protocol.js";
 import { BatchBody, Request } from "../src/request.js";

@@ -1,4 +1,5 @@
-import { isPartdError, type Key, type PartdErrorCode, sameKey } from "@partd/core";
+import { isPartdError, type Key, type PartdErrorCode } from "@partd/core";
+import { sameKey } from "@partd/core/author";
 
 /** A contract is not kept. */
 export class ContractError extends Error {

@@ -1,4 +1,5 @@
-import { type Codec, concatBytes, Encode, isBytes, type Store } from "@partd/core";
+import { type Codec, Encode, type Store } from "@partd/core";
+import { concatBytes, isBytes } from "@partd/core/author";
 import type { Arbitrary } from "fast-check";
 import { sameValue } from "./check.js";
 import { bindCodecCase, type CodecSubject } from "./codec-case.js";

@@ -1,4 +1,5 @@
-import { FRAME_HEADER, frame, isPartdError, type PartdErrorCode, splitFrames } from "@partd/core";
+import { isPartdError, type PartdErrorCode } from "@partd/core";
+import { FRAME_HEADER, frame, splitFrames } from "@partd/core/author";
 import { equal, fail, ok, rejection, show } from "./check.js";
 import { type CodecCase, type CodecSession, snapshot } from "./codec-case.js";
 import { collect } from "./store-case.js";

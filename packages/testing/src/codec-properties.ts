@@ -1,4 +1,5 @@
-import { frame, isPartdError } from "@partd/core";
+import { isPartdError } from "@partd/core";
+import { frame } from "@partd/core/author";
 import fc from "fast-check";
 import { fail, show } from "./check.js";
 import { type CodecSubject, withCodec } from "./codec-case.js";

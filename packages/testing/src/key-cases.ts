@@ -1,4 +1,5 @@
-import { isTuple, type Key, sameKey, tuple } from "@partd/core";
+import { isTuple, type Key, tuple } from "@partd/core";
+import { sameKey } from "@partd/core/author";
 import { equal, fail, ok, rejects } from "./check.js";
 import { bytes, collect, readStream, type StoreCase, text } from "./store-case.js";
 

@@ -1,4 +1,5 @@
-import { encodeKey, type Key, type KeyTree, type Store, sameKey, tuple } from "@partd/core";
+import { encodeKey, type Key, type KeyTree, type Store, tuple } from "@partd/core";
+import { sameKey } from "@partd/core/author";
 import fc from "fast-check";
 import { equal, fail, ok } from "./check.js";
 import { type ContractCase, type OpenStore, withDataSet } from "./contract.js";

@@ -1,4 +1,5 @@
-import { isTuple, type Key, type KeyTree, sameKey, tuple } from "@partd/core";
+import { isTuple, type Key, type KeyTree, tuple } from "@partd/core";
+import { type LowerStore, sameKey } from "@partd/core/author";
 import { equal, ok, rejects } from "./check.js";
 import { bytes, collect, read, type StoreCase, text } from "./store-case.js";
 
@@ -81,7 +82,7 @@ export const readCases: readonly StoreCase[] = [
   },
   {
     name: "get reads the same into memory of the caller's, whether it has a use for it or not",
-    run: async ({ store }) => {
+    run: async ({ store }: { store: LowerStore }) => {
       const large = new Uint8Array(300_000).map((_, i) => i * 7);
       await store.append({ x: bytes("one"), y: large });
       await store.append({ x: bytes("two") });
@@ -222,7 +223,7 @@ export const readCases: readonly StoreCase[] = [
   },
   {
     name: "iset with replace sets again",
-    run: async ({ store }) => {
+    run: async ({ store }: { store: LowerStore }) => {
       await store.iset("x", bytes("first"));
       await store.append({ x: bytes("+") });
       await store.iset("x", bytes("second"), { replace: true });
@@ -241,7 +242,7 @@ export const readCases: readonly StoreCase[] = [
   },
   {
     name: "iset with replace sets each time, and counts for the calls without it",
-    run: async ({ store }) => {
+    run: async ({ store }: { store: LowerStore }) => {
       await store.iset("x", bytes("1"));
       await store.iset("x", bytes("2"), { replace: true });
       equal(await read(store, "x"), "2", "x");
@@ -252,7 +253,7 @@ export const readCases: readonly StoreCase[] = [
       await store.iset("y", bytes("never"));
       await store.iset("y", bytes("never"), { replace: false });
       equal(await read(store, "y"), "1", "y");
-      await store.withLock(async (held) => {
+      await store.withLock(async (held: LowerStore) => {
         await held.iset("y", bytes("never"));
         await held.iset("y", bytes("2"), { replace: true });
       });

@@ -1,4 +1,5 @@
-import { concatBytes, tuple } from "@partd/core";
+import { tuple } from "@partd/core";
+import { concatBytes } from "@partd/core/author";
 import { equal, ok } from "./check.js";
 import { bytes, collect, read, readStream, type StoreCase, text } from "./store-case.js";
 

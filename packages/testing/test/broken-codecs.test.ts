@@ -1,18 +1,16 @@
 // As broken-stores.test.ts: each of these breaks one promise of a codec, and has to be found.
 import { expect, test } from "@jest/globals";
 import {
-  type AppendOptions,
   type Codec,
-  concatBytes,
   Encode,
   type Entries,
-  frame,
   isPartdError,
   type KeyTree,
   PartdError,
   type Store,
   type Values,
 } from "@partd/core";
+import { type AppendOptions, concatBytes, frame } from "@partd/core/author";
 import { type CodecContractOptions, codecContract } from "@partd/testing";
 import fc from "fast-check";
 

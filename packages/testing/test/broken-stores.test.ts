@@ -2,17 +2,15 @@
 // might, and the case that is about that promise has to fail.
 import { expect, test } from "@jest/globals";
 import {
-  BaseStore,
-  type Batch,
   Dict,
   type Entries,
-  entriesOf,
   type Key,
   type KeyTree,
   type OperationOptions,
   type Store,
   type Values,
 } from "@partd/core";
+import { BaseStore, type Batch, entriesOf } from "@partd/core/author";
 import {
   ContractError,
   type OpenStore,

@@ -1,5 +1,6 @@
 import { describe, test } from "@jest/globals";
-import { type Codec, concatBytes, Encode } from "@partd/core";
+import { type Codec, Encode } from "@partd/core";
+import { concatBytes } from "@partd/core/author";
 import { codecContract } from "@partd/testing";
 import fc from "fast-check";
 

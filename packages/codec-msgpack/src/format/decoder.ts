@@ -1,0 +1,238 @@
+import { PartdError } from "@partd/core";
+import { decodeTimestamp, Ext, type Extension, isTimestamp, TIMESTAMP } from "./extension.js";
+import { MAX_DEPTH, type MsgPackOptions } from "./options.js";
+import { NotUtf8, ShortTexts } from "./short-texts.js";
+
+/**
+ * MessagePack to values. Bytes come as views of what is decoded; see {@link MsgPackOptions} for
+ * integers and maps. Nothing is allocated on the word of a length that the bytes do not bear out.
+ */
+export class MsgPackDecoder {
+  readonly #integers: "auto" | "number" | "bigint";
+  readonly #alwaysMap: boolean;
+  readonly #extensions = new Map<number, Extension>();
+  readonly #texts = new ShortTexts();
+  #bytes: Uint8Array = new Uint8Array();
+  #view = new DataView(this.#bytes.buffer);
+  #position = 0;
+
+  constructor(options: MsgPackOptions = {}) {
+    this.#integers = options.integers ?? "auto";
+    this.#alwaysMap = options.maps === "map";
+    for (const extension of options.extensions ?? []) {
+      this.#extensions.set(extension.type, extension);
+    }
+  }
+
+  /** @throws `ERR_PARTD_CORRUPT` unless `bytes` are one whole value and nothing else. */
+  decode(bytes: Uint8Array): unknown {
+    // An extension may use this same decoder for what it holds.
+    const [outerBytes, outerView, outerPosition] = [this.#bytes, this.#view, this.#position];
+    this.#bytes = bytes;
+    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    this.#position = 0;
+    try {
+      const value = this.#value();
+      if (this.#position < bytes.byteLength) throw this.#corrupt("bytes follow the value");
+      return value;
+    } finally {
+      this.#bytes = outerBytes;
+      this.#view = outerView;
+      this.#position = outerPosition;
+    }
+  }
+
+  #value(): unknown {
+    try {
+      return this.#read(0);
+    } catch (error) {
+      if (error instanceof NotUtf8) throw this.#corrupt("a string is not UTF-8");
+      throw error;
+    }
+  }
+
+  #read(depth: number): unknown {
+    const at = this.#take(1);
+    const code = this.#bytes[at] as number;
+    if (code < 0x80) return this.#integers === "bigint" ? BigInt(code) : code;
+    if (code < 0x90) return this.#map(code & 0x0f, depth);
+    if (code < 0xa0) return this.#array(code & 0x0f, depth);
+    if (code < 0xc0) return this.#string(code & 0x1f);
+    if (code >= 0xe0) return this.#integers === "bigint" ? BigInt(code - 0x100) : code - 0x100;
+    switch (code) {
+      case 0xc0:
+        return null;
+      case 0xc2:
+        return false;
+      case 0xc3:
+        return true;
+      case 0xc4:
+      case 0xc5:
+      case 0xc6:
+        return this.#binary(this.#unsigned(code - 0xc4));
+      case 0xc7:
+      case 0xc8:
+      case 0xc9:
+        return this.#ext(this.#unsigned(code - 0xc7));
+      case 0xca:
+        return this.#view.getFloat32(this.#take(4));
+      case 0xcb:
+        return this.#view.getFloat64(this.#take(8));
+      case 0xcc:
+      case 0xcd:
+      case 0xce: {
+        const value = this.#unsigned(code - 0xcc);
+        return this.#integers === "bigint" ? BigInt(value) : value;
+      }
+      case 0xcf:
+        return this.#wide(this.#take(8), false);
+      case 0xd0:
+      case 0xd1:
+      case 0xd2: {
+        const value = this.#signed(code - 0xd0);
+        return this.#integers === "bigint" ? BigInt(value) : value;
+      }
+      case 0xd3:
+        return this.#wide(this.#take(8), true);
+      case 0xd4:
+      case 0xd5:
+      case 0xd6:
+      case 0xd7:
+      case 0xd8:
+        return this.#ext(2 ** (code - 0xd4));
+      case 0xd9:
+      case 0xda:
+      case 0xdb:
+        return this.#string(this.#unsigned(code - 0xd9));
+      case 0xdc:
+      case 0xdd:
+        return this.#array(this.#unsigned(code - 0xdb), depth);
+      case 0xde:
+      case 0xdf:
+        return this.#map(this.#unsigned(code - 0xdd), depth);
+      default:
+        this.#position = at;
+        throw this.#corrupt(`no value begins with 0x${code.toString(16)}`);
+    }
+  }
+
+  /** An unsigned number of 2 ** `log2` bytes. */
+  #unsigned(log2: number): number {
+    if (log2 === 0) return this.#bytes[this.#take(1)] as number;
+    return log2 === 1 ? this.#view.getUint16(this.#take(2)) : this.#view.getUint32(this.#take(4));
+  }
+
+  #signed(log2: number): number {
+    if (log2 === 0) return this.#view.getInt8(this.#take(1));
+    return log2 === 1 ? this.#view.getInt16(this.#take(2)) : this.#view.getInt32(this.#take(4));
+  }
+
+  #wide(at: number, signed: boolean): number | bigint {
+    const view = this.#view;
+    if (this.#integers !== "bigint") {
+      const high = signed ? view.getInt32(at) : view.getUint32(at);
+      const value = high * 2 ** 32 + view.getUint32(at + 4);
+      if (Number.isSafeInteger(value)) return value;
+    }
+    const exact = signed ? view.getBigInt64(at) : view.getBigUint64(at);
+    if (this.#integers !== "number") return exact;
+    throw new PartdError(
+      "ERR_PARTD_CODEC",
+      `the integer ${exact} would be rounded; read with { integers: "auto" } to have it as a BigInt.`,
+    );
+  }
+
+  #string(length: number): string {
+    return this.#texts.decode(this.#bytes, this.#take(length), length);
+  }
+
+  #binary(length: number): Uint8Array {
+    const at = this.#take(length);
+    return new Uint8Array(this.#bytes.buffer, this.#bytes.byteOffset + at, length);
+  }
+
+  #ext(length: number): unknown {
+    const type = this.#signed(0);
+    const data = this.#binary(length);
+    const extension = this.#extensions.get(type);
+    if (extension) return extension.decode(data);
+    if (type !== TIMESTAMP) return new Ext(type, data);
+    if (!isTimestamp(data)) throw this.#corrupt("a timestamp is none");
+    return decodeTimestamp(data) ?? new Ext(type, data);
+  }
+
+  #array(length: number, depth: number): unknown[] {
+    this.#enter(length, depth);
+    const array: unknown[] = [];
+    for (let i = 0; i < length; i++) array.push(this.#read(depth + 1));
+    return array;
+  }
+
+  #map(size: number, depth: number): unknown {
+    this.#enter(size * 2, depth);
+    if (this.#alwaysMap) return this.#entries(new Map(), size, depth + 1);
+    const record: Record<string, unknown> = {};
+    for (let i = 0; i < size; i++) {
+      const key = this.#key(depth + 1);
+      if (typeof key !== "string") {
+        const map = new Map<unknown, unknown>(Object.entries(record));
+        map.set(key, this.#read(depth + 1));
+        return this.#entries(map, size - i - 1, depth + 1);
+      }
+      const value = this.#read(depth + 1);
+      if (key !== "__proto__") record[key] = value;
+      else define(record, key, value);
+    }
+    return record;
+  }
+
+  /** Mostly a short text, for which the long way round would be a third of the work. */
+  #key(depth: number): unknown {
+    const code = this.#bytes[this.#position] as number;
+    if ((code & 0xe0) !== 0xa0) return this.#read(depth);
+    this.#position++;
+    return this.#string(code & 0x1f);
+  }
+
+  #entries(map: Map<unknown, unknown>, size: number, depth: number): Map<unknown, unknown> {
+    for (let i = 0; i < size; i++) {
+      const key = this.#read(depth);
+      map.set(key, this.#read(depth));
+    }
+    return map;
+  }
+
+  /** Each item takes a byte, so that a length beyond the end need not be tried. */
+  #enter(items: number, depth: number): void {
+    if (items > this.#bytes.byteLength - this.#position) throw this.#cutShort();
+    if (depth >= MAX_DEPTH) throw this.#corrupt(`it is nested more than ${MAX_DEPTH} deep`);
+  }
+
+  #take(length: number): number {
+    const at = this.#position;
+    if (length > this.#bytes.byteLength - at) throw this.#cutShort();
+    this.#position = at + length;
+    return at;
+  }
+
+  #cutShort(): PartdError {
+    return this.#corrupt("it ends within a value");
+  }
+
+  #corrupt(reason: string): PartdError {
+    return new PartdError(
+      "ERR_PARTD_CORRUPT",
+      `not MessagePack: ${reason}, at byte ${this.#position} of the frame.`,
+    );
+  }
+}
+
+/** A property of this name by assignment would be the object's prototype instead. */
+function define(record: Record<string, unknown>, name: string, value: unknown): void {
+  Object.defineProperty(record, name, {
+    value,
+    configurable: true,
+    enumerable: true,
+    writable: true,
+  });
+}

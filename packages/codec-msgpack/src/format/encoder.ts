@@ -1,0 +1,317 @@
+import { PartdError } from "@partd/core";
+import { allocateBytes } from "@partd/core/author";
+import { Ext, encodeTimestamp, isTimestamp, TIMESTAMP } from "./extension.js";
+import { MAX_DEPTH, type MsgPackOptions } from "./options.js";
+
+/**
+ * Values to MessagePack, in the shortest form of each, as Python's `packb(use_bin_type=True)` gives
+ * (https://github.com/msgpack/msgpack/blob/master/spec.md).
+ *
+ * A number is an integer where it has no fraction and is exact, else a 64-bit float; a BigInt is an
+ * integer; bytes are `bin`; a Date is a timestamp; a `Map` may have keys of any kind. What would
+ * not read back is refused with `ERR_PARTD_CODEC`: `undefined`, functions, symbols, BigInts beyond
+ * 64 bits, half a surrogate pair, more than 1,000 levels (and so cycles), and objects whose content
+ * is not in their properties, unless an extension takes them.
+ */
+export class MsgPackEncoder {
+  readonly #extensions: NonNullable<MsgPackOptions["extensions"]>;
+  #bytes = new Uint8Array(START_SIZE);
+  #view = new DataView(this.#bytes.buffer);
+  #position = 0;
+  #busy = false;
+
+  constructor(options: MsgPackOptions = {}) {
+    this.#extensions = options.extensions ?? [];
+    for (const { type } of this.#extensions) new Ext(type, EMPTY); // Checks it.
+  }
+
+  encode(value: unknown): Uint8Array {
+    // An extension may use this same encoder for what it holds.
+    if (this.#busy) return new MsgPackEncoder({ extensions: this.#extensions }).encode(value);
+    this.#busy = true;
+    this.#position = 0;
+    try {
+      this.#write(value, 0);
+      return this.#bytes.slice(0, this.#position);
+    } finally {
+      this.#busy = false;
+      if (this.#bytes.byteLength > KEPT_SIZE) this.#resize(START_SIZE);
+    }
+  }
+
+  #write(value: unknown, depth: number): void {
+    switch (typeof value) {
+      case "number":
+        this.#number(value);
+        break;
+      case "string":
+        if (value.length <= SHORT) this.#shortString(value);
+        else this.#longString(value);
+        break;
+      case "boolean":
+        this.#byte(value ? 0xc3 : 0xc2);
+        break;
+      case "bigint":
+        this.#bigint(value);
+        break;
+      case "object":
+        if (value === null) this.#byte(0xc0);
+        else if (depth === MAX_DEPTH) throw refuse(TOO_DEEP);
+        else if (Array.isArray(value)) this.#array(value, depth + 1);
+        else this.#object(value, depth + 1);
+        break;
+      default:
+        throw refuse(value === undefined ? "undefined; use null" : `a ${typeof value}`);
+    }
+  }
+
+  #object(value: object, depth: number): void {
+    const prototype: unknown = Object.getPrototypeOf(value);
+    const plain = prototype === Object.prototype || prototype === null;
+    if (this.#extensions.length > 0 && this.#extension(value)) return;
+    switch (plain ? "[object Object]" : Object.prototype.toString.call(value)) {
+      case "[object Object]":
+        if (value instanceof Ext) this.#unknownExt(value);
+        else this.#record(value as Record<string, unknown>, depth);
+        break;
+      case "[object Uint8Array]":
+        this.#binary(value as Uint8Array);
+        break;
+      case "[object Map]":
+        this.#map(value as Map<unknown, unknown>, depth);
+        break;
+      case "[object Date]":
+        this.#ext(TIMESTAMP, encodeTimestamp(value as Date));
+        break;
+      default:
+        throw refuse(
+          `a ${value.constructor?.name ?? "value of this type"}; pass an extension for it`,
+        );
+    }
+  }
+
+  #extension(value: object): boolean {
+    for (const extension of this.#extensions) {
+      const bytes = extension.encode(value);
+      if (bytes === undefined) continue;
+      this.#ext(extension.type, bytes);
+      return true;
+    }
+    return false;
+  }
+
+  #number(value: number): void {
+    if (!Number.isSafeInteger(value) || Object.is(value, -0)) {
+      const at = this.#reserve(9);
+      this.#bytes[at] = 0xcb;
+      this.#view.setFloat64(at + 1, value);
+    } else if (value >= 0) {
+      if (value < 0x80) this.#byte(value);
+      else if (value < 2 ** 32) this.#head(value, 0xcc, 0xcd, 0xce);
+      else this.#int64(0xcf, BigInt(value));
+    } else if (value >= -0x20) {
+      this.#byte(value & 0xff);
+    } else if (value >= -0x80) {
+      const at = this.#reserve(2);
+      this.#bytes[at] = 0xd0;
+      this.#bytes[at + 1] = value;
+    } else if (value >= -0x8000) {
+      const at = this.#reserve(3);
+      this.#bytes[at] = 0xd1;
+      this.#view.setInt16(at + 1, value);
+    } else if (value >= -(2 ** 31)) {
+      const at = this.#reserve(5);
+      this.#bytes[at] = 0xd2;
+      this.#view.setInt32(at + 1, value);
+    } else {
+      this.#int64(0xd3, BigInt(value));
+    }
+  }
+
+  #bigint(value: bigint): void {
+    if (value >= -MAX_SAFE && value <= MAX_SAFE) this.#number(Number(value));
+    else if (value > 0 && value < 2n ** 64n) this.#int64(0xcf, value);
+    else if (value < 0 && value >= -(2n ** 63n)) this.#int64(0xd3, value);
+    else throw refuse("a BigInt beyond 64 bits");
+  }
+
+  #int64(code: number, value: bigint): void {
+    const at = this.#reserve(9);
+    this.#bytes[at] = code;
+    this.#view.setBigUint64(at + 1, BigInt.asUintN(64, value));
+  }
+
+  #longString(value: string): void {
+    if (!value.isWellFormed()) throw refuse(HALF_PAIR);
+    // Room for the longest form; the header before it is as long as it will be, mostly.
+    const start = this.#reserve(5 + value.length * 3);
+    const guess = headLength(value.length);
+    const { written } = utf8.encodeInto(value, this.#bytes.subarray(start + guess));
+    const length = headLength(written);
+    if (length !== guess) {
+      this.#bytes.copyWithin(start + length, start + guess, start + guess + written);
+    }
+    this.#position = start;
+    this.#stringHead(written);
+    this.#position = start + length + written;
+  }
+
+  /** Without a call into the runtime, which costs more than a few characters do. */
+  #shortString(value: string): void {
+    const start = this.#reserve(5 + SHORT * 3);
+    const bytes = this.#bytes;
+    const guess = headLength(value.length);
+    let at = start + guess;
+    for (let i = 0; i < value.length; i++) {
+      let code = value.charCodeAt(i);
+      if (code < 0x80) {
+        bytes[at++] = code;
+        continue;
+      }
+      if (code < 0x800) {
+        bytes[at++] = 0xc0 | (code >> 6);
+      } else {
+        if ((code & 0xf800) === 0xd800) {
+          const low = value.charCodeAt(++i);
+          if (code >= 0xdc00 || (low & 0xfc00) !== 0xdc00) throw refuse(HALF_PAIR);
+          code = 0x10000 + ((code & 0x3ff) << 10) + (low & 0x3ff);
+          bytes[at++] = 0xf0 | (code >> 18);
+          bytes[at++] = 0x80 | ((code >> 12) & 0x3f);
+        } else {
+          bytes[at++] = 0xe0 | (code >> 12);
+        }
+        bytes[at++] = 0x80 | ((code >> 6) & 0x3f);
+      }
+      bytes[at++] = 0x80 | (code & 0x3f);
+    }
+    const written = at - start - guess;
+    const length = headLength(written);
+    if (length !== guess) bytes.copyWithin(start + length, start + guess, at);
+    this.#position = start;
+    this.#stringHead(written);
+    this.#position = start + length + written;
+  }
+
+  #stringHead(length: number): void {
+    if (length < 32) this.#byte(0xa0 | length);
+    else this.#head(length, 0xd9, 0xda, 0xdb);
+  }
+
+  #binary(value: Uint8Array): void {
+    this.#head(value.byteLength, 0xc4, 0xc5, 0xc6);
+    this.#raw(value);
+  }
+
+  #unknownExt({ type, data }: Ext): void {
+    if (type === TIMESTAMP && !isTimestamp(data)) throw refuse("a timestamp that is none");
+    this.#ext(type, data);
+  }
+
+  #ext(type: number, data: Uint8Array): void {
+    const fixed = FIXED_EXT.get(data.byteLength);
+    if (fixed !== undefined) this.#byte(fixed);
+    else this.#head(data.byteLength, 0xc7, 0xc8, 0xc9);
+    this.#byte(type & 0xff);
+    this.#raw(data);
+  }
+
+  #array(value: readonly unknown[], depth: number): void {
+    if (value.length < 16) this.#byte(0x90 | value.length);
+    else this.#head(value.length, undefined, 0xdc, 0xdd);
+    for (let i = 0; i < value.length; i++) this.#write(value[i], depth);
+  }
+
+  #record(value: Record<string, unknown>, depth: number): void {
+    const names = Object.keys(value);
+    this.#mapHead(names.length);
+    for (const name of names) {
+      if (name.length <= SHORT) this.#shortString(name);
+      else this.#longString(name);
+      this.#write(value[name], depth);
+    }
+  }
+
+  #map(value: ReadonlyMap<unknown, unknown>, depth: number): void {
+    this.#mapHead(value.size);
+    for (const [key, item] of value) {
+      this.#write(key, depth);
+      this.#write(item, depth);
+    }
+  }
+
+  #mapHead(size: number): void {
+    if (size < 16) this.#byte(0x80 | size);
+    else this.#head(size, undefined, 0xde, 0xdf);
+  }
+
+  /** A code and a number of 8, 16 or 32 bits. */
+  #head(count: number, code8: number | undefined, code16: number, code32: number): void {
+    if (count < 0x100 && code8 !== undefined) {
+      const at = this.#reserve(2);
+      this.#bytes[at] = code8;
+      this.#bytes[at + 1] = count;
+    } else if (count < 0x10000) {
+      const at = this.#reserve(3);
+      this.#bytes[at] = code16;
+      this.#view.setUint16(at + 1, count);
+    } else if (count < 2 ** 32) {
+      const at = this.#reserve(5);
+      this.#bytes[at] = code32;
+      this.#view.setUint32(at + 1, count);
+    } else {
+      throw refuse("4 GiB or more in one item");
+    }
+  }
+
+  #byte(value: number): void {
+    this.#bytes[this.#reserve(1)] = value;
+  }
+
+  #raw(data: Uint8Array): void {
+    const at = this.#reserve(data.byteLength);
+    this.#bytes.set(data, at);
+  }
+
+  /** The position of `length` bytes that are now this item's. */
+  #reserve(length: number): number {
+    const at = this.#position;
+    this.#position = at + length;
+    if (this.#position > this.#bytes.byteLength) this.#resize(this.#position * 2);
+    return at;
+  }
+
+  #resize(size: number): void {
+    const old = this.#bytes;
+    this.#bytes = allocateBytes(size) as Uint8Array<ArrayBuffer>;
+    this.#view = new DataView(this.#bytes.buffer);
+    this.#bytes.set(old.byteLength > size ? old.subarray(0, size) : old);
+  }
+}
+
+const START_SIZE = 2048;
+/** A larger buffer than this is given back after use. */
+const KEPT_SIZE = 2 ** 20;
+/** UTF-16 units up to which a loop beats `encodeInto`. */
+const SHORT = 40;
+const EMPTY = new Uint8Array();
+const MAX_SAFE = BigInt(Number.MAX_SAFE_INTEGER);
+const TOO_DEEP = `what is nested more than ${MAX_DEPTH} deep, or in itself`;
+const HALF_PAIR = "a string with half a surrogate pair, which has no UTF-8 form";
+const FIXED_EXT = new Map([
+  [1, 0xd4],
+  [2, 0xd5],
+  [4, 0xd6],
+  [8, 0xd7],
+  [16, 0xd8],
+]);
+const utf8 = new TextEncoder();
+
+function headLength(byteLength: number): number {
+  if (byteLength < 32) return 1;
+  if (byteLength < 0x100) return 2;
+  return byteLength < 0x10000 ? 3 : 5;
+}
+
+function refuse(what: string): PartdError {
+  return new PartdError("ERR_PARTD_CODEC", `MessagePack cannot carry ${what}.`);
+}

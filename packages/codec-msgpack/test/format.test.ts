@@ -1,0 +1,27 @@
+import { expect, test } from "@jest/globals";
+import { MsgPackDecoder, MsgPackEncoder } from "@partd/codec-msgpack/format";
+import fc from "fast-check";
+
+// Every form of every type is tested where the codec is, in @partd/codec-msgpack.
+test("MessagePack reads back what JSON can say, and the bytes are the standard's", () => {
+  const encoder = new MsgPackEncoder();
+  const decoder = new MsgPackDecoder();
+  const hex = Buffer.from(encoder.encode({ compact: true, schema: 0 })).toString("hex");
+  expect(hex).toBe("82a7636f6d70616374c3a6736368656d6100"); // The example on msgpack.org.
+  fc.assert(
+    fc.property(fc.jsonValue(), (value) => {
+      expect(decoder.decode(encoder.encode(value))).toEqual(value);
+    }),
+  );
+});
+
+test("a short text is never mistaken for another of the same length and hash", () => {
+  const decoder = new MsgPackDecoder();
+  const encoder = new MsgPackEncoder();
+  const texts = fc.array(fc.constantFrom("ab..cd", "ab,.cd", "ab.,cd", "", "a", "ü", "abü"));
+  fc.assert(
+    fc.property(texts, (list) => {
+      expect(decoder.decode(encoder.encode(list))).toEqual(list);
+    }),
+  );
+});

@@ -1,0 +1,28 @@
+// What authors of stores, decorators and codecs import.
+
+export { onAbort, unlessAborted } from "./async/abort.js";
+export { Gate } from "./async/gate.js";
+export { Pace } from "./async/pace.js";
+export {
+  type Compressor,
+  type CompressorOptions,
+  checkDecodedSize,
+  checkIntegerOption,
+  compressorCodec,
+} from "./codec/compressor.js";
+export { FRAME_HEADER, type Frame, frame, splitFrames, streamFrames } from "./codec/frame.js";
+export { joinLists } from "./codec/lists.js";
+export { copyTree, flattenKeys, nestValues } from "./keys/key-tree.js";
+export { describeKey, sameKey, suffixKey } from "./keys/keys.js";
+
+export { allocateBytes, concatBytes, memoryFor } from "./memory/bytes.js";
+export { BaseStore } from "./store/base-store.js";
+export {
+  type Batch,
+  BatchEntries,
+  checkBytes,
+  entriesOf,
+  isBytes,
+  toBatch,
+} from "./store/batch.js";
+export type { AppendOptions, GetOptions, IsetOptions, LowerStore } from "./store/store.js";

@@ -1,0 +1,121 @@
+import { unlessAborted } from "../async/abort.js";
+import { Pace } from "../async/pace.js";
+import { isPromise } from "../async/promise.js";
+import type { Frame } from "./frame.js";
+
+/**
+ * The values of frames in their order, as many decoded ahead of the one that is waited for as are
+ * let. A decoder that answers at once is never ahead: it would only hold memory.
+ *
+ * An error comes after the values before it. Whoever leaves early waits for a frame that is being
+ * read, and then no more are; what is being decoded is let go.
+ */
+export async function* decodeAhead<V>(
+  open: () => AsyncGenerator<Frame, void, undefined>,
+  decode: (framed: Frame) => V | Promise<V>,
+  concurrency: number,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<V, void, undefined> {
+  const frames = open();
+  const ahead: Ahead<V>[] = [];
+  let bytes = 0;
+  let reading: Reading | undefined;
+  let over = false;
+  const pace = new Pace();
+  try {
+    for (;;) {
+      const head = ahead[0];
+      if (head === undefined && reading === undefined) {
+        if (over) return;
+        const next = await frames.next();
+        if (next.done) return;
+        const decoded = decode(next.value);
+        if (isPromise(decoded)) start(decoded, next.value.bytes.byteLength);
+        else yield decoded;
+      } else if (reading?.next) {
+        const { next } = reading;
+        reading = undefined;
+        over = next instanceof Failure || next.done === true;
+        if (next instanceof Failure) start(Promise.reject(next.error), 0);
+        else if (!next.done) start(begin(next.value), next.value.bytes.byteLength);
+      } else {
+        if (!over && !reading && ahead.length < concurrency && bytes < MAX_AHEAD_BYTES) {
+          reading = new Reading(frames);
+        }
+        if (head?.settled || !reading) {
+          const { decoded, byteLength } = ahead.shift() as Ahead<V>;
+          const value = await unlessAborted(decoded, signal);
+          bytes -= byteLength;
+          yield value;
+        } else {
+          await unlessAborted(
+            head ? Promise.race([reading.done, head.done]) : reading.done,
+            signal,
+          );
+        }
+      }
+      if (pace.isOver) await pace.rest();
+      signal?.throwIfAborted();
+    }
+  } finally {
+    await frames.return();
+  }
+
+  function start(decoded: Promise<V>, byteLength: number): void {
+    ahead.push(new Ahead(decoded, byteLength));
+    bytes += byteLength;
+  }
+
+  /** What is wrong with a frame is told in its turn. */
+  async function begin(framed: Frame): Promise<V> {
+    return decode(framed);
+  }
+}
+
+/** Encoded bytes at which no more frames are read ahead; a frame may be larger. */
+const MAX_AHEAD_BYTES = 4 * 2 ** 20;
+
+/** A value that is being decoded. */
+class Ahead<V> {
+  readonly decoded: Promise<V>;
+  readonly byteLength: number;
+  /** Resolves, also where the value cannot be decoded. */
+  readonly done: Promise<void>;
+  settled = false;
+
+  constructor(decoded: Promise<V>, byteLength: number) {
+    this.decoded = decoded;
+    this.byteLength = byteLength;
+    const settle = () => {
+      this.settled = true;
+    };
+    this.done = decoded.then(settle, settle);
+  }
+}
+
+/** A frame that is being read. */
+class Reading {
+  /** What came of it. */
+  next: IteratorResult<Frame, void> | Failure | undefined;
+  /** Resolves, also where it fails. */
+  readonly done: Promise<void>;
+
+  constructor(frames: AsyncGenerator<Frame, void, undefined>) {
+    this.done = frames.next().then(
+      (next) => {
+        this.next = next;
+      },
+      (error: unknown) => {
+        this.next = new Failure(error);
+      },
+    );
+  }
+}
+
+class Failure {
+  readonly error: unknown;
+
+  constructor(error: unknown) {
+    this.error = error;
+  }
+}

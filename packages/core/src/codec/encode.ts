@@ -1,0 +1,284 @@
+import { unlessAborted } from "../async/abort.js";
+import { Gate } from "../async/gate.js";
+import { Pace } from "../async/pace.js";
+import { isPromise } from "../async/promise.js";
+import { isPartdError, PartdError } from "../errors.js";
+import { copyTree, listKeys, nestValues } from "../keys/key-tree.js";
+import { describeKey, type Key, type KeyTree } from "../keys/keys.js";
+import { entriesOf, isBytes } from "../store/batch.js";
+import type {
+  AppendOptions,
+  Entries,
+  GetOptions,
+  IsetOptions,
+  OperationOptions,
+  Store,
+  Values,
+} from "../store/store.js";
+import type { Codec } from "./codec.js";
+import { decodeAhead } from "./decode-ahead.js";
+import { eachFrame, type Frame, frame, streamFrames } from "./frame.js";
+
+export interface EncodeOptions {
+  /**
+   * How many values a codec that works asynchronously encodes or decodes at once: 1 or more, also
+   * `Infinity`. Default 8.
+   */
+  readonly concurrency?: number | undefined;
+}
+
+/**
+ * A store of a codec's values over a store of bytes: each appended value is encoded to one frame,
+ * and `get` decodes and joins a key's frames. The bytes are those of Python's `partd.Encode`.
+ *
+ * @example new Encode(new Dict(), jsonCodec)
+ */
+export class Encode<V> implements Store<V> {
+  readonly #store: Store;
+  readonly #codec: Codec<V>;
+  readonly #options: EncodeOptions;
+  readonly #concurrency: number;
+  /** `close` waits here for appends that came before it and are still being encoded. */
+  readonly #encoding = new Gate();
+
+  /** @throws `ERR_PARTD_VALUE` if `concurrency` is no number of 1 or more. */
+  constructor(store: Store, codec: Codec<V>, options: EncodeOptions = {}) {
+    this.#store = store;
+    this.#codec = codec;
+    this.#options = options;
+    this.#concurrency = checkConcurrency(options.concurrency ?? 8);
+  }
+
+  /** @throws `ERR_PARTD_CODEC` where the codec cannot carry a value; nothing is appended then. */
+  async append(data: Entries<V>, options?: AppendOptions): Promise<void> {
+    const keys: Key[] = [];
+    const values: V[] = [];
+    for (const [key, value] of entriesOf(data)) {
+      keys.push(key);
+      values.push(value);
+    }
+    await this.#encoding.shared(async () => {
+      const frames = await this.#map(values, options, (value, i) =>
+        this.#encode(keys[i] as Key, value),
+      );
+      await this.#store.append(
+        frames.map((framed, i) => [keys[i] as Key, framed] as const),
+        options,
+      );
+    }, options);
+  }
+
+  /** @throws `ERR_PARTD_CORRUPT`, with key and offset, where a frame is cut short or damaged. */
+  async get<const K extends KeyTree>(keys: K, options?: GetOptions): Promise<Values<K, V>> {
+    const flat = listKeys(keys);
+    const tree = copyTree(keys);
+    const raw = await this.#store.get(flat, options);
+    return nestValues(tree, await this.#decodeAll(flat, raw, options));
+  }
+
+  /**
+   * Yields the values as they were appended, one by one. Those of an asynchronous codec are decoded
+   * ahead, up to `concurrency` of them and up to about 4 MiB of frames.
+   */
+  stream(key: Key, options?: GetOptions): AsyncGenerator<V, void, undefined> {
+    return decodeAhead(
+      () => streamFrames(this.#store.stream(key, options), key),
+      (framed) => this.#decode(framed),
+      this.#concurrency,
+      options?.signal,
+    );
+  }
+
+  async iset(key: Key, value: V, options?: IsetOptions): Promise<void> {
+    await this.#encoding.shared(async () => {
+      const encoded = this.#encode(key, value);
+      const framed = isPromise(encoded) ? await unlessAborted(encoded, options?.signal) : encoded;
+      await this.#store.iset(key, framed, options);
+    }, options);
+  }
+
+  delete(keys: Key | readonly Key[], options?: OperationOptions): Promise<void> {
+    return this.#store.delete(keys, options);
+  }
+
+  /** Deletes only what decodes: after `ERR_PARTD_CORRUPT` the store is as it was. */
+  async pop<const K extends KeyTree>(keys: K, options?: GetOptions): Promise<Values<K, V>> {
+    const flat = listKeys(keys);
+    const tree = copyTree(keys);
+    return this.#store.withLock(async (store) => {
+      const values = await this.#decodeAll(flat, await store.get(flat, options), options);
+      await store.delete(flat, options);
+      return nestValues(tree, values);
+    }, options);
+  }
+
+  keys(options?: OperationOptions): AsyncIterable<Key> {
+    return this.#store.keys(options);
+  }
+
+  /** `critical` also gets the store of bytes, under the same lock. */
+  withLock<T>(
+    critical: (store: Encode<V>, bytes: Store) => T | Promise<T>,
+    options?: OperationOptions,
+  ): Promise<T> {
+    return this.#store.withLock(async (store) => {
+      const held = new Encode(store, this.#codec, this.#options);
+      try {
+        return await critical(held, store);
+      } finally {
+        await held.#encoding.exclusive(async () => {});
+      }
+    }, options);
+  }
+
+  flush(options?: OperationOptions): Promise<void> {
+    return this.#store.flush(options);
+  }
+
+  drop(options?: OperationOptions): Promise<void> {
+    return this.#store.drop(options);
+  }
+
+  /** Closes the store below too. */
+  close(): Promise<void> {
+    return this.#encoding.exclusive(() => this.#store.close());
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  #encode(key: Key, value: V): Uint8Array | Promise<Uint8Array> {
+    try {
+      const encoded = this.#codec.encode(value);
+      if (!isPromise(encoded)) return frameOf(encoded);
+      return encoded.then(frameOf).catch((error: unknown) => {
+        throw this.#encodeError(key, error);
+      });
+    } catch (error) {
+      throw this.#encodeError(key, error);
+    }
+  }
+
+  #decode({ bytes, key, offset }: Frame): V | Promise<V> {
+    try {
+      const decoded = this.#codec.decode(bytes);
+      if (!isPromise(decoded)) return decoded;
+      return decoded.catch((error: unknown) => {
+        throw this.#decodeError(key, offset, error);
+      });
+    } catch (error) {
+      throw this.#decodeError(key, offset, error);
+    }
+  }
+
+  /** The frames of all keys are decoded side by side: most keys may have only one. */
+  async #decodeAll(
+    keys: readonly Key[],
+    raw: Uint8Array[],
+    options: OperationOptions | undefined,
+  ): Promise<V[]> {
+    /** How many frames there are up to the end of each key. */
+    const ends: number[] = [];
+    const decoded = await this.#map(framesOf(), options, (framed) => this.#decode(framed));
+    return keys.map((key, i) => this.#join(key, decoded.slice(ends[i - 1] ?? 0, ends[i])));
+
+    function* framesOf() {
+      let count = 0;
+      for (const [i, key] of keys.entries()) {
+        const value = raw[i] as Uint8Array;
+        raw[i] = DECODED; // Its memory may go while the others are decoded.
+        for (const framed of eachFrame(value, key)) {
+          count++;
+          yield framed;
+        }
+        ends.push(count);
+      }
+    }
+  }
+
+  #join(key: Key, values: V[]): V {
+    try {
+      return this.#codec.join(values);
+    } catch (cause) {
+      throw new PartdError(
+        isPartdError(cause) ? cause.code : "ERR_PARTD_CODEC",
+        `The ${this.#codec.name} codec cannot join the ${values.length} values of key ${describeKey(key)}: ${messageOf(cause)}`,
+        { key, cause },
+      );
+    }
+  }
+
+  /**
+   * `items.map(work)` where `work` may be asynchronous, with a bounded number under way. Work that
+   * answers at once costs no promise, so a synchronous codec runs as fast as a plain loop.
+   */
+  async #map<T, U>(
+    items: Iterable<T>,
+    options: OperationOptions | undefined,
+    work: (item: T, index: number) => U | Promise<U>,
+  ): Promise<U[]> {
+    const results: U[] = [];
+    const source = items[Symbol.iterator]();
+    const pace = new Pace();
+    let count = 0;
+    let over = false;
+    const worker = async (): Promise<void> => {
+      try {
+        while (!over) {
+          const next = source.next();
+          if (next.done) break;
+          const i = count++;
+          const result = work(next.value, i);
+          results[i] = isPromise(result) ? await unlessAborted(result, options?.signal) : result;
+          if (pace.isOver) await pace.rest();
+          options?.signal?.throwIfAborted();
+        }
+      } finally {
+        over = true; // Or the answer is known: the others stop too.
+      }
+    };
+    // The next one only while there is work for it: a synchronous codec is done by the first.
+    const workers: Promise<void>[] = [];
+    while (!over && workers.length < this.#concurrency) workers.push(worker());
+    await Promise.all(workers);
+    return results;
+  }
+
+  #encodeError(key: Key, cause: unknown): PartdError {
+    if (isPartdError(cause) && cause.key !== undefined) return cause;
+    return new PartdError(
+      isPartdError(cause) ? cause.code : "ERR_PARTD_CODEC",
+      `The ${this.#codec.name} codec cannot encode the value for key ${describeKey(key)}: ${messageOf(cause)}`,
+      { key, cause },
+    );
+  }
+
+  #decodeError(key: Key, offset: number, cause: unknown): PartdError {
+    return new PartdError(
+      isPartdError(cause) ? cause.code : "ERR_PARTD_CORRUPT",
+      `The ${this.#codec.name} codec cannot decode the frame at byte ${offset} of key ${describeKey(key)}: ${messageOf(cause)}`,
+      { key, offset, cause },
+    );
+  }
+}
+
+function checkConcurrency(concurrency: number): number {
+  if (concurrency >= 1) return concurrency;
+  throw new PartdError(
+    "ERR_PARTD_VALUE",
+    `concurrency must be a number of 1 or more, not ${String(concurrency)}.`,
+  );
+}
+
+const DECODED = new Uint8Array(0);
+
+/** What is no bytes has no length, and would be framed as nothing. */
+function frameOf(encoded: Uint8Array): Uint8Array {
+  if (!isBytes(encoded)) throw new TypeError("it did not encode to a Uint8Array.");
+  return frame(encoded);
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,55 @@
+import { PartdError } from "../errors.js";
+import type { Values } from "../store/store.js";
+import { encodeKey, type Key, type KeyTree } from "./keys.js";
+
+/**
+ * The keys of a tree, left to right, encoded.
+ *
+ * @throws `ERR_PARTD_KEY` for what is no key, and for lists that are nested 1,000 deep, as one that
+ *   holds itself is.
+ */
+export function flattenKeys(tree: KeyTree): string[] {
+  return listKeys(tree).map(encodeKey);
+}
+
+/** The same, as they are. */
+export function listKeys(tree: KeyTree): Key[] {
+  const keys: Key[] = [];
+  visit(tree, 0);
+  return keys;
+
+  function visit(node: KeyTree, depth: number): void {
+    if (!Array.isArray(node)) {
+      keys.push(node as Key);
+      return;
+    }
+    if (depth === MAX_DEPTH) {
+      throw new PartdError(
+        "ERR_PARTD_KEY",
+        `Lists of keys may be nested ${MAX_DEPTH} deep, and these go deeper or hold themselves.`,
+      );
+    }
+    for (const child of node) visit(child, depth + 1);
+  }
+}
+
+const MAX_DEPTH = 1_000;
+
+/** The same lists, so that what the caller does to theirs while we wait changes no answer. */
+export function copyTree<const K extends KeyTree>(tree: K): K {
+  return copy(tree) as K;
+
+  function copy(node: unknown): unknown {
+    return Array.isArray(node) ? node.map(copy) : node;
+  }
+}
+
+/** `values` in the shape of `tree`: the inverse of {@link flattenKeys}. */
+export function nestValues<K, V>(tree: K, values: readonly V[]): Values<K, V> {
+  let next = 0;
+  return build(tree) as Values<K, V>;
+
+  function build(node: unknown): unknown {
+    return Array.isArray(node) ? node.map(build) : values[next++];
+  }
+}

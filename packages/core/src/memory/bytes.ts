@@ -1,0 +1,56 @@
+import { PartdError } from "../errors.js";
+import { isBytes } from "../store/batch.js";
+import type { GetOptions } from "../store/store.js";
+
+/** The pieces end to end, as an array of its own. */
+export function concatBytes(pieces: readonly Uint8Array[]): Uint8Array {
+  let byteLength = 0;
+  for (const piece of pieces) byteLength += piece.byteLength;
+  const bytes = allocateBytes(byteLength);
+  let offset = 0;
+  for (const piece of pieces) {
+    bytes.set(piece, offset);
+    offset += piece.byteLength;
+  }
+  return bytes;
+}
+
+/**
+ * An array of its own whose bytes are yet to be set, every one: under Node they are what its memory
+ * held before. To clear 1 MiB takes as long as to fill it.
+ *
+ * @throws `ERR_PARTD_VALUE` where the runtime cannot hold so many bytes in one piece.
+ */
+export function allocateBytes(byteLength: number): Uint8Array<ArrayBuffer> {
+  try {
+    if (byteLength < WORTH_IT || !unset) return new Uint8Array(byteLength);
+    return new Uint8Array(unset(byteLength).buffer);
+  } catch (cause) {
+    throw new PartdError(
+      "ERR_PARTD_VALUE",
+      `${byteLength} bytes are more than can be held in one piece here; use stream() to read the value in pieces.`,
+      { cause },
+    );
+  }
+}
+
+/**
+ * Memory for a value that is read: the caller's, if `get` was told where to take it from.
+ *
+ * @throws `ERR_PARTD_VALUE` if it has another length.
+ */
+export function memoryFor(byteLength: number, { allocate }: GetOptions): Uint8Array {
+  if (!allocate) return allocateBytes(byteLength);
+  const bytes = allocate(byteLength);
+  if (isBytes(bytes) && bytes.byteLength === byteLength) return bytes;
+  throw new PartdError(
+    "ERR_PARTD_VALUE",
+    `allocate was asked for ${byteLength} bytes and has to answer with a Uint8Array of that length.`,
+  );
+}
+
+/** Node's way to memory that is not cleared, and is no part of a pool. */
+const unset = (
+  globalThis as { Buffer?: { allocUnsafeSlow?(size: number): Uint8Array<ArrayBuffer> } }
+).Buffer?.allocUnsafeSlow;
+const WORTH_IT = 4096;

@@ -1,0 +1,315 @@
+import { unlessAborted } from "../async/abort.js";
+import { Gate } from "../async/gate.js";
+import { PartdError } from "../errors.js";
+import { copyTree, flattenKeys, nestValues } from "../keys/key-tree.js";
+import { decodeKey, encodeKey, type Key, type KeyTree } from "../keys/keys.js";
+import { type Batch, checkBytes, toBatch } from "./batch.js";
+import type {
+  AppendOptions,
+  Entries,
+  GetOptions,
+  IsetOptions,
+  OperationOptions,
+  Store,
+  Values,
+} from "./store.js";
+
+/**
+ * The part of a byte store that is the same for all: forms of arguments, nesting, idempotent set,
+ * opening and closing, and which operations may overlap within this process. A store extends it
+ * and supplies primitives, whose names begin with `_`, over encoded keys. Four are enough:
+ * `_append`, `_get`, `_delete` and `_keys`.
+ *
+ * What a primitive may rely on: it runs only after `_open` has resolved and before `_close` is
+ * called; `_append`, `_get`, `_stream`, `_keys` and `_flush` may overlap one another; `_set`,
+ * `_delete`, `_pop`, `_drop` and `_close` overlap nothing.
+ */
+export abstract class BaseStore implements Store {
+  readonly #gate = new Gate();
+  /** Encoded keys that `iset` has set through this object. */
+  readonly #isets: Set<string>;
+  #opening: Promise<void> | undefined;
+  #opened = false;
+  #closing: Promise<void> | undefined;
+
+  /** @internal `parent` is the store whose lock this one is used under. */
+  constructor(parent?: BaseStore) {
+    this.#isets = parent ? parent.#isets : new Set();
+  }
+
+  // ---- Primitives ------------------------------------------------------------------------------
+
+  /** Adds the batch whole or not at all. It is never empty. */
+  protected abstract _append(batch: Batch, options: AppendOptions): Promise<void>;
+
+  /** One value a key, in the order of `keys`, which may repeat; no bytes for an absent key. */
+  protected abstract _get(keys: readonly string[], options: GetOptions): Promise<Uint8Array[]>;
+
+  /** Removes what is there of `keys`. If it rejects, each key is there still or gone. */
+  protected abstract _delete(keys: readonly string[], options: OperationOptions): Promise<void>;
+
+  /** Encoded keys that hold at least one byte. May be consumed after other operations have run. */
+  protected abstract _keys(
+    options: OperationOptions,
+  ): Promise<Iterable<string> | AsyncIterable<string>>;
+
+  /** Acquires what the store needs. Called before the first operation, again if it rejected. */
+  protected async _open(): Promise<void> {}
+
+  /** Fixes the value as it stands, then yields it in pieces, while other operations may run. */
+  protected async _stream(
+    key: string,
+    options: GetOptions,
+  ): Promise<Iterable<Uint8Array> | AsyncIterable<Uint8Array>> {
+    const [value] = await this._get([key], options);
+    return value?.byteLength ? [value] : [];
+  }
+
+  /** Replaces a key's value; `value` may be empty. */
+  protected async _set(key: string, value: Uint8Array, options: AppendOptions): Promise<void> {
+    await this._delete([key], options);
+    if (value.byteLength === 0) return;
+    await this._append({ keys: [key], values: [value], byteLength: value.byteLength }, options);
+  }
+
+  /** Reads and removes. One of a store's own that rejects has removed nothing. */
+  protected async _pop(keys: readonly string[], options: GetOptions): Promise<Uint8Array[]> {
+    const values = await this._get(keys, options);
+    await this.#remove(keys, options);
+    return values;
+  }
+
+  /** Brings what was appended to where it is kept. */
+  protected async _flush(_options: OperationOptions): Promise<void> {}
+
+  /** Removes everything. */
+  protected async _drop(options: OperationOptions): Promise<void> {
+    const keys: string[] = [];
+    for await (const key of await this._keys(options)) keys.push(key);
+    await this._delete(keys, options);
+  }
+
+  /** Releases what `_open` acquired; called only if that resolved. */
+  protected async _close(): Promise<void> {}
+
+  /**
+   * Runs `critical`, in which primitives are called, while no other process can touch the store.
+   * Only a store that several processes share needs it.
+   */
+  protected _exclusive<T>(critical: () => Promise<T>, _options: OperationOptions): Promise<T> {
+    return critical();
+  }
+
+  // ---- The store -------------------------------------------------------------------------------
+
+  async append(data: Entries<Uint8Array>, options: AppendOptions = {}): Promise<void> {
+    const batch = toBatch(data);
+    await this.#shared(options, async () => {
+      if (batch.keys.length > 0) await this._append(batch, options);
+    });
+  }
+
+  async get<const K extends KeyTree>(
+    keys: K,
+    options: GetOptions = {},
+  ): Promise<Values<K, Uint8Array>> {
+    const flat = flattenKeys(keys);
+    const tree = copyTree(keys);
+    const values = await this.#shared(options, () => this._get(flat, options));
+    return nestValues(tree, values);
+  }
+
+  async *stream(key: Key, options: GetOptions = {}): AsyncGenerator<Uint8Array, void, undefined> {
+    const text = encodeKey(key);
+    const pieces = await this.#shared(options, () => this._stream(text, options));
+    for await (const piece of pieces) {
+      this.#check(options);
+      yield piece;
+    }
+  }
+
+  async iset(key: Key, value: Uint8Array, options: IsetOptions = {}): Promise<void> {
+    const text = encodeKey(key);
+    checkBytes(key, value);
+    this.#check(options);
+    const isDone = () => !options.replace && this.#isets.has(text);
+    if (isDone()) return;
+    await this.#exclusive(options, async () => {
+      if (isDone()) return; // Another call was first.
+      await this._set(text, value, options);
+      this.#isets.add(text);
+    });
+  }
+
+  async delete(keys: Key | readonly Key[], options: OperationOptions = {}): Promise<void> {
+    const flat = flattenKeys(keys);
+    await this.#exclusive(options, () => this.#remove(flat, options));
+  }
+
+  async pop<const K extends KeyTree>(
+    keys: K,
+    options: GetOptions = {},
+  ): Promise<Values<K, Uint8Array>> {
+    const flat = flattenKeys(keys);
+    const tree = copyTree(keys);
+    const values = await this.#exclusive(options, async () => {
+      const popped = await this._pop(flat, options);
+      this.#forgetIsets(flat);
+      return popped;
+    });
+    return nestValues(tree, values);
+  }
+
+  async *keys(options: OperationOptions = {}): AsyncGenerator<Key, void, undefined> {
+    const texts = await this.#shared(options, () => this._keys(options));
+    for await (const text of texts) {
+      this.#check(options);
+      yield decodeKey(text);
+    }
+  }
+
+  async withLock<T>(
+    critical: (store: Store) => T | Promise<T>,
+    options: OperationOptions = {},
+  ): Promise<T> {
+    return this.#exclusive(options, async () => {
+      const held = new HeldStore(this);
+      try {
+        return await critical(held);
+      } finally {
+        // It ends once what was begun in it is done; unlike a store that closes, it does not flush.
+        held.#closing = Promise.resolve();
+        await held.#gate.exclusive(async () => {});
+      }
+    });
+  }
+
+  async flush(options: OperationOptions = {}): Promise<void> {
+    await this.#shared(options, () => this._flush(options));
+  }
+
+  async drop(options: OperationOptions = {}): Promise<void> {
+    await this.#exclusive(options, async () => {
+      try {
+        await this._drop(options);
+      } finally {
+        this.#isets.clear();
+      }
+    });
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close().catch((error: unknown) => {
+      if (this.#opened) this.#closing = undefined; // The flush failed: still open.
+      throw error;
+    });
+    return this.#closing;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  // ---- State -----------------------------------------------------------------------------------
+
+  async #close(): Promise<void> {
+    await this.#gate.exclusive(async () => {
+      await this.#opening?.catch(() => {}); // Whoever waited for it has given up.
+      if (!this.#opened) return;
+      await this._flush({});
+      this.#opened = false;
+      await this._close();
+    });
+  }
+
+  #shared<T>(options: OperationOptions, operation: () => Promise<T>): Promise<T> {
+    this.#check(options);
+    return this.#gate.shared(
+      () => (this.#opened ? operation() : this.#open(options).then(operation)),
+      options,
+    );
+  }
+
+  #exclusive<T>(options: OperationOptions, operation: () => Promise<T>): Promise<T> {
+    this.#check(options);
+    return this.#gate.exclusive(async () => {
+      if (!this.#opened) await this.#open(options);
+      return this._exclusive(operation, options);
+    }, options);
+  }
+
+  /** Opens once, however many operations wait for it; tries again after a failure. */
+  async #open({ signal }: OperationOptions): Promise<void> {
+    this.#opening ??= this._open().then(
+      () => {
+        this.#opened = true;
+        this.#opening = undefined;
+      },
+      (error: unknown) => {
+        this.#opening = undefined;
+        throw error;
+      },
+    );
+    await unlessAborted(this.#opening, signal);
+  }
+
+  #check(options: OperationOptions): void {
+    options.signal?.throwIfAborted();
+    if (!this.#closing) return;
+    throw new PartdError("ERR_PARTD_CLOSED", "The store is closed; make a new one to go on.");
+  }
+
+  /** A removal that fails may have removed some of the keys: the next iset of each sets again. */
+  async #remove(keys: readonly string[], options: OperationOptions): Promise<void> {
+    try {
+      await this._delete(keys, options);
+    } finally {
+      this.#forgetIsets(keys);
+    }
+  }
+
+  #forgetIsets(keys: readonly string[]): void {
+    for (const key of keys) this.#isets.delete(key);
+  }
+}
+
+/**
+ * What `withLock` passes: the same primitives, without waiting for the lock that is held. (The
+ * brackets are TypeScript's way to a protected member of another object.)
+ */
+class HeldStore extends BaseStore {
+  readonly #outer: BaseStore;
+
+  constructor(outer: BaseStore) {
+    super(outer);
+    this.#outer = outer;
+  }
+
+  protected override _append(batch: Batch, options: AppendOptions) {
+    return this.#outer["_append"](batch, options);
+  }
+  protected override _get(keys: readonly string[], options: GetOptions) {
+    return this.#outer["_get"](keys, options);
+  }
+  protected override _stream(key: string, options: GetOptions) {
+    return this.#outer["_stream"](key, options);
+  }
+  protected override _set(key: string, value: Uint8Array, options: AppendOptions) {
+    return this.#outer["_set"](key, value, options);
+  }
+  protected override _delete(keys: readonly string[], options: OperationOptions) {
+    return this.#outer["_delete"](keys, options);
+  }
+  protected override _pop(keys: readonly string[], options: GetOptions) {
+    return this.#outer["_pop"](keys, options);
+  }
+  protected override _keys(options: OperationOptions) {
+    return this.#outer["_keys"](options);
+  }
+  protected override _flush(options: OperationOptions) {
+    return this.#outer["_flush"](options);
+  }
+  protected override _drop(options: OperationOptions) {
+    return this.#outer["_drop"](options);
+  }
+}

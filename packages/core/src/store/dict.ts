@@ -1,0 +1,77 @@
+import { Pace } from "../async/pace.js";
+import { Blocks, type Spillable } from "../memory/blocks.js";
+import { memoryFor } from "../memory/bytes.js";
+import { BaseStore } from "./base-store.js";
+import type { Batch } from "./batch.js";
+import type { AppendOptions, GetOptions } from "./store.js";
+
+/** A store in memory. It copies what is not given away to it, and gathers small appends into large blocks. */
+export class Dict extends BaseStore implements Spillable {
+  /** What `BufferStore` spills from. */
+  readonly blocks = new Blocks();
+
+  /** Bytes of all values together. */
+  get byteLength(): number {
+    return this.blocks.byteLength;
+  }
+
+  /** Bytes of memory held for values, room for growth and freed room included. */
+  get memory(): number {
+    return this.blocks.memory;
+  }
+
+  protected async _append(batch: Batch, { owned }: AppendOptions = {}): Promise<void> {
+    this.blocks.append(batch, owned);
+  }
+
+  protected async _get(keys: readonly string[], options: GetOptions = {}): Promise<Uint8Array[]> {
+    // The lengths first: what is appended while we rest belongs to a later answer.
+    const values = keys.map((key) => this.blocks.get(key));
+    const lengths = values.map((value) => (value === undefined ? 0 : this.blocks.length(value)));
+    const pace = new Pace();
+    const copies: Uint8Array[] = [];
+    for (let i = 0; i < keys.length; i++) {
+      const copy = memoryFor(lengths[i] as number, options);
+      const value = values[i];
+      if (value !== undefined) this.blocks.copyTo(value, copy, 0, copy.byteLength);
+      copies.push(copy);
+      if (!pace.isOver) continue;
+      await pace.rest();
+      options.signal?.throwIfAborted();
+    }
+    return copies;
+  }
+
+  protected override async _stream(key: string): Promise<Iterable<Uint8Array>> {
+    const value = this.blocks.get(key);
+    if (value === undefined) return [];
+    const loan = this.blocks.lend(value);
+    return (function* () {
+      try {
+        yield* loan;
+      } finally {
+        loan.end();
+      }
+    })();
+  }
+
+  protected async _delete(keys: readonly string[]): Promise<void> {
+    const pace = new Pace();
+    for (const key of keys) {
+      this.blocks.remove(key);
+      if (pace.due) await pace.rest();
+    }
+  }
+
+  protected async _keys(): Promise<Iterable<string>> {
+    return [...this.blocks.keys()];
+  }
+
+  protected override _drop(): Promise<void> {
+    return this._delete([...this.blocks.keys()]);
+  }
+
+  protected override async _close(): Promise<void> {
+    this.blocks.clear();
+  }
+}

@@ -1,0 +1,119 @@
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, describe, expect, test } from "@jest/globals";
+import {
+  crc32,
+  isToken,
+  pidOf,
+  processToken,
+  stateOf,
+  TemporaryDirectory,
+  uniqueToken,
+} from "@partd/disk";
+import fc from "fast-check";
+import { crc32ByTable } from "../src/crc32.js";
+
+const entry = new URL("../dist/index.js", import.meta.url).href;
+
+/** What a process of its own, which has ended by then, prints. */
+function run(code: string): string {
+  const program = `import * as node from ${JSON.stringify(entry)}; ${code}`;
+  const args = ["--input-type=module", "--eval", program];
+  return spawnSync(process.execPath, args, { encoding: "utf8" }).stdout.trim();
+}
+
+describe("crc32", () => {
+  test("is that of zlib", () => {
+    const check = new TextEncoder().encode("123456789");
+    for (const one of [crc32, crc32ByTable]) {
+      expect(one(check)).toBe(0xcbf43926);
+      expect(one(new Uint8Array(0))).toBe(0);
+    }
+  });
+
+  test("goes on from a seed, by the table as by zlib", () => {
+    fc.assert(
+      fc.property(fc.uint8Array(), fc.uint8Array(), (a, b) => {
+        const whole = crc32(new Uint8Array([...a, ...b]));
+        expect(crc32(b, crc32(a))).toBe(whole);
+        expect(crc32ByTable(b, crc32ByTable(a))).toBe(whole);
+      }),
+    );
+  });
+});
+
+describe("process tokens", () => {
+  test("name this process", () => {
+    expect(processToken()).toBe(processToken());
+    expect(uniqueToken()).not.toBe(uniqueToken());
+    expect(isToken(uniqueToken())).toBe(true);
+    expect(isToken(processToken())).toBe(false);
+    expect(pidOf(uniqueToken())).toBe(String(process.pid));
+    for (const token of [processToken(), uniqueToken()]) expect(stateOf(token)).toBe("running");
+  });
+
+  test("tell that a process has ended", () => {
+    const token = run("console.log(node.uniqueToken())");
+    expect(isToken(token)).toBe(true);
+    expect(stateOf(token)).toBe("ended");
+  });
+
+  const parts = processToken().split("-");
+  const [pid, start, namespace, boot] = parts;
+  (start === "0" ? test.skip : test)("tell a process from a later one of its number", () => {
+    expect(stateOf(`${pid}-${Number(start) - 1}-${namespace}-${boot}`)).toBe("ended");
+    expect(stateOf(`${pid}-0-${namespace}-${boot}`)).toBe("running");
+  });
+
+  test("say nothing of another machine, boot or container", () => {
+    expect(stateOf(`${pid}-${start}-${namespace}-01234567`)).toBe("unknown");
+    expect(stateOf(`${pid}-${start}-1-${boot}`)).toBe("hidden");
+    for (const text of ["", "1-1-1-gone", "draft", "1", "NaN-1-1-1", `${uniqueToken()}x`]) {
+      expect([text, stateOf(text), isToken(text)]).toEqual([text, "unknown", false]);
+    }
+  });
+});
+
+describe("a temporary directory", () => {
+  const kind = `partd-core-test.${process.pid}`;
+  const leftovers: string[] = [];
+  afterAll(() => {
+    for (const path of leftovers) rmSync(path, { recursive: true, force: true });
+  });
+
+  test("is there from make to remove, for its user alone", async () => {
+    const one = new TemporaryDirectory(kind);
+    expect(existsSync(one.path)).toBe(false);
+    await one.make();
+    expect(statSync(one.path).mode & 0o777).toBe(0o700);
+    writeFileSync(join(one.path, "x"), "1");
+    await one.remove();
+    await one.remove();
+    expect(existsSync(one.path)).toBe(false);
+  });
+
+  test("goes with its process, or with the next of its kind", async () => {
+    const make = (end: string) =>
+      run(
+        `const one = new node.TemporaryDirectory("${kind}"); await one.make(); ` +
+          `(await import("node:fs")).writeSync(1, one.path); ${end}`,
+      );
+    expect(existsSync(make("process.exit(0)"))).toBe(false);
+    const left = make("process.kill(process.pid, 'SIGKILL')");
+    leftovers.push(left);
+    expect(existsSync(left)).toBe(true);
+    const foreign = join(tmpdir(), `${kind}-1-1-1-01234567-0123456789ab`);
+    mkdirSync(foreign);
+    leftovers.push(foreign);
+    const other = new TemporaryDirectory(`${kind}.other`);
+    await other.make();
+    await other.remove();
+    expect(existsSync(left)).toBe(true);
+    const next = new TemporaryDirectory(kind);
+    await next.make();
+    expect([existsSync(left), existsSync(foreign)]).toEqual([false, true]);
+    await next.remove();
+  });
+});
