@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 // Checks the package in the current directory as it would be published: publint and
-// "are the types wrong" over its tarball, the direction of its imports, and the
-// licences of all that it brings along. Leaves the outcome in .results/check.json.
+// "are the types wrong" over its tarball, the direction of its imports, circles among them, and
+// the licences of all that it brings along. Leaves the outcome in .results/check.json.
 import { spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -10,6 +10,7 @@ import { dirname, join } from "node:path";
 import { publint } from "publint";
 import { formatMessage } from "publint/utils";
 import ts from "typescript";
+import { circles, importGraph } from "./imports.mjs";
 
 // Arrows point one way. Packages that compose import what they like; any other one imports core,
 // and what this table adds: a store on a disk builds on disk, a codec may build on a codec.
@@ -33,6 +34,7 @@ const checks = [
   ["publint", checkManifest],
   ["attw", checkTypes],
   ["imports", checkImports],
+  ["circles", checkCircles],
   ["licences", checkLicences],
   ["readme", checkReadme],
 ];
@@ -107,6 +109,10 @@ function checkImports() {
     }
   }
   return faults;
+}
+
+function checkCircles() {
+  return circles(importGraph("src")).map((files) => `a circle of imports: ${files.join(" > ")}`);
 }
 
 function mayImport(importer, imported) {
