@@ -1,0 +1,87 @@
+import type { Terminal } from "../terminal/terminal.js";
+
+/**
+ * A command as data: the parser, `--help`, the completions and the man page are all made from this.
+ * Only `load` brings in what does the work, so that starting up stays cheap.
+ */
+export interface Command {
+  readonly name: string;
+  /** One sentence without its full stop, for lists of commands. */
+  readonly summary: string;
+  /** Paragraphs for `--help` and the man page. */
+  readonly about: readonly string[];
+  /** Three or more, the most usual first. */
+  readonly examples: readonly Example[];
+  readonly arguments: readonly Argument[];
+  readonly options: readonly Option[];
+  readonly load: () => Promise<Action>;
+}
+
+export interface Example {
+  readonly line: string;
+  /** What it does, in the imperative. */
+  readonly does: string;
+}
+
+export interface Argument {
+  readonly name: string;
+  readonly about: string;
+  readonly required?: boolean;
+  readonly variadic?: boolean;
+  readonly completes?: Completion;
+}
+
+export interface Option {
+  /** Without dashes: `"max-bytes"`. */
+  readonly name: string;
+  readonly short?: string;
+  /** What stands for the value in help: `"FIELD"`. A switch has none. */
+  readonly value?: string;
+  /** Whether it may be given several times, each with one or more values separated by commas. */
+  readonly list?: boolean;
+  readonly about: string;
+  readonly choices?: readonly string[];
+  readonly completes?: Completion;
+  /** Reads the value; throws a `UsageError`, which the parser completes with the option's name. */
+  readonly parse?: (text: string) => unknown;
+}
+
+/** What a shell offers for a value. */
+export type Completion = "file" | "directory" | readonly string[];
+
+/** Does the work of a command, and gives its exit code where that is not 0. */
+export type Action = (call: Call) => Promise<number | undefined>;
+
+/** One call of a command. */
+export interface Call {
+  readonly arguments: readonly string[];
+  readonly options: Options;
+  readonly terminal: Terminal;
+  /** Aborted by Ctrl-C or SIGTERM. */
+  readonly signal: AbortSignal;
+}
+
+/** Options by name as written on the command line, without dashes. */
+export class Options {
+  readonly #values: ReadonlyMap<string, unknown>;
+
+  constructor(values: ReadonlyMap<string, unknown>) {
+    this.#values = values;
+  }
+
+  has(name: string): boolean {
+    return this.#values.has(name);
+  }
+
+  text(name: string): string | undefined {
+    return this.#values.get(name) as string | undefined;
+  }
+
+  number(name: string): number | undefined {
+    return this.#values.get(name) as number | undefined;
+  }
+
+  list(name: string): readonly string[] {
+    return (this.#values.get(name) as readonly string[] | undefined) ?? [];
+  }
+}

@@ -1,0 +1,42 @@
+/**
+ * The name among `names` that `typed` was most likely meant to be: the one fewest edits away, and
+ * none where more than two in five characters would have to change.
+ */
+export function nearest(typed: string, names: Iterable<string>): string | undefined {
+  const wanted = typed.toLowerCase();
+  let best: string | undefined;
+  let fewest = Math.max(1, Math.floor(wanted.length * 0.4)) + 1;
+  for (const name of names) {
+    if (Math.abs(name.length - wanted.length) >= fewest) continue;
+    const edits = name === typed ? 0 : distance(wanted, name.toLowerCase());
+    if (edits < fewest) {
+      best = name;
+      fewest = edits;
+    }
+  }
+  return best;
+}
+
+/** Edits between two texts, where swapping neighbours is one (optimal string alignment). */
+function distance(a: string, b: string): number {
+  let older: number[] = [];
+  let old = Array.from({ length: b.length + 1 }, (_, j) => j);
+  for (let i = 1; i <= a.length; i++) {
+    const row = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const same = a[i - 1] === b[j - 1];
+      let edits = Math.min(at(old, j) + 1, at(row, j - 1) + 1, at(old, j - 1) + (same ? 0 : 1));
+      if (i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]) {
+        edits = Math.min(edits, at(older, j - 2) + 1);
+      }
+      row.push(edits);
+    }
+    older = old;
+    old = row;
+  }
+  return at(old, b.length);
+}
+
+function at(row: readonly number[], index: number): number {
+  return row[index] as number;
+}

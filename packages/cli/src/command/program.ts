@@ -1,0 +1,135 @@
+import { CommanderError, Command as Parser, Option as ParserOption } from "commander";
+import type { Terminal } from "../terminal/terminal.js";
+import { type Argument, type Call, type Command, type Option, Options } from "./command.js";
+import { UsageError } from "./failure.js";
+import { helpOf, overview } from "./help.js";
+
+/** What the words of a command line ask for. */
+export interface Invocation {
+  readonly command: Command;
+  readonly arguments: readonly string[];
+  readonly options: Options;
+}
+
+/**
+ * Reads a command line. Help and versions are printed here, and give no invocation.
+ *
+ * @throws `UsageError` for what the commands do not take, with the nearest name there is.
+ */
+export async function parse(
+  words: readonly string[],
+  commands: readonly Command[],
+  version: string,
+): Promise<Invocation | undefined> {
+  let invocation: Invocation | undefined;
+  let fault = "";
+  const quiet = {
+    writeOut: (text: string) => void process.stdout.write(text),
+    writeErr: (text: string) => {
+      fault += text;
+    },
+  };
+  const program = new Parser("partd")
+    .version(version, "-V, --version", "print the version")
+    .helpCommand(false)
+    .configureOutput(quiet)
+    .configureHelp({ formatHelp: () => overview(commands) })
+    .exitOverride();
+  for (const command of commands) {
+    const parser = program
+      .command(command.name)
+      .configureHelp({ formatHelp: () => helpOf(command) })
+      .configureOutput(quiet)
+      .exitOverride()
+      .allowExcessArguments(false);
+    for (const argument of command.arguments) parser.argument(termOf(argument), argument.about);
+    for (const option of command.options) parser.addOption(parserOption(option));
+    parser.action(() => {
+      invocation = {
+        command,
+        arguments: parser.processedArgs.flat().filter((word) => word !== undefined),
+        options: optionsOf(command, parser),
+      };
+    });
+  }
+  try {
+    await program.parseAsync(words, { from: "user" });
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    if (error.exitCode === 0) return undefined;
+    throw new UsageError(complaint(fault, words, commands));
+  }
+  return invocation;
+}
+
+export function callOf(
+  { arguments: words, options }: Invocation,
+  terminal: Terminal,
+  signal: AbortSignal,
+): Call {
+  return { arguments: words, options, terminal, signal };
+}
+
+/** How an argument is written in usage lines: `<input...>`. */
+export function termOf({ name, required, variadic }: Argument): string {
+  const inner = variadic ? `${name}...` : name;
+  return required ? `<${inner}>` : `[${inner}]`;
+}
+
+/** How an option is written in usage lines: `-o, --out DIR`. */
+export function flagsOf({ name, short, value }: Option): string {
+  return `${short ? `-${short}, ` : ""}--${name}${value ? ` ${value}` : ""}`;
+}
+
+function parserOption(option: Option): ParserOption {
+  const { name, short, value, list, parse, choices } = option;
+  const flags = `${short ? `-${short}, ` : ""}--${name}${value ? ` <${value}>` : ""}`;
+  return new ParserOption(flags, option.about).argParser((text: string, before: unknown) => {
+    if (choices && !choices.includes(text)) {
+      throw new UsageError(`--${name} takes ${oneOf(choices)}, not ${JSON.stringify(text)}`);
+    }
+    try {
+      if (list) return [...((before as string[]) ?? []), ...splitList(text)];
+      return parse ? parse(text) : text;
+    } catch (error) {
+      if (error instanceof UsageError) throw new UsageError(`--${name} ${error.message}`);
+      throw error;
+    }
+  });
+}
+
+function optionsOf(command: Command, parser: Parser): Options {
+  const values = new Map<string, unknown>();
+  for (const { name } of command.options) {
+    const value = parser.getOptionValue(camelCase(name));
+    if (value !== undefined) values.set(name, value);
+  }
+  return new Options(values);
+}
+
+/** The parts between commas; `\,` is a comma within one. */
+export function splitList(text: string): string[] {
+  const parts = text.split(/(?<!\\),/).map((part) => part.replaceAll("\\,", ","));
+  if (parts.includes("")) throw new UsageError(`has an empty name in ${JSON.stringify(text)}`);
+  return parts;
+}
+
+export function oneOf(choices: readonly string[]): string {
+  return choices.length < 2
+    ? choices.join("")
+    : `${choices.slice(0, -1).join(", ")} or ${choices.at(-1)}`;
+}
+
+function complaint(fault: string, words: readonly string[], commands: readonly Command[]): string {
+  const command = commands.find(({ name }) => name === words[0]);
+  const text = fault
+    .trim()
+    .replace(/^error: /, "")
+    .replace(/\n\(Did you mean one of (.*)\?\)/, "; did you mean $1?")
+    .replace(/\n\(Did you mean (.*)\?\)/, "; did you mean $1?");
+  return `${text}\n       See partd ${command ? `${command.name} ` : ""}--help.`;
+}
+
+function camelCase(name: string): string {
+  return name.replace(/-(.)/g, (_, letter: string) => letter.toUpperCase());
+}

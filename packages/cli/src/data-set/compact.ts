@@ -1,0 +1,35 @@
+import type { Action } from "../command/command.js";
+import { UsageError } from "../command/failure.js";
+import { showBytes } from "../command/quantity.js";
+import { freeBytes, usedBytes } from "../output/disk-space.js";
+import { isAddress, openDataSet } from "./data-set.js";
+
+/** `partd compact`. */
+export const compact: Action = async (call) => {
+  const { options, terminal, signal } = call;
+  const [place] = call.arguments as [string];
+  if (isAddress(place)) {
+    throw new UsageError("a server's store is compacted where it lies: partd compact DIRECTORY");
+  }
+  await using dataSet = await openDataSet(call, { salvage: options.has("salvage") });
+  if (dataSet.kind !== "log") {
+    terminal.note(
+      "a FileStore has each key's bytes in a file already: there is nothing to compact",
+    );
+    return undefined;
+  }
+  const before = await usedBytes(dataSet.place);
+  const free = await freeBytes(dataSet.place);
+  if (free < before) {
+    terminal.note(`${showBytes(free)} are free, and the copy may take up to ${showBytes(before)}`);
+  }
+  {
+    using progress = terminal.progress("compacting");
+    await dataSet.log.compact({ signal, onProgress: (figures) => progress.show(figures) });
+  }
+  const after = await usedBytes(dataSet.place);
+  if (terminal.json)
+    await terminal.line(JSON.stringify({ bytesBefore: before, bytesAfter: after }));
+  else terminal.note(`${showBytes(before)} before, ${showBytes(after)} now`);
+  return undefined;
+};

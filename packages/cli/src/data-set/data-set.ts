@@ -1,0 +1,165 @@
+import { readFileSync } from "node:fs";
+import { readdir, stat } from "node:fs/promises";
+import { basename, dirname, join, resolve } from "node:path";
+import { encodeKey, type Key, type Store } from "@partd/core";
+import type { LogStore } from "@partd/log";
+import type { Call, Options } from "../command/command.js";
+import { UsageError } from "../command/failure.js";
+import { nearest } from "../command/nearest.js";
+
+export type Kind = "file" | "log" | "server";
+
+export interface OpenOptions {
+  /** Whether the data set is made where there is none. Default false. */
+  readonly create?: boolean;
+  readonly fsync?: boolean;
+  readonly salvage?: boolean;
+}
+
+/** A store of bytes that is on a disk or behind a server, and what the command knows of it. */
+export class DataSet implements AsyncDisposable {
+  readonly kind: Kind;
+  /** The path of its directory, or its address. */
+  readonly place: string;
+  readonly store: Store;
+
+  private constructor(kind: Kind, place: string, store: Store) {
+    this.kind = kind;
+    this.place = place;
+    this.store = store;
+  }
+
+  /**
+   * Opens what `place`, a path or an address, names. A path is never made into a data set unless
+   * `create` says so, and no other directory is taken for one.
+   *
+   * @throws `UsageError` where there is none, or one of another kind than --store says.
+   */
+  static async open(place: string, options: Options, open: OpenOptions = {}): Promise<DataSet> {
+    if (isAddress(place)) {
+      const { Client } = await import("@partd/server");
+      const token = tokenOf(options);
+      const ca = options.text("ca");
+      const tls = ca === undefined ? undefined : { ca: readText(ca, "--ca") };
+      return new DataSet("server", place, new Client(place, { token, tls, timeout: PATIENCE }));
+    }
+    const path = resolve(place);
+    const kind = await kindOf(path, options.text("store") as "file" | "log" | undefined, open);
+    if (kind === "log") {
+      const { LogStore } = await import("@partd/log");
+      return new DataSet(kind, path, new LogStore(path, open));
+    }
+    const { FileStore } = await import("@partd/file");
+    return new DataSet(kind, path, new FileStore(path, { fsync: open.fsync }));
+  }
+
+  /** Only for the kind "log". */
+  get log(): LogStore {
+    return this.store as LogStore;
+  }
+
+  /** How many bytes the key holds, as they are stored; 0 if it is not there. */
+  async sizeOf(key: Key, signal: AbortSignal): Promise<number> {
+    if (this.kind === "file") {
+      // A value of a FileStore is a file of this name, but for the few that lie aside.
+      const found = await stat(join(this.place, encodeKey(key))).catch(() => undefined);
+      if (found?.isFile()) return found.size;
+    }
+    let bytes = 0;
+    for await (const piece of this.store.stream(key, { signal })) bytes += piece.byteLength;
+    return bytes;
+  }
+
+  /** Sizes of all keys, some at a time, in the order of the listing. */
+  async *sizes(signal: AbortSignal): AsyncGenerator<{ key: Key; bytes: number }> {
+    for await (const keys of batches(this.store.keys({ signal }), AT_ONCE)) {
+      const sizes = await Promise.all(keys.map((key) => this.sizeOf(key, signal)));
+      for (const [i, key] of keys.entries()) yield { key, bytes: sizes[i] as number };
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.store.close();
+  }
+}
+
+/** Opens the data set that a command's first argument names. */
+export function openDataSet(call: Call, open?: OpenOptions): Promise<DataSet> {
+  return DataSet.open(call.arguments[0] as string, call.options, open);
+}
+
+/** The token of --token-file or the environment; undefined where neither is there. */
+export function tokenOf(options: Options): string | undefined {
+  const file = options.text("token-file");
+  const token =
+    file === undefined ? process.env.PARTD_TOKEN : readText(file, "--token-file").trim();
+  if (file !== undefined && token === "") throw new UsageError(`--token-file ${file} is empty`);
+  return token || undefined;
+}
+
+export function readText(path: string, option: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch (error) {
+    throw new UsageError(`${option} ${path} cannot be read: ${(error as Error).message}`);
+  }
+}
+
+export function isAddress(place: string): boolean {
+  return /^(?:ipc|wss?):\/\//i.test(place);
+}
+
+async function kindOf(
+  path: string,
+  wanted: "file" | "log" | undefined,
+  { create = false }: OpenOptions,
+): Promise<"file" | "log"> {
+  const names = await readdir(path).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT") return undefined;
+    if (error.code === "ENOTDIR") throw new UsageError(`${path} is a file, and no data set`);
+    throw error;
+  });
+  const found = names?.includes(".partd-log")
+    ? "log"
+    : names?.includes(".partd") || names?.includes(".lock")
+      ? "file"
+      : undefined;
+  if (found !== undefined) {
+    if (wanted === undefined || wanted === found) return found;
+    throw new UsageError(`${path} is a ${NAMES[found]}, not a ${NAMES[wanted]}; leave --store out`);
+  }
+  if (create && (names === undefined || names.length === 0)) return wanted ?? "log";
+  if (names === undefined) {
+    const other = nearest(basename(path), await foldersBeside(path));
+    const hint = other === undefined ? "" : `; did you mean ${join(dirname(path), other)}?`;
+    throw new UsageError(`there is no data set ${path}${hint}`);
+  }
+  if (wanted === "file" && !create) return "file";
+  throw new UsageError(
+    `${path} is a directory, but no data set: it holds neither .partd (a FileStore) nor .partd-log (a LogStore)`,
+  );
+}
+
+async function foldersBeside(path: string): Promise<string[]> {
+  const entries = await readdir(dirname(path), { withFileTypes: true }).catch(() => []);
+  return entries.filter((entry) => entry.isDirectory()).map(({ name }) => name);
+}
+
+async function* batches<T>(items: AsyncIterable<T>, size: number): AsyncGenerator<T[]> {
+  let batch: T[] = [];
+  for await (const item of items) {
+    batch.push(item);
+    if (batch.length < size) continue;
+    yield batch;
+    batch = [];
+  }
+  if (batch.length > 0) yield batch;
+}
+
+const NAMES = { file: "FileStore", log: "LogStore" };
+
+/** Milliseconds without a connection after which a server counts as not there. */
+const PATIENCE = 5_000;
+
+/** Values that are measured at once. */
+const AT_ONCE = 32;

@@ -1,0 +1,27 @@
+import { createInterface } from "node:readline/promises";
+import type { Action } from "../command/command.js";
+import { Failure, UsageError } from "../command/failure.js";
+import { showCount } from "../command/quantity.js";
+import { openDataSet } from "./data-set.js";
+
+/** `partd drop`. */
+export const drop: Action = async (call) => {
+  const { options, terminal, signal } = call;
+  if (!options.has("yes") && !process.stdin.isTTY) {
+    throw new UsageError("drop asks before it deletes, and nobody can answer here; add --yes");
+  }
+  await using dataSet = await openDataSet(call);
+  let keys = 0;
+  for await (const _ of dataSet.store.keys({ signal })) keys++;
+  if (!options.has("yes")) {
+    const asked = createInterface({ input: process.stdin, output: process.stderr });
+    const answer = await asked
+      .question(`Delete all ${showCount(keys)} keys of ${dataSet.place}? Type yes: `, { signal })
+      .finally(() => asked.close());
+    if (answer.trim().toLowerCase() !== "yes") throw new Failure("nothing was deleted");
+  }
+  await dataSet.store.drop({ signal });
+  if (terminal.json) await terminal.line(JSON.stringify({ dropped: keys }));
+  else terminal.note(`deleted ${showCount(keys)} keys`);
+  return undefined;
+};

@@ -1,0 +1,57 @@
+import { decodeKey, encodeKey, type Key } from "@partd/core";
+import type { Call } from "../command/command.js";
+import { Failure } from "../command/failure.js";
+import { nearest } from "../command/nearest.js";
+import type { DataSet } from "./data-set.js";
+
+/** A key as it is printed: one line of plain characters, which `parseKey` gives the key back for. */
+export function showKey(key: Key): string {
+  return encodeKey(key);
+}
+
+/** A key in JSON: a string, or a list of a tuple's parts. */
+export function jsonKey(key: Key): string | readonly string[] {
+  return typeof key === "string" ? key : key.parts;
+}
+
+/** The key that a word of the command line means. */
+export function parseKey(word: string, literal: boolean): Key {
+  if (literal) return word;
+  try {
+    return decodeKey(word);
+  } catch {
+    return word;
+  }
+}
+
+export function keysOf(call: Call, words: readonly string[]): Key[] {
+  return words.map((word) => parseKey(word, call.options.has("literal")));
+}
+
+/** @throws `Failure` if a key holds nothing, with the nearest that does. */
+export async function requireKeys(
+  { store }: DataSet,
+  keys: readonly Key[],
+  signal: AbortSignal,
+): Promise<void> {
+  for (const key of keys) {
+    let there = false;
+    for await (const piece of store.stream(key, { signal })) {
+      there = piece.byteLength > 0;
+      if (there) break;
+    }
+    if (there) continue;
+    const shown = showKey(key);
+    const names: string[] = [];
+    for await (const other of store.keys({ signal })) {
+      if (names.length < MOST_COMPARED) names.push(showKey(other));
+    }
+    const near = nearest(shown, names);
+    throw new Failure(
+      `there is no key ${shown}${near === undefined ? "" : `; did you mean ${near}?`}`,
+    );
+  }
+}
+
+/** Keys that are looked at for one that is like a mistyped one. */
+const MOST_COMPARED = 100_000;

@@ -1,0 +1,59 @@
+import { once } from "node:events";
+import { BufferStore } from "@partd/buffer";
+import { Dict, isPartdError } from "@partd/core";
+import { Server } from "@partd/server";
+import type { Action } from "../command/command.js";
+import { UsageError } from "../command/failure.js";
+import { isAddress, openDataSet, readText, tokenOf } from "./data-set.js";
+
+/** `partd serve`. */
+export const serve: Action = async (call) => {
+  const { options, terminal, signal } = call;
+  const [place] = call.arguments as [string];
+  if (isAddress(place)) {
+    throw new UsageError("serve takes a directory; --address says where to listen");
+  }
+  const token = tokenOf(options);
+  const [cert, key] = ["cert", "key"].map((name) => {
+    const path = options.text(name);
+    return path === undefined ? undefined : readText(path, `--${name}`);
+  });
+  if ((cert === undefined) !== (key === undefined)) {
+    throw new UsageError("--cert and --key go together");
+  }
+  if (cert === undefined && /^wss:/i.test(options.text("address") ?? "")) {
+    throw new UsageError("wss:// needs --cert and --key");
+  }
+  await using dataSet = await openDataSet(call, { create: true, fsync: options.has("fsync") });
+  const memory = options.number("memory");
+  const store =
+    memory === undefined
+      ? dataSet.store
+      : new BufferStore(new Dict(), dataSet.store, { availableMemory: memory });
+  const server = await Server.listen(store, {
+    address: options.text("address"),
+    token,
+    tls: cert === undefined ? undefined : { cert, key },
+    insecure: options.has("insecure"),
+    origins: options.list("origin"),
+    dashboard: options.has("page"),
+  }).catch(explain);
+  const { address } = server;
+  if (terminal.json) await terminal.line(JSON.stringify({ address }));
+  else await terminal.line(address);
+  if (options.has("page") && /^ws/.test(address)) {
+    terminal.note(`the page is at ${address.replace(/^ws/, "http")}/`);
+  }
+  if (!signal.aborted) await once(signal, "abort");
+  terminal.note("writing down what is in memory");
+  await server.close();
+  return undefined;
+};
+
+/** What the library's options are called here. */
+function explain(error: unknown): never {
+  if (!isPartdError(error, "ERR_PARTD_AUTH")) throw error;
+  throw new UsageError(
+    "other machines reach this address: set PARTD_TOKEN or --token-file, or say --insecure",
+  );
+}

@@ -1,0 +1,83 @@
+import type { Key } from "@partd/core";
+import type { Action } from "../command/command.js";
+import { showBytes, showCount } from "../command/quantity.js";
+import { Skew } from "../terminal/skew.js";
+import type { Terminal } from "../terminal/terminal.js";
+import { openDataSet } from "./data-set.js";
+import { jsonKey, showKey } from "./key-text.js";
+
+/** `partd stat`. */
+export const stat: Action = async (call) => {
+  const { options, terminal, signal } = call;
+  await using dataSet = await openDataSet(call);
+  const skew = new Skew();
+  const largest = new Largest(options.number("top") ?? 10);
+  {
+    using progress = terminal.progress("reading");
+    for await (const { key, bytes } of dataSet.sizes(signal)) {
+      skew.add(bytes);
+      largest.add(key, bytes);
+      progress.show({ bytesDone: skew.bytes, records: skew.count });
+    }
+  }
+  const kind = KINDS[dataSet.kind];
+  if (terminal.json) {
+    const { count: keys, bytes, buckets } = skew;
+    const top = largest.all.map(({ key, bytes }) => ({ key: jsonKey(key), bytes }));
+    await terminal.line(
+      JSON.stringify({ kind, place: dataSet.place, keys, bytes, buckets, largest: top }),
+    );
+    return undefined;
+  }
+  await terminal.line(`${terminal.bold(kind)} ${dataSet.place}`);
+  await terminal.line(
+    `${showCount(skew.count)} ${skew.count === 1 ? "key" : "keys"}, ${showBytes(skew.bytes)}${spread(skew)}`,
+  );
+  if (skew.count === 0) return undefined;
+  await terminal.line("");
+  await terminal.line("Keys by bytes:");
+  for (const line of skew.histogram(terminal.width)) await terminal.line(line);
+  await terminal.line("");
+  await terminal.line(`The largest ${largest.all.length === 1 ? "key" : "keys"}:`);
+  await writeLargest(largest, skew.bytes, terminal);
+  return undefined;
+};
+
+const KINDS = { file: "FileStore", log: "LogStore", server: "Server" };
+
+/** The keys of the most bytes, the largest first. */
+class Largest {
+  readonly all: { readonly key: Key; readonly bytes: number }[] = [];
+  readonly #most: number;
+
+  constructor(most: number) {
+    this.#most = most;
+  }
+
+  add(key: Key, bytes: number): void {
+    const last = this.all.at(-1);
+    if (this.all.length === this.#most && last !== undefined && bytes <= last.bytes) return;
+    const place = this.all.findIndex((other) => other.bytes < bytes);
+    this.all.splice(place < 0 ? this.all.length : place, 0, { key, bytes });
+    if (this.all.length > this.#most) this.all.pop();
+  }
+}
+
+async function writeLargest(largest: Largest, total: number, terminal: Terminal): Promise<void> {
+  for (const { key, bytes } of largest.all) {
+    const share = total === 0 ? 0 : (100 * bytes) / total;
+    const name = showKey(key);
+    const room = terminal.width - 22;
+    const shown = name.length > room ? `${name.slice(0, room - 1)}…` : name;
+    await terminal.line(
+      `${showBytes(bytes).padStart(10)} ${`${share.toFixed(1)}%`.padStart(7)}  ${shown}`,
+    );
+  }
+}
+
+function spread({ count, bytes, median, largest }: Skew): string {
+  if (count === 0) return "";
+  const mean = bytes / count;
+  const ratio = mean > 0 ? `, ${(largest / mean).toFixed(1)} times the mean` : "";
+  return `; a key has ${showBytes(Math.round(mean))} in the mean, about ${showBytes(median)} in the middle, at most ${showBytes(largest)}${ratio}`;
+}

@@ -1,0 +1,89 @@
+import { isPartdError } from "@partd/core";
+import type { Action, Call } from "../command/command.js";
+import { ExitCode } from "../command/exit-code.js";
+import { showBytes, showCount } from "../command/quantity.js";
+import { type DataSet, openDataSet } from "./data-set.js";
+import { jsonKey, showKey } from "./key-text.js";
+import { buildTower } from "./tower.js";
+
+/** `partd verify`. */
+export const verify: Action = async (call) => {
+  const { options, terminal } = call;
+  await using dataSet = await openDataSet(call);
+  const found: Found = { keys: 0, bytes: 0, faults: [] };
+  if (dataSet.kind === "log") await compareChecksums(dataSet, call, found);
+  const decoded = options.has("codec") || options.has("compress");
+  if (dataSet.kind !== "log" || decoded) await readValues(dataSet, call, found);
+  const { keys, bytes, faults } = found;
+  if (terminal.json) {
+    await terminal.line(JSON.stringify({ keys: keys || undefined, bytes, damage: faults }));
+  } else {
+    for (const fault of faults) await terminal.line(describe(fault));
+    const what = keys > 0 ? `${showCount(keys)} ${keys === 1 ? "key" : "keys"}, ` : "";
+    await terminal.line(
+      faults.length === 0
+        ? `${what}${showBytes(bytes)} read: nothing is damaged`
+        : `${what}${showBytes(bytes)} read: ${terminal.red(`${faults.length} damaged`)}`,
+    );
+  }
+  return faults.length === 0 ? undefined : ExitCode.FAILED;
+};
+
+interface Found {
+  keys: number;
+  bytes: number;
+  readonly faults: Fault[];
+}
+
+interface Fault {
+  readonly keys?: readonly (string | readonly string[])[] | undefined;
+  readonly path?: string | undefined;
+  readonly offset?: number | undefined;
+  readonly reason: string;
+}
+
+async function compareChecksums({ log }: DataSet, call: Call, found: Found): Promise<void> {
+  using progress = call.terminal.progress("verifying");
+  const report = await log.verify({
+    signal: call.signal,
+    onProgress: (figures) => progress.show(figures),
+  });
+  found.bytes = report.bytes;
+  for (const { path, offset, keys, reason } of report.damage) {
+    found.faults.push({ keys: keys?.map(jsonKey), path, offset, reason });
+  }
+  if (report.torn.length > 0) {
+    call.terminal.note(
+      `${report.torn.length} unfinished ${report.torn.length === 1 ? "append" : "appends"} of killed writers, which no reader sees`,
+    );
+  }
+}
+
+async function readValues(dataSet: DataSet, call: Call, found: Found): Promise<void> {
+  const { signal, options, terminal } = call;
+  const { store, codec } = await buildTower(dataSet.store, options);
+  using progress = terminal.progress("reading");
+  const counted = dataSet.kind === "log" ? found.bytes : 0;
+  for await (const key of (codec === "ndarray" ? store : dataSet.store).keys({ signal })) {
+    found.keys++;
+    try {
+      for await (const value of store.stream(key, { signal })) {
+        if (counted === 0 && value instanceof Uint8Array) found.bytes += value.byteLength;
+      }
+    } catch (error) {
+      if (!isPartdError(error, "ERR_PARTD_CORRUPT") && !isPartdError(error, "ERR_PARTD_CODEC")) {
+        throw error;
+      }
+      const { path, offset, message } = error;
+      found.faults.push({ keys: [jsonKey(key)], path, offset, reason: message });
+      terminal.note(`${showKey(key)} is damaged`);
+    }
+    progress.show({ bytesDone: found.bytes, records: found.keys });
+  }
+}
+
+function describe({ keys, path, offset, reason }: Fault): string {
+  const where = path === undefined ? "" : `${path}:${offset ?? 0}: `;
+  const whose = keys?.length ? ` (${keys.length} keys, one is ${JSON.stringify(keys[0])})` : "";
+  return `${where}${reason}${path === undefined ? "" : whose}`;
+}

@@ -1,0 +1,87 @@
+import { randomBytes } from "node:crypto";
+import { type FileHandle, lstat, open, rename, rm } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import { UsageError } from "../command/failure.js";
+
+export interface OutputOptions {
+  /** Whether a file that is there is replaced. Default false. */
+  readonly force?: boolean;
+}
+
+/**
+ * A file that appears under its name when it is complete, and never before: until then its bytes
+ * are in a hidden one beside it, which is removed if the work fails. What a kill leaves of it is
+ * `.NAME.XXXXXXXX.partial`.
+ */
+export class OutputFile implements AsyncDisposable {
+  readonly path: string;
+  readonly #partial: string;
+  readonly #file: FileHandle;
+  readonly #force: boolean;
+  #pending: Uint8Array[] = [];
+  #pendingBytes = 0;
+  #complete = false;
+
+  /** @throws `UsageError` where the name is taken and `force` is not given. */
+  static async create(path: string, { force = false }: OutputOptions = {}): Promise<OutputFile> {
+    await refuseTaken(path, force);
+    const name = `.${basename(path).slice(0, 200)}.${randomBytes(4).toString("hex")}.partial`;
+    const partial = join(dirname(path), name);
+    const file = await open(partial, "wx").catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== "ENOENT") throw error;
+      throw new UsageError(`there is no directory ${dirname(path)} to write ${basename(path)} in`);
+    });
+    return new OutputFile(path, partial, file, force);
+  }
+
+  private constructor(path: string, partial: string, file: FileHandle, force: boolean) {
+    this.path = path;
+    this.#partial = partial;
+    this.#file = file;
+    this.#force = force;
+  }
+
+  /** Adds bytes to the end; the array is not to be changed before the next write resolves. */
+  async write(data: string | Uint8Array): Promise<void> {
+    const bytes = typeof data === "string" ? Buffer.from(data) : data;
+    this.#pending.push(bytes);
+    this.#pendingBytes += bytes.byteLength;
+    if (this.#pendingBytes >= PIECE) await this.#writePending();
+  }
+
+  /** Brings the bytes to the disk and gives the file its name. */
+  async complete(): Promise<void> {
+    await this.#writePending();
+    await this.#file.sync();
+    await this.#file.close();
+    await refuseTaken(this.path, this.#force);
+    await rename(this.#partial, this.path);
+    this.#complete = true;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#complete) return;
+    await this.#file.close().catch(() => undefined); // It may be closed already.
+    await rm(this.#partial, { force: true });
+  }
+
+  async #writePending(): Promise<void> {
+    const bytes = this.#pending.length === 1 ? this.#pending[0] : Buffer.concat(this.#pending);
+    this.#pending = [];
+    this.#pendingBytes = 0;
+    let done = 0;
+    while (bytes !== undefined && done < bytes.byteLength) {
+      done += (await this.#file.write(bytes, done)).bytesWritten;
+    }
+  }
+}
+
+async function refuseTaken(path: string, force: boolean): Promise<void> {
+  const there = await lstat(path).catch(() => undefined);
+  if (there === undefined) return;
+  if (there.isDirectory()) throw new UsageError(`${path} is a directory, not a file`);
+  if (!force) throw new UsageError(`${path} exists; add --force to replace it`);
+}
+
+/** Bytes that are written at once. */
+const PIECE = 1 << 18;

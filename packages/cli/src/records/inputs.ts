@@ -1,0 +1,45 @@
+import { readdir, stat } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import { glob, isDynamicPattern } from "tinyglobby";
+import { UsageError } from "../command/failure.js";
+import { nearest } from "../command/nearest.js";
+
+/**
+ * The files that words of a command line mean: names as they are, and globs that the shell has left
+ * alone, in order of their names. `-` is standard input.
+ *
+ * @throws `UsageError` for a name or glob that nothing is found by.
+ */
+export async function expandInputs(words: readonly string[]): Promise<string[]> {
+  const paths: string[] = [];
+  for (const word of words) {
+    if (word === "-") {
+      if (paths.includes("-")) throw new UsageError("standard input (-) can be read only once");
+      paths.push(word);
+      continue;
+    }
+    // A file may have a name that reads like a glob: "events[1].ndjson".
+    const found = await stat(word).catch(() => undefined);
+    if (found?.isDirectory()) {
+      throw new UsageError(`${word} is a directory; for its files write '${join(word, "*")}'`);
+    }
+    if (found !== undefined) paths.push(word);
+    else paths.push(...(await globbed(word)));
+  }
+  return paths;
+}
+
+async function globbed(word: string): Promise<string[]> {
+  if (!isDynamicPattern(word)) throw new UsageError(await notThere(word));
+  const pattern = process.platform === "win32" ? word.replaceAll("\\", "/") : word;
+  const paths = await glob(pattern, { dot: false, onlyFiles: true, expandDirectories: false });
+  if (paths.length === 0) throw new UsageError(`no file matches ${word}`);
+  return paths.sort();
+}
+
+async function notThere(path: string): Promise<string> {
+  const names = await readdir(dirname(path)).catch(() => []);
+  const near = nearest(basename(path), names);
+  const hint = near === undefined ? "" : `; did you mean ${join(dirname(path), near)}?`;
+  return `there is no file ${path}${hint}`;
+}

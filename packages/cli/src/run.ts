@@ -1,0 +1,62 @@
+import { readFileSync } from "node:fs";
+import { commands } from "./command/commands.js";
+import { ExitCode } from "./command/exit-code.js";
+import { Interruption, report, UsageError } from "./command/failure.js";
+import { callOf, parse } from "./command/program.js";
+import { Terminal } from "./terminal/terminal.js";
+
+/**
+ * Runs the `partd` command with these words and sets the exit code of the process. It listens to
+ * SIGINT and SIGTERM: the first lets the work end cleanly, the second ends the process.
+ */
+export async function run(words: readonly string[]): Promise<void> {
+  endQuietlyWhenReaderLeaves();
+  const { signal, stop } = stoppable();
+  const machine = words.includes("--json");
+  let terminal = new Terminal({ json: machine, quiet: false });
+  try {
+    if (words.length === 0) throw new UsageError("which command? See partd --help.");
+    const invocation = await parse(words, commands, version());
+    if (invocation === undefined) return;
+    terminal = new Terminal({ json: machine, quiet: invocation.options.has("quiet") });
+    const action = await invocation.command.load();
+    process.exitCode = (await action(callOf(invocation, terminal, signal))) ?? ExitCode.DONE;
+  } catch (error) {
+    process.exitCode = report(error, terminal, signal);
+  } finally {
+    stop();
+  }
+}
+
+function version(): string {
+  const path = new URL("../package.json", import.meta.url);
+  return (JSON.parse(readFileSync(path, "utf8")) as { version: string }).version;
+}
+
+function stoppable(): { signal: AbortSignal; stop: () => void } {
+  const interruption = new AbortController();
+  const listeners = [
+    ["SIGINT", ExitCode.INTERRUPTED],
+    ["SIGTERM", ExitCode.TERMINATED],
+    ["SIGHUP", ExitCode.TERMINATED],
+  ] as const;
+  const stops = listeners.map(([name, exitCode]) => {
+    const listener = () => {
+      if (interruption.signal.aborted) process.exit(exitCode);
+      interruption.abort(new Interruption(exitCode));
+    };
+    process.on(name, listener);
+    return () => process.off(name, listener);
+  });
+  return { signal: interruption.signal, stop: () => stops.forEach((stop) => void stop()) };
+}
+
+/** `partd … | head` ends as `head` does: nobody reads what an error message would say. */
+function endQuietlyWhenReaderLeaves(): void {
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on("error", (error: NodeJS.ErrnoException) => {
+      if (error.code === "EPIPE") process.exit(process.exitCode ?? ExitCode.DONE);
+      throw error;
+    });
+  }
+}

@@ -1,0 +1,83 @@
+import { showBytes, showCount, showSeconds } from "../command/quantity.js";
+
+/** How far a piece of work is. What is unknown is left out. */
+export interface Figures {
+  readonly phase?: string | undefined;
+  readonly bytesDone?: number | undefined;
+  readonly bytesTotal?: number | undefined;
+  readonly records?: number | undefined;
+  readonly bytesSpilled?: number | undefined;
+}
+
+/** A bar on standard error, or one JSON object a line there; at most ten, or one, a second. */
+export class Progress implements Disposable {
+  readonly #label: string;
+  readonly #kind: "bar" | "json" | "none";
+  readonly #started = performance.now();
+  #lastShown = 0;
+  #visible = false;
+
+  constructor(label: string, kind: "bar" | "json" | "none") {
+    this.#label = label;
+    this.#kind = kind;
+  }
+
+  show(figures: Figures): void {
+    if (this.#kind === "none") return;
+    const now = performance.now();
+    if (now - this.#lastShown < (this.#kind === "bar" ? 100 : 1000)) return;
+    this.#lastShown = now;
+    const seconds = (now - this.#started) / 1000;
+    if (this.#kind === "json") {
+      const memory = process.memoryUsage.rss();
+      const { phase = this.#label, ...rest } = figures;
+      process.stderr.write(
+        `${JSON.stringify({ progress: { phase, ...rest, memory, seconds } })}\n`,
+      );
+      return;
+    }
+    const width = Math.max(40, process.stderr.columns ?? 80) - 1;
+    process.stderr.write(`\r${barLine(this.#label, figures, seconds, width)}${TO_END_OF_LINE}`);
+    this.#visible = true;
+  }
+
+  /** Clears the line, so that something else can be written there. */
+  hide(): void {
+    if (!this.#visible) return;
+    process.stderr.write(`\r${TO_END_OF_LINE}`);
+    this.#visible = false;
+  }
+
+  [Symbol.dispose](): void {
+    this.hide();
+  }
+}
+
+/** The line for a screen of `width` columns. */
+export function barLine(label: string, figures: Figures, seconds: number, width: number): string {
+  const { phase = label, bytesDone = 0, bytesTotal, records, bytesSpilled } = figures;
+  const share = bytesTotal ? Math.min(1, bytesDone / bytesTotal) : undefined;
+  const rate = seconds > 0 ? bytesDone / seconds : 0;
+  const parts = [
+    share === undefined ? showBytes(bytesDone) : `${Math.floor(share * 100)}%`,
+    bytesDone > 0 ? `${showBytes(rate)}/s` : "",
+    records === undefined ? "" : `${showCount(records)} records`,
+    bytesSpilled ? `${showBytes(bytesSpilled)} on disk` : "",
+    `${showBytes(process.memoryUsage.rss())} memory`,
+    share && rate > 0 ? `${showSeconds(((bytesTotal as number) - bytesDone) / rate)} left` : "",
+  ];
+  const text = parts.filter((part) => part !== "").join("  ");
+  const room = Math.min(30, width - phase.length - text.length - 4);
+  const bar = share === undefined || room < 5 ? "" : `${meter(share, room)}  `;
+  return `${phase}  ${bar}${text}`.slice(0, width);
+}
+
+/** A bar of `width` columns, filled by eighths of one. */
+export function meter(share: number, width: number): string {
+  const eighths = Math.round(Math.max(0, Math.min(1, share)) * width * 8);
+  const rest = eighths % 8;
+  const full = "█".repeat(Math.floor(eighths / 8));
+  return `${full}${rest ? String.fromCharCode(0x2590 - rest) : ""}`.padEnd(width, " ");
+}
+
+const TO_END_OF_LINE = "\u001b[K";

@@ -1,0 +1,149 @@
+import { spawn } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { describe, expect, test } from "@jest/globals";
+import { commands } from "../src/command/commands.js";
+import { nearest } from "../src/command/nearest.js";
+import { parseBytes, parseCount, showBytes, showSeconds } from "../src/command/quantity.js";
+import { manPage } from "../src/complete/man.js";
+import { barLine } from "../src/terminal/progress.js";
+import { BIN, ended, partd, scratch } from "./partd.js";
+
+const cwd = scratch();
+
+describe("help", () => {
+  test.each(commands.map(({ name }) => name))("partd %s --help: examples first", async (name) => {
+    const { code, out, err } = await partd([name, "--help"]);
+    expect({ code, err }).toEqual({ code: 0, err: "" });
+    const lines = out.split("\n");
+    expect(lines[2]).toBe("Examples:");
+    expect(lines.slice(3, 9).filter((line) => /^ {2}# /.test(line))).toHaveLength(3);
+    expect(lines.every((line) => line.length <= 120)).toBe(true);
+  });
+
+  test("every option of an example is one of its command", () => {
+    for (const { name, options, examples } of commands) {
+      for (const { line } of examples) {
+        const at = line.indexOf(`partd ${name}`);
+        if (at < 0) continue;
+        for (const [, flag] of line.slice(at).matchAll(/\s--([a-z-]+)/g)) {
+          expect(options.map((option) => option.name)).toContain(flag);
+        }
+      }
+    }
+  });
+
+  test("the overview lists the commands and the exit codes", async () => {
+    const { out } = await partd(["--help"]);
+    for (const { name } of commands) expect(out).toContain(`  ${name} `);
+    for (const { summary } of commands) expect(out.replace(/\s+/g, " ")).toContain(summary);
+    expect(out).toMatch(/3 {2}.*--reject/s);
+  });
+
+  test("the man page that is packed is the one of this text", () => {
+    const packed = readFileSync(new URL("../man/partd.1", import.meta.url), "utf8");
+    expect(packed).toBe(manPage(commands));
+  });
+});
+
+describe("mistakes", () => {
+  test.each([
+    [["gett", "x"], "unknown command 'gett'; did you mean get?"],
+    [["ls", "x", "--sotr", "key"], "unknown option '--sotr'; did you mean --sort?"],
+    [["ls"], "missing required argument 'dataset'"],
+    [["ls", "a", "b"], "too many arguments"],
+    [["ls", "x", "--sort", "size"], '--sort takes key or bytes, not "size"'],
+    [["stat", "x", "--top", "-1"], "--top takes a whole number"],
+    [["serve", "x", "--memory", "lots"], "--memory takes a size such as 512MB"],
+    [["get", "x", "k", "--codec", "jsno"], "there is no data set"],
+    [[], "which command?"],
+  ])("partd %j: %s", async (words, message) => {
+    const { code, out, err } = await partd(words as string[]);
+    expect({ code, out }).toEqual({ code: 2, out: "" });
+    expect(err).toContain(message);
+    expect(err).not.toMatch(/^\s+at /m);
+  });
+
+  test("are JSON with --json", async () => {
+    const { err } = await partd(["ls", "/nowhere", "--json"]);
+    expect(JSON.parse(err).error).toMatchObject({ code: "USAGE", exitCode: 2 });
+  });
+});
+
+describe("pipes", () => {
+  test("a reader that leaves ends the command quietly", async () => {
+    await partd(["append", "s", "x"], { cwd, input: new Uint8Array(20_000_000) });
+    const shell = `"${process.execPath}" "${BIN}" get s x | head -c 10 >/dev/null; echo "\${PIPESTATUS[0]}"`;
+    const { out, err } = await ended(spawn("bash", ["-c", shell], { cwd }));
+    expect({ out, err }).toEqual({ out: "0\n", err: "" });
+  });
+
+  test("no colours and no bar where nobody looks", async () => {
+    await partd(["append", "s", "x"], { cwd, input: "y" });
+    for (const words of [
+      ["stat", "s"],
+      ["get", "s", "x", "-o", "f"],
+      ["verify", "s"],
+    ]) {
+      const { out, err } = await partd(words, { cwd });
+      expect(out + err).not.toContain("\u001b");
+    }
+  });
+});
+
+test("starting up loads no store, no codec and no reader", async () => {
+  const hooks = "export const load=(u,c,n)=>(process._rawDebug(u),n(u,c))";
+  const register = `import{register}from"node:module";register("data:text/javascript,${hooks.replaceAll('"', "'")}")`;
+  const words = ["--import", `data:text/javascript,${encodeURIComponent(register)}`, BIN, "--help"];
+  const { err } = await ended(spawn(process.execPath, words));
+  const loaded = err.split("\n").filter((url) => url.startsWith("file:"));
+  expect(loaded.length).toBeGreaterThan(10);
+  const foreign = loaded.filter((url) => !/packages\/cli\/|\/commander\//.test(url));
+  expect(foreign).toEqual([]);
+  expect(loaded.length).toBeLessThan(40);
+});
+
+test("the nearest name", () => {
+  expect(nearest("usre", ["id", "user", "users"])).toBe("user");
+  expect(nearest("User", ["user"])).toBe("user");
+  expect(nearest("zzz", ["user"])).toBeUndefined();
+  expect(nearest("x", [])).toBeUndefined();
+});
+
+test("quantities", () => {
+  expect(["512MB", "2GiB", "64k", "1000", "1.5 kB"].map(parseBytes)).toEqual([
+    512e6,
+    2 ** 31,
+    64e3,
+    1000,
+    1500,
+  ]);
+  for (const text of ["", "0", "-1", "1.5.5", "1i", "9999999TB", "MB"]) {
+    expect(() => parseBytes(text)).toThrow("takes a size");
+  }
+  expect(parseCount("100_000")).toBe(100_000);
+  expect([0, 999, 1000, 999_500, 1.5e9, 2e15].map(showBytes)).toEqual([
+    "0 B",
+    "999 B",
+    "1.00 kB",
+    "1.00 MB",
+    "1.50 GB",
+    "2000 TB",
+  ]);
+  expect([1.25, 59, 61, 3700].map(showSeconds)).toEqual([
+    "1.3 s",
+    "59 s",
+    "1 min 1 s",
+    "1 h 1 min",
+  ]);
+});
+
+test("a line of progress fits the screen", () => {
+  const figures = { bytesDone: 5e8, bytesTotal: 1e9, records: 123_456, bytesSpilled: 2e8 };
+  for (const width of [40, 80, 120]) {
+    expect(barLine("splitting", figures, 10, width).length).toBeLessThanOrEqual(width);
+  }
+  const line = barLine("splitting", figures, 10, 140);
+  for (const part of ["50%", "50.0 MB/s", "123,456 records", "200 MB on disk", "10 s left", "█"]) {
+    expect(line).toContain(part);
+  }
+});

@@ -1,0 +1,252 @@
+import { once } from "node:events";
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "@jest/globals";
+import { Json } from "@partd/codec-json";
+import { NdArray } from "@partd/codec-ndarray";
+import { V8 } from "@partd/codec-v8";
+import { Snappy } from "@partd/compress-snappy";
+import { Dict, tuple } from "@partd/core";
+import { FileStore } from "@partd/file";
+import { LogStore } from "@partd/log";
+import { Client, Server } from "@partd/server";
+import { begin, ended, partd, scratch } from "./partd.js";
+
+const cwd = scratch();
+const run = (words: string[], input?: string | Uint8Array, env?: NodeJS.ProcessEnv) =>
+  partd(words, { cwd, ...(input === undefined ? {} : { input }), ...(env ? { env } : {}) });
+
+describe.each(["file", "log"])("a data set in a directory, --store %s", (kind) => {
+  const place = `of-${kind}`;
+
+  test("append makes it, get gives the bytes back", async () => {
+    const bytes = Uint8Array.from({ length: 1000 }, (_, i) => i % 256);
+    expect((await run(["append", place, "x", "--store", kind], bytes)).code).toBe(0);
+    expect((await run(["append", place, "2024/JFK"], "a flight")).code).toBe(0);
+    expect((await run(["append", place, "a/b", "--literal"], "one key")).code).toBe(0);
+    expect(new Uint8Array((await run(["get", place, "x"])).stdout)).toEqual(bytes);
+    expect((await run(["get", place, "2024/JFK", "a%2Fb"])).out).toBe("a flightone key");
+  });
+
+  test("ls and stat tell keys and sizes", async () => {
+    expect((await run(["ls", place, "--sort", "key"])).out).toBe("2024/JFK\na%2Fb\nx\n");
+    expect((await run(["ls", place, "--sort", "bytes", "--long"])).out.split(/\s+/)).toEqual([
+      "",
+      "1000",
+      "x",
+      "8",
+      "2024/JFK",
+      "7",
+      "a%2Fb",
+      "",
+    ]);
+    expect((await run(["ls", place, "--prefix", "2024/", "--json"])).out).toBe(
+      '{"key":["2024","JFK"]}\n',
+    );
+    const stat = JSON.parse((await run(["stat", place, "--json", "--top", "1"])).out);
+    expect(stat).toMatchObject({
+      kind: kind === "file" ? "FileStore" : "LogStore",
+      keys: 3,
+      bytes: 1015,
+      largest: [{ key: "x", bytes: 1000 }],
+    });
+    const shown = await run(["stat", place]);
+    expect(shown.out).toContain("3 keys, 1.01 kB");
+    expect(shown.out).toMatch(/512 B to {3}1\.02 kB {2}1 {2}█+/);
+    expect(shown.err).toBe("");
+  });
+
+  test("a mistyped key is answered with the nearest, and nothing is deleted", async () => {
+    const ended = await run(["delete", place, "x", "2024/JFQ"]);
+    expect(ended).toMatchObject({ code: 1, out: "" });
+    expect(ended.err).toBe("partd: there is no key 2024/JFQ; did you mean 2024/JFK?\n");
+    expect((await run(["ls", place])).out.split("\n")).toContain("x");
+  });
+
+  test("delete, verify, compact and drop", async () => {
+    expect((await run(["delete", place, "x"])).code).toBe(0);
+    expect(await run(["verify", place])).toMatchObject({ code: 0 });
+    expect((await run(["compact", place])).code).toBe(0);
+    expect((await run(["get", place, "2024/JFK"])).out).toBe("a flight");
+    const refused = await run(["drop", place]);
+    expect(refused).toMatchObject({ code: 2 });
+    expect(refused.err).toContain("--yes");
+    expect((await run(["ls", place])).out).not.toBe("");
+    expect((await run(["drop", place, "--yes"])).code).toBe(0);
+    expect((await run(["ls", place])).out).toBe("");
+  });
+});
+
+describe("values", () => {
+  test("NDJSON through json and snappy is what a program reads", async () => {
+    const words = ["--codec", "json", "--compress", "snappy"];
+    expect((await run(["append", "tower", "ann", ...words], '{"ms":1}\n\n[2]')).code).toBe(0);
+    expect((await run(["get", "tower", "ann", ...words])).out).toBe('{"ms":1}\n[2]\n');
+    await using store = new Json(new Snappy(new LogStore(join(cwd, "tower"))));
+    expect(await store.get("ann")).toEqual([{ ms: 1 }, [2]]);
+  });
+
+  test("what JSON has no form for is written as its nearest", async () => {
+    await using values = new V8(new FileStore(join(cwd, "v8")));
+    await values.append({ x: [new Map([["a", 1n]]), new Date(0), new Set([1]), Number.NaN] });
+    await values.close();
+    expect((await run(["get", "v8", "x", "--codec", "v8"])).out).toBe(
+      '{"a":1}\n"1970-01-01T00:00:00.000Z"\n[1]\n"NaN"\n',
+    );
+    await using arrays = new NdArray(new FileStore(join(cwd, "nd")));
+    await arrays.append({ x: new Float64Array([1.5, -2]) });
+    await arrays.close();
+    expect((await run(["get", "nd", "x", "--codec", "ndarray"])).out).toBe("1.5\n-2\n");
+  });
+
+  test("a codec of an npm package, and of a file", async () => {
+    const code = `export const upper = {
+      name: "upper",
+      encode: (text) => new TextEncoder().encode(text.toUpperCase()),
+      decode: (bytes) => new TextDecoder().decode(bytes).toLowerCase(),
+      join: (texts) => texts.join(""),
+    };`;
+    mkdirSync(join(cwd, "node_modules/upper-codec"), { recursive: true });
+    const manifest = {
+      name: "upper-codec",
+      type: "module",
+      exports: { ".": { import: "./m.js" } },
+    };
+    writeFileSync(join(cwd, "node_modules/upper-codec/package.json"), JSON.stringify(manifest));
+    writeFileSync(join(cwd, "node_modules/upper-codec/m.js"), code);
+    writeFileSync(join(cwd, "upper.mjs"), code);
+    await using bytes = new FileStore(join(cwd, "foreign"));
+    await bytes.append({ x: new Uint8Array([1, 0, 0, 0, 0, 0, 0, 0, 65]) });
+    await bytes.close();
+    expect((await run(["get", "foreign", "x", "--codec", "upper-codec"])).out).toBe("a");
+    expect((await run(["get", "foreign", "x", "--codec", "./upper.mjs"])).out).toBe("a");
+    const missing = await run(["get", "foreign", "x", "--codec", "no-such-codec"]);
+    expect(missing).toMatchObject({ code: 2, out: "" });
+    expect(missing.err).toContain("npm install no-such-codec");
+  });
+
+  test("a malformed line is told with its place, and nothing is appended", async () => {
+    writeFileSync(join(cwd, "bad.ndjson"), `{"a":1}\n{"a":${"1".repeat(500)}x}\n`);
+    const ended = await run(["append", "bad", "k", "bad.ndjson", "--codec", "json"]);
+    expect(ended).toMatchObject({ code: 1, out: "" });
+    expect(ended.err).toContain("bad.ndjson:2:");
+    expect(ended.err.length).toBeLessThan(400);
+    expect(existsSync(join(cwd, "bad"))).toBe(false);
+  });
+
+  test("damage is found, and ends with 1", async () => {
+    await using store = new Json(new FileStore(join(cwd, "cut")));
+    await store.append({ whole: [1], short: [2, 3, 4] });
+    await store.close();
+    writeFileSync(join(cwd, "cut/short"), readFileSync(join(cwd, "cut/short")).subarray(0, -2));
+    expect(await run(["verify", "cut"])).toMatchObject({ code: 0 });
+    const found = await run(["verify", "cut", "--codec", "json", "--json"]);
+    expect(found.code).toBe(1);
+    expect(JSON.parse(found.out)).toMatchObject({ keys: 2, damage: [{ keys: ["short"] }] });
+
+    await using log = new LogStore(join(cwd, "torn"));
+    await log.append({ x: new Uint8Array(10_000).fill(7) });
+    await log.close();
+    const [segment] = readdirSync(join(cwd, "torn"), { recursive: true, encoding: "utf8" }).filter(
+      (name) => statSync(join(cwd, "torn", name)).size > 10_000,
+    ) as [string];
+    const bytes = readFileSync(join(cwd, "torn", segment));
+    bytes[5_000] = 8;
+    writeFileSync(join(cwd, "torn", segment), bytes);
+    const damaged = await run(["verify", "torn"]);
+    expect(damaged.code).toBe(1);
+    expect(damaged.out).toMatch(/torn.*:\d+: .*one is "x"/);
+  });
+
+  test("an output file appears when it is complete, and is not overwritten unasked", async () => {
+    const store = ["append", "outs", "k"];
+    await run(store, "one");
+    expect((await run(["get", "outs", "k", "-o", "k.txt"])).code).toBe(0);
+    await run(store, "two");
+    const refused = await run(["get", "outs", "k", "-o", "k.txt"]);
+    expect(refused).toMatchObject({ code: 2 });
+    expect(refused.err).toContain("--force");
+    expect(readFileSync(join(cwd, "k.txt"), "utf8")).toBe("one");
+    expect((await run(["get", "outs", "k", "-o", "k.txt", "--force"])).code).toBe(0);
+    expect(readFileSync(join(cwd, "k.txt"), "utf8")).toBe("onetwo");
+    expect((await run(["get", "outs", "nokey", "-o", "n.txt"])).code).toBe(1);
+    expect(readdirSync(cwd).filter((name) => /n\.txt|partial/.test(name))).toEqual([]);
+  });
+});
+
+describe("what is no data set", () => {
+  test("is not made one by reading, and not dropped", async () => {
+    for (const command of ["ls", "stat", "verify", "compact"]) {
+      const ended = await run([command, "nothing-here"]);
+      expect(ended).toMatchObject({ code: 2, out: "" });
+      expect(ended.err).toContain("there is no data set");
+    }
+    expect(existsSync(join(cwd, "nothing-here"))).toBe(false);
+    mkdirSync(join(cwd, "mine"));
+    writeFileSync(join(cwd, "mine/thesis"), "years");
+    for (const words of [
+      ["drop", "mine", "--yes"],
+      ["append", "mine", "x"],
+    ]) {
+      expect(await run(words, "y")).toMatchObject({ code: 2, out: "" });
+    }
+    expect(readdirSync(join(cwd, "mine"))).toEqual(["thesis"]);
+  });
+
+  test("a mistyped directory is answered with the nearest", async () => {
+    await run(["append", "shuffle", "x"], "y");
+    expect((await run(["ls", "shufle"])).err).toContain(`did you mean ${join(cwd, "shuffle")}?`);
+  });
+});
+
+describe("servers", () => {
+  test("serve a directory; SIGTERM writes everything down and ends with 0", async () => {
+    const words = ["serve", "served", "--address", "ipc://served.sock", "--memory", "50MB"];
+    const child = begin(words, { cwd });
+    const done = ended(child);
+    await once(child.stdout as NodeJS.ReadableStream, "data");
+    const address = `ipc://${join(cwd, "served.sock")}`;
+    expect((await run(["append", address, "x"], "hello")).code).toBe(0);
+    expect((await run(["get", address, "x"])).out).toBe("hello");
+    await using client = new Client(address);
+    await client.append([[tuple("a", 1), new Uint8Array(100)]]);
+    expect((await run(["ls", address, "--sort", "key", "-l"])).out.split(/\s+/)).toEqual([
+      "",
+      "100",
+      "a/1",
+      "5",
+      "x",
+      "",
+    ]);
+    child.kill("SIGTERM");
+    expect(await done).toMatchObject({ code: 0, signal: null });
+    expect((await run(["get", "served", "x"])).out).toBe("hello");
+    expect((await run(["ls", "served", "--sort", "key"])).out).toBe("a/1\nx\n");
+  });
+
+  test("a token comes from the environment or a file, and is printed nowhere", async () => {
+    await using server = await Server.listen(new Dict(), { token: "s3cret" });
+    const refused = await run(["ls", server.address]);
+    expect(refused.code).toBe(1);
+    const env = { PARTD_TOKEN: "s3cret" };
+    expect((await run(["append", server.address, "x"], "1", env)).code).toBe(0);
+    writeFileSync(join(cwd, "token"), "s3cret\n");
+    expect((await run(["get", server.address, "x", "--token-file", "token"])).out).toBe("1");
+    writeFileSync(join(cwd, "wrong"), "wr0ng\n");
+    const wrong = await run(["get", server.address, "x", "--token-file", "wrong"]);
+    expect(wrong).toMatchObject({ code: 1, out: "" });
+    expect(refused.err + wrong.err).not.toMatch(/s3cret|wr0ng/);
+  });
+
+  test("an address that others reach needs a token", async () => {
+    const ended = await run(["serve", "open", "--address", "ws://0.0.0.0:0"]);
+    expect(ended).toMatchObject({ code: 2, out: "" });
+    expect(ended.err).toContain("PARTD_TOKEN");
+  });
+
+  test("a server that is not there is an error", async () => {
+    const ended = await run(["ls", `ipc://${join(cwd, "nobody.sock")}`]);
+    expect(ended).toMatchObject({ code: 1, out: "" });
+    expect(ended.err).toMatch(/^partd: .+\n$/);
+  });
+});
