@@ -6,6 +6,7 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
+import { runOnRuntimes } from "./runtimes.mjs";
 import { packageFolders, totals } from "./totals.mjs";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
@@ -21,6 +22,10 @@ try {
   });
   const tarballs = packAll(join(scratch, "tarballs"));
   await firstExample(join(scratch, "empty"), tarballs);
+  await runOnRuntimes((name, error) => {
+    if (error === undefined) sum.passed++;
+    else fail(`${name}\n${error}`);
+  });
 } finally {
   rmSync(scratch, { recursive: true, force: true });
 }
