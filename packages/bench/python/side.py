@@ -9,6 +9,7 @@ between its first yield and its second is timed, what it does before and after i
 import gc
 import importlib
 import json
+import resource
 import sys
 import time
 
@@ -20,6 +21,12 @@ def cpu_time():
     return ticks[3] + ticks[4], sum(ticks)
 
 
+def own_cpu():
+    """Seconds of CPU of this process and of the children it has waited for."""
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + children.ru_utime + children.ru_stime
+
+
 def main():
     script, name, arguments = sys.argv[1:]
     work = getattr(importlib.import_module(script), name)
@@ -28,14 +35,16 @@ def main():
         next(round)
         gc.collect()
         idle_before, all_before = cpu_time()
+        cpu_before = own_cpu()
         start = time.perf_counter()
         next(round)
         seconds = time.perf_counter() - start
+        cpu = own_cpu() - cpu_before
         idle, all_ticks = cpu_time()
         busy = 1 - (idle - idle_before) / (all_ticks - all_before) if all_ticks > all_before else 0
         for _ in round:
             pass
-        print(json.dumps({"seconds": seconds, "busy": busy}), flush=True)
+        print(json.dumps({"seconds": seconds, "cpuSeconds": cpu, "busy": busy}), flush=True)
 
 
 main()

@@ -3,6 +3,7 @@ import { writeFile } from "node:fs/promises";
 import { cpus, tmpdir, totalmem } from "node:os";
 import { resolve } from "node:path";
 import { parseArgs } from "node:util";
+import { changesSince, type SavedRun, type SavedWork } from "./comparison.js";
 import { runWork, type SideResult } from "./run.js";
 import { Scratch } from "./scratch.js";
 import { loadSuite, suiteNames } from "./suites.js";
@@ -19,6 +20,9 @@ Options:
   --only TEXT   only works whose title holds TEXT
   --in DIR      where stores put their files (default: ${tmpdir()}); a file system in memory shows
                 what the stores cost alone
+  --quick       three rounds of each work at most, for a first look
+  --against FILE
+                say what changed beyond the noise since the run that --json wrote to FILE
   --json FILE   write all figures to FILE too
   --markdown FILE
                 write the tables to FILE as a page
@@ -27,7 +31,8 @@ Options:
 Examples:
   npm run bench -- file
   npm run bench -- file --only "1,000 keys" --rounds 11
-  npm run bench -- --json figures.json
+  npm run bench -- file --json before.json
+  npm run bench -- file --against before.json
 `;
 
 const { values: options, positionals } = parseArgs({
@@ -36,6 +41,8 @@ const { values: options, positionals } = parseArgs({
     rounds: { type: "string" },
     only: { type: "string" },
     in: { type: "string", default: tmpdir() },
+    quick: { type: "boolean" },
+    against: { type: "string" },
     json: { type: "string" },
     markdown: { type: "string" },
     help: { type: "boolean" },
@@ -46,16 +53,17 @@ if (options.help) {
   console.log(HELP);
 } else {
   const rounds = options.rounds === undefined ? undefined : Number(options.rounds);
-  const all: unknown[] = [];
+  const effort = options.quick ? { rounds: rounds ?? 3, warmups: 1 } : { rounds };
+  const works: SavedWork[] = [];
   const printed: string[] = [];
   const print = (text: string) => {
     console.log(text);
     printed.push(text);
   };
   let missed = 0;
-  print(
-    `Node ${process.version}, ${cpus().length} x ${cpus()[0]?.model.trim()}, ${Math.round(totalmem() / 2 ** 30)} GiB\n`,
-  );
+  const machine = `Node ${process.version}, ${cpus().length} x ${cpus()[0]?.model.trim()}, ${Math.round(totalmem() / 2 ** 30)} GiB`;
+  const date = new Date().toISOString().slice(0, 10);
+  print(`${machine}, ${date}\n`);
   const scratch = new Scratch(options.in);
   try {
     for (const name of positionals.length > 0 ? positionals : suiteNames) {
@@ -63,9 +71,9 @@ if (options.help) {
       print(`## ${name}\n`);
       for (const [index, work] of suite.works.entries()) {
         if (options.only && !work.title.includes(options.only)) continue;
-        const results = await runWork(suite, index, scratch, { rounds });
+        const results = await runWork(suite, index, scratch, effort);
         missed += results.filter((result) => !isMet(result, results[0] as SideResult)).length;
-        all.push({ suite: name, work: work.title, unit: work.unit, count: work.count, results });
+        works.push({ suite: name, work: work.title, unit: work.unit, count: work.count, results });
         print(table(work, results));
       }
     }
@@ -73,7 +81,11 @@ if (options.help) {
     await scratch.remove();
   }
   print(missed === 0 ? "Every target was met." : `Targets missed: ${missed}.`);
-  if (options.json) await writeFile(fromCaller(options.json), `${JSON.stringify(all, null, 2)}\n`);
+  if (options.against) print(await changesSince(fromCaller(options.against), works));
+  if (options.json) {
+    const run: SavedRun = { machine, date, works };
+    await writeFile(fromCaller(options.json), `${JSON.stringify(run, null, 2)}\n`);
+  }
   if (options.markdown) await writeFile(fromCaller(options.markdown), page(positionals, printed));
 }
 

@@ -5,6 +5,8 @@ import type { Suite, Target, Work } from "./suite.js";
 export interface RunOptions {
   /** Timed rounds of each work; default what the work says. */
   readonly rounds?: number | undefined;
+  /** Rounds before them; default what the work says. */
+  readonly warmups?: number | undefined;
   readonly onRound?: (done: number, of: number) => void;
 }
 
@@ -13,6 +15,8 @@ export interface SideResult {
   readonly seconds: readonly number[];
   /** Of the timed part. */
   readonly medianSeconds: number;
+  /** Of CPU, the median: it holds on a noisy machine, where time does not. */
+  readonly cpuSeconds: number;
   /** Units a second, of the median. */
   readonly rate: number;
   /** How many times this side's rate the first side's is: the median over the rounds. */
@@ -45,7 +49,7 @@ export async function runWork(
         : SideProcess.python(side),
   }));
   try {
-    for (let round = 1 - (work.warmups ?? 1); round <= rounds; round++) {
+    for (let round = 1 - (options.warmups ?? work.warmups ?? 1); round <= rounds; round++) {
       for (const side of sides) {
         const measure = await side.process.round(await scratch.directory());
         if (round > 0) side.measures.push(measure);
@@ -63,6 +67,7 @@ export async function runWork(
       name,
       seconds,
       medianSeconds: median(seconds),
+      cpuSeconds: median(measures.map((measure) => measure.cpuSeconds)),
       rate: work.count / median(seconds),
       ratio: median(seconds.map((theirs, i) => theirs / (ours[i] as Measure).seconds)),
       target: work.targets?.find((target) => target.against === name),

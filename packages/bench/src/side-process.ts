@@ -9,6 +9,8 @@ import type { PythonSide } from "./suite.js";
 export interface Measure {
   /** Of the timed part. */
   readonly seconds: number;
+  /** Of CPU, of the side's process with its threads, and of what it started if the side says so. */
+  readonly cpuSeconds: number;
   /** The part of all cores' time in which the machine was not idle, from 0 to 1. */
   readonly busy: number;
 }

@@ -12,13 +12,16 @@ if (typeof side !== "function") throw new Error(`${suiteName} ${work} has no sid
 for await (const directory of createInterface({ input: process.stdin })) {
   const round = await side(directory);
   const [idleBefore, allBefore] = cpuTime();
+  const before = process.cpuUsage();
   const start = process.hrtime.bigint();
   await round.run();
   const seconds = Number(process.hrtime.bigint() - start) / 1e9;
+  const { user, system } = process.cpuUsage(before);
   const [idle, all] = cpuTime();
   const busy = all > allBefore ? 1 - (idle - idleBefore) / (all - allBefore) : 0;
   await round.done?.();
-  console.log(JSON.stringify({ seconds, busy } satisfies Measure));
+  const cpuSeconds = round.cpuSeconds?.() ?? (user + system) / 1e6;
+  console.log(JSON.stringify({ seconds, cpuSeconds, busy } satisfies Measure));
 }
 
 /** Milliseconds of all cores since the start: idle, and in all. */

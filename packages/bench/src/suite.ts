@@ -39,6 +39,8 @@ export type NodeSide = (directory: string) => Promise<Round>;
 
 export interface Round {
   run(): Promise<unknown>;
+  /** Seconds of CPU of the programs that `run` started, where those do the work. */
+  cpuSeconds?(): number;
   /** Tidies up, or checks what `run` did. Not timed. */
   done?(): Promise<unknown>;
 }

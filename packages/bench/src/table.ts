@@ -5,13 +5,14 @@ import type { Target, Work } from "./suite.js";
 export function table(work: Work, results: readonly SideResult[]): string {
   const rows = results.map((result, i) => [
     result.name,
-    `${(result.medianSeconds * 1000).toFixed(result.medianSeconds < 0.1 ? 1 : 0)} ms`,
+    milliseconds(result.medianSeconds),
+    milliseconds(result.cpuSeconds),
     `${amount(result.rate)} ${work.unit}/s`,
     i === 0 ? "" : `${result.ratio.toFixed(2)}x`,
     i === 0 || !result.target ? "" : verdict(result, results[0] as SideResult),
     `${Math.min(...result.seconds).toFixed(3)} to ${Math.max(...result.seconds).toFixed(3)} s`,
   ]);
-  const head = ["side", "median", "rate", "ours / theirs", "target", "range"];
+  const head = ["side", "median", "CPU", "rate", "ours / theirs", "target", "range"];
   return [
     `### ${work.title}`,
     "",
@@ -34,7 +35,7 @@ export function page(suites: readonly string[], tables: readonly string[]): stri
 const PREFACE = `# Benchmarks
 
 What \`npm run bench -- SUITES\` printed. The first line of each table is ours; all sides of a table
-ran in turn on one machine, each in a process of its own. Times are medians, and ratios are taken
+ran in turn on one machine, each in a process of its own. Times are medians, CPU is that of the side's process, and ratios are taken
 round by round. A target that was missed says so. How it is measured: [packages/bench](../packages/bench/README.md).
 `;
 
@@ -54,6 +55,10 @@ function shown(ratio: number): string {
   return Number.isInteger(1 / ratio) && ratio < 1
     ? `1/${1 / ratio}`
     : String(Number(ratio.toFixed(2)));
+}
+
+function milliseconds(seconds: number): string {
+  return `${(seconds * 1000).toFixed(seconds < 0.1 ? 1 : 0)} ms`;
 }
 
 function percent(part: number): string {
