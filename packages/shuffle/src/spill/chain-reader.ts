@@ -1,0 +1,168 @@
+import type { Block } from "./block.js";
+import { align, END_OF_BLOCK, HEADER_BYTES } from "./block.js";
+import type { Chain } from "./chain.js";
+import type { Workspace } from "./workspace.js";
+
+export interface ChainReaderOptions {
+  /** Blocks that are read from a tape at a time. Default: 2 MiB of them, if memory has room. */
+  readonly ahead?: number;
+  /** Whether blocks are given back as soon as they have been read. Default: false. */
+  readonly consume?: boolean;
+}
+
+/**
+ * Reads a chain from its start, one frame at a time:
+ *
+ * ```ts
+ * while (await reader.advance()) while (reader.next()) use(reader.bytes, reader.keyStart, …);
+ * ```
+ *
+ * The chain is pinned and must not grow. What `bytes` shows holds until the next `advance`.
+ */
+export class ChainReader {
+  readonly #workspace: Workspace;
+  readonly #chain: Chain;
+  readonly #ahead: number;
+  readonly #consume: boolean;
+
+  /** Where key and record of the present frame lie: the record from `keyEnd` to `end`. */
+  bytes = NOTHING;
+  keyStart = 0;
+  keyEnd = 0;
+  end = 0;
+  low = 0;
+  high = 0;
+
+  /** Blocks of the chain that have been passed to `#block`. */
+  #position = 0;
+  #block: Block | undefined;
+  #offset = 0;
+  /** A frame that goes on in the next block, as far as it has been read. */
+  #partial: Uint8Array | undefined;
+  #filled = 0;
+
+  /** Blocks from the tape: those yet to be parsed, and those that are being read. */
+  #window: Block[] = [];
+  #fetching: Promise<Block[]> | undefined;
+  /** Blocks of the tape that have been asked for. */
+  #fetched = 0;
+
+  constructor(workspace: Workspace, chain: Chain, options: ChainReaderOptions = {}) {
+    this.#workspace = workspace;
+    this.#chain = chain;
+    this.#ahead = options.ahead ?? Math.max(1, Math.min(workspace.blocksFor(2 << 20), workspace.capacity >>> 4));
+    this.#consume = options.consume ?? false;
+    chain.seal();
+    chain.pinned = true;
+  }
+
+  /** Goes on to the next frame that is at hand; false if more has to be read first. */
+  next(): boolean {
+    const block = this.#block;
+    if (!block) return false;
+    if (this.#partial) return this.#continue(block);
+    const offset = this.#offset;
+    if (offset + HEADER_BYTES > block.bytes.length) return false;
+    const word = offset >>> 2;
+    const recordLength = block.words[word]!;
+    if (recordLength === END_OF_BLOCK) return false;
+    const keyLength = block.words[word + 1]!;
+    this.low = block.words[word + 2]!;
+    this.high = block.words[word + 3]!;
+    const start = offset + HEADER_BYTES;
+    const end = start + keyLength + recordLength;
+    if (end <= block.bytes.length) {
+      this.bytes = block.bytes;
+      this.keyStart = start;
+      this.keyEnd = start + keyLength;
+      this.end = end;
+      this.#offset = align(end);
+      return true;
+    }
+    this.#partial = new Uint8Array(keyLength + recordLength);
+    this.#filled = 0;
+    this.keyStart = 0;
+    this.keyEnd = keyLength;
+    this.end = keyLength + recordLength;
+    this.#offset = start;
+    return this.#continue(block);
+  }
+
+  #continue(block: Block): boolean {
+    const partial = this.#partial!;
+    const length = Math.min(partial.length - this.#filled, block.bytes.length - this.#offset);
+    partial.set(block.bytes.subarray(this.#offset, this.#offset + length), this.#filled);
+    this.#filled += length;
+    this.#offset += length;
+    if (this.#filled < partial.length) return false;
+    this.#offset = align(this.#offset);
+    this.bytes = partial;
+    this.#partial = undefined;
+    return true;
+  }
+
+  /** Goes on to the next block; false at the end. */
+  async advance(): Promise<boolean> {
+    this.#workspace.signal?.throwIfAborted();
+    this.#leaveBlock();
+    const chain = this.#chain;
+    while (chain.spilling) await chain.spilling;
+    if (this.#position < chain.tapeBlocks) {
+      if (this.#window.length === 0) {
+        this.#window = await (this.#fetching ?? this.#fetch());
+        this.#fetching = undefined;
+        this.#fetchAhead();
+      }
+      this.#block = this.#window.shift()!;
+    } else {
+      const index = this.#consume ? 0 : this.#position - chain.tapeBlocks;
+      this.#block = chain.blocks[index];
+      if (!this.#block) return false;
+    }
+    this.#position++;
+    this.#offset = 0;
+    return true;
+  }
+
+  #leaveBlock(): void {
+    const block = this.#block;
+    if (!block) return;
+    this.#block = undefined;
+    if (this.#position <= this.#chain.tapeBlocks) this.#workspace.release([block]);
+    else if (this.#consume) this.#workspace.release([this.#chain.blocks.shift()!]);
+  }
+
+  #fetchAhead(): void {
+    if (this.#fetched === this.#chain.tapeBlocks) return;
+    if (this.#workspace.reserve(this.#ahead)) return; // No room: read when it is needed.
+    this.#fetching = this.#fetch();
+    this.#fetching.catch(() => {}); // The next advance rejects with it.
+  }
+
+  async #fetch(): Promise<Block[]> {
+    const count = Math.min(this.#ahead, this.#chain.tapeBlocks - this.#fetched);
+    await this.#workspace.reserve(count);
+    const blocks: Block[] = [];
+    while (blocks.length < count) blocks.push(this.#workspace.take());
+    const from = this.#fetched;
+    this.#fetched += count;
+    try {
+      await this.#chain.tape!.read(from, blocks);
+      return blocks;
+    } catch (error) {
+      this.#workspace.release(blocks);
+      throw error;
+    }
+  }
+
+  /** Gives back the blocks that were read ahead. The chain stays as it is. */
+  async close(): Promise<void> {
+    this.#leaveBlock();
+    this.#workspace.release(this.#window.splice(0));
+    const fetching = this.#fetching;
+    this.#fetching = undefined;
+    if (fetching) this.#workspace.release(await fetching.catch(() => []));
+  }
+}
+
+const NOTHING = new Uint8Array();

@@ -1,0 +1,194 @@
+import type { FileHandle } from "node:fs/promises";
+import { open, statfs } from "node:fs/promises";
+import { join } from "node:path";
+import { PartdError } from "@partd/core";
+import { TemporaryDirectory } from "@partd/core/node";
+import type { Block } from "./block.js";
+import { diskError } from "./disk-error.js";
+import type { Tape, TapeSpace } from "./tape.js";
+
+/**
+ * All tapes in one temporary file, so that any number of them takes one open file. The file is made
+ * when the first block is spilled; the space of a discarded tape is used again.
+ */
+export class TemporaryFile implements TapeSpace {
+  readonly #directory: TemporaryDirectory;
+  readonly #folder: string | undefined;
+  readonly #path: string;
+  readonly #expected: number;
+  #opening: Promise<FileHandle> | undefined;
+  readonly #space = new FreeSpace();
+
+  /**
+   * @param folder where to put it; default `os.tmpdir()`.
+   * @param expected bytes that are likely to be spilled: looked for before the first of them.
+   */
+  constructor(folder: string | undefined, expected = 0) {
+    this.#folder = folder;
+    this.#directory = new TemporaryDirectory("partd-shuffle", folder);
+    this.#path = join(this.#directory.path, "spilled");
+    this.#expected = expected;
+  }
+
+  tape(): Tape {
+    const extents: Extent[] = [];
+    return {
+      append: (blocks) => this.#append(extents, blocks),
+      read: (from, into) => this.#read(extents, from, into),
+      discard: async () => {
+        for (const extent of extents.splice(0)) this.#space.free(extent);
+      },
+    };
+  }
+
+  async #append(extents: Extent[], blocks: readonly Block[]): Promise<void> {
+    this.#opening ??= this.#open();
+    const file = await this.#opening;
+    const size = blocks[0]!.bytes.length;
+    const extent = this.#space.allocate(blocks.length);
+    try {
+      await writeAll(file, blocks, extent.start * size);
+    } catch (cause) {
+      this.#space.free(extent);
+      throw diskError("spill to", this.#path, cause);
+    }
+    const last = extents[extents.length - 1];
+    if (last && last.start + last.length === extent.start) last.length += extent.length;
+    else extents.push(extent);
+  }
+
+  async #open(): Promise<FileHandle> {
+    try {
+      await this.#directory.make();
+      await this.#lookForSpace();
+      return await open(this.#path, "wx+", 0o600);
+    } catch (cause) {
+      throw diskError("make", this.#path, cause);
+    }
+  }
+
+  /** A run that cannot end is better not begun. */
+  async #lookForSpace(): Promise<void> {
+    const { bavail, bsize } = await statfs(this.#directory.path);
+    const free = bavail * bsize;
+    if (free >= this.#expected) return;
+    throw new PartdError(
+      "ERR_PARTD_IO",
+      `About ${this.#expected} bytes have to be spilled, and ${free} are free in ${this.#folder ?? "the system's temporary directory"}: set dir to a folder on a disk with more space, or raise memory.`,
+      { path: this.#directory.path },
+    );
+  }
+
+  async #read(extents: readonly Extent[], from: number, into: readonly Block[]): Promise<void> {
+    const file = await this.#opening!;
+    let skip = from;
+    let done = 0;
+    for (const { start, length } of extents) {
+      if (done === into.length) return;
+      if (skip >= length) {
+        skip -= length;
+        continue;
+      }
+      const blocks = into.slice(done, done + length - skip);
+      const size = blocks[0]!.bytes.length;
+      try {
+        await readAll(file, blocks, (start + skip) * size);
+      } catch (cause) {
+        throw diskError("read what was spilled to", this.#path, cause);
+      }
+      done += blocks.length;
+      skip = 0;
+    }
+  }
+
+  async close(): Promise<void> {
+    const opening = this.#opening;
+    this.#opening = undefined;
+    if (!opening) return;
+    try {
+      await (await opening).close();
+    } catch {
+      // It could not be opened: the run has been told so.
+    }
+    await this.#directory.remove();
+  }
+}
+
+async function writeAll(file: FileHandle, blocks: readonly Block[], at: number): Promise<void> {
+  let position = at;
+  let pieces: Uint8Array[] = blocks.map(({ bytes }) => bytes);
+  while (pieces.length > 0) {
+    const { bytesWritten } = await file.writev(pieces, position);
+    position += bytesWritten;
+    pieces = after(pieces, bytesWritten);
+  }
+}
+
+async function readAll(file: FileHandle, blocks: readonly Block[], at: number): Promise<void> {
+  let position = at;
+  let pieces: Uint8Array[] = blocks.map(({ bytes }) => bytes);
+  while (pieces.length > 0) {
+    const { bytesRead } = await file.readv(pieces, position);
+    if (bytesRead === 0) throw new Error("the file was cut short by someone else");
+    position += bytesRead;
+    pieces = after(pieces, bytesRead);
+  }
+}
+
+/** What is left of the pieces once so many bytes are done: a call may do a part of them. */
+function after(pieces: readonly Uint8Array[], byteLength: number): Uint8Array[] {
+  let skip = byteLength;
+  let index = 0;
+  while (index < pieces.length && skip >= pieces[index]!.length) skip -= pieces[index++]!.length;
+  const rest = pieces.slice(index);
+  if (rest.length > 0) rest[0] = rest[0]!.subarray(skip);
+  return rest;
+}
+
+/** A run of blocks of the file. */
+interface Extent {
+  start: number;
+  length: number;
+}
+
+/** Which blocks of the file are no one's: extents in order, no two of them side by side. */
+class FreeSpace {
+  readonly #extents: Extent[] = [];
+  #end = 0;
+
+  allocate(length: number): Extent {
+    const index = this.#extents.findIndex((extent) => extent.length >= length);
+    const extent = this.#extents[index];
+    if (!extent) {
+      this.#end += length;
+      return { start: this.#end - length, length };
+    }
+    const { start } = extent;
+    extent.start += length;
+    extent.length -= length;
+    if (extent.length === 0) this.#extents.splice(index, 1);
+    return { start, length };
+  }
+
+  free({ start, length }: Extent): void {
+    const extents = this.#extents;
+    let low = 0;
+    let high = extents.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (extents[middle]!.start < start) low = middle + 1;
+      else high = middle;
+    }
+    extents.splice(low, 0, { start, length });
+    this.#join(low);
+    this.#join(low - 1);
+  }
+
+  #join(index: number): void {
+    const left = this.#extents[index];
+    const right = this.#extents[index + 1];
+    if (!left || !right || left.start + left.length !== right.start) return;
+    left.length += right.length;
+    this.#extents.splice(index + 1, 1);
+  }
+}

@@ -1,0 +1,168 @@
+import { Block } from "./block.js";
+import { Chain } from "./chain.js";
+import type { TapeSpace } from "./tape.js";
+
+/**
+ * The memory of one run, cut into blocks, and the chains that live in it. When memory runs short,
+ * the chain with the most blocks is spilled to its tape while work goes on.
+ */
+export class Workspace {
+  readonly blockSize: number;
+  readonly signal: AbortSignal | undefined;
+  readonly #space: TapeSpace;
+  readonly #memory: number;
+  readonly #chains = new Set<Chain>();
+  readonly #free: Block[] = [];
+  #taken = 0;
+  /** Bytes that others use within the same bound: see {@link borrow}. */
+  #borrowed = 0;
+  #inFlight = 0;
+  #failure: unknown;
+  bytesSpilled = 0;
+
+  /** @param memory bytes for blocks and for what is borrowed. */
+  constructor(memory: number, space: TapeSpace, signal?: AbortSignal) {
+    this.#memory = memory;
+    this.#space = space;
+    this.signal = signal;
+    let blockSize = SMALLEST_BLOCK;
+    while (blockSize < LARGEST_BLOCK && blockSize * BLOCKS <= memory) blockSize *= 2;
+    this.blockSize = blockSize;
+  }
+
+  /** Blocks that memory has room for, whoever holds them. */
+  get capacity(): number {
+    return Math.max(FEWEST_BLOCKS, Math.floor((this.#memory - this.#borrowed) / this.blockSize));
+  }
+
+  /** How many chains may grow at the same time: each has a block that is not yet full. */
+  get width(): number {
+    return Math.max(2, Math.min(WIDEST, this.capacity >>> 2));
+  }
+
+  chain(): Chain {
+    const chain = new Chain(this);
+    this.#chains.add(chain);
+    return chain;
+  }
+
+  forget(chain: Chain): void {
+    this.#chains.delete(chain);
+  }
+
+  take(): Block {
+    this.#taken++;
+    return this.#free.pop() ?? new Block(this.blockSize);
+  }
+
+  release(blocks: readonly Block[]): void {
+    this.#taken -= blocks.length;
+    const keep = this.capacity - this.#taken;
+    for (const block of blocks) if (this.#free.length < keep) this.#free.push(block);
+  }
+
+  /**
+   * Takes `bytes` of the memory for something else than blocks, such as an index, until they are
+   * given back by a negative number.
+   */
+  borrow(bytes: number): void {
+    this.#borrowed += bytes;
+    const keep = Math.max(0, this.capacity - this.#taken);
+    if (this.#free.length > keep) this.#free.length = keep;
+  }
+
+  /** Blocks for so many bytes, whichever chains they go to. */
+  blocksFor(bytes: number): number {
+    return Math.ceil(bytes / this.blockSize);
+  }
+
+  /**
+   * Makes room for `count` blocks, unless there is room: nothing is returned then, so that a loop need
+   * not wait. More than half of the memory is never waited for.
+   */
+  reserve(count: number): Promise<void> | undefined {
+    if (this.#failure !== undefined) throw this.#failure;
+    const room = this.capacity - this.#taken;
+    // A spill takes its time: begin before there is need.
+    if (room - count < this.capacity >>> 3) this.#spill();
+    return room >= count ? undefined : this.#wait(count);
+  }
+
+  async #wait(count: number): Promise<void> {
+    while (this.capacity - this.#taken < count) {
+      this.signal?.throwIfAborted();
+      this.#spill();
+      const flights = [...this.#chains].map((chain) => chain.spilling).filter((flight) => flight);
+      if (flights.length === 0) return; // All is pinned, or begun: a little more than the bound.
+      await Promise.race(flights);
+      if (this.#failure !== undefined) throw this.#failure;
+    }
+  }
+
+  #spill(): void {
+    while (this.#inFlight < FLIGHTS) {
+      let largest: Chain | undefined;
+      for (const chain of this.#chains) {
+        if (chain.spillable > (largest?.spillable ?? 0)) largest = chain;
+      }
+      if (!largest) return;
+      this.#fly(largest, Math.ceil(MOST_BYTES / this.blockSize));
+    }
+  }
+
+  /** Brings all blocks of a sealed chain to its tape. */
+  async unload(chain: Chain): Promise<void> {
+    chain.seal();
+    for (;;) {
+      while (chain.spilling) await chain.spilling;
+      if (this.#failure !== undefined) throw this.#failure;
+      if (chain.spillable === 0) return;
+      this.#fly(chain, Math.ceil(MOST_BYTES / this.blockSize));
+    }
+  }
+
+  #fly(chain: Chain, most: number): void {
+    const blocks = chain.blocks.slice(0, Math.min(chain.spillable, most));
+    chain.tape ??= this.#space.tape();
+    this.#inFlight++;
+    chain.spilling = chain.tape.append(blocks).then(
+      () => {
+        chain.blocks.splice(0, blocks.length);
+        chain.tapeBlocks += blocks.length;
+        this.bytesSpilled += blocks.length * this.blockSize;
+        this.#land(chain);
+        this.release(blocks);
+      },
+      (error: unknown) => {
+        this.#failure ??= error;
+        this.#land(chain);
+      },
+    );
+  }
+
+  #land(chain: Chain): void {
+    chain.spilling = undefined;
+    this.#inFlight--;
+  }
+
+  /** Waits for what is under way, and removes what was spilled. */
+  async close(): Promise<void> {
+    for (const chain of this.#chains) await chain.spilling;
+    this.#chains.clear();
+    this.#free.length = 0;
+    await this.#space.close();
+  }
+}
+
+/** Blocks are as large as lets memory hold so many, between two bounds. */
+const BLOCKS = 512;
+const SMALLEST_BLOCK = 1 << 10;
+const LARGEST_BLOCK = 256 << 10;
+/** Below it nothing would go on: a few chains that grow, and one that is read. */
+const FEWEST_BLOCKS = 16;
+/** Chains that grow at a time: 64 of 256 KiB are 16 MiB that cannot be spilled. */
+const WIDEST = 64;
+/** Two spills at a time keep the disk busy while blocks are chosen. */
+const FLIGHTS = 2;
+/** A spill at most: large enough for the disk, small enough to have blocks back soon. */
+const MOST_BYTES = 4 << 20;
