@@ -1,26 +1,31 @@
 import { rmSync } from "node:fs";
 import { mkdir, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { isToken, stateOf, uniqueToken } from "./process-token.js";
 
 /**
- * A directory under `os.tmpdir()`. It goes with `remove()`, with the end of the process or, if that
- * was killed, with the next one of the same kind that is made on the machine.
+ * A directory under `os.tmpdir()`, or in a folder of the user's choice. It goes with `remove()`, with
+ * the end of the process or, if that was killed, with the next one of the same kind that is made there.
  */
 export class TemporaryDirectory {
   /** Its name says whose it is. Nothing is there before `make()`. */
   readonly path: string;
   readonly #prefix: string;
+  readonly #folder: string;
 
-  /** @param kind who uses it, such as `partd-file`: the name begins with it. */
-  constructor(kind: string) {
+  /**
+   * @param kind who uses it, such as `partd-file`: the name begins with it.
+   * @param folder where it lies; made if need be.
+   */
+  constructor(kind: string, folder: string = tmpdir()) {
     this.#prefix = `${kind}-`;
-    this.path = join(tmpdir(), `${this.#prefix}${uniqueToken()}`);
+    this.#folder = resolve(folder);
+    this.path = join(this.#folder, `${this.#prefix}${uniqueToken()}`);
   }
 
   async make(): Promise<void> {
-    await removeAbandoned(this.#prefix);
+    await removeAbandoned(this.#folder, this.#prefix);
     await mkdir(this.path, { recursive: true, mode: 0o700 });
     if (present.size === 0) process.on("exit", removePresent);
     present.add(this.path);
@@ -34,19 +39,19 @@ export class TemporaryDirectory {
 }
 
 /** Removes the directories of processes that ended without a chance to do so themselves. */
-async function removeAbandoned(prefix: string): Promise<void> {
+async function removeAbandoned(folder: string, prefix: string): Promise<void> {
   let names: string[];
   try {
-    names = await readdir(tmpdir());
+    names = await readdir(folder);
   } catch {
-    return; // It may be one that can be used, but not listed.
+    return; // It is not there yet, or can be used but not listed.
   }
   for (const name of names) {
     if (!name.startsWith(prefix)) continue;
     const token = name.slice(prefix.length);
     if (!isToken(token) || stateOf(token) !== "ended") continue;
     try {
-      await rm(join(tmpdir(), name), QUIETLY);
+      await rm(join(folder, name), QUIETLY);
     } catch {
       // Another user's, or another process is removing it, too.
     }

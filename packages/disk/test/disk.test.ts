@@ -116,4 +116,19 @@ describe("a temporary directory", () => {
     expect([existsSync(left), existsSync(foreign)]).toEqual([false, true]);
     await next.remove();
   });
+
+  test("lies in a folder of the user's choice, and is cleaned up there", async () => {
+    const folder = join(tmpdir(), `${kind}.folder`, "deep");
+    leftovers.push(join(tmpdir(), `${kind}.folder`));
+    const left = run(
+      `const one = new node.TemporaryDirectory("${kind}", ${JSON.stringify(folder)}); await one.make(); ` +
+        `(await import("node:fs")).writeSync(1, one.path); process.kill(process.pid, "SIGKILL")`,
+    );
+    expect(left.startsWith(folder)).toBe(true);
+    expect(existsSync(left)).toBe(true);
+    const next = new TemporaryDirectory(kind, folder);
+    await next.make();
+    expect([existsSync(left), existsSync(next.path)]).toEqual([false, true]);
+    await next.remove();
+  });
 });
