@@ -1,1 +1,10 @@
-export {};
+export type { Group } from "./group/group.js";
+export { type GroupByOptions, groupBy } from "./group/group-by.js";
+export { Output } from "./run/output.js";
+export type { Progress } from "./run/progress.js";
+export { RecordOutput } from "./run/record-output.js";
+export type { RunOptions } from "./run/run.js";
+export { type SortOptions, sort } from "./sort/sort.js";
+export type { SortKey, SortRule } from "./sort/sort-key.js";
+export type { By, KeyOf } from "./source/by.js";
+export type { RecordCodec, Source } from "./source/input.js";

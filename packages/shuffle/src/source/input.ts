@@ -1,28 +1,37 @@
 import { PartdError } from "@partd/core";
-import type { By } from "./by.js";
-import { keyFunction } from "./by.js";
-import { KeyCache } from "./key-cache.js";
-import { BatchWriter, type KeyedBatch } from "./keyed-batch.js";
-import { decodeStructured, encodeStructured } from "./structured.js";
+import { BatchWriter, type HashedKey, type KeyedBatch } from "./keyed-batch.js";
+import { checkJsonLine, decodeStructured, encodeStructured } from "./structured.js";
 
 /** Where records come from: any iterable of objects, or a reader of `@partd/records`. */
 export type Source<R> = AsyncIterable<R> | Iterable<R>;
 
+/** Records from their bytes. */
+export interface RecordCodec<R> {
+  decode(bytes: Uint8Array, start: number, end: number): R;
+  /** @throws `ERR_PARTD_CODEC` if the bytes that a record is stored as are of no use to others. */
+  checkBytes(bytes: Uint8Array, start: number): void;
+}
+
 /** A source as batches of bytes with keys. */
-export interface Input<R> {
+export interface Input<R> extends RecordCodec<R> {
   /** Bytes to come, where that is known. */
   readonly byteLength: number | undefined;
   batches(signal: AbortSignal | undefined): AsyncIterable<KeyedBatch>;
-  decode(bytes: Uint8Array, start: number, end: number): R;
 }
 
-/** @param by which key a record has. */
-export function inputOf<R>(source: Source<R>, by: By<R>): Input<R> {
+/** How a record is keyed: by the hash of its key, or by an order. */
+export interface Keyer<R> {
+  /** Holds until the next call. */
+  keyOf(record: R): HashedKey;
+}
+
+export function inputOf<R>(source: Source<R>, keyer: Keyer<R>): Input<R> {
   checkSource(source);
   return {
     byteLength: undefined,
-    batches: (signal) => objectBatches(source, keyFunction(by), signal),
+    batches: (signal) => objectBatches(source, keyer, signal),
     decode: decodeStructured as Input<R>["decode"],
+    checkBytes: checkJsonLine,
   };
 }
 
@@ -39,12 +48,11 @@ function checkSource(source: unknown): void {
 
 async function* objectBatches<R>(
   source: Source<R>,
-  keyOf: (record: R) => unknown,
+  keyer: Keyer<R>,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<KeyedBatch> {
   const batch = new BatchWriter();
-  const keys = new KeyCache();
-  const add = (record: R) => batch.add(encodeStructured(record), keys.get(keyOf(record)));
+  const add = (record: R) => batch.add(encodeStructured(record), keyer.keyOf(record));
   if (Symbol.asyncIterator in source) {
     for await (const record of source) {
       add(record);

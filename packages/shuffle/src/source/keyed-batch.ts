@@ -51,7 +51,7 @@ export class BatchWriter implements KeyedBatch {
     const start = this.#byteLength;
     if (typeof record === "string") {
       this.#makeRoom(record.length * 3 < 1 << 20 ? record.length * 3 : Buffer.byteLength(record));
-      this.#byteLength += this.bytes.utf8Write(record, start);
+      this.#byteLength += this.bytes.write(record, start);
     } else {
       this.#makeRoom(record.length);
       this.bytes.set(record, start);

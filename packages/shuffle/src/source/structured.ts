@@ -27,9 +27,13 @@ export function decodeStructured(bytes: Uint8Array, start: number, end: number):
   return JSON.parse(utf8Slice.call(bytes, start, end));
 }
 
-/** Whether encoded bytes are a line of JSON. */
-export function isJsonLine(bytes: Uint8Array, start: number): boolean {
-  return bytes[start] !== V8_FORMAT;
+/** @throws `ERR_PARTD_CODEC` if a record is not stored as a line of JSON. */
+export function checkJsonLine(bytes: Uint8Array, start: number): void {
+  if (bytes[start] !== V8_FORMAT) return;
+  throw new PartdError(
+    "ERR_PARTD_CODEC",
+    "A record holds what JSON cannot carry, such as a Date, a Map or undefined: read the records themselves, not their bytes.",
+  );
 }
 
 const V8_FORMAT = 0xff;

@@ -37,7 +37,7 @@ export function frameCost(keyLength: number, recordLength: number): number {
   return HEADER_BYTES + keyLength + recordLength + 8;
 }
 
-/** The next multiple of 8. */
+/** The next multiple of 8, also where bit operations would overflow. */
 export function align(offset: number): number {
-  return (offset + 7) & ~7;
+  return Math.ceil(offset / 8) * 8;
 }

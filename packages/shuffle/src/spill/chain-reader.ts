@@ -26,7 +26,7 @@ export class ChainReader {
   readonly #consume: boolean;
 
   /** Where key and record of the present frame lie: the record from `keyEnd` to `end`. */
-  bytes = NOTHING;
+  bytes: Uint8Array = NOTHING;
   keyStart = 0;
   keyEnd = 0;
   end = 0;
@@ -99,6 +99,13 @@ export class ChainReader {
     this.bytes = partial;
     this.#partial = undefined;
     return true;
+  }
+
+  /** Goes on to the next frame, whatever has to be read for it; false at the end. */
+  async read(): Promise<boolean> {
+    if (this.next()) return true;
+    while (await this.advance()) if (this.next()) return true;
+    return false;
   }
 
   /** Goes on to the next block; false at the end. */

@@ -1,5 +1,6 @@
 import type { Block } from "./block.js";
 import { align, END_OF_BLOCK, HEADER_BYTES } from "./block.js";
+import { sameBytes } from "./same-bytes.js";
 import type { Tape } from "./tape.js";
 import type { Workspace } from "./workspace.js";
 
@@ -25,6 +26,17 @@ export class Chain {
   /** Bytes of keys and records. */
   byteLength = 0;
 
+  /** Whether all frames have the same key. */
+  isUniform = true;
+  #firstKey: Uint8Array | undefined;
+  /**
+   * The hash that more than half of the bytes have, if any has: the vote of Boyer and Moore. A chain that
+   * is split again gives it a chain of its own, so that a giant group is moved once, not at each level.
+   */
+  majorityLow = 0;
+  majorityHigh = 0;
+  #votes = 0;
+
   constructor(workspace: Workspace) {
     this.#workspace = workspace;
     this.#used = workspace.blockSize;
@@ -36,8 +48,8 @@ export class Chain {
   }
 
   /**
-   * Adds a frame. The workspace must have room for it: see {@link Workspace.reserve}. `low` and `high`
-   * are unsigned.
+   * Adds a frame: key and record are parts of two arrays. The workspace must have room for it, see
+   * {@link Workspace.reserve}. `low` and `high` are unsigned.
    */
   append(
     keys: Uint8Array,
@@ -49,44 +61,56 @@ export class Chain {
     low: number,
     high: number,
   ): void {
-    const { blockSize } = this.#workspace;
-    let used = this.#used;
-    if (used + HEADER_BYTES > blockSize) {
-      this.#seal();
-      used = this.#begin();
-    }
-    const { words } = this.blocks[this.blocks.length - 1]!;
-    const word = used >>> 2;
-    words[word] = end - start;
-    words[word + 1] = keyEnd - keyStart;
-    words[word + 2] = low;
-    words[word + 3] = high;
-    this.#used = used + HEADER_BYTES;
+    this.#begin(end - start, keyEnd - keyStart, low, high);
     this.#write(keys, keyStart, keyEnd);
     this.#write(bytes, start, end);
     this.#used = align(this.#used);
-    this.records++;
-    this.byteLength += keyEnd - keyStart + end - start;
+    this.#vote(keys, keyStart, keyEnd, end - start, low, high);
   }
 
-  /** Ends the last block, so that all blocks may be spilled or read. */
-  #seal(): void {
-    const last = this.blocks[this.blocks.length - 1];
-    if (last && this.#used < this.#workspace.blockSize) last.words[this.#used >>> 2] = END_OF_BLOCK;
-    this.#used = this.#workspace.blockSize;
+  /** The same for a record of any length: room is made for it piece by piece. */
+  async appendLarge(
+    keys: Uint8Array,
+    keyStart: number,
+    keyEnd: number,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    low: number,
+    high: number,
+  ): Promise<void> {
+    this.#begin(end - start, keyEnd - keyStart, low, high);
+    await this.#writeLarge(keys, keyStart, keyEnd);
+    await this.#writeLarge(bytes, start, end);
+    this.#used = align(this.#used);
+    this.#vote(keys, keyStart, keyEnd, end - start, low, high);
   }
 
-  #begin(): number {
+  /** The header of a frame, in a block that has room for it. */
+  #begin(recordLength: number, keyLength: number, low: number, high: number): void {
+    if (this.#used + HEADER_BYTES > this.#workspace.blockSize) {
+      this.seal();
+      this.#grow();
+    }
+    const { words } = this.blocks[this.blocks.length - 1]!;
+    const word = this.#used >>> 2;
+    words[word] = recordLength;
+    words[word + 1] = keyLength;
+    words[word + 2] = low;
+    words[word + 3] = high;
+    this.#used += HEADER_BYTES;
+  }
+
+  #grow(): void {
     this.blocks.push(this.#workspace.take());
     this.#used = 0;
-    return 0;
   }
 
   #write(source: Uint8Array, start: number, end: number): void {
     const { blockSize } = this.#workspace;
     let from = start;
     while (from < end) {
-      if (this.#used === blockSize) this.#begin();
+      if (this.#used === blockSize) this.#grow();
       const { bytes } = this.blocks[this.blocks.length - 1]!;
       const length = Math.min(end - from, blockSize - this.#used);
       copy(source, from, bytes, this.#used, length);
@@ -95,9 +119,42 @@ export class Chain {
     }
   }
 
-  /** Nothing more is appended until the chain has been read: every block can be read and spilled. */
+  async #writeLarge(source: Uint8Array, start: number, end: number): Promise<void> {
+    const step = PIECE_BLOCKS * this.#workspace.blockSize;
+    for (let from = start; from < end; from += step) {
+      await this.#workspace.reserve(PIECE_BLOCKS + 1);
+      this.#write(source, from, Math.min(end, from + step));
+    }
+  }
+
+  #vote(
+    keys: Uint8Array,
+    keyStart: number,
+    keyEnd: number,
+    recordLength: number,
+    low: number,
+    high: number,
+  ): void {
+    const cost = keyEnd - keyStart + recordLength;
+    this.records++;
+    this.byteLength += cost;
+    if (low === this.majorityLow && high === this.majorityHigh) this.#votes += cost;
+    else if (this.#votes > cost) this.#votes -= cost;
+    else {
+      this.majorityLow = low;
+      this.majorityHigh = high;
+      this.#votes = cost - this.#votes;
+    }
+    if (!this.isUniform) return;
+    this.#firstKey ??= keys.slice(keyStart, keyEnd);
+    this.isUniform = sameBytes(this.#firstKey, 0, this.#firstKey.length, keys, keyStart, keyEnd);
+  }
+
+  /** Ends the last block: every block can be read and spilled, and the next frame begins a new one. */
   seal(): void {
-    this.#seal();
+    const last = this.blocks[this.blocks.length - 1];
+    if (last && this.#used < this.#workspace.blockSize) last.words[this.#used >>> 2] = END_OF_BLOCK;
+    this.#used = this.#workspace.blockSize;
   }
 
   /** Blocks that could be spilled now. The last one only once the chain is sealed. */
@@ -109,7 +166,7 @@ export class Chain {
 
   /** Brings every block into memory and keeps it there. */
   async load(): Promise<readonly Block[]> {
-    this.#seal();
+    this.seal();
     while (this.spilling) await this.spilling;
     this.pinned = true;
     if (this.tape && this.tapeBlocks > 0) {
@@ -146,6 +203,9 @@ export class Chain {
     await tape?.discard();
   }
 }
+
+/** A large record is written so many blocks at a time. */
+const PIECE_BLOCKS = 4;
 
 /** Few enough that a signal is looked at between, enough that a read is worth its call. */
 const READ_AT_ONCE = 64;

@@ -2,7 +2,7 @@ import type { FileHandle } from "node:fs/promises";
 import { open, statfs } from "node:fs/promises";
 import { join } from "node:path";
 import { PartdError } from "@partd/core";
-import { TemporaryDirectory } from "@partd/core/node";
+import { TemporaryDirectory } from "@partd/disk";
 import type { Block } from "./block.js";
 import { diskError } from "./disk-error.js";
 import type { Tape, TapeSpace } from "./tape.js";

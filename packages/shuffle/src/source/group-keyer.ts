@@ -1,11 +1,19 @@
+import { type By, keyFunction } from "./by.js";
+import type { Keyer } from "./input.js";
 import { encodeGroupKey, hashKey } from "./key.js";
 import type { HashedKey } from "./keyed-batch.js";
 
-/** Encoded keys of late: most records have a key that was seen a moment ago. */
-export class KeyCache {
+/** Keys by which records are grouped. Those of late are kept: most keys were seen a moment ago. */
+export class GroupKeyer<R> implements Keyer<R> {
   readonly #seen = new Map<unknown, HashedKey>();
+  readonly #key: (record: R) => unknown;
 
-  get(key: unknown): HashedKey {
+  constructor(by: By<R>) {
+    this.#key = keyFunction(by);
+  }
+
+  keyOf(record: R): HashedKey {
+    const key = this.#key(record);
     if (typeof key === "object" || Object.is(key, -0)) return hashed(key);
     let known = this.#seen.get(key);
     if (!known) {

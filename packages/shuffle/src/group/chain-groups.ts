@@ -1,0 +1,99 @@
+import type { Visit } from "../run/walk.js";
+import type { RecordCodec } from "../source/input.js";
+import { decodeGroupKey } from "../source/key.js";
+import type { Chain } from "../spill/chain.js";
+import { ChainReader } from "../spill/chain-reader.js";
+import { Fan } from "../spill/fan.js";
+import type { Workspace } from "../spill/workspace.js";
+import { StoredGroup } from "./group.js";
+import { GroupTable } from "./group-table.js";
+import { sortedGroups } from "./sorted-groups.js";
+
+/**
+ * The groups of a chain, which is used up. What fits in memory is grouped there; what does not is spread over
+ * chains and each of those grouped, at the next level; one group alone is streamed.
+ */
+export async function* chainGroups<K, R>(
+  workspace: Workspace,
+  chain: Chain,
+  codec: RecordCodec<R>,
+  level: number,
+): AsyncGenerator<readonly StoredGroup<K, R>[]> {
+  if (chain.records === 0) return chain.discard();
+  if (fitsInMemory(workspace, chain)) {
+    yield* loadedGroups(workspace, chain, codec);
+  } else if (chain.isUniform) {
+    yield* singleGroup(workspace, chain, codec);
+  } else if (level > DEEPEST) {
+    // Keys whose hashes are made to be the same cannot be told apart by them.
+    yield* sortedGroups(workspace, chain, codec);
+  } else {
+    await workspace.unload(chain);
+    const fan = new Fan(workspace, level, chain);
+    await fan.drain(chain);
+    for (const child of fan.chains) yield* chainGroups<K, R>(workspace, child, codec, level + 1);
+  }
+}
+
+/** Whether the chain can be grouped in memory, with its index and room to go on beside it. */
+export function fitsInMemory(workspace: Workspace, chain: Chain): boolean {
+  const bytes = chain.length * workspace.blockSize + GroupTable.cost(chain.records);
+  return bytes <= workspace.capacity * workspace.blockSize * LOADED_SHARE;
+}
+
+const LOADED_SHARE = 0.7;
+/** With 16 chains or more at a level, 10^9 keys or more are apart by then. */
+const DEEPEST = 8;
+
+async function* loadedGroups<K, R>(
+  workspace: Workspace,
+  chain: Chain,
+  codec: RecordCodec<R>,
+): AsyncGenerator<readonly StoredGroup<K, R>[]> {
+  const cost = GroupTable.cost(chain.records);
+  workspace.borrow(cost);
+  try {
+    const table = new GroupTable(await chain.load(), workspace.blockSize);
+    await table.build();
+    let batch: StoredGroup<K, R>[] = [];
+    for (let index = 0; index < table.count; index++) {
+      const key = table.look(index);
+      const name = decodeGroupKey(key.bytes, key.keyStart, key.keyEnd) as K;
+      batch.push(new StoredGroup(name, table.frames(index), codec));
+      if (batch.length < GROUPS_AT_ONCE) continue;
+      yield batch;
+      batch = [];
+    }
+    if (batch.length > 0) yield batch;
+  } finally {
+    workspace.borrow(-cost);
+    await chain.discard();
+  }
+}
+
+const GROUPS_AT_ONCE = 256;
+
+async function* singleGroup<K, R>(
+  workspace: Workspace,
+  chain: Chain,
+  codec: RecordCodec<R>,
+): AsyncGenerator<readonly StoredGroup<K, R>[]> {
+  const reader = new ChainReader(workspace, chain, { consume: true });
+  try {
+    await reader.read();
+    const key = decodeGroupKey(reader.bytes, reader.keyStart, reader.keyEnd) as K;
+    yield [new StoredGroup<K, R>(key, (visit) => restOf(reader, visit), codec)];
+  } finally {
+    await reader.close();
+    await chain.discard();
+  }
+}
+
+/** The present record and all that follow. */
+async function* restOf(reader: ChainReader, visit: Visit): AsyncGenerator<void> {
+  do {
+    do visit(reader.bytes, reader.keyEnd, reader.end);
+    while (reader.next());
+    yield;
+  } while (await reader.read());
+}

@@ -1,0 +1,80 @@
+import { Output } from "../run/output.js";
+import { Run, type RunOptions } from "../run/run.js";
+import type { By, KeyOf } from "../source/by.js";
+import { GroupKeyer } from "../source/group-keyer.js";
+import { type Input, inputOf, type Source } from "../source/input.js";
+import type { Chain } from "../spill/chain.js";
+import { appendBatch, Fan } from "../spill/fan.js";
+import { chainGroups, fitsInMemory } from "./chain-groups.js";
+import type { Group, StoredGroup } from "./group.js";
+
+export interface GroupByOptions<R, B extends By<R>> extends RunOptions {
+  /** The key of a record: a field's name, several names, or a function. */
+  readonly by: B;
+}
+
+/**
+ * The records of each key, one group at a time. Groups come in no order, and the records of a group in the
+ * order of the source; a group may be larger than memory.
+ *
+ * ```ts
+ * for await (const group of groupBy(events, { by: "user" })) {
+ *   for await (const event of group) console.log(group.key, event);
+ * }
+ * ```
+ *
+ * @throws `ERR_PARTD_KEY` for keys that are not data, `ERR_PARTD_IO` where what has to be spilled cannot be.
+ */
+export function groupBy<R, const B extends By<R>>(
+  source: Source<R>,
+  options: GroupByOptions<R, B>,
+): Output<Group<KeyOf<R, B>, R>> {
+  const input = inputOf(source, new GroupKeyer(options.by));
+  return new Output(() => oneByOne(groups<KeyOf<R, B>, R>(input, options)));
+}
+
+async function* groups<K, R>(
+  input: Input<R>,
+  options: RunOptions,
+): AsyncGenerator<readonly StoredGroup<K, R>[]> {
+  const run = new Run(options, input.byteLength);
+  try {
+    for (const chain of await gather(run, input)) {
+      yield* chainGroups<K, R>(run.workspace, chain, input, 1);
+    }
+  } finally {
+    await run.close();
+  }
+}
+
+/**
+ * Reads a source into one chain if it fits in memory, else into chains by hash.
+ */
+export async function gather(run: Run, input: Input<unknown>): Promise<readonly Chain[]> {
+  const { workspace, progress, signal } = run;
+  const whole = workspace.chain();
+  let fan: Fan | undefined;
+  for await (const batch of input.batches(signal)) {
+    signal?.throwIfAborted();
+    const parts = fan;
+    await appendBatch(workspace, batch, parts ? (low, high) => parts.chainOf(low, high) : () => whole);
+    progress.read(batch.count, batch.ends[batch.count - 1] ?? 0);
+    if (fan || fitsInMemory(workspace, whole)) continue;
+    fan = new Fan(workspace, 0);
+    await fan.drain(whole);
+  }
+  progress.write();
+  return fan?.chains ?? [whole];
+}
+
+/** Ends each group when the next one is asked for. */
+async function* oneByOne<K, R>(
+  batches: AsyncGenerator<readonly StoredGroup<K, R>[]>,
+): AsyncGenerator<readonly StoredGroup<K, R>[]> {
+  for await (const batch of batches) {
+    for (const group of batch) {
+      yield [group];
+      group.end();
+    }
+  }
+}

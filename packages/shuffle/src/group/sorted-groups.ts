@@ -1,0 +1,75 @@
+import type { Visit } from "../run/walk.js";
+import type { RecordCodec } from "../source/input.js";
+import { decodeGroupKey } from "../source/key.js";
+import type { Merge } from "../sort/merge.js";
+import { word } from "../sort/sorted-order.js";
+import { Sorter } from "../sort/sorter.js";
+import type { Chain } from "../spill/chain.js";
+import { ChainReader } from "../spill/chain-reader.js";
+import { sameBytes } from "../spill/same-bytes.js";
+import type { Workspace } from "../spill/workspace.js";
+import { StoredGroup } from "./group.js";
+
+/**
+ * The groups of a chain by sorting it by key, where hashes do not tell the keys apart: someone made
+ * keys of one hash. Slower, and exact whatever the keys are.
+ */
+export async function* sortedGroups<K, R>(
+  workspace: Workspace,
+  chain: Chain,
+  codec: RecordCodec<R>,
+): AsyncGenerator<readonly StoredGroup<K, R>[]> {
+  const merge = await sortedByKey(workspace, chain);
+  try {
+    for (let frame = merge.first; frame; frame = merge.first) {
+      const key = frame.bytes.slice(frame.keyStart, frame.keyEnd);
+      const name = decodeGroupKey(key, 0, key.length) as K;
+      yield [new StoredGroup<K, R>(name, (visit) => sameKeyed(merge, key, visit), codec)];
+      for await (const _ of sameKeyed(merge, key, () => {})); // What was not read.
+    }
+  } finally {
+    await merge.close();
+  }
+}
+
+async function sortedByKey(workspace: Workspace, chain: Chain): Promise<Merge> {
+  const sorter = new Sorter(workspace);
+  const reader = new ChainReader(workspace, chain, { consume: true });
+  try {
+    while (await reader.read()) {
+      const { bytes, keyStart, keyEnd, end } = reader;
+      await sorter.add({
+        count: 1,
+        bytes: bytes.subarray(keyEnd, end),
+        ends: Uint32Array.of(end - keyEnd),
+        keys: bytes,
+        keyStarts: Uint32Array.of(keyStart),
+        keyEnds: Uint32Array.of(keyEnd),
+        hashLow: Uint32Array.of(word(bytes, keyStart + 4, keyEnd)),
+        hashHigh: Uint32Array.of(word(bytes, keyStart, keyEnd)),
+      });
+    }
+  } finally {
+    await reader.close();
+    await chain.discard();
+  }
+  return sorter.merge();
+}
+
+async function* sameKeyed(merge: Merge, key: Uint8Array, visit: Visit): AsyncGenerator<void> {
+  let walked = 0;
+  for (let frame = merge.first; frame; frame = merge.first) {
+    const { bytes, keyStart, keyEnd, end } = frame;
+    if (!sameBytes(bytes, keyStart, keyEnd, key, 0, key.length)) break;
+    visit(bytes, keyEnd, end);
+    walked += end - keyEnd;
+    const reading = merge.next();
+    if (reading) await reading;
+    if (walked < BYTES_AT_ONCE) continue;
+    walked = 0;
+    yield;
+  }
+  yield;
+}
+
+const BYTES_AT_ONCE = 128 << 10;

@@ -1,0 +1,103 @@
+import { PartdError } from "@partd/core";
+
+/**
+ * What a run yields, once and lazily: nothing is read before the first item is asked for. Leaving a
+ * `for await` ends the run, as do `close()` and `await using`.
+ */
+export class Output<T> implements AsyncIterable<T>, AsyncDisposable {
+  readonly #start: () => AsyncGenerator<readonly T[]>;
+  #running: AsyncGenerator<unknown> | undefined;
+
+  /** @param start begins the run; its items come in arrays, since a promise for each would cost more than most items. */
+  constructor(start: () => AsyncGenerator<readonly T[]>) {
+    this.#start = start;
+  }
+
+  /** @throws `ERR_PARTD_CLOSED` when it is asked for a second time. */
+  [Symbol.asyncIterator](): AsyncIterator<T> {
+    return new ItemIterator(this.#begin());
+  }
+
+  /** The same items in arrays as they come, which is faster for small ones. */
+  batches(): AsyncIterable<readonly T[]> {
+    return { [Symbol.asyncIterator]: () => this.#begin() };
+  }
+
+  async toArray(): Promise<T[]> {
+    const items: T[] = [];
+    for await (const batch of this.batches()) for (const item of batch) items.push(item);
+    return items;
+  }
+
+  #begin(): AsyncGenerator<readonly T[]> {
+    return this.begin(this.#start);
+  }
+
+  /** Begins the one run that there is. */
+  protected begin<G extends AsyncGenerator<unknown>>(start: () => G): G {
+    if (this.#running) {
+      throw new PartdError(
+        "ERR_PARTD_CLOSED",
+        "This result was read already, or closed: it can be read once. Call the function again for another run, or keep what toArray() gives.",
+      );
+    }
+    const running = start();
+    this.#running = running;
+    return running;
+  }
+
+  /** Ends the run, and removes what it has spilled. */
+  async close(): Promise<void> {
+    this.#running ??= nothing();
+    await this.#running.return(undefined);
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+}
+
+async function* nothing(): AsyncGenerator<never> {}
+
+/** Items one by one. An async generator would take three turns of the microtask queue for each. */
+class ItemIterator<T> implements AsyncIterator<T> {
+  readonly #batches: AsyncGenerator<readonly T[]>;
+  #batch: readonly T[] = [];
+  #index = 0;
+  #fetching: Promise<unknown> | undefined;
+
+  constructor(batches: AsyncGenerator<readonly T[]>) {
+    this.#batches = batches;
+  }
+
+  next(): Promise<IteratorResult<T>> {
+    if (this.#index < this.#batch.length && !this.#fetching) {
+      return Promise.resolve({ value: this.#batch[this.#index++]!, done: false });
+    }
+    // Calls that overlap take their items in order.
+    const fetched = (this.#fetching ?? Promise.resolve()).then(() => this.#fetch());
+    this.#fetching = fetched;
+    const clear = () => {
+      if (this.#fetching === fetched) this.#fetching = undefined;
+    };
+    fetched.then(clear, clear);
+    return fetched;
+  }
+
+  async #fetch(): Promise<IteratorResult<T>> {
+    while (this.#index >= this.#batch.length) {
+      const { value, done } = await this.#batches.next();
+      if (done) return { value: undefined, done: true };
+      this.#batch = value;
+      this.#index = 0;
+    }
+    return { value: this.#batch[this.#index++]!, done: false };
+  }
+
+  async return(): Promise<IteratorResult<T>> {
+    this.#batch = [];
+    this.#index = 0;
+    await this.#batches.return(undefined);
+    return { value: undefined, done: true };
+  }
+}

@@ -1,0 +1,78 @@
+import type { Workspace } from "../spill/workspace.js";
+
+/** How far a run has come. */
+export interface Progress {
+  /** `"read"`: the source is being read. `"write"`: results are being made. `"done"`. */
+  readonly phase: "read" | "write" | "done";
+  /** Records read of the source. */
+  readonly records: number;
+  /** Bytes read of the source, as they were or as they are stored. */
+  readonly bytes: number;
+  /** Bytes that the source has, where that is known. */
+  readonly totalBytes: number | undefined;
+  readonly bytesSpilled: number;
+  /** Bytes read in a second, on average. */
+  readonly bytesPerSecond: number;
+  /** Seconds until the source has been read, where `totalBytes` is known. */
+  readonly secondsLeft: number | undefined;
+}
+
+/** Counts, and tells it now and then. */
+export class ProgressReport {
+  readonly #listener: ((progress: Progress) => void) | undefined;
+  readonly #totalBytes: number | undefined;
+  readonly #workspace: Workspace;
+  readonly #begun = performance.now();
+  #told = this.#begun;
+  #phase: Progress["phase"] = "read";
+  #records = 0;
+  #bytes = 0;
+
+  constructor(
+    listener: ((progress: Progress) => void) | undefined,
+    totalBytes: number | undefined,
+    workspace: Workspace,
+  ) {
+    this.#listener = listener;
+    this.#totalBytes = totalBytes;
+    this.#workspace = workspace;
+  }
+
+  read(records: number, bytes: number): void {
+    this.#records += records;
+    this.#bytes += bytes;
+    if (this.#listener && performance.now() - this.#told > INTERVAL_MS) this.#tell();
+  }
+
+  /** The source has been read. */
+  write(): void {
+    this.#phase = "write";
+    if (this.#listener) this.#tell();
+  }
+
+  end(): void {
+    if (this.#phase === "done") return;
+    this.#phase = "done";
+    if (this.#listener) this.#tell();
+  }
+
+  #tell(): void {
+    const now = performance.now();
+    this.#told = now;
+    const rate = this.#bytes / Math.max(1e-3, (now - this.#begun) / 1000);
+    this.#listener?.({
+      phase: this.#phase,
+      records: this.#records,
+      bytes: this.#bytes,
+      totalBytes: this.#totalBytes,
+      bytesSpilled: this.#workspace.bytesSpilled,
+      bytesPerSecond: rate,
+      secondsLeft:
+        this.#totalBytes === undefined || this.#phase !== "read"
+          ? undefined
+          : Math.max(0, this.#totalBytes - this.#bytes) / Math.max(1, rate),
+    });
+  }
+}
+
+const INTERVAL_MS = 100;

@@ -1,0 +1,66 @@
+import { totalmem } from "node:os";
+import type { Store } from "@partd/core";
+import { checkIntegerOption } from "@partd/core/author";
+import { StoreSpace } from "../spill/store-space.js";
+import { TemporaryFile } from "../spill/temporary-file.js";
+import { Workspace } from "../spill/workspace.js";
+import { type Progress, ProgressReport } from "./progress.js";
+
+/** What every operation takes. */
+export interface RunOptions {
+  /**
+   * Bytes of memory for records: resident memory stays below it and 150 MiB for all else, however much
+   * there is to do. At least 1 MB. Default: a quarter of what the process may use.
+   */
+  readonly memory?: number | undefined;
+  /**
+   * The folder for what does not fit in memory; made if need be. Nothing is written while all fits.
+   * What is written goes with the run or, if the process is killed, with the next one there. Default:
+   * `os.tmpdir()`.
+   */
+  readonly dir?: string | undefined;
+  /** A store for what does not fit in memory, in place of a temporary file. It is not closed. */
+  readonly store?: Store | undefined;
+  /** Ends the run: the iteration rejects with the signal's reason, and what was spilled is removed. */
+  readonly signal?: AbortSignal | undefined;
+  /** Called some ten times a second, and at the end. */
+  readonly onProgress?: ((progress: Progress) => void) | undefined;
+}
+
+/** One operation at work: its memory, its spilled data, its progress. */
+export class Run {
+  readonly workspace: Workspace;
+  readonly progress: ProgressReport;
+  readonly signal: AbortSignal | undefined;
+
+  /** @param byteLength what there is to read, where that is known. */
+  constructor(options: RunOptions, byteLength?: number) {
+    const memory = memoryFor(options);
+    this.signal = options.signal;
+    const space = options.store
+      ? new StoreSpace(options.store)
+      : new TemporaryFile(options.dir, Math.max(0, (byteLength ?? 0) - memory));
+    this.workspace = new Workspace(memory * SHARE, space, options.signal);
+    this.progress = new ProgressReport(options.onProgress, byteLength, this.workspace);
+  }
+
+  async close(): Promise<void> {
+    this.progress.end();
+    await this.workspace.close();
+  }
+}
+
+/** The bytes that `options.memory` says, checked. */
+export function memoryFor({ memory }: RunOptions): number {
+  if (memory !== undefined) {
+    return checkIntegerOption("memory", Math.floor(memory), LEAST_MEMORY, Number.MAX_SAFE_INTEGER);
+  }
+  // Zero where there is no limit; above all memory where the process's group has none.
+  const constrained = process.constrainedMemory();
+  const most = constrained > 0 ? Math.min(constrained, totalmem()) : totalmem();
+  return Math.floor(most / 4);
+}
+
+const LEAST_MEMORY = 1e6;
+/** The rest is for batches on their way, and for records while they are decoded. */
+const SHARE = 0.8;

@@ -1,0 +1,106 @@
+import type { Chain } from "../spill/chain.js";
+import { ChainReader } from "../spill/chain-reader.js";
+import type { Workspace } from "../spill/workspace.js";
+
+/**
+ * Merges chains that are sorted, which are used up. Of frames with equal keys those of an earlier chain
+ * come first, so that a sort stays stable.
+ */
+export class Merge {
+  readonly #chains: readonly Chain[];
+  readonly #heap: ChainReader[] = [];
+  readonly #rank = new Map<ChainReader, number>();
+  readonly #readers: ChainReader[];
+
+  constructor(workspace: Workspace, chains: readonly Chain[]) {
+    this.#chains = chains;
+    const ahead = Math.max(1, Math.floor(workspace.capacity / (4 * chains.length)));
+    this.#readers = chains.map((chain) => new ChainReader(workspace, chain, { ahead, consume: true }));
+  }
+
+  /** How many chains can be merged at a time: each has two blocks in memory at least. */
+  static width(workspace: Workspace): number {
+    return Math.max(2, Math.min(MOST_CHAINS, workspace.capacity >>> 2));
+  }
+
+  async start(): Promise<void> {
+    for (const [rank, reader] of this.#readers.entries()) {
+      this.#rank.set(reader, rank);
+      if (await reader.read()) this.#push(reader);
+    }
+  }
+
+  /** The reader whose frame is next; none at the end. */
+  get first(): ChainReader | undefined {
+    return this.#heap[0];
+  }
+
+  /** Leaves the first frame; a promise where its chain has to be read first. */
+  next(): Promise<void> | undefined {
+    const reader = this.#heap[0]!;
+    if (!reader.next()) return this.#read(reader);
+    this.#sink();
+    return undefined;
+  }
+
+  async #read(reader: ChainReader): Promise<void> {
+    if (await reader.read()) return this.#sink();
+    const last = this.#heap.pop()!;
+    if (last === reader) return;
+    this.#heap[0] = last;
+    this.#sink();
+  }
+
+  #push(reader: ChainReader): void {
+    const heap = this.#heap;
+    let index = heap.push(reader) - 1;
+    while (index > 0) {
+      const parent = (index - 1) >>> 1;
+      if (!this.#isBefore(reader, heap[parent]!)) break;
+      heap[index] = heap[parent]!;
+      index = parent;
+    }
+    heap[index] = reader;
+  }
+
+  #sink(): void {
+    const heap = this.#heap;
+    const reader = heap[0]!;
+    let index = 0;
+    for (;;) {
+      let child = 2 * index + 1;
+      if (child >= heap.length) break;
+      if (child + 1 < heap.length && this.#isBefore(heap[child + 1]!, heap[child]!)) child++;
+      if (!this.#isBefore(heap[child]!, reader)) break;
+      heap[index] = heap[child]!;
+      index = child;
+    }
+    heap[index] = reader;
+  }
+
+  #isBefore(left: ChainReader, right: ChainReader): boolean {
+    if (left.high !== right.high) return left.high < right.high;
+    if (left.low !== right.low) return left.low < right.low;
+    const order = compareKeys(left, right);
+    return order === 0 ? this.#rank.get(left)! < this.#rank.get(right)! : order < 0;
+  }
+
+  async close(): Promise<void> {
+    for (const reader of this.#readers) await reader.close();
+    for (const chain of this.#chains) await chain.discard();
+  }
+}
+
+/** Beyond it a longer heap costs more than a second merge. */
+const MOST_CHAINS = 128;
+
+function compareKeys(left: ChainReader, right: ChainReader): number {
+  const leftLength = left.keyEnd - left.keyStart;
+  const rightLength = right.keyEnd - right.keyStart;
+  const length = Math.min(leftLength, rightLength);
+  for (let i = 0; i < length; i++) {
+    const difference = left.bytes[left.keyStart + i]! - right.bytes[right.keyStart + i]!;
+    if (difference !== 0) return difference;
+  }
+  return leftLength - rightLength;
+}

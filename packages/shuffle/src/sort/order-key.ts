@@ -1,0 +1,143 @@
+import { PartdError } from "@partd/core";
+
+/**
+ * Writes values so that their bytes compare as the values do, one value behind the other: first by
+ * kind (booleans, numbers and bigints, dates, text, bytes, lists, `null`, missing), then within
+ * it. No key begins with another key. Text is in the order of its code points.
+ */
+export class OrderKeyWriter {
+  bytes = Buffer.alloc(256);
+  length = 0;
+
+  clear(): void {
+    this.length = 0;
+  }
+
+  /** @param descending turns the order round, but for `null` and missing values, which are last. */
+  write(value: unknown, descending: boolean): void {
+    const start = this.length;
+    this.#write(value);
+    if (!descending || value === null || value === undefined) return;
+    // Kinds keep below that of null: it is what comes last either way.
+    this.bytes[start] = KIND.null - this.bytes[start]!;
+    for (let i = start + 1; i < this.length; i++) this.bytes[i] = 0xff - this.bytes[i]!;
+  }
+
+  #write(value: unknown): void {
+    switch (typeof value) {
+      case "undefined":
+        return this.#byte(KIND.missing);
+      case "boolean":
+        this.#byte(KIND.boolean);
+        return this.#byte(value ? 1 : 0);
+      case "number":
+        this.#byte(KIND.number);
+        this.#double(value);
+        return this.#byte(EXACT);
+      case "bigint":
+        return this.#bigint(value);
+      case "string":
+        return this.#text(KIND.text, Buffer.from(value));
+      case "object":
+        break;
+      default:
+        throw unorderable(value);
+    }
+    if (value === null) this.#byte(KIND.null);
+    else if (value instanceof Date) {
+      this.#byte(KIND.date);
+      this.#double(value.getTime());
+    } else if (value instanceof Uint8Array) this.#text(KIND.bytes, value);
+    else if (Array.isArray(value)) {
+      this.#byte(KIND.list);
+      for (const item of value) this.#write(item);
+      this.#byte(0);
+    } else throw unorderable(value);
+  }
+
+  #byte(value: number): void {
+    this.#makeRoom(1);
+    this.bytes[this.length++] = value;
+  }
+
+  /** The bits of a double, turned so that they compare as unsigned; NaN is last, -0 is 0. */
+  #double(value: number): void {
+    this.#makeRoom(8);
+    scratch.setFloat64(0, Number.isNaN(value) ? Number.NaN : value + 0);
+    const high = scratch.getInt32(0);
+    const low = scratch.getInt32(4);
+    const flip = high < 0 ? -1 : 0;
+    this.bytes.writeInt32BE(high ^ (flip | -0x8000_0000), this.length);
+    this.bytes.writeInt32BE(low ^ flip, this.length + 4);
+    this.length += 8;
+  }
+
+  /** The nearest double, then by how much the value lies beside it. */
+  #bigint(value: bigint): void {
+    this.#byte(KIND.number);
+    const near = Number(value);
+    this.#double(near);
+    const rest = Number.isFinite(near) ? value - BigInt(near) : value;
+    // Beyond all doubles: short of Infinity, whatever the sign of the rest.
+    if (rest === 0n) this.#byte(EXACT);
+    else {
+      const negative = rest < 0n;
+      const above = Number.isFinite(near) ? !negative : negative;
+      this.#byte(above ? EXACT + 1 : EXACT - 1);
+      const hex = (negative ? -rest : rest).toString(16);
+      const magnitude = Buffer.from(hex.length % 2 ? `0${hex}` : hex, "hex");
+      const start = this.length;
+      this.#makeRoom(4 + magnitude.length);
+      this.length = this.bytes.writeUInt32BE(magnitude.length, start);
+      this.bytes.set(magnitude, this.length);
+      this.length += magnitude.length;
+      if (negative) for (let i = start; i < this.length; i++) this.bytes[i] = 0xff - this.bytes[i]!;
+    }
+  }
+
+  /** A zero in it is followed by 0xFF, and a zero alone ends it. */
+  #text(kind: number, text: Uint8Array): void {
+    this.#makeRoom(2 * text.length + 2);
+    const { bytes } = this;
+    let at = this.length;
+    bytes[at++] = kind;
+    for (let i = 0; i < text.length; i++) {
+      const byte = text[i]!;
+      bytes[at++] = byte;
+      if (byte === 0) bytes[at++] = 0xff;
+    }
+    bytes[at++] = 0;
+    this.length = at;
+  }
+
+  #makeRoom(byteLength: number): void {
+    const needed = this.length + byteLength;
+    if (needed <= this.bytes.length) return;
+    const grown = Buffer.alloc(needed * 2);
+    grown.set(this.bytes);
+    this.bytes = grown;
+  }
+}
+
+/** Descending, a kind is taken from that of null: 1 to 0x7F either way. */
+const KIND = {
+  boolean: 0x10,
+  number: 0x20,
+  date: 0x30,
+  text: 0x40,
+  bytes: 0x50,
+  list: 0x60,
+  null: 0x80,
+  missing: 0x81,
+} as const;
+const EXACT = 0x80;
+
+const scratch = new DataView(new ArrayBuffer(8));
+
+function unorderable(value: unknown): PartdError {
+  const what = typeof value === "object" ? "an object" : `a ${typeof value}`;
+  return new PartdError(
+    "ERR_PARTD_KEY",
+    `Records cannot be sorted by ${what}: sort by text, numbers, bigints, booleans, dates, bytes, null or lists of them.`,
+  );
+}

@@ -1,0 +1,97 @@
+import { PartdError } from "@partd/core";
+import { valueAt } from "../source/key.js";
+import type { Keyer } from "../source/input.js";
+import type { HashedKey } from "../source/keyed-batch.js";
+import { OrderKeyWriter } from "./order-key.js";
+
+/** What to sort by: a field, a function of the record, or either with its direction. */
+export type SortKey<R> = SortValue<R> | SortRule<R>;
+
+export interface SortRule<R> {
+  readonly by: SortValue<R>;
+  /** Default `"asc"`. `null` and missing values come last either way. */
+  readonly order?: "asc" | "desc" | undefined;
+  /**
+   * Compares text as numbers, or numbers as text, as in files of which every field is text. What is
+   * no number comes behind all numbers. Default: each value as what it is.
+   */
+  readonly as?: "number" | "string" | undefined;
+}
+
+type SortValue<R> = (keyof R & string) | (string & {}) | ((record: R) => unknown);
+
+/** Keys by which records are sorted. */
+export class SortKeyer<R> implements Keyer<R> {
+  readonly #rules: readonly Rule<R>[];
+  readonly #writer = new OrderKeyWriter();
+  readonly #key = new PrefixedKey();
+
+  constructor(by: SortKey<R> | readonly SortKey<R>[]) {
+    const keys = (Array.isArray(by) ? by : [by]) as readonly SortKey<R>[];
+    if (keys.length === 0) throw badKey();
+    this.#rules = keys.map(toRule);
+  }
+
+  keyOf(record: R): HashedKey {
+    const writer = this.#writer;
+    writer.clear();
+    for (const { value, descending, cast } of this.#rules) {
+      writer.write(cast(value(record)), descending);
+    }
+    this.#key.set(writer.bytes, writer.length);
+    return this.#key;
+  }
+}
+
+/** A sort key with its first 8 bytes as two numbers. */
+class PrefixedKey implements HashedKey {
+  bytes: Uint8Array = new Uint8Array();
+  low = 0;
+  high = 0;
+
+  set(bytes: Buffer, length: number): void {
+    if (length < 8) bytes.fill(0, length, 8);
+    this.high = bytes.readUInt32BE(0);
+    this.low = bytes.readUInt32BE(4);
+    this.bytes = bytes.subarray(0, length);
+  }
+}
+
+interface Rule<R> {
+  readonly value: (record: R) => unknown;
+  readonly descending: boolean;
+  readonly cast: (value: unknown) => unknown;
+}
+
+function toRule<R>(key: SortKey<R>): Rule<R> {
+  const { by, order, as } = (
+    typeof key === "object" && key !== null ? key : { by: key }
+  ) as SortRule<R>;
+  if (typeof by !== "function" && typeof by !== "string") throw badKey();
+  if (order !== undefined && order !== "asc" && order !== "desc") throw badKey();
+  return {
+    value: typeof by === "function" ? by : (record) => valueAt(record, by),
+    descending: order === "desc",
+    cast: as === undefined ? keep : castTo(as),
+  };
+}
+
+const keep = (value: unknown) => value;
+
+function castTo(as: "number" | "string"): (value: unknown) => unknown {
+  if (as === "string") {
+    return (value) => (value === null || value === undefined ? value : String(value));
+  }
+  if (as !== "number") throw badKey();
+  return (value) => {
+    if (typeof value !== "string") return value;
+    return value.trim() === "" ? Number.NaN : Number(value);
+  };
+}
+
+function badKey(): PartdError {
+  return new PartdError(
+    "ERR_PARTD_VALUE",
+    'Sort by a field\'s name, a function, { by, order: "asc" or "desc", as: "number" or "string" }, or a list of such.',
+  );
+}

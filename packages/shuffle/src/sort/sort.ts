@@ -1,0 +1,45 @@
+import { RecordOutput } from "../run/record-output.js";
+import { Run, type RunOptions } from "../run/run.js";
+import type { Visit } from "../run/walk.js";
+import { type Input, inputOf, type Source } from "../source/input.js";
+import { type SortKey, SortKeyer } from "./sort-key.js";
+import { Sorter } from "./sorter.js";
+
+export interface SortOptions<R> extends RunOptions {
+  /** What to sort by; of several keys, each decides where those before it are equal. */
+  readonly by: SortKey<R> | readonly SortKey<R>[];
+}
+
+/**
+ * The records in order. The sort is stable: equal records keep the order of the source. Text is in the order
+ * of its code points; values of different types are apart, in this order: booleans, numbers and
+ * bigints, dates, text, bytes, lists, `null`, missing.
+ *
+ * ```ts
+ * for await (const event of sort(events, { by: ["user", { by: "ms", order: "desc" }] })) { … }
+ * ```
+ */
+export function sort<R>(source: Source<R>, options: SortOptions<R>): RecordOutput<R> {
+  const input = inputOf(source, new SortKeyer(options.by));
+  return new RecordOutput((visit) => sorted(input, options, visit), input);
+}
+
+async function* sorted<R>(
+  input: Input<R>,
+  options: RunOptions,
+  visit: Visit,
+): AsyncGenerator<void> {
+  const run = new Run(options, input.byteLength);
+  try {
+    const sorter = new Sorter(run.workspace);
+    for await (const batch of input.batches(run.signal)) {
+      run.signal?.throwIfAborted();
+      await sorter.add(batch);
+      run.progress.read(batch.count, batch.ends[batch.count - 1] ?? 0);
+    }
+    run.progress.write();
+    yield* sorter.walk(({ bytes, keyEnd, end }) => visit(bytes, keyEnd, end));
+  } finally {
+    await run.close();
+  }
+}

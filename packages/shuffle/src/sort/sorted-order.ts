@@ -1,0 +1,159 @@
+import { Pace } from "@partd/core/author";
+import type { LoadedChain } from "../spill/loaded-chain.js";
+
+/**
+ * The addresses of a chain's frames in the order of their keys, those of equal keys as they are: by
+ * radix over the first 8 bytes of the keys, then, among frames that share them, over the next 8.
+ */
+export async function sortedOrder(chain: LoadedChain, records: number): Promise<Uint32Array> {
+  const sort = new RadixSort(chain, records);
+  await sort.run();
+  return sort.addresses;
+}
+
+/** Bytes that sorting so many records takes. */
+export function sortCost(records: number): number {
+  return records * 24;
+}
+
+class RadixSort {
+  readonly #chain: LoadedChain;
+  addresses: Uint32Array;
+  #highs: Uint32Array;
+  #lows: Uint32Array;
+  #nextAddresses: Uint32Array;
+  #nextHighs: Uint32Array;
+  #nextLows: Uint32Array;
+  readonly #counts = new Uint32Array(BUCKETS);
+  readonly #pace = new Pace();
+
+  constructor(chain: LoadedChain, records: number) {
+    this.#chain = chain;
+    this.addresses = new Uint32Array(records);
+    this.#highs = new Uint32Array(records);
+    this.#lows = new Uint32Array(records);
+    this.#nextAddresses = new Uint32Array(records);
+    this.#nextHighs = new Uint32Array(records);
+    this.#nextLows = new Uint32Array(records);
+  }
+
+  async run(): Promise<void> {
+    const chain = this.#chain;
+    let count = 0;
+    for (let more = chain.look(0); more; more = chain.look(chain.following)) {
+      this.addresses[count] = chain.address;
+      this.#highs[count] = chain.high;
+      this.#lows[count++] = chain.low;
+      if (this.#pace.due) await this.#pace.rest();
+    }
+    await this.#sort(0, count, 8);
+  }
+
+  /** Sorts frames `from` to `to`, whose keys agree up to 8 bytes before `depth`, and whose prefixes are set. */
+  async #sort(from: number, to: number, depth: number): Promise<void> {
+    await this.#byPrefix(from, to);
+    for (let start = from; start < to; ) {
+      const high = this.#highs[start]!;
+      const low = this.#lows[start]!;
+      let end = start + 1;
+      while (end < to && this.#highs[end] === high && this.#lows[end] === low) end++;
+      if (end - start > 1) await this.#sortTies(start, end, depth);
+      start = end;
+      if (this.#pace.due) await this.#pace.rest();
+    }
+  }
+
+  /** Frames whose keys agree in the first `depth` bytes, as far as they have so many. */
+  async #sortTies(from: number, to: number, depth: number): Promise<void> {
+    const chain = this.#chain;
+    let longer = 0;
+    let uneven = false;
+    let length = -1;
+    for (let i = from; i < to; i++) {
+      chain.look(this.addresses[i]!);
+      const keyLength = chain.keyEnd - chain.keyStart;
+      if (keyLength > depth) longer++;
+      if (length >= 0 && length !== keyLength) uneven = true;
+      length = keyLength;
+      this.#highs[i] = word(chain.bytes, chain.keyStart + depth, chain.keyEnd);
+      this.#lows[i] = word(chain.bytes, chain.keyStart + depth + 4, chain.keyEnd);
+    }
+    if (longer > 0) await this.#sort(from, to, depth + 8);
+    else if (uneven) this.#byLength(from, to);
+  }
+
+  /** Keys that end in zeros, of which one is the beginning of the other. */
+  #byLength(from: number, to: number): void {
+    const lengthOf = (address: number) => {
+      this.#chain.look(address);
+      return this.#chain.keyEnd - this.#chain.keyStart;
+    };
+    const sorted = Array.from(this.addresses.subarray(from, to), (address) => ({
+      address,
+      length: lengthOf(address),
+    })).sort((a, b) => a.length - b.length);
+    for (const [i, { address }] of sorted.entries()) this.addresses[from + i] = address;
+  }
+
+  async #byPrefix(from: number, to: number): Promise<void> {
+    if (to - from < SHORT) return this.#insert(from, to);
+    for (let digit = 0; digit < 6; digit++) {
+      this.#pass(from, to, digit < 3 ? this.#lows : this.#highs, (digit % 3) * BITS);
+      if (this.#pace.isOver) await this.#pace.rest();
+    }
+  }
+
+  /** A pass over one digit: the low three are of `lows`, the others of `highs`. */
+  #pass(from: number, to: number, digits: Uint32Array, shift: number): void {
+    const counts = this.#counts.fill(0);
+    for (let i = from; i < to; i++) counts[(digits[i]! >>> shift) & MASK]!++;
+    if (counts[(digits[from]! >>> shift) & MASK] === to - from) return;
+    let sum = from;
+    for (let bucket = 0; bucket < BUCKETS; bucket++) {
+      const count = counts[bucket]!;
+      counts[bucket] = sum;
+      sum += count;
+    }
+    for (let i = from; i < to; i++) {
+      const target = counts[(digits[i]! >>> shift) & MASK]!++;
+      this.#nextAddresses[target] = this.addresses[i]!;
+      this.#nextHighs[target] = this.#highs[i]!;
+      this.#nextLows[target] = this.#lows[i]!;
+    }
+    this.addresses.set(this.#nextAddresses.subarray(from, to), from);
+    this.#highs.set(this.#nextHighs.subarray(from, to), from);
+    this.#lows.set(this.#nextLows.subarray(from, to), from);
+  }
+
+  #insert(from: number, to: number): void {
+    for (let i = from + 1; i < to; i++) {
+      const address = this.addresses[i]!;
+      const high = this.#highs[i]!;
+      const low = this.#lows[i]!;
+      let j = i - 1;
+      while (j >= from && (this.#highs[j]! > high || (this.#highs[j] === high && this.#lows[j]! > low))) {
+        this.addresses[j + 1] = this.addresses[j]!;
+        this.#highs[j + 1] = this.#highs[j]!;
+        this.#lows[j + 1] = this.#lows[j]!;
+        j--;
+      }
+      this.addresses[j + 1] = address;
+      this.#highs[j + 1] = high;
+      this.#lows[j + 1] = low;
+    }
+  }
+}
+
+/** Three digits cover 32 bits; their counts stay in the first cache. */
+const BITS = 11;
+const BUCKETS = 1 << BITS;
+const MASK = BUCKETS - 1;
+/** Below it, insertion takes less time than six passes. */
+const SHORT = 48;
+
+/** Four bytes as an unsigned number, with zeros for those beyond `end`. */
+export function word(bytes: Uint8Array, start: number, end: number): number {
+  let value = 0;
+  for (let i = start; i < start + 4; i++) value = (value << 8) | (i < end ? bytes[i]! : 0);
+  return value >>> 0;
+}

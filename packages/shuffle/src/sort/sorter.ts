@@ -1,0 +1,178 @@
+import type { KeyedBatch } from "../source/keyed-batch.js";
+import type { Chain } from "../spill/chain.js";
+import { appendBatch } from "../spill/fan.js";
+import { LoadedChain } from "../spill/loaded-chain.js";
+import type { Workspace } from "../spill/workspace.js";
+import { Merge } from "./merge.js";
+import { sortCost, sortedOrder } from "./sorted-order.js";
+
+/** A frame where it lies: the record is from `keyEnd` to `end`. Holds until the next one is looked at. */
+export interface Frame {
+  readonly bytes: Uint8Array;
+  readonly keyStart: number;
+  readonly keyEnd: number;
+  readonly end: number;
+  readonly low: number;
+  readonly high: number;
+}
+
+/**
+ * Sorts frames by their keys, equal ones as they came. What fits in memory is sorted there; else it is
+ * spilled in sorted runs, which are merged.
+ */
+export class Sorter {
+  readonly #workspace: Workspace;
+  #gathered: Chain;
+  /** Sorted chains, in the order of the source. */
+  #runs: Chain[] = [];
+
+  constructor(workspace: Workspace) {
+    this.#workspace = workspace;
+    this.#gathered = workspace.chain();
+  }
+
+  /** Adds a batch, whose hashes are the first 8 bytes of the keys. */
+  async add(batch: KeyedBatch): Promise<void> {
+    const byteLength = batch.ends[batch.count - 1] ?? 0;
+    if (byteLength < this.#large) {
+      await appendBatch(this.#workspace, batch, () => this.#gathered);
+      if (this.#isFull) await this.#spill();
+      return;
+    }
+    for (let index = 0; index < batch.count; index++) await this.#addOne(recordOf(batch, index));
+  }
+
+  /** A batch of one record, which may be larger than half of the memory: then it is a run of its own. */
+  async #addOne(batch: KeyedBatch): Promise<void> {
+    if (batch.bytes.length >= this.#large) {
+      await this.#spill();
+      const run = this.#workspace.chain();
+      await appendBatch(this.#workspace, batch, () => run);
+      this.#runs.push(run);
+      return;
+    }
+    await appendBatch(this.#workspace, batch, () => this.#gathered);
+    if (this.#isFull) await this.#spill();
+  }
+
+  get #large(): number {
+    return (this.#workspace.capacity * this.#workspace.blockSize) / 8;
+  }
+
+  get #isFull(): boolean {
+    const { blockSize, capacity } = this.#workspace;
+    const bytes = this.#gathered.length * blockSize + sortCost(this.#gathered.records);
+    return bytes > capacity * blockSize * GATHERED_SHARE;
+  }
+
+  async #spill(): Promise<void> {
+    const gathered = this.#gathered;
+    if (gathered.records === 0) return;
+    this.#gathered = this.#workspace.chain();
+    this.#runs.push(await this.#write((visit) => this.#inMemory(gathered, visit)));
+  }
+
+  /** All frames of a walk in a chain of their own. */
+  async #write(walk: FrameWalk): Promise<Chain> {
+    const run = this.#workspace.chain();
+    const append = ({ bytes, keyStart, keyEnd, end, low, high }: Frame) =>
+      run.append(bytes, keyStart, keyEnd, bytes, keyEnd, end, low, high);
+    await this.#workspace.reserve(2 * WALKED_BLOCKS);
+    for await (const _ of walk(append)) await this.#workspace.reserve(2 * WALKED_BLOCKS);
+    await this.#workspace.unload(run);
+    return run;
+  }
+
+  /** Calls `visit` with every frame in order, and yields now and then. Nothing can be added any more. */
+  async *walk(visit: (frame: Frame) => void): AsyncGenerator<void> {
+    if (this.#runs.length === 0) {
+      yield* this.#inMemory(this.#gathered, visit);
+      return;
+    }
+    const merge = await this.merge();
+    try {
+      yield* this.#merged(merge, visit);
+    } finally {
+      await merge.close();
+    }
+  }
+
+  /** All frames as a merge of spilled runs. It is the caller's to close. */
+  async merge(): Promise<Merge> {
+    await this.#spill();
+    const width = Merge.width(this.#workspace);
+    while (this.#runs.length > width) {
+      const merge = new Merge(this.#workspace, this.#runs.slice(0, width));
+      try {
+        await merge.start();
+        const merged = await this.#write((visit) => this.#merged(merge, visit));
+        this.#runs.splice(0, width, merged);
+      } finally {
+        await merge.close();
+      }
+    }
+    const merge = new Merge(this.#workspace, this.#runs);
+    await merge.start();
+    return merge;
+  }
+
+  async *#inMemory(chain: Chain, visit: (frame: Frame) => void): AsyncGenerator<void> {
+    const cost = sortCost(chain.records);
+    this.#workspace.borrow(cost);
+    try {
+      const loaded = new LoadedChain(await chain.load(), this.#workspace.blockSize);
+      const addresses = await sortedOrder(loaded, chain.records);
+      const most = WALKED_BLOCKS * this.#workspace.blockSize;
+      let walked = 0;
+      for (const address of addresses) {
+        loaded.look(address);
+        visit(loaded);
+        walked += loaded.end - loaded.keyStart;
+        if (walked < most) continue;
+        walked = 0;
+        yield;
+      }
+      yield;
+    } finally {
+      this.#workspace.borrow(-cost);
+      await chain.discard();
+    }
+  }
+
+  async *#merged(merge: Merge, visit: (frame: Frame) => void): AsyncGenerator<void> {
+    const most = WALKED_BLOCKS * this.#workspace.blockSize;
+    let walked = 0;
+    for (let frame = merge.first; frame; frame = merge.first) {
+      visit(frame);
+      walked += frame.end - frame.keyStart;
+      const reading = merge.next();
+      if (reading) await reading;
+      if (walked < most) continue;
+      walked = 0;
+      yield;
+    }
+    yield;
+  }
+}
+
+type FrameWalk = (visit: (frame: Frame) => void) => AsyncGenerator<void>;
+
+/** What is gathered before it is sorted; the rest is for the run that it is written to. */
+const GATHERED_SHARE = 0.6;
+/** Blocks of frames between two yields. */
+const WALKED_BLOCKS = 2;
+
+function recordOf(batch: KeyedBatch, index: number): KeyedBatch {
+  const start = index === 0 ? 0 : batch.ends[index - 1]!;
+  const end = batch.ends[index]!;
+  return {
+    count: 1,
+    bytes: batch.bytes.subarray(start, end),
+    ends: Uint32Array.of(end - start),
+    keys: batch.keys,
+    keyStarts: batch.keyStarts.subarray(index, index + 1),
+    keyEnds: batch.keyEnds.subarray(index, index + 1),
+    hashLow: batch.hashLow.subarray(index, index + 1),
+    hashHigh: batch.hashHigh.subarray(index, index + 1),
+  };
+}

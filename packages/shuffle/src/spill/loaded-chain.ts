@@ -1,0 +1,97 @@
+import type { Block } from "./block.js";
+import { align, END_OF_BLOCK, HEADER_BYTES } from "./block.js";
+
+/**
+ * The frames of a chain that is wholly in memory, by address: a frame's offset in the chain, in units
+ * of 8 bytes, which lets 32 bits reach 32 GiB.
+ */
+export class LoadedChain {
+  readonly #blocks: readonly Block[];
+  readonly #blockSize: number;
+  readonly #shift: number;
+
+  /** Where key and record of the frame lie that was looked at last: the record from `keyEnd` to `end`. */
+  bytes: Uint8Array = NOTHING;
+  keyStart = 0;
+  keyEnd = 0;
+  end = 0;
+  low = 0;
+  high = 0;
+  address = 0;
+  /** The address of the frame behind it. */
+  following = 0;
+
+  constructor(blocks: readonly Block[], blockSize: number) {
+    this.#blocks = blocks;
+    this.#blockSize = blockSize;
+    this.#shift = 31 - Math.clz32(blockSize);
+  }
+
+  /** Looks at the frame at `address`, or at the first one behind it; false if there is none. */
+  look(address: number): boolean {
+    let position = address * 8;
+    let index = Math.floor(position / this.#blockSize);
+    let offset = position - index * this.#blockSize;
+    let block = this.#blocks[index];
+    while (block && (offset + HEADER_BYTES > this.#blockSize || block.words[offset >>> 2] === END_OF_BLOCK)) {
+      block = this.#blocks[++index];
+      offset = 0;
+    }
+    if (!block) return false;
+    position = index * this.#blockSize + offset;
+    this.address = position / 8;
+    const word = offset >>> 2;
+    const recordLength = block.words[word]!;
+    const keyLength = block.words[word + 1]!;
+    this.low = block.words[word + 2]!;
+    this.high = block.words[word + 3]!;
+    const start = offset + HEADER_BYTES;
+    const end = start + keyLength + recordLength;
+    this.following = (index * this.#blockSize + align(end)) / 8;
+    if (end <= this.#blockSize) {
+      this.bytes = block.bytes;
+      this.keyStart = start;
+      this.keyEnd = start + keyLength;
+      this.end = end;
+    } else {
+      this.bytes = this.#gather(index, start, keyLength + recordLength);
+      this.keyStart = 0;
+      this.keyEnd = keyLength;
+      this.end = keyLength + recordLength;
+    }
+    return true;
+  }
+
+  #gather(blockIndex: number, from: number, byteLength: number): Uint8Array {
+    const gathered = new Uint8Array(byteLength);
+    let index = blockIndex;
+    let offset = from;
+    let filled = 0;
+    while (filled < byteLength) {
+      if (offset === this.#blockSize) {
+        index++;
+        offset = 0;
+      }
+      const length = Math.min(byteLength - filled, this.#blockSize - offset);
+      gathered.set(this.#blocks[index]!.bytes.subarray(offset, offset + length), filled);
+      filled += length;
+      offset += length;
+    }
+    return gathered;
+  }
+
+  /** A word of the frame's header that no one needs any more, for links between frames. */
+  setLink(address: number, link: number): void {
+    const units = this.#blockSize / 8;
+    const block = this.#blocks[address >>> (this.#shift - 3)]!;
+    block.words[(address & (units - 1)) * 2 + 3] = link;
+  }
+
+  link(address: number): number {
+    const units = this.#blockSize / 8;
+    const block = this.#blocks[address >>> (this.#shift - 3)]!;
+    return block.words[(address & (units - 1)) * 2 + 3]!;
+  }
+}
+
+const NOTHING = new Uint8Array();
