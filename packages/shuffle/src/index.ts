@@ -1,3 +1,27 @@
+export { type DistinctOptions, distinct } from "./distinct/distinct.js";
+export {
+  type AggregateOptions,
+  type Aggregated,
+  aggregate,
+  type CountByOptions,
+  countBy,
+  type ReduceByOptions,
+  reduceBy,
+  type Selection,
+} from "./fold/aggregate.js";
+export {
+  type Aggregate,
+  count,
+  first,
+  last,
+  max,
+  mean,
+  min,
+  type OwnAggregate,
+  sum,
+  type ValueOf,
+} from "./fold/aggregates.js";
+export { Entries } from "./fold/entries.js";
 export type { Group } from "./group/group.js";
 export { type GroupByOptions, groupBy } from "./group/group-by.js";
 export { Output } from "./run/output.js";
@@ -8,3 +32,9 @@ export { type SortOptions, sort } from "./sort/sort.js";
 export type { SortKey, SortRule } from "./sort/sort-key.js";
 export type { By, KeyOf } from "./source/by.js";
 export type { RecordCodec, Source } from "./source/input.js";
+export { type TopOptions, top } from "./sort/top.js";
+export { type Joined, type JoinOptions, join } from "./join/join.js";
+export type { JoinKind } from "./join/kind.js";
+export type { Partition } from "./partition/partition.js";
+export { type Partitioner, type Range, range } from "./partition/partitioner.js";
+export { type ShuffleOptions, shuffle } from "./partition/shuffle.js";

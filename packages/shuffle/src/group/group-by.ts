@@ -7,6 +7,7 @@ import type { Chain } from "../spill/chain.js";
 import { appendBatch, Fan } from "../spill/fan.js";
 import { chainGroups, fitsInMemory } from "./chain-groups.js";
 import type { Group, StoredGroup } from "./group.js";
+import { oneByOne } from "./one-by-one.js";
 
 export interface GroupByOptions<R, B extends By<R>> extends RunOptions {
   /** The key of a record: a field's name, several names, or a function. */
@@ -65,16 +66,4 @@ export async function gather(run: Run, input: Input<unknown>): Promise<readonly 
   }
   progress.write();
   return fan?.chains ?? [whole];
-}
-
-/** Ends each group when the next one is asked for. */
-async function* oneByOne<K, R>(
-  batches: AsyncGenerator<readonly StoredGroup<K, R>[]>,
-): AsyncGenerator<readonly StoredGroup<K, R>[]> {
-  for await (const batch of batches) {
-    for (const group of batch) {
-      yield [group];
-      group.end();
-    }
-  }
 }

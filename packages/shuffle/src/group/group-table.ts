@@ -98,6 +98,28 @@ export class GroupTable {
     this.#slots = slots;
   }
 
+  /** The group of a key, or -1. */
+  find(keys: Uint8Array, start: number, end: number, low: number, high: number): number {
+    const hash = (low ^ Math.imul(high, 0x9e3779b1)) >>> 0;
+    const mask = this.#slots.length - 1;
+    for (let slot = (Math.imul(hash, 0x85ebca6b) >>> 7) & mask; ; slot = (slot + 1) & mask) {
+      const index = this.#slots[slot]! - 1;
+      if (index < 0) return -1;
+      if (this.#hashes[index] !== hash) continue;
+      const other = this.look(index);
+      if (sameBytes(other.bytes, other.keyStart, other.keyEnd, keys, start, end)) return index;
+    }
+  }
+
+  /** The frames of a group, in order: each holds until the next. */
+  *records(index: number): Generator<LoadedChain> {
+    const chain = this.#chain;
+    for (let address = this.#firsts[index]!; address !== NO_LINK; address = chain.link(address)) {
+      chain.look(address);
+      yield chain;
+    }
+  }
+
   /** The first frame of a group. */
   look(index: number): LoadedChain {
     this.#other.look(this.#firsts[index]!);

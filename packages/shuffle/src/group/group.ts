@@ -51,11 +51,7 @@ export class StoredGroup<K, R> implements Group<K, R> {
   }
 
   async *#walk(visit: Visit): AsyncGenerator<void> {
-    if (this.#state === "read") {
-      throw new PartdError("ERR_PARTD_CLOSED", "A group can be read once: keep what toArray() gives.");
-    }
-    this.#checkOpen();
-    this.#state = "read";
+    this.take();
     const pace = new Pace();
     for await (const _ of this.#frames(visit)) {
       yield;
@@ -64,11 +60,20 @@ export class StoredGroup<K, R> implements Group<K, R> {
     }
   }
 
+  /** Begins the one reading that there is. */
+  protected take(): void {
+    this.#checkOpen();
+    if (this.#state === "read") {
+      throw new PartdError("ERR_PARTD_CLOSED", "This can be read once: keep what toArray() gives.");
+    }
+    this.#state = "read";
+  }
+
   #checkOpen(): void {
     if (this.#state !== "over") return;
     throw new PartdError(
       "ERR_PARTD_CLOSED",
-      "A group can be read until the next one is asked for: await its records inside the loop.",
+      "This can be read until the next one is asked for: await its records inside the loop.",
     );
   }
 }

@@ -22,7 +22,7 @@ export async function* sortedGroups<K, R>(
   const merge = await sortedByKey(workspace, chain);
   try {
     for (let frame = merge.first; frame; frame = merge.first) {
-      const key = frame.bytes.slice(frame.keyStart, frame.keyEnd);
+      const key = new Uint8Array(frame.bytes.subarray(frame.keyStart, frame.keyEnd));
       const name = decodeGroupKey(key, 0, key.length) as K;
       yield [new StoredGroup<K, R>(name, (visit) => sameKeyed(merge, key, visit), codec)];
       for await (const _ of sameKeyed(merge, key, () => {})); // What was not read.

@@ -33,14 +33,17 @@ export class Run {
   readonly progress: ProgressReport;
   readonly signal: AbortSignal | undefined;
 
-  /** @param byteLength what there is to read, where that is known. */
-  constructor(options: RunOptions, byteLength?: number) {
+  /**
+   * @param byteLength what there is to read, where that is known.
+   * @param growing chains that grow at the same time, where their number is given.
+   */
+  constructor(options: RunOptions, byteLength?: number, growing?: number) {
     const memory = memoryFor(options);
     this.signal = options.signal;
     const space = options.store
       ? new StoreSpace(options.store)
       : new TemporaryFile(options.dir, Math.max(0, (byteLength ?? 0) - memory));
-    this.workspace = new Workspace(memory * SHARE, space, options.signal);
+    this.workspace = new Workspace(memory * SHARE, space, options.signal, growing);
     this.progress = new ProgressReport(options.onProgress, byteLength, this.workspace);
   }
 

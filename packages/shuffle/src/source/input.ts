@@ -35,7 +35,8 @@ export function inputOf<R>(source: Source<R>, keyer: Keyer<R>): Input<R> {
   };
 }
 
-function checkSource(source: unknown): void {
+/** @throws `ERR_PARTD_VALUE` for what cannot be iterated. */
+export function checkSource(source: unknown): void {
   const iterable = source as Partial<AsyncIterable<unknown> & Iterable<unknown>> | undefined | null;
   if (iterable?.[Symbol.asyncIterator] || (iterable?.[Symbol.iterator] && typeof source !== "string")) {
     return;

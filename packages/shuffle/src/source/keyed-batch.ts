@@ -18,7 +18,9 @@ export interface KeyedBatch {
 /** Gathers a batch record by record. */
 export class BatchWriter implements KeyedBatch {
   count = 0;
-  bytes = Buffer.allocUnsafeSlow(2 * FULL_BYTES);
+  /** The same memory twice: a Buffer writes text, but its `slice` makes no copy. */
+  #buffer = Buffer.allocUnsafeSlow(2 * FULL_BYTES);
+  bytes: Uint8Array = asBytes(this.#buffer);
   #byteLength = 0;
   keys: Uint8Array = new Uint8Array(1 << 16);
   #keysLength = 0;
@@ -51,7 +53,7 @@ export class BatchWriter implements KeyedBatch {
     const start = this.#byteLength;
     if (typeof record === "string") {
       this.#makeRoom(record.length * 3 < 1 << 20 ? record.length * 3 : Buffer.byteLength(record));
-      this.#byteLength += this.bytes.write(record, start);
+      this.#byteLength += this.#buffer.write(record, start);
     } else {
       this.#makeRoom(record.length);
       this.bytes.set(record, start);
@@ -64,7 +66,12 @@ export class BatchWriter implements KeyedBatch {
     if (needed <= this.bytes.length) return;
     const grown = Buffer.allocUnsafeSlow(Math.max(needed, 2 * FULL_BYTES));
     grown.set(this.bytes.subarray(0, this.#byteLength));
-    this.bytes = grown;
+    this.#use(grown);
+  }
+
+  #use(buffer: Buffer<ArrayBuffer>): void {
+    this.#buffer = buffer;
+    this.bytes = asBytes(buffer);
   }
 
   #addKey(key: Uint8Array): void {
@@ -82,8 +89,12 @@ export class BatchWriter implements KeyedBatch {
     this.#byteLength = 0;
     this.#keysLength = 0;
     // What one huge record took is not kept.
-    if (this.bytes.length > 8 * FULL_BYTES) this.bytes = Buffer.allocUnsafeSlow(2 * FULL_BYTES);
+    if (this.bytes.length > 8 * FULL_BYTES) this.#use(Buffer.allocUnsafeSlow(2 * FULL_BYTES));
   }
+}
+
+function asBytes(buffer: Buffer<ArrayBuffer>): Uint8Array {
+  return new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.length);
 }
 
 export interface HashedKey {

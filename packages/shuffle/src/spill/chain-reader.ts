@@ -1,3 +1,4 @@
+import { BatchWriter, type KeyedBatch } from "../source/keyed-batch.js";
 import type { Block } from "./block.js";
 import { align, END_OF_BLOCK, HEADER_BYTES } from "./block.js";
 import type { Chain } from "./chain.js";
@@ -160,6 +161,21 @@ export class ChainReader {
       this.#workspace.release(blocks);
       throw error;
     }
+  }
+
+  /** All frames in batches, a block or a large frame at a time. */
+  async *batches(): AsyncGenerator<KeyedBatch> {
+    const batch = new BatchWriter();
+    while (await this.advance()) {
+      while (this.next()) {
+        const { bytes, keyStart, keyEnd, end, low, high } = this;
+        batch.add(bytes.subarray(keyEnd, end), { bytes: bytes.subarray(keyStart, keyEnd), low, high });
+        if (!batch.isFull) continue;
+        yield batch;
+        batch.clear();
+      }
+    }
+    if (batch.count > 0) yield batch;
   }
 
   /** Gives back the blocks that were read ahead. The chain stays as it is. */

@@ -146,7 +146,7 @@ export class Chain {
       this.#votes = cost - this.#votes;
     }
     if (!this.isUniform) return;
-    this.#firstKey ??= keys.slice(keyStart, keyEnd);
+    this.#firstKey ??= new Uint8Array(keys.subarray(keyStart, keyEnd));
     this.isUniform = sameBytes(this.#firstKey, 0, this.#firstKey.length, keys, keyStart, keyEnd);
   }
 

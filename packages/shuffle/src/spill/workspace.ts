@@ -20,14 +20,23 @@ export class Workspace {
   #failure: unknown;
   bytesSpilled = 0;
 
-  /** @param memory bytes for blocks and for what is borrowed. */
-  constructor(memory: number, space: TapeSpace, signal?: AbortSignal) {
+  /**
+   * @param memory bytes for blocks and for what is borrowed.
+   * @param growing chains that grow at the same time, if there are more than {@link width}.
+   */
+  constructor(memory: number, space: TapeSpace, signal?: AbortSignal, growing = 0) {
     this.#memory = memory;
     this.#space = space;
     this.signal = signal;
     let blockSize = SMALLEST_BLOCK;
-    while (blockSize < LARGEST_BLOCK && blockSize * BLOCKS <= memory) blockSize *= 2;
+    const blocks = Math.max(BLOCKS, 4 * growing);
+    while (blockSize < LARGEST_BLOCK && blockSize * blocks <= memory) blockSize *= 2;
     this.blockSize = blockSize;
+  }
+
+  /** Bytes for blocks and for what is borrowed. */
+  get byteLength(): number {
+    return this.#memory;
   }
 
   /** Blocks that memory has room for, whoever holds them. */
@@ -37,7 +46,8 @@ export class Workspace {
 
   /** How many chains may grow at the same time: each has a block that is not yet full. */
   get width(): number {
-    return Math.max(2, Math.min(WIDEST, this.capacity >>> 2));
+    const blocks = Math.floor(this.#memory / this.blockSize);
+    return Math.max(2, Math.min(WIDEST, blocks >>> 3));
   }
 
   chain(): Chain {
@@ -160,8 +170,8 @@ const SMALLEST_BLOCK = 1 << 10;
 const LARGEST_BLOCK = 256 << 10;
 /** Below it nothing would go on: a few chains that grow, and one that is read. */
 const FEWEST_BLOCKS = 16;
-/** Chains that grow at a time: 64 of 256 KiB are 16 MiB that cannot be spilled. */
-const WIDEST = 64;
+/** Chains that grow at a time: 128 of 256 KiB are 32 MiB that cannot be spilled. */
+const WIDEST = 128;
 /** Two spills at a time keep the disk busy while blocks are chosen. */
 const FLIGHTS = 2;
 /** A spill at most: large enough for the disk, small enough to have blocks back soon. */

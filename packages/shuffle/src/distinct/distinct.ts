@@ -1,0 +1,140 @@
+import { KeyIndex } from "../fold/key-index.js";
+import { RecordOutput } from "../run/record-output.js";
+import { Run, type RunOptions } from "../run/run.js";
+import type { Visit } from "../run/walk.js";
+import type { By } from "../source/by.js";
+import { GroupKeyer } from "../source/group-keyer.js";
+import { type Input, inputOf, type Source } from "../source/input.js";
+import type { KeyedBatch } from "../source/keyed-batch.js";
+import { WholeRecordKeyer } from "../source/whole-record-keyer.js";
+import type { Chain } from "../spill/chain.js";
+import { ChainReader } from "../spill/chain-reader.js";
+import { appendBatch, Fan } from "../spill/fan.js";
+
+export interface DistinctOptions<R> extends RunOptions {
+  /** Records with the same key are the same. Default: the whole record, with its fields in their order. */
+  readonly by?: By<R> | undefined;
+}
+
+/**
+ * The first record of each key. They come in the order of the source as long as the keys fit in memory, and
+ * those with keys beyond come afterwards.
+ */
+export function distinct<R>(source: Source<R>, options: DistinctOptions<R> = {}): RecordOutput<R> {
+  const { by } = options;
+  const keyer = by === undefined ? new WholeRecordKeyer<R>() : new GroupKeyer(by);
+  const input = inputOf(source, keyer);
+  return new RecordOutput((visit) => firsts(input, options, visit), input);
+}
+
+async function* firsts<R>(
+  input: Input<R>,
+  options: RunOptions,
+  visit: Visit,
+): AsyncGenerator<void> {
+  const run = new Run(options, input.byteLength);
+  try {
+    yield* firstOfEach(run, input.batches(run.signal), visit, 0);
+  } finally {
+    await run.close();
+  }
+}
+
+/** Keys are kept while they fit; records with others are spilled by hash, and each part goes the same way. */
+async function* firstOfEach(
+  run: Run,
+  batches: AsyncIterable<KeyedBatch>,
+  visit: Visit,
+  level: number,
+): AsyncGenerator<void> {
+  const { workspace } = run;
+  const index = new KeyIndex();
+  let borrowed = 0;
+  let fan: Fan | undefined;
+  try {
+    for await (const batch of batches) {
+      run.signal?.throwIfAborted();
+      if (level === 0) run.progress.read(batch.count, batch.ends[batch.count - 1] ?? 0);
+      const beyond = visitNew(index, batch, visit, fan !== undefined);
+      if (beyond) {
+        fan ??= new Fan(workspace, level);
+        const spread = fan;
+        await appendBatch(workspace, beyond, (low, high) => spread.chainOf(low, high));
+      }
+      yield;
+      if (fan) continue;
+      workspace.borrow(index.byteLength - borrowed);
+      borrowed = index.byteLength;
+      if (borrowed > workspace.byteLength * INDEX_SHARE) fan = new Fan(workspace, level);
+    }
+  } finally {
+    workspace.borrow(-borrowed);
+  }
+  if (level === 0) run.progress.write();
+  for (const chain of fan?.chains ?? []) {
+    if (chain.records === 0) await chain.discard();
+    else yield* firstOfEach(run, spilled(run, chain), visit, level + 1);
+  }
+}
+
+const INDEX_SHARE = 0.5;
+
+/** Visits records with new keys, or returns them if the index is full. */
+function visitNew(
+  index: KeyIndex,
+  batch: KeyedBatch,
+  visit: Visit,
+  isFull: boolean,
+): KeyedBatch | undefined {
+  const { count, bytes, ends, keys, keyStarts, keyEnds, hashLow, hashHigh } = batch;
+  const beyond: number[] = [];
+  for (let i = 0; i < count; i++) {
+    const low = hashLow[i]!;
+    const high = hashHigh[i]!;
+    if (index.find(keys, keyStarts[i]!, keyEnds[i]!, low, high) >= 0) continue;
+    if (isFull) {
+      beyond.push(i);
+      continue;
+    }
+    index.add(keys, keyStarts[i]!, keyEnds[i]!, low, high);
+    visit(bytes, i === 0 ? 0 : ends[i - 1]!, ends[i]!);
+  }
+  return beyond.length === 0 ? undefined : selected(batch, beyond);
+}
+
+/** Some records of a batch. */
+function selected(batch: KeyedBatch, indices: readonly number[]): KeyedBatch {
+  if (indices.length === batch.count) return batch;
+  const pick = (from: Uint32Array) => Uint32Array.from(indices, (i) => from[i]!);
+  const ends = new Uint32Array(indices.length);
+  let byteLength = 0;
+  for (const [n, i] of indices.entries()) {
+    byteLength += batch.ends[i]! - (i === 0 ? 0 : batch.ends[i - 1]!);
+    ends[n] = byteLength;
+  }
+  const bytes = new Uint8Array(byteLength);
+  for (const [n, i] of indices.entries()) {
+    const start = i === 0 ? 0 : batch.ends[i - 1]!;
+    bytes.set(batch.bytes.subarray(start, batch.ends[i]!), n === 0 ? 0 : ends[n - 1]!);
+  }
+  return {
+    count: indices.length,
+    bytes,
+    ends,
+    keys: batch.keys,
+    keyStarts: pick(batch.keyStarts),
+    keyEnds: pick(batch.keyEnds),
+    hashLow: pick(batch.hashLow),
+    hashHigh: pick(batch.hashHigh),
+  };
+}
+
+async function* spilled(run: Run, chain: Chain): AsyncGenerator<KeyedBatch> {
+  const reader = new ChainReader(run.workspace, chain, { consume: true });
+  try {
+    yield* reader.batches();
+  } finally {
+    await reader.close();
+    await chain.discard();
+  }
+}

@@ -1,0 +1,129 @@
+import { PartdError } from "@partd/core";
+import { Run, type RunOptions } from "../run/run.js";
+import type { By, KeyOf } from "../source/by.js";
+import { checkSource, type Source } from "../source/input.js";
+import { fieldsOf } from "../source/by.js";
+import { type Aggregate, count, type OwnAggregate, own } from "./aggregates.js";
+import { Entries } from "./entries.js";
+import { fold } from "./fold.js";
+import { foldBatches } from "./fold-input.js";
+
+export interface CountByOptions<R, B extends By<R>> extends RunOptions {
+  /** The key of a record: a field's name, several names, or a function. */
+  readonly by: B;
+}
+
+/**
+ * How many records each key has.
+ *
+ * ```ts
+ * const counts = await countBy(events, { by: "user" }).toMap();
+ * ```
+ */
+export function countBy<R, const B extends By<R>>(
+  source: Source<R>,
+  options: CountByOptions<R, B>,
+): Entries<KeyOf<R, B>, number> {
+  return entries(source, options, { count: count() }, ([counted]) => counted as number);
+}
+
+export interface ReduceByOptions<R, B extends By<R>, A> extends CountByOptions<R, B> {
+  /** The accumulator that each key begins with. */
+  readonly initial: (key: KeyOf<R, B>) => A;
+  /** Takes the records of each key in order. May change and return the accumulator that it gets. */
+  readonly reduce: (accumulator: A, record: R) => A;
+}
+
+/**
+ * Reduces the records of each key to one value. Accumulators stay in memory while they are few; those that grow
+ * with each record are for `groupBy`.
+ */
+export function reduceBy<R, const B extends By<R>, A>(
+  source: Source<R>,
+  options: ReduceByOptions<R, B, A>,
+): Entries<KeyOf<R, B>, A> {
+  const { initial, reduce } = options;
+  const reduced = own({ initial: initial as (key: unknown) => A, add: reduce });
+  return entries(source, options, { reduced }, ([result]) => result as A);
+}
+
+/** Aggregates by the name that their result gets: made by `count()`, `sum("ms")` …, or of one's own. */
+export type Selection<R> = {
+  readonly [name: string]: Aggregate<R, unknown> | AnyOwnAggregate<R>;
+};
+
+/** An {@link OwnAggregate} with whatever state. */
+export interface AnyOwnAggregate<R> {
+  initial(key: unknown): unknown;
+  add(state: never, record: R): unknown;
+  finish?(state: never): unknown;
+}
+
+/** What a selection gives for each key. */
+export type Aggregated<S> = {
+  -readonly [N in keyof S]: S[N] extends Aggregate<never, infer T>
+    ? T
+    : S[N] extends { finish(state: never): infer T }
+      ? T
+      : S[N] extends { initial(key: never): infer T }
+        ? T
+        : never;
+};
+
+export interface AggregateOptions<R, B extends By<R>, S> extends CountByOptions<R, B> {
+  /** What to compute for each key. */
+  readonly select: S;
+}
+
+/**
+ * Several aggregates for each key in one pass.
+ *
+ * ```ts
+ * const select = { n: count(), total: sum("ms"), slowest: max("ms") };
+ * for await (const [user, { n, total }] of aggregate(events, { by: "user", select })) { … }
+ * ```
+ */
+export function aggregate<R, const B extends By<R>, S extends Selection<R>>(
+  source: Source<R>,
+  options: AggregateOptions<R, B, S>,
+): Entries<KeyOf<R, B>, Aggregated<S>> {
+  const names = Object.keys(options.select);
+  return entries(source, options, options.select, (results) => {
+    return Object.fromEntries(names.map((name, i) => [name, results[i]])) as Aggregated<S>;
+  });
+}
+
+function entries<R, B extends By<R>, V>(
+  source: Source<R>,
+  options: CountByOptions<R, B>,
+  selection: Selection<R>,
+  toValue: (results: unknown[]) => V,
+): Entries<KeyOf<R, B>, V> {
+  checkSource(source);
+  fieldsOf(options.by);
+  const aggregates = Object.entries(selection).map(([name, one]) => toAggregate(name, one));
+  return new Entries(async function* () {
+    const run = new Run(options);
+    try {
+      const batches = foldBatches(run, source, options.by, aggregates);
+      for await (const results of fold(run, batches, aggregates)) {
+        yield results.map(([key, values]) => [key as KeyOf<R, B>, toValue(values)] as const);
+      }
+    } finally {
+      await run.close();
+    }
+  });
+}
+
+function toAggregate<R>(name: string, one: Selection<R>[string]): Aggregate<R, unknown> {
+  if (typeof one === "object" && one !== null) {
+    if ("column" in one) return one;
+    if (typeof one.initial === "function" && typeof one.add === "function") {
+      return own(one as OwnAggregate<R, unknown, unknown>);
+    }
+  }
+  throw new PartdError(
+    "ERR_PARTD_VALUE",
+    `select.${name} is an aggregate such as count() or sum("ms"), or an object of initial, add and finish.`,
+  );
+}

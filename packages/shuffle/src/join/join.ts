@@ -1,0 +1,75 @@
+import { PartdError } from "@partd/core";
+import { gather } from "../group/group-by.js";
+import { Output } from "../run/output.js";
+import { Run, type RunOptions } from "../run/run.js";
+import type { By } from "../source/by.js";
+import { GroupKeyer } from "../source/group-keyer.js";
+import { type Input, inputOf, type Source } from "../source/input.js";
+import { type JoinKind, kinds } from "./kind.js";
+import { JoinParts } from "./join-parts.js";
+
+export interface JoinOptions<L, R, Kind extends JoinKind> extends RunOptions {
+  /** The key of a record on the left: a field's name, several names, or a function. */
+  readonly by: By<L>;
+  /** The same on the right. Default: `by`. */
+  readonly rightBy?: By<R> | undefined;
+  /**
+   * - `"inner"`, the default: pairs of records with the same key.
+   * - `"left"`, `"right"`, `"full"`: and those of that side, or both, that have no partner, beside `undefined`.
+   * - `"semi"`, `"anti"`: records on the left that have a partner, or none.
+   */
+  readonly kind?: Kind | undefined;
+}
+
+/** What a join yields. */
+export type Joined<L, R, Kind extends JoinKind> = {
+  inner: [L, R];
+  left: [L, R | undefined];
+  right: [L | undefined, R];
+  full: [L, R] | [L, undefined] | [undefined, R];
+  semi: L;
+  anti: L;
+}[Kind];
+
+/**
+ * Joins two sources by key. Keys that are missing or `null`, or a list with such an item, match nothing, as in
+ * SQL. The right side is kept, in memory as far as it fits: put the smaller one there. While it fits,
+ * the order is that of the left side.
+ *
+ * ```ts
+ * for await (const [event, user] of join(events, users, { by: "userId", rightBy: "id" })) { … }
+ * ```
+ */
+export function join<L, R, Kind extends JoinKind = "inner">(
+  left: Source<L>,
+  right: Source<R>,
+  options: JoinOptions<L, R, Kind>,
+): Output<Joined<L, R, Kind>> {
+  const kind = options.kind ?? "inner";
+  if (!Object.hasOwn(kinds, kind)) {
+    throw new PartdError("ERR_PARTD_VALUE", `kind is one of ${Object.keys(kinds).join(", ")}.`);
+  }
+  const leftInput = inputOf(left, new GroupKeyer(options.by));
+  const rightBy = options.rightBy ?? (options.by as By<never> as By<R>);
+  const rightInput = inputOf(right, new GroupKeyer(rightBy));
+  return new Output(() => joined(leftInput, rightInput, kind, options)) as Output<Joined<L, R, Kind>>;
+}
+
+async function* joined(
+  left: Input<unknown>,
+  right: Input<unknown>,
+  kind: JoinKind,
+  options: RunOptions,
+): AsyncGenerator<readonly unknown[]> {
+  const byteLength =
+    left.byteLength === undefined || right.byteLength === undefined
+      ? undefined
+      : left.byteLength + right.byteLength;
+  const run = new Run(options, byteLength);
+  try {
+    const parts = new JoinParts(run, kinds[kind], left, right);
+    yield* parts.join(await gather(run, right));
+  } finally {
+    await run.close();
+  }
+}

@@ -1,0 +1,55 @@
+import { chainGroups } from "../group/chain-groups.js";
+import { type Group, StoredGroup } from "../group/group.js";
+import { oneByOne } from "../group/one-by-one.js";
+import { Output } from "../run/output.js";
+import type { Visit } from "../run/walk.js";
+import type { RecordCodec } from "../source/input.js";
+import type { Chain } from "../spill/chain.js";
+import { ChainReader } from "../spill/chain-reader.js";
+import type { Workspace } from "../spill/workspace.js";
+
+/** The records that came to one partition, in the order of the source. It can be read, once, until the next one is asked for. */
+export interface Partition<K, R> extends Omit<Group<number, R>, "key"> {
+  readonly index: number;
+  /** Its records by key, in place of the records themselves. */
+  groups(): Output<Group<K, R>>;
+}
+
+/** A partition of a run. */
+export class StoredPartition<K, R> extends StoredGroup<number, R> implements Partition<K, R> {
+  readonly index: number;
+  readonly #workspace: Workspace;
+  readonly #chain: Chain;
+  readonly #codec: RecordCodec<R>;
+
+  constructor(index: number, workspace: Workspace, chain: Chain, codec: RecordCodec<R>) {
+    super(index, (visit) => walkChain(workspace, chain, visit), codec);
+    this.index = index;
+    this.#workspace = workspace;
+    this.#chain = chain;
+    this.#codec = codec;
+  }
+
+  groups(): Output<Group<K, R>> {
+    return new Output(() => {
+      this.take();
+      return oneByOne(chainGroups<K, R>(this.#workspace, this.#chain, this.#codec, 1));
+    });
+  }
+}
+
+async function* walkChain(
+  workspace: Workspace,
+  chain: Chain,
+  visit: Visit,
+): AsyncGenerator<void> {
+  const reader = new ChainReader(workspace, chain, { consume: true });
+  try {
+    while (await reader.advance()) {
+      while (reader.next()) visit(reader.bytes, reader.keyEnd, reader.end);
+      yield;
+    }
+  } finally {
+    await reader.close();
+  }
+}

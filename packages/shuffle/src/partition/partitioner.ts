@@ -1,0 +1,96 @@
+import { PartdError } from "@partd/core";
+import { checkIntegerOption } from "@partd/core/author";
+import { OrderKeyWriter } from "../sort/order-key.js";
+import { decodeGroupKey, partitionOf } from "../source/key.js";
+
+/**
+ * Which partition a key goes to: by its hash, the same in every process; by ranges, see {@link range}; or
+ * what a function says, from 0 to `partitions` - 1.
+ */
+export type Partitioner<K> = "hash" | Range | ((key: K, partitions: number) => number);
+
+/** Boundaries between partitions. */
+export interface Range {
+  readonly boundaries: readonly unknown[];
+}
+
+/**
+ * Partitions by ranges of keys: those below the first boundary, from there to below the second, and so on.
+ *
+ * ```ts
+ * shuffle(events, { by: "ms", partitioner: range([100, 1000]) }); // three partitions
+ * ```
+ */
+export function range(boundaries: readonly unknown[]): Range {
+  return { boundaries };
+}
+
+/** Finds the partition of encoded keys. */
+export interface PartitionFinder {
+  readonly count: number;
+  find(keys: Uint8Array, start: number, end: number, low: number, high: number): number;
+}
+
+export function partitionFinder(
+  partitioner: Partitioner<never> = "hash",
+  partitions: number | undefined,
+): PartitionFinder {
+  if (typeof partitioner === "object") return new RangeFinder(partitioner, partitions);
+  const count = checkIntegerOption("partitions", partitions ?? 64, 1, MOST_PARTITIONS);
+  if (partitioner === "hash") {
+    return { count, find: (_keys, _start, _end, low, high) => partitionOf(low, high, count) };
+  }
+  return {
+    count,
+    find(keys, start, end) {
+      const key = decodeGroupKey(keys, start, end);
+      const found = (partitioner as (key: unknown, partitions: number) => number)(key, count);
+      if (Number.isInteger(found) && found >= 0 && found < count) return found;
+      throw new PartdError(
+        "ERR_PARTD_VALUE",
+        `The partitioner gave ${found}: it has to give a whole number from 0 to ${count - 1}.`,
+      );
+    },
+  };
+}
+
+const MOST_PARTITIONS = 65_536;
+
+class RangeFinder implements PartitionFinder {
+  readonly count: number;
+  readonly #boundaries: readonly Uint8Array[];
+  readonly #writer = new OrderKeyWriter();
+
+  constructor({ boundaries }: Range, partitions: number | undefined) {
+    this.count = boundaries.length + 1;
+    this.#boundaries = boundaries.map((boundary) => new Uint8Array(this.#encode(boundary)));
+    for (const [i, boundary] of this.#boundaries.entries()) {
+      const before = this.#boundaries[i - 1];
+      if (!before || Buffer.compare(before, boundary) < 0) continue;
+      throw new PartdError("ERR_PARTD_VALUE", "The boundaries of a range have to ascend.");
+    }
+    if (partitions === undefined || partitions === this.count) return;
+    throw new PartdError(
+      "ERR_PARTD_VALUE",
+      `${boundaries.length} boundaries make ${this.count} partitions, not ${partitions}: leave partitions away.`,
+    );
+  }
+
+  find(keys: Uint8Array, start: number, end: number): number {
+    const key = this.#encode(decodeGroupKey(keys, start, end));
+    let low = 0;
+    let high = this.#boundaries.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (Buffer.compare(this.#boundaries[middle]!, key) <= 0) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+
+  #encode(value: unknown): Uint8Array {
+    this.#writer.clear();
+    this.#writer.write(value, false);
+    return this.#writer.bytes.subarray(0, this.#writer.length);
+  }
+}

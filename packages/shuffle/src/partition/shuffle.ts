@@ -1,0 +1,66 @@
+import { oneByOne } from "../group/one-by-one.js";
+import { Output } from "../run/output.js";
+import { Run, type RunOptions } from "../run/run.js";
+import type { By, KeyOf } from "../source/by.js";
+import { GroupKeyer } from "../source/group-keyer.js";
+import { type Input, inputOf, type Source } from "../source/input.js";
+import { appendBatch } from "../spill/fan.js";
+import { type Partition, StoredPartition } from "./partition.js";
+import { type PartitionFinder, type Partitioner, partitionFinder } from "./partitioner.js";
+
+export interface ShuffleOptions<R, B extends By<R>> extends RunOptions {
+  /** The key of a record: a field's name, several names, or a function. */
+  readonly by: B;
+  /** How many partitions. Default: 64, or what a range has. */
+  readonly partitions?: number | undefined;
+  /** Default: `"hash"`. */
+  readonly partitioner?: Partitioner<KeyOf<R, B>> | undefined;
+}
+
+/**
+ * The records in partitions: all records of a key in the same one, in the order of the source. Partitions come
+ * in the order of their numbers, also those without records.
+ *
+ * ```ts
+ * for await (const partition of shuffle(events, { by: "user", partitions: 8 })) {
+ *   for await (const event of partition) console.log(partition.index, event);
+ * }
+ * ```
+ */
+export function shuffle<R, const B extends By<R>>(
+  source: Source<R>,
+  options: ShuffleOptions<R, B>,
+): Output<Partition<KeyOf<R, B>, R>> {
+  const finder = partitionFinder(options.partitioner as Partitioner<never>, options.partitions);
+  const input = inputOf(source, new GroupKeyer(options.by));
+  return new Output(() => oneByOne(partitions<KeyOf<R, B>, R>(input, finder, options)));
+}
+
+async function* partitions<K, R>(
+  input: Input<R>,
+  finder: PartitionFinder,
+  options: RunOptions,
+): AsyncGenerator<readonly StoredPartition<K, R>[]> {
+  const run = new Run(options, input.byteLength, finder.count);
+  const { workspace, progress, signal } = run;
+  try {
+    const chains = Array.from({ length: finder.count }, () => workspace.chain());
+    for await (const batch of input.batches(signal)) {
+      signal?.throwIfAborted();
+      const { keys, keyStarts, keyEnds } = batch;
+      await appendBatch(
+        workspace,
+        batch,
+        (low, high, i) => chains[finder.find(keys, keyStarts[i]!, keyEnds[i]!, low, high)]!,
+      );
+      progress.read(batch.count, batch.ends[batch.count - 1] ?? 0);
+    }
+    progress.write();
+    for (const [index, chain] of chains.entries()) {
+      yield [new StoredPartition<K, R>(index, workspace, chain, input)];
+      await chain.discard();
+    }
+  } finally {
+    await run.close();
+  }
+}

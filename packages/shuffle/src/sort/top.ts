@@ -1,0 +1,140 @@
+import { checkIntegerOption } from "@partd/core/author";
+import { RecordOutput } from "../run/record-output.js";
+import { Run } from "../run/run.js";
+import type { Visit } from "../run/walk.js";
+import { type Input, inputOf, type Source } from "../source/input.js";
+import { BatchWriter, type KeyedBatch } from "../source/keyed-batch.js";
+import type { SortOptions } from "./sort.js";
+import { SortKeyer } from "./sort-key.js";
+import { Sorter } from "./sorter.js";
+
+export interface TopOptions<R> extends SortOptions<R> {
+  /** How many records. */
+  readonly n: number;
+}
+
+/**
+ * The first `n` records of the order, as `sort` gives them, without sorting the others.
+ *
+ * ```ts
+ * await top(events, { n: 10, by: { by: "ms", order: "desc" } }).toArray(); // The ten slowest.
+ * ```
+ */
+export function top<R>(source: Source<R>, options: TopOptions<R>): RecordOutput<R> {
+  checkIntegerOption("n", options.n, 0, Number.MAX_SAFE_INTEGER);
+  const input = inputOf(source, new SortKeyer(options.by));
+  return new RecordOutput((visit) => firstInOrder(input, options, visit), input);
+}
+
+async function* firstInOrder<R>(
+  input: Input<R>,
+  options: TopOptions<R>,
+  visit: Visit,
+): AsyncGenerator<void> {
+  const run = new Run(options, input.byteLength);
+  const { workspace, progress, signal } = run;
+  try {
+    const candidates = new Candidates(options.n, workspace.byteLength / 4);
+    let sorter: Sorter | undefined;
+    for await (const batch of input.batches(signal)) {
+      signal?.throwIfAborted();
+      candidates.add(batch);
+      progress.read(batch.count, batch.ends[batch.count - 1] ?? 0);
+      if (candidates.isTooLarge) {
+        sorter ??= new Sorter(workspace);
+        for (const kept of candidates.take()) await sorter.add(kept);
+      }
+    }
+    progress.write();
+    sorter ??= new Sorter(workspace);
+    for (const kept of candidates.take()) await sorter.add(kept);
+    let left = options.n;
+    for await (const _ of sorter.walk(({ bytes, keyEnd, end }) => {
+      if (left-- > 0) visit(bytes, keyEnd, end);
+    })) {
+      yield;
+      if (left <= 0) return;
+    }
+  } finally {
+    await run.close();
+  }
+}
+
+/** The records that may be among the first `n`: those behind `n` others are dropped now and then. */
+class Candidates {
+  readonly #n: number;
+  readonly #mostBytes: number;
+  #kept: Candidate[] = [];
+  #byteLength = 0;
+  #sequence = 0;
+  /** What comes behind it is not among the first. */
+  #bound: Candidate | undefined;
+
+  constructor(n: number, mostBytes: number) {
+    this.#n = n;
+    this.#mostBytes = mostBytes;
+  }
+
+  add(batch: KeyedBatch): void {
+    const { count, bytes, ends, keys, keyStarts, keyEnds, hashLow, hashHigh } = batch;
+    if (this.#n === 0) return;
+    for (let i = 0; i < count; i++) {
+      const bound = this.#bound;
+      const high = hashHigh[i]!;
+      if (bound && high > bound.high) continue;
+      const key = keys.subarray(keyStarts[i], keyEnds[i]);
+      if (bound && Buffer.compare(key, bound.key) >= 0) continue;
+      const record = new Uint8Array(bytes.subarray(i === 0 ? 0 : ends[i - 1]!, ends[i]!));
+      const candidate = { key: new Uint8Array(key), low: hashLow[i]!, high, record, sequence: this.#sequence++ };
+      this.#kept.push(candidate);
+      this.#byteLength += cost(candidate);
+      if (this.#kept.length >= 2 * this.#n + SLACK || this.isTooLarge) this.#prune();
+    }
+  }
+
+  #prune(): void {
+    if (this.#kept.length < this.#n) return;
+    this.#kept.sort(compare);
+    this.#kept.length = this.#n;
+    this.#bound = this.#kept[this.#n - 1];
+    this.#byteLength = this.#kept.reduce((sum, candidate) => sum + cost(candidate), 0);
+  }
+
+  get isTooLarge(): boolean {
+    return this.#byteLength > this.#mostBytes;
+  }
+
+  /** All candidates, in the order of the source, as batches. */
+  *take(): Generator<KeyedBatch> {
+    const kept = this.#kept.sort((a, b) => a.sequence - b.sequence);
+    this.#kept = [];
+    this.#byteLength = 0;
+    const batch = new BatchWriter();
+    for (const { key, low, high, record } of kept) {
+      batch.add(record, { bytes: key, low, high });
+      if (!batch.isFull) continue;
+      yield batch;
+      batch.clear();
+    }
+    if (batch.count > 0) yield batch;
+  }
+}
+
+interface Candidate {
+  readonly key: Uint8Array;
+  readonly low: number;
+  readonly high: number;
+  readonly record: Uint8Array;
+  readonly sequence: number;
+}
+
+const SLACK = 1000;
+
+function compare(left: Candidate, right: Candidate): number {
+  return Buffer.compare(left.key, right.key) || left.sequence - right.sequence;
+}
+
+/** A candidate's bytes, and 300 for its objects. */
+function cost({ key, record }: Candidate): number {
+  return key.length + record.length + 300;
+}

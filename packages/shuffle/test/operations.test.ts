@@ -1,0 +1,186 @@
+import { describe, expect, test } from "@jest/globals";
+import {
+  aggregate,
+  count,
+  countBy,
+  distinct,
+  first,
+  groupBy,
+  join,
+  last,
+  max,
+  mean,
+  min,
+  type Progress,
+  reduceBy,
+  sort,
+  sum,
+  top,
+} from "@partd/shuffle";
+import fc from "fast-check";
+import { events, type Event, LITTLE, model, nameOf, workloads } from "./workload.js";
+
+const runs = { numRuns: Number(process.env.PARTD_SHUFFLE_RUNS ?? 30) };
+
+/** Options of little memory that note how much was spilled. */
+function little() {
+  const seen = { spilled: 0 };
+  const onProgress = ({ bytesSpilled }: Progress) => {
+    seen.spilled = bytesSpilled;
+  };
+  return { memory: LITTLE, onProgress, seen };
+}
+
+/** How many of the runs of a property spilled: one that never does proves little. */
+let spills = 0;
+
+describe("with models in memory", () => {
+  test("groupBy", async () => {
+    spills = 0;
+    const property = fc.asyncProperty(workloads, async (workload) => {
+      const options = little();
+      const expected = model(events(workload));
+      for await (const group of groupBy(events(workload), { by: "key", ...options })) {
+        const numbers = (await group.toArray()).map(({ i }) => i);
+        const name = nameOf(group.key);
+        expect(numbers.join()).toBe(expected.get(name)?.join());
+        expected.delete(name);
+      }
+      expect(expected.size).toBe(0);
+      if (options.seen.spilled > 0) spills++;
+    });
+    await fc.assert(property, runs);
+    expect(spills).toBeGreaterThan(0);
+  });
+
+  test("countBy, reduceBy and aggregate", async () => {
+    spills = 0;
+    const property = fc.asyncProperty(workloads, async (workload) => {
+      const all = [...events(workload)];
+      const expected = model(all);
+      const options = little();
+      const counts = await countBy(all, { by: "key", ...options }).toArray();
+      expect(sorted(counts.map(([key, n]) => `${nameOf(key)} ${n}`))).toEqual(
+        sorted([...expected].map(([name, group]) => `${name} ${group.length}`)),
+      );
+      const joined = await reduceBy(all, {
+        by: "key",
+        initial: (key) => [nameOf(key)],
+        reduce: (list, { i }) => [...list, String(i)],
+        memory: LITTLE,
+      }).toArray();
+      if (workload.keys > 3) {
+        expect(sorted(joined.map(([, list]) => list.join()))).toEqual(
+          sorted([...expected].map(([name, group]) => [name, ...group].join())),
+        );
+      }
+      const select = {
+        n: count(),
+        total: sum("ms"),
+        low: min("ms"),
+        high: max("ms"),
+        mean: mean("ms"),
+        head: first("i"),
+        tail: last("i"),
+        own: { initial: () => 0, add: (a: number, e: Event) => Math.max(a, e.i) },
+      };
+      for await (const [key, row] of aggregate(all, { by: "key", select, memory: LITTLE })) {
+        const group = expected.get(nameOf(key)) as number[];
+        const values = group.map((i) => (all[i] as Event).ms);
+        const total = values.reduce((a, b) => a + b, 0);
+        expect(row).toEqual({
+          n: group.length,
+          total,
+          low: Math.min(...values),
+          high: Math.max(...values),
+          mean: total / group.length,
+          head: group[0],
+          tail: group.at(-1),
+          own: group.at(-1),
+        });
+        expected.delete(nameOf(key));
+      }
+      expect(expected.size).toBe(0);
+    });
+    await fc.assert(property, runs);
+  });
+
+  test("sort and top", async () => {
+    spills = 0;
+    const property = fc.asyncProperty(workloads, fc.integer({ min: 0, max: 50 }), async (workload, n) => {
+      const options = little();
+      const all = [...events(workload)];
+      const expected = all.toSorted((a, b) => b.ms - a.ms);
+      const by = { by: "ms", order: "desc" } as const;
+      const records = await sort(all, { by, ...options }).toArray();
+      expect(records.map(({ i }) => i).join()).toBe(expected.map(({ i }) => i).join());
+      const few = await top(all, { n, by, memory: LITTLE }).toArray();
+      expect(few.map(({ i }) => i)).toEqual(expected.slice(0, n).map(({ i }) => i));
+      if (options.seen.spilled > 0) spills++;
+    });
+    await fc.assert(property, runs);
+    expect(spills).toBeGreaterThan(0);
+  });
+
+  test("distinct", async () => {
+    spills = 0;
+    const property = fc.asyncProperty(workloads, async (workload) => {
+      const options = little();
+      const expected = [...model(events(workload)).values()].map(([i]) => i as number);
+      const records = await distinct(events(workload), { by: "key", ...options }).toArray();
+      expect(records.map(({ i }) => i).toSorted((a, b) => a - b)).toEqual(expected);
+    });
+    await fc.assert(property, runs);
+  });
+
+  test("join of every kind", async () => {
+    spills = 0;
+    const sides = fc.tuple(workloads, workloads).filter(([a, b]) => {
+      // A product of all records with one key would be too much for a test.
+      return (a.count / a.keys) * b.count < 20_000 && a.skew < 6 && b.skew < 6;
+    });
+    const property = fc.asyncProperty(sides, async ([a, b]) => {
+      const left = [...events({ ...a, skew: 0 })];
+      const right = [...events(b)];
+      const name = (e: Event | undefined) => (e ? e.i : "-");
+      const rightBy = model(right);
+      const leftBy = model(left);
+      const pairs: string[] = [];
+      const lonelyLeft: string[] = [];
+      for (const { key, i } of left) {
+        const partners = key === null ? undefined : rightBy.get(nameOf(key));
+        if (partners) for (const j of partners) pairs.push(`${i} ${j}`);
+        else lonelyLeft.push(`${i}`);
+      }
+      const lonelyRight = right
+        .filter(({ key }) => key === null || !leftBy.has(nameOf(key)))
+        .map(({ i }) => `- ${i}`);
+      const alone = lonelyLeft.map((i) => `${i} -`);
+      const expected = {
+        inner: pairs,
+        left: [...pairs, ...alone],
+        right: [...pairs, ...lonelyRight],
+        full: [...pairs, ...alone, ...lonelyRight],
+      };
+      for (const kind of ["inner", "left", "right", "full"] as const) {
+        const options = little();
+        const joined = await join(left, right, { by: "key", kind, ...options }).toArray();
+        expect(sorted(joined.map(([l, r]) => `${name(l)} ${name(r)}`)).join()).toBe(
+          sorted(expected[kind]).join(),
+        );
+        if (options.seen.spilled > 0) spills++;
+      }
+      const anti = await join(left, right, { by: "key", kind: "anti", memory: LITTLE }).toArray();
+      expect(sorted(anti.map(({ i }) => `${i}`))).toEqual(sorted(lonelyLeft));
+      const semi = await join(left, right, { by: "key", kind: "semi", memory: LITTLE }).toArray();
+      const matched = new Set(pairs.map((pair) => pair.split(" ")[0] as string));
+      expect(sorted(semi.map(({ i }) => `${i}`))).toEqual(sorted([...matched]));
+    });
+    await fc.assert(property, runs);
+    expect(spills).toBeGreaterThan(0);
+  });
+});
+
+function sorted(list: readonly string[]): string[] {
+  return list.toSorted();
+}
