@@ -1,7 +1,7 @@
 export { type DistinctOptions, distinct } from "./distinct/distinct.js";
 export {
-  type AggregateOptions,
   type Aggregated,
+  type AggregateOptions,
   aggregate,
   type CountByOptions,
   countBy,
@@ -24,17 +24,19 @@ export {
 export { Entries } from "./fold/entries.js";
 export type { Group } from "./group/group.js";
 export { type GroupByOptions, groupBy } from "./group/group-by.js";
+export { type Joined, type JoinOptions, join } from "./join/join.js";
+export type { JoinKind } from "./join/kind.js";
+export type { Partition } from "./partition/partition.js";
+export { type Partitioner, type Range, range } from "./partition/partitioner.js";
+export { type ShuffleOptions, shuffle } from "./partition/shuffle.js";
 export { Output } from "./run/output.js";
 export type { Progress } from "./run/progress.js";
 export { RecordOutput } from "./run/record-output.js";
 export type { RunOptions } from "./run/run.js";
 export { type SortOptions, sort } from "./sort/sort.js";
 export type { SortKey, SortRule } from "./sort/sort-key.js";
+export { type TopOptions, top } from "./sort/top.js";
 export type { By, KeyOf } from "./source/by.js";
 export type { RecordCodec, Source } from "./source/input.js";
-export { type TopOptions, top } from "./sort/top.js";
-export { type Joined, type JoinOptions, join } from "./join/join.js";
-export type { JoinKind } from "./join/kind.js";
-export type { Partition } from "./partition/partition.js";
-export { type Partitioner, type Range, range } from "./partition/partitioner.js";
-export { type ShuffleOptions, shuffle } from "./partition/shuffle.js";
+export type { GroupKey } from "./source/key.js";
+export { type SplitOptions, type SplitResult, split } from "./split/split.js";

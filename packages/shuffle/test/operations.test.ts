@@ -18,7 +18,7 @@ import {
   top,
 } from "@partd/shuffle";
 import fc from "fast-check";
-import { events, type Event, LITTLE, model, nameOf, workloads } from "./workload.js";
+import { type Event, events, LITTLE, model, nameOf, workloads } from "./workload.js";
 
 const runs = { numRuns: Number(process.env.PARTD_SHUFFLE_RUNS ?? 30) };
 
@@ -107,17 +107,21 @@ describe("with models in memory", () => {
 
   test("sort and top", async () => {
     spills = 0;
-    const property = fc.asyncProperty(workloads, fc.integer({ min: 0, max: 50 }), async (workload, n) => {
-      const options = little();
-      const all = [...events(workload)];
-      const expected = all.toSorted((a, b) => b.ms - a.ms);
-      const by = { by: "ms", order: "desc" } as const;
-      const records = await sort(all, { by, ...options }).toArray();
-      expect(records.map(({ i }) => i).join()).toBe(expected.map(({ i }) => i).join());
-      const few = await top(all, { n, by, memory: LITTLE }).toArray();
-      expect(few.map(({ i }) => i)).toEqual(expected.slice(0, n).map(({ i }) => i));
-      if (options.seen.spilled > 0) spills++;
-    });
+    const property = fc.asyncProperty(
+      workloads,
+      fc.integer({ min: 0, max: 50 }),
+      async (workload, n) => {
+        const options = little();
+        const all = [...events(workload)];
+        const expected = all.toSorted((a, b) => b.ms - a.ms);
+        const by = { by: "ms", order: "desc" } as const;
+        const records = await sort(all, { by, ...options }).toArray();
+        expect(records.map(({ i }) => i).join()).toBe(expected.map(({ i }) => i).join());
+        const few = await top(all, { n, by, memory: LITTLE }).toArray();
+        expect(few.map(({ i }) => i)).toEqual(expected.slice(0, n).map(({ i }) => i));
+        if (options.seen.spilled > 0) spills++;
+      },
+    );
     await fc.assert(property, runs);
     expect(spills).toBeGreaterThan(0);
   });

@@ -1,8 +1,8 @@
 import { PartdError } from "@partd/core";
 import { Run, type RunOptions } from "../run/run.js";
 import type { By, KeyOf } from "../source/by.js";
-import { checkSource, type Source } from "../source/input.js";
 import { fieldsOf } from "../source/by.js";
+import { checkSource, type Source } from "../source/input.js";
 import { type Aggregate, count, type OwnAggregate, own } from "./aggregates.js";
 import { Entries } from "./entries.js";
 import { fold } from "./fold.js";

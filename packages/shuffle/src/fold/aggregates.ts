@@ -48,7 +48,11 @@ export function max<R, T = number>(value: ValueOf<R>): Aggregate<R, T | undefine
 
 /** The value of the first record. */
 export function first<R, T = unknown>(value: ValueOf<R>): Aggregate<R, T> {
-  return { value, column: () => new StateColumn((state: unknown, next, isNew) => (isNew ? next : state)) as Column<T> };
+  return {
+    value,
+    column: () =>
+      new StateColumn((state: unknown, next, isNew) => (isNew ? next : state)) as Column<T>,
+  };
 }
 
 /** The value of the last record. */
@@ -182,7 +186,10 @@ function isComparable(value: unknown): value is Comparable {
 }
 
 function unfit(name: string, value: unknown, best?: Comparable): PartdError {
-  const what = typeof value === "object" ? "an object" : `${JSON.stringify(String(value)).slice(0, 60)} (a ${typeof value})`;
+  const what =
+    typeof value === "object"
+      ? "an object"
+      : `${JSON.stringify(String(value)).slice(0, 60)} (a ${typeof value})`;
   const rule = best === undefined ? "takes numbers" : `has met a ${typeof best} before`;
   return new PartdError(
     "ERR_PARTD_VALUE",

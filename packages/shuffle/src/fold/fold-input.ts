@@ -1,6 +1,6 @@
 import type { Run } from "../run/run.js";
-import { GroupKeyer } from "../source/group-keyer.js";
 import type { By } from "../source/by.js";
+import { GroupKeyer } from "../source/group-keyer.js";
 import type { Source } from "../source/input.js";
 import { valueAt } from "../source/key.js";
 import { BatchWriter } from "../source/keyed-batch.js";

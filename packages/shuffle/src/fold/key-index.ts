@@ -14,7 +14,10 @@ export class KeyIndex {
   /** Bytes that the index takes, with what it takes to grow. */
   get byteLength(): number {
     return (
-      1.5 * this.#bytes.length + 8 * this.#ends.length + 4 * this.#hashes.length + 6 * this.#slots.length
+      1.5 * this.#bytes.length +
+      8 * this.#ends.length +
+      4 * this.#hashes.length +
+      6 * this.#slots.length
     );
   }
 

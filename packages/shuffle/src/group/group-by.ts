@@ -58,7 +58,11 @@ export async function gather(run: Run, input: Input<unknown>): Promise<readonly 
   for await (const batch of input.batches(signal)) {
     signal?.throwIfAborted();
     const parts = fan;
-    await appendBatch(workspace, batch, parts ? (low, high) => parts.chainOf(low, high) : () => whole);
+    await appendBatch(
+      workspace,
+      batch,
+      parts ? (low, high) => parts.chainOf(low, high) : () => whole,
+    );
     progress.read(batch.count, batch.ends[batch.count - 1] ?? 0);
     if (fan || fitsInMemory(workspace, whole)) continue;
     fan = new Fan(workspace, 0);

@@ -44,7 +44,7 @@ export class GroupTable {
     const { address } = frame;
     frame.setLink(address, NO_LINK);
     const mask = this.#slots.length - 1;
-    let slot = Math.imul(hash, 0x85ebca6b) >>> 7 & mask;
+    let slot = (Math.imul(hash, 0x85ebca6b) >>> 7) & mask;
     for (;;) {
       const index = this.#slots[slot]! - 1;
       if (index < 0) {
@@ -91,7 +91,7 @@ export class GroupTable {
     const slots = new Uint32Array(this.#slots.length * 2);
     const mask = slots.length - 1;
     for (let index = 0; index < this.count; index++) {
-      let slot = Math.imul(this.#hashes[index]!, 0x85ebca6b) >>> 7 & mask;
+      let slot = (Math.imul(this.#hashes[index]!, 0x85ebca6b) >>> 7) & mask;
       while (slots[slot] !== 0) slot = (slot + 1) & mask;
       slots[slot] = index + 1;
     }

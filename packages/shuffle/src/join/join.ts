@@ -5,8 +5,8 @@ import { Run, type RunOptions } from "../run/run.js";
 import type { By } from "../source/by.js";
 import { GroupKeyer } from "../source/group-keyer.js";
 import { type Input, inputOf, type Source } from "../source/input.js";
-import { type JoinKind, kinds } from "./kind.js";
 import { JoinParts } from "./join-parts.js";
+import { type JoinKind, kinds } from "./kind.js";
 
 export interface JoinOptions<L, R, Kind extends JoinKind> extends RunOptions {
   /** The key of a record on the left: a field's name, several names, or a function. */
@@ -52,7 +52,9 @@ export function join<L, R, Kind extends JoinKind = "inner">(
   const leftInput = inputOf(left, new GroupKeyer(options.by));
   const rightBy = options.rightBy ?? (options.by as By<never> as By<R>);
   const rightInput = inputOf(right, new GroupKeyer(rightBy));
-  return new Output(() => joined(leftInput, rightInput, kind, options)) as Output<Joined<L, R, Kind>>;
+  return new Output(() => joined(leftInput, rightInput, kind, options)) as Output<
+    Joined<L, R, Kind>
+  >;
 }
 
 async function* joined(

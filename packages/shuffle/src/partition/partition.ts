@@ -38,11 +38,7 @@ export class StoredPartition<K, R> extends StoredGroup<number, R> implements Par
   }
 }
 
-async function* walkChain(
-  workspace: Workspace,
-  chain: Chain,
-  visit: Visit,
-): AsyncGenerator<void> {
+async function* walkChain(workspace: Workspace, chain: Chain, visit: Visit): AsyncGenerator<void> {
   const reader = new ChainReader(workspace, chain, { consume: true });
   try {
     while (await reader.advance()) {

@@ -6,7 +6,7 @@ import { GroupKeyer } from "../source/group-keyer.js";
 import { type Input, inputOf, type Source } from "../source/input.js";
 import { appendBatch } from "../spill/fan.js";
 import { type Partition, StoredPartition } from "./partition.js";
-import { type PartitionFinder, type Partitioner, partitionFinder } from "./partitioner.js";
+import { type Partitioner, type PartitionFinder, partitionFinder } from "./partitioner.js";
 
 export interface ShuffleOptions<R, B extends By<R>> extends RunOptions {
   /** The key of a record: a field's name, several names, or a function. */

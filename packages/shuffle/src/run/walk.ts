@@ -7,10 +7,7 @@ export type Visit = (bytes: Uint8Array, start: number, end: number) => void;
 export type Walk = (visit: Visit) => AsyncGenerator<void>;
 
 /** The records of a walk, in arrays as they come. */
-export async function* decoded<R>(
-  walk: Walk,
-  codec: RecordCodec<R>,
-): AsyncGenerator<readonly R[]> {
+export async function* decoded<R>(walk: Walk, codec: RecordCodec<R>): AsyncGenerator<readonly R[]> {
   let batch: R[] = [];
   const visit: Visit = (bytes, start, end) => {
     batch.push(codec.decode(bytes, start, end));

@@ -15,7 +15,9 @@ export class Merge {
   constructor(workspace: Workspace, chains: readonly Chain[]) {
     this.#chains = chains;
     const ahead = Math.max(1, Math.floor(workspace.capacity / (4 * chains.length)));
-    this.#readers = chains.map((chain) => new ChainReader(workspace, chain, { ahead, consume: true }));
+    this.#readers = chains.map(
+      (chain) => new ChainReader(workspace, chain, { ahead, consume: true }),
+    );
   }
 
   /** How many chains can be merged at a time: each has two blocks in memory at least. */

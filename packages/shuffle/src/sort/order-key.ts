@@ -24,26 +24,17 @@ export class OrderKeyWriter {
   }
 
   #write(value: unknown): void {
-    switch (typeof value) {
-      case "undefined":
-        return this.#byte(KIND.missing);
-      case "boolean":
-        this.#byte(KIND.boolean);
-        return this.#byte(value ? 1 : 0);
-      case "number":
-        this.#byte(KIND.number);
-        this.#double(value);
-        return this.#byte(EXACT);
-      case "bigint":
-        return this.#bigint(value);
-      case "string":
-        return this.#text(KIND.text, Buffer.from(value));
-      case "object":
-        break;
-      default:
-        throw unorderable(value);
-    }
-    if (value === null) this.#byte(KIND.null);
+    if (typeof value === "string") this.#text(KIND.text, Buffer.from(value));
+    else if (typeof value === "number") {
+      this.#byte(KIND.number);
+      this.#double(value);
+      this.#byte(EXACT);
+    } else if (typeof value === "bigint") this.#bigint(value);
+    else if (typeof value === "boolean") {
+      this.#byte(KIND.boolean);
+      this.#byte(value ? 1 : 0);
+    } else if (value === undefined) this.#byte(KIND.missing);
+    else if (value === null) this.#byte(KIND.null);
     else if (value instanceof Date) {
       this.#byte(KIND.date);
       this.#double(value.getTime());

@@ -1,6 +1,6 @@
 import { PartdError } from "@partd/core";
-import { valueAt } from "../source/key.js";
 import type { Keyer } from "../source/input.js";
+import { valueAt } from "../source/key.js";
 import type { HashedKey } from "../source/keyed-batch.js";
 import { OrderKeyWriter } from "./order-key.js";
 

@@ -131,7 +131,10 @@ class RadixSort {
       const high = this.#highs[i]!;
       const low = this.#lows[i]!;
       let j = i - 1;
-      while (j >= from && (this.#highs[j]! > high || (this.#highs[j] === high && this.#lows[j]! > low))) {
+      while (
+        j >= from &&
+        (this.#highs[j]! > high || (this.#highs[j] === high && this.#lows[j]! > low))
+      ) {
         this.addresses[j + 1] = this.addresses[j]!;
         this.#highs[j + 1] = this.#highs[j]!;
         this.#lows[j + 1] = this.#lows[j]!;

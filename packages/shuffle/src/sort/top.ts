@@ -85,7 +85,13 @@ class Candidates {
       const key = keys.subarray(keyStarts[i], keyEnds[i]);
       if (bound && Buffer.compare(key, bound.key) >= 0) continue;
       const record = new Uint8Array(bytes.subarray(i === 0 ? 0 : ends[i - 1]!, ends[i]!));
-      const candidate = { key: new Uint8Array(key), low: hashLow[i]!, high, record, sequence: this.#sequence++ };
+      const candidate = {
+        key: new Uint8Array(key),
+        low: hashLow[i]!,
+        high,
+        record,
+        sequence: this.#sequence++,
+      };
       this.#kept.push(candidate);
       this.#byteLength += cost(candidate);
       if (this.#kept.length >= 2 * this.#n + SLACK || this.isTooLarge) this.#prune();

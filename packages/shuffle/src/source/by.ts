@@ -5,7 +5,11 @@ import { valueAt } from "./key.js";
  * Which key a record has: the name of a field, where dots lead into objects (`"user.id"`); several
  * names, for a key that is a list; or a function.
  */
-export type By<R> = (keyof R & string) | (string & {}) | readonly string[] | ((record: R) => unknown);
+export type By<R> =
+  | (keyof R & string)
+  | (string & {})
+  | readonly string[]
+  | ((record: R) => unknown);
 
 /** The type of the keys that `by` gives. */
 export type KeyOf<R, B> = B extends (record: never) => infer K

@@ -38,7 +38,10 @@ export function inputOf<R>(source: Source<R>, keyer: Keyer<R>): Input<R> {
 /** @throws `ERR_PARTD_VALUE` for what cannot be iterated. */
 export function checkSource(source: unknown): void {
   const iterable = source as Partial<AsyncIterable<unknown> & Iterable<unknown>> | undefined | null;
-  if (iterable?.[Symbol.asyncIterator] || (iterable?.[Symbol.iterator] && typeof source !== "string")) {
+  if (
+    iterable?.[Symbol.asyncIterator] ||
+    (iterable?.[Symbol.iterator] && typeof source !== "string")
+  ) {
     return;
   }
   throw new PartdError(

@@ -51,7 +51,9 @@ export class ChainReader {
   constructor(workspace: Workspace, chain: Chain, options: ChainReaderOptions = {}) {
     this.#workspace = workspace;
     this.#chain = chain;
-    this.#ahead = options.ahead ?? Math.max(1, Math.min(workspace.blocksFor(2 << 20), workspace.capacity >>> 4));
+    this.#ahead =
+      options.ahead ??
+      Math.max(1, Math.min(workspace.blocksFor(2 << 20), workspace.capacity >>> 4));
     this.#consume = options.consume ?? false;
     chain.seal();
     chain.pinned = true;
@@ -169,7 +171,11 @@ export class ChainReader {
     while (await this.advance()) {
       while (this.next()) {
         const { bytes, keyStart, keyEnd, end, low, high } = this;
-        batch.add(bytes.subarray(keyEnd, end), { bytes: bytes.subarray(keyStart, keyEnd), low, high });
+        batch.add(bytes.subarray(keyEnd, end), {
+          bytes: bytes.subarray(keyStart, keyEnd),
+          low,
+          high,
+        });
         if (!batch.isFull) continue;
         yield batch;
         batch.clear();

@@ -86,7 +86,16 @@ export async function appendBatch(
       const high = hashHigh[index]!;
       const end = ends[index]!;
       const chain = chainOf(low, high, index);
-      await chain.appendLarge(keys, keyStarts[index]!, keyEnds[index]!, bytes, start, end, low, high);
+      await chain.appendLarge(
+        keys,
+        keyStarts[index]!,
+        keyEnds[index]!,
+        bytes,
+        start,
+        end,
+        low,
+        high,
+      );
       start = end;
       index++;
       continue;

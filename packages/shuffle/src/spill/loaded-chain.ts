@@ -33,7 +33,10 @@ export class LoadedChain {
     let index = Math.floor(position / this.#blockSize);
     let offset = position - index * this.#blockSize;
     let block = this.#blocks[index];
-    while (block && (offset + HEADER_BYTES > this.#blockSize || block.words[offset >>> 2] === END_OF_BLOCK)) {
+    while (
+      block &&
+      (offset + HEADER_BYTES > this.#blockSize || block.words[offset >>> 2] === END_OF_BLOCK)
+    ) {
       block = this.#blocks[++index];
       offset = 0;
     }

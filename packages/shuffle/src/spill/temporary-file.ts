@@ -129,7 +129,9 @@ async function readAll(file: FileHandle, blocks: readonly Block[], at: number): 
   let pieces: Uint8Array[] = blocks.map(({ bytes }) => bytes);
   while (pieces.length > 0) {
     const { bytesRead } = await file.readv(pieces, position);
-    if (bytesRead === 0) throw new Error("the file was cut short by someone else");
+    if (bytesRead === 0) {
+      throw new PartdError("ERR_PARTD_CORRUPT", "What was spilled was cut short by someone else.");
+    }
     position += bytesRead;
     pieces = after(pieces, bytesRead);
   }

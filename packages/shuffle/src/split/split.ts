@@ -1,0 +1,206 @@
+import { createHash } from "node:crypto";
+import { closeSync, openSync, writeSync } from "node:fs";
+import { mkdir, open, rm, rmdir } from "node:fs/promises";
+import { dirname, join, resolve } from "node:path";
+import { encodeKey, PartdError } from "@partd/core";
+import { Pace } from "@partd/core/author";
+import { groupBy } from "../group/group-by.js";
+import type { Partitioner } from "../partition/partitioner.js";
+import { shuffle } from "../partition/shuffle.js";
+import type { RunOptions } from "../run/run.js";
+import type { By, KeyOf } from "../source/by.js";
+import type { Source } from "../source/input.js";
+import { diskError } from "../spill/disk-error.js";
+
+export interface SplitOptions<R, B extends By<R>> extends RunOptions {
+  /** The key of a record: a field's name, several names, or a function. */
+  readonly by: B;
+  /** The folder for the files; made if need be. */
+  readonly into: string;
+  /** Behind the name of each file. Default: `".ndjson"`. */
+  readonly extension?: string | undefined;
+  /**
+   * Names the file of a key, within the folder. Default: the key as text, with `%XX` for what a file name
+   * cannot have.
+   */
+  readonly name?: ((key: KeyOf<R, B>) => string) | undefined;
+  /** So many files by hash, named by number, in place of one for each key. */
+  readonly partitions?: number | undefined;
+  /** With `partitions`: see `shuffle`. */
+  readonly partitioner?: Partitioner<KeyOf<R, B>> | undefined;
+}
+
+/** What was written. */
+export interface SplitResult {
+  readonly files: number;
+  readonly bytes: number;
+}
+
+/**
+ * Writes the records of each key to a file of their own, in the order of the source and never parsed. One file
+ * is open at a time, however many there are. If it fails, the files that it has made are gone.
+ *
+ * ```ts
+ * await split(events, { by: "user", into: "users" }); // users/ann.ndjson, users/bob.ndjson …
+ * ```
+ *
+ * @throws `ERR_PARTD_IO` where a file is there already, or cannot be written.
+ */
+export async function split<R, const B extends By<R>>(
+  source: Source<R>,
+  options: SplitOptions<R, B>,
+): Promise<SplitResult> {
+  const files = new SplitFiles(options.into, options.extension ?? ".ndjson");
+  try {
+    if (options.partitions !== undefined || options.partitioner !== undefined) {
+      for await (const partition of shuffle(source, options)) {
+        await files.write(String(partition.index), partition.bytes());
+      }
+    } else {
+      const names = new FileNames(options.name as (key: unknown) => string);
+      for await (const group of groupBy(source, options)) {
+        await files.write(names.of(group.key), group.bytes());
+      }
+    }
+  } catch (error) {
+    await files.remove();
+    throw error;
+  }
+  return { files: files.count, bytes: files.bytes };
+}
+
+class SplitFiles {
+  bytes = 0;
+  readonly #folder: string;
+  readonly #extension: string;
+  readonly #paths: string[] = [];
+  /** Folders that were made, outer ones before inner ones. */
+  readonly #made: string[] = [];
+  readonly #folders = new Set<string>();
+  readonly #pace = new Pace();
+
+  constructor(folder: string, extension: string) {
+    this.#folder = resolve(folder);
+    this.#extension = extension;
+  }
+
+  get count(): number {
+    return this.#paths.length;
+  }
+
+  async write(name: string, pieces: AsyncIterable<Uint8Array>): Promise<void> {
+    const path = join(this.#folder, name + this.#extension);
+    const iterator = pieces[Symbol.asyncIterator]();
+    try {
+      await this.#makeFolder(dirname(path));
+      const first = await iterator.next();
+      const second = first.done ? first : await iterator.next();
+      if (second.done) this.#writeWhole(path, first.value);
+      else await this.#writePieces(path, [first.value!, second.value], iterator);
+    } catch (cause) {
+      throw diskError("write", path, cause);
+    } finally {
+      await iterator.return?.();
+    }
+    if (this.#pace.isOver) await this.#pace.rest();
+  }
+
+  /** In one go on this thread: 30 µs for a small file, where the thread pool takes 150. */
+  #writeWhole(path: string, bytes: Uint8Array | undefined): void {
+    const file = openSync(path, "wx");
+    this.#paths.push(path);
+    try {
+      for (let at = 0; bytes && at < bytes.length; ) at += writeSync(file, bytes, at);
+    } finally {
+      closeSync(file);
+    }
+    this.bytes += bytes?.length ?? 0;
+  }
+
+  async #writePieces(
+    path: string,
+    begin: readonly Uint8Array[],
+    rest: AsyncIterator<Uint8Array>,
+  ): Promise<void> {
+    const file = await open(path, "wx");
+    this.#paths.push(path);
+    try {
+      for (const piece of begin) await this.#writePiece(file, piece);
+      for (let next = await rest.next(); !next.done; next = await rest.next()) {
+        await this.#writePiece(file, next.value);
+      }
+    } finally {
+      await file.close();
+    }
+  }
+
+  async #writePiece(file: Awaited<ReturnType<typeof open>>, piece: Uint8Array): Promise<void> {
+    for (let at = 0; at < piece.length; ) at += (await file.write(piece, at)).bytesWritten;
+    this.bytes += piece.length;
+  }
+
+  async #makeFolder(folder: string): Promise<void> {
+    if (this.#folders.has(folder)) return;
+    const outermost = await mkdir(folder, { recursive: true });
+    this.#folders.add(folder);
+    if (outermost !== undefined) this.#made.push(outermost, folder);
+  }
+
+  async remove(): Promise<void> {
+    for (const path of this.#paths) await rm(path, { force: true });
+    for (const folder of this.#made.reverse()) {
+      await rmdir(folder).catch(() => {}); // Someone has put other files there.
+    }
+  }
+}
+
+/** A name for each key, two of which never meet. */
+class FileNames {
+  readonly #nameOf: ((key: unknown) => string) | undefined;
+  readonly #taken = new Set<string>();
+
+  constructor(nameOf: ((key: unknown) => string) | undefined) {
+    this.#nameOf = nameOf;
+  }
+
+  of(key: unknown): string {
+    let name = this.#nameOf?.(key) ?? defaultName(key);
+    if (this.#nameOf && !isInside(name)) {
+      throw new PartdError(
+        "ERR_PARTD_KEY",
+        `The name ${JSON.stringify(name)} for a key leads out of the folder: let name give a path within it.`,
+      );
+    }
+    // 1 and "1" are two keys. No encoded key ends in "%" and a letter that is no hexadecimal digit.
+    if (!this.#nameOf) while (this.#taken.has(name)) name += `%${typeof key}`;
+    this.#taken.add(name);
+    return name;
+  }
+}
+
+function defaultName(key: unknown): string {
+  if (key === undefined) return "%missing";
+  const text = typeof key === "string" ? key : key instanceof Date ? isoDate(key) : plain(key);
+  const name = encodeKey(text.toWellFormed());
+  if (name.length <= LONGEST_NAME) return name;
+  const digest = createHash("sha256").update(text).digest("hex").slice(0, 32);
+  return `${name.slice(0, LONGEST_NAME - 40).replace(/%.?$/, "")}%long-${digest}`;
+}
+
+function isoDate(date: Date): string {
+  return Number.isNaN(date.getTime()) ? "Invalid Date" : date.toISOString();
+}
+
+function plain(key: unknown): string {
+  if (key instanceof Uint8Array) return Buffer.from(key).toString("hex");
+  return Array.isArray(key) ? key.map(plain).join(",") : String(key);
+}
+
+/** File systems have 255 bytes for a name; the extension needs some. */
+const LONGEST_NAME = 200;
+
+function isInside(name: string): boolean {
+  if (typeof name !== "string" || name === "" || name.includes("\0")) return false;
+  const parts = name.split(/[/\\]/);
+  return !/^([/\\]|[A-Za-z]:)/.test(name) && parts.every((part) => part !== ".." && part !== "");
+}

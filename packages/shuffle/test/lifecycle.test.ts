@@ -1,0 +1,258 @@
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join as joinPath } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
+import { BufferStore } from "@partd/buffer";
+import { Dict, isPartdError, type Store } from "@partd/core";
+import { FileStore } from "@partd/file";
+import { LogStore } from "@partd/log";
+import { countBy, groupBy, join, shuffle, sort, split } from "@partd/shuffle";
+import { events, LITTLE, model, nameOf } from "./workload.js";
+
+const much = { count: 8000, keys: 1000, skew: 0, padding: 300, seed: 1 };
+let dir: string;
+beforeAll(() => {
+  dir = mkdtempSync(joinPath(tmpdir(), "partd-shuffle-test-"));
+});
+afterAll(() => rmSync(dir, { recursive: true, force: true }));
+
+async function expectExact(options: { dir?: string; store?: Store; signal?: AbortSignal }) {
+  const expected = model(events(much));
+  for await (const group of groupBy(events(much), { by: "key", memory: LITTLE, ...options })) {
+    const numbers: number[] = [];
+    for await (const { i } of group) numbers.push(i);
+    expect(numbers).toEqual(expected.get(nameOf(group.key)));
+    expected.delete(nameOf(group.key));
+  }
+  expect(expected.size).toBe(0);
+}
+
+describe("a run", () => {
+  test("leaves nothing behind: at its end, when it is left, aborted, or fails", async () => {
+    const options = { by: "key", memory: LITTLE, dir } as const;
+    await expectExact({ dir });
+    expect(readdirSync(dir)).toEqual([]);
+    for await (const _ of groupBy(events(much), options)) {
+      expect(readdirSync(dir)).toHaveLength(1);
+      break;
+    }
+    expect(readdirSync(dir)).toEqual([]);
+
+    const controller = new AbortController();
+    const sorted = sort(events(much), { ...options, signal: controller.signal });
+    await expect(async () => {
+      for await (const _ of sorted) controller.abort(new Error("enough"));
+    }).rejects.toThrow("enough");
+    expect(readdirSync(dir)).toEqual([]);
+
+    function* failing() {
+      yield* events(much);
+      throw new Error("the source fails");
+    }
+    await expect(countBy(failing(), options).toArray()).rejects.toThrow("the source fails");
+    await expect(groupBy(failing(), options).toArray()).rejects.toThrow("the source fails");
+    await expect(join(failing(), failing(), options).toArray()).rejects.toThrow("the source fails");
+    expect(readdirSync(dir)).toEqual([]);
+  });
+
+  test("touches no disk while all fits", async () => {
+    const few = { ...much, count: 500 };
+    const options = { by: "key", memory: LITTLE, dir: joinPath(dir, "never", "made") } as const;
+    expect(await countBy(events(few), options).toArray()).not.toEqual([]);
+    for await (const group of groupBy(events(few), options)) await group.toArray();
+    await sort(events(few), options).toArray();
+    expect(readdirSync(dir)).toEqual([]);
+  });
+
+  test("spills to any store, and leaves it as it was", async () => {
+    const stores: Store[] = [
+      new Dict(),
+      new FileStore(),
+      new LogStore(),
+      new BufferStore(new Dict(), new FileStore(), { availableMemory: 100_000 }),
+    ];
+    for (const store of stores) {
+      await store.append({ mine: new Uint8Array([1]) });
+      await expectExact({ store });
+      const keys: unknown[] = [];
+      for await (const key of store.keys()) keys.push(key);
+      expect(keys).toEqual(["mine"]);
+      await store.close();
+    }
+  });
+
+  test("can be read once", async () => {
+    const counts = countBy(events(much), { by: "key" });
+    await counts.toArray();
+    await expect(counts.toArray()).rejects.toMatchObject({ code: "ERR_PARTD_CLOSED" });
+    await using closed = countBy(events(much), { by: "key" });
+    await closed.close();
+    await expect(closed.toArray()).rejects.toMatchObject({ code: "ERR_PARTD_CLOSED" });
+  });
+
+  test("a group can be read once, until the next one is asked for", async () => {
+    const kept: { toArray(): Promise<unknown[]> }[] = [];
+    for await (const group of groupBy(events(much), { by: "key" })) {
+      if (kept.length === 0) {
+        await group.toArray();
+        await expect(group.toArray()).rejects.toMatchObject({ code: "ERR_PARTD_CLOSED" });
+      }
+      kept.push(group);
+    }
+    await expect(kept[5]?.toArray()).rejects.toMatchObject({ code: "ERR_PARTD_CLOSED" });
+  });
+
+  test("refuses what it cannot do", async () => {
+    const codeOf = (attempt: () => unknown) => {
+      try {
+        attempt();
+        return undefined;
+      } catch (error) {
+        return isPartdError(error) ? error.code : error;
+      }
+    };
+    expect(codeOf(() => groupBy(5 as never, { by: "x" }))).toBe("ERR_PARTD_VALUE");
+    expect(codeOf(() => groupBy([], { by: [] }))).toBe("ERR_PARTD_VALUE");
+    expect(codeOf(() => sort([], { by: { by: "x", order: "up" as never } }))).toBe(
+      "ERR_PARTD_VALUE",
+    );
+    const key = { by: "x" };
+    await expect(groupBy([{ x: {} }], key).toArray()).rejects.toMatchObject({
+      code: "ERR_PARTD_KEY",
+    });
+    await expect(groupBy([{ x: 1, f() {} }], key).toArray()).rejects.toMatchObject({
+      code: "ERR_PARTD_CODEC",
+    });
+    await expect(countBy([], { by: "x", memory: 5 }).toArray()).rejects.toMatchObject({
+      code: "ERR_PARTD_VALUE",
+    });
+  });
+});
+
+describe("records", () => {
+  test("come back with all that structured clones carry", async () => {
+    const records = [
+      { k: "a", date: new Date(5), map: new Map([[1, new Set([2n])]]), none: undefined, zero: -0 },
+      {
+        k: "b",
+        nan: Number.NaN,
+        list: Object.assign([1], { 2: 3 }),
+        bytes: new Uint8Array([1, 2]),
+      },
+      { k: "c", plain: { deep: [1, "two", null, true] }, text: "\ud800 é 😀", "": 1 },
+      JSON.parse('{"k":"d","__proto__":{"x":1}}'),
+    ];
+    const seen: unknown[] = [];
+    for await (const group of groupBy(records, { by: "k" })) seen.push(...(await group.toArray()));
+    expect(seen).toEqual(records);
+    expect(Object.is((seen[0] as { zero: number }).zero, -0)).toBe(true);
+  });
+
+  test("of keys that differ in type alone are apart", async () => {
+    const keys = [
+      1,
+      "1",
+      1n,
+      true,
+      "true",
+      null,
+      "null",
+      undefined,
+      new Date(1),
+      [1],
+      ["1"],
+      "[1]",
+    ];
+    const bytes = new Uint8Array([49]);
+    const all = [...keys, bytes, Number.NaN, "NaN", [1n, undefined], 0.1, -1];
+    const counts = await countBy([...all, ...all, 0, -0], { by: (key) => key }).toArray();
+    expect(counts).toEqual([...all.map((key) => [key, 2]), [0, 2]]);
+  });
+
+  test("that are larger than memory pass through", async () => {
+    const text = "x".repeat(3e6);
+    const records = [1, 2, 1, 3].map((key, i) => ({ key, i, text }));
+    const seen: number[][] = [];
+    for await (const group of groupBy(records, { by: "key", memory: LITTLE })) {
+      seen.push((await group.toArray()).map(({ i }) => i));
+    }
+    expect(seen.toSorted()).toEqual([[0, 2], [1], [3]]);
+    const sorted = await sort(records, { by: "key", memory: LITTLE }).toArray();
+    expect(sorted.map(({ i }) => i)).toEqual([0, 2, 1, 3]);
+    expect(sorted.every((record) => record.text === text)).toBe(true);
+  });
+});
+
+describe("shuffle", () => {
+  test("gives N partitions, in order, each with whole groups", async () => {
+    const expected = model(events(much));
+    const indices: number[] = [];
+    const options = { by: "key", partitions: 7, memory: LITTLE } as const;
+    for await (const partition of shuffle(events(much), options)) {
+      indices.push(partition.index);
+      for await (const group of partition.groups()) {
+        const numbers = (await group.toArray()).map(({ i }) => i);
+        expect(numbers).toEqual(expected.get(nameOf(group.key)));
+        expected.delete(nameOf(group.key));
+      }
+    }
+    expect(indices).toEqual([0, 1, 2, 3, 4, 5, 6]);
+    expect(expected.size).toBe(0);
+  });
+
+  test("by range and by a function", async () => {
+    const { range } = await import("@partd/shuffle");
+    const records = [5, 1, 10, 20, 15, 3].map((n) => ({ n }));
+    const byRange = shuffle(records, { by: "n", partitioner: range([5, 15]) });
+    const ranges: number[][] = [];
+    for await (const part of byRange) ranges.push((await part.toArray()).map(({ n }) => n));
+    expect(ranges).toEqual([
+      [1, 3],
+      [5, 10],
+      [20, 15],
+    ]);
+    const odd: number[][] = [];
+    const byFunction = shuffle(records, { by: "n", partitions: 2, partitioner: (n) => n % 2 });
+    for await (const part of byFunction) odd.push((await part.toArray()).map(({ n }) => n));
+    expect(odd).toEqual([
+      [10, 20],
+      [5, 1, 15, 3],
+    ]);
+  });
+});
+
+describe("split", () => {
+  test("writes one file a key, whatever the keys", async () => {
+    const into = joinPath(dir, "split");
+    const keys = ["ann", "../up", "", "a/b", 1, "1", null, undefined, "x".repeat(300), true];
+    const records = [...keys, ...keys].map((key, i) => ({ key, i }));
+    const json = records.map((record) => (record.key === undefined ? { i: record.i } : record));
+    const result = await split(json as typeof records, { by: "key", into });
+    expect(result.files).toBe(keys.length);
+    const contents = readdirSync(into).map((name) => readFileSync(joinPath(into, name), "utf8"));
+    expect(contents.toSorted()).toEqual(
+      keys
+        .map((_, i) => [i, i + keys.length].map((n) => `${JSON.stringify(json[n])}\n`).join(""))
+        .toSorted(),
+    );
+    expect(readdirSync(into)).toContain("ann.ndjson");
+    rmSync(into, { recursive: true });
+  });
+
+  test("removes what it made when it fails, and overwrites nothing", async () => {
+    const into = joinPath(dir, "split");
+    const records = [{ key: "a" }, { key: "b" }, { key: "c" }];
+    const named = { by: "key", into, name: (key: string) => `deep/${key}` } as const;
+    await split(records, named);
+    rmSync(joinPath(into, "deep", "a.ndjson"));
+    writeFileSync(joinPath(into, "deep", "c.ndjson"), "mine");
+    rmSync(joinPath(into, "deep", "b.ndjson"));
+    await expect(split(records, named)).rejects.toMatchObject({ code: "ERR_PARTD_IO" });
+    expect(readdirSync(joinPath(into, "deep"))).toEqual(["c.ndjson"]);
+    expect(readFileSync(joinPath(into, "deep", "c.ndjson"), "utf8")).toBe("mine");
+    await expect(split(records, { by: "key", into, name: () => "../x" })).rejects.toMatchObject({
+      code: "ERR_PARTD_KEY",
+    });
+    rmSync(into, { recursive: true });
+  });
+});
