@@ -5,8 +5,7 @@ import {
   checkIntegerOption,
   compressorCodec,
 } from "@partd/core/author";
-import { readHeader } from "./header.js";
-import { compress, decompress, MAX_BYTES } from "./libblosc.js";
+import { compress, decompress, MAX_BYTES, readHeader } from "./libblosc.js";
 
 export interface BloscOptions extends CompressorOptions {
   /** The compressor of the shuffled blocks. Default `"blosclz"`. */
@@ -14,8 +13,8 @@ export interface BloscOptions extends CompressorOptions {
   /** From 0, stored, over 1, fast, to 9, small. Default 9. */
   readonly clevel?: number | undefined;
   /**
-   * What goes before: the first bytes of all items, then the second bytes and so on; the same by
-   * bits; or nothing. Default `"byte"`.
+   * How the items are rearranged before they are compressed: the first bytes of all items, then the
+   * second bytes, and so on (`"byte"`); the same by bits (`"bit"`); or not at all. Default `"byte"`.
    */
   readonly shuffle?: "byte" | "bit" | "none" | undefined;
   /** Bytes of an item: 8 for a float64. From 1 to 255, default 8. */
@@ -66,7 +65,7 @@ export function bloscCodec(options: BloscOptions = {}): Codec<Uint8Array> {
   );
 }
 
-/** By Blosc's own numbers; 3 is its snappy, which is not built in. */
+/** Blosc's own numbers; 3 is snappy, which is not built in. */
 const COMPRESSORS = new Map([
   ["blosclz", 0],
   ["lz4", 1],

@@ -1,6 +1,7 @@
+import { PartdError } from "@partd/core";
 import { EmbeddedWasm, WASM, type WasmExports, wasmAllocate, wasmBytes } from "./blosc-wasm.js";
 
-/** By Blosc's own numbers. */
+/** Settings in Blosc's own numbers. */
 export interface BloscSettings {
   readonly compressor: number;
   readonly level: number;
@@ -8,7 +9,7 @@ export interface BloscSettings {
   readonly typesize: number;
 }
 
-/** The most that one call takes. */
+/** The largest input of one call, in bytes. */
 export const MAX_BYTES = 2 ** 31 - 1 - 16;
 
 export function compress(bytes: Uint8Array, settings: BloscSettings): Promise<Uint8Array> {
@@ -28,7 +29,7 @@ export function compress(bytes: Uint8Array, settings: BloscSettings): Promise<Ui
   );
 }
 
-/** @param decodedBytes what the header says */
+/** @param decodedBytes from {@link readHeader} */
 export function decompress(bytes: Uint8Array, decodedBytes: number): Promise<Uint8Array> {
   return libblosc.use((lib) =>
     convert(lib, bytes, decodedBytes, (input, output, capacity) => {
@@ -37,6 +38,34 @@ export function decompress(bytes: Uint8Array, decodedBytes: number): Promise<Uin
     }),
   );
 }
+
+/**
+ * Reads the 16 bytes before a Blosc frame
+ * (https://github.com/Blosc/c-blosc/blob/main/README_CHUNK_FORMAT.rst).
+ *
+ * @throws for bytes that are no such header, or that name a compressor which is not built in.
+ */
+export function readHeader(bytes: Uint8Array): { decodedBytes: number } {
+  if (bytes.byteLength < HEADER) throw new Error("they are cut short.");
+  const view = new DataView(bytes.buffer, bytes.byteOffset, HEADER);
+  const [version, flags] = [view.getUint8(0), view.getUint8(2)];
+  const encodedBytes = view.getUint32(12, true);
+  if (version < 1 || version > 2) throw new Error("they are not Blosc's format.");
+  if (encodedBytes !== bytes.byteLength) {
+    throw new Error(`they should be ${encodedBytes} bytes, and are ${bytes.byteLength}.`);
+  }
+  if (flags >> 5 === SNAPPY && !(flags & STORED)) {
+    throw new PartdError(
+      "ERR_PARTD_CODEC",
+      "its blocks are compressed with snappy, which is not built in.",
+    );
+  }
+  return { decodedBytes: view.getUint32(4, true) };
+}
+
+const HEADER = 16;
+const STORED = 2;
+const SNAPPY = 2;
 
 /** C-Blosc 1.21: packages/wasm/src/blosc.c. */
 interface LibBlosc extends WasmExports {

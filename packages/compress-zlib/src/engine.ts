@@ -43,7 +43,7 @@ export async function inflate(
   for (let done = 0; done < input.byteLength; done += INFLATE_STEP) {
     if (pace.isOver) await pace.rest();
     const before = stream.progress;
-    stream.push(input.subarray(done, done + INFLATE_STEP), done + INFLATE_STEP >= input.byteLength);
+    stream.push(input.subarray(done, done + INFLATE_STEP));
     // fflate collects what it cannot use yet, in time that grows with its square.
     idle = stream.progress === before ? idle + 1 : 0;
     if (idle > MAX_IDLE_STEPS) throw new Error("more bytes follow its end.");

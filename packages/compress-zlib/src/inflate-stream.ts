@@ -1,46 +1,58 @@
-import { Gunzip, Inflate } from "fflate";
+import { Gunzip } from "fflate";
 import { adler32, crc32 } from "./checksum.js";
 import { zlibBody } from "./format.js";
 
-/** A frame while it is decompressed by fflate, which does not compare checksums. */
+/** A frame that fflate decompresses; fflate does not compare checksums. */
 export interface InflateStream {
-  /** What is to be pushed, in steps. */
+  /** The bytes to push, in steps. */
   readonly input: Uint8Array;
-  push(step: Uint8Array, last: boolean): void;
-  /** Grows whenever a step was of use. */
+  push(step: Uint8Array): void;
+  /** Grows with each step that produced something. */
   readonly progress: number;
   /** @throws unless the input was whole, and nothing followed it. */
   end(): void;
 }
 
-/** RFC 1950: one stream, and an Adler-32. */
+/**
+ * RFC 1950: one stream, and an Adler-32. fflate does not say where the DEFLATE data ended, except
+ * between the members of a gzip stream; so it is given the data as such a member.
+ */
 export class ZlibStream implements InflateStream {
   readonly input: Uint8Array;
-  readonly #inflate: Inflate;
+  readonly #gunzip: Gunzip;
   readonly #checksum: number;
   #found = 1;
+  /** Where the DEFLATE data has ended, its made-up header and trailer included. */
+  #end = -1;
   progress = 0;
 
   constructor(bytes: Uint8Array, onPiece: (piece: Uint8Array) => void) {
     const { body, checksum } = zlibBody(bytes);
     this.input = body;
     this.#checksum = checksum;
-    this.#inflate = new Inflate((piece) => {
+    this.#gunzip = new Gunzip((piece) => {
       if (piece.byteLength === 0) return;
       this.progress++;
       onPiece(piece);
       this.#found = adler32(piece, this.#found);
     });
+    this.#gunzip.onmember = (start) => {
+      this.#end = start;
+      this.progress++;
+    };
+    this.#gunzip.push(MEMBER_HEADER);
   }
 
-  push(step: Uint8Array, last: boolean): void {
-    this.#inflate.push(step, last);
+  push(step: Uint8Array): void {
+    this.#gunzip.push(step);
   }
 
   end(): void {
-    // What fflate has collected; of the data's own last byte it keeps bits that were not needed.
-    const rest = this.#inflate["p"] as Uint8Array | undefined;
-    if (rest !== undefined && rest.byteLength > 1) throw new Error("more bytes follow its end.");
+    this.#gunzip.push(MEMBER_TRAILER);
+    this.#gunzip.push(EMPTY_MEMBER);
+    const whole = MEMBER_HEADER.byteLength + this.input.byteLength + MEMBER_TRAILER.byteLength;
+    if (this.#end > whole || this.#end < 0) throw cutShort();
+    if (this.#end < whole) throw new Error("more bytes follow its end.");
     if (this.#found !== this.#checksum) throw wrongChecksum();
   }
 }
@@ -50,9 +62,9 @@ export class GzipStream implements InflateStream {
   readonly input: Uint8Array;
   readonly #view: DataView;
   readonly #gunzip: Gunzip;
-  /** Where the latest member that is whole has ended. */
+  /** Where the last whole member has ended. */
   #end = -1;
-  /** Of the member after it. */
+  /** The CRC-32 of the member under way. */
   #found = 0;
   #length = 0;
   progress = 0;
@@ -74,7 +86,7 @@ export class GzipStream implements InflateStream {
     this.#gunzip.push(step);
   }
 
-  /** fflate tells of no end, but of the next beginning: which must be where the bytes end. */
+  /** fflate reports where the next member begins, which has to be where the bytes end. */
   end(): void {
     this.#gunzip.push(EMPTY_MEMBER);
     if (this.#end !== this.input.byteLength) throw cutShort();
@@ -93,10 +105,9 @@ export class GzipStream implements InflateStream {
   }
 }
 
-const EMPTY_MEMBER = Uint8Array.of(
-  ...[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3],
-  ...[3, 0, 0, 0, 0, 0, 0, 0, 0, 0],
-);
+const MEMBER_HEADER = Uint8Array.of(0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3);
+const MEMBER_TRAILER = new Uint8Array(8);
+const EMPTY_MEMBER = Uint8Array.of(...MEMBER_HEADER, 3, 0, ...MEMBER_TRAILER);
 
 function cutShort(): Error {
   return new Error("they are cut short.");
