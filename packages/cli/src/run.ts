@@ -14,6 +14,9 @@ export async function run(words: readonly string[]): Promise<void> {
   const { signal, stop } = stoppable();
   const machine = words.includes("--json");
   let terminal = new Terminal({ json: machine, quiet: false });
+  // Whatever goes wrong where nobody waits for it is told as any other failure is.
+  const fail = (error: unknown) => process.exit(report(error, terminal, signal));
+  process.on("uncaughtException", fail);
   try {
     if (words.length === 0) throw new UsageError("which command? See partd --help.");
     const invocation = await parse(words, commands, version());

@@ -105,6 +105,7 @@ test("starting up loads no store, no codec and no reader", async () => {
 test("the nearest name", () => {
   expect(nearest("usre", ["id", "user", "users"])).toBe("user");
   expect(nearest("User", ["user"])).toBe("user");
+  expect(nearest("dsc", ["asc", "desc"])).toBe("desc");
   expect(nearest("zzz", ["user"])).toBeUndefined();
   expect(nearest("x", [])).toBeUndefined();
 });

@@ -1,14 +1,16 @@
 /**
  * The name among `names` that `typed` was most likely meant to be: the one fewest edits away, and
- * none where more than two in five characters would have to change.
+ * none where more than two in five characters would have to change. Of two as near the one that
+ * begins alike.
  */
 export function nearest(typed: string, names: Iterable<string>): string | undefined {
   const wanted = typed.toLowerCase();
   let best: string | undefined;
   let fewest = Math.max(1, Math.floor(wanted.length * 0.4)) + 1;
   for (const name of names) {
-    if (Math.abs(name.length - wanted.length) >= fewest) continue;
-    const edits = name === typed ? 0 : distance(wanted, name.toLowerCase());
+    if (Math.abs(name.length - wanted.length) > fewest) continue;
+    const begins = name[0]?.toLowerCase() === wanted[0];
+    const edits = distance(wanted, name.toLowerCase()) - (begins ? 0.5 : 0);
     if (edits < fewest) {
       best = name;
       fewest = edits;

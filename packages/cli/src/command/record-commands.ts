@@ -1,4 +1,315 @@
-import type { Command } from "./command.js";
+import { AGGREGATES, FORMATS } from "../records/names.js";
+import type { Argument, Command, Option } from "./command.js";
+import { COMMON } from "./common-options.js";
+import { parseBytes, parseCount } from "./quantity.js";
+
+const INPUTS: Argument = {
+  name: "input",
+  variadic: true,
+  completes: "file",
+  about:
+    "files, globs in quotes, or - for standard input (the default); gzip and zstd are unpacked",
+};
+
+const BY: Option = {
+  name: "by",
+  value: "FIELD",
+  list: true,
+  about:
+    "fields of the key, separated by commas; a.b is b of the object a, and a\\.b a name with a dot",
+};
+
+const READ: readonly Option[] = [
+  {
+    name: "from",
+    value: "FORMAT",
+    choices: FORMATS,
+    completes: FORMATS,
+    about: "the inputs' format, if their names do not tell",
+  },
+  {
+    name: "reject",
+    value: "FILE",
+    completes: "file",
+    about: "put malformed records there and go on; the exit code is 3 then",
+  },
+];
+
+const MISSING: Option = {
+  name: "missing",
+  value: "WHAT",
+  completes: "file",
+  about: "records without the field: error (the default), skip, or the FILE to put them in",
+};
+
+const BOUNDS: readonly Option[] = [
+  {
+    name: "memory",
+    short: "m",
+    value: "SIZE",
+    parse: parseBytes,
+    about: "memory for records, such as 512MB (default: a quarter of what there is)",
+  },
+  {
+    name: "tmp",
+    value: "DIR",
+    completes: "directory",
+    about: "where data goes that does not fit in memory (default: TMPDIR, or the system's)",
+  },
+];
+
+const WRITE: readonly Option[] = [
+  {
+    name: "out",
+    short: "o",
+    value: "FILE",
+    completes: "file",
+    about: "write there, in place of standard output; it appears when it is complete",
+  },
+  {
+    name: "to",
+    value: "FORMAT",
+    choices: FORMATS,
+    completes: FORMATS,
+    about: "the output's format (default: by --out, else that of the inputs)",
+  },
+  { name: "force", short: "f", about: "replace files that exist, and do not look at free space" },
+];
+
+const OUT_OF_CORE =
+  "Memory is bounded, whatever the size of the inputs: what does not fit goes to temporary files, which are removed at the end.";
+const UNCHANGED =
+  "Lines of NDJSON and rows of CSV pass byte for byte: no number or date is written anew.";
 
 /** Commands on files of records. */
-export const recordCommands: readonly Command[] = [];
+export const recordCommands: readonly Command[] = [
+  {
+    name: "split",
+    summary: "Split files into one file a value",
+    about: [
+      `${UNCHANGED} Within a file the order is that of the inputs. ${OUT_OF_CORE}`,
+      "File names are safe on every system, and no two values share a file where upper and lower case are the same. If a name does not tell its value, the table _names.ndjson beside the files does. Each file of CSV begins with the header.",
+      "The directory appears when all of its files are complete. A run that was killed is gone on with by --resume: files that were complete are not written again.",
+    ],
+    examples: [
+      {
+        line: "partd split events.ndjson --by user --out users",
+        does: "users/ann.ndjson, users/bob.ndjson …",
+      },
+      {
+        line: "partd split 'logs/*.csv.gz' --by year,month --out months --name '{year}-{month}.csv'",
+        does: "several inputs, names of your own",
+      },
+      {
+        line: "partd split events.ndjson --by user --out parts --partitions 64",
+        does: "64 files, each user in one of them",
+      },
+    ],
+    arguments: [INPUTS],
+    options: [
+      BY,
+      {
+        name: "out",
+        short: "o",
+        value: "DIR",
+        completes: "directory",
+        about: "the directory of the files",
+      },
+      {
+        name: "name",
+        value: "TEMPLATE",
+        about:
+          "file names, with {FIELD} for each field of --by (default: {FIELD}.ndjson or .csv; with --partitions {partition})",
+      },
+      {
+        name: "partitions",
+        value: "N",
+        parse: parseCount,
+        about: "N files by a hash of the key, in place of one a value",
+      },
+      {
+        name: "max-bytes",
+        value: "SIZE",
+        parse: parseBytes,
+        about: "begin another file, NAME.2.ndjson …, rather than exceed this",
+      },
+      {
+        name: "max-rows",
+        value: "N",
+        parse: parseCount,
+        about: "begin another file after N records",
+      },
+      { name: "append", about: "add to the files of a directory that exists" },
+      { name: "drop-key", about: "leave the fields of --by out of the records" },
+      MISSING,
+      { name: "resume", about: "go on with a run that was interrupted" },
+      {
+        name: "force",
+        short: "f",
+        about:
+          "replace files of the same names, start an interrupted run anew, and do not look at free space",
+      },
+      ...READ,
+      ...BOUNDS,
+      ...COMMON,
+    ],
+    load: async () => (await import("../records/split.js")).split,
+  },
+  {
+    name: "group",
+    summary: "Group records, or sum them up by group",
+    about: [
+      `Without sums, the records of each group follow one another in the output, in the order of the inputs; groups come in no order. ${UNCHANGED}`,
+      `With them there is one record a group: its fields, then count, sum_FIELD and so on. null, and in CSV nothing, is passed over; text where a number is asked for is an error. ${OUT_OF_CORE}`,
+    ],
+    examples: [
+      {
+        line: "partd group events.ndjson --by user --count --sum ms",
+        does: "a record a user: how many events, how many ms",
+      },
+      {
+        line: "partd group flights.csv --by origin --mean delay --max delay -o delays.csv",
+        does: "into a file of CSV",
+      },
+      {
+        line: "partd group events.ndjson --by user | less",
+        does: "all events, those of a user together",
+      },
+    ],
+    arguments: [INPUTS],
+    options: [
+      BY,
+      { name: "count", about: "how many records" },
+      ...AGGREGATES.map(({ name, about }): Option => ({ name, value: "FIELD", list: true, about })),
+      MISSING,
+      ...WRITE,
+      ...READ,
+      ...BOUNDS,
+      ...COMMON,
+    ],
+    load: async () => (await import("../records/group.js")).group,
+  },
+  {
+    name: "count",
+    summary: "Count records by value, the most frequent first",
+    about: [`Without --by it is how many records there are. ${OUT_OF_CORE}`],
+    examples: [
+      { line: "partd count events.ndjson --by user --top 10", does: "the ten most frequent" },
+      {
+        line: "partd count 'logs/*.csv' --by status,method --to csv",
+        does: "by two fields, as CSV",
+      },
+      { line: "partd count events.ndjson", does: "how many records" },
+    ],
+    arguments: [INPUTS],
+    options: [
+      BY,
+      { name: "top", short: "n", value: "N", parse: parseCount, about: "only the N most frequent" },
+      MISSING,
+      ...WRITE,
+      ...READ,
+      ...BOUNDS,
+      ...COMMON,
+    ],
+    load: async () => (await import("../records/count.js")).count,
+  },
+  {
+    name: "join",
+    summary: "Join two files by a field",
+    about: [
+      "A record of the output has the fields of the left, then those of the right but for its key; a name that both have gets a suffix on the right. Values are not written anew. Missing and null keys match nothing, as in SQL.",
+      `The right side is kept, so put the smaller file there; while it fits in memory, the order is that of the left. ${OUT_OF_CORE}`,
+    ],
+    examples: [
+      {
+        line: "partd join events.ndjson users.ndjson --on user=id",
+        does: "each event with its user",
+      },
+      {
+        line: "partd join orders.csv customers.csv --on customer --type left -o full.csv",
+        does: "all orders, with a customer or without",
+      },
+      {
+        line: "partd join events.ndjson banned.ndjson --on user --type anti",
+        does: "events of users that are not in the other file",
+      },
+    ],
+    arguments: [
+      { name: "left", required: true, completes: "file", about: "a file, or - for standard input" },
+      {
+        name: "right",
+        required: true,
+        completes: "file",
+        about: "a file of the same format; the smaller one",
+      },
+    ],
+    options: [
+      {
+        name: "on",
+        value: "FIELD",
+        list: true,
+        about: "what is to be equal: FIELD, or LEFT=RIGHT where the names differ",
+      },
+      {
+        name: "type",
+        value: "KIND",
+        choices: ["inner", "left", "right", "full", "semi", "anti"],
+        completes: ["inner", "left", "right", "full", "semi", "anti"],
+        about: "which records without a partner stay (default inner)",
+      },
+      {
+        name: "suffix",
+        value: "TEXT",
+        about: "behind a name on the right that the left has, too (default _right)",
+      },
+      ...WRITE,
+      ...READ.filter(({ name }) => name === "from"),
+      ...BOUNDS,
+      ...COMMON,
+    ],
+    load: async () => (await import("../records/join.js")).join,
+  },
+  {
+    name: "distinct",
+    summary: "Keep the first record of each value",
+    about: [
+      `Without --by, of each line: two that are the same byte for byte. ${UNCHANGED} ${OUT_OF_CORE}`,
+    ],
+    examples: [
+      { line: "partd distinct events.ndjson --by user", does: "the first event of each user" },
+      { line: "partd distinct a.csv b.csv -o both.csv", does: "rows of two files, each once" },
+      { line: "zcat events.ndjson.gz | partd distinct | wc -l", does: "how many lines differ" },
+    ],
+    arguments: [INPUTS],
+    options: [BY, MISSING, ...WRITE, ...READ, ...BOUNDS, ...COMMON],
+    load: async () => (await import("../records/distinct.js")).distinct,
+  },
+  {
+    name: "sort",
+    summary: "Sort records by fields",
+    about: [
+      "Records of equal fields keep their order. Numbers come before text, text goes by its characters' codes, and null and missing fields come last. :numeric compares text as numbers, which every field of CSV is, and what is no number comes last.",
+      `${UNCHANGED} ${OUT_OF_CORE}`,
+    ],
+    examples: [
+      { line: "partd sort events.ndjson --by ts", does: "by one field" },
+      {
+        line: "partd sort flights.csv --by origin,delay:desc:numeric -o sorted.csv",
+        does: "the longest delays of each origin first",
+      },
+      {
+        line: "partd sort 'logs/*.ndjson' --by ts --memory 512MB --tmp /data",
+        does: "more than fits in memory",
+      },
+    ],
+    arguments: [INPUTS],
+    options: [
+      { ...BY, about: "what to sort by: FIELD, and if need be :desc, :numeric or :text behind it" },
+      ...WRITE,
+      ...READ,
+      ...BOUNDS,
+      ...COMMON,
+    ],
+    load: async () => (await import("../records/sort.js")).sort,
+  },
+];

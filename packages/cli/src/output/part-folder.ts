@@ -1,0 +1,297 @@
+import {
+  appendFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
+import { UsageError } from "../command/failure.js";
+import { PartFile } from "./part-file.js";
+import {
+  describe,
+  identify,
+  type KeyPart,
+  NAMES_TABLE,
+  numbered,
+  type PartNames,
+} from "./part-names.js";
+import { isPlacing, place } from "./placing.js";
+import { UnfinishedRun } from "./unfinished-run.js";
+
+export interface PartFolderOptions {
+  readonly append: boolean;
+  readonly force: boolean;
+  readonly resume: boolean;
+  readonly names: PartNames;
+  /** Of the work, so that only the same is resumed. */
+  readonly identity: unknown;
+  /** What every new file begins with: the header of CSV. */
+  readonly header?: Uint8Array | undefined;
+  readonly maxBytes?: number | undefined;
+  readonly maxRows?: number | undefined;
+}
+
+/** Whole records, one behind the other. */
+export interface Rows {
+  readonly bytes: Uint8Array;
+  /** Where each record ends. */
+  readonly ends: ArrayLike<number>;
+}
+
+/**
+ * A directory of one file a key, or several where files are limited. The files are written in an
+ * {@link UnfinishedRun} and put into place together, by one renaming where the directory is new.
+ */
+export class PartFolder {
+  files = 0;
+  rows = 0;
+  bytes = 0;
+  /** Whether the interrupted run had put everything into place already. */
+  readonly isDone: boolean;
+  readonly #out: string;
+  readonly #run: UnfinishedRun;
+  readonly #options: PartFolderOptions;
+  readonly #existing: ReadonlySet<string>;
+  /** Files of keys from the table of names, by key. */
+  readonly #known = new Map<string, string>();
+  /** Keys whose files were complete when the run was interrupted. */
+  readonly #done = new Set<string>();
+  /** Whether each name so far tells its key, so that no table is needed. */
+  #allTell = true;
+  #journal = "";
+
+  /** @throws `UsageError` if the directory holds something, and no option says what to do with it. */
+  static open(out: string, options: PartFolderOptions): PartFolder {
+    const existing = listing(out);
+    const run = UnfinishedRun.begin(out, options.identity, options);
+    if (existing.length > 0 && !options.append && !options.force && !isPlacing(run)) {
+      if (!run.resumed) run.remove();
+      throw new UsageError(
+        `${out} is not empty; --append adds to its files, --force replaces those of the same names`,
+      );
+    }
+    return new PartFolder(out, run, existing, options);
+  }
+
+  private constructor(
+    out: string,
+    run: UnfinishedRun,
+    existing: readonly string[],
+    options: PartFolderOptions,
+  ) {
+    this.#out = out;
+    this.#run = run;
+    this.#options = options;
+    this.#existing = new Set(options.append ? existing : []);
+    this.isDone = run.resumed && existing.length > 0 && !existsSync(this.#parts);
+    if (this.isDone) return;
+    mkdirSync(this.#parts, { recursive: true });
+    for (const name of this.#existing) options.names.reserve(name);
+    if (options.append) {
+      for (const { file, key } of readTable(join(out, NAMES_TABLE))) {
+        this.#known.set(JSON.stringify(key), file);
+      }
+    }
+    if (run.resumed && !this.isPlacing) this.#recall();
+  }
+
+  /** Whether every file was complete when the run was interrupted: only placing is left. */
+  get isPlacing(): boolean {
+    return isPlacing(this.#run);
+  }
+
+  /** Whether a key's files are complete, from before the run was interrupted. */
+  has(key: readonly KeyPart[]): boolean {
+    return this.#done.has(identify(key));
+  }
+
+  /** Writes all records of a key. */
+  async add(key: readonly KeyPart[], rows: AsyncIterable<Rows>): Promise<void> {
+    const name = this.#nameOf(key);
+    const files: PartFile[] = [];
+    let file: PartFile | undefined;
+    try {
+      for await (const { bytes, ends } of rows) {
+        for (let row = 0, from = 0; row < ends.length; ) {
+          file ??= this.#begin(name, files.length + 1);
+          const count = file.room(ends, row, from);
+          if (count > 0) {
+            const to = ends[row + count - 1] as number;
+            file.write(bytes.subarray(from, to), count);
+            from = to;
+            row += count;
+          } else {
+            file.close();
+            files.push(file);
+            file = undefined;
+          }
+        }
+      }
+      file ??= this.#begin(name, files.length + 1);
+    } finally {
+      file?.close();
+    }
+    this.#note(key, [...files, file]);
+  }
+
+  /** Puts the files into place. */
+  async complete(): Promise<void> {
+    if (this.isDone) return this.#run.remove();
+    this.#flush();
+    if (!this.isPlacing && !(this.#allTell && this.#known.size === 0)) this.#writeTable();
+    await place(this.#run, this.#parts, this.#out, this.#options.append);
+    this.#run.remove();
+  }
+
+  /** After a failure: leaves what --resume can use, or nothing. */
+  abandon(): void {
+    this.#flush();
+    if (!this.isPlacing && this.files === 0) this.#run.remove();
+  }
+
+  get #parts(): string {
+    return this.#run.path("parts");
+  }
+
+  #nameOf(key: readonly KeyPart[]): string {
+    const { names } = this.#options;
+    const known = this.#known.get(identify(key));
+    if (known !== undefined) return known;
+    const plain = names.plain(key);
+    return this.#existing.has(plain) && names.tells(plain, key) ? plain : names.take(key);
+  }
+
+  #begin(name: string, number: number): PartFile {
+    const { names, header, maxBytes, maxRows } = this.#options;
+    const file = numbered(name, number);
+    if (number > 1) names.reserve(file);
+    return new PartFile(join(this.#parts, file), {
+      name: file,
+      header: this.#existing.has(file) ? undefined : header,
+      maxBytes,
+      maxRows,
+    });
+  }
+
+  #note(key: readonly KeyPart[], files: readonly PartFile[]): void {
+    for (const { name, rows, bytes } of files) {
+      this.files++;
+      this.rows += rows;
+      this.bytes += bytes;
+      this.#allTell &&= this.#options.names.tells(name, key);
+    }
+    const note: Note = {
+      key: key.map(describe),
+      files: files.map(({ name, rows, bytes }) => ({ name, rows, bytes })),
+    };
+    this.#journal += `${JSON.stringify(note)}\n`;
+    if (this.#journal.length > JOURNAL) this.#flush();
+  }
+
+  #flush(): void {
+    if (this.#journal === "") return;
+    appendFileSync(this.#run.path(DONE), this.#journal);
+    this.#journal = "";
+  }
+
+  /** Takes up what was complete, and removes files that were begun. */
+  #recall(): void {
+    const complete = new Set<string>();
+    let journal = "";
+    for (const note of this.#notes()) {
+      const whole = note.files.every(({ name, bytes }) => {
+        const found = statSync(join(this.#parts, name), { throwIfNoEntry: false });
+        return found?.size === bytes;
+      });
+      if (!whole) continue;
+      this.#done.add(JSON.stringify(note.key));
+      journal += `${JSON.stringify(note)}\n`;
+      for (const { name, rows, bytes } of note.files) {
+        complete.add(name);
+        this.#options.names.reserve(name);
+        this.files++;
+        this.rows += rows;
+        this.bytes += bytes;
+        this.#allTell &&= this.#options.names.tells(name, note.key);
+      }
+    }
+    for (const name of readdirSync(this.#parts)) {
+      if (!complete.has(name)) rmSync(join(this.#parts, name));
+    }
+    // What a kill cut off at its end is not to be run on by the next line.
+    writeFileSync(this.#run.path(DONE), journal);
+  }
+
+  *#notes(): Generator<Note> {
+    for (const line of linesOf(this.#run.path(DONE))) {
+      try {
+        yield JSON.parse(line) as Note;
+      } catch {
+        return;
+      }
+    }
+  }
+
+  #writeTable(): void {
+    const path = join(this.#parts, NAMES_TABLE);
+    writeFileSync(path, "");
+    let text = "";
+    const listed = new Set<string>();
+    const list = (file: string, key: readonly unknown[]) => {
+      if (listed.has(file)) return;
+      listed.add(file);
+      text += `${JSON.stringify({ file, key: key.length === 1 ? key[0] : key })}\n`;
+      if (text.length < JOURNAL) return;
+      appendFileSync(path, text);
+      text = "";
+    };
+    for (const [key, file] of this.#known) list(file, JSON.parse(key));
+    for (const { key, files } of this.#notes()) for (const { name } of files) list(name, key);
+    appendFileSync(path, text);
+  }
+}
+
+/** A line of the journal: a key and its files. */
+interface Note {
+  readonly key: readonly unknown[];
+  readonly files: readonly {
+    readonly name: string;
+    readonly rows: number;
+    readonly bytes: number;
+  }[];
+}
+
+function listing(directory: string): string[] {
+  try {
+    return readdirSync(directory);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === "ENOENT") return [];
+    if (code === "ENOTDIR") throw new UsageError(`${directory} is a file; --out takes a directory`);
+    throw error;
+  }
+}
+
+function readTable(path: string): { file: string; key: unknown[] }[] {
+  return linesOf(path).map((line) => {
+    const { file, key } = JSON.parse(line) as { file: string; key: unknown };
+    return { file, key: Array.isArray(key) ? key : [key] };
+  });
+}
+
+function linesOf(path: string): string[] {
+  if (!existsSync(path)) return [];
+  return readFileSync(path, "utf8")
+    .split("\n")
+    .filter((line) => line !== "");
+}
+
+/** What is done, a key a line. */
+const DONE = "done.ndjson";
+
+/** Characters that are written at once. */
+const JOURNAL = 1 << 16;

@@ -1,0 +1,91 @@
+import {
+  createReadStream,
+  createWriteStream,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmdirSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
+import { rename, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { pipeline } from "node:stream/promises";
+import { NAMES_TABLE } from "./part-names.js";
+import type { UnfinishedRun } from "./unfinished-run.js";
+
+/**
+ * Moves complete files from `parts` to the directory `out`: by one renaming if that is new, else one
+ * by one. With `append` a file's bytes go behind those of its namesake. A note of each namesake's
+ * length is made first, so that a run that is killed here can be gone on with: its files are cut
+ * back to that.
+ */
+export async function place(
+  run: UnfinishedRun,
+  parts: string,
+  out: string,
+  append: boolean,
+): Promise<void> {
+  if (!isPlacing(run)) {
+    if (isEmpty(out)) {
+      if (existsSync(out)) rmdirSync(out);
+      renameSync(parts, out);
+      return;
+    }
+    noteLengths(run, parts, out);
+  }
+  for (const { name, length } of notedLengths(run)) {
+    const part = join(parts, name);
+    const target = join(out, name);
+    if (!existsSync(part)) continue; // In place already.
+    if (length === undefined || !append || name === NAMES_TABLE) {
+      await rename(part, target);
+      continue;
+    }
+    truncateSync(target, length);
+    await pipeline(createReadStream(part), createWriteStream(target, { flags: "a" }));
+    await rm(part);
+  }
+}
+
+/** Whether the run's files are complete, and may be in place in part. */
+export function isPlacing(run: UnfinishedRun): boolean {
+  return existsSync(run.path(LENGTHS));
+}
+
+interface Length {
+  readonly name: string;
+  /** Bytes of the namesake; undefined if there is none. */
+  readonly length?: number | undefined;
+}
+
+function noteLengths(run: UnfinishedRun, parts: string, out: string): void {
+  const lines = readdirSync(parts).map((name) => {
+    const note: Length = {
+      name,
+      length: statSync(join(out, name), { throwIfNoEntry: false })?.size,
+    };
+    return `${JSON.stringify(note)}\n`;
+  });
+  // The note counts once it has its name, and then it is whole.
+  writeFileSync(run.path(`${LENGTHS}.draft`), lines.join(""), { flush: true });
+  renameSync(run.path(`${LENGTHS}.draft`), run.path(LENGTHS));
+}
+
+function notedLengths(run: UnfinishedRun): Length[] {
+  const lines = readFileSync(run.path(LENGTHS), "utf8").split("\n");
+  return lines.filter((line) => line !== "").map((line) => JSON.parse(line) as Length);
+}
+
+function isEmpty(directory: string): boolean {
+  try {
+    return readdirSync(directory).length === 0;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return true;
+    throw error;
+  }
+}
+
+const LENGTHS = "placing.ndjson";

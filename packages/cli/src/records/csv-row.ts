@@ -1,0 +1,33 @@
+/** The fields of one row of CSV or TSV as they are written, with their quotes. */
+export function rawFields(row: string, delimiter: string): string[] {
+  const fields: string[] = [];
+  const end = row.replace(/\r?\n$/, "").length;
+  let start = 0;
+  let quoted = false;
+  for (let at = 0; at < end; at++) {
+    const character = row[at];
+    if (character === '"') quoted = !quoted;
+    else if (character === delimiter && !quoted) {
+      fields.push(row.slice(start, at));
+      start = at + 1;
+    }
+  }
+  fields.push(row.slice(start, end));
+  return fields;
+}
+
+/** What a raw field says. */
+export function fieldText(raw: string): string {
+  return raw.startsWith('"') ? raw.slice(1, -1).replaceAll('""', '"') : raw;
+}
+
+/** Text as a raw field: in quotes if it needs them. */
+export function rawField(text: string, delimiter: string): string {
+  const needsQuotes = /["\r\n]/.test(text) || text.includes(delimiter) || /^\s|\s$/.test(text);
+  return needsQuotes ? `"${text.replaceAll('"', '""')}"` : text;
+}
+
+/** Raw fields as a row, with the line's end that another row has. */
+export function rowOf(fields: readonly string[], delimiter: string, like: string): string {
+  return `${fields.join(delimiter)}${like.endsWith("\r\n") ? "\r\n" : "\n"}`;
+}

@@ -1,0 +1,54 @@
+import { UsageError } from "../command/failure.js";
+import { FORMATS, type Format } from "./names.js";
+
+export type { Format } from "./names.js";
+
+/** How files of a format end, without what a compression adds. */
+const ENDINGS: { readonly [ending: string]: Format } = {
+  __proto__: null as never,
+  ndjson: "ndjson",
+  jsonl: "ndjson",
+  ldjson: "ndjson",
+  json: "json",
+  csv: "csv",
+  tsv: "tsv",
+  tab: "tsv",
+};
+
+/** The format that a file's name says; undefined where it says none. */
+export function formatOfName(path: string): Format | undefined {
+  const ending = /\.([a-z]+)(?:\.(?:gz|gzip|zst|zstd))?$/i.exec(path)?.[1];
+  return ending === undefined ? undefined : ENDINGS[ending.toLowerCase()];
+}
+
+/**
+ * The one format of several inputs.
+ *
+ * @throws `UsageError` where they differ, or a name says nothing and --from is not given.
+ */
+export function formatOf(paths: readonly string[], from: string | undefined): Format {
+  if (from !== undefined) return from as Format;
+  let format: Format | undefined;
+  for (const path of paths) {
+    const found = path === "-" ? "ndjson" : formatOfName(path);
+    if (found === undefined) {
+      throw new UsageError(`${path}: its name tells no format; say --from ${FORMATS.join(", ")}`);
+    }
+    format ??= found;
+    if (format !== found) {
+      throw new UsageError(
+        `${paths[0]} is ${format} and ${path} is ${found}: one run takes one format`,
+      );
+    }
+  }
+  return format ?? "ndjson";
+}
+
+export function delimiterOf(format: Format): string | undefined {
+  return format === "csv" ? "," : format === "tsv" ? "\t" : undefined;
+}
+
+/** The format of lines: elements of a JSON array go on as NDJSON. */
+export function lineFormat(format: Format): Format {
+  return format === "json" ? "ndjson" : format;
+}

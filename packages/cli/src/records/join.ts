@@ -1,0 +1,153 @@
+import { type JoinKind, join as joinOf } from "@partd/shuffle";
+import type { Action } from "../command/command.js";
+import { UsageError } from "../command/failure.js";
+import { rawField, rawFields } from "./csv-row.js";
+import { delimiterOf, lineFormat } from "./format.js";
+import { lineOf, membersOf } from "./json-members.js";
+import type { Reader } from "./reader.js";
+import { RecordRun } from "./record-run.js";
+import { latin1, RecordWriter } from "./record-writer.js";
+
+/** `partd join`. */
+export const join: Action = async (call) => {
+  const [leftInput = "", rightInput = ""] = call.arguments;
+  const pairs = call.options.list("on").map(parsePair);
+  const [leftFields, rightFields] = [pairs.map(([left]) => left), pairs.map(([, right]) => right)];
+  const kind = (call.options.text("type") ?? "inner") as JoinKind;
+  await using left = await RecordRun.open(call, [leftInput], leftFields);
+  await using right = await RecordRun.open(call, [rightInput], rightFields);
+  if (lineFormat(left.reader.format) !== lineFormat(right.reader.format)) {
+    throw new UsageError(
+      `${leftInput} is ${left.reader.format} and ${rightInput} is ${right.reader.format}: a join takes two of one format`,
+    );
+  }
+  await Promise.all([left.reader.begin(), right.reader.begin()]);
+  const merge = mergeFor(left.reader, right.reader, pairs, call.options.text("suffix") ?? "_right");
+  await using writer = await RecordWriter.open(call, left.reader);
+  const options = { by: left.keyOf(leftFields), rightBy: right.keyOf(rightFields), kind };
+  await using output = joinOf(left.texts([]), right.texts([]), { ...options, ...left.options });
+  const isSemi = kind === "semi" || kind === "anti";
+  if (!isSemi && merge.header !== undefined) left.reader.header = merge.header;
+  for await (const batch of output.batches()) {
+    for (const item of batch) {
+      if (isSemi) await writer.text(item as string);
+      else {
+        const [one, other] = item as [string | undefined, string | undefined];
+        await writer.text(merge.texts(one, other));
+      }
+    }
+  }
+  await writer.complete();
+  return (await left.finish()) ?? (await right.finish());
+};
+
+/** Makes one record of two, without writing a value anew. */
+interface Merge {
+  /** The header of CSV. */
+  readonly header: string | undefined;
+  texts(left: string | undefined, right: string | undefined): string;
+}
+
+/** Fields of the left and of the right that are to be equal. */
+type Pair = readonly [left: string, right: string];
+
+function mergeFor(left: Reader, right: Reader, pairs: readonly Pair[], suffix: string): Merge {
+  const delimiter = delimiterOf(left.format);
+  return delimiter === undefined
+    ? new LineMerge(pairs, suffix)
+    : new RowMerge(left, right, pairs, suffix, delimiter);
+}
+
+/** Members of the left, then those of the right that the left has not; others get a suffix. */
+class LineMerge implements Merge {
+  readonly header = undefined;
+  readonly #pairs: readonly Pair[];
+  readonly #suffix: string;
+
+  constructor(pairs: readonly Pair[], suffix: string) {
+    this.#pairs = pairs;
+    this.#suffix = suffix;
+  }
+
+  texts(left: string | undefined, right: string | undefined): string {
+    if (right === undefined) return left as string;
+    const leftLine = Buffer.from(left ?? "{}", "latin1");
+    const rightLine = Buffer.from(right, "latin1");
+    const own = membersOf(leftLine) ?? [];
+    const taken = new Set(own.map(({ name }) => name));
+    const merged: Parameters<typeof lineOf>[0][number][] = own.map((member) => ({
+      line: leftLine,
+      member,
+    }));
+    for (const member of membersOf(rightLine) ?? []) {
+      const pair = this.#pairs.find(([, field]) => field === member.name);
+      // The key stands in the left record already, or else goes by its name there.
+      if (pair !== undefined && left !== undefined) continue;
+      let name = pair?.[0] ?? member.name;
+      while (taken.has(name)) name += this.#suffix;
+      taken.add(name);
+      merged.push({ line: rightLine, member, ...(name === member.name ? {} : { rename: name }) });
+    }
+    return Buffer.from(lineOf(merged)).toString("latin1");
+  }
+}
+
+/** Columns of the left, then those of the right but for its keys. */
+class RowMerge implements Merge {
+  readonly header: string;
+  readonly #delimiter: string;
+  readonly #leftLength: number;
+  readonly #rightLength: number;
+  /** Columns of the right that are its keys, with the columns of the left where they stand. */
+  readonly #keys: ReadonlyMap<number, number>;
+
+  constructor(
+    left: Reader,
+    right: Reader,
+    pairs: readonly Pair[],
+    suffix: string,
+    delimiter: string,
+  ) {
+    this.#delimiter = delimiter;
+    this.#leftLength = left.columns.length;
+    this.#rightLength = right.columns.length;
+    this.#keys = new Map(
+      pairs.map(([one, other]) => [right.columns.indexOf(other), left.columns.indexOf(one)]),
+    );
+    const taken = new Set(left.columns);
+    const names = [...left.columns];
+    for (const [i, column] of right.columns.entries()) {
+      if (this.#keys.has(i)) continue;
+      let name = column;
+      while (taken.has(name)) name += suffix;
+      taken.add(name);
+      names.push(name);
+    }
+    this.header = latin1(`${names.map((name) => rawField(name, delimiter)).join(delimiter)}\n`);
+  }
+
+  texts(left: string | undefined, right: string | undefined): string {
+    const own =
+      left === undefined
+        ? Array<string>(this.#leftLength).fill("")
+        : rawFields(left, this.#delimiter);
+    const other =
+      right === undefined
+        ? Array<string>(this.#rightLength).fill("")
+        : rawFields(right, this.#delimiter);
+    if (left === undefined) for (const [at, to] of this.#keys) own[to] = other[at] as string;
+    const rest = other.filter((_, i) => !this.#keys.has(i));
+    return `${[...own, ...rest].join(this.#delimiter)}\n`;
+  }
+}
+
+/** `A` or `A=B`; an equals sign of a name is `\=`. */
+function parsePair(text: string): Pair {
+  const [left = "", right = left, ...rest] = text
+    .split(/(?<!\\)=/)
+    .map((part) => part.replaceAll("\\=", "="));
+  if (left === "" || right === "" || rest.length > 0) {
+    throw new UsageError(`--on takes FIELD or LEFT=RIGHT, not ${JSON.stringify(text)}`);
+  }
+  return [left, right];
+}

@@ -1,0 +1,16 @@
+/** Names of the command line, apart from what they stand for: they are needed to start up. */
+
+export type Format = "ndjson" | "json" | "csv" | "tsv";
+
+export const FORMATS: readonly Format[] = ["ndjson", "json", "csv", "tsv"];
+
+export type AggregateName = "sum" | "min" | "max" | "mean" | "first" | "last";
+
+export const AGGREGATES: readonly { readonly name: AggregateName; readonly about: string }[] = [
+  { name: "sum", about: "sums of these fields" },
+  { name: "min", about: "the least number, or text, of these fields" },
+  { name: "max", about: "the greatest" },
+  { name: "mean", about: "the mean" },
+  { name: "first", about: "the value of the first record" },
+  { name: "last", about: "the value of the last record" },
+];

@@ -1,0 +1,166 @@
+import type { Call } from "../command/command.js";
+import { Failure } from "../command/failure.js";
+import { OutputFile } from "../output/output-file.js";
+import { rawField } from "./csv-row.js";
+import { delimiterOf, type Format, formatOfName, lineFormat } from "./format.js";
+import type { Reader } from "./reader.js";
+
+/**
+ * Writes records to --out, or to standard output: as they were read where --to is their format,
+ * else put into the other one. A file has its name once {@link complete} has resolved.
+ */
+export class RecordWriter implements AsyncDisposable {
+  readonly format: Format;
+  written = 0;
+  readonly #call: Call;
+  readonly #file: OutputFile | undefined;
+  readonly #reader: Reader;
+  #pending: string[] = [];
+  #length = 0;
+  #columns: readonly string[] | undefined;
+
+  static async open(call: Call, reader: Reader): Promise<RecordWriter> {
+    const out = call.options.text("out");
+    const force = call.options.has("force");
+    const file = out === undefined ? undefined : await OutputFile.create(out, { force });
+    return new RecordWriter(call, reader, file);
+  }
+
+  private constructor(call: Call, reader: Reader, file: OutputFile | undefined) {
+    this.#call = call;
+    this.#reader = reader;
+    this.#file = file;
+    this.format = outputFormat(call, reader.format);
+  }
+
+  /** Adds a record as it was read. */
+  async text(text: string): Promise<void> {
+    const from = lineFormat(this.#reader.format);
+    if (from === this.format) {
+      if (this.written === 0 && this.#reader.header !== undefined) this.#add(this.#reader.header);
+      this.#add(text);
+    } else if (this.format === "json" && from === "ndjson") {
+      this.#add(`${this.written === 0 ? "[\n" : ",\n"}${text.replace(/\r?\n$/, "")}`);
+    } else {
+      this.#object(this.#reader.object(text));
+    }
+    this.written++;
+    if (this.#length > PIECE) await this.#write();
+  }
+
+  /** Adds a row of results. */
+  async row(names: readonly string[], values: readonly unknown[]): Promise<void> {
+    this.#values(names, values);
+    this.written++;
+    if (this.#length > PIECE) await this.#write();
+  }
+
+  /** @param columns of an empty result in CSV, which still has a header. */
+  async complete(columns: readonly string[] = []): Promise<void> {
+    if (this.format === "json") this.#add(this.written === 0 ? "[]\n" : "\n]\n");
+    const delimiter = delimiterOf(this.format);
+    if (this.written === 0 && delimiter !== undefined) {
+      if (columns.length > 0) this.#add(rowText(columns, delimiter));
+      else if (this.#reader.header !== undefined && this.format === this.#reader.format) {
+        this.#add(this.#reader.header);
+      }
+    }
+    await this.#write();
+    await this.#file?.complete();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#file?.[Symbol.asyncDispose]();
+  }
+
+  #object(object: unknown): void {
+    const isObject = typeof object === "object" && object !== null && !Array.isArray(object);
+    if (delimiterOf(this.format) !== undefined && !isObject) {
+      throw new Failure(
+        `${this.#reader.place}: --to ${this.format} takes records that are objects`,
+      );
+    }
+    const names = isObject ? Object.keys(object) : [];
+    if (isObject) this.#values(names, Object.values(object));
+    else this.#json(JSON.stringify(object));
+  }
+
+  #values(names: readonly string[], values: readonly unknown[]): void {
+    const delimiter = delimiterOf(this.format);
+    if (delimiter === undefined) {
+      const members = names.map((name, i) => `${JSON.stringify(name)}:${jsonOf(values[i])}`);
+      this.#json(`{${members.join(",")}}`);
+      return;
+    }
+    if (this.#columns === undefined) {
+      this.#columns = names;
+      this.#add(latin1(rowText(names, delimiter)));
+    }
+    const byName = new Map(names.map((name, i) => [name, values[i]]));
+    const cells = this.#columns.map((name) => cellOf(byName.get(name)));
+    for (const name of this.#columns) byName.delete(name);
+    for (const name of byName.keys()) {
+      throw new Failure(
+        `--to ${this.format}: a record has a field ${name}, and the first record had not: the header is written already`,
+      );
+    }
+    this.#add(latin1(rowText(cells, delimiter)));
+  }
+
+  #json(json: string): void {
+    const text = latin1(json);
+    if (this.format === "json") this.#add(`${this.written === 0 ? "[\n" : ",\n"}${text}`);
+    else this.#add(`${text}\n`);
+  }
+
+  /** @param text a character a byte. */
+  #add(text: string): void {
+    this.#pending.push(text);
+    this.#length += text.length;
+  }
+
+  async #write(): Promise<void> {
+    const bytes = Buffer.from(this.#pending.join(""), "latin1");
+    this.#pending = [];
+    this.#length = 0;
+    if (bytes.length > 0) await (this.#file ?? this.#call.terminal).write(bytes);
+  }
+}
+
+/** JSON that goes out as it is written. */
+export class JsonText {
+  readonly text: string;
+
+  constructor(text: string) {
+    this.text = text;
+  }
+}
+
+/** The format of results: --to, what --out ends in, else that of the input. */
+function outputFormat({ options }: Call, from: Format): Format {
+  const named = options.text("to") as Format | undefined;
+  return named ?? formatOfName(options.text("out") ?? "") ?? lineFormat(from);
+}
+
+/** UTF-8 bytes of a text, a character each. */
+export function latin1(text: string): string {
+  return Buffer.from(text).toString("latin1");
+}
+
+function rowText(cells: readonly string[], delimiter: string): string {
+  return `${cells.map((cell) => rawField(cell, delimiter)).join(delimiter)}\n`;
+}
+
+function cellOf(value: unknown): string {
+  if (value === undefined || value === null) return "";
+  if (value instanceof JsonText) return cellOf(JSON.parse(value.text));
+  return typeof value === "string" ? value : jsonOf(value);
+}
+
+function jsonOf(value: unknown): string {
+  if (value instanceof JsonText) return value.text;
+  return typeof value === "bigint" ? String(value) : (JSON.stringify(value) ?? "null");
+}
+
+/** Characters that are written at once. */
+const PIECE = 1 << 17;

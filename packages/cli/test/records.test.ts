@@ -1,0 +1,325 @@
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { gzipSync } from "node:zlib";
+import { describe, expect, test } from "@jest/globals";
+import { partd, scratch } from "./partd.js";
+
+const cwd = scratch();
+const run = (words: string[], input?: string | Uint8Array) =>
+  partd(words, { cwd, ...(input === undefined ? {} : { input }) });
+const out = async (words: string[], input?: string | Uint8Array) => {
+  const { code, out, err } = await run(words, input);
+  expect({ code, err: err.replace(/^partd: .* records in .*\n$/, "") }).toEqual({
+    code: 0,
+    err: "",
+  });
+  return out;
+};
+const write = (name: string, content: string | Uint8Array) =>
+  writeFileSync(join(cwd, name), content);
+const read = (...path: string[]) => readFileSync(join(cwd, ...path), "utf8");
+const ls = (path: string) => readdirSync(join(cwd, path)).sort();
+
+const EVENTS = [
+  '{"user":"ann","ms":12.0,"big":12345678901234567890}',
+  '{"user":"bob", "ms":7}',
+  '{"user":"ann","ms":30,"at":{"x.y":1}}',
+  '{"user":"Ann","ms":null}',
+].map((line) => `${line}\n`);
+write("e.ndjson", EVENTS.join(""));
+
+describe("split", () => {
+  test("one file a value, byte for byte, names that no disk confuses", async () => {
+    await out(["split", "e.ndjson", "--by", "user", "--out", "users"]);
+    const files = ls("users");
+    expect(files).toEqual([
+      expect.stringMatching(/^Ann~[0-9a-f]{8}\.ndjson$/),
+      "_names.ndjson",
+      "ann.ndjson",
+      "bob.ndjson",
+    ]);
+    expect(read("users", "ann.ndjson")).toBe(`${EVENTS[0]}${EVENTS[2]}`);
+    expect(read("users", files[0] as string)).toBe(EVENTS[3]);
+    const table = read("users", "_names.ndjson")
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line));
+    expect(table).toContainEqual({ file: files[0], key: "Ann" });
+    expect(table).toHaveLength(3);
+  });
+
+  test("no table where every name tells its value", async () => {
+    await out(["split", "-", "--by", "a", "--out", "plain"], '{"a":"x"}\n{"a":"y"}\n');
+    expect(ls("plain")).toEqual(["x.ndjson", "y.ndjson"]);
+  });
+
+  test("CSV: the header once in each file, also when it is appended to", async () => {
+    write("c.csv", 'k,"a text"\r\nx,"two\nlines, one ""q"""\r\ny,2\r\nx,3');
+    await out(["split", "c.csv", "--by", "k", "--out", "csv"]);
+    expect(read("csv", "x.csv")).toBe('k,"a text"\r\nx,"two\nlines, one ""q"""\r\nx,3\n');
+    await out(["split", "c.csv", "--by", "k", "--out", "csv", "--append"]);
+    expect(read("csv", "y.csv")).toBe('k,"a text"\r\ny,2\r\ny,2\r\n');
+    await out(["split", "c.csv", "--by", "k", "--out", "dropped", "--drop-key", "--max-rows", "1"]);
+    expect(ls("dropped")).toEqual(["_names.ndjson", "x.2.csv", "x.csv", "y.csv"]);
+    expect(read("dropped", "x.2.csv")).toBe('"a text"\r\n3\n');
+  });
+
+  test("templates, several fields, limits of files, keys left out", async () => {
+    await out([
+      "split",
+      "e.ndjson",
+      "--by",
+      "user,ms",
+      "--out",
+      "t",
+      "--name",
+      "{ms} of {user}.txt",
+    ]);
+    expect(ls("t")).toContain("12 of ann.txt");
+    await out(["split", "e.ndjson", "--by", "user", "--out", "small", "--max-bytes", "60"]);
+    expect(ls("small").filter((name) => name.startsWith("ann"))).toEqual([
+      "ann.2.ndjson",
+      "ann.ndjson",
+    ]);
+    await out(["split", "e.ndjson", "--by", "user", "--out", "without", "--drop-key"]);
+    expect(read("without", "ann.ndjson")).toBe(
+      '{"ms":12.0,"big":12345678901234567890}\n{"ms":30,"at":{"x.y":1}}\n',
+    );
+  });
+
+  test("partitions: every record once, a value in one of them", async () => {
+    const lines = Array.from({ length: 500 }, (_, i) => `{"id":${i},"k":"k${i % 50}"}\n`);
+    await out(["split", "-", "--by", "k", "--out", "parts", "--partitions", "4"], lines.join(""));
+    expect(ls("parts")).toEqual([0, 1, 2, 3].map((i) => `part-0000${i}.ndjson`));
+    const parts = ls("parts").map((name) => read("parts", name));
+    expect(parts.join("").split("\n").sort()).toEqual([...lines.map((l) => l.trim()), ""].sort());
+    for (let k = 0; k < 50; k++) {
+      expect(parts.filter((part) => part.includes(`"k":"k${k}"`))).toHaveLength(1);
+    }
+  });
+
+  test("a record without the field: error, skip or a file", async () => {
+    const input = '{"a":1}\n{"b":2}\n';
+    const failed = await run(["split", "-", "--by", "a", "--out", "m"], input);
+    expect(failed).toMatchObject({ code: 1, out: "" });
+    expect(failed.err).toContain("standard input:2:1: the record has no field a; --missing skip");
+    expect(readdirSync(cwd).filter((name) => /^\.?m(\.|$)/.test(name))).toEqual([]);
+    expect(
+      (await run(["split", "-", "--by", "a", "--out", "m", "--missing", "skip"], input)).code,
+    ).toBe(0);
+    expect(ls("m")).toEqual(["1.ndjson", "_names.ndjson"]);
+    expect(
+      (await run(["split", "-", "--by", "a", "--out", "m2", "--missing", "no-a.ndjson"], input))
+        .code,
+    ).toBe(0);
+    expect(read("no-a.ndjson")).toBe('{"b":2}\n');
+  });
+
+  test("a directory that holds something needs --append or --force, and keeps what is not replaced", async () => {
+    mkdirSync(join(cwd, "full"));
+    write("full/mine.txt", "mine");
+    write("full/ann.ndjson", "old\n");
+    const words = ["split", "e.ndjson", "--by", "user", "--out", "full"];
+    expect((await run(words)).code).toBe(2);
+    expect(ls("full")).toEqual(["ann.ndjson", "mine.txt"]);
+    await out([...words, "--force"]);
+    expect(read("full", "ann.ndjson")).toBe(`${EVENTS[0]}${EVENTS[2]}`);
+    expect(read("full", "mine.txt")).toBe("mine");
+  });
+});
+
+describe("group, count, distinct and sort", () => {
+  test("group keeps the records of a value together, in order", async () => {
+    const grouped = (await out(["group", "e.ndjson", "--by", "user"])).split("\n");
+    const ann = grouped.indexOf(EVENTS[0]?.trim() as string);
+    expect(grouped[ann + 1]).toBe(EVENTS[2]?.trim());
+    expect(grouped.sort()).toEqual([...EVENTS.map((line) => line.trim()), ""].sort());
+  });
+
+  test("sums; the first and last values as they are written", async () => {
+    const words = [
+      "--count",
+      "--sum",
+      "ms",
+      "--min",
+      "ms",
+      "--max",
+      "ms",
+      "--mean",
+      "ms",
+      "--first",
+      "big,ms",
+    ];
+    const rows = (await out(["group", "e.ndjson", "--by", "user", ...words])).trim().split("\n");
+    expect(rows).toContain(
+      '{"user":"ann","count":2,"sum_ms":42,"min_ms":12,"max_ms":30,"mean_ms":21,"first_big":12345678901234567890,"first_ms":12.0}',
+    );
+    expect(rows).toContain(
+      '{"user":"Ann","count":1,"sum_ms":0,"min_ms":null,"max_ms":null,"mean_ms":null,"first_big":null,"first_ms":null}',
+    );
+    const csv = await out(
+      ["group", "-", "--from", "csv", "--by", "k", "--sum", "v", "--last", "t"],
+      'k,v,t\na,1.5,x\na,,"y,z"\n',
+    );
+    expect(csv).toBe('k,sum_v,last_t\na,1.5,"y,z"\n');
+  });
+
+  test("what is no number is an error with its place", async () => {
+    const { code, err } = await run(
+      ["group", "-", "--from", "csv", "--by", "k", "--sum", "v"],
+      "k,v\na,1\nb,N/A\n",
+    );
+    expect(code).toBe(1);
+    expect(err).toContain('standard input:3:1: --sum v: "N/A" is no number\n       b,N/A\n');
+  });
+
+  test("count, ordered", async () => {
+    expect(await out(["count", "e.ndjson", "--by", "user", "--top", "1"])).toBe(
+      '{"user":"ann","count":2}\n',
+    );
+    expect(await out(["count", "e.ndjson", "--by", "user", "--to", "csv"])).toBe(
+      "user,count\nann,2\nbob,1\nAnn,1\n",
+    );
+    expect(await out(["count", "e.ndjson"])).toBe('{"count":4}\n');
+    expect(await out(["count", "-", "--by", "a", "--from", "csv"], "a,b\n")).toBe("a,count\n");
+  });
+
+  test("integers that a number cannot hold are told apart", async () => {
+    const input = '{"id":9007199254740993}\n{"id":9007199254740992}\n{"id":9007199254740993}\n';
+    expect(await out(["count", "-", "--by", "id"], input)).toBe(
+      '{"id":9007199254740993,"count":2}\n{"id":9007199254740992,"count":1}\n',
+    );
+  });
+
+  test("distinct keeps the first", async () => {
+    expect(await out(["distinct", "e.ndjson", "--by", "user"])).toBe(
+      `${EVENTS[0]}${EVENTS[1]}${EVENTS[3]}`,
+    );
+    expect(await out(["distinct"], '{"a":1}\n{"a":1.0}\n{"a":1}')).toBe('{"a":1}\n{"a":1.0}\n');
+  });
+
+  test("sort: directions, numbers in text, stable", async () => {
+    const csv = "k,n\nb,10\na,9\nb,2\na,10\n";
+    expect(await out(["sort", "-", "--from", "csv", "--by", "k,n:numeric"], csv)).toBe(
+      "k,n\na,9\na,10\nb,2\nb,10\n",
+    );
+    expect(await out(["sort", "-", "--from", "csv", "--by", "k:desc"], csv)).toBe(
+      "k,n\nb,10\nb,2\na,9\na,10\n",
+    );
+    expect((await run(["sort", "-", "--by", "a:dsc"], "{}")).err).toContain("did you mean desc?");
+  });
+
+  test("fields in objects, and with dots in their names", async () => {
+    expect(await out(["count", "e.ndjson", "--by", "at.x\\.y", "--missing", "skip", "-q"])).toBe(
+      '{"at.x\\\\.y":1,"count":1}\n',
+    );
+  });
+});
+
+describe("join", () => {
+  test("NDJSON: values as they are written, names of both get a suffix", async () => {
+    write("users.ndjson", '{"id":"ann","ms":1.50,"city":"Ürgüp"}\n{"id":"zoe"}\n');
+    const on = ["join", "e.ndjson", "users.ndjson", "--on", "user=id"];
+    expect(await out(on)).toBe(
+      '{"user":"ann","ms":12.0,"big":12345678901234567890,"ms_right":1.50,"city":"Ürgüp"}\n{"user":"ann","ms":30,"at":{"x.y":1},"ms_right":1.50,"city":"Ürgüp"}\n',
+    );
+    expect((await out([...on, "--type", "full"])).split("\n")).toEqual(
+      expect.arrayContaining(['{"user":"zoe"}', EVENTS[1]?.trim()]),
+    );
+    expect(await out([...on, "--type", "anti"])).toBe(`${EVENTS[1]}${EVENTS[3]}`);
+    expect(await out([...on, "--type", "semi"])).toBe(`${EVENTS[0]}${EVENTS[2]}`);
+  });
+
+  test("CSV: columns of both, the key once", async () => {
+    write("l.csv", 'id,a\n1,"x, y"\n2,z\n');
+    write("r.csv", "a,key\nq,2\nw,3\n");
+    const on = ["join", "l.csv", "r.csv", "--on", "id=key"];
+    expect(await out(on)).toBe("id,a,a_right\n2,z,q\n");
+    expect((await out([...on, "--type", "full"])).split("\n").sort()).toEqual(
+      ["", "id,a,a_right", '1,"x, y",', "2,z,q", "3,,w"].sort(),
+    );
+    expect(await out([...on, "--type", "left"])).toBe('id,a,a_right\n1,"x, y",\n2,z,q\n');
+  });
+});
+
+describe("inputs and outputs", () => {
+  test("several inputs, globs, gzip, zstd, a BOM, no end of the last line", async () => {
+    write("p1.csv", "\ufeffa,b\n1,2");
+    write("p2.csv.gz", gzipSync("a,b\r\n3,4\r\n"));
+    expect(await out(["sort", "p*.csv*", "--by", "a"])).toBe("a,b\n1,2\n3,4\r\n");
+    const zstd = Buffer.from("KLUv/SQIQQAAeyJhIjoxfQr9cjJy", "base64");
+    const piped = await run(["count", "-"], zstd);
+    expect([0, 1]).toContain(piped.code);
+  });
+
+  test("one format becomes another", async () => {
+    write("a.json", '[{"a": 1.0, "b": "x\\n[,]"},\n {"a":2,"b":null}]');
+    expect(await out(["sort", "a.json", "--by", "a"])).toBe(
+      '{"a":1.0,"b":"x\\n[,]"}\n{"a":2,"b":null}\n',
+    );
+    expect(await out(["sort", "a.json", "--by", "a", "--to", "csv"])).toBe('a,b\n1,"x\n[,]"\n2,\n');
+    expect(await out(["sort", "a.json", "--by", "a", "--to", "json"])).toBe(
+      '[\n{"a":1.0,"b":"x\\n[,]"},\n{"a":2,"b":null}\n]\n',
+    );
+    await out(["sort", "p1.csv", "--by", "a", "-o", "o.ndjson"]);
+    expect(read("o.ndjson")).toBe('{"a":"1","b":"2"}\n');
+  });
+
+  test("empty inputs", async () => {
+    write("empty.ndjson", "");
+    write("header.csv", "a,b");
+    write("none.csv", "");
+    expect(await out(["sort", "empty.ndjson", "--by", "a"])).toBe("");
+    expect(await out(["sort", "header.csv", "--by", "a"])).toBe("a,b\n");
+    expect(await out(["count", "none.csv"])).toBe("count\n0\n");
+    await out(["split", "empty.ndjson", "--by", "a", "--out", "nothing"]);
+    expect(ls("nothing")).toEqual([]);
+    expect(await out(["sort", "empty.ndjson", "--by", "a", "--to", "json"])).toBe("[]\n");
+  });
+
+  test("a mistyped field is answered with the nearest", async () => {
+    const cases: [string[], string][] = [
+      [["sort", "e.ndjson", "--by", "usr"], "did you mean user?"],
+      [["count", "c.csv", "--by", "a txt"], "did you mean a text?"],
+      [["group", "e.ndjson", "--by", "user", "--sum", "sm"], "did you mean ms?"],
+      [["join", "e.ndjson", "users.ndjson", "--on", "user=di"], "did you mean id?"],
+    ];
+    for (const [words, hint] of cases) {
+      const ended = await run(words);
+      expect(ended).toMatchObject({ code: 2, out: "" });
+      expect(ended.err).toContain(hint);
+    }
+  });
+
+  test("malformed records: place and line, or set aside with exit code 3", async () => {
+    write("bad.ndjson", `{"a":1}\n\n{"a":${"x".repeat(300)}}\n{"a":2}\n`);
+    const failed = await run(["sort", "bad.ndjson", "--by", "a", "-o", "sorted.ndjson"]);
+    expect(failed).toMatchObject({ code: 1, out: "" });
+    expect(failed.err).toMatch(
+      /^partd: bad\.ndjson:3:6: "x" where a value should be\n {7}\{"a":x+…\n$/,
+    );
+    expect(existsSync(join(cwd, "sorted.ndjson"))).toBe(false);
+    const ended = await run(["sort", "bad.ndjson", "--by", "a", "--reject", "r.txt"]);
+    expect(ended).toMatchObject({ code: 3, out: '{"a":1}\n{"a":2}\n' });
+    expect(ended.err).toBe("partd: 1 malformed record is in r.txt\n");
+    expect(read("r.txt")).toBe(`{"a":${"x".repeat(300)}}\n`);
+  });
+
+  test("nothing is left of a run that failed", async () => {
+    const before = readdirSync(cwd);
+    await run(["split", "bad.ndjson", "--by", "a", "--out", "never"]);
+    await run([
+      "group",
+      "bad.ndjson",
+      "--by",
+      "a",
+      "-o",
+      "never.ndjson",
+      "--reject",
+      "never.txt",
+      "--sum",
+      "b",
+    ]);
+    expect(readdirSync(cwd)).toEqual(before);
+  });
+});
