@@ -1,2 +1,1 @@
-export { Json } from "./json.js";
-export { type JsonValue, jsonCodec } from "./json-codec.js";
+export { Json, type JsonOptions, type JsonValue, jsonCodec } from "./json.js";

@@ -1,5 +1,29 @@
-import { type Codec, Encode, type EncodeOptions, type Store } from "@partd/core";
-import { type JsonValue, jsonCodec } from "./json-codec.js";
+import { type Codec, Encode, type EncodeOptions, PartdError, type Store } from "@partd/core";
+import { joinLists } from "@partd/core/author";
+import { checkNumbers, parseExact, stringifyExact } from "./exact-integers.js";
+import { describeLoss } from "./loss.js";
+
+/** What JSON can carry; BigInts under the option `integers`. */
+export type JsonValue =
+  | string
+  | number
+  | bigint
+  | boolean
+  | null
+  | JsonValue[]
+  | { [name: string]: JsonValue };
+
+export interface JsonOptions {
+  /**
+   * What integers are read as. `"number"`, the default: a number, and `ERR_PARTD_CODEC` for one that
+   * would be rounded. `"auto"`: a number where it is exact, that is within ±(2^53 - 1), else a
+   * BigInt. `"bigint"`: always a BigInt. With the last two a BigInt can be appended, too.
+   *
+   * A number with a fraction or an exponent is the nearest double, as everywhere; one beyond all
+   * doubles is `ERR_PARTD_CODEC`.
+   */
+  readonly integers?: "number" | "auto" | "bigint" | undefined;
+}
 
 /**
  * A store of lists of JSON values over a store of bytes: `append` adds a list's items to a key's
@@ -9,7 +33,64 @@ import { type JsonValue, jsonCodec } from "./json-codec.js";
  * @example new Json<{ delay: number }>(new Dict())
  */
 export class Json<T = JsonValue> extends Encode<T[]> {
-  constructor(store: Store, options?: EncodeOptions) {
-    super(store, jsonCodec as Codec<unknown[]> as Codec<T[]>, options);
+  constructor(store: Store, options?: JsonOptions & EncodeOptions) {
+    super(store, jsonCodec(options) as Codec<unknown[]> as Codec<T[]>, options);
   }
+}
+
+/**
+ * Lists of JSON values, each list as the UTF-8 text of a JSON array.
+ *
+ * What `JSON.stringify` would silently change is refused with `ERR_PARTD_CODEC`: `undefined`, also
+ * as a property or a hole, functions, symbols, BigInts, NaN and the infinities, cycles, properties
+ * whose name is a symbol, properties of arrays beside their items, and objects whose content is not
+ * in their properties, such as Map, Set, RegExp or a typed array. An object with `toJSON` is what
+ * that returns, so a Date reads back as text; any other instance of a class reads back as a plain
+ * object of its own enumerable properties, and -0 as 0.
+ */
+export function jsonCodec({ integers = "number" }: JsonOptions = {}): Codec<JsonValue[]> {
+  const bigints = integers !== "number";
+  return {
+    name: "json",
+
+    encode(list) {
+      if (!Array.isArray(list)) throw refuse("it takes a list of JSON values");
+      // The text first: JSON.stringify finds cycles.
+      const text = bigints ? stringifyExact(list) : stringify(list);
+      const loss = describeLoss(list, bigints);
+      if (loss !== undefined) throw refuse(loss);
+      if (text?.[0] !== "[") throw refuse("its toJSON gives something else than a list");
+      return utf8.encode(text);
+    },
+
+    decode(bytes) {
+      const text = strictUtf8.decode(bytes);
+      const list: unknown =
+        integers === "number" ? JSON.parse(text) : parseExact(text, bytes, integers);
+      if (!bigints) checkNumbers(text, bytes);
+      if (!Array.isArray(list)) throw new Error("it is JSON, but not a list.");
+      return list as JsonValue[];
+    },
+
+    join: joinLists,
+  };
+}
+
+const utf8 = new TextEncoder();
+const strictUtf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+/** The message of JSON.stringify does not say where a BigInt stands. */
+function stringify(list: readonly unknown[]): string | undefined {
+  try {
+    return JSON.stringify(list);
+  } catch (cause) {
+    const isBigInt = cause instanceof TypeError && cause.message.includes("BigInt");
+    const loss = isBigInt ? describeLoss(list, false) : undefined;
+    if (loss !== undefined) throw refuse(loss);
+    throw cause;
+  }
+}
+
+function refuse(reason: string): PartdError {
+  return new PartdError("ERR_PARTD_CODEC", `${reason}.`);
 }

@@ -3,91 +3,119 @@
  * cannot carry"`, or `undefined` where it carries all. A second pass over the values, because a
  * replacer function would make `JSON.stringify` several times slower.
  */
-export function describeLoss(list: readonly unknown[]): string | undefined {
-  return carried(list) ? undefined : `${locate(list, "")}, which JSON cannot carry`;
+export function describeLoss(list: readonly unknown[], bigints: boolean): string | undefined {
+  const check = new LossCheck(bigints);
+  return check.carries(list, "") ? undefined : `${check.locate(list, "")}, which JSON cannot carry`;
 }
 
-function carried(value: unknown): boolean {
-  switch (typeof value) {
-    case "string":
-    case "boolean":
-      return true;
-    case "number":
-      return Number.isFinite(value);
-    case "object":
-      return value === null || (Array.isArray(value) ? carriedArray(value) : carriedObject(value));
-    default:
-      return false;
+class LossCheck {
+  readonly #bigints: boolean;
+  /** JSON.stringify refuses cycles, but for one behind a `toJSON` that gives something new each time. */
+  #depth = 0;
+
+  constructor(bigints: boolean) {
+    this.#bigints = bigints;
+  }
+
+  /** @param name under which the value stands, which `toJSON` is given. */
+  carries(value: unknown, name: string | number): boolean {
+    switch (typeof value) {
+      case "string":
+      case "boolean":
+        return true;
+      case "number":
+        return Number.isFinite(value);
+      case "bigint":
+        return this.#bigints;
+      case "object":
+        if (value === null) return true;
+        if (typeof (value as Convertible).toJSON === "function") {
+          return this.#carriesInstead(value, String(name));
+        }
+        return Array.isArray(value) ? this.#carriesArray(value) : this.#carriesObject(value);
+      default:
+        return false;
+    }
+  }
+
+  /** Where the first value that is not carried stands, and what it is. */
+  locate(value: unknown, path: string): string {
+    for (const [step, name, child] of childrenOf(value)) {
+      if (!this.carries(child, name)) return this.locate(child, path + step);
+    }
+    return `${path} ${describe(value)}`.trimStart();
+  }
+
+  /** By index, because other loops skip a hole, which would become null. */
+  #carriesArray(array: readonly unknown[]): boolean {
+    const { length } = array;
+    for (let i = 0; i < length; i++) {
+      const item = array[i];
+      if (typeof item !== "string" && !this.carries(item, i)) return false;
+    }
+    return Object.keys(array).length === length && !hasSymbols(array);
+  }
+
+  #carriesObject(object: object): boolean {
+    if (!isPlain(object) && !hasOnlyProperties(object)) return false;
+    if (hasSymbols(object)) return false;
+    for (const name of Object.keys(object)) {
+      const value = (object as Record<string, unknown>)[name];
+      if (typeof value !== "string" && !this.carries(value, name)) return false;
+    }
+    return true;
+  }
+
+  /** An invalid Date gives null for its text. What `toJSON` gives is not converted again. */
+  #carriesInstead(object: Convertible, name: string): boolean {
+    if (this.#depth > MAX_DEPTH) return false;
+    const given = object.toJSON?.(name);
+    if (given === null) return tag(object) !== "Date";
+    if (typeof given !== "object") return this.carries(given, name);
+    this.#depth++;
+    const carried = Array.isArray(given) ? this.#carriesArray(given) : this.#carriesObject(given);
+    this.#depth--;
+    return carried;
   }
 }
 
-function carriedArray(array: readonly unknown[]): boolean {
-  // By index, because a hole is skipped by other loops and would become null.
-  for (let i = 0; i < array.length; i++) if (!carried(array[i])) return false;
-  return true;
-}
-
-function carriedObject(object: object): boolean {
-  return typeof (object as Convertible).toJSON === "function"
-    ? carriedInstead(object)
-    : carriedProperties(object);
-}
-
-function carriedProperties(object: object): boolean {
-  if (!isPlain(object)) return hasOnlyProperties(object) && carriedOwn(object);
-  // Without a list of the names, which takes twice as long; also what someone gave all objects.
-  for (const name in object) {
-    if (!carried((object as Record<string, unknown>)[name])) return carriedOwn(object);
-  }
-  return true;
-}
-
-function carriedOwn(object: object): boolean {
-  for (const name of Object.keys(object)) {
-    if (!carried((object as Record<string, unknown>)[name])) return false;
-  }
-  return true;
-}
-
-/** An invalid Date gives null for its text. What is given is not converted again. */
-function carriedInstead(object: Convertible): boolean {
-  const given = object.toJSON?.();
-  if (given === null) return tag(object) !== "Date";
-  return typeof given === "object" && !Array.isArray(given)
-    ? carriedProperties(given)
-    : carried(given);
-}
+const MAX_DEPTH = 1000;
 
 function isPlain(object: object): boolean {
   const prototype: unknown = Object.getPrototypeOf(object);
   return prototype === Object.prototype || prototype === null;
 }
 
+/** An instance of a class without any property has its content, if any, in private fields. */
 function hasOnlyProperties(object: object): boolean {
-  return isPlain(object) || tag(object) === "Object";
+  return tag(object) === "Object" && Object.keys(object).length > 0;
 }
 
-/** Where the first value that is not carried lies, and what it is. */
-function locate(value: unknown, path: string): string {
-  for (const [step, child] of childrenOf(value)) {
-    if (!carried(child)) return locate(child, path + step);
-  }
-  return `${path} is ${describe(value)}`;
+function hasSymbols(object: object): boolean {
+  return Object.getOwnPropertySymbols(object).length > 0;
 }
 
-function* childrenOf(value: unknown): Generator<[step: string, child: unknown]> {
+function* childrenOf(
+  value: unknown,
+): Generator<[step: string, name: string | number, child: unknown]> {
   if (typeof value !== "object" || value === null) return;
+  if (typeof (value as Convertible).toJSON === "function") return;
   if (Array.isArray(value)) {
-    for (let i = 0; i < value.length; i++) yield [`[${i}]`, value[i]];
-  } else if (typeof (value as Convertible).toJSON !== "function" && hasOnlyProperties(value)) {
-    for (const [name, child] of Object.entries(value)) yield [`.${name}`, child];
+    for (let i = 0; i < value.length; i++) yield [`[${i}]`, i, value[i]];
+  } else if (isPlain(value) || hasOnlyProperties(value)) {
+    for (const [name, child] of Object.entries(value)) yield [`.${name}`, name, child];
   }
 }
 
 function describe(value: unknown): string {
-  if (typeof value === "number" || value === undefined) return String(value);
-  if (typeof value !== "object" || value === null) return `a ${typeof value}`;
-  return tag(value) === "Date" ? "an invalid Date" : `a ${value.constructor?.name ?? tag(value)}`;
+  if (typeof value === "number" || value === undefined) return `is ${value}`;
+  if (typeof value === "bigint") return 'is a bigint (write with { integers: "auto" })';
+  if (typeof value !== "object" || value === null) return `is a ${typeof value}`;
+  if (tag(value) === "Date") return "is an invalid Date";
+  const name = value.constructor?.name ?? tag(value);
+  if (hasSymbols(value)) return `is a ${name} with a property whose name is a symbol`;
+  if (Array.isArray(value)) return `is a ${name} with properties beside its items`;
+  return `is a ${name}`;
 }
 
 function tag(value: object): string {
@@ -95,5 +123,5 @@ function tag(value: object): string {
 }
 
 interface Convertible {
-  toJSON?: (key?: string) => unknown;
+  toJSON?: (name?: string) => unknown;
 }

@@ -22,7 +22,7 @@ const hints = {
 };
 
 describe("jsonCodec", () => {
-  for (const { name, run } of codecContract(jsonCodec, samples, hints)) test(name, run);
+  for (const { name, run } of codecContract(jsonCodec(), samples, hints)) test(name, run);
 });
 
 describe("Json", () => {

@@ -1,7 +1,15 @@
 import { describe, expect, test } from "@jest/globals";
 import { Dict, isPartdError } from "@partd/core";
+import { frame } from "@partd/core/author";
 import fc from "fast-check";
-import { Json, type JsonValue, jsonCodec } from "../src/index.js";
+import { Json, type JsonOptions, type JsonValue, jsonCodec } from "../src/index.js";
+
+class Sealed {
+  #secret = 1;
+  get secret() {
+    return this.#secret;
+  }
+}
 
 describe("Json", () => {
   test("appends to lists and reads them back in one", async () => {
@@ -78,7 +86,20 @@ describe("Json", () => {
     ["a hole", [1, , 3], "[1] is undefined"],
     ["a function", [{ a: [() => 1] }], "[0].a[0] is a function"],
     ["a symbol", [Symbol("s")], "[0] is a symbol"],
-    ["a BigInt", [1n], "BigInt"],
+    ["a BigInt", [{ a: 1n }], "[0].a is a bigint"],
+    [
+      "a symbol as a name",
+      [{ a: { [Symbol("s")]: 1 } }],
+      "[0].a is a Object with a property whose",
+    ],
+    ["a property of an array", [Object.assign([1], { b: 2 })], "[0] is a Array with properties"],
+    ["an object of private fields", [new Sealed()], "[0] is a Sealed"],
+    [
+      "a list whose toJSON gives no list",
+      Object.assign([1], { toJSON: () => 5 }),
+      "something else than a list",
+    ],
+    ["toJSON that loses", [{ toJSON: () => [[Number.NaN]] }], "[0] is a Object"],
     ["NaN", [{ a: { b: Number.NaN } }], "[0].a.b is NaN"],
     ["an infinity", [1, -Infinity], "[1] is -Infinity"],
     ["a Map", [new Map([[1, 2]])], "[0] is a Map"],
@@ -98,6 +119,79 @@ describe("Json", () => {
     expect(isPartdError(error, "ERR_PARTD_CODEC")).toBe(true);
     expect(error).toMatchObject({ key: "bad", message: expect.stringContaining(words) });
     expect(await p.get("good")).toEqual([]);
+  });
+
+  test("gives toJSON the name under which the value stands, as JSON.stringify does", async () => {
+    const named = { toJSON: (name: string) => (typeof name === "string" ? { name } : undefined) };
+    const p = new Json<unknown>(new Dict());
+    await p.append({ x: [named, { in: named }, Object.assign([1], named)] });
+    expect(await p.get("x")).toEqual([{ name: "0" }, { in: { name: "in" } }, { name: "2" }]);
+  });
+
+  describe("numbers that JSON.parse would change", () => {
+    const get = async (text: string, options?: JsonOptions) => {
+      const lower = new Dict();
+      await lower.append({ x: frame(new TextEncoder().encode(text)) });
+      return new Json<unknown>(lower, options).get("x");
+    };
+    const bad = [
+      "12345678901234567890",
+      "-9007199254740993",
+      "1e400",
+      "-1E+309",
+      `1${"0".repeat(400)}`,
+    ];
+
+    test.each(bad)("%s is refused, wherever it stands", async (number) => {
+      for (let before = 0; before < 4; before++) {
+        for (const text of [`[${number}]`, `[{"a":[1,${number}],"b":"${number}"}]`]) {
+          await expect(get(" ".repeat(before) + text)).rejects.toMatchObject({
+            code: "ERR_PARTD_CODEC",
+            message: expect.stringContaining(number.slice(0, 20)),
+          });
+        }
+      }
+    });
+
+    test("those that are exact, or fractions, or text, are read", async () => {
+      const text =
+        '[9007199254740991,0.1234567890123456789,"12345678901234567890","\\"1e400",1e22,1e-400,12345678901234567000,100000000000000000000]';
+      expect(await get(text)).toEqual(JSON.parse(text));
+    });
+
+    test("integers are BigInts where a number is not exact, or always, and are written so", async () => {
+      const text =
+        '[1,{"a":12345678901234567890,"__proto__":-9007199254740993},1.5,"12345678901234567890"]';
+      const auto = await get(text, { integers: "auto" });
+      expect(auto[0]).toBe(1);
+      expect((auto[1] as { a: unknown }).a).toBe(12345678901234567890n);
+      expect(Object.entries(auto[1] as object)[1]).toEqual(["__proto__", -9007199254740993n]);
+      const all = await get(text, { integers: "bigint" });
+      expect(all.slice(2)).toEqual([1.5, "12345678901234567890"]);
+      expect(all[0]).toBe(1n);
+      await expect(get("[1e400]", { integers: "bigint" })).rejects.toThrow("beyond what a number");
+      await expect(get("[01]", { integers: "bigint" })).rejects.toThrow("JSON");
+      for (const list of [auto, all]) {
+        const lower = new Dict();
+        await new Json<unknown>(lower, { integers: "auto" }).append({ x: list });
+        expect(new TextDecoder().decode((await lower.get("x")).subarray(8))).toBe(text);
+      }
+    });
+
+    test("whatever list of numbers is appended is read", async () => {
+      const number = fc.double({ noNaN: true, noDefaultInfinity: true });
+      const any = fc.oneof(
+        number,
+        fc.integer().map((n) => n * 2 ** 40),
+        number.map(Math.round),
+      );
+      await fc.assert(
+        fc.asyncProperty(fc.array(any), async (numbers) => {
+          expect(await get(JSON.stringify(numbers))).toEqual(JSON.parse(JSON.stringify(numbers)));
+        }),
+        { numRuns: 500 },
+      );
+    });
   });
 
   test("takes an object whose toJSON answers with itself", async () => {
@@ -158,5 +252,5 @@ describe("Json", () => {
 });
 
 function jsonCodecBytes(list: JsonValue[]): Uint8Array {
-  return jsonCodec.encode(list) as Uint8Array;
+  return jsonCodec().encode(list) as Uint8Array;
 }

@@ -17,6 +17,7 @@ import {
   Gate,
   type GetOptions,
   type IsetOptions,
+  listKeys,
   nestValues,
   Pace,
   streamFrames,
@@ -97,8 +98,9 @@ export class NdArray<V extends NdValue = NdValue> implements Store<V> {
 
   /** @throws `ERR_PARTD_CORRUPT` where a value ends within an item, or its dtype is missing. */
   async get<const K extends KeyTree>(keys: K, options?: GetOptions): Promise<Values<K, V>> {
+    const flat = listKeys(keys);
     const tree = copyTree(keys);
-    return nestValues(tree, await this.#read(this.#store, keysOf(keys), options));
+    return nestValues(tree, await this.#read(this.#store, flat, options));
   }
 
   async *stream(key: Key, options?: GetOptions): AsyncGenerator<V, void, undefined> {
@@ -149,7 +151,7 @@ export class NdArray<V extends NdValue = NdValue> implements Store<V> {
   }
 
   async delete(keys: Key | readonly Key[], options?: OperationOptions): Promise<void> {
-    const flat = keysOf(keys);
+    const flat = listKeys(keys);
     for (const key of flat) checkKey(key);
     await this.#removing(flat.map(encodeKey), () => this.#store.delete(withDtypes(flat), options));
     this.#forgetIsets(flat);
@@ -157,7 +159,7 @@ export class NdArray<V extends NdValue = NdValue> implements Store<V> {
 
   /** Deletes only what decodes: after `ERR_PARTD_CORRUPT` the store is as it was. */
   async pop<const K extends KeyTree>(keys: K, options?: GetOptions): Promise<Values<K, V>> {
-    const flat = keysOf(keys);
+    const flat = listKeys(keys);
     const tree = copyTree(keys);
     const values = await this.#removing(flat.map(encodeKey), () =>
       this.#store.withLock(async (store) => {
@@ -328,8 +330,4 @@ function entryOf(array: KeyedArray, stored: Dtype): readonly [Key, Uint8Array] {
     `The array of key ${describeKey(key)} is of dtype ${stored.text}, and ${dtype.text} cannot be appended to it; convert it, or use another key.`,
     { key },
   );
-}
-
-function keysOf(tree: KeyTree): Key[] {
-  return Array.isArray(tree) ? tree.flatMap(keysOf) : [tree as Key];
 }

@@ -1,2 +1,2 @@
-export { Lines } from "./lines.js";
+export { Lines, type LinesOptions } from "./lines.js";
 export { Text } from "./text.js";

@@ -4,8 +4,10 @@ import {
   concatBytes,
   copyTree,
   entriesOf,
+  Gate,
   type GetOptions,
   type IsetOptions,
+  listKeys,
   nestValues,
   Pace,
 } from "@partd/core/author";
@@ -16,9 +18,20 @@ import {
  */
 export abstract class Unframed<V> implements Store<V> {
   readonly #store: Store;
+  /** `close`, and the end of `withLock`, wait here for appends that have not reached the store yet. */
+  readonly #appends = new Gate();
 
   constructor(store: Store) {
     this.#store = store;
+  }
+
+  /** Appends what was encoded. */
+  protected _append(
+    store: Store,
+    encoded: readonly (readonly [Key, Uint8Array])[],
+    options?: AppendOptions,
+  ): Promise<void> {
+    return store.append(encoded, options);
   }
 
   protected abstract _encode(value: V, key: Key): Uint8Array;
@@ -30,16 +43,16 @@ export abstract class Unframed<V> implements Store<V> {
   protected abstract _lastEnd(bytes: Uint8Array): number;
 
   /** The same over another store. */
-  protected abstract _over(store: Store): Store<V>;
+  protected abstract _over(store: Store): Unframed<V>;
 
   async append(data: Entries<V>, options?: AppendOptions): Promise<void> {
     const encoded: [Key, Uint8Array][] = [];
     for (const [key, value] of entriesOf(data)) encoded.push([key, this._encode(value, key)]);
-    await this.#store.append(encoded, options);
+    await this.#appends.shared(() => this._append(this.#store, encoded, options), options);
   }
 
   async get<const K extends KeyTree>(keys: K, options?: GetOptions): Promise<Values<K, V>> {
-    const flat = keysOf(keys);
+    const flat = listKeys(keys);
     const tree = copyTree(keys);
     const raw = await this.#store.get(flat, options);
     return nestValues(tree, await this.#decodeAll(flat, raw, options));
@@ -74,7 +87,7 @@ export abstract class Unframed<V> implements Store<V> {
 
   /** Deletes only what decodes: after `ERR_PARTD_CORRUPT` the store is as it was. */
   async pop<const K extends KeyTree>(keys: K, options?: GetOptions): Promise<Values<K, V>> {
-    const flat = keysOf(keys);
+    const flat = listKeys(keys);
     const tree = copyTree(keys);
     return this.#store.withLock(async (store) => {
       const values = await this.#decodeAll(flat, await store.get(flat, options), options);
@@ -91,7 +104,14 @@ export abstract class Unframed<V> implements Store<V> {
     critical: (store: Store<V>) => T | Promise<T>,
     options?: OperationOptions,
   ): Promise<T> {
-    return this.#store.withLock((store) => critical(this._over(store)), options);
+    return this.#store.withLock(async (store) => {
+      const held = this._over(store);
+      try {
+        return await critical(held);
+      } finally {
+        await held.#appends.exclusive(async () => {});
+      }
+    }, options);
   }
 
   flush(options?: OperationOptions): Promise<void> {
@@ -104,7 +124,7 @@ export abstract class Unframed<V> implements Store<V> {
 
   /** Closes the store below too. */
   close(): Promise<void> {
-    return this.#store.close();
+    return this.#appends.exclusive(() => this.#store.close());
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -123,8 +143,4 @@ export abstract class Unframed<V> implements Store<V> {
     }
     return values;
   }
-}
-
-function keysOf(tree: KeyTree): Key[] {
-  return Array.isArray(tree) ? tree.flatMap(keysOf) : [tree as Key];
 }

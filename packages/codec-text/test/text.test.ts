@@ -273,3 +273,38 @@ test("a get of many keys lets other work run, and can be given up meanwhile", as
   }
   expect((await p.get(keys)).every((read) => read === text)).toBe(true);
 });
+
+describe("lines after a text that ends within one", () => {
+  const utf8 = new TextEncoder();
+  const text = async (store: Dict) => new TextDecoder().decode(await store.get("x"));
+
+  test("the text's last line is ended first, once", async () => {
+    const lower = new Dict();
+    await lower.append({ x: utf8.encode("a\nb") });
+    const [p, q] = [new Lines(lower), new Lines(lower)];
+    expect(await p.get("x")).toEqual(["a", "b"]);
+    await Promise.all([p.append({ x: ["c"], y: ["new"] }), q.append({ x: [""] })]);
+    expect((await p.get("x")).slice(0, 2)).toEqual(["a", "b"]);
+    expect((await p.get("x")).slice(2).sort()).toEqual(["", "c"]);
+    expect(await p.get("y")).toEqual(["new"]);
+    await p.append({ x: [] });
+    await p.withLock((held) => held.append({ x: ["d"] }));
+    expect(await text(lower)).toMatch(/^a\nb\n(c\n\n|\nc\n)d\n$/);
+  });
+
+  test("nothing appended, or nothing but a refused line, leaves it as it is", async () => {
+    const lower = new Dict();
+    await lower.append({ x: utf8.encode("a\nb") });
+    const p = new Lines(lower);
+    await p.append({ x: [] });
+    await expect(p.append({ x: ["c\nd"] })).rejects.toMatchObject({ code: "ERR_PARTD_CODEC" });
+    expect(await text(lower)).toBe("a\nb");
+  });
+
+  test("with { mend: false } no value is read", async () => {
+    const lower = new Dict();
+    await lower.append({ x: utf8.encode("a") });
+    await new Lines(lower, { mend: false }).append({ x: ["b"] });
+    expect(await text(lower)).toBe("ab\n");
+  });
+});

@@ -12,7 +12,8 @@ export {
 } from "./codec/compressor.js";
 export { FRAME_HEADER, type Frame, frame, splitFrames, streamFrames } from "./codec/frame.js";
 export { joinLists } from "./codec/lists.js";
-export { copyTree, flattenKeys, nestValues } from "./keys/key-tree.js";
+export { placeOf } from "./codec/place.js";
+export { copyTree, flattenKeys, listKeys, nestValues } from "./keys/key-tree.js";
 export { describeKey, sameKey, suffixKey } from "./keys/keys.js";
 
 export { allocateBytes, concatBytes, memoryFor } from "./memory/bytes.js";

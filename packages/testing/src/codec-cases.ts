@@ -1,4 +1,4 @@
-import { tuple } from "@partd/core";
+import { type KeyTree, tuple } from "@partd/core";
 import { equal, ok, rejection, rejects } from "./check.js";
 import { type CodecCase, snapshot } from "./codec-case.js";
 import { collect } from "./store-case.js";
@@ -56,6 +56,18 @@ export function codecCases<V>(): CodecCase<V>[] {
         await store.append({});
         equal(await store.get([]), [], "get of an empty list");
         equal(await collect(store.keys()), [], "keys");
+      },
+    },
+    {
+      name: "lists of keys that hold themselves are ERR_PARTD_KEY, and nothing is read or removed",
+      run: async ({ store, samples, join, same }) => {
+        const [sample] = samples as readonly [V];
+        await store.append({ x: sample });
+        const ring: KeyTree[] = ["x"];
+        ring.push(ring);
+        await rejects(() => store.get(ring), "ERR_PARTD_KEY", "get");
+        await rejects(() => store.pop(ring), "ERR_PARTD_KEY", "pop");
+        same(await store.get("x"), join([sample]), "x, afterwards");
       },
     },
     {

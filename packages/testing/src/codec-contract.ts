@@ -39,7 +39,7 @@ export interface CodecContractOptions<V> {
  * runner.
  *
  * @example
- * for (const { name, run } of codecContract(jsonCodec, [[1], ["two"]])) test(name, run);
+ * for (const { name, run } of codecContract(jsonCodec(), [[1], ["two"]])) test(name, run);
  *
  * @param codec the codec, or a function that puts a decorator around a store:
  *   `(store) => new Json(store)`.

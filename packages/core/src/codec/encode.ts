@@ -31,7 +31,7 @@ export interface EncodeOptions {
  * A store of a codec's values over a store of bytes: each appended value is encoded to one frame,
  * and `get` decodes and joins a key's frames. The bytes are those of Python's `partd.Encode`.
  *
- * @example new Encode(new Dict(), jsonCodec)
+ * @example new Encode(new Dict(), jsonCodec())
  */
 export class Encode<V> implements Store<V> {
   readonly #store: Store;
