@@ -1,2 +1,1 @@
-export { V8 } from "./v8.js";
-export { v8Codec } from "./v8-codec.js";
+export { V8, v8Codec } from "./v8.js";

@@ -1,15 +1,123 @@
-import { Encode, type EncodeOptions, type Store } from "@partd/core";
-import { v8Codec } from "./v8-codec.js";
+import { DefaultDeserializer, serialize } from "node:v8";
+import { type Codec, Encode, type EncodeOptions, PartdError, type Store } from "@partd/core";
+import { joinLists } from "@partd/core/author";
+import { checkFormat, TooMuch } from "./format.js";
+import { describeLoss } from "./loss.js";
 
 /**
  * A store of lists of structured-clone values over a store of bytes: `append` adds a list's items
  * to a key's list, and `get` returns all of them. `stream` yields the lists as they were appended.
  *
  * @typeParam T the items. What they are is not checked when they are read.
+ * @throws `ERR_PARTD_CODEC` where the runtime has no serializer of V8.
  * @example new V8<Map<string, Date>>(new Dict())
  */
 export class V8<T = unknown> extends Encode<T[]> {
   constructor(store: Store, options?: EncodeOptions) {
     super(store, v8Codec<T>(), options);
   }
+}
+
+/**
+ * Lists of what the structured clone algorithm carries, each list as the bytes of V8's own
+ * serializer (`node:v8`): also Map, Set, Date, RegExp, BigInt, ArrayBuffer, typed arrays, errors,
+ * `undefined`, and references that are shared or lead back.
+ *
+ * What the algorithm would leave out is refused with `ERR_PARTD_CODEC`: functions, symbols and
+ * promises; objects whose content is not in their properties, such as URL, Headers or DOMException;
+ * properties of errors (`code`, `errors`, a name that is no built-in error's), of Map, Set, Date and
+ * the like; properties whose name is a symbol; more than 1,000 levels; arrays of far more holes than
+ * items. An instance of any other class reads back as a plain object, and a RegExp begins anew.
+ *
+ * Typed arrays of 4 KiB or more are views of the frame that was read and keep it alive; smaller
+ * ones are copies.
+ *
+ * A newer Node reads what an older one wrote, but not always the other way round.
+ *
+ * @throws `ERR_PARTD_CODEC` where the runtime has no serializer of V8.
+ */
+export function v8Codec<T = unknown>(): Codec<T[]> {
+  checkRuntime();
+  return {
+    name: "v8",
+
+    encode(list) {
+      if (!Array.isArray(list)) throw refuse("it takes a list of values.");
+      const loss = describeLoss(list);
+      if (loss !== undefined) throw refuse(`${loss}.`);
+      let bytes = serialize(list);
+      // An array that is mostly holes is written as its length and what it holds.
+      if (list.length > bytes.byteLength) bytes = serialize(Array.from(list));
+      checkAsWritten(bytes);
+      return bytes;
+    },
+
+    decode(bytes) {
+      checkFormat(bytes);
+      const deserializer = new Deserializer(bytes);
+      deserializer.readHeader();
+      const list: unknown = deserializer.readValue();
+      if (!Array.isArray(list)) throw new Error("it is a structured clone, but not of a list.");
+      // Each item that `encode` writes takes a byte; a length beyond that would only take memory.
+      if (list.length > bytes.byteLength) throw new Error("the list is longer than its bytes.");
+      return list as T[];
+    },
+
+    join: joinLists,
+  };
+}
+
+/** What `decode` would refuse is not to be appended. */
+function checkAsWritten(bytes: Uint8Array): void {
+  try {
+    checkFormat(bytes);
+  } catch (cause) {
+    throw refuse(
+      cause instanceof TooMuch
+        ? `it holds ${cause.message}`
+        : `what this runtime writes for it is not understood: ${(cause as Error).message}`,
+      cause,
+    );
+  }
+}
+
+/** Reads small typed arrays as copies. */
+class Deserializer extends DefaultDeserializer {
+  /** @internal Called by V8. */
+  _readHostObject(): object {
+    const value = (DefaultDeserializer.prototype as unknown as Deserializer)._readHostObject.call(
+      this,
+    );
+    if (!ArrayBuffer.isView(value) || value.byteLength >= SMALLEST_VIEW) return value;
+    if (Buffer.isBuffer(value)) return Buffer.from(value);
+    if ("slice" in value) return (value as Uint8Array).slice();
+    const { buffer, byteOffset, byteLength } = value;
+    return new DataView(buffer.slice(byteOffset, byteOffset + byteLength));
+  }
+}
+
+const SMALLEST_VIEW = 4096;
+
+let works: boolean | undefined;
+
+function checkRuntime(): void {
+  works ??= canRoundTrip();
+  if (works) return;
+  throw refuse(
+    "this runtime does not implement the serializer of node:v8; use @partd/codec-msgpack or @partd/codec-json.",
+  );
+}
+
+function canRoundTrip(): boolean {
+  try {
+    const deserializer = new Deserializer(serialize([new Uint8Array(1)]));
+    deserializer.readHeader();
+    return (deserializer.readValue() as unknown[]).length === 1;
+  } catch {
+    return false;
+  }
+}
+
+function refuse(reason: string, cause?: unknown): PartdError {
+  return new PartdError("ERR_PARTD_CODEC", reason, { cause });
 }

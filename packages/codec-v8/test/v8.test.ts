@@ -168,6 +168,124 @@ test("the codec can be used with Encode", async () => {
   expect(await p.get("x")).toEqual([1, 2, 3]);
 });
 
+class Sealed {
+  #secret = 1;
+  get secret() {
+    return this.#secret;
+  }
+}
+
+const plainCopy = (value: unknown) => JSON.parse(JSON.stringify(value));
+
+describe("what a clone would leave out is refused, with its place", () => {
+  const nested = (levels: number, wrap: (inner: unknown) => unknown) => {
+    let value: unknown = 1;
+    for (let i = 0; i < levels; i++) value = wrap(value);
+    return value;
+  };
+  const cases: [string, unknown, string][] = [
+    ["DOMException", new DOMException("gone", "AbortError"), "a DOMException"],
+    ["an error's code", Object.assign(new Error("x"), { code: "ENOENT" }), "properties of its own"],
+    ["an error's name", Object.assign(new Error("x"), { name: "MyError" }), "MyError"],
+    ["AggregateError", new AggregateError([new Error("a")], "m"), "AggregateError"],
+    ["what an error's cause loses", new Error("x", { cause: new URL("http://h/p") }), ""],
+    ["URL", new URL("http://h/p"), "a URL"],
+    ["URLSearchParams", new URLSearchParams("a=1"), "a URLSearchParams"],
+    ["Headers", new Headers({ a: "1" }), "a Headers"],
+    ["Blob", new Blob(["x"]), "a Blob"],
+    ["a module", new WebAssembly.Module(Uint8Array.of(0, 97, 115, 109, 1, 0, 0, 0)), "a Module"],
+    ["shared memory", new SharedArrayBuffer(1), "a SharedArrayBuffer"],
+    ["private fields", new Sealed(), "a Sealed"],
+    ["a symbol as a name", { [Symbol("s")]: 1 }, "a symbol"],
+    ["a symbol on a list", Object.assign([1], { [Symbol("s")]: 1 }), "a symbol"],
+    ["a Date's fields", Object.assign(new Date(0), { microsecond: 7 }), "properties of its own"],
+    ["a Map's fields", Object.assign(new Map(), { a: 7 }), "properties of its own"],
+    ["a boxed text's fields", Object.assign(Object("text"), { a: 7 }), "properties of its own"],
+    ["objects 1,001 deep", nested(1001, (a) => ({ a })), "deep"],
+    ["Maps 1,001 deep", nested(1001, (a) => new Map([[1, a]])), "deep"],
+    ["keys of Maps 1,001 deep", nested(1001, (a) => new Map([[a, 1]])), "deep"],
+    ["Sets 1,001 deep", nested(1001, (a) => new Set([a])), "deep"],
+    ["causes 1,001 deep", nested(1001, (cause) => new Error("x", { cause })), ""],
+    ["holes", new Array(1e6), "holes"],
+    ["holes in holes", Object.assign(new Array(900), { 5: new Array(900) }), "holes"],
+  ];
+  test.each(cases)("%s", async (_, value, words) => {
+    for (const [list, place] of [
+      [[1, value], "[1]"],
+      [[{ a: new Map([["b", [value]]]) }], '[0].a.get("b")[0]'],
+      [[new Set([[value]])], "[0].values()[0][0]"],
+    ] as const) {
+      const error = await failure(new V8(new Dict()).append({ x: [...list] }));
+      expect(isPartdError(error, "ERR_PARTD_CODEC")).toBe(true);
+      expect((error as Error).message).toContain(words);
+      if (words !== "deep" && words !== "holes") {
+        expect((error as Error).message).toContain(place);
+      }
+    }
+  });
+
+  test("but 900 levels, the named properties of lists, and what is shared widely are kept", async () => {
+    const p = new V8(new Dict());
+    const levels = nested(900, (a) => ({ a }));
+    const wide: unknown[] = [];
+    let shared: unknown = 1;
+    for (let i = 0; i < 40; i++) shared = [shared, shared];
+    for (let i = 0; i < 3000; i++) wide.push(i % 2 ? wide : shared);
+    await p.append({ x: [levels, Object.assign([1], { a: 2 }), Object.assign([], { 900: 1 })] });
+    await p.append({ wide });
+    const read = await p.get("x");
+    expect(show(read[1])).toBe(show(Object.assign([1], { a: 2 })));
+    expect(plainCopy(read[0])).toEqual(levels);
+    expect(read[2]).toHaveLength(901);
+    expect(await p.get("wide")).toHaveLength(3000);
+  });
+});
+
+describe("lengths within lengths", () => {
+  const varint = (n: number): number[] => (n < 128 ? [n] : [(n & 127) | 128, ...varint(n >>> 7)]);
+  const sparse = (n: number, length: number) => [
+    ...[0xff, 0x0f, 0x41, ...varint(n)],
+    ...Array.from({ length: n }, () => [
+      0x61,
+      ...varint(length),
+      0x40,
+      0,
+      ...varint(length),
+    ]).flat(),
+    ...[0x24, 0, ...varint(n)],
+  ];
+  const dense = (levels: number, padding: number) => [
+    ...[0xff, 0x0f],
+    ...Array.from({ length: levels }, () => [0x41, ...varint(padding)]).flat(),
+    ...new Array(padding).fill(0x30),
+  ];
+  const bombs = {
+    "sparse arrays": sparse(4, 3e7),
+    "many small sparse arrays": sparse(2000, 60_000),
+    "arrays within arrays": dense(900, 100_000),
+    "resizable buffers": [0xff, 15, 0x41, 1, 0x7e, 0, ...varint(2 ** 31), 0x24, 0, 1],
+  };
+  test.each(Object.entries(bombs))("%s are refused before memory is taken", async (_, bytes) => {
+    const lower = new Dict();
+    await lower.append({ x: frame(Uint8Array.from(bytes)) });
+    const error = await failure(new V8(lower).get("x"));
+    expect(isPartdError(error, "ERR_PARTD_CORRUPT")).toBe(true);
+    expect((error as Error).message).toContain("holes");
+  });
+});
+
+test("small typed arrays are copies, large ones views of the frame", async () => {
+  const list = [Buffer.from("abc"), new Float64Array(3), new DataView(new ArrayBuffer(5))];
+  const bytes = codec.encode([...list, new Uint8Array(5000)]) as Uint8Array;
+  const read = codec.decode(bytes) as unknown[];
+  expect(show(read.slice(0, 3))).toBe(show(list));
+  const [text, numbers, view, large] = read as ArrayBufferView[];
+  expect(text?.buffer.byteLength).toBeLessThanOrEqual(Buffer.poolSize);
+  expect(numbers?.buffer.byteLength).toBe(24);
+  expect(view?.buffer.byteLength).toBe(5);
+  expect(large?.buffer.byteLength).toBeGreaterThan(5000);
+});
+
 test("a browser is told at import what to use instead", () => {
   const { stderr, status } = spawnSync(
     process.execPath,

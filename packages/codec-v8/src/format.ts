@@ -1,0 +1,263 @@
+/** What `decode` refuses although nothing is damaged: `encode` refuses it, too. */
+export class TooMuch extends Error {}
+
+/**
+ * Throws unless `bytes` are one value in the format of V8's serializer, whose arrays are together not
+ * much longer than the bytes, and that is nested at most {@link MAX_LEVELS} deep. V8 itself allocates
+ * an array of the length that the bytes claim, and one within the other: 51 bytes can take a
+ * gigabyte.
+ *
+ * @see https://github.com/v8/v8/blob/main/src/objects/value-serializer.cc
+ */
+export function checkFormat(bytes: Uint8Array): void {
+  new FormatCheck(bytes).run();
+}
+
+/** A few more than `encode` takes, as a key of a Map and an array buffer's view count here. */
+const MAX_LEVELS = 1010;
+/** Array items, mostly holes, that each byte may stand for, and that any frame may have. */
+const ITEMS_A_BYTE = 16;
+const ITEMS_AT_LEAST = 1024;
+
+class FormatCheck {
+  readonly #bytes: Uint8Array;
+  #at = 0;
+  #version = 0;
+  #items: number;
+
+  constructor(bytes: Uint8Array) {
+    this.#bytes = bytes;
+    this.#items = bytes.byteLength * ITEMS_A_BYTE + ITEMS_AT_LEAST;
+  }
+
+  run(): void {
+    const bytes = this.#bytes;
+    if (bytes[0] !== 0xff) throw new Error("it does not begin as one.");
+    this.#at = 1;
+    this.#version = this.#varint();
+    this.#value();
+    if (this.#at < bytes.byteLength) throw new Error("bytes follow the value.");
+  }
+
+  /** One value, whatever is nested in it. */
+  #value(): void {
+    const bytes = this.#bytes;
+    /** The tags that end the values around. */
+    const open: number[] = [];
+    let end: number = TOP;
+    for (;;) {
+      const tag = bytes[this.#at++];
+      if (tag === undefined) throw cutShort();
+      if (tag === end) {
+        this.#varint();
+        if (tag === Tag.END_DENSE_ARRAY || tag === Tag.END_SPARSE_ARRAY) this.#varint();
+        end = open.pop() as number;
+      } else {
+        const inner = this.#begin(tag);
+        if (inner === PREFIX) continue;
+        if (inner !== LEAF) {
+          if (open.push(end) > MAX_LEVELS) throw new TooMuch("what is nested too deep.");
+          end = inner;
+          continue;
+        }
+      }
+      // A value is over: perhaps the cause of an error, which goes on behind it.
+      while (end === CAUSE && !this.#error()) end = open.pop() as number;
+      if (end === TOP) return;
+    }
+  }
+
+  /** Goes past a value, or up to what is nested in it: then the tag that will end it. */
+  #begin(tag: number): number {
+    switch (tag) {
+      case Tag.PADDING:
+        return PREFIX;
+      case Tag.OBJECT_COUNT:
+        this.#varint();
+        return PREFIX;
+      case Tag.UNDEFINED:
+      case Tag.NULL:
+      case Tag.TRUE:
+      case Tag.FALSE:
+      case Tag.HOLE:
+      case Tag.TRUE_OBJECT:
+      case Tag.FALSE_OBJECT:
+        return LEAF;
+      case Tag.INT32:
+      case Tag.UINT32:
+      case Tag.REFERENCE:
+        this.#varint();
+        return LEAF;
+      case Tag.DOUBLE:
+      case Tag.NUMBER_OBJECT:
+      case Tag.DATE:
+        return this.#skip(8);
+      case Tag.BIGINT:
+      case Tag.BIGINT_OBJECT:
+        return this.#skip(this.#varint() >>> 1);
+      case Tag.ONE_BYTE_STRING:
+      case Tag.TWO_BYTE_STRING:
+      case Tag.UTF8_STRING:
+        return this.#skip(this.#varint());
+      case Tag.STRING_OBJECT:
+        return this.#string();
+      case Tag.REGEXP:
+        this.#string();
+        this.#varint();
+        return LEAF;
+      case Tag.ARRAY_BUFFER:
+        this.#skip(this.#varint());
+        return this.#view();
+      case Tag.RESIZABLE_ARRAY_BUFFER: {
+        const length = this.#varint();
+        this.#spend(this.#varint() / 8); // Its greatest length, of which memory is reserved.
+        this.#skip(length);
+        return this.#view();
+      }
+      case Tag.HOST_OBJECT:
+        this.#varint();
+        return this.#skip(this.#varint());
+      case Tag.OBJECT:
+        return Tag.END_OBJECT;
+      case Tag.DENSE_ARRAY: {
+        const length = this.#varint();
+        this.#spend(length);
+        if (length > this.#bytes.byteLength - this.#at) throw cutShort();
+        return Tag.END_DENSE_ARRAY;
+      }
+      case Tag.SPARSE_ARRAY:
+        this.#spend(this.#varint());
+        return Tag.END_SPARSE_ARRAY;
+      case Tag.MAP:
+        return Tag.END_MAP;
+      case Tag.SET:
+        return Tag.END_SET;
+      case Tag.ERROR:
+        return this.#error() ? CAUSE : LEAF;
+      default:
+        throw new Error(`0x${tag.toString(16)} at byte ${this.#at - 1} begins no value.`);
+    }
+  }
+
+  /** The parts of an error up to its end, or up to a cause, which is a value: then true. */
+  #error(): boolean {
+    for (;;) {
+      const tag = this.#bytes[this.#at++];
+      switch (tag) {
+        case 0x6d: // message
+        case 0x73: // stack
+          this.#string();
+          break;
+        case 0x63: // cause
+          return true;
+        case 0x2e:
+          return false;
+        case 0x45: // prototypes: EvalError, RangeError, ReferenceError, SyntaxError, TypeError, URIError
+        case 0x52:
+        case 0x46:
+        case 0x53:
+        case 0x54:
+        case 0x55:
+          break;
+        default:
+          throw tag === undefined ? cutShort() : new Error("an error has an unknown part.");
+      }
+    }
+  }
+
+  #string(): number {
+    let tag = this.#bytes[this.#at++];
+    while (tag === Tag.PADDING) tag = this.#bytes[this.#at++];
+    if (tag !== Tag.ONE_BYTE_STRING && tag !== Tag.TWO_BYTE_STRING && tag !== Tag.UTF8_STRING) {
+      throw tag === undefined ? cutShort() : new Error("a text is none.");
+    }
+    return this.#skip(this.#varint());
+  }
+
+  /** Offset, length and since version 14 flags of a view of an array buffer, if one follows. */
+  #view(): number {
+    if (this.#bytes[this.#at] !== Tag.VIEW) return LEAF;
+    this.#at += 2;
+    for (let i = this.#version >= 14 ? 3 : 2; i > 0; i--) this.#varint();
+    return LEAF;
+  }
+
+  #spend(items: number): void {
+    this.#items -= items;
+    if (this.#items >= 0) return;
+    throw new TooMuch("arrays of far more holes than items; use a Map of what is there.");
+  }
+
+  /** 32 bits, or more: then inexact, and past the end all the same. */
+  #varint(): number {
+    let byte = this.#bytes[this.#at++];
+    if (byte !== undefined && byte < 0x80) return byte;
+    let value = 0;
+    for (let unit = 1; ; unit *= 0x80) {
+      if (byte === undefined) throw cutShort();
+      value += (byte & 0x7f) * unit;
+      if (byte < 0x80) return value;
+      if (unit > 2 ** 63) throw new Error("a length is none.");
+      byte = this.#bytes[this.#at++];
+    }
+  }
+
+  #skip(length: number): number {
+    this.#at += length;
+    if (this.#at > this.#bytes.byteLength) throw cutShort();
+    return LEAF;
+  }
+}
+
+/** In the place of a tag that ends a value: nothing is nested in it. */
+const LEAF = -1;
+/** What was read stands before a value. */
+const PREFIX = -2;
+/** One value, the cause of an error, whose other parts follow. */
+const CAUSE = -3;
+/** One value, with nothing around it. */
+const TOP = -4;
+
+const Tag = {
+  PADDING: 0x00,
+  OBJECT_COUNT: 0x3f,
+  UNDEFINED: 0x5f,
+  NULL: 0x30,
+  TRUE: 0x54,
+  FALSE: 0x46,
+  HOLE: 0x2d,
+  INT32: 0x49,
+  UINT32: 0x55,
+  DOUBLE: 0x4e,
+  BIGINT: 0x5a,
+  UTF8_STRING: 0x53,
+  ONE_BYTE_STRING: 0x22,
+  TWO_BYTE_STRING: 0x63,
+  REFERENCE: 0x5e,
+  OBJECT: 0x6f,
+  END_OBJECT: 0x7b,
+  SPARSE_ARRAY: 0x61,
+  END_SPARSE_ARRAY: 0x40,
+  DENSE_ARRAY: 0x41,
+  END_DENSE_ARRAY: 0x24,
+  DATE: 0x44,
+  TRUE_OBJECT: 0x79,
+  FALSE_OBJECT: 0x78,
+  NUMBER_OBJECT: 0x6e,
+  BIGINT_OBJECT: 0x7a,
+  STRING_OBJECT: 0x73,
+  REGEXP: 0x52,
+  MAP: 0x3b,
+  END_MAP: 0x3a,
+  SET: 0x27,
+  END_SET: 0x2c,
+  ARRAY_BUFFER: 0x42,
+  RESIZABLE_ARRAY_BUFFER: 0x7e,
+  VIEW: 0x56,
+  HOST_OBJECT: 0x5c,
+  ERROR: 0x72,
+} as const;
+
+function cutShort(): Error {
+  return new Error("it is cut short.");
+}
