@@ -3,16 +3,17 @@ import {
   makeData,
   RecordBatch,
   RecordBatchReader,
-  type Schema,
+  Schema,
   Struct,
   Table,
   type TypeMap,
   tableToIPC,
 } from "apache-arrow";
-import { checkBuffers } from "./check-buffers.js";
+import { checkColumn } from "./check-columns.js";
 import { checkStream } from "./check-stream.js";
-import { checkWritable } from "./check-writable.js";
 import { joinTables } from "./join-tables.js";
+import { withNames, withType } from "./types.js";
+import { writableTable } from "./writable.js";
 
 /** Columns that the compiler does not know, as `Table` without a parameter has them. */
 export type UnknownColumns = Table extends Table<infer T> ? T : TypeMap;
@@ -55,27 +56,53 @@ export function arrowCodec<T extends TypeMap = UnknownColumns>(
           "the Table is of another copy of apache-arrow than this package's; install one version, and import it rather than require it.",
         );
       }
-      for (const { data } of table.batches) checkWritable(data);
-      return tableToIPC(table, "stream");
+      const bytes = tableToIPC(writableTable(table), "stream");
+      // By the check of `decode`, so that nothing is appended that would not be read.
+      try {
+        read<T>(bytes);
+      } catch (cause) {
+        throw new PartdError(
+          "ERR_PARTD_CODEC",
+          `what apache-arrow writes for it could not be read: ${(cause as Error).message} Columns of one table have one length.`,
+          { cause },
+        );
+      }
+      return bytes;
     },
 
-    decode(bytes) {
-      checkStream(bytes);
-      const reader = RecordBatchReader.from<T>(bytes).open();
-      const { schema } = reader;
-      const selected = options.columns && select(schema, options.columns, mode);
-      const batches: RecordBatch<T>[] = [];
-      for (const batch of reader) {
-        if (batch.numRows === 0) continue; // The reader's own, where the stream has none.
-        const needed = selected ? selected.from(batch) : batch;
-        for (const column of needed.data.children) checkBuffers(column);
-        batches.push(needed);
-      }
-      return new Table(selected?.schema ?? schema, batches);
-    },
+    decode: (bytes) => read<T>(bytes, options),
 
     join: (tables) => joinTables(tables, mode, options.columns),
   };
+}
+
+/** Checks all that `apache-arrow` takes on trust. */
+function read<T extends TypeMap>(
+  bytes: Uint8Array,
+  { columns, schema: mode = "same" }: ArrowCodecOptions = {},
+): Table<T> {
+  checkStream(bytes);
+  const reader = RecordBatchReader.from<T>(bytes).open();
+  const fields = reader.schema.fields.map(withNames) as typeof reader.schema.fields;
+  const isNamed = fields.every((field, i) => field === reader.schema.fields[i]);
+  const schema = isNamed ? reader.schema : new Schema<T>(fields, reader.schema.metadata);
+  const selected = columns && select(schema, columns, mode);
+  const batches: RecordBatch<T>[] = [];
+  for (const read of reader) {
+    if (read.numRows === 0) continue; // The reader's own, where the stream has none.
+    const batch = isNamed ? read : renamed(read, schema);
+    const needed = selected ? selected.from(batch) : batch;
+    for (const column of needed.data.children) checkColumn(column);
+    batches.push(needed);
+  }
+  return new Table(selected?.schema ?? schema, batches);
+}
+
+function renamed<T extends TypeMap>(batch: RecordBatch<T>, schema: Schema<T>): RecordBatch<T> {
+  return new RecordBatch<T>(
+    schema,
+    withType(batch.data, new Struct<T>(schema.fields)) as typeof batch.data,
+  );
 }
 
 /** Only some of a table's columns. (`Table.select` would keep the table's order.) */

@@ -8,8 +8,8 @@ import { CheckedTable, type FieldSpec, type TableSpec } from "./flatbuffer.js";
  */
 export function checkStream(bytes: Uint8Array): void {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  let seen = 0;
-  for (let at = 0; ; seen++) {
+  let columns: Columns | undefined;
+  for (let at = 0; ; ) {
     if (at + 4 > bytes.byteLength) throw cutShort();
     if (view.getInt32(at, true) === CONTINUATION) at += 4; // Since Arrow 0.15.
     if (at + 4 > bytes.byteLength) throw cutShort();
@@ -24,37 +24,67 @@ export function checkStream(bytes: Uint8Array): void {
     at += length;
     const bodyLength = message.long(BODY_LENGTH);
     if (bodyLength < 0 || at + bodyLength > bytes.byteLength) throw cutShort();
-    checkMessage(message, bodyLength, seen === 0);
+    columns = checkMessage(message, bodyLength, columns);
     at += bodyLength;
   }
-  if (seen === 0) throw new Error("it is an Arrow IPC stream without a schema.");
+  if (columns === undefined) throw new Error("it is an Arrow IPC stream without a schema.");
 }
 
-function checkMessage(message: CheckedTable, bodyLength: number, first: boolean): void {
+/** Where among the nodes of a record batch those of its columns stand, and how many there are. */
+interface Columns {
+  readonly places: readonly number[];
+  readonly nodes: number;
+}
+
+function checkMessage(
+  message: CheckedTable,
+  bodyLength: number,
+  columns: Columns | undefined,
+): Columns {
   const type = message.byte(HEADER_TYPE);
   const header = message.table(HEADER);
-  if (header === undefined || first !== (type === SCHEMA_HEADER)) {
+  if (header === undefined || (columns === undefined) !== (type === SCHEMA_HEADER)) {
     throw new Error("it does not begin with a schema, and go on with its batches.");
   }
-  if (type === SCHEMA_HEADER) return;
-  const batch = type === DICTIONARY_HEADER ? header.table(DICTIONARY_DATA) : header;
+  if (columns === undefined) return columnsOf(header);
+  const isDictionary = type === DICTIONARY_HEADER;
+  const batch = isDictionary ? header.table(DICTIONARY_DATA) : header;
   if (batch === undefined) throw new Error("a dictionary is missing.");
   const rows = batch.long(ROWS);
   const nodes = batch.longs(NODES, 2);
   const buffers = batch.longs(BUFFERS, 2);
-  if (rows < 0 || nodes.includes(-1) || buffers.includes(-1)) throw outside();
+  if (rows < 0 || buffers.includes(-1)) throw outside();
+  // Lengths; the counts of nulls beside them may be -1, for unknown.
+  for (let i = 0; i < nodes.length; i += 2) if (nodes[i] === -1) throw outside();
   for (let i = 0; i < buffers.length; i += 2) {
     if ((buffers[i] as number) + (buffers[i + 1] as number) > bodyLength) throw outside();
   }
   const views = batch.longs(VARIADIC_COUNTS, 1).reduce((sum, count) => sum + Math.abs(count), 0);
   if (views > buffers.length / 2) throw outside();
-  // The reader fills shorter columns up, so that the number of rows is not to be taken on trust. A
-  // row takes a bit of the body at least, but for columns of nothing, which have no buffers.
-  if (nodes.length > 0 && nodes[0] !== rows) throw outside();
-  const compressed = batch.table(COMPRESSION) !== undefined;
-  if (buffers.length > 0 && !compressed && rows > bodyLength * 8) throw outside();
+  // The reader fills shorter columns up, which would take memory on the word of a number.
+  const { places } = isDictionary ? ONE_COLUMN : columns;
+  if (!isDictionary && nodes.length !== columns.nodes * 2) throw outside();
+  for (const place of places) if (nodes[place * 2] !== rows) throw outside();
+  return columns;
 }
 
+function columnsOf(schema: CheckedTable): Columns {
+  const places: number[] = [];
+  let nodes = 0;
+  for (const field of schema.tables(SCHEMA_FIELDS)) {
+    places.push(nodes);
+    nodes += nodesOf(field);
+  }
+  return { places, nodes };
+}
+
+/** A column has a node for itself and those of its children; a dictionary's stand elsewhere. */
+function nodesOf(field: CheckedTable): number {
+  if (field.table(FIELD_DICTIONARY) !== undefined) return 1;
+  return field.tables(FIELD_CHILDREN).reduce((sum, child) => sum + nodesOf(child), 1);
+}
+
+const ONE_COLUMN: Columns = { places: [0], nodes: 1 };
 const CONTINUATION = -1;
 
 function inline(size: number): FieldSpec {
@@ -120,6 +150,8 @@ const FIELD: TableSpec = [
   tables(() => FIELD),
   tables(() => KEY_VALUE),
 ];
+const FIELD_DICTIONARY = 4;
+const FIELD_CHILDREN = 5;
 
 const SCHEMA: TableSpec = [
   inline(2),
@@ -127,6 +159,7 @@ const SCHEMA: TableSpec = [
   tables(() => KEY_VALUE),
   { kind: "vector", size: 8 },
 ];
+const SCHEMA_FIELDS = 1;
 
 const RECORD_BATCH: TableSpec = [
   inline(8),
@@ -138,7 +171,6 @@ const RECORD_BATCH: TableSpec = [
 const ROWS = 0;
 const NODES = 1;
 const BUFFERS = 2;
-const COMPRESSION = 3;
 const VARIADIC_COUNTS = 4;
 
 const DICTIONARY_BATCH: TableSpec = [

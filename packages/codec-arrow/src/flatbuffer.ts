@@ -83,7 +83,7 @@ export class CheckedTable {
     return at ? this.#view.getUint8(at) : 0;
   }
 
-  /** A 64-bit integer; what is not safe counts as -1, as no length or offset can be so. */
+  /** A 64-bit integer; a negative or unsafe one counts as -1, as no length or offset can be so. */
   long(id: number): number {
     const at = this.#fields[id];
     return at ? safeLong(this.#view, at) : 0;
@@ -98,6 +98,17 @@ export class CheckedTable {
     const longs: number[] = [];
     for (let i = 0; i < count; i++) longs.push(safeLong(this.#view, start + 4 + i * 8));
     return longs;
+  }
+
+  /** The tables of a vector, of a type checked with this one. */
+  tables(id: number): CheckedTable[] {
+    const at = this.#fields[id];
+    if (!at) return [];
+    const { start, length } = vector(this.#view, at, 4);
+    return Array.from({ length }, (_, i) => {
+      const position = follow(this.#view, start + i * 4);
+      return new CheckedTable(this.#view, fieldOffsets(this.#view, position));
+    });
   }
 
   /** A table that is a field of this one, and of a type checked with it. */

@@ -2,6 +2,7 @@ import { type Key, PartdError } from "@partd/core";
 import { describeKey } from "@partd/core/author";
 import {
   type Data,
+  DataType,
   type Field,
   makeData,
   RecordBatch,
@@ -9,9 +10,10 @@ import {
   Struct,
   Table,
   type TypeMap,
+  UnionMode,
+  vectorFromArray,
 } from "apache-arrow";
 import { unifyDictionaries } from "./dictionaries.js";
-import { nullData } from "./null-data.js";
 import { describeType } from "./types.js";
 
 /**
@@ -29,11 +31,13 @@ export function joinTables<T extends TypeMap>(
   const first = tables[0];
   if (first === undefined) return new Table<T>();
   const columns = mode === "merge" ? mergedColumns(tables, wanted) : sameColumns(tables);
-  const lengths = tables.flatMap(({ batches }) => batches.map(({ numRows }) => numRows));
+  // A table without rows has a batch of its own making, without columns.
+  const filled = tables.map(({ batches }) => batches.filter(({ numRows }) => numRows > 0));
+  const lengths = filled.flatMap((batches) => batches.map(({ numRows }) => numRows));
   if (lengths.length <= 1 && tables.length === 1) return first;
   const unified = columns.map(({ field, places }) => {
-    const pieces = tables.flatMap((table, t) =>
-      table.batches.map((batch) => {
+    const pieces = filled.flatMap((batches, t) =>
+      batches.map((batch) => {
         const place = places[t];
         return place === undefined ? undefined : (batch.data.children[place] as Data);
       }),
@@ -102,6 +106,15 @@ function mergedColumns(tables: readonly Table[], wanted?: readonly string[]): Co
       if (column.places[t] !== undefined) {
         throw refuse(`append ${t + 1} has two columns named ${JSON.stringify(field.name)}`);
       }
+      if (DataType.isNull(column.field.type)) {
+        // Nulls of no type are of any: as in pyarrow's promotion.
+        column.field = field;
+        column.places.fill(undefined);
+      }
+      if (DataType.isNull(field.type) && !DataType.isNull(column.field.type)) {
+        columns.set(field.name, column);
+        continue;
+      }
       if (!sameField(field, column.field)) {
         throw refuse(
           `the column ${JSON.stringify(field.name)} is ${describeType(field.type)} in append ${t + 1} and ${describeType(column.field.type)} before; convert it`,
@@ -126,6 +139,52 @@ function mergedColumns(tables: readonly Table[], wanted?: readonly string[]): Co
 
 function fieldAt(table: Table, place: number | undefined): Field | undefined {
   return place === undefined ? undefined : table.schema.fields[place];
+}
+
+/** Rows of a column that a table had not. `others` hold the column's dictionary, if it has one. */
+function nullData(type: DataType, length: number, others: readonly (Data | undefined)[]): Data {
+  const nulls = {
+    length,
+    nullCount: length,
+    nullBitmap: new Uint8Array(((length + 63) >> 6) << 3),
+  };
+  const children = (lengthOf: (child: number) => number): Data[] =>
+    ((type.children ?? []) as Field[]).map((field, c) => {
+      const inner = others.map((data) => data?.children[c]);
+      return nullData(field.type, lengthOf(c), inner);
+    });
+  if (DataType.isNull(type)) return makeData({ type, length });
+  if (DataType.isDictionary(type)) {
+    const dictionary = others.find((data) => data?.dictionary)?.dictionary;
+    const data = new type.indices.ArrayType(length);
+    return makeData({
+      type,
+      ...nulls,
+      data,
+      dictionary: dictionary ?? vectorFromArray([], type.dictionary),
+    });
+  }
+  if (DataType.isUnion(type)) {
+    // It has no nulls of its own: all rows are of its first type, and null there.
+    const typeIds = new Int8Array(length).fill(type.typeIds[0] as number);
+    return type.mode === UnionMode.Sparse
+      ? makeData({ type, length, typeIds, children: children(() => length) } as never)
+      : makeData({
+          type,
+          length,
+          typeIds,
+          valueOffsets: new Int32Array(length),
+          children: children((c) => (c === 0 ? Math.min(length, 1) : 0)),
+        } as never);
+  }
+  if (DataType.isStruct(type)) {
+    return makeData({ type, ...nulls, children: children(() => length) } as never);
+  }
+  if (DataType.isFixedSizeList(type)) {
+    const [child] = children(() => length * type.listSize);
+    return makeData({ type, ...nulls, child } as never);
+  }
+  return vectorFromArray(new Array<null>(length).fill(null), type).data[0] as Data;
 }
 
 /** Whether nulls are allowed may differ: a table without any says so by itself. */

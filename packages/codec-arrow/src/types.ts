@@ -1,4 +1,5 @@
 import {
+  type Data,
   DataType,
   type Field,
   FixedSizeList,
@@ -36,4 +37,24 @@ export function withChildren(type: DataType, children: readonly Field[]): DataTy
   }
   if (DataType.isUnion(type)) return new Union(type.mode, type.typeIds, [...children]);
   return type;
+}
+
+/** The field with `""` for names that the reader of `apache-arrow` gives as null, at any depth. */
+export function withNames(field: Field): Field {
+  const { type } = field;
+  const children = ((type.children ?? []) as Field[]).map(withNames);
+  const changed = children.some((child, i) => child !== type.children?.[i]);
+  if (field.name !== null && !changed) return field;
+  return field.clone({
+    name: field.name ?? "",
+    type: changed ? withChildren(type, children) : type,
+  });
+}
+
+/** The same data under a type that differs in names alone. */
+export function withType(data: Data, type: DataType): Data {
+  if (data.type === type) return data;
+  const fields = (type.children ?? []) as Field[];
+  const children = data.children.map((child, i) => withType(child, (fields[i] as Field).type));
+  return data.clone(type, data.offset, data.length, data.nullCount, data.buffers, children);
 }

@@ -1,10 +1,10 @@
-import { type Data, DataType } from "apache-arrow";
+import { type Data, DataType, type Union, UnionMode } from "apache-arrow";
 
 /**
- * Throws where a column's buffers are shorter than its length says: `apache-arrow` would read what
- * lies beyond as undefined or empty values.
+ * Throws where a column's buffers are shorter than its length says, or refer to what is not there:
+ * `apache-arrow` would read that as undefined or empty values.
  */
-export function checkBuffers(data: Data): void {
+export function checkColumn(data: Data): void {
   const { type, length, offset, values, valueOffsets, children, nullBitmap } = data;
   const rows = offset + length;
   if (!Number.isSafeInteger(rows) || rows < 0) throw shorter(type);
@@ -23,17 +23,19 @@ export function checkBuffers(data: Data): void {
     need(children.every((child) => child.length >= length));
   } else if (DataType.isUnion(type)) {
     need(data.typeIds.length >= length);
+    checkUnion(data);
   } else if (DataType.isBinaryView(type) || DataType.isUtf8View(type)) {
     need(values.byteLength >= length * 16);
+    checkViews(data);
   } else if (values !== undefined && !DataType.isNull(type) && valueOffsets === undefined) {
     need(values.length >= length * data.stride);
   }
   if (DataType.isDictionary(type)) {
     if (data.dictionary === undefined) throw new Error("a dictionary is missing.");
     checkCodes(data, data.dictionary.length);
-    for (const piece of data.dictionary.data) checkBuffers(piece);
+    for (const piece of data.dictionary.data) checkColumn(piece);
   }
-  for (const child of children) checkBuffers(child);
+  for (const child of children) checkColumn(child);
 
   function need(enough: boolean): void {
     if (!enough) throw shorter(type);
@@ -53,6 +55,31 @@ function ascending(offsets: Int32Array | BigInt64Array, rows: number, held: numb
     before = offset;
   }
   return before <= held;
+}
+
+function checkUnion(data: Data): void {
+  const { length, typeIds, valueOffsets, children } = data;
+  const type = data.type as Union;
+  const places: Readonly<Record<number, number>> = type.typeIdToChildIndex;
+  for (let i = 0; i < length; i++) {
+    const child = children[places[typeIds[i] as number] as number];
+    const at = type.mode === UnionMode.Dense ? Number(valueOffsets[i]) : i;
+    if (child === undefined || at < 0 || !(at < child.length)) throw shorter(type);
+  }
+}
+
+/** Values of more than 12 bytes stand in other buffers. */
+function checkViews(data: Data): void {
+  const { length, values, variadicBuffers } = data;
+  const words = new DataView(values.buffer, values.byteOffset, values.byteLength);
+  for (let i = 0; i < length; i++) {
+    const byteLength = words.getInt32(i * 16, true);
+    if (byteLength >= 0 && byteLength <= 12) continue;
+    const buffer = variadicBuffers[words.getInt32(i * 16 + 8, true)];
+    const end = words.getInt32(i * 16 + 12, true) + byteLength;
+    const isInside = buffer !== undefined && byteLength > 0 && end <= buffer.byteLength;
+    if ((!isInside || end < byteLength) && data.getValid(i)) throw shorter(data.type);
+  }
 }
 
 /** A code that no value stands for would be read as undefined. */
