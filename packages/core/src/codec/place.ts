@@ -38,5 +38,7 @@ function stepTo(name: string): string {
 
 function nameOf(key: unknown): string {
   if (typeof key === "string") return JSON.stringify(key.slice(0, 60));
-  return typeof key === "object" && key !== null ? (key.constructor?.name ?? "object") : String(key);
+  return typeof key === "object" && key !== null
+    ? (key.constructor?.name ?? "object")
+    : String(key);
 }
