@@ -1,0 +1,213 @@
+import { PartdError } from "@partd/core";
+import { parseFieldPath } from "../key/field-path.js";
+import type {
+  ByteBatch,
+  FormatDescription,
+  OnReject,
+  Scan,
+  Scanner,
+  ScannerOptions,
+} from "../records.js";
+import { PlainScanner } from "../scan/plain-scanner.js";
+import { RecordError } from "../scan/record-error.js";
+import { newlineCutter, type RecordCutter } from "../source/cut-batches.js";
+import type { TextFormat } from "../source/text-format.js";
+import { CsvCutter } from "./csv-cutter.js";
+import { CsvMatcher, type CsvSyntax } from "./csv-matcher.js";
+
+export interface CsvOptions {
+  /** The character between fields, one of ASCII. Default a comma. */
+  readonly delimiter?: string | undefined;
+  /** Whether fields may stand in double quotes. Default true. */
+  readonly quote?: boolean | undefined;
+  /** The names of the columns, for files without a header. By default the first row has them. */
+  readonly columns?: readonly string[] | undefined;
+}
+
+export class CsvFormat<R extends object> implements TextFormat<R> {
+  readonly name = "csv";
+  readonly endsAtNewline: boolean;
+  readonly #syntax: CsvSyntax;
+  readonly #headerLine: boolean;
+  readonly #onReject: OnReject | undefined;
+  #columns: readonly string[] | undefined;
+  #rows: CsvMatcher | undefined;
+
+  constructor(options: CsvOptions = {}, onReject?: OnReject, headerLine?: boolean) {
+    const { delimiter = ",", quote = true, columns } = options;
+    if (!/^[\t\x20-\x7e]$/.test(delimiter) || delimiter === '"') {
+      const what = JSON.stringify(delimiter);
+      throw new PartdError("ERR_PARTD_VALUE", `${what} cannot stand between the fields of a CSV.`);
+    }
+    this.#syntax = { delimiter: delimiter.charCodeAt(0), quote };
+    this.endsAtNewline = !quote;
+    this.#columns = columns;
+    this.#headerLine = headerLine ?? columns === undefined;
+    this.#onReject = onReject;
+  }
+
+  get header(): Uint8Array | undefined {
+    if (!this.#headerLine || !this.#columns) return undefined;
+    return encoder.encode(this.#line(this.#columns));
+  }
+
+  parse(bytes: Uint8Array, start = 0, end = bytes.length): R {
+    const record = bytes.subarray(start, end);
+    this.#rows ??= new CsvMatcher(this.#syntax, this.#known().length, []);
+    this.#rows.next(record, 0);
+    if (this.#rows.fault) {
+      const place = { source: "<record>", line: 1, byteOffset: 0 };
+      throw RecordError.at(place, record, 0, this.#rows.fault);
+    }
+    return this.#row(this.#rows);
+  }
+
+  serialize(record: R): Uint8Array {
+    const row = record as Readonly<Record<string, unknown>>;
+    this.#columns ??= Object.keys(row);
+    const columns = this.#columns;
+    return encoder.encode(this.#line(columns.map((name) => fieldText(row[name], name))));
+  }
+
+  scanner(fields: readonly string[], options?: ScannerOptions): Scanner {
+    const { onReject = this.#onReject } = options ?? {};
+    for (const field of fields) parseFieldPath(field);
+    let scanner: Scanner | undefined;
+    // The columns are known once the first batch came.
+    return {
+      scan: (batch: ByteBatch): Scan => {
+        scanner ??= new PlainScanner(
+          new CsvMatcher(
+            this.#syntax,
+            this.#known().length,
+            fields.map((field) => this.#columnOf(field)),
+          ),
+          fields.length,
+          { onReject },
+        );
+        return scanner.scan(batch);
+      },
+    };
+  }
+
+  cutter(): RecordCutter {
+    return this.#syntax.quote ? new CsvCutter(this.#syntax) : newlineCutter;
+  }
+
+  preamble(batch: ByteBatch): number {
+    if (!this.#headerLine) return 0;
+    const matcher = new CsvMatcher(this.#syntax, undefined, []);
+    let end = 0;
+    let start = 0;
+    do {
+      start = end;
+      end = matcher.next(batch.bytes, start);
+    } while (matcher.isBlank && end < batch.bytes.length);
+    if (matcher.isBlank) return end;
+    const fault = matcher.fault;
+    if (fault) throw RecordError.at(batch.position, batch.bytes, start, fault);
+    const columns = Array.from({ length: matcher.count }, (_, i) => matcher.text(i));
+    this.#columns ??= columns;
+    if (columns.join("\n") !== this.#columns.join("\n")) {
+      const what = `is a header with other columns than ${this.#line(this.#columns).trimEnd()}`;
+      throw RecordError.at(batch.position, batch.bytes, start, { offset: start, what });
+    }
+    return end;
+  }
+
+  *parseBatch(batch: ByteBatch, onReject: OnReject | undefined): Generator<R> {
+    const scan = this.scanner([], { onReject }).scan(batch);
+    const matcher = new CsvMatcher(this.#syntax, this.#known().length, []);
+    for (let at = 0; at < scan.bytes.length; ) {
+      at = matcher.next(scan.bytes, at);
+      yield this.#row(matcher);
+    }
+  }
+
+  describe(): FormatDescription {
+    const { delimiter, quote } = this.#syntax;
+    return {
+      name: "csv",
+      delimiter: String.fromCharCode(delimiter),
+      quote,
+      columns: this.#known(),
+      headerLine: this.#headerLine,
+    };
+  }
+
+  #known(): readonly string[] {
+    if (this.#columns) return this.#columns;
+    throw new PartdError(
+      "ERR_PARTD_VALUE",
+      "The columns of a CSV are known once its first batch was read.",
+    );
+  }
+
+  /** A column by its name as it stands in the header, or as a path of one name. */
+  #columnOf(field: string): number {
+    const columns = this.#known();
+    const index = columns.lastIndexOf(field);
+    if (index >= 0) return index;
+    const [name, ...rest] = parseFieldPath(field);
+    return rest.length === 0 ? columns.lastIndexOf(name!) : -1;
+  }
+
+  #row(matcher: CsvMatcher): R {
+    const row: Record<string, string> = {};
+    const columns = this.#known();
+    for (let i = 0; i < columns.length; i++) {
+      const name = columns[i]!;
+      if (name === "__proto__") {
+        const value = matcher.text(i);
+        Object.defineProperty(row, name, {
+          value,
+          writable: true,
+          enumerable: true,
+          configurable: true,
+        });
+      } else {
+        row[name] = matcher.text(i);
+      }
+    }
+    return row as R;
+  }
+
+  #line(fields: readonly string[]): string {
+    const { delimiter, quote } = this.#syntax;
+    const between = String.fromCharCode(delimiter);
+    if (fields.length === 1 && fields[0] === "" && quote) return '""\n';
+    const texts = fields.map((text) => {
+      const isPlain = !/["\r\n]/.test(text) && !text.includes(between);
+      if (isPlain) return text;
+      if (quote) return `"${text.replaceAll('"', '""')}"`;
+      if (!/[\r\n]/.test(text) && !text.includes(between)) return text;
+      throw new PartdError(
+        "ERR_PARTD_VALUE",
+        `${JSON.stringify(text)} cannot stand in a file without quotes.`,
+      );
+    });
+    return `${texts.join(between)}\n`;
+  }
+}
+
+const encoder = new TextEncoder();
+
+function fieldText(value: unknown, name: string): string {
+  switch (typeof value) {
+    case "string":
+      return value;
+    case "number":
+    case "boolean":
+    case "bigint":
+      return String(value);
+    case "undefined":
+      return "";
+    default:
+      if (value === null) return "";
+      if (value instanceof Date) return value.toISOString();
+      throw new PartdError(
+        "ERR_PARTD_VALUE",
+        `The field ${JSON.stringify(name)} holds a ${typeof value}: a CSV has room for text, numbers, booleans and dates.`,
+      );
+  }
+}

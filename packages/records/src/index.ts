@@ -1,0 +1,25 @@
+export type { CsvOptions } from "./csv/csv-format.js";
+export { type CsvRow, type ReadCsvOptions, readCsv, readTsv } from "./csv/read-csv.js";
+export { readNdjson } from "./json/read-ndjson.js";
+export { parseFieldPath, valueAt } from "./key/field-path.js";
+export { decodeGroupKey, encodeGroupKey, type GroupKey } from "./key/group-key.js";
+export { hashKey, partitionOf } from "./key/hash.js";
+export type {
+  BatchOptions,
+  ByteBatch,
+  FormatDescription,
+  OnReject,
+  Position,
+  RecordFormat,
+  Records,
+  RecordsPart,
+  RejectedRecord,
+  Scan,
+  Scanner,
+  ScannerOptions,
+  Scattered,
+} from "./records.js";
+export { RecordError } from "./scan/record-error.js";
+export type { Source } from "./source/inputs.js";
+export { openPart } from "./source/parts.js";
+export type { ReadOptions } from "./source/text-records.js";

@@ -1,0 +1,30 @@
+/**
+ * Whether a JSON number stands there as JavaScript writes it, so that equal numbers have equal text.
+ * It says no where that is not plain to see: exponents, integers above 2^53, more than 15 digits with
+ * a point. Up to 15 digits a double is written back digit by digit (DBL_DIG), in this range without
+ * an exponent.
+ */
+export function isCanonicalNumber(bytes: Uint8Array, start: number, end: number): boolean {
+  let p = bytes[start] === MINUS ? start + 1 : start;
+  const whole = p;
+  let value = 0;
+  while (p < end && bytes[p] !== POINT) {
+    const digit = bytes[p]! - ZERO;
+    if (digit < 0 || digit > 9) return false;
+    value = value * 10 + digit;
+    p++;
+  }
+  const wholeDigits = p - whole;
+  if (p === end) {
+    // "-0" is 0.
+    return wholeDigits <= 16 && value <= 2 ** 53 && (value > 0 || whole === start);
+  }
+  const decimals = end - p - 1;
+  if (wholeDigits + decimals > 15 || decimals > 6 || bytes[end - 1] === ZERO) return false;
+  for (p++; p < end; p++) if (bytes[p]! < ZERO || bytes[p]! > ZERO + 9) return false;
+  return true;
+}
+
+const MINUS = 0x2d;
+const POINT = 0x2e;
+const ZERO = 0x30;

@@ -1,0 +1,135 @@
+import { PartdError } from "@partd/core";
+
+/** A value that records are grouped by. Equal values are one key: 1 and "1" are two, 0 and -0 one. */
+export type GroupKey =
+  | string
+  | number
+  | boolean
+  | bigint
+  | null
+  | undefined
+  | Date
+  | Uint8Array
+  | readonly GroupKey[];
+
+/**
+ * A key as bytes, equal for equal keys alone.
+ *
+ * What JSON can say is the text of `JSON.stringify` in UTF-8: `"ann"`, `12.5`, `true`, `null`,
+ * `["ann",1]`. All else begins with a byte below 0x20, with which no JSON text begins:
+ *
+ * | byte | then | for |
+ * |---|---|---|
+ * | 0 | nothing | `undefined`: the field is missing |
+ * | 1 | decimal digits | a bigint |
+ * | 2 | milliseconds since 1970 as `String()` writes them | a Date |
+ * | 3 | the bytes | a Uint8Array |
+ * | 4 | each item's key behind its length (32 bits, highest byte first) | a list with an item of this table |
+ * | 5 | `NaN`, `Infinity` or `-Infinity` | these numbers |
+ *
+ * @throws `ERR_PARTD_KEY` for objects, functions and symbols.
+ */
+export function encodeGroupKey(key: unknown): Uint8Array {
+  if (isJsonKey(key)) return encoder.encode(JSON.stringify(key));
+  switch (typeof key) {
+    case "undefined":
+      return Uint8Array.of(KEY_TAG.missing);
+    case "bigint":
+      return tagged(KEY_TAG.bigint, encoder.encode(String(key)));
+    case "number":
+      return tagged(KEY_TAG.number, encoder.encode(String(key)));
+    case "object":
+      break;
+    default:
+      throw unfit(`a ${typeof key}`);
+  }
+  if (key instanceof Date) return tagged(KEY_TAG.date, encoder.encode(String(key.getTime())));
+  if (key instanceof Uint8Array) return tagged(KEY_TAG.bytes, key);
+  if (!Array.isArray(key)) throw unfit("an object");
+  return encodeList(key.map(encodeGroupKey));
+}
+
+/** The key that is the list of keys that are encoded already. */
+export function encodeList(items: readonly Uint8Array[]): Uint8Array {
+  const isJson = items.every((item) => item[0]! >= 0x20);
+  const gap = isJson ? 1 : 4;
+  const result = new Uint8Array(items.reduce((sum, item) => sum + item.length + gap, 1));
+  if (isJson) {
+    // `[` and commas stand before the items, and the last byte is `]`.
+    result.fill(0x2c);
+    result[0] = 0x5b;
+    result[result.length - 1] = 0x5d;
+  } else {
+    result[0] = KEY_TAG.list;
+  }
+  const view = new DataView(result.buffer);
+  let at = 1;
+  for (const item of items) {
+    if (!isJson) {
+      view.setUint32(at, item.length);
+      at += 4;
+    }
+    result.set(item, at);
+    at += item.length + (isJson ? 1 : 0);
+  }
+  return result;
+}
+
+/** The key that {@link encodeGroupKey} wrote. */
+export function decodeGroupKey(bytes: Uint8Array, start = 0, end = bytes.length): GroupKey {
+  const tag = bytes[start]!;
+  const text = (from: number) => decoder.decode(bytes.subarray(from, end));
+  if (tag >= 0x20) return JSON.parse(text(start)) as GroupKey;
+  switch (tag) {
+    case KEY_TAG.missing:
+      return undefined;
+    case KEY_TAG.bigint:
+      return BigInt(text(start + 1));
+    case KEY_TAG.number:
+      return Number(text(start + 1));
+    case KEY_TAG.date:
+      return new Date(Number(text(start + 1)));
+    case KEY_TAG.bytes:
+      return bytes.slice(start + 1, end);
+    case KEY_TAG.list:
+      return decodeList(bytes, start + 1, end);
+    default:
+      throw new PartdError("ERR_PARTD_CORRUPT", `A key begins with the unknown byte ${tag}.`);
+  }
+}
+
+function decodeList(bytes: Uint8Array, start: number, end: number): GroupKey[] {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const items: GroupKey[] = [];
+  for (let at = start; at < end; ) {
+    const next = at + 4 + view.getUint32(at);
+    items.push(decodeGroupKey(bytes, at + 4, next));
+    at = next;
+  }
+  return items;
+}
+
+export const KEY_TAG = { missing: 0, bigint: 1, date: 2, bytes: 3, list: 4, number: 5 } as const;
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+
+function isJsonKey(key: unknown): boolean {
+  if (key === null || typeof key === "string" || typeof key === "boolean") return true;
+  if (typeof key === "number") return Number.isFinite(key);
+  return Array.isArray(key) && key.every(isJsonKey) && Object.keys(key).length === key.length;
+}
+
+function tagged(tag: number, bytes: Uint8Array): Uint8Array {
+  const result = new Uint8Array(1 + bytes.length);
+  result[0] = tag;
+  result.set(bytes, 1);
+  return result;
+}
+
+function unfit(what: string): PartdError {
+  return new PartdError(
+    "ERR_PARTD_KEY",
+    `A record's key is ${what}: group by text, numbers, bigints, booleans, null, dates, bytes or lists of them.`,
+  );
+}

@@ -1,0 +1,164 @@
+import { type FileHandle, open } from "node:fs/promises";
+import { PartdError } from "@partd/core";
+import { type Compression, compressionOf, decompressed } from "./compression.js";
+import type { ByteRange, Input } from "./inputs.js";
+
+/** The bytes of one input, decompressed. */
+export interface ByteReader {
+  readonly source: string;
+  /** Whether a byte's offset here is its offset in a file. */
+  readonly isPlainFile: boolean;
+  /** Bytes of the input taken so far, as they are stored. */
+  readonly consumed: number;
+  /** Fills the front of `into`. Returns how much of it; 0 at the end alone. */
+  read(into: Uint8Array): Promise<number>;
+  close(): Promise<void>;
+}
+
+export async function openReader(input: Input): Promise<ByteReader> {
+  if (input.path === undefined) return StreamReader.open("<stream>", input.chunks);
+  const file = await openFile(input.path);
+  try {
+    const magic = new Uint8Array(4);
+    // What has no positions (a FIFO, /dev/stdin) is read as a stream.
+    if (!(await file.stat()).isFile()) return StreamReader.open(input.path, fileChunks(file));
+    await file.read(magic, 0, 4, 0);
+    const compression = compressionOf(magic);
+    if (compression) return new StreamReader(input.path, fileChunks(file), compression);
+  } catch (cause) {
+    await file.close();
+    throw ioError(input.path, cause);
+  }
+  return new FileReader(input.path, file, input.range);
+}
+
+class FileReader implements ByteReader {
+  readonly isPlainFile = true;
+  readonly source: string;
+  readonly #file: FileHandle;
+  readonly #end: number;
+  #at: number;
+  #start: number;
+
+  constructor(path: string, file: FileHandle, range: ByteRange = { start: 0, end: Infinity }) {
+    this.source = path;
+    this.#file = file;
+    this.#start = range.start;
+    this.#at = range.start;
+    this.#end = range.end;
+  }
+
+  get consumed(): number {
+    return this.#at - this.#start;
+  }
+
+  async read(into: Uint8Array): Promise<number> {
+    let filled = 0;
+    while (filled < into.length) {
+      const length = Math.min(into.length - filled, this.#end - this.#at);
+      if (length === 0) break;
+      const { bytesRead } = await this.#file
+        .read(into, filled, length, this.#at)
+        .catch((cause: unknown) => {
+          throw ioError(this.source, cause);
+        });
+      if (bytesRead === 0) break;
+      filled += bytesRead;
+      this.#at += bytesRead;
+    }
+    return filled;
+  }
+
+  close(): Promise<void> {
+    return this.#file.close();
+  }
+}
+
+class StreamReader implements ByteReader {
+  readonly isPlainFile = false;
+  consumed = 0;
+  readonly source: string;
+  readonly #chunks: AsyncIterator<Uint8Array>;
+  #rest: Uint8Array = new Uint8Array(0);
+
+  constructor(source: string, chunks: AsyncIterable<Uint8Array>, compression?: Compression) {
+    this.source = source;
+    const counted = this.#count(chunks);
+    const plain = compression ? decompressed(counted, compression, source) : counted;
+    this.#chunks = plain[Symbol.asyncIterator]();
+  }
+
+  /** Looks at the first bytes for the mark of a compression. */
+  static async open(source: string, chunks: AsyncIterable<Uint8Array>): Promise<StreamReader> {
+    const iterator = chunks[Symbol.asyncIterator]();
+    const first: Uint8Array[] = [];
+    let length = 0;
+    while (length < 4) {
+      const { done, value } = await iterator.next();
+      if (done) break;
+      first.push(value);
+      length += value.length;
+    }
+    const compression = compressionOf(Buffer.concat(first));
+    const all = (async function* () {
+      try {
+        yield* first;
+        for (let c = await iterator.next(); !c.done; c = await iterator.next()) yield c.value;
+      } finally {
+        await iterator.return?.();
+      }
+    })();
+    return new StreamReader(source, all, compression);
+  }
+
+  async *#count(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+    for await (const chunk of chunks) {
+      this.consumed += chunk.length;
+      yield chunk;
+    }
+  }
+
+  async read(into: Uint8Array): Promise<number> {
+    while (this.#rest.length === 0) {
+      const { done, value } = await this.#chunks.next();
+      if (done) return 0;
+      this.#rest = value;
+    }
+    const length = Math.min(into.length, this.#rest.length);
+    into.set(this.#rest.subarray(0, length));
+    this.#rest = this.#rest.subarray(length);
+    return length;
+  }
+
+  async close(): Promise<void> {
+    await this.#chunks.return?.();
+  }
+}
+
+async function openFile(path: string): Promise<FileHandle> {
+  try {
+    return await open(path, "r");
+  } catch (cause) {
+    throw ioError(path, cause);
+  }
+}
+
+/** Reads on to the end, and closes the file. */
+async function* fileChunks(file: FileHandle): AsyncGenerator<Uint8Array> {
+  try {
+    for (;;) {
+      const { bytesRead, buffer } = await file.read(new Uint8Array(CHUNK), 0, CHUNK, null);
+      if (bytesRead === 0) return;
+      yield buffer.subarray(0, bytesRead);
+    }
+  } finally {
+    await file.close();
+  }
+}
+
+const CHUNK = 1 << 18;
+
+function ioError(path: string, cause: unknown): PartdError {
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  return new PartdError("ERR_PARTD_IO", `${path} cannot be read: ${reason}.`, { path, cause });
+}

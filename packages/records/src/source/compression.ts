@@ -1,0 +1,96 @@
+import { Readable, type Transform } from "node:stream";
+import { pipeline } from "node:stream/promises";
+import zlib from "node:zlib";
+import { PartdError } from "@partd/core";
+import { Decompress } from "fzstd";
+
+export type Compression = "gzip" | "zstd";
+
+/** The compression that these first bytes are the mark of. */
+export function compressionOf(bytes: Uint8Array): Compression | undefined {
+  if (bytes[0] === 0x1f && bytes[1] === 0x8b) return "gzip";
+  const isZstd = bytes[0] === 0x28 && bytes[1] === 0xb5 && bytes[2] === 0x2f && bytes[3] === 0xfd;
+  return isZstd ? "zstd" : undefined;
+}
+
+/** @throws `ERR_PARTD_CORRUPT` where the bytes do not decompress or are cut short. */
+export async function* decompressed(
+  chunks: AsyncIterable<Uint8Array>,
+  compression: Compression,
+  source: string,
+): AsyncGenerator<Uint8Array> {
+  const { createZstdDecompress } = zlib as unknown as ZlibWithZstd;
+  try {
+    if (compression === "gzip") yield* through(chunks, zlib.createGunzip({ chunkSize: 1 << 18 }));
+    else if (createZstdDecompress) yield* through(chunks, createZstdDecompress());
+    else yield* unzstd(chunks);
+  } catch (cause) {
+    if (!(cause instanceof DecompressError)) throw cause;
+    throw new PartdError(
+      "ERR_PARTD_CORRUPT",
+      `${source} is damaged or cut short: it cannot be decompressed as ${compression} (${cause.message}).`,
+      { path: source.startsWith("<") ? undefined : source, cause: cause.cause },
+    );
+  }
+}
+
+/** Newer than the declarations of the oldest Node that this runs on. */
+interface ZlibWithZstd {
+  /** In Node 22.15, 23.8 and later. */
+  readonly createZstdDecompress?: () => Transform;
+}
+
+/** What the decompression says itself, told apart from what the source of its bytes throws. */
+class DecompressError extends Error {}
+
+async function* through(
+  chunks: AsyncIterable<Uint8Array>,
+  transform: Transform,
+): AsyncGenerator<Uint8Array> {
+  let sourceError: unknown;
+  const guarded = async function* () {
+    try {
+      yield* chunks;
+    } catch (error) {
+      sourceError = error;
+      throw error;
+    }
+  };
+  const done = pipeline(Readable.from(guarded(), { objectMode: false }), transform);
+  done.catch(() => {}); // The loop below meets the same error.
+  try {
+    yield* transform as AsyncIterable<Uint8Array>;
+  } catch (cause) {
+    throw sourceError ?? new DecompressError((cause as Error).message, { cause });
+  } finally {
+    transform.destroy();
+    await done.catch(() => {});
+  }
+}
+
+/** In plain JavaScript. */
+async function* unzstd(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  let pieces: Uint8Array[] = [];
+  const stream = new Decompress((piece) => {
+    pieces.push(piece);
+  });
+  const push = (chunk: Uint8Array, isLast: boolean) => {
+    try {
+      stream.push(chunk, isLast);
+    } catch (cause) {
+      throw new DecompressError((cause as Error).message, { cause });
+    }
+  };
+  for await (const chunk of chunks) {
+    // In small steps, so that little is decompressed at once.
+    for (let at = 0; at < chunk.length; at += STEP) {
+      push(chunk.slice(at, at + STEP), false);
+      yield* pieces;
+      pieces = [];
+    }
+  }
+  push(new Uint8Array(0), true);
+  yield* pieces;
+}
+
+const STEP = 1 << 16;

@@ -1,0 +1,125 @@
+import { PartdError } from "@partd/core";
+import type { ByteBatch } from "../records.js";
+import { newlines } from "../scan/record-error.js";
+import type { ByteReader } from "./byte-reader.js";
+
+/** Finds where records end, as the bytes of an input come in. */
+export interface RecordCutter {
+  /**
+   * The end of the last whole record in `bytes[0 .. length)`, or 0. Bytes before `seen` were shown
+   * before, and the first record begins at 0.
+   */
+  cut(bytes: Uint8Array, seen: number, length: number): number;
+}
+
+/** For formats in which every newline ends a record. */
+export const newlineCutter: RecordCutter = {
+  cut(bytes, seen, length) {
+    const newline = bytes.subarray(seen, length).lastIndexOf(LF);
+    return newline < 0 ? 0 : seen + newline + 1;
+  },
+};
+
+export interface CutOptions {
+  readonly batchBytes: number;
+  readonly signal: AbortSignal | undefined;
+  /** The offset of the reader's first byte. */
+  readonly byteOffset: number;
+  /** Bytes of the inputs before this one. */
+  readonly consumed: number;
+  /** Is shown the first batch, and says how many bytes of it are no records, such as a header. */
+  preamble(batch: ByteBatch): number;
+}
+
+/** The input's bytes in batches of whole records. The last record gets a newline if it has none. */
+export async function* cutBatches(
+  reader: ByteReader,
+  cutter: RecordCutter,
+  options: CutOptions,
+): AsyncGenerator<ByteBatch> {
+  const { batchBytes, signal, preamble } = options;
+  let buffer = new Uint8Array(batchBytes);
+  let length = 0;
+  let seen = 0;
+  let byteOffset = options.byteOffset;
+  let line = 1;
+  let isFirst = true;
+  const batch = (end: number): ByteBatch => ({
+    bytes: buffer.subarray(0, end),
+    position: {
+      source: reader.source,
+      line: reader.isPlainFile ? undefined : line,
+      byteOffset,
+    },
+    consumed: options.consumed + reader.consumed,
+  });
+  for (let isEnd = false; !isEnd; ) {
+    signal?.throwIfAborted();
+    if (length === buffer.length) {
+      if (length >= LONGEST) throw tooLong(reader.source, byteOffset);
+      buffer = resized(buffer, 2 * length, length);
+    }
+    const read = await reader.read(buffer.subarray(length));
+    length += read;
+    isEnd = read === 0;
+    if (isFirst && byteOffset === 0) {
+      if (length < 3 && !isEnd) continue;
+      if (buffer[0] === 0xef && buffer[1] === 0xbb && buffer[2] === 0xbf) {
+        buffer.copyWithin(0, 3, length);
+        length -= 3;
+        byteOffset = 3;
+      }
+    }
+    let end = cutter.cut(buffer, seen, length);
+    seen = length;
+    if (isEnd && end < length) {
+      if (length === buffer.length) buffer = resized(buffer, length + 1, length);
+      buffer[length++] = LF;
+      end = length;
+    }
+    if (end === 0) continue;
+    let whole = batch(end);
+    if (isFirst) {
+      isFirst = false;
+      const skipped = preamble(whole);
+      if (skipped > 0) {
+        line += newlines(buffer, 0, skipped);
+        buffer.copyWithin(0, skipped, length);
+        length -= skipped;
+        seen -= skipped;
+        end -= skipped;
+        byteOffset += skipped;
+        whole = batch(end);
+      }
+    }
+    if (end > 0) yield whole;
+    if (!reader.isPlainFile) line += newlines(buffer, 0, end);
+    byteOffset += end;
+    // A buffer that one huge record needed is given up.
+    if (buffer.length > 2 * batchBytes && length - end <= batchBytes / 2) {
+      const rest = buffer.subarray(end, length);
+      buffer = resized(rest, batchBytes, rest.length);
+    } else {
+      buffer.copyWithin(0, end, length);
+    }
+    length -= end;
+    seen -= end;
+  }
+}
+
+const LF = 0x0a;
+const LONGEST = 2 ** 30;
+
+function resized(bytes: Uint8Array, size: number, used: number): Uint8Array<ArrayBuffer> {
+  const copy = new Uint8Array(size);
+  copy.set(bytes.subarray(0, used));
+  return copy;
+}
+
+function tooLong(source: string, offset: number): PartdError {
+  return new PartdError(
+    "ERR_PARTD_CORRUPT",
+    `The record of ${source} at byte ${offset} is longer than ${LONGEST} bytes: is a line ending or a closing quote missing?`,
+    { path: source.startsWith("<") ? undefined : source, offset },
+  );
+}

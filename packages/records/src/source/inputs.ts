@@ -1,0 +1,118 @@
+import { fileURLToPath } from "node:url";
+import { PartdError } from "@partd/core";
+
+/**
+ * Where bytes come from: a path, a list of paths, what a glob gives, a stream of Node or of the web,
+ * or any iterable of bytes. Compressed ones (gzip, zstd) are recognised by their first bytes.
+ */
+export type Source =
+  | string
+  | URL
+  | Iterable<string | URL>
+  | AsyncIterable<string | URL>
+  | Iterable<Uint8Array>
+  | AsyncIterable<Uint8Array>
+  | ReadableStream<Uint8Array>
+  | NodeJS.ReadableStream;
+
+/** One file or one stream. */
+export type Input =
+  | { readonly path: string; readonly range?: ByteRange }
+  | {
+      readonly path?: undefined;
+      readonly range?: undefined;
+      readonly chunks: AsyncIterable<Uint8Array>;
+    };
+
+/** Bytes `[start, end)` of a plain file. */
+export interface ByteRange {
+  readonly start: number;
+  readonly end: number;
+}
+
+/** Tells paths from bytes, and gives the inputs in order. */
+export async function* inputsOf(source: Source): AsyncGenerator<Input> {
+  if (isPath(source)) {
+    yield { path: pathOf(source) };
+    return;
+  }
+  const items = iterate(source);
+  if (isNodeStream(source)) {
+    yield { chunks: bytesOf(items) };
+    return;
+  }
+  const iterator = items[Symbol.asyncIterator]();
+  let isWhole = false;
+  try {
+    let item = await iterator.next();
+    while (!item.done && isPath(item.value)) {
+      yield { path: pathOf(item.value) };
+      item = await iterator.next();
+    }
+    isWhole = item.done === true;
+    if (!item.done) {
+      isWhole = true; // The stream of bytes closes the iterator itself.
+      yield { chunks: bytesOf(continued(item.value, iterator)) };
+    }
+  } finally {
+    if (!isWhole) await iterator.return?.(undefined);
+  }
+}
+
+/** The paths of a source that is nothing but paths and can be listed again and again. */
+export async function pathsOf(source: Source): Promise<readonly string[] | undefined> {
+  if (isPath(source)) return [pathOf(source)];
+  if (!Array.isArray(source) || !source.every(isPath)) return undefined;
+  return source.map(pathOf);
+}
+
+function isPath(source: unknown): source is string | URL {
+  return typeof source === "string" || source instanceof URL;
+}
+
+function pathOf(path: string | URL): string {
+  return typeof path === "string" ? path : fileURLToPath(path);
+}
+
+function isNodeStream(source: unknown): boolean {
+  return typeof (source as { pipe?: unknown }).pipe === "function";
+}
+
+async function* iterate(source: unknown): AsyncGenerator<unknown> {
+  const from = source as Partial<AsyncIterable<unknown> & Iterable<unknown>> | null | undefined;
+  if (from?.[Symbol.asyncIterator] || from?.[Symbol.iterator]) {
+    yield* from as AsyncIterable<unknown>;
+  } else {
+    throw new PartdError(
+      "ERR_PARTD_VALUE",
+      "Records are read from a path, a list of paths, a stream, or an iterable of bytes.",
+    );
+  }
+}
+
+async function* continued(
+  first: unknown,
+  rest: AsyncIterator<unknown>,
+): AsyncGenerator<unknown, void, undefined> {
+  try {
+    yield first;
+    for (let item = await rest.next(); !item.done; item = await rest.next()) yield item.value;
+  } finally {
+    await rest.return?.();
+  }
+}
+
+async function* bytesOf(items: AsyncIterable<unknown>): AsyncGenerator<Uint8Array> {
+  for await (const item of items) {
+    if (item instanceof Uint8Array) yield item;
+    else if (typeof item === "string") yield encoder.encode(item);
+    else {
+      throw new PartdError(
+        "ERR_PARTD_VALUE",
+        `A source of bytes gave a ${item === null ? "null" : typeof item} in place of a Uint8Array.`,
+      );
+    }
+  }
+}
+
+const encoder = new TextEncoder();

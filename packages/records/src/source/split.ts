@@ -1,0 +1,99 @@
+import { stat } from "node:fs/promises";
+import { PartdError } from "@partd/core";
+import type { RecordsPart } from "../records.js";
+import { openReader } from "./byte-reader.js";
+import { cutBatches } from "./cut-batches.js";
+import type { TextFormat } from "./text-format.js";
+
+/**
+ * Cuts plain files at record boundaries into at most `n` parts of about the same size, in order.
+ * `undefined` where one is compressed or not a file.
+ */
+export async function splitPaths<R>(
+  paths: readonly string[],
+  n: number,
+  format: TextFormat<R>,
+): Promise<RecordsPart[] | undefined> {
+  if (!Number.isInteger(n) || n < 1) {
+    throw new PartdError("ERR_PARTD_VALUE", "The number of parts is a whole number from 1 on.");
+  }
+  const sizes: number[] = [];
+  for (const path of paths) {
+    const reader = await openReader({ path });
+    await reader.close();
+    if (!reader.isPlainFile) return undefined;
+    sizes.push((await stat(path)).size);
+  }
+  const partSize = Math.max(1, Math.ceil(sizes.reduce((a, b) => a + b, 0) / n));
+  const parts: RecordsPart[] = [];
+  let before = 0;
+  for (const [i, path] of paths.entries()) {
+    const size = sizes[i]!;
+    const targets: number[] = [];
+    for (let k = Math.floor(before / partSize) + 1; k * partSize < before + size; k++) {
+      targets.push(k * partSize - before);
+    }
+    const cut = format.endsAtNewline ? cutsAtNewlines : cutsInOrder;
+    const cuts = [...(await cut(path, size, targets, format)), size];
+    for (let c = 0; c + 1 < cuts.length; c++) {
+      const [start, end] = [cuts[c]!, cuts[c + 1]!];
+      if (start < end) parts.push({ path, start, end, format: format.describe() });
+    }
+    before += size;
+  }
+  return parts;
+}
+
+type Cuts<R> = (
+  path: string,
+  size: number,
+  targets: readonly number[],
+  format: TextFormat<R>,
+) => Promise<number[]>;
+
+/** Behind the newline that follows each target. */
+const cutsAtNewlines: Cuts<unknown> = async (path, size, targets) => {
+  const cuts = [0];
+  const piece = new Uint8Array(1 << 16);
+  for (const target of targets) {
+    let at = Math.max(target - 1, cuts.at(-1)!);
+    const reader = await openReader({ path, range: { start: at, end: size } });
+    try {
+      for (;;) {
+        const read = await reader.read(piece);
+        const newline = piece.subarray(0, read).indexOf(LF);
+        at += newline < 0 ? read : newline + 1;
+        if (newline >= 0 || read === 0) break;
+      }
+    } finally {
+      await reader.close();
+    }
+    cuts.push(at);
+  }
+  return cuts;
+};
+
+const LF = 0x0a;
+
+/** Only from the file's beginning can one know which newlines stand inside quotes. */
+const cutsInOrder: Cuts<unknown> = async (path, size, targets, format) => {
+  const cuts: number[] = [];
+  const reader = await openReader({ path });
+  try {
+    const batches = cutBatches(reader, format.cutter(), {
+      batchBytes: 1 << 18,
+      signal: undefined,
+      byteOffset: 0,
+      consumed: 0,
+      preamble: (batch) => format.preamble(batch),
+    });
+    for await (const { position } of batches) {
+      if (cuts.length === 0) cuts.push(position.byteOffset);
+      else if (position.byteOffset >= targets[cuts.length - 1]!) cuts.push(position.byteOffset);
+      if (cuts.length > targets.length) break;
+    }
+  } finally {
+    await reader.close();
+  }
+  return cuts.length === 0 ? [size] : cuts;
+};

@@ -1,0 +1,103 @@
+import { stat } from "node:fs/promises";
+import { PartdError } from "@partd/core";
+import type { BatchOptions, ByteBatch, OnReject, Records, RecordsPart } from "../records.js";
+import { openReader } from "./byte-reader.js";
+import { cutBatches } from "./cut-batches.js";
+import { type Input, inputsOf, pathsOf, type Source } from "./inputs.js";
+import { splitPaths } from "./split.js";
+import type { TextFormat } from "./text-format.js";
+
+export interface ReadOptions {
+  readonly onReject?: OnReject | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Records of lines or rows, from paths, a stream, or a part of a file. */
+export class TextRecords<R> implements Records<R> {
+  readonly format: TextFormat<R>;
+  readonly #source: Source | RecordsPart;
+  readonly #options: ReadOptions;
+  #isTaken = false;
+
+  constructor(source: Source | RecordsPart, format: TextFormat<R>, options: ReadOptions) {
+    this.#source = source;
+    this.format = format;
+    this.#options = options;
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<R> {
+    for await (const batch of this.batches()) {
+      yield* this.format.parseBatch(batch, this.#options.onReject);
+    }
+  }
+
+  async byteLength(): Promise<number | undefined> {
+    if (isPart(this.#source)) return this.#source.end - this.#source.start;
+    const paths = await pathsOf(this.#source);
+    if (!paths) return undefined;
+    let sum = 0;
+    for (const path of paths) {
+      const found = await stat(path).catch(() => undefined);
+      if (!found?.isFile()) return undefined;
+      sum += found.size;
+    }
+    return sum;
+  }
+
+  async *batches(options: BatchOptions = {}): AsyncGenerator<ByteBatch> {
+    const { batchBytes = 1 << 20, signal = this.#options.signal } = options;
+    if (!Number.isInteger(batchBytes) || batchBytes < 16 || batchBytes > 2 ** 30) {
+      throw new PartdError("ERR_PARTD_VALUE", "batchBytes is a whole number from 16 to 2^30.");
+    }
+    await this.#take();
+    const source = this.#source;
+    const inputs = isPart(source) ? [{ path: source.path, range: source }] : inputsOf(source);
+    let consumed = 0;
+    for await (const input of inputs) {
+      consumed += yield* this.#inputBatches(input, consumed, batchBytes, signal);
+    }
+  }
+
+  async *#inputBatches(
+    input: Input,
+    consumed: number,
+    batchBytes: number,
+    signal: AbortSignal | undefined,
+  ): AsyncGenerator<ByteBatch, number> {
+    signal?.throwIfAborted();
+    const reader = await openReader(input);
+    try {
+      yield* cutBatches(reader, this.format.cutter(), {
+        batchBytes,
+        signal,
+        byteOffset: input.range?.start ?? 0,
+        consumed,
+        preamble: (batch) => (isPart(this.#source) ? 0 : this.format.preamble(batch)),
+      });
+      return reader.consumed;
+    } finally {
+      await reader.close();
+    }
+  }
+
+  /** A stream can be read once: a second reader would silently get the rest. */
+  async #take(): Promise<void> {
+    if (isPart(this.#source) || (await pathsOf(this.#source))) return;
+    if (this.#isTaken) {
+      throw new PartdError(
+        "ERR_PARTD_VALUE",
+        "A stream of records can be read once. Read it from a path, or make a new stream.",
+      );
+    }
+    this.#isTaken = true;
+  }
+
+  async split(n: number): Promise<readonly RecordsPart[] | undefined> {
+    const paths = isPart(this.#source) ? undefined : await pathsOf(this.#source);
+    return paths && splitPaths(paths, n, this.format);
+  }
+}
+
+function isPart(source: Source | RecordsPart): source is RecordsPart {
+  return typeof source === "object" && "path" in source && "format" in source;
+}
