@@ -6,6 +6,7 @@ import { ifSystemError } from "./io-error.js";
 import { LockFolder, pause } from "./lock-folder.js";
 import { mayRun } from "./may-run.js";
 import { removeEventually } from "./remove-eventually.js";
+import type { Reserve } from "./reserve.js";
 
 /**
  * Who may touch a data set: any number of stores at once, or one of them alone.
@@ -20,6 +21,7 @@ export class Access {
   readonly #directory: string;
   readonly #token = uniqueToken();
   readonly #lock: LockFolder;
+  readonly #reserve: Reserve;
   /** Whether our file in `live/` is there. */
   #live = false;
   #running = 0;
@@ -31,8 +33,9 @@ export class Access {
   #entering: Promise<void> | undefined;
   readonly #idle: (() => void)[] = [];
 
-  constructor(directory: string) {
+  constructor(directory: string, reserve: Reserve) {
     this.#directory = directory;
+    this.#reserve = reserve;
     this.#lock = new LockFolder(join(directory, "lock"), this.#token);
   }
 
@@ -74,7 +77,10 @@ export class Access {
   /** Runs `critical` while no other store is live. No shared operation of ours may be running. */
   async exclusive<T>(critical: () => Promise<T>, signal?: AbortSignal): Promise<T> {
     try {
-      await this.#lock.take(signal);
+      await this.#reserve.spend(() => {
+        this.#lock.release(); // It may have failed after the lock was taken.
+        return this.#lock.take(signal);
+      });
       await this.#untilAlone(signal);
     } catch (error) {
       this.#lock.release();

@@ -16,6 +16,7 @@ import { ifSystemError, ioError } from "./io-error.js";
 import { KeyTable } from "./key-table.js";
 import { Manifest, type ManifestEntry } from "./manifest.js";
 import { mayRun } from "./may-run.js";
+import { Reserve } from "./reserve.js";
 import { Segment } from "./segment.js";
 import { syncDirectory } from "./write-all.js";
 
@@ -24,6 +25,7 @@ export class DataSet {
   readonly directory: string;
   readonly access: Access;
   readonly manifest: Manifest;
+  readonly reserve: Reserve;
   /** In the order in which they were added; base segments first. */
   segments: readonly Segment[] = [];
   keys = new KeyTable();
@@ -31,24 +33,33 @@ export class DataSet {
   #floor = 0;
   /** Bytes of finished segments that are no base. */
   #finishedBytes = 0;
+  /** Ids of all segments that the manifest has named. */
+  readonly #named = new Set<string>();
+  #checkedForLost = false;
   /** The others, whose length is asked for. */
   #growing: Segment[] = [];
 
-  /** @param durable whether the directory itself is to outlast a power failure. */
-  constructor(directory: string, durable = false) {
+  /**
+   * @param durable whether the directory itself is to outlast a power failure.
+   * @param salvage whether to list what segments there are where the manifest is missing.
+   * @throws `ERR_PARTD_CORRUPT` if it is missing, and there are segments.
+   */
+  constructor(directory: string, { durable = false, salvage = false } = {}) {
     this.directory = directory;
     const own = join(directory, ".partd-log");
     try {
       for (const folder of ["live", "lock", "compact"]) {
         mkdirSync(join(own, folder), { recursive: true });
       }
-      this.manifest = new Manifest(join(own, "manifest"));
+      const path = join(own, "manifest");
+      this.manifest = new Manifest(path, () => findSegments(directory, path, salvage));
       if (durable)
         for (const each of [own, directory, dirname(resolve(directory))]) syncDirectory(each);
     } catch (cause) {
       throw ioError("open", directory, cause);
     }
-    this.access = new Access(own);
+    this.reserve = new Reserve(join(own, "reserve"));
+    this.access = new Access(own, this.reserve);
   }
 
   /** Takes note of what other processes have done to the list of segments. */
@@ -115,7 +126,7 @@ export class DataSet {
   condense(): void {
     this.sync();
     try {
-      if (this.maybeListed() !== undefined) return;
+      if (this.maybeListed() !== undefined || this.unlisted().length > 0) return;
       this.manifest.condense(this.#essence());
     } catch {
       // A full disk: the next time will do.
@@ -145,6 +156,7 @@ export class DataSet {
         { path, offset: first.offset },
       );
     }
+    this.#checkForLost();
     // A line that a full disk cut short is no harm: what it was to tell has not happened.
     const path = this.maybeListed();
     if (path === undefined) return;
@@ -153,6 +165,36 @@ export class DataSet {
       `${this.manifest.path} is damaged, and ${path} may be a segment that it listed. { salvage: true } reads the others.`,
       { path: this.manifest.path, offset: this.manifest.damaged[0] },
     );
+  }
+
+  /**
+   * A segment has its line before its first record, and loses it only when the manifest is
+   * condensed after its file was removed. One with records that was never named was named in what
+   * the manifest has lost.
+   */
+  #checkForLost(): void {
+    if (this.#checkedForLost) return;
+    const isLost = (name: string) => {
+      const path = join(this.directory, name);
+      return (
+        /^[0-9a-f]{16}\.seg$/.test(name) &&
+        !this.#named.has(name.slice(0, 16)) &&
+        (statSync(path, QUIET)?.size ?? 0) > SEGMENT_HEADER &&
+        !isBaseFile(path)
+      );
+    };
+    const suspects = this.unlisted().filter(isLost);
+    if (suspects.length > 0) this.sync(); // They may be new.
+    const [lost] = suspects.filter(isLost);
+    if (lost !== undefined) {
+      const { path } = this.manifest;
+      throw new PartdError(
+        "ERR_PARTD_CORRUPT",
+        `${path} was cut short: it does not name ${lost}, which has records. { salvage: true } reads the segments that it names; if ${lost} is from elsewhere, move it away.`,
+        { path },
+      );
+    }
+    this.#checkedForLost = true;
   }
 
   /** A segment with records that a damaged line of the manifest may have listed. */
@@ -224,6 +266,7 @@ export class DataSet {
     switch (entry[0]) {
       case "segment": {
         const [, id, writer] = entry;
+        this.#named.add(id);
         if (this.#find(id)) return;
         const segment = known?.get(id) ?? new Segment(this.directory, id, writer);
         this.segments = [...this.segments, segment];
@@ -257,6 +300,7 @@ export class DataSet {
           return segment;
         });
         const old = new Set(idsOf(oldIds));
+        for (const { id } of base) this.#named.add(id);
         const kept = this.segments.filter(({ id }) => !old.has(id));
         this.#replace([...base, ...kept], Number(floor));
         return;
@@ -283,6 +327,38 @@ export class DataSet {
   #find(id: string): Segment | undefined {
     return this.segments.findLast((segment) => segment.id === id);
   }
+}
+
+/**
+ * What a manifest says of segments that are there without one.
+ *
+ * @throws `ERR_PARTD_CORRUPT` if there are any, unless it is to be salvaged what there is.
+ */
+function findSegments(directory: string, manifest: string, salvage: boolean): ManifestEntry[] {
+  const found = readdirSync(directory).flatMap((name) => {
+    const [, id] = /^([0-9a-f]{16})\.seg$/.exec(name) ?? [];
+    const path = join(directory, name);
+    const size = id === undefined ? 0 : (statSync(path, QUIET)?.size ?? 0);
+    return id === undefined || size <= SEGMENT_HEADER ? [] : [{ id, path, size }];
+  });
+  // Another process may have made both meanwhile.
+  if (found.length === 0 || existsSync(manifest)) return [];
+  if (!salvage) {
+    throw new PartdError(
+      "ERR_PARTD_CORRUPT",
+      `${manifest} is missing, though there are ${found.length} segments beside it: which of them count, and in what order, is not known. Copy the folder .partd-log, too, from where the data set came from; or open it with { salvage: true }, which reads all of them, also what was deleted or compacted, and compact() it.`,
+      { path: manifest },
+    );
+  }
+  const base = found.filter(({ path }) => isBaseFile(path));
+  const others = found.filter((one) => !base.includes(one));
+  const floor = others.reduce((sum, { size }) => sum + size, 0);
+  const ids = base.map(({ id, size }) => `${id}:${size}`).join(",") || "-";
+  return [
+    ["compacted", String(floor), ids, "-"],
+    ...others.map(({ id }): ManifestEntry => ["segment", id, "1-1-1-lost"]),
+    ["seal"],
+  ];
 }
 
 const QUIET = { throwIfNoEntry: false } as const;

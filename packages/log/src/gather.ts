@@ -8,6 +8,7 @@ import { radixOrder } from "./radix-order.js";
 import type { RangeColumns } from "./range-columns.js";
 import type { SegmentPlan } from "./read-plan.js";
 import type { Segment } from "./segment.js";
+import { transfer } from "./write-all.js";
 
 /** One read: a stretch of the file, and what is done with it. */
 interface Task {
@@ -273,40 +274,23 @@ export function damagedRange(
 }
 
 async function readInto(segment: Segment, targets: Uint8Array[], position: number): Promise<void> {
-  let rest = targets;
-  let at = position;
-  while (rest.length > 0) {
-    let count: number;
-    try {
-      count = await readOnce(segment.fd, rest, at);
-    } catch (cause) {
-      throw ioError("read", segment.path, cause);
-    }
-    if (count === 0) {
-      throw new PartdError(
-        "ERR_PARTD_CORRUPT",
-        `${segment.path} was cut short; verify() lists what is missing.`,
-        {
-          path: segment.path,
-          offset: at,
-        },
-      );
-    }
-    at += count;
-    let whole = 0;
-    while (whole < rest.length && count >= (rest[whole] as Uint8Array).length) {
-      count -= (rest[whole++] as Uint8Array).length;
-    }
-    rest = rest.slice(whole);
-    if (count > 0) rest = [(rest[0] as Uint8Array).subarray(count), ...rest.slice(1)];
+  let byteLength = 0;
+  for (const target of targets) byteLength += target.length;
+  let done: number;
+  try {
+    const { fd } = segment;
+    done = await transfer(targets, position, (some, at, callback) =>
+      some.length === 1
+        ? read(fd, some[0] as Uint8Array, 0, (some[0] as Uint8Array).length, at, callback)
+        : readv(fd, some as Uint8Array[], at, callback),
+    );
+  } catch (cause) {
+    throw ioError("read", segment.path, cause);
   }
-}
-
-function readOnce(fd: number, targets: readonly Uint8Array[], position: number): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const done = (error: Error | null, count: number) => (error ? reject(error) : resolve(count));
-    const [first] = targets as [Uint8Array];
-    if (targets.length === 1) read(fd, first, 0, first.length, position, done);
-    else readv(fd, targets, position, done);
-  });
+  if (done === byteLength) return;
+  throw new PartdError(
+    "ERR_PARTD_CORRUPT",
+    `${segment.path} was cut short; verify() lists what is missing.`,
+    { path: segment.path, offset: position + done },
+  );
 }

@@ -83,8 +83,8 @@ export class LogStore extends BaseStore {
     } catch (error) {
       throw ioError("open", this.path, error);
     }
-    const { fsync = false, segmentSize = SEGMENT_SIZE } = this.#options;
-    const dataSet = new DataSet(this.path, fsync);
+    const { fsync = false, segmentSize = SEGMENT_SIZE, salvage = false } = this.#options;
+    const dataSet = new DataSet(this.path, { durable: fsync, salvage });
     this.#open = { dataSet, writer: new Writer(dataSet, { fsync, segmentSize }) };
   }
 
@@ -144,7 +144,8 @@ export class LogStore extends BaseStore {
       return number !== undefined && isLive(dataSet.segments, number);
     });
     if (there.length === 0) return;
-    await this._append({ keys: there, values: there.map(() => NOTHING), byteLength: 0 }, options);
+    const batch = { keys: there, values: there.map(() => NOTHING), byteLength: 0 };
+    await dataSet.reserve.spend(() => this._append(batch, options));
   }
 
   protected override _keys({ signal }: OperationOptions): Promise<string[]> {
@@ -158,7 +159,9 @@ export class LogStore extends BaseStore {
 
   protected override async _drop(): Promise<void> {
     const { dataSet } = this.#opened;
-    dataSet.announce([["drop", String(dataSet.clock())]], this.#options.fsync ?? false);
+    const entry = ["drop", String(dataSet.clock())] as const;
+    const durable = this.#options.fsync ?? false;
+    await dataSet.reserve.spend(async () => dataSet.announce([entry], durable));
     // Also those that a crash has left.
     try {
       for (const name of dataSet.unlisted()) rmSync(join(dataSet.directory, name), { force: true });

@@ -50,10 +50,10 @@ export class Manifest {
   #damaged: number[] = [];
   #size = 0;
 
-  /** Opens the manifest, which is made if there is none. */
-  constructor(path: string) {
+  /** Opens the manifest, which is made with `entries` if there is none. */
+  constructor(path: string, entries: () => readonly ManifestEntry[] = () => []) {
     this.path = path;
-    makeManifest(path);
+    makeManifest(path, entries);
     [this.#fd, this.#read] = openManifest(path);
   }
 
@@ -99,7 +99,8 @@ export class Manifest {
     // Every line is written with a line feed before it, which ends one that was cut short.
     let start = 0;
     for (let end = bytes.indexOf(10, start); end >= 0; end = bytes.indexOf(10, start)) {
-      const entry = parseLine(bytes.toString("latin1", start, end));
+      const line = bytes.toString("latin1", start, end);
+      const entry = parseLine(line, this.path, this.#read + start);
       if (entry) entries.push(entry);
       else if (end > start) this.#damaged.push(this.#read + start);
       start = end + 1;
@@ -156,10 +157,10 @@ export class Manifest {
   }
 }
 
-/** It appears with its first line in it, whoever comes first. */
-function makeManifest(path: string): void {
+/** It appears with its first lines in it, whoever comes first. */
+function makeManifest(path: string, entries: () => readonly ManifestEntry[]): void {
   if (existsSync(path)) return;
-  const draft = writeDraft(path, HEADING);
+  const draft = writeDraft(path, HEADING + entries().map(formatLine).join(""));
   try {
     linkSync(draft, path);
   } catch (error) {
@@ -216,11 +217,37 @@ function formatLine(entry: ManifestEntry): string {
   return `\n${checksum(text)} ${text}\n`;
 }
 
-function parseLine(line: string): ManifestEntry | undefined {
+/**
+ * The entry of a line, or undefined if it does not match its checksum.
+ *
+ * @throws `ERR_PARTD_CORRUPT` if it does, and says what no LogStore writes: its words become the
+ *   names of files that are removed.
+ */
+function parseLine(line: string, path: string, offset: number): ManifestEntry | undefined {
   const text = line.slice(9);
   if (line.slice(0, 9) !== `${checksum(text)} `) return undefined;
-  return text.split(" ") as unknown as ManifestEntry;
+  if (ENTRY.test(text)) return text.split(" ") as unknown as ManifestEntry;
+  throw new PartdError(
+    "ERR_PARTD_CORRUPT",
+    `${path} has a line at ${offset} that no LogStore writes: ${JSON.stringify(text.slice(0, 100))}. If you trust its origin, remove the line.`,
+    { path, offset },
+  );
 }
+
+/** Ids are 16 hexadecimal digits, numbers are below 2^53 and tokens are names without a folder. */
+const ENTRY = (() => {
+  const id = "[0-9a-f]{16}";
+  const number = "(?:0|[1-9]\\d{0,14})";
+  const list = (item: string) => `(?:-|${item}(?:,${item})*)`;
+  const entries = [
+    `segment ${id} [\\w.-]{1,200}`,
+    `finished ${id} ${number} ${number}`,
+    "seal",
+    `compacted ${number} ${list(`${id}:${number}`)} ${list(id)}`,
+    `drop ${number}`,
+  ];
+  return new RegExp(`^(?:${entries.join("|")})$`);
+})();
 
 function checksum(text: string): string {
   return crc32(Buffer.from(text, "latin1")).toString(16).padStart(8, "0");

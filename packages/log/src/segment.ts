@@ -131,10 +131,10 @@ export class Segment {
 
   async #read(table: KeyTable): Promise<void> {
     const { finished } = this;
-    if (this.index && !finished && fstatSync(this.fd).size <= this.position) return;
+    if (this.index && !finished && this.#sizeThere() <= this.position) return;
     // First whether its writer is gone, then how much it has written: not the other way round.
     const live = !finished && mayRun(this.writer);
-    const size = fstatSync(this.fd).size;
+    const size = this.#sizeThere();
     if (!this.index) {
       const stored = finished && size >= finished.end ? await this.#stored(table) : undefined;
       if (stored && stored.end === finished?.end) {
@@ -147,13 +147,9 @@ export class Segment {
     await scanRecords(this, table, { size: Math.min(size, finished?.end ?? size), live });
     if (live) return;
     this.complete = true;
-    // A file that is shorter than it was lost its end as in a crash; one that is not is damaged.
-    if (finished && size >= finished.end && this.position < finished.end) {
-      this.unreadable.push({
-        offset: this.position,
-        end: finished.end,
-        why: "it does not match its checksum",
-      });
+    if (finished && this.position < finished.end) {
+      const why = size < finished.end ? "the file was cut short" : "it does not match its checksum";
+      this.unreadable.push({ offset: this.position, end: finished.end, why });
     }
     this.finished ??= { end: this.position, size };
   }
@@ -167,6 +163,11 @@ export class Segment {
       if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
       throw ioError("read", this.indexPath, error);
     }
+  }
+
+  /** The length that the file has now. */
+  #sizeThere(): number {
+    return fstatSync(this.fd).size;
   }
 
   #open(): number {

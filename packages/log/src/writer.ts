@@ -256,6 +256,7 @@ export class Writer {
       dataSet.addOwn(segment);
       told = true;
       dataSet.announce([["segment", id, processToken()]], this.#fsync);
+      dataSet.reserve.make();
       this.#fd = fd;
       return segment;
     } catch (error) {

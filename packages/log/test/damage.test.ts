@@ -72,31 +72,46 @@ async function read(directory: string): Promise<string[]> {
 }
 
 describe("a segment that is cut short", () => {
-  for (const closed of [false, true]) {
-    test(`at every byte, ${closed ? "after close" : "after a crash"}: a prefix of whole batches`, async () => {
-      const directory = await written(closed);
-      const [segment = ""] = filesOf(directory, ".seg");
-      const whole = readFileSync(segment);
-      const states = BATCHES.map((_, i) => JSON.stringify(state(i))).concat(
-        JSON.stringify(state(BATCHES.length)),
-      );
-      let held = -1;
-      const manifest = join(directory, ".partd-log", "manifest");
-      const listed = readFileSync(manifest);
-      const indexes = filesOf(directory, ".idx").map((path) => [path, readFileSync(path)] as const);
-      for (let length = 0; length <= whole.length; length += step(length, whole.length)) {
+  test("at every byte, after a crash: a prefix of whole batches", async () => {
+    const directory = await written(false);
+    const [segment = ""] = filesOf(directory, ".seg");
+    const whole = readFileSync(segment);
+    const states = BATCHES.map((_, i) => JSON.stringify(state(i))).concat(
+      JSON.stringify(state(BATCHES.length)),
+    );
+    let held = -1;
+    const manifest = join(directory, ".partd-log", "manifest");
+    const listed = readFileSync(manifest);
+    for (let length = 0; length <= whole.length; length += step(length, whole.length)) {
+      writeFileSync(segment, whole.subarray(0, length));
+      const prefix = states.indexOf(JSON.stringify(await read(directory)));
+      expect(prefix).toBeGreaterThanOrEqual(held);
+      held = prefix;
+      // What close has written goes.
+      writeFileSync(manifest, listed);
+      for (const path of filesOf(directory, ".idx")) rmSync(path);
+    }
+    expect(held).toBe(BATCHES.length);
+  }, 120_000);
+
+  test("at every byte, after close: never a shorter answer, nor a compact that hides it", async () => {
+    const directory = await written(true);
+    const [segment = ""] = filesOf(directory, ".seg");
+    const whole = readFileSync(segment);
+    const index = filesOf(directory, ".idx").map((path) => [path, readFileSync(path)] as const);
+    for (let length = 0; length < whole.length; length += step(length, whole.length)) {
+      for (const indexed of [true, false]) {
         writeFileSync(segment, whole.subarray(0, length));
-        const prefix = states.indexOf(JSON.stringify(await read(directory)));
-        expect(prefix).toBeGreaterThanOrEqual(held);
-        held = prefix;
-        // What close has written goes.
-        writeFileSync(manifest, listed);
-        for (const path of filesOf(directory, ".idx")) rmSync(path);
-        for (const [path, bytes] of indexes) writeFileSync(path, bytes);
+        for (const [path, bytes] of index) indexed ? writeFileSync(path, bytes) : rmSync(path);
+        await using store = new LogStore(directory);
+        await expect(store.get("a")).rejects.toMatchObject({ code: "ERR_PARTD_CORRUPT" });
+        await expect(store.compact()).rejects.toMatchObject({ code: "ERR_PARTD_CORRUPT" });
+        expect((await store.verify()).damage).not.toEqual([]);
       }
-      expect(held).toBe(BATCHES.length);
-    }, 120_000);
-  }
+    }
+    await using salvaging = new LogStore(directory, { salvage: true });
+    expect(text(await salvaging.get("b"))).toBe("twofive");
+  }, 120_000);
 
   test("goes on to be written to, in another segment", async () => {
     const directory = await written(false);
@@ -115,6 +130,93 @@ describe("a segment that is cut short", () => {
 function step(at: number, length: number): number {
   return at > 450 && at < length - 300 ? 97 : 1;
 }
+
+describe("a manifest", () => {
+  const shown = JSON.stringify(state(BATCHES.length));
+
+  /** A data set of two finished segments and one whose writer was killed. */
+  async function several(): Promise<string> {
+    const directory = next();
+    for (const some of [BATCHES.slice(0, 2), BATCHES.slice(2, 4)]) {
+      await using store = new LogStore(directory);
+      for (const batch of some) {
+        await store.append(Object.entries(batch).map(([k, v]) => [k, bytes(v)] as const));
+      }
+    }
+    await using store = new LogStore(directory);
+    const last = Object.entries(BATCHES[4] ?? {});
+    await store.append(last.map(([k, v]) => [k, bytes(v)] as const));
+    return asAfterCrash(copyOf(directory));
+  }
+
+  test("that is cut short at any byte: all values, or an error", async () => {
+    const directory = await several();
+    const path = join(directory, ".partd-log", "manifest");
+    const whole = readFileSync(path);
+    let refused = 0;
+    for (let length = 0; length < whole.length; length++) {
+      const copy = copyOf(directory);
+      truncateSync(join(copy, ".partd-log", "manifest"), length);
+      try {
+        expect(JSON.stringify(await read(copy))).toBe(shown);
+      } catch (error) {
+        if (!isPartdError(error, "ERR_PARTD_CORRUPT")) throw error;
+        refused++;
+      }
+      rmSync(copy, { recursive: true });
+    }
+    expect(refused).toBeGreaterThan(whole.length / 2);
+  }, 60_000);
+
+  test("that is missing: an error that says what to do, and salvage reads all segments", async () => {
+    const directory = await several();
+    rmSync(join(directory, ".partd-log"), { recursive: true });
+    const before = readdirSync(directory).length;
+    const store = new LogStore(directory);
+    for (const operation of [() => store.get("a"), () => store.drop(), () => store.verify()]) {
+      await expect(operation()).rejects.toMatchObject({
+        code: "ERR_PARTD_CORRUPT",
+        message: expect.stringMatching(/manifest is missing.*salvage: true/),
+      });
+    }
+    await store.close().catch(() => {});
+    expect(readdirSync(directory).filter((name) => !name.startsWith("."))).toHaveLength(before);
+    const salvaging = new LogStore(directory, { salvage: true });
+    const values = (await salvaging.get(KEYS)).map(text);
+    expect(values.map((value) => value.length)).toEqual(state(BATCHES.length).map((v) => v.length));
+    await salvaging.close();
+  });
+
+  test("whose lines name what is no id, number or token: an error, and no file is touched", async () => {
+    const directory = await written(true);
+    const outside = next();
+    writeFileSync(`${outside}.seg`, "not ours");
+    const id = "0123456789abcdef";
+    const lines = [
+      `segment ../${outside.split("/").pop()} 1-1-1-gone`,
+      `segment ${id} ../x`,
+      `segment ${id.slice(1)} 1-1-1-gone`,
+      `compacted 0 ../${outside.split("/").pop()}:64 -`,
+      `compacted 1e99 - -`,
+      `finished ${id} -1 5`,
+      `finished ${id} 99999999999999999999 5`,
+      "drop",
+      "segment",
+      "",
+      "dropped 1",
+    ];
+    for (const line of lines) {
+      const copy = copyOf(directory);
+      writeFileSync(join(copy, ".partd-log", "manifest"), `\n${lineOf(line)}\n`, { flag: "a" });
+      const store = new LogStore(copy);
+      await expect(store.get("a")).rejects.toMatchObject({ code: "ERR_PARTD_CORRUPT" });
+      await expect(store.drop()).rejects.toMatchObject({ code: "ERR_PARTD_CORRUPT" });
+      await store.close().catch(() => {});
+      expect(filesOf(copy, ".seg")).toHaveLength(1);
+    }
+    expect(readFileSync(`${outside}.seg`, "latin1")).toBe("not ours");
+  });
+});
 
 describe("a flipped bit", () => {
   const cases = [

@@ -1,3 +1,4 @@
+import { constants } from "node:buffer";
 import { execFileSync, spawnSync } from "node:child_process";
 import {
   closeSync,
@@ -138,7 +139,9 @@ test("values and offsets of more than 4 GiB", async () => {
   }
   expect(total).toBe(length + 1);
   expect(last).toBe(43);
-  await expect(store.get("zero")).rejects.toMatchObject({ code: "ERR_PARTD_VALUE" });
+  if (constants.MAX_LENGTH < total) {
+    await expect(store.get("zero")).rejects.toMatchObject({ code: "ERR_PARTD_VALUE" });
+  }
   await store.close();
   // Now by its index.
   await using again = new LogStore(directory);

@@ -1,0 +1,28 @@
+import { existsSync, mkdirSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { expect, test } from "@jest/globals";
+import { Reserve } from "../src/reserve.js";
+import { directories } from "./directories.js";
+
+const { next } = directories();
+
+test("the reserve is given up once for what a full disk refuses, and made again", async () => {
+  const folder = next();
+  mkdirSync(folder);
+  const path = join(folder, "reserve");
+  const reserve = new Reserve(path);
+  reserve.make();
+  expect(statSync(path).size).toBeGreaterThan(0);
+  const full = Object.assign(new Error("no space"), { code: "ENOSPC" });
+  const wrapped = new Error("could not write", { cause: full });
+  const onceFreed = async () => {
+    if (existsSync(path)) throw wrapped;
+    return "done";
+  };
+  expect(await reserve.spend(onceFreed)).toBe("done");
+  await expect(reserve.spend(() => Promise.reject(full))).rejects.toBe(full);
+  reserve.make();
+  const other = new Error("something else");
+  await expect(reserve.spend(() => Promise.reject(other))).rejects.toBe(other);
+  expect(existsSync(path)).toBe(true);
+});
