@@ -1,10 +1,35 @@
+export { absolutePath } from "./absolute-path.js";
 export { crc32 } from "./crc32.js";
 export {
+  DirectoryLock,
+  type DirectoryLockOptions,
+  type LockMode,
+  type LockWait,
+  type Takeover,
+} from "./directory-lock.js";
+export type { Lease } from "./lease.js";
+export {
+  errnoOf,
+  type FailedAction,
+  ifSystemError,
+  isOutOfFiles,
+  systemError,
+} from "./system-error.js";
+export { TemporaryDirectory } from "./temporary-directory.js";
+export {
   isToken,
-  type ProcessState,
+  type OwnerState,
   pidOf,
   processToken,
   stateOf,
   uniqueToken,
-} from "./process-token.js";
-export { TemporaryDirectory } from "./temporary-directory.js";
+} from "./token.js";
+export {
+  checkCount,
+  readAll,
+  readAllSync,
+  syncDirectory,
+  syncFile,
+  writeAllSync,
+  writePieces,
+} from "./transfer.js";

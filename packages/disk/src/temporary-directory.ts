@@ -1,31 +1,32 @@
-import { rmSync } from "node:fs";
+import fs from "node:fs";
 import { mkdir, readdir, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { tmpdir, uptime } from "node:os";
 import { join, resolve } from "node:path";
-import { isToken, stateOf, uniqueToken } from "./process-token.js";
+import { isToken, stateOf, uniqueToken } from "./token.js";
 
 /**
- * A directory under `os.tmpdir()`, or in a folder of the user's choice. It goes with `remove()`, with
- * the end of the process or, if that was killed, with the next one of the same kind that is made there.
+ * A directory for what need not outlast the process. It goes with `remove()`, with the end of its
+ * thread or process or, if that was killed or the machine went down, with the next one of the same
+ * kind that is made in the same place.
  */
 export class TemporaryDirectory {
-  /** Its name says whose it is. Nothing is there before `make()`. */
+  /** Absolute. Its name says whose it is. Nothing is there before `make()`. */
   readonly path: string;
+  readonly #place: string;
   readonly #prefix: string;
-  readonly #folder: string;
 
   /**
    * @param kind who uses it, such as `partd-file`: the name begins with it.
-   * @param folder where it lies; made if need be.
+   * @param place the directory in which it is made, looked up now; made if need be. Default: `os.tmpdir()`.
    */
-  constructor(kind: string, folder: string = tmpdir()) {
+  constructor(kind: string, place: string = tmpdir()) {
+    this.#place = resolve(place);
     this.#prefix = `${kind}-`;
-    this.#folder = resolve(folder);
-    this.path = join(this.#folder, `${this.#prefix}${uniqueToken()}`);
+    this.path = join(this.#place, `${this.#prefix}${uniqueToken()}`);
   }
 
   async make(): Promise<void> {
-    await removeAbandoned(this.#folder, this.#prefix);
+    await removeAbandoned(this.#place, this.#prefix);
     await mkdir(this.path, { recursive: true, mode: 0o700 });
     if (present.size === 0) process.on("exit", removePresent);
     present.add(this.path);
@@ -38,33 +39,52 @@ export class TemporaryDirectory {
   }
 }
 
-/** Removes the directories of processes that ended without a chance to do so themselves. */
-async function removeAbandoned(folder: string, prefix: string): Promise<void> {
+/** Removes the directories of owners that ended without a chance to do so themselves. */
+async function removeAbandoned(place: string, prefix: string): Promise<void> {
   let names: string[];
   try {
-    names = await readdir(folder);
+    names = await readdir(place);
   } catch {
-    return; // It is not there yet, or can be used but not listed.
+    return; // It may be one that can be used, but not listed.
   }
   for (const name of names) {
     if (!name.startsWith(prefix)) continue;
     const token = name.slice(prefix.length);
-    if (!isToken(token) || stateOf(token) !== "ended") continue;
+    if (!isToken(token)) continue;
+    const path = join(place, name);
     try {
-      await rm(join(folder, name), QUIETLY);
+      const state = stateOf(token);
+      if (state === "ended" || (state === "unknown" && isOfEarlierBoot(path)))
+        await rm(path, QUIETLY);
     } catch {
       // Another user's, or another process is removing it, too.
     }
   }
 }
 
-/** What this process has at present. */
+/**
+ * Whether its owner belongs to an earlier boot of this machine: it lies on a file system that no
+ * other machine can write to, and nothing in it has changed since this boot.
+ */
+function isOfEarlierBoot(path: string): boolean {
+  if (!LOCAL.has(Number(fs.statfsSync(path, { bigint: true }).type))) return false;
+  const booted = Date.now() - uptime() * 1000;
+  const isOld = (each: string) => fs.lstatSync(each).mtimeMs < booted;
+  return isOld(path) && fs.readdirSync(path).every((name) => isOld(join(path, name)));
+}
+
+/** Linux's numbers of ext2 to 4, XFS, Btrfs, F2FS, ZFS, tmpfs and overlayfs. */
+const LOCAL: ReadonlySet<number> = new Set([
+  0xef53, 0x58465342, 0x9123683e, 0xf2f52010, 0x2fc12fc1, 0x01021994, 0x794c7630,
+]);
+
+/** What this thread has at present. */
 const present = new Set<string>();
 
 function removePresent(): void {
   for (const path of present) {
     try {
-      rmSync(path, QUIETLY);
+      fs.rmSync(path, QUIETLY);
     } catch {
       // The next one tries again.
     }

@@ -1,7 +1,17 @@
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { once } from "node:events";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
+import { Worker } from "node:worker_threads";
 import { afterAll, describe, expect, test } from "@jest/globals";
 import {
   crc32,
@@ -77,7 +87,7 @@ describe("process tokens", () => {
 });
 
 describe("a temporary directory", () => {
-  const kind = `partd-core-test.${process.pid}`;
+  const kind = `partd-disk-test.${process.pid}`;
   const leftovers: string[] = [];
   afterAll(() => {
     for (const path of leftovers) rmSync(path, { recursive: true, force: true });
@@ -92,6 +102,48 @@ describe("a temporary directory", () => {
     await one.remove();
     await one.remove();
     expect(existsSync(one.path)).toBe(false);
+  });
+
+  test("goes with its worker, also one that is terminated", async () => {
+    const place = join(tmpdir(), `${kind}.workers`);
+    mkdirSync(place);
+    leftovers.push(place);
+    const code = `import { parentPort } from "node:worker_threads";
+      import { TemporaryDirectory } from ${JSON.stringify(entry)};
+      const one = new TemporaryDirectory("${kind}", ${JSON.stringify(place)});
+      await one.make();
+      parentPort.postMessage(one.path);
+      setInterval(() => {}, 1000);`;
+    const worker = new Worker(new URL(`data:text/javascript,${encodeURIComponent(code)}`));
+    const [left] = await once(worker, "message");
+    await worker.terminate();
+    const next = new TemporaryDirectory(kind, place);
+    await next.make();
+    expect(readdirSync(place)).toEqual([basename(next.path)]);
+    expect(existsSync(left)).toBe(false);
+    await next.remove();
+  });
+
+  test("of an earlier boot goes with the next of its kind, unless it was used since", async () => {
+    const place = join(tmpdir(), `${kind}.boots`);
+    leftovers.push(place);
+    const old = join(place, `${kind}-1-1-1-01234567-0123456789ab`);
+    const used = join(place, `${kind}-1-1-1-01234567-0123456789ac`);
+    for (const each of [old, used]) {
+      mkdirSync(each, { recursive: true });
+      writeFileSync(join(each, "x"), "1");
+      if (each === old) utimesSync(join(each, "x"), 1, 1);
+      utimesSync(each, 1, 1);
+    }
+    const next = new TemporaryDirectory(kind, place);
+    await next.make();
+    expect([existsSync(old), existsSync(used)]).toEqual([false, true]);
+    await next.remove();
+  });
+
+  test("is where it was said to be, wherever the process goes", () => {
+    const one = new TemporaryDirectory(kind, "relative");
+    expect(dirname(one.path)).toBe(resolve("relative"));
   });
 
   test("goes with its process, or with the next of its kind", async () => {

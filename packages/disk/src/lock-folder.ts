@@ -1,0 +1,196 @@
+import fs from "node:fs";
+import { hostname } from "node:os";
+import { join } from "node:path";
+import { errnoOf } from "./system-error.js";
+import { isToken, isWorkerToken, pidOf, stateOf } from "./token.js";
+
+/**
+ * The folder of a lock. Each file is named for what its owner has or wants, and for the owner's token:
+ *
+ * - `TOKEN`: has the lock alone; `shared-TOKEN`: shares it;
+ * - `wants-TOKEN`, `waits-TOKEN`: waits to have it alone, or to share it;
+ * - `over-NAME`: a holder's file while it is being passed over (see {@link LockFolder.passOver});
+ * - `fence-TOKEN`: a holder that was passed over and may still run. What it may yet write has to be
+ *   made harmless by the next one that has the lock alone.
+ *
+ * All calls are made in this thread: a lock that is held costs no call, and one that is waited for
+ * takes a few short ones every few milliseconds.
+ */
+export class LockFolder {
+  readonly path: string;
+  readonly #staleMs: number;
+  /** Files whose owner cannot be proved to have ended, and how long they have not changed. */
+  #watched = new Map<string, Watched>();
+
+  constructor(path: string, staleMs: number) {
+    this.path = path;
+    this.#staleMs = staleMs;
+  }
+
+  /** What others than `own` have and want. Files of dead waiters are removed on the way. */
+  entries(own: ReadonlySet<string>): LockEntry[] {
+    let names: string[];
+    try {
+      names = fs.readdirSync(this.path);
+    } catch (error) {
+      if (errnoOf(error) !== "ENOENT") throw error;
+      return [];
+    }
+    const entries: LockEntry[] = [];
+    const present = new Map<string, Watched>();
+    for (const name of names) {
+      const entry = parseName(name);
+      if (!entry || own.has(entry.token)) continue;
+      if (entry.role === "fence") {
+        entries.push(entry);
+        continue;
+      }
+      const abandoned = this.#judge(entry, present);
+      if (abandoned && (entry.role === "wants" || entry.role === "waits")) this.#tryRemove(name);
+      else entries.push(abandoned ? { ...entry, abandoned } : entry);
+    }
+    this.#watched = present;
+    return entries;
+  }
+
+  /** Makes a file; it says to people what its name says to programs. */
+  create(name: string): void {
+    const open = () => fs.openSync(join(this.path, name), "w", 0o666);
+    let fd: number;
+    try {
+      fd = open();
+    } catch (error) {
+      if (errnoOf(error) !== "ENOENT") throw error;
+      fs.mkdirSync(this.path, { recursive: true });
+      fd = open();
+    }
+    try {
+      fs.writeSync(fd, `process ${process.pid} on ${hostname()} since ${new Date().toISOString()}`);
+    } catch {
+      // A full disk: the name alone will do.
+    } finally {
+      fs.closeSync(fd);
+    }
+  }
+
+  /** @returns false if it was not there. */
+  remove(name: string): boolean {
+    try {
+      fs.unlinkSync(join(this.path, name));
+      return true;
+    } catch (error) {
+      if (errnoOf(error) === "ENOENT" || errnoOf(error) === "ENOTDIR") return false;
+      throw error;
+    }
+  }
+
+  stat(name: string): fs.Stats {
+    return fs.statSync(join(this.path, name));
+  }
+
+  /**
+   * Removes a holder's file that counts as abandoned. Where the holder is not known to have ended it
+   * may be renewed at the last moment, so the file first gets another name, under which no one can
+   * renew it, and gets its own back if it was renewed before. The holder then never lost the lock.
+   *
+   * @returns whether the holder is out.
+   */
+  passOver(entry: LockEntry): boolean {
+    if (entry.abandoned === "ended" && !isWorkerToken(entry.token)) return this.remove(entry.name);
+    const watched = this.#watched.get(entry.name);
+    const over = entry.name.startsWith(OVER) ? entry.name : `${OVER}${entry.name}`;
+    try {
+      if (over !== entry.name) fs.renameSync(join(this.path, entry.name), join(this.path, over));
+      if (watched && this.stat(over).mtimeMs !== watched.mtimeMs) {
+        fs.renameSync(join(this.path, over), join(this.path, over.slice(OVER.length)));
+        return false;
+      }
+      fs.renameSync(join(this.path, over), join(this.path, `${FENCE}${entry.token}`));
+    } catch (error) {
+      if (errnoOf(error) !== "ENOENT") throw error; // Another was faster.
+    }
+    return true;
+  }
+
+  /** For messages: who has the lock, and since when. */
+  describe(entry: LockEntry): string {
+    try {
+      const text = fs.readFileSync(join(this.path, entry.name), "utf8");
+      if (/^process \d+ on [^\n]{1,300}$/.test(text)) return text;
+    } catch {
+      // It is gone, or was never written.
+    }
+    return `process ${pidOf(entry.token)}`;
+  }
+
+  /** Whether a file's owner has ended, or has given no sign of life for too long. */
+  #judge({ name, token }: LockEntry, present: Map<string, Watched>): Abandoned | undefined {
+    if (leftBehind.has(token) || stateOf(token) === "ended") return "ended";
+    const now = performance.now();
+    let stats: fs.Stats;
+    try {
+      stats = this.stat(name);
+    } catch {
+      return undefined; // Gone, or the next look will tell.
+    }
+    const { mtimeMs, ctimeMs } = stats;
+    const before = this.#watched.get(name);
+    if (!before || before.mtimeMs !== mtimeMs || before.ctimeMs !== ctimeMs) {
+      present.set(name, { mtimeMs, ctimeMs, lastLook: now, unchangedMs: 0 });
+      return undefined;
+    }
+    // A pause of ours proves nothing: the owner may have stood still, too.
+    const unchangedMs = before.unchangedMs + Math.min(now - before.lastLook, this.#staleMs / 4);
+    present.set(name, { mtimeMs, ctimeMs, lastLook: now, unchangedMs });
+    return unchangedMs > this.#staleMs ? "silent" : undefined;
+  }
+
+  #tryRemove(name: string): void {
+    try {
+      this.remove(name);
+    } catch {
+      // It is passed over next time, too.
+    }
+  }
+}
+
+type Role = "exclusive" | "shared" | "wants" | "waits" | "fence";
+/** Why a file no longer counts. */
+type Abandoned = "ended" | "silent";
+
+export interface LockEntry {
+  readonly name: string;
+  readonly token: string;
+  readonly role: Role;
+  readonly abandoned?: Abandoned;
+}
+
+interface Watched {
+  readonly mtimeMs: number;
+  readonly ctimeMs: number;
+  readonly lastLook: number;
+  readonly unchangedMs: number;
+}
+
+function parseName(name: string): LockEntry | undefined {
+  const [, over = "", prefix = "", token = ""] = /^(over-)?([a-z]+-)?(.*)$/.exec(name) ?? [];
+  if (!isToken(token)) return undefined;
+  const role = prefix === "" ? "exclusive" : ROLES.get(prefix);
+  if (!role || (over && role !== "exclusive" && role !== "shared")) return undefined;
+  return { name, token, role };
+}
+
+/** Tokens of this thread that stand for nothing any more, but whose files could not be removed. */
+export const leftBehind = new Set<string>();
+
+export const SHARED = "shared-";
+export const WANTS = "wants-";
+export const WAITS = "waits-";
+const OVER = "over-";
+export const FENCE = "fence-";
+const ROLES: ReadonlyMap<string, Role> = new Map([
+  [SHARED, "shared"],
+  [WANTS, "wants"],
+  [WAITS, "waits"],
+  [FENCE, "fence"],
+]);

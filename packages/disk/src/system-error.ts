@@ -1,0 +1,73 @@
+import { isPartdError, PartdError, type PartdErrorContext } from "@partd/core";
+
+/** What could not be done, for the message of a {@link systemError}. */
+export interface FailedAction extends PartdErrorContext {
+  /** After "Cannot": `"write to"`. */
+  readonly action: string;
+  /** The file or directory concerned. */
+  readonly path: string;
+  /** What the path holds, in place of the path itself: `key "x" in /data`. Default: the path. */
+  readonly what?: string | undefined;
+}
+
+/** A failure of the file system as `ERR_PARTD_IO`, with advice; a `PartdError` stays as it is. */
+export function systemError(
+  { action, what, ...context }: FailedAction,
+  cause: unknown,
+): PartdError {
+  if (isPartdError(cause)) return cause;
+  const code = errnoOf(cause);
+  const advice = (code !== undefined && ADVICE[code]) || `${messageOf(cause)}.`;
+  return new PartdError("ERR_PARTD_IO", `Cannot ${action} ${what ?? context.path}: ${advice}`, {
+    ...context,
+    cause,
+  });
+}
+
+/** The code of a failed system call, such as `"ENOENT"`. */
+export function errnoOf(error: unknown): string | undefined {
+  const { code, syscall } = (error ?? {}) as NodeJS.ErrnoException;
+  return typeof code === "string" && typeof syscall === "string" ? code : undefined;
+}
+
+function messageOf(cause: unknown): string {
+  return cause instanceof Error ? cause.message : String(cause);
+}
+
+const PERMISSION =
+  "the process may not write there; check the owner and permissions of the directory and its files.";
+const FILES =
+  "too many files are open; close some, raise the limit (ulimit -n), or lower maxOpenFiles.";
+const NO_FOLDER =
+  "a file is in the way, or a part of the path is no directory; choose another path or move the file.";
+const NO_FILE = "what is there is neither a file nor a folder; move it away.";
+
+/** What to do, by the code of the system's error. */
+const ADVICE: { readonly [code: string]: string } = {
+  __proto__: null as never,
+  EACCES: PERMISSION,
+  EPERM: PERMISSION,
+  EROFS: "the file system is read-only, and the lock that even a reader takes is a file.",
+  EMFILE: FILES,
+  ENFILE: FILES,
+  EEXIST: NO_FOLDER,
+  ENOTDIR: NO_FOLDER,
+  ENOSPC: "no space is left on the device; the data is as it was. Free some and try again.",
+  EDQUOT: "the disk quota is used up; the data is as it was. Free some space and try again.",
+  EFBIG:
+    "the file would become larger than the file system or a limit (ulimit -f) allows; the data is as it was.",
+  ENAMETOOLONG: "the path is longer than the system allows; choose a shorter one.",
+  EFTYPE: NO_FILE,
+  ESPIPE: NO_FILE,
+};
+
+/** A failed system call as {@link systemError}; any other error, also a signal's reason, as it is. */
+export function ifSystemError(action: FailedAction, error: unknown): unknown {
+  return errnoOf(error) === undefined ? error : systemError(action, error);
+}
+
+/** Whether the process, or the system, has no descriptor left. */
+export function isOutOfFiles(error: unknown): boolean {
+  const code = (error as NodeJS.ErrnoException | undefined)?.code;
+  return code === "EMFILE" || code === "ENFILE";
+}

@@ -1,0 +1,158 @@
+import { createHash, randomBytes } from "node:crypto";
+import { readFileSync, readlinkSync } from "node:fs";
+import { hostname } from "node:os";
+import { isMainThread, threadId } from "node:worker_threads";
+
+/**
+ * Names the running process so that others on this machine can tell whether it still runs:
+ * `<pid>-<start>-<namespace>-<boot>`, where the start is in ticks since boot, the namespace is the
+ * number of the one that process ids are counted in, and the boot is the first 8 digits of its id
+ * (of a hash of the host's name where the system has no such id). The start and the namespace are 0
+ * where they cannot be known: only Linux tells more than the process id.
+ */
+export function processToken(): string {
+  ownProcess ??= [process.pid, ownStart(), namespace(), boot()].join("-");
+  return ownProcess;
+}
+
+/**
+ * A token for one of several owners within this thread, of which {@link isToken} is true. In a worker
+ * `-<thread>.<start>` follows the process: the system's number of the thread and when that started,
+ * both 0 where they cannot be known.
+ */
+export function uniqueToken(): string {
+  ownThread ??= isMainThread ? processToken() : `${processToken()}-${threadOf()}`;
+  return `${ownThread}-${randomBytes(6).toString("hex")}`;
+}
+
+/**
+ * - `running`: as far as can be seen. Its process id may be another's by now where the start is unknown;
+ * - `ended`: it is certainly gone;
+ * - `hidden`: it belongs to another process namespace (another container), or it cannot be known
+ *   whether it does;
+ * - `unknown`: it belongs to another boot of this machine, or to another machine, or is no token.
+ */
+export type OwnerState = "running" | "ended" | "hidden" | "unknown";
+
+/** What has become of the thread, or the process, that a token names. */
+export function stateOf(token: string): OwnerState {
+  const match = PARTS.exec(token);
+  if (!match) return "unknown";
+  const [, pid = "", start, itsNamespace, itsBoot, thread, threadStart] = match;
+  if (itsBoot !== boot() || (isLinux && itsBoot === "0")) return "unknown";
+  if (itsNamespace !== namespace() || (isLinux && itsNamespace === "0")) return "hidden";
+  try {
+    process.kill(Number(pid), 0);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ESRCH") return "ended";
+  }
+  if (!isProcOurs()) return "running";
+  const status = statusOf(pid);
+  if (!status) return "running"; // Another user's, or not Linux.
+  // A process that was killed and whose parent has not asked for its status is gone once its last
+  // thread is: until then a thread may still be in the middle of a write.
+  if (/^[ZX]$/.test(status.state) && status.threads <= 1) return "ended";
+  if (start !== "0" && status.start !== start) return "ended"; // Of the same number.
+  if (thread === undefined || thread === "0") return "running";
+  return isThreadThere(pid, thread, threadStart) ? "running" : "ended";
+}
+
+/** Whether `text` is what {@link uniqueToken} makes, in whichever process. */
+export function isToken(text: string): boolean {
+  return PARTS.exec(text)?.[7] !== undefined;
+}
+
+/** The process id in a token, for messages. */
+export function pidOf(token: string): string {
+  return PARTS.exec(token)?.[1] ?? "unknown";
+}
+
+/**
+ * Whether a token names a worker. Of one that has ended in a process that runs, a write may still be
+ * under way in the process's thread pool if the process is being killed.
+ */
+export function isWorkerToken(token: string): boolean {
+  return PARTS.exec(token)?.[5] !== undefined;
+}
+
+const PARTS = /^(\d+)-(\d+)-(\d+)-([0-9a-f]+)(?:-(\d+)\.(\d+))?(?:-([0-9a-f]{12}))?$/;
+const isLinux = process.platform === "linux" || process.platform === "android";
+
+let ownProcess: string | undefined;
+let ownThread: string | undefined;
+let bootId: string | undefined;
+let namespaceId: string | undefined;
+let procIsOurs: boolean | undefined;
+
+interface Status {
+  readonly state: string;
+  readonly threads: number;
+  readonly start: string;
+}
+
+function statusOf(path: string): Status | undefined {
+  try {
+    return parsed(readFileSync(`/proc/${path}/stat`, "latin1"));
+  } catch {
+    return undefined;
+  }
+}
+
+/** From `/proc/PID/stat`: fields 3, 20 and 22. */
+function parsed(text: string): Status {
+  // The name of the program, in parentheses, may hold anything.
+  const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
+  return { state: fields[0] ?? "", threads: Number(fields[17]), start: fields[19] ?? "0" };
+}
+
+function isThreadThere(pid: string, thread: string, start: string | undefined): boolean {
+  try {
+    const status = parsed(readFileSync(`/proc/${pid}/task/${thread}/stat`, "latin1"));
+    return status.start === start && !/^[ZX]$/.test(status.state);
+  } catch (error) {
+    return !/^(ENOENT|ESRCH)$/.test(String((error as NodeJS.ErrnoException).code));
+  }
+}
+
+function ownStart(): string {
+  const text = ifThere(() => readFileSync("/proc/self/stat", "latin1"));
+  return text ? parsed(text).start : "0";
+}
+
+/** The link is read by the calling thread itself, so that it names that one. */
+function threadOf(): string {
+  const task = ifThere(() => /^\d+\/task\/(\d+)$/.exec(readlinkSync("/proc/thread-self"))?.[1]);
+  const start = task && isProcOurs() ? statusOf(`self/task/${task}`)?.start : undefined;
+  return task && start ? `${task}.${start}` : `0.${threadId}`;
+}
+
+function boot(): string {
+  bootId ??= isLinux
+    ? (ifThere(() => readFileSync("/proc/sys/kernel/random/boot_id", "latin1").slice(0, 8)) ?? "0")
+    : createHash("sha256").update(hostname()).digest("hex").slice(0, 8);
+  return bootId;
+}
+
+function namespace(): string {
+  namespaceId ??= ifThere(() => /\d+/.exec(readlinkSync("/proc/self/ns/pid"))?.[0]) ?? "0";
+  return namespaceId;
+}
+
+/**
+ * Whether `/proc` counts processes as we do. A process in a namespace of its own may still see the
+ * host's, in which its numbers are those of others.
+ */
+function isProcOurs(): boolean {
+  procIsOurs ??= ifThere(() => readlinkSync("/proc/self")) === String(process.pid);
+  return procIsOurs;
+}
+
+/** EMFILE here is temporary: do not take the system for another one for good. */
+function ifThere<T>(read: () => T): T | undefined {
+  try {
+    return read();
+  } catch (error) {
+    if (/^(EMFILE|ENFILE|ENOMEM)$/.test(String((error as NodeJS.ErrnoException).code))) throw error;
+    return undefined;
+  }
+}

@@ -1,0 +1,123 @@
+import fs from "node:fs";
+
+/**
+ * Bytes that one call moves at most. Far below 2 GiB: Node answers the count of `writev` as an int32
+ * that wraps, and Linux moves 2 GiB less a page at most.
+ */
+const SLICE = 64 * 2 ** 20;
+/** Pieces of one call at most: IOV_MAX of Linux and macOS. */
+const MOST_PIECES = 1024;
+
+/** Writes the pieces end to end from `position` on, however many calls it takes. */
+export async function writePieces(
+  fd: number,
+  pieces: readonly Uint8Array[],
+  position: number,
+): Promise<void> {
+  let at = position;
+  for (let next = 0, skip = 0; next < pieces.length; ) {
+    const { slice, byteLength } = sliceOf(pieces, next, skip);
+    if (byteLength > 0) {
+      const count = checkCount("write", await writeSome(fd, slice, at), byteLength);
+      at += count;
+      skip += count;
+    } else next += slice.length;
+    for (let piece = pieces[next]; piece && skip >= piece.byteLength; piece = pieces[next]) {
+      skip -= piece.byteLength;
+      next++;
+    }
+  }
+}
+
+/** The same in this thread, for one piece. */
+export function writeAllSync(fd: number, bytes: Uint8Array, position: number): void {
+  for (let done = 0; done < bytes.byteLength; ) {
+    const length = Math.min(bytes.byteLength - done, SLICE);
+    done += checkCount("write", fs.writeSync(fd, bytes, done, length, position + done), length);
+  }
+}
+
+/** Fills `bytes` from `position` on, as far as the file reaches. @returns how many there were. */
+export async function readAll(fd: number, bytes: Uint8Array, position: number): Promise<number> {
+  for (let done = 0; ; ) {
+    const length = Math.min(bytes.byteLength - done, SLICE);
+    if (length === 0) return done;
+    const count = await new Promise<number>((resolve, reject) => {
+      fs.read(fd, bytes, done, length, position + done, (error, count) =>
+        error ? reject(error) : resolve(count),
+      );
+    });
+    if (count === 0) return done;
+    done += checkCount("read", count, length);
+  }
+}
+
+/** The same in this thread. */
+export function readAllSync(fd: number, bytes: Uint8Array, position: number): number {
+  for (let done = 0; ; ) {
+    const length = Math.min(bytes.byteLength - done, SLICE);
+    if (length === 0) return done;
+    const count = fs.readSync(fd, bytes, done, length, position + done);
+    if (count === 0) return done;
+    done += checkCount("read", count, length);
+  }
+}
+
+/** @throws if a count cannot be: a loop that believed it would never end, or leave bytes out. */
+export function checkCount(syscall: "read" | "write", count: number, asked: number): number {
+  if (count > 0 && count <= asked) return count;
+  const message = `${syscall} moved ${count} bytes where ${asked} were asked for`;
+  throw Object.assign(new Error(message), { code: "EIO", syscall });
+}
+
+/** Brings the bytes of a file to the disk. */
+export function syncFile(fd: number): Promise<void> {
+  return new Promise((resolve, reject) =>
+    fs.fdatasync(fd, (error) => (error ? reject(error) : resolve())),
+  );
+}
+
+/** Makes the names in a directory outlast a power failure. */
+export function syncDirectory(directory: string): void {
+  let fd: number;
+  try {
+    fd = fs.openSync(directory, "r");
+  } catch (error) {
+    if (process.platform === "win32") return; // It has no such thing, nor need of it.
+    throw error;
+  }
+  try {
+    fs.fsyncSync(fd);
+  } catch (error) {
+    if (process.platform !== "win32") throw error;
+  } finally {
+    fs.closeSync(fd);
+  }
+}
+
+/** As many pieces as one call may write, the first without the `skip` bytes that are written. */
+function sliceOf(
+  pieces: readonly Uint8Array[],
+  from: number,
+  skip: number,
+): { slice: Uint8Array[]; byteLength: number } {
+  const slice: Uint8Array[] = [];
+  let byteLength = 0;
+  for (let i = from; i < pieces.length && slice.length < MOST_PIECES && byteLength < SLICE; i++) {
+    const piece = pieces[i] as Uint8Array;
+    const start = i === from ? skip : 0;
+    const rest = piece.subarray(start, Math.min(piece.byteLength, start + SLICE - byteLength));
+    slice.push(rest);
+    byteLength += rest.byteLength;
+  }
+  return { slice, byteLength };
+}
+
+function writeSome(fd: number, pieces: readonly Uint8Array[], position: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const done = (error: Error | null, count: number) => (error ? reject(error) : resolve(count));
+    const [first] = pieces as [Uint8Array];
+    if (pieces.length === 1) fs.write(fd, first, 0, first.byteLength, position, done);
+    else fs.writev(fd, pieces, position, done);
+  });
+}

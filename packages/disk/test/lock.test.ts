@@ -1,0 +1,240 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
+import { hostname, tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { Worker } from "node:worker_threads";
+import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
+import { DirectoryLock, type Takeover, uniqueToken } from "@partd/disk";
+import { LockFolder } from "../src/lock-folder.js";
+
+let folder: string;
+const locks: DirectoryLock[] = [];
+const kids: ChildProcess[] = [];
+
+beforeEach(() => {
+  folder = join(mkdtempSync(join(tmpdir(), "partd-lock-")), "lock");
+});
+afterEach(async () => {
+  for (const kid of kids.splice(0)) kid.kill("SIGKILL");
+  for (const lock of locks.splice(0)) await lock.close();
+  rmSync(join(folder, ".."), { recursive: true, force: true });
+});
+
+function lockOf(options: Partial<ConstructorParameters<typeof DirectoryLock>[0]> = {}) {
+  const lock = new DirectoryLock({ directory: "/data", folder, ...options });
+  locks.push(lock);
+  return lock;
+}
+
+async function program(name: string, ...args: string[]): Promise<ChildProcess> {
+  const path = fileURLToPath(new URL(`programs/${name}.mjs`, import.meta.url));
+  const kid = spawn(process.execPath, [path, ...args], { stdio: ["ignore", "pipe", "inherit"] });
+  kids.push(kid);
+  await once(kid.stdout as NodeJS.ReadableStream, "data");
+  return kid;
+}
+
+/** Runs `work` on a steady clock that `skew` moves. */
+async function withSkew(work: (skew: (ms: number) => void) => Promise<void>): Promise<void> {
+  const { now } = performance;
+  let moved = 0;
+  performance.now = () => now.call(performance) + moved;
+  try {
+    await work((ms) => {
+      moved += ms;
+    });
+  } finally {
+    performance.now = now;
+  }
+}
+
+describe("a lock between stores", () => {
+  test("is shared by many, or one alone has it", async () => {
+    const [a, b, c] = [lockOf(), lockOf(), lockOf({ timeoutMs: 40 })];
+    const first = await a.take("shared");
+    const second = await b.take("shared");
+    await expect(c.take("exclusive")).rejects.toMatchObject({ code: "ERR_PARTD_LOCK" });
+    a.leave(first);
+    b.leave(second);
+    const alone = await lockOf().take("exclusive");
+    expect(alone.exclusive).toBe(true);
+    await expect(c.take("shared")).rejects.toMatchObject({ code: "ERR_PARTD_LOCK" });
+  });
+
+  test("goes to those that want it alone although others share it without a pause", async () => {
+    const busy = [lockOf(), lockOf()];
+    let over = false;
+    const work = busy.map(async (lock) => {
+      while (!over) await lock.hold("shared", {}, () => new Promise(setImmediate));
+    });
+    await lockOf().hold("exclusive", {}, async () => {});
+    over = true;
+    await Promise.all(work);
+  });
+
+  test("is one for several processes that change a number in turn", async () => {
+    const file = join(folder, "..", "count");
+    writeFileSync(file, "0");
+    const counters = await Promise.all([1, 2, 3].map(() => program("counter", folder, file, "30")));
+    const output = counters.map(async (kid) => {
+      let text = "";
+      for await (const chunk of kid.stdout as AsyncIterable<Buffer>) text += chunk;
+      return text.trim();
+    });
+    expect(await Promise.all(output)).toEqual(["odd 0", "odd 0", "odd 0"]);
+    expect(readFileSync(file, "utf8")).toBe("90");
+    expect(readdirSync(folder)).toEqual([]);
+  }, 60_000);
+
+  test.each(["exclusive", "shared"] as const)(
+    "%s: a killed process holds nothing up",
+    async (mode) => {
+      const kid = await program("holder", folder, mode);
+      kid.kill("SIGKILL");
+      await lockOf({ staleMs: 600_000 }).hold("exclusive", {}, async () => {});
+    },
+  );
+
+  test.each(["exclusive", "shared"] as const)(
+    "%s: a terminated worker holds nothing up",
+    async (mode) => {
+      const url = new URL("programs/holder.mjs", import.meta.url);
+      const worker = new Worker(url, { workerData: { folder, mode } });
+      await once(worker, "message");
+      expect(readdirSync(folder)).toHaveLength(1);
+      await worker.terminate();
+      const takeovers: Takeover[] = [];
+      const lock = lockOf({ staleMs: 600_000, onTaken: async (one) => void takeovers.push(one) });
+      await lock.hold("exclusive", {}, async () => {});
+      expect(takeovers.map(({ unproven }) => unproven.length)).toEqual([1]);
+    },
+  );
+
+  test("a wait ends with an error that names the holder", async () => {
+    const kid = await program("holder", folder, "exclusive");
+    const error = await lockOf({ timeoutMs: 30 })
+      .take("shared")
+      .catch((error: Error) => error);
+    expect(error).toMatchObject({ code: "ERR_PARTD_LOCK", path: "/data" });
+    const named = `held by process ${kid.pid} on ${hostname()} since ${new Date().getFullYear()}`;
+    expect((error as Error).message).toContain(named);
+  });
+
+  test("what was begun in a lost lease is not confirmed", async () => {
+    const lock = lockOf();
+    await withSkew(async (skew) => {
+      const lease = await lock.take("exclusive");
+      lease.confirm();
+      skew(20_000); // The clock proves nothing any more, and a look finds the token.
+      expect(lease.isInTime()).toBe(false);
+      lease.confirm();
+      rmSync(folder, { recursive: true });
+      expect(() => lease.confirm()).toThrow("lost to another process");
+      lock.leave(lease);
+    });
+    expect((await lock.take("exclusive")).lost).toBe(false);
+  });
+});
+
+describe("a holder of which nothing is known", () => {
+  const foreign = "4242-1000-4026531836-0badb007-0123456789ab";
+
+  test("is passed over when it has given no sign of life, whatever its clock says", async () => {
+    mkdirSync(folder, { recursive: true });
+    writeFileSync(join(folder, foreign), "");
+    const future = Date.now() / 1000 + 3600;
+    utimesSync(join(folder, foreign), future, future);
+    const takeovers: Takeover[] = [];
+    const lock = lockOf({ staleMs: 2_000, onTaken: async (one) => void takeovers.push(one) });
+    const since = performance.now();
+    await lock.hold("shared", {}, async () => {});
+    expect(performance.now() - since).toBeGreaterThanOrEqual(2_000);
+    // Sharing came after a lease that had the lock alone, to fence off what it may yet write.
+    expect(takeovers.map(({ lease, unproven }) => [lease.exclusive, unproven])).toEqual([
+      [true, [foreign]],
+    ]);
+    await lock.close();
+    expect(readdirSync(folder)).toEqual([]);
+  }, 20_000);
+
+  test("is fenced off by a later holder if the first one failed to", async () => {
+    mkdirSync(folder, { recursive: true });
+    writeFileSync(join(folder, `fence-${foreign}`), "");
+    const failing = lockOf({
+      onTaken: () => Promise.reject(new Error("no space")),
+    });
+    await expect(failing.take("exclusive")).rejects.toThrow("no space");
+    const unproven: string[] = [];
+    const lock = lockOf({ onTaken: async (one) => void unproven.push(...one.unproven) });
+    await lock.hold("exclusive", {}, async () => {});
+    expect(unproven).toEqual([foreign]);
+  });
+
+  test("keeps the lock for as long as its file changes, or if we stood still ourselves", async () => {
+    await withSkew(async (skew) => {
+      mkdirSync(folder, { recursive: true });
+      const path = join(folder, foreign);
+      writeFileSync(path, "");
+      const watching = new LockFolder(folder, 2_000);
+      const abandoned = () => watching.entries(new Set())[0]?.abandoned;
+      for (let i = 0; i < 20; i++) {
+        expect(abandoned()).toBeUndefined();
+        skew(1_000);
+        if (i % 2 === 0) utimesSync(path, i, i);
+      }
+      utimesSync(path, 100, 100);
+      expect(abandoned()).toBeUndefined();
+      skew(1e9);
+      expect(abandoned()).toBeUndefined();
+      for (let i = 0; i < 4; i++) {
+        skew(600);
+        abandoned();
+      }
+      expect(abandoned()).toBe("silent");
+    });
+  });
+
+  test("keeps it also if it gives a sign of life at the last moment", async () => {
+    await withSkew(async (skew) => {
+      mkdirSync(folder, { recursive: true });
+      const path = join(folder, foreign);
+      writeFileSync(path, "");
+      const watching = new LockFolder(folder, 2_000);
+      let [entry] = watching.entries(new Set());
+      for (let i = 0; i < 10; i++) {
+        skew(600);
+        [entry] = watching.entries(new Set());
+      }
+      expect(entry?.abandoned).toBe("silent");
+      utimesSync(path, 5, 5);
+      expect(watching.passOver(entry as NonNullable<typeof entry>)).toBe(false);
+      expect(readdirSync(folder)).toEqual([foreign]);
+    });
+  });
+});
+
+test("dead waiters keep no one from sharing", async () => {
+  mkdirSync(folder, { recursive: true });
+  const dead = spawn(process.execPath, [
+    "--input-type=module",
+    "--eval",
+    `import { uniqueToken } from ${JSON.stringify(new URL("../dist/index.js", import.meta.url).href)};
+     process.stdout.write(uniqueToken());`,
+  ]);
+  let token = "";
+  for await (const chunk of dead.stdout) token += chunk;
+  writeFileSync(join(folder, `wants-${token}`), "");
+  await lockOf().hold("shared", {}, async () => {});
+  expect(readdirSync(folder).filter((name) => name.startsWith("wants-"))).toEqual([]);
+  expect(uniqueToken()).not.toBe(token);
+});
