@@ -14,6 +14,8 @@ export declare const realPart: {
   redisCli(): RealPart;
   chromium(): RealPart;
   openssl(): RealPart;
+  /** Any other program: its name, and the Debian package it comes with if that has another. */
+  program(name: string, debian?: string): RealPart;
 };
 
 /**

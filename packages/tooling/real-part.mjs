@@ -22,6 +22,7 @@ export const realPart = {
   redisServer: () => part("redis-server", ["redis-server"], onPath("redis-server")),
   redisCli: () => part("redis-cli", ["redis-tools"], onPath("redis-cli")),
   chromium: () => part("chromium", ["chromium"], onPath("chromium") || onPath("chromium-browser")),
+  program: (name, debian = name) => part(name, [debian], onPath(name)),
   openssl: () => part("openssl", ["openssl"], onPath("openssl")),
 };
 

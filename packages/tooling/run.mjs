@@ -100,6 +100,9 @@ function realParts() {
     ...python.map((module) => `/usr/lib/python3/dist-packages/${module}`),
     "/usr/bin/redis-server",
     "/usr/bin/chromium",
+    "/usr/bin/mlr",
+    "/usr/bin/zsh",
+    "/usr/bin/fish",
   ]
     .filter(existsSync)
     .map((path) => path.split("/").at(-1))

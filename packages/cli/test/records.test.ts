@@ -27,6 +27,7 @@ const EVENTS = [
   '{"user":"Ann","ms":null}',
 ].map((line) => `${line}\n`);
 write("e.ndjson", EVENTS.join(""));
+write("c.csv", 'k,"a text"\r\nx,"two\nlines, one ""q"""\r\ny,2\r\nx,3');
 
 describe("split", () => {
   test("one file a value, byte for byte, names that no disk confuses", async () => {
@@ -54,7 +55,6 @@ describe("split", () => {
   });
 
   test("CSV: the header once in each file, also when it is appended to", async () => {
-    write("c.csv", 'k,"a text"\r\nx,"two\nlines, one ""q"""\r\ny,2\r\nx,3');
     await out(["split", "c.csv", "--by", "k", "--out", "csv"]);
     expect(read("csv", "x.csv")).toBe('k,"a text"\r\nx,"two\nlines, one ""q"""\r\nx,3\n');
     await out(["split", "c.csv", "--by", "k", "--out", "csv", "--append"]);

@@ -50,7 +50,10 @@ function isAbort(error: unknown, signal: AbortSignal): boolean {
 function describe(error: unknown): { code: string; message: string } {
   if (isPartdError(error)) return { code: error.code, message: printable(error.message) };
   if (error instanceof UsageError || error instanceof Failure) {
-    return { code: error instanceof UsageError ? "USAGE" : "FAILED", message: error.message };
+    return {
+      code: error instanceof UsageError ? "USAGE" : "FAILED",
+      message: printable(error.message),
+    };
   }
   const { code, message } = error as NodeJS.ErrnoException;
   if (typeof code === "string" && SYSTEM[code]) {

@@ -1,7 +1,7 @@
 /**
  * The name among `names` that `typed` was most likely meant to be: the one fewest edits away, and
  * none where more than two in five characters would have to change. Of two as near the one that
- * begins alike.
+ * begins alike; where none is near, the first that holds what was typed.
  */
 export function nearest(typed: string, names: Iterable<string>): string | undefined {
   const wanted = typed.toLowerCase();
@@ -16,7 +16,12 @@ export function nearest(typed: string, names: Iterable<string>): string | undefi
       fewest = edits;
     }
   }
-  return best;
+  return best ?? (wanted.length < 3 ? undefined : first(names, wanted));
+}
+
+function first(names: Iterable<string>, part: string): string | undefined {
+  for (const name of names) if (name.toLowerCase().includes(part)) return name;
+  return undefined;
 }
 
 /** Edits between two texts, where swapping neighbours is one (optimal string alignment). */

@@ -305,6 +305,10 @@ export const recordCommands: readonly Command[] = [
     arguments: [INPUTS],
     options: [
       { ...BY, about: "what to sort by: FIELD, and if need be :desc, :numeric or :text behind it" },
+      {
+        name: "resume",
+        about: "after an interrupted run: a sort begins again, and removes what that has left",
+      },
       ...WRITE,
       ...READ,
       ...BOUNDS,

@@ -22,8 +22,14 @@ export function fishCompletion(commands: readonly Command[]): string {
 function optionOf(option: Option): string {
   const { name, short, value, completes } = option;
   const names = `${short ? `-s ${short} ` : ""}-l ${name}`;
-  const values = value === undefined ? "" : ` -r${completes ? ` ${valuesOf(completes)}` : ""}`;
+  const values =
+    value === undefined ? "" : completes === undefined ? " -x" : ` ${takes(completes)}`;
   return `${names}${values} -d ${quoted(aboutOf(option))}`;
+}
+
+/** A value that is there to be typed: one of files, or none of them. */
+function takes(completes: Completion): string {
+  return `${completes === "file" ? "-r" : "-x"} ${valuesOf(completes)}`;
 }
 
 function valuesOf(completes: Completion): string {

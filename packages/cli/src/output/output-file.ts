@@ -1,6 +1,6 @@
-import { randomBytes } from "node:crypto";
-import { type FileHandle, lstat, open, rename, rm } from "node:fs/promises";
+import { type FileHandle, lstat, open, readdir, rename, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
+import { stateOf, uniqueToken } from "@partd/disk";
 import { UsageError } from "../command/failure.js";
 
 export interface OutputOptions {
@@ -10,8 +10,8 @@ export interface OutputOptions {
 
 /**
  * A file that appears under its name when it is complete, and never before: until then its bytes
- * are in a hidden one beside it, which is removed if the work fails. What a kill leaves of it is
- * `.NAME.XXXXXXXX.partial`.
+ * are in a hidden one beside it, which is removed if the work fails or, after a kill, by the next
+ * that is to have the name.
  */
 export class OutputFile implements AsyncDisposable {
   readonly path: string;
@@ -25,8 +25,9 @@ export class OutputFile implements AsyncDisposable {
   /** @throws `UsageError` where the name is taken and `force` is not given. */
   static async create(path: string, { force = false }: OutputOptions = {}): Promise<OutputFile> {
     await refuseTaken(path, force);
-    const name = `.${basename(path).slice(0, 200)}.${randomBytes(4).toString("hex")}.partial`;
-    const partial = join(dirname(path), name);
+    const start = `.${basename(path).slice(0, 150)}.`;
+    const partial = join(dirname(path), `${start}${uniqueToken()}${ENDING}`);
+    await removeLeft(dirname(path), start);
     const file = await open(partial, "wx").catch((error: NodeJS.ErrnoException) => {
       if (error.code !== "ENOENT") throw error;
       throw new UsageError(`there is no directory ${dirname(path)} to write ${basename(path)} in`);
@@ -82,6 +83,17 @@ async function refuseTaken(path: string, force: boolean): Promise<void> {
   if (there.isDirectory()) throw new UsageError(`${path} is a directory, not a file`);
   if (!force) throw new UsageError(`${path} exists; add --force to replace it`);
 }
+
+/** Removes what killed processes have left of files of the same name. */
+async function removeLeft(directory: string, start: string): Promise<void> {
+  for (const name of await readdir(directory).catch(() => [])) {
+    if (!name.startsWith(start) || !name.endsWith(ENDING)) continue;
+    const token = name.slice(start.length, -ENDING.length).replace(/-[^-]*$/, "");
+    if (stateOf(token) === "ended") await rm(join(directory, name), { force: true });
+  }
+}
+
+const ENDING = ".partial";
 
 /** Bytes that are written at once. */
 const PIECE = 1 << 18;

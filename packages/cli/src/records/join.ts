@@ -1,12 +1,12 @@
 import { type JoinKind, join as joinOf } from "@partd/shuffle";
 import type { Action } from "../command/command.js";
 import { UsageError } from "../command/failure.js";
-import { rawField, rawFields } from "./csv-row.js";
-import { delimiterOf, lineFormat } from "./format.js";
+import { fieldText, rawField, rawFields } from "./csv-row.js";
+import { delimiterOf, type Format, lineFormat } from "./format.js";
 import { lineOf, membersOf } from "./json-members.js";
 import type { Reader } from "./reader.js";
 import { RecordRun } from "./record-run.js";
-import { latin1, RecordWriter } from "./record-writer.js";
+import { latin1, type RecordShape, RecordWriter } from "./record-writer.js";
 
 /** `partd join`. */
 export const join: Action = async (call) => {
@@ -23,11 +23,10 @@ export const join: Action = async (call) => {
   }
   await Promise.all([left.reader.begin(), right.reader.begin()]);
   const merge = mergeFor(left.reader, right.reader, pairs, call.options.text("suffix") ?? "_right");
-  await using writer = await RecordWriter.open(call, left.reader);
+  const isSemi = kind === "semi" || kind === "anti";
+  await using writer = await RecordWriter.open(call, isSemi ? left.reader : merge);
   const options = { by: left.keyOf(leftFields), rightBy: right.keyOf(rightFields), kind };
   await using output = joinOf(left.texts([]), right.texts([]), { ...options, ...left.options });
-  const isSemi = kind === "semi" || kind === "anti";
-  if (!isSemi && merge.header !== undefined) left.reader.header = merge.header;
   for await (const batch of output.batches()) {
     for (const item of batch) {
       if (isSemi) await writer.text(item as string);
@@ -42,9 +41,7 @@ export const join: Action = async (call) => {
 };
 
 /** Makes one record of two, without writing a value anew. */
-interface Merge {
-  /** The header of CSV. */
-  readonly header: string | undefined;
+interface Merge extends RecordShape {
   texts(left: string | undefined, right: string | undefined): string;
 }
 
@@ -60,6 +57,7 @@ function mergeFor(left: Reader, right: Reader, pairs: readonly Pair[], suffix: s
 
 /** Members of the left, then those of the right that the left has not; others get a suffix. */
 class LineMerge implements Merge {
+  readonly format = "ndjson";
   readonly header = undefined;
   readonly #pairs: readonly Pair[];
   readonly #suffix: string;
@@ -67,6 +65,10 @@ class LineMerge implements Merge {
   constructor(pairs: readonly Pair[], suffix: string) {
     this.#pairs = pairs;
     this.#suffix = suffix;
+  }
+
+  object(text: string): unknown {
+    return JSON.parse(Buffer.from(text, "latin1").toString());
   }
 
   texts(left: string | undefined, right: string | undefined): string {
@@ -94,7 +96,9 @@ class LineMerge implements Merge {
 
 /** Columns of the left, then those of the right but for its keys. */
 class RowMerge implements Merge {
+  readonly format: Format;
   readonly header: string;
+  readonly #names: readonly string[];
   readonly #delimiter: string;
   readonly #leftLength: number;
   readonly #rightLength: number;
@@ -108,6 +112,7 @@ class RowMerge implements Merge {
     suffix: string,
     delimiter: string,
   ) {
+    this.format = left.format;
     this.#delimiter = delimiter;
     this.#leftLength = left.columns.length;
     this.#rightLength = right.columns.length;
@@ -123,7 +128,13 @@ class RowMerge implements Merge {
       taken.add(name);
       names.push(name);
     }
+    this.#names = names;
     this.header = latin1(`${names.map((name) => rawField(name, delimiter)).join(delimiter)}\n`);
+  }
+
+  object(text: string): unknown {
+    const raw = rawFields(Buffer.from(text, "latin1").toString(), this.#delimiter);
+    return Object.fromEntries(this.#names.map((name, i) => [name, fieldText(raw[i] as string)]));
   }
 
   texts(left: string | undefined, right: string | undefined): string {

@@ -249,8 +249,9 @@ export class Reader {
   #unknown(field: string): UsageError {
     const near = nearest(field, this.#names);
     const names = [...this.#names];
-    const some = names.slice(0, 12).join(", ") + (names.length > 12 ? " …" : "");
-    const hint = near !== undefined ? `did you mean ${near}?` : `there are: ${some || "none"}`;
+    const some = names.slice(0, 12).map(shortened).join(", ") + (names.length > 12 ? " …" : "");
+    const hint =
+      near !== undefined ? `did you mean ${printable(near)}?` : `there are: ${some || "none"}`;
     const where =
       this.#delimiter === undefined
         ? `the first ${this.records === 1 ? "record" : `${this.records} records`} of ${this.#place.path}`
@@ -315,6 +316,10 @@ function namesOf(record: unknown, prefix: string, names: Set<string>): void {
     if (names.size >= MOST_NAMES) return;
     if (prefix.length < 100) namesOf(value, `${path}.`, names);
   }
+}
+
+function shortened(name: string): string {
+  return printable(name.length > 40 ? `${name.slice(0, 39)}…` : name);
 }
 
 /** Text without what would move a terminal's cursor. */

@@ -94,6 +94,8 @@ export class ElementSplitter implements RecordSplitter {
   #state: "before" | "within" | "behind" = "before";
   #text = "";
   #depth = 0;
+  /** Whether a comma was the last of the array's own. */
+  #isNext = false;
   #inString = false;
   #escaped = false;
   #line = 1;
@@ -134,7 +136,9 @@ export class ElementSplitter implements RecordSplitter {
       ) {
         this.#text += text.slice(from, at);
         from = at + 1;
-        if (this.#text !== "" || character === ",") yield this.#take();
+        // "[]" has no element, and "[1,]" one that is missing.
+        if (this.#text !== "" || character === "," || this.#isNext) yield this.#take();
+        this.#isNext = character === ",";
         if (character === "]") this.#state = "behind";
       } else {
         if (this.#isEmpty(text, from, at)) this.#begun = this.#line;

@@ -3,7 +3,15 @@ import { Failure } from "../command/failure.js";
 import { OutputFile } from "../output/output-file.js";
 import { rawField } from "./csv-row.js";
 import { delimiterOf, type Format, formatOfName, lineFormat } from "./format.js";
-import type { Reader } from "./reader.js";
+
+/** What the texts of records are: those of a reader, or made of them. */
+export interface RecordShape {
+  readonly format: Format;
+  /** The first row of CSV and TSV, with its end. */
+  readonly header: string | undefined;
+  /** A record as an object. */
+  object(text: string): unknown;
+}
 
 /**
  * Writes records to --out, or to standard output: as they were read where --to is their format,
@@ -14,35 +22,35 @@ export class RecordWriter implements AsyncDisposable {
   written = 0;
   readonly #call: Call;
   readonly #file: OutputFile | undefined;
-  readonly #reader: Reader;
+  readonly #shape: RecordShape;
   #pending: string[] = [];
   #length = 0;
   #columns: readonly string[] | undefined;
 
-  static async open(call: Call, reader: Reader): Promise<RecordWriter> {
+  static async open(call: Call, shape: RecordShape): Promise<RecordWriter> {
     const out = call.options.text("out");
     const force = call.options.has("force");
     const file = out === undefined ? undefined : await OutputFile.create(out, { force });
-    return new RecordWriter(call, reader, file);
+    return new RecordWriter(call, shape, file);
   }
 
-  private constructor(call: Call, reader: Reader, file: OutputFile | undefined) {
+  private constructor(call: Call, shape: RecordShape, file: OutputFile | undefined) {
     this.#call = call;
-    this.#reader = reader;
+    this.#shape = shape;
     this.#file = file;
-    this.format = outputFormat(call, reader.format);
+    this.format = outputFormat(call, shape.format);
   }
 
   /** Adds a record as it was read. */
   async text(text: string): Promise<void> {
-    const from = lineFormat(this.#reader.format);
+    const from = lineFormat(this.#shape.format);
     if (from === this.format) {
-      if (this.written === 0 && this.#reader.header !== undefined) this.#add(this.#reader.header);
+      if (this.written === 0 && this.#shape.header !== undefined) this.#add(this.#shape.header);
       this.#add(text);
     } else if (this.format === "json" && from === "ndjson") {
       this.#add(`${this.written === 0 ? "[\n" : ",\n"}${text.replace(/\r?\n$/, "")}`);
     } else {
-      this.#object(this.#reader.object(text));
+      this.#object(this.#shape.object(text));
     }
     this.written++;
     if (this.#length > PIECE) await this.#write();
@@ -61,8 +69,8 @@ export class RecordWriter implements AsyncDisposable {
     const delimiter = delimiterOf(this.format);
     if (this.written === 0 && delimiter !== undefined) {
       if (columns.length > 0) this.#add(rowText(columns, delimiter));
-      else if (this.#reader.header !== undefined && this.format === this.#reader.format) {
-        this.#add(this.#reader.header);
+      else if (this.#shape.header !== undefined && this.format === this.#shape.format) {
+        this.#add(this.#shape.header);
       }
     }
     await this.#write();
@@ -76,9 +84,7 @@ export class RecordWriter implements AsyncDisposable {
   #object(object: unknown): void {
     const isObject = typeof object === "object" && object !== null && !Array.isArray(object);
     if (delimiterOf(this.format) !== undefined && !isObject) {
-      throw new Failure(
-        `${this.#reader.place}: --to ${this.format} takes records that are objects`,
-      );
+      throw new Failure(`--to ${this.format} takes records that are objects`);
     }
     const names = isObject ? Object.keys(object) : [];
     if (isObject) this.#values(names, Object.values(object));

@@ -1,0 +1,156 @@
+import { spawn } from "node:child_process";
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
+import { describe, expect, test } from "@jest/globals";
+import { BIN, begin, ended, partd, scratch } from "./partd.js";
+
+/** More of them in a long run: PARTD_KILLS=50. */
+const KILLS = Number(process.env.PARTD_KILLS ?? 6);
+
+const cwd = scratch();
+
+/** Skewed, so that there are large files and very many small ones. */
+const lines = Array.from({ length: 60_000 }, (_, i) => {
+  const user = Math.floor((3_000 * ((i * 7919) % 9973) ** 2) / 9973 ** 2);
+  return `{"user":"u${user}","id":${i},"text":"${"x".repeat(i % 60)}"}\n`;
+});
+writeFileSync(join(cwd, "events.ndjson"), lines.join(""));
+
+const folder = (path: string) => {
+  const names = readdirSync(join(cwd, path)).sort();
+  return names.map((name) => [name, readFileSync(join(cwd, path, name), "utf8")]);
+};
+
+/** Names in the directory that a run leaves besides its output. */
+const left = (name: string) => readdirSync(cwd).filter((one) => one.startsWith(`.${name}.`));
+
+/** Kills the command after some milliseconds; whether it was still at work. */
+async function kill(words: string[], milliseconds: number): Promise<boolean> {
+  const child = begin(words, { cwd });
+  const timer = globalThis.setTimeout(() => child.kill("SIGKILL"), milliseconds);
+  const { signal } = await ended(child);
+  clearTimeout(timer);
+  return signal === "SIGKILL";
+}
+
+async function seconds(words: string[]): Promise<number> {
+  const start = performance.now();
+  expect(await partd(words, { cwd })).toMatchObject({ code: 0 });
+  return performance.now() - start;
+}
+
+describe("killed at random moments", () => {
+  test("split: --resume gives the same bytes", async () => {
+    const words = (out: string) => ["split", "events.ndjson", "--by", "user", "--out", out];
+    const whole = await seconds(words("expected"));
+    const expected = folder("expected");
+    let killed = 0;
+    for (let i = 0; i < KILLS; i++) {
+      const out = `out-${i}`;
+      // Now and then a run that goes on is killed as well.
+      for (const again of i % 3 === 2 ? [[], ["--resume"]] : [[]]) {
+        if (!(await kill([...words(out), ...again], Math.random() * whole))) continue;
+        killed++;
+        // A directory is there when it is complete, and not before.
+        if (existsSync(join(cwd, out))) expect(folder(out)).toEqual(expected);
+      }
+      if (existsSync(join(cwd, out)) && left(out).length === 0) continue;
+      const refused = await partd(words(out), { cwd });
+      if (left(out).length > 0) expect(refused).toMatchObject({ code: 2 });
+      expect(await partd([...words(out), "--resume"], { cwd })).toMatchObject({ code: 0 });
+      expect(folder(out)).toEqual(expected);
+      expect(left(out)).toEqual([]);
+    }
+    expect(killed).toBeGreaterThan(0);
+  }, 600_000);
+
+  test("split --append: --resume adds everything once", async () => {
+    const words = (out: string) => [
+      "split",
+      "events.ndjson",
+      "--by",
+      "user",
+      "--out",
+      out,
+      "--append",
+    ];
+    const base = async (out: string) =>
+      expect(
+        await partd(["split", "events.ndjson", "--by", "user", "--out", out], { cwd }),
+      ).toMatchObject({ code: 0 });
+    await base("expected-2");
+    const whole = await seconds(words("expected-2"));
+    const expected = folder("expected-2");
+    for (let i = 0; i < Math.ceil(KILLS / 3); i++) {
+      const out = `added-${i}`;
+      await base(out);
+      // Late, where files are put into place.
+      await kill(words(out), whole * (0.6 + 0.4 * Math.random()));
+      if (left(out).length > 0) {
+        expect(await partd([...words(out), "--resume"], { cwd })).toMatchObject({ code: 0 });
+      }
+      expect(folder(out)).toEqual(expected);
+    }
+  }, 600_000);
+
+  test("sort: run again, the same bytes, and nothing is left", async () => {
+    const words = (out: string) => [
+      "sort",
+      "events.ndjson",
+      "--by",
+      "user,id:desc",
+      "-o",
+      out,
+      "--memory",
+      "2MB",
+    ];
+    const whole = await seconds(words("sorted"));
+    const expected = readFileSync(join(cwd, "sorted"), "utf8");
+    expect(expected.split("\n").sort()).toEqual(lines.join("").split("\n").sort());
+    let killed = 0;
+    for (let i = 0; i < KILLS; i++) {
+      const out = `sorted-${i}`;
+      if (await kill(words(out), Math.random() * whole)) killed++;
+      if (!existsSync(join(cwd, out))) {
+        expect(await partd([...words(out), "--resume"], { cwd })).toMatchObject({ code: 0 });
+      }
+      expect(readFileSync(join(cwd, out), "utf8")).toBe(expected);
+      expect(left(out)).toEqual([]);
+    }
+    expect(killed).toBeGreaterThan(0);
+  }, 600_000);
+});
+
+test("an interrupted run is not gone on with after its inputs have changed", async () => {
+  writeFileSync(join(cwd, "changing.ndjson"), lines.join(""));
+  const words = ["split", "changing.ndjson", "--by", "user", "--out", "changed"];
+  while (!existsSync(join(cwd, ".changed.partial"))) await kill(words, 400);
+  writeFileSync(join(cwd, "changing.ndjson"), '{"user":"new"}\n');
+  const refused = await partd([...words, "--resume"], { cwd });
+  expect(refused).toMatchObject({ code: 2 });
+  expect(refused.err).toContain("inputs have changed");
+  expect(await partd([...words, "--force"], { cwd })).toMatchObject({ code: 0 });
+  expect(folder("changed")).toEqual([["new.ndjson", '{"user":"new"}\n']]);
+}, 60_000);
+
+test("two runs do not write one directory at a time", async () => {
+  const words = ["split", "-", "--by", "user", "--out", "shared"];
+  const first = spawn(process.execPath, [BIN, ...words], { cwd, stdio: "pipe" });
+  first.stdin.write(lines.slice(0, 10_000).join(""));
+  while (!existsSync(join(cwd, ".shared.partial/owner"))) await setTimeout(5);
+  const second = await partd([...words, "--resume"], { cwd, input: lines[0] as string });
+  expect(second).toMatchObject({ code: 1 });
+  expect(second.err).toContain(`another partd (process ${first.pid}) is writing shared`);
+  first.stdin.end();
+  expect(await ended(first)).toMatchObject({ code: 0 });
+});
+
+test("Ctrl-C leaves nothing, and ends with 130", async () => {
+  const child = begin(["sort", "events.ndjson", "--by", "id:desc", "-o", "broken"], { cwd });
+  const end = ended(child);
+  while (left("broken").length === 0) await setTimeout(1);
+  child.kill("SIGINT");
+  expect(await end).toMatchObject({ code: 130, signal: null });
+  expect(readdirSync(cwd).filter((name) => name.includes("broken"))).toEqual([]);
+});

@@ -1,0 +1,224 @@
+import { existsSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { gzipSync } from "node:zlib";
+import { expect, test } from "@jest/globals";
+import { partd, scratch } from "./partd.js";
+
+const cwd = scratch();
+
+const latin1 = (text: string) => Buffer.from(text, "latin1");
+
+/** Lines that are no JSON, each for a reason of its own. */
+const LINES = [
+  "{",
+  "}",
+  "[",
+  "]",
+  "{]",
+  "[}",
+  '{"a"',
+  '{"a":',
+  '{"a":1',
+  '{"a":1,',
+  '{"a":1,}',
+  '{"a":,}',
+  '{"a"}',
+  '{"a" 1}',
+  "{a:1}",
+  "{'a':1}",
+  '{"a":1}}',
+  '{"a":1} {"a":2}',
+  '{"a":1},',
+  "nul",
+  "nulll",
+  "True",
+  "NaN",
+  "Infinity",
+  "-Infinity",
+  "undefined",
+  "01",
+  "-",
+  "+1",
+  "1.",
+  ".5",
+  "1e",
+  "1e+",
+  "0x10",
+  "1_000",
+  '"',
+  '"a',
+  '"\\x"',
+  '"\\u12"',
+  '"\\u12g4"',
+  '"a\tb"',
+  '"a\u0000b"',
+  "'a'",
+  "// comment",
+  "/* c */ {}",
+  '{"a":1 /* c */}',
+  "[1,]",
+  "[,1]",
+  "[1 2]",
+  "[1,,2]",
+  '{"a":"b',
+  '{"a":[1,{"b":2]}',
+  '{"a":{"b":1}',
+  '{"a":1,"b"}',
+  '{,"a":1}',
+  '{"a"::1}',
+  '{"a":1:2}',
+  "{1:2}",
+  "{null:1}",
+  '\u00ff{"a":1}',
+  '{"a":"\u00ff"}',
+  '{"a":"\u00c3"}',
+  '{"a":"\u00ed\u00a0\u0080"}',
+  '{"\u00fe":1}',
+  "\u0000",
+  "\u0001{}",
+  '{"a":1}\u0000',
+  "\u001b[31m",
+  "<xml/>",
+  "a,b,c",
+  "---",
+  "{{}}",
+  "[[[",
+  "\u00ef\u00bb{}",
+  '{"a":1}x',
+  "x{}",
+  '{"a":truefalse}',
+  '{"a":tru}',
+  '{"a":-}',
+  '{"a":1.e5}',
+  '{"a":"\\',
+  '{"a":"\\"}',
+  '"\\uD800',
+  "\\",
+  "^",
+  "\u007f",
+].map((line) => latin1(`{"a":0}\n${line}\n`));
+
+const CSV = [
+  "a,b\n1,2,3\n",
+  "a,b\n1\n",
+  'a,b\n"1,2\n',
+  'a,b\n1,"2\n3,4\n',
+  'a,b\n"1"x,2\n',
+  'a,b\n1,x"y\n',
+  'a,b\n"a""b,2\n',
+  "a,b\n1,2\n\n3\n",
+  "a,b\n,,\n",
+  'a,b\n"',
+  'a,b\n"""',
+  'a,b\n1,2"3"\n',
+  "a,b\n\u00ff\u00fe\n",
+  'a,"b\n1,2\n',
+  '"\n',
+  'a,b\n"x"y"z",1\n',
+  'a,b\n1,"2" \n',
+  'a,b\n 1,"2""\n',
+  "a,a\n1,2\n",
+  "b,c\n1,2\n",
+  "\u00ff,b\n1,2\n",
+  "a\n1,\n",
+  'a,b\n"1","2""\n',
+].map(latin1);
+
+const ARRAYS = [
+  "",
+  "{",
+  "[",
+  "[1",
+  "[1,",
+  "[,]",
+  "[1]]",
+  "[1] 2",
+  "{}",
+  '{"a":1}',
+  "[{}",
+  '[{"a":1}',
+  '[{"a":1},]',
+  '[{"a":1}{"a":2}]',
+  "[}",
+  "[]]",
+  '["',
+  '["\\"]',
+  "1",
+  "null",
+  "[[1]",
+  "[nul]",
+  "[{]",
+  "[ ",
+  "]",
+  "[1 2]",
+  "x[1]",
+  "[01]",
+  '[{"a":[}]',
+].map(latin1);
+
+const PACKED = [
+  gzipSync('{"a":1}\n').subarray(0, -5),
+  gzipSync('{"a":1}\n').subarray(0, 12),
+  Buffer.concat([gzipSync('{"a":1}\n').subarray(0, 20), Buffer.alloc(20, 7)]),
+  Buffer.from([0x1f, 0x8b]),
+  Buffer.from([0x1f, 0x8b, 8, 0]),
+  Buffer.from([0x28, 0xb5, 0x2f, 0xfd]),
+  Buffer.from([0x28, 0xb5, 0x2f, 0xfd, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]),
+  Buffer.from([0x28, 0xb5, 0x2f, 0xfd, 0x04, 0x00, 0x19, 0x00]),
+  Buffer.from("PK\u0003\u0004"),
+  Buffer.from([0xff, 0xfe, 0x7b, 0, 0x7d, 0]),
+  Buffer.alloc(100_000),
+  Buffer.alloc(100_000, 0xff),
+  Buffer.alloc(1_000_000, "["),
+  Buffer.alloc(1_000_000, '{"a":'),
+  Buffer.alloc(100_000, '"'),
+];
+
+const COMMANDS: readonly (readonly string[])[] = [
+  ["sort", "--by", "a"],
+  ["split", "--by", "a", "--out"],
+  ["group", "--by", "a", "--count"],
+  ["distinct", "--by", "a"],
+  ["count", "--by", "a"],
+];
+
+const ALL = [
+  ...LINES.map((bytes) => ["ndjson", bytes] as const),
+  ...CSV.map((bytes) => ["csv", bytes] as const),
+  ...CSV.map((bytes) => ["tsv", latin1(bytes.toString("latin1").replaceAll(",", "\t"))] as const),
+  ...ARRAYS.map((bytes) => ["json", bytes] as const),
+  ...PACKED.flatMap((bytes) =>
+    (["ndjson", "csv", "json"] as const).map((format) => [format, bytes] as const),
+  ),
+];
+
+test(`${ALL.length} malformed inputs: an error in a line or two, no crash, and no output`, async () => {
+  expect(ALL.length).toBeGreaterThanOrEqual(200);
+  const accepted: string[] = [];
+  // Two at a time: most of the time goes into starting up.
+  await Promise.all(
+    [0, 1].map(async (half) => {
+      for (let i = half; i < ALL.length; i += 2) {
+        const [format, bytes] = ALL[i] as (typeof ALL)[number];
+        writeFileSync(join(cwd, `${i}.${format}`), bytes);
+        const [name, ...words] = COMMANDS[i % COMMANDS.length] as string[];
+        const out = `out-${i}`;
+        const output = name === "split" ? [out] : ["-o", out];
+        const end = await partd([name as string, `${i}.${format}`, ...words, ...output], { cwd });
+        const what = `${format} ${JSON.stringify(bytes.toString("latin1").slice(0, 60))}: ${end.err}`;
+        if (end.code === 0) {
+          accepted.push(what);
+          continue;
+        }
+        expect([what, end.signal, end.code === 1 || end.code === 2]).toEqual([what, null, true]);
+        expect(end.err).not.toMatch(
+          /^\s+at .*:\d+:\d+|node:internal|UnhandledPromise|\bundefined\b.*is not/m,
+        );
+        expect(what.length).toBeLessThan(1000);
+        expect(end.err).toMatch(/^partd: /);
+        expect([what, existsSync(join(cwd, out))]).toEqual([what, false]);
+      }
+    }),
+  );
+  expect(accepted).toEqual([]);
+}, 300_000);
