@@ -1,0 +1,145 @@
+import type { Key } from "@partd/core";
+import { PartdError } from "@partd/core";
+import { hashKey } from "../source/key.js";
+import { BatchWriter, type KeyedBatch } from "../source/keyed-batch.js";
+
+/**
+ * What a writer appends to a partition at a time. All numbers have 32 bits, the lowest first: the chunk's number,
+ * from 0 on, and the length of what follows; then for each record the lengths of key and record, the key, and
+ * the record. By its number a chunk is known that a store has written twice.
+ */
+export class ChunkWriter {
+  records = 0;
+  /** Bytes of all chunks that were taken. */
+  bytes = 0;
+  #number = 0;
+  #chunk = Buffer.allocUnsafeSlow(FIRST_BYTES);
+  #used = CHUNK_HEADER;
+
+  /** Bytes that wait to be taken. */
+  get waiting(): number {
+    return this.#used - CHUNK_HEADER;
+  }
+
+  add(
+    keys: Uint8Array,
+    keyStart: number,
+    keyEnd: number,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+  ): void {
+    const keyLength = keyEnd - keyStart;
+    const needed = this.#used + RECORD_HEADER + keyLength + end - start;
+    if (needed > this.#chunk.length) {
+      const grown = Buffer.allocUnsafeSlow(Math.max(needed, 2 * this.#chunk.length));
+      grown.set(this.#chunk.subarray(0, this.#used));
+      this.#chunk = grown;
+    }
+    let at = this.#chunk.writeUInt32LE(keyLength, this.#used);
+    at = this.#chunk.writeUInt32LE(end - start, at);
+    this.#chunk.set(keys.subarray(keyStart, keyEnd), at);
+    this.#chunk.set(bytes.subarray(start, end), at + keyLength);
+    this.#used = needed;
+    this.records++;
+  }
+
+  /** The chunk of all records since the last one. */
+  take(): Uint8Array {
+    const chunk = this.#chunk.subarray(0, this.#used);
+    chunk.writeUInt32LE(this.#number++, 0);
+    chunk.writeUInt32LE(this.waiting, 4);
+    this.bytes += chunk.length;
+    this.#chunk = Buffer.allocUnsafeSlow(FIRST_BYTES);
+    this.#used = CHUNK_HEADER;
+    return chunk;
+  }
+}
+
+const CHUNK_HEADER = 8;
+const RECORD_HEADER = 8;
+const FIRST_BYTES = 4096;
+
+/** The records of a partition of one writer, as they come from the store in pieces of any length. */
+export async function* readChunks(
+  pieces: AsyncIterable<Uint8Array>,
+  key: Key,
+  expected: readonly [records: number, bytes: number],
+): AsyncGenerator<KeyedBatch> {
+  const batch = new BatchWriter();
+  const input = new PieceReader(pieces, key);
+  let next = 0;
+  let records = 0;
+  let bytes = 0;
+  while (bytes < expected[1]) {
+    const header = await input.take(CHUNK_HEADER);
+    const number = header.readUInt32LE(0);
+    let left = header.readUInt32LE(4);
+    if (number > next) throw damaged(key);
+    const isNew = number === next;
+    if (isNew) {
+      next++;
+      bytes += CHUNK_HEADER + left;
+    }
+    while (left > 0) {
+      const lengths = await input.take(RECORD_HEADER);
+      const keyLength = lengths.readUInt32LE(0);
+      const recordLength = lengths.readUInt32LE(4);
+      left -= RECORD_HEADER + keyLength + recordLength;
+      if (left < 0) throw damaged(key);
+      const frame = await input.take(keyLength + recordLength);
+      if (!isNew) continue;
+      records++;
+      const { low, high } = hashKey(frame, 0, keyLength);
+      batch.add(frame.subarray(keyLength), { bytes: frame.subarray(0, keyLength), low, high });
+      if (!batch.isFull) continue;
+      yield batch;
+      batch.clear();
+    }
+  }
+  if (records !== expected[0] || bytes !== expected[1]) throw damaged(key);
+  if (batch.count > 0) yield batch;
+}
+
+/** Takes so many bytes at a time from pieces of any length. */
+class PieceReader {
+  readonly #pieces: AsyncIterator<Uint8Array>;
+  readonly #key: Key;
+  #piece = Buffer.alloc(0);
+
+  constructor(pieces: AsyncIterable<Uint8Array>, key: Key) {
+    this.#pieces = pieces[Symbol.asyncIterator]();
+    this.#key = key;
+  }
+
+  /** Holds until the next call. */
+  take(length: number): Buffer | Promise<Buffer> {
+    if (length > this.#piece.length) return this.#gather(length);
+    const taken = this.#piece.subarray(0, length);
+    this.#piece = this.#piece.subarray(length);
+    return taken;
+  }
+
+  async #gather(length: number): Promise<Buffer> {
+    const parts: Buffer[] = [this.#piece];
+    let have = this.#piece.length;
+    while (have < length) {
+      const { value, done } = await this.#pieces.next();
+      if (done) throw damaged(this.#key);
+      parts.push(Buffer.from(value.buffer, value.byteOffset, value.byteLength));
+      have += value.byteLength;
+    }
+    this.#piece = Buffer.concat(parts, have);
+    const taken = this.#piece.subarray(0, length);
+    this.#piece = this.#piece.subarray(length);
+    return taken;
+  }
+}
+
+function damaged(key: Key): PartdError {
+  return new PartdError(
+    "ERR_PARTD_CORRUPT",
+    "The store does not hold what was committed: it was changed by others, or lost appends that it had acknowledged. Remove this task's part and run the task again in a new shuffle.",
+    { key },
+  );
+}

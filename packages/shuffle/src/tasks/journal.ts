@@ -1,0 +1,68 @@
+import type { Store, Tuple } from "@partd/core";
+import { PartdError, tuple } from "@partd/core";
+
+/** What counts: of the lines of one key, to which every process appends, the first of its kind wins. */
+export interface JournalState {
+  /** The number of partitions, once someone has said it. */
+  readonly partitions: number | undefined;
+  /** By task: the attempt that was committed first. */
+  readonly committed: ReadonlyMap<string, CommittedAttempt>;
+  readonly isSealed: boolean;
+}
+
+export interface CommittedAttempt {
+  readonly task: string;
+  /** The writer's own name, under which its data lies. */
+  readonly writer: string;
+  /** For each partition: how many records, and bytes of chunks, were written. */
+  readonly written: readonly (readonly [records: number, bytes: number])[];
+}
+
+/**
+ * The journal of a shuffle: lines of JSON under one key. Appends are atomic and every process reads them in the
+ * same order, so that no lock is needed.
+ */
+export class Journal {
+  readonly #store: Store;
+  readonly #key: Tuple;
+
+  constructor(store: Store, name: string) {
+    this.#store = store;
+    this.#key = tuple(name, "journal");
+  }
+
+  async read(): Promise<JournalState> {
+    let partitions: number | undefined;
+    const committed = new Map<string, CommittedAttempt>();
+    let isSealed = false;
+    for (const line of lines(await this.#store.get(this.#key), this.#key)) {
+      if ("partitions" in line) partitions ??= line.partitions;
+      else if ("sealed" in line) isSealed = true;
+      else if (!isSealed && !committed.has(line.task)) committed.set(line.task, line);
+    }
+    return { partitions, committed, isSealed };
+  }
+
+  /** Resolves when the line is where others see it, also after a crash of this process. */
+  async add(line: Line): Promise<void> {
+    await this.#store.append([[this.#key, Buffer.from(`${JSON.stringify(line)}\n`)]]);
+    await this.#store.flush();
+  }
+}
+
+type Line = { readonly partitions: number } | { readonly sealed: true } | CommittedAttempt;
+
+function* lines(bytes: Uint8Array, key: Tuple): Generator<Line> {
+  for (const text of Buffer.from(bytes).toString().split("\n")) {
+    if (text === "") continue;
+    try {
+      yield JSON.parse(text);
+    } catch (cause) {
+      throw new PartdError(
+        "ERR_PARTD_CORRUPT",
+        "The journal of the shuffle holds what no shuffle writes: use a store, or a name, that nothing else writes to.",
+        { key, cause },
+      );
+    }
+  }
+}

@@ -1,0 +1,224 @@
+import { isTuple, PartdError, type Store, tuple } from "@partd/core";
+import { chainGroups } from "../group/chain-groups.js";
+import type { Group } from "../group/group.js";
+import { gather } from "../group/group-by.js";
+import { oneByOne } from "../group/one-by-one.js";
+import { type Partitioner, partitionFinder } from "../partition/partitioner.js";
+import { Output } from "../run/output.js";
+import { RecordOutput } from "../run/record-output.js";
+import { Run, type RunOptions } from "../run/run.js";
+import type { Visit } from "../run/walk.js";
+import type { By, KeyOf } from "../source/by.js";
+import { GroupKeyer } from "../source/group-keyer.js";
+import { type Input, inputOf } from "../source/input.js";
+import type { KeyedBatch } from "../source/keyed-batch.js";
+import { readChunks } from "./chunk.js";
+import { type CommittedAttempt, Journal } from "./journal.js";
+import { TaskWriter, type TaskWriterParts } from "./task-writer.js";
+
+export interface ShuffleTasksOptions<R, B extends By<R>> {
+  /** The key of a record: a field's name, several names, or a function. */
+  readonly by: B;
+  /** How many partitions: the same in every process. Default: 64, or what a range has. */
+  readonly partitions?: number | undefined;
+  /** Default: `"hash"`. */
+  readonly partitioner?: Partitioner<KeyOf<R, B>> | undefined;
+  /** The first part of all its keys, so that several shuffles may share a store. Default: `"shuffle"`. */
+  readonly name?: string | undefined;
+}
+
+/** Names one attempt at one task. */
+export interface TaskAttempt {
+  /** A part of the input, such as a file or a range of it: the same each time that it is run. */
+  readonly task: string | number;
+  /** For those who look into the store. Default: `"0"`. */
+  readonly attempt?: string | number | undefined;
+}
+
+/**
+ * A shuffle by many processes, over a store that they share. Each task is written by one of them, or by several
+ * after one another or at the same time; readers see one committed attempt of each, once.
+ *
+ * ```ts
+ * const shuffle = new Shuffle<Event, "user">(store, { by: "user", partitions: 16 });
+ *
+ * const writer = shuffle.writer({ task: "part-3.ndjson" }); // in each worker
+ * await writer.write(events);
+ * await writer.commit();
+ *
+ * await shuffle.seal(); // in one process, when all tasks are committed
+ *
+ * for await (const group of shuffle.groups(5)) { … } // in any process
+ * ```
+ *
+ * A process may be killed at any moment: run its task again. The store stays open.
+ */
+export class Shuffle<R, const B extends By<R> = By<R>> {
+  readonly partitions: number;
+  readonly #store: Store;
+  readonly #name: string;
+  readonly #journal: Journal;
+  readonly #by: B;
+  readonly #writers: TaskWriterParts<R>;
+  #begun: Promise<void> | undefined;
+
+  constructor(store: Store, options: ShuffleTasksOptions<R, B>) {
+    this.#store = store;
+    this.#name = options.name ?? "shuffle";
+    this.#journal = new Journal(store, this.#name);
+    this.#by = options.by;
+    const finder = partitionFinder(options.partitioner as Partitioner<never>, options.partitions);
+    this.partitions = finder.count;
+    this.#writers = {
+      store,
+      name: this.#name,
+      journal: this.#journal,
+      keyer: new GroupKeyer(options.by),
+      finder,
+      begun: () => this.#begin(),
+    };
+  }
+
+  /** Says how many partitions there are, unless someone has. */
+  #begin(): Promise<void> {
+    this.#begun ??= (async () => {
+      let { partitions } = await this.#journal.read();
+      if (partitions === undefined) {
+        await this.#journal.add({ partitions: this.partitions });
+        partitions = (await this.#journal.read()).partitions;
+      }
+      this.#checkPartitions(partitions);
+    })();
+    this.#begun.catch(() => {
+      this.#begun = undefined;
+    });
+    return this.#begun;
+  }
+
+  #checkPartitions(partitions: number | undefined): void {
+    if (partitions === undefined || partitions === this.partitions) return;
+    throw new PartdError(
+      "ERR_PARTD_VALUE",
+      `The shuffle "${this.#name}" was begun with ${partitions} partitions: give all processes the same number, or another name.`,
+    );
+  }
+
+  /** Begins an attempt at a task. */
+  writer({ task, attempt = "0" }: TaskAttempt): TaskWriter<R> {
+    return new TaskWriter(this.#writers, String(task), String(attempt));
+  }
+
+  /** The tasks that are committed: those that need not be run again. */
+  async tasks(): Promise<string[]> {
+    return [...(await this.#journal.read()).committed.keys()].sort(compareTasks);
+  }
+
+  /** From now on nothing more is committed, and partitions can be read. Sealing again does nothing. */
+  async seal(): Promise<void> {
+    await this.#begin();
+    if ((await this.#journal.read()).isSealed) return;
+    await this.#journal.add({ sealed: true });
+  }
+
+  /**
+   * The records of a partition: task by task, numbers in their order and then names, each in the order in which it was written.
+   *
+   * @throws `ERR_PARTD_VALUE` before the shuffle is sealed; `ERR_PARTD_CORRUPT` if the store has lost something.
+   */
+  partition(index: number, options: RunOptions = {}): RecordOutput<R> {
+    const input = this.#input(index);
+    return new RecordOutput((visit) => walkInput(input, options.signal, visit), input);
+  }
+
+  /** The records of a partition by key: see `groupBy`. */
+  groups(index: number, options: RunOptions = {}): Output<Group<KeyOf<R, B>, R>> {
+    const input = this.#input(index);
+    return new Output(() => oneByOne(groups<KeyOf<R, B>, R>(input, options)));
+  }
+
+  #input(index: number): Input<R> {
+    if (!Number.isInteger(index) || index < 0 || index >= this.partitions) {
+      throw new PartdError(
+        "ERR_PARTD_VALUE",
+        `There is no partition ${index}: they are numbered from 0 to ${this.partitions - 1}.`,
+      );
+    }
+    return {
+      ...inputOf<R>([], new GroupKeyer(this.#by)),
+      batches: (signal) => this.#read(index, signal),
+    };
+  }
+
+  async *#read(index: number, signal: AbortSignal | undefined): AsyncGenerator<KeyedBatch> {
+    const { committed, isSealed, partitions } = await this.#journal.read();
+    this.#checkPartitions(partitions);
+    if (!isSealed) {
+      throw new PartdError(
+        "ERR_PARTD_VALUE",
+        "Records may still be written: call seal() once all tasks are committed, then read.",
+      );
+    }
+    const attempts = [...committed.values()].sort((a, b) => compareTasks(a.task, b.task));
+    for (const { task, writer, written } of attempts) {
+      const expected = written[index]!;
+      if (expected[0] === 0) continue;
+      const key = tuple(this.#name, "data", index, task, writer);
+      const pieces = this.#store.stream(key, { signal });
+      yield* readChunks(pieces, key, expected);
+    }
+  }
+
+  /** Removes what attempts have left that were killed, or came second. */
+  async sweep(): Promise<void> {
+    const { committed } = await this.#journal.read();
+    const counts = ({ task, writer }: Pick<CommittedAttempt, "task" | "writer">) =>
+      committed.get(task)?.writer === writer;
+    await this.#deleteData((task, writer) => !counts({ task, writer }));
+  }
+
+  /** Removes the shuffle with all its records. */
+  async drop(): Promise<void> {
+    await this.#deleteData(() => true);
+    await this.#store.delete(tuple(this.#name, "journal"));
+    this.#begun = undefined;
+  }
+
+  async #deleteData(isOver: (task: string, writer: string) => boolean): Promise<void> {
+    for await (const key of this.#store.keys()) {
+      if (!isTuple(key)) continue;
+      const [name, kind, , task, writer] = key.parts;
+      if (name !== this.#name || kind !== "data") continue;
+      if (isOver(task!, writer!)) await this.#store.delete(key);
+    }
+  }
+}
+
+/** Numbers in their order, before names in theirs. */
+function compareTasks(left: string, right: string): number {
+  const [a, b] = [left, right].map((task) => (/^\d{1,15}$/.test(task) ? Number(task) : undefined));
+  if (a !== undefined && b !== undefined) return a - b;
+  if (a !== undefined || b !== undefined) return a !== undefined ? -1 : 1;
+  return left < right ? -1 : left === right ? 0 : 1;
+}
+
+async function* walkInput(
+  input: Input<unknown>,
+  signal: AbortSignal | undefined,
+  visit: Visit,
+): AsyncGenerator<void> {
+  for await (const { count, bytes, ends } of input.batches(signal)) {
+    for (let i = 0; i < count; i++) visit(bytes, i === 0 ? 0 : ends[i - 1]!, ends[i]!);
+    yield;
+  }
+}
+
+async function* groups<K, R>(input: Input<R>, options: RunOptions) {
+  const run = new Run(options);
+  try {
+    for (const chain of await gather(run, input)) {
+      yield* chainGroups<K, R>(run.workspace, chain, input, 1);
+    }
+  } finally {
+    await run.close();
+  }
+}

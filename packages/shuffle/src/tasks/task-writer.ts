@@ -1,0 +1,146 @@
+import type { Store } from "@partd/core";
+import { PartdError, tuple } from "@partd/core";
+import type { PartitionFinder } from "../partition/partitioner.js";
+import { inputOf, type Keyer, type Source } from "../source/input.js";
+import { ChunkWriter } from "./chunk.js";
+import type { Journal } from "./journal.js";
+
+/**
+ * One attempt at one task: writes records, then commits them. Until then no reader sees any; of several
+ * attempts at a task the first that commits counts.
+ */
+export class TaskWriter<R> implements AsyncDisposable {
+  readonly task: string;
+  /** Its own name, so that two attempts never write to the same keys, even of the same number. */
+  readonly #writer: string;
+  readonly #store: Store;
+  readonly #name: string;
+  readonly #journal: Journal;
+  readonly #keyer: Keyer<R>;
+  readonly #finder: PartitionFinder;
+  readonly #begun: () => Promise<void>;
+  readonly #partitions: ChunkWriter[];
+  #waiting = 0;
+  #state: "open" | "failed" | "ended" = "open";
+  /** Whether the journal may name this attempt, which a commit that failed does not tell. */
+  #mayCount = false;
+
+  constructor(shared: TaskWriterParts<R>, task: string, attempt: string) {
+    this.task = task;
+    this.#writer = `${attempt}.${crypto.randomUUID()}`;
+    this.#store = shared.store;
+    this.#name = shared.name;
+    this.#journal = shared.journal;
+    this.#keyer = shared.keyer;
+    this.#finder = shared.finder;
+    this.#begun = shared.begun;
+    this.#partitions = Array.from({ length: shared.finder.count }, () => new ChunkWriter());
+  }
+
+  /** Writes all records of a source. May be called again for more. */
+  async write(source: Source<R>, options: { signal?: AbortSignal } = {}): Promise<void> {
+    this.#checkOpen();
+    await this.#begun();
+    try {
+      for await (const batch of inputOf(source, this.#keyer).batches(options.signal)) {
+        options.signal?.throwIfAborted();
+        const { count, bytes, ends, keys, keyStarts, keyEnds, hashLow, hashHigh } = batch;
+        for (let i = 0; i < count; i++) {
+          const keyStart = keyStarts[i]!;
+          const keyEnd = keyEnds[i]!;
+          const start = i === 0 ? 0 : ends[i - 1]!;
+          const index = this.#finder.find(keys, keyStart, keyEnd, hashLow[i]!, hashHigh[i]!);
+          this.#partitions[index]!.add(keys, keyStart, keyEnd, bytes, start, ends[i]!);
+          this.#waiting += keyEnd - keyStart + ends[i]! - start;
+        }
+        if (this.#waiting >= FLUSH_BYTES) await this.#flush();
+      }
+    } catch (error) {
+      this.#state = "failed";
+      throw error;
+    }
+  }
+
+  async #flush(): Promise<void> {
+    const entries = this.#partitions.flatMap((partition, index) =>
+      partition.waiting === 0 ? [] : [[this.#key(index), partition.take()] as const],
+    );
+    this.#waiting = 0;
+    if (entries.length > 0) await this.#store.append(entries);
+  }
+
+  #key(partition: number) {
+    return tuple(this.#name, "data", partition, this.task, this.#writer);
+  }
+
+  /**
+   * Makes what was written count, unless another attempt at the task was first. Resolves when readers in
+   * every process see it.
+   *
+   * @returns whether this attempt counts.
+   * @throws `ERR_PARTD_CLOSED` if the shuffle was sealed without this task.
+   */
+  async commit(): Promise<boolean> {
+    this.#checkOpen();
+    await this.#begun();
+    this.#state = "failed"; // Until all of it has been done.
+    await this.#flush();
+    await this.#store.flush();
+    const written = this.#partitions.map(({ records, bytes }) => [records, bytes] as const);
+    this.#mayCount = true;
+    await this.#journal.add({ task: this.task, writer: this.#writer, written });
+    const { committed } = await this.#journal.read();
+    const first = committed.get(this.task);
+    this.#mayCount = first?.writer === this.#writer;
+    if (first?.writer === this.#writer) {
+      this.#state = "ended";
+      return true;
+    }
+    await this.abort();
+    if (first) return false;
+    throw new PartdError(
+      "ERR_PARTD_CLOSED",
+      `The shuffle was sealed before task ${JSON.stringify(this.task)} was committed: seal it when all tasks are.`,
+    );
+  }
+
+  /** Removes what was written, unless it was committed. */
+  async abort(): Promise<void> {
+    if (this.#state === "ended") return;
+    this.#state = "ended";
+    if (this.#mayCount) {
+      const { committed } = await this.#journal.read();
+      if (committed.get(this.task)?.writer === this.#writer) return;
+    }
+    await this.#store.delete(this.#partitions.map((_, index) => this.#key(index)));
+  }
+
+  #checkOpen(): void {
+    if (this.#state === "open") return;
+    throw new PartdError(
+      "ERR_PARTD_CLOSED",
+      this.#state === "ended"
+        ? "This attempt was committed or aborted: take a new writer."
+        : "This attempt has failed: abort it and take a new writer for its task.",
+    );
+  }
+
+  /** Aborts, unless it was committed. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.abort();
+  }
+}
+
+/** What all writers of a shuffle share. */
+export interface TaskWriterParts<R> {
+  readonly store: Store;
+  readonly name: string;
+  readonly journal: Journal;
+  readonly keyer: Keyer<R>;
+  readonly finder: PartitionFinder;
+  /** Checks that all processes agree on the partitions. */
+  readonly begun: () => Promise<void>;
+}
+
+/** Records that wait in memory at most, but for one batch. */
+const FLUSH_BYTES = 16 << 20;

@@ -1,0 +1,161 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
+import { Dict, isTuple, type Store } from "@partd/core";
+import { FileStore } from "@partd/file";
+import { LogStore } from "@partd/log";
+import { Client, Server } from "@partd/server";
+import { Shuffle } from "@partd/shuffle";
+
+const KILLS = Number(process.env.PARTD_KILLS ?? 10);
+const COUNT = 2000;
+const TASKS = 6;
+const program = fileURLToPath(new URL("task-process.mjs", import.meta.url));
+
+interface Row {
+  readonly key: number;
+  readonly task: number;
+  readonly i: number;
+}
+
+let dir: string;
+beforeAll(() => {
+  dir = mkdtempSync(join(tmpdir(), "partd-tasks-test-"));
+});
+afterAll(() => rmSync(dir, { recursive: true, force: true }));
+
+function attempt(where: string, task: number): ChildProcess {
+  const args = [program, where, String(task), String(COUNT)];
+  return spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] });
+}
+
+/** Every group with every record of every task once, in the order of tasks and within them. */
+async function expectExact(store: Store) {
+  const shuffle = new Shuffle<Row, "key">(store, { by: "key", partitions: 4 });
+  const expected = new Map<number, string[]>();
+  for (let task = 0; task < TASKS; task++) {
+    for (let i = 0; i < COUNT; i++) {
+      const key = (i * 7919) % 97;
+      if (!expected.has(key)) expected.set(key, []);
+      expected.get(key)?.push(`${task} ${i}`);
+    }
+  }
+  for (let index = 0; index < 4; index++) {
+    for await (const group of shuffle.groups(index)) {
+      const rows = (await group.toArray()).map(({ task, i }) => `${task} ${i}`);
+      expect(rows).toEqual(expected.get(group.key));
+      expected.delete(group.key);
+    }
+  }
+  expect(expected.size).toBe(0);
+}
+
+async function killAndFinish(where: string, store: Store) {
+  const shuffle = new Shuffle<Row, "key">(store, { by: "key", partitions: 4 });
+  let killed = 0;
+  for (let round = 0; killed < KILLS; round++) {
+    // Two attempts at the same task at a time; one of them is killed at a random moment of its life.
+    const task = round % TASKS;
+    const [victim, other] = [
+      attempt(where, task),
+      round % 3 === 0 ? attempt(where, task) : undefined,
+    ];
+    const ended = [victim, other].flatMap((child) => (child ? [once(child, "exit")] : []));
+    await Promise.race([once(victim.stdout as NodeJS.ReadableStream, "data"), ended[0]]);
+    await pause(Math.random() * 60); // Where in its life, not how long the test waits.
+    if (victim.exitCode === null && victim.kill("SIGKILL")) killed++;
+    await Promise.all(ended);
+  }
+  for (const task of [...Array(TASKS).keys()]) {
+    if ((await shuffle.tasks()).includes(String(task))) continue;
+    const [code] = await once(attempt(where, task), "exit");
+    expect(code).toBe(0);
+  }
+  await shuffle.seal();
+  await expectExact(store);
+  await shuffle.sweep();
+  await expectExact(store);
+  const writers = new Map<string, Set<string>>();
+  for await (const key of store.keys()) {
+    if (!isTuple(key) || key.parts[1] !== "data") continue;
+    const [, , , task, writer] = key.parts as [string, string, string, string, string];
+    writers.set(task, (writers.get(task) ?? new Set()).add(writer));
+  }
+  for (const [, attempts] of writers) expect(attempts.size).toBe(1);
+}
+
+describe("workers that are killed leave each group exact", () => {
+  test("over a FileStore", async () => {
+    await using store = new FileStore(join(dir, "file"));
+    await killAndFinish(`file=${join(dir, "file")}`, store);
+  });
+
+  test("over a LogStore", async () => {
+    await using store = new LogStore(join(dir, "log"));
+    await killAndFinish(`log=${join(dir, "log")}`, store);
+  });
+
+  test("over a Client", async () => {
+    await using server = await Server.listen(new Dict(), { address: "ws://127.0.0.1:0" });
+    await using store = new Client(server.address);
+    await killAndFinish(`client=${server.address}`, store);
+  });
+});
+
+describe("Shuffle", () => {
+  test("counts the first attempt that commits, and none after the seal", async () => {
+    const store = new Dict();
+    const shuffle = new Shuffle<Row, "key">(store, { by: "key", partitions: 2 });
+    const [a, b] = [1, 2].map((n) => shuffle.writer({ task: "t", attempt: n }));
+    await a?.write([{ key: 1, task: 0, i: 1 }]);
+    await b?.write([{ key: 1, task: 0, i: 2 }]);
+    expect(await b?.commit()).toBe(true);
+    expect(await a?.commit()).toBe(false);
+    expect(await shuffle.tasks()).toEqual(["t"]);
+    await expect(shuffle.partition(0).toArray()).rejects.toMatchObject({ code: "ERR_PARTD_VALUE" });
+    const late = shuffle.writer({ task: "late" });
+    await late.write([{ key: 1, task: 0, i: 3 }]);
+    await shuffle.seal();
+    await shuffle.seal();
+    await expect(late.commit()).rejects.toMatchObject({ code: "ERR_PARTD_CLOSED" });
+    const rows = [
+      ...(await shuffle.partition(0).toArray()),
+      ...(await shuffle.partition(1).toArray()),
+    ];
+    expect(rows.map(({ i }) => i)).toEqual([2]);
+    await shuffle.drop();
+    const keys: unknown[] = [];
+    for await (const key of store.keys()) keys.push(key);
+    expect(keys).toEqual([]);
+  });
+
+  test("refuses another number of partitions, and what the store has lost", async () => {
+    const store = new Dict();
+    const shuffle = new Shuffle<Row, "key">(store, { by: "key", partitions: 1 });
+    const writer = shuffle.writer({ task: 1 });
+    await writer.write([{ key: 1, task: 0, i: 1 }]);
+    await writer.commit();
+    await shuffle.seal();
+    const other = new Shuffle<Row>(store, { by: "key", partitions: 3 });
+    await expect(other.writer({ task: 2 }).write([])).rejects.toMatchObject({
+      code: "ERR_PARTD_VALUE",
+    });
+    for await (const key of store.keys()) {
+      if (!isTuple(key) || key.parts[1] !== "data") continue;
+      const bytes = await store.get(key);
+      // A chunk that a store has written twice counts once.
+      await store.append([[key, bytes]]);
+      expect(await shuffle.partition(0).toArray()).toHaveLength(1);
+      await store.delete(key);
+      await store.append([[key, bytes.subarray(0, bytes.length - 1)]]);
+    }
+    await expect(shuffle.partition(0).toArray()).rejects.toMatchObject({
+      code: "ERR_PARTD_CORRUPT",
+    });
+  });
+});
