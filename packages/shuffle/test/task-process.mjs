@@ -2,7 +2,7 @@
 
 import { FileStore } from "@partd/file";
 import { LogStore } from "@partd/log";
-import { Client } from "@partd/server/client";
+import { Client } from "@partd/server";
 import { Shuffle } from "@partd/shuffle";
 
 const [where, task, count] = process.argv.slice(2);

@@ -69,7 +69,7 @@ async function killAndFinish(where: string, store: Store) {
     await Promise.race([once(victim.stdout as NodeJS.ReadableStream, "data"), ended[0]]);
     await pause(Math.random() * 60); // Where in its life, not how long the test waits.
     if (victim.exitCode === null && victim.kill("SIGKILL")) killed++;
-    await Promise.all(ended);
+    for (const [code] of await Promise.all(ended)) expect([0, null]).toContain(code);
   }
   for (const task of [...Array(TASKS).keys()]) {
     if ((await shuffle.tasks()).includes(String(task))) continue;

@@ -1,4 +1,4 @@
-import type { Visit } from "../run/walk.js";
+import { stepping, type Visit } from "../run/walk.js";
 import type { RecordCodec } from "../source/input.js";
 import { decodeGroupKey } from "../source/key.js";
 import type { Chain } from "../spill/chain.js";
@@ -59,7 +59,7 @@ async function* loadedGroups<K, R>(
     for (let index = 0; index < table.count; index++) {
       const key = table.look(index);
       const name = decodeGroupKey(key.bytes, key.keyStart, key.keyEnd) as K;
-      batch.push(new StoredGroup(name, table.frames(index), codec));
+      batch.push(new StoredGroup(name, table.walk(index), codec));
       if (batch.length < GROUPS_AT_ONCE) continue;
       yield batch;
       batch = [];
@@ -82,7 +82,13 @@ async function* singleGroup<K, R>(
   try {
     await reader.read();
     const key = decodeGroupKey(reader.bytes, reader.keyStart, reader.keyEnd) as K;
-    yield [new StoredGroup<K, R>(key, (visit) => restOf(reader, visit), codec)];
+    yield [
+      new StoredGroup<K, R>(
+        key,
+        stepping((visit) => restOf(reader, visit)),
+        codec,
+      ),
+    ];
   } finally {
     await reader.close();
     await chain.discard();

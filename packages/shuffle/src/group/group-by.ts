@@ -1,4 +1,4 @@
-import { Output } from "../run/output.js";
+import type { Output } from "../run/output.js";
 import { Run, type RunOptions } from "../run/run.js";
 import type { By, KeyOf } from "../source/by.js";
 import { GroupKeyer } from "../source/group-keyer.js";
@@ -7,7 +7,7 @@ import type { Chain } from "../spill/chain.js";
 import { appendBatch, Fan } from "../spill/fan.js";
 import { chainGroups, fitsInMemory } from "./chain-groups.js";
 import type { Group, StoredGroup } from "./group.js";
-import { oneByOne } from "./one-by-one.js";
+import { GroupOutput } from "./group-output.js";
 
 export interface GroupByOptions<R, B extends By<R>> extends RunOptions {
   /** The key of a record: a field's name, several names, or a function. */
@@ -31,7 +31,7 @@ export function groupBy<R, const B extends By<R>>(
   options: GroupByOptions<R, B>,
 ): Output<Group<KeyOf<R, B>, R>> {
   const input = inputOf(source, new GroupKeyer(options.by));
-  return new Output(() => oneByOne(groups<KeyOf<R, B>, R>(input, options)));
+  return new GroupOutput(() => groups<KeyOf<R, B>, R>(input, options));
 }
 
 async function* groups<K, R>(

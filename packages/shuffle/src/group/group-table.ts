@@ -126,20 +126,19 @@ export class GroupTable {
     return this.#other;
   }
 
-  frames(index: number): Walk {
+  /** Visits the records of a group. */
+  walk(index: number): Walk {
     const chain = this.#chain;
-    const first = this.#firsts[index]!;
-    return async function* (visit) {
+    let address = this.#firsts[index]!;
+    return (visit) => () => {
       let bytes = 0;
-      for (let address = first; address !== NO_LINK; address = chain.link(address)) {
+      while (address !== NO_LINK && bytes < BYTES_AT_ONCE) {
         chain.look(address);
+        address = chain.link(address);
         bytes += chain.end - chain.keyEnd;
         visit(chain.bytes, chain.keyEnd, chain.end);
-        if (bytes < BYTES_AT_ONCE) continue;
-        bytes = 0;
-        yield;
       }
-      yield;
+      return address !== NO_LINK;
     };
   }
 }

@@ -1,6 +1,7 @@
 import { PartdError } from "@partd/core";
 import { Pace } from "@partd/core/author";
-import { decoded, unparsed, type Visit, type Walk } from "../run/walk.js";
+import { ItemIterator } from "../run/output.js";
+import { DecodedBatches, unparsed, type Walk } from "../run/walk.js";
 import type { RecordCodec } from "../source/input.js";
 
 /** The records of one key, in the order of the source. It can be read, once, until the next group is asked for. */
@@ -17,13 +18,13 @@ export interface Group<K, R> extends AsyncIterable<R> {
 /** A group of a run. */
 export class StoredGroup<K, R> implements Group<K, R> {
   readonly key: K;
-  readonly #frames: Walk;
+  readonly #walk: Walk;
   readonly #codec: RecordCodec<R>;
   #state: "new" | "read" | "over" = "new";
 
-  constructor(key: K, frames: Walk, codec: RecordCodec<R>) {
+  constructor(key: K, walk: Walk, codec: RecordCodec<R>) {
     this.key = key;
-    this.#frames = frames;
+    this.#walk = walk;
     this.#codec = codec;
   }
 
@@ -32,32 +33,40 @@ export class StoredGroup<K, R> implements Group<K, R> {
     this.#state = "over";
   }
 
-  async *[Symbol.asyncIterator](): AsyncGenerator<R> {
-    for await (const batch of this.batches()) yield* batch;
+  [Symbol.asyncIterator](): AsyncIterator<R> {
+    return new ItemIterator(this.batches());
   }
 
   async toArray(): Promise<R[]> {
     const records: R[] = [];
-    for await (const batch of this.batches()) for (const record of batch) records.push(record);
+    const step = this.#take((bytes, start, end) => {
+      records.push(this.#codec.decode(bytes, start, end));
+    });
+    for (let more = step(); typeof more === "boolean" ? more : await more; ) more = step();
     return records;
   }
 
-  batches(): AsyncGenerator<readonly R[]> {
-    return decoded((visit) => this.#walk(visit), this.#codec);
+  batches(): AsyncIterableIterator<readonly R[], undefined> {
+    return new DecodedBatches((visit) => this.#take(visit), this.#codec);
   }
 
   bytes(): AsyncGenerator<Uint8Array> {
-    return unparsed((visit) => this.#walk(visit), this.#codec);
+    return unparsed((visit) => this.#take(visit), this.#codec);
   }
 
-  async *#walk(visit: Visit): AsyncGenerator<void> {
+  #take(visit: Parameters<Walk>[0]): ReturnType<Walk> {
     this.take();
-    const pace = new Pace();
-    for await (const _ of this.#frames(visit)) {
-      yield;
-      if (pace.isOver) await pace.rest();
+    const step = this.#walk(visit);
+    let pace: Pace | undefined;
+    return () => {
       this.#checkOpen();
-    }
+      const more = step();
+      if (more === false) return false;
+      // A group of some size: let other work run between its parts.
+      pace ??= new Pace();
+      if (!pace.isOver) return more;
+      return pace.rest().then(() => more);
+    };
   }
 
   /** Begins the one reading that there is. */

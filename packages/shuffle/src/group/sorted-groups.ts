@@ -1,4 +1,4 @@
-import type { Visit } from "../run/walk.js";
+import { stepping, type Visit } from "../run/walk.js";
 import type { Merge } from "../sort/merge.js";
 import { word } from "../sort/sorted-order.js";
 import { Sorter } from "../sort/sorter.js";
@@ -24,7 +24,13 @@ export async function* sortedGroups<K, R>(
     for (let frame = merge.first; frame; frame = merge.first) {
       const key = new Uint8Array(frame.bytes.subarray(frame.keyStart, frame.keyEnd));
       const name = decodeGroupKey(key, 0, key.length) as K;
-      yield [new StoredGroup<K, R>(name, (visit) => sameKeyed(merge, key, visit), codec)];
+      yield [
+        new StoredGroup<K, R>(
+          name,
+          stepping((visit) => sameKeyed(merge, key, visit)),
+          codec,
+        ),
+      ];
       for await (const _ of sameKeyed(merge, key, () => {})); // What was not read.
     }
   } finally {

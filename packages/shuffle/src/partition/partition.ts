@@ -1,8 +1,8 @@
 import { chainGroups } from "../group/chain-groups.js";
 import { type Group, StoredGroup } from "../group/group.js";
-import { oneByOne } from "../group/one-by-one.js";
-import { Output } from "../run/output.js";
-import type { Visit } from "../run/walk.js";
+import { GroupOutput } from "../group/group-output.js";
+import type { Output } from "../run/output.js";
+import { stepping, type Visit } from "../run/walk.js";
 import type { RecordCodec } from "../source/input.js";
 import type { Chain } from "../spill/chain.js";
 import { ChainReader } from "../spill/chain-reader.js";
@@ -23,7 +23,11 @@ export class StoredPartition<K, R> extends StoredGroup<number, R> implements Par
   readonly #codec: RecordCodec<R>;
 
   constructor(index: number, workspace: Workspace, chain: Chain, codec: RecordCodec<R>) {
-    super(index, (visit) => walkChain(workspace, chain, visit), codec);
+    super(
+      index,
+      stepping((visit) => walkChain(workspace, chain, visit)),
+      codec,
+    );
     this.index = index;
     this.#workspace = workspace;
     this.#chain = chain;
@@ -31,9 +35,9 @@ export class StoredPartition<K, R> extends StoredGroup<number, R> implements Par
   }
 
   groups(): Output<Group<K, R>> {
-    return new Output(() => {
+    return new GroupOutput(() => {
       this.take();
-      return oneByOne(chainGroups<K, R>(this.#workspace, this.#chain, this.#codec, 1));
+      return chainGroups<K, R>(this.#workspace, this.#chain, this.#codec, 1);
     });
   }
 }

@@ -1,5 +1,5 @@
-import { oneByOne } from "../group/one-by-one.js";
-import { Output } from "../run/output.js";
+import { GroupOutput } from "../group/group-output.js";
+import type { Output } from "../run/output.js";
 import { Run, type RunOptions } from "../run/run.js";
 import type { By, KeyOf } from "../source/by.js";
 import { GroupKeyer } from "../source/group-keyer.js";
@@ -33,7 +33,7 @@ export function shuffle<R, const B extends By<R>>(
 ): Output<Partition<KeyOf<R, B>, R>> {
   const finder = partitionFinder(options.partitioner as Partitioner<never>, options.partitions);
   const input = inputOf(source, new GroupKeyer(options.by));
-  return new Output(() => oneByOne(partitions<KeyOf<R, B>, R>(input, finder, options)));
+  return new GroupOutput(() => partitions<KeyOf<R, B>, R>(input, finder, options));
 }
 
 async function* partitions<K, R>(

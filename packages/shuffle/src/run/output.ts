@@ -60,22 +60,26 @@ export class Output<T> implements AsyncIterable<T>, AsyncDisposable {
 async function* nothing(): AsyncGenerator<never> {}
 
 /** Items one by one. An async generator would take three turns of the microtask queue for each. */
-class ItemIterator<T> implements AsyncIterator<T> {
-  readonly #batches: AsyncGenerator<readonly T[]>;
+export class ItemIterator<T> implements AsyncIterator<T> {
+  readonly #batches: AsyncIterator<readonly T[], unknown>;
+  readonly #leave: ((item: T) => void) | undefined;
   #batch: readonly T[] = [];
   #index = 0;
   #fetching: Promise<unknown> | undefined;
 
-  constructor(batches: AsyncGenerator<readonly T[]>) {
+  /** @param leave called with each item when the next one is asked for. */
+  constructor(batches: AsyncIterator<readonly T[], unknown>, leave?: (item: T) => void) {
     this.#batches = batches;
+    this.#leave = leave;
   }
 
   next(): Promise<IteratorResult<T>> {
+    if (this.#leave && this.#index > 0) this.#leave(this.#batch[this.#index - 1]!);
     if (this.#index < this.#batch.length && !this.#fetching) {
       return Promise.resolve({ value: this.#batch[this.#index++]!, done: false });
     }
     // Calls that overlap take their items in order.
-    const fetched = (this.#fetching ?? Promise.resolve()).then(() => this.#fetch());
+    const fetched = this.#fetching ? this.#fetching.then(() => this.#fetch()) : this.#fetch();
     this.#fetching = fetched;
     const clear = () => {
       if (this.#fetching === fetched) this.#fetching = undefined;
@@ -97,7 +101,7 @@ class ItemIterator<T> implements AsyncIterator<T> {
   async return(): Promise<IteratorResult<T>> {
     this.#batch = [];
     this.#index = 0;
-    await this.#batches.return(undefined);
+    await this.#batches.return?.(undefined);
     return { value: undefined, done: true };
   }
 }

@@ -1,15 +1,16 @@
 import type { RecordCodec } from "../source/input.js";
 import { Output } from "./output.js";
-import { decoded, unparsed, type Visit } from "./walk.js";
+import { unparsed, type Visit } from "./walk.js";
 
 /** Records that a run yields, parsed or as bytes. */
 export class RecordOutput<R> extends Output<R> {
-  readonly #walk: (visit: Visit) => AsyncGenerator<void>;
+  readonly #generate: (visit: Visit) => AsyncGenerator<void>;
   readonly #codec: RecordCodec<R>;
 
-  constructor(walk: (visit: Visit) => AsyncGenerator<void>, codec: RecordCodec<R>) {
-    super(() => decoded(walk, codec));
-    this.#walk = walk;
+  /** @param generate begins the run, which yields after some records. */
+  constructor(generate: (visit: Visit) => AsyncGenerator<void>, codec: RecordCodec<R>) {
+    super(() => decoded(generate, codec));
+    this.#generate = generate;
     this.#codec = codec;
   }
 
@@ -20,6 +21,40 @@ export class RecordOutput<R> extends Output<R> {
    * @throws `ERR_PARTD_CODEC` where objects hold what JSON cannot carry.
    */
   bytes(): AsyncIterable<Uint8Array> {
-    return { [Symbol.asyncIterator]: () => this.begin(() => unparsed(this.#walk, this.#codec)) };
+    const start = () => bytesOf(this.#generate, this.#codec);
+    return { [Symbol.asyncIterator]: () => this.begin(start) };
+  }
+}
+
+async function* decoded<R>(
+  generate: (visit: Visit) => AsyncGenerator<void>,
+  codec: RecordCodec<R>,
+): AsyncGenerator<readonly R[]> {
+  let batch: R[] = [];
+  const visit: Visit = (bytes, start, end) => {
+    batch.push(codec.decode(bytes, start, end));
+  };
+  for await (const _ of generate(visit)) {
+    if (batch.length === 0) continue;
+    const full = batch;
+    batch = [];
+    yield full;
+  }
+  if (batch.length > 0) yield batch;
+}
+
+async function* bytesOf(
+  generate: (visit: Visit) => AsyncGenerator<void>,
+  codec: RecordCodec<unknown>,
+): AsyncGenerator<Uint8Array> {
+  let generator: AsyncGenerator<void> | undefined;
+  try {
+    yield* unparsed((visit) => {
+      const started = generate(visit);
+      generator = started;
+      return async () => !(await started.next()).done;
+    }, codec);
+  } finally {
+    await generator?.return(undefined);
   }
 }

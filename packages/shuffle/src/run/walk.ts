@@ -3,22 +3,52 @@ import type { RecordCodec } from "../source/input.js";
 /** Takes a record: the array holds until it returns. */
 export type Visit = (bytes: Uint8Array, start: number, end: number) => void;
 
-/** Calls `visit` with each record in turn, and yields between two calls from time to time. */
-export type Walk = (visit: Visit) => AsyncGenerator<void>;
+/**
+ * Begins to visit records. Each call of what it returns visits some more, and tells whether there may be others:
+ * at once where they are in memory, since a promise costs as much as a small record.
+ */
+export type Walk = (visit: Visit) => () => boolean | Promise<boolean>;
+
+/** The walk that a generator makes, which yields after some records. */
+export function stepping(generate: (visit: Visit) => AsyncGenerator<void>): Walk {
+  return (visit) => {
+    const generator = generate(visit);
+    return async () => !(await generator.next()).done;
+  };
+}
 
 /** The records of a walk, in arrays as they come. */
-export async function* decoded<R>(walk: Walk, codec: RecordCodec<R>): AsyncGenerator<readonly R[]> {
-  let batch: R[] = [];
-  const visit: Visit = (bytes, start, end) => {
-    batch.push(codec.decode(bytes, start, end));
-  };
-  for await (const _ of walk(visit)) {
-    if (batch.length === 0) continue;
-    const full = batch;
-    batch = [];
-    yield full;
+export class DecodedBatches<R> implements AsyncIterableIterator<readonly R[], undefined> {
+  readonly #step: () => boolean | Promise<boolean>;
+  #batch: R[] = [];
+  #isOver = false;
+
+  constructor(walk: Walk, codec: RecordCodec<R>) {
+    this.#step = walk((bytes, start, end) => {
+      this.#batch.push(codec.decode(bytes, start, end));
+    });
   }
-  if (batch.length > 0) yield batch;
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  async next(): Promise<IteratorResult<readonly R[], undefined>> {
+    while (!this.#isOver) {
+      const more = this.#step();
+      this.#isOver = !(typeof more === "boolean" ? more : await more);
+      const batch = this.#batch;
+      if (batch.length === 0) continue;
+      this.#batch = [];
+      return { value: batch, done: false };
+    }
+    return { value: undefined, done: true };
+  }
+
+  async return(): Promise<IteratorResult<readonly R[], undefined>> {
+    this.#isOver = true;
+    return { value: undefined, done: true };
+  }
 }
 
 /** The records of a walk end to end, unparsed, in pieces of 64 KiB or one record. */
@@ -27,27 +57,31 @@ export async function* unparsed(
   codec: RecordCodec<unknown>,
 ): AsyncGenerator<Uint8Array> {
   const pieces = new PieceWriter();
-  const visit: Visit = (bytes, start, end) => {
+  const step = walk((bytes, start, end) => {
     codec.checkBytes(bytes, start);
     pieces.write(bytes, start, end);
-  };
-  for await (const _ of walk(visit)) yield* pieces.takeFull();
+  });
+  while (await step()) yield* pieces.takeFull();
   yield* pieces.takeAll();
 }
 
 class PieceWriter {
-  #piece = new Uint8Array(PIECE_BYTES);
+  #piece = NOTHING;
   #used = 0;
   #full: Uint8Array[] = [];
 
   write(bytes: Uint8Array, start: number, end: number): void {
-    if (end - start > this.#piece.length - this.#used) {
-      if (this.#used > 0) this.#full.push(this.#piece.subarray(0, this.#used));
-      this.#piece = new Uint8Array(Math.max(PIECE_BYTES, end - start));
-      this.#used = 0;
-    }
+    if (end - start > this.#piece.length - this.#used) this.#begin(end - start);
     this.#piece.set(bytes.subarray(start, end), this.#used);
     this.#used += end - start;
+  }
+
+  /** The first piece is short: most groups are. */
+  #begin(length: number): void {
+    if (this.#used > 0) this.#full.push(this.#piece.subarray(0, this.#used));
+    const usual = this.#piece === NOTHING ? FIRST_PIECE_BYTES : PIECE_BYTES;
+    this.#piece = new Uint8Array(Math.max(usual, length));
+    this.#used = 0;
   }
 
   takeFull(): Uint8Array[] {
@@ -63,4 +97,6 @@ class PieceWriter {
   }
 }
 
+const NOTHING = new Uint8Array();
+const FIRST_PIECE_BYTES = 1 << 10;
 const PIECE_BYTES = 64 << 10;

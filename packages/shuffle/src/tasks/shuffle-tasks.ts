@@ -2,9 +2,9 @@ import { isTuple, PartdError, type Store, tuple } from "@partd/core";
 import { chainGroups } from "../group/chain-groups.js";
 import type { Group } from "../group/group.js";
 import { gather } from "../group/group-by.js";
-import { oneByOne } from "../group/one-by-one.js";
+import { GroupOutput } from "../group/group-output.js";
 import { type Partitioner, partitionFinder } from "../partition/partitioner.js";
-import { Output } from "../run/output.js";
+import type { Output } from "../run/output.js";
 import { RecordOutput } from "../run/record-output.js";
 import { Run, type RunOptions } from "../run/run.js";
 import type { Visit } from "../run/walk.js";
@@ -133,7 +133,7 @@ export class Shuffle<R, const B extends By<R> = By<R>> {
   /** The records of a partition by key: see `groupBy`. */
   groups(index: number, options: RunOptions = {}): Output<Group<KeyOf<R, B>, R>> {
     const input = this.#input(index);
-    return new Output(() => oneByOne(groups<KeyOf<R, B>, R>(input, options)));
+    return new GroupOutput(() => groups<KeyOf<R, B>, R>(input, options));
   }
 
   #input(index: number): Input<R> {

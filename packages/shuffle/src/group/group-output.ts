@@ -1,0 +1,25 @@
+import { ItemIterator, Output } from "../run/output.js";
+import type { StoredGroup } from "./group.js";
+
+/** Groups, each of which ends when the next one is asked for. */
+export class GroupOutput<T, G extends StoredGroup<unknown, unknown> & T> extends Output<T> {
+  readonly #generate: () => AsyncGenerator<readonly G[]>;
+
+  constructor(generate: () => AsyncGenerator<readonly G[]>) {
+    super(() => ended(generate()));
+    this.#generate = generate;
+  }
+
+  override [Symbol.asyncIterator](): AsyncIterator<T> {
+    return new ItemIterator<G>(this.begin(this.#generate), (group) => group.end());
+  }
+}
+
+async function* ended<G extends StoredGroup<unknown, unknown>>(
+  batches: AsyncGenerator<readonly G[]>,
+): AsyncGenerator<readonly G[]> {
+  for await (const batch of batches) {
+    yield batch;
+    for (const group of batch) group.end();
+  }
+}
