@@ -141,7 +141,7 @@ describe("with models in memory", () => {
     spills = 0;
     const sides = fc.tuple(workloads, workloads).filter(([a, b]) => {
       // A product of all records with one key would be too much for a test.
-      return (a.count / a.keys) * b.count < 20_000 && a.skew < 6 && b.skew < 6;
+      return (a.count / a.keys) * b.count < 10_000 && a.skew < 6 && b.skew < 6;
     });
     const property = fc.asyncProperty(sides, async ([a, b]) => {
       const left = [...events({ ...a, skew: 0 })];

@@ -16,11 +16,14 @@ export async function* foldBatches<R>(
 ): AsyncGenerator<FoldBatch> {
   const keyer = new GroupKeyer(by);
   const keyed = new BatchWriter();
-  const getters = aggregates.map(({ value }) => value && valueFunction(value));
+  const getters = aggregates.map(({ value }) =>
+    value === undefined ? undefined : valueFunction(value),
+  );
   let values = getters.map((get) => get && ([] as unknown[]));
   for await (const records of inArrays(source)) {
     for (const record of records) {
-      keyed.add("", keyer.keyOf(record));
+      keyed.addRecord("");
+      keyer.writeKey(record, keyed);
       for (let column = 0; column < getters.length; column++) {
         values[column]?.push(getters[column]?.(record));
       }

@@ -25,39 +25,70 @@ export async function* fold(
   run: Run,
   batches: AsyncIterable<FoldBatch>,
   aggregates: readonly Aggregate<never, unknown>[],
-  level = 0,
 ): AsyncGenerator<readonly (readonly [key: unknown, results: unknown[]])[]> {
-  const table = new FoldTable(run, aggregates, level);
-  try {
-    for await (const batch of batches) {
-      run.signal?.throwIfAborted();
-      await table.add(batch);
+  const table = new FoldTable(run, aggregates);
+  let chains = yield* foldLevel(run, table, batches, 0);
+  run.progress.write();
+  // Depth first: what was spilled of a part is aggregated before the next part.
+  const levels: { readonly chains: Chain[]; readonly level: number }[] = [];
+  for (let level = 1; ; ) {
+    if (chains.length > 0) levels.push({ chains: [...chains], level });
+    const deepest = levels.at(-1);
+    if (!deepest) return;
+    const chain = deepest.chains.shift();
+    chains = [];
+    if (!chain) {
+      levels.pop();
+      continue;
     }
-    if (level === 0) run.progress.write();
-    yield* table.results();
-  } finally {
-    table.release();
-  }
-  for (const chain of await table.overflow()) {
-    if (chain.records === 0) await chain.discard();
-    else yield* fold(run, spilledBatches(run, chain, aggregates), aggregates, level + 1);
+    if (chain.records === 0) {
+      await chain.discard();
+      continue;
+    }
+    level = deepest.level + 1;
+    chains = yield* foldLevel(run, table, spilledBatches(run, chain, aggregates), deepest.level);
   }
 }
 
+/** Yields the results of the keys that the table has room for, and returns the values of the others. */
+async function* foldLevel(
+  run: Run,
+  table: FoldTable,
+  batches: AsyncIterable<FoldBatch>,
+  level: number,
+): AsyncGenerator<readonly (readonly [unknown, unknown[]])[], readonly Chain[]> {
+  table.begin(level);
+  for await (const batch of batches) {
+    run.signal?.throwIfAborted();
+    await table.add(batch);
+  }
+  yield* table.results();
+  return table.overflow();
+}
+
+/** States of keys. One table serves all levels, since memory that is let go is not free at once. */
 class FoldTable {
   readonly #run: Run;
+  readonly #aggregates: readonly Aggregate<never, unknown>[];
   readonly #index = new KeyIndex();
-  readonly #columns: readonly Column<unknown>[];
-  readonly #bytesPerKey: number;
-  readonly #level: number;
+  #columns: readonly Column<unknown>[] = [];
+  #bytesPerKey = 0;
+  #level = 0;
   #borrowed = 0;
   /** Values of keys that have no room here. */
-  #spilling: { readonly fan: Fan; readonly batch: BatchWriter } | undefined;
+  #fan: Fan | undefined;
+  readonly #spilling = new BatchWriter();
 
-  constructor(run: Run, aggregates: readonly Aggregate<never, unknown>[], level: number) {
+  constructor(run: Run, aggregates: readonly Aggregate<never, unknown>[]) {
     this.#run = run;
+    this.#aggregates = aggregates;
+  }
+
+  begin(level: number): void {
     this.#level = level;
-    this.#columns = aggregates.map((aggregate) => aggregate.column());
+    this.#fan = undefined;
+    this.#index.clear();
+    this.#columns = this.#aggregates.map((aggregate) => aggregate.column());
     this.#bytesPerKey = this.#columns.reduce((sum, { bytesPerKey }) => sum + bytesPerKey, 0);
   }
 
@@ -65,7 +96,7 @@ class FoldTable {
     const { count, keys, keyStarts, keyEnds, hashLow, hashHigh } = keyed;
     const index = this.#index;
     const columns = this.#columns;
-    let isFull = this.#spilling !== undefined || this.#isFull();
+    let isFull = this.#fan !== undefined || this.#isFull();
     for (let i = 0; i < count; i++) {
       const start = keyStarts[i]!;
       const end = keyEnds[i]!;
@@ -86,10 +117,11 @@ class FoldTable {
         columns[column]!.add(number, values[column]?.[i], isNew, key);
       }
     }
-    await this.#flush(false);
+    // Once it is full it stays so: a key whose values were spilled must not get a state.
+    if (isFull) this.#fan ??= new Fan(this.#run.workspace, this.#level);
+    if (this.#spilling.isFull) await this.#flush();
   }
 
-  /** Once it is full it stays so: a key whose values have been spilled must not get a state. */
   #isFull(): boolean {
     const bytes = this.#index.byteLength + this.#index.count * this.#bytesPerKey;
     const { workspace } = this.#run;
@@ -99,21 +131,17 @@ class FoldTable {
   }
 
   async #spill(keyed: KeyedBatch, i: number, values: FoldBatch["values"]): Promise<void> {
-    this.#spilling ??= { fan: new Fan(this.#run.workspace, this.#level), batch: new BatchWriter() };
-    const { batch } = this.#spilling;
-    const record = values.map((column) => column?.[i]);
-    batch.add(record.length === 0 ? "" : encodeStructured(record), {
-      bytes: keyed.keys.subarray(keyed.keyStarts[i], keyed.keyEnds[i]),
-      low: keyed.hashLow[i]!,
-      high: keyed.hashHigh[i]!,
-    });
-    if (batch.isFull) await this.#flush(true);
+    const record = values.flatMap((column) => (column ? [column[i]] : []));
+    this.#spilling.addRecord(record.length === 0 ? "" : encodeStructured(record));
+    const { keys, keyStarts, keyEnds, hashLow, hashHigh } = keyed;
+    this.#spilling.add(keys, keyStarts[i]!, keyEnds[i]!, hashLow[i]!, hashHigh[i]!);
+    if (this.#spilling.isFull) await this.#flush();
   }
 
-  async #flush(always: boolean): Promise<void> {
-    const spilling = this.#spilling;
-    if (!spilling || !(always || spilling.batch.isFull)) return;
-    const { fan, batch } = spilling;
+  async #flush(): Promise<void> {
+    this.#fan ??= new Fan(this.#run.workspace, this.#level);
+    const fan = this.#fan;
+    const batch = this.#spilling;
     await appendBatch(this.#run.workspace, batch, (low, high) => fan.chainOf(low, high));
     batch.clear();
   }
@@ -133,19 +161,14 @@ class FoldTable {
     }
   }
 
-  release(): void {
-    this.#run.workspace.borrow(-this.#borrowed);
-    this.#borrowed = 0;
-  }
-
   async overflow(): Promise<readonly Chain[]> {
-    await this.#flush(true);
-    return this.#spilling?.fan.chains ?? [];
+    if (this.#spilling.count > 0) await this.#flush();
+    return this.#fan?.chains ?? [];
   }
 }
 
 /** What the states of keys may take; the rest is for chains that grow, and batches. */
-const TABLE_SHARE = 0.5;
+const TABLE_SHARE = 0.4;
 const RESULTS_AT_ONCE = 1024;
 
 async function* spilledBatches(
@@ -155,19 +178,22 @@ async function* spilledBatches(
 ): AsyncGenerator<FoldBatch> {
   const reader = new ChainReader(run.workspace, chain, { consume: true });
   const keyed = new BatchWriter();
-  const width = aggregates.length;
-  let values: unknown[][] = aggregates.map(() => []);
+  const columns = (): (unknown[] | undefined)[] =>
+    aggregates.map(({ value }) => (value === undefined ? undefined : []));
+  let values = columns();
   try {
     while (await reader.advance()) {
       while (reader.next()) {
         const { bytes, keyStart, keyEnd, end, low, high } = reader;
-        keyed.add("", { bytes: bytes.subarray(keyStart, keyEnd), low, high });
+        keyed.addRecord("");
+        keyed.add(bytes, keyStart, keyEnd, low, high);
         const record = end > keyEnd ? (decodeStructured(bytes, keyEnd, end) as unknown[]) : [];
-        for (let column = 0; column < width; column++) values[column]!.push(record[column]);
+        let next = 0;
+        for (const column of values) column?.push(record[next++]);
         if (!keyed.isFull) continue;
         yield { keyed, values };
         keyed.clear();
-        values = aggregates.map(() => []);
+        values = columns();
       }
     }
     yield { keyed, values };

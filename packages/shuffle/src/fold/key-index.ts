@@ -11,14 +11,19 @@ export class KeyIndex {
   /** Keys by hash: number and 1, or 0 where there is none. */
   #slots = new Uint32Array(512);
 
-  /** Bytes that the index takes, with what it takes to grow. */
+  /** Bytes that the keys take, with their table and room to grow. */
   get byteLength(): number {
-    return (
-      1.5 * this.#bytes.length +
-      8 * this.#ends.length +
-      4 * this.#hashes.length +
-      6 * this.#slots.length
-    );
+    return 1.5 * this.#length + BYTES_PER_KEY * this.count;
+  }
+
+  get #length(): number {
+    return this.count === 0 ? 0 : this.#ends[this.count - 1]!;
+  }
+
+  /** Forgets all keys, and keeps the memory for others. */
+  clear(): void {
+    this.count = 0;
+    this.#slots.fill(0);
   }
 
   /** The key's number, or -1. */
@@ -72,6 +77,9 @@ export class KeyIndex {
     return use(this.#bytes, index === 0 ? 0 : this.#ends[index - 1]!, this.#ends[index]!);
   }
 }
+
+/** An end, a hash and two to four slots, and half of the first two again while they grow. */
+const BYTES_PER_KEY = 18 + 16;
 
 /** 32 bits of a hash, in which the chains of one level still differ. */
 function fold(low: number, high: number): number {

@@ -1,8 +1,9 @@
 import { PartdError } from "@partd/core";
 import type { Keyer } from "../source/input.js";
 import { valueAt } from "../source/key.js";
-import type { HashedKey } from "../source/keyed-batch.js";
+import type { KeyColumns } from "../source/key-columns.js";
 import { OrderKeyWriter } from "./order-key.js";
+import { word } from "./sorted-order.js";
 
 /** What to sort by: a field, a function of the record, or either with its direction. */
 export type SortKey<R> = SortValue<R> | SortRule<R>;
@@ -22,9 +23,9 @@ type SortValue<R> = (keyof R & string) | (string & {}) | ((record: R) => unknown
 
 /** Keys by which records are sorted. */
 export class SortKeyer<R> implements Keyer<R> {
+  readonly fields = undefined;
   readonly #rules: readonly Rule<R>[];
   readonly #writer = new OrderKeyWriter();
-  readonly #key = new PrefixedKey();
 
   constructor(by: SortKey<R> | readonly SortKey<R>[]) {
     const keys = (Array.isArray(by) ? by : [by]) as readonly SortKey<R>[];
@@ -32,28 +33,14 @@ export class SortKeyer<R> implements Keyer<R> {
     this.#rules = keys.map(toRule);
   }
 
-  keyOf(record: R): HashedKey {
+  writeKey(record: R, columns: KeyColumns): void {
     const writer = this.#writer;
     writer.clear();
     for (const { value, descending, cast } of this.#rules) {
       writer.write(cast(value(record)), descending);
     }
-    this.#key.set(writer.bytes, writer.length);
-    return this.#key;
-  }
-}
-
-/** A sort key with its first 8 bytes as two numbers. */
-class PrefixedKey implements HashedKey {
-  bytes: Uint8Array = new Uint8Array();
-  low = 0;
-  high = 0;
-
-  set(bytes: Buffer, length: number): void {
-    if (length < 8) bytes.fill(0, length, 8);
-    this.high = bytes.readUInt32BE(0);
-    this.low = bytes.readUInt32BE(4);
-    this.bytes = bytes.subarray(0, length);
+    const { bytes, length } = writer;
+    columns.add(bytes, 0, length, word(bytes, 4, length), word(bytes, 0, length));
   }
 }
 

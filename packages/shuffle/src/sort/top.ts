@@ -117,7 +117,8 @@ class Candidates {
     this.#byteLength = 0;
     const batch = new BatchWriter();
     for (const { key, low, high, record } of kept) {
-      batch.add(record, { bytes: key, low, high });
+      batch.addRecord(record);
+      batch.add(key, 0, key.length, low, high);
       if (!batch.isFull) continue;
       yield batch;
       batch.clear();

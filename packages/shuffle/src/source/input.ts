@@ -1,5 +1,6 @@
 import { PartdError } from "@partd/core";
-import { BatchWriter, type HashedKey, type KeyedBatch } from "./keyed-batch.js";
+import type { KeyColumns } from "./key-columns.js";
+import { BatchWriter, type KeyedBatch } from "./keyed-batch.js";
 import { checkJsonLine, decodeStructured, encodeStructured } from "./structured.js";
 
 /** Where records come from: any iterable of objects, or a reader of `@partd/records`. */
@@ -19,10 +20,12 @@ export interface Input<R> extends RecordCodec<R> {
   batches(signal: AbortSignal | undefined): AsyncIterable<KeyedBatch>;
 }
 
-/** How a record is keyed: by the hash of its key, or by an order. */
+/** How records are keyed: by the hash of a key, or by an order. */
 export interface Keyer<R> {
-  /** Holds until the next call. */
-  keyOf(record: R): HashedKey;
+  /** The fields that make the key, if no more than these need be looked at. */
+  readonly fields: readonly string[] | "whole record" | undefined;
+  /** Adds the record's key. */
+  writeKey(record: R, columns: KeyColumns): void;
 }
 
 export function inputOf<R>(source: Source<R>, keyer: Keyer<R>): Input<R> {
@@ -56,7 +59,10 @@ async function* objectBatches<R>(
   signal: AbortSignal | undefined,
 ): AsyncGenerator<KeyedBatch> {
   const batch = new BatchWriter();
-  const add = (record: R) => batch.add(encodeStructured(record), keyer.keyOf(record));
+  const add = (record: R) => {
+    batch.addRecord(encodeStructured(record));
+    keyer.writeKey(record, batch);
+  };
   if (Symbol.asyncIterator in source) {
     for await (const record of source) {
       add(record);

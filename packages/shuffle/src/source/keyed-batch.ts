@@ -1,7 +1,9 @@
+import { KeyColumns } from "./key-columns.js";
+
 /**
  * Some records with their keys, as bytes: record `i` ends at `ends[i]` and begins where the one
  * before ends, the first at 0; its encoded key lies in `keys` from `keyStarts[i]` to `keyEnds[i]`.
- * All of it holds until the next batch is asked for.
+ * All of it holds until the next batch is asked for. A scan of `@partd/records` is one.
  */
 export interface KeyedBatch {
   readonly count: number;
@@ -15,53 +17,38 @@ export interface KeyedBatch {
   readonly hashHigh: Uint32Array;
 }
 
-/** Gathers a batch record by record. */
-export class BatchWriter implements KeyedBatch {
-  count = 0;
-  /** The same memory twice: a Buffer writes text, but its `slice` makes no copy. */
-  #buffer = Buffer.allocUnsafeSlow(2 * FULL_BYTES);
-  bytes: Uint8Array = asBytes(this.#buffer);
-  #byteLength = 0;
-  keys: Uint8Array = new Uint8Array(1 << 16);
-  #keysLength = 0;
+/** Gathers a batch record by record: first the record, then its key. */
+export class BatchWriter extends KeyColumns implements KeyedBatch {
   readonly ends = new Uint32Array(FULL_COUNT);
-  readonly keyStarts = new Uint32Array(FULL_COUNT);
-  readonly keyEnds = new Uint32Array(FULL_COUNT);
-  readonly hashLow = new Uint32Array(FULL_COUNT);
-  readonly hashHigh = new Uint32Array(FULL_COUNT);
+  bytes: Uint8Array = new Uint8Array(0);
+  /** The memory of `bytes`. */
+  #buffer = Buffer.alloc(0);
+  #byteLength = 0;
+
+  constructor() {
+    super();
+    this.#use(Buffer.allocUnsafeSlow(2 * FULL_BYTES));
+  }
 
   get isFull(): boolean {
-    return this.count === FULL_COUNT || this.#byteLength >= FULL_BYTES;
+    return this.count >= FULL_COUNT || this.#byteLength >= FULL_BYTES;
   }
 
-  get byteLength(): number {
-    return this.#byteLength;
-  }
-
-  add(record: string | Uint8Array, key: HashedKey): void {
-    const index = this.count++;
-    this.#addRecord(record);
-    this.ends[index] = this.#byteLength;
-    this.keyStarts[index] = this.#keysLength;
-    this.#addKey(key.bytes);
-    this.keyEnds[index] = this.#keysLength;
-    this.hashLow[index] = key.low;
-    this.hashHigh[index] = key.high;
-  }
-
-  #addRecord(record: string | Uint8Array): void {
+  addRecord(record: string | Uint8Array): void {
     const start = this.#byteLength;
     if (typeof record === "string") {
-      this.#makeRoom(record.length * 3 < 1 << 20 ? record.length * 3 : Buffer.byteLength(record));
+      const most = 3 * record.length;
+      this.#makeSpace(most < FULL_BYTES ? most : Buffer.byteLength(record));
       this.#byteLength += this.#buffer.write(record, start);
     } else {
-      this.#makeRoom(record.length);
+      this.#makeSpace(record.length);
       this.bytes.set(record, start);
       this.#byteLength += record.length;
     }
+    this.ends[this.count] = this.#byteLength;
   }
 
-  #makeRoom(byteLength: number): void {
+  #makeSpace(byteLength: number): void {
     const needed = this.#byteLength + byteLength;
     if (needed <= this.bytes.length) return;
     const grown = Buffer.allocUnsafeSlow(Math.max(needed, 2 * FULL_BYTES));
@@ -71,36 +58,15 @@ export class BatchWriter implements KeyedBatch {
 
   #use(buffer: Buffer<ArrayBuffer>): void {
     this.#buffer = buffer;
-    this.bytes = asBytes(buffer);
+    this.bytes = new Uint8Array(buffer.buffer);
   }
 
-  #addKey(key: Uint8Array): void {
-    if (this.#keysLength + key.length > this.keys.length) {
-      const grown = new Uint8Array(2 * (this.#keysLength + key.length));
-      grown.set(this.keys.subarray(0, this.#keysLength));
-      this.keys = grown;
-    }
-    this.keys.set(key, this.#keysLength);
-    this.#keysLength += key.length;
-  }
-
-  clear(): void {
-    this.count = 0;
+  override clear(): void {
+    super.clear();
     this.#byteLength = 0;
-    this.#keysLength = 0;
     // What one huge record took is not kept.
     if (this.bytes.length > 8 * FULL_BYTES) this.#use(Buffer.allocUnsafeSlow(2 * FULL_BYTES));
   }
-}
-
-function asBytes(buffer: Buffer<ArrayBuffer>): Uint8Array {
-  return new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.length);
-}
-
-export interface HashedKey {
-  readonly bytes: Uint8Array;
-  readonly low: number;
-  readonly high: number;
 }
 
 const FULL_COUNT = 4096;

@@ -171,11 +171,8 @@ export class ChainReader {
     while (await this.advance()) {
       while (this.next()) {
         const { bytes, keyStart, keyEnd, end, low, high } = this;
-        batch.add(bytes.subarray(keyEnd, end), {
-          bytes: bytes.subarray(keyStart, keyEnd),
-          low,
-          high,
-        });
+        batch.addRecord(bytes.subarray(keyEnd, end));
+        batch.add(bytes, keyStart, keyEnd, low, high);
         if (!batch.isFull) continue;
         yield batch;
         batch.clear();

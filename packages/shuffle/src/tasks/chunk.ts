@@ -1,6 +1,5 @@
 import type { Key } from "@partd/core";
 import { PartdError } from "@partd/core";
-import { hashKey } from "../source/key.js";
 import { BatchWriter, type KeyedBatch } from "../source/keyed-batch.js";
 
 /**
@@ -90,8 +89,8 @@ export async function* readChunks(
       const frame = await input.take(keyLength + recordLength);
       if (!isNew) continue;
       records++;
-      const { low, high } = hashKey(frame, 0, keyLength);
-      batch.add(frame.subarray(keyLength), { bytes: frame.subarray(0, keyLength), low, high });
+      batch.addRecord(frame.subarray(keyLength));
+      batch.addKey(frame.subarray(0, keyLength));
       if (!batch.isFull) continue;
       yield batch;
       batch.clear();

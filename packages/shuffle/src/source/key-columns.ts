@@ -1,0 +1,89 @@
+import { hashKey } from "./key.js";
+
+/** Encoded keys end to end, with where they lie and their hashes, in arrays that are used again. */
+export class KeyColumns {
+  count = 0;
+  keys: Uint8Array = new Uint8Array(0);
+  keyStarts = new Uint32Array(FIRST_COUNT);
+  keyEnds = new Uint32Array(FIRST_COUNT);
+  hashLow = new Uint32Array(FIRST_COUNT);
+  hashHigh = new Uint32Array(FIRST_COUNT);
+  /** The memory of `keys`. */
+  #buffer = Buffer.alloc(0);
+  #length = 0;
+
+  constructor() {
+    this.#makeRoom(1 << 14);
+  }
+
+  /** Adds a key with its hash, or with whatever it is ordered by. */
+  add(bytes: Uint8Array, start: number, end: number, low: number, high: number): void {
+    const length = end - start;
+    this.#makeRoom(length);
+    if (length <= 32) {
+      for (let i = 0; i < length; i++) this.keys[this.#length + i] = bytes[start + i]!;
+    } else {
+      this.keys.set(bytes.subarray(start, end), this.#length);
+    }
+    this.#end(length, low, high);
+  }
+
+  /** Adds an encoded key. */
+  addKey(bytes: Uint8Array): void {
+    const { low, high } = hashKey(bytes, 0, bytes.length);
+    this.add(bytes, 0, bytes.length, low, high);
+  }
+
+  /** Adds a key whose encoding is this text. An array for each key would be most of the work. */
+  addText(text: string): void {
+    this.#makeRoom(3 * text.length);
+    const length = this.#buffer.write(text, this.#length);
+    const { low, high } = hashKey(this.keys, this.#length, this.#length + length);
+    this.#end(length, low, high);
+  }
+
+  #end(length: number, low: number, high: number): void {
+    const index = this.count++;
+    if (index === this.keyStarts.length) this.#grow();
+    this.keyStarts[index] = this.#length;
+    this.#length += length;
+    this.keyEnds[index] = this.#length;
+    this.hashLow[index] = low;
+    this.hashHigh[index] = high;
+  }
+
+  #makeRoom(length: number): void {
+    const needed = this.#length + length;
+    if (needed <= this.keys.length) return;
+    const grown = Buffer.allocUnsafeSlow(2 * needed);
+    grown.set(this.keys.subarray(0, this.#length));
+    this.#buffer = grown;
+    // Not a Buffer itself, whose `slice` makes no copy.
+    this.keys = new Uint8Array(grown.buffer);
+  }
+
+  #grow(): void {
+    this.keyStarts = doubled(this.keyStarts);
+    this.keyEnds = doubled(this.keyEnds);
+    this.hashLow = doubled(this.hashLow);
+    this.hashHigh = doubled(this.hashHigh);
+  }
+
+  clear(): void {
+    this.count = 0;
+    this.#length = 0;
+    // What one huge key took is not kept.
+    if (this.keys.length < LARGE) return;
+    this.keys = new Uint8Array(0);
+    this.#makeRoom(1 << 14);
+  }
+}
+
+const FIRST_COUNT = 4096;
+const LARGE = 8 << 20;
+
+function doubled(array: Uint32Array<ArrayBuffer>): Uint32Array<ArrayBuffer> {
+  const larger = new Uint32Array(2 * array.length);
+  larger.set(array);
+  return larger;
+}
