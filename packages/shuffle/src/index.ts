@@ -38,7 +38,6 @@ export type { SortKey, SortRule } from "./sort/sort-key.js";
 export { type TopOptions, top } from "./sort/top.js";
 export type { By, KeyOf } from "./source/by.js";
 export type { RecordCodec, Source } from "./source/input.js";
-export type { GroupKey } from "./source/key.js";
 export { type SplitOptions, type SplitResult, split } from "./split/split.js";
 export { Shuffle, type ShuffleTasksOptions, type TaskAttempt } from "./tasks/shuffle-tasks.js";
 export { TaskWriter } from "./tasks/task-writer.js";

@@ -32,11 +32,18 @@ async function* firsts<R>(
   options: RunOptions,
   visit: Visit,
 ): AsyncGenerator<void> {
-  const run = new Run(options, input.byteLength);
+  const run = new Run(options, await input.byteLength());
   try {
-    yield* firstOfEach(run, input.batches(run.signal), visit, 0);
+    yield* firstOfEach(run, readAll(run, input), visit, 0);
   } finally {
     await run.close();
+  }
+}
+
+async function* readAll(run: Run, input: Input<unknown>): AsyncGenerator<KeyedBatch> {
+  for await (const batch of input.batches(run.signal)) {
+    run.progress.read(batch, input.consumed);
+    yield batch;
   }
 }
 
@@ -54,7 +61,6 @@ async function* firstOfEach(
   try {
     for await (const batch of batches) {
       run.signal?.throwIfAborted();
-      if (level === 0) run.progress.read(batch.count, batch.ends[batch.count - 1] ?? 0);
       const beyond = visitNew(index, batch, visit, fan !== undefined);
       if (beyond) {
         fan ??= new Fan(workspace, level);

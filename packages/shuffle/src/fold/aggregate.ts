@@ -2,7 +2,7 @@ import { PartdError } from "@partd/core";
 import { Run, type RunOptions } from "../run/run.js";
 import type { By, KeyOf } from "../source/by.js";
 import { fieldsOf } from "../source/by.js";
-import { checkSource, type Source } from "../source/input.js";
+import { byteLengthOf, checkSource, type Source } from "../source/input.js";
 import { type Aggregate, count, type OwnAggregate, own } from "./aggregates.js";
 import { Entries } from "./entries.js";
 import { fold } from "./fold.js";
@@ -103,7 +103,7 @@ function entries<R, B extends By<R>, V>(
   fieldsOf(options.by);
   const aggregates = Object.entries(selection).map(([name, one]) => toAggregate(name, one));
   return new Entries(async function* () {
-    const run = new Run(options);
+    const run = new Run(options, await byteLengthOf(source));
     try {
       const batches = foldBatches(run, source, options.by, aggregates);
       for await (const results of fold(run, batches, aggregates)) {

@@ -1,5 +1,5 @@
+import { decodeGroupKey } from "@partd/records";
 import type { Run } from "../run/run.js";
-import { decodeGroupKey } from "../source/key.js";
 import { BatchWriter, type KeyedBatch } from "../source/keyed-batch.js";
 import { decodeStructured, encodeStructured } from "../source/structured.js";
 import type { Chain } from "../spill/chain.js";

@@ -1,6 +1,6 @@
+import { decodeGroupKey } from "@partd/records";
 import { stepping, type Visit } from "../run/walk.js";
 import type { RecordCodec } from "../source/input.js";
-import { decodeGroupKey } from "../source/key.js";
 import type { Chain } from "../spill/chain.js";
 import { ChainReader } from "../spill/chain-reader.js";
 import { Fan } from "../spill/fan.js";

@@ -38,7 +38,7 @@ async function* groups<K, R>(
   input: Input<R>,
   options: RunOptions,
 ): AsyncGenerator<readonly StoredGroup<K, R>[]> {
-  const run = new Run(options, input.byteLength);
+  const run = new Run(options, await input.byteLength());
   try {
     for (const chain of await gather(run, input)) {
       yield* chainGroups<K, R>(run.workspace, chain, input, 1);
@@ -63,7 +63,7 @@ export async function gather(run: Run, input: Input<unknown>): Promise<readonly 
       batch,
       parts ? (low, high) => parts.chainOf(low, high) : () => whole,
     );
-    progress.read(batch.count, batch.ends[batch.count - 1] ?? 0);
+    progress.read(batch, input.consumed);
     if (fan || fitsInMemory(workspace, whole)) continue;
     fan = new Fan(workspace, 0);
     await fan.drain(whole);

@@ -1,9 +1,9 @@
+import { decodeGroupKey } from "@partd/records";
 import { stepping, type Visit } from "../run/walk.js";
 import type { Merge } from "../sort/merge.js";
 import { word } from "../sort/sorted-order.js";
 import { Sorter } from "../sort/sorter.js";
 import type { RecordCodec } from "../source/input.js";
-import { decodeGroupKey } from "../source/key.js";
 import type { Chain } from "../spill/chain.js";
 import { ChainReader } from "../spill/chain-reader.js";
 import { sameBytes } from "../spill/same-bytes.js";

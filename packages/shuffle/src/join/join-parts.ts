@@ -44,7 +44,7 @@ export class JoinParts {
   async *#readLeft(): AsyncGenerator<KeyedBatch> {
     for await (const batch of this.#left.batches(this.#run.signal)) {
       this.#run.signal?.throwIfAborted();
-      this.#run.progress.read(batch.count, batch.ends[batch.count - 1] ?? 0);
+      this.#run.progress.read(batch, this.#left.consumed);
       yield batch;
     }
   }

@@ -63,10 +63,10 @@ async function* joined(
   kind: JoinKind,
   options: RunOptions,
 ): AsyncGenerator<readonly unknown[]> {
-  const byteLength =
-    left.byteLength === undefined || right.byteLength === undefined
-      ? undefined
-      : left.byteLength + right.byteLength;
+  const lengths = [await left.byteLength(), await right.byteLength()];
+  const byteLength = lengths.includes(undefined)
+    ? undefined
+    : lengths.reduce<number>((sum, length) => sum + length!, 0);
   const run = new Run(options, byteLength);
   try {
     const parts = new JoinParts(run, kinds[kind], left, right);

@@ -1,7 +1,7 @@
 import { PartdError } from "@partd/core";
 import { checkIntegerOption } from "@partd/core/author";
+import { decodeGroupKey, partitionOf } from "@partd/records";
 import { OrderKeyWriter } from "../sort/order-key.js";
-import { decodeGroupKey, partitionOf } from "../source/key.js";
 
 /**
  * Which partition a key goes to: by its hash, the same in every process; by ranges, see {@link range}; or

@@ -41,7 +41,7 @@ async function* partitions<K, R>(
   finder: PartitionFinder,
   options: RunOptions,
 ): AsyncGenerator<readonly StoredPartition<K, R>[]> {
-  const run = new Run(options, input.byteLength, finder.count);
+  const run = new Run(options, await input.byteLength(), finder.count);
   const { workspace, progress, signal } = run;
   try {
     const chains = Array.from({ length: finder.count }, () => workspace.chain());
@@ -53,7 +53,7 @@ async function* partitions<K, R>(
         batch,
         (low, high, i) => chains[finder.find(keys, keyStarts[i]!, keyEnds[i]!, low, high)]!,
       );
-      progress.read(batch.count, batch.ends[batch.count - 1] ?? 0);
+      progress.read(batch, input.consumed);
     }
     progress.write();
     for (const [index, chain] of chains.entries()) {

@@ -1,3 +1,4 @@
+import type { KeyedBatch } from "../source/keyed-batch.js";
 import type { Workspace } from "../spill/workspace.js";
 
 /** How far a run has come. */
@@ -27,6 +28,7 @@ export class ProgressReport {
   #phase: Progress["phase"] = "read";
   #records = 0;
   #bytes = 0;
+  #consumed = 0;
 
   constructor(
     listener: ((progress: Progress) => void) | undefined,
@@ -38,9 +40,19 @@ export class ProgressReport {
     this.#workspace = workspace;
   }
 
-  read(records: number, bytes: number): void {
-    this.#records += records;
-    this.#bytes += bytes;
+  /**
+   * A batch has been read.
+   *
+   * @param consumed bytes of its source so far, where the source counts them itself.
+   */
+  read({ count, ends }: Pick<KeyedBatch, "count" | "ends">, consumed: number | undefined): void {
+    this.#records += count;
+    if (consumed === undefined) this.#bytes += ends[count - 1] ?? 0;
+    else {
+      // A second source, as a join has, begins to count anew.
+      this.#bytes += consumed < this.#consumed ? consumed : consumed - this.#consumed;
+      this.#consumed = consumed;
+    }
     if (this.#listener && performance.now() - this.#told > INTERVAL_MS) this.#tell();
   }
 

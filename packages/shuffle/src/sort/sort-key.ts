@@ -1,7 +1,8 @@
 import { PartdError } from "@partd/core";
+import { type GroupKey, valueAt } from "@partd/records";
 import type { Keyer } from "../source/input.js";
-import { valueAt } from "../source/key.js";
 import type { KeyColumns } from "../source/key-columns.js";
+import { keyedBy, scanAll } from "../source/records-input.js";
 import { OrderKeyWriter } from "./order-key.js";
 import { word } from "./sorted-order.js";
 
@@ -23,7 +24,8 @@ type SortValue<R> = (keyof R & string) | (string & {}) | ((record: R) => unknown
 
 /** Keys by which records are sorted. */
 export class SortKeyer<R> implements Keyer<R> {
-  readonly fields = undefined;
+  /** Keys that are fields can be read without the record. */
+  readonly scan: Keyer<R>["scan"];
   readonly #rules: readonly Rule<R>[];
   readonly #writer = new OrderKeyWriter();
 
@@ -31,13 +33,28 @@ export class SortKeyer<R> implements Keyer<R> {
     const keys = (Array.isArray(by) ? by : [by]) as readonly SortKey<R>[];
     if (keys.length === 0) throw badKey();
     this.#rules = keys.map(toRule);
+    const fields = this.#rules.flatMap(({ field }) => (field === undefined ? [] : [field]));
+    if (fields.length < keys.length) return;
+    const toKeyed = keyedBy((scan, i, columns) => this.#writeScanned(scan.key(i), columns));
+    this.scan = (records, signal) => scanAll(records, fields, signal, toKeyed);
+  }
+
+  #writeScanned(key: GroupKey, columns: KeyColumns): void {
+    const rules = this.#rules;
+    const values = rules.length === 1 ? [key] : (key as readonly GroupKey[]);
+    this.#writeValues(values, columns);
   }
 
   writeKey(record: R, columns: KeyColumns): void {
+    const values = this.#rules.map(({ value }) => value(record));
+    this.#writeValues(values, columns);
+  }
+
+  #writeValues(values: readonly unknown[], columns: KeyColumns): void {
     const writer = this.#writer;
     writer.clear();
-    for (const { value, descending, cast } of this.#rules) {
-      writer.write(cast(value(record)), descending);
+    for (const [i, { descending, cast }] of this.#rules.entries()) {
+      writer.write(cast(values[i]), descending);
     }
     const { bytes, length } = writer;
     columns.add(bytes, 0, length, word(bytes, 4, length), word(bytes, 0, length));
@@ -45,6 +62,7 @@ export class SortKeyer<R> implements Keyer<R> {
 }
 
 interface Rule<R> {
+  readonly field: string | undefined;
   readonly value: (record: R) => unknown;
   readonly descending: boolean;
   readonly cast: (value: unknown) => unknown;
@@ -57,6 +75,7 @@ function toRule<R>(key: SortKey<R>): Rule<R> {
   if (typeof by !== "function" && typeof by !== "string") throw badKey();
   if (order !== undefined && order !== "asc" && order !== "desc") throw badKey();
   return {
+    field: typeof by === "string" ? by : undefined,
     value: typeof by === "function" ? by : (record) => valueAt(record, by),
     descending: order === "desc",
     cast: as === undefined ? keep : castTo(as),

@@ -29,13 +29,13 @@ async function* sorted<R>(
   options: RunOptions,
   visit: Visit,
 ): AsyncGenerator<void> {
-  const run = new Run(options, input.byteLength);
+  const run = new Run(options, await input.byteLength());
   try {
     const sorter = new Sorter(run.workspace);
     for await (const batch of input.batches(run.signal)) {
       run.signal?.throwIfAborted();
       await sorter.add(batch);
-      run.progress.read(batch.count, batch.ends[batch.count - 1] ?? 0);
+      run.progress.read(batch, input.consumed);
     }
     run.progress.write();
     yield* sorter.walk(({ bytes, keyEnd, end }) => visit(bytes, keyEnd, end));

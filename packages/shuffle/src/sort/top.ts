@@ -31,7 +31,7 @@ async function* firstInOrder<R>(
   options: TopOptions<R>,
   visit: Visit,
 ): AsyncGenerator<void> {
-  const run = new Run(options, input.byteLength);
+  const run = new Run(options, await input.byteLength());
   const { workspace, progress, signal } = run;
   try {
     const candidates = new Candidates(options.n, workspace.byteLength / 4);
@@ -39,7 +39,7 @@ async function* firstInOrder<R>(
     for await (const batch of input.batches(signal)) {
       signal?.throwIfAborted();
       candidates.add(batch);
-      progress.read(batch.count, batch.ends[batch.count - 1] ?? 0);
+      progress.read(batch, input.consumed);
       if (candidates.isTooLarge) {
         sorter ??= new Sorter(workspace);
         for (const kept of candidates.take()) await sorter.add(kept);

@@ -1,5 +1,5 @@
 import { PartdError } from "@partd/core";
-import { valueAt } from "./key.js";
+import { valueAt } from "@partd/records";
 
 /**
  * Which key a record has: the name of a field, where dots lead into objects (`"user.id"`); several

@@ -1,15 +1,17 @@
+import { encodeGroupKey } from "@partd/records";
 import { type By, fieldsOf, keyFunction } from "./by.js";
 import type { Keyer } from "./input.js";
-import { encodeGroupKey } from "./key.js";
 import type { KeyColumns } from "./key-columns.js";
+import { scanAll } from "./records-input.js";
 
 /** Keys by which records are grouped. */
 export class GroupKeyer<R> implements Keyer<R> {
-  readonly fields: readonly string[] | undefined;
+  readonly scan: Keyer<R>["scan"];
   readonly #key: (record: R) => unknown;
 
   constructor(by: By<R>) {
-    this.fields = fieldsOf(by);
+    const fields = fieldsOf(by);
+    this.scan = fields && ((records, signal) => scanAll(records, fields, signal));
     this.#key = keyFunction(by);
   }
 

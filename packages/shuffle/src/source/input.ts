@@ -1,41 +1,46 @@
 import { PartdError } from "@partd/core";
+import type { Records } from "@partd/records";
 import type { KeyColumns } from "./key-columns.js";
 import { BatchWriter, type KeyedBatch } from "./keyed-batch.js";
+import { isRecords, RecordsInput } from "./records-input.js";
 import { checkJsonLine, decodeStructured, encodeStructured } from "./structured.js";
 
-/** Where records come from: any iterable of objects, or a reader of `@partd/records`. */
-export type Source<R> = AsyncIterable<R> | Iterable<R>;
+/**
+ * Where records come from: a reader of `@partd/records`, whose records stay bytes until they are looked at,
+ * or any iterable or async iterable of records, such as an array or a stream of objects.
+ */
+export type Source<R> = Records<R> | AsyncIterable<R> | Iterable<R>;
 
-/** Records from their bytes. */
+/** Records from the bytes that they are kept as. */
 export interface RecordCodec<R> {
   decode(bytes: Uint8Array, start: number, end: number): R;
-  /** @throws `ERR_PARTD_CODEC` if the bytes that a record is stored as are of no use to others. */
+  /** @throws `ERR_PARTD_CODEC` if the bytes that a record is kept as are of no use to others. */
   checkBytes(bytes: Uint8Array, start: number): void;
 }
 
 /** A source as batches of bytes with keys. */
 export interface Input<R> extends RecordCodec<R> {
   /** Bytes to come, where that is known. */
-  readonly byteLength: number | undefined;
+  byteLength(): Promise<number | undefined>;
   batches(signal: AbortSignal | undefined): AsyncIterable<KeyedBatch>;
+  /** Bytes read so far, counted as `byteLength` does; `undefined` where only the batches tell. */
+  readonly consumed: number | undefined;
 }
 
 /** How records are keyed: by the hash of a key, or by an order. */
 export interface Keyer<R> {
-  /** The fields that make the key, if no more than these need be looked at. */
-  readonly fields: readonly string[] | "whole record" | undefined;
   /** Adds the record's key. */
   writeKey(record: R, columns: KeyColumns): void;
+  /** Keys the records of a reader without parsing them; not there where it takes the records themselves. */
+  scan?: ((records: Records<R>, signal: AbortSignal | undefined) => Scans) | undefined;
 }
+
+/** Batches with keys, and how many bytes of the input have been read for each. */
+export type Scans = AsyncIterable<{ readonly batch: KeyedBatch; readonly consumed: number }>;
 
 export function inputOf<R>(source: Source<R>, keyer: Keyer<R>): Input<R> {
   checkSource(source);
-  return {
-    byteLength: undefined,
-    batches: (signal) => objectBatches(source, keyer, signal),
-    decode: decodeStructured as Input<R>["decode"],
-    checkBytes: checkJsonLine,
-  };
+  return isRecords(source) ? new RecordsInput(source, keyer) : new ObjectInput(source, keyer);
 }
 
 /** @throws `ERR_PARTD_VALUE` for what cannot be iterated. */
@@ -53,32 +58,69 @@ export function checkSource(source: unknown): void {
   );
 }
 
-async function* objectBatches<R>(
-  source: Source<R>,
-  keyer: Keyer<R>,
-  signal: AbortSignal | undefined,
-): AsyncGenerator<KeyedBatch> {
-  const batch = new BatchWriter();
-  const add = (record: R) => {
-    batch.addRecord(encodeStructured(record));
-    keyer.writeKey(record, batch);
-  };
+/** Bytes that a source has, where that is known. */
+export async function byteLengthOf(source: Source<unknown>): Promise<number | undefined> {
+  return isRecords(source) ? source.byteLength() : undefined;
+}
+
+/** Objects, each of which becomes bytes. */
+class ObjectInput<R> implements Input<R> {
+  readonly consumed = undefined;
+  readonly #source: AsyncIterable<R> | Iterable<R>;
+  readonly #keyer: Keyer<R>;
+
+  constructor(source: AsyncIterable<R> | Iterable<R>, keyer: Keyer<R>) {
+    this.#source = source;
+    this.#keyer = keyer;
+  }
+
+  async byteLength(): Promise<undefined> {}
+
+  async *batches(signal: AbortSignal | undefined): AsyncGenerator<KeyedBatch> {
+    const batch = new BatchWriter();
+    for await (const records of inArrays(this.#source)) {
+      for (const record of records) {
+        batch.addRecord(encodeStructured(record));
+        this.#keyer.writeKey(record, batch);
+        if (!batch.isFull) continue;
+        signal?.throwIfAborted();
+        yield batch;
+        batch.clear();
+      }
+    }
+    if (batch.count > 0) yield batch;
+  }
+
+  decode(bytes: Uint8Array, start: number, end: number): R {
+    return decodeStructured(bytes, start, end) as R;
+  }
+
+  checkBytes(bytes: Uint8Array, start: number): void {
+    checkJsonLine(bytes, start);
+  }
+}
+
+/** The records of a source, some at a time: an async generator takes a microtask for each. */
+export async function* inArrays<R>(
+  source: AsyncIterable<R> | Iterable<R>,
+): AsyncGenerator<readonly R[]> {
+  let records: R[] = [];
   if (Symbol.asyncIterator in source) {
     for await (const record of source) {
-      add(record);
-      if (!batch.isFull) continue;
-      signal?.throwIfAborted();
-      yield batch;
-      batch.clear();
+      records.push(record);
+      if (records.length < AT_ONCE) continue;
+      yield records;
+      records = [];
     }
   } else {
     for (const record of source) {
-      add(record);
-      if (!batch.isFull) continue;
-      signal?.throwIfAborted();
-      yield batch;
-      batch.clear();
+      records.push(record);
+      if (records.length < AT_ONCE) continue;
+      yield records;
+      records = [];
     }
   }
-  if (batch.count > 0) yield batch;
+  if (records.length > 0) yield records;
 }
+
+const AT_ONCE = 64;

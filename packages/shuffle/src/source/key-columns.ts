@@ -1,4 +1,4 @@
-import { hashKey } from "./key.js";
+import { hashKey } from "@partd/records";
 
 /** Encoded keys end to end, with where they lie and their hashes, in arrays that are used again. */
 export class KeyColumns {

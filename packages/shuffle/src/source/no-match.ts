@@ -1,4 +1,4 @@
-import { decodeGroupKey } from "./key.js";
+import { decodeGroupKey } from "@partd/records";
 
 /** Whether a join matches a key with nothing: one that is missing or `null`, or a list with such an item. */
 export function matchesNothing(keys: Uint8Array, start: number, end: number): boolean {

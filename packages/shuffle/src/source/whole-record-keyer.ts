@@ -1,10 +1,22 @@
-import type { Keyer } from "./input.js";
+import type { Records } from "@partd/records";
+import type { Keyer, Scans } from "./input.js";
 import type { KeyColumns } from "./key-columns.js";
+import { keyedBy, scanAll } from "./records-input.js";
 import { encodeStructured } from "./structured.js";
 
 /** The record itself as its key. */
 export class WholeRecordKeyer<R> implements Keyer<R> {
-  readonly fields = "whole record";
+  /** The record's bytes without its line ending. */
+  scan(records: Records<R>, signal: AbortSignal | undefined): Scans {
+    const toKeyed = keyedBy(({ bytes, ends }, i, columns) => {
+      const start = i === 0 ? 0 : ends[i - 1]!;
+      let end = ends[i]!;
+      if (bytes[end - 1] === LF) end--;
+      if (bytes[end - 1] === CR) end--;
+      columns.addKey(bytes.subarray(start, end));
+    });
+    return scanAll(records, [], signal, toKeyed);
+  }
 
   writeKey(record: R, columns: KeyColumns): void {
     const encoded = encodeStructured(record);
@@ -12,3 +24,6 @@ export class WholeRecordKeyer<R> implements Keyer<R> {
     else columns.addKey(encoded);
   }
 }
+
+const LF = 0x0a;
+const CR = 0x0d;

@@ -10,6 +10,7 @@ import { shuffle } from "../partition/shuffle.js";
 import type { RunOptions } from "../run/run.js";
 import type { By, KeyOf } from "../source/by.js";
 import type { Source } from "../source/input.js";
+import { isRecords } from "../source/records-input.js";
 import { diskError } from "../spill/disk-error.js";
 
 export interface SplitOptions<R, B extends By<R>> extends RunOptions {
@@ -17,7 +18,7 @@ export interface SplitOptions<R, B extends By<R>> extends RunOptions {
   readonly by: B;
   /** The folder for the files; made if need be. */
   readonly into: string;
-  /** Behind the name of each file. Default: `".ndjson"`. */
+  /** Behind the name of each file. Default: that of the source's format, `".csv"`, or `".ndjson"`. */
   readonly extension?: string | undefined;
   /**
    * Names the file of a key, within the folder. Default: the key as text, with `%XX` for what a file name
@@ -50,7 +51,10 @@ export async function split<R, const B extends By<R>>(
   source: Source<R>,
   options: SplitOptions<R, B>,
 ): Promise<SplitResult> {
-  const files = new SplitFiles(options.into, options.extension ?? ".ndjson");
+  const format = isRecords(source) ? source.format : undefined;
+  const extension = options.extension ?? `.${format?.name ?? "ndjson"}`;
+  // A header is known once the source is being read.
+  const files = new SplitFiles(options.into, extension, () => format?.header);
   try {
     if (options.partitions !== undefined || options.partitioner !== undefined) {
       for await (const partition of shuffle(source, options)) {
@@ -73,15 +77,18 @@ class SplitFiles {
   bytes = 0;
   readonly #folder: string;
   readonly #extension: string;
+  readonly #header: () => Uint8Array | undefined;
   readonly #paths: string[] = [];
   /** Folders that were made, outer ones before inner ones. */
   readonly #made: string[] = [];
   readonly #folders = new Set<string>();
   readonly #pace = new Pace();
 
-  constructor(folder: string, extension: string) {
+  /** @param header what each file begins with. */
+  constructor(folder: string, extension: string, header: () => Uint8Array | undefined) {
     this.#folder = resolve(folder);
     this.#extension = extension;
+    this.#header = header;
   }
 
   get count(): number {
@@ -90,7 +97,7 @@ class SplitFiles {
 
   async write(name: string, pieces: AsyncIterable<Uint8Array>): Promise<void> {
     const path = join(this.#folder, name + this.#extension);
-    const iterator = pieces[Symbol.asyncIterator]();
+    const iterator = behind(this.#header, pieces);
     try {
       await this.#makeFolder(dirname(path));
       const first = await iterator.next();
@@ -100,7 +107,7 @@ class SplitFiles {
     } catch (cause) {
       throw diskError("write", path, cause);
     } finally {
-      await iterator.return?.();
+      await iterator.return(undefined);
     }
     if (this.#pace.isOver) await this.#pace.rest();
   }
@@ -152,6 +159,15 @@ class SplitFiles {
       await rmdir(folder).catch(() => {}); // Someone has put other files there.
     }
   }
+}
+
+async function* behind(
+  header: () => Uint8Array | undefined,
+  pieces: AsyncIterable<Uint8Array>,
+): AsyncGenerator<Uint8Array> {
+  const first = header();
+  if (first) yield first;
+  yield* pieces;
 }
 
 /** A name for each key, two of which never meet. */

@@ -143,9 +143,13 @@ export class Shuffle<R, const B extends By<R> = By<R>> {
         `There is no partition ${index}: they are numbered from 0 to ${this.partitions - 1}.`,
       );
     }
+    const codec = inputOf<R>([], new GroupKeyer(this.#by));
     return {
-      ...inputOf<R>([], new GroupKeyer(this.#by)),
+      byteLength: async () => undefined,
+      consumed: undefined,
       batches: (signal) => this.#read(index, signal),
+      decode: (bytes, start, end) => codec.decode(bytes, start, end),
+      checkBytes: (bytes, start) => codec.checkBytes(bytes, start),
     };
   }
 

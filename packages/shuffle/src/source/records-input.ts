@@ -1,0 +1,76 @@
+import type { ByteBatch, Records, Scan } from "@partd/records";
+import type { Input, Keyer } from "./input.js";
+import { KeyColumns } from "./key-columns.js";
+import type { KeyedBatch } from "./keyed-batch.js";
+
+/** Records of a reader: their bytes as they are. */
+export class RecordsInput<R> implements Input<R> {
+  consumed = 0;
+  readonly #records: Records<R>;
+  readonly #keyer: Keyer<R>;
+
+  constructor(records: Records<R>, keyer: Keyer<R>) {
+    this.#records = records;
+    this.#keyer = keyer;
+  }
+
+  byteLength(): Promise<number | undefined> {
+    return this.#records.byteLength();
+  }
+
+  async *batches(signal: AbortSignal | undefined): AsyncGenerator<KeyedBatch> {
+    const scans = this.#keyer.scan
+      ? this.#keyer.scan(this.#records, signal)
+      : scanAll(this.#records, [], signal, parsing(this.#records, this.#keyer));
+    for await (const { batch, consumed } of scans) {
+      this.consumed = consumed;
+      if (batch.count > 0) yield batch;
+    }
+  }
+
+  decode(bytes: Uint8Array, start: number, end: number): R {
+    return this.#records.format.parse(bytes, start, end);
+  }
+
+  checkBytes(): void {}
+}
+
+export function isRecords<R>(source: AsyncIterable<R> | Iterable<R>): source is Records<R> {
+  const records = source as Partial<Records<R>>;
+  return typeof records.batches === "function" && typeof records.format?.scanner === "function";
+}
+
+/** Scans each batch of a reader for fields, and keys it. */
+export async function* scanAll<R>(
+  records: Records<R>,
+  fields: readonly string[],
+  signal: AbortSignal | undefined,
+  toKeyed: (scan: Scan) => KeyedBatch = (scan) => scan,
+): AsyncGenerator<{ batch: KeyedBatch; consumed: number }> {
+  const scanner = records.format.scanner(fields);
+  for await (const batch of records.batches({ signal }) as AsyncIterable<ByteBatch>) {
+    yield { batch: toKeyed(scanner.scan(batch)), consumed: batch.consumed };
+  }
+}
+
+/** Keys records by parsing each: where a function says the key. */
+function parsing<R>(records: Records<R>, keyer: Keyer<R>): (scan: Scan) => KeyedBatch {
+  return keyedBy((scan, i, columns) => {
+    const start = i === 0 ? 0 : scan.ends[i - 1]!;
+    keyer.writeKey(records.format.parse(scan.bytes, start, scan.ends[i]!), columns);
+  });
+}
+
+/** Batches whose keys are written one by one. */
+export function keyedBy(
+  write: (scan: Scan, i: number, columns: KeyColumns) => void,
+): (scan: Scan) => KeyedBatch {
+  const columns = new KeyColumns();
+  return (scan) => {
+    columns.clear();
+    for (let i = 0; i < scan.count; i++) write(scan, i, columns);
+    const { keys, keyStarts, keyEnds, hashLow, hashHigh } = columns;
+    const { count, bytes, ends } = scan;
+    return { count, bytes, ends, keys, keyStarts, keyEnds, hashLow, hashHigh };
+  };
+}
