@@ -1,7 +1,7 @@
-export { ClientEvent, type ClientEvents } from "./client-event.js";
-export type { ServerLimits } from "./limits.js";
-export { Client, type ClientOptions } from "./node-client.js";
-export { Server, type ServerOptions } from "./server.js";
-export type { Connect, Socket, SocketEvents } from "./socket.js";
-export type { KeyStats, ServerStats } from "./stats.js";
-export type { ClientTls } from "./ws-socket.js";
+export type { ClientTls } from "./client/node-client.js";
+export { Client, type ClientOptions } from "./client/node-client.js";
+export { ClientEvent, type ClientEvents } from "./client/reconnector.js";
+export type { Connect, Socket, SocketEvents } from "./client/socket.js";
+export type { ServerLimits } from "./server/limits.js";
+export { Server, type ServerOptions } from "./server/server.js";
+export type { KeyStats, ServerStats } from "./server/stats.js";

@@ -2,8 +2,8 @@ import { afterEach, expect, test } from "@jest/globals";
 import { Dict } from "@partd/core";
 import type { Batch } from "@partd/core/author";
 import { Client, type Connect, Server, type ServerOptions } from "@partd/server";
-import { LOCKED, MUTATION, Type } from "../src/protocol.js";
-import { connectWith } from "../src/ws-socket.js";
+import { connectWith } from "../src/client/node-client.js";
+import { LOCKED, MUTATION, Type } from "../src/protocol/numbers.js";
 import { RawClient } from "./raw-client.js";
 
 const MIB = 2 ** 20;

@@ -1,9 +1,8 @@
 import WebSocket from "ws";
-import { readWelcome, type Welcome, writeHello } from "../src/handshake.js";
-import { MessageReader } from "../src/message-reader.js";
-import { MessageWriter } from "../src/message-writer.js";
-import { SUBPROTOCOL, Type } from "../src/protocol.js";
-import { readError } from "../src/wire-error.js";
+import { MessageReader } from "../src/protocol/message-reader.js";
+import { MessageWriter } from "../src/protocol/message-writer.js";
+import { SUBPROTOCOL, Type } from "../src/protocol/numbers.js";
+import { readError, readWelcome, type Welcome, writeHello } from "../src/protocol/packets.js";
 
 /** A client that says whatever a test wants said. */
 export class RawClient {

@@ -1,9 +1,9 @@
 import { expect, test } from "@jest/globals";
 import { toBatch } from "@partd/core/author";
-import { Acknowledged } from "../src/answer.js";
-import { type Terms, Type } from "../src/protocol.js";
-import { BatchBody, Request } from "../src/request.js";
-import { RequestQueue } from "../src/request-queue.js";
+import { Acknowledged } from "../src/client/answer.js";
+import { BatchBody, Request } from "../src/client/request.js";
+import { RequestQueue } from "../src/client/request-queue.js";
+import { type Terms, Type } from "../src/protocol/numbers.js";
 
 test("very small values count by the memory that they take, not by their few bytes", () => {
   const terms = { window: 2 ** 20, message: 2 ** 20, pending: 1_000 } as Terms;

@@ -1,0 +1,152 @@
+import { concatBytes } from "@partd/core/author";
+import { type MessageReader, malformed } from "../protocol/message-reader.js";
+import type { Answer } from "./request.js";
+
+/** The answer to a request that is carried out or not: there is nothing to read. */
+export class Acknowledged implements Answer {
+  readonly promise: Promise<void>;
+  readonly awaited = true;
+  #resolve!: () => void;
+  #reject!: (error: unknown) => void;
+
+  constructor() {
+    this.promise = new Promise((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+    });
+  }
+
+  data(reader: MessageReader): void {
+    if (reader.left > 0) throw malformed("an answer has values that were not asked for");
+  }
+
+  done(): void {
+    this.#resolve();
+  }
+
+  failed(error: unknown): void {
+    this.#reject(error);
+  }
+
+  restart(): boolean {
+    return true;
+  }
+}
+
+/** The answer to GET and POP: so many values. */
+export class ValuesAnswer implements Answer {
+  readonly promise: Promise<Uint8Array[]>;
+  readonly awaited = true;
+  readonly #count: number;
+  #values: Uint8Array[] = [];
+  /** Of the value that is not complete. */
+  #pieces: Uint8Array[] = [];
+  #resolve!: (values: Uint8Array[]) => void;
+  #reject!: (error: unknown) => void;
+
+  constructor(count: number) {
+    this.#count = count;
+    this.promise = new Promise((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+    });
+  }
+
+  data(reader: MessageReader): void {
+    while (reader.left > 0) {
+      const head = reader.varint();
+      // Views of the message: all of it is this answer, or nearly, so that nothing else is kept.
+      const piece = reader.take(Math.floor(head / 2));
+      if (head % 2 === 1) {
+        this.#pieces.push(piece);
+      } else if (this.#pieces.length > 0) {
+        this.#pieces.push(piece);
+        this.#values.push(concatBytes(this.#pieces));
+        this.#pieces = [];
+      } else {
+        this.#values.push(piece);
+      }
+    }
+    if (this.#values.length > this.#count) throw malformed("more values than were asked for");
+  }
+
+  done(): void {
+    if (this.#values.length !== this.#count || this.#pieces.length > 0) {
+      throw malformed("fewer values than were asked for");
+    }
+    this.#resolve(this.#values);
+  }
+
+  failed(error: unknown): void {
+    this.#values = [];
+    this.#pieces = [];
+    this.#reject(error);
+  }
+
+  restart(): boolean {
+    this.#values = [];
+    this.#pieces = [];
+    return true;
+  }
+}
+
+/** The answer to STREAM and KEYS: pieces, of which the consumer asks for one after the other. */
+export class PiecesAnswer implements Answer {
+  readonly awaited = false;
+  #pieces: Uint8Array[] = [];
+  #next = 0;
+  #over = false;
+  #error: { readonly reason: unknown } | undefined;
+  #begun = false;
+  #wake: (() => void) | undefined;
+
+  data(reader: MessageReader): void {
+    while (reader.left > 0) {
+      const head = reader.varint();
+      const byteLength = Math.floor(head / 2);
+      // A copy where the message would be kept alive by a small part of it.
+      const piece = reader.take(byteLength);
+      if (byteLength > 0) this.#pieces.push(piece);
+    }
+    this.#wake?.();
+  }
+
+  done(): void {
+    this.#over = true;
+    this.#wake?.();
+  }
+
+  failed(reason: unknown): void {
+    this.#error ??= { reason };
+    this.#wake?.();
+  }
+
+  /** What the consumer was given cannot be taken back. */
+  restart(): boolean {
+    if (this.#begun) return false;
+    this.#pieces = [];
+    this.#next = 0;
+    return true;
+  }
+
+  /** The next piece, or nothing at the end. */
+  async next(): Promise<Uint8Array | undefined> {
+    for (;;) {
+      if (this.#error) throw this.#error.reason;
+      if (this.#next < this.#pieces.length) {
+        const piece = this.#pieces[this.#next++] as Uint8Array;
+        if (this.#next === this.#pieces.length) {
+          this.#pieces = [];
+          this.#next = 0;
+        }
+        this.#begun = true;
+        return piece;
+      }
+      if (this.#over) return undefined;
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+      this.#wake = undefined;
+    }
+  }
+}

@@ -1,0 +1,91 @@
+import { PartdError } from "@partd/core";
+import { checkIntegerOption } from "@partd/core/author";
+import { LONGEST_TIMER } from "../server/limits.js";
+import { Link } from "./link.js";
+import type { ClientEvent, ClientEvents } from "./reconnector.js";
+import { RemoteStore } from "./remote-store.js";
+import { type Connect, connectBuiltIn } from "./socket.js";
+
+export interface ClientOptions {
+  /** What the server was started with, if it asks for one. */
+  readonly token?: string | undefined;
+  /**
+   * Milliseconds without a connection after which pending operations reject with
+   * `ERR_PARTD_CONNECTION`. Default 15,000.
+   */
+  readonly timeout?: number | undefined;
+  /** Makes connections. Default: the built-in `WebSocket`. */
+  readonly connect?: Connect | undefined;
+}
+
+/**
+ * The store of a `Server`, from another process, another machine or a browser.
+ *
+ * It connects with its first operation and again whenever the connection is lost; each append,
+ * `iset`, deletion, `pop` and `drop` is carried out exactly once all the same. If the server was
+ * restarted meanwhile and cannot know, they reject with `ERR_PARTD_CONNECTION` and a message that
+ * says that the outcome is unknown. A stream or `withLock` that is cut rejects, too.
+ *
+ * @example
+ * const p = new Client("ws://127.0.0.1:8765");
+ * p.addEventListener("disconnect", ({ detail }) => console.warn(detail.error.message));
+ */
+export class Client extends RemoteStore {
+  readonly #link: Link;
+  #closing: Promise<void> | undefined;
+
+  /**
+   * @param address of the server, as its `address` says.
+   * @throws `ERR_PARTD_VALUE` for a `timeout` that no timer can wait.
+   */
+  constructor(address: string, options: ClientOptions = {}) {
+    const link = new Link({
+      address,
+      connect: options.connect ?? connectBuiltIn,
+      token: options.token ?? "",
+      timeout: checkIntegerOption("timeout", options.timeout ?? 15_000, 1, LONGEST_TIMER),
+    });
+    super(link);
+    this.#link = link;
+  }
+
+  get address(): string {
+    return this.#link.address;
+  }
+
+  /** Connection events; their types are in `ClientEvents`. */
+  addEventListener<T extends keyof ClientEvents>(
+    type: T,
+    listener: (event: ClientEvent<T>) => void,
+    options?: AddEventListenerOptions,
+  ): void {
+    this.#link.events.addEventListener(type, listener as (event: Event) => void, options);
+  }
+
+  removeEventListener<T extends keyof ClientEvents>(
+    type: T,
+    listener: (event: ClientEvent<T>) => void,
+  ): void {
+    this.#link.events.removeEventListener(type, listener as (event: Event) => void);
+  }
+
+  /**
+   * Waits for the calls that came before, has the server flush its store if anything was written
+   * through this client, and disconnects. The server and its store stay open.
+   */
+  override close(): Promise<void> {
+    this.#closing ??= this.#close().catch((error: unknown) => {
+      this.#closing = undefined; // The flush failed: still open.
+      this.setClosed(false);
+      throw error;
+    });
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    this.setClosed(true);
+    await this.#link.whenIdle();
+    if (this.#link.dirty) await this.flushServer();
+    this.#link.close(new PartdError("ERR_PARTD_CLOSED", "The store was closed."));
+  }
+}

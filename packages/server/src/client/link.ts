@@ -1,0 +1,280 @@
+import { PartdError } from "@partd/core";
+import { MessageReader, malformed } from "../protocol/message-reader.js";
+import { LAST, MUTATION, Reason, type Terms, Type } from "../protocol/numbers.js";
+import { readError, type Welcome } from "../protocol/packets.js";
+import { Outgoing } from "./outgoing.js";
+import { type Connected, Reconnector, type ReconnectorOptions } from "./reconnector.js";
+import type { Lease, Request } from "./request.js";
+import { SentRequests } from "./request-queue.js";
+import type { Socket } from "./socket.js";
+
+/**
+ * A client's session with a server, over whatever connection there is: sends requests as the
+ * server's terms allow, gives each its answer, and after a lost connection sends again what is safe
+ * to send again.
+ */
+export class Link implements Connected {
+  readonly address: string;
+  readonly events = new EventTarget();
+  readonly #reconnector: Reconnector;
+  readonly #sent = new SentRequests();
+  readonly #outgoing: Outgoing;
+  #socket: Socket | undefined;
+  /** The lock that this connection holds. */
+  #lease: Lease | undefined;
+  /** Critical sections that are under way. */
+  #retained = 0;
+  /** Whether a mutation was carried out since the last flush, by the server as it now runs. */
+  #dirty = false;
+  #idle: (() => void)[] = [];
+
+  constructor(options: ReconnectorOptions) {
+    this.address = options.address;
+    this.#outgoing = new Outgoing(options.address, this.#sent, (request, error) =>
+      this.#settle(request, () => error),
+    );
+    this.#reconnector = new Reconnector(options, this, this.events);
+  }
+
+  /** Whether the server may hold something of ours that is not in its lowest store. */
+  get dirty(): boolean {
+    return this.#dirty;
+  }
+
+  submit(request: Request): void {
+    if (request.lease?.lost) {
+      request.answer.failed(lockLost(this.address));
+      return;
+    }
+    this.#outgoing.queueOf(request).push(request);
+    if (this.#socket) this.#outgoing.schedule();
+    else this.#reconnector.want();
+  }
+
+  /** Gives a request up: it is not sent, or its answer not waited for. */
+  cancel(request: Request, reason: unknown): void {
+    if (request.settled) return;
+    request.settled = true;
+    if (request.queued) {
+      this.#outgoing.queueOf(request).drop(request);
+    } else if (this.#sent.has(request)) {
+      this.#outgoing.control(Type.CANCEL, request.isMutation ? MUTATION : 0, request.number);
+    }
+    request.answer.failed(reason);
+    this.#checkIdle();
+  }
+
+  /** Lets the server send so much more of a stream. */
+  credit(request: Request, byteLength: number): void {
+    if (!this.#sent.has(request)) return;
+    this.#outgoing.control(Type.CREDIT, 0, request.number, byteLength);
+  }
+
+  /** A critical section begins, or ends: `whenIdle` waits for it. */
+  retain(): void {
+    this.#retained++;
+  }
+
+  release(): void {
+    this.#retained--;
+    this.#checkIdle();
+  }
+
+  /** Resolves when every request that has an end is answered. */
+  whenIdle(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#idle.push(resolve);
+      this.#checkIdle();
+    });
+  }
+
+  /** Ends the session. Only streams can still be under way. */
+  close(error: PartdError): void {
+    for (const request of [...this.#sent.reads.values(), ...this.#outgoing.outside.takeAll()]) {
+      this.cancel(request, error);
+    }
+    this.#outgoing.control(Type.BYE, 0);
+    this.#outgoing.flush();
+    this.#reconnector.end();
+  }
+
+  // ---- Connected -------------------------------------------------------------------------------
+
+  first(): number {
+    return this.#sent.first;
+  }
+
+  needed(): boolean {
+    return this.#sent.size + this.#outgoing.waiting > 0;
+  }
+
+  opened(socket: Socket, welcome: Welcome, sameServer: boolean): void {
+    this.#socket = socket;
+    this.#outgoing.opened(socket, welcome.terms);
+    if (!sameServer) this.#dirty = false;
+    const { inside, outside } = this.#outgoing;
+    const again = [...this.#sent.mutations.values()];
+    if (sameServer && welcome.resumed) {
+      inside.unshift(again.filter(({ lease }) => lease));
+      outside.unshift(again.filter(({ lease }) => !lease));
+    } else {
+      this.#sent.mutations.clear();
+      for (const request of again) this.#settle(request, () => outcomeUnknown(this.address));
+    }
+    const reads = [...this.#sent.reads.values()].filter((request) => !request.settled);
+    this.#sent.reads.clear();
+    outside.unshift(reads);
+    this.#outgoing.schedule();
+  }
+
+  received(parts: readonly Uint8Array[]): void {
+    const reader = new MessageReader(parts);
+    while (reader.nextPacket()) this.#packet(reader);
+    this.#checkIdle();
+    if (this.#outgoing.waiting > 0) this.#outgoing.schedule();
+  }
+
+  lost(error: Error, final: boolean): void {
+    this.#socket = undefined;
+    this.#outgoing.lost();
+    if (this.#lease) this.#lease.lost = true;
+    this.#lease = undefined;
+    for (const request of this.#outgoing.inside.takeAll()) {
+      this.#settle(request, () => lockLost(this.address));
+    }
+    for (const [number, request] of this.#sent.reads) {
+      if (!final && !request.settled && !request.lease && request.answer.restart()) continue;
+      this.#sent.reads.delete(number);
+      this.#settle(request, () => (request.lease ? lockLost(this.address) : error));
+    }
+    // Nobody asks for the outcome of what was given up.
+    for (const [number, request] of this.#sent.mutations) {
+      if (request.settled) this.#sent.mutations.delete(number);
+    }
+    if (final) {
+      for (const request of this.#sent.mutations.values()) {
+        this.#settle(request, () => outcomeUnknown(this.address, error));
+      }
+      this.#sent.mutations.clear();
+      for (const request of this.#outgoing.outside.takeAll()) this.#settle(request, () => error);
+    }
+    this.#checkIdle();
+  }
+
+  // ---- Receiving -------------------------------------------------------------------------------
+
+  #packet(reader: MessageReader): void {
+    switch (reader.type) {
+      case Type.DONE: {
+        const first = reader.varint();
+        const end = first + reader.varint();
+        for (let number = first; number < end; number++) {
+          this.#answered(this.#sent.find(true, number), undefined);
+        }
+        return;
+      }
+      case Type.DATA: {
+        const request = this.#sent.find((reader.flags & MUTATION) !== 0, reader.varint());
+        if (!request) throw malformed("an answer to no request");
+        if (request.settled) reader.skip();
+        else request.answer.data(reader, (reader.flags & LAST) !== 0);
+        if (reader.flags & LAST) this.#answered(request, undefined);
+        return;
+      }
+      case Type.ERROR: {
+        const number = reader.varint();
+        const error = readError(reader, this.address);
+        if (number === 0) this.#reconnector.fail(error);
+        else this.#answered(this.#sent.find((reader.flags & MUTATION) !== 0, number), error);
+        return;
+      }
+      case Type.GO: {
+        const mutation = (reader.flags & MUTATION) !== 0;
+        const number = reader.varint();
+        const byteLength = reader.varint();
+        this.#outgoing.go(mutation, number, byteLength);
+        return;
+      }
+      case Type.PING:
+        this.#outgoing.control(Type.PONG, 0);
+        return;
+      case Type.GOODBYE:
+        this.#goodbye(reader.u8());
+        return;
+      default:
+        throw malformed(`unknown packet type ${reader.type}`);
+    }
+  }
+
+  #answered(request: Request | undefined, error: PartdError | undefined): void {
+    if (!request) throw malformed("an answer to no request");
+    this.#sent.delete(request);
+    this.#outgoing.queueOf(request).answered(request);
+    if (error) {
+      this.#settle(request, () => error);
+      return;
+    }
+    if (request.isMutation) this.#dirty = true;
+    else if (request.type === Type.FLUSH) this.#dirty = false;
+    if (request.settled) return;
+    if (request.grants) this.#lease = request.grants;
+    else if (request.type === Type.UNLOCK) this.#lease = undefined;
+    request.answer.done();
+    request.settled = true;
+    if (request.type === Type.POP) this.#outgoing.confirm(); // The server keeps what it answered.
+  }
+
+  /** It flushes, or waits for us to ask again: either way nothing is to be sent to it now. */
+  #goodbye(reason: number): void {
+    this.#outgoing.leaving = true;
+    if (reason === Reason.CLOSING) this.#dirty = false;
+    this.#checkLeft();
+  }
+
+  #checkLeft(): void {
+    if (!this.#outgoing.leaving || this.#sent.size > 0 || this.#lease) return;
+    this.#socket?.close();
+  }
+
+  #settle(request: Request, error: () => unknown): void {
+    if (request.settled) return;
+    request.settled = true;
+    request.answer.failed(error());
+  }
+
+  #checkIdle(): void {
+    this.#checkLeft();
+    if (this.#idle.length === 0 || this.#retained > 0) return;
+    if (this.#sent.mutations.size + this.#outgoing.waiting > 0) return;
+    for (const { answer, settled } of this.#sent.reads.values())
+      if (answer.awaited && !settled) return;
+    for (const resolve of this.#idle.splice(0)) resolve();
+  }
+}
+
+export function outcomeUnknown(address: string, cause?: unknown): PartdError {
+  return new PartdError(
+    "ERR_PARTD_CONNECTION",
+    `The outcome is unknown: the connection to ${address} was lost before the answer, and the server ${cause ? "did not come back" : "was restarted or has forgotten this session"}. It was carried out whole or not at all; read what is there before you repeat it.`,
+    { address, cause },
+  );
+}
+
+export function tooLarge(request: Request, terms: Terms, address: string): PartdError {
+  const { bound, keyCount } = request.body;
+  return new PartdError(
+    "ERR_PARTD_VALUE",
+    keyCount > terms.keys
+      ? `A request names ${keyCount} keys, and the server at ${address} takes ${terms.keys} at once; ask in several, or raise its limits.keys.`
+      : `A request has up to ${bound} bytes, and the server at ${address} takes ${terms.request} at once; append in several, or raise its limits.request.`,
+    { address },
+  );
+}
+
+export function lockLost(address: string): PartdError {
+  return new PartdError(
+    "ERR_PARTD_LOCK",
+    `The connection to ${address} broke, and with it the lock was lost: what the critical section had done stays, the rest of it did not run.`,
+    { address },
+  );
+}

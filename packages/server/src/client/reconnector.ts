@@ -1,0 +1,234 @@
+import { isPartdError, PartdError } from "@partd/core";
+import { MessageReader, malformed } from "../protocol/message-reader.js";
+import { MessageWriter } from "../protocol/message-writer.js";
+import { Type } from "../protocol/numbers.js";
+import { readError, readWelcome, type Welcome, writeHello } from "../protocol/packets.js";
+import type { Connect, Socket } from "./socket.js";
+
+export interface ReconnectorOptions {
+  readonly address: string;
+  readonly connect: Connect;
+  readonly token: string;
+  /** Milliseconds. */
+  readonly timeout: number;
+}
+
+/** What a reconnector serves. */
+export interface Connected {
+  /** The lowest mutation that may be asked about. */
+  first(): number;
+  /** Whether something waits for a connection. */
+  needed(): boolean;
+  opened(socket: Socket, welcome: Welcome, sameServer: boolean): void;
+  received(parts: readonly Uint8Array[]): void;
+  /** The connection is gone. `final`: and none will be made for what is pending. */
+  lost(error: Error, final: boolean): void;
+}
+
+const FIRST_DELAY = 20;
+const LONGEST_DELAY = 2_000;
+
+/**
+ * Keeps a session connected while it is needed: says hello, tries again with growing, random
+ * pauses, and notices a server that has fallen silent.
+ */
+export class Reconnector {
+  readonly session = crypto.getRandomValues(new Uint8Array(16));
+  readonly #options: ReconnectorOptions;
+  readonly #served: Connected;
+  readonly #events: EventTarget;
+  #socket: Socket | undefined;
+  #instance: Uint8Array | undefined;
+  #open = false;
+  #attempt = 0;
+  /** When the connection was lost, or first needed. */
+  #since = 0;
+  #retry: ReturnType<typeof setTimeout> | undefined;
+  #watch: ReturnType<typeof setInterval> | undefined;
+  #heard = 0;
+  /** Why the server will close the connection, if it said so. */
+  #fatal: PartdError | undefined;
+
+  constructor(options: ReconnectorOptions, served: Connected, events: EventTarget) {
+    this.#options = options;
+    this.#served = served;
+    this.#events = events;
+  }
+
+  /** Connects, unless that is done or under way. */
+  want(): void {
+    if (this.#socket || this.#retry !== undefined) return;
+    this.#attempt = 0;
+    this.#since = performance.now();
+    this.#connect();
+  }
+
+  /** The server said that the connection ends with `error`, which no attempt would change. */
+  fail(error: PartdError): void {
+    this.#fatal = error;
+    this.#socket?.terminate();
+  }
+
+  /** Lets go of the connection; a later `want` makes another. */
+  end(): void {
+    clearTimeout(this.#retry);
+    this.#retry = undefined;
+    this.#socket?.close();
+  }
+
+  #connect(): void {
+    this.#open = false;
+    this.#fatal = undefined;
+    // Events of an earlier socket may still come; they are no longer ours.
+    let socket: Socket | undefined;
+    let early: { readonly cause: unknown } | undefined;
+    const current = () => socket !== undefined && this.#socket === socket;
+    try {
+      socket = this.#options.connect(this.#options.address, {
+        opened: () => {
+          if (current()) this.#hello();
+        },
+        received: (parts) => {
+          if (!current()) return;
+          this.#heard = performance.now();
+          this.#received(parts);
+        },
+        closed: (cause) => {
+          if (current()) this.#closed(cause);
+          else if (!socket) early = { cause };
+        },
+      });
+    } catch (error) {
+      this.#giveUp(error as Error);
+      return;
+    }
+    this.#socket = socket;
+    this.#heard = performance.now();
+    this.#watchSilence(this.#options.timeout);
+    if (early) this.#closed(early.cause);
+  }
+
+  #hello(): void {
+    const writer = new MessageWriter();
+    const { session } = this;
+    writeHello(writer, { session, first: this.#served.first(), token: this.#options.token });
+    this.#socket?.send(writer.take());
+  }
+
+  #received(parts: readonly Uint8Array[]): void {
+    try {
+      if (this.#open) this.#served.received(parts);
+      else this.#welcomed(parts);
+    } catch (error) {
+      // A server that we do not understand will not be understood at the next attempt either.
+      if (!isPartdError(error)) throw error;
+      this.fail(
+        new PartdError(error.code, `${error.message} (${this.#options.address})`, {
+          address: this.#options.address,
+          cause: error,
+        }),
+      );
+    }
+  }
+
+  #welcomed(parts: readonly Uint8Array[]): void {
+    const reader = new MessageReader(parts);
+    reader.nextPacket();
+    if (reader.type === Type.ERROR) {
+      reader.varint();
+      this.fail(readError(reader, this.#options.address));
+      return;
+    }
+    if (reader.type !== Type.WELCOME) throw malformed("a server's first packet is WELCOME");
+    const welcome = readWelcome(reader);
+    const sameServer = this.#instance !== undefined && sameBytes(this.#instance, welcome.instance);
+    this.#instance = welcome.instance;
+    this.#open = true;
+    this.#attempt = 0;
+    this.#watchSilence(3 * welcome.terms.pingInterval);
+    this.#served.opened(this.#socket as Socket, welcome, sameServer);
+    this.#tell("connect", { resumed: welcome.resumed && sameServer });
+  }
+
+  #closed(cause: unknown): void {
+    clearInterval(this.#watch);
+    if (this.#open) this.#since = performance.now();
+    this.#socket = undefined;
+    this.#open = false;
+    const { address } = this.#options;
+    const fatal = isPartdError(cause, "ERR_PARTD_PROTOCOL") ? cause : this.#fatal;
+    if (fatal) {
+      this.#giveUp(fatal);
+      return;
+    }
+    const error = new PartdError(
+      "ERR_PARTD_CONNECTION",
+      `No connection to ${address}: ${cause instanceof Error ? cause.message : "it was closed"}.`,
+      { address, cause },
+    );
+    this.#tell("disconnect", { error });
+    if (performance.now() - this.#since >= this.#options.timeout) {
+      this.#giveUp(error);
+      return;
+    }
+    this.#served.lost(error, false);
+    if (!this.#served.needed()) return;
+    // Half of the pause is random, so that clients of one server do not come back all at once.
+    const longest = Math.min(LONGEST_DELAY, FIRST_DELAY * 2 ** this.#attempt);
+    const delay = Math.round(longest * (0.5 + Math.random() / 2));
+    this.#attempt++;
+    this.#tell("retry", { attempt: this.#attempt, delay, error });
+    this.#retry = setTimeout(() => {
+      this.#retry = undefined;
+      if (this.#served.needed()) this.#connect();
+    }, delay);
+  }
+
+  #giveUp(error: Error): void {
+    this.#served.lost(error, true);
+    this.#tell("giveup", { error });
+  }
+
+  /** A connection that is dead without having been closed shows by its silence. */
+  #watchSilence(limit: number): void {
+    clearInterval(this.#watch);
+    this.#watch = setInterval(
+      () => {
+        if (performance.now() - this.#heard > limit) this.#socket?.terminate();
+      },
+      Math.max(50, limit / 4),
+    );
+  }
+
+  #tell<T extends keyof ClientEvents>(type: T, detail: ClientEvents[T]): void {
+    this.#events.dispatchEvent(new ClientEvent(type, detail));
+  }
+}
+
+function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
+  return a.byteLength === b.byteLength && a.every((byte, i) => byte === b[i]);
+}
+
+/** What a client tells about its connection. */
+export interface ClientEvents {
+  /** Connected. `resumed`: the server knew this session, so that nothing was in doubt. */
+  readonly connect: { readonly resumed: boolean };
+  /** The connection was lost, or could not be made. */
+  readonly disconnect: { readonly error: Error };
+  /** Another attempt is made after `delay` milliseconds. */
+  readonly retry: { readonly attempt: number; readonly delay: number; readonly error: Error };
+  /** No more attempts: what was pending rejects with `error`. The next operation begins anew. */
+  readonly giveup: { readonly error: Error };
+}
+
+/** An event of a `Client`, for `addEventListener`. */
+export class ClientEvent<T extends keyof ClientEvents = keyof ClientEvents> extends Event {
+  declare readonly type: T;
+  readonly detail: ClientEvents[T];
+
+  /** @internal */
+  constructor(type: T, detail: ClientEvents[T]) {
+    super(type);
+    this.detail = detail;
+  }
+}

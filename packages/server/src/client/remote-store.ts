@@ -1,0 +1,290 @@
+import {
+  decodeKey,
+  type Entries,
+  encodeKey,
+  type Key,
+  type KeyTree,
+  type OperationOptions,
+  PartdError,
+  type Store,
+  type Values,
+} from "@partd/core";
+import {
+  type AppendOptions,
+  checkBytes,
+  copyTree,
+  flattenKeys,
+  type GetOptions,
+  type IsetOptions,
+  nestValues,
+  onAbort,
+  toBatch,
+} from "@partd/core/author";
+import { MAX_KEY_BYTES, Type } from "../protocol/numbers.js";
+import { Acknowledged, PiecesAnswer, ValuesAnswer } from "./answer.js";
+import { type Link, lockLost } from "./link.js";
+import {
+  type Answer,
+  BatchBody,
+  type Body,
+  KeysBody,
+  type Lease,
+  NO_BODY,
+  Request,
+  StreamBody,
+  tooLong,
+} from "./request.js";
+
+/** Bytes of a stream that are under way to a client at a time. */
+const STREAM_CREDIT = 1 << 20;
+
+/** The store as requests over a link: inside a lock, or outside of any. */
+export abstract class RemoteStore implements Store {
+  readonly #link: Link;
+  readonly #lease: Lease | undefined;
+  /** Encoded keys that `iset` has set or is setting, shared with the stores that `withLock` passes. */
+  readonly #isets: Map<string, Promise<void>>;
+  #closed = false;
+
+  /** @internal */
+  constructor(link: Link, lease?: Lease, parent?: RemoteStore) {
+    this.#link = link;
+    this.#lease = lease;
+    this.#isets = parent ? parent.#isets : new Map();
+  }
+
+  /** Not `async`, whose promise would be a good part of the work for a small append. */
+  append(data: Entries<Uint8Array>, options: AppendOptions = {}): Promise<void> {
+    try {
+      const batch = toBatch(data);
+      this.#check(options);
+      if (batch.keys.length === 0) return Promise.resolve();
+      checkLengths(batch.keys);
+      return this.#acknowledge(Type.APPEND, new BatchBody(batch), options);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  async get<const K extends KeyTree>(
+    keys: K,
+    options: GetOptions = {},
+  ): Promise<Values<K, Uint8Array>> {
+    const flat = flattenKeys(keys);
+    const tree = copyTree(keys);
+    return nestValues(tree, await this.#values(Type.GET, flat, options));
+  }
+
+  async *stream(key: Key, options: GetOptions = {}): AsyncGenerator<Uint8Array, void, undefined> {
+    const text = encodeKey(key);
+    checkLengths([text]);
+    yield* this.#pieces(Type.STREAM, options, text);
+  }
+
+  async iset(key: Key, value: Uint8Array, options: IsetOptions = {}): Promise<void> {
+    const text = encodeKey(key);
+    checkBytes(key, value);
+    checkLengths([text]);
+    this.#check(options);
+    const earlierOne = () => (options.replace ? undefined : this.#isets.get(text));
+    for (let earlier = earlierOne(); earlier; earlier = earlierOne()) {
+      const set = await earlier.then(
+        () => true,
+        () => false,
+      );
+      if (set) return;
+    }
+    const body = new BatchBody({ keys: [text], values: [value], byteLength: value.byteLength });
+    const setting = this.#acknowledge(Type.SET, body, options);
+    this.#isets.set(text, setting);
+    try {
+      await setting;
+    } catch (error) {
+      if (this.#isets.get(text) === setting) this.#isets.delete(text);
+      throw error;
+    }
+  }
+
+  async delete(keys: Key | readonly Key[], options: OperationOptions = {}): Promise<void> {
+    const flat = flattenKeys(keys);
+    this.#check(options);
+    if (flat.length === 0) return;
+    checkLengths(flat);
+    this.#forgetIsets(flat); // Also if it fails: what is then there is not known.
+    await this.#acknowledge(Type.DELETE, new KeysBody(flat), options);
+  }
+
+  async pop<const K extends KeyTree>(
+    keys: K,
+    options: GetOptions = {},
+  ): Promise<Values<K, Uint8Array>> {
+    const flat = flattenKeys(keys);
+    const tree = copyTree(keys);
+    this.#forgetIsets(flat);
+    const values = await this.#values(Type.POP, flat, options);
+    return nestValues(tree, values);
+  }
+
+  async *keys(options: OperationOptions = {}): AsyncGenerator<Key, void, undefined> {
+    const ascii = new TextDecoder("latin1");
+    for await (const piece of this.#pieces(Type.KEYS, options))
+      yield decodeKey(ascii.decode(piece));
+  }
+
+  async withLock<T>(
+    critical: (store: Store) => T | Promise<T>,
+    options: OperationOptions = {},
+  ): Promise<T> {
+    this.#check(options);
+    if (this.#lease) return this.#critical(critical, this.#lease);
+    const lease: Lease = { lost: false };
+    this.#link.retain();
+    try {
+      const granted = new Acknowledged();
+      const request = new Request(Type.LOCK, NO_BODY, granted, undefined, true, lease);
+      await this.#submit(request, granted, options);
+      let result: T;
+      try {
+        result = await this.#critical(critical, lease);
+      } finally {
+        await this.#unlock(lease);
+      }
+      if (lease.lost) throw lockLost(this.#link.address);
+      return result;
+    } finally {
+      this.#link.release();
+    }
+  }
+
+  async flush(options: OperationOptions = {}): Promise<void> {
+    this.#check(options);
+    await this.flushServer(options);
+  }
+
+  async drop(options: OperationOptions = {}): Promise<void> {
+    this.#check(options);
+    this.#isets.clear();
+    await this.#acknowledge(Type.DROP, NO_BODY, options);
+  }
+
+  abstract close(): Promise<void>;
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  protected flushServer(options: OperationOptions = {}): Promise<void> {
+    return this.#acknowledge(Type.FLUSH, NO_BODY, options);
+  }
+
+  /** From now on operations reject, or do so no longer. */
+  protected setClosed(closed: boolean): void {
+    this.#closed = closed;
+  }
+
+  async #critical<T>(critical: (store: Store) => T | Promise<T>, lease: Lease): Promise<T> {
+    const held = new HeldStore(this.#link, lease, this);
+    try {
+      return await critical(held);
+    } finally {
+      await held.close();
+    }
+  }
+
+  async #unlock(lease: Lease): Promise<void> {
+    if (lease.lost) return;
+    const released = new Acknowledged();
+    this.#link.submit(new Request(Type.UNLOCK, NO_BODY, released, lease));
+    try {
+      await released.promise;
+    } catch (error) {
+      // All that ran inside was answered, so it ran under the lock; the connection freed it since.
+      if (!lease.lost) throw error;
+      lease.lost = false;
+    }
+  }
+
+  async #values(
+    type: number,
+    keys: readonly string[],
+    options: OperationOptions,
+  ): Promise<Uint8Array[]> {
+    this.#check(options);
+    if (keys.length === 0) return [];
+    checkLengths(keys);
+    const answer = new ValuesAnswer(keys.length);
+    return this.#submit(this.#request(type, new KeysBody(keys), answer, options), answer, options);
+  }
+
+  async *#pieces(
+    type: number,
+    options: OperationOptions,
+    key?: string,
+  ): AsyncGenerator<Uint8Array, void, undefined> {
+    this.#check(options);
+    const { signal } = options;
+    const answer = new PiecesAnswer();
+    const request = this.#request(type, new StreamBody(STREAM_CREDIT, key), answer, options);
+    const forget = signal && onAbort(signal, () => this.#link.cancel(request, signal.reason));
+    this.#link.submit(request);
+    try {
+      let consumed = 0;
+      for (let piece = await answer.next(); piece; piece = await answer.next()) {
+        signal?.throwIfAborted();
+        yield piece;
+        consumed += piece.byteLength;
+        if (consumed < STREAM_CREDIT / 4) continue;
+        this.#link.credit(request, consumed);
+        consumed = 0;
+      }
+    } finally {
+      forget?.();
+      this.#link.cancel(request, undefined);
+    }
+  }
+
+  #acknowledge(type: number, body: Body, options: OperationOptions): Promise<void> {
+    const answer = new Acknowledged();
+    return this.#submit(this.#request(type, body, answer, options), answer, options);
+  }
+
+  #request(type: number, body: Body, answer: Answer, { signal }: OperationOptions): Request {
+    return new Request(type, body, answer, this.#lease, signal !== undefined);
+  }
+
+  /** Without promises of its own, which for many small appends would be most of the work. */
+  #submit<T>(
+    request: Request,
+    answer: { readonly promise: Promise<T> },
+    { signal }: OperationOptions,
+  ): Promise<T> {
+    this.#link.submit(request);
+    if (!signal) return answer.promise;
+    const forget = onAbort(signal, () => this.#link.cancel(request, signal.reason));
+    return answer.promise.finally(forget);
+  }
+
+  #forgetIsets(keys: readonly string[]): void {
+    for (const key of keys) this.#isets.delete(key);
+  }
+
+  #check({ signal }: OperationOptions): void {
+    signal?.throwIfAborted();
+    if (this.#closed) {
+      throw new PartdError("ERR_PARTD_CLOSED", "The store is closed; make a new one to go on.");
+    }
+    if (this.#lease?.lost) throw lockLost(this.#link.address);
+  }
+}
+
+/** What `withLock` passes. */
+class HeldStore extends RemoteStore {
+  /** It ends with the critical section; the connection stays. */
+  override async close(): Promise<void> {
+    this.setClosed(true);
+  }
+}
+
+function checkLengths(keys: readonly string[]): void {
+  for (const key of keys) if (key.length > MAX_KEY_BYTES) throw tooLong(key);
+}

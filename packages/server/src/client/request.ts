@@ -1,0 +1,238 @@
+import { PartdError } from "@partd/core";
+import type { Batch } from "@partd/core/author";
+import type { MessageReader } from "../protocol/message-reader.js";
+import { MessageWriter } from "../protocol/message-writer.js";
+import {
+  CANCELABLE,
+  isMutation,
+  LOCKED,
+  MAX_KEY_BYTES,
+  MAX_NUMBERED_BYTES,
+} from "../protocol/numbers.js";
+
+/** What a client asks of a server, until it is answered. */
+export class Request {
+  readonly type: number;
+  readonly body: Body;
+  readonly answer: Answer;
+  /** The lock inside of which it runs. */
+  readonly lease: Lease | undefined;
+  /** Whether the caller may give it up, and change its buffers, before it is answered. */
+  readonly cancelable: boolean;
+  /** Of the mutation in the session, or of the reading request in the connection. 0: never sent. */
+  number = 0;
+  /** Bytes of the window that it takes. */
+  taken = 0;
+  settled = false;
+  /** Whether it waits in a queue. */
+  queued = false;
+  /** Of LOCK: the lock that it is for. */
+  readonly grants: Lease | undefined;
+
+  constructor(
+    type: number,
+    body: Body,
+    answer: Answer,
+    lease?: Lease,
+    cancelable = false,
+    grants?: Lease,
+  ) {
+    this.grants = grants;
+    this.type = type;
+    this.body = body;
+    this.answer = answer;
+    this.lease = lease;
+    this.cancelable = cancelable;
+  }
+
+  get isMutation(): boolean {
+    return isMutation(this.type);
+  }
+
+  get flags(): number {
+    return (this.lease ? LOCKED : 0) | (this.cancelable ? CANCELABLE : 0);
+  }
+
+  /** Writes the request as one packet; the answer is its length. */
+  write(writer: MessageWriter, keys: KeyTable): number {
+    const packet = writer.begin(this.type, this.flags, 8);
+    writer.varint(this.number);
+    this.body.write(writer, keys, !this.cancelable);
+    return writer.end(packet);
+  }
+
+  /** The body by itself, to be uploaded in chunks. */
+  bodyParts(): Uint8Array[] {
+    const writer = new MessageWriter();
+    this.body.write(writer, new KeyTable(0), true);
+    return writer.take();
+  }
+}
+
+/** What becomes of a request. */
+export interface Answer {
+  /** A packet of the answer; throws if it cannot be. */
+  data(reader: MessageReader, last: boolean): void;
+  /** The request was carried out. Called once, unless `failed` is. */
+  done(): void;
+  failed(error: unknown): void;
+  /** Forgets what came, since the request is sent again. `false` if that is not possible. */
+  restart(): boolean;
+  /** Whether `close()` waits for it; it does not for a stream that nobody may ever finish. */
+  readonly awaited: boolean;
+}
+
+/** The lock of a `withLock`, held by a connection and lost with it. */
+export interface Lease {
+  lost: boolean;
+}
+
+/** The fields of a request behind its number. */
+export interface Body {
+  /** What it takes at most. */
+  readonly bound: number;
+  /** How many keys it names. */
+  readonly keyCount: number;
+  /** @param attach whether large values may be sent without a copy. */
+  write(writer: MessageWriter, keys: KeyTable, attach: boolean): void;
+}
+
+/** From here on a copy costs more than to send the value as a part of its own. */
+const ATTACH_FROM = 32_768;
+
+/** A batch, for APPEND and SET. */
+export class BatchBody implements Body {
+  readonly #batch: Batch;
+  readonly bound: number;
+
+  constructor(batch: Batch) {
+    this.#batch = batch;
+    let bound = 16 + batch.byteLength + batch.keys.length * 12;
+    for (const key of batch.keys) bound += key.length;
+    this.bound = bound;
+  }
+
+  get keyCount(): number {
+    return this.#batch.keys.length;
+  }
+
+  write(writer: MessageWriter, table: KeyTable, attach: boolean): void {
+    const { keys, values } = this.#batch;
+    writer.reserve(8);
+    writer.varint(keys.length);
+    for (let i = 0; i < keys.length; i++) {
+      const value = values[i] as Uint8Array;
+      const key = keys[i] as string;
+      const attached = attach && value.byteLength >= ATTACH_FROM;
+      writer.reserve(16 + key.length + (attached ? 0 : value.byteLength));
+      table.write(writer, key);
+      writer.varint(value.byteLength);
+      if (attached) writer.attach(value);
+      else writer.raw(value);
+    }
+  }
+}
+
+/** Keys, for GET, POP and DELETE. */
+export class KeysBody implements Body {
+  readonly #keys: readonly string[];
+  readonly bound: number;
+
+  constructor(keys: readonly string[]) {
+    this.#keys = keys;
+    let bound = 16 + keys.length * 4;
+    for (const key of keys) bound += key.length;
+    this.bound = bound;
+  }
+
+  get keyCount(): number {
+    return this.#keys.length;
+  }
+
+  write(writer: MessageWriter, table: KeyTable): void {
+    writer.reserve(8);
+    writer.varint(this.#keys.length);
+    for (const key of this.#keys) {
+      writer.reserve(8 + key.length);
+      table.write(writer, key);
+    }
+  }
+}
+
+/** For STREAM and KEYS: how many bytes of the answer may come before a CREDIT. */
+export class StreamBody implements Body {
+  readonly #credit: number;
+  readonly #key: string | undefined;
+  readonly bound: number;
+  readonly keyCount = 1;
+
+  constructor(credit: number, key?: string) {
+    this.#credit = credit;
+    this.#key = key;
+    this.bound = 32 + (key?.length ?? 0);
+  }
+
+  write(writer: MessageWriter, table: KeyTable): void {
+    writer.reserve(8);
+    writer.varint(this.#credit);
+    if (this.#key !== undefined) {
+      writer.reserve(8 + this.#key.length);
+      table.write(writer, this.#key);
+    }
+  }
+}
+
+/** For DROP, FLUSH, LOCK and UNLOCK. */
+export const NO_BODY: Body = { bound: 16, keyCount: 0, write() {} };
+
+/**
+ * The numbers under which a connection's keys are known to the other side, so that a key's text
+ * goes over the wire, and is decoded and checked there, once and not with each append: of a batch
+ * of 1,000 keys of 100 bytes that is half the time. The first `limit` texts that are not long are numbered in the
+ * order in which they are sent; later ones are sent as text each time.
+ */
+export class KeyTable {
+  readonly #numbers = new Map<string, number>();
+  readonly #texts: string[] = [];
+  #latest = -1;
+  readonly #limit: number;
+
+  constructor(limit: number) {
+    this.#limit = limit;
+  }
+
+  /**
+   * Writes a key, for which there is room: 8 bytes and its text. An even number refers to a key, an
+   * odd one is the length of the text that follows.
+   */
+  write(writer: MessageWriter, key: string): void {
+    const number = this.#find(key);
+    if (number !== undefined) {
+      writer.varint(number * 2);
+      return;
+    }
+    if (key.length > MAX_KEY_BYTES) throw tooLong(key);
+    writer.varint(key.length * 2 + 1);
+    writer.ascii(key);
+    if (this.#texts.length < this.#limit && key.length <= MAX_NUMBERED_BYTES) {
+      this.#numbers.set(key, this.#texts.length);
+      this.#texts.push(key);
+    }
+  }
+
+  #find(key: string): number | undefined {
+    // Batches often hold the same keys in the same order: the one that came next before saves the
+    // map, which takes half as long as copying 100 bytes.
+    const next = this.#latest + 1 < this.#texts.length ? this.#latest + 1 : 0;
+    const number = this.#texts[next] === key ? next : this.#numbers.get(key);
+    if (number !== undefined) this.#latest = number;
+    return number;
+  }
+}
+
+export function tooLong(key: string): PartdError {
+  return new PartdError(
+    "ERR_PARTD_KEY",
+    `A key of ${key.length} encoded bytes is longer than the ${MAX_KEY_BYTES} that a server takes.`,
+  );
+}

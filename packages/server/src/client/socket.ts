@@ -1,0 +1,76 @@
+import { PartdError } from "@partd/core";
+import { concatBytes } from "@partd/core/author";
+import { SUBPROTOCOL } from "../protocol/numbers.js";
+
+/** A connection that carries whole messages: a WebSocket, of Node or of a browser. */
+export interface Socket {
+  /**
+   * Sends `parts` as one message.
+   *
+   * @param sent is called when they are on their way, until when they must not change. It is not
+   *   called where they never are.
+   */
+  send(parts: readonly Uint8Array[], sent?: () => void): void;
+  /** Closes in an orderly way; `closed` is called in the end. */
+  close(): void;
+  /** Gives the connection up at once. */
+  terminate(): void;
+}
+
+/** What a socket tells. `closed` is called exactly once, also where it never opened. */
+export interface SocketEvents {
+  opened(): void;
+  /** A binary message, in one or more parts. */
+  received(parts: readonly Uint8Array[]): void;
+  /** `cause` says why, where that is known. */
+  closed(cause: unknown): void;
+}
+
+/** Opens a socket to a server's address. Throws only for an address that it cannot understand. */
+export type Connect = (address: string, events: SocketEvents) => Socket;
+
+/** A socket over the `WebSocket` that browsers, Deno, Bun and Node 22 have built in. */
+export const connectBuiltIn: Connect = (address, events) => {
+  if (!/^wss?:\/\//.test(address)) {
+    throw new PartdError(
+      "ERR_PARTD_CONNECTION",
+      `${address} cannot be reached from here: a browser connects to ws:// and wss:// addresses.`,
+      { address },
+    );
+  }
+  if (typeof WebSocket === "undefined") {
+    throw new PartdError(
+      "ERR_PARTD_CONNECTION",
+      'There is no WebSocket here; under Node 20, import Client from "@partd/server".',
+      { address },
+    );
+  }
+  const socket = new WebSocket(address, SUBPROTOCOL);
+  socket.binaryType = "arraybuffer";
+  let over = false;
+  const close = (cause: unknown) => {
+    if (over) return;
+    over = true;
+    events.closed(cause);
+  };
+  socket.onopen = () => events.opened();
+  socket.onmessage = ({ data }: MessageEvent<ArrayBuffer | string>) => {
+    if (over) return;
+    events.received([typeof data === "string" ? new Uint8Array(0) : new Uint8Array(data)]);
+  };
+  // The error event says nothing; a close event with a code follows it.
+  socket.onclose = ({ code, reason }) =>
+    close(new Error(`the WebSocket closed with code ${code}${reason ? `: ${reason}` : ""}`));
+  return {
+    // send() takes a copy before it returns.
+    send: (parts, sent) => {
+      socket.send((parts.length === 1 ? parts[0] : concatBytes(parts)) as Uint8Array<ArrayBuffer>);
+      sent?.();
+    },
+    close: () => socket.close(),
+    terminate: () => {
+      socket.close();
+      close(new Error("given up"));
+    },
+  };
+};

@@ -1,0 +1,169 @@
+import { allocateBytes } from "@partd/core/author";
+import { PACKET_HEADER } from "./numbers.js";
+
+/**
+ * Puts packets one after the other into one WebSocket message. A large value is not copied: it
+ * becomes a part of its own, and the transport sends the parts one after the other.
+ */
+export class MessageWriter {
+  /** Written from `#start` to `offset`; what was before is in `#parts`. */
+  bytes: Uint8Array<ArrayBuffer> = NOTHING;
+  offset = 0;
+  #start = 0;
+  #parts: Uint8Array[] = [];
+  /** Bytes in `#parts`. */
+  #partBytes = 0;
+  #view = new DataView(NOTHING.buffer);
+  /** Memory of messages that may not have been sent. */
+  #full: Uint8Array<ArrayBuffer>[] = [];
+  readonly #spares: Spares;
+
+  /** @param spares what it writes in, once it needs as much. */
+  constructor(spares = new Spares(65_536, 0)) {
+    this.#spares = spares;
+  }
+
+  /** Bytes of the message so far. */
+  get byteLength(): number {
+    return this.#partBytes + this.offset - this.#start;
+  }
+
+  /** Begins a packet, with room for `atLeast` bytes of its body; the answer is for `end`. */
+  begin(type: number, flags: number, atLeast: number): PacketStart {
+    this.reserve(PACKET_HEADER + atLeast);
+    const { bytes, offset } = this;
+    bytes[offset] = type;
+    bytes[offset + 1] = flags;
+    bytes[offset + 2] = 0;
+    bytes[offset + 3] = 0;
+    this.offset = offset + PACKET_HEADER;
+    return { view: this.#view, offset, before: this.byteLength };
+  }
+
+  /** Ends a packet: its length is now known. Answers with it, header included. */
+  end(packet: PacketStart): number {
+    const length = this.byteLength - packet.before;
+    packet.view.setUint32(packet.offset + 4, length, true);
+    return PACKET_HEADER + length;
+  }
+
+  /** Makes room for `byteLength` more bytes in one piece. */
+  reserve(byteLength: number): void {
+    if (this.offset + byteLength <= this.bytes.byteLength) return;
+    // The packet's header is already in the message and may be in this piece: it moves along only
+    // as a part, so that `PacketStart` stays valid.
+    this.#seal();
+    const most = this.#spares.byteLength;
+    if (this.bytes.byteLength === most) this.#full.push(this.bytes);
+    // Small at first: a server has a writer for each of its many connections.
+    const size = Math.max(byteLength, Math.min(most, Math.max(4_096, 4 * this.bytes.byteLength)));
+    this.bytes = size === most ? this.#spares.take() : allocateBytes(size);
+    this.#view = new DataView(this.bytes.buffer);
+    this.offset = 0;
+    this.#start = 0;
+  }
+
+  u8(value: number): void {
+    this.bytes[this.offset++] = value;
+  }
+
+  u32(value: number): void {
+    this.#view.setUint32(this.offset, value, true);
+    this.offset += 4;
+  }
+
+  /** Unsigned LEB128, up to 2^53. Needs a reserve of up to 8 bytes. */
+  varint(value: number): void {
+    const { bytes } = this;
+    let { offset } = this;
+    while (value >= 0x80) {
+      // Past 31 bits the bit operators would lose the upper ones.
+      bytes[offset++] = (value % 128) | 0x80;
+      value = value < 0x80000000 ? value >>> 7 : Math.floor(value / 128);
+    }
+    bytes[offset++] = value;
+    this.offset = offset;
+  }
+
+  /** A copy of `value`. */
+  raw(value: Uint8Array): void {
+    this.bytes.set(value, this.offset);
+    this.offset += value.byteLength;
+  }
+
+  /** Text of ASCII, such as an encoded key. */
+  ascii(text: string): void {
+    const { bytes, offset } = this;
+    for (let i = 0; i < text.length; i++) bytes[offset + i] = text.charCodeAt(i);
+    this.offset = offset + text.length;
+  }
+
+  /**
+   * `value` itself, which must not change until the message was sent.
+   *
+   * @param memory of the spares, in which the value lies.
+   */
+  attach(value: Uint8Array, memory?: Uint8Array<ArrayBuffer>): void {
+    this.#seal();
+    this.#parts.push(value);
+    this.#partBytes += value.byteLength;
+    if (memory) this.#full.push(memory);
+  }
+
+  /** The message, in parts; the writer begins another. */
+  take(): Uint8Array[] {
+    this.#seal();
+    const parts = this.#parts;
+    this.#parts = [];
+    this.#partBytes = 0;
+    return parts;
+  }
+
+  /** Gives back the memory that the messages taken so far have filled: to be called when all were sent. */
+  takeFull(): () => void {
+    const full = this.#full;
+    this.#full = [];
+    return () => {
+      for (const bytes of full) this.#spares.give(bytes);
+    };
+  }
+
+  #seal(): void {
+    if (this.offset === this.#start) return;
+    this.#parts.push(this.bytes.subarray(this.#start, this.offset));
+    this.#partBytes += this.offset - this.#start;
+    this.#start = this.offset;
+  }
+}
+
+export interface PacketStart {
+  readonly view: DataView;
+  readonly offset: number;
+  readonly before: number;
+}
+
+const NOTHING = new Uint8Array(0);
+
+/**
+ * Memory to write messages in, all of one length, used again and again: fresh memory costs more
+ * than to write it.
+ */
+export class Spares {
+  readonly byteLength: number;
+  readonly #most: number;
+  readonly #spares: Uint8Array<ArrayBuffer>[] = [];
+
+  /** @param most more would be idle memory. */
+  constructor(byteLength: number, most: number) {
+    this.byteLength = byteLength;
+    this.#most = most;
+  }
+
+  take(): Uint8Array<ArrayBuffer> {
+    return this.#spares.pop() ?? allocateBytes(this.byteLength);
+  }
+
+  give(bytes: Uint8Array<ArrayBuffer>): void {
+    if (this.#spares.length < this.#most) this.#spares.push(bytes);
+  }
+}

@@ -1,0 +1,144 @@
+import { decodeKey, encodeKey, isPartdError, PartdError, type PartdErrorCode } from "@partd/core";
+import { type MessageReader, malformed } from "./message-reader.js";
+import type { MessageWriter } from "./message-writer.js";
+import { ID_BYTES, MAGIC, RESUMED, type Terms, Type, VERSION } from "./numbers.js";
+
+/** The first packet of a connection. */
+export interface Hello {
+  /** Random, and known to the client alone: whoever knows it takes the session over. */
+  readonly session: Uint8Array;
+  /** Every mutation below it was answered, or will not be asked about again. */
+  readonly first: number;
+  readonly token: string;
+}
+
+/** The answer to a {@link Hello}. */
+export interface Welcome {
+  /** Whether the server remembers the session. */
+  readonly resumed: boolean;
+  /** Random: another one means that the server was started anew. */
+  readonly instance: Uint8Array;
+  readonly terms: Terms;
+}
+
+export function writeHello(writer: MessageWriter, hello: Hello): void {
+  const token = utf8.encode(hello.token);
+  const packet = writer.begin(Type.HELLO, 0, 64 + token.byteLength);
+  writer.u32(MAGIC);
+  writer.u8(VERSION);
+  writer.raw(hello.session);
+  writer.varint(hello.first);
+  writer.varint(token.byteLength);
+  writer.raw(token);
+  writer.end(packet);
+}
+
+export function readHello(reader: MessageReader): Hello {
+  if (reader.type !== Type.HELLO) throw malformed("a connection begins with HELLO");
+  if (reader.u32() !== MAGIC) throw malformed("this is no partd client");
+  const version = reader.u8();
+  if (version !== VERSION) {
+    throw new PartdError(
+      "ERR_PARTD_PROTOCOL",
+      `The client speaks version ${version} of the protocol, the server version ${VERSION}; use releases of @partd/server that match.`,
+    );
+  }
+  const session = reader.take(ID_BYTES).slice();
+  return { session, first: reader.varint(), token: reader.utf8(reader.varint()) };
+}
+
+export function writeWelcome(writer: MessageWriter, welcome: Welcome): void {
+  const { terms } = welcome;
+  const packet = writer.begin(Type.WELCOME, welcome.resumed ? RESUMED : 0, 128);
+  writer.u8(VERSION);
+  writer.raw(welcome.instance);
+  for (const name of TERMS) writer.varint(terms[name]);
+  writer.end(packet);
+}
+
+export function readWelcome(reader: MessageReader): Welcome {
+  if (reader.u8() !== VERSION) throw malformed("the server answers in another version");
+  const resumed = (reader.flags & RESUMED) !== 0;
+  const instance = reader.take(ID_BYTES).slice();
+  const terms: Record<string, number> = {};
+  for (const name of TERMS) terms[name] = reader.varint();
+  reader.skip(); // A later version may say more.
+  return { resumed, instance, terms: terms as unknown as Terms };
+}
+
+/** In the order in which they are sent. */
+const TERMS = [
+  "window",
+  "pending",
+  "message",
+  "request",
+  "keys",
+  "keyTable",
+  "pingInterval",
+] as const;
+
+const utf8 = new TextEncoder();
+
+/** By their numbers on the wire, which never change. */
+const CODES: readonly PartdErrorCode[] = [
+  "ERR_PARTD_IO",
+  "ERR_PARTD_KEY",
+  "ERR_PARTD_VALUE",
+  "ERR_PARTD_CLOSED",
+  "ERR_PARTD_LOCK",
+  "ERR_PARTD_CORRUPT",
+  "ERR_PARTD_CODEC",
+  "ERR_PARTD_CONNECTION",
+  "ERR_PARTD_AUTH",
+  "ERR_PARTD_PROTOCOL",
+];
+
+const HAS_KEY = 1;
+const HAS_OFFSET = 2;
+const HAS_PATH = 4;
+const MAX_TEXT = 8_192;
+
+/** Writes an ERROR packet: code, message and context. The cause stays where it happened. */
+export function writeError(writer: MessageWriter, flags: number, id: number, error: unknown): void {
+  const known: Partial<PartdError> = isPartdError(error) ? error : {};
+  const message = utf8.encode(messageOf(error).slice(0, MAX_TEXT));
+  const key = known.key === undefined ? undefined : utf8.encode(encodeKey(known.key));
+  const path = known.path === undefined ? undefined : utf8.encode(known.path.slice(0, MAX_TEXT));
+  const room = 64 + message.byteLength + (key?.byteLength ?? 0) + (path?.byteLength ?? 0);
+  const packet = writer.begin(Type.ERROR, flags, room);
+  writer.varint(id);
+  writer.u8(Math.max(0, CODES.indexOf(known.code ?? "ERR_PARTD_IO")));
+  writer.u8(
+    (key ? HAS_KEY : 0) | (known.offset === undefined ? 0 : HAS_OFFSET) | (path ? HAS_PATH : 0),
+  );
+  writeText(message);
+  if (key) writeText(key);
+  if (known.offset !== undefined) writer.varint(known.offset);
+  if (path) writeText(path);
+  writer.end(packet);
+
+  function writeText(bytes: Uint8Array): void {
+    writer.varint(bytes.byteLength);
+    writer.raw(bytes);
+  }
+}
+
+/** Reads an ERROR packet behind its number. */
+export function readError(reader: MessageReader, address: string): PartdError {
+  const code = CODES[reader.u8()];
+  if (!code) throw malformed("an error has an unknown code");
+  const has = reader.u8();
+  const message = readText();
+  const key = has & HAS_KEY ? decodeKey(readText()) : undefined;
+  const offset = has & HAS_OFFSET ? reader.varint() : undefined;
+  const path = has & HAS_PATH ? readText() : undefined;
+  return new PartdError(code, message, { key, offset, path, address });
+
+  function readText(): string {
+    return reader.utf8(reader.varint());
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

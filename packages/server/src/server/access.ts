@@ -1,0 +1,93 @@
+import { createHash, timingSafeEqual } from "node:crypto";
+import type { IncomingMessage } from "node:http";
+import { isIP } from "node:net";
+import { PartdError } from "@partd/core";
+import { type Address, isLoopback } from "../protocol/address.js";
+
+export interface AccessOptions {
+  readonly token?: string | undefined;
+  readonly origins?: readonly string[] | undefined;
+  readonly insecure?: boolean | undefined;
+  /** Whether a connection needs a client certificate. */
+  readonly certificates: boolean;
+}
+
+/** Decides who may reach a server. */
+export class Access {
+  readonly #token: Buffer | undefined;
+  readonly #origins: ReadonlySet<string>;
+  readonly #host: string | undefined;
+
+  /** @throws `ERR_PARTD_AUTH` where others could reach the store and nothing is asked of them. */
+  constructor(address: Address, options: AccessOptions) {
+    const { token, insecure, certificates } = options;
+    if (token === "") {
+      throw new PartdError(
+        "ERR_PARTD_VALUE",
+        "A token that is empty protects nothing; leave it out.",
+      );
+    }
+    const open = token === undefined && !certificates && insecure !== true;
+    if (address.kind !== "ipc" && !isLoopback(address.host) && open) {
+      throw new PartdError(
+        "ERR_PARTD_AUTH",
+        `On ${address.host}, everyone on the network could read and change the store; set a token, ask for client certificates (tls.requestCert), or say insecure: true.`,
+      );
+    }
+    this.#token = token === undefined ? undefined : digest(token);
+    this.#origins = new Set(options.origins);
+    this.#host = address.kind === "ipc" ? undefined : address.host;
+  }
+
+  /**
+   * Compares digests, in a time that tells nothing of the token, nor of its length.
+   *
+   * @throws `ERR_PARTD_AUTH`
+   */
+  checkToken(token: string): void {
+    if (this.#token === undefined || timingSafeEqual(digest(token), this.#token)) return;
+    throw new PartdError(
+      "ERR_PARTD_AUTH",
+      token === ""
+        ? "The server asks for a token: new Client(address, { token })."
+        : "The server refused the token.",
+    );
+  }
+
+  /** Whether a request for a page carries the token: as a bearer, or as the password of Basic. */
+  allowsRequest({ headers }: IncomingMessage): boolean {
+    if (this.#token === undefined) return true;
+    const [scheme, credentials = ""] = (headers.authorization ?? "").split(" ");
+    let token = "";
+    if (scheme?.toLowerCase() === "bearer") token = credentials;
+    else if (scheme?.toLowerCase() === "basic") {
+      const text = Buffer.from(credentials, "base64").toString();
+      token = text.slice(text.indexOf(":") + 1);
+    }
+    return timingSafeEqual(digest(token), this.#token);
+  }
+
+  /**
+   * Whether a page may make the request. A browser says which page it is; whoever is no browser
+   * says nothing. A page of another origin is refused, and so is one whose name was made to
+   * point here: under a name, only the one that the server listens on is its own.
+   */
+  allowsPage({ headers }: IncomingMessage): boolean {
+    const { origin, host } = headers;
+    if (origin !== undefined && this.#origins.has(origin)) return true;
+    if (!this.#isOwnName(host)) return false;
+    if (origin === undefined) return true;
+    return URL.canParse(origin) && new URL(origin).host === host;
+  }
+
+  #isOwnName(host: string | undefined): boolean {
+    if (host === undefined || this.#host === undefined) return true; // No page reaches a socket file.
+    if (!URL.canParse(`http://${host}`)) return false;
+    const name = new URL(`http://${host}`).hostname.replace(/^\[|\]$/g, "");
+    return isIP(name) !== 0 || isLoopback(name) || name === this.#host || this.#token !== undefined;
+  }
+}
+
+function digest(token: string): Buffer {
+  return createHash("sha256").update(token).digest();
+}

@@ -1,0 +1,151 @@
+import { isPartdError, type PartdError } from "@partd/core";
+import { type Batch, BatchEntries, type LowerStore } from "@partd/core/author";
+import { Type } from "../protocol/numbers.js";
+import type { Census, CountedKey } from "./census.js";
+import type { RequestBody } from "./request-body.js";
+import type { Outcome } from "./session.js";
+
+/** The fields of a mutation. */
+export interface Mutation {
+  readonly type: number;
+  readonly keys: readonly CountedKey[];
+  /** Of APPEND and SET. */
+  readonly batch: Batch;
+}
+
+/**
+ * Carries a mutation out. The answer is the values that POP removed.
+ *
+ * @param keep is told how long these are, as far as is known, before they are read; throws if there
+ *   is no memory for them.
+ */
+export async function mutate(
+  { type, keys, batch }: Mutation,
+  store: LowerStore,
+  census: Census,
+  keep: (bytes: number) => void,
+  signal: AbortSignal | undefined,
+): Promise<Uint8Array[] | undefined> {
+  switch (type) {
+    case Type.APPEND: {
+      await store.append(new BatchEntries(batch), { signal, owned: true });
+      census.appended(keys, batch.values);
+      return undefined;
+    }
+    case Type.SET: {
+      const [counted] = keys as [CountedKey];
+      const [value] = batch.values as [Uint8Array];
+      // The client remembers its isets; the store's own memory of them must not stand in the way.
+      await store.iset(counted.key, value, { signal, replace: true });
+      census.is(counted, value.byteLength);
+      return undefined;
+    }
+    case Type.DELETE: {
+      await store.delete(
+        keys.map(({ key }) => key),
+        { signal },
+      );
+      for (const key of keys) census.is(key, 0);
+      return undefined;
+    }
+    case Type.POP: {
+      // The values have to be held whole, and kept until the client has them.
+      keep(keys.reduce((sum, { bytes }) => sum + bytes, 0));
+      const popped = await store.pop(
+        keys.map(({ key }) => key),
+        { signal },
+      );
+      for (const key of keys) census.is(key, 0);
+      return popped;
+    }
+    default:
+      await store.drop({ signal });
+      census.dropped();
+      return undefined;
+  }
+}
+
+/** Appends that are no longer than this together become one; what is longer gains nothing. */
+const TOGETHER_BYTES = 65_536;
+
+/**
+ * Neighbouring appends of one message, carried out as one append of the store: for small ones, an
+ * operation of the store each would be most of the work. Each keeps an outcome of its own.
+ */
+export class GatheredAppends {
+  readonly appends: GatheredAppend[] = [];
+  #byteLength = 0;
+
+  /** Whether `body` may come after what there is, which is then to be carried out first if not. */
+  takes(body: RequestBody): boolean {
+    return this.appends.length === 0 || this.#byteLength + body.batch.byteLength <= TOGETHER_BYTES;
+  }
+
+  add(append: GatheredAppend): void {
+    this.appends.push(append);
+    this.#byteLength += append.body.batch.byteLength;
+  }
+
+  /** Appends all, and notes in each outcome what became of it. Never rejects. */
+  async carryOut(store: LowerStore, census: Census): Promise<void> {
+    const { appends } = this;
+    const all = appends.length === 1 ? (appends[0] as GatheredAppend).body : joined(appends);
+    try {
+      await append(store, census, all);
+    } catch (error) {
+      if (appends.length > 1 && isOfOne(error)) await this.#oneByOne(store, census);
+      else for (const { outcome } of appends) outcome.error = error as PartdError;
+    }
+  }
+
+  /** Nothing was appended, because of one of them: the others are not to suffer from it. */
+  async #oneByOne(store: LowerStore, census: Census): Promise<void> {
+    await Promise.all(
+      this.appends.map(async ({ body, outcome }) => {
+        try {
+          await append(store, census, body);
+        } catch (error) {
+          outcome.error = error as PartdError;
+        }
+      }),
+    );
+  }
+}
+
+/** An append that was asked for. */
+export interface GatheredAppend {
+  readonly number: number;
+  readonly body: RequestBody;
+  readonly outcome: Outcome;
+}
+
+async function append(
+  store: LowerStore,
+  census: Census,
+  { keys, batch }: RequestBody,
+): Promise<void> {
+  await store.append(new BatchEntries(batch), { owned: true });
+  census.appended(keys, batch.values);
+}
+
+function joined(appends: readonly GatheredAppend[]): RequestBody {
+  const keys: CountedKey[] = [];
+  const texts: string[] = [];
+  const values: Uint8Array[] = [];
+  let byteLength = 0;
+  for (const { body } of appends) {
+    const { batch } = body;
+    for (let i = 0; i < body.keys.length; i++) {
+      keys.push(body.keys[i] as CountedKey);
+      texts.push(batch.keys[i] as string);
+      values.push(batch.values[i] as Uint8Array);
+    }
+    byteLength += batch.byteLength;
+  }
+  return { keys, batch: { keys: texts, values, byteLength }, credit: 0 };
+}
+
+/** Whether the error is about a key or value: a store that is full, closed or broken is so for all. */
+function isOfOne(error: unknown): boolean {
+  return isPartdError(error, "ERR_PARTD_KEY") || isPartdError(error, "ERR_PARTD_VALUE");
+}

@@ -1,0 +1,195 @@
+import type { Socket } from "node:net";
+import { onAbort } from "@partd/core/author";
+import type { WebSocket } from "ws";
+import { sendParts } from "../client/node-client.js";
+import { MessageWriter, type Spares } from "../protocol/message-writer.js";
+
+/** Bytes of answers that wait to be sent, of all connections together. */
+export interface Backlog {
+  bytes: number;
+  readonly most: number;
+}
+
+const MESSAGE_BYTES = 262_144;
+/** Of each of the server's spares: a message with the packet that made it long enough. */
+export const SPARE_BYTES = MESSAGE_BYTES + 16_384;
+/** Every connection may have so much waiting, however much others have. */
+const LEAST = 65_536;
+/** Turns of the event loop that an answer waits for others while more and more requests come. */
+const MOST_TURNS = 8;
+
+/**
+ * What a server sends to one connection: packets gathered into messages, and only as many as the
+ * client takes, so that one which does not read costs no memory.
+ */
+export class Outbox {
+  readonly writer: MessageWriter;
+  /** Of the server, for what is to be sent. */
+  readonly spares: Spares;
+  readonly #socket: WebSocket;
+  readonly #carrier: Socket;
+  readonly #backlog: Backlog;
+  readonly #counters: { sentBytes: number };
+  readonly #most: number;
+  /** Called when something is to be sent by the end of this turn. */
+  readonly #prepare: () => void;
+  #queued = 0;
+  readonly #outside: Side = { kept: 0, waiting: [] };
+  readonly #inside: Side = { kept: 0, waiting: [] };
+  #scheduled = false;
+  #resume: (() => void) | undefined;
+  #closed = false;
+  /** When the client last took something, or had taken all. */
+  progress = performance.now();
+
+  /** @param carrier what the WebSocket goes over. */
+  constructor(
+    socket: WebSocket,
+    carrier: Socket,
+    backlog: Backlog,
+    spares: Spares,
+    counters: { sentBytes: number },
+    most: number,
+    prepare: () => void,
+  ) {
+    this.writer = new MessageWriter(spares);
+    this.spares = spares;
+    this.#counters = counters;
+    this.#socket = socket;
+    this.#carrier = carrier;
+    this.#backlog = backlog;
+    this.#most = most;
+    this.#prepare = prepare;
+  }
+
+  /** Bytes that the client has yet to take. */
+  get queued(): number {
+    return this.#queued;
+  }
+
+  /** Calls `resume` once the client has taken most of what waits for it. */
+  whenTaken(resume: () => void): void {
+    this.#resume = resume;
+  }
+
+  /** Sends what was written, with what else is written soon. */
+  schedule(): void {
+    if (this.writer.byteLength >= MESSAGE_BYTES) this.flush();
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    this.#flushSoon(MOST_TURNS);
+  }
+
+  /** At the end of this turn; while a client goes on sending, it does not need each answer at once. */
+  #flushSoon(turns: number): void {
+    const { bytesRead } = this.#carrier;
+    setImmediate(() => {
+      if (this.#carrier.bytesRead !== bytesRead && turns > 1) {
+        this.#flushSoon(turns - 1);
+        return;
+      }
+      this.#scheduled = false;
+      this.#prepare();
+      this.flush();
+    });
+  }
+
+  /** Sends what was written, now. */
+  flush(): void {
+    const { byteLength } = this.writer;
+    if (byteLength === 0) return;
+    const parts = this.writer.take();
+    const giveBack = this.writer.takeFull();
+    if (this.#closed) return;
+    if (this.#queued === 0) this.progress = performance.now();
+    this.#queued += byteLength;
+    this.#backlog.bytes += byteLength;
+    this.#counters.sentBytes += byteLength;
+    sendParts(this.#socket, this.#carrier, parts, () => {
+      giveBack();
+      this.#taken(byteLength);
+    });
+  }
+
+  /**
+   * Resolves when there is room for `bytes` more of an answer, which is kept until the returned
+   * function is called: when they are written. In the order of the calls.
+   *
+   * @param inside whether the answer is to a request inside of the lock: it has a place of its own,
+   *   since those outside may have theirs while they wait for the lock.
+   */
+  async room(bytes: number, inside: boolean, signal: AbortSignal): Promise<() => void> {
+    signal.throwIfAborted();
+    const side = inside ? this.#inside : this.#outside;
+    if (side.waiting.length > 0 || !this.#hasRoom(side, bytes)) {
+      await new Promise<void>((resolve, reject) => {
+        const waiter = {
+          bytes,
+          admit: () => {
+            forget();
+            resolve();
+          },
+        };
+        const forget = onAbort(signal, () => {
+          side.waiting.splice(side.waiting.indexOf(waiter), 1);
+          reject(signal.reason);
+          this.#admit();
+        });
+        side.waiting.push(waiter);
+      });
+    } else {
+      side.kept += bytes;
+    }
+    return () => {
+      side.kept -= bytes;
+      this.#admit();
+    };
+  }
+
+  /** The connection is gone. */
+  close(): void {
+    this.#closed = true;
+    this.#backlog.bytes -= this.#queued;
+    this.#queued = 0;
+    this.#admit();
+  }
+
+  #hasRoom({ kept }: Side, bytes: number): boolean {
+    const used = this.#queued + this.writer.byteLength + kept;
+    if (this.#closed || used === 0 || used + bytes <= LEAST) return true;
+    return used + bytes <= this.#most && this.#backlog.bytes < this.#backlog.most;
+  }
+
+  #taken(byteLength: number): void {
+    if (this.#closed) return;
+    this.progress = performance.now();
+    this.#queued -= byteLength;
+    this.#backlog.bytes -= byteLength;
+    if (this.#resume && this.#queued <= this.#most) {
+      this.#resume();
+      this.#resume = undefined;
+    }
+    this.#admit();
+  }
+
+  #admit(): void {
+    for (const side of [this.#inside, this.#outside]) {
+      for (
+        let next = side.waiting[0];
+        next && this.#hasRoom(side, next.bytes);
+        next = side.waiting[0]
+      ) {
+        side.waiting.shift();
+        side.kept += next.bytes;
+        next.admit();
+      }
+    }
+  }
+}
+
+/** Answers inside of the lock, or outside. */
+interface Side {
+  /** Bytes promised to answers that are being read. */
+  kept: number;
+  readonly waiting: { readonly bytes: number; readonly admit: () => void }[];
+}

@@ -1,0 +1,318 @@
+import { encodeKey } from "@partd/core";
+import { type LowerStore, onAbort } from "@partd/core/author";
+import { LAST, Type } from "../protocol/numbers.js";
+import type { Census, CountedKey } from "./census.js";
+import { type Outbox, SPARE_BYTES } from "./outbox.js";
+import { SEGMENT_HEAD, ValueBlock } from "./value-block.js";
+
+/** Values up to this size are read several at once, larger ones piece by piece. */
+const SMALL = 262_144;
+const PIECE_BYTES = 262_144;
+/** From here on a value is sent without a copy. */
+const ATTACH_FROM = 65_536;
+
+/** What a reading request reads from, and where its answer goes. */
+export interface Reading {
+  readonly store: LowerStore;
+  readonly census: Census;
+  readonly outbox: Outbox;
+  readonly number: number;
+  /** Whether it runs inside of the lock that the connection holds. */
+  readonly inside: boolean;
+  readonly signal: AbortSignal;
+  /** How many bytes were read. */
+  read(bytes: number): void;
+}
+
+/** Answers GET. However much is asked for, little of it is held at a time. */
+export async function answerGet(reading: Reading, keys: readonly CountedKey[]): Promise<void> {
+  const { outbox, number, inside, signal } = reading;
+  for (let i = 0; i < keys.length; ) {
+    const [group, known] = groupAt(keys, i);
+    if (group.length === 0) {
+      await answerWhole(reading, keys[i] as CountedKey);
+      i++;
+      continue;
+    }
+    const written = await outbox.room(known, inside, signal);
+    let rest: readonly Uint8Array[];
+    try {
+      rest = await answerGroup(reading, group);
+    } finally {
+      written();
+    }
+    outbox.schedule();
+    await sendPieces(outbox, 0, number, rest, inside, signal);
+    i += group.length;
+  }
+  endAnswer(outbox, 0, number);
+}
+
+/**
+ * Answers with values that fit a block. If they do not, since they have grown where the server does
+ * not count, they are the result: still to be sent.
+ */
+async function answerGroup(
+  { store, outbox, number, signal, read }: Reading,
+  group: readonly CountedKey[],
+): Promise<readonly Uint8Array[]> {
+  const { spares, writer } = outbox;
+  const memory = spares.take();
+  const block = new ValueBlock(memory);
+  // If it fails the memory is not used again: the store may still be reading into it.
+  const values = await store.get(
+    group.map(({ key }) => key),
+    { signal, allocate: block.allocate },
+  );
+  const bytes = values.reduce((sum, { byteLength }) => sum + byteLength, 0);
+  read(bytes);
+  if (block.holds(values)) {
+    const packet = writer.begin(Type.DATA, 0, 8);
+    writer.varint(number);
+    writer.attach(block.bytes, memory);
+    writer.end(packet);
+  } else {
+    // Where some of the values lie in the memory after all, it goes with them.
+    if (!block.isUsed) spares.give(memory);
+    if (bytes > 2 * SPARE_BYTES) return values;
+    writeValues(outbox, 0, number, values);
+  }
+  return [];
+}
+
+/** Answers STREAM: pieces, as far as the client's credit goes. */
+export async function answerStream(
+  reading: Reading,
+  key: CountedKey,
+  credit: Credit,
+): Promise<void> {
+  const { outbox, number } = reading;
+  await inPieces(reading, key, credit, (piece) => {
+    writeSegment(outbox, number, piece, false);
+    reading.read(piece.byteLength);
+    outbox.schedule();
+  });
+  endAnswer(outbox, 0, number);
+}
+
+/** Answers KEYS. */
+export async function answerKeys(reading: Reading, credit: Credit): Promise<void> {
+  const { store, outbox, number, inside, signal } = reading;
+  let texts: Uint8Array[] = [];
+  let bytes = 0;
+  for await (const key of store.keys({ signal })) {
+    const text = ascii.encode(encodeKey(key));
+    texts.push(text);
+    bytes += text.byteLength;
+    if (bytes >= 16_384) await send();
+  }
+  await send();
+  endAnswer(outbox, 0, number);
+
+  async function send(): Promise<void> {
+    await credit.take(bytes, signal);
+    const written = await outbox.room(bytes, inside, signal);
+    writeValues(outbox, 0, number, texts);
+    written();
+    outbox.schedule();
+    texts = [];
+    bytes = 0;
+  }
+}
+
+/** Answers POP with values that are at hand, as the client takes them. */
+export async function answerValues(
+  outbox: Outbox,
+  flags: number,
+  number: number,
+  values: readonly Uint8Array[],
+  inside: boolean,
+  signal: AbortSignal,
+): Promise<void> {
+  await sendPieces(outbox, flags, number, values, inside, signal);
+  endAnswer(outbox, flags, number);
+}
+
+async function sendPieces(
+  outbox: Outbox,
+  flags: number,
+  number: number,
+  values: readonly Uint8Array[],
+  inside: boolean,
+  signal: AbortSignal,
+): Promise<void> {
+  for (let i = 0; i < values.length; ) {
+    const [small, bytes] = smallAt(values, i);
+    if (small.length > 0) {
+      const written = await outbox.room(bytes, inside, signal);
+      writeValues(outbox, flags, number, small);
+      written();
+      outbox.schedule();
+      i += small.length;
+      continue;
+    }
+    const large = values[i++] as Uint8Array;
+    let left = large.byteLength;
+    for (const piece of cut(large, PIECE_BYTES)) {
+      left -= piece.byteLength;
+      const written = await outbox.room(piece.byteLength, inside, signal);
+      writeSegment(outbox, number, piece, left > 0, flags);
+      written();
+      outbox.schedule();
+    }
+  }
+}
+
+/** How much more of an answer a client takes. */
+export class Credit {
+  #left: number;
+  #wake: (() => void) | undefined;
+
+  constructor(bytes: number) {
+    this.#left = bytes;
+  }
+
+  give(bytes: number): void {
+    this.#left += bytes;
+    this.#wake?.();
+  }
+
+  /** Resolves as soon as there is any; what goes beyond it is taken from the next. */
+  async take(bytes: number, signal: AbortSignal): Promise<void> {
+    while (this.#left <= 0) {
+      signal.throwIfAborted();
+      await new Promise<void>((resolve, reject) => {
+        const forget = onAbort(signal, () => reject(signal.reason));
+        this.#wake = () => {
+          forget();
+          resolve();
+        };
+      });
+    }
+    this.#left -= bytes;
+  }
+}
+
+/** A value that is large, or of unknown size: piece by piece. */
+async function answerWhole(reading: Reading, key: CountedKey): Promise<void> {
+  const { outbox, number, census } = reading;
+  let held: Uint8Array | undefined;
+  let bytes = 0;
+  const before = key.bytes;
+  await inPieces(reading, key, undefined, (piece) => {
+    if (held) writeSegment(outbox, number, held, true);
+    held = piece; // Only the next, or none, tells whether it is the last.
+    bytes += piece.byteLength;
+    outbox.schedule();
+  });
+  writeSegment(outbox, number, held ?? NOTHING, false);
+  outbox.schedule();
+  reading.read(bytes);
+  // Now its size is known, unless it grew in the meantime.
+  if (!key.exact && key.bytes === before) census.is(key, bytes);
+}
+
+/** Takes a piece from the store only when there is room for it on the way to the client. */
+async function inPieces(
+  { store, outbox, inside, signal }: Reading,
+  key: CountedKey,
+  credit: Credit | undefined,
+  use: (piece: Uint8Array) => void,
+): Promise<void> {
+  const pieces = store.stream(key.key, { signal })[Symbol.asyncIterator]();
+  try {
+    for (;;) {
+      await credit?.take(0, signal);
+      const written = await outbox.room(PIECE_BYTES, inside, signal);
+      try {
+        const next = await pieces.next();
+        if (next.done) return;
+        await credit?.take(next.value.byteLength, signal);
+        for (const piece of cut(next.value, PIECE_BYTES)) use(piece);
+      } finally {
+        written();
+      }
+    }
+  } finally {
+    await pieces.return?.();
+  }
+}
+
+/** The keys from `start` on that can be read at once, and their bytes; none if the first cannot. */
+function groupAt(keys: readonly CountedKey[], start: number): [CountedKey[], number] {
+  const group: CountedKey[] = [];
+  let bytes = 0;
+  for (let i = start; i < keys.length && group.length < 4_096; i++) {
+    const key = keys[i] as CountedKey;
+    const next = bytes + key.bytes + SEGMENT_HEAD;
+    if (!key.exact || key.bytes > SMALL || next > SPARE_BYTES) break;
+    group.push(key);
+    bytes = next;
+  }
+  return [group, bytes];
+}
+
+/** The values from `start` on that together make a piece, and their bytes; none if the first is longer. */
+function smallAt(values: readonly Uint8Array[], start: number): [readonly Uint8Array[], number] {
+  let end = start;
+  let bytes = 0;
+  for (; end < values.length && end - start < 4_096; end++) {
+    const next = bytes + (values[end] as Uint8Array).byteLength;
+    if (next > PIECE_BYTES) break;
+    bytes = next;
+  }
+  return [values.slice(start, end), bytes];
+}
+
+function writeValues(
+  { writer }: Outbox,
+  flags: number,
+  number: number,
+  values: readonly Uint8Array[],
+): void {
+  const packet = writer.begin(Type.DATA, flags, 8);
+  writer.varint(number);
+  for (const value of values) {
+    const attached = value.byteLength >= ATTACH_FROM;
+    writer.reserve(attached ? 8 : 8 + value.byteLength);
+    writer.varint(value.byteLength * 2);
+    if (attached) writer.attach(value);
+    else writer.raw(value);
+  }
+  writer.end(packet);
+}
+
+/** One piece of a value, and whether more of it follows. */
+function writeSegment(
+  { writer }: Outbox,
+  number: number,
+  piece: Uint8Array,
+  more: boolean,
+  flags = 0,
+): void {
+  // Each part is a frame of its own, of which a client takes 16,384 in a message.
+  const attached = piece.byteLength >= ATTACH_FROM;
+  const packet = writer.begin(Type.DATA, flags, 16 + (attached ? 0 : piece.byteLength));
+  writer.varint(number);
+  writer.varint(piece.byteLength * 2 + (more ? 1 : 0));
+  if (attached) writer.attach(piece);
+  else writer.raw(piece);
+  writer.end(packet);
+}
+
+/** The end of an answer, and all of it where there is nothing to tell. */
+export function endAnswer(outbox: Outbox, flags: number, number: number): void {
+  const packet = outbox.writer.begin(Type.DATA, flags | LAST, 8);
+  outbox.writer.varint(number);
+  outbox.writer.end(packet);
+  outbox.schedule();
+}
+
+function* cut(bytes: Uint8Array, length: number): Generator<Uint8Array, void, undefined> {
+  for (let start = 0; start < bytes.byteLength; start += length) {
+    yield bytes.subarray(start, start + length);
+  }
+}
+
+const ascii = new TextEncoder();
+const NOTHING = new Uint8Array(0);
