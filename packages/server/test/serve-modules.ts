@@ -14,6 +14,8 @@ export interface ModuleServer {
 const packages = fileURLToPath(new URL("../..", import.meta.url));
 const IMPORTS: Readonly<Record<string, string>> = {
   "@partd/core": "/core/dist/index.js",
+  "@partd/core/author": "/core/dist/author.js",
+  "@partd/core/memory": "/core/dist/memory.js",
   "@partd/server/client": "/server/dist/browser.js",
   "@partd/codec-json": "/codec-json/dist/index.js",
   "@partd/compress-snappy": "/compress-snappy/dist/index.js",
