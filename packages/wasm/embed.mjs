@@ -3,18 +3,18 @@
 // bundler and by a browser.
 import { readFileSync, writeFileSync } from "node:fs";
 
-const [, , from, to] = process.argv;
+const [, , from, to, bare] = process.argv; // "bare": without the loader.
 const bytes = readFileSync(from);
-const loader = readFileSync(new URL("loader.ts", import.meta.url), "utf8").trimEnd();
+const loader = bare
+  ? ""
+  : `\n${readFileSync(new URL("loader.ts", import.meta.url), "utf8").trimEnd()}\n`;
 const module = new WebAssembly.Module(bytes);
 const imports = WebAssembly.Module.imports(module);
 if (imports.length > 0) throw new Error(`${from} imports ${JSON.stringify(imports)}`);
 writeFileSync(
   to,
   `// Made by packages/wasm/build.sh. ${bytes.byteLength} bytes of WebAssembly, in base64.
-
 ${loader}
-
 export const WASM: string =
   "${bytes.toString("base64")}";
 `,

@@ -18,7 +18,9 @@ export type {
   Scanner,
   ScannerOptions,
   Scattered,
+  ValueKind,
 } from "./records.js";
+export { VALUE_KIND } from "./records.js";
 export { RecordError } from "./scan/record-error.js";
 export type { Source } from "./source/inputs.js";
 export { openPart } from "./source/parts.js";

@@ -81,6 +81,8 @@ export interface RecordFormat<R> {
 }
 
 export interface ScannerOptions {
+  /** Fields of which {@link Scan.numbers} and {@link Scan.kinds} tell the values. */
+  readonly values?: readonly string[] | undefined;
   /** Takes malformed records, in place of an error at the first one. */
   readonly onReject?: OnReject | undefined;
 }
@@ -116,6 +118,10 @@ export interface Scan {
   key(i: number): GroupKey;
   /** Whether the field, or one of several, is not in the record. */
   missing(i: number): boolean;
+  /** The numbers in a field of `values`, by its index there; NaN where there is no number. */
+  numbers(value: number): Float64Array;
+  /** What that field holds in each record: a {@link VALUE_KIND}. */
+  kinds(value: number): Uint8Array;
   /** The records ordered by the partition of their key, of `partitions` in all. */
   partition(partitions: number): Scattered;
   /** The same by an assignment of one's own: the partition of each record. */
@@ -130,3 +136,18 @@ export interface Scattered {
   /** Records of each partition. */
   readonly counts: Uint32Array;
 }
+
+/**
+ * What a field holds. In a CSV an empty field is `null`, unless it stands in quotes, and text that JSON
+ * would read as a number is one.
+ */
+export const VALUE_KIND = {
+  missing: 0,
+  null: 1,
+  number: 2,
+  text: 3,
+  boolean: 4,
+  other: 5,
+} as const;
+
+export type ValueKind = (typeof VALUE_KIND)[keyof typeof VALUE_KIND];

@@ -8,7 +8,7 @@ import type {
   Scanner,
   ScannerOptions,
 } from "../records.js";
-import { PlainScanner } from "../scan/plain-scanner.js";
+import { openScanner } from "../scan/open-scanner.js";
 import { RecordError } from "../scan/record-error.js";
 import { newlineCutter, type RecordCutter } from "../source/cut-batches.js";
 import type { TextFormat } from "../source/text-format.js";
@@ -70,21 +70,20 @@ export class CsvFormat<R extends object> implements TextFormat<R> {
   }
 
   scanner(fields: readonly string[], options?: ScannerOptions): Scanner {
-    const { onReject = this.#onReject } = options ?? {};
-    for (const field of fields) parseFieldPath(field);
+    const { values = [], onReject = this.#onReject } = options ?? {};
+    for (const field of [...fields, ...values]) parseFieldPath(field);
     let scanner: Scanner | undefined;
     // The columns are known once the first batch came.
+    const open = () => {
+      const columns = [...fields, ...values].map((field) => this.#columnOf(field));
+      const width = this.#known().length;
+      const matcher = new CsvMatcher(this.#syntax, width, columns);
+      const plan = { keys: fields.length, values: values.length, onReject };
+      return openScanner({ name: "csv", ...this.#syntax, width, columns }, matcher, plan);
+    };
     return {
       scan: (batch: ByteBatch): Scan => {
-        scanner ??= new PlainScanner(
-          new CsvMatcher(
-            this.#syntax,
-            this.#known().length,
-            fields.map((field) => this.#columnOf(field)),
-          ),
-          fields.length,
-          { onReject },
-        );
+        scanner ??= open();
         return scanner.scan(batch);
       },
     };

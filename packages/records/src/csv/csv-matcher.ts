@@ -1,6 +1,7 @@
 import { isUtf8 } from "node:buffer";
 import { firstInvalidUtf8 } from "../json/utf8.js";
 import { encodeGroupKey } from "../key/group-key.js";
+import { VALUE_KIND, type ValueKind } from "../records.js";
 import type { Fault, RecordMatcher } from "../scan/record-matcher.js";
 
 export interface CsvSyntax {
@@ -22,7 +23,6 @@ export class CsvMatcher implements RecordMatcher {
   /** The columns of the fields that are sought; -1 is none. */
   readonly #columns: readonly number[];
   #bytes: Uint8Array = new Uint8Array(0);
-  #isUtf8 = true;
   #starts = new Uint32Array(64);
   #ends = new Uint32Array(64);
   /** 0: no quotes. 1: in quotes. 2: in quotes, with quotes inside, which are doubled. */
@@ -35,10 +35,7 @@ export class CsvMatcher implements RecordMatcher {
   }
 
   next(bytes: Uint8Array, start: number): number {
-    if (bytes !== this.#bytes || start === 0) {
-      this.#bytes = bytes;
-      this.#isUtf8 = isUtf8(bytes);
-    }
+    this.#bytes = bytes;
     this.fault = undefined;
     this.count = 0;
     let at = start;
@@ -51,9 +48,8 @@ export class CsvMatcher implements RecordMatcher {
     this.#trimCarriageReturn(at);
     this.isBlank = this.count === 1 && this.#starts[0] === this.#ends[0] && this.#quoting[0] === 0;
     if (this.isBlank) return end;
-    if (!this.fault && !this.#isUtf8) {
-      const offset = firstInvalidUtf8(bytes, start, at);
-      if (offset < at) this.fault = { offset, what: "is not UTF-8" };
+    if (!this.fault && !isUtf8(bytes.subarray(start, at))) {
+      this.fault = { offset: firstInvalidUtf8(bytes, start, at), what: "is not UTF-8" };
     }
     if (!this.fault && this.#width !== undefined && this.count !== this.#width) {
       const what = `has ${this.count} fields where the header has ${this.#width}`;
@@ -87,8 +83,21 @@ export class CsvMatcher implements RecordMatcher {
     return key;
   }
 
-  keyOffset(field: number): number {
-    return this.#starts[this.#columns[field]!] ?? 0;
+  kind(field: number): ValueKind {
+    const column = this.#columns[field]!;
+    if (column < 0) return VALUE_KIND.missing;
+    if (this.#starts[column] === this.#ends[column]) {
+      return this.#quoting[column] === 0 ? VALUE_KIND.null : VALUE_KIND.text;
+    }
+    return JSON_NUMBER.test(this.text(column)) ? VALUE_KIND.number : VALUE_KIND.text;
+  }
+
+  number(field: number): number {
+    return Number(this.text(this.#columns[field]!));
+  }
+
+  offsetOf(field: number): number {
+    return this.#starts[this.#columns[field]!]!;
   }
 
   /** Reads a field. Returns where its delimiter, its newline or the end of all is. */
@@ -164,6 +173,7 @@ export class CsvMatcher implements RecordMatcher {
   }
 }
 
+const JSON_NUMBER = /^-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?$/;
 const MISSING = encodeGroupKey(undefined);
 const LF = 0x0a;
 const CR = 0x0d;

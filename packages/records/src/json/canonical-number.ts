@@ -1,6 +1,6 @@
 /**
  * Whether a JSON number stands there as JavaScript writes it, so that equal numbers have equal text.
- * It says no where that is not plain to see: exponents, integers above 2^53, more than 15 digits with
+ * It says no where that is not plain to see: exponents, integers from 2^53 on, more than 15 digits with
  * a point. Up to 15 digits a double is written back digit by digit (DBL_DIG), in this range without
  * an exponent.
  */
@@ -17,7 +17,7 @@ export function isCanonicalNumber(bytes: Uint8Array, start: number, end: number)
   const wholeDigits = p - whole;
   if (p === end) {
     // "-0" is 0.
-    return wholeDigits <= 16 && value <= 2 ** 53 && (value > 0 || whole === start);
+    return wholeDigits <= 16 && value < 2 ** 53 && (value > 0 || whole === start);
   }
   const decimals = end - p - 1;
   if (wholeDigits + decimals > 15 || decimals > 6 || bytes[end - 1] === ZERO) return false;

@@ -1,5 +1,6 @@
 import { isUtf8 } from "node:buffer";
 import { encodeGroupKey } from "../key/group-key.js";
+import { VALUE_KIND, type ValueKind } from "../records.js";
 import type { Fault, RecordMatcher } from "../scan/record-matcher.js";
 import { isCanonicalNumber } from "./canonical-number.js";
 import { firstInvalidUtf8 } from "./utf8.js";
@@ -86,7 +87,30 @@ export class JsonMatcher implements RecordMatcher {
     return encodeGroupKey(JSON.parse(decoder.decode(bytes.subarray(start, end))));
   }
 
-  keyOffset(field: number): number {
+  kind(field: number): ValueKind {
+    const start = this.#starts[field]!;
+    if (start < 0) return VALUE_KIND.missing;
+    switch (this.#bytes[start]) {
+      case QUOTE:
+        return VALUE_KIND.text;
+      case OPEN_BRACE:
+      case OPEN_BRACKET:
+        return VALUE_KIND.other;
+      case 0x74:
+      case 0x66:
+        return VALUE_KIND.boolean;
+      case 0x6e:
+        return VALUE_KIND.null;
+      default:
+        return VALUE_KIND.number;
+    }
+  }
+
+  number(field: number): number {
+    return Number(latin1Slice.call(this.#bytes, this.#starts[field]!, this.#ends[field]!));
+  }
+
+  offsetOf(field: number): number {
     return this.#starts[field]!;
   }
 
@@ -317,6 +341,10 @@ export class JsonMatcher implements RecordMatcher {
 
 const MISSING = encodeGroupKey(undefined);
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+
+const { latin1Slice } = Buffer.prototype as unknown as {
+  latin1Slice(this: Uint8Array, start: number, end: number): string;
+};
 
 const LF = 0x0a;
 const QUOTE = 0x22;

@@ -1,7 +1,7 @@
 import { PartdError } from "@partd/core";
 import { parseFieldPath } from "../key/field-path.js";
 import type { ByteBatch, OnReject, Scanner, ScannerOptions } from "../records.js";
-import { PlainScanner } from "../scan/plain-scanner.js";
+import { openScanner } from "../scan/open-scanner.js";
 import { newlines, RecordError } from "../scan/record-error.js";
 import { newlineCutter, type RecordCutter } from "../source/cut-batches.js";
 import type { TextFormat } from "../source/text-format.js";
@@ -39,9 +39,10 @@ export class NdjsonFormat<R> implements TextFormat<R> {
   }
 
   scanner(fields: readonly string[], options?: ScannerOptions): Scanner {
-    const { onReject = this.#onReject } = options ?? {};
-    const matcher = new JsonMatcher(fields.map(parseFieldPath));
-    return new PlainScanner(matcher, fields.length, { onReject });
+    const { values = [], onReject = this.#onReject } = options ?? {};
+    const paths = [...fields, ...values].map(parseFieldPath);
+    const plan = { keys: fields.length, values: values.length, onReject };
+    return openScanner({ name: "ndjson", paths }, new JsonMatcher(paths), plan);
   }
 
   cutter(): RecordCutter {

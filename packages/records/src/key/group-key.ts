@@ -90,7 +90,7 @@ export function decodeGroupKey(bytes: Uint8Array, start = 0, end = bytes.length)
     case KEY_TAG.date:
       return new Date(Number(text(start + 1)));
     case KEY_TAG.bytes:
-      return bytes.slice(start + 1, end);
+      return new Uint8Array(bytes.subarray(start + 1, end));
     case KEY_TAG.list:
       return decodeList(bytes, start + 1, end);
     default:

@@ -1,91 +1,51 @@
-import { isPartdError } from "@partd/core";
-import { encodeList } from "../key/group-key.js";
-import type { ByteBatch, Scan, Scanner, ScannerOptions } from "../records.js";
-import { RecordError } from "./record-error.js";
-import type { Fault, RecordMatcher } from "./record-matcher.js";
+import type { ByteBatch, OnReject, Scan, Scanner } from "../records.js";
+import type { RecordMatcher } from "./record-matcher.js";
+import { RecordReader } from "./record-reader.js";
 import { ScanTable } from "./scan-table.js";
+
+/** Which fields a scanner finds, as its matcher numbers them: first those of the key, then values. */
+export interface ScanPlan {
+  readonly keys: number;
+  readonly values: number;
+  readonly onReject: OnReject | undefined;
+}
 
 /** A scanner in plain JavaScript: where there is no WebAssembly, and for batches too large for it. */
 export class PlainScanner implements Scanner {
-  readonly #table = new ScanTable();
-  readonly #matcher: RecordMatcher;
-  readonly #fields: number;
-  readonly #onReject: ScannerOptions["onReject"];
-  #isMissing = false;
+  readonly #table: ScanTable;
+  readonly #reader: RecordReader;
+  readonly #onReject: OnReject | undefined;
 
-  constructor(matcher: RecordMatcher, fields: number, options: ScannerOptions = {}) {
-    this.#matcher = matcher;
-    this.#fields = fields;
-    this.#onReject = options.onReject;
+  constructor(matcher: RecordMatcher, { keys, values, onReject }: ScanPlan) {
+    this.#table = new ScanTable(keys, values);
+    this.#reader = new RecordReader(matcher, keys, values);
+    this.#onReject = onReject;
   }
 
   scan(batch: ByteBatch): Scan {
     const { bytes } = batch;
     const table = this.#table;
-    const matcher = this.#matcher;
-    table.clear();
-    table.bytes = bytes;
+    const reader = this.#reader;
+    table.clear(bytes);
     let kept = 0;
     for (let start = 0; start < bytes.length; ) {
-      const end = matcher.next(bytes, start);
-      let error: RecordError | undefined;
-      if (!matcher.isBlank) {
-        error = matcher.fault && RecordError.at(batch.position, bytes, start, matcher.fault);
-        error ??= this.#addRecord(batch, start, kept + end - start);
-      }
+      const end = reader.read(batch, start);
+      const { error } = reader;
       if (error) {
         if (!this.#onReject) throw error;
-        this.#onReject({ bytes: bytes.slice(start, end), error });
+        this.#onReject({ bytes: new Uint8Array(bytes.subarray(start, end)), error });
       }
-      if (matcher.isBlank || error) {
+      if (reader.isBlank || error) {
         // Records stand without gaps: those behind a gap move, in a copy.
-        if (table.bytes === bytes) table.bytes = bytes.slice();
+        if (table.bytes === bytes) table.bytes = new Uint8Array(bytes);
       } else {
         if (table.bytes !== bytes) table.bytes.set(bytes.subarray(start, end), kept);
         kept += end - start;
+        table.add(kept, reader);
       }
       start = end;
     }
     table.bytes = table.bytes.subarray(0, kept);
     return table;
-  }
-
-  /** Adds the record unless it has no usable key. */
-  #addRecord(
-    { position, bytes }: ByteBatch,
-    start: number,
-    keptEnd: number,
-  ): RecordError | undefined {
-    if (this.#fields === 0) {
-      this.#table.addEnd(keptEnd);
-      return undefined;
-    }
-    let field = 0;
-    try {
-      this.#isMissing = false;
-      let key: Uint8Array;
-      if (this.#fields === 1) {
-        key = this.#key(0);
-      } else {
-        const items: Uint8Array[] = [];
-        for (; field < this.#fields; field++) items.push(this.#key(field));
-        key = encodeList(items);
-      }
-      this.#table.add(keptEnd, key, this.#isMissing);
-      return undefined;
-    } catch (cause) {
-      if (!isPartdError(cause, "ERR_PARTD_KEY")) throw cause;
-      const fault: Fault = {
-        offset: this.#matcher.keyOffset(field),
-        what: "has an object where its key should be",
-      };
-      return RecordError.at(position, bytes, start, fault, "ERR_PARTD_KEY", cause);
-    }
-  }
-
-  #key(field: number): Uint8Array {
-    const key = this.#matcher.key(field);
-    this.#isMissing ||= key[0] === 0;
-    return key;
   }
 }

@@ -1,3 +1,5 @@
+import type { ValueKind } from "../records.js";
+
 /** Reads record after record of a format in plain JavaScript, and finds the fields it was made for. */
 export interface RecordMatcher {
   /** Reads the record that begins at `start`. Returns where it ends, behind its line ending. */
@@ -10,8 +12,12 @@ export interface RecordMatcher {
    * @throws `ERR_PARTD_KEY` for an object.
    */
   key(field: number): Uint8Array;
-  /** Where that field's value stands. */
-  keyOffset(field: number): number;
+  /** What that field holds. */
+  kind(field: number): ValueKind;
+  /** Its number, if it holds one. */
+  number(field: number): number;
+  /** Where its value stands. */
+  offsetOf(field: number): number;
 }
 
 /** Why a record is malformed. */

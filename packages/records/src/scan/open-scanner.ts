@@ -1,0 +1,22 @@
+import { PartdError } from "@partd/core";
+import type { ByteBatch, Scan, Scanner } from "../records.js";
+import { PlainScanner, type ScanPlan } from "./plain-scanner.js";
+import type { RecordMatcher } from "./record-matcher.js";
+import { ScanMemory, type WasmSyntax } from "./wasm-memory.js";
+import { WasmScanner } from "./wasm-scanner.js";
+
+/** The fastest scanner that there is for these fields, and for batches of any size. */
+export function openScanner(syntax: WasmSyntax, matcher: RecordMatcher, plan: ScanPlan): Scanner {
+  if (plan.keys + plan.values > 32) {
+    throw new PartdError("ERR_PARTD_VALUE", "A scanner finds at most 32 fields.");
+  }
+  const wasm = WasmScanner.create(syntax, matcher, plan);
+  const plain = new PlainScanner(matcher, plan);
+  return {
+    scan(batch: ByteBatch): Scan {
+      return wasm && batch.bytes.length <= ScanMemory.MOST_BYTES
+        ? wasm.scan(batch)
+        : plain.scan(batch);
+    },
+  };
+}

@@ -1,0 +1,300 @@
+import type { ScanPlan } from "./plain-scanner.js";
+import { WASM } from "./scan-wasm.js";
+
+/** A format as `packages/wasm/src/scan.c` knows it, and where it finds each field. */
+export type WasmSyntax =
+  | { readonly name: "ndjson"; readonly paths: readonly (readonly string[])[] }
+  | {
+      readonly name: "csv";
+      readonly delimiter: number;
+      readonly quote: boolean;
+      readonly width: number;
+      readonly columns: readonly number[];
+    };
+
+/**
+ * The memory of one scanner: an instance of `scan.c`, the fields that it looks for, and where the
+ * arrays of the batch at hand are. They are laid out anew for each batch, by its lines.
+ */
+export class ScanMemory {
+  /** Batches larger than this are for the plain scanner: this memory never shrinks. */
+  static readonly MOST_BYTES: number = 32 << 20;
+
+  exports: ScanExports;
+  /** The state of `scan.c`. */
+  #state: Uint32Array<ArrayBuffer>;
+  #layout: Layout | undefined;
+  #plan: ScanPlan;
+  #syntax: WasmSyntax;
+  /** Where the fields' names end. */
+  #namesEnd: number;
+
+  static create(syntax: WasmSyntax, plan: ScanPlan): ScanMemory | undefined {
+    if (plan.keys + plan.values > 32) return undefined;
+    if (syntax.name === "ndjson" && syntax.paths.some((path) => path.length > 8)) return undefined;
+    const module = compiledModule();
+    return module ? new ScanMemory(module, syntax, plan) : undefined;
+  }
+
+  private constructor(module: WebAssembly.Module, syntax: WasmSyntax, plan: ScanPlan) {
+    this.exports = new WebAssembly.Instance(module).exports as unknown as ScanExports;
+    this.#syntax = syntax;
+    this.#plan = plan;
+    this.#namesEnd = this.#writeFields();
+    this.#state = this.#viewState();
+  }
+
+  /** Where the arrays of the batch at hand are. */
+  get layout(): Layout {
+    if (!this.#layout) throw new Error("No batch was loaded.");
+    return this.#layout;
+  }
+
+  get buffer(): ArrayBuffer {
+    return this.exports.memory.buffer;
+  }
+
+  /** Records that were kept. */
+  get count(): number {
+    return this.#state[STATE.count]!;
+  }
+
+  /** Bytes of them. */
+  get kept(): number {
+    return this.#state[STATE.kept]! - this.layout.input;
+  }
+
+  /** The offset of the next record in the batch. */
+  get at(): number {
+    return this.#state[STATE.at]! - this.layout.input;
+  }
+
+  set at(offset: number) {
+    this.#state[STATE.at] = this.layout.input + offset;
+  }
+
+  /** Takes a batch in, and makes room for all that a scan of it can find. */
+  load(bytes: Uint8Array): void {
+    const { keys, values } = this.#plan;
+    const input = align(this.#namesEnd, 64);
+    this.#reserve(input + bytes.length + SLACK);
+    const memory = new Uint8Array(this.buffer);
+    memory.set(bytes, input);
+    memory.fill(LF, input + bytes.length, input + bytes.length + SLACK);
+    const lines = this.exports.survey(input, input + bytes.length);
+    const room = lines + 1;
+    let at = align(input + bytes.length + SLACK, 64);
+    const take = (byteLength: number) => {
+      const start = at;
+      at = align(at + byteLength, 64);
+      return start;
+    };
+    const hashed = keys > 0 ? 4 * room : 0;
+    const layout = {
+      input,
+      room,
+      ends: take(4 * room),
+      keyStarts: take(hashed),
+      keyEnds: take(hashed),
+      hashLow: take(hashed),
+      hashHigh: take(hashed),
+      isMissing: take(room),
+      numbers: take(8 * values * room),
+      kinds: take(values * room),
+      assignment: take(4 * room),
+      partitions: take(4 * (3 * MOST_PARTITIONS + 1)),
+      scattered: take(bytes.length),
+      arena: at,
+      arenaRoom: arenaRoom(this.#syntax, keys, bytes.length, room),
+    };
+    this.#layout = layout;
+    this.#reserve(layout.arena + layout.arenaRoom);
+    const state = this.#viewState();
+    this.#state = state;
+    state[STATE.at] = input;
+    state[STATE.end] = input + bytes.length;
+    state[STATE.base] = input;
+    state[STATE.kept] = input;
+    state[STATE.count] = 0;
+    state[STATE.arena] = layout.arena;
+    state[STATE.keys] = keys;
+    state[STATE.fields] = keys + values;
+    state[STATE.missing] = this.#namesEnd - 1;
+    state[STATE.ends] = layout.ends;
+    state[STATE.keyStarts] = layout.keyStarts;
+    state[STATE.keyEnds] = layout.keyEnds;
+    state[STATE.hashLow] = layout.hashLow;
+    state[STATE.hashHigh] = layout.hashHigh;
+    state[STATE.isMissing] = layout.isMissing;
+    state[STATE.numbers] = layout.numbers;
+    state[STATE.kinds] = layout.kinds;
+    state[STATE.capacity] = room;
+    if (this.#syntax.name === "csv") {
+      state[STATE.delimiter] = this.#syntax.delimiter;
+      state[STATE.quote] = this.#syntax.quote ? 1 : 0;
+      state[STATE.width] = this.#syntax.width;
+    }
+  }
+
+  scan(isCsv: boolean): "done" | "ask" {
+    return (isCsv ? this.exports.scanCsv() : this.exports.scanJson()) === 0 ? "done" : "ask";
+  }
+
+  /** The key of the record at {@link at}. */
+  addKey(key: Uint8Array, isMissing: boolean): void {
+    const arena = this.#state[STATE.arena]!;
+    // What the plain scanner writes may be longer than the record: 1e20 has 21 digits.
+    if (this.#reserve(arena + key.length + this.layout.arenaRoom)) this.#state = this.#viewState();
+    new Uint8Array(this.buffer, arena, key.length).set(key);
+    this.exports.addKey(key.length, isMissing ? 1 : 0);
+  }
+
+  setNumber(value: number, kind: number, number: number): void {
+    const { numbers, kinds, room } = this.layout;
+    const index = value * room + this.count;
+    new Float64Array(this.buffer, numbers)[index] = number;
+    new Uint8Array(this.buffer, kinds)[index] = kind;
+  }
+
+  /** Keeps the record at {@link at}, which is `byteLength` long. */
+  keep(byteLength: number): void {
+    this.exports.keep(byteLength);
+  }
+
+  #viewState(): Uint32Array<ArrayBuffer> {
+    return new Uint32Array(this.buffer, this.exports.state(), STATE.width + 1);
+  }
+
+  /** Grows the memory to `byteLength`. Returns whether it did, which detaches all views. */
+  #reserve(byteLength: number): boolean {
+    const missing = byteLength - this.buffer.byteLength;
+    if (missing <= 0) return false;
+    this.exports.memory.grow(Math.ceil(missing / 65536));
+    return true;
+  }
+
+  /** Writes the fields that are sought. Returns where they end, behind a zero byte. */
+  #writeFields(): number {
+    const { exports } = this;
+    let at = exports.heap();
+    if (this.#syntax.name === "csv") {
+      for (const [field, column] of this.#syntax.columns.entries()) {
+        exports.setColumn(field, column);
+      }
+    } else {
+      for (const [field, path] of this.#syntax.paths.entries()) {
+        for (const [depth, name] of path.entries()) {
+          const bytes = encoder.encode(JSON.stringify(name));
+          this.#reserve(at + bytes.length);
+          new Uint8Array(this.buffer, at, bytes.length).set(bytes);
+          exports.setName(field, depth, at, bytes.length);
+          at += bytes.length;
+        }
+      }
+    }
+    this.#reserve(at + 1);
+    new Uint8Array(this.buffer)[at] = 0;
+    return at + 1;
+  }
+}
+
+/** Partitions that {@link Layout.partitions} has room for. */
+export const MOST_PARTITIONS = 4096;
+
+interface Layout {
+  input: number;
+  /** Records that there is room for. */
+  room: number;
+  ends: number;
+  keyStarts: number;
+  keyEnds: number;
+  hashLow: number;
+  hashHigh: number;
+  isMissing: number;
+  numbers: number;
+  kinds: number;
+  assignment: number;
+  /** Offsets, counts and ends of the partitions. */
+  partitions: number;
+  scattered: number;
+  arena: number;
+  arenaRoom: number;
+}
+
+/** Words of `struct State`. */
+const STATE = {
+  at: 0,
+  end: 1,
+  base: 2,
+  kept: 3,
+  count: 4,
+  arena: 5,
+  keys: 6,
+  fields: 7,
+  hasHigh: 8,
+  missing: 9,
+  ends: 10,
+  keyStarts: 11,
+  keyEnds: 12,
+  hashLow: 13,
+  hashHigh: 14,
+  isMissing: 15,
+  numbers: 16,
+  kinds: 17,
+  capacity: 18,
+  delimiter: 19,
+  quote: 20,
+  width: 21,
+} as const;
+
+/** Bytes behind the input that may be read. */
+const SLACK = 64;
+const LF = 0x0a;
+
+/** At most: each key as a text, then all of them in a list. Pages that are not touched cost nothing. */
+function arenaRoom(syntax: WasmSyntax, keys: number, byteLength: number, records: number): number {
+  if (keys === 0 || (keys === 1 && syntax.name === "ndjson")) return 64;
+  return 2 * keys * (byteLength + 8 * records) + 64;
+}
+
+function align(address: number, to: number): number {
+  return Math.ceil(address / to) * to;
+}
+
+interface ScanExports {
+  readonly memory: { readonly buffer: ArrayBuffer; grow(pages: number): number };
+  state(): number;
+  heap(): number;
+  setName(field: number, depth: number, name: number, length: number): void;
+  setColumn(field: number, column: number): void;
+  survey(start: number, end: number): number;
+  scanJson(): number;
+  scanCsv(): number;
+  addKey(length: number, isMissing: number): void;
+  keep(length: number): void;
+  assign(partitions: number, assignment: number): void;
+  scatter(
+    partitions: number,
+    assignment: number,
+    offsets: number,
+    counts: number,
+    next: number,
+    out: number,
+  ): void;
+}
+
+const encoder = new TextEncoder();
+
+/** `null`: this runtime has no WebAssembly, or none with SIMD. */
+let module: WebAssembly.Module | null | undefined;
+
+function compiledModule(): WebAssembly.Module | null {
+  if (module === undefined) {
+    try {
+      module = new WebAssembly.Module(Uint8Array.from(atob(WASM), (c) => c.charCodeAt(0)));
+    } catch {
+      module = null;
+    }
+  }
+  return module;
+}
