@@ -8,7 +8,7 @@ import { PlainScanner } from "../src/scan/plain-scanner.js";
 import { WasmScanner } from "../src/scan/wasm-scanner.js";
 import { jsonLine } from "./json-lines.js";
 
-const runs = Number(process.env["PARTD_FUZZ_RUNS"] ?? 500);
+const runs = Number(process.env["PARTD_FUZZ_RUNS"] ?? 200);
 const names = ["user", "a", "b", "a.b", 'q"\\', "ü", ""];
 
 /** Each set of fields, with those whose values are wanted. */

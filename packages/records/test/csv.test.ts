@@ -1,0 +1,227 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "@jest/globals";
+import { encodeGroupKey, hashKey, openPart, readCsv, VALUE_KIND } from "@partd/records";
+import { parse } from "csv-parse/sync";
+import fc from "fast-check";
+import { CsvMatcher } from "../src/csv/csv-matcher.js";
+import type { ByteBatch, Scan, Scanner } from "../src/records.js";
+import { PlainScanner } from "../src/scan/plain-scanner.js";
+import { WasmScanner } from "../src/scan/wasm-scanner.js";
+
+const runs = Number(process.env["PARTD_FUZZ_RUNS"] ?? 200);
+let folder = "";
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "partd-records-"));
+});
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+async function* chunks(...texts: readonly (string | Uint8Array)[]): AsyncGenerator<Uint8Array> {
+  for (const text of texts) yield typeof text === "string" ? Buffer.from(text) : text;
+}
+
+async function rowsOf(text: string, options = {}): Promise<unknown[]> {
+  const rows: unknown[] = [];
+  for await (const row of readCsv(chunks(text), options)) rows.push(row);
+  return rows;
+}
+
+test("quotes, newlines in them, CRLF, a byte order mark, blank lines, no last newline", async () => {
+  const text = '\ufeffname,"the ""note"""\r\nann,"a, b\r\nc"\r\n\r\n"b ""ob""",\r\ncy,"x"';
+  expect(await rowsOf(text)).toEqual([
+    { name: "ann", 'the "note"': "a, b\r\nc" },
+    { name: 'b "ob"', 'the "note"': "" },
+    { name: "cy", 'the "note"': "x" },
+  ]);
+  expect(await rowsOf("1\t2\n", { delimiter: "\t", columns: ["a", "__proto__"] })).toEqual([
+    Object.fromEntries([
+      ["a", "1"],
+      ["__proto__", "2"],
+    ]),
+  ]);
+  expect(await rowsOf('a,b\n5",6\n', { quote: false })).toEqual([{ a: '5"', b: "6" }]);
+});
+
+test.each([
+  ["a,b\n1,2\n1,2,3\n", 3, 1, "has 3 fields where the header has 2"],
+  ['a,b\n1,2\n1,x"y"\n', 3, 4, "has a quote inside a field without quotes"],
+  ['a,b\n1,2\n"1"x,2\n', 3, 4, "has text behind a closing quote"],
+  ['a,b\n1,"2\n\n3,4\n', 2, 3, "has a quote that is never closed"],
+])("%j is an error with its place", async (text, line, column, what) => {
+  const error = await rowsOf(text).catch((e: unknown) => e);
+  expect(error).toMatchObject({ code: "ERR_PARTD_CORRUPT", line, column });
+  expect((error as Error).message).toContain(what);
+});
+
+test("a second file has the same header, or is refused", async () => {
+  const paths = ["a", "b", "c"].map((name) => join(folder, `${name}.csv`));
+  for (const [i, text] of ["k,v\n1,2\n", "k,v\n3,4\n", "v,k\n5,6\n"].entries()) {
+    await writeFile(paths[i]!, text);
+  }
+  const values: string[] = [];
+  for await (const row of readCsv(paths.slice(0, 2))) values.push(row["v"]!);
+  expect(values).toEqual(["2", "4"]);
+  const all = async () => {
+    for await (const row of readCsv(paths)) values.push(row["v"]!);
+  };
+  await expect(all()).rejects.toMatchObject({ code: "ERR_PARTD_CORRUPT", path: paths[2], line: 1 });
+});
+
+test("cut anywhere into two pieces, rows are the same", async () => {
+  const text = 'k,v\r\n"a\n""b""",1\r\n"",""\r\n,\r\n"\r\n\r\n",""""\r\né,"ü\n"\r\n';
+  const whole = parse(text, { columns: true });
+  const bytes = Buffer.from(text);
+  for (let cut = 0; cut <= bytes.length; cut++) {
+    for (const batchBytes of [16, 1 << 20]) {
+      const records = readCsv(chunks(bytes.subarray(0, cut), bytes.subarray(cut)));
+      const rows: unknown[] = [];
+      for await (const batch of records.batches({ batchBytes })) {
+        const scan = records.format.scanner([]).scan(batch);
+        for (let i = 0; i < scan.count; i++) rows.push(records.format.parse(recordAt(scan, i)));
+      }
+      expect(rows).toEqual(whole);
+    }
+  }
+});
+
+test("split into parts at rows, never inside quotes", async () => {
+  const path = join(folder, "split.csv");
+  const rows = Array.from({ length: 40_000 }, (_, i) => `${i},"line\n${i % 7 ? "x" : '""\n'}"`);
+  await writeFile(path, `k,v\n${rows.join("\n")}`);
+  const parts = await readCsv(path).split(3);
+  expect(parts).toHaveLength(3);
+  const keys: number[] = [];
+  for (const part of structuredClone(parts!)) {
+    for await (const row of openPart<{ k: string }>(part)) keys.push(Number(row.k));
+  }
+  expect(keys).toEqual(Array.from({ length: 40_000 }, (_, i) => i));
+});
+
+/** Fields that need quotes, and those that do not, written as either. */
+const field = fc
+  .tuple(
+    fc.oneof(
+      fc.string({ unit: "grapheme", maxLength: 25 }),
+      fc.constantFrom(
+        "",
+        "1",
+        "1.50",
+        "-0",
+        "1e5",
+        "01",
+        '"',
+        '""',
+        "\n",
+        "\r\n",
+        ",",
+        "\\",
+        "\u0001",
+      ),
+    ),
+    fc.boolean(),
+  )
+  .map(([text, quoted]) =>
+    quoted || /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text,
+  );
+const table = fc
+  .tuple(fc.integer({ min: 1, max: 4 }), fc.constantFrom("\n", "\r\n"))
+  .chain(([width, ending]) =>
+    fc
+      .array(fc.array(field, { minLength: width, maxLength: width }), {
+        minLength: 1,
+        maxLength: 12,
+      })
+      .map((rows) => ({ width, text: rows.map((row) => row.join(",") + ending).join("") })),
+  );
+
+test("both scanners agree with csv-parse", () => {
+  let rows = 0;
+  const distinct = new Set<string>();
+  fc.assert(
+    fc.property(table, fc.nat({ max: 3 }), ({ width, text }, column) => {
+      distinct.add(text);
+      const expected: string[][] = parse(text, { skip_empty_lines: true });
+      const sought = column % width;
+      const syntax = { delimiter: 0x2c, quote: true };
+      for (const columns of [[sought], [sought, -1], [0, sought]]) {
+        const batch: ByteBatch = {
+          bytes: Buffer.from(text),
+          position: { source: "<test>", line: 1, byteOffset: 0 },
+          consumed: 0,
+        };
+        const all = [...columns, sought];
+        const matcher = () => new CsvMatcher(syntax, width, all);
+        const plan = { keys: columns.length, values: 1, onReject: undefined };
+        const wasm = { name: "csv", ...syntax, width, columns: all } as const;
+        const scanners: Scanner[] = [
+          new PlainScanner(matcher(), plan),
+          WasmScanner.create(wasm, matcher(), plan)!,
+        ];
+        for (const scanner of scanners) {
+          const scan = scanner.scan(batch);
+          expect(scan.count).toBe(expected.length);
+          for (const [i, row] of expected.entries()) {
+            rows++;
+            const parts = columns.map((c) => (c < 0 ? undefined : row[c]));
+            const key = encodeGroupKey(parts.length === 1 ? parts[0] : parts);
+            const found = scan.keys.subarray(scan.keyStarts[i]!, scan.keyEnds[i]!);
+            expect(Buffer.compare(found, key)).toBe(0);
+            expect([scan.hashLow[i], scan.hashHigh[i]]).toEqual(Object.values(hashKey(key)));
+            const [value] = parse(Buffer.from(recordAt(scan, i)).toString()) as string[][];
+            expect(value).toEqual(row);
+            const isNumber = scan.kinds(0)[i] === VALUE_KIND.number;
+            expect(isNumber).toBe(/^-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?$/.test(row[sought]!));
+            if (isNumber) expect(scan.numbers(0)[i]).toBe(Number(row[sought]));
+          }
+        }
+      }
+    }),
+    { numRuns: runs },
+  );
+  console.log(`csv: ${rows} rows compared, ${distinct.size} distinct tables, 0 disagreements`);
+});
+
+test("both scanners reject the same rows of damaged text", () => {
+  let rejections = 0;
+  const damaged = fc.array(
+    fc.constantFrom('"', ",", "\n", "\r", "\r\n", "a", '""', '"x"', "é", "\\", "xxxxxxxxxxxxxxxxx"),
+    { maxLength: 30 },
+  );
+  fc.assert(
+    fc.property(damaged, fc.option(fc.nat({ max: 60 })), (pieces, broken) => {
+      const bytes = Buffer.from(`${pieces.join("")}\n`);
+      if (broken !== null && broken < bytes.length - 1) bytes[broken] = 0xc3;
+      const position = { source: "<test>", line: 1, byteOffset: 0 };
+      const outcomes = [true, false].map((isPlain) => {
+        const rejected: string[] = [];
+        const plan = {
+          keys: 1,
+          values: 0,
+          onReject: (r: { bytes: Uint8Array; error: Error }) =>
+            void rejected.push(`${Buffer.from(r.bytes).toString("latin1")} ${r.error.message}`),
+        };
+        const syntax = { delimiter: 0x2c, quote: true };
+        const matcher = new CsvMatcher(syntax, 2, [1]);
+        const scanner = isPlain
+          ? new PlainScanner(matcher, plan)
+          : WasmScanner.create({ name: "csv", ...syntax, width: 2, columns: [1] }, matcher, plan)!;
+        const scan = scanner.scan({ bytes, position, consumed: 0 });
+        rejections += rejected.length;
+        return {
+          rejected,
+          bytes: Buffer.from(scan.bytes).toString("latin1"),
+          ends: [...scan.ends.subarray(0, scan.count)],
+          keys: Array.from({ length: scan.count }, (_, i) => scan.key(i)),
+        };
+      });
+      expect(outcomes[1]).toEqual(outcomes[0]);
+    }),
+    { numRuns: 4 * runs },
+  );
+  expect(rejections).toBeGreaterThan(runs);
+});
+
+function recordAt({ bytes, ends }: Scan, i: number): Uint8Array {
+  return bytes.subarray(i === 0 ? 0 : ends[i - 1]!, ends[i]!);
+}
