@@ -1,4 +1,4 @@
 export { MsgPackDecoder } from "./format/decoder.js";
 export { MsgPackEncoder } from "./format/encoder.js";
 export { Ext, type Extension } from "./format/extension.js";
-export type { MsgPackOptions } from "./format/options.js";
+export type { MsgPackFormatOptions } from "./format/options.js";

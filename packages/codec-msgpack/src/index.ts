@@ -1,3 +1,2 @@
-export { Ext, type Extension, type MsgPackOptions } from "./format.js";
-export { MsgPack } from "./msgpack.js";
-export { msgPackCodec } from "./msgpack-codec.js";
+export { Ext, type Extension, type MsgPackFormatOptions } from "./format.js";
+export { MsgPack, type MsgPackOptions, msgPackCodec } from "./msgpack.js";

@@ -1,11 +1,12 @@
 import { describe, expect, test } from "@jest/globals";
+import { PyDateTime, PyDecimal, PyTuple, pickleCodec, pyTuple } from "@partd/codec-pickle";
 import { type Codec, Dict, Encode, isPartdError } from "@partd/core";
-import { frame } from "@partd/core/author";
+import { frame, splitFrames } from "@partd/core/author";
 import { codecContract } from "@partd/testing";
 import fc from "fast-check";
 import { Ext, type Extension, MsgPack, type MsgPackOptions, msgPackCodec } from "../src/index.js";
 
-const codec = msgPackCodec();
+const codec = msgPackCodec({ pickles: "refuse" });
 
 function nested(depth: number): unknown {
   let value: unknown = 1;
@@ -57,6 +58,23 @@ describe("the codec contract", () => {
       [2n ** 64n],
       [-(2n ** 63n) - 1n],
       ["\ud800"],
+      [
+        new Map<unknown, unknown>([
+          [1, "a"],
+          [1n, "b"],
+        ]),
+      ],
+      [
+        new Map<unknown, unknown>([
+          [1, "a"],
+          [true, "b"],
+        ]),
+      ],
+      [new PyDateTime(0, { microsecond: 7 })],
+      [Object.assign(new Map(), { a: 1 })],
+      [{ [Symbol("s")]: 1 }],
+      [new Ext(5, new ArrayBuffer(8) as never)],
+      [new Ext(5, new Float64Array(1) as never)],
       [`${"long ".repeat(20)}\udc00`],
       [new Set()],
       [/x/],
@@ -292,4 +310,91 @@ test("an instance of a class is written as its own properties", async () => {
   await using p = new Encode(new Dict(), msgPackCodec<{ delay: number }>());
   await p.append({ x: [new Flight()] });
   expect(await p.get("x")).toEqual([{ delay: 5 }]);
+});
+
+describe("what MessagePack cannot carry is a pickle, as Python writes it", () => {
+  const values = [
+    new Set([1]),
+    2n ** 70n,
+    "\ud800",
+    new PyDateTime(0, { microsecond: 7, utcOffset: 3600 }),
+    new PyDecimal("1.5"),
+    new Map([["list", [new Set(["a"])]]]),
+  ];
+
+  test("both are read, mixed in one key, and streamed", async () => {
+    const lower = new Dict();
+    const p = new MsgPack(lower);
+    await p.append({ x: [1, { a: new Date(0) }] });
+    await p.append({ x: values });
+    await p.append({ x: [pyTuple(1, new Set([2]))] });
+    await p.append({ x: ["last"] });
+    const read = await p.get("x");
+    expect(read.slice(0, 2)).toEqual([1, { a: new Date(0) }]);
+    expect(read.slice(2, -2)).toEqual([...values.slice(0, 5), { list: [new Set(["a"])] }]);
+    expect(read.at(-2)).toBeInstanceOf(PyTuple);
+    expect(read[5]).toMatchObject({ microsecond: 7, utcOffset: 3600 });
+    const heads: number[] = [];
+    for (const { bytes } of splitFrames(await lower.get("x"), "x")) heads.push(bytes[0] as number);
+    expect(heads).toEqual([0x92, 0x80, 0x80, 0x91]);
+    const lists: unknown[][] = [];
+    for await (const list of p.stream("x")) lists.push(list);
+    expect(lists.flat()).toEqual(read);
+  });
+
+  test("what neither carries is refused, with its place", async () => {
+    const p = new MsgPack(new Dict());
+    await expect(p.append({ x: [new Set([1]), { a: undefined }] })).rejects.toMatchObject({
+      code: "ERR_PARTD_CODEC",
+    });
+    await expect(p.append({ x: [1, { a: [undefined] }] })).rejects.toThrow("[1].a[0] is refused");
+    await expect(p.append({ x: [new Set([new Ext(5, new Uint8Array(1))])] })).rejects.toThrow(
+      "Set",
+    );
+  });
+
+  test("by option they are read alone, or not at all", async () => {
+    const lower = new Dict();
+    await new MsgPack(lower).append({ x: [new Set([1])] });
+    const reading = new MsgPack(lower, { pickles: "read" });
+    expect(await reading.get("x")).toEqual([new Set([1])]);
+    for (const pickles of ["read", "refuse"] as const) {
+      const p = new MsgPack(lower, { pickles });
+      await expect(p.append({ y: [new Set([1])] })).rejects.toMatchObject({
+        code: "ERR_PARTD_CODEC",
+      });
+    }
+    await expect(new MsgPack(lower, { pickles: "refuse" }).get("x")).rejects.toMatchObject({
+      code: "ERR_PARTD_CODEC",
+    });
+    const extensions = [{ type: 1, encode: () => undefined, decode: (data: Uint8Array) => data }];
+    await expect(new MsgPack(lower, { extensions }).append({ y: [new Set([1])] })).rejects.toThrow(
+      "Set",
+    );
+  });
+
+  test("options for integers and maps hold in pickles too", async () => {
+    const lower = new Dict();
+    await lower.append({
+      x: frame(pickleCodec<unknown>().encode([{ a: 1 }, new Set()] as unknown[]) as Uint8Array),
+    });
+    const [map] = await new MsgPack(lower, { integers: "bigint", maps: "map" }).get("x");
+    expect(map).toEqual(new Map([["a", 1n]]));
+  });
+});
+
+test("an extension that gives no Uint8Array is refused", () => {
+  for (const bytes of [new ArrayBuffer(8), Float64Array.of(1.5), "ab", 5]) {
+    const extension = { type: 1, encode: () => bytes as never, decode: (data: Uint8Array) => data };
+    expect(() => msgPackCodec({ extensions: [extension] }).encode([new Set()])).toThrow(
+      "[0] is refused: MessagePack cannot carry what the extension 1 gives, which is no Uint8Array",
+    );
+  }
+});
+
+test("small bytes are copies, large ones views of the frame", () => {
+  const bytes = codec.encode([new Uint8Array(3), new Uint8Array(5000)]) as Uint8Array;
+  const [small, large] = codec.decode(bytes) as [Uint8Array, Uint8Array];
+  expect(small.buffer.byteLength).toBe(3);
+  expect(large.buffer.byteLength).toBeGreaterThan(5000);
 });

@@ -1,5 +1,3 @@
-import { decodeText } from "./text.js";
-
 /** Bytes that are read from front to back. Numbers have the lowest byte first, but for floats. */
 export class ByteReader {
   readonly #bytes: Uint8Array;
@@ -69,19 +67,28 @@ export class ByteReader {
     return decodeText(this.#bytes, this.#take(length), length);
   }
 
-  /** A view. */
+  /** A copy where they are few, which as a view would keep the whole frame alive. */
   bytes(length: number): Uint8Array {
     const start = this.#take(length);
+    if (length < SMALLEST_VIEW)
+      return Uint8Array.prototype.slice.call(this.#bytes, start, start + length);
     return new Uint8Array(this.#bytes.buffer, this.#bytes.byteOffset + start, length);
   }
 
   /** A name, up to the end of its line. */
-  line(): string {
+  name(): string {
+    const line = this.line();
+    if (line.byteLength > MAX_NAME) throw new Error("it asks for something with an endless name.");
+    return decodeText(line, 0, line.byteLength);
+  }
+
+  /** What comes before the next line feed. */
+  line(): Uint8Array {
     const start = this.#position;
-    const length = this.#bytes.subarray(start, start + MAX_NAME).indexOf(0x0a);
-    if (length < 0) throw new Error("it asks for something without a name.");
-    this.#take(length + 1);
-    return decodeText(this.#bytes, start, length);
+    const end = this.#bytes.indexOf(0x0a, start);
+    if (end < 0) throw new Error("it is cut short.");
+    this.#take(end - start + 1);
+    return this.#bytes.subarray(start, end);
   }
 
   #take(length: number): number {
@@ -93,3 +100,52 @@ export class ByteReader {
 }
 
 const MAX_NAME = 256;
+export const SMALLEST_VIEW = 4096;
+
+const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+/** Bytes up to which a loop beats a call into the runtime. */
+const SHORT = 24;
+
+/** @throws Error where the bytes are not UTF-8, but for halves of surrogate pairs, as in Python. */
+function decodeText(bytes: Uint8Array, start: number, length: number): string {
+  const end = start + length;
+  if (length > SHORT) return decodeLong(bytes.subarray(start, end));
+  let text = "";
+  for (let i = start; i < end; i++) {
+    const byte = bytes[i] as number;
+    if (byte >= 0x80) return decodeLong(bytes.subarray(start, end));
+    text += String.fromCharCode(byte);
+  }
+  return text;
+}
+
+function decodeLong(bytes: Uint8Array): string {
+  try {
+    return utf8.decode(bytes);
+  } catch (cause) {
+    return decodeHalves(bytes, cause);
+  }
+}
+
+/** Half a pair is ED, A0 to BF, and 80 to BF: Python writes them so ("surrogatepass"). */
+function decodeHalves(bytes: Uint8Array, cause: unknown): string {
+  const parts: string[] = [];
+  let start = 0;
+  for (let at = bytes.indexOf(0xed); at >= 0; at = bytes.indexOf(0xed, at + 1)) {
+    const [second = 0, third = 0] = bytes.subarray(at + 1, at + 3);
+    if (second < 0xa0 || second > 0xbf || third < 0x80 || third > 0xbf) continue;
+    parts.push(decodeWhole(bytes.subarray(start, at), cause));
+    parts.push(String.fromCharCode(0xd000 | ((second & 0x3f) << 6) | (third & 0x3f)));
+    start = at + 3;
+  }
+  if (start === 0) throw new Error("a str is not UTF-8.", { cause });
+  return parts.join("") + decodeWhole(bytes.subarray(start), cause);
+}
+
+function decodeWhole(bytes: Uint8Array, cause: unknown): string {
+  try {
+    return utf8.decode(bytes);
+  } catch {
+    throw new Error("a str is not UTF-8.", { cause });
+  }
+}

@@ -46,7 +46,9 @@ export class ByteWriter {
     const start = this.#reserve(5 + value.length * 3);
     let written = value.length <= SHORT ? this.#writeAscii(value, start + head) : -1;
     if (written < 0) {
-      ({ written } = utf8.encodeInto(value, this.#bytes.subarray(start + head)));
+      written = value.isWellFormed()
+        ? utf8.encodeInto(value, this.#bytes.subarray(start + head)).written
+        : this.#writeHalves(value, start + head);
     }
     const needed = short !== undefined && written < 0x100 ? 2 : 5;
     if (needed !== head) {
@@ -58,8 +60,24 @@ export class ByteWriter {
     this.#position = start + needed + written;
   }
 
+  /** What was written. Long bytes are not copied: the writer is not used again. */
   finish(): Uint8Array {
-    return this.#bytes.slice(0, this.#position);
+    const bytes = this.#bytes.subarray(0, this.#position);
+    return this.#position > LONG ? bytes : bytes.slice();
+  }
+
+  /** UTF-8 in which half a surrogate pair has three bytes of its own, as in Python. */
+  #writeHalves(value: string, at: number): number {
+    let end = at;
+    for (const character of value) {
+      const code = character.charCodeAt(0);
+      if (character.length === 1 && (code & 0xf800) === 0xd800) {
+        this.#bytes[end++] = 0xe0 | (code >> 12);
+        this.#bytes[end++] = 0x80 | ((code >> 6) & 0x3f);
+        this.#bytes[end++] = 0x80 | (code & 0x3f);
+      } else end += utf8.encodeInto(character, this.#bytes.subarray(end)).written;
+    }
+    return end - at;
   }
 
   /** -1 where a character is not ASCII. A call into the runtime costs more than a short loop. */
@@ -76,7 +94,9 @@ export class ByteWriter {
     const at = this.#position;
     this.#position = at + length;
     if (this.#position > this.#bytes.byteLength) {
-      const grown = allocateBytes(this.#position * 2) as Uint8Array<ArrayBuffer>;
+      // Twice as much, but for bytes of which twice as many may be more than the runtime can hold.
+      const room = Math.min(this.#position, LONG);
+      const grown = allocateBytes(this.#position + room) as Uint8Array<ArrayBuffer>;
       grown.set(this.#bytes);
       this.#bytes = grown;
       this.#view = new DataView(grown.buffer);
@@ -87,4 +107,5 @@ export class ByteWriter {
 
 /** UTF-16 units up to which a loop beats `encodeInto`. */
 const SHORT = 40;
+const LONG = 2 ** 26;
 const utf8 = new TextEncoder();

@@ -1,3 +1,30 @@
-export { Pickle, type PickleOptions } from "./pickle.js";
-export { pickleCodec } from "./pickle-codec.js";
-export { PyDateTime, PyTuple, pyTuple } from "./python-types.js";
+export { Pickle, type PickleCodecOptions, type PickleOptions, pickleCodec } from "./pickle.js";
+export {
+  PyArray,
+  PyByteArray,
+  PyComplex,
+  PyCounter,
+  PyDate,
+  PyDateTime,
+  type PyDateTimeFields,
+  PyDecimal,
+  PyDefaultDict,
+  PyDeque,
+  PyDtype,
+  PyFraction,
+  PyFrozenSet,
+  PyGlobal,
+  PyNdArray,
+  PyObject,
+  PyOrderedDict,
+  PyPath,
+  PyRange,
+  PyScalar,
+  PySlice,
+  PyTime,
+  PyTimeDelta,
+  PyTimeZone,
+  PyTuple,
+  PyUuid,
+  pyTuple,
+} from "./python-types.js";

@@ -1,4 +1,4 @@
-/** Opcodes of protocols 2 to 5, named as in Python's `pickletools`. */
+/** Opcodes of protocols 0 to 5, named as in Python's `pickletools`. */
 export const Op = {
   PROTO: 0x80,
   FRAME: 0x95,
@@ -18,7 +18,12 @@ export const Op = {
   LONG1: 0x8a,
   LONG4: 0x8b,
   BINFLOAT: 0x47,
+  INT: 0x49,
+  LONG: 0x4c,
+  FLOAT: 0x46,
 
+  STRING: 0x53,
+  UNICODE: 0x56,
   BINSTRING: 0x54,
   SHORT_BINSTRING: 0x55,
   BINUNICODE: 0x58,
@@ -30,6 +35,7 @@ export const Op = {
   BYTEARRAY8: 0x96,
 
   EMPTY_LIST: 0x5d,
+  LIST: 0x6c,
   APPEND: 0x61,
   APPENDS: 0x65,
   EMPTY_TUPLE: 0x29,
@@ -38,12 +44,15 @@ export const Op = {
   TUPLE2: 0x86,
   TUPLE3: 0x87,
   EMPTY_DICT: 0x7d,
+  DICT: 0x64,
   SETITEM: 0x73,
   SETITEMS: 0x75,
   EMPTY_SET: 0x8f,
   ADDITEMS: 0x90,
   FROZENSET: 0x91,
 
+  PUT: 0x70,
+  GET: 0x67,
   BINPUT: 0x71,
   LONG_BINPUT: 0x72,
   BINGET: 0x68,
@@ -53,4 +62,9 @@ export const Op = {
   GLOBAL: 0x63,
   STACK_GLOBAL: 0x93,
   REDUCE: 0x52,
+  BUILD: 0x62,
+  NEWOBJ: 0x81,
+  NEWOBJ_EX: 0x92,
+  INST: 0x69,
+  OBJ: 0x6f,
 } as const;

@@ -1,24 +1,533 @@
 import { PartdError } from "@partd/core";
-import { Dump } from "./dump.js";
-import type { PickleOptions } from "./options.js";
+import { placeOf } from "@partd/core/author";
+import { ByteWriter } from "./byte-writer.js";
+import { equalKeys } from "./equal-keys.js";
+import { oldGlobal, PyFloat, type Reduction, reductionOf } from "./known-types.js";
+import { Op } from "./opcodes.js";
+import {
+  PyByteArray,
+  PyDateTime,
+  PyDeque,
+  PyFrozenSet,
+  PyGlobal,
+  PyTimeDelta,
+  PyTimeZone,
+  PyTuple,
+} from "./python-types.js";
 
-/** Writes plain data as pickles that Python's `pickle.loads` reads. */
+/** Writes data as pickles that Python's `pickle.loads` reads. */
 export class Pickler {
   readonly #protocol: number;
 
   /** @throws `ERR_PARTD_VALUE` for another protocol than 2 to 5. */
-  constructor(options: PickleOptions = {}) {
-    this.#protocol = options.protocol ?? 5;
-    if (![2, 3, 4, 5].includes(this.#protocol)) {
+  constructor(protocol = 5) {
+    if (![2, 3, 4, 5].includes(protocol)) {
       throw new PartdError(
         "ERR_PARTD_VALUE",
-        `The pickle protocol must be 2, 3, 4 or 5, not ${this.#protocol}.`,
+        `The pickle protocol must be 2, 3, 4 or 5, not ${protocol}.`,
+      );
+    }
+    this.#protocol = protocol;
+  }
+
+  /** @throws `ERR_PARTD_CODEC`, with its place in the value, for what would not read back as it is. */
+  dump(value: unknown): Uint8Array {
+    try {
+      return new Dump(this.#protocol).run(value);
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+      const place = placeOf(value, (part) => this.#refuses(part));
+      throw new PartdError(
+        "ERR_PARTD_CODEC",
+        `${place === "" ? "" : `${place} is refused: `}a pickle cannot carry ${error.message}.`,
       );
     }
   }
 
-  /** @throws `ERR_PARTD_CODEC` for what would not read back as it is. */
-  dump(value: unknown): Uint8Array {
-    return new Dump(this.#protocol).run(value);
+  #refuses(value: unknown): boolean {
+    try {
+      new Dump(this.#protocol).run(value);
+      return false;
+    } catch (error) {
+      return error instanceof Refusal;
+    }
   }
+}
+
+/** What a pickle cannot carry. */
+class Refusal extends Error {}
+
+/** Python's own pickler gives up at about as many levels. */
+const MAX_DEPTH = 1000;
+
+/** One pickle in the making. */
+class Dump {
+  readonly #out = new ByteWriter();
+  readonly #protocol: number;
+  /** Where each object, and each text that is a key, stands in the reader's memo. */
+  readonly #memo = new Map<unknown, number>();
+  #memoized = 0;
+  /** The same for names of Python's. */
+  readonly #globals = new Map<string, number>();
+
+  constructor(protocol: number) {
+    this.#protocol = protocol;
+  }
+
+  run(value: unknown): Uint8Array {
+    this.#out.byte(Op.PROTO);
+    this.#out.byte(this.#protocol);
+    this.#write(value, 0);
+    this.#out.byte(Op.STOP);
+    return this.#out.finish();
+  }
+
+  #write(value: unknown, depth: number): void {
+    switch (typeof value) {
+      case "number":
+        this.#number(value);
+        break;
+      case "string":
+        this.#text(value);
+        break;
+      case "boolean":
+        this.#out.byte(value ? Op.NEWTRUE : Op.NEWFALSE);
+        break;
+      case "bigint":
+        this.#long(value);
+        break;
+      case "object":
+        if (value === null) this.#out.byte(Op.NONE);
+        else if (depth === MAX_DEPTH) {
+          throw refuse(`what is nested more than ${MAX_DEPTH} deep`);
+        } else this.#object(value, depth + 1);
+        break;
+      default:
+        throw refuse(value === undefined ? "undefined; use null" : `a ${typeof value}`);
+    }
+  }
+
+  #object(value: object, depth: number): void {
+    const place = this.#memo.get(value);
+    if (place !== undefined) {
+      this.#get(place);
+      return;
+    }
+    if (Array.isArray(value)) {
+      if (value instanceof PyTuple) this.#tuple(value, depth);
+      else if (value instanceof PyDeque)
+        this.#reduction(value, reductionOf(value) as Reduction, depth);
+      else this.#list(value, depth);
+      return;
+    }
+    const prototype: unknown = Object.getPrototypeOf(value);
+    const plain = prototype === Object.prototype || prototype === null;
+    if (!plain && this.#known(value, depth)) return;
+    switch (plain ? "[object Object]" : Object.prototype.toString.call(value)) {
+      case "[object Object]": {
+        const entries = Object.entries(value);
+        if (!plain && entries.length === 0) throw refuse(nameOf(value));
+        if (Object.getOwnPropertySymbols(value).length > 0) {
+          throw refuse("a property whose name is a symbol");
+        }
+        this.#dict(value, entries, depth);
+        break;
+      }
+      case "[object Map]":
+        checkFields(value);
+        this.#distinct((value as Map<unknown, unknown>).keys());
+        this.#dict(value, [...(value as Map<unknown, unknown>)], depth);
+        break;
+      case "[object Set]":
+        checkFields(value);
+        this.#distinct(value as Set<unknown>);
+        this.#set(value as Set<unknown>, depth);
+        break;
+      case "[object Uint8Array]":
+        this.#binary(value as Uint8Array);
+        this.#memoize(value);
+        break;
+      case "[object Date]":
+        if (!(value instanceof PyDateTime)) checkFields(value);
+        this.#datetime(value as Date, depth);
+        this.#memoize(value);
+        break;
+      default:
+        throw refuse(nameOf(value));
+    }
+  }
+
+  /** Whether the value is of a class of Python's that has a counterpart here. */
+  #known(value: object, depth: number): boolean {
+    if (value instanceof PyByteArray) {
+      this.#bytearray(value);
+      this.#memoize(value);
+    } else if (value instanceof PyFrozenSet) {
+      this.#distinct(value);
+      this.#frozenSet(value, depth);
+    } else if (value instanceof PyGlobal) this.#global(value);
+    else if (value instanceof PyFloat) {
+      this.#out.byte(Op.BINFLOAT);
+      this.#out.float64(value.value);
+    } else {
+      const reduction = reductionOf(value);
+      if (reduction === undefined) return false;
+      if (value instanceof Map) this.#distinct(value.keys());
+      this.#reduction(value, reduction, depth);
+    }
+    return true;
+  }
+
+  /** Keys that are two here and one in Python would lose an entry. */
+  #distinct(keys: Iterable<unknown>): void {
+    const equal = equalKeys(keys);
+    if (equal !== undefined) throw refuse(`${equal}, which are one in Python`);
+  }
+
+  #reduction(value: object, reduction: Reduction, depth: number): void {
+    const { type, args, made = false, state, items = [], entries = [] } = reduction;
+    const out = this.#out;
+    this.#global(type);
+    this.#tuple(args instanceof PyTuple ? args : (PyTuple.from(args) as PyTuple), depth);
+    if (made instanceof Map) this.#dict(made, [...made], depth);
+    out.byte(made instanceof Map ? Op.NEWOBJ_EX : made ? Op.NEWOBJ : Op.REDUCE);
+    if (this.#memo.has(value)) throw refuse("an object that is made of itself");
+    this.#memoize(value);
+    if (items.length > 0) {
+      out.byte(Op.MARK);
+      for (const item of items) this.#write(item, depth);
+      out.byte(Op.APPENDS);
+    }
+    let first = true;
+    for (const [key, item] of entries) {
+      if (first) out.byte(Op.MARK);
+      first = false;
+      this.#key(key, depth);
+      this.#write(item, depth);
+    }
+    if (!first) out.byte(Op.SETITEMS);
+    if (state !== undefined) {
+      this.#write(state, depth);
+      out.byte(Op.BUILD);
+    }
+  }
+
+  // ---- Numbers, texts, bytes -------------------------------------------------------------------
+
+  #number(value: number): void {
+    const out = this.#out;
+    if (!Number.isSafeInteger(value) || Object.is(value, -0)) {
+      out.byte(Op.BINFLOAT);
+      out.float64(value);
+    } else if (value >= 0 && value < 0x100) {
+      out.byte(Op.BININT1);
+      out.byte(value);
+    } else if (value >= 0 && value < 0x10000) {
+      out.byte(Op.BININT2);
+      out.uint16(value);
+    } else if (value === (value | 0)) {
+      out.byte(Op.BININT);
+      out.uint32(value);
+    } else {
+      this.#safeInteger(value);
+    }
+  }
+
+  #long(value: bigint): void {
+    if (value >= -0x8000_0000n && value < 0x8000_0000n) this.#number(Number(value));
+    else this.#twosComplement(value);
+  }
+
+  /** As few bytes as hold the sign, too. */
+  #twosComplement(value: bigint): void {
+    const digits = twosComplement(value);
+    const count = digits.length / 2;
+    this.#out.byte(count < 0x100 ? Op.LONG1 : Op.LONG4);
+    if (count < 0x100) this.#out.byte(count);
+    else this.#out.uint32(count);
+    for (let i = digits.length - 2; i >= 0; i -= 2) {
+      this.#out.byte(Number.parseInt(digits.slice(i, i + 2), 16));
+    }
+  }
+
+  /** The same for what a BigInt is not needed for: at most 53 bits. */
+  #safeInteger(value: number): void {
+    const magnitude = value < 0 ? -value - 1 : value;
+    let count = 5;
+    while (magnitude >= 2 ** (count * 8 - 1)) count++;
+    this.#out.byte(Op.LONG1);
+    this.#out.byte(count);
+    for (let i = 0, rest = value; i < count; i++, rest = Math.floor(rest / 0x100)) {
+      this.#out.byte(rest - Math.floor(rest / 0x100) * 0x100);
+    }
+  }
+
+  #text(value: string): void {
+    this.#out.text(value, this.#protocol >= 4 ? Op.SHORT_BINUNICODE : undefined, Op.BINUNICODE);
+  }
+
+  /** Names of properties come again and again: from the second time on they are a reference. */
+  #key(value: unknown, depth: number): void {
+    const place = typeof value === "string" ? this.#memo.get(value) : undefined;
+    if (place !== undefined) this.#get(place);
+    else {
+      this.#write(value, depth);
+      if (typeof value === "string") this.#memoize(value);
+    }
+  }
+
+  #binary(value: Uint8Array): void {
+    if (this.#protocol >= 3) {
+      const short = value.byteLength < 0x100;
+      this.#out.byte(short ? Op.SHORT_BINBYTES : Op.BINBYTES);
+      if (short) this.#out.byte(value.byteLength);
+      else this.#out.uint32(checkedLength(value.byteLength));
+      this.#out.bytes(value);
+      return;
+    }
+    // Protocol 2 knows text alone: bytes are text that is to be encoded.
+    if (value.byteLength === 0) {
+      this.#global(new PyGlobal("builtins", "bytes"));
+      this.#out.byte(Op.EMPTY_TUPLE);
+    } else {
+      this.#global(new PyGlobal("_codecs", "encode"));
+      this.#text(latin1Text(value));
+      this.#text("latin1");
+      this.#out.byte(Op.TUPLE2);
+    }
+    this.#out.byte(Op.REDUCE);
+  }
+
+  #bytearray(value: PyByteArray): void {
+    if (this.#protocol >= 5) {
+      this.#out.byte(Op.BYTEARRAY8);
+      this.#out.uint32(checkedLength(value.byteLength));
+      this.#out.uint32(0);
+      this.#out.bytes(value);
+      return;
+    }
+    this.#global(new PyGlobal("builtins", "bytearray"));
+    if (value.byteLength === 0) this.#out.byte(Op.EMPTY_TUPLE);
+    else if (this.#protocol >= 3) {
+      this.#binary(value);
+      this.#out.byte(Op.TUPLE1);
+    } else {
+      this.#text(latin1Text(value));
+      this.#text("latin-1");
+      this.#out.byte(Op.TUPLE2);
+    }
+    this.#out.byte(Op.REDUCE);
+  }
+
+  // ---- Containers ------------------------------------------------------------------------------
+
+  #list(value: readonly unknown[], depth: number): void {
+    this.#out.byte(Op.EMPTY_LIST);
+    this.#memoize(value);
+    if (value.length === 0) return;
+    this.#out.byte(Op.MARK);
+    for (let i = 0; i < value.length; i++) this.#write(value[i], depth);
+    this.#out.byte(Op.APPENDS);
+  }
+
+  #tuple(value: PyTuple, depth: number): void {
+    const { length } = value;
+    if (length > 3) this.#out.byte(Op.MARK);
+    for (let i = 0; i < length; i++) this.#write(value[i], depth);
+    const place = this.#memo.get(value);
+    if (place !== undefined) {
+      // It holds itself, by way of a list or dict that was first to finish it.
+      if (length > 3) this.#out.byte(Op.POP_MARK);
+      else for (let i = 0; i < length; i++) this.#out.byte(Op.POP);
+      this.#get(place);
+      return;
+    }
+    this.#out.byte(length > 3 ? Op.TUPLE : length === 0 ? Op.EMPTY_TUPLE : Op.TUPLE1 + length - 1);
+    this.#memoize(value);
+  }
+
+  #dict(value: object, entries: readonly (readonly [unknown, unknown])[], depth: number): void {
+    this.#out.byte(Op.EMPTY_DICT);
+    this.#memoize(value);
+    if (entries.length === 0) return;
+    this.#out.byte(Op.MARK);
+    for (const [key, item] of entries) {
+      this.#key(key, depth);
+      this.#write(item, depth);
+    }
+    this.#out.byte(Op.SETITEMS);
+  }
+
+  #set(value: ReadonlySet<unknown>, depth: number): void {
+    if (this.#protocol >= 4) {
+      this.#out.byte(Op.EMPTY_SET);
+      this.#memoize(value);
+      if (value.size === 0) return;
+      this.#out.byte(Op.MARK);
+      for (const item of value) this.#write(item, depth);
+      this.#out.byte(Op.ADDITEMS);
+      return;
+    }
+    this.#global(new PyGlobal("builtins", "set"));
+    this.#list([...value], depth);
+    this.#out.byte(Op.TUPLE1);
+    this.#out.byte(Op.REDUCE);
+    if (this.#memo.has(value)) throw refuse("a Set that holds itself, below protocol 4");
+    this.#memoize(value);
+  }
+
+  #frozenSet(value: PyFrozenSet, depth: number): void {
+    if (this.#protocol >= 4) {
+      this.#out.byte(Op.MARK);
+      for (const item of value) this.#write(item, depth);
+      this.#out.byte(Op.FROZENSET);
+    } else {
+      this.#global(new PyGlobal("builtins", "frozenset"));
+      this.#list([...value], depth);
+      this.#out.byte(Op.TUPLE1);
+      this.#out.byte(Op.REDUCE);
+    }
+    if (this.#memo.has(value)) throw refuse("a frozenset that holds itself");
+    this.#memoize(value);
+  }
+
+  // ---- Dates -----------------------------------------------------------------------------------
+
+  #datetime(value: Date, depth: number): void {
+    const python = value instanceof PyDateTime ? value : undefined;
+    const offset = python ? python.utcOffset : 0;
+    if (python?.zone !== undefined && offset === undefined) {
+      throw refuse("a PyDateTime with a zone but no utcOffset");
+    }
+    if (python?.tzinfo !== undefined && offset !== undefined) {
+      throw refuse("a PyDateTime with a tzinfo and a utcOffset");
+    }
+    const microsecond = python?.microsecond ?? 0;
+    if (!Number.isInteger(microsecond) || microsecond < 0 || microsecond > 999) {
+      throw refuse("a PyDateTime whose microsecond is not an integer from 0 to 999");
+    }
+    const delta = offset === undefined ? undefined : deltaOf(offset);
+    const rest = microsecond + (delta?.microseconds ?? 0);
+    const seconds = delta ? delta.days * 86_400 + delta.seconds : 0;
+    const wall = new Date(value.getTime() + seconds * 1000 + Math.floor(rest / 1000));
+    const year = wall.getUTCFullYear();
+    if (!(year >= 1 && year <= 9999)) {
+      throw refuse("a Date that is invalid, or not of the years 1 to 9999");
+    }
+    const micros = wall.getUTCMilliseconds() * 1000 + (rest - Math.floor(rest / 1000) * 1000);
+    const month = wall.getUTCMonth() + 1;
+    const packed = Uint8Array.of(
+      year >> 8,
+      year,
+      python?.fold ? month | 0x80 : month,
+      wall.getUTCDate(),
+      wall.getUTCHours(),
+      wall.getUTCMinutes(),
+      wall.getUTCSeconds(),
+      micros >> 16,
+      micros >> 8,
+      micros,
+    );
+    this.#global(new PyGlobal("datetime", "datetime"));
+    this.#binary(packed);
+    if (python?.tzinfo !== undefined) this.#write(python.tzinfo, depth);
+    else if (delta !== undefined) this.#write(new PyTimeZone(delta, python?.zone), depth);
+    this.#out.byte(delta === undefined && python?.tzinfo === undefined ? Op.TUPLE1 : Op.TUPLE2);
+    this.#out.byte(Op.REDUCE);
+  }
+
+  #global(global: PyGlobal): void {
+    const key = `${global}`;
+    const place = this.#globals.get(key);
+    if (place !== undefined) {
+      this.#get(place);
+      return;
+    }
+    const { module, name } = this.#protocol === 2 ? oldGlobal(global) : global;
+    if (this.#protocol >= 4) {
+      this.#text(module);
+      this.#text(name);
+      this.#out.byte(Op.STACK_GLOBAL);
+    } else if (name.includes(".")) {
+      const dot = name.lastIndexOf(".");
+      this.#global(new PyGlobal("builtins", "getattr"));
+      this.#global(new PyGlobal(module, name.slice(0, dot)));
+      this.#text(name.slice(dot + 1));
+      this.#out.byte(Op.TUPLE2);
+      this.#out.byte(Op.REDUCE);
+    } else {
+      this.#out.byte(Op.GLOBAL);
+      this.#out.ascii(`${module}\n${name}\n`);
+    }
+    this.#globals.set(key, this.#memoized);
+    this.#memoize(undefined);
+  }
+
+  // ---- The memo --------------------------------------------------------------------------------
+
+  #memoize(value: unknown): void {
+    const place = this.#memoized++;
+    if (value !== undefined) this.#memo.set(value, place);
+    if (this.#protocol >= 4) this.#out.byte(Op.MEMOIZE);
+    else this.#place(place, Op.BINPUT, Op.LONG_BINPUT);
+  }
+
+  #get(place: number): void {
+    this.#place(place, Op.BINGET, Op.LONG_BINGET);
+  }
+
+  #place(place: number, short: number, long: number): void {
+    if (place < 0x100) {
+      this.#out.byte(short);
+      this.#out.byte(place);
+    } else {
+      this.#out.byte(long);
+      this.#out.uint32(place);
+    }
+  }
+}
+
+function latin1Text(bytes: Uint8Array): string {
+  let text = "";
+  for (const byte of bytes) text += String.fromCharCode(byte);
+  return text;
+}
+
+/** Seconds east of UTC, to the microsecond, as a timedelta. */
+function deltaOf(offset: number): PyTimeDelta {
+  const micros = Math.round(offset * 1e6);
+  if (!(Math.abs(offset) < 86_400) || Math.abs(offset * 1e6 - micros) > 1e-3) {
+    throw refuse("a PyDateTime whose utcOffset is not in whole microseconds, or a day or more");
+  }
+  const seconds = Math.floor(micros / 1e6);
+  const days = Math.floor(seconds / 86_400);
+  return new PyTimeDelta(days, seconds - days * 86_400, micros - seconds * 1e6);
+}
+
+/** Fields on a Map, Set or Date would be lost. */
+function checkFields(value: object): void {
+  if (Object.keys(value).length > 0) throw refuse(`fields on ${nameOf(value)}`);
+}
+
+function nameOf(value: object): string {
+  return `a ${value.constructor?.name ?? "value of this type"}`;
+}
+
+/** An integer in as few bytes as hold its sign, too: hexadecimal, the highest byte first. */
+function twosComplement(value: bigint): string {
+  const nibbles = (value < 0n ? -value - 1n : value).toString(16);
+  const signFits = nibbles.length % 2 === 1 || Number.parseInt(nibbles.slice(0, 2), 16) < 0x80;
+  const count = Math.ceil(nibbles.length / 2) + (signFits ? 0 : 1);
+  return BigInt.asUintN(count * 8, value)
+    .toString(16)
+    .padStart(count * 2, "0");
+}
+
+function checkedLength(byteLength: number): number {
+  if (byteLength < 2 ** 32) return byteLength;
+  throw refuse("4 GiB or more in one item");
+}
+
+function refuse(what: string): Refusal {
+  return new Refusal(what);
 }

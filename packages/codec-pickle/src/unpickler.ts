@@ -1,39 +1,40 @@
 import { PartdError } from "@partd/core";
 import { ByteReader } from "./byte-reader.js";
-import { argumentsOf, findGlobal, Global, Part } from "./globals.js";
+import { build, callOf, isKnownName, latin1Bytes, modernGlobal, newObject } from "./known-types.js";
 import { MarkedStack } from "./marked-stack.js";
 import { Op } from "./opcodes.js";
-import type { PickleOptions } from "./options.js";
-import { PyTuple } from "./python-types.js";
-import { defineProperty, isRecord } from "./record.js";
-import { replaceAll } from "./replace-all.js";
+import type { PickleCodecOptions } from "./pickle.js";
+import { PyByteArray, PyFrozenSet, PyGlobal, PyObject, PyTuple } from "./python-types.js";
+import { findGlobal, replaceAll } from "./walk.js";
 
 /**
- * Reads pickles of plain data, protocols 2 to 5. A pickle is a program for a machine with a stack
- * and a memo; this one has no opcode that imports, calls or builds anything but a few values of
- * Python's own (`globals.ts`). No length is believed before the bytes bear it out, and no opcode
- * makes more than the bytes that were spent on it.
+ * Reads pickles of all protocols. A pickle is a program for a machine with a stack and a memo; this
+ * one imports and calls nothing: what a pickle would call makes a value of Python's data that is
+ * known here, or a {@link PyObject} that says what would be called. No length is believed before the
+ * bytes bear it out, and no opcode makes more than the bytes that were spent on it.
  */
 export class Unpickler {
   readonly #integers: "auto" | "number" | "bigint";
   readonly #maps: boolean;
+  readonly #keep: boolean;
 
-  constructor(options: PickleOptions = {}) {
+  constructor(options: PickleCodecOptions = {}) {
     this.#integers = options.integers ?? "auto";
     this.#maps = options.dicts === "map";
+    this.#keep = options.objects === "keep";
   }
 
   /** @throws Error for what is no whole pickle, `ERR_PARTD_CODEC` for one of more than plain data. */
   load(bytes: Uint8Array): unknown {
     const input = new ByteReader(bytes);
     try {
-      return new Machine(input, this.#integers, this.#maps).run();
+      return new Machine(input, this.#integers, this.#maps, this.#keep).run();
     } catch (cause) {
       if (cause instanceof PartdError) throw cause;
       const message = cause instanceof Error ? cause.message : String(cause);
       throw new PartdError(
         "ERR_PARTD_CORRUPT",
-        `not a pickle of plain data: ${message} (Byte ${input.position} of the frame.)`,
+        `not a pickle that can be read: ${message} (Byte ${input.position} of the frame.)`,
         { cause },
       );
     }
@@ -51,29 +52,36 @@ class Machine {
   readonly #replaced = new Map<unknown, unknown>();
   /** Whether a value may stand in more places than one. */
   #shared = false;
-  /** Whether there is anything that must not be left in the data. */
-  #parts = false;
-  /** Tuples with such things in them, which calls may take. */
-  readonly #argumentTuples = new Set<unknown>();
+  /** Whether there is a class or function, which may be an argument and no value. */
+  #globals = false;
+  /** Whether objects of unknown types are kept. */
+  readonly #keep: boolean;
   /** Bytes that copies may still take. */
   #budget: number;
 
-  constructor(input: ByteReader, integers: "auto" | "number" | "bigint", maps: boolean) {
+  constructor(
+    input: ByteReader,
+    integers: "auto" | "number" | "bigint",
+    maps: boolean,
+    keep: boolean,
+  ) {
     this.#input = input;
     this.#integers = integers;
     this.#maps = maps;
-    this.#budget = input.byteLength;
+    this.#keep = keep;
+    this.#budget = input.byteLength * 4;
   }
 
   run(): unknown {
     const input = this.#input;
-    let opcode = input.uint8();
-    if (opcode !== Op.PROTO) throw new Error("it does not begin as one.");
-    for (; opcode !== Op.STOP; opcode = input.uint8()) this.#step(opcode);
+    // Protocols 0 and 1 begin with any opcode.
+    for (let opcode = input.uint8(); opcode !== Op.STOP; opcode = input.uint8()) this.#step(opcode);
     if (input.position < input.byteLength) throw new Error("bytes follow its end.");
-    const result = this.#value(this.#stack.pop());
+    let result = this.#stack.pop();
     if (!this.#stack.empty) throw new Error("it ends with values left over.");
-    if (this.#replaced.size > 0 && this.#shared) return replaceAll(result, this.#replaced);
+    if (this.#replaced.size > 0 && this.#shared) result = replaceAll(result, this.#replaced);
+    const global = this.#globals && !this.#keep ? findGlobal(result) : undefined;
+    if (global !== undefined) throw this.#refuse(`${global} is no plain data`);
     return result;
   }
 
@@ -128,6 +136,24 @@ class Machine {
       case Op.BINFLOAT:
         stack.push(input.float64());
         return;
+      case Op.INT: {
+        const text = this.#line();
+        if (text === "00" || text === "01") stack.push(text === "01");
+        else this.#digits(text);
+        return;
+      }
+      case Op.LONG:
+        this.#digits(this.#line().replace(/L$/, ""));
+        return;
+      case Op.FLOAT:
+        stack.push(floatOf(this.#line()));
+        return;
+      case Op.STRING:
+        stack.push(unquoted(this.#line()));
+        return;
+      case Op.UNICODE:
+        stack.push(unescaped(this.#line()));
+        return;
       case Op.SHORT_BINUNICODE:
       case Op.SHORT_BINSTRING:
         stack.push(input.text(input.uint8()));
@@ -146,12 +172,27 @@ class Machine {
         stack.push(input.bytes(input.uint32()));
         return;
       case Op.BINBYTES8:
-      case Op.BYTEARRAY8:
         stack.push(input.bytes(input.uint64()));
         return;
+      case Op.BYTEARRAY8: {
+        const bytes = input.bytes(input.uint64());
+        stack.push(
+          new PyByteArray(bytes.buffer as ArrayBuffer, bytes.byteOffset, bytes.byteLength),
+        );
+        return;
+      }
       case Op.EMPTY_LIST:
         stack.push([]);
         return;
+      case Op.LIST:
+        stack.push(stack.popMark());
+        return;
+      case Op.DICT: {
+        const items = stack.popMark();
+        stack.push(this.#maps ? new Map() : {});
+        this.#setItems(items);
+        return;
+      }
       case Op.APPEND:
         this.#append([stack.pop()]);
         return;
@@ -162,12 +203,12 @@ class Machine {
         stack.push(new PyTuple());
         return;
       case Op.TUPLE:
-        this.#tuple(stack.popMark());
+        stack.push(tupleOf(stack.popMark()));
         return;
       case Op.TUPLE1:
       case Op.TUPLE2:
       case Op.TUPLE3:
-        this.#tuple(stack.popMany(opcode - Op.TUPLE1 + 1));
+        stack.push(tupleOf(stack.popMany(opcode - Op.TUPLE1 + 1)));
         return;
       case Op.EMPTY_DICT:
         stack.push(this.#maps ? new Map() : {});
@@ -187,7 +228,13 @@ class Machine {
         return;
       }
       case Op.FROZENSET:
-        stack.push(this.#add(new Set(), stack.popMark()));
+        stack.push(this.#add(new PyFrozenSet(), stack.popMark()));
+        return;
+      case Op.PUT:
+        this.#put(indexOf(this.#line()));
+        return;
+      case Op.GET:
+        this.#get(indexOf(this.#line()));
         return;
       case Op.BINPUT:
         this.#put(input.uint8());
@@ -205,7 +252,7 @@ class Machine {
         this.#get(input.uint32());
         return;
       case Op.GLOBAL:
-        this.#global(input.line(), input.line());
+        this.#global(input.name(), input.name());
         return;
       case Op.STACK_GLOBAL: {
         const [module, name] = stack.popMany(2);
@@ -215,23 +262,58 @@ class Machine {
         this.#global(module, name);
         return;
       }
-      case Op.REDUCE:
-        this.#reduce();
+      case Op.REDUCE: {
+        const [called, args] = stack.popMany(2);
+        stack.push(this.#call(called, args));
         return;
+      }
+      case Op.NEWOBJ: {
+        const [type, args] = stack.popMany(2);
+        stack.push(this.#make(type, args, true));
+        return;
+      }
+      case Op.NEWOBJ_EX: {
+        const [type, args, keywords] = stack.popMany(3);
+        stack.push(this.#make(type, args, keywordsOf(keywords)));
+        return;
+      }
+      case Op.INST: {
+        const args = stack.popMark();
+        this.#global(input.name(), input.name());
+        stack.push(this.#call(stack.pop(), tupleOf(args)));
+        return;
+      }
+      case Op.OBJ: {
+        const [called, ...args] = stack.popMark();
+        stack.push(this.#call(called, tupleOf(args)));
+        return;
+      }
+      case Op.BUILD: {
+        const state = stack.pop();
+        const object = stack.top();
+        const built = build(object, state);
+        if (built === object) return;
+        this.#replaced.set(object, built);
+        stack.replaceTop(built);
+        return;
+      }
       default:
         throw this.#unknown(opcode);
     }
   }
 
-  /** A value for the data, which a function or a time zone is not. */
-  #value(value: unknown): unknown {
-    if (!this.#parts || !this.#isPart(value)) return value;
-    const name = value instanceof Part ? value.name : "tuple of arguments";
-    throw this.#refuse(`a ${name} is no plain data`);
+  /** A line of protocol 0, as Latin-1. */
+  #line(): string {
+    const bytes = this.#input.line();
+    let text = "";
+    for (const byte of bytes) text += String.fromCharCode(byte);
+    return text;
   }
 
-  #isPart(value: unknown): boolean {
-    return value instanceof Part || this.#argumentTuples.has(value);
+  #digits(text: string): void {
+    if (!/^[+-]?\d{1,100000}$/.test(text)) throw new Error("an int is none.");
+    const value = Number(text);
+    this.#integer(Number.isSafeInteger(value) ? value : BigInt(text));
   }
 
   #integer(value: number | bigint): void {
@@ -251,27 +333,20 @@ class Machine {
   // ---- Containers ------------------------------------------------------------------------------
 
   #append(items: readonly unknown[]): void {
-    const list = this.#stack.top();
+    const top = this.#stack.top();
+    const list = top instanceof PyObject ? top.items : top;
     if (!Array.isArray(list) || list instanceof PyTuple) throw new Error("it appends to no list.");
-    for (const item of items) list.push(this.#value(item));
-  }
-
-  #tuple(items: readonly unknown[]): void {
-    const tuple = new PyTuple();
-    for (const item of items) {
-      tuple.push(item);
-      if (this.#parts && this.#isPart(item)) this.#argumentTuples.add(tuple);
-    }
-    this.#stack.push(tuple);
+    for (const item of items) list.push(item);
   }
 
   #setItems(items: readonly unknown[]): void {
     let dict = this.#stack.top();
     if (items.length % 2 !== 0) throw new Error("a key has no value.");
     for (let i = 0; i < items.length; i += 2) {
-      const key = this.#value(items[i]);
-      const value = this.#value(items[i + 1]);
-      if (dict instanceof Map) dict.set(key, value);
+      const key = items[i];
+      const value = items[i + 1];
+      if (dict instanceof PyObject) dict.entries.push([key, value]);
+      else if (dict instanceof Map) dict.set(key, value);
       else if (!isRecord(dict)) throw new Error("it sets items of no dict.");
       else if (typeof key === "string") defineProperty(dict, key, value);
       else {
@@ -285,7 +360,7 @@ class Machine {
 
   #add(set: unknown, items: readonly unknown[]): Set<unknown> {
     if (!(set instanceof Set)) throw new Error("it adds to no set.");
-    for (const item of items) set.add(this.#value(item));
+    for (const item of items) set.add(item);
     return set;
   }
 
@@ -308,17 +383,32 @@ class Machine {
   // ---- What is called --------------------------------------------------------------------------
 
   #global(module: string, name: string): void {
-    this.#parts = true;
-    this.#stack.push(findGlobal(module, name));
+    const global = modernGlobal(module, name);
+    if (!this.#keep && !isKnownName(global.module, global.name)) {
+      throw new PartdError(
+        "ERR_PARTD_CODEC",
+        `the pickle asks for ${JSON.stringify(`${global}`.slice(0, 100))}, which is no plain data; convert it in Python, for example with list, dict or str, or read with { objects: "keep" }.`,
+      );
+    }
+    this.#globals = true;
+    this.#stack.push(global);
   }
 
-  #reduce(): void {
-    const [called, args] = this.#stack.popMany(2);
-    if (!(called instanceof Global)) throw new Error("it calls what is no function.");
-    this.#stack.push(called.call(argumentsOf(args), (bytes) => this.#spend(bytes)));
+  #call(called: unknown, args: unknown): unknown {
+    if (!(called instanceof PyGlobal)) throw new Error("it calls what is no function.");
+    const call = callOf(called);
+    if (call) return call(argumentsOf(args), (bytes) => this.#spend(bytes));
+    return new PyObject(called, argumentsOf(args));
   }
 
-  /** Copies made by calls: together no larger than the pickle, which has to say it all once. */
+  #make(type: unknown, args: unknown, made: true | ReadonlyMap<string, unknown>): unknown {
+    if (!(type instanceof PyGlobal)) throw new Error("it makes an object of no class.");
+    if (callOf(type)) throw this.#refuse(`it makes an object of ${type} by hand`);
+    const known = made === true ? newObject(type, argumentsOf(args)) : undefined;
+    return known ?? new PyObject(type, argumentsOf(args), made);
+  }
+
+  /** Copies made by calls: together of the order of the pickle, which has to say it all once. */
   #spend(bytes: number): void {
     this.#budget -= bytes;
     if (this.#budget < 0) throw this.#refuse("it makes more copies than it is long");
@@ -327,9 +417,7 @@ class Machine {
   #unknown(opcode: number): Error {
     const character = String.fromCharCode(opcode);
     if (OTHER_OPCODES.includes(character) || OTHER_BINARY.has(opcode)) {
-      return this.#refuse(
-        `it builds objects, or is of protocol 0 or 1 (opcode 0x${opcode.toString(16)})`,
-      );
+      return this.#refuse(`it refers to what is outside it (opcode 0x${opcode.toString(16)})`);
     }
     return new Error(`0x${opcode.toString(16)} is no opcode.`);
   }
@@ -343,7 +431,84 @@ class Machine {
 }
 
 const MAX_SAFE = BigInt(Number.MAX_SAFE_INTEGER);
-/** Opcodes that Python knows and plain data of protocols 2 to 5 do not need. */
-const OTHER_OPCODES = "IFLSVdlobiPQpg";
-/** NEWOBJ, EXT1 to EXT4, NEWOBJ_EX, NEXT_BUFFER, READONLY_BUFFER. */
-const OTHER_BINARY: ReadonlySet<number> = new Set([0x81, 0x82, 0x83, 0x84, 0x92, 0x97, 0x98]);
+/** PERSID and BINPERSID. */
+const OTHER_OPCODES = "PQ";
+/** EXT1 to EXT4, NEXT_BUFFER, READONLY_BUFFER. */
+const OTHER_BINARY: ReadonlySet<number> = new Set([0x82, 0x83, 0x84, 0x97, 0x98]);
+
+function tupleOf(items: readonly unknown[]): PyTuple {
+  const tuple = new PyTuple();
+  for (const item of items) tuple.push(item);
+  return tuple;
+}
+
+/** The arguments of a call, which are a tuple. */
+function argumentsOf(value: unknown): PyTuple {
+  if (value instanceof PyTuple) return value;
+  throw new Error("the pickle calls something without a tuple of arguments.");
+}
+
+function keywordsOf(value: unknown): ReadonlyMap<string, unknown> {
+  if (value instanceof Map) return value;
+  if (isRecord(value)) return new Map(Object.entries(value));
+  throw new Error("the pickle makes something with keywords that are no dict.");
+}
+
+function indexOf(text: string): number {
+  if (/^\d{1,15}$/.test(text)) return Number(text);
+  throw new Error("it refers to a place that is none.");
+}
+
+function floatOf(text: string): number {
+  const value = /^[+-]?(inf|nan)$/.test(text)
+    ? Number(text.replace("inf", "Infinity").replace(/[+-]?nan/, "NaN"))
+    : Number(text);
+  if (text === "" || (Number.isNaN(value) && !text.endsWith("nan")))
+    throw new Error("a float is none.");
+  return value;
+}
+
+/** A str of Python 2, quoted as by `repr`. */
+function unquoted(text: string): string {
+  const quote = text[0];
+  if ((quote !== "'" && quote !== '"') || text.length < 2 || text.at(-1) !== quote) {
+    throw new Error("a str is not quoted.");
+  }
+  const bytes = text.slice(1, -1).replace(/\\(x[0-9a-fA-F]{2}|.)/g, (_, character: string) => {
+    if (character[0] === "x" && character.length === 3) {
+      return String.fromCharCode(Number.parseInt(character.slice(1), 16));
+    }
+    return { n: "\n", t: "\t", r: "\r" }[character] ?? character;
+  });
+  const utf8 = latin1Bytes(bytes);
+  return new ByteReader(utf8).text(utf8.byteLength);
+}
+
+/** A str of protocol 0: Latin-1 but for `\\uXXXX` and `\\UXXXXXXXX`. */
+function unescaped(text: string): string {
+  return text.replace(/\\(?:u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8}))/g, (_, short, long) => {
+    const code = Number.parseInt(short ?? long, 16);
+    if (code > 0x10ffff) throw new Error("a character is none.");
+    return short === undefined ? String.fromCodePoint(code) : String.fromCharCode(code);
+  });
+}
+
+/** An object that a dict was read as. */
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return (
+    typeof value === "object" && value !== null && Object.getPrototypeOf(value) === Object.prototype
+  );
+}
+
+/** Sets an item; `__proto__` by assignment would be the object's prototype instead. */
+function defineProperty(record: Record<string, unknown>, key: string, value: unknown): void {
+  if (key !== "__proto__") record[key] = value;
+  else {
+    Object.defineProperty(record, key, {
+      value,
+      configurable: true,
+      enumerable: true,
+      writable: true,
+    });
+  }
+}

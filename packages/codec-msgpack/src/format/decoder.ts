@@ -1,10 +1,10 @@
 import { PartdError } from "@partd/core";
 import { decodeTimestamp, Ext, type Extension, isTimestamp, TIMESTAMP } from "./extension.js";
-import { MAX_DEPTH, type MsgPackOptions } from "./options.js";
+import { MAX_DEPTH, type MsgPackFormatOptions } from "./options.js";
 import { NotUtf8, ShortTexts } from "./short-texts.js";
 
 /**
- * MessagePack to values. Bytes come as views of what is decoded; see {@link MsgPackOptions} for
+ * MessagePack to values. Bytes of 4 KiB or more come as views of what is decoded; see {@link MsgPackFormatOptions} for
  * integers and maps. Nothing is allocated on the word of a length that the bytes do not bear out.
  */
 export class MsgPackDecoder {
@@ -16,7 +16,7 @@ export class MsgPackDecoder {
   #view = new DataView(this.#bytes.buffer);
   #position = 0;
 
-  constructor(options: MsgPackOptions = {}) {
+  constructor(options: MsgPackFormatOptions = {}) {
     this.#integers = options.integers ?? "auto";
     this.#alwaysMap = options.maps === "map";
     for (const extension of options.extensions ?? []) {
@@ -148,6 +148,10 @@ export class MsgPackDecoder {
 
   #binary(length: number): Uint8Array {
     const at = this.#take(length);
+    // Few are a copy: as a view they would keep the whole frame alive.
+    if (length < SMALLEST_VIEW) {
+      return Uint8Array.prototype.slice.call(this.#bytes, at, at + length);
+    }
     return new Uint8Array(this.#bytes.buffer, this.#bytes.byteOffset + at, length);
   }
 
@@ -226,6 +230,8 @@ export class MsgPackDecoder {
     );
   }
 }
+
+const SMALLEST_VIEW = 4096;
 
 /** A property of this name by assignment would be the object's prototype instead. */
 function define(record: Record<string, unknown>, name: string, value: unknown): void {

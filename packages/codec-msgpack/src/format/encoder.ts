@@ -1,7 +1,8 @@
+import { equalKeys } from "@partd/codec-pickle/format";
 import { PartdError } from "@partd/core";
-import { allocateBytes } from "@partd/core/author";
+import { allocateBytes, isBytes, placeOf } from "@partd/core/author";
 import { Ext, encodeTimestamp, isTimestamp, TIMESTAMP } from "./extension.js";
-import { MAX_DEPTH, type MsgPackOptions } from "./options.js";
+import { MAX_DEPTH, type MsgPackFormatOptions } from "./options.js";
 
 /**
  * Values to MessagePack, in the shortest form of each, as Python's `packb(use_bin_type=True)` gives
@@ -14,13 +15,13 @@ import { MAX_DEPTH, type MsgPackOptions } from "./options.js";
  * is not in their properties, unless an extension takes them.
  */
 export class MsgPackEncoder {
-  readonly #extensions: NonNullable<MsgPackOptions["extensions"]>;
+  readonly #extensions: NonNullable<MsgPackFormatOptions["extensions"]>;
   #bytes = new Uint8Array(START_SIZE);
   #view = new DataView(this.#bytes.buffer);
   #position = 0;
   #busy = false;
 
-  constructor(options: MsgPackOptions = {}) {
+  constructor(options: MsgPackFormatOptions = {}) {
     this.#extensions = options.extensions ?? [];
     for (const { type } of this.#extensions) new Ext(type, EMPTY); // Checks it.
   }
@@ -32,10 +33,36 @@ export class MsgPackEncoder {
     this.#position = 0;
     try {
       this.#write(value, 0);
-      return this.#bytes.slice(0, this.#position);
+      return this.#finish();
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+      const place = placeOf(value, (part) => this.#refuses(part));
+      throw new PartdError(
+        "ERR_PARTD_CODEC",
+        `${place === "" ? "" : `${place} is refused: `}MessagePack cannot carry ${error.message}.`,
+      );
     } finally {
       this.#busy = false;
       if (this.#bytes.byteLength > KEPT_SIZE) this.#resize(START_SIZE);
+    }
+  }
+
+  #finish(): Uint8Array {
+    const bytes = this.#bytes.subarray(0, this.#position);
+    if (this.#position <= KEPT_SIZE) return bytes.slice();
+    // Given away without a copy: there may be no room for one.
+    this.#bytes = new Uint8Array(START_SIZE);
+    this.#view = new DataView(this.#bytes.buffer);
+    return bytes;
+  }
+
+  #refuses(value: unknown): boolean {
+    this.#position = 0;
+    try {
+      this.#write(value, 0);
+      return false;
+    } catch {
+      return true;
     }
   }
 
@@ -71,8 +98,7 @@ export class MsgPackEncoder {
     if (this.#extensions.length > 0 && this.#extension(value)) return;
     switch (plain ? "[object Object]" : Object.prototype.toString.call(value)) {
       case "[object Object]":
-        if (value instanceof Ext) this.#unknownExt(value);
-        else this.#record(value as Record<string, unknown>, depth);
+        this.#record(value as Record<string, unknown>, depth, plain);
         break;
       case "[object Uint8Array]":
         this.#binary(value as Uint8Array);
@@ -81,12 +107,14 @@ export class MsgPackEncoder {
         this.#map(value as Map<unknown, unknown>, depth);
         break;
       case "[object Date]":
+        checkFields(value);
         this.#ext(TIMESTAMP, encodeTimestamp(value as Date));
         break;
+      case "[object Ext]":
+        this.#unknownExt(value as Ext);
+        break;
       default:
-        throw refuse(
-          `a ${value.constructor?.name ?? "value of this type"}; pass an extension for it`,
-        );
+        throw refuse(`${nameOf(value)}; pass an extension for it`);
     }
   }
 
@@ -94,6 +122,9 @@ export class MsgPackEncoder {
     for (const extension of this.#extensions) {
       const bytes = extension.encode(value);
       if (bytes === undefined) continue;
+      if (!isBytes(bytes)) {
+        throw refuse(`what the extension ${extension.type} gives, which is no Uint8Array`);
+      }
       this.#ext(extension.type, bytes);
       return true;
     }
@@ -203,6 +234,7 @@ export class MsgPackEncoder {
   }
 
   #unknownExt({ type, data }: Ext): void {
+    if (!isBytes(data)) throw refuse("an Ext whose data is no Uint8Array");
     if (type === TIMESTAMP && !isTimestamp(data)) throw refuse("a timestamp that is none");
     this.#ext(type, data);
   }
@@ -221,8 +253,12 @@ export class MsgPackEncoder {
     for (let i = 0; i < value.length; i++) this.#write(value[i], depth);
   }
 
-  #record(value: Record<string, unknown>, depth: number): void {
+  #record(value: Record<string, unknown>, depth: number, plain: boolean): void {
     const names = Object.keys(value);
+    if (names.length === 0 && !plain) throw refuse(nameOf(value));
+    if (Object.getOwnPropertySymbols(value).length > 0) {
+      throw refuse("a property whose name is a symbol");
+    }
     this.#mapHead(names.length);
     for (const name of names) {
       if (name.length <= SHORT) this.#shortString(name);
@@ -232,6 +268,9 @@ export class MsgPackEncoder {
   }
 
   #map(value: ReadonlyMap<unknown, unknown>, depth: number): void {
+    checkFields(value);
+    const equal = equalKeys(value.keys());
+    if (equal !== undefined) throw refuse(`${equal}, which are one when they are read`);
     this.#mapHead(value.size);
     for (const [key, item] of value) {
       this.#write(key, depth);
@@ -276,7 +315,10 @@ export class MsgPackEncoder {
   #reserve(length: number): number {
     const at = this.#position;
     this.#position = at + length;
-    if (this.#position > this.#bytes.byteLength) this.#resize(this.#position * 2);
+    if (this.#position > this.#bytes.byteLength) {
+      // Twice as much, but for bytes of which twice as many may be more than the runtime can hold.
+      this.#resize(this.#position + Math.min(this.#position, MOST_ROOM));
+    }
     return at;
   }
 
@@ -291,6 +333,7 @@ export class MsgPackEncoder {
 const START_SIZE = 2048;
 /** A larger buffer than this is given back after use. */
 const KEPT_SIZE = 2 ** 20;
+const MOST_ROOM = 2 ** 27;
 /** UTF-16 units up to which a loop beats `encodeInto`. */
 const SHORT = 40;
 const EMPTY = new Uint8Array();
@@ -312,6 +355,18 @@ function headLength(byteLength: number): number {
   return byteLength < 0x10000 ? 3 : 5;
 }
 
-function refuse(what: string): PartdError {
-  return new PartdError("ERR_PARTD_CODEC", `MessagePack cannot carry ${what}.`);
+/** Fields on a Date or Map would be lost. */
+function checkFields(value: object): void {
+  if (Object.keys(value).length > 0) throw refuse(`fields on ${nameOf(value)}`);
+}
+
+function nameOf(value: object): string {
+  return `a ${value.constructor?.name ?? "value of this type"}`;
+}
+
+/** What MessagePack cannot carry. */
+class Refusal extends Error {}
+
+function refuse(what: string): Refusal {
+  return new Refusal(what);
 }

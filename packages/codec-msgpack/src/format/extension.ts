@@ -15,6 +15,11 @@ export class Ext {
   readonly type: number;
   readonly data: Uint8Array;
 
+  /** Has other codecs know that its content is not in its properties alone. */
+  get [Symbol.toStringTag](): string {
+    return "Ext";
+  }
+
   /** @throws `ERR_PARTD_VALUE` for another type. */
   constructor(type: number, data: Uint8Array) {
     if (!Number.isInteger(type) || type < -128 || type > 127) {

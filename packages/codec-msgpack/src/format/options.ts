@@ -1,6 +1,6 @@
 import type { Extension } from "./extension.js";
 
-export interface MsgPackOptions {
+export interface MsgPackFormatOptions {
   /**
    * What integers are read as. `"auto"`, the default: a number where it is exact, that is within
    * ±(2^53 - 1), else a BigInt. `"number"`: always a number, and `ERR_PARTD_CODEC` for one that

@@ -1,3 +1,29 @@
+import { PyDefaultDict, PyDtype, PyGlobal, PyNdArray, PyObject } from "./python-types.js";
+
+/** A class or function that stands in the data itself, not as an argument of an object's. */
+export function findGlobal(root: unknown): PyGlobal | undefined {
+  const seen = new Set<unknown>();
+  const waiting = [root];
+  while (waiting.length > 0) {
+    const value = waiting.pop();
+    if (value instanceof PyGlobal) return value;
+    if (typeof value !== "object" || value === null || seen.has(value)) continue;
+    if (value instanceof PyObject || value instanceof PyDtype || ArrayBuffer.isView(value))
+      continue;
+    seen.add(value);
+    if (Array.isArray(value) || value instanceof Set) for (const item of value) waiting.push(item);
+    else if (value instanceof Map) {
+      for (const [key, item] of value) waiting.push(key, item);
+      // Its factory is an argument.
+      if (value instanceof PyDefaultDict && !(value.factory instanceof PyGlobal)) {
+        waiting.push(value.factory);
+      }
+    } else if (value instanceof PyNdArray) waiting.push(value.data);
+    else waiting.push(...Object.values(value));
+  }
+  return undefined;
+}
+
 /**
  * Puts the new value in every place of an old one, wherever in `root` it stands. Only for pickles in
  * which a dict that turned out to be a `Map` had been referred to before, as one that holds itself.

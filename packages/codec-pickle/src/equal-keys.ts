@@ -1,0 +1,93 @@
+import {
+  PyDate,
+  PyDateTime,
+  PyDecimal,
+  PyFraction,
+  PyFrozenSet,
+  PyTimeDelta,
+  PyTuple,
+  PyUuid,
+} from "./python-types.js";
+
+/**
+ * Two of the keys that are one in Python, for a message, or `undefined`: 1, 1n, 1.0 and true, and
+ * tuples of such, bytes and dates of the same content.
+ */
+export function equalKeys(keys: Iterable<unknown>): string | undefined {
+  let plain: "string" | "number" | undefined;
+  let seen: Map<string, unknown> | undefined;
+  const waiting: unknown[] = [];
+  for (const key of keys) {
+    if (seen === undefined) {
+      // Texts alone, or numbers alone, are distinct as they are in a Map.
+      const type = typeof key;
+      if ((type === "string" || type === "number") && (plain ?? type) === type) {
+        plain = type;
+        waiting.push(key);
+        continue;
+      }
+      seen = new Map();
+      for (const earlier of waiting) seen.set(identity(earlier) as string, earlier);
+    }
+    const id = identity(key);
+    if (id === undefined) continue;
+    if (seen.has(id)) return `the keys ${show(seen.get(id))} and ${show(key)}`;
+    seen.set(id, key);
+  }
+  return undefined;
+}
+
+/** A text that is the same for keys that are equal; `undefined` for those that are equal to none. */
+function identity(key: unknown): string | undefined {
+  switch (typeof key) {
+    case "string":
+      return `s${key}`;
+    case "boolean":
+      return `n${Number(key)}`;
+    case "number":
+      if (Number.isNaN(key)) return undefined;
+      return Number.isInteger(key) ? `n${BigInt(key)}` : `n${key}`;
+    case "bigint":
+      return `n${key}`;
+  }
+  if (key === null || typeof key !== "object") return `${key}`;
+  if (key instanceof PyTuple) {
+    const items = Array.from(key, identity);
+    return items.includes(undefined)
+      ? undefined
+      : `t${items.map((item) => `${item?.length}:${item}`).join("")}`;
+  }
+  if (key instanceof PyFrozenSet) {
+    const items = [...key].map(identity);
+    return items.includes(undefined) ? undefined : `f${items.sort().join(",")}`;
+  }
+  if (key instanceof PyDateTime && (key.utcOffset === undefined || key.tzinfo !== undefined)) {
+    return `w${key.getTime()}.${key.microsecond}.${key.tzinfo ? "z" : ""}`;
+  }
+  if (key instanceof Date) {
+    return `d${key.getTime()}.${key instanceof PyDateTime ? key.microsecond : 0}`;
+  }
+  if (key instanceof Uint8Array) return `b${key.join()}`;
+  if (key instanceof PyDecimal) {
+    const value = Number(key.text);
+    return Number.isInteger(value) && /^-?\d+(\.0*)?$/.test(key.text)
+      ? `n${BigInt(key.text.split(".")[0] as string)}`
+      : `n${value}`;
+  }
+  if (key instanceof PyFraction) {
+    return Number(key.denominator) === 1
+      ? `n${key.numerator}`
+      : `q${key.numerator}/${key.denominator}`;
+  }
+  if (key instanceof PyDate || key instanceof PyUuid) return `${key.constructor.name}${key}`;
+  if (key instanceof PyTimeDelta)
+    return `PyTimeDelta${key.days},${key.seconds},${key.microseconds}`;
+  return undefined;
+}
+
+function show(key: unknown): string {
+  if (typeof key === "bigint") return `${key}n`;
+  if (typeof key === "string") return JSON.stringify(key.slice(0, 40));
+  if (typeof key === "object" && key !== null) return `of ${key.constructor?.name}`;
+  return String(key);
+}
