@@ -1,5 +1,4 @@
 import type { KeyedBatch } from "../source/keyed-batch.js";
-import type { Workspace } from "../spill/workspace.js";
 
 /** How far a run has come. */
 export interface Progress {
@@ -22,7 +21,7 @@ export interface Progress {
 export class ProgressReport {
   readonly #listener: ((progress: Progress) => void) | undefined;
   readonly #totalBytes: number | undefined;
-  readonly #workspace: Workspace;
+  readonly #bytesSpilled: () => number;
   readonly #begun = performance.now();
   #told = this.#begun;
   #phase: Progress["phase"] = "read";
@@ -33,11 +32,11 @@ export class ProgressReport {
   constructor(
     listener: ((progress: Progress) => void) | undefined,
     totalBytes: number | undefined,
-    workspace: Workspace,
+    bytesSpilled: () => number,
   ) {
     this.#listener = listener;
     this.#totalBytes = totalBytes;
-    this.#workspace = workspace;
+    this.#bytesSpilled = bytesSpilled;
   }
 
   /**
@@ -46,13 +45,20 @@ export class ProgressReport {
    * @param consumed bytes of its source so far, where the source counts them itself.
    */
   read({ count, ends }: Pick<KeyedBatch, "count" | "ends">, consumed: number | undefined): void {
-    this.#records += count;
-    if (consumed === undefined) this.#bytes += ends[count - 1] ?? 0;
-    else {
-      // A second source, as a join has, begins to count anew.
-      this.#bytes += consumed < this.#consumed ? consumed : consumed - this.#consumed;
-      this.#consumed = consumed;
+    if (consumed === undefined) {
+      this.add(count, ends[count - 1] ?? 0);
+      return;
     }
+    // A second source, as a join has, begins to count anew.
+    const before = consumed < this.#consumed ? 0 : this.#consumed;
+    this.#consumed = consumed;
+    this.add(count, consumed - before);
+  }
+
+  /** So many records and bytes have been read. */
+  add(records: number, bytes: number): void {
+    this.#records += records;
+    this.#bytes += bytes;
     if (this.#listener && performance.now() - this.#told > INTERVAL_MS) this.#tell();
   }
 
@@ -77,7 +83,7 @@ export class ProgressReport {
       records: this.#records,
       bytes: this.#bytes,
       totalBytes: this.#totalBytes,
-      bytesSpilled: this.#workspace.bytesSpilled,
+      bytesSpilled: this.#bytesSpilled(),
       bytesPerSecond: rate,
       secondsLeft:
         this.#totalBytes === undefined || this.#phase !== "read"

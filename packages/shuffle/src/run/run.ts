@@ -44,7 +44,11 @@ export class Run {
       ? new StoreSpace(options.store)
       : new TemporaryFile(options.dir, Math.max(0, (byteLength ?? 0) - memory));
     this.workspace = new Workspace(memory * SHARE, space, options.signal, growing);
-    this.progress = new ProgressReport(options.onProgress, byteLength, this.workspace);
+    this.progress = new ProgressReport(
+      options.onProgress,
+      byteLength,
+      () => this.workspace.bytesSpilled,
+    );
   }
 
   async close(): Promise<void> {

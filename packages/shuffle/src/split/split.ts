@@ -1,17 +1,21 @@
 import { createHash } from "node:crypto";
 import { closeSync, openSync, writeSync } from "node:fs";
 import { mkdir, open, rm, rmdir } from "node:fs/promises";
+import { availableParallelism } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { encodeKey, PartdError } from "@partd/core";
-import { Pace } from "@partd/core/author";
+import { checkIntegerOption, Pace } from "@partd/core/author";
 import { groupBy } from "../group/group-by.js";
-import type { Partitioner } from "../partition/partitioner.js";
+import { type Partitioner, partitionFinder } from "../partition/partitioner.js";
 import { shuffle } from "../partition/shuffle.js";
+import { ProgressReport } from "../run/progress.js";
 import type { RunOptions } from "../run/run.js";
-import type { By, KeyOf } from "../source/by.js";
+import { type By, fieldsOf, type KeyOf } from "../source/by.js";
 import type { Source } from "../source/input.js";
 import { isRecords } from "../source/records-input.js";
 import { diskError } from "../spill/disk-error.js";
+import { BATCH_BYTES, Scatter } from "./scatter.js";
+import { scatterByThreads } from "./scatter-threads.js";
 
 export interface SplitOptions<R, B extends By<R>> extends RunOptions {
   /** The key of a record: a field's name, several names, or a function. */
@@ -27,6 +31,11 @@ export interface SplitOptions<R, B extends By<R>> extends RunOptions {
   readonly name?: ((key: KeyOf<R, B>) => string) | undefined;
   /** So many files by hash, named by number, in place of one for each key. */
   readonly partitions?: number | undefined;
+  /**
+   * With `partitions`, over files by a field: how many threads read and write. Default: as many as there are
+   * processors, up to 8, and one for less than 64 MiB.
+   */
+  readonly threads?: number | undefined;
   /** With `partitions`: see `shuffle`. */
   readonly partitioner?: Partitioner<KeyOf<R, B>> | undefined;
 }
@@ -56,7 +65,9 @@ export async function split<R, const B extends By<R>>(
   // A header is known once the source is being read.
   const files = new SplitFiles(options.into, extension, () => format?.header);
   try {
-    if (options.partitions !== undefined || options.partitioner !== undefined) {
+    if (await scatterToFiles(source, options, files)) {
+      // Done the fast way.
+    } else if (options.partitions !== undefined || options.partitioner !== undefined) {
       for await (const partition of shuffle(source, options)) {
         await files.write(String(partition.index), partition.bytes());
       }
@@ -73,9 +84,65 @@ export async function split<R, const B extends By<R>>(
   return { files: files.count, bytes: files.bytes };
 }
 
+/**
+ * Records of a reader by the hash of fields go straight to as many files as may be open at a time.
+ *
+ * @returns whether this was such a case.
+ */
+async function scatterToFiles<R, B extends By<R>>(
+  source: Source<R>,
+  options: SplitOptions<R, B>,
+  files: SplitFiles,
+): Promise<boolean> {
+  const { partitions, partitioner = "hash", by, signal } = options;
+  const fields = fieldsOf(by);
+  if (!isRecords(source) || !fields || partitions === undefined || partitioner !== "hash") {
+    return false;
+  }
+  if (!(partitions <= MOST_OPEN_FILES)) return false;
+  const { count } = partitionFinder("hash", partitions);
+  const byteLength = await source.byteLength();
+  const progress = new ProgressReport(options.onProgress, byteLength, () => 0);
+  const threads = threadsFor(options.threads, byteLength);
+  const parts = threads > 1 ? await source.split(Math.ceil(byteLength! / BATCH_BYTES)) : undefined;
+  const paths = await files.makeAll(count);
+  const positions = new Float64Array(new SharedArrayBuffer(8 * count));
+  const scatter = new Scatter(fields, paths, positions);
+  try {
+    const { name, header } = source.format;
+    if (parts && (name !== "csv" || header)) {
+      scatter.begin(header);
+      const control = new Int32Array(new SharedArrayBuffer(8));
+      const job = { fields, paths, parts, positions, control };
+      await scatterByThreads(job, threads, signal, (records, bytes) => {
+        progress.add(records, bytes);
+      });
+    } else {
+      await scatter.all(source, signal, (records, bytes) => progress.add(records, bytes));
+    }
+  } catch (cause) {
+    throw diskError("write to", files.folder, cause);
+  } finally {
+    scatter.close();
+  }
+  files.bytes = positions.reduce((sum, length) => sum + length, 0);
+  progress.end();
+  return true;
+}
+
+/** Below the 1,024 that a process may have at first on many systems. */
+const MOST_OPEN_FILES = 512;
+
+/** A thread takes 50 ms to start: below some size another one does not pay. */
+function threadsFor(asked: number | undefined, byteLength: number | undefined): number {
+  if (byteLength === undefined) return 1;
+  if (asked !== undefined) return checkIntegerOption("threads", asked, 1, 256);
+  return byteLength < 64 << 20 ? 1 : Math.min(8, availableParallelism());
+}
+
 class SplitFiles {
   bytes = 0;
-  readonly #folder: string;
+  readonly folder: string;
   readonly #extension: string;
   readonly #header: () => Uint8Array | undefined;
   readonly #paths: string[] = [];
@@ -86,7 +153,7 @@ class SplitFiles {
 
   /** @param header what each file begins with. */
   constructor(folder: string, extension: string, header: () => Uint8Array | undefined) {
-    this.#folder = resolve(folder);
+    this.folder = resolve(folder);
     this.#extension = extension;
     this.#header = header;
   }
@@ -96,7 +163,7 @@ class SplitFiles {
   }
 
   async write(name: string, pieces: AsyncIterable<Uint8Array>): Promise<void> {
-    const path = join(this.#folder, name + this.#extension);
+    const path = join(this.folder, name + this.#extension);
     const iterator = behind(this.#header, pieces);
     try {
       await this.#makeFolder(dirname(path));
@@ -144,6 +211,21 @@ class SplitFiles {
   async #writePiece(file: Awaited<ReturnType<typeof open>>, piece: Uint8Array): Promise<void> {
     for (let at = 0; at < piece.length; ) at += (await file.write(piece, at)).bytesWritten;
     this.bytes += piece.length;
+  }
+
+  /** Makes so many empty files, named by number. */
+  async makeAll(count: number): Promise<string[]> {
+    await this.#makeFolder(this.folder);
+    for (let index = 0; index < count; index++) {
+      const path = join(this.folder, `${index}${this.#extension}`);
+      try {
+        closeSync(openSync(path, "wx"));
+      } catch (cause) {
+        throw diskError("make", path, cause);
+      }
+      this.#paths.push(path);
+    }
+    return [...this.#paths];
   }
 
   async #makeFolder(folder: string): Promise<void> {

@@ -1,0 +1,131 @@
+import { closeSync, openSync, writeSync } from "node:fs";
+import { openPart, type Records, type RecordsPart } from "@partd/records";
+
+/**
+ * Writes records straight to the file of their partition, as their scanner orders them: without a
+ * copy of our own, and without a look at any record.
+ */
+export class Scatter {
+  readonly #fields: readonly string[];
+  readonly #files: number[];
+  /** Where the next record of each file goes; threads share it. */
+  readonly #positions: Float64Array;
+
+  constructor(fields: readonly string[], paths: readonly string[], positions: Float64Array) {
+    this.#fields = fields;
+    this.#positions = positions;
+    this.#files = [];
+    try {
+      for (const path of paths) this.#files.push(openSync(path, "r+"));
+    } catch (error) {
+      this.close();
+      throw error;
+    }
+  }
+
+  /** What each file begins with. */
+  begin(header: Uint8Array | undefined): void {
+    if (!header) return;
+    for (const file of this.#files) writeAll(file, header, 0, header.length, 0);
+    this.#positions.fill(header.length);
+  }
+
+  async all(
+    records: Records<unknown>,
+    signal: AbortSignal | undefined,
+    onBatch: (records: number, bytes: number) => void,
+  ): Promise<void> {
+    const scanner = records.format.scanner(this.#fields);
+    let consumed = 0;
+    for await (const batch of records.batches({ batchBytes: BATCH_BYTES, signal })) {
+      // A header is known once there is a batch.
+      if (consumed === 0) this.begin(records.format.header);
+      const scan = scanner.scan(batch);
+      const { bytes, offsets } = scan.partition(this.#files.length);
+      this.#write(bytes, offsets, this.#reserve(offsets));
+      onBatch(scan.count, batch.consumed - consumed);
+      consumed = batch.consumed;
+    }
+    if (consumed === 0) this.begin(records.format.header);
+  }
+
+  /**
+   * Part after part, in turns with other threads: each scans a part whenever it likes, but takes its places in the
+   * files when all parts before have theirs, so that the input's order is kept.
+   *
+   * @param control the number of the part that no one has begun yet, and that of the part whose turn it is.
+   */
+  async parts(
+    parts: readonly RecordsPart[],
+    control: Int32Array,
+    onBatch: (records: number, bytes: number) => void,
+  ): Promise<void> {
+    for (;;) {
+      const number = Atomics.add(control, NEXT, 1);
+      const part = parts[number];
+      if (!part) return;
+      const records = openPart(part);
+      const scanner = records.format.scanner(this.#fields);
+      for await (const batch of records.batches({ batchBytes: 2 * BATCH_BYTES })) {
+        const scan = scanner.scan(batch);
+        const { bytes, offsets } = scan.partition(this.#files.length);
+        for (let turn = Atomics.load(control, TURN); turn !== number; ) {
+          Atomics.wait(control, TURN, turn);
+          turn = Atomics.load(control, TURN);
+        }
+        const places = this.#reserve(offsets);
+        // Of a part with long records more batches follow, in the same turn.
+        const isLast = batch.consumed >= part.end - part.start;
+        if (isLast) this.#pass(control, number);
+        this.#write(bytes, offsets, places);
+        onBatch(scan.count, bytes.length);
+      }
+      for (let turn = Atomics.load(control, TURN); turn < number; ) {
+        Atomics.wait(control, TURN, turn);
+        turn = Atomics.load(control, TURN);
+      }
+      if (Atomics.load(control, TURN) === number) this.#pass(control, number);
+    }
+  }
+
+  #pass(control: Int32Array, number: number): void {
+    Atomics.store(control, TURN, number + 1);
+    Atomics.notify(control, TURN);
+  }
+
+  /** Takes the places of a batch in all files. */
+  #reserve(offsets: Uint32Array): Float64Array {
+    const places = this.#positions.slice();
+    for (let p = 0; p < this.#files.length; p++) {
+      this.#positions[p]! += offsets[p + 1]! - offsets[p]!;
+    }
+    return places;
+  }
+
+  #write(bytes: Uint8Array, offsets: Uint32Array, places: Float64Array): void {
+    for (const [p, file] of this.#files.entries()) {
+      writeAll(file, bytes, offsets[p]!, offsets[p + 1]!, places[p]!);
+    }
+  }
+
+  close(): void {
+    for (const file of this.#files.splice(0)) closeSync(file);
+  }
+}
+
+/** 64 KiB for each of 64 files. */
+export const BATCH_BYTES = 4 << 20;
+const NEXT = 0;
+const TURN = 1;
+
+function writeAll(
+  file: number,
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  position: number,
+): void {
+  for (let at = start; at < end; ) {
+    at += writeSync(file, bytes, at, end - at, position + at - start);
+  }
+}
