@@ -1,5 +1,6 @@
 export type { CsvOptions } from "./csv/csv-format.js";
 export { type CsvRow, type ReadCsvOptions, readCsv, readTsv } from "./csv/read-csv.js";
+export { readJson } from "./json/read-json.js";
 export { readNdjson } from "./json/read-ndjson.js";
 export { parseFieldPath, valueAt } from "./key/field-path.js";
 export { decodeGroupKey, encodeGroupKey, type GroupKey } from "./key/group-key.js";

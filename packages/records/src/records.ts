@@ -38,6 +38,8 @@ export interface ByteBatch {
 export interface Position {
   /** The path, or `<stream>`. */
   readonly source: string;
+  /** Whether `byteOffset` is one of the file at the path `source`. */
+  readonly isInFile: boolean;
   /** The line, from 1. `undefined` in a file: it is counted when an error needs it. */
   readonly line: number | undefined;
   /** Bytes before it in the input, after decompression. */

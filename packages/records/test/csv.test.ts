@@ -147,7 +147,7 @@ test("both scanners agree with csv-parse", () => {
       for (const columns of [[sought], [sought, -1], [0, sought]]) {
         const batch: ByteBatch = {
           bytes: Buffer.from(text),
-          position: { source: "<test>", line: 1, byteOffset: 0 },
+          position: { source: "<test>", isInFile: false, line: 1, byteOffset: 0 },
           consumed: 0,
         };
         const all = [...columns, sought];
@@ -192,7 +192,7 @@ test("both scanners reject the same rows of damaged text", () => {
     fc.property(damaged, fc.option(fc.nat({ max: 60 })), (pieces, broken) => {
       const bytes = Buffer.from(`${pieces.join("")}\n`);
       if (broken !== null && broken < bytes.length - 1) bytes[broken] = 0xc3;
-      const position = { source: "<test>", line: 1, byteOffset: 0 };
+      const position = { source: "<test>", isInFile: false, line: 1, byteOffset: 0 };
       const outcomes = [true, false].map((isPlain) => {
         const rejected: string[] = [];
         const plan = {

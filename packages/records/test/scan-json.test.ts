@@ -88,7 +88,7 @@ test.each(Object.keys(scanners))("the %s scanner agrees with JSON.parse on every
       for (const line of lines) seen.add(Buffer.from(line).toString("latin1"));
       for (const [p, { fields, values }] of plans.entries()) {
         rejected = [];
-        const position = { source: "<test>", line: 1, byteOffset: 0 };
+        const position = { source: "<test>", isInFile: false, line: 1, byteOffset: 0 };
         const scan = made[p]!.scan({ bytes, position, consumed: 0 });
         const no: string[] = [];
         let i = 0;
@@ -137,7 +137,7 @@ test("a line too deep for the fast scan, and a huge one, are read all the same",
   const huge = `{"pad":"${"x".repeat(40 << 20)}","user":"ann"}`;
   const { format } = readNdjson("none");
   const scanner = format.scanner(["user"]);
-  const position = { source: "<test>", line: 1, byteOffset: 0 };
+  const position = { source: "<test>", isInFile: false, line: 1, byteOffset: 0 };
   for (const [line, key] of [
     [deep, 1],
     [huge, "ann"],

@@ -56,7 +56,7 @@ export class CsvFormat<R extends object> implements TextFormat<R> {
     this.#rows ??= new CsvMatcher(this.#syntax, this.#known().length, []);
     this.#rows.next(record, 0);
     if (this.#rows.fault) {
-      const place = { source: "<record>", line: 1, byteOffset: 0 };
+      const place = { source: "<record>", isInFile: false, line: 1, byteOffset: 0 };
       throw RecordError.at(place, record, 0, this.#rows.fault);
     }
     return this.#row(this.#rows);

@@ -24,7 +24,7 @@ export class NdjsonFormat<R> implements TextFormat<R> {
       const matcher = new JsonMatcher([]);
       matcher.next(bytes.subarray(start, end), 0);
       const fault = matcher.fault ?? { offset: 0, what: "is not JSON" };
-      const place = { source: "<record>", line: 1, byteOffset: 0 };
+      const place = { source: "<record>", isInFile: false, line: 1, byteOffset: 0 };
       const record = bytes.subarray(start, end);
       throw RecordError.at(place, record, 0, fault, "ERR_PARTD_CORRUPT", cause);
     }

@@ -9,7 +9,7 @@ export class RecordError extends PartdError {
   /** From 1. */
   readonly line: number | undefined;
   /** In characters, from 1. */
-  readonly column: number;
+  readonly column: number | undefined;
   /** Bytes before it in the source, after decompression. */
   declare readonly offset: number;
 
@@ -34,7 +34,8 @@ export class RecordError extends PartdError {
     cause?: unknown,
   ): RecordError {
     const place = placeOf(position, bytes, fault.offset);
-    const where = `${place.source}:${place.line ?? "?"}:${place.column} (byte ${place.offset})`;
+    const line = place.line === undefined ? "" : `:${place.line}:${place.column}`;
+    const where = `${place.source}${line} (byte ${place.offset})`;
     const excerpt = JSON.stringify(decoder.decode(bytes.subarray(start, start + 60)).trimEnd());
     return new RecordError(
       code,
@@ -47,23 +48,23 @@ export class RecordError extends PartdError {
 
 interface Place {
   readonly source: string;
-  readonly line: number | undefined;
-  readonly column: number;
+  readonly line?: number;
+  readonly column?: number;
   readonly offset: number;
 }
 
 const decoder = new TextDecoder();
 
 function placeOf(position: Position, bytes: Uint8Array, offset: number): Place {
-  const firstLine = position.line ?? lineInFile(position.source, position.byteOffset);
+  const { source, line, byteOffset, isInFile } = position;
+  const place = { source, offset: byteOffset + offset };
+  if (line === undefined)
+    return { ...place, ...(isInFile ? placeInFile(source, place.offset) : {}) };
   const lineStart = offset === 0 ? 0 : bytes.lastIndexOf(LF, offset - 1) + 1;
-  let column = 1;
-  for (let i = lineStart; i < offset; i++) if ((bytes[i]! & 0xc0) !== 0x80) column++;
   return {
-    source: position.source,
-    line: firstLine === undefined ? undefined : firstLine + newlines(bytes, 0, offset),
-    column,
-    offset: position.byteOffset + offset,
+    ...place,
+    line: line + newlines(bytes, 0, offset),
+    column: 1 + characters(bytes, lineStart, offset),
   };
 }
 
@@ -73,35 +74,42 @@ export function newlines(bytes: Uint8Array, start: number, end: number): number 
   return count;
 }
 
+function characters(bytes: Uint8Array, start: number, end: number): number {
+  let count = 0;
+  for (let i = start; i < end; i++) if ((bytes[i]! & 0xc0) !== 0x80) count++;
+  return count;
+}
+
 const LF = 0x0a;
 
 /** The last place that was counted: errors tend to come in order. */
-let counted = { source: "", offset: 0, line: 1 };
+let counted = { source: "", offset: 0, line: 1, column: 1 };
 
-/** The line of a byte of a file, which is read again: no line is counted as long as all is well. */
-function lineInFile(source: string, byteOffset: number): number | undefined {
-  const from =
-    counted.source === source && counted.offset <= byteOffset
-      ? counted
-      : { source, offset: 0, line: 1 };
-  let { offset, line } = from;
+/** Reads the file again: no line is counted as long as all is well. */
+function placeInFile(source: string, end: number): { line?: number; column?: number } {
+  const isBehind = counted.source === source && counted.offset <= end;
+  let { offset, line, column } = isBehind ? counted : { offset: 0, line: 1, column: 1 };
   try {
     const file = openSync(source, "r");
     try {
       const piece = new Uint8Array(1 << 18);
-      while (offset < byteOffset) {
-        const length = Math.min(piece.length, byteOffset - offset);
+      while (offset < end) {
+        const length = Math.min(piece.length, end - offset);
         const read = readSync(file, piece, 0, length, offset);
-        if (read === 0) return undefined;
+        if (read === 0) return {};
+        const lineStart = piece.subarray(0, read).lastIndexOf(LF) + 1;
+        // The byte order mark is no character of the first line.
+        const mark = offset === 0 && piece[0] === 0xef && piece[1] === 0xbb ? 1 : 0;
         line += newlines(piece, 0, read);
+        column = (lineStart > 0 ? 1 : column - mark) + characters(piece, lineStart, read);
         offset += read;
       }
     } finally {
       closeSync(file);
     }
   } catch {
-    return undefined; // The record's own fault is what matters.
+    return {}; // The record's own fault is what matters.
   }
-  counted = { source, offset, line };
-  return line;
+  counted = { source, offset, line, column };
+  return { line, column };
 }

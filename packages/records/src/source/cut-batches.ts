@@ -25,6 +25,8 @@ export interface CutOptions {
   readonly signal: AbortSignal | undefined;
   /** The offset of the reader's first byte. */
   readonly byteOffset: number;
+  /** Whether the newlines are those of the input, and not made up. */
+  readonly hasLines: boolean;
   /** Bytes of the inputs before this one. */
   readonly consumed: number;
   /** Is shown the first batch, and says how many bytes of it are no records, such as a header. */
@@ -43,12 +45,14 @@ export async function* cutBatches(
   let seen = 0;
   let byteOffset = options.byteOffset;
   let line = 1;
+  const countsLines = !reader.isPlainFile && options.hasLines;
   let isFirst = true;
   const batch = (end: number): ByteBatch => ({
     bytes: buffer.subarray(0, end),
     position: {
       source: reader.source,
-      line: reader.isPlainFile ? undefined : line,
+      isInFile: reader.isPlainFile,
+      line: countsLines ? line : undefined,
       byteOffset,
     },
     consumed: options.consumed + reader.consumed,
@@ -93,7 +97,7 @@ export async function* cutBatches(
       }
     }
     if (end > 0) yield whole;
-    if (!reader.isPlainFile) line += newlines(buffer, 0, end);
+    if (countsLines) line += newlines(buffer, 0, end);
     byteOffset += end;
     // A buffer that one huge record needed is given up.
     if (buffer.length > 2 * batchBytes && length - end <= batchBytes / 2) {

@@ -84,6 +84,7 @@ const cutsInOrder: Cuts<unknown> = async (path, size, targets, format) => {
       batchBytes: 1 << 18,
       signal: undefined,
       byteOffset: 0,
+      hasLines: true,
       consumed: 0,
       preamble: (batch) => format.preamble(batch),
     });

@@ -1,0 +1,151 @@
+import type { Position } from "../records.js";
+import { RecordError } from "../scan/record-error.js";
+import type { ByteReader } from "../source/byte-reader.js";
+
+/**
+ * Turns the bytes of a JSON array into lines, one an item, byte for byte in place, so that each byte
+ * keeps its offset: the commas and brackets of the array become newlines, and newlines between
+ * tokens spaces. What the items are is left to who reads the lines; that there are no empty ones is
+ * seen to here.
+ */
+export class JsonArrayReader implements ByteReader {
+  readonly source: string;
+  readonly isPlainFile: boolean;
+  readonly #reader: ByteReader;
+  #offset = 0;
+  #state: "before" | "items" | "behind" = "before";
+  /** Brackets that are open, the array's own not counted. */
+  #depth = 0;
+  #inString = false;
+  #isEscaped = false;
+  /** Whether the item at hand has begun. */
+  #hasItem = false;
+  /** Whether a comma came, behind which an item must stand. */
+  #hasComma = false;
+
+  constructor(reader: ByteReader) {
+    this.#reader = reader;
+    this.source = reader.source;
+    this.isPlainFile = reader.isPlainFile;
+  }
+
+  get consumed(): number {
+    return this.#reader.consumed;
+  }
+
+  close(): Promise<void> {
+    return this.#reader.close();
+  }
+
+  async read(into: Uint8Array): Promise<number> {
+    const length = await this.#reader.read(into);
+    const bytes = into.subarray(0, length);
+    if (length === 0 && this.#state !== "behind") {
+      throw this.#error(bytes, 0, "is cut short: the array has no end");
+    }
+    for (let i = 0; i < length; i++) {
+      if (this.#inString) i = this.#string(bytes, i);
+      else if (this.#state === "items") this.#token(bytes, i);
+      else this.#around(bytes, i);
+    }
+    this.#offset += length;
+    return length;
+  }
+
+  /** Inside a text. Returns its last byte, or that of `bytes`. */
+  #string(bytes: Uint8Array, start: number): number {
+    for (let i = start; i < bytes.length; i++) {
+      const byte = bytes[i];
+      if (this.#isEscaped) this.#isEscaped = false;
+      else if (byte === BACKSLASH) this.#isEscaped = true;
+      else if (byte === QUOTE) {
+        this.#inString = false;
+        return i;
+      }
+    }
+    return bytes.length - 1;
+  }
+
+  #token(bytes: Uint8Array, i: number): void {
+    switch (bytes[i]) {
+      case QUOTE:
+        this.#inString = true;
+        this.#hasItem = true;
+        return;
+      case OPEN_BRACE:
+      case OPEN_BRACKET:
+        this.#depth++;
+        this.#hasItem = true;
+        return;
+      case CLOSE_BRACE:
+      case CLOSE_BRACKET:
+        if (this.#depth > 0) this.#depth--;
+        else if (bytes[i] === CLOSE_BRACKET) this.#endItem(bytes, i, false);
+        return;
+      case COMMA:
+        if (this.#depth === 0) this.#endItem(bytes, i, true);
+        return;
+      case LF:
+        bytes[i] = SPACE;
+        return;
+      case SPACE:
+      case TAB:
+      case CR:
+        return;
+      default:
+        this.#hasItem = true;
+    }
+  }
+
+  #endItem(bytes: Uint8Array, i: number, isComma: boolean): void {
+    if (!this.#hasItem && (isComma || this.#hasComma)) {
+      throw this.#error(bytes, i, "has no item before this");
+    }
+    bytes[i] = LF;
+    this.#hasItem = false;
+    this.#hasComma = isComma;
+    if (!isComma) this.#state = "behind";
+  }
+
+  /** Before the array, or behind it. */
+  #around(bytes: Uint8Array, i: number): void {
+    const byte = bytes[i]!;
+    const isMark = this.#offset + i < 3 && byte === BYTE_ORDER_MARK[this.#offset + i];
+    if (byte === OPEN_BRACKET && this.#state === "before") {
+      this.#state = "items";
+      bytes[i] = SPACE;
+    } else if (byte === LF) {
+      bytes[i] = SPACE;
+    } else if (byte !== SPACE && byte !== TAB && byte !== CR && !isMark) {
+      const what =
+        this.#state === "before"
+          ? "is no JSON array (lines of JSON are read with readNdjson)"
+          : "has text behind the array";
+      throw this.#error(bytes, i, what);
+    }
+  }
+
+  #error(bytes: Uint8Array, offset: number, what: string): RecordError {
+    const { source, isPlainFile } = this;
+    const position: Position = {
+      source,
+      isInFile: isPlainFile,
+      line: undefined,
+      byteOffset: this.#offset,
+    };
+    return RecordError.at(position, bytes, offset, { offset, what });
+  }
+}
+
+const TAB = 0x09;
+const LF = 0x0a;
+const CR = 0x0d;
+const SPACE = 0x20;
+const QUOTE = 0x22;
+const COMMA = 0x2c;
+const OPEN_BRACKET = 0x5b;
+const BACKSLASH = 0x5c;
+const CLOSE_BRACKET = 0x5d;
+const OPEN_BRACE = 0x7b;
+const CLOSE_BRACE = 0x7d;
+const BYTE_ORDER_MARK = [0xef, 0xbb, 0xbf];

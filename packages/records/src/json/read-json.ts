@@ -1,0 +1,17 @@
+import type { Records } from "../records.js";
+import type { Source } from "../source/inputs.js";
+import { type ReadOptions, TextRecords } from "../source/text-records.js";
+import { JsonArrayReader } from "./array-reader.js";
+import { NdjsonFormat } from "./ndjson-format.js";
+
+/**
+ * The items of a JSON array, read as it comes, so that it may be of any size. As bytes they are lines
+ * of NDJSON.
+ *
+ * @throws `ERR_PARTD_CORRUPT`, a `RecordError`, at an item that is not JSON, unless there is
+ * `onReject`; and where the whole is no array.
+ */
+export function readJson<R = unknown>(source: Source, options: ReadOptions = {}): Records<R> {
+  const format = new NdjsonFormat<R>(options.onReject);
+  return new TextRecords(source, format, options, (reader) => new JsonArrayReader(reader));
+}
