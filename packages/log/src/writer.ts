@@ -26,6 +26,9 @@ export class Writer {
   readonly #dataSet: DataSet;
   readonly #fsync: boolean;
   readonly #segmentSize: number;
+  readonly #indexMemory: number;
+  /** Of the indexes that are being written. */
+  #finishingMemory = 0;
   #waiting: Waiting[] = [];
   #busy = false;
   #pace = new Pace();
@@ -41,11 +44,17 @@ export class Writer {
 
   constructor(
     dataSet: DataSet,
-    options: { readonly fsync: boolean; readonly segmentSize: number },
+    options: {
+      readonly fsync: boolean;
+      readonly segmentSize: number;
+      /** Bytes of an index from which on its segment is ended, and of those being written. */
+      readonly indexMemory: number;
+    },
   ) {
     this.#dataSet = dataSet;
     this.#fsync = options.fsync;
     this.#segmentSize = options.segmentSize;
+    this.#indexMemory = options.indexMemory;
   }
 
   /**
@@ -78,7 +87,7 @@ export class Writer {
         return;
       }
       // Their indexes are in memory, and their files open.
-      if (this.#finishing.size >= MOST_FINISHING) {
+      if (this.#finishing.size >= MOST_FINISHING || this.#finishingMemory >= this.#indexMemory) {
         void Promise.race(this.#finishing).then(() => this.#run());
         return;
       }
@@ -153,7 +162,7 @@ export class Writer {
     dataSet.sync();
     const segment = this.#segmentToWrite();
     this.#lastStamp = Math.max(this.#lastStamp, dataSet.clock()) + 1;
-    this.#encoder.begin(segment, dataSet.keys, this.#lastStamp);
+    this.#encoder.begin(segment, this.#lastStamp);
   }
 
   /** The same as in `#run`, with rests. What the encoder has made so far counts for no one. */
@@ -212,7 +221,8 @@ export class Writer {
     const segment = this.#segment as Segment;
     this.#encoder.commit();
     segment.position += this.#encoder.byteLength;
-    if (segment.position >= this.#segmentSize) this.#finish();
+    const isFull = segment.position >= this.#segmentSize;
+    if (isFull || (segment.index as GrowingIndex).memory >= this.#indexMemory) this.#finish();
   }
 
   /** Nobody knows what is in the file behind the last record: the segment ends there. */
@@ -276,7 +286,12 @@ export class Writer {
     segment.isBeingWritten = false;
     this.#encoder = new RecordEncoder();
     if (!this.#dataSet.segments.includes(segment)) return; // Dropped or compacted.
-    const work = this.#describe(segment).finally(() => this.#finishing.delete(work));
+    const { memory } = segment.index as GrowingIndex;
+    this.#finishingMemory += memory;
+    const work = this.#describe(segment).finally(() => {
+      this.#finishingMemory -= memory;
+      this.#finishing.delete(work);
+    });
     this.#finishing.add(work);
   }
 
@@ -290,7 +305,6 @@ export class Writer {
         segment.id,
         end,
         segment.index as GrowingIndex,
-        dataSet.keys,
         this.#fsync,
       );
       indexed = true;
@@ -304,7 +318,7 @@ export class Writer {
       dataSet.announce([["finished", segment.id, String(end), String(size)]], false);
       // From now on the ranges can be read from the file, and need not be in memory.
       if (indexed && !this.#closing) {
-        segment.index = await StoredIndex.open(segment.indexPath, segment.id, dataSet.keys);
+        segment.index = await StoredIndex.open(segment.indexPath, segment.id);
       }
     } catch {
       // The same.
