@@ -99,10 +99,15 @@ describe("who can reach it", () => {
     const { host, port } = new URL(server.address);
     const opens = async (origin: string, headers = {}) => {
       const client = new RawClient(server.address, { origin, headers });
-      return client.opened().then(
+      const welcomed = client.hello().then(
         () => true,
         () => false,
       );
+      const refused = client.closed.then((code) => {
+        expect(code).toBe(4403);
+        return false;
+      });
+      return Promise.race([welcomed, refused]);
     };
     expect(await opens("https://evil.example")).toBe(false);
     expect(await opens("null")).toBe(false);

@@ -26,6 +26,8 @@ export class Link implements Connected {
   #retained = 0;
   /** Whether a mutation was carried out since the last flush, by the server as it now runs. */
   #dirty = false;
+  /** Whether the server closes, and flushes what it still carries out. */
+  #closing = false;
   #idle: (() => void)[] = [];
 
   constructor(options: ReconnectorOptions) {
@@ -111,6 +113,7 @@ export class Link implements Connected {
   opened(socket: Socket, welcome: Welcome, sameServer: boolean): void {
     this.#socket = socket;
     this.#outgoing.opened(socket, welcome.terms);
+    this.#closing = false;
     if (!sameServer) this.#dirty = false;
     const { inside, outside } = this.#outgoing;
     const again = [...this.#sent.mutations.values()];
@@ -214,7 +217,7 @@ export class Link implements Connected {
       this.#settle(request, () => error);
       return;
     }
-    if (request.isMutation) this.#dirty = true;
+    if (request.isMutation) this.#dirty = !this.#closing;
     else if (request.type === Type.FLUSH) this.#dirty = false;
     if (request.settled) return;
     if (request.grants) this.#lease = request.grants;
@@ -227,7 +230,10 @@ export class Link implements Connected {
   /** It flushes, or waits for us to ask again: either way nothing is to be sent to it now. */
   #goodbye(reason: number): void {
     this.#outgoing.leaving = true;
-    if (reason === Reason.CLOSING) this.#dirty = false;
+    if (reason === Reason.CLOSING) {
+      this.#closing = true;
+      this.#dirty = false;
+    }
     this.#checkLeft();
   }
 

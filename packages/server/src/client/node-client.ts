@@ -1,11 +1,14 @@
+import type { IncomingMessage } from "node:http";
 import { connect as connectPath, type Socket } from "node:net";
+import { resolve } from "node:path";
 import type { SecureContextOptions } from "node:tls";
 import { PartdError } from "@partd/core";
 import WebSocket from "ws";
 import { isLoopback, parseAddress } from "../protocol/address.js";
+import { sendParts } from "../protocol/message-writer.js";
 import { SUBPROTOCOL } from "../protocol/numbers.js";
 import { Client as BrowserClient, type ClientOptions as BrowserOptions } from "./client.js";
-import type { Connect } from "./socket.js";
+import { type Connect, closedBy } from "./socket.js";
 
 export interface ClientOptions extends BrowserOptions {
   /** For `wss://`: certificate authorities to trust, a certificate of one's own. */
@@ -22,7 +25,7 @@ export interface ClientOptions extends BrowserOptions {
  */
 export class Client extends BrowserClient {
   constructor(address: string, options: ClientOptions = {}) {
-    super(address, { ...options, connect: options.connect ?? connectWith(options.tls) });
+    super(resolved(address), { ...options, connect: options.connect ?? connectWith(options.tls) });
   }
 }
 
@@ -34,6 +37,8 @@ export interface ClientTls extends SecureContextOptions {
 
 /** The longest message of a server, in bytes. */
 const LONGEST_MESSAGE = 64 << 20;
+/** Characters of a refusal's reason. */
+const LONGEST_REASON = 300;
 
 /** A socket over `ws`. */
 export function connectWith(tls: ClientTls | undefined): Connect {
@@ -61,13 +66,17 @@ export function connectWith(tls: ClientTls | undefined): Connect {
     let cause: unknown;
     socket.on("open", () => events.opened());
     socket.on("message", (data) => events.received(data as Buffer[]));
+    socket.on("unexpected-response", (_request, response) => {
+      void refusalOf(response, address).then((refusal) => {
+        cause = refusal;
+        socket.terminate();
+      });
+    });
     socket.on("error", (error: NodeJS.ErrnoException) => {
-      cause = error.code?.startsWith("WS_ERR_") ? noWebSocket(address, error) : error;
+      cause ??= error.code?.startsWith("WS_ERR_") ? noWebSocket(address, error) : error;
     });
     socket.on("close", (code, reason) =>
-      events.closed(
-        cause ?? new Error(`the server closed it (${code}${reason.length ? `, ${reason}` : ""})`),
-      ),
+      events.closed(cause ?? closedBy(address, code, String(reason))),
     );
     return {
       send: (parts, sent) => sendParts(socket, carrier, parts, sent),
@@ -77,28 +86,29 @@ export function connectWith(tls: ClientTls | undefined): Connect {
   };
 }
 
-/**
- * Sends one message. Its parts become fragments, so that they need not be copied together, and go
- * to the system in one call.
- *
- * @param carrier what the WebSocket goes over.
- * @param sent is called when the system has them, if that comes to pass.
- */
-export function sendParts(
-  socket: WebSocket,
-  carrier: Socket | undefined,
-  parts: readonly Uint8Array[],
-  sent?: () => void,
-): void {
-  const last = parts.length - 1;
-  if (last > 0) carrier?.cork();
-  for (let i = 0; i < last; i++) {
-    socket.send(parts[i] as Uint8Array, { binary: true, fin: false });
+/** An `ipc://` path that is relative means the directory that is current now, not at each attempt. */
+function resolved(address: string): string {
+  if (!address.startsWith("ipc://")) return address;
+  const path = address.slice("ipc://".length);
+  return path === "" || process.platform === "win32" ? address : `ipc://${resolve(path)}`;
+}
+
+/** Why a server, or a proxy before it, answered with a status in place of a WebSocket. */
+async function refusalOf(response: IncomingMessage, address: string): Promise<Error> {
+  let reason = "";
+  response.setEncoding("utf8");
+  try {
+    for await (const text of response) {
+      reason += text;
+      if (reason.length > LONGEST_REASON) break;
+    }
+  } catch {
+    // The status is enough.
   }
-  socket.send(parts[last] as Uint8Array, { binary: true, fin: true }, (error) => {
-    if (!error) sent?.();
-  });
-  if (last > 0) carrier?.uncork();
+  const status = `${response.statusCode} ${response.statusMessage}`;
+  const says = `The server at ${address} answered with ${status}: ${reason.slice(0, LONGEST_REASON).trim() || "it gives no reason"}`;
+  const isFinal = response.statusCode === 401 || response.statusCode === 403;
+  return isFinal ? new PartdError("ERR_PARTD_AUTH", says, { address }) : new Error(says);
 }
 
 /** Another attempt would only be answered with the same. */

@@ -1,7 +1,7 @@
 import { MessageWriter, Spares } from "../protocol/message-writer.js";
 import { type Terms, Type } from "../protocol/numbers.js";
 import { tooLarge } from "./link.js";
-import { KeyTable, type Request } from "./request.js";
+import { KeyNumbers, type Request } from "./request.js";
 import { RequestQueue, type SentRequests, Upload } from "./request-queue.js";
 import type { Socket } from "./socket.js";
 
@@ -27,7 +27,7 @@ export class Outgoing {
   readonly #writer = new MessageWriter(new Spares(MESSAGE_BYTES + 16_384, 2));
   #socket: Socket | undefined;
   #terms: Terms | undefined;
-  #keys = new KeyTable(0);
+  #keys = new KeyNumbers(0);
   /** All mutations up to it were answered, and the server knows. */
   #seen = 0;
   #scheduled = false;
@@ -57,7 +57,7 @@ export class Outgoing {
   opened(socket: Socket, terms: Terms): void {
     this.#socket = socket;
     this.#terms = terms;
-    this.#keys = new KeyTable(terms.keyTable);
+    this.#keys = new KeyNumbers(terms.keyTable);
     this.#writer.take();
     this.leaving = false;
     this.#seen = this.#sent.first - 1;

@@ -156,7 +156,7 @@ export class Reconnector {
     this.#socket = undefined;
     this.#open = false;
     const { address } = this.#options;
-    const fatal = isPartdError(cause, "ERR_PARTD_PROTOCOL") ? cause : this.#fatal;
+    const fatal = isPartdError(cause) ? cause : this.#fatal;
     if (fatal) {
       this.#giveUp(fatal);
       return;

@@ -54,7 +54,7 @@ export class Request {
   }
 
   /** Writes the request as one packet; the answer is its length. */
-  write(writer: MessageWriter, keys: KeyTable): number {
+  write(writer: MessageWriter, keys: KeyNumbers): number {
     const packet = writer.begin(this.type, this.flags, 8);
     writer.varint(this.number);
     this.body.write(writer, keys, !this.cancelable);
@@ -64,7 +64,7 @@ export class Request {
   /** The body by itself, to be uploaded in chunks. */
   bodyParts(): Uint8Array[] {
     const writer = new MessageWriter();
-    this.body.write(writer, new KeyTable(0), true);
+    this.body.write(writer, new KeyNumbers(0), true);
     return writer.take();
   }
 }
@@ -94,7 +94,7 @@ export interface Body {
   /** How many keys it names. */
   readonly keyCount: number;
   /** @param attach whether large values may be sent without a copy. */
-  write(writer: MessageWriter, keys: KeyTable, attach: boolean): void;
+  write(writer: MessageWriter, keys: KeyNumbers, attach: boolean): void;
 }
 
 /** From here on a copy costs more than to send the value as a part of its own. */
@@ -116,7 +116,7 @@ export class BatchBody implements Body {
     return this.#batch.keys.length;
   }
 
-  write(writer: MessageWriter, table: KeyTable, attach: boolean): void {
+  write(writer: MessageWriter, table: KeyNumbers, attach: boolean): void {
     const { keys, values } = this.#batch;
     writer.reserve(8);
     writer.varint(keys.length);
@@ -149,7 +149,7 @@ export class KeysBody implements Body {
     return this.#keys.length;
   }
 
-  write(writer: MessageWriter, table: KeyTable): void {
+  write(writer: MessageWriter, table: KeyNumbers): void {
     writer.reserve(8);
     writer.varint(this.#keys.length);
     for (const key of this.#keys) {
@@ -172,7 +172,7 @@ export class StreamBody implements Body {
     this.bound = 32 + (key?.length ?? 0);
   }
 
-  write(writer: MessageWriter, table: KeyTable): void {
+  write(writer: MessageWriter, table: KeyNumbers): void {
     writer.reserve(8);
     writer.varint(this.#credit);
     if (this.#key !== undefined) {
@@ -191,7 +191,7 @@ export const NO_BODY: Body = { bound: 16, keyCount: 0, write() {} };
  * of 1,000 keys of 100 bytes that is half the time. The first `limit` texts that are not long are numbered in the
  * order in which they are sent; later ones are sent as text each time.
  */
-export class KeyTable {
+export class KeyNumbers {
   readonly #numbers = new Map<string, number>();
   readonly #texts: string[] = [];
   #latest = -1;

@@ -1,6 +1,6 @@
 import { PartdError } from "@partd/core";
 import { concatBytes } from "@partd/core/author";
-import { SUBPROTOCOL } from "../protocol/numbers.js";
+import { FORBIDDEN, SUBPROTOCOL } from "../protocol/numbers.js";
 
 /** A connection that carries whole messages: a WebSocket, of Node or of a browser. */
 export interface Socket {
@@ -59,8 +59,7 @@ export const connectBuiltIn: Connect = (address, events) => {
     events.received([typeof data === "string" ? new Uint8Array(0) : new Uint8Array(data)]);
   };
   // The error event says nothing; a close event with a code follows it.
-  socket.onclose = ({ code, reason }) =>
-    close(new Error(`the WebSocket closed with code ${code}${reason ? `: ${reason}` : ""}`));
+  socket.onclose = ({ code, reason }) => close(closedBy(address, code, reason));
   return {
     // send() takes a copy before it returns.
     send: (parts, sent) => {
@@ -74,3 +73,9 @@ export const connectBuiltIn: Connect = (address, events) => {
     },
   };
 };
+
+/** Why a WebSocket was closed. A page whose origin may not connect is told so by the code alone. */
+export function closedBy(address: string, code: number, reason: string): Error {
+  if (code === FORBIDDEN) return new PartdError("ERR_PARTD_AUTH", reason, { address });
+  return new Error(`the WebSocket closed with code ${code}${reason ? `: ${reason}` : ""}`);
+}

@@ -30,8 +30,13 @@ export class Monitor {
     } else if (path === "/healthz") {
       // Tells nothing that a connection attempt would not.
       send(response, 200, "text/plain", "ok\n");
-    } else if (!this.#access.allowsPage(request)) {
-      send(response, 403, "text/plain", "Not for pages of another origin.\n");
+    } else if (!this.#access.allowsPlain(request)) {
+      send(
+        response,
+        403,
+        "text/plain",
+        "Not for pages of another origin or host; see the server's origins and hosts.\n",
+      );
     } else if (!this.#access.allowsRequest(request)) {
       response.setHeader("WWW-Authenticate", 'Basic realm="partd: the token is the password"');
       send(response, 401, "text/plain", "The token is needed.\n");

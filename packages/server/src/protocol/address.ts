@@ -8,7 +8,7 @@ export type Address =
   | { readonly kind: "ws" | "wss"; readonly host: string; readonly port: number };
 
 /** The longest path that a Unix-domain socket can have; longer ones the system cuts off silently. */
-const LONGEST_PATH = process.platform === "linux" ? 107 : 103;
+export const LONGEST_PATH = process.platform === "linux" ? 107 : 103;
 
 /** @throws `ERR_PARTD_CONNECTION` for what is no address. */
 export function parseAddress(address: string): Address {

@@ -145,6 +145,45 @@ export interface PacketStart {
 const NOTHING = new Uint8Array(0);
 
 /**
+ * Sends one message. Its parts become fragments, so that they need not be copied together, and go
+ * to the system in one call.
+ *
+ * @param carrier the network socket below the WebSocket.
+ * @param sent is called when the system has them, if that comes to pass.
+ */
+export function sendParts(
+  socket: FragmentSocket,
+  carrier: Corkable | undefined,
+  parts: readonly Uint8Array[],
+  sent?: () => void,
+): void {
+  const last = parts.length - 1;
+  if (last > 0) carrier?.cork();
+  for (let i = 0; i < last; i++) {
+    socket.send(parts[i] as Uint8Array, { binary: true, fin: false });
+  }
+  socket.send(parts[last] as Uint8Array, { binary: true, fin: true }, (error) => {
+    if (!error) sent?.();
+  });
+  if (last > 0) carrier?.uncork();
+}
+
+/** What is used of the `ws` package's WebSocket to send: its types stay out of the public ones. */
+export interface FragmentSocket {
+  send(
+    bytes: Uint8Array,
+    options: { readonly binary: boolean; readonly fin: boolean },
+    sent?: (error?: Error) => void,
+  ): void;
+}
+
+/** Holds writes back until `uncork`, and sends them as one. */
+export interface Corkable {
+  cork(): void;
+  uncork(): void;
+}
+
+/**
  * Memory to write messages in, all of one length, used again and again: fresh memory costs more
  * than to write it.
  */

@@ -83,3 +83,6 @@ export interface Terms {
 
 /** Why a server says GOODBYE. */
 export const Reason = { CLOSING: 1, IDLE: 2 } as const;
+
+/** WebSocket close code: the page's origin may not connect, and another attempt changes nothing. */
+export const FORBIDDEN = 4403;

@@ -98,26 +98,51 @@ const HAS_OFFSET = 2;
 const HAS_PATH = 4;
 const MAX_TEXT = 8_192;
 
-/** Writes an ERROR packet: code, message and context. The cause stays where it happened. */
-export function writeError(writer: MessageWriter, flags: number, id: number, error: unknown): void {
+/** What an ERROR packet tells of an error: its cause and stack stay where it happened. */
+export interface WireError {
+  readonly code: number;
+  readonly message: string;
+  /** Encoded. */
+  readonly key: string | undefined;
+  readonly offset: number | undefined;
+  readonly path: string | undefined;
+}
+
+export function wireError(error: unknown): WireError {
   const known: Partial<PartdError> = isPartdError(error) ? error : {};
-  const message = utf8.encode(messageOf(error).slice(0, MAX_TEXT));
-  const key = known.key === undefined ? undefined : utf8.encode(encodeKey(known.key));
-  const path = known.path === undefined ? undefined : utf8.encode(known.path.slice(0, MAX_TEXT));
-  const room = 64 + message.byteLength + (key?.byteLength ?? 0) + (path?.byteLength ?? 0);
-  const packet = writer.begin(Type.ERROR, flags, room);
-  writer.varint(id);
-  writer.u8(Math.max(0, CODES.indexOf(known.code ?? "ERR_PARTD_IO")));
-  writer.u8(
-    (key ? HAS_KEY : 0) | (known.offset === undefined ? 0 : HAS_OFFSET) | (path ? HAS_PATH : 0),
+  return {
+    code: Math.max(0, CODES.indexOf(known.code ?? "ERR_PARTD_IO")),
+    message: messageOf(error).slice(0, MAX_TEXT),
+    key: known.key === undefined ? undefined : encodeKey(known.key),
+    offset: known.offset,
+    path: known.path?.slice(0, MAX_TEXT),
+  };
+}
+
+/** Writes an ERROR packet: code, message and context. */
+export function writeError(
+  writer: MessageWriter,
+  flags: number,
+  number: number,
+  error: WireError,
+): void {
+  const [message, key, path] = [error.message, error.key, error.path].map((text) =>
+    text === undefined ? undefined : utf8.encode(text),
   );
+  const { offset } = error;
+  const room = [message, key, path].reduce((sum, text) => sum + (text?.byteLength ?? 0), 64);
+  const packet = writer.begin(Type.ERROR, flags, room);
+  writer.varint(number);
+  writer.u8(error.code);
+  writer.u8((key ? HAS_KEY : 0) | (offset === undefined ? 0 : HAS_OFFSET) | (path ? HAS_PATH : 0));
   writeText(message);
-  if (key) writeText(key);
-  if (known.offset !== undefined) writer.varint(known.offset);
-  if (path) writeText(path);
+  writeText(key);
+  if (offset !== undefined) writer.varint(offset);
+  writeText(path);
   writer.end(packet);
 
-  function writeText(bytes: Uint8Array): void {
+  function writeText(bytes: Uint8Array | undefined): void {
+    if (!bytes) return;
     writer.varint(bytes.byteLength);
     writer.raw(bytes);
   }

@@ -7,6 +7,7 @@ import { type Address, isLoopback } from "../protocol/address.js";
 export interface AccessOptions {
   readonly token?: string | undefined;
   readonly origins?: readonly string[] | undefined;
+  readonly hosts?: readonly string[] | undefined;
   readonly insecure?: boolean | undefined;
   /** Whether a connection needs a client certificate. */
   readonly certificates: boolean;
@@ -16,7 +17,8 @@ export interface AccessOptions {
 export class Access {
   readonly #token: Buffer | undefined;
   readonly #origins: ReadonlySet<string>;
-  readonly #host: string | undefined;
+  /** What the server may be called; undefined where no page reaches it. */
+  readonly #hosts: ReadonlySet<string> | undefined;
 
   /** @throws `ERR_PARTD_AUTH` where others could reach the store and nothing is asked of them. */
   constructor(address: Address, options: AccessOptions) {
@@ -36,7 +38,8 @@ export class Access {
     }
     this.#token = token === undefined ? undefined : digest(token);
     this.#origins = new Set(options.origins);
-    this.#host = address.kind === "ipc" ? undefined : address.host;
+    // No page reaches a socket file.
+    if (address.kind !== "ipc") this.#hosts = new Set([address.host, ...(options.hosts ?? [])]);
   }
 
   /**
@@ -68,23 +71,34 @@ export class Access {
   }
 
   /**
-   * Whether a page may make the request. A browser says which page it is; whoever is no browser
-   * says nothing. A page of another origin is refused, and so is one whose name was made to
-   * point here: under a name, only the one that the server listens on is its own.
+   * Why a page may not open a WebSocket. A browser always says which page it is, in `Origin`, and
+   * other clients do not. A page of another origin is refused, and so is one whose name was made to
+   * point here (DNS rebinding): only the names that the server listens on or was given are its own.
    */
-  allowsPage({ headers }: IncomingMessage): boolean {
+  pageRefusal({ headers }: IncomingMessage): string | undefined {
     const { origin, host } = headers;
-    if (origin !== undefined && this.#origins.has(origin)) return true;
-    if (!this.#isOwnName(host)) return false;
-    if (origin === undefined) return true;
-    return URL.canParse(origin) && new URL(origin).host === host;
+    if (origin === undefined || this.#origins.has(origin)) return undefined;
+    const isSame = URL.canParse(origin) && new URL(origin).host === host;
+    if (isSame && this.#isOwnName(host)) return undefined;
+    return isSame
+      ? `Pages of the host ${host} may not connect: name it in the server's hosts.`
+      : `Pages of ${origin} may not connect: name it in the server's origins.`;
+  }
+
+  /** Whether plain HTTP is answered: a page's own requests bring no `Origin`, so the name decides. */
+  allowsPlain(request: IncomingMessage): boolean {
+    const { origin, host } = request.headers;
+    if (origin !== undefined) return this.pageRefusal(request) === undefined;
+    return this.#isOwnName(host);
   }
 
   #isOwnName(host: string | undefined): boolean {
-    if (host === undefined || this.#host === undefined) return true; // No page reaches a socket file.
+    if (host === undefined || this.#hosts === undefined) return true;
     if (!URL.canParse(`http://${host}`)) return false;
     const name = new URL(`http://${host}`).hostname.replace(/^\[|\]$/g, "");
-    return isIP(name) !== 0 || isLoopback(name) || name === this.#host || this.#token !== undefined;
+    return (
+      isIP(name) !== 0 || isLoopback(name) || this.#hosts.has(name) || this.#token !== undefined
+    );
   }
 }
 

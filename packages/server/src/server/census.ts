@@ -45,8 +45,8 @@ export class Census {
     return counted;
   }
 
-  /** `values[i]` was appended to `keys[i]`. */
-  appended(keys: readonly CountedKey[], values: readonly Uint8Array[]): void {
+  /** Adds what was appended: `values[i]` to `keys[i]`. */
+  add(keys: readonly CountedKey[], values: readonly Uint8Array[]): void {
     let bytes = 0;
     for (let i = 0; i < keys.length; i++) {
       const { byteLength } = values[i] as Uint8Array;
@@ -58,8 +58,8 @@ export class Census {
     this.#bytes += bytes;
   }
 
-  /** The key now holds so many bytes. */
-  is(met: CountedKey, byteLength: number): void {
+  /** Notes that the key now holds `byteLength` bytes. */
+  setSize(met: CountedKey, byteLength: number): void {
     const key = met.forgotten ? this.find(met.text) : met;
     this.#bytes += byteLength - key.bytes;
     key.bytes = byteLength;
@@ -67,9 +67,15 @@ export class Census {
     this.forget(key);
   }
 
-  dropped(): void {
-    for (const key of this.#keys.values()) this.is(key, 0);
+  /** The store was dropped. */
+  clear(): void {
+    for (const key of this.#keys.values()) this.setSize(key, 0);
     this.complete = true;
+  }
+
+  /** A connection knows the key by a number, until `release`. */
+  retain(key: CountedKey): void {
+    key.uses++;
   }
 
   /** A connection no longer knows the key by a number. */

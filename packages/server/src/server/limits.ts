@@ -15,7 +15,10 @@ export interface ServerLimits {
    * connections.
    */
   readonly inFlightPerConnection?: number | undefined;
-  /** Requests of one connection without an answer, by their number. Default 16,384. */
+  /**
+   * Requests of one connection without an answer, by their number. Default 16,384; fewer where the
+   * connection's window is small, as each takes about 4 KiB besides its bytes.
+   */
   readonly pending?: number | undefined;
   /** One message, at least 1,024. Default 2 MiB; what is longer is sent in chunks. */
   readonly message?: number | undefined;
@@ -33,14 +36,28 @@ export interface ServerLimits {
   readonly keys?: number | undefined;
   /** Answers that wait to be sent to one connection. Default 1 MiB. */
   readonly answers?: number | undefined;
-  /** Keys of one connection that go over the wire as a number. Default 16,384. */
+  /** Keys of one connection that go over the wire as a number. Default 16,384, or fewer. */
   readonly keyTable?: number | undefined;
   /** A connection without requests for so long is closed; its client comes back when it needs to. Default 10 minutes. */
   readonly idle?: number | undefined;
-  /** How long to say hello, and to take what is sent or go on with what was begun. Default 30 s. */
+  /**
+   * How long to say HELLO, to take what is sent, or to bring a 256th of a long request. Default 30 s.
+   */
   readonly stall?: number | undefined;
   /** How often a connection is tried. Default 10 s; one that is silent three times as long is closed. */
   readonly ping?: number | undefined;
+  /** How long a client may hold the lock of `withLock`. Default: as long as it is connected. */
+  readonly lock?: number | undefined;
+  /**
+   * Outcomes of mutations whose answer clients have not confirmed, by the memory that they take.
+   * Default 128 MiB, a sixteenth for one client; of clients that are gone the oldest are forgotten.
+   */
+  readonly outcomes?: number | undefined;
+  /**
+   * Connections that have not said HELLO: half-open, in their TLS handshake, or plain HTTP. Of more,
+   * the oldest is closed. Default 256.
+   */
+  readonly strangers?: number | undefined;
   /** How long a session outlives its connection, waiting for the client to come back. Default 10 minutes. */
   readonly session?: number | undefined;
 }
@@ -65,7 +82,7 @@ export function withDefaults(limits: ServerLimits): Limits {
   return filled as unknown as Limits;
 }
 
-const TIMES = new Set(["idle", "stall", "ping", "session"]);
+const TIMES = new Set(["idle", "stall", "ping", "session", "lock"]);
 /** What a timer can wait, in milliseconds. */
 export const LONGEST_TIMER = 2 ** 31 - 1;
 /** Has room for the headers of a chunk of a longer request, and for some of it. */
@@ -86,4 +103,7 @@ const DEFAULTS: Limits = {
   stall: 30_000,
   ping: 10_000,
   session: 600_000,
+  lock: LONGEST_TIMER,
+  outcomes: 128 * MIB,
+  strangers: 256,
 };

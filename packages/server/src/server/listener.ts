@@ -1,44 +1,78 @@
-import { chmod, link, lstat, mkdtemp, rm, unlink } from "node:fs/promises";
-import { connect, type Server } from "node:net";
+import {
+  chmod,
+  link,
+  lstat,
+  mkdir,
+  mkdtemp,
+  open,
+  rename,
+  rm,
+  rmdir,
+  unlink,
+} from "node:fs/promises";
+import type { Server as HttpServer } from "node:http";
+import { type AddressInfo, connect, type Server } from "node:net";
 import { basename, dirname, join, sep } from "node:path";
 import { PartdError } from "@partd/core";
+import { type Address, LONGEST_PATH } from "../protocol/address.js";
+
+/**
+ * Begins to listen.
+ *
+ * @returns removes what is left of the address in the file system.
+ * @throws `ERR_PARTD_IO` where the address is taken.
+ */
+export async function listenOn(http: HttpServer, target: Address): Promise<() => Promise<void>> {
+  if (target.kind === "ipc") return listenOnFile(http, target.path);
+  const { host, port } = target;
+  // Not shared with other workers of a cluster, each of which serves a store of its own.
+  await listen(http, { host, port, exclusive: true }).catch((cause: Error) => {
+    throw new PartdError("ERR_PARTD_IO", `Cannot listen on ${host}:${port}: ${cause.message}.`, {
+      cause,
+      address: `${target.kind}://${host}:${port}`,
+    });
+  });
+  return async () => {};
+}
+
+/** The address that clients use: with the port that was picked, and the full path. */
+export function addressOf(target: Address, http: HttpServer): string {
+  if (target.kind === "ipc") return `ipc://${target.path}`;
+  const { port } = http.address() as AddressInfo;
+  const host = target.host.includes(":") ? `[${target.host}]` : target.host;
+  return `${target.kind}://${host}:${port}`;
+}
 
 /**
  * Listens on a Unix-domain socket that is the user's alone, at `path`. What a dead server left
- * there is taken over.
+ * there is taken over; of several servers that find it at once, one takes it.
  *
  * The socket is made in a directory that nobody else can enter, and appears at its path with its
  * permissions as they should be: there is no moment at which another user could connect, and the
  * process's umask, which belongs to all of its threads, is left alone.
- *
- * @returns removes the socket again, unless it is no longer ours.
- * @throws `ERR_PARTD_IO` where a live server listens, or where something else stands.
  */
-export async function listenOnFile(server: Server, path: string): Promise<() => Promise<void>> {
+async function listenOnFile(server: Server, path: string): Promise<() => Promise<void>> {
   if (process.platform === "win32") {
-    await listen(server, path);
+    await listen(server, { path, exclusive: true });
     return async () => {};
   }
   let directory: string | undefined;
   try {
     directory = await mkdtemp(`${dirname(path)}${sep}.`);
     const hidden = join(directory, "s");
-    await listen(server, hidden);
+    await listenIn(server, directory, hidden);
     await chmod(hidden, 0o600);
     const { ino } = await lstat(hidden);
-    for (;;) {
-      try {
-        await link(hidden, path);
-        break;
-      } catch (error) {
-        if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
-        await removeStale(path);
-      }
-    }
-    return async () => {
-      const now = await lstat(path).catch(() => undefined);
-      if (now?.ino === ino) await unlink(path).catch(() => {});
-    };
+    await alone(path, async () => {
+      if (await hasServer(path)) throw taken(path);
+      await unlink(path).catch(ignoreMissing);
+      await link(hidden, path);
+    });
+    return () =>
+      alone(path, async () => {
+        const now = await lstat(path).catch(() => undefined);
+        if (now?.ino === ino) await unlink(path);
+      }).catch(() => {}); // It is stale, then, and the next server takes it over.
   } catch (cause) {
     server.close();
     if (cause instanceof PartdError) throw cause;
@@ -51,27 +85,86 @@ export async function listenOnFile(server: Server, path: string): Promise<() => 
   }
 }
 
-/** Removes the socket of a server that is gone. */
-async function removeStale(path: string): Promise<void> {
-  const before = await lstat(path).catch(() => undefined);
-  if (!before) return;
-  if (!before.isSocket()) {
-    throw new PartdError(
-      "ERR_PARTD_IO",
-      `${path} is there already and is no socket; choose another path.`,
-      { path },
-    );
+/**
+ * Listens at `hidden`, in `directory`. Its path is longer than the socket's own, and may be longer
+ * than a socket's can be: Linux takes a shorter one through the directory's descriptor.
+ */
+async function listenIn(server: Server, directory: string, hidden: string): Promise<void> {
+  if (Buffer.byteLength(hidden) <= LONGEST_PATH) {
+    await listen(server, { path: hidden, exclusive: true });
+    return;
   }
-  if (await answers(path)) {
-    throw new PartdError(
-      "ERR_PARTD_IO",
-      `A server already listens on ${path}; stop it, or choose another path than ${basename(path)}.`,
-      { path },
-    );
+  if (process.platform !== "linux") {
+    throw new Error(`the path leaves no room for a hidden socket; shorten ${dirname(directory)}`);
   }
-  // Another server may have taken it over while we asked.
-  const now = await lstat(path).catch(() => undefined);
-  if (now?.ino === before.ino) await unlink(path).catch(() => {});
+  const handle = await open(directory);
+  try {
+    await listen(server, { path: `/proc/self/fd/${handle.fd}/s`, exclusive: true });
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Whether a server listens at `path`. */
+async function hasServer(path: string): Promise<boolean> {
+  const found = await lstat(path).catch(() => undefined);
+  if (!found) return false;
+  if (found.isSocket()) return answers(path);
+  throw new PartdError(
+    "ERR_PARTD_IO",
+    `${path} is there already and is no socket; choose another path.`,
+    { path },
+  );
+}
+
+function taken(path: string): PartdError {
+  return new PartdError(
+    "ERR_PARTD_IO",
+    `A server already listens on ${path}; stop it, or choose another path than ${basename(path)}.`,
+    { path },
+  );
+}
+
+/** How long another process may take for its step; it takes a millisecond. */
+const STALE_MS = 5_000;
+const WAIT_MS = 5;
+
+/**
+ * Runs `step` while no other server changes what is at `path`: a directory beside it is the lock.
+ * One that stands unchanged for 5 seconds, by our own clock, was left by a process that died.
+ */
+async function alone(path: string, step: () => Promise<void>): Promise<void> {
+  const lock = `${path}.lock`;
+  let seen: { readonly ino: number; readonly since: number } | undefined;
+  for (;;) {
+    try {
+      await mkdir(lock, { mode: 0o700 });
+      break;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+    }
+    const found = await lstat(lock).catch(() => undefined);
+    const now = performance.now();
+    if (!found || found.ino !== seen?.ino) seen = found && { ino: found.ino, since: now };
+    else if (now - seen.since > STALE_MS) await breakLock(lock, found.ino);
+    await new Promise((resolve) => setTimeout(resolve, WAIT_MS));
+  }
+  try {
+    await step();
+  } finally {
+    await rmdir(lock).catch(ignoreMissing);
+  }
+}
+
+/** Moves the lock away first, so that of several that break it none removes a newer one. */
+async function breakLock(lock: string, ino: number): Promise<void> {
+  const aside = `${lock}.${process.pid}.${ino}`;
+  await rename(lock, aside).catch(ignoreMissing);
+  await rmdir(aside).catch(ignoreMissing);
+}
+
+function ignoreMissing(error: NodeJS.ErrnoException): void {
+  if (error.code !== "ENOENT") throw error;
 }
 
 /** Whether someone listens on the socket. */
@@ -91,10 +184,10 @@ function answers(path: string): Promise<boolean> {
   });
 }
 
-function listen(server: Server, path: string): Promise<void> {
+function listen(server: Server, options: Parameters<Server["listen"]>[0]): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once("error", reject);
-    server.listen(path, () => {
+    server.listen(options, () => {
       server.off("error", reject);
       resolve();
     });

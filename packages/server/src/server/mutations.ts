@@ -1,4 +1,4 @@
-import { isPartdError, type PartdError } from "@partd/core";
+import { isPartdError } from "@partd/core";
 import { type Batch, BatchEntries, type LowerStore } from "@partd/core/author";
 import { Type } from "../protocol/numbers.js";
 import type { Census, CountedKey } from "./census.js";
@@ -16,20 +16,20 @@ export interface Mutation {
 /**
  * Carries a mutation out. The answer is the values that POP removed.
  *
- * @param keep is told how long these are, as far as is known, before they are read; throws if there
- *   is no memory for them.
+ * @param reserve is called with their length, as far as is known, before they are read, and throws
+ *   if there is no memory for them.
  */
 export async function mutate(
   { type, keys, batch }: Mutation,
   store: LowerStore,
   census: Census,
-  keep: (bytes: number) => void,
+  reserve: (bytes: number) => void,
   signal: AbortSignal | undefined,
 ): Promise<Uint8Array[] | undefined> {
   switch (type) {
     case Type.APPEND: {
       await store.append(new BatchEntries(batch), { signal, owned: true });
-      census.appended(keys, batch.values);
+      census.add(keys, batch.values);
       return undefined;
     }
     case Type.SET: {
@@ -37,7 +37,7 @@ export async function mutate(
       const [value] = batch.values as [Uint8Array];
       // The client remembers its isets; the store's own memory of them must not stand in the way.
       await store.iset(counted.key, value, { signal, replace: true });
-      census.is(counted, value.byteLength);
+      census.setSize(counted, value.byteLength);
       return undefined;
     }
     case Type.DELETE: {
@@ -45,22 +45,22 @@ export async function mutate(
         keys.map(({ key }) => key),
         { signal },
       );
-      for (const key of keys) census.is(key, 0);
+      for (const key of keys) census.setSize(key, 0);
       return undefined;
     }
     case Type.POP: {
       // The values have to be held whole, and kept until the client has them.
-      keep(keys.reduce((sum, { bytes }) => sum + bytes, 0));
+      reserve(keys.reduce((sum, { bytes }) => sum + bytes, 0));
       const popped = await store.pop(
         keys.map(({ key }) => key),
         { signal },
       );
-      for (const key of keys) census.is(key, 0);
+      for (const key of keys) census.setSize(key, 0);
       return popped;
     }
     default:
       await store.drop({ signal });
-      census.dropped();
+      census.clear();
       return undefined;
   }
 }
@@ -86,30 +86,35 @@ export class GatheredAppends {
     this.#byteLength += append.body.batch.byteLength;
   }
 
-  /** Appends all, and notes in each outcome what became of it. Never rejects. */
-  async carryOut(store: LowerStore, census: Census): Promise<void> {
+  /** Appends all. Never rejects: the answer has the failure of each append that failed. */
+  async carryOut(store: LowerStore, census: Census): Promise<readonly (Failure | undefined)[]> {
     const { appends } = this;
     const all = appends.length === 1 ? (appends[0] as GatheredAppend).body : joined(appends);
     try {
       await append(store, census, all);
+      return [];
     } catch (error) {
-      if (appends.length > 1 && isOfOne(error)) await this.#oneByOne(store, census);
-      else for (const { outcome } of appends) outcome.error = error as PartdError;
+      if (appends.length > 1 && isOfOne(error)) return this.#oneByOne(store, census);
+      return appends.map(() => ({ error }));
     }
   }
 
   /** Nothing was appended, because of one of them: the others are not to suffer from it. */
-  async #oneByOne(store: LowerStore, census: Census): Promise<void> {
-    await Promise.all(
-      this.appends.map(async ({ body, outcome }) => {
-        try {
-          await append(store, census, body);
-        } catch (error) {
-          outcome.error = error as PartdError;
-        }
-      }),
+  #oneByOne(store: LowerStore, census: Census): Promise<readonly (Failure | undefined)[]> {
+    return Promise.all(
+      this.appends.map(({ body }) =>
+        append(store, census, body).then(
+          () => undefined,
+          (error: unknown) => ({ error }),
+        ),
+      ),
     );
   }
+}
+
+/** Why an append was not carried out. */
+export interface Failure {
+  readonly error: unknown;
 }
 
 /** An append that was asked for. */
@@ -125,7 +130,7 @@ async function append(
   { keys, batch }: RequestBody,
 ): Promise<void> {
   await store.append(new BatchEntries(batch), { owned: true });
-  census.appended(keys, batch.values);
+  census.add(keys, batch.values);
 }
 
 function joined(appends: readonly GatheredAppend[]): RequestBody {

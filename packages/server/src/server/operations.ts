@@ -1,47 +1,49 @@
-import { PartdError, type Store } from "@partd/core";
+import { PartdError } from "@partd/core";
+import { Pace } from "@partd/core/author";
 import { malformed } from "../protocol/message-reader.js";
-import { CANCELABLE, isMutation, LOCKED, MUTATION, Type } from "../protocol/numbers.js";
-import { writeError } from "../protocol/packets.js";
+import { CANCELABLE, isMutation, LOCKED, MUTATION, type Terms, Type } from "../protocol/numbers.js";
+import { type WireError, wireError, writeError } from "../protocol/packets.js";
 import type { CountedKey } from "./census.js";
+import { HeldLock } from "./held-lock.js";
 import { GatheredAppends, mutate } from "./mutations.js";
 import type { Outbox } from "./outbox.js";
 import { answerGet, answerKeys, answerStream, answerValues, Credit, endAnswer } from "./reading.js";
 import type { RequestBody } from "./request-body.js";
-import type { Charge, Outcome, Session, SessionConnection } from "./session.js";
+import type { Charge, Outcome, OutcomeListener, Session } from "./session.js";
 import type { Shared } from "./shared.js";
 
 /** The requests of one connection that are under way, and the lock that it holds. */
-export class Operations implements SessionConnection {
+export class Operations implements OutcomeListener {
   readonly #shared: Shared;
   readonly #outbox: Outbox;
+  readonly #session: Session;
+  readonly #terms: Terms;
   readonly #gone: AbortSignal;
-  /** Called when another connection speaks for the session. */
-  readonly replaced: () => void;
-  session: Session | undefined;
-  /** The most bytes of requests without an answer. */
-  window = 0;
-  /** What was sent and not answered: outside of the lock, and inside. */
+  /** What was sent and not answered: outside the lock, and inside. */
   readonly #taken: readonly { bytes: number; count: number }[] = [
     { bytes: 0, count: 0 },
     { bytes: 0, count: 0 },
   ];
   readonly #reads = new Map<number, Read>();
+  /** GETs outside the lock that were begun, and those that wait for their turn. */
+  #gets = 0;
+  readonly #waitingGets = new Set<() => void>();
+  readonly #pace = new Pace();
   #held: HeldLock | undefined;
   /** Mutations that were begun here and have not ended. */
   #running = 0;
   #whenOver: (() => void) | undefined;
   /** Appends of the message that is read. */
   #gathered = new GatheredAppends();
-  /** Numbers of mutations that are done, to be told together. */
-  #done: number[] = [];
 
   /** @param gone is aborted with the connection. */
-  constructor(shared: Shared, outbox: Outbox, gone: AbortSignal, replaced: () => void) {
+  constructor(shared: Shared, outbox: Outbox, session: Session, terms: Terms, gone: AbortSignal) {
     this.#shared = shared;
     this.#outbox = outbox;
+    this.#session = session;
+    this.#terms = terms;
     this.#gone = gone;
-    this.replaced = replaced;
-    gone.addEventListener("abort", () => this.#end(), { once: true });
+    gone.addEventListener("abort", () => this.#giveUp(), { once: true });
   }
 
   /** Requests without an answer, and the lock. */
@@ -54,14 +56,17 @@ export class Operations implements SessionConnection {
     return this.#taken.reduce((sum, { bytes }) => sum + bytes, 0);
   }
 
-  get holdsLock(): boolean {
-    return this.#held !== undefined;
+  /** When the connection got the lock that it holds. */
+  get lockedSince(): number | undefined {
+    return this.#held?.since;
   }
 
-  /** Calls `over` when nothing of what was sent here is held any longer, however the connection is. */
-  whenOver(over: () => void): void {
-    if (this.#running === 0) over();
-    else this.#whenOver = over;
+  /** Resolves when nothing that was sent here is held any longer, however the connection is. */
+  whenOver(): Promise<void> {
+    return new Promise((resolve) => {
+      if (this.#running === 0) resolve();
+      else this.#whenOver = resolve;
+    });
   }
 
   /** Begins what a request asks for. */
@@ -69,7 +74,7 @@ export class Operations implements SessionConnection {
     const taken = this.#windowOf(charge);
     taken.bytes += charge.bytes;
     taken.count++;
-    if (taken.bytes > this.window || taken.count > this.#shared.limits.pending) {
+    if (taken.bytes > this.#terms.window || taken.count > this.#terms.pending) {
       throw malformed("more was sent than the server had allowed");
     }
     this.#shared.counters.requests++;
@@ -82,13 +87,13 @@ export class Operations implements SessionConnection {
   /** Begins the appends that were gathered: at the end of a message, or before another request. */
   begin(): void {
     if (this.#gathered.appends.length === 0) return;
-    void this.#carryOut(this.session as Session, this.#gathered);
+    void this.#carryOut(this.#gathered);
     this.#gathered = new GatheredAppends();
   }
 
   /** The client waits for a request no longer. It is answered all the same. */
   cancel(mutation: boolean, number: number): void {
-    if (mutation) this.session?.find(number)?.abort?.abort(GIVEN_UP);
+    if (mutation) this.#session.find(number)?.abort?.abort(GIVEN_UP);
     else if (this.#held?.number === number) this.#unlock().catch(() => {});
     else this.#reads.get(number)?.abort.abort(GIVEN_UP);
   }
@@ -98,35 +103,19 @@ export class Operations implements SessionConnection {
     this.#reads.get(number)?.credit.give(bytes);
   }
 
-  /** Writes which mutations are done. */
-  tellDone(): void {
-    const { writer } = this.#outbox;
-    for (let i = 0; i < this.#done.length; ) {
-      const first = this.#done[i] as number;
-      let count = 1;
-      while (this.#done[i + count] === first + count) count++;
-      const packet = writer.begin(Type.DONE, 0, 16);
-      writer.varint(first);
-      writer.varint(count);
-      writer.end(packet);
-      i += count;
-    }
-    this.#done = [];
-  }
-
-  answer(number: number, { error, values, charge }: Outcome): void {
+  /** A mutation has ended, which this connection was the last to ask for. */
+  ended(number: number, { error, values }: Outcome, charge: Charge): void {
     if (this.#gone.aborted) return;
-    if (charge) this.#settle(charge);
+    this.#settle(charge);
     if (error) this.failed(MUTATION, number, error);
     else if (values) {
-      const inside = charge?.inside ?? false;
+      const { inside } = charge;
       answerValues(this.#outbox, MUTATION, number, values, inside, this.#gone).catch(() => {});
-    } else this.#done.push(number);
-    this.#outbox.schedule();
+    } else this.#outbox.done(number);
   }
 
   /** Answers a request with an error. */
-  failed(flags: number, number: number, error: unknown): void {
+  failed(flags: number, number: number, error: WireError): void {
     this.#shared.counters.errors++;
     writeError(this.#outbox.writer, flags, number, error);
     this.#outbox.schedule();
@@ -135,36 +124,72 @@ export class Operations implements SessionConnection {
   // ---- Mutations -------------------------------------------------------------------------------
 
   #mutation(type: number, flags: number, number: number, body: RequestBody, charge: Charge): void {
-    const session = this.session as Session;
+    const { sessions } = this.#shared;
+    const session = this.#session;
     const known = session.find(number);
-    if (!known && number <= session.seen) throw malformed("a mutation comes after its answer");
-    if (session.size > 4 * this.#shared.limits.pending) {
-      throw malformed("too many answers that the client has not confirmed");
-    }
-    const outcome = known ?? session.begin(number);
-    outcome.asked = this;
-    outcome.charge = charge;
     if (known) {
-      this.#shared.sessions.repeated++;
-      if (!outcome.running) this.answer(number, outcome);
+      sessions.repeated++;
+      if (known.running) known.asked = { listener: this, charge };
+      else this.ended(number, known, charge);
       return;
     }
+    if (number <= session.seen) throw malformed("a mutation comes after its answer");
+    sessions.makeRoom(session);
+    const outcome = session.begin(number);
+    outcome.asked = { listener: this, charge };
     this.#running++;
     if (type !== Type.APPEND || flags !== 0) {
-      void this.#mutate(session, type, flags, number, body, outcome);
+      void this.#mutate(type, flags, number, body, outcome);
     } else {
       if (!this.#gathered.takes(body)) this.begin();
       this.#gathered.add({ number, body, outcome });
     }
   }
 
-  async #carryOut(session: Session, gathered: GatheredAppends): Promise<void> {
+  async #carryOut(gathered: GatheredAppends): Promise<void> {
     const { census, store } = this.#shared;
-    await gathered.carryOut(store, census);
-    for (const { number, body, outcome } of gathered.appends) {
-      if (!outcome.error) this.#countAppend(body);
-      this.#ended(session, number, outcome);
+    const failures = await gathered.carryOut(store, census);
+    gathered.appends.forEach(({ number, body, outcome }, i) => {
+      const failure = failures[i];
+      if (failure) this.#session.fail(number, outcome, failure.error);
+      else {
+        this.#countAppend(body);
+        this.#session.succeed(number, outcome, undefined);
+      }
+      this.#tell(number, outcome);
+    });
+  }
+
+  async #mutate(
+    type: number,
+    flags: number,
+    number: number,
+    body: RequestBody,
+    outcome: Outcome,
+  ): Promise<void> {
+    const { census, counters, store } = this.#shared;
+    const session = this.#session;
+    let lock: HeldLock | undefined;
+    try {
+      if (flags & LOCKED) lock = this.#lock();
+      lock?.enter();
+      if (flags & CANCELABLE) outcome.abort = new AbortController();
+      const values = await mutate(
+        { type, keys: body.keys, batch: body.batch },
+        lock?.store ?? store,
+        census,
+        (bytes) => session.reserve(outcome, bytes),
+        outcome.abort?.signal,
+      );
+      for (const { byteLength } of values ?? []) counters.readBytes += byteLength;
+      if (type === Type.APPEND) this.#countAppend(body);
+      session.succeed(number, outcome, values);
+    } catch (error) {
+      session.fail(number, outcome, error);
+    } finally {
+      lock?.leave();
     }
+    this.#tell(number, outcome);
   }
 
   #countAppend({ keys, batch }: RequestBody): void {
@@ -174,43 +199,12 @@ export class Operations implements SessionConnection {
     counters.appendedBytes += batch.byteLength;
   }
 
-  #ended(session: Session, number: number, outcome: Outcome): void {
-    session.end(number, outcome);
+  /** Answers the connection that asked last. */
+  #tell(number: number, outcome: Outcome): void {
     const { asked } = outcome;
     outcome.asked = undefined;
-    asked?.answer(number, outcome);
+    asked?.listener.ended(number, outcome, asked.charge);
     if (--this.#running === 0) this.#whenOver?.();
-  }
-
-  async #mutate(
-    session: Session,
-    type: number,
-    flags: number,
-    number: number,
-    body: RequestBody,
-    outcome: Outcome,
-  ): Promise<void> {
-    const { census, counters, limits, store } = this.#shared;
-    let lock: HeldLock | undefined;
-    try {
-      if (flags & LOCKED) lock = this.#lock();
-      lock?.enter();
-      if (flags & CANCELABLE) outcome.abort = new AbortController();
-      outcome.values = await mutate(
-        { type, keys: body.keys, batch: body.batch },
-        lock?.store ?? store,
-        census,
-        (bytes) => session.keep(outcome, bytes, limits),
-        outcome.abort?.signal,
-      );
-      counters.readBytes += session.kept(outcome);
-      if (type === Type.APPEND) this.#countAppend(body);
-    } catch (error) {
-      outcome.error = error as PartdError;
-    } finally {
-      lock?.leave();
-    }
-    this.#ended(session, number, outcome);
   }
 
   // ---- Reading ---------------------------------------------------------------------------------
@@ -219,6 +213,7 @@ export class Operations implements SessionConnection {
     if (this.#reads.has(number)) throw malformed("two requests have one number");
     const read = { abort: new AbortController(), credit: new Credit(body.credit) };
     this.#reads.set(number, read);
+    const isLimited = type === Type.GET && !charge.inside;
     let answered = false;
     const settle = () => {
       if (answered) return;
@@ -227,11 +222,28 @@ export class Operations implements SessionConnection {
       for (const key of body.keys) this.#shared.census.forget(key); // Nothing may be there.
       this.#settle(charge);
     };
-    void this.#answer(type, flags, number, body, read, settle)
-      .catch((error: unknown) => {
-        if (!answered && !this.#gone.aborted) this.failed(0, number, error);
-      })
-      .finally(settle);
+    const begin = () => {
+      if (isLimited) this.#gets++;
+      void this.#answer(type, flags, number, body, read, settle)
+        .catch((error: unknown) => {
+          if (!answered && !this.#gone.aborted) this.failed(0, number, wireError(error));
+        })
+        .finally(() => {
+          settle();
+          if (isLimited) this.#endGet();
+        });
+    };
+    if (isLimited && this.#gets >= MOST_GETS) this.#waitingGets.add(begin);
+    else begin();
+  }
+
+  #endGet(): void {
+    this.#gets--;
+    for (const begin of this.#waitingGets) {
+      this.#waitingGets.delete(begin);
+      begin();
+      return;
+    }
   }
 
   async #answer(
@@ -243,6 +255,7 @@ export class Operations implements SessionConnection {
     settle: () => void,
   ): Promise<void> {
     const { signal } = read.abort;
+    if (this.#pace.due) await this.#pace.rest();
     if (type === Type.LOCK) return this.#grant(number, signal, settle);
     if (type === Type.UNLOCK) {
       await this.#unlock();
@@ -325,13 +338,19 @@ export class Operations implements SessionConnection {
     return this.#taken[inside ? 1 : 0] as { bytes: number; count: number };
   }
 
-  #end(): void {
+  /** The connection is gone: reads are given up, the lock is let go. */
+  #giveUp(): void {
     for (const read of this.#reads.values()) read.abort.abort(this.#gone.reason);
     this.#held?.release().catch(() => {}); // What happens to the store shows in its next operation.
     this.#held = undefined;
-    if (this.session) this.#shared.sessions.leave(this.session, this);
   }
 }
+
+/**
+ * GETs of a connection that are begun at once: a store answers one faster than a socket takes it, and
+ * 16,384 that wait for a lock would all run when it is let go, for seconds without a turn for others.
+ */
+const MOST_GETS = 256;
 
 /** A reading request that is under way. */
 interface Read {
@@ -340,36 +359,3 @@ interface Read {
 }
 
 const GIVEN_UP = new PartdError("ERR_PARTD_CONNECTION", "The client gave this up.");
-
-/** The store's lock, held for a connection. */
-export class HeldLock {
-  /** Of the LOCK request that asked for it. */
-  readonly number: number;
-  readonly store: Store;
-  readonly #release: () => Promise<void>;
-  #running = 0;
-  #whenIdle: (() => void) | undefined;
-
-  constructor(number: number, store: Store, release: () => Promise<void>) {
-    this.number = number;
-    this.store = store;
-    this.#release = release;
-  }
-
-  /** An operation inside of the lock begins. */
-  enter(): void {
-    this.#running++;
-  }
-
-  /** It has ended. */
-  leave(): void {
-    this.#running--;
-    if (this.#running === 0) this.#whenIdle?.();
-  }
-
-  /** Lets the lock go as soon as what runs inside has ended. */
-  async release(): Promise<void> {
-    if (this.#running > 0) await new Promise<void>((resolve) => (this.#whenIdle = resolve));
-    await this.#release();
-  }
-}

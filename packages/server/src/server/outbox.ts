@@ -1,8 +1,12 @@
-import type { Socket } from "node:net";
 import { onAbort } from "@partd/core/author";
-import type { WebSocket } from "ws";
-import { sendParts } from "../client/node-client.js";
-import { MessageWriter, type Spares } from "../protocol/message-writer.js";
+import {
+  type Corkable,
+  type FragmentSocket,
+  MessageWriter,
+  type Spares,
+  sendParts,
+} from "../protocol/message-writer.js";
+import { Type } from "../protocol/numbers.js";
 
 /** Bytes of answers that wait to be sent, of all connections together. */
 export interface Backlog {
@@ -26,13 +30,13 @@ export class Outbox {
   readonly writer: MessageWriter;
   /** Of the server, for what is to be sent. */
   readonly spares: Spares;
-  readonly #socket: WebSocket;
-  readonly #carrier: Socket;
+  readonly #socket: FragmentSocket;
+  readonly #carrier: Carrier;
   readonly #backlog: Backlog;
   readonly #counters: { sentBytes: number };
   readonly #most: number;
-  /** Called when something is to be sent by the end of this turn. */
-  readonly #prepare: () => void;
+  /** Mutations that were carried out, for one DONE packet. */
+  #done: number[] = [];
   #queued = 0;
   readonly #outside: Side = { kept: 0, waiting: [] };
   readonly #inside: Side = { kept: 0, waiting: [] };
@@ -44,13 +48,12 @@ export class Outbox {
 
   /** @param carrier what the WebSocket goes over. */
   constructor(
-    socket: WebSocket,
-    carrier: Socket,
+    socket: FragmentSocket,
+    carrier: Carrier,
     backlog: Backlog,
     spares: Spares,
     counters: { sentBytes: number },
     most: number,
-    prepare: () => void,
   ) {
     this.writer = new MessageWriter(spares);
     this.spares = spares;
@@ -59,7 +62,6 @@ export class Outbox {
     this.#carrier = carrier;
     this.#backlog = backlog;
     this.#most = most;
-    this.#prepare = prepare;
   }
 
   /** Bytes that the client has yet to take. */
@@ -70,6 +72,12 @@ export class Outbox {
   /** Calls `resume` once the client has taken most of what waits for it. */
   whenTaken(resume: () => void): void {
     this.#resume = resume;
+  }
+
+  /** Tells the client, with the next message, that a mutation was carried out. */
+  done(number: number): void {
+    this.#done.push(number);
+    this.schedule();
   }
 
   /** Sends what was written, with what else is written soon. */
@@ -89,13 +97,13 @@ export class Outbox {
         return;
       }
       this.#scheduled = false;
-      this.#prepare();
       this.flush();
     });
   }
 
   /** Sends what was written, now. */
   flush(): void {
+    this.#writeDone();
     const { byteLength } = this.writer;
     if (byteLength === 0) return;
     const parts = this.writer.take();
@@ -154,6 +162,21 @@ export class Outbox {
     this.#admit();
   }
 
+  #writeDone(): void {
+    const done = this.#done;
+    for (let i = 0; i < done.length; ) {
+      const first = done[i] as number;
+      let count = 1;
+      while (done[i + count] === first + count) count++;
+      const packet = this.writer.begin(Type.DONE, 0, 16);
+      this.writer.varint(first);
+      this.writer.varint(count);
+      this.writer.end(packet);
+      i += count;
+    }
+    if (done.length > 0) this.#done = [];
+  }
+
   #hasRoom({ kept }: Side, bytes: number): boolean {
     const used = this.#queued + this.writer.byteLength + kept;
     if (this.#closed || used === 0 || used + bytes <= LEAST) return true;
@@ -185,6 +208,12 @@ export class Outbox {
       }
     }
   }
+}
+
+/** The network socket below a WebSocket. */
+export interface Carrier extends Corkable {
+  /** Bytes that have come over it. */
+  readonly bytesRead: number;
 }
 
 /** Answers inside of the lock, or outside. */

@@ -1,5 +1,5 @@
 import { encodeKey } from "@partd/core";
-import { type LowerStore, onAbort } from "@partd/core/author";
+import { allocateBytes, type LowerStore, onAbort } from "@partd/core/author";
 import { LAST, Type } from "../protocol/numbers.js";
 import type { Census, CountedKey } from "./census.js";
 import { type Outbox, SPARE_BYTES } from "./outbox.js";
@@ -37,7 +37,7 @@ export async function answerGet(reading: Reading, keys: readonly CountedKey[]): 
     const written = await outbox.room(known, inside, signal);
     let rest: readonly Uint8Array[];
     try {
-      rest = await answerGroup(reading, group);
+      rest = await answerGroup(reading, group, known);
     } finally {
       written();
     }
@@ -49,16 +49,18 @@ export async function answerGet(reading: Reading, keys: readonly CountedKey[]): 
 }
 
 /**
- * Answers with values that fit a block. If they do not, since they have grown where the server does
+ * Answers with values that fit a block of the `known` bytes that they take with their heads. If they do not, since they have grown where the server does
  * not count, they are the result: still to be sent.
  */
 async function answerGroup(
   { store, outbox, number, signal, read }: Reading,
   group: readonly CountedKey[],
+  known: number,
 ): Promise<readonly Uint8Array[]> {
   const { spares, writer } = outbox;
-  const memory = spares.take();
-  const block = new ValueBlock(memory);
+  // Small answers that wait for the store, thousands at once, take no more than their values.
+  const isSmall = known < SPARE_BYTES / 8;
+  const block = new ValueBlock(() => (isSmall ? allocateBytes(known) : spares.take()));
   // If it fails the memory is not used again: the store may still be reading into it.
   const values = await store.get(
     group.map(({ key }) => key),
@@ -69,11 +71,9 @@ async function answerGroup(
   if (block.holds(values)) {
     const packet = writer.begin(Type.DATA, 0, 8);
     writer.varint(number);
-    writer.attach(block.bytes, memory);
+    writer.attach(block.bytes, isSmall ? undefined : block.memory);
     writer.end(packet);
   } else {
-    // Where some of the values lie in the memory after all, it goes with them.
-    if (!block.isUsed) spares.give(memory);
     if (bytes > 2 * SPARE_BYTES) return values;
     writeValues(outbox, 0, number, values);
   }
@@ -209,7 +209,7 @@ async function answerWhole(reading: Reading, key: CountedKey): Promise<void> {
   outbox.schedule();
   reading.read(bytes);
   // Now its size is known, unless it grew in the meantime.
-  if (!key.exact && key.bytes === before) census.is(key, bytes);
+  if (!key.exact && key.bytes === before) census.setSize(key, bytes);
 }
 
 /** Takes a piece from the store only when there is room for it on the way to the client. */

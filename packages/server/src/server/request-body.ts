@@ -16,7 +16,7 @@ export interface RequestBody {
 export function readBody(
   type: number,
   reader: MessageReader,
-  table: ReceivedKeys,
+  table: NumberedKeys,
   mostKeys: number,
 ): RequestBody {
   switch (type) {
@@ -49,7 +49,7 @@ export function readBody(
 function readEntries(
   type: number,
   reader: MessageReader,
-  table: ReceivedKeys,
+  table: NumberedKeys,
   mostKeys: number,
 ): RequestBody {
   const count = readCount(reader, mostKeys);
@@ -89,8 +89,8 @@ const NOTHING: RequestBody = {
   credit: 0,
 };
 
-/** The other side of a `KeyTable`: the keys that a connection's numbers stand for. */
-export class ReceivedKeys {
+/** The keys that a connection's numbers stand for: the other side of the client's `KeyNumbers`. */
+export class NumberedKeys {
   readonly #census: Census;
   readonly #limit: number;
   readonly #keys: CountedKey[] = [];
@@ -112,7 +112,7 @@ export class ReceivedKeys {
     if (length > MAX_KEY_BYTES) throw malformed("a key is too long");
     const key = this.#census.find(reader.ascii(length));
     if (this.#keys.length < this.#limit && length <= MAX_NUMBERED_BYTES) {
-      key.uses++;
+      this.#census.retain(key);
       this.#keys.push(key);
     }
     return key;

@@ -1,19 +1,20 @@
 import { createServer, type Server as HttpServer, type IncomingMessage } from "node:http";
 import { createServer as createTlsServer, type ServerOptions as TlsOptions } from "node:https";
-import type { AddressInfo } from "node:net";
+import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
-import { PartdError, type Store } from "@partd/core";
+import { type OperationOptions, PartdError, type Store } from "@partd/core";
+import { onAbort, unlessAborted } from "@partd/core/author";
 import { WebSocketServer } from "ws";
 import { Monitor } from "../dashboard/monitor.js";
 import { type Address, parseAddress } from "../protocol/address.js";
 import { Spares } from "../protocol/message-writer.js";
-import { HELLO_WINDOW, Reason, SUBPROTOCOL } from "../protocol/numbers.js";
+import { FORBIDDEN, HELLO_WINDOW, Reason, SUBPROTOCOL } from "../protocol/numbers.js";
 import { Access } from "./access.js";
 import { Budget, Windows } from "./budget.js";
 import { Census } from "./census.js";
 import { Connection } from "./connection.js";
 import { type Limits, type ServerLimits, withDefaults } from "./limits.js";
-import { listenOnFile } from "./listener.js";
+import { addressOf, listenOn } from "./listener.js";
 import { SPARE_BYTES } from "./outbox.js";
 import { Sessions } from "./session.js";
 import { Counters, type Shared } from "./shared.js";
@@ -35,10 +36,15 @@ export interface ServerOptions {
   readonly origins?: readonly string[] | undefined;
   /** Serves a page at `/` that shows what goes on. Default false. */
   readonly dashboard?: boolean | undefined;
+  /**
+   * Names besides its address under which pages reach the server: `"partd.internal"`. Clients that
+   * are no browser need none.
+   */
+  readonly hosts?: readonly string[] | undefined;
   readonly limits?: ServerLimits | undefined;
   /** Whether `close()` closes the store too; if not, it flushes it. Default true. */
   readonly closeStore?: boolean | undefined;
-  /** Milliseconds that `close()` leaves clients to receive their answers. Default 5,000. */
+  /** Milliseconds that `close()` gives clients to receive their answers. Default 5,000. */
   readonly closeTimeout?: number | undefined;
 }
 
@@ -57,10 +63,17 @@ export class Server implements AsyncDisposable {
   readonly #access: Access;
   readonly #options: ServerOptions;
   readonly #connections = new Set<Connection>();
+  /** Every network socket, so that none outlives the server. */
+  readonly #carriers = new Set<Socket>();
+  readonly #carriersByPeer = new Map<string, Socket>();
+  /** Those whose client has not said HELLO, oldest first, and since when. */
+  readonly #strangers = new Map<Socket, number>();
   readonly #ticks: ReturnType<typeof setInterval>;
   readonly #unlist: () => Promise<void>;
   #leaving = false;
   #closing: Promise<void> | undefined;
+  /** Aborted when clients get no more time. */
+  readonly #hurry = new AbortController();
   #whenEmpty: (() => void) | undefined;
 
   /**
@@ -71,9 +84,9 @@ export class Server implements AsyncDisposable {
    */
   static async listen(store: Store, options: ServerOptions = {}): Promise<Server> {
     const target = parseAddress(options.address ?? "ws://127.0.0.1:0");
-    const { token, insecure, origins, tls } = options;
+    const { token, insecure, origins, hosts, tls } = options;
     const certificates = tls?.requestCert === true && tls.rejectUnauthorized !== false;
-    const access = new Access(target, { token, insecure, origins, certificates });
+    const access = new Access(target, { token, insecure, origins, hosts, certificates });
     const limits = withDefaults(options.limits ?? {});
     if (target.kind === "wss" && !tls) {
       throw new PartdError("ERR_PARTD_IO", "A wss:// server needs tls: { key, cert }.");
@@ -86,8 +99,6 @@ export class Server implements AsyncDisposable {
     };
     const http =
       target.kind === "wss" ? createTlsServer({ ...tls, ...timeouts }) : createServer(timeouts);
-    // Some more than the limit, so that those above it can be told.
-    http.maxConnections = limits.connections + 64;
     const unlist = await listenOn(http, target);
     return new Server(
       http,
@@ -123,7 +134,11 @@ export class Server implements AsyncDisposable {
     } as const;
     this.#sockets = new WebSocketServer(socketOptions);
     const monitor = new Monitor(access, options.dashboard ?? false, () => this.stats());
-    http.on("request", (request, response) => void monitor.answer(request, response));
+    http.on("connection", (socket) => this.#accept(socket));
+    http.on("request", (request, response) => {
+      this.#meet(this.#carrierOf(request.socket));
+      void monitor.answer(request, response);
+    });
     http.on("upgrade", (request, socket, head) => this.#upgrade(request, socket, head));
     http.on("clientError", (_error, socket) => socket.destroy());
     const { stall, ping, idle } = shared.limits;
@@ -138,15 +153,21 @@ export class Server implements AsyncDisposable {
   }
 
   /**
-   * Accepts nothing new, gives clients the answers to what they have sent, flushes the store and
-   * closes it. If the flush fails, so does `close`, and it can be tried again.
+   * Accepts nothing new, gives clients the answers to what they have sent, for at most
+   * `closeTimeout`, flushes the store and closes it. If the flush fails, so does `close`, and it can
+   * be tried again.
+   *
+   * @param options.signal ends the clients' time at once; if the store takes longer, `close` rejects
+   *   with the signal's reason and the store is closed all the same.
    */
-  close(): Promise<void> {
+  close({ signal }: OperationOptions = {}): Promise<void> {
+    if (signal?.aborted) this.#hurry.abort();
+    const forget = signal && onAbort(signal, () => this.#hurry.abort());
     this.#closing ??= this.#close().catch((error: unknown) => {
       this.#closing = undefined;
       throw error;
     });
-    return this.#closing;
+    return unlessAborted(this.#closing, signal).finally(forget);
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -159,7 +180,7 @@ export class Server implements AsyncDisposable {
       const ended = new Promise<void>((resolve) => this.#http.close(() => resolve()));
       await this.#unlist();
       await this.#sayGoodbye();
-      this.#http.closeAllConnections();
+      for (const socket of this.#carriers) socket.destroy();
       await ended;
       clearInterval(this.#ticks);
       this.#shared.sessions.clear();
@@ -170,7 +191,7 @@ export class Server implements AsyncDisposable {
 
   async #sayGoodbye(): Promise<void> {
     for (const connection of [...this.#connections]) {
-      if (connection.welcomed) connection.goodbye(Reason.CLOSING);
+      if (connection.isWelcomed) connection.goodbye(Reason.CLOSING);
       else connection.end();
     }
     if (this.#connections.size === 0) return;
@@ -181,6 +202,8 @@ export class Server implements AsyncDisposable {
       }),
       new Promise<void>((resolve) => {
         timer = setTimeout(resolve, this.#options.closeTimeout ?? 5_000);
+        if (this.#hurry.signal.aborted) resolve();
+        else this.#hurry.signal.addEventListener("abort", () => resolve(), { once: true });
       }),
     ]);
     clearTimeout(timer);
@@ -192,7 +215,20 @@ export class Server implements AsyncDisposable {
     const status = this.#refusal(request);
     if (status !== undefined) {
       this.#shared.counters.refused++;
-      socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
+      // The peer may keep its half open for as long as it likes: we do not wait for it.
+      socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`, () =>
+        socket.destroy(),
+      );
+      return;
+    }
+    const refusal = this.#access.pageRefusal(request);
+    if (refusal !== undefined) {
+      // A page learns no HTTP status, but the code and the reason of a WebSocket that closes.
+      this.#shared.counters.refused++;
+      this.#sockets.handleUpgrade(request, socket, head, (webSocket) => {
+        webSocket.on("error", () => webSocket.terminate());
+        webSocket.close(FORBIDDEN, refusal.slice(0, 120));
+      });
       return;
     }
     this.#sockets.handleUpgrade(request, socket, head, (webSocket) => {
@@ -206,8 +242,10 @@ export class Server implements AsyncDisposable {
       let early = 0;
       const guard = (chunk: Buffer) => {
         early += chunk.byteLength;
-        if (connection.welcomed) socket.off("data", guard);
-        else if (early > HELLO_WINDOW) webSocket.terminate();
+        if (connection.isWelcomed) {
+          socket.off("data", guard);
+          this.#strangers.delete(this.#carrierOf(request.socket));
+        } else if (early > HELLO_WINDOW) webSocket.terminate();
       };
       socket.on("data", guard);
       webSocket.on("message", (data, isBinary) => {
@@ -231,18 +269,49 @@ export class Server implements AsyncDisposable {
   #refusal(request: IncomingMessage): string | undefined {
     if (this.#leaving) return "503 Service Unavailable";
     if (request.url !== "/") return "404 Not Found";
-    if (!this.#access.allowsPage(request)) return "403 Forbidden";
     const { limits, windows } = this.#shared;
-    if (Math.max(this.#connections.size, windows.count) >= limits.connections) {
-      return "503 Service Unavailable";
-    }
+    if (windows.count >= limits.connections) return "503 Service Unavailable";
     const offered = request.headers["sec-websocket-protocol"]?.split(/\s*,\s*/) ?? [];
     if (!offered.includes(SUBPROTOCOL)) return "400 Bad Request";
     return undefined;
   }
 
+  #accept(socket: Socket): void {
+    const peer = peerOf(socket);
+    this.#carriers.add(socket);
+    this.#carriersByPeer.set(peer, socket);
+    socket.once("close", () => {
+      this.#carriers.delete(socket);
+      if (this.#carriersByPeer.get(peer) === socket) this.#carriersByPeer.delete(peer);
+      this.#strangers.delete(socket);
+    });
+    this.#meet(socket);
+    for (const oldest of this.#strangers.keys()) {
+      if (this.#strangers.size <= this.#shared.limits.strangers) break;
+      this.#strangers.delete(oldest);
+      oldest.destroy();
+    }
+  }
+
+  /** The network socket of a request: for TLS, the one below. */
+  #carrierOf(socket: Socket): Socket {
+    if (this.#carriers.has(socket)) return socket;
+    return this.#carriersByPeer.get(peerOf(socket)) ?? socket;
+  }
+
+  /** A client that has not said HELLO has its time from now on. */
+  #meet(socket: Socket): void {
+    if (!this.#carriers.has(socket)) return; // It is closed.
+    this.#strangers.delete(socket);
+    this.#strangers.set(socket, performance.now());
+  }
+
   #tick(): void {
     const now = performance.now();
+    for (const [socket, since] of this.#strangers) {
+      if (now - since <= this.#shared.limits.stall) break;
+      socket.destroy();
+    }
     for (const connection of this.#connections) connection.tick(now);
   }
 }
@@ -254,7 +323,7 @@ function sharedBy(store: Store, limits: Limits, census: Census, access: Access):
     census,
     started: Date.now(),
     instance: crypto.getRandomValues(new Uint8Array(16)),
-    sessions: new Sessions(limits.session),
+    sessions: new Sessions(limits),
     windows: new Windows(limits.inFlight, limits.inFlightPerConnection, limits.connections),
     uploads: new Budget(Math.max(limits.uploads, limits.request)),
     backlog: { bytes: 0, most: limits.answers * 64 },
@@ -264,35 +333,13 @@ function sharedBy(store: Store, limits: Limits, census: Census, access: Access):
   };
 }
 
-async function listenOn(http: HttpServer, target: Address): Promise<() => Promise<void>> {
-  if (target.kind === "ipc") return listenOnFile(http, target.path);
-  const { host, port } = target;
-  await new Promise<void>((resolve, reject) => {
-    const failed = (cause: Error) =>
-      reject(
-        new PartdError("ERR_PARTD_IO", `Cannot listen on ${host}:${port}: ${cause.message}.`, {
-          cause,
-          address: `${target.kind}://${host}:${port}`,
-        }),
-      );
-    http.once("error", failed);
-    http.listen({ host, port }, () => {
-      http.off("error", failed);
-      resolve();
-    });
-  });
-  return async () => {};
-}
-
-function addressOf(target: Address, http: HttpServer): string {
-  if (target.kind === "ipc") return `ipc://${target.path}`;
-  const { port } = http.address() as AddressInfo;
-  const host = target.host.includes(":") ? `[${target.host}]` : target.host;
-  return `${target.kind}://${host}:${port}`;
-}
-
 /** Whether nothing is there yet, so that all that comes is known. Opens the store. */
 async function isEmpty(store: Store): Promise<boolean> {
   for await (const _ of store.keys()) return false;
   return true;
+}
+
+/** Tells a peer's TLS socket and the network socket below it from all others. */
+function peerOf({ remoteAddress, remotePort }: Socket): string {
+  return `${remoteAddress} ${remotePort}`;
 }

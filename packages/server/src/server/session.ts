@@ -1,4 +1,98 @@
 import { PartdError } from "@partd/core";
+import { malformed } from "../protocol/message-reader.js";
+import { type WireError, wireError } from "../protocol/packets.js";
+import type { Limits } from "./limits.js";
+
+/** Sessions without a connection that are remembered; of more, the oldest end early. */
+const MOST_WAITING = 4_096;
+/** Memory that an outcome takes, measured on Node 20: carried out; failed, besides its texts. */
+const DONE_BYTES = 64;
+const FAILED_BYTES = 256;
+/** Memory that a popped value takes besides its bytes; an empty one is a reference. */
+const VALUE_BYTES = 160;
+const EMPTY_BYTES = 8;
+/** One session may hold so large a part of the memory for outcomes. */
+const SHARE = 16;
+
+/** All sessions of a server: with a connection, or waiting for their client to come back. */
+export class Sessions {
+  readonly #sessions = new Map<string, Session>();
+  readonly #limits: Limits;
+  /** Those without a connection, the oldest first. */
+  readonly #waiting = new Set<Session>();
+  readonly #kept: Kept = { outcomes: 0, values: 0 };
+  /** Mutations that were sent again and not carried out again. */
+  repeated = 0;
+
+  constructor(limits: Limits) {
+    this.#limits = limits;
+  }
+
+  get size(): number {
+    return this.#sessions.size;
+  }
+
+  /** The session of a client that says hello: its earlier connection, if any, is replaced. */
+  resume(id: string, first: number): Resumed {
+    const known = this.#sessions.get(id);
+    const session = known ?? new Session(id, first, this.#kept, this.#limits);
+    this.#sessions.set(id, session);
+    this.#waiting.delete(session);
+    const replaced = session.connect();
+    session.confirm(first - 1);
+    return { session, known: known !== undefined, replaced };
+  }
+
+  /** The connection that `replaced` was given to is gone; the client may come back. */
+  leave(session: Session, replaced: AbortSignal): void {
+    if (!session.disconnect(replaced)) return;
+    if (this.#sessions.get(session.id) !== session) return;
+    this.#waiting.add(session);
+    session.expireAfter(this.#limits.session, () => this.end(session));
+    this.#forgetOldest();
+  }
+
+  /** The client will not come back, or has stayed away for too long. */
+  end(session: Session): void {
+    this.#waiting.delete(session);
+    if (this.#sessions.get(session.id) === session) this.#sessions.delete(session.id);
+    session.close();
+  }
+
+  clear(): void {
+    for (const session of [...this.#sessions.values()]) this.end(session);
+  }
+
+  /**
+   * Makes sure that there is memory to remember one more outcome of `session`.
+   *
+   * @throws `ERR_PARTD_PROTOCOL` for a client that does not confirm the answers it was given.
+   */
+  makeRoom(session: Session): void {
+    const { outcomes, pending, connections } = this.#limits;
+    this.#forgetOldest();
+    const share = this.#kept.outcomes > outcomes ? connections : SHARE;
+    if (session.size > 4 * pending || session.outcomeBytes > outcomes / share) {
+      throw malformed("too many answers that the client has not confirmed");
+    }
+  }
+
+  #forgetOldest(): void {
+    for (const oldest of this.#waiting) {
+      const full = this.#kept.outcomes > this.#limits.outcomes;
+      if (!full && this.#waiting.size <= MOST_WAITING) return;
+      this.end(oldest);
+    }
+  }
+}
+
+export interface Resumed {
+  readonly session: Session;
+  /** Whether the server remembers it. */
+  readonly known: boolean;
+  /** Aborted when another connection speaks for the session. */
+  readonly replaced: AbortSignal;
+}
 
 /**
  * What a server remembers of one client, across its connections: which of its mutations it has
@@ -7,25 +101,56 @@ import { PartdError } from "@partd/core";
  */
 export class Session {
   readonly id: string;
-  /** The client will never ask about this one or a lower one again. */
-  seen: number;
   readonly #outcomes = new Map<number, Outcome>();
-  /** The connection that speaks for it. */
-  connection: SessionConnection | undefined;
-  expiry: ReturnType<typeof setTimeout> | undefined;
-  /** Bytes of answers that are kept to be given again: of all sessions, and of this one. */
-  readonly #all: { bytes: number };
-  #keptBytes = 0;
+  readonly #all: Kept;
+  readonly #own: Kept = { outcomes: 0, values: 0 };
+  readonly #limits: Limits;
+  #seen: number;
+  #connection: AbortController | undefined;
+  #expiry: ReturnType<typeof setTimeout> | undefined;
   #over = false;
 
-  constructor(id: string, first: number, all: { bytes: number }) {
+  /** @param all memory that all sessions together hold. */
+  constructor(id: string, first: number, all: Kept, limits: Limits) {
     this.id = id;
-    this.seen = first - 1;
+    this.#seen = first - 1;
     this.#all = all;
+    this.#limits = limits;
   }
 
+  /** The client will never ask about this mutation or a lower one again. */
+  get seen(): number {
+    return this.#seen;
+  }
+
+  /** Mutations that are running, or whose outcome is remembered. */
   get size(): number {
     return this.#outcomes.size;
+  }
+
+  get outcomeBytes(): number {
+    return this.#own.outcomes;
+  }
+
+  /** Another connection speaks for the session, until the answered signal is aborted. */
+  connect(): AbortSignal {
+    clearTimeout(this.#expiry);
+    const earlier = this.#connection;
+    this.#connection = new AbortController();
+    earlier?.abort();
+    return this.#connection.signal;
+  }
+
+  /** Whether it was that connection which spoke for the session. */
+  disconnect(replaced: AbortSignal): boolean {
+    if (this.#connection?.signal !== replaced) return false;
+    this.#connection = undefined;
+    return true;
+  }
+
+  expireAfter(milliseconds: number, expire: () => void): void {
+    this.#expiry = setTimeout(expire, milliseconds);
+    this.#expiry.unref?.();
   }
 
   find(number: number): Outcome | undefined {
@@ -40,67 +165,117 @@ export class Session {
 
   /** The client has had the answers to all mutations up to `number`. */
   confirm(number: number): void {
-    this.seen = Math.max(this.seen, number);
+    this.#seen = Math.max(this.#seen, number);
     for (const [seq, outcome] of this.#outcomes) {
       if (seq > number) break;
       if (outcome.running) continue; // Given up by the client; it goes when it is done.
-      this.#keep(outcome, -outcome.keptBytes);
-      this.#outcomes.delete(seq);
+      this.#forget(seq, outcome);
     }
   }
 
   /**
-   * The answer to a POP that begins will be so long, as far as is known.
+   * Reserves memory for the answer to a POP that begins: as long as is known.
    *
-   * @throws `ERR_PARTD_VALUE` if there is no memory for it.
+   * @throws `ERR_PARTD_VALUE` if there is none.
    */
-  keep(outcome: Outcome, bytes: number, most: { request: number; uploads: number }): void {
-    if (bytes > most.request) throw tooMuch(bytes, most.request);
-    const all = Math.max(most.request, most.uploads);
-    if (this.#keptBytes + bytes > most.request || this.#all.bytes + bytes > all) throw tooMany();
-    this.#keep(outcome, bytes);
+  reserve(outcome: Outcome, bytes: number): void {
+    const { request, uploads } = this.#limits;
+    if (bytes > request) throw tooMuch(bytes, request);
+    const all = Math.max(request, uploads);
+    if (this.#own.values + bytes > request || this.#all.values + bytes > all) throw tooMany();
+    this.#keepValues(outcome, bytes);
   }
 
-  /** The answer to a POP is there. Its bytes. */
-  kept(outcome: Outcome): number {
-    const bytes = (outcome.values ?? []).reduce((sum, { byteLength }) => sum + byteLength, 0);
-    this.#keep(outcome, bytes - outcome.keptBytes);
-    return bytes;
+  /** A mutation was carried out. */
+  succeed(number: number, outcome: Outcome, values: readonly Uint8Array[] | undefined): void {
+    let bytes = 0;
+    if (values) {
+      // An empty array takes 100 bytes, of which a pop of absent keys would keep a million.
+      outcome.values = values.map((value) => (value.byteLength === 0 ? EMPTY : value));
+      for (const { byteLength } of values) {
+        bytes += byteLength === 0 ? EMPTY_BYTES : VALUE_BYTES + byteLength;
+      }
+    }
+    this.#keepValues(outcome, bytes - outcome.valueBytes);
+    this.#end(number, outcome, DONE_BYTES);
   }
 
-  /** A mutation has ended; nothing is kept for one that the client has given up. */
-  end(number: number, outcome: Outcome): void {
-    outcome.running = false;
-    const given = number <= this.seen || this.#over;
-    if (given) this.#outcomes.delete(number);
-    if (given || outcome.error) this.#keep(outcome, -outcome.keptBytes);
+  /** A mutation failed. */
+  fail(number: number, outcome: Outcome, error: unknown): void {
+    outcome.error = wireError(error);
+    this.#keepValues(outcome, -outcome.valueBytes);
+    const { message, key, path } = outcome.error;
+    const texts = 2 * (message.length + (key?.length ?? 0) + (path?.length ?? 0));
+    this.#end(number, outcome, FAILED_BYTES + texts);
   }
 
   /** Nobody will ask again. */
   close(): void {
+    clearTimeout(this.#expiry);
     this.#over = true;
     this.confirm(Number.POSITIVE_INFINITY);
   }
 
-  #keep(outcome: Outcome, bytes: number): void {
-    outcome.keptBytes += bytes;
-    this.#keptBytes += bytes;
-    this.#all.bytes += bytes;
+  #end(number: number, outcome: Outcome, bytes: number): void {
+    outcome.running = false;
+    outcome.abort = undefined;
+    outcome.bytes = bytes;
+    this.#own.outcomes += bytes;
+    this.#all.outcomes += bytes;
+    if (number <= this.#seen || this.#over) this.#forget(number, outcome);
+    else if (!outcome.error && !outcome.values) this.#outcomes.set(number, CARRIED_OUT);
   }
+
+  #forget(number: number, outcome: Outcome): void {
+    this.#outcomes.delete(number);
+    this.#own.outcomes -= outcome.bytes;
+    this.#all.outcomes -= outcome.bytes;
+    this.#keepValues(outcome, -outcome.valueBytes);
+  }
+
+  #keepValues(outcome: Outcome, bytes: number): void {
+    if (bytes === 0) return;
+    outcome.valueBytes += bytes;
+    this.#own.values += bytes;
+    this.#all.values += bytes;
+  }
+}
+
+/** Memory that sessions hold. */
+interface Kept {
+  /** Outcomes that clients have not confirmed. */
+  outcomes: number;
+  /** Answers to POPs, kept to be given again. */
+  values: number;
 }
 
 /** What became of a mutation. */
 export class Outcome {
   running = true;
-  error: PartdError | undefined;
-  /** Of POP: the values, and the keys they belong to. */
+  error: WireError | undefined;
+  /** Of POP. */
   values: readonly Uint8Array[] | undefined;
-  keptBytes = 0;
-  /** Where the answer is to go: the connection on which the request came last. */
-  asked: SessionConnection | undefined;
-  /** What it takes of that connection's window. */
-  charge: Charge | undefined;
+  /** What `values` are charged. */
+  valueBytes = 0;
+  /** What the outcome is charged besides. */
+  bytes = 0;
+  /** The request that asked last, on whichever connection: it is answered. */
+  asked: Asked | undefined;
   abort: AbortController | undefined;
+}
+
+/** All that is remembered of most mutations: a million objects less. */
+const CARRIED_OUT = Object.assign(new Outcome(), { running: false, bytes: DONE_BYTES });
+
+/** A request for a mutation, to be answered when that has ended. */
+export interface Asked {
+  readonly listener: OutcomeListener;
+  readonly charge: Charge;
+}
+
+/** Learns how a mutation ended. */
+export interface OutcomeListener {
+  ended(number: number, outcome: Outcome, charge: Charge): void;
 }
 
 /** Bytes of one of a connection's two windows. */
@@ -111,13 +286,7 @@ export interface Charge {
   readonly settled?: () => void;
 }
 
-/** A connection, for the session that it speaks for. */
-export interface SessionConnection {
-  /** Tells the client how its mutation ended. */
-  answer(number: number, outcome: Outcome): void;
-  /** Another connection speaks for the session now. */
-  replaced(): void;
-}
+const EMPTY = new Uint8Array(0);
 
 function tooMuch(bytes: number, most: number): PartdError {
   return new PartdError(
@@ -131,67 +300,4 @@ function tooMany(): PartdError {
     "ERR_PARTD_VALUE",
     "The answers to other pops fill the memory that the server has for them (limits.request for a client, limits.uploads for all); pop when those are done.",
   );
-}
-
-/** Sessions without a connection that are remembered; of more, the oldest go early. */
-const MOST_WAITING = 4_096;
-
-/** All sessions of a server: with a connection, or waiting for their client to come back. */
-export class Sessions {
-  readonly #sessions = new Map<string, Session>();
-  readonly #expiry: number;
-  /** Those without a connection, the oldest first. */
-  readonly #waiting = new Set<Session>();
-  /** Of answers to POPs that are kept to be given again. */
-  readonly #kept = { bytes: 0 };
-  /** Mutations that were sent again and not carried out again. */
-  repeated = 0;
-
-  /** @param expiry milliseconds that a session outlives its connection. */
-  constructor(expiry: number) {
-    this.#expiry = expiry;
-  }
-
-  get size(): number {
-    return this.#sessions.size;
-  }
-
-  /** The session of a client that says hello, and whether it was known. */
-  resume(id: string, first: number, connection: SessionConnection): [Session, boolean] {
-    const known = this.#sessions.get(id);
-    const session = known ?? new Session(id, first, this.#kept);
-    this.#sessions.set(id, session);
-    this.#waiting.delete(session);
-    clearTimeout(session.expiry);
-    const earlier = session.connection;
-    session.connection = connection;
-    earlier?.replaced();
-    session.confirm(first - 1);
-    return [session, known !== undefined];
-  }
-
-  /** The connection is gone; the client may come back. */
-  leave(session: Session, connection: SessionConnection): void {
-    if (session.connection !== connection) return;
-    session.connection = undefined;
-    this.#waiting.add(session);
-    session.expiry = setTimeout(() => this.end(session), this.#expiry);
-    session.expiry.unref?.();
-    for (const oldest of this.#waiting) {
-      if (this.#waiting.size <= MOST_WAITING) break;
-      this.end(oldest);
-    }
-  }
-
-  /** The client will not come back, or has stayed away for too long. */
-  end(session: Session): void {
-    clearTimeout(session.expiry);
-    this.#waiting.delete(session);
-    if (this.#sessions.get(session.id) === session) this.#sessions.delete(session.id);
-    session.close();
-  }
-
-  clear(): void {
-    for (const session of [...this.#sessions.values()]) this.end(session);
-  }
 }

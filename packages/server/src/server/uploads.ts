@@ -1,53 +1,207 @@
 import { allocateBytes } from "@partd/core/author";
-import { malformed } from "../protocol/message-reader.js";
+import { type MessageReader, malformed } from "../protocol/message-reader.js";
+import { isMutation, LOCKED, MUTATION, Type } from "../protocol/numbers.js";
+import type { Outbox } from "./outbox.js";
+import type { Shared } from "./shared.js";
 
-/** A request that comes in chunks, until it is whole. */
-export class IncomingUpload {
+/** Bytes of an upload that a client may send before the server says more. */
+const WINDOW_BYTES = 4 << 20;
+/** An upload brings this part of itself, and at least so many bytes, within `limits.stall`. */
+const LEAST_PART = 256;
+const LEAST_BYTES = 65_536;
+
+/** The long requests of a connection, which come in chunks: one outside the lock, one inside. */
+export class Uploads {
+  readonly #shared: Shared;
+  readonly #outbox: Outbox;
+  readonly #uploads = new Map<string, Upload>();
+  #closed = false;
+
+  constructor(shared: Shared, outbox: Outbox) {
+    this.#shared = shared;
+    this.#outbox = outbox;
+  }
+
+  /** Uploads that were announced and whose request is not answered. */
+  get size(): number {
+    return this.#uploads.size;
+  }
+
+  /** Memory that they have. */
+  get reserved(): number {
+    let bytes = 0;
+    for (const { reserved } of this.#uploads.values()) bytes += reserved;
+    return bytes;
+  }
+
+  /** An UPLOAD packet has come. Inside a lock that is held, an upload does not wait for memory. */
+  announce(reader: MessageReader, holdsLock: boolean): void {
+    const { limits, uploads } = this.#shared;
+    const { flags } = reader;
+    const number = reader.varint();
+    const type = reader.u8();
+    const byteLength = reader.varint();
+    const name = nameOf(isMutation(type), number);
+    if (byteLength < 1 || byteLength > limits.request) {
+      throw malformed(`a request of ${byteLength} bytes is refused`);
+    }
+    // One of each sort, so that what is sent inside the lock never waits for what waits for it.
+    for (const other of this.#uploads.values()) {
+      if ((other.flags & LOCKED) === (flags & LOCKED)) throw malformed("two uploads at once");
+    }
+    if (this.#uploads.has(name)) throw malformed("two uploads have one number");
+    const upload = new Upload(type, flags, number, byteLength);
+    this.#uploads.set(name, upload);
+    if ((flags & LOCKED) !== 0 && holdsLock) {
+      this.#go(upload);
+      return;
+    }
+    uploads.take(byteLength, upload.ended.signal).then(
+      () => {
+        upload.reserved = byteLength;
+        if (this.#closed || this.#uploads.get(name) !== upload) this.#end(upload);
+        else this.#go(upload);
+      },
+      () => {}, // Given up, and answered.
+    );
+  }
+
+  /** A CHUNK packet has come. The answer is the request, when this chunk completes it. */
+  chunk(reader: MessageReader): Uploaded | undefined {
+    const mutation = (reader.flags & MUTATION) !== 0;
+    const upload = this.#uploads.get(nameOf(mutation, reader.varint()));
+    if (!upload) throw malformed("a chunk of nothing that was announced");
+    const body = upload.add(reader.take(reader.left));
+    if (!body) {
+      this.#go(upload);
+      return undefined;
+    }
+    const { type, flags, number } = upload;
+    return { type, flags, number, body, settled: () => this.#end(upload) };
+  }
+
+  /** Gives up an upload that is not complete. `false` if there is none. */
+  cancel(mutation: boolean, number: number): boolean {
+    const upload = this.#uploads.get(nameOf(mutation, number));
+    if (!upload || upload.isComplete) return false;
+    this.#end(upload);
+    return true;
+  }
+
+  /** Whether the client has sent too little of an upload since `since`. */
+  isStalled(since: number): boolean {
+    return [...this.#uploads.values()].some(
+      (upload) => upload.waitsForClient && upload.progress < since,
+    );
+  }
+
+  /** The connection is gone: what is not complete will not be. */
+  close(): void {
+    this.#closed = true;
+    for (const upload of this.#uploads.values()) if (!upload.isComplete) this.#end(upload);
+  }
+
+  /** Gives back the memory of all, when what they asked for was carried out. */
+  release(): void {
+    for (const upload of this.#uploads.values()) this.#end(upload);
+  }
+
+  #go(upload: Upload): void {
+    const bytes = upload.grant();
+    if (bytes === 0) return;
+    const { writer } = this.#outbox;
+    const packet = writer.begin(Type.GO, isMutation(upload.type) ? MUTATION : 0, 16);
+    writer.varint(upload.number);
+    writer.varint(bytes);
+    writer.end(packet);
+    this.#outbox.schedule();
+  }
+
+  #end(upload: Upload): void {
+    upload.ended.abort(ENDED);
+    const name = nameOf(isMutation(upload.type), upload.number);
+    if (this.#uploads.get(name) === upload) this.#uploads.delete(name);
+    this.#shared.uploads.give(upload.reserved);
+    upload.reserved = 0;
+  }
+}
+
+/** A request that has come in chunks. */
+export interface Uploaded {
   readonly type: number;
   readonly flags: number;
+  readonly number: number;
+  readonly body: Uint8Array;
+  /** To be called when the request was answered and its memory can be given back. */
+  settled(): void;
+}
+
+class Upload {
+  readonly type: number;
+  readonly flags: number;
+  readonly number: number;
   readonly byteLength: number;
-  readonly abort = new AbortController();
+  readonly ended = new AbortController();
+  /** Bytes of the server's memory for uploads that it has. */
+  reserved = 0;
   #bytes: Uint8Array | undefined;
   #received = 0;
-  /** What was let come and has not. */
+  /** Bytes that may come and have not. */
   #granted = 0;
-  /** Bytes of the server's budget that it has. */
-  reserved = 0;
-  progress = performance.now();
+  #progress = performance.now();
+  /** Bytes received when `#progress` was set. */
+  #progressAt = 0;
 
-  constructor(type: number, flags: number, byteLength: number) {
+  constructor(type: number, flags: number, number: number, byteLength: number) {
     this.type = type;
     this.flags = flags;
+    this.number = number;
     this.byteLength = byteLength;
   }
 
-  /** Whether it is the client's turn. */
+  /** When the client was last granted bytes, or had last brought the least part. */
+  get progress(): number {
+    return this.#progress;
+  }
+
   get waitsForClient(): boolean {
     return this.#granted > 0;
   }
 
-  /** Whether all of it is here. */
-  get complete(): boolean {
+  get isComplete(): boolean {
     return this.#received === this.byteLength;
   }
 
-  /** How many more bytes may come now. */
-  grant(window: number): number {
-    this.#bytes ??= allocateBytes(this.byteLength);
-    this.progress = performance.now();
-    const bytes = Math.min(window, this.byteLength - this.#received) - this.#granted;
-    if (bytes < Math.min(window / 2, this.byteLength - this.#received - this.#granted)) return 0;
+  /** Grants the client as many more bytes as make it worth a packet. */
+  grant(): number {
+    if (!this.#bytes) {
+      this.#bytes = allocateBytes(this.byteLength);
+      this.#progress = performance.now();
+    }
+    const left = this.byteLength - this.#received;
+    const bytes = Math.min(WINDOW_BYTES, left) - this.#granted;
+    if (bytes < Math.min(WINDOW_BYTES / 2, left - this.#granted)) return 0;
     this.#granted += bytes;
     return bytes;
   }
 
-  /** A chunk has come. The answer is the whole body, when it is the last. */
+  /** Adds a chunk. The answer is the whole body, when it is the last. */
   add(chunk: Uint8Array): Uint8Array | undefined {
     if (chunk.byteLength > this.#granted) throw malformed("a chunk is longer than was granted");
-    this.progress = performance.now();
     this.#granted -= chunk.byteLength;
     this.#bytes?.set(chunk, this.#received);
     this.#received += chunk.byteLength;
-    return this.#received === this.byteLength ? this.#bytes : undefined;
+    const least = Math.max(LEAST_BYTES, this.byteLength / LEAST_PART);
+    if (this.#received - this.#progressAt >= least) {
+      this.#progress = performance.now();
+      this.#progressAt = this.#received;
+    }
+    return this.isComplete ? this.#bytes : undefined;
   }
+}
+
+const ENDED = new Error("The upload is over.");
+
+function nameOf(mutation: boolean, number: number): string {
+  return `${mutation ? "m" : "r"}${number}`;
 }

@@ -6,47 +6,50 @@ import { allocateBytes } from "@partd/core/author";
  * the system, and not three times.
  */
 export class ValueBlock {
-  readonly #bytes: Uint8Array<ArrayBuffer>;
+  readonly #take: () => Uint8Array<ArrayBuffer>;
+  #memory: Uint8Array<ArrayBuffer> | undefined;
   #offset = 0;
   readonly #places: Uint8Array[] = [];
 
-  constructor(bytes: Uint8Array<ArrayBuffer>) {
-    this.#bytes = bytes;
+  /** @param take is called when the store begins to read, which may be long after it was asked. */
+  constructor(take: () => Uint8Array<ArrayBuffer>) {
+    this.#take = take;
+  }
+
+  /** What the values lie in. */
+  get memory(): Uint8Array<ArrayBuffer> {
+    this.#memory ??= this.#take();
+    return this.#memory;
   }
 
   /** For `GetOptions`. */
   readonly allocate = (byteLength: number): Uint8Array => {
-    const fits = this.#offset + SEGMENT_HEAD + byteLength <= this.#bytes.byteLength;
+    const fits = this.#offset + SEGMENT_HEAD + byteLength <= this.memory.byteLength;
     const place = fits ? this.#place(byteLength) : allocateBytes(byteLength);
     this.#places.push(place);
     return place;
   };
 
-  /** Whether the store has asked for memory. */
-  get isUsed(): boolean {
-    return this.#places.length > 0;
-  }
-
   /** Whether the values were all read into here. */
   holds(values: readonly Uint8Array[]): boolean {
     return (
       values.length === this.#places.length &&
-      values.every((value, i) => value === this.#places[i] && value.buffer === this.#bytes.buffer)
+      values.every((value, i) => value === this.#places[i] && value.buffer === this.memory.buffer)
     );
   }
 
   /** The values with their heads. */
   get bytes(): Uint8Array {
-    return this.#bytes.subarray(0, this.#offset);
+    return this.memory.subarray(0, this.#offset);
   }
 
   #place(byteLength: number): Uint8Array {
     let head = byteLength * 2;
-    for (; head >= 0x80; head >>>= 7) this.#bytes[this.#offset++] = (head & 0x7f) | 0x80;
-    this.#bytes[this.#offset++] = head;
+    for (; head >= 0x80; head >>>= 7) this.memory[this.#offset++] = (head & 0x7f) | 0x80;
+    this.memory[this.#offset++] = head;
     const start = this.#offset;
     this.#offset += byteLength;
-    return this.#bytes.subarray(start, this.#offset);
+    return this.memory.subarray(start, this.#offset);
   }
 }
 
