@@ -24,5 +24,15 @@ export type {
 export { VALUE_KIND } from "./records.js";
 export { RecordError } from "./scan/record-error.js";
 export type { Source } from "./source/inputs.js";
-export { openPart } from "./source/parts.js";
+export { openPart, splitFile } from "./source/parts.js";
 export type { ReadOptions } from "./source/text-records.js";
+export type { Writable, Written } from "./write/encode.js";
+export type { Target } from "./write/target.js";
+export {
+  type WriteCsvOptions,
+  type WriteOptions,
+  writeCsv,
+  writeJson,
+  writeNdjson,
+  writeTsv,
+} from "./write/write-records.js";

@@ -46,6 +46,19 @@ export class CsvFormat<R extends object> implements TextFormat<R> {
     this.#onReject = onReject;
   }
 
+  get columns(): readonly string[] | undefined {
+    return this.#columns;
+  }
+
+  /** Whether rows of another format are rows of this one as they stand. */
+  hasRowsOf(other: CsvFormat<object>): boolean {
+    return (
+      this.#syntax.delimiter === other.#syntax.delimiter &&
+      this.#syntax.quote === other.#syntax.quote &&
+      JSON.stringify(this.#columns) === JSON.stringify(other.#columns)
+    );
+  }
+
   get header(): Uint8Array | undefined {
     if (!this.#headerLine || !this.#columns) return undefined;
     return encoder.encode(this.#line(this.#columns));
@@ -107,7 +120,7 @@ export class CsvFormat<R extends object> implements TextFormat<R> {
     if (fault) throw RecordError.at(batch.position, batch.bytes, start, fault);
     const columns = Array.from({ length: matcher.count }, (_, i) => matcher.text(i));
     this.#columns ??= columns;
-    if (columns.join("\n") !== this.#columns.join("\n")) {
+    if (JSON.stringify(columns) !== JSON.stringify(this.#columns)) {
       const what = `is a header with other columns than ${this.#line(this.#columns).trimEnd()}`;
       throw RecordError.at(batch.position, batch.bytes, start, { offset: start, what });
     }

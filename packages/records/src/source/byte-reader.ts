@@ -1,5 +1,5 @@
 import { type FileHandle, open } from "node:fs/promises";
-import { PartdError } from "@partd/core";
+import { isPartdError, PartdError } from "@partd/core";
 import { type Compression, compressionOf, decompressed } from "./compression.js";
 import type { ByteRange, Input } from "./inputs.js";
 
@@ -21,13 +21,17 @@ export async function openReader(input: Input): Promise<ByteReader> {
   try {
     const magic = new Uint8Array(4);
     // What has no positions (a FIFO, /dev/stdin) is read as a stream.
-    if (!(await file.stat()).isFile()) return StreamReader.open(input.path, fileChunks(file));
+    if (!(await file.stat()).isFile()) {
+      return await StreamReader.open(input.path, fileChunks(input.path, file), file);
+    }
     await file.read(magic, 0, 4, 0);
     const compression = compressionOf(magic);
-    if (compression) return new StreamReader(input.path, fileChunks(file), compression);
+    if (compression) {
+      return new StreamReader(input.path, fileChunks(input.path, file), compression, file);
+    }
   } catch (cause) {
     await file.close();
-    throw ioError(input.path, cause);
+    throw isPartdError(cause) ? cause : ioError(input.path, cause);
   }
   return new FileReader(input.path, file, input.range);
 }
@@ -79,17 +83,28 @@ class StreamReader implements ByteReader {
   consumed = 0;
   readonly source: string;
   readonly #chunks: AsyncIterator<Uint8Array>;
+  readonly #file: FileHandle | undefined;
   #rest: Uint8Array = new Uint8Array(0);
 
-  constructor(source: string, chunks: AsyncIterable<Uint8Array>, compression?: Compression) {
+  constructor(
+    source: string,
+    chunks: AsyncIterable<Uint8Array>,
+    compression?: Compression,
+    file?: FileHandle,
+  ) {
     this.source = source;
+    this.#file = file;
     const counted = this.#count(chunks);
     const plain = compression ? decompressed(counted, compression, source) : counted;
     this.#chunks = plain[Symbol.asyncIterator]();
   }
 
   /** Looks at the first bytes for the mark of a compression. */
-  static async open(source: string, chunks: AsyncIterable<Uint8Array>): Promise<StreamReader> {
+  static async open(
+    source: string,
+    chunks: AsyncIterable<Uint8Array>,
+    file?: FileHandle,
+  ): Promise<StreamReader> {
     const iterator = chunks[Symbol.asyncIterator]();
     const first: Uint8Array[] = [];
     let length = 0;
@@ -108,7 +123,7 @@ class StreamReader implements ByteReader {
         await iterator.return?.();
       }
     })();
-    return new StreamReader(source, all, compression);
+    return new StreamReader(source, all, compression, file);
   }
 
   async *#count(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
@@ -131,7 +146,11 @@ class StreamReader implements ByteReader {
   }
 
   async close(): Promise<void> {
-    await this.#chunks.return?.();
+    try {
+      await this.#chunks.return?.();
+    } finally {
+      await this.#file?.close();
+    }
   }
 }
 
@@ -143,22 +162,21 @@ async function openFile(path: string): Promise<FileHandle> {
   }
 }
 
-/** Reads on to the end, and closes the file. */
-async function* fileChunks(file: FileHandle): AsyncGenerator<Uint8Array> {
-  try {
-    for (;;) {
-      const { bytesRead, buffer } = await file.read(new Uint8Array(CHUNK), 0, CHUNK, null);
-      if (bytesRead === 0) return;
-      yield buffer.subarray(0, bytesRead);
-    }
-  } finally {
-    await file.close();
+async function* fileChunks(path: string, file: FileHandle): AsyncGenerator<Uint8Array> {
+  for (;;) {
+    const { bytesRead, buffer } = await file
+      .read(new Uint8Array(CHUNK), 0, CHUNK, null)
+      .catch((cause: unknown) => {
+        throw ioError(path, cause);
+      });
+    if (bytesRead === 0) return;
+    yield buffer.subarray(0, bytesRead);
   }
 }
 
 const CHUNK = 1 << 18;
 
 function ioError(path: string, cause: unknown): PartdError {
-  const reason = cause instanceof Error ? cause.message : String(cause);
+  const reason = (cause as Error).message;
   return new PartdError("ERR_PARTD_IO", `${path} cannot be read: ${reason}.`, { path, cause });
 }

@@ -68,8 +68,8 @@ async function* through(
   }
 }
 
-/** In plain JavaScript. */
-async function* unzstd(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+/** In plain JavaScript, for a Node without its own. */
+export async function* unzstd(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
   let pieces: Uint8Array[] = [];
   const stream = new Decompress((piece) => {
     pieces.push(piece);

@@ -9,6 +9,20 @@ export function openPart<R = unknown>(part: RecordsPart, options: ReadOptions = 
   return new TextRecords<R>(part, openFormat<R>(part.format, options.onReject), options);
 }
 
+/**
+ * Cuts a plain file at record boundaries into at most `n` parts for other threads: rows of CSV if its
+ * name ends in `.csv` or `.tsv`, else lines of JSON. `undefined` for a compressed file or a stream.
+ */
+export function splitFile(
+  path: string | URL,
+  n: number,
+): Promise<readonly RecordsPart[] | undefined> {
+  const { pathname } = path instanceof URL ? path : { pathname: path };
+  const delimiter = { csv: ",", tsv: "\t" }[pathname.slice(-3).toLowerCase()];
+  const format = delimiter ? new CsvFormat({ delimiter }) : new NdjsonFormat<object>();
+  return new TextRecords<object>(path, format, {}).split(n);
+}
+
 /** A format from its description. */
 export function openFormat<R>(description: FormatDescription, onReject?: OnReject): TextFormat<R> {
   if (description.name === "ndjson") return new NdjsonFormat<R>(onReject);

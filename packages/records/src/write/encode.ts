@@ -1,0 +1,94 @@
+import type { RecordFormat, Records } from "../records.js";
+
+/** Records of a reader, which may pass as bytes, or any others. */
+export type Writable<R> = Records<R> | AsyncIterable<R> | Iterable<R>;
+
+/** What was written, before compression. */
+export interface Written {
+  readonly records: number;
+  readonly bytes: number;
+}
+
+/** How records become bytes. */
+export interface Encoding<R> {
+  /** The format to write: for CSV it may depend on that of the source. */
+  formatFor(source: RecordFormat<R> | undefined): Pick<RecordFormat<R>, "header" | "serialize">;
+  /** Whether records of a source are to be written as they stand there. */
+  takesBytesOf(source: RecordFormat<R>): boolean;
+}
+
+/** The bytes of all records, in pieces of about {@link PIECE} or a batch. Counts into `written`. */
+export async function* encode<R>(
+  records: Writable<R>,
+  encoding: Encoding<R>,
+  written: { records: number; bytes: number },
+): AsyncGenerator<Uint8Array> {
+  const pieces = isRecords(records)
+    ? encodeReader(records, encoding, written)
+    : encodeObjects(records, encoding.formatFor(undefined), written);
+  for await (const piece of pieces) {
+    written.bytes += piece.length;
+    yield piece;
+  }
+}
+
+async function* encodeReader<R>(
+  source: Records<R>,
+  encoding: Encoding<R>,
+  written: { records: number },
+): AsyncGenerator<Uint8Array> {
+  const scanner = source.format.scanner([]);
+  let isFirst = true;
+  let format: Pick<RecordFormat<R>, "header" | "serialize"> | undefined;
+  for await (const batch of source.batches()) {
+    format ??= encoding.formatFor(source.format);
+    if (isFirst && format.header) yield format.header;
+    isFirst = false;
+    const { bytes, ends, count } = scanner.scan(batch);
+    written.records += count;
+    if (encoding.takesBytesOf(source.format)) {
+      yield new Uint8Array(bytes); // The batch is used again, and a stream may hold its chunks.
+      continue;
+    }
+    const rows: Uint8Array[] = [];
+    for (let i = 0, start = 0; i < count; i++) {
+      rows.push(format.serialize(source.format.parse(bytes, start, ends[i])));
+      start = ends[i]!;
+    }
+    yield Buffer.concat(rows);
+  }
+  if (!isFirst) return;
+  // Nothing but a header, perhaps.
+  const header = source.format.header && encoding.formatFor(source.format).header;
+  if (header) yield header;
+}
+
+async function* encodeObjects<R>(
+  records: AsyncIterable<R> | Iterable<R>,
+  format: Pick<RecordFormat<R>, "header" | "serialize">,
+  written: { records: number },
+): AsyncGenerator<Uint8Array> {
+  let rows: Uint8Array[] = [];
+  let length = 0;
+  let isFirst = true;
+  for await (const record of records) {
+    const row = format.serialize(record);
+    if (isFirst && format.header) rows.push(format.header);
+    isFirst = false;
+    rows.push(row);
+    length += row.length;
+    written.records++;
+    if (length < PIECE) continue;
+    yield Buffer.concat(rows);
+    rows = [];
+    length = 0;
+  }
+  if (isFirst && format.header) rows.push(format.header);
+  if (rows.length > 0) yield Buffer.concat(rows);
+}
+
+const PIECE = 1 << 16;
+
+function isRecords<R>(records: Writable<R>): records is Records<R> {
+  return "format" in records && "batches" in records;
+}

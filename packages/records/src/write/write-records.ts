@@ -1,0 +1,106 @@
+import { CsvFormat, type CsvOptions } from "../csv/csv-format.js";
+import { NdjsonFormat } from "../json/ndjson-format.js";
+import type { RecordFormat } from "../records.js";
+import { type Encoding, encode, type Writable, type Written } from "./encode.js";
+import { type Target, writeChunks } from "./target.js";
+
+export interface WriteOptions {
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * Writes lines of JSON. Those of `readNdjson` and `readJson` stay byte for byte.
+ *
+ * @throws `ERR_PARTD_VALUE` for a record that JSON cannot hold; `ERR_PARTD_IO`.
+ */
+export async function writeNdjson<R>(
+  records: Writable<R>,
+  target: Target,
+  { signal }: WriteOptions = {},
+): Promise<Written> {
+  const written = { records: 0, bytes: 0 };
+  await writeChunks(encode(records, ndjson<R>(), written), target, signal);
+  return written;
+}
+
+/** Writes one JSON array, an item a line. Items of `readNdjson` and `readJson` stay as they are. */
+export async function writeJson<R>(
+  records: Writable<R>,
+  target: Target,
+  { signal }: WriteOptions = {},
+): Promise<Written> {
+  const written = { records: 0, bytes: 0 };
+  await writeChunks(arrayOf(encode(records, ndjson<R>(), written)), target, signal);
+  return written;
+}
+
+export interface WriteCsvOptions extends WriteOptions, CsvOptions {
+  /** Whether a line of names comes first. Default true. */
+  readonly header?: boolean | undefined;
+}
+
+/**
+ * Writes rows of CSV. The columns are those of `options`, else the source's, else the names in the
+ * first record; what is not among them is left out. Rows of `readCsv` with the same columns,
+ * delimiter and quotes stay byte for byte.
+ *
+ * @throws `ERR_PARTD_VALUE` for a field that is no text, number, boolean or date; `ERR_PARTD_IO`.
+ */
+export async function writeCsv<R extends object>(
+  records: Writable<R>,
+  target: Target,
+  options: WriteCsvOptions = {},
+): Promise<Written> {
+  const written = { records: 0, bytes: 0 };
+  await writeChunks(encode(records, csv<R>(options), written), target, options.signal);
+  return written;
+}
+
+/** {@link writeCsv} with tabs between the fields. */
+export function writeTsv<R extends object>(
+  records: Writable<R>,
+  target: Target,
+  options: WriteCsvOptions = {},
+): Promise<Written> {
+  return writeCsv(records, target, { delimiter: "\t", ...options });
+}
+
+function ndjson<R>(): Encoding<R> {
+  const format = new NdjsonFormat<R>();
+  return { formatFor: () => format, takesBytesOf: (source) => source.name === "ndjson" };
+}
+
+function csv<R extends object>(options: WriteCsvOptions): Encoding<R> {
+  const { header = true } = options;
+  let format: CsvFormat<R> | undefined;
+  const formatFor = (source: RecordFormat<R> | undefined) => {
+    const columns = options.columns ?? (source instanceof CsvFormat ? source.columns : undefined);
+    format ??= new CsvFormat<R>({ ...options, columns }, undefined, header);
+    return format;
+  };
+  return {
+    formatFor,
+    takesBytesOf: (source) => source instanceof CsvFormat && formatFor(source).hasRowsOf(source),
+  };
+}
+
+/** Lines of JSON as an array: a comma before each but the first. */
+async function* arrayOf(lines: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  let isFirst = true;
+  for await (const bytes of lines) {
+    const pieces: Uint8Array[] = [];
+    for (let start = 0; start < bytes.length; ) {
+      const end = bytes.indexOf(0x0a, start);
+      pieces.push(isFirst ? OPEN : COMMA, bytes.subarray(start, end));
+      isFirst = false;
+      start = end + 1;
+    }
+    yield Buffer.concat(pieces);
+  }
+  yield isFirst ? EMPTY : CLOSE;
+}
+
+const OPEN = Buffer.from("[\n");
+const COMMA = Buffer.from(",\n");
+const CLOSE = Buffer.from("\n]\n");
+const EMPTY = Buffer.from("[]\n");

@@ -1,0 +1,206 @@
+import { spawn, spawnSync } from "node:child_process";
+import { createReadStream } from "node:fs";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Readable } from "node:stream";
+import { pathToFileURL } from "node:url";
+import { gzipSync } from "node:zlib";
+import { afterAll, beforeAll, expect, test } from "@jest/globals";
+import { readNdjson, type Source } from "@partd/records";
+import { describeReal, realPart } from "tooling/real-part";
+import { unzstd } from "../src/source/compression.js";
+
+let folder = "";
+const at = (name: string) => join(folder, name);
+const lines = Array.from(
+  { length: 20_000 },
+  (_, i) => `{"i":${i},"pad":"${"é".repeat(i % 50)}"}\n`,
+);
+const text = lines.join("");
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "partd-records-"));
+  await writeFile(at("a"), text);
+  // Two members, the second of which begins inside a record.
+  const half = Buffer.from(text).subarray(0, 500_001);
+  const rest = Buffer.from(text).subarray(500_001);
+  await writeFile(at("a.gz"), Buffer.concat([gzipSync(half), gzipSync(rest)]));
+});
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+async function numbers(source: Source): Promise<number[]> {
+  const found: number[] = [];
+  for await (const { i } of readNdjson<{ i: number }>(source)) found.push(i);
+  return found;
+}
+
+const all = Array.from({ length: 20_000 }, (_, i) => i);
+
+async function* each<T>(...items: T[]): AsyncGenerator<T> {
+  yield* items;
+}
+
+const sources: Record<string, () => Source> = {
+  "a path": () => at("a"),
+  "a file URL": () => pathToFileURL(at("a")),
+  "a list of one path": () => [at("a")],
+  "what a glob gives": () => each(at("a")),
+  "gzip of two members": () => at("a.gz"),
+  "a stream of Node": () => createReadStream(at("a")),
+  "a stream of Node with an encoding": () => createReadStream(at("a"), "utf8"),
+  "a stream of Node that is gzip": () => createReadStream(at("a.gz")),
+  "a stream of the web": () =>
+    Readable.toWeb(createReadStream(at("a"))) as ReadableStream<Uint8Array>,
+  "chunks of bytes": () => [Buffer.from(text.slice(0, 100)), Buffer.from(text.slice(100))],
+  "gzip, a byte at a time": () => Array.from(gzipSync(text), (byte) => Uint8Array.of(byte)),
+};
+
+test.each(Object.keys(sources))("reads %s", async (name) => {
+  expect(await numbers(sources[name]!())).toEqual(all);
+});
+
+test("a list of paths is read in order, and again", async () => {
+  const records = readNdjson<{ i: number }>([at("a"), at("a.gz")]);
+  for (let round = 0; round < 2; round++) {
+    let count = 0;
+    for await (const { i } of records) expect(i).toBe(count++ % 20_000);
+    expect(count).toBe(40_000);
+  }
+  expect(await records.byteLength()).toBeGreaterThan(Buffer.byteLength(text));
+  let consumed = 0;
+  for await (const batch of records.batches()) consumed = batch.consumed;
+  expect(consumed).toBe(await records.byteLength());
+});
+
+test("a stream is read once", async () => {
+  const records = readNdjson(createReadStream(at("a")));
+  for await (const _ of records) break;
+  await expect(async () => {
+    for await (const _ of records);
+  }).rejects.toMatchObject({ code: "ERR_PARTD_VALUE" });
+});
+
+test("a loop that is left closes its source", async () => {
+  const stream = createReadStream(at("a"), { highWaterMark: 1000 });
+  for await (const _ of readNdjson(stream)) break;
+  expect(stream.destroyed).toBe(true);
+  let closed = false;
+  const endless = (async function* () {
+    try {
+      for (;;) yield Buffer.from('{"i":1}\n');
+    } finally {
+      closed = true;
+    }
+  })();
+  for await (const _ of readNdjson(endless)) break;
+  expect(closed).toBe(true);
+});
+
+test("a signal ends it", async () => {
+  const endless = (async function* () {
+    for (;;) yield Buffer.from('{"i":1}\n');
+  })();
+  const abort = new AbortController();
+  await expect(async () => {
+    for await (const _ of readNdjson(endless, { signal: abort.signal }))
+      abort.abort(new Error("no"));
+  }).rejects.toThrow("no");
+});
+
+test("what is cut short, missing or no source is an error that says so", async () => {
+  const cut = gzipSync(text);
+  await writeFile(at("cut.gz"), cut.subarray(0, cut.length - 1000));
+  await expect(numbers(at("cut.gz"))).rejects.toMatchObject({
+    code: "ERR_PARTD_CORRUPT",
+    path: at("cut.gz"),
+  });
+  await expect(numbers(at("none"))).rejects.toMatchObject({
+    code: "ERR_PARTD_IO",
+    path: at("none"),
+  });
+  await expect(numbers(folder)).rejects.toMatchObject({ code: "ERR_PARTD_IO", path: folder });
+  await expect(numbers(5 as never)).rejects.toMatchObject({ code: "ERR_PARTD_VALUE" });
+  await expect(numbers([5] as never)).rejects.toMatchObject({ code: "ERR_PARTD_VALUE" });
+  const failing = (async function* () {
+    yield Buffer.from('{"i":1}\n');
+    throw new Error("the source's own");
+  })();
+  await expect(numbers(failing)).rejects.toThrow("the source's own");
+});
+
+describeReal(realPart.program("zstd"), "zstd", () => {
+  const zstd = (args: string[], input: string) =>
+    spawnSync("zstd", args, { input, maxBuffer: 1 << 28 }).stdout;
+
+  test("is read, also of several frames, and by the decompressor in JavaScript", async () => {
+    const bytes = Buffer.concat([zstd(["-q"], text), zstd(["-q", "-19", "--check"], "\n")]);
+    await writeFile(at("a.zst"), bytes);
+    expect(await numbers(at("a.zst"))).toEqual(all);
+    const pieces: Uint8Array[] = [];
+    for await (const piece of unzstd(each(bytes.subarray(0, 1000), bytes.subarray(1000)))) {
+      pieces.push(piece);
+    }
+    expect(Buffer.concat(pieces).toString()).toBe(`${text}\n`);
+  });
+
+  test("is an error where it is cut short", async () => {
+    const bytes = zstd(["-q"], text);
+    for (const end of [5, 1000, bytes.length - 3]) {
+      await writeFile(at("cut.zst"), bytes.subarray(0, end));
+      await expect(numbers(at("cut.zst"))).rejects.toMatchObject({ code: "ERR_PARTD_CORRUPT" });
+    }
+  });
+});
+
+test("a pipe that never ends, in bounded memory; records come as soon as they are whole", async () => {
+  const program = `
+    import { readNdjson } from ${JSON.stringify(import.meta.resolve("@partd/records"))};
+    let bytes = 0, peak = 0;
+    for await (const batch of readNdjson(process.stdin).batches()) {
+      bytes += batch.bytes.length;
+      peak = Math.max(peak, process.memoryUsage.rss());
+      if (bytes > 300e6) break;
+    }
+    console.log(JSON.stringify({ bytes, peak }));
+    process.exit();`;
+  const child = spawn(process.execPath, ["--input-type=module", "-e", program], {
+    stdio: ["pipe", "pipe", "inherit"],
+  });
+  child.stdin.on("error", () => {}); // It leaves while we write.
+  Readable.from(
+    (function* () {
+      const chunk = Buffer.from(text);
+      while (child.exitCode === null) yield chunk;
+    })(),
+  ).pipe(child.stdin);
+  let output = "";
+  for await (const chunk of child.stdout) output += chunk;
+  const { bytes, peak } = JSON.parse(output);
+  expect(bytes).toBeGreaterThan(300e6);
+  expect(peak).toBeLessThan(160e6);
+}, 60_000);
+
+test("a record of 200 MB, in a few times its size", () => {
+  const program = `
+    import { readNdjson } from ${JSON.stringify(import.meta.resolve("@partd/records"))};
+    const piece = Buffer.alloc(1e6, "x");
+    const records = readNdjson((function* () {
+      yield Buffer.from('{"user":"ann"}\\n{"pad":"');
+      for (let i = 0; i < 200; i++) yield piece;
+      yield Buffer.from('","user":"bob"}\\n{"user":"cy"}\\n');
+    })());
+    const scanner = records.format.scanner(["user"]);
+    const keys = [];
+    for await (const batch of records.batches()) {
+      const scan = scanner.scan(batch);
+      for (let i = 0; i < scan.count; i++) keys.push(scan.key(i));
+    }
+    console.log(JSON.stringify({ keys, peak: process.resourceUsage().maxRSS * 1024 }));`;
+  const { stdout } = spawnSync(process.execPath, ["--input-type=module", "-e", program], {
+    encoding: "utf8",
+  });
+  const { keys, peak } = JSON.parse(stdout);
+  expect(keys).toEqual(["ann", "bob", "cy"]);
+  expect(peak).toBeLessThan(60e6 + 3 * 200e6);
+  console.log(`a record of 200 MB: ${Math.round(peak / 1e6)} MB resident`);
+}, 60_000);
