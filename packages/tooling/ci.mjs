@@ -22,6 +22,7 @@ try {
   });
   const tarballs = packAll(join(scratch, "tarballs"));
   await firstExample(join(scratch, "empty"), tarballs);
+  commandLine(join(scratch, "command"), tarballs);
   await runOnRuntimes((name, error) => {
     if (error === undefined) sum.passed++;
     else fail(`${name}\n${error}`);
@@ -60,25 +61,58 @@ async function firstExample(folder, tarballs) {
   });
   if (!example) return;
 
-  const names = new Set([...example.code.matchAll(/"(@partd\/[^"/]+)/g)].map(([, name]) => name));
-  for (const name of names) {
-    for (const needed of Object.keys(tarballs.get(name)?.manifest.dependencies ?? {})) {
-      if (tarballs.has(needed)) names.add(needed);
-    }
-  }
+  const names = [...example.code.matchAll(/"(@partd\/[^"/]+)/g)].map(([, name]) => name);
   check("README: the packages of the first example install from tarballs", () => {
-    const files = [...names].map((name) => {
-      if (!tarballs.has(name)) throw new Error(`no tarball of ${name}`);
-      return tarballs.get(name).file;
-    });
-    mkdirSync(folder);
-    writeFileSync(join(folder, "package.json"), '{ "private": true }\n');
-    run("npm", ["install", "--no-audit", "--no-fund", ...files], { cwd: folder });
+    installTarballs(folder, names, tarballs);
   });
   check("README: the first example runs from tarballs", () => {
     writeFileSync(join(folder, "example.mjs"), compileSnippet(example.code));
     run(process.execPath, ["example.mjs"], { cwd: folder });
   });
+}
+
+// As the first user of @partd/cli: one install, then npx, on a file of three lines.
+function commandLine(folder, tarballs) {
+  check("@partd/cli: installs from tarballs, without a script", () => {
+    installTarballs(folder, ["@partd/cli"], tarballs);
+    const lock = JSON.parse(readFileSync(join(folder, "package-lock.json"), "utf8"));
+    const scripts = Object.entries(lock.packages).filter(
+      ([, { hasInstallScript }]) => hasInstallScript,
+    );
+    if (scripts.length > 0) throw new Error(`install scripts: ${scripts.map(([path]) => path)}`);
+  });
+  check("@partd/cli: npx partd groups, splits and keeps", () => {
+    const input = '{"user":"ann","ms":1}\n{"user":"bob","ms":2}\n{"user":"ann","ms":3}\n';
+    writeFileSync(join(folder, "events.ndjson"), input);
+    const partd = (...words) => run("npx", ["--no-install", "partd", ...words], { cwd: folder });
+    const sums = partd("group", "events.ndjson", "--by", "user", "--sum", "ms");
+    equal(sums.split("\n").sort().join(), ',{"user":"ann","sum_ms":4},{"user":"bob","sum_ms":2}');
+    partd("split", "events.ndjson", "--by", "user", "--out", "users");
+    equal(readdirSync(join(folder, "users")).sort().join(), "ann.ndjson,bob.ndjson");
+    partd("append", "kept", "ann", "users/ann.ndjson", "--codec", "json", "--compress", "zstd");
+    equal(partd("ls", "kept"), "ann\n");
+  });
+}
+
+// The packages of these names, and those of ours that they need.
+function installTarballs(folder, names, tarballs) {
+  const needed = new Set(names);
+  for (const name of needed) {
+    for (const other of Object.keys(tarballs.get(name)?.manifest.dependencies ?? {})) {
+      if (tarballs.has(other)) needed.add(other);
+    }
+  }
+  const files = [...needed].map((name) => {
+    if (!tarballs.has(name)) throw new Error(`no tarball of ${name}`);
+    return tarballs.get(name).file;
+  });
+  mkdirSync(folder);
+  writeFileSync(join(folder, "package.json"), '{ "private": true }\n');
+  run("npm", ["install", "--no-audit", "--no-fund", ...files], { cwd: folder });
+}
+
+function equal(found, expected) {
+  if (found !== expected) throw new Error(`${JSON.stringify(found)} is not ${expected}`);
 }
 
 function check(name, body) {
@@ -103,6 +137,7 @@ function run(command, args, options) {
     ...options,
   });
   if (status !== 0) throw error ?? new Error(`${stdout}${stderr}`);
+  return stdout;
 }
 
 function read(path) {

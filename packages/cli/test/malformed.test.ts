@@ -117,7 +117,6 @@ const CSV = [
   'a,b\n"x"y"z",1\n',
   'a,b\n1,"2" \n',
   'a,b\n 1,"2""\n',
-  "a,a\n1,2\n",
   "b,c\n1,2\n",
   "\u00ff,b\n1,2\n",
   "a\n1,\n",

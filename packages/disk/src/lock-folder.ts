@@ -65,9 +65,7 @@ export class LockFolder {
       fd = open();
     }
     try {
-      const text = `process ${process.pid} on ${hostname()} since ${new Date().toISOString()}`;
-      const bytes = Buffer.from(text);
-      fs.writeSync(fd, bytes, 0, bytes.byteLength, 0);
+      fs.writeSync(fd, `process ${process.pid} on ${hostname()} since ${new Date().toISOString()}`);
     } catch {
       // A full disk: the name alone will do.
     } finally {

@@ -1,10 +1,9 @@
 import { createHash } from "node:crypto";
-import { constants, type Dirent, openSync, promises } from "node:fs";
+import { constants, openSync, type Stats } from "node:fs";
 import { dirname, join } from "node:path";
-import { decodeKey, PartdError } from "@partd/core";
-import { Pace } from "@partd/core/author";
-import { errnoOf } from "@partd/disk";
-import { type Disk, isAbsent, isUnusable } from "./disk.js";
+import { decodeKey } from "@partd/core";
+import { errnoOf, type Steps } from "./disk.js";
+import { exists, isAbsent, isUnusable, readText, unlinkIfThere, writeText } from "./file-steps.js";
 
 /** A key's file, open, and which of its two possible places it is in. */
 export interface Opened {
@@ -20,19 +19,17 @@ export interface Opened {
  * `tuple("x", "y")` or a name is too long for the file system, they are in
  * `.partd/aside/<SHA-256 of the encoded key>`, beside a `.key` file that holds the encoded key.
  *
- * All is for the holder of the lock. A key is only ever in one of the places.
+ * All steps here are for whoever holds the lock. A key is only ever in one of the places.
  */
 export class Layout {
   readonly directory: string;
-  readonly #disk: Disk;
   readonly #aside: string;
   readonly #fsync: boolean;
   #hasAside = false;
 
   /** @param fsync whether what it writes itself is to be brought to the disk at once. */
-  constructor(disk: Disk, directory: string, fsync: boolean) {
+  constructor(directory: string, fsync: boolean) {
     this.directory = directory;
-    this.#disk = disk;
     this.#fsync = fsync;
     this.#aside = this.own("aside");
   }
@@ -47,20 +44,21 @@ export class Layout {
   }
 
   /** Makes the directory, if there is none. */
-  async make(): Promise<void> {
-    await this.#disk.mkdir(this.own(""));
+  *make(): Steps<void> {
+    yield ["mkdir", this.own(""), { recursive: true }];
   }
 
-  /** To be called when the lock was taken: another process may have put keys aside. */
-  async refresh(): Promise<void> {
-    this.#hasAside = await this.#disk.exists(this.#aside);
+  /** To be run when the lock was taken: another process may have put keys aside. */
+  *refresh(): Steps<void> {
+    this.#hasAside = yield* exists(this.#aside);
   }
 
   /** Opens a key's file for reading and, if that is allowed, writing; nothing if it is not there. */
-  async open(key: string): Promise<Opened | undefined> {
-    const usual = await this.#openIfThere(this.path(key, false), false);
-    if (usual || !this.#hasAside) return usual;
-    return this.#openIfThere(this.path(key, true), true);
+  *open(key: string): Steps<Opened | undefined> {
+    return (
+      (yield* openIfThere(this.path(key, false), false)) ??
+      (this.#hasAside ? yield* openIfThere(this.path(key, true), true) : undefined)
+    );
   }
 
   /** The same in this thread, if it is in its usual place; -1 if not. */
@@ -73,42 +71,38 @@ export class Layout {
   }
 
   /** Opens a key's file for reading and writing, and makes an empty one if there is none. */
-  async openOrCreate(key: string): Promise<Opened> {
+  *openOrCreate(key: string): Steps<Opened> {
     if (this.#hasAside) {
-      const opened = await this.open(key);
+      const opened = yield* this.open(key);
       if (opened && !opened.readOnly) return opened;
-      if (opened) await this.#disk.close(opened.fd);
+      if (opened) yield ["close", opened.fd];
     }
     const path = this.path(key, false);
     for (let attempt = 0; ; attempt++) {
       try {
-        return { fd: await this.#disk.open(path, CREATE), aside: false };
+        return { fd: (yield ["open", path, CREATE, 0o666]) as number, aside: false };
       } catch (error) {
         if (errnoOf(error) === "ENOENT" && attempt === 0 && key.includes("/")) {
-          if (await this.#makeFolder(dirname(path))) continue;
+          if (yield* this.#makeFolder(dirname(path))) continue;
         } else if (!isUnusable(error)) throw error;
-        return { fd: await this.#createAside(key), aside: true };
+        return { fd: yield* this.#createAside(key), aside: true };
       }
     }
   }
 
-  /**
-   * Takes a key's file away, by way of another name, which `discard` gives it, and the folders of its
-   * tuple that are empty then.
-   */
-  async remove(key: string, discard: (path: string) => Promise<boolean>): Promise<void> {
-    if (await discard(this.path(key, false))) await this.#prune(key);
-    else if (this.#hasAside) await this.#removeAside(key, discard);
+  /** Removes a key's file, and the folders of its tuple that are empty then. */
+  *remove(key: string): Steps<boolean> {
+    if (yield* unlinkIfThere(this.path(key, false))) {
+      yield* this.#prune(key);
+      return true;
+    }
+    return this.#hasAside ? yield* this.#removeAside(key) : false;
   }
 
-  /** The same for what an append that failed has created. */
-  async removeAt(
-    key: string,
-    aside: boolean,
-    discard: (path: string) => Promise<boolean>,
-  ): Promise<void> {
-    if (aside) await this.#removeAside(key, discard);
-    else if (await discard(this.path(key, false))) await this.#prune(key);
+  /** Removes what an append that failed has created. */
+  *removeAt(key: string, aside: boolean): Steps<void> {
+    if (aside) yield* this.#removeAside(key);
+    else if (yield* unlinkIfThere(this.path(key, false))) yield* this.#prune(key);
   }
 
   /** The folders whose entries change when a key's file is created: its own, and those above. */
@@ -121,88 +115,51 @@ export class Layout {
     return folders;
   }
 
-  /**
-   * The encoded keys in the directory, without what is not a key's file.
-   *
-   * @param options `empty`: also files without a byte, which a key that reads as empty may have.
-   * @throws `ERR_PARTD_CORRUPT` if it cannot be known which key a file belongs to.
-   */
-  async keys(
-    options: { readonly empty?: boolean; readonly signal?: AbortSignal | undefined } = {},
-  ): Promise<string[]> {
-    const { empty = false, signal } = options;
-    const found: string[] = [];
-    const pace = new Pace();
-    const consider = async (key: string, aside: boolean) => {
-      const stats = await this.#disk.stat(this.path(key, aside));
-      if (empty || (stats?.isFile() && stats.size > 0)) found.push(key);
-      if (!pace.due) return;
-      await pace.rest();
-      signal?.throwIfAborted();
-    };
-    const folders = [""];
-    for (let folder = folders.pop(); folder !== undefined; folder = folders.pop()) {
-      const path = folder === "" ? this.directory : `${this.directory}/${folder}`;
-      for await (const entry of entriesOf(path)) {
-        const text = folder === "" ? entry.name : `${folder}/${entry.name}`;
-        if (!isEncodedKey(text)) continue;
-        if (entry.isDirectory()) folders.push(text);
-        else await consider(text, false);
-      }
-    }
-    for (const key of await this.#keysAside()) await consider(key, true);
-    return found;
+  /** The path of a folder of tuples, given as the beginning of an encoded key; all for "". */
+  folder(text: string): string {
+    return text === "" ? this.directory : `${this.directory}/${text}`;
   }
 
-  async #keysAside(): Promise<string[]> {
+  /** The keys that lie aside. */
+  *listAside(): Steps<string[]> {
     if (!this.#hasAside) return [];
     const keys: string[] = [];
-    for (const name of await this.#disk.readdir(this.#aside)) {
-      if (!/^[0-9a-f]{64}$/.test(name)) continue;
-      const path = join(this.#aside, name);
-      const key = await this.#keyOf(path);
-      if (key !== undefined && digest(key) === name && isEncodedKey(key)) keys.push(key);
-      else if (((await this.#disk.stat(path))?.size ?? 0) > 0) {
-        throw new PartdError(
-          "ERR_PARTD_CORRUPT",
-          `${path} holds the bytes of a key whose name is not in ${path}.key, as it should be, so that the keys cannot be listed. get() of that key still works, and puts nothing right; write the encoded key to that file, or move both away.`,
-          { path: `${path}.key` },
-        );
-      }
+    for (const name of (yield ["readdir", this.#aside]) as string[]) {
+      if (!name.endsWith(".key")) continue;
+      const key = yield* readText(join(this.#aside, name));
+      if (`${digest(key)}.key` === name) keys.push(key);
     }
     return keys;
   }
 
-  async #keyOf(path: string): Promise<string | undefined> {
-    try {
-      return await this.#disk.readText(`${path}.key`, LONGEST_KEY);
-    } catch (error) {
-      if (isAbsent(error)) return undefined;
-      throw error;
-    }
+  /** Length of a key's file in bytes; none is none. */
+  *lengthOf(key: string, aside: boolean): Steps<number> {
+    const stats = (yield ["stat", this.path(key, aside), QUIET]) as Stats | undefined;
+    return stats?.isFile() ? stats.size : 0;
   }
 
-  async #createAside(key: string): Promise<number> {
+  *#createAside(key: string): Steps<number> {
     const path = this.path(key, true);
     if (!this.#hasAside) {
-      await this.#disk.mkdir(this.#aside);
+      yield ["mkdir", this.#aside, { recursive: true }];
       this.#hasAside = true;
     }
     // The name first: bytes without one could not be listed.
-    await this.#disk.writeText(`${path}.key`, key, this.#fsync);
-    return this.#disk.open(path, CREATE);
+    yield* writeText(`${path}.key`, key, this.#fsync);
+    return (yield ["open", path, CREATE, 0o666]) as number;
   }
 
-  async #removeAside(key: string, discard: (path: string) => Promise<boolean>): Promise<void> {
+  *#removeAside(key: string): Steps<boolean> {
     const path = this.path(key, true);
-    await discard(path);
-    await discard(`${path}.key`);
+    const removed = yield* unlinkIfThere(path);
+    yield* unlinkIfThere(`${path}.key`);
+    return removed;
   }
 
   /** @returns false where the folder cannot be, since one of its parts is a file or too long. */
-  async #makeFolder(path: string): Promise<boolean> {
+  *#makeFolder(path: string): Steps<boolean> {
     try {
-      await this.#disk.mkdir(path);
+      yield ["mkdir", path, { recursive: true }];
       return true;
     } catch (error) {
       if (isUnusable(error) || errnoOf(error) === "EEXIST") return false;
@@ -210,31 +167,14 @@ export class Layout {
     }
   }
 
-  async #prune(key: string): Promise<void> {
+  *#prune(key: string): Steps<void> {
     for (let i = key.lastIndexOf("/"); i > 0; i = key.lastIndexOf("/", i - 1)) {
       try {
-        await this.#disk.rmdir(`${this.directory}/${key.slice(0, i)}`);
+        yield ["rmdir", `${this.directory}/${key.slice(0, i)}`];
       } catch {
         return; // Not empty.
       }
     }
-  }
-
-  async #openIfThere(path: string, aside: boolean): Promise<Opened | undefined> {
-    try {
-      return { fd: await this.#disk.open(path, READ_WRITE | NOATIME), aside };
-    } catch (error) {
-      if (isAbsent(error)) return undefined;
-      const code = errnoOf(error);
-      if (code !== "EACCES" && code !== "EPERM") throw error;
-    }
-    try {
-      // Without what only a file's owner may ask for.
-      return { fd: await this.#disk.open(path, READ_WRITE), aside };
-    } catch (error) {
-      if (errnoOf(error) !== "EACCES") throw error;
-    }
-    return { fd: await this.#disk.open(path, READ_ONLY), aside, readOnly: true };
   }
 }
 
@@ -248,13 +188,21 @@ export function isEncodedKey(text: string): boolean {
   }
 }
 
-/** A few at a time, since a folder may hold millions. */
-async function* entriesOf(path: string): AsyncGenerator<Dirent, void, undefined> {
+function* openIfThere(path: string, aside: boolean): Steps<Opened | undefined> {
   try {
-    yield* await promises.opendir(path, { bufferSize: 1024 });
+    return { fd: (yield ["open", path, READ_WRITE | NOATIME]) as number, aside };
   } catch (error) {
-    if (errnoOf(error) !== "ENOENT") throw error;
+    if (isAbsent(error)) return undefined;
+    const code = errnoOf(error);
+    if (code !== "EACCES" && code !== "EPERM") throw error;
   }
+  try {
+    // Without what only a file's owner may ask for.
+    return { fd: (yield ["open", path, READ_WRITE]) as number, aside };
+  } catch (error) {
+    if (errnoOf(error) !== "EACCES") throw error;
+  }
+  return { fd: (yield ["open", path, READ_ONLY]) as number, aside, readOnly: true };
 }
 
 /** Encoded keys are ASCII. */
@@ -269,5 +217,4 @@ const READ_WRITE = constants.O_RDWR | NONBLOCK;
 /** The first read of a file would write down when it was, which costs as much as the read. */
 const NOATIME = constants.O_NOATIME ?? 0;
 const CREATE = READ_WRITE | constants.O_CREAT;
-/** In bytes: what is longer was not written by a store. */
-const LONGEST_KEY = 2 ** 28;
+const QUIET = { throwIfNoEntry: false } as const;

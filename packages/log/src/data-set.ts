@@ -13,6 +13,7 @@ import { PartdError } from "@partd/core";
 import { Access } from "./access.js";
 import { isBaseHeader, SEGMENT_HEADER } from "./format.js";
 import { ifSystemError, ioError } from "./io-error.js";
+import { KeyTable } from "./key-table.js";
 import { Manifest, type ManifestEntry } from "./manifest.js";
 import { mayRun } from "./may-run.js";
 import { Reserve } from "./reserve.js";
@@ -27,6 +28,7 @@ export class DataSet {
   readonly reserve: Reserve;
   /** In the order in which they were added; base segments first. */
   segments: readonly Segment[] = [];
+  keys = new KeyTable();
   /** What the clock counted before the segments there are. */
   #floor = 0;
   /** Bytes of finished segments that are no base. */
@@ -75,7 +77,7 @@ export class DataSet {
     for (let i = 0; i < behind.length; i += 4) {
       signal?.throwIfAborted();
       try {
-        await Promise.all(behind.slice(i, i + 4).map((segment) => segment.catchUp()));
+        await Promise.all(behind.slice(i, i + 4).map((segment) => segment.catchUp(this.keys)));
       } catch (error) {
         throw ifSystemError("read", this.directory, error);
       }
@@ -257,6 +259,7 @@ export class DataSet {
     for (const entry of entries) this.#apply(entry, known);
     const kept = before.filter((segment) => this.segments.includes(segment));
     for (const segment of before) if (!kept.includes(segment)) segment.release();
+    if (kept.length === 0) this.keys = new KeyTable(); // No one knows a key by its number.
   }
 
   #apply(entry: ManifestEntry, known?: ReadonlyMap<string, Segment>): void {
@@ -304,6 +307,7 @@ export class DataSet {
       }
       case "drop":
         this.#replace([], Number(entry[1]));
+        if (!known) this.keys = new KeyTable();
         return;
     }
   }

@@ -1,5 +1,4 @@
 import { rmSync } from "node:fs";
-import { totalmem } from "node:os";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type OperationOptions, PartdError } from "@partd/core";
@@ -16,8 +15,9 @@ import { compact, type Progress } from "./compact.js";
 import { DataSet } from "./data-set.js";
 import { describeOthers } from "./describe.js";
 import { gather } from "./gather.js";
+import { NONE } from "./growing-index.js";
 import { ifSystemError, ioError } from "./io-error.js";
-import { liveKeys } from "./live-keys.js";
+import { isLive, liveKeys } from "./live-keys.js";
 import { planRead } from "./read-plan.js";
 import { UNKNOWN_KEY } from "./scan.js";
 import { ValueStream } from "./stream.js";
@@ -40,12 +40,6 @@ export interface LogStoreOptions {
    * leaves out what was there. Default false: then `get` is `ERR_PARTD_CORRUPT` for every key.
    */
   readonly salvage?: boolean | undefined;
-  /**
-   * Bytes of memory for indexes that are not on the disk yet: an integer from 65,536 on. A segment
-   * ends, too, when its index takes half of it. Default a 32nd of the memory that the process may
-   * have, and at most 64 MiB.
-   */
-  readonly indexMemory?: number | undefined;
 }
 
 export interface LongOptions extends OperationOptions {
@@ -78,9 +72,6 @@ export class LogStore extends BaseStore {
     super();
     const { segmentSize = SEGMENT_SIZE } = options;
     checkIntegerOption("segmentSize", segmentSize, 1, 2 ** 40);
-    if (options.indexMemory !== undefined) {
-      checkIntegerOption("indexMemory", options.indexMemory, 2 ** 16, 2 ** 40);
-    }
     this.#temporary = path === undefined ? new TemporaryDirectory("partd-log") : undefined;
     this.path = this.#temporary?.path ?? absolute(path as string | URL);
     this.#options = options;
@@ -94,8 +85,7 @@ export class LogStore extends BaseStore {
     }
     const { fsync = false, segmentSize = SEGMENT_SIZE, salvage = false } = this.#options;
     const dataSet = new DataSet(this.path, { durable: fsync, salvage });
-    const indexMemory = this.#indexMemory / 2;
-    this.#open = { dataSet, writer: new Writer(dataSet, { fsync, segmentSize, indexMemory }) };
+    this.#open = { dataSet, writer: new Writer(dataSet, { fsync, segmentSize }) };
   }
 
   protected override _append(batch: Batch, { signal }: AppendOptions): Promise<void> {
@@ -111,7 +101,11 @@ export class LogStore extends BaseStore {
       const slots = new Map<string, number>();
       for (const key of keys) if (!slots.has(key)) slots.set(key, slots.size);
       const texts = [...slots.keys()];
-      const plan = await planRead(dataSet.segments, texts, signal);
+      const plan = await planRead(
+        dataSet.segments,
+        texts.map((key) => dataSet.keys.find(key) ?? NONE),
+        signal,
+      );
       const values = texts.map((_, slot) => allocateBytes(plan.lengths[slot] as number));
       for (const part of plan.segments) await gather(part, values, texts, signal);
       if (texts.length === keys.length) return values;
@@ -129,7 +123,7 @@ export class LogStore extends BaseStore {
   protected override _stream(key: string, { signal }: GetOptions): Promise<ValueStream> {
     return this.#shared(signal, async (dataSet) => {
       await this.#refresh(signal);
-      const plan = await planRead(dataSet.segments, [key], signal);
+      const plan = await planRead(dataSet.segments, [dataSet.keys.find(key) ?? NONE], signal);
       const stream: ValueStream = new ValueStream(plan, key, () => this.#streams.delete(stream));
       this.#streams.add(stream);
       return stream;
@@ -145,9 +139,10 @@ export class LogStore extends BaseStore {
   protected override async _delete(keys: readonly string[], options: OperationOptions) {
     const { dataSet } = this.#opened;
     await dataSet.refresh(options.signal);
-    const unique = [...new Set(keys)];
-    const { lengths } = await planRead(dataSet.segments, unique, options.signal);
-    const there = unique.filter((_, i) => (lengths[i] as number) > 0);
+    const there = [...new Set(keys)].filter((key) => {
+      const number = dataSet.keys.find(key);
+      return number !== undefined && isLive(dataSet.segments, number);
+    });
     if (there.length === 0) return;
     const batch = { keys: there, values: there.map(() => NOTHING), byteLength: 0 };
     await dataSet.reserve.spend(() => this._append(batch, options));
@@ -156,11 +151,9 @@ export class LogStore extends BaseStore {
   protected override _keys({ signal }: OperationOptions): Promise<string[]> {
     return this.#shared(signal, async (dataSet) => {
       await this.#refresh(signal);
-      const keys: string[] = [];
-      for await (const some of liveKeys(dataSet.segments, signal)) {
-        for (const key of some) if (key !== UNKNOWN_KEY) keys.push(key);
-      }
-      return keys;
+      return (await liveKeys(dataSet.segments))
+        .map((key) => dataSet.keys.text(key))
+        .filter((text) => text !== UNKNOWN_KEY);
     });
   }
 
@@ -227,7 +220,6 @@ export class LogStore extends BaseStore {
         signal,
         onProgress: options.onProgress,
         segmentSize: this.#options.segmentSize ?? SEGMENT_SIZE,
-        indexMemory: this.#indexMemory / 2,
         salvage: this.#options.salvage ?? false,
         alone: (critical) => this.withLock(critical, { signal }),
       }),
@@ -251,10 +243,6 @@ export class LogStore extends BaseStore {
       );
       return verification.run(signal, options.onProgress);
     });
-  }
-
-  get #indexMemory(): number {
-    return this.#options.indexMemory ?? defaultIndexMemory();
   }
 
   /** Runs what goes on beside other operations, and is given up when the store is closed. */
@@ -321,8 +309,3 @@ function closedMeanwhile(): PartdError {
 const NOTHING = new Uint8Array(0);
 
 const SEGMENT_SIZE = 256 * 2 ** 20;
-
-function defaultIndexMemory(): number {
-  const constrained = process.constrainedMemory?.() || Number.POSITIVE_INFINITY;
-  return Math.min(64 * 2 ** 20, Math.floor(Math.min(totalmem(), constrained) / 32));
-}

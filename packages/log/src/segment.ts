@@ -4,6 +4,7 @@ import { isPartdError } from "@partd/core";
 import { headSeed } from "./format.js";
 import { GrowingIndex } from "./growing-index.js";
 import { ioError } from "./io-error.js";
+import type { KeyTable } from "./key-table.js";
 import { mayRun } from "./may-run.js";
 import { scanRecords } from "./scan.js";
 import { StoredIndex } from "./stored-index.js";
@@ -37,6 +38,8 @@ export class Segment {
   position = 0;
   /** Nothing will be added to what `index` knows. */
   complete = false;
+  /** The numbers in the store's key table of the segment's own key numbers. */
+  readonly keys: number[] = [];
   readonly unreadable: Unreadable[] = [];
   #fd: number | undefined;
   /** Reads under way, and streams, which need the file even when it is removed. */
@@ -81,11 +84,6 @@ export class Segment {
   /** Whether our writer goes on adding to it, so that its length is known without asking. */
   isBeingWritten = false;
 
-  /** Where its records end, as far as we know. */
-  get recordsEnd(): number {
-    return this.finished?.end ?? this.position;
-  }
-
   /** Length of the file, as it is now or as it will always be. */
   get size(): number {
     if (this.finished) return this.finished.size;
@@ -120,25 +118,25 @@ export class Segment {
   }
 
   /** Makes the index know every record that was whole before the call. */
-  async catchUp(): Promise<void> {
+  async catchUp(table: KeyTable): Promise<void> {
     while (this.#catchingUp) await this.#catchingUp;
     if (this.complete || this.isOwn) return;
     this.hold();
-    this.#catchingUp = this.#read().finally(() => {
+    this.#catchingUp = this.#read(table).finally(() => {
       this.#catchingUp = undefined;
       this.unhold();
     });
     await this.#catchingUp;
   }
 
-  async #read(): Promise<void> {
+  async #read(table: KeyTable): Promise<void> {
     const { finished } = this;
     if (this.index && !finished && this.#sizeThere() <= this.position) return;
     // First whether its writer is gone, then how much it has written: not the other way round.
     const live = !finished && mayRun(this.writer);
     const size = this.#sizeThere();
     if (!this.index) {
-      const stored = finished && size >= finished.end ? await this.#stored() : undefined;
+      const stored = finished && size >= finished.end ? await this.#stored(table) : undefined;
       if (stored && stored.end === finished?.end) {
         this.index = stored;
         this.complete = true;
@@ -146,7 +144,7 @@ export class Segment {
       }
       this.index = new GrowingIndex();
     }
-    await scanRecords(this, { size: Math.min(size, finished?.end ?? size), live });
+    await scanRecords(this, table, { size: Math.min(size, finished?.end ?? size), live });
     if (live) return;
     this.complete = true;
     if (finished && this.position < finished.end) {
@@ -156,9 +154,9 @@ export class Segment {
     this.finished ??= { end: this.position, size };
   }
 
-  async #stored(): Promise<StoredIndex | undefined> {
+  async #stored(table: KeyTable): Promise<StoredIndex | undefined> {
     try {
-      return await StoredIndex.open(this.indexPath, this.id);
+      return await StoredIndex.open(this.indexPath, this.id, table);
     } catch (error) {
       // Whatever is wrong with it, the segment itself has it all.
       if (isPartdError(error, "ERR_PARTD_CORRUPT")) return undefined;

@@ -26,9 +26,6 @@ export class Writer {
   readonly #dataSet: DataSet;
   readonly #fsync: boolean;
   readonly #segmentSize: number;
-  readonly #indexMemory: number;
-  /** Of the indexes that are being written. */
-  #finishingMemory = 0;
   #waiting: Waiting[] = [];
   #busy = false;
   #pace = new Pace();
@@ -44,17 +41,11 @@ export class Writer {
 
   constructor(
     dataSet: DataSet,
-    options: {
-      readonly fsync: boolean;
-      readonly segmentSize: number;
-      /** Bytes of an index from which on its segment is ended, and of those being written. */
-      readonly indexMemory: number;
-    },
+    options: { readonly fsync: boolean; readonly segmentSize: number },
   ) {
     this.#dataSet = dataSet;
     this.#fsync = options.fsync;
     this.#segmentSize = options.segmentSize;
-    this.#indexMemory = options.indexMemory;
   }
 
   /**
@@ -87,7 +78,7 @@ export class Writer {
         return;
       }
       // Their indexes are in memory, and their files open.
-      if (this.#finishing.size >= MOST_FINISHING || this.#finishingMemory >= this.#indexMemory) {
+      if (this.#finishing.size >= MOST_FINISHING) {
         void Promise.race(this.#finishing).then(() => this.#run());
         return;
       }
@@ -162,7 +153,7 @@ export class Writer {
     dataSet.sync();
     const segment = this.#segmentToWrite();
     this.#lastStamp = Math.max(this.#lastStamp, dataSet.clock()) + 1;
-    this.#encoder.begin(segment, this.#lastStamp);
+    this.#encoder.begin(segment, dataSet.keys, this.#lastStamp);
   }
 
   /** The same as in `#run`, with rests. What the encoder has made so far counts for no one. */
@@ -221,8 +212,7 @@ export class Writer {
     const segment = this.#segment as Segment;
     this.#encoder.commit();
     segment.position += this.#encoder.byteLength;
-    const isFull = segment.position >= this.#segmentSize;
-    if (isFull || (segment.index as GrowingIndex).memory >= this.#indexMemory) this.#finish();
+    if (segment.position >= this.#segmentSize) this.#finish();
   }
 
   /** Nobody knows what is in the file behind the last record: the segment ends there. */
@@ -286,12 +276,7 @@ export class Writer {
     segment.isBeingWritten = false;
     this.#encoder = new RecordEncoder();
     if (!this.#dataSet.segments.includes(segment)) return; // Dropped or compacted.
-    const { memory } = segment.index as GrowingIndex;
-    this.#finishingMemory += memory;
-    const work = this.#describe(segment).finally(() => {
-      this.#finishingMemory -= memory;
-      this.#finishing.delete(work);
-    });
+    const work = this.#describe(segment).finally(() => this.#finishing.delete(work));
     this.#finishing.add(work);
   }
 
@@ -305,6 +290,7 @@ export class Writer {
         segment.id,
         end,
         segment.index as GrowingIndex,
+        dataSet.keys,
         this.#fsync,
       );
       indexed = true;
@@ -318,7 +304,7 @@ export class Writer {
       dataSet.announce([["finished", segment.id, String(end), String(size)]], false);
       // From now on the ranges can be read from the file, and need not be in memory.
       if (indexed && !this.#closing) {
-        segment.index = await StoredIndex.open(segment.indexPath, segment.id);
+        segment.index = await StoredIndex.open(segment.indexPath, segment.id, dataSet.keys);
       }
     } catch {
       // The same.

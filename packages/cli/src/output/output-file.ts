@@ -1,4 +1,13 @@
-import { type FileHandle, lstat, open, readdir, rename, rm } from "node:fs/promises";
+import {
+  type FileHandle,
+  lstat,
+  open,
+  readdir,
+  realpath,
+  rename,
+  rm,
+  stat,
+} from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { stateOf, uniqueToken } from "@partd/disk";
 import { UsageError } from "../command/failure.js";
@@ -23,7 +32,14 @@ export class OutputFile implements AsyncDisposable {
   #complete = false;
 
   /** @throws `UsageError` where the name is taken and `force` is not given. */
-  static async create(path: string, { force = false }: OutputOptions = {}): Promise<OutputFile> {
+  static async create(name: string, { force = false }: OutputOptions = {}): Promise<OutputFile> {
+    // A link stays one: what it points at is replaced.
+    const path = await realpath(name).catch(() => name);
+    const there = await stat(path).catch(() => undefined);
+    if (there !== undefined && !there.isFile() && !there.isDirectory()) {
+      // A device or a pipe has its name already, such as /dev/null.
+      return new OutputFile(path, path, await open(path, "w"), true);
+    }
     await refuseTaken(path, force);
     const start = `.${basename(path).slice(0, 150)}.`;
     const partial = join(dirname(path), `${start}${uniqueToken()}${ENDING}`);
@@ -53,6 +69,10 @@ export class OutputFile implements AsyncDisposable {
   /** Brings the bytes to the disk and gives the file its name. */
   async complete(): Promise<void> {
     await this.#writePending();
+    if (this.#partial === this.path) {
+      this.#complete = true;
+      return this.#file.close();
+    }
     await this.#file.sync();
     await this.#file.close();
     await refuseTaken(this.path, this.#force);
@@ -63,7 +83,7 @@ export class OutputFile implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#complete) return;
     await this.#file.close().catch(() => undefined); // It may be closed already.
-    await rm(this.#partial, { force: true });
+    if (this.#partial !== this.path) await rm(this.#partial, { force: true });
   }
 
   async #writePending(): Promise<void> {

@@ -38,7 +38,7 @@ export interface PartFolderOptions {
 /** Whole records, one behind the other. */
 export interface Rows {
   readonly bytes: Uint8Array;
-  /** Where each record ends. */
+  /** Where a file may end: behind each record, where files are limited. */
   readonly ends: ArrayLike<number>;
 }
 
@@ -48,7 +48,6 @@ export interface Rows {
  */
 export class PartFolder {
   files = 0;
-  rows = 0;
   bytes = 0;
   /** Whether the interrupted run had put everything into place already. */
   readonly isDone: boolean;
@@ -178,15 +177,14 @@ export class PartFolder {
   }
 
   #note(key: readonly KeyPart[], files: readonly PartFile[]): void {
-    for (const { name, rows, bytes } of files) {
+    for (const { name, bytes } of files) {
       this.files++;
-      this.rows += rows;
       this.bytes += bytes;
       this.#allTell &&= this.#options.names.tells(name, key);
     }
     const note: Note = {
       key: key.map(describe),
-      files: files.map(({ name, rows, bytes }) => ({ name, rows, bytes })),
+      files: files.map(({ name, bytes }) => ({ name, bytes })),
     };
     this.#journal += `${JSON.stringify(note)}\n`;
     if (this.#journal.length > JOURNAL) this.#flush();
@@ -210,11 +208,10 @@ export class PartFolder {
       if (!whole) continue;
       this.#done.add(JSON.stringify(note.key));
       journal += `${JSON.stringify(note)}\n`;
-      for (const { name, rows, bytes } of note.files) {
+      for (const { name, bytes } of note.files) {
         complete.add(name);
         this.#options.names.reserve(name);
         this.files++;
-        this.rows += rows;
         this.bytes += bytes;
         this.#allTell &&= this.#options.names.tells(name, note.key);
       }
@@ -260,7 +257,6 @@ interface Note {
   readonly key: readonly unknown[];
   readonly files: readonly {
     readonly name: string;
-    readonly rows: number;
     readonly bytes: number;
   }[];
 }

@@ -1,8 +1,8 @@
 import { type Aggregate, count, first, last, max, mean, min, sum } from "@partd/shuffle";
 import type { Options } from "../command/command.js";
-import { delimiterOf } from "./format.js";
 import { AGGREGATES, type AggregateName } from "./names.js";
-import type { Reader } from "./reader.js";
+import type { RecordSource, Row } from "./record-source.js";
+import type { RecordValues } from "./record-values.js";
 import { JsonText } from "./record-writer.js";
 
 type Kind = AggregateName | "count";
@@ -27,15 +27,15 @@ export class Columns {
   readonly names: readonly string[];
   readonly select: Record<string, Aggregate<unknown[], unknown>>;
   readonly #specs: readonly ColumnSpec[];
-  readonly #reader: Reader;
+  readonly #values: RecordValues;
   readonly #isText: boolean;
   /** The type that min and max have met, by column. */
   readonly #types: (string | undefined)[] = [];
 
-  constructor(specs: readonly ColumnSpec[], reader: Reader) {
+  constructor(specs: readonly ColumnSpec[], { format, values }: RecordSource) {
     this.#specs = specs;
-    this.#reader = reader;
-    this.#isText = delimiterOf(reader.format) !== undefined;
+    this.#values = values;
+    this.#isText = format.name === "csv";
     this.names = specs.map(({ kind, field }) => (field === undefined ? kind : `${kind}_${field}`));
     this.select = Object.fromEntries(
       specs.map(({ kind }, i) => [`c${i}`, MAKE[kind]((row: unknown[]) => row[i + 1])]),
@@ -50,34 +50,33 @@ export class Columns {
   }
 
   /** A value for each column. @throws `Failure` where a value is none that the column takes. */
-  valuesOf(text: string): unknown[] {
+  valuesOf({ text, failure }: Row): unknown[] {
     return this.#specs.map(({ kind, field }, i) => {
       if (field === undefined) return null;
       // Numbers of the first and the last record are not written anew.
       if (kind === "first" || kind === "last") {
-        return this.#isText ? this.#reader.value(text, field) : this.#reader.json(text, field);
+        return this.#isText ? this.#values.value(text, field) : this.#values.json(text, field);
       }
-      const value = this.#reader.value(text, field);
+      const value = this.#values.value(text, field);
       if (value === undefined || value === null || (this.#isText && value === "")) return null;
       const number = this.#isText ? numberOf(value as string) : value;
-      if (typeof number === "number") return this.#sameType(number, i, text);
+      if (typeof number === "number") return this.#sameType(number, i, failure);
       if (typeof value === "string" && (kind === "min" || kind === "max")) {
-        return this.#sameType(value, i, text);
+        return this.#sameType(value, i, failure);
       }
       const shown = String(JSON.stringify(value)).slice(0, 40);
-      throw this.#reader.failure(text, `--${kind} ${field}: ${shown} is no number`);
+      throw failure(`has ${shown} for --${kind} ${field}, which is no number`);
     });
   }
 
-  #sameType(value: string | number, column: number, text: string): string | number {
+  #sameType(value: string | number, column: number, failure: Row["failure"]): string | number {
     const before = this.#types[column];
     this.#types[column] ??= typeof value;
     if (before === undefined || before === typeof value) return value;
     const { kind, field } = this.#specs[column] as ColumnSpec;
     const names: { readonly [type: string]: string } = { string: "text", number: "a number" };
-    throw this.#reader.failure(
-      text,
-      `--${kind} ${field}: ${JSON.stringify(value)} is ${names[typeof value]}, and a record before had ${names[before]}`,
+    throw failure(
+      `has ${JSON.stringify(value)} for --${kind} ${field}, which is ${names[typeof value]}, and one before had ${names[before]}`,
     );
   }
 }

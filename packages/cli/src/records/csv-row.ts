@@ -31,3 +31,8 @@ export function rawField(text: string, delimiter: string): string {
 export function rowOf(fields: readonly string[], delimiter: string, like: string): string {
   return `${fields.join(delimiter)}${like.endsWith("\r\n") ? "\r\n" : "\n"}`;
 }
+
+/** The names in a header, given a character a byte. */
+export function columnsOf(header: string, delimiter: string): string[] {
+  return rawFields(Buffer.from(header, "latin1").toString(), delimiter).map(fieldText);
+}

@@ -1,18 +1,20 @@
 import { aggregate, groupBy } from "@partd/shuffle";
 import type { Action } from "../command/command.js";
+import { UsageError } from "../command/failure.js";
 import { Columns, columnsOf } from "./aggregate-columns.js";
-import { RecordRun } from "./record-run.js";
+import { keyBy, partsOf, RecordRun } from "./record-run.js";
 import { RecordWriter } from "./record-writer.js";
 
 /** `partd group`. */
 export const group: Action = async (call) => {
   const columns = columnsOf(call.options);
   const fields = call.options.list("by");
+  if (fields.length === 0) throw new UsageError("group needs --by FIELD");
   const asked = [...fields, ...columns.flatMap(({ field }) => field ?? [])];
-  await using run = await RecordRun.open(call, call.arguments, asked);
-  await using writer = await RecordWriter.open(call, run.reader);
+  await using run = await RecordRun.open(call, call.arguments, { asked, required: fields });
+  await using writer = await RecordWriter.open(call, run.source);
   if (columns.length === 0) await writeGroups(run, writer, fields);
-  else await writeAggregates(run, writer, fields, new Columns(columns, run.reader));
+  else await writeAggregates(run, writer, fields, new Columns(columns, run.source));
   return await run.finish();
 };
 
@@ -21,10 +23,8 @@ async function writeGroups(
   writer: RecordWriter,
   fields: readonly string[],
 ): Promise<void> {
-  await using groups = groupBy(run.texts(fields), { by: run.keyOf(fields), ...run.options });
-  for await (const one of groups) {
-    for await (const batch of one.batches()) for (const text of batch) await writer.text(text);
-  }
+  await using groups = groupBy(run.source, { by: keyBy(fields), ...run.options });
+  for await (const one of groups) await writer.all(one);
   await writer.complete();
 }
 
@@ -34,20 +34,16 @@ async function writeAggregates(
   fields: readonly string[],
   columns: Columns,
 ): Promise<void> {
-  const keyOf = run.keyOf(fields);
   // What is asked for of a record, taken out once.
   async function* rows() {
-    for await (const text of run.texts(fields)) yield [keyOf(text), ...columns.valuesOf(text)];
+    for await (const row of run.source.rows(fields)) yield [row.key, ...columns.valuesOf(row)];
   }
   const names = [...fields, ...columns.names];
   const by = (row: unknown[]) => row[0];
   await using results = aggregate(rows(), { by, select: columns.select, ...run.options });
   for await (const [key, found] of results) {
-    const parts = fields.length === 1 ? [key] : (key as unknown[]);
-    await writer.row(names, [
-      ...parts,
-      ...columns.names.map((_, i) => columns.shown(found[`c${i}`], i)),
-    ]);
+    const values = columns.names.map((_, i) => columns.shown(found[`c${i}`], i));
+    await writer.row(names, [...partsOf(key, fields), ...values]);
   }
   await writer.complete(names);
 }

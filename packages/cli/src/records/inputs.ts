@@ -29,6 +29,11 @@ export async function expandInputs(words: readonly string[]): Promise<string[]> 
   return paths;
 }
 
+/** What an input is called in messages. */
+export function nameOf(path: string): string {
+  return path === "-" ? "standard input" : path;
+}
+
 async function globbed(word: string): Promise<string[]> {
   if (!isDynamicPattern(word)) throw new UsageError(await notThere(word));
   const pattern = process.platform === "win32" ? word.replaceAll("\\", "/") : word;

@@ -1,32 +1,35 @@
 import { type JoinKind, join as joinOf } from "@partd/shuffle";
-import type { Action } from "../command/command.js";
+import type { Action, Call } from "../command/command.js";
 import { UsageError } from "../command/failure.js";
-import { fieldText, rawField, rawFields } from "./csv-row.js";
-import { delimiterOf, type Format, lineFormat } from "./format.js";
+import { columnsOf, fieldText, rawField, rawFields } from "./csv-row.js";
+import { delimiterOf, type Format } from "./format.js";
 import { lineOf, membersOf } from "./json-members.js";
-import type { Reader } from "./reader.js";
-import { RecordRun } from "./record-run.js";
-import { latin1, type RecordShape, RecordWriter } from "./record-writer.js";
+import { keyBy, RecordRun } from "./record-run.js";
+import type { RecordSource } from "./record-source.js";
+import { type RecordShape, RecordWriter } from "./record-writer.js";
 
 /** `partd join`. */
 export const join: Action = async (call) => {
   const [leftInput = "", rightInput = ""] = call.arguments;
   const pairs = call.options.list("on").map(parsePair);
+  if (pairs.length === 0) throw new UsageError("join needs --on FIELD");
   const [leftFields, rightFields] = [pairs.map(([left]) => left), pairs.map(([, right]) => right)];
   const kind = (call.options.text("type") ?? "inner") as JoinKind;
-  await using left = await RecordRun.open(call, [leftInput], leftFields);
-  await using right = await RecordRun.open(call, [rightInput], rightFields);
-  if (lineFormat(left.reader.format) !== lineFormat(right.reader.format)) {
+  await using left = await openSide(call, leftInput, leftFields);
+  await using right = await openSide(call, rightInput, rightFields);
+  if (left.source.writtenAs !== right.source.writtenAs) {
     throw new UsageError(
-      `${leftInput} is ${left.reader.format} and ${rightInput} is ${right.reader.format}: a join takes two of one format`,
+      `${leftInput} is ${left.source.writtenAs} and ${rightInput} is ${right.source.writtenAs}: a join takes two of one format`,
     );
   }
-  await Promise.all([left.reader.begin(), right.reader.begin()]);
-  const merge = mergeFor(left.reader, right.reader, pairs, call.options.text("suffix") ?? "_right");
+  await left.source.begin();
+  await right.source.begin();
   const isSemi = kind === "semi" || kind === "anti";
-  await using writer = await RecordWriter.open(call, isSemi ? left.reader : merge);
-  const options = { by: left.keyOf(leftFields), rightBy: right.keyOf(rightFields), kind };
-  await using output = joinOf(left.texts([]), right.texts([]), { ...options, ...left.options });
+  const suffix = call.options.text("suffix") ?? "_right";
+  const merge = mergeFor(left.source, right.source, pairs, suffix);
+  await using writer = await RecordWriter.open(call, isSemi ? left.source : merge);
+  const options = { by: keyBy(leftFields), rightBy: keyBy(rightFields), kind };
+  await using output = joinOf(left.source, right.source, { ...options, ...left.options });
   for await (const batch of output.batches()) {
     for (const item of batch) {
       if (isSemi) await writer.text(item as string);
@@ -40,6 +43,10 @@ export const join: Action = async (call) => {
   return (await left.finish()) ?? (await right.finish());
 };
 
+function openSide(call: Call, input: string, fields: readonly string[]): Promise<RecordRun> {
+  return RecordRun.open(call, [input], { asked: fields, required: [] });
+}
+
 /** Makes one record of two, without writing a value anew. */
 interface Merge extends RecordShape {
   texts(left: string | undefined, right: string | undefined): string;
@@ -48,8 +55,13 @@ interface Merge extends RecordShape {
 /** Fields of the left and of the right that are to be equal. */
 type Pair = readonly [left: string, right: string];
 
-function mergeFor(left: Reader, right: Reader, pairs: readonly Pair[], suffix: string): Merge {
-  const delimiter = delimiterOf(left.format);
+function mergeFor(
+  left: RecordSource,
+  right: RecordSource,
+  pairs: readonly Pair[],
+  suffix: string,
+): Merge {
+  const delimiter = delimiterOf(left.writtenAs);
   return delimiter === undefined
     ? new LineMerge(pairs, suffix)
     : new RowMerge(left, right, pairs, suffix, delimiter);
@@ -57,18 +69,17 @@ function mergeFor(left: Reader, right: Reader, pairs: readonly Pair[], suffix: s
 
 /** Members of the left, then those of the right that the left has not; others get a suffix. */
 class LineMerge implements Merge {
-  readonly format = "ndjson";
-  readonly header = undefined;
+  readonly writtenAs = "ndjson";
+  readonly format = { header: undefined };
+  readonly values = {
+    object: (text: string): unknown => JSON.parse(Buffer.from(text, "latin1").toString()),
+  };
   readonly #pairs: readonly Pair[];
   readonly #suffix: string;
 
   constructor(pairs: readonly Pair[], suffix: string) {
     this.#pairs = pairs;
     this.#suffix = suffix;
-  }
-
-  object(text: string): unknown {
-    return JSON.parse(Buffer.from(text, "latin1").toString());
   }
 
   texts(left: string | undefined, right: string | undefined): string {
@@ -96,8 +107,9 @@ class LineMerge implements Merge {
 
 /** Columns of the left, then those of the right but for its keys. */
 class RowMerge implements Merge {
-  readonly format: Format;
-  readonly header: string;
+  readonly writtenAs: Format;
+  readonly format: { readonly header: Uint8Array };
+  readonly values = { object: (text: string) => this.#object(text) };
   readonly #names: readonly string[];
   readonly #delimiter: string;
   readonly #leftLength: number;
@@ -106,22 +118,24 @@ class RowMerge implements Merge {
   readonly #keys: ReadonlyMap<number, number>;
 
   constructor(
-    left: Reader,
-    right: Reader,
+    left: RecordSource,
+    right: RecordSource,
     pairs: readonly Pair[],
     suffix: string,
     delimiter: string,
   ) {
-    this.format = left.format;
+    this.writtenAs = left.writtenAs;
     this.#delimiter = delimiter;
-    this.#leftLength = left.columns.length;
-    this.#rightLength = right.columns.length;
-    this.#keys = new Map(
-      pairs.map(([one, other]) => [right.columns.indexOf(other), left.columns.indexOf(one)]),
-    );
-    const taken = new Set(left.columns);
-    const names = [...left.columns];
-    for (const [i, column] of right.columns.entries()) {
+    const [own, others] = [left, right].map((side) => columnsOfSource(side, delimiter)) as [
+      string[],
+      string[],
+    ];
+    this.#leftLength = own.length;
+    this.#rightLength = others.length;
+    this.#keys = new Map(pairs.map(([one, other]) => [others.indexOf(other), own.indexOf(one)]));
+    const taken = new Set(own);
+    const names = [...own];
+    for (const [i, column] of others.entries()) {
       if (this.#keys.has(i)) continue;
       let name = column;
       while (taken.has(name)) name += suffix;
@@ -129,10 +143,11 @@ class RowMerge implements Merge {
       names.push(name);
     }
     this.#names = names;
-    this.header = latin1(`${names.map((name) => rawField(name, delimiter)).join(delimiter)}\n`);
+    const header = `${names.map((name) => rawField(name, delimiter)).join(delimiter)}\n`;
+    this.format = { header: Buffer.from(header) };
   }
 
-  object(text: string): unknown {
+  #object(text: string): unknown {
     const raw = rawFields(Buffer.from(text, "latin1").toString(), this.#delimiter);
     return Object.fromEntries(this.#names.map((name, i) => [name, fieldText(raw[i] as string)]));
   }
@@ -150,6 +165,10 @@ class RowMerge implements Merge {
     const rest = other.filter((_, i) => !this.#keys.has(i));
     return `${[...own, ...rest].join(this.#delimiter)}\n`;
   }
+}
+
+function columnsOfSource({ format }: RecordSource, delimiter: string): string[] {
+  return columnsOf(Buffer.from(format.header ?? []).toString("latin1"), delimiter);
 }
 
 /** `A` or `A=B`; an equals sign of a name is `\=`. */

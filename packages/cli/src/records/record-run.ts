@@ -1,5 +1,5 @@
 import { stat } from "node:fs/promises";
-import type { RunOptions } from "@partd/shuffle";
+import type { By, RunOptions } from "@partd/shuffle";
 import type { Call } from "../command/command.js";
 import { ExitCode } from "../command/exit-code.js";
 import { UsageError } from "../command/failure.js";
@@ -8,62 +8,75 @@ import { freeBytes } from "../output/disk-space.js";
 import { OutputFile } from "../output/output-file.js";
 import type { Progress } from "../terminal/progress.js";
 import { formatOf } from "./format.js";
-import { nameOf } from "./input-bytes.js";
-import { expandInputs } from "./inputs.js";
-import { Reader } from "./reader.js";
+import { expandInputs, nameOf } from "./inputs.js";
+import { RecordSource } from "./record-source.js";
+
+export interface RunFields {
+  /** Fields that records are asked for. */
+  readonly asked: readonly string[];
+  /** Those of them without which a record goes where --missing says. */
+  readonly required: readonly string[];
+}
 
 /** What a command on records has in common: its inputs, bounds, rejects and progress. */
 export class RecordRun implements AsyncDisposable {
-  readonly reader: Reader;
+  readonly source: RecordSource;
   readonly paths: readonly string[];
-  /** Bytes of all inputs as they lie on the disk; undefined where that is not known. */
-  readonly bytesTotal: number | undefined;
   readonly #call: Call;
   readonly #progress: Progress;
   readonly #rejects: OutputFile | undefined;
   readonly #missing: OutputFile | undefined;
+  readonly #bytesTotal: number | undefined;
+  #rejected = 0;
   #skipped = 0;
+  #consumed = 0;
   #spilled = 0;
-  /** Bytes for --reject and --missing that are not written yet. */
-  #pending: { file: OutputFile; text: string }[] = [];
+  /** Records for --reject and --missing that are not written yet. */
+  #pending: { file: OutputFile; bytes: Uint8Array }[] = [];
 
-  /** @param fields that the command asks records for. */
-  static async open(
-    call: Call,
-    inputs: readonly string[],
-    fields: readonly string[],
-  ): Promise<RecordRun> {
+  static async open(call: Call, inputs: readonly string[], fields: RunFields): Promise<RecordRun> {
     const paths = await expandInputs(inputs.length > 0 ? inputs : ["-"]);
+    if (paths.length > 1 && paths.includes("-")) {
+      throw new UsageError("standard input (-) is read alone");
+    }
+    const bytesTotal = await sizeOf(paths);
     const force = call.options.has("force");
     const [rejects, missing] = await Promise.all(
       [call.options.text("reject"), missingFile(call)].map((path) =>
         path === undefined ? undefined : OutputFile.create(path, { force }),
       ),
     );
-    const bytesTotal = await sizeOf(paths);
     return new RecordRun(call, paths, fields, bytesTotal, rejects, missing);
   }
 
   private constructor(
     call: Call,
     paths: readonly string[],
-    fields: readonly string[],
+    { asked, required }: RunFields,
     bytesTotal: number | undefined,
     rejects: OutputFile | undefined,
     missing: OutputFile | undefined,
   ) {
     this.#call = call;
     this.paths = paths;
-    this.bytesTotal = bytesTotal;
+    this.#bytesTotal = bytesTotal;
     this.#rejects = rejects;
     this.#missing = missing;
     this.#progress = call.terminal.progress("reading");
-    this.reader = new Reader({
+    this.source = new RecordSource({
       paths,
       format: formatOf(paths, call.options.text("from")),
-      signal: call.signal,
-      reject: rejects && ((text) => void this.#pending.push({ file: rejects, text })),
-      fields: [...new Set(fields)],
+      fields: [...new Set(asked)],
+      required,
+      isStrict: missingOf(call) === "error",
+      onReject:
+        rejects &&
+        (({ bytes }) => {
+          this.#rejected++;
+          this.#pending.push({ file: rejects, bytes });
+        }),
+      onMissing: (bytes, _field, error) => this.#takeMissing(bytes, error),
+      onBatch: (consumed, records) => this.#batchDone(consumed, records),
     });
   }
 
@@ -74,52 +87,32 @@ export class RecordRun implements AsyncDisposable {
       memory: options.number("memory"),
       dir: options.text("tmp"),
       signal,
-      onProgress: ({ phase, records, bytesSpilled }) => {
+      onProgress: ({ phase, bytesSpilled }) => {
         this.#spilled = bytesSpilled;
-        if (phase === "write") this.show("writing", records);
+        if (phase === "write") this.show("writing");
       },
     };
   }
 
-  /** Texts of records; those without a field of `required` are dealt with as --missing says. */
-  async *texts(required: readonly string[]): AsyncGenerator<string> {
-    const { reader } = this;
-    for await (const text of reader.texts()) {
-      const lacking = required.find((field) => reader.value(text, field) === undefined);
-      if (lacking === undefined) yield text;
-      else this.#takeMissing(text, lacking);
-      if (this.#pending.length > 0) await this.#writePending();
-      if ((reader.records & 1023) === 0) this.show("reading", reader.records);
-    }
-    await this.#writePending();
-  }
-
-  /** The key of a record: a value, or a list of them where there are several fields. */
-  keyOf(fields: readonly string[]): (text: string) => unknown {
-    const [only] = fields;
-    if (fields.length === 1) return (text) => this.reader.key(text, only as string);
-    return (text) => fields.map((field) => this.reader.key(text, field));
-  }
-
-  show(phase: string, records: number): void {
+  show(phase: string): void {
     this.#progress.show({
       phase,
-      records,
-      bytesDone: this.reader.count.bytes,
-      bytesTotal: this.bytesTotal,
+      records: this.source.records,
+      bytesDone: this.#consumed,
+      bytesTotal: this.#bytesTotal,
       bytesSpilled: this.#spilled,
     });
   }
 
   /**
-   * Looks whether `copies` of the inputs, and what does not fit in memory, have room.
+   * Looks whether `copies` of the inputs have room.
    *
    * @throws `UsageError` where they have not.
    */
   async requireSpace(place: string, copies: number): Promise<void> {
-    if (this.bytesTotal === undefined) return;
+    if (this.#bytesTotal === undefined) return;
     const free = await freeBytes(place);
-    const needed = this.bytesTotal * copies;
+    const needed = this.#bytesTotal * copies;
     if (free >= needed || this.#call.options.has("force")) return;
     throw new UsageError(
       `${place} has ${showBytes(free)} free, and this takes about ${showBytes(needed)}; choose another disk, or --force to try`,
@@ -131,11 +124,11 @@ export class RecordRun implements AsyncDisposable {
     await this.#writePending();
     await this.#rejects?.complete();
     await this.#missing?.complete();
-    const { rejected } = this.reader;
     const { terminal, options } = this.#call;
     if (this.#skipped > 0) {
       terminal.note(`${showCount(this.#skipped)} records without the field were left out`);
     }
+    const rejected = this.#rejected;
     if (rejected === 0) return undefined;
     terminal.error(
       terminal.json
@@ -151,28 +144,43 @@ export class RecordRun implements AsyncDisposable {
     await this.#missing?.[Symbol.asyncDispose]();
   }
 
-  #takeMissing(text: string, field: string): void {
-    const wanted = this.#call.options.text("missing") ?? "error";
-    if (wanted === "error") {
-      throw this.reader.failure(
-        text,
-        `the record has no field ${field}; --missing skip leaves such records out, --missing FILE keeps them apart`,
-      );
-    }
+  #takeMissing(bytes: Uint8Array, error: () => Error): void {
+    if (missingOf(this.#call) === "error") throw error();
     this.#skipped++;
-    if (this.#missing) this.#pending.push({ file: this.#missing, text });
+    if (this.#missing) this.#pending.push({ file: this.#missing, bytes });
+  }
+
+  async #batchDone(consumed: number, records: number): Promise<void> {
+    this.#call.signal.throwIfAborted();
+    this.#consumed = consumed;
+    if (records > 0) this.show("reading");
+    await this.#writePending();
   }
 
   async #writePending(): Promise<void> {
     const pending = this.#pending;
     this.#pending = [];
-    for (const { file, text } of pending) await file.write(Buffer.from(text, "latin1"));
+    for (const { file, bytes } of pending) await file.write(bytes);
   }
 }
 
+/** The key as the functions of @partd/shuffle take it. */
+export function keyBy(fields: readonly string[]): By<string> {
+  return fields.length === 1 ? (fields[0] as string) : fields;
+}
+
+/** A key as a list, one part for each field. */
+export function partsOf(key: unknown, fields: readonly string[]): readonly unknown[] {
+  return fields.length === 1 ? [key] : (key as unknown[]);
+}
+
+function missingOf({ options }: Call): string {
+  return options.text("missing") ?? "error";
+}
+
 /** Where --missing puts records, if it is a file. */
-function missingFile({ options }: Call): string | undefined {
-  const missing = options.text("missing");
+function missingFile(call: Call): string | undefined {
+  const missing = missingOf(call);
   return missing === "error" || missing === "skip" ? undefined : missing;
 }
 

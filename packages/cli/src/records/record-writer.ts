@@ -4,13 +4,18 @@ import { OutputFile } from "../output/output-file.js";
 import { rawField } from "./csv-row.js";
 import { delimiterOf, type Format, formatOfName, lineFormat } from "./format.js";
 
-/** What the texts of records are: those of a reader, or made of them. */
+/** What the texts of records are: those of a source, or made of them. */
 export interface RecordShape {
-  readonly format: Format;
-  /** The first row of CSV and TSV, with its end. */
-  readonly header: string | undefined;
-  /** A record as an object. */
-  object(text: string): unknown;
+  readonly writtenAs: Format;
+  /** CSV and TSV have a header, which is known with the first record. */
+  readonly format: { readonly header: Uint8Array | undefined };
+  readonly values: { object(text: string): unknown };
+}
+
+/** Records that @partd/shuffle gives, as texts or as bytes. */
+export interface RecordBatches {
+  batches(): AsyncIterable<readonly string[]>;
+  bytes(): AsyncIterable<Uint8Array>;
 }
 
 /**
@@ -38,19 +43,32 @@ export class RecordWriter implements AsyncDisposable {
     this.#call = call;
     this.#shape = shape;
     this.#file = file;
-    this.format = outputFormat(call, shape.format);
+    this.format = outputFormat(call, shape.writtenAs);
   }
 
-  /** Adds a record as it was read. */
+  /** Adds records as they were read, all of those that there are. */
+  async all(records: RecordBatches): Promise<void> {
+    if (this.#shape.writtenAs !== this.format) {
+      for await (const batch of records.batches()) for (const text of batch) await this.text(text);
+      return;
+    }
+    for await (const bytes of records.bytes()) {
+      if (this.written++ === 0) this.#addHeader();
+      await this.#write();
+      await this.#put(bytes);
+    }
+  }
+
+  /** Adds a record as it was read, or made of such. */
   async text(text: string): Promise<void> {
-    const from = lineFormat(this.#shape.format);
-    if (from === this.format) {
-      if (this.written === 0 && this.#shape.header !== undefined) this.#add(this.#shape.header);
+    const { writtenAs, values } = this.#shape;
+    if (writtenAs === this.format) {
+      if (this.written === 0) this.#addHeader();
       this.#add(text);
-    } else if (this.format === "json" && from === "ndjson") {
+    } else if (this.format === "json" && writtenAs === "ndjson") {
       this.#add(`${this.written === 0 ? "[\n" : ",\n"}${text.replace(/\r?\n$/, "")}`);
     } else {
-      this.#object(this.#shape.object(text));
+      this.#object(values.object(text));
     }
     this.written++;
     if (this.#length > PIECE) await this.#write();
@@ -69,9 +87,7 @@ export class RecordWriter implements AsyncDisposable {
     const delimiter = delimiterOf(this.format);
     if (this.written === 0 && delimiter !== undefined) {
       if (columns.length > 0) this.#add(rowText(columns, delimiter));
-      else if (this.#shape.header !== undefined && this.format === this.#shape.format) {
-        this.#add(this.#shape.header);
-      }
+      else if (this.format === this.#shape.writtenAs) this.#addHeader();
     }
     await this.#write();
     await this.#file?.complete();
@@ -129,7 +145,16 @@ export class RecordWriter implements AsyncDisposable {
     const bytes = Buffer.from(this.#pending.join(""), "latin1");
     this.#pending = [];
     this.#length = 0;
-    if (bytes.length > 0) await (this.#file ?? this.#call.terminal).write(bytes);
+    if (bytes.length > 0) await this.#put(bytes);
+  }
+
+  async #put(bytes: Uint8Array): Promise<void> {
+    await (this.#file ?? this.#call.terminal).write(bytes);
+  }
+
+  #addHeader(): void {
+    const { header } = this.#shape.format;
+    if (header !== undefined) this.#add(Buffer.from(header).toString("latin1"));
   }
 }
 

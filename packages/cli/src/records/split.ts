@@ -6,8 +6,8 @@ import { UsageError } from "../command/failure.js";
 import { showBytes, showCount } from "../command/quantity.js";
 import { PartFolder, type Rows } from "../output/part-folder.js";
 import { PartNames } from "../output/part-names.js";
-import { lineFormat } from "./format.js";
-import { RecordRun } from "./record-run.js";
+import { keyBy, partsOf, RecordRun } from "./record-run.js";
+import type { RecordBatches } from "./record-writer.js";
 import { WithoutFields } from "./without-fields.js";
 
 /** `partd split`. */
@@ -20,39 +20,35 @@ export const split: Action = async (call) => {
   if (options.has("append") && (options.has("max-bytes") || options.has("max-rows"))) {
     throw new UsageError("--append and --max-bytes or --max-rows do not go together");
   }
-  await using run = await RecordRun.open(call, call.arguments, fields);
-  const { reader } = run;
-  await reader.begin();
+  await using run = await RecordRun.open(call, call.arguments, { asked: fields, required: fields });
+  const { source } = run;
+  await source.begin();
   await run.requireSpace(out, 1);
-  const without = options.has("drop-key") ? new WithoutFields(reader, fields) : undefined;
-  const header = without?.header ?? reader.header;
-  const ending = lineFormat(reader.format);
+  const without = options.has("drop-key") ? new WithoutFields(source, fields) : undefined;
+  const header = without === undefined ? source.format.header : without.header;
   const partitions = options.number("partitions");
   const name = partitions === undefined ? fields : ["partition"];
   const template =
-    options.text("name") ?? `${name.map((field) => `{${field}}`).join("-")}.${ending}`;
+    options.text("name") ?? `${name.map((field) => `{${field}}`).join("-")}.${source.writtenAs}`;
   const folder = PartFolder.open(out, {
     append: options.has("append"),
     force: options.has("force"),
     resume: options.has("resume"),
     names: new PartNames(template, name),
     identity: await identityOf(call, run.paths),
-    header: header === undefined ? undefined : Buffer.from(header, "latin1"),
+    header: typeof header === "string" ? Buffer.from(header, "latin1") : header,
     maxBytes: options.number("max-bytes"),
     maxRows: options.number("max-rows"),
   });
+  const isCut = without !== undefined || options.has("max-bytes") || options.has("max-rows");
   try {
     if (!folder.isPlacing && !folder.isDone) {
-      const by = run.keyOf(fields);
-      const texts = run.texts(fields);
-      const parts =
-        partitions === undefined
-          ? groupsOf(texts, by, run, fields)
-          : partitionsOf(texts, by, run, partitions);
-      for await (const { key, batches } of parts) {
+      for await (const { key, records } of partitions === undefined
+        ? groups(run, fields)
+        : parts(run, fields, partitions)) {
         if (folder.has(key)) continue;
-        await folder.add(key, rowsOf(batches, without));
-        run.show("writing", folder.rows);
+        await folder.add(key, isCut ? rowsOf(records.batches(), without) : whole(records.bytes()));
+        run.show("writing");
       }
     }
     await folder.complete();
@@ -60,47 +56,41 @@ export const split: Action = async (call) => {
     folder.abandon();
     throw error;
   }
-  const { files, rows, bytes } = folder;
-  if (terminal.json) await terminal.line(JSON.stringify({ files, records: rows, bytes }));
-  else
+  const { files, bytes } = folder;
+  if (terminal.json) await terminal.line(JSON.stringify({ files, records: source.records, bytes }));
+  else {
     terminal.note(
-      `${showCount(rows)} records in ${showCount(files)} files, ${showBytes(bytes)}, in ${out}`,
+      `${showCount(source.records)} records in ${showCount(files)} files, ${showBytes(bytes)}, in ${out}`,
     );
+  }
   return await run.finish();
 };
 
 interface Part {
   readonly key: readonly unknown[];
-  readonly batches: AsyncIterable<readonly string[]>;
+  readonly records: RecordBatches;
 }
 
-type KeyOf = (text: string) => unknown;
+async function* groups(run: RecordRun, fields: readonly string[]): AsyncGenerator<Part> {
+  await using output = groupBy(run.source, { by: keyBy(fields), ...run.options });
+  for await (const group of output) yield { key: partsOf(group.key, fields), records: group };
+}
 
-async function* groupsOf(
-  texts: AsyncIterable<string>,
-  by: KeyOf,
+async function* parts(
   run: RecordRun,
   fields: readonly string[],
+  partitions: number,
 ): AsyncGenerator<Part> {
-  await using groups = groupBy(texts, { by, ...run.options });
-  for await (const group of groups) {
-    const key = fields.length === 1 ? [group.key] : (group.key as unknown[]);
-    yield { key, batches: group.batches() };
+  await using output = shuffle(run.source, { by: keyBy(fields), partitions, ...run.options });
+  const digits = Math.max(5, String(partitions - 1).length);
+  for await (const partition of output) {
+    yield { key: [`part-${String(partition.index).padStart(digits, "0")}`], records: partition };
   }
 }
 
-async function* partitionsOf(
-  texts: AsyncIterable<string>,
-  by: KeyOf,
-  run: RecordRun,
-  partitions: number,
-): AsyncGenerator<Part> {
-  await using output = shuffle(texts, { by, partitions, ...run.options });
-  const digits = Math.max(5, String(partitions - 1).length);
-  for await (const partition of output) {
-    const key = [`part-${String(partition.index).padStart(digits, "0")}`];
-    yield { key, batches: partition.batches() };
-  }
+/** Pieces of whole records that need not be told apart. */
+async function* whole(pieces: AsyncIterable<Uint8Array>): AsyncGenerator<Rows> {
+  for await (const bytes of pieces) yield { bytes, ends: [bytes.length] };
 }
 
 async function* rowsOf(

@@ -1,9 +1,9 @@
+import { parseFieldPath } from "@partd/records";
 import { UsageError } from "../command/failure.js";
-import { rawFields, rowOf } from "./csv-row.js";
-import { FieldPath } from "./field-path.js";
+import { columnsOf, rawFields, rowOf } from "./csv-row.js";
 import { delimiterOf } from "./format.js";
 import { withoutMembers } from "./json-members.js";
-import type { Reader } from "./reader.js";
+import type { RecordSource } from "./record-source.js";
 
 /** Leaves fields out of records; the rest stays byte for byte. */
 export class WithoutFields {
@@ -14,20 +14,19 @@ export class WithoutFields {
   readonly #kept: readonly number[];
 
   /** @throws `UsageError` for a field within an object: only a record's own can be left out. */
-  constructor(reader: Reader, fields: readonly string[]) {
-    this.#delimiter = delimiterOf(reader.format);
+  constructor(source: RecordSource, fields: readonly string[]) {
+    this.#delimiter = delimiterOf(source.writtenAs);
+    const header = source.format.header && Buffer.from(source.format.header).toString("latin1");
+    const columns = header === undefined ? [] : columnsOf(header, this.#delimiter as string);
     const names = fields.map((field) => {
-      if (reader.columns.includes(field)) return field;
-      const { own } = new FieldPath(field);
-      if (own === undefined)
-        throw new UsageError(`--drop-key cannot take ${field} out of an object`);
+      if (columns.includes(field)) return field;
+      const [own, ...rest] = parseFieldPath(field) as [string, ...string[]];
+      if (rest.length > 0) throw new UsageError(`--drop-key cannot take ${field} out of an object`);
       return own;
     });
     this.#names = new Set(names);
-    this.#kept = [...reader.columns.keys()].filter(
-      (i) => !this.#names.has(reader.columns[i] as string),
-    );
-    this.header = reader.header === undefined ? undefined : this.of(reader.header);
+    this.#kept = [...columns.keys()].filter((i) => !this.#names.has(columns[i] as string));
+    this.header = header === undefined ? undefined : this.of(header);
   }
 
   /** @param text a character a byte. */

@@ -36,7 +36,7 @@ export class Progress implements Disposable {
       );
       return;
     }
-    const width = Math.max(40, process.stderr.columns ?? 80) - 1;
+    const width = Math.max(40, process.stderr.columns || 80) - 1;
     process.stderr.write(`\r${barLine(this.#label, figures, seconds, width)}${TO_END_OF_LINE}`);
     this.#visible = true;
   }
@@ -61,15 +61,22 @@ export function barLine(label: string, figures: Figures, seconds: number, width:
   const parts = [
     share === undefined ? showBytes(bytesDone) : `${Math.floor(share * 100)}%`,
     bytesDone > 0 ? `${showBytes(rate)}/s` : "",
+    share && rate > 0 ? `${showSeconds(((bytesTotal as number) - bytesDone) / rate)} left` : "",
     records === undefined ? "" : `${showCount(records)} records`,
     bytesSpilled ? `${showBytes(bytesSpilled)} on disk` : "",
     `${showBytes(process.memoryUsage.rss())} memory`,
-    share && rate > 0 ? `${showSeconds(((bytesTotal as number) - bytesDone) / rate)} left` : "",
   ];
-  const text = parts.filter((part) => part !== "").join("  ");
-  const room = Math.min(30, width - phase.length - text.length - 4);
+  const shown = parts.filter((part) => part !== "");
+  // What is said last goes first where the screen is narrow.
+  while (shown.length > 1 && lineLength(phase, shown) > width) shown.pop();
+  const text = shown.join("  ");
+  const room = Math.min(30, width - lineLength(phase, shown) - 2);
   const bar = share === undefined || room < 5 ? "" : `${meter(share, room)}  `;
   return `${phase}  ${bar}${text}`.slice(0, width);
+}
+
+function lineLength(phase: string, parts: readonly string[]): number {
+  return phase.length + parts.reduce((length, part) => length + part.length + 2, 0);
 }
 
 /** A bar of `width` columns, filled by eighths of one. */

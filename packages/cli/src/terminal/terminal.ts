@@ -19,7 +19,7 @@ export class Terminal {
 
   /** Columns of the screen that results go to; 80 where that is none. */
   get width(): number {
-    return Math.max(40, process.stdout.columns ?? 80);
+    return Math.max(40, process.stdout.columns || 80);
   }
 
   /** Writes a result, and waits while the reader is behind. */

@@ -1,0 +1,98 @@
+import { type ByteBatch, parseFieldPath, type RecordFormat } from "@partd/records";
+import { UsageError } from "../command/failure.js";
+import { nearest } from "../command/nearest.js";
+
+/** Looks through the first records for the fields that are asked for, and knows what there is. */
+export class FieldWatch {
+  readonly #format: RecordFormat<unknown>;
+  readonly #input: string;
+  /** Fields that no record has had so far. */
+  #unseen: readonly string[];
+  readonly #names = new Set<string>();
+  #records = 0;
+
+  constructor(format: RecordFormat<unknown>, fields: readonly string[], input: string) {
+    this.#format = format;
+    this.#unseen = fields;
+    this.#input = input === "-" ? "standard input" : input;
+  }
+
+  /** Whether there is a field still to be found. */
+  get isOpen(): boolean {
+    return this.#unseen.length > 0;
+  }
+
+  /**
+   * @param required fields without which a record is an error.
+   * @throws `UsageError` for a field that no record has, of a thousand or more, or that is required.
+   */
+  look(batch: ByteBatch, required: readonly string[]): void {
+    let count = 0;
+    this.#unseen = this.#unseen.filter((field) => {
+      const scan = this.#format.scanner([field]).scan(batch);
+      count = scan.count;
+      for (let i = 0; i < scan.count; i++) if (!scan.missing(i)) return false;
+      return true;
+    });
+    this.#records += count;
+    if (this.#unseen.length === 0) return;
+    this.#learnNames(batch);
+    const isKnown = this.#format.header !== undefined || this.#records >= FIRST_RECORDS;
+    if (isKnown || this.#unseen.some((field) => required.includes(field))) this.end();
+  }
+
+  /** No more records come. @throws as {@link look} does. */
+  end(): void {
+    if (this.#records === 0 && this.#format.header === undefined) return;
+    if (this.#format.header !== undefined) this.#learnColumns();
+    const unknown = this.#unseen.find((field) => !this.#isColumn(field));
+    if (unknown === undefined) return;
+    const near = nearest(unknown, this.#names);
+    const names = [...this.#names];
+    const some = names.slice(0, 12).map(shortened).join(", ") + (names.length > 12 ? " …" : "");
+    const hint = near === undefined ? `there are: ${some || "none"}` : `did you mean ${near}?`;
+    const count = this.#records === 1 ? "record" : `${this.#records} records`;
+    const where =
+      this.#format.header === undefined ? `the first ${count} of ${this.#input}` : this.#input;
+    throw new UsageError(`there is no field ${unknown} in ${where}; ${hint}`);
+  }
+
+  #isColumn(field: string): boolean {
+    if (this.#format.header === undefined) return false;
+    const path = parseFieldPath(field);
+    return this.#names.has(field) || (path.length === 1 && this.#names.has(path[0] as string));
+  }
+
+  #learnColumns(): void {
+    const row = this.#format.parse(this.#format.header as Uint8Array) as object;
+    for (const name of Object.keys(row)) this.#names.add(name);
+  }
+
+  #learnNames(batch: ByteBatch): void {
+    const scan = this.#format.scanner([]).scan(batch);
+    let start = 0;
+    for (let i = 0; i < Math.min(scan.count, 100) && this.#names.size < MOST_NAMES; i++) {
+      const end = scan.ends[i] as number;
+      collect(this.#format.parse(scan.bytes, start, end), "", this.#names);
+      start = end;
+    }
+  }
+}
+
+function collect(record: unknown, prefix: string, names: Set<string>): void {
+  if (typeof record !== "object" || record === null || Array.isArray(record)) return;
+  for (const [name, value] of Object.entries(record)) {
+    if (names.size >= MOST_NAMES) return;
+    const path = prefix + name.replaceAll(".", "\\.");
+    names.add(path);
+    if (prefix.length < 100) collect(value, `${path}.`, names);
+  }
+}
+
+function shortened(name: string): string {
+  return name.length > 40 ? `${name.slice(0, 39)}…` : name;
+}
+
+/** Records by which a field that none has is known not to be there. */
+const FIRST_RECORDS = 1000;
+const MOST_NAMES = 10_000;

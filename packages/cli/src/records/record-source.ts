@@ -1,0 +1,225 @@
+import {
+  type BatchOptions,
+  type ByteBatch,
+  type OnReject,
+  RecordError,
+  type RecordFormat,
+  type Records,
+  readCsv,
+  readJson,
+  readNdjson,
+  readTsv,
+  type Scan,
+} from "@partd/records";
+import { Failure } from "../command/failure.js";
+import { FieldWatch } from "./field-watch.js";
+import { type Format, lineFormat } from "./format.js";
+import { nameOf } from "./inputs.js";
+import { RecordValues } from "./record-values.js";
+
+export interface SourceOptions {
+  readonly paths: readonly string[];
+  readonly format: Format;
+  readonly onReject: OnReject | undefined;
+  /** Fields that are asked for; a name that none of the first records has is refused. */
+  readonly fields: readonly string[];
+  /** Of these, those that every record is to have. */
+  readonly required: readonly string[];
+  /** Whether a record without them is an error. */
+  readonly isStrict: boolean;
+  /** Takes a record without a required field, and the error about it. */
+  readonly onMissing: (bytes: Uint8Array, field: string, error: () => Error) => void;
+  /** Called behind each batch with the bytes read so far, as they lie on the disk, and the records. */
+  readonly onBatch: (consumed: number, records: number) => Promise<void>;
+}
+
+/**
+ * Records of files as a reader of @partd/records whose records are their own text, a character a
+ * byte: what goes through comes out byte for byte.
+ */
+export class RecordSource implements Records<string> {
+  readonly format: RecordFormat<string>;
+  /** How the texts are written: elements of JSON arrays are lines by now. */
+  readonly writtenAs: Format;
+  readonly values: RecordValues;
+  readonly #inner: Records<unknown>;
+  readonly #options: SourceOptions;
+  #begun: AsyncGenerator<ByteBatch> | undefined;
+  #first: IteratorResult<ByteBatch> | undefined;
+  #records = 0;
+
+  constructor(options: SourceOptions) {
+    this.#options = options;
+    this.#inner = readerFor(options);
+    this.writtenAs = lineFormat(options.format);
+    this.format = textFormat(this.#inner.format);
+    this.values = new RecordValues(this.#inner.format);
+  }
+
+  get records(): number {
+    return this.#records;
+  }
+
+  /** Reads the first records, and with them the header of CSV. */
+  async begin(): Promise<void> {
+    this.#begun ??= this.#checked();
+    this.#first ??= await this.#begun.next();
+  }
+
+  byteLength(): Promise<number | undefined> {
+    return this.#inner.byteLength();
+  }
+
+  /** Not cut: each record is to be looked at here. */
+  async split(): Promise<undefined> {
+    return undefined;
+  }
+
+  async *batches(_options?: BatchOptions): AsyncGenerator<ByteBatch> {
+    await this.begin();
+    if (this.#first?.done !== false) return;
+    yield this.#first.value;
+    yield* this.#begun as AsyncGenerator<ByteBatch>;
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<string> {
+    for await (const { text } of this.rows([])) yield text;
+  }
+
+  /** Records with their keys. */
+  async *rows(fields: readonly string[]): AsyncGenerator<Row> {
+    const scanner = this.#inner.format.scanner(fields);
+    for await (const batch of this.batches()) {
+      const scan = scanner.scan(batch);
+      for (let i = 0; i < scan.count; i++) {
+        yield {
+          text: textOf(scan, i),
+          key: fields.length > 0 ? scan.key(i) : undefined,
+          failure: (what) => this.#located(failureAt(batch, scan, i, what)),
+        };
+      }
+    }
+  }
+
+  async *#checked(): AsyncGenerator<ByteBatch> {
+    try {
+      yield* this.#read();
+    } catch (error) {
+      throw error instanceof RecordError ? this.#located(error) : error;
+    }
+  }
+
+  async *#read(): AsyncGenerator<ByteBatch> {
+    const { fields, required, isStrict, onBatch, onReject } = this.#options;
+    const watch = new FieldWatch(this.#inner.format, fields, this.#options.paths[0] as string);
+    const options = onReject && { onReject };
+    const scanner = this.#inner.format.scanner(required, options);
+    for await (const batch of this.#inner.batches()) {
+      const scan = scanner.scan(batch);
+      if (watch.isOpen) watch.look({ ...batch, bytes: scan.bytes }, isStrict ? required : []);
+      const bytes = required.length === 0 ? scan.bytes : this.#complete(batch, scan);
+      this.#records += scan.count;
+      yield { ...batch, bytes };
+      await onBatch(batch.consumed, this.#records);
+    }
+    if (watch.isOpen) watch.end();
+  }
+
+  /** The bytes of those records that have the required fields. */
+  #complete(batch: ByteBatch, scan: Scan): Uint8Array {
+    const kept: Uint8Array[] = [];
+    let from = 0;
+    for (let i = 0; i < scan.count; i++) {
+      if (!scan.missing(i)) continue;
+      const start = startOf(scan, i);
+      const end = scan.ends[i] as number;
+      const { required, onMissing } = this.#options;
+      const record = scan.bytes.slice(start, end);
+      const field = this.#lacking(batch, record, required);
+      const error = () =>
+        this.#located(
+          failureAt(
+            batch,
+            scan,
+            i,
+            `has no field ${field}; --missing skip leaves such records out, --missing FILE keeps them apart`,
+          ),
+        );
+      onMissing(record, field, error);
+      kept.push(scan.bytes.subarray(from, start));
+      from = end;
+    }
+    return from === 0 ? scan.bytes : Buffer.concat([...kept, scan.bytes.subarray(from)]);
+  }
+
+  /** The error as the command tells it: the place first, as compilers do. */
+  #located({ message, source, line, column }: RecordError): Failure {
+    const what = /^The record at .*? \(byte \d+\) (.*)$/s.exec(message)?.[1] ?? message;
+    const advice = / Mend it, or take such records with onReject\.$/;
+    const name = source.startsWith("<") ? nameOf(this.#options.paths[0] as string) : source;
+    const place = line === undefined ? name : `${name}:${line}:${column ?? 1}`;
+    return new Failure(`${place}: the record ${what.replace(advice, "")}`);
+  }
+
+  #lacking(batch: ByteBatch, bytes: Uint8Array, required: readonly string[]): string {
+    const lacks = (field: string) =>
+      this.#inner.format
+        .scanner([field])
+        .scan({ ...batch, bytes })
+        .missing(0);
+    return required.length === 1 ? (required[0] as string) : (required.find(lacks) ?? "");
+  }
+}
+
+export interface Row {
+  readonly text: string;
+  readonly key: unknown;
+  /** An error about this record; to be made before the next one is asked for. */
+  failure(what: string): Error;
+}
+
+/** An error with the place of a record. */
+function failureAt(batch: ByteBatch, scan: Scan, i: number, what: string): RecordError {
+  const record = scan.bytes.subarray(startOf(scan, i), scan.ends[i]);
+  // Blank lines before it are in the batch, and not in the scan.
+  const offset = Buffer.from(
+    batch.bytes.buffer,
+    batch.bytes.byteOffset,
+    batch.bytes.byteLength,
+  ).indexOf(record, startOf(scan, i));
+  return RecordError.at(batch.position, batch.bytes, offset, { offset, what });
+}
+
+function startOf(scan: Scan, i: number): number {
+  return i === 0 ? 0 : (scan.ends[i - 1] as number);
+}
+
+function textOf(scan: Scan, i: number): string {
+  return latin1Slice.call(scan.bytes, startOf(scan, i), scan.ends[i] as number);
+}
+
+function readerFor({ paths, format, onReject }: SourceOptions): Records<unknown> {
+  const options = onReject && { onReject };
+  const source = paths.includes("-") ? process.stdin : [...paths];
+  if (format === "json") return readJson(source, options);
+  if (format === "csv") return readCsv(source, options);
+  return format === "tsv" ? readTsv(source, options) : readNdjson(source, options);
+}
+
+/** The format, whose records are not parsed. */
+function textFormat(format: RecordFormat<unknown>): RecordFormat<string> {
+  return {
+    name: format.name,
+    get header() {
+      return format.header;
+    },
+    parse: (bytes, start = 0, end = bytes.length) => latin1Slice.call(bytes, start, end),
+    serialize: (text) => Buffer.from(text, "latin1"),
+    scanner: (fields, options) => format.scanner(fields, options),
+  };
+}
+
+/** Buffer's own, on any array of bytes. */
+const { latin1Slice } = Buffer.prototype as unknown as {
+  latin1Slice(this: Uint8Array, start: number, end: number): string;
+};

@@ -1,0 +1,174 @@
+import { spawn, spawnSync } from "node:child_process";
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "@jest/globals";
+import { describeReal, realPart } from "tooling/real-part";
+import { BIN, type Ended, ended, partd, scratch } from "./partd.js";
+
+const cwd = scratch();
+const lines = Array.from(
+  { length: 20_000 },
+  (_, i) => `{"user":"u${i % 2_000}","id":${i},"x":"${"x".repeat(90)}"}\n`,
+);
+writeFileSync(join(cwd, "events.ndjson"), lines.join(""));
+
+const PARTD = `"${process.execPath}" "${BIN}"`;
+const bash = (script: string): Promise<Ended> =>
+  ended(spawn("bash", ["-c", script], { cwd, env: { ...process.env, NO_COLOR: "1" } }));
+
+describe("few files: ulimit -n 64", () => {
+  test.each([
+    ["split events.ndjson --by user --out users", "users"],
+    ["split events.ndjson --by user --out parts --partitions 500 --memory 1MB", "parts"],
+    ["sort events.ndjson --by id:desc -o sorted --memory 1MB", "sorted"],
+    ["group events.ndjson --by user --count --max id -o groups --memory 1MB", "groups"],
+    ["join events.ndjson events.ndjson --on id -o joined --memory 1MB", "joined"],
+  ])("partd %s", async (words, out) => {
+    expect(await bash(`ulimit -n 64; ${PARTD} ${words}`)).toMatchObject({ code: 0 });
+    expect(existsSync(join(cwd, out))).toBe(true);
+  });
+});
+
+const mayMount =
+  process.platform === "linux" &&
+  spawnSync("unshare", ["--mount", "mount", "-t", "tmpfs", "tmpfs", cwd]).status === 0;
+const onSmallDisk = (size: string, script: string): Promise<Ended> => {
+  const disk = join(cwd, "disk");
+  mkdirSync(disk, { recursive: true });
+  const whole = `mount -t tmpfs -o size=${size} none disk && { ${script}; }; code=$?; ls -A disk; exit $code`;
+  return ended(
+    spawn("unshare", ["--mount", "bash", "-c", whole], {
+      cwd,
+      env: { ...process.env, NO_COLOR: "1" },
+    }),
+  );
+};
+
+(mayMount ? describe : describe.skip)("a full disk", () => {
+  test("is foreseen: nothing is begun", async () => {
+    const refused = await onSmallDisk(
+      "1m",
+      `${PARTD} split events.ndjson --by user --out disk/users`,
+    );
+    expect(refused).toMatchObject({ code: 2, out: "" });
+    expect(refused.err).toMatch(
+      /disk\/users has .* free, and this takes about .*; choose another disk/,
+    );
+  });
+
+  test("is named, and nothing half is left", async () => {
+    for (const words of [
+      "split events.ndjson --by user --out disk/users --force",
+      "sort events.ndjson --by id -o disk/sorted --force",
+      "sort - --by id --memory 1MB --tmp disk -o sorted-2 < events.ndjson",
+    ]) {
+      const failed = await onSmallDisk("1m", `${PARTD} ${words}`);
+      expect([words, failed.code]).toEqual([words, 1]);
+      expect(failed.err).toMatch(/^partd: .*(full|space)/i);
+      expect(failed.err).not.toMatch(/^\s+at /m);
+      if (!words.startsWith("split")) expect([words, failed.out]).toEqual([words, ""]);
+    }
+    expect(existsSync(join(cwd, "sorted-2"))).toBe(false);
+  });
+
+  test("in the middle of a split: --resume goes on once there is room", async () => {
+    const split = `${PARTD} split events.ndjson --by user --out disk/users`;
+    const ended = await onSmallDisk(
+      "4m",
+      `head -c 2000000 /dev/zero > disk/filler; ! ${split} --force 2>/dev/null && rm disk/filler && mount -o remount,size=40m disk && ${split} --resume 2>/dev/null && cat disk/users/*.ndjson | sort | md5sum > sum`,
+    );
+    expect(ended).toMatchObject({ code: 0, out: "users\n" });
+    const expected = await bash("sort events.ndjson | md5sum");
+    expect(readFileSync(join(cwd, "sum"), "utf8")).toBe(expected.out);
+  });
+});
+
+describe("outputs that are no plain files", () => {
+  test("a device is written to, a link stays a link", async () => {
+    expect(
+      await partd(["sort", "events.ndjson", "--by", "id", "-o", "/dev/null"], { cwd }),
+    ).toMatchObject({ code: 0 });
+    expect(lstatSync("/dev/null").isCharacterDevice()).toBe(true);
+    const full = await partd(["sort", "events.ndjson", "--by", "id", "-o", "/dev/full"], { cwd });
+    expect(full).toMatchObject({ code: 1 });
+    expect(full.err).toContain("the disk is full");
+    writeFileSync(join(cwd, "target"), "");
+    symlinkSync("target", join(cwd, "link"));
+    expect(await partd(["count", "events.ndjson", "-o", "link", "--force"], { cwd })).toMatchObject(
+      { code: 0 },
+    );
+    expect(lstatSync(join(cwd, "link")).isSymbolicLink()).toBe(true);
+    expect(readFileSync(join(cwd, "target"), "utf8")).toBe('{"count":20000}\n');
+  });
+
+  test("standard output that is full is an error", async () => {
+    const failed = await bash(`${PARTD} sort events.ndjson --by id > /dev/full`);
+    expect(failed).toMatchObject({ code: 1 });
+    expect(failed.err).toContain("the disk is full");
+  });
+
+  test("a reader that leaves ends the run quietly", async () => {
+    for (const words of [
+      "sort events.ndjson --by id",
+      "group events.ndjson --by user",
+      "distinct events.ndjson",
+    ]) {
+      const piped = await bash(`${PARTD} ${words} | head -n 1 | wc -l; echo "\${PIPESTATUS[0]}"`);
+      expect(piped).toMatchObject({ out: "1\n0\n", err: "" });
+    }
+    expect(readdirSync(cwd).filter((name) => name.includes("partial"))).toEqual([]);
+  });
+});
+
+describeReal(realPart.program("script", "bsdutils"), "on a terminal", () => {
+  const onTerminal = (words: string, input = "") =>
+    bash(`printf '${input}' | script -qefc '${PARTD.replaceAll('"', "")} ${words}' typescript`);
+
+  test("a bar, and the line is cleared behind it", async () => {
+    const { code, out } = await onTerminal(
+      "sort events.ndjson --by user,id:desc -o on-terminal --force",
+    );
+    expect(code).toBe(0);
+    expect(out).toMatch(/\r(reading|writing) .*\d+%.*\/s .*records/);
+    expect(out.endsWith("\r\u001b[K")).toBe(true);
+    const quiet = await onTerminal("sort events.ndjson --by user -o on-terminal --force --quiet");
+    expect(quiet.out).toBe("");
+  });
+
+  test("drop asks, and only yes deletes", async () => {
+    await partd(["append", "asked", "x"], { cwd, input: "y" });
+    const kept = await onTerminal("drop asked", "no\\n");
+    expect(kept.code).toBe(1);
+    expect(kept.out).toContain("Delete all 1 keys of");
+    expect((await partd(["ls", "asked"], { cwd })).out).toBe("x\n");
+    expect((await onTerminal("drop asked", "yes\\n")).code).toBe(0);
+    expect((await partd(["ls", "asked"], { cwd })).out).toBe("");
+  });
+});
+
+test("progress for machines: one object a line on standard error", async () => {
+  const many = lines.join("").repeat(10);
+  const { code, err } = await partd(["sort", "-", "--by", "user", "-o", "many", "--json"], {
+    cwd,
+    input: many,
+  });
+  expect(code).toBe(0);
+  const told = err
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line));
+  expect(told.length).toBeGreaterThan(0);
+  for (const { progress } of told) {
+    expect(Object.keys(progress)).toEqual(
+      expect.arrayContaining(["phase", "records", "bytesDone", "memory", "seconds"]),
+    );
+  }
+});
