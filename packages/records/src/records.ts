@@ -63,8 +63,8 @@ export type FormatDescription =
       readonly delimiter: string;
       readonly quote: boolean;
       readonly columns: readonly string[];
-      /** Whether the files begin with a line of names. */
-      readonly headerLine: boolean;
+      /** The line of names that the files begin with, if they do. */
+      readonly header: string | undefined;
     };
 
 export interface RecordFormat<R> {

@@ -95,6 +95,8 @@ test.each([
   ["[1,\n2", 2, 2],
   ['{"a":1}', 1, 1],
   ["[1]\n x", 2, 2],
+  ["[1 2]", 1, 4],
+  ['[{}\n""]', 2, 1],
 ])("%j is an error at its place in the file", async (text, line, column) => {
   const path = join(folder, "bad.json");
   await writeFile(path, text);

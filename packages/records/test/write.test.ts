@@ -47,7 +47,7 @@ test("lines of JSON pass byte for byte, in and out of an array", async () => {
 test("rows of CSV pass byte for byte with the same columns, and are rewritten with others", async () => {
   await writeFile(at("in.csv"), 'a,b\r\n"1",x\r\n2,"y\n"\r\n');
   await writeCsv(readCsv(at("in.csv")), at("out.csv"));
-  expect(await text("out.csv")).toBe('a,b\n"1",x\r\n2,"y\n"\r\n');
+  expect(await text("out.csv")).toBe('a,b\r\n"1",x\r\n2,"y\n"\r\n');
   await writeTsv(readCsv(at("in.csv")), at("out.tsv"));
   expect(await text("out.tsv")).toBe('a\tb\n1\tx\n2\t"y\n"\n');
   await writeCsv(readCsv(at("in.csv")), at("b.csv"), { columns: ["b"], header: false });

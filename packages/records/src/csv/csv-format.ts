@@ -28,12 +28,14 @@ export class CsvFormat<R extends object> implements TextFormat<R> {
   readonly name = "csv";
   readonly endsAtNewline: boolean;
   readonly #syntax: CsvSyntax;
-  readonly #headerLine: boolean;
+  readonly #hasHeader: boolean;
+  /** The header as it stands in the first file. */
+  #header: string | undefined;
   readonly #onReject: OnReject | undefined;
   #columns: readonly string[] | undefined;
   #rows: CsvMatcher | undefined;
 
-  constructor(options: CsvOptions = {}, onReject?: OnReject, headerLine?: boolean) {
+  constructor(options: CsvOptions = {}, onReject?: OnReject, hasHeader?: boolean) {
     const { delimiter = ",", quote = true, columns } = options;
     if (!/^[\t\x20-\x7e]$/.test(delimiter) || delimiter === '"') {
       const what = JSON.stringify(delimiter);
@@ -42,12 +44,22 @@ export class CsvFormat<R extends object> implements TextFormat<R> {
     this.#syntax = { delimiter: delimiter.charCodeAt(0), quote };
     this.endsAtNewline = !quote;
     this.#columns = columns;
-    this.#headerLine = headerLine ?? columns === undefined;
+    this.#hasHeader = hasHeader ?? columns === undefined;
     this.#onReject = onReject;
   }
 
   get columns(): readonly string[] | undefined {
     return this.#columns;
+  }
+
+  /** The format of a description. */
+  static from<R extends object>(
+    { header, ...options }: CsvOptions & { readonly header: string | undefined },
+    onReject?: OnReject,
+  ): CsvFormat<R> {
+    const format = new CsvFormat<R>(options, onReject, header !== undefined);
+    format.#header = header;
+    return format;
   }
 
   /** Whether rows of another format are rows of this one as they stand. */
@@ -60,8 +72,8 @@ export class CsvFormat<R extends object> implements TextFormat<R> {
   }
 
   get header(): Uint8Array | undefined {
-    if (!this.#headerLine || !this.#columns) return undefined;
-    return encoder.encode(this.#line(this.#columns));
+    if (!this.#hasHeader || !this.#columns) return undefined;
+    return encoder.encode(this.#header ?? this.#line(this.#columns));
   }
 
   parse(bytes: Uint8Array, start = 0, end = bytes.length): R {
@@ -107,7 +119,7 @@ export class CsvFormat<R extends object> implements TextFormat<R> {
   }
 
   preamble(batch: ByteBatch): number {
-    if (!this.#headerLine) return 0;
+    if (!this.#hasHeader) return 0;
     const matcher = new CsvMatcher(this.#syntax, undefined, []);
     let end = 0;
     let start = 0;
@@ -120,6 +132,7 @@ export class CsvFormat<R extends object> implements TextFormat<R> {
     if (fault) throw RecordError.at(batch.position, batch.bytes, start, fault);
     const columns = Array.from({ length: matcher.count }, (_, i) => matcher.text(i));
     this.#columns ??= columns;
+    this.#header ??= decoder.decode(batch.bytes.subarray(start, end));
     if (JSON.stringify(columns) !== JSON.stringify(this.#columns)) {
       const what = `is a header with other columns than ${this.#line(this.#columns).trimEnd()}`;
       throw RecordError.at(batch.position, batch.bytes, start, { offset: start, what });
@@ -143,7 +156,7 @@ export class CsvFormat<R extends object> implements TextFormat<R> {
       delimiter: String.fromCharCode(delimiter),
       quote,
       columns: this.#known(),
-      headerLine: this.#headerLine,
+      header: this.#hasHeader ? (this.#header ?? this.#line(this.#known())) : undefined,
     };
   }
 
@@ -203,6 +216,7 @@ export class CsvFormat<R extends object> implements TextFormat<R> {
 }
 
 const encoder = new TextEncoder();
+const decoder = new TextDecoder();
 
 function fieldText(value: unknown, name: string): string {
   switch (typeof value) {

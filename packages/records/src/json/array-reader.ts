@@ -4,8 +4,8 @@ import type { ByteReader } from "../source/byte-reader.js";
 
 /**
  * Turns the bytes of a JSON array into lines, one an item, byte for byte in place, so that each byte
- * keeps its offset: the commas and brackets of the array become newlines, and newlines between
- * tokens spaces. What the items are is left to who reads the lines; that there are no empty ones is
+ * keeps its offset: the commas and brackets of the array and the space around its items become
+ * newlines, and newlines inside an item spaces. What the items are is left to who reads the lines; that there are no empty ones is
  * seen to here.
  */
 export class JsonArrayReader implements ByteReader {
@@ -20,6 +20,8 @@ export class JsonArrayReader implements ByteReader {
   #isEscaped = false;
   /** Whether the item at hand has begun. */
   #hasItem = false;
+  /** Whether white space came behind it. */
+  #isEnded = false;
   /** Whether a comma came, behind which an item must stand. */
   #hasComma = false;
 
@@ -69,32 +71,43 @@ export class JsonArrayReader implements ByteReader {
   #token(bytes: Uint8Array, i: number): void {
     switch (bytes[i]) {
       case QUOTE:
+        this.#beginItem(bytes, i);
         this.#inString = true;
-        this.#hasItem = true;
         return;
       case OPEN_BRACE:
       case OPEN_BRACKET:
+        this.#beginItem(bytes, i);
         this.#depth++;
-        this.#hasItem = true;
         return;
       case CLOSE_BRACE:
       case CLOSE_BRACKET:
         if (this.#depth > 0) this.#depth--;
         else if (bytes[i] === CLOSE_BRACKET) this.#endItem(bytes, i, false);
+        else this.#beginItem(bytes, i); // Malformed, which the item's reader says.
         return;
       case COMMA:
         if (this.#depth === 0) this.#endItem(bytes, i, true);
         return;
       case LF:
-        bytes[i] = SPACE;
-        return;
       case SPACE:
       case TAB:
       case CR:
+        if (this.#depth === 0) {
+          // White space around an item becomes blank lines, which are no records.
+          bytes[i] = LF;
+          this.#isEnded = this.#hasItem;
+        } else if (bytes[i] === LF) {
+          bytes[i] = SPACE;
+        }
         return;
       default:
-        this.#hasItem = true;
+        this.#beginItem(bytes, i);
     }
+  }
+
+  #beginItem(bytes: Uint8Array, i: number): void {
+    if (this.#isEnded) throw this.#error(bytes, i, "has no comma before this");
+    this.#hasItem = true;
   }
 
   #endItem(bytes: Uint8Array, i: number, isComma: boolean): void {
@@ -103,6 +116,7 @@ export class JsonArrayReader implements ByteReader {
     }
     bytes[i] = LF;
     this.#hasItem = false;
+    this.#isEnded = false;
     this.#hasComma = isComma;
     if (!isComma) this.#state = "behind";
   }
@@ -113,10 +127,10 @@ export class JsonArrayReader implements ByteReader {
     const isMark = this.#offset + i < 3 && byte === BYTE_ORDER_MARK[this.#offset + i];
     if (byte === OPEN_BRACKET && this.#state === "before") {
       this.#state = "items";
-      bytes[i] = SPACE;
-    } else if (byte === LF) {
-      bytes[i] = SPACE;
-    } else if (byte !== SPACE && byte !== TAB && byte !== CR && !isMark) {
+      bytes[i] = LF;
+    } else if (byte === LF || byte === SPACE || byte === TAB || byte === CR) {
+      bytes[i] = LF;
+    } else if (!isMark) {
       const what =
         this.#state === "before"
           ? "is no JSON array (lines of JSON are read with readNdjson)"

@@ -12,13 +12,26 @@ export class RecordError extends PartdError {
   readonly column: number | undefined;
   /** Bytes before it in the source, after decompression. */
   declare readonly offset: number;
+  /** What is wrong: "is not JSON". */
+  readonly what: string;
+  /** How the record begins. */
+  readonly excerpt: string;
 
-  private constructor(code: PartdErrorCode, message: string, place: Place, cause: unknown) {
+  private constructor(
+    code: PartdErrorCode,
+    { what, excerpt, ...place }: Place & { what: string; excerpt: string },
+    cause: unknown,
+  ) {
+    const line = place.line === undefined ? "" : `:${place.line}:${place.column}`;
+    const where = `${place.source}${line} (byte ${place.offset})`;
+    const message = `The record at ${where} ${what}: ${JSON.stringify(excerpt)}. Mend it, or take such records with onReject.`;
     const path = place.source.startsWith("<") ? undefined : place.source;
     super(code, message, { offset: place.offset, path, cause });
     this.source = place.source;
     this.line = place.line;
     this.column = place.column;
+    this.what = what;
+    this.excerpt = excerpt;
   }
 
   /**
@@ -34,15 +47,8 @@ export class RecordError extends PartdError {
     cause?: unknown,
   ): RecordError {
     const place = placeOf(position, bytes, fault.offset);
-    const line = place.line === undefined ? "" : `:${place.line}:${place.column}`;
-    const where = `${place.source}${line} (byte ${place.offset})`;
-    const excerpt = JSON.stringify(decoder.decode(bytes.subarray(start, start + 60)).trimEnd());
-    return new RecordError(
-      code,
-      `The record at ${where} ${fault.what}: ${excerpt}. Mend it, or take such records with onReject.`,
-      place,
-      cause,
-    );
+    const excerpt = decoder.decode(bytes.subarray(start, start + 60)).trimEnd();
+    return new RecordError(code, { ...place, what: fault.what, excerpt }, cause);
   }
 }
 

@@ -26,6 +26,5 @@ export function splitFile(
 /** A format from its description. */
 export function openFormat<R>(description: FormatDescription, onReject?: OnReject): TextFormat<R> {
   if (description.name === "ndjson") return new NdjsonFormat<R>(onReject);
-  const { headerLine, ...options } = description;
-  return new CsvFormat<R & object>(options, onReject, headerLine) as TextFormat<R>;
+  return CsvFormat.from<R & object>(description, onReject) as TextFormat<R>;
 }

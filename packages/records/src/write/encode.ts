@@ -42,11 +42,14 @@ async function* encodeReader<R>(
   let format: Pick<RecordFormat<R>, "header" | "serialize"> | undefined;
   for await (const batch of source.batches()) {
     format ??= encoding.formatFor(source.format);
-    if (isFirst && format.header) yield format.header;
+    const passes = encoding.takesBytesOf(source.format);
+    const header =
+      format.header && passes ? (source.format.header ?? format.header) : format.header;
+    if (isFirst && header) yield header;
     isFirst = false;
     const { bytes, ends, count } = scanner.scan(batch);
     written.records += count;
-    if (encoding.takesBytesOf(source.format)) {
+    if (passes) {
       yield new Uint8Array(bytes); // The batch is used again, and a stream may hold its chunks.
       continue;
     }
