@@ -1,3 +1,9 @@
+export {
+  type ArrowBatch,
+  type ArrowRecords,
+  type ReadArrowOptions,
+  readArrow,
+} from "./arrow/read-arrow.js";
 export type { CsvOptions } from "./csv/csv-format.js";
 export { type CsvRow, type ReadCsvOptions, readCsv, readTsv } from "./csv/read-csv.js";
 export { readJson } from "./json/read-json.js";
@@ -5,6 +11,7 @@ export { readNdjson } from "./json/read-ndjson.js";
 export { parseFieldPath, valueAt } from "./key/field-path.js";
 export { decodeGroupKey, encodeGroupKey, type GroupKey } from "./key/group-key.js";
 export { hashKey, partitionOf } from "./key/hash.js";
+export { type ReadParquetOptions, readParquet } from "./parquet/read-parquet.js";
 export type {
   BatchOptions,
   ByteBatch,

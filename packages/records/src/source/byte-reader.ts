@@ -154,7 +154,7 @@ class StreamReader implements ByteReader {
   }
 }
 
-async function openFile(path: string): Promise<FileHandle> {
+export async function openFile(path: string): Promise<FileHandle> {
   try {
     return await open(path, "r");
   } catch (cause) {
@@ -176,7 +176,7 @@ async function* fileChunks(path: string, file: FileHandle): AsyncGenerator<Uint8
 
 const CHUNK = 1 << 18;
 
-function ioError(path: string, cause: unknown): PartdError {
+export function ioError(path: string, cause: unknown): PartdError {
   const reason = (cause as Error).message;
   return new PartdError("ERR_PARTD_IO", `${path} cannot be read: ${reason}.`, { path, cause });
 }

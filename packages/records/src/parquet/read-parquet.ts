@@ -1,0 +1,85 @@
+import type { FileHandle } from "node:fs/promises";
+import { isPartdError, PartdError } from "@partd/core";
+import type { AsyncBuffer } from "hyparquet";
+import { ioError, openFile } from "../source/byte-reader.js";
+import { inputsOf } from "../source/inputs.js";
+import { damaged, loadPeer } from "../source/peer.js";
+
+export interface ReadParquetOptions {
+  /** The columns to read. Default all. */
+  readonly columns?: readonly string[] | undefined;
+  /**
+   * Decompressors beyond Snappy, which is built in: those of `hyparquet-compressors` for gzip, zstd,
+   * brotli and LZ4.
+   */
+  readonly compressors?:
+    | { readonly [codec: string]: (input: Uint8Array, outputLength: number) => Uint8Array }
+    | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * Rows of Parquet files, by `hyparquet`, which the program installs. One row group at a time is in
+ * memory. A stream will not do: the format begins with its end.
+ *
+ * @throws `ERR_PARTD_CORRUPT` for what is not Parquet; `ERR_PARTD_VALUE` without `hyparquet`.
+ */
+export async function* readParquet<R extends object = { [column: string]: unknown }>(
+  source: string | URL | Iterable<string | URL> | AsyncIterable<string | URL>,
+  { columns, compressors, signal }: ReadParquetOptions = {},
+): AsyncGenerator<R> {
+  const hyparquet = await loadPeer("hyparquet", () => import("hyparquet"));
+  for await (const { path } of inputsOf(source)) {
+    if (path === undefined) {
+      throw new PartdError(
+        "ERR_PARTD_VALUE",
+        "Parquet is read from paths: its index is at the end.",
+      );
+    }
+    const handle = await openFile(path);
+    try {
+      const file = await asyncBuffer(path, handle);
+      const metadata = await hyparquet.parquetMetadataAsync(file);
+      let rowStart = 0;
+      for (const group of metadata.row_groups) {
+        signal?.throwIfAborted();
+        const rowEnd = rowStart + Number(group.num_rows);
+        const rows = await hyparquet.parquetReadObjects({
+          file,
+          metadata,
+          rowStart,
+          rowEnd,
+          ...(columns && { columns: [...columns] }),
+          ...(compressors && { compressors }),
+        });
+        for (const row of rows) yield row as R;
+        rowStart = rowEnd;
+      }
+    } catch (cause) {
+      if (signal?.aborted || isPartdError(cause)) throw cause;
+      throw damaged(path, "Parquet", cause);
+    } finally {
+      await handle.close();
+    }
+  }
+}
+
+async function asyncBuffer(path: string, handle: FileHandle): Promise<AsyncBuffer> {
+  const { size } = await handle.stat();
+  return {
+    byteLength: size,
+    async slice(start, end = size) {
+      const bytes = new Uint8Array(end - start);
+      for (let filled = 0; filled < bytes.length; ) {
+        const { bytesRead } = await handle
+          .read(bytes, filled, bytes.length - filled, start + filled)
+          .catch((cause: unknown) => {
+            throw ioError(path, cause);
+          });
+        if (bytesRead === 0) throw new Error("it is cut short.");
+        filled += bytesRead;
+      }
+      return bytes.buffer;
+    },
+  };
+}
