@@ -1,3 +1,4 @@
+export type { ListenerOptions } from "./client/client.js";
 export type { ClientTls } from "./client/node-client.js";
 export { Client, type ClientOptions } from "./client/node-client.js";
 export { ClientEvent, type ClientEvents } from "./client/reconnector.js";

@@ -57,9 +57,12 @@ export class Client extends RemoteStore {
   addEventListener<T extends keyof ClientEvents>(
     type: T,
     listener: (event: ClientEvent<T>) => void,
-    options?: AddEventListenerOptions,
+    options?: ListenerOptions,
   ): void {
-    this.#link.events.addEventListener(type, listener as (event: Event) => void, options);
+    this.#link.events.addEventListener(type, listener as (event: Event) => void, {
+      once: options?.once ?? false,
+      ...(options?.signal && { signal: options.signal }),
+    });
   }
 
   removeEventListener<T extends keyof ClientEvents>(
@@ -88,4 +91,10 @@ export class Client extends RemoteStore {
     if (this.#link.dirty) await this.flushServer();
     this.#link.close(new PartdError("ERR_PARTD_CLOSED", "The store was closed."));
   }
+}
+
+/** As for an `EventTarget`, whose own type is in the DOM library alone. */
+export interface ListenerOptions {
+  readonly once?: boolean | undefined;
+  readonly signal?: AbortSignal | undefined;
 }

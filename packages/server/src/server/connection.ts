@@ -207,12 +207,14 @@ export class Connection {
 
   /** Whether the message was read to its end, in time. */
   #readPackets(reader: MessageReader, end: number): boolean {
-    for (let read = 1; !this.#isOver; read++) {
+    for (let begun = 0; !this.#isOver; ) {
       const length = reader.nextPacket();
       if (length === 0) return true;
       if (this.#client) this.#packet(this.#client, reader, length);
       else this.#hello(reader);
-      if (read % 32 === 0 && performance.now() > end) return false;
+      // Appends are only gathered, to be begun together.
+      if (reader.type !== Type.APPEND && ++begun % 32 === 0 && performance.now() > end)
+        return false;
     }
     return true;
   }

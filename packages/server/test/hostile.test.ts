@@ -1,0 +1,335 @@
+import { mkdtemp, readdir, rm } from "node:fs/promises";
+import { connect, createServer, type Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, expect, test } from "@jest/globals";
+import { Dict } from "@partd/core";
+import { Client, Server } from "@partd/server";
+import { LOCKED, Type } from "../src/protocol/numbers.js";
+import { Child } from "./child.js";
+import { RawClient } from "./raw-client.js";
+
+const value = new Uint8Array([1, 2, 3]);
+const directory = await mkdtemp(join(tmpdir(), "partd-hostile-"));
+afterAll(() => rm(directory, { recursive: true, force: true }));
+
+/** A network socket whose half stays open whatever the server does, and the first bytes that come. */
+async function halfOpen(address: string, request: string): Promise<readonly [Socket, string]> {
+  const { port } = new URL(address);
+  const socket = connect({ port: Number(port), host: "127.0.0.1", allowHalfOpen: true });
+  socket.on("error", () => {});
+  socket.write(request.replaceAll("\n", "\r\n"));
+  const answer = await new Promise<string>((resolve) =>
+    socket.once("data", (data) => resolve(String(data))),
+  );
+  return [socket, answer];
+}
+
+function closedOf(socket: Socket): Promise<void> {
+  return new Promise((resolve) => socket.once("close", () => resolve()));
+}
+
+const upgrade = (path: string) =>
+  `GET ${path} HTTP/1.1\nHost: 127.0.0.1\nConnection: Upgrade\nUpgrade: websocket\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\nSec-WebSocket-Version: 13\nSec-WebSocket-Protocol: partd.1\n\n`;
+
+test("the server lets go of refused upgrades whose peer keeps its half open", async () => {
+  const server = await Server.listen(new Dict(), { closeTimeout: 60_000 });
+  const [socket, answer] = await halfOpen(server.address, upgrade("/nowhere"));
+  expect(answer).toContain("404");
+  const closed = closedOf(socket);
+  const talking = setInterval(() => socket.write("x"), 5); // Until a reset answers it.
+  await closed;
+  clearInterval(talking);
+  await server.close();
+});
+
+test("close ends connections that never said hello, also before TLS has begun", async () => {
+  const tls = { key: "", cert: "" };
+  const server = await Server.listen(new Dict(), { address: "wss://127.0.0.1:0", tls });
+  const socket = connect({ port: Number(new URL(server.address).port), allowHalfOpen: true });
+  await new Promise((resolve) => socket.once("connect", resolve));
+  socket.on("error", () => {});
+  const closed = closedOf(socket.resume());
+  socket.once("end", () => socket.end());
+  // A connection of ours behind it: when it was accepted, so was that one.
+  const later = connect(Number(new URL(server.address).port)).on("error", () => {});
+  await new Promise((resolve) => later.once("connect", resolve));
+  await server.close();
+  await closed;
+});
+
+test("of connections without hello there are only so many: the oldest goes", async () => {
+  await using server = await Server.listen(new Dict(), { limits: { strangers: 4 } });
+  const strangers: [Socket, string][] = [];
+  for (let i = 0; i < 4; i++) {
+    const [socket, answer] = await halfOpen(server.address, upgrade("/"));
+    strangers.push([socket, answer]);
+    expect(answer).toContain("101");
+  }
+  const first = closedOf(
+    (strangers[0] as [Socket, string])[0].resume().on("end", function (this: Socket) {
+      this.destroy();
+    }),
+  );
+  await using client = new Client(server.address);
+  await client.append({ x: value }); // It is not kept out, though it came last.
+  await first;
+  for (const [socket] of strangers) socket.destroy();
+});
+
+test("a client that confirms no answers is closed when they take its share of the memory", async () => {
+  const limits = { outcomes: 1 << 20 };
+  await using server = await Server.listen(new Dict(), { limits });
+  const raw = new RawClient(server.address);
+  await raw.hello();
+  for (let number = 1; number <= 1_000; number++) {
+    // Fails at once: the connection holds no lock.
+    raw.packet((writer) => {
+      const packet = writer.begin(Type.DROP, LOCKED, 8);
+      writer.varint(number);
+      writer.end(packet);
+    });
+  }
+  expect(await raw.closed).toBe(1008);
+  expect(raw.error?.message).toContain("not confirmed");
+});
+
+test("outcomes of clients that are gone make room, the oldest first", async () => {
+  const limits = { outcomes: 1 << 20, connections: 4 };
+  await using server = await Server.listen(new Dict(), { limits });
+  for (let i = 0; i < 40; i++) {
+    const raw = new RawClient(server.address);
+    await raw.hello();
+    for (let number = 1; number <= 100; number++) {
+      raw.packet((writer) => {
+        const packet = writer.begin(Type.DROP, LOCKED, 8);
+        writer.varint(number);
+        writer.end(packet);
+      });
+    }
+    while (raw.types.filter((type) => type === Type.ERROR).length < 100) {
+      await new Promise((resolve) => raw.socket.once("message", resolve));
+    }
+    raw.socket.terminate();
+    await raw.closed;
+  }
+  // 40 clients of 100 failures each: more than 1 MiB, so that some were forgotten.
+  while (server.stats().connections > 0) await new Promise((resolve) => setTimeout(resolve, 2));
+  expect(server.stats().sessions).toBeLessThan(40);
+});
+
+test("requests that wait take no more than their share: the terms say how many may", async () => {
+  await using server = await Server.listen(new Dict(), {
+    limits: { inFlightPerConnection: 1 << 20 },
+  });
+  const raw = new RawClient(server.address);
+  const { terms } = await raw.hello();
+  expect(terms.pending).toBe(256);
+  expect(terms.keyTable).toBe(2_048);
+  raw.socket.terminate();
+});
+
+test("an upload that is kept alive by empty chunks is given up", async () => {
+  const limits = { stall: 150, ping: 60_000 };
+  await using server = await Server.listen(new Dict(), { limits });
+  const raw = new RawClient(server.address);
+  await raw.hello();
+  raw.packet((writer) => {
+    const packet = writer.begin(Type.UPLOAD, 0, 32);
+    writer.varint(1);
+    writer.u8(Type.APPEND);
+    writer.varint(1 << 20);
+    writer.end(packet);
+  });
+  while (!raw.types.includes(Type.GO)) {
+    await new Promise((resolve) => raw.socket.once("message", resolve));
+  }
+  const empty = setInterval(() => {
+    raw.packet((writer) => {
+      const packet = writer.begin(Type.CHUNK, 2, 8);
+      writer.varint(1);
+      writer.end(packet);
+    });
+  }, 10);
+  await raw.closed;
+  clearInterval(empty);
+  expect(server.stats().requestBytes).toBe(0);
+});
+
+test("a lock is held for no longer than limits.lock", async () => {
+  const limits = { lock: 100, ping: 100 };
+  await using server = await Server.listen(new Dict(), { limits });
+  await using holder = new Client(server.address);
+  await using other = new Client(server.address);
+  let release = () => {};
+  let entered = () => {};
+  const inside = new Promise<void>((resolve) => (entered = resolve));
+  const holding = holder.withLock(() => {
+    entered();
+    return new Promise<void>((resolve) => (release = resolve));
+  });
+  await inside;
+  const outcome = expect(holding).rejects.toMatchObject({ code: "ERR_PARTD_LOCK" });
+  const lost = new Promise<void>((resolve) =>
+    holder.addEventListener("disconnect", () => resolve()),
+  );
+  await other.append({ x: value });
+  await lost;
+  release();
+  await outcome;
+});
+
+test("popping a million absent keys keeps little", async () => {
+  const store = new Dict();
+  await using server = await Server.listen(store);
+  const raw = new RawClient(server.address);
+  await raw.hello();
+  const pop = (number: number, count: number) =>
+    raw.packet((writer) => {
+      const packet = writer.begin(Type.POP, 0, 16 + 3 * count);
+      writer.varint(number);
+      writer.varint(count);
+      for (let i = 0; i < count; i++) {
+        writer.varint(3);
+        writer.ascii("x");
+      }
+      writer.end(packet);
+    });
+  globalThis.gc?.();
+  const before = process.memoryUsage().heapUsed;
+  for (let number = 1; number <= 4; number++) {
+    pop(number, 65_536);
+    while (raw.types.filter((type) => type === Type.DATA).length < number) {
+      await new Promise((resolve) => raw.socket.once("message", resolve));
+    }
+  }
+  globalThis.gc?.();
+  // 262,144 empty arrays would take 25 MB.
+  if (globalThis.gc) expect(process.memoryUsage().heapUsed - before).toBeLessThan(12e6);
+  raw.socket.terminate();
+});
+
+test("close({ signal }) gives clients no more time", async () => {
+  const store = new Dict();
+  const server = await Server.listen(store, { closeTimeout: 600_000, closeStore: false });
+  const client = new Client(server.address, { timeout: 1 });
+  let release = () => {};
+  let entered = () => {};
+  const inside = new Promise<void>((resolve) => (entered = resolve));
+  const holding = client.withLock(() => {
+    entered();
+    return new Promise<void>((resolve) => (release = resolve));
+  });
+  holding.catch(() => {});
+  await inside;
+  const hurry = new AbortController();
+  const closing = server.close({ signal: hurry.signal });
+  closing.catch(() => {});
+  hurry.abort();
+  await server.close();
+  await store.withLock(() => {}); // The client's lock is free.
+  await store.close();
+  release();
+  await client.close();
+});
+
+test("a relative ipc:// path means the directory that was current when it was given", async () => {
+  const before = process.cwd();
+  process.chdir(directory);
+  const server = await Server.listen(new Dict(), { address: "ipc://relative.sock" });
+  const client = new Client("ipc://relative.sock");
+  process.chdir(before);
+  await client.append({ x: value });
+  await client.close();
+  await server.close();
+});
+
+test.each([101, 104, 107])("a socket path of %i bytes with a short name", async (length) => {
+  if (process.platform !== "linux") return;
+  const folder = join(directory, "d".repeat(length - directory.length - 3));
+  const { mkdir } = await import("node:fs/promises");
+  await mkdir(folder, { recursive: true });
+  const path = `${folder}/s`;
+  expect(path.length).toBe(length);
+  const server = await Server.listen(new Dict(), { address: `ipc://${path}` });
+  const client = new Client(server.address);
+  await client.append({ x: value });
+  await client.close();
+  await server.close();
+  expect(await readdir(folder)).toEqual([]);
+});
+
+test("of six servers that find one stale socket file, one wins and five are told", async () => {
+  for (let round = 0; round < 40; round++) {
+    const path = join(directory, `stale-${round}.sock`);
+    await leaveStale(path);
+    const outcomes = await Promise.allSettled(
+      Array.from({ length: 6 }, () => Server.listen(new Dict(), { address: `ipc://${path}` })),
+    );
+    const winners = outcomes.flatMap((o) => (o.status === "fulfilled" ? [o.value] : []));
+    expect(winners).toHaveLength(1);
+    for (const o of outcomes) {
+      if (o.status === "rejected") expect(o.reason).toMatchObject({ code: "ERR_PARTD_IO" });
+    }
+    const client = new Client(`ipc://${path}`);
+    await client.append({ x: value });
+    await client.close();
+    await (winners[0] as Server).close();
+  }
+}, 60_000);
+
+/** A socket file that nobody listens on: its server was killed. */
+async function leaveStale(path: string): Promise<void> {
+  const { link } = await import("node:fs/promises");
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(`${path}.0`, resolve));
+  await link(`${path}.0`, path);
+  await new Promise((resolve) => server.close(resolve));
+}
+
+test("two workers of a cluster do not share a port", async () => {
+  const cluster = new Child("cluster.mjs");
+  const addresses = [await cluster.line(), await cluster.line()];
+  expect(addresses[0]).not.toBe(addresses[1]);
+  await cluster.kill();
+});
+
+test("a server on all addresses serves clients by its host's name, and pages by names it was given", async () => {
+  const options = { address: "ws://0.0.0.0:0", insecure: true, hosts: ["given.internal"] };
+  await using server = await Server.listen(new Dict(), options);
+  const { port } = new URL(server.address);
+  const open = async (headers: Record<string, string>) => {
+    const raw = new RawClient(`ws://127.0.0.1:${port}`, { headers });
+    const answer = await Promise.race([
+      raw.hello().then(
+        () => "welcome",
+        () => "refused",
+      ),
+      raw.closed,
+    ]);
+    raw.socket.terminate();
+    return answer;
+  };
+  expect(await open({ Host: `any.name:${port}` })).toBe("welcome");
+  const page = (name: string) => ({ Host: `${name}:${port}`, Origin: `http://${name}:${port}` });
+  expect(await open(page("given.internal"))).toBe("welcome");
+  expect(await open(page("rebound.example"))).toBe(4403);
+});
+
+test("a refusal is final, and says why", async () => {
+  const server = createServer((socket) => {
+    socket.on("error", () => {});
+    socket.once("data", () =>
+      socket.end("HTTP/1.1 403 Forbidden\r\nContent-Length: 12\r\n\r\nnot for you."),
+    );
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as { port: number };
+  const client = new Client(`ws://127.0.0.1:${port}`, { timeout: 600_000 });
+  await expect(client.get("x")).rejects.toMatchObject({
+    code: "ERR_PARTD_AUTH",
+    message: expect.stringContaining("not for you.") as unknown as string,
+  });
+  await client.close();
+  await new Promise((resolve) => server.close(resolve));
+});
