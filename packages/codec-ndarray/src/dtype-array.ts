@@ -1,6 +1,6 @@
 import { PartdError } from "@partd/core";
-import { type Dtype, parseDtype } from "./dtype.js";
-import { arrayTypeOf, type NumericArray } from "./numeric.js";
+import { type Dtype, fieldsOf, parseDtype } from "./dtype.js";
+import { arrayTypeOf, bytesToNumbers, type NumericArray } from "./numeric.js";
 
 /**
  * An array of a dtype for which JavaScript has no array type of its own: the numbers, and what they
@@ -13,6 +13,9 @@ export class DtypeArray<A extends NumericArray = NumericArray> {
    * - complex64, complex128: a `Float32Array`, `Float64Array` of real and imaginary part by turns
    * - datetime64, timedelta64: a `BigInt64Array` that counts {@link unit}s, since 1970 for dates;
    *   -2^63 is NumPy's NaT
+   * - longdouble (`<f16`): a `Float64Array` of the nearest numbers; what is written is exact
+   * - S, V and records: a `Uint8Array` of the items end to end, see {@link items} and {@link field}
+   * - U: a `Uint32Array` of code points, each item filled up with 0
    */
   readonly data: A;
   readonly #dtype: Dtype;
@@ -35,7 +38,45 @@ export class DtypeArray<A extends NumericArray = NumericArray> {
 
   /** Items; a complex number is one. */
   get length(): number {
-    return this.#dtype.kind === "c" ? this.data.length / 2 : this.data.length;
+    return this.data.length / widthOf(this.#dtype);
+  }
+
+  /** The items of S and V as bytes, of U as texts, as NumPy gives them: without zeros at the end, but for V. */
+  items(): (Uint8Array | string)[] {
+    const width = widthOf(this.#dtype);
+    const { kind } = this.#dtype;
+    if (kind !== "S" && kind !== "U" && kind !== "V") {
+      throw new PartdError("ERR_PARTD_VALUE", `Items of ${this.dtype} are in data.`);
+    }
+    return Array.from({ length: this.length }, (_, i) => {
+      let end = (i + 1) * width;
+      if (kind !== "V") while (end > i * width && this.data[end - 1] === 0) end--;
+      const item = this.data.subarray(i * width, end);
+      return kind === "U" ? textOf(item as Uint32Array) : (item as Uint8Array).slice();
+    });
+  }
+
+  /** One field of all items of a record dtype, such as `[('a', '<i4'), ('b', '|S3')]`: a copy. */
+  field(name: string): NumericArray | DtypeArray {
+    const field = fieldsOf(this.dtype).find((one) => one.name === name);
+    if (field === undefined) {
+      throw new PartdError(
+        "ERR_PARTD_VALUE",
+        `${this.dtype} has no field ${JSON.stringify(name)}.`,
+      );
+    }
+    const { dtype, offset } = field;
+    const { itemSize } = this.#dtype;
+    const bytes = new Uint8Array(this.length * dtype.itemSize);
+    for (let i = 0; i < this.length; i++) {
+      const start = i * itemSize + offset;
+      bytes.set(
+        (this.data as Uint8Array).subarray(start, start + dtype.itemSize),
+        i * dtype.itemSize,
+      );
+    }
+    const numbers = bytesToNumbers(bytes, dtype);
+    return isPlain(dtype) ? numbers : new DtypeArray(hostOrder(dtype), numbers);
   }
 }
 
@@ -50,11 +91,41 @@ export class DtypeArray<A extends NumericArray = NumericArray> {
 export function ndarray<A extends NumericArray>(dtype: string, data: A): DtypeArray<A> {
   const parsed = parseDtype(dtype);
   const fits = arrayTypeOf(parsed)?.tags.includes(Object.prototype.toString.call(data));
-  if (!fits || (parsed.kind === "c" && data.length % 2 !== 0)) {
+  if (!fits || data.length % widthOf(parsed) !== 0) {
     throw new PartdError(
       "ERR_PARTD_CODEC",
       `The dtype ${parsed.text} needs ${arrayTypeOf(parsed)?.needs ?? "a plain array, without ndarray()"}.`,
     );
   }
   return new DtypeArray(parsed, data);
+}
+
+/** `data` says it all. */
+export function isPlain({ type }: Dtype): boolean {
+  return PLAIN.has(type);
+}
+
+const PLAIN = new Set(["i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f4", "f8"]);
+
+export function hostOrder(dtype: Dtype): Dtype {
+  return dtype.swapped ? parseDtype(dtype.type) : dtype;
+}
+
+/** How many of the typed array's numbers make an item. */
+function widthOf({ kind, itemSize }: Dtype): number {
+  if (kind === "c") return 2;
+  if (kind === "U") return itemSize / 4;
+  return kind === "S" || kind === "V" ? itemSize : 1;
+}
+
+/** @throws `ERR_PARTD_CODEC` for what is no code point. */
+function textOf(codes: Uint32Array): string {
+  let text = "";
+  for (const code of codes) {
+    if (code > 0x10ffff) {
+      throw new PartdError("ERR_PARTD_CODEC", `0x${code.toString(16)} is no character.`);
+    }
+    text += String.fromCodePoint(code);
+  }
+  return text;
 }

@@ -17,8 +17,8 @@ export interface Dtype {
   readonly unit: string | undefined;
 }
 
-/** Boolean, integer, unsigned, float, complex, datetime64, timedelta64, object. */
-type Kind = "b" | "i" | "u" | "f" | "c" | "M" | "m" | "O";
+/** Boolean, integer, unsigned, float, complex, datetime64, timedelta64, object, bytes, text, void. */
+type Kind = "b" | "i" | "u" | "f" | "c" | "M" | "m" | "O" | "S" | "U" | "V";
 
 /**
  * Reads NumPy's short form, or a name such as `"float16"` or `"datetime64[ns]"`.
@@ -26,17 +26,22 @@ type Kind = "b" | "i" | "u" | "f" | "c" | "M" | "m" | "O";
  * @throws `ERR_PARTD_CODEC` for what is no dtype, or has no counterpart here.
  */
 export function parseDtype(text: string): Dtype {
+  if (text.startsWith("[")) return recordDtype(text);
   const short = SHORT.exec(text) ?? SHORT.exec(shorten(text));
   const [, order = "", kind = "", size = "", unit] = short ?? [];
-  const itemSize = kind === "O" ? 0 : Number(size);
-  if (!short || !SIZES[kind as Kind]?.includes(itemSize) || !hasUnit(kind, unit)) {
+  const count = kind === "O" ? 0 : Number(size);
+  const itemSize = kind === "U" ? count * 4 : count;
+  const hasSize = /[SUV]/.test(kind)
+    ? itemSize > 0 && itemSize < 2 ** 31
+    : SIZES[kind]?.includes(itemSize) && !(itemSize === 16 && kind === "f" && order === ">");
+  if (!short || !hasSize || !hasUnit(kind, unit)) {
     throw new PartdError(
       "ERR_PARTD_CODEC",
-      `the dtype ${JSON.stringify(text.slice(0, 60))} has no type in JavaScript; numbers, bool, complex64 and 128, datetime64, timedelta64 and object have.`,
+      `the dtype ${JSON.stringify(text.slice(0, 60))} has no type in JavaScript; numbers, bool, complex64 and 128, datetime64, timedelta64, S, U, V, records of these, and object have.`,
     );
   }
-  const wordSize = kind === "c" ? itemSize / 2 : itemSize;
-  const type = kind + (kind === "O" ? "" : itemSize) + (unit ? `[${unit}]` : "");
+  const wordSize = { c: itemSize / 2, U: 4, S: 1, V: 1 }[kind] ?? itemSize;
+  const type = kind + (kind === "O" ? "" : count) + (unit ? `[${unit}]` : "");
   const big = order === ">" || (order !== "<" && HOST_ORDER === ">");
   const written = wordSize <= 1 ? "|" : big ? ">" : "<";
   return {
@@ -50,7 +55,43 @@ export function parseDtype(text: string): Dtype {
   };
 }
 
-const SHORT = /^([<>|=]?)([biufcMmO])(\d*)(?:\[([^\]]+)\])?$/;
+/** A field of a record. */
+export interface DtypeField {
+  readonly name: string;
+  readonly dtype: Dtype;
+  /** Where it begins in the item, in bytes. */
+  readonly offset: number;
+}
+
+/** The fields of `[('a', '<i4'), ('b', '|S3')]`, end to end; none for other dtypes. */
+export function fieldsOf(text: string): DtypeField[] {
+  const fields: DtypeField[] = [];
+  let offset = 0;
+  for (const [, , name = "", type = ""] of text.matchAll(FIELD)) {
+    const dtype = parseDtype(type);
+    fields.push({ name, dtype, offset });
+    offset += dtype.itemSize;
+  }
+  return fields;
+}
+
+function recordDtype(text: string): Dtype {
+  const fields = /^\[\s*(\(\s*'[^'\\]*'\s*,\s*'[^'\\]*'\s*\)\s*,?\s*)+\]$/.test(text)
+    ? fieldsOf(text)
+    : [];
+  const itemSize = fields.reduce((sum, { dtype }) => sum + dtype.itemSize, 0);
+  if (itemSize === 0 || fields.some(({ dtype }) => dtype.kind === "O")) {
+    throw new PartdError(
+      "ERR_PARTD_CODEC",
+      `the record dtype ${JSON.stringify(text.slice(0, 60))} has other fields than numbers, bytes and texts.`,
+    );
+  }
+  return { text, type: text, kind: "V", itemSize, wordSize: 1, swapped: false, unit: undefined };
+}
+
+const FIELD = /\(\s*(')([^'\\]*)'\s*,\s*'([^'\\]*)'\s*\)/g;
+
+const SHORT = /^([<>|=]?)([biufcMmOSUV])(\d*)(?:\[([^\]]+)\])?$/;
 const NAME = /^(bool|int|uint|float|complex|datetime|timedelta|object)(\d*)(\[[^\]]+\])?$/;
 
 /** NumPy's units of time, and a number of them. */
@@ -61,11 +102,11 @@ function hasUnit(kind: string, unit: string | undefined): boolean {
   return unit === undefined || (/[Mm]/.test(kind) && UNIT.test(unit));
 }
 
-const SIZES: Readonly<Record<Kind, readonly number[]>> = {
+const SIZES: Readonly<Record<string, readonly number[]>> = {
   b: [1],
   i: [1, 2, 4, 8],
   u: [1, 2, 4, 8],
-  f: [2, 4, 8],
+  f: [2, 4, 8, 16],
   c: [8, 16],
   M: [8],
   m: [8],

@@ -48,11 +48,21 @@ export const DTYPE_OF_TAG: ReadonlyMap<string, string> = new Map([
 
 /** `undefined` for objects. */
 export function arrayTypeOf({ kind, type }: Dtype): ArrayType | undefined {
-  return ARRAY_TYPES.get(kind === "M" || kind === "m" ? "i8" : type);
+  return ARRAY_TYPES.get(STORED_AS.get(kind) ?? type);
 }
+
+/** Dates count units; of S and V an item is bytes, of U code points. */
+const STORED_AS: ReadonlyMap<string, string> = new Map([
+  ["M", "i8"],
+  ["m", "i8"],
+  ["S", "u1"],
+  ["V", "u1"],
+  ["U", "u4"],
+]);
 
 /** The bytes of `data` under `dtype`: a view, unless the byte order is another. */
 export function numbersToBytes(data: NumericArray, dtype: Dtype): Uint8Array {
+  if (dtype.type === "f16") return toLongDoubles(data as Float64Array);
   const halves = dtype.type === "f2" && data instanceof Float32Array ? toFloat16(data) : data;
   const bytes = new Uint8Array(halves.buffer, halves.byteOffset, halves.byteLength);
   return dtype.swapped ? swapWords(bytes.slice(), dtype.wordSize) : bytes;
@@ -60,6 +70,7 @@ export function numbersToBytes(data: NumericArray, dtype: Dtype): Uint8Array {
 
 /** The numbers that whole items say: a view where order and alignment allow, else a copy. */
 export function bytesToNumbers(bytes: Uint8Array, dtype: Dtype): NumericArray {
+  if (dtype.type === "f16") return fromLongDoubles(bytes);
   const half = dtype.type === "f2" && float16Array === undefined;
   const { type } = half ? HALVES : (arrayTypeOf(dtype) as ArrayType);
   const width = type.BYTES_PER_ELEMENT;
@@ -67,6 +78,50 @@ export function bytesToNumbers(bytes: Uint8Array, dtype: Dtype): NumericArray {
   if (dtype.swapped) swapWords(whole, dtype.wordSize);
   const numbers = new type(whole.buffer, whole.byteOffset, whole.byteLength / width);
   return half ? fromFloat16(numbers as Uint16Array) : numbers;
+}
+
+/** Numbers of 80 bits in 16 bytes, as x86-64 has them: a sign, 15 bits of exponent, 64 of fraction. */
+function fromLongDoubles(bytes: Uint8Array): Float64Array {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  return Float64Array.from({ length: bytes.byteLength / 16 }, (_, i) => {
+    const fraction = view.getBigUint64(i * 16, true);
+    const head = view.getUint16(i * 16 + 8, true);
+    const sign = head & 0x8000 ? -1 : 1;
+    const exponent = head & 0x7fff;
+    if (exponent === 0x7fff)
+      return (fraction << 1n) & 0xffff_ffff_ffff_ffffn ? Number.NaN : sign * Infinity;
+    // In two steps, as a power of two may be beyond what a double holds.
+    const power = exponent - 16_383 - 63;
+    const half = Math.trunc(power / 2);
+    return sign * Number(fraction) * 2 ** half * 2 ** (power - half);
+  });
+}
+
+/** The same numbers: every double is one. */
+function toLongDoubles(numbers: Float64Array): Uint8Array {
+  const bytes = new Uint8Array(numbers.length * 16);
+  const view = new DataView(bytes.buffer);
+  const double = new DataView(new ArrayBuffer(8));
+  for (const [i, number] of numbers.entries()) {
+    double.setFloat64(0, number);
+    const bits = double.getBigUint64(0);
+    const sign = bits >> 63n ? 0x8000 : 0;
+    let exponent = Number((bits >> 52n) & 0x7ffn);
+    let fraction = bits & 0xf_ffff_ffff_ffffn;
+    if (exponent === 0x7ff) exponent = 0x7fff;
+    else if (exponent > 0) exponent += 16_383 - 1023;
+    else if (fraction > 0n) {
+      exponent = 16_383 - 1022;
+      while (fraction < 1n << 52n) {
+        fraction <<= 1n;
+        exponent--;
+      }
+    }
+    const whole = exponent > 0 ? (1n << 63n) | ((fraction & 0xf_ffff_ffff_ffffn) << 11n) : 0n;
+    view.setBigUint64(i * 16, whole, true);
+    view.setUint16(i * 16 + 8, sign | exponent, true);
+  }
+  return bytes;
 }
 
 /** Turns the order of bytes within each word of 2, 4 or 8, in place. */
@@ -95,6 +150,7 @@ const ARRAY_TYPES: ReadonlyMap<string, ArrayType> = new Map([
   ["f2", arrayType(float16Array ?? Float32Array, "Float32Array", "Float16Array")],
   ["f4", arrayType(Float32Array, "Float32Array")],
   ["f8", arrayType(Float64Array, "Float64Array")],
+  ["f16", arrayType(Float64Array, "Float64Array")],
   ["c8", arrayType(Float32Array, "Float32Array")],
   ["c16", arrayType(Float64Array, "Float64Array")],
 ]);

@@ -1,8 +1,9 @@
 import { MsgPackDecoder, MsgPackEncoder } from "@partd/codec-msgpack/format";
-import { type Key, PartdError } from "@partd/core";
+import { Pickler, Unpickler } from "@partd/codec-pickle/format";
+import { isPartdError, type Key, PartdError } from "@partd/core";
 import { concatBytes, frame, splitFrames } from "@partd/core/author";
 import { type Dtype, parseDtype } from "./dtype.js";
-import { DtypeArray } from "./dtype-array.js";
+import { DtypeArray, hostOrder, isPlain } from "./dtype-array.js";
 import { bytesToNumbers, DTYPE_OF_TAG, type NumericArray, numbersToBytes } from "./numeric.js";
 
 export type { NumericArray } from "./numeric.js";
@@ -25,9 +26,35 @@ export function dtypeOf(value: unknown): Dtype {
 /** Bytes to append to a key of the dtype, which may differ from the value's in byte order. */
 export function encodeArray(value: NdValue, dtype: Dtype): Uint8Array {
   if (Array.isArray(value)) {
-    return value.length === 0 ? new Uint8Array() : frame(encoder.encode(value));
+    return value.length === 0 ? new Uint8Array() : frame(encodeObjects(value));
   }
-  return numbersToBytes(value instanceof DtypeArray ? value.data : value, dtype);
+  const data = value instanceof DtypeArray ? value.data : value;
+  if (dtype.kind === "b") checkBooleans(data as Uint8Array);
+  return numbersToBytes(data, dtype);
+}
+
+/** By MessagePack, or where it cannot carry them as a pickle, as NumPy's objects are in Python. */
+function encodeObjects(items: unknown[]): Uint8Array {
+  try {
+    return encoder.encode(items);
+  } catch (error) {
+    if (!isPartdError(error, "ERR_PARTD_CODEC")) throw error;
+    try {
+      return pickler.dump(items);
+    } catch {
+      throw error;
+    }
+  }
+}
+
+/** To NumPy every other byte is true as well, but equal to neither true nor false. */
+function checkBooleans(data: Uint8Array): void {
+  const bad = data.findIndex((byte) => byte > 1);
+  if (bad < 0) return;
+  throw new PartdError(
+    "ERR_PARTD_CODEC",
+    `item ${bad} of bools is ${data[bad]}, and may be 0 or 1.`,
+  );
 }
 
 /** What one key's bytes, or a run of whole items of them, say. */
@@ -48,23 +75,17 @@ export function decodeArray(bytes: Uint8Array, dtype: Dtype, key: Key): NdValue 
     );
   }
   const numbers = bytesToNumbers(bytes, dtype);
-  return PLAIN.has(dtype.type) ? numbers : new DtypeArray(hostOrder(dtype), numbers);
+  return isPlain(dtype) ? numbers : new DtypeArray(hostOrder(dtype), numbers);
 }
 
 /** The items of one frame of an object array. */
 export function decodeObjects(list: Uint8Array, offset: number): unknown[] {
-  if (list[0] === 0x80 && (list[1] as number) >= 2 && (list[1] as number) <= 5) {
-    throw new PartdError(
-      "ERR_PARTD_CODEC",
-      "it holds a pickle, which NumPy objects that MessagePack cannot carry are written as; convert them to text or numbers first.",
-      { offset },
-    );
-  }
   try {
-    const items = decoder.decode(list);
+    const items = isPickle(list) ? unpickler.load(list) : decoder.decode(list);
     if (Array.isArray(items)) return items;
   } catch (cause) {
-    throw new PartdError("ERR_PARTD_CORRUPT", (cause as Error).message, { offset, cause });
+    const code = isPartdError(cause) ? cause.code : "ERR_PARTD_CORRUPT";
+    throw new PartdError(code, (cause as Error).message, { offset, cause });
   }
   throw new PartdError("ERR_PARTD_CORRUPT", "its objects are no list.", { offset });
 }
@@ -95,9 +116,10 @@ const OBJECT = parseDtype("O");
 const encoder = new MsgPackEncoder();
 const decoder = new MsgPackDecoder();
 
-/** What a typed array says by itself. */
-const PLAIN = new Set(["i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f4", "f8"]);
+const pickler = new Pickler();
+const unpickler = new Unpickler();
 
-function hostOrder(dtype: Dtype): Dtype {
-  return dtype.swapped ? parseDtype(dtype.type) : dtype;
+/** The PROTO opcode and a protocol of 2 to 5, which for MessagePack would be a map of nothing. */
+function isPickle(bytes: Uint8Array): boolean {
+  return bytes[0] === 0x80 && (bytes[1] as number) >= 2 && (bytes[1] as number) <= 5;
 }
