@@ -17,7 +17,7 @@ import { circles, importGraph } from "./imports.mjs";
 const COMPOSERS = ["@partd/testing", "@partd/records", "@partd/shuffle", "@partd/cli"];
 const ALSO = [
   { importer: /^@partd\/(file|log|shuffle)$/, imported: /^@partd\/disk$/ },
-  { importer: /^@partd\/codec-/, imported: /^@partd\/codec-/ },
+  { importer: /^@partd\/codec-/, imported: /^@partd\/(codec|compress)-/ },
 ];
 const PERMISSIVE =
   /^(MIT|MIT-0|ISC|BSD-2-Clause|BSD-3-Clause|0BSD|Apache-2\.0|Zlib|Unlicense|CC0-1\.0|BlueOak-1\.0\.0|Python-2\.0)$/;

@@ -1,0 +1,60 @@
+import { arrowCodec } from "@partd/codec-arrow";
+import { type Codec, Encode, type EncodeOptions, PartdError, type Store } from "@partd/core";
+import { Table, vectorFromArray } from "apache-arrow";
+import { Compression, type CompressionOptions } from "./compression.js";
+import { decodeFrame, encodeFrame, partsOf, type RangeIndex, tableOf } from "./frame.js";
+
+export interface PandasBlocksOptions extends CompressionOptions, EncodeOptions {}
+
+/**
+ * A store of tables over a store of bytes: the bytes are those of Python's `partd.PandasBlocks`.
+ * `append` adds a table's rows to those of its key, `get` returns one table of all of them, `stream`
+ * the tables as they were appended.
+ *
+ * The columns that are a frame's index stand last, and the schema's metadata `pandas` name them
+ * (`index_columns`) as pandas' own Arrow metadata do.
+ *
+ * @example new PandasBlocks(new FileStore("shuffle"), { blosc: true, snappy: true })
+ */
+export class PandasBlocks extends Encode<Table> {
+  constructor(store: Store, options: PandasBlocksOptions = {}) {
+    super(store, pandasBlocksCodec(options), options);
+  }
+}
+
+/** The codec of {@link PandasBlocks}. */
+export function pandasBlocksCodec(options: CompressionOptions = {}): Codec<Table> {
+  const compression = new Compression(options);
+  const tables = arrowCodec();
+  return {
+    name: "pandas",
+
+    encode(table) {
+      if (!(table instanceof Table)) {
+        throw new PartdError("ERR_PARTD_CODEC", "it takes a Table of apache-arrow.");
+      }
+      return encodeFrame(table, compression);
+    },
+
+    decode: (bytes) => decodeFrame(bytes, compression),
+
+    join(frames) {
+      if (frames.length <= 1) return frames[0] ?? new Table();
+      // As in pandas.concat, a range that is one of several becomes a column of numbers.
+      const filled = frames.filter(({ numRows }) => numRows > 0);
+      const some = filled.length > 0 ? filled : frames.slice(0, 1);
+      return tables.join((some.length > 1 ? some.map(withIndexColumn) : some) as never) as never;
+    },
+  };
+}
+
+function withIndexColumn(table: Table): Table {
+  const { columns, index } = partsOf(table);
+  if (!("kind" in index)) return table;
+  return tableOf(columns, [[index.name ?? "__index_level_0__", rangeColumn(index, table.numRows)]]);
+}
+
+function rangeColumn({ start, step }: RangeIndex, rows: number) {
+  const numbers = BigInt64Array.from({ length: rows }, (_, i) => BigInt(start + i * step));
+  return vectorFromArray(numbers);
+}

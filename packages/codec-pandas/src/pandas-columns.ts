@@ -1,0 +1,249 @@
+import { NdArray, type NdValue, ndarray } from "@partd/codec-ndarray";
+import { Pickler, Unpickler } from "@partd/codec-pickle/format";
+import {
+  type Entries,
+  type Key,
+  type KeyTree,
+  type OperationOptions,
+  PartdError,
+  type Store,
+  tuple,
+  type Values,
+} from "@partd/core";
+import {
+  type AppendOptions,
+  copyTree,
+  entriesOf,
+  type GetOptions,
+  type IsetOptions,
+  listKeys,
+  nestValues,
+} from "@partd/core/author";
+import { Table, type Vector } from "apache-arrow";
+import { fromColumn, refuse, toColumn } from "./arrays.js";
+import { type Column, levelName, partsOf, tableOf } from "./frame.js";
+
+export interface PandasColumnsGetOptions extends GetOptions {
+  /** Names of the columns to read, in the order of the answer; no other is read. Default: all. */
+  readonly columns?: readonly string[] | undefined;
+}
+
+/**
+ * A store of tables over a store of bytes, each column under a key of its own: the bytes are those
+ * of Python's `partd.PandasColumns`. An index of one level is a column, as in `PandasBlocks`; Python
+ * has no categories here, and dates are in UTC.
+ *
+ * @example new PandasColumns(new FileStore("shuffle"))
+ */
+export class PandasColumns implements Store<Table> {
+  readonly #store: Store;
+  readonly #arrays: NdArray;
+
+  constructor(store: Store) {
+    this.#store = store;
+    this.#arrays = new NdArray(store);
+  }
+
+  async append(data: Entries<Table>, options?: AppendOptions): Promise<void> {
+    const arrays: [Key, NdValue][] = [];
+    const isets: [Key, Uint8Array][] = [];
+    for (const [key, table] of entriesOf(data)) {
+      if (!(table instanceof Table)) {
+        throw new PartdError("ERR_PARTD_CODEC", "it takes a Table of apache-arrow.", { key });
+      }
+      const { columns, index } = partsOf(table);
+      if (!("kind" in index) && index.length > 1)
+        throw refuse("", "Python has no index of several levels here");
+      const [name, level] = levelOf(index, table.numRows);
+      isets.push([under(key, ".columns"), pickler.dump(columns.map(([column]) => column))]);
+      isets.push([under(key, ".index-name"), pickler.dump(levelName(name))]);
+      for (const [column, vector] of [...columns, [".index", level] as const]) {
+        arrays.push([under(key, column), arrayOf(vector, column)]);
+      }
+    }
+    for (const [key, bytes] of isets) await this.#store.iset(key, bytes, options);
+    await this.#arrays.append(arrays, options);
+  }
+
+  /** @throws `ERR_PARTD_CODEC` for a column that is not there. */
+  async get<const K extends KeyTree>(
+    keys: K,
+    options: PandasColumnsGetOptions = {},
+  ): Promise<Values<K, Table>> {
+    const flat = listKeys(keys);
+    const tree = copyTree(keys);
+    const tables: Table[] = [];
+    for (const key of flat) tables.push(await this.#read(key, options));
+    return nestValues(tree, tables);
+  }
+
+  async *stream(
+    key: Key,
+    options?: PandasColumnsGetOptions,
+  ): AsyncGenerator<Table, void, undefined> {
+    const table = await this.#read(key, options ?? {});
+    if (table.numCols > 0) yield table;
+  }
+
+  /** Appends to a key that has nothing yet. */
+  async iset(key: Key, value: Table, options?: IsetOptions): Promise<void> {
+    await this.withLock(async (store) => {
+      const names = await store.#namesOf(key, options);
+      if (names !== undefined && !options?.replace) return;
+      await store.delete(key, options);
+      await store.append([[key, value]], options);
+    }, options);
+  }
+
+  async delete(keys: Key | readonly Key[], options?: OperationOptions): Promise<void> {
+    for (const key of listKeys(keys as KeyTree)) {
+      const names = (await this.#namesOf(key, options)) ?? [];
+      await this.#arrays.delete(
+        [...names, ".index"].map((name) => under(key, name)),
+        options,
+      );
+      await this.#store.delete([under(key, ".columns"), under(key, ".index-name")], options);
+    }
+  }
+
+  async pop<const K extends KeyTree>(keys: K, options?: GetOptions): Promise<Values<K, Table>> {
+    const flat = listKeys(keys);
+    return this.withLock(async (store) => {
+      const tables = await store.get(keys, options);
+      await store.delete(flat, options);
+      return tables;
+    }, options);
+  }
+
+  async *keys(options?: OperationOptions): AsyncGenerator<Key, void, undefined> {
+    for await (const key of this.#store.keys(options)) {
+      if (typeof key === "string" || key.parts.at(-1) !== ".columns") continue;
+      const parts = key.parts.slice(0, -1);
+      yield parts.length === 1 && typeof parts[0] === "string" ? parts[0] : tuple(...parts);
+    }
+  }
+
+  withLock<T>(
+    critical: (store: PandasColumns) => T | Promise<T>,
+    options?: OperationOptions,
+  ): Promise<T> {
+    return this.#store.withLock((store) => critical(new PandasColumns(store)), options);
+  }
+
+  flush(options?: OperationOptions): Promise<void> {
+    return this.#store.flush(options);
+  }
+
+  drop(options?: OperationOptions): Promise<void> {
+    return this.#arrays.drop(options);
+  }
+
+  /** Closes the store below too. */
+  close(): Promise<void> {
+    return this.#arrays.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #namesOf(key: Key, options?: GetOptions): Promise<string[] | undefined> {
+    const bytes = await this.#store.get(under(key, ".columns"), options);
+    if (bytes.byteLength === 0) return undefined;
+    const names = unpickler.load(bytes);
+    if (!Array.isArray(names)) {
+      throw new PartdError("ERR_PARTD_CORRUPT", "the names of columns are no list.", { key });
+    }
+    return names.map(String);
+  }
+
+  async #read(key: Key, { columns, ...options }: PandasColumnsGetOptions): Promise<Table> {
+    const names = await this.#namesOf(key, options);
+    if (names === undefined) return new Table();
+    const missing = columns?.find((name) => !names.includes(name));
+    if (missing !== undefined) {
+      throw new PartdError(
+        "ERR_PARTD_CODEC",
+        `there is no column ${JSON.stringify(missing)}; there are ${names.join(", ")}.`,
+        { key },
+      );
+    }
+    const wanted = [...(columns ?? names), ".index"];
+    const arrays = await this.#arrays.get(
+      wanted.map((name) => under(key, name)),
+      options,
+    );
+    const label = unpickler.load(await this.#store.get(under(key, ".index-name"), options));
+    const all = wanted.map((name, i): Column => [name, columnOf(arrays[i] as NdValue, name)]);
+    const [, index] = all.pop() as Column;
+    return tableOf(all, [[typeof label === "string" ? label : "__index_level_0__", index]]);
+  }
+}
+
+const pickler = new Pickler();
+const unpickler = new Unpickler();
+
+/** `("x", "column")`, as Python's `extend` makes it. */
+function under(key: Key, name: string): Key {
+  return typeof key === "string" ? tuple(key, name) : tuple(...key.parts, name);
+}
+
+function levelOf(index: ReturnType<typeof partsOf>["index"], rows: number): Column {
+  if (!("kind" in index)) return index[0] as Column;
+  const { name, start, step } = index;
+  const data = new Uint8Array(
+    BigInt64Array.from({ length: rows }, (_, i) => BigInt(start + i * step)).buffer,
+  );
+  return [name ?? "__index_level_0__", toColumn({ dtype: "<i8", data }, ".index")];
+}
+
+function arrayOf(column: Vector, name: string): NdValue {
+  const { dtype, data, categories } = fromColumn(column, name);
+  if (categories !== undefined)
+    throw refuse(name, "Python has no categories here; append its texts");
+  if (Array.isArray(data)) return data as unknown[];
+  return typedArray(dtype, new Uint8Array(data as Uint8Array));
+}
+
+function typedArray(dtype: string, { buffer }: Uint8Array): NdValue {
+  const types = {
+    i1: Int8Array,
+    u1: Uint8Array,
+    i2: Int16Array,
+    u2: Uint16Array,
+    i4: Int32Array,
+    u4: Uint32Array,
+    i8: BigInt64Array,
+    u8: BigUint64Array,
+    f4: Float32Array,
+    f8: Float64Array,
+  } as const;
+  const type = types[dtype.slice(1) as keyof typeof types];
+  if (type !== undefined) return new type(buffer as ArrayBuffer);
+  if (dtype === "|b1") return ndarray(dtype, new Uint8Array(buffer as ArrayBuffer));
+  if (/[Mm]8/.test(dtype)) return ndarray(dtype, new BigInt64Array(buffer as ArrayBuffer));
+  throw refuse(dtype, "float16 is not written here");
+}
+
+function columnOf(array: NdValue, name: string): Vector {
+  if (Array.isArray(array)) return toColumn({ dtype: "|O", data: array }, name);
+  const data = "dtype" in array ? array.data : array;
+  const dtype = "dtype" in array ? array.dtype : `<${LETTERS[data.constructor.name]}`;
+  return toColumn(
+    { dtype, data: new Uint8Array(data.buffer, data.byteOffset, data.byteLength) },
+    name,
+  );
+}
+
+const LETTERS: Readonly<Record<string, string>> = {
+  Int8Array: "i1",
+  Uint8Array: "u1",
+  Int16Array: "i2",
+  Uint16Array: "u2",
+  Int32Array: "i4",
+  Uint32Array: "u4",
+  BigInt64Array: "i8",
+  BigUint64Array: "u8",
+  Float32Array: "f4",
+  Float64Array: "f8",
+};

@@ -1,0 +1,253 @@
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { describe, expect, test } from "@jest/globals";
+import { Dict, type Store } from "@partd/core";
+import { frame } from "@partd/core/author";
+import { FileStore } from "@partd/file";
+import { codecContract } from "@partd/testing";
+import {
+  Dictionary,
+  Field,
+  Int8,
+  Int32,
+  Schema,
+  Struct,
+  Table,
+  Utf8,
+  type Vector,
+  vectorFromArray,
+} from "apache-arrow";
+import fc from "fast-check";
+import { describeReal, realPart } from "tooling/real-part";
+import { PandasBlocks, PandasColumns, pandasBlocksCodec } from "../src/index.js";
+
+const fixtures = JSON.parse(
+  readFileSync(new URL("./fixtures/frames.json", import.meta.url), "utf8"),
+) as Record<"raw" | "compressed", Record<string, string>>;
+
+const plain = (value: unknown): unknown =>
+  typeof value === "bigint" ? `${value}n` : value instanceof Uint8Array ? [...value] : value;
+
+/** Columns by name and type, the raw numbers of dates included. */
+function show(table: Table) {
+  const index = JSON.parse(table.schema.metadata.get("pandas") ?? "{}").index_columns;
+  const columns = table.schema.fields.map(({ name, type }, i) => {
+    const column = table.getChildAt(i) as Vector;
+    return [name, String(type), Array.from(column, plain), column.nullCount];
+  });
+  return { columns, index };
+}
+
+const read = async (hex: string) => {
+  const lower = new Dict();
+  await lower.append({ x: frame(Buffer.from(hex, "hex")) });
+  return new PandasBlocks(lower).get("x");
+};
+
+describe("frames that pandas wrote", () => {
+  test.each(Object.keys(fixtures.raw))(
+    "%s is read, compressed or not, written and read",
+    async (name) => {
+      const raw = await read(fixtures.raw[name] as string);
+      expect(show(await read(fixtures.compressed[name] as string))).toEqual(show(raw));
+      for (const options of [{}, { blosc: true }, { blosc: true, snappy: true }]) {
+        const p = new PandasBlocks(new Dict(), options);
+        await p.append({ x: raw });
+        expect(show(await p.get("x"))).toEqual(show(raw));
+        await p.append({ x: raw });
+        expect((await p.get("x")).numRows).toBe(raw.numRows * 2);
+        const streamed: number[] = [];
+        for await (const table of p.stream("x")) streamed.push(table.numRows);
+        expect(streamed).toEqual([raw.numRows, raw.numRows]);
+      }
+    },
+  );
+
+  test("have Arrow's types, and an index that the metadata name", async () => {
+    const shown = async (name: string) => show(await read(fixtures.raw[name] as string));
+    expect((await shown("numbers")).columns.map(([, type]) => type).join()).toBe(
+      "Int8,Int16,Int32,Int64,Uint8,Uint16,Uint32,Uint64,Float32,Float64",
+    );
+    expect((await shown("datetime")).columns[0]).toEqual([
+      "d",
+      "Timestamp<NANOSECOND>",
+      [1577836800000, null],
+      1,
+    ]);
+    expect((await shown("zone")).columns[0]?.[1]).toBe("Timestamp<NANOSECOND, Europe/Berlin>");
+    expect((await shown("text")).columns).toEqual([
+      ["s", "Utf8", ["a", null, "ü😀"], 1],
+      ["t", "Utf8", ["x", "y", "z"], 0],
+    ]);
+    expect((await shown("category")).columns[0]).toEqual([
+      "c",
+      "Dictionary<Int8, Utf8>",
+      ["x", "y", null, "x"],
+      1,
+    ]);
+    expect((await shown("range index")).index).toEqual([
+      { kind: "range", name: "r", start: 4, stop: 8, step: 2 },
+    ]);
+    const named = await shown("named index");
+    expect(named.index).toEqual(["k"]);
+    expect(named.columns[1]).toEqual(["k", "Utf8", ["p", "q"], 0]);
+    expect((await shown("multi index")).index).toEqual(["m", "__index_level_1__"]);
+    expect((await shown("int columns")).columns.map(([name]) => name)).toEqual(["0", "1"]);
+    expect((await shown("empty")).columns.map(([name, type]) => [name, type])).toEqual([
+      ["a", "Int64"],
+      ["s", "Utf8"],
+    ]);
+  });
+
+  test("mutated bytes are a table or a clear error", async () => {
+    const seeds = Object.values(fixtures.raw).map((hex) => Buffer.from(hex, "hex"));
+    const codec = pandasBlocksCodec();
+    await fc.assert(
+      fc.asyncProperty(
+        fc.constantFrom(...seeds),
+        fc.array(fc.tuple(fc.nat(), fc.nat(255)), { minLength: 1, maxLength: 4 }),
+        async (seed, edits) => {
+          const bytes = Uint8Array.from(seed);
+          for (const [at, byte] of edits) bytes[at % bytes.length] = byte;
+          try {
+            expect(await codec.decode(bytes)).toBeInstanceOf(Table);
+          } catch (error) {
+            expect((error as Error).message).not.toBe("");
+          }
+        },
+      ),
+      { numRuns: Number(process.env.PARTD_FUZZ_RUNS ?? 1500) },
+    );
+  });
+});
+
+const one = new Table({
+  a: vectorFromArray([1, 2], new Int32()),
+  s: vectorFromArray(["x", "y"], new Utf8()),
+}) as unknown as Table;
+const rows = (table: Table) => JSON.stringify(table.toArray().map((row) => [row.a, row.s]));
+
+describe("the codec contract, of PandasBlocks", () => {
+  for (const { name, run } of codecContract<Table>((store) => new PandasBlocks(store), [one], {
+    equal: (a, b) => rows(a) === rows(b),
+    join: pandasBlocksCodec().join,
+    unencodable: [
+      "text",
+      { a: 1 },
+      new Table({ d: vectorFromArray([{ a: 1 }], new Struct([new Field("a", new Int32())])) }),
+    ],
+    badBytes: [new Uint8Array(), Buffer.from("[1]")],
+    manyFrames: 50,
+    largeFrame: 50,
+    numRuns: 20,
+  })) {
+    test(name, run);
+  }
+});
+
+describe("PandasColumns", () => {
+  test("a table is a key a column, read in part, appended to, popped and deleted", async () => {
+    const lower = new Dict();
+    const p = new PandasColumns(lower);
+    await p.append({ x: one });
+    await p.append({ x: one });
+    expect(rows(await p.get("x"))).toBe('[[1,"x"],[2,"y"],[1,"x"],[2,"y"]]');
+    const some = await p.get("x", { columns: ["s"] });
+    expect(some.schema.fields.map(({ name }) => name)).toEqual(["s", "__index_level_0__"]);
+    expect(Array.from(some.getChild("__index_level_0__") as Vector, Number)).toEqual([0, 1, 0, 1]);
+    await expect(p.get("x", { columns: ["no"] })).rejects.toMatchObject({
+      code: "ERR_PARTD_CODEC",
+    });
+    expect((await p.get("absent")).numCols).toBe(0);
+    const keys = async () => {
+      const found: unknown[] = [];
+      for await (const key of p.keys()) found.push(key);
+      return found;
+    };
+    expect(await keys()).toEqual(["x"]);
+    await p.iset("y", one);
+    expect(rows(await p.pop("y"))).toBe('[[1,"x"],[2,"y"]]');
+    await p.delete("x");
+    expect(await keys()).toEqual([]);
+    const left: unknown[] = [];
+    for await (const key of lower.keys()) left.push(key);
+    expect(left).toEqual([]);
+  });
+
+  test("what Python has not there is refused", async () => {
+    const p = new PandasColumns(new Dict());
+    const category = vectorFromArray(["x"], new Dictionary(new Utf8(), new Int8()));
+    await expect(p.append({ x: new Table({ c: category }) })).rejects.toMatchObject({
+      code: "ERR_PARTD_CODEC",
+    });
+  });
+});
+
+test("what pandas would change is refused, naming the column", async () => {
+  const p = new PandasBlocks(new Dict());
+  const wide = vectorFromArray([2n ** 60n, null]);
+  await expect(p.append({ x: new Table({ n: wide }) })).rejects.toThrow('the column "n"');
+  const schema = new Schema(
+    [new Field("a", new Int32())],
+    new Map([["pandas", '{"index_columns":["gone"]}']]),
+  );
+  await expect(
+    p.append({ x: new Table(schema, { a: vectorFromArray([1], new Int32()) } as never) }),
+  ).rejects.toThrow('"gone"');
+});
+
+const python = realPart.python("partd", "pandas", "numpy", "msgpack", "snappy", "blosc");
+describeReal(python, "Python's partd and pandas", () => {
+  const program = fileURLToPath(new URL("./fixtures/frames.py", import.meta.url));
+  const run = (...args: string[]) =>
+    JSON.parse(
+      execFileSync(python.command as string, [program, ...args], { encoding: "utf8" }),
+    ) as Record<string, string>;
+  /** pandas' nullable types become those that Arrow without an extension has. */
+  const changed = ["Int64", "string"];
+
+  const copied = async (
+    compression: string,
+    kind: string,
+    wrap: (store: Store) => Store<Table>,
+  ) => {
+    const folder = mkdtempSync(join(tmpdir(), "partd-pandas-"));
+    try {
+      run("write", join(folder, "theirs"), compression, kind);
+      await using theirs = wrap(new FileStore(join(folder, "theirs")));
+      await using ours = wrap(new FileStore(join(folder, "ours")));
+      for await (const key of theirs.keys()) await ours.append([[key, await theirs.get(key)]]);
+      await ours.flush();
+      return run("read", join(folder, "ours"), compression, kind);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  };
+
+  test.each(["raw", "compressed"])(
+    "PandasBlocks, %s: what Python wrote is read, and what is written then is the same there",
+    async (compression) => {
+      const options = compression === "raw" ? {} : { blosc: true, snappy: true };
+      const differences = await copied(
+        compression,
+        "blocks",
+        (store) => new PandasBlocks(store, options),
+      );
+      for (const name of changed) delete differences[name];
+      expect(Object.entries(differences).filter(([, difference]) => difference !== "")).toEqual([]);
+      // The table in the documents is of what was tried here.
+      const document = readFileSync(new URL("../../../docs/python.md", import.meta.url), "utf8");
+      for (const name of Object.keys(differences))
+        expect(document).toContain(`| ${name} | yes | yes |`);
+      for (const name of changed) expect(document).toContain(`| ${name} | yes | `);
+    },
+  );
+
+  test("PandasColumns: the same", async () => {
+    const differences = await copied("raw", "columns", (store) => new PandasColumns(store));
+    expect(Object.entries(differences).filter(([, difference]) => difference !== "")).toEqual([]);
+  });
+});
