@@ -52,7 +52,8 @@ export class CsvMatcher implements RecordMatcher {
       this.fault = { offset: firstInvalidUtf8(bytes, start, at), what: "is not UTF-8" };
     }
     if (!this.fault && this.#width !== undefined && this.count !== this.#width) {
-      const what = `has ${this.count} fields where the header has ${this.#width}`;
+      const fields = this.count === 1 ? "1 field" : `${this.count} fields`;
+      const what = `has ${fields} where the header has ${this.#width}`;
       this.fault = { offset: start, what };
     }
     return end;
