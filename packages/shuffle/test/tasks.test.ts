@@ -5,16 +5,18 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
+import { afterAll, beforeAll, describe, expect, jest, test } from "@jest/globals";
 import { Dict, isTuple, type Store } from "@partd/core";
 import { FileStore } from "@partd/file";
 import { LogStore } from "@partd/log";
 import { Client, Server } from "@partd/server";
 import { Shuffle } from "@partd/shuffle";
 
-const KILLS = Number(process.env.PARTD_KILLS ?? 10);
-const COUNT = 2000;
+/** For each kind of store. */
+const KILLS = Number(process.env.PARTD_KILLS ?? 4);
+const COUNT = 1000;
 const TASKS = 6;
+jest.setTimeout(1_800_000);
 const program = fileURLToPath(new URL("task-process.mjs", import.meta.url));
 
 interface Row {

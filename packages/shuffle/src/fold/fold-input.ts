@@ -1,4 +1,4 @@
-import { type Records, valueAt } from "@partd/records";
+import { type Records, type Scan, VALUE_KIND, valueAt } from "@partd/records";
 import type { Run } from "../run/run.js";
 import type { By } from "../source/by.js";
 import { GroupKeyer } from "../source/group-keyer.js";
@@ -22,24 +22,70 @@ export function foldBatches<R>(
     : objectBatches(run, source, keyer, values);
 }
 
-/** A reader's records: they are parsed if a value is asked for. */
+/** A reader's records: they are parsed only if the key or a value is what a function says. */
 async function* scannedBatches<R>(
   run: Run,
   records: Records<R>,
   keyer: GroupKeyer<R>,
   values: Values<R>,
 ): AsyncGenerator<FoldBatch> {
+  if (keyer.fields && values.fields) {
+    yield* fieldBatches(run, records, keyer.fields, values.fields);
+    return;
+  }
   const input = new RecordsInput(records, keyer);
   for await (const keyed of input.batches(run.signal)) {
-    if (values.isAskedFor) {
-      const { bytes, ends } = keyed;
-      for (let i = 0; i < keyed.count; i++) {
-        values.add(input.decode(bytes, i === 0 ? 0 : ends[i - 1]!, ends[i]!));
-      }
+    const { bytes, ends } = keyed;
+    for (let i = 0; i < keyed.count; i++) {
+      values.add(input.decode(bytes, i === 0 ? 0 : ends[i - 1]!, ends[i]!));
     }
     run.progress.read(keyed, input.consumed);
     yield { keyed, values: values.take() };
   }
+}
+
+/** Keys and values as the scanner finds them, without parsing. */
+async function* fieldBatches<R>(
+  run: Run,
+  records: Records<R>,
+  keyFields: readonly string[],
+  valueFields: readonly (string | undefined)[],
+): AsyncGenerator<FoldBatch> {
+  const asked = [...new Set(valueFields)].filter((field) => field !== undefined);
+  const scanner = records.format.scanner(keyFields, { values: asked });
+  for await (const batch of records.batches({ signal: run.signal })) {
+    const scan = scanner.scan(batch);
+    const found = new Map(
+      asked.map((field, i) => [field, scannedValues(records, scan, field, i)] as const),
+    );
+    run.progress.read(scan, batch.consumed);
+    const values = valueFields.map((field) => (field === undefined ? undefined : found.get(field)));
+    yield { keyed: scan, values };
+  }
+}
+
+/** The values of a field: numbers as they are, all else by parsing its record. */
+function scannedValues<R>(
+  records: Records<R>,
+  scan: Scan,
+  field: string,
+  index: number,
+): ArrayLike<unknown> {
+  const numbers = scan.numbers(index);
+  const kinds = scan.kinds(index);
+  let others = 0;
+  for (let i = 0; i < scan.count; i++) if (kinds[i] !== VALUE_KIND.number) others++;
+  if (others === 0) return numbers;
+  const values: unknown[] = [];
+  for (let i = 0, start = 0; i < scan.count; i++) {
+    const end = scan.ends[i]!;
+    if (kinds[i] === VALUE_KIND.number) values.push(numbers[i]);
+    else if (kinds[i] === VALUE_KIND.missing) values.push(undefined);
+    else if (kinds[i] === VALUE_KIND.null) values.push(null);
+    else values.push(valueAt(records.format.parse(scan.bytes, start, end), field));
+    start = end;
+  }
+  return values;
 }
 
 /** Objects, which need not become bytes for this. */
@@ -67,7 +113,8 @@ async function* objectBatches<R>(
 
 /** The values of some records: a list for each aggregate that takes one. */
 class Values<R> {
-  readonly isAskedFor: boolean;
+  /** The fields that are asked for; not there where a function is. */
+  readonly fields: readonly (string | undefined)[] | undefined;
   readonly #getters: readonly (((record: R) => unknown) | undefined)[];
   #lists: (unknown[] | undefined)[];
 
@@ -76,7 +123,8 @@ class Values<R> {
       value === undefined ? undefined : valueFunction(value),
     );
     this.#lists = this.#empty();
-    this.isAskedFor = this.#getters.some((get) => get);
+    const fields = aggregates.map(({ value }) => value);
+    if (fields.every((field) => typeof field !== "function")) this.fields = fields;
   }
 
   #empty(): (unknown[] | undefined)[] {

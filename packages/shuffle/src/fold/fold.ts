@@ -11,7 +11,7 @@ import { KeyIndex } from "./key-index.js";
 /** Keys of some records, and of each record the values to aggregate: a list for each column. */
 export interface FoldBatch {
   readonly keyed: KeyedBatch;
-  readonly values: readonly (readonly unknown[] | undefined)[];
+  readonly values: readonly (ArrayLike<unknown> | undefined)[];
 }
 
 /**

@@ -6,11 +6,14 @@ import { scanAll } from "./records-input.js";
 
 /** Keys by which records are grouped. */
 export class GroupKeyer<R> implements Keyer<R> {
+  /** The fields that make the key, unless a function does. */
+  readonly fields: readonly string[] | undefined;
   readonly scan: Keyer<R>["scan"];
   readonly #key: (record: R) => unknown;
 
   constructor(by: By<R>) {
     const fields = fieldsOf(by);
+    this.fields = fields;
     this.scan = fields && ((records, signal) => scanAll(records, fields, signal));
     this.#key = keyFunction(by);
   }

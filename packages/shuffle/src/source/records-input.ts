@@ -2,6 +2,7 @@ import type { ByteBatch, Records, Scan } from "@partd/records";
 import type { Input, Keyer } from "./input.js";
 import { KeyColumns } from "./key-columns.js";
 import type { KeyedBatch } from "./keyed-batch.js";
+import { utf8Slice } from "./structured.js";
 
 /** Records of a reader: their bytes as they are. */
 export class RecordsInput<R> implements Input<R> {
@@ -29,7 +30,10 @@ export class RecordsInput<R> implements Input<R> {
   }
 
   decode(bytes: Uint8Array, start: number, end: number): R {
-    return this.#records.format.parse(bytes, start, end);
+    const { format } = this.#records;
+    if (format.name !== "ndjson") return format.parse(bytes, start, end);
+    // The scanner has seen to it that this is UTF-8 and JSON: no second check, and no array.
+    return JSON.parse(utf8Slice.call(bytes, start, end));
   }
 
   checkBytes(): void {}

@@ -71,6 +71,6 @@ function isJson(value: unknown, depth: number): boolean {
 }
 
 /** Buffer's own, on any array of bytes: a `TextDecoder` takes three times as long for short text. */
-const { utf8Slice } = Buffer.prototype as unknown as {
+export const { utf8Slice } = Buffer.prototype as unknown as {
   utf8Slice(this: Uint8Array, start: number, end: number): string;
 };
