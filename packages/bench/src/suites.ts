@@ -9,6 +9,7 @@ const SUITES: Readonly<Record<string, () => Promise<Suite>>> = {
   file: async () => (await import("./file.js")).file,
   log: async () => (await import("./log.js")).log,
   server: async () => (await import("./server.js")).server,
+  shuffle: async () => (await import("./shuffle.js")).shuffle,
 };
 
 export const suiteNames: readonly string[] = Object.keys(SUITES);

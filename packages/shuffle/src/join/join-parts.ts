@@ -1,12 +1,13 @@
 import { fitsInMemory } from "../group/chain-groups.js";
 import { GroupTable } from "../group/group-table.js";
 import type { Run } from "../run/run.js";
-import type { Input } from "../source/input.js";
+import type { Input, RecordCodec } from "../source/input.js";
 import type { KeyedBatch } from "../source/keyed-batch.js";
 import { matchesNothing } from "../source/no-match.js";
 import type { Chain } from "../spill/chain.js";
 import { ChainReader } from "../spill/chain-reader.js";
 import { appendBatch, Fan } from "../spill/fan.js";
+import type { LoadedChain } from "../spill/loaded-chain.js";
 import type { KindRules } from "./kind.js";
 
 /**
@@ -96,6 +97,7 @@ export class JoinParts {
       const table = new GroupTable(await right.load(), workspace.blockSize);
       await table.build();
       const matched = new Uint8Array(rules.lonelyRight ? table.count : 0);
+      const partners = new DecodedOfLate(this.#right);
       let results: unknown[] = [];
       let number = 0;
       for await (const batch of left) {
@@ -119,10 +121,7 @@ export class JoinParts {
             if (rules.pairs) {
               const record = this.#left.decode(bytes, start, ends[i]!);
               for (const partner of table.records(group)) {
-                results.push([
-                  record,
-                  this.#right.decode(partner.bytes, partner.keyEnd, partner.end),
-                ]);
+                results.push([record, partners.get(partner)]);
                 if (results.length < RESULTS_AT_ONCE) continue;
                 yield results;
                 results = [];
@@ -190,6 +189,35 @@ export class JoinParts {
     }
   }
 }
+
+/**
+ * Records on the right that were decoded a moment ago, since a few of them have most partners. Pairs may share
+ * such a record.
+ */
+class DecodedOfLate {
+  readonly #codec: RecordCodec<unknown>;
+  readonly #addresses = new Float64Array(SLOTS).fill(-1);
+  readonly #records: unknown[] = new Array(SLOTS);
+
+  constructor(codec: RecordCodec<unknown>) {
+    this.#codec = codec;
+  }
+
+  get({ address, bytes, keyEnd, end }: LoadedChain): unknown {
+    if (end - keyEnd > LONGEST) return this.#codec.decode(bytes, keyEnd, end);
+    const slot = Math.imul(address, 0x9e3779b1) >>> SHIFT;
+    if (this.#addresses[slot] !== address) {
+      this.#addresses[slot] = address;
+      this.#records[slot] = this.#codec.decode(bytes, keyEnd, end);
+    }
+    return this.#records[slot];
+  }
+}
+
+/** A few MB with records of 1 KiB at most. */
+const SHIFT = 32 - 12;
+const SLOTS = 1 << 12;
+const LONGEST = 1 << 10;
 
 const RESULTS_AT_ONCE = 512;
 const DEEPEST = 8;

@@ -1,5 +1,5 @@
 import { PartdError } from "@partd/core";
-import { type GroupKey, valueAt } from "@partd/records";
+import { type GroupKey, type Scan, VALUE_KIND, valueAt } from "@partd/records";
 import type { Keyer } from "../source/input.js";
 import type { KeyColumns } from "../source/key-columns.js";
 import { keyedBy, scanAll } from "../source/records-input.js";
@@ -35,14 +35,19 @@ export class SortKeyer<R> implements Keyer<R> {
     this.#rules = keys.map(toRule);
     const fields = this.#rules.flatMap(({ field }) => (field === undefined ? [] : [field]));
     if (fields.length < keys.length) return;
-    const toKeyed = keyedBy((scan, i, columns) => this.#writeScanned(scan.key(i), columns));
-    this.scan = (records, signal) => scanAll(records, fields, signal, toKeyed);
+    const values = keys.length === 1 ? fields : [];
+    const toKeyed = keyedBy((scan, i, columns) => this.#writeScanned(scan, i, columns));
+    this.scan = (records, signal) => scanAll(records, fields, signal, toKeyed, values);
   }
 
-  #writeScanned(key: GroupKey, columns: KeyColumns): void {
-    const rules = this.#rules;
-    const values = rules.length === 1 ? [key] : (key as readonly GroupKey[]);
-    this.#writeValues(values, columns);
+  #writeScanned(scan: Scan, i: number, columns: KeyColumns): void {
+    if (this.#rules.length > 1) {
+      this.#writeValues(scan.key(i) as readonly GroupKey[], columns);
+    } else if (scan.kinds(0)[i] === VALUE_KIND.number) {
+      this.#writeValues([scan.numbers(0)[i]], columns);
+    } else {
+      this.#writeValues([scan.key(i)], columns);
+    }
   }
 
   writeKey(record: R, columns: KeyColumns): void {

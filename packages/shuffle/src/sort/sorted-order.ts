@@ -66,19 +66,22 @@ class RadixSort {
   /** Frames whose keys agree in the first `depth` bytes, as far as they have so many. */
   async #sortTies(from: number, to: number, depth: number): Promise<void> {
     const chain = this.#chain;
-    let longer = 0;
+    let longest = 0;
     let uneven = false;
+    let differ = false;
     let length = -1;
     for (let i = from; i < to; i++) {
       chain.look(this.addresses[i]!);
       const keyLength = chain.keyEnd - chain.keyStart;
-      if (keyLength > depth) longer++;
+      if (keyLength > longest) longest = keyLength;
       if (length >= 0 && length !== keyLength) uneven = true;
       length = keyLength;
       this.#highs[i] = word(chain.bytes, chain.keyStart + depth, chain.keyEnd);
       this.#lows[i] = word(chain.bytes, chain.keyStart + depth + 4, chain.keyEnd);
+      if (this.#highs[i] !== this.#highs[from] || this.#lows[i] !== this.#lows[from]) differ = true;
     }
-    if (longer > 0) await this.#sort(from, to, depth + 8);
+    // Most ties are equal keys, of which nothing is left to compare.
+    if (differ || longest > depth + 8) await this.#sort(from, to, depth + 8);
     else if (uneven) this.#byLength(from, to);
   }
 

@@ -44,14 +44,19 @@ export function isRecords<R>(source: AsyncIterable<R> | Iterable<R>): source is 
   return typeof records.batches === "function" && typeof records.format?.scanner === "function";
 }
 
-/** Scans each batch of a reader for fields, and keys it. */
+/**
+ * Scans each batch of a reader for fields, and keys it.
+ *
+ * @param values fields whose numbers the scans tell, too.
+ */
 export async function* scanAll<R>(
   records: Records<R>,
   fields: readonly string[],
   signal: AbortSignal | undefined,
   toKeyed: (scan: Scan) => KeyedBatch = (scan) => scan,
+  values: readonly string[] = [],
 ): AsyncGenerator<{ batch: KeyedBatch; consumed: number }> {
-  const scanner = records.format.scanner(fields);
+  const scanner = records.format.scanner(fields, { values });
   for await (const batch of records.batches({ signal }) as AsyncIterable<ByteBatch>) {
     yield { batch: toKeyed(scanner.scan(batch)), consumed: batch.consumed };
   }

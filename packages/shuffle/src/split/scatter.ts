@@ -1,5 +1,5 @@
 import { closeSync, openSync, writeSync } from "node:fs";
-import { openPart, type Records, type RecordsPart } from "@partd/records";
+import { openPart, type Records, type RecordsPart, type Scanner } from "@partd/records";
 
 /**
  * Writes records straight to the file of their partition, as their scanner orders them: without a
@@ -60,12 +60,14 @@ export class Scatter {
     control: Int32Array,
     onBatch: (records: number, bytes: number) => void,
   ): Promise<void> {
+    // One for all parts: its memory, which grows to the size of a batch, is what it costs.
+    let scanner: Scanner | undefined;
     for (;;) {
       const number = Atomics.add(control, NEXT, 1);
       const part = parts[number];
       if (!part) return;
       const records = openPart(part);
-      const scanner = records.format.scanner(this.#fields);
+      scanner ??= records.format.scanner(this.#fields);
       for await (const batch of records.batches({ batchBytes: 2 * BATCH_BYTES })) {
         const scan = scanner.scan(batch);
         const { bytes, offsets } = scan.partition(this.#files.length);
