@@ -2,6 +2,7 @@ import { spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "@jest/globals";
 import { commands } from "../src/command/commands.js";
+import { EXIT_CODES } from "../src/command/exit-code.js";
 import { nearest } from "../src/command/nearest.js";
 import { parseBytes, parseCount, showBytes, showSeconds } from "../src/command/quantity.js";
 import { manPage } from "../src/complete/man.js";
@@ -43,6 +44,13 @@ describe("help", () => {
     const packed = readFileSync(new URL("../man/partd.1", import.meta.url), "utf8");
     expect(packed).toBe(manPage(commands));
   });
+});
+
+test("the guide names every command and exit code", () => {
+  const guide = readFileSync(new URL("../../../docs/cli.md", import.meta.url), "utf8");
+  for (const { name } of commands)
+    expect(guide).toMatch(new RegExp(`^\\|.*\`${name}\`.*\\|$`, "m"));
+  for (const [code] of EXIT_CODES) expect(guide).toContain(`| ${code} |`);
 });
 
 describe("mistakes", () => {

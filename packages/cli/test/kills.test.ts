@@ -6,7 +6,7 @@ import { describe, expect, test } from "@jest/globals";
 import { BIN, begin, ended, partd, scratch } from "./partd.js";
 
 /** More of them in a long run: PARTD_KILLS=50. */
-const KILLS = Number(process.env.PARTD_KILLS ?? 6);
+const KILLS = Number(process.env.PARTD_KILLS ?? 4);
 
 const cwd = scratch();
 

@@ -85,3 +85,14 @@ export class Options {
     return (this.#values.get(name) as readonly string[] | undefined) ?? [];
   }
 }
+
+/** How an argument is written in usage lines: `<input...>`. */
+export function termOf({ name, required, variadic }: Argument): string {
+  const inner = variadic ? `${name}...` : name;
+  return required ? `<${inner}>` : `[${inner}]`;
+}
+
+/** How an option is written in usage lines: `-o, --out DIR`. */
+export function flagsOf({ name, short, value }: Option): string {
+  return `${short ? `-${short}, ` : ""}--${name}${value ? ` ${value}` : ""}`;
+}

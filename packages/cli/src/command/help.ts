@@ -1,6 +1,5 @@
-import type { Command, Option } from "./command.js";
+import { type Command, flagsOf, type Option, termOf } from "./command.js";
 import { EXIT_CODES } from "./exit-code.js";
-import { flagsOf, termOf } from "./program.js";
 
 /** `partd --help`: what there is, by kind. */
 export function overview(commands: readonly Command[]): string {

@@ -1,6 +1,6 @@
 import { CommanderError, Command as Parser, Option as ParserOption } from "commander";
 import type { Terminal } from "../terminal/terminal.js";
-import { type Argument, type Call, type Command, type Option, Options } from "./command.js";
+import { type Call, type Command, type Option, Options, termOf } from "./command.js";
 import { UsageError } from "./failure.js";
 import { helpOf, overview } from "./help.js";
 
@@ -68,17 +68,6 @@ export function callOf(
   signal: AbortSignal,
 ): Call {
   return { arguments: words, options, terminal, signal };
-}
-
-/** How an argument is written in usage lines: `<input...>`. */
-export function termOf({ name, required, variadic }: Argument): string {
-  const inner = variadic ? `${name}...` : name;
-  return required ? `<${inner}>` : `[${inner}]`;
-}
-
-/** How an option is written in usage lines: `-o, --out DIR`. */
-export function flagsOf({ name, short, value }: Option): string {
-  return `${short ? `-${short}, ` : ""}--${name}${value ? ` ${value}` : ""}`;
 }
 
 function parserOption(option: Option): ParserOption {

@@ -1,8 +1,7 @@
-import type { Action, Command } from "../command/command.js";
+import { type Action, type Command, flagsOf } from "../command/command.js";
 import { commands } from "../command/commands.js";
 import { EXIT_CODES } from "../command/exit-code.js";
 import { aboutOf, usageOf } from "../command/help.js";
-import { flagsOf } from "../command/program.js";
 
 /** `partd man`. */
 export const man: Action = async ({ terminal }) => {
