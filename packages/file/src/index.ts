@@ -1,1 +1,2 @@
 export { FileStore, type FileStoreOptions } from "./file-store.js";
+export { pythonFileName } from "./python-name.js";

@@ -3,8 +3,8 @@ import { cpSync, existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, expect, test } from "@jest/globals";
-import { type Key, tuple } from "@partd/core";
-import { FileStore } from "@partd/file";
+import { decodeKey, type Key, tuple } from "@partd/core";
+import { FileStore, pythonFileName } from "@partd/file";
 import { describeReal, realPart } from "tooling/real-part";
 import { directories } from "./program.js";
 
@@ -38,6 +38,15 @@ test("a directory that Python's partd once wrote", async () => {
   }
 });
 
+test("keys that Python keeps nowhere, or elsewhere, have no file", () => {
+  expect(pythonFileName(["one"])).toBe("one");
+  expect(pythonFileName(tuple("a!", 1))).toBe("a/1");
+  expect(pythonFileName("price (€)")).toBe("price ()");
+  for (const key of ["", "!", "..", "../x", "/x", ".partd", "a/", "a//b", ["a", "/b"], ["a", ""]]) {
+    expect(() => pythonFileName(key)).toThrow("no file of its own");
+  }
+});
+
 const python = realPart.python("partd");
 describeReal(python, "Python's partd", () => {
   function run(program: string): string {
@@ -51,6 +60,25 @@ describeReal(python, "Python's partd", () => {
   const literal = (value: Uint8Array) => `bytes.fromhex('${hex(value)}')`;
   const dict = entries.map(([key, , value]) => `${key}: ${literal(value)}`).join(", ");
   const list = entries.map(([key]) => key).join(", ");
+
+  test("what it wrote is found by the file names it uses", async () => {
+    const directory = make();
+    const odd = ["price (€)!", "a+b", "ü", "x/y", "tab\there", ["one"], ["p", "q?", 3], "%41"];
+    const named = odd.filter((key) => key !== "ü");
+    run(`
+store = File(${JSON.stringify(directory)})
+for key in ${JSON.stringify(named)}:
+    key = tuple(key) if isinstance(key, list) else key
+    store.append({key: repr(key).encode()})
+`);
+    await using store = new FileStore(directory);
+    for (const key of named) {
+      const value = await store.get(decodeKey(pythonFileName(key)));
+      const first = typeof key === "string" ? key : String(key[0]);
+      expect(Buffer.from(value).toString().replace("\\t", "\t")).toContain(first);
+    }
+    expect(() => pythonFileName("ü")).toThrow("no file of its own");
+  });
 
   test("reads what we write", async () => {
     const directory = make();

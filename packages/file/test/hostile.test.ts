@@ -1,0 +1,163 @@
+import {
+  copyFileSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
+import { afterAll, expect, test } from "@jest/globals";
+import { encodeKey, isPartdError } from "@partd/core";
+import { crc32 } from "@partd/disk";
+import { FileStore } from "@partd/file";
+import { directories } from "./program.js";
+
+const { make, clean } = directories();
+afterAll(clean);
+
+/** A journal that tells of a change, as the store's own would. */
+function journalOf(kind: number, body: string): Buffer {
+  const record = Buffer.alloc(32 + body.length);
+  record.write(body, 32, "latin1");
+  record.write("ptdj", 0, "latin1");
+  record.writeUInt32LE(kind, 4);
+  record.writeDoubleLE(5, 8);
+  record.writeUInt32LE(body.length, 20);
+  record.writeUInt32LE(crc32(record.subarray(32)), 24);
+  record.writeUInt32LE(crc32(record.subarray(0, 28)), 28);
+  return Buffer.concat([Buffer.alloc(16), record]);
+}
+
+test.each([
+  [1, "0 0 ../victim\n"],
+  [1, "0 3 ../victim\n"],
+  [1, "1 0 ../victim\n"],
+  [2, "0 0 ../victim\n"],
+  [2, "0 0 x\n0 0 a/../../victim\n"],
+  [1, "0 0 .partd/journal\n"],
+  [1, "0 0 /etc/victim\n"],
+  [1, "0 0 ../downloaded/x\n"],
+  [1, "0 0 x/\n"],
+  [1, "0 0 %2e%2e/victim\n"],
+  [1, "0 -3 x\n"],
+  [1, "0 1e3 x\n"],
+  [1, "0 99999999999999999999 x\n"],
+  [1, "2 0 x\n"],
+  [1, "0 0 x\0y\n"],
+  [1, "nonsense\n"],
+  [4, "0 0 x\n"],
+])(
+  "a journal from elsewhere of kind %d that tells of %j is refused, and nothing done",
+  async (kind, body) => {
+    const home = make();
+    const directory = join(home, "downloaded");
+    mkdirSync(join(directory, ".partd"), { recursive: true });
+    writeFileSync(join(directory, "x"), "data");
+    writeFileSync(join(home, "victim"), "precious");
+    writeFileSync(join(directory, ".partd", "journal"), journalOf(kind, body));
+    const store = new FileStore(directory);
+    const path = join(directory, ".partd", "journal");
+    for (const attempt of [
+      () => store.get("x"),
+      () => store.append({ x: Buffer.from("1") }),
+      () => store.drop(),
+    ]) {
+      await expect(attempt()).rejects.toMatchObject({ code: "ERR_PARTD_CORRUPT", path });
+    }
+    await store.close();
+    expect(readFileSync(join(home, "victim"), "utf8")).toBe("precious");
+    expect(readFileSync(join(directory, "x"), "utf8")).toBe("data");
+  },
+);
+
+test("each byte of the store's own files cut off or changed: no wrong answer", async () => {
+  const start = make();
+  const long = "k".repeat(300);
+  {
+    await using store = new FileStore(start);
+    await store.append({ x: Buffer.from("1"), y: Buffer.from("2"), [long]: Buffer.from("3") });
+    await store.delete("y");
+    await store.append({ x: Buffer.from("4") });
+  }
+  writeFileSync(join(start, ".partd", "lock", "left"), "something");
+  const right = { x: "14", [encodeKey(long)]: "3" };
+  const files = readdirSync(join(start, ".partd"), { recursive: true, encoding: "utf8" })
+    .map((name) => join(".partd", name))
+    .filter((name) => statSync(join(start, name)).isFile());
+  expect(files).toHaveLength(4);
+  const directory = join(make(), "copy");
+  for (const name of files.filter((name) => !/aside.[0-9a-f]{64}$/.test(name))) {
+    const whole = readFileSync(join(start, name));
+    const damaged = [
+      ...Array.from(whole, (_, at) => whole.subarray(0, at)),
+      ...Array.from(whole, (byte, at) => {
+        const changed = Buffer.from(whole);
+        changed[at] = byte ^ (1 << (at % 8));
+        return changed;
+      }),
+    ];
+    cpSync(start, directory, { recursive: true });
+    for (const [i, bytes] of damaged.entries()) {
+      for (const own of files) copyFileSync(join(start, own), join(directory, own));
+      writeFileSync(join(directory, name), bytes);
+      await using store = new FileStore(directory, { lockTimeoutMs: 1_000 });
+      const found: { [key: string]: string } = {};
+      try {
+        for await (const key of store.keys())
+          found[encodeKey(key)] = Buffer.from(await store.get(key)).toString();
+      } catch (error) {
+        if (!isPartdError(error, "ERR_PARTD_CORRUPT")) throw error;
+        continue;
+      }
+      expect([name, i, found]).toEqual([name, i, right]);
+    }
+  }
+}, 60_000);
+
+test("keys that lie aside without their names are not left out in silence", async () => {
+  const directory = make();
+  const long = "k".repeat(300);
+  await using store = new FileStore(directory);
+  await store.append({ x: Buffer.from("1"), [long]: Buffer.from("2") });
+  const aside = join(directory, ".partd", "aside");
+  const [name = ""] = readdirSync(aside).filter((one) => one.endsWith(".key"));
+  writeFileSync(join(aside, name), "another");
+  const keys = async () => {
+    for await (const _ of store.keys());
+  };
+  await expect(keys()).rejects.toMatchObject({
+    code: "ERR_PARTD_CORRUPT",
+    path: join(aside, name),
+  });
+  expect(Buffer.from(await store.get(long)).toString()).toBe("2");
+});
+
+test("with create: false a directory has to be a data set", async () => {
+  const home = make();
+  const missing = join(home, "mistyped");
+  const store = new FileStore(missing, { create: false });
+  await expect(store.get("x")).rejects.toMatchObject({ code: "ERR_PARTD_IO", path: missing });
+  expect(existsSync(missing)).toBe(false);
+  mkdirSync(missing);
+  writeFileSync(join(missing, ".lock"), "");
+  await expect(store.append({ x: Buffer.from("1") })).rejects.toThrow("no data set");
+  expect(readdirSync(missing)).toEqual([".lock"]);
+  writeFileSync(join(missing, "x"), "from Python");
+  expect((await store.get("x")).length).toBe(11);
+  await store.close();
+  await using again = new FileStore(missing, { create: false });
+  await again.append({ x: Buffer.from("1") });
+});
+
+test("a temporary store lies in the dir that was asked for, and goes", async () => {
+  const dir = join(make(), "scratch");
+  const store = new FileStore(undefined, { dir });
+  await store.append({ x: Buffer.from("1") });
+  expect(readdirSync(dir)).toHaveLength(1);
+  expect(store.path.startsWith(dir)).toBe(true);
+  await store.close();
+  expect(readdirSync(dir)).toEqual([]);
+});
