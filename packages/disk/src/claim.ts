@@ -23,6 +23,9 @@ export class Claim {
   readonly #name: string;
   readonly #own: ReadonlySet<string>;
   readonly #isBusy: () => boolean;
+  readonly #onRelease: () => void;
+  /** Whether holders were found that had not released the lock. */
+  passedOver = false;
   #held = false;
   #obstacles: readonly LockEntry[] = [];
   #fences: readonly LockEntry[] = [];
@@ -35,12 +38,14 @@ export class Claim {
     /** The token of the marks of the store that claims. */
     readonly marks: string;
     readonly isBusy: () => boolean;
+    readonly onRelease: () => void;
   }) {
     const token = uniqueToken();
     this.#folder = of.folder;
     this.#name = of.exclusive ? token : SHARED + token;
     this.#own = new Set([token, of.marks]);
     this.#isBusy = of.isBusy;
+    this.#onRelease = of.onRelease;
     const path = join(of.folder.path, this.#name);
     this.lease = new HeldLease({ ...of, token, path });
   }
@@ -99,7 +104,9 @@ export class Claim {
 
   /** At the exit of the process. What is being written then is undone by the next holder. */
   rmdirSync = (_path: string): void => {
-    if (!this.#isBusy()) this.#remove();
+    if (this.#isBusy()) return;
+    this.#onRelease();
+    this.#remove();
   };
 
   #take(): void {
@@ -148,7 +155,9 @@ export class Claim {
     if (this.#held) this.withdraw();
     else {
       for (const entry of this.#obstacles) {
-        if (entry.abandoned && this.#folder.passOver(entry)) leftBehind.delete(entry.token);
+        if (!entry.abandoned || !this.#folder.passOver(entry)) continue;
+        leftBehind.delete(entry.token);
+        this.passedOver = true;
       }
     }
   }

@@ -21,6 +21,8 @@ export interface DirectoryLockOptions {
   readonly timeoutMs?: number | undefined;
   /** Runs when a lease was taken, before anything uses it; if it fails the lease is given up. */
   readonly onTaken?: ((takeover: Takeover) => Promise<void>) | undefined;
+  /** Runs before a lease is released, also at the exit of the process; not after it was lost. */
+  readonly onRelease?: (() => void) | undefined;
   /** Whether a change is under way, so that the exit of the process must not release the lock. */
   readonly isBusy?: (() => boolean) | undefined;
   /** Closes files of the store where the process has too many open. @returns whether there were any. */
@@ -35,6 +37,8 @@ export interface Takeover {
    * made harmless. Only a lease that is exclusive has any.
    */
   readonly unproven: readonly string[];
+  /** Whether this store found holders that had ended without releasing the lock. */
+  readonly ended: boolean;
 }
 
 export type LockMode = "shared" | "exclusive";
@@ -57,6 +61,7 @@ export class DirectoryLock {
   readonly #staleMs: number;
   readonly timeoutMs: number;
   readonly #onTaken: (takeover: Takeover) => Promise<void>;
+  readonly #onRelease: () => void;
   readonly #isBusy: () => boolean;
   readonly #makeRoom: () => Promise<boolean>;
   /** The token of our marks. */
@@ -70,6 +75,8 @@ export class DirectoryLock {
   #closed = false;
   /** A lost holder stands in the way of sharing until one of us has had the lock alone. */
   #fenced = false;
+  /** We have passed over holders since we had the lock last. */
+  #ended = false;
   #markedAt = 0;
   #watch: NodeJS.Timeout | undefined;
 
@@ -80,6 +87,7 @@ export class DirectoryLock {
     this.#staleMs = staleMs;
     this.timeoutMs = timeoutMs;
     this.#onTaken = options.onTaken ?? (async () => {});
+    this.#onRelease = options.onRelease ?? (() => {});
     this.#isBusy = options.isBusy ?? (() => false);
     this.#makeRoom = options.makeRoom ?? (async () => false);
   }
@@ -240,6 +248,7 @@ export class DirectoryLock {
       staleMs: this.#staleMs,
       marks: this.#marks,
       isBusy: this.#isBusy,
+      onRelease: this.#onRelease,
       exclusive,
     });
     const { lease } = claim;
@@ -248,6 +257,7 @@ export class DirectoryLock {
     } catch (error) {
       // A shared lease is of no use while what a lost holder may yet write is not fenced off.
       this.#fenced = claim.fences.length > 0;
+      this.#ended ||= claim.passedOver;
       if ((error as { code?: unknown }).code === "ELOCKED") return claim.holder;
       if (isOutOfFiles(error)) throw error;
       throw systemError({ action: "lock", path: this.#directory }, error);
@@ -257,10 +267,11 @@ export class DirectoryLock {
     lease.users++;
     try {
       const fences = exclusive ? claim.fences : [];
-      await this.#onTaken({ lease, unproven: fences.map(({ token }) => token) });
+      const unproven = fences.map(({ token }) => token);
+      await this.#onTaken({ lease, unproven, ended: this.#ended || claim.passedOver });
       lease.verify();
       for (const { name } of fences) this.#folder.remove(name);
-      this.#fenced = false;
+      this.#fenced = this.#ended = false;
     } catch (error) {
       lease.users--;
       await this.#release(lease);
@@ -322,6 +333,7 @@ export class DirectoryLock {
     if (lease.exclusive && this.#isWanted(lease))
       this.#mayTakeAt = performance.now() + STAND_BACK_MS;
     lease.left = true;
+    if (!lease.lost) this.#onRelease();
     await this.#letGo(lease);
     this.#forget(lease);
   }

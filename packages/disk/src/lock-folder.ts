@@ -65,7 +65,9 @@ export class LockFolder {
       fd = open();
     }
     try {
-      fs.writeSync(fd, `process ${process.pid} on ${hostname()} since ${new Date().toISOString()}`);
+      const text = `process ${process.pid} on ${hostname()} since ${new Date().toISOString()}`;
+      const bytes = Buffer.from(text);
+      fs.writeSync(fd, bytes, 0, bytes.byteLength, 0);
     } catch {
       // A full disk: the name alone will do.
     } finally {

@@ -2,7 +2,8 @@ import fs from "node:fs";
 import { mkdir, readdir, rm } from "node:fs/promises";
 import { tmpdir, uptime } from "node:os";
 import { join, resolve } from "node:path";
-import { isToken, stateOf, uniqueToken } from "./token.js";
+import { isMainThread } from "node:worker_threads";
+import { isToken, processToken, stateOf, uniqueToken } from "./token.js";
 
 /**
  * A directory for what need not outlast the process. It goes with `remove()`, with the end of its
@@ -88,6 +89,25 @@ function removePresent(): void {
     } catch {
       // The next one tries again.
     }
+  }
+}
+
+/**
+ * A worker that is terminated runs nothing any more, and only the main thread sees the process end,
+ * so that one listens from the start, where it has loaded this at all.
+ */
+if (isMainThread) process.on("exit", removeThoseOfWorkers);
+
+function removeThoseOfWorkers(): void {
+  try {
+    const place = tmpdir();
+    for (const name of fs.readdirSync(place)) {
+      const [, token = ""] = name.split(`-${processToken()}-`);
+      if (!/^\d+\.\d+-[0-9a-f]{12}$/.test(token)) continue;
+      fs.rmSync(join(place, name), QUIETLY);
+    }
+  } catch {
+    // The next one tries again.
   }
 }
 

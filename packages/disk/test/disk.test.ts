@@ -124,6 +124,22 @@ describe("a temporary directory", () => {
     await next.remove();
   });
 
+  test("goes with the process whose worker was terminated", () => {
+    const code = `import { parentPort } from "node:worker_threads";
+      import { TemporaryDirectory } from ${JSON.stringify(entry)};
+      const one = new TemporaryDirectory("${kind}");
+      await one.make();
+      parentPort.postMessage(one.path);
+      setInterval(() => {}, 1000);`;
+    const left = run(`const { Worker } = await import("node:worker_threads");
+      const worker = new Worker(new URL("data:text/javascript,${encodeURIComponent(code)}"));
+      const [path] = await (await import("node:events")).once(worker, "message");
+      await worker.terminate();
+      console.log(path, (await import("node:fs")).existsSync(path));`);
+    const [path = "", wasThere] = left.split(" ");
+    expect([wasThere, existsSync(path)]).toEqual(["true", false]);
+  });
+
   test("of an earlier boot goes with the next of its kind, unless it was used since", async () => {
     const place = join(tmpdir(), `${kind}.boots`);
     leftovers.push(place);

@@ -1,81 +1,268 @@
-import fs from "node:fs";
-import { setTimeout as sleep } from "node:timers/promises";
-
-/**
- * One call of `node:fs`: its name, then its arguments. Work on files is written as a generator of
- * calls, so that the same lines run in this thread or in the thread pool.
- */
-export type Call = readonly [name: Name, ...args: unknown[]];
-export type Steps<T> = Generator<Call, T, unknown>;
+import fs, { type Stats } from "node:fs";
+import { checkCount, errnoOf } from "@partd/disk";
 
 /**
  * Makes file system calls where they cost least. A small read or write that the page cache answers
  * takes 1 µs in this thread and 4 µs of this thread's time by way of the thread pool, so calls are
  * made here for as long as they answer at once; after one that did not, and always for long pieces,
  * they go to the pool, where they wait without holding up the event loop, many at a time.
+ *
+ * Each method answers with its result where it was made here, and with a promise where it was not.
  */
 export class Disk {
   readonly #data = new Gauge();
   /** Making and removing names may wait for the disk where reading and writing does not. */
   readonly #names = new Gauge();
 
-  /** Runs the steps: to their end in this thread if it can, which a result that is no promise tells. */
-  run<T>(steps: Steps<T>): T | Promise<T> {
-    let step = steps.next();
-    while (!step.done) {
-      const gauge = this.#gaugeFor(step.value);
-      if (isLong(step.value) || !gauge.prompt) return this.#runPooled(steps, step.value);
-      step = this.#runHere(steps, step.value, gauge);
-    }
-    return step.value;
+  open(path: string, flags: number): number | Promise<number> {
+    return call<number>(this.#names, "open", path, flags, 0o666);
   }
 
-  /** For reads and writes outside of steps: whether one may be made in this thread. */
+  close(fd: number): void | Promise<void> {
+    return call<void>(this.#data, "close", fd);
+  }
+
+  fstat(fd: number): Stats | Promise<Stats> {
+    return call<Stats>(this.#data, "fstat", fd);
+  }
+
+  /** Nothing if nothing is there. */
+  async stat(path: string): Promise<Stats | undefined> {
+    try {
+      return await call<Stats>(this.#names, "stat", path);
+    } catch (error) {
+      if (isAbsent(error)) return undefined;
+      throw error;
+    }
+  }
+
+  async exists(path: string): Promise<boolean> {
+    return (await this.stat(path)) !== undefined;
+  }
+
+  mkdir(path: string): void | Promise<void> {
+    return call<void>(this.#names, "mkdir", path, { recursive: true });
+  }
+
+  readdir(path: string): string[] | Promise<string[]> {
+    return call<string[]>(this.#names, "readdir", path);
+  }
+
+  rename(from: string, to: string): void | Promise<void> {
+    return call<void>(this.#names, "rename", from, to);
+  }
+
+  rmdir(path: string): void | Promise<void> {
+    return call<void>(this.#names, "rmdir", path);
+  }
+
+  unlink(path: string): void | Promise<void> {
+    return call<void>(this.#names, "unlink", path);
+  }
+
+  truncate(fd: number, length: number): void | Promise<void> {
+    return call<void>(this.#names, "ftruncate", fd, length);
+  }
+
+  /** Brings a file's bytes to the disk. */
+  sync(fd: number): Promise<void> {
+    return pooled<void>("fdatasync", fd);
+  }
+
+  /** Brings the names that folders hold to the disk; of folders that are gone there is none. */
+  async syncFolders(paths: Iterable<string>): Promise<void> {
+    for (const path of paths) {
+      let fd: number;
+      try {
+        fd = await this.open(path, fs.constants.O_RDONLY);
+      } catch (error) {
+        if (isAbsent(error)) continue;
+        throw error;
+      }
+      try {
+        await pooled<void>("fsync", fd);
+      } catch (error) {
+        // Windows has no such thing, nor need of it.
+        if (errnoOf(error) !== "EPERM" && errnoOf(error) !== "EINVAL") throw error;
+      } finally {
+        await this.close(fd);
+      }
+    }
+  }
+
+  /** Removes a file. @returns false if there is none. */
+  async unlinkIfThere(path: string): Promise<boolean> {
+    try {
+      await this.unlink(path);
+      return true;
+    } catch (error) {
+      if (isAbsent(error)) return false;
+      // Where unlink refuses a folder with EPERM, as POSIX has it.
+      if (errnoOf(error) === "EPERM" && !(await this.stat(path))?.isFile()) return false;
+      throw error;
+    }
+  }
+
+  /** Writes all of `bytes` at `position`, however many calls it takes. */
+  writeAll(fd: number, bytes: Uint8Array, position: number): void | Promise<void> {
+    let done = 0;
+    while (done < bytes.byteLength) {
+      if (!this.takesHere(bytes.byteLength - done))
+        return this.#writeInPool(fd, bytes, position, done);
+      done += this.writeHere(fd, done === 0 ? bytes : bytes.subarray(done), position + done);
+    }
+  }
+
+  async #writeInPool(fd: number, bytes: Uint8Array, position: number, from: number): Promise<void> {
+    for (let done = from; done < bytes.byteLength; ) {
+      const length = Math.min(bytes.byteLength - done, SLICE);
+      const count = await pooled<number>("write", fd, bytes, done, length, position + done);
+      done += checkCount("write", count, length);
+    }
+  }
+
+  /** Fills `bytes` from `position` on, as far as the file reaches. @returns how many there were. */
+  readAll(fd: number, bytes: Uint8Array, position: number): number | Promise<number> {
+    if (!this.takesHere(bytes.byteLength)) return this.#readInPool(fd, bytes, position, 0);
+    const start = performance.now();
+    try {
+      let done = 0;
+      while (done < bytes.byteLength) {
+        const length = bytes.byteLength - done;
+        const count = fs.readSync(fd, bytes, done, length, position + done);
+        if (count === 0) break;
+        done += checkCount("read", count, length);
+      }
+      return done;
+    } finally {
+      this.#data.took(performance.now() - start);
+    }
+  }
+
+  async #readInPool(
+    fd: number,
+    bytes: Uint8Array,
+    position: number,
+    from: number,
+  ): Promise<number> {
+    let done = from;
+    while (done < bytes.byteLength) {
+      const length = Math.min(bytes.byteLength - done, SLICE);
+      const count = await pooled<number>("read", fd, bytes, done, length, position + done);
+      if (count === 0) break;
+      done += checkCount("read", count, length);
+    }
+    return done;
+  }
+
+  async readText(path: string, most = Number.POSITIVE_INFINITY): Promise<string> {
+    const fd = await this.open(path, fs.constants.O_RDONLY);
+    try {
+      const { size } = await this.fstat(fd);
+      const bytes = Buffer.allocUnsafe(Math.min(size, most));
+      return bytes.toString("latin1", 0, await this.readAll(fd, bytes, 0));
+    } finally {
+      await this.close(fd);
+    }
+  }
+
+  async writeText(path: string, text: string, fsync: boolean): Promise<void> {
+    const { O_WRONLY, O_CREAT, O_TRUNC } = fs.constants;
+    const fd = await this.open(path, O_WRONLY | O_CREAT | O_TRUNC);
+    try {
+      await this.writeAll(fd, Buffer.from(text, "latin1"), 0);
+      if (fsync) await this.sync(fd);
+    } finally {
+      await this.close(fd);
+    }
+  }
+
+  /** Whether a read or write of that length may be made in this thread. */
   takesHere(byteLength: number, most = LONG): boolean {
     return byteLength <= most && this.#data.prompt;
   }
 
-  /** Tells how long one took. */
+  /** One write in this thread, for what {@link takesHere}. @returns how much was written. */
+  writeHere(fd: number, bytes: Uint8Array, position: number): number {
+    const start = performance.now();
+    try {
+      const count = fs.writeSync(fd, bytes, 0, bytes.byteLength, position);
+      return checkCount("write", count, bytes.byteLength);
+    } finally {
+      this.#data.took(performance.now() - start);
+    }
+  }
+
+  /** For reads outside of this class: how long one took. */
   took(milliseconds: number): void {
     this.#data.took(milliseconds);
   }
+}
 
-  #runHere<T>(steps: Steps<T>, [name, ...args]: Call, gauge: Gauge): IteratorResult<Call, T> {
-    const start = performance.now();
-    let result: unknown;
-    try {
-      result = (inThread[name] as (...args: unknown[]) => unknown)(...args);
-    } catch (error) {
-      gauge.took(performance.now() - start);
-      return steps.throw(error);
-    }
-    gauge.took(performance.now() - start);
-    return steps.next(result);
+/** Bounds how many pooled calls are under way at once, and gathers their errors. */
+export class PoolQueue {
+  readonly #width: number;
+  #running = 0;
+  #failure: { readonly error: unknown } | undefined;
+  #wake: (() => void) | undefined;
+
+  constructor(width: number) {
+    this.#width = width;
   }
 
-  async #runPooled<T>(steps: Steps<T>, call: Call): Promise<T> {
-    let step: IteratorResult<Call, T> = { done: false, value: call };
-    for (;;) {
-      let result: unknown;
-      let failure: { readonly error: unknown } | undefined;
-      try {
-        result = await callPooled(step.value as Call);
-      } catch (error) {
-        failure = { error };
-      }
-      step = failure ? steps.throw(failure.error) : steps.next(result);
-      // What follows may be quick again.
-      while (!step.done && !isLong(step.value) && this.#gaugeFor(step.value).prompt) {
-        step = this.#runHere(steps, step.value, this.#gaugeFor(step.value));
-      }
-      if (step.done) return step.value;
-    }
+  add(work: Promise<unknown>): void {
+    this.#running++;
+    work
+      .catch((error: unknown) => {
+        this.#failure ??= { error };
+      })
+      .finally(() => {
+        this.#running--;
+        this.#wake?.();
+      });
   }
 
-  #gaugeFor([name]: Call): Gauge {
-    return DATA.has(name) ? this.#data : this.#names;
+  /** Resolves when another call may be added. @throws what one of them failed with. */
+  async room(): Promise<void> {
+    while (this.#running >= this.#width) await this.#change();
+    if (this.#failure) throw this.#failure.error;
+  }
+
+  /** Resolves when none is under way. @throws what one of them failed with. */
+  async done(): Promise<void> {
+    await this.settled();
+    if (this.#failure) throw this.#failure.error;
+  }
+
+  /** Resolves when none is under way, however they ended. */
+  async settled(): Promise<void> {
+    while (this.#running > 0) await this.#change();
+  }
+
+  #change(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#wake = () => {
+        this.#wake = undefined;
+        resolve();
+      };
+    });
   }
 }
+
+/** Nothing is there, or what is there is no file. */
+export function isAbsent(error: unknown): boolean {
+  return errnoOf(error) === "ENOENT" || isUnusable(error);
+}
+
+/** No file of that name can be there. Deno reports a folder in its place as ENOTEMPTY. */
+export function isUnusable(error: unknown): boolean {
+  return /^(EISDIR|ENOTDIR|ENAMETOOLONG|ENOTEMPTY)$/.test(errnoOf(error) ?? "");
+}
+
+/** Bytes a call moves at most: an aborted operation and a lost lock are noticed in between. */
+export const SLICE = 8 * 2 ** 20;
+/** Pieces up to this length, in bytes, are copied to or from the page cache in this thread. */
+export const LONG = 65_536;
 
 /** Whether calls of one sort are answered at once at present. */
 class Gauge {
@@ -101,130 +288,30 @@ class Gauge {
   }
 }
 
-/** Runs steps in this thread whatever it costs: where a process ends and cannot wait. */
-export function runNow<T>(steps: Steps<T>): T {
-  let step = steps.next();
-  while (!step.done) {
-    const [name, ...args] = step.value;
-    try {
-      step = steps.next((inThread[name] as (...args: unknown[]) => unknown)(...args));
-    } catch (error) {
-      step = steps.throw(error);
-    }
-  }
-  return step.value;
-}
-
-/** Bounds how many pooled calls are under way at once, and gathers their errors. */
-export class Flight {
-  readonly #width: number;
-  #running = 0;
-  #failure: { readonly error: unknown } | undefined;
-  #wake: (() => void) | undefined;
-
-  constructor(width: number) {
-    this.#width = width;
-  }
-
-  /** Whether `room` or `landed` would throw. */
-  get failed(): boolean {
-    return this.#failure !== undefined;
-  }
-
-  add(work: Promise<unknown>): void {
-    this.#running++;
-    work
-      .catch((error: unknown) => {
-        this.#failure ??= { error };
-      })
-      .finally(() => {
-        this.#running--;
-        this.#wake?.();
-      });
-  }
-
-  /** Resolves when another call may be added. @throws what one of them failed with. */
-  async room(): Promise<void> {
-    while (this.#running >= this.#width) await this.#change();
-    if (this.#failure) throw this.#failure.error;
-  }
-
-  /** Resolves when none is under way. @throws what one of them failed with. */
-  async landed(): Promise<void> {
-    await this.settled();
-    if (this.#failure) throw this.#failure.error;
-  }
-
-  /** Resolves when none is under way, however they ended. */
-  async settled(): Promise<void> {
-    while (this.#running > 0) await this.#change();
-  }
-
-  #change(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#wake = () => {
-        this.#wake = undefined;
-        resolve();
-      };
-    });
-  }
-}
-
-/** The `code` of a failed system call. */
-export function errnoOf(error: unknown): string | undefined {
-  return typeof error === "object" && error !== null && "code" in error
-    ? String(error.code)
-    : undefined;
-}
-
-/** Waits for what may pass by itself, such as descriptors that others hold. */
-export function pause(milliseconds: number): Promise<void> {
-  return sleep(milliseconds, undefined, { ref: true });
-}
-
-/** Pieces up to this length, in bytes, are copied to or from the page cache in this thread. */
-export const LONG = 65_536;
 /** A call in this thread that took longer, in milliseconds, waited for the disk. */
 const SLOW_MS = 3;
 const SUSPICIOUS = 16;
 /** Then calls go to the pool for so many times as long, so that little time is lost with trials. */
 const POOL_FACTOR = 20;
 const POOL_MS = 1000;
-const DATA: ReadonlySet<string> = new Set(["read", "write", "fstat", "close"]);
 
-const inThread = {
-  open: fs.openSync,
-  close: fs.closeSync,
-  fstat: fs.fstatSync,
-  stat: fs.statSync,
-  read: fs.readSync,
-  write: fs.writeSync,
-  ftruncate: fs.ftruncateSync,
-  truncate: fs.truncateSync,
-  fdatasync: fs.fdatasyncSync,
-  fsync: fs.fsyncSync,
-  link: fs.linkSync,
-  mkdir: fs.mkdirSync,
-  readdir: fs.readdirSync,
-  rename: fs.renameSync,
-  rmdir: fs.rmdirSync,
-  unlink: fs.unlinkSync,
-  utimes: fs.utimesSync,
-  access: fs.accessSync,
-};
-type Name = keyof typeof inThread;
+/** Looked up with each call: tests put faults there. */
+const calls = fs as unknown as { [name: string]: (...args: unknown[]) => unknown };
 
-function isLong(call: Call): boolean {
-  if (call[0] === "read" || call[0] === "write") return (call[4] as number) > LONG;
-  return call[0] === "fsync" || call[0] === "fdatasync"; // They wait by definition.
+function call<T>(gauge: Gauge, name: string, ...args: unknown[]): T | Promise<T> {
+  if (!gauge.prompt) return pooled<T>(name, ...args);
+  const start = performance.now();
+  try {
+    return calls[`${name}Sync`]?.(...args) as T;
+  } finally {
+    gauge.took(performance.now() - start);
+  }
 }
 
-function callPooled([name, ...args]: Call): Promise<unknown> {
+function pooled<T>(name: string, ...args: unknown[]): Promise<T> {
   return new Promise((resolve, reject) => {
-    const answer = (error: Error | null, result?: unknown) => {
-      if (error) reject(error);
-      else resolve(result);
-    };
-    (fs[name] as (...args: unknown[]) => void)(...args, answer);
+    calls[name]?.(...args, (error: Error | null, result?: unknown) =>
+      error ? reject(error) : resolve(result as T),
+    );
   });
 }

@@ -1,30 +1,17 @@
-import { dirname, resolve } from "node:path";
-import { fileURLToPath } from "node:url";
-import { type OperationOptions, PartdError } from "@partd/core";
+import type { OperationOptions } from "@partd/core";
 import {
   type AppendOptions,
   BaseStore,
   type Batch,
   checkIntegerOption,
-  Gate,
   type GetOptions,
 } from "@partd/core/author";
-import { TemporaryDirectory } from "@partd/disk";
-import { Appender } from "./appender.js";
-import { DirectoryLock } from "./directory-lock.js";
-import { Disk, type Steps } from "./disk.js";
-import { syncFolders } from "./file-steps.js";
-import { ioError } from "./io-error.js";
-import { Journal } from "./journal.js";
-import { Layout } from "./layout.js";
-import { defaultOpenFiles, OpenFiles } from "./open-files.js";
-import type { Parts } from "./parts.js";
+import { absolutePath, type Lease, TemporaryDirectory } from "@partd/disk";
+import { AppendQueue } from "./append-queue.js";
+import { DataSet } from "./data-set.js";
 import { Reader } from "./reader.js";
-import { recover, removeAll, removeKeys, settle } from "./recovery.js";
+import { removeAll, removeKeys } from "./recovery.js";
 import { replaceValue } from "./replace.js";
-import { surviveSizeLimit } from "./size-limit.js";
-import type { Tenure } from "./tenure.js";
-import { listKeys } from "./walk.js";
 
 export interface FileStoreOptions {
   /**
@@ -34,14 +21,14 @@ export interface FileStoreOptions {
    */
   readonly fsync?: boolean | undefined;
   /**
-   * After how many milliseconds without a sign of life the lock of a process is taken from it, if it
-   * is not known to be dead: one that stands still, or runs on another machine. An integer from
-   * 2,000 to 2^31 - 1; default 10,000. The same for all processes that share a directory.
+   * After how many milliseconds without a sign of life the lock is taken from a process that is not
+   * known to have ended: one that stands still, or runs on another machine. An integer from 2,000 to
+   * 2^31 - 1; default 10,000. The same for all processes that share a directory.
    */
   readonly staleMs?: number | undefined;
   /**
-   * After how many milliseconds an operation's wait for the lock rejects with `ERR_PARTD_LOCK`: an
-   * integer from 0 to 2^31 - 1. Default: never; each operation takes a `signal` to give it up.
+   * After how many milliseconds an operation's wait for the lock rejects with `ERR_PARTD_LOCK`, whose
+   * message names the holder: an integer from 0 to 2^31 - 1; default 600,000.
    */
   readonly lockTimeoutMs?: number | undefined;
   /**
@@ -50,6 +37,14 @@ export interface FileStoreOptions {
    * are open.
    */
   readonly maxOpenFiles?: number | undefined;
+  /**
+   * Whether the directory is made when it is missing. With false it has to be a data set already,
+   * one that Python's partd wrote too; otherwise the first operation rejects with `ERR_PARTD_IO`.
+   * Default true.
+   */
+  readonly create?: boolean | undefined;
+  /** Where a temporary store is made: a directory. Default: `os.tmpdir()`. */
+  readonly dir?: string | undefined;
 }
 
 /**
@@ -60,73 +55,54 @@ export class FileStore extends BaseStore {
   /** The directory, as an absolute path. */
   readonly path: string;
   readonly #temporary: TemporaryDirectory | undefined;
-  readonly #parts: Parts;
-  readonly #appender: Appender;
+  readonly #set: DataSet;
+  readonly #appends: AppendQueue;
   readonly #reader: Reader;
 
   /**
    * @param path the directory, made with the first operation if there is none. Without it the store
-   *   is temporary: in a directory of its own under `os.tmpdir()`, which goes with `close()`, with
-   *   the end of the process or, if that was killed, with the next temporary store.
+   *   is temporary: in a directory of its own under `dir`, which goes with `close()`, with the end of
+   *   the thread or process or, if that was killed, with the next temporary store.
    * @throws `ERR_PARTD_VALUE` if an option is out of its range.
    */
   constructor(path?: string | URL, options: FileStoreOptions = {}) {
     super();
-    const { fsync = false, staleMs = 10_000, lockTimeoutMs, maxOpenFiles } = options;
+    const { fsync = false, create = true, staleMs = 10_000, lockTimeoutMs = 600_000 } = options;
+    const { maxOpenFiles, dir } = options;
     checkIntegerOption("staleMs", staleMs, 2_000, LONGEST_TIMER);
-    if (lockTimeoutMs !== undefined)
-      checkIntegerOption("lockTimeoutMs", lockTimeoutMs, 0, LONGEST_TIMER);
+    checkIntegerOption("lockTimeoutMs", lockTimeoutMs, 0, LONGEST_TIMER);
     if (maxOpenFiles !== undefined) checkIntegerOption("maxOpenFiles", maxOpenFiles, 2, 2 ** 20);
-    this.#temporary = path === undefined ? new TemporaryDirectory("partd-file") : undefined;
-    this.path = this.#temporary?.path ?? absolute(path as string | URL);
-    const disk = new Disk();
-    const layout = new Layout(this.path, fsync);
-    const journal = new Journal(layout.own("journal"), fsync);
-    const files = new OpenFiles(layout, maxOpenFiles ?? defaultOpenFiles());
-    const lock = new DirectoryLock(
-      layout,
-      disk,
-      {
-        taken: () => this.#taken(),
-        resumed: () => files.doubt(),
-        busy: () => journal.active,
-        makeRoom: async () => disk.run(files.makeRoom()),
-      },
-      staleMs,
-      lockTimeoutMs ?? Number.POSITIVE_INFINITY,
-    );
-    this.#parts = { disk, layout, files, journal, lock, fsync, turns: new Gate() };
-    this.#appender = new Appender(this.#parts);
-    this.#reader = new Reader(this.#parts);
+    this.#temporary = path === undefined ? new TemporaryDirectory("partd-file", dir) : undefined;
+    this.path = this.#temporary?.path ?? absolutePath(path as string | URL, "FileStore");
+    this.#set = new DataSet(this.path, { fsync, create, staleMs, lockTimeoutMs, maxOpenFiles });
+    this.#appends = new AppendQueue(this.#set);
+    this.#reader = new Reader(this.#set);
   }
 
   protected override async _open(): Promise<void> {
-    const { disk, layout } = this.#parts;
-    try {
+    await this.#set.io("open", async () => {
       await this.#temporary?.make();
-      await disk.run(layout.make());
-    } catch (error) {
-      throw ioError("open", this.path, error);
-    }
+      await this.#set.open();
+    });
     surviveSizeLimit();
   }
 
   protected _append(batch: Batch, options: AppendOptions): Promise<void> {
-    return this.#appender.append(batch, options);
+    return this.#appends.append(batch, options);
   }
 
   protected _get(keys: readonly string[], options: GetOptions): Promise<Uint8Array[]> {
-    return this.#read(options, (tenure) => this.#reader.get(keys, tenure, options));
+    return this.#read(options, (lease) => this.#reader.get(keys, lease, options));
   }
 
   protected override _stream(key: string, options: GetOptions): Promise<AsyncIterable<Uint8Array>> {
-    return this.#read(options, (tenure) => this.#reader.stream(key, tenure, options));
+    return this.#read(options, (lease) => this.#reader.stream(key, lease, options));
   }
 
   protected _keys(options: OperationOptions): Promise<string[]> {
-    return this.#read(options, async (tenure) => {
-      const keys = await this.#io("list", () => listKeys(this.#parts, options), options);
-      tenure.verify();
+    return this.#read(options, async (lease) => {
+      const keys = await this.#set.io("list", () => this.#set.layout.keys(options), options);
+      lease.verify();
       return keys;
     });
   }
@@ -137,124 +113,115 @@ export class FileStore extends BaseStore {
     options: AppendOptions,
   ): Promise<void> {
     if (value.byteLength === 0) return this._delete([key], options);
-    await this.#change(options, (tenure) => replaceValue(this.#parts, tenure, key, value, options));
+    await this.#change(options, (lease) => replaceValue(this.#set, lease, key, value, options));
   }
 
   protected async _delete(keys: readonly string[], options: OperationOptions): Promise<void> {
-    const { journal } = this.#parts;
+    const { journal } = this.#set;
     const distinct = [...new Set(keys)];
     if (distinct.length === 0) return;
-    await this.#change(options, () =>
-      this.#io("delete from", () => {
-        // One file goes in one step, and needs no note.
-        const note = distinct.length === 1 ? journal.countRemoval() : journal.beginDelete(distinct);
-        return this.#noted(note, () => removeKeys(this.#parts, distinct));
-      }),
-    );
+    await this.#remove("delete from", options, {
+      // One file goes in one step, and needs no note.
+      note: () => (distinct.length === 1 ? journal.countRemoval() : journal.beginDelete(distinct)),
+      removal: (lease) => removeKeys(this.#set, lease, distinct),
+    });
   }
 
   protected override async _drop(options: OperationOptions): Promise<void> {
-    const { disk, files, journal } = this.#parts;
-    await this.#change(options, () =>
-      this.#io("drop", () =>
-        this.#noted(journal.beginDrop(), async () => {
-          await disk.run(files.closeAll());
-          await removeAll(this.#parts);
-        }),
-      ),
-    );
+    await this.#remove("drop", options, {
+      note: () => this.#set.journal.beginDrop(),
+      removal: async (lease) => {
+        await this.#set.files.closeAll();
+        await removeAll(this.#set, lease);
+      },
+    });
   }
 
   protected override async _close(): Promise<void> {
-    const { disk, files, journal, lock } = this.#parts;
-    await lock.close();
-    await disk.run(files.closeAll());
-    await disk.run(journal.close());
-    await this.#io("remove", async () => this.#temporary?.remove());
+    await this.#set.close();
+    await this.#set.io("remove", () => this.#temporary?.remove());
   }
 
   protected override _exclusive<T>(
     critical: () => Promise<T>,
     options: OperationOptions,
   ): Promise<T> {
-    return this.#parts.lock.section(options, critical);
+    return this.#set.lock.section(options, critical);
   }
 
   /** Reads while no batch of this process is half written, and no other process writes. */
-  #read<T>(options: OperationOptions, work: (tenure: Tenure) => Promise<T>): Promise<T> {
-    const { journal, lock, turns } = this.#parts;
-    return lock.hold(options, async (tenure) => {
-      tenure.verify();
-      if (journal.active) await turns.exclusive(() => this.#settle());
-      return turns.shared(() => work(tenure), options);
-    });
+  async #read<T>(options: OperationOptions, work: (lease: Lease) => Promise<T>): Promise<T> {
+    const { journal, lock, turns } = this.#set;
+    this.#set.begin();
+    try {
+      return await lock.hold("exclusive", options, async (lease) => {
+        lease.verify();
+        if (journal.active) await turns.exclusive(() => this.#set.settle(lease));
+        return turns.shared(() => work(lease), options);
+      });
+    } finally {
+      this.#set.end();
+    }
   }
 
-  #change(options: OperationOptions, work: (tenure: Tenure) => Promise<void>): Promise<void> {
-    const { lock, turns } = this.#parts;
-    return lock.hold(options, (tenure) =>
-      turns.exclusive(async () => {
-        await this.#settle();
-        options.signal?.throwIfAborted();
-        tenure.verify();
-        await work(tenure);
-        tenure.verify();
-      }),
-    );
+  async #change(options: OperationOptions, work: (lease: Lease) => Promise<void>): Promise<void> {
+    const { lock, turns } = this.#set;
+    this.#set.begin();
+    try {
+      await lock.hold("exclusive", options, (lease) =>
+        turns.exclusive(async () => {
+          await this.#set.settle(lease);
+          options.signal?.throwIfAborted();
+          lease.verify();
+          await work(lease);
+          lease.verify();
+        }),
+      );
+    } finally {
+      this.#set.end();
+    }
   }
 
   /**
-   * Writes the note of a removal down, and crosses it out when that is done, or has failed: what
-   * cannot be removed is told to who asked for it, and must not stand in the way of everything else.
+   * Writes the note of a removal down, and crosses it out when that is done, or has failed: a failure
+   * is reported to the caller, and must not stand in the way of everything else.
    */
-  async #noted(note: Steps<void>, removal: () => Promise<void>): Promise<void> {
-    const { disk, files, journal } = this.#parts;
-    try {
-      await disk.run(note);
-      files.sawRemovals(journal.removals);
-      await removal();
-    } finally {
-      if (journal.active) await disk.run(journal.clear());
-    }
-  }
-
-  /** Ends a change of ours that failed and could not be undone at the time. */
-  async #settle(): Promise<void> {
-    if (this.#parts.journal.active) await this.#io("recover", () => settle(this.#parts));
-  }
-
-  /** The lock was taken: what others have left and changed. */
-  async #taken(): Promise<void> {
-    const { disk, files, fsync, journal, layout } = this.#parts;
-    await this.#io("open", async () => {
-      await disk.run(layout.refresh());
-      await recover(this.#parts);
-      await disk.run(files.beginTenure(journal.removals));
-      if (fsync) await disk.run(syncFolders([layout.own(""), this.path, dirname(this.path)]));
-    });
-  }
-
-  async #io<T>(
+  #remove(
     action: string,
-    work: () => Promise<T>,
-    { signal }: OperationOptions = {},
-  ): Promise<T> {
-    try {
-      return await work();
-    } catch (error) {
-      throw signal?.aborted && error === signal.reason ? error : ioError(action, this.path, error);
-    }
+    options: OperationOptions,
+    { note, removal }: { note: () => Promise<void>; removal: (lease: Lease) => Promise<void> },
+  ): Promise<void> {
+    const { files, journal } = this.#set;
+    return this.#change(options, (lease) =>
+      this.#set.io(action, async () => {
+        try {
+          await note();
+          lease.confirm();
+          files.sawRemovals(journal.removals);
+          await removal(lease);
+        } finally {
+          if (journal.active) {
+            lease.confirm(); // Or it is another's to carry to its end.
+            await journal.clear();
+          }
+        }
+      }),
+    );
   }
 }
 
-function absolute(path: string | URL): string {
-  if (typeof path === "string" && path !== "") return resolve(path);
-  if (path instanceof URL && path.protocol === "file:") return fileURLToPath(path);
-  throw new PartdError(
-    "ERR_PARTD_IO",
-    `A FileStore's path is a string or a file: URL, not ${JSON.stringify(String(path))}.`,
-  );
+/**
+ * Where the size of files is limited (`ulimit -f`), the system ends a process that reaches the limit
+ * by the signal SIGXFSZ. Once a store has been opened it is listened to, and the write fails instead.
+ * For good: such a signal may arrive after the write that it is about has failed.
+ */
+function surviveSizeLimit(): void {
+  if (isSurviving || process.platform === "win32") return;
+  isSurviving = true;
+  process.on("SIGXFSZ", () => {});
 }
+
+let isSurviving = false;
 
 /** In milliseconds: Node's timers end at once after longer ones. */
 const LONGEST_TIMER = 2 ** 31 - 1;

@@ -1,7 +1,8 @@
-import { constants, type Stats } from "node:fs";
+import { constants } from "node:fs";
+import { PartdError } from "@partd/core";
 import { crc32 } from "@partd/disk";
-import type { Steps } from "./disk.js";
-import { readAll, writeAll } from "./file-steps.js";
+import type { Disk } from "./disk.js";
+import { isEncodedKey } from "./layout.js";
 
 /** A file that a batch touches, as it was before. */
 export interface Touched {
@@ -29,6 +30,7 @@ export type Unfinished =
  * change that it announces. The journal is crossed out by overwriting the first record's magic.
  */
 export class Journal {
+  readonly #disk: Disk;
   readonly #path: string;
   readonly #fsync: boolean;
   #fd = -1;
@@ -37,10 +39,11 @@ export class Journal {
   #number = 0;
   #removals = 0;
   /** Crossing out has begun and did not end well: whether the note stands is not known. */
-  #doubtful = false;
+  #uncertain = false;
   #scratch = Buffer.allocUnsafe(4096);
 
-  constructor(path: string, fsync: boolean) {
+  constructor(disk: Disk, path: string, fsync: boolean) {
+    this.#disk = disk;
     this.#path = path;
     this.#fsync = fsync;
   }
@@ -58,97 +61,137 @@ export class Journal {
     return this.#number > 0;
   }
 
-  /** To be run when the lock was taken. */
-  *read(): Steps<Unfinished | undefined> {
-    yield* this.#reopen();
+  /**
+   * To be called when the lock was taken.
+   *
+   * @param draft where to put a copy that takes the journal's place, so that one who held the lock
+   *   before and writes on writes to a file that no one reads.
+   * @throws `ERR_PARTD_CORRUPT` if the note tells of files that a store does not have.
+   */
+  async read(draft?: string): Promise<Unfinished | undefined> {
+    await this.#reopen(draft !== undefined);
     this.#number = 0;
     this.#end = RECORDS;
-    this.#doubtful = false;
+    this.#uncertain = false;
+    const { size } = await this.#disk.fstat(this.#fd);
     const start = Buffer.alloc(RECORDS + HEADER);
-    const count = yield* readAll(this.#fd, start, 0);
-    this.#removals = count >= 8 ? start.readDoubleLE(0) : 0;
-    if (count < start.byteLength || start.readUInt32LE(RECORDS) !== MAGIC) return undefined;
-    const { size } = (yield ["fstat", this.#fd]) as Stats;
-    const bytes = Buffer.allocUnsafe(size - RECORDS);
-    const length = yield* readAll(this.#fd, bytes, RECORDS);
-    const unfinished = parse(bytes.subarray(0, length));
+    const count = await this.#disk.readAll(this.#fd, start, 0);
+    const removals = count >= 8 ? start.readDoubleLE(0) : 0;
+    this.#removals = Number.isSafeInteger(removals) && removals >= 0 ? removals : 0;
+    const isNoted = count === start.byteLength && start.readUInt32LE(RECORDS) === MAGIC;
+    if (!isNoted && draft === undefined) return undefined;
+    const bytes = Buffer.allocUnsafe(size);
+    const whole = bytes.subarray(0, await this.#disk.readAll(this.#fd, bytes, 0));
+    if (draft !== undefined) await this.#replace(draft, whole);
+    const unfinished = isNoted ? parse(whole.subarray(RECORDS), this.#path) : undefined;
     if (unfinished) this.#number = 1; // Until it is crossed out, nothing else may be begun.
     return unfinished;
   }
 
   /** Writes down the files of an append, or more files of the one that is under way. */
-  *beginAppend(touched: readonly Touched[]): Steps<void> {
+  beginAppend(touched: readonly Touched[]): void | Promise<void> {
     let lines = "";
     for (const { aside, length, key } of touched) lines += `${aside ? 1 : 0} ${length} ${key}\n`;
-    yield* this.#write(APPEND, lines);
+    return this.#write(APPEND, lines);
   }
 
-  *beginDelete(keys: readonly string[]): Steps<void> {
-    yield* this.countRemoval();
-    yield* this.#write(DELETE, keys.map((key) => `0 0 ${key}\n`).join(""));
+  async beginDelete(keys: readonly string[]): Promise<void> {
+    await this.countRemoval();
+    await this.#write(DELETE, keys.map((key) => `0 0 ${key}\n`).join(""));
   }
 
-  *beginDrop(): Steps<void> {
-    yield* this.countRemoval();
-    yield* this.#write(DROP, "");
+  async beginDrop(): Promise<void> {
+    await this.countRemoval();
+    await this.#write(DROP, "");
   }
 
-  /** To be run before a key's file is removed or replaced. */
-  *countRemoval(): Steps<void> {
+  /** To be called before a key's file is removed or replaced. */
+  async countRemoval(): Promise<void> {
     const count = Buffer.allocUnsafe(8);
     count.writeDoubleLE(this.#removals + 1);
-    yield* writeAll(this.#fd, count, 0);
+    await this.#disk.writeAll(this.#fd, count, 0);
     this.#removals++;
   }
 
   /** The change is whole, or undone. If this fails it counts as neither. */
-  *clear(): Steps<void> {
-    this.#doubtful = true;
-    yield* this.#overwrite(CROSSED_OUT);
-    const long = this.#end > LONG_JOURNAL;
+  clear(): void | Promise<void> {
+    const isLong = this.#end > LONG_JOURNAL;
+    const crossed = this.#overwrite(CROSSED_OUT);
+    if (crossed) return crossed.then(() => this.#cleared(isLong));
+    return this.#cleared(isLong);
+  }
+
+  /**
+   * To be called before a change is undone: until that is done the note has to stand, and it may
+   * have been crossed out by a `clear` that failed.
+   */
+  async reinstate(): Promise<void> {
+    if (this.#uncertain) await this.#overwrite(STANDING);
+  }
+
+  async close(): Promise<void> {
+    const fd = this.#fd;
+    this.#fd = -1;
+    this.#number = 0;
+    if (fd >= 0) await this.#disk.close(fd);
+  }
+
+  #overwrite(magic: Buffer): void | Promise<void> {
+    this.#uncertain = true;
+    const written = this.#disk.writeAll(this.#fd, magic, RECORDS);
+    if (!written && !this.#fsync) {
+      this.#uncertain = false;
+      return;
+    }
+    return this.#synced(written).then(() => {
+      this.#uncertain = false;
+    });
+  }
+
+  #cleared(isLong: boolean): void | Promise<void> {
     this.#number = 0;
     this.#end = RECORDS;
-    if (!long) return;
+    if (isLong) return this.#shorten();
+  }
+
+  async #shorten(): Promise<void> {
     try {
-      yield ["ftruncate", this.#fd, RECORDS + HEADER];
+      await this.#disk.truncate(this.#fd, RECORDS + HEADER);
     } catch {
       // The change is crossed out all the same; what follows is overwritten by the next ones.
     }
   }
 
-  /**
-   * To be run before a change is undone: until that is done the note has to stand, and it may have
-   * been crossed out by a `clear` that failed.
-   */
-  *reinstate(): Steps<void> {
-    if (this.#doubtful) yield* this.#overwrite(STANDING);
-  }
-
-  *close(): Steps<void> {
-    const fd = this.#fd;
-    this.#fd = -1;
-    this.#number = 0;
-    if (fd >= 0) yield ["close", fd];
-  }
-
-  *#overwrite(magic: Buffer): Steps<void> {
-    yield* writeAll(this.#fd, magic, RECORDS);
-    if (this.#fsync) yield ["fdatasync", this.#fd];
-    this.#doubtful = false;
+  async #synced(written: void | Promise<void>): Promise<void> {
+    await written;
+    if (this.#fsync) await this.#disk.sync(this.#fd);
   }
 
   /** Opens the journal unless it is open and still the one that is there. */
-  *#reopen(): Steps<void> {
+  async #reopen(anew: boolean): Promise<void> {
     if (this.#fd >= 0) {
-      const { nlink } = (yield ["fstat", this.#fd]) as Stats;
-      if (nlink > 0) return;
-      yield* this.close();
+      if (!anew && (await this.#disk.fstat(this.#fd)).nlink > 0) return;
+      await this.close();
     }
-    const flags = constants.O_RDWR | constants.O_CREAT;
-    this.#fd = (yield ["open", this.#path, flags, 0o666]) as number;
+    this.#fd = await this.#disk.open(this.#path, constants.O_RDWR | constants.O_CREAT);
   }
 
-  *#write(kind: number, body: string): Steps<void> {
+  async #replace(draft: string, bytes: Uint8Array): Promise<void> {
+    const flags = constants.O_RDWR | constants.O_CREAT | constants.O_TRUNC;
+    const fd = await this.#disk.open(draft, flags);
+    try {
+      await this.#disk.writeAll(fd, bytes, 0);
+      if (this.#fsync) await this.#disk.sync(fd);
+      await this.#disk.rename(draft, this.#path);
+    } catch (error) {
+      await this.#disk.close(fd);
+      throw error;
+    }
+    await this.#disk.close(this.#fd);
+    this.#fd = fd;
+  }
+
+  #write(kind: number, body: string): void | Promise<void> {
     if (this.#number === 0) this.#batch = nextBatch(this.#batch);
     const length = HEADER + body.length;
     if (length > this.#scratch.byteLength) this.#scratch = Buffer.allocUnsafe(2 * length);
@@ -162,14 +205,19 @@ export class Journal {
     record.writeUInt32LE(crc32(record.subarray(HEADER)), 24);
     record.writeUInt32LE(crc32(record.subarray(0, 28)), 28);
     this.#number++;
-    yield* writeAll(this.#fd, record, this.#end);
-    this.#end += length;
-    if (this.#fsync) yield ["fdatasync", this.#fd];
+    const position = this.#end;
+    const written = this.#disk.writeAll(this.#fd, record, position);
+    if (written || this.#fsync) {
+      return this.#synced(written).then(() => {
+        this.#end = position + length;
+      });
+    }
+    this.#end = position + length;
   }
 }
 
 /** The change that the records tell of; none if the first is torn, for then it had not begun. */
-function parse(bytes: Buffer): Unfinished | undefined {
+function parse(bytes: Buffer, path: string): Unfinished | undefined {
   const touched: Touched[] = [];
   let batch = 0;
   let offset = 0;
@@ -185,8 +233,9 @@ function parse(bytes: Buffer): Unfinished | undefined {
     if (header.readDoubleLE(8) !== batch || header.readUInt32LE(16) !== number) break;
     const kind = header.readUInt32LE(4);
     if (kind === DROP) return { kind: "drop" };
+    if (kind !== APPEND && kind !== DELETE) throw corrupt(path, offset, "a change of no kind");
     for (const line of body.toString("latin1").split("\n").slice(0, -1)) {
-      touched.push(parseLine(line));
+      touched.push(parseLine(line) ?? fail(corrupt(path, offset, JSON.stringify(line))));
     }
     if (kind === DELETE) return { kind: "delete", keys: touched.map(({ key }) => key) };
     offset += HEADER + body.byteLength;
@@ -194,13 +243,23 @@ function parse(bytes: Buffer): Unfinished | undefined {
   return offset > 0 ? { kind: "append", touched } : undefined;
 }
 
-function parseLine(line: string): Touched {
-  const space = line.indexOf(" ", 2);
-  return {
-    aside: line.startsWith("1"),
-    length: Number(line.slice(2, space)),
-    key: line.slice(space + 1),
-  };
+/** A journal may come from elsewhere: only names that a key has stay inside the directory. */
+function parseLine(line: string): Touched | undefined {
+  const [, aside, length, key = ""] = /^([01]) (0|[1-9][0-9]{0,15}) (.*)$/s.exec(line) ?? [];
+  if (!Number.isSafeInteger(Number(length)) || !isEncodedKey(key)) return undefined;
+  return { aside: aside === "1", length: Number(length), key };
+}
+
+function corrupt(path: string, offset: number, what: string): PartdError {
+  return new PartdError(
+    "ERR_PARTD_CORRUPT",
+    `${path} tells of ${what}, which no store writes, so that nothing was done. If the directory comes from elsewhere, do not trust it; otherwise remove the journal: an append that was under way when its process ended may then be there in part.`,
+    { path, offset: RECORDS + offset },
+  );
+}
+
+function fail(error: Error): never {
+  throw error;
 }
 
 /** Never the number of a batch that has left records here, whichever process wrote them. */

@@ -1,9 +1,10 @@
 import { createHash } from "node:crypto";
-import { constants, openSync, type Stats } from "node:fs";
+import { constants, type Dirent, openSync, promises } from "node:fs";
 import { dirname, join } from "node:path";
-import { decodeKey } from "@partd/core";
-import { errnoOf, type Steps } from "./disk.js";
-import { exists, isAbsent, isUnusable, readText, unlinkIfThere, writeText } from "./file-steps.js";
+import { decodeKey, PartdError } from "@partd/core";
+import { Pace } from "@partd/core/author";
+import { errnoOf } from "@partd/disk";
+import { type Disk, isAbsent, isUnusable } from "./disk.js";
 
 /** A key's file, open, and which of its two possible places it is in. */
 export interface Opened {
@@ -19,17 +20,19 @@ export interface Opened {
  * `tuple("x", "y")` or a name is too long for the file system, they are in
  * `.partd/aside/<SHA-256 of the encoded key>`, beside a `.key` file that holds the encoded key.
  *
- * All steps here are for whoever holds the lock. A key is only ever in one of the places.
+ * All is for the holder of the lock. A key is only ever in one of the places.
  */
 export class Layout {
   readonly directory: string;
+  readonly #disk: Disk;
   readonly #aside: string;
   readonly #fsync: boolean;
   #hasAside = false;
 
   /** @param fsync whether what it writes itself is to be brought to the disk at once. */
-  constructor(directory: string, fsync: boolean) {
+  constructor(disk: Disk, directory: string, fsync: boolean) {
     this.directory = directory;
+    this.#disk = disk;
     this.#fsync = fsync;
     this.#aside = this.own("aside");
   }
@@ -44,21 +47,20 @@ export class Layout {
   }
 
   /** Makes the directory, if there is none. */
-  *make(): Steps<void> {
-    yield ["mkdir", this.own(""), { recursive: true }];
+  async make(): Promise<void> {
+    await this.#disk.mkdir(this.own(""));
   }
 
-  /** To be run when the lock was taken: another process may have put keys aside. */
-  *refresh(): Steps<void> {
-    this.#hasAside = yield* exists(this.#aside);
+  /** To be called when the lock was taken: another process may have put keys aside. */
+  async refresh(): Promise<void> {
+    this.#hasAside = await this.#disk.exists(this.#aside);
   }
 
   /** Opens a key's file for reading and, if that is allowed, writing; nothing if it is not there. */
-  *open(key: string): Steps<Opened | undefined> {
-    return (
-      (yield* openIfThere(this.path(key, false), false)) ??
-      (this.#hasAside ? yield* openIfThere(this.path(key, true), true) : undefined)
-    );
+  async open(key: string): Promise<Opened | undefined> {
+    const usual = await this.#openIfThere(this.path(key, false), false);
+    if (usual || !this.#hasAside) return usual;
+    return this.#openIfThere(this.path(key, true), true);
   }
 
   /** The same in this thread, if it is in its usual place; -1 if not. */
@@ -71,38 +73,42 @@ export class Layout {
   }
 
   /** Opens a key's file for reading and writing, and makes an empty one if there is none. */
-  *openOrCreate(key: string): Steps<Opened> {
+  async openOrCreate(key: string): Promise<Opened> {
     if (this.#hasAside) {
-      const opened = yield* this.open(key);
+      const opened = await this.open(key);
       if (opened && !opened.readOnly) return opened;
-      if (opened) yield ["close", opened.fd];
+      if (opened) await this.#disk.close(opened.fd);
     }
     const path = this.path(key, false);
     for (let attempt = 0; ; attempt++) {
       try {
-        return { fd: (yield ["open", path, CREATE, 0o666]) as number, aside: false };
+        return { fd: await this.#disk.open(path, CREATE), aside: false };
       } catch (error) {
         if (errnoOf(error) === "ENOENT" && attempt === 0 && key.includes("/")) {
-          if (yield* this.#makeFolder(dirname(path))) continue;
+          if (await this.#makeFolder(dirname(path))) continue;
         } else if (!isUnusable(error)) throw error;
-        return { fd: yield* this.#createAside(key), aside: true };
+        return { fd: await this.#createAside(key), aside: true };
       }
     }
   }
 
-  /** Removes a key's file, and the folders of its tuple that are empty then. */
-  *remove(key: string): Steps<boolean> {
-    if (yield* unlinkIfThere(this.path(key, false))) {
-      yield* this.#prune(key);
-      return true;
-    }
-    return this.#hasAside ? yield* this.#removeAside(key) : false;
+  /**
+   * Takes a key's file away, by way of another name, which `discard` gives it, and the folders of its
+   * tuple that are empty then.
+   */
+  async remove(key: string, discard: (path: string) => Promise<boolean>): Promise<void> {
+    if (await discard(this.path(key, false))) await this.#prune(key);
+    else if (this.#hasAside) await this.#removeAside(key, discard);
   }
 
-  /** Removes what an append that failed has created. */
-  *removeAt(key: string, aside: boolean): Steps<void> {
-    if (aside) yield* this.#removeAside(key);
-    else if (yield* unlinkIfThere(this.path(key, false))) yield* this.#prune(key);
+  /** The same for what an append that failed has created. */
+  async removeAt(
+    key: string,
+    aside: boolean,
+    discard: (path: string) => Promise<boolean>,
+  ): Promise<void> {
+    if (aside) await this.#removeAside(key, discard);
+    else if (await discard(this.path(key, false))) await this.#prune(key);
   }
 
   /** The folders whose entries change when a key's file is created: its own, and those above. */
@@ -115,51 +121,88 @@ export class Layout {
     return folders;
   }
 
-  /** The path of a folder of tuples, given as the beginning of an encoded key; all for "". */
-  folder(text: string): string {
-    return text === "" ? this.directory : `${this.directory}/${text}`;
+  /**
+   * The encoded keys in the directory, without what is not a key's file.
+   *
+   * @param options `empty`: also files without a byte, which a key that reads as empty may have.
+   * @throws `ERR_PARTD_CORRUPT` if it cannot be known which key a file belongs to.
+   */
+  async keys(
+    options: { readonly empty?: boolean; readonly signal?: AbortSignal | undefined } = {},
+  ): Promise<string[]> {
+    const { empty = false, signal } = options;
+    const found: string[] = [];
+    const pace = new Pace();
+    const consider = async (key: string, aside: boolean) => {
+      const stats = await this.#disk.stat(this.path(key, aside));
+      if (empty || (stats?.isFile() && stats.size > 0)) found.push(key);
+      if (!pace.due) return;
+      await pace.rest();
+      signal?.throwIfAborted();
+    };
+    const folders = [""];
+    for (let folder = folders.pop(); folder !== undefined; folder = folders.pop()) {
+      const path = folder === "" ? this.directory : `${this.directory}/${folder}`;
+      for await (const entry of entriesOf(path)) {
+        const text = folder === "" ? entry.name : `${folder}/${entry.name}`;
+        if (!isEncodedKey(text)) continue;
+        if (entry.isDirectory()) folders.push(text);
+        else await consider(text, false);
+      }
+    }
+    for (const key of await this.#keysAside()) await consider(key, true);
+    return found;
   }
 
-  /** The keys that lie aside. */
-  *listAside(): Steps<string[]> {
+  async #keysAside(): Promise<string[]> {
     if (!this.#hasAside) return [];
     const keys: string[] = [];
-    for (const name of (yield ["readdir", this.#aside]) as string[]) {
-      if (!name.endsWith(".key")) continue;
-      const key = yield* readText(join(this.#aside, name));
-      if (`${digest(key)}.key` === name) keys.push(key);
+    for (const name of await this.#disk.readdir(this.#aside)) {
+      if (!/^[0-9a-f]{64}$/.test(name)) continue;
+      const path = join(this.#aside, name);
+      const key = await this.#keyOf(path);
+      if (key !== undefined && digest(key) === name && isEncodedKey(key)) keys.push(key);
+      else if (((await this.#disk.stat(path))?.size ?? 0) > 0) {
+        throw new PartdError(
+          "ERR_PARTD_CORRUPT",
+          `${path} holds the bytes of a key whose name is not in ${path}.key, as it should be, so that the keys cannot be listed. get() of that key still works, and puts nothing right; write the encoded key to that file, or move both away.`,
+          { path: `${path}.key` },
+        );
+      }
     }
     return keys;
   }
 
-  /** Length of a key's file in bytes; none is none. */
-  *lengthOf(key: string, aside: boolean): Steps<number> {
-    const stats = (yield ["stat", this.path(key, aside), QUIET]) as Stats | undefined;
-    return stats?.isFile() ? stats.size : 0;
+  async #keyOf(path: string): Promise<string | undefined> {
+    try {
+      return await this.#disk.readText(`${path}.key`, LONGEST_KEY);
+    } catch (error) {
+      if (isAbsent(error)) return undefined;
+      throw error;
+    }
   }
 
-  *#createAside(key: string): Steps<number> {
+  async #createAside(key: string): Promise<number> {
     const path = this.path(key, true);
     if (!this.#hasAside) {
-      yield ["mkdir", this.#aside, { recursive: true }];
+      await this.#disk.mkdir(this.#aside);
       this.#hasAside = true;
     }
     // The name first: bytes without one could not be listed.
-    yield* writeText(`${path}.key`, key, this.#fsync);
-    return (yield ["open", path, CREATE, 0o666]) as number;
+    await this.#disk.writeText(`${path}.key`, key, this.#fsync);
+    return this.#disk.open(path, CREATE);
   }
 
-  *#removeAside(key: string): Steps<boolean> {
+  async #removeAside(key: string, discard: (path: string) => Promise<boolean>): Promise<void> {
     const path = this.path(key, true);
-    const removed = yield* unlinkIfThere(path);
-    yield* unlinkIfThere(`${path}.key`);
-    return removed;
+    await discard(path);
+    await discard(`${path}.key`);
   }
 
   /** @returns false where the folder cannot be, since one of its parts is a file or too long. */
-  *#makeFolder(path: string): Steps<boolean> {
+  async #makeFolder(path: string): Promise<boolean> {
     try {
-      yield ["mkdir", path, { recursive: true }];
+      await this.#disk.mkdir(path);
       return true;
     } catch (error) {
       if (isUnusable(error) || errnoOf(error) === "EEXIST") return false;
@@ -167,14 +210,31 @@ export class Layout {
     }
   }
 
-  *#prune(key: string): Steps<void> {
+  async #prune(key: string): Promise<void> {
     for (let i = key.lastIndexOf("/"); i > 0; i = key.lastIndexOf("/", i - 1)) {
       try {
-        yield ["rmdir", `${this.directory}/${key.slice(0, i)}`];
+        await this.#disk.rmdir(`${this.directory}/${key.slice(0, i)}`);
       } catch {
         return; // Not empty.
       }
     }
+  }
+
+  async #openIfThere(path: string, aside: boolean): Promise<Opened | undefined> {
+    try {
+      return { fd: await this.#disk.open(path, READ_WRITE | NOATIME), aside };
+    } catch (error) {
+      if (isAbsent(error)) return undefined;
+      const code = errnoOf(error);
+      if (code !== "EACCES" && code !== "EPERM") throw error;
+    }
+    try {
+      // Without what only a file's owner may ask for.
+      return { fd: await this.#disk.open(path, READ_WRITE), aside };
+    } catch (error) {
+      if (errnoOf(error) !== "EACCES") throw error;
+    }
+    return { fd: await this.#disk.open(path, READ_ONLY), aside, readOnly: true };
   }
 }
 
@@ -188,21 +248,13 @@ export function isEncodedKey(text: string): boolean {
   }
 }
 
-function* openIfThere(path: string, aside: boolean): Steps<Opened | undefined> {
+/** A few at a time, since a folder may hold millions. */
+async function* entriesOf(path: string): AsyncGenerator<Dirent, void, undefined> {
   try {
-    return { fd: (yield ["open", path, READ_WRITE | NOATIME]) as number, aside };
+    yield* await promises.opendir(path, { bufferSize: 1024 });
   } catch (error) {
-    if (isAbsent(error)) return undefined;
-    const code = errnoOf(error);
-    if (code !== "EACCES" && code !== "EPERM") throw error;
+    if (errnoOf(error) !== "ENOENT") throw error;
   }
-  try {
-    // Without what only a file's owner may ask for.
-    return { fd: (yield ["open", path, READ_WRITE]) as number, aside };
-  } catch (error) {
-    if (errnoOf(error) !== "EACCES") throw error;
-  }
-  return { fd: (yield ["open", path, READ_ONLY]) as number, aside, readOnly: true };
 }
 
 /** Encoded keys are ASCII. */
@@ -217,4 +269,5 @@ const READ_WRITE = constants.O_RDWR | NONBLOCK;
 /** The first read of a file would write down when it was, which costs as much as the read. */
 const NOATIME = constants.O_NOATIME ?? 0;
 const CREATE = READ_WRITE | constants.O_CREAT;
-const QUIET = { throwIfNoEntry: false } as const;
+/** In bytes: what is longer was not written by a store. */
+const LONGEST_KEY = 2 ** 28;

@@ -1,8 +1,8 @@
-import { readFileSync, type Stats } from "node:fs";
-import { errnoOf, pause, runNow, type Steps } from "./disk.js";
-import { ioError } from "./io-error.js";
-import type { Layout } from "./layout.js";
-import type { Parts } from "./parts.js";
+import fs, { type Stats } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
+import { isOutOfFiles } from "@partd/disk";
+import type { Disk } from "./disk.js";
+import type { Layout, Opened } from "./layout.js";
 
 /** A key's file, open. */
 export interface OpenFile {
@@ -10,12 +10,12 @@ export interface OpenFile {
   readonly fd: number;
   readonly aside: boolean;
   readonly readOnly: boolean;
-  /** Length in bytes, -1 while it has not been asked for. Ours to know as long as we hold the lock. */
+  /** Length in bytes, -1 while it has not been asked for. */
   length: number;
   /** How many use it at present. One in use is not closed. */
   users: number;
-  /** The tenure of the lock in which it was last seen to be the file that is there. */
-  tenure: number;
+  /** When it was last seen to be the file that is there. */
+  generation: number;
   kept: boolean;
 }
 
@@ -25,16 +25,18 @@ export interface OpenFile {
  * then: work that goes round over more keys than can be open would push out each before its turn.
  */
 export class OpenFiles {
+  readonly #disk: Disk;
   readonly #layout: Layout;
   readonly #kept = new Map<string, OpenFile>();
   #most: number;
   #open = 0;
-  #tenure = 0;
+  #generation = 0;
   #removals = 0;
   #turnedAway = 0;
 
   /** @param most files to have open at once, 2 or more; less if the process cannot have so many. */
-  constructor(layout: Layout, most: number) {
+  constructor(disk: Disk, layout: Layout, most = defaultOpenFiles()) {
+    this.#disk = disk;
     this.#layout = layout;
     this.#most = most;
   }
@@ -48,15 +50,15 @@ export class OpenFiles {
    * The lock was taken: what is kept has to be looked at before it is used again. If keys were
    * removed since, it is closed, for it may be a file that is no longer there.
    */
-  *beginTenure(removals: number): Steps<void> {
+  async beginLease(removals: number): Promise<void> {
     this.doubt();
-    if (removals !== this.#removals) yield* this.closeAll();
+    if (removals !== this.#removals) await this.closeAll();
     this.#removals = removals;
   }
 
-  /** What is kept has to be looked at before it is used again. */
+  /** What is kept has to be looked at before it is used again: others may have had their turn. */
   doubt(): void {
-    this.#tenure++;
+    this.#generation++;
   }
 
   /** We removed keys ourselves, and have forgotten them. */
@@ -64,94 +66,126 @@ export class OpenFiles {
     this.#removals = removals;
   }
 
-  /** The file if it is open and can be used at once. */
-  at(key: string): OpenFile | undefined {
+  /** The file if it is open; looks, in this thread, whether it is still the one that is there. */
+  takeHere(key: string): OpenFile | undefined {
     const file = this.#kept.get(key);
-    return file && file.tenure === this.#tenure ? file : undefined;
+    if (!file) return undefined;
+    if (file.generation !== this.#generation && !this.#sees(file, fs.fstatSync(file.fd))) {
+      return undefined;
+    }
+    file.users++;
+    return file;
   }
 
   /** Takes over a file that was opened; to be released after its use. */
   adopt(key: string, fd: number): OpenFile {
-    return this.#admit({ key, fd, ...fresh, aside: false, tenure: this.#tenure });
+    return this.#admit({ key, fd, ...fresh, aside: false, generation: this.#generation });
   }
 
   /** Opens a key's file if it is there, for `release` to be called after its use. */
-  *take(key: string): Steps<OpenFile | undefined> {
-    const kept = yield* this.#revive(key);
+  async take(key: string): Promise<OpenFile | undefined> {
+    const kept = await this.#revive(key);
     if (kept) return kept;
-    const opened = yield* this.#layout.open(key);
-    return opened && this.#admit({ key, ...fresh, ...opened, tenure: this.#tenure });
+    const opened = await this.#layout.open(key);
+    return opened && this.#admitOpened(key, opened);
   }
 
   /** Opens or makes a key's file, whose length is then known; to be released after its use. */
-  *takeToWrite(key: string): Steps<OpenFile> {
-    let file = yield* this.#revive(key);
-    if (file?.readOnly) {
-      yield* this.#letGo(file);
-      yield* this.release(file);
-      file = undefined;
+  takeToWrite(key: string): OpenFile | Promise<OpenFile> {
+    const file = this.#kept.get(key);
+    if (!file || file.readOnly) return this.#openToWrite(key);
+    if (file.generation !== this.#generation || file.length < 0) {
+      const stats = this.#disk.fstat(file.fd);
+      if (stats instanceof Promise || !this.#sees(file, stats)) return this.#openToWrite(key);
     }
-    file ??= this.#admit({
-      key,
-      ...fresh,
-      ...(yield* this.#layout.openOrCreate(key)),
-      tenure: this.#tenure,
-    });
-    if (file.length >= 0) return file;
-    try {
-      file.length = sizeOf((yield ["fstat", file.fd]) as Stats, this.#layout.path(key, file.aside));
-      return file;
-    } catch (error) {
-      yield* this.release(file);
-      throw error;
-    }
+    file.users++;
+    return file;
   }
 
-  *release(file: OpenFile): Steps<void> {
-    if (--file.users === 0 && !file.kept) yield* this.#close(file);
+  release(file: OpenFile): void | Promise<void> {
+    if (--file.users === 0 && !file.kept) return this.#close(file);
   }
 
   /** Closes a key's file before it is removed or replaced. */
-  *forget(key: string): Steps<void> {
+  forget(key: string): void | Promise<void> {
     const file = this.#kept.get(key);
-    if (file) yield* this.#letGo(file);
+    if (file) return this.#letGo(file);
   }
 
-  *closeAll(): Steps<void> {
-    for (const key of [...this.#kept.keys()]) yield* this.forget(key);
+  async closeAll(): Promise<void> {
+    for (const key of [...this.#kept.keys()]) await this.forget(key);
   }
 
   /**
-   * To be run when the process, or the system, has no descriptor left: closes what is not in use,
+   * To be called when the process, or the system, has no descriptor left: closes what is not in use,
    * and keeps fewer from now on.
    *
    * @returns whether anything was closed.
    */
-  *makeRoom(): Steps<boolean> {
+  async makeRoom(): Promise<boolean> {
     this.#most = Math.max(2, Math.min(this.#most, this.#open) >> 1);
     let closed = false;
     for (const [key, file] of [...this.#kept]) {
       if (file.users > 0) continue;
-      yield* this.forget(key);
+      await this.forget(key);
       closed = true;
     }
     return closed;
   }
 
-  *#revive(key: string): Steps<OpenFile | undefined> {
+  /** Calls what opens a file, and makes room where there is none. */
+  async withRoom<T>(open: () => T | Promise<T>): Promise<T> {
+    for (let attempt = 0; ; attempt++) {
+      try {
+        return await open();
+      } catch (error) {
+        if (!isOutOfFiles(error) || attempt >= ATTEMPTS) throw error;
+      }
+      // If there was nothing to close, others of the process may be about to close theirs.
+      if (!(await this.makeRoom())) await sleep(attempt * 5);
+    }
+  }
+
+  async #openToWrite(key: string): Promise<OpenFile> {
+    let file = await this.#revive(key);
+    if (file?.readOnly) {
+      await this.#letGo(file);
+      await this.release(file);
+      file = undefined;
+    }
+    file ??= this.#admitOpened(key, await this.#layout.openOrCreate(key));
+    if (file.length >= 0) return file;
+    try {
+      const stats = await this.#disk.fstat(file.fd);
+      file.length = sizeOf(stats, this.#layout.path(key, file.aside));
+      return file;
+    } catch (error) {
+      await this.release(file);
+      throw error;
+    }
+  }
+
+  async #revive(key: string): Promise<OpenFile | undefined> {
     const file = this.#kept.get(key);
     if (!file) return undefined;
     file.users++;
-    if (file.tenure === this.#tenure) return file;
-    const stats = (yield ["fstat", file.fd]) as Stats;
-    if (stats.nlink > 0) {
-      file.tenure = this.#tenure;
-      file.length = stats.size;
-      return file;
-    }
-    yield* this.#letGo(file);
-    yield* this.release(file);
+    if (file.generation === this.#generation) return file;
+    if (this.#sees(file, await this.#disk.fstat(file.fd))) return file;
+    await this.#letGo(file);
+    await this.release(file);
     return undefined;
+  }
+
+  /** Takes note of a look at an open file. @returns whether it is still the one that is there. */
+  #sees(file: OpenFile, stats: Stats): boolean {
+    if (stats.nlink === 0) return false;
+    file.generation = this.#generation;
+    file.length = stats.size;
+    return true;
+  }
+
+  #admitOpened(key: string, opened: Opened): OpenFile {
+    return this.#admit({ key, ...fresh, ...opened, generation: this.#generation });
   }
 
   #admit(file: OpenFile): OpenFile {
@@ -159,61 +193,44 @@ export class OpenFiles {
     if (this.#kept.has(file.key)) return file; // Another was opened meanwhile.
     if (this.#kept.size >= this.#most - this.atOnce) {
       if (++this.#turnedAway % ADMITTED !== 0) return file;
-      const oldest = this.#kept.keys().next().value;
-      if (oldest !== undefined) runNow(this.forget(oldest));
+      const oldest = this.#kept.values().next().value;
+      if (oldest) this.#letGoHere(oldest);
     }
     file.kept = true;
     this.#kept.set(file.key, file);
     return file;
   }
 
-  *#letGo(file: OpenFile): Steps<void> {
+  #letGo(file: OpenFile): void | Promise<void> {
     if (!file.kept) return;
     this.#kept.delete(file.key);
     file.kept = false;
-    if (file.users === 0) yield* this.#close(file);
+    if (file.users === 0) return this.#close(file);
   }
 
-  *#close(file: OpenFile): Steps<void> {
+  #letGoHere(file: OpenFile): void {
+    this.#kept.delete(file.key);
+    file.kept = false;
+    if (file.users > 0) return;
     this.#open--;
-    yield ["close", file.fd];
+    fs.closeSync(file.fd);
   }
-}
 
-/** Runs steps that open a file, and makes room where there is none. */
-export async function withRoom<T>(
-  { disk, files, layout }: Pick<Parts, "disk" | "files" | "layout">,
-  action: string,
-  key: string,
-  steps: () => Steps<T>,
-): Promise<T> {
-  for (let attempt = 0; ; attempt++) {
-    try {
-      return await disk.run(steps());
-    } catch (error) {
-      if (!isOutOfFiles(error) || attempt >= ATTEMPTS) {
-        throw ioError(action, layout.directory, error, key);
-      }
-    }
-    // If there was nothing to close, others of the process may be about to close theirs.
-    if (!(await disk.run(files.makeRoom()))) await pause(attempt * 5);
+  #close(file: OpenFile): void | Promise<void> {
+    this.#open--;
+    return this.#disk.close(file.fd);
   }
-}
-
-export function isOutOfFiles(error: unknown): boolean {
-  const code = errnoOf(error);
-  return code === "EMFILE" || code === "ENFILE";
 }
 
 /** How many files a store may have open where the user does not say: half of the allowance. */
-export function defaultOpenFiles(): number {
+function defaultOpenFiles(): number {
   return Math.max(2, Math.min(16_384, allowance() >> 1));
 }
 
 /** Descriptors that the process may have. */
 function allowance(): number {
   try {
-    const limits = readFileSync("/proc/self/limits", "latin1");
+    const limits = fs.readFileSync("/proc/self/limits", "latin1");
     const soft = /^Max open files +(\d+)/m.exec(limits)?.[1];
     return soft === undefined ? 2 ** 16 : Number(soft);
   } catch {
@@ -223,11 +240,12 @@ function allowance(): number {
 
 function sizeOf(stats: Stats, path: string): number {
   if (stats.isFile()) return stats.size;
-  throw Object.assign(new Error(`${path} is no regular file`), { code: "EFTYPE" });
+  const message = `${path} is no regular file`;
+  throw Object.assign(new Error(message), { code: "EFTYPE", syscall: "open" });
 }
 
 const fresh = { readOnly: false, length: -1, users: 1, kept: false };
 /** One in so many new files is kept when there is no room. */
 const ADMITTED = 32;
 /** How often it is tried to open a file where there is no descriptor, about a second in all. */
-export const ATTEMPTS = 20;
+const ATTEMPTS = 20;

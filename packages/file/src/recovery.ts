@@ -1,65 +1,142 @@
-import type { Stats } from "node:fs";
+import fs, { constants } from "node:fs";
 import { Pace } from "@partd/core/author";
-import type { Steps } from "./disk.js";
-import { syncFolders } from "./file-steps.js";
-import type { Touched } from "./journal.js";
-import type { Layout } from "./layout.js";
-import type { Parts } from "./parts.js";
-import { listKeys } from "./walk.js";
-
-type Recovering = Pick<Parts, "disk" | "layout" | "files" | "journal" | "fsync">;
+import type { Lease, Takeover } from "@partd/disk";
+import type { DataSet } from "./data-set.js";
+import { isAbsent, SLICE } from "./disk.js";
+import type { Touched, Unfinished } from "./journal.js";
 
 /**
- * To be run by whoever takes the lock: an append that was under way when its process died is undone,
- * a deletion is carried to its end.
+ * For whoever takes the lock: an append that was under way when its process ended is undone, a
+ * deletion is carried to its end.
+ *
+ * A holder that was passed over and may still run may yet write, at any time, to what it has open,
+ * and rename. Its renames end with its work folder; what it has open are the journal, and files that
+ * the journal names, for it looks at its lock between the note and the write. These become files of
+ * their own, so that it writes to what has no name.
  */
-export async function recover(parts: Recovering): Promise<void> {
-  const { disk, files, journal, layout } = parts;
-  const unfinished = await disk.run(journal.read());
-  if (!unfinished) return;
-  await disk.run(files.closeAll());
-  await disk.run(journal.countRemoval());
-  if (unfinished.kind === "append") {
-    const pace = new Pace();
-    for (const touched of unfinished.touched) {
-      await disk.run(restore(layout, touched));
-      if (pace.due) await pace.rest();
-    }
-  } else if (unfinished.kind === "delete") await removeKeys(parts, unfinished.keys);
-  else await removeAll(parts);
-  await disk.run(journal.clear());
+export async function recover(set: DataSet, takeover: Takeover): Promise<void> {
+  const { journal, work } = set;
+  const { lease } = takeover;
+  const fence = takeover.unproven.length > 0;
+  if (fence || takeover.ended) await work.removeOthers();
+  const unfinished = await journal.read(fence ? await work.file(lease, "journal") : undefined);
+  if (unfinished) await finish(set, lease, unfinished, fence);
 }
 
 /** Ends a change of ours that failed, and could not be undone at the time. */
-export async function settle(parts: Recovering): Promise<void> {
-  await parts.disk.run(parts.journal.reinstate());
-  await recover(parts);
+export async function settle(set: DataSet, lease: Lease): Promise<void> {
+  await set.journal.reinstate();
+  const unfinished = await set.journal.read();
+  if (unfinished) await finish(set, lease, unfinished, false);
 }
 
-/** Puts a file back as it was before an append. */
-export function* restore(layout: Layout, { key, aside, length }: Touched): Steps<void> {
-  if (length === 0) return yield* layout.removeAt(key, aside);
-  const path = layout.path(key, aside);
-  const stats = (yield ["stat", path, { throwIfNoEntry: false }]) as Stats | undefined;
-  if (stats && stats.size > length) yield ["truncate", path, length];
+/** Puts files back as they were before an append that is under way. */
+export async function undoAppend(
+  set: DataSet,
+  lease: Lease,
+  touched: readonly Touched[],
+  fence = false,
+): Promise<void> {
+  const pace = new Pace();
+  for (const each of touched) {
+    await set.files.forget(each.key);
+    if (each.length === 0) {
+      await set.layout.removeAt(each.key, each.aside, (path) => set.work.discard(lease, path));
+    } else await cutBack(set, lease, each, fence);
+    if (pace.due) await pace.rest();
+  }
 }
 
 /** Removes keys; what is not there is not missed. */
-export async function removeKeys(parts: Recovering, keys: Iterable<string>): Promise<void> {
-  const { disk, files, layout, fsync } = parts;
+export async function removeKeys(
+  set: DataSet,
+  lease: Lease,
+  keys: Iterable<string>,
+): Promise<void> {
+  const { disk, files, fsync, layout, work } = set;
   const pace = new Pace();
   const folders = new Set<string>();
   for (const key of keys) {
-    await disk.run(files.forget(key));
-    const removed = disk.run(layout.remove(key));
-    if (removed instanceof Promise) await removed;
+    await files.forget(key);
+    await layout.remove(key, (path) => work.discard(lease, path));
     if (fsync) for (const folder of layout.foldersOf(key, false)) folders.add(folder);
     if (pace.due) await pace.rest();
   }
-  if (fsync) await disk.run(syncFolders(folders));
+  if (fsync) await disk.syncFolders(folders);
 }
 
 /** Removes every key, and nothing that is none. */
-export async function removeAll(parts: Recovering): Promise<void> {
-  await removeKeys(parts, await listKeys(parts, { empty: true }));
+export async function removeAll(set: DataSet, lease: Lease): Promise<void> {
+  await removeKeys(set, lease, await set.layout.keys({ empty: true }));
+}
+
+async function finish(
+  set: DataSet,
+  lease: Lease,
+  unfinished: Unfinished,
+  fence: boolean,
+): Promise<void> {
+  const { files, journal } = set;
+  await files.closeAll();
+  await journal.countRemoval();
+  if (unfinished.kind === "append") await undoAppend(set, lease, unfinished.touched, fence);
+  else if (unfinished.kind === "delete") await removeKeys(set, lease, unfinished.keys);
+  else await removeAll(set, lease);
+  await journal.clear();
+}
+
+async function cutBack(
+  { disk, layout, work, fsync }: DataSet,
+  lease: Lease,
+  { key, aside, length }: Touched,
+  fence: boolean,
+): Promise<void> {
+  const path = layout.path(key, aside);
+  let fd: number;
+  try {
+    fd = await disk.open(path, constants.O_RDWR | (constants.O_NONBLOCK ?? 0));
+  } catch (error) {
+    if (isAbsent(error)) return;
+    throw error;
+  }
+  try {
+    const stats = await disk.fstat(fd);
+    if (!stats.isFile()) return;
+    if (fence) {
+      const draft = await work.file(lease, "draft");
+      const copy = await disk.open(draft, constants.O_RDWR | constants.O_CREAT | constants.O_TRUNC);
+      try {
+        keepOwner(copy, stats);
+        const end = Math.min(length, stats.size);
+        const slice = Buffer.allocUnsafe(Math.min(SLICE, end));
+        for (let at = 0; at < end; ) {
+          const piece = slice.subarray(0, Math.min(SLICE, end - at));
+          const count = await disk.readAll(fd, piece, at);
+          if (count === 0) break;
+          await disk.writeAll(copy, piece.subarray(0, count), at);
+          at += count;
+        }
+        if (fsync) await disk.sync(copy);
+      } finally {
+        await disk.close(copy);
+      }
+      await disk.rename(draft, path);
+      if (fsync) await disk.syncFolders(layout.foldersOf(key, aside));
+    } else if (stats.size > length) {
+      // Opened while the lock is ours: should we lose it, this file loses its name.
+      lease.confirm();
+      await disk.truncate(fd, length);
+    }
+  } finally {
+    await disk.close(fd);
+  }
+}
+
+function keepOwner(fd: number, { mode, uid, gid }: fs.Stats): void {
+  fs.fchmodSync(fd, mode & 0o7777);
+  try {
+    fs.fchownSync(fd, uid, gid);
+  } catch {
+    // Only root may give a file away.
+  }
 }

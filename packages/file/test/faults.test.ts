@@ -4,6 +4,7 @@ import { afterAll, afterEach, describe, expect, test } from "@jest/globals";
 import { endFaults, faults } from "./faults.js";
 import { directories, program } from "./program.js";
 
+const { uniqueToken } = await import("@partd/disk");
 const { FileStore } = await import("@partd/file");
 
 const { make, clean } = directories();
@@ -66,45 +67,62 @@ test("an attempt at the lock that fails half-way leaves nothing that is waited f
   expect(text(await other.get("x"))).toBe("1");
 });
 
-test("the lock is given up also if the note that it is wanted cannot be removed", async () => {
+test("the lock goes on to others also if the mark of a waiter cannot be removed", async () => {
   const directory = make();
   await using store = new FileStore(directory, STALE);
-  fail("unlink", join(".partd", "wanted"), "EIO", 1, Number.POSITIVE_INFINITY);
-  let holder: ReturnType<typeof program> | undefined;
+  await using other = new FileStore(directory, STALE);
+  fail("unlink", "wants-", "EIO", 1, Number.POSITIVE_INFINITY);
+  const lock = join(directory, ".partd", "lock");
+  let waiting: Promise<void> | undefined;
   await store.withLock(async () => {
-    holder = program("holder", directory);
-    while (!readdirSync(join(directory, ".partd")).includes("wanted")) {
+    waiting = other.append({ x: bytes("1") });
+    while (!readdirSync(lock).some((name) => name.startsWith("wants-"))) {
       await new Promise((resolve) => setTimeout(resolve, 5));
     }
   });
-  await holder?.line("held");
-  await holder?.kill();
+  await waiting;
+  await store.append({ x: bytes("2") });
+  expect(text(await other.get("x"))).toBe("12");
 });
 
 test("appends that wait while the lock is being given up are not rejected as if it had been lost", async () => {
   const directory = make();
   await using store = new FileStore(directory, STALE);
   await store.append({ x: bytes("0") });
-  const wanted = join(directory, ".partd", "wanted");
+  const lock = join(directory, ".partd", "lock");
+  const wanted = join(lock, `wants-${uniqueToken()}`);
   let later: Promise<void> | undefined;
   let goOn = () => {};
   const written = new Promise<void>((resolve) => {
     goOn = resolve;
   });
-  const looked = new Promise<void>((resolve) => {
-    faults.rule = (name, [path]) => {
-      if (name === "write") return written;
-      if (name === "access" && path === wanted) setImmediate(resolve);
-      // Here it is being given up, and not yet gone.
-      if (name === "unlink" && path === wanted) later ??= store.append({ x: bytes("3") });
-      return undefined;
-    };
+  let begun = () => {};
+  const writing = new Promise<void>((resolve) => {
+    begun = resolve;
   });
+  let looked = () => {};
+  const isLooked = new Promise<void>((resolve) => {
+    looked = resolve;
+  });
+  faults.rule = (name, [path, , , length]) => {
+    if (name === "write" && (length as number) > 2 ** 19) {
+      begun();
+      return written;
+    }
+    if (name === "readdir" && path === lock) setImmediate(() => looked());
+    // Here it is being given up, and not yet gone.
+    if (name === "unlink" && String(path).startsWith(lock) && another) {
+      later ??= store.append({ x: bytes("3") });
+    }
+    return undefined;
+  };
+  let another: Promise<void> | undefined;
   const large = store.append({ large: new Uint8Array(2 ** 20 + 1) }); // In the thread pool.
+  await writing;
   writeFileSync(wanted, "");
-  await looked; // It is given up as soon as the large one is done.
+  await isLooked; // It is given up as soon as the large one is done.
   const waiting = store.append({ x: bytes("1") });
-  const another = store.append({ x: bytes("2") });
+  another = store.append({ x: bytes("2") });
   await new Promise(setImmediate);
   goOn();
   expect(await Promise.allSettled([large, waiting, another])).toEqual(
@@ -112,6 +130,7 @@ test("appends that wait while the lock is being given up are not rejected as if 
   );
   expect(later).toBeDefined();
   await later;
+  rmSync(wanted);
   expect(text(await store.get("x"))).toBe("0123");
 });
 
@@ -132,7 +151,8 @@ const valuesOf = async (store: Open) => (await store.get(KEYS)).map(text).join()
 const CHANGES = new Set([
   "open",
   "write",
-  "truncate",
+  "rename",
+  "ftruncate",
   "fdatasync",
   "fsync",
   "link",

@@ -1,21 +1,14 @@
-import { writeSync } from "node:fs";
+import { PartdError } from "@partd/core";
 import { type Batch, concatBytes, type Pace } from "@partd/core/author";
-import { Flight, LONG } from "./disk.js";
-import { SLICE, syncFile, syncFolders, writeAll } from "./file-steps.js";
-import { ioError } from "./io-error.js";
+import { isOutOfFiles, type Lease } from "@partd/disk";
+import type { DataSet } from "./data-set.js";
+import { LONG, PoolQueue, SLICE } from "./disk.js";
 import type { Touched } from "./journal.js";
-import { isOutOfFiles, type OpenFile, withRoom } from "./open-files.js";
-import type { Parts } from "./parts.js";
-import { restore, settle } from "./recovery.js";
-import type { Tenure } from "./tenure.js";
+import type { OpenFile } from "./open-files.js";
+import { settle, undoAppend } from "./recovery.js";
 
 /** Thrown when one of the appends of a group was aborted; the group is undone then. */
-export class GivenUp extends Error {}
-
-interface Write {
-  readonly key: string;
-  readonly values: readonly Uint8Array[];
-}
+export class Aborted extends Error {}
 
 /** One append of a group. */
 export interface GroupedAppend {
@@ -24,36 +17,45 @@ export interface GroupedAppend {
 }
 
 /** Several batches that are written as one: whole, or not at all. */
-export class Group {
-  readonly #parts: Parts;
+export class GroupCommit {
+  readonly #set: DataSet;
   readonly #appends: readonly GroupedAppend[];
-  readonly #tenure: Tenure;
+  readonly #lease: Lease;
   readonly #pace: Pace;
   /** Of each file that was opened, as it was before. */
   readonly #touched: Touched[] = [];
 
-  constructor(parts: Parts, appends: readonly GroupedAppend[], tenure: Tenure, pace: Pace) {
-    this.#parts = parts;
+  constructor(set: DataSet, appends: readonly GroupedAppend[], lease: Lease, pace: Pace) {
+    this.#set = set;
     this.#appends = appends;
-    this.#tenure = tenure;
+    this.#lease = lease;
     this.#pace = pace;
   }
 
   async write(): Promise<void> {
-    const { disk, journal } = this.#parts;
-    this.#tenure.verify();
-    if (journal.active) await settle(this.#parts); // What could not be undone before.
+    const { journal, path } = this.#set;
+    this.#lease.verify();
+    if (journal.active) await settle(this.#set, this.#lease); // What could not be undone before.
     try {
       const writes = this.#onlyWrite() ?? (await this.#gather());
       for (let next = 0; next < writes.length; ) next += await this.#writeChunk(writes, next);
-      if (this.#parts.fsync) await this.#syncNewNames();
+      if (this.#set.fsync) await this.#syncNewNames();
       this.#checkOn();
-      const cleared = disk.run(journal.clear());
+      const cleared = journal.clear();
       if (cleared) await cleared;
     } catch (error) {
       await this.#undo();
-      const { directory } = this.#parts.layout;
-      throw error instanceof GivenUp ? error : ioError("append to", directory, error);
+      throw error instanceof Aborted ? error : this.#set.error("append to", error);
+    }
+    if (this.#lease.isInTime()) return;
+    try {
+      this.#lease.confirm();
+    } catch (cause) {
+      throw new PartdError(
+        "ERR_PARTD_LOCK",
+        `The lock of ${path} was lost to another process while an append was being completed: whether it is there is not known. Read its keys before you append it again.`,
+        { path, cause },
+      );
     }
   }
 
@@ -85,18 +87,19 @@ export class Group {
    * @returns how many of `writes` were done.
    */
   async #writeChunk(writes: readonly Write[], from: number): Promise<number> {
-    const { disk, files, journal } = this.#parts;
+    const { files, journal } = this.#set;
     const opened: OpenFile[] = [];
     try {
       await this.#openChunk(writes, from, opened);
       const touched = this.#touched.slice(-opened.length);
-      this.#tenure.verifyNow();
-      const noted = disk.run(journal.beginAppend(touched));
+      const noted = journal.beginAppend(touched);
       if (noted) await noted;
+      // Now whoever may take the lock from us sees the note, and lets us write to what has no name.
+      this.#lease.confirm();
       await this.#writeOpened(writes, from, opened);
     } finally {
       for (const file of opened) {
-        const released = disk.run(files.release(file));
+        const released = files.release(file);
         if (released) await released;
       }
     }
@@ -104,22 +107,23 @@ export class Group {
   }
 
   async #openChunk(writes: readonly Write[], from: number, opened: OpenFile[]): Promise<void> {
-    const { disk, files, layout } = this.#parts;
+    const { files } = this.#set;
     const most = Math.min(writes.length - from, files.atOnce);
     for (let i = 0; i < most; i++) {
       const { key } = writes[from + i] as Write;
       if (this.#pace.due) await this.#rest();
       let file: OpenFile;
       try {
-        const taken = disk.run(files.takeToWrite(key));
+        const taken = files.takeToWrite(key);
         file = taken instanceof Promise ? await taken : taken;
       } catch (error) {
-        if (isOutOfFiles(error) && opened.length > 0) {
-          await disk.run(files.makeRoom());
+        if (!isOutOfFiles(error)) throw this.#set.error("append to", error, key);
+        if (opened.length > 0) {
+          await files.makeRoom();
           return; // These first; then there will be room.
         }
-        if (!isOutOfFiles(error)) throw ioError("append to", layout.directory, error, key);
-        file = await withRoom(this.#parts, "append to", key, () => files.takeToWrite(key));
+        const open = () => files.withRoom(() => files.takeToWrite(key));
+        file = await this.#set.io("append to", open, { key });
       }
       opened.push(file);
       this.#touched.push({ key, aside: file.aside, length: file.length });
@@ -131,60 +135,53 @@ export class Group {
     from: number,
     opened: readonly OpenFile[],
   ): Promise<void> {
-    const { disk } = this.#parts;
+    const { disk } = this.#set;
     // One alone has no other to be written beside it: waiting for the pool gains nothing.
     const most = opened.length === 1 ? LONG_ALONE : LONG;
-    const flight = new Flight(WIDTH);
+    const pool = new PoolQueue(WIDTH);
     try {
       for (let i = 0; i < opened.length; i++) {
         const file = opened[i] as OpenFile;
         const { values } = writes[from + i] as Write;
         const only = values.length === 1 ? (values[0] as Uint8Array) : undefined;
-        if (only && disk.takesHere(only.byteLength, most) && !this.#parts.fsync) {
+        if (only && disk.takesHere(only.byteLength, most) && !this.#set.fsync) {
           const count = this.#writeHere(file, only);
           if (count < only.byteLength) await this.#writeFile(file, [only.subarray(count)], count);
           else file.length += count;
         } else {
-          flight.add(this.#writeFile(file, values, 0));
-          await flight.room();
+          pool.add(this.#writeFile(file, values, 0));
+          await pool.room();
         }
         if (this.#pace.due) await this.#rest();
       }
-      await flight.landed();
+      await pool.done();
     } finally {
-      await flight.settled();
+      await pool.settled();
     }
   }
 
   /** Most writes, in the fewest steps. */
   #writeHere({ fd, key, length }: OpenFile, value: Uint8Array): number {
-    const { disk, layout } = this.#parts;
-    const start = performance.now();
     try {
-      return writeSync(fd, value, 0, value.byteLength, length);
+      return this.#set.disk.writeHere(fd, value, length);
     } catch (error) {
-      throw ioError("append to", layout.directory, error, key);
-    } finally {
-      disk.took(performance.now() - start);
+      throw this.#set.error("append to", error, key);
     }
   }
 
   /** @param done bytes that were written already. */
   async #writeFile(file: OpenFile, values: readonly Uint8Array[], done: number): Promise<void> {
-    const { disk, layout, fsync } = this.#parts;
+    const { disk, fsync } = this.#set;
     let position = file.length + done;
     try {
       for (const piece of pieces(values)) {
         this.#checkOn();
-        const written = disk.run(writeAll(file.fd, piece, position));
-        if (written) await written;
+        await disk.writeAll(file.fd, piece, position);
         position += piece.byteLength;
       }
-      if (fsync) await disk.run(syncFile(file.fd));
+      if (fsync) await disk.sync(file.fd);
     } catch (error) {
-      throw error instanceof GivenUp
-        ? error
-        : ioError("append to", layout.directory, error, file.key);
+      throw error instanceof Aborted ? error : this.#set.error("append to", error, file.key);
     }
     file.length = position;
   }
@@ -196,37 +193,38 @@ export class Group {
 
   /** @throws if the lock was lost, or one of the appends was given up. */
   #checkOn(): void {
-    this.#tenure.verifyNow();
-    if (this.#appends.some(({ signal }) => signal?.aborted)) throw new GivenUp();
+    this.#lease.verifyNow();
+    if (this.#appends.some(({ signal }) => signal?.aborted)) throw new Aborted();
   }
 
   async #syncNewNames(): Promise<void> {
-    const { disk, layout } = this.#parts;
+    const { disk, layout } = this.#set;
     const folders = new Set<string>();
     for (const { key, aside, length } of this.#touched) {
       if (length === 0) for (const folder of layout.foldersOf(key, aside)) folders.add(folder);
     }
-    await disk.run(syncFolders(folders));
+    await disk.syncFolders(folders);
   }
 
   /** Puts all back as it was, unless that is another's to do by now. */
   async #undo(): Promise<void> {
-    const { disk, files, journal, layout } = this.#parts;
+    const { files, journal } = this.#set;
     try {
-      this.#tenure.verify();
-      await disk.run(journal.reinstate());
-      await disk.run(journal.countRemoval());
+      this.#lease.verify();
+      await journal.reinstate();
+      await journal.countRemoval();
       files.sawRemovals(journal.removals);
-      for (const touched of this.#touched) {
-        await disk.run(files.forget(touched.key));
-        await disk.run(restore(layout, touched));
-        if (this.#pace.due) await this.#pace.rest();
-      }
-      await disk.run(journal.clear());
+      await undoAppend(this.#set, this.#lease, this.#touched);
+      await journal.clear();
     } catch {
       // The journal stays: the next operation, or the next holder of the lock, tries again.
     }
   }
+}
+
+interface Write {
+  readonly key: string;
+  readonly values: readonly Uint8Array[];
 }
 
 /** Values as pieces to write: long ones in slices, short ones together. */

@@ -1,0 +1,198 @@
+import { isPartdError } from "@partd/core";
+import { type AppendOptions, type Batch, onAbort, Pace } from "@partd/core/author";
+import type { Lease } from "@partd/disk";
+import type { DataSet } from "./data-set.js";
+import { Aborted, GroupCommit } from "./group-commit.js";
+
+/**
+ * The appends of a store, in the order in which they came. Those that come while one is written, or
+ * while the lock is waited for, are then written together: one note in the journal serves them all,
+ * and values of one key are one write.
+ */
+export class AppendQueue {
+  readonly #set: DataSet;
+  /** A set, since any number of them may be given up at once. */
+  #waiting = new Set<Pending>();
+  #running = false;
+  /** The wait for the lock, which ends when all have been given up. */
+  #wait = new AbortController();
+  readonly #pace = new Pace();
+
+  constructor(set: DataSet) {
+    this.#set = set;
+  }
+
+  append(batch: Batch, options: AppendOptions): Promise<void> {
+    const pending = new Pending(batch, options.signal, this.#set);
+    this.#waiting.add(pending);
+    pending.whileWaiting(() => this.#leave(pending));
+    if (!this.#running) {
+      this.#running = true;
+      // One turn later, so that what is appended in this one goes along.
+      queueMicrotask(() => this.#run());
+    }
+    return pending.promise;
+  }
+
+  async #run(): Promise<void> {
+    const { lock } = this.#set;
+    for (let first = next(this.#waiting); first; first = next(this.#waiting)) {
+      if (this.#pace.due) await this.#pace.rest();
+      const began = performance.now();
+      try {
+        const since = Math.max(first.since, this.#idleSince);
+        // Anew for each group, for the lock is given to others from time to time.
+        const wait = { signal: this.#wait.signal, since };
+        const lease = lock.enter("exclusive") ?? (await lock.take("exclusive", wait));
+        try {
+          await this.#writeNext(lease);
+        } finally {
+          lock.leave(lease);
+        }
+        this.#idleSince = performance.now();
+      } catch (error) {
+        // The lock could not be had: nothing that waits has begun.
+        if (error !== ALL_GIVEN_UP) this.#reject(error, began);
+      }
+      if (this.#wait.signal.aborted) this.#wait = new AbortController();
+    }
+    this.#running = false;
+  }
+
+  /** When the lock was last had: a wait for it is no longer than that. */
+  #idleSince = 0;
+
+  async #writeNext(lease: Lease): Promise<void> {
+    await this.#set.turns.exclusive(() => this.#writeGroup(this.#takeGroup(lease), lease));
+  }
+
+  async #writeGroup(group: readonly Pending[], lease: Lease): Promise<void> {
+    if (group.length === 0) return;
+    try {
+      await new GroupCommit(this.#set, group, lease, this.#pace).write();
+    } catch (error) {
+      if (error instanceof Aborted) {
+        // One was aborted; all is undone, and the others have another try.
+        const others = group.filter((pending) => !pending.rejectIfAborted());
+        for (const pending of others) pending.whileWaiting(() => this.#leave(pending));
+        this.#waiting = new Set([...others, ...this.#waiting]);
+      } else if (group.length > 1 && !lease.lost && !this.#set.journal.active) {
+        // It may be the fault of one alone.
+        for (const pending of group) await this.#writeGroup([pending], lease);
+      } else {
+        for (const pending of group) pending.reject(error);
+      }
+      return;
+    }
+    for (const pending of group) pending.resolve();
+  }
+
+  /** The waiting appends, up to the limit of a group. */
+  #takeGroup(lease: Lease): Pending[] {
+    const group: Pending[] = [];
+    let byteLength = 0;
+    let keys = 0;
+    for (const pending of this.#waiting) {
+      if (byteLength >= GROUP_BYTES || keys >= GROUP_KEYS) break;
+      this.#waiting.delete(pending);
+      pending.begin();
+      if (pending.rejectIfAborted()) continue;
+      // It was appended in a lease that was lost meanwhile, and may have relied on it.
+      if (pending.lease?.lost && pending.lease !== lease) {
+        try {
+          pending.lease.verify();
+        } catch (error) {
+          pending.reject(error);
+        }
+        continue;
+      }
+      group.push(pending);
+      byteLength += pending.batch.byteLength;
+      keys += pending.batch.keys.length;
+    }
+    return group;
+  }
+
+  /** A wait that was too long is so for those alone that have waited as long. */
+  #reject(error: unknown, began: number): void {
+    const overdue = performance.now() - this.#set.lock.timeoutMs;
+    const isTimeout = isPartdError(error, "ERR_PARTD_LOCK") && this.#idleSince <= began;
+    for (const pending of this.#waiting) {
+      if (isTimeout && pending.since > overdue) break; // Those behind it came later.
+      this.#waiting.delete(pending);
+      pending.begin();
+      pending.reject(error);
+    }
+  }
+
+  #leave(pending: Pending): void {
+    this.#waiting.delete(pending);
+    if (this.#waiting.size === 0) this.#wait.abort(ALL_GIVEN_UP);
+  }
+}
+
+/** One append that waits to be written. */
+class Pending {
+  readonly batch: Batch;
+  readonly signal: AbortSignal | undefined;
+  /** What was held when it was appended. */
+  readonly lease: Lease | undefined;
+  readonly since = performance.now();
+  readonly promise: Promise<void>;
+  readonly #set: DataSet;
+  #resolve!: () => void;
+  #reject!: (reason: unknown) => void;
+  #stopListening: (() => void) | undefined;
+
+  constructor(batch: Batch, signal: AbortSignal | undefined, set: DataSet) {
+    this.batch = batch;
+    this.signal = signal;
+    this.lease = set.lock.current;
+    this.#set = set;
+    set.begin();
+    this.promise = new Promise((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+    });
+  }
+
+  resolve(): void {
+    this.#set.end();
+    this.#resolve();
+  }
+
+  reject(reason: unknown): void {
+    this.#set.end();
+    this.#reject(reason);
+  }
+
+  /** Rejects as soon as it is aborted, for as long as nothing was begun. */
+  whileWaiting(leave: () => void): void {
+    const signal = this.signal;
+    if (!signal || this.#stopListening) return;
+    this.#stopListening = onAbort(signal, () => {
+      leave();
+      this.reject(signal.reason);
+    });
+  }
+
+  begin(): void {
+    this.#stopListening?.();
+    this.#stopListening = undefined;
+  }
+
+  rejectIfAborted(): boolean {
+    if (!this.signal?.aborted) return false;
+    this.reject(this.signal.reason);
+    return true;
+  }
+}
+
+function next(waiting: ReadonlySet<Pending>): Pending | undefined {
+  return waiting.values().next().value;
+}
+
+const ALL_GIVEN_UP = new Error("All appends have been given up.");
+/** What is written as one, in bytes and keys, unless a single append is larger. */
+const GROUP_BYTES = 32 * 2 ** 20;
+const GROUP_KEYS = 100_000;
