@@ -10,25 +10,30 @@ import {
 } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { PartdError } from "@partd/core";
-import { Access } from "./access.js";
+import { DirectoryLock, ifSystemError, type Lease, syncDirectory, systemError } from "@partd/disk";
 import { isBaseHeader, SEGMENT_HEADER } from "./format.js";
-import { ifSystemError, ioError } from "./io-error.js";
-import { KeyTable } from "./key-table.js";
 import { Manifest, type ManifestEntry } from "./manifest.js";
-import { mayRun } from "./may-run.js";
 import { Reserve } from "./reserve.js";
-import { Segment } from "./segment.js";
-import { syncDirectory } from "./write-all.js";
+import { closeIdle, mayRun, Segment } from "./segment.js";
+
+export interface DataSetOptions {
+  /** Whether the directory itself is to outlast a power failure. */
+  readonly durable?: boolean;
+  /** Whether to list what segments there are where the manifest is missing. */
+  readonly salvage?: boolean | undefined;
+  readonly staleMs?: number | undefined;
+  readonly lockTimeoutMs?: number | undefined;
+}
 
 /** A directory of segments, as this process knows it. */
 export class DataSet {
   readonly directory: string;
-  readonly access: Access;
+  readonly lock: DirectoryLock;
+  readonly #compaction: DirectoryLock;
   readonly manifest: Manifest;
   readonly reserve: Reserve;
   /** In the order in which they were added; base segments first. */
   segments: readonly Segment[] = [];
-  keys = new KeyTable();
   /** What the clock counted before the segments there are. */
   #floor = 0;
   /** Bytes of finished segments that are no base. */
@@ -39,27 +44,33 @@ export class DataSet {
   /** The others, whose length is asked for. */
   #growing: Segment[] = [];
 
-  /**
-   * @param durable whether the directory itself is to outlast a power failure.
-   * @param salvage whether to list what segments there are where the manifest is missing.
-   * @throws `ERR_PARTD_CORRUPT` if it is missing, and there are segments.
-   */
-  constructor(directory: string, { durable = false, salvage = false } = {}) {
+  /** @throws `ERR_PARTD_CORRUPT` if the manifest is missing, and there are segments. */
+  constructor(directory: string, options: DataSetOptions = {}) {
+    const { durable = false, salvage = false, staleMs, lockTimeoutMs } = options;
     this.directory = directory;
     const own = join(directory, ".partd-log");
     try {
-      for (const folder of ["live", "lock", "compact"]) {
-        mkdirSync(join(own, folder), { recursive: true });
-      }
+      mkdirSync(own, { recursive: true });
       const path = join(own, "manifest");
       this.manifest = new Manifest(path, () => findSegments(directory, path, salvage));
       if (durable)
         for (const each of [own, directory, dirname(resolve(directory))]) syncDirectory(each);
     } catch (cause) {
-      throw ioError("open", directory, cause);
+      throw systemError({ action: "open", path: directory }, cause);
     }
     this.reserve = new Reserve(join(own, "reserve"));
-    this.access = new Access(own, this.reserve);
+    const waits = {
+      directory,
+      staleMs,
+      timeoutMs: lockTimeoutMs,
+      makeRoom: async () => closeIdle(),
+    };
+    this.lock = new DirectoryLock({
+      ...waits,
+      folder: join(own, "lock"),
+      onTaken: ({ unproven }) => this.#fence(unproven),
+    });
+    this.#compaction = new DirectoryLock({ ...waits, folder: join(own, "compact") });
   }
 
   /** Takes note of what other processes have done to the list of segments. */
@@ -77,9 +88,9 @@ export class DataSet {
     for (let i = 0; i < behind.length; i += 4) {
       signal?.throwIfAborted();
       try {
-        await Promise.all(behind.slice(i, i + 4).map((segment) => segment.catchUp(this.keys)));
+        await Promise.all(behind.slice(i, i + 4).map((segment) => segment.catchUp()));
       } catch (error) {
-        throw ifSystemError("read", this.directory, error);
+        throw ifSystemError({ action: "read", path: this.directory }, error);
       }
     }
   }
@@ -111,12 +122,18 @@ export class DataSet {
     this.#growing = this.#growing.filter((other) => other !== segment);
   }
 
-  /** Adds entries to the manifest, and takes note of them and of all before. */
-  announce(entries: readonly ManifestEntry[], durable: boolean): void {
+  /**
+   * Adds entries to the manifest, and takes note of them and of all before.
+   *
+   * @param lease by which they may be added. A manifest that is replaced meanwhile takes nothing
+   *   from one that was lost: see `#fence`.
+   */
+  announce(entries: readonly ManifestEntry[], durable: boolean, lease?: Lease): void {
+    lease?.verify();
     this.manifest.add(entries, durable);
     const inVain = this.manifest.isReplaced; // Only of who does not share the data set just now.
     this.sync();
-    if (inVain) this.announce(entries, durable);
+    if (inVain) this.announce(entries, durable, lease);
   }
 
   /**
@@ -223,10 +240,34 @@ export class DataSet {
     }
   }
 
-  close(): void {
+  /** Runs `work` while no one else compacts. */
+  compaction<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+    return this.#compaction.hold("exclusive", { signal }, work);
+  }
+
+  async close(): Promise<void> {
     for (const segment of this.segments) segment.close();
-    this.access.close();
+    await this.lock.close();
+    await this.#compaction.close();
     this.manifest.close();
+  }
+
+  /**
+   * Makes harmless what stores may yet write that were passed over and may still run: their segments
+   * end where they are, so that a late record is behind the end, and a new manifest takes the place
+   * of the one that they have open, so that a late line is in a file without a name.
+   */
+  async #fence(unproven: readonly string[]): Promise<void> {
+    if (unproven.length === 0) return;
+    await this.refresh();
+    const ends = this.#growing
+      .filter((segment) => !segment.isOwn)
+      .map((segment): ManifestEntry => {
+        const { id, position, size } = segment;
+        return ["finished", id, String(position), String(Math.max(position, size))];
+      });
+    this.announce(ends, true);
+    this.manifest.replace(this.#essence());
   }
 
   /** The fewest entries that say the same as all there were. */
@@ -259,7 +300,6 @@ export class DataSet {
     for (const entry of entries) this.#apply(entry, known);
     const kept = before.filter((segment) => this.segments.includes(segment));
     for (const segment of before) if (!kept.includes(segment)) segment.release();
-    if (kept.length === 0) this.keys = new KeyTable(); // No one knows a key by its number.
   }
 
   #apply(entry: ManifestEntry, known?: ReadonlyMap<string, Segment>): void {
@@ -307,7 +347,6 @@ export class DataSet {
       }
       case "drop":
         this.#replace([], Number(entry[1]));
-        if (!known) this.keys = new KeyTable();
         return;
     }
   }
@@ -371,7 +410,7 @@ function isBaseFile(path: string): boolean {
   } catch (error) {
     // A compaction that is given up elsewhere has just removed it.
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return true;
-    throw ioError("read", path, error);
+    throw systemError({ action: "read", path: path }, error);
   }
   try {
     readSync(fd, header, 0, SEGMENT_HEADER, 0);

@@ -12,7 +12,7 @@ export async function describeOthers(dataSet: DataSet): Promise<void> {
     if (segment.isOwn || !segment.complete || !finished || unreadable.length > 0) continue;
     if (!(index instanceof GrowingIndex)) continue;
     try {
-      await writeIndex(segment.indexPath, segment.id, finished.end, index, dataSet.keys);
+      await writeIndex(segment.indexPath, segment.id, finished.end, index);
       dataSet.sync();
       if (!dataSet.segments.includes(segment)) dataSet.removeFiles([segment]);
       else if (dataSet.isGrowing(segment)) {

@@ -61,11 +61,11 @@ export function segmentHeaderDamage(bytes: Buffer, id: string, path: string): st
   return undefined;
 }
 
-export function checkVersion(version: number, path: string): void {
-  if (version === VERSION) return;
+export function checkVersion(version: number, path: string, ours = VERSION): void {
+  if (version === ours) return;
   throw new PartdError(
     "ERR_PARTD_CORRUPT",
-    `${path} has version ${version} of the format and this @partd/log reads version ${VERSION}; use a newer @partd/log.`,
+    `${path} has version ${version} of the format and this @partd/log reads version ${ours}; use a newer @partd/log.`,
     { path },
   );
 }

@@ -1,14 +1,12 @@
-import { read, readv } from "node:fs";
 import { decodeKey, PartdError } from "@partd/core";
 import { describeKey } from "@partd/core/author";
-import { crc32 } from "@partd/disk";
+import { crc32, systemError } from "@partd/disk";
 import { PIECE } from "./format.js";
-import { ioError } from "./io-error.js";
 import { radixOrder } from "./radix-order.js";
 import type { RangeColumns } from "./range-columns.js";
 import type { SegmentPlan } from "./read-plan.js";
 import type { Segment } from "./segment.js";
-import { transfer } from "./write-all.js";
+import { readPieces } from "./window.js";
 
 /** One read: a stretch of the file, and what is done with it. */
 interface Task {
@@ -279,13 +277,9 @@ async function readInto(segment: Segment, targets: Uint8Array[], position: numbe
   let done: number;
   try {
     const { fd } = segment;
-    done = await transfer(targets, position, (some, at, callback) =>
-      some.length === 1
-        ? read(fd, some[0] as Uint8Array, 0, (some[0] as Uint8Array).length, at, callback)
-        : readv(fd, some as Uint8Array[], at, callback),
-    );
+    done = await readPieces(fd, targets, position);
   } catch (cause) {
-    throw ioError("read", segment.path, cause);
+    throw systemError({ action: "read", path: segment.path }, cause);
   }
   if (done === byteLength) return;
   throw new PartdError(

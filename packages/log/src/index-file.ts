@@ -1,103 +1,40 @@
-import { open, rename, rm } from "node:fs/promises";
+import { type FileHandle, open, rename, rm } from "node:fs/promises";
 import { Pace } from "@partd/core/author";
 import { crc32, uniqueToken } from "@partd/disk";
-import { LARGE, PIECE, VERSION, writeUint64, writeVarint } from "./format.js";
-import { type GrowingIndex, NONE } from "./growing-index.js";
-import type { KeyTable } from "./key-table.js";
-import { INDEX_HEADER, INDEX_MAGIC } from "./stored-index.js";
+import { LARGE, PIECE, writeUint64, writeVarint } from "./format.js";
+import type { GrowingIndex } from "./growing-index.js";
+import { NONE } from "./key-table.js";
+import { NEVER } from "./range-chains.js";
+
+/** The layout of an index; `docs/log-format.md` is its specification. */
+export const INDEX_MAGIC = 0x7864696474726170n; // "partdidx"
+export const INDEX_VERSION = 2;
+export const INDEX_HEADER = 96;
+/** Groups on a page, the last one apart, and the bytes of each. */
+export const PAGE_GROUPS = 170;
+export const GROUP_BYTES = 24;
+export const PAGE_BYTES = GROUP_BYTES * PAGE_GROUPS + 4;
+/** Bytes from which on a block of keys is ended: what is read to find one key. */
+const BLOCK_BYTES = 4096;
+/** Of a block in the table at the end: the hash of its first key, and its length. */
+export const FENCE_BYTES = 8;
 
 /**
- * Writes the index of a finished segment: a header, then what there is to know about each key,
- * then for each key a blob that tells where its ranges lie. It appears whole or not at all.
+ * Writes the index of a finished segment: its groups, then blocks of keys in the order of their
+ * hashes, then the hash with which each block begins. It appears whole or not at all.
  */
 export async function writeIndex(
   path: string,
   id: string,
   end: number,
   index: GrowingIndex,
-  table: KeyTable,
   durable = false,
 ): Promise<void> {
-  const keys = new GrowingBytes();
-  const blobs = new GrowingBytes();
-  const pace = new Pace();
-  let count = 0;
-  for (const key of index.keys()) {
-    const text = Buffer.from(table.text(key));
-    keys.reserve(text.length + 64);
-    keys.varint(text.length);
-    keys.bytes.set(text, keys.length);
-    keys.length += text.length;
-    keys.varint(index.deleted(key) + 1);
-    keys.varint(index.ranges(key));
-    if (index.ranges(key) > 0) {
-      keys.varint(index.bytes(key));
-      keys.varint(index.last(key));
-      const before = blobs.length;
-      await writeRanges(blobs, index, key, pace);
-      keys.varint(blobs.length - before);
-    }
-    count++;
-    if (pace.due) await pace.rest();
-  }
-  const header = Buffer.alloc(INDEX_HEADER);
-  header.writeBigUInt64LE(INDEX_MAGIC, 0);
-  header.writeUInt16LE(VERSION, 8);
-  header.writeUInt16LE(INDEX_HEADER, 10);
-  header.write(id, 16, "hex");
-  writeUint64(header, 24, end);
-  header.writeUInt32LE(count, 32);
-  header.writeUInt32LE(crc32(keys.written()), 36);
-  writeUint64(header, 40, keys.length);
-  writeUint64(header, 48, Number.isFinite(index.firstStamp) ? index.firstStamp : 0);
-  header.writeUInt32LE(crc32(header.subarray(0, 60)), 60);
-  await writeWhole(path, [header, keys.written(), blobs.written()], durable);
-}
-
-async function writeRanges(
-  blobs: GrowingBytes,
-  index: GrowingIndex,
-  key: number,
-  pace: Pace,
-): Promise<void> {
-  const { columns } = index;
-  const begin = blobs.length;
-  let last = NONE;
-  let end = 0;
-  let stamp = 0;
-  for (let row = index.firstSince(key, -1); row !== NONE; row = index.next(row)) {
-    const length = columns.length[row] as number;
-    const first = columns.group[row] as number;
-    const groups = columns.ownsGroups(row) ? Math.ceil(length / PIECE) : 1;
-    blobs.reserve(64 + groups * 4);
-    if (first === last) blobs.varint(0);
-    else {
-      blobs.varint((columns.start[first] as number) - end + 1);
-      blobs.varint((columns.stamp[first] as number) - stamp);
-      stamp = columns.stamp[first] as number;
-    }
-    blobs.varint(columns.delta[row] as number);
-    blobs.varint(length);
-    if (first !== last) {
-      if (length < LARGE) blobs.varint(columns.groupLength[first] as number);
-      for (let group = first; group < first + groups; group++) {
-        blobs.uint32(columns.crc[group] as number);
-      }
-      last = first + groups - 1;
-      end = (columns.start[last] as number) + (columns.groupLength[last] as number);
-    }
-    if (pace.due) await pace.rest();
-  }
-  blobs.reserve(4);
-  blobs.uint32(crc32(blobs.bytes.subarray(begin, blobs.length)));
-}
-
-async function writeWhole(path: string, parts: Buffer[], durable: boolean): Promise<void> {
   const draft = `${path}.${uniqueToken()}`;
   try {
     const file = await open(draft, "wx");
     try {
-      for (const part of parts) await file.appendFile(part);
+      await new IndexWriter(file, index).write(id, end);
       if (durable) await file.datasync();
     } finally {
       await file.close();
@@ -109,26 +46,189 @@ async function writeWhole(path: string, parts: Buffer[], durable: boolean): Prom
   }
 }
 
-class GrowingBytes {
-  bytes = Buffer.allocUnsafeSlow(65536);
-  length = 0;
+class IndexWriter {
+  readonly #file: FileHandle;
+  readonly #index: GrowingIndex;
+  readonly #pace = new Pace();
+  #bytes = Buffer.allocUnsafeSlow(2 * FLUSH_BYTES);
+  #length = 0;
+  #position = 0;
+  #count = 0;
+  /** Where the open block begins in `bytes`. */
+  #block = 0;
+  #fences = Buffer.allocUnsafeSlow(1024);
+  #blocks = 0;
 
-  reserve(room: number): void {
-    if (this.length + room <= this.bytes.length) return;
-    const larger = Buffer.allocUnsafeSlow(Math.max(this.bytes.length * 2, this.length + room));
-    this.bytes.copy(larger, 0, 0, this.length);
-    this.bytes = larger;
+  constructor(file: FileHandle, index: GrowingIndex) {
+    this.#file = file;
+    this.#index = index;
   }
 
-  varint(value: number): void {
-    this.length = writeVarint(this.bytes, this.length, value);
+  async write(id: string, end: number): Promise<void> {
+    const { columns, firstStamp, lastStamp, hasDeletions } = this.#index;
+    this.#length = INDEX_HEADER;
+    this.#bytes.fill(0, 0, INDEX_HEADER);
+    await this.#writeGroups();
+    await this.#writeKeys();
+    const fences = this.#fences.subarray(0, this.#blocks * FENCE_BYTES);
+    const fencesAt = this.#position;
+    await this.#file.write(fences, 0, fences.length, fencesAt);
+    const header = Buffer.alloc(INDEX_HEADER);
+    header.writeBigUInt64LE(INDEX_MAGIC, 0);
+    header.writeUInt16LE(INDEX_VERSION, 8);
+    header.writeUInt16LE(INDEX_HEADER, 10);
+    header.writeUInt32LE(hasDeletions ? 1 : 0, 12);
+    header.write(id, 16, "hex");
+    writeUint64(header, 24, end);
+    writeUint64(header, 32, Number.isFinite(firstStamp) ? firstStamp : 0);
+    writeUint64(header, 40, lastStamp + 1);
+    header.writeUInt32LE(columns.groupCount, 48);
+    header.writeUInt32LE(this.#count, 52);
+    header.writeUInt32LE(this.#blocks, 56);
+    header.writeUInt32LE(crc32(fences), 60);
+    writeUint64(header, 64, fencesAt);
+    header.writeUInt32LE(crc32(header.subarray(0, INDEX_HEADER - 4)), INDEX_HEADER - 4);
+    await this.#file.write(header, 0, header.length, 0);
   }
 
-  uint32(value: number): void {
-    this.length = this.bytes.writeUInt32LE(value, this.length);
+  async #writeGroups(): Promise<void> {
+    const { groupCount, start, groupLength, crc, stamp } = this.#index.columns;
+    for (let group = 0; group < groupCount; ) {
+      const page = this.#length;
+      this.#reserve(PAGE_BYTES);
+      const stop = Math.min(groupCount, group + PAGE_GROUPS);
+      for (; group < stop; group++) {
+        writeUint64(this.#bytes, this.#length, start[group] as number);
+        this.#bytes.writeUInt32LE(groupLength[group] as number, this.#length + 8);
+        this.#bytes.writeUInt32LE(crc[group] as number, this.#length + 12);
+        writeUint64(this.#bytes, this.#length + 16, stamp[group] as number);
+        this.#length += GROUP_BYTES;
+      }
+      const sum = crc32(this.#bytes.subarray(page, this.#length));
+      this.#length = this.#bytes.writeUInt32LE(sum, this.#length);
+      if (this.#length >= FLUSH_BYTES) await this.#flush();
+      if (this.#pace.due) await this.#pace.rest();
+    }
+    await this.#flush();
   }
 
-  written(): Buffer {
-    return this.bytes.subarray(0, this.length);
+  async #writeKeys(): Promise<void> {
+    const { keys } = this.#index;
+    const { order, hashes } = sortedKeys(this.#index);
+    const first = Number.isFinite(this.#index.firstStamp) ? this.#index.firstStamp : 0;
+    this.#block = NONE;
+    for (let i = 0; i < order.length; i++) {
+      const key = order[i] as number;
+      if (this.#block === NONE) this.#beginBlock(hashes[key] as number);
+      const keyLength = keys.byteLength(key);
+      this.#reserve(keyLength + 64);
+      this.#varint(keyLength);
+      this.#length = keys.copy(key, this.#bytes, this.#length);
+      const deleted = this.#index.deleted(key);
+      this.#varint(deleted === NEVER ? 0 : deleted - first + 1);
+      await this.#writeRanges(key, first);
+      this.#count++;
+      if (this.#length - this.#block >= BLOCK_BYTES) await this.#endBlock();
+      if (this.#pace.due) await this.#pace.rest();
+    }
+    if (this.#block !== NONE) await this.#endBlock();
+    await this.#flush();
   }
+
+  async #writeRanges(key: number, firstStamp: number): Promise<void> {
+    const index = this.#index;
+    const { columns } = index;
+    let ranges = 0;
+    let byteLength = 0;
+    const head = index.firstSince(key, NEVER);
+    for (let row = head; row !== NONE; row = index.next(row)) {
+      ranges++;
+      byteLength += columns.length[row] as number;
+    }
+    this.#varint(ranges);
+    if (ranges === 0) return;
+    this.#varint(byteLength);
+    this.#varint(index.last(key) - firstStamp);
+    let end = 0;
+    for (let row = head; row !== NONE; row = index.next(row)) {
+      const length = columns.length[row] as number;
+      const group = columns.group[row] as number;
+      this.#reserve(24);
+      this.#varint(group - end);
+      this.#varint(columns.delta[row] as number);
+      this.#varint(length);
+      end = length >= LARGE ? group + Math.ceil(length / PIECE) - 1 : group;
+      if (this.#pace.due) await this.#pace.rest();
+    }
+  }
+
+  #beginBlock(hash: number): void {
+    this.#block = this.#length;
+    this.#reserve(4);
+    this.#length += 4;
+    const at = this.#blocks * FENCE_BYTES;
+    if (at === this.#fences.length) {
+      const larger = Buffer.allocUnsafeSlow(2 * at);
+      this.#fences.copy(larger);
+      this.#fences = larger;
+    }
+    this.#fences.writeUInt32LE(hash, at);
+  }
+
+  async #endBlock(): Promise<void> {
+    const bytes = this.#bytes.subarray(this.#block + 4, this.#length);
+    this.#bytes.writeUInt32LE(crc32(bytes), this.#block);
+    this.#fences.writeUInt32LE(bytes.length + 4, this.#blocks * FENCE_BYTES + 4);
+    this.#blocks++;
+    this.#block = NONE;
+    if (this.#length >= FLUSH_BYTES) await this.#flush();
+  }
+
+  #varint(value: number): void {
+    this.#length = writeVarint(this.#bytes, this.#length, value);
+  }
+
+  #reserve(room: number): void {
+    if (this.#length + room <= this.#bytes.length) return;
+    const larger = Buffer.allocUnsafeSlow(Math.max(this.#bytes.length * 2, this.#length + room));
+    this.#bytes.copy(larger, 0, 0, this.#length);
+    this.#bytes = larger;
+  }
+
+  async #flush(): Promise<void> {
+    await this.#file.write(this.#bytes, 0, this.#length, this.#position);
+    this.#position += this.#length;
+    this.#length = 0;
+  }
+}
+
+const FLUSH_BYTES = 2 ** 18;
+
+/** The keys that an index says something of, by hash, then by their bytes. */
+export function sortedKeys(index: GrowingIndex): { order: Uint32Array; hashes: Uint32Array } {
+  const { keys } = index;
+  const hashes = new Uint32Array(keys.size);
+  let count = 0;
+  let order = new Uint32Array(keys.size);
+  for (let key = 0; key < Math.min(keys.size, index.keyEnd); key++) {
+    if (!index.has(key)) continue;
+    order[count++] = key;
+    hashes[key] = keys.orderHash(key);
+  }
+  order = order.subarray(0, count);
+  let next = new Uint32Array(count);
+  for (let shift = 0; shift < 32; shift += 11) {
+    const places = new Uint32Array(2049);
+    for (const key of order) places[(((hashes[key] as number) >>> shift) & 2047) + 1]!++;
+    for (let i = 1; i <= 2048; i++) places[i]! += places[i - 1] as number;
+    for (const key of order) next[places[((hashes[key] as number) >>> shift) & 2047]!++] = key;
+    [order, next] = [next, order];
+  }
+  for (let i = 0; i < count; ) {
+    let end = i + 1;
+    while (end < count && hashes[order[end] as number] === hashes[order[i] as number]) end++;
+    if (end > i + 1) order.subarray(i, end).sort((a, b) => keys.compare(a, b));
+    i = end;
+  }
+  return { order, hashes };
 }

@@ -1,27 +1,163 @@
-/** Gives each key that the store has met a number. */
+import { grown, grownSize } from "./range-columns.js";
+
+/**
+ * Numbers the keys of a segment from 0 in the order in which they come. Keys are kept as bytes
+ * under a hash table of plain numbers: a `Map` takes four times the memory and twice the time,
+ * keeps alive what a key was sliced from, and two million strings are work for the collector.
+ */
 export class KeyTable {
-  readonly #numbers = new Map<string, number>();
-  readonly #texts: string[] = [];
+  #size = 0;
+  /** The bytes of all keys, end to end; encoded keys are ASCII. */
+  #bytes = Buffer.allocUnsafeSlow(1024);
+  /** Where each key begins, and the last one ends. */
+  #starts = new Uint32Array(65);
+  #hashes = new Uint32Array(64);
+  /** Open addressing with linear probing, at most two thirds full: numbers plus 1, or 0. */
+  #places = new Uint32Array(128);
+  /** The key that was found last: batches often hold the same keys in the same order. */
+  #found = NONE;
 
   get size(): number {
-    return this.#texts.length;
+    return this.#size;
+  }
+
+  /** In bytes. */
+  get memory(): number {
+    return this.#bytes.length + 4 * (3 * this.#hashes.length) + 4 * this.#places.length;
   }
 
   /** The key's number, a new one if it has none. */
   number(key: string): number {
-    let number = this.#numbers.get(key);
-    if (number === undefined) {
-      number = this.#texts.push(key) - 1;
-      this.#numbers.set(key, number);
+    if (this.#is(this.#found + 1, key)) return ++this.#found;
+    const hash = seededHash(key);
+    const found = this.#find(key, hash);
+    if (found !== NONE) {
+      this.#found = found;
+      return found;
     }
-    return number;
+    return this.#add(key, hash);
   }
 
-  find(key: string): number | undefined {
-    return this.#numbers.get(key);
+  /** The key's number, or {@link NONE}. */
+  find(key: string): number {
+    return this.#find(key, seededHash(key));
   }
 
   text(number: number): string {
-    return this.#texts[number] as string;
+    return this.#bytes.toString("latin1", this.#starts[number], this.#starts[number + 1]);
   }
+
+  byteLength(number: number): number {
+    return (this.#starts[number + 1] as number) - (this.#starts[number] as number);
+  }
+
+  /** Copies the key's bytes to `target`, and gives the place behind them. */
+  copy(number: number, target: Buffer, at: number): number {
+    return at + this.#bytes.copy(target, at, this.#starts[number], this.#starts[number + 1]);
+  }
+
+  /** The hash by which indexes are sorted. */
+  orderHash(number: number): number {
+    return orderHash(
+      this.#bytes,
+      this.#starts[number] as number,
+      this.#starts[number + 1] as number,
+    );
+  }
+
+  /** Compares the bytes of two keys. */
+  compare(one: number, other: number): number {
+    const { [other]: start, [other + 1]: end } = this.#starts;
+    return this.#bytes.compare(this.#bytes, start, end, this.#starts[one], this.#starts[one + 1]);
+  }
+
+  #find(key: string, hash: number): number {
+    const mask = this.#places.length - 1;
+    for (let place = hash & mask; ; place = (place + 1) & mask) {
+      const number = (this.#places[place] as number) - 1;
+      if (number === NONE) return NONE;
+      if (this.#hashes[number] === hash && this.#is(number, key)) return number;
+    }
+  }
+
+  #is(number: number, key: string): boolean {
+    if (number >= this.#size) return false;
+    const start = this.#starts[number] as number;
+    const { length } = key;
+    if ((this.#starts[number + 1] as number) - start !== length) return false;
+    // From the end, where keys differ.
+    for (let i = length - 1; i >= 0; i--) {
+      if (this.#bytes[start + i] !== key.charCodeAt(i)) return false;
+    }
+    return true;
+  }
+
+  #add(key: string, hash: number): number {
+    const number = this.#size;
+    const start = this.#starts[number] as number;
+    const end = start + key.length;
+    if (end > this.#bytes.length) {
+      const larger = Buffer.allocUnsafeSlow(grownSize(this.#bytes.length, end));
+      this.#bytes.copy(larger, 0, 0, start);
+      this.#bytes = larger;
+    }
+    if (number === this.#hashes.length) {
+      const size = grownSize(number, number + 1);
+      this.#hashes = grown(this.#hashes, size);
+      this.#starts = grown(this.#starts, size + 1);
+    }
+    if (3 * (number + 1) > 2 * this.#places.length) this.#growPlaces();
+    this.#bytes.write(key, start, "latin1");
+    this.#starts[number + 1] = end;
+    this.#hashes[number] = hash;
+    this.#place(number);
+    this.#size++;
+    this.#found = number;
+    return number;
+  }
+
+  #growPlaces(): void {
+    this.#places = new Uint32Array(2 * this.#places.length);
+    for (let number = 0; number < this.#size; number++) this.#place(number);
+  }
+
+  #place(number: number): void {
+    const mask = this.#places.length - 1;
+    let place = (this.#hashes[number] as number) & mask;
+    while (this.#places[place] !== 0) place = (place + 1) & mask;
+    this.#places[place] = number + 1;
+  }
+}
+
+/** No number. */
+export const NONE = -1;
+
+/** FNV-1a with the last step of MurmurHash3: the order of an index, also in `log-format.md`. */
+export function orderHash(bytes: Uint8Array, from = 0, to = bytes.length): number {
+  let hash = 0x811c9dc5;
+  for (let i = from; i < to; i++) hash = Math.imul(hash ^ (bytes[i] as number), 0x01000193);
+  return mixed(hash);
+}
+
+/** The same of an encoded key. */
+export function orderHashOf(key: string): number {
+  let hash = 0x811c9dc5;
+  for (let i = 0; i < key.length; i++) hash = Math.imul(hash ^ key.charCodeAt(i), 0x01000193);
+  return mixed(hash);
+}
+
+/** Secret, so that no one can choose keys that all fall into one place. */
+const SEED = Math.floor(Math.random() * 2 ** 32) | 0;
+
+function seededHash(key: string): number {
+  let hash = SEED;
+  for (let i = 0; i < key.length; i++)
+    hash = Math.imul(hash ^ key.charCodeAt(i), 0x5bd1e995) ^ (hash >>> 15);
+  return mixed(hash);
+}
+
+function mixed(hash: number): number {
+  let mix = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
+  mix = Math.imul(mix ^ (mix >>> 13), 0xc2b2ae35);
+  return (mix ^ (mix >>> 16)) >>> 0;
 }

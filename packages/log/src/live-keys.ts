@@ -1,35 +1,145 @@
 import { Pace } from "@partd/core/author";
-import { NEVER } from "./growing-index.js";
+import type { GrowingIndex } from "./growing-index.js";
+import { sortedKeys } from "./index-file.js";
+import { NEVER } from "./range-chains.js";
 import type { Segment } from "./segment.js";
+import { type KeySummary, StoredIndex } from "./stored-index.js";
 
-/** Whether a key holds at least one byte. */
-export function isLive(segments: readonly Segment[], key: number): boolean {
-  let deleted = NEVER;
-  let last = NEVER;
-  for (const { index } of segments) {
-    if (!index) continue;
-    deleted = Math.max(deleted, index.deleted(key));
-    last = Math.max(last, index.last(key));
-  }
-  // A record that deletes a key and sets it anew has one stamp for both.
-  return last !== NEVER && last >= deleted;
-}
-
-/** The numbers of all keys that hold at least one byte. */
-export async function liveKeys(segments: readonly Segment[]): Promise<number[]> {
-  const pace = new Pace();
-  const seen = new Set<number>();
-  const live: number[] = [];
-  for (const { index } of segments) {
-    if (!index) continue;
-    for (const key of index.keys()) {
-      if (segments.length > 1) {
-        if (seen.has(key)) continue;
-        seen.add(key);
+/**
+ * All keys that hold at least one byte, each once, in the order of their hashes: what the indexes
+ * say is merged, so that memory does not grow with the number of keys.
+ */
+export async function* liveKeys(
+  segments: readonly Segment[],
+  signal?: AbortSignal,
+): AsyncGenerator<string[], void, undefined> {
+  const cursors: Cursor[] = [];
+  try {
+    for (const { index } of segments) {
+      if (!index) continue;
+      const cursor = new Cursor(
+        index instanceof StoredIndex ? index.summaries() : summaries(index),
+      );
+      if (await cursor.open()) cursors.push(cursor);
+      signal?.throwIfAborted();
+    }
+    const heap = new Heap(cursors);
+    const pace = new Pace();
+    let live: string[] = [];
+    while (heap.first) {
+      const { hash, key } = heap.first.head as KeySummary;
+      let deleted = NEVER;
+      let last = NEVER;
+      for (let cursor = heap.first; cursor; ) {
+        const { head } = cursor;
+        if (head?.hash !== hash || head.key !== key) break;
+        deleted = Math.max(deleted, head.deleted);
+        last = Math.max(last, head.last);
+        if (!cursor.advance()) await cursor.load();
+        heap.settle();
+        cursor = heap.first as Cursor;
       }
-      if (isLive(segments, key)) live.push(key);
+      // A record that deletes a key and sets it anew has one stamp for both.
+      if (last !== NEVER && last >= deleted) live.push(key);
+      if (live.length === BATCH) {
+        yield live;
+        live = [];
+        signal?.throwIfAborted();
+      }
       if (pace.due) await pace.rest();
     }
+    if (live.length > 0) yield live;
+  } finally {
+    for (const cursor of cursors) await cursor.close();
   }
-  return live;
+}
+
+const BATCH = 1024;
+
+async function* summaries(index: GrowingIndex): AsyncGenerator<KeySummary[], void, undefined> {
+  const { order, hashes } = sortedKeys(index);
+  for (let from = 0; from < order.length; from += BATCH) {
+    yield Array.from(order.subarray(from, from + BATCH), (number) => ({
+      hash: hashes[number] as number,
+      key: index.keys.text(number),
+      deleted: index.deleted(number),
+      last: index.last(number),
+    }));
+  }
+}
+
+/** Where we stand in what one segment says. */
+class Cursor {
+  readonly #batches: AsyncGenerator<KeySummary[], void, undefined>;
+  #batch: KeySummary[] = [];
+  #at = 0;
+
+  constructor(batches: AsyncGenerator<KeySummary[], void, undefined>) {
+    this.#batches = batches;
+  }
+
+  get head(): KeySummary | undefined {
+    return this.#batch[this.#at];
+  }
+
+  open(): Promise<boolean> {
+    return this.load();
+  }
+
+  /** Goes to the next key; false if it has to be loaded. */
+  advance(): boolean {
+    this.#at++;
+    return this.#at < this.#batch.length;
+  }
+
+  async load(): Promise<boolean> {
+    for (;;) {
+      const { value, done } = await this.#batches.next();
+      this.#batch = done ? [] : (value as KeySummary[]);
+      this.#at = 0;
+      if (done || this.#batch.length > 0) return !done;
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#batches.return(undefined);
+  }
+}
+
+/** Cursors, the one with the least key first. */
+class Heap {
+  readonly #cursors: Cursor[];
+
+  constructor(cursors: readonly Cursor[]) {
+    this.#cursors = [...cursors].sort((a, b) => (isBefore(a, b) ? -1 : 1));
+  }
+
+  get first(): Cursor | undefined {
+    return this.#cursors[0];
+  }
+
+  /** The first one has moved on: puts it in its place, or takes it out at its end. */
+  settle(): void {
+    const cursors = this.#cursors;
+    if (!cursors[0]?.head) {
+      const last = cursors.pop();
+      if (cursors.length === 0 || !last) return;
+      cursors[0] = last;
+    }
+    for (let at = 0; ; ) {
+      let least = at;
+      for (const child of [2 * at + 1, 2 * at + 2]) {
+        const other = cursors[child];
+        if (other && isBefore(other, cursors[least] as Cursor)) least = child;
+      }
+      if (least === at) return;
+      [cursors[at], cursors[least]] = [cursors[least] as Cursor, cursors[at] as Cursor];
+      at = least;
+    }
+  }
+}
+
+function isBefore({ head: one }: Cursor, { head: other }: Cursor): boolean {
+  if (!one || !other) return one !== undefined;
+  return one.hash === other.hash ? one.key < other.key : one.hash < other.hash;
 }

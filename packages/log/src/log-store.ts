@@ -1,6 +1,6 @@
-import { rmSync } from "node:fs";
-import { join, resolve } from "node:path";
-import { fileURLToPath } from "node:url";
+import { existsSync, rmSync } from "node:fs";
+import { totalmem } from "node:os";
+import { join } from "node:path";
 import { type OperationOptions, PartdError } from "@partd/core";
 import {
   type AppendOptions,
@@ -10,16 +10,15 @@ import {
   checkIntegerOption,
   type GetOptions,
 } from "@partd/core/author";
-import { TemporaryDirectory } from "@partd/disk";
+import { absolutePath, ifSystemError, systemError, TemporaryDirectory } from "@partd/disk";
 import { compact, type Progress } from "./compact.js";
 import { DataSet } from "./data-set.js";
 import { describeOthers } from "./describe.js";
 import { gather } from "./gather.js";
-import { NONE } from "./growing-index.js";
-import { ifSystemError, ioError } from "./io-error.js";
-import { isLive, liveKeys } from "./live-keys.js";
+import { liveKeys } from "./live-keys.js";
 import { planRead } from "./read-plan.js";
 import { UNKNOWN_KEY } from "./scan.js";
+import { surviveSizeLimit } from "./size-limit.js";
 import { ValueStream } from "./stream.js";
 import { Verification, type VerifyReport } from "./verify.js";
 import { Writer } from "./writer.js";
@@ -40,6 +39,26 @@ export interface LogStoreOptions {
    * leaves out what was there. Default false: then `get` is `ERR_PARTD_CORRUPT` for every key.
    */
   readonly salvage?: boolean | undefined;
+  /**
+   * Bytes of memory for indexes that are not on the disk yet: an integer from 65,536 on. A segment
+   * ends, too, when its index takes half of it. Default a 32nd of the memory that the process may
+   * have, and at most 64 MiB.
+   */
+  readonly indexMemory?: number | undefined;
+  /**
+   * Whether the directory is made if it is not there. Default true: with false the first operation
+   * is `ERR_PARTD_IO` unless it is a data set already, as where a path may be mistyped.
+   */
+  readonly create?: boolean | undefined;
+  /** Where a store without a path is made. Default `os.tmpdir()`. */
+  readonly dir?: string | undefined;
+  /**
+   * Milliseconds without a sign of life after which a store is passed over that is not known to have
+   * ended; the same for all that share the directory. 2,000 or more, default 10,000.
+   */
+  readonly staleMs?: number | undefined;
+  /** Milliseconds after which a wait for others is `ERR_PARTD_LOCK`. Default 600,000. */
+  readonly lockTimeoutMs?: number | undefined;
 }
 
 export interface LongOptions extends OperationOptions {
@@ -59,8 +78,6 @@ export class LogStore extends BaseStore {
   #open: { readonly dataSet: DataSet; readonly writer: Writer } | undefined;
   readonly #streams = new Set<ValueStream>();
   readonly #running = new Set<{ closing: AbortController; running: Promise<unknown> }>();
-  /** Within `_exclusive`, where no other operation runs. */
-  #alone = false;
 
   /**
    * @param path the directory, which is made with the first operation if it is not there; without
@@ -70,29 +87,50 @@ export class LogStore extends BaseStore {
    */
   constructor(path?: string | URL, options: LogStoreOptions = {}) {
     super();
-    const { segmentSize = SEGMENT_SIZE } = options;
+    const { segmentSize = SEGMENT_SIZE, staleMs, lockTimeoutMs, dir } = options;
     checkIntegerOption("segmentSize", segmentSize, 1, 2 ** 40);
-    this.#temporary = path === undefined ? new TemporaryDirectory("partd-log") : undefined;
-    this.path = this.#temporary?.path ?? absolute(path as string | URL);
+    if (staleMs !== undefined) checkIntegerOption("staleMs", staleMs, 2000, 2 ** 31 - 1);
+    if (lockTimeoutMs !== undefined) {
+      checkIntegerOption("lockTimeoutMs", lockTimeoutMs, 0, 2 ** 31 - 1);
+    }
+    if (path !== undefined && dir !== undefined) {
+      throw new PartdError("ERR_PARTD_VALUE", "dir is for a store without a path; leave one out.");
+    }
+    if (options.indexMemory !== undefined) {
+      checkIntegerOption("indexMemory", options.indexMemory, 2 ** 16, 2 ** 40);
+    }
+    this.#temporary = path === undefined ? new TemporaryDirectory("partd-log", dir) : undefined;
+    this.path = this.#temporary?.path ?? absolutePath(path as string | URL, "LogStore");
     this.#options = options;
   }
 
   protected override async _open(): Promise<void> {
+    surviveSizeLimit();
     try {
       await this.#temporary?.make();
     } catch (error) {
-      throw ioError("open", this.path, error);
+      throw systemError({ action: "open", path: this.path }, error);
     }
-    const { fsync = false, segmentSize = SEGMENT_SIZE, salvage = false } = this.#options;
-    const dataSet = new DataSet(this.path, { durable: fsync, salvage });
-    this.#open = { dataSet, writer: new Writer(dataSet, { fsync, segmentSize }) };
+    const { fsync = false, segmentSize = SEGMENT_SIZE, create = true, ...options } = this.#options;
+    if (!create && !this.#temporary && !existsSync(join(this.path, ".partd-log"))) {
+      throw new PartdError(
+        "ERR_PARTD_IO",
+        `${this.path} is no data set of a LogStore; check the path, or leave { create: false } out to make one there.`,
+        { path: this.path },
+      );
+    }
+    const dataSet = new DataSet(this.path, { ...options, durable: fsync });
+    const indexMemory = this.#indexMemory / 2;
+    this.#open = { dataSet, writer: new Writer(dataSet, { fsync, segmentSize, indexMemory }) };
   }
 
   protected override _append(batch: Batch, { signal }: AppendOptions): Promise<void> {
     const { dataSet, writer } = this.#opened;
-    if (this.#alone) return writer.append(batch, false, signal);
-    if (dataSet.access.enter()) return writer.append(batch, true, signal);
-    return dataSet.access.enterLater(signal).then(() => writer.append(batch, true, signal));
+    const lease = dataSet.lock.enter("shared");
+    if (lease) return writer.append(batch, lease, signal);
+    return dataSet.lock
+      .take("shared", { signal })
+      .then((taken) => writer.append(batch, taken, signal));
   }
 
   protected override _get(keys: readonly string[], { signal }: GetOptions): Promise<Uint8Array[]> {
@@ -101,11 +139,7 @@ export class LogStore extends BaseStore {
       const slots = new Map<string, number>();
       for (const key of keys) if (!slots.has(key)) slots.set(key, slots.size);
       const texts = [...slots.keys()];
-      const plan = await planRead(
-        dataSet.segments,
-        texts.map((key) => dataSet.keys.find(key) ?? NONE),
-        signal,
-      );
+      const plan = await planRead(dataSet.segments, texts, signal);
       const values = texts.map((_, slot) => allocateBytes(plan.lengths[slot] as number));
       for (const part of plan.segments) await gather(part, values, texts, signal);
       if (texts.length === keys.length) return values;
@@ -123,7 +157,7 @@ export class LogStore extends BaseStore {
   protected override _stream(key: string, { signal }: GetOptions): Promise<ValueStream> {
     return this.#shared(signal, async (dataSet) => {
       await this.#refresh(signal);
-      const plan = await planRead(dataSet.segments, [dataSet.keys.find(key) ?? NONE], signal);
+      const plan = await planRead(dataSet.segments, [key], signal);
       const stream: ValueStream = new ValueStream(plan, key, () => this.#streams.delete(stream));
       this.#streams.add(stream);
       return stream;
@@ -139,10 +173,9 @@ export class LogStore extends BaseStore {
   protected override async _delete(keys: readonly string[], options: OperationOptions) {
     const { dataSet } = this.#opened;
     await dataSet.refresh(options.signal);
-    const there = [...new Set(keys)].filter((key) => {
-      const number = dataSet.keys.find(key);
-      return number !== undefined && isLive(dataSet.segments, number);
-    });
+    const unique = [...new Set(keys)];
+    const { lengths } = await planRead(dataSet.segments, unique, options.signal);
+    const there = unique.filter((_, i) => (lengths[i] as number) > 0);
     if (there.length === 0) return;
     const batch = { keys: there, values: there.map(() => NOTHING), byteLength: 0 };
     await dataSet.reserve.spend(() => this._append(batch, options));
@@ -151,9 +184,11 @@ export class LogStore extends BaseStore {
   protected override _keys({ signal }: OperationOptions): Promise<string[]> {
     return this.#shared(signal, async (dataSet) => {
       await this.#refresh(signal);
-      return (await liveKeys(dataSet.segments))
-        .map((key) => dataSet.keys.text(key))
-        .filter((text) => text !== UNKNOWN_KEY);
+      const keys: string[] = [];
+      for await (const some of liveKeys(dataSet.segments, signal)) {
+        for (const key of some) if (key !== UNKNOWN_KEY) keys.push(key);
+      }
+      return keys;
     });
   }
 
@@ -161,30 +196,32 @@ export class LogStore extends BaseStore {
     const { dataSet } = this.#opened;
     const entry = ["drop", String(dataSet.clock())] as const;
     const durable = this.#options.fsync ?? false;
-    await dataSet.reserve.spend(async () => dataSet.announce([entry], durable));
+    await dataSet.reserve.spend(async () =>
+      dataSet.announce([entry], durable, dataSet.lock.current),
+    );
     // Also those that a crash has left.
     try {
       for (const name of dataSet.unlisted()) rmSync(join(dataSet.directory, name), { force: true });
     } catch (error) {
-      throw ioError("remove all files of", this.path, error);
+      throw systemError({ action: "remove all files of", path: this.path }, error);
     }
     dataSet.condense();
   }
 
-  protected override _exclusive<T>(
+  protected override async _exclusive<T>(
     critical: () => Promise<T>,
     { signal }: OperationOptions,
   ): Promise<T> {
     const { dataSet } = this.#opened;
-    return dataSet.access.exclusive(async () => {
-      this.#alone = true;
-      try {
+    let hasBegun = false;
+    const run = () =>
+      dataSet.lock.section({ signal }, async () => {
+        hasBegun = true;
         dataSet.sync();
-        return await critical();
-      } finally {
-        this.#alone = false;
-      }
-    }, signal);
+        return critical();
+      });
+    // Also the lock is a file.
+    return dataSet.reserve.spend(run, () => !hasBegun);
   }
 
   protected override async _close(): Promise<void> {
@@ -195,11 +232,11 @@ export class LogStore extends BaseStore {
     await Promise.all([...this.#streams].map((stream) => stream.end()));
     await writer.close();
     await describeOthers(dataSet);
-    dataSet.close();
+    await dataSet.close();
     try {
       await this.#temporary?.remove();
     } catch (error) {
-      throw ioError("remove", this.path, error);
+      throw systemError({ action: "remove", path: this.path }, error);
     }
   }
 
@@ -220,6 +257,7 @@ export class LogStore extends BaseStore {
         signal,
         onProgress: options.onProgress,
         segmentSize: this.#options.segmentSize ?? SEGMENT_SIZE,
+        indexMemory: this.#indexMemory / 2,
         salvage: this.#options.salvage ?? false,
         alone: (critical) => this.withLock(critical, { signal }),
       }),
@@ -245,6 +283,10 @@ export class LogStore extends BaseStore {
     });
   }
 
+  get #indexMemory(): number {
+    return this.#options.indexMemory ?? defaultIndexMemory();
+  }
+
   /** Runs what goes on beside other operations, and is given up when the store is closed. */
   async #background<T>(
     action: string,
@@ -259,7 +301,7 @@ export class LogStore extends BaseStore {
     try {
       return await running;
     } catch (error) {
-      throw ifSystemError(`${action} all of`, this.path, error);
+      throw ifSystemError({ action: `${action} all of`, path: this.path }, error);
     } finally {
       this.#running.delete(entry);
     }
@@ -276,14 +318,7 @@ export class LogStore extends BaseStore {
     operation: (dataSet: DataSet) => Promise<T>,
   ): Promise<T> {
     const { dataSet } = this.#opened;
-    if (this.#alone) return operation(dataSet);
-    const { access } = dataSet;
-    if (!access.enter()) await access.enterLater(signal);
-    try {
-      return await operation(dataSet);
-    } finally {
-      access.leave();
-    }
+    return dataSet.lock.hold("shared", { signal }, () => operation(dataSet));
   }
 
   async #refresh(signal: AbortSignal | undefined): Promise<void> {
@@ -293,15 +328,6 @@ export class LogStore extends BaseStore {
   }
 }
 
-function absolute(path: string | URL): string {
-  if (typeof path === "string" && path !== "") return resolve(path);
-  if (path instanceof URL && path.protocol === "file:") return fileURLToPath(path);
-  throw new PartdError(
-    "ERR_PARTD_IO",
-    `A LogStore's path is a string or a file: URL, not ${JSON.stringify(String(path))}.`,
-  );
-}
-
 function closedMeanwhile(): PartdError {
   return new PartdError("ERR_PARTD_CLOSED", "The store was closed before this was done.");
 }
@@ -309,3 +335,8 @@ function closedMeanwhile(): PartdError {
 const NOTHING = new Uint8Array(0);
 
 const SEGMENT_SIZE = 256 * 2 ** 20;
+
+function defaultIndexMemory(): number {
+  const constrained = process.constrainedMemory?.() || Number.POSITIVE_INFINITY;
+  return Math.min(64 * 2 ** 20, Math.floor(Math.min(totalmem(), constrained) / 32));
+}

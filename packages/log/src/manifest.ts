@@ -14,11 +14,9 @@ import {
 } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { PartdError } from "@partd/core";
-import { crc32, uniqueToken } from "@partd/disk";
+import { crc32, syncDirectory, systemError, uniqueToken, writeAllSync } from "@partd/disk";
 import { checkVersion, VERSION } from "./format.js";
-import { ioError } from "./io-error.js";
-import { mayRun } from "./may-run.js";
-import { syncDirectory, writeAtOnce } from "./write-all.js";
+import { mayRun } from "./segment.js";
 
 /** What the manifest tells, one line each. */
 export type ManifestEntry =
@@ -79,7 +77,7 @@ export class Manifest {
       this.#use(...openManifest(this.path));
       return this.news();
     } catch (cause) {
-      throw ioError("read", this.path, cause);
+      throw systemError({ action: "read", path: this.path }, cause);
     }
   }
 
@@ -119,7 +117,7 @@ export class Manifest {
       if (written < text.length) throw Object.assign(new Error("cut short"), { code: "ENOSPC" });
       if (durable) fdatasyncSync(this.#fd);
     } catch (cause) {
-      throw ioError("write to", this.path, cause);
+      throw systemError({ action: "write to", path: this.path }, cause);
     }
   }
 
@@ -130,7 +128,12 @@ export class Manifest {
   condense(entries: readonly ManifestEntry[]): void {
     const text = HEADING + entries.map(formatLine).join("");
     const isLong = this.#size > LONG && this.#size > 2 * text.length;
-    if (!isLong && this.damaged.length === 0) return;
+    if (isLong || this.damaged.length > 0) this.replace(entries);
+  }
+
+  /** The same in any case. */
+  replace(entries: readonly ManifestEntry[]): void {
+    const text = HEADING + entries.map(formatLine).join("");
     const folder = dirname(this.path);
     removeDrafts(this.path);
     const draft = writeDraft(this.path, text);
@@ -192,7 +195,7 @@ function writeDraft(path: string, text: string): string {
   const draft = `${path}.${uniqueToken()}`;
   const fd = openSync(draft, "wx");
   try {
-    writeAtOnce(fd, Buffer.from(text, "latin1"), 0);
+    writeAllSync(fd, Buffer.from(text, "latin1"), 0);
     fdatasyncSync(fd);
   } catch (error) {
     rmSync(draft, { force: true });

@@ -21,6 +21,11 @@ export class RangeColumns {
   /** Of the record that the group belongs to. */
   stamp = new Float64Array(16);
 
+  /** In bytes. */
+  get memory(): number {
+    return 16 * this.key.length + 24 * this.start.length;
+  }
+
   reserve(rows: number): void {
     if (rows <= this.key.length) return;
     const size = grownSize(this.key.length, rows);

@@ -1,5 +1,7 @@
 import { Pace } from "@partd/core/author";
-import { type GrowingIndex, NEVER, NONE } from "./growing-index.js";
+import type { GrowingIndex } from "./growing-index.js";
+import { NONE } from "./key-table.js";
+import { NEVER, type RangeChains } from "./range-chains.js";
 import { grown, grownSize } from "./range-columns.js";
 import type { Segment } from "./segment.js";
 import { StoredIndex } from "./stored-index.js";
@@ -7,7 +9,7 @@ import { StoredIndex } from "./stored-index.js";
 /** Which ranges of one segment are to be read, and where each goes. */
 export class SegmentPlan {
   readonly segment: Segment;
-  readonly index: GrowingIndex;
+  readonly index: RangeChains;
   count = 0;
   /** Rows of the index. */
   rows: Uint32Array;
@@ -16,7 +18,7 @@ export class SegmentPlan {
   offsets: Float64Array;
 
   /** @param room for how many ranges memory is taken at first. */
-  constructor(segment: Segment, index: GrowingIndex, room = 64) {
+  constructor(segment: Segment, index: RangeChains, room = 64) {
     this.segment = segment;
     this.index = index;
     this.rows = new Uint32Array(room);
@@ -49,118 +51,102 @@ export interface ReadPlan {
 /** What a segment holds of the wanted keys, as it stood when the plan was begun. */
 interface Part {
   readonly segment: Segment;
-  readonly index: GrowingIndex;
-  /** The index's number of the key of a slot. */
-  readonly keyOf: (slot: number) => number;
+  readonly index: RangeChains;
+  /** The index's number of the key of each slot, or `NONE`. */
+  readonly keys: Int32Array;
   /** Rows that were added later do not count. */
   readonly end: number;
   readonly first: number;
   readonly last: number;
 }
 
-/**
- * Finds the ranges of `keys`, numbers of the store's key table of which none comes twice; `NONE`
- * stands for a key that was never written. `segments` have caught up.
- */
+/** Finds the ranges of `keys`, none of which comes twice. `segments` have caught up. */
 export async function planRead(
   segments: readonly Segment[],
-  keys: readonly number[],
+  keys: readonly string[],
   signal?: AbortSignal,
 ): Promise<ReadPlan> {
-  const cuts = deletions(segments, keys);
   // A segment's index may be exchanged for a stored one at any time.
   const indexes = segments.map(({ index }) => index);
-  const loaded: (GrowingIndex | undefined)[] = [];
-  for (let from = 0; from < indexes.length; from += AT_A_TIME) {
-    signal?.throwIfAborted();
-    const some = indexes.slice(from, from + AT_A_TIME);
-    loaded.push(...(await Promise.all(some.map((index) => loadStored(index, keys, cuts)))));
-  }
-  signal?.throwIfAborted();
   const parts: Part[] = [];
-  segments.forEach((segment, i) => {
-    const stored = loaded[i];
-    const index = stored ?? indexes[i];
-    if (!index || index instanceof StoredIndex || index.columns.count === 0) return;
-    const { firstStamp: first, lastStamp: last } = indexes[i] as GrowingIndex | StoredIndex;
+  const pace = new Pace();
+  for (const [i, segment] of segments.entries()) {
+    const index = indexes[i];
+    if (!index) continue;
+    signal?.throwIfAborted();
+    const part = { segment, ...(await find(index, keys)) };
+    const { firstStamp: first, lastStamp: last } = index;
     parts.push({
-      segment,
-      index,
-      keyOf: stored ? (slot) => slot : (slot) => keys[slot] as number,
-      end: index.columns.count,
+      ...part,
+      end: part.index.columns.count,
       first: segment.isBase ? -1 : first,
       last: segment.isBase ? -1 : last,
     });
-  });
+    if (pace.due) await pace.rest();
+  }
+  signal?.throwIfAborted();
+  const cuts = deletions(parts, keys.length);
   // Base segments stay in front in their order.
   parts.sort((a, b) => a.first - b.first);
-  const pace = new Pace();
   const inTurn = parts.every(
     (part, i) => i === 0 || (parts[i - 1] as Part).last < part.first || part.segment.isBase,
   );
   return inTurn
-    ? planInTurn(parts, keys, cuts, pace)
-    : planMerged(parts, segments, keys, cuts, pace);
+    ? planInTurn(parts, keys.length, cuts, pace)
+    : planMerged(parts, segments, keys.length, cuts, pace);
 }
 
-/** Indexes that are read at a time, each through a descriptor. */
-const AT_A_TIME = 16;
+async function find(
+  index: GrowingIndex | StoredIndex,
+  keys: readonly string[],
+): Promise<Pick<Part, "index" | "keys">> {
+  if (!(index instanceof StoredIndex))
+    return { index, keys: Int32Array.from(keys, (key) => index.find(key)) };
+  const loaded = await index.load(keys);
+  return {
+    index: loaded,
+    keys: Int32Array.from(keys, (_, slot) => (slot < loaded.keyEnd ? slot : NONE)),
+  };
+}
 
 /** The stamp up to which each key was deleted. */
-function deletions(segments: readonly Segment[], keys: readonly number[]): Float64Array {
-  const cuts = new Float64Array(keys.length).fill(NEVER);
-  for (const { index } of segments) {
-    if (!index?.hasDeletions) continue;
-    for (let slot = 0; slot < keys.length; slot++) {
-      const deleted = index.deleted(keys[slot] as number);
-      if (deleted > (cuts[slot] as number)) cuts[slot] = deleted;
+function deletions(parts: readonly Part[], slots: number): Float64Array {
+  const cuts = new Float64Array(slots).fill(NEVER);
+  for (const { index, keys } of parts) {
+    if (!index.hasDeletions) continue;
+    for (let slot = 0; slot < slots; slot++) {
+      const key = keys[slot] as number;
+      if (key !== NONE) cuts[slot] = Math.max(cuts[slot] as number, index.deleted(key));
     }
   }
   return cuts;
 }
 
-async function loadStored(
-  index: GrowingIndex | StoredIndex | undefined,
-  keys: readonly number[],
-  cuts: Float64Array,
-): Promise<GrowingIndex | undefined> {
-  if (!(index instanceof StoredIndex)) return undefined;
-  return index.load(
-    keys.map((key, slot) => (index.last(key) >= (cuts[slot] as number) ? key : NONE)),
-  );
-}
-
 /** The segments follow one another in time, so a value is what each holds of it, end to end. */
 async function planInTurn(
   parts: readonly Part[],
-  keys: readonly number[],
+  slots: number,
   cuts: Float64Array,
   pace: Pace,
 ): Promise<ReadPlan> {
-  const lengths = new Float64Array(keys.length);
+  const lengths = new Float64Array(slots);
   const plans: SegmentPlan[] = [];
   for (const part of parts) {
-    const { index, end, keyOf } = part;
-    let wanted = 0;
-    for (let slot = 0; slot < keys.length; slot++) {
-      const key = keyOf(slot);
-      if (key !== NONE) wanted += index.ranges(key);
-    }
-    const plan = new SegmentPlan(part.segment, index, wanted + 1);
+    const { index, end, keys } = part;
+    const plan = new SegmentPlan(part.segment, index);
     plans.push(plan);
     // A walk through all rows beats following chains, which jump about in memory.
-    if (wanted > end / 4 && wanted > 1024) {
-      await planWalk(part, plan, keys.length, cuts, lengths, pace);
+    if (slots > index.keyEnd / 4 && end > 1024) {
+      await planWalk(part, plan, slots, cuts, lengths, pace);
       continue;
     }
-    const { columns } = index;
-    for (let slot = 0; slot < keys.length; slot++) {
-      const key = keyOf(slot);
+    for (let slot = 0; slot < slots; slot++) {
+      const key = keys[slot] as number;
       if (key === NONE) continue;
       let row = index.firstSince(key, cuts[slot] as number);
       for (; row !== NONE && row < end; row = index.next(row)) {
         plan.add(row, slot, lengths[slot] as number);
-        (lengths[slot] as number) += columns.length[row] as number;
+        (lengths[slot] as number) += index.columns.length[row] as number;
         if (pace.due) await pace.rest();
       }
     }
@@ -169,7 +155,7 @@ async function planInTurn(
 }
 
 async function planWalk(
-  { index, end, keyOf }: Part,
+  { index, end, keys: keyOf }: Part,
   plan: SegmentPlan,
   slots: number,
   cuts: Float64Array,
@@ -179,7 +165,7 @@ async function planWalk(
   const slotOf = new Int32Array(index.keyEnd).fill(NONE);
   const from = new Float64Array(slots);
   for (let slot = 0; slot < slots; slot++) {
-    const key = keyOf(slot);
+    const key = keyOf[slot] as number;
     if (key === NONE) continue;
     const first = index.firstSince(key, cuts[slot] as number);
     if (first === NONE) continue;
@@ -203,11 +189,11 @@ async function planWalk(
 async function planMerged(
   parts: readonly Part[],
   segments: readonly Segment[],
-  keys: readonly number[],
+  slots: number,
   cuts: Float64Array,
   pace: Pace,
 ): Promise<ReadPlan> {
-  const lengths = new Float64Array(keys.length);
+  const lengths = new Float64Array(slots);
   const plans = parts.map(({ segment, index }) => new SegmentPlan(segment, index));
   const order = parts.map(({ segment }) => segments.indexOf(segment));
   const next = new Int32Array(parts.length);
@@ -222,11 +208,11 @@ async function planMerged(
         : index.columns.stampOf(row)
       : Number.POSITIVE_INFINITY;
   };
-  for (let slot = 0; slot < keys.length; slot++) {
-    if (keys[slot] === NONE) continue;
+  for (let slot = 0; slot < slots; slot++) {
     for (let i = 0; i < parts.length; i++) {
-      const { index, keyOf } = parts[i] as Part;
-      look(i, index.firstSince(keyOf(slot), cuts[slot] as number));
+      const { index, keys } = parts[i] as Part;
+      const key = keys[slot] as number;
+      look(i, key === NONE ? NONE : index.firstSince(key, cuts[slot] as number));
     }
     for (;;) {
       let first = 0;

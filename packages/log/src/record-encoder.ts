@@ -2,8 +2,7 @@ import { type Batch, Pace } from "@partd/core/author";
 import { crc32 } from "@partd/disk";
 import { LARGE, LONGEST_ENTRY, PIECE, RECORD_HEAD, writeHead, writeVarint } from "./format.js";
 import type { GrowingIndex } from "./growing-index.js";
-import type { KeyTable } from "./key-table.js";
-import { grown, grownSize, type RangeColumns } from "./range-columns.js";
+import type { RangeColumns } from "./range-columns.js";
 import type { Segment } from "./segment.js";
 
 /**
@@ -13,7 +12,6 @@ import type { Segment } from "./segment.js";
  */
 export class RecordEncoder {
   #segment: Segment | undefined;
-  #keys: KeyTable | undefined;
   #stamp = 0;
   /** The head and the table, and for a small record the payload, too. */
   #bytes = Buffer.allocUnsafeSlow(64 * 1024);
@@ -29,23 +27,13 @@ export class RecordEncoder {
   readonly #values: Uint8Array[] = [];
   /** Small values gathered for a record that is written in pieces. */
   #gathered = Buffer.alloc(0);
-  /** The segment's own number of each key of the store, or -1; and the next. */
-  #local = new Int32Array(0);
-  #nextLocal = 0;
-  /** Keys of the record before and their numbers, in their order; and where we stand in it. */
-  readonly #texts: string[] = [];
-  readonly #numbers: number[] = [];
-  #place = 0;
-
-  begin(segment: Segment, keys: KeyTable, stamp: number): void {
+  begin(segment: Segment, stamp: number): void {
     const { columns } = segment.index as GrowingIndex;
     this.#segment = segment;
-    this.#keys = keys;
     this.#stamp = stamp;
     this.#at = RECORD_HEAD;
     this.#entries = this.#open = this.#payloadLength = 0;
     this.#values.length = 0;
-    this.#place = 0;
     this.#row = columns.count;
     this.#group = columns.groupCount;
   }
@@ -224,7 +212,8 @@ export class RecordEncoder {
     for (let left = length; left > 0; left -= part) {
       part = Math.min(left, LONGEST_ENTRY);
       if (left > part && left - part < LARGE) part -= PIECE; // No small one is left over.
-      if (left !== length) this.#writeKey((this.#keys as KeyTable).text(key));
+      if (left !== length)
+        this.#writeKey(((this.#segment as Segment).index as GrowingIndex).keys.text(key));
       this.#at = writeVarint(this.#bytes, this.#at, part);
       columns.reserve(this.#row + 1);
       const row = this.#row++;
@@ -248,35 +237,20 @@ export class RecordEncoder {
     this.#open = 0;
   }
 
-  /** Writes the segment's own number of the key, with its text where it is new. */
+  /** Writes the number of the key, with its text where it is new in the segment. */
   #writeKey(text: string): number {
     this.#ensure(32 + text.length);
-    const key = this.#numberOf(text);
-    const local = key < this.#local.length ? (this.#local[key] as number) : -1;
-    if (local >= 0) {
-      this.#at = writeVarint(this.#bytes, this.#at, local * 2);
+    const { keys } = (this.#segment as Segment).index as GrowingIndex;
+    const known = keys.size;
+    const key = keys.number(text);
+    if (key < known) {
+      this.#at = writeVarint(this.#bytes, this.#at, key * 2);
       return key;
     }
-    if (key >= this.#local.length) {
-      const before = this.#local.length;
-      this.#local = grown(this.#local, grownSize(Math.max(1024, before), key + 1)).fill(-1, before);
-    }
-    this.#local[key] = this.#nextLocal;
-    this.#at = writeVarint(this.#bytes, this.#at, this.#nextLocal * 2 + 1);
-    this.#nextLocal++;
+    this.#at = writeVarint(this.#bytes, this.#at, key * 2 + 1);
     // Encoded keys are ASCII.
     this.#at = writeVarint(this.#bytes, this.#at, text.length);
     this.#at += this.#bytes.write(text, this.#at, "latin1");
-    return key;
-  }
-
-  /** Mostly the key is the one that stood here in the record before: saves a twentieth in all. */
-  #numberOf(text: string): number {
-    const place = this.#place++ % REMEMBERED;
-    if (this.#texts[place] === text) return this.#numbers[place] as number;
-    const key = (this.#keys as KeyTable).number(text);
-    this.#texts[place] = text;
-    this.#numbers[place] = key;
     return key;
   }
 
@@ -292,5 +266,3 @@ export class RecordEncoder {
 const SLICE = 2 ** 20;
 /** Buffers up to this length are kept for the next record. */
 const KEPT_BYTES = 4 * 2 ** 20;
-
-const REMEMBERED = 2 ** 14;

@@ -1,5 +1,5 @@
 import { closeSync, existsSync, openSync, rmSync } from "node:fs";
-import { writeAtOnce } from "./write-all.js";
+import { writeAllSync } from "@partd/disk";
 
 /**
  * A file of zeros that is given up when the disk is full, so that what is deleted can be recorded:
@@ -18,7 +18,7 @@ export class Reserve {
     try {
       const fd = openSync(this.#path, "wx");
       try {
-        writeAtOnce(fd, Buffer.alloc(RESERVED_BYTES), 0);
+        writeAllSync(fd, Buffer.alloc(RESERVED_BYTES), 0);
       } finally {
         closeSync(fd);
       }
@@ -27,12 +27,12 @@ export class Reserve {
     }
   }
 
-  /** Runs `work`, and once more with the reserve's space if the disk is full. */
-  async spend<T>(work: () => Promise<T>): Promise<T> {
+  /** Runs `work`, and if the disk is full once more with the reserve's space, if it `mayRepeat`. */
+  async spend<T>(work: () => Promise<T>, mayRepeat: () => boolean = () => true): Promise<T> {
     try {
       return await work();
     } catch (error) {
-      if (!isFull(error) || !this.#giveUp()) throw error;
+      if (!isFull(error) || !mayRepeat() || !this.#giveUp()) throw error;
       return work();
     }
   }

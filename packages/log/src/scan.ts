@@ -3,6 +3,7 @@ import { Pace } from "@partd/core/author";
 import { crc32 } from "@partd/disk";
 import {
   LARGE,
+  LONGEST_ENTRY,
   PIECE,
   RECORD_HEAD,
   RECORD_MAGIC,
@@ -13,8 +14,6 @@ import {
   VarintReader,
 } from "./format.js";
 import type { GrowingIndex } from "./growing-index.js";
-import type { KeyTable } from "./key-table.js";
-import type { RangeColumns } from "./range-columns.js";
 import type { Segment } from "./segment.js";
 import { Window } from "./window.js";
 
@@ -25,7 +24,6 @@ import { Window } from "./window.js";
  */
 export async function scanRecords(
   segment: Segment,
-  table: KeyTable,
   { size, live }: { readonly size: number; readonly live: boolean },
 ): Promise<void> {
   const window = new Window(segment.fd, size);
@@ -63,7 +61,7 @@ export async function scanRecords(
       if (isLast) return; // As after a power failure.
       segment.unreadable.push({ offset: at, end, why: "the table of its keys is damaged" });
     } else {
-      const unknown = decodeTable(bytes, head, payload, segment, index.columns, table);
+      const unknown = decodeTable(bytes, head, payload, index, segment.path);
       if (isLast && !(await payloadIsWhole(window, index, head.groups))) return;
       index.commit(
         index.columns.count + head.entries,
@@ -83,27 +81,52 @@ export async function scanRecords(
 /** Stands for the key of a range whose key is not known: no key's text is empty. */
 export const UNKNOWN_KEY = "";
 
-/** Fills the rows behind those that count; tells whether a key is not known. */
+/**
+ * Fills the rows behind those that count; tells whether a key is not known.
+ *
+ * @throws `ERR_PARTD_CORRUPT` if the table makes no sense, which no LogStore writes.
+ */
 export function decodeTable(
   bytes: Buffer,
   head: RecordHead,
   payload: number,
-  segment: { readonly path: string; readonly keys: number[] },
-  columns: RangeColumns,
-  table: KeyTable,
+  index: GrowingIndex,
+  path: string,
 ): boolean {
+  try {
+    return decodeChecked(bytes, head, payload, index);
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    throw new PartdError(
+      "ERR_PARTD_CORRUPT",
+      `A record of ${path} contradicts itself though its checksum is right; it was written by faulty software.`,
+      { path, offset: payload, cause: error },
+    );
+  }
+}
+
+function decodeChecked(
+  bytes: Buffer,
+  head: RecordHead,
+  payload: number,
+  { columns, keys, locals }: GrowingIndex,
+): boolean {
+  const crcs = bytes.length - head.groups * 4;
+  // Before memory is taken for them.
+  if (head.entries * 2 > crcs) throw new RangeError("there is no room for so many entries");
   columns.reserve(columns.count + head.entries);
   columns.reserveGroups(columns.groupCount + head.groups);
   const reader = new VarintReader(bytes);
-  const crcs = bytes.length - head.groups * 4;
   let row = columns.count;
   let group = columns.groupCount;
   const firstGroup = group;
+  const endGroup = group + head.groups;
   /** Bytes in the group that is open. */
   let open = 0;
   let start = payload;
   let unknown = false;
   const close = (length: number) => {
+    if (group === endGroup) throw new RangeError("there are more groups than it says");
     columns.start[group] = start;
     columns.groupLength[group] = length;
     columns.crc[group] = bytes.readUInt32LE(crcs + (group - firstGroup) * 4);
@@ -116,17 +139,21 @@ export function decodeTable(
     const local = Math.floor(reference / 2);
     if (reference % 2 === 1) {
       const length = reader.next();
-      segment.keys[local] = table.number(bytes.toString("utf8", reader.at, reader.at + length));
-      reader.at += length;
+      const end = reader.at + length;
+      // A definition takes three bytes or more, and all of them are before here in the file.
+      if (length === 0 || end > crcs || local > payload / 2) throw new RangeError("a key is none");
+      locals[local] = keys.number(keyText(bytes, reader.at, end));
+      reader.at = end;
     }
-    const key = segment.keys[local];
+    const key = locals[local];
     if (key === undefined) unknown = true;
     const length = reader.next();
+    if (length > LONGEST_ENTRY || reader.at > crcs) throw new RangeError("an entry is too long");
     if (length >= LARGE && open > 0) {
       close(open);
       open = 0;
     }
-    columns.key[row] = key ?? table.number(UNKNOWN_KEY);
+    columns.key[row] = key ?? keys.number(UNKNOWN_KEY);
     columns.length[row] = length;
     columns.delta[row] = open;
     columns.group[row] = group;
@@ -141,14 +168,19 @@ export function decodeTable(
     }
   }
   if (open > 0) close(open);
-  if (group - firstGroup !== head.groups || start - payload !== head.payloadLength) {
-    throw new PartdError(
-      "ERR_PARTD_CORRUPT",
-      `A record of ${segment.path} contradicts itself though its checksum is right; it was written by faulty software.`,
-      { path: segment.path, offset: payload },
-    );
+  if (group !== endGroup || start - payload !== head.payloadLength || reader.at !== crcs) {
+    throw new RangeError("its lengths differ from what it says");
   }
   return unknown;
+}
+
+/** What no key has: encoded keys are made of these characters. */
+const NO_KEY = /[^%/\w.() -]/;
+
+function keyText(bytes: Buffer, from: number, to: number): string {
+  const text = bytes.toString("latin1", from, to);
+  if (NO_KEY.test(text)) throw new RangeError("a key is none");
+  return text;
 }
 
 async function payloadIsWhole(

@@ -1,11 +1,9 @@
 import { closeSync, fstatSync, openSync } from "node:fs";
 import { join } from "node:path";
 import { isPartdError } from "@partd/core";
+import { stateOf, systemError } from "@partd/disk";
 import { headSeed } from "./format.js";
 import { GrowingIndex } from "./growing-index.js";
-import { ioError } from "./io-error.js";
-import type { KeyTable } from "./key-table.js";
-import { mayRun } from "./may-run.js";
 import { scanRecords } from "./scan.js";
 import { StoredIndex } from "./stored-index.js";
 
@@ -38,8 +36,6 @@ export class Segment {
   position = 0;
   /** Nothing will be added to what `index` knows. */
   complete = false;
-  /** The numbers in the store's key table of the segment's own key numbers. */
-  readonly keys: number[] = [];
   readonly unreadable: Unreadable[] = [];
   #fd: number | undefined;
   /** Reads under way, and streams, which need the file even when it is removed. */
@@ -69,7 +65,7 @@ export class Segment {
       try {
         this.adopt(this.#open());
       } catch (cause) {
-        throw ioError("open", this.path, cause);
+        throw systemError({ action: "open", path: this.path }, cause);
       }
     }
     return this.#fd as number;
@@ -83,6 +79,11 @@ export class Segment {
 
   /** Whether our writer goes on adding to it, so that its length is known without asking. */
   isBeingWritten = false;
+
+  /** Where its records end, as far as we know. */
+  get recordsEnd(): number {
+    return this.finished?.end ?? this.position;
+  }
 
   /** Length of the file, as it is now or as it will always be. */
   get size(): number {
@@ -118,25 +119,25 @@ export class Segment {
   }
 
   /** Makes the index know every record that was whole before the call. */
-  async catchUp(table: KeyTable): Promise<void> {
+  async catchUp(): Promise<void> {
     while (this.#catchingUp) await this.#catchingUp;
     if (this.complete || this.isOwn) return;
     this.hold();
-    this.#catchingUp = this.#read(table).finally(() => {
+    this.#catchingUp = this.#read().finally(() => {
       this.#catchingUp = undefined;
       this.unhold();
     });
     await this.#catchingUp;
   }
 
-  async #read(table: KeyTable): Promise<void> {
+  async #read(): Promise<void> {
     const { finished } = this;
     if (this.index && !finished && this.#sizeThere() <= this.position) return;
     // First whether its writer is gone, then how much it has written: not the other way round.
     const live = !finished && mayRun(this.writer);
     const size = this.#sizeThere();
     if (!this.index) {
-      const stored = finished && size >= finished.end ? await this.#stored(table) : undefined;
+      const stored = finished && size >= finished.end ? await this.#stored() : undefined;
       if (stored && stored.end === finished?.end) {
         this.index = stored;
         this.complete = true;
@@ -144,7 +145,7 @@ export class Segment {
       }
       this.index = new GrowingIndex();
     }
-    await scanRecords(this, table, { size: Math.min(size, finished?.end ?? size), live });
+    await scanRecords(this, { size: Math.min(size, finished?.end ?? size), live });
     if (live) return;
     this.complete = true;
     if (finished && this.position < finished.end) {
@@ -154,14 +155,14 @@ export class Segment {
     this.finished ??= { end: this.position, size };
   }
 
-  async #stored(table: KeyTable): Promise<StoredIndex | undefined> {
+  async #stored(): Promise<StoredIndex | undefined> {
     try {
-      return await StoredIndex.open(this.indexPath, this.id, table);
+      return await StoredIndex.open(this.indexPath, this.id);
     } catch (error) {
       // Whatever is wrong with it, the segment itself has it all.
       if (isPartdError(error, "ERR_PARTD_CORRUPT")) return undefined;
       if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-      throw ioError("read", this.indexPath, error);
+      throw systemError({ action: "read", path: this.indexPath }, error);
     }
   }
 
@@ -190,6 +191,23 @@ export class Segment {
     open.delete(this);
     closeSync(fd);
   }
+}
+
+/**
+ * Whether the writer that a token names may still run. One of another process namespace (another
+ * container) cannot be seen from here and counts as running; one of another boot is gone, since a
+ * data set is for one machine at a time.
+ */
+export function mayRun(token: string): boolean {
+  const state = stateOf(token);
+  return state === "running" || state === "hidden";
+}
+
+/** Closes files that are not being read. @returns whether there were any. */
+export function closeIdle(): boolean {
+  const before = open.size;
+  for (const segment of open) segment.rest();
+  return open.size < before;
 }
 
 /** Whose files this process has open, and how many of them it keeps for the next read. */

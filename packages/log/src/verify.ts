@@ -11,9 +11,9 @@ import {
   SEGMENT_HEADER,
   segmentHeaderDamage,
 } from "./format.js";
-import { KeyTable } from "./key-table.js";
+import { GrowingIndex } from "./growing-index.js";
 import { Manifest } from "./manifest.js";
-import { RangeColumns } from "./range-columns.js";
+import type { RangeColumns } from "./range-columns.js";
 import { decodeTable, findHead, UNKNOWN_KEY } from "./scan.js";
 import type { Segment } from "./segment.js";
 import { StoredIndex } from "./stored-index.js";
@@ -117,8 +117,8 @@ export class Verification {
     const { segment, end, finished, size } = snapshot;
     const { path } = segment;
     const window = new Window(segment.fd, Math.min(end, size));
-    const keys: number[] = [];
-    const table = new KeyTable();
+    // One record at a time is decoded into it; only its keys stay.
+    const index = new GrowingIndex();
     let at = SEGMENT_HEADER;
     const found = (offset: number, to: number, reason: string, itsKeys?: readonly Key[]) =>
       this.#damage.push({ path, offset, length: to - offset, keys: itsKeys, reason });
@@ -145,9 +145,8 @@ export class Verification {
       if (crc32(bytes) !== head.tableCrc) {
         found(at, payload, "the table of a record does not match its checksum");
       } else {
-        const columns = new RangeColumns();
-        decodeTable(bytes, head, payload, { path, keys }, columns, table);
-        await this.#readPayload(head, columns, table, window, found);
+        decodeTable(bytes, head, payload, index, path);
+        await this.#readPayload(head, index, window, found);
       }
       this.#records++;
       this.#bytes += recordEnd - at;
@@ -163,8 +162,7 @@ export class Verification {
 
   async #readPayload(
     head: RecordHead,
-    columns: RangeColumns,
-    table: KeyTable,
+    { columns, keys }: GrowingIndex,
     window: Window,
     found: (offset: number, to: number, reason: string, keys?: readonly Key[]) => void,
   ): Promise<void> {
@@ -179,7 +177,7 @@ export class Verification {
       while (row < head.entries && lastGroup(columns, row) < group) row++;
       const texts = new Set<string>();
       for (let i = row; i < head.entries && (columns.group[i] as number) <= group; i++) {
-        if (columns.length[i] !== 0) texts.add(table.text(columns.key[i] as number));
+        if (columns.length[i] !== 0) texts.add(keys.text(columns.key[i] as number));
       }
       const known = !texts.has(UNKNOWN_KEY);
       found(
@@ -194,14 +192,8 @@ export class Verification {
   async #readIndex({ segment, finished }: Snapshot, signal: AbortSignal): Promise<void> {
     if (!finished) return;
     const { indexPath, id } = segment;
-    const table = new KeyTable();
     try {
-      const index = await StoredIndex.open(indexPath, id, table);
-      const keys = [...index.keys()];
-      for (let from = 0; from < keys.length; from += 1000) {
-        signal.throwIfAborted();
-        await index.load(keys.slice(from, from + 1000));
-      }
+      await (await StoredIndex.open(indexPath, id))?.check(signal);
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === "ENOENT") return;
       if (!isPartdError(error, "ERR_PARTD_CORRUPT")) throw error;

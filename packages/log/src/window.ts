@@ -1,4 +1,5 @@
-import { read } from "node:fs";
+import { read, readv } from "node:fs";
+import { checkCount, readAll } from "@partd/disk";
 
 /** A file read in long stretches, from front to back. */
 export class Window {
@@ -26,7 +27,7 @@ export class Window {
     if (found) return found;
     const wanted = Math.max(0, Math.min(Math.max(length, STRETCH), this.#size - offset));
     const bytes = Buffer.allocUnsafeSlow(wanted);
-    const filled = await readAt(this.fd, bytes, offset);
+    const filled = await readAll(this.fd, bytes, offset);
     this.#bytes = bytes.subarray(0, filled);
     this.#start = offset;
     return this.#bytes.subarray(0, Math.min(length, filled));
@@ -35,18 +36,62 @@ export class Window {
 
 const STRETCH = 2 ** 20;
 
-/** Fills `bytes` from `position` on; fewer only where the file ends. */
-export async function readAt(fd: number, bytes: Uint8Array, position: number): Promise<number> {
-  let done = 0;
-  while (done < bytes.length) {
-    const count = await new Promise<number>((resolve, reject) => {
-      const length = Math.min(bytes.length - done, 2 ** 30);
-      read(fd, bytes, done, length, position + done, (error, count) =>
-        error ? reject(error) : resolve(count),
-      );
-    });
-    if (count === 0) break;
-    done += count;
-  }
-  return done;
+/** Fills the pieces from `position` on. @returns the bytes read: fewer only where the file ends. */
+export async function readPieces(
+  fd: number,
+  pieces: readonly Uint8Array[],
+  position: number,
+): Promise<number> {
+  return fill(pieces, position, (some, at, done) =>
+    some.length === 1
+      ? read(fd, some[0] as Uint8Array, 0, (some[0] as Uint8Array).length, at, done)
+      : readv(fd, some as Uint8Array[], at, done),
+  );
 }
+
+/** What `readPieces` does, by any `call` that answers how many bytes it has filled. */
+export async function fill(
+  pieces: readonly Uint8Array[],
+  position: number,
+  call: (
+    some: readonly Uint8Array[],
+    at: number,
+    done: (error: Error | null, count: number) => void,
+  ) => void,
+): Promise<number> {
+  let total = 0;
+  let next = 0;
+  /** Bytes of the next piece that are done. */
+  let part = 0;
+  for (;;) {
+    const some: Uint8Array[] = [];
+    let byteLength = 0;
+    for (let i = next; i < pieces.length && some.length < MOST_PIECES; i++) {
+      const piece = pieces[i] as Uint8Array;
+      const from = i === next ? part : 0;
+      const length = Math.min(piece.length - from, MOST_BYTES - byteLength);
+      if (length === 0 && piece.length > 0) break;
+      some.push(length === piece.length ? piece : piece.subarray(from, from + length));
+      byteLength += length;
+    }
+    if (byteLength === 0) return total;
+    let count = await new Promise<number>((resolve, reject) => {
+      call(some, position + total, (error, count) => (error ? reject(error) : resolve(count)));
+    });
+    if (count === 0) return total;
+    checkCount("read", count, byteLength);
+    total += count;
+    for (; next < pieces.length; next++) {
+      const left = (pieces[next] as Uint8Array).length - part;
+      if (count < left) break;
+      count -= left;
+      part = 0;
+    }
+    part += count;
+  }
+}
+
+/** Far below 2 GiB, where the counts that Node answers wrap around. */
+const MOST_BYTES = 2 ** 28;
+/** What one system call takes (IOV_MAX). */
+const MOST_PIECES = 1024;

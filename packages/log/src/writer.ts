@@ -1,21 +1,27 @@
 import { randomBytes } from "node:crypto";
 import { closeSync, fstatSync, fsyncSync, openSync, rmSync } from "node:fs";
 import { type Batch, Pace } from "@partd/core/author";
-import { processToken } from "@partd/disk";
+import {
+  type Lease,
+  syncDirectory,
+  syncFile,
+  systemError,
+  uniqueToken,
+  writeAllSync,
+  writePieces,
+} from "@partd/disk";
 import type { DataSet } from "./data-set.js";
 import { SEGMENT_HEADER, segmentHeader } from "./format.js";
 import type { GrowingIndex } from "./growing-index.js";
 import { writeIndex } from "./index-file.js";
-import { ioError } from "./io-error.js";
 import { RecordEncoder } from "./record-encoder.js";
 import { Segment } from "./segment.js";
 import { StoredIndex } from "./stored-index.js";
-import { syncDirectory, syncFile, writeAll, writeAtOnce } from "./write-all.js";
 
 interface Waiting {
   readonly batch: Batch;
-  /** Whether the append holds shared access, to be given back at its end. */
-  readonly shared: boolean;
+  /** By which it is written, to be given back at its end. */
+  readonly lease: Lease;
   readonly signal: AbortSignal | undefined;
   readonly resolve: () => void;
   readonly reject: (error: unknown) => void;
@@ -24,8 +30,12 @@ interface Waiting {
 /** Appends to segments of its own. Batches that wait at the same time become one record. */
 export class Writer {
   readonly #dataSet: DataSet;
+  readonly #token = uniqueToken();
   readonly #fsync: boolean;
   readonly #segmentSize: number;
+  readonly #indexMemory: number;
+  /** Of the indexes that are being written. */
+  #finishingMemory = 0;
   #waiting: Waiting[] = [];
   #busy = false;
   #pace = new Pace();
@@ -41,21 +51,27 @@ export class Writer {
 
   constructor(
     dataSet: DataSet,
-    options: { readonly fsync: boolean; readonly segmentSize: number },
+    options: {
+      readonly fsync: boolean;
+      readonly segmentSize: number;
+      /** Bytes of an index from which on its segment is ended, and of those being written. */
+      readonly indexMemory: number;
+    },
   ) {
     this.#dataSet = dataSet;
     this.#fsync = options.fsync;
     this.#segmentSize = options.segmentSize;
+    this.#indexMemory = options.indexMemory;
   }
 
   /**
    * A value without bytes deletes its key: what follows it is kept.
    *
-   * @param shared whether to leave the data set's shared access at the end.
+   * @param lease is given back at the end.
    */
-  append(batch: Batch, shared: boolean, signal?: AbortSignal): Promise<void> {
+  append(batch: Batch, lease: Lease, signal?: AbortSignal): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ batch, shared, signal, resolve, reject });
+      this.#waiting.push({ batch, lease, signal, resolve, reject });
       if (this.#busy) return;
       this.#busy = true;
       // Not at once, so that what is appended in the same turn is written together.
@@ -78,14 +94,14 @@ export class Writer {
         return;
       }
       // Their indexes are in memory, and their files open.
-      if (this.#finishing.size >= MOST_FINISHING) {
+      if (this.#finishing.size >= MOST_FINISHING || this.#finishingMemory >= this.#indexMemory) {
         void Promise.race(this.#finishing).then(() => this.#run());
         return;
       }
       const group = this.#takeGroup();
       if (group.length === 0) continue;
       try {
-        this.#begin();
+        this.#begin(group);
         if (isLong(group)) {
           this.#goOnLater(group, this.#encode(group));
           return;
@@ -97,7 +113,7 @@ export class Writer {
           return;
         }
         this.#writeAtOnce();
-        this.#commit();
+        this.#commit(group);
         this.#succeed(group);
       } catch (error) {
         this.#fail(group, error);
@@ -112,7 +128,7 @@ export class Writer {
       await encoded;
       await this.#writeLater();
       this.#pace = new Pace();
-      this.#commit();
+      this.#commit(group);
       this.#succeed(group);
     } catch (error) {
       this.#fail(group, error);
@@ -137,23 +153,24 @@ export class Writer {
   }
 
   #succeed(group: readonly Waiting[]): void {
-    for (const { shared, resolve } of group) {
-      if (shared) this.#dataSet.access.leave();
+    for (const { lease, resolve } of group) {
+      this.#dataSet.lock.leave(lease);
       resolve();
     }
   }
 
-  #reject({ shared, reject }: Waiting, error: unknown): void {
-    if (shared) this.#dataSet.access.leave();
+  #reject({ lease, reject }: Waiting, error: unknown): void {
+    this.#dataSet.lock.leave(lease);
     reject(error);
   }
 
-  #begin(): void {
+  #begin(group: readonly Waiting[]): void {
+    for (const { lease } of group) lease.verifyNow();
     const dataSet = this.#dataSet;
     dataSet.sync();
     const segment = this.#segmentToWrite();
     this.#lastStamp = Math.max(this.#lastStamp, dataSet.clock()) + 1;
-    this.#encoder.begin(segment, dataSet.keys, this.#lastStamp);
+    this.#encoder.begin(segment, this.#lastStamp);
   }
 
   /** The same as in `#run`, with rests. What the encoder has made so far counts for no one. */
@@ -172,7 +189,7 @@ export class Writer {
     const segment = this.#segment as Segment;
     const bytes = this.#encoder.whole();
     const start = performance.now();
-    writeAtOnce(this.#fd, bytes, segment.position);
+    writeAllSync(this.#fd, bytes, segment.position);
     const now = performance.now();
     if (now - start > SLOW_MS) this.#slowUntil = now + STAY_SLOW_MS;
   }
@@ -188,13 +205,13 @@ export class Writer {
     // The checksums are taken while the payload is being written; the head, which makes it a
     // record, comes last.
     const payload = await encoder.payload();
-    const written = writeAll(this.#fd, payload, at + encoder.payloadStart);
+    const written = writePieces(this.#fd, payload, at + encoder.payloadStart);
     const [, outcome] = await Promise.all([encoder.checksum(), settled(written)]);
     if (outcome) throw outcome.error;
     const head = encoder.headAndTable();
     try {
-      if (head.length <= AT_ONCE) writeAtOnce(this.#fd, head, at);
-      else await writeAll(this.#fd, [head], at);
+      if (head.length <= AT_ONCE) writeAllSync(this.#fd, head, at);
+      else await writePieces(this.#fd, [head], at);
       if (this.#fsync) await syncFile(this.#fd);
     } catch (error) {
       await settled(this.#void(at));
@@ -204,26 +221,38 @@ export class Writer {
 
   /** Makes a record none that is whole, but that nobody was told of. */
   async #void(at: number): Promise<void> {
-    writeAtOnce(this.#fd, NO_MAGIC, at);
+    writeAllSync(this.#fd, NO_MAGIC, at);
     if (this.#fsync) await syncFile(this.#fd);
   }
 
-  #commit(): void {
+  #commit(group: readonly Waiting[]): void {
     const segment = this.#segment as Segment;
+    try {
+      for (const { lease } of group) lease.confirm();
+    } catch (error) {
+      // Whoever took the lock has said where our segment ends: behind the record, or before it.
+      this.#dataSet.sync();
+      const end = segment.position + this.#encoder.byteLength;
+      const counts = this.#isListed() && (segment.finished?.end ?? 0) >= end;
+      if (!counts) throw error;
+    }
     this.#encoder.commit();
     segment.position += this.#encoder.byteLength;
-    if (segment.position >= this.#segmentSize) this.#finish();
+    const isFull = segment.position >= this.#segmentSize;
+    if (isFull || (segment.index as GrowingIndex).memory >= this.#indexMemory) this.#finish();
   }
 
   /** Nobody knows what is in the file behind the last record: the segment ends there. */
   #fail(group: readonly Waiting[], error: unknown): void {
     const path = this.#segment?.path ?? this.#dataSet.directory;
     this.#finish();
-    for (const waiting of group) this.#reject(waiting, ioError("write to", path, error));
+    for (const waiting of group)
+      this.#reject(waiting, systemError({ action: "write to", path: path }, error));
   }
 
   #segmentToWrite(): Segment {
-    if (this.#segment?.sealed || (this.#segment && !this.#isListed())) this.#finish();
+    const segment = this.#segment;
+    if (segment && (segment.sealed || segment.finished || !this.#isListed())) this.#finish();
     this.#segment ??= this.#newSegment();
     return this.#segment;
   }
@@ -239,13 +268,13 @@ export class Writer {
   #newSegment(): Segment {
     const dataSet = this.#dataSet;
     const id = randomBytes(8).toString("hex");
-    const segment = new Segment(dataSet.directory, id, processToken(), { isOwn: true });
+    const segment = new Segment(dataSet.directory, id, this.#token, { isOwn: true });
     let fd: number | undefined;
     let told = false;
     try {
       fd = openSync(segment.path, "wx+");
       const header = segmentHeader(id);
-      writeAtOnce(fd, header, 0);
+      writeAllSync(fd, header, 0);
       segment.adopt(fd);
       segment.position = SEGMENT_HEADER;
       segment.isBeingWritten = true;
@@ -255,7 +284,7 @@ export class Writer {
       }
       dataSet.addOwn(segment);
       told = true;
-      dataSet.announce([["segment", id, processToken()]], this.#fsync);
+      dataSet.announce([["segment", id, this.#token]], this.#fsync);
       dataSet.reserve.make();
       this.#fd = fd;
       return segment;
@@ -264,7 +293,7 @@ export class Writer {
       if (fd !== undefined) closeSync(fd);
       // Whether the others were told is not known in every case; an empty segment does no harm.
       if (!told) rmSync(segment.path, { force: true });
-      throw ioError("begin", segment.path, error);
+      throw systemError({ action: "begin", path: segment.path }, error);
     }
   }
 
@@ -276,7 +305,12 @@ export class Writer {
     segment.isBeingWritten = false;
     this.#encoder = new RecordEncoder();
     if (!this.#dataSet.segments.includes(segment)) return; // Dropped or compacted.
-    const work = this.#describe(segment).finally(() => this.#finishing.delete(work));
+    const { memory } = segment.index as GrowingIndex;
+    this.#finishingMemory += memory;
+    const work = this.#describe(segment).finally(() => {
+      this.#finishingMemory -= memory;
+      this.#finishing.delete(work);
+    });
     this.#finishing.add(work);
   }
 
@@ -290,7 +324,6 @@ export class Writer {
         segment.id,
         end,
         segment.index as GrowingIndex,
-        dataSet.keys,
         this.#fsync,
       );
       indexed = true;
@@ -304,7 +337,7 @@ export class Writer {
       dataSet.announce([["finished", segment.id, String(end), String(size)]], false);
       // From now on the ranges can be read from the file, and need not be in memory.
       if (indexed && !this.#closing) {
-        segment.index = await StoredIndex.open(segment.indexPath, segment.id, dataSet.keys);
+        segment.index = await StoredIndex.open(segment.indexPath, segment.id);
       }
     } catch {
       // The same.

@@ -41,8 +41,9 @@ async function written(closed: boolean, batches = BATCHES): Promise<string> {
 
 /** Makes the manifest name a process that is gone in place of ours. */
 function asAfterCrash(directory: string): string {
-  const live = join(directory, ".partd-log", "live");
-  for (const name of readdirSync(live)) rmSync(join(live, name));
+  for (const folder of ["lock", "compact"]) {
+    rmSync(join(directory, ".partd-log", folder), { recursive: true, force: true });
+  }
   const path = join(directory, ".partd-log", "manifest");
   const [first = "", ...lines] = readFileSync(path, "latin1").split("\n");
   const gone = lines.map((line) => {

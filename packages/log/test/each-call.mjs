@@ -71,10 +71,8 @@ for (let failed = true; failed; call++) {
   // As it would be if the process were killed now.
   const copy = `${directory}-killed`;
   original.cpSync(directory, copy, { recursive: true });
-  for (const folder of ["live", "lock", "compact"]) {
-    for (const file of fs.readdirSync(`${copy}/.partd-log/${folder}`)) {
-      original.rmSync(`${copy}/.partd-log/${folder}/${file}`);
-    }
+  for (const folder of ["lock", "compact"]) {
+    original.rmSync(`${copy}/.partd-log/${folder}`, { recursive: true, force: true });
   }
   const killed = new LogStore(copy);
   await check("after a kill", await read(killed));

@@ -10,7 +10,6 @@ import {
   VarintReader,
   writeVarint,
 } from "../src/format.js";
-import { KeyTable } from "../src/key-table.js";
 import { radixOrder } from "../src/radix-order.js";
 import { RecordEncoder } from "../src/record-encoder.js";
 import { Segment } from "../src/segment.js";
@@ -45,10 +44,9 @@ test("a segment is written byte by byte as it was in version 1", () => {
   const segment = new Segment("/nowhere", id, "", { isOwn: true });
   segment.position = SEGMENT_HEADER;
   const encoder = new RecordEncoder();
-  const keys = new KeyTable();
   const nothing = Buffer.alloc(0);
   const record = (stamp: number, entries: readonly (readonly [string, Uint8Array])[]) => {
-    encoder.begin(segment, keys, stamp);
+    encoder.begin(segment, stamp);
     encoder.add({
       keys: entries.map(([key]) => key),
       values: entries.map(([, value]) => value),
@@ -103,7 +101,7 @@ test("a record in one piece and one in several are the same bytes", async () => 
           const segment = new Segment("/nowhere", "00000000000000ff", "", { isOwn: true });
           segment.position = SEGMENT_HEADER;
           const encoder = new RecordEncoder();
-          encoder.begin(segment, new KeyTable(), 7);
+          encoder.begin(segment, 7);
           encoder.add(batch);
           encoder.end();
           if (!inPieces) return Buffer.from(encoder.whole());

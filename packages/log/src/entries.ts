@@ -1,0 +1,96 @@
+import { join } from "node:path";
+import { allocateBytes } from "@partd/core/author";
+import type { DataSet } from "./data-set.js";
+import { gather } from "./gather.js";
+import { liveKeys } from "./live-keys.js";
+import { type Entry, type Extent, Partitions, UnreadableTable } from "./partitions.js";
+import { planRead } from "./read-plan.js";
+import { UNKNOWN_KEY } from "./scan.js";
+import type { Segment } from "./segment.js";
+import { ValueStream } from "./stream.js";
+
+export interface EntriesOptions {
+  readonly signal?: AbortSignal | undefined;
+  readonly onBytes?: ((done: number, total: number) => void) | undefined;
+}
+
+/**
+ * Every key with its value, each once: by reading the segments in long runs, or by their indexes
+ * where a damaged table leaves no other way. Whoever calls it holds the segments.
+ */
+export async function* entriesOf(
+  dataSet: DataSet,
+  extents: readonly Extent[],
+  { signal, onBytes }: EntriesOptions = {},
+): AsyncGenerator<Entry, void, undefined> {
+  const total = 2 * extents.reduce((sum, { end }) => sum + end, 0);
+  let done = 0;
+  const count = (bytes: number) => {
+    done = Math.min(total, done + bytes);
+    onBytes?.(done, total);
+  };
+  const folder = join(dataSet.directory, ".partd-log");
+  const partitions = new Partitions(folder, extents, count, signal);
+  try {
+    await partitions.fill();
+    yield* partitions.entries();
+  } catch (error) {
+    if (!(error instanceof UnreadableTable)) throw error;
+    yield* byIndex(
+      extents.map(({ segment }) => segment),
+      signal,
+    );
+  } finally {
+    await partitions.close();
+  }
+  onBytes?.(total, total);
+}
+
+async function* byIndex(
+  segments: readonly Segment[],
+  signal: AbortSignal | undefined,
+): AsyncGenerator<Entry, void, undefined> {
+  for await (const some of liveKeys(segments, signal)) {
+    const keys = some.filter((key) => key !== UNKNOWN_KEY);
+    yield* readSome(segments, keys, signal);
+  }
+}
+
+async function* readSome(
+  segments: readonly Segment[],
+  keys: readonly string[],
+  signal: AbortSignal | undefined,
+): AsyncGenerator<Entry, void, undefined> {
+  const plan = await planRead(segments, keys, signal);
+  const total = plan.lengths.reduce((sum, length) => sum + length, 0);
+  if (total <= HELD_BYTES) {
+    const values = keys.map((_, slot) => allocateBytes(plan.lengths[slot] as number));
+    for (const part of plan.segments) await gather(part, values, keys, signal);
+    for (const [slot, key] of keys.entries()) {
+      const value = values[slot] as Uint8Array;
+      yield {
+        key,
+        length: value.length,
+        value,
+        pieces: async function* () {
+          yield value;
+        },
+      };
+    }
+  } else if (keys.length > 1) {
+    const half = keys.length >> 1;
+    yield* readSome(segments, keys.slice(0, half), signal);
+    yield* readSome(segments, keys.slice(half), signal);
+  } else if (keys[0] !== undefined) {
+    const [key] = keys;
+    yield {
+      key,
+      length: total,
+      value: undefined,
+      pieces: () => new ValueStream(plan, key, () => {}),
+    };
+  }
+}
+
+/** Values that are read together. */
+const HELD_BYTES = 32 * 2 ** 20;
