@@ -285,3 +285,21 @@ test("of thousands of appends in flight, each arrives as it was", async () => {
     expect(Buffer.compare(got, Buffer.concat(expected))).toBe(0);
   }
 });
+
+test("a call that waits inside withLock for its own lock is given up, and says why", async () => {
+  await using server = await Server.listen(new Dict());
+  await using client = new Client(server.address);
+  const other = client.withLock(() => client.append({ x: value }));
+  await expect(other).rejects.toMatchObject({ code: "ERR_PARTD_LOCK" });
+  await client.withLock((held) => held.append({ x: value }));
+  await client.append({ x: value }); // Outside it is as before.
+  expect(await client.get("x")).toHaveLength(2 * value.byteLength);
+});
+
+test("close ends when a request was refused by the server's terms", async () => {
+  await using server = await Server.listen(new Dict(), { limits: { keys: 1 } });
+  const client = new Client(server.address);
+  const refused = expect(client.get(["x", "y"])).rejects.toMatchObject({ code: "ERR_PARTD_VALUE" });
+  await client.close();
+  await refused;
+});

@@ -104,7 +104,7 @@ export class PiecesAnswer implements Answer {
     while (reader.left > 0) {
       const head = reader.varint();
       const byteLength = Math.floor(head / 2);
-      // A copy where the message would be kept alive by a small part of it.
+      // A view, which keeps its message alive until the consumer has it.
       const piece = reader.take(byteLength);
       if (byteLength > 0) this.#pieces.push(piece);
     }

@@ -1,10 +1,10 @@
 import { PartdError } from "@partd/core";
 import { MessageReader, malformed } from "../protocol/message-reader.js";
-import { LAST, MUTATION, Reason, type Terms, Type } from "../protocol/numbers.js";
+import { LAST, MUTATION, Reason, Type } from "../protocol/numbers.js";
 import { readError, type Welcome } from "../protocol/packets.js";
 import { Outgoing } from "./outgoing.js";
-import { type Connected, Reconnector, type ReconnectorOptions } from "./reconnector.js";
-import type { Lease, Request } from "./request.js";
+import { type ConnectionEvents, Reconnector, type ReconnectorOptions } from "./reconnector.js";
+import { type Lease, lockLost, type Request } from "./request.js";
 import { SentRequests } from "./request-queue.js";
 import type { Socket } from "./socket.js";
 
@@ -13,9 +13,10 @@ import type { Socket } from "./socket.js";
  * server's terms allow, gives each its answer, and after a lost connection sends again what is safe
  * to send again.
  */
-export class Link implements Connected {
+export class Link implements ConnectionEvents {
   readonly address: string;
   readonly events = new EventTarget();
+  readonly surroundings: Surroundings | undefined;
   readonly #reconnector: Reconnector;
   readonly #sent = new SentRequests();
   readonly #outgoing: Outgoing;
@@ -28,13 +29,13 @@ export class Link implements Connected {
   #dirty = false;
   /** Whether the server closes, and flushes what it still carries out. */
   #closing = false;
+  #scheduled = false;
   #idle: (() => void)[] = [];
 
-  constructor(options: ReconnectorOptions) {
+  constructor(options: ReconnectorOptions, surroundings?: Surroundings) {
     this.address = options.address;
-    this.#outgoing = new Outgoing(options.address, this.#sent, (request, error) =>
-      this.#settle(request, () => error),
-    );
+    this.surroundings = surroundings;
+    this.#outgoing = new Outgoing(options.address, this.#sent);
     this.#reconnector = new Reconnector(options, this, this.events);
   }
 
@@ -44,32 +45,31 @@ export class Link implements Connected {
   }
 
   submit(request: Request): void {
-    if (request.lease?.lost) {
-      request.answer.failed(lockLost(this.address));
+    if (request.lease?.isLost) {
+      request.fail(lockLost(this.address));
       return;
     }
     this.#outgoing.queueOf(request).push(request);
-    if (this.#socket) this.#outgoing.schedule();
-    else this.#reconnector.want();
+    if (this.#socket) this.#schedule();
+    else this.#reconnector.want(this.#sent.first);
   }
 
   /** Gives a request up: it is not sent, or its answer not waited for. */
   cancel(request: Request, reason: unknown): void {
     if (request.settled) return;
-    request.settled = true;
     if (request.queued) {
       this.#outgoing.queueOf(request).drop(request);
     } else if (this.#sent.has(request)) {
-      this.#outgoing.control(Type.CANCEL, request.isMutation ? MUTATION : 0, request.number);
+      this.#control(Type.CANCEL, request.isMutation ? MUTATION : 0, request.number);
     }
-    request.answer.failed(reason);
+    request.fail(reason);
     this.#checkIdle();
   }
 
   /** Lets the server send so much more of a stream. */
   credit(request: Request, byteLength: number): void {
     if (!this.#sent.has(request)) return;
-    this.#outgoing.control(Type.CREDIT, 0, request.number, byteLength);
+    this.#control(Type.CREDIT, 0, request.number, byteLength);
   }
 
   /** A critical section begins, or ends: `whenIdle` waits for it. */
@@ -100,15 +100,7 @@ export class Link implements Connected {
     this.#reconnector.end();
   }
 
-  // ---- Connected -------------------------------------------------------------------------------
-
-  first(): number {
-    return this.#sent.first;
-  }
-
-  needed(): boolean {
-    return this.#sent.size + this.#outgoing.waiting > 0;
-  }
+  // ---- Events of the connection ----------------------------------------------------------------
 
   opened(socket: Socket, welcome: Welcome, sameServer: boolean): void {
     this.#socket = socket;
@@ -122,33 +114,33 @@ export class Link implements Connected {
       outside.unshift(again.filter(({ lease }) => !lease));
     } else {
       this.#sent.mutations.clear();
-      for (const request of again) this.#settle(request, () => outcomeUnknown(this.address));
+      for (const request of again) request.fail(outcomeUnknown(this.address));
     }
     const reads = [...this.#sent.reads.values()].filter((request) => !request.settled);
     this.#sent.reads.clear();
     outside.unshift(reads);
-    this.#outgoing.schedule();
+    this.#schedule();
   }
 
   received(parts: readonly Uint8Array[]): void {
     const reader = new MessageReader(parts);
     while (reader.nextPacket()) this.#packet(reader);
     this.#checkIdle();
-    if (this.#outgoing.waiting > 0) this.#outgoing.schedule();
+    if (this.#outgoing.waiting > 0) this.#schedule();
   }
 
   lost(error: Error, final: boolean): void {
     this.#socket = undefined;
     this.#outgoing.lost();
-    if (this.#lease) this.#lease.lost = true;
+    this.#lease?.lose();
     this.#lease = undefined;
     for (const request of this.#outgoing.inside.takeAll()) {
-      this.#settle(request, () => lockLost(this.address));
+      request.fail(lockLost(this.address));
     }
     for (const [number, request] of this.#sent.reads) {
       if (!final && !request.settled && !request.lease && request.answer.restart()) continue;
       this.#sent.reads.delete(number);
-      this.#settle(request, () => (request.lease ? lockLost(this.address) : error));
+      request.fail(request.lease ? lockLost(this.address) : error);
     }
     // Nobody asks for the outcome of what was given up.
     for (const [number, request] of this.#sent.mutations) {
@@ -156,12 +148,13 @@ export class Link implements Connected {
     }
     if (final) {
       for (const request of this.#sent.mutations.values()) {
-        this.#settle(request, () => outcomeUnknown(this.address, error));
+        request.fail(outcomeUnknown(this.address, error));
       }
       this.#sent.mutations.clear();
-      for (const request of this.#outgoing.outside.takeAll()) this.#settle(request, () => error);
+      for (const request of this.#outgoing.outside.takeAll()) request.fail(error);
     }
     this.#checkIdle();
+    if (this.#isNeeded) this.#reconnector.want(this.#sent.first);
   }
 
   // ---- Receiving -------------------------------------------------------------------------------
@@ -180,7 +173,7 @@ export class Link implements Connected {
         const request = this.#sent.find((reader.flags & MUTATION) !== 0, reader.varint());
         if (!request) throw malformed("an answer to no request");
         if (request.settled) reader.skip();
-        else request.answer.data(reader, (reader.flags & LAST) !== 0);
+        else request.answer.data(reader);
         if (reader.flags & LAST) this.#answered(request, undefined);
         return;
       }
@@ -199,7 +192,7 @@ export class Link implements Connected {
         return;
       }
       case Type.PING:
-        this.#outgoing.control(Type.PONG, 0);
+        this.#control(Type.PONG, 0);
         return;
       case Type.GOODBYE:
         this.#goodbye(reader.u8());
@@ -214,7 +207,7 @@ export class Link implements Connected {
     this.#sent.delete(request);
     this.#outgoing.queueOf(request).answered(request);
     if (error) {
-      this.#settle(request, () => error);
+      request.fail(error);
       return;
     }
     if (request.isMutation) this.#dirty = !this.#closing;
@@ -222,14 +215,15 @@ export class Link implements Connected {
     if (request.settled) return;
     if (request.grants) this.#lease = request.grants;
     else if (request.type === Type.UNLOCK) this.#lease = undefined;
-    request.answer.done();
-    request.settled = true;
-    if (request.type === Type.POP) this.#outgoing.confirm(); // The server keeps what it answered.
+    request.succeed();
+    if (request.type !== Type.POP) return;
+    this.#outgoing.confirm(); // The server keeps what it answered.
+    this.#schedule();
   }
 
   /** It flushes, or waits for us to ask again: either way nothing is to be sent to it now. */
   #goodbye(reason: number): void {
-    this.#outgoing.leaving = true;
+    this.#outgoing.leave();
     if (reason === Reason.CLOSING) {
       this.#closing = true;
       this.#dirty = false;
@@ -238,18 +232,33 @@ export class Link implements Connected {
   }
 
   #checkLeft(): void {
-    if (!this.#outgoing.leaving || this.#sent.size > 0 || this.#lease) return;
+    if (!this.#outgoing.isLeaving || this.#sent.size > 0 || this.#lease) return;
     this.#socket?.close();
   }
 
-  #settle(request: Request, error: () => unknown): void {
-    if (request.settled) return;
-    request.settled = true;
-    request.answer.failed(error());
+  get #isNeeded(): boolean {
+    return this.#sent.size + this.#outgoing.waiting > 0;
+  }
+
+  #control(type: number, flags: number, ...fields: readonly number[]): void {
+    this.#outgoing.control(type, flags, ...fields);
+    if (this.#socket) this.#schedule();
+  }
+
+  /** Sends at the end of this turn, so that what is asked for together goes in one message. */
+  #schedule(): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    soon(() => {
+      this.#scheduled = false;
+      if (this.#outgoing.flush()) this.#schedule();
+      if (this.#idle.length > 0) this.#checkIdle(); // Requests may have been refused.
+    });
   }
 
   #checkIdle(): void {
     this.#checkLeft();
+    if (!this.#isNeeded) this.#reconnector.relax();
     if (this.#idle.length === 0 || this.#retained > 0) return;
     if (this.#sent.mutations.size + this.#outgoing.waiting > 0) return;
     for (const { answer, settled } of this.#sent.reads.values())
@@ -258,7 +267,7 @@ export class Link implements Connected {
   }
 }
 
-export function outcomeUnknown(address: string, cause?: unknown): PartdError {
+function outcomeUnknown(address: string, cause?: unknown): PartdError {
   return new PartdError(
     "ERR_PARTD_CONNECTION",
     `The outcome is unknown: the connection to ${address} was lost before the answer, and the server ${cause ? "did not come back" : "was restarted or has forgotten this session"}. It was carried out whole or not at all; read what is there before you repeat it.`,
@@ -266,21 +275,15 @@ export function outcomeUnknown(address: string, cause?: unknown): PartdError {
   );
 }
 
-export function tooLarge(request: Request, terms: Terms, address: string): PartdError {
-  const { bound, keyCount } = request.body;
-  return new PartdError(
-    "ERR_PARTD_VALUE",
-    keyCount > terms.keys
-      ? `A request names ${keyCount} keys, and the server at ${address} takes ${terms.keys} at once; ask in several, or raise its limits.keys.`
-      : `A request has up to ${bound} bytes, and the server at ${address} takes ${terms.request} at once; append in several, or raise its limits.request.`,
-    { address },
-  );
-}
+/** `setImmediate` where there is one: it lets more requests gather than a microtask does. */
+const soon: (callback: () => void) => void =
+  (globalThis as { setImmediate?: (callback: () => void) => void }).setImmediate ?? queueMicrotask;
 
-export function lockLost(address: string): PartdError {
-  return new PartdError(
-    "ERR_PARTD_LOCK",
-    `The connection to ${address} broke, and with it the lock was lost: what the critical section had done stays, the rest of it did not run.`,
-    { address },
-  );
+/**
+ * Knows the lock of the critical section that a call comes from: Node's `AsyncLocalStorage`, of which
+ * browsers have no counterpart.
+ */
+export interface Surroundings {
+  run<T>(lease: Lease, critical: () => T): T;
+  getStore(): Lease | undefined;
 }

@@ -1,6 +1,6 @@
+import { PartdError } from "@partd/core";
 import { MessageWriter, Spares } from "../protocol/message-writer.js";
 import { type Terms, Type } from "../protocol/numbers.js";
-import { tooLarge } from "./link.js";
 import { KeyNumbers, type Request } from "./request.js";
 import { RequestQueue, type SentRequests, Upload } from "./request-queue.js";
 import type { Socket } from "./socket.js";
@@ -19,30 +19,25 @@ export class Outgoing {
   /** Requests outside of the lock, and inside: these must get through whatever those wait for. */
   readonly outside = new RequestQueue();
   readonly inside = new RequestQueue();
-  /** Whether the server takes no more requests but those inside of the lock. */
-  leaving = false;
+  #leaving = false;
   readonly #address: string;
   readonly #sent: SentRequests;
-  readonly #refused: (request: Request, error: unknown) => void;
   readonly #writer = new MessageWriter(new Spares(MESSAGE_BYTES + 16_384, 2));
   #socket: Socket | undefined;
   #terms: Terms | undefined;
   #keys = new KeyNumbers(0);
   /** All mutations up to it were answered, and the server knows. */
   #seen = 0;
-  #scheduled = false;
   /** Whether a message was sent in this turn. */
   #sentOne = false;
 
-  /** @param refused is told of a request that the server's terms do not allow. */
-  constructor(
-    address: string,
-    sent: SentRequests,
-    refused: (request: Request, error: unknown) => void,
-  ) {
+  constructor(address: string, sent: SentRequests) {
     this.#address = address;
     this.#sent = sent;
-    this.#refused = refused;
+  }
+
+  get isLeaving(): boolean {
+    return this.#leaving;
   }
 
   /** Requests that wait to be sent. */
@@ -59,7 +54,7 @@ export class Outgoing {
     this.#terms = terms;
     this.#keys = new KeyNumbers(terms.keyTable);
     this.#writer.take();
-    this.leaving = false;
+    this.#leaving = false;
     this.#seen = this.#sent.first - 1;
   }
 
@@ -69,24 +64,20 @@ export class Outgoing {
     this.inside.reset();
   }
 
-  /** Sends at the end of this turn, so that what is asked for together goes in one message. */
-  schedule(): void {
-    if (this.#scheduled) return;
-    this.#scheduled = true;
-    soon(() => {
-      this.#scheduled = false;
-      this.flush();
-    });
+  /** The server takes no more requests but those inside the lock. */
+  leave(): void {
+    this.#leaving = true;
   }
 
-  /** Sends, now, as much as goes in this turn. */
-  flush(): void {
-    if (!this.#socket) return;
+  /** Sends, now, as much as goes in this turn. `true` if more is to be sent in the next. */
+  flush(): boolean {
+    if (!this.#socket) return false;
     this.#sentOne = false;
-    this.#sendQueue(this.inside);
-    if (!this.leaving) this.#sendQueue(this.outside);
+    let hasMore = this.#sendQueue(this.inside);
+    if (!this.#leaving) hasMore = this.#sendQueue(this.outside) || hasMore;
     if (this.#sent.first - 1 - this.#seen >= SEEN_LAG) this.confirm();
     this.#send();
+    return hasMore;
   }
 
   /** Tells the server which answers it need not keep. */
@@ -95,13 +86,12 @@ export class Outgoing {
     this.control(Type.SEEN, 0, this.#seen);
   }
 
-  /** Sends a packet of numbers, if there is a connection. */
+  /** Writes a packet of numbers, if there is a connection; the next flush sends it. */
   control(type: number, flags: number, ...fields: readonly number[]): void {
     if (!this.#socket) return;
     const packet = this.#writer.begin(type, flags, 8 * fields.length);
     for (const field of fields) this.#writer.varint(field);
     this.#writer.end(packet);
-    this.schedule();
   }
 
   /** The server takes so many bytes more of an upload. */
@@ -113,18 +103,18 @@ export class Outgoing {
     }
   }
 
-  #sendQueue(queue: RequestQueue): void {
+  /** Fails requests that the server's terms do not allow. */
+  #sendQueue(queue: RequestQueue): boolean {
     const terms = this.#terms as Terms;
     for (let request = queue.next(terms); request; request = queue.next(terms)) {
       try {
         this.#write(queue, request, terms);
       } catch (error) {
-        this.#refused(request, error);
+        request.fail(error);
       }
-      if (!this.#sentOne) continue;
-      this.schedule();
-      return;
+      if (this.#sentOne) return true;
     }
+    return false;
   }
 
   #write(queue: RequestQueue, request: Request, terms: Terms): void {
@@ -155,6 +145,13 @@ export class Outgoing {
   }
 }
 
-/** `setImmediate` where there is one: it lets more requests gather than a microtask does. */
-export const soon: (callback: () => void) => void =
-  (globalThis as { setImmediate?: (callback: () => void) => void }).setImmediate ?? queueMicrotask;
+function tooLarge(request: Request, terms: Terms, address: string): PartdError {
+  const { bound, keyCount } = request.body;
+  return new PartdError(
+    "ERR_PARTD_VALUE",
+    keyCount > terms.keys
+      ? `A request names ${keyCount} keys, and the server at ${address} takes ${terms.keys} at once; ask in several, or raise its limits.keys.`
+      : `A request has up to ${bound} bytes, and the server at ${address} takes ${terms.request} at once; append in several, or raise its limits.request.`,
+    { address },
+  );
+}

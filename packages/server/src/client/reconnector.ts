@@ -13,12 +13,8 @@ export interface ReconnectorOptions {
   readonly timeout: number;
 }
 
-/** What a reconnector serves. */
-export interface Connected {
-  /** The lowest mutation that may be asked about. */
-  first(): number;
-  /** Whether something waits for a connection. */
-  needed(): boolean;
+/** What becomes of the connection. */
+export interface ConnectionEvents {
   opened(socket: Socket, welcome: Welcome, sameServer: boolean): void;
   received(parts: readonly Uint8Array[]): void;
   /** The connection is gone. `final`: and none will be made for what is pending. */
@@ -35,7 +31,7 @@ const LONGEST_DELAY = 2_000;
 export class Reconnector {
   readonly session = crypto.getRandomValues(new Uint8Array(16));
   readonly #options: ReconnectorOptions;
-  readonly #served: Connected;
+  readonly #listener: ConnectionEvents;
   readonly #events: EventTarget;
   #socket: Socket | undefined;
   #instance: Uint8Array | undefined;
@@ -43,24 +39,43 @@ export class Reconnector {
   #attempt = 0;
   /** When the connection was lost, or first needed. */
   #since = 0;
+  /** The lowest mutation that the server may be asked about. */
+  #first = 1;
+  /** Why the connection was lost, while its loss is told. */
+  #failure: PartdError | undefined;
   #retry: ReturnType<typeof setTimeout> | undefined;
   #watch: ReturnType<typeof setInterval> | undefined;
   #heard = 0;
   /** Why the server will close the connection, if it said so. */
   #fatal: PartdError | undefined;
 
-  constructor(options: ReconnectorOptions, served: Connected, events: EventTarget) {
+  constructor(options: ReconnectorOptions, listener: ConnectionEvents, events: EventTarget) {
     this.#options = options;
-    this.#served = served;
+    this.#listener = listener;
     this.#events = events;
   }
 
-  /** Connects, unless that is done or under way. */
-  want(): void {
+  /**
+   * Connects, unless that is done or under way; after a pause, if the connection was just lost.
+   *
+   * @param first the lowest mutation that the server may be asked about.
+   */
+  want(first: number): void {
+    this.#first = first;
     if (this.#socket || this.#retry !== undefined) return;
+    if (this.#failure) {
+      this.#pause(this.#failure);
+      return;
+    }
     this.#attempt = 0;
     this.#since = performance.now();
     this.#connect();
+  }
+
+  /** No connection is needed for now. */
+  relax(): void {
+    clearTimeout(this.#retry);
+    this.#retry = undefined;
   }
 
   /** The server said that the connection ends with `error`, which no attempt would change. */
@@ -71,8 +86,7 @@ export class Reconnector {
 
   /** Lets go of the connection; a later `want` makes another. */
   end(): void {
-    clearTimeout(this.#retry);
-    this.#retry = undefined;
+    this.relax();
     this.#socket?.close();
   }
 
@@ -111,13 +125,13 @@ export class Reconnector {
   #hello(): void {
     const writer = new MessageWriter();
     const { session } = this;
-    writeHello(writer, { session, first: this.#served.first(), token: this.#options.token });
+    writeHello(writer, { session, first: this.#first, token: this.#options.token });
     this.#socket?.send(writer.take());
   }
 
   #received(parts: readonly Uint8Array[]): void {
     try {
-      if (this.#open) this.#served.received(parts);
+      if (this.#open) this.#listener.received(parts);
       else this.#welcomed(parts);
     } catch (error) {
       // A server that we do not understand will not be understood at the next attempt either.
@@ -146,7 +160,7 @@ export class Reconnector {
     this.#open = true;
     this.#attempt = 0;
     this.#watchSilence(3 * welcome.terms.pingInterval);
-    this.#served.opened(this.#socket as Socket, welcome, sameServer);
+    this.#listener.opened(this.#socket as Socket, welcome, sameServer);
     this.#tell("connect", { resumed: welcome.resumed && sameServer });
   }
 
@@ -171,8 +185,12 @@ export class Reconnector {
       this.#giveUp(error);
       return;
     }
-    this.#served.lost(error, false);
-    if (!this.#served.needed()) return;
+    this.#failure = error;
+    this.#listener.lost(error, false);
+    this.#failure = undefined;
+  }
+
+  #pause(error: PartdError): void {
     // Half of the pause is random, so that clients of one server do not come back all at once.
     const longest = Math.min(LONGEST_DELAY, FIRST_DELAY * 2 ** this.#attempt);
     const delay = Math.round(longest * (0.5 + Math.random() / 2));
@@ -180,12 +198,12 @@ export class Reconnector {
     this.#tell("retry", { attempt: this.#attempt, delay, error });
     this.#retry = setTimeout(() => {
       this.#retry = undefined;
-      if (this.#served.needed()) this.#connect();
+      this.#connect();
     }, delay);
   }
 
   #giveUp(error: Error): void {
-    this.#served.lost(error, true);
+    this.#listener.lost(error, true);
     this.#tell("giveup", { error });
   }
 

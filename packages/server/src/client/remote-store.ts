@@ -22,13 +22,14 @@ import {
 } from "@partd/core/author";
 import { MAX_KEY_BYTES, Type } from "../protocol/numbers.js";
 import { Acknowledged, PiecesAnswer, ValuesAnswer } from "./answer.js";
-import { type Link, lockLost } from "./link.js";
+import type { Link } from "./link.js";
 import {
   type Answer,
   BatchBody,
   type Body,
   KeysBody,
-  type Lease,
+  Lease,
+  lockLost,
   NO_BODY,
   Request,
   StreamBody,
@@ -37,6 +38,9 @@ import {
 
 /** Bytes of a stream that are under way to a client at a time. */
 const STREAM_CREDIT = 1 << 20;
+
+/** Milliseconds that a call from inside its own critical section waits for that to end. */
+const OWN_LOCK_MS = 1_500;
 
 /** The store as requests over a link: inside a lock, or outside of any. */
 export abstract class RemoteStore implements Store {
@@ -137,19 +141,19 @@ export abstract class RemoteStore implements Store {
   ): Promise<T> {
     this.#check(options);
     if (this.#lease) return this.#critical(critical, this.#lease);
-    const lease: Lease = { lost: false };
+    const lease = new Lease();
     this.#link.retain();
     try {
       const granted = new Acknowledged();
       const request = new Request(Type.LOCK, NO_BODY, granted, undefined, true, lease);
-      await this.#submit(request, granted, options);
+      await this.#submit(request, granted, this.#unlessOwnLock(options));
       let result: T;
       try {
         result = await this.#critical(critical, lease);
       } finally {
         await this.#unlock(lease);
       }
-      if (lease.lost) throw lockLost(this.#link.address);
+      if (lease.isLost) throw lockLost(this.#link.address);
       return result;
     } finally {
       this.#link.release();
@@ -185,23 +189,24 @@ export abstract class RemoteStore implements Store {
   async #critical<T>(critical: (store: Store) => T | Promise<T>, lease: Lease): Promise<T> {
     const held = new HeldStore(this.#link, lease, this);
     try {
-      return await critical(held);
+      const { surroundings } = this.#link;
+      return await (surroundings ? surroundings.run(lease, () => critical(held)) : critical(held));
     } finally {
       await held.close();
     }
   }
 
   async #unlock(lease: Lease): Promise<void> {
-    if (lease.lost) return;
+    if (lease.isLost) return;
     const released = new Acknowledged();
     this.#link.submit(new Request(Type.UNLOCK, NO_BODY, released, lease));
     try {
       await released.promise;
     } catch (error) {
       // All that ran inside was answered, so it ran under the lock; the connection freed it since.
-      if (!lease.lost) throw error;
-      lease.lost = false;
+      if (!lease.isLost) throw error;
     }
+    lease.end();
   }
 
   async #values(
@@ -213,7 +218,8 @@ export abstract class RemoteStore implements Store {
     if (keys.length === 0) return [];
     checkLengths(keys);
     const answer = new ValuesAnswer(keys.length);
-    return this.#submit(this.#request(type, new KeysBody(keys), answer, options), answer, options);
+    const given = this.#unlessOwnLock(options);
+    return this.#submit(this.#request(type, new KeysBody(keys), answer, given), answer, given);
   }
 
   async *#pieces(
@@ -222,9 +228,10 @@ export abstract class RemoteStore implements Store {
     key?: string,
   ): AsyncGenerator<Uint8Array, void, undefined> {
     this.#check(options);
-    const { signal } = options;
+    const given = this.#unlessOwnLock(options);
+    const { signal } = given;
     const answer = new PiecesAnswer();
-    const request = this.#request(type, new StreamBody(STREAM_CREDIT, key), answer, options);
+    const request = this.#request(type, new StreamBody(STREAM_CREDIT, key), answer, given);
     const forget = signal && onAbort(signal, () => this.#link.cancel(request, signal.reason));
     this.#link.submit(request);
     try {
@@ -245,7 +252,8 @@ export abstract class RemoteStore implements Store {
 
   #acknowledge(type: number, body: Body, options: OperationOptions): Promise<void> {
     const answer = new Acknowledged();
-    return this.#submit(this.#request(type, body, answer, options), answer, options);
+    const given = this.#unlessOwnLock(options);
+    return this.#submit(this.#request(type, body, answer, given), answer, given);
   }
 
   #request(type: number, body: Body, answer: Answer, { signal }: OperationOptions): Request {
@@ -264,6 +272,24 @@ export abstract class RemoteStore implements Store {
     return answer.promise.finally(forget);
   }
 
+  /**
+   * A call on the outer store that comes from inside its own critical section waits for a lock that
+   * is not let go while the section waits for the call: it is given up after a while.
+   */
+  #unlessOwnLock(options: OperationOptions): OperationOptions {
+    if (this.#lease) return options;
+    const lease = this.#link.surroundings?.getStore();
+    if (!lease?.isHeld) return options;
+    const { signal } = options;
+    const abort = new AbortController();
+    if (signal) onAbort(signal, () => abort.abort(signal.reason));
+    const timer = setTimeout(() => {
+      if (lease.isHeld) abort.abort(insideOwnLock());
+    }, OWN_LOCK_MS);
+    (timer as { unref?(): void }).unref?.(); // Node's; the connection keeps the process alive.
+    return { ...options, signal: abort.signal };
+  }
+
   #forgetIsets(keys: readonly string[]): void {
     for (const key of keys) this.#isets.delete(key);
   }
@@ -273,7 +299,7 @@ export abstract class RemoteStore implements Store {
     if (this.#closed) {
       throw new PartdError("ERR_PARTD_CLOSED", "The store is closed; make a new one to go on.");
     }
-    if (this.#lease?.lost) throw lockLost(this.#link.address);
+    if (this.#lease?.isLost) throw lockLost(this.#link.address);
   }
 }
 
@@ -287,4 +313,11 @@ class HeldStore extends RemoteStore {
 
 function checkLengths(keys: readonly string[]): void {
   for (const key of keys) if (key.length > MAX_KEY_BYTES) throw tooLong(key);
+}
+
+function insideOwnLock(): PartdError {
+  return new PartdError(
+    "ERR_PARTD_LOCK",
+    "A call inside withLock waited for the lock that this withLock holds; use the store that it passes.",
+  );
 }

@@ -23,7 +23,7 @@ export class Request {
   number = 0;
   /** Bytes of the window that it takes. */
   taken = 0;
-  settled = false;
+  #settled = false;
   /** Whether it waits in a queue. */
   queued = false;
   /** Of LOCK: the lock that it is for. */
@@ -43,6 +43,25 @@ export class Request {
     this.answer = answer;
     this.lease = lease;
     this.cancelable = cancelable;
+  }
+
+  /** Whether its caller waits no longer: it was answered, has failed, or was given up. */
+  get settled(): boolean {
+    return this.#settled;
+  }
+
+  /** It was carried out. */
+  succeed(): void {
+    if (this.#settled) return;
+    this.#settled = true;
+    this.answer.done();
+  }
+
+  /** It failed, or was given up. */
+  fail(error: unknown): void {
+    if (this.#settled) return;
+    this.#settled = true;
+    this.answer.failed(error);
   }
 
   get isMutation(): boolean {
@@ -72,7 +91,7 @@ export class Request {
 /** What becomes of a request. */
 export interface Answer {
   /** A packet of the answer; throws if it cannot be. */
-  data(reader: MessageReader, last: boolean): void;
+  data(reader: MessageReader): void;
   /** The request was carried out. Called once, unless `failed` is. */
   done(): void;
   failed(error: unknown): void;
@@ -83,8 +102,33 @@ export interface Answer {
 }
 
 /** The lock of a `withLock`, held by a connection and lost with it. */
-export interface Lease {
-  lost: boolean;
+export class Lease {
+  #state: "held" | "lost" | "over" = "held";
+
+  get isHeld(): boolean {
+    return this.#state === "held";
+  }
+
+  get isLost(): boolean {
+    return this.#state === "lost";
+  }
+
+  lose(): void {
+    if (this.#state === "held") this.#state = "lost";
+  }
+
+  /** The critical section has ended under the lock. */
+  end(): void {
+    this.#state = "over";
+  }
+}
+
+export function lockLost(address: string): PartdError {
+  return new PartdError(
+    "ERR_PARTD_LOCK",
+    `The connection to ${address} broke, and with it the lock was lost: what the critical section had done stays, the rest of it did not run.`,
+    { address },
+  );
 }
 
 /** The fields of a request behind its number. */
