@@ -124,7 +124,7 @@ test("requests that wait take no more than their share: the terms say how many m
   });
   const raw = new RawClient(server.address);
   const { terms } = await raw.hello();
-  expect(terms.pending).toBe(256);
+  expect(terms.pending).toBe(128);
   expect(terms.keyTable).toBe(2_048);
   raw.socket.terminate();
 });

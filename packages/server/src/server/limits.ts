@@ -17,7 +17,7 @@ export interface ServerLimits {
   readonly inFlightPerConnection?: number | undefined;
   /**
    * Requests of one connection without an answer, by their number. Default 16,384; fewer where the
-   * connection's window is small, as each takes about 4 KiB besides its bytes.
+   * connection's window is small, as each is charged 8 KiB besides its bytes.
    */
   readonly pending?: number | undefined;
   /** One message, at least 1,024. Default 2 MiB; what is longer is sent in chunks. */
