@@ -225,6 +225,21 @@ export class BufferStore extends BaseStore {
     return allKeys(held, await unlessAborted(below.next(), options.signal), below);
   }
 
+  protected override async _sizes(
+    keys: readonly string[],
+    options: OperationOptions,
+  ): Promise<number[]> {
+    const work = () =>
+      Promise.all(
+        keys.map(async (key) => {
+          const value = this.#blocks.get(key);
+          const held = value === undefined ? 0 : this.#blocks.length(value);
+          return held + (await this.#spiller.target.size(decodeKey(key), options));
+        }),
+      );
+    return this.#spiller.read(keys, work, options);
+  }
+
   protected override async _flush(options: OperationOptions): Promise<void> {
     await this.#spiller.flush(options.signal);
     await unlessAborted(this.#spiller.target.flush(options), options.signal);

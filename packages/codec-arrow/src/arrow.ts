@@ -2,7 +2,9 @@ import {
   Encode,
   type EncodeOptions,
   type Entries,
+  type EntriesOptions,
   type Key,
+  type KeysOptions,
   type KeyTree,
   type OperationOptions,
   type Store,
@@ -90,8 +92,20 @@ export class Arrow<T extends TypeMap = UnknownColumns> implements Store<Table<T>
     return this.#tables.pop(keys, options);
   }
 
-  keys(options?: OperationOptions): AsyncIterable<Key> {
+  keys(options?: KeysOptions): AsyncIterable<Key> {
     return this.#tables.keys(options);
+  }
+
+  entries(options?: EntriesOptions): AsyncIterable<readonly [Key, Table<T>]> {
+    return this.#tables.entries(options);
+  }
+
+  count(options?: OperationOptions): Promise<number> {
+    return this.#tables.count(options);
+  }
+
+  size(key: Key, options?: OperationOptions): Promise<number> {
+    return this.#tables.size(key, options);
   }
 
   withLock<R>(

@@ -1,8 +1,10 @@
 import {
   type Entries,
+  type EntriesOptions,
   encodeKey,
   isPartdError,
   type Key,
+  type KeysOptions,
   type KeyTree,
   type OperationOptions,
   PartdError,
@@ -12,7 +14,9 @@ import {
 import {
   type AppendOptions,
   copyTree,
+  countKeys,
   describeKey,
+  entriesByKey,
   entriesOf,
   Gate,
   type GetOptions,
@@ -173,8 +177,23 @@ export class NdArray<V extends NdValue = NdValue> implements Store<V> {
   }
 
   /** The keys of arrays, without those of their dtypes. */
-  async *keys(options?: OperationOptions): AsyncGenerator<Key, void, undefined> {
+  async *keys(options?: KeysOptions): AsyncGenerator<Key, void, undefined> {
     for await (const key of this.#store.keys(options)) if (!isDtypeKey(key)) yield key;
+  }
+
+  /** Sizes are those of the items. */
+  entries(options: EntriesOptions = {}): AsyncIterable<readonly [Key, V]> {
+    const sizes = (keys: readonly Key[]) =>
+      Promise.all(keys.map((key) => this.#store.size(key, { signal: options.signal })));
+    return entriesByKey(this, options, sizes);
+  }
+
+  count(options?: OperationOptions): Promise<number> {
+    return countKeys(this, options);
+  }
+
+  size(key: Key, options?: OperationOptions): Promise<number> {
+    return this.#store.size(key, options);
   }
 
   withLock<T>(

@@ -1,8 +1,18 @@
-import type { Entries, Key, KeyTree, OperationOptions, Store, Values } from "@partd/core";
+import type {
+  Entries,
+  EntriesOptions,
+  Key,
+  KeysOptions,
+  KeyTree,
+  OperationOptions,
+  Store,
+  Values,
+} from "@partd/core";
 import {
   type AppendOptions,
   concatBytes,
   copyTree,
+  entriesByKey,
   entriesOf,
   Gate,
   type GetOptions,
@@ -96,8 +106,28 @@ export abstract class Unframed<V> implements Store<V> {
     }, options);
   }
 
-  keys(options?: OperationOptions): AsyncIterable<Key> {
+  keys(options?: KeysOptions): AsyncIterable<Key> {
     return this.#store.keys(options);
+  }
+
+  async *entries(options: EntriesOptions = {}): AsyncGenerator<readonly [Key, V], void, undefined> {
+    if (options.longest !== undefined) {
+      const sizes = (keys: readonly Key[]) =>
+        Promise.all(keys.map((key) => this.#store.size(key, { signal: options.signal })));
+      yield* entriesByKey(this, options, sizes);
+      return;
+    }
+    for await (const [key, bytes] of this.#store.entries(options)) {
+      yield [key, this._decode(bytes, key, 0)];
+    }
+  }
+
+  count(options?: OperationOptions): Promise<number> {
+    return this.#store.count(options);
+  }
+
+  size(key: Key, options?: OperationOptions): Promise<number> {
+    return this.#store.size(key, options);
   }
 
   withLock<T>(

@@ -17,7 +17,7 @@ export { copyTree, flattenKeys, listKeys, nestValues } from "./keys/key-tree.js"
 export { describeKey, sameKey, suffixKey } from "./keys/keys.js";
 
 export { allocateBytes, concatBytes, memoryFor } from "./memory/bytes.js";
-export { BaseStore } from "./store/base-store.js";
+export { BaseStore, type ExclusivePurpose } from "./store/base-store.js";
 export {
   type Batch,
   BatchEntries,
@@ -26,4 +26,5 @@ export {
   isBytes,
   toBatch,
 } from "./store/batch.js";
+export { byteEntries, countKeys, entriesByKey, selectKeys, streamedSize } from "./store/listing.js";
 export type { AppendOptions, GetOptions, IsetOptions, LowerStore } from "./store/store.js";

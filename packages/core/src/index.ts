@@ -18,4 +18,12 @@ export {
   tuple,
 } from "./keys/keys.js";
 export { Dict } from "./store/dict.js";
-export type { Entries, OperationOptions, Store, Values, ValueTree } from "./store/store.js";
+export type {
+  Entries,
+  EntriesOptions,
+  KeysOptions,
+  OperationOptions,
+  Store,
+  Values,
+  ValueTree,
+} from "./store/store.js";

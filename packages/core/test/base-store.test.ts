@@ -1,6 +1,14 @@
 import { describe, expect, jest, test } from "@jest/globals";
-import { isPartdError, type KeyTree, PartdError, type Store } from "@partd/core";
-import { BaseStore, type Batch, concatBytes } from "@partd/core/author";
+import {
+  Dict,
+  isPartdError,
+  type KeyTree,
+  type OperationOptions,
+  PartdError,
+  type Store,
+  tuple,
+} from "@partd/core";
+import { BaseStore, type Batch, concatBytes, type ExclusivePurpose } from "@partd/core/author";
 
 const one = Uint8Array.of(1);
 
@@ -328,3 +336,30 @@ function promise(): { readonly wait: Promise<void>; readonly resolve: () => void
   });
   return { wait, resolve };
 }
+
+test("an exclusive section is passed its operation and its keys", async () => {
+  const purposes: ExclusivePurpose[] = [];
+  class Shared extends Dict {
+    protected override _exclusive<T>(
+      critical: () => Promise<T>,
+      options: OperationOptions,
+      purpose: ExclusivePurpose,
+    ): Promise<T> {
+      purposes.push(purpose);
+      return super._exclusive(critical, options, purpose);
+    }
+  }
+  const store = new Shared();
+  await store.iset("a/b", new Uint8Array([1]));
+  await store.delete(["x", tuple("y", 1)]);
+  await store.pop([["x"]]);
+  await store.withLock((held) => held.drop());
+  await store.drop();
+  expect(purposes).toEqual([
+    { operation: "iset", keys: ["a%2Fb"] },
+    { operation: "delete", keys: ["x", "y/1"] },
+    { operation: "pop", keys: ["x"] },
+    { operation: "withLock" },
+    { operation: "drop" },
+  ]);
+});

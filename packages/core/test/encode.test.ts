@@ -49,6 +49,38 @@ class Stepwise implements Codec<string> {
 }
 
 describe("Encode", () => {
+  test("entries decodes whole values, or long ones some frames at a time, also when nested", async () => {
+    const flip = (bytes: Uint8Array) => bytes.map((byte) => byte ^ 1);
+    const flipped: Codec<Uint8Array> = {
+      name: "flip",
+      encode: flip,
+      decode: flip,
+      join: (parts) => Buffer.concat(parts),
+    };
+    const store = new Encode(new Encode(new Dict(), flipped), texts);
+    await store.append({ b: "1", "a/b": "2" });
+    for (let i = 0; i < 9; i++) await store.append({ long: "x".repeat(300_000), b: "+" });
+    const long = "x".repeat(2_700_000);
+    const whole = new Map(await collect(store.entries()));
+    expect(whole).toEqual(
+      new Map([
+        ["b", "1+++++++++"],
+        ["a/b", "2"],
+        ["long", long],
+      ]),
+    );
+    const parts = await collect(store.entries({ longest: 700_000, sorted: true }));
+    expect(parts.map(([key]) => key)).toEqual(["a/b", "b", ...Array(5).fill("long")]);
+    expect(
+      parts
+        .slice(2)
+        .map(([, text]) => text)
+        .join("") === long,
+    ).toBe(true);
+    expect(await store.count()).toBe(3);
+    expect(await store.size("a/b")).toBe(8 + 8 + 1);
+  });
+
   test("stores each append as one frame, and decorators nest", async () => {
     const dict = new Dict();
     const upper: Codec<Uint8Array> = {
@@ -317,4 +349,10 @@ async function failure(call: Promise<unknown>): Promise<PartdError> {
 
 async function settle(): Promise<void> {
   for (let i = 0; i < 3; i++) await new Promise<void>((resolve) => setImmediate(resolve));
+}
+
+async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
+  const list: T[] = [];
+  for await (const item of items) list.push(item);
+  return list;
 }

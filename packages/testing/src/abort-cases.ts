@@ -108,6 +108,7 @@ export const abortCases: readonly StoreCase[] = [
       }
       await stops((options) => store.stream("x", options), "stream", "another piece");
       await stops((options) => store.keys(options), "keys", "another key");
+      await stops((options) => store.entries(options), "entries", "another entry");
       equal((await store.get("x")).byteLength, 1_200_000, "length of x");
     },
   },
@@ -144,6 +145,9 @@ function operations(
     ["delete", () => store.delete("x", options)],
     ["pop", () => store.pop("x", options)],
     ["keys", () => collect(store.keys(options))],
+    ["entries", () => collect(store.entries(options))],
+    ["count", () => store.count(options)],
+    ["size", () => store.size("x", options)],
     ["withLock", () => store.withLock((held) => held.drop(), options)],
     ["flush", () => store.flush(options)],
     ["drop", () => store.drop(options)],

@@ -15,6 +15,8 @@ export interface StoreContractOptions {
   readonly largestValue?: number | undefined;
   /** How many keys are appended at once. Default 10,000. */
   readonly manyKeys?: number | undefined;
+  /** `size` counts a compressed form below the store, so it is not the value's length. Default false. */
+  readonly compressed?: boolean | undefined;
   /** Makes a store that cannot be opened: a path that is a file, a server that is not there. */
   readonly openBroken?: OpenStore | undefined;
   /** Random programs that the property-based case tries. Default 25. */

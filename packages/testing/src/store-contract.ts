@@ -3,6 +3,7 @@ import { appendCases } from "./append-cases.js";
 import type { ContractCase, OpenStore } from "./contract.js";
 import { keyCases } from "./key-cases.js";
 import { lifecycleCases } from "./lifecycle-cases.js";
+import { listingCases } from "./listing-cases.js";
 import { lockCases } from "./lock-cases.js";
 import { storeProperty } from "./model.js";
 import { readCases } from "./read-cases.js";
@@ -25,6 +26,7 @@ export function storeContract(open: OpenStore, options: StoreContractOptions = {
     ...readCases,
     ...streamCases,
     ...keyCases,
+    ...listingCases,
     ...lockCases,
     ...lifecycleCases,
     ...abortCases,

@@ -4,20 +4,23 @@ import { Pace } from "../async/pace.js";
 import { isPromise } from "../async/promise.js";
 import { isPartdError, PartdError } from "../errors.js";
 import { copyTree, listKeys, nestValues } from "../keys/key-tree.js";
-import { describeKey, type Key, type KeyTree } from "../keys/keys.js";
+import { describeKey, type Key, type KeyTree, sameKey } from "../keys/keys.js";
 import { entriesOf, isBytes } from "../store/batch.js";
+import { checkLongest } from "../store/listing.js";
 import type {
   AppendOptions,
   Entries,
+  EntriesOptions,
   GetOptions,
   IsetOptions,
+  KeysOptions,
   OperationOptions,
   Store,
   Values,
 } from "../store/store.js";
 import type { Codec } from "./codec.js";
 import { decodeAhead } from "./decode-ahead.js";
-import { eachFrame, type Frame, frame, streamFrames } from "./frame.js";
+import { eachFrame, FRAME_HEADER, type Frame, frame, streamFrames } from "./frame.js";
 
 export interface EncodeOptions {
   /**
@@ -112,8 +115,38 @@ export class Encode<V> implements Store<V> {
     }, options);
   }
 
-  keys(options?: OperationOptions): AsyncIterable<Key> {
+  keys(options?: KeysOptions): AsyncIterable<Key> {
     return this.#store.keys(options);
+  }
+
+  /** A value of more than `longest` bytes comes as values joined from its frames, some at a time. */
+  async *entries(options: EntriesOptions = {}): AsyncGenerator<readonly [Key, V], void, undefined> {
+    if (checkLongest(options) < Number.POSITIVE_INFINITY) {
+      yield* this.#longEntries(options, options.longest as number);
+      return;
+    }
+    let keys: Key[] = [];
+    let raw: Uint8Array[] = [];
+    let bytes = 0;
+    for await (const [key, value] of this.#store.entries(options)) {
+      keys.push(key);
+      raw.push(value);
+      bytes += value.byteLength;
+      if (bytes < TOGETHER_BYTES && keys.length < TOGETHER_KEYS) continue;
+      yield* await this.#decodeEntries(keys, raw, options);
+      keys = [];
+      raw = [];
+      bytes = 0;
+    }
+    yield* await this.#decodeEntries(keys, raw, options);
+  }
+
+  count(options?: OperationOptions): Promise<number> {
+    return this.#store.count(options);
+  }
+
+  size(key: Key, options?: OperationOptions): Promise<number> {
+    return this.#store.size(key, options);
   }
 
   /** `critical` also gets the store of bytes, under the same lock. */
@@ -197,6 +230,49 @@ export class Encode<V> implements Store<V> {
     }
   }
 
+  async #decodeEntries(
+    keys: readonly Key[],
+    raw: Uint8Array[],
+    options: OperationOptions,
+  ): Promise<(readonly [Key, V])[]> {
+    const values = await this.#decodeAll(keys, raw, options);
+    return keys.map((key, i) => [key, values[i] as V] as const);
+  }
+
+  async *#longEntries(
+    options: EntriesOptions,
+    longest: number,
+  ): AsyncGenerator<readonly [Key, V], void, undefined> {
+    const below = this.#store.entries(options)[Symbol.asyncIterator]();
+    let step = await below.next();
+    try {
+      while (!step.done) {
+        const [key] = step.value;
+        let values: V[] = [];
+        let bytes = 0;
+        for await (const framed of streamFrames(piecesOf(key), key)) {
+          const length = FRAME_HEADER + framed.bytes.byteLength;
+          if (bytes > 0 && bytes + length > longest) {
+            yield [key, this.#join(key, values)];
+            values = [];
+            bytes = 0;
+          }
+          values.push(await this.#decode(framed));
+          bytes += length;
+        }
+        yield [key, this.#join(key, values)];
+      }
+    } finally {
+      if (!step.done) await below.return?.();
+    }
+
+    async function* piecesOf(key: Key): AsyncGenerator<Uint8Array, void, undefined> {
+      for (; !step.done && sameKey(step.value[0], key); step = await below.next()) {
+        yield step.value[1];
+      }
+    }
+  }
+
   #join(key: Key, values: V[]): V {
     try {
       return this.#codec.join(values);
@@ -270,6 +346,10 @@ function checkConcurrency(concurrency: number): number {
     `concurrency must be a number of 1 or more, not ${String(concurrency)}.`,
   );
 }
+
+/** Entries that are decoded at once, so that an asynchronous codec has work to do side by side. */
+const TOGETHER_BYTES = 1 << 18;
+const TOGETHER_KEYS = 256;
 
 const DECODED = new Uint8Array(0);
 

@@ -4,11 +4,14 @@ import { PartdError } from "../errors.js";
 import { copyTree, flattenKeys, nestValues } from "../keys/key-tree.js";
 import { decodeKey, encodeKey, type Key, type KeyTree } from "../keys/keys.js";
 import { type Batch, checkBytes, toBatch } from "./batch.js";
+import { byteEntries, checkLongest, prefixText, selectKeys, streamedSize } from "./listing.js";
 import type {
   AppendOptions,
   Entries,
+  EntriesOptions,
   GetOptions,
   IsetOptions,
+  KeysOptions,
   OperationOptions,
   Store,
   Values,
@@ -49,9 +52,35 @@ export abstract class BaseStore implements Store {
   protected abstract _delete(keys: readonly string[], options: OperationOptions): Promise<void>;
 
   /** Encoded keys that hold at least one byte. May be consumed after other operations have run. */
-  protected abstract _keys(
-    options: OperationOptions,
-  ): Promise<Iterable<string> | AsyncIterable<string>>;
+  protected abstract _keys(options: KeysOptions): Promise<Iterable<string> | AsyncIterable<string>>;
+
+  /**
+   * Every encoded key with its value in the order that is cheapest, as `Store.entries` promises it.
+   * Answers nothing for options that it has no better way for, such as `sorted`. May be consumed after other operations have run. Default: nothing, and the keys are listed and
+   * their values read in groups.
+   */
+  protected async _entries(
+    _options: EntriesOptions,
+  ): Promise<
+    | Iterable<readonly [string, Uint8Array]>
+    | AsyncIterable<readonly [string, Uint8Array]>
+    | undefined
+  > {
+    return undefined;
+  }
+
+  /** How many keys hold at least one byte. Default: nothing, and they are listed. */
+  protected async _count(_options: OperationOptions): Promise<number | undefined> {
+    return undefined;
+  }
+
+  /** Bytes of each key's value, without reading it. Default: nothing, and values are read. */
+  protected async _sizes(
+    _keys: readonly string[],
+    _options: OperationOptions,
+  ): Promise<number[] | undefined> {
+    return undefined;
+  }
 
   /** Acquires what the store needs. Called before the first operation, again if it rejected. */
   protected async _open(): Promise<void> {}
@@ -94,9 +123,14 @@ export abstract class BaseStore implements Store {
 
   /**
    * Runs `critical`, in which primitives are called, while no other process can touch the store.
-   * Only a store that several processes share needs it.
+   * Only a store that several processes share needs it. A store in which an operation of `purpose` is
+   * atomic by itself may run it without a lock.
    */
-  protected _exclusive<T>(critical: () => Promise<T>, _options: OperationOptions): Promise<T> {
+  protected _exclusive<T>(
+    critical: () => Promise<T>,
+    _options: OperationOptions,
+    _purpose: ExclusivePurpose,
+  ): Promise<T> {
     return critical();
   }
 
@@ -134,7 +168,7 @@ export abstract class BaseStore implements Store {
     this.#check(options);
     const isDone = () => !options.replace && this.#isets.has(text);
     if (isDone()) return;
-    await this.#exclusive(options, async () => {
+    await this.#exclusive({ operation: "iset", keys: [text] }, options, async () => {
       if (isDone()) return; // Another call was first.
       await this._set(text, value, options);
       this.#isets.add(text);
@@ -143,7 +177,9 @@ export abstract class BaseStore implements Store {
 
   async delete(keys: Key | readonly Key[], options: OperationOptions = {}): Promise<void> {
     const flat = flattenKeys(keys);
-    await this.#exclusive(options, () => this.#remove(flat, options));
+    await this.#exclusive({ operation: "delete", keys: flat }, options, () =>
+      this.#remove(flat, options),
+    );
   }
 
   async pop<const K extends KeyTree>(
@@ -152,7 +188,7 @@ export abstract class BaseStore implements Store {
   ): Promise<Values<K, Uint8Array>> {
     const flat = flattenKeys(keys);
     const tree = copyTree(keys);
-    const values = await this.#exclusive(options, async () => {
+    const values = await this.#exclusive({ operation: "pop", keys: flat }, options, async () => {
       const popped = await this._pop(flat, options);
       this.#forgetIsets(flat);
       return popped;
@@ -160,19 +196,57 @@ export abstract class BaseStore implements Store {
     return nestValues(tree, values);
   }
 
-  async *keys(options: OperationOptions = {}): AsyncGenerator<Key, void, undefined> {
+  async *keys(options: KeysOptions = {}): AsyncGenerator<Key, void, undefined> {
+    prefixText(options); // A prefix that is no key is refused before anything is opened.
     const texts = await this.#shared(options, () => this._keys(options));
-    for await (const text of texts) {
+    const isPlain = options.prefix === undefined && !options.sorted;
+    for await (const text of isPlain ? texts : selectKeys(texts, options)) {
       this.#check(options);
       yield decodeKey(text);
     }
+  }
+
+  async *entries(
+    options: EntriesOptions = {},
+  ): AsyncGenerator<readonly [Key, Uint8Array], void, undefined> {
+    prefixText(options);
+    checkLongest(options);
+    const own = await this.#shared(options, () => this._entries(options));
+    if (own !== undefined) {
+      for await (const [text, value] of own) {
+        this.#check(options);
+        yield [decodeKey(text), value];
+      }
+      return;
+    }
+    const sizes = (keys: readonly Key[]) =>
+      this.#shared(options, () => this._sizes(keys.map(encodeKey), options));
+    yield* byteEntries(this, options, sizes);
+  }
+
+  async count(options: OperationOptions = {}): Promise<number> {
+    const count = await this.#shared(options, () => this._count(options));
+    if (count !== undefined) return count;
+    let listed = 0;
+    const texts = await this.#shared(options, () => this._keys(options));
+    for await (const _ of texts) {
+      this.#check(options);
+      listed++;
+    }
+    return listed;
+  }
+
+  async size(key: Key, options: OperationOptions = {}): Promise<number> {
+    const text = encodeKey(key);
+    const sizes = await this.#shared(options, () => this._sizes([text], options));
+    return sizes?.[0] ?? streamedSize(this, key, options);
   }
 
   async withLock<T>(
     critical: (store: Store) => T | Promise<T>,
     options: OperationOptions = {},
   ): Promise<T> {
-    return this.#exclusive(options, async () => {
+    return this.#exclusive({ operation: "withLock" }, options, async () => {
       const held = new HeldStore(this);
       try {
         return await critical(held);
@@ -189,7 +263,7 @@ export abstract class BaseStore implements Store {
   }
 
   async drop(options: OperationOptions = {}): Promise<void> {
-    await this.#exclusive(options, async () => {
+    await this.#exclusive({ operation: "drop" }, options, async () => {
       try {
         await this._drop(options);
       } finally {
@@ -230,11 +304,15 @@ export abstract class BaseStore implements Store {
     );
   }
 
-  #exclusive<T>(options: OperationOptions, operation: () => Promise<T>): Promise<T> {
+  #exclusive<T>(
+    purpose: ExclusivePurpose,
+    options: OperationOptions,
+    operation: () => Promise<T>,
+  ): Promise<T> {
     this.#check(options);
     return this.#gate.exclusive(async () => {
       if (!this.#opened) await this.#open(options);
-      return this._exclusive(operation, options);
+      return this._exclusive(operation, options, purpose);
     }, options);
   }
 
@@ -273,6 +351,13 @@ export abstract class BaseStore implements Store {
   }
 }
 
+/** What is to be done while no other process can touch the store. */
+export interface ExclusivePurpose {
+  readonly operation: "iset" | "delete" | "pop" | "drop" | "withLock";
+  /** Encoded keys that it concerns. All, unless given. */
+  readonly keys?: readonly string[] | undefined;
+}
+
 /**
  * What `withLock` passes: the same primitives, without waiting for the lock that is held. (The
  * brackets are TypeScript's way to a protected member of another object.)
@@ -303,8 +388,17 @@ class HeldStore extends BaseStore {
   protected override _pop(keys: readonly string[], options: GetOptions) {
     return this.#outer["_pop"](keys, options);
   }
-  protected override _keys(options: OperationOptions) {
+  protected override _keys(options: KeysOptions) {
     return this.#outer["_keys"](options);
+  }
+  protected override _entries(options: EntriesOptions) {
+    return this.#outer["_entries"](options);
+  }
+  protected override _count(options: OperationOptions) {
+    return this.#outer["_count"](options);
+  }
+  protected override _sizes(keys: readonly string[], options: OperationOptions) {
+    return this.#outer["_sizes"](keys, options);
   }
   protected override _flush(options: OperationOptions) {
     return this.#outer["_flush"](options);

@@ -67,6 +67,17 @@ export class Dict extends BaseStore implements Spillable {
     return [...this.blocks.keys()];
   }
 
+  protected override async _count(): Promise<number> {
+    return this.blocks.size;
+  }
+
+  protected override async _sizes(keys: readonly string[]): Promise<number[]> {
+    return keys.map((key) => {
+      const value = this.blocks.get(key);
+      return value === undefined ? 0 : this.blocks.length(value);
+    });
+  }
+
   protected override _drop(): Promise<void> {
     return this._delete([...this.blocks.keys()]);
   }

@@ -25,6 +25,28 @@ export interface OperationOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** Which keys a listing gives, and in which order. */
+export interface KeysOptions extends OperationOptions {
+  /**
+   * Only tuples that begin with this key's parts and have more: `"2024"` gives `tuple("2024", "JFK")`,
+   * and neither `"2024"` nor `"2024-01"`. Default: all keys.
+   */
+  readonly prefix?: Key | undefined;
+  /**
+   * In the order of the encoded keys, byte by byte; the listing then waits for all keys, which may
+   * take memory for them. Default: the order that is cheapest for the store.
+   */
+  readonly sorted?: boolean | undefined;
+}
+
+export interface EntriesOptions extends KeysOptions {
+  /**
+   * A value of more bytes than this, as they are stored, comes in several entries of its key, one
+   * right behind the other, as `stream` would give it: none is held whole. Default: each value whole.
+   */
+  readonly longest?: number | undefined;
+}
+
 /**
  * A key-value store in which writing appends.
  *
@@ -75,8 +97,23 @@ export interface Store<V = Uint8Array> extends AsyncDisposable {
   /** `get` and `delete` with nothing in between. If the deletion fails, some keys may be gone. */
   pop<const K extends KeyTree>(keys: K, options?: OperationOptions): Promise<Values<K, V>>;
 
-  /** Every key that holds at least one byte, in no order. */
-  keys(options?: OperationOptions): AsyncIterable<Key>;
+  /** Every key that holds at least one byte, in no order unless `sorted`. */
+  keys(options?: KeysOptions): AsyncIterable<Key>;
+
+  /**
+   * Every key with its value, each once, in the order that is cheapest for the store unless `sorted`:
+   * the fast way to read many. A key that is written or deleted meanwhile may be there or not; its
+   * value is whole, as it stood at one moment.
+   *
+   * @throws as `get` and `keys`.
+   */
+  entries(options?: EntriesOptions): AsyncIterable<readonly [Key, V]>;
+
+  /** How many keys hold at least one byte. */
+  count(options?: OperationOptions): Promise<number>;
+
+  /** Bytes of a key's value as they are stored, which a codec does not decode; 0 for an absent key. */
+  size(key: Key, options?: OperationOptions): Promise<number>;
 
   /**
    * Runs `critical` while no one else, in this process or another, can touch the store. Inside,
@@ -139,6 +176,11 @@ export interface GetOptions extends OperationOptions {
 
 /** A store of bytes as a decorator or a server uses it: any store can be one. */
 export interface LowerStore extends Store {
+  /**
+   * Bytes of an append that is worth its cost here: what gathers appends makes batches of about this
+   * size. Default: as the one who gathers sees fit.
+   */
+  readonly batchBytes?: number | undefined;
   append(data: Entries<Uint8Array>, options?: AppendOptions): Promise<void>;
   get<const K extends KeyTree>(keys: K, options?: GetOptions): Promise<Values<K, Uint8Array>>;
   stream(key: Key, options?: GetOptions): AsyncIterable<Uint8Array>;

@@ -1,8 +1,10 @@
 import {
   decodeKey,
   type Entries,
+  type EntriesOptions,
   encodeKey,
   type Key,
+  type KeysOptions,
   type KeyTree,
   type OperationOptions,
   PartdError,
@@ -11,13 +13,17 @@ import {
 } from "@partd/core";
 import {
   type AppendOptions,
+  byteEntries,
   checkBytes,
   copyTree,
+  countKeys,
   flattenKeys,
   type GetOptions,
   type IsetOptions,
   nestValues,
   onAbort,
+  selectKeys,
+  streamedSize,
   toBatch,
 } from "@partd/core/author";
 import { MAX_KEY_BYTES, Type } from "../protocol/numbers.js";
@@ -129,10 +135,21 @@ export abstract class RemoteStore implements Store {
     return nestValues(tree, values);
   }
 
-  async *keys(options: OperationOptions = {}): AsyncGenerator<Key, void, undefined> {
-    const ascii = new TextDecoder("latin1");
-    for await (const piece of this.#pieces(Type.KEYS, options))
-      yield decodeKey(ascii.decode(piece));
+  async *keys(options: KeysOptions = {}): AsyncGenerator<Key, void, undefined> {
+    const texts = selectKeys(this.#keyTexts(options), options);
+    for await (const text of texts) yield decodeKey(text);
+  }
+
+  entries(options: EntriesOptions = {}): AsyncIterable<readonly [Key, Uint8Array]> {
+    return byteEntries(this, options);
+  }
+
+  count(options?: OperationOptions): Promise<number> {
+    return countKeys(this, options);
+  }
+
+  size(key: Key, options?: OperationOptions): Promise<number> {
+    return streamedSize(this, key, options);
   }
 
   async withLock<T>(
@@ -184,6 +201,11 @@ export abstract class RemoteStore implements Store {
   /** From now on operations reject, or do so no longer. */
   protected setClosed(closed: boolean): void {
     this.#closed = closed;
+  }
+
+  async *#keyTexts(options: OperationOptions): AsyncGenerator<string, void, undefined> {
+    const ascii = new TextDecoder("latin1");
+    for await (const piece of this.#pieces(Type.KEYS, options)) yield ascii.decode(piece);
   }
 
   async #critical<T>(critical: (store: Store) => T | Promise<T>, lease: Lease): Promise<T> {

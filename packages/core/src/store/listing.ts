@@ -1,0 +1,148 @@
+import { PartdError } from "../errors.js";
+import { encodeKey, type Key } from "../keys/keys.js";
+import { concatBytes } from "../memory/bytes.js";
+import type { EntriesOptions, KeysOptions, OperationOptions, Store } from "./store.js";
+
+// The listings of any store, by its `keys`, `get` and `stream`: for what has no cheaper way.
+
+/**
+ * Every key of `store` with its value, read a group of keys at a time where sizes cost no reading.
+ *
+ * @param sizes bytes of each key's value, or nothing if only reading tells.
+ */
+export async function* entriesByKey<V>(
+  store: Pick<Store<V>, "keys" | "get" | "stream">,
+  options: EntriesOptions = {},
+  sizes?: (keys: readonly Key[]) => Promise<readonly number[] | undefined>,
+): AsyncGenerator<readonly [Key, V], void, undefined> {
+  const longest = checkLongest(options);
+  const reading: OperationOptions = { signal: options.signal };
+  let keys: Key[] = [];
+  for await (const key of store.keys(options)) {
+    if (keys.push(key) === GROUP_KEYS) {
+      yield* read(keys);
+      keys = [];
+    }
+  }
+  yield* read(keys);
+
+  async function* read(group: readonly Key[]): AsyncGenerator<readonly [Key, V], void, undefined> {
+    const lengths = await sizes?.(group);
+    for (let next = 0; next < group.length; ) {
+      const first = group[next] as Key;
+      if ((lengths?.[next] ?? 0) > longest) {
+        for await (const piece of store.stream(first, reading)) yield [first, piece];
+        next++;
+        continue;
+      }
+      const from = next++;
+      let bytes = lengths?.[from] ?? GROUP_BYTES;
+      while (next < group.length && lengths !== undefined) {
+        const length = lengths[next] as number;
+        if (length > longest || bytes + length > GROUP_BYTES) break;
+        bytes += length;
+        next++;
+      }
+      const together = group.slice(from, next);
+      const values = await store.get(together, reading);
+      for (const [i, key] of together.entries()) {
+        options.signal?.throwIfAborted();
+        yield [key, values[i] as V];
+      }
+    }
+  }
+}
+
+/** The same of bytes, without keys that are deleted meanwhile; what no size is known of is streamed. */
+export async function* byteEntries(
+  store: Pick<Store, "keys" | "get" | "stream">,
+  options: EntriesOptions,
+  sizes?: (keys: readonly Key[]) => Promise<readonly number[] | undefined>,
+): AsyncGenerator<readonly [Key, Uint8Array], void, undefined> {
+  const longest = checkLongest(options);
+  if (longest === Number.POSITIVE_INFINITY || (await sizes?.([])) !== undefined) {
+    for await (const entry of entriesByKey(store, options, sizes)) {
+      if (entry[1].byteLength > 0) yield entry;
+    }
+    return;
+  }
+  for await (const key of store.keys(options)) {
+    const pieces = store.stream(key, { signal: options.signal });
+    for await (const piece of gatherPieces(pieces, longest)) yield [key, piece];
+  }
+}
+
+/** The pieces of a value, as one if they are no more than `longest` bytes together. */
+async function* gatherPieces(
+  pieces: AsyncIterable<Uint8Array>,
+  longest: number,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  let held: Uint8Array[] = [];
+  let bytes = 0;
+  for await (const piece of pieces) {
+    held.push(piece);
+    bytes += piece.byteLength;
+    if (bytes <= longest) continue;
+    yield* held;
+    held = [];
+  }
+  if (held.length > 0) yield concatBytes(held);
+}
+
+/** The keys that a listing asks for, of those that a store gave. */
+export async function* selectKeys(
+  texts: Iterable<string> | AsyncIterable<string>,
+  options: KeysOptions,
+): AsyncGenerator<string, void, undefined> {
+  const start = prefixText(options);
+  if (!options.sorted) {
+    for await (const text of texts) if (text.startsWith(start)) yield text;
+    return;
+  }
+  const found: string[] = [];
+  for await (const text of texts) if (text.startsWith(start)) found.push(text);
+  yield* found.sort(); // By UTF-16 units: an encoded key is ASCII, so that is byte by byte.
+}
+
+/**
+ * What the encoded keys of a listing begin with.
+ *
+ * @throws `ERR_PARTD_KEY` if `prefix` is no key.
+ */
+export function prefixText({ prefix }: KeysOptions): string {
+  return prefix === undefined ? "" : `${encodeKey(prefix)}/`;
+}
+
+/** @throws `ERR_PARTD_VALUE` unless `longest` is a number of bytes, if it is given. */
+export function checkLongest({ longest = Number.POSITIVE_INFINITY }: EntriesOptions): number {
+  if (longest >= 0) return longest;
+  throw new PartdError(
+    "ERR_PARTD_VALUE",
+    `longest must be a number of bytes, 0 or more, not ${String(longest)}.`,
+  );
+}
+
+/** Counts keys by listing them. */
+export async function countKeys(
+  store: Pick<Store<unknown>, "keys">,
+  options?: OperationOptions,
+): Promise<number> {
+  let count = 0;
+  for await (const _ of store.keys(options)) count++;
+  return count;
+}
+
+/** Measures a value by reading it piece by piece. */
+export async function streamedSize(
+  store: Pick<Store, "stream">,
+  key: Key,
+  options?: OperationOptions,
+): Promise<number> {
+  let bytes = 0;
+  for await (const piece of store.stream(key, options)) bytes += piece.byteLength;
+  return bytes;
+}
+
+/** Values that are read at once: enough for a store to read them in the order in which they lie. */
+const GROUP_BYTES = 1 << 20;
+const GROUP_KEYS = 1 << 10;
