@@ -1,8 +1,12 @@
 import { NdArray, type NdValue, ndarray } from "@partd/codec-ndarray";
 import { Pickler, Unpickler } from "@partd/codec-pickle/format";
 import {
+  decodeKey,
   type Entries,
+  type EntriesOptions,
+  encodeKey,
   type Key,
+  type KeysOptions,
   type KeyTree,
   type OperationOptions,
   PartdError,
@@ -13,11 +17,14 @@ import {
 import {
   type AppendOptions,
   copyTree,
+  countKeys,
+  entriesByKey,
   entriesOf,
   type GetOptions,
   type IsetOptions,
   listKeys,
   nestValues,
+  selectKeys,
 } from "@partd/core/author";
 import { Table, type Vector } from "apache-arrow";
 import { fromColumn, refuse, toColumn } from "./arrays.js";
@@ -115,12 +122,26 @@ export class PandasColumns implements Store<Table> {
     }, options);
   }
 
-  async *keys(options?: OperationOptions): AsyncGenerator<Key, void, undefined> {
-    for await (const key of this.#store.keys(options)) {
-      if (typeof key === "string" || key.parts.at(-1) !== ".columns") continue;
-      const parts = key.parts.slice(0, -1);
-      yield parts.length === 1 && typeof parts[0] === "string" ? parts[0] : tuple(...parts);
+  async *keys(options: KeysOptions = {}): AsyncGenerator<Key, void, undefined> {
+    const texts = selectKeys(this.#tableKeys({ signal: options.signal }), options);
+    for await (const text of texts) yield decodeKey(text);
+  }
+
+  entries(options?: EntriesOptions): AsyncIterable<readonly [Key, Table]> {
+    return entriesByKey(this, options);
+  }
+
+  count(options?: OperationOptions): Promise<number> {
+    return countKeys(this, options);
+  }
+
+  /** Bytes of all columns, as they are stored. */
+  async size(key: Key, options?: OperationOptions): Promise<number> {
+    let bytes = 0;
+    for await (const column of this.#store.keys({ ...options, prefix: key })) {
+      bytes += await this.#store.size(column, options);
     }
+    return bytes;
   }
 
   withLock<T>(
@@ -145,6 +166,14 @@ export class PandasColumns implements Store<Table> {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
+  }
+
+  async *#tableKeys(options: OperationOptions): AsyncGenerator<string, void, undefined> {
+    for await (const key of this.#store.keys(options)) {
+      if (typeof key === "string" || key.parts.at(-1) !== ".columns") continue;
+      const parts = key.parts.slice(0, -1);
+      yield encodeKey(parts.length === 1 ? (parts[0] as string) : tuple(...parts));
+    }
   }
 
   async #namesOf(key: Key, options?: GetOptions): Promise<string[] | undefined> {
