@@ -3,6 +3,7 @@ import { pipeline } from "node:stream/promises";
 import zlib from "node:zlib";
 import { PartdError } from "@partd/core";
 import { Decompress } from "fzstd";
+import { ZstdFrames } from "./zstd-frames.js";
 
 export type Compression = "gzip" | "zstd";
 
@@ -21,9 +22,15 @@ export async function* decompressed(
 ): AsyncGenerator<Uint8Array> {
   const { createZstdDecompress } = zlib as unknown as ZlibWithZstd;
   try {
-    if (compression === "gzip") yield* through(chunks, zlib.createGunzip({ chunkSize: 1 << 18 }));
-    else if (createZstdDecompress) yield* through(chunks, createZstdDecompress());
-    else yield* unzstd(chunks);
+    if (compression === "gzip") {
+      yield* through(chunks, zlib.createGunzip({ chunkSize: 1 << 18 }));
+    } else {
+      const frames = new ZstdFrames();
+      const watched = frames.watch(chunks);
+      yield* createZstdDecompress ? through(watched, createZstdDecompress()) : unzstd(watched);
+      // Node 22 takes a frame that is cut short for one that ends there.
+      if (!frames.areWhole) throw new DecompressError("its last frame has no end");
+    }
   } catch (cause) {
     if (!(cause instanceof DecompressError)) throw cause;
     throw new PartdError(
