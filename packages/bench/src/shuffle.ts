@@ -100,7 +100,7 @@ export const shuffle: Suite = {
   ],
 };
 
-function work(
+export function work(
   title: string,
   sides: Readonly<Record<string, NodeSide>>,
   targets: Readonly<Record<string, number>>,
@@ -116,7 +116,7 @@ function work(
 
 const program = fileURLToPath(new URL("./shuffle-process.js", import.meta.url));
 
-function node(
+export function node(
   side: string,
   expected?: readonly number[],
   check?: (directory: string) => void,
@@ -126,7 +126,7 @@ function node(
 }
 
 /** @param expected what it prints, as JSON. */
-function command(
+export function command(
   name: string,
   toArguments: (directory: string) => Promise<readonly string[]>,
   expected?: readonly number[],
@@ -167,7 +167,7 @@ function command(
 }
 
 /** All bytes of the input are in the files. */
-function expectWhole(directory: string): void {
+export function expectWhole(directory: string): void {
   const out = join(directory, "out");
   let bytes = 0;
   for (const name of readdirSync(out, { recursive: true, encoding: "utf8" })) {
@@ -177,7 +177,7 @@ function expectWhole(directory: string): void {
   if (Math.abs(bytes - EVENTS.bytes) > 1000) throw new Error(`${bytes} bytes were written`);
 }
 
-function expectSorted(directory: string): void {
+export function expectSorted(directory: string): void {
   let last = 0;
   let count = 0;
   for (const line of readFileSync(join(directory, "sorted"), "latin1").split("\n")) {

@@ -3,6 +3,7 @@ import type { Suite } from "./suite.js";
 /** Loaded one by one: a suite's peers need not be there for another's. */
 const SUITES: Readonly<Record<string, () => Promise<Suite>>> = {
   buffer: async () => (await import("./buffer.js")).buffer,
+  cli: async () => (await import("./cli.js")).cli,
   codecs: async () => (await import("./codecs.js")).codecs,
   compress: async () => (await import("./compress.js")).compress,
   dict: async () => (await import("./dict.js")).dict,
