@@ -2,13 +2,13 @@ import { randomBytes } from "node:crypto";
 import { closeSync, openSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { syncDirectory, syncFile, systemError, writePieces } from "@partd/disk";
-import type { DataSet } from "./data-set.js";
-import { entriesOf } from "./entries.js";
-import { SEGMENT_HEADER, segmentHeader } from "./format.js";
-import type { GrowingIndex } from "./growing-index.js";
-import { writeIndex } from "./index-file.js";
-import { RecordEncoder } from "./record-encoder.js";
-import { Segment } from "./segment.js";
+import type { DataSet } from "./data-set/data-set.js";
+import { Segment } from "./data-set/segment.js";
+import { SEGMENT_HEADER, segmentHeader } from "./format/layout.js";
+import { RecordEncoder } from "./format/record-encoder.js";
+import type { GrowingIndex } from "./index/growing-index.js";
+import { writeIndex } from "./index/index-file.js";
+import { entriesOf } from "./read/entries.js";
 
 export interface Progress {
   readonly bytesDone: number;

@@ -12,14 +12,14 @@ import {
 } from "@partd/core/author";
 import { absolutePath, ifSystemError, systemError, TemporaryDirectory } from "@partd/disk";
 import { compact, type Progress } from "./compact.js";
-import { DataSet } from "./data-set.js";
-import { describeOthers } from "./describe.js";
-import { gather } from "./gather.js";
-import { liveKeys } from "./live-keys.js";
-import { planRead } from "./read-plan.js";
-import { UNKNOWN_KEY } from "./scan.js";
-import { surviveSizeLimit } from "./size-limit.js";
-import { ValueStream } from "./stream.js";
+import { DataSet } from "./data-set/data-set.js";
+import { describeOthers } from "./data-set/describe.js";
+import { surviveSizeLimit } from "./data-set/size-limit.js";
+import { UNKNOWN_KEY } from "./format/scan.js";
+import { liveKeys } from "./index/live-keys.js";
+import { gather } from "./read/gather.js";
+import { planRead } from "./read/read-plan.js";
+import { ValueStream } from "./read/value-stream.js";
 import { Verification, type VerifyReport } from "./verify.js";
 import { Writer } from "./writer.js";
 

@@ -3,21 +3,21 @@ import { decodeKey, isPartdError, type Key } from "@partd/core";
 import { Pace } from "@partd/core/author";
 import { crc32 } from "@partd/disk";
 import type { Progress } from "./compact.js";
-import type { DataSet } from "./data-set.js";
+import type { DataSet } from "./data-set/data-set.js";
+import type { Segment } from "./data-set/segment.js";
 import {
   RECORD_HEAD,
   type RecordHead,
   readHead,
   SEGMENT_HEADER,
   segmentHeaderDamage,
-} from "./format.js";
-import { GrowingIndex } from "./growing-index.js";
-import { Manifest } from "./manifest.js";
-import type { RangeColumns } from "./range-columns.js";
-import { decodeTable, findHead, UNKNOWN_KEY } from "./scan.js";
-import type { Segment } from "./segment.js";
-import { StoredIndex } from "./stored-index.js";
-import { Window } from "./window.js";
+} from "./format/layout.js";
+import { Manifest } from "./format/manifest.js";
+import { decodeTable, findHead, UNKNOWN_KEY } from "./format/scan.js";
+import { GrowingIndex } from "./index/growing-index.js";
+import type { RangeColumns } from "./index/range-columns.js";
+import { StoredIndex } from "./index/stored-index.js";
+import { Window } from "./read/window.js";
 
 /** A stretch of a file that is not as it was written. */
 export interface Damage {

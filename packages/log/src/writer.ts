@@ -10,13 +10,13 @@ import {
   writeAllSync,
   writePieces,
 } from "@partd/disk";
-import type { DataSet } from "./data-set.js";
-import { SEGMENT_HEADER, segmentHeader } from "./format.js";
-import type { GrowingIndex } from "./growing-index.js";
-import { writeIndex } from "./index-file.js";
-import { RecordEncoder } from "./record-encoder.js";
-import { Segment } from "./segment.js";
-import { StoredIndex } from "./stored-index.js";
+import type { DataSet } from "./data-set/data-set.js";
+import { Segment } from "./data-set/segment.js";
+import { SEGMENT_HEADER, segmentHeader } from "./format/layout.js";
+import { RecordEncoder } from "./format/record-encoder.js";
+import type { GrowingIndex } from "./index/growing-index.js";
+import { writeIndex } from "./index/index-file.js";
+import { StoredIndex } from "./index/stored-index.js";
 
 interface Waiting {
   readonly batch: Batch;

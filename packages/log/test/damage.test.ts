@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { describe, expect, test } from "@jest/globals";
 import { isPartdError } from "@partd/core";
 import { LogStore } from "@partd/log";
-import { RECORD_HEAD } from "../src/format.js";
+import { RECORD_HEAD } from "../src/format/layout.js";
 import { bytes, directories, filesOf, text } from "./directories.js";
 
 const { next, copyOf } = directories();

@@ -23,7 +23,7 @@ import {
   segmentHeader,
   writeHead,
   writeVarint,
-} from "../src/format.js";
+} from "../src/format/layout.js";
 import { directories, filesOf, text } from "./directories.js";
 
 const { next } = directories();

@@ -3,16 +3,16 @@ import { fileURLToPath } from "node:url";
 import { expect, test } from "@jest/globals";
 import { LogStore } from "@partd/log";
 import fc from "fast-check";
+import { Segment } from "../src/data-set/segment.js";
 import {
   RECORD_HEAD,
   SEGMENT_HEADER,
   segmentHeader,
   VarintReader,
   writeVarint,
-} from "../src/format.js";
-import { radixOrder } from "../src/radix-order.js";
-import { RecordEncoder } from "../src/record-encoder.js";
-import { Segment } from "../src/segment.js";
+} from "../src/format/layout.js";
+import { RecordEncoder } from "../src/format/record-encoder.js";
+import { radixOrder } from "../src/index/radix-order.js";
 import { directories, filesOf, text } from "./directories.js";
 
 const { copyOf, next } = directories();

@@ -1,6 +1,6 @@
+import { GrowingIndex } from "../index/growing-index.js";
+import { writeIndex } from "../index/index-file.js";
 import type { DataSet } from "./data-set.js";
-import { GrowingIndex } from "./growing-index.js";
-import { writeIndex } from "./index-file.js";
 
 /**
  * Writes the indexes of segments whose writers could not, because they were killed: the next to

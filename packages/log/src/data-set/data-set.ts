@@ -11,8 +11,8 @@ import {
 import { dirname, join, resolve } from "node:path";
 import { PartdError } from "@partd/core";
 import { DirectoryLock, ifSystemError, type Lease, syncDirectory, systemError } from "@partd/disk";
-import { isBaseHeader, SEGMENT_HEADER } from "./format.js";
-import { Manifest, type ManifestEntry } from "./manifest.js";
+import { isBaseHeader, SEGMENT_HEADER } from "../format/layout.js";
+import { Manifest, type ManifestEntry } from "../format/manifest.js";
 import { Reserve } from "./reserve.js";
 import { closeIdle, mayRun, Segment } from "./segment.js";
 

@@ -2,10 +2,10 @@ import { closeSync, fstatSync, openSync } from "node:fs";
 import { join } from "node:path";
 import { isPartdError } from "@partd/core";
 import { stateOf, systemError } from "@partd/disk";
-import { headSeed } from "./format.js";
-import { GrowingIndex } from "./growing-index.js";
-import { scanRecords } from "./scan.js";
-import { StoredIndex } from "./stored-index.js";
+import { headSeed } from "../format/layout.js";
+import { scanRecords } from "../format/scan.js";
+import { GrowingIndex } from "../index/growing-index.js";
+import { StoredIndex } from "../index/stored-index.js";
 
 /** A stretch of a segment that cannot be read, so that it is not known which keys it holds. */
 export interface Unreadable {

@@ -15,8 +15,8 @@ import {
 import { basename, dirname, join } from "node:path";
 import { PartdError } from "@partd/core";
 import { crc32, syncDirectory, systemError, uniqueToken, writeAllSync } from "@partd/disk";
-import { checkVersion, VERSION } from "./format.js";
-import { mayRun } from "./segment.js";
+import { mayRun } from "../data-set/segment.js";
+import { checkVersion, VERSION } from "./layout.js";
 
 /** What the manifest tells, one line each. */
 export type ManifestEntry =

@@ -1,11 +1,11 @@
 import { decodeKey, PartdError } from "@partd/core";
 import { describeKey } from "@partd/core/author";
 import { crc32, systemError } from "@partd/disk";
-import { PIECE } from "./format.js";
-import { radixOrder } from "./radix-order.js";
-import type { RangeColumns } from "./range-columns.js";
+import type { Segment } from "../data-set/segment.js";
+import { PIECE } from "../format/layout.js";
+import { radixOrder } from "../index/radix-order.js";
+import type { RangeColumns } from "../index/range-columns.js";
 import type { SegmentPlan } from "./read-plan.js";
-import type { Segment } from "./segment.js";
 import { readPieces } from "./window.js";
 
 /** One read: a stretch of the file, and what is done with it. */

@@ -1,10 +1,10 @@
 import { Pace } from "@partd/core/author";
-import type { GrowingIndex } from "./growing-index.js";
-import { NONE } from "./key-table.js";
-import { NEVER, type RangeChains } from "./range-chains.js";
-import { grown, grownSize } from "./range-columns.js";
-import type { Segment } from "./segment.js";
-import { StoredIndex } from "./stored-index.js";
+import type { Segment } from "../data-set/segment.js";
+import type { GrowingIndex } from "../index/growing-index.js";
+import { NONE } from "../index/key-table.js";
+import { NEVER, type RangeChains } from "../index/range-chains.js";
+import { grown, grownSize } from "../index/range-columns.js";
+import { StoredIndex } from "../index/stored-index.js";
 
 /** Which ranges of one segment are to be read, and where each goes. */
 export class SegmentPlan {

@@ -1,7 +1,7 @@
 import { type FileHandle, open, rename, rm } from "node:fs/promises";
 import { Pace } from "@partd/core/author";
 import { crc32, uniqueToken } from "@partd/disk";
-import { LARGE, PIECE, writeUint64, writeVarint } from "./format.js";
+import { LARGE, PIECE, writeUint64, writeVarint } from "../format/layout.js";
 import type { GrowingIndex } from "./growing-index.js";
 import { NONE } from "./key-table.js";
 import { NEVER } from "./range-chains.js";

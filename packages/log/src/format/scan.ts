@@ -1,6 +1,9 @@
 import { PartdError } from "@partd/core";
 import { Pace } from "@partd/core/author";
 import { crc32 } from "@partd/disk";
+import type { Segment } from "../data-set/segment.js";
+import type { GrowingIndex } from "../index/growing-index.js";
+import { Window } from "../read/window.js";
 import {
   LARGE,
   LONGEST_ENTRY,
@@ -12,10 +15,7 @@ import {
   SEGMENT_HEADER,
   segmentHeaderDamage,
   VarintReader,
-} from "./format.js";
-import type { GrowingIndex } from "./growing-index.js";
-import type { Segment } from "./segment.js";
-import { Window } from "./window.js";
+} from "./layout.js";
 
 /**
  * Reads on from `segment.position` and takes what records there are up to `size` into the index,

@@ -1,9 +1,9 @@
 import { type Batch, Pace } from "@partd/core/author";
 import { crc32 } from "@partd/disk";
-import { LARGE, LONGEST_ENTRY, PIECE, RECORD_HEAD, writeHead, writeVarint } from "./format.js";
-import type { GrowingIndex } from "./growing-index.js";
-import type { RangeColumns } from "./range-columns.js";
-import type { Segment } from "./segment.js";
+import type { Segment } from "../data-set/segment.js";
+import type { GrowingIndex } from "../index/growing-index.js";
+import type { RangeColumns } from "../index/range-columns.js";
+import { LARGE, LONGEST_ENTRY, PIECE, RECORD_HEAD, writeHead, writeVarint } from "./layout.js";
 
 /**
  * Makes records of one segment, one at a time: `begin`, `add` for each batch or part of one, `end`;

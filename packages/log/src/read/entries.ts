@@ -1,13 +1,15 @@
 import { join } from "node:path";
 import { allocateBytes } from "@partd/core/author";
-import type { DataSet } from "./data-set.js";
+import type { DataSet } from "../data-set/data-set.js";
+import type { Segment } from "../data-set/segment.js";
+import { UNKNOWN_KEY } from "../format/scan.js";
+import { liveKeys } from "../index/live-keys.js";
 import { gather } from "./gather.js";
-import { liveKeys } from "./live-keys.js";
-import { type Entry, type Extent, Partitions, UnreadableTable } from "./partitions.js";
+import type { Entry } from "./partition.js";
+import { Partitions } from "./partitions.js";
 import { planRead } from "./read-plan.js";
-import { UNKNOWN_KEY } from "./scan.js";
-import type { Segment } from "./segment.js";
-import { ValueStream } from "./stream.js";
+import { type Extent, UnreadableTable } from "./record-cursor.js";
+import { ValueStream } from "./value-stream.js";
 
 export interface EntriesOptions {
   readonly signal?: AbortSignal | undefined;

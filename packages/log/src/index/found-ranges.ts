@@ -1,0 +1,149 @@
+import { LARGE, PIECE, readUint64, VarintReader } from "../format/layout.js";
+import { radixOrder } from "./radix-order.js";
+import { NEVER, RangeChains } from "./range-chains.js";
+
+/** Goes through the keys of a block. */
+export class BlockReader {
+  readonly bytes: Buffer;
+  readonly #reader: VarintReader;
+  readonly #firstStamp: number;
+  /** Where the bytes of the key lie in the block. */
+  start = 0;
+  end = 0;
+  deleted = NEVER;
+  last = NEVER;
+  ranges = 0;
+
+  constructor(bytes: Buffer, firstStamp: number) {
+    this.bytes = bytes;
+    this.#reader = new VarintReader(bytes);
+    this.#firstStamp = firstStamp;
+  }
+
+  /** Goes to the next key, if there is one. Its ranges have to be read or skipped before. */
+  next(): boolean {
+    const reader = this.#reader;
+    if (reader.at >= this.bytes.length) return false;
+    const length = reader.next();
+    this.start = reader.at;
+    this.end = reader.at += length;
+    if (this.end > this.bytes.length) throw new RangeError("a key is cut short");
+    const deleted = reader.next();
+    this.deleted = deleted === 0 ? NEVER : deleted - 1 + this.#firstStamp;
+    this.ranges = reader.next();
+    this.last = NEVER;
+    if (this.ranges > 0) {
+      reader.next(); // Their bytes in all.
+      this.last = reader.next() + this.#firstStamp;
+    }
+    return true;
+  }
+
+  /** The number of the key in `wanted`, from which it is removed. */
+  isOneOf(wanted: Map<string, number>): number | undefined {
+    const { start, end, bytes } = this;
+    for (const [key, slot] of wanted) {
+      if (key.length !== end - start) continue;
+      let at = end - 1;
+      while (at >= start && bytes[at] === key.charCodeAt(at - start)) at--;
+      if (at >= start) continue;
+      wanted.delete(key);
+      return slot;
+    }
+    return undefined;
+  }
+
+  skipRanges(): void {
+    for (let left = 3 * this.ranges; left > 0; left--) this.#reader.next();
+  }
+
+  readRange(): { gap: number; delta: number; length: number } {
+    const reader = this.#reader;
+    return { gap: reader.next(), delta: reader.next(), length: reader.next() };
+  }
+}
+
+/** Ranges as they are found, key by key, until their groups are known, too. */
+export class FoundRanges {
+  count = 0;
+  #slots = new Uint32Array(16);
+  #groups = new Uint32Array(16);
+  #deltas = new Uint32Array(16);
+  #lengths = new Uint32Array(16);
+  readonly #deleted: (readonly [slot: number, stamp: number])[] = [];
+  readonly #chains = new RangeChains();
+  #groupCount = 0;
+  #rows = 0;
+
+  add(slot: number, entries: BlockReader): void {
+    if (entries.deleted !== NEVER) this.#deleted.push([slot, entries.deleted]);
+    let end = 0;
+    for (let i = 0; i < entries.ranges; i++) {
+      const { gap, delta, length } = entries.readRange();
+      const group = end + gap;
+      if (length === 0 || group >= 2 ** 32 || delta >= 2 ** 32 || length >= 2 ** 32) {
+        throw new RangeError("a range makes no sense");
+      }
+      const at = this.count++;
+      if (at === this.#slots.length) this.#grow();
+      this.#slots[at] = slot;
+      this.#groups[at] = group;
+      this.#deltas[at] = delta;
+      this.#lengths[at] = length;
+      end = group + groupsOf(length) - 1;
+    }
+  }
+
+  /** The groups that are needed, ascending, each once; {@link addGroup} is called for each. */
+  *groupRuns(): Generator<readonly [first: number, count: number], void, undefined> {
+    const { columns } = this.#chains;
+    columns.reserve(this.count);
+    let last = -1;
+    for (const i of radixOrder(this.#groups.subarray(0, this.count), this.count)) {
+      const first = this.#groups[i] as number;
+      const length = this.#lengths[i] as number;
+      const isShared = first === last;
+      const row = this.#rows++;
+      columns.key[row] = this.#slots[i] as number;
+      columns.group[row] = isShared ? this.#groupCount - 1 : this.#groupCount;
+      columns.delta[row] = this.#deltas[i] as number;
+      columns.length[row] = length;
+      if (isShared) continue;
+      const count = groupsOf(length);
+      yield [first, count];
+      last = first + count - 1;
+    }
+  }
+
+  addGroup(page: Buffer, at: number): void {
+    const { columns } = this.#chains;
+    const group = this.#groupCount++;
+    columns.reserveGroups(group + 1);
+    columns.start[group] = readUint64(page, at);
+    columns.groupLength[group] = page.readUInt32LE(at + 8);
+    columns.crc[group] = page.readUInt32LE(at + 12);
+    columns.stamp[group] = readUint64(page, at + 16);
+  }
+
+  chains(lastStamp: number): RangeChains {
+    for (const [slot, stamp] of this.#deleted) this.#chains.markDeleted(slot, stamp);
+    this.#chains.commit(this.#rows, this.#groupCount, lastStamp);
+    return this.#chains;
+  }
+
+  #grow(): void {
+    const larger = (column: Uint32Array<ArrayBuffer>) => {
+      const copy = new Uint32Array(column.length * 2);
+      copy.set(column);
+      return copy;
+    };
+    this.#slots = larger(this.#slots);
+    this.#groups = larger(this.#groups);
+    this.#deltas = larger(this.#deltas);
+    this.#lengths = larger(this.#lengths);
+  }
+}
+
+function groupsOf(length: number): number {
+  return length >= LARGE ? Math.ceil(length / PIECE) : 1;
+}

@@ -1,0 +1,58 @@
+import { expect, test } from "@jest/globals";
+import { LogStore } from "@partd/log";
+import fc from "fast-check";
+import { DataSet } from "../src/data-set/data-set.js";
+import { Partitions } from "../src/read/partitions.js";
+import { directories, text } from "./directories.js";
+
+const { next } = directories();
+
+test("partitions give each key once, with what several writers appended and deleted in turn", async () => {
+  const step = fc.record({
+    writer: fc.nat(2),
+    key: fc.nat(30),
+    length: fc.oneof(fc.nat(300), fc.constantFrom(4096, 70_000)),
+    deletes: fc.boolean(),
+  });
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 60 }), async (steps) => {
+      const directory = next();
+      const stores = [0, 1, 2].map(
+        (i) => new LogStore(directory, { segmentSize: i === 0 ? 3000 : 2 ** 20 }),
+      );
+      const expected = new Map<string, string>();
+      for (const [i, { writer, key, length, deletes }] of steps.entries()) {
+        const store = stores[writer] as LogStore;
+        const name = `k${key}`;
+        if (deletes && i % 5 === 0) {
+          await store.delete(name);
+          expected.delete(name);
+        }
+        const value = `${i};`.padEnd(length, String(i % 10));
+        await store.append([[name, Buffer.from(value)]]);
+        expected.set(name, (expected.get(name) ?? "") + value);
+        if (i === 40) await store.compact();
+      }
+      for (const store of stores) await store.close();
+      const dataSet = new DataSet(directory);
+      await dataSet.refresh();
+      const extents = dataSet.segments.map((segment) => ({ segment, end: segment.recordsEnd }));
+      for (const memory of [2 ** 30, 1000]) {
+        const partitions = new Partitions(directory, extents, undefined, undefined, memory);
+        await partitions.fill();
+        const found = new Map<string, string>();
+        for await (const { key, length, value, pieces } of partitions.entries()) {
+          expect(found.has(key)).toBe(false);
+          let whole = "";
+          for await (const piece of pieces()) whole += text(piece);
+          expect([length, value?.length]).toEqual([whole.length, whole.length]);
+          found.set(key, whole);
+        }
+        expect(found).toEqual(expected);
+        await partitions.close();
+      }
+      await dataSet.close();
+    }),
+    { numRuns: 25 },
+  );
+}, 120_000);
