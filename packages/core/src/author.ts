@@ -14,7 +14,7 @@ export { FRAME_HEADER, type Frame, frame, splitFrames, streamFrames } from "./co
 export { joinLists } from "./codec/lists.js";
 export { placeOf } from "./codec/place.js";
 export { copyTree, flattenKeys, listKeys, nestValues } from "./keys/key-tree.js";
-export { describeKey, sameKey, suffixKey } from "./keys/keys.js";
+export { describeKey, keptText, sameKey, suffixKey } from "./keys/keys.js";
 
 export { allocateBytes, concatBytes, memoryFor } from "./memory/bytes.js";
 export { BaseStore, type ExclusivePurpose } from "./store/base-store.js";
@@ -26,5 +26,6 @@ export {
   isBytes,
   toBatch,
 } from "./store/batch.js";
+export { checkNotHeld, runHolding } from "./store/held-locks.js";
 export { byteEntries, countKeys, entriesByKey, selectKeys, streamedSize } from "./store/listing.js";
 export type { AppendOptions, GetOptions, IsetOptions, LowerStore } from "./store/store.js";

@@ -1,3 +1,4 @@
+import { AsyncResource } from "node:async_hooks";
 import { describe, expect, jest, test } from "@jest/globals";
 import {
   Dict,
@@ -310,9 +311,12 @@ test("calls that share one signal are given up together, by one listener", async
   const store = new Recorded();
   const controller = new AbortController();
   const add = jest.spyOn(controller.signal, "addEventListener");
+  const another = new AsyncResource("another caller");
   await store.withLock(async () => {
     const options = { signal: controller.signal };
-    const waiting = Array.from({ length: 100 }, () => store.get("a", options));
+    const waiting = another.runInAsyncScope(() =>
+      Array.from({ length: 100 }, () => store.get("a", options)),
+    );
     const told = Promise.allSettled(waiting);
     controller.abort("reason");
     for (const result of await told) expect(result).toMatchObject({ reason: "reason" });
@@ -362,4 +366,41 @@ test("an exclusive section is passed its operation and its keys", async () => {
     { operation: "withLock" },
     { operation: "drop" },
   ]);
+});
+
+test("a call on the store inside its own withLock is refused, also from deep inside", async () => {
+  const store = new Dict();
+  const deep = async () => {
+    await settle();
+    return store.get("x");
+  };
+  await store.withLock(async (held) => {
+    await expect(deep()).rejects.toMatchObject({
+      code: "ERR_PARTD_LOCK",
+      message: expect.stringMatching(/the store that is passed/),
+    });
+    await held.append({ x: Uint8Array.of(1) });
+  });
+  expect(await deep()).toEqual(Uint8Array.of(1));
+});
+
+test("what a primitive throws that is no error of partd's is wrapped", async () => {
+  class Broken extends Recorded {
+    protected override async _get(): Promise<Uint8Array[]> {
+      throw new TypeError("of another kind");
+    }
+    protected override async _delete(): Promise<void> {
+      throw new TypeError("of another kind");
+    }
+  }
+  const store = new Broken();
+  for (const call of [store.get("x"), store.delete("x"), store.pop("x")]) {
+    await expect(call).rejects.toMatchObject({
+      code: "ERR_PARTD_IO",
+      message: "The store failed: of another kind",
+      cause: expect.any(TypeError),
+    });
+  }
+  const own = new RangeError("the caller's own");
+  await expect(store.withLock(() => Promise.reject(own))).rejects.toBe(own);
 });

@@ -163,3 +163,12 @@ class Reading {
 function same(actual: Uint8Array, expected: Uint8Array): void {
   expect(Buffer.compare(actual, expected)).toBe(0);
 }
+
+test("keys that were cut out of long texts do not keep those alive", () => {
+  const script = fileURLToPath(new URL("./key-slices.mjs", import.meta.url));
+  const { stdout, stderr } = spawnSync(process.execPath, ["--expose-gc", script], {
+    encoding: "utf8",
+  });
+  expect(stderr).toBe("");
+  expect(Number(stdout)).toBeLessThan(2_000); // The texts are of 20,000 characters.
+});

@@ -1,6 +1,6 @@
 import type { OperationOptions, Store } from "@partd/core";
 import { equal, ok, rejection } from "./check.js";
-import { bytes, collect, read, type StoreCase } from "./store-case.js";
+import { anotherCaller, bytes, collect, read, type StoreCase } from "./store-case.js";
 
 export const abortCases: readonly StoreCase[] = [
   {
@@ -28,11 +28,12 @@ export const abortCases: readonly StoreCase[] = [
     run: async ({ store }) => {
       const reason = new Error("given up");
       await store.append({ x: bytes("1") });
+      const another = anotherCaller();
       await store.withLock(async (held) => {
         const controller = new AbortController();
         const waiting = operations(store, { signal: controller.signal }).map(
           async ([name, operation]) => {
-            const error = await rejection(operation, name);
+            const error = await rejection(() => another(operation), name);
             ok(error === reason, `${name} should reject with the signal's reason, not ${error}`);
           },
         );

@@ -1,6 +1,6 @@
 import { type Entries, type Key, tuple } from "@partd/core";
 import { equal, ok, rejection, rejects } from "./check.js";
-import { bytes, collect, read, type StoreCase, text } from "./store-case.js";
+import { anotherCaller, bytes, collect, read, type StoreCase, text } from "./store-case.js";
 
 export const appendCases: readonly StoreCase[] = [
   {
@@ -120,8 +120,9 @@ export const appendCases: readonly StoreCase[] = [
       const map = new Map<Key, Uint8Array>([["m", bytes("3")]]);
       const object: Record<string, Uint8Array> = { o: bytes("4") };
       let waiting: Promise<void>[] = [];
+      const another = anotherCaller();
       await store.withLock(() => {
-        waiting = [store.append(list), store.append(map), store.append(object)];
+        waiting = another(() => [store.append(list), store.append(map), store.append(object)]);
         for (const append of waiting) append.catch(() => {}); // Told below.
         list[1] = ["later", bytes("!")];
         list.push(["later", bytes("!")]);

@@ -1,6 +1,15 @@
 import type { Store } from "@partd/core";
 import { equal, ok, rejection, rejects } from "./check.js";
-import { bytes, collect, read, readStream, type StoreCase, text, turns } from "./store-case.js";
+import {
+  anotherCaller,
+  bytes,
+  collect,
+  read,
+  readStream,
+  type StoreCase,
+  text,
+  turns,
+} from "./store-case.js";
 
 const shared = ({ shared }: { readonly shared?: boolean | undefined }) => shared;
 
@@ -50,6 +59,25 @@ export const lockCases: readonly StoreCase[] = [
     when: shared,
     run: async ({ store, open }) => {
       await excludes(store, await open());
+    },
+  },
+  {
+    name: "a call on the outer store inside its own withLock is refused, and does not wait for ever",
+    run: async ({ store }) => {
+      await store.withLock(async (held) => {
+        for (const call of [
+          (): Promise<unknown> => store.append({ x: bytes("1") }),
+          () => store.get("x"),
+          () => store.delete("x"),
+          () => store.withLock(() => {}),
+        ]) {
+          await rejects(call, "ERR_PARTD_LOCK", "a call on the outer store");
+        }
+        await held.append({ x: bytes("2") });
+      });
+      const outside = store.append({ x: bytes("3") });
+      await outside;
+      equal(await read(store, "x"), "23", "x");
     },
   },
   {
@@ -118,13 +146,14 @@ export const lockCases: readonly StoreCase[] = [
       await store.append({ z: bytes("3") });
       let begun: Promise<unknown>[] = [];
       let next: Promise<Uint8Array[]> | undefined;
+      const another = anotherCaller();
       await store.withLock((held) => {
         begun = [
           held.append({ x: bytes("1") }),
           held.withLock((inner) => inner.append({ y: bytes("2") })),
           held.delete("z"),
         ];
-        next = store.pop(["x", "y", "z"]);
+        next = another(() => store.pop(["x", "y", "z"]));
         for (const call of [...begun, next]) call.catch(() => {}); // Told below.
       });
       await Promise.all(begun);
@@ -163,16 +192,17 @@ async function excludes(holder: Store, other: Store): Promise<void> {
   await other.get("x");
   let waiting: Promise<unknown>[] = [];
   let over = false;
+  const another = anotherCaller();
   await holder.withLock(async (held) => {
     const mustWait = async (call: Promise<unknown>) => {
       await call;
       ok(over, "a call on the outer store was done before critical was");
     };
-    waiting = [
+    waiting = another(() => [
       mustWait(other.append({ x: bytes("2") })),
       mustWait(other.pop("x")).then(() => other.append({ x: bytes("3") })),
       mustWait(other.withLock((store) => store.append({ y: bytes("4") }))),
-    ];
+    ]);
     for (const call of waiting) call.catch(() => {}); // Told below.
     for (let i = 0; i < 3; i++) {
       await turns();

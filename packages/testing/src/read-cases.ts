@@ -1,7 +1,7 @@
 import { isTuple, type Key, type KeyTree, tuple } from "@partd/core";
 import { type LowerStore, sameKey } from "@partd/core/author";
 import { equal, ok, rejects } from "./check.js";
-import { bytes, collect, read, type StoreCase, text } from "./store-case.js";
+import { anotherCaller, bytes, collect, read, type StoreCase, text } from "./store-case.js";
 
 export const readCases: readonly StoreCase[] = [
   {
@@ -117,8 +117,9 @@ export const readCases: readonly StoreCase[] = [
       const popped: Key[] = ["c", "d"];
       const deleted: Key[] = ["e"];
       let waiting: Promise<unknown>[] = [];
+      const another = anotherCaller();
       await store.withLock(() => {
-        waiting = [store.get(got), store.pop(popped), store.delete(deleted)];
+        waiting = another(() => [store.get(got), store.pop(popped), store.delete(deleted)]);
         for (const call of waiting) call.catch(() => {}); // Told below.
         got[0] = "f";
         (got[1] as Key[])[0] = "f";

@@ -97,3 +97,21 @@ export async function readStream(store: Store, key: Key): Promise<string> {
 export async function turns(count = 5): Promise<void> {
   for (let i = 0; i < count; i++) await new Promise<void>((resolve) => setTimeout(resolve));
 }
+
+/**
+ * Runs calls as another caller would make them, from wherever it is called: a store refuses its own
+ * caller inside `withLock`, where that would wait for itself, and lets another one wait.
+ */
+export function anotherCaller(): <T>(call: () => T) => T {
+  const { process } = globalThis as {
+    process?: { getBuiltinModule?(name: string): { AsyncResource: new (type: string) => Scope } };
+  };
+  const hooks = process?.getBuiltinModule?.("node:async_hooks");
+  if (!hooks) return (call) => call();
+  const scope = new hooks.AsyncResource("partd.anotherCaller");
+  return (call) => scope.runInAsyncScope(call);
+}
+
+interface Scope {
+  runInAsyncScope<T>(call: () => T): T;
+}

@@ -179,3 +179,28 @@ function describeValue(value: unknown): string {
     ? `${typeof value} ${String(value)}`
     : "an object";
 }
+
+/**
+ * The same text in memory of its own, for a key that is kept: V8 cuts short texts out of a long one
+ * without copying, and such a key would keep the whole of it alive.
+ */
+export function keptText(text: string): string {
+  // Shorter ones are copied when they are cut. Encoded keys are ASCII.
+  if (text.length < SHORTEST_SLICE) return text;
+  if (text.length > MOST_CODES) return copyLong(text);
+  const codes = new Array<number>(text.length);
+  for (let i = 0; i < text.length; i++) codes[i] = text.charCodeAt(i);
+  return String.fromCharCode.apply(undefined, codes);
+}
+
+function copyLong(text: string): string {
+  let copy = "";
+  for (let i = 0; i < text.length; i += MOST_CODES) {
+    copy += keptText(text.slice(i, i + MOST_CODES));
+  }
+  return copy;
+}
+
+const SHORTEST_SLICE = 13;
+/** Arguments of one call. */
+const MOST_CODES = 4096;

@@ -1,3 +1,5 @@
+import { keptText } from "../keys/keys.js";
+
 /**
  * Numbers for keys, from 0 up; those of keys that are gone are used again. A hash table over typed
  * arrays: in a `Map`, and with an object for each, a million keys of a few bytes would take three
@@ -45,7 +47,7 @@ export class KeyTable {
     if (2 * (this.#size + 1) > this.#places.length) this.#grow();
     const number = this.#free.pop() ?? this.#names.length;
     const hash = hashOf(key);
-    this.#names[number] = key;
+    this.#names[number] = keptText(key);
     this.#hashes[number] = hash;
     this.#place(number, hash);
     this.#size++;

@@ -1,9 +1,10 @@
 import { unlessAborted } from "../async/abort.js";
 import { Gate } from "../async/gate.js";
-import { PartdError } from "../errors.js";
+import { isPartdError, PartdError } from "../errors.js";
 import { copyTree, flattenKeys, nestValues } from "../keys/key-tree.js";
-import { decodeKey, encodeKey, type Key, type KeyTree } from "../keys/keys.js";
+import { decodeKey, encodeKey, type Key, type KeyTree, keptText } from "../keys/keys.js";
 import { type Batch, checkBytes, toBatch } from "./batch.js";
+import { checkNotHeld, runHolding } from "./held-locks.js";
 import { byteEntries, checkLongest, prefixText, selectKeys, streamedSize } from "./listing.js";
 import type {
   AppendOptions,
@@ -171,7 +172,7 @@ export abstract class BaseStore implements Store {
     await this.#exclusive({ operation: "iset", keys: [text] }, options, async () => {
       if (isDone()) return; // Another call was first.
       await this._set(text, value, options);
-      this.#isets.add(text);
+      this.#isets.add(keptText(text));
     });
   }
 
@@ -249,7 +250,7 @@ export abstract class BaseStore implements Store {
     return this.#exclusive({ operation: "withLock" }, options, async () => {
       const held = new HeldStore(this);
       try {
-        return await critical(held);
+        return await runHolding(this, () => critical(held));
       } finally {
         // It ends once what was begun in it is done; unlike a store that closes, it does not flush.
         held.#closing = Promise.resolve();
@@ -298,10 +299,14 @@ export abstract class BaseStore implements Store {
 
   #shared<T>(options: OperationOptions, operation: () => Promise<T>): Promise<T> {
     this.#check(options);
-    return this.#gate.shared(
-      () => (this.#opened ? operation() : this.#open(options).then(operation)),
-      options,
-    );
+    return this.#gate.shared(async () => {
+      if (!this.#opened) await this.#open(options);
+      try {
+        return await operation();
+      } catch (error) {
+        throw asPartdError(error, options);
+      }
+    }, options);
   }
 
   #exclusive<T>(
@@ -312,7 +317,12 @@ export abstract class BaseStore implements Store {
     this.#check(options);
     return this.#gate.exclusive(async () => {
       if (!this.#opened) await this.#open(options);
-      return this._exclusive(operation, options, purpose);
+      const isCallers = purpose.operation === "withLock"; // What `critical` throws is its own.
+      try {
+        return await this._exclusive(operation, options, purpose);
+      } catch (error) {
+        throw isCallers ? error : asPartdError(error, options);
+      }
     }, options);
   }
 
@@ -333,6 +343,7 @@ export abstract class BaseStore implements Store {
 
   #check(options: OperationOptions): void {
     options.signal?.throwIfAborted();
+    checkNotHeld(this);
     if (!this.#closing) return;
     throw new PartdError("ERR_PARTD_CLOSED", "The store is closed; make a new one to go on.");
   }
@@ -356,6 +367,13 @@ export interface ExclusivePurpose {
   readonly operation: "iset" | "delete" | "pop" | "drop" | "withLock";
   /** Encoded keys that it concerns. All, unless given. */
   readonly keys?: readonly string[] | undefined;
+}
+
+/** What a primitive threw that is no error of partd's: a store of someone else may let it through. */
+function asPartdError(error: unknown, { signal }: OperationOptions): unknown {
+  if (isPartdError(error) || (signal?.aborted && error === signal.reason)) return error;
+  const message = error instanceof Error ? error.message : String(error);
+  return new PartdError("ERR_PARTD_IO", `The store failed: ${message}`, { cause: error });
 }
 
 /**

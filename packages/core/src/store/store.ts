@@ -117,7 +117,7 @@ export interface Store<V = Uint8Array> extends AsyncDisposable {
 
   /**
    * Runs `critical` while no one else, in this process or another, can touch the store. Inside,
-   * use the store that is passed: a call on the outer one would wait for the lock for ever. The lock
+   * use the store that is passed: a call on the outer one would wait for itself, and rejects. The lock
    * is released when `critical` has ended and what it began is done, awaited or not; what it wrote
    * before it failed stays.
    *

@@ -15,6 +15,7 @@ import {
   type AppendOptions,
   byteEntries,
   checkBytes,
+  checkNotHeld,
   copyTree,
   countKeys,
   flattenKeys,
@@ -22,6 +23,7 @@ import {
   type IsetOptions,
   nestValues,
   onAbort,
+  runHolding,
   selectKeys,
   streamedSize,
   toBatch,
@@ -166,7 +168,7 @@ export abstract class RemoteStore implements Store {
       await this.#submit(request, granted, this.#unlessOwnLock(options));
       let result: T;
       try {
-        result = await this.#critical(critical, lease);
+        result = await runHolding(this, () => this.#critical(critical, lease));
       } finally {
         await this.#unlock(lease);
       }
@@ -318,6 +320,7 @@ export abstract class RemoteStore implements Store {
 
   #check({ signal }: OperationOptions): void {
     signal?.throwIfAborted();
+    checkNotHeld(this);
     if (this.#closed) {
       throw new PartdError("ERR_PARTD_CLOSED", "The store is closed; make a new one to go on.");
     }

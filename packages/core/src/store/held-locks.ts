@@ -1,0 +1,73 @@
+import { PartdError } from "../errors.js";
+
+/**
+ * Which stores' locks are held by the code that runs now: `withLock` notes it for what it calls, however
+ * deep and however asynchronous. Only so can a call on a store inside its own `withLock`, which would
+ * wait for itself for ever, be told from a call of someone else, which has to wait.
+ *
+ * Needs Node's AsyncLocalStorage (20.16 and later, 22.3 and later, Bun, Deno). Elsewhere nothing is
+ * noted, and such a call waits.
+ */
+export function runHolding<T>(store: object, critical: () => T): T {
+  storage ??= makeStorage();
+  if (!storage) return critical();
+  const release = () => {
+    depth--;
+  };
+  depth++;
+  let result: T;
+  try {
+    result = storage.run([...(storage.getStore() ?? []), store], critical);
+  } catch (error) {
+    release();
+    throw error;
+  }
+  if (!isThenable(result)) {
+    release();
+    return result;
+  }
+  return (result as PromiseLike<unknown>).then(
+    (value) => {
+      release();
+      return value;
+    },
+    (error: unknown) => {
+      release();
+      throw error;
+    },
+  ) as T;
+}
+
+/**
+ * @throws `ERR_PARTD_LOCK` if the running code is inside `store.withLock`. Costs nothing while no lock
+ *   is held.
+ */
+export function checkNotHeld(store: object): void {
+  if (depth === 0 || !storage?.getStore()?.includes(store)) return;
+  throw new PartdError(
+    "ERR_PARTD_LOCK",
+    "This store was called inside its own withLock, and would wait for itself: use the store that is passed to the function.",
+  );
+}
+
+/** Sections under way, of all stores. */
+let depth = 0;
+let storage: Storage | undefined;
+
+/** The part of AsyncLocalStorage that is used: core has no types of Node. */
+interface Storage {
+  run<T>(store: readonly object[], callback: () => T): T;
+  getStore(): readonly object[] | undefined;
+}
+
+function makeStorage(): Storage | undefined {
+  const { process } = globalThis as {
+    process?: { getBuiltinModule?(name: string): { AsyncLocalStorage: new () => Storage } };
+  };
+  const hooks = process?.getBuiltinModule?.("node:async_hooks");
+  return hooks && new hooks.AsyncLocalStorage();
+}
+
+function isThenable(value: unknown): boolean {
+  return typeof (value as PromiseLike<unknown> | undefined)?.then === "function";
+}
