@@ -1,9 +1,18 @@
 #!/usr/bin/env node
 // Checks the package in the current directory as it would be published: publint and
-// "are the types wrong" over its tarball, the direction of its imports, circles among them, and
+// "are the types wrong" over its tarball, its types in a program without the DOM library, the direction of its imports, circles among them, and
 // the licences of all that it brings along. Leaves the outcome in .results/check.json.
 import { spawnSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -33,6 +42,7 @@ const imports = sources.flatMap((name) =>
 const checks = [
   ["publint", checkManifest],
   ["attw", checkTypes],
+  ["consumer", checkConsumer],
   ["imports", checkImports],
   ["circles", checkCircles],
   ["licences", checkLicences],
@@ -88,6 +98,47 @@ function checkTypes(tarball) {
     { encoding: "utf8" },
   );
   return status === 0 ? [] : [`${stdout}${stderr}`];
+}
+
+// A program without the DOM library that checks the types of its dependencies, too. Only Node's own
+// types are there besides, and what the package itself depends on.
+function checkConsumer(tarball) {
+  const folder = mkdtempSync(join(tmpdir(), "partd-consumer-"));
+  try {
+    const modules = join(folder, "node_modules");
+    const own = join(modules, manifest.name);
+    mkdirSync(join(modules, "@types"), { recursive: true });
+    mkdirSync(own, { recursive: true });
+    spawnSync("tar", ["xzf", tarball, "-C", own, "--strip-components=1"]);
+    const declared = { ...manifest.dependencies, ...manifest.peerDependencies };
+    for (const name of Object.keys(declared)) {
+      const path = locate(process.cwd(), name);
+      mkdirSync(dirname(join(modules, name)), { recursive: true });
+      if (path !== undefined) symlinkSync(dirname(path), join(modules, name));
+    }
+    const node = realpathSync(
+      dirname(createRequire(import.meta.url).resolve("@types/node/package.json")),
+    );
+    symlinkSync(node, join(modules, "@types/node"));
+    symlinkSync(join(node, "../../undici-types"), join(modules, "undici-types")); // Of Node's types.
+    const entries = Object.entries(manifest.exports ?? {})
+      .filter(([, target]) => target.types !== undefined)
+      .map(([name]) => name.replace(/^\./, manifest.name));
+    const program = entries.map((name, i) => `export * as m${i} from "${name}";\n`).join("");
+    writeFileSync(join(folder, "package.json"), '{ "type": "module" }');
+    writeFileSync(join(folder, "program.ts"), program);
+    const compiler = createRequire(import.meta.url).resolve("typescript/bin/tsc");
+    const options =
+      "--noEmit --strict --skipLibCheck false --preserveSymlinks --lib ES2023,ESNext.Disposable --types node --module nodenext --target es2022";
+    const { status, stdout } = spawnSync(
+      process.execPath,
+      [compiler, ...options.split(" "), "program.ts"],
+      { cwd: folder, encoding: "utf8" },
+    );
+    return status === 0 ? [] : [stdout];
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
 }
 
 function checkImports() {

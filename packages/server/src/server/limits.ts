@@ -55,7 +55,7 @@ export interface ServerLimits {
   readonly outcomes?: number | undefined;
   /**
    * Connections that have not said HELLO: half-open, in their TLS handshake, or plain HTTP. Of more,
-   * the oldest is closed. Default 256.
+   * the oldest is closed. Default 1,024: so many clients may come at once.
    */
   readonly strangers?: number | undefined;
   /** How long a session outlives its connection, waiting for the client to come back. Default 10 minutes. */
@@ -105,5 +105,5 @@ const DEFAULTS: Limits = {
   session: 600_000,
   lock: LONGEST_TIMER,
   outcomes: 128 * MIB,
-  strangers: 256,
+  strangers: 1_024,
 };
