@@ -56,7 +56,7 @@ describe("split", () => {
 
   test("CSV: the header once in each file, also when it is appended to", async () => {
     await out(["split", "c.csv", "--by", "k", "--out", "csv"]);
-    expect(read("csv", "x.csv")).toBe('k,a text\nx,"two\nlines, one ""q"""\r\nx,3\n');
+    expect(read("csv", "x.csv")).toBe('k,"a text"\r\nx,"two\nlines, one ""q"""\r\nx,3\n');
     await out(["split", "c.csv", "--by", "k", "--out", "csv", "--append"]);
     expect(read("csv", "y.csv")).toBe("k,a text\ny,2\r\ny,2\r\n");
     await out(["split", "c.csv", "--by", "k", "--out", "dropped", "--drop-key", "--max-rows", "1"]);

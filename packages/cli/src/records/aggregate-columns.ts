@@ -1,5 +1,6 @@
 import { type Aggregate, count, first, last, max, mean, min, sum } from "@partd/shuffle";
 import type { Options } from "../command/command.js";
+import { delimiterOf } from "./format.js";
 import { AGGREGATES, type AggregateName } from "./names.js";
 import type { RecordSource, Row } from "./record-source.js";
 import type { RecordValues } from "./record-values.js";
@@ -32,10 +33,10 @@ export class Columns {
   /** The type that min and max have met, by column. */
   readonly #types: (string | undefined)[] = [];
 
-  constructor(specs: readonly ColumnSpec[], { format, values }: RecordSource) {
+  constructor(specs: readonly ColumnSpec[], { writtenAs, values }: RecordSource) {
     this.#specs = specs;
     this.#values = values;
-    this.#isText = format.name === "csv";
+    this.#isText = delimiterOf(writtenAs) !== undefined;
     this.names = specs.map(({ kind, field }) => (field === undefined ? kind : `${kind}_${field}`));
     this.select = Object.fromEntries(
       specs.map(({ kind }, i) => [`c${i}`, MAKE[kind]((row: unknown[]) => row[i + 1])]),

@@ -209,7 +209,8 @@ function readerFor({ paths, format, onReject }: SourceOptions): Records<unknown>
 /** The format, whose records are not parsed. */
 function textFormat(format: RecordFormat<unknown>): RecordFormat<string> {
   return {
-    name: format.name,
+    // @partd/shuffle parses lines of "ndjson" without asking the format.
+    name: "csv",
     get header() {
       return format.header;
     },
