@@ -65,16 +65,15 @@ export function stringifyExact(value: unknown): string | undefined {
 function mayHaveLongNumber(bytes: Uint8Array): boolean {
   const { length } = bytes;
   for (let i = 2; i < length; i += 3) {
-    const byte = bytes[i] as number;
-    if (byte > NINE || byte < ZERO) continue;
+    if (((bytes[i] as number) - ZERO) >>> 0 > 9) continue;
     let start = i;
-    while (isDigit(bytes[start - 1])) start--;
+    while (start > 0 && ((bytes[start - 1] as number) - ZERO) >>> 0 <= 9) start--;
     let end = i + 1;
-    while (isDigit(bytes[end])) end++;
+    while (end < length && ((bytes[end] as number) - ZERO) >>> 0 <= 9) end++;
     const digits = end - start;
     if (digits >= 16 && bytes[start - 1] !== POINT) return true;
-    if (digits >= 3 && followsExponent(bytes, start)) return true;
-    if (end > i + 3) i += Math.floor((end - i) / 3) * 3 - 3;
+    if (digits >= 3 && start > 1 && followsExponent(bytes, start)) return true;
+    i += Math.floor((end - i - 1) / 3) * 3;
   }
   return false;
 }
@@ -84,12 +83,7 @@ function followsExponent(bytes: Uint8Array, start: number): boolean {
   return ((bytes[start - 1 - sign] as number) | 0x20) === LETTER_E;
 }
 
-function isDigit(byte: number | undefined): boolean {
-  return byte !== undefined && byte >= ZERO && byte <= NINE;
-}
-
 const ZERO = 48;
-const NINE = 57;
 const POINT = 46;
 const PLUS = 43;
 const LETTER_E = 101;

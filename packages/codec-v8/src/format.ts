@@ -48,7 +48,14 @@ class FormatCheck {
     for (;;) {
       const tag = bytes[this.#at++];
       if (tag === undefined) throw cutShort();
-      if (tag === end) {
+      if (tag === Tag.ONE_BYTE_STRING) {
+        // The most frequent, without a call: half of all that there is to do.
+        const length = bytes[this.#at] as number;
+        if (length < 0x80) {
+          this.#at += 1 + length;
+          if (this.#at > bytes.byteLength) throw cutShort();
+        } else this.#skip(this.#varint());
+      } else if (tag === end) {
         this.#varint();
         if (tag === Tag.END_DENSE_ARRAY || tag === Tag.END_SPARSE_ARRAY) this.#varint();
         end = open.pop() as number;

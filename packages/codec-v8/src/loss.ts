@@ -2,20 +2,23 @@ import { deserialize, serialize } from "node:v8";
 import { placeOf } from "@partd/core/author";
 
 /**
- * What of `list` a structured clone silently leaves out: `"[2].url is a URL, …"`, or `undefined`
- * where it keeps all. What the serializer refuses by itself is not looked for, but for depth.
+ * What of `list` a structured clone silently leaves out: `loss` is `"[2].url is a URL, …"`, or
+ * `undefined` where it keeps all. What the serializer refuses by itself is not looked for, but for
+ * depth. `plain` says that there are only objects, lists without holes, and what `typeof` tells.
  */
-export function describeLoss(list: readonly unknown[]): string | undefined {
-  const reason = new LossCheck().reason(list);
-  if (reason === undefined) return undefined;
+export function checkLoss(list: readonly unknown[]): { loss: string | undefined; plain: boolean } {
+  const check = new LossCheck();
+  const reason = check.reason(list);
+  if (reason === undefined) return { loss: undefined, plain: check.plain };
   const place = placeOf(list, (part) => new LossCheck().reason(part) !== undefined);
-  return `${place || "the list"} ${reason}`;
+  return { loss: `${place || "the list"} ${reason}`, plain: false };
 }
 
 /** Node and browsers read as many levels with the stack that they have by default. */
 export const MAX_DEPTH = 1000;
 
 class LossCheck {
+  plain = true;
   #depth = 0;
   #visits = 0;
   /** Objects under way or done, from the first on that may be shared by many or in a cycle. */
@@ -42,6 +45,7 @@ class LossCheck {
     if (Array.isArray(value)) return this.#arrayReason(value);
     const prototype: unknown = Object.getPrototypeOf(value);
     if (prototype === Object.prototype || prototype === null) return this.#partsReason(value);
+    this.plain = false;
     const tag = Object.prototype.toString.call(value);
     switch (tag) {
       case "[object Object]":
@@ -78,12 +82,18 @@ class LossCheck {
   #arrayReason(array: readonly unknown[]): string | undefined {
     for (let i = 0; i < array.length && i <= MOST_ITEMS_BY_INDEX; i++) {
       const item = array[i];
-      if (typeof item !== "object" || item === null) continue;
+      if (typeof item !== "object" || item === null) {
+        if (item === undefined) this.plain = false; // Perhaps a hole.
+        continue;
+      }
       const reason = this.reason(item);
       if (reason !== undefined) return reason;
     }
     // Also where most are holes, and what else is there: a clone keeps both.
-    if (array.length > MOST_ITEMS_BY_INDEX) return this.#partsReason(array);
+    if (array.length > MOST_ITEMS_BY_INDEX) {
+      this.plain = false;
+      return this.#partsReason(array);
+    }
     return ownSymbols(array);
   }
 
