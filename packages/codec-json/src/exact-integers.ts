@@ -8,7 +8,7 @@ import { PartdError } from "@partd/core";
  * @throws `ERR_PARTD_CODEC` with the number and its place in the frame.
  */
 export function checkNumbers(text: string, bytes: Uint8Array): void {
-  if (!mayHaveLongNumber(bytes)) return;
+  if (!mayHaveLongNumber(text, bytes)) return;
   for (const { index, 0: token } of text.matchAll(TOKEN)) {
     if (token[0] !== '"' && !isExact(token)) {
       throw new PartdError(
@@ -21,7 +21,7 @@ export function checkNumbers(text: string, bytes: Uint8Array): void {
 
 /** JSON.parse with BigInts for integers that a number would round, or for all of them. */
 export function parseExact(text: string, bytes: Uint8Array, integers: "auto" | "bigint"): unknown {
-  if (integers === "auto" && !mayHaveLongNumber(bytes)) return JSON.parse(text);
+  if (integers === "auto" && !mayHaveLongNumber(text, bytes)) return JSON.parse(text);
   JSON.parse(text); // Finds what is no JSON, before anything in it is replaced.
   const mark = markFor(text);
   let marked = false;
@@ -57,36 +57,34 @@ export function stringifyExact(value: unknown): string | undefined {
   return text?.replaceAll(new RegExp(`"${mark}(-?\\d+)"`, "g"), "$1");
 }
 
+/** Whether a number may stand in the text that is rounded or infinite: it is long, or has a high exponent. */
+function mayHaveLongNumber(text: string, bytes: Uint8Array): boolean {
+  return HIGH_EXPONENT.test(text) || hasLongRun(bytes);
+}
+
+const HIGH_EXPONENT = /\d[eE]\+?\d{3}/;
+
 /**
- * Whether a run of 16 digits or more, or an exponent of three, may stand in the text: no other
- * number is rounded or infinite. Every run of 16 has a digit at one of each 16 places, and three
- * digits at one of three: the look at a third of the bytes costs a twentieth of JSON.parse.
+ * Whether there is a run of 16 digits or more that is no fraction. Each such run has a digit at one
+ * of any 16 places, so that a look at a sixteenth of the bytes is enough: a fiftieth of JSON.parse,
+ * where a regular expression takes a fifth.
  */
-function mayHaveLongNumber(bytes: Uint8Array): boolean {
+function hasLongRun(bytes: Uint8Array): boolean {
   const { length } = bytes;
-  for (let i = 2; i < length; i += 3) {
+  for (let i = 15; i < length; i += 16) {
     if (((bytes[i] as number) - ZERO) >>> 0 > 9) continue;
     let start = i;
     while (start > 0 && ((bytes[start - 1] as number) - ZERO) >>> 0 <= 9) start--;
     let end = i + 1;
     while (end < length && ((bytes[end] as number) - ZERO) >>> 0 <= 9) end++;
-    const digits = end - start;
-    if (digits >= 16 && bytes[start - 1] !== POINT) return true;
-    if (digits >= 3 && start > 1 && followsExponent(bytes, start)) return true;
-    i += Math.floor((end - i - 1) / 3) * 3;
+    if (end - start >= 16 && bytes[start - 1] !== POINT) return true;
+    i += Math.floor((end - i - 1) / 16) * 16;
   }
   return false;
 }
 
-function followsExponent(bytes: Uint8Array, start: number): boolean {
-  const sign = bytes[start - 1] === PLUS ? 1 : 0;
-  return ((bytes[start - 1 - sign] as number) | 0x20) === LETTER_E;
-}
-
 const ZERO = 48;
 const POINT = 46;
-const PLUS = 43;
-const LETTER_E = 101;
 
 /** Strings and numbers, the only tokens of JSON in which digits stand. */
 const TOKEN = /"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g;
