@@ -8,8 +8,11 @@ export function checkColumn(data: Data): void {
   const { type, length, offset, values, valueOffsets, children, nullBitmap } = data;
   const rows = offset + length;
   if (!Number.isSafeInteger(rows) || rows < 0) throw shorter(type);
-  if (data.nullCount > 0 && !DataType.isUnion(type) && !DataType.isNull(type)) {
-    need(nullBitmap.byteLength * 8 >= rows);
+  // Before nulls are counted, which goes through as many bits as the column claims to have rows.
+  if (!DataType.isUnion(type) && !DataType.isNull(type)) {
+    const bits = (nullBitmap?.byteLength ?? 0) * 8;
+    need(bits === 0 || bits >= rows);
+    need(bits > 0 || data.nullCount <= 0);
   }
   if (length > 0 && valueOffsets !== undefined && !DataType.isUnion(type)) {
     need(valueOffsets.length > length);

@@ -130,8 +130,10 @@ function fieldOffsets(view: DataView, position: number): number[] {
   const size = view.getUint16(vtable, true);
   within(view, vtable, size);
   const offsets: number[] = [];
-  for (let at = vtable + 4; at + 2 <= vtable + size; at += 2) {
-    const offset = view.getUint16(at, true);
+  // As readers do it: signed, and with a last entry of which the size has only the first byte.
+  for (let at = vtable + 4; at < vtable + size; at += 2) {
+    within(view, at, 2);
+    const offset = view.getInt16(at, true);
     offsets.push(offset === 0 ? 0 : position + offset);
   }
   return offsets;
