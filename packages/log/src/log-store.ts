@@ -1,7 +1,7 @@
 import { existsSync, rmSync } from "node:fs";
 import { totalmem } from "node:os";
 import { join } from "node:path";
-import { type OperationOptions, PartdError } from "@partd/core";
+import { type EntriesOptions, type OperationOptions, PartdError } from "@partd/core";
 import {
   type AppendOptions,
   allocateBytes,
@@ -17,6 +17,7 @@ import { describeOthers } from "./data-set/describe.js";
 import { surviveSizeLimit } from "./data-set/size-limit.js";
 import { UNKNOWN_KEY } from "./format/scan.js";
 import { liveKeys } from "./index/live-keys.js";
+import { readEntries } from "./read/entries.js";
 import { gather } from "./read/gather.js";
 import { planRead } from "./read/read-plan.js";
 import { ValueStream } from "./read/value-stream.js";
@@ -189,6 +190,38 @@ export class LogStore extends BaseStore {
         for (const key of some) if (key !== UNKNOWN_KEY) keys.push(key);
       }
       return keys;
+    });
+  }
+
+  /** The segments are read in long runs; what is appended meanwhile is not part of it. */
+  protected override _entries(options: EntriesOptions) {
+    const { signal, prefix, sorted, longest = Number.POSITIVE_INFINITY } = options;
+    if (prefix !== undefined || sorted) return Promise.resolve(undefined);
+    return this.#shared(signal, async (dataSet) => {
+      await this.#refresh(signal);
+      const extents = dataSet.segments.map((segment) => ({ segment, end: segment.recordsEnd }));
+      return readEntries(dataSet, extents, longest, signal);
+    });
+  }
+
+  protected override _count({ signal }: OperationOptions): Promise<number> {
+    return this.#shared(signal, async (dataSet) => {
+      await this.#refresh(signal);
+      let count = 0;
+      for await (const some of liveKeys(dataSet.segments, signal)) {
+        for (const key of some) if (key !== UNKNOWN_KEY) count++;
+      }
+      return count;
+    });
+  }
+
+  protected override _sizes(keys: readonly string[], { signal }: OperationOptions) {
+    return this.#shared(signal, async (dataSet) => {
+      await this.#refresh(signal);
+      const unique = [...new Set(keys)];
+      const { lengths } = await planRead(dataSet.segments, unique, signal);
+      const sizes = new Map(unique.map((key, slot) => [key, lengths[slot] as number]));
+      return keys.map((key) => sizes.get(key) as number);
     });
   }
 

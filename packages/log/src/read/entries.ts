@@ -48,6 +48,47 @@ export async function* entriesOf(
   onBytes?.(total, total);
 }
 
+/**
+ * Pairs of keys and values, for a store: holds the segments from now until the end. A value that is
+ * longer than `longest` comes in pieces.
+ */
+export function readEntries(
+  dataSet: DataSet,
+  extents: readonly Extent[],
+  longest: number,
+  signal: AbortSignal | undefined,
+): AsyncIterable<readonly [string, Uint8Array]> {
+  for (const { segment } of extents) segment.hold();
+  const release = () => {
+    for (const { segment } of extents) segment.unhold();
+  };
+  return pairs(entriesOf(dataSet, extents, { signal }), longest, release);
+}
+
+async function* pairs(
+  entries: AsyncIterable<Entry>,
+  longest: number,
+  release: () => void,
+): AsyncGenerator<readonly [string, Uint8Array], void, undefined> {
+  try {
+    for await (const { key, length, value, pieces } of entries) {
+      if (value && length <= longest) yield [key, value];
+      else if (length > longest) for await (const piece of pieces()) yield [key, piece];
+      else {
+        const whole = allocateBytes(length);
+        let at = 0;
+        for await (const piece of pieces()) {
+          whole.set(piece, at);
+          at += piece.length;
+        }
+        yield [key, whole];
+      }
+    }
+  } finally {
+    release();
+  }
+}
+
 async function* byIndex(
   segments: readonly Segment[],
   signal: AbortSignal | undefined,
