@@ -225,3 +225,19 @@ test("both scanners reject the same rows of damaged text", () => {
 function recordAt({ bytes, ends }: Scan, i: number): Uint8Array {
   return bytes.subarray(i === 0 ? 0 : ends[i - 1]!, ends[i]!);
 }
+
+test("a stray quote spoils its own row, wherever batches are cut", async () => {
+  const rejected: string[] = [];
+  const records = readCsv(chunks('a,b\n5" x,1\n6,2\n7"",3\n8,4\n'), {
+    onReject: ({ bytes }) => void rejected.push(Buffer.from(bytes).toString()),
+  });
+  const keys: unknown[] = [];
+  const scanner = records.format.scanner(["a"]);
+  for await (const batch of records.batches({ batchBytes: 16 })) {
+    const scan = scanner.scan(batch);
+    expect(batch.bytes.length).toBeLessThanOrEqual(16);
+    for (let i = 0; i < scan.count; i++) keys.push(scan.key(i));
+  }
+  expect(keys).toEqual(["6", "8"]);
+  expect(rejected).toEqual(['5" x,1\n', '7"",3\n']);
+});

@@ -132,6 +132,27 @@ function checkKey(scan: Scan, i: number, expected: Uint8Array): void {
   expect([scan.hashLow[i], scan.hashHigh[i]]).toEqual([low, high]);
 }
 
+test.each(Object.keys(scanners))("the %s scanner takes equal numbers for one key", (name) => {
+  const texts = ["9007199254740993", "9007199254740992", "1e400", "-0", "0.10", "1e-7", "100e-1"];
+  const expected = [
+    "9007199254740992",
+    "9007199254740992",
+    "\u0005Infinity",
+    "0",
+    "0.1",
+    "1e-7",
+    "10",
+  ];
+  const scanner = scanners[name]!(plans[0]!, () => {});
+  const bytes = Buffer.from(texts.map((text) => `{"user":${text}}\n`).join(""));
+  const position = { source: "<test>", isInFile: false, line: 1, byteOffset: 0 };
+  const scan = scanner.scan({ bytes, position, consumed: 0 });
+  const keys = expected.map((_, i) =>
+    Buffer.from(scan.keys.subarray(scan.keyStarts[i], scan.keyEnds[i])).toString(),
+  );
+  expect(keys).toEqual(expected);
+});
+
 test("a line too deep for the fast scan, and a huge one, are read all the same", () => {
   const deep = `{"user":1,"d":${"[".repeat(5000)}${"]".repeat(5000)}}`;
   const huge = `{"pad":"${"x".repeat(40 << 20)}","user":"ann"}`;
