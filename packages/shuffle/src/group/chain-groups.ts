@@ -98,7 +98,7 @@ async function* singleGroup<K, R>(
 /** The present record and all that follow. */
 async function* restOf(reader: ChainReader, visit: Visit): AsyncGenerator<void> {
   do {
-    do visit(reader.bytes, reader.keyEnd, reader.end);
+    do visit(reader.bytes, reader.keyEnd, reader.end, reader.isOwn);
     while (reader.next());
     yield;
   } while (await reader.read());

@@ -46,7 +46,7 @@ async function* walkChain(workspace: Workspace, chain: Chain, visit: Visit): Asy
   const reader = new ChainReader(workspace, chain, { consume: true });
   try {
     while (await reader.advance()) {
-      while (reader.next()) visit(reader.bytes, reader.keyEnd, reader.end);
+      while (reader.next()) visit(reader.bytes, reader.keyEnd, reader.end, reader.isOwn);
       yield;
     }
   } finally {

@@ -1,7 +1,7 @@
 import type { RecordCodec } from "../source/input.js";
 
-/** Takes a record: the array holds until it returns. */
-export type Visit = (bytes: Uint8Array, start: number, end: number) => void;
+/** Takes a record: the array holds until it returns, unless it is the visitor's own. */
+export type Visit = (bytes: Uint8Array, start: number, end: number, isOwn?: boolean) => void;
 
 /**
  * Begins to visit records. Each call of what it returns visits some more, and tells whether there may be others:
@@ -57,9 +57,10 @@ export async function* unparsed(
   codec: RecordCodec<unknown>,
 ): AsyncGenerator<Uint8Array> {
   const pieces = new PieceWriter();
-  const step = walk((bytes, start, end) => {
+  const step = walk((bytes, start, end, isOwn) => {
     codec.checkBytes(bytes, start);
-    pieces.write(bytes, start, end);
+    if (isOwn && end - start >= PIECE_BYTES) pieces.add(bytes.subarray(start, end));
+    else pieces.write(bytes, start, end);
   });
   while (await step()) yield* pieces.takeFull();
   yield* pieces.takeAll();
@@ -74,6 +75,14 @@ class PieceWriter {
     if (end - start > this.#piece.length - this.#used) this.#begin(end - start);
     this.#piece.set(bytes.subarray(start, end), this.#used);
     this.#used += end - start;
+  }
+
+  /** A piece that is ours, without a copy. */
+  add(piece: Uint8Array): void {
+    if (this.#used > 0) this.#full.push(this.#piece.subarray(0, this.#used));
+    this.#full.push(piece);
+    this.#piece = new Uint8Array(PIECE_BYTES);
+    this.#used = 0;
   }
 
   /** The first piece is short: most groups are. */

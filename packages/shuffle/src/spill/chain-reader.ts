@@ -33,6 +33,8 @@ export class ChainReader {
   end = 0;
   low = 0;
   high = 0;
+  /** Whether `bytes` is an array of this frame alone, which may be kept. */
+  isOwn = false;
 
   /** Blocks of the chain that have been passed to `#block`. */
   #position = 0;
@@ -76,6 +78,7 @@ export class ChainReader {
     const end = start + keyLength + recordLength;
     if (end <= block.bytes.length) {
       this.bytes = block.bytes;
+      this.isOwn = false;
       this.keyStart = start;
       this.keyEnd = start + keyLength;
       this.end = end;
@@ -100,6 +103,7 @@ export class ChainReader {
     if (this.#filled < partial.length) return false;
     this.#offset = align(this.#offset);
     this.bytes = partial;
+    this.isOwn = true;
     this.#partial = undefined;
     return true;
   }

@@ -50,7 +50,12 @@ export class Fan {
           if (end - keyStart < large) {
             child.append(bytes, keyStart, keyEnd, bytes, keyEnd, end, low, high);
           } else {
-            await child.appendLarge(bytes, keyStart, keyEnd, bytes, keyEnd, end, low, high);
+            workspace.borrow(bytes.length);
+            try {
+              await child.appendLarge(bytes, keyStart, keyEnd, bytes, keyEnd, end, low, high);
+            } finally {
+              workspace.borrow(-bytes.length);
+            }
           }
         }
       }
@@ -63,6 +68,24 @@ export class Fan {
 
 /** Appends a batch to the chains that `chainOf` names, and makes room for it as it goes. */
 export async function appendBatch(
+  workspace: Workspace,
+  batch: KeyedBatch,
+  chainOf: (low: number, high: number, index: number) => Chain,
+): Promise<void> {
+  // A batch of usual size is no matter; one with a huge record takes the place of blocks.
+  const byteLength = batch.ends[batch.count - 1] ?? 0;
+  const held = byteLength < HUGE ? 0 : byteLength;
+  workspace.borrow(held);
+  try {
+    await appendRecords(workspace, batch, chainOf);
+  } finally {
+    workspace.borrow(-held);
+  }
+}
+
+const HUGE = 8 << 20;
+
+async function appendRecords(
   workspace: Workspace,
   batch: KeyedBatch,
   chainOf: (low: number, high: number, index: number) => Chain,

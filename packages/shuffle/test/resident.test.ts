@@ -1,0 +1,38 @@
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, expect, jest, test } from "@jest/globals";
+
+/** More by `PARTD_SHUFFLE_RECORDS`: 100 bytes each. */
+const RECORDS = Number(process.env.PARTD_SHUFFLE_RECORDS ?? 500_000);
+const MEMORY = 32e6;
+jest.setTimeout(3_600_000);
+const program = fileURLToPath(new URL("resident.mjs", import.meta.url));
+
+let dir: string;
+beforeAll(() => {
+  dir = mkdtempSync(join(tmpdir(), "partd-resident-test-"));
+});
+afterAll(() => rmSync(dir, { recursive: true, force: true }));
+
+test.each([
+  ["one key", RECORDS],
+  ["some keys", RECORDS],
+  ["a key each", RECORDS],
+  ["countBy", RECORDS],
+  ["distinct", RECORDS],
+  ["sort", RECORDS],
+  ["join", RECORDS],
+])("%s stays within memory and 150 MiB", (work, found) => {
+  const args = [program, work, String(RECORDS), String(MEMORY), dir];
+  const { stdout, stderr } = spawnSync(process.execPath, args, { encoding: "utf8" });
+  expect(stderr).toBe("");
+  const result = JSON.parse(stdout);
+  expect(result.found).toBe(found);
+  // States of keys are small: there may be room for all.
+  if (work !== "countBy") expect(result.spilled).toBeGreaterThan(0);
+  expect(result.peak).toBeLessThan(MEMORY / 2 ** 20 + 150);
+  expect(readdirSync(dir)).toEqual([]);
+});

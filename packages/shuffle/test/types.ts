@@ -1,0 +1,104 @@
+// Compiled, never run: the types of keys and results follow from the source.
+
+import type { Store } from "@partd/core";
+import { type CsvRow, readCsv, readNdjson } from "@partd/records";
+import {
+  aggregate,
+  count,
+  countBy,
+  type Entries,
+  groupBy,
+  join,
+  last,
+  reduceBy,
+  Shuffle,
+  shuffle,
+  sort,
+  sum,
+  top,
+} from "@partd/shuffle";
+
+interface Event {
+  readonly user: string;
+  readonly ms: number;
+  readonly at: { readonly city: string };
+}
+interface User {
+  readonly id: string;
+  readonly plan: "free" | "pro";
+}
+declare const events: AsyncIterable<Event>;
+declare const users: User[];
+declare const store: Store;
+
+type Same<A, B> =
+  (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
+function is<_T extends true>(): void {}
+
+for await (const group of groupBy(events, { by: "user" })) {
+  is<Same<typeof group.key, string>>();
+  for await (const event of group) is<Same<typeof event, Event>>();
+}
+for await (const { key } of groupBy(events, { by: ["user", "ms"] })) {
+  is<Same<typeof key, [string, number]>>();
+}
+for await (const { key } of groupBy(events, { by: "at.city" })) is<Same<typeof key, string>>();
+for await (const { key } of groupBy(events, { by: ({ ms }) => ms > 5 })) {
+  is<Same<typeof key, boolean>>();
+}
+for await (const { key } of groupBy(events, { by: "unknown" })) is<Same<typeof key, unknown>>();
+for await (const { key } of groupBy(readNdjson<Event>("x"), { by: "ms" })) {
+  is<Same<typeof key, number>>();
+}
+for await (const group of groupBy(readCsv<CsvRow>("x"), { by: "user" })) {
+  is<Same<typeof group.key, string>>();
+}
+
+is<Same<ReturnType<typeof counted>, Entries<string, number>>>();
+function counted() {
+  return countBy(events, { by: "user" });
+}
+const select = { n: count(), total: sum("ms"), end: last<Event, string>("user") };
+for await (const [user, row] of aggregate(events, { by: "user", select })) {
+  is<Same<typeof user, string>>();
+  is<Same<typeof row, { n: number; total: number; end: string }>>();
+}
+const own = { initial: () => 0n, add: (state: bigint, { ms }: Event) => state + BigInt(ms) };
+for await (const [, { big }] of aggregate(events, { by: "user", select: { big: own } })) {
+  is<Same<typeof big, bigint>>();
+}
+for await (const [, longest] of reduceBy(events, {
+  by: "user",
+  initial: () => 0,
+  reduce: (most, { ms }) => Math.max(most, ms),
+})) {
+  is<Same<typeof longest, number>>();
+}
+
+for await (const pair of join(events, users, { by: "user", rightBy: "id" })) {
+  is<Same<typeof pair, [Event, User]>>();
+}
+for await (const [, user] of join(events, users, { by: "user", rightBy: "id", kind: "left" })) {
+  is<Same<typeof user, User | undefined>>();
+}
+for await (const event of join(events, users, { by: "user", rightBy: "id", kind: "anti" })) {
+  is<Same<typeof event, Event>>();
+}
+for await (const part of shuffle(events, { by: "user", partitioner: (user) => user.length })) {
+  for await (const { key } of part.groups()) is<Same<typeof key, string>>();
+}
+is<Same<Awaited<ReturnType<typeof sorted>>, Event[]>>();
+function sorted() {
+  return sort(events, { by: ["user", { by: "ms", order: "desc" }] }).toArray();
+}
+is<Same<Awaited<ReturnType<typeof first>>, Event[]>>();
+function first() {
+  return top(events, { n: 3, by: ({ at }) => at.city }).toArray();
+}
+const tasks = new Shuffle<Event, "user">(store, { by: "user" });
+for await (const { key } of tasks.groups(0)) is<Same<typeof key, string>>();
+
+// @ts-expect-error a direction is one of two
+sort(events, { by: { by: "ms", order: "up" } });
+// @ts-expect-error a kind is one of six
+join(events, users, { by: "user", kind: "outer" });
