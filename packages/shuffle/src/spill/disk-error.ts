@@ -18,6 +18,8 @@ const ADVICE: { readonly [code: string]: string } = {
   __proto__: null as never,
   ENOSPC: NO_SPACE,
   EDQUOT: NO_SPACE,
+  EFBIG:
+    "the file would be larger than the file system or a limit (ulimit -f) allows; use another folder, or raise memory.",
   EACCES: PERMISSION,
   EPERM: PERMISSION,
   EROFS: PERMISSION,
