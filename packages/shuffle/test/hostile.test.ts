@@ -21,8 +21,11 @@ beforeAll(() => {
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
 
 describe("hostile input", () => {
-  test("keys of one hash are still apart, out of memory", async () => {
-    const workspace = new Workspace(60_000, new TemporaryFile(dir));
+  test.each([
+    ["in memory", 10e6],
+    ["out of memory", 60_000],
+  ])("keys of one hash are still apart, %s", async (_where, memory) => {
+    const workspace = new Workspace(memory, new TemporaryFile(dir));
     const chain = workspace.chain();
     const expected = new Map<string, number[]>();
     for (let i = 0; i < 4000; i++) {

@@ -24,6 +24,12 @@ import { type Event, events, LITTLE, model, nameOf, workloads } from "./workload
 const runs = { numRuns: Number(process.env.PARTD_SHUFFLE_RUNS ?? 12) };
 jest.setTimeout(300_000);
 
+/** More keys than the least memory has room for, each of them several times. */
+const manyKeys = { count: 40_000, keys: 20_000, skew: 0, padding: 0, seed: 5 };
+
+/** More than the least memory holds. */
+const muchData = { count: 4000, keys: 1000, skew: 0, padding: 300, seed: 6 };
+
 /** Options of little memory that note how much was spilled. */
 function little() {
   const seen = { spilled: 0 };
@@ -56,8 +62,9 @@ describe("with models in memory", () => {
   });
 
   test("countBy, reduceBy and aggregate", async () => {
-    spills = 0;
-    const property = fc.asyncProperty(workloads, async (workload) => {
+    // More keys than have room: their states take 60 bytes and more.
+    const larger = workloads.map((workload) => ({ ...workload, count: 3 * workload.count }));
+    const property = fc.asyncProperty(larger, async (workload) => {
       const all = [...events(workload)];
       const expected = model(all);
       const options = little();
@@ -104,7 +111,7 @@ describe("with models in memory", () => {
       }
       expect(expected.size).toBe(0);
     });
-    await fc.assert(property, runs);
+    await fc.assert(property, { ...runs, examples: [[manyKeys]] });
   });
 
   test("sort and top", async () => {
@@ -129,14 +136,14 @@ describe("with models in memory", () => {
   });
 
   test("distinct", async () => {
-    spills = 0;
-    const property = fc.asyncProperty(workloads, async (workload) => {
+    const larger = workloads.map((workload) => ({ ...workload, count: 3 * workload.count }));
+    const property = fc.asyncProperty(larger, async (workload) => {
       const options = little();
       const expected = [...model(events(workload)).values()].map(([i]) => i as number);
       const records = await distinct(events(workload), { by: "key", ...options }).toArray();
       expect(records.map(({ i }) => i).toSorted((a, b) => a - b)).toEqual(expected);
     });
-    await fc.assert(property, runs);
+    await fc.assert(property, { ...runs, examples: [[manyKeys]] });
   });
 
   test("join of every kind", async () => {
@@ -182,7 +189,7 @@ describe("with models in memory", () => {
       const matched = new Set(pairs.map((pair) => pair.split(" ")[0] as string));
       expect(sorted(semi.map(({ i }) => `${i}`))).toEqual(sorted([...matched]));
     });
-    await fc.assert(property, runs);
+    await fc.assert(property, { ...runs, examples: [[[muchData, muchData]]] });
     expect(spills).toBeGreaterThan(0);
   });
 });

@@ -32,7 +32,7 @@ export function* events({ count, keys, skew, padding, seed }: Workload): Generat
   let state = seed;
   const random = () => {
     state = (Math.imul(state, 0x5bd1e995) + 0x3c6ef35f) >>> 0;
-    return ((state ^ (state >>> 15)) * 2654435761) >>> 0;
+    return Math.imul(state ^ (state >>> 15), 0x9e3779b1) >>> 0;
   };
   for (let i = 0; i < count; i++) {
     const number = random() % 10 < skew ? 0 : random() % keys;
