@@ -58,10 +58,10 @@ describe("split", () => {
     await out(["split", "c.csv", "--by", "k", "--out", "csv"]);
     expect(read("csv", "x.csv")).toBe('k,"a text"\r\nx,"two\nlines, one ""q"""\r\nx,3\n');
     await out(["split", "c.csv", "--by", "k", "--out", "csv", "--append"]);
-    expect(read("csv", "y.csv")).toBe("k,a text\ny,2\r\ny,2\r\n");
+    expect(read("csv", "y.csv")).toBe('k,"a text"\r\ny,2\r\ny,2\r\n');
     await out(["split", "c.csv", "--by", "k", "--out", "dropped", "--drop-key", "--max-rows", "1"]);
     expect(ls("dropped")).toEqual(["_names.ndjson", "x.2.csv", "x.csv", "y.csv"]);
-    expect(read("dropped", "x.2.csv")).toBe("a text\n3\n");
+    expect(read("dropped", "x.2.csv")).toBe('"a text"\r\n3\n');
   });
 
   test("templates, several fields, limits of files, keys left out", async () => {
