@@ -1,9 +1,17 @@
-import { decodeKey, encodeKey, type Key, type OperationOptions, type Store } from "@partd/core";
+import {
+  decodeKey,
+  type EntriesOptions,
+  encodeKey,
+  type Key,
+  type OperationOptions,
+  type Store,
+} from "@partd/core";
 import {
   type AppendOptions,
   BaseStore,
   type Batch,
   type GetOptions,
+  type LowerStore,
   memoryFor,
   onAbort,
   Pace,
@@ -85,7 +93,8 @@ export class BufferStore extends BaseStore {
    */
   constructor(fast: Store & Spillable, slow: Store, options: BufferOptions = {}) {
     super();
-    const limits = limitsFor(options.availableMemory, options.concurrency);
+    const { batchBytes } = (slow ?? {}) as LowerStore;
+    const limits = limitsFor(options.availableMemory, options.concurrency, batchBytes);
     const tally = new Tally(options);
     takeParts(fast, slow);
     this.#fast = fast;
@@ -225,6 +234,14 @@ export class BufferStore extends BaseStore {
     return allKeys(held, await unlessAborted(below.next(), options.signal), below);
   }
 
+  /** What memory holds is brought down first: the slow store knows the order to read it all in. */
+  protected override async _entries(
+    options: EntriesOptions,
+  ): Promise<AsyncIterable<readonly [string, Uint8Array]>> {
+    await this.#spiller.flush(options.signal);
+    return encodedEntries(this.#spiller.target.entries(options));
+  }
+
   protected override async _sizes(
     keys: readonly string[],
     options: OperationOptions,
@@ -307,6 +324,12 @@ export class BufferStore extends BaseStore {
       if (this.#pace.due) await this.#pace.rest();
     }
   }
+}
+
+async function* encodedEntries(
+  entries: AsyncIterable<readonly [Key, Uint8Array]>,
+): AsyncGenerator<readonly [string, Uint8Array], void, undefined> {
+  for await (const [key, value] of entries) yield [encodeKey(key), value];
 }
 
 /** A key's pieces below, of which the first has been read, then those that memory had. */

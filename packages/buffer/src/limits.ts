@@ -22,10 +22,15 @@ export interface Limits {
 /** The share of the memory that the process may use which a buffer takes unless told otherwise. */
 const DEFAULT_SHARE = 1 / 4;
 
-export function limitsFor(availableMemory?: number, parallel?: number): Limits {
+/** @param batchBytes the size of a batch that the slow store prefers. */
+export function limitsFor(
+  availableMemory?: number,
+  parallel?: number,
+  batchBytes: number = MOST_BATCH,
+): Limits {
   const available = bytesOf(availableMemory ?? memoryLimit() * DEFAULT_SHARE);
   const concurrency = checkIntegerOption("concurrency", parallel ?? 2, 1, 1024);
-  const batch = Math.max(1, Math.min(MOST_BATCH, Math.floor(available / (8 * concurrency))));
+  const batch = Math.max(1, Math.min(batchBytes, Math.floor(available / (8 * concurrency))));
   const bound = Math.max(0, available - batch * concurrency);
   return {
     availableMemory: available,

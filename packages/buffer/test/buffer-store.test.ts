@@ -312,3 +312,18 @@ test("compression below the buffer sees each key in few large pieces", async () 
   expect(Math.max(...frames)).toBeLessThan(5000);
   expect((await store.get("a")).byteLength).toBe(31_000);
 });
+
+test("a slow store says how large its batches are", async () => {
+  class Large extends Dict {
+    readonly batchBytes = 300_000;
+  }
+  const spills: number[] = [];
+  await using store = new BufferStore(new Dict(), new Large(), {
+    availableMemory: 20e6,
+    onSpill: ({ bytes }) => spills.push(bytes),
+  });
+  for (let i = 0; i < 3_000; i++) await store.append({ [`k${i}`]: new Uint8Array(1_000) });
+  await store.flush();
+  expect(spills.reduce((sum, bytes) => sum + bytes)).toBe(3_000_000);
+  expect(spills.slice(0, -1).every((bytes) => bytes > 290_000 && bytes <= 300_000)).toBe(true);
+});

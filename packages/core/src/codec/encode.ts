@@ -14,6 +14,7 @@ import type {
   GetOptions,
   IsetOptions,
   KeysOptions,
+  LowerStore,
   OperationOptions,
   Store,
   Values,
@@ -37,6 +38,8 @@ export interface EncodeOptions {
  * @example new Encode(new Dict(), jsonCodec())
  */
 export class Encode<V> implements Store<V> {
+  /** What the store below prefers: see `LowerStore`. */
+  readonly batchBytes: number | undefined;
   readonly #store: Store;
   readonly #codec: Codec<V>;
   readonly #options: EncodeOptions;
@@ -46,6 +49,7 @@ export class Encode<V> implements Store<V> {
 
   /** @throws `ERR_PARTD_VALUE` if `concurrency` is no number of 1 or more. */
   constructor(store: Store, codec: Codec<V>, options: EncodeOptions = {}) {
+    this.batchBytes = (store as LowerStore | undefined)?.batchBytes;
     this.#store = store;
     this.#codec = codec;
     this.#options = options;
