@@ -14,12 +14,13 @@ export class Progress implements Disposable {
   readonly #label: string;
   readonly #kind: "bar" | "json" | "none";
   readonly #started = performance.now();
-  #lastShown = 0;
+  #lastShown: number;
   #visible = false;
 
   constructor(label: string, kind: "bar" | "json" | "none") {
     this.#label = label;
     this.#kind = kind;
+    this.#lastShown = kind === "json" ? Number.NEGATIVE_INFINITY : this.#started;
   }
 
   show(figures: Figures): void {
