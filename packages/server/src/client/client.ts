@@ -1,7 +1,7 @@
 import { PartdError } from "@partd/core";
 import { checkIntegerOption } from "@partd/core/author";
 import { LONGEST_TIMER } from "../server/limits.js";
-import { Link, type Surroundings } from "./link.js";
+import { Link } from "./link.js";
 import type { ClientEvent, ClientEvents } from "./reconnector.js";
 import { RemoteStore } from "./remote-store.js";
 import { type Connect, connectBuiltIn } from "./socket.js";
@@ -38,19 +38,13 @@ export class Client extends RemoteStore {
    * @param address of the server, as its `address` says.
    * @throws `ERR_PARTD_VALUE` for a `timeout` that no timer can wait.
    */
-  constructor(address: string, options?: ClientOptions);
-  /** @internal */
-  constructor(address: string, options?: ClientOptions, surroundings?: Surroundings);
-  constructor(address: string, options: ClientOptions = {}, surroundings?: Surroundings) {
-    const link = new Link(
-      {
-        address,
-        connect: options.connect ?? connectBuiltIn,
-        token: options.token ?? "",
-        timeout: checkIntegerOption("timeout", options.timeout ?? 15_000, 1, LONGEST_TIMER),
-      },
-      surroundings,
-    );
+  constructor(address: string, options: ClientOptions = {}) {
+    const link = new Link({
+      address,
+      connect: options.connect ?? connectBuiltIn,
+      token: options.token ?? "",
+      timeout: checkIntegerOption("timeout", options.timeout ?? 15_000, 1, LONGEST_TIMER),
+    });
     super(link);
     this.#link = link;
   }

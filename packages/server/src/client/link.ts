@@ -16,7 +16,6 @@ import type { Socket } from "./socket.js";
 export class Link implements ConnectionEvents {
   readonly address: string;
   readonly events = new EventTarget();
-  readonly surroundings: Surroundings | undefined;
   readonly #reconnector: Reconnector;
   readonly #sent = new SentRequests();
   readonly #outgoing: Outgoing;
@@ -32,9 +31,8 @@ export class Link implements ConnectionEvents {
   #scheduled = false;
   #idle: (() => void)[] = [];
 
-  constructor(options: ReconnectorOptions, surroundings?: Surroundings) {
+  constructor(options: ReconnectorOptions) {
     this.address = options.address;
-    this.surroundings = surroundings;
     this.#outgoing = new Outgoing(options.address, this.#sent);
     this.#reconnector = new Reconnector(options, this, this.events);
   }
@@ -278,12 +276,3 @@ function outcomeUnknown(address: string, cause?: unknown): PartdError {
 /** `setImmediate` where there is one: it lets more requests gather than a microtask does. */
 const soon: (callback: () => void) => void =
   (globalThis as { setImmediate?: (callback: () => void) => void }).setImmediate ?? queueMicrotask;
-
-/**
- * Knows the lock of the critical section that a call comes from: Node's `AsyncLocalStorage`, of which
- * browsers have no counterpart.
- */
-export interface Surroundings {
-  run<T>(lease: Lease, critical: () => T): T;
-  getStore(): Lease | undefined;
-}

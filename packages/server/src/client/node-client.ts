@@ -1,4 +1,3 @@
-import { AsyncLocalStorage } from "node:async_hooks";
 import type { IncomingMessage } from "node:http";
 import { connect as connectPath, type Socket } from "node:net";
 import { resolve } from "node:path";
@@ -9,7 +8,6 @@ import { isLoopback, parseAddress } from "../protocol/address.js";
 import { sendParts } from "../protocol/message-writer.js";
 import { SUBPROTOCOL } from "../protocol/numbers.js";
 import { Client as BrowserClient, type ClientOptions as BrowserOptions } from "./client.js";
-import type { Lease } from "./request.js";
 import { type Connect, closedBy } from "./socket.js";
 
 export interface ClientOptions extends BrowserOptions {
@@ -27,11 +25,7 @@ export interface ClientOptions extends BrowserOptions {
  */
 export class Client extends BrowserClient {
   constructor(address: string, options: ClientOptions = {}) {
-    super(
-      resolved(address),
-      { ...options, connect: options.connect ?? connectWith(options.tls) },
-      new AsyncLocalStorage<Lease>(),
-    );
+    super(resolved(address), { ...options, connect: options.connect ?? connectWith(options.tls) });
   }
 }
 

@@ -47,9 +47,6 @@ import {
 /** Bytes of a stream that are under way to a client at a time. */
 const STREAM_CREDIT = 1 << 20;
 
-/** Milliseconds that a call from inside its own critical section waits for that to end. */
-const OWN_LOCK_MS = 1_500;
-
 /** The store as requests over a link: inside a lock, or outside of any. */
 export abstract class RemoteStore implements Store {
   readonly #link: Link;
@@ -165,7 +162,7 @@ export abstract class RemoteStore implements Store {
     try {
       const granted = new Acknowledged();
       const request = new Request(Type.LOCK, NO_BODY, granted, undefined, true, lease);
-      await this.#submit(request, granted, this.#unlessOwnLock(options));
+      await this.#submit(request, granted, options);
       let result: T;
       try {
         result = await runHolding(this, () => this.#critical(critical, lease));
@@ -213,8 +210,7 @@ export abstract class RemoteStore implements Store {
   async #critical<T>(critical: (store: Store) => T | Promise<T>, lease: Lease): Promise<T> {
     const held = new HeldStore(this.#link, lease, this);
     try {
-      const { surroundings } = this.#link;
-      return await (surroundings ? surroundings.run(lease, () => critical(held)) : critical(held));
+      return await critical(held);
     } finally {
       await held.close();
     }
@@ -242,8 +238,7 @@ export abstract class RemoteStore implements Store {
     if (keys.length === 0) return [];
     checkLengths(keys);
     const answer = new ValuesAnswer(keys.length);
-    const given = this.#unlessOwnLock(options);
-    return this.#submit(this.#request(type, new KeysBody(keys), answer, given), answer, given);
+    return this.#submit(this.#request(type, new KeysBody(keys), answer, options), answer, options);
   }
 
   async *#pieces(
@@ -252,10 +247,9 @@ export abstract class RemoteStore implements Store {
     key?: string,
   ): AsyncGenerator<Uint8Array, void, undefined> {
     this.#check(options);
-    const given = this.#unlessOwnLock(options);
-    const { signal } = given;
+    const { signal } = options;
     const answer = new PiecesAnswer();
-    const request = this.#request(type, new StreamBody(STREAM_CREDIT, key), answer, given);
+    const request = this.#request(type, new StreamBody(STREAM_CREDIT, key), answer, options);
     const forget = signal && onAbort(signal, () => this.#link.cancel(request, signal.reason));
     this.#link.submit(request);
     try {
@@ -276,8 +270,7 @@ export abstract class RemoteStore implements Store {
 
   #acknowledge(type: number, body: Body, options: OperationOptions): Promise<void> {
     const answer = new Acknowledged();
-    const given = this.#unlessOwnLock(options);
-    return this.#submit(this.#request(type, body, answer, given), answer, given);
+    return this.#submit(this.#request(type, body, answer, options), answer, options);
   }
 
   #request(type: number, body: Body, answer: Answer, { signal }: OperationOptions): Request {
@@ -294,24 +287,6 @@ export abstract class RemoteStore implements Store {
     if (!signal) return answer.promise;
     const forget = onAbort(signal, () => this.#link.cancel(request, signal.reason));
     return answer.promise.finally(forget);
-  }
-
-  /**
-   * A call on the outer store that comes from inside its own critical section waits for a lock that
-   * is not let go while the section waits for the call: it is given up after a while.
-   */
-  #unlessOwnLock(options: OperationOptions): OperationOptions {
-    if (this.#lease) return options;
-    const lease = this.#link.surroundings?.getStore();
-    if (!lease?.isHeld) return options;
-    const { signal } = options;
-    const abort = new AbortController();
-    if (signal) onAbort(signal, () => abort.abort(signal.reason));
-    const timer = setTimeout(() => {
-      if (lease.isHeld) abort.abort(insideOwnLock());
-    }, OWN_LOCK_MS);
-    (timer as { unref?(): void }).unref?.(); // Node's; the connection keeps the process alive.
-    return { ...options, signal: abort.signal };
   }
 
   #forgetIsets(keys: readonly string[]): void {
@@ -338,11 +313,4 @@ class HeldStore extends RemoteStore {
 
 function checkLengths(keys: readonly string[]): void {
   for (const key of keys) if (key.length > MAX_KEY_BYTES) throw tooLong(key);
-}
-
-function insideOwnLock(): PartdError {
-  return new PartdError(
-    "ERR_PARTD_LOCK",
-    "A call inside withLock waited for the lock that this withLock holds; use the store that it passes.",
-  );
 }

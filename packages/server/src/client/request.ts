@@ -105,10 +105,6 @@ export interface Answer {
 export class Lease {
   #state: "held" | "lost" | "over" = "held";
 
-  get isHeld(): boolean {
-    return this.#state === "held";
-  }
-
   get isLost(): boolean {
     return this.#state === "lost";
   }
