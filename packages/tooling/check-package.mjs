@@ -4,6 +4,7 @@
 // the licences of all that it brings along. Leaves the outcome in .results/check.json.
 import { spawnSync } from "node:child_process";
 import {
+  existsSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -110,17 +111,12 @@ function checkConsumer(tarball) {
     mkdirSync(join(modules, "@types"), { recursive: true });
     mkdirSync(own, { recursive: true });
     spawnSync("tar", ["xzf", tarball, "-C", own, "--strip-components=1"]);
-    const declared = { ...manifest.dependencies, ...manifest.peerDependencies };
-    for (const name of Object.keys(declared)) {
-      const path = locate(process.cwd(), name);
-      mkdirSync(dirname(join(modules, name)), { recursive: true });
-      if (path !== undefined) symlinkSync(dirname(path), join(modules, name));
-    }
     const node = realpathSync(
       dirname(createRequire(import.meta.url).resolve("@types/node/package.json")),
     );
     symlinkSync(node, join(modules, "@types/node"));
     symlinkSync(join(node, "../../undici-types"), join(modules, "undici-types")); // Of Node's types.
+    linkDependencies(modules, process.cwd(), manifest);
     const entries = Object.entries(manifest.exports ?? {})
       .filter(([, target]) => target.types !== undefined)
       .map(([name]) => name.replace(/^\./, manifest.name));
@@ -138,6 +134,17 @@ function checkConsumer(tarball) {
     return status === 0 ? [] : [stdout];
   } finally {
     rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** What a package needs and what that needs in turn, side by side, as npm lays it out. */
+function linkDependencies(modules, folder, { dependencies = {}, peerDependencies = {} }) {
+  for (const name of Object.keys({ ...dependencies, ...peerDependencies })) {
+    const path = locate(folder, name);
+    if (path === undefined || existsSync(join(modules, name))) continue;
+    mkdirSync(dirname(join(modules, name)), { recursive: true });
+    symlinkSync(dirname(path), join(modules, name));
+    linkDependencies(modules, realpathSync(dirname(path)), read(path));
   }
 }
 
