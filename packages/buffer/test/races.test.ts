@@ -1,3 +1,4 @@
+import { AsyncResource } from "node:async_hooks";
 import { describe, expect, test } from "@jest/globals";
 import { BufferStore } from "@partd/buffer";
 import { Dict, type Store } from "@partd/core";
@@ -205,8 +206,9 @@ test("in withLock an append that needs room has it made through the lock", async
   const { slow, store } = setUp(20_000);
   await store.append({ x: bytes("1") });
   let other: Promise<Uint8Array> | undefined;
+  const another = new AsyncResource("another caller");
   await store.withLock(async (held) => {
-    other = slow.get("x"); // Waits, because the slow store is locked.
+    other = another.runInAsyncScope(() => slow.get("x")); // Waits: the slow store is locked.
     for (let i = 0; i < 100; i++) await held.append({ x: new Uint8Array(1000).fill(50) });
     expect(await isPending(other)).toBe(true);
     expect(slow.landed).toBeGreaterThan(1);
