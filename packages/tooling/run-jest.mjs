@@ -17,6 +17,8 @@ const { status } = spawnSync(
     jest,
     "--maxWorkers=1",
     "--passWithNoTests",
+    // A test that fails before it closes its server would keep CI waiting for ever.
+    ...(process.env.CI ? ["--forceExit"] : []),
     ...(whole ? ["--json", "--outputFile=.results/jest.json"] : []),
     ...process.argv.slice(2),
   ],
