@@ -17,7 +17,7 @@ import { describeOthers } from "./data-set/describe.js";
 import { surviveSizeLimit } from "./data-set/size-limit.js";
 import { UNKNOWN_KEY } from "./format/scan.js";
 import { liveKeys } from "./index/live-keys.js";
-import { readEntries } from "./read/entries.js";
+import { EntryStream } from "./read/entries.js";
 import { gather } from "./read/gather.js";
 import { planRead } from "./read/read-plan.js";
 import { ValueStream } from "./read/value-stream.js";
@@ -77,7 +77,7 @@ export class LogStore extends BaseStore {
   readonly #temporary: TemporaryDirectory | undefined;
   readonly #options: LogStoreOptions;
   #open: { readonly dataSet: DataSet; readonly writer: Writer } | undefined;
-  readonly #streams = new Set<ValueStream>();
+  readonly #streams = new Set<ValueStream | EntryStream>();
   readonly #running = new Set<{ closing: AbortController; running: Promise<unknown> }>();
 
   /**
@@ -200,7 +200,10 @@ export class LogStore extends BaseStore {
     return this.#shared(signal, async (dataSet) => {
       await this.#refresh(signal);
       const extents = dataSet.segments.map((segment) => ({ segment, end: segment.recordsEnd }));
-      return readEntries(dataSet, extents, longest, signal);
+      const options = { longest, signal };
+      const stream = new EntryStream(dataSet, extents, options, (one) => this.#streams.delete(one));
+      this.#streams.add(stream);
+      return stream;
     });
   }
 

@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { PartdError } from "@partd/core";
 import { allocateBytes } from "@partd/core/author";
 import type { DataSet } from "../data-set/data-set.js";
 import type { Segment } from "../data-set/segment.js";
@@ -18,7 +19,7 @@ export interface EntriesOptions {
 
 /**
  * Every key with its value, each once: by reading the segments in long runs, or by their indexes
- * where a damaged table leaves no other way. Whoever calls it holds the segments.
+ * where a damaged table leaves no other way. It holds the segments while it runs.
  */
 export async function* entriesOf(
   dataSet: DataSet,
@@ -33,6 +34,7 @@ export async function* entriesOf(
   };
   const folder = join(dataSet.directory, ".partd-log");
   const partitions = new Partitions(folder, extents, count, signal);
+  for (const { segment } of extents) segment.hold();
   try {
     await partitions.fill();
     yield* partitions.entries();
@@ -43,6 +45,7 @@ export async function* entriesOf(
       signal,
     );
   } finally {
+    for (const { segment } of extents) segment.unhold();
     await partitions.close();
   }
   onBytes?.(total, total);
@@ -52,40 +55,76 @@ export async function* entriesOf(
  * Pairs of keys and values, for a store: holds the segments from now until the end. A value that is
  * longer than `longest` comes in pieces.
  */
-export function readEntries(
-  dataSet: DataSet,
-  extents: readonly Extent[],
-  longest: number,
-  signal: AbortSignal | undefined,
-): AsyncIterable<readonly [string, Uint8Array]> {
-  for (const { segment } of extents) segment.hold();
-  const release = () => {
-    for (const { segment } of extents) segment.unhold();
-  };
-  return pairs(entriesOf(dataSet, extents, { signal }), longest, release);
+export class EntryStream implements AsyncIterable<readonly [string, Uint8Array]> {
+  readonly #extents: readonly Extent[];
+  readonly #pairs: AsyncGenerator<readonly [string, Uint8Array], void, undefined>;
+  readonly #done: (stream: EntryStream) => void;
+  readonly #closing = new AbortController();
+  #step: Promise<unknown> | undefined;
+  #over = false;
+
+  /** @param done called when no more is read. */
+  constructor(
+    dataSet: DataSet,
+    extents: readonly Extent[],
+    { longest, signal }: { readonly longest: number; readonly signal: AbortSignal | undefined },
+    done: (stream: EntryStream) => void,
+  ) {
+    this.#extents = extents;
+    this.#done = done;
+    for (const { segment } of extents) segment.hold();
+    const closing = this.#closing.signal;
+    const both = signal ? AbortSignal.any([signal, closing]) : closing;
+    this.#pairs = pairs(entriesOf(dataSet, extents, { signal: both }), longest);
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<readonly [string, Uint8Array], void, undefined> {
+    try {
+      for (;;) {
+        if (this.#over) throw closed();
+        const step = this.#pairs.next();
+        this.#step = step;
+        const { done, value } = await step;
+        if (done) return;
+        yield value;
+      }
+    } finally {
+      await this.end();
+    }
+  }
+
+  /** Reads no more: the segments may be closed then. */
+  async end(): Promise<void> {
+    if (this.#over) return;
+    this.#over = true;
+    this.#closing.abort(closed());
+    await this.#step?.catch(() => {}); // The caller of `next` gets it.
+    await this.#pairs.return();
+    for (const { segment } of this.#extents) segment.unhold();
+    this.#done(this);
+  }
+}
+
+function closed(): PartdError {
+  return new PartdError("ERR_PARTD_CLOSED", "The store was closed while its entries were read.");
 }
 
 async function* pairs(
   entries: AsyncIterable<Entry>,
   longest: number,
-  release: () => void,
 ): AsyncGenerator<readonly [string, Uint8Array], void, undefined> {
-  try {
-    for await (const { key, length, value, pieces } of entries) {
-      if (value && length <= longest) yield [key, value];
-      else if (length > longest) for await (const piece of pieces()) yield [key, piece];
-      else {
-        const whole = allocateBytes(length);
-        let at = 0;
-        for await (const piece of pieces()) {
-          whole.set(piece, at);
-          at += piece.length;
-        }
-        yield [key, whole];
+  for await (const { key, length, value, pieces } of entries) {
+    if (value && length <= longest) yield [key, value];
+    else if (length > longest) for await (const piece of pieces()) yield [key, piece];
+    else {
+      const whole = allocateBytes(length);
+      let at = 0;
+      for await (const piece of pieces()) {
+        whole.set(piece, at);
+        at += piece.length;
       }
+      yield [key, whole];
     }
-  } finally {
-    release();
   }
 }
 

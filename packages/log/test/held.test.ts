@@ -1,0 +1,52 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, expect, test } from "@jest/globals";
+import { isPartdError } from "@partd/core";
+// From the sources, so that both share the set of open files.
+import { closeIdle } from "../src/data-set/segment.js";
+import { LogStore } from "../src/log-store.js";
+
+const folders: string[] = [];
+afterEach(() => {
+  for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true });
+});
+
+async function filled(): Promise<LogStore> {
+  const folder = mkdtempSync(join(tmpdir(), "log-held-"));
+  folders.push(folder);
+  const store = new LogStore(folder, { segmentSize: 3 * 2 ** 20 });
+  const piece = new Uint8Array(2 ** 21);
+  for (let i = 0; i < 12; i++) await store.append({ [`k${i % 3}`]: piece.fill(i) });
+  await store.close();
+  return new LogStore(folder, { segmentSize: 3 * 2 ** 20 });
+}
+
+test("files that are being compacted are not idle, whoever needs descriptors", async () => {
+  await using store = await filled();
+  await store.compact({ onProgress: () => closeIdle() });
+  expect((await store.get("k0")).length).toBe(4 * 2 ** 21);
+});
+
+test("entries that are being read are not idle", async () => {
+  await using store = await filled();
+  let count = 0;
+  const listing = store.entries()[Symbol.asyncIterator]();
+  for (let step = listing.next(); !(await step).done; step = listing.next()) {
+    count++;
+    closeIdle();
+  }
+  expect(count).toBe(3);
+});
+
+test("entries that are read while the store is closed end with ERR_PARTD_CLOSED", async () => {
+  for (let turns = 0; turns < 12; turns++) {
+    const store = await filled();
+    const listing = store.entries()[Symbol.asyncIterator]();
+    const step = Promise.allSettled([listing.next()]);
+    for (let i = 0; i < turns; i++) await new Promise((resolve) => setImmediate(resolve));
+    await store.close();
+    const [{ status, reason }] = (await step) as [{ status: string; reason?: unknown }];
+    if (status === "rejected") expect(isPartdError(reason, "ERR_PARTD_CLOSED")).toBe(true);
+  }
+});
