@@ -116,7 +116,7 @@ export class Verification {
   async #readSegment(snapshot: Snapshot, onRecord: () => void): Promise<void> {
     const { segment, end, finished, size } = snapshot;
     const { path } = segment;
-    const window = new Window(segment.fd, Math.min(end, size));
+    const window = new Window(segment, Math.min(end, size));
     // One record at a time is decoded into it; only its keys stay.
     const index = new GrowingIndex();
     let at = SEGMENT_HEADER;

@@ -38,9 +38,12 @@ export class Segment {
   complete = false;
   readonly unreadable: Unreadable[] = [];
   #fd: number | undefined;
-  /** Reads under way, and streams, which need the file even when it is removed. */
+  /** Snapshots and streams that will read on, even when the file has been removed. */
   #holds = 0;
+  /** Reads under way through the descriptor. */
+  #reads = 0;
   #released = false;
+  #closing = false;
   #catchingUp: Promise<void> | undefined;
 
   constructor(
@@ -101,21 +104,42 @@ export class Segment {
     if (this.#released || open.size > mostOpen) this.rest();
   }
 
-  /** Closes the file of a segment that is finished, until it is read again. */
-  rest(): void {
-    if (this.#holds <= 0 && (this.#released || this.finished)) this.#close();
+  /** Runs `read` with the descriptor, which stays open meanwhile. */
+  async reading<T>(read: (fd: number) => Promise<T>): Promise<T> {
+    const { fd } = this;
+    this.#reads++;
+    try {
+      return await read(fd);
+    } finally {
+      this.#reads--;
+      if (this.#closing) this.close();
+      else if (this.#released && this.#holds <= 0) this.rest();
+    }
+  }
+
+  /**
+   * Closes the file of a segment that is finished, until it is read again.
+   *
+   * @param scarce no more files can be opened: also one that is held is closed, as long as the file
+   *   still has its name.
+   */
+  rest(scarce = false): void {
+    if (this.#reads > 0) return;
+    const isNeeded = this.#holds > 0 && (!scarce || this.#released);
+    if (!isNeeded && (this.#released || this.finished)) this.#close();
   }
 
   /** It is no longer part of the data set; the file stays open for those that hold it. */
   release(): void {
     this.#released = true;
-    if (this.#holds <= 0) this.#close();
+    this.rest();
   }
 
-  /** Closes the file, whoever holds it. */
+  /** Closes the file, whoever holds it, once no read is under way. */
   close(): void {
     this.#released = true;
-    this.#close();
+    this.#closing = true;
+    if (this.#reads === 0) this.#close();
   }
 
   /** Makes the index know every record that was whole before the call. */
@@ -179,7 +203,7 @@ export class Segment {
       if (code !== "EMFILE" && code !== "ENFILE") throw error;
       // From now on with fewer.
       mostOpen = Math.min(mostOpen, open.size >> 1);
-      for (const segment of open) segment.rest();
+      closeIdle();
       return openSync(this.path, "r");
     }
   }
@@ -203,10 +227,10 @@ export function mayRun(token: string): boolean {
   return state === "running" || state === "hidden";
 }
 
-/** Closes files that are not being read. @returns whether there were any. */
+/** Closes files that are not being read just now. @returns whether there were any. */
 export function closeIdle(): boolean {
   const before = open.size;
-  for (const segment of open) segment.rest();
+  for (const segment of open) segment.rest(true);
   return open.size < before;
 }
 

@@ -26,7 +26,7 @@ export async function scanRecords(
   segment: Segment,
   { size, live }: { readonly size: number; readonly live: boolean },
 ): Promise<void> {
-  const window = new Window(segment.fd, size);
+  const window = new Window(segment, size);
   const pace = new Pace();
   if (segment.position === 0) {
     if (size < SEGMENT_HEADER) return; // Its writer was stopped before it began.
@@ -215,7 +215,7 @@ export async function findHead(
     for (let found = bytes.indexOf(magic); found >= 0; found = bytes.indexOf(magic, found + 1)) {
       const place = at + found;
       if (place + RECORD_HEAD > size) return undefined;
-      if (readHead(await new Window(window.fd, size).read(place, RECORD_HEAD), seed, place))
+      if (readHead(await new Window(window.segment, size).read(place, RECORD_HEAD), seed, place))
         return place;
     }
     at += Math.max(1, length - 3);

@@ -276,8 +276,7 @@ async function readInto(segment: Segment, targets: Uint8Array[], position: numbe
   for (const target of targets) byteLength += target.length;
   let done: number;
   try {
-    const { fd } = segment;
-    done = await readPieces(fd, targets, position);
+    done = await segment.reading((fd) => readPieces(fd, targets, position));
   } catch (cause) {
     throw systemError({ action: "read", path: segment.path }, cause);
   }

@@ -135,7 +135,7 @@ export class RecordCursor {
   }
 
   get #window(): Window {
-    this.#opened ??= new Window(this.#segment.fd, this.#end);
+    this.#opened ??= new Window(this.#segment, this.#end);
     return this.#opened;
   }
 

@@ -1,16 +1,17 @@
 import { read, readv } from "node:fs";
 import { checkCount, readAll } from "@partd/disk";
+import type { Segment } from "../data-set/segment.js";
 
-/** A file read in long stretches, from front to back. */
+/** A segment read in long stretches, from front to back. */
 export class Window {
-  readonly fd: number;
+  readonly segment: Segment;
   readonly #size: number;
   #bytes: Buffer = Buffer.alloc(0);
   #start = 0;
 
   /** @param size where the file ends, as far as we are concerned. */
-  constructor(fd: number, size: number) {
-    this.fd = fd;
+  constructor(segment: Segment, size: number) {
+    this.segment = segment;
     this.#size = size;
   }
 
@@ -27,7 +28,7 @@ export class Window {
     if (found) return found;
     const wanted = Math.max(0, Math.min(Math.max(length, STRETCH), this.#size - offset));
     const bytes = Buffer.allocUnsafeSlow(wanted);
-    const filled = await readAll(this.fd, bytes, offset);
+    const filled = await this.segment.reading((fd) => readAll(fd, bytes, offset));
     this.#bytes = bytes.subarray(0, filled);
     this.#start = offset;
     return this.#bytes.subarray(0, Math.min(length, filled));
