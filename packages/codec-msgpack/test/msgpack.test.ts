@@ -58,6 +58,7 @@ describe("the codec contract", () => {
       [2n ** 64n],
       [-(2n ** 63n) - 1n],
       ["\ud800"],
+      [Object.assign([1], { a: 1 })],
       [
         new Map<unknown, unknown>([
           [1, "a"],

@@ -117,7 +117,10 @@ class Dump {
       if (value instanceof PyTuple) this.#tuple(value, depth);
       else if (value instanceof PyDeque)
         this.#reduction(value, reductionOf(value) as Reduction, depth);
-      else this.#list(value, depth);
+      else {
+        checkItems(value);
+        this.#list(value, depth);
+      }
       return;
     }
     const prototype: unknown = Object.getPrototypeOf(value);
@@ -502,6 +505,11 @@ function deltaOf(offset: number): PyTimeDelta {
   const seconds = Math.floor(micros / 1e6);
   const days = Math.floor(seconds / 86_400);
   return new PyTimeDelta(days, seconds - days * 86_400, micros - seconds * 1e6);
+}
+
+/** Fields on an array would be lost. A hole is refused as the `undefined` that it reads as. */
+function checkItems(value: readonly unknown[]): void {
+  if (Object.keys(value).length > value.length) throw refuse(`fields on ${nameOf(value)}`);
 }
 
 /** Fields on a Map, Set or Date would be lost. */

@@ -325,6 +325,7 @@ describe.each(protocols)("the codec contract, by protocol %i", (protocol) => {
         ],
         [Object.assign(new Map(), { a: 1 })],
         [Object.assign(new Date(0), { a: 1 })],
+        [Object.assign([1], { a: 1 })],
         [{ [Symbol("s")]: 1 }],
         [new URL("http://h/p")],
         [new PyDateTime(0, { zone: "CET" })],

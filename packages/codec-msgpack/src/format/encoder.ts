@@ -248,6 +248,8 @@ export class MsgPackEncoder {
   }
 
   #array(value: readonly unknown[], depth: number): void {
+    // A hole is refused as the `undefined` that it reads as.
+    if (Object.keys(value).length > value.length) throw refuse(`fields on ${nameOf(value)}`);
     if (value.length < 16) this.#byte(0x90 | value.length);
     else this.#head(value.length, undefined, 0xdc, 0xdd);
     for (let i = 0; i < value.length; i++) this.#write(value[i], depth);
