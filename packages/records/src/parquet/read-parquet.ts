@@ -19,8 +19,8 @@ export interface ReadParquetOptions {
 }
 
 /**
- * Rows of Parquet files, by `hyparquet`, which the program installs. One row group at a time is in
- * memory. A stream will not do: the format begins with its end.
+ * Rows of Parquet files, by `hyparquet`, which the program installs. The columns of one row group at a
+ * time are in memory. A stream will not do: the format begins with its end.
  *
  * @throws `ERR_PARTD_CORRUPT` for what is not Parquet; `ERR_PARTD_VALUE` without `hyparquet`.
  */
@@ -40,19 +40,31 @@ export async function* readParquet<R extends object = { [column: string]: unknow
     try {
       const file = await asyncBuffer(path, handle);
       const metadata = await hyparquet.parquetMetadataAsync(file);
+      const all = hyparquet.parquetSchema(metadata).children.map(({ element }) => element.name);
+      const names = columns ? all.filter((name) => columns.includes(name)) : all;
       let rowStart = 0;
       for (const group of metadata.row_groups) {
         signal?.throwIfAborted();
         const rowEnd = rowStart + Number(group.num_rows);
-        const rows = await hyparquet.parquetReadObjects({
+        const cells = new Map<string, Column>();
+        await hyparquet.parquetRead({
           file,
           metadata,
           rowStart,
           rowEnd,
           ...(columns && { columns: [...columns] }),
           ...(compressors && { compressors }),
+          onChunk({ columnName, columnData }) {
+            const column = cells.get(columnName);
+            if (column) column.add(columnData);
+            else cells.set(columnName, new Column(columnData));
+          },
         });
-        for (const row of rows) yield row as R;
+        for (let row = rowStart; row < rowEnd; row++) {
+          const record: { [column: string]: unknown } = {};
+          for (const name of names) record[name] = cells.get(name)?.next();
+          yield record as R;
+        }
         rowStart = rowEnd;
       }
     } catch (cause) {
@@ -61,6 +73,29 @@ export async function* readParquet<R extends object = { [column: string]: unknow
     } finally {
       await handle.close();
     }
+  }
+}
+
+/** The cells of a column, in the pieces in which they were read. As rows they would take several times the memory. */
+class Column {
+  readonly #pieces: ArrayLike<unknown>[];
+  #piece = 0;
+  #index = 0;
+
+  constructor(piece: ArrayLike<unknown>) {
+    this.#pieces = [piece];
+  }
+
+  add(piece: ArrayLike<unknown>): void {
+    this.#pieces.push(piece);
+  }
+
+  next(): unknown {
+    while (this.#index === this.#pieces[this.#piece]!.length) {
+      this.#piece++;
+      this.#index = 0;
+    }
+    return this.#pieces[this.#piece]![this.#index++];
   }
 }
 
