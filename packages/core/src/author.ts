@@ -3,6 +3,7 @@
 export { onAbort, unlessAborted } from "./async/abort.js";
 export { Gate } from "./async/gate.js";
 export { Pace } from "./async/pace.js";
+export { WaitQueue } from "./async/wait-queue.js";
 export {
   type Compressor,
   type CompressorOptions,

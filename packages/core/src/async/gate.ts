@@ -1,5 +1,5 @@
 import type { OperationOptions } from "../store/store.js";
-import { onAbort } from "./abort.js";
+import { WaitQueue } from "./wait-queue.js";
 
 /**
  * Lets any number of shared operations run at once, or one exclusive operation alone, in the order
@@ -9,11 +9,11 @@ import { onAbort } from "./abort.js";
 export class Gate {
   /** Shared operations under way, or -1 while an exclusive one is. */
   #running = 0;
-  readonly #waiting = new WaitingLine();
+  readonly #waiting = new WaitQueue<Mode>();
 
   async shared<T>(operation: () => Promise<T>, options?: OperationOptions): Promise<T> {
-    if (this.#running >= 0 && this.#waiting.first === undefined) this.#running++;
-    else await this.#wait(false, options?.signal);
+    if (this.#running >= 0 && this.#waiting.size === 0) this.#running++;
+    else await this.#wait("shared", options?.signal);
     try {
       options?.signal?.throwIfAborted(); // It may be, since we were let in.
       return await operation();
@@ -24,8 +24,8 @@ export class Gate {
   }
 
   async exclusive<T>(operation: () => Promise<T>, options?: OperationOptions): Promise<T> {
-    if (this.#running === 0 && this.#waiting.first === undefined) this.#running = -1;
-    else await this.#wait(true, options?.signal);
+    if (this.#running === 0 && this.#waiting.size === 0) this.#running = -1;
+    else await this.#wait("exclusive", options?.signal);
     try {
       options?.signal?.throwIfAborted(); // It may be, since we were let in.
       return await operation();
@@ -35,63 +35,18 @@ export class Gate {
     }
   }
 
-  #wait(exclusive: boolean, signal: AbortSignal | undefined): Promise<void> {
-    signal?.throwIfAborted();
-    return new Promise((resolve, reject) => {
-      const waiter: Waiter = { exclusive, gone: false, admit: resolve };
-      this.#waiting.push(waiter);
-      if (!signal) return;
-      const forget = onAbort(signal, () => {
-        waiter.gone = true;
-        reject(signal.reason);
-        this.#admit(); // The one behind may have waited only for this one.
-      });
-      waiter.admit = () => {
-        forget();
-        resolve();
-      };
-    });
+  /** When one leaves the line, the one behind it may have waited for nothing else. */
+  #wait(mode: Mode, signal: AbortSignal | undefined): Promise<void> {
+    return this.#waiting.wait(mode, signal, () => this.#admit());
   }
 
   #admit(): void {
-    for (let next = this.#waiting.first; next; next = this.#waiting.first) {
-      if (next.exclusive ? this.#running !== 0 : this.#running < 0) return;
-      this.#waiting.shift();
-      this.#running = next.exclusive ? -1 : this.#running + 1;
-      next.admit();
+    for (let mode = this.#waiting.first; mode; mode = this.#waiting.first) {
+      if (mode === "exclusive" ? this.#running !== 0 : this.#running < 0) return;
+      this.#running = mode === "exclusive" ? -1 : this.#running + 1;
+      this.#waiting.take()?.resolve();
     }
   }
 }
 
-interface Waiter {
-  readonly exclusive: boolean;
-  /** Gave up: it keeps its place in the line until that comes to the front. */
-  gone: boolean;
-  admit: () => void;
-}
-
-/**
- * First in, first out. `shift()` of a long array moves all that is left, and 100,000 calls may
- * wait for one lock.
- */
-class WaitingLine {
-  #waiters: Waiter[] = [];
-  #next = 0;
-
-  /** The first who has not given up. */
-  get first(): Waiter | undefined {
-    while (this.#waiters[this.#next]?.gone) this.shift();
-    return this.#waiters[this.#next];
-  }
-
-  push(waiter: Waiter): void {
-    this.#waiters.push(waiter);
-  }
-
-  shift(): void {
-    this.#next++;
-    if (this.#next * 2 < this.#waiters.length) return;
-    this.#waiters = this.#waiters.slice(this.#next);
-    this.#next = 0;
-  }
-}
+type Mode = "shared" | "exclusive";

@@ -1,0 +1,109 @@
+import { onAbort } from "./abort.js";
+
+/**
+ * Waits in line, first in, first out. One whose signal is aborted leaves the line from where it
+ * stands.
+ */
+export class WaitQueue<T = void> {
+  #waits: Wait<T>[] = [];
+  /** Index of the first: `shift()` of a long array moves all that is left. */
+  #start = 0;
+  /** Waits behind `start` that were aborted. */
+  #aborted = 0;
+
+  /** How many wait. */
+  get size(): number {
+    return this.#waits.length - this.#start - this.#aborted;
+  }
+
+  /** What the first in line waits with; nothing if no one waits. */
+  get first(): T | undefined {
+    return this.#front()?.item;
+  }
+
+  /**
+   * Resolves or rejects as whoever takes the wait out of the line says.
+   *
+   * @param left called when the signal is aborted first, before the promise rejects.
+   */
+  wait(item: T, signal?: AbortSignal, left?: () => void): Promise<void> {
+    if (signal?.aborted) return Promise.reject(signal.reason);
+    return new Promise((resolve, reject) => {
+      if (!signal) {
+        this.#waits.push({ item, resolve, reject, isAborted: false });
+        return;
+      }
+      const wait: Wait<T> = {
+        item,
+        resolve: () => {
+          forget();
+          resolve();
+        },
+        reject: (reason) => {
+          forget();
+          reject(reason);
+        },
+        isAborted: false,
+      };
+      const forget = onAbort(signal, () => {
+        wait.isAborted = true;
+        this.#aborted++;
+        this.#closeUp();
+        reject(signal.reason);
+        left?.();
+      });
+      this.#waits.push(wait);
+    });
+  }
+
+  /** Takes the first out of the line, for the caller to resolve or reject. */
+  take(): Taken<T> | undefined {
+    const wait = this.#front();
+    if (wait) this.#advance();
+    return wait;
+  }
+
+  /** Resolves all that wait now. */
+  resolveAll(): void {
+    for (let wait = this.take(); wait; wait = this.take()) wait.resolve();
+  }
+
+  rejectAll(reason: unknown): void {
+    for (let wait = this.take(); wait; wait = this.take()) wait.reject(reason);
+  }
+
+  #front(): Wait<T> | undefined {
+    for (let wait = this.#waits[this.#start]; wait; wait = this.#waits[this.#start]) {
+      if (!wait.isAborted) return wait;
+      this.#aborted--;
+      this.#advance();
+    }
+    return undefined;
+  }
+
+  #advance(): void {
+    this.#start++;
+    if (2 * this.#start < this.#waits.length) return;
+    this.#waits = this.#waits.slice(this.#start);
+    this.#start = 0;
+  }
+
+  /** Behind one that waits long, ever new ones may come and give up: they keep no memory. */
+  #closeUp(): void {
+    if (2 * this.#aborted < this.#waits.length) return;
+    this.#waits = this.#waits.slice(this.#start).filter((wait) => !wait.isAborted);
+    this.#start = 0;
+    this.#aborted = 0;
+  }
+}
+
+/** A wait that has left the line. */
+export interface Taken<T> {
+  readonly item: T;
+  readonly resolve: () => void;
+  readonly reject: (reason: unknown) => void;
+}
+
+interface Wait<T> extends Taken<T> {
+  isAborted: boolean;
+}
