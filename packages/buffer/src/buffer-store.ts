@@ -1,9 +1,11 @@
 import {
+  type Dict,
   decodeKey,
   type EntriesOptions,
   encodeKey,
   type Key,
   type OperationOptions,
+  PartdError,
   type Store,
 } from "@partd/core";
 import {
@@ -13,15 +15,14 @@ import {
   type GetOptions,
   type LowerStore,
   memoryFor,
-  onAbort,
   Pace,
   unlessAborted,
 } from "@partd/core/author";
-import type { Blocks, Loan, Spillable } from "@partd/core/memory";
+import type { Blocks, Loan } from "@partd/core/memory";
+import { ExclusiveWork } from "./exclusive-work.js";
 import { limitsFor } from "./limits.js";
-import { takeParts } from "./parts.js";
 import { Spiller } from "./spiller.js";
-import { type BufferListeners, Tally } from "./tally.js";
+import { type BufferListeners, type BufferStats, SpillStats } from "./stats.js";
 
 export interface BufferOptions extends BufferListeners {
   /**
@@ -34,36 +35,6 @@ export interface BufferOptions extends BufferListeners {
   readonly concurrency?: number | undefined;
 }
 
-/** What a buffer holds now, and what it has done so far. */
-export interface BufferStats {
-  /** Bytes that the buffer may take. */
-  readonly availableMemory: number;
-  /** Bytes of memory in use for what is held: its bytes, room to grow and bookkeeping. */
-  readonly memoryHeld: number;
-  /** Bytes of values that have not reached the slow store. */
-  readonly bytesHeld: number;
-  /** Keys with bytes that have not reached the slow store. */
-  readonly keysHeld: number;
-  /** Bytes that reached the slow store. */
-  readonly bytesSpilled: number;
-  /** Batches that reached the slow store. */
-  readonly spills: number;
-  /** Batches that the slow store refused; each was or will be tried again. */
-  readonly spillErrors: number;
-  /** Batches on their way to the slow store. */
-  readonly spillsInFlight: number;
-  /** Bytes in them; what was held in memory counts as held until it has arrived. */
-  readonly bytesInFlight: number;
-  /** Completed calls of `flush`, that of `close` included. */
-  readonly flushes: number;
-  /** Appends that wait for room in memory now. */
-  readonly waiting: number;
-  /** Appends that had to wait for room in memory, those that were given up included. */
-  readonly waits: number;
-  /** How long they waited, all together. */
-  readonly waitMilliseconds: number;
-}
-
 /**
  * Gathers appends in memory and writes the largest values to a slower store, in the background and
  * in large batches, as memory fills. An append waits only where the bound would be broken.
@@ -73,55 +44,47 @@ export interface BufferStats {
  * @example new BufferStore(new Dict(), new FileStore("shuffle"), { availableMemory: 2e9 })
  */
 export class BufferStore extends BaseStore {
-  readonly #fast: Store;
+  readonly #fast: Dict;
   readonly #slow: Store;
   readonly #blocks: Blocks;
   readonly #spiller: Spiller;
-  readonly #tally: Tally;
+  readonly #exclusive: ExclusiveWork;
+  readonly #stats: SpillStats;
   readonly #pace = new Pace();
   readonly #availableMemory: number;
   /** Key-writes since the clock was last read. */
   #writes = 0;
 
   /**
-   * @param fast a `Dict`, which may hold something already, or a store that extends it. Any other
-   *   has to be `Spillable`: its values are those of its `blocks`, which hold bytes as they are
-   *   appended. So there can be no codec around it. Each buffer takes one of its own.
+   * @param fast a `Dict`, or a store that extends it. It may hold something already. Each buffer
+   *   takes one of its own.
    * @param slow any store of bytes. One with a compressor around it gets each value in few large
    *   pieces, which is what compresses well.
    * @throws `ERR_PARTD_VALUE`, naming it, for a store or an option that will not do.
    */
-  constructor(fast: Store & Spillable, slow: Store, options: BufferOptions = {}) {
+  constructor(fast: Dict, slow: Store, options: BufferOptions = {}) {
     super();
     const { batchBytes } = (slow ?? {}) as LowerStore;
     const limits = limitsFor(options.availableMemory, options.concurrency, batchBytes);
-    const tally = new Tally(options);
-    takeParts(fast, slow);
+    this.#stats = new SpillStats(options);
+    this.#blocks = takeBlocks(fast, slow);
     this.#fast = fast;
     this.#slow = slow;
-    this.#blocks = fast.blocks;
-    this.#tally = tally;
-    this.#spiller = new Spiller(fast.blocks, slow, limits, tally);
+    this.#spiller = new Spiller(this.#blocks, slow, limits, this.#stats);
+    this.#exclusive = new ExclusiveWork(this.#spiller);
     this.#availableMemory = limits.availableMemory;
   }
 
   stats(): BufferStats {
-    const { bytesSpilled, spills, spillErrors, flushes, waits, waitMilliseconds } = this.#tally;
-    const { batches, bytes, waiting } = this.#spiller.underway;
     return {
       availableMemory: this.#availableMemory,
       memoryHeld: this.#blocks.footprint,
       bytesHeld: this.#blocks.byteLength,
       keysHeld: this.#blocks.size,
-      bytesSpilled,
-      spills,
-      spillErrors,
-      spillsInFlight: batches,
-      bytesInFlight: bytes,
-      flushes,
-      waiting,
-      waits,
-      waitMilliseconds,
+      ...this.#stats.counts,
+      spillsInFlight: this.#spiller.batchesInFlight,
+      bytesInFlight: this.#spiller.bytesInFlight,
+      waiting: this.#spiller.waiting,
     };
   }
 
@@ -129,19 +92,20 @@ export class BufferStore extends BaseStore {
   override async close(): Promise<void> {
     await super.close();
     // One that was never used has not been opened, and so not flushed.
-    if (this.#blocks.size > 0) await this.#spiller.flush(undefined);
+    if (this.#blocks.size > 0) await this.#spill();
     await this.#slow.close();
     await this.#fast.close();
     this.#blocks.clear();
   }
 
   protected async _append(batch: Batch, options: AppendOptions): Promise<void> {
+    if (this.#exclusive.isAbandoned) await this.#exclusive.settled(options.signal);
     await this.#spiller.append(batch, options);
     this.#writes += batch.keys.length;
     if (this.#writes < 64) return;
     this.#writes = 0;
-    // Awaited appends that never have to wait would keep the slow store from getting on.
-    if (this.#pace.elapsed > (this.#spiller.underway.batches > 0 ? 1 : 5)) await this.#pace.rest();
+    // A caller that awaits every append never yields, which would starve the spiller.
+    if (this.#pace.elapsed > (this.#spiller.batchesInFlight > 0 ? 1 : 5)) await this.#pace.rest();
   }
 
   protected _get(keys: readonly string[], options: GetOptions): Promise<Uint8Array[]> {
@@ -173,7 +137,7 @@ export class BufferStore extends BaseStore {
       return answer;
     };
     // What reads into the caller's memory is waited for, even if it is given up.
-    return this.#spiller.read(keys, work, { signal, waits: allocate !== undefined });
+    return this.#read(keys, work, { signal, waits: allocate !== undefined });
   }
 
   protected override async _stream(
@@ -194,11 +158,11 @@ export class BufferStore extends BaseStore {
         throw error;
       }
     };
-    return this.#spiller.read([key], work, options);
+    return this.#read([key], work, options);
   }
 
   protected async _delete(keys: readonly string[], { signal }: OperationOptions): Promise<void> {
-    await this.#spiller.change(signal, async () => {
+    await this.#exclusive.change(signal, async () => {
       await this.#spiller.target.delete(keys.map(decodeKey));
       await this.#remove(keys);
     });
@@ -216,14 +180,14 @@ export class BufferStore extends BaseStore {
   ): Promise<void> {
     // A slow store with a codec around it would keep what stands for no bytes.
     if (value.byteLength === 0) return this._delete([key], { signal });
-    await this.#spiller.change(signal, async () => {
+    await this.#exclusive.change(signal, async () => {
       await this.#spiller.bringDown(key);
       await this.#spiller.target.iset(decodeKey(key), value, { replace: true });
     });
   }
 
   protected async _keys(options: OperationOptions): Promise<AsyncIterable<string>> {
-    await this.#spiller.unfinished.over(options.signal);
+    await this.#exclusive.settled(options.signal);
     // What moves down before it is seen here is found below; what does so later is left out there.
     const held = new Set<string>();
     for (const key of this.#blocks.keys()) {
@@ -238,7 +202,7 @@ export class BufferStore extends BaseStore {
   protected override async _entries(
     options: EntriesOptions,
   ): Promise<AsyncIterable<readonly [string, Uint8Array]>> {
-    await this.#spiller.flush(options.signal);
+    await this.#spill(options.signal);
     return encodedEntries(this.#spiller.target.entries(options));
   }
 
@@ -254,20 +218,20 @@ export class BufferStore extends BaseStore {
           return held + (await this.#spiller.target.size(decodeKey(key), options));
         }),
       );
-    return this.#spiller.read(keys, work, options);
+    return this.#read(keys, work, options);
   }
 
   protected override async _flush(options: OperationOptions): Promise<void> {
-    await this.#spiller.flush(options.signal);
+    await this.#spill(options.signal);
     await unlessAborted(this.#spiller.target.flush(options), options.signal);
-    this.#tally.flushes++;
+    this.#stats.flushed();
   }
 
   protected override async _drop({ signal }: OperationOptions): Promise<void> {
-    await this.#spiller.change(signal, async () => {
+    await this.#exclusive.change(signal, async () => {
       await this.#spiller.target.drop();
       await this.#remove(this.#blocks.keys());
-      this.#spiller.doubt.forget(); // With the rest, what may have been there twice has gone.
+      this.#spiller.forgetUncertainty();
     });
   }
 
@@ -276,45 +240,22 @@ export class BufferStore extends BaseStore {
     critical: () => Promise<T>,
     options: OperationOptions,
   ): Promise<T> {
-    const spiller = this.#spiller;
-    const { unfinished } = spiller;
-    const { signal } = options;
-    return new Promise((resolve, reject) => {
-      let entered = false;
-      const section = spiller.still(signal, () =>
-        this.#slow.withLock(async (held) => {
-          signal?.throwIfAborted();
-          entered = true;
-          spiller.target = held;
-          const leave = async () => {
-            await unfinished.work;
-            await spiller.landed();
-            spiller.target = this.#slow;
-          };
-          let result: T;
-          try {
-            result = await critical();
-          } catch (error) {
-            const left = leave();
-            if (unfinished.work || signal?.aborted) {
-              // It was given up. The lock is kept until what it has begun is done.
-              unfinished.leave(section);
-              reject(error);
-            }
-            await left;
-            throw error;
-          }
-          await leave();
-          return result;
-        }, options),
-      );
-      section.then(resolve, reject);
-      if (!signal) return;
-      const forget = onAbort(signal, () => {
-        if (!entered) reject(signal.reason);
-      });
-      section.then(forget, forget);
-    });
+    return this.#exclusive.withLock(this.#slow, critical, options);
+  }
+
+  async #read<T>(
+    keys: readonly string[],
+    work: () => Promise<T>,
+    options: OperationOptions & { readonly waits?: boolean },
+  ): Promise<T> {
+    if (this.#exclusive.isAbandoned) await this.#exclusive.settled(options.signal);
+    return this.#spiller.read(keys, work, options);
+  }
+
+  /** Writes all that is in memory now. */
+  async #spill(signal?: AbortSignal): Promise<void> {
+    await this.#exclusive.settled(signal);
+    await this.#spiller.flush(signal);
   }
 
   /** Removes keys from memory, where nothing else is under way. */
@@ -324,6 +265,45 @@ export class BufferStore extends BaseStore {
       if (this.#pace.due) await this.#pace.rest();
     }
   }
+}
+
+/**
+ * The memory of `fast`, which belongs to the new buffer from now on.
+ *
+ * @throws `ERR_PARTD_VALUE` if no buffer can be made of the two stores.
+ */
+function takeBlocks(fast: Dict, slow: Store): Blocks {
+  // By its form: the Dict of another copy of @partd/core will do as well.
+  const blocks = (fast as Partial<Dict> | null | undefined)?.blocks;
+  if (typeof blocks?.hold !== "function") {
+    throw refusal(
+      `fast must be a Dict, not ${nameOf(fast)}; put codecs and compressors around the slow store or around the buffer.`,
+    );
+  }
+  if (!isStore(slow)) throw refusal(`slow must be a store of bytes, not ${nameOf(slow)}.`);
+  if (slow === fast) throw refusal("fast and slow must be two stores, not the same.");
+  if (takenBlocks.has(blocks)) {
+    throw refusal("fast belongs to another BufferStore already; give each a new Dict.");
+  }
+  takenBlocks.add(blocks);
+  return blocks;
+}
+
+/** Two buffers over the same memory would each cut off what the other has on its way. */
+const takenBlocks = new WeakSet<Blocks>();
+
+function isStore(value: Store | null | undefined): boolean {
+  const methods = [value?.append, value?.get, value?.withLock];
+  return methods.every((method) => typeof method === "function");
+}
+
+function nameOf(value: unknown): string {
+  if (typeof value !== "object" || value === null) return String(value);
+  return value.constructor?.name || "an object";
+}
+
+function refusal(reason: string): PartdError {
+  return new PartdError("ERR_PARTD_VALUE", `A BufferStore cannot be made: ${reason}`);
 }
 
 async function* encodedEntries(

@@ -1,5 +1,5 @@
 import type { Blocks, Value } from "@partd/core/memory";
-import type { Load } from "./load.js";
+import type { SpillBatch } from "./spill-batch.js";
 
 /** One call of `flush`: the values as they were then, and how far each has to be written. */
 export class FlushJob {
@@ -11,9 +11,9 @@ export class FlushJob {
   /** The value's `cutCount` when its part of the job is done. */
   readonly #targets: number[] = [];
   #next = 0;
-  /** Of the values before `next`, how many are not done; they stand at the front. */
+  /** How many of the values before `next` are not done; they stand at the front. */
   #kept = 0;
-  /** Targets of values that are claimed, by key: they are not to be looked at again and again. */
+  /** Targets of claimed values, by key, so that those are not looked at again and again. */
   readonly #claimed = new Map<string, number>();
 
   constructor(blocks: Blocks) {
@@ -33,11 +33,11 @@ export class FlushJob {
     return this.#values.length === 0 && this.#claimed.size === 0;
   }
 
-  /** Goes on through the values, at most once round, and adds those that are free. */
-  fill(load: Load, isClaimed: (key: string) => boolean): void {
+  /** Adds free values to the batch, from where the last call stopped, at most once round. */
+  fill(batch: SpillBatch, isClaimed: (key: string) => boolean): void {
     const values = this.#values;
     const targets = this.#targets;
-    for (let visits = values.length; visits > 0 && values.length > 0 && !load.isFull; visits--) {
+    for (let visits = values.length; visits > 0 && values.length > 0 && !batch.isFull; visits--) {
       const value = values[this.#next] as Value;
       const target = targets[this.#next++] as number;
       if (this.#blocks.cutCount(value) < target) {
@@ -47,7 +47,7 @@ export class FlushJob {
         } else {
           values[this.#kept] = value;
           targets[this.#kept++] = target;
-          if (!this.#blocks.isHeld(value)) load.add(value);
+          if (!this.#blocks.isHeld(value)) batch.add(value);
         }
       }
       if (this.#next === values.length) this.#startOver();

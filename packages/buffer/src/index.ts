@@ -1,7 +1,8 @@
-export { type BufferOptions, type BufferStats, BufferStore } from "./buffer-store.js";
+export { type BufferOptions, BufferStore } from "./buffer-store.js";
 export type {
   BufferListeners,
+  BufferStats,
   SpillErrorEvent,
   SpillEvent,
   WaitEvent,
-} from "./tally.js";
+} from "./stats.js";

@@ -5,87 +5,94 @@ import {
   BatchEntries,
   type LowerStore,
   unlessAborted,
+  WaitQueue,
 } from "@partd/core/author";
 import type { Blocks } from "@partd/core/memory";
-import { Changes } from "./changes.js";
-import type { Claim, Claims } from "./claims.js";
-import { Doubt } from "./doubt.js";
-import { Flight } from "./flight.js";
+import { type Failure, SpillFailures } from "./failures.js";
 import { FlushJob } from "./flush-job.js";
-import { Holds } from "./holds.js";
+import { type Claim, type Claims, KeyClaims } from "./key-claims.js";
 import { type Limits, roughCost } from "./limits.js";
-import { type Append, Line } from "./line.js";
-import { Load, Spaces } from "./load.js";
-import type { Tally } from "./tally.js";
-import { Unfinished } from "./unfinished.js";
+import { Spaces, SpillBatch } from "./spill-batch.js";
+import type { SpillStats } from "./stats.js";
 
 /**
  * Moves values from memory to the slow store while appends go on.
  *
- * A value is moved by a *flight*: its bytes stay in memory, and held, until the slow store has
- * them, and are then cut off its front; meanwhile more may be appended behind them. So a flight
- * that fails changes nothing, a key's bytes arrive in order, and at most one flight carries a key.
- * A read claims its keys, which keeps flights from taking off with them, and waits for those that
- * have; a big append does the same.
+ * While a batch is in flight its bytes stay in memory, and held, until the slow store has them; they
+ * are then cut off the front of their values. Meanwhile more may be appended behind them. So a batch
+ * that fails changes nothing, a key's bytes arrive in order, and at most one batch carries a key. A
+ * read claims its keys, which keeps spills from taking them, and waits for those in flight; so does
+ * a big append.
  */
 export class Spiller {
-  /** The slow store, or what `withLock` of it passed. */
-  target: LowerStore;
-  readonly unfinished = new Unfinished();
-  readonly doubt = new Doubt();
   readonly #blocks: Blocks;
   readonly #limits: Limits;
-  readonly #tally: Tally;
-  readonly #flights = new Set<Flight>();
+  readonly #stats: SpillStats;
+  #target: LowerStore;
+  /** Batches on their way, and since when. */
+  readonly #inFlight = new Map<SpillBatch, number>();
+  #bytesInFlight = 0;
   readonly #jobs = new Set<FlushJob>();
-  readonly #line = new Line();
-  readonly #holds: Holds;
-  readonly #landings = new Changes();
-  /** Announced when a flight lands or a read ends. */
-  readonly #ends = new Changes();
-  /** Announced when reads need wait no longer. */
-  readonly #calm = new Changes();
+  /** Appends that wait for room. */
+  readonly #appends = new WaitQueue<WaitingAppend>();
+  readonly #claims: KeyClaims;
+  /** Resolved when a batch has landed: the slow store has taken or refused it. */
+  readonly #landings = new WaitQueue();
+  /** Resolved when a batch has landed or a read has ended. */
+  readonly #ends = new WaitQueue();
+  /** Reads that wait until `#readsWait` is false. */
+  readonly #reads = new WaitQueue();
   readonly #spaces: Spaces;
-  /** Payload bytes in flight. */
-  #flying = 0;
+  readonly #failures = new SpillFailures();
   /** Whether memory is being emptied down to the low mark. */
   #draining = false;
-  /** Nothing takes off of itself while this is above zero. */
+  /** Nothing is spilled unasked while this is above zero. */
   #quiet = 0;
   /** Big appends that wait for reads and flights of their keys. */
   #bigWaiting = 0;
-  /** Reads that come now wait, so that what waits for reads is not starved by ever new ones. */
+  /** Whether new reads wait, so that ever new ones do not starve what waits for reads to end. */
   #readsWait = false;
-  /** Why the last flight failed; no more take off by themselves until one is asked for. */
-  #failure: { readonly error: unknown } | undefined;
 
-  constructor(blocks: Blocks, slow: LowerStore, limits: Limits, tally: Tally) {
+  constructor(blocks: Blocks, slow: LowerStore, limits: Limits, stats: SpillStats) {
     this.#blocks = blocks;
-    this.#holds = new Holds(blocks);
-    this.target = slow;
+    this.#claims = new KeyClaims(blocks);
+    this.#target = slow;
     this.#limits = limits;
     this.#spaces = new Spaces(limits.concurrency);
-    this.#tally = tally;
+    this.#stats = stats;
   }
 
-  /** What is on its way to the slow store, and what waits for room. */
-  get underway(): { batches: number; bytes: number; waiting: number } {
-    return { batches: this.#flights.size, bytes: this.#flying, waiting: this.#line.size };
+  /** The slow store, or what its `withLock` passed. */
+  get target(): LowerStore {
+    return this.#target;
+  }
+
+  spillTo(target: LowerStore): void {
+    this.#target = target;
+  }
+
+  get batchesInFlight(): number {
+    return this.#inFlight.size;
+  }
+
+  get bytesInFlight(): number {
+    return this.#bytesInFlight;
+  }
+
+  /** Appends that wait for room. */
+  get waiting(): number {
+    return this.#appends.size;
   }
 
   /** Appends to memory, now or when there is room, or a big batch to the slow store. */
-  append(batch: Batch, options: AppendOptions): Promise<void> | undefined {
-    const { signal, owned } = options;
-    if (this.unfinished.work) {
-      return this.unfinished.over(signal).then(() => this.append(batch, options));
-    }
-    if (this.#line.need === undefined && this.#fits(roughCost(batch))) {
+  append(batch: Batch, { signal, owned }: AppendOptions): Promise<void> | undefined {
+    if (this.#appends.size === 0 && this.#fits(roughCost(batch))) {
       this.#blocks.append(batch, owned);
       if (this.#blocks.footprint > this.#limits.high) this.#pump();
       return undefined;
     }
     const need = this.#blocks.cost(batch);
-    if (this.#line.need === undefined && this.#fits(need)) {
+    if (this.#appends.size === 0 && this.#fits(need)) {
       this.#blocks.append(batch, owned);
       this.#pump();
       return undefined;
@@ -95,39 +102,40 @@ export class Spiller {
       : this.#wait({ batch, need, owned }, signal);
   }
 
-  /** Writes all that is in memory now. */
+  /**
+   * Writes all that is in memory now.
+   *
+   * @throws `ERR_PARTD_CONNECTION` if some of it may be in the slow store twice.
+   */
   async flush(signal: AbortSignal | undefined): Promise<void> {
-    await this.unfinished.over(signal);
     const job = new FlushJob(this.#blocks);
     this.#jobs.add(job);
-    this.#failure = undefined; // What failed is tried again.
+    this.#failures.retry();
     this.#pump();
     try {
       await unlessAborted(job.done, signal);
     } finally {
       this.#jobs.delete(job);
     }
-    this.doubt.tell();
+    this.#failures.checkCertain();
   }
 
   /**
-   * Runs `work` while what memory holds of the keys stays there and nothing of it is in flight. If
-   * that is given up, it ends by itself, unless the caller `waits` for it all the same.
+   * Runs `work` while the keys' values stay in memory and nothing of them is in flight. If the
+   * signal is aborted, the work ends by itself, unless the caller `waits` for it all the same.
    */
   async read<T>(
     keys: readonly string[],
     work: () => Promise<T>,
     { signal, waits }: OperationOptions & { readonly waits?: boolean },
   ): Promise<T> {
-    if (this.unfinished.work) await this.unfinished.over(signal);
-    while (this.#readsWait) await this.#calm.next(signal);
+    while (this.#readsWait) await this.#reads.wait(undefined, signal);
     const reading = this.#read(keys, work, signal);
     return waits || !signal ? reading : unlessAborted(reading, signal);
   }
 
   /** Runs `work` while nothing is in flight. */
-  async still<T>(signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
-    await this.unfinished.over(signal);
+  async whileQuiet<T>(signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
     this.#quiet++;
     try {
       await this.landed(signal);
@@ -138,22 +146,19 @@ export class Spiller {
     }
   }
 
-  /**
-   * The same for work that changes keys in memory and below, and is not to end midway: if it is
-   * given up it goes on, and what comes next waits for it.
-   */
-  change(signal: AbortSignal | undefined, work: () => Promise<void>): Promise<void> {
-    return this.unfinished.wait(this.still(signal, work), signal);
-  }
-
-  /** Brings down what memory has of a key. */
+  /** Writes what memory has of a key. */
   async bringDown(key: string): Promise<void> {
     if (this.#blocks.get(key) !== undefined) await this.#send([key], undefined, undefined);
   }
 
   /** Resolves when nothing is in flight. */
   async landed(signal?: AbortSignal): Promise<void> {
-    while (this.#flights.size > 0) await this.#landings.next(signal);
+    while (this.#inFlight.size > 0) await this.#landings.wait(undefined, signal);
+  }
+
+  /** All has been removed, and with it what may have been there twice. */
+  forgetUncertainty(): void {
+    this.#failures.clear();
   }
 
   async #read<T>(
@@ -161,18 +166,18 @@ export class Spiller {
     work: () => Promise<T>,
     signal: AbortSignal | undefined,
   ): Promise<T> {
-    const claim = this.#holds.reads.enter(keys);
+    const claim = this.#claims.reads.begin(keys);
     try {
-      for (let rest = keys; this.#flights.size > 0; ) {
-        rest = rest.filter((key) => this.#holds.isFlying(key));
+      for (let rest = keys; this.#inFlight.size > 0; ) {
+        rest = rest.filter((key) => this.#claims.isInFlight(key));
         if (rest.length === 0) break;
-        await this.#landings.next(signal);
+        await this.#landings.wait(undefined, signal);
       }
       return await work();
     } finally {
-      this.#leave(this.#holds.reads, claim);
+      this.#endClaim(this.#claims.reads, claim);
       this.#pump();
-      this.#ends.announce();
+      this.#ends.resolveAll();
     }
   }
 
@@ -180,17 +185,17 @@ export class Spiller {
     return this.#blocks.footprint + need <= this.#limits.bound;
   }
 
-  async #wait(append: Append, signal: AbortSignal | undefined): Promise<void> {
+  async #wait(append: WaitingAppend, signal: AbortSignal | undefined): Promise<void> {
     signal?.throwIfAborted();
     const since = performance.now();
-    const turn = this.#line.wait(append, signal);
-    // If nothing is in flight, the next one to fail or succeed is on behalf of this append.
-    if (this.#flights.size === 0) this.#failure = undefined;
+    const appended = this.#appends.wait(append, signal);
+    // If nothing is in flight, the next batch to land is on behalf of this append.
+    if (this.#inFlight.size === 0) this.#failures.retry();
     this.#pump();
     try {
-      await turn;
+      await appended;
     } finally {
-      this.#tally.waited(performance.now() - since);
+      this.#stats.waited(performance.now() - since);
       this.#pump();
     }
   }
@@ -204,103 +209,122 @@ export class Spiller {
     batch: Batch | undefined,
     signal: AbortSignal | undefined,
   ): Promise<void> {
-    const claim = this.#holds.bigs.enter(keys);
+    const claim = this.#claims.bigAppends.begin(keys);
     this.#bigWaiting++;
     try {
-      while (this.#holds.areBusy(keys)) await this.#ends.next(signal);
+      while (this.#claims.areBusy(keys)) await this.#ends.wait(undefined, signal);
     } catch (error) {
-      this.#leave(this.#holds.bigs, claim);
+      this.#endClaim(this.#claims.bigAppends, claim);
       throw error;
     } finally {
       this.#bigWaiting--;
       this.#pump();
     }
-    const load = new Load(this.#blocks, 0);
+    const spilled = new SpillBatch(this.#blocks, 0);
     for (const key of keys) {
       const value = this.#blocks.get(key);
-      if (value !== undefined) load.addWhole(value, this.#holds.takeOver(key));
+      if (value !== undefined) spilled.addWhole(value, this.#claims.takeOver(key));
     }
-    if (batch) load.addBatch(batch);
-    // What was in memory is not given up: no one would know whether it had been written.
-    const flight = new Flight(load, undefined, true, load.values.length > 0 ? undefined : signal);
-    const flying = this.#holds.bigFlights.enter(keys);
-    void this.#launch(flight, () => {
-      this.#leave(this.#holds.bigFlights, flying);
-      this.#leave(this.#holds.bigs, claim);
-    });
+    if (batch) spilled.addBatch(batch);
+    const sent = this.#sendClaimed(spilled, claim, signal);
+    let failure: Failure | undefined;
     try {
-      while (!flight.landed) await this.#landings.next(signal);
+      failure = await unlessAborted(sent, signal);
     } catch (error) {
-      flight.abandoned = true;
+      if (spilled.values.length > 0) {
+        void sent.then((failed) => failed && this.#failures.unreported(failed));
+      }
       throw error;
     }
-    if (flight.failure) throw flight.failure.error;
+    if (failure) throw failure.error;
   }
 
-  #leave(claims: Claims, claim: Claim): void {
-    this.#holds.leave(claims, claim, (key) => {
+  async #sendClaimed(
+    batch: SpillBatch,
+    claim: Claim,
+    signal: AbortSignal | undefined,
+  ): Promise<Failure | undefined> {
+    const { bigAppends, bigFlights } = this.#claims;
+    const flight = bigFlights.begin(claim.keys);
+    // What was in memory is not given up: no one would know whether it had been written.
+    const failure = await this.#write(batch, batch.values.length > 0 ? undefined : signal);
+    this.#land(batch, failure);
+    this.#endClaim(bigFlights, flight);
+    this.#endClaim(bigAppends, claim);
+    this.#afterLanding();
+    return failure;
+  }
+
+  #endClaim(claims: Claims, claim: Claim): void {
+    for (const key of this.#claims.end(claims, claim)) {
       for (const job of this.#jobs) job.unclaim(key);
-    });
+    }
   }
 
-  /** Brings everything on its way that can be: called whenever something has changed. */
+  /** Starts everything that can be started: called whenever something has changed. */
   #pump(): void {
     this.#admit();
-    while (this.#flights.size < this.#limits.concurrency) {
-      const flight = this.#nextFlight();
-      if (!flight) break;
-      void this.#launch(flight);
+    while (this.#inFlight.size < this.#limits.concurrency) {
+      const spill = this.#nextSpill();
+      if (!spill) break;
+      void this.#spill(spill);
     }
     for (const job of this.#jobs) {
       if (!job.isDone) continue;
       this.#jobs.delete(job);
       job.resolve();
     }
-    const isStuck =
-      this.#flights.size === 0 && (this.#line.need !== undefined || this.#jobs.size > 0);
-    const readsWaited = this.#readsWait;
-    this.#readsWait = this.#holds.reads.size > 0 && (isStuck || this.#bigWaiting > 0);
-    if (readsWaited && !this.#readsWait) this.#calm.announce();
-    if (this.#flights.size > 0) return;
-    if (this.#line.need !== undefined && this.#jobs.size === 0 && this.#failure) {
-      this.doubt.told(this.#failure.error);
-      this.#line.reject(this.#failure.error);
+    const isStuck = this.#inFlight.size === 0 && (this.#appends.size > 0 || this.#jobs.size > 0);
+    this.#readsWait = this.#claims.reads.size > 0 && (isStuck || this.#bigWaiting > 0);
+    if (!this.#readsWait) this.#reads.resolveAll();
+    if (this.#inFlight.size > 0) return;
+    const failure = this.#failures.last;
+    if (failure && this.#appends.size > 0 && this.#jobs.size === 0) {
+      this.#failures.reported();
+      this.#appends.rejectAll(failure.error);
     }
     if (!this.#draining) this.#spaces.clear();
   }
 
+  /** Makes the appends that wait, in their order, as far as there is room. */
   #admit(): void {
-    for (let need = this.#line.need; need !== undefined; need = this.#line.need) {
-      if (!this.#fits(need) && this.#blocks.size > 0) return;
-      this.#line.admit(({ batch, owned }) => this.#blocks.append(batch, owned));
+    for (let next = this.#appends.first; next; next = this.#appends.first) {
+      if (!this.#fits(next.need) && this.#blocks.size > 0) return;
+      const wait = this.#appends.take();
+      try {
+        this.#blocks.append(next.batch, next.owned);
+        wait?.resolve();
+      } catch (error) {
+        wait?.reject(error);
+      }
     }
   }
 
-  #nextFlight(): Flight | undefined {
+  #nextSpill(): Spill | undefined {
     const wantsRoom = this.#wantsRoom();
     if (this.#jobs.size === 0 && !wantsRoom) return undefined;
-    const load = new Load(this.#blocks, this.#limits.batch, this.#spaces.take());
+    const batch = new SpillBatch(this.#blocks, this.#limits.batch, this.#spaces.take());
     for (const job of this.#jobs) {
-      job.fill(load, (key) => this.#holds.isClaimed(key));
-      if (load.values.length > 0) return new Flight(load, job);
+      job.fill(batch, (key) => this.#claims.isClaimed(key));
+      if (batch.values.length > 0) return { batch, job };
     }
     if (wantsRoom) {
       for (const value of this.#blocks.largest()) {
-        if (this.#holds.isClaimed(this.#blocks.key(value))) this.#holds.park(value);
-        else load.add(value);
-        if (load.isFull) break;
+        if (this.#claims.isClaimed(this.#blocks.key(value))) this.#claims.park(value);
+        else batch.add(value);
+        if (batch.isFull) break;
       }
     }
-    if (load.values.length > 0) return new Flight(load);
-    this.#spaces.keep(load.space);
+    if (batch.values.length > 0) return { batch, job: undefined };
+    this.#spaces.keep(batch.space);
     return undefined;
   }
 
   #wantsRoom(): boolean {
-    if (this.#failure) return false;
+    if (this.#failures.last) return false;
     const { bound, high, low } = this.#limits;
-    const remaining = this.#blocks.footprint - this.#flying;
-    const need = this.#line.need;
+    const remaining = this.#blocks.footprint - this.#bytesInFlight;
+    const need = this.#appends.first?.need;
     if (need !== undefined && remaining + need > bound) return true;
     if (this.#quiet > 0) return false;
     if (remaining > high) this.#draining = true;
@@ -308,37 +332,61 @@ export class Spiller {
     return this.#draining;
   }
 
-  async #launch(flight: Flight, whenLanded?: () => void): Promise<void> {
-    this.#flights.add(flight);
-    this.#flying += flight.load.byteLength;
-    const { load, job } = flight;
-    const since = performance.now();
-    try {
-      await this.target.append(new BatchEntries(load.batch), { signal: flight.signal });
-      load.arrive();
-      this.#spaces.keep(load.space); // But not after a failure: the bytes may be on their way still.
-      if (!flight.isPrivate) this.#failure = undefined;
-      this.#tally.spilled(load, performance.now() - since);
-    } catch (error) {
-      load.turnBack();
-      flight.failure = { error };
-      if (!flight.isPrivate) this.#fail(error, job);
-      else if (flight.abandoned && load.values.length > 0) this.doubt.note(error);
+  async #spill({ batch, job }: Spill): Promise<void> {
+    const failure = await this.#write(batch);
+    this.#land(batch, failure);
+    const isFlush = failure !== undefined && job !== undefined && this.#jobs.delete(job);
+    this.#failures.landed(failure, isFlush);
+    if (failure) {
+      this.#draining = false;
+      this.#stats.refused(failure.error);
+      if (isFlush) job.reject(failure.error);
     }
-    flight.landed = true;
-    this.#flying -= load.byteLength;
-    this.#flights.delete(flight);
-    whenLanded?.();
-    this.#pump();
-    this.#landings.announce();
-    this.#ends.announce();
+    this.#afterLanding();
   }
 
-  #fail(error: unknown, job: FlushJob | undefined): void {
-    this.#failure = { error };
-    this.#draining = false;
-    this.#tally.failed(error);
-    if (job && this.#jobs.delete(job)) job.reject(error);
-    else this.doubt.note(error);
+  async #write(batch: SpillBatch, signal?: AbortSignal): Promise<Failure | undefined> {
+    this.#inFlight.set(batch, performance.now());
+    this.#bytesInFlight += batch.byteLength;
+    try {
+      await this.#target.append(new BatchEntries(batch.batch), { signal });
+      return undefined;
+    } catch (error) {
+      return { error };
+    }
   }
+
+  /** The slow store has taken the batch or refused it. */
+  #land(batch: SpillBatch, failure: Failure | undefined): void {
+    const milliseconds = performance.now() - (this.#inFlight.get(batch) as number);
+    if (failure) {
+      batch.turnBack();
+    } else {
+      batch.arrive();
+      this.#spaces.keep(batch.space); // But not after a failure: the bytes may be on their way still.
+      this.#stats.spilled({ keys: batch.values.length, bytes: batch.byteLength, milliseconds });
+    }
+    this.#bytesInFlight -= batch.byteLength;
+    this.#inFlight.delete(batch);
+  }
+
+  #afterLanding(): void {
+    this.#pump();
+    this.#landings.resolveAll();
+    this.#ends.resolveAll();
+  }
+}
+
+interface WaitingAppend {
+  readonly batch: Batch;
+  /** Bytes of memory. */
+  readonly need: number;
+  /** Whether its arrays are given away. */
+  readonly owned: boolean | undefined;
+}
+
+/** A batch that is spilled, and the flush that it is part of. */
+interface Spill {
+  readonly batch: SpillBatch;
+  readonly job: FlushJob | undefined;
 }

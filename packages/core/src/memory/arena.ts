@@ -1,8 +1,8 @@
 import {
+  AdoptedBuffer,
   CLASSES,
   classFor,
   classWithin,
-  Gift,
   GRANULE_BITS,
   GRANULE_MEMORY,
   GRANULES,
@@ -18,7 +18,7 @@ import {
  */
 export class Arena {
   /** Slabs of ours and, among them, arrays that were given away to us. */
-  #slabs: (Slab | Gift | undefined)[] = [];
+  #slabs: (Slab | AdoptedBuffer | undefined)[] = [];
   /** How many of them are ours. */
   #own = 0;
   /** Bytes of the others, and the places they have left. */
@@ -128,7 +128,7 @@ export class Arena {
       const freed = next;
       const slab = this.#slab(freed);
       next = slab.next(freed);
-      if (slab instanceof Gift) this.#giveUp(freed, slab);
+      if (slab instanceof AdoptedBuffer) this.#giveUp(freed, slab);
       else this.#release(freed, slab);
     }
     if (this.used === 0) this.#reset();
@@ -191,20 +191,20 @@ export class Arena {
     if (rest < LARGE || rest < buffer.byteLength * 0.875 || !(buffer instanceof ArrayBuffer)) {
       return false;
     }
-    const gift = new Gift(new Uint8Array(buffer, bytes.byteOffset + start, rest));
+    const adopted = new AdoptedBuffer(new Uint8Array(buffer, bytes.byteOffset + start, rest));
     const place = this.#places.pop() ?? this.#slabs.length;
-    this.#slabs[place] = gift;
-    this.#given += gift.memory();
+    this.#slabs[place] = adopted;
+    this.#given += adopted.memory();
     this.#add(chain, place * GRANULES, 0);
     chain.length += rest;
     return true;
   }
 
-  #giveUp(extent: number, gift: Gift): void {
+  #giveUp(extent: number, adopted: AdoptedBuffer): void {
     const place = extent >>> GRANULE_BITS;
     this.#slabs[place] = undefined;
     this.#places.push(place);
-    this.#given -= gift.memory();
+    this.#given -= adopted.memory();
   }
 
   #add(chain: Chain, extent: number, room: number): void {
@@ -303,8 +303,8 @@ export class Arena {
     this.#free.fill(NONE);
   }
 
-  #slab(extent: number): Slab | Gift {
-    return this.#slabs[extent >>> GRANULE_BITS] as Slab | Gift;
+  #slab(extent: number): Slab | AdoptedBuffer {
+    return this.#slabs[extent >>> GRANULE_BITS] as Slab | AdoptedBuffer;
   }
 }
 

@@ -7,20 +7,6 @@ import { Ranks, toNextRank } from "./ranks.js";
 import { NONE } from "./slab.js";
 
 /**
- * A store whose values lie in {@link Blocks}, so that another one which owns it, as `BufferStore`
- * does, can write its largest values elsewhere: straight from the memory they lie in, a part at a
- * time, and while more is appended to them.
- */
-export interface Spillable {
-  readonly blocks: Blocks;
-}
-
-/** Whether `store` can be spilled from. Knows stores of another copy of this package as well. */
-export function isSpillable<S extends object>(store: S): store is S & Spillable {
-  return "blocks" in store && typeof (store.blocks as Blocks).hold === "function";
-}
-
-/**
  * Values in memory, by encoded key: what `Dict` is made of. Everything here is done at once, so
  * there are no half-done appends to see. Small appends become bytes in large blocks, and the
  * values are at all times in order of size.

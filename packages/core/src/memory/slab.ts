@@ -57,7 +57,7 @@ export class Slab {
 }
 
 /** An array that was given away to the arena, as one extent that is full. */
-export class Gift {
+export class AdoptedBuffer {
   readonly bytes: Uint8Array<ArrayBuffer>;
   #next = NONE;
 

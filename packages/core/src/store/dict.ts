@@ -1,13 +1,13 @@
 import { Pace } from "../async/pace.js";
-import { Blocks, type Spillable } from "../memory/blocks.js";
+import { Blocks } from "../memory/blocks.js";
 import { memoryFor } from "../memory/bytes.js";
 import { BaseStore } from "./base-store.js";
 import type { Batch } from "./batch.js";
 import type { AppendOptions, GetOptions } from "./store.js";
 
 /** A store in memory. It copies what is not given away to it, and gathers small appends into large blocks. */
-export class Dict extends BaseStore implements Spillable {
-  /** What `BufferStore` spills from. */
+export class Dict extends BaseStore {
+  /** Where the values lie. `BufferStore` writes the largest elsewhere, straight from their memory. */
   readonly blocks = new Blocks();
 
   /** Bytes of all values together. */

@@ -2,12 +2,11 @@ import type { Batch } from "@partd/core/author";
 import type { Blocks, Value } from "@partd/core/memory";
 
 /**
- * Values, or the first parts of long ones, on their way to the slow store as one batch. Long pieces
- * of memory are passed as they lie. Short ones of the same value are laid end to end, since each
- * piece costs the slow store more than copying a few kilobytes: an index entry, a frame, a system
- * call.
+ * Values, or the first parts of long ones, that go to the slow store as one append. Long pieces of
+ * memory are passed as they lie. Short ones of the same value are laid end to end, since each piece
+ * costs the slow store more than copying a few kilobytes: an index entry, a frame, a system call.
  */
-export class Load {
+export class SpillBatch {
   readonly values: Value[] = [];
   /** How many bytes of each value. */
   readonly lengths: number[] = [];
@@ -20,7 +19,7 @@ export class Load {
   #used = 0;
   #full = false;
 
-  /** @param space memory of `capacity` bytes from an earlier load that has arrived. */
+  /** @param space memory of `capacity` bytes from an earlier batch that has arrived. */
   constructor(blocks: Blocks, capacity: number, space?: Uint8Array) {
     this.#blocks = blocks;
     this.#capacity = capacity;
@@ -31,7 +30,7 @@ export class Load {
     return this.#full || this.byteLength >= this.#capacity || this.values.length >= MOST_KEYS;
   }
 
-  /** What short pieces were laid into, if there were any. */
+  /** The memory that short pieces were laid into, if there were any. */
   get space(): Uint8Array | undefined {
     return this.#space;
   }
@@ -90,14 +89,14 @@ export class Load {
     this.byteLength += byteLength;
   }
 
-  /** It has arrived: what was sent is cut off the values. */
+  /** The slow store has it: what was sent is cut off the values. */
   arrive(): void {
     for (const [i, value] of this.values.entries()) {
       this.#blocks.cut(value, this.lengths[i] as number);
     }
   }
 
-  /** It has not arrived: everything is as it was. */
+  /** The slow store has refused it: everything is as it was. */
   turnBack(): void {
     for (const value of this.values) this.#blocks.letGo(value);
   }
@@ -119,7 +118,7 @@ export class Load {
   }
 }
 
-/** Memory for short pieces, of loads that have arrived. */
+/** Memory for short pieces, from batches that have arrived, to be used again. */
 export class Spaces {
   readonly #spaces: Uint8Array[] = [];
   readonly #most: number;

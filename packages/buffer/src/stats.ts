@@ -1,0 +1,117 @@
+import { PartdError } from "@partd/core";
+
+/** What a buffer holds now, and what it has done so far. */
+export interface BufferStats {
+  /** Bytes that the buffer may take. */
+  readonly availableMemory: number;
+  /** Bytes of memory in use for what is held: its bytes, room to grow and bookkeeping. */
+  readonly memoryHeld: number;
+  /** Bytes of values that have not reached the slow store. */
+  readonly bytesHeld: number;
+  /** Keys with bytes that have not reached the slow store. */
+  readonly keysHeld: number;
+  /** Bytes that reached the slow store. */
+  readonly bytesSpilled: number;
+  /** Batches that reached the slow store. */
+  readonly spills: number;
+  /** Batches that the slow store refused; each was or will be tried again. */
+  readonly spillErrors: number;
+  /** Batches on their way to the slow store. */
+  readonly spillsInFlight: number;
+  /** Bytes in them; what was held in memory counts as held until it has arrived. */
+  readonly bytesInFlight: number;
+  /** Completed calls of `flush`, that of `close` included. */
+  readonly flushes: number;
+  /** Appends that wait for room in memory now. */
+  readonly waiting: number;
+  /** Appends that had to wait for room in memory, those that were given up included. */
+  readonly waits: number;
+  /** How long they waited, all together. */
+  readonly waitMilliseconds: number;
+}
+
+/** Functions that a buffer calls after something has happened, each call in a turn of its own. */
+export interface BufferListeners {
+  /** A batch has reached the slow store. */
+  readonly onSpill?: ((event: SpillEvent) => void) | undefined;
+  /** The slow store refused a batch. Its bytes are still in memory. */
+  readonly onSpillError?: ((event: SpillErrorEvent) => void) | undefined;
+  /** An append had to wait for room in memory, and has been made or given up. */
+  readonly onWait?: ((event: WaitEvent) => void) | undefined;
+}
+
+export interface SpillEvent {
+  /** How many keys the batch held bytes of. */
+  readonly keys: number;
+  readonly bytes: number;
+  readonly milliseconds: number;
+}
+
+export interface SpillErrorEvent {
+  readonly error: unknown;
+}
+
+export interface WaitEvent {
+  readonly milliseconds: number;
+}
+
+/** Counts what has happened, and calls the listeners. */
+export class SpillStats {
+  #spills = 0;
+  #spillErrors = 0;
+  #bytesSpilled = 0;
+  #flushes = 0;
+  #waits = 0;
+  #waitMilliseconds = 0;
+  readonly #listeners: BufferListeners;
+
+  /** @throws `ERR_PARTD_VALUE` for a listener that is no function. */
+  constructor(listeners: BufferListeners) {
+    for (const name of ["onSpill", "onSpillError", "onWait"] as const) {
+      const listener: unknown = listeners[name];
+      if (listener === undefined || typeof listener === "function") continue;
+      throw new PartdError(
+        "ERR_PARTD_VALUE",
+        `${name} must be a function, not ${listener === null ? "null" : typeof listener}.`,
+      );
+    }
+    this.#listeners = listeners;
+  }
+
+  get counts() {
+    return {
+      bytesSpilled: this.#bytesSpilled,
+      spills: this.#spills,
+      spillErrors: this.#spillErrors,
+      flushes: this.#flushes,
+      waits: this.#waits,
+      waitMilliseconds: this.#waitMilliseconds,
+    };
+  }
+
+  spilled(event: SpillEvent): void {
+    this.#spills++;
+    this.#bytesSpilled += event.bytes;
+    call(this.#listeners.onSpill, event);
+  }
+
+  refused(error: unknown): void {
+    this.#spillErrors++;
+    call(this.#listeners.onSpillError, { error });
+  }
+
+  waited(milliseconds: number): void {
+    this.#waits++;
+    this.#waitMilliseconds += milliseconds;
+    call(this.#listeners.onWait, { milliseconds });
+  }
+
+  flushed(): void {
+    this.#flushes++;
+  }
+}
+
+/** In a turn of its own, so that a listener that throws disturbs no one but its author. */
+function call<E>(listener: ((event: E) => void) | undefined, event: E): void {
+  if (listener) queueMicrotask(() => listener(event));
+}
