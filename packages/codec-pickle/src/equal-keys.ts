@@ -1,13 +1,6 @@
-import {
-  PyDate,
-  PyDateTime,
-  PyDecimal,
-  PyFraction,
-  PyFrozenSet,
-  PyTimeDelta,
-  PyTuple,
-  PyUuid,
-} from "./python-types.js";
+import { PyFrozenSet, PyTuple } from "./python/builtins.js";
+import { PyDate, PyDateTime, PyTimeDelta } from "./python/datetime.js";
+import { PyDecimal, PyFraction, PyUuid } from "./python/scalars.js";
 
 /**
  * Two of the keys that are one in Python, for a message, or `undefined`: 1, 1n, 1.0 and true, and

@@ -1,30 +1,22 @@
 export { Pickle, type PickleCodecOptions, type PickleOptions, pickleCodec } from "./pickle.js";
 export {
-  PyArray,
   PyByteArray,
   PyComplex,
-  PyCounter,
+  PyFrozenSet,
+  PyRange,
+  PySlice,
+  PyTuple,
+  pyTuple,
+} from "./python/builtins.js";
+export { PyArray, PyCounter, PyDefaultDict, PyDeque, PyOrderedDict } from "./python/collections.js";
+export {
   PyDate,
   PyDateTime,
   type PyDateTimeFields,
-  PyDecimal,
-  PyDefaultDict,
-  PyDeque,
-  PyDtype,
-  PyFraction,
-  PyFrozenSet,
-  PyGlobal,
-  PyNdArray,
-  PyObject,
-  PyOrderedDict,
-  PyPath,
-  PyRange,
-  PyScalar,
-  PySlice,
   PyTime,
   PyTimeDelta,
   PyTimeZone,
-  PyTuple,
-  PyUuid,
-  pyTuple,
-} from "./python-types.js";
+} from "./python/datetime.js";
+export { PyDtype, PyNdArray, PyScalar } from "./python/numpy.js";
+export { PyGlobal, PyObject } from "./python/object.js";
+export { PyDecimal, PyFraction, PyPath, PyUuid } from "./python/scalars.js";

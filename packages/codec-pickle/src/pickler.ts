@@ -2,18 +2,12 @@ import { PartdError } from "@partd/core";
 import { placeOf } from "@partd/core/author";
 import { ByteWriter } from "./byte-writer.js";
 import { equalKeys } from "./equal-keys.js";
-import { oldGlobal, PyFloat, type Reduction, reductionOf } from "./known-types.js";
 import { Op } from "./opcodes.js";
-import {
-  PyByteArray,
-  PyDateTime,
-  PyDeque,
-  PyFrozenSet,
-  PyGlobal,
-  PyTimeDelta,
-  PyTimeZone,
-  PyTuple,
-} from "./python-types.js";
+import { PyByteArray, PyFrozenSet, PyTuple } from "./python/builtins.js";
+import { PyDeque } from "./python/collections.js";
+import { PyDateTime, packDateTime } from "./python/datetime.js";
+import { oldGlobal, reductionOf } from "./python/known.js";
+import { PyFloat, PyGlobal, type Reduction, Refusal } from "./python/object.js";
 
 /** Writes data as pickles that Python's `pickle.loads` reads. */
 export class Pickler {
@@ -53,9 +47,6 @@ export class Pickler {
     }
   }
 }
-
-/** What a pickle cannot carry. */
-class Refusal extends Error {}
 
 /** Python's own pickler gives up at about as many levels. */
 const MAX_DEPTH = 1000;
@@ -394,48 +385,12 @@ class Dump {
     this.#memoize(value);
   }
 
-  // ---- Dates -----------------------------------------------------------------------------------
-
   #datetime(value: Date, depth: number): void {
-    const python = value instanceof PyDateTime ? value : undefined;
-    const offset = python ? python.utcOffset : 0;
-    if (python?.zone !== undefined && offset === undefined) {
-      throw refuse("a PyDateTime with a zone but no utcOffset");
-    }
-    if (python?.tzinfo !== undefined && offset !== undefined) {
-      throw refuse("a PyDateTime with a tzinfo and a utcOffset");
-    }
-    const microsecond = python?.microsecond ?? 0;
-    if (!Number.isInteger(microsecond) || microsecond < 0 || microsecond > 999) {
-      throw refuse("a PyDateTime whose microsecond is not an integer from 0 to 999");
-    }
-    const delta = offset === undefined ? undefined : deltaOf(offset);
-    const rest = microsecond + (delta?.microseconds ?? 0);
-    const seconds = delta ? delta.days * 86_400 + delta.seconds : 0;
-    const wall = new Date(value.getTime() + seconds * 1000 + Math.floor(rest / 1000));
-    const year = wall.getUTCFullYear();
-    if (!(year >= 1 && year <= 9999)) {
-      throw refuse("a Date that is invalid, or not of the years 1 to 9999");
-    }
-    const micros = wall.getUTCMilliseconds() * 1000 + (rest - Math.floor(rest / 1000) * 1000);
-    const month = wall.getUTCMonth() + 1;
-    const packed = Uint8Array.of(
-      year >> 8,
-      year,
-      python?.fold ? month | 0x80 : month,
-      wall.getUTCDate(),
-      wall.getUTCHours(),
-      wall.getUTCMinutes(),
-      wall.getUTCSeconds(),
-      micros >> 16,
-      micros >> 8,
-      micros,
-    );
+    const [packed, zone] = packDateTime(value);
     this.#global(new PyGlobal("datetime", "datetime"));
     this.#binary(packed);
-    if (python?.tzinfo !== undefined) this.#write(python.tzinfo, depth);
-    else if (delta !== undefined) this.#write(new PyTimeZone(delta, python?.zone), depth);
-    this.#out.byte(delta === undefined && python?.tzinfo === undefined ? Op.TUPLE1 : Op.TUPLE2);
+    if (zone !== undefined) this.#write(zone, depth);
+    this.#out.byte(zone === undefined ? Op.TUPLE1 : Op.TUPLE2);
     this.#out.byte(Op.REDUCE);
   }
 
@@ -494,17 +449,6 @@ function latin1Text(bytes: Uint8Array): string {
   let text = "";
   for (const byte of bytes) text += String.fromCharCode(byte);
   return text;
-}
-
-/** Seconds east of UTC, to the microsecond, as a timedelta. */
-function deltaOf(offset: number): PyTimeDelta {
-  const micros = Math.round(offset * 1e6);
-  if (!(Math.abs(offset) < 86_400) || Math.abs(offset * 1e6 - micros) > 1e-3) {
-    throw refuse("a PyDateTime whose utcOffset is not in whole microseconds, or a day or more");
-  }
-  const seconds = Math.floor(micros / 1e6);
-  const days = Math.floor(seconds / 86_400);
-  return new PyTimeDelta(days, seconds - days * 86_400, micros - seconds * 1e6);
 }
 
 /** Fields on an array would be lost. A hole is refused as the `undefined` that it reads as. */

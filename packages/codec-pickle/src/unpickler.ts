@@ -1,10 +1,11 @@
 import { PartdError } from "@partd/core";
 import { ByteReader } from "./byte-reader.js";
-import { build, callOf, isKnownName, latin1Bytes, modernGlobal, newObject } from "./known-types.js";
 import { MarkedStack } from "./marked-stack.js";
 import { Op } from "./opcodes.js";
 import type { PickleCodecOptions } from "./pickle.js";
-import { PyByteArray, PyFrozenSet, PyGlobal, PyObject, PyTuple } from "./python-types.js";
+import { PyByteArray, PyFrozenSet, PyTuple } from "./python/builtins.js";
+import { build, callOf, isKnownName, modernGlobal, newObject } from "./python/known.js";
+import { latin1Bytes, PyGlobal, PyObject } from "./python/object.js";
 import { findGlobal, replaceAll } from "./walk.js";
 
 /**

@@ -1,4 +1,6 @@
-import { PyDefaultDict, PyDtype, PyGlobal, PyNdArray, PyObject } from "./python-types.js";
+import { PyDefaultDict } from "./python/collections.js";
+import { PyDtype, PyNdArray } from "./python/numpy.js";
+import { PyGlobal, PyObject } from "./python/object.js";
 
 /** A class or function that stands in the data itself, not as an argument of an object's. */
 export function findGlobal(root: unknown): PyGlobal | undefined {

@@ -1,0 +1,114 @@
+import { builtinCalls, builtinReducers } from "./builtins.js";
+import { collectionCalls, collectionReducers } from "./collections.js";
+import { datetimeCalls, datetimeReducers } from "./datetime.js";
+import { dtypeFrom, fillArray, numpyCalls, numpyReducers, PyDtype, PyNdArray } from "./numpy.js";
+import { type Call, type Calls, PyGlobal, PyObject, type Reduction, refuse } from "./object.js";
+import { scalarCalls, scalarReducers, uuidFrom } from "./scalars.js";
+
+/** What stands in for a call of that name; `undefined` for a name that is not known here. */
+export function callOf({ module, name }: PyGlobal): Call | undefined {
+  return CALLS.get(`${module}.${name}`);
+}
+
+/** Whether a name belongs to data that is read as a {@link PyObject} without the option. */
+export function isKnownName(module: string, name: string): boolean {
+  const path = `${module}.${name}`;
+  return CALLS.has(path) || NAMES.has(path) || FAMILIES.test(module);
+}
+
+/** How an object of a class of this package is made in Python. */
+export function reductionOf(value: object): Reduction | undefined {
+  if (value instanceof PyObject) return value;
+  return REDUCERS.get(value.constructor)?.(value as never);
+}
+
+/** An object that `__new__` made, which is known to be of a type here. */
+export function newObject(type: PyGlobal, args: readonly unknown[]): unknown {
+  if (`${type}` === "uuid.UUID" && args.length === 0) return new Unfinished(uuidFrom);
+  return undefined;
+}
+
+/** Sets what `BUILD` sets, in an object of a type that is known here. */
+export function build(object: unknown, state: unknown): unknown {
+  if (object instanceof Unfinished) return object.finish(state);
+  if (object instanceof PyObject && object.state === undefined) {
+    object.state = state;
+    return object;
+  }
+  if (object instanceof PyDtype && object.state === undefined) return dtypeFrom(object, state);
+  if (object instanceof PyNdArray) {
+    fillArray(object, state);
+    return object;
+  }
+  throw refuse("it sets the state of an object that has none here");
+}
+
+/** An object of which only the state says what it is. */
+export class Unfinished {
+  readonly finish: (state: unknown) => unknown;
+
+  constructor(finish: (state: unknown) => unknown) {
+    this.finish = finish;
+  }
+}
+
+/** The names of Python 2, which protocols 0 to 2 are written with. */
+export function modernGlobal(module: string, name: string): PyGlobal {
+  if (module === "__builtin__") {
+    const names: Record<string, string> = { xrange: "range", long: "int", unicode: "str" };
+    return new PyGlobal("builtins", Object.hasOwn(names, name) ? (names[name] as string) : name);
+  }
+  return new PyGlobal(module === "copy_reg" ? "copyreg" : module, name);
+}
+
+/** The reverse. */
+export function oldGlobal({ module, name }: PyGlobal): PyGlobal {
+  if (module === "builtins") {
+    const names: Record<string, string> = { range: "xrange", int: "long", str: "unicode" };
+    return new PyGlobal("__builtin__", Object.hasOwn(names, name) ? (names[name] as string) : name);
+  }
+  return module === "copyreg" ? new PyGlobal("copy_reg", name) : new PyGlobal(module, name);
+}
+
+const REDUCERS = new Map<unknown, (value: never) => Reduction>([
+  ...builtinReducers,
+  ...collectionReducers,
+  ...datetimeReducers,
+  ...numpyReducers,
+  ...scalarReducers,
+]);
+
+/** Calls that are about names. */
+const NAME_CALLS: Calls = {
+  /** How protocols below 4 write a method: no attribute is read. */
+  "builtins.getattr": ([of, name]) => {
+    if (!(of instanceof PyGlobal) || typeof name !== "string" || !isKnownName(of.module, of.name)) {
+      throw refuse("it reads an attribute");
+    }
+    return new PyGlobal(of.module, `${of.name}.${name}`);
+  },
+  /** How protocols 0 and 1 make an object without a call. */
+  "copyreg._reconstructor": ([type, base, state]) => {
+    if (!(type instanceof PyGlobal) || `${base}` !== "builtins.object" || state !== null) {
+      throw refuse("it makes an object of a type with a base");
+    }
+    return newObject(type, []) ?? new PyObject(type, [], true);
+  },
+};
+
+const CALLS = new Map<string, Call>(
+  [NAME_CALLS, builtinCalls, collectionCalls, datetimeCalls, numpyCalls, scalarCalls].flatMap(
+    (calls) => Object.entries(calls),
+  ),
+);
+
+/** Names that stand as arguments. */
+const NAMES = new Set([
+  "builtins.object",
+  ...["int", "float", "str", "bytes", "bool", "list", "dict", "tuple"].map((n) => `builtins.${n}`),
+  "array.array",
+  "numpy.ndarray",
+  "uuid.UUID",
+]);
+/** Nothing of pandas and of time zones is interpreted here, and nothing imported. */
+const FAMILIES = /^(pandas|pytz|zoneinfo|dateutil\.tz|dateutil\.zoneinfo)(\.|$)/;

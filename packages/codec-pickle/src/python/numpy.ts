@@ -1,0 +1,200 @@
+import { PyTuple, pyTuple } from "./builtins.js";
+import {
+  type Calls,
+  call,
+  latin1Bytes,
+  misused,
+  number,
+  PyGlobal,
+  type Reducer,
+  type Reduction,
+  reducer,
+  refuse,
+} from "./object.js";
+
+/** A NumPy dtype. */
+export class PyDtype {
+  /** As `numpy.dtype.str` gives it, without the fields of records: `"<f8"`, `"|S5"`, `"<M8[ns]"`. */
+  readonly text: string;
+  /** What Python restores it from beyond its text: the fields of a record. */
+  readonly state: PyTuple | undefined;
+
+  constructor(text: string, state?: PyTuple) {
+    this.text = text;
+    this.state = state;
+  }
+}
+
+/** A NumPy array. */
+export class PyNdArray {
+  dtype: PyDtype;
+  shape: readonly number[];
+  /** Its items end to end, raw; of objects a list. */
+  data: Uint8Array | readonly unknown[];
+  /** Whether the first index changes fastest. Default false. */
+  fortran: boolean;
+
+  constructor(
+    dtype: PyDtype,
+    shape: readonly number[],
+    data: Uint8Array | readonly unknown[],
+    fortran = false,
+  ) {
+    this.dtype = dtype;
+    this.shape = shape;
+    this.data = data;
+    this.fortran = fortran;
+  }
+}
+
+/** A NumPy scalar, such as a `numpy.float32`. */
+export class PyScalar {
+  readonly dtype: PyDtype;
+  /** Its item, raw. */
+  readonly data: Uint8Array;
+
+  constructor(dtype: PyDtype, data: Uint8Array) {
+    this.dtype = dtype;
+    this.data = data;
+  }
+
+  /** The number, BigInt, boolean or text that it is, where it is one. */
+  get value(): number | bigint | boolean | string | undefined {
+    const [, order = "", kind = "", size = ""] = /^([<>|=]?)(\w)(\d*)/.exec(this.dtype.text) ?? [];
+    const view = new DataView(this.data.buffer, this.data.byteOffset, this.data.byteLength);
+    const little = order !== ">";
+    switch (kind + size) {
+      case "b1":
+        return view.getUint8(0) !== 0;
+      case "i1":
+        return view.getInt8(0);
+      case "u1":
+        return view.getUint8(0);
+      case "i2":
+        return view.getInt16(0, little);
+      case "u2":
+        return view.getUint16(0, little);
+      case "i4":
+        return view.getInt32(0, little);
+      case "u4":
+        return view.getUint32(0, little);
+      case "u8":
+        return view.getBigUint64(0, little);
+      case "i8":
+      case "M8":
+      case "m8":
+        return view.getBigInt64(0, little);
+      case "f4":
+        return view.getFloat32(0, little);
+      case "f8":
+        return view.getFloat64(0, little);
+      default: {
+        if (kind !== "U") return undefined;
+        let text = "";
+        for (let at = 0; at < view.byteLength; at += 4) {
+          text += String.fromCodePoint(view.getUint32(at, little));
+        }
+        return text;
+      }
+    }
+  }
+}
+
+export const numpyCalls: Calls = {
+  "numpy.dtype": ([letters]) => {
+    if (typeof letters !== "string") throw misused("dtype");
+    return new PyDtype(letters);
+  },
+  ...callsOf("numpy.core"), // Before NumPy 2.
+  ...callsOf("numpy._core"),
+};
+
+export const numpyReducers: readonly Reducer[] = [
+  reducer(PyDtype, reduceDtype),
+  reducer(PyNdArray, ({ dtype, shape, data, fortran }) => {
+    const type = new PyGlobal("numpy.core.multiarray", "_reconstruct");
+    const args = [new PyGlobal("numpy", "ndarray"), pyTuple(0), latin1Bytes("b")];
+    const content = Array.isArray(data) ? [...data] : viewOf(data as Uint8Array);
+    return { type, args, state: pyTuple<unknown>(1, pyTuple(...shape), dtype, fortran, content) };
+  }),
+  reducer(PyScalar, ({ dtype, data }) => call("numpy.core.multiarray.scalar", dtype, data)),
+];
+
+function callsOf(core: string): Calls {
+  return {
+    [`${core}.multiarray.scalar`]: ([dtype, data]) => {
+      if (!(dtype instanceof PyDtype)) throw misused("scalar");
+      if (!(data instanceof Uint8Array)) throw refuse("a NumPy scalar that is an object");
+      return new PyScalar(dtype, data);
+    },
+    [`${core}.multiarray._reconstruct`]: ([type]) => {
+      if (`${type}` !== "numpy.ndarray") throw refuse(`it holds a ${type}`);
+      return new PyNdArray(new PyDtype("|V0"), [0], new Uint8Array());
+    },
+    [`${core}.numeric._frombuffer`]: ([bytes, dtype, shape, order]) => {
+      const array = new PyNdArray(new PyDtype("|V0"), [0], new Uint8Array());
+      fillArray(array, pyTuple<unknown>(1, shape, dtype, order === "F", bytes));
+      return array;
+    },
+  };
+}
+
+/** The state is version, order, three of records, bytes, alignment, flags, and the unit of dates. */
+function reduceDtype({ text, state }: PyDtype): Reduction {
+  const [, order = "", letters = "", count = "", unit] =
+    /^([<>|=]?)(.*?)(?:\[(\d*)(\w+)\])?$/.exec(text) ?? [];
+  const size = Number(letters.slice(1));
+  const rest = {
+    U: [size * 4, 4, 8],
+    S: [size, 1, 0],
+    V: [size, 1, 0],
+    O: [-1, -1, 63],
+  }[letters[0] as string] ?? [-1, -1, 0];
+  const head = [order === "=" ? "<" : order || "|", null, null, null];
+  const dates = pyTuple<unknown>(
+    {},
+    pyTuple<unknown>(latin1Bytes(unit ?? "generic"), Number(count || 1), 1, 1),
+  );
+  const written = /^[Mm]/.test(letters)
+    ? pyTuple<unknown>(4, ...head, ...rest, dates)
+    : pyTuple<unknown>(3, ...head, ...rest);
+  return { ...call("numpy.dtype", letters, false, true), state: state ?? written };
+}
+
+/** Version, order, and for dates the unit; fields of records stay as they are. */
+export function dtypeFrom({ text }: PyDtype, state: unknown): PyDtype {
+  if (!(state instanceof PyTuple) || state.length < 8) throw misused("dtype");
+  const [, order, , names] = state;
+  const unit = (state[8] as unknown[] | undefined)?.[1];
+  let suffix = "";
+  if (/^[Mm]8/.test(text) && unit instanceof PyTuple) {
+    const [name, count] = unit;
+    const letters = name instanceof Uint8Array ? String.fromCharCode(...name.subarray(0, 8)) : name;
+    if (letters !== "generic") suffix = `[${number(count) === 1 ? "" : number(count)}${letters}]`;
+  }
+  const full = `${order === "=" ? "<" : order}${text}${suffix}`;
+  return new PyDtype(full, names === null && !text.startsWith("V") ? undefined : state);
+}
+
+export function fillArray(array: PyNdArray, state: unknown): void {
+  if (!(state instanceof PyTuple)) throw misused("ndarray");
+  const [shape, dtype, fortran, content] = state.slice(-4) as [unknown, unknown, unknown, unknown];
+  const bytes = typeof content === "string" ? latin1Bytes(content) : content;
+  const data = bytes instanceof Uint8Array ? viewOf(bytes) : bytes;
+  if (!(dtype instanceof PyDtype) || !(shape instanceof PyTuple)) throw misused("ndarray");
+  if (!(data instanceof Uint8Array || Array.isArray(data))) throw misused("ndarray");
+  const lengths = Array.from(shape, number);
+  const items = lengths.reduce((product, length) => product * length, 1);
+  const itemSize = Number(/\d+/.exec(dtype.text)?.[0] ?? 0) * (/^.?U/.test(dtype.text) ? 4 : 1);
+  const fits = Array.isArray(data) ? data.length === items : data.byteLength === items * itemSize;
+  if (!fits || lengths.some((length) => !(length >= 0))) throw misused("ndarray");
+  array.dtype = dtype;
+  array.shape = lengths;
+  array.data = data;
+  array.fortran = fortran === true;
+}
+
+/** NumPy takes bytes, no bytearray. */
+function viewOf({ buffer, byteOffset, byteLength }: Uint8Array): Uint8Array {
+  return new Uint8Array(buffer, byteOffset, byteLength);
+}

@@ -1,0 +1,163 @@
+import { PartdError } from "@partd/core";
+
+/** A name that a pickle refers to: a class or function, which is neither imported nor called. */
+export class PyGlobal {
+  readonly module: string;
+  readonly name: string;
+
+  constructor(module: string, name: string) {
+    this.module = module;
+    this.name = name;
+  }
+
+  toString(): string {
+    return `${this.module}.${this.name}`;
+  }
+}
+
+/**
+ * An object that has no type of its own here: what Python would call, with what, and what it would
+ * do to the result. Nothing of it is done here; it is written as it was read.
+ */
+export class PyObject {
+  /** What `BUILD` would set: mostly a dict of attributes. Undefined for none. */
+  state: unknown = undefined;
+  /** What would be appended to it. */
+  readonly items: unknown[] = [];
+  /** Keys and values that would be set in it. */
+  readonly entries: [key: unknown, value: unknown][] = [];
+
+  readonly type: PyGlobal;
+  readonly args: readonly unknown[];
+  /** Whether it is made by `__new__` rather than by a call; with keywords: those. Default false. */
+  readonly made: boolean | ReadonlyMap<string, unknown>;
+
+  constructor(
+    type: PyGlobal,
+    args: readonly unknown[],
+    made: boolean | ReadonlyMap<string, unknown> = false,
+  ) {
+    this.type = type;
+    this.args = args;
+    this.made = made;
+  }
+}
+
+/** A number that is a float in Python also where it has no fraction. */
+export class PyFloat {
+  readonly value: number;
+
+  constructor(value: number) {
+    this.value = value;
+  }
+}
+
+/** How Python makes an object: a call, and what is done to the result. */
+export interface Reduction {
+  readonly type: PyGlobal;
+  readonly args: readonly unknown[];
+  readonly made?: boolean | ReadonlyMap<string, unknown>;
+  readonly state?: unknown;
+  readonly items?: readonly unknown[];
+  readonly entries?: Iterable<readonly [unknown, unknown]>;
+}
+
+/** Makes what a call in a pickle would make, without calling anything. */
+export type Call = (args: readonly unknown[], spend: (bytes: number) => void) => unknown;
+
+/** What the calls of some names make. */
+export type Calls = Readonly<Record<string, Call>>;
+
+/** How the objects of a class are made in Python. */
+export type Reducer<T = never> = readonly [
+  type: abstract new (...args: never[]) => T,
+  reduce: (value: T) => Reduction,
+];
+
+/** A reduction for each class, with its type inferred. */
+export function reducer<T>(
+  type: abstract new (...args: never[]) => T,
+  reduce: (value: T) => Reduction,
+): Reducer {
+  return [type, reduce] as Reducer<T> as unknown as Reducer;
+}
+
+/** The reduction that calls `path`, such as `"datetime.date"`. */
+export function call(path: string, ...args: unknown[]): Reduction {
+  const dot = path.lastIndexOf(".");
+  return { type: new PyGlobal(path.slice(0, dot), path.slice(dot + 1)), args };
+}
+
+// ---- Arguments, none of which is believed -----------------------------------------------------
+
+export function list(
+  items: unknown,
+  name: string,
+  spend: (bytes: number) => void,
+): readonly unknown[] {
+  if (items === undefined) return [];
+  if (!Array.isArray(items)) throw misused(name);
+  spend(items.length);
+  return items;
+}
+
+export function int(value: unknown): number | bigint {
+  if (typeof value === "bigint" || Number.isSafeInteger(value)) return value as number | bigint;
+  throw new Error("the pickle gives something else than an int.");
+}
+
+export function number(value: unknown): number {
+  return Number(int(value));
+}
+
+export function float(value: unknown): number {
+  if (typeof value === "number") return value;
+  throw new Error("the pickle gives something else than a float.");
+}
+
+export function exact(value: bigint): number | bigint {
+  const number = Number(value);
+  return Number.isSafeInteger(number) ? number : value;
+}
+
+export function integer(text: string): number | bigint {
+  const value = Number(text);
+  return Number.isSafeInteger(value) ? value : BigInt(text);
+}
+
+export function latin1Bytes(text: string): Uint8Array {
+  return Uint8Array.from(text, (character) => {
+    const code = character.charCodeAt(0);
+    if (code > 0xff || character.length > 1) throw misused("encode");
+    return code;
+  });
+}
+
+export function valid<T>(name: string, make: () => T): T {
+  try {
+    return make();
+  } catch {
+    throw misused(name);
+  }
+}
+
+export function misused(name: string): Error {
+  return new Error(`the pickle calls ${name} with arguments that it does not take.`);
+}
+
+/** Says that a pickle holds what is not read. */
+export function refuse(reason: string): PartdError {
+  return new PartdError("ERR_PARTD_CODEC", `the pickle holds more than plain data: ${reason}.`);
+}
+
+/** What a pickle cannot carry. */
+export class Refusal extends Error {}
+
+/** Checks what a program gives the constructor of a type of Python's. */
+export function check(valid: boolean, what: string): void {
+  if (!valid) throw new PartdError("ERR_PARTD_VALUE", `It is ${what} of Python's.`);
+}
+
+export function isWithin(value: number, min: number, max: number): boolean {
+  return Number.isInteger(value) && value >= min && value <= max;
+}
