@@ -17,10 +17,10 @@ export {
   max,
   mean,
   min,
-  type OwnAggregate,
   sum,
   type ValueOf,
 } from "./fold/aggregates.js";
+export type { OwnAggregate } from "./fold/columns.js";
 export { Entries } from "./fold/entries.js";
 export type { Group } from "./group/group.js";
 export { type GroupByOptions, groupBy } from "./group/group-by.js";

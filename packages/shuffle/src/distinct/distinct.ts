@@ -1,4 +1,4 @@
-import { KeyIndex } from "../fold/key-index.js";
+import { KeyIndex, NO_NUMBER } from "../fold/key-index.js";
 import { RecordOutput } from "../run/record-output.js";
 import { Run, type RunOptions } from "../run/run.js";
 import type { Visit } from "../run/walk.js";
@@ -71,7 +71,8 @@ async function* firstOfEach(
       if (fan) continue;
       workspace.borrow(index.byteLength - borrowed);
       borrowed = index.byteLength;
-      if (borrowed > workspace.byteLength * INDEX_SHARE) fan = new Fan(workspace, level);
+      if (index.isFull || borrowed > workspace.byteLength * INDEX_SHARE)
+        fan = new Fan(workspace, level);
     }
   } finally {
     workspace.borrow(-borrowed);
@@ -92,18 +93,17 @@ function visitNew(
   visit: Visit,
   isFull: boolean,
 ): KeyedBatch | undefined {
-  const { count, bytes, ends, keys, keyStarts, keyEnds, hashLow, hashHigh } = batch;
+  const { count, bytes, ends } = batch;
+  const numbers = new Uint32Array(count);
+  let next = index.count;
+  const without = index.number(batch, numbers, isFull);
   const beyond: number[] = [];
-  for (let i = 0; i < count; i++) {
-    const low = hashLow[i]!;
-    const high = hashHigh[i]!;
-    if (index.find(keys, keyStarts[i]!, keyEnds[i]!, low, high) >= 0) continue;
-    if (isFull) {
-      beyond.push(i);
-      continue;
+  for (let i = 0; i < count && (next < index.count || beyond.length < without); i++) {
+    if (numbers[i] === NO_NUMBER) beyond.push(i);
+    else if (numbers[i] === next) {
+      visit(bytes, i === 0 ? 0 : ends[i - 1]!, ends[i]!);
+      next++;
     }
-    index.add(keys, keyStarts[i]!, keyEnds[i]!, low, high);
-    visit(bytes, i === 0 ? 0 : ends[i - 1]!, ends[i]!);
   }
   return beyond.length === 0 ? undefined : selected(batch, beyond);
 }

@@ -5,8 +5,9 @@ import { decodeStructured, encodeStructured } from "../source/structured.js";
 import type { Chain } from "../spill/chain.js";
 import { ChainReader } from "../spill/chain-reader.js";
 import { appendBatch, Fan } from "../spill/fan.js";
-import type { Aggregate, Column } from "./aggregates.js";
-import { KeyIndex } from "./key-index.js";
+import type { Aggregate } from "./aggregates.js";
+import type { Column, Numbered } from "./columns.js";
+import { KeyIndex, NO_NUMBER } from "./key-index.js";
 
 /** Keys of some records, and of each record the values to aggregate: a list for each column. */
 export interface FoldBatch {
@@ -78,6 +79,7 @@ class FoldTable {
   /** Values of keys that have no room here. */
   #fan: Fan | undefined;
   readonly #spilling = new BatchWriter();
+  #numbers = new Uint32Array(0);
 
   constructor(run: Run, aggregates: readonly Aggregate<never, unknown>[]) {
     this.#run = run;
@@ -93,33 +95,20 @@ class FoldTable {
   }
 
   async add({ keyed, values }: FoldBatch): Promise<void> {
-    const { count, keys, keyStarts, keyEnds, hashLow, hashHigh } = keyed;
     const index = this.#index;
-    const columns = this.#columns;
-    let isFull = this.#fan !== undefined || this.#isFull();
-    for (let i = 0; i < count; i++) {
-      const start = keyStarts[i]!;
-      const end = keyEnds[i]!;
-      const low = hashLow[i]!;
-      const high = hashHigh[i]!;
-      let number = index.find(keys, start, end, low, high);
-      const isNew = number < 0;
-      if (isNew) {
-        if (isFull) {
-          await this.#spill(keyed, i, values);
-          continue;
-        }
-        number = index.add(keys, start, end, low, high);
-        if ((number & 1023) === 0) isFull = this.#isFull();
-      }
-      const key = () => decodeGroupKey(keys, start, end);
-      for (let column = 0; column < columns.length; column++) {
-        columns[column]!.add(number, values[column]?.[i], isNew, key);
-      }
-    }
+    const isClosed = this.#fan !== undefined;
+    if (this.#numbers.length < keyed.count) this.#numbers = new Uint32Array(2 * keyed.count);
+    const without = index.number(keyed, this.#numbers, isClosed);
+    const numbered: Numbered = {
+      count: keyed.count,
+      numbers: this.#numbers,
+      keys: index.count,
+      key: (number) => index.at(number, decodeGroupKey),
+    };
+    for (const [i, column] of this.#columns.entries()) column.add(numbered, values[i] ?? NO_VALUES);
+    if (without > 0) await this.#spill(keyed, values);
     // Once it is full it stays so: a key whose values were spilled must not get a state.
-    if (isFull) this.#fan ??= new Fan(this.#run.workspace, this.#level);
-    if (this.#spilling.isFull) await this.#flush();
+    else if (!isClosed && this.#isFull()) this.#fan = new Fan(this.#run.workspace, this.#level);
   }
 
   #isFull(): boolean {
@@ -127,20 +116,23 @@ class FoldTable {
     const { workspace } = this.#run;
     workspace.borrow(bytes - this.#borrowed);
     this.#borrowed = bytes;
-    return bytes > workspace.byteLength * TABLE_SHARE;
+    return this.#index.isFull || bytes > workspace.byteLength * TABLE_SHARE;
   }
 
-  async #spill(keyed: KeyedBatch, i: number, values: FoldBatch["values"]): Promise<void> {
-    const record = values.flatMap((column) => (column ? [column[i]] : []));
-    this.#spilling.addRecord(record.length === 0 ? "" : encodeStructured(record));
+  /** The values of the records whose keys have no number. */
+  async #spill(keyed: KeyedBatch, values: FoldBatch["values"]): Promise<void> {
     const { keys, keyStarts, keyEnds, hashLow, hashHigh } = keyed;
-    this.#spilling.add(keys, keyStarts[i]!, keyEnds[i]!, hashLow[i]!, hashHigh[i]!);
-    if (this.#spilling.isFull) await this.#flush();
+    for (let i = 0; i < keyed.count; i++) {
+      if (this.#numbers[i] !== NO_NUMBER) continue;
+      const record = values.flatMap((column) => (column ? [column[i]] : []));
+      this.#spilling.addRecord(record.length === 0 ? "" : encodeStructured(record));
+      this.#spilling.add(keys, keyStarts[i]!, keyEnds[i]!, hashLow[i]!, hashHigh[i]!);
+      if (this.#spilling.isFull) await this.#flush();
+    }
   }
 
   async #flush(): Promise<void> {
-    this.#fan ??= new Fan(this.#run.workspace, this.#level);
-    const fan = this.#fan;
+    const fan = this.#fan!;
     const batch = this.#spilling;
     await appendBatch(this.#run.workspace, batch, (low, high) => fan.chainOf(low, high));
     batch.clear();
@@ -170,6 +162,7 @@ class FoldTable {
 /** What the states of keys may take; the rest is for chains that grow, and batches. */
 const TABLE_SHARE = 0.4;
 const RESULTS_AT_ONCE = 1024;
+const NO_VALUES: readonly unknown[] = [];
 
 async function* spilledBatches(
   run: Run,

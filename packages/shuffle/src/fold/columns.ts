@@ -1,0 +1,311 @@
+import { PartdError } from "@partd/core";
+import { NO_NUMBER } from "./key-index.js";
+
+/** Records by the numbers of their keys. */
+export interface Numbered {
+  readonly count: number;
+  /** The number of each record's key; {@link NO_NUMBER} where it has none here. */
+  readonly numbers: Uint32Array;
+  /** How many keys have a number. New ones came in their order. */
+  readonly keys: number;
+  key(number: number): unknown;
+}
+
+/** The states of all keys, by their numbers. */
+export interface Column<T> {
+  /** Takes the values of some records, in order. Doubles come as a `Float64Array`. */
+  add(records: Numbered, values: ArrayLike<unknown>): void;
+  result(number: number): T;
+  /** Bytes for each key, roughly. */
+  readonly bytesPerKey: number;
+  /** The states as plain data, for {@link merge} in another thread. Not there for own aggregates. */
+  states?(keys: number): unknown;
+  /** Takes the states of records that come behind all that were added: `keys.numbers[i]` is that of its key `i`. */
+  merge?(keys: Numbered, states: never): void;
+}
+
+export class CountColumn implements Column<number> {
+  readonly bytesPerKey = 12;
+  #counts = new Float64Array(256);
+
+  add({ count, numbers, keys }: Numbered): void {
+    this.#counts = withRoom(this.#counts, keys);
+    const counts = this.#counts;
+    for (let i = 0; i < count; i++) {
+      const number = numbers[i]!;
+      if (number !== NO_NUMBER) counts[number]!++;
+    }
+  }
+
+  result(number: number): number {
+    return this.#counts[number]!;
+  }
+
+  states(keys: number): Float64Array {
+    return this.#counts.slice(0, keys);
+  }
+
+  merge({ count, numbers, keys }: Numbered, states: Float64Array): void {
+    this.#counts = withRoom(this.#counts, keys);
+    for (let i = 0; i < count; i++) this.#counts[numbers[i]!]! += states[i]!;
+  }
+}
+
+export class SumColumn implements Column<number> {
+  readonly bytesPerKey = 12;
+  #sums = new Float64Array(256);
+
+  add({ count, numbers, keys }: Numbered, values: ArrayLike<unknown>): void {
+    this.#sums = withRoom(this.#sums, keys);
+    const sums = this.#sums;
+    if (values instanceof Float64Array) {
+      for (let i = 0; i < count; i++) {
+        const number = numbers[i]!;
+        if (number !== NO_NUMBER) sums[number]! += values[i]!;
+      }
+      return;
+    }
+    for (let i = 0; i < count; i++) {
+      const number = numbers[i]!;
+      if (number !== NO_NUMBER) sums[number]! += numeric("sum", values[i]) ?? 0;
+    }
+  }
+
+  result(number: number): number {
+    return this.#sums[number]!;
+  }
+
+  states(keys: number): Float64Array {
+    return this.#sums.slice(0, keys);
+  }
+
+  merge(keys: Numbered, states: Float64Array): void {
+    this.add(keys, states);
+  }
+}
+
+export class MeanColumn implements Column<number | undefined> {
+  readonly bytesPerKey = 24;
+  #sums = new Float64Array(256);
+  #counts = new Float64Array(256);
+
+  add({ count, numbers, keys }: Numbered, values: ArrayLike<unknown>): void {
+    this.#sums = withRoom(this.#sums, keys);
+    this.#counts = withRoom(this.#counts, keys);
+    const sums = this.#sums;
+    const counts = this.#counts;
+    const areNumbers = values instanceof Float64Array;
+    for (let i = 0; i < count; i++) {
+      const number = numbers[i]!;
+      if (number === NO_NUMBER) continue;
+      const value = areNumbers ? values[i] : numeric("mean", values[i]);
+      if (value === undefined) continue;
+      sums[number]! += value;
+      counts[number]!++;
+    }
+  }
+
+  result(number: number): number | undefined {
+    return this.#counts[number] === 0 ? undefined : this.#sums[number]! / this.#counts[number]!;
+  }
+
+  states(keys: number): readonly [Float64Array, Float64Array] {
+    return [this.#sums.slice(0, keys), this.#counts.slice(0, keys)];
+  }
+
+  merge({ count, numbers, keys }: Numbered, [sums, counts]: [Float64Array, Float64Array]): void {
+    this.#sums = withRoom(this.#sums, keys);
+    this.#counts = withRoom(this.#counts, keys);
+    for (let i = 0; i < count; i++) {
+      this.#sums[numbers[i]!]! += sums[i]!;
+      this.#counts[numbers[i]!]! += counts[i]!;
+    }
+  }
+}
+
+type Comparable = number | bigint | string | Date;
+
+/** Best numbers are kept as doubles, which most are; all else in a list of its own. */
+export class ExtremeColumn<T> implements Column<T | undefined> {
+  readonly bytesPerKey = 30;
+  readonly #name: "min" | "max";
+  #kinds = new Uint8Array(256);
+  #bests = new Float64Array(256);
+  readonly #others = new Map<number, Comparable>();
+
+  constructor(name: "min" | "max") {
+    this.#name = name;
+  }
+
+  add({ count, numbers, keys }: Numbered, values: ArrayLike<unknown>): void {
+    if (this.#kinds.length < keys) {
+      const kinds = new Uint8Array(2 * keys);
+      kinds.set(this.#kinds);
+      this.#kinds = kinds;
+    }
+    this.#bests = withRoom(this.#bests, keys);
+    const kinds = this.#kinds;
+    const bests = this.#bests;
+    const isMin = this.#name === "min";
+    if (!(values instanceof Float64Array)) {
+      for (let i = 0; i < count; i++) {
+        if (numbers[i] !== NO_NUMBER) this.#addOne(numbers[i]!, values[i]);
+      }
+      return;
+    }
+    for (let i = 0; i < count; i++) {
+      const number = numbers[i]!;
+      if (number === NO_NUMBER) continue;
+      const value = values[i]!;
+      if (kinds[number] !== BEST.number) this.#addOne(number, value);
+      else if (isMin ? value < bests[number]! : value > bests[number]!) bests[number] = value;
+    }
+  }
+
+  #addOne(number: number, value: unknown): void {
+    if (value === undefined || value === null) return;
+    const best = this.result(number) as Comparable | undefined;
+    if (!isComparable(value)) throw unfit(this.#name, value, best);
+    if (best !== undefined) {
+      if (typeof value !== typeof best) throw unfit(this.#name, value, best);
+      if (!(this.#name === "min" ? value < best : value > best)) return;
+    }
+    if (typeof value === "number") {
+      this.#kinds[number] = BEST.number;
+      this.#bests[number] = value;
+    } else {
+      this.#kinds[number] = BEST.other;
+      this.#others.set(number, value);
+    }
+  }
+
+  result(number: number): T | undefined {
+    const kind = this.#kinds[number];
+    if (kind === BEST.number) return this.#bests[number] as T;
+    return kind === BEST.other ? (this.#others.get(number) as T) : undefined;
+  }
+
+  states(keys: number): readonly unknown[] {
+    return Array.from({ length: keys }, (_, number) => this.result(number));
+  }
+
+  merge(keys: Numbered, states: readonly unknown[]): void {
+    this.add(keys, states);
+  }
+}
+
+const BEST = { none: 0, number: 1, other: 2 } as const;
+
+/** The first value of each key. */
+export class FirstColumn<T> implements Column<T> {
+  readonly bytesPerKey = 200;
+  readonly #values: unknown[] = [];
+
+  add({ count, numbers }: Numbered, values: ArrayLike<unknown>): void {
+    for (let i = 0; i < count; i++) {
+      if (numbers[i] === this.#values.length) this.#values.push(values[i]);
+    }
+  }
+
+  result(number: number): T {
+    return this.#values[number] as T;
+  }
+
+  states(): readonly unknown[] {
+    return this.#values;
+  }
+
+  merge(keys: Numbered, states: readonly unknown[]): void {
+    this.add(keys, states);
+  }
+}
+
+/** The last value of each key. */
+export class LastColumn<T> implements Column<T> {
+  readonly bytesPerKey = 200;
+  readonly #values: unknown[] = [];
+
+  add({ count, numbers }: Numbered, values: ArrayLike<unknown>): void {
+    for (let i = 0; i < count; i++) {
+      if (numbers[i] !== NO_NUMBER) this.#values[numbers[i]!] = values[i];
+    }
+  }
+
+  result(number: number): T {
+    return this.#values[number] as T;
+  }
+
+  states(): readonly unknown[] {
+    return this.#values;
+  }
+
+  merge(keys: Numbered, states: readonly unknown[]): void {
+    this.add(keys, states);
+  }
+}
+
+/** An aggregate of one's own: `add` takes the records of each key in order. */
+export interface OwnAggregate<R, S, T = S> {
+  initial(key: unknown): S;
+  add(state: S, record: R): S;
+  finish?(state: S): T;
+}
+
+/** States of a caller's own making. Their records come in order of the input. */
+export class OwnColumn<R, S, T> implements Column<T> {
+  readonly bytesPerKey = 200;
+  readonly #aggregate: OwnAggregate<R, S, T>;
+  readonly #states: S[] = [];
+
+  constructor(aggregate: OwnAggregate<R, S, T>) {
+    this.#aggregate = aggregate;
+  }
+
+  add({ count, numbers, key }: Numbered, records: ArrayLike<unknown>): void {
+    const { initial, add } = this.#aggregate;
+    const states = this.#states;
+    for (let i = 0; i < count; i++) {
+      const number = numbers[i]!;
+      if (number === NO_NUMBER) continue;
+      const state = number === states.length ? initial(key(number)) : states[number]!;
+      states[number] = add(state, records[i] as R);
+    }
+  }
+
+  result(number: number): T {
+    const state = this.#states[number]!;
+    const { finish } = this.#aggregate;
+    return finish ? finish(state) : (state as unknown as T);
+  }
+}
+
+function withRoom(array: Float64Array<ArrayBuffer>, length: number): Float64Array<ArrayBuffer> {
+  if (length <= array.length) return array;
+  const larger = new Float64Array(2 * length);
+  larger.set(array);
+  return larger;
+}
+
+/** The number; `undefined` for what is passed over. */
+function numeric(name: string, value: unknown): number | undefined {
+  if (typeof value === "number") return value;
+  if (value === undefined || value === null) return undefined;
+  throw unfit(name, value);
+}
+
+function isComparable(value: unknown): value is Comparable {
+  const type = typeof value;
+  return type === "number" || type === "string" || type === "bigint" || value instanceof Date;
+}
+
+function unfit(name: string, value: unknown, best?: Comparable): PartdError {
+  const what =
+    typeof value === "object"
+      ? "an object"
+      : `${JSON.stringify(String(value)).slice(0, 60)} (a ${typeof value})`;
+  const rule = best === undefined ? "takes numbers" : `has met a ${typeof best} before`;
+  return new PartdError(
+    "ERR_PARTD_VALUE",
+    `${name} ${rule}, and a record has ${what}: give a function that converts it, as in ${name}((record) => Number(record.field)).`,
+  );
+}
