@@ -1,4 +1,4 @@
-import { mkdirSync } from "node:fs";
+import { mkdirSync, statSync } from "node:fs";
 import { open } from "node:fs/promises";
 import { join } from "node:path";
 import { readNdjson } from "@partd/records";
@@ -42,7 +42,7 @@ const SIDES: Readonly<Record<string, () => Promise<unknown>>> = {
   async "split by DuckDB"() {
     mkdirSync(join(directory, "out"));
     await duckdb(`COPY (SELECT line, hash(json_extract_string(line, '$.user')) % 64 AS part
-      FROM ${await rawLines()}) TO '${join(directory, "out")}'
+      FROM ${rawLines(await eventsFile())}) TO '${join(directory, "out")}'
       (FORMAT csv, HEADER false, QUOTE '', ESCAPE '', DELIMITER E'\\x01', PARTITION_BY (part))`);
     return [];
   },
@@ -87,10 +87,23 @@ const SIDES: Readonly<Record<string, () => Promise<unknown>>> = {
     return [await write(sort(events, { by: "ms", memory }).bytes())];
   },
   async "sort by DuckDB"() {
-    await duckdb(`COPY (SELECT line FROM ${await rawLines()}
+    await duckdb(`COPY (SELECT line FROM ${rawLines(await eventsFile())}
       ORDER BY json_extract(line, '$.ms')::INT) TO '${join(directory, "sorted")}'
       (FORMAT csv, HEADER false, QUOTE '', ESCAPE '', DELIMITER E'\\x01')`);
     return [];
+  },
+  async "join into a file"() {
+    const users = readNdjson(await usersFile());
+    return [await write(joinRecords(events, users, { by: "user", memory }).bytes())];
+  },
+  async "join into a file by DuckDB"() {
+    const user = "json_extract_string(line, '$.user')";
+    const lines = (path: string) => `(SELECT line, ${user} AS user FROM ${rawLines(path)})`;
+    await duckdb(`COPY (SELECT '[' || l.line || ',' || r.line || ']' FROM
+      ${lines(await eventsFile())} AS l JOIN ${lines(await usersFile())} AS r
+      ON l.user = r.user) TO '${join(directory, "sorted")}'
+      (FORMAT csv, HEADER false, QUOTE '', ESCAPE '', DELIMITER E'\\x01')`);
+    return [statSync(join(directory, "sorted")).size];
   },
   async join() {
     const users = readNdjson<{ user: string; score: number }>(await usersFile());
@@ -149,8 +162,8 @@ async function write(pieces: AsyncIterable<Uint8Array>): Promise<number> {
   return bytes;
 }
 
-async function rawLines(): Promise<string> {
-  return `read_csv('${await eventsFile()}', columns={line: 'VARCHAR'}, delim=E'\\x01',
+function rawLines(path: string): string {
+  return `read_csv('${path}', columns={line: 'VARCHAR'}, delim=E'\\x01',
     quote='', escape='', header=false)`;
 }
 

@@ -24,7 +24,7 @@ export type { OwnAggregate } from "./fold/columns.js";
 export { Entries } from "./fold/entries.js";
 export type { Group } from "./group/group.js";
 export { type GroupByOptions, groupBy } from "./group/group-by.js";
-export { type Joined, type JoinOptions, join } from "./join/join.js";
+export { type Joined, type JoinOptions, JoinOutput, join } from "./join/join.js";
 export type { JoinKind } from "./join/kind.js";
 export type { Partition } from "./partition/partition.js";
 export { type Partitioner, type Range, range } from "./partition/partitioner.js";

@@ -1,5 +1,7 @@
 import { Pace } from "@partd/core/author";
 import type { Walk } from "../run/walk.js";
+import type { KeyedBatch } from "../source/keyed-batch.js";
+import { matchesNothing } from "../source/no-match.js";
 import type { Block } from "../spill/block.js";
 import { LoadedChain } from "../spill/loaded-chain.js";
 import { sameBytes } from "../spill/same-bytes.js";
@@ -7,18 +9,19 @@ import { sameBytes } from "../spill/same-bytes.js";
 /**
  * Finds the groups of a chain in memory: a hash table of the first frame of each group; from there on each
  * frame links to the next one of its group, in a word of its header. So a record costs nothing
- * beside its frame, and a group 20 to 28 bytes.
+ * beside its frame, and a group 24 to 40 bytes.
  */
 export class GroupTable {
   count = 0;
   readonly #chain: LoadedChain;
   /** A second view, for the frames that a key is compared with. */
   readonly #other: LoadedChain;
-  /** Groups by hash: index and 1, or 0 where there is none. */
-  #slots = new Uint32Array(64);
+  /** Two words a slot, side by side for the cache: a group's hash; its index and 1, or 0 where there is none. */
+  #slots = new Uint32Array(128);
   #firsts = new Uint32Array(32);
   #lasts = new Uint32Array(32);
-  #hashes = new Uint32Array(32);
+  /** The frame that `next` goes on to. */
+  #next = NO_LINK;
 
   constructor(blocks: readonly Block[], blockSize: number) {
     this.#chain = new LoadedChain(blocks, blockSize);
@@ -27,7 +30,7 @@ export class GroupTable {
 
   /** Bytes that the table of so many records takes at most. */
   static cost(records: number): number {
-    return records * 28;
+    return records * 40;
   }
 
   async build(): Promise<void> {
@@ -40,37 +43,25 @@ export class GroupTable {
   }
 
   #add(frame: LoadedChain): void {
-    const hash = (frame.low ^ Math.imul(frame.high, 0x9e3779b1)) >>> 0;
+    const hash = hashOf(frame.low, frame.high);
     const { address } = frame;
     frame.setLink(address, NO_LINK);
     const mask = this.#slots.length - 1;
-    let slot = (Math.imul(hash, 0x85ebca6b) >>> 7) & mask;
-    for (;;) {
-      const index = this.#slots[slot]! - 1;
-      if (index < 0) {
-        this.#begin(slot, address, hash);
-        return;
-      }
-      if (this.#hashes[index] === hash && this.#hasKey(index, frame)) {
-        frame.setLink(this.#lasts[index]!, address);
-        this.#lasts[index] = address;
-        return;
-      }
-      slot = (slot + 1) & mask;
+    let slot = slotOf(hash) & mask;
+    for (; this.#slots[slot + 1] !== 0; slot = (slot + 2) & mask) {
+      if (this.#slots[slot] !== hash) continue;
+      const index = this.#slots[slot + 1]! - 1;
+      if (!this.#hasKey(index, frame.bytes, frame.keyStart, frame.keyEnd)) continue;
+      frame.setLink(this.#lasts[index]!, address);
+      this.#lasts[index] = address;
+      return;
     }
+    this.#begin(slot, address, hash);
   }
 
-  #hasKey(index: number, frame: LoadedChain): boolean {
-    const other = this.#other;
-    other.look(this.#firsts[index]!);
-    return sameBytes(
-      other.bytes,
-      other.keyStart,
-      other.keyEnd,
-      frame.bytes,
-      frame.keyStart,
-      frame.keyEnd,
-    );
+  #hasKey(index: number, keys: Uint8Array, start: number, end: number): boolean {
+    const other = this.look(index);
+    return sameBytes(other.bytes, other.keyStart, other.keyEnd, keys, start, end);
   }
 
   #begin(slot: number, address: number, hash: number): void {
@@ -78,46 +69,92 @@ export class GroupTable {
     if (index === this.#firsts.length) {
       this.#firsts = grown(this.#firsts);
       this.#lasts = grown(this.#lasts);
-      this.#hashes = grown(this.#hashes);
     }
     this.#firsts[index] = address;
     this.#lasts[index] = address;
-    this.#hashes[index] = hash;
-    this.#slots[slot] = index + 1;
-    if (this.count * 2 > this.#slots.length) this.#widen();
+    this.#slots[slot] = hash;
+    this.#slots[slot + 1] = index + 1;
+    if (this.count * 4 > this.#slots.length) this.#widen();
   }
 
   #widen(): void {
-    const slots = new Uint32Array(this.#slots.length * 2);
+    const old = this.#slots;
+    const slots = new Uint32Array(old.length * 2);
     const mask = slots.length - 1;
-    for (let index = 0; index < this.count; index++) {
-      let slot = (Math.imul(this.#hashes[index]!, 0x85ebca6b) >>> 7) & mask;
-      while (slots[slot] !== 0) slot = (slot + 1) & mask;
-      slots[slot] = index + 1;
+    for (let from = 0; from < old.length; from += 2) {
+      if (old[from + 1] === 0) continue;
+      let slot = slotOf(old[from]!) & mask;
+      while (slots[slot + 1] !== 0) slot = (slot + 2) & mask;
+      slots[slot] = old[from]!;
+      slots[slot + 1] = old[from + 1]!;
     }
     this.#slots = slots;
   }
 
-  /** The group of a key, or -1. */
-  find(keys: Uint8Array, start: number, end: number, low: number, high: number): number {
-    const hash = (low ^ Math.imul(high, 0x9e3779b1)) >>> 0;
-    const mask = this.#slots.length - 1;
-    for (let slot = (Math.imul(hash, 0x85ebca6b) >>> 7) & mask; ; slot = (slot + 1) & mask) {
-      const index = this.#slots[slot]! - 1;
-      if (index < 0) return -1;
-      if (this.#hashes[index] !== hash) continue;
-      const other = this.look(index);
-      if (sameBytes(other.bytes, other.keyStart, other.keyEnd, keys, start, end)) return index;
+  /** Writes the group of each record's key, or -1 where there is none, or its key matches nothing. */
+  findAll(batch: KeyedBatch, into: Int32Array): void {
+    const { count } = batch;
+    if (this.count === 0) {
+      into.fill(-1, 0, count);
+      return;
+    }
+    for (let from = 0; from < count; from += AT_ONCE) {
+      const to = Math.min(count, from + AT_ONCE);
+      into[from] = this.#touch(batch, from, to); // Or the compiler would leave it out.
+      this.#findSome(batch, from, to, into);
     }
   }
 
-  /** The frames of a group, in order: each holds until the next. */
-  *records(index: number): Generator<LoadedChain> {
-    const chain = this.#chain;
-    for (let address = this.#firsts[index]!; address !== NO_LINK; address = chain.link(address)) {
-      chain.look(address);
-      yield chain;
+  /** Reads what finding will, for nothing: without branches between them the processor fetches many at a time. */
+  #touch({ hashLow, hashHigh }: KeyedBatch, from: number, to: number): number {
+    const slots = this.#slots;
+    const firsts = this.#firsts;
+    const chain = this.#other;
+    const mask = slots.length - 1;
+    let sum = 0;
+    for (let i = from; i < to; i++) {
+      const slot = slotOf(hashOf(hashLow[i]!, hashHigh[i]!)) & mask;
+      sum ^= chain.link(firsts[slots[slot + 1]! - 1] ?? 0);
     }
+    return sum;
+  }
+
+  #findSome(batch: KeyedBatch, from: number, to: number, into: Int32Array): void {
+    const { keys, keyStarts, keyEnds, hashLow, hashHigh } = batch;
+    const slots = this.#slots;
+    const mask = slots.length - 1;
+    records: for (let i = from; i < to; i++) {
+      const start = keyStarts[i]!;
+      const end = keyEnds[i]!;
+      const hash = hashOf(hashLow[i]!, hashHigh[i]!);
+      into[i] = -1;
+      for (let slot = slotOf(hash) & mask; slots[slot + 1] !== 0; slot = (slot + 2) & mask) {
+        if (slots[slot] !== hash) continue;
+        const index = slots[slot + 1]! - 1;
+        if (!this.#hasKey(index, keys, start, end)) continue;
+        if (!matchesNothing(keys, start, end)) into[i] = index;
+        continue records;
+      }
+    }
+  }
+
+  /** The frame that {@link first} or {@link next} went to. */
+  get frame(): LoadedChain {
+    return this.#chain;
+  }
+
+  /** Goes to the first frame of a group. */
+  first(index: number): boolean {
+    this.#next = this.#firsts[index]!;
+    return this.next();
+  }
+
+  /** Goes to the next frame of the group; false at its end. */
+  next(): boolean {
+    if (this.#next === NO_LINK) return false;
+    this.#chain.look(this.#next);
+    this.#next = this.#chain.link(this.#next);
+    return true;
   }
 
   /** The first frame of a group. */
@@ -143,7 +180,19 @@ export class GroupTable {
   }
 }
 
+/** 32 bits of a hash, in which the chains of one level still differ. */
+function hashOf(low: number, high: number): number {
+  return (low ^ Math.imul(high, 0x9e3779b1)) >>> 0;
+}
+
+/** The first word of a slot. */
+function slotOf(hash: number): number {
+  return (Math.imul(hash, 0x85ebca6b) >>> 7) << 1;
+}
+
 const NO_LINK = 0xffff_ffff;
+/** What so many records touch stays in the cache until they are looked at again. */
+const AT_ONCE = 512;
 /** Half a millisecond to a few of decoding. */
 const BYTES_AT_ONCE = 128 << 10;
 

@@ -1,13 +1,12 @@
 import { fitsInMemory } from "../group/chain-groups.js";
 import { GroupTable } from "../group/group-table.js";
 import type { Run } from "../run/run.js";
-import type { Input, RecordCodec } from "../source/input.js";
+import type { Input } from "../source/input.js";
 import type { KeyedBatch } from "../source/keyed-batch.js";
-import { matchesNothing } from "../source/no-match.js";
 import type { Chain } from "../spill/chain.js";
 import { ChainReader } from "../spill/chain-reader.js";
 import { appendBatch, Fan } from "../spill/fan.js";
-import type { LoadedChain } from "../spill/loaded-chain.js";
+import type { JoinSink } from "./join-sink.js";
 import type { KindRules } from "./kind.js";
 
 /**
@@ -19,17 +18,21 @@ export class JoinParts {
   readonly #run: Run;
   readonly #rules: KindRules;
   readonly #left: Input<unknown>;
-  readonly #right: Input<unknown>;
+  readonly #sink: JoinSink;
 
-  constructor(run: Run, rules: KindRules, left: Input<unknown>, right: Input<unknown>) {
+  constructor(run: Run, rules: KindRules, left: Input<unknown>, sink: JoinSink) {
     this.#run = run;
     this.#rules = rules;
     this.#left = left;
-    this.#right = right;
+    this.#sink = sink;
   }
 
-  /** @param right one chain that fits in memory, or those of a fan of level 0. */
-  async *join(right: readonly Chain[]): AsyncGenerator<readonly unknown[]> {
+  /**
+   * Yields when the sink has much, and when all has been joined.
+   *
+   * @param right one chain that fits in memory, or those of a fan of level 0.
+   */
+  async *join(right: readonly Chain[]): AsyncGenerator<void> {
     const [only] = right;
     if (only && right.length === 1) {
       yield* this.#lookUp(only, this.#readLeft());
@@ -54,11 +57,11 @@ export class JoinParts {
     left: readonly Chain[],
     right: readonly Chain[],
     level: number,
-  ): AsyncGenerator<readonly unknown[]> {
+  ): AsyncGenerator<void> {
     for (const [index, part] of left.entries()) yield* this.#part(part, right[index]!, level);
   }
 
-  async *#part(left: Chain, right: Chain, level: number): AsyncGenerator<readonly unknown[]> {
+  async *#part(left: Chain, right: Chain, level: number): AsyncGenerator<void> {
     const { workspace } = this.#run;
     if (fitsInMemory(workspace, right)) {
       yield* this.#lookUp(right, batchesOf(this.#run, left, true));
@@ -88,61 +91,53 @@ export class JoinParts {
     right: Chain,
     left: AsyncIterable<KeyedBatch>,
     seen?: Uint8Array,
-  ): AsyncGenerator<readonly unknown[]> {
+  ): AsyncGenerator<void> {
     const { workspace } = this.#run;
     const rules = this.#rules;
+    const sink = this.#sink;
     const cost = GroupTable.cost(right.records);
     workspace.borrow(cost);
     try {
       const table = new GroupTable(await right.load(), workspace.blockSize);
       await table.build();
+      sink.begin();
       const matched = new Uint8Array(rules.lonelyRight ? table.count : 0);
-      const partners = new DecodedOfLate(this.#right);
-      let results: unknown[] = [];
+      let groups = new Int32Array(0);
       let number = 0;
       for await (const batch of left) {
-        const { count, bytes, ends, keys, keyStarts, keyEnds, hashLow, hashHigh } = batch;
-        for (let i = 0; i < count; i++, number++) {
-          const start = i === 0 ? 0 : ends[i - 1]!;
-          const keyStart = keyStarts[i]!;
-          const keyEnd = keyEnds[i]!;
-          const group = matchesNothing(keys, keyStart, keyEnd)
-            ? -1
-            : table.find(keys, keyStart, keyEnd, hashLow[i]!, hashHigh[i]!);
+        const { count, bytes, ends } = batch;
+        if (groups.length < count) groups = new Int32Array(2 * count);
+        table.findAll(batch, groups);
+        for (let i = 0, start = 0; i < count; i++, number++) {
+          const end = ends[i]!;
+          const group = groups[i]!;
+          sink.take(bytes, start, end);
+          start = end;
           if (group < 0) {
-            if (seen || rules.lonelyLeft === "none") continue;
-            const record = this.#left.decode(bytes, start, ends[i]!);
-            results.push(rules.lonelyLeft === "pair" ? [record, undefined] : record);
+            if (!seen) this.#lonelyLeft();
           } else {
             const isNew = !seen || seen[number] === 0;
             if (seen) seen[number] = 1;
             if (rules.lonelyRight) matched[group] = 1;
-            if (rules.matchedLeft && isNew) results.push(this.#left.decode(bytes, start, ends[i]!));
+            if (rules.matchedLeft && isNew) sink.alone();
             if (rules.pairs) {
-              const record = this.#left.decode(bytes, start, ends[i]!);
-              for (const partner of table.records(group)) {
-                results.push([record, partners.get(partner)]);
-                if (results.length < RESULTS_AT_ONCE) continue;
-                yield results;
-                results = [];
+              for (let more = table.first(group); more; more = table.next()) {
+                sink.pair(table.frame);
+                if (sink.isFull) yield;
               }
             }
           }
-          if (results.length < RESULTS_AT_ONCE) continue;
-          yield results;
-          results = [];
+          if (sink.isFull) yield;
         }
       }
       for (let group = 0; group < matched.length; group++) {
         if (matched[group] === 1) continue;
-        for (const { bytes, keyEnd, end } of table.records(group)) {
-          results.push([undefined, this.#right.decode(bytes, keyEnd, end)]);
-          if (results.length < RESULTS_AT_ONCE) continue;
-          yield results;
-          results = [];
+        for (let more = table.first(group); more; more = table.next()) {
+          sink.lonelyRight(table.frame);
+          if (sink.isFull) yield;
         }
       }
-      if (results.length > 0) yield results;
+      yield;
     } finally {
       workspace.borrow(-cost);
       await right.discard();
@@ -150,7 +145,7 @@ export class JoinParts {
   }
 
   /** Joins two parts of one key, neither of which need fit in memory: the left one is read once for each piece. */
-  async *#piecewise(left: Chain, right: Chain): AsyncGenerator<readonly unknown[]> {
+  async *#piecewise(left: Chain, right: Chain): AsyncGenerator<void> {
     const { workspace } = this.#run;
     const seen = new Uint8Array(left.records);
     workspace.borrow(seen.length);
@@ -174,52 +169,27 @@ export class JoinParts {
     }
   }
 
-  async *#withoutPartner(left: Chain, seen: Uint8Array): AsyncGenerator<readonly unknown[]> {
-    const { lonelyLeft } = this.#rules;
-    if (lonelyLeft === "none") return;
+  async *#withoutPartner(left: Chain, seen: Uint8Array): AsyncGenerator<void> {
+    if (this.#rules.lonelyLeft === "none") return;
     let number = 0;
     for await (const { count, bytes, ends } of batchesOf(this.#run, left, false)) {
-      const results: unknown[] = [];
-      for (let i = 0; i < count; i++) {
-        if (seen[number++] === 1) continue;
-        const record = this.#left.decode(bytes, i === 0 ? 0 : ends[i - 1]!, ends[i]!);
-        results.push(lonelyLeft === "pair" ? [record, undefined] : record);
+      for (let i = 0, start = 0; i < count; i++) {
+        this.#sink.take(bytes, start, ends[i]!);
+        start = ends[i]!;
+        if (seen[number++] === 0) this.#lonelyLeft();
       }
-      if (results.length > 0) yield results;
+      yield;
     }
+  }
+
+  /** The record on the left that was taken last has no partner. */
+  #lonelyLeft(): void {
+    const { lonelyLeft } = this.#rules;
+    if (lonelyLeft === "pair") this.#sink.lonelyLeft();
+    else if (lonelyLeft === "alone") this.#sink.alone();
   }
 }
 
-/**
- * Records on the right that were decoded a moment ago, since a few of them have most partners. Pairs may share
- * such a record.
- */
-class DecodedOfLate {
-  readonly #codec: RecordCodec<unknown>;
-  readonly #addresses = new Float64Array(SLOTS).fill(-1);
-  readonly #records: unknown[] = new Array(SLOTS);
-
-  constructor(codec: RecordCodec<unknown>) {
-    this.#codec = codec;
-  }
-
-  get({ address, bytes, keyEnd, end }: LoadedChain): unknown {
-    if (end - keyEnd > LONGEST) return this.#codec.decode(bytes, keyEnd, end);
-    const slot = Math.imul(address, 0x9e3779b1) >>> SHIFT;
-    if (this.#addresses[slot] !== address) {
-      this.#addresses[slot] = address;
-      this.#records[slot] = this.#codec.decode(bytes, keyEnd, end);
-    }
-    return this.#records[slot];
-  }
-}
-
-/** A few MB with records of 1 KiB at most. */
-const SHIFT = 32 - 12;
-const SLOTS = 1 << 12;
-const LONGEST = 1 << 10;
-
-const RESULTS_AT_ONCE = 512;
 const DEEPEST = 8;
 
 async function* batchesOf(run: Run, chain: Chain, consume: boolean): AsyncGenerator<KeyedBatch> {

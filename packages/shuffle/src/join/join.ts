@@ -6,6 +6,7 @@ import type { By } from "../source/by.js";
 import { GroupKeyer } from "../source/group-keyer.js";
 import { type Input, inputOf, type Source } from "../source/input.js";
 import { JoinParts } from "./join-parts.js";
+import { type JoinSink, LineSink, ParsingSink } from "./join-sink.js";
 import { type JoinKind, kinds } from "./kind.js";
 
 export interface JoinOptions<L, R, Kind extends JoinKind> extends RunOptions {
@@ -44,7 +45,7 @@ export function join<L, R, Kind extends JoinKind = "inner">(
   left: Source<L>,
   right: Source<R>,
   options: JoinOptions<L, R, Kind>,
-): Output<Joined<L, R, Kind>> {
+): JoinOutput<Joined<L, R, Kind>> {
   const kind = options.kind ?? "inner";
   if (!Object.hasOwn(kinds, kind)) {
     throw new PartdError("ERR_PARTD_VALUE", `kind is one of ${Object.keys(kinds).join(", ")}.`);
@@ -52,9 +53,68 @@ export function join<L, R, Kind extends JoinKind = "inner">(
   const leftInput = inputOf(left, new GroupKeyer(options.by));
   const rightBy = options.rightBy ?? (options.by as By<never> as By<R>);
   const rightInput = inputOf(right, new GroupKeyer(rightBy));
-  return new Output(() => joined(leftInput, rightInput, kind, options)) as Output<
-    Joined<L, R, Kind>
-  >;
+  return new JoinOutput(leftInput, rightInput, kind, options);
+}
+
+/** What a join found: records, or lines. */
+export class JoinOutput<T> extends Output<T> {
+  readonly #left: Input<unknown>;
+  readonly #right: Input<unknown>;
+  readonly #kind: JoinKind;
+  readonly #options: RunOptions;
+
+  constructor(left: Input<unknown>, right: Input<unknown>, kind: JoinKind, options: RunOptions) {
+    super(() => parsed(left, right, kind, options) as AsyncGenerator<readonly T[]>);
+    this.#left = left;
+    this.#right = right;
+    this.#kind = kind;
+    this.#options = options;
+  }
+
+  /**
+   * The same as bytes, never parsed: a line of JSON `[left,right]` for each pair, with `null` for who is not
+   * there; of `"semi"` and `"anti"` the records as they were in the source. In place of the items:
+   * either can be read, once.
+   *
+   * @throws `ERR_PARTD_CODEC` for pairs of CSV, and where objects hold what JSON cannot carry.
+   */
+  bytes(): AsyncIterable<Uint8Array> {
+    const start = () => lines(this.#left, this.#right, this.#kind, this.#options);
+    return { [Symbol.asyncIterator]: () => this.begin(start) };
+  }
+}
+
+async function* parsed(
+  left: Input<unknown>,
+  right: Input<unknown>,
+  kind: JoinKind,
+  options: RunOptions,
+): AsyncGenerator<readonly unknown[]> {
+  const sink = new ParsingSink(left, right);
+  for await (const _ of joined(left, right, kind, options, sink)) {
+    const { items } = sink;
+    if (items.length === 0) continue;
+    sink.items = [];
+    yield items;
+  }
+}
+
+async function* lines(
+  left: Input<unknown>,
+  right: Input<unknown>,
+  kind: JoinKind,
+  options: RunOptions,
+): AsyncGenerator<Uint8Array> {
+  if (!(left.isJson && right.isJson) && (kinds[kind].pairs || kinds[kind].lonelyRight)) {
+    throw new PartdError(
+      "ERR_PARTD_CODEC",
+      "Pairs of CSV rows are no rows: read the pairs themselves, not their bytes.",
+    );
+  }
+  const sink = new LineSink(left, right);
+  for await (const _ of joined(left, right, kind, options, sink)) yield* sink.pieces.splice(0);
+  sink.end();
+  yield* sink.pieces;
 }
 
 async function* joined(
@@ -62,14 +122,15 @@ async function* joined(
   right: Input<unknown>,
   kind: JoinKind,
   options: RunOptions,
-): AsyncGenerator<readonly unknown[]> {
+  sink: JoinSink,
+): AsyncGenerator<void> {
   const lengths = [await left.byteLength(), await right.byteLength()];
   const byteLength = lengths.includes(undefined)
     ? undefined
     : lengths.reduce<number>((sum, length) => sum + length!, 0);
   const run = new Run(options, byteLength);
   try {
-    const parts = new JoinParts(run, kinds[kind], left, right);
+    const parts = new JoinParts(run, kinds[kind], left, sink);
     yield* parts.join(await gather(run, right));
   } finally {
     await run.close();

@@ -14,6 +14,8 @@ export type Source<R> = Records<R> | AsyncIterable<R> | Iterable<R>;
 /** Records from the bytes that they are kept as. */
 export interface RecordCodec<R> {
   decode(bytes: Uint8Array, start: number, end: number): R;
+  /** Whether records are lines of JSON, but for those that {@link checkBytes} refuses. */
+  readonly isJson: boolean;
   /** @throws `ERR_PARTD_CODEC` if the bytes that a record is kept as are of no use to others. */
   checkBytes(bytes: Uint8Array, start: number): void;
 }
@@ -66,6 +68,7 @@ export async function byteLengthOf(source: Source<unknown>): Promise<number | un
 /** Objects, each of which becomes bytes. */
 class ObjectInput<R> implements Input<R> {
   readonly consumed = undefined;
+  readonly isJson = true;
   readonly #source: AsyncIterable<R> | Iterable<R>;
   readonly #keyer: Keyer<R>;
 

@@ -36,6 +36,10 @@ export class RecordsInput<R> implements Input<R> {
     return JSON.parse(utf8Slice.call(bytes, start, end));
   }
 
+  get isJson(): boolean {
+    return this.#records.format.name === "ndjson";
+  }
+
   checkBytes(): void {}
 }
 

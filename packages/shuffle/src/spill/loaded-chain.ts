@@ -29,9 +29,8 @@ export class LoadedChain {
 
   /** Looks at the frame at `address`, or at the first one behind it; false if there is none. */
   look(address: number): boolean {
-    let position = address * 8;
-    let index = Math.floor(position / this.#blockSize);
-    let offset = position - index * this.#blockSize;
+    let index = address >>> (this.#shift - 3);
+    let offset = (address & (this.#blockSize / 8 - 1)) * 8;
     let block = this.#blocks[index];
     while (
       block &&
@@ -41,8 +40,7 @@ export class LoadedChain {
       offset = 0;
     }
     if (!block) return false;
-    position = index * this.#blockSize + offset;
-    this.address = position / 8;
+    this.address = (index * this.#blockSize + offset) / 8;
     const word = offset >>> 2;
     const recordLength = block.words[word]!;
     const keyLength = block.words[word + 1]!;

@@ -147,6 +147,7 @@ export class Shuffle<R, const B extends By<R> = By<R>> {
     return {
       byteLength: async () => undefined,
       consumed: undefined,
+      isJson: codec.isJson,
       batches: (signal) => this.#read(index, signal),
       decode: (bytes, start, end) => codec.decode(bytes, start, end),
       checkBytes: (bytes, start) => codec.checkBytes(bytes, start),
