@@ -33,13 +33,13 @@ export class Acknowledged implements Answer {
   }
 }
 
-/** The answer to GET and POP: so many values. */
+/** The answer to GET and POP: one value for each key. */
 export class ValuesAnswer implements Answer {
   readonly promise: Promise<Uint8Array[]>;
   readonly awaited = true;
   readonly #count: number;
   #values: Uint8Array[] = [];
-  /** Of the value that is not complete. */
+  /** What has come of a value whose last piece is still to come. */
   #pieces: Uint8Array[] = [];
   #resolve!: (values: Uint8Array[]) => void;
   #reject!: (error: unknown) => void;
@@ -55,7 +55,7 @@ export class ValuesAnswer implements Answer {
   data(reader: MessageReader): void {
     while (reader.left > 0) {
       const head = reader.varint();
-      // Views of the message: all of it is this answer, or nearly, so that nothing else is kept.
+      // A view: the message holds little besides this answer, so that it keeps nothing else alive.
       const piece = reader.take(Math.floor(head / 2));
       if (head % 2 === 1) {
         this.#pieces.push(piece);
@@ -90,7 +90,7 @@ export class ValuesAnswer implements Answer {
   }
 }
 
-/** The answer to STREAM and KEYS: pieces, of which the consumer asks for one after the other. */
+/** The answer to STREAM and KEYS: pieces, which the consumer takes one at a time. */
 export class PiecesAnswer implements Answer {
   readonly awaited = false;
   #pieces: Uint8Array[] = [];
@@ -104,7 +104,7 @@ export class PiecesAnswer implements Answer {
     while (reader.left > 0) {
       const head = reader.varint();
       const byteLength = Math.floor(head / 2);
-      // A view, which keeps its message alive until the consumer has it.
+      // A view, which keeps its message alive until the consumer drops it.
       const piece = reader.take(byteLength);
       if (byteLength > 0) this.#pieces.push(piece);
     }

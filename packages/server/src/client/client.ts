@@ -7,7 +7,7 @@ import { RemoteStore } from "./remote-store.js";
 import { type Connect, connectBuiltIn } from "./socket.js";
 
 export interface ClientOptions {
-  /** What the server was started with, if it asks for one. */
+  /** The server's token, if it has one. */
   readonly token?: string | undefined;
   /**
    * Milliseconds without a connection after which pending operations reject with
@@ -93,7 +93,7 @@ export class Client extends RemoteStore {
   }
 }
 
-/** As for an `EventTarget`, whose own type is in the DOM library alone. */
+/** The options of `EventTarget`, whose own type is in the DOM library alone. */
 export interface ListenerOptions {
   readonly once?: boolean | undefined;
   readonly signal?: AbortSignal | undefined;

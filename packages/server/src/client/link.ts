@@ -9,9 +9,8 @@ import { SentRequests } from "./request-queue.js";
 import type { Socket } from "./socket.js";
 
 /**
- * A client's session with a server, over whatever connection there is: sends requests as the
- * server's terms allow, gives each its answer, and after a lost connection sends again what is safe
- * to send again.
+ * A client's session with a server, across connections. It sends requests as the server's terms
+ * allow, gives each its answer, and after a lost connection repeats those that are safe to repeat.
  */
 export class Link implements ConnectionEvents {
   readonly address: string;
@@ -24,9 +23,9 @@ export class Link implements ConnectionEvents {
   #lease: Lease | undefined;
   /** Critical sections that are under way. */
   #retained = 0;
-  /** Whether a mutation was carried out since the last flush, by the server as it now runs. */
+  /** Whether the present server process has carried out a mutation since the last flush. */
   #dirty = false;
-  /** Whether the server closes, and flushes what it still carries out. */
+  /** Whether the server is closing. It flushes what it still carries out. */
   #closing = false;
   #scheduled = false;
   #idle: (() => void)[] = [];
@@ -37,7 +36,7 @@ export class Link implements ConnectionEvents {
     this.#reconnector = new Reconnector(options, this, this.events);
   }
 
-  /** Whether the server may hold something of ours that is not in its lowest store. */
+  /** Whether the server may hold our writes in a buffer that only a flush would empty. */
   get dirty(): boolean {
     return this.#dirty;
   }
@@ -52,7 +51,7 @@ export class Link implements ConnectionEvents {
     else this.#reconnector.want(this.#sent.first);
   }
 
-  /** Gives a request up: it is not sent, or its answer not waited for. */
+  /** Gives a request up: takes it from its queue, or ignores its answer. */
   cancel(request: Request, reason: unknown): void {
     if (request.settled) return;
     if (request.queued) {
@@ -64,13 +63,13 @@ export class Link implements ConnectionEvents {
     this.#checkIdle();
   }
 
-  /** Lets the server send so much more of a stream. */
+  /** Allows the server to send `byteLength` more bytes of a stream. */
   credit(request: Request, byteLength: number): void {
     if (!this.#sent.has(request)) return;
     this.#control(Type.CREDIT, 0, request.number, byteLength);
   }
 
-  /** A critical section begins, or ends: `whenIdle` waits for it. */
+  /** A critical section begins; `whenIdle` waits until `release`. */
   retain(): void {
     this.#retained++;
   }
@@ -80,7 +79,7 @@ export class Link implements ConnectionEvents {
     this.#checkIdle();
   }
 
-  /** Resolves when every request that has an end is answered. */
+  /** Resolves when every request but the streams is answered. */
   whenIdle(): Promise<void> {
     return new Promise((resolve) => {
       this.#idle.push(resolve);
@@ -140,7 +139,7 @@ export class Link implements ConnectionEvents {
       this.#sent.reads.delete(number);
       request.fail(request.lease ? lockLost(this.address) : error);
     }
-    // Nobody asks for the outcome of what was given up.
+    // Their callers have given up: nobody asks for the outcome.
     for (const [number, request] of this.#sent.mutations) {
       if (request.settled) this.#sent.mutations.delete(number);
     }
@@ -215,11 +214,11 @@ export class Link implements ConnectionEvents {
     else if (request.type === Type.UNLOCK) this.#lease = undefined;
     request.succeed();
     if (request.type !== Type.POP) return;
-    this.#outgoing.confirm(); // The server keeps what it answered.
+    this.#outgoing.confirm(); // Until then the server keeps the outcomes.
     this.#schedule();
   }
 
-  /** It flushes, or waits for us to ask again: either way nothing is to be sent to it now. */
+  /** The server is closing or was idle for too long: nothing may be sent on this connection. */
   #goodbye(reason: number): void {
     this.#outgoing.leave();
     if (reason === Reason.CLOSING) {
@@ -243,7 +242,7 @@ export class Link implements ConnectionEvents {
     if (this.#socket) this.#schedule();
   }
 
-  /** Sends at the end of this turn, so that what is asked for together goes in one message. */
+  /** Sends at the end of this turn, so that requests made together go in one message. */
   #schedule(): void {
     if (this.#scheduled) return;
     this.#scheduled = true;

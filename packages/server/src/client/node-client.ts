@@ -11,13 +11,13 @@ import { Client as BrowserClient, type ClientOptions as BrowserOptions } from ".
 import { type Connect, closedBy } from "./socket.js";
 
 export interface ClientOptions extends BrowserOptions {
-  /** For `wss://`: certificate authorities to trust, a certificate of one's own. */
+  /** For `wss://`: the certificate authorities to trust, and a certificate of the client. */
   readonly tls?: ClientTls | undefined;
 }
 
 /**
- * The store of a `Server`, from another process or machine. See `@partd/server/client` for what it
- * is; under Node it also connects to `ipc://` addresses, and takes TLS options.
+ * The store of a `Server`, from another process or machine: the `Client` of `@partd/server/client`,
+ * which under Node also connects to `ipc://` addresses and takes TLS options.
  *
  * @example
  * await using p = new Client("ipc://shuffle.sock");
@@ -86,14 +86,14 @@ export function connectWith(tls: ClientTls | undefined): Connect {
   };
 }
 
-/** An `ipc://` path that is relative means the directory that is current now, not at each attempt. */
+/** A relative `ipc://` path is resolved once: the current directory may change between attempts. */
 function resolved(address: string): string {
   if (!address.startsWith("ipc://")) return address;
   const path = address.slice("ipc://".length);
   return path === "" || process.platform === "win32" ? address : `ipc://${resolve(path)}`;
 }
 
-/** Why a server, or a proxy before it, answered with a status in place of a WebSocket. */
+/** Why a server, or a proxy in front of it, answered with an HTTP status. */
 async function refusalOf(response: IncomingMessage, address: string): Promise<Error> {
   let reason = "";
   response.setEncoding("utf8");
@@ -111,7 +111,7 @@ async function refusalOf(response: IncomingMessage, address: string): Promise<Er
   return isFinal ? new PartdError("ERR_PARTD_AUTH", says, { address }) : new Error(says);
 }
 
-/** Another attempt would only be answered with the same. */
+/** Statuses that another attempt would not change. */
 function noWebSocket(address: string, cause: Error): PartdError {
   return new PartdError(
     "ERR_PARTD_PROTOCOL",

@@ -6,17 +6,17 @@ import { RequestQueue, type SentRequests, Upload } from "./request-queue.js";
 import type { Socket } from "./socket.js";
 
 /**
- * A message is sent when it is so long, and the next one written in the loop's next turn: only
- * between turns does the system take more than fits a socket's buffer, and so only then does the
- * server work while we write.
+ * A message of this length is sent, and the next one written in the loop's next turn: the system
+ * takes more than a socket's buffer only between turns, and only then does the server work while we
+ * write.
  */
 const MESSAGE_BYTES = 131_072;
-/** Answered mutations that the server may remember in vain. */
+/** Answered mutations after which the server is told that it may forget them. */
 const SEEN_LAG = 256;
 
 /** What a client sends: requests as the server's terms allow, gathered into messages. */
 export class Outgoing {
-  /** Requests outside of the lock, and inside: these must get through whatever those wait for. */
+  /** Requests inside the lock have a queue of their own: those outside may wait for that lock. */
   readonly outside = new RequestQueue();
   readonly inside = new RequestQueue();
   #leaving = false;
@@ -26,7 +26,7 @@ export class Outgoing {
   #socket: Socket | undefined;
   #terms: Terms | undefined;
   #keys = new KeyNumbers(0);
-  /** All mutations up to it were answered, and the server knows. */
+  /** The highest mutation that was confirmed: it and all below were answered. */
   #seen = 0;
   /** Whether a message was sent in this turn. */
   #sentOne = false;
@@ -64,12 +64,12 @@ export class Outgoing {
     this.inside.reset();
   }
 
-  /** The server takes no more requests but those inside the lock. */
+  /** From now on the server takes only requests inside the lock. */
   leave(): void {
     this.#leaving = true;
   }
 
-  /** Sends, now, as much as goes in this turn. `true` if more is to be sent in the next. */
+  /** Sends as much as one turn may. `true` if the next turn has more to send. */
   flush(): boolean {
     if (!this.#socket) return false;
     this.#sentOne = false;
@@ -80,7 +80,7 @@ export class Outgoing {
     return hasMore;
   }
 
-  /** Tells the server which answers it need not keep. */
+  /** Tells the server which outcomes it may forget. */
   confirm(): void {
     this.#seen = this.#sent.first - 1;
     this.control(Type.SEEN, 0, this.#seen);
@@ -94,7 +94,7 @@ export class Outgoing {
     this.#writer.end(packet);
   }
 
-  /** The server takes so many bytes more of an upload. */
+  /** The server takes `byteLength` more bytes of an upload. */
   go(mutation: boolean, number: number, byteLength: number): void {
     for (const { upload } of [this.inside, this.outside]) {
       if (!this.#socket || !upload?.is(mutation, number)) continue;
@@ -127,7 +127,7 @@ export class Outgoing {
       queue.upload = new Upload(request, terms.message);
       queue.upload.begin(this.#writer);
     } else {
-      // Within the terms both with what is in this message and by itself.
+      // It has to be within the terms with what is in this message, and by itself.
       const { bound } = request.body;
       if (this.#writer.byteLength > 0 && this.#writer.byteLength + bound + 64 > terms.message) {
         this.#send();

@@ -13,11 +13,11 @@ export interface ReconnectorOptions {
   readonly timeout: number;
 }
 
-/** What becomes of the connection. */
+/** What happens to the connection. */
 export interface ConnectionEvents {
   opened(socket: Socket, welcome: Welcome, sameServer: boolean): void;
   received(parts: readonly Uint8Array[]): void;
-  /** The connection is gone. `final`: and none will be made for what is pending. */
+  /** The connection is gone. `final`: no other will be made for the pending requests. */
   lost(error: Error, final: boolean): void;
 }
 
@@ -39,9 +39,9 @@ export class Reconnector {
   #attempt = 0;
   /** When the connection was lost, or first needed. */
   #since = 0;
-  /** The lowest mutation that the server may be asked about. */
+  /** The lowest mutation that may still be repeated. */
   #first = 1;
-  /** Why the connection was lost, while its loss is told. */
+  /** Why the connection was lost, while its owner is being told. */
   #failure: PartdError | undefined;
   #retry: ReturnType<typeof setTimeout> | undefined;
   #watch: ReturnType<typeof setInterval> | undefined;
@@ -56,9 +56,9 @@ export class Reconnector {
   }
 
   /**
-   * Connects, unless that is done or under way; after a pause, if the connection was just lost.
+   * Connects, unless it is connected or connecting; after a pause if the connection was just lost.
    *
-   * @param first the lowest mutation that the server may be asked about.
+   * @param first the lowest mutation that may still be repeated.
    */
   want(first: number): void {
     this.#first = first;
@@ -78,13 +78,13 @@ export class Reconnector {
     this.#retry = undefined;
   }
 
-  /** The server said that the connection ends with `error`, which no attempt would change. */
+  /** The server has refused the client with `error`; another attempt would not change that. */
   fail(error: PartdError): void {
     this.#fatal = error;
     this.#socket?.terminate();
   }
 
-  /** Lets go of the connection; a later `want` makes another. */
+  /** Drops the connection; a later `want` makes another. */
   end(): void {
     this.relax();
     this.#socket?.close();
@@ -134,7 +134,7 @@ export class Reconnector {
       if (this.#open) this.#listener.received(parts);
       else this.#welcomed(parts);
     } catch (error) {
-      // A server that we do not understand will not be understood at the next attempt either.
+      // A server of another protocol speaks it at the next attempt, too.
       if (!isPartdError(error)) throw error;
       this.fail(
         new PartdError(error.code, `${error.message} (${this.#options.address})`, {
@@ -207,7 +207,7 @@ export class Reconnector {
     this.#tell("giveup", { error });
   }
 
-  /** A connection that is dead without having been closed shows by its silence. */
+  /** A dead connection that nobody closed shows only by its silence. */
   #watchSilence(limit: number): void {
     clearInterval(this.#watch);
     this.#watch = setInterval(
@@ -227,15 +227,15 @@ function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
   return a.byteLength === b.byteLength && a.every((byte, i) => byte === b[i]);
 }
 
-/** What a client tells about its connection. */
+/** The events of a client's connection. */
 export interface ClientEvents {
-  /** Connected. `resumed`: the server knew this session, so that nothing was in doubt. */
+  /** Connected. `resumed`: the server knew this session, so that no outcome was lost. */
   readonly connect: { readonly resumed: boolean };
   /** The connection was lost, or could not be made. */
   readonly disconnect: { readonly error: Error };
   /** Another attempt is made after `delay` milliseconds. */
   readonly retry: { readonly attempt: number; readonly delay: number; readonly error: Error };
-  /** No more attempts: what was pending rejects with `error`. The next operation begins anew. */
+  /** No more attempts: pending operations reject with `error`. The next operation connects anew. */
   readonly giveup: { readonly error: Error };
 }
 

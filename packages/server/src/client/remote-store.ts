@@ -44,14 +44,16 @@ import {
   tooLong,
 } from "./request.js";
 
-/** Bytes of a stream that are under way to a client at a time. */
+/** Bytes of a stream that may be on their way to a client. */
 const STREAM_CREDIT = 1 << 20;
 
-/** The store as requests over a link: inside a lock, or outside of any. */
+/** The store as requests over a link, inside a lock or outside. */
 export abstract class RemoteStore implements Store {
   readonly #link: Link;
   readonly #lease: Lease | undefined;
-  /** Encoded keys that `iset` has set or is setting, shared with the stores that `withLock` passes. */
+  /**
+   * Encoded keys that `iset` has set or is setting, shared with the stores that `withLock` passes.
+   */
   readonly #isets: Map<string, Promise<void>>;
   #closed = false;
 
@@ -119,7 +121,7 @@ export abstract class RemoteStore implements Store {
     this.#check(options);
     if (flat.length === 0) return;
     checkLengths(flat);
-    this.#forgetIsets(flat); // Also if it fails: what is then there is not known.
+    this.#forgetIsets(flat); // Also if it fails: then nobody knows what is there.
     await this.#acknowledge(Type.DELETE, new KeysBody(flat), options);
   }
 
@@ -197,7 +199,7 @@ export abstract class RemoteStore implements Store {
     return this.#acknowledge(Type.FLUSH, NO_BODY, options);
   }
 
-  /** From now on operations reject, or do so no longer. */
+  /** Makes operations reject, or accepts them again. */
   protected setClosed(closed: boolean): void {
     this.#closed = closed;
   }
@@ -223,7 +225,8 @@ export abstract class RemoteStore implements Store {
     try {
       await released.promise;
     } catch (error) {
-      // All that ran inside was answered, so it ran under the lock; the connection freed it since.
+      // Everything inside was answered and so ran under the lock, which the lost connection has
+      // freed.
       if (!lease.isLost) throw error;
     }
     lease.end();
@@ -277,7 +280,7 @@ export abstract class RemoteStore implements Store {
     return new Request(type, body, answer, this.#lease, signal !== undefined);
   }
 
-  /** Without promises of its own, which for many small appends would be most of the work. */
+  /** Makes no promise of its own: for many small appends that would be most of the work. */
   #submit<T>(
     request: Request,
     answer: { readonly promise: Promise<T> },
@@ -305,7 +308,7 @@ export abstract class RemoteStore implements Store {
 
 /** What `withLock` passes. */
 class HeldStore extends RemoteStore {
-  /** It ends with the critical section; the connection stays. */
+  /** Ends with the critical section; the connection stays. */
   override async close(): Promise<void> {
     this.setClosed(true);
   }

@@ -3,18 +3,18 @@ import { KEY_BYTES, MUTATION, type Terms, Type } from "../protocol/numbers.js";
 import type { Request } from "./request.js";
 import type { Socket } from "./socket.js";
 
-/** Requests that wait to be sent, and how much of the server's window those take that were. */
+/** Requests that wait to be sent, and how much of the server's window the sent ones occupy. */
 export class RequestQueue {
   #requests: Request[] = [];
   #next = 0;
-  /** Of which nobody waits any longer. */
+  /** Requests whose caller has given up. */
   #dropped = 0;
   #takenBytes = 0;
   #takenRequests = 0;
-  /** Under way; nothing passes it. */
+  /** The upload under way, which no request overtakes. */
   upload: Upload | undefined;
 
-  /** Requests that someone waits for. */
+  /** How many requests wait whose caller has not given up. */
   get size(): number {
     return this.#requests.length - this.#next - this.#dropped;
   }
@@ -24,12 +24,12 @@ export class RequestQueue {
     this.#requests.push(request);
   }
 
-  /** A request was settled: it may be one that waits here. */
+  /** Gives up a request that waits here. */
   drop(request: Request): void {
     if (request.queued) this.#dropped++;
   }
 
-  /** Puts requests before those that wait. */
+  /** Puts requests at the front. */
   unshift(requests: readonly Request[]): void {
     if (requests.length === 0) return;
     const later = this.takeAll();
@@ -70,14 +70,14 @@ export class RequestQueue {
     return request.body.bound + 32 > terms.message || mostOf(request) > terms.window;
   }
 
-  /** A request was sent, in so many bytes. */
+  /** Notes that a request was sent, and its length. */
   take(request: Request, bytes: number): void {
     request.taken = bytes + KEY_BYTES * request.body.keyCount;
     this.#takenBytes += request.taken;
     this.#takenRequests++;
   }
 
-  /** A request that was sent was answered. */
+  /** Notes that a sent request was answered. */
   answered(request: Request): void {
     if (this.upload?.request === request) {
       this.upload = undefined;
@@ -88,7 +88,7 @@ export class RequestQueue {
     request.taken = 0;
   }
 
-  /** The connection is gone, and with it what was under way. */
+  /** The connection is gone, and with it whatever was on its way. */
   reset(): void {
     this.#takenBytes = 0;
     this.#takenRequests = 0;
@@ -96,12 +96,12 @@ export class RequestQueue {
   }
 }
 
-/** What a request takes of the window at most. */
+/** An upper bound of what a request takes of the window. */
 function mostOf({ body }: Request): number {
   return body.bound + 32 + KEY_BYTES * body.keyCount;
 }
 
-/** What a client has sent and has no answer to, by number. */
+/** Requests that were sent and not answered, by number. */
 export class SentRequests {
   /** In the order of their numbers, which go on from one connection to the next. */
   readonly mutations = new Map<number, Request>();
@@ -119,7 +119,7 @@ export class SentRequests {
     return this.#nextMutation;
   }
 
-  /** Notes a request that is now sent; it gets a number if it was never sent before. */
+  /** Notes a request as sent. One that was never sent before gets its number. */
   add(request: Request): void {
     if (request.number === 0) {
       request.number = request.isMutation ? this.#nextMutation++ : this.#nextRead++;
@@ -146,7 +146,10 @@ export class SentRequests {
 
 const CHUNK_BYTES = 1 << 20;
 
-/** A request that is too long for one message: announced, and sent in chunks as the server says. */
+/**
+ * A request that is too long for one message: announced, then sent in chunks as the server grants
+ * bytes.
+ */
 export class Upload {
   readonly request: Request;
   readonly #parts: readonly Uint8Array[];
@@ -174,14 +177,16 @@ export class Upload {
     writer.end(packet);
   }
 
-  /** The server takes so many bytes more. */
+  /** The server takes `byteLength` more bytes. */
   go(byteLength: number, socket: Socket): void {
     if (this.request.settled) return; // Given up, and the server was told.
     this.#credit += byteLength;
     while (this.#credit > 0 && this.#part < this.#parts.length) socket.send(this.#chunk());
   }
 
-  /** The next chunk as a message: a copy only if the caller may give the request up and go on. */
+  /**
+   * The next chunk as a message: a copy only if the caller may reuse its buffers before the answer.
+   */
   #chunk(): Uint8Array[] {
     const writer = new MessageWriter();
     const { request } = this;

@@ -15,18 +15,18 @@ export class Request {
   readonly type: number;
   readonly body: Body;
   readonly answer: Answer;
-  /** The lock inside of which it runs. */
+  /** The lock under which it runs. */
   readonly lease: Lease | undefined;
   /** Whether the caller may give it up, and change its buffers, before it is answered. */
   readonly cancelable: boolean;
-  /** Of the mutation in the session, or of the reading request in the connection. 0: never sent. */
+  /** A mutation is numbered in the session, a read in the connection. 0: never sent. */
   number = 0;
-  /** Bytes of the window that it takes. */
+  /** Bytes of the server's window that it occupies. */
   taken = 0;
   #settled = false;
   /** Whether it waits in a queue. */
   queued = false;
-  /** Of LOCK: the lock that it is for. */
+  /** For LOCK: the lease that the answer grants. */
   readonly grants: Lease | undefined;
 
   constructor(
@@ -45,12 +45,12 @@ export class Request {
     this.cancelable = cancelable;
   }
 
-  /** Whether its caller waits no longer: it was answered, has failed, or was given up. */
+  /** Whether its caller has stopped waiting: it was answered, has failed, or was given up. */
   get settled(): boolean {
     return this.#settled;
   }
 
-  /** It was carried out. */
+  /** The server has carried it out. */
   succeed(): void {
     if (this.#settled) return;
     this.#settled = true;
@@ -72,7 +72,7 @@ export class Request {
     return (this.lease ? LOCKED : 0) | (this.cancelable ? CANCELABLE : 0);
   }
 
-  /** Writes the request as one packet; the answer is its length. */
+  /** Writes the request as one packet. @returns its length. */
   write(writer: MessageWriter, keys: KeyNumbers): number {
     const packet = writer.begin(this.type, this.flags, 8);
     writer.varint(this.number);
@@ -88,16 +88,19 @@ export class Request {
   }
 }
 
-/** What becomes of a request. */
+/** Takes what comes back for a request. */
 export interface Answer {
-  /** A packet of the answer; throws if it cannot be. */
+  /** Takes a packet of the answer. Throws for one that does not fit the request. */
   data(reader: MessageReader): void;
   /** The request was carried out. Called once, unless `failed` is. */
   done(): void;
   failed(error: unknown): void;
   /** Forgets what came, since the request is sent again. `false` if that is not possible. */
   restart(): boolean;
-  /** Whether `close()` waits for it; it does not for a stream that nobody may ever finish. */
+  /**
+   * Whether `close()` waits for it. It does not wait for a stream, which its reader may never
+   * finish.
+   */
   readonly awaited: boolean;
 }
 
@@ -129,7 +132,7 @@ export function lockLost(address: string): PartdError {
 
 /** The fields of a request behind its number. */
 export interface Body {
-  /** What it takes at most. */
+  /** An upper bound of its length, in bytes. */
   readonly bound: number;
   /** How many keys it names. */
   readonly keyCount: number;
@@ -137,7 +140,7 @@ export interface Body {
   write(writer: MessageWriter, keys: KeyNumbers, attach: boolean): void;
 }
 
-/** From here on a copy costs more than to send the value as a part of its own. */
+/** From this length on, copying a value costs more than sending it as a part of its own. */
 const ATTACH_FROM = 32_768;
 
 /** A batch, for APPEND and SET. */
@@ -199,7 +202,7 @@ export class KeysBody implements Body {
   }
 }
 
-/** For STREAM and KEYS: how many bytes of the answer may come before a CREDIT. */
+/** For STREAM and KEYS: how many bytes of the answer the server may send before a CREDIT. */
 export class StreamBody implements Body {
   readonly #credit: number;
   readonly #key: string | undefined;
@@ -226,10 +229,11 @@ export class StreamBody implements Body {
 export const NO_BODY: Body = { bound: 16, keyCount: 0, write() {} };
 
 /**
- * The numbers under which a connection's keys are known to the other side, so that a key's text
- * goes over the wire, and is decoded and checked there, once and not with each append: of a batch
- * of 1,000 keys of 100 bytes that is half the time. The first `limit` texts that are not long are numbered in the
- * order in which they are sent; later ones are sent as text each time.
+ * Numbers that stand for keys on one connection. A key's text is sent, decoded and checked once,
+ * not
+ * with each append, which for a batch of 1,000 keys of 100 bytes saves half of the time. The first
+ * `limit` keys of up to {@link MAX_NUMBERED_BYTES} are numbered in the order in which they are sent;
+ * other keys are sent as text each time.
  */
 export class KeyNumbers {
   readonly #numbers = new Map<string, number>();
@@ -261,8 +265,8 @@ export class KeyNumbers {
   }
 
   #find(key: string): number | undefined {
-    // Batches often hold the same keys in the same order: the one that came next before saves the
-    // map, which takes half as long as copying 100 bytes.
+    // Batches often hold the same keys in the same order. Trying the key that came next last time
+    // saves a look into the map, which takes half as long as copying 100 bytes.
     const next = this.#latest + 1 < this.#texts.length ? this.#latest + 1 : 0;
     const number = this.#texts[next] === key ? next : this.#numbers.get(key);
     if (number !== undefined) this.#latest = number;

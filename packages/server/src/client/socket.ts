@@ -7,17 +7,17 @@ export interface Socket {
   /**
    * Sends `parts` as one message.
    *
-   * @param sent is called when they are on their way, until when they must not change. It is not
-   *   called where they never are.
+   * @param sent is called when the parts may be changed again, and never if the message is not
+   * sent.
    */
   send(parts: readonly Uint8Array[], sent?: () => void): void;
-  /** Closes in an orderly way; `closed` is called in the end. */
+  /** Closes with a handshake; `closed` is called at the end. */
   close(): void;
   /** Gives the connection up at once. */
   terminate(): void;
 }
 
-/** What a socket tells. `closed` is called exactly once, also where it never opened. */
+/** The events of a socket. `closed` comes exactly once, also if it never opened. */
 export interface SocketEvents {
   opened(): void;
   /** A binary message, in one or more parts. */
@@ -74,7 +74,9 @@ export const connectBuiltIn: Connect = (address, events) => {
   };
 };
 
-/** Why a WebSocket was closed. A page whose origin may not connect is told so by the code alone. */
+/**
+ * Why a WebSocket was closed. A page learns from the code alone that its origin may not connect.
+ */
 export function closedBy(address: string, code: number, reason: string): Error {
   if (code === FORBIDDEN) return new PartdError("ERR_PARTD_AUTH", reason, { address });
   return new Error(`the WebSocket closed with code ${code}${reason ? `: ${reason}` : ""}`);

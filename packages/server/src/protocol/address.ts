@@ -7,7 +7,9 @@ export type Address =
   | { readonly kind: "ipc"; readonly path: string }
   | { readonly kind: "ws" | "wss"; readonly host: string; readonly port: number };
 
-/** The longest path that a Unix-domain socket can have; longer ones the system cuts off silently. */
+/**
+ * The longest path that a Unix-domain socket can have; longer ones the system cuts off silently.
+ */
 export const LONGEST_PATH = process.platform === "linux" ? 107 : 103;
 
 /** @throws `ERR_PARTD_CONNECTION` for what is no address. */

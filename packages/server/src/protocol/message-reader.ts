@@ -3,7 +3,7 @@ import { PACKET_HEADER } from "./numbers.js";
 
 /**
  * Takes packets and their fields out of one WebSocket message, which may have come in several
- * parts: what lies within one is answered as a view.
+ * parts. Bytes that lie within one part are returned as a view.
  *
  * Every method throws `ERR_PARTD_PROTOCOL` where the message ends too early.
  */
@@ -15,11 +15,11 @@ export class MessageReader {
   #buffer: ArrayBufferLike;
   #base: number;
   #offset = 0;
-  /** Up to where `#bytes` may be read: its end, or that of the packet if this comes first. */
+  /** Where reading of `#bytes` stops: at its end, or at the end of the packet. */
   #limit = 0;
-  /** Bytes of the message that are behind the part that is read. */
+  /** Bytes of the message before the present part. */
   #behind = 0;
-  /** End of the packet that is read, counted from the beginning of the message. */
+  /** Where the present packet ends, counted from the beginning of the message. */
   #packetEnd = 0;
   readonly byteLength: number;
   type = 0;
@@ -39,12 +39,14 @@ export class MessageReader {
     return this.#behind + this.#offset;
   }
 
-  /** Bytes of the packet that were not read yet. */
+  /** Bytes of the packet that are still to be read. */
   get left(): number {
     return this.#packetEnd - this.#position;
   }
 
-  /** Goes to the next packet. Its length, header included, or 0 at the end of the message. */
+  /**
+   * Goes to the next packet. @returns its length with the header, or 0 at the end of the message.
+   */
   nextPacket(): number {
     if (this.left !== 0) throw malformed("a packet is longer than its fields");
     const start = this.#position;
@@ -84,7 +86,7 @@ export class MessageReader {
   }
 
   varint(): number {
-    // Nearly all are of one byte or two, and lie within the part.
+    // Nearly all have one byte or two, and lie within the part.
     const offset = this.#offset;
     if (offset + 2 <= this.#limit) {
       const first = this.#bytes[offset] as number;

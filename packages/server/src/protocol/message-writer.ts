@@ -6,7 +6,7 @@ import { PACKET_HEADER } from "./numbers.js";
  * becomes a part of its own, and the transport sends the parts one after the other.
  */
 export class MessageWriter {
-  /** Written from `#start` to `offset`; what was before is in `#parts`. */
+  /** The present piece, written from `#start` to `offset`; `#parts` has what came before. */
   bytes: Uint8Array<ArrayBuffer> = NOTHING;
   offset = 0;
   #start = 0;
@@ -14,11 +14,11 @@ export class MessageWriter {
   /** Bytes in `#parts`. */
   #partBytes = 0;
   #view = new DataView(NOTHING.buffer);
-  /** Memory of messages that may not have been sent. */
+  /** Memory of messages that may still be on their way. */
   #full: Uint8Array<ArrayBuffer>[] = [];
   readonly #spares: Spares;
 
-  /** @param spares what it writes in, once it needs as much. */
+  /** @param spares memory for messages that have grown as long. */
   constructor(spares = new Spares(65_536, 0)) {
     this.#spares = spares;
   }
@@ -28,7 +28,7 @@ export class MessageWriter {
     return this.#partBytes + this.offset - this.#start;
   }
 
-  /** Begins a packet, with room for `atLeast` bytes of its body; the answer is for `end`. */
+  /** Begins a packet, with room for `atLeast` bytes of its body. @returns what `end` needs. */
   begin(type: number, flags: number, atLeast: number): PacketStart {
     this.reserve(PACKET_HEADER + atLeast);
     const { bytes, offset } = this;
@@ -40,7 +40,7 @@ export class MessageWriter {
     return { view: this.#view, offset, before: this.byteLength };
   }
 
-  /** Ends a packet: its length is now known. Answers with it, header included. */
+  /** Ends a packet by writing its length. @returns the length with the header. */
   end(packet: PacketStart): number {
     const length = this.byteLength - packet.before;
     packet.view.setUint32(packet.offset + 4, length, true);
@@ -50,8 +50,8 @@ export class MessageWriter {
   /** Makes room for `byteLength` more bytes in one piece. */
   reserve(byteLength: number): void {
     if (this.offset + byteLength <= this.bytes.byteLength) return;
-    // The packet's header is already in the message and may be in this piece: it moves along only
-    // as a part, so that `PacketStart` stays valid.
+    // The header of the present packet may lie in this piece, and `PacketStart` points at it: the
+    // piece becomes a part and is not copied.
     this.#seal();
     const most = this.#spares.byteLength;
     if (this.bytes.byteLength === most) this.#full.push(this.bytes);
@@ -99,7 +99,7 @@ export class MessageWriter {
   }
 
   /**
-   * `value` itself, which must not change until the message was sent.
+   * Adds `value` without a copy: it must not change until the message was sent.
    *
    * @param memory of the spares, in which the value lies.
    */
@@ -119,7 +119,7 @@ export class MessageWriter {
     return parts;
   }
 
-  /** Gives back the memory that the messages taken so far have filled: to be called when all were sent. */
+  /** @returns gives back the memory of all messages taken so far; call it when they were sent. */
   takeFull(): () => void {
     const full = this.#full;
     this.#full = [];
@@ -149,7 +149,7 @@ const NOTHING = new Uint8Array(0);
  * to the system in one call.
  *
  * @param carrier the network socket below the WebSocket.
- * @param sent is called when the system has them, if that comes to pass.
+ * @param sent is called when the system has taken them, and never if it does not.
  */
 export function sendParts(
   socket: FragmentSocket,
@@ -168,7 +168,7 @@ export function sendParts(
   if (last > 0) carrier?.uncork();
 }
 
-/** What is used of the `ws` package's WebSocket to send: its types stay out of the public ones. */
+/** The part of `ws`'s WebSocket that sends: the types of `ws` stay out of the public ones. */
 export interface FragmentSocket {
   send(
     bytes: Uint8Array,
@@ -184,15 +184,15 @@ export interface Corkable {
 }
 
 /**
- * Memory to write messages in, all of one length, used again and again: fresh memory costs more
- * than to write it.
+ * Memory for messages, all of one length, used again and again: taking fresh memory costs more than
+ * filling it.
  */
 export class Spares {
   readonly byteLength: number;
   readonly #most: number;
   readonly #spares: Uint8Array<ArrayBuffer>[] = [];
 
-  /** @param most more would be idle memory. */
+  /** @param most spares to keep; more would lie idle. */
   constructor(byteLength: number, most: number) {
     this.byteLength = byteLength;
     this.#most = most;

@@ -1,19 +1,21 @@
 /** The numbers of the wire protocol, which docs/protocol.md specifies. */
 
-/** The WebSocket subprotocol: changes when the protocol does so incompatibly. */
+/** The WebSocket subprotocol. Its name changes with each incompatible version. */
 export const SUBPROTOCOL = "partd.1";
 export const VERSION = 1;
 /** The first bytes of every HELLO. */
 export const MAGIC = 0x44545250; // "PRTD", little-endian
 export const PACKET_HEADER = 8;
 export const ID_BYTES = 16;
-/** A longer key has to be an error somewhere: here, before it is sent. */
+/** The longest encoded key. A client refuses a longer one before it sends it. */
 export const MAX_KEY_BYTES = 65_536;
-/** A longer key is sent as text each time, so that what a server remembers has a bound. */
+/** A longer key gets no number, which bounds what a server has to remember. */
 export const MAX_NUMBERED_BYTES = 256;
-/** What a key of a request counts besides its bytes: the memory in which it waits. */
+/**
+ * What each key of a request is charged besides its bytes: the memory that it takes while waiting.
+ */
 export const KEY_BYTES = 64;
-/** What a server accepts of a client that has not said HELLO yet. */
+/** Bytes that a server accepts before HELLO. */
 export const HELLO_WINDOW = 16_384;
 
 /** What a client sends. */
@@ -47,15 +49,15 @@ export const Type = {
   GOODBYE: 0x87,
 } as const;
 
-/** Of a request: it runs inside of the lock that this connection holds. */
+/** Flag of a request: it runs under the lock that this connection holds. */
 export const LOCKED = 1;
-/** Of a request: a CANCEL may follow. */
+/** Flag of a request: a CANCEL may follow. */
 export const CANCELABLE = 2;
-/** Of DATA: the answer is complete. */
+/** Flag of DATA: the answer is complete. */
 export const LAST = 1;
-/** Of DATA, ERROR and CANCEL: the number is that of a mutation. */
+/** Flag of DATA, ERROR and CANCEL: the number is a mutation's. */
 export const MUTATION = 2;
-/** Of WELCOME: the server knows this session. */
+/** Flag of WELCOME: the server knows this session. */
 export const RESUMED = 1;
 
 /** Whether the request changes the store, and so is numbered and applied exactly once. */
@@ -65,9 +67,9 @@ export function isMutation(type: number): boolean {
 
 /** What a server tells each client in its WELCOME: sizes in bytes. */
 export interface Terms {
-  /** How many bytes of requests may be without an answer. */
+  /** Bytes of requests that may be unanswered. */
   readonly window: number;
-  /** How many requests may be without an answer. */
+  /** Requests that may be unanswered. */
   readonly pending: number;
   /** The longest WebSocket message. A longer request is uploaded in chunks. */
   readonly message: number;

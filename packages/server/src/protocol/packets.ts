@@ -5,9 +5,9 @@ import { ID_BYTES, MAGIC, RESUMED, type Terms, Type, VERSION } from "./numbers.j
 
 /** The first packet of a connection. */
 export interface Hello {
-  /** Random, and known to the client alone: whoever knows it takes the session over. */
+  /** Random and secret: whoever knows it can take the session over. */
   readonly session: Uint8Array;
-  /** Every mutation below it was answered, or will not be asked about again. */
+  /** The client will never repeat a mutation below this number. */
   readonly first: number;
   readonly token: string;
 }
@@ -16,7 +16,7 @@ export interface Hello {
 export interface Welcome {
   /** Whether the server remembers the session. */
   readonly resumed: boolean;
-  /** Random: another one means that the server was started anew. */
+  /** Random; a different one means that the server was restarted. */
   readonly instance: Uint8Array;
   readonly terms: Terms;
 }
@@ -98,7 +98,7 @@ const HAS_OFFSET = 2;
 const HAS_PATH = 4;
 const MAX_TEXT = 8_192;
 
-/** What an ERROR packet tells of an error: its cause and stack stay where it happened. */
+/** What an ERROR packet carries of an error. Cause and stack stay on the server. */
 export interface WireError {
   readonly code: number;
   readonly message: string;
@@ -148,7 +148,7 @@ export function writeError(
   }
 }
 
-/** Reads an ERROR packet behind its number. */
+/** Reads the rest of an ERROR packet, after its number. */
 export function readError(reader: MessageReader, address: string): PartdError {
   const code = CODES[reader.u8()];
   if (!code) throw malformed("an error has an unknown code");

@@ -17,10 +17,10 @@ export interface AccessOptions {
 export class Access {
   readonly #token: Buffer | undefined;
   readonly #origins: ReadonlySet<string>;
-  /** What the server may be called; undefined where no page reaches it. */
+  /** Host names of the server; undefined where no page can reach it. */
   readonly #hosts: ReadonlySet<string> | undefined;
 
-  /** @throws `ERR_PARTD_AUTH` where others could reach the store and nothing is asked of them. */
+  /** @throws `ERR_PARTD_AUTH` if anyone on the network could use the store. */
   constructor(address: Address, options: AccessOptions) {
     const { token, insecure, certificates } = options;
     if (token === "") {
@@ -43,7 +43,7 @@ export class Access {
   }
 
   /**
-   * Compares digests, in a time that tells nothing of the token, nor of its length.
+   * Compares digests, in a time that depends neither on the token nor on its length.
    *
    * @throws `ERR_PARTD_AUTH`
    */
@@ -57,7 +57,7 @@ export class Access {
     );
   }
 
-  /** Whether a request for a page carries the token: as a bearer, or as the password of Basic. */
+  /** Whether an HTTP request carries the token, as a bearer token or as the password of Basic. */
   allowsRequest({ headers }: IncomingMessage): boolean {
     if (this.#token === undefined) return true;
     const [scheme, credentials = ""] = (headers.authorization ?? "").split(" ");
@@ -85,7 +85,9 @@ export class Access {
       : `Pages of ${origin} may not connect: name it in the server's origins.`;
   }
 
-  /** Whether plain HTTP is answered: a page's own requests bring no `Origin`, so the name decides. */
+  /**
+   * Whether plain HTTP is answered: a page's own requests bring no `Origin`, so the name decides.
+   */
   allowsPlain(request: IncomingMessage): boolean {
     const { origin, host } = request.headers;
     if (origin !== undefined) return this.pageRefusal(request) === undefined;

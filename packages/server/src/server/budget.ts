@@ -1,7 +1,7 @@
 import { onAbort } from "@partd/core/author";
 import { SHORTEST_MESSAGE } from "./limits.js";
 
-/** Hands out bytes of which there are only so many, in the order in which they were asked for. */
+/** A budget of bytes, handed out in the order of the requests. */
 export class Budget {
   readonly total: number;
   #taken = 0;
@@ -15,7 +15,7 @@ export class Budget {
     return this.#taken;
   }
 
-  /** Resolves when `bytes` are taken; they are to be given back. */
+  /** Resolves when `bytes` are taken. The caller gives them back. */
   async take(bytes: number, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
     if (this.#waiting.length === 0 && this.#taken + bytes <= this.total) {
@@ -58,8 +58,8 @@ export class Budget {
 }
 
 /**
- * Divides the memory for requests among connections: each has its window for as long as it lives,
- * a generous one while there are few, and a least one is kept for every connection that may come.
+ * Divides the memory for requests among connections. A connection keeps its window for life; it is
+ * large while there are few connections, and a smallest one is reserved for each that may come.
  */
 export class Windows {
   readonly #total: number;
@@ -73,11 +73,11 @@ export class Windows {
     this.#total = total;
     this.#most = most;
     this.#connections = connections;
-    // A quarter of the memory is kept for those that may come.
+    // A quarter of the memory is reserved for those that may come.
     this.#least = Math.max(SHORTEST_MESSAGE, Math.min(most, Math.floor(total / 4 / connections)));
   }
 
-  /** Connections that have a window, or have gone and left something to be done. */
+  /** Windows that are in use: of connections, and of gone ones whose requests still run. */
   get count(): number {
     return this.#count;
   }

@@ -1,14 +1,14 @@
 import { decodeKey, type Key } from "@partd/core";
 
-/** So many keys are told apart; of more, a census would cost more memory than it is worth. */
+/** The most keys that are counted: counting more would cost more memory than it is worth. */
 const MOST_KEYS = 1_000_000;
 /** Their texts together, in bytes. */
 const MOST_TEXT = 128 << 20;
 
 /**
- * The keys that a server has met and how many bytes were appended to each: what a server has to
- * know to read many small values at once and large ones piece by piece, and what its users want to
- * see, since skew is what ruins a shuffle. The text of a key is held once for all connections.
+ * The keys that a server has met, and how many bytes were appended to each. From these a server
+ * knows which values it can read together and which it has to read in pieces, and its users see the
+ * skew of their shuffle. The text of a key is held once for all connections.
  */
 export class Census {
   readonly #keys = new Map<string, CountedKey>();
@@ -51,7 +51,7 @@ export class Census {
     for (let i = 0; i < keys.length; i++) {
       const { byteLength } = values[i] as Uint8Array;
       const key = keys[i] as CountedKey;
-      // One that was forgotten while the append was under way is known again.
+      // The key may have been forgotten while the append was under way.
       (key.forgotten ? this.find(key.text) : key).bytes += byteLength;
       bytes += byteLength;
     }
@@ -93,7 +93,7 @@ export class Census {
     this.#text -= key.text.length;
   }
 
-  /** Keys that hold something, as far as is known. */
+  /** Keys that hold something, by what was appended through this server. */
   *counted(): Generator<CountedKey, void, undefined> {
     for (const key of this.#keys.values()) if (key.bytes > 0) yield key;
   }

@@ -10,9 +10,11 @@ import type { Session } from "./session.js";
 import type { Shared } from "./shared.js";
 import { Uploads } from "./uploads.js";
 
-/** Memory that a waiting request takes besides its bytes: a STREAM of a `Dict` 5.3 kB of heap. */
+/**
+ * What a waiting request is charged besides its bytes: a STREAM of a `Dict` takes 5.3 kB of heap.
+ */
 const REQUEST_BYTES = 8_192;
-/** Memory that a numbered key takes: its text, and what the server counts of it. */
+/** What a numbered key is charged: its text, and its place in the census. */
 const NUMBERED_BYTES = 512;
 /** Requests and numbered keys that every connection may have, however small its window. */
 const LEAST_REQUESTS = 64;
@@ -40,9 +42,9 @@ export class Connection {
   /** What HELLO brings. */
   #client: Welcomed | undefined;
   readonly #gone = new AbortController();
-  /** Messages that came and were not read to their end. */
+  /** Messages that have come and are not yet read to their end. */
   #messages: MessageReader[] = [];
-  /** Bytes that had come when it was last looked at. */
+  /** Bytes that had come at the last tick. */
   #bytesRead = 0;
   #heard = performance.now();
   #asked = performance.now();
@@ -83,7 +85,7 @@ export class Connection {
     return this.#gone.signal.aborted;
   }
 
-  /** A message has come. Whatever is wrong with it ends this connection, and no other. */
+  /** Takes a message. A faulty one ends this connection and no other. */
   receive(parts: readonly Uint8Array[]): void {
     if (this.#isOver) return;
     this.#heard = performance.now();
@@ -115,7 +117,7 @@ export class Connection {
     }
     if (this.#isOver) this.#messages = [];
     if (this.#outbox.queued <= 2 * this.#shared.limits.answers) return;
-    // It sends and does not read: what it sends next would have to be answered, too.
+    // The client sends and does not read: its next requests would only add to the waiting answers.
     this.#socket.pause();
     this.#outbox.whenTaken(() => this.#socket.resume());
   }
@@ -133,7 +135,7 @@ export class Connection {
     this.closed();
   }
 
-  /** Says that the server closes; the client leaves when it has its answers. */
+  /** Announces that the server closes; the client leaves when it has its answers. */
   goodbye(reason: number): void {
     if (this.#isOver) return;
     const { writer } = this.#outbox;
@@ -143,7 +145,7 @@ export class Connection {
     this.#outbox.flush();
   }
 
-  /** Sends what was answered, then ends the connection. */
+  /** Sends the answers that are ready, then ends the connection. */
   end(code = 1001): void {
     if (this.#isOver) return;
     this.#outbox.flush();
@@ -151,7 +153,7 @@ export class Connection {
     this.closed();
   }
 
-  /** The connection is gone: what only it was waiting for is given up, its lock is let go. */
+  /** The connection is gone: gives up what only it was waiting for, and releases its lock. */
   closed(): void {
     if (this.#isOver) return;
     this.#gone.abort(new PartdError("ERR_PARTD_CONNECTION", "The client's connection is gone."));
@@ -160,7 +162,7 @@ export class Connection {
     if (this.#client) void this.#release(this.#client);
   }
 
-  /** Looks after the connection every now and then. */
+  /** Called at intervals: pings, and ends a connection that is silent, stalled or idle. */
   tick(now: number): void {
     const { limits } = this.#shared;
     const isStalled = (since: number) => now - since > limits.stall;
@@ -194,7 +196,7 @@ export class Connection {
     else this.goodbye(Reason.IDLE);
   }
 
-  /** Gives back what the client took, when all that it sent was carried out. */
+  /** Gives back the client's window and keys when all that it sent was carried out. */
   async #release({ keys, operations, session, replaced, window }: Welcomed): Promise<void> {
     keys.release();
     this.#shared.sessions.leave(session, replaced);
@@ -205,7 +207,7 @@ export class Connection {
 
   // ---- Packets ---------------------------------------------------------------------------------
 
-  /** Whether the message was read to its end, in time. */
+  /** @returns whether the message was read to its end before `end`. */
   #readPackets(reader: MessageReader, end: number): boolean {
     for (let begun = 0; !this.#isOver; ) {
       const length = reader.nextPacket();
@@ -294,7 +296,7 @@ export class Connection {
     const uploaded = this.#uploads.chunk(reader);
     if (!uploaded) return;
     const { type, flags, number, settled } = uploaded;
-    // By itself, without the numbers of keys: other requests may have come between.
+    // Its keys are texts, not numbers: other requests may have come in between.
     const body = new MessageReader([uploaded.body]);
     body.enter();
     const keys = new NumberedKeys(this.#shared.census, 0);

@@ -2,7 +2,7 @@ import type { Store } from "@partd/core";
 
 /** The store's lock, held for a connection. */
 export class HeldLock {
-  /** Of the LOCK request that asked for it. */
+  /** The number of the LOCK request. */
   readonly number: number;
   readonly store: Store;
   readonly since = performance.now();
@@ -16,18 +16,18 @@ export class HeldLock {
     this.#release = release;
   }
 
-  /** An operation inside of the lock begins. */
+  /** An operation under the lock begins. */
   enter(): void {
     this.#running++;
   }
 
-  /** It has ended. */
+  /** An operation under the lock has ended. */
   leave(): void {
     this.#running--;
     if (this.#running === 0) this.#whenIdle?.();
   }
 
-  /** Lets the lock go as soon as what runs inside has ended. */
+  /** Releases the lock as soon as the operations under it have ended. */
   async release(): Promise<void> {
     if (this.#running > 0) await new Promise<void>((resolve) => (this.#whenIdle = resolve));
     await this.#release();

@@ -23,13 +23,15 @@ export interface ServerLimits {
   /** One message, at least 1,024. Default 2 MiB; what is longer is sent in chunks. */
   readonly message?: number | undefined;
   /**
-   * One request, such as an append, which a server has to hold whole. Default 256 MiB. As much may
-   * the answers to a client's pops hold together.
+   * One request, such as an append, which a server has to hold whole. Default 256 MiB. The answers
+   * to
+   * a client's pops may together hold as much.
    */
   readonly request?: number | undefined;
   /**
-   * All requests together that are sent in chunks. Default 512 MiB; others wait for their turn. As
-   * much may the answers to all clients' pops hold together.
+   * All requests together that are sent in chunks. Default 512 MiB; further ones wait for their
+   * turn.
+   * The answers to all clients' pops may together hold as much.
    */
   readonly uploads?: number | undefined;
   /** Keys in one request. Default 1,048,576. */
@@ -38,13 +40,20 @@ export interface ServerLimits {
   readonly answers?: number | undefined;
   /** Keys of one connection that go over the wire as a number. Default 16,384, or fewer. */
   readonly keyTable?: number | undefined;
-  /** A connection without requests for so long is closed; its client comes back when it needs to. Default 10 minutes. */
+  /**
+   * A connection without requests for so long is closed; its client comes back when it needs to.
+   * Default 10 minutes.
+   */
   readonly idle?: number | undefined;
   /**
-   * How long to say HELLO, to take what is sent, or to bring a 256th of a long request. Default 30 s.
+   * How long a client may take to say HELLO, to read what was sent, or to send a 256th of a long
+   * request. Default 30 s.
    */
   readonly stall?: number | undefined;
-  /** How often a connection is tried. Default 10 s; one that is silent three times as long is closed. */
+  /**
+   * Time between two pings. Default 10 s; a connection that is silent three times as long is
+   * closed.
+   */
   readonly ping?: number | undefined;
   /** How long a client may hold the lock of `withLock`. Default: as long as it is connected. */
   readonly lock?: number | undefined;
@@ -54,11 +63,15 @@ export interface ServerLimits {
    */
   readonly outcomes?: number | undefined;
   /**
-   * Connections that have not said HELLO: half-open, in their TLS handshake, or plain HTTP. Of more,
+   * Connections that have not said HELLO: half-open, in their TLS handshake, or plain HTTP. Of
+   * more,
    * the oldest is closed. Default 1,024: so many clients may come at once.
    */
   readonly strangers?: number | undefined;
-  /** How long a session outlives its connection, waiting for the client to come back. Default 10 minutes. */
+  /**
+   * How long a session outlives its connection, waiting for the client to come back. Default 10
+   * minutes.
+   */
   readonly session?: number | undefined;
 }
 
@@ -66,7 +79,7 @@ export type Limits = { readonly [K in keyof ServerLimits]-?: number };
 
 const MIB = 2 ** 20;
 
-/** @throws `ERR_PARTD_VALUE` for a limit that there is not, or that is out of its range. */
+/** @throws `ERR_PARTD_VALUE` for an unknown limit, or one out of its range. */
 export function withDefaults(limits: ServerLimits): Limits {
   const filled: Record<string, number> = { ...DEFAULTS };
   for (const [name, value] of Object.entries(limits)) {
@@ -85,7 +98,7 @@ export function withDefaults(limits: ServerLimits): Limits {
 const TIMES = new Set(["idle", "stall", "ping", "session", "lock"]);
 /** What a timer can wait, in milliseconds. */
 export const LONGEST_TIMER = 2 ** 31 - 1;
-/** Has room for the headers of a chunk of a longer request, and for some of it. */
+/** Has room for the header of a chunk, and for some of the chunk. */
 export const SHORTEST_MESSAGE = 1_024;
 
 const DEFAULTS: Limits = {

@@ -25,7 +25,7 @@ import { type Address, LONGEST_PATH } from "../protocol/address.js";
 export async function listenOn(http: HttpServer, target: Address): Promise<() => Promise<void>> {
   if (target.kind === "ipc") return listenOnFile(http, target.path);
   const { host, port } = target;
-  // Not shared with other workers of a cluster, each of which serves a store of its own.
+  // node:cluster would share the port among workers, but each worker serves its own store.
   await listen(http, { host, port, exclusive: true }).catch((cause: Error) => {
     throw new PartdError("ERR_PARTD_IO", `Cannot listen on ${host}:${port}: ${cause.message}.`, {
       cause,
@@ -44,12 +44,13 @@ export function addressOf(target: Address, http: HttpServer): string {
 }
 
 /**
- * Listens on a Unix-domain socket that is the user's alone, at `path`. What a dead server left
- * there is taken over; of several servers that find it at once, one takes it.
+ * Listens on a Unix-domain socket at `path` that only this user can open. It replaces the socket of
+ * a dead server; of several servers that try so at once, one succeeds.
  *
- * The socket is made in a directory that nobody else can enter, and appears at its path with its
- * permissions as they should be: there is no moment at which another user could connect, and the
- * process's umask, which belongs to all of its threads, is left alone.
+ * The socket is made in a directory that only this user can enter, and is linked to its path once
+ * it
+ * has its permissions: at no moment could another user connect. Changing the umask instead would
+ * affect all threads of the process.
  */
 async function listenOnFile(server: Server, path: string): Promise<() => Promise<void>> {
   if (process.platform === "win32") {
@@ -72,7 +73,7 @@ async function listenOnFile(server: Server, path: string): Promise<() => Promise
       alone(path, async () => {
         const now = await lstat(path).catch(() => undefined);
         if (now?.ino === ino) await unlink(path);
-      }).catch(() => {}); // It is stale, then, and the next server takes it over.
+      }).catch(() => {}); // Then a stale socket stays, which the next server replaces.
   } catch (cause) {
     server.close();
     if (cause instanceof PartdError) throw cause;
@@ -86,8 +87,9 @@ async function listenOnFile(server: Server, path: string): Promise<() => Promise
 }
 
 /**
- * Listens at `hidden`, in `directory`. Its path is longer than the socket's own, and may be longer
- * than a socket's can be: Linux takes a shorter one through the directory's descriptor.
+ * Listens at `hidden`, in `directory`. That path may be longer than a socket's can be; Linux takes
+ * a
+ * shorter one through the directory's descriptor.
  */
 async function listenIn(server: Server, directory: string, hidden: string): Promise<void> {
   if (Buffer.byteLength(hidden) <= LONGEST_PATH) {

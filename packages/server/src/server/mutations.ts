@@ -16,8 +16,8 @@ export interface Mutation {
 /**
  * Carries a mutation out. The answer is the values that POP removed.
  *
- * @param reserve is called with their length, as far as is known, before they are read, and throws
- *   if there is no memory for them.
+ * @param reserve is called with the known length of those values before they are read; it throws if
+ *   there is no memory for them.
  */
 export async function mutate(
   { type, keys, batch }: Mutation,
@@ -35,7 +35,7 @@ export async function mutate(
     case Type.SET: {
       const [counted] = keys as [CountedKey];
       const [value] = batch.values as [Uint8Array];
-      // The client remembers its isets; the store's own memory of them must not stand in the way.
+      // The client knows which keys it has set, so the store must not refuse a second iset.
       await store.iset(counted.key, value, { signal, replace: true });
       census.setSize(counted, value.byteLength);
       return undefined;
@@ -65,7 +65,7 @@ export async function mutate(
   }
 }
 
-/** Appends that are no longer than this together become one; what is longer gains nothing. */
+/** Appends become one up to this length together; longer ones would gain nothing. */
 const TOGETHER_BYTES = 65_536;
 
 /**
@@ -76,7 +76,7 @@ export class GatheredAppends {
   readonly appends: GatheredAppend[] = [];
   #byteLength = 0;
 
-  /** Whether `body` may come after what there is, which is then to be carried out first if not. */
+  /** Whether `body` still fits. If not, the caller carries out these first. */
   takes(body: RequestBody): boolean {
     return this.appends.length === 0 || this.#byteLength + body.batch.byteLength <= TOGETHER_BYTES;
   }
@@ -86,7 +86,7 @@ export class GatheredAppends {
     this.#byteLength += append.body.batch.byteLength;
   }
 
-  /** Appends all. Never rejects: the answer has the failure of each append that failed. */
+  /** Appends all. Never rejects. @returns the failure of each append that failed. */
   async carryOut(store: LowerStore, census: Census): Promise<readonly (Failure | undefined)[]> {
     const { appends } = this;
     const all = appends.length === 1 ? (appends[0] as GatheredAppend).body : joined(appends);
@@ -99,7 +99,7 @@ export class GatheredAppends {
     }
   }
 
-  /** Nothing was appended, because of one of them: the others are not to suffer from it. */
+  /** One of them was refused, and with it all: tries each by itself. */
   #oneByOne(store: LowerStore, census: Census): Promise<readonly (Failure | undefined)[]> {
     return Promise.all(
       this.appends.map(({ body }) =>
@@ -150,7 +150,7 @@ function joined(appends: readonly GatheredAppend[]): RequestBody {
   return { keys, batch: { keys: texts, values, byteLength }, credit: 0 };
 }
 
-/** Whether the error is about a key or value: a store that is full, closed or broken is so for all. */
+/** Whether the error is about one key or value. A full, closed or broken store fails all alike. */
 function isOfOne(error: unknown): boolean {
   return isPartdError(error, "ERR_PARTD_KEY") || isPartdError(error, "ERR_PARTD_VALUE");
 }

@@ -19,18 +19,18 @@ export class Operations implements OutcomeListener {
   readonly #session: Session;
   readonly #terms: Terms;
   readonly #gone: AbortSignal;
-  /** What was sent and not answered: outside the lock, and inside. */
+  /** Unanswered requests: outside the lock, and inside. */
   readonly #taken: readonly { bytes: number; count: number }[] = [
     { bytes: 0, count: 0 },
     { bytes: 0, count: 0 },
   ];
   readonly #reads = new Map<number, Read>();
-  /** GETs outside the lock that were begun, and those that wait for their turn. */
+  /** GETs outside the lock that run, and those that wait for their turn. */
   #gets = 0;
   readonly #waitingGets = new Set<() => void>();
   readonly #pace = new Pace();
   #held: HeldLock | undefined;
-  /** Mutations that were begun here and have not ended. */
+  /** Mutations that this connection began and that have not ended. */
   #running = 0;
   #whenOver: (() => void) | undefined;
   /** Appends of the message that is read. */
@@ -61,7 +61,7 @@ export class Operations implements OutcomeListener {
     return this.#held?.since;
   }
 
-  /** Resolves when nothing that was sent here is held any longer, however the connection is. */
+  /** Resolves when no mutation of this connection runs, even after the connection is gone. */
   whenOver(): Promise<void> {
     return new Promise((resolve) => {
       if (this.#running === 0) resolve();
@@ -78,32 +78,32 @@ export class Operations implements OutcomeListener {
       throw malformed("more was sent than the server had allowed");
     }
     this.#shared.counters.requests++;
-    // Begun in the order in which they come.
+    // Requests begin in the order in which they come.
     if (type !== Type.APPEND || flags !== 0) this.begin();
     if (isMutation(type)) this.#mutation(type, flags, number, body, charge);
     else this.#read(type, flags, number, body, charge);
   }
 
-  /** Begins the appends that were gathered: at the end of a message, or before another request. */
+  /** Begins the gathered appends, at the end of a message or before another request. */
   begin(): void {
     if (this.#gathered.appends.length === 0) return;
     void this.#carryOut(this.#gathered);
     this.#gathered = new GatheredAppends();
   }
 
-  /** The client waits for a request no longer. It is answered all the same. */
+  /** The client has given a request up. It is answered all the same. */
   cancel(mutation: boolean, number: number): void {
     if (mutation) this.#session.find(number)?.abort?.abort(GIVEN_UP);
     else if (this.#held?.number === number) this.#unlock().catch(() => {});
     else this.#reads.get(number)?.abort.abort(GIVEN_UP);
   }
 
-  /** The client takes so much more of a stream. */
+  /** The client takes `bytes` more of a stream. */
   credit(number: number, bytes: number): void {
     this.#reads.get(number)?.credit.give(bytes);
   }
 
-  /** A mutation has ended, which this connection was the last to ask for. */
+  /** Answers a mutation that has ended, which this connection was the last to send. */
   ended(number: number, { error, values }: Outcome, charge: Charge): void {
     if (this.#gone.aborted) return;
     this.#settle(charge);
@@ -199,7 +199,7 @@ export class Operations implements OutcomeListener {
     counters.appendedBytes += batch.byteLength;
   }
 
-  /** Answers the connection that asked last. */
+  /** Answers the connection that sent the mutation last. */
   #tell(number: number, outcome: Outcome): void {
     const { asked } = outcome;
     outcome.asked = undefined;
@@ -292,7 +292,7 @@ export class Operations implements OutcomeListener {
 
   // ---- The lock --------------------------------------------------------------------------------
 
-  /** Waits for the store's lock, says so when it is there, and ends when it is let go. */
+  /** Takes the store's lock, answers the client, and ends when the lock is released. */
   async #grant(number: number, signal: AbortSignal, settle: () => void): Promise<void> {
     const ended = this.#shared.store.withLock(
       (store) =>
@@ -338,17 +338,18 @@ export class Operations implements OutcomeListener {
     return this.#taken[inside ? 1 : 0] as { bytes: number; count: number };
   }
 
-  /** The connection is gone: reads are given up, the lock is let go. */
+  /** The connection is gone: gives up its reads, and releases its lock. */
   #giveUp(): void {
     for (const read of this.#reads.values()) read.abort.abort(this.#gone.reason);
-    this.#held?.release().catch(() => {}); // What happens to the store shows in its next operation.
+    this.#held?.release().catch(() => {}); // A failure of the store shows in its next operation.
     this.#held = undefined;
   }
 }
 
 /**
- * GETs of a connection that are begun at once: a store answers one faster than a socket takes it, and
- * 16,384 that wait for a lock would all run when it is let go, for seconds without a turn for others.
+ * The most GETs of a connection that run at once. A store answers faster than a socket takes, and
+ * 16,384 GETs that wait for a lock would all run when it is released, and block the loop for
+ * seconds.
  */
 const MOST_GETS = 256;
 

@@ -15,20 +15,20 @@ export interface Backlog {
 }
 
 const MESSAGE_BYTES = 262_144;
-/** Of each of the server's spares: a message with the packet that made it long enough. */
+/** The length of the server's spares: a message, with the packet that made it long enough. */
 export const SPARE_BYTES = MESSAGE_BYTES + 16_384;
-/** Every connection may have so much waiting, however much others have. */
+/** Bytes that every connection may have waiting, however much the others have. */
 const LEAST = 65_536;
 /** Turns of the event loop that an answer waits for others while more and more requests come. */
 const MOST_TURNS = 8;
 
 /**
- * What a server sends to one connection: packets gathered into messages, and only as many as the
- * client takes, so that one which does not read costs no memory.
+ * What a server sends to one connection. It gathers packets into messages, and no faster than the
+ * client takes them, so that a client that does not read costs no memory.
  */
 export class Outbox {
   readonly writer: MessageWriter;
-  /** Of the server, for what is to be sent. */
+  /** The server's memory for messages. */
   readonly spares: Spares;
   readonly #socket: FragmentSocket;
   readonly #carrier: Carrier;
@@ -88,7 +88,7 @@ export class Outbox {
     this.#flushSoon(MOST_TURNS);
   }
 
-  /** At the end of this turn; while a client goes on sending, it does not need each answer at once. */
+  /** Flushes at the end of this turn, or a few later while the client goes on sending. */
   #flushSoon(turns: number): void {
     const { bytesRead } = this.#carrier;
     setImmediate(() => {
@@ -120,11 +120,12 @@ export class Outbox {
   }
 
   /**
-   * Resolves when there is room for `bytes` more of an answer, which is kept until the returned
-   * function is called: when they are written. In the order of the calls.
+   * Resolves when there is room for `bytes` more of an answer, in the order of the calls. The
+   * caller
+   * calls the returned function once they are written, which gives the room back.
    *
-   * @param inside whether the answer is to a request inside of the lock: it has a place of its own,
-   *   since those outside may have theirs while they wait for the lock.
+   * @param inside whether the request runs under the lock. Its room is separate, since requests
+   *   outside may hold theirs while they wait for that lock.
    */
   async room(bytes: number, inside: boolean, signal: AbortSignal): Promise<() => void> {
     signal.throwIfAborted();
@@ -212,11 +213,11 @@ export class Outbox {
 
 /** The network socket below a WebSocket. */
 export interface Carrier extends Corkable {
-  /** Bytes that have come over it. */
+  /** Bytes received so far. */
   readonly bytesRead: number;
 }
 
-/** Answers inside of the lock, or outside. */
+/** The room of answers under the lock, or outside. */
 interface Side {
   /** Bytes promised to answers that are being read. */
   kept: number;

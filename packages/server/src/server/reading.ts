@@ -8,7 +8,7 @@ import { SEGMENT_HEAD, ValueBlock } from "./value-block.js";
 /** Values up to this size are read several at once, larger ones piece by piece. */
 const SMALL = 262_144;
 const PIECE_BYTES = 262_144;
-/** From here on a value is sent without a copy. */
+/** From this length on, a value is sent without a copy. */
 const ATTACH_FROM = 65_536;
 
 /** What a reading request reads from, and where its answer goes. */
@@ -17,14 +17,14 @@ export interface Reading {
   readonly census: Census;
   readonly outbox: Outbox;
   readonly number: number;
-  /** Whether it runs inside of the lock that the connection holds. */
+  /** Whether it runs under the lock that the connection holds. */
   readonly inside: boolean;
   readonly signal: AbortSignal;
-  /** How many bytes were read. */
+  /** Counts bytes that were read. */
   read(bytes: number): void;
 }
 
-/** Answers GET. However much is asked for, little of it is held at a time. */
+/** Answers GET. However much was asked for, only a little is held at a time. */
 export async function answerGet(reading: Reading, keys: readonly CountedKey[]): Promise<void> {
   const { outbox, number, inside, signal } = reading;
   for (let i = 0; i < keys.length; ) {
@@ -49,8 +49,10 @@ export async function answerGet(reading: Reading, keys: readonly CountedKey[]): 
 }
 
 /**
- * Answers with values that fit a block of the `known` bytes that they take with their heads. If they do not, since they have grown where the server does
- * not count, they are the result: still to be sent.
+ * Sends values that take `known` bytes with their heads, in one block.
+ *
+ * @returns the values, not sent, if they did not fit: they have grown where the server does not
+ * count.
  */
 async function answerGroup(
   { store, outbox, number, signal, read }: Reading,
@@ -58,10 +60,10 @@ async function answerGroup(
   known: number,
 ): Promise<readonly Uint8Array[]> {
   const { spares, writer } = outbox;
-  // Small answers that wait for the store, thousands at once, take no more than their values.
+  // Thousands of small answers may wait for the store: they take no more than their values.
   const isSmall = known < SPARE_BYTES / 8;
   const block = new ValueBlock(() => (isSmall ? allocateBytes(known) : spares.take()));
-  // If it fails the memory is not used again: the store may still be reading into it.
+  // If it fails, the memory is not used again: the store may still be reading into it.
   const values = await store.get(
     group.map(({ key }) => key),
     { signal, allocate: block.allocate },
@@ -80,7 +82,7 @@ async function answerGroup(
   return [];
 }
 
-/** Answers STREAM: pieces, as far as the client's credit goes. */
+/** Answers STREAM in pieces, as the client's credit allows. */
 export async function answerStream(
   reading: Reading,
   key: CountedKey,
@@ -120,7 +122,7 @@ export async function answerKeys(reading: Reading, credit: Credit): Promise<void
   }
 }
 
-/** Answers POP with values that are at hand, as the client takes them. */
+/** Answers POP with values in memory, as fast as the client takes them. */
 export async function answerValues(
   outbox: Outbox,
   flags: number,
@@ -163,7 +165,7 @@ async function sendPieces(
   }
 }
 
-/** How much more of an answer a client takes. */
+/** How many more bytes of an answer a client takes. */
 export class Credit {
   #left: number;
   #wake: (() => void) | undefined;
@@ -177,7 +179,7 @@ export class Credit {
     this.#wake?.();
   }
 
-  /** Resolves as soon as there is any; what goes beyond it is taken from the next. */
+  /** Resolves as soon as there is any credit; what exceeds it is taken from the next. */
   async take(bytes: number, signal: AbortSignal): Promise<void> {
     while (this.#left <= 0) {
       signal.throwIfAborted();
@@ -193,7 +195,7 @@ export class Credit {
   }
 }
 
-/** A value that is large, or of unknown size: piece by piece. */
+/** Answers with a value that is large or of unknown size, in pieces. */
 async function answerWhole(reading: Reading, key: CountedKey): Promise<void> {
   const { outbox, number, census } = reading;
   let held: Uint8Array | undefined;
@@ -201,14 +203,14 @@ async function answerWhole(reading: Reading, key: CountedKey): Promise<void> {
   const before = key.bytes;
   await inPieces(reading, key, undefined, (piece) => {
     if (held) writeSegment(outbox, number, held, true);
-    held = piece; // Only the next, or none, tells whether it is the last.
+    held = piece; // Only the next read shows whether this piece is the last.
     bytes += piece.byteLength;
     outbox.schedule();
   });
   writeSegment(outbox, number, held ?? NOTHING, false);
   outbox.schedule();
   reading.read(bytes);
-  // Now its size is known, unless it grew in the meantime.
+  // Its size is known now, unless it grew in the meantime.
   if (!key.exact && key.bytes === before) census.setSize(key, bytes);
 }
 
@@ -252,7 +254,10 @@ function groupAt(keys: readonly CountedKey[], start: number): [CountedKey[], num
   return [group, bytes];
 }
 
-/** The values from `start` on that together make a piece, and their bytes; none if the first is longer. */
+/**
+ * The values from `start` on that together make a piece, and their bytes; none if the first is
+ * longer.
+ */
 function smallAt(values: readonly Uint8Array[], start: number): [readonly Uint8Array[], number] {
   let end = start;
   let bytes = 0;
@@ -290,7 +295,7 @@ function writeSegment(
   more: boolean,
   flags = 0,
 ): void {
-  // Each part is a frame of its own, of which a client takes 16,384 in a message.
+  // Each part is a WebSocket frame, and a client takes 16,384 of them in a message.
   const attached = piece.byteLength >= ATTACH_FROM;
   const packet = writer.begin(Type.DATA, flags, 16 + (attached ? 0 : piece.byteLength));
   writer.varint(number);
@@ -300,7 +305,7 @@ function writeSegment(
   writer.end(packet);
 }
 
-/** The end of an answer, and all of it where there is nothing to tell. */
+/** Ends an answer. It is the whole answer where there are no values. */
 export function endAnswer(outbox: Outbox, flags: number, number: number): void {
   const packet = outbox.writer.begin(Type.DATA, flags | LAST, 8);
   outbox.writer.varint(number);

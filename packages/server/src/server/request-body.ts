@@ -3,7 +3,7 @@ import { type MessageReader, malformed } from "../protocol/message-reader.js";
 import { MAX_KEY_BYTES, MAX_NUMBERED_BYTES, Type } from "../protocol/numbers.js";
 import type { Census, CountedKey } from "./census.js";
 
-/** The fields of a request behind its number. */
+/** The fields of a request after its number. */
 export interface RequestBody {
   readonly keys: readonly CountedKey[];
   /** Of APPEND and SET: a value for each key, and the keys' texts. */
@@ -54,7 +54,7 @@ function readEntries(
 ): RequestBody {
   const count = readCount(reader, mostKeys);
   if (type === Type.SET && count !== 1) throw malformed("SET names one key");
-  // Of their full length at once: arrays that grow leave twice as much behind to be collected.
+  // At their full length: growing arrays leave twice as much garbage.
   const keys = new Array<CountedKey>(count);
   const texts = new Array<string>(count);
   const values = new Array<Uint8Array>(count);
@@ -89,7 +89,7 @@ const NOTHING: RequestBody = {
   credit: 0,
 };
 
-/** The keys that a connection's numbers stand for: the other side of the client's `KeyNumbers`. */
+/** The keys of a connection's numbers, the counterpart of the client's `KeyNumbers`. */
 export class NumberedKeys {
   readonly #census: Census;
   readonly #limit: number;
@@ -100,7 +100,10 @@ export class NumberedKeys {
     this.#limit = limit;
   }
 
-  /** @throws `ERR_PARTD_KEY` for a text that is no encoded key: it could leave a directory. */
+  /**
+   * @throws `ERR_PARTD_KEY` for a text that is no encoded key, which could name a file outside a
+   * directory.
+   */
   read(reader: MessageReader): CountedKey {
     const head = reader.varint();
     if (head % 2 === 0) {

@@ -26,19 +26,25 @@ export interface ServerOptions {
    * `wss://host:port`; port 0 picks a free one. Default `ws://127.0.0.1:0`.
    */
   readonly address?: string | undefined;
-  /** What clients have to know. Needed, or client certificates, where others can reach the address. */
+  /**
+   * A secret that clients have to send. An address that others can reach needs it, or client
+   * certificates.
+   */
   readonly token?: string | undefined;
-  /** For `wss://`: `key` and `cert`, and with `requestCert` and `ca` certificates of clients, too. */
+  /**
+   * For `wss://`: `key` and `cert`, and with `requestCert` and `ca` certificates of clients, too.
+   */
   readonly tls?: TlsOptions | undefined;
-  /** Listens where others can reach it, and asks them for nothing. Default false. */
+  /** Allows an address that others can reach without a token or certificates. Default false. */
   readonly insecure?: boolean | undefined;
   /** Origins of pages that may connect besides the server's own: `"https://example.org"`. */
   readonly origins?: readonly string[] | undefined;
-  /** Serves a page at `/` that shows what goes on. Default false. */
+  /** Serves a page at `/` that shows rates, memory and the largest keys. Default false. */
   readonly dashboard?: boolean | undefined;
   /**
-   * Names besides its address under which pages reach the server: `"partd.internal"`. Clients that
-   * are no browser need none.
+   * Host names besides its address under which web pages reach the server: `"partd.internal"`.
+   * Other
+   * clients need none.
    */
   readonly hosts?: readonly string[] | undefined;
   readonly limits?: ServerLimits | undefined;
@@ -66,13 +72,13 @@ export class Server implements AsyncDisposable {
   /** Every network socket, so that none outlives the server. */
   readonly #carriers = new Set<Socket>();
   readonly #carriersByPeer = new Map<string, Socket>();
-  /** Those whose client has not said HELLO, oldest first, and since when. */
+  /** Sockets whose client has not said HELLO, oldest first, and since when. */
   readonly #strangers = new Map<Socket, number>();
   readonly #ticks: ReturnType<typeof setInterval>;
   readonly #unlist: () => Promise<void>;
   #leaving = false;
   #closing: Promise<void> | undefined;
-  /** Aborted when clients get no more time. */
+  /** Aborted when `close` should wait for clients no longer. */
   readonly #hurry = new AbortController();
   #whenEmpty: (() => void) | undefined;
 
@@ -127,9 +133,9 @@ export class Server implements AsyncDisposable {
     const socketOptions = {
       noServer: true,
       clientTracking: false,
-      perMessageDeflate: false, // Values are mostly compressed by a decorator, and it costs memory.
+      perMessageDeflate: false, // Costs memory, and a decorator compresses values better.
       maxPayload: shared.limits.message,
-      closeTimeout: 2_000, // Not among the published types.
+      closeTimeout: 2_000, // The published types lack it.
       handleProtocols: (names: Set<string>) => (names.has(SUBPROTOCOL) ? SUBPROTOCOL : false),
     } as const;
     this.#sockets = new WebSocketServer(socketOptions);
@@ -147,7 +153,7 @@ export class Server implements AsyncDisposable {
     this.#ticks.unref();
   }
 
-  /** What goes on, and what was done since the start. */
+  /** The present state, and totals since the start. */
   stats(): ServerStats {
     return statsOf(this.#shared, this.#connections);
   }
@@ -157,7 +163,8 @@ export class Server implements AsyncDisposable {
    * `closeTimeout`, flushes the store and closes it. If the flush fails, so does `close`, and it can
    * be tried again.
    *
-   * @param options.signal ends the clients' time at once; if the store takes longer, `close` rejects
+   * @param options.signal ends the clients' time at once; if the store takes longer, `close`
+   * rejects
    *   with the signal's reason and the store is closed all the same.
    */
   close({ signal }: OperationOptions = {}): Promise<void> {
@@ -215,7 +222,7 @@ export class Server implements AsyncDisposable {
     const status = this.#refusal(request);
     if (status !== undefined) {
       this.#shared.counters.refused++;
-      // The peer may keep its half open for as long as it likes: we do not wait for it.
+      // The peer may keep its half open as long as it likes: do not wait for it.
       socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`, () =>
         socket.destroy(),
       );
@@ -223,7 +230,8 @@ export class Server implements AsyncDisposable {
     }
     const refusal = this.#access.pageRefusal(request);
     if (refusal !== undefined) {
-      // A page learns no HTTP status, but the code and the reason of a WebSocket that closes.
+      // A page cannot see an HTTP status; it sees the code and reason with which a WebSocket
+      // closes.
       this.#shared.counters.refused++;
       this.#sockets.handleUpgrade(request, socket, head, (webSocket) => {
         webSocket.on("error", () => webSocket.terminate());
@@ -238,7 +246,7 @@ export class Server implements AsyncDisposable {
       this.#connections.add(connection);
       shared.counters.connections++;
       webSocket.binaryType = "fragments";
-      // Until it has said who it is, a client may not make us hold more than a hello.
+      // Before HELLO a client may not make us hold more than a HELLO.
       let early = 0;
       const guard = (chunk: Buffer) => {
         early += chunk.byteLength;
@@ -265,7 +273,7 @@ export class Server implements AsyncDisposable {
     });
   }
 
-  /** Why a connection is turned away, as an HTTP status. */
+  /** The HTTP status of a refusal, or `undefined`. */
   #refusal(request: IncomingMessage): string | undefined {
     if (this.#leaving) return "503 Service Unavailable";
     if (request.url !== "/") return "404 Not Found";
@@ -299,7 +307,7 @@ export class Server implements AsyncDisposable {
     return this.#carriersByPeer.get(peerOf(socket)) ?? socket;
   }
 
-  /** A client that has not said HELLO has its time from now on. */
+  /** Starts the time in which a client has to say HELLO. */
   #meet(socket: Socket): void {
     if (!this.#carriers.has(socket)) return; // It is closed.
     this.#strangers.delete(socket);
@@ -333,13 +341,13 @@ function sharedBy(store: Store, limits: Limits, census: Census, access: Access):
   };
 }
 
-/** Whether nothing is there yet, so that all that comes is known. Opens the store. */
+/** Whether the store is empty, so that the census will know all its bytes. Opens the store. */
 async function isEmpty(store: Store): Promise<boolean> {
   for await (const _ of store.keys()) return false;
   return true;
 }
 
-/** Tells a peer's TLS socket and the network socket below it from all others. */
+/** Names a peer: its TLS socket and the network socket below it have the same name. */
 function peerOf({ remoteAddress, remotePort }: Socket): string {
   return `${remoteAddress} ${remotePort}`;
 }

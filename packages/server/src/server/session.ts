@@ -3,25 +3,25 @@ import { malformed } from "../protocol/message-reader.js";
 import { type WireError, wireError } from "../protocol/packets.js";
 import type { Limits } from "./limits.js";
 
-/** Sessions without a connection that are remembered; of more, the oldest end early. */
+/** The most sessions kept without a connection; beyond it the oldest ends early. */
 const MOST_WAITING = 4_096;
-/** Memory that an outcome takes, measured on Node 20: carried out; failed, besides its texts. */
+/** Memory of an outcome, measured on Node 20: of success; of a failure, besides its texts. */
 const DONE_BYTES = 64;
 const FAILED_BYTES = 256;
 /** Memory that a popped value takes besides its bytes; an empty one is a reference. */
 const VALUE_BYTES = 160;
 const EMPTY_BYTES = 8;
-/** One session may hold so large a part of the memory for outcomes. */
+/** One session may hold this fraction of the memory for outcomes. */
 const SHARE = 16;
 
 /** All sessions of a server: with a connection, or waiting for their client to come back. */
 export class Sessions {
   readonly #sessions = new Map<string, Session>();
   readonly #limits: Limits;
-  /** Those without a connection, the oldest first. */
+  /** Sessions without a connection, the oldest first. */
   readonly #waiting = new Set<Session>();
   readonly #kept: Kept = { outcomes: 0, values: 0 };
-  /** Mutations that were sent again and not carried out again. */
+  /** Mutations that clients repeated and that were not carried out again. */
   repeated = 0;
 
   constructor(limits: Limits) {
@@ -32,7 +32,7 @@ export class Sessions {
     return this.#sessions.size;
   }
 
-  /** The session of a client that says hello: its earlier connection, if any, is replaced. */
+  /** The session of a client that says HELLO. An earlier connection of it is replaced. */
   resume(id: string, first: number): Resumed {
     const known = this.#sessions.get(id);
     const session = known ?? new Session(id, first, this.#kept, this.#limits);
@@ -43,7 +43,7 @@ export class Sessions {
     return { session, known: known !== undefined, replaced };
   }
 
-  /** The connection that `replaced` was given to is gone; the client may come back. */
+  /** The connection that got `replaced` is gone; the client may come back. */
   leave(session: Session, replaced: AbortSignal): void {
     if (!session.disconnect(replaced)) return;
     if (this.#sessions.get(session.id) !== session) return;
@@ -66,7 +66,7 @@ export class Sessions {
   /**
    * Makes sure that there is memory to remember one more outcome of `session`.
    *
-   * @throws `ERR_PARTD_PROTOCOL` for a client that does not confirm the answers it was given.
+   * @throws `ERR_PARTD_PROTOCOL` for a client that does not confirm its answers.
    */
   makeRoom(session: Session): void {
     const { outcomes, pending, connections } = this.#limits;
@@ -95,9 +95,8 @@ export interface Resumed {
 }
 
 /**
- * What a server remembers of one client, across its connections: which of its mutations it has
- * begun, and how those ended whose answer the client has not confirmed. That is what makes a
- * mutation that is sent again be carried out once.
+ * What a server remembers of one client across its connections: which of its mutations have begun,
+ * and the outcomes that the client has not confirmed. So a repeated mutation is carried out once.
  */
 export class Session {
   readonly id: string;
@@ -118,7 +117,7 @@ export class Session {
     this.#limits = limits;
   }
 
-  /** The client will never ask about this mutation or a lower one again. */
+  /** The client will never repeat this mutation or a lower one. */
   get seen(): number {
     return this.#seen;
   }
@@ -132,7 +131,7 @@ export class Session {
     return this.#own.outcomes;
   }
 
-  /** Another connection speaks for the session, until the answered signal is aborted. */
+  /** Another connection takes the session. @returns a signal that aborts when it is replaced. */
   connect(): AbortSignal {
     clearTimeout(this.#expiry);
     const earlier = this.#connection;
@@ -141,7 +140,7 @@ export class Session {
     return this.#connection.signal;
   }
 
-  /** Whether it was that connection which spoke for the session. */
+  /** @returns whether that connection still had the session. */
   disconnect(replaced: AbortSignal): boolean {
     if (this.#connection?.signal !== replaced) return false;
     this.#connection = undefined;
@@ -168,13 +167,13 @@ export class Session {
     this.#seen = Math.max(this.#seen, number);
     for (const [seq, outcome] of this.#outcomes) {
       if (seq > number) break;
-      if (outcome.running) continue; // Given up by the client; it goes when it is done.
+      if (outcome.running) continue; // The client gave it up; it is forgotten when it ends.
       this.#forget(seq, outcome);
     }
   }
 
   /**
-   * Reserves memory for the answer to a POP that begins: as long as is known.
+   * Reserves memory for the answer to a POP, by the lengths that are known.
    *
    * @throws `ERR_PARTD_VALUE` if there is none.
    */
@@ -190,7 +189,7 @@ export class Session {
   succeed(number: number, outcome: Outcome, values: readonly Uint8Array[] | undefined): void {
     let bytes = 0;
     if (values) {
-      // An empty array takes 100 bytes, of which a pop of absent keys would keep a million.
+      // An empty array takes 100 bytes, and a pop of absent keys would keep a million of them.
       outcome.values = values.map((value) => (value.byteLength === 0 ? EMPTY : value));
       for (const { byteLength } of values) {
         bytes += byteLength === 0 ? EMPTY_BYTES : VALUE_BYTES + byteLength;
@@ -209,7 +208,7 @@ export class Session {
     this.#end(number, outcome, FAILED_BYTES + texts);
   }
 
-  /** Nobody will ask again. */
+  /** The client will not come back. */
   close(): void {
     clearTimeout(this.#expiry);
     this.#over = true;
@@ -249,7 +248,7 @@ interface Kept {
   values: number;
 }
 
-/** What became of a mutation. */
+/** The outcome of a mutation. */
 export class Outcome {
   running = true;
   error: WireError | undefined;
@@ -259,15 +258,15 @@ export class Outcome {
   valueBytes = 0;
   /** What the outcome is charged besides. */
   bytes = 0;
-  /** The request that asked last, on whichever connection: it is answered. */
+  /** The latest request for it, on whichever connection: this one is answered. */
   asked: Asked | undefined;
   abort: AbortController | undefined;
 }
 
-/** All that is remembered of most mutations: a million objects less. */
+/** One object for all mutations that succeeded without values: a million objects fewer. */
 const CARRIED_OUT = Object.assign(new Outcome(), { running: false, bytes: DONE_BYTES });
 
-/** A request for a mutation, to be answered when that has ended. */
+/** A request that is answered when its mutation has ended. */
 export interface Asked {
   readonly listener: OutcomeListener;
   readonly charge: Charge;

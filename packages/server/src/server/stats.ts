@@ -2,7 +2,7 @@ import type { Census, CountedKey } from "./census.js";
 import type { Connection } from "./connection.js";
 import type { Counters, Shared } from "./shared.js";
 
-/** What goes on in a server. Sizes are in bytes. */
+/** The state of a server. Sizes are in bytes. */
 export interface ServerStats {
   /** Seconds since the start. */
   readonly uptime: number;
@@ -10,7 +10,9 @@ export interface ServerStats {
   readonly connections: number;
   /** Clients that are connected or may come back. */
   readonly sessions: number;
-  /** Mutations that were sent again after a lost connection, and not carried out again. */
+  /**
+   * Mutations that clients repeated after a lost connection, and that were not carried out again.
+   */
   readonly repeated: number;
   /** Requests without an answer. */
   readonly pending: number;
@@ -27,7 +29,7 @@ export interface ServerStats {
   readonly store: Readonly<Record<string, number>>;
 }
 
-/** How bytes are spread over keys, as far as they were appended through this server. */
+/** How the bytes that were appended through this server are spread over keys. */
 export interface KeyStats {
   readonly count: number;
   readonly bytes: number;
@@ -63,7 +65,7 @@ export function statsOf(shared: Shared, connections: ReadonlySet<Connection>): S
   };
 }
 
-/** A million keys take a while to look at: not more than a tenth of the time is given to it. */
+/** Looking at a million keys takes a while, so that at most a tenth of the time goes into it. */
 function recentKeyStats(census: Census): KeyStats {
   const start = performance.now();
   const last = recent.get(census);

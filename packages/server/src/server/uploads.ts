@@ -4,9 +4,9 @@ import { isMutation, LOCKED, MUTATION, Type } from "../protocol/numbers.js";
 import type { Outbox } from "./outbox.js";
 import type { Shared } from "./shared.js";
 
-/** Bytes of an upload that a client may send before the server says more. */
+/** Bytes of an upload that a client may send before the next GO. */
 const WINDOW_BYTES = 4 << 20;
-/** An upload brings this part of itself, and at least so many bytes, within `limits.stall`. */
+/** Within `limits.stall` an upload has to bring this fraction of itself. */
 const LEAST_PART = 256;
 const LEAST_BYTES = 65_536;
 
@@ -27,14 +27,14 @@ export class Uploads {
     return this.#uploads.size;
   }
 
-  /** Memory that they have. */
+  /** Memory that they hold. */
   get reserved(): number {
     let bytes = 0;
     for (const { reserved } of this.#uploads.values()) bytes += reserved;
     return bytes;
   }
 
-  /** An UPLOAD packet has come. Inside a lock that is held, an upload does not wait for memory. */
+  /** Takes an UPLOAD packet. Under a held lock an upload does not wait for memory. */
   announce(reader: MessageReader, holdsLock: boolean): void {
     const { limits, uploads } = this.#shared;
     const { flags } = reader;
@@ -45,7 +45,8 @@ export class Uploads {
     if (byteLength < 1 || byteLength > limits.request) {
       throw malformed(`a request of ${byteLength} bytes is refused`);
     }
-    // One of each sort, so that what is sent inside the lock never waits for what waits for it.
+    // One inside the lock and one outside: the one inside never waits for one that waits for the
+    // lock.
     for (const other of this.#uploads.values()) {
       if ((other.flags & LOCKED) === (flags & LOCKED)) throw malformed("two uploads at once");
     }
@@ -66,7 +67,7 @@ export class Uploads {
     );
   }
 
-  /** A CHUNK packet has come. The answer is the request, when this chunk completes it. */
+  /** Takes a CHUNK packet. @returns the request, if this chunk completes it. */
   chunk(reader: MessageReader): Uploaded | undefined {
     const mutation = (reader.flags & MUTATION) !== 0;
     const upload = this.#uploads.get(nameOf(mutation, reader.varint()));
@@ -80,7 +81,7 @@ export class Uploads {
     return { type, flags, number, body, settled: () => this.#end(upload) };
   }
 
-  /** Gives up an upload that is not complete. `false` if there is none. */
+  /** Gives up an upload that is not complete. @returns whether there was one. */
   cancel(mutation: boolean, number: number): boolean {
     const upload = this.#uploads.get(nameOf(mutation, number));
     if (!upload || upload.isComplete) return false;
@@ -95,13 +96,13 @@ export class Uploads {
     );
   }
 
-  /** The connection is gone: what is not complete will not be. */
+  /** The connection is gone: gives up what is not complete. */
   close(): void {
     this.#closed = true;
     for (const upload of this.#uploads.values()) if (!upload.isComplete) this.#end(upload);
   }
 
-  /** Gives back the memory of all, when what they asked for was carried out. */
+  /** Gives back all memory, once the complete requests were carried out. */
   release(): void {
     for (const upload of this.#uploads.values()) this.#end(upload);
   }
@@ -132,7 +133,7 @@ export interface Uploaded {
   readonly flags: number;
   readonly number: number;
   readonly body: Uint8Array;
-  /** To be called when the request was answered and its memory can be given back. */
+  /** Gives the memory back; called when the request was answered. */
   settled(): void;
 }
 
@@ -142,11 +143,11 @@ class Upload {
   readonly number: number;
   readonly byteLength: number;
   readonly ended = new AbortController();
-  /** Bytes of the server's memory for uploads that it has. */
+  /** Bytes that it holds of the server's memory for uploads. */
   reserved = 0;
   #bytes: Uint8Array | undefined;
   #received = 0;
-  /** Bytes that may come and have not. */
+  /** Bytes that were granted and have not come. */
   #granted = 0;
   #progress = performance.now();
   /** Bytes received when `#progress` was set. */
@@ -159,7 +160,7 @@ class Upload {
     this.byteLength = byteLength;
   }
 
-  /** When the client was last granted bytes, or had last brought the least part. */
+  /** When the client was last granted bytes, or had brought the least fraction. */
   get progress(): number {
     return this.#progress;
   }
@@ -172,7 +173,7 @@ class Upload {
     return this.#received === this.byteLength;
   }
 
-  /** Grants the client as many more bytes as make it worth a packet. */
+  /** Grants more bytes, once there are enough of them for a packet. */
   grant(): number {
     if (!this.#bytes) {
       this.#bytes = allocateBytes(this.byteLength);
@@ -185,7 +186,7 @@ class Upload {
     return bytes;
   }
 
-  /** Adds a chunk. The answer is the whole body, when it is the last. */
+  /** Adds a chunk. @returns the whole body, if this was the last chunk. */
   add(chunk: Uint8Array): Uint8Array | undefined {
     if (chunk.byteLength > this.#granted) throw malformed("a chunk is longer than was granted");
     this.#granted -= chunk.byteLength;

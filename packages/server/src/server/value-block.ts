@@ -1,9 +1,8 @@
 import { allocateBytes } from "@partd/core/author";
 
 /**
- * Memory for the values of an answer, into which a store reads them in the form in which they are
- * sent: one after the other, each behind its head. So they are copied once between the store and
- * the system, and not three times.
+ * Memory for the values of an answer. A store reads them into it as they are sent, one after the
+ * other, each behind its head: one copy between the store and the system instead of three.
  */
 export class ValueBlock {
   readonly #take: () => Uint8Array<ArrayBuffer>;
@@ -11,7 +10,7 @@ export class ValueBlock {
   #offset = 0;
   readonly #places: Uint8Array[] = [];
 
-  /** @param take is called when the store begins to read, which may be long after it was asked. */
+  /** @param take gives the memory; called when the store begins to read, which may be late. */
   constructor(take: () => Uint8Array<ArrayBuffer>) {
     this.#take = take;
   }
@@ -30,7 +29,7 @@ export class ValueBlock {
     return place;
   };
 
-  /** Whether the values were all read into here. */
+  /** Whether all the values lie in this block. */
   holds(values: readonly Uint8Array[]): boolean {
     return (
       values.length === this.#places.length &&
@@ -53,5 +52,5 @@ export class ValueBlock {
   }
 }
 
-/** What the head of a value takes at most: a block is far shorter than 2^27 bytes. */
+/** The longest head of a value: a block is far shorter than 2^27 bytes. */
 export const SEGMENT_HEAD = 4;
