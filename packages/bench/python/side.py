@@ -3,7 +3,8 @@
 usage: side.py SCRIPT WORK ARGUMENTS_AS_JSON
 
 WORK is a generator function of SCRIPT.py that takes the directory and the arguments; what it does
-between its first yield and its second is timed, what it does before and after is not.
+between its first yield and its second is timed, what it does before and after is not. The second may
+yield a dictionary of what else is to be said, a column of the table each.
 """
 
 import gc
@@ -37,14 +38,15 @@ def main():
         idle_before, all_before = cpu_time()
         cpu_before = own_cpu()
         start = time.perf_counter()
-        next(round)
+        figures = next(round) or {}
         seconds = time.perf_counter() - start
         cpu = own_cpu() - cpu_before
         idle, all_ticks = cpu_time()
         busy = 1 - (idle - idle_before) / (all_ticks - all_before) if all_ticks > all_before else 0
         for _ in round:
             pass
-        print(json.dumps({"seconds": seconds, "cpuSeconds": cpu, "busy": busy}), flush=True)
+        measure = {"seconds": seconds, "cpuSeconds": cpu, "busy": busy, "figures": figures}
+        print(json.dumps(measure), flush=True)
 
 
 main()

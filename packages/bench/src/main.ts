@@ -20,7 +20,8 @@ Options:
   --only TEXT   only works whose title holds TEXT
   --in DIR      where stores put their files (default: ${tmpdir()}); a file system in memory shows
                 what the stores cost alone
-  --quick       three rounds of each work at most, for a first look
+  --quick       three rounds of each work at most, and less data, for a first look
+  --huge        works that take an hour, too: 20,000,000 keys in the suite keys
   --against FILE
                 say what changed beyond the noise since the run that --json wrote to FILE
   --json FILE   write all figures to FILE too
@@ -42,6 +43,7 @@ const { values: options, positionals } = parseArgs({
     only: { type: "string" },
     in: { type: "string", default: tmpdir() },
     quick: { type: "boolean" },
+    huge: { type: "boolean" },
     against: { type: "string" },
     json: { type: "string" },
     markdown: { type: "string" },
@@ -54,6 +56,9 @@ if (options.help) {
 } else {
   const rounds = options.rounds === undefined ? undefined : Number(options.rounds);
   const effort = options.quick ? { rounds: rounds ?? 3, warmups: 1 } : { rounds };
+  // For the suites, which the processes of the sides load, too.
+  if (options.quick) process.env["BENCH_QUICK"] = "1";
+  if (options.huge) process.env["BENCH_HUGE"] = "1";
   const works: SavedWork[] = [];
   const printed: string[] = [];
   const print = (text: string) => {

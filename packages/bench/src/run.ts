@@ -25,6 +25,8 @@ export interface SideResult {
   readonly target: Target | undefined;
   /** How busy the machine was, from 0 to 1: the median. */
   readonly busy: number;
+  /** What else the side said of its last round. */
+  readonly figures: Readonly<Record<string, string>>;
 }
 
 /**
@@ -72,6 +74,7 @@ export async function runWork(
       ratio: median(seconds.map((theirs, i) => theirs / (ours[i] as Measure).seconds)),
       target: work.targets?.find((target) => target.against === name),
       busy: median(measures.map((measure) => measure.busy)),
+      figures: measures.at(-1)?.figures ?? {},
     };
   });
 }

@@ -2,6 +2,7 @@ import { existsSync, renameSync } from "node:fs";
 import { open } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { randomOf } from "./random.js";
 
 /** Lines of about 120 bytes, of users a few of whom are busy: 98,603 of them in 240 MB. */
 export const EVENTS = { bytes: 240e6, lines: 1_996_008, users: 98_603, totalMs: 4_987_278_834 };
@@ -35,7 +36,7 @@ async function made(name: string, lines: () => Iterable<string>): Promise<string
 }
 
 function* eventLines(): Iterable<string> {
-  const random = mulberry32(0x9e3779b9);
+  const random = randomOf(0x9e3779b9);
   const cumulated = new Float64Array(USERS);
   let total = 0;
   for (let i = 0; i < USERS; i++) {
@@ -70,7 +71,7 @@ function* eventLines(): Iterable<string> {
 }
 
 function* userLines(): Iterable<string> {
-  const names = userNames(mulberry32(0x9e3779b9));
+  const names = userNames(randomOf(0x9e3779b9));
   for (let i = 0, bytes = 0; bytes < 24e6; i++) {
     const name = names[i] ?? `x${i}`;
     const line = `{"user":"${name}","name":"Person Number ${i}","plan":"${i % 3 ? "free" : "pro"}","city":"City of ${i % 977}","joined":"2025-0${1 + (i % 9)}-15","score":${(i * 37) % 1000}}\n`;
@@ -94,14 +95,3 @@ function userNames(random: () => number): string[] {
 const KINDS = ["page_view", "click", "purchase", "login", "logout", "search", "add_to_cart"];
 const COUNTRIES = ["DE", "US", "FR", "GB", "BR", "IN", "JP", "SE"];
 const PATHS = ["/", "/products/", "/cart", "/search?q=", "/account", "/blog/post-"];
-
-/** A small generator of random numbers from a seed (Tommy Ettinger, public domain). */
-function mulberry32(seed: number): () => number {
-  let state = seed | 0;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4294967296;
-  };
-}

@@ -13,6 +13,8 @@ export interface Measure {
   readonly cpuSeconds: number;
   /** The part of all cores' time in which the machine was not idle, from 0 to 1. */
   readonly busy: number;
+  /** What else the side says of it. */
+  readonly figures?: Readonly<Record<string, string>> | undefined;
 }
 
 /** A process that does one side's work, a round each time it is told to. */

@@ -21,7 +21,8 @@ for await (const directory of createInterface({ input: process.stdin })) {
   const busy = all > allBefore ? 1 - (idle - idleBefore) / (all - allBefore) : 0;
   await round.done?.();
   const cpuSeconds = round.cpuSeconds?.() ?? (user + system) / 1e6;
-  console.log(JSON.stringify({ seconds, cpuSeconds, busy } satisfies Measure));
+  const figures = round.figures?.();
+  console.log(JSON.stringify({ seconds, cpuSeconds, busy, figures } satisfies Measure));
 }
 
 /** Milliseconds of all cores since the start: idle, and in all. */

@@ -41,6 +41,8 @@ export interface Round {
   run(): Promise<unknown>;
   /** Seconds of CPU of the programs that `run` started, where those do the work. */
   cpuSeconds?(): number;
+  /** What else is to be said of it, a column of the table each. */
+  figures?(): Readonly<Record<string, string>>;
   /** Tidies up, or checks what `run` did. Not timed. */
   done?(): Promise<unknown>;
 }

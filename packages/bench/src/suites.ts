@@ -8,6 +8,7 @@ const SUITES: Readonly<Record<string, () => Promise<Suite>>> = {
   compress: async () => (await import("./compress.js")).compress,
   dict: async () => (await import("./dict.js")).dict,
   file: async () => (await import("./file.js")).file,
+  keys: async () => (await import("./keys.js")).keys,
   log: async () => (await import("./log.js")).log,
   server: async () => (await import("./server.js")).server,
   shuffle: async () => (await import("./shuffle.js")).shuffle,

@@ -3,16 +3,18 @@ import type { Target, Work } from "./suite.js";
 
 /** The results of one work as a Markdown table. */
 export function table(work: Work, results: readonly SideResult[]): string {
+  const named = [...new Set(results.flatMap(({ figures }) => Object.keys(figures)))];
   const rows = results.map((result, i) => [
     result.name,
     milliseconds(result.medianSeconds),
     milliseconds(result.cpuSeconds),
+    ...named.map((name) => result.figures[name] ?? ""),
     `${amount(result.rate)} ${work.unit}/s`,
     i === 0 ? "" : `${result.ratio.toFixed(2)}x`,
     i === 0 || !result.target ? "" : verdict(result, results[0] as SideResult),
     `${Math.min(...result.seconds).toFixed(3)} to ${Math.max(...result.seconds).toFixed(3)} s`,
   ]);
-  const head = ["side", "median", "CPU", "rate", "ours / theirs", "target", "range"];
+  const head = ["side", "median", "CPU", ...named, "rate", "ours / theirs", "target", "range"];
   return [
     `### ${work.title}`,
     "",
