@@ -229,11 +229,10 @@ export class StreamBody implements Body {
 export const NO_BODY: Body = { bound: 16, keyCount: 0, write() {} };
 
 /**
- * Numbers that stand for keys on one connection. A key's text is sent, decoded and checked once,
- * not
- * with each append, which for a batch of 1,000 keys of 100 bytes saves half of the time. The first
- * `limit` keys of up to {@link MAX_NUMBERED_BYTES} are numbered in the order in which they are sent;
- * other keys are sent as text each time.
+ * Numbers that stand for keys on one connection. A key's text is sent, decoded and checked once, and
+ * not with each append, which saves half of the time for a batch of 1,000 keys of 100 bytes. The
+ * first `limit` keys of up to {@link MAX_NUMBERED_BYTES} get numbers, in the order in which they are
+ * sent; other keys are sent as text each time.
  */
 export class KeyNumbers {
   readonly #numbers = new Map<string, number>();

@@ -24,14 +24,12 @@ export interface ServerLimits {
   readonly message?: number | undefined;
   /**
    * One request, such as an append, which a server has to hold whole. Default 256 MiB. The answers
-   * to
-   * a client's pops may together hold as much.
+   * to a client's pops may together hold as much.
    */
   readonly request?: number | undefined;
   /**
    * All requests together that are sent in chunks. Default 512 MiB; further ones wait for their
-   * turn.
-   * The answers to all clients' pops may together hold as much.
+   * turn. The answers to all clients' pops may together hold as much.
    */
   readonly uploads?: number | undefined;
   /** Keys in one request. Default 1,048,576. */
@@ -64,8 +62,7 @@ export interface ServerLimits {
   readonly outcomes?: number | undefined;
   /**
    * Connections that have not said HELLO: half-open, in their TLS handshake, or plain HTTP. Of
-   * more,
-   * the oldest is closed. Default 1,024: so many clients may come at once.
+   * more, the oldest is closed. Default 1,024: so many clients may come at once.
    */
   readonly strangers?: number | undefined;
   /**

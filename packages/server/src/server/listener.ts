@@ -48,8 +48,7 @@ export function addressOf(target: Address, http: HttpServer): string {
  * a dead server; of several servers that try so at once, one succeeds.
  *
  * The socket is made in a directory that only this user can enter, and is linked to its path once
- * it
- * has its permissions: at no moment could another user connect. Changing the umask instead would
+ * it has its permissions: at no moment could another user connect. Changing the umask instead would
  * affect all threads of the process.
  */
 async function listenOnFile(server: Server, path: string): Promise<() => Promise<void>> {
@@ -88,8 +87,7 @@ async function listenOnFile(server: Server, path: string): Promise<() => Promise
 
 /**
  * Listens at `hidden`, in `directory`. That path may be longer than a socket's can be; Linux takes
- * a
- * shorter one through the directory's descriptor.
+ * a shorter one through the directory's descriptor.
  */
 async function listenIn(server: Server, directory: string, hidden: string): Promise<void> {
   if (Buffer.byteLength(hidden) <= LONGEST_PATH) {

@@ -121,8 +121,7 @@ export class Outbox {
 
   /**
    * Resolves when there is room for `bytes` more of an answer, in the order of the calls. The
-   * caller
-   * calls the returned function once they are written, which gives the room back.
+   * caller calls the returned function once they are written, which gives the room back.
    *
    * @param inside whether the request runs under the lock. Its room is separate, since requests
    *   outside may hold theirs while they wait for that lock.

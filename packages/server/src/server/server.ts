@@ -43,8 +43,7 @@ export interface ServerOptions {
   readonly dashboard?: boolean | undefined;
   /**
    * Host names besides its address under which web pages reach the server: `"partd.internal"`.
-   * Other
-   * clients need none.
+   * Other clients need none.
    */
   readonly hosts?: readonly string[] | undefined;
   readonly limits?: ServerLimits | undefined;
