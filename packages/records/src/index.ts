@@ -29,7 +29,7 @@ export type {
   ValueKind,
 } from "./records.js";
 export { VALUE_KIND } from "./records.js";
-export { RecordError } from "./scan/record-error.js";
+export { RecordError, type RecordErrorData } from "./scan/record-error.js";
 export type { Source } from "./source/inputs.js";
 export { openPart, splitFile } from "./source/parts.js";
 export type { ReadOptions } from "./source/text-records.js";

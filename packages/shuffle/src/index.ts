@@ -38,6 +38,7 @@ export type { SortKey, SortRule } from "./sort/sort-key.js";
 export { type TopOptions, top } from "./sort/top.js";
 export type { By, KeyOf } from "./source/by.js";
 export type { RecordCodec, Source } from "./source/input.js";
+export type { Missing, MissingOption } from "./source/missing.js";
 export { type SplitOptions, type SplitResult, split } from "./split/split.js";
 export { Shuffle, type ShuffleTasksOptions, type TaskAttempt } from "./tasks/shuffle-tasks.js";
 export { TaskWriter } from "./tasks/task-writer.js";

@@ -17,14 +17,13 @@ export class RecordError extends PartdError {
   /** How the record begins. */
   readonly excerpt: string;
 
-  private constructor(
-    code: PartdErrorCode,
-    { what, excerpt, ...place }: Place & { what: string; excerpt: string },
-    cause: unknown,
-  ) {
+  readonly #advice: string;
+
+  private constructor(data: RecordErrorData, cause?: unknown) {
+    const { code, what, excerpt, advice, ...place } = data;
     const line = place.line === undefined ? "" : `:${place.line}:${place.column}`;
     const where = `${place.source}${line} (byte ${place.offset})`;
-    const message = `The record at ${where} ${what}: ${JSON.stringify(excerpt)}. Mend it, or take such records with onReject.`;
+    const message = `The record at ${where} ${what}: ${JSON.stringify(excerpt)}. ${advice}`;
     const path = place.source.startsWith("<") ? undefined : place.source;
     super(code, message, { offset: place.offset, path, cause });
     this.source = place.source;
@@ -32,31 +31,53 @@ export class RecordError extends PartdError {
     this.column = place.column;
     this.what = what;
     this.excerpt = excerpt;
+    this.#advice = advice;
+  }
+
+  /** As plain data, which passes to another thread: see {@link from}. */
+  toJSON(): RecordErrorData {
+    const { code, source, line, column, offset, what, excerpt } = this;
+    return { code, source, line, column, offset, what, excerpt, advice: this.#advice };
+  }
+
+  /** The error that {@link toJSON} gave. */
+  static from(data: RecordErrorData): RecordError {
+    return new RecordError(data);
   }
 
   /**
    * @param bytes - The batch at `position`, of which the record begins at `start`.
-   * @param what - Completes "The record at …".
+   * @param fault - `what` completes "The record at …".
    */
   static at(
     position: Position,
     bytes: Uint8Array,
     start: number,
-    fault: { readonly offset: number; readonly what: string },
+    fault: { readonly offset: number; readonly what: string; readonly advice?: string },
     code: PartdErrorCode = "ERR_PARTD_CORRUPT",
     cause?: unknown,
   ): RecordError {
     const place = placeOf(position, bytes, fault.offset);
     const excerpt = decoder.decode(bytes.subarray(start, start + 60)).trimEnd();
-    return new RecordError(code, { ...place, what: fault.what, excerpt }, cause);
+    const { what, advice = "Mend it, or take such records with onReject." } = fault;
+    return new RecordError({ ...place, code, what, excerpt, advice }, cause);
   }
 }
 
 interface Place {
   readonly source: string;
-  readonly line?: number;
-  readonly column?: number;
+  readonly line?: number | undefined;
+  readonly column?: number | undefined;
   readonly offset: number;
+}
+
+/** A `RecordError` as plain data. */
+export interface RecordErrorData extends Place {
+  readonly code: PartdErrorCode;
+  readonly what: string;
+  readonly excerpt: string;
+  /** What to do: the message ends with it. */
+  readonly advice: string;
 }
 
 const decoder = new TextDecoder();

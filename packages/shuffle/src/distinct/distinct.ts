@@ -5,13 +5,14 @@ import type { Visit } from "../run/walk.js";
 import type { By } from "../source/by.js";
 import { GroupKeyer } from "../source/group-keyer.js";
 import { type Input, inputOf, type Source } from "../source/input.js";
-import type { KeyedBatch } from "../source/keyed-batch.js";
+import { type KeyedBatch, selected } from "../source/keyed-batch.js";
+import type { MissingOption } from "../source/missing.js";
 import { WholeRecordKeyer } from "../source/whole-record-keyer.js";
 import type { Chain } from "../spill/chain.js";
 import { ChainReader } from "../spill/chain-reader.js";
 import { appendBatch, Fan } from "../spill/fan.js";
 
-export interface DistinctOptions<R> extends RunOptions {
+export interface DistinctOptions<R> extends RunOptions, MissingOption {
   /** Records with the same key are the same. Default: the whole record, with its fields in their order. */
   readonly by?: By<R> | undefined;
 }
@@ -22,7 +23,7 @@ export interface DistinctOptions<R> extends RunOptions {
  */
 export function distinct<R>(source: Source<R>, options: DistinctOptions<R> = {}): RecordOutput<R> {
   const { by } = options;
-  const keyer = by === undefined ? new WholeRecordKeyer<R>() : new GroupKeyer(by);
+  const keyer = by === undefined ? new WholeRecordKeyer<R>() : new GroupKeyer(by, options);
   const input = inputOf(source, keyer);
   return new RecordOutput((visit) => firsts(input, options, visit), input);
 }
@@ -106,33 +107,6 @@ function visitNew(
     }
   }
   return beyond.length === 0 ? undefined : selected(batch, beyond);
-}
-
-/** Some records of a batch. */
-function selected(batch: KeyedBatch, indices: readonly number[]): KeyedBatch {
-  if (indices.length === batch.count) return batch;
-  const pick = (from: Uint32Array) => Uint32Array.from(indices, (i) => from[i]!);
-  const ends = new Uint32Array(indices.length);
-  let byteLength = 0;
-  for (const [n, i] of indices.entries()) {
-    byteLength += batch.ends[i]! - (i === 0 ? 0 : batch.ends[i - 1]!);
-    ends[n] = byteLength;
-  }
-  const bytes = new Uint8Array(byteLength);
-  for (const [n, i] of indices.entries()) {
-    const start = i === 0 ? 0 : batch.ends[i - 1]!;
-    bytes.set(batch.bytes.subarray(start, batch.ends[i]!), n === 0 ? 0 : ends[n - 1]!);
-  }
-  return {
-    count: indices.length,
-    bytes,
-    ends,
-    keys: batch.keys,
-    keyStarts: pick(batch.keyStarts),
-    keyEnds: pick(batch.keyEnds),
-    hashLow: pick(batch.hashLow),
-    hashHigh: pick(batch.hashHigh),
-  };
 }
 
 async function* spilled(run: Run, chain: Chain): AsyncGenerator<KeyedBatch> {

@@ -3,13 +3,14 @@ import { Run, type RunOptions } from "../run/run.js";
 import type { By, KeyOf } from "../source/by.js";
 import { fieldsOf } from "../source/by.js";
 import { byteLengthOf, checkSource, type Source } from "../source/input.js";
+import type { MissingOption } from "../source/missing.js";
 import { type Aggregate, count, own } from "./aggregates.js";
 import type { OwnAggregate } from "./columns.js";
 import { Entries } from "./entries.js";
 import { fold } from "./fold.js";
 import { foldBatches } from "./fold-input.js";
 
-export interface CountByOptions<R, B extends By<R>> extends RunOptions {
+export interface CountByOptions<R, B extends By<R>> extends RunOptions, MissingOption {
   /** The key of a record: a field's name, several names, or a function. */
   readonly by: B;
 }
@@ -106,7 +107,7 @@ function entries<R, B extends By<R>, V>(
   return new Entries(async function* () {
     const run = new Run(options, await byteLengthOf(source));
     try {
-      const batches = foldBatches(run, source, options.by, aggregates);
+      const batches = foldBatches(run, source, options, aggregates);
       for await (const results of fold(run, batches, aggregates)) {
         yield results.map(([key, values]) => [key as KeyOf<R, B>, toValue(values)] as const);
       }

@@ -3,8 +3,10 @@ import type { Run } from "../run/run.js";
 import type { By } from "../source/by.js";
 import { GroupKeyer } from "../source/group-keyer.js";
 import { inArrays, type Source } from "../source/input.js";
-import { BatchWriter } from "../source/keyed-batch.js";
+import { BatchWriter, selected } from "../source/keyed-batch.js";
+import { type Missing, type MissingOption, presentIn } from "../source/missing.js";
 import { isRecords, RecordsInput } from "../source/records-input.js";
+import { encodeStructured } from "../source/structured.js";
 import type { Aggregate, ValueOf } from "./aggregates.js";
 import type { FoldBatch } from "./fold.js";
 
@@ -12,10 +14,10 @@ import type { FoldBatch } from "./fold.js";
 export function foldBatches<R>(
   run: Run,
   source: Source<R>,
-  by: By<R>,
+  options: { readonly by: By<R> } & MissingOption,
   aggregates: readonly Aggregate<R, unknown>[],
 ): AsyncGenerator<FoldBatch> {
-  const keyer = new GroupKeyer(by);
+  const keyer = new GroupKeyer(options.by, options);
   const values = new Values(aggregates);
   return isRecords(source)
     ? scannedBatches(run, source, keyer, values)
@@ -30,7 +32,7 @@ async function* scannedBatches<R>(
   values: Values<R>,
 ): AsyncGenerator<FoldBatch> {
   if (keyer.fields && values.fields) {
-    yield* fieldBatches(run, records, keyer.fields, values.fields);
+    yield* fieldBatches(run, records, keyer.fields, values.fields, keyer.missing);
     return;
   }
   const input = new RecordsInput(records, keyer);
@@ -50,6 +52,7 @@ async function* fieldBatches<R>(
   records: Records<R>,
   keyFields: readonly string[],
   valueFields: readonly (string | undefined)[],
+  missing: Missing,
 ): AsyncGenerator<FoldBatch> {
   const asked = [...new Set(valueFields)].filter((field) => field !== undefined);
   const scanner = records.format.scanner(keyFields, { values: asked });
@@ -60,8 +63,19 @@ async function* fieldBatches<R>(
     );
     run.progress.read(scan, batch.consumed);
     const values = valueFields.map((field) => (field === undefined ? undefined : found.get(field)));
-    yield { keyed: scan, values };
+    const present = presentIn(scan, batch, keyFields, missing);
+    yield present
+      ? { keyed: selected(scan, present), values: values.map((list) => picked(list, present)) }
+      : { keyed: scan, values };
   }
+}
+
+function picked(
+  values: ArrayLike<unknown> | undefined,
+  indices: readonly number[],
+): ArrayLike<unknown> | undefined {
+  if (values instanceof Float64Array) return Float64Array.from(indices, (i) => values[i]!);
+  return values && indices.map((i) => values[i]);
 }
 
 /** The values of a field: numbers as they are, all else by parsing its record. */
@@ -99,7 +113,8 @@ async function* objectBatches<R>(
   for await (const records of inArrays(source)) {
     for (const record of records) {
       keyed.addRecord("");
-      keyer.writeKey(record, keyed);
+      const bytes = () => new Uint8Array(Buffer.from(encodeStructured(record)));
+      if (!keyer.writeKey(record, keyed, bytes)) continue;
       values.add(record);
       if (!keyed.isFull) continue;
       run.progress.read(keyed, undefined);

@@ -3,13 +3,14 @@ import { Run, type RunOptions } from "../run/run.js";
 import type { By, KeyOf } from "../source/by.js";
 import { GroupKeyer } from "../source/group-keyer.js";
 import { type Input, inputOf, type Source } from "../source/input.js";
+import type { MissingOption } from "../source/missing.js";
 import type { Chain } from "../spill/chain.js";
 import { appendBatch, Fan } from "../spill/fan.js";
 import { chainGroups, fitsInMemory } from "./chain-groups.js";
 import type { Group, StoredGroup } from "./group.js";
 import { GroupOutput } from "./group-output.js";
 
-export interface GroupByOptions<R, B extends By<R>> extends RunOptions {
+export interface GroupByOptions<R, B extends By<R>> extends RunOptions, MissingOption {
   /** The key of a record: a field's name, several names, or a function. */
   readonly by: B;
 }
@@ -30,7 +31,7 @@ export function groupBy<R, const B extends By<R>>(
   source: Source<R>,
   options: GroupByOptions<R, B>,
 ): Output<Group<KeyOf<R, B>, R>> {
-  const input = inputOf(source, new GroupKeyer(options.by));
+  const input = inputOf(source, new GroupKeyer(options.by, options));
   return new GroupOutput(() => groups<KeyOf<R, B>, R>(input, options));
 }
 

@@ -4,11 +4,12 @@ import { Run, type RunOptions } from "../run/run.js";
 import type { By, KeyOf } from "../source/by.js";
 import { GroupKeyer } from "../source/group-keyer.js";
 import { type Input, inputOf, type Source } from "../source/input.js";
+import type { MissingOption } from "../source/missing.js";
 import { appendBatch } from "../spill/fan.js";
 import { type Partition, StoredPartition } from "./partition.js";
 import { type Partitioner, type PartitionFinder, partitionFinder } from "./partitioner.js";
 
-export interface ShuffleOptions<R, B extends By<R>> extends RunOptions {
+export interface ShuffleOptions<R, B extends By<R>> extends RunOptions, MissingOption {
   /** The key of a record: a field's name, several names, or a function. */
   readonly by: B;
   /** How many partitions. Default: 64, or what a range has. */
@@ -32,7 +33,7 @@ export function shuffle<R, const B extends By<R>>(
   options: ShuffleOptions<R, B>,
 ): Output<Partition<KeyOf<R, B>, R>> {
   const finder = partitionFinder(options.partitioner as Partitioner<never>, options.partitions);
-  const input = inputOf(source, new GroupKeyer(options.by));
+  const input = inputOf(source, new GroupKeyer(options.by, options));
   return new GroupOutput(() => partitions<KeyOf<R, B>, R>(input, finder, options));
 }
 

@@ -36,7 +36,10 @@ export class SortKeyer<R> implements Keyer<R> {
     const fields = this.#rules.flatMap(({ field }) => (field === undefined ? [] : [field]));
     if (fields.length < keys.length) return;
     const values = keys.length === 1 ? fields : [];
-    const toKeyed = keyedBy((scan, i, columns) => this.#writeScanned(scan, i, columns));
+    const toKeyed = keyedBy((scan, i, columns) => {
+      this.#writeScanned(scan, i, columns);
+      return true;
+    });
     this.scan = (records, signal) => scanAll(records, fields, signal, toKeyed, values);
   }
 
@@ -50,9 +53,10 @@ export class SortKeyer<R> implements Keyer<R> {
     }
   }
 
-  writeKey(record: R, columns: KeyColumns): void {
+  writeKey(record: R, columns: KeyColumns): true {
     const values = this.#rules.map(({ value }) => value(record));
     this.#writeValues(values, columns);
+    return true;
   }
 
   #writeValues(values: readonly unknown[], columns: KeyColumns): void {

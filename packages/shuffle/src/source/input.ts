@@ -31,8 +31,12 @@ export interface Input<R> extends RecordCodec<R> {
 
 /** How records are keyed: by the hash of a key, or by an order. */
 export interface Keyer<R> {
-  /** Adds the record's key. */
-  writeKey(record: R, columns: KeyColumns): void;
+  /**
+   * Adds the record's key, unless the record is left out: then it returns false.
+   *
+   * @param bytes makes a copy of the record's bytes.
+   */
+  writeKey(record: R, columns: KeyColumns, bytes: () => Uint8Array): boolean;
   /** Keys the records of a reader without parsing them; not there where it takes the records themselves. */
   scan?: ((records: Records<R>, signal: AbortSignal | undefined) => Scans) | undefined;
 }
@@ -83,8 +87,10 @@ class ObjectInput<R> implements Input<R> {
     const batch = new BatchWriter();
     for await (const records of inArrays(this.#source)) {
       for (const record of records) {
-        batch.addRecord(encodeStructured(record));
-        this.#keyer.writeKey(record, batch);
+        const encoded = encodeStructured(record);
+        const bytes = () => new Uint8Array(Buffer.from(encoded));
+        batch.addRecord(encoded);
+        if (!this.#keyer.writeKey(record, batch, bytes)) batch.dropRecord();
         if (!batch.isFull) continue;
         signal?.throwIfAborted();
         yield batch;

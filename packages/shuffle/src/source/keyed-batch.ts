@@ -17,6 +17,41 @@ export interface KeyedBatch {
   readonly hashHigh: Uint32Array;
 }
 
+/** Some records of a batch, by their indices. */
+export function selected(batch: KeyedBatch, indices: readonly number[]): KeyedBatch {
+  if (indices.length === batch.count) return batch;
+  const pick = (from: Uint32Array) => Uint32Array.from(indices, (i) => from[i]!);
+  return {
+    count: indices.length,
+    ...selectedRecords(batch, indices),
+    keys: batch.keys,
+    keyStarts: pick(batch.keyStarts),
+    keyEnds: pick(batch.keyEnds),
+    hashLow: pick(batch.hashLow),
+    hashHigh: pick(batch.hashHigh),
+  };
+}
+
+/** A copy of some records, end to end. */
+export function selectedRecords(
+  { bytes, ends }: Pick<KeyedBatch, "bytes" | "ends">,
+  indices: readonly number[],
+): Pick<KeyedBatch, "bytes" | "ends"> {
+  const startOf = (i: number) => (i === 0 ? 0 : ends[i - 1]!);
+  const selectedEnds = new Uint32Array(indices.length);
+  let byteLength = 0;
+  for (const [n, i] of indices.entries()) {
+    byteLength += ends[i]! - startOf(i);
+    selectedEnds[n] = byteLength;
+  }
+  const selectedBytes = new Uint8Array(byteLength);
+  for (const [n, i] of indices.entries()) {
+    const record = bytes.subarray(startOf(i), ends[i]!);
+    selectedBytes.set(record, selectedEnds[n]! - record.length);
+  }
+  return { bytes: selectedBytes, ends: selectedEnds };
+}
+
 /** Gathers a batch record by record: first the record, then its key. */
 export class BatchWriter extends KeyColumns implements KeyedBatch {
   readonly ends = new Uint32Array(FULL_COUNT);
@@ -46,6 +81,11 @@ export class BatchWriter extends KeyColumns implements KeyedBatch {
       this.#byteLength += record.length;
     }
     this.ends[this.count] = this.#byteLength;
+  }
+
+  /** Takes the last record back, which has no key yet. */
+  dropRecord(): void {
+    this.#byteLength = this.count === 0 ? 0 : this.ends[this.count - 1]!;
   }
 
   #makeSpace(byteLength: number): void {

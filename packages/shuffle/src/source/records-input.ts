@@ -1,7 +1,7 @@
 import type { ByteBatch, Records, Scan } from "@partd/records";
 import type { Input, Keyer } from "./input.js";
 import { KeyColumns } from "./key-columns.js";
-import type { KeyedBatch } from "./keyed-batch.js";
+import { type KeyedBatch, selectedRecords } from "./keyed-batch.js";
 import { utf8Slice } from "./structured.js";
 
 /** Records of a reader: their bytes as they are. */
@@ -57,12 +57,12 @@ export async function* scanAll<R>(
   records: Records<R>,
   fields: readonly string[],
   signal: AbortSignal | undefined,
-  toKeyed: (scan: Scan) => KeyedBatch = (scan) => scan,
+  toKeyed: (scan: Scan, batch: ByteBatch) => KeyedBatch = (scan) => scan,
   values: readonly string[] = [],
 ): AsyncGenerator<{ batch: KeyedBatch; consumed: number }> {
   const scanner = records.format.scanner(fields, { values });
   for await (const batch of records.batches({ signal }) as AsyncIterable<ByteBatch>) {
-    yield { batch: toKeyed(scanner.scan(batch)), consumed: batch.consumed };
+    yield { batch: toKeyed(scanner.scan(batch), batch), consumed: batch.consumed };
   }
 }
 
@@ -70,20 +70,26 @@ export async function* scanAll<R>(
 function parsing<R>(records: Records<R>, keyer: Keyer<R>): (scan: Scan) => KeyedBatch {
   return keyedBy((scan, i, columns) => {
     const start = i === 0 ? 0 : scan.ends[i - 1]!;
-    keyer.writeKey(records.format.parse(scan.bytes, start, scan.ends[i]!), columns);
+    const end = scan.ends[i]!;
+    const bytes = () => new Uint8Array(scan.bytes.subarray(start, end));
+    return keyer.writeKey(records.format.parse(scan.bytes, start, end), columns, bytes);
   });
 }
 
-/** Batches whose keys are written one by one. */
+/** Batches whose keys are written one by one; a record without one is left out. */
 export function keyedBy(
-  write: (scan: Scan, i: number, columns: KeyColumns) => void,
+  write: (scan: Scan, i: number, columns: KeyColumns) => boolean,
 ): (scan: Scan) => KeyedBatch {
   const columns = new KeyColumns();
   return (scan) => {
     columns.clear();
-    for (let i = 0; i < scan.count; i++) write(scan, i, columns);
-    const { keys, keyStarts, keyEnds, hashLow, hashHigh } = columns;
-    const { count, bytes, ends } = scan;
+    let present: number[] | undefined;
+    for (let i = 0; i < scan.count; i++) {
+      if (write(scan, i, columns)) present?.push(i);
+      else present ??= Array.from({ length: i }, (_, n) => n);
+    }
+    const { count, keys, keyStarts, keyEnds, hashLow, hashHigh } = columns;
+    const { bytes, ends } = present ? selectedRecords(scan, present) : scan;
     return { count, bytes, ends, keys, keyStarts, keyEnds, hashLow, hashHigh };
   };
 }

@@ -14,14 +14,16 @@ export class WholeRecordKeyer<R> implements Keyer<R> {
       if (bytes[end - 1] === LF) end--;
       if (bytes[end - 1] === CR) end--;
       columns.addKey(bytes.subarray(start, end));
+      return true;
     });
     return scanAll(records, [], signal, toKeyed);
   }
 
-  writeKey(record: R, columns: KeyColumns): void {
+  writeKey(record: R, columns: KeyColumns): true {
     const encoded = encodeStructured(record);
     if (typeof encoded === "string") columns.addText(encoded);
     else columns.addKey(encoded);
+    return true;
   }
 }
 

@@ -1,11 +1,13 @@
 import { Worker } from "node:worker_threads";
-import { PartdError, type PartdErrorCode } from "@partd/core";
 import { onAbort } from "@partd/core/author";
 import type { RecordsPart } from "@partd/records";
+import { errorOf, type ThreadFailure } from "../run/thread-failure.js";
+import type { Missing } from "../source/missing.js";
 
 /** What a thread is started with. */
 export interface ScatterJob {
   readonly fields: readonly string[];
+  readonly missing: Exclude<Missing, (record: Uint8Array) => void>;
   readonly paths: readonly string[];
   readonly parts: readonly RecordsPart[];
   /** Over shared memory, as `control`: see `Scatter`. */
@@ -16,7 +18,7 @@ export interface ScatterJob {
 export type ScatterMessage =
   | { readonly records: number; readonly bytes: number }
   | { readonly done: true }
-  | { readonly message: string; readonly code: string | undefined };
+  | ThreadFailure;
 
 /** Scatters parts by so many threads. Of a failure, all threads are ended before it is thrown. */
 export async function scatterByThreads(
@@ -48,14 +50,9 @@ function ended(worker: Worker, onBatch: (records: number, bytes: number) => void
     worker.on("message", (message: ScatterMessage) => {
       if ("done" in message) resolve();
       else if ("records" in message) onBatch(message.records, message.bytes);
-      else reject(failure(message));
+      else reject(errorOf(message));
     });
     worker.on("error", reject);
     worker.on("exit", () => reject(new Error("a thread ended before its work")));
   });
-}
-
-function failure({ message, code }: { message: string; code: string | undefined }): Error {
-  if (code?.startsWith("ERR_PARTD_")) return new PartdError(code as PartdErrorCode, message);
-  return Object.assign(new Error(message), code === undefined ? {} : { code, syscall: "write" });
 }

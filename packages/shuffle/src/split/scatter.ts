@@ -1,5 +1,15 @@
 import { closeSync, openSync, writeSync } from "node:fs";
-import { openPart, type Records, type RecordsPart, type Scanner } from "@partd/records";
+import {
+  type ByteBatch,
+  openPart,
+  partitionOf,
+  type Records,
+  type RecordsPart,
+  type Scan,
+  type Scanner,
+  type Scattered,
+} from "@partd/records";
+import { type Missing, presentIn } from "../source/missing.js";
 
 /**
  * Writes records straight to the file of their partition, as their scanner orders them: without a
@@ -7,12 +17,19 @@ import { openPart, type Records, type RecordsPart, type Scanner } from "@partd/r
  */
 export class Scatter {
   readonly #fields: readonly string[];
+  readonly #missing: Missing;
   readonly #files: number[];
   /** Where the next record of each file goes; threads share it. */
   readonly #positions: Float64Array;
 
-  constructor(fields: readonly string[], paths: readonly string[], positions: Float64Array) {
+  constructor(
+    fields: readonly string[],
+    missing: Missing,
+    paths: readonly string[],
+    positions: Float64Array,
+  ) {
     this.#fields = fields;
+    this.#missing = missing;
     this.#positions = positions;
     this.#files = [];
     try {
@@ -41,7 +58,7 @@ export class Scatter {
       // A header is known once there is a batch.
       if (consumed === 0) this.begin(records.format.header);
       const scan = scanner.scan(batch);
-      const { bytes, offsets } = scan.partition(this.#files.length);
+      const { bytes, offsets } = this.#scatter(scan, batch);
       this.#write(bytes, offsets, this.#reserve(offsets));
       onBatch(scan.count, batch.consumed - consumed);
       consumed = batch.consumed;
@@ -68,25 +85,43 @@ export class Scatter {
       if (!part) return;
       const records = openPart(part);
       scanner ??= records.format.scanner(this.#fields);
-      for await (const batch of records.batches({ batchBytes: 2 * BATCH_BYTES })) {
-        const scan = scanner.scan(batch);
-        const { bytes, offsets } = scan.partition(this.#files.length);
-        for (let turn = Atomics.load(control, TURN); turn !== number; ) {
-          Atomics.wait(control, TURN, turn);
-          turn = Atomics.load(control, TURN);
+      try {
+        for await (const batch of records.batches({ batchBytes: 2 * BATCH_BYTES })) {
+          const scan = scanner.scan(batch);
+          const { bytes, offsets } = this.#scatter(scan, batch);
+          this.#awaitTurn(control, number);
+          const places = this.#reserve(offsets);
+          // Of a part with long records more batches follow, in the same turn.
+          const isLast = batch.consumed >= part.end - part.start;
+          if (isLast) this.#pass(control, number);
+          this.#write(bytes, offsets, places);
+          onBatch(scan.count, bytes.length);
         }
-        const places = this.#reserve(offsets);
-        // Of a part with long records more batches follow, in the same turn.
-        const isLast = batch.consumed >= part.end - part.start;
-        if (isLast) this.#pass(control, number);
-        this.#write(bytes, offsets, places);
-        onBatch(scan.count, bytes.length);
-      }
-      for (let turn = Atomics.load(control, TURN); turn < number; ) {
-        Atomics.wait(control, TURN, turn);
-        turn = Atomics.load(control, TURN);
+      } finally {
+        // A malformed record, too, is told of in its turn: of several the first in the input.
+        this.#awaitTurn(control, number);
       }
       if (Atomics.load(control, TURN) === number) this.#pass(control, number);
+    }
+  }
+
+  /** The batch by partition, without records that lack their key if they are to be left out. */
+  #scatter(scan: Scan, batch: ByteBatch): Pick<Scattered, "bytes" | "offsets"> {
+    const partitions = this.#files.length;
+    const present = presentIn(scan, batch, this.#fields, this.#missing);
+    if (!present) return scan.partition(partitions);
+    const assignment = new Uint32Array(scan.count).fill(partitions);
+    for (const i of present) {
+      assignment[i] = partitionOf(scan.hashLow[i]!, scan.hashHigh[i]!, partitions);
+    }
+    return scan.scatter(assignment, partitions + 1);
+  }
+
+  /** Waits until all parts before have their places. */
+  #awaitTurn(control: Int32Array, number: number): void {
+    for (let turn = Atomics.load(control, TURN); turn < number; ) {
+      Atomics.wait(control, TURN, turn);
+      turn = Atomics.load(control, TURN);
     }
   }
 

@@ -12,12 +12,13 @@ import { ProgressReport } from "../run/progress.js";
 import type { RunOptions } from "../run/run.js";
 import { type By, fieldsOf, type KeyOf } from "../source/by.js";
 import type { Source } from "../source/input.js";
+import { type MissingOption, missingOf } from "../source/missing.js";
 import { isRecords } from "../source/records-input.js";
 import { diskError } from "../spill/disk-error.js";
 import { BATCH_BYTES, Scatter } from "./scatter.js";
 import { scatterByThreads } from "./scatter-threads.js";
 
-export interface SplitOptions<R, B extends By<R>> extends RunOptions {
+export interface SplitOptions<R, B extends By<R>> extends RunOptions, MissingOption {
   /** The key of a record: a field's name, several names, or a function. */
   readonly by: B;
   /** The folder for the files; made if need be. */
@@ -100,6 +101,7 @@ async function scatterToFiles<R, B extends By<R>>(
     return false;
   }
   if (!(partitions <= MOST_OPEN_FILES)) return false;
+  const missing = missingOf(options);
   const { count } = partitionFinder("hash", partitions);
   const byteLength = await source.byteLength();
   const progress = new ProgressReport(options.onProgress, byteLength, () => 0);
@@ -107,13 +109,13 @@ async function scatterToFiles<R, B extends By<R>>(
   const parts = threads > 1 ? await source.split(Math.ceil(byteLength! / BATCH_BYTES)) : undefined;
   const paths = await files.makeAll(count);
   const positions = new Float64Array(new SharedArrayBuffer(8 * count));
-  const scatter = new Scatter(fields, paths, positions);
+  const scatter = new Scatter(fields, missing, paths, positions);
   try {
     const { name, header } = source.format;
-    if (parts && (name !== "csv" || header)) {
+    if (parts && typeof missing === "string" && (name !== "csv" || header)) {
       scatter.begin(header);
       const control = new Int32Array(new SharedArrayBuffer(8));
-      const job = { fields, paths, parts, positions, control };
+      const job = { fields, missing, paths, parts, positions, control };
       await scatterByThreads(job, threads, signal, (records, bytes) => {
         progress.add(records, bytes);
       });

@@ -1,0 +1,85 @@
+import { PartdError } from "@partd/core";
+import { type ByteBatch, RecordError, type Scan } from "@partd/records";
+
+/**
+ * What becomes of records that lack the field they are keyed by, or one of several; `null` is there.
+ *
+ * - `"keep"`, the default: `undefined` is a key as any other.
+ * - `"skip"`: they are left out.
+ * - `"error"`: the first one in the order of the source ends the run.
+ * - A function: it gets the bytes of each in turn, which it may keep, and they are left out.
+ */
+export type Missing = "keep" | "skip" | "error" | ((record: Uint8Array) => void);
+
+export interface MissingOption {
+  /** What becomes of records without the field that is their key: {@link Missing}. Default `"keep"`. */
+  readonly missing?: Missing | undefined;
+}
+
+/** @throws `ERR_PARTD_VALUE` for another value. */
+export function missingOf({ missing = "keep" }: MissingOption): Missing {
+  if (typeof missing === "function" || ["keep", "skip", "error"].includes(missing)) return missing;
+  throw new PartdError("ERR_PARTD_VALUE", 'missing is "keep", "skip", "error" or a function.');
+}
+
+/**
+ * The numbers of the records that stay; `undefined` if all do.
+ *
+ * @throws `RecordError` with `ERR_PARTD_VALUE`, if missing fields are an error.
+ */
+export function presentIn(
+  scan: Scan,
+  batch: ByteBatch,
+  fields: readonly string[],
+  missing: Missing,
+): number[] | undefined {
+  if (missing === "keep") return undefined;
+  let present: number[] | undefined;
+  for (let i = 0; i < scan.count; i++) {
+    if (!scan.missing(i)) {
+      present?.push(i);
+      continue;
+    }
+    if (missing === "error") throw lacking(scan, batch, i, fields);
+    present ??= Array.from({ length: i }, (_, n) => n);
+    if (missing !== "skip")
+      missing(new Uint8Array(scan.bytes.subarray(startOf(scan, i), scan.ends[i])));
+  }
+  return present;
+}
+
+/** The error of an object without its key. */
+export function lackingKey(fields: readonly string[] | undefined): PartdError {
+  const what = fields ? hasNo(fields) : "has no key";
+  return new PartdError("ERR_PARTD_VALUE", `A record ${what}. ${ADVICE}`);
+}
+
+function lacking(scan: Scan, batch: ByteBatch, i: number, fields: readonly string[]): RecordError {
+  const fault = { offset: offsetIn(batch, scan, i), what: hasNo(fields), advice: ADVICE };
+  return RecordError.at(batch.position, batch.bytes, fault.offset, fault, "ERR_PARTD_VALUE");
+}
+
+function hasNo(fields: readonly string[]): string {
+  const names = fields.map((field) => JSON.stringify(field)).join(", ");
+  return fields.length === 1 ? `has no field ${names}` : `has not all of the fields ${names}`;
+}
+
+const ADVICE = 'Mend it, or set missing to "skip", or to "keep".';
+
+/** Where record `i` of a scan begins in its batch, of which the scan leaves out blank lines and rejected records. */
+function offsetIn({ bytes }: ByteBatch, scan: Scan, i: number): number {
+  const start = startOf(scan, i);
+  if (bytes.length === scan.bytes.length) return start;
+  const record = scan.bytes.subarray(start, scan.ends[i]);
+  const all = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  for (let at = all.indexOf(record, start); at >= 0; at = all.indexOf(record, at + 1)) {
+    if (at === 0 || all[at - 1] === LF) return at;
+  }
+  return start;
+}
+
+function startOf(scan: Scan, i: number): number {
+  return i === 0 ? 0 : scan.ends[i - 1]!;
+}
+
+const LF = 0x0a;
