@@ -1,0 +1,127 @@
+import type { Store } from "@partd/core";
+import { elementsOf, elementText } from "./element.js";
+import { now, type Outcome, record, type Values } from "./history.js";
+import { type Step, stepsOf } from "./plan.js";
+
+/** What `lane` asks of a store; a `LogStore` can compact itself, too. */
+export type Tried = Store & { compact?(): Promise<void> };
+
+export interface LaneOptions {
+  readonly lane: string;
+  readonly seed: string;
+  /** The descriptor of the file that the history is written to. */
+  readonly file: number;
+  readonly isOver: () => boolean;
+}
+
+/** Makes one call after the other, and writes down what comes of each. */
+export async function runLane(store: Tried, { lane, seed, file, isOver }: LaneOptions) {
+  let n = 0;
+  for (const step of stepsOf(lane, seed)) {
+    if (isOver()) return;
+    if (!(step.kind in store) && step.kind in OPTIONAL) continue;
+    await recordCall(store, step, { lane, n: n++, file });
+  }
+}
+
+/** What only some stores can: a `LogStore` alone compacts, and other checkouts may lack `entries`. */
+const OPTIONAL = { compact: true, entries: true };
+
+export interface Place {
+  readonly lane: string;
+  readonly n: number;
+  readonly file: number;
+}
+
+export async function recordCall(store: Tried, step: Step, { lane, n, file }: Place) {
+  const { kind, keys } = step;
+  let elements: readonly (readonly [string, string])[] = step.elements.map(([key, id]) => [
+    key,
+    id,
+  ]);
+  const invoked = now();
+  const begin = () => record(file, { lane, n, kind, keys, elements, invoked });
+  begin();
+  try {
+    const values = await call(store, step, (key, seen) => {
+      // Only within the lock it is known what it appends.
+      const id = `${lane}.${n}#${seen}`;
+      elements = [[key, id]];
+      begin();
+      return id;
+    });
+    record(file, { lane, n, outcome: "ok", completed: now(), values });
+  } catch (error) {
+    const { code, message } = error as { code?: unknown; message?: unknown };
+    const text = `${code ?? "no code"}: ${message ?? error}`;
+    const outcome: Outcome = isKnown(text) ? "fail" : "unknown";
+    record(file, { lane, n, outcome, completed: now(), error: text });
+    // What is broken for a while is not asked a thousand times.
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+/** Whether an error says that nothing was done. */
+function isKnown(error: string): boolean {
+  return /^ERR_PARTD_(IO|LOCK|KEY|VALUE|AUTH)/.test(error) && !/not known|unknown/.test(error);
+}
+
+async function call(
+  store: Tried,
+  { kind, keys, elements }: Step,
+  lockedAppend: (key: string, seen: number) => string,
+): Promise<Values | undefined> {
+  const [key = ""] = keys;
+  switch (kind) {
+    case "append":
+      await store.append(elements.map((element) => [element[0], bytesOf(...element)] as const));
+      return undefined;
+    case "iset":
+      for (const element of elements) await store.iset(key, bytesOf(...element));
+      return undefined;
+    case "lock":
+      await store.withLock(async (held) => {
+        const seen = elementsOf(key, await held.get(key)).length;
+        await held.append([[key, bytesOf(key, lockedAppend(key, seen), 20)]]);
+      });
+      return undefined;
+    case "get":
+      return valuesOf(keys, await store.get(keys as string[]));
+    case "pop":
+      return valuesOf(keys, await store.pop(keys as string[]));
+    case "stream": {
+      const pieces: Uint8Array[] = [];
+      for await (const piece of store.stream(key)) pieces.push(piece);
+      return valuesOf([key], [Buffer.concat(pieces)]);
+    }
+    case "entries": {
+      const values: Record<string, string[]> = {};
+      for await (const [name, value] of store.entries()) {
+        values[String(name)] = elementsOf(String(name), value);
+      }
+      return values;
+    }
+    case "keys": {
+      const values: Record<string, string[]> = {};
+      for await (const name of store.keys()) values[String(name)] = [];
+      return values;
+    }
+    case "delete":
+      await store.delete(keys);
+      return undefined;
+    case "flush":
+      await store.flush();
+      return undefined;
+    case "compact":
+      await store.compact?.();
+      return undefined;
+  }
+}
+
+function bytesOf(key: string, id: string, pad: number): Uint8Array {
+  return Buffer.from(elementText(key, id, pad), "latin1");
+}
+
+function valuesOf(keys: readonly string[], values: readonly Uint8Array[]): Values {
+  return Object.fromEntries(keys.map((key, i) => [key, elementsOf(key, values[i] as Uint8Array)]));
+}

@@ -1,0 +1,113 @@
+import { mkdirSync, openSync } from "node:fs";
+import { check, type Promises, type Violation } from "./check.js";
+import { type History, type Operation, readHistory } from "./history.js";
+import { recordCall, type Tried } from "./lane.js";
+import { act, deedsOf, type Fault, faultsOf } from "./nemesis.js";
+import { ALL_KEYS, type Step } from "./plan.js";
+import { Random } from "./random.js";
+import { Scene } from "./scene.js";
+import { Packages, type Tower } from "./tower.js";
+
+export interface RoundOptions {
+  readonly tower: Tower;
+  readonly seed: string;
+  /** How long the nemesis acts. */
+  readonly milliseconds: number;
+  /** An absent folder for all that the round leaves. */
+  readonly folder: string;
+  readonly packages?: string | undefined;
+  /** Only these. Default: up to three of those that the tower can meet, as the seed decides. */
+  readonly faults?: readonly Fault[] | undefined;
+}
+
+export interface RoundReport {
+  readonly faults: readonly Fault[];
+  /** Faults that were left out, as no small file system could be mounted. */
+  readonly leftOut: readonly Fault[];
+  readonly history: History;
+  readonly violations: readonly Violation[];
+}
+
+/** Runs one tower under faults, and checks what its processes wrote down. */
+export async function runRound(options: RoundOptions): Promise<RoundReport> {
+  const { tower, seed, milliseconds, folder, packages } = options;
+  const random = new Random(`${seed} ${tower.name}`);
+  const possible = faultsOf(tower);
+  const some = random.some(possible, random.integer(1, 4));
+  const wanted = options.faults?.filter((fault) => possible.includes(fault)) ?? some;
+  mkdirSync(folder, { recursive: true });
+  const diskMegabytes = wanted.includes("disk") ? 64 : undefined;
+  const scene = new Scene({ tower, seed, folder, packages, diskMegabytes });
+  const faults = wanted.filter((fault) => fault !== "disk" || scene.disk);
+  const leftOut = wanted.filter((fault) => !faults.includes(fault));
+  const deeds = faults.length > 0 ? deedsOf(faults, random, milliseconds) : [];
+  try {
+    await scene.begin();
+    await act(scene, deeds);
+    scene.heal();
+    const stuck = await scene.end(STUCK_MS);
+    await readAll(scene, packages);
+    const history = readHistory(folder);
+    const violations = [
+      ...stuckOf(history, stuck),
+      ...scene.deaths.map((what): Violation => ({ rule: "odd error", what, witnesses: [] })),
+      ...check(history, promisesOf(tower, faults)),
+    ];
+    return { faults, leftOut, history, violations };
+  } finally {
+    await scene.leave();
+  }
+}
+
+/** Far longer than any wait for a lock, on any machine. */
+const STUCK_MS = 150_000;
+
+/** What is there in the end, read in every way, by two stores one after the other. */
+async function readAll({ tower, directory, histories }: Scene, packages: string | undefined) {
+  const file = openSync(`${histories}/final.history`, "a");
+  const steps: Step[] = [
+    ...(["get", "entries", "keys"] as const).map((kind) => ({
+      kind,
+      keys: ALL_KEYS,
+      elements: [],
+    })),
+    ...ALL_KEYS.map((key): Step => ({ kind: "stream", keys: [key], elements: [] })),
+  ];
+  let n = 0;
+  for (let round = 0; round < 2; round++) {
+    const store = await new Packages(packages).open(tower, directory);
+    for (const step of steps)
+      await recordCall(store as Tried, step, { lane: "final", n: n++, file });
+    await store.close();
+  }
+}
+
+function stuckOf({ operations }: History, names: readonly string[]): Violation[] {
+  return names.map((name) => {
+    const waiting = operations.filter(
+      ({ lane, completed }) => lane.startsWith(name) && completed === Number.POSITIVE_INFINITY,
+    );
+    const kinds = waiting.map(({ kind, keys }) => `${kind} of ${keys.join()}`).join(", ");
+    return { rule: "stuck", what: `${name} did not end: ${kinds}`, witnesses: waiting };
+  });
+}
+
+/** Which errors a call may end with under which fault. */
+function promisesOf(tower: Tower, faults: readonly Fault[]): Promises {
+  const isExpected = ({ kind, error = "" }: Operation): boolean => {
+    const [code = ""] = error.split(":");
+    switch (code) {
+      case "ERR_PARTD_LOCK":
+        // A machine under load stops processes, too. But a wait ends.
+        return !/could not be had/.test(error);
+      case "ERR_PARTD_CONNECTION":
+        if (faults.includes("restart")) return true;
+        return faults.includes("cut") && ["lock", "stream", "entries", "keys"].includes(kind);
+      case "ERR_PARTD_IO":
+        return faults.includes("disk") && /ENOSPC|no space/.test(error);
+      default:
+        return false;
+    }
+  };
+  return { isExpected, isAtomic: !tower.served && !tower.buffered };
+}

@@ -1,0 +1,215 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { openSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { CuttingProxy } from "./cutting-proxy.js";
+import { now, record } from "./history.js";
+import type { ProcessOptions } from "./process.js";
+import { SmallDisk } from "./small-disk.js";
+import type { Tower } from "./tower.js";
+
+export interface SceneOptions {
+  readonly tower: Tower;
+  readonly seed: string;
+  /** An empty folder for all that the round leaves. */
+  readonly folder: string;
+  readonly packages?: string | undefined;
+  /** MiB of a file system of its own for the data, which can be filled. Without it: none. */
+  readonly diskMegabytes?: number | undefined;
+}
+
+/** The processes of a round, and the ways in which the nemesis can hurt them. */
+export class Scene {
+  readonly tower: Tower;
+  readonly disk: SmallDisk | undefined;
+  readonly directory: string;
+  readonly histories: string;
+  /** Processes that ended by themselves, with what they said. */
+  readonly deaths: string[] = [];
+  readonly #options: SceneOptions;
+  readonly #crashes: number;
+  #proxy: CuttingProxy | undefined;
+  #server: Actor | undefined;
+  #workers: Actor[] = [];
+  #restarts = 0;
+
+  constructor(options: SceneOptions) {
+    const { tower, folder, diskMegabytes } = options;
+    this.tower = tower;
+    this.#options = options;
+    this.histories = folder;
+    const data = join(folder, "data");
+    this.disk = diskMegabytes === undefined ? undefined : SmallDisk.mount(data, diskMegabytes);
+    this.directory = join(data, "set");
+    this.#crashes = openSync(join(folder, "nemesis.history"), "a");
+  }
+
+  async begin(): Promise<void> {
+    const { served, buffered } = this.tower;
+    if (served) {
+      this.#server = await this.#startServer();
+      this.#proxy = await CuttingProxy.listen(join(this.histories, "p"), join(this.histories, "s"));
+    }
+    // A buffer belongs to one process.
+    const alone = buffered && !served;
+    const names = alone ? ["p0"] : ["p0", "p1", "p2"];
+    this.#workers = await Promise.all(
+      names.map((name, i) => {
+        const threads = i === 0 && !served && !buffered ? 1 : 0;
+        return this.#startWorker(name, alone ? 4 : 2, threads);
+      }),
+    );
+  }
+
+  get workers(): readonly Actor[] {
+    return this.#workers;
+  }
+
+  get server(): Actor | undefined {
+    return this.#server;
+  }
+
+  /** Kills a worker, and starts another in its place. */
+  async kill(worker: Actor): Promise<void> {
+    await this.#crash(worker);
+    const { name, lanes, threads } = worker.options;
+    const [base] = name.split("r");
+    const next = await this.#startWorker(`${base}r${++this.#restarts}`, lanes, threads);
+    this.#workers = this.#workers.map((one) => (one === worker ? next : one));
+  }
+
+  /** Ends the server, by a kill or as it should be, and starts it again. */
+  async restart(isKilled: boolean): Promise<void> {
+    const server = this.#server as Actor;
+    if (isKilled) await this.#crash(server);
+    else await server.end();
+    this.#server = await this.#startServer();
+  }
+
+  /** Cuts all connections for a while. */
+  cut(): void {
+    this.#proxy?.cut();
+  }
+
+  /** Takes all obstacles away. */
+  heal(): void {
+    for (const actor of this.#all) actor.process.kill("SIGCONT");
+    this.#proxy?.heal();
+    this.disk?.empty();
+  }
+
+  /**
+   * Has all processes end, which they do after their present call.
+   *
+   * @returns the names of those that did not within `milliseconds`; they are killed.
+   */
+  async end(milliseconds: number): Promise<string[]> {
+    const stuck: string[] = [];
+    for (const actors of [this.#workers, this.#server ? [this.#server] : []]) {
+      await Promise.all(
+        actors.map(async (actor) => {
+          const timer = setTimeout(() => {
+            stuck.push(actor.options.name);
+            actor.process.kill("SIGKILL");
+          }, milliseconds);
+          await actor.end();
+          clearTimeout(timer);
+        }),
+      );
+    }
+    await this.#proxy?.close();
+    return stuck;
+  }
+
+  /** Kills whatever is left. */
+  async leave(): Promise<void> {
+    for (const actor of this.#all) await actor.kill();
+    await this.#proxy?.close();
+    this.disk?.unmount();
+  }
+
+  get #all(): readonly Actor[] {
+    return this.#server ? [...this.#workers, this.#server] : this.#workers;
+  }
+
+  /** What a buffer held is lost with its process. */
+  async #crash(actor: Actor): Promise<void> {
+    const began = now();
+    await actor.kill();
+    const held = this.tower.buffered && actor.options.serves === this.tower.served;
+    if (held) record(this.#crashes, { crash: { began, ended: now() } });
+  }
+
+  #startWorker(name: string, lanes: number, threads: number): Promise<Actor> {
+    const address = this.tower.served ? `ipc://${join(this.histories, "p")}` : undefined;
+    return this.#start({ name, lanes, threads, address, serves: false });
+  }
+
+  #startServer(): Promise<Actor> {
+    const address = `ipc://${join(this.histories, "s")}`;
+    return this.#start({ name: "server", lanes: 0, threads: 0, address, serves: true });
+  }
+
+  async #start(own: Pick<ProcessOptions, "name" | "lanes" | "threads" | "address" | "serves">) {
+    const { tower, seed, packages } = this.#options;
+    const { directory, histories } = this;
+    const actor = new Actor({ ...own, tower, seed, packages, directory, histories });
+    void actor.exited.then(() => {
+      if (!actor.isToEnd || actor.failed) this.deaths.push(`${own.name}: ${actor.lastWords}`);
+    });
+    await actor.ready;
+    return actor;
+  }
+}
+
+/** One process. */
+export class Actor {
+  readonly options: ProcessOptions;
+  readonly process: ChildProcess;
+  readonly ready: Promise<void>;
+  readonly exited: Promise<void>;
+  /** Whether it has been told to end, or killed. */
+  isToEnd = false;
+  failed = false;
+  #errors = "";
+
+  constructor(options: ProcessOptions) {
+    this.options = options;
+    const program = fileURLToPath(new URL("../dist/process.js", import.meta.url));
+    this.process = spawn(process.execPath, [program, JSON.stringify(options)], {
+      stdio: ["pipe", "pipe", "pipe"],
+    });
+    this.process.stdin?.on("error", () => {}); // It may be gone.
+    this.process.stderr?.on("data", (data) => {
+      this.#errors += data;
+    });
+    this.exited = new Promise((resolve) => {
+      this.process.once("exit", (code) => {
+        this.failed = code !== null && code !== 0;
+        resolve();
+      });
+    });
+    const said = new Promise<void>((resolve) => this.process.stdout?.once("data", () => resolve()));
+    this.ready = Promise.race([said, this.exited]);
+  }
+
+  get lastWords(): string {
+    return this.#errors.slice(-2_000) || "ended without a word";
+  }
+
+  say(line: string): void {
+    this.process.stdin?.write(`${line}\n`);
+  }
+
+  async kill(): Promise<void> {
+    this.isToEnd = true;
+    this.process.kill("SIGKILL");
+    await this.exited;
+  }
+
+  async end(): Promise<void> {
+    this.isToEnd = true;
+    this.say("end");
+    await this.exited;
+  }
+}
