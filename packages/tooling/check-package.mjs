@@ -26,7 +26,7 @@ import { circles, importGraph } from "./imports.mjs";
 // and what this table adds: a store on a disk builds on disk, a codec may build on a codec.
 const COMPOSERS = ["@partd/testing", "@partd/records", "@partd/shuffle", "@partd/cli"];
 const ALSO = [
-  { importer: /^@partd\/(file|log|shuffle)$/, imported: /^@partd\/disk$/ },
+  { importer: /^@partd\/(file|log|s3|shuffle)$/, imported: /^@partd\/disk$/ },
   { importer: /^@partd\/codec-/, imported: /^@partd\/(codec|compress)-/ },
 ];
 const PERMISSIVE =

@@ -1,0 +1,5 @@
+export default {
+  preset: "tooling",
+  globalSetup: "<rootDir>/test/server.setup.mjs",
+  globalTeardown: "<rootDir>/test/server.teardown.mjs",
+};

@@ -1,0 +1,330 @@
+import { PartdError } from "@partd/core";
+import { unlessAborted } from "@partd/core/author";
+import type { ListedObject } from "../client.js";
+import { Cover } from "../format/cover.js";
+import { ByteReader } from "../format/byte-reader.js";
+import { ByteWriter } from "../format/byte-writer.js";
+import { commitOrder, hex, LOST, PART, strangeObject } from "../format/names.js";
+import type { Tail } from "../format/tail.js";
+import { isMissing, missing } from "../objects/missing.js";
+import type { Requests } from "../objects/requests.js";
+import { type Claim, Lease, type LockState } from "./lease.js";
+import { Removals } from "./removals.js";
+import { isTooLate, Segment } from "./segment.js";
+import { Tails } from "./tails.js";
+
+export interface DataSetOptions {
+  /** Whether each read looks for what others have written. */
+  readonly fresh: boolean;
+  readonly leaseMs: number;
+  readonly lockTimeoutMs: number;
+  readonly indexMemory: number;
+}
+
+/** The objects of a data set, as this process knows them. */
+export class DataSet {
+  readonly requests: Requests;
+  /** What the names of all objects begin with. */
+  readonly folder: string;
+  readonly tails: Tails;
+  /** Those that count, in the order of commits. */
+  segments: readonly Segment[] = [];
+  removals = new Removals();
+  readonly #lease: Lease;
+  readonly #fresh: boolean;
+  readonly #known = new Map<string, Segment>();
+  /** What counts of the epochs whose holders were passed over. */
+  readonly #lost = new Map<number, Cover>();
+  #claim: Claim | undefined;
+  #isListed = false;
+  #isSealed = false;
+  #reloading: Promise<void> | undefined;
+  #nextReload: Promise<void> | undefined;
+  /** Counts listings. */
+  #listings = 0;
+  /** The listing that was adopted last. */
+  #adopted = 0;
+  /** Commits of this store, with the listing that began last before: later ones may not show them. */
+  readonly #added = new Map<Segment, number>();
+  #lastEpoch = -1;
+  #lastStamp = 0;
+
+  constructor(requests: Requests, folder: string, options: DataSetOptions) {
+    this.requests = requests;
+    this.folder = folder;
+    this.tails = new Tails(requests, options.indexMemory);
+    this.#lease = new Lease(requests, folder, options);
+    this.#fresh = options.fresh;
+  }
+
+  /** The lock that this store holds; 0 for none. */
+  get epoch(): number {
+    return this.#claim?.epoch ?? 0;
+  }
+
+  /** The latest stamp of all commits that were seen. */
+  get lastStamp(): number {
+    return this.#lastStamp;
+  }
+
+  /** Looks for what others have written, once they have given a lock back. */
+  async refresh(signal?: AbortSignal): Promise<void> {
+    if (this.#claim) return this.#checkLock(this.#claim);
+    if (this.#isListed && (this.#isSealed || !this.#fresh)) return;
+    await this.reload(signal);
+  }
+
+  /** The same, whatever was seen before. Those that ask while a listing is under way share the next. */
+  async reload(signal?: AbortSignal): Promise<void> {
+    this.#nextReload ??= (this.#reloading ?? Promise.resolve())
+      .catch(() => {})
+      .then(() => {
+        this.#reloading = this.#nextReload;
+        this.#nextReload = undefined;
+        return this.#reload();
+      });
+    await unlessAborted(this.#nextReload, signal);
+  }
+
+  async #reload(): Promise<void> {
+    for (;;) {
+      const listing = await this.#list();
+      if (listing.state.isFree) return this.#adopt(listing);
+      await this.whenFree();
+    }
+  }
+
+  /** From now on reads see what is there now, and do not look again. */
+  async seal(signal?: AbortSignal): Promise<void> {
+    await this.reload(signal);
+    this.#isSealed = true;
+  }
+
+  /** Waits until nobody else holds the lock; takes it over from a holder that has gone. */
+  async whenFree(signal?: AbortSignal): Promise<void> {
+    while (!(await this.#lease.whenFree(signal))) {
+      const claim = await this.#take(signal);
+      await claim.giveBack();
+    }
+  }
+
+  /** Before a commit: it waits while others hold the lock, unless `fresh` is false. */
+  async beforeCommit(): Promise<void> {
+    if (this.#claim || (!this.#fresh && this.#isListed)) return;
+    await this.whenFree();
+  }
+
+  /**
+   * After a commit under a lock.
+   *
+   * @throws `ERR_PARTD_LOCK` if it came too late to count.
+   */
+  async afterCommit(segment: Segment): Promise<void> {
+    const claim = this.#claim;
+    if (!claim || (await this.#lease.isCurrent(claim.epoch))) return;
+    await this.#readLost((await this.#list()).objects);
+    const seen = this.#lost.get(claim.epoch);
+    if (!seen?.has(segment)) throw lockWasLost(this.folder);
+  }
+
+  /** The commit is there: it is seen without a look. */
+  add(segment: Segment, tail: Tail): void {
+    this.#known.set(segment.key, segment);
+    this.#lastStamp = Math.max(this.#lastStamp, segment.stamp);
+    this.#isSealed = false;
+    this.#added.set(segment, this.#listings);
+    this.tails.keep(segment, tail);
+    if (!this.#isListed) return;
+    if (segment.kind !== "add" && !this.removals.has(segment)) this.removals.add(segment, tail);
+    const segments = this.segments.filter((one) => one !== segment);
+    segments.push(segment);
+    this.segments = this.#counting(segments);
+  }
+
+  /** Runs `critical` while nobody else changes the data set; what it sees is fixed meanwhile. */
+  async alone<T>(critical: () => Promise<T>, signal?: AbortSignal): Promise<T> {
+    const claim = await this.#take(signal);
+    this.#claim = claim;
+    try {
+      return await critical();
+    } finally {
+      this.#claim = undefined;
+      await claim.giveBack().catch(() => {}); // It is passed over when its time is up.
+    }
+  }
+
+  /** Everything under the prefix, also what lies there for no commit. */
+  async listAll(signal?: AbortSignal): Promise<ListedObject[]> {
+    return (await this.requests.list(this.folder, { signal })).objects;
+  }
+
+  /** Sees what this store itself has removed under the lock. */
+  async reloadUnderLock(): Promise<void> {
+    await this.#adopt(await this.#list());
+  }
+
+  /** Runs what reads segments, again if the data set was dropped under it. */
+  async reading<T>(read: () => Promise<T>, signal?: AbortSignal): Promise<T> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await read();
+      } catch (error) {
+        if (!isMissing(error) || this.#claim || attempt === READ_ATTEMPTS) throw error;
+        await this.reload(signal);
+      }
+    }
+  }
+
+  /** Makes an epoch of the lock ours, and settles what the ones before have left. */
+  async #take(signal: AbortSignal | undefined): Promise<Claim> {
+    for (;;) {
+      const claim = await this.#lease.claim(signal);
+      try {
+        const listing = await this.#list();
+        const { objects, state } = listing;
+        if (state.epoch !== claim.epoch) {
+          await claim.withdraw();
+          continue;
+        }
+        for (const epoch of state.abandoned) await this.#putDown(epoch, objects);
+        await this.#adopt(listing);
+        if (state.older.length > 0) await this.requests.delete(state.older);
+        return claim;
+      } catch (error) {
+        // Not given back: the next one has to settle it, too.
+        await claim.abandon();
+        throw error;
+      }
+    }
+  }
+
+  /** Says once and for all which commits of a holder count that was passed over: those listed. */
+  async #putDown(epoch: number, objects: readonly ListedObject[]): Promise<void> {
+    const segments = this.#segmentsOf(objects).filter((segment) => segment.epoch === epoch);
+    const body = new ByteWriter();
+    Cover.of(segments).write(body);
+    await this.requests.create(`${this.folder}${LOST}${hex(epoch, 8)}`, body.bytes);
+    const { objects: lost } = await this.requests.list(`${this.folder}${LOST}`);
+    await this.#readLost(lost);
+  }
+
+  /**
+   * What there is but parts. A listing of several pages is no view of one moment: it is made again if
+   * the lock changed hands meanwhile.
+   */
+  async #list(): Promise<Listing> {
+    for (;;) {
+      const number = ++this.#listings;
+      const until = `${this.folder}${PART}`;
+      const { objects, pages } = await this.requests.list(this.folder, { until });
+      const state = this.#lease.state(objects);
+      const isOne = pages === 1 || state.epoch === this.#lastEpoch;
+      this.#lastEpoch = state.epoch;
+      if (isOne) return { number, objects, state };
+    }
+  }
+
+  async #adopt({ number, objects }: Listing): Promise<void> {
+    await this.#readLost(objects);
+    const isThere = new Set(this.#segmentsOf(objects));
+    for (const [segment, listing] of this.#added) {
+      if (listing >= number) isThere.add(segment);
+    }
+    const segments = [...isThere];
+    const removals = await this.#removalsOf(segments.filter(({ kind }) => kind !== "add"));
+    if (number < this.#adopted) return; // Another one was faster.
+    this.#adopted = number;
+    for (const [segment, listing] of this.#added) {
+      if (listing < number) this.#added.delete(segment);
+    }
+    for (const [key, segment] of this.#known) {
+      if (isThere.has(segment)) continue;
+      this.#known.delete(key);
+      this.tails.forget(segment);
+    }
+    this.removals = removals;
+    this.segments = this.#counting(segments);
+    this.#isListed = true;
+  }
+
+  async #removalsOf(segments: readonly Segment[]): Promise<Removals> {
+    const counting = segments.filter((segment) => !isTooLate(segment, this.#lost));
+    const known = counting.filter((segment) => this.removals.has(segment));
+    const removals = known.length === this.removals.count ? this.removals : new Removals();
+    const fresh = counting.filter((segment) => !removals.has(segment));
+    const tails = await Promise.all(fresh.map((segment) => this.tails.of(segment)));
+    fresh.forEach((segment, i) => {
+      if (!removals.has(segment)) removals.add(segment, tails[i] as Tail);
+    });
+    return removals;
+  }
+
+  /** Those that count, in order. */
+  #counting(segments: readonly Segment[]): Segment[] {
+    return segments
+      .filter((one) => !isTooLate(one, this.#lost) && !this.removals.removeAll(one))
+      .sort(commitOrder);
+  }
+
+  #segmentsOf(objects: readonly ListedObject[]): Segment[] {
+    const segments: Segment[] = [];
+    for (const { key, size } of objects) {
+      if (!Segment.isIn(this.folder, key)) {
+        this.#checkName(key);
+        continue;
+      }
+      const known = this.#known.get(key);
+      const segment =
+        known?.size === size ? known : Segment.parse(this.folder, key, size);
+      if (!segment) throw strangeObject(key);
+      this.#known.set(key, segment);
+      this.#lastStamp = Math.max(this.#lastStamp, segment.stamp);
+      segments.push(segment);
+    }
+    return segments;
+  }
+
+  /** What lies outside of our folders is not ours to judge. */
+  #checkName(key: string): void {
+    const name = key.slice(this.folder.length);
+    if (name.startsWith(LOST) && !/^lost\/[0-9a-f]{8}$/.test(name)) throw strangeObject(key);
+  }
+
+  async #readLost(objects: readonly ListedObject[]): Promise<void> {
+    const folder = `${this.folder}${LOST}`;
+    for (const { key, size } of objects) {
+      if (!key.startsWith(folder)) continue;
+      const epoch = Number.parseInt(key.slice(folder.length), 16);
+      if (this.#lost.has(epoch)) continue;
+      const bytes = await this.requests.read(key, 0, size);
+      if (!bytes) throw missing(key);
+      try {
+        this.#lost.set(epoch, Cover.read(new ByteReader(Buffer.from(bytes))));
+      } catch {
+        throw strangeObject(key);
+      }
+    }
+  }
+
+  async #checkLock(claim: Claim): Promise<void> {
+    if (claim.isFresh) return;
+    if (!(await this.#lease.isCurrent(claim.epoch))) throw lockWasLost(this.folder);
+  }
+}
+
+interface Listing {
+  readonly number: number;
+  readonly objects: readonly ListedObject[];
+  readonly state: LockState;
+}
+
+/** How often a read begins anew because the data set was dropped meanwhile. */
+const READ_ATTEMPTS = 3;
+
+function lockWasLost(folder: string): PartdError {
+  return new PartdError(
+    "ERR_PARTD_LOCK",
+    `The lock of ${folder} was taken over by another store, because this one gave no sign of life for leaseMs; what it wrote since does not count.`,
+    { address: folder },
+  );
+}

@@ -1,0 +1,144 @@
+import { PartdError, type PartdErrorCode } from "@partd/core";
+
+/**
+ * What became of a request:
+ * - `missing`: the object is not there;
+ * - `exists`: the condition of a PUT failed, an object of that name is there;
+ * - `busy`: the server wants to be asked more slowly;
+ * - `again`: it may succeed when it is repeated, and may have succeeded;
+ * - `refused`: it will not succeed.
+ */
+export type Outcome = "missing" | "exists" | "busy" | "again" | "refused";
+
+export interface Failure {
+  readonly outcome: Outcome;
+  readonly code: PartdErrorCode;
+  /** What it means, and what to do. */
+  readonly advice: string;
+}
+
+/** Says what an error of a client means, by its HTTP status and its code of S3. */
+export function failureOf(error: unknown): Failure {
+  const { status, name } = describe(error);
+  const known = BY_NAME.get(name);
+  if (known) return known;
+  if (status === undefined) return /Credentials|TokenProvider/.test(name) ? NO_CREDENTIALS : CUT;
+  if (status === 404) return MISSING;
+  if (status === 412) return EXISTS;
+  if (status === 409) return CONFLICT;
+  if (status === 429 || status === 503) return BUSY;
+  if (status === 408 || (status >= 500 && status !== 501)) return FAULT;
+  if (status === 401 || status === 403) return DENIED;
+  if (status === 501) return NO_CONDITIONS;
+  if (status >= 200 && status < 300) return CUT; // The answer broke off.
+  return { outcome: "refused", code: "ERR_PARTD_IO", advice: "the server refused it" };
+}
+
+/** The error that a caller sees. */
+export function requestError(
+  action: string,
+  address: string,
+  { code, advice, outcome }: Failure,
+  cause: unknown,
+): PartdError {
+  const { message } = describe(cause);
+  const unknown = outcome === "again" ? " It is not known whether it was carried out." : "";
+  return new PartdError(code, `Could not ${action} ${address}: ${advice} (${message}).${unknown}`, {
+    address,
+    cause,
+  });
+}
+
+function describe(error: unknown): { status: number | undefined; name: string; message: string } {
+  const { status, statusCode, $metadata, name, code, message } = (error ?? {}) as {
+    readonly [field: string]: unknown;
+  };
+  const found = ($metadata as { httpStatusCode?: unknown })?.httpStatusCode ?? status ?? statusCode;
+  const names = [name, code].filter((one) => typeof one === "string" && one !== "Error");
+  return {
+    status: typeof found === "number" ? found : undefined,
+    name: String(names[0] ?? ""),
+    message: `${names[0] ?? "Error"}: ${String(message ?? error)}`.slice(0, 300),
+  };
+}
+
+const MISSING: Failure = {
+  outcome: "missing",
+  code: "ERR_PARTD_IO",
+  advice: "the object is not there",
+};
+const EXISTS: Failure = { outcome: "exists", code: "ERR_PARTD_IO", advice: "it is there already" };
+const CUT: Failure = {
+  outcome: "again",
+  code: "ERR_PARTD_CONNECTION",
+  advice: "the server cannot be reached, or the connection broke; check the endpoint and the network",
+};
+const FAULT: Failure = {
+  outcome: "again",
+  code: "ERR_PARTD_CONNECTION",
+  advice: "the server failed each time; try again later",
+};
+const CONFLICT: Failure = { ...FAULT, advice: "other requests were in its way each time" };
+const BUSY: Failure = {
+  outcome: "busy",
+  code: "ERR_PARTD_CONNECTION",
+  advice: "the server is overloaded; use fewer workers, a lower concurrency, or try again later",
+};
+const DENIED: Failure = {
+  outcome: "refused",
+  code: "ERR_PARTD_AUTH",
+  advice:
+    "access was denied; the credentials need s3:GetObject, PutObject, DeleteObject and ListBucket",
+};
+const NO_CREDENTIALS: Failure = {
+  outcome: "refused",
+  code: "ERR_PARTD_AUTH",
+  advice: "there are no usable credentials; pass some to the client, or renew them",
+};
+const NO_BUCKET: Failure = {
+  outcome: "refused",
+  code: "ERR_PARTD_IO",
+  advice: "there is no such bucket; make it, or correct its name or the endpoint",
+};
+const OTHER_PLACE: Failure = {
+  outcome: "refused",
+  code: "ERR_PARTD_IO",
+  advice: "the bucket is elsewhere; correct the region or the endpoint of the client",
+};
+const SKEWED: Failure = {
+  outcome: "refused",
+  code: "ERR_PARTD_AUTH",
+  advice: "this machine's clock differs from the server's; set the clock",
+};
+const NO_CONDITIONS: Failure = {
+  outcome: "refused",
+  code: "ERR_PARTD_IO",
+  advice: "the server does not know If-None-Match on PUT, which the store needs; use another server",
+};
+const DAMAGED: Failure = {
+  outcome: "refused",
+  code: "ERR_PARTD_CORRUPT",
+  advice: "the object is shorter than it was listed; it was changed by other software",
+};
+
+const BY_NAME = new Map<string, Failure>([
+  ["NoSuchBucket", NO_BUCKET],
+  ["InvalidBucketName", NO_BUCKET],
+  ["PermanentRedirect", OTHER_PLACE],
+  ["AuthorizationHeaderMalformed", OTHER_PLACE],
+  ["IllegalLocationConstraintException", OTHER_PLACE],
+  ["ExpiredToken", NO_CREDENTIALS],
+  ["ExpiredTokenException", NO_CREDENTIALS],
+  ["TokenRefreshRequired", NO_CREDENTIALS],
+  ["CredentialsProviderError", NO_CREDENTIALS],
+  ["RequestTimeTooSkewed", SKEWED],
+  ["RequestExpired", SKEWED],
+  ["NotImplemented", NO_CONDITIONS],
+  ["InvalidRange", DAMAGED],
+  ["SlowDown", BUSY],
+  ["RequestTimeout", CUT],
+  ["IncompleteBody", CUT],
+  ["BadDigest", CUT],
+  ["ConditionalRequestConflict", CONFLICT],
+  ["OperationAborted", CONFLICT],
+]);

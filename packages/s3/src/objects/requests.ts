@@ -1,0 +1,227 @@
+import { isPartdError, PartdError } from "@partd/core";
+import { isBytes, onAbort } from "@partd/core/author";
+import type { ListedObject, ListPage, ObjectClient } from "../client.js";
+import { failureOf, requestError } from "./failure.js";
+import { Slots } from "./slots.js";
+
+export interface RequestsOptions {
+  readonly bucket: string;
+  /** How often a request is made before it is given up. */
+  readonly attempts: number;
+  /** Milliseconds after which an attempt is given up. */
+  readonly timeoutMs: number;
+  /** How many objects are read at once. */
+  readonly readConcurrency: number;
+}
+
+/** How many requests were made, repetitions included. */
+export interface RequestCounts {
+  readonly put: number;
+  readonly get: number;
+  readonly list: number;
+  readonly delete: number;
+}
+
+/**
+ * The requests of a store, each repeated with a growing, random wait until its outcome is known. A PUT
+ * without a condition may therefore be carried out several times, and one with a condition finds its
+ * own object there.
+ */
+export class Requests {
+  readonly counts = { put: 0, get: 0, list: 0, delete: 0 };
+  readonly #client: ObjectClient;
+  readonly #options: RequestsOptions;
+  readonly #reading: Slots;
+
+  constructor(client: ObjectClient, options: RequestsOptions) {
+    this.#client = client;
+    this.#options = options;
+    this.#reading = new Slots(options.readConcurrency);
+  }
+
+  /** Makes the object unless one of that name is there. @returns whether it was made. */
+  async create(key: string, body: Uint8Array, signal?: AbortSignal): Promise<boolean> {
+    const { bucket } = this.#options;
+    const made = await this.#repeat("put", "write", key, signal, async (signal) => {
+      await this.#client.put({ bucket, key, body, ifNoneMatch: "*", signal });
+      return true;
+    });
+    return made ?? false;
+  }
+
+  /** Makes the object, or replaces it. */
+  async write(key: string, body: Uint8Array, signal?: AbortSignal): Promise<void> {
+    const { bucket } = this.#options;
+    await this.#repeat("put", "write", key, signal, (signal) =>
+      this.#client.put({ bucket, key, body, signal }),
+    );
+  }
+
+  /** The bytes from `start` up to `end`; nothing if the object is not there. */
+  async read(
+    key: string,
+    start: number,
+    end: number,
+    signal?: AbortSignal,
+  ): Promise<Uint8Array | undefined> {
+    const { bucket } = this.#options;
+    if (start === end) return new Uint8Array(0);
+    return this.#reading.run(() =>
+      this.#repeat("get", "read", key, signal, async (signal) => {
+        const bytes = await this.#client.get({ bucket, key, start, end, signal });
+        if (isBytes(bytes) && bytes.byteLength === end - start) return bytes;
+        const got = isBytes(bytes) ? `${bytes.byteLength} bytes` : typeof bytes;
+        throw new Error(`the answer was ${got} instead of ${end - start} bytes`);
+      }),
+    );
+  }
+
+  /**
+   * All objects whose names begin with `prefix`, in the order of their names.
+   *
+   * @param until where the listing may end: a name behind those that are wanted.
+   * @returns the objects, and the number of pages.
+   */
+  async list(
+    prefix: string,
+    { until, signal }: { readonly until?: string; readonly signal?: AbortSignal | undefined } = {},
+  ): Promise<{ objects: ListedObject[]; pages: number }> {
+    const objects: ListedObject[] = [];
+    for (let pages = 1; ; pages++) {
+      const last = objects.at(-1)?.key;
+      const page = await this.#page(prefix, last, signal);
+      for (const object of page.objects) {
+        if (until === undefined || object.key < until) objects.push(object);
+      }
+      const end = page.objects.at(-1)?.key;
+      if (!page.more || end === undefined || (until !== undefined && end >= until)) {
+        return { objects, pages };
+      }
+    }
+  }
+
+  async delete(keys: readonly string[], signal?: AbortSignal): Promise<void> {
+    const { bucket } = this.#options;
+    for (let from = 0; from < keys.length; from += MOST_DELETED) {
+      const some = keys.slice(from, from + MOST_DELETED);
+      const what = some.length === 1 ? (some[0] as string) : `${some[0]} and others`;
+      await this.#repeat("delete", "remove", what, signal, (signal) =>
+        this.#client.delete({ bucket, keys: some, signal }),
+      );
+    }
+  }
+
+  async #page(
+    prefix: string,
+    startAfter: string | undefined,
+    signal: AbortSignal | undefined,
+  ): Promise<ListPage> {
+    const { bucket } = this.#options;
+    const page = await this.#repeat("list", "list", prefix, signal, (signal) =>
+      this.#client.list({ bucket, prefix, startAfter, signal }),
+    );
+    let before = startAfter ?? "";
+    for (const { key, size } of page?.objects ?? []) {
+      if (key > before && key.startsWith(prefix) && Number.isSafeInteger(size) && size >= 0) {
+        before = key;
+        continue;
+      }
+      throw new PartdError(
+        "ERR_PARTD_PROTOCOL",
+        `The listing of ${this.#address(prefix)} gives ${JSON.stringify(key)} behind ${JSON.stringify(before)}; the store needs a server that lists in the order of names (an S3 directory bucket does not).`,
+        { address: this.#address(prefix) },
+      );
+    }
+    return page ?? { objects: [], more: false };
+  }
+
+  /** @returns nothing if the object is not there, or, for one that was to be made, is there. */
+  async #repeat<T>(
+    method: keyof RequestCounts,
+    action: string,
+    key: string,
+    signal: AbortSignal | undefined,
+    request: (signal: AbortSignal) => Promise<T>,
+  ): Promise<T | undefined> {
+    for (let attempt = 1; ; attempt++) {
+      signal?.throwIfAborted();
+      this.counts[method]++;
+      const limit = new Limit(this.#options.timeoutMs, signal);
+      try {
+        return await request(limit.signal);
+      } catch (error) {
+        signal?.throwIfAborted();
+        if (isPartdError(error)) throw error;
+        const failure = failureOf(error);
+        if (failure.outcome === "missing" && (method === "get" || method === "delete")) return;
+        if (failure.outcome === "exists" && method === "put") return;
+        const isLast = attempt >= this.#options.attempts;
+        if (isLast || (failure.outcome !== "again" && failure.outcome !== "busy")) {
+          throw requestError(action, this.#address(key), failure, error);
+        }
+        await sleep(backOff(attempt, failure.outcome === "busy"), signal);
+      } finally {
+        limit.end();
+      }
+    }
+  }
+
+  #address(key: string): string {
+    return `s3://${this.#options.bucket}/${key}`;
+  }
+}
+
+/** What one DeleteObjects takes. */
+const MOST_DELETED = 1000;
+
+/** A signal that is aborted with another one, or after a time. */
+class Limit {
+  readonly #controller = new AbortController();
+  readonly #timer: NodeJS.Timeout;
+  readonly #forget: (() => void) | undefined;
+
+  constructor(milliseconds: number, signal: AbortSignal | undefined) {
+    this.#timer = setTimeout(() => {
+      this.#controller.abort(new Error(`no answer within ${milliseconds} ms`));
+    }, milliseconds);
+    this.#forget = signal && onAbort(signal, () => this.#controller.abort(signal.reason));
+  }
+
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  end(): void {
+    clearTimeout(this.#timer);
+    this.#forget?.();
+  }
+}
+
+/**
+ * Milliseconds before the next attempt: random from half to the whole of a time that doubles, so that
+ * many workers that failed at once do not come back at once.
+ */
+function backOff(attempt: number, isBusy: boolean): number {
+  const longest = Math.min(LONGEST_WAIT, (isBusy ? 200 : 50) * 2 ** (attempt - 1));
+  return longest * (0.5 + Math.random() / 2);
+}
+
+const LONGEST_WAIT = 10_000;
+
+/** Waits, unless `signal` is aborted. */
+export function sleep(milliseconds: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    if (signal?.aborted) return reject(signal.reason);
+    let forget = () => {};
+    const timer = setTimeout(() => {
+      forget();
+      resolve();
+    }, milliseconds);
+    if (signal) {
+      forget = onAbort(signal, () => {
+        clearTimeout(timer);
+        reject(signal.reason);
+      });
+    }
+  });
+}

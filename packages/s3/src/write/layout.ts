@@ -1,0 +1,123 @@
+import { Pace } from "@partd/core/author";
+import { crc32 } from "@partd/disk";
+import { CHUNK, TailWriter } from "../format/tail.js";
+
+/** What a commit does with a key. */
+export interface Change {
+  /** Whether what the key held before is removed. */
+  readonly removes: boolean;
+  readonly values: readonly Uint8Array[];
+}
+
+/** The changes of a commit, in the order of their keys. */
+export type Changes = readonly (readonly [key: string, change: Change])[];
+
+/** Gathers batches, and puts their keys in order. */
+export async function inKeyOrder(
+  batches: readonly { readonly keys: readonly string[]; readonly values: readonly Uint8Array[] }[],
+): Promise<Changes> {
+  const byKey = new Map<string, Uint8Array[]>();
+  const pace = new Pace();
+  for (const { keys, values } of batches) {
+    for (let i = 0; i < keys.length; i++) {
+      const key = keys[i] as string;
+      const value = values[i] as Uint8Array;
+      const list = byKey.get(key);
+      if (list) list.push(value);
+      else byKey.set(key, [value]);
+      if (pace.due) await pace.rest();
+    }
+  }
+  const order = await sorted([...byKey.keys()], pace);
+  return order.map((key) => {
+    return [key, { removes: false, values: byKey.get(key) as Uint8Array[] }] as const;
+  });
+}
+
+export function bodyLengthOf(changes: Changes): number {
+  let length = 0;
+  for (const [, { values }] of changes) for (const value of values) length += value.byteLength;
+  return length;
+}
+
+/**
+ * Copies all values, end to end, into blocks of `blockLength` bytes, and hands each on as soon as it
+ * is full. @returns what describes them.
+ */
+export async function layOut(
+  changes: Changes,
+  blockLength: number,
+  emit: (block: Buffer) => Promise<void>,
+): Promise<TailWriter> {
+  const tail = new TailWriter();
+  const pace = new Pace();
+  let left = bodyLengthOf(changes);
+  let block = Buffer.allocUnsafeSlow(Math.min(blockLength, left));
+  let filled = 0;
+  for (const [key, { values, removes }] of changes) {
+    const checksums: number[] = [];
+    let length = 0;
+    let checksum = 0;
+    for (const value of values) {
+      for (let at = 0; at < value.byteLength; ) {
+        const room = Math.min(block.length - filled, CHUNK - (length % CHUNK));
+        const some = value.subarray(at, Math.min(value.byteLength, at + room));
+        block.set(some, filled);
+        // Of the copy: what the caller changes later is not in it.
+        checksum = crc32(block.subarray(filled, filled + some.length), checksum);
+        at += some.length;
+        filled += some.length;
+        length += some.length;
+        left -= some.length;
+        if (length % CHUNK === 0) {
+          checksums.push(checksum);
+          checksum = 0;
+        }
+        if (filled === block.length) {
+          await emit(block);
+          block = Buffer.allocUnsafeSlow(Math.min(blockLength, left));
+          filled = 0;
+        }
+        if (pace.due || (some.length > LONG && pace.isOver)) await pace.rest();
+      }
+    }
+    if (length % CHUNK !== 0) checksums.push(checksum);
+    tail.add(key, length, removes, checksums);
+  }
+  return tail;
+}
+
+/** Bytes whose checksum takes as long as hundreds of rounds. */
+const LONG = 65_536;
+
+/** Sorts texts by their UTF-16 units, with rests: stretches first, which are then merged. */
+async function sorted(texts: string[], pace: Pace): Promise<string[]> {
+  let runs: string[][] = [];
+  for (let from = 0; from < texts.length; from += STRETCH) {
+    runs.push(texts.slice(from, from + STRETCH).sort());
+    if (pace.isOver) await pace.rest();
+  }
+  while (runs.length > 1) {
+    const merged: string[][] = [];
+    for (let i = 0; i < runs.length; i += 2) {
+      merged.push(await merge(runs[i] as string[], runs[i + 1] ?? [], pace));
+    }
+    runs = merged;
+  }
+  return runs[0] ?? [];
+}
+
+async function merge(a: string[], b: string[], pace: Pace): Promise<string[]> {
+  const merged = new Array<string>(a.length + b.length);
+  let i = 0;
+  let j = 0;
+  for (let at = 0; at < merged.length; at++) {
+    const takesFirst = j === b.length || (i < a.length && (a[i] as string) <= (b[j] as string));
+    merged[at] = (takesFirst ? a[i++] : b[j++]) as string;
+    if (pace.due) await pace.rest();
+  }
+  return merged;
+}
+
+/** Texts that are sorted in one go, which takes some 10 ms. */
+const STRETCH = 16_384;

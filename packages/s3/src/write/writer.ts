@@ -1,0 +1,161 @@
+import { randomBytes } from "node:crypto";
+import { PartdError } from "@partd/core";
+import { type Batch, onAbort } from "@partd/core/author";
+import type { DataSet } from "../data-set/data-set.js";
+import type { Cover } from "../format/cover.js";
+import { type CommitKind, LAST_STAMP } from "../format/names.js";
+import { commit } from "./commit.js";
+import { type Changes, inKeyOrder } from "./layout.js";
+
+export interface WriterOptions {
+  /** Bytes of values in an object, about. */
+  readonly segmentBytes: number;
+  /** How many objects are written at once. */
+  readonly concurrency: number;
+}
+
+/**
+ * Writes the commits of a store. Appends that wait at the same time become one commit: a further one
+ * begins while another is under way only if it is worth an object by itself.
+ */
+export class Writer {
+  readonly #dataSet: DataSet;
+  readonly #options: WriterOptions;
+  readonly #id = randomBytes(8).toString("hex");
+  readonly #waiting = new Set<Pending>();
+  #waitingBytes = 0;
+  readonly #running = new Set<Promise<void>>();
+  #sequence = 0;
+
+  constructor(dataSet: DataSet, options: WriterOptions) {
+    this.#dataSet = dataSet;
+    this.#options = options;
+  }
+
+  append(batch: Batch, signal: AbortSignal | undefined): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const pending: Pending = { batch, signal, resolve, reject, forget: undefined };
+      pending.forget = signal && onAbort(signal, () => this.#giveUp(pending));
+      this.#waiting.add(pending);
+      this.#waitingBytes += batch.byteLength;
+      // Not at once, so that what is appended in the same turn goes along.
+      queueMicrotask(() => this.#begin());
+    });
+  }
+
+  /** Removes keys, of what the cover has, and gives them new values; in one commit. */
+  async change(kind: CommitKind, changes: Changes, cover: Cover): Promise<void> {
+    await this.#dataSet.beforeCommit();
+    await this.#commit(kind, changes, cover, undefined);
+  }
+
+  /** Resolves when nothing is being written any more. */
+  async idle(): Promise<void> {
+    while (this.#running.size > 0) await Promise.all(this.#running);
+  }
+
+  #begin(): void {
+    const { segmentBytes, concurrency } = this.#options;
+    while (this.#waiting.size > 0 && this.#running.size < concurrency) {
+      if (this.#running.size > 0 && this.#waitingBytes < segmentBytes) return;
+      const work = this.#write(this.#takeGroup()).finally(() => {
+        this.#running.delete(work);
+        this.#begin();
+      });
+      this.#running.add(work);
+    }
+  }
+
+  #takeGroup(): Pending[] {
+    const group: Pending[] = [];
+    let byteLength = 0;
+    for (const pending of this.#waiting) {
+      byteLength += pending.batch.byteLength;
+      if (group.length > 0 && byteLength > this.#options.segmentBytes) break;
+      this.#waiting.delete(pending);
+      this.#waitingBytes -= pending.batch.byteLength;
+      group.push(pending);
+    }
+    return group;
+  }
+
+  /** Never rejects. */
+  async #write(group: readonly Pending[]): Promise<void> {
+    let left = group;
+    try {
+      await this.#dataSet.beforeCommit();
+      for (;;) {
+        left = left.filter((pending) => !pending.signal?.aborted);
+        if (left.length === 0) return;
+        const changes = await inKeyOrder(left.map(({ batch }) => batch));
+        const signal = left.length === 1 ? left[0]?.signal : anyOf(left);
+        try {
+          await this.#commit("add", changes, undefined, signal);
+          break;
+        } catch (error) {
+          // Given up before it was written: the others are written without it.
+          if (!signal?.aborted || error !== signal.reason) throw error;
+        }
+      }
+      for (const { resolve, forget } of left) {
+        forget?.();
+        resolve();
+      }
+    } catch (error) {
+      for (const { reject, forget } of left) {
+        forget?.();
+        reject(error);
+      }
+    }
+  }
+
+  async #commit(
+    kind: CommitKind,
+    changes: Changes,
+    cover: Cover | undefined,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    const { segmentBytes: partLength, concurrency } = this.#options;
+    const id = {
+      stamp: nextStamp(this.#dataSet.lastStamp),
+      writer: this.#id,
+      sequence: ++this.#sequence,
+      epoch: this.#dataSet.epoch,
+      kind,
+    };
+    await commit(this.#dataSet, id, changes, { cover, partLength, concurrency, signal });
+  }
+
+  /** The caller is told at once, also while the commit is under way, which then counts or not. */
+  #giveUp(pending: Pending): void {
+    if (this.#waiting.delete(pending)) this.#waitingBytes -= pending.batch.byteLength;
+    pending.reject(pending.signal?.reason);
+  }
+}
+
+interface Pending {
+  readonly batch: Batch;
+  readonly signal: AbortSignal | undefined;
+  readonly resolve: () => void;
+  readonly reject: (error: unknown) => void;
+  forget: (() => void) | undefined;
+}
+
+/** Is aborted as soon as one of them is. */
+function anyOf(group: readonly Pending[]): AbortSignal | undefined {
+  const signals = new Set<AbortSignal>();
+  for (const { signal } of group) if (signal) signals.add(signal);
+  return signals.size === 0 ? undefined : AbortSignal.any([...signals]);
+}
+
+/** Later than all commits that are known, and than all of this process. */
+function nextStamp(seen: number): number {
+  stamp = Math.max(stamp + 1, seen + 1, Date.now() * 1000);
+  if (stamp <= LAST_STAMP) return stamp;
+  throw new PartdError(
+    "ERR_PARTD_CORRUPT",
+    "The data set holds an object of the far future, behind which none can be ordered; drop it.",
+  );
+}
+
+let stamp = 0;
