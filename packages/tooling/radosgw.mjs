@@ -55,18 +55,43 @@ class Cluster {
     const fsid = randomUUID();
     writeFileSync(this.#config, configuration(folder, fsid, monitor, gateway));
     const keyring = join(folder, "keyring");
-    await this.#run("ceph-authtool", "--create-keyring", keyring, "--gen-key", "-n", "mon.", "--cap", "mon", "allow *");
+    await this.#run(
+      "ceph-authtool",
+      "--create-keyring",
+      keyring,
+      "--gen-key",
+      "-n",
+      "mon.",
+      "--cap",
+      "mon",
+      "allow *",
+    );
     for (const name of ["client.admin", "osd.0", "client.rgw"]) {
       const caps = ["mon", "osd", "mgr"].flatMap((service) => ["--cap", service, "allow *"]);
       await this.#run("ceph-authtool", keyring, "--gen-key", "-n", name, ...caps);
     }
     const map = join(folder, "monmap");
     const address = `[v2:127.0.0.1:${monitor}]`;
-    await this.#run("monmaptool", "--create", "--clobber", "--fsid", fsid, "--addv", "a", address, "--enable-all-features", "--set-min-mon-release", "pacific", map);
+    await this.#run(
+      "monmaptool",
+      "--create",
+      "--clobber",
+      "--fsid",
+      fsid,
+      "--addv",
+      "a",
+      address,
+      "--enable-all-features",
+      "--set-min-mon-release",
+      "pacific",
+      map,
+    );
     await this.#ceph("ceph-mon", "--mkfs", "-i", "a", "--monmap", map, "--keyring", keyring);
     this.#daemon("ceph-mon", "-i", "a");
     const osd = randomUUID();
-    await this.#until("the monitor", () => this.#ceph("ceph", "--connect-timeout", "20", "osd", "new", osd, "0"));
+    await this.#until("the monitor", () =>
+      this.#ceph("ceph", "--connect-timeout", "20", "osd", "new", osd, "0"),
+    );
     await this.#ceph("ceph-osd", "-i", "0", "--mkfs", "--osd-uuid", osd);
     this.#daemon("ceph-osd", "-i", "0");
     await this.#until("the OSD", async () => {
@@ -77,7 +102,17 @@ class Cluster {
     this.endpoint = `http://127.0.0.1:${gateway}`;
     await this.#until("radosgw", () => fetch(this.endpoint, { signal: AbortSignal.timeout(5000) }));
     const { accessKeyId, secretAccessKey } = credentials;
-    await this.#ceph("radosgw-admin", "-n", "client.rgw", "user", "create", "--uid=partd", "--display-name=partd", `--access-key=${accessKeyId}`, `--secret-key=${secretAccessKey}`);
+    await this.#ceph(
+      "radosgw-admin",
+      "-n",
+      "client.rgw",
+      "user",
+      "create",
+      "--uid=partd",
+      "--display-name=partd",
+      `--access-key=${accessKeyId}`,
+      `--secret-key=${secretAccessKey}`,
+    );
   }
 
   stop() {
@@ -90,7 +125,10 @@ class Cluster {
     return ["mon.a", "osd.0", "client.rgw", "out"]
       .map((name) => {
         try {
-          return readFileSync(join(this.#folder, `${name}.log`), "utf8").split("\n").slice(-8).join("\n");
+          return readFileSync(join(this.#folder, `${name}.log`), "utf8")
+            .split("\n")
+            .slice(-8)
+            .join("\n");
         } catch {
           return "";
         }
@@ -165,7 +203,7 @@ memstore device bytes = 8589934592
 osd memory target = 939524096
 [client.rgw]
 rgw data = ${folder}/rgw
-rgw frontends = beast endpoint=127.0.0.1:${gateway}
+rgw frontends = beast endpoint=127.0.0.1:${gateway} tcp_nodelay=1
 rgw enable usage log = false
 rgw gc obj min wait = 1
 rgw gc processor period = 5

@@ -125,6 +125,11 @@ export class S3Store extends BaseStore {
     return sweep(this.#dataSet, options);
   }
 
+  /** Finds out whether the bucket is there, and may be listed. */
+  protected override _open(): Promise<void> {
+    return this.#dataSet.reload();
+  }
+
   protected override _append(batch: Batch, { signal }: AppendOptions): Promise<void> {
     return this.#writer.append(batch, signal);
   }

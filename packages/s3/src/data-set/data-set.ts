@@ -1,9 +1,9 @@
 import { PartdError } from "@partd/core";
 import { unlessAborted } from "@partd/core/author";
 import type { ListedObject } from "../client.js";
-import { Cover } from "../format/cover.js";
 import { ByteReader } from "../format/byte-reader.js";
 import { ByteWriter } from "../format/byte-writer.js";
+import { Cover } from "../format/cover.js";
 import { commitOrder, hex, LOST, PART, strangeObject } from "../format/names.js";
 import type { Tail } from "../format/tail.js";
 import { isMissing, missing } from "../objects/missing.js";
@@ -274,8 +274,7 @@ export class DataSet {
         continue;
       }
       const known = this.#known.get(key);
-      const segment =
-        known?.size === size ? known : Segment.parse(this.folder, key, size);
+      const segment = known?.size === size ? known : Segment.parse(this.folder, key, size);
       if (!segment) throw strangeObject(key);
       this.#known.set(key, segment);
       this.#lastStamp = Math.max(this.#lastStamp, segment.stamp);

@@ -47,4 +47,3 @@ export async function dropAll(
   await dataSet.reloadUnderLock();
   return stays;
 }
-

@@ -1,7 +1,7 @@
 import type { OperationOptions } from "@partd/core";
 import type { ListedObject } from "../client.js";
 import { Cover } from "../format/cover.js";
-import { type CommitId, parsePartName, PART, segmentName, strangeObject } from "../format/names.js";
+import { type CommitId, PART, parsePartName, segmentName, strangeObject } from "../format/names.js";
 import { TailWriter } from "../format/tail.js";
 import type { DataSet } from "./data-set.js";
 

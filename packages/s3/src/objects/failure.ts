@@ -71,7 +71,8 @@ const EXISTS: Failure = { outcome: "exists", code: "ERR_PARTD_IO", advice: "it i
 const CUT: Failure = {
   outcome: "again",
   code: "ERR_PARTD_CONNECTION",
-  advice: "the server cannot be reached, or the connection broke; check the endpoint and the network",
+  advice:
+    "the server cannot be reached, or the connection broke; check the endpoint and the network",
 };
 const FAULT: Failure = {
   outcome: "again",
@@ -113,7 +114,8 @@ const SKEWED: Failure = {
 const NO_CONDITIONS: Failure = {
   outcome: "refused",
   code: "ERR_PARTD_IO",
-  advice: "the server does not know If-None-Match on PUT, which the store needs; use another server",
+  advice:
+    "the server does not know If-None-Match on PUT, which the store needs; use another server",
 };
 const DAMAGED: Failure = {
   outcome: "refused",

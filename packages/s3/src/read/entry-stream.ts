@@ -49,7 +49,8 @@ export class EntryStream implements AsyncIterable<readonly [string, Uint8Array]>
 
   get segments(): Segment[] {
     const segments = new Set<Segment>();
-    for (const pieces of this.#plan.values()) for (const { segment } of pieces) segments.add(segment);
+    for (const pieces of this.#plan.values())
+      for (const { segment } of pieces) segments.add(segment);
     return [...segments];
   }
 
@@ -57,11 +58,7 @@ export class EntryStream implements AsyncIterable<readonly [string, Uint8Array]>
     this.#isClosed = true;
   }
 
-  async *[Symbol.asyncIterator](): AsyncGenerator<
-    readonly [string, Uint8Array],
-    void,
-    undefined
-  > {
+  async *[Symbol.asyncIterator](): AsyncGenerator<readonly [string, Uint8Array], void, undefined> {
     try {
       const most = Math.min(MOST_BYTES, Math.max(LEAST_BYTES, this.segments.length * LEAST_BYTES));
       const groups = this.#groups(most);

@@ -35,7 +35,11 @@ export async function fetchAll(
   await fill(requests, targets, options);
   const damaged = await findDamaged(targets);
   if (damaged.length === 0) return;
-  await fill(requests, damaged.map(({ target }) => target), options);
+  await fill(
+    requests,
+    damaged.map(({ target }) => target),
+    options,
+  );
   const [still] = await findDamaged(damaged.map(({ target }) => target));
   if (!still) return;
   const { segment } = still.target.piece;
@@ -101,8 +105,11 @@ function coalesce(stretches: Stretch[], gap: number): Stretch[][] {
   for (const stretch of stretches) {
     const last = run.at(-1);
     const isNear = last && stretch.start - last.end <= gap;
-    if (isNear && stretch.end - (run[0] as Stretch).start <= LARGEST_GET) run.push(stretch);
-    else runs.push((run = [stretch]));
+    if (!isNear || stretch.end - (run[0] as Stretch).start > LARGEST_GET) {
+      run = [];
+      runs.push(run);
+    }
+    run.push(stretch);
   }
   return runs;
 }

@@ -80,10 +80,7 @@ export class ValueStream implements AsyncIterable<Uint8Array> {
     return byteLength === 0 ? undefined : this.#read(wanted, byteLength);
   }
 
-  async #read(
-    wanted: readonly Wanted[],
-    byteLength: number,
-  ): Promise<Uint8Array> {
+  async #read(wanted: readonly Wanted[], byteLength: number): Promise<Uint8Array> {
     const bytes = allocateBytes(byteLength);
     let at = 0;
     const targets = wanted.map(({ length, ...target }) => {
