@@ -15,7 +15,7 @@ export interface Records<R> extends AsyncIterable<R> {
   batches(options?: BatchOptions): AsyncIterable<ByteBatch>;
   /**
    * Cuts the source at record boundaries into at most `n` parts for other threads, in input order;
-   * `undefined` where it cannot be cut: a stream, a compressed file.
+   * `undefined` where it cannot be cut: a stream, a compressed file; and where there is `onReject`.
    */
   split(n: number): Promise<readonly RecordsPart[] | undefined>;
 }

@@ -104,7 +104,9 @@ export class TextRecords<R> implements Records<R> {
   }
 
   async split(n: number): Promise<readonly RecordsPart[] | undefined> {
-    const paths = isPart(this.#source) || this.#wrap ? undefined : await pathsOf(this.#source);
+    // A function that takes rejected records does not reach another thread.
+    const isWhole = isPart(this.#source) || this.#wrap || this.#options.onReject;
+    const paths = isWhole ? undefined : await pathsOf(this.#source);
     return paths && splitPaths(paths, n, this.format);
   }
 }

@@ -13,6 +13,12 @@ import { foldBatches } from "./fold-input.js";
 export interface CountByOptions<R, B extends By<R>> extends RunOptions, MissingOption {
   /** The key of a record: a field's name, several names, or a function. */
   readonly by: B;
+  /**
+   * How many threads read, where keys and values are fields of plain files. Sums of fractions are rounded in the
+   * order of addition, which their number changes. Default: as many as there are processors, up to 4,
+   * one for each 128 MB of `memory`, and one for less than 64 MiB.
+   */
+  readonly threads?: number | undefined;
 }
 
 /**

@@ -9,18 +9,24 @@ import { isRecords, RecordsInput } from "../source/records-input.js";
 import { encodeStructured } from "../source/structured.js";
 import type { Aggregate, ValueOf } from "./aggregates.js";
 import type { FoldBatch } from "./fold.js";
+import { type FoldedPart, foldByThreads, sharesOf } from "./fold-threads.js";
+
+export interface FoldOptions<R> extends MissingOption {
+  readonly by: By<R>;
+  readonly threads?: number | undefined;
+}
 
 /** A source as keys and the values that `aggregates` take. */
 export function foldBatches<R>(
   run: Run,
   source: Source<R>,
-  options: { readonly by: By<R> } & MissingOption,
+  options: FoldOptions<R>,
   aggregates: readonly Aggregate<R, unknown>[],
-): AsyncGenerator<FoldBatch> {
+): AsyncGenerator<FoldBatch | FoldedPart> {
   const keyer = new GroupKeyer(options.by, options);
   const values = new Values(aggregates);
   return isRecords(source)
-    ? scannedBatches(run, source, keyer, values)
+    ? scannedBatches(run, source, keyer, values, options.threads)
     : objectBatches(run, source, keyer, values);
 }
 
@@ -30,9 +36,16 @@ async function* scannedBatches<R>(
   records: Records<R>,
   keyer: GroupKeyer<R>,
   values: Values<R>,
-): AsyncGenerator<FoldBatch> {
+  threads: number | undefined,
+): AsyncGenerator<FoldBatch | FoldedPart> {
   if (keyer.fields && values.fields) {
-    yield* fieldBatches(run, records, keyer.fields, values.fields, keyer.missing);
+    const { fields: keyFields, missing } = keyer;
+    const plan = { keyFields, valueFields: values.fields, missing };
+    const batchesOf = (some: Records<R>) =>
+      fieldBatches(some, plan, run.signal, (scan, consumed) => run.progress.read(scan, consumed));
+    const shares = await sharesOf(run, records, plan, values.names, threads);
+    if (shares) yield* foldByThreads(run, shares, { ...plan, names: values.names! }, batchesOf);
+    else yield* batchesOf(records);
     return;
   }
   const input = new RecordsInput(records, keyer);
@@ -46,22 +59,29 @@ async function* scannedBatches<R>(
   }
 }
 
+/** The fields that a scanner finds for a fold. */
+export interface FieldPlan {
+  readonly keyFields: readonly string[];
+  /** That of each aggregate, if it takes one. */
+  readonly valueFields: readonly (string | undefined)[];
+  readonly missing: Missing;
+}
+
 /** Keys and values as the scanner finds them, without parsing. */
-async function* fieldBatches<R>(
-  run: Run,
+export async function* fieldBatches<R>(
   records: Records<R>,
-  keyFields: readonly string[],
-  valueFields: readonly (string | undefined)[],
-  missing: Missing,
+  { keyFields, valueFields, missing }: FieldPlan,
+  signal: AbortSignal | undefined,
+  onRead: (scan: Scan, consumed: number) => void,
 ): AsyncGenerator<FoldBatch> {
   const asked = [...new Set(valueFields)].filter((field) => field !== undefined);
   const scanner = records.format.scanner(keyFields, { values: asked });
-  for await (const batch of records.batches({ signal: run.signal })) {
+  for await (const batch of records.batches({ signal })) {
     const scan = scanner.scan(batch);
     const found = new Map(
       asked.map((field, i) => [field, scannedValues(records, scan, field, i)] as const),
     );
-    run.progress.read(scan, batch.consumed);
+    onRead(scan, batch.consumed);
     const values = valueFields.map((field) => (field === undefined ? undefined : found.get(field)));
     const present = presentIn(scan, batch, keyFields, missing);
     yield present
@@ -130,6 +150,8 @@ async function* objectBatches<R>(
 class Values<R> {
   /** The fields that are asked for; not there where a function is. */
   readonly fields: readonly (string | undefined)[] | undefined;
+  /** The names of the aggregates; not there where not all can be made by threads. */
+  readonly names: readonly string[] | undefined;
   readonly #getters: readonly (((record: R) => unknown) | undefined)[];
   #lists: (unknown[] | undefined)[];
 
@@ -138,6 +160,8 @@ class Values<R> {
       value === undefined ? undefined : valueFunction(value),
     );
     this.#lists = this.#empty();
+    const names = aggregates.map(({ name }) => name);
+    if (names.every((name) => name !== undefined)) this.names = names;
     const fields = aggregates.map(({ value }) => value);
     if (fields.every((field) => typeof field !== "function")) this.fields = fields;
   }

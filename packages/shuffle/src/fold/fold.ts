@@ -7,6 +7,7 @@ import { ChainReader } from "../spill/chain-reader.js";
 import { appendBatch, Fan } from "../spill/fan.js";
 import type { Aggregate } from "./aggregates.js";
 import type { Column, Numbered } from "./columns.js";
+import { FoldedPart } from "./fold-threads.js";
 import { KeyIndex, NO_NUMBER } from "./key-index.js";
 
 /** Keys of some records, and of each record the values to aggregate: a list for each column. */
@@ -24,7 +25,7 @@ export interface FoldBatch {
  */
 export async function* fold(
   run: Run,
-  batches: AsyncIterable<FoldBatch>,
+  batches: AsyncIterable<FoldBatch | FoldedPart>,
   aggregates: readonly Aggregate<never, unknown>[],
 ): AsyncGenerator<readonly (readonly [key: unknown, results: unknown[]])[]> {
   const table = new FoldTable(run, aggregates);
@@ -55,13 +56,14 @@ export async function* fold(
 async function* foldLevel(
   run: Run,
   table: FoldTable,
-  batches: AsyncIterable<FoldBatch>,
+  batches: AsyncIterable<FoldBatch | FoldedPart>,
   level: number,
 ): AsyncGenerator<readonly (readonly [unknown, unknown[]])[], readonly Chain[]> {
   table.begin(level);
   for await (const batch of batches) {
     run.signal?.throwIfAborted();
-    await table.add(batch);
+    if (batch instanceof FoldedPart) table.merge(batch);
+    else await table.add(batch);
   }
   yield* table.results();
   return table.overflow();
@@ -109,6 +111,19 @@ class FoldTable {
     if (without > 0) await this.#spill(keyed, values);
     // Once it is full it stays so: a key whose values were spilled must not get a state.
     else if (!isClosed && this.#isFull()) this.#fan = new Fan(this.#run.workspace, this.#level);
+  }
+
+  /** Takes the states of a part, unless that is too late: its keys may have been spilled. */
+  merge(part: FoldedPart): void {
+    if (this.#fan) return;
+    const { keyed, states } = part;
+    const numbers = new Uint32Array(keyed.count);
+    this.#index.number(keyed, numbers, false);
+    const { count: keys } = this.#index;
+    const numbered = { count: keyed.count, numbers, keys, key: () => undefined };
+    for (const [i, column] of this.#columns.entries()) column.merge!(numbered, states[i] as never);
+    part.isTaken = true;
+    if (this.#isFull()) this.#fan = new Fan(this.#run.workspace, this.#level);
   }
 
   #isFull(): boolean {

@@ -1,5 +1,8 @@
 import type { KeyedBatch } from "../source/keyed-batch.js";
 
+/** Keys with their hashes. */
+export type Keyed = Omit<KeyedBatch, "bytes" | "ends">;
+
 /** Numbers encoded keys from 0 on, in the order in which they are seen first. */
 export class KeyIndex {
   count = 0;
@@ -38,7 +41,7 @@ export class KeyIndex {
    * @param isClosed whether keys that are not there get no number.
    * @returns how many records have no number.
    */
-  number(batch: KeyedBatch, into: Uint32Array, isClosed: boolean): number {
+  number(batch: Keyed, into: Uint32Array, isClosed: boolean): number {
     const { count } = batch;
     let without = 0;
     for (let from = 0; from < count; from += AT_ONCE) {
@@ -53,7 +56,7 @@ export class KeyIndex {
    * Reads the slot and the key of each record for nothing: without a branch between them the processor fetches
    * many at a time, which halves the time of what follows.
    */
-  #touch({ hashLow }: KeyedBatch, from: number, to: number): number {
+  #touch({ hashLow }: Keyed, from: number, to: number): number {
     const slots = this.#slots;
     const bytes = this.#bytes;
     const mask = slots.length - 1;
@@ -63,7 +66,7 @@ export class KeyIndex {
   }
 
   #numberSome(
-    { keys, keyStarts, keyEnds, hashLow, hashHigh }: KeyedBatch,
+    { keys, keyStarts, keyEnds, hashLow, hashHigh }: Keyed,
     first: number,
     end: number,
     into: Uint32Array,
@@ -152,6 +155,30 @@ export class KeyIndex {
       this.#put(slots, slot, low, old[from + 1]!, mark, old[from + 3]!);
     }
     this.#slots = slots;
+  }
+
+  /** All keys, by their numbers: parts of the index's own memory. */
+  get keyed(): Keyed {
+    const { count } = this;
+    const starts = new Uint32Array(count);
+    for (let number = 1; number < count; number++) starts[number] = this.#ends[number - 1]!;
+    const lows = new Uint32Array(count);
+    const highs = new Uint32Array(count);
+    const slots = this.#slots;
+    for (let slot = 0; slot < slots.length; slot += 4) {
+      const mark = slots[slot + 2]!;
+      if (mark === 0) continue;
+      lows[mark - 1] = slots[slot]!;
+      highs[mark - 1] = slots[slot + 1]!;
+    }
+    return {
+      count,
+      keys: this.#bytes.subarray(0, this.#length),
+      keyStarts: starts,
+      keyEnds: this.#ends.subarray(0, count),
+      hashLow: lows,
+      hashHigh: highs,
+    };
   }
 
   /** Passes where the key of that number lies. */

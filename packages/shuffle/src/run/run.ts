@@ -30,6 +30,8 @@ export interface RunOptions {
 
 /** One operation at work: its memory, its spilled data, its progress. */
 export class Run {
+  /** The bytes that the options say. */
+  readonly memory: number;
   readonly workspace: Workspace;
   readonly progress: ProgressReport;
   readonly signal: AbortSignal | undefined;
@@ -40,6 +42,7 @@ export class Run {
    */
   constructor(options: RunOptions, byteLength?: number, growing?: number) {
     const memory = memoryFor(options);
+    this.memory = memory;
     this.signal = options.signal;
     const space = options.store
       ? new StoreSpace(options.store)
