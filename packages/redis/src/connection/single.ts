@@ -1,0 +1,122 @@
+import { createClient, RESP_TYPES } from "@redis/client";
+import {
+  type Argument,
+  CONNECT_MS,
+  type Connection,
+  checkReplicas,
+  connectionClosed,
+  type RedisClientLike,
+  type Reply,
+  reconnectDelay,
+  SILENCE_MS,
+  WAIT_MS,
+} from "./connection.js";
+import { parseUrl, type ServerOptions } from "./url.js";
+
+/** One connection to one server, made again whenever it breaks. */
+export class SingleConnection implements Connection {
+  readonly isCluster = false;
+  readonly address: string;
+  readonly #server: ServerOptions | undefined;
+  #own: ReturnType<typeof makeClient> | undefined;
+  #client: RedisClientLike | undefined;
+  #lastError: unknown;
+
+  constructor(from: string | RedisClientLike) {
+    if (typeof from !== "string") {
+      this.address = "the client that was given";
+      this.#client = from;
+      return;
+    }
+    const { address, options } = parseUrl(from);
+    this.address = address;
+    this.#server = options;
+  }
+
+  get lastError(): unknown {
+    return this.#lastError;
+  }
+
+  async open(): Promise<void> {
+    if (!this.#server) return checkOpen(this.#client as RedisClientLike);
+    this.#own = makeClient(this.#server);
+    this.#own.on("ready", () => {
+      this.#lastError = undefined;
+    });
+    this.#own.on("error", (error) => {
+      this.#lastError = error;
+    });
+    try {
+      await this.#own.connect();
+    } catch (error) {
+      this.close();
+      throw error;
+    }
+    this.#client = this.#own as RedisClientLike;
+  }
+
+  async send(_key: string, command: Argument[], replicas = 0): Promise<Reply> {
+    const client = this.#client;
+    if (!client) throw connectionClosed();
+    if (replicas === 0) return (await client.sendCommand(command, BYTES)) as Reply;
+    return sendAndWait(client, command, replicas);
+  }
+
+  async renew(): Promise<void> {} // The client goes on trying the one server that there is.
+
+  close(): void {
+    this.#client = undefined;
+    this.#own?.destroy();
+    this.#own = undefined;
+  }
+}
+
+function makeClient(server: ServerOptions) {
+  let wasReady = false;
+  const client = createClient({
+    ...server,
+    socket: {
+      ...server.socket,
+      connectTimeout: CONNECT_MS,
+      socketTimeout: SILENCE_MS,
+      // The first attempt tells what is wrong; a connection that broke is mended.
+      reconnectStrategy: (retries: number, cause: Error) =>
+        wasReady ? reconnectDelay(retries) : cause,
+    },
+    pingInterval: SILENCE_MS / 3,
+    disableOfflineQueue: true,
+    maintNotifications: "disabled",
+  });
+  client.on("ready", () => {
+    wasReady = true;
+  });
+  return client;
+}
+
+/**
+ * Sends a command, and has replicas confirm it. The two go behind one another on one connection: only
+ * there does WAIT know what was written.
+ */
+export async function sendAndWait(
+  client: RedisClientLike,
+  command: Argument[],
+  replicas: number,
+): Promise<Reply> {
+  const wait = ["WAIT", String(replicas), String(WAIT_MS)];
+  const [reply, confirmed] = await Promise.allSettled([
+    client.sendCommand(command, BYTES),
+    client.sendCommand(wait, BYTES),
+  ]);
+  if (reply.status === "rejected") throw reply.reason;
+  if (confirmed.status === "rejected") throw confirmed.reason;
+  checkReplicas(confirmed.value, replicas);
+  return reply.value as Reply;
+}
+
+export function checkOpen(client: { readonly isOpen: boolean }): void {
+  if (client.isOpen) return;
+  throw new Error("The client that was given is not connected; await its connect() first");
+}
+
+/** Bulk strings as bytes; and no timer for each command, as the connection has one. */
+export const BYTES = { typeMapping: { [RESP_TYPES.BLOB_STRING]: Buffer }, timeout: 0 };

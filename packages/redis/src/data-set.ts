@@ -1,0 +1,113 @@
+import { PartdError } from "@partd/core";
+import type { Connection } from "./connection/connection.js";
+
+/** The names of a bucket's keys. The braces put them in one slot of a cluster. */
+export class BucketNames {
+  readonly index: number;
+  readonly lock: string;
+  readonly writers: string;
+  readonly keys: string;
+  readonly reads: string;
+  readonly #base: string;
+  readonly #values: string;
+
+  constructor(prefix: string, index: number) {
+    this.index = index;
+    this.#base = `{${prefix}/${index}}:`;
+    this.lock = `${this.#base}lock`;
+    this.writers = `${this.#base}writers`;
+    this.keys = `${this.#base}keys`;
+    this.reads = `${this.#base}reads`;
+    this.#values = `${this.#base}v:`;
+  }
+
+  /** The four with which most scripts begin. */
+  get common(): string[] {
+    return [this.lock, this.writers, this.keys, this.reads];
+  }
+
+  /** The list of a value's chunks. */
+  value(key: string): string {
+    return this.#values + key;
+  }
+
+  /** The same after it was removed while it was read. */
+  detached(key: string, generation: string): string {
+    return `${this.#base}d:${generation}:${key}`;
+  }
+
+  /** Chunks of a batch that is sent in parts. */
+  staging(token: string): string {
+    return `${this.#base}s:${token}`;
+  }
+}
+
+/** What is fixed when a data set is made. */
+export interface Meta {
+  readonly version: 1;
+  readonly buckets: number;
+  /** Milliseconds, or 0. */
+  readonly expireAfter: number;
+}
+
+/**
+ * Makes the data set, or finds it.
+ *
+ * @param wanted what the options say.
+ * @throws `ERR_PARTD_VALUE` if the options say otherwise than the data set; `ERR_PARTD_CORRUPT`.
+ */
+export async function openMeta(
+  connection: Connection,
+  prefix: string,
+  wanted: { readonly buckets?: number | undefined; readonly expireAfter?: number | undefined },
+): Promise<Meta> {
+  const key = `{${prefix}}:meta`;
+  const made: Meta = {
+    version: 1,
+    buckets: wanted.buckets ?? (connection.isCluster ? CLUSTER_BUCKETS : 1),
+    expireAfter: wanted.expireAfter ?? 0,
+  };
+  const set = await connection.send(key, ["SET", key, JSON.stringify(made), "NX"]);
+  if (set !== null) return made;
+  const found = parseMeta(String(await connection.send(key, ["GET", key])), prefix);
+  for (const name of ["buckets", "expireAfter"] as const) {
+    if (wanted[name] === undefined || wanted[name] === found[name]) continue;
+    throw new PartdError(
+      "ERR_PARTD_VALUE",
+      `The data set ${prefix} was made with ${name} ${found[name]}, not ${wanted[name]}: leave the option out, or give another prefix.`,
+    );
+  }
+  return found;
+}
+
+function parseMeta(text: string, prefix: string): Meta {
+  try {
+    const { version, buckets, expireAfter } = JSON.parse(text) as Meta;
+    const isMeta =
+      version === 1 &&
+      Number.isInteger(buckets) &&
+      buckets >= 1 &&
+      buckets <= MOST_BUCKETS &&
+      Number.isInteger(expireAfter) &&
+      expireAfter >= 0;
+    if (isMeta) return { version, buckets, expireAfter };
+  } catch {}
+  throw new PartdError(
+    "ERR_PARTD_CORRUPT",
+    `The key {${prefix}}:meta does not describe a data set of this version of partd: give another prefix.`,
+  );
+}
+
+/** The bucket of an encoded key: FNV-1a with a final mix, so that keys that differ little are spread. */
+export function bucketOf(key: string, buckets: number): number {
+  if (buckets === 1) return 0;
+  let hash = 0x811c9dc5;
+  for (let i = 0; i < key.length; i++) hash = Math.imul(hash ^ key.charCodeAt(i), 0x01000193);
+  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
+  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
+  return ((hash ^ (hash >>> 16)) >>> 0) % buckets;
+}
+
+export const MOST_BUCKETS = 4096;
+/** Enough for clusters of dozens of servers, and few enough that a batch makes few calls. */
+const CLUSTER_BUCKETS = 64;

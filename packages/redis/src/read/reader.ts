@@ -1,0 +1,249 @@
+import { decodeKey, type OperationOptions, PartdError } from "@partd/core";
+import { type GetOptions, memoryFor } from "@partd/core/author";
+import type { Reply } from "../connection/connection.js";
+import { type BucketNames, bucketOf } from "../data-set.js";
+import { MEASURE, READ, READ_ON } from "../scripts/read-scripts.js";
+import { ScriptAnswer, type Session } from "../session.js";
+import type { BucketWriter } from "../write/bucket-writer.js";
+
+/** What one step of the server has read of a value. */
+export interface FirstPart {
+  readonly key: string;
+  readonly generation: string;
+  /** Chunks of the value, and the index of the first that is not in `bytes`. */
+  readonly length: number;
+  readonly next: number;
+  readonly bytes: Buffer;
+}
+
+/** Reads values in steps of about a MiB, as they stood when their first part was read. */
+export class Reader {
+  readonly #session: Session;
+  readonly #writers: readonly BucketWriter[];
+
+  constructor(session: Session, writers: readonly BucketWriter[]) {
+    this.#session = session;
+    this.#writers = writers;
+  }
+
+  /** @param states is told what each value was, as {@link REMOVE_ALL} compares it. */
+  async get(
+    keys: readonly string[],
+    options: GetOptions,
+    states?: Map<string, string>,
+  ): Promise<Uint8Array[]> {
+    const pieces = new Array<readonly Buffer[]>(keys.length);
+    const groups = this.#groups(keys);
+    const work = async () => {
+      for (let group = groups.next(); !group.done; group = groups.next()) {
+        const { bucket, places } = group.value;
+        for (let at = 0; at < places.length; ) {
+          const wanted = places.slice(at).map((place) => keys[place] as string);
+          for (const first of await this.first(bucket, wanted, options)) {
+            const { part, list } = await this.#whole(bucket, first, options);
+            states?.set(part.key, `${part.generation} ${part.length}`);
+            pieces[places[at++] as number] = list;
+          }
+        }
+      }
+    };
+    await Promise.all(Array.from({ length: LANES }, work));
+    return pieces.map((list) => joined(list, options));
+  }
+
+  /** All pieces of a value. One that is removed while it is read is read anew, and kept from then on. */
+  async #whole(
+    bucket: BucketNames,
+    first: FirstPart,
+    options: OperationOptions,
+  ): Promise<{ part: FirstPart; list: Buffer[] }> {
+    let part = first;
+    for (let extent = UNKEPT; ; extent = KEPT) {
+      const list = [part.bytes];
+      try {
+        for await (const piece of this.#pieces(bucket, part, options, extent)) list.push(piece);
+        return { part, list };
+      } catch (error) {
+        if (!isGone(error) || extent === KEPT) throw isGone(error) ? gone(part.key, error) : error;
+      }
+      [part] = (await this.first(bucket, [part.key], options, KEPT)) as [FirstPart];
+    }
+  }
+
+  async *stream(
+    key: string,
+    options: OperationOptions,
+    opened: FirstPart,
+  ): AsyncGenerator<Buffer, void, undefined> {
+    if (opened.bytes.byteLength > 0) yield opened.bytes;
+    yield* this.rest(this.#bucket(key), opened, options);
+  }
+
+  /** Fixes a value, and reads its first part. */
+  async open(key: string, options: OperationOptions): Promise<FirstPart> {
+    const [part] = await this.first(this.#bucket(key), [key], options, KEPT);
+    return part as FirstPart;
+  }
+
+  /** As many of the keys as one step reads, at least one, in their order. */
+  async first(
+    bucket: BucketNames,
+    keys: readonly string[],
+    options: OperationOptions,
+    { limit, isKept }: Extent = UNKEPT,
+  ): Promise<FirstPart[]> {
+    const reply = (await this.#known(bucket, options, (args) =>
+      READ.run(
+        this.#session.connection,
+        [...bucket.common, ...keys.map((key) => bucket.value(key))],
+        [...args, String(limit), isKept ? "1" : "0"],
+      ),
+    )) as Reply[];
+    const parts: FirstPart[] = [];
+    for (let i = 0; i < reply.length; i += 4) {
+      parts.push({
+        key: keys[i / 4] as string,
+        generation: String(reply[i]),
+        length: reply[i + 1] as number,
+        next: reply[i + 2] as number,
+        bytes: reply[i + 3] as Buffer,
+      });
+    }
+    return parts;
+  }
+
+  /** What follows a first part that is kept: also if the value is removed meanwhile. */
+  async *rest(
+    bucket: BucketNames,
+    part: FirstPart,
+    options: OperationOptions,
+    extent = KEPT,
+  ): AsyncGenerator<Buffer, void, undefined> {
+    try {
+      yield* this.#pieces(bucket, part, options, extent);
+    } catch (error) {
+      throw isGone(error) ? gone(part.key, error) : error;
+    }
+  }
+
+  /** The next piece is on its way while one is looked at. */
+  async *#pieces(
+    bucket: BucketNames,
+    { key, generation, length, next: start }: FirstPart,
+    options: OperationOptions,
+    { limit, isKept }: Extent,
+  ): AsyncGenerator<Buffer, void, undefined> {
+    if (start >= length) return;
+    const keys = [bucket.keys, bucket.reads, bucket.value(key), bucket.detached(key, generation)];
+    const read = (from: number) => {
+      const how = [generation, from, length, limit, isKept ? 1 : 0].map(String);
+      const attempt = () => READ_ON.run(this.#session.connection, keys, how);
+      const reply = this.#session.retry(attempt, options);
+      reply.catch(() => {}); // It may be that nobody asks for it any more.
+      return reply as Promise<[number, Buffer]>;
+    };
+    for (let reply = read(start); ; ) {
+      const [next, bytes] = await reply;
+      if (next < length) reply = read(next);
+      yield bytes;
+      if (next >= length) return;
+    }
+  }
+
+  async sizes(keys: readonly string[], options: OperationOptions): Promise<number[]> {
+    const sizes = new Array<number>(keys.length).fill(0);
+    for (const { bucket, places } of this.#groups(keys)) {
+      for (let at = 0, from = 0; at < places.length; ) {
+        const names = places.slice(at).map((place) => bucket.value(keys[place] as string));
+        const reply = (await this.#known(bucket, options, (args) =>
+          MEASURE.run(
+            this.#session.connection,
+            [...bucket.common, ...names],
+            [...args, String(from)],
+          ),
+        )) as number[];
+        for (let i = 0; i < reply.length; i += 2) {
+          sizes[places[at] as number]! += reply[i] as number;
+          from = reply[i + 1] as number;
+          if (from >= 0) break;
+          from = 0;
+          at++;
+        }
+      }
+    }
+    return sizes;
+  }
+
+  #bucket(key: string): BucketNames {
+    const { buckets } = this.#session;
+    return buckets[bucketOf(key, buckets.length)] as BucketNames;
+  }
+
+  /** The places of the keys, a few of one bucket at a time. */
+  *#groups(keys: readonly string[]): Generator<{ bucket: BucketNames; places: number[] }> {
+    const { buckets } = this.#session;
+    const open = new Map<number, number[]>();
+    for (let i = 0; i < keys.length; i++) {
+      const index = bucketOf(keys[i] as string, buckets.length);
+      const places = open.get(index);
+      if (!places) open.set(index, [i]);
+      else if (places.push(i) === GROUP_KEYS) {
+        open.delete(index);
+        yield { bucket: buckets[index] as BucketNames, places };
+      }
+    }
+    for (const [index, places] of open) yield { bucket: buckets[index] as BucketNames, places };
+  }
+
+  /** Makes a call that compares what this writer has written: what was lost is not read as empty. */
+  #known(
+    bucket: BucketNames,
+    options: OperationOptions,
+    call: (args: string[]) => Promise<Reply>,
+  ): Promise<Reply> {
+    const { writer, last } = (this.#writers[bucket.index] as BucketWriter).known;
+    const attempt = () => call([this.#session.token, writer, String(last)]);
+    return this.#session.retry(attempt, options, { bucket, last });
+  }
+}
+
+/** The pieces in one array, which is the caller's alone. */
+function joined(pieces: readonly Buffer[], options: GetOptions): Uint8Array {
+  let byteLength = 0;
+  for (const piece of pieces) byteLength += piece.byteLength;
+  const value = memoryFor(byteLength, options);
+  let end = 0;
+  for (const piece of pieces) {
+    value.set(piece, end);
+    end += piece.byteLength;
+  }
+  return value;
+}
+
+/** How much one step reads, and whether a value stays readable when it is removed. */
+export interface Extent {
+  /** Bytes. */
+  readonly limit: number;
+  readonly isKept: boolean;
+}
+
+function isGone(error: unknown): boolean {
+  return error instanceof ScriptAnswer && error.code === "PARTDGONE";
+}
+
+function gone(key: string, cause: unknown): PartdError {
+  return new PartdError(
+    "ERR_PARTD_IO",
+    "The value was deleted and its reader rested for more than a minute, or it has expired: it cannot be read to its end.",
+    { key: decodeKey(key), cause },
+  );
+}
+
+/** Bytes that one step reads. */
+export const WINDOW_BYTES = 1 << 20;
+const UNKEPT: Extent = { limit: WINDOW_BYTES, isKept: false };
+const KEPT: Extent = { limit: WINDOW_BYTES, isKept: true };
+/** Keys that one step is asked for: more would mostly be left for the next. */
+export const GROUP_KEYS = 128;
+/** Steps that are on their way at once. */
+const LANES = 4;

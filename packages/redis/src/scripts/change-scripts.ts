@@ -1,0 +1,209 @@
+import { Script } from "./script.js";
+
+// The scripts that change a bucket. Each begins in the same way:
+//
+//   KEYS: lock, writers, keys, reads, …
+//   ARGV: the lock's token or "", the writer, the number of this change, milliseconds to live or "0", …
+//
+// `writers` is a hash of each writer's last number, `keys` one of each key's generation, `reads` one of
+// the keys that are being read in several steps, with the time (ms) until which they may be.
+//
+// In a script that is out of memory only the first write fails: it is the one that can, so that
+// nothing is half done. An error whose text is one word would be given "ERR" in front.
+
+/** Whether this change was made already, and whether another one before it is missing. */
+const SEQUENCE = `
+local last = tonumber(redis.call('HGET', KEYS[2], ARGV[2]) or '0')
+local number = tonumber(ARGV[3])
+if number <= last then
+  redis.pcall('HSET', KEYS[2], ARGV[2], last) -- A write, for WAIT to wait for.
+  return 'done'
+end
+if number ~= last + 1 then return redis.error_reply('PARTDSEQ ' .. last) end`;
+
+/** Fencing: a lock that was lost changes nothing, and one that another holds is respected. */
+export const GUARD = `
+local holder = redis.call('GET', KEYS[1])
+if ARGV[1] ~= '' and holder ~= ARGV[1] then return redis.error_reply('PARTDLOST the lock') end
+if ARGV[1] == '' and holder then return redis.error_reply('PARTDLOCKED ' .. holder) end`;
+
+const PREPARE = `
+local generation = ARGV[2] .. ':' .. ARGV[3]
+local lifetime = tonumber(ARGV[4])
+local skip = #KEYS[3] - 1 -- '{…}:keys' and '{…}:v:<key>': where the key begins.
+local function nameOf(key) return string.sub(key, skip) end
+local function touch(key) if lifetime > 0 then redis.call('PEXPIRE', key, lifetime) end end
+local function finish() touch(KEYS[2]) touch(KEYS[3]) return 'done' end`;
+
+/** A value that is being read stays for the readers, out of the way and for as long as they go on. */
+const REMOVE = `
+local time = redis.call('TIME')
+local now = time[1] * 1000 + time[2] / 1000
+local function readUntil(name)
+  local till = redis.call('HGET', KEYS[4], name)
+  return till and tonumber(till) > now
+end
+local function remove(value, detached)
+  local name = nameOf(value)
+  redis.call('HDEL', KEYS[3], name)
+  if detached ~= value and redis.call('EXISTS', value) == 1 then
+    redis.call('RENAME', value, detached)
+    redis.call('PEXPIRE', detached, 60000)
+    redis.call('HDEL', KEYS[4], name)
+  else
+    redis.call('UNLINK', value)
+  end
+end
+-- Whether the name under which a value is to be kept is that of its generation.
+local function fits(value, detached, current)
+  return detached ~= value and string.sub(detached, skip, skip + #current) == current .. ':'
+end`;
+
+/**
+ * Appends chunks, each to the key that stands at its place.
+ *
+ * KEYS …: v of each chunk. ARGV …: lengths (uint32 LE), short chunks end to end, and each chunk of its
+ * own whose length is given as 0.
+ */
+export const APPEND = new Script(
+  SEQUENCE,
+  GUARD,
+  PREPARE,
+  `
+redis.call('HSET', KEYS[2], ARGV[2], ARGV[3])
+local lengths, packed, at, from, own = ARGV[5], ARGV[6], 1, 1, 6
+for i = 5, #KEYS do
+  local length, chunk
+  length, at = struct.unpack('<I4', lengths, at)
+  if length == 0 then
+    own = own + 1
+    chunk = ARGV[own]
+  else
+    chunk = string.sub(packed, from, from + length - 1)
+    from = from + length
+  end
+  if redis.call('RPUSH', KEYS[i], chunk) == 1 then
+    redis.call('HSET', KEYS[3], nameOf(KEYS[i]), generation)
+  end
+  touch(KEYS[i])
+end
+return finish()`,
+);
+
+/**
+ * Appends what lies in the staging list, chunk by chunk.
+ *
+ * KEYS …: staging, v of each chunk.
+ */
+export const COMMIT = new Script(
+  SEQUENCE,
+  GUARD,
+  PREPARE,
+  `
+if redis.call('LLEN', KEYS[5]) ~= #KEYS - 5 then
+  return redis.error_reply('PARTDSTAGE the staged chunks are gone')
+end
+redis.call('HSET', KEYS[2], ARGV[2], ARGV[3])
+for i = 6, #KEYS do
+  redis.call('LMOVE', KEYS[5], KEYS[i], 'LEFT', 'RIGHT')
+  if redis.call('LLEN', KEYS[i]) == 1 then
+    redis.call('HSET', KEYS[3], nameOf(KEYS[i]), generation)
+  end
+  touch(KEYS[i])
+end
+return finish()`,
+);
+
+/**
+ * Puts chunks behind those that lie in a staging list already, once.
+ *
+ * KEYS: staging. ARGV: how many lie there, the chunks.
+ */
+export const STAGE = new Script(`
+local there = redis.call('LLEN', KEYS[1])
+local before = tonumber(ARGV[1])
+if there == before then
+  for i = 2, #ARGV do redis.call('RPUSH', KEYS[1], ARGV[i]) end
+elseif there ~= before + #ARGV - 1 then
+  return redis.error_reply('PARTDSTAGE the staged chunks are gone')
+end
+redis.call('PEXPIRE', KEYS[1], 600000)
+return 'done'`);
+
+/**
+ * Replaces a value.
+ *
+ * KEYS …: v, its name for readers or v, staging. ARGV …: how many chunks are staged, or 0; the chunks.
+ */
+export const SET = new Script(
+  SEQUENCE,
+  GUARD,
+  PREPARE,
+  REMOVE,
+  `
+local value, detached, staged = KEYS[5], KEYS[6], tonumber(ARGV[5])
+local name = nameOf(value)
+local current = redis.call('HGET', KEYS[3], name)
+if current and readUntil(name) and not fits(value, detached, current) then
+  return redis.error_reply('PARTDREAD 1 ' .. current)
+end
+if staged > 0 and redis.call('LLEN', KEYS[7]) ~= staged then
+  return redis.error_reply('PARTDSTAGE the staged chunks are gone')
+end
+redis.call('HSET', KEYS[2], ARGV[2], ARGV[3])
+remove(value, current and detached or value)
+if staged > 0 then
+  redis.call('RENAME', KEYS[7], value)
+  redis.call('PERSIST', value)
+else
+  for i = 6, #ARGV do redis.call('RPUSH', value, ARGV[i]) end
+end
+redis.call('HSET', KEYS[3], name, generation)
+touch(value)
+return finish()`,
+);
+
+/**
+ * Removes values, all or none of them.
+ *
+ * KEYS …: v of each, then of each its name for readers or v. ARGV …: of each what it has to be, as
+ * "generation length", or "" for whatever it is.
+ */
+export const REMOVE_ALL = new Script(
+  SEQUENCE,
+  GUARD,
+  PREPARE,
+  REMOVE,
+  `
+local count = (#KEYS - 4) / 2
+local reading = {}
+for i = 1, count do
+  local value, detached, wanted = KEYS[4 + i], KEYS[4 + count + i], ARGV[4 + i]
+  local name = nameOf(value)
+  local current = redis.call('HGET', KEYS[3], name)
+  if wanted ~= '' and (current or '') .. ' ' .. redis.call('LLEN', value) ~= wanted then
+    return redis.error_reply('PARTDCHANGED ' .. i)
+  end
+  if current and readUntil(name) and not fits(value, detached, current) then
+    reading[#reading + 1] = i .. ' ' .. current
+  end
+end
+if #reading > 0 then return redis.error_reply('PARTDREAD ' .. table.concat(reading, ' ')) end
+-- First what frees memory: it may be done when there is none.
+for i = 1, count do
+  local value, detached = KEYS[4 + i], KEYS[4 + count + i]
+  remove(value, readUntil(nameOf(value)) and detached or value)
+end
+redis.call('HSET', KEYS[2], ARGV[2], ARGV[3])
+return finish()`,
+);
+
+/**
+ * Ends a writer whose last change may still be on its way: its number is set beyond all of its changes.
+ *
+ * KEYS: writers. ARGV: the writer. Answers its last number.
+ */
+export const END_WRITER = new Script(`
+local last = tonumber(redis.call('HGET', KEYS[1], ARGV[1]) or '0')
+redis.call('HSET', KEYS[1], ARGV[1], '9007199254740991')
+return last`);

@@ -1,0 +1,140 @@
+import { GUARD } from "./change-scripts.js";
+import { Script } from "./script.js";
+
+// The scripts that read a bucket. What they answer is at most about a MiB, so that no other client of
+// the server waits long.
+
+/**
+ * Whether what this writer has written is still there: a failover or a restart may have lost it.
+ *
+ * KEYS: lock, writers, … ARGV: the lock's token or "", the writer, its last number, …
+ */
+const KNOWN = `
+if ARGV[3] ~= '0' then
+  local last = redis.call('HGET', KEYS[2], ARGV[2]) or '0'
+  if tonumber(last) < tonumber(ARGV[3]) then return redis.error_reply('PARTDSEQ ' .. last) end
+end`;
+
+const WINDOW = `
+-- Chunks from an index on, while they are no more than a limit, as one string. The first comes always.
+local function window(key, from, length, limit, first)
+  local parts, bytes, count = {}, 0, 4
+  while from < length do
+    local chunks = redis.call('LRANGE', key, from, math.min(from + count, length) - 1)
+    if #chunks == 0 then break end
+    for i = 1, #chunks do
+      if bytes + #chunks[i] > limit and (bytes > 0 or not first) then
+        return table.concat(parts), from
+      end
+      parts[#parts + 1] = chunks[i]
+      bytes = bytes + #chunks[i]
+      from = from + 1
+    end
+    -- As many as would fit if they are as long as those so far.
+    count = math.max(1, math.min(256, math.ceil((limit - bytes) * #parts / bytes)))
+  end
+  return table.concat(parts), from
+end
+local function reading(reads, name)
+  local time = redis.call('TIME')
+  -- Without memory for the note the value can be read, and goes if it is deleted meanwhile.
+  redis.pcall('HSET', reads, name, string.format('%.0f', time[1] * 1000 + time[2] / 1000 + 60000))
+  redis.call('PEXPIRE', reads, 60000)
+end`;
+
+/**
+ * Reads values from their beginning, as many as fit.
+ *
+ * KEYS …: keys, reads, v of each. ARGV …: the limit in bytes, "1" to note that they are being read.
+ * Answers of each that was read its
+ * generation, how many chunks it has, the index of the first that is not in the answer, and its bytes.
+ */
+export const READ = new Script(
+  KNOWN,
+  GUARD,
+  WINDOW,
+  `
+local limit, bytes, answer = tonumber(ARGV[4]), 0, {}
+local skip = #KEYS[3] - 1
+for i = 5, #KEYS do
+  if bytes * 2 > limit then break end
+  local name = string.sub(KEYS[i], skip)
+  local generation = redis.call('HGET', KEYS[3], name)
+  local length = generation and redis.call('LLEN', KEYS[i]) or 0
+  local value, to = '', 0
+  if length > 0 then
+    value, to = window(KEYS[i], 0, length, limit - bytes, bytes == 0)
+    if to < length then
+      if bytes > 0 then break end -- The next call has room for it.
+      if ARGV[5] == '1' then reading(KEYS[4], name) end
+    end
+  end
+  bytes = bytes + #value
+  local n = #answer
+  answer[n + 1], answer[n + 2], answer[n + 3], answer[n + 4] = generation or '', length, to, value
+end
+return answer`,
+);
+
+/**
+ * Reads on in a value as it was, also if it has been removed meanwhile.
+ *
+ * KEYS: keys, reads, v, its name for readers. ARGV: its generation, the index of the first chunk, how
+ * many it has, the limit in bytes, "1" to note that it is being read. Answers the index of the next chunk, and the bytes.
+ */
+export const READ_ON = new Script(
+  WINDOW,
+  `
+local name = string.sub(KEYS[3], #KEYS[1] - 1)
+local value, length = KEYS[3], tonumber(ARGV[3])
+if redis.call('HGET', KEYS[1], name) == ARGV[1] then
+  if ARGV[5] == '1' then reading(KEYS[2], name) end
+else
+  value = KEYS[4]
+  redis.call('PEXPIRE', value, 60000)
+end
+if redis.call('LLEN', value) < length then return redis.error_reply('PARTDGONE the value') end
+local bytes, to = window(value, tonumber(ARGV[2]), length, tonumber(ARGV[4]), true)
+return { to, bytes }`,
+);
+
+/**
+ * Measures values, as many as may be looked at in one step.
+ *
+ * KEYS …: keys, reads, v of each. ARGV …: the index of the first value's first chunk that is not
+ * counted yet. Answers of each its bytes from there on, and the index to go on from, or -1.
+ */
+export const MEASURE = new Script(
+  KNOWN,
+  GUARD,
+  `
+local from, seen, answer = tonumber(ARGV[4]), 0, {}
+for i = 5, #KEYS do
+  local bytes, count = 0, 4
+  while from >= 0 and seen < 4194304 do
+    local chunks = redis.call('LRANGE', KEYS[i], from, from + count - 1)
+    local sum = 0
+    for j = 1, #chunks do sum = sum + #chunks[j] end
+    bytes = bytes + sum
+    seen = seen + sum + 64 * #chunks
+    from = #chunks == count and from + count or -1
+    count = math.max(1, math.min(256, math.ceil(1048576 * #chunks / (sum + 1))))
+  end
+  answer[#answer + 1], answer[#answer + 2] = bytes, from
+  if from >= 0 or seen >= 4194304 then break end
+  from = 0
+end
+return answer`,
+);
+
+/** Whether the bucket may be read now, and still has what this writer wrote. KEYS: lock, writers. */
+export const CHECK = new Script(KNOWN, GUARD, "return 'done'");
+
+/** Of keys that may have expired: which are there. KEYS: keys, v of each. Answers 1 or 0 of each. */
+export const PRESENT = new Script(`
+local answer, skip = {}, #KEYS[1] - 1
+for i = 2, #KEYS do
+  answer[i - 1] = redis.call('EXISTS', KEYS[i])
+  if answer[i - 1] == 0 then redis.call('HDEL', KEYS[1], string.sub(KEYS[i], skip)) end
+end
+return answer`);

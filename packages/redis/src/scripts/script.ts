@@ -1,0 +1,35 @@
+import { createHash } from "node:crypto";
+import type { Argument, Connection, Reply } from "../connection/connection.js";
+
+/** A Lua script, which the server keeps under its digest. */
+export class Script {
+  readonly text: string;
+  readonly #digest: string;
+
+  constructor(...parts: readonly string[]) {
+    this.text = parts.join("\n");
+    this.#digest = createHash("sha1").update(this.text).digest("hex");
+  }
+
+  /**
+   * Runs it as one step of the server.
+   *
+   * @param keys every key that it touches, all of one bucket: a cluster needs to know them.
+   */
+  async run(
+    connection: Connection,
+    keys: readonly string[],
+    args: readonly Argument[],
+    replicas = 0,
+  ): Promise<Reply> {
+    const key = keys[0] as string;
+    const rest = [String(keys.length), ...keys, ...args];
+    try {
+      return await connection.send(key, ["EVALSHA", this.#digest, ...rest], replicas);
+    } catch (error) {
+      // A server that was started anew, or told to forget its scripts.
+      if (!(error instanceof Error) || !error.message.startsWith("NOSCRIPT")) throw error;
+      return connection.send(key, ["EVAL", this.text, ...rest], replicas);
+    }
+  }
+}

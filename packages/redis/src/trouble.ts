@@ -1,0 +1,155 @@
+import { isPartdError, PartdError, type PartdErrorCode } from "@partd/core";
+import { type Connection, ReplicasError } from "./connection/connection.js";
+
+/** What an attempt failed with, by what is to be done about it. */
+export type Trouble =
+  /** The server cannot be reached, or not yet, or did not answer: repeat it. */
+  | { readonly kind: "away"; readonly isSent: boolean; readonly error: Error }
+  /** Someone else holds the lock. */
+  | { readonly kind: "locked"; readonly holder: string }
+  /** The server knows another number of this writer's last change. */
+  | { readonly kind: "sequence"; readonly last: number }
+  /** It was carried out, but too few replicas have it. */
+  | { readonly kind: "replicas"; readonly error: Error }
+  /** What a script of ours answers: the caller knows what to do. */
+  | { readonly kind: "answer"; readonly code: string; readonly detail: string }
+  /** Nothing was done, and would not be the next time. */
+  | { readonly kind: "final"; readonly error: PartdError };
+
+/** Tells what an attempt failed with. */
+export function troubleOf(error: unknown, connection: Connection): Trouble {
+  if (isPartdError(error)) return { kind: "final", error };
+  if (error instanceof ReplicasError) return { kind: "replicas", error };
+  const cause = error instanceof Error ? error : new Error(String(error));
+  const [word = ""] = cause.message.split(" ", 1);
+  const detail = cause.message.slice(word.length + 1);
+  switch (word) {
+    case "PARTDSEQ":
+      return { kind: "sequence", last: Number(detail) };
+    case "PARTDLOCKED":
+      return { kind: "locked", holder: detail };
+    case "PARTDREAD":
+    case "PARTDCHANGED":
+    case "PARTDSTAGE":
+    case "PARTDGONE":
+      return { kind: "answer", code: word, detail };
+    case "PARTDLOST":
+      return final("ERR_PARTD_LOCK", "The store's lock was lost to another process", cause);
+  }
+  // A server that is being started, replaced, or that moves a slot; nothing was done.
+  if (SOON.has(word)) return { kind: "away", isSent: false, error: cause };
+  const told = describeReply(word, connection);
+  if (told) return final(told[0], `${told[1]} (${cause.message})`, cause);
+  if (/^[A-Z]+$/.test(word) && word.length > 2 && isReply(cause)) {
+    return final("ERR_PARTD_IO", `The Redis server refused: ${cause.message}`, cause);
+  }
+  return { kind: "away", isSent: !/offline|closed; |is closed/.test(cause.message), error: cause };
+}
+
+/** @returns the code and what to do, of what a server answers that has to be set right by someone. */
+function describeReply(
+  word: string,
+  connection: Connection,
+): readonly [PartdErrorCode, string] | undefined {
+  switch (word) {
+    case "OOM":
+      return [
+        "ERR_PARTD_IO",
+        "The Redis server has no memory left, and nothing was written: raise its maxmemory, or delete or pop what is no longer needed",
+      ];
+    case "READONLY":
+      return [
+        "ERR_PARTD_IO",
+        `The Redis server at ${connection.address} is a replica, which cannot be written to: connect to its master`,
+      ];
+    case "MISCONF":
+      return [
+        "ERR_PARTD_IO",
+        "The Redis server cannot save to its disk, and refuses to be written to",
+      ];
+    case "NOREPLICAS":
+      return [
+        "ERR_PARTD_IO",
+        "The Redis server has too few replicas, and refuses to be written to",
+      ];
+    case "MOVED":
+      return [
+        "ERR_PARTD_IO",
+        `The Redis server at ${connection.address} is one of a cluster: give the option nodes instead of url`,
+      ];
+    case "NOAUTH":
+    case "WRONGPASS":
+      return [
+        "ERR_PARTD_AUTH",
+        `The Redis server at ${connection.address} refused the credentials: give its user and password in the url`,
+      ];
+    case "NOPERM":
+      return [
+        "ERR_PARTD_AUTH",
+        "The user may not do this on the Redis server: allow it EVAL and the keys of the prefix",
+      ];
+    case "WRONGTYPE":
+      return [
+        "ERR_PARTD_CORRUPT",
+        "The prefix is used by something else, too: give the store a prefix of its own",
+      ];
+  }
+  return undefined;
+}
+
+/** What is told when an attempt to reach the server has failed for good. */
+export function unreachable(cause: unknown, connection: Connection, outcome = ""): PartdError {
+  const error = innermost(connection.lastError ?? cause);
+  const trouble = troubleOf(error, connection);
+  if (trouble.kind === "final") return trouble.error;
+  const { code = "", message } = error as Error & { readonly code?: string };
+  const hint = TLS.test(code) || TLS.test(message) ? TLS_HINT : hintOf(code, message);
+  return new PartdError(
+    "ERR_PARTD_CONNECTION",
+    `The Redis server at ${connection.address} cannot be reached: ${message || code}; ${hint}.${outcome}`,
+    { address: connection.address, cause },
+  );
+}
+
+function hintOf(code: string, message: string): string {
+  if (code === "ECONNREFUSED" || code === "ENOENT") return "start it, or correct the address";
+  if (/cluster support disabled/.test(message)) return "give the option url instead of nodes";
+  if (code === "ENOTFOUND" || code === "EAI_AGAIN") return "correct the name";
+  return "check the address, and whether TLS is wanted (rediss://) or not (redis://)";
+}
+
+const TLS = /SSL|TLS|CERT|SELF_SIGNED|certificate/i;
+const TLS_HINT =
+  "check that it speaks TLS, and that Node trusts its certificate (NODE_EXTRA_CA_CERTS)";
+
+/** The first words of answers that pass. */
+const SOON = new Set([
+  "LOADING",
+  "CLUSTERDOWN",
+  "TRYAGAIN",
+  "MASTERDOWN",
+  "BUSY",
+  "ASK",
+  "UNBLOCKED",
+]);
+
+function isReply(error: Error): boolean {
+  return /ErrorReply|SimpleError|BlobError/.test(error.constructor.name);
+}
+
+/** The client wraps what its strategy gave up for. */
+function innermost(error: unknown): unknown {
+  for (let inner = error; ; ) {
+    const next = (inner as { originalError?: unknown; errors?: unknown[] } | undefined)
+      ?.originalError;
+    if (next === undefined) {
+      const { errors } = inner as { errors?: unknown[] };
+      return errors?.[0] ?? inner; // Of the addresses of one name, the first tells enough.
+    }
+    inner = next;
+  }
+}
+
+function final(code: PartdErrorCode, message: string, cause: Error): Trouble {
+  return { kind: "final", error: new PartdError(code, `${message}.`, { cause }) };
+}

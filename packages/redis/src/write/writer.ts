@@ -1,0 +1,284 @@
+import { isPartdError, type OperationOptions, PartdError } from "@partd/core";
+import {
+  type AppendOptions,
+  type Batch,
+  type GetOptions,
+  memoryFor,
+  unlessAborted,
+} from "@partd/core/author";
+import { type BucketNames, bucketOf } from "../data-set.js";
+import type { Reader } from "../read/reader.js";
+import { COMMIT, REMOVE_ALL, SET } from "../scripts/change-scripts.js";
+import { ScriptAnswer, type Session } from "../session.js";
+import { chunksOf, costOf } from "./append-call.js";
+import { BucketWriter } from "./bucket-writer.js";
+import { withStaged } from "./staging.js";
+
+/** Changes a data set, each operation as one step of every bucket that it concerns. */
+export class Writer {
+  readonly buckets: readonly BucketWriter[];
+  readonly #session: Session;
+
+  constructor(session: Session) {
+    this.#session = session;
+    this.buckets = session.buckets.map((bucket) => new BucketWriter(session, bucket));
+  }
+
+  async append(batch: Batch, options: AppendOptions): Promise<void> {
+    this.#session.checkLoss();
+    const parts = this.#divide(batch, options);
+    const outcomes = await Promise.allSettled(
+      parts.map((part) =>
+        part.cost > STAGED_BYTES ? this.#appendStaged(part, options) : this.#append(part, options),
+      ),
+    );
+    const failed = outcomes.find((outcome) => outcome.status === "rejected");
+    if (!failed) return;
+    const written = outcomes.filter(({ status }) => status === "fulfilled").length;
+    throw written === 0 ? failed.reason : inPart(failed.reason, written, outcomes.length);
+  }
+
+  /** Replaces a value. */
+  async set(key: string, value: Uint8Array, options: OperationOptions): Promise<void> {
+    const bucket = this.#bucketOf(key);
+    const writer = this.buckets[bucket.index] as BucketWriter;
+    const set = (count: number, chunks: readonly Buffer[], staging: readonly string[]) =>
+      this.#besideReaders([key], bucket, (detached) =>
+        writer.change(
+          SET,
+          [bucket.value(key), ...detached, ...staging],
+          [String(count), ...chunks],
+        ),
+      );
+    const chunks = [...chunksOf(value)];
+    if (costOf(key, value) <= STAGED_BYTES)
+      return unlessAborted(set(0, chunks, []), options.signal);
+    await withStaged(this.#session, bucket, chunks, options, (staging) =>
+      set(chunks.length, [], [staging]),
+    );
+  }
+
+  async remove(keys: readonly string[], options: OperationOptions): Promise<void> {
+    const work = [...this.#byBucket(new Set(keys))].map(async ([index, all]) => {
+      for (let at = 0; at < all.length; at += REMOVED_KEYS) {
+        options.signal?.throwIfAborted();
+        const some = all.slice(at, at + REMOVED_KEYS);
+        await this.#remove(
+          index,
+          some,
+          some.map(() => ""),
+        );
+      }
+    });
+    await unlessAborted(Promise.all(work), options.signal);
+  }
+
+  /**
+   * Reads, and removes what was read if nothing was added to it meanwhile, or else once more.
+   *
+   * @param lock keeps everyone else out of a value that is written to all the time.
+   */
+  async pop(
+    keys: readonly string[],
+    reader: Reader,
+    lock: <T>(critical: () => Promise<T>) => Promise<T>,
+    options: GetOptions,
+  ): Promise<Uint8Array[]> {
+    const popped = new Map<string, Uint8Array>();
+    let left = [...this.#byBucket(new Set(keys))];
+    const attempt = async () => {
+      const outcomes = await Promise.allSettled(
+        left.map(async ([index, some]) => {
+          const states = new Map<string, string>();
+          const values = await reader.get(some, { signal: options.signal }, states);
+          options.signal?.throwIfAborted();
+          await this.#remove(
+            index,
+            some,
+            some.map((key) => states.get(key) as string),
+          );
+          for (const [i, key] of some.entries()) popped.set(key, values[i] as Uint8Array);
+        }),
+      );
+      const failed = outcomes.flatMap((one) => (one.status === "rejected" ? [one.reason] : []));
+      const error = failed.find((reason) => !isChanged(reason));
+      if (error) throw error;
+      left = left.filter((_, i) => outcomes[i]?.status === "rejected");
+    };
+    for (let i = 0; i < OPEN_ATTEMPTS && left.length > 0; i++) await attempt();
+    if (left.length > 0) await lock(attempt);
+    return copies(keys, popped, options);
+  }
+
+  /** Resolves when all that was begun is done, also what its caller has given up. */
+  async settled(): Promise<void> {
+    await Promise.all(this.buckets.map((bucket) => bucket.settled()));
+  }
+
+  /** Goes on as a writer that has written nothing, whatever a server has lost. */
+  async beginAnew(): Promise<void> {
+    this.#session.forgetLoss();
+    await Promise.all(this.buckets.map((bucket) => bucket.renew()));
+  }
+
+  /** Has the servers forget this writer; what fails is a few bytes that stay. */
+  async end(): Promise<void> {
+    await Promise.allSettled(this.buckets.map((bucket) => bucket.end()));
+  }
+
+  async #append(part: Part, { signal }: AppendOptions): Promise<void> {
+    const appended = new Promise<void>((resolve, reject) => {
+      (this.buckets[part.index] as BucketWriter).append({
+        ...part,
+        get isWanted() {
+          return !signal?.aborted;
+        },
+        resolve,
+        reject,
+      });
+    });
+    await unlessAborted(appended, signal);
+  }
+
+  async #appendStaged(part: Part, options: AppendOptions): Promise<void> {
+    const bucket = this.#session.buckets[part.index] as BucketNames;
+    const names: string[] = [];
+    const chunks: Buffer[] = [];
+    for (const [i, key] of part.keys.entries()) {
+      for (const chunk of chunksOf(part.values[i] as Uint8Array)) {
+        chunks.push(chunk);
+        names.push(bucket.value(key));
+      }
+    }
+    await withStaged(this.#session, bucket, chunks, options, (staging) => {
+      options.signal?.throwIfAborted();
+      return (this.buckets[part.index] as BucketWriter).change(COMMIT, [staging, ...names], []);
+    });
+  }
+
+  /** @param wanted what each value has to be, or "". */
+  #remove(index: number, keys: readonly string[], wanted: readonly string[]): Promise<void> {
+    const bucket = this.#session.buckets[index] as BucketNames;
+    const values = keys.map((key) => bucket.value(key));
+    return this.#besideReaders(keys, bucket, (detached) =>
+      (this.buckets[index] as BucketWriter).change(REMOVE_ALL, [...values, ...detached], wanted),
+    );
+  }
+
+  /**
+   * Makes a call that removes values. Those that are being read are given a name by which their readers
+   * find them; the server tells which, as it has to be told every name beforehand.
+   */
+  async #besideReaders(
+    keys: readonly string[],
+    bucket: BucketNames,
+    call: (detached: readonly string[]) => Promise<void>,
+  ): Promise<void> {
+    const detached = keys.map((key) => bucket.value(key));
+    for (;;) {
+      try {
+        return await call(detached);
+      } catch (error) {
+        if (!(error instanceof ScriptAnswer && error.code === "PARTDREAD")) throw error;
+        const words = error.detail.split(" ");
+        for (let i = 0; i < words.length; i += 2) {
+          const place = Number(words[i]) - 1;
+          detached[place] = bucket.detached(keys[place] as string, words[i + 1] as string);
+        }
+      }
+    }
+  }
+
+  #bucketOf(key: string): BucketNames {
+    const { buckets } = this.#session;
+    return buckets[bucketOf(key, buckets.length)] as BucketNames;
+  }
+
+  #byBucket(keys: Iterable<string>): Map<number, string[]> {
+    const lists = new Map<number, string[]>();
+    for (const key of keys) {
+      const index = bucketOf(key, this.#session.buckets.length);
+      const list = lists.get(index);
+      if (list) list.push(key);
+      else lists.set(index, [key]);
+    }
+    return lists;
+  }
+
+  /** The parts of a batch, a part for each bucket. */
+  #divide({ keys, values }: Batch, { owned, signal }: AppendOptions): Part[] {
+    // Who gives an append up may change its bytes, of which the rest is yet to be sent.
+    const isCopied = signal !== undefined && !owned;
+    const parts = new Map<
+      number,
+      { index: number; keys: string[]; values: Uint8Array[]; cost: number }
+    >();
+    for (let i = 0; i < keys.length; i++) {
+      const key = keys[i] as string;
+      const value = values[i] as Uint8Array;
+      const index = bucketOf(key, this.#session.buckets.length);
+      let part = parts.get(index);
+      if (!part) {
+        part = { index, keys: [], values: [], cost: 0 };
+        parts.set(index, part);
+      }
+      part.keys.push(key);
+      part.values.push(isCopied || !isPlain(value) ? value.slice() : value);
+      part.cost += costOf(key, value);
+    }
+    return [...parts.values()];
+  }
+}
+
+/** What a batch has for one bucket. */
+interface Part {
+  readonly index: number;
+  readonly keys: readonly string[];
+  readonly values: readonly Uint8Array[];
+  readonly cost: number;
+}
+
+/** Whether the bytes lie in memory that neither grows nor is shared with another thread. */
+function isPlain({ buffer }: Uint8Array): boolean {
+  return buffer instanceof ArrayBuffer && !(buffer as { resizable?: boolean }).resizable;
+}
+
+/** One value for each of `keys`, which may repeat. */
+function copies(
+  keys: readonly string[],
+  values: ReadonlyMap<string, Uint8Array>,
+  options: GetOptions,
+): Uint8Array[] {
+  const given = new Set<string>();
+  return keys.map((key) => {
+    const value = values.get(key) as Uint8Array;
+    if (!options.allocate && !given.has(key)) {
+      given.add(key);
+      return value;
+    }
+    const copy = memoryFor(value.byteLength, options);
+    copy.set(value);
+    return copy;
+  });
+}
+
+function isChanged(error: unknown): boolean {
+  return error instanceof ScriptAnswer && error.code === "PARTDCHANGED";
+}
+
+function inPart(reason: unknown, written: number, all: number): unknown {
+  if (!isPartdError(reason)) return reason;
+  const { address, cause, code, key, message } = reason;
+  return new PartdError(
+    code,
+    `${message} Of the ${all} buckets that the batch has keys in, ${written} have theirs: an append is whole within a bucket.`,
+    { address, cause: cause ?? reason, key },
+  );
+}
+
+/** A batch of more bytes for a bucket is sent in parts that are put in place together. */
+const STAGED_BYTES = 16 << 20;
+/** Keys that are removed in one step. */
+const REMOVED_KEYS = 1_000;
+/** How often a value is read and found changed before everyone else is kept out. */
+const OPEN_ATTEMPTS = 4;
