@@ -52,6 +52,10 @@ export class Session {
     return this.#loss;
   }
 
+  get hasLost(): boolean {
+    return this.#loss !== undefined;
+  }
+
   /** @throws what {@link lose} noted. */
   checkLoss(): void {
     if (this.#loss) throw this.#loss;

@@ -20,7 +20,7 @@ export type Trouble =
 export function troubleOf(error: unknown, connection: Connection): Trouble {
   if (isPartdError(error)) return { kind: "final", error };
   if (error instanceof ReplicasError) return { kind: "replicas", error };
-  const cause = error instanceof Error ? error : new Error(String(error));
+  const cause = error as Error;
   const [word = ""] = cause.message.split(" ", 1);
   const detail = cause.message.slice(word.length + 1);
   switch (word) {
@@ -137,17 +137,11 @@ function isReply(error: Error): boolean {
   return /ErrorReply|SimpleError|BlobError/.test(error.constructor.name);
 }
 
-/** The client wraps what its strategy gave up for. */
-function innermost(error: unknown): unknown {
-  for (let inner = error; ; ) {
-    const next = (inner as { originalError?: unknown; errors?: unknown[] } | undefined)
-      ?.originalError;
-    if (next === undefined) {
-      const { errors } = inner as { errors?: unknown[] };
-      return errors?.[0] ?? inner; // Of the addresses of one name, the first tells enough.
-    }
-    inner = next;
-  }
+/** The client wraps what it gave up for; of the addresses of one name, the first tells enough. */
+function innermost(error: unknown): Error {
+  const { socketError, errors } = error as { socketError?: unknown; errors?: unknown[] };
+  const inner = socketError ?? errors?.[0];
+  return inner === undefined ? (error as Error) : innermost(inner);
 }
 
 function final(code: PartdErrorCode, message: string, cause: Error): Trouble {

@@ -11,6 +11,11 @@ export interface StoreContractOptions {
    * would in two processes. Default false.
    */
   readonly shared?: boolean | undefined;
+  /**
+   * What an append is whole or not at all over, when it is given up or fails: the whole batch, or that
+   * part of it whose keys are in one bucket. Default `"batch"`.
+   */
+  readonly atomic?: "batch" | "bucket" | undefined;
   /** Length in bytes of the largest value that is tried. Default 100 MiB. */
   readonly largestValue?: number | undefined;
   /** How many keys are appended at once. Default 10,000. */

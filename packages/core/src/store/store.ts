@@ -59,7 +59,8 @@ export interface EntriesOptions extends KeysOptions {
  */
 export interface Store<V = Uint8Array> extends AsyncDisposable {
   /**
-   * Adds each value to the end of its key's value: all of them, or none if it rejects. A key may
+   * Adds each value to the end of its key's value: all of them, or none if it rejects. A store that
+   * divides its keys into buckets may promise this within each bucket only, and says so. A key may
    * occur several times. The caller may change a buffer once the promise has resolved.
    *
    * @throws `ERR_PARTD_KEY`, `ERR_PARTD_VALUE`, `ERR_PARTD_CLOSED`, and what the store adds.

@@ -134,7 +134,7 @@ function makeCluster(servers: readonly ServerOptions[]) {
         socketTimeout: SILENCE_MS,
         // A server that stays away is given up: a new client looks for its successor.
         reconnectStrategy: (retries: number, cause: Error) =>
-          retries < MOST_RETRIES ? reconnectDelay(retries) : cause,
+          retries < MOST_RETRIES ? reconnectDelay(retries) : new Error(cause.message, { cause }),
       },
       pingInterval: SILENCE_MS / 3,
       disableOfflineQueue: true,

@@ -81,7 +81,7 @@ function makeClient(server: ServerOptions) {
       socketTimeout: SILENCE_MS,
       // The first attempt tells what is wrong; a connection that broke is mended.
       reconnectStrategy: (retries: number, cause: Error) =>
-        wasReady ? reconnectDelay(retries) : cause,
+        wasReady ? reconnectDelay(retries) : new Error(cause.message, { cause }),
     },
     pingInterval: SILENCE_MS / 3,
     disableOfflineQueue: true,

@@ -28,7 +28,7 @@ export class Script {
       return await connection.send(key, ["EVALSHA", this.#digest, ...rest], replicas);
     } catch (error) {
       // A server that was started anew, or told to forget its scripts.
-      if (!(error instanceof Error) || !error.message.startsWith("NOSCRIPT")) throw error;
+      if (!(error as Error).message.startsWith("NOSCRIPT")) throw error;
       return connection.send(key, ["EVAL", this.text, ...rest], replicas);
     }
   }

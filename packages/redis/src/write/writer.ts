@@ -115,8 +115,9 @@ export class Writer {
     await Promise.all(this.buckets.map((bucket) => bucket.settled()));
   }
 
-  /** Goes on as a writer that has written nothing, whatever a server has lost. */
+  /** After a loss: goes on as a writer that has written nothing. */
   async beginAnew(): Promise<void> {
+    if (!this.#session.hasLost) return;
     this.#session.forgetLoss();
     await Promise.all(this.buckets.map((bucket) => bucket.renew()));
   }
