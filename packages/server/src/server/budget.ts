@@ -1,11 +1,12 @@
-import { onAbort } from "@partd/core/author";
+import { WaitQueue } from "@partd/core/author";
 import { SHORTEST_MESSAGE } from "./limits.js";
 
 /** A budget of bytes, handed out in the order of the requests. */
 export class Budget {
   readonly total: number;
   #taken = 0;
-  readonly #waiting: { readonly bytes: number; readonly admit: () => void }[] = [];
+  /** How many bytes each waits for. */
+  readonly #waiting = new WaitQueue<number>();
 
   constructor(total: number) {
     this.total = total;
@@ -18,25 +19,10 @@ export class Budget {
   /** Resolves when `bytes` are taken. The caller gives them back. */
   async take(bytes: number, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
-    if (this.#waiting.length === 0 && this.#taken + bytes <= this.total) {
-      this.#taken += bytes;
-      return;
+    if (this.#waiting.size > 0 || !this.#fits(bytes)) {
+      return this.#waiting.wait(bytes, signal, () => this.#admit());
     }
-    await new Promise<void>((resolve, reject) => {
-      const waiter = {
-        bytes,
-        admit: () => {
-          forget();
-          resolve();
-        },
-      };
-      const forget = onAbort(signal, () => {
-        this.#waiting.splice(this.#waiting.indexOf(waiter), 1);
-        reject(signal.reason);
-        this.#admit();
-      });
-      this.#waiting.push(waiter);
-    });
+    this.#taken += bytes;
   }
 
   give(bytes: number): void {
@@ -44,15 +30,15 @@ export class Budget {
     this.#admit();
   }
 
+  #fits(bytes: number): boolean {
+    return this.#taken + bytes <= this.total;
+  }
+
   #admit(): void {
-    for (
-      let next = this.#waiting[0];
-      next && this.#taken + next.bytes <= this.total;
-      next = this.#waiting[0]
-    ) {
-      this.#waiting.shift();
-      this.#taken += next.bytes;
-      next.admit();
+    for (let next = this.#waiting.first; next !== undefined; next = this.#waiting.first) {
+      if (!this.#fits(next)) return;
+      this.#taken += next;
+      this.#waiting.take()?.resolve();
     }
   }
 }

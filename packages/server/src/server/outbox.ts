@@ -1,4 +1,4 @@
-import { onAbort } from "@partd/core/author";
+import { WaitQueue } from "@partd/core/author";
 import {
   type Corkable,
   type FragmentSocket,
@@ -38,8 +38,8 @@ export class Outbox {
   /** Mutations that were carried out, for one DONE packet. */
   #done: number[] = [];
   #queued = 0;
-  readonly #outside: Side = { kept: 0, waiting: [] };
-  readonly #inside: Side = { kept: 0, waiting: [] };
+  readonly #outside = new Side();
+  readonly #inside = new Side();
   #scheduled = false;
   #resume: (() => void) | undefined;
   #closed = false;
@@ -129,22 +129,8 @@ export class Outbox {
   async room(bytes: number, inside: boolean, signal: AbortSignal): Promise<() => void> {
     signal.throwIfAborted();
     const side = inside ? this.#inside : this.#outside;
-    if (side.waiting.length > 0 || !this.#hasRoom(side, bytes)) {
-      await new Promise<void>((resolve, reject) => {
-        const waiter = {
-          bytes,
-          admit: () => {
-            forget();
-            resolve();
-          },
-        };
-        const forget = onAbort(signal, () => {
-          side.waiting.splice(side.waiting.indexOf(waiter), 1);
-          reject(signal.reason);
-          this.#admit();
-        });
-        side.waiting.push(waiter);
-      });
+    if (side.waiting.size > 0 || !this.#hasRoom(side, bytes)) {
+      await side.waiting.wait(bytes, signal, () => this.#admit());
     } else {
       side.kept += bytes;
     }
@@ -197,14 +183,10 @@ export class Outbox {
 
   #admit(): void {
     for (const side of [this.#inside, this.#outside]) {
-      for (
-        let next = side.waiting[0];
-        next && this.#hasRoom(side, next.bytes);
-        next = side.waiting[0]
-      ) {
-        side.waiting.shift();
-        side.kept += next.bytes;
-        next.admit();
+      for (let next = side.waiting.first; next !== undefined; next = side.waiting.first) {
+        if (!this.#hasRoom(side, next)) break;
+        side.kept += next;
+        side.waiting.take()?.resolve();
       }
     }
   }
@@ -217,8 +199,9 @@ export interface Carrier extends Corkable {
 }
 
 /** The room of answers under the lock, or outside. */
-interface Side {
+class Side {
   /** Bytes promised to answers that are being read. */
-  kept: number;
-  readonly waiting: { readonly bytes: number; readonly admit: () => void }[];
+  kept = 0;
+  /** How many bytes each answer waits for. */
+  readonly waiting = new WaitQueue<number>();
 }

@@ -1,5 +1,5 @@
 import { encodeKey } from "@partd/core";
-import { allocateBytes, type LowerStore, onAbort } from "@partd/core/author";
+import { allocateBytes, type LowerStore, WaitQueue } from "@partd/core/author";
 import { LAST, Type } from "../protocol/numbers.js";
 import type { Census, CountedKey } from "./census.js";
 import { type Outbox, SPARE_BYTES } from "./outbox.js";
@@ -168,7 +168,7 @@ async function sendPieces(
 /** How many more bytes of an answer a client takes. */
 export class Credit {
   #left: number;
-  #wake: (() => void) | undefined;
+  readonly #waiting = new WaitQueue();
 
   constructor(bytes: number) {
     this.#left = bytes;
@@ -176,20 +176,13 @@ export class Credit {
 
   give(bytes: number): void {
     this.#left += bytes;
-    this.#wake?.();
+    this.#waiting.resolveAll();
   }
 
   /** Resolves as soon as there is any credit; what exceeds it is taken from the next. */
   async take(bytes: number, signal: AbortSignal): Promise<void> {
     while (this.#left <= 0) {
-      signal.throwIfAborted();
-      await new Promise<void>((resolve, reject) => {
-        const forget = onAbort(signal, () => reject(signal.reason));
-        this.#wake = () => {
-          forget();
-          resolve();
-        };
-      });
+      await this.#waiting.wait(undefined, signal);
     }
     this.#left -= bytes;
   }
