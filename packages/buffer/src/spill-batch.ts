@@ -18,6 +18,7 @@ export class SpillBatch {
   #space: Uint8Array | undefined;
   #used = 0;
   #full = false;
+  #addedKeys = 0;
 
   /** @param space memory of `capacity` bytes from an earlier batch that has arrived. */
   constructor(blocks: Blocks, capacity: number, space?: Uint8Array) {
@@ -33,6 +34,11 @@ export class SpillBatch {
   /** The memory that short pieces were laid into, if there were any. */
   get space(): Uint8Array | undefined {
     return this.#space;
+  }
+
+  /** How many keys it holds bytes of. */
+  get keyCount(): number {
+    return Math.max(this.values.length, this.#addedKeys);
   }
 
   get batch(): Batch {
@@ -83,8 +89,9 @@ export class SpillBatch {
     for (const view of this.#blocks.views(value)) this.#addPiece(key, view);
   }
 
-  /** Adds what is not in memory yet. */
-  addBatch({ keys, values, byteLength }: Batch): void {
+  /** Adds what is not in memory: bytes of `keyCount` keys, among them those of all values here. */
+  addBatch({ keys, values, byteLength }: Batch, keyCount: number): void {
+    this.#addedKeys = keyCount;
     for (const [i, key] of keys.entries()) this.#addPiece(key, values[i] as Uint8Array);
     this.byteLength += byteLength;
   }

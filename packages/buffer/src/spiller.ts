@@ -10,6 +10,7 @@ import {
 import type { Blocks } from "@partd/core/memory";
 import { type Failure, SpillFailures } from "./failures.js";
 import { FlushJob } from "./flush-job.js";
+import { Gathering, MANY_KEYS, SMALL_VALUE } from "./gathering.js";
 import { type Claim, type Claims, KeyClaims } from "./key-claims.js";
 import { type Limits, roughCost } from "./limits.js";
 import { Spaces, SpillBatch } from "./spill-batch.js";
@@ -44,6 +45,8 @@ export class Spiller {
   readonly #reads = new WaitQueue();
   readonly #spaces: Spaces;
   readonly #failures = new SpillFailures();
+  /** None above a slow store that is better given few large values. */
+  readonly #gathering: Gathering | undefined;
   /** Whether memory is being emptied down to the low mark. */
   #draining = false;
   /** Nothing is spilled unasked while this is above zero. */
@@ -60,6 +63,7 @@ export class Spiller {
     this.#limits = limits;
     this.#spaces = new Spaces(limits.concurrency);
     this.#stats = stats;
+    if (slow.takesSmallValues) this.#gathering = new Gathering(limits.high);
   }
 
   /** The slow store, or what its `withLock` passed. */
@@ -84,8 +88,17 @@ export class Spiller {
     return this.#appends.size;
   }
 
-  /** Appends to memory, now or when there is room, or a big batch to the slow store. */
-  append(batch: Batch, { signal, owned }: AppendOptions): Promise<void> | undefined {
+  /** Appends to memory, or to the slow store what is big, or what is not worth gathering. */
+  append(batch: Batch, options: AppendOptions): Promise<void> | undefined {
+    const gathering = this.#gathering;
+    if (gathering && (gathering.isInVain || this.#hasSmallValues())) {
+      gathering.add(batch);
+      if (gathering.isInVain && batch.keys.length >= MANY_KEYS) return this.#passOn(batch, options);
+    }
+    return this.#gather(batch, options);
+  }
+
+  #gather(batch: Batch, { signal, owned }: AppendOptions): Promise<void> | undefined {
     if (this.#appends.size === 0 && this.#fits(roughCost(batch))) {
       this.#blocks.append(batch, owned);
       if (this.#blocks.footprint > this.#limits.high) this.#pump();
@@ -108,6 +121,11 @@ export class Spiller {
    * @throws `ERR_PARTD_CONNECTION` if some of it may be in the slow store twice.
    */
   async flush(signal: AbortSignal | undefined): Promise<void> {
+    await this.#empty(signal);
+    this.#failures.checkCertain();
+  }
+
+  async #empty(signal: AbortSignal | undefined): Promise<void> {
     const job = new FlushJob(this.#blocks);
     this.#jobs.add(job);
     this.#failures.retry();
@@ -117,7 +135,6 @@ export class Spiller {
     } finally {
       this.#jobs.delete(job);
     }
-    this.#failures.checkCertain();
   }
 
   /**
@@ -200,6 +217,27 @@ export class Spiller {
     }
   }
 
+  #hasSmallValues(): boolean {
+    return this.#blocks.byteLength < SMALL_VALUE * this.#blocks.size;
+  }
+
+  /**
+   * Writes a batch straight to the slow store while memory is empty, so that its keys need not be
+   * looked up there.
+   */
+  async #passOn(batch: Batch, options: AppendOptions): Promise<void> {
+    const { signal } = options;
+    if (this.#blocks.size > 0) {
+      // If the slow store fails or memory is filled by others, the batch is gathered as ever.
+      await this.#empty(signal).catch(() => signal?.throwIfAborted());
+      if (this.#blocks.size > 0) return this.#gather(batch, options);
+    }
+    const claim = this.#claims.bigAppends.begin(batch.keys);
+    const passed = new SpillBatch(this.#blocks, 0);
+    passed.addBatch(batch, batch.keys.length);
+    await this.#deliver(passed, claim, signal);
+  }
+
   /**
    * Writes a batch straight to the slow store, behind what memory has of its keys. What would fill
    * much of the memory goes that way.
@@ -225,7 +263,16 @@ export class Spiller {
       const value = this.#blocks.get(key);
       if (value !== undefined) spilled.addWhole(value, this.#claims.takeOver(key));
     }
-    if (batch) spilled.addBatch(batch);
+    if (batch) spilled.addBatch(batch, keys.length);
+    await this.#deliver(spilled, claim, signal);
+  }
+
+  /** Writes a batch whose keys are claimed, and ends the claim. */
+  async #deliver(
+    spilled: SpillBatch,
+    claim: Claim,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
     const sent = this.#sendClaimed(spilled, claim, signal);
     let failure: Failure | undefined;
     try {
@@ -364,7 +411,7 @@ export class Spiller {
     } else {
       batch.arrive();
       this.#spaces.keep(batch.space); // But not after a failure: the bytes may be on their way still.
-      this.#stats.spilled({ keys: batch.values.length, bytes: batch.byteLength, milliseconds });
+      this.#stats.spilled({ keys: batch.keyCount, bytes: batch.byteLength, milliseconds });
     }
     this.#bytesInFlight -= batch.byteLength;
     this.#inFlight.delete(batch);

@@ -41,7 +41,7 @@ export interface BufferListeners {
 }
 
 export interface SpillEvent {
-  /** How many keys the batch held bytes of. */
+  /** How many keys the batch held bytes of; one that occurs twice in a passed-on append counts twice. */
   readonly keys: number;
   readonly bytes: number;
   readonly milliseconds: number;

@@ -74,6 +74,8 @@ export interface LongOptions extends OperationOptions {
 export class LogStore extends BaseStore {
   /** The directory, as an absolute path. */
   readonly path: string;
+  /** A batch is one record, however small its values: see `LowerStore`. */
+  readonly takesSmallValues = true;
   readonly #temporary: TemporaryDirectory | undefined;
   readonly #options: LogStoreOptions;
   #open: { readonly dataSet: DataSet; readonly writer: Writer } | undefined;

@@ -1,5 +1,3 @@
-import { resized } from "./chains.js";
-
 /**
  * Lists by length, each for a quarter of a power of two, so that the largest of any number of
  * values (to within a fifth) are found at once. A value that grows changes lists four times while
@@ -95,4 +93,10 @@ function rankOf(length: number): number {
   const bounded = Math.min(length, 0x7fffffff);
   const power = 31 - Math.clz32(bounded);
   return (power << 2) | (((bounded << 2) >>> power) & 3);
+}
+
+function resized(numbers: Int32Array, capacity: number): Int32Array<ArrayBuffer> {
+  const more = new Int32Array(capacity);
+  more.set(numbers.subarray(0, capacity));
+  return more;
 }

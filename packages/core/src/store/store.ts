@@ -182,6 +182,11 @@ export interface LowerStore extends Store {
    * size. Default: as the one who gathers sees fit.
    */
   readonly batchBytes?: number | undefined;
+  /**
+   * Whether a batch of many small values costs little more than one of few large values, as in a log.
+   * What gathers appends passes on at once what would hardly meet in memory. Default `false`.
+   */
+  readonly takesSmallValues?: boolean | undefined;
   append(data: Entries<Uint8Array>, options?: AppendOptions): Promise<void>;
   get<const K extends KeyTree>(keys: K, options?: GetOptions): Promise<Values<K, Uint8Array>>;
   stream(key: Key, options?: GetOptions): AsyncIterable<Uint8Array>;
