@@ -1,4 +1,9 @@
-import { CreateBucketCommand, S3Client, type S3ClientConfig } from "@aws-sdk/client-s3";
+import {
+  CreateBucketCommand,
+  ListObjectsV2Command,
+  S3Client,
+  type S3ClientConfig,
+} from "@aws-sdk/client-s3";
 import { S3Store, type S3StoreOptions } from "@partd/s3";
 import { awsClient } from "@partd/s3/aws";
 import { realPart } from "tooling/real-part";
@@ -49,4 +54,21 @@ export async function newBucket(): Promise<Bucket> {
     store: (prefix, options) =>
       new S3Store({ client: awsClient(client), bucket: name, prefix, ...options }),
   };
+}
+
+/** The names of all objects that begin so. */
+export async function namesIn({ client, name }: Bucket, prefix: string): Promise<string[]> {
+  const { Contents = [] } = await client.send(
+    new ListObjectsV2Command({ Bucket: name, Prefix: prefix }),
+  );
+  return Contents.map(({ Key = "" }) => Key);
+}
+
+export function bytes(text: string): Uint8Array {
+  return Buffer.from(text);
+}
+
+/** What a key holds, as text. */
+export async function read(store: S3Store, key: string): Promise<string> {
+  return Buffer.from(await store.get(key)).toString();
 }

@@ -1,0 +1,121 @@
+import { PutObjectCommand } from "@aws-sdk/client-s3";
+import { beforeAll, expect, test } from "@jest/globals";
+import { awsClient } from "@partd/s3/aws";
+import { describeReal } from "tooling/real-part";
+import { type Bucket, bytes, namesIn, newBucket, radosgw, read } from "./bucket.js";
+import { faultyClient } from "./faulty-client.js";
+
+describeReal(radosgw, "what comes back is not believed, on radosgw", () => {
+  let bucket: Bucket;
+  beforeAll(async () => {
+    bucket = await newBucket();
+  });
+  /** A store whose answers are changed. */
+  // biome-ignore lint/suspicious/noExplicitAny: the answers of four methods.
+  const reading = (prefix: string, answer: (method: string, answer: any) => unknown) => {
+    const faults = {
+      answer: (method: string, _: unknown, given: unknown) => answer(method, given),
+    };
+    return bucket.store(prefix, {
+      client: faultyClient(awsClient(bucket.client), faults),
+      attempts: 3,
+    });
+  };
+  const write = async (prefix: string) => {
+    await using store = bucket.store(prefix);
+    await store.append({ x: new Uint8Array(5000).fill(7), y: bytes("2") });
+  };
+
+  test("each damaged byte of an object is noticed, and named", async () => {
+    await write("flipped");
+    const [name = ""] = await namesIn(bucket, "flipped/data/");
+    const tail = Number.parseInt(name.slice(-8), 16);
+    for (let at = 0; at < tail; at++) {
+      await using store = reading("flipped", (method, answer) => {
+        if (method !== "get" || answer.length !== tail) return answer;
+        const copy = Uint8Array.from(answer as Uint8Array);
+        copy[at]! ^= 1;
+        return copy;
+      });
+      await expect(store.get("x")).rejects.toMatchObject({
+        code: "ERR_PARTD_CORRUPT",
+        address: name,
+      });
+    }
+    await using values = reading("flipped", (method, answer) =>
+      method === "get" && answer.length > tail ? answer.map((byte: number) => byte ^ 1) : answer,
+    );
+    await expect(values.get("x")).rejects.toMatchObject({ code: "ERR_PARTD_CORRUPT", key: "x" });
+    expect(await read(values, "y")).toBe("2");
+  }, 60_000);
+
+  test("bytes that were damaged on the way are read once more", async () => {
+    await write("once");
+    let isFirst = true;
+    await using store = reading("once", (method, answer) => {
+      if (method !== "get" || answer.length !== 5000 || !isFirst) return answer;
+      isFirst = false;
+      return answer.map((byte: number) => byte ^ 1);
+    });
+    expect(await store.get("x")).toEqual(new Uint8Array(5000).fill(7));
+    expect(isFirst).toBe(false);
+  });
+
+  test("an answer that is cut short, or too long, or none, is no answer", async () => {
+    await write("short");
+    for (const change of [
+      (bytes: Uint8Array) => bytes.subarray(1),
+      (bytes: Uint8Array) => Buffer.concat([bytes, bytes]),
+      () => "text",
+    ]) {
+      await using store = reading("short", (method, answer) =>
+        method === "get" ? change(answer) : answer,
+      );
+      await expect(store.get("x")).rejects.toMatchObject({ code: "ERR_PARTD_CONNECTION" });
+    }
+  }, 60_000);
+
+  test("names that no store makes are refused", async () => {
+    await write("names");
+    for (const name of ["data/00/x", "data/x", "lock/x", "lost/1", "lock/00000001.x"]) {
+      const Key = `names/${name}`;
+      await bucket.client.send(new PutObjectCommand({ Bucket: bucket.name, Key, Body: "x" }));
+      await using store = bucket.store("names");
+      await expect(store.get("x")).rejects.toMatchObject({
+        code: "ERR_PARTD_CORRUPT",
+        address: Key,
+      });
+      await awsClient(bucket.client).delete({
+        bucket: bucket.name,
+        keys: [Key],
+        signal: new AbortController().signal,
+      });
+    }
+    await using store = bucket.store("names");
+    expect(await read(store, "y")).toBe("2");
+  }, 60_000);
+
+  test("a listing without order, or of odd lengths, is refused", async () => {
+    await write("order");
+    await write("order");
+    for (const change of [
+      // biome-ignore lint/suspicious/noExplicitAny: a page of a listing.
+      (page: any) => ({ ...page, objects: page.objects.toReversed() }),
+      // biome-ignore lint/suspicious/noExplicitAny: the same.
+      (page: any) => ({
+        ...page,
+        objects: page.objects.map((one: object) => ({ ...one, size: -1 })),
+      }),
+      // biome-ignore lint/suspicious/noExplicitAny: the same.
+      (page: any) => ({
+        ...page,
+        objects: page.objects.map((one: object) => ({ ...one, key: "z" })),
+      }),
+    ]) {
+      await using store = reading("order", (method, answer) =>
+        method === "list" ? change(answer) : answer,
+      );
+      await expect(store.get("x")).rejects.toMatchObject({ code: "ERR_PARTD_PROTOCOL" });
+    }
+  }, 60_000);
+});
