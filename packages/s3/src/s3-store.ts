@@ -106,11 +106,13 @@ export class S3Store extends BaseStore {
   }
 
   /**
-   * Says that nobody appends any more: from now on reads of this store see what is there now, without
-   * a LIST each. An append or a deletion through it ends that.
+   * Says that nobody appends any more: leaves an index of what this store has written, as `close` does,
+   * and from now on reads of it see what is there now, without a LIST each. An append or a deletion
+   * through it ends that.
    */
   async seal(options: OperationOptions = {}): Promise<void> {
     await this.flush(options); // Opens the store.
+    await this.#writer.writeIndex();
     await this.#dataSet.seal(options.signal);
   }
 
@@ -216,6 +218,7 @@ export class S3Store extends BaseStore {
     for (const stream of this.#streams) for (const { key } of stream.segments) needed.add(key);
     const clear = (cover: Cover) => this.#writer.change("clear", [], cover);
     this.#doomed.push(...(await dropAll(this.#dataSet, clear, needed, signal)));
+    this.#writer.forgetIndex();
   }
 
   /** A deletion is a commit of its own, and removes what it has seen: it needs no lock. */
@@ -231,6 +234,7 @@ export class S3Store extends BaseStore {
   protected override async _close(): Promise<void> {
     for (const stream of this.#streams) stream.close();
     this.#streams.clear();
+    await this.#writer.writeIndex();
     await this.#removeDoomed();
   }
 

@@ -4,7 +4,8 @@ import type { ListedObject } from "../client.js";
 import { ByteReader } from "../format/byte-reader.js";
 import { ByteWriter } from "../format/byte-writer.js";
 import { Cover } from "../format/cover.js";
-import { commitOrder, hex, LOST, PART, strangeObject } from "../format/names.js";
+import { isIndexName } from "../format/index-object.js";
+import { commitOrder, hex, INDEX, LOST, PART, strangeObject } from "../format/names.js";
 import type { Tail } from "../format/tail.js";
 import { isMissing, missing } from "../objects/missing.js";
 import type { Requests } from "../objects/requests.js";
@@ -35,6 +36,8 @@ export class DataSet {
   readonly #known = new Map<string, Segment>();
   /** What counts of the epochs whose holders were passed over. */
   readonly #lost = new Map<number, Cover>();
+  #indexes: readonly ListedObject[] = [];
+  readonly #readIndexes = new Set<string>();
   #claim: Claim | undefined;
   #isListed = false;
   #isSealed = false;
@@ -125,6 +128,27 @@ export class DataSet {
     await this.#readLost((await this.#list()).objects);
     const seen = this.#lost.get(claim.epoch);
     if (!seen?.has(segment)) throw lockWasLost(this.folder);
+  }
+
+  /** Reads the indexes that writers have left, for the segments whose tails are not known. */
+  async loadIndexes(signal?: AbortSignal): Promise<void> {
+    const unread = this.#indexes.filter(({ key }) => !this.#readIndexes.has(key));
+    await Promise.all(
+      unread.map(async ({ key, size }) => {
+        this.#readIndexes.add(key);
+        try {
+          await this.tails.load(
+            key,
+            size,
+            (name) => this.#known.get(`${this.folder}${name}`),
+            signal,
+          );
+        } catch (error) {
+          this.#readIndexes.delete(key);
+          throw error;
+        }
+      }),
+    );
   }
 
   /** The commit is there: it is seen without a look. */
@@ -242,6 +266,7 @@ export class DataSet {
       this.#known.delete(key);
       this.tails.forget(segment);
     }
+    this.#indexes = objects.filter(({ key }) => key.startsWith(INDEX, this.folder.length));
     this.removals = removals;
     this.segments = this.#counting(segments);
     this.#isListed = true;
@@ -286,6 +311,7 @@ export class DataSet {
   /** What lies outside of our folders is not ours to judge. */
   #checkName(key: string): void {
     const name = key.slice(this.folder.length);
+    if (name.startsWith(INDEX) && !isIndexName(name)) throw strangeObject(key);
     if (name.startsWith(LOST) && !/^lost\/[0-9a-f]{8}$/.test(name)) throw strangeObject(key);
   }
 

@@ -1,3 +1,5 @@
+import { isPartdError } from "@partd/core";
+import { IndexObject } from "../format/index-object.js";
 import { Tail } from "../format/tail.js";
 import { contradiction, missing } from "../objects/missing.js";
 import type { Requests } from "../objects/requests.js";
@@ -33,6 +35,29 @@ export class Tails {
     return reading;
   }
 
+  /**
+   * Takes what an index says, unless it would take most of the memory. One that is gone or damaged is
+   * passed over: each segment has its own tail.
+   */
+  async load(
+    key: string,
+    size: number,
+    segmentOf: (name: string) => Segment | undefined,
+    signal?: AbortSignal,
+  ): Promise<void> {
+    if (size > this.#memory / 2) return;
+    const bytes = await this.#requests.read(key, 0, size, signal);
+    if (!bytes) return;
+    try {
+      for (const [name, tail] of IndexObject.read(Buffer.from(bytes))) {
+        const segment = segmentOf(name);
+        if (segment && tail.length === segment.tailLength) this.#adopt(segment, tail);
+      }
+    } catch (error) {
+      if (!(error instanceof RangeError) && !isPartdError(error, "ERR_PARTD_CORRUPT")) throw error;
+    }
+  }
+
   keep(segment: Segment, tail: Tail): void {
     if (this.#kept.has(segment)) return;
     this.#kept.set(segment, tail);
@@ -55,8 +80,11 @@ export class Tails {
     const { key, size, tailLength } = segment;
     const bytes = await this.#requests.read(key, size - tailLength, size, signal);
     if (!bytes) throw missing(key);
-    const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    const tail = new Tail(buffer, segment, key);
+    return this.#adopt(segment, Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength));
+  }
+
+  #adopt(segment: Segment, bytes: Buffer): Tail {
+    const tail = new Tail(bytes, segment, segment.key);
     checkLengths(segment, tail);
     this.keep(segment, tail);
     return tail;

@@ -66,10 +66,12 @@ export function lengthOf(pieces: readonly Piece[]): number {
 
 /** The segments with their tails, which are read ahead. */
 async function* inOrder(
-  { tails }: DataSet,
+  dataSet: DataSet,
   segments: readonly Segment[],
   signal: AbortSignal | undefined,
 ): AsyncGenerator<readonly [Segment, Tail], void, undefined> {
+  const { tails } = dataSet;
+  await dataSet.loadIndexes(signal);
   const ahead: Promise<Tail>[] = [];
   for (let i = 0; i < segments.length; i++) {
     for (let next = i + ahead.length; ahead.length < AHEAD && next < segments.length; next++) {

@@ -17,6 +17,13 @@ export interface CommitOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** A commit that is there, with what describes its values. */
+export interface Committed {
+  /** In the data set. */
+  readonly name: string;
+  readonly tail: Buffer;
+}
+
 /**
  * Makes the object that holds the changes, exactly once: a PUT whose outcome is unknown is repeated,
  * and where an object of that name is there by then it has to be the same.
@@ -26,7 +33,7 @@ export async function commit(
   id: CommitId,
   changes: Changes,
   options: CommitOptions,
-): Promise<void> {
+): Promise<Committed> {
   const { partLength, signal } = options;
   const bodyLength = bodyLengthOf(changes);
   if (bodyLength > partLength + partLength / 4) return commitInParts(dataSet, id, changes, options);
@@ -36,7 +43,7 @@ export async function commit(
   });
   const tail = writer.end(id, 0, options.cover);
   signal?.throwIfAborted();
-  await putSegment(dataSet, id, Buffer.concat([body, tail]), tail, tail.length);
+  return putSegment(dataSet, id, Buffer.concat([body, tail]), tail, tail.length);
 }
 
 /** The values as objects of their own; the small one that points at them, in the end, is the commit. */
@@ -45,7 +52,7 @@ async function commitInParts(
   id: CommitId,
   changes: Changes,
   { partLength, concurrency, cover, signal }: CommitOptions,
-): Promise<void> {
+): Promise<Committed> {
   const { requests, folder } = dataSet;
   const slots = new Slots(concurrency);
   const writes: Promise<unknown>[] = [];
@@ -72,7 +79,7 @@ async function commitInParts(
     await Promise.all(writes);
     signal?.throwIfAborted();
     const tail = writer.end(id, partLength, cover);
-    await putSegment(dataSet, id, tail, tail, 0);
+    return await putSegment(dataSet, id, tail, tail, 0);
   } catch (error) {
     await Promise.allSettled(writes);
     // Unless the commit may be there for all that.
@@ -87,12 +94,13 @@ async function putSegment(
   object: Buffer,
   tail: Buffer,
   tailLength: number,
-): Promise<void> {
+): Promise<Committed> {
   const key = `${dataSet.folder}${segmentName(id, tailLength)}`;
   if (!(await dataSet.requests.create(key, object))) await compare(dataSet, key, object, tail);
   const segment = Segment.parse(dataSet.folder, key, object.length) as Segment;
   await dataSet.afterCommit(segment);
   dataSet.add(segment, new Tail(tail, id, key));
+  return { name: key.slice(dataSet.folder.length), tail };
 }
 
 /**

@@ -3,6 +3,7 @@ import { PartdError } from "@partd/core";
 import { type Batch, onAbort } from "@partd/core/author";
 import type { DataSet } from "../data-set/data-set.js";
 import type { Cover } from "../format/cover.js";
+import { IndexObject, indexName } from "../format/index-object.js";
 import { type CommitKind, LAST_STAMP } from "../format/names.js";
 import { commit } from "./commit.js";
 import { type Changes, inKeyOrder } from "./layout.js";
@@ -26,6 +27,9 @@ export class Writer {
   #waitingBytes = 0;
   readonly #running = new Set<Promise<void>>();
   #sequence = 0;
+  /** Of the segments since the last index. */
+  #index = new IndexObject();
+  #indexes = 0;
 
   constructor(dataSet: DataSet, options: WriterOptions) {
     this.#dataSet = dataSet;
@@ -47,6 +51,24 @@ export class Writer {
   async change(kind: CommitKind, changes: Changes, cover: Cover): Promise<void> {
     await this.#dataSet.beforeCommit();
     await this.#commit(kind, changes, cover, undefined);
+  }
+
+  /**
+   * Leaves an index of what was written since the last one. It saves requests and nothing else: none is
+   * made of a single segment, and one that cannot be written is left out.
+   */
+  async writeIndex(): Promise<void> {
+    const index = this.#index;
+    this.#index = new IndexObject();
+    if (index.count < 2) return;
+    const { requests, folder } = this.#dataSet;
+    const name = indexName(this.#id, ++this.#indexes);
+    await requests.create(`${folder}${name}`, index.bytes).catch(() => {});
+  }
+
+  /** What was written was dropped. */
+  forgetIndex(): void {
+    this.#index = new IndexObject();
   }
 
   /** Resolves when nothing is being written any more. */
@@ -123,7 +145,11 @@ export class Writer {
       epoch: this.#dataSet.epoch,
       kind,
     };
-    await commit(this.#dataSet, id, changes, { cover, partLength, concurrency, signal });
+    const options = { cover, partLength, concurrency, signal };
+    const { name, tail } = await commit(this.#dataSet, id, changes, options);
+    if (kind !== "add") return; // Removals are read one by one in any case.
+    this.#index.add(name, tail);
+    if (this.#index.bytes.length >= LARGEST_INDEX) await this.writeIndex();
   }
 
   /** The caller is told at once, also while the commit is under way, which then counts or not. */
@@ -140,6 +166,9 @@ interface Pending {
   readonly reject: (error: unknown) => void;
   forget: (() => void) | undefined;
 }
+
+/** Bytes of an index, which are held in memory until it is written. */
+const LARGEST_INDEX = 16 * 2 ** 20;
 
 /** Is aborted as soon as one of them is. */
 function anyOf(group: readonly Pending[]): AbortSignal | undefined {

@@ -1,0 +1,48 @@
+import { ByteReader } from "./byte-reader.js";
+import { ByteWriter } from "./byte-writer.js";
+import { hex, INDEX } from "./names.js";
+
+/**
+ * What a writer leaves when it ends: the tails of its segments in one object, so that a reader needs
+ * one request for all of them. For each segment the length and the text of its name in the data set,
+ * then the length and the bytes of its tail; lengths are varints. A tail has a checksum of its own, and
+ * says what segment it belongs to.
+ */
+export class IndexObject {
+  readonly #bytes = new ByteWriter();
+  count = 0;
+
+  get bytes(): Buffer {
+    return this.#bytes.bytes;
+  }
+
+  add(name: string, tail: Uint8Array): void {
+    this.#bytes.varint(name.length);
+    this.#bytes.ascii(name);
+    this.#bytes.varint(tail.length);
+    this.#bytes.append(tail);
+    this.count++;
+  }
+
+  /** @throws `RangeError` for what no writer writes. */
+  static *read(bytes: Buffer): Generator<readonly [name: string, tail: Buffer], void, undefined> {
+    const reader = new ByteReader(bytes);
+    while (!reader.isAtEnd) {
+      const nameLength = reader.varint();
+      reader.skip(nameLength);
+      const name = bytes.toString("latin1", reader.at - nameLength, reader.at);
+      const tailLength = reader.varint();
+      reader.skip(tailLength);
+      // A copy: one tail that is kept must not keep all.
+      yield [name, Buffer.from(bytes.subarray(reader.at - tailLength, reader.at))];
+    }
+  }
+}
+
+export function indexName(writer: string, number: number): string {
+  return `${INDEX}${writer}-${hex(number, 8)}`;
+}
+
+export function isIndexName(name: string): boolean {
+  return /^index\/[0-9a-f]{16}-[0-9a-f]{8}$/.test(name);
+}
