@@ -9,6 +9,7 @@ import { RecordEncoder } from "./format/record-encoder.js";
 import type { GrowingIndex } from "./index/growing-index.js";
 import { writeIndex } from "./index/index-file.js";
 import { entriesOf } from "./read/entries.js";
+import { LongEntry } from "./read/grouping.js";
 
 export interface Progress {
   readonly bytesDone: number;
@@ -117,15 +118,11 @@ class Copier {
     const extents = this.#old.map((segment) => ({ segment, end: segment.recordsEnd }));
     const onBytes = (done: number, total: number) =>
       onProgress?.({ bytesDone: done, bytesTotal: total });
-    for await (const { key, value, pieces } of entriesOf(this.#dataSet, extents, {
-      signal,
-      onBytes,
-    })) {
-      if (value) await this.#add(key, value);
-      else {
+    for await (const some of entriesOf(this.#dataSet, extents, { signal, onBytes })) {
+      if (some instanceof LongEntry) {
         await this.#flush();
-        for await (const piece of pieces()) await this.#write([key], [piece]);
-      }
+        for await (const piece of some.pieces()) await this.#write([some.key], [piece]);
+      } else for (const [key, value] of some) if (this.#add(key, value)) await this.#flush();
     }
     await this.#flush();
     await this.#finishSegment();
@@ -142,11 +139,12 @@ class Copier {
     if (!this.#kept) this.#dataSet.removeFiles(this.segments);
   }
 
-  async #add(key: string, value: Uint8Array): Promise<void> {
+  /** Adds a value to the next record; true if that is long enough then. */
+  #add(key: string, value: Uint8Array): boolean {
     this.#keys.push(key);
     this.#values.push(value);
     this.#byteLength += value.length;
-    if (this.#byteLength >= RECORD || this.#keys.length >= MOST_KEYS) await this.#flush();
+    return this.#byteLength >= RECORD || this.#keys.length >= MOST_KEYS;
   }
 
   async #flush(): Promise<void> {

@@ -56,17 +56,14 @@ export abstract class BaseStore implements Store {
   protected abstract _keys(options: KeysOptions): Promise<Iterable<string> | AsyncIterable<string>>;
 
   /**
-   * Every encoded key with its value in the order that is cheapest, as `Store.entries` promises it.
-   * Answers nothing for options that it has no better way for, such as `sorted`. May be consumed after other operations have run. Default: nothing, and the keys are listed and
-   * their values read in groups.
+   * Every encoded key with its value in the order that is cheapest, as `Store.entries` promises it,
+   * in batches: a turn of a promise for each entry would cost more than the entry. Answers nothing
+   * for options that it has no better way for, such as `sorted`. May be consumed after other
+   * operations have run. Default: nothing, and the keys are listed and their values read in groups.
    */
   protected async _entries(
     _options: EntriesOptions,
-  ): Promise<
-    | Iterable<readonly [string, Uint8Array]>
-    | AsyncIterable<readonly [string, Uint8Array]>
-    | undefined
-  > {
+  ): Promise<AsyncIterable<readonly (readonly [string, Uint8Array])[]> | undefined> {
     return undefined;
   }
 
@@ -214,9 +211,11 @@ export abstract class BaseStore implements Store {
     checkLongest(options);
     const own = await this.#shared(options, () => this._entries(options));
     if (own !== undefined) {
-      for await (const [text, value] of own) {
-        this.#check(options);
-        yield [decodeKey(text), value];
+      for await (const batch of own) {
+        for (const [text, value] of batch) {
+          this.#check(options);
+          yield [decodeKey(text), value];
+        }
       }
       return;
     }

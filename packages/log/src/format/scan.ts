@@ -97,12 +97,17 @@ export function decodeTable(
     return decodeChecked(bytes, head, payload, index);
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
-    throw new PartdError(
-      "ERR_PARTD_CORRUPT",
-      `A record of ${path} contradicts itself though its checksum is right; it was written by faulty software.`,
-      { path, offset: payload, cause: error },
-    );
+    throw contradiction(path, payload, error);
   }
+}
+
+/** What a record is that no LogStore writes, but faulty software. */
+export function contradiction(path: string, offset: number, cause: unknown): PartdError {
+  return new PartdError(
+    "ERR_PARTD_CORRUPT",
+    `A record of ${path} contradicts itself though its checksum is right; it was written by faulty software.`,
+    { path, offset, cause },
+  );
 }
 
 function decodeChecked(

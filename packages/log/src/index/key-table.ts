@@ -38,6 +38,18 @@ export class KeyTable {
     return this.#add(key, hash);
   }
 
+  /** The same of a key's bytes, without making a text of them. */
+  numberOf(bytes: Buffer, from: number, to: number): number {
+    const hash = seededHashOf(bytes, from, to);
+    const mask = this.#places.length - 1;
+    for (let place = hash & mask; ; place = (place + 1) & mask) {
+      const number = (this.#places[place] as number) - 1;
+      if (number === NONE) break;
+      if (this.#hashes[number] === hash && this.#equals(number, bytes, from, to)) return number;
+    }
+    return this.#add(bytes.toString("latin1", from, to), hash);
+  }
+
   /** The key's number, or {@link NONE}. */
   find(key: string): number {
     return this.#find(key, seededHash(key));
@@ -88,6 +100,15 @@ export class KeyTable {
     // From the end, where keys differ.
     for (let i = length - 1; i >= 0; i--) {
       if (this.#bytes[start + i] !== key.charCodeAt(i)) return false;
+    }
+    return true;
+  }
+
+  #equals(number: number, bytes: Buffer, from: number, to: number): boolean {
+    const start = this.#starts[number] as number;
+    if ((this.#starts[number + 1] as number) - start !== to - from) return false;
+    for (let i = to - from - 1; i >= 0; i--) {
+      if (this.#bytes[start + i] !== bytes[from + i]) return false;
     }
     return true;
   }
@@ -153,6 +174,13 @@ function seededHash(key: string): number {
   let hash = SEED;
   for (let i = 0; i < key.length; i++)
     hash = Math.imul(hash ^ key.charCodeAt(i), 0x5bd1e995) ^ (hash >>> 15);
+  return mixed(hash);
+}
+
+function seededHashOf(bytes: Uint8Array, from: number, to: number): number {
+  let hash = SEED;
+  for (let i = from; i < to; i++)
+    hash = Math.imul(hash ^ (bytes[i] as number), 0x5bd1e995) ^ (hash >>> 15);
   return mixed(hash);
 }
 

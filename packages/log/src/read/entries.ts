@@ -3,10 +3,11 @@ import { PartdError } from "@partd/core";
 import { allocateBytes } from "@partd/core/author";
 import type { DataSet } from "../data-set/data-set.js";
 import type { Segment } from "../data-set/segment.js";
+import { PIECE } from "../format/layout.js";
 import { UNKNOWN_KEY } from "../format/scan.js";
 import { liveKeys } from "../index/live-keys.js";
 import { gather } from "./gather.js";
-import type { Entry } from "./partition.js";
+import { type EntryBatch, LongEntry } from "./grouping.js";
 import { Partitions } from "./partitions.js";
 import { planRead } from "./read-plan.js";
 import { type Extent, UnreadableTable } from "./record-cursor.js";
@@ -25,7 +26,7 @@ export async function* entriesOf(
   dataSet: DataSet,
   extents: readonly Extent[],
   { signal, onBytes }: EntriesOptions = {},
-): AsyncGenerator<Entry, void, undefined> {
+): AsyncGenerator<EntryBatch | LongEntry, void, undefined> {
   const total = 2 * extents.reduce((sum, { end }) => sum + end, 0);
   let done = 0;
   const count = (bytes: number) => {
@@ -37,7 +38,7 @@ export async function* entriesOf(
   for (const { segment } of extents) segment.hold();
   try {
     await partitions.fill();
-    yield* partitions.entries();
+    for await (const some of partitions.entries()) yield some;
   } catch (error) {
     if (!(error instanceof UnreadableTable)) throw error;
     yield* byIndex(
@@ -55,9 +56,9 @@ export async function* entriesOf(
  * Pairs of keys and values, for a store: holds the segments from now until the end. A value that is
  * longer than `longest` comes in pieces.
  */
-export class EntryStream implements AsyncIterable<readonly [string, Uint8Array]> {
+export class EntryStream implements AsyncIterable<EntryBatch> {
   readonly #extents: readonly Extent[];
-  readonly #pairs: AsyncGenerator<readonly [string, Uint8Array], void, undefined>;
+  readonly #batches: AsyncGenerator<EntryBatch, void, undefined>;
   readonly #done: (stream: EntryStream) => void;
   readonly #closing = new AbortController();
   #step: Promise<unknown> | undefined;
@@ -75,14 +76,14 @@ export class EntryStream implements AsyncIterable<readonly [string, Uint8Array]>
     for (const { segment } of extents) segment.hold();
     const closing = this.#closing.signal;
     const both = signal ? AbortSignal.any([signal, closing]) : closing;
-    this.#pairs = pairs(entriesOf(dataSet, extents, { signal: both }), longest);
+    this.#batches = batches(entriesOf(dataSet, extents, { signal: both }), longest);
   }
 
-  async *[Symbol.asyncIterator](): AsyncGenerator<readonly [string, Uint8Array], void, undefined> {
+  async *[Symbol.asyncIterator](): AsyncGenerator<EntryBatch, void, undefined> {
     try {
       for (;;) {
         if (this.#over) throw closed();
-        const step = this.#pairs.next();
+        const step = this.#batches.next();
         this.#step = step;
         const { done, value } = await step;
         if (done) return;
@@ -99,7 +100,7 @@ export class EntryStream implements AsyncIterable<readonly [string, Uint8Array]>
     this.#over = true;
     this.#closing.abort(closed());
     await this.#step?.catch(() => {}); // The caller of `next` gets it.
-    await this.#pairs.return();
+    await this.#batches.return();
     for (const { segment } of this.#extents) segment.unhold();
     this.#done(this);
   }
@@ -109,29 +110,45 @@ function closed(): PartdError {
   return new PartdError("ERR_PARTD_CLOSED", "The store was closed while its entries were read.");
 }
 
-async function* pairs(
-  entries: AsyncIterable<Entry>,
+async function* batches(
+  entries: AsyncIterable<EntryBatch | LongEntry>,
   longest: number,
-): AsyncGenerator<readonly [string, Uint8Array], void, undefined> {
-  for await (const { key, length, value, pieces } of entries) {
-    if (value && length <= longest) yield [key, value];
-    else if (length > longest) for await (const piece of pieces()) yield [key, piece];
-    else {
-      const whole = allocateBytes(length);
-      let at = 0;
-      for await (const piece of pieces()) {
-        whole.set(piece, at);
-        at += piece.length;
-      }
-      yield [key, whole];
-    }
+): AsyncGenerator<EntryBatch, void, undefined> {
+  for await (const some of entries) {
+    if (some instanceof LongEntry) {
+      const { key } = some;
+      if (some.length > longest) for await (const piece of some.pieces()) yield [[key, piece]];
+      else yield [[key, await whole(some)]];
+    } else if (some.every(([, { length }]) => length <= longest)) yield some;
+    else yield some.flatMap(([key, value]) => cut(key, value, longest));
   }
+}
+
+/** A value in one piece, or if it is longer than `longest` in several. */
+function cut(key: string, value: Uint8Array, longest: number): EntryBatch {
+  if (value.length <= longest) return [[key, value]];
+  const size = Math.max(longest, PIECE);
+  const pieces: (readonly [string, Uint8Array])[] = [];
+  for (let at = 0; at < value.length; at += size) {
+    pieces.push([key, value.subarray(at, at + size)]);
+  }
+  return pieces;
+}
+
+async function whole({ length, pieces }: LongEntry): Promise<Uint8Array> {
+  const value = allocateBytes(length);
+  let at = 0;
+  for await (const piece of pieces()) {
+    value.set(piece, at);
+    at += piece.length;
+  }
+  return value;
 }
 
 async function* byIndex(
   segments: readonly Segment[],
   signal: AbortSignal | undefined,
-): AsyncGenerator<Entry, void, undefined> {
+): AsyncGenerator<EntryBatch | LongEntry, void, undefined> {
   for await (const some of liveKeys(segments, signal)) {
     const keys = some.filter((key) => key !== UNKNOWN_KEY);
     yield* readSome(segments, keys, signal);
@@ -142,35 +159,20 @@ async function* readSome(
   segments: readonly Segment[],
   keys: readonly string[],
   signal: AbortSignal | undefined,
-): AsyncGenerator<Entry, void, undefined> {
+): AsyncGenerator<EntryBatch | LongEntry, void, undefined> {
   const plan = await planRead(segments, keys, signal);
   const total = plan.lengths.reduce((sum, length) => sum + length, 0);
   if (total <= HELD_BYTES) {
     const values = keys.map((_, slot) => allocateBytes(plan.lengths[slot] as number));
     for (const part of plan.segments) await gather(part, values, keys, signal);
-    for (const [slot, key] of keys.entries()) {
-      const value = values[slot] as Uint8Array;
-      yield {
-        key,
-        length: value.length,
-        value,
-        pieces: async function* () {
-          yield value;
-        },
-      };
-    }
+    yield keys.map((key, slot) => [key, values[slot] as Uint8Array] as const);
   } else if (keys.length > 1) {
     const half = keys.length >> 1;
     yield* readSome(segments, keys.slice(0, half), signal);
     yield* readSome(segments, keys.slice(half), signal);
   } else if (keys[0] !== undefined) {
     const [key] = keys;
-    yield {
-      key,
-      length: total,
-      value: undefined,
-      pieces: () => new ValueStream(plan, key, () => {}),
-    };
+    yield new LongEntry(key, total, () => new ValueStream(plan, key, () => {}));
   }
 }
 

@@ -1,5 +1,6 @@
 import { Pace } from "@partd/core/author";
-import { type Entry, KEPT_BYTES, Partition } from "./partition.js";
+import { type EntryBatch, Grouping, KEPT_BYTES, type LongEntry } from "./grouping.js";
+import { Partition } from "./partition.js";
 import { type Extent, RecordCursor } from "./record-cursor.js";
 import { SpillFile } from "./spill-file.js";
 
@@ -61,15 +62,19 @@ export class Partitions {
         if (!(await first.next())) open.splice(open.indexOf(first), 1);
       } else break;
     }
-    for (const partition of this.#partitions) await partition.flush();
+    for (const partition of this.#partitions) await partition.end();
     await this.#spill.settle();
   }
 
   /** Each key once, in the order of their hashes by partitions. */
-  async *entries(): AsyncGenerator<Entry, void, undefined> {
+  async *entries(): AsyncGenerator<EntryBatch | LongEntry, void, undefined> {
+    const grouping = new Grouping();
     for (const partition of this.#partitions) {
       this.#signal?.throwIfAborted();
-      yield* partition.entries();
+      for await (const some of grouping.entries(partition)) {
+        yield some;
+        this.#signal?.throwIfAborted();
+      }
       this.#onBytes(partition.byteLength);
     }
   }

@@ -1,10 +1,22 @@
 import { crc32 } from "@partd/disk";
 import type { Segment } from "../data-set/segment.js";
-import { RECORD_HEAD, readHead, SEGMENT_HEADER } from "../format/layout.js";
-import { decodeTable, findHead } from "../format/scan.js";
+import {
+  LARGE,
+  LONGEST_ENTRY,
+  PIECE,
+  RECORD_HEAD,
+  type RecordHead,
+  readHead,
+  SEGMENT_HEADER,
+  VarintReader,
+} from "../format/layout.js";
+import { contradiction, decodeTable, findHead } from "../format/scan.js";
 import { GrowingIndex } from "../index/growing-index.js";
+import { orderHash } from "../index/key-table.js";
+import { grown, grownSize } from "../index/range-columns.js";
 import { damagedRange } from "./gather.js";
-import type { Partition } from "./partition.js";
+import { type Partition, Row } from "./partition.js";
+import { NO_SPAN, Span } from "./span.js";
 import { Window } from "./window.js";
 
 /** A segment, as far as it is read. */
@@ -16,7 +28,10 @@ export interface Extent {
 /** A record table is damaged: only the segment's index knows what it held. */
 export class UnreadableTable extends Error {}
 
-/** Goes through the records of a segment, and divides what they hold. */
+/**
+ * Goes through the records of a segment, and divides what they hold by the hashes of the keys. Keys
+ * stay bytes, and entries numbers: there may be a thousand million.
+ */
 export class RecordCursor {
   readonly isBase: boolean;
   /** Of the record, or of the first one before it is read. */
@@ -26,15 +41,22 @@ export class RecordCursor {
   readonly #partitions: readonly Partition[];
   #opened: Window | undefined;
   readonly #end: number;
-  /** One record at a time is decoded into it; only its keys stay. */
-  #index = new GrowingIndex();
-  /** Of each key: its partition, and the number that it has there in this segment, plus 1. */
+  /** Of each key's number in the segment: its partition, and from 1 the number that it has there. */
   #partitionOf = new Uint16Array(64);
   #numberIn = new Uint32Array(64);
   readonly #numbers: Uint32Array;
   #at = SEGMENT_HEADER;
   #next = 0;
-  #entries = 0;
+  #head: RecordHead | undefined;
+  #table: Buffer = EMPTY;
+  #tableSpan = NO_SPAN;
+  /** Entries of the open group: the numbers of their keys, their lengths, and where keys stand. */
+  #keys = new Uint32Array(1024);
+  #lengths = new Uint32Array(1024);
+  #keyFrom = new Uint32Array(1024);
+  #keyTo = new Uint32Array(1024);
+  #waiting = 0;
+  readonly #row = new Row();
 
   constructor({ segment, end }: Extent, number: number, partitions: readonly Partition[]) {
     this.#segment = segment;
@@ -60,9 +82,9 @@ export class RecordCursor {
         if (end > this.#end) break;
         const table = await this.#window.read(at + RECORD_HEAD, head.tableLength);
         if (crc32(table) === head.tableCrc) {
-          decodeTable(table, head, payload, this.#index, path);
           this.#next = end;
-          this.#entries = head.entries;
+          this.#head = head;
+          this.#table = table;
           this.stamp = head.stamp;
           return true;
         }
@@ -75,7 +97,9 @@ export class RecordCursor {
         this.#at = (await findHead(this.#window, this.#segment, this.#at, this.#end)) ?? this.#end;
       }
     }
-    this.#index = new GrowingIndex();
+    this.#partitionOf = new Uint16Array(0);
+    this.#numberIn = new Uint32Array(0);
+    this.#table = EMPTY;
     this.#opened = undefined;
     return false;
   }
@@ -84,54 +108,157 @@ export class RecordCursor {
     return this.stamp === other.stamp ? this.#number < other.#number : this.stamp < other.stamp;
   }
 
-  /** Divides the record, and answers its length in bytes. */
+  /**
+   * Divides the record, and answers its length in bytes.
+   *
+   * @throws `ERR_PARTD_CORRUPT` if its table makes no sense, or bytes do not match their checksum.
+   */
   async divide(): Promise<number> {
-    const { columns, keys } = this.#index;
-    const { key: keyColumn, group: groupColumn, delta, length: lengths } = columns;
-    this.#makeRoom(keys.size);
-    let group = -1;
-    let bytes: Buffer = EMPTY;
-    for (let row = 0; row < this.#entries; row++) {
-      const key = keyColumn[row] as number;
-      if (this.#numberIn[key] === 0) this.#assign(key);
-      const partition = this.#partitions[this.#partitionOf[key] as number] as Partition;
-      const length = lengths[row] as number;
-      if (
-        !partition.begin(this.#number, this.#index.keys, key, this.#numberIn[key] as number, length)
-      )
-        await partition.beginLater(
-          this.#number,
-          this.#index.keys,
-          key,
-          this.#numberIn[key] as number,
-          length,
-        );
-      if (length === 0) continue;
-      let from = delta[row] as number;
-      for (let left = length, at = groupColumn[row] as number; left > 0; at++, from = 0) {
-        if (at !== group) {
-          group = at;
-          bytes = await this.#readGroup(at, key);
-        }
-        const taken = Math.min(left, bytes.length - from);
-        if (!partition.add(bytes, from, taken)) await partition.addLater(bytes, from, taken);
-        left -= taken;
-      }
+    try {
+      await this.#divide();
+    } catch (error) {
+      if (error instanceof RangeError) throw contradiction(this.#segment.path, this.#at, error);
+      throw error;
     }
     const byteLength = this.#next - this.#at;
     this.#at = this.#next;
     return byteLength;
   }
 
-  async #readGroup(group: number, key: number): Promise<Buffer> {
-    const { start, groupLength, crc } = this.#index.columns;
-    const length = groupLength[group] as number;
-    const position = start[group] as number;
-    const bytes = this.#window.has(position, length) ?? (await this.#window.read(position, length));
-    if (crc32(bytes) !== crc[group]) {
-      throw damagedRange(this.#segment, position, length, this.#index.keys.text(key) || "?");
+  async #divide(): Promise<void> {
+    const { entries, groups, payloadLength } = this.#head as RecordHead;
+    const reader = new VarintReader(this.#table);
+    this.#tableSpan = new Span(this.#table);
+    const crcs = this.#table.length - 4 * groups;
+    if (entries * 2 > crcs) throw new RangeError("there is no room for so many entries");
+    let position = this.#next - payloadLength;
+    let group = 0;
+    const next = async (length: number) => {
+      if (group === groups) throw new RangeError("there are more groups than it says");
+      const bytes =
+        this.#window.has(position, length) ?? (await this.#window.read(position, length));
+      if (crc32(bytes) !== this.#table.readUInt32LE(crcs + 4 * group)) {
+        throw damagedRange(this.#segment, position, length, await this.#textOf(this.#keys[0] ?? 0));
+      }
+      position += length;
+      group++;
+      return new Span(bytes);
+    };
+    for (let left = entries; left > 0; left -= this.#waiting) {
+      const open = this.#collect(reader, left, crcs);
+      let bytes = open > 0 ? await next(open) : NO_SPAN;
+      for (let i = 0, at = 0; i < this.#waiting; i++) {
+        const length = this.#lengths[i] as number;
+        const partition = this.#partitionFor(i, length);
+        if (partition && !partition.begin(this.#row)) await partition.beginLater(this.#row);
+        for (let rest = length; rest > 0; ) {
+          if (length >= LARGE) {
+            bytes = await next(Math.min(rest, PIECE));
+            at = 0;
+          }
+          const taken = Math.min(rest, bytes.bytes.length - at);
+          if (partition && !partition.add(bytes, at, taken)) {
+            await partition.addLater(bytes, at, taken);
+          }
+          at += taken;
+          rest -= taken;
+        }
+      }
     }
-    return bytes;
+    if (group !== groups || position !== this.#next || reader.at !== crcs) {
+      throw new RangeError("its lengths differ from what it says");
+    }
+  }
+
+  /**
+   * Reads entries of the table up to the end of a group, and a large one behind it, whose groups are
+   * its own. @returns the bytes of the group.
+   */
+  #collect(reader: VarintReader, most: number, end: number): number {
+    let open = 0;
+    let count = 0;
+    while (count < most && open < LARGE) {
+      if (count === this.#keys.length) this.#growWaiting();
+      const reference = reader.next();
+      const key = Math.floor(reference / 2);
+      if (reference % 2 === 1) {
+        const length = reader.next();
+        this.#keyFrom[count] = reader.at;
+        // A definition takes three bytes or more, and all of them are before here in the file.
+        if (length === 0 || reader.at + length > end || key > this.#next / 2) {
+          throw new RangeError("a key is none");
+        }
+        this.#define(key, reader.at, reader.at + length);
+        reader.at += length;
+        this.#keyTo[count] = reader.at;
+      } else this.#keyTo[count] = this.#keyFrom[count] = 0;
+      const length = reader.next();
+      if (length > LONGEST_ENTRY || reader.at > end) throw new RangeError("an entry is too long");
+      this.#keys[count] = key;
+      this.#lengths[count++] = length;
+      if (length >= LARGE) break;
+      open += length;
+    }
+    this.#waiting = count;
+    return open;
+  }
+
+  /** Puts a waiting entry into the row; nothing if its key was defined where it cannot be read. */
+  #partitionFor(i: number, length: number): Partition | undefined {
+    const key = this.#keys[i] as number;
+    const number = key < this.#numberIn.length ? (this.#numberIn[key] as number) : 0;
+    if (number === 0) return undefined;
+    const row = this.#row;
+    row.segment = this.#number;
+    row.number = number;
+    row.length = length;
+    row.table = this.#tableSpan;
+    row.keyFrom = this.#keyFrom[i] as number;
+    row.keyTo = this.#keyTo[i] as number;
+    return this.#partitions[this.#partitionOf[key] as number];
+  }
+
+  #define(key: number, from: number, to: number): void {
+    const table = this.#table;
+    for (let at = from; at < to; at++) {
+      if (IS_OF_KEYS[table[at] as number] === 0) throw new RangeError("a key is none");
+    }
+    if (key >= this.#numberIn.length) {
+      const size = grownSize(Math.max(64, this.#numberIn.length), key + 1);
+      const partitionOf = new Uint16Array(size);
+      partitionOf.set(this.#partitionOf);
+      this.#partitionOf = partitionOf;
+      this.#numberIn = grown(this.#numberIn, size);
+    }
+    const hash = orderHash(table, from, to);
+    const partition = Math.floor((hash / 2 ** 32) * this.#partitions.length);
+    this.#partitionOf[key] = partition;
+    this.#numberIn[key] = ++this.#numbers[partition]!;
+  }
+
+  /** The text of a key of the segment, for messages: read anew, up to this record. */
+  async #textOf(key: number): Promise<string> {
+    const index = new GrowingIndex();
+    const { path, seed } = this.#segment;
+    const window = new Window(this.#segment, this.#end);
+    for (let at = SEGMENT_HEADER; at <= this.#at; ) {
+      const head = readHead(await window.read(at, RECORD_HEAD), seed, at);
+      if (!head) break;
+      const payload = at + RECORD_HEAD + head.tableLength;
+      const table = await window.read(at + RECORD_HEAD, head.tableLength);
+      decodeTable(table, head, payload, index, path);
+      at = payload + head.payloadLength;
+    }
+    const number = index.locals[key];
+    return number === undefined ? "?" : index.keys.text(number) || "?";
+  }
+
+  #growWaiting(): void {
+    const size = 2 * this.#keys.length;
+    this.#keys = grown(this.#keys, size);
+    this.#lengths = grown(this.#lengths, size);
+    this.#keyFrom = grown(this.#keyFrom, size);
+    this.#keyTo = grown(this.#keyTo, size);
   }
 
   get #window(): Window {
@@ -143,25 +270,11 @@ export class RecordCursor {
     if (at + RECORD_HEAD > this.#end) return false;
     return !!readHead(await this.#window.read(at, RECORD_HEAD), this.#segment.seed, at);
   }
-
-  #assign(key: number): void {
-    const hash = this.#index.keys.orderHash(key);
-    const partition = Math.floor((hash / 2 ** 32) * this.#partitions.length);
-    this.#partitionOf[key] = partition;
-    // Marked as new until it is written once: see `Partition.begin`.
-    this.#numberIn[key] = ++this.#numbers[partition]!;
-  }
-
-  #makeRoom(keys: number): void {
-    if (keys <= this.#numberIn.length) return;
-    const size = Math.max(keys, 2 * this.#numberIn.length);
-    const partitionOf = new Uint16Array(size);
-    partitionOf.set(this.#partitionOf);
-    this.#partitionOf = partitionOf;
-    const numberIn = new Uint32Array(size);
-    numberIn.set(this.#numberIn);
-    this.#numberIn = numberIn;
-  }
 }
+
+/** Bytes that encoded keys are made of. */
+const IS_OF_KEYS = Uint8Array.from({ length: 256 }, (_, byte) =>
+  /[%/\w.() -]/.test(String.fromCharCode(byte)) ? 1 : 0,
+);
 
 const EMPTY = Buffer.alloc(0);

@@ -48,9 +48,20 @@ export class SpillFile {
     const chunk = this.#chunks[position];
     if (chunk) return chunk;
     const bytes = Buffer.allocUnsafeSlow(length);
-    const count = await readAll(this.#fd as number, bytes, position);
-    if (count < length) throw new Error(`The spilled bytes in ${this.#directory} were cut short.`);
+    await this.readInto(position, bytes);
     return bytes;
+  }
+
+  async readInto(position: number, target: Buffer): Promise<void> {
+    const chunk = this.#chunks[position];
+    if (chunk) {
+      chunk.copy(target);
+      return;
+    }
+    const count = await readAll(this.#fd as number, target, position);
+    if (count < target.length) {
+      throw new Error(`The spilled bytes in ${this.#directory} were cut short.`);
+    }
   }
 
   async close(): Promise<void> {
