@@ -5,6 +5,7 @@ import {
   type Batch,
   checkIntegerOption,
   type GetOptions,
+  Pace,
 } from "@partd/core/author";
 import { absolutePath, type Lease, TemporaryDirectory } from "@partd/disk";
 import { AppendQueue } from "./append-queue.js";
@@ -104,6 +105,26 @@ export class FileStore extends BaseStore {
       const keys = await this.#set.io("list", () => this.#set.layout.keys(options), options);
       lease.verify();
       return keys;
+    });
+  }
+
+  protected override async _count(options: OperationOptions): Promise<number> {
+    return (await this._keys(options)).length;
+  }
+
+  protected override _sizes(keys: readonly string[], options: OperationOptions): Promise<number[]> {
+    return this.#read(options, async (lease) => {
+      const sizes: number[] = [];
+      const pace = new Pace();
+      for (const key of keys) {
+        sizes.push(await this.#set.io("measure", () => this.#set.layout.size(key), { key }));
+        if (!pace.due) continue;
+        await pace.rest();
+        options.signal?.throwIfAborted();
+        lease.verifyNow();
+      }
+      lease.verify();
+      return sizes;
     });
   }
 

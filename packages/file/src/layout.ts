@@ -72,6 +72,15 @@ export class Layout {
     }
   }
 
+  /** Bytes of a key's file, without opening it. */
+  async size(key: string): Promise<number> {
+    for (const aside of this.#hasAside ? [false, true] : [false]) {
+      const stats = await this.#disk.stat(this.path(key, aside));
+      if (stats?.isFile()) return stats.size;
+    }
+    return 0;
+  }
+
   /** Opens a key's file for reading and writing, and makes an empty one if there is none. */
   async openOrCreate(key: string): Promise<Opened> {
     if (this.#hasAside) {
