@@ -201,7 +201,7 @@ export class BufferStore extends BaseStore {
   /** What memory holds is brought down first: the slow store knows the order to read it all in. */
   protected override async _entries(
     options: EntriesOptions,
-  ): Promise<AsyncIterable<readonly (readonly [string, Uint8Array])[]>> {
+  ): Promise<AsyncIterable<readonly [string, Uint8Array]>> {
     await this.#spill(options.signal);
     return encodedEntries(this.#spiller.target.entries(options));
   }
@@ -308,8 +308,8 @@ function refusal(reason: string): PartdError {
 
 async function* encodedEntries(
   entries: AsyncIterable<readonly [Key, Uint8Array]>,
-): AsyncGenerator<readonly (readonly [string, Uint8Array])[], void, undefined> {
-  for await (const [key, value] of entries) yield [[encodeKey(key), value]];
+): AsyncGenerator<readonly [string, Uint8Array], void, undefined> {
+  for await (const [key, value] of entries) yield [encodeKey(key), value];
 }
 
 /** A key's pieces below, of which the first has been read, then those that memory had. */

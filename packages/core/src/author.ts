@@ -18,7 +18,7 @@ export { copyTree, flattenKeys, listKeys, nestValues } from "./keys/key-tree.js"
 export { describeKey, keptText, sameKey, suffixKey } from "./keys/keys.js";
 
 export { allocateBytes, concatBytes, memoryFor } from "./memory/bytes.js";
-export { BaseStore, type ExclusivePurpose } from "./store/base-store.js";
+export { BaseStore, type EntryOrBatch, type ExclusivePurpose } from "./store/base-store.js";
 export {
   type Batch,
   BatchEntries,

@@ -57,13 +57,13 @@ export abstract class BaseStore implements Store {
 
   /**
    * Every encoded key with its value in the order that is cheapest, as `Store.entries` promises it,
-   * in batches: a turn of a promise for each entry would cost more than the entry. Answers nothing
-   * for options that it has no better way for, such as `sorted`. May be consumed after other
+   * one by one or, since a turn of a promise costs more than an entry, in batches. Answers nothing for
+   * options that it has no better way for, such as `sorted`. May be consumed after other
    * operations have run. Default: nothing, and the keys are listed and their values read in groups.
    */
   protected async _entries(
     _options: EntriesOptions,
-  ): Promise<AsyncIterable<readonly (readonly [string, Uint8Array])[]> | undefined> {
+  ): Promise<Iterable<EntryOrBatch> | AsyncIterable<EntryOrBatch> | undefined> {
     return undefined;
   }
 
@@ -211,8 +211,8 @@ export abstract class BaseStore implements Store {
     checkLongest(options);
     const own = await this.#shared(options, () => this._entries(options));
     if (own !== undefined) {
-      for await (const batch of own) {
-        for (const [text, value] of batch) {
+      for await (const some of own) {
+        for (const [text, value] of isEntry(some) ? [some] : some) {
           this.#check(options);
           yield [decodeKey(text), value];
         }
@@ -359,6 +359,14 @@ export abstract class BaseStore implements Store {
   #forgetIsets(keys: readonly string[]): void {
     for (const key of keys) this.#isets.delete(key);
   }
+}
+
+/** An encoded key with its value, or several of them. */
+export type EntryOrBatch = TextEntry | readonly TextEntry[];
+type TextEntry = readonly [string, Uint8Array];
+
+function isEntry(some: EntryOrBatch): some is TextEntry {
+  return typeof some[0] === "string";
 }
 
 /** What is to be done while no other process can touch the store. */
