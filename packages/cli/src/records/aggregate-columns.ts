@@ -1,8 +1,19 @@
-import { type Aggregate, count, first, last, max, mean, min, sum } from "@partd/shuffle";
+import { VALUE_KIND } from "@partd/records";
+import {
+  type Aggregate,
+  count,
+  first,
+  last,
+  max,
+  mean,
+  min,
+  sum,
+  type ValueOf,
+} from "@partd/shuffle";
 import type { Options } from "../command/command.js";
 import { delimiterOf } from "./format.js";
 import { AGGREGATES, type AggregateName } from "./names.js";
-import type { RecordSource, Row } from "./record-source.js";
+import type { RecordSource, Row, ScannedValues } from "./record-source.js";
 import type { RecordValues } from "./record-values.js";
 import { JsonText } from "./record-writer.js";
 
@@ -26,7 +37,10 @@ export function columnsOf(options: Options): ColumnSpec[] {
 /** Takes values out of records, and says what is made of them. */
 export class Columns {
   readonly names: readonly string[];
+  /** Over rows of values, as {@link valuesOf} gives them. */
   readonly select: Record<string, Aggregate<unknown[], unknown>>;
+  /** Over records, by their fields. */
+  readonly selectFields: Record<string, Aggregate<unknown, unknown>>;
   readonly #specs: readonly ColumnSpec[];
   readonly #values: RecordValues;
   readonly #isText: boolean;
@@ -39,8 +53,49 @@ export class Columns {
     this.#isText = delimiterOf(writtenAs) !== undefined;
     this.names = specs.map(({ kind, field }) => (field === undefined ? kind : `${kind}_${field}`));
     this.select = Object.fromEntries(
-      specs.map(({ kind }, i) => [`c${i}`, MAKE[kind]((row: unknown[]) => row[i + 1])]),
+      specs.map(({ kind }, i) => [`c${i}`, MAKE[kind]((row) => (row as unknown[])[i + 1])]),
     );
+    this.selectFields = Object.fromEntries(
+      specs.map(({ kind, field }, i) => [`c${i}`, MAKE[kind](field ?? "")]),
+    );
+  }
+
+  /**
+   * Whether numbers are all that is taken out of records: then none is parsed. The first and the last value
+   * are shown as they are written, and a column of CSV may have a dot in its name.
+   */
+  get areNumbers(): boolean {
+    return this.#specs.every(({ kind, field = "" }) => {
+      return kind !== "first" && kind !== "last" && !(this.#isText && /[.\\]/.test(field));
+    });
+  }
+
+  /**
+   * Makes numbers of the text that says one.
+   *
+   * @throws `Failure` where a value is none that a column takes.
+   */
+  check({ field, scan, index, text, failure }: ScannedValues): void {
+    const kinds = scan.kinds(index);
+    const columns = [...this.#specs.keys()].filter((i) => this.#specs[i]?.field === field);
+    const typed = columns.filter((i) => TYPED.has(this.#specs[i]?.kind as Kind));
+    for (let i = 0; i < scan.count; i++) {
+      const kind = kinds[i] as number;
+      if (kind === VALUE_KIND.number && typed.length === 0) continue;
+      if (kind <= VALUE_KIND.null) continue;
+      const told = (what: string) => failure(i, what);
+      if (kind === VALUE_KIND.number) {
+        const number = scan.numbers(index)[i] as number;
+        for (const column of typed) this.#sameType(number, column, told);
+        continue;
+      }
+      let value: unknown;
+      for (const column of columns) value = this.#taken(text(i), field, column, told);
+      if (value === null) kinds[i] = VALUE_KIND.null;
+      if (typeof value !== "number") continue;
+      kinds[i] = VALUE_KIND.number;
+      scan.numbers(index)[i] = value;
+    }
   }
 
   /** What is printed for a result. */
@@ -58,16 +113,27 @@ export class Columns {
       if (kind === "first" || kind === "last") {
         return this.#isText ? this.#values.value(text, field) : this.#values.json(text, field);
       }
-      const value = this.#values.value(text, field);
-      if (value === undefined || value === null || (this.#isText && value === "")) return null;
-      const number = this.#isText ? numberOf(value as string) : value;
-      if (typeof number === "number") return this.#sameType(number, i, failure);
-      if (typeof value === "string" && (kind === "min" || kind === "max")) {
-        return this.#sameType(value, i, failure);
-      }
-      const shown = String(JSON.stringify(value)).slice(0, 40);
-      throw failure(`has ${shown} for --${kind} ${field}, which is no number`);
+      return this.#taken(text, field, i, failure);
     });
+  }
+
+  /** The value of a field that a column takes: `null` for none. */
+  #taken(
+    text: string,
+    field: string,
+    column: number,
+    failure: Row["failure"],
+  ): string | number | null {
+    const value = this.#values.value(text, field);
+    if (value === undefined || value === null || (this.#isText && value === "")) return null;
+    const number = this.#isText ? numberOf(value as string) : value;
+    if (typeof number === "number") return this.#sameType(number, column, failure);
+    const { kind } = this.#specs[column] as ColumnSpec;
+    if (typeof value === "string" && TYPED.has(kind)) {
+      return this.#sameType(value, column, failure);
+    }
+    const shown = String(JSON.stringify(value)).slice(0, 40);
+    throw failure(`has ${shown} for --${kind} ${field}, which is no number`);
   }
 
   #sameType(value: string | number, column: number, failure: Row["failure"]): string | number {
@@ -86,6 +152,9 @@ function numberOf(text: string): number | undefined {
   return /^\s*[-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?\s*$/i.test(text) ? Number(text) : undefined;
 }
 
+/** Those that take text, too, but not both. */
+const TYPED: ReadonlySet<Kind> = new Set(["min", "max"]);
+
 const MAKE: {
-  readonly [kind in Kind]: (value: (row: unknown[]) => unknown) => Aggregate<unknown[], unknown>;
+  readonly [kind in Kind]: (value: ValueOf<unknown>) => Aggregate<unknown, unknown>;
 } = { count: () => count(), sum, min, max, mean, first, last };

@@ -10,8 +10,7 @@ export const count: Action = async (call) => {
   await using writer = await RecordWriter.open(call, run.source);
   const names = [...fields, fields.includes("count") ? "count_" : "count"];
   if (fields.length === 0) {
-    for await (const _ of run.source.batches()) call.signal.throwIfAborted();
-    await writer.row(names, [run.source.records]);
+    await writer.row(names, [await run.source.count()]);
   } else {
     const { options } = run;
     const entries = countBy(run.source, { by: keyBy(fields), ...options });

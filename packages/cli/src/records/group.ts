@@ -1,4 +1,4 @@
-import { aggregate, groupBy } from "@partd/shuffle";
+import { aggregate, type By, groupBy } from "@partd/shuffle";
 import type { Action } from "../command/command.js";
 import { UsageError } from "../command/failure.js";
 import { Columns, columnsOf } from "./aggregate-columns.js";
@@ -34,13 +34,16 @@ async function writeAggregates(
   fields: readonly string[],
   columns: Columns,
 ): Promise<void> {
-  // What is asked for of a record, taken out once.
-  async function* rows() {
+  async function* rows(): AsyncGenerator<unknown[]> {
     for await (const row of run.source.rows(fields)) yield [row.key, ...columns.valuesOf(row)];
   }
   const names = [...fields, ...columns.names];
-  const by = (row: unknown[]) => row[0];
-  await using results = aggregate(rows(), { by, select: columns.select, ...run.options });
+  await using results = columns.areNumbers
+    ? aggregate(
+        run.source.objects((values) => columns.check(values)),
+        { by: keyBy(fields) as By<unknown>, select: columns.selectFields, ...run.options },
+      )
+    : aggregate(rows(), { by: (row) => row[0], select: columns.select, ...run.options });
   for await (const [key, found] of results) {
     const values = columns.names.map((_, i) => columns.shown(found[`c${i}`], i));
     await writer.row(names, [...partsOf(key, fields), ...values]);

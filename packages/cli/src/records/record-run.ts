@@ -75,7 +75,7 @@ export class RecordRun implements AsyncDisposable {
           this.#rejected++;
           this.#pending.push({ file: rejects, bytes });
         }),
-      onMissing: (bytes, _field, error) => this.#takeMissing(bytes, error),
+      onMissing: (bytes, error) => this.#takeMissing(bytes, error),
       onBatch: (consumed, records) => this.#batchDone(consumed, records),
     });
   }
@@ -126,7 +126,12 @@ export class RecordRun implements AsyncDisposable {
     await this.#missing?.complete();
     const { terminal, options } = this.#call;
     if (this.#skipped > 0) {
-      terminal.note(`${showCount(this.#skipped)} records without the field were left out`);
+      const records =
+        this.#skipped === 1 ? "record without the field was" : "records without the field were";
+      const where = missingFile(this.#call);
+      terminal.note(
+        `${showCount(this.#skipped)} ${records} ${where === undefined ? "left out" : `put into ${where}`}`,
+      );
     }
     const rejected = this.#rejected;
     if (rejected === 0) return undefined;

@@ -10,6 +10,8 @@ import {
   readNdjson,
   readTsv,
   type Scan,
+  type Scanner,
+  type ScannerOptions,
 } from "@partd/records";
 import { Failure } from "../command/failure.js";
 import { FieldWatch } from "./field-watch.js";
@@ -28,7 +30,7 @@ export interface SourceOptions {
   /** Whether a record without them is an error. */
   readonly isStrict: boolean;
   /** Takes a record without a required field, and the error about it. */
-  readonly onMissing: (bytes: Uint8Array, field: string, error: () => Error) => void;
+  readonly onMissing: (bytes: Uint8Array, error: () => Error) => void;
   /** Called behind each batch with the bytes read so far, as they lie on the disk, and the records. */
   readonly onBatch: (consumed: number, records: number) => Promise<void>;
 }
@@ -46,16 +48,21 @@ export class RecordSource implements Records<string> {
   readonly #options: SourceOptions;
   #begun: AsyncGenerator<ByteBatch> | undefined;
   #first: IteratorResult<ByteBatch> | undefined;
+  /** Whether batches pass as they are: what scans them looks at their records. */
+  readonly #passes: boolean;
   #records = 0;
+  #counted: ByteBatch | undefined;
 
   constructor(options: SourceOptions) {
     this.#options = options;
     this.#inner = readerFor(options);
+    this.#passes = !options.onReject && (options.isStrict || options.required.length === 0);
     this.writtenAs = lineFormat(options.format);
-    this.format = textFormat(this.#inner.format);
+    this.format = textFormat(this.#inner.format, (fields, given) => this.#scanner(fields, given));
     this.values = new RecordValues(this.#inner.format);
   }
 
+  /** Records that were scanned, or read where each is looked at here. */
   get records(): number {
     return this.#records;
   }
@@ -70,7 +77,7 @@ export class RecordSource implements Records<string> {
     return this.#inner.byteLength();
   }
 
-  /** Not cut: each record is to be looked at here. */
+  /** Not cut: the first records are to be looked at here. */
   async split(): Promise<undefined> {
     return undefined;
   }
@@ -88,7 +95,7 @@ export class RecordSource implements Records<string> {
 
   /** Records with their keys. */
   async *rows(fields: readonly string[]): AsyncGenerator<Row> {
-    const scanner = this.#inner.format.scanner(fields);
+    const scanner = this.format.scanner(fields);
     for await (const batch of this.batches()) {
       const scan = scanner.scan(batch);
       for (let i = 0; i < scan.count; i++) {
@@ -101,11 +108,55 @@ export class RecordSource implements Records<string> {
     }
   }
 
+  /** Reads it all, and counts the records. */
+  async count(): Promise<number> {
+    const scanner = this.format.scanner([]);
+    for await (const batch of this.batches()) scanner.scan(batch);
+    return this.#records;
+  }
+
+  /**
+   * The same records as objects.
+   *
+   * @param check looks at the values of `fields` before they are used, and may set others.
+   */
+  objects(check: (values: ScannedValues) => void): Records<unknown> {
+    const format = this.#inner.format;
+    return {
+      format: {
+        name: format.name,
+        get header() {
+          return format.header;
+        },
+        parse: format.parse.bind(format),
+        serialize: format.serialize.bind(format),
+        scanner: (fields, options) => {
+          const scanner = this.#scanner(fields, options);
+          return {
+            scan: (batch) => {
+              const scan = scanner.scan(batch);
+              for (const [index, field] of (options?.values ?? []).entries()) {
+                const failure = (i: number, what: string) =>
+                  this.#located(failureAt(batch, scan, i, what));
+                check({ field, scan, index, text: (i) => textOf(scan, i), failure });
+              }
+              return scan;
+            },
+          };
+        },
+      },
+      byteLength: () => this.byteLength(),
+      batches: () => this.batches(),
+      split: () => this.split(),
+      [Symbol.asyncIterator]: () => this[Symbol.asyncIterator](),
+    };
+  }
+
   async *#checked(): AsyncGenerator<ByteBatch> {
     try {
       yield* this.#read();
     } catch (error) {
-      throw error instanceof RecordError ? this.#located(error) : error;
+      throw this.#told(error);
     }
   }
 
@@ -115,14 +166,53 @@ export class RecordSource implements Records<string> {
     const options = onReject && { onReject };
     const scanner = this.#inner.format.scanner(required, options);
     for await (const batch of this.#inner.batches()) {
-      const scan = scanner.scan(batch);
-      if (watch.isOpen) watch.look({ ...batch, bytes: scan.bytes }, isStrict ? required : []);
-      const bytes = required.length === 0 ? scan.bytes : this.#complete(batch, scan);
-      this.#records += scan.count;
-      yield { ...batch, bytes };
+      if (this.#passes) {
+        if (watch.isOpen) watch.look(batch, required);
+        yield batch;
+      } else {
+        const scan = scanner.scan(batch);
+        if (watch.isOpen) watch.look({ ...batch, bytes: scan.bytes }, isStrict ? required : []);
+        const bytes = required.length === 0 ? scan.bytes : this.#complete(batch, scan);
+        this.#records += scan.count;
+        yield { ...batch, bytes };
+      }
       await onBatch(batch.consumed, this.#records);
     }
     if (watch.isOpen) watch.end();
+  }
+
+  /** What scans for another, with a look at what is required: no record is scanned a second time for it. */
+  #scanner(fields: readonly string[], options?: ScannerOptions): Scanner {
+    const { required } = this.#options;
+    const scanner = this.#inner.format.scanner(fields, options);
+    if (!this.#passes) return scanner;
+    const isSame = fields.length === required.length && required.every((f, i) => f === fields[i]);
+    const own = isSame || required.length === 0 ? undefined : this.#inner.format.scanner(required);
+    return {
+      scan: (batch) => {
+        try {
+          const scan = scanner.scan(batch);
+          if (this.#counted !== batch) this.#records += scan.count;
+          this.#counted = batch;
+          if (required.length > 0) this.#requireFields(batch, own?.scan(batch) ?? scan);
+          return scan;
+        } catch (error) {
+          throw this.#told(error);
+        }
+      },
+    };
+  }
+
+  #requireFields(batch: ByteBatch, scan: Scan): void {
+    for (let i = 0; i < scan.count; i++) {
+      if (!scan.missing(i)) continue;
+      const record = scan.bytes.slice(startOf(scan, i), scan.ends[i]);
+      throw this.#lackingAt(batch, scan, i, this.#lacking(batch, record));
+    }
+  }
+
+  #told(error: unknown): unknown {
+    return error instanceof RecordError ? this.#located(error) : error;
   }
 
   /** The bytes of those records that have the required fields. */
@@ -133,19 +223,9 @@ export class RecordSource implements Records<string> {
       if (!scan.missing(i)) continue;
       const start = startOf(scan, i);
       const end = scan.ends[i] as number;
-      const { required, onMissing } = this.#options;
       const record = scan.bytes.slice(start, end);
-      const field = this.#lacking(batch, record, required);
-      const error = () =>
-        this.#located(
-          failureAt(
-            batch,
-            scan,
-            i,
-            `has no field ${field}; --missing skip leaves such records out, --missing FILE keeps them apart`,
-          ),
-        );
-      onMissing(record, field, error);
+      const field = this.#lacking(batch, record);
+      this.#options.onMissing(record, () => this.#lackingAt(batch, scan, i, field));
       kept.push(scan.bytes.subarray(from, start));
       from = end;
     }
@@ -161,7 +241,13 @@ export class RecordSource implements Records<string> {
     return new Failure(`${place}: the record ${what.replace(advice, "")}`);
   }
 
-  #lacking(batch: ByteBatch, bytes: Uint8Array, required: readonly string[]): string {
+  #lackingAt(batch: ByteBatch, scan: Scan, i: number, field: string): Failure {
+    const advice = "--missing skip leaves such records out, --missing FILE keeps them apart";
+    return this.#located(failureAt(batch, scan, i, `has no field ${field}; ${advice}`));
+  }
+
+  #lacking(batch: ByteBatch, bytes: Uint8Array): string {
+    const { required } = this.#options;
     const lacks = (field: string) =>
       this.#inner.format
         .scanner([field])
@@ -176,6 +262,15 @@ export interface Row {
   readonly key: unknown;
   /** An error about this record; to be made before the next one is asked for. */
   failure(what: string): Error;
+}
+
+/** What a field holds in the records of a batch, by numbers and kinds of its own index. */
+export interface ScannedValues {
+  readonly field: string;
+  readonly scan: Scan;
+  readonly index: number;
+  text(i: number): string;
+  failure(i: number, what: string): Error;
 }
 
 /** An error with the place of a record. */
@@ -207,7 +302,10 @@ function readerFor({ paths, format, onReject }: SourceOptions): Records<unknown>
 }
 
 /** The format, whose records are not parsed. */
-function textFormat(format: RecordFormat<unknown>): RecordFormat<string> {
+function textFormat(
+  format: RecordFormat<unknown>,
+  scanner: RecordFormat<string>["scanner"],
+): RecordFormat<string> {
   return {
     // @partd/shuffle parses lines of "ndjson" without asking the format.
     name: "csv",
@@ -216,7 +314,7 @@ function textFormat(format: RecordFormat<unknown>): RecordFormat<string> {
     },
     parse: (bytes, start = 0, end = bytes.length) => latin1Slice.call(bytes, start, end),
     serialize: (text) => Buffer.from(text, "latin1"),
-    scanner: (fields, options) => format.scanner(fields, options),
+    scanner,
   };
 }
 
