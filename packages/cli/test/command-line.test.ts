@@ -21,6 +21,10 @@ describe("help", () => {
     expect(lines.every((line) => line.length <= 120)).toBe(true);
   });
 
+  test("partd help sort is partd sort --help", async () => {
+    expect(await partd(["help", "sort"])).toEqual(await partd(["sort", "--help"]));
+  });
+
   test("every option of an example is one of its command", () => {
     for (const { name, options, examples } of commands) {
       for (const { line } of examples) {
@@ -62,6 +66,8 @@ describe("mistakes", () => {
     [["ls", "x", "--sort", "size"], '--sort takes key or bytes, not "size"'],
     [["stat", "x", "--top", "-1"], "--top takes a whole number"],
     [["serve", "x", "--memory", "lots"], "--memory takes a size such as 512MB"],
+    [["sort", "x", "--memory", "5kB"], '--memory takes 1MB or more, not "5kB"'],
+    [["ls", "http://localhost"], "a server's address begins with ws://"],
     [["get", "x", "k", "--codec", "jsno"], "there is no data set"],
     [[], "which command?"],
   ])("partd %j: %s", async (words, message) => {
@@ -115,7 +121,7 @@ test("the nearest name", () => {
   expect(nearest("User", ["user"])).toBe("user");
   expect(nearest("dsc", ["asc", "desc"])).toBe("desc");
   expect(nearest("zzz", ["user"])).toBeUndefined();
-  expect(nearest("x", [])).toBeUndefined();
+  expect(nearest("x", ["y"])).toBeUndefined();
 });
 
 test("quantities", () => {

@@ -1,6 +1,6 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { gzipSync } from "node:zlib";
+import { gunzipSync, gzipSync } from "node:zlib";
 import { describe, expect, test } from "@jest/globals";
 import { partd, scratch } from "./partd.js";
 
@@ -164,6 +164,21 @@ describe("group, count, distinct and sort", () => {
     expect(csv).toBe('k,sum_v,last_t\na,1.5,"y,z"\n');
   });
 
+  test("numbers and text of CSV: as people write them, by each record or by its fields", async () => {
+    write("n.csv", 'k,v,t\na, 1.50 ,b\na,+2,\na,.5,a\na,007,c\na,"",""\nb,1e3,z\n');
+    const sums = ["group", "n.csv", "--by", "k", "--sum", "v", "--mean", "v", "--max", "t,v"];
+    const rows = "k,sum_v,max_t,max_v,mean_v\na,11,c,7,2.75\nb,1000,z,1000,1000\n";
+    expect(await out(sums)).toBe(rows);
+    const first = (await out([...sums, "--first", "v"])).replace(
+      /,(first_v| 1\.50 |" 1\.50 "|1e3)$/gm,
+      "",
+    );
+    expect(first).toBe(rows);
+    const mixed = await run(["group", "n.csv", "--by", "k", "--max", "t", "--sum", "t"]);
+    expect(mixed).toMatchObject({ code: 1, out: "" });
+    expect(mixed.err).toContain('n.csv:2:1: the record has "b" for --sum t');
+  });
+
   test("what is no number is an error with its place", async () => {
     const { code, err } = await run(
       ["group", "-", "--from", "csv", "--by", "k", "--sum", "v"],
@@ -257,6 +272,41 @@ describe("inputs and outputs", () => {
     expect(await trimmed("--to", "json")).toBe(`[\n${items.join(",\n")}\n]\n`);
     await out(["sort", "p1.csv", "--by", "a", "-o", "o.ndjson"]);
     expect(read("o.ndjson")).toBe('{"a":"1","b":"2"}\n');
+  });
+
+  test("an output of the name .gz is packed, and only then complete", async () => {
+    await out(["sort", "e.ndjson", "--by", "user", "-o", "packed.ndjson.gz"]);
+    expect(gunzipSync(readFileSync(join(cwd, "packed.ndjson.gz"))).toString()).toBe(
+      await out(["sort", "e.ndjson", "--by", "user"]),
+    );
+    expect(await out(["count", "packed.ndjson.gz"])).toBe('{"count":4}\n');
+    const failed = await run([
+      "group",
+      "e.ndjson",
+      "--by",
+      "ms",
+      "--sum",
+      "user",
+      "-o",
+      "n.csv.gz",
+    ]);
+    expect(failed).toMatchObject({ code: 1, out: "" });
+    expect(readdirSync(cwd).filter((name) => name.includes("n.csv.gz"))).toEqual([]);
+    const parts = ["split", "e.ndjson", "--by", "user", "--out", "gz", "--name", "{user}.gz"];
+    expect(await run(parts)).toMatchObject({ code: 2 });
+  });
+
+  test("columns of one name pass, and are refused where one of them is meant", async () => {
+    write("twins.csv", "a,b,a\n1,2,3\n0,1,2\n");
+    expect(await out(["sort", "twins.csv", "--by", "b"])).toBe("a,b,a\n0,1,2\n1,2,3\n");
+    for (const [words, message] of [
+      [["--by", "a"], "twins.csv has 2 columns named a (1, 3)"],
+      [["--by", "b", "--to", "ndjson"], "two columns are named a"],
+    ] as const) {
+      const refused = await run(["sort", "twins.csv", ...words]);
+      expect(refused).toMatchObject({ code: 2, out: "" });
+      expect(refused.err).toContain(message);
+    }
   });
 
   test("empty inputs", async () => {

@@ -48,7 +48,7 @@ function isAbort(error: unknown, signal: AbortSignal): boolean {
 }
 
 function describe(error: unknown): { code: string; message: string } {
-  if (isPartdError(error)) return { code: error.code, message: printable(error.message) };
+  if (isPartdError(error)) return { code: error.code, message: printable(inWords(error.message)) };
   if (error instanceof UsageError || error instanceof Failure) {
     return {
       code: error instanceof UsageError ? "USAGE" : "FAILED",
@@ -69,6 +69,19 @@ function describe(error: unknown): { code: string; message: string } {
 function isPartdError(error: unknown): error is PartdError {
   return error instanceof Error && error.name === "PartdError";
 }
+
+/** What the libraries advise to programs, as options of the command. */
+function inWords(message: string): string {
+  return ADVICE.reduce((text, [pattern, words]) => text.replace(pattern, words), message);
+}
+
+const ADVICE: readonly (readonly [RegExp, string])[] = [
+  [/new Client\(address, \{ token \}\)/, "set PARTD_TOKEN, or give --token-file"],
+  [
+    /((?:unable to (?:verify|get)|self[- ]signed|certificate).*?)\.$/,
+    "$1; --ca FILE names the authority to trust.",
+  ],
+];
 
 const SYSTEM: { readonly [code: string]: string } = {
   __proto__: null as never,

@@ -6,7 +6,8 @@
 export function nearest(typed: string, names: Iterable<string>): string | undefined {
   const wanted = typed.toLowerCase();
   let best: string | undefined;
-  let fewest = Math.max(1, Math.floor(wanted.length * 0.4)) + 1;
+  // Of a name of one letter, no other one is a slip of the hand.
+  let fewest = Math.min(wanted.length, Math.max(1, Math.floor(wanted.length * 0.4)) + 1);
   for (const name of names) {
     if (Math.abs(name.length - wanted.length) > fewest) continue;
     const begins = name[0]?.toLowerCase() === wanted[0];

@@ -52,8 +52,11 @@ export async function parse(
       };
     });
   }
+  // As git and npm have it: `partd help sort`.
+  const [first, ...rest] = words;
+  const asked = first === "help" ? [...rest, "--help"] : words;
   try {
-    await program.parseAsync(words, { from: "user" });
+    await program.parseAsync([...asked], { from: "user" });
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
     if (error.exitCode === 0) return undefined;

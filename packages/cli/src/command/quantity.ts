@@ -12,6 +12,13 @@ export function parseBytes(text: string): number {
   return bytes;
 }
 
+/** Bytes of memory for records: those below 1 MB are too few for any run. */
+export function parseMemory(text: string): number {
+  const bytes = parseBytes(text);
+  if (bytes < 1e6) throw new UsageError(`takes 1MB or more, not ${JSON.stringify(text)}`);
+  return bytes;
+}
+
 /** A whole number of 1 or more. `1e6` and `100_000` are numbers, too. */
 export function parseCount(text: string): number {
   const count = Number(text.replaceAll("_", ""));

@@ -1,7 +1,7 @@
 import { AGGREGATES, FORMATS } from "../records/names.js";
 import type { Argument, Command, Option } from "./command.js";
 import { COMMON } from "./common-options.js";
-import { parseBytes, parseCount } from "./quantity.js";
+import { parseBytes, parseCount, parseMemory } from "./quantity.js";
 
 const INPUTS: Argument = {
   name: "input",
@@ -47,7 +47,7 @@ const BOUNDS: readonly Option[] = [
     name: "memory",
     short: "m",
     value: "SIZE",
-    parse: parseBytes,
+    parse: parseMemory,
     about: "memory for records, such as 512MB (default: a quarter of what there is)",
   },
   {
@@ -64,7 +64,8 @@ const WRITE: readonly Option[] = [
     short: "o",
     value: "FILE",
     completes: "file",
-    about: "write there, in place of standard output; it appears when it is complete",
+    about:
+      "write there, in place of standard output; it appears when it is complete, and packed if it ends in .gz or .zst",
   },
   {
     name: "to",

@@ -1,6 +1,6 @@
 import type { Command } from "./command.js";
 import { COMMON } from "./common-options.js";
-import { parseBytes } from "./quantity.js";
+import { parseMemory } from "./quantity.js";
 
 /** Commands about the machine and the shell. */
 export const shellCommands: readonly Command[] = [
@@ -21,7 +21,7 @@ export const shellCommands: readonly Command[] = [
     arguments: [{ name: "input", variadic: true, completes: "file", about: "files or globs" }],
     options: [
       { name: "tmp", value: "DIR", completes: "directory", about: "where temporary data would go" },
-      { name: "memory", value: "SIZE", parse: parseBytes, about: "what a run may take" },
+      { name: "memory", value: "SIZE", parse: parseMemory, about: "what a run may take" },
       ...COMMON,
     ],
     load: async () => (await import("../machine/doctor.js")).doctor,

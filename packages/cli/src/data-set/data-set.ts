@@ -43,6 +43,9 @@ export class DataSet implements AsyncDisposable {
       const tls = ca === undefined ? undefined : { ca: readText(ca, "--ca") };
       return new DataSet("server", place, new Client(place, { token, tls, timeout: PATIENCE }));
     }
+    if (/^[a-z]+:\/\//i.test(place)) {
+      throw new UsageError(`${place}: a server's address begins with ws://, wss:// or ipc://`);
+    }
     const path = resolve(place);
     const kind = await kindOf(path, options.text("store") as "file" | "log" | undefined, open);
     if (kind === "log") {

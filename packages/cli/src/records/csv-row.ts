@@ -36,3 +36,9 @@ export function rowOf(fields: readonly string[], delimiter: string, like: string
 export function columnsOf(header: string, delimiter: string): string[] {
   return rawFields(Buffer.from(header, "latin1").toString(), delimiter).map(fieldText);
 }
+
+/** A name that several columns have. */
+export function twinOf(columns: readonly string[]): string | undefined {
+  const seen = new Set<string>();
+  return columns.find((name) => seen.size === seen.add(name).size);
+}

@@ -1,18 +1,27 @@
 import { type ByteBatch, parseFieldPath, type RecordFormat } from "@partd/records";
 import { UsageError } from "../command/failure.js";
 import { nearest } from "../command/nearest.js";
+import { columnsOf } from "./csv-row.js";
 
 /** Looks through the first records for the fields that are asked for, and knows what there is. */
 export class FieldWatch {
   readonly #format: RecordFormat<unknown>;
   readonly #input: string;
+  readonly #delimiter: string | undefined;
   /** Fields that no record has had so far. */
   #unseen: readonly string[];
   readonly #names = new Set<string>();
   #records = 0;
 
-  constructor(format: RecordFormat<unknown>, fields: readonly string[], input: string) {
+  /** @param delimiter between the columns of CSV. */
+  constructor(
+    format: RecordFormat<unknown>,
+    fields: readonly string[],
+    input: string,
+    delimiter: string | undefined,
+  ) {
     this.#format = format;
+    this.#delimiter = delimiter;
     this.#unseen = fields;
     this.#input = input === "-" ? "standard input" : input;
   }
@@ -27,6 +36,7 @@ export class FieldWatch {
    * @throws `UsageError` for a field that no record has, of a thousand or more, or that is required.
    */
   look(batch: ByteBatch, required: readonly string[]): void {
+    if (this.#records === 0) this.#refuseTwins();
     let count = 0;
     this.#unseen = this.#unseen.filter((field) => {
       const scan = this.#format.scanner([field]).scan(batch);
@@ -44,17 +54,37 @@ export class FieldWatch {
   /** No more records come. @throws as {@link look} does. */
   end(): void {
     if (this.#records === 0 && this.#format.header === undefined) return;
-    if (this.#format.header !== undefined) this.#learnColumns();
+    if (this.#format.header !== undefined) {
+      this.#learnColumns();
+      this.#refuseTwins();
+    }
     const unknown = this.#unseen.find((field) => !this.#isColumn(field));
     if (unknown === undefined) return;
-    const near = nearest(unknown, this.#names);
     const names = [...this.#names];
+    // A header may have a million.
+    const near = nearest(unknown, names.slice(0, MOST_NAMES));
     const some = names.slice(0, 12).map(shortened).join(", ") + (names.length > 12 ? " …" : "");
     const hint = near === undefined ? `there are: ${some || "none"}` : `did you mean ${near}?`;
     const count = this.#records === 1 ? "record" : `${this.#records} records`;
     const where =
       this.#format.header === undefined ? `the first ${count} of ${this.#input}` : this.#input;
     throw new UsageError(`there is no field ${unknown} in ${where}; ${hint}`);
+  }
+
+  /** A name that two columns have says neither of them. */
+  #refuseTwins(): void {
+    const { header } = this.#format;
+    const delimiter = this.#delimiter;
+    if (header === undefined || delimiter === undefined) return;
+    const columns = columnsOf(Buffer.from(header).toString("latin1"), delimiter);
+    for (const field of this.#unseen) {
+      const name = columns.includes(field) ? field : parseFieldPath(field).join(".");
+      const places = [...columns.keys()].filter((i) => columns[i] === name).map((i) => i + 1);
+      if (places.length < 2) continue;
+      throw new UsageError(
+        `${this.#input} has ${places.length} columns named ${name} (${places.join(", ")}): give them different names to use one`,
+      );
+    }
   }
 
   #isColumn(field: string): boolean {

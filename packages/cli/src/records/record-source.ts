@@ -15,7 +15,7 @@ import {
 } from "@partd/records";
 import { Failure } from "../command/failure.js";
 import { FieldWatch } from "./field-watch.js";
-import { type Format, lineFormat } from "./format.js";
+import { delimiterOf, type Format, lineFormat } from "./format.js";
 import { nameOf } from "./inputs.js";
 import { RecordValues } from "./record-values.js";
 
@@ -162,7 +162,12 @@ export class RecordSource implements Records<string> {
 
   async *#read(): AsyncGenerator<ByteBatch> {
     const { fields, required, isStrict, onBatch, onReject } = this.#options;
-    const watch = new FieldWatch(this.#inner.format, fields, this.#options.paths[0] as string);
+    const watch = new FieldWatch(
+      this.#inner.format,
+      fields,
+      this.#options.paths[0] as string,
+      delimiterOf(this.writtenAs),
+    );
     const options = onReject && { onReject };
     const scanner = this.#inner.format.scanner(required, options);
     for await (const batch of this.#inner.batches()) {
@@ -236,9 +241,12 @@ export class RecordSource implements Records<string> {
   #located({ message, source, line, column }: RecordError): Failure {
     const what = /^The record at .*? \(byte \d+\) (.*)$/s.exec(message)?.[1] ?? message;
     const advice = / Mend it, or take such records with onReject\.$/;
+    const lines = /\(lines of JSON are read with readNdjson\)/;
     const name = source.startsWith("<") ? nameOf(this.#options.paths[0] as string) : source;
     const place = line === undefined ? name : `${name}:${line}:${column ?? 1}`;
-    return new Failure(`${place}: the record ${what.replace(advice, "")}`);
+    return new Failure(
+      `${place}: the record ${what.replace(advice, "").replace(lines, "(say --from ndjson for lines of JSON)")}`,
+    );
   }
 
   #lackingAt(batch: ByteBatch, scan: Scan, i: number, field: string): Failure {

@@ -1,7 +1,8 @@
 import type { Call } from "../command/command.js";
-import { Failure } from "../command/failure.js";
+import { Failure, UsageError } from "../command/failure.js";
+import { CompressedFile, compressorFor } from "../output/compressed-file.js";
 import { OutputFile } from "../output/output-file.js";
-import { rawField } from "./csv-row.js";
+import { columnsOf, rawField, twinOf } from "./csv-row.js";
 import { delimiterOf, type Format, formatOfName, lineFormat } from "./format.js";
 
 /** What the texts of records are: those of a source, or made of them. */
@@ -26,7 +27,7 @@ export class RecordWriter implements AsyncDisposable {
   readonly format: Format;
   written = 0;
   readonly #call: Call;
-  readonly #file: OutputFile | undefined;
+  readonly #file: OutputFile | CompressedFile | undefined;
   readonly #shape: RecordShape;
   #pending: string[] = [];
   #length = 0;
@@ -35,11 +36,17 @@ export class RecordWriter implements AsyncDisposable {
   static async open(call: Call, shape: RecordShape): Promise<RecordWriter> {
     const out = call.options.text("out");
     const force = call.options.has("force");
-    const file = out === undefined ? undefined : await OutputFile.create(out, { force });
-    return new RecordWriter(call, shape, file);
+    if (out === undefined) return new RecordWriter(call, shape, undefined);
+    const compressor = compressorFor(out);
+    const file = await OutputFile.create(out, { force });
+    return new RecordWriter(call, shape, compressor ? new CompressedFile(file, compressor) : file);
   }
 
-  private constructor(call: Call, shape: RecordShape, file: OutputFile | undefined) {
+  private constructor(
+    call: Call,
+    shape: RecordShape,
+    file: OutputFile | CompressedFile | undefined,
+  ) {
     this.#call = call;
     this.#shape = shape;
     this.#file = file;
@@ -68,6 +75,7 @@ export class RecordWriter implements AsyncDisposable {
     } else if (this.format === "json" && writtenAs === "ndjson") {
       this.#add(`${this.written === 0 ? "[\n" : ",\n"}${text.replace(/\r?\n$/, "")}`);
     } else {
+      if (this.written === 0) this.#refuseTwins();
       this.#object(values.object(text));
     }
     this.written++;
@@ -150,6 +158,18 @@ export class RecordWriter implements AsyncDisposable {
 
   async #put(bytes: Uint8Array): Promise<void> {
     await (this.#file ?? this.#call.terminal).write(bytes);
+  }
+
+  /** An object has one field of a name: a second column of that would be lost. */
+  #refuseTwins(): void {
+    const delimiter = delimiterOf(this.#shape.writtenAs);
+    const { header } = this.#shape.format;
+    if (delimiter === undefined || header === undefined) return;
+    const name = twinOf(columnsOf(Buffer.from(header).toString("latin1"), delimiter));
+    if (name === undefined) return;
+    throw new UsageError(
+      `two columns are named ${name}: give one another name, or write ${this.#shape.writtenAs}`,
+    );
   }
 
   #addHeader(): void {

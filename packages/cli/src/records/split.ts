@@ -30,6 +30,11 @@ export const split: Action = async (call) => {
   const name = partitions === undefined ? fields : ["partition"];
   const template =
     options.text("name") ?? `${name.map((field) => `{${field}}`).join("-")}.${source.writtenAs}`;
+  if (/\.(?:gz|gzip|zst|zstd|parquet|arrow)$/i.test(template)) {
+    throw new UsageError(
+      `--name ${template}: the files are written as the inputs are, and unpacked`,
+    );
+  }
   const folder = PartFolder.open(out, {
     append: options.has("append"),
     force: options.has("force"),
