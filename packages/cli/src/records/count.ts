@@ -6,7 +6,8 @@ import { RecordWriter } from "./record-writer.js";
 /** `partd count`. */
 export const count: Action = async (call) => {
   const fields = call.options.list("by");
-  await using run = await RecordRun.open(call, call.arguments, { asked: fields, required: fields });
+  const wanted = { asked: fields, required: fields, isAll: true };
+  await using run = await RecordRun.open(call, call.arguments, wanted);
   await using writer = await RecordWriter.open(call, run.source);
   const names = [...fields, fields.includes("count") ? "count_" : "count"];
   if (fields.length === 0) {

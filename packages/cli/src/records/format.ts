@@ -13,6 +13,10 @@ const ENDINGS: { readonly [ending: string]: Format } = {
   csv: "csv",
   tsv: "tsv",
   tab: "tsv",
+  arrow: "arrow",
+  arrows: "arrow",
+  feather: "arrow",
+  parquet: "parquet",
 };
 
 /** The format that a file's name says; undefined where it says none. */
@@ -48,7 +52,11 @@ export function delimiterOf(format: Format): string | undefined {
   return format === "csv" ? "," : format === "tsv" ? "\t" : undefined;
 }
 
-/** The format of lines: elements of a JSON array go on as NDJSON. */
+/** The format of lines: elements of a JSON array and rows of a table go on as NDJSON. */
 export function lineFormat(format: Format): Format {
-  return format === "json" ? "ndjson" : format;
+  return delimiterOf(format) === undefined ? "ndjson" : format;
+}
+
+export function isTable(format: Format): format is "arrow" | "parquet" {
+  return format === "arrow" || format === "parquet";
 }

@@ -11,7 +11,8 @@ export const group: Action = async (call) => {
   const fields = call.options.list("by");
   if (fields.length === 0) throw new UsageError("group needs --by FIELD");
   const asked = [...fields, ...columns.flatMap(({ field }) => field ?? [])];
-  await using run = await RecordRun.open(call, call.arguments, { asked, required: fields });
+  const wanted = { asked, required: fields, isAll: columns.length > 0 };
+  await using run = await RecordRun.open(call, call.arguments, wanted);
   await using writer = await RecordWriter.open(call, run.source);
   if (columns.length === 0) await writeGroups(run, writer, fields);
   else await writeAggregates(run, writer, fields, new Columns(columns, run.source));

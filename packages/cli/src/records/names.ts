@@ -1,8 +1,8 @@
 /** Names of the command line, apart from what they stand for: they are needed to start up. */
 
-export type Format = "ndjson" | "json" | "csv" | "tsv";
+export type Format = "ndjson" | "json" | "csv" | "tsv" | "arrow" | "parquet";
 
-export const FORMATS: readonly Format[] = ["ndjson", "json", "csv", "tsv"];
+export const FORMATS: readonly Format[] = ["ndjson", "json", "csv", "tsv", "arrow", "parquet"];
 
 export type AggregateName = "sum" | "min" | "max" | "mean" | "first" | "last";
 

@@ -16,6 +16,8 @@ export interface RunFields {
   readonly asked: readonly string[];
   /** Those of them without which a record goes where --missing says. */
   readonly required: readonly string[];
+  /** Whether nothing else of a record matters. Default false. */
+  readonly isAll?: boolean;
 }
 
 /** What a command on records has in common: its inputs, bounds, rejects and progress. */
@@ -52,7 +54,7 @@ export class RecordRun implements AsyncDisposable {
   private constructor(
     call: Call,
     paths: readonly string[],
-    { asked, required }: RunFields,
+    { asked, required, isAll = false }: RunFields,
     bytesTotal: number | undefined,
     rejects: OutputFile | undefined,
     missing: OutputFile | undefined,
@@ -68,6 +70,7 @@ export class RecordRun implements AsyncDisposable {
       format: formatOf(paths, call.options.text("from")),
       fields: [...new Set(asked)],
       required,
+      only: isAll ? asked : undefined,
       isStrict: missingOf(call) === "error",
       onReject:
         rejects &&
@@ -99,7 +102,8 @@ export class RecordRun implements AsyncDisposable {
       phase,
       records: this.source.records,
       bytesDone: this.#consumed,
-      bytesTotal: this.#bytesTotal,
+      // Of a table it is not known how much was read.
+      bytesTotal: this.source.isTable ? undefined : this.#bytesTotal,
       bytesSpilled: this.#spilled,
     });
   }

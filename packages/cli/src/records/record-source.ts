@@ -2,6 +2,7 @@ import {
   type BatchOptions,
   type ByteBatch,
   type OnReject,
+  parseFieldPath,
   RecordError,
   type RecordFormat,
   type Records,
@@ -14,8 +15,10 @@ import {
   type ScannerOptions,
 } from "@partd/records";
 import { Failure } from "../command/failure.js";
+import type { Column } from "../tables/column-type.js";
+import { type OpenTable, TableLines } from "../tables/table-lines.js";
 import { FieldWatch } from "./field-watch.js";
-import { delimiterOf, type Format, lineFormat } from "./format.js";
+import { delimiterOf, type Format, isTable, lineFormat } from "./format.js";
 import { nameOf } from "./inputs.js";
 import { RecordValues } from "./record-values.js";
 
@@ -27,6 +30,8 @@ export interface SourceOptions {
   readonly fields: readonly string[];
   /** Of these, those that every record is to have. */
   readonly required: readonly string[];
+  /** Fields besides which nothing of a record matters; all if there is none. */
+  readonly only: readonly string[] | undefined;
   /** Whether a record without them is an error. */
   readonly isStrict: boolean;
   /** Takes a record without a required field, and the error about it. */
@@ -45,6 +50,7 @@ export class RecordSource implements Records<string> {
   readonly writtenAs: Format;
   readonly values: RecordValues;
   readonly #inner: Records<unknown>;
+  readonly #tables: TableLines | undefined;
   readonly #options: SourceOptions;
   #begun: AsyncGenerator<ByteBatch> | undefined;
   #first: IteratorResult<ByteBatch> | undefined;
@@ -55,11 +61,21 @@ export class RecordSource implements Records<string> {
 
   constructor(options: SourceOptions) {
     this.#options = options;
-    this.#inner = readerFor(options);
+    this.#tables = tablesFor(options);
+    this.#inner = this.#tables ? readNdjson(this.#tables) : readerFor(options);
     this.#passes = !options.onReject && (options.isStrict || options.required.length === 0);
     this.writtenAs = lineFormat(options.format);
     this.format = textFormat(this.#inner.format, (fields, given) => this.#scanner(fields, given));
     this.values = new RecordValues(this.#inner.format);
+  }
+
+  get isTable(): boolean {
+    return this.#tables !== undefined;
+  }
+
+  /** Columns of a table, which are known with the first record; none of other formats. */
+  get columns(): readonly Column[] {
+    return this.#tables?.columns ?? [];
   }
 
   /** Records that were scanned, or read where each is looked at here. */
@@ -242,6 +258,8 @@ export class RecordSource implements Records<string> {
     const what = /^The record at .*? \(byte \d+\) (.*)$/s.exec(message)?.[1] ?? message;
     const advice = / Mend it, or take such records with onReject\.$/;
     const lines = /\(lines of JSON are read with readNdjson\)/;
+    const from = line === undefined ? undefined : this.#tables?.placeOf(line);
+    if (from) return new Failure(`${nameOf(from.path)}: row ${from.row} ${what}`);
     const name = source.startsWith("<") ? nameOf(this.#options.paths[0] as string) : source;
     const place = line === undefined ? name : `${name}:${line}:${column ?? 1}`;
     return new Failure(
@@ -299,6 +317,20 @@ function startOf(scan: Scan, i: number): number {
 
 function textOf(scan: Scan, i: number): string {
   return latin1Slice.call(scan.bytes, startOf(scan, i), scan.ends[i] as number);
+}
+
+function tablesFor({ paths, format, only }: SourceOptions): TableLines | undefined {
+  if (!isTable(format)) return undefined;
+  // What is not needed is not loaded.
+  const open: OpenTable =
+    format === "arrow"
+      ? async (...input) => (await import("../tables/read-arrow.js")).openArrow(...input)
+      : async (...input) => (await import("../tables/read-parquet.js")).openParquet(...input);
+  return new TableLines(
+    paths,
+    open,
+    only?.map((field) => parseFieldPath(field)[0] as string),
+  );
 }
 
 function readerFor({ paths, format, onReject }: SourceOptions): Records<unknown> {

@@ -2,8 +2,10 @@ import type { Call } from "../command/command.js";
 import { Failure, UsageError } from "../command/failure.js";
 import { CompressedFile, compressorFor } from "../output/compressed-file.js";
 import { OutputFile } from "../output/output-file.js";
+import type { Column } from "../tables/column-type.js";
+import { TableWriter, type WriteTable } from "../tables/table-writer.js";
 import { columnsOf, rawField, twinOf } from "./csv-row.js";
-import { delimiterOf, type Format, formatOfName, lineFormat } from "./format.js";
+import { delimiterOf, type Format, formatOfName, isTable, lineFormat } from "./format.js";
 
 /** What the texts of records are: those of a source, or made of them. */
 export interface RecordShape {
@@ -11,6 +13,8 @@ export interface RecordShape {
   /** CSV and TSV have a header, which is known with the first record. */
   readonly format: { readonly header: Uint8Array | undefined };
   readonly values: { object(text: string): unknown };
+  /** Of a table, whose types a table that is written keeps. */
+  readonly columns?: readonly Column[];
 }
 
 /** Records that @partd/shuffle gives, as texts or as bytes. */
@@ -29,6 +33,7 @@ export class RecordWriter implements AsyncDisposable {
   readonly #call: Call;
   readonly #file: OutputFile | CompressedFile | undefined;
   readonly #shape: RecordShape;
+  readonly #table: TableWriter | undefined;
   #pending: string[] = [];
   #length = 0;
   #columns: readonly string[] | undefined;
@@ -51,6 +56,9 @@ export class RecordWriter implements AsyncDisposable {
     this.#shape = shape;
     this.#file = file;
     this.format = outputFormat(call, shape.writtenAs);
+    if (!isTable(this.format)) return;
+    const dir = call.options.text("tmp");
+    this.#table = new TableWriter({ known: () => shape.columns ?? [], dir });
   }
 
   /** Adds records as they were read, all of those that there are. */
@@ -72,11 +80,13 @@ export class RecordWriter implements AsyncDisposable {
     if (writtenAs === this.format) {
       if (this.written === 0) this.#addHeader();
       this.#add(text);
+    } else if (this.#table !== undefined && writtenAs === "ndjson") {
+      await this.#table.add(Buffer.from(text, "latin1").toString().trimEnd());
     } else if (this.format === "json" && writtenAs === "ndjson") {
       this.#add(`${this.written === 0 ? "[\n" : ",\n"}${text.replace(/\r?\n$/, "")}`);
     } else {
       if (this.written === 0) this.#refuseTwins();
-      this.#object(values.object(text));
+      await this.#object(values.object(text));
     }
     this.written++;
     if (this.#length > PIECE) await this.#write();
@@ -84,13 +94,17 @@ export class RecordWriter implements AsyncDisposable {
 
   /** Adds a row of results. */
   async row(names: readonly string[], values: readonly unknown[]): Promise<void> {
-    this.#values(names, values);
+    await this.#values(names, values);
     this.written++;
     if (this.#length > PIECE) await this.#write();
   }
 
   /** @param columns of an empty result in CSV, which still has a header. */
   async complete(columns: readonly string[] = []): Promise<void> {
+    if (this.#table !== undefined) {
+      const write = await tableWriting(this.format, this.#file !== undefined);
+      await this.#table.write(write, columns, (bytes) => this.#put(bytes));
+    }
     if (this.format === "json") this.#add(this.written === 0 ? "[]\n" : "\n]\n");
     const delimiter = delimiterOf(this.format);
     if (this.written === 0 && delimiter !== undefined) {
@@ -103,23 +117,24 @@ export class RecordWriter implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#file?.[Symbol.asyncDispose]();
+    await this.#table?.[Symbol.asyncDispose]();
   }
 
-  #object(object: unknown): void {
+  async #object(object: unknown): Promise<void> {
     const isObject = typeof object === "object" && object !== null && !Array.isArray(object);
     if (delimiterOf(this.format) !== undefined && !isObject) {
       throw new Failure(`--to ${this.format} takes records that are objects`);
     }
     const names = isObject ? Object.keys(object) : [];
-    if (isObject) this.#values(names, Object.values(object));
-    else this.#json(JSON.stringify(object));
+    if (isObject) await this.#values(names, Object.values(object));
+    else await this.#json(JSON.stringify(object));
   }
 
-  #values(names: readonly string[], values: readonly unknown[]): void {
+  async #values(names: readonly string[], values: readonly unknown[]): Promise<void> {
     const delimiter = delimiterOf(this.format);
     if (delimiter === undefined) {
       const members = names.map((name, i) => `${JSON.stringify(name)}:${jsonOf(values[i])}`);
-      this.#json(`{${members.join(",")}}`);
+      await this.#json(`{${members.join(",")}}`);
       return;
     }
     if (this.#columns === undefined) {
@@ -137,7 +152,8 @@ export class RecordWriter implements AsyncDisposable {
     this.#add(latin1(rowText(cells, delimiter)));
   }
 
-  #json(json: string): void {
+  async #json(json: string): Promise<void> {
+    if (this.#table !== undefined) return this.#table.add(json);
     const text = latin1(json);
     if (this.format === "json") this.#add(`${this.written === 0 ? "[\n" : ",\n"}${text}`);
     else this.#add(`${text}\n`);
@@ -176,6 +192,12 @@ export class RecordWriter implements AsyncDisposable {
     const { header } = this.#shape.format;
     if (header !== undefined) this.#add(Buffer.from(header).toString("latin1"));
   }
+}
+
+async function tableWriting(format: Format, isFile: boolean): Promise<WriteTable> {
+  if (format === "parquet") return (await import("../tables/write-parquet.js")).writeParquet;
+  const { writeArrowFile, writeArrowStream } = await import("../tables/write-arrow.js");
+  return isFile ? writeArrowFile : writeArrowStream;
 }
 
 /** JSON that goes out as it is written. */

@@ -84,8 +84,13 @@ const RED = 31;
 
 function drained(stream: NodeJS.WriteStream): Promise<void> {
   return new Promise((resolve) => {
-    stream.once("drain", resolve);
+    const end = () => {
+      stream.off("drain", end);
+      stream.off("close", end);
+      resolve();
+    };
+    stream.on("drain", end);
     // Of a reader that went away nothing more is heard: the process ends by EPIPE.
-    stream.once("close", resolve);
+    stream.on("close", end);
   });
 }

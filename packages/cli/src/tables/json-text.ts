@@ -1,0 +1,59 @@
+/**
+ * The JSON of a value of Arrow or Parquet: a 64-bit integer with all its digits, bytes as base64, and
+ * `null` for what JSON has no number for.
+ */
+export function jsonText(value: unknown): string {
+  switch (typeof value) {
+    case "string":
+      return JSON.stringify(value);
+    case "number":
+      return Number.isFinite(value) ? String(value) : "null";
+    case "bigint":
+    case "boolean":
+      return String(value);
+    case "object":
+      return value === null ? "null" : objectText(value);
+    default:
+      return "null";
+  }
+}
+
+function objectText(value: object): string {
+  if (value instanceof Date) return Number.isNaN(+value) ? "null" : `"${value.toISOString()}"`;
+  if (value instanceof Uint8Array) return JSON.stringify(Buffer.from(value).toString("base64"));
+  if (Array.isArray(value) || isNumbers(value)) {
+    return `[${Array.from(value as ArrayLike<unknown>, jsonText).join(",")}]`;
+  }
+  // Lists, structs and maps of apache-arrow have a plain form.
+  const { toJSON } = value as { toJSON?: () => unknown };
+  if (typeof toJSON === "function") return jsonText(toJSON.call(value));
+  const entries = value instanceof Map ? [...value] : Object.entries(value);
+  return `{${entries.map(([name, one]) => `${JSON.stringify(String(name))}:${jsonText(one)}`).join(",")}}`;
+}
+
+function isNumbers(value: object): boolean {
+  return ArrayBuffer.isView(value) && !(value instanceof DataView);
+}
+
+/**
+ * A moment as ISO 8601 in UTC, with three, six or nine digits behind the second: as many as it has.
+ *
+ * @param digits behind the second in a unit: 3 for milliseconds.
+ */
+export function momentText(units: bigint, digits: 0 | 3 | 6 | 9): string {
+  const perSecond = 10n ** BigInt(digits);
+  const seconds = units / perSecond - (units % perSecond < 0n ? 1n : 0n);
+  const date = new Date(Number(seconds) * 1000);
+  if (Number.isNaN(+date)) return String(units); // Beyond the year 275760.
+  const fraction = String(units - seconds * perSecond)
+    .padStart(digits, "0")
+    .padEnd(3, "0")
+    .replace(/(?<=^\d{3}(?:\d{3})?)(?:000)+$/, "");
+  return `${date.toISOString().slice(0, -4)}${fraction}Z`;
+}
+
+/** Days since 1970 as `"2001-12-31"`. */
+export function dayText(days: number): string {
+  const date = new Date(days * 86_400_000);
+  return Number.isNaN(+date) ? String(days) : date.toISOString().replace(/T.*/, "");
+}

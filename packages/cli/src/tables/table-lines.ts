@@ -1,0 +1,92 @@
+import type { Column } from "./column-type.js";
+
+/** Rows of a table as lines of NDJSON, some at a time. */
+export interface TableReader {
+  readonly columns: readonly Column[];
+  /** Pieces of whole lines, each with how many it holds. */
+  pieces(): AsyncIterable<{ readonly lines: string; readonly count: number }>;
+  close(): Promise<void>;
+}
+
+/** Opens a table at a path; of its columns only those that are asked for, if all of them are there. */
+export type OpenTable = (
+  path: string,
+  asked: readonly string[] | undefined,
+) => Promise<TableReader>;
+
+/**
+ * Tables one behind the other as bytes of NDJSON, of which one piece at a time is in memory, and what
+ * a line number means in them.
+ */
+export class TableLines implements AsyncIterable<Uint8Array> {
+  readonly #paths: readonly string[];
+  readonly #open: OpenTable;
+  readonly #asked: readonly string[] | undefined;
+  readonly #starts: { readonly path: string; readonly line: number }[] = [];
+  #columns: readonly Column[] = [];
+
+  constructor(paths: readonly string[], open: OpenTable, asked: readonly string[] | undefined) {
+    this.#paths = paths;
+    this.#open = open;
+    this.#asked = asked;
+  }
+
+  /** Of the first table, once it was opened. */
+  get columns(): readonly Column[] {
+    return this.#columns;
+  }
+
+  /** The table and the row, from 1, that became a line. */
+  placeOf(line: number): { readonly path: string; readonly row: number } {
+    const start = this.#starts.findLast((one) => one.line <= line);
+    return { path: start?.path ?? "", row: line - (start?.line ?? 1) + 1 };
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array> {
+    let line = 1;
+    for (const path of this.#paths) {
+      const table = await this.#open(path, this.#asked);
+      this.#starts.push({ path, line });
+      if (this.#starts.length === 1) this.#columns = table.columns;
+      try {
+        for await (const { lines, count } of table.pieces()) {
+          line += count;
+          yield Buffer.from(lines);
+        }
+      } finally {
+        await table.close();
+      }
+    }
+  }
+}
+
+/** What makes a line of a row: the values of its columns as JSON. */
+export function lineMaker(
+  columns: readonly { readonly name: string; readonly json: (row: number) => string }[],
+): (row: number) => string {
+  const starts = columns.map(({ name }, i) => `${i === 0 ? "{" : ","}${JSON.stringify(name)}:`);
+  return (row) => {
+    let line = columns.length === 0 ? "{" : "";
+    for (let i = 0; i < columns.length; i++) line += starts[i] + columns[i]!.json(row);
+    return `${line}}\n`;
+  };
+}
+
+/** The lines of `count` rows, in pieces of some 64 Ki characters. */
+export function* piecesOf(
+  count: number,
+  lineOf: (row: number) => string,
+): Generator<{ lines: string; count: number }> {
+  let lines = "";
+  let from = 0;
+  for (let row = 0; row < count; row++) {
+    lines += lineOf(row);
+    if (lines.length < PIECE && row + 1 < count) continue;
+    yield { lines, count: row + 1 - from };
+    lines = "";
+    from = row + 1;
+  }
+}
+
+/** Characters. */
+const PIECE = 1 << 16;

@@ -1,0 +1,133 @@
+import { createReadStream } from "node:fs";
+import { appendFile } from "node:fs/promises";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { TemporaryDirectory } from "@partd/disk";
+import { Failure } from "../command/failure.js";
+import { membersOf } from "../records/json-members.js";
+import { type Column, ColumnTypes, type TypedColumn } from "./column-type.js";
+
+/** A record, with a bigint for each whole number that a double cannot hold. */
+export type TableRecord = Readonly<Record<string, unknown>>;
+
+/** Writes a table: its columns are known, and records come some at a time. */
+export type WriteTable = (
+  columns: readonly TypedColumn[],
+  batches: AsyncIterable<readonly TableRecord[]>,
+  put: (bytes: Uint8Array) => Promise<void>,
+) => Promise<void>;
+
+export interface TableWriterOptions {
+  /** Columns of a table that was read, whose types are kept as far as the records allow. */
+  readonly known: () => readonly Column[];
+  /** Where records go that do not fit in memory. */
+  readonly dir: string | undefined;
+}
+
+/**
+ * Gathers lines of JSON for a table. A column's type is that of all its values, so that no record can
+ * come too late: what does not fit in memory waits in a temporary file.
+ */
+export class TableWriter implements AsyncDisposable {
+  readonly #options: TableWriterOptions;
+  #types: ColumnTypes | undefined;
+  #lines: string[] = [];
+  #length = 0;
+  #waiting: TemporaryDirectory | undefined;
+
+  constructor(options: TableWriterOptions) {
+    this.#options = options;
+  }
+
+  /** @param line JSON of an object, without a line feed at its end. */
+  async add(line: string): Promise<void> {
+    this.#types ??= new ColumnTypes(this.#options.known());
+    this.#types.learn(recordOf(line));
+    // An object may be written over several lines, of which white space is the only line feed.
+    this.#lines.push(line.replaceAll(/[\r\n]/g, " "));
+    this.#length += line.length;
+    if (this.#length > MOST_IN_MEMORY) await this.#spill();
+  }
+
+  /** @param names of the columns, where there is no record. */
+  async write(
+    write: WriteTable,
+    names: readonly string[],
+    put: (bytes: Uint8Array) => Promise<void>,
+  ): Promise<void> {
+    this.#types ??= new ColumnTypes(this.#options.known());
+    const found = this.#types.columns;
+    const empty = names.map((name) => ({ name, type: "text", digits: 3 }) as const);
+    await write(found.length > 0 ? found : empty, this.#batches(), put);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#waiting?.remove();
+  }
+
+  async *#batches(): AsyncGenerator<readonly TableRecord[]> {
+    let batch: TableRecord[] = [];
+    let length = 0;
+    for await (const line of this.#all()) {
+      batch.push(recordOf(line));
+      length += line.length;
+      if (batch.length < BATCH_RECORDS && length < BATCH_LENGTH) continue;
+      yield batch;
+      batch = [];
+      length = 0;
+    }
+    if (batch.length > 0) yield batch;
+  }
+
+  async *#all(): AsyncGenerator<string> {
+    if (this.#waiting) {
+      const input = createReadStream(join(this.#waiting.path, LINES));
+      yield* createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY });
+    }
+    yield* this.#lines;
+  }
+
+  async #spill(): Promise<void> {
+    if (this.#waiting === undefined) {
+      this.#waiting = new TemporaryDirectory("partd-cli", this.#options.dir);
+      await this.#waiting.make();
+    }
+    this.#lines.push("");
+    await appendFile(join(this.#waiting.path, LINES), this.#lines.join("\n"));
+    this.#lines = [];
+    this.#length = 0;
+  }
+}
+
+function recordOf(line: string): TableRecord {
+  const record: unknown = JSON.parse(line);
+  if (typeof record !== "object" || record === null || Array.isArray(record)) {
+    throw new Failure("tables of Arrow and Parquet are made of records that are objects");
+  }
+  const fields = record as Record<string, unknown>;
+  for (const name in fields) {
+    const value = fields[name];
+    if (typeof value !== "number" || !Number.isInteger(value)) continue;
+    if (!Number.isSafeInteger(value)) return withLongIntegers(line, fields);
+  }
+  return fields;
+}
+
+function withLongIntegers(line: string, fields: Record<string, unknown>): TableRecord {
+  const bytes = Buffer.from(line);
+  for (const { name, valueStart, valueEnd } of membersOf(bytes) ?? []) {
+    const digits = bytes.toString("latin1", valueStart, valueEnd);
+    if (!/^-?\d{1,20}$/.test(digits)) continue;
+    const value = BigInt(digits);
+    if (BigInt.asIntN(64, value) === value && !Number.isSafeInteger(Number(value))) {
+      fields[name] = value;
+    }
+  }
+  return fields;
+}
+
+/** Characters. */
+const MOST_IN_MEMORY = 8 << 20;
+const BATCH_RECORDS = 1 << 16;
+const BATCH_LENGTH = 8 << 20;
+const LINES = "lines.ndjson";

@@ -1,0 +1,272 @@
+import { readFileSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
+import { DuckDBInstance } from "@duckdb/node-api";
+import { describe, expect, jest, test } from "@jest/globals";
+import {
+  Field,
+  Float32,
+  Int64,
+  List,
+  makeData,
+  RecordBatch,
+  Schema,
+  Struct,
+  Table,
+  TimestampNanosecond,
+  tableFromIPC,
+  tableToIPC,
+  Utf8,
+  vectorFromArray,
+} from "apache-arrow";
+import { parquetReadObjects } from "hyparquet";
+import { ColumnTypes } from "../src/tables/column-type.js";
+import { momentText } from "../src/tables/json-text.js";
+import { partd, scratch } from "./partd.js";
+
+jest.setTimeout(300_000);
+const cwd = scratch();
+const DATA = join(dirname(createRequire(import.meta.url).resolve("vega-datasets")), "../data");
+
+async function ours(words: string[], input?: Uint8Array | string): Promise<Buffer> {
+  const { code, stdout, err } = await partd(words, { cwd, ...(input ? { input } : {}) });
+  expect({ code, err }).toEqual({ code: 0, err: "" });
+  return stdout;
+}
+
+/** Rows as DuckDB has them, each as its JSON. */
+async function duckdb(sql: string): Promise<string[]> {
+  const instance = await DuckDBInstance.create(":memory:");
+  const connection = await instance.connect();
+  try {
+    const reader = await connection.runAndReadAll(sql.replaceAll("$", cwd));
+    return reader.getRowsJson().map((row) => JSON.stringify(row));
+  } finally {
+    connection.closeSync();
+    instance.closeSync();
+  }
+}
+
+/** Whole numbers beyond 2^53, moments, text of every kind, what is missing, lists and objects. */
+const LINES = [
+  '{"id":9007199254740993,"x":1.5,"t":"é\\n\\"q\\"","b":true,"l":[1,{"a":null}]}',
+  '{"id":-9223372036854775808,"x":2,"t":"","b":false,"mixed":1}',
+  '{"id":0,"x":-0.25,"t":null,"mixed":"1"}',
+  '{"id":null,"t":"2001-01-01T00:00:00.000Z"}',
+];
+writeFileSync(join(cwd, "in.ndjson"), `${LINES.join("\n")}\n`);
+
+describe.each(["parquet", "arrow"])("%s", (format) => {
+  test("there and back, every value is the same", async () => {
+    await ours(["distinct", "in.ndjson", "-o", `out.${format}`]);
+    const back = (await ours(["distinct", `out.${format}`])).toString().trim().split("\n");
+    const isMissing = (value: unknown) => value === null || value === undefined;
+    for (const [i, line] of back.entries()) {
+      const { l, mixed, ...found } = JSON.parse(line);
+      const { l: list, mixed: other, ...given } = JSON.parse(LINES[i] as string);
+      for (const name of new Set([...Object.keys(found), ...Object.keys(given)])) {
+        if (isMissing(given[name])) expect(found[name]).toBeNull();
+        else expect([name, found[name]]).toEqual([name, given[name]]);
+      }
+      expect(typeof l === "string" ? JSON.parse(l) : l).toEqual(list ?? null);
+      expect(mixed).toBe(other === undefined ? null : String(other));
+    }
+    expect(back[0]).toContain('"id":9007199254740993,');
+    expect(back[1]).toContain('"id":-9223372036854775808,');
+  });
+
+  test("nothing but columns, and nothing at all", async () => {
+    writeFileSync(join(cwd, "none.ndjson"), "");
+    await ours(["group", "none.ndjson", "--by", "a", "--count", "-o", `none.${format}`]);
+    expect((await ours(["count", `none.${format}`])).toString()).toBe('{"count":0}\n');
+    await ours(["sort", "none.ndjson", "--by", "a", "-o", `nothing.${format}`]);
+    expect((await ours(["count", `nothing.${format}`])).toString()).toBe('{"count":0}\n');
+  });
+
+  test("more than is held in memory at a time, in order", async () => {
+    const lines = Array.from({ length: 60_000 }, (_, i) => {
+      return `{"i":${i},"text":"${"x".repeat(i % 400)}","half":${i / 2}}\n`;
+    });
+    await ours(["distinct", "-", "-o", `large.${format}`], lines.join(""));
+    const back = (await ours(["distinct", `large.${format}`])).toString();
+    expect(back === lines.join("")).toBe(true);
+  });
+
+  test("a table that is cut short or mangled is an error with its name", async () => {
+    const whole = readFileSync(join(cwd, `out.${format}`));
+    const pieces = [0, 3, 50, whole.length >> 1, whole.length - 20].map((n) =>
+      whole.subarray(0, n),
+    );
+    const mangled = pieces.map((_, i) => {
+      const bytes = Buffer.from(whole);
+      bytes.fill(0xff, 10 + 40 * i, 30 + 40 * i);
+      return bytes;
+    });
+    // apache-arrow believes every length that its metadata tells.
+    const bad = format === "arrow" ? pieces : [...pieces, ...mangled];
+    for (const bytes of [...bad, Buffer.alloc(1000, 7)]) {
+      writeFileSync(join(cwd, `bad.${format}`), bytes);
+      const { code, err } = await partd(["sort", `bad.${format}`, "--by", "id", "-q"], { cwd });
+      if (code === 0) continue; // Some bytes are no one's, or are a value.
+      expect(code).toBe(1);
+      expect(err).toMatch(/^partd: .*bad\.\w+.*\n$/);
+      expect(err.length).toBeLessThan(500);
+    }
+  });
+});
+
+describe("against DuckDB", () => {
+  test("it reads the Parquet that is written, types and all", async () => {
+    await ours(["sort", "in.ndjson", "--by", "id", "-o", "typed.parquet"]);
+    const types = await duckdb(
+      "SELECT column_name, column_type FROM (DESCRIBE FROM '$/typed.parquet')",
+    );
+    expect(types).toEqual([
+      '["id","BIGINT"]',
+      '["x","DOUBLE"]',
+      '["t","VARCHAR"]',
+      '["b","BOOLEAN"]',
+      '["mixed","VARCHAR"]',
+      '["l","JSON"]',
+    ]);
+    const ids = await duckdb("SELECT id, x, t, b FROM '$/typed.parquet' WHERE id IS NOT NULL");
+    expect(ids).toEqual([
+      '["-9223372036854775808",2,"",false]',
+      '["0",-0.25,null,null]',
+      '["9007199254740993",1.5,"é\\n\\"q\\"",true]',
+    ]);
+  });
+
+  test("the Parquet that it writes: every type, in each of its compressions", async () => {
+    const select = `SELECT i::INTEGER AS i, (i * 1e15)::BIGINT + 1 AS big, i / 4.0 AS d, i % 2 = 0 AS b,
+      'k' || (i % 7) AS k, TIMESTAMP '2001-01-01 00:00:00.000001' + INTERVAL (i) MINUTE AS moment,
+      DATE '1999-12-31' + i::INTEGER AS day, CASE WHEN i % 3 = 0 THEN NULL ELSE i END AS hole,
+      [i, i + 1] AS list, {'a': i} AS object FROM range(5000) t(i)`;
+    const expected = Array.from({ length: 5000 }, (_, i) => {
+      const minute = new Date(978_307_200_000 + i * 60_000).toISOString().slice(0, 20);
+      const day = new Date(Date.UTC(1999, 11, 31) + i * 86_400_000).toISOString().slice(0, 10);
+      const big = BigInt(i) * 10n ** 15n + 1n;
+      return `{"i":${i},"big":${big},"d":${i / 4},"b":${i % 2 === 0},"k":"k${i % 7}","moment":"${minute}000001Z","day":"${day}","hole":${i % 3 === 0 ? null : i},"list":[${i},${i + 1}],"object":{"a":${i}}}\n`;
+    });
+    for (const codec of ["snappy", "zstd", "gzip", "lz4_raw", "brotli"]) {
+      await duckdb(
+        `COPY (${select}) TO '$/${codec}.parquet' (FORMAT parquet, COMPRESSION ${codec})`,
+      );
+      const read = (await ours(["distinct", `${codec}.parquet`])).toString();
+      expect([codec, read === expected.join("")]).toEqual([codec, true]);
+    }
+    // And what is written of it again has the same types, moments of microseconds among them.
+    await ours(["sort", "zstd.parquet", "--by", "i", "-o", "again.parquet"]);
+    const scalars = "i, big, d, b, k, moment, day, hole";
+    const both = await duckdb(
+      `SELECT count(*)::INTEGER FROM (SELECT ${scalars} FROM '$/zstd.parquet' EXCEPT SELECT ${scalars.replace("moment", "moment::TIMESTAMP")} FROM '$/again.parquet')`,
+    );
+    expect(both).toEqual(["[0]"]);
+  });
+
+  test("three million flights by origin", async () => {
+    const flights = join(DATA, "flights-3m.parquet");
+    const words = [
+      "group",
+      flights,
+      "--by",
+      "origin",
+      "--count",
+      "--mean",
+      "delay",
+      "--to",
+      "parquet",
+    ];
+    writeFileSync(join(cwd, "means.parquet"), await ours(words));
+    const rows = await duckdb(
+      `SELECT count(*)::INTEGER FROM '$/means.parquet' m JOIN (SELECT origin, count(*) AS n, avg(delay) AS d FROM '${flights}' GROUP BY origin) f
+       ON m.origin = f.origin AND m.count = f.n AND abs(m.mean_delay - f.d) < 1e-9`,
+    );
+    const groups = await duckdb(`SELECT count(DISTINCT origin)::INTEGER FROM '${flights}'`);
+    expect(rows).toEqual(groups);
+  });
+});
+
+test("Arrow of other programs: nanoseconds, floats, lists; as a file, and as a stream on standard input", async () => {
+  const nanos = [978_307_200_123_456_789n, -1n, 0n];
+  const times = makeData({
+    type: new TimestampNanosecond(),
+    length: 3,
+    nullCount: 0,
+    data: BigInt64Array.from(nanos),
+  });
+  const columns = {
+    id: vectorFromArray([1n, 2n, null], new Int64()),
+    name: vectorFromArray(["a", null, "é"], new Utf8()),
+    f: vectorFromArray([0.5, Number.NaN, 1], new Float32()),
+    l: vectorFromArray([[1, 2], [], null], new List(new Field("item", new Float32()))),
+  };
+  const fields = Object.entries(columns).map(([name, { type }]) => new Field(name, type, true));
+  const schema = new Schema([...fields, new Field("at", times.type, true)]);
+  const children = [...Object.values(columns).map(({ data }) => data[0]!), times];
+  const data = makeData({ type: new Struct(schema.fields), length: 3, nullCount: 0, children });
+  const table = new Table(new RecordBatch(schema, data as never));
+  const lines = [
+    '{"id":1,"name":"a","f":0.5,"l":[1,2],"at":"2001-01-01T00:00:00.123456789Z"}',
+    '{"id":2,"name":null,"f":null,"l":[],"at":"1969-12-31T23:59:59.999999999Z"}',
+    '{"id":null,"name":"é","f":1,"l":null,"at":"1970-01-01T00:00:00.000Z"}',
+  ];
+  writeFileSync(join(cwd, "other.arrow"), tableToIPC(table, "file"));
+  expect((await ours(["distinct", "other.arrow"])).toString()).toBe(`${lines.join("\n")}\n`);
+  const stream = tableToIPC(table, "stream");
+  const words = ["distinct", "-", "--from", "arrow", "--to", "arrow"];
+  const again = tableFromIPC(await ours(words, stream));
+  expect(again.schema.fields.map(({ name, type }) => `${name}: ${type}`)).toEqual([
+    "id: Int64",
+    "name: Utf8",
+    "f: Float64",
+    "l: Utf8",
+    "at: Timestamp<NANOSECOND, UTC>",
+  ]);
+  const failed = await partd(["group", "other.arrow", "--by", "id", "--sum", "name"], { cwd });
+  expect(failed).toMatchObject({ code: 1, out: "" });
+  expect(failed.err).toContain('partd: other.arrow: row 1 has "a" for --sum name');
+});
+
+test("only the columns that matter are read", async () => {
+  await ours(["sort", "in.ndjson", "--by", "id", "-o", "few.parquet"]);
+  const bytes = readFileSync(join(cwd, "few.parquet"));
+  const rows = await parquetReadObjects({ file: new Uint8Array(bytes).buffer });
+  expect(rows).toHaveLength(4);
+  // The pages of other columns are overwritten: who reads them fails.
+  const at = bytes.indexOf(Buffer.from('é\n"q"'));
+  expect(at).toBeGreaterThan(0);
+  bytes.fill(0xff, at - 20, at);
+  writeFileSync(join(cwd, "few.parquet"), bytes);
+  expect((await partd(["distinct", "few.parquet"], { cwd })).code).toBe(1);
+  expect((await ours(["count", "few.parquet", "--by", "b", "--to", "csv"])).toString()).toBe(
+    "b,count\n,2\nfalse,1\ntrue,1\n",
+  );
+});
+
+test("a column's type is that of all its values", () => {
+  const typesOf = (...values: unknown[]) => {
+    const types = new ColumnTypes();
+    for (const x of values) types.learn({ x });
+    return types.columns[0]?.type;
+  };
+  expect(typesOf(1, null, 2)).toBe("integer");
+  expect(typesOf(1, 2.5)).toBe("double");
+  expect(typesOf(1e300)).toBe("double");
+  expect(typesOf(true, false)).toBe("boolean");
+  expect(typesOf(true, 1)).toBe("text");
+  expect(typesOf("a", 1)).toBe("text");
+  expect(typesOf([1], 1)).toBe("json");
+  expect(typesOf(null)).toBe("text");
+  // Text is text, whatever it looks like, unless a table has said otherwise.
+  expect(typesOf("2001-01-01")).toBe("text");
+});
+
+test("moments keep their digits", () => {
+  expect(momentText(0n, 3)).toBe("1970-01-01T00:00:00.000Z");
+  expect(momentText(-1n, 6)).toBe("1969-12-31T23:59:59.999999Z");
+  expect(momentText(1_000n, 6)).toBe("1970-01-01T00:00:00.001Z");
+  expect(momentText(1n, 9)).toBe("1970-01-01T00:00:00.000000001Z");
+  expect(momentText(-5n, 0)).toBe("1969-12-31T23:59:55.000Z");
+  expect(momentText(2n ** 62n, 0)).toBe(String(2n ** 62n));
+});
