@@ -66,6 +66,27 @@ describe("a run", () => {
     expect(readdirSync(dir)).toEqual([]);
   });
 
+  test("spreads in memory what no cache holds, and touches no disk", async () => {
+    const many = { ...much, count: 60_000, padding: 700 }; // Over 32 MiB.
+    const expected = model(events(many));
+    let spilled = -1;
+    const grouped = groupBy(events(many), {
+      by: "key",
+      memory: 400e6,
+      dir: joinPath(dir, "never", "made"),
+      onProgress: ({ bytesSpilled }) => {
+        spilled = bytesSpilled;
+      },
+    });
+    for await (const group of grouped) {
+      const name = nameOf(group.key);
+      expect((await group.toArray()).map(({ i }) => i)).toEqual(expected.get(name));
+      expected.delete(name);
+    }
+    expect([expected.size, spilled]).toEqual([0, 0]);
+    expect(readdirSync(dir)).toEqual([]);
+  });
+
   test("spills to any store, and leaves it as it was", async () => {
     const stores: Store[] = [
       new Dict(),
