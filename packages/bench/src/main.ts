@@ -70,10 +70,12 @@ if (options.help) {
   const date = new Date().toISOString().slice(0, 10);
   print(`${machine}, ${date}\n`);
   const scratch = new Scratch(options.in);
+  const started: ({ stop(): void } | undefined)[] = [];
   try {
     for (const name of positionals.length > 0 ? positionals : suiteNames) {
       const suite = await loadSuite(name);
       print(`## ${name}\n`);
+      started.push(await suite.start?.());
       for (const [index, work] of suite.works.entries()) {
         if (options.only && !work.title.includes(options.only)) continue;
         const results = await runWork(suite, index, scratch, effort);
@@ -83,6 +85,7 @@ if (options.help) {
       }
     }
   } finally {
+    for (const one of started) one?.stop();
     await scratch.remove();
   }
   print(missed === 0 ? "Every target was met." : `Targets missed: ${missed}.`);

@@ -2,6 +2,8 @@
 export interface Suite {
   readonly name: string;
   readonly works: readonly Work[];
+  /** Starts what all works need, before the first of them; it is stopped after the last. */
+  start?(): Promise<{ stop(): void }>;
 }
 
 /** One piece of work, done by several sides in turn. */

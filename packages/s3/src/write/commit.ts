@@ -5,7 +5,7 @@ import type { Cover } from "../format/cover.js";
 import { type CommitId, partName, segmentName } from "../format/names.js";
 import { Tail } from "../format/tail.js";
 import { Slots } from "../objects/slots.js";
-import { bodyLengthOf, type Changes, layOut } from "./layout.js";
+import { bodyLengthOf, type Changes, layOut, mostTailBytes } from "./layout.js";
 
 export interface CommitOptions {
   readonly cover?: Cover | undefined;
@@ -38,12 +38,24 @@ export async function commit(
   const bodyLength = bodyLengthOf(changes);
   if (bodyLength > partLength + partLength / 4) return commitInParts(dataSet, id, changes, options);
   let body: Buffer = Buffer.alloc(0);
-  const writer = await layOut(changes, bodyLength, async (block) => {
+  // The tail follows in the same memory: to copy 64 MiB once more takes as long as to check them.
+  const room = mostTailBytes(changes);
+  const writer = await layOut(changes, bodyLength, room, async (block) => {
     body = block;
   });
   const tail = writer.end(id, 0, options.cover);
   signal?.throwIfAborted();
-  return putSegment(dataSet, id, Buffer.concat([body, tail]), tail, tail.length);
+  return putSegment(dataSet, id, joined(body, tail), tail, tail.length);
+}
+
+function joined(body: Buffer, tail: Buffer): Buffer {
+  const length = body.length + tail.length;
+  if (body.length === 0 || body.byteOffset + length > body.buffer.byteLength) {
+    return Buffer.concat([body, tail]);
+  }
+  const whole = Buffer.from(body.buffer, body.byteOffset, length);
+  whole.set(tail, body.length);
+  return whole;
 }
 
 /** The values as objects of their own; the small one that points at them, in the end, is the commit. */
@@ -59,7 +71,7 @@ async function commitInParts(
   const names: string[] = [];
   let failure: { readonly error: unknown } | undefined;
   try {
-    const writer = await layOut(changes, partLength, async (block) => {
+    const writer = await layOut(changes, partLength, 0, async (block) => {
       const name = `${folder}${partName(id, names.length)}`;
       names.push(name);
       // Waits for a slot, so that no more than `concurrency` blocks are in memory.

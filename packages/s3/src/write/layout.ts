@@ -40,19 +40,34 @@ export function bodyLengthOf(changes: Changes): number {
   return length;
 }
 
+/** Bytes that the tail of a commit takes at most, unless it removes something. */
+export function mostTailBytes(changes: Changes): number {
+  let bytes = 128;
+  for (const [key] of changes) bytes += key.length + 24;
+  return bytes + 4 * Math.ceil(bodyLengthOf(changes) / CHUNK);
+}
+
 /**
  * Copies all values, end to end, into blocks of `blockLength` bytes, and hands each on as soon as it
- * is full. @returns what describes them.
+ * is full.
+ *
+ * @param room bytes behind each block that its memory has besides.
+ * @returns what describes the values.
  */
 export async function layOut(
   changes: Changes,
   blockLength: number,
+  room: number,
   emit: (block: Buffer) => Promise<void>,
 ): Promise<TailWriter> {
   const tail = new TailWriter();
   const pace = new Pace();
   let left = bodyLengthOf(changes);
-  let block = Buffer.allocUnsafeSlow(Math.min(blockLength, left));
+  const newBlock = () => {
+    const length = Math.min(blockLength, left);
+    return Buffer.allocUnsafeSlow(length + room).subarray(0, length);
+  };
+  let block = newBlock();
   let filled = 0;
   for (const [key, { values, removes }] of changes) {
     const checksums: number[] = [];
@@ -75,7 +90,7 @@ export async function layOut(
         }
         if (filled === block.length) {
           await emit(block);
-          block = Buffer.allocUnsafeSlow(Math.min(blockLength, left));
+          block = newBlock();
           filled = 0;
         }
         if (pace.due || (some.length > LONG && pace.isOver)) await pace.rest();

@@ -1,0 +1,180 @@
+import {
+  CreateBucketCommand,
+  GetObjectCommand,
+  PutObjectCommand,
+  S3Client,
+} from "@aws-sdk/client-s3";
+import { S3Store } from "@partd/s3";
+import { awsClient } from "@partd/s3/aws";
+import { startRadosgw } from "tooling/radosgw";
+import type { NodeSide, Suite } from "./suite.js";
+import { bytesOf, keysOf } from "./workload.js";
+
+const MIB = 2 ** 20;
+const SEGMENTS = 4;
+const SEGMENT = 64 * MIB;
+/** Keys of a segment, each of 1 MiB. */
+const KEYS = keysOf(64).sort(); // As they lie in a segment.
+const READERS = 4;
+const BUCKET = "bench";
+
+/** Over a real server (Ceph's radosgw, in memory), to a loop over the same client without a store. */
+export const s3: Suite = {
+  name: "s3",
+  async start() {
+    const server = await startRadosgw();
+    process.env["PARTD_S3_ENDPOINT"] = server.endpoint;
+    await sdk().send(new CreateBucketCommand({ Bucket: BUCKET }));
+    return server;
+  },
+  works: [
+    {
+      title: `${SEGMENTS} objects of 64 MiB written, 4 at once`,
+      unit: "MiB",
+      count: (SEGMENTS * SEGMENT) / MIB,
+      rounds: 3,
+      sides: { S3Store: appendSegments(), "bare PUTs": putObjects() },
+      targets: [{ against: "bare PUTs", ratio: 0.9 }],
+    },
+    {
+      title: `the same, read by ${READERS} readers, a quarter of the keys each`,
+      unit: "MiB",
+      count: (SEGMENTS * SEGMENT) / MIB,
+      rounds: 3,
+      sides: { S3Store: readQuarters(), "bare ranges of 2 MiB": getRanges() },
+      targets: [{ against: "bare ranges of 2 MiB", ratio: 0.8 }],
+    },
+  ],
+};
+
+function appendSegments(): NodeSide {
+  return async () => {
+    const store = newStore(prefix());
+    const batch = batchOf();
+    let { put, list } = store.requests;
+    return {
+      async run() {
+        await Promise.all(Array.from({ length: SEGMENTS }, () => store.append(batch)));
+        ({ put, list } = store.requests);
+      },
+      figures: () => ({
+        PUTs: `${put} (at most ${(1.1 * SEGMENTS).toFixed(1)})`,
+        LISTs: String(list),
+      }),
+      async done() {
+        await store.drop();
+        await store.close();
+      },
+    };
+  };
+}
+
+function putObjects(): NodeSide {
+  return async () => {
+    const client = sdk();
+    const body = bytesOf(SEGMENT);
+    const folder = prefix();
+    const names = Array.from({ length: SEGMENTS }, (_, i) => `${folder}/${i}`);
+    return {
+      run: () =>
+        Promise.all(
+          names.map((Key) => client.send(new PutObjectCommand({ Bucket: BUCKET, Key, Body: body }))),
+        ),
+      figures: () => ({ PUTs: String(SEGMENTS), LISTs: "0" }),
+      done: () => removeAll(client, names),
+    };
+  };
+}
+
+function readQuarters(): NodeSide {
+  return async () => {
+    const folder = prefix();
+    const writer = newStore(folder);
+    for (let i = 0; i < SEGMENTS; i++) await writer.append(batchOf());
+    await writer.close();
+    const readers = Array.from({ length: READERS }, () => newStore(folder));
+    let gets = 0;
+    return {
+      async run() {
+        const share = KEYS.length / READERS;
+        await Promise.all(
+          readers.map((reader, i) => reader.get(KEYS.slice(i * share, (i + 1) * share))),
+        );
+        gets = readers.reduce((sum, { requests }) => sum + requests.get, 0);
+      },
+      figures: () => ({ GETs: `${gets}, ${READERS} of them for the index` }),
+      async done() {
+        await readers[0]?.drop();
+        await Promise.all(readers.map((reader) => reader.close()));
+      },
+    };
+  };
+}
+
+function getRanges(): NodeSide {
+  return async () => {
+    const client = sdk();
+    const folder = prefix();
+    const names = Array.from({ length: SEGMENTS }, (_, i) => `${folder}/${i}`);
+    const body = bytesOf(SEGMENT);
+    for (const Key of names) {
+      await client.send(new PutObjectCommand({ Bucket: BUCKET, Key, Body: body }));
+    }
+    const ranges = names.flatMap((Key) =>
+      Array.from({ length: SEGMENT / (2 * MIB) }, (_, i) => ({
+        Key,
+        Range: `bytes=${i * 2 * MIB}-${(i + 1) * 2 * MIB - 1}`,
+      })),
+    );
+    return {
+      async run() {
+        let next = 0;
+        const reader = async () => {
+          for (let range = ranges[next++]; range; range = ranges[next++]) {
+            const { Body } = await client.send(new GetObjectCommand({ Bucket: BUCKET, ...range }));
+            await Body?.transformToByteArray();
+          }
+        };
+        await Promise.all(Array.from({ length: 4 * READERS }, reader));
+      },
+      figures: () => ({ GETs: String(ranges.length) }),
+      done: () => removeAll(client, names),
+    };
+  };
+}
+
+function sdk(): S3Client {
+  const endpoint = process.env["PARTD_S3_ENDPOINT"] as string;
+  const credentials = { accessKeyId: "partd", secretAccessKey: "partd-secret" };
+  return new S3Client({
+    endpoint,
+    region: "us-east-1",
+    forcePathStyle: true,
+    credentials,
+    requestChecksumCalculation: "WHEN_REQUIRED",
+    responseChecksumValidation: "WHEN_REQUIRED",
+  });
+}
+
+function newStore(folder: string): S3Store {
+  return new S3Store({
+    client: awsClient(sdk()),
+    bucket: BUCKET,
+    prefix: folder,
+    segmentBytes: SEGMENT,
+    fresh: false,
+  });
+}
+
+function prefix(): string {
+  return `bench-${crypto.randomUUID()}`;
+}
+
+function batchOf(): [string, Uint8Array][] {
+  const value = bytesOf(MIB);
+  return KEYS.map((key) => [key, value]);
+}
+
+async function removeAll(client: S3Client, keys: readonly string[]): Promise<void> {
+  await awsClient(client).delete({ bucket: BUCKET, keys, signal: new AbortController().signal });
+}
