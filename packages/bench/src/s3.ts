@@ -78,7 +78,9 @@ function putObjects(): NodeSide {
     return {
       run: () =>
         Promise.all(
-          names.map((Key) => client.send(new PutObjectCommand({ Bucket: BUCKET, Key, Body: body }))),
+          names.map((Key) =>
+            client.send(new PutObjectCommand({ Bucket: BUCKET, Key, Body: body })),
+          ),
         ),
       figures: () => ({ PUTs: String(SEGMENTS), LISTs: "0" }),
       done: () => removeAll(client, names),

@@ -1,5 +1,4 @@
-#!/usr/bin/env node
-// What a shuffle through S3 costs, by calculation: `npm run scaling -w packages/bench -- --help`.
+// What a shuffle through S3 costs, by calculation: `npm run scaling -- --help` in this package.
 import { parseArgs } from "node:util";
 
 const HELP = `Calculates what a shuffle through S3 costs, as Markdown.
@@ -28,7 +27,7 @@ const { values } = parseArgs({
 /** Dollars, as Amazon asks in us-east-1: for a request, and for 10^9 bytes a month. */
 const PRICE = { put: 5e-6, list: 5e-6, get: 0.4e-6, storage: 0.023 };
 /** Measured by `npm run bench -- s3`: CPU milliseconds of a worker. */
-const MEASURED = { writeMiB: 3, readMiB: 3 };
+const MEASURED = { writeMiB: 2.0, readMiB: 3.7 };
 /** Bytes of an entry in the tail of a segment: a short key, a length and a checksum. */
 const ENTRY = 20;
 /** How many requests of a worker read at once, by default. */
@@ -46,7 +45,11 @@ if (values.help) {
     getMs: Number(values["get-ms"]),
   };
   const rows = [64, 128, 256, 512].map((mib) => [`${mib} MiB`, ...costs(input, mib * 2 ** 20)]);
-  console.log(`| ${head().join(" | ")} |\n| ${head().map(() => "---").join(" | ")} |`);
+  console.log(
+    `| ${head().join(" | ")} |\n| ${head()
+      .map(() => "---")
+      .join(" | ")} |`,
+  );
   for (const row of rows) console.log(`| ${row.join(" | ")} |`);
 }
 
