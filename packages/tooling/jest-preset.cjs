@@ -15,5 +15,5 @@ module.exports = {
   extensionsToTreatAsEsm: [".ts"],
   moduleFileExtensions: ["ts", "js", "mjs", "cjs", "json", "node"],
   transform: { "\\.ts$": [require.resolve("@swc/jest"), swc] },
-  testTimeout: 30_000,
+  testTimeout: 60_000,
 };
