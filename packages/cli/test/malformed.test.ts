@@ -1,8 +1,10 @@
-import { existsSync, writeFileSync } from "node:fs";
+import { type ChildProcess, fork, spawnSync } from "node:child_process";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 import { expect, test } from "@jest/globals";
-import { partd, scratch } from "./partd.js";
+import { BIN, partd, scratch } from "./partd.js";
 
 const cwd = scratch();
 
@@ -171,7 +173,19 @@ const PACKED = [
   Buffer.alloc(1_000_000, "["),
   Buffer.alloc(1_000_000, '{"a":'),
   Buffer.alloc(100_000, '"'),
+  Buffer.from(`{"a":${"[".repeat(100_000)}`),
+  Buffer.from("KLUv/SQIQQAAeyJhIjoxfQr9cjJy", "base64").subarray(0, 12),
 ];
+
+/** Tables that are cut short. */
+const TABLES = (["parquet", "arrow"] as const).flatMap((format) => {
+  const path = join(cwd, `whole.${format}`);
+  spawnSync(process.execPath, [BIN, "distinct", "-", "-o", path], { input: '{"a":1,"b":"x"}\n' });
+  const whole = readFileSync(path);
+  return [0, 1, 4, 8, 30, whole.length >> 1, whole.length - 9, whole.length - 4].map(
+    (length) => [format, whole.subarray(0, length)] as const,
+  );
+});
 
 const COMMANDS: readonly (readonly string[])[] = [
   ["sort", "--by", "a"],
@@ -181,43 +195,94 @@ const COMMANDS: readonly (readonly string[])[] = [
   ["count", "--by", "a"],
 ];
 
-const ALL = [
+const ALL: readonly (readonly [string, Buffer])[] = [
   ...LINES.map((bytes) => ["ndjson", bytes] as const),
   ...CSV.map((bytes) => ["csv", bytes] as const),
   ...CSV.map((bytes) => ["tsv", latin1(bytes.toString("latin1").replaceAll(",", "\t"))] as const),
   ...ARRAYS.map((bytes) => ["json", bytes] as const),
+  ...TABLES.filter(([format, bytes]) => format === "parquet" || bytes.length < 200),
   ...PACKED.flatMap((bytes) =>
-    (["ndjson", "csv", "json"] as const).map((format) => [format, bytes] as const),
+    (["ndjson", "csv", "json", "parquet", "arrow"] as const).map(
+      (format) => [format, bytes] as const,
+    ),
   ),
 ];
 
+/** What comes of a call: no answer is a crash. */
+type End = { readonly code: number; readonly err: string } | { readonly died: string };
+
+/** One process for all calls, as long as none ends it: most of the time of each would go into starting up. */
+class Runner {
+  #child: ChildProcess | undefined;
+
+  async run(words: readonly string[]): Promise<End> {
+    const child = this.#child ?? fork(MANY, [], { cwd, silent: true, env: ENV });
+    this.#child = child;
+    const end = await new Promise<End>((resolve) => {
+      child.once("message", resolve as (message: unknown) => void);
+      child.once("exit", (code, signal) => resolve({ died: `${code ?? signal}` }));
+      child.send(words);
+    });
+    child.removeAllListeners();
+    if ("died" in end) this.#child = undefined;
+    return end;
+  }
+
+  close(): void {
+    this.#child?.disconnect();
+  }
+}
+
+const MANY = fileURLToPath(new URL("./many.mjs", import.meta.url));
+const ENV = { ...process.env, NO_COLOR: "1", FORCE_COLOR: undefined };
+
 test(`${ALL.length} malformed inputs: an error in a line or two, no crash, and no output`, async () => {
-  expect(ALL.length).toBeGreaterThanOrEqual(200);
+  expect(ALL.length).toBeGreaterThanOrEqual(250);
   const accepted: string[] = [];
-  // Two at a time: most of the time goes into starting up.
-  await Promise.all(
-    [0, 1].map(async (half) => {
-      for (let i = half; i < ALL.length; i += 2) {
-        const [format, bytes] = ALL[i] as (typeof ALL)[number];
-        writeFileSync(join(cwd, `${i}.${format}`), bytes);
-        const [name, ...words] = COMMANDS[i % COMMANDS.length] as string[];
-        const out = `out-${i}`;
-        const output = name === "split" ? [out] : ["-o", out];
-        const end = await partd([name as string, `${i}.${format}`, ...words, ...output], { cwd });
-        const what = `${format} ${JSON.stringify(bytes.toString("latin1").slice(0, 60))}: ${end.err}`;
-        if (end.code === 0) {
-          accepted.push(what);
-          continue;
-        }
-        expect([what, end.signal, end.code === 1 || end.code === 2]).toEqual([what, null, true]);
-        expect(end.err).not.toMatch(
-          /^\s+at .*:\d+:\d+|node:internal|UnhandledPromise|\bundefined\b.*is not/m,
-        );
-        expect(what.length).toBeLessThan(1000);
-        expect(end.err).toMatch(/^partd: /);
-        expect([what, existsSync(join(cwd, out))]).toEqual([what, false]);
-      }
-    }),
-  );
+  const runner = new Runner();
+  for (const [i, [format, bytes]] of ALL.entries()) {
+    writeFileSync(join(cwd, `${i}.${format}`), bytes);
+    const [name, ...words] = COMMANDS[i % COMMANDS.length] as string[];
+    const out = `out-${i}`;
+    const output = name === "split" ? [out] : ["-o", out];
+    const end = await runner.run([name as string, `${i}.${format}`, ...words, ...output]);
+    const told = "err" in end ? end.err : end.died;
+    const what = `${format} ${JSON.stringify(bytes.toString("latin1").slice(0, 60))}: ${told}`;
+    if ("code" in end && end.code === 0) {
+      accepted.push(what);
+      continue;
+    }
+    expect([what, "code" in end && (end.code === 1 || end.code === 2)]).toEqual([what, true]);
+    expect(told).not.toMatch(
+      /^\s+at .*:\d+:\d+|node:internal|UnhandledPromise|\bundefined\b.*is not/m,
+    );
+    expect(what.length).toBeLessThan(1000);
+    expect(told).toMatch(/^partd: /);
+    expect([what, existsSync(join(cwd, out))]).toEqual([what, false]);
+  }
+  runner.close();
   expect(accepted).toEqual([]);
 }, 300_000);
+
+test("a few of them, each in a process of its own: the same answers", async () => {
+  const runner = new Runner();
+  for (const [format, text] of [
+    ["ndjson", '{"a":0}\n{"a":1,}\n'],
+    ["csv", 'a,b\n"1,2\n'],
+    ["json", "[1,"],
+  ] as const) {
+    writeFileSync(join(cwd, `one.${format}`), text);
+    const words = ["sort", `one.${format}`, "--by", "a", "-o", "one"];
+    const { code, out, err } = await partd(words, { cwd });
+    expect({ out, end: { code, err } }).toEqual({ out: "", end: await runner.run(words) });
+  }
+  runner.close();
+});
+
+test("what is strange, and no fault: numbers beyond all, texts of any length, names of objects", async () => {
+  const lines = ['{"a":1e999}', '{"a":-1e999}', '{"a":1E-999}', `{"a":"${"x".repeat(3_000_000)}"}`];
+  const input = [...lines, '{"a":"\\u0000"}', '{"a":"__proto__","__proto__":1}'].join("\n");
+  const { code, err, out } = await partd(["sort", "-", "--by", "a"], { cwd, input });
+  expect({ code, err }).toEqual({ code: 0, err: "" });
+  expect(out.split("\n").sort()).toEqual(["", ...input.split("\n")].sort());
+});
