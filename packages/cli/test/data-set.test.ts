@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -10,6 +11,7 @@ import { Dict, tuple } from "@partd/core";
 import { FileStore } from "@partd/file";
 import { LogStore } from "@partd/log";
 import { Client, Server } from "@partd/server";
+import { describeReal, realPart } from "tooling/real-part";
 import { begin, ended, partd, scratch } from "./partd.js";
 
 const cwd = scratch();
@@ -248,5 +250,42 @@ describe("servers", () => {
     const ended = await run(["ls", `ipc://${join(cwd, "nobody.sock")}`]);
     expect(ended).toMatchObject({ code: 1, out: "" });
     expect(ended.err).toMatch(/^partd: .+\n$/);
+  });
+});
+
+describeReal(realPart.openssl(), "wss:// with certificates of one's own", () => {
+  const openssl = (line: string) => {
+    const { status, stderr } = spawnSync("openssl", line.split(" "), { cwd, encoding: "utf8" });
+    expect([line, status === 0 ? "" : stderr]).toEqual([line, ""]);
+  };
+
+  test("the authority is named by --ca or by NODE_EXTRA_CA_CERTS, or the server is refused", async () => {
+    openssl("req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -days 2 -subj /CN=ours");
+    openssl("req -newkey rsa:2048 -nodes -keyout s.key -out s.csr -subj /CN=localhost");
+    writeFileSync(join(cwd, "names"), "subjectAltName=DNS:localhost,IP:127.0.0.1");
+    openssl(
+      "x509 -req -in s.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out s.pem -days 2 -extfile names",
+    );
+    const env = { PARTD_TOKEN: "s3cret" };
+    const words = ["serve", "secure", "--address", "wss://127.0.0.1:0", "--cert", "s.pem", "--key"];
+    const child = begin([...words, "s.key", "-q"], { cwd, env });
+    const done = ended(child);
+    const [line] = (await once(child.stdout as NodeJS.ReadableStream, "data")) as [Buffer];
+    const address = String(line).trim();
+    expect(address).toMatch(/^wss:\/\/127\.0\.0\.1:\d+$/);
+
+    const refused = await run(["ls", address], undefined, env);
+    expect(refused).toMatchObject({ code: 1, out: "" });
+    expect(refused.err).toContain("--ca FILE names the authority");
+    const trusting = { ...env, NODE_EXTRA_CA_CERTS: join(cwd, "ca.pem") };
+    expect((await run(["append", address, "x"], "hello", trusting)).code).toBe(0);
+    expect((await run(["get", address, "x", "--ca", "ca.pem"], undefined, env)).out).toBe("hello");
+    const tokenless = await run(["get", address, "x", "--ca", "ca.pem"]);
+    expect(tokenless).toMatchObject({ code: 1, out: "" });
+    expect(tokenless.err).toContain("set PARTD_TOKEN, or give --token-file");
+
+    child.kill("SIGTERM");
+    expect(await done).toMatchObject({ code: 0, signal: null });
+    expect((await run(["get", "secure", "x"])).out).toBe("hello");
   });
 });
