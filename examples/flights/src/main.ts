@@ -61,7 +61,7 @@ async function main(options: Options): Promise<void> {
   console.log(`
 grouped  ${amount(figures.records)} records into ${amount(groups)} groups in ${figures.seconds.toFixed(1)} s
 memory   ${options.memory} MB for records; ${megabytes(figures.peakResidentBytes)} resident at the peak, all in all
-disk     ${megabytes(figures.bytesSpilled)} in a temporary file, which is gone`);
+disk     ${figures.bytesSpilled === 0 ? "not used" : `${megabytes(figures.bytesSpilled)} in a temporary file, which is gone`}`);
 }
 
 /** What the table says of a group. */

@@ -20,6 +20,12 @@ export interface DistinctOptions<R> extends RunOptions, MissingOption {
 /**
  * The first record of each key. They come in the order of the source as long as the keys fit in memory, and
  * those with keys beyond come afterwards.
+ *
+ * ```ts
+ * for await (const event of distinct(events, { by: "user" })) { … } // The first event of each user.
+ * ```
+ *
+ * @throws what {@link RunOptions} says.
  */
 export function distinct<R>(source: Source<R>, options: DistinctOptions<R> = {}): RecordOutput<R> {
   const { by } = options;

@@ -27,6 +27,8 @@ export interface CountByOptions<R, B extends By<R>> extends RunOptions, MissingO
  * ```ts
  * const counts = await countBy(events, { by: "user" }).toMap();
  * ```
+ *
+ * @throws what {@link RunOptions} says.
  */
 export function countBy<R, const B extends By<R>>(
   source: Source<R>,
@@ -45,6 +47,8 @@ export interface ReduceByOptions<R, B extends By<R>, A> extends CountByOptions<R
 /**
  * Reduces the records of each key to one value. Accumulators stay in memory while they are few; those that grow
  * with each record are for `groupBy`.
+ *
+ * @throws what {@link RunOptions} says.
  */
 export function reduceBy<R, const B extends By<R>, A>(
   source: Source<R>,
@@ -90,6 +94,8 @@ export interface AggregateOptions<R, B extends By<R>, S> extends CountByOptions<
  * const select = { n: count(), total: sum("ms"), slowest: max("ms") };
  * for await (const [user, { n, total }] of aggregate(events, { by: "user", select })) { … }
  * ```
+ *
+ * @throws what {@link RunOptions} says.
  */
 export function aggregate<R, const B extends By<R>, S extends Selection<R>>(
   source: Source<R>,

@@ -29,22 +29,34 @@ export function count(): Aggregate<unknown, number> {
   return { name: "count", value: undefined, column: () => new CountColumn() };
 }
 
-/** The sum of numbers; `null` and missing values are passed over. 0 if there are none. */
+/**
+ * The sum of numbers; `null` and missing values are passed over. 0 if there are none.
+ *
+ * @throws `ERR_PARTD_VALUE` while it is read, for what is no number: give a function that makes it one.
+ */
 export function sum<R>(value: ValueOf<R>): Aggregate<R, number> {
   return { name: "sum", value, column: () => new SumColumn() };
 }
 
-/** The mean of numbers; `null` and missing values are passed over. `undefined` if there are none. */
+/**
+ * The mean of numbers; `null` and missing values are passed over. `undefined` if there are none.
+ *
+ * @throws `ERR_PARTD_VALUE` as {@link sum} does.
+ */
 export function mean<R>(value: ValueOf<R>): Aggregate<R, number | undefined> {
   return { name: "mean", value, column: () => new MeanColumn() };
 }
 
-/** The least number, bigint, string or date; `null` and missing values are passed over. */
+/**
+ * The least number, bigint, string or date; `null` and missing values are passed over. `undefined` if there are none.
+ *
+ * @throws `ERR_PARTD_VALUE` while it is read, for values of two types and for what has no order.
+ */
 export function min<R, T = number>(value: ValueOf<R>): Aggregate<R, T | undefined> {
   return { name: "min", value, column: () => new ExtremeColumn<T>("min") };
 }
 
-/** The greatest number, bigint, string or date; `null` and missing values are passed over. */
+/** The greatest, as {@link min} is the least. */
 export function max<R, T = number>(value: ValueOf<R>): Aggregate<R, T | undefined> {
   return { name: "max", value, column: () => new ExtremeColumn<T>("max") };
 }

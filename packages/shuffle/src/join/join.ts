@@ -40,6 +40,8 @@ export type Joined<L, R, Kind extends JoinKind> = {
  * ```ts
  * for await (const [event, user] of join(events, users, { by: "userId", rightBy: "id" })) { … }
  * ```
+ *
+ * @throws what {@link RunOptions} says.
  */
 export function join<L, R, Kind extends JoinKind = "inner">(
   left: Source<L>,

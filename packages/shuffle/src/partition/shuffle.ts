@@ -12,7 +12,7 @@ import { type Partitioner, type PartitionFinder, partitionFinder } from "./parti
 export interface ShuffleOptions<R, B extends By<R>> extends RunOptions, MissingOption {
   /** The key of a record: a field's name, several names, or a function. */
   readonly by: B;
-  /** How many partitions. Default: 64, or what a range has. */
+  /** How many partitions, from 1 to 65,536. Default: 64, or what a range has. */
   readonly partitions?: number | undefined;
   /** Default: `"hash"`. */
   readonly partitioner?: Partitioner<KeyOf<R, B>> | undefined;
@@ -27,6 +27,8 @@ export interface ShuffleOptions<R, B extends By<R>> extends RunOptions, MissingO
  *   for await (const event of partition) console.log(partition.index, event);
  * }
  * ```
+ *
+ * @throws what {@link RunOptions} says; `ERR_PARTD_VALUE` where a partitioner gives a number that is no partition's.
  */
 export function shuffle<R, const B extends By<R>>(
   source: Source<R>,

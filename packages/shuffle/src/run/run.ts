@@ -6,7 +6,12 @@ import { TemporaryFile } from "../spill/temporary-file.js";
 import { Workspace } from "../spill/workspace.js";
 import { type Progress, ProgressReport } from "./progress.js";
 
-/** What every operation takes. */
+/**
+ * What every operation takes. An option that makes no sense is `ERR_PARTD_VALUE` at the call. While a result is
+ * read, the iteration may reject with `ERR_PARTD_CORRUPT` (a `RecordError` of `@partd/records`: a malformed record, with
+ * file, line and column), `ERR_PARTD_KEY` (a key that is no data), `ERR_PARTD_CODEC` (an object that structuredClone()
+ * cannot copy), `ERR_PARTD_IO` (a file that cannot be read, a full disk), and with what the source, a function or a store throws.
+ */
 export interface RunOptions {
   /**
    * Bytes of memory for records: resident memory stays below it and 150 MiB for all else, however much

@@ -18,6 +18,8 @@ export interface SortOptions<R> extends RunOptions {
  * ```ts
  * for await (const event of sort(events, { by: ["user", { by: "ms", order: "desc" }] })) { … }
  * ```
+ *
+ * @throws what {@link RunOptions} says.
  */
 export function sort<R>(source: Source<R>, options: SortOptions<R>): RecordOutput<R> {
   const input = inputOf(source, new SortKeyer(options.by));

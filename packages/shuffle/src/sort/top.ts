@@ -9,7 +9,7 @@ import { SortKeyer } from "./sort-key.js";
 import { Sorter } from "./sorter.js";
 
 export interface TopOptions<R> extends SortOptions<R> {
-  /** How many records. */
+  /** How many records: a whole number from 0 on. */
   readonly n: number;
 }
 
@@ -19,6 +19,8 @@ export interface TopOptions<R> extends SortOptions<R> {
  * ```ts
  * await top(events, { n: 10, by: { by: "ms", order: "desc" } }).toArray(); // The ten slowest.
  * ```
+ *
+ * @throws what {@link RunOptions} says.
  */
 export function top<R>(source: Source<R>, options: TopOptions<R>): RecordOutput<R> {
   checkIntegerOption("n", options.n, 0, Number.MAX_SAFE_INTEGER);

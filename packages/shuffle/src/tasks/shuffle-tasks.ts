@@ -19,7 +19,7 @@ import { TaskWriter, type TaskWriterParts } from "./task-writer.js";
 export interface ShuffleTasksOptions<R, B extends By<R>> {
   /** The key of a record: a field's name, several names, or a function. */
   readonly by: B;
-  /** How many partitions: the same in every process. Default: 64, or what a range has. */
+  /** How many partitions, from 1 to 65,536: the same in every process. Default: 64, or what a range has. */
   readonly partitions?: number | undefined;
   /** Default: `"hash"`. */
   readonly partitioner?: Partitioner<KeyOf<R, B>> | undefined;
