@@ -17,7 +17,7 @@ export { placeOf } from "./codec/place.js";
 export { copyTree, flattenKeys, listKeys, nestValues } from "./keys/key-tree.js";
 export { describeKey, keptText, sameKey, suffixKey } from "./keys/keys.js";
 
-export { allocateBytes, concatBytes, memoryFor } from "./memory/bytes.js";
+export { allocateBytes, concatBytes, memoryFor, releaseBytes } from "./memory/bytes.js";
 export { BaseStore, type EntryOrBatch, type ExclusivePurpose } from "./store/base-store.js";
 export {
   type Batch,

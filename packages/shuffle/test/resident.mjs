@@ -1,5 +1,8 @@
 // Does one kind of work over generated records and prints its peak of resident memory in MiB:
 // node resident.mjs WORK RECORDS MEMORY DIR
+import { appendFileSync, writeFileSync } from "node:fs";
+import { join as joinPath } from "node:path";
+import { readNdjson } from "@partd/records";
 import { countBy, distinct, groupBy, join, sort } from "@partd/shuffle";
 
 const [work, countText, memoryText, dir] = process.argv.slice(2);
@@ -26,7 +29,24 @@ const size = async (output) => {
   for await (const batch of output.batches()) found += batch.length;
   return found;
 };
+/** Bytes of an output over a file with one record that takes most of the memory. */
+const huge = async (operate) => {
+  const path = joinPath(dir, "huge.ndjson");
+  writeFileSync(path, '{"key":"a"}\n{"key":"b","pad":"');
+  for (let i = 0; i < options.memory * 0.75; i += 1e6) appendFileSync(path, "x".repeat(1e6));
+  appendFileSync(path, '"}\n{"key":"a"}\n');
+  let found = 0;
+  for await (const pieces of operate(readNdjson(path))) {
+    for await (const piece of pieces) found += piece.length;
+  }
+  return found;
+};
+async function* groupsOf(source) {
+  for await (const group of groupBy(source, options)) yield group.bytes();
+}
 const works = {
+  "a huge record, grouped": () => huge(groupsOf),
+  "a huge record, sorted": () => huge((source) => [sort(source, options).bytes()]),
   "one key": () => groups(1),
   "some keys": () => groups(10_000),
   "a key each": () => groups(2 ** 32),

@@ -54,3 +54,20 @@ const unset = (
   globalThis as { Buffer?: { allocUnsafeSlow?(size: number): Uint8Array<ArrayBuffer> } }
 ).Buffer?.allocUnsafeSlow;
 const WORTH_IT = 4096;
+
+/**
+ * Gives the memory of a large array back at once, where garbage would linger: the array is empty from then on, as
+ * are all views of its buffer.
+ */
+export function releaseBytes({ buffer }: Uint8Array<ArrayBuffer>): void {
+  const { transfer } = buffer as { transfer?: (byteLength: number) => ArrayBuffer };
+  if (transfer) {
+    transfer.call(buffer, 0);
+    return;
+  }
+  // Before Node 22: it goes with a message that no one receives.
+  const { port1, port2 } = new MessageChannel();
+  port1.postMessage(buffer, [buffer]);
+  port1.close();
+  port2.close();
+}

@@ -1,4 +1,5 @@
 import { PartdError } from "@partd/core";
+import { releaseBytes } from "@partd/core/author";
 import type { ByteBatch } from "../records.js";
 import { newlines } from "../scan/record-error.js";
 import type { ByteReader } from "./byte-reader.js";
@@ -99,26 +100,33 @@ export async function* cutBatches(
     if (end > 0) yield whole;
     if (countsLines) line += newlines(buffer, 0, end);
     byteOffset += end;
-    // A buffer that one huge record needed is given up.
-    if (buffer.length > 2 * batchBytes && length - end <= batchBytes / 2) {
-      const rest = buffer.subarray(end, length);
-      buffer = resized(rest, batchBytes, rest.length);
-    } else {
-      buffer.copyWithin(0, end, length);
-    }
+    buffer.copyWithin(0, end, length);
     length -= end;
     seen -= end;
+    // A buffer that one huge record needed is given up.
+    if (buffer.length > 2 * batchBytes && length <= batchBytes / 2) {
+      buffer = resized(buffer, batchBytes, length);
+    }
   }
 }
 
 const LF = 0x0a;
 const LONGEST = 2 ** 30;
 
-function resized(bytes: Uint8Array, size: number, used: number): Uint8Array<ArrayBuffer> {
+/** Another array in place of `bytes`, which is void from then on. */
+function resized(
+  bytes: Uint8Array<ArrayBuffer>,
+  size: number,
+  used: number,
+): Uint8Array<ArrayBuffer> {
   const copy = new Uint8Array(size);
   copy.set(bytes.subarray(0, used));
+  // Until garbage is collected, the arrays that a record of 200 MB outgrew took as much again.
+  if (bytes.length >= LARGE) releaseBytes(bytes);
   return copy;
 }
+
+const LARGE = 8 << 20;
 
 function tooLong(source: string, offset: number): PartdError {
   return new PartdError(

@@ -35,9 +35,13 @@ export async function* chainGroups<K, R>(
   }
 }
 
-/** Whether the chain can be grouped in memory, with its index and room to go on beside it. */
-export function fitsInMemory(workspace: Workspace, chain: Chain): boolean {
-  const bytes = chain.length * workspace.blockSize + GroupTable.cost(chain.records);
+/**
+ * Whether the chain can be grouped in memory, with its index and room to go on beside it.
+ *
+ * @param more bytes that will be appended.
+ */
+export function fitsInMemory(workspace: Workspace, chain: Chain, more = 0): boolean {
+  const bytes = more + chain.length * workspace.blockSize + GroupTable.cost(chain.records);
   return bytes <= workspace.capacity * workspace.blockSize * LOADED_SHARE;
 }
 

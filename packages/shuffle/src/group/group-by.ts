@@ -5,7 +5,7 @@ import { GroupKeyer } from "../source/group-keyer.js";
 import { type Input, inputOf, type Source } from "../source/input.js";
 import type { MissingOption } from "../source/missing.js";
 import type { Chain } from "../spill/chain.js";
-import { appendBatch, Fan } from "../spill/fan.js";
+import { appendBatch, Fan, hugeBytes } from "../spill/fan.js";
 import { chainGroups, fitsInMemory } from "./chain-groups.js";
 import type { Group, StoredGroup } from "./group.js";
 import { GroupOutput } from "./group-output.js";
@@ -70,6 +70,11 @@ export async function gather(
   let fan: Fan | undefined;
   for await (const batch of input.batches(signal)) {
     signal?.throwIfAborted();
+    // What a huge record would push out goes first: else it would be there twice while it is moved.
+    if (!fan && !fitsInMemory(workspace, whole, hugeBytes(batch))) {
+      fan = new Fan(workspace, 0);
+      await fan.drain(whole);
+    }
     const parts = fan;
     await appendBatch(
       workspace,

@@ -16,7 +16,7 @@ export interface RunOptions {
   /**
    * Bytes of memory for records: resident memory stays below it and 150 MiB for all else, however much
    * there is to do. At least 1 MB. Default: a quarter of what the process may use.
-   * A single record that takes most of it comes on top: its length again, and for `sort` twice.
+   * That holds for one record of nearly that size, too, while it stays bytes; parsed, it takes what it takes.
    */
   readonly memory?: number | undefined;
   /**

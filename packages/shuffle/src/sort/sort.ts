@@ -40,7 +40,7 @@ async function* sorted<R>(
       run.progress.read(batch, input.consumed);
     }
     run.progress.write();
-    yield* sorter.walk(({ bytes, keyEnd, end }) => visit(bytes, keyEnd, end));
+    yield* sorter.walk(({ bytes, keyEnd, end, isOwn }) => visit(bytes, keyEnd, end, isOwn));
   } finally {
     await run.close();
   }

@@ -14,6 +14,8 @@ export interface Frame {
   readonly end: number;
   readonly low: number;
   readonly high: number;
+  /** Whether `bytes` is an array of this frame alone, which may be kept. */
+  readonly isOwn: boolean;
 }
 
 /**

@@ -1,3 +1,4 @@
+import { releaseBytes } from "@partd/core/author";
 import { BatchWriter, type KeyedBatch } from "../source/keyed-batch.js";
 import type { Block } from "./block.js";
 import { align, END_OF_BLOCK, HEADER_BYTES } from "./block.js";
@@ -136,6 +137,12 @@ export class ChainReader {
     this.#position++;
     this.#offset = 0;
     return true;
+  }
+
+  /** Gives back the memory of a large frame at once. Its bytes are void from then on. */
+  releaseFrame(): void {
+    if (this.isOwn) releaseBytes(this.bytes as Uint8Array<ArrayBuffer>);
+    this.bytes = NOTHING;
   }
 
   #leaveBlock(): void {

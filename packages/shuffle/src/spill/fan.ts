@@ -50,11 +50,12 @@ export class Fan {
           if (end - keyStart < large) {
             child.append(bytes, keyStart, keyEnd, bytes, keyEnd, end, low, high);
           } else {
-            workspace.borrow(bytes.length);
+            workspace.borrow(end - keyStart);
             try {
               await child.appendLarge(bytes, keyStart, keyEnd, bytes, keyEnd, end, low, high);
             } finally {
-              workspace.borrow(-bytes.length);
+              workspace.borrow(keyStart - end);
+              reader.releaseFrame();
             }
           }
         }
@@ -73,14 +74,19 @@ export async function appendBatch(
   chainOf: (low: number, high: number, index: number) => Chain,
 ): Promise<void> {
   // A batch of usual size is no matter; one with a huge record takes the place of blocks.
-  const byteLength = batch.ends[batch.count - 1] ?? 0;
-  const held = byteLength < HUGE ? 0 : byteLength;
+  const held = hugeBytes(batch);
   workspace.borrow(held);
   try {
     await appendRecords(workspace, batch, chainOf);
   } finally {
     workspace.borrow(-held);
   }
+}
+
+/** Bytes of a batch with a huge record; 0 for one of usual size. */
+export function hugeBytes({ count, ends }: KeyedBatch): number {
+  const byteLength = ends[count - 1] ?? 0;
+  return byteLength < HUGE ? 0 : byteLength;
 }
 
 const HUGE = 8 << 20;

@@ -18,6 +18,7 @@ export class LoadedChain {
   low = 0;
   high = 0;
   address = 0;
+  readonly isOwn = false;
   /** The address of the frame behind it. */
   following = 0;
 
