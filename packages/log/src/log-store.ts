@@ -356,7 +356,15 @@ export class LogStore extends BaseStore {
     operation: (dataSet: DataSet) => Promise<T>,
   ): Promise<T> {
     const { dataSet } = this.#opened;
-    return dataSet.lock.hold("shared", { signal }, () => operation(dataSet));
+    return dataSet.lock.hold("shared", { signal }, async (lease) => {
+      try {
+        return await operation(dataSet);
+      } catch (error) {
+        // One that stood still may have lost the lock, and others removed what it was reading.
+        if (!signal?.aborted) lease.verify();
+        throw error;
+      }
+    });
   }
 
   async #refresh(signal: AbortSignal | undefined): Promise<void> {

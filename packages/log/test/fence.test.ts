@@ -1,4 +1,11 @@
-import { appendFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "@jest/globals";
 import { uniqueToken } from "@partd/disk";
@@ -44,6 +51,33 @@ test("what a stalled store writes after it was passed over counts for no one", a
     if (reader !== store) await reader.close();
   }
 }, 30_000);
+
+test("a read under way when the lock is lost says so, not that a file is gone", async () => {
+  const directory = next();
+  for (const key of ["x", "y", "z"]) {
+    await using one = new LogStore(directory);
+    await one.append({ [key]: bytes("1") });
+  }
+  const { signal } = new AbortController();
+  let looks = 0;
+  let fatal = Number.POSITIVE_INFINITY;
+  signal.throwIfAborted = () => {
+    if (++looks !== fatal) return;
+    const lock = join(directory, ".partd-log", "lock");
+    for (const name of readdirSync(lock)) rmSync(join(lock, name));
+    for (const ending of [".seg", ".idx"]) filesOf(directory, ending).map((path) => rmSync(path));
+  };
+  const list = async () => {
+    await using store = new LogStore(directory);
+    for await (const _ of store.keys({ signal }));
+  };
+  await list();
+  // It looks at the signal after each of three segments, and for each of three keys. After the first
+  // segment it is passed over, and all is removed.
+  fatal = looks - 5;
+  looks = 0;
+  await expect(list()).rejects.toMatchObject({ code: "ERR_PARTD_LOCK" });
+});
 
 function withCrc(line: string, token: string): string {
   const rest = line.slice(9).split(" ");
