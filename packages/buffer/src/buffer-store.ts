@@ -203,7 +203,43 @@ export class BufferStore extends BaseStore {
     options: EntriesOptions,
   ): Promise<AsyncIterable<readonly [string, Uint8Array]>> {
     await this.#spill(options.signal);
-    return encodedEntries(this.#spiller.target.entries(options));
+    return this.#entriesBelow(options);
+  }
+
+  /** What others append meanwhile is spilled in parts: a value of which that is so is read anew. */
+  async *#entriesBelow(
+    options: EntriesOptions,
+  ): AsyncGenerator<readonly [string, Uint8Array], void, undefined> {
+    const splits = this.#spiller.beginListing();
+    let last: string | undefined;
+    let isSplit = false;
+    try {
+      for await (const [key, value] of this.#spiller.target.entries(options)) {
+        const text = encodeKey(key);
+        if (text !== last) {
+          last = text;
+          isSplit = splits.has(text);
+          if (isSplit) yield* this.#wholeEntry(text, options);
+        }
+        if (!isSplit) yield [text, value];
+      }
+    } finally {
+      this.#spiller.endListing(splits);
+    }
+  }
+
+  async *#wholeEntry(
+    key: string,
+    { signal, longest = Number.POSITIVE_INFINITY }: EntriesOptions,
+  ): AsyncGenerator<readonly [string, Uint8Array], void, undefined> {
+    const [size = 0] =
+      longest < Number.POSITIVE_INFINITY ? await this._sizes([key], { signal }) : [];
+    if (size > longest) {
+      for await (const piece of await this._stream(key, { signal })) yield [key, piece];
+      return;
+    }
+    const [value] = await this._get([key], { signal });
+    if (value && value.byteLength > 0) yield [key, value];
   }
 
   protected override async _sizes(
@@ -262,6 +298,7 @@ export class BufferStore extends BaseStore {
   async #remove(keys: Iterable<string>): Promise<void> {
     for (const key of keys) {
       this.#blocks.remove(key);
+      this.#spiller.forgetSplit(key);
       if (this.#pace.due) await this.#pace.rest();
     }
   }
@@ -304,12 +341,6 @@ function nameOf(value: unknown): string {
 
 function refusal(reason: string): PartdError {
   return new PartdError("ERR_PARTD_VALUE", `A BufferStore cannot be made: ${reason}`);
-}
-
-async function* encodedEntries(
-  entries: AsyncIterable<readonly [Key, Uint8Array]>,
-): AsyncGenerator<readonly [string, Uint8Array], void, undefined> {
-  for await (const [key, value] of entries) yield [encodeKey(key), value];
 }
 
 /** A key's pieces below, of which the first has been read, then those that memory had. */

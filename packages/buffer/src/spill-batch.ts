@@ -11,6 +11,8 @@ export class SpillBatch {
   /** How many bytes of each value. */
   readonly lengths: number[] = [];
   byteLength = 0;
+  /** The key of the value of which there is only a part, which may end within an append. */
+  splitKey: string | undefined;
   readonly #keys: string[] = [];
   readonly #pieces: Uint8Array[] = [];
   readonly #blocks: Blocks;
@@ -58,6 +60,7 @@ export class SpillBatch {
     this.lengths.push(length);
     this.byteLength += length;
     const key = this.#blocks.key(value);
+    if (length < whole) this.splitKey = key;
     if (length < LONG_PIECE) {
       this.#blocks.copyTo(value, this.#room(), this.#used, length);
       this.#used += length;

@@ -47,6 +47,10 @@ export class Spiller {
   readonly #failures = new SpillFailures();
   /** None above a slow store that is better given few large values. */
   readonly #gathering: Gathering | undefined;
+  /** Keys of which the slow store may have a part that ends within an append. */
+  readonly #splitKeys = new Set<string>();
+  /** For each listing under way: the keys that were split when it began or have been since. */
+  readonly #splitsSeen = new Set<Set<string>>();
   /** Whether memory is being emptied down to the low mark. */
   #draining = false;
   /** Nothing is spilled unasked while this is above zero. */
@@ -171,6 +175,25 @@ export class Spiller {
   /** Resolves when nothing is in flight. */
   async landed(signal?: AbortSignal): Promise<void> {
     while (this.#inFlight.size > 0) await this.#landings.wait(undefined, signal);
+  }
+
+  /**
+   * The keys whose values below may end within an append, now and until {@link endListing}: what is
+   * spilled meanwhile need not be whole.
+   */
+  beginListing(): ReadonlySet<string> {
+    const splits = new Set(this.#splitKeys);
+    this.#splitsSeen.add(splits);
+    return splits;
+  }
+
+  endListing(splits: ReadonlySet<string>): void {
+    this.#splitsSeen.delete(splits as Set<string>);
+  }
+
+  /** The key has been removed from memory and below. */
+  forgetSplit(key: string): void {
+    this.#splitKeys.delete(key);
   }
 
   /** All has been removed, and with it what may have been there twice. */
@@ -393,6 +416,10 @@ export class Spiller {
   }
 
   async #write(batch: SpillBatch, signal?: AbortSignal): Promise<Failure | undefined> {
+    const { splitKey } = batch;
+    if (splitKey !== undefined) {
+      for (const keys of [this.#splitKeys, ...this.#splitsSeen]) keys.add(splitKey);
+    }
     this.#inFlight.set(batch, performance.now());
     this.#bytesInFlight += batch.byteLength;
     try {
@@ -410,6 +437,11 @@ export class Spiller {
       batch.turnBack();
     } else {
       batch.arrive();
+      if (this.#splitKeys.size > 0) {
+        for (const key of batch.batch.keys) {
+          if (key !== batch.splitKey) this.#splitKeys.delete(key);
+        }
+      }
       this.#spaces.keep(batch.space); // But not after a failure: the bytes may be on their way still.
       this.#stats.spilled({ keys: batch.keyCount, bytes: batch.byteLength, milliseconds });
     }
