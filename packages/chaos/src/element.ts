@@ -6,7 +6,7 @@ export function elementText(key: string, id: string, pad: number): string {
   return `<${key} ${id} ${pad}:${"x".repeat(pad)}>`;
 }
 
-/** The elements of a key's value by their ids. What is none ends the list, as one that begins with "!". */
+/** The elements of a key's value by their ids. A stretch that is none stands as one that begins with "!". */
 export function elementsOf(key: string, value: Uint8Array): string[] {
   const text = Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString("latin1");
   const ids: string[] = [];
@@ -19,7 +19,9 @@ export function elementsOf(key: string, value: Uint8Array): string[] {
       owner === key && text[end] === ">" && /^x*$/.test(text.slice(head.lastIndex, end));
     if (!isWhole) {
       ids.push(`!${at} of ${text.length}: ${JSON.stringify(text.slice(at, at + 60))}`);
-      return ids;
+      const next = text.indexOf("<", at + 1);
+      at = next < 0 ? text.length : next;
+      continue;
     }
     ids.push(id);
     at = end + 1;

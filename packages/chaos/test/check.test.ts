@@ -219,6 +219,12 @@ describe("a crash", () => {
     expect(rulesOf([...popped, flush], [crash])).toContain("twice");
   });
 
+  test("may leave a part of an append behind, and no damage before", () => {
+    const damaged = { x: ["!0 of 20: torn"] };
+    expect(rulesOf([get(12, damaged)], [crash])).toEqual([]);
+    expect(rulesOf([get(5, damaged)], [crash])).toEqual(["damaged"]);
+  });
+
   test("takes no flush for a later one", () => {
     const late = call("a", 9, "flush", { completed: 12 });
     expect(rulesOf([a, late, get(14, { x: [] })], [crash])).toEqual([]);

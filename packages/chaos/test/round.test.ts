@@ -11,27 +11,22 @@ const scratch = mkdtempSync(join(tmpdir(), "partd-chaos-test-"));
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));
 
 const rounds: Record<string, Fault[]> = {
-  file: ["kill", "stop", "thread", "clock"],
   log: ["kill", "stop", "thread", "clock"],
+  "buffer-log": ["clock"],
   "client-file": ["kill", "cut", "restart"],
-  "client-log": ["cut", "restart", "disk"],
+  "client-buffer-log": ["cut", "clock"],
 };
-const long = process.env.PARTD_CHAOS ? test : test.skip;
 for (const [name, faults] of Object.entries(rounds)) {
-  long(
-    `${name} keeps its promises under ${faults.join(", ")}`,
-    async () => {
-      const tower = towers.find((one) => one.name === name)!;
-      const folder = join(scratch, name);
-      const report = await runRound({ tower, seed: "1", milliseconds: 4_000, folder, faults });
-      const { history, violations, leftOut } = report;
-      if (leftOut.length > 0) console.log(`without ${leftOut}: no file system can be mounted here`);
-      expect(reportOf(violations).join("\n")).toBe("");
-      // It has to have been a round: something was written, and read in the end.
-      const done = history.operations.filter(({ outcome }) => outcome === "ok");
-      expect(done.filter(({ kind }) => kind === "append").length).toBeGreaterThan(0);
-      expect(done.filter(({ lane }) => lane === "final").length).toBeGreaterThan(20);
-    },
-    600_000,
-  );
+  test(`${name} keeps its promises under ${faults.join(", ")}`, async () => {
+    const tower = towers.find((one) => one.name === name)!;
+    const folder = join(scratch, name);
+    const report = await runRound({ tower, seed: "1", milliseconds: 3_000, folder, faults });
+    const { history, violations, leftOut } = report;
+    if (leftOut.length > 0) console.log(`without ${leftOut}: no file system can be mounted here`);
+    expect(reportOf(violations).join("\n")).toBe("");
+    // It has to have been a round: something was written, and read in the end.
+    const done = history.operations.filter(({ outcome }) => outcome === "ok");
+    expect(done.filter(({ kind }) => kind === "append").length).toBeGreaterThan(0);
+    expect(done.filter(({ lane }) => lane === "final").length).toBeGreaterThan(20);
+  }, 600_000);
 }
