@@ -262,7 +262,6 @@ export class DirectoryLock {
       if (isOutOfFiles(error)) throw error;
       throw systemError({ action: "lock", path: this.#directory }, error);
     }
-    this.#current = lease;
     this.#claim = claim;
     lease.users++;
     try {
@@ -270,6 +269,7 @@ export class DirectoryLock {
       const unproven = fences.map(({ token }) => token);
       await this.#onTaken({ lease, unproven, ended: this.#ended || claim.passedOver });
       lease.verify();
+      this.#current = lease; // Only now: what enters before would be undone with what others left.
       for (const { name } of fences) this.#folder.remove(name);
       this.#fenced = this.#ended = false;
     } catch (error) {

@@ -238,3 +238,32 @@ test("dead waiters keep no one from sharing", async () => {
   expect(readdirSync(folder).filter((name) => name.startsWith("wants-"))).toEqual([]);
   expect(uniqueToken()).not.toBe(token);
 });
+
+test("nothing enters a lease before what goes with taking it is done", async () => {
+  const order: string[] = [];
+  let begun: () => void = () => {};
+  let done: () => void = () => {};
+  const taking = new Promise<void>((resolve) => {
+    begun = resolve;
+  });
+  const gate = new Promise<void>((resolve) => {
+    done = resolve;
+  });
+  const lock = lockOf({
+    onTaken: async () => {
+      begun();
+      await gate;
+      order.push("recovered");
+    },
+  });
+  const first = lock.hold("exclusive", {}, async () => order.push("first"));
+  await taking;
+  expect(lock.enter("exclusive")).toBeUndefined();
+  expect(lock.enter("shared")).toBeUndefined();
+  expect(lock.current).toBeUndefined();
+  const second = lock.hold("exclusive", {}, async () => order.push("second"));
+  await new Promise(setImmediate);
+  done();
+  await Promise.all([first, second]);
+  expect(order).toEqual(["recovered", "first", "second"]);
+});
