@@ -1,8 +1,10 @@
+import { spawnSync } from "node:child_process";
+import { fileURLToPath } from "node:url";
 import { beforeAll, expect, test } from "@jest/globals";
 import { S3Store } from "@partd/s3";
 import { awsClient } from "@partd/s3/aws";
 import { describeReal } from "tooling/real-part";
-import { type Bucket, bytes, newBucket, radosgw, read, sdk } from "./bucket.js";
+import { type Bucket, bytes, endpoint, newBucket, radosgw, read, sdk } from "./bucket.js";
 import { cut, type Faults, faultyClient, refusal } from "./faulty-client.js";
 
 describeReal(radosgw, "when requests fail, on radosgw", () => {
@@ -62,6 +64,7 @@ describeReal(radosgw, "when requests fail, on radosgw", () => {
 
   test.each([
     [409, "ConditionalRequestConflict"],
+    [409, "Conflict"],
     [429, "TooManyRequests"],
     [500, "InternalError"],
     [503, "SlowDown"],
@@ -228,6 +231,22 @@ describeReal(radosgw, "when requests fail, on radosgw", () => {
     },
     600_000,
   );
+
+  test("a process whose clock is behind appends behind what it finds", async () => {
+    await using store = bucket.store("behind");
+    const program = fileURLToPath(new URL("skewed.mjs", import.meta.url));
+    const append = (skew: number, value: string) => {
+      const args = [program, endpoint(), bucket.name, "behind", String(skew), value];
+      const { status, stderr } = spawnSync(process.execPath, args, { encoding: "utf8" });
+      if (status !== 0) throw new Error(stderr);
+    };
+    await store.append({ x: bytes("1") });
+    append(-600_000, "2");
+    append(600_000, "3");
+    expect(await read(store, "x")).toBe("123");
+    await store.append({ x: bytes("4") });
+    expect(await read(store, "x")).toBe("1234");
+  }, 60_000);
 
   test("a clock that is set back changes no order", async () => {
     const now = Date.now;

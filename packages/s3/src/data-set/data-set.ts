@@ -1,5 +1,5 @@
 import { PartdError } from "@partd/core";
-import { unlessAborted } from "@partd/core/author";
+import { Pace, unlessAborted } from "@partd/core/author";
 import type { ListedObject } from "../client.js";
 import { ByteReader } from "../format/byte-reader.js";
 import { ByteWriter } from "../format/byte-writer.js";
@@ -160,9 +160,11 @@ export class DataSet {
     this.tails.keep(segment, tail);
     if (!this.#isListed) return;
     if (segment.kind !== "add" && !this.removals.has(segment)) this.removals.add(segment, tail);
-    const segments = this.segments.filter((one) => one !== segment);
-    segments.push(segment);
-    this.segments = this.#counting(segments);
+    const last = this.segments.at(-1);
+    const isNext = segment.kind === "add" && (!last || commitOrder(last, segment) < 0);
+    const others = isNext ? this.segments : this.segments.filter((one) => one !== segment);
+    const segments = [...others, segment]; // Those who read go on with what they have.
+    this.segments = isNext ? segments : this.#counting(segments);
   }
 
   /** Runs `critical` while nobody else changes the data set; what it sees is fixed meanwhile. */
@@ -224,7 +226,8 @@ export class DataSet {
 
   /** Says once and for all which commits of a holder count that was passed over: those listed. */
   async #putDown(epoch: number, objects: readonly ListedObject[]): Promise<void> {
-    const segments = this.#segmentsOf(objects).filter((segment) => segment.epoch === epoch);
+    const all = await this.#segmentsOf(objects);
+    const segments = all.filter((segment) => segment.epoch === epoch);
     const body = new ByteWriter();
     Cover.of(segments).write(body);
     await this.requests.create(`${this.folder}${LOST}${hex(epoch, 8)}`, body.bytes);
@@ -250,7 +253,7 @@ export class DataSet {
 
   async #adopt({ number, objects }: Listing): Promise<void> {
     await this.#readLost(objects);
-    const isThere = new Set(this.#segmentsOf(objects));
+    const isThere = new Set(await this.#segmentsOf(objects));
     for (const [segment, listing] of this.#added) {
       if (listing >= number) isThere.add(segment);
     }
@@ -291,8 +294,9 @@ export class DataSet {
       .sort(commitOrder);
   }
 
-  #segmentsOf(objects: readonly ListedObject[]): Segment[] {
+  async #segmentsOf(objects: readonly ListedObject[]): Promise<Segment[]> {
     const segments: Segment[] = [];
+    const pace = new Pace();
     for (const { key, size } of objects) {
       if (!Segment.isIn(this.folder, key)) {
         this.#checkName(key);
@@ -304,6 +308,7 @@ export class DataSet {
       this.#known.set(key, segment);
       this.#lastStamp = Math.max(this.#lastStamp, segment.stamp);
       segments.push(segment);
+      if (pace.due) await pace.rest();
     }
     return segments;
   }
