@@ -1,4 +1,4 @@
-import { existsSync, renameSync } from "node:fs";
+import { existsSync, readFileSync, renameSync } from "node:fs";
 import { open } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -13,9 +13,30 @@ export async function eventsFile(): Promise<string> {
   return made(`partd-bench-events-${EVENTS.bytes / 1e6}.ndjson`, eventLines);
 }
 
+/** The events ten times over, 2.4 GB. */
+export async function tenfoldFile(): Promise<string> {
+  const path = await eventsFile();
+  return made("partd-bench-events-2400.ndjson", function* () {
+    for (let i = 0; i < 10; i++) yield readFileSync(path, "latin1");
+  });
+}
+
+/** The same events as a CSV with a header; no field needs quotes. */
+export async function csvFile(): Promise<string> {
+  return made(`partd-bench-events-${EVENTS.bytes / 1e6}.csv`, function* () {
+    yield "ts,user,event,path,ms,country\n";
+    for (const line of eventLines()) yield `${Object.values(JSON.parse(line)).join(",")}\n`;
+  });
+}
+
 /** A line for each user and some others, 24 MB. */
 export async function usersFile(): Promise<string> {
-  return made("partd-bench-users-24.ndjson", userLines);
+  return made("partd-bench-users-24.ndjson", () => userLines(24e6));
+}
+
+/** The same, 2.4 GB: most of these users have no events. */
+export async function manyUsersFile(): Promise<string> {
+  return made("partd-bench-users-2400.ndjson", () => userLines(2.4e9));
 }
 
 async function made(name: string, lines: () => Iterable<string>): Promise<string> {
@@ -70,9 +91,9 @@ function* eventLines(): Iterable<string> {
   }
 }
 
-function* userLines(): Iterable<string> {
+function* userLines(most: number): Iterable<string> {
   const names = userNames(randomOf(0x9e3779b9));
-  for (let i = 0, bytes = 0; bytes < 24e6; i++) {
+  for (let i = 0, bytes = 0; bytes < most; i++) {
     const name = names[i] ?? `x${i}`;
     const line = `{"user":"${name}","name":"Person Number ${i}","plan":"${i % 3 ? "free" : "pro"}","city":"City of ${i % 977}","joined":"2025-0${1 + (i % 9)}-15","score":${(i * 37) % 1000}}\n`;
     bytes += line.length;

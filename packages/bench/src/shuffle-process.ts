@@ -1,7 +1,7 @@
 import { mkdirSync, statSync } from "node:fs";
 import { open } from "node:fs/promises";
 import { join } from "node:path";
-import { readNdjson } from "@partd/records";
+import { readCsv, readNdjson } from "@partd/records";
 import {
   aggregate,
   count,
@@ -16,7 +16,7 @@ import {
   split,
   sum,
 } from "@partd/shuffle";
-import { eventsFile, usersFile } from "./shuffle-data.js";
+import { csvFile, eventsFile, manyUsersFile, tenfoldFile, usersFile } from "./shuffle-data.js";
 
 // One side of the suite "shuffle" as a whole process: prints what it found, to be compared.
 
@@ -45,6 +45,36 @@ const SIDES: Readonly<Record<string, () => Promise<unknown>>> = {
       FROM ${rawLines(await eventsFile())}) TO '${join(directory, "out")}'
       (FORMAT csv, HEADER false, QUOTE '', ESCAPE '', DELIMITER E'\\x01', PARTITION_BY (part))`);
     return [];
+  },
+  async "split of CSV"() {
+    const options = { by: "user", into: join(directory, "out"), partitions: 64, memory } as const;
+    return [(await split(readCsv(await csvFile()), options)).files];
+  },
+  async "split of CSV by DuckDB"() {
+    mkdirSync(join(directory, "out"));
+    await duckdb(`COPY (SELECT line, hash(split_part(line, ',', 2)) % 64 AS part
+      FROM ${rawLines(await csvFile())}) TO '${join(directory, "out")}'
+      (FORMAT csv, HEADER false, QUOTE '', ESCAPE '', DELIMITER E'\\x01', PARTITION_BY (part))`);
+    return [64];
+  },
+  async "split of 2.4 GB"() {
+    const options = { by: "user", into: join(directory, "out"), partitions: 64, memory } as const;
+    return [(await split(readNdjson(await tenfoldFile()), options)).bytes];
+  },
+  async "split of 2.4 GB by DuckDB"() {
+    mkdirSync(join(directory, "out"));
+    await duckdb(`COPY (SELECT line, hash(json_extract_string(line, '$.user')) % 64 AS part
+      FROM ${rawLines(await tenfoldFile())}) TO '${join(directory, "out")}'
+      (FORMAT csv, HEADER false, QUOTE '', ESCAPE '', DELIMITER E'\\x01', PARTITION_BY (part))`);
+    return [];
+  },
+  async "join of 2.4 GB into a file"() {
+    const users = readNdjson(await manyUsersFile());
+    const left = readNdjson(await tenfoldFile());
+    return [await write(joinRecords(left, users, { by: "user", memory }).bytes())];
+  },
+  async "join of 2.4 GB into a file by DuckDB"() {
+    return joinByDuckDB(await tenfoldFile(), await manyUsersFile());
   },
   async count() {
     let users = 0;
@@ -97,13 +127,7 @@ const SIDES: Readonly<Record<string, () => Promise<unknown>>> = {
     return [await write(joinRecords(events, users, { by: "user", memory }).bytes())];
   },
   async "join into a file by DuckDB"() {
-    const user = "json_extract_string(line, '$.user')";
-    const lines = (path: string) => `(SELECT line, ${user} AS user FROM ${rawLines(path)})`;
-    await duckdb(`COPY (SELECT '[' || l.line || ',' || r.line || ']' FROM
-      ${lines(await eventsFile())} AS l JOIN ${lines(await usersFile())} AS r
-      ON l.user = r.user) TO '${join(directory, "sorted")}'
-      (FORMAT csv, HEADER false, QUOTE '', ESCAPE '', DELIMITER E'\\x01')`);
-    return [statSync(join(directory, "sorted")).size];
+    return joinByDuckDB(await eventsFile(), await usersFile());
   },
   async join() {
     const users = readNdjson<{ user: string; score: number }>(await usersFile());
@@ -147,6 +171,16 @@ const SIDES: Readonly<Record<string, () => Promise<unknown>>> = {
     return [totals.size, [...totals.values()].reduce((a, b) => a + b, 0)];
   },
 };
+
+async function joinByDuckDB(left: string, right: string): Promise<number[]> {
+  const user = "json_extract_string(line, '$.user')";
+  const lines = (path: string) => `(SELECT line, ${user} AS user FROM ${rawLines(path)})`;
+  await duckdb(`COPY (SELECT '[' || l.line || ',' || r.line || ']'
+    FROM ${lines(left)} AS l JOIN ${lines(right)} AS r ON l.user = r.user)
+    TO '${join(directory, "sorted")}'
+    (FORMAT csv, HEADER false, QUOTE '', ESCAPE '', DELIMITER E'\\x01')`);
+  return [statSync(join(directory, "sorted")).size];
+}
 
 /** Read and parsed as one would without any library. */
 async function* parsedOneByOne(): AsyncGenerator<Event> {

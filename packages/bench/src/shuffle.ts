@@ -4,11 +4,21 @@ import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
-import { EVENTS, eventsFile, usersFile } from "./shuffle-data.js";
+import { debianPython } from "./debian-python.js";
+import {
+  csvFile,
+  EVENTS,
+  eventsFile,
+  manyUsersFile,
+  tenfoldFile,
+  usersFile,
+} from "./shuffle-data.js";
 import type { NodeSide, Suite, Work } from "./suite.js";
 
 const MB = EVENTS.bytes / 1e6;
 const { users, lines, totalMs } = EVENTS;
+/** Bytes of the joined lines. */
+const JOINED = [480_006_789];
 
 /** Whole processes, from their start to their end, over the same file; ratios are of rates: 1 / 0.35 is 2.86. */
 export const shuffle: Suite = {
@@ -19,13 +29,32 @@ export const shuffle: Suite = {
       {
         partd: node("split", undefined, expectWhole),
         "DuckDB, raw lines": node("split by DuckDB", undefined, expectWhole),
+        "Python's partd": command(
+          "Python's partd",
+          async (directory) => [
+            debianPython(),
+            fileURLToPath(new URL("../python/shuffle.py", import.meta.url)),
+            await eventsFile(),
+            join(directory, "out"),
+          ],
+          undefined,
+          expectWhole,
+        ),
         "cat, the limit": command("cat", async (directory) => [
           "sh",
           "-c",
           `cat '${await eventsFile()}' > '${join(directory, "copy")}'`,
         ]),
       },
-      { "DuckDB, raw lines": 1 / 0.35 },
+      { "DuckDB, raw lines": 1 / 0.35, "Python's partd": 1 / 0.1 },
+    ),
+    work(
+      "240 MB as CSV by user into 64 files",
+      {
+        partd: node("split of CSV", [64], expectRows, csvFile),
+        "DuckDB, raw lines": node("split of CSV by DuckDB", [64], expectRows, csvFile),
+      },
+      { "DuckDB, raw lines": 1 / 0.3 },
     ),
     work(
       "count by user",
@@ -42,6 +71,16 @@ export const shuffle: Suite = {
           ],
           [users, lines],
         ),
+        Miller: command(
+          "Miller",
+          async () => [
+            "sh",
+            "-c",
+            `echo "[$(mlr --ijsonl --onidx --ofs , count-distinct -f user \\
+              then stats1 -a count,sum -f count '${await eventsFile()}')]"`,
+          ],
+          [users, lines],
+        ),
       },
       { DuckDB: 1 / 0.9 },
     ),
@@ -54,12 +93,20 @@ export const shuffle: Suite = {
       { DuckDB: 1 },
     ),
     work(
-      "join with 24 MB",
+      "join with 24 MB into a file of lines",
+      {
+        partd: node("join into a file", JOINED),
+        "DuckDB, raw lines": node("join into a file by DuckDB", JOINED),
+      },
+      { "DuckDB, raw lines": 1 / 0.7 },
+    ),
+    work(
+      "join with 24 MB, each pair parsed here, there only summed",
       {
         partd: node("join"),
         DuckDB: node("join by DuckDB"),
       },
-      { DuckDB: 1 / 0.7 },
+      {},
     ),
     work(
       "distinct by user",
@@ -97,18 +144,49 @@ export const shuffle: Suite = {
       ...work("one file a value, 98,603 values", { partd: node("split into all") }, {}),
       rounds: 1,
     },
+    ...(process.env["BENCH_HUGE"] ? hugeWorks() : []),
   ],
 };
+
+/** Gigabytes, with 512 MB of memory. */
+function hugeWorks(): Work[] {
+  return [
+    work(
+      "2.4 GB of NDJSON by user into 64 files",
+      {
+        partd: node("split of 2.4 GB", [10 * 240_000_069], undefined, tenfoldFile),
+        "DuckDB, raw lines": node("split of 2.4 GB by DuckDB", undefined, undefined, tenfoldFile),
+      },
+      { "DuckDB, raw lines": 1 / 0.4 },
+      10 * MB,
+    ),
+    work(
+      "join of 2.4 GB with 2.4 GB into a file of lines",
+      {
+        partd: node("join of 2.4 GB into a file", undefined, undefined, manyUsersFile),
+        "DuckDB, raw lines": node(
+          "join of 2.4 GB into a file by DuckDB",
+          undefined,
+          undefined,
+          manyUsersFile,
+        ),
+      },
+      { "DuckDB, raw lines": 1 / 0.8 },
+      20 * MB,
+    ),
+  ].map((huge) => ({ ...huge, rounds: 1, warmups: 0 }));
+}
 
 export function work(
   title: string,
   sides: Readonly<Record<string, NodeSide>>,
   targets: Readonly<Record<string, number>>,
+  megabytes = MB,
 ): Work {
   return {
     title,
     unit: "MB",
-    count: MB,
+    count: megabytes,
     sides,
     targets: Object.entries(targets).map(([against, ratio]) => ({ against, ratio })),
   };
@@ -120,22 +198,28 @@ export function node(
   side: string,
   expected?: readonly number[],
   check?: (directory: string) => void,
+  input?: () => Promise<string>,
 ): NodeSide {
   const arguments_ = async (directory: string) => [process.execPath, program, side, directory];
-  return command(side, arguments_, expected, check);
+  return command(side, arguments_, expected, check, input);
 }
 
-/** @param expected what it prints, as JSON. */
+/**
+ * @param expected what it prints, as JSON.
+ * @param input makes a file that it reads beside the events and users.
+ */
 export function command(
   name: string,
   toArguments: (directory: string) => Promise<readonly string[]>,
   expected?: readonly number[],
   check?: (directory: string) => void,
+  input?: () => Promise<string>,
 ): NodeSide {
   return async (directory) => {
     // The data are made before the clock runs.
     await eventsFile();
     await usersFile();
+    await input?.();
     const timed = [
       "-c",
       'TIMEFORMAT="%U %S"; time "$@"',
@@ -164,6 +248,19 @@ export function command(
       done: async () => check?.(directory),
     };
   };
+}
+
+/** All rows are in the files, behind a header or not. */
+function expectRows(directory: string): void {
+  const out = join(directory, "out");
+  let rows = 0;
+  for (const name of readdirSync(out, { recursive: true, encoding: "utf8" })) {
+    const path = join(out, name);
+    if (!statSync(path).isFile()) continue;
+    const bytes = readFileSync(path);
+    for (let at = bytes.indexOf(10); at >= 0; at = bytes.indexOf(10, at + 1)) rows++;
+  }
+  if (rows !== lines + 64 && rows !== lines + 1) throw new Error(`${rows} rows were written`);
 }
 
 /** All bytes of the input are in the files. */

@@ -68,10 +68,12 @@ export async function gather(
   const { workspace, progress, signal } = run;
   const whole = workspace.chain();
   let fan: Fan | undefined;
+  const isFull = (more: number) =>
+    whole.length * workspace.blockSize + more > longest || !fitsInMemory(workspace, whole, more);
   for await (const batch of input.batches(signal)) {
     signal?.throwIfAborted();
     // What a huge record would push out goes first: else it would be there twice while it is moved.
-    if (!fan && !fitsInMemory(workspace, whole, hugeBytes(batch))) {
+    if (!fan && isFull(hugeBytes(batch))) {
       fan = new Fan(workspace, 0);
       await fan.drain(whole);
     }
@@ -82,8 +84,7 @@ export async function gather(
       parts ? (low, high) => parts.chainOf(low, high) : () => whole,
     );
     progress.read(batch, input.consumed);
-    const isShort = whole.length * workspace.blockSize <= longest;
-    if (fan || (isShort && fitsInMemory(workspace, whole))) continue;
+    if (fan || !isFull(0)) continue;
     fan = new Fan(workspace, 0);
     await fan.drain(whole);
   }
