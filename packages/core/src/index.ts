@@ -17,6 +17,7 @@ export {
   Tuple,
   tuple,
 } from "./keys/keys.js";
+export { deserializeError, type SerializedError, serializeError } from "./serialized-error.js";
 export { Dict } from "./store/dict.js";
 export type {
   Entries,
