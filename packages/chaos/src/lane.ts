@@ -54,7 +54,8 @@ export async function recordCall(store: Tried, step: Step, { lane, n, file }: Pl
   } catch (error) {
     const { code, message } = error as { code?: unknown; message?: unknown };
     const text = `${code ?? "no code"}: ${message ?? error}`;
-    const outcome: Outcome = isKnown(text) ? "fail" : "unknown";
+    // What was done under a lock before it was lost stays.
+    const outcome: Outcome = kind !== "lock" && isKnown(text) ? "fail" : "unknown";
     record(file, { lane, n, outcome, completed: now(), error: text });
     // What is broken for a while is not asked a thousand times.
     await new Promise((resolve) => setTimeout(resolve, 20));

@@ -11,6 +11,7 @@ const scratch = mkdtempSync(join(tmpdir(), "partd-chaos-test-"));
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));
 
 const rounds: Record<string, Fault[]> = {
+  file: ["kill", "stop", "thread", "clock"],
   log: ["kill", "stop", "thread", "clock"],
   "buffer-log": ["clock"],
   "client-file": ["kill", "cut", "restart"],
