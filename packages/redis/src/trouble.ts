@@ -37,7 +37,15 @@ export function troubleOf(error: unknown, connection: Connection): Trouble {
       return final("ERR_PARTD_LOCK", "The store's lock was lost to another process", cause);
   }
   // A server that is being started, replaced, or that moves a slot; nothing was done.
-  if (SOON.has(word)) return { kind: "away", isSent: false, error: cause };
+  const isSoon = SOON.has(word) || (connection.isCluster && MOVING.has(word));
+  if (isSoon) return { kind: "away", isSent: false, error: cause };
+  if (cause.message.includes("cluster support disabled")) {
+    return final(
+      "ERR_PARTD_IO",
+      "The Redis server is not one of a cluster: give url, not nodes",
+      cause,
+    );
+  }
   const told = describeReply(word, connection);
   if (told) return final(told[0], `${told[1]} (${cause.message})`, cause);
   if (/^[A-Z]+$/.test(word) && word.length > 2 && isReply(cause)) {
@@ -103,7 +111,7 @@ export function unreachable(cause: unknown, connection: Connection, outcome = ""
   const trouble = troubleOf(error, connection);
   if (trouble.kind === "final") return trouble.error;
   const { code = "", message } = error as Error & { readonly code?: string };
-  const hint = TLS.test(code) || TLS.test(message) ? TLS_HINT : hintOf(code, message);
+  const hint = TLS.test(code) || TLS.test(message) ? TLS_HINT : hintOf(code);
   return new PartdError(
     "ERR_PARTD_CONNECTION",
     `The Redis server at ${connection.address} cannot be reached: ${message || code}; ${hint}.${outcome}`,
@@ -111,9 +119,8 @@ export function unreachable(cause: unknown, connection: Connection, outcome = ""
   );
 }
 
-function hintOf(code: string, message: string): string {
+function hintOf(code: string): string {
   if (code === "ECONNREFUSED" || code === "ENOENT") return "start it, or correct the address";
-  if (/cluster support disabled/.test(message)) return "give the option url instead of nodes";
   if (code === "ENOTFOUND" || code === "EAI_AGAIN") return "correct the name";
   return "check the address, and whether TLS is wanted (rediss://) or not (redis://)";
 }
@@ -132,6 +139,9 @@ const SOON = new Set([
   "ASK",
   "UNBLOCKED",
 ]);
+
+/** Of a cluster's servers, while one takes the place of another. */
+const MOVING = new Set(["MOVED", "READONLY"]);
 
 function isReply(error: Error): boolean {
   return /ErrorReply|SimpleError|BlobError/.test(error.constructor.name);

@@ -6,6 +6,7 @@ import {
   connectionClosed,
   type RedisClientLike,
   type RedisClusterLike,
+  ReplicasError,
   type Reply,
   reconnectDelay,
   SILENCE_MS,
@@ -68,10 +69,9 @@ export class ClusterConnection implements Connection {
     try {
       return await sendAndWait(node, command, replicas);
     } catch (error) {
-      if (/^(MOVED|ASK) /.test((error as Error).message)) {
-        await cluster.sendCommand(key, false, command, BYTES);
-      }
-      throw error;
+      if (!/^(MOVED|ASK) /.test((error as Error).message)) throw error;
+      await cluster.sendCommand(key, false, command, BYTES);
+      throw new ReplicasError(0, replicas);
     }
   }
 

@@ -6,6 +6,7 @@ import {
   checkReplicas,
   connectionClosed,
   type RedisClientLike,
+  ReplicasError,
   type Reply,
   reconnectDelay,
   SILENCE_MS,
@@ -108,7 +109,8 @@ export async function sendAndWait(
     client.sendCommand(wait, BYTES),
   ]);
   if (reply.status === "rejected") throw reply.reason;
-  if (confirmed.status === "rejected") throw confirmed.reason;
+  // The command was carried out, whatever became of WAIT.
+  if (confirmed.status === "rejected") throw new ReplicasError(0, replicas);
   checkReplicas(confirmed.value, replicas);
   return reply.value as Reply;
 }

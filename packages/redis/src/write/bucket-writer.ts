@@ -209,7 +209,7 @@ export class BucketWriter {
     for (;;) {
       const { trouble } = call;
       if (!trouble) return undefined;
-      if (trouble.kind === "away" && trouble.isSent) isSent = true;
+      if (trouble.kind === "replicas" || (trouble.kind === "away" && trouble.isSent)) isSent = true;
       if (trouble.kind === "answer") return new ScriptAnswer(trouble.code, trouble.detail);
       if (trouble.kind === "sequence" && trouble.last < this.#last) {
         return this.#session.lose(this.#bucket, trouble.last, this.#last);
