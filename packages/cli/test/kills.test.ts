@@ -1,4 +1,5 @@
 import { spawn } from "node:child_process";
+import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
@@ -21,6 +22,11 @@ const folder = (path: string) => {
   const names = readdirSync(join(cwd, path)).sort();
   return names.map((name) => [name, readFileSync(join(cwd, path, name), "utf8")]);
 };
+
+const digest = (path: string) =>
+  createHash("sha256")
+    .update(JSON.stringify(folder(path)))
+    .digest("hex");
 
 /** Names in the directory that a run leaves besides its output. */
 const left = (name: string) => readdirSync(cwd).filter((one) => one.startsWith(`.${name}.`));
@@ -87,16 +93,20 @@ describe("killed at random moments", () => {
       ).toMatchObject({ code: 0 });
     await base("expected-2");
     const whole = await seconds(words("expected-2"));
-    const expected = folder("expected-2");
+    const expected = digest("expected-2");
     for (let i = 0; i < Math.ceil(KILLS / 3); i++) {
       const out = `added-${i}`;
       await base(out);
+      const before = digest(out);
       // Late, where files are put into place.
-      await kill(words(out), whole * (0.6 + 0.4 * Math.random()));
+      const isKilled = await kill(words(out), whole * (0.6 + 0.4 * Math.random()));
       if (left(out).length > 0) {
         expect(await partd([...words(out), "--resume"], { cwd })).toMatchObject({ code: 0 });
+      } else if (isKilled && digest(out) === before) {
+        // On a machine that has become slower it was killed before it had anything.
+        expect(await partd(words(out), { cwd })).toMatchObject({ code: 0 });
       }
-      expect(folder(out)).toEqual(expected);
+      expect(digest(out)).toBe(expected);
     }
   }, 600_000);
 

@@ -1,10 +1,10 @@
-import { type ChildProcess, fork, spawnSync } from "node:child_process";
+import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 import { expect, test } from "@jest/globals";
 import { BIN, partd, scratch } from "./partd.js";
+import { Runner } from "./runner.js";
 
 const cwd = scratch();
 
@@ -208,38 +208,10 @@ const ALL: readonly (readonly [string, Buffer])[] = [
   ),
 ];
 
-/** What comes of a call: no answer is a crash. */
-type End = { readonly code: number; readonly err: string } | { readonly died: string };
-
-/** One process for all calls, as long as none ends it: most of the time of each would go into starting up. */
-class Runner {
-  #child: ChildProcess | undefined;
-
-  async run(words: readonly string[]): Promise<End> {
-    const child = this.#child ?? fork(MANY, [], { cwd, silent: true, env: ENV });
-    this.#child = child;
-    const end = await new Promise<End>((resolve) => {
-      child.once("message", resolve as (message: unknown) => void);
-      child.once("exit", (code, signal) => resolve({ died: `${code ?? signal}` }));
-      child.send(words);
-    });
-    child.removeAllListeners();
-    if ("died" in end) this.#child = undefined;
-    return end;
-  }
-
-  close(): void {
-    this.#child?.disconnect();
-  }
-}
-
-const MANY = fileURLToPath(new URL("./many.mjs", import.meta.url));
-const ENV = { ...process.env, NO_COLOR: "1", FORCE_COLOR: undefined };
-
 test(`${ALL.length} malformed inputs: an error in a line or two, no crash, and no output`, async () => {
   expect(ALL.length).toBeGreaterThanOrEqual(250);
   const accepted: string[] = [];
-  const runner = new Runner();
+  const runner = new Runner(cwd);
   for (const [i, [format, bytes]] of ALL.entries()) {
     writeFileSync(join(cwd, `${i}.${format}`), bytes);
     const [name, ...words] = COMMANDS[i % COMMANDS.length] as string[];
@@ -265,7 +237,7 @@ test(`${ALL.length} malformed inputs: an error in a line or two, no crash, and n
 }, 300_000);
 
 test("a few of them, each in a process of its own: the same answers", async () => {
-  const runner = new Runner();
+  const runner = new Runner(cwd);
   for (const [format, text] of [
     ["ndjson", '{"a":0}\n{"a":1,}\n'],
     ["csv", 'a,b\n"1,2\n'],

@@ -208,6 +208,17 @@ describe("group, count, distinct and sort", () => {
     expect(await out(["distinct"], '{"a":1}\n{"a":1.0}\n{"a":1}')).toBe('{"a":1}\n{"a":1.0}\n');
   });
 
+  test("sort: a field of CSV is text unless :numeric says otherwise, alone or among others", async () => {
+    const csv = "n,i\n10,1\n9,2\n1.50,3\n1.5,4\n,5\n007,6\n";
+    const text = "n,i\n,5\n007,6\n1.5,4\n1.50,3\n10,1\n9,2\n";
+    for (const by of ["n", "n:text", "n,i"]) {
+      expect([by, await out(["sort", "-", "--from", "csv", "--by", by], csv)]).toEqual([by, text]);
+    }
+    expect(await out(["sort", "-", "--from", "csv", "--by", "n:numeric"], csv)).toBe(
+      "n,i\n1.50,3\n1.5,4\n007,6\n9,2\n10,1\n,5\n",
+    );
+  });
+
   test("sort: directions, numbers in text, stable", async () => {
     const csv = "k,n\nb,10\na,9\nb,2\na,10\n";
     expect(await out(["sort", "-", "--from", "csv", "--by", "k,n:numeric"], csv)).toBe(

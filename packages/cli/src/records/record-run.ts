@@ -18,6 +18,8 @@ export interface RunFields {
   readonly required: readonly string[];
   /** Whether nothing else of a record matters. Default false. */
   readonly isAll?: boolean;
+  /** Whether what reads as a number in CSV is text all the same. Default false. */
+  readonly areText?: boolean;
 }
 
 /** What a command on records has in common: its inputs, bounds, rejects and progress. */
@@ -54,7 +56,7 @@ export class RecordRun implements AsyncDisposable {
   private constructor(
     call: Call,
     paths: readonly string[],
-    { asked, required, isAll = false }: RunFields,
+    { asked, required, isAll = false, areText = false }: RunFields,
     bytesTotal: number | undefined,
     rejects: OutputFile | undefined,
     missing: OutputFile | undefined,
@@ -71,6 +73,7 @@ export class RecordRun implements AsyncDisposable {
       fields: [...new Set(asked)],
       required,
       only: isAll ? asked : undefined,
+      areText,
       isStrict: missingOf(call) === "error",
       onReject:
         rejects &&

@@ -13,6 +13,7 @@ import {
   type Scan,
   type Scanner,
   type ScannerOptions,
+  VALUE_KIND,
 } from "@partd/records";
 import { Failure } from "../command/failure.js";
 import type { Column } from "../tables/column-type.js";
@@ -32,6 +33,8 @@ export interface SourceOptions {
   readonly required: readonly string[];
   /** Fields besides which nothing of a record matters; all if there is none. */
   readonly only: readonly string[] | undefined;
+  /** Whether what reads as a number in CSV is text all the same. */
+  readonly areText: boolean;
   /** Whether a record without them is an error. */
   readonly isStrict: boolean;
   /** Takes a record without a required field, and the error about it. */
@@ -65,7 +68,11 @@ export class RecordSource implements Records<string> {
     this.#inner = this.#tables ? readNdjson(this.#tables) : readerFor(options);
     this.#passes = !options.onReject && (options.isStrict || options.required.length === 0);
     this.writtenAs = lineFormat(options.format);
-    this.format = textFormat(this.#inner.format, (fields, given) => this.#scanner(fields, given));
+    this.format = textFormat(this.#inner.format, (fields, given) => {
+      const scanner = this.#scanner(fields, given);
+      const isText = options.areText && delimiterOf(options.format) !== undefined;
+      return isText ? withoutNumbers(scanner, given?.values ?? []) : scanner;
+    });
     this.values = new RecordValues(this.#inner.format);
   }
 
@@ -339,6 +346,17 @@ function readerFor({ paths, format, onReject }: SourceOptions): Records<unknown>
   if (format === "json") return readJson(source, options);
   if (format === "csv") return readCsv(source, options);
   return format === "tsv" ? readTsv(source, options) : readNdjson(source, options);
+}
+
+/** A scanner that takes the numbers of CSV for the text that they are. */
+function withoutNumbers(scanner: Scanner, values: readonly string[]): Scanner {
+  return {
+    scan: (batch) => {
+      const scan = scanner.scan(batch);
+      for (const index of values.keys()) scan.kinds(index).fill(VALUE_KIND.text);
+      return scan;
+    },
+  };
 }
 
 /** The format, whose records are not parsed. */

@@ -10,7 +10,11 @@ export const sort: Action = async (call) => {
   const keys = call.options.list("by").map(parseSortKey);
   if (keys.length === 0) throw new UsageError("sort needs --by FIELD");
   const asked = keys.map(({ field }) => field);
-  await using run = await RecordRun.open(call, call.arguments, { asked, required: [] });
+  await using run = await RecordRun.open(call, call.arguments, {
+    asked,
+    required: [],
+    areText: keys.some(({ as }) => as !== "number"),
+  });
   await using writer = await RecordWriter.open(call, run.source);
   const out = call.options.text("out");
   if (out !== undefined) await run.requireSpace(out, 1);
