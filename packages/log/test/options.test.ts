@@ -1,5 +1,10 @@
+import { existsSync, mkdirSync, readdirSync } from "node:fs";
+import { join } from "node:path";
 import { expect, test } from "@jest/globals";
 import { LogStore } from "@partd/log";
+import { bytes, directories, text } from "./directories.js";
+
+const { next } = directories();
 
 test("a segmentSize out of its range is refused, and said so", () => {
   const wrong = [0, -1, 1.5, 2 ** 40 + 1, Number.NaN, Number.POSITIVE_INFINITY, "5000", null];
@@ -19,6 +24,35 @@ test("a path is a string or a file: URL", () => {
     );
   }
   expect(new LogStore(new URL("file:///never/made")).path).toBe("/never/made");
+});
+
+test("create: false takes a data set that is there, and makes none", async () => {
+  const path = next();
+  const mistyped = new LogStore(path, { create: false });
+  await expect(mistyped.get("x")).rejects.toMatchObject({ code: "ERR_PARTD_IO", path });
+  expect(existsSync(path)).toBe(false);
+  mkdirSync(path);
+  await expect(mistyped.append({ x: bytes("1") })).rejects.toMatchObject({ code: "ERR_PARTD_IO" });
+  expect(readdirSync(path)).toEqual([]);
+
+  const made = new LogStore(path);
+  await made.append({ x: bytes("1") });
+  await made.close();
+  await using there = new LogStore(path, { create: false });
+  expect(text(await there.get("x"))).toBe("1");
+});
+
+test("dir says where a temporary store lies, of which nothing is left behind", async () => {
+  const dir = join(next(), "made", "anew");
+  const store = new LogStore(undefined, { dir });
+  expect(store.path.startsWith(join(dir, "partd-log-"))).toBe(true);
+  await store.append({ x: bytes("1") });
+  expect(readdirSync(store.path).length).toBeGreaterThan(0);
+  await store.close();
+  expect(readdirSync(dir)).toEqual([]);
+  expect(() => new LogStore(next(), { dir })).toThrow(
+    expect.objectContaining({ code: "ERR_PARTD_VALUE" }),
+  );
 });
 
 /** As in a program's text. */
