@@ -12,6 +12,7 @@ import {
   type AppendOptions,
   BaseStore,
   type Batch,
+  concatBytes,
   type GetOptions,
   type LowerStore,
   memoryFor,
@@ -49,6 +50,9 @@ export class BufferStore extends BaseStore {
   readonly #blocks: Blocks;
   readonly #spiller: Spiller;
   readonly #exclusive: ExclusiveWork;
+  /** Removals and sets that have begun, and those of them that have not ended. */
+  #changes = 0;
+  #changesUnderWay = 0;
   readonly #stats: SpillStats;
   readonly #pace = new Pace();
   readonly #availableMemory: number;
@@ -162,7 +166,7 @@ export class BufferStore extends BaseStore {
   }
 
   protected async _delete(keys: readonly string[], { signal }: OperationOptions): Promise<void> {
-    await this.#exclusive.change(signal, async () => {
+    await this.#change(signal, async () => {
       await this.#spiller.target.delete(keys.map(decodeKey));
       await this.#remove(keys);
     });
@@ -180,7 +184,7 @@ export class BufferStore extends BaseStore {
   ): Promise<void> {
     // A slow store with a codec around it would keep what stands for no bytes.
     if (value.byteLength === 0) return this._delete([key], { signal });
-    await this.#exclusive.change(signal, async () => {
+    await this.#change(signal, async () => {
       await this.#spiller.bringDown(key);
       await this.#spiller.target.iset(decodeKey(key), value, { replace: true });
     });
@@ -234,12 +238,32 @@ export class BufferStore extends BaseStore {
   ): AsyncGenerator<readonly [string, Uint8Array], void, undefined> {
     const [size = 0] =
       longest < Number.POSITIVE_INFINITY ? await this._sizes([key], { signal }) : [];
+    const pieces = await this.#wholeStream(key, signal);
     if (size > longest) {
-      for await (const piece of await this._stream(key, { signal })) yield [key, piece];
+      for await (const piece of pieces) yield [key, piece];
       return;
     }
-    const [value] = await this._get([key], { signal });
-    if (value && value.byteLength > 0) yield [key, value];
+    const all: Uint8Array[] = [];
+    for await (const piece of pieces) all.push(piece);
+    if (all.length > 0) yield [key, concatBytes(all)];
+  }
+
+  /**
+   * A listing keeps no one from removing keys. A removal leaves memory and the slow store unlike for
+   * a while, so that a value is looked up again if there was one meanwhile.
+   */
+  async #wholeStream(
+    key: string,
+    signal: AbortSignal | undefined,
+  ): Promise<AsyncIterable<Uint8Array>> {
+    for (const pace = new Pace(); ; await pace.rest()) {
+      if (this.#changesUnderWay > 0) continue;
+      const before = this.#changes;
+      const pieces = await this._stream(key, { signal });
+      if (this.#changes === before) return pieces;
+      for await (const _ of pieces) break; // Gives back what it has of both.
+      signal?.throwIfAborted();
+    }
   }
 
   protected override async _sizes(
@@ -264,7 +288,7 @@ export class BufferStore extends BaseStore {
   }
 
   protected override async _drop({ signal }: OperationOptions): Promise<void> {
-    await this.#exclusive.change(signal, async () => {
+    await this.#change(signal, async () => {
       await this.#spiller.target.drop();
       await this.#remove(this.#blocks.keys());
       this.#spiller.forgetUncertainty();
@@ -286,6 +310,18 @@ export class BufferStore extends BaseStore {
   ): Promise<T> {
     if (this.#exclusive.isAbandoned) await this.#exclusive.settled(options.signal);
     return this.#spiller.read(keys, work, options);
+  }
+
+  async #change(signal: AbortSignal | undefined, change: () => Promise<void>): Promise<void> {
+    await this.#exclusive.change(signal, async () => {
+      this.#changes++;
+      this.#changesUnderWay++;
+      try {
+        await change();
+      } finally {
+        this.#changesUnderWay--;
+      }
+    });
   }
 
   /** Writes all that is in memory now. */

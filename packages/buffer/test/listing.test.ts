@@ -1,10 +1,27 @@
 import { expect, test } from "@jest/globals";
 import { BufferStore } from "@partd/buffer";
 import { Dict } from "@partd/core";
+import type { AppendOptions, Batch, GetOptions } from "@partd/core/author";
 
 /** Bytes of each append: more than a batch for the slow store carries, at this bound. */
 const APPEND = 30_000;
 const options = { availableMemory: 200_000 };
+
+/** Takes a turn of the event loop for whatever is asked, as a store on a disk does. */
+class LateStore extends Dict {
+  protected override async _get(keys: readonly string[], options: GetOptions) {
+    await new Promise(setImmediate);
+    return super._get(keys, options);
+  }
+  protected override async _append(batch: Batch, options: AppendOptions) {
+    await new Promise(setImmediate);
+    return super._append(batch, options);
+  }
+  protected override async _delete(keys: readonly string[]) {
+    await new Promise(setImmediate);
+    return super._delete(keys);
+  }
+}
 
 /** Which appends a value consists of, each of its own byte. */
 function appendsOf(value: Uint8Array): number[] {
@@ -36,3 +53,20 @@ for (const longest of [undefined, 10_000]) {
     expect(appendsOf(Buffer.concat(pieces))).toEqual([0, 1, 2, 3, 4, 5, 6]);
   });
 }
+
+test("a listing while keys are deleted and written anew shows whole appends, and never fails", async () => {
+  await using store = new BufferStore(new Dict(), new LateStore(), options);
+  const append = async (byte: number) => store.append({ b: new Uint8Array(APPEND).fill(byte) });
+  let isOver = false;
+  const writer = (async () => {
+    for (let i = 0; !isOver; i = (i + 1) % 200) {
+      await append(i);
+      if (i % 7 === 6) await store.delete("b");
+    }
+  })();
+  for (let i = 0; i < 300; i++) {
+    for await (const [, value] of store.entries()) appendsOf(value);
+  }
+  isOver = true;
+  await writer;
+}, 120_000);
