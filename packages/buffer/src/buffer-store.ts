@@ -207,23 +207,25 @@ export class BufferStore extends BaseStore {
     options: EntriesOptions,
   ): Promise<AsyncIterable<readonly [string, Uint8Array]>> {
     await this.#spill(options.signal);
-    return this.#entriesBelow(options);
+    // Now, for while it is listed another may work under the slow store's lock.
+    return this.#entriesBelow(this.#spiller.target, options);
   }
 
   /** What others append meanwhile is spilled in parts: a value of which that is so is read anew. */
   async *#entriesBelow(
+    below: LowerStore,
     options: EntriesOptions,
   ): AsyncGenerator<readonly [string, Uint8Array], void, undefined> {
     const splits = this.#spiller.beginListing();
     let last: string | undefined;
     let isSplit = false;
     try {
-      for await (const [key, value] of this.#spiller.target.entries(options)) {
+      for await (const [key, value] of below.entries(options)) {
         const text = encodeKey(key);
         if (text !== last) {
           last = text;
           isSplit = splits.has(text);
-          if (isSplit) yield* this.#wholeEntry(text, options);
+          if (isSplit) yield* this.#wholeEntry(below, text, options);
         }
         if (!isSplit) yield [text, value];
       }
@@ -233,36 +235,44 @@ export class BufferStore extends BaseStore {
   }
 
   async *#wholeEntry(
+    below: LowerStore,
     key: string,
     { signal, longest = Number.POSITIVE_INFINITY }: EntriesOptions,
   ): AsyncGenerator<readonly [string, Uint8Array], void, undefined> {
-    const [size = 0] =
-      longest < Number.POSITIVE_INFINITY ? await this._sizes([key], { signal }) : [];
-    const pieces = await this.#wholeStream(key, signal);
-    if (size > longest) {
-      for await (const piece of pieces) yield [key, piece];
-      return;
+    const pieces = await this.#wholeStream(below, key, signal);
+    const held: Uint8Array[] = [];
+    let bytes = 0;
+    for await (const piece of pieces) {
+      held.push(piece);
+      bytes += piece.byteLength;
+      if (bytes <= longest) continue;
+      for (const one of held.splice(0)) yield [key, one];
     }
-    const all: Uint8Array[] = [];
-    for await (const piece of pieces) all.push(piece);
-    if (all.length > 0) yield [key, concatBytes(all)];
+    if (held.length > 0) yield [key, concatBytes(held)];
   }
 
   /**
-   * A listing keeps no one from removing keys. A removal leaves memory and the slow store unlike for
-   * a while, so that a value is looked up again if there was one meanwhile.
+   * A listing keeps no one from removing keys, nor from working under the slow store's lock. A removal
+   * leaves memory and the slow store unlike for a while, so that the value is looked up again if
+   * there was one meanwhile.
+   *
+   * @param below what is listed: the slow store, or what its `withLock` passed.
    */
   async #wholeStream(
+    below: LowerStore,
     key: string,
     signal: AbortSignal | undefined,
   ): Promise<AsyncIterable<Uint8Array>> {
+    const isOther = () => this.#spiller.target !== below;
     for (const pace = new Pace(); ; await pace.rest()) {
-      if (this.#changesUnderWay > 0) continue;
+      signal?.throwIfAborted();
+      // The lock under which it was begun has been given up: this says so.
+      if (isOther() && below !== this.#slow) return below.stream(decodeKey(key), { signal });
+      if (isOther() || this.#changesUnderWay > 0) continue;
       const before = this.#changes;
       const pieces = await this._stream(key, { signal });
-      if (this.#changes === before) return pieces;
+      if (this.#changes === before && !isOther()) return pieces;
       for await (const _ of pieces) break; // Gives back what it has of both.
-      signal?.throwIfAborted();
     }
   }
 

@@ -54,7 +54,7 @@ for (const longest of [undefined, 10_000]) {
   });
 }
 
-test("a listing while keys are deleted and written anew shows whole appends, and never fails", async () => {
+test("a listing beside deletions and work under the lock shows whole appends, and never fails", async () => {
   await using store = new BufferStore(new Dict(), new LateStore(), options);
   const append = async (byte: number) => store.append({ b: new Uint8Array(APPEND).fill(byte) });
   let isOver = false;
@@ -62,6 +62,7 @@ test("a listing while keys are deleted and written anew shows whole appends, and
     for (let i = 0; !isOver; i = (i + 1) % 200) {
       await append(i);
       if (i % 7 === 6) await store.delete("b");
+      if (i % 5 === 4) await store.withLock((held) => held.get("b"));
     }
   })();
   for (let i = 0; i < 300; i++) {
