@@ -187,3 +187,27 @@ test(
   },
   60_000 + KILLS * 5_000,
 );
+
+test("compactions of one store wait for one another, and lose nothing", async () => {
+  const directory = next();
+  await using store = new LogStore(directory, { segmentSize: 2 ** 16 });
+  let expected = "";
+  let isOver = false;
+  const compactions = [0, 1].map(async () => {
+    while (!isOver) {
+      await store.compact();
+      await new Promise(setImmediate);
+    }
+  });
+  for (let round = 0; round < 200; round++) {
+    const piece = `<${round}>`;
+    expected += piece;
+    await store.append({ x: bytes(piece), [`k${round % 4}`]: new Uint8Array(20_000) });
+    if (round % 5 === 4) await store.delete(["k0", "k1", "k2", "k3"]);
+    expect(text(await store.get("x"))).toBe(expected);
+  }
+  isOver = true;
+  await Promise.all(compactions);
+  await using other = new LogStore(directory);
+  expect(text(await other.get("x"))).toBe(expected);
+});

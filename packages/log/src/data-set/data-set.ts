@@ -10,6 +10,7 @@ import {
 } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { PartdError } from "@partd/core";
+import { Gate } from "@partd/core/author";
 import { DirectoryLock, ifSystemError, type Lease, syncDirectory, systemError } from "@partd/disk";
 import { isBaseHeader, SEGMENT_HEADER } from "../format/layout.js";
 import { Manifest, type ManifestEntry } from "../format/manifest.js";
@@ -30,6 +31,8 @@ export class DataSet {
   readonly directory: string;
   readonly lock: DirectoryLock;
   readonly #compaction: DirectoryLock;
+  /** All calls of this store go by one lease of that lock. */
+  readonly #compactions = new Gate();
   readonly manifest: Manifest;
   readonly reserve: Reserve;
   /** In the order in which they were added; base segments first. */
@@ -242,7 +245,8 @@ export class DataSet {
 
   /** Runs `work` while no one else compacts. */
   compaction<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
-    return this.#compaction.hold("exclusive", { signal }, work);
+    const alone = () => this.#compaction.hold("exclusive", { signal }, work);
+    return this.#compactions.exclusive(alone, { signal });
   }
 
   async close(): Promise<void> {
