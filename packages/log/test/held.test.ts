@@ -4,8 +4,10 @@ import { join } from "node:path";
 import { afterEach, expect, test } from "@jest/globals";
 import { isPartdError } from "@partd/core";
 // From the sources, so that both share the set of open files.
+import { DataSet } from "../src/data-set/data-set.js";
 import { closeIdle } from "../src/data-set/segment.js";
 import { LogStore } from "../src/log-store.js";
+import { EntryStream } from "../src/read/entries.js";
 
 const folders: string[] = [];
 afterEach(() => {
@@ -26,6 +28,22 @@ test("files that are being compacted are not idle, whoever needs descriptors", a
   await using store = await filled();
   await store.compact({ onProgress: () => closeIdle() });
   expect((await store.get("k0")).length).toBe(4 * 2 ** 21);
+});
+
+test("entries are read from files that a compaction removes before the first is asked for", async () => {
+  await using store = await filled();
+  await store.get("absent"); // Only indexes are read.
+  const dataSet = new DataSet(store.path);
+  await dataSet.refresh();
+  closeIdle();
+  const extents = dataSet.segments.map((segment) => ({ segment, end: segment.recordsEnd }));
+  const options = { longest: Number.POSITIVE_INFINITY, signal: undefined };
+  const entries = new EntryStream(dataSet, extents, options, () => {});
+  await store.compact();
+  let count = 0;
+  for await (const some of entries) count += some.length;
+  expect(count).toBe(3);
+  await dataSet.close();
 });
 
 test("entries that are being read are not idle", async () => {

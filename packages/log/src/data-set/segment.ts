@@ -94,8 +94,14 @@ export class Segment {
     return this.isBeingWritten ? this.position : fstatSync(this.fd).size;
   }
 
+  /** To be called while it has its name: from then on it is read whatever becomes of that. */
   hold(): void {
     this.#holds++;
+    try {
+      void this.fd;
+    } catch {
+      // Whoever reads it is told why.
+    }
   }
 
   unhold(): void {
