@@ -41,7 +41,7 @@ export const connectBuiltIn: Connect = (address, events) => {
   if (typeof WebSocket === "undefined") {
     throw new PartdError(
       "ERR_PARTD_CONNECTION",
-      'There is no WebSocket here; under Node 20, import Client from "@partd/server".',
+      "There is no built-in WebSocket here; on Node 20 take Client from @partd/server, not from @partd/server/client.",
       { address },
     );
   }
