@@ -32,6 +32,11 @@ export class RedisServer {
     return this.#process?.pid as number;
   }
 
+  get isRunning(): boolean {
+    const child = this.#process;
+    return child !== undefined && child.exitCode === null && child.signalCode === null;
+  }
+
   /** Starts it, again and empty if it has ended. */
   async restart(): Promise<void> {
     const { folder, port } = this;
@@ -73,7 +78,7 @@ export class RedisServer {
   /** Ends it as a crash would. */
   async kill(): Promise<void> {
     const child = this.#process;
-    if (!child || child.exitCode !== null || child.signalCode !== null) return;
+    if (!child || !this.isRunning) return;
     const ended = new Promise((resolve) => child.once("exit", resolve));
     child.removeAllListeners("error");
     child.kill("SIGKILL");
