@@ -10,6 +10,7 @@ const SUITES: Readonly<Record<string, () => Promise<Suite>>> = {
   file: async () => (await import("./file.js")).file,
   keys: async () => (await import("./keys.js")).keys,
   log: async () => (await import("./log.js")).log,
+  redis: async () => (await import("./redis.js")).redis,
   s3: async () => (await import("./s3.js")).s3,
   server: async () => (await import("./server.js")).server,
   shuffle: async () => (await import("./shuffle.js")).shuffle,
