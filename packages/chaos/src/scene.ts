@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { openSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { CuttingProxy } from "./cutting-proxy.js";
+import { CuttingProxy } from "tooling/cutting-proxy";
 import { now, record } from "./history.js";
 import type { ProcessOptions } from "./process.js";
 import { SmallDisk } from "./small-disk.js";
@@ -88,13 +88,13 @@ export class Scene {
 
   /** Cuts all connections for a while. */
   cut(): void {
-    this.#proxy?.cut();
+    this.#proxy?.down();
   }
 
   /** Takes all obstacles away. */
   heal(): void {
     for (const actor of this.#all) actor.process.kill("SIGCONT");
-    this.#proxy?.heal();
+    this.#proxy?.up();
     this.disk?.empty();
   }
 

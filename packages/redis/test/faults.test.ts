@@ -2,8 +2,8 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { RedisStore } from "@partd/redis";
 import { createClient } from "@redis/client";
+import { CuttingProxy } from "tooling/cutting-proxy";
 import { describeReal, realPart } from "tooling/real-part";
-import { CuttingProxy } from "./cutting-proxy.js";
 import { Load } from "./load.js";
 import { freePort, RedisServer } from "./redis-server.js";
 
@@ -26,8 +26,11 @@ describeReal(realPart.redisServer(), "faults", () => {
     `connections that are cut ${CUTS} times lose nothing and double nothing`,
     async () => {
       const path = join(server.folder, "proxy");
-      const proxy = await CuttingProxy.listen(path, join(server.folder, "socket"), CUTS);
-      const options = { url: proxy.url, prefix: "cut", retryMs: 10 * MINUTE };
+      const proxy = await CuttingProxy.listen(path, join(server.folder, "socket"), {
+        mostBytes: 400_000,
+        cuts: CUTS,
+      });
+      const options = { url: `unix://${proxy.path}`, prefix: "cut", retryMs: 10 * MINUTE };
       const direct = new RedisStore({ url, prefix: "cut" });
       await direct.count(); // The data set is made.
       const stores: RedisStore[] = [];
@@ -59,17 +62,20 @@ describeReal(realPart.redisServer(), "faults", () => {
     "pops and sets through cut connections happen once",
     async () => {
       const path = join(server.folder, "proxy2");
-      const proxy = await CuttingProxy.listen(path, join(server.folder, "socket"), 15);
+      const proxy = await CuttingProxy.listen(path, join(server.folder, "socket"), {
+        mostBytes: 400_000,
+        cuts: 15,
+      });
       const direct = new RedisStore({ url, prefix: "pops" });
       await direct.count();
-      let store = new RedisStore({ url: proxy.url, prefix: "pops" });
+      let store = new RedisStore({ url: `unix://${proxy.path}`, prefix: "pops" });
       while (
         !(await store.count().then(
           () => true,
           () => false,
         ))
       ) {
-        store = new RedisStore({ url: proxy.url, prefix: "pops" });
+        store = new RedisStore({ url: `unix://${proxy.path}`, prefix: "pops" });
       }
       let popped = "";
       let appended = "";

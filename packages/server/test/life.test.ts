@@ -5,7 +5,7 @@ import { afterAll, expect, test } from "@jest/globals";
 import { Dict, PartdError, type Store } from "@partd/core";
 import type { Batch } from "@partd/core/author";
 import { Client, type ClientEvent, Server } from "@partd/server";
-import { CuttingProxy } from "./cutting-proxy.js";
+import { CuttingProxy } from "tooling/cutting-proxy";
 import { RawClient } from "./raw-client.js";
 
 const directory = await mkdtemp(join(tmpdir(), "partd-life-"));
@@ -80,7 +80,7 @@ test("a server that comes back under its address is found again, and isets are s
 
 test("a lock is freed when the connection that held it goes", async () => {
   const [server, proxy] = await withProxy(new Dict(), "lock");
-  const holder = new Client(proxy.address);
+  const holder = new Client(`ipc://${proxy.path}`);
   await using other = new Client(server.address);
   let release = () => {};
   const holding = new Promise<void>((resolve) => {
@@ -108,7 +108,7 @@ test("a lock is freed when the connection that held it goes", async () => {
 
 test("a stream that is cut rejects, and the client goes on", async () => {
   const [server, proxy] = await withProxy(new Dict(), "stream");
-  const client = new Client(proxy.address);
+  const client = new Client(`ipc://${proxy.path}`);
   await client.append({ x: new Uint8Array(5_000_000).fill(1) });
   const begun = client.stream("x")[Symbol.asyncIterator]();
   await begun.next();
@@ -195,8 +195,7 @@ test("health and metrics", async () => {
 async function withProxy(store: Store, name: string): Promise<[Server, CuttingProxy]> {
   const path = join(directory, `${name}.sock`);
   const server = await Server.listen(store, { address: `ipc://${path}` });
-  const faults = { random: () => 0.5, mostBytes: 0, cuts: 0 };
-  return [server, await CuttingProxy.listen(`${path}-proxy`, path, faults)];
+  return [server, await CuttingProxy.listen(`${path}-proxy`, path)];
 }
 
 /** Tells which primitives change it. */

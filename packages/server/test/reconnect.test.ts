@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterAll, expect, test } from "@jest/globals";
 import { Dict } from "@partd/core";
 import { Client, Server } from "@partd/server";
-import { CuttingProxy } from "./cutting-proxy.js";
+import { CuttingProxy } from "tooling/cutting-proxy";
 import { REPEAT, randomFrom } from "./random.js";
 
 const directory = await mkdtemp(join(tmpdir(), "partd-reconnect-"));
@@ -23,9 +23,12 @@ for (let round = 1; round <= REPEAT; round++) {
     const proxy = await CuttingProxy.listen(
       join(directory, `proxy-${round}.sock`),
       server.address.slice("ipc://".length),
-      { random, mostBytes: 400_000, cuts: CUTS },
+      { random, mostBytes: 400_000, cuts: CUTS, dribbles: true },
     );
-    const clients = Array.from({ length: 4 }, () => new Client(proxy.address, { timeout: 60_000 }));
+    const clients = Array.from(
+      { length: 4 },
+      () => new Client(`ipc://${proxy.path}`, { timeout: 60_000 }),
+    );
     let disconnects = 0;
     for (const client of clients) client.addEventListener("disconnect", () => disconnects++);
     const appended: string[] = [];
