@@ -3,11 +3,11 @@ import { writeFile } from "node:fs/promises";
 import { cpus, tmpdir, totalmem } from "node:os";
 import { resolve } from "node:path";
 import { parseArgs } from "node:util";
-import { changesSince, type SavedRun, type SavedWork } from "./comparison.js";
-import { runWork, type SideResult } from "./run.js";
-import { Scratch } from "./scratch.js";
+import { changesSince, type SavedRun, type SavedWork } from "./run/comparison.js";
+import { runWork, type SideResult } from "./run/run.js";
+import { Scratch } from "./run/scratch.js";
+import { isMet, page, table } from "./run/table.js";
 import { loadSuite, suiteNames } from "./suites.js";
-import { isMet, page, table } from "./table.js";
 
 const HELP = `Compares partd with its peers and with the limit of the machine, side by side.
 

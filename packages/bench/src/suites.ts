@@ -1,19 +1,19 @@
-import type { Suite } from "./suite.js";
+import type { Suite } from "./run/suite.js";
 
 /** Loaded one by one: a suite's peers need not be there for another's. */
 const SUITES: Readonly<Record<string, () => Promise<Suite>>> = {
-  buffer: async () => (await import("./buffer.js")).buffer,
-  cli: async () => (await import("./cli.js")).cli,
-  codecs: async () => (await import("./codecs.js")).codecs,
-  compress: async () => (await import("./compress.js")).compress,
-  dict: async () => (await import("./dict.js")).dict,
-  file: async () => (await import("./file.js")).file,
-  keys: async () => (await import("./keys.js")).keys,
-  log: async () => (await import("./log.js")).log,
-  redis: async () => (await import("./redis.js")).redis,
-  s3: async () => (await import("./s3.js")).s3,
-  server: async () => (await import("./server.js")).server,
-  shuffle: async () => (await import("./shuffle.js")).shuffle,
+  buffer: async () => (await import("./suites/buffer.js")).buffer,
+  cli: async () => (await import("./suites/cli.js")).cli,
+  codecs: async () => (await import("./suites/codecs/codecs.js")).codecs,
+  compress: async () => (await import("./suites/compress/compress.js")).compress,
+  dict: async () => (await import("./suites/dict.js")).dict,
+  file: async () => (await import("./suites/file.js")).file,
+  keys: async () => (await import("./suites/keys/keys.js")).keys,
+  log: async () => (await import("./suites/log.js")).log,
+  redis: async () => (await import("./suites/redis.js")).redis,
+  s3: async () => (await import("./suites/s3.js")).s3,
+  server: async () => (await import("./suites/server/server.js")).server,
+  shuffle: async () => (await import("./suites/shuffle/shuffle.js")).shuffle,
 };
 
 export const suiteNames: readonly string[] = Object.keys(SUITES);

@@ -6,9 +6,9 @@ import { FileStore } from "@partd/file";
 import { LogStore } from "@partd/log";
 import { ClassicLevel } from "classic-level";
 import { open } from "lmdb";
+import { randomOf } from "../random.js";
+import { bytesOf } from "../workload.js";
 import { type Figures, mebibytes } from "./keys.js";
-import { randomOf } from "./random.js";
-import { bytesOf } from "./workload.js";
 
 // One side of the suite "keys" as a whole process: fills a store, or opens one again and reads it.
 

@@ -30,7 +30,7 @@ export class SideProcess {
   }
 
   static python(side: PythonSide): SideProcess {
-    const script = fileURLToPath(new URL("../python/side.py", import.meta.url));
+    const script = fileURLToPath(new URL("../../python/side.py", import.meta.url));
     return new SideProcess(debianPython(), [
       script,
       side.script,

@@ -2,7 +2,7 @@
 /**
  * Measures the figures of docs/compression.md, and draws its picture:
  *
- *   node packages/bench/dist/compress-figures.js
+ *   node packages/bench/dist/suites/compress/figures.js
  *
  * It takes the lower quartile of many single values, all sides in turn, and not whole runs as the
  * suite does: so it gives nearly the same figures on a machine that has other work.
@@ -17,14 +17,14 @@ import { BufferStore } from "@partd/buffer";
 import { ZLib } from "@partd/compress-zlib";
 import { Dict, type Store } from "@partd/core";
 import { FileStore } from "@partd/file";
+import { debianPython } from "../../run/debian-python.js";
 import { compressEntries } from "./compress.js";
-import { DATA_FOLDER, type DataName, realValue } from "./compress-data.js";
-import { drawCompressions, type Point } from "./compress-picture.js";
-import { debianPython } from "./debian-python.js";
+import { DATA_FOLDER, type DataName, realValue } from "./data.js";
+import { drawCompressions, type Point } from "./picture.js";
 
 const DATA: readonly DataName[] = ["text", "json", "float64"];
 const [ROUNDS, WARM_UP] = [40, 5];
-const DOCS = fileURLToPath(new URL("../../../docs/", import.meta.url));
+const DOCS = fileURLToPath(new URL("../../../../../docs/", import.meta.url));
 
 /** MB/s to compress and to decompress. */
 type Rates = readonly [compress: number, decompress: number];
@@ -92,7 +92,7 @@ async function quartiles(works: readonly (() => unknown)[]): Promise<number[]> {
 }
 
 function pythonRates(name: string, data: DataName): Rates {
-  const script = fileURLToPath(new URL("../python/", import.meta.url));
+  const script = fileURLToPath(new URL("../../../python/", import.meta.url));
   const words = [name, data, DATA_FOLDER, String(ROUNDS)];
   const code = "import sys, compress; compress.rates(*sys.argv[1:])";
   const output = execFileSync(debianPython(), ["-c", code, ...words], { cwd: script });

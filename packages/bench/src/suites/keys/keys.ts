@@ -3,7 +3,14 @@ import { once } from "node:events";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
-import { type NodeSide, python, type Side, type Suite, type Target, type Work } from "./suite.js";
+import {
+  type NodeSide,
+  python,
+  type Side,
+  type Suite,
+  type Target,
+  type Work,
+} from "../../run/suite.js";
 
 const BATCH = 10_000;
 const SIZE = 100;
@@ -100,7 +107,7 @@ export interface Figures {
   readonly opened?: string;
 }
 
-const program = fileURLToPath(new URL("./keys-process.js", import.meta.url));
+const program = fileURLToPath(new URL("./process.js", import.meta.url));
 
 async function run(
   action: string,

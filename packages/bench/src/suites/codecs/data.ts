@@ -4,7 +4,7 @@ import { Dictionary, Int16, Int32, Table, Utf8, vectorFromArray } from "apache-a
 
 /** By its place, because the package exports only code. */
 export const DATA_FOLDER = fileURLToPath(
-  new URL("../node_modules/vega-datasets/data/", import.meta.url),
+  new URL("../../../node_modules/vega-datasets/data/", import.meta.url),
 );
 
 export type RecordsName = "flights" | "earthquakes";

@@ -1,8 +1,8 @@
 import { createHash } from "node:crypto";
 import { RedisStore } from "@partd/redis";
 import { createClient, RESP_TYPES } from "@redis/client";
-import { startRedis } from "./server-process.js";
-import type { NodeSide, Suite } from "./suite.js";
+import type { NodeSide, Suite } from "../run/suite.js";
+import { startRedis } from "./server/process.js";
 import { batchOf, bytesOf, keysOf } from "./workload.js";
 
 const MIB = 2 ** 20;

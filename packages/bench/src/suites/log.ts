@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { LogStore } from "@partd/log";
 import { ClassicLevel } from "classic-level";
 import { open } from "lmdb";
-import { type NodeSide, python, type Round, type Suite, type Work } from "./suite.js";
+import { type NodeSide, python, type Round, type Suite, type Work } from "../run/suite.js";
 import { batchOf, bytesOf, keysOf } from "./workload.js";
 
 const MIB = 2 ** 20;

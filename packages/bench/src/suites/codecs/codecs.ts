@@ -11,14 +11,21 @@ import { frame, splitFrames } from "@partd/core/author";
 import { FileStore } from "@partd/file";
 import { type Table, tableFromIPC, tableToIPC } from "apache-arrow";
 import {
+  type NodeSide,
+  python,
+  type Side,
+  type Suite,
+  type Target,
+  type Work,
+} from "../../run/suite.js";
+import {
   DATA_FOLDER,
   delays,
   flightTables,
   RECORDS,
   type RecordsName,
   recordLists,
-} from "./codecs-data.js";
-import { type NodeSide, python, type Side, type Suite, type Target, type Work } from "./suite.js";
+} from "./data.js";
 
 interface Library {
   readonly name: string;

@@ -2,7 +2,7 @@ import { closeSync, openSync, writeFileSync } from "node:fs";
 import { open, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { FileStore } from "@partd/file";
-import { type NodeSide, python, type Suite, type Work } from "./suite.js";
+import { type NodeSide, python, type Suite, type Work } from "../run/suite.js";
 import { batchOf, bytesOf, keysOf } from "./workload.js";
 
 const MIB = 2 ** 20;

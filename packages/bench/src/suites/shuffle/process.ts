@@ -16,7 +16,7 @@ import {
   split,
   sum,
 } from "@partd/shuffle";
-import { csvFile, eventsFile, manyUsersFile, tenfoldFile, usersFile } from "./shuffle-data.js";
+import { csvFile, eventsFile, manyUsersFile, tenfoldFile, usersFile } from "./data.js";
 
 // One side of the suite "shuffle" as a whole process: prints what it found, to be compared.
 

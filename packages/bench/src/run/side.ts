@@ -1,7 +1,7 @@
 import { cpus } from "node:os";
 import { createInterface } from "node:readline";
+import { loadSuite } from "../suites.js";
 import type { Measure } from "./side-process.js";
-import { loadSuite } from "./suites.js";
 
 /** A child of `run.ts`: does one Node side's round for each directory that it reads. */
 const [suiteName = "", work = "", sideName = ""] = process.argv.slice(2);

@@ -5,7 +5,7 @@ export type DataName = "text" | "json" | "float64";
 
 /** By its place, because the package exports only code. */
 export const DATA_FOLDER = fileURLToPath(
-  new URL("../node_modules/vega-datasets/data/", import.meta.url),
+  new URL("../../../node_modules/vega-datasets/data/", import.meta.url),
 );
 
 /** Up to 1 MiB of real data: reports in words, records in JSON, coordinates as float64. */

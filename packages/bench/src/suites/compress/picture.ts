@@ -1,4 +1,4 @@
-import type { DataName } from "./compress-data.js";
+import type { DataName } from "./data.js";
 
 /** A compression on one kind of data. */
 export interface Point {

@@ -5,9 +5,9 @@ import { fileURLToPath } from "node:url";
 import { Client } from "@partd/server";
 import { createClient } from "@redis/client";
 import WebSocket from "ws";
-import { startRedis, startServer } from "./server-process.js";
-import { type NodeSide, python, type Side, type Suite } from "./suite.js";
-import { batchOf, bytesOf, keysOf } from "./workload.js";
+import { type NodeSide, python, type Side, type Suite } from "../../run/suite.js";
+import { batchOf, bytesOf, keysOf } from "../workload.js";
+import { startRedis, startServer } from "./process.js";
 
 const MIB = 2 ** 20;
 const BATCHES = 300;
@@ -161,7 +161,7 @@ function clients(count: number, batches = BATCHES): NodeSide {
     const client = new Client(served.address);
     await client.drop();
     await client.close();
-    const program = fileURLToPath(new URL("server-client.js", import.meta.url));
+    const program = fileURLToPath(new URL("./client.js", import.meta.url));
     const children = Array.from({ length: count }, () =>
       fork(program, [served.address, String(batches)]),
     );

@@ -7,7 +7,7 @@ import {
 import { S3Store } from "@partd/s3";
 import { awsClient } from "@partd/s3/aws";
 import { startRadosgw } from "tooling/radosgw";
-import type { NodeSide, Suite } from "./suite.js";
+import type { NodeSide, Suite } from "../run/suite.js";
 import { bytesOf, keysOf } from "./workload.js";
 
 const MIB = 2 ** 20;

@@ -1,8 +1,8 @@
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
-import { command, expectSorted, expectWhole, node, work } from "./shuffle.js";
-import { eventsFile, usersFile } from "./shuffle-data.js";
-import type { NodeSide, Suite } from "./suite.js";
+import type { NodeSide, Suite } from "../run/suite.js";
+import { eventsFile, usersFile } from "./shuffle/data.js";
+import { command, expectSorted, expectWhole, node, work } from "./shuffle/shuffle.js";
 
 /** The works of the suite shuffle by way of the command: what reading options and writing files adds. */
 export const cli: Suite = {

@@ -2,7 +2,7 @@ import { existsSync, readFileSync, renameSync } from "node:fs";
 import { open } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { randomOf } from "./random.js";
+import { randomOf } from "../random.js";
 
 /** Lines of about 120 bytes, of users a few of whom are busy: 98,603 of them in 240 MB. */
 export const EVENTS = { bytes: 240e6, lines: 1_996_008, users: 98_603, totalMs: 4_987_278_834 };

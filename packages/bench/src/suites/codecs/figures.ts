@@ -3,14 +3,14 @@
  * Writes the figures of docs/formats.md from what a run has measured:
  *
  *   npm run bench -- codecs --json figures.json
- *   node packages/bench/dist/codecs-figures.js figures.json
+ *   node packages/bench/dist/suites/codecs/figures.js figures.json
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import { cpus } from "node:os";
 import { fileURLToPath } from "node:url";
 import { Dict, type Store } from "@partd/core";
 import { listCodecs, tableCodec } from "./codecs.js";
-import { flightTables, RECORDS, type RecordsName, recordLists } from "./codecs-data.js";
+import { flightTables, RECORDS, type RecordsName, recordLists } from "./data.js";
 
 interface Measured {
   readonly work: string;
@@ -19,7 +19,7 @@ interface Measured {
   readonly results: readonly { readonly name: string; readonly seconds: readonly number[] }[];
 }
 
-const DOCUMENT = fileURLToPath(new URL("../../../docs/formats.md", import.meta.url));
+const DOCUMENT = fileURLToPath(new URL("../../../../../docs/formats.md", import.meta.url));
 const measured = JSON.parse(readFileSync(process.argv[2] as string, "utf8")) as Measured[];
 const [before, , after] = readFileSync(DOCUMENT, "utf8").split("<!-- figures -->") as string[];
 writeFileSync(DOCUMENT, [before, await figures(), after].join("<!-- figures -->"));

@@ -3,14 +3,14 @@ import { BufferStore } from "@partd/buffer";
 import { Dict, type Store } from "@partd/core";
 import { FileStore } from "@partd/file";
 import { LogStore } from "@partd/log";
-import { type NodeSide, python, type Suite } from "./suite.js";
+import { type NodeSide, python, type Suite } from "../run/suite.js";
 import { batchOf, bytesOf, keysOf } from "./workload.js";
 
 const BOUND = 50e6;
 
 /**
  * Appends, flushes and reads everything back. The memory that the buffer takes is measured by
- * `memory-curve.ts`.
+ * `memory/memory-curve.ts`.
  */
 export const buffer: Suite = {
   name: "buffer",

@@ -1,5 +1,5 @@
 import { Dict } from "@partd/core";
-import { python, type Suite } from "./suite.js";
+import { python, type Suite } from "../run/suite.js";
 import { batchOf, bytesOf, keysOf } from "./workload.js";
 
 const [BATCHES, KEYS, SIZE] = [1000, 1000, 100];

@@ -4,16 +4,9 @@ import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
-import { debianPython } from "./debian-python.js";
-import {
-  csvFile,
-  EVENTS,
-  eventsFile,
-  manyUsersFile,
-  tenfoldFile,
-  usersFile,
-} from "./shuffle-data.js";
-import type { NodeSide, Suite, Work } from "./suite.js";
+import { debianPython } from "../../run/debian-python.js";
+import type { NodeSide, Suite, Work } from "../../run/suite.js";
+import { csvFile, EVENTS, eventsFile, manyUsersFile, tenfoldFile, usersFile } from "./data.js";
 
 const MB = EVENTS.bytes / 1e6;
 const { users, lines, totalMs } = EVENTS;
@@ -33,7 +26,7 @@ export const shuffle: Suite = {
           "Python's partd",
           async (directory) => [
             debianPython(),
-            fileURLToPath(new URL("../python/shuffle.py", import.meta.url)),
+            fileURLToPath(new URL("../../../python/shuffle.py", import.meta.url)),
             await eventsFile(),
             join(directory, "out"),
           ],
@@ -192,7 +185,7 @@ export function work(
   };
 }
 
-const program = fileURLToPath(new URL("./shuffle-process.js", import.meta.url));
+const program = fileURLToPath(new URL("./process.js", import.meta.url));
 
 export function node(
   side: string,

@@ -12,8 +12,8 @@ import NumcodecsLZ4 from "numcodecs/lz4";
 import NumcodecsZstd from "numcodecs/zstd";
 import snappy from "snappy";
 import * as snappyjs from "snappyjs";
-import { DATA_FOLDER, type DataName, realValue } from "./compress-data.js";
-import { type NodeSide, python, type Side, type Suite, type Work } from "./suite.js";
+import { type NodeSide, python, type Side, type Suite, type Work } from "../../run/suite.js";
+import { DATA_FOLDER, type DataName, realValue } from "./data.js";
 
 export type Convert = (bytes: Uint8Array) => Promise<Uint8Array> | Uint8Array;
 

@@ -5,10 +5,10 @@ import { BufferStore } from "@partd/buffer";
 import { Dict } from "@partd/core";
 import { FileStore } from "@partd/file";
 import { LogStore } from "@partd/log";
+import { bytesOf, keysOf } from "../suites/workload.js";
 import { drawCurve, type Sample } from "./curve.js";
-import { bytesOf, keysOf } from "./workload.js";
 
-const USAGE = `usage: node dist/memory-curve.js [--slow log|file] [--svg FILE]
+const USAGE = `usage: node dist/memory/memory-curve.js [--slow log|file] [--svg FILE]
 
 Appends 2 GB in records of 100 B to 10,000 keys of a BufferStore that may take 200 MB, and
 reports by how much the process's resident memory grew and how late its event loop ran.

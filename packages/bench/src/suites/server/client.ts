@@ -1,5 +1,5 @@
 import { Client } from "@partd/server";
-import { batchOf, bytesOf, keysOf } from "./workload.js";
+import { batchOf, bytesOf, keysOf } from "../workload.js";
 
 // A client process of the `server` suite: connects, says so, and appends when it is told to.
 const [address = "", batches] = process.argv.slice(2);
