@@ -24,6 +24,11 @@ export interface BatchOptions {
   readonly signal?: AbortSignal | undefined;
   /** Bytes that a batch holds at most, unless one record is longer. Default 1 MiB. */
   readonly batchBytes?: number | undefined;
+  /**
+   * Bytes of the longest record; a longer one is `ERR_PARTD_CORRUPT`, since mostly a line ending or
+   * a closing quote is missing. From 16 to 2^30; default 2^30.
+   */
+  readonly longestRecord?: number | undefined;
 }
 
 /** Records one behind the other, each with its line ending. The last one always has one. */

@@ -96,6 +96,31 @@ test("a loop that is left closes its source", async () => {
   expect(closed).toBe(true);
 });
 
+test("a record that never ends is an error as soon as it is longer than allowed", async () => {
+  let given = 0;
+  const endless = (async function* () {
+    for (;;) {
+      given += 65_536;
+      yield Buffer.alloc(65_536, "a");
+    }
+  })();
+  const batches = readNdjson(endless).batches({ batchBytes: 1000, longestRecord: 1_000_000 });
+  await expect(batches[Symbol.asyncIterator]().next()).rejects.toMatchObject({
+    code: "ERR_PARTD_CORRUPT",
+    message: expect.stringContaining("longer than 1000000 bytes"),
+  });
+  expect(given).toBeLessThan(1_200_000);
+});
+
+test("a record as long as allowed is read", async () => {
+  const line = `${JSON.stringify("x".repeat(5_000))}\n`;
+  const options = { batchBytes: 100, longestRecord: line.length };
+  const lines: number[] = [];
+  for await (const { bytes } of readNdjson([Buffer.from(line + line)]).batches(options))
+    lines.push(bytes.length);
+  expect(lines).toEqual([line.length, line.length]);
+});
+
 test("a signal ends it", async () => {
   const endless = (async function* () {
     for (;;) yield Buffer.from('{"i":1}\n');

@@ -70,6 +70,7 @@ export class RecordRun implements AsyncDisposable {
     this.source = new RecordSource({
       paths,
       format: formatOf(paths, call.options.text("from")),
+      longestRecord: longestRecordIn(call.options.number("memory")),
       fields: [...new Set(asked)],
       required,
       only: isAll ? asked : undefined,
@@ -207,4 +208,9 @@ async function sizeOf(paths: readonly string[]): Promise<number | undefined> {
     bytes += found.size;
   }
   return bytes;
+}
+
+/** A record that memory has no room for is refused while it comes, as where a pipe has no lines. */
+function longestRecordIn(memory: number | undefined): number | undefined {
+  return memory && Math.min(Math.max(memory, 2 ** 20), 2 ** 30);
 }

@@ -26,6 +26,8 @@ import { RecordValues } from "./record-values.js";
 export interface SourceOptions {
   readonly paths: readonly string[];
   readonly format: Format;
+  /** Bytes of the longest record; without it, what a reader takes. */
+  readonly longestRecord: number | undefined;
   readonly onReject: OnReject | undefined;
   /** Fields that are asked for; a name that none of the first records has is refused. */
   readonly fields: readonly string[];
@@ -184,7 +186,7 @@ export class RecordSource implements Records<string> {
   }
 
   async *#read(): AsyncGenerator<ByteBatch> {
-    const { fields, required, isStrict, onBatch, onReject } = this.#options;
+    const { fields, required, isStrict, longestRecord, onBatch, onReject } = this.#options;
     const watch = new FieldWatch(
       this.#inner.format,
       fields,
@@ -193,7 +195,7 @@ export class RecordSource implements Records<string> {
     );
     const options = onReject && { onReject };
     const scanner = this.#inner.format.scanner(required, options);
-    for await (const batch of this.#inner.batches()) {
+    for await (const batch of this.#inner.batches({ longestRecord })) {
       if (this.#passes) {
         if (watch.isOpen) watch.look(batch, required);
         yield batch;

@@ -23,6 +23,7 @@ export const newlineCutter: RecordCutter = {
 
 export interface CutOptions {
   readonly batchBytes: number;
+  readonly longestRecord: number;
   readonly signal: AbortSignal | undefined;
   /** The offset of the reader's first byte. */
   readonly byteOffset: number;
@@ -40,7 +41,7 @@ export async function* cutBatches(
   cutter: RecordCutter,
   options: CutOptions,
 ): AsyncGenerator<ByteBatch> {
-  const { batchBytes, signal, preamble } = options;
+  const { batchBytes, longestRecord, signal, preamble } = options;
   let buffer = new Uint8Array(batchBytes);
   let length = 0;
   let seen = 0;
@@ -61,8 +62,8 @@ export async function* cutBatches(
   for (let isEnd = false; !isEnd; ) {
     signal?.throwIfAborted();
     if (length === buffer.length) {
-      if (length >= LONGEST) throw tooLong(reader.source, byteOffset);
-      buffer = resized(buffer, 2 * length, length);
+      if (length >= longestRecord) throw tooLong(reader.source, byteOffset, longestRecord);
+      buffer = resized(buffer, Math.min(2 * length, longestRecord), length);
     }
     const read = await reader.read(buffer.subarray(length));
     length += read;
@@ -111,7 +112,6 @@ export async function* cutBatches(
 }
 
 const LF = 0x0a;
-const LONGEST = 2 ** 30;
 
 /** Another array in place of `bytes`, which is void from then on. */
 function resized(
@@ -128,10 +128,10 @@ function resized(
 
 const LARGE = 8 << 20;
 
-function tooLong(source: string, offset: number): PartdError {
+function tooLong(source: string, offset: number, longest: number): PartdError {
   return new PartdError(
     "ERR_PARTD_CORRUPT",
-    `The record of ${source} at byte ${offset} is longer than ${LONGEST} bytes: is a line ending or a closing quote missing?`,
+    `The record of ${source} at byte ${offset} is longer than ${longest} bytes, the most allowed: is a line ending or a closing quote missing?`,
     { path: source.startsWith("<") ? undefined : source, offset },
   );
 }

@@ -82,6 +82,7 @@ const cutsInOrder: Cuts<unknown> = async (path, size, targets, format) => {
   try {
     const batches = cutBatches(reader, format.cutter(), {
       batchBytes: 1 << 18,
+      longestRecord: 2 ** 30,
       signal: undefined,
       byteOffset: 0,
       hasLines: true,

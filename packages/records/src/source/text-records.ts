@@ -1,8 +1,9 @@
 import { stat } from "node:fs/promises";
 import { PartdError } from "@partd/core";
+import { checkIntegerOption } from "@partd/core/author";
 import type { BatchOptions, ByteBatch, OnReject, Records, RecordsPart } from "../records.js";
 import { type ByteReader, openReader } from "./byte-reader.js";
-import { cutBatches } from "./cut-batches.js";
+import { type CutOptions, cutBatches } from "./cut-batches.js";
 import { type Input, inputsOf, pathsOf, type Source } from "./inputs.js";
 import { splitPaths } from "./split.js";
 import type { TextFormat } from "./text-format.js";
@@ -54,32 +55,34 @@ export class TextRecords<R> implements Records<R> {
   }
 
   async *batches(options: BatchOptions = {}): AsyncGenerator<ByteBatch> {
-    const { batchBytes = 1 << 20, signal = this.#options.signal } = options;
-    if (!Number.isInteger(batchBytes) || batchBytes < 16 || batchBytes > 2 ** 30) {
-      throw new PartdError("ERR_PARTD_VALUE", "batchBytes is a whole number from 16 to 2^30.");
+    const {
+      batchBytes = 1 << 20,
+      longestRecord = 2 ** 30,
+      signal = this.#options.signal,
+    } = options;
+    for (const [name, bytes] of Object.entries({ batchBytes, longestRecord })) {
+      checkIntegerOption(name, bytes, 16, 2 ** 30);
     }
     await this.#take();
     const source = this.#source;
     const inputs = isPart(source) ? [{ path: source.path, range: source }] : inputsOf(source);
     let consumed = 0;
     for await (const input of inputs) {
-      consumed += yield* this.#inputBatches(input, consumed, batchBytes, signal);
+      consumed += yield* this.#inputBatches(input, consumed, { batchBytes, longestRecord, signal });
     }
   }
 
   async *#inputBatches(
     input: Input,
     consumed: number,
-    batchBytes: number,
-    signal: AbortSignal | undefined,
+    options: Pick<CutOptions, "batchBytes" | "longestRecord" | "signal">,
   ): AsyncGenerator<ByteBatch, number> {
-    signal?.throwIfAborted();
+    options.signal?.throwIfAborted();
     const opened = await openReader(input);
     const reader = this.#wrap ? this.#wrap(opened) : opened;
     try {
       yield* cutBatches(reader, this.format.cutter(), {
-        batchBytes,
-        signal,
+        ...options,
         byteOffset: input.range?.start ?? 0,
         hasLines: !this.#wrap,
         consumed,
