@@ -1,10 +1,10 @@
 // Appends 100-byte records to many keys through a buffer, and prints by how much the process's
 // resident memory grew at its peak. usage: resident.mjs SLOW RECORDS KEYS BOUND
-import { readFileSync } from "node:fs";
 import { BufferStore } from "@partd/buffer";
 import { Dict } from "@partd/core";
 import { BaseStore } from "@partd/core/author";
 import { FileStore } from "@partd/file";
+import { peakMemory } from "tooling/peak-memory";
 
 /** Keeps nothing, so that what is measured is the buffer alone. */
 class Sink extends BaseStore {
@@ -21,12 +21,6 @@ class Sink extends BaseStore {
   async _keys() {
     return [];
   }
-}
-
-/** Of this program alone: `maxRSS` begins, on Linux, with what the process that started it had. */
-function peak() {
-  if (process.platform !== "linux") return process.resourceUsage().maxRSS * 1024;
-  return Number(/^VmHWM:\s+(\d+) kB/m.exec(readFileSync("/proc/self/status", "utf8"))[1]) * 1024;
 }
 
 const [slowName, ...numbers] = process.argv.slice(2);
@@ -49,7 +43,7 @@ for (let i = 0; i < records; i += 1000) {
 }
 const most = store.stats().memoryHeld;
 await store.flush();
-const grown = peak() - before;
+const grown = peakMemory() - before;
 let found = 0;
 if (slow instanceof Sink) found = slow.bytes - 100;
 else {

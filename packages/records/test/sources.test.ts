@@ -208,6 +208,7 @@ test("a pipe that never ends, in bounded memory; records come as soon as they ar
 test("a record of 200 MB, in a few times its size", () => {
   const program = `
     import { readNdjson } from ${JSON.stringify(import.meta.resolve("@partd/records"))};
+    import { peakMemory } from ${JSON.stringify(import.meta.resolve("tooling/peak-memory"))};
     const piece = Buffer.alloc(1e6, "x");
     const records = readNdjson((function* () {
       yield Buffer.from('{"user":"ann"}\\n{"pad":"');
@@ -220,7 +221,7 @@ test("a record of 200 MB, in a few times its size", () => {
       const scan = scanner.scan(batch);
       for (let i = 0; i < scan.count; i++) keys.push(scan.key(i));
     }
-    console.log(JSON.stringify({ keys, peak: process.resourceUsage().maxRSS * 1024 }));`;
+    console.log(JSON.stringify({ keys, peak: peakMemory() }));`;
   const { stdout } = spawnSync(process.execPath, ["--input-type=module", "-e", program], {
     encoding: "utf8",
   });

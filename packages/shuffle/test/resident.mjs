@@ -4,6 +4,7 @@ import { appendFileSync, writeFileSync } from "node:fs";
 import { join as joinPath } from "node:path";
 import { readNdjson } from "@partd/records";
 import { countBy, distinct, groupBy, join, sort } from "@partd/shuffle";
+import { peakMemory } from "tooling/peak-memory";
 
 const [work, countText, memoryText, dir] = process.argv.slice(2);
 const count = Number(countText);
@@ -56,5 +57,5 @@ const works = {
   join: () => size(join(records(2 ** 32), records(2 ** 32), options)),
 };
 const found = await works[work]();
-const peak = Math.round(process.resourceUsage().maxRSS / 1024);
+const peak = Math.round(peakMemory() / 2 ** 20);
 console.log(JSON.stringify({ found, peak, spilled }));

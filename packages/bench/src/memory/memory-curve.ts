@@ -5,6 +5,7 @@ import { BufferStore } from "@partd/buffer";
 import { Dict } from "@partd/core";
 import { FileStore } from "@partd/file";
 import { LogStore } from "@partd/log";
+import { peakMemory } from "tooling/peak-memory";
 import { bytesOf, keysOf } from "../suites/workload.js";
 import { drawCurve, type Sample } from "./curve.js";
 
@@ -62,7 +63,7 @@ const flushed = (performance.now() - start) / 1e3;
 
 delay.disable();
 clearInterval(sampling);
-const peak = process.resourceUsage().maxRSS * 1024 - before;
+const peak = peakMemory() - before;
 const { spills, waits, waitMilliseconds } = store.stats();
 await store.drop();
 await store.close();

@@ -6,6 +6,7 @@ import { FileStore } from "@partd/file";
 import { LogStore } from "@partd/log";
 import { ClassicLevel } from "classic-level";
 import { open } from "lmdb";
+import { peakMemory } from "tooling/peak-memory";
 import { randomOf } from "../random.js";
 import { bytesOf } from "../workload.js";
 import { type Figures, mebibytes } from "./keys.js";
@@ -169,7 +170,7 @@ else opened = await READ[name]?.();
 const { user, system } = process.cpuUsage();
 const figures: Figures = {
   cpuSeconds: (user + system) / 1e6,
-  resident: process.resourceUsage().maxRSS * 1024,
+  resident: peakMemory(),
   ...(opened === undefined ? {} : { opened }),
 };
 console.log(JSON.stringify(figures));
