@@ -15,10 +15,11 @@ import { compact, type Progress } from "./compact.js";
 import { DataSet } from "./data-set/data-set.js";
 import { describeOthers } from "./data-set/describe.js";
 import { surviveSizeLimit } from "./data-set/size-limit.js";
-import { UNKNOWN_KEY } from "./format/scan.js";
-import { liveKeys } from "./index/live-keys.js";
-import { EntryStream } from "./read/entries.js";
+import { liveKeys, oneByOne } from "./index/live-keys.js";
+import { sortedKeys } from "./index/sorted-keys.js";
+import { pairsOf } from "./read/entries.js";
 import { gather } from "./read/gather.js";
+import { HeldStream } from "./read/held-stream.js";
 import { planRead } from "./read/read-plan.js";
 import { ValueStream } from "./read/value-stream.js";
 import { Verification, type VerifyReport } from "./verify.js";
@@ -79,7 +80,8 @@ export class LogStore extends BaseStore {
   readonly #temporary: TemporaryDirectory | undefined;
   readonly #options: LogStoreOptions;
   #open: { readonly dataSet: DataSet; readonly writer: Writer } | undefined;
-  readonly #streams = new Set<ValueStream | EntryStream>();
+  /** What is read while other operations run, to be ended before the store is closed. */
+  readonly #streams = new Set<{ end(): Promise<void> }>();
   readonly #running = new Set<{ closing: AbortController; running: Promise<unknown> }>();
 
   /**
@@ -184,28 +186,28 @@ export class LogStore extends BaseStore {
     await dataSet.reserve.spend(() => this._append(batch, options));
   }
 
-  protected override _keys({ signal }: OperationOptions): Promise<string[]> {
-    return this.#shared(signal, async (dataSet) => {
-      await this.#refresh(signal);
-      const keys: string[] = [];
-      for await (const some of liveKeys(dataSet.segments, signal)) {
-        for (const key of some) if (key !== UNKNOWN_KEY) keys.push(key);
-      }
-      return keys;
-    });
+  /** The indexes are merged as keys are asked for: memory does not grow with their number. */
+  protected override async _keys({ signal }: OperationOptions): Promise<AsyncIterable<string>> {
+    return oneByOne(
+      await this.#held(signal, true, ({ segments }, both) => liveKeys(segments, both)),
+    );
+  }
+
+  protected override async _sortedKeys({ signal }: OperationOptions) {
+    const folder = join(this.path, ".partd-log");
+    const read = ({ segments }: DataSet, both: AbortSignal) =>
+      sortedKeys(liveKeys(segments, both), folder, both);
+    return oneByOne(await this.#held(signal, true, read));
   }
 
   /** The segments are read in long runs; what is appended meanwhile is not part of it. */
-  protected override _entries(options: EntriesOptions) {
+  protected override async _entries(options: EntriesOptions) {
     const { signal, prefix, sorted, longest = Number.POSITIVE_INFINITY } = options;
-    if (prefix !== undefined || sorted) return Promise.resolve(undefined);
-    return this.#shared(signal, async (dataSet) => {
-      await this.#refresh(signal);
-      const extents = dataSet.segments.map((segment) => ({ segment, end: segment.recordsEnd }));
-      const options = { longest, signal };
-      const stream = new EntryStream(dataSet, extents, options, (one) => this.#streams.delete(one));
-      this.#streams.add(stream);
-      return stream;
+    if (prefix !== undefined || sorted) return undefined;
+    return this.#held(signal, false, (dataSet, both) => {
+      const { segments } = dataSet;
+      const extents = segments.map((segment) => ({ segment, end: segment.recordsEnd }));
+      return pairsOf(dataSet, extents, { longest, signal: both });
     });
   }
 
@@ -213,9 +215,7 @@ export class LogStore extends BaseStore {
     return this.#shared(signal, async (dataSet) => {
       await this.#refresh(signal);
       let count = 0;
-      for await (const some of liveKeys(dataSet.segments, signal)) {
-        for (const key of some) if (key !== UNKNOWN_KEY) count++;
-      }
+      for await (const some of liveKeys(dataSet.segments, signal)) count += some.length;
       return count;
     });
   }
@@ -364,6 +364,24 @@ export class LogStore extends BaseStore {
         if (!signal?.aborted) lease.verify();
         throw error;
       }
+    });
+  }
+
+  /** @param isBegun whether the first item is read before others may have the data set alone. */
+  #held<T>(
+    signal: AbortSignal | undefined,
+    isBegun: boolean,
+    read: (dataSet: DataSet, signal: AbortSignal) => AsyncGenerator<T, void, undefined>,
+  ): Promise<HeldStream<T>> {
+    return this.#shared(signal, async (dataSet) => {
+      await this.#refresh(signal);
+      const stream: HeldStream<T> = new HeldStream(dataSet.segments, {
+        read: (both) => read(dataSet, both),
+        signal,
+        done: () => this.#streams.delete(stream),
+      });
+      this.#streams.add(stream);
+      return isBegun ? stream.begin() : stream;
     });
   }
 

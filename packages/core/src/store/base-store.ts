@@ -67,6 +67,16 @@ export abstract class BaseStore implements Store {
     return undefined;
   }
 
+  /**
+   * The keys of `_keys` in the order of their bytes, for a store that need not hold all of them.
+   * Default: nothing, and they are sorted in memory.
+   */
+  protected async _sortedKeys(
+    _options: KeysOptions,
+  ): Promise<Iterable<string> | AsyncIterable<string> | undefined> {
+    return undefined;
+  }
+
   /** How many keys hold at least one byte. Default: nothing, and they are listed. */
   protected async _count(_options: OperationOptions): Promise<number | undefined> {
     return undefined;
@@ -196,9 +206,13 @@ export abstract class BaseStore implements Store {
 
   async *keys(options: KeysOptions = {}): AsyncGenerator<Key, void, undefined> {
     prefixText(options); // A prefix that is no key is refused before anything is opened.
-    const texts = await this.#shared(options, () => this._keys(options));
-    const isPlain = options.prefix === undefined && !options.sorted;
-    for await (const text of isPlain ? texts : selectKeys(texts, options)) {
+    const sorted = options.sorted
+      ? await this.#shared(options, () => this._sortedKeys(options))
+      : undefined;
+    const texts = sorted ?? (await this.#shared(options, () => this._keys(options)));
+    const rest = { ...options, sorted: options.sorted && sorted === undefined };
+    const isPlain = options.prefix === undefined && !rest.sorted;
+    for await (const text of isPlain ? texts : selectKeys(texts, rest)) {
       this.#check(options);
       yield decodeKey(text);
     }
@@ -415,6 +429,9 @@ class HeldStore extends BaseStore {
   }
   protected override _keys(options: KeysOptions) {
     return this.#outer["_keys"](options);
+  }
+  protected override _sortedKeys(options: KeysOptions) {
+    return this.#outer["_sortedKeys"](options);
   }
   protected override _entries(options: EntriesOptions) {
     return this.#outer["_entries"](options);

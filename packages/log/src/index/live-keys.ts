@@ -1,5 +1,6 @@
 import { Pace } from "@partd/core/author";
 import type { Segment } from "../data-set/segment.js";
+import { UNKNOWN_KEY } from "../format/scan.js";
 import type { GrowingIndex } from "./growing-index.js";
 import { sortedKeys } from "./index-file.js";
 import { NEVER } from "./range-chains.js";
@@ -13,17 +14,26 @@ export async function* liveKeys(
   segments: readonly Segment[],
   signal?: AbortSignal,
 ): AsyncGenerator<string[], void, undefined> {
-  const cursors: Cursor[] = [];
+  const sources = segments.flatMap(({ index }) => {
+    if (!index) return [];
+    return [index instanceof StoredIndex ? index.summaries() : summaries(index)];
+  });
+  yield* mergeKeys(sources, signal);
+}
+
+/** Merges what is said of keys in the order of their hashes, then bytes: those that hold something. */
+export async function* mergeKeys(
+  sources: readonly AsyncGenerator<KeySummary[], void, undefined>[],
+  signal?: AbortSignal,
+): AsyncGenerator<string[], void, undefined> {
+  const cursors = sources.map((source) => new Cursor(source));
   try {
-    for (const { index } of segments) {
-      if (!index) continue;
-      const cursor = new Cursor(
-        index instanceof StoredIndex ? index.summaries() : summaries(index),
-      );
-      if (await cursor.open()) cursors.push(cursor);
+    const begun: Cursor[] = [];
+    for (const cursor of cursors) {
       signal?.throwIfAborted();
+      if (await cursor.open()) begun.push(cursor);
     }
-    const heap = new Heap(cursors);
+    const heap = new Heap(begun);
     const pace = new Pace();
     let live: string[] = [];
     while (heap.first) {
@@ -40,7 +50,7 @@ export async function* liveKeys(
         cursor = heap.first as Cursor;
       }
       // A record that deletes a key and sets it anew has one stamp for both.
-      if (last !== NEVER && last >= deleted) live.push(key);
+      if (last !== NEVER && last >= deleted && key !== UNKNOWN_KEY) live.push(key);
       if (live.length === BATCH) {
         yield live;
         live = [];
@@ -55,6 +65,13 @@ export async function* liveKeys(
 }
 
 const BATCH = 1024;
+
+/** Keys that come in batches. */
+export async function* oneByOne(
+  batches: AsyncIterable<readonly string[]>,
+): AsyncGenerator<string, void, undefined> {
+  for await (const some of batches) yield* some;
+}
 
 async function* summaries(index: GrowingIndex): AsyncGenerator<KeySummary[], void, undefined> {
   const { order, hashes } = sortedKeys(index);

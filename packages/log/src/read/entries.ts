@@ -1,10 +1,8 @@
 import { join } from "node:path";
-import { PartdError } from "@partd/core";
 import { allocateBytes } from "@partd/core/author";
 import type { DataSet } from "../data-set/data-set.js";
 import type { Segment } from "../data-set/segment.js";
 import { PIECE } from "../format/layout.js";
-import { UNKNOWN_KEY } from "../format/scan.js";
 import { liveKeys } from "../index/live-keys.js";
 import { gather } from "./gather.js";
 import { type EntryBatch, LongEntry } from "./grouping.js";
@@ -52,69 +50,13 @@ export async function* entriesOf(
   onBytes?.(total, total);
 }
 
-/**
- * Pairs of keys and values, for a store: holds the segments from now until the end. A value that is
- * longer than `longest` comes in pieces.
- */
-export class EntryStream implements AsyncIterable<EntryBatch> {
-  readonly #extents: readonly Extent[];
-  readonly #batches: AsyncGenerator<EntryBatch, void, undefined>;
-  readonly #done: (stream: EntryStream) => void;
-  readonly #closing = new AbortController();
-  #step: Promise<unknown> | undefined;
-  #over = false;
-
-  /** @param done called when no more is read. */
-  constructor(
-    dataSet: DataSet,
-    extents: readonly Extent[],
-    { longest, signal }: { readonly longest: number; readonly signal: AbortSignal | undefined },
-    done: (stream: EntryStream) => void,
-  ) {
-    this.#extents = extents;
-    this.#done = done;
-    for (const { segment } of extents) segment.hold();
-    const closing = this.#closing.signal;
-    const both = signal ? AbortSignal.any([signal, closing]) : closing;
-    this.#batches = batches(entriesOf(dataSet, extents, { signal: both }), longest);
-  }
-
-  async *[Symbol.asyncIterator](): AsyncGenerator<EntryBatch, void, undefined> {
-    try {
-      for (;;) {
-        if (this.#over) throw closed();
-        const step = this.#batches.next();
-        this.#step = step;
-        const { done, value } = await step;
-        if (done) return;
-        yield value;
-      }
-    } finally {
-      await this.end();
-    }
-  }
-
-  /** Reads no more: the segments may be closed then. */
-  async end(): Promise<void> {
-    if (this.#over) return;
-    this.#over = true;
-    this.#closing.abort(closed());
-    await this.#step?.catch(() => {}); // The caller of `next` gets it.
-    await this.#batches.return();
-    for (const { segment } of this.#extents) segment.unhold();
-    this.#done(this);
-  }
-}
-
-function closed(): PartdError {
-  return new PartdError("ERR_PARTD_CLOSED", "The store was closed while its entries were read.");
-}
-
-async function* batches(
-  entries: AsyncIterable<EntryBatch | LongEntry>,
-  longest: number,
+/** The same for a store: a value that is longer than `longest` comes in pieces. */
+export async function* pairsOf(
+  dataSet: DataSet,
+  extents: readonly Extent[],
+  { longest, signal }: { readonly longest: number; readonly signal: AbortSignal },
 ): AsyncGenerator<EntryBatch, void, undefined> {
-  for await (const some of entries) {
+  for await (const some of entriesOf(dataSet, extents, { signal })) {
     if (some instanceof LongEntry) {
       const { key } = some;
       if (some.length > longest) for await (const piece of some.pieces()) yield [[key, piece]];
@@ -150,8 +92,7 @@ async function* byIndex(
   signal: AbortSignal | undefined,
 ): AsyncGenerator<EntryBatch | LongEntry, void, undefined> {
   for await (const some of liveKeys(segments, signal)) {
-    const keys = some.filter((key) => key !== UNKNOWN_KEY);
-    yield* readSome(segments, keys, signal);
+    yield* readSome(segments, some, signal);
   }
 }
 

@@ -1,0 +1,72 @@
+import { PartdError } from "@partd/core";
+import type { Segment } from "../data-set/segment.js";
+
+/** What is read of segments, which it holds from now until its end. */
+export class HeldStream<T> implements AsyncIterable<T> {
+  readonly #segments: readonly Segment[];
+  readonly #items: AsyncGenerator<T, void, undefined>;
+  readonly #done: () => void;
+  readonly #closing = new AbortController();
+  #step: Promise<IteratorResult<T, void>> | undefined;
+  #over = false;
+
+  constructor(
+    segments: readonly Segment[],
+    options: {
+      /** Is given a signal that is aborted at the end, or with `signal`. */
+      readonly read: (signal: AbortSignal) => AsyncGenerator<T, void, undefined>;
+      readonly signal: AbortSignal | undefined;
+      /** Called when no more is read. */
+      readonly done: () => void;
+    },
+  ) {
+    const { read, signal, done } = options;
+    this.#segments = segments;
+    this.#done = done;
+    for (const segment of segments) segment.hold();
+    const closing = this.#closing.signal;
+    this.#items = read(signal ? AbortSignal.any([signal, closing]) : closing);
+  }
+
+  /** Reads the first item, and so opens what it reads: that may soon be removed. */
+  async begin(): Promise<this> {
+    this.#step = this.#items.next();
+    try {
+      await this.#step;
+    } catch (error) {
+      await this.end();
+      throw error;
+    }
+    return this;
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<T, void, undefined> {
+    try {
+      for (let step = this.#step; ; step = undefined) {
+        if (this.#over) throw closed();
+        step ??= this.#items.next();
+        this.#step = step;
+        const { done, value } = await step;
+        if (done) return;
+        yield value;
+      }
+    } finally {
+      await this.end();
+    }
+  }
+
+  /** Reads no more: the segments may be closed then. */
+  async end(): Promise<void> {
+    if (this.#over) return;
+    this.#over = true;
+    this.#closing.abort(closed());
+    await this.#step?.catch(() => {}); // The caller of `next` gets it.
+    await this.#items.return();
+    for (const segment of this.#segments) segment.unhold();
+    this.#done();
+  }
+}
+
+function closed(): PartdError {
+  return new PartdError("ERR_PARTD_CLOSED", "The store was closed while it was listed.");
+}

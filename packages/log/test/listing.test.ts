@@ -1,0 +1,68 @@
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+import { expect, test } from "@jest/globals";
+import { LogStore } from "@partd/log";
+import { sortedKeys } from "../src/index/sorted-keys.js";
+import { directories } from "./directories.js";
+
+const { next } = directories();
+
+/** Keys in several segments with stored indexes, and in one that grows. */
+async function filled(directory: string): Promise<LogStore> {
+  for (let writer = 0; writer < 3; writer++) {
+    await using store = new LogStore(directory, { segmentSize: 20_000 });
+    for (let i = 0; i < 3000; i += 500) await store.append(batch(i, i + 500));
+  }
+  const store = new LogStore(directory);
+  await store.append(batch(2900, 3100));
+  return store;
+}
+
+function* batch(from: number, to: number): Generator<[string, Uint8Array]> {
+  for (let i = from; i < to; i++) yield [`key ${i}`, new Uint8Array(10)];
+}
+
+test("keys are listed as they stood, also when the data set is compacted or dropped meanwhile", async () => {
+  for (const change of ["compact", "drop"] as const) {
+    await using store = await filled(next());
+    const keys = store.keys();
+    const [{ value: first }] = await Promise.all([keys.next(), store[change]()]);
+    const found = new Set([first]);
+    for await (const key of keys) found.add(key);
+    expect(found.size).toBe(3100);
+    expect(await store.count()).toBe(change === "drop" ? 0 : 3100);
+  }
+}, 60_000);
+
+test("keys that are listed when the store is closed are not cut short", async () => {
+  const store = await filled(next());
+  const keys = store.keys();
+  await keys.next();
+  await store.close();
+  await expect(
+    (async () => {
+      for await (const _ of keys);
+    })(),
+  ).rejects.toMatchObject({ code: "ERR_PARTD_CLOSED" });
+}, 60_000);
+
+test("keys are sorted by their bytes in runs on the disk, of which nothing is left", async () => {
+  const directory = next();
+  await using store = await filled(directory);
+  await store.append([["k".repeat(100_000), new Uint8Array(1)]]);
+  const expected = ["k".repeat(100_000), ...Array.from({ length: 3100 }, (_, i) => `key ${i}`)];
+  expected.sort();
+  const batches = async function* () {
+    for (let i = 0; i < expected.length; i += 7) yield expected.slice(i, i + 7).reverse();
+  };
+  const own = join(directory, ".partd-log");
+  const before = readdirSync(own);
+  const { signal } = new AbortController();
+  const merged: string[] = [];
+  for await (const some of sortedKeys(batches(), own, signal, 2000)) merged.push(...some);
+  expect(merged).toEqual(expected);
+  expect(readdirSync(own)).toEqual(before);
+  const found: unknown[] = [];
+  for await (const key of store.keys({ sorted: true })) found.push(key);
+  expect(found).toEqual(expected);
+});
