@@ -1,9 +1,9 @@
-import { readdirSync } from "node:fs";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "@jest/globals";
 import { LogStore } from "@partd/log";
 import { sortedKeys } from "../src/index/sorted-keys.js";
-import { directories } from "./directories.js";
+import { bytes, directories, filesOf } from "./directories.js";
 
 const { next } = directories();
 
@@ -65,4 +65,30 @@ test("keys are sorted by their bytes in runs on the disk, of which nothing is le
   const found: unknown[] = [];
   for await (const key of store.keys({ sorted: true })) found.push(key);
   expect(found).toEqual(expected);
+});
+
+test("entries names the key whose bytes are damaged, not one before it in the record", async () => {
+  const directory = next();
+  await using store = new LogStore(directory);
+  await store.append({ gone: bytes("before") });
+  await store.delete("gone");
+  await store.append({ small: bytes("few"), large: new Uint8Array(100_000).fill(7) });
+  await store.close();
+  const [path = ""] = filesOf(directory, ".seg");
+  const whole = readFileSync(path);
+  for (const [text, key] of [
+    ["few", "small"],
+    ["\x07".repeat(5000), "large"],
+  ] as const) {
+    const damaged = Buffer.from(whole);
+    const at = damaged.indexOf(text);
+    damaged.writeUInt8((damaged[at] as number) ^ 1, at);
+    writeFileSync(path, damaged);
+    await using opened = new LogStore(directory);
+    await expect(
+      (async () => {
+        for await (const _ of opened.entries());
+      })(),
+    ).rejects.toMatchObject({ code: "ERR_PARTD_CORRUPT", key });
+  }
 });

@@ -133,12 +133,14 @@ export class RecordCursor {
     if (entries * 2 > crcs) throw new RangeError("there is no room for so many entries");
     let position = this.#next - payloadLength;
     let group = 0;
-    const next = async (length: number) => {
+    const next = async (length: number, entry?: number) => {
       if (group === groups) throw new RangeError("there are more groups than it says");
       const bytes =
         this.#window.has(position, length) ?? (await this.#window.read(position, length));
       if (crc32(bytes) !== this.#table.readUInt32LE(crcs + 4 * group)) {
-        throw damagedRange(this.#segment, position, length, await this.#textOf(this.#keys[0] ?? 0));
+        const named = entry ?? this.#lengths.findIndex((bytes) => bytes > 0);
+        const key = await this.#textOf(this.#keys[named] as number);
+        throw damagedRange(this.#segment, position, length, key);
       }
       position += length;
       group++;
@@ -153,7 +155,7 @@ export class RecordCursor {
         if (partition && !partition.begin(this.#row)) await partition.beginLater(this.#row);
         for (let rest = length; rest > 0; ) {
           if (length >= LARGE) {
-            bytes = await next(Math.min(rest, PIECE));
+            bytes = await next(Math.min(rest, PIECE), i);
             at = 0;
           }
           const taken = Math.min(rest, bytes.bytes.length - at);
