@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
-import { closeSync, openSync, rmSync } from "node:fs";
-import { join } from "node:path";
+import { closeSync, openSync } from "node:fs";
+import type { OperationOptions } from "@partd/core";
 import { syncDirectory, syncFile, systemError, writePieces } from "@partd/disk";
 import type { DataSet } from "./data-set/data-set.js";
 import { Segment } from "./data-set/segment.js";
@@ -14,6 +14,11 @@ import { LongEntry } from "./read/grouping.js";
 export interface Progress {
   readonly bytesDone: number;
   readonly bytesTotal: number;
+}
+
+export interface LongOptions extends OperationOptions {
+  /** Called from time to time with the bytes that are done and those in all. */
+  readonly onProgress?: ((progress: Progress) => void) | undefined;
 }
 
 export interface CompactOptions {
@@ -58,9 +63,7 @@ async function seal(
   await dataSet.refresh(signal);
   if (!salvage) dataSet.checkReadable();
   // What a crash left of an earlier one. If the list itself is damaged they may be all there is.
-  if (dataSet.maybeListed() === undefined) {
-    for (const name of dataSet.unlisted()) rmSync(join(dataSet.directory, name), { force: true });
-  }
+  if (dataSet.maybeListed() === undefined) dataSet.removeUnlisted();
   dataSet.announce([["seal"]], false, dataSet.lock.current);
   return dataSet.segments;
 }

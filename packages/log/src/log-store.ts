@@ -1,4 +1,4 @@
-import { existsSync, rmSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { totalmem } from "node:os";
 import { join } from "node:path";
 import { type EntriesOptions, type OperationOptions, PartdError } from "@partd/core";
@@ -11,7 +11,7 @@ import {
   type GetOptions,
 } from "@partd/core/author";
 import { absolutePath, ifSystemError, systemError, TemporaryDirectory } from "@partd/disk";
-import { compact, type Progress } from "./compact.js";
+import { compact, type LongOptions } from "./compact.js";
 import { DataSet } from "./data-set/data-set.js";
 import { describeOthers } from "./data-set/describe.js";
 import { surviveSizeLimit } from "./data-set/size-limit.js";
@@ -61,11 +61,6 @@ export interface LogStoreOptions {
   readonly staleMs?: number | undefined;
   /** Milliseconds after which a wait for others is `ERR_PARTD_LOCK`. Default 600,000. */
   readonly lockTimeoutMs?: number | undefined;
-}
-
-export interface LongOptions extends OperationOptions {
-  /** Called from time to time with the bytes that are done and those in all. */
-  readonly onProgress?: ((progress: Progress) => void) | undefined;
 }
 
 /**
@@ -238,11 +233,7 @@ export class LogStore extends BaseStore {
       dataSet.announce([entry], durable, dataSet.lock.current),
     );
     // Also those that a crash has left.
-    try {
-      for (const name of dataSet.unlisted()) rmSync(join(dataSet.directory, name), { force: true });
-    } catch (error) {
-      throw systemError({ action: "remove all files of", path: this.path }, error);
-    }
+    dataSet.removeUnlisted();
     dataSet.condense();
   }
 

@@ -55,7 +55,9 @@ test("400 segments under ulimit -n 64", () => {
   const words = [process.execPath, join(import.meta.dirname, "few-files.mjs"), next()];
   const out = execFileSync("bash", ["-c", `ulimit -n 64; exec "$@"`, "bash", ...words]);
   const { length } = Array.from({ length: 200 }, (_, i) => `${i},`).join("");
-  expect(JSON.parse(String(out))).toEqual([length, 1, 2 * length, 2, 2 * length, 2 * length, 1]);
+  const keys = [201, 201, 201];
+  const read = [length, 1, 2 * length, 2, 2 * length];
+  expect(JSON.parse(String(out))).toEqual([...read, ...keys, 2 * length, 1]);
 }, 60_000);
 
 test("what a full disk has cut short is no damage, and all else is there", async () => {

@@ -18,6 +18,12 @@ for (let round = 0; round < 2; round++) {
 }
 const store = new LogStore(process.argv[2]);
 told.push(text(await store.get("x")).length);
+for (const options of [{}, { sorted: true }]) {
+  let keys = 0;
+  for await (const _ of store.keys(options)) keys++;
+  told.push(keys);
+}
+told.push(await store.count());
 await store.compact();
 told.push(text(await store.get("x")).length, (await store.verify()).segments);
 await store.close();

@@ -5,9 +5,10 @@ import { afterEach, expect, test } from "@jest/globals";
 import { isPartdError } from "@partd/core";
 // From the sources, so that both share the set of open files.
 import { DataSet } from "../src/data-set/data-set.js";
-import { closeIdle } from "../src/data-set/segment.js";
 import { LogStore } from "../src/log-store.js";
-import { EntryStream } from "../src/read/entries.js";
+import { closeIdle } from "../src/open-files.js";
+import { pairsOf } from "../src/read/entries.js";
+import { HeldStream } from "../src/read/held-stream.js";
 
 const folders: string[] = [];
 afterEach(() => {
@@ -37,8 +38,12 @@ test("entries are read from files that a compaction removes before the first is 
   await dataSet.refresh();
   closeIdle();
   const extents = dataSet.segments.map((segment) => ({ segment, end: segment.recordsEnd }));
-  const options = { longest: Number.POSITIVE_INFINITY, signal: undefined };
-  const entries = new EntryStream(dataSet, extents, options, () => {});
+  const longest = Number.POSITIVE_INFINITY;
+  const entries = new HeldStream(dataSet.segments, {
+    read: (signal) => pairsOf(dataSet, extents, { longest, signal }),
+    signal: undefined,
+    done: () => {},
+  });
   await store.compact();
   let count = 0;
   for await (const some of entries) count += some.length;

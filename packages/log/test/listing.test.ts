@@ -34,6 +34,20 @@ test("keys are listed as they stood, also when the data set is compacted or drop
   }
 }, 60_000);
 
+test("a listing opens the indexes before what it holds can be removed, and keeps them open", async () => {
+  const directory = next();
+  const store = new LogStore(directory);
+  await store.append(batch(0, 40_000)); // An index of several stretches.
+  await store.close();
+  await using opened = new LogStore(directory);
+  await opened.get("absent");
+  const keys = await opened["_keys"]({});
+  await opened.drop();
+  const found = new Set<string>();
+  for await (const key of keys) found.add(key);
+  expect(found.size).toBe(40_000);
+}, 60_000);
+
 test("keys that are listed when the store is closed are not cut short", async () => {
   const store = await filled(next());
   const keys = store.keys();

@@ -5,9 +5,10 @@ import { Gate } from "@partd/core/author";
 import { DirectoryLock, ifSystemError, type Lease, syncDirectory, systemError } from "@partd/disk";
 import { SEGMENT_HEADER } from "../format/layout.js";
 import { Manifest, type ManifestEntry } from "../format/manifest.js";
+import { closeIdle } from "../open-files.js";
 import { findSegments, isBaseFile, QUIET } from "./found-segments.js";
 import { Reserve } from "./reserve.js";
-import { closeIdle, mayRun, Segment } from "./segment.js";
+import { mayRun, Segment } from "./segment.js";
 
 export interface DataSetOptions {
   /** Whether the directory itself is to outlast a power failure. */
@@ -152,6 +153,15 @@ export class DataSet {
       const [, id, draft] = /^([0-9a-f]{16})\.(?:seg|idx)(?:\.(.+))?$/.exec(name) ?? [];
       return id !== undefined && (!listed.has(id) || (draft !== undefined && !mayRun(draft)));
     });
+  }
+
+  /** For who has the data set alone, and knows that the list of segments is whole. */
+  removeUnlisted(): void {
+    try {
+      for (const name of this.unlisted()) rmSync(join(this.directory, name), { force: true });
+    } catch (error) {
+      throw systemError({ action: "remove all files of", path: this.directory }, error);
+    }
   }
 
   /**

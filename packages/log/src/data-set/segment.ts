@@ -1,4 +1,4 @@
-import { closeSync, fstatSync, openSync } from "node:fs";
+import { closeSync, fstatSync } from "node:fs";
 import { join } from "node:path";
 import { isPartdError } from "@partd/core";
 import { stateOf, systemError } from "@partd/disk";
@@ -6,6 +6,7 @@ import { headSeed } from "../format/layout.js";
 import { scanRecords } from "../format/scan.js";
 import { GrowingIndex } from "../index/growing-index.js";
 import { StoredIndex } from "../index/stored-index.js";
+import { areTooManyOpen, forget, type OpenFile, openOrMakeRoom, remember } from "../open-files.js";
 
 /** A stretch of a segment that cannot be read, so that it is not known which keys it holds. */
 export interface Unreadable {
@@ -15,7 +16,7 @@ export interface Unreadable {
 }
 
 /** A file of records, written by one writer, and what this process knows of it. */
-export class Segment {
+export class Segment implements OpenFile {
   readonly id: string;
   readonly path: string;
   readonly indexPath: string;
@@ -66,7 +67,7 @@ export class Segment {
   get fd(): number {
     if (this.#fd === undefined) {
       try {
-        this.adopt(this.#open());
+        this.adopt(openOrMakeRoom(this.path, "r"));
       } catch (cause) {
         throw systemError({ action: "open", path: this.path }, cause);
       }
@@ -77,7 +78,7 @@ export class Segment {
   /** Gives it the descriptor that its writer writes through. */
   adopt(fd: number): void {
     this.#fd = fd;
-    open.add(this);
+    remember(this);
   }
 
   /** Whether our writer goes on adding to it, so that its length is known without asking. */
@@ -107,7 +108,7 @@ export class Segment {
   unhold(): void {
     this.#holds--;
     if (this.#holds > 0) return;
-    if (this.#released || open.size > mostOpen) this.rest();
+    if (this.#released || areTooManyOpen()) this.rest();
   }
 
   /** Runs `read` with the descriptor, which stays open meanwhile. */
@@ -201,24 +202,11 @@ export class Segment {
     return fstatSync(this.fd).size;
   }
 
-  #open(): number {
-    try {
-      return openSync(this.path, "r");
-    } catch (error) {
-      const { code } = error as NodeJS.ErrnoException;
-      if (code !== "EMFILE" && code !== "ENFILE") throw error;
-      // From now on with fewer.
-      mostOpen = Math.min(mostOpen, open.size >> 1);
-      closeIdle();
-      return openSync(this.path, "r");
-    }
-  }
-
   #close(): void {
     const fd = this.#fd;
     this.#fd = undefined;
     if (fd === undefined) return;
-    open.delete(this);
+    forget(this);
     closeSync(fd);
   }
 }
@@ -232,14 +220,3 @@ export function mayRun(token: string): boolean {
   const state = stateOf(token);
   return state === "running" || state === "hidden";
 }
-
-/** Closes files that are not being read just now. @returns whether there were any. */
-export function closeIdle(): boolean {
-  const before = open.size;
-  for (const segment of open) segment.rest(true);
-  return open.size < before;
-}
-
-/** Whose files this process has open, and how many of them it keeps for the next read. */
-const open = new Set<Segment>();
-let mostOpen = 256;

@@ -1,7 +1,8 @@
-import { closeSync, fstatSync, openSync } from "node:fs";
+import { closeSync, fstatSync } from "node:fs";
 import { Pace } from "@partd/core/author";
 import { crc32, systemError } from "@partd/disk";
 import { checkVersion, readUint64 } from "../format/layout.js";
+import { openOrMakeRoom } from "../open-files.js";
 import { BlockReader, FoundRanges } from "./found-ranges.js";
 import {
   FENCE_BYTES,
@@ -13,6 +14,7 @@ import {
   PAGE_GROUPS,
 } from "./index-file.js";
 import { orderHash, orderHashOf } from "./key-table.js";
+import { ListedFile } from "./listed-file.js";
 import { radixOrder } from "./radix-order.js";
 import { NEVER, type RangeChains } from "./range-chains.js";
 import { damagedIndex as damaged, readExactly, StretchReader } from "./stretch-reader.js";
@@ -50,7 +52,7 @@ export class StoredIndex {
    * @throws `ERR_PARTD_CORRUPT` if the file is damaged or belongs to another segment.
    */
   static async open(path: string, id: string): Promise<StoredIndex | undefined> {
-    const fd = openSync(path, "r");
+    const fd = openOrMakeRoom(path, "r");
     try {
       const { size } = fstatSync(fd);
       const header = await readExactly(fd, path, 0, Math.min(size, INDEX_HEADER));
@@ -127,9 +129,9 @@ export class StoredIndex {
   /** What the segment says of all its keys, in the order of their hashes, then bytes. */
   async *summaries(): AsyncGenerator<KeySummary[], void, undefined> {
     if (this.#hashes.length === 0) return;
-    const fd = this.#open();
+    const file = new ListedFile(this.path);
     try {
-      const reader = new StretchReader(fd, this.path, true);
+      const reader = new StretchReader(file, this.path, true);
       for (let block = 0; block < this.#hashes.length; block++) {
         const some: KeySummary[] = [];
         const bytes = await this.#readBlock(reader, block);
@@ -142,7 +144,7 @@ export class StoredIndex {
         yield some;
       }
     } finally {
-      closeSync(fd);
+      file.close();
     }
   }
 
@@ -238,7 +240,7 @@ export class StoredIndex {
 
   #open(): number {
     try {
-      return openSync(this.path, "r");
+      return openOrMakeRoom(this.path, "r");
     } catch (cause) {
       throw systemError({ action: "open", path: this.path }, cause);
     }

@@ -8,14 +8,14 @@ import { readAll } from "@partd/disk";
  * and a turn through the thread pool 30.
  */
 export class StretchReader {
-  readonly #fd: number;
+  readonly #file: ReadableFile;
   readonly #path: string;
   readonly #isDense: boolean;
   #bytes: Buffer = Buffer.alloc(0);
   #start = 0;
 
-  constructor(fd: number, path: string, isDense: boolean) {
-    this.#fd = fd;
+  constructor(file: number | ReadableFile, path: string, isDense: boolean) {
+    this.#file = typeof file === "number" ? { reading: (read) => read(file) } : file;
     this.#path = path;
     this.#isDense = isDense;
   }
@@ -24,26 +24,31 @@ export class StretchReader {
     const at = position - this.#start;
     if (at < 0 || at + length > this.#bytes.length) {
       const wanted = this.#isDense ? Math.max(length, STRETCH) : length;
-      this.#bytes = await this.#readSome(position, wanted, length);
+      this.#bytes = await this.#file.reading((fd) => this.#readSome(fd, position, wanted, length));
       this.#start = position;
       return this.#bytes.subarray(0, length);
     }
     return this.#bytes.subarray(at, at + length);
   }
 
-  async #readSome(position: number, wanted: number, least: number): Promise<Buffer> {
+  async #readSome(fd: number, position: number, wanted: number, least: number): Promise<Buffer> {
     const now = performance.now();
     if (wanted <= AT_ONCE && now > slowUntil) {
       const bytes = Buffer.allocUnsafeSlow(wanted);
-      const count = readSync(this.#fd, bytes, 0, wanted, position);
+      const count = readSync(fd, bytes, 0, wanted, position);
       const end = performance.now();
       if (end - now > SLOW_MS) slowUntil = end + STAY_SLOW_MS;
       if (count === wanted) return bytes;
     }
-    const { size } = fstatSync(this.#fd);
+    const { size } = fstatSync(fd);
     if (position + least > size) throw damagedIndex(this.#path, "it is cut short");
-    return readExactly(this.#fd, this.#path, position, Math.min(wanted, size - position));
+    return readExactly(fd, this.#path, position, Math.min(wanted, size - position));
   }
+}
+
+/** A file that is opened for its reads. */
+interface ReadableFile {
+  reading<T>(read: (fd: number) => Promise<T>): Promise<T>;
 }
 
 const STRETCH = 2 ** 18;

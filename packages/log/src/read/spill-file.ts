@@ -1,6 +1,7 @@
-import { closeSync, openSync, rmSync } from "node:fs";
+import { closeSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { readAll, systemError, uniqueToken, writePieces } from "@partd/disk";
+import { openOrMakeRoom } from "../open-files.js";
 
 /** Chunks, in a file without a name, or in memory if there is no directory for it. */
 export class SpillFile {
@@ -82,7 +83,7 @@ export class SpillFile {
 function openUnnamed(directory: string): number {
   const path = join(directory, `spill-${uniqueToken()}`);
   try {
-    const fd = openSync(path, "wx+");
+    const fd = openOrMakeRoom(path, "wx+");
     rmSync(path);
     return fd;
   } catch (error) {

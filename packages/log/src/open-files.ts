@@ -1,0 +1,55 @@
+import { fstatSync, openSync } from "node:fs";
+import { isOutOfFiles } from "@partd/disk";
+
+/** A file that is kept open for its next read. */
+export interface OpenFile {
+  /**
+   * Closes it unless a read is under way or it could not be opened again.
+   *
+   * @param scarce the process has no descriptor left: also what is needed soon is closed.
+   */
+  rest(scarce: boolean): void;
+}
+
+/** Opens a file, and closes idle ones first where the process has no descriptor left. */
+export function openOrMakeRoom(path: string, flags: string): number {
+  try {
+    return openSync(path, flags);
+  } catch (error) {
+    if (!isOutOfFiles(error)) throw error;
+    // From now on with fewer.
+    mostOpen = Math.min(mostOpen, open.size >> 1);
+    closeIdle();
+    return openSync(path, flags);
+  }
+}
+
+/** Notes that a file is open, until {@link forget}. */
+export function remember(file: OpenFile): void {
+  open.add(file);
+}
+
+export function forget(file: OpenFile): void {
+  open.delete(file);
+}
+
+/** Whether more files are open than are kept for the next read. */
+export function areTooManyOpen(): boolean {
+  return open.size > mostOpen;
+}
+
+/** Closes files that are not being read just now. @returns whether there were any. */
+export function closeIdle(): boolean {
+  const before = open.size;
+  for (const file of open) file.rest(true);
+  return open.size < before;
+}
+
+/** Whether the file has a name by which it can be opened again. */
+export function isNamed(fd: number): boolean {
+  return fstatSync(fd).nlink > 0;
+}
+
+/** Whose files this process has open, and how many of them it keeps for the next read. */
+const open = new Set<OpenFile>();
+let mostOpen = 256;
