@@ -2,7 +2,8 @@ import { arrowCodec } from "@partd/codec-arrow";
 import { type Codec, Encode, type EncodeOptions, PartdError, type Store } from "@partd/core";
 import { Table, vectorFromArray } from "apache-arrow";
 import { Compression, type CompressionOptions } from "./compression.js";
-import { decodeFrame, encodeFrame, partsOf, type RangeIndex, tableOf } from "./frame.js";
+import { decodeFrame, encodeFrame } from "./frame.js";
+import { partsOf, type RangeIndex, tableOf } from "./table.js";
 
 export interface PandasBlocksOptions extends CompressionOptions, EncodeOptions {}
 

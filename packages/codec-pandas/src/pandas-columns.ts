@@ -27,8 +27,8 @@ import {
   selectKeys,
 } from "@partd/core/author";
 import { Table, type Vector } from "apache-arrow";
-import { fromColumn, refuse, toColumn } from "./arrays.js";
-import { type Column, levelName, partsOf, tableOf } from "./frame.js";
+import { fromColumn, refuse, toColumn } from "./column.js";
+import { type Column, levelName, partsOf, tableOf } from "./table.js";
 
 export interface PandasColumnsGetOptions extends GetOptions {
   /** Names of the columns to read, in the order of the answer; no other is read. Default: all. */

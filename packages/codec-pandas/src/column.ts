@@ -1,9 +1,8 @@
-import { PyDtype, PyNdArray, PyObject, PyTuple } from "@partd/codec-pickle";
+import { PyObject } from "@partd/codec-pickle";
 import { PartdError } from "@partd/core";
 import {
   Binary,
   Bool,
-  type Data,
   DataType,
   DateUnit,
   Dictionary,
@@ -130,110 +129,6 @@ export function fromColumn(column: Vector, name: string): Values & Extension {
   throw refuse(name, `${type} has no pandas dtype`);
 }
 
-/** A NumPy array, or an array of pandas' own, as a column. Two dimensions are rows, end to end. */
-export function arrayColumn(array: unknown, name: string): Vector {
-  if (array instanceof PyNdArray) return toColumn(valuesOf(array), name);
-  if (!(array instanceof PyObject)) throw refuse(name, "it is no array");
-  const type = `${array.type}`;
-  if (type.endsWith("__pyx_unpickle_NDArrayBacked") && array.state instanceof PyTuple) {
-    const [dtype, values] = array.state as [unknown, unknown];
-    if (!(values instanceof PyNdArray)) throw refuse(name, "it is damaged");
-    switch (`${array.args[0]}`.split(".").at(-1)) {
-      case "DatetimeArray":
-      case "TimedeltaArray": {
-        const tz = dtype instanceof PyObject ? itemOf(dtype.state, "tz") : undefined;
-        return toColumn(valuesOf(values), name, {
-          timezone: tz === undefined ? undefined : zoneName(tz, name),
-        });
-      }
-      case "Categorical": {
-        const state = dtype instanceof PyObject ? dtype.state : undefined;
-        const categories = indexValues(itemOf(state, "categories"), name);
-        return toColumn(valuesOf(values), name, {
-          categories,
-          ordered: itemOf(state, "ordered") === true,
-        });
-      }
-      case "StringArray":
-        return toColumn(valuesOf(values), name);
-    }
-  }
-  if (/\.(Integer|Floating|Boolean)Array$/.test(type)) return maskedColumn(array, name);
-  throw refuse(name, `a ${array.args[0] ?? type} has no Arrow type here`);
-}
-
-/** The values of a pickled Index, or a NumPy array. */
-export function indexValues(index: unknown, name: string): Vector {
-  if (!(index instanceof PyObject)) return arrayColumn(index, name);
-  const state = index.args[1];
-  const data = itemOf(state, "data");
-  const column = arrayColumn(data, name);
-  const tz = itemOf(state, "tz");
-  if (tz === undefined || tz === null || !(data instanceof PyNdArray)) return column;
-  return toColumn(valuesOf(data), name, { timezone: zoneName(tz, name) });
-}
-
-/** A time zone by its name, as `pytz`, `zoneinfo`, `dateutil` and `datetime` pickle it. */
-export function zoneName(tz: unknown, name: string): string {
-  const text = (value: unknown) => (typeof value === "string" ? value : undefined);
-  if (tz instanceof PyObject) {
-    const type = `${tz.type}`;
-    if (type === "pytz._UTC" || type === "dateutil.tz.tz.tzutc") return "UTC";
-    if (type === "pytz._p" || type.startsWith("zoneinfo.ZoneInfo")) {
-      const zone = text(tz.args[0]);
-      if (zone !== undefined) return zone;
-    }
-  } else if (typeof tz === "object" && tz !== null && "offset" in tz) {
-    const minutes = (tz.offset as { totalSeconds(): number }).totalSeconds() / 60;
-    if (minutes === 0) return "UTC";
-    const pad = (value: number) => String(value).padStart(2, "0");
-    const size = Math.abs(minutes);
-    if (Number.isInteger(size))
-      return `${minutes < 0 ? "-" : "+"}${pad(Math.floor(size / 60))}:${pad(size % 60)}`;
-  }
-  throw refuse(name, "its time zone has no name");
-}
-
-export function itemOf(dict: unknown, name: string): unknown {
-  if (dict instanceof Map) return dict.get(name);
-  if (typeof dict !== "object" || dict === null || !Object.hasOwn(dict, name)) return undefined;
-  return (dict as Record<string, unknown>)[name];
-}
-
-/** @throws `ERR_PARTD_CODEC` */
-export function refuse(name: string, reason: string): PartdError {
-  return new PartdError(
-    "ERR_PARTD_CODEC",
-    `the column ${JSON.stringify(name)} cannot be carried: ${reason}.`,
-  );
-}
-
-/** The items in the order of rows. */
-export function valuesOf({ dtype, shape, data, fortran }: PyNdArray): Values {
-  const text = dtype.text.replace(/O8$/, "O");
-  const [rows = 1, columns = 1] = shape;
-  if (!fortran || shape.length < 2 || rows === 1) return { dtype: text, data };
-  const size = Array.isArray(data) ? 1 : (data as Uint8Array).byteLength / (rows * columns);
-  const turned = data.slice() as Uint8Array;
-  for (let row = 0; row < rows; row++) {
-    for (let column = 0; column < columns; column++) {
-      const [from, to] = [(column * rows + row) * size, (row * columns + column) * size];
-      for (let i = 0; i < size; i++) turned[to + i] = (data as Uint8Array)[from + i] as number;
-    }
-  }
-  return { dtype: text, data: turned };
-}
-
-/** The values as a NumPy array of so many dimensions. */
-export function pyArray({ dtype, data }: Values): PyNdArray {
-  const length = Array.isArray(data) ? data.length : data.length / itemSizeOf(dtype);
-  return new PyNdArray(new PyDtype(dtype === "|O" ? "|O8" : dtype), [length], data);
-}
-
-export function itemSizeOf(dtype: string): number {
-  return Number(/\d+/.exec(dtype)?.[0] ?? 8);
-}
-
 // ---- Columns ---------------------------------------------------------------------------------
 
 type ArrayClass = {
@@ -263,6 +158,7 @@ const TIMESTAMPS: Readonly<Record<string, DateType>> = {
   us: (zone) => new TimestampMicrosecond(zone),
   ns: (zone) => new TimestampNanosecond(zone),
 };
+
 const DURATIONS: Readonly<Record<string, DateType>> = {
   s: () => new DurationSecond(),
   ms: () => new DurationMillisecond(),
@@ -355,31 +251,6 @@ function categoryColumn(
   ]);
 }
 
-function maskedColumn(array: PyObject, name: string): Vector {
-  const values = itemOf(array.state, "_data");
-  const mask = itemOf(array.state, "_mask");
-  if (!(values instanceof PyNdArray) || !(mask instanceof PyNdArray))
-    throw refuse(name, "it is damaged");
-  const column = toColumn(valuesOf(values), name);
-  const [data] = column.data as readonly [Data];
-  const masked = mask.data as Uint8Array;
-  const nullBitmap = new Uint8Array(((data.length + 63) >> 6) << 3);
-  let nullCount = 0;
-  for (let i = 0; i < data.length; i++) {
-    if (masked[i]) nullCount++;
-    else nullBitmap[i >> 3] = (nullBitmap[i >> 3] as number) | (1 << (i & 7));
-  }
-  return new Vector([
-    makeData({
-      type: data.type,
-      length: data.length,
-      nullCount,
-      nullBitmap,
-      data: data.values,
-    } as never),
-  ]);
-}
-
 /** The bytes with the lowest first, and memory of their own that begins where arrays may. */
 function nativeOrder(data: Uint8Array, dtype: string): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(data);
@@ -387,6 +258,10 @@ function nativeOrder(data: Uint8Array, dtype: string): Uint8Array<ArrayBuffer> {
   const size = itemSizeOf(dtype);
   for (let at = 0; at < bytes.length; at += size) bytes.subarray(at, at + size).reverse();
   return bytes;
+}
+
+export function itemSizeOf(dtype: string): number {
+  return Number(/\d+/.exec(dtype)?.[0] ?? 8);
 }
 
 // ---- Values ----------------------------------------------------------------------------------
@@ -454,4 +329,12 @@ function fromDictionary(column: Vector<Dictionary>, name: string): Values & Exte
     categories: first.dictionary,
     ordered: column.type.isOrdered,
   };
+}
+
+/** @throws `ERR_PARTD_CODEC` */
+export function refuse(name: string, reason: string): PartdError {
+  return new PartdError(
+    "ERR_PARTD_CODEC",
+    `the column ${JSON.stringify(name)} cannot be carried: ${reason}.`,
+  );
 }
