@@ -2,8 +2,6 @@ import {
   type Dict,
   decodeKey,
   type EntriesOptions,
-  encodeKey,
-  type Key,
   type OperationOptions,
   PartdError,
   type Store,
@@ -12,16 +10,16 @@ import {
   type AppendOptions,
   BaseStore,
   type Batch,
-  concatBytes,
   type GetOptions,
   type LowerStore,
-  memoryFor,
   Pace,
   unlessAborted,
 } from "@partd/core/author";
-import type { Blocks, Loan } from "@partd/core/memory";
+import type { Blocks } from "@partd/core/memory";
 import { ExclusiveWork } from "./exclusive-work.js";
 import { limitsFor } from "./limits.js";
+import { Listing } from "./listing.js";
+import { Reader } from "./reader.js";
 import { Spiller } from "./spiller.js";
 import { type BufferListeners, type BufferStats, SpillStats } from "./stats.js";
 
@@ -50,9 +48,8 @@ export class BufferStore extends BaseStore {
   readonly #blocks: Blocks;
   readonly #spiller: Spiller;
   readonly #exclusive: ExclusiveWork;
-  /** Removals and sets that have begun, and those of them that have not ended. */
-  #changes = 0;
-  #changesUnderWay = 0;
+  readonly #reader: Reader;
+  readonly #listing: Listing;
   readonly #stats: SpillStats;
   readonly #pace = new Pace();
   readonly #availableMemory: number;
@@ -76,6 +73,15 @@ export class BufferStore extends BaseStore {
     this.#slow = slow;
     this.#spiller = new Spiller(this.#blocks, slow, limits, this.#stats);
     this.#exclusive = new ExclusiveWork(this.#spiller);
+    this.#reader = new Reader(this.#blocks, this.#spiller, this.#exclusive, this.#pace);
+    this.#listing = new Listing(
+      this.#blocks,
+      slow,
+      this.#spiller.flights,
+      this.#exclusive,
+      this.#reader,
+      this.#pace,
+    );
     this.#availableMemory = limits.availableMemory;
   }
 
@@ -86,8 +92,8 @@ export class BufferStore extends BaseStore {
       bytesHeld: this.#blocks.byteLength,
       keysHeld: this.#blocks.size,
       ...this.#stats.counts,
-      spillsInFlight: this.#spiller.batchesInFlight,
-      bytesInFlight: this.#spiller.bytesInFlight,
+      spillsInFlight: this.#spiller.flights.size,
+      bytesInFlight: this.#spiller.flights.byteLength,
       waiting: this.#spiller.waiting,
     };
   }
@@ -109,65 +115,36 @@ export class BufferStore extends BaseStore {
     if (this.#writes < 64) return;
     this.#writes = 0;
     // A caller that awaits every append never yields, which would starve the spiller.
-    if (this.#pace.elapsed > (this.#spiller.batchesInFlight > 0 ? 1 : 5)) await this.#pace.rest();
+    if (this.#pace.elapsed > (this.#spiller.flights.size > 0 ? 1 : 5)) await this.#pace.rest();
   }
 
   protected _get(keys: readonly string[], options: GetOptions): Promise<Uint8Array[]> {
-    const { signal, allocate } = options;
-    const work = async () => {
-      // The lengths first: what is appended while the slow store reads belongs to a later answer.
-      const values = this.#blocks.size === 0 ? [] : keys.map((key) => this.#blocks.get(key));
-      const lengths = values.map((value) => (value === undefined ? 0 : this.#blocks.length(value)));
-      const isBelow = values.every((value) => value === undefined);
-      if (this.#pace.isOver) await this.#pace.rest();
-      const answer = await this.#spiller.target.get(
-        keys.map(decodeKey),
-        isBelow ? options : { signal },
-      );
-      signal?.throwIfAborted(); // Then what was in memory may have gone meanwhile.
-      for (const [i, value] of (isBelow ? [] : values).entries()) {
-        if (value !== undefined) {
-          const below = answer[i] as Uint8Array;
-          const bytes = memoryFor(below.byteLength + (lengths[i] as number), options);
-          bytes.set(below);
-          this.#blocks.copyTo(value, bytes, below.byteLength, lengths[i]);
-          answer[i] = bytes;
-        }
-        if (!this.#pace.isOver) continue;
-        await this.#pace.rest();
-        signal?.throwIfAborted();
-      }
-      if (this.#pace.isOver) await this.#pace.rest();
-      return answer;
-    };
-    // What reads into the caller's memory is waited for, even if it is given up.
-    return this.#read(keys, work, { signal, waits: allocate !== undefined });
+    return this.#reader.get(keys, options);
   }
 
-  protected override async _stream(
-    key: string,
-    options: GetOptions,
-  ): Promise<AsyncIterable<Uint8Array>> {
-    const work = async () => {
-      const value = this.#blocks.get(key);
-      const loan = value === undefined ? undefined : this.#blocks.lend(value);
-      const below = this.#spiller.target.stream(decodeKey(key), options)[Symbol.asyncIterator]();
-      try {
-        const first = await below.next(); // Now the slow store has fixed its part.
-        if (options.signal?.aborted) await below.return?.();
-        options.signal?.throwIfAborted();
-        return pieces(first, below, loan);
-      } catch (error) {
-        loan?.end();
-        throw error;
-      }
-    };
-    return this.#read([key], work, options);
+  protected override _stream(key: string, options: GetOptions): Promise<AsyncIterable<Uint8Array>> {
+    return this.#reader.stream(key, options);
+  }
+
+  protected override _sizes(keys: readonly string[], options: OperationOptions): Promise<number[]> {
+    return this.#reader.sizes(keys, options);
+  }
+
+  protected _keys(options: OperationOptions): Promise<AsyncIterable<string>> {
+    return this.#listing.keys(options);
+  }
+
+  /** What memory holds is brought down first: the slow store knows the order to read it all in. */
+  protected override async _entries(
+    options: EntriesOptions,
+  ): Promise<AsyncIterable<readonly [string, Uint8Array]>> {
+    await this.#spill(options.signal);
+    return this.#listing.entries(options);
   }
 
   protected async _delete(keys: readonly string[], { signal }: OperationOptions): Promise<void> {
-    await this.#change(signal, async () => {
-      await this.#spiller.target.delete(keys.map(decodeKey));
+    await this.#exclusive.change(signal, async () => {
+      await this.#spiller.flights.target.delete(keys.map(decodeKey));
       await this.#remove(keys);
     });
   }
@@ -184,122 +161,21 @@ export class BufferStore extends BaseStore {
   ): Promise<void> {
     // A slow store with a codec around it would keep what stands for no bytes.
     if (value.byteLength === 0) return this._delete([key], { signal });
-    await this.#change(signal, async () => {
+    await this.#exclusive.change(signal, async () => {
       await this.#spiller.bringDown(key);
-      await this.#spiller.target.iset(decodeKey(key), value, { replace: true });
+      await this.#spiller.flights.target.iset(decodeKey(key), value, { replace: true });
     });
-  }
-
-  protected async _keys(options: OperationOptions): Promise<AsyncIterable<string>> {
-    await this.#exclusive.settled(options.signal);
-    // What moves down before it is seen here is found below; what does so later is left out there.
-    const held = new Set<string>();
-    for (const key of this.#blocks.keys()) {
-      held.add(key);
-      if (this.#pace.due) await this.#pace.rest();
-    }
-    const below = this.#spiller.target.keys(options)[Symbol.asyncIterator]();
-    return allKeys(held, await unlessAborted(below.next(), options.signal), below);
-  }
-
-  /** What memory holds is brought down first: the slow store knows the order to read it all in. */
-  protected override async _entries(
-    options: EntriesOptions,
-  ): Promise<AsyncIterable<readonly [string, Uint8Array]>> {
-    await this.#spill(options.signal);
-    // Now, for while it is listed another may work under the slow store's lock.
-    return this.#entriesBelow(this.#spiller.target, options);
-  }
-
-  /** What others append meanwhile is spilled in parts: a value of which that is so is read anew. */
-  async *#entriesBelow(
-    below: LowerStore,
-    options: EntriesOptions,
-  ): AsyncGenerator<readonly [string, Uint8Array], void, undefined> {
-    const splits = this.#spiller.beginListing();
-    let last: string | undefined;
-    let isSplit = false;
-    try {
-      for await (const [key, value] of below.entries(options)) {
-        const text = encodeKey(key);
-        if (text !== last) {
-          last = text;
-          isSplit = splits.has(text);
-          if (isSplit) yield* this.#wholeEntry(below, text, options);
-        }
-        if (!isSplit) yield [text, value];
-      }
-    } finally {
-      this.#spiller.endListing(splits);
-    }
-  }
-
-  async *#wholeEntry(
-    below: LowerStore,
-    key: string,
-    { signal, longest = Number.POSITIVE_INFINITY }: EntriesOptions,
-  ): AsyncGenerator<readonly [string, Uint8Array], void, undefined> {
-    const pieces = await this.#wholeStream(below, key, signal);
-    const held: Uint8Array[] = [];
-    let bytes = 0;
-    for await (const piece of pieces) {
-      held.push(piece);
-      bytes += piece.byteLength;
-      if (bytes <= longest) continue;
-      for (const one of held.splice(0)) yield [key, one];
-    }
-    if (held.length > 0) yield [key, concatBytes(held)];
-  }
-
-  /**
-   * A listing keeps no one from removing keys, nor from working under the slow store's lock. A removal
-   * leaves memory and the slow store unlike for a while, so that the value is looked up again if
-   * there was one meanwhile.
-   *
-   * @param below what is listed: the slow store, or what its `withLock` passed.
-   */
-  async #wholeStream(
-    below: LowerStore,
-    key: string,
-    signal: AbortSignal | undefined,
-  ): Promise<AsyncIterable<Uint8Array>> {
-    const isOther = () => this.#spiller.target !== below;
-    for (const pace = new Pace(); ; await pace.rest()) {
-      signal?.throwIfAborted();
-      // The lock under which it was begun has been given up: this says so.
-      if (isOther() && below !== this.#slow) return below.stream(decodeKey(key), { signal });
-      if (isOther() || this.#changesUnderWay > 0) continue;
-      const before = this.#changes;
-      const pieces = await this._stream(key, { signal });
-      if (this.#changes === before && !isOther()) return pieces;
-      for await (const _ of pieces) break; // Gives back what it has of both.
-    }
-  }
-
-  protected override async _sizes(
-    keys: readonly string[],
-    options: OperationOptions,
-  ): Promise<number[]> {
-    const work = () =>
-      Promise.all(
-        keys.map(async (key) => {
-          const value = this.#blocks.get(key);
-          const held = value === undefined ? 0 : this.#blocks.length(value);
-          return held + (await this.#spiller.target.size(decodeKey(key), options));
-        }),
-      );
-    return this.#read(keys, work, options);
   }
 
   protected override async _flush(options: OperationOptions): Promise<void> {
     await this.#spill(options.signal);
-    await unlessAborted(this.#spiller.target.flush(options), options.signal);
+    await unlessAborted(this.#spiller.flights.target.flush(options), options.signal);
     this.#stats.flushed();
   }
 
   protected override async _drop({ signal }: OperationOptions): Promise<void> {
-    await this.#change(signal, async () => {
-      await this.#spiller.target.drop();
+    await this.#exclusive.change(signal, async () => {
+      await this.#spiller.flights.target.drop();
       await this.#remove(this.#blocks.keys());
       this.#spiller.forgetUncertainty();
     });
@@ -313,27 +189,6 @@ export class BufferStore extends BaseStore {
     return this.#exclusive.withLock(this.#slow, critical, options);
   }
 
-  async #read<T>(
-    keys: readonly string[],
-    work: () => Promise<T>,
-    options: OperationOptions & { readonly waits?: boolean },
-  ): Promise<T> {
-    if (this.#exclusive.isAbandoned) await this.#exclusive.settled(options.signal);
-    return this.#spiller.read(keys, work, options);
-  }
-
-  async #change(signal: AbortSignal | undefined, change: () => Promise<void>): Promise<void> {
-    await this.#exclusive.change(signal, async () => {
-      this.#changes++;
-      this.#changesUnderWay++;
-      try {
-        await change();
-      } finally {
-        this.#changesUnderWay--;
-      }
-    });
-  }
-
   /** Writes all that is in memory now. */
   async #spill(signal?: AbortSignal): Promise<void> {
     await this.#exclusive.settled(signal);
@@ -344,7 +199,7 @@ export class BufferStore extends BaseStore {
   async #remove(keys: Iterable<string>): Promise<void> {
     for (const key of keys) {
       this.#blocks.remove(key);
-      this.#spiller.forgetSplit(key);
+      this.#spiller.flights.forgetSplit(key);
       if (this.#pace.due) await this.#pace.rest();
     }
   }
@@ -387,43 +242,4 @@ function nameOf(value: unknown): string {
 
 function refusal(reason: string): PartdError {
   return new PartdError("ERR_PARTD_VALUE", `A BufferStore cannot be made: ${reason}`);
-}
-
-/** A key's pieces below, of which the first has been read, then those that memory had. */
-async function* pieces(
-  first: IteratorResult<Uint8Array>,
-  below: AsyncIterator<Uint8Array>,
-  loan: Loan | undefined,
-): AsyncGenerator<Uint8Array, void, undefined> {
-  let step = first;
-  try {
-    for (; !step.done; step = await below.next()) yield step.value;
-    if (loan) yield* loan;
-  } finally {
-    loan?.end();
-    if (!step.done) await below.return?.();
-  }
-}
-
-/** The keys in memory, then those below, of which the first has been read, that are not among them. */
-async function* allKeys(
-  held: ReadonlySet<string>,
-  first: IteratorResult<Key>,
-  below: AsyncIterator<Key>,
-): AsyncGenerator<string, void, undefined> {
-  const pace = new Pace();
-  let step = first;
-  try {
-    for (const key of held) {
-      yield key;
-      if (pace.due) await pace.rest();
-    }
-    for (; !step.done; step = await below.next()) {
-      const key = encodeKey(step.value);
-      if (!held.has(key)) yield key;
-      if (pace.due) await pace.rest();
-    }
-  } finally {
-    if (!step.done) await below.return?.();
-  }
 }

@@ -11,9 +11,21 @@ export class ExclusiveWork {
   readonly #spiller: Spiller;
   /** Never rejects. */
   #abandoned: Promise<void> | undefined;
+  #changes = 0;
+  #changesUnderWay = 0;
 
   constructor(spiller: Spiller) {
     this.#spiller = spiller;
+  }
+
+  /** How many changes have begun. */
+  get changes(): number {
+    return this.#changes;
+  }
+
+  /** Whether a change that has begun has not ended. */
+  get isChanging(): boolean {
+    return this.#changesUnderWay > 0;
   }
 
   /** Whether work goes on that its caller has given up. */
@@ -28,7 +40,15 @@ export class ExclusiveWork {
 
   /** Runs `change`, which changes keys in memory and below. */
   async change(signal: AbortSignal | undefined, change: () => Promise<void>): Promise<void> {
-    const work = this.#run(signal, change);
+    const work = this.#run(signal, async () => {
+      this.#changes++;
+      this.#changesUnderWay++;
+      try {
+        await change();
+      } finally {
+        this.#changesUnderWay--;
+      }
+    });
     let hasEnded = false;
     const end = () => {
       hasEnded = true;
@@ -51,11 +71,11 @@ export class ExclusiveWork {
         slow.withLock(async (held) => {
           signal?.throwIfAborted();
           hasEntered = true;
-          this.#spiller.spillTo(held);
+          this.#spiller.flights.goTo(held);
           const leave = async () => {
             await this.#abandoned;
             await this.#spiller.landed();
-            this.#spiller.spillTo(slow);
+            this.#spiller.flights.goTo(slow);
           };
           let result: T;
           try {

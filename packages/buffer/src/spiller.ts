@@ -2,18 +2,18 @@ import type { OperationOptions } from "@partd/core";
 import {
   type AppendOptions,
   type Batch,
-  BatchEntries,
   type LowerStore,
   unlessAborted,
   WaitQueue,
 } from "@partd/core/author";
 import type { Blocks } from "@partd/core/memory";
 import { type Failure, SpillFailures } from "./failures.js";
+import { Flights } from "./flights.js";
 import { FlushJob } from "./flush-job.js";
 import { Gathering, MANY_KEYS, SMALL_VALUE } from "./gathering.js";
 import { type Claim, type Claims, KeyClaims } from "./key-claims.js";
 import { type Limits, roughCost } from "./limits.js";
-import { Spaces, SpillBatch } from "./spill-batch.js";
+import { SpillBatch } from "./spill-batch.js";
 import type { SpillStats } from "./stats.js";
 
 /**
@@ -26,13 +26,11 @@ import type { SpillStats } from "./stats.js";
  * a big append.
  */
 export class Spiller {
+  /** Batches on their way, and the store that they go to. */
+  readonly flights: Flights;
   readonly #blocks: Blocks;
   readonly #limits: Limits;
   readonly #stats: SpillStats;
-  #target: LowerStore;
-  /** Batches on their way, and since when. */
-  readonly #inFlight = new Map<SpillBatch, number>();
-  #bytesInFlight = 0;
   readonly #jobs = new Set<FlushJob>();
   /** Appends that wait for room. */
   readonly #appends = new WaitQueue<WaitingAppend>();
@@ -43,14 +41,9 @@ export class Spiller {
   readonly #ends = new WaitQueue();
   /** Reads that wait until `#readsWait` is false. */
   readonly #reads = new WaitQueue();
-  readonly #spaces: Spaces;
   readonly #failures = new SpillFailures();
   /** None above a slow store that is better given few large values. */
   readonly #gathering: Gathering | undefined;
-  /** Keys of which the slow store may have a part that ends within an append. */
-  readonly #splitKeys = new Set<string>();
-  /** For each listing under way: the keys that were split when it began or have been since. */
-  readonly #splitsSeen = new Set<Set<string>>();
   /** Whether memory is being emptied down to the low mark. */
   #draining = false;
   /** Nothing is spilled unasked while this is above zero. */
@@ -63,28 +56,10 @@ export class Spiller {
   constructor(blocks: Blocks, slow: LowerStore, limits: Limits, stats: SpillStats) {
     this.#blocks = blocks;
     this.#claims = new KeyClaims(blocks);
-    this.#target = slow;
     this.#limits = limits;
-    this.#spaces = new Spaces(limits.concurrency);
+    this.flights = new Flights(slow, limits.concurrency, stats);
     this.#stats = stats;
     if (slow.takesSmallValues) this.#gathering = new Gathering(limits.high);
-  }
-
-  /** The slow store, or what its `withLock` passed. */
-  get target(): LowerStore {
-    return this.#target;
-  }
-
-  spillTo(target: LowerStore): void {
-    this.#target = target;
-  }
-
-  get batchesInFlight(): number {
-    return this.#inFlight.size;
-  }
-
-  get bytesInFlight(): number {
-    return this.#bytesInFlight;
   }
 
   /** Appends that wait for room. */
@@ -174,26 +149,7 @@ export class Spiller {
 
   /** Resolves when nothing is in flight. */
   async landed(signal?: AbortSignal): Promise<void> {
-    while (this.#inFlight.size > 0) await this.#landings.wait(undefined, signal);
-  }
-
-  /**
-   * The keys whose values below may end within an append, now and until {@link endListing}: what is
-   * spilled meanwhile need not be whole.
-   */
-  beginListing(): ReadonlySet<string> {
-    const splits = new Set(this.#splitKeys);
-    this.#splitsSeen.add(splits);
-    return splits;
-  }
-
-  endListing(splits: ReadonlySet<string>): void {
-    this.#splitsSeen.delete(splits as Set<string>);
-  }
-
-  /** The key has been removed from memory and below. */
-  forgetSplit(key: string): void {
-    this.#splitKeys.delete(key);
+    while (this.flights.size > 0) await this.#landings.wait(undefined, signal);
   }
 
   /** All has been removed, and with it what may have been there twice. */
@@ -208,7 +164,7 @@ export class Spiller {
   ): Promise<T> {
     const claim = this.#claims.reads.begin(keys);
     try {
-      for (let rest = keys; this.#inFlight.size > 0; ) {
+      for (let rest = keys; this.flights.size > 0; ) {
         rest = rest.filter((key) => this.#claims.isInFlight(key));
         if (rest.length === 0) break;
         await this.#landings.wait(undefined, signal);
@@ -230,7 +186,7 @@ export class Spiller {
     const since = performance.now();
     const appended = this.#appends.wait(append, signal);
     // If nothing is in flight, the next batch to land is on behalf of this append.
-    if (this.#inFlight.size === 0) this.#failures.retry();
+    if (this.flights.size === 0) this.#failures.retry();
     this.#pump();
     try {
       await appended;
@@ -317,8 +273,8 @@ export class Spiller {
     const { bigAppends, bigFlights } = this.#claims;
     const flight = bigFlights.begin(claim.keys);
     // What was in memory is not given up: no one would know whether it had been written.
-    const failure = await this.#write(batch, batch.values.length > 0 ? undefined : signal);
-    this.#land(batch, failure);
+    const failure = await this.flights.write(batch, batch.values.length > 0 ? undefined : signal);
+    this.flights.land(batch, failure);
     this.#endClaim(bigFlights, flight);
     this.#endClaim(bigAppends, claim);
     this.#afterLanding();
@@ -334,7 +290,7 @@ export class Spiller {
   /** Starts everything that can be started: called whenever something has changed. */
   #pump(): void {
     this.#admit();
-    while (this.#inFlight.size < this.#limits.concurrency) {
+    while (this.flights.size < this.#limits.concurrency) {
       const spill = this.#nextSpill();
       if (!spill) break;
       void this.#spill(spill);
@@ -344,16 +300,16 @@ export class Spiller {
       this.#jobs.delete(job);
       job.resolve();
     }
-    const isStuck = this.#inFlight.size === 0 && (this.#appends.size > 0 || this.#jobs.size > 0);
+    const isStuck = this.flights.size === 0 && (this.#appends.size > 0 || this.#jobs.size > 0);
     this.#readsWait = this.#claims.reads.size > 0 && (isStuck || this.#bigWaiting > 0);
     if (!this.#readsWait) this.#reads.resolveAll();
-    if (this.#inFlight.size > 0) return;
+    if (this.flights.size > 0) return;
     const failure = this.#failures.last;
     if (failure && this.#appends.size > 0 && this.#jobs.size === 0) {
       this.#failures.reported();
       this.#appends.rejectAll(failure.error);
     }
-    if (!this.#draining) this.#spaces.clear();
+    if (!this.#draining) this.flights.spaces.clear();
   }
 
   /** Makes the appends that wait, in their order, as far as there is room. */
@@ -373,7 +329,7 @@ export class Spiller {
   #nextSpill(): Spill | undefined {
     const wantsRoom = this.#wantsRoom();
     if (this.#jobs.size === 0 && !wantsRoom) return undefined;
-    const batch = new SpillBatch(this.#blocks, this.#limits.batch, this.#spaces.take());
+    const batch = new SpillBatch(this.#blocks, this.#limits.batch, this.flights.spaces.take());
     for (const job of this.#jobs) {
       job.fill(batch, (key) => this.#claims.isClaimed(key));
       if (batch.values.length > 0) return { batch, job };
@@ -386,14 +342,14 @@ export class Spiller {
       }
     }
     if (batch.values.length > 0) return { batch, job: undefined };
-    this.#spaces.keep(batch.space);
+    this.flights.spaces.keep(batch.space);
     return undefined;
   }
 
   #wantsRoom(): boolean {
     if (this.#failures.last) return false;
     const { bound, high, low } = this.#limits;
-    const remaining = this.#blocks.footprint - this.#bytesInFlight;
+    const remaining = this.#blocks.footprint - this.flights.byteLength;
     const need = this.#appends.first?.need;
     if (need !== undefined && remaining + need > bound) return true;
     if (this.#quiet > 0) return false;
@@ -403,8 +359,8 @@ export class Spiller {
   }
 
   async #spill({ batch, job }: Spill): Promise<void> {
-    const failure = await this.#write(batch);
-    this.#land(batch, failure);
+    const failure = await this.flights.write(batch);
+    this.flights.land(batch, failure);
     const isFlush = failure !== undefined && job !== undefined && this.#jobs.delete(job);
     this.#failures.landed(failure, isFlush);
     if (failure) {
@@ -413,40 +369,6 @@ export class Spiller {
       if (isFlush) job.reject(failure.error);
     }
     this.#afterLanding();
-  }
-
-  async #write(batch: SpillBatch, signal?: AbortSignal): Promise<Failure | undefined> {
-    const { splitKey } = batch;
-    if (splitKey !== undefined) {
-      for (const keys of [this.#splitKeys, ...this.#splitsSeen]) keys.add(splitKey);
-    }
-    this.#inFlight.set(batch, performance.now());
-    this.#bytesInFlight += batch.byteLength;
-    try {
-      await this.#target.append(new BatchEntries(batch.batch), { signal });
-      return undefined;
-    } catch (error) {
-      return { error };
-    }
-  }
-
-  /** The slow store has taken the batch or refused it. */
-  #land(batch: SpillBatch, failure: Failure | undefined): void {
-    const milliseconds = performance.now() - (this.#inFlight.get(batch) as number);
-    if (failure) {
-      batch.turnBack();
-    } else {
-      batch.arrive();
-      if (this.#splitKeys.size > 0) {
-        for (const key of batch.batch.keys) {
-          if (key !== batch.splitKey) this.#splitKeys.delete(key);
-        }
-      }
-      this.#spaces.keep(batch.space); // But not after a failure: the bytes may be on their way still.
-      this.#stats.spilled({ keys: batch.keyCount, bytes: batch.byteLength, milliseconds });
-    }
-    this.#bytesInFlight -= batch.byteLength;
-    this.#inFlight.delete(batch);
   }
 
   #afterLanding(): void {

@@ -1,0 +1,148 @@
+import {
+  decodeKey,
+  type EntriesOptions,
+  encodeKey,
+  type Key,
+  type OperationOptions,
+  type Store,
+} from "@partd/core";
+import { concatBytes, type LowerStore, Pace, unlessAborted } from "@partd/core/author";
+import type { Blocks } from "@partd/core/memory";
+import type { ExclusiveWork } from "./exclusive-work.js";
+import type { Flights } from "./flights.js";
+import type { Reader } from "./reader.js";
+
+/** Lists the keys of memory and of the slow store, or all values below. */
+export class Listing {
+  readonly #blocks: Blocks;
+  readonly #slow: Store;
+  readonly #flights: Flights;
+  readonly #exclusive: ExclusiveWork;
+  readonly #reader: Reader;
+  readonly #pace: Pace;
+
+  /** @param pace that of all the buffer's work. */
+  constructor(
+    blocks: Blocks,
+    slow: Store,
+    flights: Flights,
+    exclusive: ExclusiveWork,
+    reader: Reader,
+    pace: Pace,
+  ) {
+    this.#blocks = blocks;
+    this.#slow = slow;
+    this.#flights = flights;
+    this.#exclusive = exclusive;
+    this.#reader = reader;
+    this.#pace = pace;
+  }
+
+  async keys(options: OperationOptions): Promise<AsyncIterable<string>> {
+    await this.#exclusive.settled(options.signal);
+    // What moves down before it is seen here is found below; what does so later is left out there.
+    const held = new Set<string>();
+    for (const key of this.#blocks.keys()) {
+      held.add(key);
+      if (this.#pace.due) await this.#pace.rest();
+    }
+    const below = this.#flights.target.keys(options)[Symbol.asyncIterator]();
+    return allKeys(held, await unlessAborted(below.next(), options.signal), below);
+  }
+
+  /**
+   * Every key below with its value. What memory holds has to be brought down first. Appends that come
+   * later are spilled meanwhile, in parts: a value whose part below may end within one is read anew.
+   */
+  entries(options: EntriesOptions): AsyncIterable<readonly [string, Uint8Array]> {
+    // The target of now: while it is listed another may work under the slow store's lock.
+    return this.#entriesOf(this.#flights.target, options);
+  }
+
+  async *#entriesOf(
+    below: LowerStore,
+    options: EntriesOptions,
+  ): AsyncGenerator<readonly [string, Uint8Array], void, undefined> {
+    const splits = this.#flights.beginListing();
+    let last: string | undefined;
+    let isSplit = false;
+    try {
+      for await (const [key, value] of below.entries(options)) {
+        const text = encodeKey(key);
+        if (text !== last) {
+          last = text;
+          isSplit = splits.has(text);
+          if (isSplit) yield* this.#wholeEntry(below, text, options);
+        }
+        if (!isSplit) yield [text, value];
+      }
+    } finally {
+      this.#flights.endListing(splits);
+    }
+  }
+
+  async *#wholeEntry(
+    below: LowerStore,
+    key: string,
+    { signal, longest = Number.POSITIVE_INFINITY }: EntriesOptions,
+  ): AsyncGenerator<readonly [string, Uint8Array], void, undefined> {
+    const pieces = await this.#wholeStream(below, key, signal);
+    const held: Uint8Array[] = [];
+    let bytes = 0;
+    for await (const piece of pieces) {
+      held.push(piece);
+      bytes += piece.byteLength;
+      if (bytes <= longest) continue;
+      for (const one of held.splice(0)) yield [key, one];
+    }
+    if (held.length > 0) yield [key, concatBytes(held)];
+  }
+
+  /**
+   * A listing keeps no one from removing keys, nor from working under the slow store's lock. A removal
+   * leaves memory and the slow store unlike for a while, so that the value is looked up again if
+   * there was one meanwhile.
+   *
+   * @param below what is listed: the slow store, or what its `withLock` passed.
+   */
+  async #wholeStream(
+    below: LowerStore,
+    key: string,
+    signal: AbortSignal | undefined,
+  ): Promise<AsyncIterable<Uint8Array>> {
+    const isOther = () => this.#flights.target !== below;
+    for (const pace = new Pace(); ; await pace.rest()) {
+      signal?.throwIfAborted();
+      // The lock under which it was begun has been given up: this says so.
+      if (isOther() && below !== this.#slow) return below.stream(decodeKey(key), { signal });
+      if (isOther() || this.#exclusive.isChanging) continue;
+      const before = this.#exclusive.changes;
+      const pieces = await this.#reader.stream(key, { signal });
+      if (this.#exclusive.changes === before && !isOther()) return pieces;
+      for await (const _ of pieces) break; // Gives back what it has of both.
+    }
+  }
+}
+
+/** The keys in memory, then those below, of which the first has been read, that are not among them. */
+async function* allKeys(
+  held: ReadonlySet<string>,
+  first: IteratorResult<Key>,
+  below: AsyncIterator<Key>,
+): AsyncGenerator<string, void, undefined> {
+  const pace = new Pace();
+  let step = first;
+  try {
+    for (const key of held) {
+      yield key;
+      if (pace.due) await pace.rest();
+    }
+    for (; !step.done; step = await below.next()) {
+      const key = encodeKey(step.value);
+      if (!held.has(key)) yield key;
+      if (pace.due) await pace.rest();
+    }
+  } finally {
+    if (!step.done) await below.return?.();
+  }
+}
