@@ -1,11 +1,10 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { PartdError } from "@partd/core";
-import { onAbort } from "@partd/core/author";
 import { Claim } from "./claim.js";
 import type { HeldLease, Lease } from "./lease.js";
-import { LockFolder, WAITS, WANTS } from "./lock-folder.js";
+import { LockFolder } from "./lock-folder.js";
+import { type LockMode, LockWaiters } from "./lock-waiters.js";
 import { errnoOf, isOutOfFiles, systemError } from "./system-error.js";
-import { uniqueToken } from "./token.js";
 
 export interface DirectoryLockOptions {
   /** The data set that is locked, as an absolute path, for messages. */
@@ -41,8 +40,6 @@ export interface Takeover {
   readonly ended: boolean;
 }
 
-export type LockMode = "shared" | "exclusive";
-
 export interface LockWait {
   readonly signal?: AbortSignal | undefined;
   /** On the clock of `performance.now()`: when the wait began that `timeoutMs` limits. Default now. */
@@ -64,12 +61,10 @@ export class DirectoryLock {
   readonly #onRelease: () => void;
   readonly #isBusy: () => boolean;
   readonly #makeRoom: () => Promise<boolean>;
-  /** The token of our marks. */
-  readonly #marks = uniqueToken();
   #current: HeldLease | undefined;
   #claim: Claim | undefined;
   #section: HeldLease | undefined;
-  readonly #waiting = new Set<Waiter>();
+  readonly #waiters: LockWaiters;
   #acquiring: Promise<void> | undefined;
   #mayTakeAt = 0;
   #closed = false;
@@ -77,7 +72,6 @@ export class DirectoryLock {
   #fenced = false;
   /** We have passed over holders since we had the lock last. */
   #ended = false;
-  #markedAt = 0;
   #watch: NodeJS.Timeout | undefined;
 
   constructor(options: DirectoryLockOptions) {
@@ -86,6 +80,7 @@ export class DirectoryLock {
     this.#folder = new LockFolder(folder, staleMs);
     this.#staleMs = staleMs;
     this.timeoutMs = timeoutMs;
+    this.#waiters = new LockWaiters(this.#folder, { directory, staleMs, timeoutMs });
     this.#onTaken = options.onTaken ?? (async () => {});
     this.#onRelease = options.onRelease ?? (() => {});
     this.#isBusy = options.isBusy ?? (() => false);
@@ -179,37 +174,19 @@ export class DirectoryLock {
 
   /** Resolves when it may be worth another try to enter. */
   #change(mode: LockMode, since: number, signal: AbortSignal | undefined): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const waiter: Waiter = { mode, since, resolve, reject };
-      if (signal) {
-        const forget = onAbort(signal, () => {
-          this.#waiting.delete(waiter);
-          reject(signal.reason);
-        });
-        waiter.resolve = () => {
-          forget();
-          resolve();
-        };
-        waiter.reject = (reason) => {
-          forget();
-          reject(reason);
-        };
-      }
-      this.#waiting.add(waiter);
-      this.#watch ??= this.#startWatch();
-      this.#acquiring ??= this.#acquire().finally(() => {
-        this.#acquiring = undefined;
-        // One may have come after the last look at the list.
-        if (this.#waiting.size > 0) this.#settleAll((waiter) => waiter.resolve());
-      });
+    const change = this.#waiters.wait(mode, since, signal);
+    this.#watch ??= this.#startWatch();
+    this.#acquiring ??= this.#acquire().finally(() => {
+      this.#acquiring = undefined;
+      this.#waiters.resolveAll(); // One may have come after the last look at the list.
     });
+    return change;
   }
 
   /** Polls until the lock can be had: its holder may be any process, and cannot send a word. */
   async #acquire(): Promise<void> {
-    let mark: string | undefined;
     try {
-      for (let outOfFiles = 0; this.#waiting.size > 0; ) {
+      for (let outOfFiles = 0; this.#waiters.size > 0; ) {
         if (this.#closed) throw new PartdError("ERR_PARTD_CLOSED", "The store is closed.");
         if (this.#current) {
           if (this.#serves(this.#current)) return;
@@ -221,9 +198,9 @@ export class DirectoryLock {
         try {
           const failure = await this.#try();
           if (!failure) return;
-          this.#rejectOverdue(failure);
-          if (this.#waiting.size === 0) return; // Nor may the process be kept alive by it.
-          mark = this.#mark(mark);
+          this.#waiters.rejectOverdue(failure);
+          if (this.#waiters.size === 0) return; // Nor may the process be kept alive by it.
+          this.#waiters.mark(this.#fenced || this.#waiters.wantExclusive);
         } catch (error) {
           if (!isOutOfFiles(error) || outOfFiles++ >= ATTEMPTS) throw error;
           // If there was nothing to close, others of the process may be about to close theirs.
@@ -233,20 +210,20 @@ export class DirectoryLock {
         await sleep(POLL_MS[0] + Math.random() * (POLL_MS[1] - POLL_MS[0]));
       }
     } catch (error) {
-      this.#settleAll((waiter) => waiter.reject(error));
+      this.#waiters.rejectAll(error);
     } finally {
-      if (mark) this.#tryRemove(mark);
+      this.#waiters.unmark();
     }
   }
 
   /** @returns who has the lock, if it cannot be had. */
   async #try(): Promise<string | undefined> {
-    const exclusive = this.#fenced || this.#wantsExclusive();
+    const exclusive = this.#fenced || this.#waiters.wantExclusive;
     const claim = new Claim({
       folder: this.#folder,
       directory: this.#directory,
       staleMs: this.#staleMs,
-      marks: this.#marks,
+      marks: this.#waiters.token,
       isBusy: this.#isBusy,
       onRelease: this.#onRelease,
       exclusive,
@@ -278,21 +255,16 @@ export class DirectoryLock {
       throw errnoOf(error) ? systemError({ action: "lock", path: this.#directory }, error) : error;
     }
     this.#watch ??= this.#startWatch();
-    this.#settleAll((waiter) => waiter.resolve());
+    this.#waiters.resolveAll();
     this.leave(lease);
     return undefined;
-  }
-
-  #wantsExclusive(): boolean {
-    for (const { mode } of this.#waiting) if (mode === "exclusive") return true;
-    return false;
   }
 
   /** Whether all who wait can go by the lease. */
   #serves(lease: HeldLease): boolean {
     if (lease.left || lease.leaving || !lease.check()) return false;
-    const serves = lease.exclusive || !this.#wantsExclusive();
-    if (serves) this.#settleAll((waiter) => waiter.resolve());
+    const serves = lease.exclusive || !this.#waiters.wantExclusive;
+    if (serves) this.#waiters.resolveAll();
     return serves;
   }
 
@@ -308,8 +280,8 @@ export class DirectoryLock {
   #startWatch(): NodeJS.Timeout {
     const watch = setInterval(() => {
       const lease = this.#current;
-      if (!lease) return this.#waiting.size === 0 ? this.#stopWatch() : undefined;
-      if (lease.leaving) return this.#rejectOverdue("other calls of this store");
+      if (!lease) return this.#waiters.size === 0 ? this.#stopWatch() : undefined;
+      if (lease.leaving) return this.#waiters.rejectOverdue("other calls of this store");
       const now = performance.now();
       if (lease.users === 0 && now - lease.lastUse >= LINGER_MS) this.#giveWay(lease);
       else if (now - lease.lastLook >= lookMs(lease) && this.#isWanted(lease)) this.#giveWay(lease);
@@ -379,62 +351,12 @@ export class DirectoryLock {
     lease.lastLook = performance.now();
     try {
       return this.#folder
-        .entries(new Set([lease.token, this.#marks]))
+        .entries(new Set([lease.token, this.#waiters.token]))
         .some(({ role }) => role === "wants" || (lease.exclusive && role === "waits"));
     } catch {
       return false;
     }
   }
-
-  /** Tells others that we wait, anew from time to time as a sign of life. */
-  #mark(present: string | undefined): string | undefined {
-    const mark = (this.#fenced || this.#wantsExclusive() ? WANTS : WAITS) + this.#marks;
-    if (mark === present && performance.now() - this.#markedAt < this.#staleMs / 4) return mark;
-    if (present && mark !== present) this.#tryRemove(present);
-    try {
-      this.#folder.create(mark);
-      this.#markedAt = performance.now();
-      return mark;
-    } catch {
-      return undefined; // It only makes the wait shorter.
-    }
-  }
-
-  #tryRemove(mark: string): void {
-    try {
-      this.#folder.remove(mark);
-    } catch {
-      // Others pass it over when it is stale.
-    }
-  }
-
-  #rejectOverdue(holder: string): void {
-    const overdue = performance.now() - this.timeoutMs;
-    for (const waiter of [...this.#waiting]) {
-      if (waiter.since > overdue) continue;
-      this.#waiting.delete(waiter);
-      waiter.reject(
-        new PartdError(
-          "ERR_PARTD_LOCK",
-          `The lock of ${this.#directory} is held by ${holder} and could not be had within ${this.timeoutMs} ms; wait for it to end, or raise lockTimeoutMs.`,
-          { path: this.#directory },
-        ),
-      );
-    }
-  }
-
-  #settleAll(settle: (waiter: Waiter) => void): void {
-    const all = [...this.#waiting];
-    this.#waiting.clear();
-    for (const waiter of all) settle(waiter);
-  }
-}
-
-interface Waiter {
-  readonly mode: LockMode;
-  readonly since: number;
-  resolve: () => void;
-  reject: (reason: unknown) => void;
 }
 
 function used(lease: HeldLease): Lease {

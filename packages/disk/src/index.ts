@@ -3,11 +3,11 @@ export { crc32 } from "./crc32.js";
 export {
   DirectoryLock,
   type DirectoryLockOptions,
-  type LockMode,
   type LockWait,
   type Takeover,
 } from "./directory-lock.js";
 export type { Lease } from "./lease.js";
+export type { LockMode } from "./lock-waiters.js";
 export {
   errnoOf,
   type FailedAction,
