@@ -18,7 +18,7 @@ export { copyTree, flattenKeys, listKeys, nestValues } from "./keys/key-tree.js"
 export { describeKey, keptText, sameKey, suffixKey } from "./keys/keys.js";
 
 export { allocateBytes, concatBytes, memoryFor, releaseBytes } from "./memory/bytes.js";
-export { BaseStore, type EntryOrBatch, type ExclusivePurpose } from "./store/base-store.js";
+export { BaseStore } from "./store/base-store.js";
 export {
   type Batch,
   BatchEntries,
@@ -29,4 +29,5 @@ export {
 } from "./store/batch.js";
 export { checkNotHeld, runHolding } from "./store/held-locks.js";
 export { byteEntries, countKeys, entriesByKey, selectKeys, streamedSize } from "./store/listing.js";
+export type { EntryOrBatch, ExclusivePurpose, Primitives } from "./store/primitives.js";
 export type { AppendOptions, GetOptions, IsetOptions, LowerStore } from "./store/store.js";
