@@ -1,0 +1,387 @@
+import { ByteWriter } from "./byte-writer.js";
+import { equalKeys } from "./equal-keys.js";
+import { writeInteger, writeNumber } from "./numbers.js";
+import { Op } from "./opcodes.js";
+import { PyByteArray, PyFrozenSet, PyTuple } from "./python/builtins.js";
+import { PyDeque } from "./python/collections.js";
+import { PyDateTime, packDateTime } from "./python/datetime.js";
+import { oldGlobal, reductionOf } from "./python/known.js";
+import { PyFloat, PyGlobal, type Reduction, Refusal } from "./python/object.js";
+
+/** Python's own pickler gives up at about as many levels. */
+const MAX_DEPTH = 1000;
+
+/** One pickle in the making. */
+export class Dump {
+  readonly #out = new ByteWriter();
+  readonly #protocol: number;
+  /** Where each object, and each text that is a key, stands in the reader's memo. */
+  readonly #memo = new Map<unknown, number>();
+  #memoized = 0;
+  /** The same for names of Python's. */
+  readonly #globals = new Map<string, number>();
+
+  constructor(protocol: number) {
+    this.#protocol = protocol;
+  }
+
+  run(value: unknown): Uint8Array {
+    this.#out.byte(Op.PROTO);
+    this.#out.byte(this.#protocol);
+    this.#write(value, 0);
+    this.#out.byte(Op.STOP);
+    return this.#out.finish();
+  }
+
+  #write(value: unknown, depth: number): void {
+    switch (typeof value) {
+      case "number":
+        writeNumber(this.#out, value);
+        break;
+      case "string":
+        this.#text(value);
+        break;
+      case "boolean":
+        this.#out.byte(value ? Op.NEWTRUE : Op.NEWFALSE);
+        break;
+      case "bigint":
+        writeInteger(this.#out, value);
+        break;
+      case "object":
+        if (value === null) this.#out.byte(Op.NONE);
+        else if (depth === MAX_DEPTH) {
+          throw refuse(`what is nested more than ${MAX_DEPTH} deep`);
+        } else this.#object(value, depth + 1);
+        break;
+      default:
+        throw refuse(value === undefined ? "undefined; use null" : `a ${typeof value}`);
+    }
+  }
+
+  #object(value: object, depth: number): void {
+    const place = this.#memo.get(value);
+    if (place !== undefined) {
+      this.#get(place);
+      return;
+    }
+    if (Array.isArray(value)) {
+      if (value instanceof PyTuple) this.#tuple(value, depth);
+      else if (value instanceof PyDeque)
+        this.#reduction(value, reductionOf(value) as Reduction, depth);
+      else {
+        checkItems(value);
+        this.#list(value, depth);
+      }
+      return;
+    }
+    const prototype: unknown = Object.getPrototypeOf(value);
+    const plain = prototype === Object.prototype || prototype === null;
+    if (!plain && this.#known(value, depth)) return;
+    switch (plain ? "[object Object]" : Object.prototype.toString.call(value)) {
+      case "[object Object]": {
+        const entries = Object.entries(value);
+        if (!plain && entries.length === 0) throw refuse(nameOf(value));
+        if (Object.getOwnPropertySymbols(value).length > 0) {
+          throw refuse("a property whose name is a symbol");
+        }
+        this.#dict(value, entries, depth);
+        break;
+      }
+      case "[object Map]":
+        checkFields(value);
+        this.#distinct((value as Map<unknown, unknown>).keys());
+        this.#dict(value, [...(value as Map<unknown, unknown>)], depth);
+        break;
+      case "[object Set]":
+        checkFields(value);
+        this.#distinct(value as Set<unknown>);
+        this.#set(value as Set<unknown>, depth);
+        break;
+      case "[object Uint8Array]":
+        this.#binary(value as Uint8Array);
+        this.#memoize(value);
+        break;
+      case "[object Date]":
+        if (!(value instanceof PyDateTime)) checkFields(value);
+        this.#datetime(value as Date, depth);
+        this.#memoize(value);
+        break;
+      default:
+        throw refuse(nameOf(value));
+    }
+  }
+
+  /** Whether the value is of a class of Python's that has a counterpart here. */
+  #known(value: object, depth: number): boolean {
+    if (value instanceof PyByteArray) {
+      this.#bytearray(value);
+      this.#memoize(value);
+    } else if (value instanceof PyFrozenSet) {
+      this.#distinct(value);
+      this.#frozenSet(value, depth);
+    } else if (value instanceof PyGlobal) this.#global(value);
+    else if (value instanceof PyFloat) {
+      this.#out.byte(Op.BINFLOAT);
+      this.#out.float64(value.value);
+    } else {
+      const reduction = reductionOf(value);
+      if (reduction === undefined) return false;
+      if (value instanceof Map) this.#distinct(value.keys());
+      this.#reduction(value, reduction, depth);
+    }
+    return true;
+  }
+
+  /** Keys that are two here and one in Python would lose an entry. */
+  #distinct(keys: Iterable<unknown>): void {
+    const equal = equalKeys(keys);
+    if (equal !== undefined) throw refuse(`${equal}, which are one in Python`);
+  }
+
+  #reduction(value: object, reduction: Reduction, depth: number): void {
+    const { type, args, made = false, state, items = [], entries = [] } = reduction;
+    const out = this.#out;
+    this.#global(type);
+    this.#tuple(args instanceof PyTuple ? args : (PyTuple.from(args) as PyTuple), depth);
+    if (made instanceof Map) this.#dict(made, [...made], depth);
+    out.byte(made instanceof Map ? Op.NEWOBJ_EX : made ? Op.NEWOBJ : Op.REDUCE);
+    if (this.#memo.has(value)) throw refuse("an object that is made of itself");
+    this.#memoize(value);
+    if (items.length > 0) {
+      out.byte(Op.MARK);
+      for (const item of items) this.#write(item, depth);
+      out.byte(Op.APPENDS);
+    }
+    let first = true;
+    for (const [key, item] of entries) {
+      if (first) out.byte(Op.MARK);
+      first = false;
+      this.#key(key, depth);
+      this.#write(item, depth);
+    }
+    if (!first) out.byte(Op.SETITEMS);
+    if (state !== undefined) {
+      this.#write(state, depth);
+      out.byte(Op.BUILD);
+    }
+  }
+
+  // ---- Texts, bytes ----------------------------------------------------------------------------
+
+  #text(value: string): void {
+    this.#out.text(value, this.#protocol >= 4 ? Op.SHORT_BINUNICODE : undefined, Op.BINUNICODE);
+  }
+
+  /** Names of properties come again and again: from the second time on they are a reference. */
+  #key(value: unknown, depth: number): void {
+    const place = typeof value === "string" ? this.#memo.get(value) : undefined;
+    if (place !== undefined) this.#get(place);
+    else {
+      this.#write(value, depth);
+      if (typeof value === "string") this.#memoize(value);
+    }
+  }
+
+  #binary(value: Uint8Array): void {
+    if (this.#protocol >= 3) {
+      const short = value.byteLength < 0x100;
+      this.#out.byte(short ? Op.SHORT_BINBYTES : Op.BINBYTES);
+      if (short) this.#out.byte(value.byteLength);
+      else this.#out.uint32(checkedLength(value.byteLength));
+      this.#out.bytes(value);
+      return;
+    }
+    // Protocol 2 knows text alone: bytes are text that is to be encoded.
+    if (value.byteLength === 0) {
+      this.#global(new PyGlobal("builtins", "bytes"));
+      this.#out.byte(Op.EMPTY_TUPLE);
+    } else {
+      this.#global(new PyGlobal("_codecs", "encode"));
+      this.#text(latin1Text(value));
+      this.#text("latin1");
+      this.#out.byte(Op.TUPLE2);
+    }
+    this.#out.byte(Op.REDUCE);
+  }
+
+  #bytearray(value: PyByteArray): void {
+    if (this.#protocol >= 5) {
+      this.#out.byte(Op.BYTEARRAY8);
+      this.#out.uint32(checkedLength(value.byteLength));
+      this.#out.uint32(0);
+      this.#out.bytes(value);
+      return;
+    }
+    this.#global(new PyGlobal("builtins", "bytearray"));
+    if (value.byteLength === 0) this.#out.byte(Op.EMPTY_TUPLE);
+    else if (this.#protocol >= 3) {
+      this.#binary(value);
+      this.#out.byte(Op.TUPLE1);
+    } else {
+      this.#text(latin1Text(value));
+      this.#text("latin-1");
+      this.#out.byte(Op.TUPLE2);
+    }
+    this.#out.byte(Op.REDUCE);
+  }
+
+  // ---- Containers ------------------------------------------------------------------------------
+
+  #list(value: readonly unknown[], depth: number): void {
+    this.#out.byte(Op.EMPTY_LIST);
+    this.#memoize(value);
+    if (value.length === 0) return;
+    this.#out.byte(Op.MARK);
+    for (let i = 0; i < value.length; i++) this.#write(value[i], depth);
+    this.#out.byte(Op.APPENDS);
+  }
+
+  #tuple(value: PyTuple, depth: number): void {
+    const { length } = value;
+    if (length > 3) this.#out.byte(Op.MARK);
+    for (let i = 0; i < length; i++) this.#write(value[i], depth);
+    const place = this.#memo.get(value);
+    if (place !== undefined) {
+      // It holds itself, by way of a list or dict that was first to finish it.
+      if (length > 3) this.#out.byte(Op.POP_MARK);
+      else for (let i = 0; i < length; i++) this.#out.byte(Op.POP);
+      this.#get(place);
+      return;
+    }
+    this.#out.byte(length > 3 ? Op.TUPLE : length === 0 ? Op.EMPTY_TUPLE : Op.TUPLE1 + length - 1);
+    this.#memoize(value);
+  }
+
+  #dict(value: object, entries: readonly (readonly [unknown, unknown])[], depth: number): void {
+    this.#out.byte(Op.EMPTY_DICT);
+    this.#memoize(value);
+    if (entries.length === 0) return;
+    this.#out.byte(Op.MARK);
+    for (const [key, item] of entries) {
+      this.#key(key, depth);
+      this.#write(item, depth);
+    }
+    this.#out.byte(Op.SETITEMS);
+  }
+
+  #set(value: ReadonlySet<unknown>, depth: number): void {
+    if (this.#protocol >= 4) {
+      this.#out.byte(Op.EMPTY_SET);
+      this.#memoize(value);
+      if (value.size === 0) return;
+      this.#out.byte(Op.MARK);
+      for (const item of value) this.#write(item, depth);
+      this.#out.byte(Op.ADDITEMS);
+      return;
+    }
+    this.#global(new PyGlobal("builtins", "set"));
+    this.#list([...value], depth);
+    this.#out.byte(Op.TUPLE1);
+    this.#out.byte(Op.REDUCE);
+    if (this.#memo.has(value)) throw refuse("a Set that holds itself, below protocol 4");
+    this.#memoize(value);
+  }
+
+  #frozenSet(value: PyFrozenSet, depth: number): void {
+    if (this.#protocol >= 4) {
+      this.#out.byte(Op.MARK);
+      for (const item of value) this.#write(item, depth);
+      this.#out.byte(Op.FROZENSET);
+    } else {
+      this.#global(new PyGlobal("builtins", "frozenset"));
+      this.#list([...value], depth);
+      this.#out.byte(Op.TUPLE1);
+      this.#out.byte(Op.REDUCE);
+    }
+    if (this.#memo.has(value)) throw refuse("a frozenset that holds itself");
+    this.#memoize(value);
+  }
+
+  #datetime(value: Date, depth: number): void {
+    const [packed, zone] = packDateTime(value);
+    this.#global(new PyGlobal("datetime", "datetime"));
+    this.#binary(packed);
+    if (zone !== undefined) this.#write(zone, depth);
+    this.#out.byte(zone === undefined ? Op.TUPLE1 : Op.TUPLE2);
+    this.#out.byte(Op.REDUCE);
+  }
+
+  #global(global: PyGlobal): void {
+    const key = `${global}`;
+    const place = this.#globals.get(key);
+    if (place !== undefined) {
+      this.#get(place);
+      return;
+    }
+    const { module, name } = this.#protocol === 2 ? oldGlobal(global) : global;
+    if (this.#protocol >= 4) {
+      this.#text(module);
+      this.#text(name);
+      this.#out.byte(Op.STACK_GLOBAL);
+    } else if (name.includes(".")) {
+      const dot = name.lastIndexOf(".");
+      this.#global(new PyGlobal("builtins", "getattr"));
+      this.#global(new PyGlobal(module, name.slice(0, dot)));
+      this.#text(name.slice(dot + 1));
+      this.#out.byte(Op.TUPLE2);
+      this.#out.byte(Op.REDUCE);
+    } else {
+      this.#out.byte(Op.GLOBAL);
+      this.#out.ascii(`${module}\n${name}\n`);
+    }
+    this.#globals.set(key, this.#memoized);
+    this.#memoize(undefined);
+  }
+
+  // ---- The memo --------------------------------------------------------------------------------
+
+  #memoize(value: unknown): void {
+    const place = this.#memoized++;
+    if (value !== undefined) this.#memo.set(value, place);
+    if (this.#protocol >= 4) this.#out.byte(Op.MEMOIZE);
+    else this.#place(place, Op.BINPUT, Op.LONG_BINPUT);
+  }
+
+  #get(place: number): void {
+    this.#place(place, Op.BINGET, Op.LONG_BINGET);
+  }
+
+  #place(place: number, short: number, long: number): void {
+    if (place < 0x100) {
+      this.#out.byte(short);
+      this.#out.byte(place);
+    } else {
+      this.#out.byte(long);
+      this.#out.uint32(place);
+    }
+  }
+}
+
+function latin1Text(bytes: Uint8Array): string {
+  let text = "";
+  for (const byte of bytes) text += String.fromCharCode(byte);
+  return text;
+}
+
+/** Fields on an array would be lost. A hole is refused as the `undefined` that it reads as. */
+function checkItems(value: readonly unknown[]): void {
+  if (Object.keys(value).length > value.length) throw refuse(`fields on ${nameOf(value)}`);
+}
+
+/** Fields on a Map, Set or Date would be lost. */
+function checkFields(value: object): void {
+  if (Object.keys(value).length > 0) throw refuse(`fields on ${nameOf(value)}`);
+}
+
+function nameOf(value: object): string {
+  return `a ${value.constructor?.name ?? "value of this type"}`;
+}
+
+function checkedLength(byteLength: number): number {
+  if (byteLength < 2 ** 32) return byteLength;
+  throw refuse("4 GiB or more in one item");
+}
+
+function refuse(what: string): Refusal {
+  return new Refusal(what);
+}

@@ -1,0 +1,382 @@
+import type { ByteReader } from "./byte-reader.js";
+import { Calls, isRecord, keywordsOf, refusal } from "./calls.js";
+import { floatOf, indexOf, integerOf, lineOf, unescaped, unquoted } from "./line-arguments.js";
+import { MarkedStack } from "./marked-stack.js";
+import { Op } from "./opcodes.js";
+import { PyByteArray, PyFrozenSet, PyTuple } from "./python/builtins.js";
+import { build } from "./python/known.js";
+import { PyObject } from "./python/object.js";
+import { findGlobal, replaceAll } from "./walk.js";
+
+/**
+ * The machine of one pickle: a stack with marks, and a memo. It imports and calls nothing: what a
+ * pickle would call makes a value of Python's data that is known here, or a {@link PyObject} that says
+ * what would be called. No length is believed before the bytes bear it out, and no opcode makes more
+ * than the bytes that were spent on it.
+ */
+export class Machine {
+  readonly #input: ByteReader;
+  readonly #integers: "auto" | "number" | "bigint";
+  readonly #maps: boolean;
+  readonly #stack = new MarkedStack();
+  readonly #memo: unknown[] = [];
+  #memoized = 0;
+  /** Objects that became Maps when a key came that is no string. */
+  readonly #replaced = new Map<unknown, unknown>();
+  /** Whether a value may stand in more places than one. */
+  #shared = false;
+  /** Whether there is a class or function, which may be an argument and no value. */
+  #globals = false;
+  /** Whether objects of unknown types are kept. */
+  readonly #keep: boolean;
+  readonly #calls: Calls;
+
+  constructor(
+    input: ByteReader,
+    integers: "auto" | "number" | "bigint",
+    maps: boolean,
+    keep: boolean,
+  ) {
+    this.#input = input;
+    this.#integers = integers;
+    this.#maps = maps;
+    this.#keep = keep;
+    this.#calls = new Calls(input, keep);
+  }
+
+  run(): unknown {
+    const input = this.#input;
+    // Protocols 0 and 1 begin with any opcode.
+    for (let opcode = input.uint8(); opcode !== Op.STOP; opcode = input.uint8()) this.#step(opcode);
+    if (input.position < input.byteLength) throw new Error("bytes follow its end.");
+    let result = this.#stack.pop();
+    if (!this.#stack.empty) throw new Error("it ends with values left over.");
+    if (this.#replaced.size > 0 && this.#shared) result = replaceAll(result, this.#replaced);
+    const global = this.#globals && !this.#keep ? findGlobal(result) : undefined;
+    if (global !== undefined) throw refusal(this.#input, `${global} is no plain data`);
+    return result;
+  }
+
+  #step(opcode: number): void {
+    const input = this.#input;
+    const stack = this.#stack;
+    switch (opcode) {
+      case Op.PROTO:
+        if (input.uint8() > 5) throw refusal(this.#input, "its protocol is newer than 5");
+        return;
+      case Op.FRAME:
+        input.uint64(); // Frames are for reading from files.
+        return;
+      case Op.MARK:
+        stack.mark();
+        return;
+      case Op.POP:
+        if (stack.length > 0) stack.pop();
+        else stack.popMark();
+        return;
+      case Op.POP_MARK:
+        stack.popMark();
+        return;
+      case Op.DUP:
+        this.#shared = true;
+        stack.push(stack.top());
+        return;
+      case Op.NONE:
+        stack.push(null);
+        return;
+      case Op.NEWTRUE:
+        stack.push(true);
+        return;
+      case Op.NEWFALSE:
+        stack.push(false);
+        return;
+      case Op.BININT:
+        this.#integer(input.int32());
+        return;
+      case Op.BININT1:
+        this.#integer(input.uint8());
+        return;
+      case Op.BININT2:
+        this.#integer(input.uint16());
+        return;
+      case Op.LONG1:
+        this.#integer(input.integer(input.uint8()));
+        return;
+      case Op.LONG4:
+        this.#integer(input.integer(input.uint32()));
+        return;
+      case Op.BINFLOAT:
+        stack.push(input.float64());
+        return;
+      case Op.INT: {
+        const text = lineOf(input);
+        if (text === "00" || text === "01") stack.push(text === "01");
+        else this.#integer(integerOf(text));
+        return;
+      }
+      case Op.LONG:
+        this.#integer(integerOf(lineOf(input).replace(/L$/, "")));
+        return;
+      case Op.FLOAT:
+        stack.push(floatOf(lineOf(input)));
+        return;
+      case Op.STRING:
+        stack.push(unquoted(lineOf(input)));
+        return;
+      case Op.UNICODE:
+        stack.push(unescaped(lineOf(input)));
+        return;
+      case Op.SHORT_BINUNICODE:
+      case Op.SHORT_BINSTRING:
+        stack.push(input.text(input.uint8()));
+        return;
+      case Op.BINUNICODE:
+      case Op.BINSTRING:
+        stack.push(input.text(input.uint32()));
+        return;
+      case Op.BINUNICODE8:
+        stack.push(input.text(input.uint64()));
+        return;
+      case Op.SHORT_BINBYTES:
+        stack.push(input.bytes(input.uint8()));
+        return;
+      case Op.BINBYTES:
+        stack.push(input.bytes(input.uint32()));
+        return;
+      case Op.BINBYTES8:
+        stack.push(input.bytes(input.uint64()));
+        return;
+      case Op.BYTEARRAY8: {
+        const bytes = input.bytes(input.uint64());
+        stack.push(
+          new PyByteArray(bytes.buffer as ArrayBuffer, bytes.byteOffset, bytes.byteLength),
+        );
+        return;
+      }
+      case Op.EMPTY_LIST:
+        stack.push([]);
+        return;
+      case Op.LIST:
+        stack.push(stack.popMark());
+        return;
+      case Op.DICT: {
+        const items = stack.popMark();
+        stack.push(this.#maps ? new Map() : {});
+        this.#setItems(items);
+        return;
+      }
+      case Op.APPEND:
+        this.#append([stack.pop()]);
+        return;
+      case Op.APPENDS:
+        this.#append(stack.popMark());
+        return;
+      case Op.EMPTY_TUPLE:
+        stack.push(new PyTuple());
+        return;
+      case Op.TUPLE:
+        stack.push(tupleOf(stack.popMark()));
+        return;
+      case Op.TUPLE1:
+      case Op.TUPLE2:
+      case Op.TUPLE3:
+        stack.push(tupleOf(stack.popMany(opcode - Op.TUPLE1 + 1)));
+        return;
+      case Op.EMPTY_DICT:
+        stack.push(this.#maps ? new Map() : {});
+        return;
+      case Op.SETITEM:
+        this.#setItems(stack.popMany(2));
+        return;
+      case Op.SETITEMS:
+        this.#setItems(stack.popMark());
+        return;
+      case Op.EMPTY_SET:
+        stack.push(new Set());
+        return;
+      case Op.ADDITEMS: {
+        const items = stack.popMark();
+        this.#add(stack.top(), items);
+        return;
+      }
+      case Op.FROZENSET:
+        stack.push(this.#add(new PyFrozenSet(), stack.popMark()));
+        return;
+      case Op.PUT:
+        this.#put(indexOf(lineOf(input)));
+        return;
+      case Op.GET:
+        this.#get(indexOf(lineOf(input)));
+        return;
+      case Op.BINPUT:
+        this.#put(input.uint8());
+        return;
+      case Op.LONG_BINPUT:
+        this.#put(input.uint32());
+        return;
+      case Op.MEMOIZE:
+        this.#put(this.#memoized);
+        return;
+      case Op.BINGET:
+        this.#get(input.uint8());
+        return;
+      case Op.LONG_BINGET:
+        this.#get(input.uint32());
+        return;
+      case Op.GLOBAL:
+        this.#global(input.name(), input.name());
+        return;
+      case Op.STACK_GLOBAL: {
+        const [module, name] = stack.popMany(2);
+        if (typeof module !== "string" || typeof name !== "string") {
+          throw new Error("it asks for something whose name is no str.");
+        }
+        this.#global(module, name);
+        return;
+      }
+      case Op.REDUCE: {
+        const [called, args] = stack.popMany(2);
+        stack.push(this.#calls.call(called, args));
+        return;
+      }
+      case Op.NEWOBJ: {
+        const [type, args] = stack.popMany(2);
+        stack.push(this.#calls.make(type, args, true));
+        return;
+      }
+      case Op.NEWOBJ_EX: {
+        const [type, args, keywords] = stack.popMany(3);
+        stack.push(this.#calls.make(type, args, keywordsOf(keywords)));
+        return;
+      }
+      case Op.INST: {
+        const args = stack.popMark();
+        this.#global(input.name(), input.name());
+        stack.push(this.#calls.call(stack.pop(), tupleOf(args)));
+        return;
+      }
+      case Op.OBJ: {
+        const [called, ...args] = stack.popMark();
+        stack.push(this.#calls.call(called, tupleOf(args)));
+        return;
+      }
+      case Op.BUILD: {
+        const state = stack.pop();
+        const object = stack.top();
+        const built = build(object, state);
+        if (built === object) return;
+        this.#replaced.set(object, built);
+        stack.replaceTop(built);
+        return;
+      }
+      default:
+        throw this.#unknown(opcode);
+    }
+  }
+
+  #integer(value: number | bigint): void {
+    this.#stack.push(this.#converted(value));
+  }
+
+  #converted(value: number | bigint): number | bigint {
+    if (this.#integers === "bigint") return BigInt(value);
+    if (typeof value === "number") return value;
+    if (value >= -MAX_SAFE && value <= MAX_SAFE) return Number(value);
+    if (this.#integers === "auto") return value;
+    throw refusal(
+      this.#input,
+      'an int would be rounded; read with { integers: "auto" } to have it as a BigInt',
+    );
+  }
+
+  // ---- Containers ------------------------------------------------------------------------------
+
+  #append(items: readonly unknown[]): void {
+    const top = this.#stack.top();
+    const list = top instanceof PyObject ? top.items : top;
+    if (!Array.isArray(list) || list instanceof PyTuple) throw new Error("it appends to no list.");
+    for (const item of items) list.push(item);
+  }
+
+  #setItems(items: readonly unknown[]): void {
+    let dict = this.#stack.top();
+    if (items.length % 2 !== 0) throw new Error("a key has no value.");
+    for (let i = 0; i < items.length; i += 2) {
+      const key = items[i];
+      const value = items[i + 1];
+      if (dict instanceof PyObject) dict.entries.push([key, value]);
+      else if (dict instanceof Map) dict.set(key, value);
+      else if (!isRecord(dict)) throw new Error("it sets items of no dict.");
+      else if (typeof key === "string") defineProperty(dict, key, value);
+      else {
+        const map = new Map<unknown, unknown>(Object.entries(dict)).set(key, value);
+        this.#replaced.set(dict, map);
+        this.#stack.replaceTop(map);
+        dict = map;
+      }
+    }
+  }
+
+  #add(set: unknown, items: readonly unknown[]): Set<unknown> {
+    if (!(set instanceof Set)) throw new Error("it adds to no set.");
+    for (const item of items) set.add(item);
+    return set;
+  }
+
+  // ---- The memo --------------------------------------------------------------------------------
+
+  #put(index: number): void {
+    // Each takes two bytes; a place beyond that would only take memory.
+    if (index > this.#input.byteLength) throw new Error("it memoizes out of order.");
+    if (this.#memo[index] === undefined) this.#memoized++;
+    this.#memo[index] = this.#stack.top();
+  }
+
+  #get(index: number): void {
+    const value = this.#memo[index];
+    if (value === undefined) throw new Error("it refers to what is not there.");
+    if (typeof value === "object" && value !== null) this.#shared = true;
+    this.#stack.push(this.#replaced.size > 0 ? (this.#replaced.get(value) ?? value) : value);
+  }
+
+  #global(module: string, name: string): void {
+    this.#globals = true;
+    this.#stack.push(this.#calls.global(module, name));
+  }
+
+  #unknown(opcode: number): Error {
+    const character = String.fromCharCode(opcode);
+    if (OTHER_OPCODES.includes(character) || OTHER_BINARY.has(opcode)) {
+      return refusal(
+        this.#input,
+        `it refers to what is outside it (opcode 0x${opcode.toString(16)})`,
+      );
+    }
+    return new Error(`0x${opcode.toString(16)} is no opcode.`);
+  }
+}
+
+const MAX_SAFE = BigInt(Number.MAX_SAFE_INTEGER);
+/** PERSID and BINPERSID. */
+const OTHER_OPCODES = "PQ";
+/** EXT1 to EXT4, NEXT_BUFFER, READONLY_BUFFER. */
+const OTHER_BINARY: ReadonlySet<number> = new Set([0x82, 0x83, 0x84, 0x97, 0x98]);
+
+/** Sets an item; `__proto__` by assignment would be the object's prototype instead. */
+function defineProperty(record: Record<string, unknown>, key: string, value: unknown): void {
+  if (key !== "__proto__") record[key] = value;
+  else {
+    Object.defineProperty(record, key, {
+      value,
+      configurable: true,
+      enumerable: true,
+      writable: true,
+    });
+  }
+}
+
+function tupleOf(items: readonly unknown[]): PyTuple {
+  const tuple = new PyTuple();
+  for (const item of items) tuple.push(item);
+  return tuple;
+}
