@@ -41,6 +41,21 @@ test("many keys are passed on, and few are gathered again", async () => {
   expect((await store.get("key-17999")).byteLength).toBe(50);
 });
 
+test("keys of which 12 appends would meet are passed on, those of which 40 would are not", async () => {
+  await using few = new BufferStore(new Dict(), new Small(), { availableMemory: 2e6 });
+  await using many = new BufferStore(new Dict(), new Small(), { availableMemory: 2e6 });
+  for (let round = 0; round < 30; round++) {
+    for (let from = 0; from < 1500; from += 300) {
+      await few.append(batchOf(from));
+      if (round > 12) expect(few.stats().bytesHeld).toBe(0);
+    }
+  }
+  for (let round = 0; round < 100; round++) {
+    for (let from = 0; from < 600; from += 300) await many.append(batchOf(from));
+    expect(many.stats().bytesHeld).toBeGreaterThan(0);
+  }
+});
+
 test("a LogStore takes small values; a Dict, and a small batch, are not passed on to", async () => {
   expect(new LogStore().takesSmallValues).toBe(true);
   await using plain = new BufferStore(new Dict(), new Dict(), { availableMemory: 2e6 });
