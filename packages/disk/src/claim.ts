@@ -3,6 +3,7 @@ import { constants } from "node:os";
 import { join } from "node:path";
 import { HeldLease } from "./lease.js";
 import { type LockEntry, type LockFolder, leftBehind, SHARED } from "./lock-folder.js";
+import { errnoOf } from "./system-error.js";
 import { uniqueToken } from "./token.js";
 
 /**
@@ -139,7 +140,7 @@ export class Claim {
 
   /** proper-lockfile compares clocks. What it gets is our own verdict, in its terms. */
   #age(): { mtime: Date } {
-    if (this.#held) return this.#folder.stat(this.#name);
+    if (this.#held) return this.#whileOurs(() => this.#folder.stat(this.#name));
     if (this.#obstacles.length === 0) throw withCode("ENOENT");
     return { mtime: this.#obstacles.some(({ abandoned }) => abandoned) ? LONG_AGO : new Date() };
   }
@@ -147,8 +148,18 @@ export class Claim {
   #renew(atime: Date, mtime: Date): void {
     // Late is not too late: one that passes us over looks again, see LockFolder.passOver.
     const now = { steady: performance.now(), wall: Date.now() };
-    fs.utimesSync(join(this.#folder.path, this.#name), atime, mtime);
+    this.#whileOurs(() => fs.utimesSync(join(this.#folder.path, this.#name), atime, mtime));
     this.lease.renew(now);
+  }
+
+  /** One that stands still before it knows that it has the lock may be passed over: it tries again. */
+  #whileOurs<T>(work: () => T): T {
+    try {
+      return work();
+    } catch (error) {
+      const isTaken = this.lease.release !== undefined;
+      throw !isTaken && errnoOf(error) === "ENOENT" ? withCode("ELOCKED") : error;
+    }
   }
 
   #remove(): void {

@@ -1,10 +1,11 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import {
+import fs, {
   mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   utimesSync,
   writeFileSync,
@@ -221,6 +222,25 @@ describe("a holder of which nothing is known", () => {
       expect(readdirSync(folder)).toEqual([foreign]);
     });
   });
+});
+
+test("one that is passed over before it knows that it has the lock tries again", async () => {
+  const takeovers: Takeover[] = [];
+  const lock = lockOf({ onTaken: async (takeover) => void takeovers.push(takeover) });
+  const { utimesSync } = fs;
+  let token = "";
+  fs.utimesSync = (path) => {
+    fs.utimesSync = utimesSync;
+    token = String(path).slice(folder.length + 1);
+    renameSync(path as string, join(folder, `fence-${token}`));
+    utimesSync(path, 1, 1);
+  };
+  try {
+    expect(await lock.hold("exclusive", {}, async () => "held")).toBe("held");
+  } finally {
+    fs.utimesSync = utimesSync;
+  }
+  expect(takeovers.map(({ unproven }) => unproven)).toEqual([[token]]);
 });
 
 test("dead waiters keep no one from sharing", async () => {
