@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { closeSync, openSync } from "node:fs";
 import type { OperationOptions } from "@partd/core";
-import { syncDirectory, syncFile, systemError, writePieces } from "@partd/disk";
+import { type Lease, syncDirectory, syncFile, systemError, writePieces } from "@partd/disk";
 import type { DataSet } from "./data-set/data-set.js";
 import { Segment } from "./data-set/segment.js";
 import { SEGMENT_HEADER, segmentHeader } from "./format/layout.js";
@@ -37,8 +37,8 @@ export interface CompactOptions {
  */
 export async function compact(dataSet: DataSet, options: CompactOptions): Promise<void> {
   const { signal, alone } = options;
-  await dataSet.compaction(signal, async () => {
-    const old = await alone(() => seal(dataSet, options));
+  await dataSet.compaction(signal, async (lease) => {
+    const old = await alone(() => seal(dataSet, options, lease));
     const copier = new Copier(dataSet, old, options);
     try {
       try {
@@ -46,9 +46,14 @@ export async function compact(dataSet: DataSet, options: CompactOptions): Promis
       } catch (error) {
         dataSet.sync();
         if (isGone(dataSet, old)) return; // Dropped, and with it what was to be read.
+        // Whoever has passed us over has removed what we wrote, and now compacts itself.
+        if (!signal.aborted) lease.verify();
         throw error;
       }
-      await alone(async () => replace(dataSet, old, copier));
+      await alone(async () => {
+        lease.verify();
+        replace(dataSet, old, copier);
+      });
     } finally {
       copier.end();
     }
@@ -59,12 +64,18 @@ export async function compact(dataSet: DataSet, options: CompactOptions): Promis
 async function seal(
   dataSet: DataSet,
   { signal, salvage }: CompactOptions,
+  lease: Lease,
 ): Promise<readonly Segment[]> {
   await dataSet.refresh(signal);
   if (!salvage) dataSet.checkReadable();
   // What a crash left of an earlier one. If the list itself is damaged they may be all there is.
-  if (dataSet.maybeListed() === undefined) dataSet.removeUnlisted();
-  dataSet.announce([["seal"]], false, dataSet.lock.current);
+  if (dataSet.maybeListed() === undefined) {
+    dataSet.removeUnlisted(() => {
+      dataSet.verifyAlone();
+      lease.verify();
+    });
+  }
+  dataSet.announce([["seal"]], false);
   return dataSet.segments;
 }
 
@@ -74,13 +85,13 @@ function replace(dataSet: DataSet, old: readonly Segment[], copier: Copier): voi
   if (isGone(dataSet, old)) return; // Dropped meanwhile.
   const kept = dataSet.segments.filter((segment) => !old.includes(segment));
   // The clock must not fall back when the old segments no longer count.
-  let floor = dataSet.clock();
+  let floor = dataSet.list.clock();
   for (const segment of kept) floor -= segment.size;
   const freshIds = fresh.map(({ id, position }) => `${id}:${position}`).join(",") || "-";
   const oldIds = old.map(({ id }) => id).join(",") || "-";
   try {
     const entry = ["compacted", String(floor), freshIds, oldIds] as const;
-    dataSet.announce([entry], true, dataSet.lock.current);
+    dataSet.announce([entry], true);
   } catch (error) {
     // If only the disk has not got the line, all go by it already; after a loss of power none may.
     copier.keep();

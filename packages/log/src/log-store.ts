@@ -227,13 +227,11 @@ export class LogStore extends BaseStore {
 
   protected override async _drop(): Promise<void> {
     const { dataSet } = this.#opened;
-    const entry = ["drop", String(dataSet.clock())] as const;
+    const entry = ["drop", String(dataSet.list.clock())] as const;
     const durable = this.#options.fsync ?? false;
-    await dataSet.reserve.spend(async () =>
-      dataSet.announce([entry], durable, dataSet.lock.current),
-    );
+    await dataSet.reserve.spend(async () => dataSet.announce([entry], durable));
     // Also those that a crash has left.
-    dataSet.removeUnlisted();
+    dataSet.removeUnlisted(() => dataSet.verifyAlone());
     dataSet.condense();
   }
 
@@ -244,9 +242,8 @@ export class LogStore extends BaseStore {
     const { dataSet } = this.#opened;
     let hasBegun = false;
     const run = () =>
-      dataSet.lock.section({ signal }, async () => {
+      dataSet.alone({ signal }, () => {
         hasBegun = true;
-        dataSet.sync();
         return critical();
       });
     // Also the lock is a file.

@@ -168,8 +168,8 @@ export class Writer {
     for (const { lease } of group) lease.verifyNow();
     const dataSet = this.#dataSet;
     dataSet.sync();
-    const segment = this.#segmentToWrite();
-    this.#lastStamp = Math.max(this.#lastStamp, dataSet.clock()) + 1;
+    const segment = this.#segmentToWrite((group.at(-1) as Waiting).lease);
+    this.#lastStamp = Math.max(this.#lastStamp, dataSet.list.clock()) + 1;
     this.#encoder.begin(segment, this.#lastStamp);
   }
 
@@ -233,7 +233,7 @@ export class Writer {
       // Whoever took the lock has said where our segment ends: behind the record, or before it.
       this.#dataSet.sync();
       const end = segment.position + this.#encoder.byteLength;
-      const counts = this.#isListed() && (segment.finished?.end ?? 0) >= end;
+      const counts = (segment.finished?.end ?? 0) >= end; // Also if it was compacted since.
       if (!counts) throw error;
     }
     this.#encoder.commit();
@@ -250,10 +250,10 @@ export class Writer {
       this.#reject(waiting, systemError({ action: "write to", path: path }, error));
   }
 
-  #segmentToWrite(): Segment {
+  #segmentToWrite(lease: Lease): Segment {
     const segment = this.#segment;
     if (segment && (segment.sealed || segment.finished || !this.#isListed())) this.#finish();
-    this.#segment ??= this.#newSegment();
+    this.#segment ??= this.#newSegment(lease);
     return this.#segment;
   }
 
@@ -265,7 +265,8 @@ export class Writer {
     );
   }
 
-  #newSegment(): Segment {
+  /** @param lease without which no one is to be told of it: others may have removed the file. */
+  #newSegment(lease: Lease): Segment {
     const dataSet = this.#dataSet;
     const id = randomBytes(8).toString("hex");
     const segment = new Segment(dataSet.directory, id, this.#token, { isOwn: true });
@@ -282,14 +283,14 @@ export class Writer {
         fsyncSync(fd);
         syncDirectory(dataSet.directory);
       }
-      dataSet.addOwn(segment);
+      dataSet.list.addOwn(segment);
       told = true;
-      dataSet.announce([["segment", id, this.#token]], this.#fsync);
+      dataSet.announce([["segment", id, this.#token]], this.#fsync, lease);
       dataSet.reserve.make();
       this.#fd = fd;
       return segment;
     } catch (error) {
-      dataSet.removeOwn(segment);
+      dataSet.list.removeOwn(segment);
       if (fd !== undefined) closeSync(fd);
       // Whether the others were told is not known in every case; an empty segment does no harm.
       if (!told) rmSync(segment.path, { force: true });

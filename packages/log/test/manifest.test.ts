@@ -1,8 +1,11 @@
 import { spawnSync } from "node:child_process";
-import { appendFileSync, readdirSync, statSync } from "node:fs";
+import { appendFileSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "@jest/globals";
+import { crc32 } from "@partd/disk";
 import { LogStore } from "@partd/log";
+import { DataSet } from "../src/data-set/data-set.js";
+import { Manifest } from "../src/format/manifest.js";
 import { bytes, directories, filesOf, text } from "./directories.js";
 
 const { copyOf, next } = directories();
@@ -82,6 +85,57 @@ test("a line that was cut short goes when it can have listed nothing that is the
   await store.compact();
   expect((await store.verify()).damage).toEqual([]);
   expect(text(await store.get("x"))).toBe(counted(3));
+});
+
+test("a line that lacks its last byte alone does not come true with the next one", async () => {
+  const directory = await scattered(3);
+  const line = "drop 1000";
+  const sum = crc32(Buffer.from(line)).toString(16).padStart(8, "0");
+  appendFileSync(manifestOf(directory), `\n${sum} ${line}`);
+  await using store = new LogStore(directory);
+  await store.append({ x: bytes("3,") });
+  await using other = new LogStore(directory);
+  for (const one of [store, other]) expect(text(await one.get("x"))).toBe(counted(4));
+});
+
+test("beside a line that was cut short, a segment that is new or was compacted is no loss", async () => {
+  const directory = await scattered(1);
+  const [path = ""] = filesOf(directory, ".seg");
+  const compacted = readFileSync(path);
+  await using store = new LogStore(directory);
+  await store.compact();
+  appendFileSync(manifestOf(directory), "\n0123abcd segm");
+  writeFileSync(path, compacted); // As after a kill before it was removed.
+  const dataSet = new DataSet(directory);
+  await dataSet.refresh();
+  dataSet.checkReadable();
+  await store.append({ x: bytes("1,") });
+  dataSet.checkReadable();
+  await dataSet.close();
+  await using other = new LogStore(directory);
+  expect(text(await other.get("x"))).toBe(counted(2));
+});
+
+test("a line that the old manifest gets while a new one takes its place is in both", async () => {
+  const path = manifestOf(await scattered(1));
+  const [stalled, other] = [new Manifest(path), new Manifest(path)];
+  other.news();
+  const line = ["segment", "0123456789abcdef", "1-1-1-late"] as const;
+  other.replace([["seal"]], () => stalled.add([line], false));
+  expect(stalled.isReplaced).toBe(true);
+  expect(stalled.reopen()).toEqual([["seal"], line]);
+  expect(other.news()).toEqual([line]);
+  for (const one of [stalled, other]) one.close();
+});
+
+test("a manifest of a store that was passed over takes no one's place", async () => {
+  const path = manifestOf(await scattered(1));
+  const [stalled, other] = [new Manifest(path), new Manifest(path)];
+  stalled.news();
+  const before = readFileSync(path);
+  expect(() => stalled.replace([["seal"]], () => other.removeDrafts())).toThrow("ENOENT");
+  expect(readFileSync(path)).toEqual(before);
+  for (const one of [stalled, other]) one.close();
 });
 
 for (const operation of ["compact", "drop"]) {

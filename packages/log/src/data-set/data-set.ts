@@ -2,13 +2,21 @@ import { existsSync, mkdirSync, readdirSync, rmSync, statSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { PartdError } from "@partd/core";
 import { Gate } from "@partd/core/author";
-import { DirectoryLock, ifSystemError, type Lease, syncDirectory, systemError } from "@partd/disk";
+import {
+  DirectoryLock,
+  ifSystemError,
+  type Lease,
+  type LockWait,
+  syncDirectory,
+  systemError,
+} from "@partd/disk";
 import { SEGMENT_HEADER } from "../format/layout.js";
 import { Manifest, type ManifestEntry } from "../format/manifest.js";
 import { closeIdle } from "../open-files.js";
 import { findSegments, isBaseFile, QUIET } from "./found-segments.js";
 import { Reserve } from "./reserve.js";
-import { mayRun, Segment } from "./segment.js";
+import { mayRun, type Segment } from "./segment.js";
+import { SegmentList } from "./segment-list.js";
 
 export interface DataSetOptions {
   /** Whether the directory itself is to outlast a power failure. */
@@ -24,26 +32,21 @@ export class DataSet {
   readonly directory: string;
   readonly lock: DirectoryLock;
   readonly #compaction: DirectoryLock;
+  /** By which this store has the data set alone. */
+  #alone: Lease | undefined;
   /** All calls of this store go by one lease of that lock. */
   readonly #compactions = new Gate();
   readonly manifest: Manifest;
   readonly reserve: Reserve;
-  /** In the order in which they were added; base segments first. */
-  segments: readonly Segment[] = [];
-  /** What the clock counted before the segments there are. */
-  #floor = 0;
-  /** Bytes of finished segments that are no base. */
-  #finishedBytes = 0;
-  /** Ids of all segments that the manifest has named. */
-  readonly #named = new Set<string>();
+  /** What the manifest says, as far as it was read. */
+  readonly list: SegmentList;
   #checkedForLost = false;
-  /** The others, whose length is asked for. */
-  #growing: Segment[] = [];
 
   /** @throws `ERR_PARTD_CORRUPT` if the manifest is missing, and there are segments. */
   constructor(directory: string, options: DataSetOptions = {}) {
     const { durable = false, salvage = false, staleMs, lockTimeoutMs } = options;
     this.directory = directory;
+    this.list = new SegmentList(directory);
     const own = join(directory, ".partd-log");
     try {
       mkdirSync(own, { recursive: true });
@@ -69,12 +72,40 @@ export class DataSet {
     this.#compaction = new DirectoryLock({ ...waits, folder: join(own, "compact") });
   }
 
+  /** In the order in which they were added; base segments first. */
+  get segments(): readonly Segment[] {
+    return this.list.segments;
+  }
+
   /** Takes note of what other processes have done to the list of segments. */
   sync(): void {
     while (this.manifest.hasNews) {
-      if (this.manifest.isReplaced) this.#reload();
-      else for (const entry of this.manifest.news()) this.#apply(entry);
+      const { isReplaced } = this.manifest;
+      for (const entry of this.manifest.news()) {
+        // Of a file without a name only this counts: where whoever passed us over ended our segment.
+        const isOurs = entry[0] === "finished" && this.list.find(entry[1])?.isOwn;
+        if (!isReplaced || isOurs) this.list.apply(entry);
+      }
+      if (isReplaced) this.list.reload(this.manifest.reopen());
     }
+  }
+
+  /** Runs `critical` while no one else touches the data set. */
+  alone<T>(wait: LockWait, critical: () => Promise<T>): Promise<T> {
+    return this.lock.section(wait, async (lease) => {
+      this.#alone = lease;
+      try {
+        this.sync();
+        return await critical();
+      } finally {
+        this.#alone = undefined;
+      }
+    });
+  }
+
+  /** @throws `ERR_PARTD_LOCK` if another has passed this store over, which had the data set alone. */
+  verifyAlone(): void {
+    this.#alone?.verify();
   }
 
   /** Knows every record that was resolved before the call, whoever wrote it. */
@@ -92,39 +123,12 @@ export class DataSet {
   }
 
   /**
-   * The bytes of all segments there ever were. Every record makes them more, so that a record
-   * whose stamp is higher than what the clock shows comes after all that were resolved before,
-   * whatever the clocks of their writers say.
-   */
-  clock(): number {
-    let bytes = this.#floor + this.#finishedBytes;
-    for (const segment of this.#growing) bytes += segment.size;
-    return bytes;
-  }
-
-  /** Whether the manifest does not yet say that the segment is finished. */
-  isGrowing(segment: Segment): boolean {
-    return this.#growing.includes(segment);
-  }
-
-  addOwn(segment: Segment): void {
-    this.segments = [...this.segments, segment];
-    this.#growing.push(segment);
-  }
-
-  /** Takes back `addOwn`: no one else was told of the segment. */
-  removeOwn(segment: Segment): void {
-    this.segments = this.segments.filter((other) => other !== segment);
-    this.#growing = this.#growing.filter((other) => other !== segment);
-  }
-
-  /**
    * Adds entries to the manifest, and takes note of them and of all before.
    *
-   * @param lease by which they may be added. A manifest that is replaced meanwhile takes nothing
-   *   from one that was lost: see `#fence`.
+   * @param lease by which they may be added; without it that of {@link alone}. A manifest that is
+   *   replaced meanwhile takes nothing from one that was lost: see `#fence`.
    */
-  announce(entries: readonly ManifestEntry[], durable: boolean, lease?: Lease): void {
+  announce(entries: readonly ManifestEntry[], durable: boolean, lease = this.#alone): void {
     lease?.verify();
     this.manifest.add(entries, durable);
     const inVain = this.manifest.isReplaced; // Only of who does not share the data set just now.
@@ -140,7 +144,7 @@ export class DataSet {
     this.sync();
     try {
       if (this.maybeListed() !== undefined || this.unlisted().length > 0) return;
-      this.manifest.condense(this.#essence());
+      this.manifest.condense(this.list.essence(this.unlisted()), () => this.verifyAlone());
     } catch {
       // A full disk: the next time will do.
     }
@@ -155,10 +159,17 @@ export class DataSet {
     });
   }
 
-  /** For who has the data set alone, and knows that the list of segments is whole. */
-  removeUnlisted(): void {
+  /**
+   * For who has the data set alone, and knows that the list of segments is whole.
+   *
+   * @param verify throws if anyone else may make such files. It comes after the look for them: those
+   *   of whoever passes us over after it are not among them.
+   */
+  removeUnlisted(verify: () => void): void {
     try {
-      for (const name of this.unlisted()) rmSync(join(this.directory, name), { force: true });
+      const names = this.unlisted();
+      verify();
+      for (const name of names) rmSync(join(this.directory, name), { force: true });
     } catch (error) {
       throw systemError({ action: "remove all files of", path: this.directory }, error);
     }
@@ -196,18 +207,7 @@ export class DataSet {
    */
   #checkForLost(): void {
     if (this.#checkedForLost) return;
-    const isLost = (name: string) => {
-      const path = join(this.directory, name);
-      return (
-        /^[0-9a-f]{16}\.seg$/.test(name) &&
-        !this.#named.has(name.slice(0, 16)) &&
-        (statSync(path, QUIET)?.size ?? 0) > SEGMENT_HEADER &&
-        !isBaseFile(path)
-      );
-    };
-    const suspects = this.unlisted().filter(isLost);
-    if (suspects.length > 0) this.sync(); // They may be new.
-    const [lost] = suspects.filter(isLost);
+    const [lost] = this.#neverNamed().filter((path) => !isBaseFile(path));
     if (lost !== undefined) {
       const { path } = this.manifest;
       throw new PartdError(
@@ -222,13 +222,24 @@ export class DataSet {
   /** A segment with records that a damaged line of the manifest may have listed. */
   maybeListed(): string | undefined {
     if (this.manifest.damaged.length === 0) return undefined;
-    const paths = this.unlisted()
-      .filter((name) => name.endsWith(".seg"))
-      .map((name) => join(this.directory, name))
-      .filter((path) => (statSync(path, QUIET)?.size ?? 0) > SEGMENT_HEADER);
+    const paths = this.#neverNamed();
     // What `compact` made holds nothing new as long as all is there that it was made of.
     const isWhole = this.segments.every(({ path }) => existsSync(path));
     return paths.find((path) => !isWhole || !isBaseFile(path));
+  }
+
+  /**
+   * Segments with records that the manifest does not name, nor ever did. What it named and does not
+   * list any more was compacted or dropped.
+   */
+  #neverNamed(): string[] {
+    const isNamed = (name: string) => this.list.hasNamed(name.slice(0, 16));
+    const suspects = this.unlisted()
+      .filter((name) => name.endsWith(".seg") && !isNamed(name))
+      .filter((name) => (statSync(join(this.directory, name), QUIET)?.size ?? 0) > SEGMENT_HEADER);
+    // Others have begun some since the last look: a segment has its line before its first record.
+    if (suspects.length > 0) this.sync();
+    return suspects.filter((name) => !isNamed(name)).map((name) => join(this.directory, name));
   }
 
   /**
@@ -246,7 +257,7 @@ export class DataSet {
   }
 
   /** Runs `work` while no one else compacts. */
-  compaction<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+  compaction<T>(signal: AbortSignal, work: (lease: Lease) => Promise<T>): Promise<T> {
     const alone = () => this.#compaction.hold("exclusive", { signal }, work);
     return this.#compactions.exclusive(alone, { signal });
   }
@@ -265,115 +276,21 @@ export class DataSet {
    */
   async #fence(unproven: readonly string[]): Promise<void> {
     if (unproven.length === 0) return;
+    this.manifest.removeDrafts();
+    await this.#endOthers();
+    this.manifest.replace(this.list.essence(this.unlisted()), () => {});
+    await this.#endOthers(); // Those whose line came at the last moment.
+  }
+
+  /** Says of the segments of others where they end now. */
+  async #endOthers(): Promise<void> {
     await this.refresh();
-    const ends = this.#growing
+    const ends = this.list.growing
       .filter((segment) => !segment.isOwn)
       .map((segment): ManifestEntry => {
         const { id, position, size } = segment;
         return ["finished", id, String(position), String(Math.max(position, size))];
       });
-    this.announce(ends, true);
-    this.manifest.replace(this.#essence());
+    if (ends.length > 0) this.announce(ends, true);
   }
-
-  /** The fewest entries that say the same as all there were. */
-  #essence(): ManifestEntry[] {
-    const entriesOf = (segment: Segment): ManifestEntry[] => {
-      const { id, finished, writer } = segment;
-      const listed: ManifestEntry = ["segment", id, writer];
-      if (!finished || this.isGrowing(segment)) return [listed];
-      return [listed, ["finished", id, String(finished.end), String(finished.size)]];
-    };
-    const base = this.segments.filter(({ isBase }) => isBase);
-    const others = this.segments.filter(({ isBase }) => !isBase);
-    const baseIds = base.map(({ id, finished }) => `${id}:${finished?.end}`).join(",");
-    return [
-      ["compacted", String(this.#floor), baseIds || "-", "-"],
-      ...others.filter(({ sealed }) => sealed).flatMap(entriesOf),
-      ["seal"],
-      ...others.filter(({ sealed }) => !sealed).flatMap(entriesOf),
-    ];
-  }
-
-  /** The manifest was condensed: it says how things stand, and no longer how they came about. */
-  #reload(): void {
-    const entries = this.manifest.reopen();
-    const before = this.segments;
-    const known = new Map(before.map((segment) => [segment.id, segment]));
-    this.segments = [];
-    this.#growing = [];
-    this.#floor = this.#finishedBytes = 0;
-    for (const entry of entries) this.#apply(entry, known);
-    const kept = before.filter((segment) => this.segments.includes(segment));
-    for (const segment of before) if (!kept.includes(segment)) segment.release();
-  }
-
-  #apply(entry: ManifestEntry, known?: ReadonlyMap<string, Segment>): void {
-    switch (entry[0]) {
-      case "segment": {
-        const [, id, writer] = entry;
-        this.#named.add(id);
-        if (this.#find(id)) return;
-        const segment = known?.get(id) ?? new Segment(this.directory, id, writer);
-        this.segments = [...this.segments, segment];
-        if (segment.finished) this.#finishedBytes += segment.finished.size;
-        else this.#growing.push(segment);
-        return;
-      }
-      case "finished": {
-        const [, id, end, size] = entry;
-        const segment = this.#find(id);
-        const at = segment ? this.#growing.indexOf(segment) : -1;
-        if (!segment || at < 0) return;
-        this.#growing.splice(at, 1);
-        segment.finished = { end: Number(end), size: Number(size) };
-        this.#finishedBytes += segment.finished.size;
-        if (segment.position === segment.finished.end) segment.complete = true;
-        return;
-      }
-      case "seal":
-        for (const segment of this.segments) segment.sealed = true;
-        return;
-      case "compacted": {
-        const [, floor, newIds, oldIds] = entry;
-        const base = idsOf(newIds).map((item) => {
-          const [id = "", end] = item.split(":");
-          const there = known?.get(id);
-          if (there) return there;
-          const segment = new Segment(this.directory, id, "", { isBase: true });
-          segment.finished = { end: Number(end), size: Number(end) };
-          segment.sealed = true;
-          return segment;
-        });
-        const old = new Set(idsOf(oldIds));
-        for (const { id } of base) this.#named.add(id);
-        const kept = this.segments.filter(({ id }) => !old.has(id));
-        this.#replace([...base, ...kept], Number(floor));
-        return;
-      }
-      case "drop":
-        this.#replace([], Number(entry[1]));
-        return;
-    }
-  }
-
-  #replace(segments: readonly Segment[], floor: number): void {
-    const kept = new Set(segments);
-    for (const segment of this.segments) if (!kept.has(segment)) segment.release();
-    this.segments = segments;
-    this.#floor = floor;
-    this.#growing = segments.filter((segment) => !segment.finished && !segment.isBase);
-    this.#finishedBytes = 0;
-    for (const segment of segments) {
-      if (!segment.isBase) this.#finishedBytes += segment.finished?.size ?? 0;
-    }
-  }
-
-  #find(id: string): Segment | undefined {
-    return this.segments.findLast((segment) => segment.id === id);
-  }
-}
-
-function idsOf(list: string): string[] {
-  return list === "-" ? [] : list.split(",");
 }

@@ -15,7 +15,7 @@ export async function describeOthers(dataSet: DataSet): Promise<void> {
       await writeIndex(segment.indexPath, segment.id, finished.end, index);
       dataSet.sync();
       if (!dataSet.segments.includes(segment)) dataSet.removeFiles([segment]);
-      else if (dataSet.isGrowing(segment)) {
+      else if (dataSet.list.growing.includes(segment)) {
         const { end, size } = finished;
         dataSet.announce([["finished", segment.id, String(end), String(size)]], false);
       }

@@ -94,11 +94,13 @@ export class Manifest {
       if (count === 0) break;
       length += count;
     }
-    // Every line is written with a line feed before it, which ends one that was cut short.
+    // Every line is written with a line feed before it, which ends one that was cut short. One that
+    // lacks its last byte alone matches its checksum, too: it must not come true with the next line.
     let start = 0;
     for (let end = bytes.indexOf(10, start); end >= 0; end = bytes.indexOf(10, start)) {
       const line = bytes.toString("latin1", start, end);
-      const entry = parseLine(line, this.path, this.#read + start);
+      const isWhole = end + 1 === bytes.length || bytes[end + 1] === 10;
+      const entry = isWhole ? parseLine(line, this.path, this.#read + start) : undefined;
       if (entry) entries.push(entry);
       else if (end > start) this.#damaged.push(this.#read + start);
       start = end + 1;
@@ -124,28 +126,38 @@ export class Manifest {
   /**
    * Puts a file with these entries in place of all that were read, if that is much shorter. For who
    * has the data set alone.
+   *
+   * @param verify throws if that is no longer so.
    */
-  condense(entries: readonly ManifestEntry[]): void {
+  condense(entries: readonly ManifestEntry[], verify: () => void): void {
     const text = HEADING + entries.map(formatLine).join("");
     const isLong = this.#size > LONG && this.#size > 2 * text.length;
-    if (isLong || this.damaged.length > 0) this.replace(entries);
+    if (isLong || this.damaged.length > 0) this.replace(entries, verify);
   }
 
-  /** The same in any case. */
-  replace(entries: readonly ManifestEntry[]): void {
+  /** The same in any case. A line that the old file gets at the last moment is added to the new one. */
+  replace(entries: readonly ManifestEntry[], verify: () => void): void {
     const text = HEADING + entries.map(formatLine).join("");
     const folder = dirname(this.path);
-    removeDrafts(this.path);
+    removeDrafts(this.path, mayRun);
     const draft = writeDraft(this.path, text);
     try {
+      verify(); // Whoever passes us over removes the draft: it cannot take the place of a later file.
       renameSync(draft, this.path);
     } catch (error) {
       rmSync(draft, { force: true });
       throw error;
     }
     syncDirectory(folder); // What is added from now on must not be lost with the new name.
+    const late = this.news(); // Whoever adds a line later sees that the file has no name.
     this.#use(...openManifest(this.path));
     this.news();
+    if (late.length > 0) this.add(late, true);
+  }
+
+  /** Removes what others would put in its place, for who has passed them over. */
+  removeDrafts(): void {
+    removeDrafts(this.path, () => false);
   }
 
   close(): void {
@@ -167,7 +179,7 @@ function makeManifest(path: string, entries: () => readonly ManifestEntry[]): vo
   try {
     linkSync(draft, path);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+    if ((error as NodeJS.ErrnoException).code !== "EEXIST" && !existsSync(path)) throw error;
   } finally {
     rmSync(draft, { force: true });
   }
@@ -206,11 +218,11 @@ function writeDraft(path: string, text: string): string {
   return draft;
 }
 
-/** What processes have left that were killed meanwhile. */
-function removeDrafts(path: string): void {
+/** Removes drafts but those whose owner `isNeeded`. */
+function removeDrafts(path: string, isNeeded: (token: string) => boolean): void {
   const prefix = `${basename(path)}.`;
   for (const name of readdirSync(dirname(path))) {
-    if (!name.startsWith(prefix) || mayRun(name.slice(prefix.length))) continue;
+    if (!name.startsWith(prefix) || isNeeded(name.slice(prefix.length))) continue;
     rmSync(join(dirname(path), name), { force: true });
   }
 }

@@ -1,0 +1,167 @@
+import type { ManifestEntry } from "../format/manifest.js";
+import { Segment } from "./segment.js";
+
+/** The segments of a data set, by what the entries of its manifest have said so far. */
+export class SegmentList {
+  readonly #directory: string;
+  /** In the order in which they were added; base segments first. */
+  #segments: readonly Segment[] = [];
+  /** What the clock counted before the segments there are. */
+  #floor = 0;
+  /** Bytes of finished segments that are no base. */
+  #finishedBytes = 0;
+  /** The others, whose length is asked for. */
+  #growing: Segment[] = [];
+  /** Ids of all segments that were ever named. */
+  readonly #named = new Set<string>();
+
+  constructor(directory: string) {
+    this.#directory = directory;
+  }
+
+  get segments(): readonly Segment[] {
+    return this.#segments;
+  }
+
+  /** Those that no entry has called finished yet. */
+  get growing(): readonly Segment[] {
+    return this.#growing;
+  }
+
+  /**
+   * The bytes of all segments there ever were. Every record makes them more, so that a record
+   * whose stamp is higher than what the clock shows comes after all that were resolved before,
+   * whatever the clocks of their writers say.
+   */
+  clock(): number {
+    let bytes = this.#floor + this.#finishedBytes;
+    for (const segment of this.#growing) bytes += segment.size;
+    return bytes;
+  }
+
+  hasNamed(id: string): boolean {
+    return this.#named.has(id);
+  }
+
+  /** The segment of that id, if it is listed. */
+  find(id: string): Segment | undefined {
+    return this.#segments.findLast((segment) => segment.id === id);
+  }
+
+  /** Adds a segment that is about to be told to others. */
+  addOwn(segment: Segment): void {
+    this.#segments = [...this.#segments, segment];
+    this.#growing.push(segment);
+  }
+
+  /** Takes back `addOwn`: no one else was told of the segment. */
+  removeOwn(segment: Segment): void {
+    this.#segments = this.#segments.filter((other) => other !== segment);
+    this.#growing = this.#growing.filter((other) => other !== segment);
+  }
+
+  apply(entry: ManifestEntry, known?: ReadonlyMap<string, Segment>): void {
+    switch (entry[0]) {
+      case "segment": {
+        const [, id, writer] = entry;
+        this.#named.add(id);
+        if (this.find(id)) return;
+        const segment = known?.get(id) ?? new Segment(this.#directory, id, writer);
+        this.#segments = [...this.#segments, segment];
+        if (segment.finished) this.#finishedBytes += segment.finished.size;
+        else this.#growing.push(segment);
+        return;
+      }
+      case "finished": {
+        const [, id, end, size] = entry;
+        const segment = this.find(id);
+        const at = segment ? this.#growing.indexOf(segment) : -1;
+        if (!segment || at < 0) return;
+        this.#growing.splice(at, 1);
+        segment.finished = { end: Number(end), size: Number(size) };
+        this.#finishedBytes += segment.finished.size;
+        if (segment.position === segment.finished.end) segment.complete = true;
+        return;
+      }
+      case "seal":
+        for (const segment of this.#segments) segment.sealed = true;
+        return;
+      case "compacted": {
+        const [, floor, newIds, oldIds] = entry;
+        const base = idsOf(newIds).map((item) => {
+          const [id = "", end] = item.split(":");
+          const there = known?.get(id);
+          if (there) return there;
+          const segment = new Segment(this.#directory, id, "", { isBase: true });
+          segment.finished = { end: Number(end), size: Number(end) };
+          segment.sealed = true;
+          return segment;
+        });
+        const old = new Set(idsOf(oldIds));
+        for (const id of [...base.map(({ id }) => id), ...old]) this.#named.add(id);
+        const kept = this.#segments.filter(({ id }) => !old.has(id));
+        this.#replace([...base, ...kept], Number(floor));
+        return;
+      }
+      case "drop":
+        this.#replace([], Number(entry[1]));
+        return;
+    }
+  }
+
+  /** The manifest was condensed: it says how things stand, and no longer how they came about. */
+  reload(entries: readonly ManifestEntry[]): void {
+    const before = this.#segments;
+    const known = new Map(before.map((segment) => [segment.id, segment]));
+    this.#segments = [];
+    this.#growing = [];
+    this.#floor = this.#finishedBytes = 0;
+    for (const entry of entries) this.apply(entry, known);
+    const kept = before.filter((segment) => this.#segments.includes(segment));
+    for (const segment of before) if (!kept.includes(segment)) segment.release();
+  }
+
+  /**
+   * The fewest entries that say the same as all there were.
+   *
+   * @param unlisted names of files that are there and not in the list. Those that are yet to be
+   *   removed must not pass for ones that the manifest has lost.
+   */
+  essence(unlisted: readonly string[]): ManifestEntry[] {
+    const entriesOf = (segment: Segment): ManifestEntry[] => {
+      const { id, finished, writer } = segment;
+      const listed: ManifestEntry = ["segment", id, writer];
+      if (!finished || this.#growing.includes(segment)) return [listed];
+      return [listed, ["finished", id, String(finished.end), String(finished.size)]];
+    };
+    const base = this.#segments.filter(({ isBase }) => isBase);
+    const others = this.#segments.filter(({ isBase }) => !isBase);
+    const baseIds = base.map(({ id, finished }) => `${id}:${finished?.end}`).join(",");
+    const gone = unlisted
+      .filter((name) => name.endsWith(".seg"))
+      .map((name) => name.slice(0, 16))
+      .filter((id) => this.#named.has(id));
+    return [
+      ["compacted", String(this.#floor), baseIds || "-", gone.join(",") || "-"],
+      ...others.filter(({ sealed }) => sealed).flatMap(entriesOf),
+      ["seal"],
+      ...others.filter(({ sealed }) => !sealed).flatMap(entriesOf),
+    ];
+  }
+
+  #replace(segments: readonly Segment[], floor: number): void {
+    const kept = new Set(segments);
+    for (const segment of this.#segments) if (!kept.has(segment)) segment.release();
+    this.#segments = segments;
+    this.#floor = floor;
+    this.#growing = segments.filter((segment) => !segment.finished && !segment.isBase);
+    this.#finishedBytes = 0;
+    for (const segment of segments) {
+      if (!segment.isBase) this.#finishedBytes += segment.finished?.size ?? 0;
+    }
+  }
+}
+
+function idsOf(list: string): string[] {
+  return list === "-" ? [] : list.split(",");
+}

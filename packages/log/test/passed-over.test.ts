@@ -1,0 +1,160 @@
+import fs, { readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, test } from "@jest/globals";
+import { uniqueToken } from "@partd/disk";
+// From the sources, so that a store can be stopped between two of its steps.
+import { compact } from "../src/compact.js";
+import { DataSet } from "../src/data-set/data-set.js";
+import { LogStore } from "../src/log-store.js";
+import { Writer } from "../src/writer.js";
+import { bytes, directories, filesOf, text } from "./directories.js";
+
+const { next } = directories();
+
+const SIZES = { segmentSize: 2 ** 20, indexMemory: 2 ** 20, salvage: false };
+const LOST = { code: "ERR_PARTD_LOCK" };
+
+/** Does to all that have a lock what others do to a holder that stands still for too long. */
+function passOver(directory: string, lock: "lock" | "compact"): void {
+  const folder = join(directory, ".partd-log", lock);
+  for (const name of readdirSync(folder)) {
+    if (/^(wants|waits|fence)-/.test(name)) continue;
+    renameSync(join(folder, name), join(folder, `fence-${name.replace("shared-", "")}`));
+  }
+}
+
+async function filled(directory: string): Promise<void> {
+  await using store = new LogStore(directory);
+  await store.append({ x: bytes("1") });
+}
+
+/** Compacts, and stops before it has the data set alone for the first or the second time. */
+function compaction(directory: string, stop: 1 | 2, meanwhile: () => Promise<void>) {
+  const dataSet = new DataSet(directory);
+  let times = 0;
+  const alone = async <T>(critical: () => Promise<T>): Promise<T> => {
+    if (++times === stop) await meanwhile();
+    return dataSet.alone({}, critical);
+  };
+  const { signal } = new AbortController();
+  return compact(dataSet, { ...SIZES, signal, onProgress: undefined, alone }).finally(() =>
+    dataSet.close(),
+  );
+}
+
+for (const stop of [1, 2] as const) {
+  test(`a compaction that was passed over before its step ${stop} changes nothing, nor does it disturb the next`, async () => {
+    const directory = next();
+    await filled(directory);
+    let goOn = () => {};
+    const isOver = new Promise<void>((resolve) => {
+      goOn = resolve;
+    });
+    let second: Promise<void> | undefined;
+    const first = compaction(directory, stop, async () => {
+      passOver(directory, "compact");
+      await new Promise<void>((copied) => {
+        second = compaction(directory, 2, async () => {
+          copied();
+          await isOver;
+        });
+      });
+    });
+    await expect(first).rejects.toMatchObject(LOST);
+    goOn();
+    await second;
+    await using store = new LogStore(directory);
+    expect(text(await store.get("x"))).toBe("1");
+    expect((await store.verify()).damage).toEqual([]);
+    expect(filesOf(directory, ".seg")).toHaveLength(1);
+  });
+}
+
+test("a drop of a store that was passed over leaves what others have appended since", async () => {
+  const directory = next();
+  await filled(directory);
+  await using stalled = new LogStore(directory);
+  await using other = new LogStore(directory);
+  const dropped = stalled.withLock(async (alone) => {
+    passOver(directory, "lock");
+    await other.append({ x: bytes("2") });
+    await alone.drop();
+  });
+  await expect(dropped).rejects.toMatchObject(LOST);
+  expect(text(await other.get("x"))).toBe("12");
+});
+
+test("an append that was whole before its store was passed over is done, also when compacted since", async () => {
+  const directory = next();
+  await filled(directory);
+  await using stalled = new LogStore(directory, { fsync: true });
+  await using other = new LogStore(directory);
+  await stalled.append({ x: bytes("2") });
+  const { fdatasync } = fs;
+  const { now } = Date;
+  // The record is written; before that is known a long time passes.
+  fs.fdatasync = ((fd: number, done: () => void) => {
+    fs.fdatasync = fdatasync;
+    passOver(directory, "lock");
+    const compacted = other.compact().then(() => {
+      // A damaged line, so that the next one writes a new manifest.
+      fs.appendFileSync(join(directory, ".partd-log", "manifest"), "\n0123abcd segm\n");
+      return other.compact();
+    });
+    void compacted.then(() => {
+      Date.now = () => now() + 3_600_000;
+      fdatasync(fd, done);
+    });
+  }) as typeof fdatasync;
+  try {
+    await stalled.append({ x: bytes("3") });
+  } finally {
+    fs.fdatasync = fdatasync;
+    Date.now = now;
+  }
+  for (const store of [stalled, other]) expect(text(await store.get("x"))).toBe("123");
+});
+
+test("a segment whose writer was passed over before it told of it is never listed", async () => {
+  const directory = next();
+  await filled(directory);
+  const dataSet = new DataSet(directory);
+  const other = new DataSet(directory);
+  const writer = new Writer(dataSet, { fsync: false, ...SIZES });
+  other.sync();
+  const { list } = dataSet;
+  const { addOwn } = list;
+  list.addOwn = (segment) => {
+    addOwn.call(list, segment);
+    passOver(directory, "lock");
+    other.manifest.replace([["compacted", "0", "-", "-"]], () => {});
+  };
+  const lease = await dataSet.lock.take("shared");
+  const batch = { keys: ["x"], values: [bytes("2")], byteLength: 1 };
+  await expect(writer.append(batch, lease)).rejects.toMatchObject(LOST);
+  const manifest = readFileSync(join(directory, ".partd-log", "manifest"), "latin1");
+  expect(manifest).not.toContain(" segment ");
+  await writer.close();
+  await dataSet.close();
+  await other.close();
+});
+
+test("segments that were compacted and not yet removed are no loss to those that fence others off", async () => {
+  const directory = next();
+  await filled(directory);
+  const [path = ""] = filesOf(directory, ".seg");
+  const compacted = readFileSync(path);
+  const compacting = new LogStore(directory);
+  await compacting.compact();
+  await compacting.close();
+  writeFileSync(path, compacted);
+  const [pid, start, , boot] = uniqueToken().split("-");
+  const hidden = [pid, start, "1", boot, "0123456789ab"].join("-");
+  writeFileSync(join(directory, ".partd-log", "lock", `fence-${hidden}`), "");
+  await using store = new LogStore(directory);
+  await store.append({ x: bytes("2") });
+  await using other = new LogStore(directory);
+  expect(text(await other.get("x"))).toBe("12");
+  await other.compact();
+  expect(filesOf(directory, ".seg")).toHaveLength(1);
+});
