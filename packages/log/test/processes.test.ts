@@ -1,7 +1,7 @@
 import { expect, test } from "@jest/globals";
 import { LogStore } from "@partd/log";
 import { Child } from "./child.js";
-import { directories, text } from "./directories.js";
+import { bytes, directories, text } from "./directories.js";
 
 const { next } = directories();
 const KEYS = ["all", "k0", "k1", "k2", "k3", "k4", "k5", "k6"];
@@ -70,6 +70,19 @@ test("4 writers and 2 readers at once: every resolved batch is seen, whole and i
   const counts = batchesOf((await store.get(KEYS)).map(text));
   expect([...counts.values()]).toEqual([300, 300, 300, 300]);
 }, 120_000);
+
+test("a batch that is appended while its keys are read is seen whole or not at all", async () => {
+  await using store = new LogStore(next());
+  await store.append({ known: bytes("-") });
+  for (let turns = 0; turns < 60; turns++) {
+    const read = store.get(["known", `new${turns}`]);
+    for (let turn = 0; turn < turns; turn++) await null;
+    const appended = store.append({ known: bytes(`<${turns}>`), [`new${turns}`]: bytes("1") });
+    const [known = "", fresh] = (await read).map(text);
+    expect([turns, known.endsWith(`<${turns}>`)]).toEqual([turns, fresh === "1"]);
+    await appended;
+  }
+});
 
 test("writers whose clocks disagree: what is appended one after the other is read in that order", async () => {
   const directory = next();

@@ -66,8 +66,10 @@ export async function planRead(
   keys: readonly string[],
   signal?: AbortSignal,
 ): Promise<ReadPlan> {
-  // A segment's index may be exchanged for a stored one at any time.
+  // A segment's index may be exchanged for a stored one at any time, and rows are added to one that
+  // grows: of those that come with the next record, one key's must not count without another's.
   const indexes = segments.map(({ index }) => index);
+  const ends = indexes.map((index) => (index instanceof StoredIndex ? 0 : index?.columns.count));
   const parts: Part[] = [];
   const pace = new Pace();
   for (const [i, segment] of segments.entries()) {
@@ -78,7 +80,7 @@ export async function planRead(
     const { firstStamp: first, lastStamp: last } = index;
     parts.push({
       ...part,
-      end: part.index.columns.count,
+      end: index instanceof StoredIndex ? part.index.columns.count : (ends[i] as number),
       first: segment.isBase ? -1 : first,
       last: segment.isBase ? -1 : last,
     });
