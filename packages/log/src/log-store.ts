@@ -346,9 +346,12 @@ export class LogStore extends BaseStore {
     const { dataSet } = this.#opened;
     return dataSet.lock.hold("shared", { signal }, async (lease) => {
       try {
-        return await operation(dataSet);
+        const result = await operation(dataSet);
+        // One that stood still may have lost the lock: others compact, and what it knows is mixed.
+        lease.confirm();
+        return result;
       } catch (error) {
-        // One that stood still may have lost the lock, and others removed what it was reading.
+        // Or they have removed what it was reading.
         if (!signal?.aborted) lease.verify();
         throw error;
       }

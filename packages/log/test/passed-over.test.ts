@@ -5,6 +5,7 @@ import { uniqueToken } from "@partd/disk";
 // From the sources, so that a store can be stopped between two of its steps.
 import { compact } from "../src/compact.js";
 import { DataSet } from "../src/data-set/data-set.js";
+import { Segment } from "../src/data-set/segment.js";
 import { LogStore } from "../src/log-store.js";
 import { Writer } from "../src/writer.js";
 import { bytes, directories, filesOf, text } from "./directories.js";
@@ -82,6 +83,30 @@ test("a drop of a store that was passed over leaves what others have appended si
   });
   await expect(dropped).rejects.toMatchObject(LOST);
   expect(text(await other.get("x"))).toBe("12");
+});
+
+test("a read of a store that was passed over does not answer less than there is", async () => {
+  const directory = next();
+  await filled(directory);
+  await using stalled = new LogStore(directory);
+  await using other = new LogStore(directory);
+  const { catchUp } = Segment.prototype;
+  Segment.prototype.catchUp = async function () {
+    Segment.prototype.catchUp = catchUp;
+    await this.catchUp();
+    passOver(directory, "lock");
+    await other.compact();
+  };
+  const { now } = Date;
+  const read = stalled.get("x");
+  await other.get("absent");
+  Date.now = () => now() + 3_600_000;
+  try {
+    await expect(read).rejects.toMatchObject(LOST);
+  } finally {
+    Date.now = now;
+  }
+  expect(text(await stalled.get("x"))).toBe("1");
 });
 
 test("an append that was whole before its store was passed over is done, also when compacted since", async () => {
