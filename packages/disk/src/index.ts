@@ -28,6 +28,7 @@ export {
   checkCount,
   readAll,
   readAllSync,
+  surviveSizeLimit,
   syncDirectory,
   syncFile,
   writeAllSync,

@@ -121,3 +121,16 @@ function writeSome(fd: number, pieces: readonly Uint8Array[], position: number):
     else fs.writev(fd, pieces, position, done);
   });
 }
+
+/**
+ * Where the size of files is limited (`ulimit -f`), the system ends a process that reaches the limit
+ * by the signal SIGXFSZ. From this call on it is listened to, and the write fails with EFBIG, as on a
+ * full disk. For good: the signal may arrive after the write that it is about has failed.
+ */
+export function surviveSizeLimit(): void {
+  if (isListening || process.platform === "win32") return;
+  isListening = true;
+  process.on("SIGXFSZ", () => {});
+}
+
+let isListening = false;

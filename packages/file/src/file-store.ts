@@ -7,7 +7,7 @@ import {
   type GetOptions,
   Pace,
 } from "@partd/core/author";
-import { absolutePath, type Lease, TemporaryDirectory } from "@partd/disk";
+import { absolutePath, type Lease, surviveSizeLimit, TemporaryDirectory } from "@partd/disk";
 import { AppendQueue } from "./append-queue.js";
 import { DataSet } from "./data-set.js";
 import { Reader } from "./reader.js";
@@ -230,19 +230,6 @@ export class FileStore extends BaseStore {
     );
   }
 }
-
-/**
- * Where the size of files is limited (`ulimit -f`), the system ends a process that reaches the limit
- * by the signal SIGXFSZ. Once a store has been opened it is listened to, and the write fails instead.
- * For good: such a signal may arrive after the write that it is about has failed.
- */
-function surviveSizeLimit(): void {
-  if (isSurviving || process.platform === "win32") return;
-  isSurviving = true;
-  process.on("SIGXFSZ", () => {});
-}
-
-let isSurviving = false;
 
 /** In milliseconds: Node's timers end at once after longer ones. */
 const LONGEST_TIMER = 2 ** 31 - 1;

@@ -10,11 +10,15 @@ import {
   checkIntegerOption,
   type GetOptions,
 } from "@partd/core/author";
-import { absolutePath, ifSystemError, systemError, TemporaryDirectory } from "@partd/disk";
+import {
+  absolutePath,
+  ifSystemError,
+  surviveSizeLimit,
+  systemError,
+  TemporaryDirectory,
+} from "@partd/disk";
 import { compact, type LongOptions } from "./compact.js";
-import { DataSet } from "./data-set/data-set.js";
-import { describeOthers } from "./data-set/describe.js";
-import { surviveSizeLimit } from "./data-set/size-limit.js";
+import { DataSet, describeOthers } from "./data-set/data-set.js";
 import { liveKeys, oneByOne } from "./index/live-keys.js";
 import { sortedKeys } from "./index/sorted-keys.js";
 import { pairsOf } from "./read/entries.js";
@@ -87,7 +91,7 @@ export class LogStore extends BaseStore {
    */
   constructor(path?: string | URL, options: LogStoreOptions = {}) {
     super();
-    const { segmentSize = SEGMENT_SIZE, staleMs, lockTimeoutMs, dir } = options;
+    const { segmentSize = SEGMENT_SIZE, staleMs, lockTimeoutMs, indexMemory, dir } = options;
     checkIntegerOption("segmentSize", segmentSize, 1, 2 ** 40);
     if (staleMs !== undefined) checkIntegerOption("staleMs", staleMs, 2000, 2 ** 31 - 1);
     if (lockTimeoutMs !== undefined) {
@@ -96,9 +100,7 @@ export class LogStore extends BaseStore {
     if (path !== undefined && dir !== undefined) {
       throw new PartdError("ERR_PARTD_VALUE", "dir is for a store without a path; leave one out.");
     }
-    if (options.indexMemory !== undefined) {
-      checkIntegerOption("indexMemory", options.indexMemory, 2 ** 16, 2 ** 40);
-    }
+    if (indexMemory !== undefined) checkIntegerOption("indexMemory", indexMemory, 2 ** 16, 2 ** 40);
     this.#temporary = path === undefined ? new TemporaryDirectory("partd-log", dir) : undefined;
     this.path = this.#temporary?.path ?? absolutePath(path as string | URL, "LogStore");
     this.#options = options;
