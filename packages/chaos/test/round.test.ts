@@ -12,6 +12,7 @@ afterAll(() => rmSync(scratch, { recursive: true, force: true }));
 
 const rounds: Record<string, Fault[]> = {
   file: ["kill", "stop", "thread", "clock"],
+  log: ["kill", "stop", "thread", "clock"],
   "buffer-log": ["clock"],
   "client-file": ["kill", "cut", "restart"],
   "client-buffer-log": ["cut", "clock"],
