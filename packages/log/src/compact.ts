@@ -17,7 +17,7 @@ export interface Progress {
 }
 
 export interface LongOptions extends OperationOptions {
-  /** Called from time to time with the bytes that are done and those in all. */
+  /** Called from time to time with the bytes done so far and the total. */
   readonly onProgress?: ((progress: Progress) => void) | undefined;
 }
 
@@ -45,7 +45,7 @@ export async function compact(dataSet: DataSet, options: CompactOptions): Promis
         await copier.run();
       } catch (error) {
         dataSet.sync();
-        if (isGone(dataSet, old)) return; // Dropped, and with it what was to be read.
+        if (isGone(dataSet, old)) return; // Dropped, and with it the segments to read.
         // Whoever has passed us over has removed what we wrote, and now compacts itself.
         if (!signal.aborted) lease.verify();
         throw error;
@@ -60,7 +60,7 @@ export async function compact(dataSet: DataSet, options: CompactOptions): Promis
   });
 }
 
-/** From here on the segments that there are stay as they are. */
+/** Seals the present segments: nobody writes on to them. */
 async function seal(
   dataSet: DataSet,
   { signal, salvage }: CompactOptions,
@@ -68,7 +68,7 @@ async function seal(
 ): Promise<readonly Segment[]> {
   await dataSet.refresh(signal);
   if (!salvage) dataSet.checkReadable();
-  // What a crash left of an earlier one. If the list itself is damaged they may be all there is.
+  // A crash left these of an earlier compaction. With a damaged list they may be the only data.
   if (dataSet.maybeListed() === undefined) {
     dataSet.removeUnlisted(() => {
       dataSet.verifyAlone();
@@ -93,7 +93,7 @@ function replace(dataSet: DataSet, old: readonly Segment[], copier: Copier): voi
     const entry = ["compacted", String(floor), freshIds, oldIds] as const;
     dataSet.announce([entry], true);
   } catch (error) {
-    // If only the disk has not got the line, all go by it already; after a loss of power none may.
+    // If only the fsync failed, every process follows the line already; after a power cut none may.
     copier.keep();
     dataSet.sync();
     if (!isGone(dataSet, old)) copier.keep(false);
@@ -116,7 +116,7 @@ class Copier {
   #encoder = new RecordEncoder();
   #fd = -1;
   #kept = false;
-  /** What the next record is made of. */
+  /** The next record. */
   #keys: string[] = [];
   #values: Uint8Array[] = [];
   #byteLength = 0;
@@ -208,7 +208,7 @@ class Copier {
     return segment;
   }
 
-  /** The old segments are removed for this one, so it has to be on the disk. */
+  /** It replaces segments that are removed, so it has to be on the disk before. */
   async #finishSegment(): Promise<void> {
     const segment = this.segments.at(-1);
     if (!segment || segment.complete) return;
@@ -222,9 +222,9 @@ class Copier {
   }
 }
 
-/** Base segments come before all others, and a later deletion is of a higher stamp. */
+/** Base segments come before all others, and every deletion has a higher stamp. */
 const BASE_STAMP = 0;
 /** Bytes from which on a record is ended. */
 const RECORD = 2 ** 20;
-/** And keys, whose table would hold others up. */
+/** The most keys of a record: writing a longer table would block the loop. */
 const MOST_KEYS = 16_384;

@@ -36,13 +36,12 @@ export interface LogStoreOptions {
    */
   readonly fsync?: boolean | undefined;
   /**
-   * Length in bytes from which on a segment is not added to: an integer from 1 to 2^40. Default
-   * 256 MiB.
+   * Length in bytes at which a segment is finished: an integer from 1 to 2^40. Default 256 MiB.
    */
   readonly segmentSize?: number | undefined;
   /**
-   * Reads on where a segment is damaged so that it cannot be known which keys are concerned, and
-   * leaves out what was there. Default false: then `get` is `ERR_PARTD_CORRUPT` for every key.
+   * Skips damage that may concern any key, and reads what is left. Default false: then `get` is
+   * `ERR_PARTD_CORRUPT` for every key.
    */
   readonly salvage?: boolean | undefined;
   /**
@@ -52,15 +51,15 @@ export interface LogStoreOptions {
    */
   readonly indexMemory?: number | undefined;
   /**
-   * Whether the directory is made if it is not there. Default true: with false the first operation
-   * is `ERR_PARTD_IO` unless it is a data set already, as where a path may be mistyped.
+   * Whether to make the data set if there is none. Default true. With false the first operation is
+   * then `ERR_PARTD_IO`, which finds a mistyped path.
    */
   readonly create?: boolean | undefined;
-  /** Where a store without a path is made. Default `os.tmpdir()`. */
+  /** The folder of a temporary store. Default `os.tmpdir()`. */
   readonly dir?: string | undefined;
   /**
-   * Milliseconds without a sign of life after which a store is passed over that is not known to have
-   * ended; the same for all that share the directory. 2,000 or more, default 10,000.
+   * Milliseconds without a sign of life after which a store that may still run is passed over. All
+   * that share the directory need the same value: 2,000 or more, default 10,000.
    */
   readonly staleMs?: number | undefined;
   /** Milliseconds after which a wait for others is `ERR_PARTD_LOCK`. Default 600,000. */
@@ -84,9 +83,9 @@ export class LogStore extends BaseStore {
   readonly #running = new Set<{ closing: AbortController; running: Promise<unknown> }>();
 
   /**
-   * @param path the directory, which is made with the first operation if it is not there; without
-   *   one, a temporary one, which goes with `close()`, with the process or, after a crash, with the
-   *   next temporary store.
+   * @param path the directory, made by the first operation. Without one the store is temporary: it
+   *   is removed by `close()`, at the end of the process or, after a crash, by the next temporary
+   *   store.
    * @throws `ERR_PARTD_VALUE` if an option is out of its range.
    */
   constructor(path?: string | URL, options: LogStoreOptions = {}) {
@@ -197,7 +196,7 @@ export class LogStore extends BaseStore {
     return oneByOne(await this.#held(signal, true, read));
   }
 
-  /** The segments are read in long runs; what is appended meanwhile is not part of it. */
+  /** Reads the segments in long runs. Later appends are not part of it. */
   protected override async _entries(options: EntriesOptions) {
     const { signal, prefix, sorted, longest = Number.POSITIVE_INFINITY } = options;
     if (prefix !== undefined || sorted) return undefined;
@@ -269,10 +268,10 @@ export class LogStore extends BaseStore {
   }
 
   /**
-   * Lays the bytes of each key together, so that they are read in one go, and gives the space of
-   * what was deleted back. Others append and read meanwhile; they wait for two short moments only.
-   * Whatever interrupts it, the data set stays as it was. A second call, here or in another
-   * process, waits for the first.
+   * Puts the bytes of each key together, so that one read gets them, and frees the space of what
+   * was deleted. Others append and read meanwhile; they wait for two short moments only. If it is
+   * interrupted, the data set stays as it was. A second call, here or in another process, waits for
+   * the first.
    *
    * Needs as much free space as the values take.
    *
@@ -293,8 +292,8 @@ export class LogStore extends BaseStore {
   }
 
   /**
-   * Reads everything, also what no key refers to any more, and compares it with its checksums.
-   * Others append and read meanwhile; what they append is not part of it.
+   * Reads everything, deleted bytes too, and compares it with its checksums. Others append and read
+   * meanwhile; their appends are not part of it.
    */
   async verify(options: LongOptions = {}): Promise<VerifyReport> {
     await this.flush(options); // Opens the store.
@@ -315,7 +314,7 @@ export class LogStore extends BaseStore {
     return this.#options.indexMemory ?? defaultIndexMemory();
   }
 
-  /** Runs what goes on beside other operations, and is given up when the store is closed. */
+  /** Runs long work beside other operations; `close()` aborts it. */
   async #background<T>(
     action: string,
     { signal }: OperationOptions,
@@ -340,7 +339,7 @@ export class LogStore extends BaseStore {
     return this.#open;
   }
 
-  /** Runs an operation that others may overlap, but none that wants the data set alone. */
+  /** Runs an operation under the shared lock. */
   async #shared<T>(
     signal: AbortSignal | undefined,
     operation: (dataSet: DataSet) => Promise<T>,

@@ -17,7 +17,7 @@ export function openOrMakeRoom(path: string, flags: string): number {
     return openSync(path, flags);
   } catch (error) {
     if (!isOutOfFiles(error)) throw error;
-    // From now on with fewer.
+    // Keep fewer open from now on.
     mostOpen = Math.min(mostOpen, open.size >> 1);
     closeIdle();
     return openSync(path, flags);

@@ -19,7 +19,7 @@ import type { RangeColumns } from "./index/range-columns.js";
 import { StoredIndex } from "./index/stored-index.js";
 import { Window } from "./read/window.js";
 
-/** A stretch of a file that is not as it was written. */
+/** A damaged stretch of a file. */
 export interface Damage {
   readonly path: string;
   readonly offset: number;
@@ -33,12 +33,12 @@ export interface Damage {
 export interface VerifyReport {
   readonly segments: number;
   readonly records: number;
-  /** That were read. */
+  /** Bytes that were read. */
   readonly bytes: number;
   readonly damage: readonly Damage[];
   /**
-   * Stretches behind the last record of a writer that was killed or met a full disk: what such an
-   * append leaves, or records that were damaged so that they cannot be told from it.
+   * Stretches after the last record of a writer that was killed or met a full disk: an append that
+   * was cut short, or records so damaged that they look the same.
    */
   readonly torn: readonly Damage[];
 }
@@ -48,7 +48,7 @@ interface Snapshot {
   readonly segment: Segment;
   /** Where its records end. */
   readonly end: number;
-  /** Whether records are known to have reached up to there. */
+  /** Whether `end` is recorded, so that a shorter file is damage. */
   readonly finished: boolean;
   /** Length of the file, or of the part of it that is not being written. */
   readonly size: number;
@@ -173,7 +173,7 @@ export class Verification {
       const whole = crc32(await window.read(start, length)) === columns.crc[group];
       if (this.#pace.due) await this.#pace.rest();
       if (whole) continue;
-      // Of the rows up to here, the last that begins no later, and those beside it.
+      // Skips to the rows of this group.
       while (row < head.entries && lastGroup(columns, row) < group) row++;
       const texts = new Set<string>();
       for (let i = row; i < head.entries && (columns.group[i] as number) <= group; i++) {

@@ -20,7 +20,7 @@ import { StoredIndex } from "./index/stored-index.js";
 
 interface Waiting {
   readonly batch: Batch;
-  /** By which it is written, to be given back at its end. */
+  /** The lease under which it is written, released at its end. */
   readonly lease: Lease;
   readonly signal: AbortSignal | undefined;
   readonly resolve: () => void;
@@ -34,7 +34,7 @@ export class Writer {
   readonly #fsync: boolean;
   readonly #segmentSize: number;
   readonly #indexMemory: number;
-  /** Of the indexes that are being written. */
+  /** Bytes of the indexes that are being written. */
   #finishingMemory = 0;
   #waiting: Waiting[] = [];
   #busy = false;
@@ -43,7 +43,7 @@ export class Writer {
   #fd = -1;
   #encoder = new RecordEncoder();
   #lastStamp = 0;
-  /** When small writes may be made at once again: one of them took long. */
+  /** Until when small writes leave the thread, after one that took long. */
   #slowUntil = 0;
   /** Indexes that are being written for segments that are full. */
   readonly #finishing = new Set<Promise<void>>();
@@ -65,16 +65,16 @@ export class Writer {
   }
 
   /**
-   * A value without bytes deletes its key: what follows it is kept.
+   * A value without bytes deletes its key; later values in the batch are kept.
    *
-   * @param lease is given back at the end.
+   * @param lease is released at the end.
    */
   append(batch: Batch, lease: Lease, signal?: AbortSignal): Promise<void> {
     return new Promise((resolve, reject) => {
       this.#waiting.push({ batch, lease, signal, resolve, reject });
       if (this.#busy) return;
       this.#busy = true;
-      // Not at once, so that what is appended in the same turn is written together.
+      // Not at once, so that appends of the same turn are written together.
       queueMicrotask(() => this.#run());
     });
   }
@@ -88,7 +88,7 @@ export class Writer {
 
   #run(): void {
     while (this.#waiting.length > 0) {
-      // Small writes are made without leaving the thread, which others need, too.
+      // Small writes stay on this thread, and others need their turn, too.
       if (this.#pace.due) {
         void this.#pace.rest().then(() => this.#run());
         return;
@@ -173,7 +173,7 @@ export class Writer {
     this.#encoder.begin(segment, this.#lastStamp);
   }
 
-  /** The same as in `#run`, with rests. What the encoder has made so far counts for no one. */
+  /** Encodes as `#run` does, with rests. Until `commit` the encoder's rows count for no one. */
   async #encode(group: readonly Waiting[]): Promise<void> {
     const pace = new Pace();
     for (const { batch } of group) {
@@ -219,7 +219,7 @@ export class Writer {
     }
   }
 
-  /** Makes a record none that is whole, but that nobody was told of. */
+  /** Unmakes a whole record whose append is about to reject. */
   async #void(at: number): Promise<void> {
     writeAllSync(this.#fd, NO_MAGIC, at);
     if (this.#fsync) await syncFile(this.#fd);
@@ -230,7 +230,7 @@ export class Writer {
     try {
       for (const { lease } of group) lease.confirm();
     } catch (error) {
-      // Whoever took the lock has said where our segment ends: behind the record, or before it.
+      // The taker of the lock has recorded where our segment ends: after the record, or before it.
       this.#dataSet.sync();
       const end = segment.position + this.#encoder.byteLength;
       const counts = (segment.finished?.end ?? 0) >= end; // Also if it was compacted since.
@@ -242,7 +242,7 @@ export class Writer {
     if (isFull || (segment.index as GrowingIndex).memory >= this.#indexMemory) this.#finish();
   }
 
-  /** Nobody knows what is in the file behind the last record: the segment ends there. */
+  /** The file after the last record is in an unknown state: ends the segment there. */
   #fail(group: readonly Waiting[], error: unknown): void {
     const path = this.#segment?.path ?? this.#dataSet.directory;
     this.#finish();
@@ -292,7 +292,7 @@ export class Writer {
     } catch (error) {
       dataSet.list.removeOwn(segment);
       if (fd !== undefined) closeSync(fd);
-      // Whether the others were told is not known in every case; an empty segment does no harm.
+      // The manifest may have its line all the same; an empty segment does no harm.
       if (!told) rmSync(segment.path, { force: true });
       throw systemError({ action: "begin", path: segment.path }, error);
     }
@@ -329,14 +329,14 @@ export class Writer {
       );
       indexed = true;
     } catch {
-      // Without it the next one to open the data set reads the segment instead.
+      // The next process to open the data set then reads the segment instead.
     }
     try {
       dataSet.sync();
       if (!dataSet.segments.includes(segment)) return dataSet.removeFiles([segment]);
       const { size } = fstatSync(segment.fd);
       dataSet.announce([["finished", segment.id, String(end), String(size)]], false);
-      // From now on the ranges can be read from the file, and need not be in memory.
+      // The ranges can now be read from the file: their memory is freed.
       if (indexed && !this.#closing) {
         segment.index = await StoredIndex.open(segment.indexPath, segment.id);
       }
@@ -362,7 +362,7 @@ const NO_MAGIC = new Uint8Array(4);
 /** Keys that are encoded in one go, which takes some 300 µs. */
 const STRETCH = 1024;
 
-/** Whether a group has so many keys that others should have their turn meanwhile. */
+/** Whether a group has so many keys that encoding it in one go would block the loop. */
 function isLong(group: readonly Waiting[]): boolean {
   let keys = 0;
   for (const { batch } of group) keys += batch.keys.length;

@@ -23,7 +23,7 @@ import { SegmentList } from "./segment-list.js";
 export interface DataSetOptions {
   /** Whether the directory itself is to outlast a power failure. */
   readonly durable?: boolean;
-  /** Whether to list what segments there are where the manifest is missing. */
+  /** Whether to list the segments found where the manifest is missing. */
   readonly salvage?: boolean | undefined;
   readonly staleMs?: number | undefined;
   readonly lockTimeoutMs?: number | undefined;
@@ -79,12 +79,13 @@ export class DataSet {
     return this.list.segments;
   }
 
-  /** Takes note of what other processes have done to the list of segments. */
+  /** Applies what other processes have added to the list of segments. */
   sync(): void {
     while (this.manifest.hasNews) {
       const { isReplaced } = this.manifest;
       for (const entry of this.manifest.news()) {
-        // Of a file without a name only this counts: where whoever passed us over ended our segment.
+        // Of a file without a name only this counts: where whoever passed us over ended our
+        // segment.
         const isOurs = entry[0] === "finished" && this.list.find(entry[1])?.isOwn;
         if (!isReplaced || isOurs) this.list.apply(entry);
       }
@@ -105,7 +106,9 @@ export class DataSet {
     });
   }
 
-  /** @throws `ERR_PARTD_LOCK` if another has passed this store over, which had the data set alone. */
+  /**
+   * @throws `ERR_PARTD_LOCK` if another has passed this store over, which had the data set alone.
+   */
   verifyAlone(): void {
     this.#alone?.verify();
   }
@@ -133,14 +136,14 @@ export class DataSet {
   announce(entries: readonly ManifestEntry[], durable: boolean, lease = this.#alone): void {
     lease?.verify();
     this.manifest.add(entries, durable);
-    const inVain = this.manifest.isReplaced; // Only of who does not share the data set just now.
+    const inVain = this.manifest.isReplaced; // Only possible without the shared lock.
     this.sync();
     if (inVain) this.announce(entries, durable, lease);
   }
 
   /**
-   * Shortens a manifest of which most is of the past. For who has the data set alone. It may fail:
-   * then the old one stays.
+   * Shortens a manifest whose lines are mostly obsolete. Call it under the exclusive lock. If it
+   * fails, the old one stays.
    */
   condense(): void {
     this.sync();
@@ -148,11 +151,14 @@ export class DataSet {
       if (this.maybeListed() !== undefined || this.unlisted().length > 0) return;
       this.manifest.condense(this.list.essence(this.unlisted()), () => this.verifyAlone());
     } catch {
-      // A full disk: the next time will do.
+      // A full disk: try again another time.
     }
   }
 
-  /** Files of segments that the manifest does not list, and indexes that were not written to the end. */
+  /**
+   * Files of segments that the manifest does not list, and indexes that were not written to the
+   * end.
+   */
   unlisted(): string[] {
     const listed = new Set(this.segments.map(({ id }) => id));
     return readdirSync(this.directory).filter((name) => {
@@ -164,7 +170,8 @@ export class DataSet {
   /**
    * For who has the data set alone, and knows that the list of segments is whole.
    *
-   * @param verify throws if anyone else may make such files. It comes after the look for them: those
+   * @param verify throws if anyone else may make such files. It comes after the look for them:
+   * those
    *   of whoever passes us over after it are not among them.
    */
   removeUnlisted(verify: () => void): void {
@@ -178,8 +185,8 @@ export class DataSet {
   }
 
   /**
-   * @throws `ERR_PARTD_CORRUPT` if it cannot be known what the keys hold: records, or the list of
-   * segments, are damaged.
+   * @throws `ERR_PARTD_CORRUPT` if damage to records or to the list of segments may concern any
+   * key.
    */
   checkReadable(): void {
     for (const { unreadable, path } of this.segments) {
@@ -192,7 +199,7 @@ export class DataSet {
       );
     }
     this.#checkForLost();
-    // A line that a full disk cut short is no harm: what it was to tell has not happened.
+    // A line that a full disk cut short does no harm: its change has not happened.
     const path = this.maybeListed();
     if (path === undefined) return;
     throw new PartdError(
@@ -203,9 +210,9 @@ export class DataSet {
   }
 
   /**
-   * A segment has its line before its first record, and loses it only when the manifest is
-   * condensed after its file was removed. One with records that was never named was named in what
-   * the manifest has lost.
+   * A segment's line is written before its first record, and goes only when the manifest is
+   * condensed after the segment's file was removed. So a segment with records that no line names
+   * was named in a part that the manifest has lost.
    */
   #checkForLost(): void {
     if (this.#checkedForLost) return;
@@ -225,7 +232,7 @@ export class DataSet {
   maybeListed(): string | undefined {
     if (this.manifest.damaged.length === 0) return undefined;
     const paths = this.#neverNamed();
-    // What `compact` made holds nothing new as long as all is there that it was made of.
+    // A base segment holds nothing new as long as the segments that it was made of are there.
     const isWhole = this.segments.every(({ path }) => existsSync(path));
     return paths.find((path) => !isWhole || !isBaseFile(path));
   }
@@ -245,15 +252,15 @@ export class DataSet {
   }
 
   /**
-   * Removes the files of segments that are no longer part of the data set. What cannot be removed is
-   * left to the next `compact` or `drop`.
+   * Removes the files of segments that are no longer part of the data set. A file that cannot be
+   * removed is left to the next `compact` or `drop`.
    */
   removeFiles(segments: readonly Segment[]): void {
     for (const path of segments.flatMap((one) => [one.path, one.indexPath])) {
       try {
         rmSync(path, { force: true });
       } catch {
-        // Nobody reads it any more.
+        // It only takes space.
       }
     }
   }
@@ -272,9 +279,9 @@ export class DataSet {
   }
 
   /**
-   * Makes harmless what stores may yet write that were passed over and may still run: their segments
-   * end where they are, so that a late record is behind the end, and a new manifest takes the place
-   * of the one that they have open, so that a late line is in a file without a name.
+   * Makes late writes harmless, of stores that were passed over and may still run. It ends their
+   * segments where they are, so that a late record is after the end, and replaces the manifest that
+   * they have open, so that a late line lands in a file without a name.
    */
   async #fence(unproven: readonly string[]): Promise<void> {
     if (unproven.length === 0) return;
@@ -298,8 +305,8 @@ export class DataSet {
 }
 
 /**
- * Writes the indexes of segments whose writers could not, because they were killed: the next to
- * open the data set need not read them through again, as this store did.
+ * Writes the indexes of segments whose writers were killed before they could. The next process to
+ * open the data set then need not read the segments through, as this one did.
  */
 export async function describeOthers(dataSet: DataSet): Promise<void> {
   for (const segment of dataSet.segments) {
@@ -315,7 +322,7 @@ export async function describeOthers(dataSet: DataSet): Promise<void> {
         dataSet.announce([["finished", segment.id, String(end), String(size)]], false);
       }
     } catch {
-      return; // A full disk, or a read-only one: it was only to save time.
+      return; // A full or read-only disk: an index only saves time.
     }
   }
 }

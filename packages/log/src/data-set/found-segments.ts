@@ -6,9 +6,9 @@ import { isBaseHeader, SEGMENT_HEADER } from "../format/layout.js";
 import type { ManifestEntry } from "../format/manifest.js";
 
 /**
- * What a manifest says of segments that are there without one.
+ * Entries for segments that are there without a manifest.
  *
- * @throws `ERR_PARTD_CORRUPT` if there are any, unless it is to be salvaged what there is.
+ * @throws `ERR_PARTD_CORRUPT` if there are any, unless `salvage`.
  */
 export function findSegments(
   directory: string,
@@ -51,7 +51,7 @@ export function isBaseFile(path: string): boolean {
   try {
     fd = openSync(path, "r");
   } catch (error) {
-    // A compaction that is given up elsewhere has just removed it.
+    // A compaction that was aborted elsewhere has just removed it.
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return true;
     throw systemError({ action: "read", path: path }, error);
   }

@@ -2,8 +2,8 @@ import { closeSync, existsSync, openSync, rmSync } from "node:fs";
 import { writeAllSync } from "@partd/disk";
 
 /**
- * A file of zeros that is given up when the disk is full, so that what is deleted can be recorded:
- * a disk could not be emptied otherwise. It is made again with the next segment.
+ * A file of zeros that is removed when the disk is full, so that there is space to record
+ * deletions: without it a full disk could not be emptied. The next segment makes it again.
  */
 export class Reserve {
   readonly #path: string;
@@ -27,7 +27,7 @@ export class Reserve {
     }
   }
 
-  /** Runs `work`, and if the disk is full once more with the reserve's space, if it `mayRepeat`. */
+  /** Runs `work`. If the disk is full, and `mayRepeat`, runs it again with the reserve's space. */
   async spend<T>(work: () => Promise<T>, mayRepeat: () => boolean = () => true): Promise<T> {
     try {
       return await work();
@@ -47,7 +47,7 @@ export class Reserve {
   }
 }
 
-/** What the deletion of some thousand keys takes, and many lines of the manifest. */
+/** Enough to delete some thousand keys, and for many lines of the manifest. */
 const RESERVED_BYTES = 64 * 1024;
 
 function isFull(error: unknown): boolean {

@@ -6,11 +6,11 @@ export class SegmentList {
   readonly #directory: string;
   /** In the order in which they were added; base segments first. */
   #segments: readonly Segment[] = [];
-  /** What the clock counted before the segments there are. */
+  /** What the clock had counted before the present segments. */
   #floor = 0;
   /** Bytes of finished segments that are no base. */
   #finishedBytes = 0;
-  /** The others, whose length is asked for. */
+  /** Segments that still grow: the clock asks for their length. */
   #growing: Segment[] = [];
   /** Ids of all segments that were ever named. */
   readonly #named = new Set<string>();
@@ -29,9 +29,9 @@ export class SegmentList {
   }
 
   /**
-   * The bytes of all segments there ever were. Every record makes them more, so that a record
-   * whose stamp is higher than what the clock shows comes after all that were resolved before,
-   * whatever the clocks of their writers say.
+   * A logical clock: the bytes of all segments there ever were. Every record moves it on, so that a
+   * record with a stamp above it comes after all that were resolved before, whatever the clocks of
+   * the machines say.
    */
   clock(): number {
     let bytes = this.#floor + this.#finishedBytes;
@@ -54,7 +54,7 @@ export class SegmentList {
     this.#growing.push(segment);
   }
 
-  /** Takes back `addOwn`: no one else was told of the segment. */
+  /** Takes back `addOwn`, before the manifest names the segment. */
   removeOwn(segment: Segment): void {
     this.#segments = this.#segments.filter((other) => other !== segment);
     this.#growing = this.#growing.filter((other) => other !== segment);
@@ -109,7 +109,7 @@ export class SegmentList {
     }
   }
 
-  /** The manifest was condensed: it says how things stand, and no longer how they came about. */
+  /** Starts anew from a condensed manifest, which gives the present state without its history. */
   reload(entries: readonly ManifestEntry[]): void {
     const before = this.#segments;
     const known = new Map(before.map((segment) => [segment.id, segment]));

@@ -26,16 +26,16 @@ export class Segment implements OpenFile {
   readonly writer: string;
   /** It was made by compact: its records come before those of all others. */
   readonly isBase: boolean;
-  /** Written by this store, which then knows its index without reading. */
+  /** Written by this store, which knows its index without reading. */
   readonly isOwn: boolean;
-  /** No one writes on to it: a `seal` came after it. */
+  /** Nobody adds to it: a `seal` came after it. */
   sealed = false;
-  /** Once it is finished: where its records end, and the length of the file. */
+  /** Set when it is finished: where its records end, and the length of the file. */
   finished: { readonly end: number; readonly size: number } | undefined;
   index: GrowingIndex | StoredIndex | undefined;
   /** Where the next record is looked for. */
   position = 0;
-  /** Nothing will be added to what `index` knows. */
+  /** The index is complete. */
   complete = false;
   readonly unreadable: Unreadable[] = [];
   #fd: number | undefined;
@@ -81,7 +81,7 @@ export class Segment implements OpenFile {
     remember(this);
   }
 
-  /** Whether our writer goes on adding to it, so that its length is known without asking. */
+  /** Whether our writer still adds to it, so that its length is known without `fstat`. */
   isBeingWritten = false;
 
   /** Where its records end, as far as we know. */
@@ -164,7 +164,7 @@ export class Segment implements OpenFile {
   async #read(): Promise<void> {
     const { finished } = this;
     if (this.index && !finished && this.#sizeThere() <= this.position) return;
-    // First whether its writer is gone, then how much it has written: not the other way round.
+    // First whether its writer runs, then the length: the other order could miss its last record.
     const live = !finished && mayRun(this.writer);
     const size = this.#sizeThere();
     if (!this.index) {
@@ -190,7 +190,7 @@ export class Segment implements OpenFile {
     try {
       return await StoredIndex.open(this.indexPath, this.id);
     } catch (error) {
-      // Whatever is wrong with it, the segment itself has it all.
+      // Whatever is wrong with the index, the segment has it all.
       if (isPartdError(error, "ERR_PARTD_CORRUPT")) return undefined;
       if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
       throw systemError({ action: "read", path: this.indexPath }, error);

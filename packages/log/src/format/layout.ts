@@ -1,11 +1,13 @@
 import { PartdError } from "@partd/core";
 import { crc32 } from "@partd/disk";
 
-/** The layout of a segment; `docs/log-format.md` is its specification. Numbers are little-endian. */
+/**
+ * The layout of a segment; `docs/log-format.md` is its specification. Numbers are little-endian.
+ */
 export const VERSION = 1;
 export const SEGMENT_HEADER = 64;
 export const RECORD_HEAD = 48;
-/** Where the header of a segment tells its kind. */
+/** Offset of the kind in the header of a segment. */
 const KIND = 12;
 export const SEGMENT_MAGIC = 0x676f6c6474726170n; // "partdlog"
 export const RECORD_MAGIC = 0x64636572; // "recd"
@@ -38,14 +40,14 @@ export function segmentHeader(id: string, isBase = false): Buffer {
   return bytes;
 }
 
-/** Whether a header is whole, and that of a segment that `compact` made. */
+/** Whether a header is whole and says that `compact` made the segment. */
 export function isBaseHeader(bytes: Buffer): boolean {
   const crc = crc32(bytes.subarray(0, SEGMENT_HEADER - 4));
   return crc === bytes.readUInt32LE(SEGMENT_HEADER - 4) && bytes[KIND] === 1;
 }
 
 /**
- * What is wrong with the header of a segment, if anything is.
+ * The fault of a segment's header, if it has one.
  *
  * @throws `ERR_PARTD_CORRUPT` if it is whole, and of a version that we cannot read.
  */
@@ -70,7 +72,7 @@ export function checkVersion(version: number, path: string, ours = VERSION): voi
   );
 }
 
-/** What the checksums of a segment's heads begin with, so that no other segment's bytes match. */
+/** Seeds the checksums of a segment's heads, so that bytes of another segment never match. */
 export function headSeed(id: string): number {
   return crc32(Buffer.from(id, "hex"));
 }
@@ -87,7 +89,7 @@ export function writeHead(bytes: Buffer, seed: number, offset: number, head: Rec
   bytes.writeUInt32LE(crc32(bytes.subarray(8, RECORD_HEAD), seed), 4);
 }
 
-/** The head that stands at the start of `bytes`, if one does that belongs at `offset`. */
+/** The head at the start of `bytes`, if it is one that belongs at `offset`. */
 export function readHead(bytes: Buffer, seed: number, offset: number): RecordHead | undefined {
   if (bytes.length < RECORD_HEAD || bytes.readUInt32LE(0) !== RECORD_MAGIC) return undefined;
   if (crc32(bytes.subarray(8, RECORD_HEAD), seed) !== bytes.readUInt32LE(4)) return undefined;

@@ -18,7 +18,7 @@ import { crc32, syncDirectory, systemError, uniqueToken, writeAllSync } from "@p
 import { mayRun } from "../data-set/segment.js";
 import { checkVersion, VERSION } from "./layout.js";
 
-/** What the manifest tells, one line each. */
+/** The entries of the manifest, one a line. */
 export type ManifestEntry =
   /** A writer, named by its process's token, added a segment. */
   | readonly ["segment", id: string, writer: string]
@@ -27,18 +27,18 @@ export type ManifestEntry =
   /** No one writes on to the segments named so far; each writer begins another. */
   | readonly ["seal"]
   /**
-   * The segments of `oldIds` are replaced by those of `newIds`: lists with commas, or `-` for
-   * none. To a new one's id its length is added behind a colon. `floor` is what the clock counted.
+   * The segments of `oldIds` are replaced by those of `newIds`: lists with commas, or `-` for none.
+   * A new id is followed by a colon and the segment's length. `floor` is what the clock counted.
    */
   | readonly ["compacted", floor: string, newIds: string, oldIds: string]
   /** All segments so far are gone. */
   | readonly ["drop", floor: string];
 
 /**
- * The list of a data set's segments: a text file that grows a line at a time, so that its size tells
- * every process at the cost of one `fstat` whether there is news. Lines are added whole by
- * `O_APPEND`; one that a crash or a full disk cut short fails its checksum and is skipped. When
- * most of it is of the past, a shorter file takes its place, which the same `fstat` tells.
+ * The list of a data set's segments: a text file that grows a line at a time. One `fstat` tells a
+ * process by the size whether there is news. Lines are added whole by `O_APPEND`; one that a crash
+ * or a full disk cut short fails its checksum and is skipped. When most lines are obsolete, a
+ * shorter file replaces it, which the same `fstat` shows.
  */
 export class Manifest {
   readonly path: string;
@@ -66,12 +66,12 @@ export class Manifest {
     return size !== this.#size || nlink === 0;
   }
 
-  /** Whether another file has taken its place, to be read from the start: see {@link reopen}. */
+  /** Whether another file has replaced it: see {@link reopen}. */
   get isReplaced(): boolean {
     return fstatSync(this.#fd).nlink === 0;
   }
 
-  /** The entries of the file that has taken its place. */
+  /** The entries of the file that has replaced it. */
   reopen(): ManifestEntry[] {
     try {
       this.#use(...openManifest(this.path));
@@ -95,7 +95,8 @@ export class Manifest {
       length += count;
     }
     // Every line is written with a line feed before it, which ends one that was cut short. One that
-    // lacks its last byte alone matches its checksum, too: it must not come true with the next line.
+    // lacks its last byte alone matches its checksum, too: it must not come true with the next
+    // line.
     let start = 0;
     for (let end = bytes.indexOf(10, start); end >= 0; end = bytes.indexOf(10, start)) {
       const line = bytes.toString("latin1", start, end);
@@ -114,7 +115,7 @@ export class Manifest {
     const text = Buffer.from(entries.map(formatLine).join(""), "latin1");
     try {
       let written = writeSync(this.#fd, text, 0, text.length);
-      // All of it once more: what others have added meanwhile would stand amid a line.
+      // Writes all of it once more: another process may have added a line in between.
       if (written < text.length) written = writeSync(this.#fd, text, 0, text.length);
       if (written < text.length) throw Object.assign(new Error("cut short"), { code: "ENOSPC" });
       if (durable) fdatasyncSync(this.#fd);
@@ -124,8 +125,8 @@ export class Manifest {
   }
 
   /**
-   * Puts a file with these entries in place of all that were read, if that is much shorter. For who
-   * has the data set alone.
+   * Replaces the file by one with these entries, if that is much shorter. Call it under the
+   * exclusive lock.
    *
    * @param verify throws if that is no longer so.
    */
@@ -135,7 +136,9 @@ export class Manifest {
     if (isLong || this.damaged.length > 0) this.replace(entries, verify);
   }
 
-  /** The same in any case. A line that the old file gets at the last moment is added to the new one. */
+  /**
+   * The same in any case. A line that the old file gets at the last moment is added to the new one.
+   */
   replace(entries: readonly ManifestEntry[], verify: () => void): void {
     const text = HEADING + entries.map(formatLine).join("");
     const folder = dirname(this.path);
@@ -172,7 +175,7 @@ export class Manifest {
   }
 }
 
-/** It appears with its first lines in it, whoever comes first. */
+/** The file appears with its first lines in it, whichever process is first. */
 function makeManifest(path: string, entries: () => readonly ManifestEntry[]): void {
   if (existsSync(path)) return;
   const draft = writeDraft(path, HEADING + entries().map(formatLine).join(""));
@@ -269,5 +272,5 @@ function checksum(text: string): string {
 }
 
 const HEADING = `partd-log ${VERSION}\n`;
-/** Bytes up to which a manifest is read in no time, whatever is in it. */
+/** A manifest of up to this many bytes is never worth replacing. */
 const LONG = 4096;

@@ -7,8 +7,8 @@ import { LARGE, LONGEST_ENTRY, PIECE, RECORD_HEAD, writeHead, writeVarint } from
 
 /**
  * Makes records of one segment, one at a time: `begin`, `add` for each batch or part of one, `end`;
- * then either `whole`, or `payload`, `checksum` and `headAndTable`; and `commit` once it is written.
- * Its buffers serve record after record.
+ * then either `whole`, or `payload`, `checksum` and `headAndTable`; and `commit` once it is
+ * written. Its buffers serve record after record.
  */
 export class RecordEncoder {
   #segment: Segment | undefined;
@@ -169,7 +169,7 @@ export class RecordEncoder {
     return bytes.subarray(0, this.payloadStart);
   }
 
-  /** The record is written: its rows count from now on. */
+  /** Makes the rows count, once the record is written. */
   commit(): void {
     ((this.#segment as Segment).index as GrowingIndex).commit(this.#row, this.#group, this.#stamp);
     this.#values.length = 0;

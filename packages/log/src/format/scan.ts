@@ -18,9 +18,9 @@ import {
 } from "./layout.js";
 
 /**
- * Reads on from `segment.position` and takes what records there are up to `size` into the index,
- * without their payloads where those are long. What follows the last whole record is left: it may
- * be one that is being written (`live`), or that a crash cut short.
+ * Reads on from `segment.position` and adds the records up to `size` to the index, skipping long
+ * payloads. It stops after the last whole record: what follows may be a record that is being
+ * written (`live`), or that a crash cut short.
  */
 export async function scanRecords(
   segment: Segment,
@@ -78,11 +78,11 @@ export async function scanRecords(
   }
 }
 
-/** Stands for the key of a range whose key is not known: no key's text is empty. */
+/** Stands for an unknown key: no encoded key is empty. */
 export const UNKNOWN_KEY = "";
 
 /**
- * Fills the rows behind those that count; tells whether a key is not known.
+ * Fills rows after those that count. @returns whether a key is not known.
  *
  * @throws `ERR_PARTD_CORRUPT` if the table makes no sense, which no LogStore writes.
  */
@@ -117,7 +117,7 @@ function decodeChecked(
   { columns, keys, locals }: GrowingIndex,
 ): boolean {
   const crcs = bytes.length - head.groups * 4;
-  // Before memory is taken for them.
+  // Checked before memory is taken for them.
   if (head.entries * 2 > crcs) throw new RangeError("there is no room for so many entries");
   columns.reserve(columns.count + head.entries);
   columns.reserveGroups(columns.groupCount + head.groups);
@@ -145,7 +145,7 @@ function decodeChecked(
     if (reference % 2 === 1) {
       const length = reader.next();
       const end = reader.at + length;
-      // A definition takes three bytes or more, and all of them are before here in the file.
+      // A definition takes three bytes or more, all of them earlier in the file.
       if (length === 0 || end > crcs || local > payload / 2) throw new RangeError("a key is none");
       locals[local] = keys.number(keyText(bytes, reader.at, end));
       reader.at = end;
@@ -179,7 +179,7 @@ function decodeChecked(
   return unknown;
 }
 
-/** What no key has: encoded keys are made of these characters. */
+/** A character that no encoded key has. */
 const NO_KEY = /[^%/\w.() -]/;
 
 function keyText(bytes: Buffer, from: number, to: number): string {
@@ -205,7 +205,7 @@ async function payloadIsWhole(
   return true;
 }
 
-/** Where the next head begins that is whole, from `from` on. */
+/** The offset of the next whole head, from `from` on. */
 export async function findHead(
   window: Window,
   { seed }: { readonly seed: number },

@@ -63,7 +63,7 @@ export class BlockReader {
   }
 }
 
-/** Ranges as they are found, key by key, until their groups are known, too. */
+/** Collects ranges key by key, and then their groups. */
 export class FoundRanges {
   count = 0;
   #slots = new Uint32Array(16);

@@ -11,7 +11,7 @@ export class GrowingIndex extends RangeChains {
     return super.memory + this.keys.memory + 8 * this.locals.length;
   }
 
-  /** The numbers of the keys that the segment says something of. */
+  /** The numbers of the keys that have ranges or deletions in the segment. */
   *numbers(): Generator<number, void, undefined> {
     for (let key = 0; key < this.keyEnd; key++) if (this.has(key)) yield key;
   }

@@ -14,7 +14,7 @@ export const INDEX_HEADER = 96;
 export const PAGE_GROUPS = 170;
 export const GROUP_BYTES = 24;
 export const PAGE_BYTES = GROUP_BYTES * PAGE_GROUPS + 4;
-/** Bytes from which on a block of keys is ended: what is read to find one key. */
+/** Bytes at which a block of keys ends. Finding a key reads one block. */
 const BLOCK_BYTES = 4096;
 /** Of a block in the table at the end: the hash of its first key, and its length. */
 export const FENCE_BYTES = 8;
@@ -204,7 +204,7 @@ class IndexWriter {
 
 const FLUSH_BYTES = 2 ** 18;
 
-/** The keys that an index says something of, by hash, then by their bytes. */
+/** The keys of an index, by hash, then by their bytes. */
 export function sortedKeys(index: GrowingIndex): { order: Uint32Array; hashes: Uint32Array } {
   const { keys } = index;
   const hashes = new Uint32Array(keys.size);

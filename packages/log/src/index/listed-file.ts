@@ -3,8 +3,8 @@ import { systemError } from "@partd/disk";
 import { forget, isNamed, type OpenFile, openOrMakeRoom, remember } from "../open-files.js";
 
 /**
- * An index whose keys are being listed. It stays open between reads, as it may be removed meanwhile;
- * where descriptors run out it is closed as long as it has its name.
+ * An index whose keys are being listed. It stays open between reads, as it may be removed
+ * meanwhile; where descriptors run out it is closed as long as it has its name.
  */
 export class ListedFile implements OpenFile {
   readonly #path: string;

@@ -7,8 +7,8 @@ import { NEVER } from "./range-chains.js";
 import { type KeySummary, StoredIndex } from "./stored-index.js";
 
 /**
- * All keys that hold at least one byte, each once, in the order of their hashes: what the indexes
- * say is merged, so that memory does not grow with the number of keys.
+ * All keys that hold at least one byte, each once, in the order of their hashes. It merges the
+ * indexes, so that memory does not grow with the number of keys.
  */
 export async function* liveKeys(
   segments: readonly Segment[],
@@ -21,7 +21,9 @@ export async function* liveKeys(
   yield* mergeKeys(sources, signal);
 }
 
-/** Merges what is said of keys in the order of their hashes, then bytes: those that hold something. */
+/**
+ * Merges what is said of keys in the order of their hashes, then bytes: those that hold something.
+ */
 export async function* mergeKeys(
   sources: readonly AsyncGenerator<KeySummary[], void, undefined>[],
   signal?: AbortSignal,
@@ -85,7 +87,7 @@ async function* summaries(index: GrowingIndex): AsyncGenerator<KeySummary[], voi
   }
 }
 
-/** Where we stand in what one segment says. */
+/** A position in one segment's index. */
 class Cursor {
   readonly #batches: AsyncGenerator<KeySummary[], void, undefined>;
   #batch: KeySummary[] = [];

@@ -1,7 +1,7 @@
 import { NONE } from "./key-table.js";
 import { grown, grownSize, RangeColumns } from "./range-columns.js";
 
-/** The stamp of what did not happen. */
+/** The stamp of an event that has not happened. */
 export const NEVER = -1;
 
 /** Each key's ranges in a segment, in a chain, oldest first. Keys are numbers. */
@@ -10,7 +10,7 @@ export class RangeChains {
   #next = new Int32Array(64);
   #head = new Int32Array(0);
   #tail = new Int32Array(0);
-  /** Nothing is here until a key is deleted. */
+  /** Stamps of deletions; empty until a key is deleted. */
   #deleted = new Float64Array(0);
   /** Stamps of the first and last record. */
   firstStamp = Number.POSITIVE_INFINITY;
@@ -44,7 +44,7 @@ export class RangeChains {
     this.lastStamp = stamp;
   }
 
-  /** Takes note that what came before `stamp` does not count: {@link commit} adds what follows. */
+  /** Deletes what the key had before `stamp`; {@link commit} adds what follows. */
   markDeleted(key: number, stamp: number): void {
     if (key >= this.#head.length) this.#reserveKeys(key + 1);
     if (key >= this.#deleted.length) this.#reserveDeleted();

@@ -4,7 +4,7 @@
  * over several groups.
  */
 export class RangeColumns {
-  /** Rows that count; those behind are being prepared. */
+  /** Rows that count; later ones are in preparation. */
   count = 0;
   key = new Uint32Array(64);
   /** The (first) group that holds the range. */
@@ -49,7 +49,7 @@ export class RangeColumns {
     return this.stamp[this.group[row] as number] as number;
   }
 
-  /** Whether the range stands under checksums of its own. */
+  /** Whether the range has checksums of its own. */
   ownsGroups(row: number): boolean {
     return (
       this.delta[row] === 0 &&
@@ -67,7 +67,7 @@ export function grown<T extends Column>(column: T, size: number): T {
 }
 
 export function grownSize(size: number, needed: number): number {
-  // Half as much again once it is large: doubled, up to half of it would be idle.
+  // Grows by half once it is large: doubling would leave up to half of it idle.
   let next = size;
   while (next < needed) next = next < 2 ** 20 ? next * 2 : Math.ceil(next * 1.5);
   return next;

@@ -4,8 +4,8 @@ import { mergeKeys } from "./live-keys.js";
 import type { KeySummary } from "./stored-index.js";
 
 /**
- * The keys in the order of their bytes, in a bound of memory: sorted runs of them lie in a file that
- * has no name, and are merged.
+ * The keys in the order of their bytes, in a bound of memory: sorted runs of them lie in a file
+ * that has no name, and are merged.
  *
  * @param memory bytes of a run.
  */

@@ -19,7 +19,7 @@ import { radixOrder } from "./radix-order.js";
 import { NEVER, type RangeChains } from "./range-chains.js";
 import { damagedIndex as damaged, readExactly, StretchReader } from "./stretch-reader.js";
 
-/** What a segment says of a key, without where its ranges lie. */
+/** The stamps of a key in a segment. */
 export interface KeySummary {
   readonly hash: number;
   readonly key: string;
@@ -30,8 +30,8 @@ export interface KeySummary {
 }
 
 /**
- * The index of a finished segment, in a file beside it. In memory are 12 bytes for each block of
- * 4 KiB: the hash of its first key, and its place. To find a key, a block and a page of groups are
+ * The index of a finished segment, in a file beside it. In memory are 12 bytes for each block of 4
+ * KiB: the hash of its first key, and its place. To find a key, a block and a page of groups are
  * read.
  */
 export class StoredIndex {
@@ -108,7 +108,7 @@ export class StoredIndex {
     return 12 * this.#hashes.length;
   }
 
-  /** The ranges and deletions of `keys`, where key `i` of the answer is `keys[i]`. */
+  /** The ranges and deletions of `keys`: key `i` of the result is `keys[i]`. */
   async load(keys: readonly string[]): Promise<RangeChains> {
     const found = new FoundRanges();
     if (keys.length === 0 || this.#hashes.length === 0) return found.chains(this.lastStamp);
@@ -117,7 +117,7 @@ export class StoredIndex {
       await this.#findRanges(fd, keys, found);
       await this.#readGroups(fd, found);
     } catch (error) {
-      // What does not read as numbers was written by faulty software: the checksums are right.
+      // The checksums match, so that faulty software wrote these numbers.
       if (error instanceof RangeError) throw damaged(this.path, "its numbers make no sense");
       throw error;
     } finally {
@@ -126,7 +126,7 @@ export class StoredIndex {
     return found.chains(this.lastStamp);
   }
 
-  /** What the segment says of all its keys, in the order of their hashes, then bytes. */
+  /** The stamps of all keys, in the order of their hashes, then bytes. */
   async *summaries(): AsyncGenerator<KeySummary[], void, undefined> {
     if (this.#hashes.length === 0) return;
     const file = new ListedFile(this.path);
@@ -226,7 +226,7 @@ export class StoredIndex {
     return bytes.subarray(4);
   }
 
-  /** The first block in which a key of the hash can be. */
+  /** The first block that can hold a key of the hash. */
   #blockOf(hash: number): number {
     let low = 0;
     let high = this.#hashes.length;

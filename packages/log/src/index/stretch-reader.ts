@@ -54,7 +54,7 @@ interface ReadableFile {
 const STRETCH = 2 ** 18;
 /** Bytes that are read on this thread. */
 const AT_ONCE = 64 * 1024;
-/** A read that takes so long waits for the disk, and the next ones leave the thread. */
+/** A read that takes this long waits for the disk: the next ones leave the thread. */
 const SLOW_MS = 5;
 const STAY_SLOW_MS = 250;
 let slowUntil = 0;

@@ -8,14 +8,14 @@ import type { RangeColumns } from "../index/range-columns.js";
 import type { SegmentPlan } from "./read-plan.js";
 import { readPieces } from "./window.js";
 
-/** One read: a stretch of the file, and what is done with it. */
+/** One read of a stretch of the file. */
 interface Task {
   readonly position: number;
   readonly length: number;
   /** Rows `from` to `to` of the plan's order take their bytes from the stretch. */
   readonly from: number;
   readonly to: number;
-  /** Read straight to where they go, if that is known. */
+  /** Where the bytes go directly; undefined if they are copied from a buffer. */
   readonly targets: Uint8Array[] | undefined;
 }
 
@@ -75,7 +75,9 @@ async function gatherHeld(
   if (failed[0]) throw failed[0].error;
 }
 
-/** Fills `piece` from byte `from` of a large range on: both count in whole checksummed stretches. */
+/**
+ * Fills `piece` from byte `from` of a large range on: both count in whole checksummed stretches.
+ */
 export async function readPart(
   plan: SegmentPlan,
   row: number,
@@ -93,9 +95,9 @@ export async function readPart(
 const AT_A_TIME = 4;
 /** The most bytes of small ranges that are read together. */
 const STRETCH = 2 ** 20;
-/** What lies between two ranges is read along with them up to this length: a read costs more. */
+/** Ranges with a gap of up to this length are read together: another read would cost more. */
 const GAP = 64 * 1024;
-/** Ranges from this length on are read to where they go. */
+/** Ranges from this length on are read directly into the values. */
 const DIRECT = PIECE;
 const LONGEST_READ = 4 * 2 ** 20;
 
@@ -106,7 +108,7 @@ class Tasks {
   /** Places in the plan, in the order of the file. */
   readonly #order: Uint32Array;
   #next = 0;
-  /** Bytes of the next, very large range that were given out already. */
+  /** Bytes of the next, very large range that earlier tasks cover. */
   #part = 0;
 
   constructor(plan: SegmentPlan, values: readonly Uint8Array[]) {
@@ -123,7 +125,7 @@ class Tasks {
 
   /** Checks the groups of a stretch and copies its ranges to their places. */
   scatter(task: Task, bytes: Buffer, keys: readonly string[]): void {
-    // Everything at hand: this runs once for every append that was made.
+    // In locals: the loop runs once for every append that was made.
     const { rows, slots, offsets } = this.#plan;
     const { group: groups, delta, length, start } = this.#columns;
     const order = this.#order;
@@ -136,7 +138,7 @@ class Tasks {
       const row = rows[place] as number;
       const group = groups[row] as number;
       const groupStart = base + (start[group] as number);
-      // Known by its place: an index that was stored has a row of each group for every key in it.
+      // Compared by place: a stored index has a row for each group of every key.
       if (groupStart !== checked) {
         checked = groupStart;
         this.#check(group, buffer, groupStart, keys[slots[place] as number] as string);
@@ -165,7 +167,7 @@ class Tasks {
     return (this.#columns.length[row] as number) >= DIRECT && this.#columns.ownsGroups(row);
   }
 
-  /** Large ranges, as many as follow one another in the file, or a part of a very large one. */
+  /** Large ranges that follow one another in the file, or a part of a very large one. */
   #directTask(): Task {
     const from = this.#next;
     const first = this.#rangeAt(from);

@@ -255,7 +255,9 @@ class Slots {
   readonly #keys = new KeyTable();
   readonly #slotOf: Uint32Array;
   #lengths = new Float64Array(1024);
-  /** From which row on a key's bytes count, behind its last deletion: nothing until there is one. */
+  /**
+   * From which row on a key's bytes count, behind its last deletion: nothing until there is one.
+   */
   #first: Uint32Array | undefined;
 
   constructor(rows: number) {

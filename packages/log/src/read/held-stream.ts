@@ -55,7 +55,7 @@ export class HeldStream<T> implements AsyncIterable<T> {
     }
   }
 
-  /** Reads no more: the segments may be closed then. */
+  /** Ends reading; afterwards the segments may be closed. */
   async end(): Promise<void> {
     if (this.#over) return;
     this.#over = true;

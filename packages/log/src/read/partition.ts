@@ -30,7 +30,7 @@ export class Partition {
   readonly #positions: number[] = [];
   readonly #lengths: number[] = [];
   #segment = NONE;
-  /** Of the segment with each number, how many keys have been defined. */
+  /** For each segment's number, how many keys it has defined. */
   readonly #defined: number[] = [];
   #rows = 0;
   #byteLength = 0;

@@ -19,7 +19,8 @@ export class Partitions {
 
   /**
    * @param directory where the file is made.
-   * @param onBytes called with bytes that were read, at first of the segments, then of the partitions.
+   * @param onBytes called with bytes that were read, at first of the segments, then of the
+   * partitions.
    * @param memory bytes up to which there is no file, for tests. Partitions are a third of it.
    */
   constructor(

@@ -19,7 +19,7 @@ import { type Partition, Row } from "./partition.js";
 import { NO_SPAN, Span } from "./span.js";
 import { Window } from "./window.js";
 
-/** A segment, as far as it is read. */
+/** A segment, and where reading of it ends. */
 export interface Extent {
   readonly segment: Segment;
   readonly end: number;
@@ -34,14 +34,16 @@ export class UnreadableTable extends Error {}
  */
 export class RecordCursor {
   readonly isBase: boolean;
-  /** Of the record, or of the first one before it is read. */
+  /** The stamp of the present record, or of the first one. */
   stamp: number;
   readonly #segment: Segment;
   readonly #number: number;
   readonly #partitions: readonly Partition[];
   #opened: Window | undefined;
   readonly #end: number;
-  /** Of each key's number in the segment: its partition, and from 1 the number that it has there. */
+  /**
+   * Of each key's number in the segment: its partition, and from 1 the number that it has there.
+   */
   #partitionOf = new Uint16Array(64);
   #numberIn = new Uint32Array(64);
   readonly #numbers: Uint32Array;
@@ -89,7 +91,7 @@ export class RecordCursor {
           return true;
         }
       }
-      // Known to be lost, and read on by who wants what is left; or not known as yet.
+      // Known damage, which a salvage skips; or damage that nobody has found yet.
       const gap = unreadable.find(({ offset }) => offset === at);
       if (!gap) throw new UnreadableTable(path);
       this.#at = Math.max(gap.end, at + 1);
@@ -173,8 +175,8 @@ export class RecordCursor {
   }
 
   /**
-   * Reads entries of the table up to the end of a group, and a large one behind it, whose groups are
-   * its own. @returns the bytes of the group.
+   * Reads entries of the table up to the end of a group, and a large one behind it, whose groups
+   * are its own. @returns the bytes of the group.
    */
   #collect(reader: VarintReader, most: number, end: number): number {
     let open = 0;
@@ -186,7 +188,7 @@ export class RecordCursor {
       if (reference % 2 === 1) {
         const length = reader.next();
         this.#keyFrom[count] = reader.at;
-        // A definition takes three bytes or more, and all of them are before here in the file.
+        // A definition takes three bytes or more, all of them earlier in the file.
         if (length === 0 || reader.at + length > end || key > this.#next / 2) {
           throw new RangeError("a key is none");
         }

@@ -16,7 +16,7 @@ export class ValueStream implements AsyncIterable<Uint8Array> {
   #over = false;
 
   /**
-   * @param plan of which slot 0 is the value.
+   * @param plan whose slot 0 is the value.
    * @param done called when no more is read.
    */
   constructor(plan: ReadPlan, key: string, done: () => void) {
@@ -53,7 +53,7 @@ export class ValueStream implements AsyncIterable<Uint8Array> {
 
   #readOn(): void {
     this.#reading = this.#next();
-    this.#reading.catch(() => {}); // Told when it is asked for.
+    this.#reading.catch(() => {}); // The reader gets it with the next piece.
   }
 
   async #next(): Promise<Uint8Array | undefined> {

@@ -9,20 +9,20 @@ export class Window {
   #bytes: Buffer = Buffer.alloc(0);
   #start = 0;
 
-  /** @param size where the file ends, as far as we are concerned. */
+  /** @param size bytes after this are not read. */
   constructor(segment: Segment, size: number) {
     this.segment = segment;
     this.#size = size;
   }
 
-  /** The stretch, if it was read along with what came before it. */
+  /** The stretch, if an earlier read has brought it. */
   has(offset: number, length: number): Buffer | undefined {
     const at = offset - this.#start;
     if (at < 0 || at + length > this.#bytes.length) return undefined;
     return this.#bytes.subarray(at, at + length);
   }
 
-  /** The stretch, or as much of it as there is. */
+  /** The stretch, shorter where the file ends. */
   async read(offset: number, length: number): Promise<Buffer> {
     const found = this.has(offset, length);
     if (found) return found;
