@@ -1,4 +1,3 @@
-export { absolutePath } from "./absolute-path.js";
 export { crc32 } from "./crc32.js";
 export {
   DirectoryLock,
@@ -15,7 +14,7 @@ export {
   isOutOfFiles,
   systemError,
 } from "./system-error.js";
-export { TemporaryDirectory } from "./temporary-directory.js";
+export { absolutePath, TemporaryDirectory } from "./temporary-directory.js";
 export {
   isToken,
   type OwnerState,

@@ -6,8 +6,8 @@ import type { DataSet } from "./data-set/data-set.js";
 import { Segment } from "./data-set/segment.js";
 import { SEGMENT_HEADER, segmentHeader } from "./format/layout.js";
 import { RecordEncoder } from "./format/record-encoder.js";
-import type { GrowingIndex } from "./index/growing-index.js";
 import { writeIndex } from "./index/index-file.js";
+import type { GrowingIndex } from "./index/range-chains.js";
 import { entriesOf } from "./read/entries.js";
 import { LongEntry } from "./read/grouping.js";
 

@@ -14,7 +14,7 @@ import {
 } from "./format/layout.js";
 import { Manifest } from "./format/manifest.js";
 import { decodeTable, findHead, UNKNOWN_KEY } from "./format/scan.js";
-import { GrowingIndex } from "./index/growing-index.js";
+import { GrowingIndex } from "./index/range-chains.js";
 import type { RangeColumns } from "./index/range-columns.js";
 import { StoredIndex } from "./index/stored-index.js";
 import { Window } from "./read/window.js";

@@ -2,8 +2,8 @@ import { expect, test } from "@jest/globals";
 import { LogStore } from "@partd/log";
 import fc from "fast-check";
 import { DataSet } from "../src/data-set/data-set.js";
+import { Partitions } from "../src/read/entries.js";
 import { LongEntry } from "../src/read/grouping.js";
-import { Partitions } from "../src/read/partitions.js";
 import { directories, text } from "./directories.js";
 
 const { next } = directories();

@@ -4,7 +4,7 @@ import { isPartdError } from "@partd/core";
 import { stateOf, systemError } from "@partd/disk";
 import { headSeed } from "../format/layout.js";
 import { scanRecords } from "../format/scan.js";
-import { GrowingIndex } from "../index/growing-index.js";
+import { GrowingIndex } from "../index/range-chains.js";
 import { StoredIndex } from "../index/stored-index.js";
 import { areTooManyOpen, forget, type OpenFile, openOrMakeRoom, remember } from "../open-files.js";
 

@@ -1,7 +1,7 @@
 import { type Batch, Pace } from "@partd/core/author";
 import { crc32 } from "@partd/disk";
 import type { Segment } from "../data-set/segment.js";
-import type { GrowingIndex } from "../index/growing-index.js";
+import type { GrowingIndex } from "../index/range-chains.js";
 import type { RangeColumns } from "../index/range-columns.js";
 import { LARGE, LONGEST_ENTRY, PIECE, RECORD_HEAD, writeHead, writeVarint } from "./layout.js";
 

@@ -2,7 +2,7 @@ import { PartdError } from "@partd/core";
 import { Pace } from "@partd/core/author";
 import { crc32 } from "@partd/disk";
 import type { Segment } from "../data-set/segment.js";
-import type { GrowingIndex } from "../index/growing-index.js";
+import type { GrowingIndex } from "../index/range-chains.js";
 import { Window } from "../read/window.js";
 import {
   LARGE,

@@ -2,9 +2,8 @@ import { type FileHandle, open, rename, rm } from "node:fs/promises";
 import { Pace } from "@partd/core/author";
 import { crc32, uniqueToken } from "@partd/disk";
 import { LARGE, PIECE, writeUint64, writeVarint } from "../format/layout.js";
-import type { GrowingIndex } from "./growing-index.js";
 import { NONE } from "./key-table.js";
-import { NEVER } from "./range-chains.js";
+import { type GrowingIndex, NEVER } from "./range-chains.js";
 
 /** The layout of an index; `docs/log-format.md` is its specification. */
 export const INDEX_MAGIC = 0x7864696474726170n; // "partdidx"

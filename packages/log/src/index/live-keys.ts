@@ -1,9 +1,8 @@
 import { Pace } from "@partd/core/author";
 import type { Segment } from "../data-set/segment.js";
 import { UNKNOWN_KEY } from "../format/scan.js";
-import type { GrowingIndex } from "./growing-index.js";
 import { sortedKeys } from "./index-file.js";
-import { NEVER } from "./range-chains.js";
+import { type GrowingIndex, NEVER } from "./range-chains.js";
 import { type KeySummary, StoredIndex } from "./stored-index.js";
 
 /**

@@ -1,4 +1,4 @@
-import { NONE } from "./key-table.js";
+import { KeyTable, NONE } from "./key-table.js";
 import { grown, grownSize, RangeColumns } from "./range-columns.js";
 
 /** The stamp of an event that has not happened. */
@@ -107,5 +107,27 @@ export class RangeChains {
   #reserveDeleted(): void {
     const before = this.#deleted.length;
     this.#deleted = grown(this.#deleted, this.#head.length).fill(NEVER, before);
+  }
+}
+
+/** The index of a segment that is being written or was read through, in memory. */
+export class GrowingIndex extends RangeChains {
+  readonly keys = new KeyTable();
+  /** The numbers in `keys` of the segment's own key numbers, where they were read. */
+  readonly locals: number[] = [];
+
+  override get memory(): number {
+    return super.memory + this.keys.memory + 8 * this.locals.length;
+  }
+
+  /** The numbers of the keys that have ranges or deletions in the segment. */
+  *numbers(): Generator<number, void, undefined> {
+    for (let key = 0; key < this.keyEnd; key++) if (this.has(key)) yield key;
+  }
+
+  /** The key's number, or {@link NONE}. */
+  find(text: string): number {
+    const number = this.keys.find(text);
+    return number !== NONE && number < this.keyEnd ? number : NONE;
   }
 }

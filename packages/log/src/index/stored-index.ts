@@ -14,10 +14,14 @@ import {
   PAGE_GROUPS,
 } from "./index-file.js";
 import { orderHash, orderHashOf } from "./key-table.js";
-import { ListedFile } from "./listed-file.js";
 import { radixOrder } from "./radix-order.js";
 import { NEVER, type RangeChains } from "./range-chains.js";
-import { damagedIndex as damaged, readExactly, StretchReader } from "./stretch-reader.js";
+import {
+  damagedIndex as damaged,
+  ListedFile,
+  readExactly,
+  StretchReader,
+} from "./stretch-reader.js";
 
 /** The stamps of a key in a segment. */
 export interface KeySummary {

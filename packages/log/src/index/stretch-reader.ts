@@ -1,6 +1,7 @@
-import { fstatSync, readSync } from "node:fs";
+import { closeSync, fstatSync, readSync } from "node:fs";
 import { PartdError } from "@partd/core";
-import { readAll } from "@partd/disk";
+import { readAll, systemError } from "@partd/disk";
+import { forget, isNamed, type OpenFile, openOrMakeRoom, remember } from "../open-files.js";
 
 /**
  * Reads places of a file in ascending order: in long stretches if most of it is wanted, otherwise
@@ -78,4 +79,49 @@ export function damagedIndex(path: string, why: string): PartdError {
     `The index ${path} cannot be used: ${why}; it is made anew from its segment when it is deleted.`,
     { path },
   );
+}
+
+/**
+ * An index whose keys are being listed. It stays open between reads, as it may be removed
+ * meanwhile; where descriptors run out it is closed as long as it has its name.
+ */
+export class ListedFile implements OpenFile {
+  readonly #path: string;
+  #fd: number | undefined;
+  #isRead = false;
+
+  constructor(path: string) {
+    this.#path = path;
+  }
+
+  async reading<T>(read: (fd: number) => Promise<T>): Promise<T> {
+    this.#isRead = true;
+    try {
+      return await read(this.#fd ?? this.#open());
+    } finally {
+      this.#isRead = false;
+    }
+  }
+
+  rest(scarce: boolean): void {
+    if (scarce && !this.#isRead && this.#fd !== undefined && isNamed(this.#fd)) this.close();
+  }
+
+  close(): void {
+    const fd = this.#fd;
+    this.#fd = undefined;
+    if (fd === undefined) return;
+    forget(this);
+    closeSync(fd);
+  }
+
+  #open(): number {
+    try {
+      this.#fd = openOrMakeRoom(this.#path, "r");
+    } catch (cause) {
+      throw systemError({ action: "open", path: this.#path }, cause);
+    }
+    remember(this);
+    return this.#fd;
+  }
 }

@@ -1,8 +1,7 @@
 import { Pace } from "@partd/core/author";
 import { VarintReader } from "../format/layout.js";
 import { KeyTable } from "../index/key-table.js";
-import type { Partition } from "./partition.js";
-import { NO_SPAN, Span } from "./span.js";
+import { NO_SPAN, type Partition, Span } from "./partition.js";
 
 /** Keys with their values, each whole. */
 export type EntryBatch = readonly (readonly [key: string, value: Uint8Array])[];

@@ -11,12 +11,11 @@ import {
   VarintReader,
 } from "../format/layout.js";
 import { contradiction, decodeTable, findHead } from "../format/scan.js";
-import { GrowingIndex } from "../index/growing-index.js";
 import { orderHash } from "../index/key-table.js";
+import { GrowingIndex } from "../index/range-chains.js";
 import { grown, grownSize } from "../index/range-columns.js";
 import { damagedRange } from "./gather.js";
-import { type Partition, Row } from "./partition.js";
-import { NO_SPAN, Span } from "./span.js";
+import { NO_SPAN, type Partition, Row, Span } from "./partition.js";
 import { Window } from "./window.js";
 
 /** A segment, and where reading of it ends. */
