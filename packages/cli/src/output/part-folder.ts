@@ -1,7 +1,6 @@
 import {
   appendFileSync,
   existsSync,
-  mkdirSync,
   readdirSync,
   readFileSync,
   rmSync,
@@ -67,7 +66,8 @@ export class PartFolder {
   static open(out: string, options: PartFolderOptions): PartFolder {
     const existing = listing(out);
     const run = UnfinishedRun.begin(out, options.identity, options);
-    if (existing.length > 0 && !options.append && !options.force && !isPlacing(run)) {
+    const isOurs = isPlacing(run) || !existsSync(run.parts);
+    if (existing.length > 0 && !options.append && !options.force && !isOurs) {
       if (!run.resumed) run.remove();
       throw new UsageError(
         `${out} is not empty; --append adds to its files, --force replaces those of the same names`,
@@ -86,9 +86,8 @@ export class PartFolder {
     this.#run = run;
     this.#options = options;
     this.#existing = new Set(options.append ? existing : []);
-    this.isDone = run.resumed && existing.length > 0 && !existsSync(this.#parts);
+    this.isDone = !existsSync(run.parts);
     if (this.isDone) return;
-    mkdirSync(this.#parts, { recursive: true });
     for (const name of this.#existing) options.names.reserve(name);
     if (options.append) {
       for (const { file, key } of readTable(join(out, NAMES_TABLE))) {
@@ -142,7 +141,7 @@ export class PartFolder {
     if (this.isDone) return this.#run.remove();
     this.#flush();
     if (!this.isPlacing && !(this.#allTell && this.#known.size === 0)) this.#writeTable();
-    await place(this.#run, this.#parts, this.#out, this.#options.append);
+    await place(this.#run, this.#out, this.#options.append);
     this.#run.remove();
   }
 
@@ -150,10 +149,6 @@ export class PartFolder {
   abandon(): void {
     this.#flush();
     if (!this.isPlacing && this.files === 0) this.#run.remove();
-  }
-
-  get #parts(): string {
-    return this.#run.path("parts");
   }
 
   #nameOf(key: readonly KeyPart[]): string {
@@ -168,7 +163,7 @@ export class PartFolder {
     const { names, header, maxBytes, maxRows } = this.#options;
     const file = numbered(name, number);
     if (number > 1) names.reserve(file);
-    return new PartFile(join(this.#parts, file), {
+    return new PartFile(join(this.#run.parts, file), {
       name: file,
       header: this.#existing.has(file) ? undefined : header,
       maxBytes,
@@ -202,7 +197,7 @@ export class PartFolder {
     let journal = "";
     for (const note of this.#notes()) {
       const whole = note.files.every(({ name, bytes }) => {
-        const found = statSync(join(this.#parts, name), { throwIfNoEntry: false });
+        const found = statSync(join(this.#run.parts, name), { throwIfNoEntry: false });
         return found?.size === bytes;
       });
       if (!whole) continue;
@@ -216,8 +211,8 @@ export class PartFolder {
         this.#allTell &&= this.#options.names.tells(name, note.key);
       }
     }
-    for (const name of readdirSync(this.#parts)) {
-      if (!complete.has(name)) rmSync(join(this.#parts, name));
+    for (const name of readdirSync(this.#run.parts)) {
+      if (!complete.has(name)) rmSync(join(this.#run.parts, name));
     }
     // What a kill cut off at its end is not to be run on by the next line.
     writeFileSync(this.#run.path(DONE), journal);
@@ -234,7 +229,7 @@ export class PartFolder {
   }
 
   #writeTable(): void {
-    const path = join(this.#parts, NAMES_TABLE);
+    const path = join(this.#run.parts, NAMES_TABLE);
     writeFileSync(path, "");
     let text = "";
     const listed = new Set<string>();

@@ -17,24 +17,20 @@ import { NAMES_TABLE } from "./part-names.js";
 import type { UnfinishedRun } from "./unfinished-run.js";
 
 /**
- * Moves complete files from `parts` to the directory `out`: by one renaming if that is new, else one
+ * Moves the complete files of a run to the directory `out`: by one renaming if that is new, else one
  * by one. With `append` a file's bytes go behind those of its namesake. A note of each namesake's
  * length is made first, so that a run that is killed here can be gone on with: its files are cut
  * back to that.
  */
-export async function place(
-  run: UnfinishedRun,
-  parts: string,
-  out: string,
-  append: boolean,
-): Promise<void> {
+export async function place(run: UnfinishedRun, out: string, append: boolean): Promise<void> {
+  const { parts } = run;
   if (!isPlacing(run)) {
     if (isEmpty(out)) {
       if (existsSync(out)) rmdirSync(out);
       renameSync(parts, out);
       return;
     }
-    noteLengths(run, parts, out);
+    noteLengths(run, out);
   }
   for (const { name, length } of notedLengths(run)) {
     const part = join(parts, name);
@@ -61,8 +57,8 @@ interface Length {
   readonly length?: number | undefined;
 }
 
-function noteLengths(run: UnfinishedRun, parts: string, out: string): void {
-  const lines = readdirSync(parts).map((name) => {
+function noteLengths(run: UnfinishedRun, out: string): void {
+  const lines = readdirSync(run.parts).map((name) => {
     const note: Length = {
       name,
       length: statSync(join(out, name), { throwIfNoEntry: false })?.size,

@@ -1,6 +1,14 @@
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
-import { pidOf, processToken, stateOf } from "@partd/disk";
+import { pidOf, processToken, stateOf, uniqueToken } from "@partd/disk";
 import { Failure, UsageError } from "../command/failure.js";
 
 export interface RunOptions {
@@ -12,7 +20,8 @@ export interface RunOptions {
 
 /**
  * What a run has done before its output is complete: a hidden directory beside the output, which
- * outlives a kill, so that the next run can go on with it. One run at a time has it.
+ * outlives a kill, so that the next run can go on with it. One run at a time has it. It appears and
+ * goes by one renaming each, so that a kill leaves it whole or not at all.
  */
 export class UnfinishedRun {
   readonly directory: string;
@@ -26,39 +35,38 @@ export class UnfinishedRun {
   static begin(output: string, identity: unknown, options: RunOptions): UnfinishedRun {
     const directory = UnfinishedRun.directoryOf(output);
     const note = JSON.stringify(identity);
-    let resumed = false;
+    sweep(directory);
     if (existsSync(directory)) {
       refuseLive(directory, output);
       if (options.resume) {
         refuseOther(directory, note, output);
-        resumed = true;
-      } else if (options.force) {
-        rmSync(directory, { recursive: true });
-      } else {
+        takeOver(directory, output);
+        return new UnfinishedRun(directory, true);
+      }
+      if (!options.force) {
         throw new UsageError(
           `a run into ${output} was interrupted; --resume goes on with it, --force starts anew`,
         );
       }
+      takeOver(directory, output);
+      remove(directory);
     }
-    try {
-      mkdirSync(directory, { recursive: resumed });
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
-      throw new UsageError(`there is no directory ${dirname(resolve(output))} for ${output}`);
-    }
-    writeFileSync(join(directory, OWNER), processToken());
-    if (!resumed) writeFileSync(join(directory, IDENTITY), note);
-    return new UnfinishedRun(directory, resumed);
+    create(directory, note, output);
+    return new UnfinishedRun(directory, false);
   }
 
   static directoryOf(output: string): string {
-    const path = resolve(output);
-    return join(dirname(path), `.${basename(path).slice(0, 200)}.partial`);
+    return `${startOf(output)}${ENDING}`;
   }
 
   private constructor(directory: string, resumed: boolean) {
     this.directory = directory;
     this.resumed = resumed;
+  }
+
+  /** The directory for the files of the output; gone once it has become the output. */
+  get parts(): string {
+    return this.path(PARTS);
   }
 
   path(name: string): string {
@@ -67,12 +75,66 @@ export class UnfinishedRun {
 
   /** Removes it all: the output is complete, or nothing is to be kept. */
   remove(): void {
-    rmSync(this.directory, { recursive: true, force: true });
+    remove(this.directory);
+  }
+}
+
+function create(directory: string, note: string, output: string): void {
+  const draft = aside(directory);
+  try {
+    mkdirSync(draft);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+    throw new UsageError(`there is no directory ${dirname(resolve(output))} for ${output}`);
+  }
+  mkdirSync(join(draft, PARTS));
+  writeFileSync(join(draft, IDENTITY), note);
+  writeFileSync(join(draft, `${OWNER}${processToken()}`), "");
+  try {
+    renameSync(draft, directory);
+  } catch (error) {
+    rmSync(draft, { recursive: true, force: true });
+    refuseLive(directory, output);
+    throw error;
+  }
+}
+
+/** Of two runs that take over at once, one finds the owner's file renamed by the other. */
+function takeOver(directory: string, output: string): void {
+  const mine = join(directory, `${OWNER}${processToken()}`);
+  try {
+    renameSync(join(directory, `${OWNER}${ownerOf(directory)}`), mine);
+  } catch (error) {
+    refuseLive(directory, output);
+    throw error;
+  }
+}
+
+function remove(directory: string): void {
+  const removed = aside(directory);
+  renameSync(directory, removed);
+  rmSync(removed, { recursive: true, force: true });
+}
+
+/** Removes what runs that were killed have left on their way in or out. */
+function sweep(directory: string): void {
+  const parent = dirname(directory);
+  const start = basename(directory).slice(0, -ENDING.length);
+  let names: string[] = [];
+  try {
+    names = readdirSync(parent);
+  } catch {
+    // create() says that the directory is missing.
+  }
+  for (const name of names) {
+    if (!name.startsWith(`${start}.`) || !name.endsWith(ASIDE)) continue;
+    const token = name.slice(start.length + 1, -ASIDE.length).replace(/-[^-]*$/, "");
+    if (stateOf(token) === "ended") rmSync(join(parent, name), { recursive: true, force: true });
   }
 }
 
 function refuseLive(directory: string, output: string): void {
-  const owner = read(join(directory, OWNER));
+  const owner = ownerOf(directory);
   if (owner === "" || owner === processToken()) return;
   const state = stateOf(owner);
   if (state !== "running" && state !== "hidden") return;
@@ -82,20 +144,30 @@ function refuseLive(directory: string, output: string): void {
 }
 
 function refuseOther(directory: string, note: string, output: string): void {
-  const before = read(join(directory, IDENTITY));
+  const before = readFileSync(join(directory, IDENTITY), "utf8");
   if (before === note) return;
   throw new UsageError(
     `the run into ${output} that was interrupted had other options, or its inputs have changed since; --force starts anew`,
   );
 }
 
-function read(path: string): string {
-  try {
-    return readFileSync(path, "utf8");
-  } catch {
-    return "";
-  }
+function ownerOf(directory: string): string {
+  const name = readdirSync(directory).find((one) => one.startsWith(OWNER));
+  return name?.slice(OWNER.length) ?? "";
 }
 
-const OWNER = "owner";
+function startOf(output: string): string {
+  const path = resolve(output);
+  return join(dirname(path), `.${basename(path).slice(0, 150)}`);
+}
+
+/** A name of this process's own for what is not a run yet, or no longer. */
+function aside(directory: string): string {
+  return `${directory.slice(0, -ENDING.length)}.${uniqueToken()}${ASIDE}`;
+}
+
+const PARTS = "parts";
 const IDENTITY = "run.json";
+const OWNER = "owner-";
+const ENDING = ".partial";
+const ASIDE = ".aside";
