@@ -7,7 +7,7 @@ export const NEVER = -1;
 /** Each key's ranges in a segment, in a chain, oldest first. Keys are numbers. */
 export class RangeChains {
   readonly columns = new RangeColumns();
-  #next = new Int32Array(64);
+  #next = new Int32Array(16);
   #head = new Int32Array(0);
   #tail = new Int32Array(0);
   /** Stamps of deletions; empty until a key is deleted. */

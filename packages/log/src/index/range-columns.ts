@@ -6,20 +6,21 @@
 export class RangeColumns {
   /** Rows that count; later ones are in preparation. */
   count = 0;
-  key = new Uint32Array(64);
+  // A get of one key needs few rows, and V8 keeps arrays of up to 64 bytes in its own heap.
+  key = new Uint32Array(16);
   /** The (first) group that holds the range. */
-  group = new Uint32Array(64);
+  group = new Uint32Array(16);
   /** Bytes of the group before the range. */
-  delta = new Uint32Array(64);
-  length = new Uint32Array(64);
+  delta = new Uint32Array(16);
+  length = new Uint32Array(16);
 
   groupCount = 0;
   /** Position in the file. */
-  start = new Float64Array(16);
-  groupLength = new Uint32Array(16);
-  crc = new Uint32Array(16);
+  start = new Float64Array(8);
+  groupLength = new Uint32Array(8);
+  crc = new Uint32Array(8);
   /** Of the record that the group belongs to. */
-  stamp = new Float64Array(16);
+  stamp = new Float64Array(8);
 
   /** In bytes. */
   get memory(): number {

@@ -33,13 +33,9 @@ export class StretchReader {
   }
 
   async #readSome(fd: number, position: number, wanted: number, least: number): Promise<Buffer> {
-    const now = performance.now();
-    if (wanted <= AT_ONCE && now > slowUntil) {
+    if (wanted <= AT_ONCE) {
       const bytes = Buffer.allocUnsafeSlow(wanted);
-      const count = readSync(fd, bytes, 0, wanted, position);
-      const end = performance.now();
-      if (end - now > SLOW_MS) slowUntil = end + STAY_SLOW_MS;
-      if (count === wanted) return bytes;
+      if (readAtOnce(fd, bytes, position) === wanted) return bytes;
     }
     const { size } = fstatSync(fd);
     if (position + least > size) throw damagedIndex(this.#path, "it is cut short");
@@ -53,6 +49,22 @@ interface ReadableFile {
 }
 
 const STRETCH = 2 ** 18;
+
+/**
+ * Reads a short piece on this thread.
+ *
+ * @returns the bytes read; 0 where the thread pool is to read it: the piece is long, or the disk is
+ *   slow at the moment.
+ */
+export function readAtOnce(fd: number, piece: Uint8Array, position: number): number {
+  const now = performance.now();
+  if (piece.length > AT_ONCE || now < slowUntil) return 0;
+  const count = readSync(fd, piece, 0, piece.length, position);
+  const end = performance.now();
+  if (end - now > SLOW_MS) slowUntil = end + STAY_SLOW_MS;
+  return count;
+}
+
 /** Bytes that are read on this thread. */
 const AT_ONCE = 64 * 1024;
 /** A read that takes this long waits for the disk: the next ones leave the thread. */

@@ -1,10 +1,11 @@
 import { decodeKey, PartdError } from "@partd/core";
-import { describeKey } from "@partd/core/author";
+import { describeKey, Pace } from "@partd/core/author";
 import { crc32, systemError } from "@partd/disk";
 import type { Segment } from "../data-set/segment.js";
 import { PIECE } from "../format/layout.js";
 import { radixOrder } from "../index/radix-order.js";
 import type { RangeColumns } from "../index/range-columns.js";
+import { readAtOnce } from "../index/stretch-reader.js";
 import type { SegmentPlan } from "./read-plan.js";
 import { readPieces } from "./window.js";
 
@@ -57,12 +58,14 @@ async function gatherHeld(
         tasks.checkTargets(task, keys);
       } else {
         if (!buffer || buffer.length < task.length) {
-          buffer = Buffer.allocUnsafeSlow(Math.max(STRETCH, task.length));
+          // A get of one key has one task: a long buffer would cost it more than the read does.
+          buffer = Buffer.allocUnsafe(buffer ? Math.max(STRETCH, task.length) : task.length);
         }
         const bytes = buffer.subarray(0, task.length);
         await readInto(plan.segment, [bytes], task.position);
         tasks.scatter(task, bytes, keys);
       }
+      if (pace.due) await pace.rest();
     }
   };
   await Promise.all(
@@ -90,6 +93,9 @@ export async function readPart(
   await readInto(plan.segment, [piece], columns.start[group] as number);
   checkGroups(plan, group, piece, key);
 }
+
+/** One for all: a loop of gets, each of which reads on this thread, must not keep out others. */
+const pace = new Pace();
 
 /** Stretches of a file that are read at a time. */
 const AT_A_TIME = 4;
@@ -278,7 +284,14 @@ async function readInto(segment: Segment, targets: Uint8Array[], position: numbe
   for (const target of targets) byteLength += target.length;
   let done: number;
   try {
-    done = await segment.reading((fd) => readPieces(fd, targets, position));
+    done = await segment.reading(async (fd) => {
+      const [piece] = targets;
+      // A short read that stops early is done again, whole.
+      if (targets.length === 1 && readAtOnce(fd, piece as Uint8Array, position) === byteLength) {
+        return byteLength;
+      }
+      return readPieces(fd, targets, position);
+    });
   } catch (cause) {
     throw systemError({ action: "read", path: segment.path }, cause);
   }

@@ -17,7 +17,7 @@ export class SegmentPlan {
   offsets: Float64Array;
 
   /** @param room for how many ranges memory is taken at first. */
-  constructor(segment: Segment, index: RangeChains, room = 64) {
+  constructor(segment: Segment, index: RangeChains, room = 8) {
     this.segment = segment;
     this.index = index;
     this.rows = new Uint32Array(room);
@@ -34,7 +34,7 @@ export class SegmentPlan {
   }
 
   #grow(): void {
-    const size = grownSize(Math.max(64, this.rows.length), this.count);
+    const size = grownSize(this.rows.length, this.count);
     this.rows = grown(this.rows, size);
     this.slots = grown(this.slots, size);
     this.offsets = grown(this.offsets, size);
