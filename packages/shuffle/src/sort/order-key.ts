@@ -18,6 +18,8 @@ export class OrderKeyWriter {
     const start = this.length;
     this.#write(value);
     if (!descending || value === null || value === undefined) return;
+    // "a" would begin "a\0", and come before it also in this direction.
+    if (typeof value === "string" || value instanceof Uint8Array) this.#byte(0);
     // Kinds keep below that of null: it is what comes last either way.
     this.bytes[start] = KIND.null - this.bytes[start]!;
     for (let i = start + 1; i < this.length; i++) this.bytes[i] = 0xff - this.bytes[i]!;

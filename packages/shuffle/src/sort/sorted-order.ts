@@ -4,9 +4,15 @@ import type { LoadedChain } from "../spill/loaded-chain.js";
 /**
  * The addresses of a chain's frames in the order of their keys, those of equal keys as they are: by
  * radix over the first 8 bytes of the keys, then, among frames that share them, over the next 8.
+ *
+ * @param isDecided whether keys that share their first 8 bytes are equal.
  */
-export async function sortedOrder(chain: LoadedChain, records: number): Promise<Uint32Array> {
-  const sort = new RadixSort(chain, records);
+export async function sortedOrder(
+  chain: LoadedChain,
+  records: number,
+  isDecided: boolean,
+): Promise<Uint32Array> {
+  const sort = new RadixSort(chain, records, isDecided);
   await sort.run();
   return sort.addresses;
 }
@@ -18,6 +24,7 @@ export function sortCost(records: number): number {
 
 class RadixSort {
   readonly #chain: LoadedChain;
+  readonly #isDecided: boolean;
   addresses: Uint32Array;
   #highs: Uint32Array;
   #lows: Uint32Array;
@@ -27,8 +34,9 @@ class RadixSort {
   readonly #counts = new Uint32Array(BUCKETS);
   readonly #pace = new Pace();
 
-  constructor(chain: LoadedChain, records: number) {
+  constructor(chain: LoadedChain, records: number, isDecided: boolean) {
     this.#chain = chain;
+    this.#isDecided = isDecided;
     this.addresses = new Uint32Array(records);
     this.#highs = new Uint32Array(records);
     this.#lows = new Uint32Array(records);
@@ -52,6 +60,7 @@ class RadixSort {
   /** Sorts frames `from` to `to`, whose keys agree up to 8 bytes before `depth`, and whose prefixes are set. */
   async #sort(from: number, to: number, depth: number): Promise<void> {
     await this.#byPrefix(from, to);
+    if (this.#isDecided) return;
     for (let start = from; start < to; ) {
       const high = this.#highs[start]!;
       const low = this.#lows[start]!;

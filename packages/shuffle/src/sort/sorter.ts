@@ -1,8 +1,10 @@
 import type { KeyedBatch } from "../source/keyed-batch.js";
+import { frameCost } from "../spill/block.js";
 import type { Chain } from "../spill/chain.js";
 import { appendBatch } from "../spill/fan.js";
 import { LoadedChain } from "../spill/loaded-chain.js";
 import type { Workspace } from "../spill/workspace.js";
+import { KeyTail } from "./key-tail.js";
 import { Merge } from "./merge.js";
 import { sortCost, sortedOrder } from "./sorted-order.js";
 
@@ -25,22 +27,27 @@ export interface Frame {
 export class Sorter {
   readonly #workspace: Workspace;
   #gathered: Chain;
+  /** Of the keys that are gathered. */
+  #tail = new KeyTail();
   /** Sorted chains, in the order of the source. */
   #runs: Chain[] = [];
 
   constructor(workspace: Workspace) {
     this.#workspace = workspace;
-    this.#gathered = workspace.chain();
+    this.#gathered = this.#gather();
+  }
+
+  /** A chain that stays in memory until it is sorted. */
+  #gather(): Chain {
+    const chain = this.#workspace.chain();
+    chain.pinned = true;
+    return chain;
   }
 
   /** Adds a batch, whose hashes are the first 8 bytes of the keys. */
   async add(batch: KeyedBatch): Promise<void> {
     const byteLength = batch.ends[batch.count - 1] ?? 0;
-    if (byteLength < this.#large) {
-      await appendBatch(this.#workspace, batch, () => this.#gathered);
-      if (this.#isFull) await this.#spill();
-      return;
-    }
+    if (byteLength < this.#large) return this.#append(batch);
     for (let index = 0; index < batch.count; index++) await this.#addOne(recordOf(batch, index));
   }
 
@@ -53,25 +60,36 @@ export class Sorter {
       this.#runs.push(run);
       return;
     }
-    await appendBatch(this.#workspace, batch, () => this.#gathered);
-    if (this.#isFull) await this.#spill();
+    await this.#append(batch);
+  }
+
+  async #append(batch: KeyedBatch): Promise<void> {
+    if (!this.#hasRoomFor(batch)) await this.#spill();
+    this.#tail.add(batch);
+    const chain = this.#gathered;
+    await appendBatch(this.#workspace, batch, () => chain);
   }
 
   get #large(): number {
     return (this.#workspace.capacity * this.#workspace.blockSize) / 8;
   }
 
-  get #isFull(): boolean {
+  #hasRoomFor({ count, ends, keyStarts, keyEnds }: KeyedBatch): boolean {
     const { blockSize, capacity } = this.#workspace;
-    const bytes = this.#gathered.length * blockSize + sortCost(this.#gathered.records);
-    return bytes > capacity * blockSize * GATHERED_SHARE;
+    const { length, records } = this.#gathered;
+    const keys = count === 0 ? 0 : keyEnds[count - 1]! - keyStarts[0]!;
+    const more = (ends[count - 1] ?? 0) + keys + count * frameCost(0, 0);
+    const bytes = length * blockSize + more + sortCost(records + count);
+    return bytes <= capacity * blockSize * GATHERED_SHARE;
   }
 
   async #spill(): Promise<void> {
     const gathered = this.#gathered;
     if (gathered.records === 0) return;
-    this.#gathered = this.#workspace.chain();
-    this.#runs.push(await this.#write((visit) => this.#inMemory(gathered, visit)));
+    const { isSame } = this.#tail;
+    this.#gathered = this.#gather();
+    this.#tail = new KeyTail();
+    this.#runs.push(await this.#write((visit) => this.#inMemory(gathered, isSame, visit)));
   }
 
   /** All frames of a walk in a chain of their own. */
@@ -88,7 +106,7 @@ export class Sorter {
   /** Calls `visit` with every frame in order, and yields now and then. Nothing can be added any more. */
   async *walk(visit: (frame: Frame) => void): AsyncGenerator<void> {
     if (this.#runs.length === 0) {
-      yield* this.#inMemory(this.#gathered, visit);
+      yield* this.#inMemory(this.#gathered, this.#tail.isSame, visit);
       return;
     }
     const merge = await this.merge();
@@ -118,21 +136,30 @@ export class Sorter {
     return merge;
   }
 
-  async *#inMemory(chain: Chain, visit: (frame: Frame) => void): AsyncGenerator<void> {
+  /** @param isDecided whether keys that share their first 8 bytes are equal. */
+  async *#inMemory(
+    chain: Chain,
+    isDecided: boolean,
+    visit: (frame: Frame) => void,
+  ): AsyncGenerator<void> {
     const cost = sortCost(chain.records);
     this.#workspace.borrow(cost);
     try {
       const loaded = new LoadedChain(await chain.load(), this.#workspace.blockSize);
-      const addresses = await sortedOrder(loaded, chain.records);
+      const addresses = await sortedOrder(loaded, chain.records, isDecided);
       const most = WALKED_BLOCKS * this.#workspace.blockSize;
       let walked = 0;
-      for (const address of addresses) {
-        loaded.look(address);
-        visit(loaded);
-        walked += loaded.end - loaded.keyStart;
-        if (walked < most) continue;
-        walked = 0;
-        yield;
+      for (let from = 0; from < addresses.length; from += TOUCHED) {
+        const to = Math.min(addresses.length, from + TOUCHED);
+        loaded.touch(addresses, from, to);
+        for (let i = from; i < to; i++) {
+          loaded.look(addresses[i]!);
+          visit(loaded);
+          walked += loaded.end - loaded.keyStart;
+          if (walked < most) continue;
+          walked = 0;
+          yield;
+        }
       }
       yield;
     } finally {
@@ -159,8 +186,10 @@ export class Sorter {
 
 type FrameWalk = (visit: (frame: Frame) => void) => AsyncGenerator<void>;
 
-/** What is gathered before it is sorted; the rest is for the run that it is written to. */
-const GATHERED_SHARE = 0.6;
+/** What is gathered before it is sorted; the rest is for the run that it is written to, a little at a time. */
+const GATHERED_SHARE = 0.875;
+/** What so many frames touch stays in the cache until they are visited. */
+const TOUCHED = 64;
 /** Blocks of frames between two yields. */
 const WALKED_BLOCKS = 2;
 
