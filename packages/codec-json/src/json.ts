@@ -3,7 +3,7 @@ import { joinLists } from "@partd/core/author";
 import { checkNumbers, parseExact, stringifyExact } from "./exact-integers.js";
 import { describeLoss } from "./loss.js";
 
-/** What JSON can carry; BigInts under the option `integers`. */
+/** What JSON can carry. BigInts need the option `integers`. */
 export type JsonValue =
   | string
   | number
@@ -15,12 +15,13 @@ export type JsonValue =
 
 export interface JsonOptions {
   /**
-   * What integers are read as. `"number"`, the default: a number, and `ERR_PARTD_CODEC` for one that
-   * would be rounded. `"auto"`: a number where it is exact, that is within ±(2^53 - 1), else a
-   * BigInt. `"bigint"`: always a BigInt. With the last two a BigInt can be appended, too.
+   * How integers are read.
+   * - `"number"`, the default: as numbers; an integer that would be rounded is `ERR_PARTD_CODEC`.
+   * - `"auto"`: as a number within ±(2^53 - 1), else as a BigInt.
+   * - `"bigint"`: always as a BigInt.
    *
-   * A number with a fraction or an exponent is the nearest double, as everywhere; one beyond all
-   * doubles is `ERR_PARTD_CODEC`.
+   * With `"auto"` and `"bigint"`, BigInts can be appended too. A number with a fraction or an
+   * exponent is read as the nearest double; one beyond the range of doubles is `ERR_PARTD_CODEC`.
    */
   readonly integers?: "number" | "auto" | "bigint" | undefined;
 }
@@ -29,7 +30,7 @@ export interface JsonOptions {
  * A store of lists of JSON values over a store of bytes: `append` adds a list's items to a key's
  * list, and `get` returns all of them. `stream` yields the lists as they were appended.
  *
- * @typeParam T the items. What they are is not checked when they are read.
+ * @typeParam T the item type; reads do not check it.
  * @example new Json<{ delay: number }>(new Dict())
  */
 export class Json<T = JsonValue> extends Encode<T[]> {
@@ -41,12 +42,12 @@ export class Json<T = JsonValue> extends Encode<T[]> {
 /**
  * Lists of JSON values, each list as the UTF-8 text of a JSON array.
  *
- * What `JSON.stringify` would silently change is refused with `ERR_PARTD_CODEC`: `undefined`, also
- * as a property or a hole, functions, symbols, BigInts, NaN and the infinities, cycles, properties
- * whose name is a symbol, properties of arrays beside their items, and objects whose content is not
- * in their properties, such as Map, Set, RegExp or a typed array. An object with `toJSON` is what
- * that returns, so a Date reads back as text; any other instance of a class reads back as a plain
- * object of its own enumerable properties, and -0 as 0.
+ * `encode` refuses what `JSON.stringify` would silently change, with `ERR_PARTD_CODEC`:
+ * `undefined`, also as a property or a hole; functions, symbols, BigInts, NaN and the infinities;
+ * cycles; properties whose name is a symbol; properties of arrays beside their items; and objects
+ * that keep their content outside their properties, such as Map, Set, RegExp or a typed array. An
+ * object with `toJSON` is written as what `toJSON` returns, so a Date reads back as text. Any other
+ * class instance reads back as a plain object of its own enumerable properties, and -0 as 0.
  */
 export function jsonCodec({ integers = "number" }: JsonOptions = {}): Codec<JsonValue[]> {
   const bigints = integers !== "number";
@@ -55,7 +56,7 @@ export function jsonCodec({ integers = "number" }: JsonOptions = {}): Codec<Json
 
     encode(list) {
       if (!Array.isArray(list)) throw refuse("it takes a list of JSON values");
-      // The text first: JSON.stringify finds cycles.
+      // JSON.stringify comes first, because it finds cycles.
       const text = bigints ? stringifyExact(list) : stringify(list);
       const loss = describeLoss(list, bigints);
       if (loss !== undefined) throw refuse(loss);
@@ -79,7 +80,7 @@ export function jsonCodec({ integers = "number" }: JsonOptions = {}): Codec<Json
 const utf8 = new TextEncoder();
 const strictUtf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
-/** The message of JSON.stringify does not say where a BigInt stands. */
+/** JSON.stringify whose error names the place of a BigInt. */
 function stringify(list: readonly unknown[]): string | undefined {
   try {
     return JSON.stringify(list);

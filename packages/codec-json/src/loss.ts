@@ -1,7 +1,7 @@
 /**
- * What of `list` the text of `JSON.stringify` leaves out or changes: `"[2].delay is NaN, which JSON
- * cannot carry"`, or `undefined` where it carries all. A second pass over the values, because a
- * replacer function would make `JSON.stringify` several times slower.
+ * Describes the first value of `list` that `JSON.stringify` would leave out or change:
+ * `"[2].delay is NaN, which JSON cannot carry"`, or `undefined` if there is none. This is a second
+ * pass over the values, because a replacer function makes `JSON.stringify` several times slower.
  */
 export function describeLoss(list: readonly unknown[], bigints: boolean): string | undefined {
   const check = new LossCheck(bigints);
@@ -10,14 +10,17 @@ export function describeLoss(list: readonly unknown[], bigints: boolean): string
 
 class LossCheck {
   readonly #bigints: boolean;
-  /** JSON.stringify refuses cycles, but for one behind a `toJSON` that gives something new each time. */
+  /**
+   * Nested results of `toJSON`. JSON.stringify finds any cycle, except one through a `toJSON` that
+   * returns a new object each time.
+   */
   #depth = 0;
 
   constructor(bigints: boolean) {
     this.#bigints = bigints;
   }
 
-  /** @param name under which the value stands, which `toJSON` is given. */
+  /** @param name the property name or index of the value, which `toJSON` receives. */
   carries(value: unknown, name: string | number): boolean {
     switch (typeof value) {
       case "string":
@@ -38,7 +41,7 @@ class LossCheck {
     }
   }
 
-  /** Where the first value that is not carried stands, and what it is. */
+  /** Describes the first value that is not carried, with its path. */
   locate(value: unknown, path: string): string {
     for (const [step, name, child] of childrenOf(value)) {
       if (!this.carries(child, name)) return this.locate(child, path + step);
@@ -46,7 +49,7 @@ class LossCheck {
     return `${path} ${describe(value)}`.trimStart();
   }
 
-  /** By index, because other loops skip a hole, which would become null. */
+  /** By index: `every` and `forEach` skip holes, which JSON.stringify writes as null. */
   #carriesArray(array: readonly unknown[]): boolean {
     const { length } = array;
     for (let i = 0; i < length; i++) {
@@ -66,7 +69,7 @@ class LossCheck {
     return true;
   }
 
-  /** An invalid Date gives null for its text. What `toJSON` gives is not converted again. */
+  /** `toJSON` of an invalid Date returns null. A `toJSON` of the returned object is not called. */
   #carriesInstead(object: Convertible, name: string): boolean {
     if (this.#depth > MAX_DEPTH) return false;
     const given = object.toJSON?.(name);
@@ -86,7 +89,10 @@ function isPlain(object: object): boolean {
   return prototype === Object.prototype || prototype === null;
 }
 
-/** An instance of a class without any property has its content, if any, in private fields. */
+/**
+ * Whether an object keeps its content in properties. A class instance without any may keep it in
+ * private fields.
+ */
 function hasOnlyProperties(object: object): boolean {
   return tag(object) === "Object" && Object.keys(object).length > 0;
 }
