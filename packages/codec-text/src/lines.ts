@@ -5,21 +5,21 @@ import { decodeUtf8, encodeUtf8 } from "./utf8.js";
 
 export interface LinesOptions {
   /**
-   * Whether a value that something else wrote, and that does not end with a line feed, is given one
-   * before lines are appended: they would continue its last line. The first append to a key through
-   * this object reads the key's value for it, in pieces. Default true; false where all values were
-   * written by `Lines`, and are large.
+   * Whether to end an unfinished last line, which only another program leaves, before lines are
+   * appended: they would continue it. This reads the key's value, in pieces, before the first
+   * append to that key through this object. Default true; set it to false when `Lines` wrote all
+   * values and they are large.
    */
   readonly mend?: boolean | undefined;
 }
 
 /**
- * A store of lists of lines over a store of bytes: each line is followed by a line feed, and a
- * value is a plain text file. What follows the last line feed of a file that something else wrote
- * is a line too, and stays one when lines are appended. `stream` yields lists of whole lines.
+ * A store of lists of lines over a store of bytes. Each line is followed by a line feed, so a value
+ * is a plain text file. Text after the last line feed, which only another program leaves, is a line
+ * too, and stays one when lines are appended. `stream` yields lists of whole lines.
  *
- * A line is kept as it is, with any carriage return; one that holds a line feed is
- * `ERR_PARTD_CODEC`, as it would read back as two.
+ * A line is kept unchanged, with any carriage return. A line that contains a line feed is
+ * `ERR_PARTD_CODEC`, because it would read back as two.
  *
  * @example new Lines(new Dict())
  */
@@ -29,7 +29,7 @@ export class Lines extends Unframed<string[]> {
   readonly #ended: Set<string>;
 
   constructor(store: Store, options?: LinesOptions);
-  /** @internal `ended` are the keys that the store around is known to have. */
+  /** @internal `ended` is shared with the store that `withLock` locks. */
   constructor(store: Store, options?: LinesOptions, ended?: Set<string>);
   constructor(store: Store, options: LinesOptions = {}, ended = new Set<string>()) {
     super(store);
@@ -53,7 +53,7 @@ export class Lines extends Unframed<string[]> {
     if (unknown.size > 0) {
       const unended = await unendedKeys(store, unknown, options);
       if (unended.size > 0) {
-        // Another may be about to do the same: looked at again where nobody else writes.
+        // Another writer may end the same lines: check again under the lock.
         await store.withLock(async (held) => {
           const still = await unendedKeys(held, unended, options);
           await held.append(
@@ -95,7 +95,7 @@ export class Lines extends Unframed<string[]> {
 const LINE_FEED = 10;
 const FEED = Uint8Array.of(LINE_FEED);
 
-/** Those of the keys whose value ends within a line. */
+/** The keys whose value does not end with a line feed. */
 async function unendedKeys(
   store: Store,
   keys: ReadonlyMap<string, Key>,

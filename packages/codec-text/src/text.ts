@@ -3,12 +3,12 @@ import { Unframed } from "./unframed.js";
 import { decodeUtf8, encodeUtf8, unfinishedBytes } from "./utf8.js";
 
 /**
- * A store of strings over a store of bytes: what is appended to a key is put end to end, as UTF-8
- * and with nothing in between, so that a value is a plain text, and a text that something else
- * wrote is a value. `stream` yields whole characters (code points), however the bytes are cut.
+ * A store of strings over a store of bytes. A key's value is its strings end to end, in UTF-8 and
+ * with nothing in between, so other programs can read and write it as plain text. `stream` yields
+ * whole characters (code points), wherever the bytes are cut.
  *
- * A string that holds half a surrogate pair has no UTF-8 form: `ERR_PARTD_CODEC`. Bytes that are
- * not UTF-8 are `ERR_PARTD_CORRUPT`, with the offset of the first of them. A byte order mark is
+ * A string with half a surrogate pair has no UTF-8 form: `ERR_PARTD_CODEC`. Bytes that are not
+ * UTF-8 are `ERR_PARTD_CORRUPT`, with the offset of the first invalid byte. A byte order mark is
  * kept like any other character.
  *
  * @example new Text(new Dict())

@@ -23,19 +23,21 @@ import {
 } from "@partd/core/author";
 
 /**
- * A store whose values stand in the store below end to end, without the frames that `Encode` puts
+ * A store whose values lie end to end in the store below, without the frames that `Encode` puts
  * around each append.
  */
 export abstract class Unframed<V> implements Store<V> {
   readonly #store: Store;
-  /** `close`, and the end of `withLock`, wait here for appends that have not reached the store yet. */
+  /**
+   * `close` and the end of `withLock` wait here for appends that have not reached the store below.
+   */
   readonly #appends = new Gate();
 
   constructor(store: Store) {
     this.#store = store;
   }
 
-  /** Appends what was encoded. */
+  /** Appends encoded values. */
   protected _append(
     store: Store,
     encoded: readonly (readonly [Key, Uint8Array])[],
@@ -46,13 +48,13 @@ export abstract class Unframed<V> implements Store<V> {
 
   protected abstract _encode(value: V, key: Key): Uint8Array;
 
-  /** `offset` is where `bytes` begin in the key's value. */
+  /** @param offset where `bytes` begin in the key's value. */
   protected abstract _decode(bytes: Uint8Array, key: Key, offset: number): V;
 
-  /** Where in `bytes` the last whole item ends: what comes before can be decoded. */
+  /** Where the last whole item in `bytes` ends: the bytes before it can be decoded. */
   protected abstract _lastEnd(bytes: Uint8Array): number;
 
-  /** The same over another store. */
+  /** The same kind of store over `store`. */
   protected abstract _over(store: Store): Unframed<V>;
 
   async append(data: Entries<V>, options?: AppendOptions): Promise<void> {
@@ -72,7 +74,7 @@ export abstract class Unframed<V> implements Store<V> {
     let held: Uint8Array[] = [];
     let offset = 0;
     for await (const piece of this.#store.stream(key, options)) {
-      // Put together only where something ends, so that a long item is copied once.
+      // Join pieces only when an item ends, so that a long item is copied once.
       const whole = held.length > 0 && this._lastEnd(piece) > 0;
       const bytes = whole ? concatBytes([...held, piece]) : piece;
       const end = this._lastEnd(bytes);
@@ -161,7 +163,7 @@ export abstract class Unframed<V> implements Store<V> {
     return this.close();
   }
 
-  /** Resting in between, as there may be any number. */
+  /** Yields to the event loop between values. */
   async #decodeAll(keys: readonly Key[], raw: readonly Uint8Array[], options?: GetOptions) {
     const values: V[] = [];
     const pace = new Pace();

@@ -20,7 +20,8 @@ export function encodeUtf8(text: string, key: Key): Uint8Array {
 
 /**
  * @param offset where `bytes` begin in the key's value.
- * @throws `ERR_PARTD_CORRUPT` where they are not UTF-8, `ERR_PARTD_VALUE` for more than a string holds.
+ * @throws `ERR_PARTD_CORRUPT` if `bytes` are not UTF-8, `ERR_PARTD_VALUE` if they are longer than a
+ *   string can be.
  */
 export function decodeUtf8(bytes: Uint8Array, key: Key, offset = 0): string {
   try {
@@ -42,7 +43,7 @@ export function decodeUtf8(bytes: Uint8Array, key: Key, offset = 0): string {
   }
 }
 
-/** How many bytes at the end begin a character that they do not finish. */
+/** The number of bytes at the end that begin a character without finishing it. */
 export function unfinishedBytes(bytes: Uint8Array): number {
   for (let back = 1; back <= Math.min(3, bytes.byteLength); back++) {
     const byte = bytes[bytes.byteLength - back] as number;
@@ -70,7 +71,7 @@ function firstInvalid(bytes: Uint8Array): number | undefined {
   return undefined;
 }
 
-/** 0 for a byte with which no character begins. */
+/** The length of the sequence that `first` begins, or 0 if no sequence begins with it. */
 function sequenceLength(first: number): number {
   if (first < 0x80) return 1;
   if (first < 0xc2 || first > 0xf4) return 0;
