@@ -1,4 +1,4 @@
-// As values of its exports, so that a bundler which drops what is unused keeps the error.
+// The exports call a function that throws: a bundler that drops unused code keeps the call.
 export const V8: never = unavailable();
 export const v8Codec: never = V8;
 

@@ -1,11 +1,11 @@
-/** What `decode` refuses although nothing is damaged: `encode` refuses it, too. */
+/** An undamaged value beyond the limits of `decode`. `encode` refuses it, too. */
 export class TooMuch extends Error {}
 
 /**
- * Throws unless `bytes` are one value in the format of V8's serializer, whose arrays are together not
- * much longer than the bytes, and that is nested at most {@link MAX_LEVELS} deep. V8 itself allocates
- * an array of the length that the bytes claim, and one within the other: 51 bytes can take a
- * gigabyte.
+ * Throws unless `bytes` hold exactly one value in the format of V8's serializer, nested at most
+ * {@link MAX_LEVELS} deep, whose arrays claim no more items than its bytes warrant
+ * ({@link ITEMS_A_BYTE}). V8 allocates each array with the length that the bytes claim, and nested
+ * ones as well: 51 bytes can take a gigabyte.
  *
  * @see https://github.com/v8/v8/blob/main/src/objects/value-serializer.cc
  */
@@ -13,9 +13,12 @@ export function checkFormat(bytes: Uint8Array): void {
   new FormatCheck(bytes).run();
 }
 
-/** A few more than `encode` takes, as a key of a Map and an array buffer's view count here. */
+/** A few more than the 1,000 levels of `encode`, so that nothing it wrote is refused. */
 const MAX_LEVELS = 1010;
-/** Array items, mostly holes, that each byte may stand for, and that any frame may have. */
+/**
+ * A frame may claim this many array items for each of its bytes, and this many more. An array with
+ * more is nearly all holes.
+ */
 const ITEMS_A_BYTE = 16;
 const ITEMS_AT_LEAST = 1024;
 
@@ -39,17 +42,17 @@ class FormatCheck {
     if (this.#at < bytes.byteLength) throw new Error("bytes follow the value.");
   }
 
-  /** One value, whatever is nested in it. */
+  /** Reads one value with everything nested in it. */
   #value(): void {
     const bytes = this.#bytes;
-    /** The tags that end the values around. */
+    /** End tags of the enclosing values. */
     const open: number[] = [];
     let end: number = TOP;
     for (;;) {
       const tag = bytes[this.#at++];
       if (tag === undefined) throw cutShort();
       if (tag === Tag.ONE_BYTE_STRING) {
-        // The most frequent, without a call: half of all that there is to do.
+        // The most frequent tag, handled without a call: half of all the work.
         const length = bytes[this.#at] as number;
         if (length < 0x80) {
           this.#at += 1 + length;
@@ -68,13 +71,16 @@ class FormatCheck {
           continue;
         }
       }
-      // A value is over: perhaps the cause of an error, which goes on behind it.
+      // A value has ended. If it is the cause of an error, the error's other fields follow.
       while (end === CAUSE && !this.#error()) end = open.pop() as number;
       if (end === TOP) return;
     }
   }
 
-  /** Goes past a value, or up to what is nested in it: then the tag that will end it. */
+  /**
+   * Reads a value without children and returns LEAF, or reads the head of a value with children and
+   * returns the tag that ends it. PREFIX means that the value is still to come.
+   */
   #begin(tag: number): number {
     switch (tag) {
       case Tag.PADDING:
@@ -117,7 +123,7 @@ class FormatCheck {
         return this.#view();
       case Tag.RESIZABLE_ARRAY_BUFFER: {
         const length = this.#varint();
-        this.#spend(this.#varint() / 8); // Its greatest length, of which memory is reserved.
+        this.#spend(this.#varint() / 8); // maxByteLength: V8 reserves that much memory.
         this.#skip(length);
         return this.#view();
       }
@@ -146,7 +152,9 @@ class FormatCheck {
     }
   }
 
-  /** The parts of an error up to its end, or up to a cause, which is a value: then true. */
+  /**
+   * Reads an error's fields: up to its end (false), or up to its cause, which is a value (true).
+   */
   #error(): boolean {
     for (;;) {
       const tag = this.#bytes[this.#at++];
@@ -181,7 +189,9 @@ class FormatCheck {
     return this.#skip(this.#varint());
   }
 
-  /** Offset, length and since version 14 flags of a view of an array buffer, if one follows. */
+  /**
+   * Reads the view of an array buffer, if one follows: offset, length and, since version 14, flags.
+   */
   #view(): number {
     if (this.#bytes[this.#at] !== Tag.VIEW) return LEAF;
     this.#at += 2;
@@ -195,7 +205,10 @@ class FormatCheck {
     throw new TooMuch("arrays of far more holes than items; use a Map of what is there.");
   }
 
-  /** 32 bits, or more: then inexact, and past the end all the same. */
+  /**
+   * Reads up to 32 bits exactly. A larger number is inexact, which is harmless: no length or count
+   * so large passes.
+   */
   #varint(): number {
     let byte = this.#bytes[this.#at++];
     if (byte !== undefined && byte < 0x80) return byte;
@@ -216,13 +229,13 @@ class FormatCheck {
   }
 }
 
-/** In the place of a tag that ends a value: nothing is nested in it. */
+/** Instead of an end tag: the value has no children, and was read. */
 const LEAF = -1;
-/** What was read stands before a value. */
+/** Instead of an end tag: only a prefix of a value was read. */
 const PREFIX = -2;
-/** One value, the cause of an error, whose other parts follow. */
+/** As an end tag: one value, the cause of an error, whose other fields follow. */
 const CAUSE = -3;
-/** One value, with nothing around it. */
+/** As an end tag: the outermost value. */
 const TOP = -4;
 
 const Tag = {

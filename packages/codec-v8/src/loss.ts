@@ -2,9 +2,10 @@ import { deserialize, serialize } from "node:v8";
 import { placeOf } from "@partd/core/author";
 
 /**
- * What of `list` a structured clone silently leaves out: `loss` is `"[2].url is a URL, …"`, or
- * `undefined` where it keeps all. What the serializer refuses by itself is not looked for, but for
- * depth. `plain` says that there are only objects, lists without holes, and what `typeof` tells.
+ * Finds what a structured clone of `list` would silently lose. `loss` describes the first, such as
+ * `"[2].url is a URL, …"`, or is `undefined`. What the serializer itself refuses is not looked for,
+ * except depth. `plain` says that the list holds only plain objects, arrays without holes, and
+ * primitives.
  */
 export function checkLoss(list: readonly unknown[]): { loss: string | undefined; plain: boolean } {
   const check = new LossCheck();
@@ -14,17 +15,20 @@ export function checkLoss(list: readonly unknown[]): { loss: string | undefined;
   return { loss: `${place || "the list"} ${reason}`, plain: false };
 }
 
-/** Node and browsers read as many levels with the stack that they have by default. */
+/** Node and browsers can read this many levels with their default stack. */
 export const MAX_DEPTH = 1000;
 
 class LossCheck {
   plain = true;
   #depth = 0;
   #visits = 0;
-  /** Objects under way or done, from the first on that may be shared by many or in a cycle. */
+  /**
+   * Objects visited. Undefined until {@link SHALLOW} or {@link FEW} is exceeded: only then can a
+   * cycle or much sharing be found.
+   */
   #seen: Set<object> | undefined;
 
-  /** Why a value would not read back, or `undefined`. */
+  /** Why a value would not read back as it was, or `undefined`. */
   reason(value: unknown): string | undefined {
     if (typeof value !== "object" || value === null) return undefined;
     if (this.#depth === MAX_DEPTH) return `is nested more than ${MAX_DEPTH} deep`;
@@ -83,13 +87,13 @@ class LossCheck {
     for (let i = 0; i < array.length && i <= MOST_ITEMS_BY_INDEX; i++) {
       const item = array[i];
       if (typeof item !== "object" || item === null) {
-        if (item === undefined) this.plain = false; // Perhaps a hole.
+        if (item === undefined) this.plain = false; // It may be a hole.
         continue;
       }
       const reason = this.reason(item);
       if (reason !== undefined) return reason;
     }
-    // Also where most are holes, and what else is there: a clone keeps both.
+    // Visit the keys that exist: most items may be holes. A clone also keeps other properties.
     if (array.length > MOST_ITEMS_BY_INDEX) {
       this.plain = false;
       return this.#partsReason(array);
@@ -107,7 +111,7 @@ class LossCheck {
     return ownSymbols(object);
   }
 
-  /** A clone has the message, the stack, one of seven names, and on most runtimes the cause. */
+  /** A clone keeps the message, the stack, one of seven names, and on most runtimes the cause. */
   #errorReason(error: Error): string | undefined {
     if (!ERROR_NAMES.has(error.name)) {
       return `is an error named ${JSON.stringify(String(error.name).slice(0, 60))}, which would be "Error"`;
@@ -124,12 +128,15 @@ class LossCheck {
   }
 }
 
-/** Up to so many levels and objects none is remembered: what is shared is looked at again, which is cheaper. */
+/**
+ * Up to this many levels and visits no object is remembered: visiting shared objects again is
+ * cheaper.
+ */
 const SHALLOW = 8;
 const FEW = 1e6;
-/** A Set holds 2^24. */
+/** A Set holds at most 2^24 objects. */
 const MOST_SEEN = 2 ** 23;
-/** Beyond it the indices that there are, as an array may be nearly all holes. */
+/** Longer arrays are visited by their keys, because nearly all items may be holes. */
 const MOST_ITEMS_BY_INDEX = 2 ** 24;
 const EXTRA = "has properties of its own, which would be lost; keep them in an object beside it";
 const ERROR_NAMES: ReadonlySet<string> = new Set([

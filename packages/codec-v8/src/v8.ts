@@ -8,8 +8,8 @@ import { checkLoss } from "./loss.js";
  * A store of lists of structured-clone values over a store of bytes: `append` adds a list's items
  * to a key's list, and `get` returns all of them. `stream` yields the lists as they were appended.
  *
- * @typeParam T the items. What they are is not checked when they are read.
- * @throws `ERR_PARTD_CODEC` where the runtime has no serializer of V8.
+ * @typeParam T the item type; reads do not check it.
+ * @throws `ERR_PARTD_CODEC` if the runtime does not implement V8's serializer.
  * @example new V8<Map<string, Date>>(new Dict())
  */
 export class V8<T = unknown> extends Encode<T[]> {
@@ -19,22 +19,23 @@ export class V8<T = unknown> extends Encode<T[]> {
 }
 
 /**
- * Lists of what the structured clone algorithm carries, each list as the bytes of V8's own
+ * Lists of values that the structured clone algorithm carries, each list as the bytes of V8's own
  * serializer (`node:v8`): also Map, Set, Date, RegExp, BigInt, ArrayBuffer, typed arrays, errors,
- * `undefined`, and references that are shared or lead back.
+ * `undefined`, and shared or circular references.
  *
- * What the algorithm would leave out is refused with `ERR_PARTD_CODEC`: functions, symbols and
- * promises; objects whose content is not in their properties, such as URL, Headers or DOMException;
- * properties of errors (`code`, `errors`, a name that is no built-in error's), of Map, Set, Date and
- * the like; properties whose name is a symbol; more than 1,000 levels; arrays of far more holes than
- * items. An instance of any other class reads back as a plain object, and a RegExp begins anew.
+ * `encode` refuses what the algorithm would leave out, with `ERR_PARTD_CODEC`: functions, symbols
+ * and promises; objects that keep their content outside their properties, such as URL, Headers or
+ * DOMException; properties of errors (`code`, `errors`, a name that no built-in error has), of Map,
+ * Set, Date and the like; properties whose name is a symbol; more than 1,000 levels; and arrays
+ * with far more holes than items. An instance of any other class reads back as a plain object, and
+ * a RegExp with `lastIndex` 0.
  *
- * Typed arrays of 4 KiB or more are views of the frame that was read and keep it alive; smaller
- * ones are copies.
+ * Typed arrays of 4 KiB or more are views of the frame that was read, and keep it in memory;
+ * smaller ones are copies.
  *
  * A newer Node reads what an older one wrote, but not always the other way round.
  *
- * @throws `ERR_PARTD_CODEC` where the runtime has no serializer of V8.
+ * @throws `ERR_PARTD_CODEC` if the runtime does not implement V8's serializer.
  */
 export function v8Codec<T = unknown>(): Codec<T[]> {
   checkRuntime();
@@ -46,9 +47,10 @@ export function v8Codec<T = unknown>(): Codec<T[]> {
       const { loss, plain } = checkLoss(list);
       if (loss !== undefined) throw refuse(`${loss}.`);
       let bytes = serialize(list);
-      // An array that is mostly holes is written as its length and what it holds.
+      // V8 writes a mostly empty array as its length and the items that exist, and `decode` refuses
+      // a list longer than its bytes: write it with `undefined` for its holes.
       if (list.length > bytes.byteLength) bytes = serialize(Array.from(list));
-      // Of plain values the format is known, and the pass over the bytes would be a third of the work.
+      // The format of plain values is known. Checking it would be a third of the work.
       if (!plain) checkAsWritten(bytes);
       return bytes;
     },
@@ -59,7 +61,7 @@ export function v8Codec<T = unknown>(): Codec<T[]> {
       deserializer.readHeader();
       const list: unknown = deserializer.readValue();
       if (!Array.isArray(list)) throw new Error("it is a structured clone, but not of a list.");
-      // Each item that `encode` writes takes a byte; a length beyond that would only take memory.
+      // `encode` writes at least a byte for each item; a greater length would only take memory.
       if (list.length > bytes.byteLength) throw new Error("the list is longer than its bytes.");
       return list as T[];
     },
@@ -68,7 +70,7 @@ export function v8Codec<T = unknown>(): Codec<T[]> {
   };
 }
 
-/** What `decode` would refuse is not to be appended. */
+/** Refuses to append what `decode` would refuse to read. */
 function checkAsWritten(bytes: Uint8Array): void {
   try {
     checkFormat(bytes);
