@@ -20,23 +20,23 @@ export type UnknownColumns = Table extends Table<infer T> ? T : TypeMap;
 
 export interface ArrowCodecOptions {
   /**
-   * What tables of one key may be. `"same"`, the default: all have the same columns of the same
-   * types. `"merge"`: columns go by name, and a row is null in those that its table had not. Columns
-   * of one name have one type either way.
+   * How the schemas of one key's tables relate. `"same"`, the default: all tables have the same
+   * columns of the same types. `"merge"`: columns are matched by name, and a row is null in the
+   * columns that its table lacks. Either way, columns of one name have one type.
    */
   readonly schema?: "same" | "merge" | undefined;
   /**
-   * Names of the columns to decode, in the order of the answer. Default: all. One that is not there
-   * is `ERR_PARTD_CODEC`; where tables are merged, one that is in none of them.
+   * Names of the columns to decode, in the order of the result. Default: all. A missing column is
+   * `ERR_PARTD_CODEC`; with `"merge"`, a column that no table has.
    */
   readonly columns?: readonly string[] | undefined;
 }
 
 /**
  * Apache Arrow tables, each as one stream of the Arrow IPC format
- * (https://arrow.apache.org/docs/format/Columnar.html#ipc-streaming-format). What is decoded are
- * views of the bytes. Tables are joined without a copy of what is in their columns; the codes of
- * dictionary columns alone are written anew where their dictionaries differ.
+ * (https://arrow.apache.org/docs/format/Columnar.html#ipc-streaming-format). Decoded columns are
+ * views of the bytes. Joining tables copies no column data, except the codes of dictionary columns
+ * whose dictionaries differ.
  */
 export function arrowCodec<T extends TypeMap = UnknownColumns>(
   options: ArrowCodecOptions = {},
@@ -49,7 +49,8 @@ export function arrowCodec<T extends TypeMap = UnknownColumns>(
       if (!(table instanceof Table)) {
         throw new PartdError("ERR_PARTD_CODEC", "it takes a Table of apache-arrow.");
       }
-      // For `instanceof` a Table of another copy is one as well, but what is written of it is damaged.
+      // apache-arrow's `instanceof` accepts a Table of another copy of the package, and then writes
+      // it damaged. Compare the prototypes instead.
       if (!Function.prototype[Symbol.hasInstance].call(Table, table)) {
         throw new PartdError(
           "ERR_PARTD_CODEC",
@@ -57,7 +58,7 @@ export function arrowCodec<T extends TypeMap = UnknownColumns>(
         );
       }
       const bytes = tableToIPC(writableTable(table), "stream");
-      // By the check of `decode`, so that nothing is appended that would not be read.
+      // Read it back, so that nothing is appended that `decode` would refuse.
       try {
         read<T>(bytes);
       } catch (cause) {
@@ -76,7 +77,7 @@ export function arrowCodec<T extends TypeMap = UnknownColumns>(
   };
 }
 
-/** Checks all that `apache-arrow` takes on trust. */
+/** Reads a stream, and checks everything that `apache-arrow` trusts. */
 function read<T extends TypeMap>(
   bytes: Uint8Array,
   { columns, schema: mode = "same" }: ArrowCodecOptions = {},
@@ -89,7 +90,7 @@ function read<T extends TypeMap>(
   const selected = columns && select(schema, columns, mode);
   const batches: RecordBatch<T>[] = [];
   for (const read of reader) {
-    if (read.numRows === 0) continue; // The reader's own, where the stream has none.
+    if (read.numRows === 0) continue; // The reader makes an empty batch if the stream has none.
     const batch = isNamed ? read : renamed(read, schema);
     const needed = selected ? selected.from(batch) : batch;
     for (const column of needed.data.children) checkColumn(column);
@@ -105,7 +106,7 @@ function renamed<T extends TypeMap>(batch: RecordBatch<T>, schema: Schema<T>): R
   );
 }
 
-/** Only some of a table's columns. (`Table.select` would keep the table's order.) */
+/** A table's columns of these names, in their order. (`Table.select` keeps the table's order.) */
 function select<T extends TypeMap>(
   schema: Schema<T>,
   columns: readonly string[],

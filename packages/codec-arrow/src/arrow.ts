@@ -18,16 +18,16 @@ import { checkSameSchema } from "./join-tables.js";
 export interface ArrowOptions extends Pick<ArrowCodecOptions, "schema">, EncodeOptions {}
 
 export interface ArrowGetOptions<C extends PropertyKey> extends GetOptions {
-  /** Names of the columns to read, in the order of the answer. Default: all. */
+  /** Names of the columns to read, in the order of the result. Default: all. */
   readonly columns?: readonly C[] | undefined;
 }
 
 /**
- * A store of Apache Arrow tables over a store of bytes: `append` adds a table's rows to those of its
- * key, as one Arrow IPC stream, and `get` returns one table of all of them, whose columns are views of
+ * A store of Apache Arrow tables over a store of bytes. `append` adds a table's rows to those of
+ * its key, as one Arrow IPC stream; `get` returns one table of all rows, whose columns are views of
  * the bytes read. An absent key is a table without columns.
  *
- * @typeParam T the columns, by name. What they are is not checked when they are read.
+ * @typeParam T the columns, by name; reads do not check it.
  * @example new Arrow<{ delay: Int16; origin: Utf8 }>(new Dict())
  */
 export class Arrow<T extends TypeMap = UnknownColumns> implements Store<Table<T>> {
@@ -36,7 +36,7 @@ export class Arrow<T extends TypeMap = UnknownColumns> implements Store<Table<T>
   readonly #tables: Encode<Table<T>>;
 
   constructor(store: Store, options?: ArrowOptions);
-  /** @internal `tables` are those of `store` that are at hand already. */
+  /** @internal `tables` is an existing decorator of `store`. */
   constructor(store: Store, options?: ArrowOptions, tables?: Encode<Table<T>>);
   constructor(store: Store, options: ArrowOptions = {}, tables?: Encode<Table<T>>) {
     this.#store = store;
@@ -49,8 +49,8 @@ export class Arrow<T extends TypeMap = UnknownColumns> implements Store<Table<T>
   }
 
   /**
-   * @throws `ERR_PARTD_CODEC` where what was appended differs in schema, or a column is not there;
-   *   `ERR_PARTD_CORRUPT` where it is damaged.
+   * @throws `ERR_PARTD_CODEC` if the appended tables differ in schema or a column is missing;
+   *   `ERR_PARTD_CORRUPT` if the bytes are damaged.
    */
   get<const K extends KeyTree>(keys: K, options?: GetOptions): Promise<Values<K, Table<T>>>;
   get<const K extends KeyTree, const C extends keyof T>(
@@ -61,7 +61,7 @@ export class Arrow<T extends TypeMap = UnknownColumns> implements Store<Table<T>
     return this.#reading(options).get(keys, options) as Promise<never>;
   }
 
-  /** Yields each record batch that was appended, as a table of its own. */
+  /** Yields each appended record batch as a table of its own. */
   stream(key: Key, options?: GetOptions): AsyncGenerator<Table<T>, void, undefined>;
   stream<const C extends keyof T>(
     key: Key,
@@ -112,7 +112,7 @@ export class Arrow<T extends TypeMap = UnknownColumns> implements Store<Table<T>
     critical: (store: Arrow<T>) => R | Promise<R>,
     options?: OperationOptions,
   ): Promise<R> {
-    // Of the tables and not of the store, so that it ends once what was called in it is done.
+    // Lock `#tables` rather than `#store`: its `withLock` waits for the calls made in `critical`.
     return this.#tables.withLock(
       (tables, store) => critical(new Arrow<T>(store, this.#options, tables)),
       options,

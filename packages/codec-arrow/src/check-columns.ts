@@ -1,14 +1,14 @@
 import { type Data, DataType, type Union, UnionMode } from "apache-arrow";
 
 /**
- * Throws where a column's buffers are shorter than its length says, or refer to what is not there:
- * `apache-arrow` would read that as undefined or empty values.
+ * Throws if a column's buffers are shorter than its length says, or refer to values that do not
+ * exist: `apache-arrow` would read those as undefined or empty.
  */
 export function checkColumn(data: Data): void {
   const { type, length, offset, values, valueOffsets, children, nullBitmap } = data;
   const rows = offset + length;
   if (!Number.isSafeInteger(rows) || rows < 0) throw shorter(type);
-  // Before nulls are counted, which goes through as many bits as the column claims to have rows.
+  // Check this before `nullCount`, which reads as many bits as the column claims rows.
   if (!DataType.isUnion(type) && !DataType.isNull(type)) {
     const bits = (nullBitmap?.byteLength ?? 0) * 8;
     need(bits === 0 || bits >= rows);
@@ -45,10 +45,10 @@ export function checkColumn(data: Data): void {
   }
 }
 
-/** Whether the offsets of `rows` values never go back, nor beyond what is there. */
+/** Whether the offsets of `rows` values ascend, and stay within `held` items. */
 function ascending(offsets: Int32Array | BigInt64Array, rows: number, held: number): boolean {
   let before = 0;
-  // Of 64-bit offsets the halves, as a BigInt for each row would cost more than all the rest.
+  // Read 64-bit offsets in halves: a BigInt for each row would cost more than all other checks.
   const wide = offsets.BYTES_PER_ELEMENT === 8;
   const words = new Int32Array(offsets.buffer, offsets.byteOffset, (rows + 1) * (wide ? 2 : 1));
   for (let i = 0; i < words.length; i++) {
@@ -71,7 +71,7 @@ function checkUnion(data: Data): void {
   }
 }
 
-/** Values of more than 12 bytes stand in other buffers. */
+/** Checks values of more than 12 bytes, which lie in other buffers. */
 function checkViews(data: Data): void {
   const { length, values, variadicBuffers } = data;
   const words = new DataView(values.buffer, values.byteOffset, values.byteLength);
@@ -85,7 +85,7 @@ function checkViews(data: Data): void {
   }
 }
 
-/** A code that no value stands for would be read as undefined. */
+/** Checks dictionary codes: one beyond the dictionary would be read as undefined. */
 function checkCodes(data: Data, values: number): void {
   const codes = data.values as ArrayLike<number | bigint>;
   for (let i = 0; i < data.length; i++) {

@@ -1,8 +1,8 @@
 import { CheckedTable, type FieldSpec, type TableSpec } from "./flatbuffer.js";
 
 /**
- * Throws unless `bytes` are one whole Arrow IPC stream, whose metadata can be read and whose buffers
- * lie within its messages. `apache-arrow` trusts all of that.
+ * Throws unless `bytes` are exactly one Arrow IPC stream with valid metadata, whose buffers lie
+ * within its messages. `apache-arrow` checks none of this.
  *
  * @see https://arrow.apache.org/docs/format/Columnar.html#encapsulated-message-format
  */
@@ -30,7 +30,7 @@ export function checkStream(bytes: Uint8Array): void {
   if (columns === undefined) throw new Error("it is an Arrow IPC stream without a schema.");
 }
 
-/** Where among the nodes of a record batch those of its columns stand, and how many there are. */
+/** The index of each column's node in a record batch, and the number of all nodes. */
 interface Columns {
   readonly places: readonly number[];
   readonly nodes: number;
@@ -54,14 +54,14 @@ function checkMessage(
   const nodes = batch.longs(NODES, 2);
   const buffers = batch.longs(BUFFERS, 2);
   if (rows < 0 || buffers.includes(-1)) throw outside();
-  // Lengths; the counts of nulls beside them may be -1, for unknown.
+  // Check the lengths. The null counts between them may be -1, for unknown.
   for (let i = 0; i < nodes.length; i += 2) if (nodes[i] === -1) throw outside();
   for (let i = 0; i < buffers.length; i += 2) {
     if ((buffers[i] as number) + (buffers[i + 1] as number) > bodyLength) throw outside();
   }
   const views = batch.longs(VARIADIC_COUNTS, 1).reduce((sum, count) => sum + Math.abs(count), 0);
   if (views > buffers.length / 2) throw outside();
-  // The reader fills shorter columns up, which would take memory on the word of a number.
+  // The reader pads shorter columns to `rows`, so that a forged number would take memory.
   const { places } = isDictionary ? ONE_COLUMN : columns;
   if (!isDictionary && nodes.length !== columns.nodes * 2) throw outside();
   for (const place of places) if (nodes[place * 2] !== rows) throw outside();
@@ -78,7 +78,10 @@ function columnsOf(schema: CheckedTable): Columns {
   return { places, nodes };
 }
 
-/** A column has a node for itself and those of its children; a dictionary's stand elsewhere. */
+/**
+ * A column has a node for itself and for each of its children. A dictionary's values have theirs in
+ * a batch of their own.
+ */
 function nodesOf(field: CheckedTable): number {
   if (field.table(FIELD_DICTIONARY) !== undefined) return 1;
   return field.tables(FIELD_CHILDREN).reduce((sum, child) => sum + nodesOf(child), 1);
@@ -103,7 +106,7 @@ const UNIT: TableSpec = [inline(2)];
 const WIDTH: TableSpec = [inline(4)];
 const NOTHING: TableSpec = [];
 
-/** By the number that stands for the type. */
+/** Indexed by the number of the type in the union `Type`. */
 const TYPES: readonly (TableSpec | undefined)[] = [
   undefined,
   NOTHING, // Null

@@ -12,7 +12,7 @@ import {
 import { DistinctBytes } from "./distinct-bytes.js";
 import { withChildren } from "./types.js";
 
-/** One column's data, by record batch; a batch may lack it. */
+/** One column's data in each record batch, or undefined if the batch lacks the column. */
 type Pieces = readonly (Data | undefined)[];
 
 interface Unified {
@@ -21,8 +21,8 @@ interface Unified {
 }
 
 /**
- * The column with one dictionary for all batches, at whatever depth a dictionary stands. What has
- * none is returned as it is.
+ * Gives a column one dictionary for all batches, at any depth. A column without dictionaries is
+ * returned unchanged.
  */
 export function unifyDictionaries(type: DataType, pieces: Pieces): Unified {
   if (DataType.isDictionary(type)) return unifyColumn(type, pieces);
@@ -63,9 +63,9 @@ function unifyColumn(type: Dictionary, pieces: Pieces): Unified {
   return { type: unified, data: pieces.map((piece) => piece && recode(piece, unified, union)) };
 }
 
-/** Old codes to new ones. */
+/** Maps a dictionary's codes to those of the union. */
 type Codes = Int32Array | typeof SAME;
-/** The first dictionary's codes stay, and so do those of all that begin as it does. */
+/** The codes stay: value i of the dictionary is value i of the union. */
 const SAME = Symbol("same codes");
 
 interface Union {
@@ -81,7 +81,7 @@ function unite(dictionaries: readonly Vector[], type: DataType): Union {
   return isComparable(type) ? uniteValues(dictionaries, type) : uniteWhole(dictionaries);
 }
 
-/** Each text once, by its bytes. */
+/** Unites dictionaries of texts, comparing the texts by their bytes. */
 function uniteTexts(dictionaries: readonly Vector[], type: Utf8): Union {
   const distinct = new DistinctBytes();
   const codes = new Map<Vector, Codes>();
@@ -111,7 +111,7 @@ function uniteTexts(dictionaries: readonly Vector[], type: Utf8): Union {
   };
 }
 
-/** The dictionary that has all values as it is, if there is one. */
+/** The dictionary that already equals the union, if there is one. */
 function wholeOf(
   dictionaries: readonly Vector[],
   codes: ReadonlyMap<Vector, Codes>,
@@ -120,7 +120,7 @@ function wholeOf(
   return dictionaries.find((one) => one.length === length && codes.get(one) === SAME);
 }
 
-/** Each value once. */
+/** Unites dictionaries of values that can be compared by `===`. */
 function uniteValues(dictionaries: readonly Vector[], type: DataType): Union {
   const places = new Map<unknown, number>();
   const values: unknown[] = [];
@@ -145,7 +145,10 @@ function uniteValues(dictionaries: readonly Vector[], type: DataType): Union {
   return { dictionary: whole ?? vectorFromArray(values, first.type ?? type), codes };
 }
 
-/** One dictionary after the other, where values would be rounded if they were taken out. */
+/**
+ * Concatenates the dictionaries: for values that do not compare by `===` or that `get` would round,
+ * and for texts of 2 GiB together.
+ */
 function uniteWhole(dictionaries: readonly Vector[]): Union {
   const codes = new Map<Vector, Codes>();
   let start = 0;
@@ -164,7 +167,10 @@ function isText(type: DataType): type is Utf8 {
   return DataType.isUtf8(type);
 }
 
-/** Texts, booleans and numbers: their values are the same if and only if they are `===`. */
+/**
+ * Whether values of the type are the same if and only if they are `===`: texts, booleans and
+ * integers.
+ */
 function isComparable(type: DataType): boolean {
   return (
     DataType.isUtf8(type) ||
@@ -195,7 +201,7 @@ function codeType(piece: Data): string {
   return String((piece.type as Dictionary).indices);
 }
 
-/** How many values the codes of a type can tell apart. */
+/** The number of values that the codes of a dictionary type can tell apart. */
 function codesIn({ indices }: Dictionary): number {
   return 2 ** (indices.bitWidth - (indices.isSigned ? 1 : 0));
 }

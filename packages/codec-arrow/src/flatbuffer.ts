@@ -1,6 +1,6 @@
 /**
- * What a field of a FlatBuffers table is: so many bytes in place, a text, a vector of elements of so
- * many bytes, a table, a vector of tables, or a table of a type that the field before names.
+ * The type of a field in a FlatBuffers table: `size` bytes inline, a string, a vector of elements
+ * of `size` bytes, a table, a vector of tables, or a union, whose type the preceding field holds.
  */
 export type FieldSpec =
   | { readonly kind: "inline"; readonly size: number }
@@ -13,10 +13,10 @@ export type FieldSpec =
 export type TableSpec = readonly FieldSpec[];
 
 /**
- * FlatBuffers that have been checked as far as a {@link TableSpec} says: every offset leads to
- * something that lies within the bytes, no vector is longer than they are, and nothing leads round
- * in circles (https://flatbuffers.dev/internals). Without that a single wrong byte can make a reader
- * go through 2^31 elements that are not there.
+ * A FlatBuffers table that was checked as far as its {@link TableSpec} describes it: every offset
+ * points within the bytes, no vector is longer than they are, and no table contains itself
+ * (https://flatbuffers.dev/internals). Without the check, a single wrong byte can make a reader
+ * visit 2^31 elements that do not exist.
  */
 export class CheckedTable {
   readonly #view: DataView;
@@ -27,10 +27,10 @@ export class CheckedTable {
     this.#fields = fields;
   }
 
-  /** @throws Error for bytes that are no such table. */
+  /** @throws Error if the bytes do not hold such a table. */
   static root(bytes: Uint8Array, spec: TableSpec): CheckedTable {
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    // Each table takes bytes of its own, so that more visits than bytes are a circle.
+    // Each table takes bytes of its own, so more tables than bytes mean a cycle.
     const budget = { tables: bytes.byteLength };
     return CheckedTable.#check(view, follow(view, 0), spec, 0, budget);
   }
@@ -83,13 +83,15 @@ export class CheckedTable {
     return at ? this.#view.getUint8(at) : 0;
   }
 
-  /** A 64-bit integer; a negative or unsafe one counts as -1, as no length or offset can be so. */
+  /**
+   * A 64-bit integer. A negative or unsafe one is returned as -1, which no length or offset can be.
+   */
   long(id: number): number {
     const at = this.#fields[id];
     return at ? safeLong(this.#view, at) : 0;
   }
 
-  /** The 64-bit integers of a vector whose elements hold `each` of them. */
+  /** The 64-bit integers of a vector field, `each` of them in an element. */
   longs(id: number, each: number): number[] {
     const at = this.#fields[id];
     if (!at) return [];
@@ -100,7 +102,7 @@ export class CheckedTable {
     return longs;
   }
 
-  /** The tables of a vector, of a type checked with this one. */
+  /** The tables of a vector field that the spec covers. */
   tables(id: number): CheckedTable[] {
     const at = this.#fields[id];
     if (!at) return [];
@@ -111,7 +113,7 @@ export class CheckedTable {
     });
   }
 
-  /** A table that is a field of this one, and of a type checked with it. */
+  /** The table in a field that the spec covers. */
   table(id: number): CheckedTable | undefined {
     const at = this.#fields[id];
     if (!at) return undefined;
@@ -119,10 +121,10 @@ export class CheckedTable {
   }
 }
 
-/** Fields of a schema may be nested as deep. */
+/** The deepest nesting of tables, and so of a schema's fields. */
 const MAX_DEPTH = 200;
 
-/** Where each field stands, 0 for one that is absent. */
+/** The position of each field, or 0 if it is absent. */
 function fieldOffsets(view: DataView, position: number): number[] {
   within(view, position, 4);
   const vtable = position - view.getInt32(position, true);
@@ -130,7 +132,8 @@ function fieldOffsets(view: DataView, position: number): number[] {
   const size = view.getUint16(vtable, true);
   within(view, vtable, size);
   const offsets: number[] = [];
-  // As readers do it: signed, and with a last entry of which the size has only the first byte.
+  // Read the table as readers do: entries are signed, and an odd size includes all of its last
+  // entry.
   for (let at = vtable + 4; at < vtable + size; at += 2) {
     within(view, at, 2);
     const offset = view.getInt16(at, true);
@@ -156,7 +159,7 @@ function within(view: DataView, at: number, length: number): void {
   if (at < 0 || at + length > view.byteLength) throw bad("an offset");
 }
 
-/** By halves: a BigInt takes several times as long. */
+/** Reads two halves: a BigInt takes several times as long. */
 function safeLong(view: DataView, at: number): number {
   const high = view.getInt32(at + 4, true);
   return high >= 0 && high < 2 ** 21 ? high * 2 ** 32 + view.getUint32(at, true) : -1;

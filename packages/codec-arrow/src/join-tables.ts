@@ -17,11 +17,11 @@ import { unifyDictionaries } from "./dictionaries.js";
 import { describeType } from "./types.js";
 
 /**
- * One table of the rows of all, in order. Columns keep their data; only dictionaries that differ are
- * made one.
+ * Joins tables into one with all rows, in order. Columns keep their data; only dictionaries that
+ * differ are united.
  *
- * @param wanted names of the columns that were asked for, by default all
- * @throws `ERR_PARTD_CODEC` where the schemas do not go together.
+ * @param wanted names of the requested columns; default all.
+ * @throws `ERR_PARTD_CODEC` if the schemas do not match.
  */
 export function joinTables<T extends TypeMap>(
   tables: readonly Table<T>[],
@@ -31,7 +31,7 @@ export function joinTables<T extends TypeMap>(
   const first = tables[0];
   if (first === undefined) return new Table<T>();
   const columns = mode === "merge" ? mergedColumns(tables, wanted) : sameColumns(tables);
-  // A table without rows has a batch of its own making, without columns.
+  // A table without rows has a batch that apache-arrow made, without columns: leave it out.
   const filled = tables.map(({ batches }) => batches.filter(({ numRows }) => numRows > 0));
   const lengths = filled.flatMap((batches) => batches.map(({ numRows }) => numRows));
   if (lengths.length <= 1 && tables.length === 1) return first;
@@ -74,7 +74,7 @@ export function checkSameSchema(first: Table, next: Table, key: Key): void {
   }
 }
 
-/** A column of the joined table, and where it stands in each of the tables. */
+/** A column of the joined table, and its position in each of the tables. */
 interface Column {
   readonly field: Field;
   readonly places: readonly (number | undefined)[];
@@ -107,7 +107,7 @@ function mergedColumns(tables: readonly Table[], wanted?: readonly string[]): Co
         throw refuse(`append ${t + 1} has two columns named ${JSON.stringify(field.name)}`);
       }
       if (DataType.isNull(column.field.type)) {
-        // Nulls of no type are of any: as in pyarrow's promotion.
+        // A column of the type Null takes the type of any other, as in pyarrow's promotion.
         column.field = field;
         column.places.fill(undefined);
       }
@@ -141,7 +141,10 @@ function fieldAt(table: Table, place: number | undefined): Field | undefined {
   return place === undefined ? undefined : table.schema.fields[place];
 }
 
-/** Rows of a column that a table had not. `others` hold the column's dictionary, if it has one. */
+/**
+ * Null rows, for a table that lacks the column. `others` hold the column's dictionary, if it has
+ * one.
+ */
 function nullData(type: DataType, length: number, others: readonly (Data | undefined)[]): Data {
   const nulls = {
     length,
@@ -165,7 +168,7 @@ function nullData(type: DataType, length: number, others: readonly (Data | undef
     });
   }
   if (DataType.isUnion(type)) {
-    // It has no nulls of its own: all rows are of its first type, and null there.
+    // A union has no nulls of its own: make all rows of its first type, and null there.
     const typeIds = new Int8Array(length).fill(type.typeIds[0] as number);
     return type.mode === UnionMode.Sparse
       ? makeData({ type, length, typeIds, children: children(() => length) } as never)
@@ -187,7 +190,10 @@ function nullData(type: DataType, length: number, others: readonly (Data | undef
   return vectorFromArray(new Array<null>(length).fill(null), type).data[0] as Data;
 }
 
-/** Whether nulls are allowed may differ: a table without any says so by itself. */
+/**
+ * Whether two fields can be joined. Nullability does not count: a table may declare a column
+ * without nulls as not nullable.
+ */
 function sameField(a: Field, b: Field): boolean {
   return a === b || (a.name === b.name && describeType(a.type) === describeType(b.type));
 }

@@ -12,8 +12,8 @@ import {
 } from "apache-arrow";
 
 /**
- * A type as text, the same for types whose values go into one column: how a dictionary's codes are
- * stored does not matter, nor whether fields may be null.
+ * Describes a type. Types whose values go into one column have the same text: the width of
+ * dictionary codes and the nullability of fields do not count.
  */
 export function describeType(type: DataType): string {
   if (DataType.isDictionary(type)) return `Dictionary<${describeType(type.dictionary)}>`;
@@ -25,7 +25,7 @@ export function describeType(type: DataType): string {
   return `${type[Symbol.toStringTag as never] as string}<${inner}>`;
 }
 
-/** A nested type with other fields in it. */
+/** The nested type with other fields. */
 export function withChildren(type: DataType, children: readonly Field[]): DataType {
   const [child] = children as [Field];
   if (DataType.isList(type)) return new List(child);
@@ -39,7 +39,7 @@ export function withChildren(type: DataType, children: readonly Field[]): DataTy
   return type;
 }
 
-/** The field with `""` for names that the reader of `apache-arrow` gives as null, at any depth. */
+/** The field with `""` for each name that apache-arrow's reader gives as null, at any depth. */
 export function withNames(field: Field): Field {
   const { type } = field;
   const children = ((type.children ?? []) as Field[]).map(withNames);
@@ -51,7 +51,7 @@ export function withNames(field: Field): Field {
   });
 }
 
-/** The same data under a type that differs in names alone. */
+/** The same data under a type that differs only in names. */
 export function withType(data: Data, type: DataType): Data {
   if (data.type === type) return data;
   const fields = (type.children ?? []) as Field[];

@@ -11,11 +11,11 @@ import {
 } from "apache-arrow";
 
 /**
- * The table in a form that `apache-arrow` writes as it is. Of slices it would write nulls in columns
- * of the type Null, views and dense unions wrongly, and a table without rows not at all; and it
+ * The table in a form that `apache-arrow` writes correctly. It writes slices wrongly if they
+ * contain columns of the type Null, views or dense unions, cannot write a table without rows, and
  * counts the bytes of a buffer in 32 bits.
  *
- * @throws `ERR_PARTD_CODEC` where a record batch's column has a buffer of 2 GiB or more.
+ * @throws `ERR_PARTD_CODEC` if a column has a buffer of 2 GiB or more in one record batch.
  */
 export function writableTable<T extends TypeMap>(table: Table<T>): Table<T> {
   if (table.numRows === 0) return new Table<T>(table.schema);
@@ -30,7 +30,7 @@ export function writableTable<T extends TypeMap>(table: Table<T>): Table<T> {
   return changed ? new Table<T>(table.schema, batches) : table;
 }
 
-/** The same rows with nothing in front of them, wherever `apache-arrow` would forget that there is. */
+/** The same rows without an offset, for the types whose offset `apache-arrow` ignores. */
 function settled(data: Data): Data {
   const { type, length, offset, children } = data;
   if (DataType.isNull(type)) return data.nullCount === length ? data : makeData({ type, length });
@@ -43,10 +43,12 @@ function settled(data: Data): Data {
     return withChildren(data, children.map(settled));
   }
   if (data.valueOffsets !== undefined) {
-    // A list: the writer slices its items by itself, once more.
+    // A list. The writer slices the items by the offsets, so these begin at 0 once the items are
+    // sliced.
     const begin = Number(data.valueOffsets[0]);
     const end = Number(data.valueOffsets[length]);
-    if (!(begin >= 0 && end >= begin)) return data; // Found by the check of what is written.
+    // `encode` finds this when it reads the stream back.
+    if (!(begin >= 0 && end >= begin)) return data;
     const items = settled((children[0] as Data).slice(begin, end - begin));
     const offsets = data.valueOffsets.slice(0, length + 1) as Int32Array | BigInt64Array;
     if (offsets instanceof Int32Array)
@@ -63,14 +65,14 @@ function withChildren(data: Data, children: Data[]): Data {
   return data.clone(type, offset, length, nullCount, buffers, children);
 }
 
-/** The values were sliced, and the offset says how far the bits of nulls were not. */
+/** `values` begin at the slice, but the bits of nulls do not: `offset` counts only for them. */
 function withoutOffset(data: Data, children: Data[]): Data {
   const { type, length, nullCount, variadicBuffers } = data;
   const buffers = nullCount > 0 ? withBuffer(data, 2, validity(data)) : data.buffers;
   return data.clone(type, 0, length, nullCount, buffers, children, variadicBuffers);
 }
 
-/** The buffers with another of offsets (0) or validity (2). */
+/** The buffers, with the offsets (0) or the validity (2) replaced. */
 function withBuffer(data: Data, place: 0 | 2, buffer: unknown): typeof data.buffers {
   const buffers = [...(data.buffers as unknown as unknown[])];
   buffers[place] = buffer;
@@ -85,7 +87,7 @@ function validity(data: Data): Uint8Array {
   return bits;
 }
 
-/** Each child from its first value that is used to its last. */
+/** Slices each child from the first value that is used to the last. */
 function settledDenseUnion(data: Data): Data {
   const { length, typeIds, valueOffsets, children } = data;
   const type = data.type as Union;
@@ -117,7 +119,7 @@ function settledDenseUnion(data: Data): Data {
   } as never);
 }
 
-/** Whether a type has one in it of those that are written wrongly. */
+/** Whether a type is or contains one that is written wrongly. */
 function needsSettling(type: DataType): boolean {
   if (
     DataType.isNull(type) ||
@@ -162,5 +164,5 @@ function checkSize(type: DataType, byteLength: number): void {
   );
 }
 
-/** Rounded up to a multiple of 8, it is within 31 bits. */
+/** The writer pads buffers to a multiple of 8 bytes, and counts them in 31 bits. */
 const MAX_BUFFER_BYTES = 2 ** 31 - 8;
