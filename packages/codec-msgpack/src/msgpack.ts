@@ -13,9 +13,11 @@ import { MsgPackDecoder, MsgPackEncoder, type MsgPackFormatOptions } from "./for
 export interface MsgPackOptions extends MsgPackFormatOptions {
   /**
    * What to do with lists that MessagePack cannot carry, and that Python's `partd.Python` therefore
-   * writes as a pickle. `"both"`, the default: read and write them so, with the types of
-   * `@partd/codec-pickle`; nothing is written so where there are `extensions`, which pickles do not
-   * know. `"read"`: read them, and refuse to write one. `"refuse"`: neither.
+   * writes as pickles.
+   * - `"both"`, the default: read and write pickles, with the types of `@partd/codec-pickle`. With
+   *   `extensions`, which pickles cannot carry, none is written.
+   * - `"read"`: read pickles, and refuse to write them.
+   * - `"refuse"`: refuse both.
    */
   readonly pickles?: "both" | "read" | "refuse" | undefined;
 }
@@ -25,7 +27,7 @@ export interface MsgPackOptions extends MsgPackFormatOptions {
  * key's list, and `get` returns all of them. `stream` yields the lists as they were appended. The
  * bytes are those of Python's `partd.Python`.
  *
- * @typeParam T the items. What they are is not checked when they are read.
+ * @typeParam T the item type; reads do not check it.
  * @example new MsgPack<{ delay: number }>(new Dict())
  */
 export class MsgPack<T = unknown> extends Encode<T[]> {
@@ -36,13 +38,13 @@ export class MsgPack<T = unknown> extends Encode<T[]> {
 
 /**
  * Lists of what MessagePack carries: null, booleans, numbers, BigInts of 64 bits, strings, bytes,
- * lists, objects and `Map`s, Dates, and extension types. Integers are never rounded: see
- * {@link MsgPackOptions} for what they and maps are read as.
+ * lists, objects and `Map`s, Dates, and extension types. Integers are never rounded;
+ * {@link MsgPackOptions} says how integers and maps are read.
  *
- * A list of anything else is one pickle, as Python's `partd.Python` writes it; a key may hold both,
- * mixed. What a pickle cannot carry either, or would not read back as it was, is refused with
- * `ERR_PARTD_CODEC`; an instance of a class is written as its own properties. Bytes of 4 KiB or more
- * are views of the frame that was read and keep it alive; fewer are a copy.
+ * A list with any other value is written as one pickle, as Python's `partd.Python` does; one key
+ * may hold both. `encode` refuses, with `ERR_PARTD_CODEC`, what a pickle cannot carry either or
+ * what would not read back as it was. A class instance is written as its own properties. Bytes of 4
+ * KiB or more are views of the frame that was read, and keep it in memory; fewer are a copy.
  */
 export function msgPackCodec<T = unknown>(options: MsgPackOptions = {}): Codec<T[]> {
   const encoder = new MsgPackEncoder(options);
@@ -59,7 +61,7 @@ export function msgPackCodec<T = unknown>(options: MsgPackOptions = {}): Codec<T
       try {
         return encoder.encode(list);
       } catch (error) {
-        // Python falls back for every reason; here some values are in neither format.
+        // Python falls back for any reason. Here, some values are in neither format.
         if (!fallsBack || !isPartdError(error, "ERR_PARTD_CODEC")) throw error;
         try {
           return pickler.dump(list);
@@ -83,7 +85,10 @@ export function msgPackCodec<T = unknown>(options: MsgPackOptions = {}): Codec<T
   };
 }
 
-/** The PROTO opcode and a protocol of 2 to 5. For MessagePack it would be a map of nothing. */
+/**
+ * Whether the bytes begin with the PROTO opcode and a protocol of 2 to 5. In MessagePack, 0x80 is
+ * an empty map, after which nothing may follow.
+ */
 function isPickle(bytes: Uint8Array): boolean {
   const protocol = bytes[1];
   return bytes[0] === 0x80 && protocol !== undefined && protocol >= 2 && protocol <= 5;

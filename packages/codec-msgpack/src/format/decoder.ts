@@ -4,8 +4,9 @@ import { MAX_DEPTH, type MsgPackFormatOptions } from "./options.js";
 import { NotUtf8, ShortTexts } from "./short-texts.js";
 
 /**
- * MessagePack to values. Bytes of 4 KiB or more come as views of what is decoded; see {@link MsgPackFormatOptions} for
- * integers and maps. Nothing is allocated on the word of a length that the bytes do not bear out.
+ * Decodes MessagePack; see {@link MsgPackFormatOptions} for integers and maps. Bytes of 4 KiB or
+ * more are views of the input. Nothing is allocated for a length before it is known that enough
+ * bytes follow.
  */
 export class MsgPackDecoder {
   readonly #integers: "auto" | "number" | "bigint";
@@ -24,9 +25,12 @@ export class MsgPackDecoder {
     }
   }
 
-  /** @throws `ERR_PARTD_CORRUPT` unless `bytes` are one whole value and nothing else. */
+  /**
+   * @throws `ERR_PARTD_CORRUPT` unless `bytes` are exactly one value; `ERR_PARTD_CODEC` for an
+   *   integer that `{ integers: "number" }` would round.
+   */
   decode(bytes: Uint8Array): unknown {
-    // An extension may use this same decoder for what it holds.
+    // An extension may call this decoder for nested values.
     const [outerBytes, outerView, outerPosition] = [this.#bytes, this.#view, this.#position];
     this.#bytes = bytes;
     this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -116,7 +120,7 @@ export class MsgPackDecoder {
     }
   }
 
-  /** An unsigned number of 2 ** `log2` bytes. */
+  /** An unsigned integer of 2 ** `log2` bytes. */
   #unsigned(log2: number): number {
     if (log2 === 0) return this.#bytes[this.#take(1)] as number;
     return log2 === 1 ? this.#view.getUint16(this.#take(2)) : this.#view.getUint32(this.#take(4));
@@ -148,7 +152,7 @@ export class MsgPackDecoder {
 
   #binary(length: number): Uint8Array {
     const at = this.#take(length);
-    // Few are a copy: as a view they would keep the whole frame alive.
+    // Copy short ones: a view would keep the whole frame in memory.
     if (length < SMALLEST_VIEW) {
       return Uint8Array.prototype.slice.call(this.#bytes, at, at + length);
     }
@@ -190,7 +194,10 @@ export class MsgPackDecoder {
     return record;
   }
 
-  /** Mostly a short text, for which the long way round would be a third of the work. */
+  /**
+   * Reads a key. Most are short strings, for which the way through `#read` would be a third of the
+   * work.
+   */
   #key(depth: number): unknown {
     const code = this.#bytes[this.#position] as number;
     if ((code & 0xe0) !== 0xa0) return this.#read(depth);
@@ -206,7 +213,7 @@ export class MsgPackDecoder {
     return map;
   }
 
-  /** Each item takes a byte, so that a length beyond the end need not be tried. */
+  /** Refuses too many items and too many levels. Each item takes at least a byte. */
   #enter(items: number, depth: number): void {
     if (items > this.#bytes.byteLength - this.#position) throw this.#cutShort();
     if (depth >= MAX_DEPTH) throw this.#corrupt(`it is nested more than ${MAX_DEPTH} deep`);
@@ -233,7 +240,7 @@ export class MsgPackDecoder {
 
 const SMALLEST_VIEW = 4096;
 
-/** A property of this name by assignment would be the object's prototype instead. */
+/** Defines the property `__proto__`: assigning to it would set the object's prototype instead. */
 function define(record: Record<string, unknown>, name: string, value: unknown): void {
   Object.defineProperty(record, name, {
     value,

@@ -5,14 +5,14 @@ import { Ext, encodeTimestamp, isTimestamp, TIMESTAMP } from "./extension.js";
 import { MAX_DEPTH, type MsgPackFormatOptions } from "./options.js";
 
 /**
- * Values to MessagePack, in the shortest form of each, as Python's `packb(use_bin_type=True)` gives
- * (https://github.com/msgpack/msgpack/blob/master/spec.md).
+ * Encodes values as MessagePack, each in its shortest form, as Python's `packb(use_bin_type=True)`
+ * does (https://github.com/msgpack/msgpack/blob/master/spec.md).
  *
- * A number is an integer where it has no fraction and is exact, else a 64-bit float; a BigInt is an
+ * A safe integer is written as an integer, any other number as a 64-bit float; a BigInt is an
  * integer; bytes are `bin`; a Date is a timestamp; a `Map` may have keys of any kind. What would
  * not read back is refused with `ERR_PARTD_CODEC`: `undefined`, functions, symbols, BigInts beyond
- * 64 bits, half a surrogate pair, more than 1,000 levels (and so cycles), and objects whose content
- * is not in their properties, unless an extension takes them.
+ * 64 bits, half a surrogate pair, more than 1,000 levels (and so cycles), and objects that keep
+ * their content outside their properties, unless an extension takes them.
  */
 export class MsgPackEncoder {
   readonly #extensions: NonNullable<MsgPackFormatOptions["extensions"]>;
@@ -23,11 +23,11 @@ export class MsgPackEncoder {
 
   constructor(options: MsgPackFormatOptions = {}) {
     this.#extensions = options.extensions ?? [];
-    for (const { type } of this.#extensions) new Ext(type, EMPTY); // Checks it.
+    for (const { type } of this.#extensions) new Ext(type, EMPTY); // Throws if the type is invalid.
   }
 
   encode(value: unknown): Uint8Array {
-    // An extension may use this same encoder for what it holds.
+    // An extension may call this encoder for nested values.
     if (this.#busy) return new MsgPackEncoder({ extensions: this.#extensions }).encode(value);
     this.#busy = true;
     this.#position = 0;
@@ -50,7 +50,7 @@ export class MsgPackEncoder {
   #finish(): Uint8Array {
     const bytes = this.#bytes.subarray(0, this.#position);
     if (this.#position <= KEPT_SIZE) return bytes.slice();
-    // Given away without a copy: there may be no room for one.
+    // Return the buffer itself: there may be no room for a copy.
     this.#bytes = new Uint8Array(START_SIZE);
     this.#view = new DataView(this.#bytes.buffer);
     return bytes;
@@ -174,7 +174,7 @@ export class MsgPackEncoder {
 
   #longString(value: string): void {
     if (!value.isWellFormed()) throw refuse(HALF_PAIR);
-    // Room for the longest form; the header before it is as long as it will be, mostly.
+    // Reserve room for the longest form. The length of the header is a guess, mostly a right one.
     const start = this.#reserve(5 + value.length * 3);
     const guess = headLength(value.length);
     const { written } = utf8.encodeInto(value, this.#bytes.subarray(start + guess));
@@ -187,7 +187,7 @@ export class MsgPackEncoder {
     this.#position = start + length + written;
   }
 
-  /** Without a call into the runtime, which costs more than a few characters do. */
+  /** Encodes in a loop: for a few characters, a call into the runtime costs more. */
   #shortString(value: string): void {
     const start = this.#reserve(5 + SHORT * 3);
     const bytes = this.#bytes;
@@ -248,7 +248,7 @@ export class MsgPackEncoder {
   }
 
   #array(value: readonly unknown[], depth: number): void {
-    // A hole is refused as the `undefined` that it reads as.
+    // A hole reads as `undefined`, and is refused as that.
     if (Object.keys(value).length > value.length) throw refuse(`fields on ${nameOf(value)}`);
     if (value.length < 16) this.#byte(0x90 | value.length);
     else this.#head(value.length, undefined, 0xdc, 0xdd);
@@ -285,7 +285,7 @@ export class MsgPackEncoder {
     else this.#head(size, undefined, 0xde, 0xdf);
   }
 
-  /** A code and a number of 8, 16 or 32 bits. */
+  /** Writes a code and a count of 8, 16 or 32 bits. */
   #head(count: number, code8: number | undefined, code16: number, code32: number): void {
     if (count < 0x100 && code8 !== undefined) {
       const at = this.#reserve(2);
@@ -313,12 +313,13 @@ export class MsgPackEncoder {
     this.#bytes.set(data, at);
   }
 
-  /** The position of `length` bytes that are now this item's. */
+  /** Reserves `length` bytes and returns their position. */
   #reserve(length: number): number {
     const at = this.#position;
     this.#position = at + length;
     if (this.#position > this.#bytes.byteLength) {
-      // Twice as much, but for bytes of which twice as many may be more than the runtime can hold.
+      // Double the buffer, but grow it by at most 128 MiB: twice a large one may be more than the
+      // runtime can hold.
       this.#resize(this.#position + Math.min(this.#position, MOST_ROOM));
     }
     return at;
@@ -333,10 +334,10 @@ export class MsgPackEncoder {
 }
 
 const START_SIZE = 2048;
-/** A larger buffer than this is given back after use. */
+/** A buffer larger than this is released after use. */
 const KEPT_SIZE = 2 ** 20;
 const MOST_ROOM = 2 ** 27;
-/** UTF-16 units up to which a loop beats `encodeInto`. */
+/** Up to this many UTF-16 units a loop is faster than `encodeInto`. */
 const SHORT = 40;
 const EMPTY = new Uint8Array();
 const MAX_SAFE = BigInt(Number.MAX_SAFE_INTEGER);

@@ -1,26 +1,26 @@
 import { PartdError } from "@partd/core";
 
-/** How values of one's own are carried, under a number that the writer and the reader agree on. */
+/** Carries values of your own types, under a number that writer and reader agree on. */
 export interface Extension<T = unknown> {
-  /** 0 to 127; what is below 0 belongs to the standard. */
+  /** 0 to 127; the standard reserves negative ones. */
   readonly type: number;
-  /** The bytes for an object of this extension's, `undefined` for any other. */
+  /** The bytes of an object of this type, or `undefined` for any other object. */
   encode(value: object): Uint8Array | undefined;
   decode(bytes: Uint8Array): T;
 }
 
-/** A value of an extension type that no {@link Extension} reads. It is written as it was. */
+/** A value of an extension type that no {@link Extension} reads. It is written unchanged. */
 export class Ext {
   /** -128 to 127. */
   readonly type: number;
   readonly data: Uint8Array;
 
-  /** Has other codecs know that its content is not in its properties alone. */
+  /** Keeps other codecs from taking it for a plain object. */
   get [Symbol.toStringTag](): string {
     return "Ext";
   }
 
-  /** @throws `ERR_PARTD_VALUE` for another type. */
+  /** @throws `ERR_PARTD_VALUE` for a type out of range. */
   constructor(type: number, data: Uint8Array) {
     if (!Number.isInteger(type) || type < -128 || type > 127) {
       throw new PartdError(
@@ -36,7 +36,10 @@ export class Ext {
 /** The standard's own extension: seconds and nanoseconds since 1970. */
 export const TIMESTAMP = -1;
 
-/** In the shortest of the three forms (MessagePack specification, "Timestamp extension type"). */
+/**
+ * Encodes a Date in the shortest of the three forms (MessagePack specification, "Timestamp
+ * extension type").
+ */
 export function encodeTimestamp(date: Date): Uint8Array {
   const ms = date.getTime();
   if (Number.isNaN(ms)) {
@@ -67,7 +70,10 @@ export function isTimestamp(bytes: Uint8Array): boolean {
   return (bytes.byteLength === 8 ? head >>> 2 : head) < 1e9;
 }
 
-/** Of what {@link isTimestamp}; `undefined` where a Date, in whole milliseconds, is not exact. */
+/**
+ * Decodes bytes for which {@link isTimestamp} is true. `undefined` if a Date, which counts whole
+ * milliseconds, cannot be exact.
+ */
 export function decodeTimestamp(bytes: Uint8Array): Date | undefined {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   let seconds: number;

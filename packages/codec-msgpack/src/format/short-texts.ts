@@ -1,18 +1,18 @@
 /**
- * Decodes UTF-8 and remembers the latest short texts: names of properties and values of categories
- * come again and again, and comparing bytes is cheaper than making a string.
+ * Decodes UTF-8 and caches recent short texts: property names and category values repeat, and
+ * comparing bytes is cheaper than making a string.
  */
 export class ShortTexts {
   readonly #texts: (string | undefined)[] = new Array(SLOTS).fill(undefined);
   readonly #lengths = new Uint8Array(SLOTS);
   readonly #bytes = new Uint8Array(SLOTS * MAX_LENGTH);
 
-  /** @throws {@link NotUtf8} where the bytes are not UTF-8. */
+  /** @throws {@link NotUtf8} if the bytes are not UTF-8. */
   decode(bytes: Uint8Array, start: number, length: number): string {
     if (length > MAX_LENGTH) return decodeUtf8(bytes.subarray(start, start + length));
     if (length === 0) return "";
     const last = start + length - 1;
-    // Four bytes tell names apart well enough; a slot that two fight for is only slower.
+    // The length and four bytes tell most names apart. A collision only costs time.
     const hash =
       length * 0x9e3b +
       (bytes[start] as number) * 0x1f1f +
@@ -54,7 +54,7 @@ function decodeShort(bytes: Uint8Array, start: number, length: number): string {
   return text;
 }
 
-/** Told apart from what an extension may throw. */
+/** A class of its own, to tell it from what an extension throws. */
 export class NotUtf8 extends Error {}
 
 function decodeUtf8(bytes: Uint8Array): string {
