@@ -3,19 +3,20 @@ import { type Dtype, fieldsOf, parseDtype } from "./dtype.js";
 import { arrayTypeOf, bytesToNumbers, type NumericArray } from "./numeric.js";
 
 /**
- * An array of a dtype for which JavaScript has no array type of its own: the numbers, and what they
- * mean. Made by {@link ndarray}, and by reading such an array.
+ * An array of a dtype that no JavaScript array type stands for: the numbers, and the dtype that
+ * gives them their meaning. Made by {@link ndarray}, and by reading such an array.
  */
 export class DtypeArray<A extends NumericArray = NumericArray> {
   /**
    * - bool: a `Uint8Array` of 0 and 1
-   * - float16: a `Float16Array` where the runtime has it, else a `Float32Array` of the same numbers
-   * - complex64, complex128: a `Float32Array`, `Float64Array` of real and imaginary part by turns
-   * - datetime64, timedelta64: a `BigInt64Array` that counts {@link unit}s, since 1970 for dates;
-   *   -2^63 is NumPy's NaT
-   * - longdouble (`<f16`): a `Float64Array` of the nearest numbers; what is written is exact
+   * - float16: a `Float16Array` if the runtime has it, else a `Float32Array` of the same numbers
+   * - complex64, complex128: a `Float32Array` or `Float64Array` of alternating real and imaginary
+   *   parts
+   * - datetime64, timedelta64: a `BigInt64Array` in {@link unit}s, dates since 1970; -2^63 is
+   *   NumPy's NaT
+   * - longdouble (`<f16`): a `Float64Array` of the nearest numbers, which are written exactly
    * - S, V and records: a `Uint8Array` of the items end to end, see {@link items} and {@link field}
-   * - U: a `Uint32Array` of code points, each item filled up with 0
+   * - U: a `Uint32Array` of code points, each item padded with 0
    */
   readonly data: A;
   readonly #dtype: Dtype;
@@ -26,22 +27,28 @@ export class DtypeArray<A extends NumericArray = NumericArray> {
     this.data = data;
   }
 
-  /** As NumPy writes it: `"<M8[ns]"`, `"|b1"`, `"<c16"`. */
+  /** The dtype as NumPy writes it: `"<M8[ns]"`, `"|b1"`, `"<c16"`. */
   get dtype(): string {
     return this.#dtype.text;
   }
 
-  /** Of dates and durations: `"ns"`, `"D"`, `"25s"`. */
+  /** The unit of dates and durations: `"ns"`, `"D"`, `"25s"`. */
   get unit(): string | undefined {
     return this.#dtype.unit;
   }
 
-  /** Items; a complex number is one. */
+  /** The number of items; a complex number is one. */
   get length(): number {
     return this.data.length / widthOf(this.#dtype);
   }
 
-  /** The items of S and V as bytes, of U as texts, as NumPy gives them: without zeros at the end, but for V. */
+  /**
+   * The items of S and V as bytes, those of U as strings, without trailing zeros except for V, as
+   * in NumPy.
+   *
+   * @throws `ERR_PARTD_VALUE` for other dtypes; `ERR_PARTD_CODEC` for a value that is no code
+   *   point.
+   */
   items(): (Uint8Array | string)[] {
     const width = widthOf(this.#dtype);
     const { kind } = this.#dtype;
@@ -56,7 +63,11 @@ export class DtypeArray<A extends NumericArray = NumericArray> {
     });
   }
 
-  /** One field of all items of a record dtype, such as `[('a', '<i4'), ('b', '|S3')]`: a copy. */
+  /**
+   * A copy of one field of all items, for a record dtype such as `[('a', '<i4'), ('b', '|S3')]`.
+   *
+   * @throws `ERR_PARTD_VALUE` if there is no such field.
+   */
   field(name: string): NumericArray | DtypeArray {
     const field = fieldsOf(this.dtype).find((one) => one.name === name);
     if (field === undefined) {
@@ -81,11 +92,11 @@ export class DtypeArray<A extends NumericArray = NumericArray> {
 }
 
 /**
- * An array with a dtype to be written under, as in `ndarray("datetime64[ns]", bigints)`.
+ * Gives an array the dtype that it is written under, as in `ndarray("datetime64[ns]", bigints)`.
  *
- * @param dtype NumPy's short form or name: `"bool"`, `"float16"`, `"complex64"`, `"timedelta64[s]"`,
- *   or `">f8"` for numbers to be stored with the highest byte first.
- * @param data of the array type that {@link DtypeArray.data} names.
+ * @param dtype NumPy's short form or name: `"bool"`, `"float16"`, `"complex64"`,
+ *   `"timedelta64[s]"`, or `">f8"` to store numbers in big-endian order.
+ * @param data an array of the type that {@link DtypeArray.data} names.
  * @throws `ERR_PARTD_CODEC` for an unknown dtype or another array type.
  */
 export function ndarray<A extends NumericArray>(dtype: string, data: A): DtypeArray<A> {
@@ -100,7 +111,7 @@ export function ndarray<A extends NumericArray>(dtype: string, data: A): DtypeAr
   return new DtypeArray(parsed, data);
 }
 
-/** `data` says it all. */
+/** Whether the array type alone determines the dtype. */
 export function isPlain({ type }: Dtype): boolean {
   return PLAIN.has(type);
 }
@@ -111,14 +122,14 @@ export function hostOrder(dtype: Dtype): Dtype {
   return dtype.swapped ? parseDtype(dtype.type) : dtype;
 }
 
-/** How many of the typed array's numbers make an item. */
+/** The number of array elements in an item. */
 function widthOf({ kind, itemSize }: Dtype): number {
   if (kind === "c") return 2;
   if (kind === "U") return itemSize / 4;
   return kind === "S" || kind === "V" ? itemSize : 1;
 }
 
-/** @throws `ERR_PARTD_CODEC` for what is no code point. */
+/** @throws `ERR_PARTD_CODEC` for a number that is no code point. */
 function textOf(codes: Uint32Array): string {
   let text = "";
   for (const code of codes) {

@@ -2,7 +2,7 @@ import { type Key, PartdError } from "@partd/core";
 import { describeKey, suffixKey } from "@partd/core/author";
 import type { Dtype } from "./dtype.js";
 
-/** Where the dtype of a key stands, as Python's partd has it: `<key>.dtype`. */
+/** The key that holds the dtype of `key`, as in Python's partd: `<key>.dtype`. */
 export function dtypeKey(key: Key): Key {
   return suffixKey(key, ".dtype");
 }

@@ -1,6 +1,6 @@
 import { PartdError } from "@partd/core";
 
-/** What one item of an array is, as NumPy describes it. */
+/** The type of an array's items, as NumPy describes it. */
 export interface Dtype {
   /** As `numpy.dtype.str` gives it: `"<f8"`, `"|b1"`, `"<M8[ns]"`, `"|O"`. */
   readonly text: string;
@@ -9,11 +9,11 @@ export interface Dtype {
   readonly kind: Kind;
   /** Bytes of one item; 0 for objects. */
   readonly itemSize: number;
-  /** Bytes of what is swapped where the byte order is another: half an item for complex numbers. */
+  /** Bytes of the words that byte order applies to: half an item for complex numbers. */
   readonly wordSize: number;
-  /** Whether the bytes are in the other order than this machine's. */
+  /** Whether the byte order differs from this machine's. */
   readonly swapped: boolean;
-  /** Of dates and durations: `"ns"`, `"D"`, `"25s"`; undefined where NumPy has none. */
+  /** The unit of dates and durations: `"ns"`, `"D"`, `"25s"`; undefined if NumPy gives none. */
   readonly unit: string | undefined;
 }
 
@@ -21,9 +21,9 @@ export interface Dtype {
 type Kind = "b" | "i" | "u" | "f" | "c" | "M" | "m" | "O" | "S" | "U" | "V";
 
 /**
- * Reads NumPy's short form, or a name such as `"float16"` or `"datetime64[ns]"`.
+ * Parses NumPy's short form, or a name such as `"float16"` or `"datetime64[ns]"`.
  *
- * @throws `ERR_PARTD_CODEC` for what is no dtype, or has no counterpart here.
+ * @throws `ERR_PARTD_CODEC` for text that is no dtype, and for a dtype without a counterpart here.
  */
 export function parseDtype(text: string): Dtype {
   if (text.startsWith("[")) return recordDtype(text);
@@ -59,11 +59,14 @@ export function parseDtype(text: string): Dtype {
 export interface DtypeField {
   readonly name: string;
   readonly dtype: Dtype;
-  /** Where it begins in the item, in bytes. */
+  /** Its position in the item, in bytes. */
   readonly offset: number;
 }
 
-/** The fields of `[('a', '<i4'), ('b', '|S3')]`, end to end; none for other dtypes. */
+/**
+ * The fields of a record dtype such as `[('a', '<i4'), ('b', '|S3')]`, which lie end to end; none
+ * for other dtypes.
+ */
 export function fieldsOf(text: string): DtypeField[] {
   const fields: DtypeField[] = [];
   let offset = 0;
@@ -94,10 +97,10 @@ const FIELD = /\(\s*(')([^'\\]*)'\s*,\s*'([^'\\]*)'\s*\)/g;
 const SHORT = /^([<>|=]?)([biufcMmOSUV])(\d*)(?:\[([^\]]+)\])?$/;
 const NAME = /^(bool|int|uint|float|complex|datetime|timedelta|object)(\d*)(\[[^\]]+\])?$/;
 
-/** NumPy's units of time, and a number of them. */
+/** NumPy's units of time, with an optional multiple. */
 const UNIT = /^\d{0,9}(?:Y|M|W|D|h|m|s|ms|us|μs|ns|ps|fs|as|generic)$/;
 
-/** Whether the unit is one, and of dates or durations; these may have none. */
+/** Whether the unit is valid for the kind. Only dates and durations have one, and may lack it. */
 function hasUnit(kind: string, unit: string | undefined): boolean {
   return unit === undefined || (/[Mm]/.test(kind) && UNIT.test(unit));
 }
@@ -126,7 +129,7 @@ const LETTERS = new Map([
 
 const HOST_ORDER = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1 ? "<" : ">";
 
-/** `"float16"` is `"f2"`. */
+/** The short form of a name: `"f2"` for `"float16"`. */
 function shorten(text: string): string {
   const [, name = "", bits = "", unit = ""] = NAME.exec(text) ?? [];
   return `${LETTERS.get(name) ?? "?"}${bits === "" ? "" : Number(bits) / 8}${unit}`;

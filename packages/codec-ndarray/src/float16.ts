@@ -3,7 +3,7 @@ import type { NumericArrayType } from "./numeric.js";
 /** The runtime's own `Float16Array`, since Node 24 and the browsers of 2025. */
 export const float16Array = (globalThis as { Float16Array?: NumericArrayType }).Float16Array;
 
-/** IEEE 754 halves, as their bits, to the same numbers. */
+/** Converts IEEE 754 halves, given as bits, to floats of the same values. */
 export function fromFloat16(halves: Uint16Array): Float32Array {
   const bits = new Uint32Array(halves.length);
   for (let i = 0; i < halves.length; i++) {
@@ -15,7 +15,7 @@ export function fromFloat16(halves: Uint16Array): Float32Array {
     else if (exponent > 0) bits[i] = sign | ((exponent + 112) << 23) | (fraction << 13);
     else if (fraction === 0) bits[i] = sign;
     else {
-      // A subnormal half is a normal float: its highest bit moves in front of the point.
+      // A subnormal half is a normal float: shift its highest bit in front of the point.
       const shift = Math.clz32(fraction) - 21;
       bits[i] = sign | ((113 - shift) << 23) | (((fraction << shift) & 0x3ff) << 13);
     }
@@ -23,7 +23,7 @@ export function fromFloat16(halves: Uint16Array): Float32Array {
   return new Float32Array(bits.buffer);
 }
 
-/** Numbers to the bits of the nearest halves, ties to even, as NumPy rounds. */
+/** Converts floats to the bits of the nearest halves, ties to even, as NumPy does. */
 export function toFloat16(numbers: Float32Array): Uint16Array {
   const bits = new Uint32Array(numbers.slice().buffer);
   const halves = new Uint16Array(bits.length);
@@ -33,7 +33,7 @@ export function toFloat16(numbers: Float32Array): Uint16Array {
     const exponent = (word >>> 23) & 0xff;
     const fraction = word & 0x7fffff;
     if (exponent === 0xff) {
-      // A NaN stays one, also where its highest bits are 0.
+      // Keep a NaN one, even if its highest fraction bits are 0.
       halves[i] =
         sign | 0x7c00 | (fraction === 0 ? 0 : (fraction >>> 13) | (fraction >>> 13 === 0 ? 1 : 0));
     } else if (exponent >= 143) {
@@ -49,7 +49,10 @@ export function toFloat16(numbers: Float32Array): Uint16Array {
   return halves;
 }
 
-/** A carry out of the fraction goes into the exponent, up to infinity: as it should. */
+/**
+ * Shifts right, rounding to the nearest, ties to even. A carry out of the fraction correctly goes
+ * into the exponent, up to infinity.
+ */
 function roundShift(value: number, shift: number): number {
   const floor = value >>> shift;
   const rest = value - floor * 2 ** shift;

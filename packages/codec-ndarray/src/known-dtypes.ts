@@ -1,9 +1,9 @@
 import type { Dtype } from "./dtype.js";
 
 /**
- * The dtypes that are known to be in the store, so that an append need not look. A key's dtype can
- * only go with the key: while keys are being removed none is known, and a removal first waits for
- * the appends that relied on one. (What another process removes meanwhile cannot be seen.)
+ * The dtypes known to be in the store, so that an append need not read them. A key's dtype
+ * disappears only with the key: during a removal no dtype is known, and a removal first waits for
+ * the appends that relied on one. (Removals by other processes cannot be seen.)
  */
 export class KnownDtypes {
   readonly #dtypes = new Map<string, Dtype>();
@@ -14,12 +14,12 @@ export class KnownDtypes {
     return this.#removals === 0 ? this.#dtypes.get(key) : undefined;
   }
 
-  /** Called while the lock of the store is held. */
+  /** Call this under the store's lock. */
   set(key: string, dtype: Dtype): void {
     this.#dtypes.set(key, dtype);
   }
 
-  /** An append that relies on what is known. */
+  /** Tracks an append that relies on a known dtype. */
   async appending(append: Promise<void>): Promise<void> {
     this.#appends.add(append);
     try {
@@ -29,7 +29,7 @@ export class KnownDtypes {
     }
   }
 
-  /** Runs `removal`, and forgets `keys`, or all. */
+  /** Runs `removal`, then forgets the dtypes of `keys`, or all. */
   async removing<T>(keys: readonly string[] | undefined, removal: () => Promise<T>): Promise<T> {
     this.#removals++;
     try {

@@ -41,23 +41,24 @@ import {
 
 export interface NdArrayOptions<V extends NdValue = NdValue> {
   /**
-   * The array type of every key, as in `{ type: Float32Array }`: the store's values are typed by it,
-   * an absent key is an empty one, and another dtype is `ERR_PARTD_CODEC`. Default: each key has the
-   * dtype of what is first appended to it, and an absent key is an empty `Float64Array`.
+   * The array type of every key, as in `{ type: Float32Array }`. The store's values have this type,
+   * an absent key is an empty array of it, and any other dtype is `ERR_PARTD_CODEC`. Default: each
+   * key has the dtype of its first append, and an absent key is an empty `Float64Array`.
    */
   readonly type?: (abstract new (length: number) => V) | undefined;
 }
 
 /**
- * A store of arrays over a store of bytes: what is appended to a key is put end to end, raw, and
- * `<key>.dtype` beside it says what it is. The bytes are those of Python's `partd.Numpy`.
+ * A store of arrays over a store of bytes. A key's value is its arrays end to end, raw, and
+ * `<key>.dtype` holds their dtype. The bytes are those of Python's `partd.Numpy`.
  *
- * A typed array is written as it is, `ndarray(dtype, data)` under the dtype it names, and a plain
- * array as NumPy's objects, by MessagePack. `get` returns one array, a view of the bytes read where
- * their alignment and order allow; `stream` yields arrays of whole items.
+ * A typed array is written as it is, `ndarray(dtype, data)` under the given dtype, and a plain
+ * array as NumPy objects, in MessagePack or, where that cannot carry them, as a pickle. `get`
+ * returns one array, a view of the bytes read if their alignment and byte order allow it; `stream`
+ * yields arrays of whole items.
  *
- * All that is appended to a key is of one dtype: another is `ERR_PARTD_CODEC`, but for the byte
- * order, which is made the stored one. Keys that end in `.dtype` are `ERR_PARTD_KEY`.
+ * All appends to a key have one dtype; another is `ERR_PARTD_CODEC`. A different byte order is
+ * converted to the stored one. Keys that end in `.dtype` are `ERR_PARTD_KEY`.
  *
  * @example new NdArray(new Dict())
  */
@@ -67,11 +68,13 @@ export class NdArray<V extends NdValue = NdValue> implements Store<V> {
   readonly #known: KnownDtypes;
   /** Encoded keys that `iset` has set through this object. */
   readonly #isets: Set<string>;
-  /** `close`, and the end of `withLock`, wait here for calls that have not reached the store yet. */
+  /**
+   * `close` and the end of `withLock` wait here for calls that have not reached the store below.
+   */
   readonly #calls = new Gate();
 
   constructor(store: Store, options?: NdArrayOptions<V>);
-  /** @internal `outer` is the store whose lock this one is used under. */
+  /** @internal `outer` is the store whose `withLock` made this one. */
   constructor(store: Store, options?: NdArrayOptions<V>, outer?: NdArray<V>);
   constructor(store: Store, options: NdArrayOptions<V> = {}, outer?: NdArray<V>) {
     this.#store = store;
@@ -80,18 +83,18 @@ export class NdArray<V extends NdValue = NdValue> implements Store<V> {
     this.#isets = outer ? outer.#isets : new Set();
   }
 
-  /** @throws `ERR_PARTD_CODEC` for what is no array, or of another dtype than the key's. */
+  /** @throws `ERR_PARTD_CODEC` if a value is no array, or its dtype is not the key's. */
   async append(data: Entries<V>, options?: AppendOptions): Promise<void> {
     const all = [...entriesOf(data)].map(([key, value]) => this.#arrayFor(key, value));
-    const arrays = all.filter(({ bytes }) => bytes.byteLength > 0); // Nothing leaves no trace.
+    const arrays = all.filter(({ bytes }) => bytes.byteLength > 0); // Empty arrays leave no trace.
     const known = arrays.map(({ text }) => this.#known.get(text));
     if (known.every((dtype) => dtype !== undefined)) {
       const batch = arrays.map((array, i) => entryOf(array, known[i] as Dtype));
       await this.#known.appending(this.#store.append(batch, options));
       return;
     }
-    // The first append to a key, or one amid removals: dtype and items go in one batch, so that
-    // neither a crash nor another writer can come between.
+    // A key's first append, or one during removals: write dtype and items in one batch, so that
+    // neither a crash nor another writer can separate them.
     await this.#store.withLock(async (store) => {
       const { dtypes, batch } = await this.#newDtypes(store, arrays, options);
       for (const array of arrays) batch.push(entryOf(array, dtypes.get(array.text) as Dtype));
@@ -100,7 +103,7 @@ export class NdArray<V extends NdValue = NdValue> implements Store<V> {
     }, options);
   }
 
-  /** @throws `ERR_PARTD_CORRUPT` where a value ends within an item, or its dtype is missing. */
+  /** @throws `ERR_PARTD_CORRUPT` if a value ends within an item, or its dtype is missing. */
   async get<const K extends KeyTree>(keys: K, options?: GetOptions): Promise<Values<K, V>> {
     const flat = listKeys(keys);
     const tree = copyTree(keys);
@@ -111,7 +114,7 @@ export class NdArray<V extends NdValue = NdValue> implements Store<V> {
     let dtype = await this.#storedDtype(key, options);
     if (dtype === undefined) {
       for await (const _ of this.#store.stream(key, options)) {
-        // A key that was first written in between has its dtype now.
+        // The key may have been written since: then it has a dtype now.
         dtype = await this.#storedDtype(key, options);
         if (dtype === undefined) throw noDtype(key);
         break;
@@ -136,9 +139,9 @@ export class NdArray<V extends NdValue = NdValue> implements Store<V> {
   }
 
   /**
-   * As whole as the store's own `iset` where the dtype stays, and as its `append` where the key is
-   * new. Where the dtype changes, a failure puts back what was there; a process that is killed in
-   * between may leave the key empty.
+   * As atomic as the store's own `iset` if the dtype stays, and as its `append` if the key is new.
+   * If the dtype changes, a failure restores what was there, but a process killed at that moment
+   * may leave the key empty.
    */
   async iset(key: Key, value: V, options?: IsetOptions): Promise<void> {
     const array = this.#arrayFor(key, value);
@@ -176,12 +179,12 @@ export class NdArray<V extends NdValue = NdValue> implements Store<V> {
     return nestValues(tree, values);
   }
 
-  /** The keys of arrays, without those of their dtypes. */
+  /** Yields the keys of arrays, without those of their dtypes. */
   async *keys(options?: KeysOptions): AsyncGenerator<Key, void, undefined> {
     for await (const key of this.#store.keys(options)) if (!isDtypeKey(key)) yield key;
   }
 
-  /** Sizes are those of the items. */
+  /** With `longest`, sizes are those of the items. */
   entries(options: EntriesOptions = {}): AsyncIterable<readonly [Key, V]> {
     const sizes = (keys: readonly Key[]) =>
       Promise.all(keys.map((key) => this.#store.size(key, { signal: options.signal })));
@@ -230,7 +233,7 @@ export class NdArray<V extends NdValue = NdValue> implements Store<V> {
     return this.close();
   }
 
-  /** An array to append, checked for all that can be without a look at the store. */
+  /** Encodes an array, and makes all checks that need no look at the store. */
   #arrayFor(key: Key, value: V): KeyedArray {
     const text = encodeKey(key);
     checkKey(key);
@@ -241,7 +244,7 @@ export class NdArray<V extends NdValue = NdValue> implements Store<V> {
     });
   }
 
-  /** The dtype of each array's key, and the entries for those that the store has not yet. */
+  /** The dtype of each array's key, and the entries for dtypes that the store lacks. */
   async #newDtypes(store: Store, arrays: readonly KeyedArray[], options?: GetOptions) {
     const stored = await store.get(
       arrays.map(({ key }) => dtypeKey(key)),
@@ -258,10 +261,10 @@ export class NdArray<V extends NdValue = NdValue> implements Store<V> {
   }
 
   async #read(store: Store, keys: readonly Key[], options?: GetOptions): Promise<V[]> {
-    // The items first: whoever writes them has written their dtype before or with them.
+    // One `get` reads items and dtypes. A writer never stores items before their dtype.
     const raw = await store.get(withDtypes(keys), options);
     const arrays: V[] = [];
-    const pace = new Pace(); // Objects, and numbers of the other byte order, take their time.
+    const pace = new Pace(); // Objects and numbers in the other byte order take time.
     for (const [i, key] of keys.entries()) {
       const bytes = raw[i] as Uint8Array;
       const dtype = this.#parse(key, raw[keys.length + i] as Uint8Array);
@@ -313,7 +316,7 @@ export class NdArray<V extends NdValue = NdValue> implements Store<V> {
     for (const key of keys) this.#isets.delete(encodeKey(key));
   }
 
-  /** Has errors name the key. */
+  /** Makes errors name the key. */
   #naming<T>(key: Key, verb: string, work: () => T): T {
     try {
       return work();
@@ -333,7 +336,7 @@ interface KeyedArray {
   readonly key: Key;
   readonly text: string;
   readonly value: NdValue;
-  /** The value's own. */
+  /** The dtype of the value itself. */
   readonly dtype: Dtype;
   readonly bytes: Uint8Array;
 }

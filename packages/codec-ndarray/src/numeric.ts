@@ -1,7 +1,7 @@
 import type { Dtype } from "./dtype.js";
 import { float16Array, fromFloat16, toFloat16 } from "./float16.js";
 
-/** A typed array; where the runtime has it, also a `Float16Array`. */
+/** A typed array. If the runtime has `Float16Array`, also one of these. */
 export type NumericArray =
   | Int8Array
   | Uint8Array
@@ -22,15 +22,15 @@ export interface NumericArrayType {
   new (buffer: ArrayBufferLike, byteOffset: number, length: number): NumericArray;
 }
 
-/** How the items of a dtype stand in a typed array. */
+/** The typed array that holds the items of a dtype. */
 export interface ArrayType {
   readonly type: NumericArrayType;
-  /** Classes that can be written, as `Object.prototype.toString` names them. */
+  /** Classes that may be written under the dtype, as `Object.prototype.toString` names them. */
   readonly tags: readonly string[];
   readonly needs: string;
 }
 
-/** The dtype (NumPy's letter and size) that each typed array is written under by itself. */
+/** The dtype (NumPy's letter and size) that a bare typed array is written under. */
 export const DTYPE_OF_TAG: ReadonlyMap<string, string> = new Map([
   ["[object Int8Array]", "i1"],
   ["[object Uint8Array]", "u1"],
@@ -51,7 +51,7 @@ export function arrayTypeOf({ kind, type }: Dtype): ArrayType | undefined {
   return ARRAY_TYPES.get(STORED_AS.get(kind) ?? type);
 }
 
-/** Dates count units; of S and V an item is bytes, of U code points. */
+/** Dates count units. An item of S and V consists of bytes, one of U of code points. */
 const STORED_AS: ReadonlyMap<string, string> = new Map([
   ["M", "i8"],
   ["m", "i8"],
@@ -60,7 +60,10 @@ const STORED_AS: ReadonlyMap<string, string> = new Map([
   ["U", "u4"],
 ]);
 
-/** The bytes of `data` under `dtype`: a view, unless the byte order is another. */
+/**
+ * The bytes of `data` under `dtype`: a view, or a copy if the dtype or byte order needs a
+ * conversion.
+ */
 export function numbersToBytes(data: NumericArray, dtype: Dtype): Uint8Array {
   if (dtype.type === "f16") return toLongDoubles(data as Float64Array);
   const halves = dtype.type === "f2" && data instanceof Float32Array ? toFloat16(data) : data;
@@ -68,7 +71,7 @@ export function numbersToBytes(data: NumericArray, dtype: Dtype): Uint8Array {
   return dtype.swapped ? swapWords(bytes.slice(), dtype.wordSize) : bytes;
 }
 
-/** The numbers that whole items say: a view where order and alignment allow, else a copy. */
+/** The numbers in whole items: a view if byte order and alignment allow it, else a copy. */
 export function bytesToNumbers(bytes: Uint8Array, dtype: Dtype): NumericArray {
   if (dtype.type === "f16") return fromLongDoubles(bytes);
   const half = dtype.type === "f2" && float16Array === undefined;
@@ -80,7 +83,9 @@ export function bytesToNumbers(bytes: Uint8Array, dtype: Dtype): NumericArray {
   return half ? fromFloat16(numbers as Uint16Array) : numbers;
 }
 
-/** Numbers of 80 bits in 16 bytes, as x86-64 has them: a sign, 15 bits of exponent, 64 of fraction. */
+/**
+ * Reads the 80-bit numbers of x86-64, 16 bytes each: a sign, 15 bits of exponent, 64 of fraction.
+ */
 function fromLongDoubles(bytes: Uint8Array): Float64Array {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   return Float64Array.from({ length: bytes.byteLength / 16 }, (_, i) => {
@@ -90,14 +95,14 @@ function fromLongDoubles(bytes: Uint8Array): Float64Array {
     const exponent = head & 0x7fff;
     if (exponent === 0x7fff)
       return (fraction << 1n) & 0xffff_ffff_ffff_ffffn ? Number.NaN : sign * Infinity;
-    // In two steps, as a power of two may be beyond what a double holds.
+    // In two steps: the power of two alone may exceed a double.
     const power = exponent - 16_383 - 63;
     const half = Math.trunc(power / 2);
     return sign * Number(fraction) * 2 ** half * 2 ** (power - half);
   });
 }
 
-/** The same numbers: every double is one. */
+/** Writes doubles as 80-bit numbers, all of them exactly. */
 function toLongDoubles(numbers: Float64Array): Uint8Array {
   const bytes = new Uint8Array(numbers.length * 16);
   const view = new DataView(bytes.buffer);
@@ -124,7 +129,7 @@ function toLongDoubles(numbers: Float64Array): Uint8Array {
   return bytes;
 }
 
-/** Turns the order of bytes within each word of 2, 4 or 8, in place. */
+/** Reverses the bytes of each word of `size` bytes, in place. */
 function swapWords(bytes: Uint8Array, size: number): Uint8Array {
   for (let start = 0; start + size <= bytes.byteLength; start += size) {
     for (let low = start, high = start + size - 1; low < high; low++, high--) {

@@ -3,7 +3,7 @@ import type { AppendOptions, LowerStore } from "@partd/core/author";
 import type { Dtype } from "./dtype.js";
 import { dtypeEntry, dtypeKey } from "./dtype-key.js";
 
-/** Sets a key to one array. The store is locked. */
+/** Sets a key to one array. Call this under the store's lock. */
 export async function replaceArray(
   store: LowerStore,
   { key, dtype, bytes }: { readonly key: Key; readonly dtype: Dtype; readonly bytes: Uint8Array },
@@ -20,12 +20,12 @@ export async function replaceArray(
     if (before.some(({ byteLength }) => byteLength > 0)) await store.delete(both, options);
     await store.append(batch, options);
   } catch (error) {
-    await putBack(store, both, before).catch(() => {}); // What comes of it, the first error says more.
+    await putBack(store, both, before).catch(() => {}); // The first error says more.
     throw error;
   }
 }
 
-/** Those of the values that are gone. Not to be aborted. */
+/** Appends the values that are gone. It takes no signal, so that it cannot be aborted. */
 async function putBack(store: LowerStore, keys: readonly Key[], before: readonly Uint8Array[]) {
   const now = await store.get(keys);
   const gone = keys.flatMap((key, i) =>

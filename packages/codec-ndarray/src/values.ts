@@ -8,10 +8,10 @@ import { bytesToNumbers, DTYPE_OF_TAG, type NumericArray, numbersToBytes } from 
 
 export type { NumericArray } from "./numeric.js";
 
-/** A typed array; what it means where JavaScript has no type for it; or a list of objects. */
+/** A typed array, an array with a dtype, or a list of objects. */
 export type NdValue = NumericArray | DtypeArray | unknown[];
 
-/** @throws `ERR_PARTD_CODEC` for what is no array. */
+/** @throws `ERR_PARTD_CODEC` if the value is no array. */
 export function dtypeOf(value: unknown): Dtype {
   if (value instanceof DtypeArray) return parseDtype(value.dtype);
   if (Array.isArray(value)) return OBJECT;
@@ -23,7 +23,7 @@ export function dtypeOf(value: unknown): Dtype {
   );
 }
 
-/** Bytes to append to a key of the dtype, which may differ from the value's in byte order. */
+/** The bytes to append to a key of `dtype`, which may differ from the value's own in byte order. */
 export function encodeArray(value: NdValue, dtype: Dtype): Uint8Array {
   if (Array.isArray(value)) {
     return value.length === 0 ? new Uint8Array() : frame(encodeObjects(value));
@@ -33,7 +33,7 @@ export function encodeArray(value: NdValue, dtype: Dtype): Uint8Array {
   return numbersToBytes(data, dtype);
 }
 
-/** By MessagePack, or where it cannot carry them as a pickle, as NumPy's objects are in Python. */
+/** Encodes objects in MessagePack or, if that cannot carry them, as a pickle: as Python does. */
 function encodeObjects(items: unknown[]): Uint8Array {
   try {
     return encoder.encode(items);
@@ -47,7 +47,7 @@ function encodeObjects(items: unknown[]): Uint8Array {
   }
 }
 
-/** To NumPy every other byte is true as well, but equal to neither true nor false. */
+/** NumPy takes any other byte for true, but as equal to neither true nor false. */
 function checkBooleans(data: Uint8Array): void {
   const bad = data.findIndex((byte) => byte > 1);
   if (bad < 0) return;
@@ -57,7 +57,7 @@ function checkBooleans(data: Uint8Array): void {
   );
 }
 
-/** What one key's bytes, or a run of whole items of them, say. */
+/** Decodes a key's bytes, or a run of whole items. */
 export function decodeArray(bytes: Uint8Array, dtype: Dtype, key: Key): NdValue {
   if (dtype.kind === "O") {
     const items: unknown[] = [];
@@ -78,7 +78,7 @@ export function decodeArray(bytes: Uint8Array, dtype: Dtype, key: Key): NdValue 
   return isPlain(dtype) ? numbers : new DtypeArray(hostOrder(dtype), numbers);
 }
 
-/** The items of one frame of an object array. */
+/** Decodes one frame of an object array. */
 export function decodeObjects(list: Uint8Array, offset: number): unknown[] {
   try {
     const items = isPickle(list) ? unpickler.load(list) : decoder.decode(list);
@@ -90,7 +90,7 @@ export function decodeObjects(list: Uint8Array, offset: number): unknown[] {
   throw new PartdError("ERR_PARTD_CORRUPT", "its objects are no list.", { offset });
 }
 
-/** Pieces of any length, as runs of whole items. */
+/** Cuts pieces of any length into runs of whole items. */
 export class WholeItems {
   readonly #itemSize: number;
   #rest: Uint8Array = new Uint8Array();
@@ -106,7 +106,7 @@ export class WholeItems {
     return bytes.subarray(0, end);
   }
 
-  /** What is left when no more comes: an item's beginning, or nothing. */
+  /** The bytes of an unfinished item, empty at a proper end. */
   get rest(): Uint8Array {
     return this.#rest;
   }
@@ -119,7 +119,10 @@ const decoder = new MsgPackDecoder();
 const pickler = new Pickler();
 const unpickler = new Unpickler();
 
-/** The PROTO opcode and a protocol of 2 to 5, which for MessagePack would be a map of nothing. */
+/**
+ * Whether the bytes begin with the PROTO opcode and a protocol of 2 to 5. In MessagePack, 0x80 is
+ * an empty map, after which nothing may follow.
+ */
 function isPickle(bytes: Uint8Array): boolean {
   return bytes[0] === 0x80 && (bytes[1] as number) >= 2 && (bytes[1] as number) <= 5;
 }
