@@ -31,27 +31,31 @@ import {
   vectorFromArray,
 } from "apache-arrow";
 
-/** One column's values as NumPy has them: raw for a dtype of fixed size, else a list of objects. */
+/**
+ * One column's values as NumPy stores them: raw bytes if the dtype has a fixed size, else a list of
+ * objects.
+ */
 export interface Values {
   /** `numpy.dtype.str` without the size of objects: `"<f8"`, `"|O"`. */
   readonly dtype: string;
   readonly data: Uint8Array | readonly unknown[];
 }
 
-/** What stands beside values: categories, or a time zone. */
+/** What an extension dtype adds to the values: categories, or a time zone. */
 export interface Extension {
   readonly categories?: Vector | undefined;
   readonly ordered?: boolean | undefined;
-  /** Of UTC instants: an IANA name, or `"+01:00"`. */
+  /** The zone of UTC instants: an IANA name, or `"+01:00"`. */
   readonly timezone?: string | undefined;
 }
 
 /**
- * The values as a column. Missing are NaT, and None and NaN among objects; NaN among numbers stays.
+ * Converts values to a column. NaT becomes null, as do None and NaN among objects; NaN among
+ * numbers stays.
  *
- * @param name for messages.
- * @throws `ERR_PARTD_CODEC` for objects of other types than texts, bytes and bools, and for dtypes
- *   that Arrow has no type for.
+ * @param name the column's name, for messages.
+ * @throws `ERR_PARTD_CODEC` for objects other than texts, bytes or bools, and for dtypes without an
+ *   Arrow type.
  */
 export function toColumn(values: Values, name: string, extension: Extension = {}): Vector {
   const { dtype, data } = values;
@@ -83,10 +87,11 @@ export function toColumn(values: Values, name: string, extension: Extension = {}
 }
 
 /**
- * A column's values as pandas has them: missing integers make floats, missing bools objects, dates
- * count nanoseconds.
+ * Converts a column to pandas' values: integers with nulls become floats, bools with nulls objects,
+ * and dates count nanoseconds.
  *
- * @throws `ERR_PARTD_CODEC` for a type that pandas has no dtype for, or values that it would change.
+ * @throws `ERR_PARTD_CODEC` for types without a pandas dtype, and for values that pandas would
+ *   change.
  */
 export function fromColumn(column: Vector, name: string): Values & Extension {
   const { type, nullCount, length } = column;
@@ -212,7 +217,7 @@ function objectColumn(items: readonly unknown[], name: string): Vector {
   return vectorFromArray(values as string[], type as Utf8);
 }
 
-/** None, NaN, pandas.NA and NaT. */
+/** Whether the item is None, NaN, pandas.NA or NaT. */
 function isMissing(item: unknown): boolean {
   if (item === null || (typeof item === "number" && Number.isNaN(item))) return true;
   const text = item instanceof PyObject ? `${item.type}` : `${item}`;
@@ -251,7 +256,7 @@ function categoryColumn(
   ]);
 }
 
-/** The bytes with the lowest first, and memory of their own that begins where arrays may. */
+/** A little-endian copy, aligned for any typed array. */
 function nativeOrder(data: Uint8Array, dtype: string): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(data);
   if (!dtype.startsWith(">")) return bytes;
@@ -331,7 +336,7 @@ function fromDictionary(column: Vector<Dictionary>, name: string): Values & Exte
   };
 }
 
-/** @throws `ERR_PARTD_CODEC` */
+/** An `ERR_PARTD_CODEC` that names the column. */
 export function refuse(name: string, reason: string): PartdError {
   return new PartdError(
     "ERR_PARTD_CODEC",

@@ -3,15 +3,18 @@ import { snappyCodec } from "@partd/compress-snappy";
 
 export interface CompressionOptions {
   /**
-   * Whether the Python that reads has `blosc` installed: Python's partd then compresses numbers with
-   * it, and reads nothing else. Default false. What is read may be of either kind.
+   * Compress numbers with Blosc: set this if the Python that reads has `blosc` installed, because
+   * its partd then reads nothing else. Reading accepts both. Default false.
    */
   readonly blosc?: boolean | undefined;
-  /** The same of `python-snappy`, for objects; without it, `blosc` is used for them. Default false. */
+  /**
+   * Compress objects with Snappy: set this if the Python that reads has `python-snappy` installed.
+   * Without it, `blosc` applies to objects as well. Reading accepts all. Default false.
+   */
   readonly snappy?: boolean | undefined;
 }
 
-/** What Python's partd does to the bytes of blocks, which depends on what is installed there. */
+/** The compression of blocks in Python's partd, which depends on the packages installed there. */
 export class Compression {
   readonly #options: CompressionOptions;
 
@@ -28,7 +31,7 @@ export class Compression {
     return this.#options.blosc ? bloscCodec({ typesize: 1 }).encode(bytes) : bytes;
   }
 
-  /** @param length of the numbers, where it is known. */
+  /** @param length bytes of the numbers, if known. */
   async readNumbers(bytes: Uint8Array, length: number | undefined): Promise<Uint8Array> {
     if (bytes.byteLength === length && !isBlosc(bytes)) return bytes;
     return isBlosc(bytes) ? bloscCodec().decode(bytes) : bytes;
@@ -40,14 +43,14 @@ export class Compression {
   }
 }
 
-/** Version 2, and the length of all of it in bytes 12 to 15. */
+/** Whether the bytes are one Blosc buffer: version 2, and their length in bytes 12 to 15. */
 function isBlosc(bytes: Uint8Array): boolean {
   if (bytes.byteLength < 16 || bytes[0] !== 2) return false;
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   return view.getUint32(12, true) === bytes.byteLength;
 }
 
-/** Whether the bytes are frames end to end, uncompressed. */
+/** Whether the bytes are uncompressed frames, end to end. */
 function isFrames(bytes: Uint8Array): boolean {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   let at = 0;

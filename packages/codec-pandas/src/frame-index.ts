@@ -66,7 +66,10 @@ function unpickledIndex(index: unknown): Index {
   return [[nameOf(itemOf(state, "name"), 0), indexValues(index, "index")]];
 }
 
-/** The values at these places, null for -1. Dates are taken raw: else they are milliseconds. */
+/**
+ * The values at `places`, null for -1. Dates are copied as raw ticks, because `get` returns
+ * milliseconds.
+ */
 function taken(values: Vector, places: readonly number[], name: string): Vector {
   const { dtype, data, timezone } = fromColumn(values, name);
   if (!/[Mm]8/.test(dtype)) {
@@ -97,7 +100,7 @@ export function labelsOf(index: Index): string[] {
   return Array.from(index[0]?.[1] as Vector, String);
 }
 
-/** The names of a frame's columns, which are an index in pandas, too. */
+/** Encodes a frame's column names, which pandas stores as an index. */
 export async function encodeLabels(
   columns: readonly Column[],
   table: Table,
@@ -123,7 +126,7 @@ export async function encodeIndex(
   return [null, pickler.dump(pickledIndex(index))];
 }
 
-/** Whether an index is written as its values; others are pickled whole, as in Python. */
+/** Whether an index is written as its values. Python pickles all others whole. */
 function isPlainIndex({ dtype, timezone }: Values & Extension): boolean {
   return timezone === undefined && !/[Mm]8/.test(dtype);
 }
@@ -141,7 +144,7 @@ function indexHeader(
   return pyTuple<unknown>(type, { name }, new PyDtype(dtype === "|O" ? "|O8" : dtype), category);
 }
 
-/** Names of columns: numbers where the table was read from a frame whose names are. */
+/** Column names: as integers if the table was read from a frame with integer names. */
 function labelValues(columns: readonly Column[], table: Table): Values {
   const isNumbers = metadataOf(table).column_indexes?.[0]?.pandas_type === "int64";
   const names = columns.map(([name]) => name);
@@ -186,7 +189,7 @@ function pickledIndex(index: Index): PyObject {
   return new PyObject(make, pyTuple<unknown>(type, { levels, codes, sortorder: null, names }));
 }
 
-/** One level as pandas pickles its Index. */
+/** A level of an index, in the form in which pandas pickles it. */
 export function pickledLevel(column: Vector, name: string | null): PyObject {
   const values = fromColumn(column, name ?? "index");
   if (values.categories !== undefined)

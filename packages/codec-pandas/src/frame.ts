@@ -15,7 +15,7 @@ import { packed, pickler, unpacked, unpickler } from "./packed.js";
 import { arrayColumn, indexValues, pickledZone, pyArray, zoneName } from "./pickled-array.js";
 import { type Column, partsOf, tableOf } from "./table.js";
 
-/** The bytes of one frame of Python's `PandasBlocks` as a table. */
+/** Decodes one frame of Python's `PandasBlocks`. */
 export async function decodeFrame(bytes: Uint8Array, compression: Compression): Promise<Table> {
   const [head, ...parts] = splitFrames(bytes, "").map(({ bytes: part }) => part);
   const headers = head && unpickler.load(head);
@@ -42,7 +42,7 @@ export async function decodeFrame(bytes: Uint8Array, compression: Compression): 
   return tableOf(columns, index, areNumbers(labels) ? "int64" : "unicode");
 }
 
-/** A table as such bytes. */
+/** Encodes a table as one frame of Python's `PandasBlocks`. */
 export async function encodeFrame(table: Table, compression: Compression): Promise<Uint8Array> {
   const { columns, index } = partsOf(table);
   const encoded: [header: unknown, part: Uint8Array][] = [
@@ -129,7 +129,7 @@ async function decodeBlock(
   }
 }
 
-/** Rows of a block are columns of the frame. */
+/** Splits a block: its rows are columns of the frame. */
 function split(whole: Vector, places: readonly number[], rows: number): [number, Vector][] {
   if (whole.length !== rows * places.length)
     throw new Error("a block has not the shape it claims.");

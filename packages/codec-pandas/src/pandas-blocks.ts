@@ -8,12 +8,12 @@ import { partsOf, type RangeIndex, tableOf } from "./table.js";
 export interface PandasBlocksOptions extends CompressionOptions, EncodeOptions {}
 
 /**
- * A store of tables over a store of bytes: the bytes are those of Python's `partd.PandasBlocks`.
- * `append` adds a table's rows to those of its key, `get` returns one table of all of them, `stream`
- * the tables as they were appended.
+ * A store of tables over a store of bytes, which are those of Python's `partd.PandasBlocks`.
+ * `append` adds a table's rows to those of its key, `get` returns one table of all rows, and
+ * `stream` yields the tables as they were appended.
  *
- * The columns that are a frame's index stand last, and the schema's metadata `pandas` name them
- * (`index_columns`) as pandas' own Arrow metadata do.
+ * The columns of a frame's index come last, and the schema's metadata `pandas` name them
+ * (`index_columns`), as in pandas' own Arrow metadata.
  *
  * @example new PandasBlocks(new FileStore("shuffle"), { blosc: true, snappy: true })
  */
@@ -41,7 +41,7 @@ export function pandasBlocksCodec(options: CompressionOptions = {}): Codec<Table
 
     join(frames) {
       if (frames.length <= 1) return frames[0] ?? new Table();
-      // As in pandas.concat, a range that is one of several becomes a column of numbers.
+      // As in pandas.concat: when several frames are joined, a range becomes a column of numbers.
       const filled = frames.filter(({ numRows }) => numRows > 0);
       const some = filled.length > 0 ? filled : frames.slice(0, 1);
       return tables.join((some.length > 1 ? some.map(withIndexColumn) : some) as never) as never;

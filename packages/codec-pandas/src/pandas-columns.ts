@@ -31,14 +31,14 @@ import { fromColumn, refuse, toColumn } from "./column.js";
 import { type Column, levelName, partsOf, tableOf } from "./table.js";
 
 export interface PandasColumnsGetOptions extends GetOptions {
-  /** Names of the columns to read, in the order of the answer; no other is read. Default: all. */
+  /** Names of the columns to read, in the order of the result; no others are read. Default: all. */
   readonly columns?: readonly string[] | undefined;
 }
 
 /**
- * A store of tables over a store of bytes, each column under a key of its own: the bytes are those
- * of Python's `partd.PandasColumns`. An index of one level is a column, as in `PandasBlocks`; Python
- * has no categories here, and dates are in UTC.
+ * A store of tables over a store of bytes, each column under a key of its own. The bytes are those
+ * of Python's `partd.PandasColumns`. An index of one level is a column, as in `PandasBlocks`. As in
+ * Python, categories are refused, and dates are stored in UTC without their zone.
  *
  * @example new PandasColumns(new FileStore("shuffle"))
  */
@@ -72,7 +72,7 @@ export class PandasColumns implements Store<Table> {
     await this.#arrays.append(arrays, options);
   }
 
-  /** @throws `ERR_PARTD_CODEC` for a column that is not there. */
+  /** @throws `ERR_PARTD_CODEC` if a column is missing. */
   async get<const K extends KeyTree>(
     keys: K,
     options: PandasColumnsGetOptions = {},
@@ -92,7 +92,7 @@ export class PandasColumns implements Store<Table> {
     if (table.numCols > 0) yield table;
   }
 
-  /** Appends to a key that has nothing yet. */
+  /** Sets a key that has no table yet; with `replace`, any key. */
   async iset(key: Key, value: Table, options?: IsetOptions): Promise<void> {
     await this.withLock(async (store) => {
       const names = await store.#namesOf(key, options);
@@ -212,7 +212,7 @@ export class PandasColumns implements Store<Table> {
 const pickler = new Pickler();
 const unpickler = new Unpickler();
 
-/** `("x", "column")`, as Python's `extend` makes it. */
+/** The key of a column: `("x", "column")`, as Python's `extend` makes it. */
 function under(key: Key, name: string): Key {
   return typeof key === "string" ? tuple(key, name) : tuple(...key.parts, name);
 }

@@ -11,7 +11,10 @@ import {
 import { type Data, makeData, Vector } from "apache-arrow";
 import { itemSizeOf, refuse, toColumn, type Values } from "./column.js";
 
-/** A NumPy array, or an array of pandas' own, as a column. Two dimensions are rows, end to end. */
+/**
+ * Converts a NumPy array, or one of pandas' own arrays, to a column. The rows of a matrix follow
+ * one another.
+ */
 export function arrayColumn(array: unknown, name: string): Vector {
   if (array instanceof PyNdArray) return toColumn(valuesOf(array), name);
   if (!(array instanceof PyObject)) throw refuse(name, "it is no array");
@@ -43,7 +46,7 @@ export function arrayColumn(array: unknown, name: string): Vector {
   throw refuse(name, `a ${array.args[0] ?? type} has no Arrow type here`);
 }
 
-/** The values of a pickled Index, or a NumPy array. */
+/** Converts a pickled Index, or a NumPy array, to a column. */
 export function indexValues(index: unknown, name: string): Vector {
   if (!(index instanceof PyObject)) return arrayColumn(index, name);
   const state = index.args[1];
@@ -79,7 +82,7 @@ function maskedColumn(array: PyObject, name: string): Vector {
   ]);
 }
 
-/** The items in the order of rows. */
+/** The items in row order, whatever the order of the array. */
 export function valuesOf({ dtype, shape, data, fortran }: PyNdArray): Values {
   const text = dtype.text.replace(/O8$/, "O");
   const [rows = 1, columns = 1] = shape;
@@ -95,13 +98,13 @@ export function valuesOf({ dtype, shape, data, fortran }: PyNdArray): Values {
   return { dtype: text, data: turned };
 }
 
-/** The values as a NumPy array of so many dimensions. */
+/** The values as a NumPy array of one dimension. */
 export function pyArray({ dtype, data }: Values): PyNdArray {
   const length = Array.isArray(data) ? data.length : data.length / itemSizeOf(dtype);
   return new PyNdArray(new PyDtype(dtype === "|O" ? "|O8" : dtype), [length], data);
 }
 
-/** A time zone by its name, as `pytz`, `zoneinfo`, `dateutil` and `datetime` pickle it. */
+/** The name of a time zone that `pytz`, `zoneinfo` or `datetime` pickled, or `dateutil`'s UTC. */
 export function zoneName(tz: unknown, name: string): string {
   const text = (value: unknown) => (typeof value === "string" ? value : undefined);
   if (tz instanceof PyObject) {

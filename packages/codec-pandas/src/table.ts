@@ -25,7 +25,7 @@ export interface RangeIndex {
   readonly step: number;
 }
 
-/** The columns of a table, and those that its metadata says are its index. */
+/** Splits a table into its columns and its index, which the metadata name. */
 export function partsOf(table: Table): { columns: Column[]; index: Index } {
   const all = table.schema.fields.map(
     (field, i): Column => [field.name, table.getChildAt(i) as Vector],
@@ -50,7 +50,7 @@ export function partsOf(table: Table): { columns: Column[]; index: Index } {
   };
 }
 
-/** A table with its index as pandas' own Arrow metadata name it. */
+/** Makes a table whose metadata name its index, as pandas' own Arrow metadata do. */
 export function tableOf(
   columns: readonly Column[],
   index: Index,
@@ -113,7 +113,7 @@ export function metadataOf(table: Table): PandasMetadata {
 
 const LEVEL = /^__index_level_\d+__$/;
 
-/** What a level is called in pandas: those without a name have one in Arrow. */
+/** A level's name in pandas, null for a level without one, which has a name only in Arrow. */
 export function levelName(name: string): string | null {
   return LEVEL.test(name) ? null : name;
 }
