@@ -1,4 +1,4 @@
-/** Bytes that are read from front to back. Numbers have the lowest byte first, but for floats. */
+/** Reads bytes from front to back. Integers are little-endian, floats big-endian. */
 export class ByteReader {
   readonly #bytes: Uint8Array;
   readonly #view: DataView;
@@ -33,7 +33,7 @@ export class ByteReader {
     return this.#view.getUint32(this.#take(4), true);
   }
 
-  /** Above 2^53 inexact, which is past the end all the same. */
+  /** Inexact above 2^53, which is harmless: as a length it exceeds any input. */
   uint64(): number {
     const low = this.uint32();
     return low + this.uint32() * 2 ** 32;
@@ -43,7 +43,7 @@ export class ByteReader {
     return this.#view.getFloat64(this.#take(8));
   }
 
-  /** Two's complement of `length` bytes; a number where it is short enough to be exact. */
+  /** Two's complement of `length` bytes: a number up to 6 bytes, else a BigInt. */
   integer(length: number): number | bigint {
     const start = this.#take(length);
     const end = start + length;
@@ -67,7 +67,7 @@ export class ByteReader {
     return decodeText(this.#bytes, this.#take(length), length);
   }
 
-  /** A copy where they are few, which as a view would keep the whole frame alive. */
+  /** A view, or a copy of few bytes: as a view they would keep the whole frame in memory. */
   bytes(length: number): Uint8Array {
     const start = this.#take(length);
     if (length < SMALLEST_VIEW)
@@ -75,14 +75,14 @@ export class ByteReader {
     return new Uint8Array(this.#bytes.buffer, this.#bytes.byteOffset + start, length);
   }
 
-  /** A name, up to the end of its line. */
+  /** A name that ends with its line. */
   name(): string {
     const line = this.line();
     if (line.byteLength > MAX_NAME) throw new Error("it asks for something with an endless name.");
     return decodeText(line, 0, line.byteLength);
   }
 
-  /** What comes before the next line feed. */
+  /** The bytes before the next line feed. */
   line(): Uint8Array {
     const start = this.#position;
     const end = this.#bytes.indexOf(0x0a, start);
@@ -103,10 +103,14 @@ const MAX_NAME = 256;
 export const SMALLEST_VIEW = 4096;
 
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
-/** Bytes up to which a loop beats a call into the runtime. */
+/** Up to this many bytes, a loop is faster than a call into the runtime. */
 const SHORT = 24;
 
-/** @throws Error where the bytes are not UTF-8, but for halves of surrogate pairs, as in Python. */
+/**
+ * Decodes UTF-8, including halves of surrogate pairs, as Python does.
+ *
+ * @throws Error if the bytes are anything else.
+ */
 function decodeText(bytes: Uint8Array, start: number, length: number): string {
   const end = start + length;
   if (length > SHORT) return decodeLong(bytes.subarray(start, end));
@@ -127,7 +131,10 @@ function decodeLong(bytes: Uint8Array): string {
   }
 }
 
-/** Half a pair is ED, A0 to BF, and 80 to BF: Python writes them so ("surrogatepass"). */
+/**
+ * Decodes halves of surrogate pairs: ED, A0 to BF, and 80 to BF, as Python's "surrogatepass" writes
+ * them.
+ */
 function decodeHalves(bytes: Uint8Array, cause: unknown): string {
   const parts: string[] = [];
   let start = 0;

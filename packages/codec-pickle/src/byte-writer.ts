@@ -1,6 +1,6 @@
 import { allocateBytes } from "@partd/core/author";
 
-/** Bytes that grow. Numbers have the lowest byte first, but for floats. */
+/** Collects bytes. Integers are little-endian, floats big-endian. */
 export class ByteWriter {
   #bytes = new Uint8Array(256);
   #view = new DataView(this.#bytes.buffer);
@@ -37,11 +37,11 @@ export class ByteWriter {
   }
 
   /**
-   * UTF-8 behind its length: of one byte, where there is an opcode for that and it is enough, else
-   * of four.
+   * Writes UTF-8 behind an opcode and its length: the opcode `short` with a length of one byte, if
+   * there is such an opcode and the text is short enough, else `long` with four bytes.
    */
   text(value: string, short: number | undefined, long: number): void {
-    // The header is left room for, in the form that the text will have unless it is not ASCII.
+    // Leave room for the header that the text needs if it is ASCII.
     const head = short !== undefined && value.length < 0x100 ? 2 : 5;
     const start = this.#reserve(5 + value.length * 3);
     let written = value.length <= SHORT ? this.#writeAscii(value, start + head) : -1;
@@ -60,13 +60,13 @@ export class ByteWriter {
     this.#position = start + needed + written;
   }
 
-  /** What was written. Long bytes are not copied: the writer is not used again. */
+  /** The bytes written. Long ones are not copied: do not use the writer again. */
   finish(): Uint8Array {
     const bytes = this.#bytes.subarray(0, this.#position);
     return this.#position > LONG ? bytes : bytes.slice();
   }
 
-  /** UTF-8 in which half a surrogate pair has three bytes of its own, as in Python. */
+  /** Writes UTF-8 in which half a surrogate pair takes three bytes of its own, as in Python. */
   #writeHalves(value: string, at: number): number {
     let end = at;
     for (const character of value) {
@@ -80,7 +80,10 @@ export class ByteWriter {
     return end - at;
   }
 
-  /** -1 where a character is not ASCII. A call into the runtime costs more than a short loop. */
+  /**
+   * Writes ASCII, or returns -1 for any other text. A call into the runtime costs more than a short
+   * loop.
+   */
   #writeAscii(value: string, at: number): number {
     for (let i = 0; i < value.length; i++) {
       const code = value.charCodeAt(i);
@@ -94,7 +97,8 @@ export class ByteWriter {
     const at = this.#position;
     this.#position = at + length;
     if (this.#position > this.#bytes.byteLength) {
-      // Twice as much, but for bytes of which twice as many may be more than the runtime can hold.
+      // Double the buffer, but grow it by at most 64 MiB: twice a large one may be more than the
+      // runtime can hold.
       const room = Math.min(this.#position, LONG);
       const grown = allocateBytes(this.#position + room) as Uint8Array<ArrayBuffer>;
       grown.set(this.#bytes);
@@ -105,7 +109,7 @@ export class ByteWriter {
   }
 }
 
-/** UTF-16 units up to which a loop beats `encodeInto`. */
+/** Up to this many UTF-16 units a loop is faster than `encodeInto`. */
 const SHORT = 40;
 const LONG = 2 ** 26;
 const utf8 = new TextEncoder();

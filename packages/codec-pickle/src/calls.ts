@@ -5,14 +5,14 @@ import { callOf, isKnownName, modernGlobal, newObject } from "./python/known.js"
 import { PyGlobal, PyObject } from "./python/object.js";
 
 /**
- * What a pickle would import, call and make: a value of Python's data that is known here, or a
- * {@link PyObject} that says what would be called.
+ * Evaluates what a pickle would import, call and make: as a value of a known type of Python's, or
+ * as a {@link PyObject} that describes the call.
  */
 export class Calls {
   readonly #input: ByteReader;
   /** Whether objects of unknown types are kept. */
   readonly #keep: boolean;
-  /** Bytes that copies may still take. */
+  /** Bytes that calls may still copy. */
   #budget: number;
 
   constructor(input: ByteReader, keep: boolean) {
@@ -21,7 +21,9 @@ export class Calls {
     this.#budget = input.byteLength * 4;
   }
 
-  /** @throws `ERR_PARTD_CODEC` for what is no plain data, unless objects are kept. */
+  /**
+   * @throws `ERR_PARTD_CODEC` for a name that is no plain data, unless unknown objects are kept.
+   */
   global(module: string, name: string): PyGlobal {
     const global = modernGlobal(module, name);
     if (!this.#keep && !isKnownName(global.module, global.name)) {
@@ -47,14 +49,14 @@ export class Calls {
     return known ?? new PyObject(type, argumentsOf(args), made);
   }
 
-  /** Copies made by calls: together of the order of the pickle, which has to say it all once. */
+  /** Limits the copies that calls make to four times the length of the pickle. */
   #spend(bytes: number): void {
     this.#budget -= bytes;
     if (this.#budget < 0) throw refusal(this.#input, "it makes more copies than it is long");
   }
 }
 
-/** The arguments of a call, which are a tuple. */
+/** Checks that the arguments of a call are a tuple. */
 function argumentsOf(value: unknown): PyTuple {
   if (value instanceof PyTuple) return value;
   throw new Error("the pickle calls something without a tuple of arguments.");
@@ -66,14 +68,14 @@ export function keywordsOf(value: unknown): ReadonlyMap<string, unknown> {
   throw new Error("the pickle makes something with keywords that are no dict.");
 }
 
-/** An object that a dict was read as. */
+/** Whether the value is an object that a dict was read as. */
 export function isRecord(value: unknown): value is Record<string, unknown> {
   return (
     typeof value === "object" && value !== null && Object.getPrototypeOf(value) === Object.prototype
   );
 }
 
-/** What is more than plain data, and where it was found. */
+/** An error for a pickle that holds more than plain data, with the place. */
 export function refusal(input: ByteReader, reason: string): PartdError {
   return new PartdError(
     "ERR_PARTD_CODEC",

@@ -8,17 +8,17 @@ import { PyDateTime, packDateTime } from "./python/datetime.js";
 import { oldGlobal, reductionOf } from "./python/known.js";
 import { PyFloat, PyGlobal, type Reduction, Refusal } from "./python/object.js";
 
-/** Python's own pickler gives up at about as many levels. */
+/** Python's own pickler fails at about this many levels. */
 const MAX_DEPTH = 1000;
 
-/** One pickle in the making. */
+/** Writes one pickle. */
 export class Dump {
   readonly #out = new ByteWriter();
   readonly #protocol: number;
-  /** Where each object, and each text that is a key, stands in the reader's memo. */
+  /** The reader's memo index of each object, and of each text that is a key. */
   readonly #memo = new Map<unknown, number>();
   #memoized = 0;
-  /** The same for names of Python's. */
+  /** The reader's memo index of each global name. */
   readonly #globals = new Map<string, number>();
 
   constructor(protocol: number) {
@@ -111,7 +111,7 @@ export class Dump {
     }
   }
 
-  /** Whether the value is of a class of Python's that has a counterpart here. */
+  /** Writes the value if its class stands for one of Python's. */
   #known(value: object, depth: number): boolean {
     if (value instanceof PyByteArray) {
       this.#bytearray(value);
@@ -132,7 +132,7 @@ export class Dump {
     return true;
   }
 
-  /** Keys that are two here and one in Python would lose an entry. */
+  /** Refuses keys that are distinct here and equal in Python, which would lose an entry there. */
   #distinct(keys: Iterable<unknown>): void {
     const equal = equalKeys(keys);
     if (equal !== undefined) throw refuse(`${equal}, which are one in Python`);
@@ -172,7 +172,7 @@ export class Dump {
     this.#out.text(value, this.#protocol >= 4 ? Op.SHORT_BINUNICODE : undefined, Op.BINUNICODE);
   }
 
-  /** Names of properties come again and again: from the second time on they are a reference. */
+  /** Writes a key. Property names repeat: from the second time on they are a reference. */
   #key(value: unknown, depth: number): void {
     const place = typeof value === "string" ? this.#memo.get(value) : undefined;
     if (place !== undefined) this.#get(place);
@@ -191,7 +191,7 @@ export class Dump {
       this.#out.bytes(value);
       return;
     }
-    // Protocol 2 knows text alone: bytes are text that is to be encoded.
+    // Protocol 2 has only text: write bytes as text to be encoded.
     if (value.byteLength === 0) {
       this.#global(new PyGlobal("builtins", "bytes"));
       this.#out.byte(Op.EMPTY_TUPLE);
@@ -242,7 +242,7 @@ export class Dump {
     for (let i = 0; i < length; i++) this.#write(value[i], depth);
     const place = this.#memo.get(value);
     if (place !== undefined) {
-      // It holds itself, by way of a list or dict that was first to finish it.
+      // The tuple contains itself through a list or dict, which has finished it first.
       if (length > 3) this.#out.byte(Op.POP_MARK);
       else for (let i = 0; i < length; i++) this.#out.byte(Op.POP);
       this.#get(place);
@@ -363,12 +363,15 @@ function latin1Text(bytes: Uint8Array): string {
   return text;
 }
 
-/** Fields on an array would be lost. A hole is refused as the `undefined` that it reads as. */
+/**
+ * Refuses fields on an array, which would be lost. A hole reads as `undefined`, and is refused as
+ * that.
+ */
 function checkItems(value: readonly unknown[]): void {
   if (Object.keys(value).length > value.length) throw refuse(`fields on ${nameOf(value)}`);
 }
 
-/** Fields on a Map, Set or Date would be lost. */
+/** Refuses fields on a Map, Set or Date, which would be lost. */
 function checkFields(value: object): void {
   if (Object.keys(value).length > 0) throw refuse(`fields on ${nameOf(value)}`);
 }

@@ -3,8 +3,8 @@ import { PyDate, PyDateTime, PyTimeDelta } from "./python/datetime.js";
 import { PyDecimal, PyFraction, PyUuid } from "./python/scalars.js";
 
 /**
- * Two of the keys that are one in Python, for a message, or `undefined`: 1, 1n, 1.0 and true, and
- * tuples of such, bytes and dates of the same content.
+ * Describes two of the keys that are equal in Python, or returns `undefined`: 1, 1n, 1.0 and true;
+ * tuples of these; bytes and dates of the same content.
  */
 export function equalKeys(keys: Iterable<unknown>): string | undefined {
   let plain: "string" | "number" | undefined;
@@ -12,7 +12,7 @@ export function equalKeys(keys: Iterable<unknown>): string | undefined {
   const waiting: unknown[] = [];
   for (const key of keys) {
     if (seen === undefined) {
-      // Texts alone, or numbers alone, are distinct as they are in a Map.
+      // Keys of one such type are as distinct in Python as in a Map.
       const type = typeof key;
       if ((type === "string" || type === "number") && (plain ?? type) === type) {
         plain = type;
@@ -30,7 +30,7 @@ export function equalKeys(keys: Iterable<unknown>): string | undefined {
   return undefined;
 }
 
-/** A text that is the same for keys that are equal; `undefined` for those that are equal to none. */
+/** A text that is the same for equal keys; `undefined` for keys that equal no other. */
 function identity(key: unknown): string | undefined {
   switch (typeof key) {
     case "string":

@@ -1,4 +1,4 @@
-// Single pickles of any value, for codecs that are built on this one.
+// Single pickles of any value, for codecs that build on this one.
 
 export { equalKeys } from "./equal-keys.js";
 export { Pickler } from "./pickler.js";

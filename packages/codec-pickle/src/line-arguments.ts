@@ -1,7 +1,7 @@
 import { ByteReader } from "./byte-reader.js";
 import { latin1Bytes } from "./python/object.js";
 
-// The arguments of opcodes of protocol 0, which are lines of text.
+// Arguments of the opcodes of protocol 0, which are lines of text.
 
 /** A line, as Latin-1. */
 export function lineOf(input: ByteReader): string {
@@ -11,14 +11,14 @@ export function lineOf(input: ByteReader): string {
   return text;
 }
 
-/** An int, a BigInt where a number would round it. */
+/** An int: a BigInt if a number would round it. */
 export function integerOf(text: string): number | bigint {
   if (!/^[+-]?\d{1,100000}$/.test(text)) throw new Error("an int is none.");
   const value = Number(text);
   return Number.isSafeInteger(value) ? value : BigInt(text);
 }
 
-/** A place in the memo. */
+/** An index of the memo. */
 export function indexOf(text: string): number {
   if (/^\d{1,15}$/.test(text)) return Number(text);
   throw new Error("it refers to a place that is none.");
@@ -33,7 +33,7 @@ export function floatOf(text: string): number {
   return value;
 }
 
-/** A str of Python 2, quoted as by `repr`. */
+/** A str of Python 2, quoted as `repr` does. */
 export function unquoted(text: string): string {
   const quote = text[0];
   if ((quote !== "'" && quote !== '"') || text.length < 2 || text.at(-1) !== quote) {
@@ -49,7 +49,7 @@ export function unquoted(text: string): string {
   return new ByteReader(utf8).text(utf8.byteLength);
 }
 
-/** A str of protocol 0: Latin-1 but for `\\uXXXX` and `\\UXXXXXXXX`. */
+/** A str of protocol 0: Latin-1 except for `\\uXXXX` and `\\UXXXXXXXX`. */
 export function unescaped(text: string): string {
   return text.replace(/\\(?:u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8}))/g, (_, short, long) => {
     const code = Number.parseInt(short ?? long, 16);

@@ -9,10 +9,10 @@ import { PyObject } from "./python/object.js";
 import { findGlobal, replaceAll } from "./walk.js";
 
 /**
- * The machine of one pickle: a stack with marks, and a memo. It imports and calls nothing: what a
- * pickle would call makes a value of Python's data that is known here, or a {@link PyObject} that says
- * what would be called. No length is believed before the bytes bear it out, and no opcode makes more
- * than the bytes that were spent on it.
+ * Runs one pickle, with a stack with marks and a memo. It imports and calls nothing: what a pickle
+ * would call becomes a value of a known type of Python's, or a {@link PyObject} that describes the
+ * call. Memory is bounded by the input: no length is trusted before its bytes are there, and no
+ * opcode makes more than its bytes warrant.
  */
 export class Machine {
   readonly #input: ByteReader;
@@ -21,11 +21,11 @@ export class Machine {
   readonly #stack = new MarkedStack();
   readonly #memo: unknown[] = [];
   #memoized = 0;
-  /** Objects that became Maps when a key came that is no string. */
+  /** Objects that became another: Maps, at a key that is no string, and results of BUILD. */
   readonly #replaced = new Map<unknown, unknown>();
-  /** Whether a value may stand in more places than one. */
+  /** Whether a value may be in several places. */
   #shared = false;
-  /** Whether there is a class or function, which may be an argument and no value. */
+  /** Whether there is a class or function. It may be an argument, but not a value. */
   #globals = false;
   /** Whether objects of unknown types are kept. */
   readonly #keep: boolean;
@@ -65,7 +65,7 @@ export class Machine {
         if (input.uint8() > 5) throw refusal(this.#input, "its protocol is newer than 5");
         return;
       case Op.FRAME:
-        input.uint64(); // Frames are for reading from files.
+        input.uint64(); // Frames only matter to readers of files.
         return;
       case Op.MARK:
         stack.mark();
@@ -326,7 +326,7 @@ export class Machine {
   // ---- The memo --------------------------------------------------------------------------------
 
   #put(index: number): void {
-    // Each takes two bytes; a place beyond that would only take memory.
+    // Each entry takes at least a byte of the pickle; a larger index would only take memory.
     if (index > this.#input.byteLength) throw new Error("it memoizes out of order.");
     if (this.#memo[index] === undefined) this.#memoized++;
     this.#memo[index] = this.#stack.top();
@@ -362,7 +362,7 @@ const OTHER_OPCODES = "PQ";
 /** EXT1 to EXT4, NEXT_BUFFER, READONLY_BUFFER. */
 const OTHER_BINARY: ReadonlySet<number> = new Set([0x82, 0x83, 0x84, 0x97, 0x98]);
 
-/** Sets an item; `__proto__` by assignment would be the object's prototype instead. */
+/** Sets a property. Assigning to `__proto__` would set the object's prototype instead. */
 function defineProperty(record: Record<string, unknown>, key: string, value: unknown): void {
   if (key !== "__proto__") record[key] = value;
   else {

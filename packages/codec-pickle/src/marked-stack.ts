@@ -1,9 +1,9 @@
-/** A pickle's stack, on which marks keep apart what belongs together. */
+/** A pickle's stack, in which marks separate groups of values. */
 export class MarkedStack {
   readonly #values: unknown[] = [];
-  /** Heights at which marks stand. */
+  /** Heights of the marks. */
   readonly #marks: number[] = [];
-  /** What is below belongs to what was marked. */
+  /** Height of the last mark. Values below it cannot be popped. */
   #floor = 0;
 
   /** Values above the last mark. */
@@ -11,7 +11,7 @@ export class MarkedStack {
     return this.#values.length - this.#floor;
   }
 
-  /** Whether nothing is left, below marks either. */
+  /** Whether the stack holds no value, also below marks. */
   get empty(): boolean {
     return this.#values.length === 0;
   }
@@ -45,7 +45,7 @@ export class MarkedStack {
     this.#marks.push(this.#floor);
   }
 
-  /** What stands above the last mark, which goes too. */
+  /** Removes the last mark and the values above it, and returns these. */
   popMark(): unknown[] {
     const mark = this.#marks.pop();
     if (mark === undefined) throw underflow();

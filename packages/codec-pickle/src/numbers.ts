@@ -1,7 +1,7 @@
 import type { ByteWriter } from "./byte-writer.js";
 import { Op } from "./opcodes.js";
 
-/** A float, or an int where it is one. */
+/** Writes a safe integer as an int, any other number as a float. */
 export function writeNumber(out: ByteWriter, value: number): void {
   if (!Number.isSafeInteger(value) || Object.is(value, -0)) {
     out.byte(Op.BINFLOAT);
@@ -25,7 +25,7 @@ export function writeInteger(out: ByteWriter, value: bigint): void {
   else writeLong(out, value);
 }
 
-/** As few bytes as hold the sign, too. */
+/** Writes a BigInt in the fewest bytes that hold its sign, too. */
 function writeLong(out: ByteWriter, value: bigint): void {
   const digits = twosComplement(value);
   const count = digits.length / 2;
@@ -37,7 +37,7 @@ function writeLong(out: ByteWriter, value: bigint): void {
   }
 }
 
-/** The same for what a BigInt is not needed for: at most 53 bits. */
+/** Writes a safe integer the same way, without the cost of a BigInt. */
 function writeSafeInteger(out: ByteWriter, value: number): void {
   const magnitude = value < 0 ? -value - 1 : value;
   let count = 5;
@@ -49,7 +49,7 @@ function writeSafeInteger(out: ByteWriter, value: number): void {
   }
 }
 
-/** An integer in as few bytes as hold its sign, too: hexadecimal, the highest byte first. */
+/** Two's complement in the fewest bytes that hold the sign, too: big-endian hexadecimal. */
 function twosComplement(value: bigint): string {
   const nibbles = (value < 0n ? -value - 1n : value).toString(16);
   const signFits = nibbles.length % 2 === 1 || Number.parseInt(nibbles.slice(0, 2), 16) < 0x80;

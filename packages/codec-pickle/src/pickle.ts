@@ -5,20 +5,21 @@ import { Unpickler } from "./unpickler.js";
 
 export interface PickleCodecOptions {
   /**
-   * What ints are read as. `"auto"`, the default: a number where it is exact, that is within
-   * ±(2^53 - 1), else a BigInt. `"number"`: always a number, and `ERR_PARTD_CODEC` for one that
-   * would be rounded. `"bigint"`: always a BigInt.
+   * How ints are read.
+   * - `"auto"`, the default: as a number within ±(2^53 - 1), else as a BigInt.
+   * - `"number"`: as numbers; an int that would be rounded is `ERR_PARTD_CODEC`.
+   * - `"bigint"`: always as a BigInt.
    */
   readonly integers?: "auto" | "number" | "bigint" | undefined;
   /**
-   * What dicts are read as. `"auto"`, the default: an object where all keys are strings, else a
-   * `Map`. `"map"`: always a `Map`, which also keeps the order of keys such as `"7"`.
+   * How dicts are read. `"auto"`, the default: as an object if all keys are strings, else as a
+   * `Map`. `"map"`: always as a `Map`, which also keeps the order of keys such as `"7"`.
    */
   readonly dicts?: "auto" | "map" | undefined;
   /**
-   * What to make of objects whose type is not known here. `"refuse"`, the default:
-   * `ERR_PARTD_CODEC`, with the name of the type. `"keep"`: a `PyObject`, or a `PyGlobal` for a class
-   * or function, of which nothing is imported or called, and which is written as it was read.
+   * How objects of unknown types are read. `"refuse"`, the default: `ERR_PARTD_CODEC`, with the
+   * name of the type. `"keep"`: as a `PyObject`, or as a `PyGlobal` for a class or function.
+   * Nothing is imported or called, and they are written as they were read.
    */
   readonly objects?: "refuse" | "keep" | undefined;
   /** The protocol to write, 2 to 5. Default 5, Python's highest; Python before 3.8 reads up to 4. */
@@ -32,7 +33,7 @@ export type PickleOptions = PickleCodecOptions & EncodeOptions;
  * list, and `get` returns all of them. `stream` yields the lists as they were appended. The bytes
  * are those of Python's `partd.Pickle`. Nothing in a pickle is ever imported or called.
  *
- * @typeParam T the items. What they are is not checked when they are read.
+ * @typeParam T the item type; reads do not check it.
  * @example new Pickle<{ delay: number }>(new Dict())
  */
 export class Pickle<T = unknown> extends Encode<T[]> {
@@ -42,12 +43,12 @@ export class Pickle<T = unknown> extends Encode<T[]> {
 }
 
 /**
- * Lists of Python data, each list as one pickle; all protocols are read. What each type of Python's
- * is here, and the reverse, is in the README.
+ * Lists of Python data, each list as one pickle. All protocols are read. The README maps Python's
+ * types to those here.
  *
- * Values that are shared, or hold themselves, are so again. Whatever else a pickle asks for is
- * `ERR_PARTD_CODEC`, and so is a value that would not read back. Bytes of 4 KiB or more are views of
- * the frame that was read and keep it alive; fewer are a copy.
+ * Shared and circular references are kept. A pickle that asks for anything else is
+ * `ERR_PARTD_CODEC`, and so is a value that would not read back as it was. Bytes of 4 KiB or more
+ * are views of the frame that was read, and keep it in memory; fewer are a copy.
  *
  * @see https://github.com/python/cpython/blob/main/Lib/pickletools.py
  */

@@ -7,7 +7,7 @@ import { Refusal } from "./python/object.js";
 export class Pickler {
   readonly #protocol: number;
 
-  /** @throws `ERR_PARTD_VALUE` for another protocol than 2 to 5. */
+  /** @throws `ERR_PARTD_VALUE` for a protocol other than 2 to 5. */
   constructor(protocol = 5) {
     if (![2, 3, 4, 5].includes(protocol)) {
       throw new PartdError(
@@ -18,7 +18,7 @@ export class Pickler {
     this.#protocol = protocol;
   }
 
-  /** @throws `ERR_PARTD_CODEC`, with its place in the value, for what would not read back as it is. */
+  /** @throws `ERR_PARTD_CODEC` for a value that would not read back as it was, with its place. */
   dump(value: unknown): Uint8Array {
     try {
       return new Dump(this.#protocol).run(value);

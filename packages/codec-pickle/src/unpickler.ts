@@ -4,7 +4,7 @@ import { Machine } from "./machine.js";
 import type { PickleCodecOptions } from "./pickle.js";
 
 /**
- * Reads pickles of all protocols. A pickle is a program; the {@link Machine} that runs it here imports
+ * Reads pickles of all protocols. A pickle is a program; the {@link Machine} that runs it imports
  * and calls nothing.
  */
 export class Unpickler {
@@ -18,7 +18,10 @@ export class Unpickler {
     this.#keep = options.objects === "keep";
   }
 
-  /** @throws Error for what is no whole pickle, `ERR_PARTD_CODEC` for one of more than plain data. */
+  /**
+   * @throws `ERR_PARTD_CORRUPT` unless `bytes` are exactly one pickle; `ERR_PARTD_CODEC` for one
+   *   that holds more than plain data.
+   */
   load(bytes: Uint8Array): unknown {
     const input = new ByteReader(bytes);
     try {

@@ -2,7 +2,9 @@ import { PyDefaultDict } from "./python/collections.js";
 import { PyDtype, PyNdArray } from "./python/numpy.js";
 import { PyGlobal, PyObject } from "./python/object.js";
 
-/** A class or function that stands in the data itself, not as an argument of an object's. */
+/**
+ * Finds a class or function in the data itself; those that are an object's arguments do not count.
+ */
 export function findGlobal(root: unknown): PyGlobal | undefined {
   const seen = new Set<unknown>();
   const waiting = [root];
@@ -16,7 +18,7 @@ export function findGlobal(root: unknown): PyGlobal | undefined {
     if (Array.isArray(value) || value instanceof Set) for (const item of value) waiting.push(item);
     else if (value instanceof Map) {
       for (const [key, item] of value) waiting.push(key, item);
-      // Its factory is an argument.
+      // The factory is an argument.
       if (value instanceof PyDefaultDict && !(value.factory instanceof PyGlobal)) {
         waiting.push(value.factory);
       }
@@ -27,8 +29,8 @@ export function findGlobal(root: unknown): PyGlobal | undefined {
 }
 
 /**
- * Puts the new value in every place of an old one, wherever in `root` it stands. Only for pickles in
- * which a dict that turned out to be a `Map` had been referred to before, as one that holds itself.
+ * Replaces old values by new ones everywhere in `root`. Needed only if a pickle refers to a dict,
+ * as one that contains itself does, before a key turns it into a `Map`.
  */
 export function replaceAll(root: unknown, replaced: ReadonlyMap<unknown, unknown>): unknown {
   const current = (value: unknown) => replaced.get(value) ?? value;

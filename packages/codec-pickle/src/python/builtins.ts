@@ -11,7 +11,7 @@ import {
   reducer,
 } from "./object.js";
 
-/** A Python tuple: an array that is written as a tuple again. What its methods make are arrays. */
+/** A Python tuple: an array that is written as a tuple. Its methods return plain arrays. */
 export class PyTuple<T = unknown> extends Array<T> {
   static override get [Symbol.species](): ArrayConstructor {
     return Array;
@@ -25,14 +25,14 @@ export function pyTuple<T>(...items: T[]): PyTuple<T> {
   return tuple;
 }
 
-/** A Python bytearray: bytes that are written as one again. */
+/** A Python bytearray: bytes that are written as a bytearray. */
 export class PyByteArray extends Uint8Array<ArrayBuffer> {
   static get [Symbol.species](): Uint8ArrayConstructor {
     return Uint8Array;
   }
 }
 
-/** A Python frozenset: a Set that is written as one again. */
+/** A Python frozenset: a Set that is written as a frozenset. */
 export class PyFrozenSet<T = unknown> extends Set<T> {}
 
 /** A Python complex number. */

@@ -13,9 +13,9 @@ import {
   valid,
 } from "./object.js";
 
-/** A `collections.deque`: an array that is written as one again. */
+/** A `collections.deque`: an array that is written as a deque. */
 export class PyDeque<T = unknown> extends Array<T> {
-  /** The most items that it holds in Python. Default: any number. */
+  /** The most items that Python keeps in it. Default: any number. */
   maxlen: number | undefined = undefined;
 
   static override get [Symbol.species](): ArrayConstructor {
@@ -31,7 +31,7 @@ export class PyCounter<K = unknown> extends Map<K, number | bigint> {}
 
 /** A `collections.defaultdict`. */
 export class PyDefaultDict<K = unknown, V = unknown> extends Map<K, V> {
-  /** What makes Python's default, as in `new PyGlobal("builtins", "list")`; null for none. */
+  /** What makes Python's default value, as in `new PyGlobal("builtins", "list")`; null for none. */
   factory: unknown = null;
 }
 
@@ -106,7 +106,7 @@ export const collectionReducers: readonly Reducer[] = [
   }),
 ];
 
-/** The numbers of `array.array`, by the number that Python gives each form of them. */
+/** Decodes the items of an `array.array` by Python's number for their machine format. */
 function machineFormat(bytes: Uint8Array, format: number): ArrayLike<number | bigint> | string {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const little = format % 2 === 0;

@@ -14,26 +14,29 @@ import {
   valid,
 } from "./object.js";
 
-/** What a Python datetime says beyond a `Date`. */
+/** What a Python datetime holds beyond a `Date`. */
 export interface PyDateTimeFields {
   /** Microseconds beyond the `Date`'s milliseconds, 0 to 999. Default 0. */
   readonly microsecond?: number | undefined;
-  /** Seconds east of UTC; undefined for a naive datetime, whose `Date` is as if it were in UTC. */
+  /**
+   * Seconds east of UTC. Undefined for a naive datetime, whose `Date` reads the time as if it were
+   * UTC.
+   */
   readonly utcOffset?: number | undefined;
   /** The name of a `datetime.timezone` that has one of its own. */
   readonly zone?: string | undefined;
-  /** Whether it is the second of two times of day that a change of clocks makes the same. */
+  /** Whether the time is the second of two that a change of clocks makes equal. */
   readonly fold?: boolean | undefined;
   /**
-   * Any other kind of zone, such as a `zoneinfo.ZoneInfo`, as Python pickles it. Its offset is not
-   * known here: the `Date` is the time of day that the zone shows, as if it were in UTC.
+   * Any other kind of zone, such as a `zoneinfo.ZoneInfo`, as Python pickles it. Its offset is
+   * unknown here: the `Date` reads the local time as if it were UTC.
    */
   readonly tzinfo?: PyObject | undefined;
 }
 
 /**
- * A Python datetime that a `Date` alone would change: a naive one, one in another zone than UTC, or
- * one with microseconds. A `Date` in all else, and written as it was read.
+ * A Python datetime that a `Date` alone cannot hold: a naive one, one in a zone other than UTC, or
+ * one with microseconds. It is a `Date` otherwise, and is written as it was read.
  */
 export class PyDateTime extends Date {
   readonly microsecond: number;
@@ -79,7 +82,7 @@ export class PyDate {
 
 /** A `datetime.time`. */
 export class PyTime {
-  /** Its time zone: a {@link PyTimeZone}, or as Python pickles it. */
+  /** The time zone: a {@link PyTimeZone}, or another kind as Python pickles it. */
   readonly tzinfo: PyTimeZone | PyObject | undefined;
   readonly fold: boolean;
 
@@ -119,7 +122,7 @@ export class PyTime {
 
 /** A `datetime.timedelta`. */
 export class PyTimeDelta {
-  /** Also negative. */
+  /** May be negative. */
   readonly days: number;
   /** 0 to 86,399. */
   readonly seconds: number;
@@ -138,7 +141,7 @@ export class PyTimeDelta {
     );
   }
 
-  /** All of it in seconds, to the microsecond where it is less than 285 years. */
+  /** The whole duration in seconds, exact to the microsecond below 285 years. */
   totalSeconds(): number {
     return ((this.days * 86_400 + this.seconds) * 1e6 + this.microseconds) / 1e6;
   }
@@ -146,7 +149,7 @@ export class PyTimeDelta {
 
 /** A `datetime.timezone`. */
 export class PyTimeZone {
-  /** East of UTC, less than a day. */
+  /** The offset east of UTC: less than a day. */
   readonly offset: PyTimeDelta;
   readonly name: string | undefined;
 
@@ -217,7 +220,9 @@ function reduceTime(time: PyTime): Reduction {
   return call("datetime.time", ...(tzinfo === undefined ? [packed] : [packed, tzinfo]));
 }
 
-/** Year, month, day, hour, minute, second and microsecond in 2, 1, 1, 1, 1, 1 and 3 bytes. */
+/**
+ * Reads year, month, day, hour, minute, second and microsecond, in 2, 1, 1, 1, 1, 1 and 3 bytes.
+ */
 function readDateTime(bytes: Uint8Array, zone: PyTimeZone | PyObject | undefined): Date {
   const at = (index: number) => bytes[index] as number;
   const fold = at(2) >= 0x80;
@@ -250,9 +255,9 @@ function readDateTime(bytes: Uint8Array, zone: PyTimeZone | PyObject | undefined
 }
 
 /**
- * The arguments of `datetime.datetime`: the time of day as ten bytes, and the zone, if there is one.
+ * The arguments of `datetime.datetime`: the local time as ten bytes, and the zone if there is one.
  *
- * @throws Refusal for what Python's datetime cannot be.
+ * @throws Refusal for a Date that Python's datetime cannot hold.
  */
 export function packDateTime(
   value: Date,
@@ -295,7 +300,7 @@ export function packDateTime(
   return [packed, python?.tzinfo ?? zone];
 }
 
-/** Seconds east of UTC, to the microsecond, as a timedelta. */
+/** A timedelta of seconds east of UTC, to the microsecond. */
 function deltaOf(offset: number): PyTimeDelta {
   const micros = Math.round(offset * 1e6);
   if (!(Math.abs(offset) < 86_400) || Math.abs(offset * 1e6 - micros) > 1e-3) {
@@ -307,6 +312,7 @@ function deltaOf(offset: number): PyTimeDelta {
   const days = Math.floor(seconds / 86_400);
   return new PyTimeDelta(days, seconds - days * 86_400, micros - seconds * 1e6);
 }
+
 function packed(state: unknown, length: number, name: string): Uint8Array {
   const bytes = typeof state === "string" ? latin1Bytes(state) : state;
   if (!(bytes instanceof Uint8Array) || bytes.byteLength !== length) throw misused(name);

@@ -5,30 +5,30 @@ import { dtypeFrom, fillArray, numpyCalls, numpyReducers, PyDtype, PyNdArray } f
 import { type Call, type Calls, PyGlobal, PyObject, type Reduction, refuse } from "./object.js";
 import { scalarCalls, scalarReducers, uuidFrom } from "./scalars.js";
 
-/** What stands in for a call of that name; `undefined` for a name that is not known here. */
+/** The function that stands in for a call of this name, or `undefined` for an unknown name. */
 export function callOf({ module, name }: PyGlobal): Call | undefined {
   return CALLS.get(`${module}.${name}`);
 }
 
-/** Whether a name belongs to data that is read as a {@link PyObject} without the option. */
+/** Whether the name belongs to data that is read without `{ objects: "keep" }`. */
 export function isKnownName(module: string, name: string): boolean {
   const path = `${module}.${name}`;
   return CALLS.has(path) || NAMES.has(path) || FAMILIES.test(module);
 }
 
-/** How an object of a class of this package is made in Python. */
+/** How Python makes an object that a class of this package stands for. */
 export function reductionOf(value: object): Reduction | undefined {
   if (value instanceof PyObject) return value;
   return REDUCERS.get(value.constructor)?.(value as never);
 }
 
-/** An object that `__new__` made, which is known to be of a type here. */
+/** The object that `__new__` of a known type makes; undefined for any other type. */
 export function newObject(type: PyGlobal, args: readonly unknown[]): unknown {
   if (`${type}` === "uuid.UUID" && args.length === 0) return new Unfinished(uuidFrom);
   return undefined;
 }
 
-/** Sets what `BUILD` sets, in an object of a type that is known here. */
+/** Carries out `BUILD` for an object of a known type, and returns the object that results. */
 export function build(object: unknown, state: unknown): unknown {
   if (object instanceof Unfinished) return object.finish(state);
   if (object instanceof PyObject && object.state === undefined) {
@@ -43,7 +43,7 @@ export function build(object: unknown, state: unknown): unknown {
   throw refuse("it sets the state of an object that has none here");
 }
 
-/** An object of which only the state says what it is. */
+/** An object that is made only once its state is known. */
 export class Unfinished {
   readonly finish: (state: unknown) => unknown;
 
@@ -52,7 +52,7 @@ export class Unfinished {
   }
 }
 
-/** The names of Python 2, which protocols 0 to 2 are written with. */
+/** The modern form of a name of Python 2, which protocols 0 to 2 use. */
 export function modernGlobal(module: string, name: string): PyGlobal {
   if (module === "__builtin__") {
     const names: Record<string, string> = { xrange: "range", long: "int", unicode: "str" };
@@ -61,7 +61,7 @@ export function modernGlobal(module: string, name: string): PyGlobal {
   return new PyGlobal(module === "copy_reg" ? "copyreg" : module, name);
 }
 
-/** The reverse. */
+/** The name of Python 2 for a modern one. */
 export function oldGlobal({ module, name }: PyGlobal): PyGlobal {
   if (module === "builtins") {
     const names: Record<string, string> = { range: "xrange", int: "long", str: "unicode" };
@@ -78,16 +78,16 @@ const REDUCERS = new Map<unknown, (value: never) => Reduction>([
   ...scalarReducers,
 ]);
 
-/** Calls that are about names. */
+/** Calls that result in names or objects of them. */
 const NAME_CALLS: Calls = {
-  /** How protocols below 4 write a method: no attribute is read. */
+  /** Protocols below 4 name a method this way. No attribute is read. */
   "builtins.getattr": ([of, name]) => {
     if (!(of instanceof PyGlobal) || typeof name !== "string" || !isKnownName(of.module, of.name)) {
       throw refuse("it reads an attribute");
     }
     return new PyGlobal(of.module, `${of.name}.${name}`);
   },
-  /** How protocols 0 and 1 make an object without a call. */
+  /** Protocols 0 and 1 make an object without a call this way. */
   "copyreg._reconstructor": ([type, base, state]) => {
     if (!(type instanceof PyGlobal) || `${base}` !== "builtins.object" || state !== null) {
       throw refuse("it makes an object of a type with a base");
@@ -102,7 +102,7 @@ const CALLS = new Map<string, Call>(
   ),
 );
 
-/** Names that stand as arguments. */
+/** Names that occur as arguments. */
 const NAMES = new Set([
   "builtins.object",
   ...["int", "float", "str", "bytes", "bool", "list", "dict", "tuple"].map((n) => `builtins.${n}`),
@@ -110,5 +110,5 @@ const NAMES = new Set([
   "numpy.ndarray",
   "uuid.UUID",
 ]);
-/** Nothing of pandas and of time zones is interpreted here, and nothing imported. */
+/** Objects of pandas and of time zones are kept as PyObjects: neither interpreted nor imported. */
 const FAMILIES = /^(pandas|pytz|zoneinfo|dateutil\.tz|dateutil\.zoneinfo)(\.|$)/;

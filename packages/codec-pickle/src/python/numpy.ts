@@ -16,7 +16,7 @@ import {
 export class PyDtype {
   /** As `numpy.dtype.str` gives it, without the fields of records: `"<f8"`, `"|S5"`, `"<M8[ns]"`. */
   readonly text: string;
-  /** What Python restores it from beyond its text: the fields of a record. */
+  /** The state from which Python restores the fields of a record; undefined for other dtypes. */
   readonly state: PyTuple | undefined;
 
   constructor(text: string, state?: PyTuple) {
@@ -29,7 +29,7 @@ export class PyDtype {
 export class PyNdArray {
   dtype: PyDtype;
   shape: readonly number[];
-  /** Its items end to end, raw; of objects a list. */
+  /** The items end to end, raw; a list for objects. */
   data: Uint8Array | readonly unknown[];
   /** Whether the first index changes fastest. Default false. */
   fortran: boolean;
@@ -50,7 +50,7 @@ export class PyNdArray {
 /** A NumPy scalar, such as a `numpy.float32`. */
 export class PyScalar {
   readonly dtype: PyDtype;
-  /** Its item, raw. */
+  /** The item, raw. */
   readonly data: Uint8Array;
 
   constructor(dtype: PyDtype, data: Uint8Array) {
@@ -58,7 +58,7 @@ export class PyScalar {
     this.data = data;
   }
 
-  /** The number, BigInt, boolean or text that it is, where it is one. */
+  /** The scalar as a number, BigInt, boolean or text; undefined for any other dtype. */
   get value(): number | bigint | boolean | string | undefined {
     const [, order = "", kind = "", size = ""] = /^([<>|=]?)(\w)(\d*)/.exec(this.dtype.text) ?? [];
     const view = new DataView(this.data.buffer, this.data.byteOffset, this.data.byteLength);
@@ -139,7 +139,10 @@ function callsOf(core: string): Calls {
   };
 }
 
-/** The state is version, order, three of records, bytes, alignment, flags, and the unit of dates. */
+/**
+ * The state is a version, the byte order, three fields of records, sizes, alignment, flags, and the
+ * unit of dates.
+ */
 function reduceDtype({ text, state }: PyDtype): Reduction {
   const [, order = "", letters = "", count = "", unit] =
     /^([<>|=]?)(.*?)(?:\[(\d*)(\w+)\])?$/.exec(text) ?? [];
@@ -161,7 +164,10 @@ function reduceDtype({ text, state }: PyDtype): Reduction {
   return { ...call("numpy.dtype", letters, false, true), state: state ?? written };
 }
 
-/** Version, order, and for dates the unit; fields of records stay as they are. */
+/**
+ * Applies a state: the byte order and, for dates, the unit. The fields of records stay in the
+ * state.
+ */
 export function dtypeFrom({ text }: PyDtype, state: unknown): PyDtype {
   if (!(state instanceof PyTuple) || state.length < 8) throw misused("dtype");
   const [, order, , names] = state;
@@ -194,7 +200,7 @@ export function fillArray(array: PyNdArray, state: unknown): void {
   array.fortran = fortran === true;
 }
 
-/** NumPy takes bytes, no bytearray. */
+/** A plain Uint8Array: NumPy takes bytes, but no bytearray. */
 function viewOf({ buffer, byteOffset, byteLength }: Uint8Array): Uint8Array {
   return new Uint8Array(buffer, byteOffset, byteLength);
 }

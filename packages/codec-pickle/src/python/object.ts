@@ -1,6 +1,6 @@
 import { PartdError } from "@partd/core";
 
-/** A name that a pickle refers to: a class or function, which is neither imported nor called. */
+/** A name that a pickle refers to: a class or function. It is neither imported nor called. */
 export class PyGlobal {
   readonly module: string;
   readonly name: string;
@@ -16,20 +16,23 @@ export class PyGlobal {
 }
 
 /**
- * An object that has no type of its own here: what Python would call, with what, and what it would
- * do to the result. Nothing of it is done here; it is written as it was read.
+ * An object without a type of its own here: what Python would call, with which arguments, and what
+ * it would do to the result. Nothing of that is done here; the object is written as it was read.
  */
 export class PyObject {
-  /** What `BUILD` would set: mostly a dict of attributes. Undefined for none. */
+  /** What `BUILD` would set, mostly a dict of attributes; undefined for none. */
   state: unknown = undefined;
-  /** What would be appended to it. */
+  /** Items that would be appended to it. */
   readonly items: unknown[] = [];
   /** Keys and values that would be set in it. */
   readonly entries: [key: unknown, value: unknown][] = [];
 
   readonly type: PyGlobal;
   readonly args: readonly unknown[];
-  /** Whether it is made by `__new__` rather than by a call; with keywords: those. Default false. */
+  /**
+   * Whether `__new__` makes it rather than a call; a Map holds the keywords for `__new__`. Default
+   * false.
+   */
   readonly made: boolean | ReadonlyMap<string, unknown>;
 
   constructor(
@@ -43,7 +46,7 @@ export class PyObject {
   }
 }
 
-/** A number that is a float in Python also where it has no fraction. */
+/** A number that Python reads as a float even without a fraction. */
 export class PyFloat {
   readonly value: number;
 
@@ -52,7 +55,7 @@ export class PyFloat {
   }
 }
 
-/** How Python makes an object: a call, and what is done to the result. */
+/** How Python makes an object: a call, and what it does to the result. */
 export interface Reduction {
   readonly type: PyGlobal;
   readonly args: readonly unknown[];
@@ -62,19 +65,19 @@ export interface Reduction {
   readonly entries?: Iterable<readonly [unknown, unknown]>;
 }
 
-/** Makes what a call in a pickle would make, without calling anything. */
+/** Returns what a call in a pickle would make, without calling anything. */
 export type Call = (args: readonly unknown[], spend: (bytes: number) => void) => unknown;
 
-/** What the calls of some names make. */
+/** The calls of some names, by name. */
 export type Calls = Readonly<Record<string, Call>>;
 
-/** How the objects of a class are made in Python. */
+/** How Python makes the objects of a class. */
 export type Reducer<T = never> = readonly [
   type: abstract new (...args: never[]) => T,
   reduce: (value: T) => Reduction,
 ];
 
-/** A reduction for each class, with its type inferred. */
+/** Pairs a class with its reduction, so that the value's type is inferred. */
 export function reducer<T>(
   type: abstract new (...args: never[]) => T,
   reduce: (value: T) => Reduction,
@@ -88,7 +91,7 @@ export function call(path: string, ...args: unknown[]): Reduction {
   return { type: new PyGlobal(path.slice(0, dot), path.slice(dot + 1)), args };
 }
 
-// ---- Arguments, none of which is believed -----------------------------------------------------
+// ---- Arguments, all checked --------------------------------------------------------------------
 
 export function list(
   items: unknown,
@@ -145,15 +148,15 @@ export function misused(name: string): Error {
   return new Error(`the pickle calls ${name} with arguments that it does not take.`);
 }
 
-/** Says that a pickle holds what is not read. */
+/** An error for a pickle that holds what is not read. */
 export function refuse(reason: string): PartdError {
   return new PartdError("ERR_PARTD_CODEC", `the pickle holds more than plain data: ${reason}.`);
 }
 
-/** What a pickle cannot carry. */
+/** Thrown for what a pickle cannot carry. */
 export class Refusal extends Error {}
 
-/** Checks what a program gives the constructor of a type of Python's. */
+/** Checks an argument of a constructor of one of Python's types. */
 export function check(valid: boolean, what: string): void {
   if (!valid) throw new PartdError("ERR_PARTD_VALUE", `It is ${what} of Python's.`);
 }

@@ -40,7 +40,7 @@ export class PyFraction {
 
 /** A `uuid.UUID`. */
 export class PyUuid {
-  /** 32 hexadecimal digits in lower case, with or without hyphens. */
+  /** 32 hexadecimal digits in lower case, without hyphens. */
   readonly hex: string;
 
   constructor(text: string) {
@@ -109,7 +109,7 @@ export const scalarReducers: readonly Reducer[] = [
   reducer(PyPath, ({ kind, parts }) => call(`pathlib.${kind}`, ...parts)),
 ];
 
-/** A UUID from the state of one: its only attribute, an int. */
+/** Makes a UUID from its only attribute, an int. */
 export function uuidFrom(state: unknown): PyUuid {
   const hex = BigInt(int(itemOf(state, "int"))).toString(16);
   return new PyUuid(hex.padStart(32, "0"));
