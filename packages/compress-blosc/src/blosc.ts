@@ -10,21 +10,22 @@ import { compress, decompress, MAX_BYTES, readHeader } from "./libblosc.js";
 export interface BloscOptions extends CompressorOptions {
   /** The compressor of the shuffled blocks. Default `"blosclz"`. */
   readonly cname?: "blosclz" | "lz4" | "lz4hc" | "zlib" | "zstd" | undefined;
-  /** From 0, stored, over 1, fast, to 9, small. Default 9. */
+  /** From 0 (stored) to 9 (smallest). Default 9. */
   readonly clevel?: number | undefined;
   /**
-   * How the items are rearranged before they are compressed: the first bytes of all items, then the
-   * second bytes, and so on (`"byte"`); the same by bits (`"bit"`); or not at all. Default `"byte"`.
+   * How items are rearranged before compression: `"byte"` puts the first bytes of all items first,
+   * then the second bytes, and so on; `"bit"` does the same with bits; `"none"` leaves them.
+   * Default `"byte"`.
    */
   readonly shuffle?: "byte" | "bit" | "none" | undefined;
-  /** Bytes of an item: 8 for a float64. From 1 to 255, default 8. */
+  /** Bytes of an item: 8 for a float64. 1 to 255, default 8. */
   readonly typesize?: number | undefined;
 }
 
 /**
  * A store of bytes over another, compressed with Blosc: made for columns of numbers, whose bytes it
- * shuffles so that alike ones lie together. The frames are those of Python's `partd.Blosc`, and the
- * defaults are its as well.
+ * shuffles so that similar ones lie together. The frames and the defaults are those of Python's
+ * `partd.Blosc`.
  *
  * @example new Blosc(new FileStore("data"), { cname: "zstd", clevel: 5, typesize: 4 })
  */
@@ -65,7 +66,7 @@ export function bloscCodec(options: BloscOptions = {}): Codec<Uint8Array> {
   );
 }
 
-/** Blosc's own numbers; 3 is snappy, which is not built in. */
+/** Blosc's numbers for compressors; 3 is snappy, which is not built in. */
 const COMPRESSORS = new Map([
   ["blosclz", 0],
   ["lz4", 1],

@@ -40,10 +40,11 @@ export function decompress(bytes: Uint8Array, decodedBytes: number): Promise<Uin
 }
 
 /**
- * Reads the 16 bytes before a Blosc frame
+ * Reads the header of a Blosc frame, its first 16 bytes
  * (https://github.com/Blosc/c-blosc/blob/main/README_CHUNK_FORMAT.rst).
  *
- * @throws for bytes that are no such header, or that name a compressor which is not built in.
+ * @throws Error if there is no such header; `ERR_PARTD_CODEC` if it names a compressor that is not
+ *   built in.
  */
 export function readHeader(bytes: Uint8Array): { decodedBytes: number } {
   if (bytes.byteLength < HEADER) throw new Error("they are cut short.");
