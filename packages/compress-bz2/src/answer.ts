@@ -1,7 +1,7 @@
 import { isPartdError } from "@partd/core";
 import { type Answer, type Job, runJob } from "./worker-pool.js";
 
-/** Inside a worker: does the job, and gives what `postMessage` needs. */
+/** Does a job inside a worker, and returns the arguments of `postMessage`. */
 export async function answerJob(job: Job): Promise<[Answer, ArrayBuffer[]]> {
   try {
     const bytes = await runJob(job);

@@ -5,7 +5,7 @@ import { compress, decompress } from "./libbz2.js";
 import { WorkerPool } from "./worker-pool.js";
 
 export interface BZ2Options extends CompressorOptions {
-  /** Size of the blocks that are sorted as one, in 100 kB: from 1 to 9. Default 9. */
+  /** Size of the blocks that are sorted as a whole, in 100 kB: 1 to 9. Default 9. */
   readonly level?: number | undefined;
 }
 
@@ -41,7 +41,7 @@ export function bz2Codec(options: BZ2Options = {}): Codec<Uint8Array> {
   );
 }
 
-/** From these sizes on, a block may hold the thread for more than 10 ms. */
+/** From these sizes on, a job goes to a worker: a block may hold the thread for more than 10 ms. */
 const COMPRESS_APART = 128 * 1024;
 const DECOMPRESS_APART = 64 * 1024;
 

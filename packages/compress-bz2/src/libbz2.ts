@@ -1,7 +1,7 @@
 import { checkDecodedSize, concatBytes, Pace } from "@partd/core/author";
 import { EmbeddedWasm, WASM, type WasmExports, wasmAllocate, wasmBytes } from "./bz2-wasm.js";
 
-/** Compresses in steps, in 8 MiB at level 9, however large the input. */
+/** Compresses in steps. Takes 8 MiB at level 9, whatever the size of the input. */
 export function compress(bytes: Uint8Array, level: number): Promise<Uint8Array> {
   return libbz2.use(async (lib) => {
     const pieces: Uint8Array[] = [];
@@ -11,15 +11,15 @@ export function compress(bytes: Uint8Array, level: number): Promise<Uint8Array> 
 }
 
 /**
- * Decompresses in steps, in 4 MiB beside what is decoded. Several streams may follow one another,
- * as in files written in parallel.
+ * Decompresses in steps. Takes 4 MiB beside the output. The input may be several streams in a row,
+ * as programs write that compress in parallel.
  */
 export function decompress(bytes: Uint8Array, maxDecodedBytes: number): Promise<Uint8Array> {
   return libbz2.use(async (lib) => {
     const pieces: Uint8Array[] = [];
     let decoded = 0;
     let rest = bytes;
-    const pace = new Pace(); // For all streams: each may be of a few bytes.
+    const pace = new Pace(); // One pace for all streams: each may have few bytes.
     do {
       const used = await run(lib, lib.begin_decompress(), rest, pace, (piece) => {
         decoded += piece.byteLength;
@@ -34,10 +34,10 @@ export function decompress(bytes: Uint8Array, maxDecodedBytes: number): Promise<
 
 /** libbzip2 1.0.8 as a stream: packages/wasm/src/bz2.c. */
 interface LibBZ2 extends WasmExports {
-  /** A state, or 0 where memory is lacking. */
+  /** Returns a state, or 0 if memory is short. */
   begin_compress(level: number): number;
   begin_decompress(): number;
-  /** 0 where there is more to do, 1 at the end of a stream, less than 0 for damage. */
+  /** Returns 0 if there is more to do, 1 at the end of a stream, and less than 0 for damage. */
   step(
     state: number,
     input: number,
@@ -46,7 +46,7 @@ interface LibBZ2 extends WasmExports {
     outputLength: number,
     finish: number,
   ): number;
-  /** Bytes that the last step has read and written. */
+  /** Bytes that the last step read and wrote. */
   consumed(): number;
   produced(): number;
   end(state: number): void;
@@ -54,10 +54,10 @@ interface LibBZ2 extends WasmExports {
 
 const libbz2 = new EmbeddedWasm<LibBZ2>(WASM);
 
-/** Bytes that go in and come out in one step. */
+/** Bytes of input and of output in one step. */
 const STEP = 128 * 1024;
 
-/** Takes `state` to the end of its stream and gives the number of bytes that it has read. */
+/** Runs `state` to the end of its stream, and returns the number of bytes that it read. */
 async function run(
   lib: LibBZ2,
   state: number,

@@ -2,7 +2,7 @@ import { isPartdError, PartdError, type PartdErrorCode } from "@partd/core";
 import { allocateBytes } from "@partd/core/author";
 import { compress, decompress } from "./libbz2.js";
 
-/** What a worker is asked to do. */
+/** A job for a worker. */
 export interface Job {
   readonly work: "compress" | "decompress";
   readonly bytes: Uint8Array;
@@ -10,12 +10,12 @@ export interface Job {
   readonly setting: number;
 }
 
-/** What it answers: bytes, or what is needed to make its error anew. */
+/** A worker's answer: bytes, or the parts of its error. */
 export type Answer =
   | { readonly bytes: Uint8Array }
   | { readonly message: string; readonly code: PartdErrorCode | undefined };
 
-/** What it says once it has been loaded. */
+/** A worker's first message, once it is loaded. */
 export const READY = "ready";
 
 /** A worker of any platform. */
@@ -23,7 +23,10 @@ export interface WorkerPort {
   post(job: Job, transfer: ArrayBuffer[]): void;
   /** Called with each answer. */
   onAnswer: (answer: Answer) => void;
-  /** Called once, with what the worker came to its end of, or nothing where it was never loaded. */
+  /**
+   * Called once when the worker ends: with the error that ended it, or without one if it never
+   * loaded.
+   */
   onEnd: (error?: PartdError) => void;
   /** Ends an idle worker, and frees its memory. */
   end(): void;
@@ -32,28 +35,28 @@ export interface WorkerPort {
 }
 
 /**
- * Runs jobs on workers, of which there are as many as there is work for, up to four. One that has
- * none for a while is ended, as it may hold 25 MiB.
+ * Runs jobs on up to four workers, started as needed. A worker that is idle for `idleMs` is ended,
+ * because it may hold 25 MiB.
  */
 export class WorkerPool {
   readonly #start: () => WorkerPort | undefined;
   readonly #idleMs: number;
-  /** And when each is to be ended. */
+  /** Idle workers, and the timers that end them. */
   readonly #idle = new Map<WorkerPort, Timer>();
   readonly #waiting: (() => void)[] = [];
-  /** Workers that came to their end while they had a job. */
+  /** Workers that ended during a job. */
   readonly #ended = new WeakSet<WorkerPort>();
   #workers = 0;
 
-  /** @param start gives no worker where the platform has none */
+  /** @param start returns undefined if the platform has no workers. */
   constructor(start: () => WorkerPort | undefined, idleMs = 10_000) {
     this.#start = start;
     this.#idleMs = idleMs;
   }
 
   /**
-   * Rejects like `libbz2` does, with `ERR_PARTD_IO` if the worker dies at it, and then another takes
-   * its place. Where no worker can be had the work is done here, in steps.
+   * Runs a job on a worker, or in this thread, in steps, if there is no worker. Rejects as `libbz2`
+   * does, and with `ERR_PARTD_IO` if the worker dies; another then takes its place.
    */
   async run(job: Job): Promise<Uint8Array> {
     while (this.#idle.size === 0 && this.#workers >= MAX_WORKERS) {
@@ -72,7 +75,7 @@ export class WorkerPool {
     throw answer.code ? new PartdError(answer.code, answer.message) : new Error(answer.message);
   }
 
-  /** The one that was idle last, so that others may be ended. */
+  /** Takes the worker that was used last, so that the others can be ended. */
   #take(): WorkerPort | undefined {
     const worker = [...this.#idle.keys()].at(-1);
     if (worker) this.#leave(worker);
@@ -85,7 +88,7 @@ export class WorkerPool {
     return worker;
   }
 
-  /** No answer where the worker could not be loaded. */
+  /** Resolves without an answer if the worker could not be loaded. */
   #ask(worker: WorkerPort, job: Job): Promise<Answer | undefined> {
     return new Promise((resolve, reject) => {
       worker.onAnswer = resolve;
@@ -99,7 +102,7 @@ export class WorkerPool {
     });
   }
 
-  /** Whatever came of its job. */
+  /** Makes the worker idle again, or counts it out if it ended. */
   #release(worker: WorkerPort): void {
     worker.setBusy(false);
     if (this.#ended.has(worker)) {
@@ -121,22 +124,22 @@ export class WorkerPool {
     this.#waiting.shift()?.();
   }
 
-  /** It is no longer idle. */
+  /** Takes the worker off the idle ones. */
   #leave(worker: WorkerPort): void {
     clearTimeout(this.#idle.get(worker));
     this.#idle.delete(worker);
   }
 }
 
-/** Of any platform. */
+/** A timer of Node or of a browser. */
 type Timer = ReturnType<typeof setTimeout> & { unref?: () => void };
 
-/** The job, in the thread where it is called. */
+/** Does a job in the calling thread. */
 export function runJob({ work, bytes, setting }: Job): Promise<Uint8Array> {
   return work === "compress" ? compress(bytes, setting) : decompress(bytes, setting);
 }
 
-/** What a worker has died of, as an error of its job. */
+/** The error of a job whose worker died. */
 export function workerDied(cause: unknown): PartdError {
   return new PartdError("ERR_PARTD_IO", "the worker that had it came to its end; try again.", {
     cause,
@@ -147,7 +150,7 @@ const MAX_WORKERS = 4;
 
 function post(worker: WorkerPort, job: Job): void {
   try {
-    // A copy, because what is posted is taken away, and a view would take all around it along.
+    // Post a copy: posting transfers the memory, and a view's memory holds other bytes as well.
     const bytes = allocateBytes(job.bytes.byteLength);
     bytes.set(job.bytes);
     worker.post({ ...job, bytes }, [bytes.buffer as ArrayBuffer]);

@@ -6,15 +6,15 @@ export function startWorker(): WorkerPort | undefined {
   if (failed) return undefined;
   try {
     return portOf(new Worker(new URL("./worker-main.node.js", import.meta.url)), () => {
-      failed = true; // For example a bundler has left the file out.
+      failed = true; // A bundler may have left the file out.
     });
   } catch {
-    failed = true; // Node's permissions forbid threads.
+    failed = true; // Node's permissions may forbid threads.
     return undefined;
   }
 }
 
-/** @param onFailure called where the worker comes to its end before it has been loaded */
+/** @param onFailure called if the worker ends before it is loaded. */
 export function portOf(worker: Worker, onFailure: () => void): WorkerPort {
   let ready = false;
   let ended = false;
@@ -41,7 +41,7 @@ export function portOf(worker: Worker, onFailure: () => void): WorkerPort {
   });
   worker.on("error", end);
   worker.on("exit", (code) => end(new Error(`The worker ended with the exit code ${code}.`)));
-  worker.unref(); // After the listener for messages, which has it keep the process.
+  worker.unref(); // After `on("message")`, which would keep the process alive.
   return port;
 }
 

@@ -1,13 +1,13 @@
 import { type Answer, READY, type WorkerPort, workerDied } from "./worker-pool.js";
 
-/** A worker of a browser, where it has them. */
+/** Starts a browser's worker, if the browser has them. */
 export function startWorker(): WorkerPort | undefined {
   if (typeof Worker === "undefined" || failed) return undefined;
   let worker: Worker;
   try {
     worker = new Worker(new URL("./worker-main.js", import.meta.url), { type: "module" });
   } catch {
-    return undefined; // For example a policy of the page forbids it.
+    return undefined; // The page's policy may forbid it.
   }
   let ready = false;
   let ended = false;
@@ -21,7 +21,7 @@ export function startWorker(): WorkerPort | undefined {
   const end = (cause: unknown) => {
     if (ended) return;
     ended = true;
-    failed ||= !ready; // A bundler that does not know this form has left the file out.
+    failed ||= !ready; // A bundler that does not know this form of URL leaves the file out.
     worker.terminate();
     port.onEnd(ready ? workerDied(cause) : undefined);
   };
