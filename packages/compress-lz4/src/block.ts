@@ -1,7 +1,7 @@
 /**
- * The number of decoded bytes: four little-endian bytes before the block.
+ * Reads the number of decoded bytes, four little-endian bytes before the block.
  *
- * @throws where so few bytes cannot decode to so many.
+ * @throws Error if so few bytes cannot decode to so many.
  */
 export function readDecodedSize(bytes: Uint8Array): number {
   if (bytes.byteLength <= HEADER) throw malformed();
@@ -11,10 +11,10 @@ export function readDecodedSize(bytes: Uint8Array): number {
 }
 
 /**
- * Follows the block's lengths and distances without decoding it
+ * Walks through a block's lengths and distances without decoding it
  * (https://github.com/lz4/lz4/blob/dev/doc/lz4_Block_format.md).
  *
- * @throws unless it decodes to `size` bytes.
+ * @throws Error unless it decodes to `size` bytes.
  */
 export function checkBlock(bytes: Uint8Array, size: number): void {
   const end = bytes.byteLength;
@@ -55,11 +55,11 @@ export function checkBlock(bytes: Uint8Array, size: number): void {
 }
 
 const HEADER = 4;
-/** Each byte of a long length stands for 255. */
+/** A byte of a long length adds at most 255. */
 const MAX_RATIO = 255;
-/** A block ends with so many bytes that are no copy. */
+/** A block ends with at least this many literal bytes. */
 const LAST_LITERALS = 5;
-/** More bytes of the length follow. */
+/** The value of a 4-bit length that continues in further bytes. */
 const LONG = 15;
 
 function malformed(): Error {

@@ -9,13 +9,13 @@ import NumcodecsLZ4 from "numcodecs/lz4";
 import { checkBlock, readDecodedSize } from "./block.js";
 
 export interface LZ4Options extends CompressorOptions {
-  /** From 1, the smallest result, to 65537, the fastest. Default 1. */
+  /** From 1 (smallest) to 65537 (fastest). Default 1. */
   readonly acceleration?: number | undefined;
 }
 
 /**
  * A store of bytes over another, compressed with LZ4: cheap both ways without a native module. Each
- * frame is one LZ4 block behind its decoded size, as written by `lz4.block` and `numcodecs` of Python.
+ * frame is its decoded size and one LZ4 block, as Python's `lz4.block` and `numcodecs` write it.
  *
  * @example new LZ4(new FileStore("data"))
  */
@@ -49,9 +49,9 @@ export function lz4Codec(options: LZ4Options = {}): Codec<Uint8Array> {
 }
 
 /**
- * The wasm build gives no memory back for a block that fails, and once it is out of it works no
- * more. So after some failures each block is checked before; doing so always would take half as
- * long again.
+ * Decodes a block. The wasm build never frees the memory of a block that fails, and stops working
+ * when memory runs out. So blocks are checked beforehand once failures have cost 512 MiB; always
+ * checking would take half as long again.
  */
 async function decode(bytes: Uint8Array, size: number): Promise<Uint8Array> {
   if (lostBytes + size > MAX_LOST_BYTES) checkBlock(bytes, size);
