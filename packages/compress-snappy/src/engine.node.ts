@@ -1,7 +1,7 @@
 import { createRequire } from "node:module";
 import * as everywhere from "./engine.js";
 
-/** Uses the native `snappy` where the user has installed it. */
+/** Uses the native `snappy` if the user has installed it. */
 export function compress(bytes: Uint8Array): Uint8Array | Promise<Uint8Array> {
   const native = nativeSnappy();
   if (!native) return everywhere.compress(bytes);
@@ -10,7 +10,7 @@ export function compress(bytes: Uint8Array): Uint8Array | Promise<Uint8Array> {
     : native.compress(bytes, COPIED).then(plain);
 }
 
-/** @param size the decoded size, which the bytes begin with */
+/** @param size the decoded size, with which the bytes begin. */
 export function decompress(bytes: Uint8Array, size: number): Uint8Array | Promise<Uint8Array> {
   const native = nativeSnappy();
   if (!native) return everywhere.decompress(bytes, size);
@@ -20,14 +20,14 @@ export function decompress(bytes: Uint8Array, size: number): Uint8Array | Promis
 }
 
 /**
- * From this size on the thread pool is used. Below it the work takes a few milliseconds, and on a
- * busy machine the way to another thread and back has been seen to take five times as long.
+ * From this size on, work goes to the thread pool. Less takes a few milliseconds, while on a busy
+ * machine the way to another thread and back took up to five times as long.
  */
 const THREAD_BYTES = 4 * 1024 * 1024;
 
 /**
- * The result as memory of JavaScript's own: memory outside of it makes the collector run so often
- * that 1 MiB took 4.6 ms, in the median, in place of 0.45 ms.
+ * Copies the result into JavaScript's own memory: external memory makes the collector run so often
+ * that 1 MiB took 4.6 ms instead of 0.45 ms (medians).
  */
 const COPIED = { asBuffer: true, copyOutputData: true };
 
@@ -40,7 +40,7 @@ interface NativeSnappy {
 
 let found: NativeSnappy | null | undefined;
 
-/** Looked for at the first use: an import has no side effects. */
+/** Loads `snappy` at the first use, so that the import has no side effects. */
 function nativeSnappy(): NativeSnappy | null {
   if (found === undefined) {
     try {

@@ -2,19 +2,19 @@ import { concatBytes, Pace } from "@partd/core/author";
 import { compress as compressWithSnappyjs } from "snappyjs";
 import { decodeElements, headerLength, writeDecodedSize } from "./format.js";
 
-/** The engine that runs everywhere, for many bytes in steps between which other work can run. */
+/** Compresses on any platform; many bytes in steps, between which other work can run. */
 export function compress(bytes: Uint8Array): Uint8Array | Promise<Uint8Array> {
-  // A view of another kind, such as Node's Buffer, would come back as its own kind.
+  // snappyjs returns the class it is given: a Buffer would come back as a Buffer.
   const plain = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   return plain.byteLength <= STEP ? compressWithSnappyjs(plain) : compressInSteps(plain);
 }
 
-/** @param size the decoded size, which the bytes begin with */
+/** @param size the decoded size, with which the bytes begin. */
 export function decompress(bytes: Uint8Array, size: number): Uint8Array | Promise<Uint8Array> {
   return decodeElements(bytes, size);
 }
 
-/** As snappyjs takes each 64 KiB by itself, these are the same bytes as it gives in one go. */
+/** Gives the same bytes as one call, because snappyjs compresses each 64 KiB by itself. */
 async function compressInSteps(bytes: Uint8Array): Promise<Uint8Array> {
   const pieces = [writeDecodedSize(bytes.byteLength)];
   const pace = new Pace();
@@ -26,5 +26,5 @@ async function compressInSteps(bytes: Uint8Array): Promise<Uint8Array> {
   return concatBytes(pieces);
 }
 
-/** Bytes compressed in some milliseconds. */
+/** Bytes that are compressed in a few milliseconds. */
 const STEP = 2 ** 20;

@@ -1,10 +1,10 @@
 import { allocateBytes, Pace } from "@partd/core/author";
 
 /**
- * The number of decoded bytes that stands before them, as a little-endian base-128 number.
+ * Reads the number of decoded bytes, a little-endian base-128 number at the start.
  *
- * @throws where there is none, or where so few bytes cannot decode to so many: what follows may
- *   then allocate that much.
+ * @throws Error if there is none, or if so few bytes cannot decode to so many: the caller allocates
+ *   that much.
  */
 export function readDecodedSize(bytes: Uint8Array): number {
   const header = headerLength(bytes);
@@ -14,7 +14,7 @@ export function readDecodedSize(bytes: Uint8Array): number {
   return size;
 }
 
-/** That number as {@link readDecodedSize} reads it. */
+/** Writes the number that {@link readDecodedSize} reads. */
 export function writeDecodedSize(size: number): Uint8Array {
   const bytes: number[] = [];
   for (; size >= 128; size = Math.floor(size / 128)) bytes.push((size % 128) | 0x80);
@@ -22,11 +22,10 @@ export function writeDecodedSize(size: number): Uint8Array {
 }
 
 /**
- * The decoded bytes, every length and distance checked. `snappyjs` is used to compress only: it
- * takes a stream that is cut short for one that ends in zeros, can be sent into an endless loop,
- * and is no faster than this.
+ * Decodes, checking every length and distance. `snappyjs` only compresses here: its decoder takes a
+ * truncated stream for one that ends in zeros, can be sent into an endless loop, and is no faster.
  *
- * @param size what {@link readDecodedSize} gave
+ * @param size the result of {@link readDecodedSize}.
  */
 export function decodeElements(bytes: Uint8Array, size: number): Uint8Array | Promise<Uint8Array> {
   const decoding: Decoding = { read: headerLength(bytes), written: 0, output: allocateBytes(size) };
@@ -35,7 +34,7 @@ export function decodeElements(bytes: Uint8Array, size: number): Uint8Array | Pr
   return whole(decoding);
 }
 
-/** What is done and what is to be filled. */
+/** The progress of decoding. */
 interface Decoding {
   read: number;
   written: number;
@@ -56,7 +55,7 @@ function whole({ written, output }: Decoding): Uint8Array {
   return output;
 }
 
-/** Goes on to the end, or to the first element that ends behind `stop` decoded bytes. */
+/** Decodes to the end, or through the first element that ends after `stop` decoded bytes. */
 function decodeUntil(bytes: Uint8Array, decoding: Decoding, stop: number): void {
   const { output } = decoding;
   const size = output.byteLength;
@@ -97,7 +96,7 @@ function decodeUntil(bytes: Uint8Array, decoding: Decoding, stop: number): void 
       read += distanceBytes;
     }
     if (distance === 0 || distance > written || length > size - written) throw malformed();
-    // Byte by byte: where the distance is less than the length, a copy repeats what it has written.
+    // Byte by byte: if the distance is less than the length, the copy repeats its own output.
     for (const last = written + length; written < last; written++) {
       output[written] = output[written - distance] as number;
     }
@@ -106,18 +105,18 @@ function decodeUntil(bytes: Uint8Array, decoding: Decoding, stop: number): void 
   decoding.written = written;
 }
 
-/** Bytes decoded in some milliseconds. */
+/** Bytes that are decoded in a few milliseconds. */
 const STEP = 2 ** 20;
 
-/** Kinds of element: bytes as they stand, or copies from before, by the width of their distance. */
+/** Kinds of element: literal bytes, or a copy of earlier ones, by the width of its distance. */
 const LITERAL = 0;
 const COPY_1 = 1;
 const COPY_2 = 2;
 
-/** No element decodes to more than 64 bytes of each 3. */
+/** No element decodes to more than 64 bytes for each 3 of its own. */
 const MAX_RATIO = 64 / 3;
 
-/** Bytes of that number. */
+/** The length of the decoded size, in bytes. */
 export function headerLength(bytes: Uint8Array): number {
   for (let i = 0; i < 5; i++) if ((bytes[i] ?? 0xff) < 0x80) return i + 1;
   throw malformed();
