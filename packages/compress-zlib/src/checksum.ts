@@ -1,8 +1,9 @@
-/** Adler-32 (RFC 1950) of `bytes`, going on from that of the bytes before them. */
+/** Adler-32 (RFC 1950) of `bytes`, continuing that of the bytes before. */
 export function adler32(bytes: Uint8Array, before = 1): number {
   let a = before & 0xffff;
   let b = before >>> 16;
-  // Within 2^31, so that the remainders are taken once in 3,800 bytes and not for each.
+  // Up to 3,800 bytes the sums stay below 2^31, so that the remainder is taken once for all of
+  // them.
   for (let start = 0; start < bytes.byteLength; start += 3800) {
     const end = Math.min(start + 3800, bytes.byteLength);
     for (let i = start; i < end; i++) {
@@ -15,7 +16,7 @@ export function adler32(bytes: Uint8Array, before = 1): number {
   return ((b << 16) | a) >>> 0;
 }
 
-/** CRC-32 (RFC 1952) of `bytes`, going on from that of the bytes before them. */
+/** CRC-32 (RFC 1952) of `bytes`, continuing that of the bytes before. */
 export function crc32(bytes: Uint8Array, before = 0): number {
   crcTable ??= makeCrcTable();
   let crc = ~before;

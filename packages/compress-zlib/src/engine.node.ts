@@ -13,7 +13,7 @@ import {
 import { checkDecodedSize } from "@partd/core/author";
 import type { Format } from "./format.js";
 
-/** Compresses with Node's zlib, on the thread pool where that is worth the way. */
+/** Compresses with Node's zlib, in the thread pool from {@link THREAD_BYTES} on. */
 export function deflate(
   bytes: Uint8Array,
   format: Format,
@@ -40,7 +40,7 @@ export async function inflate(
       bytes.byteLength < THREAD_BYTES
         ? (inPlace(bytes, options) as unknown as Inflated)
         : await call(onThread, bytes, options);
-    // zlib stops at the end of the data and does not look at what follows.
+    // zlib stops at the end of the data and ignores what follows.
     if (engine.bytesWritten !== bytes.byteLength) throw new Error("more bytes follow its end.");
     return own(buffer);
   } catch (error) {
@@ -54,10 +54,10 @@ export async function inflate(
 /** Below this a round trip to the thread pool costs more than the work. */
 const THREAD_BYTES = 4096;
 
-/** What Node accepts as a limit. */
+/** The largest limit that Node accepts. */
 const MAX_OUTPUT = 2 ** 32;
 
-/** Node goes to the thread pool once per chunk, by default of 16 KiB. */
+/** Node makes a trip to the thread pool for each chunk, of 16 KiB by default. */
 function chunkSize(expected: number): number {
   return Math.min(Math.max(expected + (expected >> 8) + 64, 1024), 1 << 20);
 }
@@ -83,7 +83,10 @@ function call(method: OnThread, bytes: Uint8Array, options: ZlibOptions): Promis
   });
 }
 
-/** Node gives views of a pool for few bytes, and of a whole chunk where that was not filled. */
+/**
+ * An array of its own: Node returns views of a shared pool for few bytes, and of a partly filled
+ * chunk for more.
+ */
 function own({ buffer, byteOffset, byteLength }: Uint8Array): Uint8Array {
   return byteLength === buffer.byteLength
     ? new Uint8Array(buffer)

@@ -44,7 +44,8 @@ export async function inflate(
     if (pace.isOver) await pace.rest();
     const before = stream.progress;
     stream.push(input.subarray(done, done + INFLATE_STEP));
-    // fflate collects what it cannot use yet, in time that grows with its square.
+    // Stop early: fflate collects input that it cannot use, in time that grows with the square of
+    // its size.
     idle = stream.progress === before ? idle + 1 : 0;
     if (idle > MAX_IDLE_STEPS) throw new Error("more bytes follow its end.");
   }
@@ -54,11 +55,13 @@ export async function inflate(
 
 type Level = 0 | 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9;
 
-/** Bytes compressed in about a millisecond. */
+/** Bytes that are compressed in about a millisecond. */
 const DEFLATE_STEP = 64 * 1024;
 
 /** Small, because each byte can decode to a thousand. */
 const INFLATE_STEP = 4096;
 
-/** A stored block, of up to 64 KiB, is given out when it is there as a whole; so is a header. */
+/**
+ * fflate waits for a whole stored block, of up to 64 KiB, or a whole header before it gives output.
+ */
 const MAX_IDLE_STEPS = 32;

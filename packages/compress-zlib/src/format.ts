@@ -1,11 +1,11 @@
-/** What stands around the DEFLATE data: a header, and a checksum behind it. */
+/** What surrounds the DEFLATE data: a header before it and a checksum behind it. */
 export type Format = "zlib" | "gzip";
 
 /**
  * The DEFLATE data (RFC 1951) of a zlib stream, and the Adler-32 behind it.
  *
- * @throws where the header is of another format, or there is no room for a checksum.
- * @see RFC 1950, section 2.2: DEFLATE in a window of up to 32 KiB, and here no dictionary.
+ * @throws Error if the header is of another format, or there is no room for a checksum.
+ * @see RFC 1950, section 2.2. The window is up to 32 KiB; dictionaries are not supported.
  */
 export function zlibBody(bytes: Uint8Array): { body: Uint8Array; checksum: number } {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);

@@ -2,27 +2,29 @@ import { Gunzip } from "fflate";
 import { adler32, crc32 } from "./checksum.js";
 import { zlibBody } from "./format.js";
 
-/** A frame that fflate decompresses; fflate does not compare checksums. */
+/** Decompresses a frame with fflate and compares its checksum, which fflate does not. */
 export interface InflateStream {
   /** The bytes to push, in steps. */
   readonly input: Uint8Array;
   push(step: Uint8Array): void;
   /** Grows with each step that produced something. */
   readonly progress: number;
-  /** @throws unless the input was whole, and nothing followed it. */
+  /** @throws Error unless the input was whole, and nothing followed it. */
   end(): void;
 }
 
 /**
- * RFC 1950: one stream, and an Adler-32. fflate does not say where the DEFLATE data ended, except
- * between the members of a gzip stream; so it is given the data as such a member.
+ * RFC 1950: one stream and an Adler-32. fflate tells where the DEFLATE data ended only between the
+ * members of a gzip stream, so it gets the data as such a member.
  */
 export class ZlibStream implements InflateStream {
   readonly input: Uint8Array;
   readonly #gunzip: Gunzip;
   readonly #checksum: number;
   #found = 1;
-  /** Where the DEFLATE data has ended, its made-up header and trailer included. */
+  /**
+   * Where the DEFLATE data ended, counting the gzip header and trailer added here; -1 before that.
+   */
   #end = -1;
   progress = 0;
 
@@ -57,12 +59,12 @@ export class ZlibStream implements InflateStream {
   }
 }
 
-/** RFC 1952: one or more members, each with a header, and a CRC-32 and a length behind it. */
+/** RFC 1952: one or more members, each a header, DEFLATE data, a CRC-32 and a length. */
 export class GzipStream implements InflateStream {
   readonly input: Uint8Array;
   readonly #view: DataView;
   readonly #gunzip: Gunzip;
-  /** Where the last whole member has ended. */
+  /** Where the last whole member ended. */
   #end = -1;
   /** The CRC-32 of the member under way. */
   #found = 0;
@@ -86,7 +88,7 @@ export class GzipStream implements InflateStream {
     this.#gunzip.push(step);
   }
 
-  /** fflate reports where the next member begins, which has to be where the bytes end. */
+  /** Pushes another member: fflate reports where it begins, which must be where the input ends. */
   end(): void {
     this.#gunzip.push(EMPTY_MEMBER);
     if (this.#end !== this.input.byteLength) throw cutShort();

@@ -4,7 +4,7 @@ import { deflate, inflate } from "#engine";
 import type { Format } from "./format.js";
 
 export interface ZLibOptions extends CompressorOptions {
-  /** From 0, stored, over 1, fast, to 9, small. Default 6. */
+  /** From 0 (stored) over 1 (fast) to 9 (smallest). Default 6. */
   readonly level?: number | undefined;
 }
 
@@ -21,7 +21,10 @@ export class ZLib extends Encode<Uint8Array> {
   }
 }
 
-/** The same in the gzip format (RFC 1952), which carries a CRC-32: what `gunzip` reads. */
+/**
+ * A store of bytes over another, compressed with DEFLATE in the gzip format (RFC 1952), which
+ * carries a CRC-32: `gunzip` reads the frames.
+ */
 export class Gzip extends Encode<Uint8Array> {
   /** @throws `ERR_PARTD_VALUE` for an option out of range. */
   constructor(store: Store, options: ZLibOptions = {}) {
