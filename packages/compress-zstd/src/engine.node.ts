@@ -3,7 +3,7 @@ import { checkDecodedSize } from "@partd/core/author";
 import * as everywhere from "./engine.js";
 import { decodedBound } from "./frame-bound.js";
 
-/** Uses the zstd of Node itself where it has one (22.15, 23.8 and later), on the thread pool. */
+/** Uses Node's own zstd if it has one (22.15, 23.8 and later), in the thread pool. */
 export function compress(bytes: Uint8Array, level: number): Promise<Uint8Array> {
   const { zstdCompress, constants } = zlib as unknown as ZlibWithZstd;
   if (!zstdCompress) return everywhere.compress(bytes, level);
@@ -18,13 +18,14 @@ export async function decompress(bytes: Uint8Array, maxDecodedBytes: number): Pr
   const { zstdDecompress } = zlib as unknown as ZlibWithZstd;
   if (!zstdDecompress) return everywhere.decompress(bytes, maxDecodedBytes);
   const { bound, exact } = decodedBound(bytes);
-  const maxOutputLength = Math.min(maxDecodedBytes, 2 ** 32); // What Node accepts as a limit.
+  // The largest limit that Node accepts.
+  const maxOutputLength = Math.min(maxDecodedBytes, 2 ** 32);
   try {
     const decoded = await call(zstdDecompress, bytes, {
       maxOutputLength,
       chunkSize: chunkSize(exact ? bound : bytes.byteLength * 4),
     });
-    // Node takes a frame that is cut short for one that ends there.
+    // Node accepts a truncated frame as one that ends there.
     if (exact ? decoded.byteLength !== bound : decoded.byteLength > bound) {
       throw new Error("they decode to another size than they state.");
     }
@@ -37,7 +38,7 @@ export async function decompress(bytes: Uint8Array, maxDecodedBytes: number): Pr
   }
 }
 
-/** Newer than the declarations of the oldest Node that this runs on. */
+/** Node's API, which is newer than the declarations of the oldest supported Node. */
 interface ZlibWithZstd {
   readonly zstdCompress?: Method;
   readonly zstdDecompress?: Method;
@@ -59,12 +60,15 @@ function call(method: Method, bytes: Uint8Array, options: object): Promise<Uint8
   });
 }
 
-/** Node goes to the thread pool once per chunk. */
+/** Node makes a trip to the thread pool for each chunk. */
 function chunkSize(expected: number): number {
   return Math.min(Math.max(expected + (expected >> 8) + 64, 1024), 1 << 20);
 }
 
-/** Node gives a view of a whole chunk where that was not filled, and of a pool for few bytes. */
+/**
+ * An array of its own: Node returns a view of a partly filled chunk, or of a shared pool for few
+ * bytes.
+ */
 function own({ buffer, byteOffset, byteLength }: Uint8Array): Uint8Array {
   return byteLength === buffer.byteLength
     ? new Uint8Array(buffer)

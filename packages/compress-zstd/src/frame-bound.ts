@@ -1,8 +1,10 @@
 /**
- * The most bytes that zstd frames can decode to, by their headers alone (RFC 8878, section 3.1): at
- * most 128 KiB a block, and what raw and repeated blocks say. It is the very number where `exact`.
+ * The most bytes that zstd frames can decode to, from their headers alone (RFC 8878, section 3.1):
+ * at most 128 KiB for a compressed block, and the stated size of raw and repeated ones. `exact`
+ * says that it is the true size.
  *
- * @throws where they are not zstd frames, are cut short, or cannot decode to the size they state.
+ * @throws Error if the bytes are not zstd frames, are cut short, or cannot decode to the size they
+ *   state.
  */
 export function decodedBound(bytes: Uint8Array): { bound: number; exact: boolean } {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -54,7 +56,7 @@ function measure(view: DataView, start: number): { bound: number; exact: boolean
   if (stated !== undefined && stated > bound) {
     throw new Error(`they state to be ${stated} bytes, and can be at most ${bound}.`);
   }
-  // libzstd compares the two only at the end, so a frame that lies counts by its blocks.
+  // libzstd compares the stated size only at the end, so a false one does not count: the blocks do.
   const exact = stated !== undefined && bound - stated < BLOCK;
   return { bound: exact ? stated : bound, exact, end: at + (descriptor & 4 ? 4 : 0) };
 }

@@ -3,14 +3,13 @@ import { type CompressorOptions, checkIntegerOption, compressorCodec } from "@pa
 import { compress, decompress } from "#engine";
 
 export interface ZstdOptions extends CompressorOptions {
-  /** From 1, fast, to 22, small and very slow. Default 3. */
+  /** From 1 (fast) to 22 (smallest and very slow). Default 3. */
   readonly level?: number | undefined;
 }
 
 /**
  * A store of bytes over another, compressed with Zstandard: nearly as small as zlib, and faster to
- * write.
- * The frames are standard ones (RFC 8878), as any zstd reads.
+ * write. The frames are standard ones (RFC 8878), which any zstd reads.
  *
  * @example new Zstd(new FileStore("data"), { level: 9 })
  */
