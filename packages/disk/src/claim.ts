@@ -7,14 +7,14 @@ import { errnoOf } from "./system-error.js";
 import { uniqueToken } from "./token.js";
 
 /**
- * One attempt to have a lock, by `proper-lockfile`, and its renewal for as long as it is held. To
- * that package a lock is a folder: made to take the lock, removed to release it or to take it from a
- * holder that is gone. Two processes that find the same dead holder could so remove each other's
- * lock. Here the folder stays, and what counts is a file in it that is named for its owner:
+ * One attempt to take a lock with `proper-lockfile`, and its renewal while the lock is held. In
+ * that package a lock is a folder: making it takes the lock, and removing it releases the lock or
+ * takes it from a dead holder. Two processes that find the same dead holder could thus remove each
+ * other's lock. Here the folder stays, and a file in it, named for its owner, is the lock:
  *
- * - to take the lock is to put a file of one's own there and then find nothing in its way. The later
- *   one of two sees the file of the other, so that never both hold the lock;
- * - to remove a lock is to remove the very file that was found abandoned, and no other.
+ * - taking the lock means creating one's own file and then finding no other in the way. The later
+ *   of two sees the file of the earlier, so they never both hold the lock;
+ * - removing a lock means removing exactly the file that was found abandoned.
  *
  * This class is the file system that `proper-lockfile` sees.
  */
@@ -25,7 +25,7 @@ export class Claim {
   readonly #own: ReadonlySet<string>;
   readonly #isBusy: () => boolean;
   readonly #onRelease: () => void;
-  /** Whether holders were found that had not released the lock. */
+  /** Whether this claim passed over holders that had not released the lock. */
   passedOver = false;
   #held = false;
   #obstacles: readonly LockEntry[] = [];
@@ -36,7 +36,7 @@ export class Claim {
     readonly directory: string;
     readonly staleMs: number;
     readonly exclusive: boolean;
-    /** The token of the marks of the store that claims. */
+    /** The token of the claiming store's marks. */
     readonly marks: string;
     readonly isBusy: () => boolean;
     readonly onRelease: () => void;
@@ -51,10 +51,11 @@ export class Claim {
     this.lease = new HeldLease({ ...of, token, path });
   }
 
-  /** @throws an error of code `ELOCKED` if others are in the way; see {@link holder}. */
+  /** @throws an error with the code `ELOCKED` if others are in the way; see {@link holder}. */
   async take(staleMs: number, onLost: () => void): Promise<void> {
     const { lock } = await loadLockfile();
-    // Only its list of the locks of this thread asks for the name, which is never the same.
+    // proper-lockfile uses this name only in its list of this thread's locks; it is never the same
+    // twice.
     this.lease.release = await lock(join(this.#folder.path, this.#name), {
       lockfilePath: this.#folder.path,
       realpath: false,
@@ -64,7 +65,7 @@ export class Claim {
     });
   }
 
-  /** What stood in the way, for messages. */
+  /** Describes what was in the way, for messages. */
   get holder(): string {
     const [first] = this.#obstacles;
     if (!first) return "another process";
@@ -77,7 +78,7 @@ export class Claim {
     return this.#fences;
   }
 
-  /** Removes what is left of it. */
+  /** Removes the claim's file. */
   withdraw(): void {
     const { token } = this.lease;
     this.#held = false;
@@ -86,7 +87,7 @@ export class Claim {
     leftBehind.delete(token);
   }
 
-  /** Whether its file stands for nothing any more, but could not be removed. */
+  /** Whether the claim is over but its file could not be removed. */
   get isLeftBehind(): boolean {
     return leftBehind.has(this.lease.token);
   }
@@ -103,7 +104,7 @@ export class Claim {
 
   rmdir = (_path: string, answer: Answer): void => answerWith(answer, () => this.#remove());
 
-  /** At the exit of the process. What is being written then is undone by the next holder. */
+  /** Called when the process exits. A change under way then is undone by the next holder. */
   rmdirSync = (_path: string): void => {
     if (this.#isBusy()) return;
     this.#onRelease();
@@ -121,11 +122,11 @@ export class Claim {
       if (obstructed) this.#tryWithdraw();
     }
     if (obstructed) throw withCode("EEXIST");
-    this.lease.renew(now); // Counted from before the file was made, to be on the safe side.
+    this.lease.renew(now); // The age counts from before the file was made, to be on the safe side.
     this.#held = true;
   }
 
-  /** What stands in the way: to one that wants the lock alone, every holder. */
+  /** Whether others are in the way. An exclusive claim is obstructed by every holder. */
   #isObstructed(): boolean {
     const { exclusive } = this.lease;
     const entries = this.#folder.entries(this.#own);
@@ -138,7 +139,10 @@ export class Claim {
     return this.#obstacles.length > 0;
   }
 
-  /** proper-lockfile compares clocks. What it gets is our own verdict, in its terms. */
+  /**
+   * proper-lockfile judges by file times. It gets our verdict in that form: a time long ago if the
+   * holder is abandoned.
+   */
   #age(): { mtime: Date } {
     if (this.#held) return this.#whileOurs(() => this.#folder.stat(this.#name));
     if (this.#obstacles.length === 0) throw withCode("ENOENT");
@@ -146,13 +150,17 @@ export class Claim {
   }
 
   #renew(atime: Date, mtime: Date): void {
-    // Late is not too late: one that passes us over looks again, see LockFolder.passOver.
+    // A late renewal may still be in time: whoever passes us over looks again
+    // (LockFolder.passOver).
     const now = { steady: performance.now(), wall: Date.now() };
     this.#whileOurs(() => fs.utimesSync(join(this.#folder.path, this.#name), atime, mtime));
     this.lease.renew(now);
   }
 
-  /** One that stands still before it knows that it has the lock may be passed over: it tries again. */
+  /**
+   * A claim that stands still before it knows that it has the lock may be passed over. Report
+   * `ELOCKED` then, so that it is tried again.
+   */
   #whileOurs<T>(work: () => T): T {
     try {
       return work();
@@ -177,7 +185,7 @@ export class Claim {
     try {
       this.withdraw();
     } catch {
-      // It is marked as left behind: the next claim of this thread removes it.
+      // It is marked as left behind: this thread's next claim removes it.
     }
   }
 }
@@ -205,9 +213,9 @@ type Lockfile = typeof import("proper-lockfile");
 let loading: Promise<Lockfile> | undefined;
 
 /**
- * It is loaded when it is first used, because it listens to the process's signals from then on. At a
- * signal it ends the process if no one else listens. A listener of `process.once` that was there
- * before would be off the list by the time it looks, so it has to look first.
+ * Loads `proper-lockfile` at first use, because from then on it listens to the process's signals.
+ * At a signal it ends the process if there is no other listener. An earlier `process.once` listener
+ * has left the list by the time it looks, so its listener is moved to the front.
  */
 function loadLockfile(): Promise<Lockfile> {
   loading ??= (async () => {

@@ -1,8 +1,8 @@
 import * as zlib from "node:zlib";
 
 /**
- * CRC-32 as in zlib, gzip and PNG (ISO 3309). `seed` continues an earlier one. Node has one of its
- * own since 20.15 and 22.2, which is ten times as fast.
+ * CRC-32 as in zlib, gzip and PNG (ISO 3309). `seed` continues an earlier one. Node has its own
+ * since 20.15 and 22.2, which is ten times as fast.
  */
 export const crc32: (bytes: Uint8Array, seed?: number) => number =
   (zlib as { crc32?: (bytes: Uint8Array, seed?: number) => number }).crc32 ?? crc32ByTable;

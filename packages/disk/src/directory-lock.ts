@@ -7,33 +7,37 @@ import { type LockMode, LockWaiters } from "./lock-waiters.js";
 import { errnoOf, isOutOfFiles, systemError } from "./system-error.js";
 
 export interface DirectoryLockOptions {
-  /** The data set that is locked, as an absolute path, for messages. */
+  /** The locked data set, an absolute path. For messages. */
   readonly directory: string;
-  /** The folder of the lock's own files, made when it is missing. */
+  /** The folder of the lock's own files, created if missing. */
   readonly folder: string;
   /**
-   * After how many milliseconds without a sign of life a holder is passed over that is not known to
-   * have ended. The same for all that share the lock. 2,000 or more; default 10,000.
+   * Milliseconds without a sign of life after which a holder is passed over that is not known to
+   * have ended. All who share the lock must agree. At least 2,000; default 10,000.
    */
   readonly staleMs?: number | undefined;
-  /** After how many milliseconds a wait is given up. Default 600,000. */
+  /** Milliseconds after which a wait rejects with `ERR_PARTD_LOCK`. Default 600,000. */
   readonly timeoutMs?: number | undefined;
-  /** Runs when a lease was taken, before anything uses it; if it fails the lease is given up. */
+  /** Runs after a lease is taken and before anything uses it. If it fails the lease is released. */
   readonly onTaken?: ((takeover: Takeover) => Promise<void>) | undefined;
-  /** Runs before a lease is released, also at the exit of the process; not after it was lost. */
+  /**
+   * Runs before a lease is released, also when the process exits, but not after the lease was lost.
+   */
   readonly onRelease?: (() => void) | undefined;
-  /** Whether a change is under way, so that the exit of the process must not release the lock. */
+  /** Whether a change is under way. If so, the lock is not released when the process exits. */
   readonly isBusy?: (() => boolean) | undefined;
-  /** Closes files of the store where the process has too many open. @returns whether there were any. */
+  /**
+   * Closes files of the store when the process has too many open. @returns whether any were closed.
+   */
   readonly makeRoom?: (() => Promise<boolean>) | undefined;
 }
 
-/** What the one that takes a lock has to know of those that had it before. */
+/** What a new holder must know about earlier ones. */
 export interface Takeover {
   readonly lease: Lease;
   /**
-   * Tokens of holders that were passed over and may still run: whatever they may yet write has to be
-   * made harmless. Only a lease that is exclusive has any.
+   * Tokens of holders that were passed over and may still run: the new holder must make harmless
+   * whatever they may still write. Empty for a shared lease.
    */
   readonly unproven: readonly string[];
   /** Whether this store found holders that had ended without releasing the lock. */
@@ -42,15 +46,15 @@ export interface Takeover {
 
 export interface LockWait {
   readonly signal?: AbortSignal | undefined;
-  /** On the clock of `performance.now()`: when the wait began that `timeoutMs` limits. Default now. */
+  /** When the wait began that `timeoutMs` limits, by `performance.now()`. Default now. */
   readonly since?: number | undefined;
 }
 
 /**
- * A lock of a directory between processes and threads, which any number of stores share or one has
- * alone. All operations of a store go by one lease at a time. It is kept for a moment after its last
- * use, since to take it costs as much as many small appends, and given up when others want it: a
- * shared one for those that want the lock alone, an exclusive one for all.
+ * A lock of a directory between processes and threads: one store has it alone, or any number share
+ * it. All operations of a store use one lease at a time. Taking a lease costs as much as many small
+ * appends, so it is kept for a moment after its last use. It is given up when others want it: a
+ * shared lease for exclusive claims, an exclusive one for any.
  */
 export class DirectoryLock {
   readonly #directory: string;
@@ -68,9 +72,9 @@ export class DirectoryLock {
   #acquiring: Promise<void> | undefined;
   #mayTakeAt = 0;
   #closed = false;
-  /** A lost holder stands in the way of sharing until one of us has had the lock alone. */
+  /** A lost holder prevents sharing until one of us has had the lock alone. */
   #fenced = false;
-  /** We have passed over holders since we had the lock last. */
+  /** We have passed over holders since we last had the lock. */
   #ended = false;
   #watch: NodeJS.Timeout | undefined;
 
@@ -87,7 +91,7 @@ export class DirectoryLock {
     this.#makeRoom = options.makeRoom ?? (async () => false);
   }
 
-  /** The lease that is held, unless it is being given up, or another has the lock by now. */
+  /** The current lease, unless it is being given up or was lost. */
   get current(): Lease | undefined {
     const lease = this.#current;
     if (!lease || lease.left) return undefined;
@@ -96,7 +100,7 @@ export class DirectoryLock {
     return undefined;
   }
 
-  /** The present lease if an operation may go by it at once; {@link leave} has to follow. */
+  /** The current lease, if an operation may use it at once. {@link leave} must follow. */
   enter(mode: LockMode): Lease | undefined {
     if (this.#section) return used(this.#section);
     const lease = this.#current;
@@ -105,7 +109,7 @@ export class DirectoryLock {
       this.#abandon(lease);
       return undefined;
     }
-    // Operations that follow each other without a pause let no timer run.
+    // A chain of operations without a pause lets no timer run, so look here.
     if (performance.now() - lease.lastLook > lookMs(lease) && this.#isWanted(lease)) {
       this.#giveWay(lease);
       return undefined;
@@ -114,7 +118,7 @@ export class DirectoryLock {
   }
 
   /**
-   * The same, after a wait if need be.
+   * The same, after a wait if necessary.
    *
    * @throws `ERR_PARTD_LOCK` if the lock cannot be had in time; the message names its holder.
    */
@@ -134,7 +138,7 @@ export class DirectoryLock {
     if (held.users === 0 && held.leaving) this.#release(held);
   }
 
-  /** Runs `work` within a lease, beside others of the same store. */
+  /** Runs `work` within a lease, beside other operations of this store. */
   async hold<T>(mode: LockMode, wait: LockWait, work: (lease: Lease) => Promise<T>): Promise<T> {
     const lease = this.enter(mode) ?? (await this.take(mode, wait));
     try {
@@ -145,8 +149,8 @@ export class DirectoryLock {
   }
 
   /**
-   * Runs `critical` within one exclusive lease, by which all operations go until it ends. Nothing
-   * else of this store may be under way.
+   * Runs `critical` within one exclusive lease, which all operations use until it ends. No other
+   * operation of this store may be under way.
    *
    * @throws `ERR_PARTD_LOCK` if the lock was lost before the end.
    */
@@ -163,7 +167,7 @@ export class DirectoryLock {
     });
   }
 
-  /** Gives the lock up for good; to be called when nothing is under way. */
+  /** Gives up the lock for good. No operation may be under way. */
   async close(): Promise<void> {
     this.#closed = true;
     await this.#acquiring;
@@ -172,18 +176,18 @@ export class DirectoryLock {
     clearInterval(this.#watch);
   }
 
-  /** Resolves when it may be worth another try to enter. */
+  /** Resolves when entering may succeed. */
   #change(mode: LockMode, since: number, signal: AbortSignal | undefined): Promise<void> {
     const change = this.#waiters.wait(mode, since, signal);
     this.#watch ??= this.#startWatch();
     this.#acquiring ??= this.#acquire().finally(() => {
       this.#acquiring = undefined;
-      this.#waiters.resolveAll(); // One may have come after the last look at the list.
+      this.#waiters.resolveAll(); // A waiter may have come after the last look at the list.
     });
     return change;
   }
 
-  /** Polls until the lock can be had: its holder may be any process, and cannot send a word. */
+  /** Polls until the lock can be had: its holder may be any process, which cannot notify us. */
   async #acquire(): Promise<void> {
     try {
       for (let outOfFiles = 0; this.#waiters.size > 0; ) {
@@ -199,11 +203,12 @@ export class DirectoryLock {
           const failure = await this.#try();
           if (!failure) return;
           this.#waiters.rejectOverdue(failure);
-          if (this.#waiters.size === 0) return; // Nor may the process be kept alive by it.
+          if (this.#waiters.size === 0) return; // Do not keep the process alive for nothing.
           this.#waiters.mark(this.#fenced || this.#waiters.wantExclusive);
         } catch (error) {
           if (!isOutOfFiles(error) || outOfFiles++ >= ATTEMPTS) throw error;
-          // If there was nothing to close, others of the process may be about to close theirs.
+          // If there was nothing to close, other parts of the process may be about to close their
+          // files.
           if (!(await this.#makeRoom())) await sleep(outOfFiles * 5);
           continue;
         }
@@ -216,7 +221,7 @@ export class DirectoryLock {
     }
   }
 
-  /** @returns who has the lock, if it cannot be had. */
+  /** Tries once to take the lock. @returns a description of the holder if another has it. */
   async #try(): Promise<string | undefined> {
     const exclusive = this.#fenced || this.#waiters.wantExclusive;
     const claim = new Claim({
@@ -232,7 +237,7 @@ export class DirectoryLock {
     try {
       await claim.take(this.#staleMs, () => this.#abandon(lease));
     } catch (error) {
-      // A shared lease is of no use while what a lost holder may yet write is not fenced off.
+      // A shared lease is useless while a lost holder's late writes are not fenced off.
       this.#fenced = claim.fences.length > 0;
       this.#ended ||= claim.passedOver;
       if ((error as { code?: unknown }).code === "ELOCKED") return claim.holder;
@@ -246,7 +251,8 @@ export class DirectoryLock {
       const unproven = fences.map(({ token }) => token);
       await this.#onTaken({ lease, unproven, ended: this.#ended || claim.passedOver });
       lease.verify();
-      this.#current = lease; // Only now: what enters before would be undone with what others left.
+      // Only now: recovery would undo the changes of any operation that entered earlier.
+      this.#current = lease;
       for (const { name } of fences) this.#folder.remove(name);
       this.#fenced = this.#ended = false;
     } catch (error) {
@@ -260,7 +266,7 @@ export class DirectoryLock {
     return undefined;
   }
 
-  /** Whether all who wait can go by the lease. */
+  /** Whether the lease serves all waiters. */
   #serves(lease: HeldLease): boolean {
     if (lease.left || lease.leaving || !lease.check()) return false;
     const serves = lease.exclusive || !this.#waiters.wantExclusive;
@@ -268,7 +274,7 @@ export class DirectoryLock {
     return serves;
   }
 
-  /** Resolves when a lease is given up that cannot serve those who wait. */
+  /** Gives up a lease that cannot serve the waiters, and resolves when it is gone. */
   async #outOf(lease: HeldLease): Promise<void> {
     if (!lease.left && !lease.check()) return this.#abandon(lease);
     this.#giveWay(lease);
@@ -276,7 +282,10 @@ export class DirectoryLock {
     await lease.gone;
   }
 
-  /** Looks from time to time whether others want the lock, or we no longer do. Keeps no process alive. */
+  /**
+   * Checks regularly whether others want the lock, or we no longer need it. It does not keep the
+   * process alive.
+   */
   #startWatch(): NodeJS.Timeout {
     const watch = setInterval(() => {
       const lease = this.#current;
@@ -311,32 +320,33 @@ export class DirectoryLock {
   }
 
   #abandon(lease: HeldLease): void {
-    // What was begun in it is rejected; not so where it was being given up anyway.
+    // Operations begun in a lost lease reject, but not if it was being given up anyway.
     lease.lost ||= !lease.left;
     lease.left = true;
     this.#letGo(lease);
     this.#forget(lease);
   }
 
-  /** What is left of a lease must not stand in anyone's way, nor be renewed. */
+  /** Stops renewing a lease, and removes its file. */
   async #letGo(lease: HeldLease): Promise<void> {
     const claim = this.#claim;
     try {
       await lease.release?.();
     } catch {
-      // proper-lockfile knows that it is lost, or its file could not be removed.
+      // proper-lockfile knows that it is lost, or the file could not be removed.
     }
     if (claim?.lease !== lease || !(lease.lost || claim.isLeftBehind)) return;
     void this.#withdrawEventually(claim);
   }
 
-  /** Until its file is gone others wait for it to be stale, which may be long. */
+  /** Retries until the file is gone: others wait until it is stale, which may take long. */
   async #withdrawEventually(claim: Claim): Promise<void> {
     for (let wait = WATCH_MS; ; wait = Math.min(2 * wait, LONGEST_WAIT_MS)) {
       try {
         return claim.withdraw();
       } catch {
-        await sleep(wait, undefined, { ref: false }); // The end of the process makes it void, too.
+        // The end of the process also invalidates the file.
+        await sleep(wait, undefined, { ref: false });
       }
     }
   }
@@ -346,7 +356,7 @@ export class DirectoryLock {
     lease.resolveGone();
   }
 
-  /** Whether others wait for what the lease keeps from them. A failed look counts as none. */
+  /** Whether others wait for what the lease withholds. A failed look counts as no. */
   #isWanted(lease: HeldLease): boolean {
     lease.lastLook = performance.now();
     try {
@@ -364,19 +374,23 @@ function used(lease: HeldLease): Lease {
   return lease;
 }
 
-/** How often a holder looks whether others want the lock: one that works alone hands on less often. */
+/**
+ * How often a holder checks whether others want the lock. An exclusive holder yields less often.
+ */
 function lookMs({ exclusive }: Lease): number {
   return exclusive ? 20 : 5;
 }
 
-/** How long a lease is kept after its last use, and how often that is looked at. */
+/** How long a lease is kept after its last use, and how often this is checked. */
 const LINGER_MS = 50;
 const WATCH_MS = 5;
-/** Between two attempts to remove a file that cannot be removed: at most. */
+/** The longest pause between attempts to remove a file that cannot be removed. */
 const LONGEST_WAIT_MS = 1000;
-/** Between two attempts to take a lock that is held: at least and at most. */
+/** The shortest and longest pause between attempts to take a lock that is held. */
 const POLL_MS = [2, 8] as const;
-/** After an exclusive lease was given up to others: longer than they wait between two attempts. */
+/**
+ * The pause after giving an exclusive lease to others: longer than their pause between attempts.
+ */
 const STAND_BACK_MS = 12;
-/** How often it is tried where the process has no descriptor left, about a second in all. */
+/** Attempts when the process has no free descriptor: about a second in all. */
 const ATTEMPTS = 20;

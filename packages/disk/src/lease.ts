@@ -1,41 +1,46 @@
 import fs from "node:fs";
 import { PartdError } from "@partd/core";
 
-/** One uninterrupted time of holding a lock. */
+/** One uninterrupted period of holding a lock. */
 export interface Lease {
   readonly exclusive: boolean;
-  /** The name of its file in the lock's folder, unique to this lease. */
+  /** The lease's name in the lock's folder, unique to it. */
   readonly token: string;
-  /** Whether another has taken the lock; it never comes back within this lease. */
+  /** Whether another owner has taken the lock. A lost lease never comes back. */
   readonly lost: boolean;
   /**
-   * Whether no one can have taken the lock until now, by the clock alone: a taker watches a token
-   * for longer than this one has gone unrenewed. What was written before is seen by any later taker.
+   * Whether the clock proves that no one can have taken the lock until now: a taker first watches a
+   * token for longer than this one has gone unrenewed. Any later taker sees what was written
+   * before.
    */
   isInTime(): boolean;
   /**
-   * Call it after a change was written and before it counts. Costs two readings of a clock, and a
-   * look at the token if the clock proves nothing.
+   * Call this after writing a change and before it counts. Costs two clock readings, and a look at
+   * the token if the clock proves nothing.
    *
    * @throws `ERR_PARTD_LOCK` if the lock was lost.
    */
   confirm(): void;
   /**
-   * A look at the token, unless that was done in the last 0.1 ms.
+   * Looks at the token, unless that was done within the last 0.1 ms.
    *
    * @throws `ERR_PARTD_LOCK` if the lock was lost.
    */
   verify(): void;
-  /** The same, unless it was done in the last few milliseconds. */
+  /**
+   * Looks at the token, unless that was done within the last few milliseconds.
+   *
+   * @throws `ERR_PARTD_LOCK` if the lock was lost.
+   */
   verifyNow(): void;
 }
 
-/** A lease of this store, with what the lock itself keeps about it. */
+/** A lease of this store, with the lock's own bookkeeping. */
 export class HeldLease implements Lease {
   readonly exclusive: boolean;
   readonly token: string;
   lost = false;
-  /** It is to be released as soon as nothing uses it. */
+  /** Release it as soon as nothing uses it. */
   leaving = false;
   left = false;
   users = 0;
@@ -47,7 +52,10 @@ export class HeldLease implements Lease {
   readonly #directory: string;
   readonly #path: string;
   readonly #staleMs: number;
-  /** When the token was renewed: the steady clock stops while a machine sleeps, the other may be set. */
+  /**
+   * When the token was renewed. Two clocks: the steady one stops while a machine sleeps, and the
+   * wall clock may be set.
+   */
   #renewed = { steady: performance.now(), wall: Date.now() };
   #seen = { steady: 0, wall: 0 };
 
@@ -68,7 +76,7 @@ export class HeldLease implements Lease {
     });
   }
 
-  /** @param at read before the token was renewed. */
+  /** @param at the clocks before the token was renewed. */
   renew(at: { steady: number; wall: number }): void {
     this.#renewed = at;
   }
@@ -89,7 +97,7 @@ export class HeldLease implements Lease {
     if (this.lost || ageOf(this.#seen) >= VERIFY_MS) this.verify();
   }
 
-  /** Whether it still holds. */
+  /** Whether the lease still holds. */
   check(): boolean {
     if (this.lost || this.left) return false;
     return ageOf(this.#seen) < FRESH_MS || this.#look();
@@ -116,7 +124,7 @@ function ageOf({ steady, wall }: { readonly steady: number; readonly wall: numbe
   return Math.max(performance.now() - steady, Date.now() - wall);
 }
 
-/** In the middle of a batch a holder looks at its token again after so long. */
+/** In the middle of a batch, a holder looks at its token this often. */
 const VERIFY_MS = 5;
-/** A look takes 2 µs where a small append takes 15 µs, so it holds for so long. */
+/** How long a look at the token is valid: it takes 2 µs, and a small append 15 µs. */
 const FRESH_MS = 0.1;

@@ -5,21 +5,23 @@ import { errnoOf } from "./system-error.js";
 import { isToken, isWorkerToken, pidOf, stateOf } from "./token.js";
 
 /**
- * The folder of a lock. Each file is named for what its owner has or wants, and for the owner's token:
+ * The folder of a lock. Each file is named for what its owner has or wants, and for the owner's
+ * token:
  *
- * - `TOKEN`: has the lock alone; `shared-TOKEN`: shares it;
- * - `wants-TOKEN`, `waits-TOKEN`: waits to have it alone, or to share it;
- * - `over-NAME`: a holder's file while it is being passed over (see {@link LockFolder.passOver});
- * - `fence-TOKEN`: a holder that was passed over and may still run. What it may yet write has to be
- *   made harmless by the next one that has the lock alone.
+ * - `TOKEN`: holds the lock alone; `shared-TOKEN`: shares it;
+ * - `wants-TOKEN`: waits to hold it alone; `waits-TOKEN`: waits to share it;
+ * - `over-NAME`: a holder's file while the holder is being passed over (see
+ *   {@link LockFolder.passOver});
+ * - `fence-TOKEN`: a holder that was passed over and may still run. The next exclusive holder must
+ *   make harmless what it may still write.
  *
- * All calls are made in this thread: a lock that is held costs no call, and one that is waited for
- * takes a few short ones every few milliseconds.
+ * All calls are synchronous: a held lock costs no call, and a waiter makes a few short ones every
+ * few milliseconds.
  */
 export class LockFolder {
   readonly path: string;
   readonly #staleMs: number;
-  /** Files whose owner cannot be proved to have ended, and how long they have not changed. */
+  /** Files whose owner is not proved to have ended, and how long they have not changed. */
   #watched = new Map<string, Watched>();
 
   constructor(path: string, staleMs: number) {
@@ -27,7 +29,7 @@ export class LockFolder {
     this.#staleMs = staleMs;
   }
 
-  /** What others than `own` have and want. Files of dead waiters are removed on the way. */
+  /** What owners other than `own` have and want. Removes the files of dead waiters. */
   entries(own: ReadonlySet<string>): LockEntry[] {
     let names: string[];
     try {
@@ -53,7 +55,7 @@ export class LockFolder {
     return entries;
   }
 
-  /** Makes a file; it says to people what its name says to programs. */
+  /** Creates a file. Its content tells people what its name tells programs. */
   create(name: string): void {
     const open = () => fs.openSync(join(this.path, name), "w", 0o666);
     let fd: number;
@@ -69,13 +71,13 @@ export class LockFolder {
       const bytes = Buffer.from(text);
       fs.writeSync(fd, bytes, 0, bytes.byteLength, 0);
     } catch {
-      // A full disk: the name alone will do.
+      // The disk may be full: the name is enough.
     } finally {
       fs.closeSync(fd);
     }
   }
 
-  /** @returns false if it was not there. */
+  /** @returns false if the file was missing. */
   remove(name: string): boolean {
     try {
       fs.unlinkSync(join(this.path, name));
@@ -91,11 +93,11 @@ export class LockFolder {
   }
 
   /**
-   * Removes a holder's file that counts as abandoned. Where the holder is not known to have ended it
-   * may be renewed at the last moment, so the file first gets another name, under which no one can
-   * renew it, and gets its own back if it was renewed before. The holder then never lost the lock.
+   * Removes an abandoned holder's file. A holder that is not known to have ended may renew its file
+   * at the last moment. So the file first gets another name, under which it cannot be renewed, and
+   * gets its own name back if it had been renewed before; the holder then never lost the lock.
    *
-   * @returns whether the holder is out.
+   * @returns whether the holder has lost the lock.
    */
   passOver(entry: LockEntry): boolean {
     if (entry.abandoned === "ended" && !isWorkerToken(entry.token)) return this.remove(entry.name);
@@ -109,18 +111,18 @@ export class LockFolder {
       }
       fs.renameSync(join(this.path, over), join(this.path, `${FENCE}${entry.token}`));
     } catch (error) {
-      if (errnoOf(error) !== "ENOENT") throw error; // Another was faster.
+      if (errnoOf(error) !== "ENOENT") throw error; // Another process was faster.
     }
     return true;
   }
 
-  /** For messages: who has the lock, and since when. */
+  /** Describes the holder and since when it has the lock, for messages. */
   describe(entry: LockEntry): string {
     try {
       const text = fs.readFileSync(join(this.path, entry.name), "utf8");
       if (/^process \d+ on [^\n]{1,300}$/.test(text)) return text;
     } catch {
-      // It is gone, or was never written.
+      // The file is gone, or was never written.
     }
     return `process ${pidOf(entry.token)}`;
   }
@@ -133,7 +135,7 @@ export class LockFolder {
     try {
       stats = this.stat(name);
     } catch {
-      return undefined; // Gone, or the next look will tell.
+      return undefined; // It is gone, or the next look will tell.
     }
     const { mtimeMs, ctimeMs } = stats;
     const before = this.#watched.get(name);
@@ -141,7 +143,7 @@ export class LockFolder {
       present.set(name, { mtimeMs, ctimeMs, lastLook: now, unchangedMs: 0 });
       return undefined;
     }
-    // A pause of ours proves nothing: the owner may have stood still, too.
+    // A pause of our own proves nothing: the owner may have stood still, too.
     const unchangedMs = before.unchangedMs + Math.min(now - before.lastLook, this.#staleMs / 4);
     present.set(name, { mtimeMs, ctimeMs, lastLook: now, unchangedMs });
     return unchangedMs > this.#staleMs ? "silent" : undefined;
@@ -151,13 +153,13 @@ export class LockFolder {
     try {
       this.remove(name);
     } catch {
-      // It is passed over next time, too.
+      // The next look tries again.
     }
   }
 }
 
 type Role = "exclusive" | "shared" | "wants" | "waits" | "fence";
-/** Why a file no longer counts. */
+/** Why a file no longer counts: its owner has ended, or was silent for too long. */
 type Abandoned = "ended" | "silent";
 
 export interface LockEntry {
@@ -182,7 +184,7 @@ function parseName(name: string): LockEntry | undefined {
   return { name, token, role };
 }
 
-/** Tokens of this thread that stand for nothing any more, but whose files could not be removed. */
+/** Tokens of this thread whose claims are over, but whose files could not be removed. */
 export const leftBehind = new Set<string>();
 
 export const SHARED = "shared-";

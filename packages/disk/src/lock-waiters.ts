@@ -6,18 +6,18 @@ import { uniqueToken } from "./token.js";
 export type LockMode = "shared" | "exclusive";
 
 export interface LockWaitersOptions {
-  /** The data set that is locked, for messages. */
+  /** The locked data set, for messages. */
   readonly directory: string;
   readonly staleMs: number;
   readonly timeoutMs: number;
 }
 
 /**
- * The calls of one store that wait for its lock, and the mark in the lock's folder by which its
- * holder sees that some do: `waits` for a share of it, `wants` to have it alone.
+ * The calls of one store that wait for its lock, and the mark in the lock's folder that shows them
+ * to the holder: `waits` for a shared lock, `wants` for an exclusive one.
  */
 export class LockWaiters {
-  /** The token of our marks. */
+  /** The token of this store's marks. */
   readonly token = uniqueToken();
   readonly #folder: LockFolder;
   readonly #directory: string;
@@ -38,16 +38,16 @@ export class LockWaiters {
     return this.#waiting.size;
   }
 
-  /** Whether one of them waits to have the lock alone. */
+  /** Whether any call waits for an exclusive lock. */
   get wantExclusive(): boolean {
     for (const { mode } of this.#waiting) if (mode === "exclusive") return true;
     return false;
   }
 
   /**
-   * Resolves or rejects by one of the methods below.
+   * Waits until one of the methods below resolves or rejects it, or `signal` aborts it.
    *
-   * @param since on the clock of `performance.now()`: when the wait began that `timeoutMs` limits.
+   * @param since when the wait began that `timeoutMs` limits, by `performance.now()`.
    */
   wait(mode: LockMode, since: number, signal: AbortSignal | undefined): Promise<void> {
     return new Promise((resolve, reject) => {
@@ -78,7 +78,7 @@ export class LockWaiters {
     this.#settleAll((waiter) => waiter.reject(error));
   }
 
-  /** Rejects those that have waited for `timeoutMs`, with `ERR_PARTD_LOCK`. */
+  /** Rejects calls that have waited for `timeoutMs`, with `ERR_PARTD_LOCK`. */
   rejectOverdue(holder: string): void {
     const overdue = performance.now() - this.#timeoutMs;
     for (const waiter of [...this.#waiting]) {
@@ -94,7 +94,7 @@ export class LockWaiters {
     }
   }
 
-  /** Tells others that we wait, anew from time to time as a sign of life. */
+  /** Shows others that we wait; repeated as a sign of life. */
   mark(exclusive: boolean): void {
     const mark = (exclusive ? WANTS : WAITS) + this.token;
     if (mark === this.#mark && performance.now() - this.#markedAt < this.#staleMs / 4) return;
@@ -105,17 +105,17 @@ export class LockWaiters {
       this.#markedAt = performance.now();
       this.#mark = mark;
     } catch {
-      // It only makes the wait shorter.
+      // The mark only shortens the wait.
     }
   }
 
-  /** Tells others that we wait no longer. */
+  /** Shows others that we no longer wait. */
   unmark(): void {
     if (this.#mark === undefined) return;
     try {
       this.#folder.remove(this.#mark);
     } catch {
-      // Others pass it over when it is stale.
+      // Others ignore it once it is stale.
     }
     this.#mark = undefined;
   }

@@ -1,16 +1,16 @@
 import { isPartdError, PartdError, type PartdErrorContext } from "@partd/core";
 
-/** What could not be done, for the message of a {@link systemError}. */
+/** What failed, for the message of a {@link systemError}. */
 export interface FailedAction extends PartdErrorContext {
-  /** After "Cannot": `"write to"`. */
+  /** What follows "Cannot": `"write to"`. */
   readonly action: string;
   /** The file or directory concerned. */
   readonly path: string;
-  /** What the path holds, in place of the path itself: `key "x" in /data`. Default: the path. */
+  /** What to name in place of the path: `key "x" in /data`. Default: the path. */
   readonly what?: string | undefined;
 }
 
-/** A failure of the file system as `ERR_PARTD_IO`, with advice; a `PartdError` stays as it is. */
+/** A file system failure as `ERR_PARTD_IO`, with advice. A `PartdError` is returned unchanged. */
 export function systemError(
   { action, what, ...context }: FailedAction,
   cause: unknown,
@@ -42,7 +42,7 @@ const NO_FOLDER =
   "a file is in the way, or a part of the path is no directory; choose another path or move the file.";
 const NO_FILE = "what is there is neither a file nor a folder; move it away.";
 
-/** What to do, by the code of the system's error. */
+/** Advice for each code of a system error. */
 const ADVICE: { readonly [code: string]: string } = {
   __proto__: null as never,
   EACCES: PERMISSION,
@@ -61,12 +61,15 @@ const ADVICE: { readonly [code: string]: string } = {
   ESPIPE: NO_FILE,
 };
 
-/** A failed system call as {@link systemError}; any other error, also a signal's reason, as it is. */
+/**
+ * A failed system call as {@link systemError}. Any other error, such as a signal's reason, is
+ * returned unchanged.
+ */
 export function ifSystemError(action: FailedAction, error: unknown): unknown {
   return errnoOf(error) === undefined ? error : systemError(action, error);
 }
 
-/** Whether the process, or the system, has no descriptor left. */
+/** Whether the process or the system has no free descriptor. */
 export function isOutOfFiles(error: unknown): boolean {
   const code = (error as NodeJS.ErrnoException | undefined)?.code;
   return code === "EMFILE" || code === "ENFILE";

@@ -8,19 +8,20 @@ import { PartdError } from "@partd/core";
 import { isToken, processToken, stateOf, uniqueToken } from "./token.js";
 
 /**
- * A directory for what need not outlast the process. It goes with `remove()`, with the end of its
- * thread or process or, if that was killed or the machine went down, with the next one of the same
- * kind that is made in the same place.
+ * A directory for data that need not outlast the process. It is removed by `remove()` or at the end
+ * of its thread or process. After a kill or a crash of the machine, the next directory of the same
+ * kind in the same place removes it.
  */
 export class TemporaryDirectory {
-  /** Absolute. Its name says whose it is. Nothing is there before `make()`. */
+  /** The absolute path. Its name contains the owner's token. It does not exist before `make()`. */
   readonly path: string;
   readonly #place: string;
   readonly #prefix: string;
 
   /**
-   * @param kind who uses it, such as `partd-file`: the name begins with it.
-   * @param place the directory in which it is made, looked up now; made if need be. Default: `os.tmpdir()`.
+   * @param kind the name's prefix, which tells who uses it, such as `partd-file`.
+   * @param place the directory to make it in, resolved now and created if missing. Default:
+   *   `os.tmpdir()`.
    */
   constructor(kind: string, place: string = tmpdir()) {
     this.#place = resolve(place);
@@ -42,13 +43,13 @@ export class TemporaryDirectory {
   }
 }
 
-/** Removes the directories of owners that ended without a chance to do so themselves. */
+/** Removes the directories of owners that ended without doing so. */
 async function removeAbandoned(place: string, prefix: string): Promise<void> {
   let names: string[];
   try {
     names = await readdir(place);
   } catch {
-    return; // It may be one that can be used, but not listed.
+    return; // The directory may be usable but not listable.
   }
   for (const name of names) {
     if (!name.startsWith(prefix)) continue;
@@ -60,14 +61,14 @@ async function removeAbandoned(place: string, prefix: string): Promise<void> {
       if (state === "ended" || (state === "unknown" && isOfEarlierBoot(path)))
         await rm(path, QUIETLY);
     } catch {
-      // Another user's, or another process is removing it, too.
+      // It is another user's, or another process is removing it, too.
     }
   }
 }
 
 /**
- * Whether its owner belongs to an earlier boot of this machine: it lies on a file system that no
- * other machine can write to, and nothing in it has changed since this boot.
+ * Whether the owner belongs to an earlier boot of this machine: the directory is on a file system
+ * to which no other machine can write, and nothing in it changed since this boot.
  */
 function isOfEarlierBoot(path: string): boolean {
   if (!LOCAL.has(Number(fs.statfsSync(path, { bigint: true }).type))) return false;
@@ -76,12 +77,12 @@ function isOfEarlierBoot(path: string): boolean {
   return isOld(path) && fs.readdirSync(path).every((name) => isOld(join(path, name)));
 }
 
-/** Linux's numbers of ext2 to 4, XFS, Btrfs, F2FS, ZFS, tmpfs and overlayfs. */
+/** Linux's numbers for ext2 to 4, XFS, Btrfs, F2FS, ZFS, tmpfs and overlayfs. */
 const LOCAL: ReadonlySet<number> = new Set([
   0xef53, 0x58465342, 0x9123683e, 0xf2f52010, 0x2fc12fc1, 0x01021994, 0x794c7630,
 ]);
 
-/** What this thread has at present. */
+/** The directories that this thread has now. */
 const present = new Set<string>();
 
 function removePresent(): void {
@@ -95,8 +96,8 @@ function removePresent(): void {
 }
 
 /**
- * A worker that is terminated runs nothing any more, and only the main thread sees the process end,
- * so that one listens from the start, where it has loaded this at all.
+ * A terminated worker runs no code, so its directories are removed when the process exits, by the
+ * main thread. That works only if the main thread has loaded this module, too.
  */
 if (isMainThread) process.on("exit", removeThoseOfWorkers);
 
@@ -116,10 +117,12 @@ function removeThoseOfWorkers(): void {
 const QUIETLY = { recursive: true, force: true, maxRetries: 3 } as const;
 
 /**
- * A store's directory as an absolute path: what is relative counts from where the process is now.
+ * A store's directory as an absolute path. A relative one is resolved against the current
+ * directory.
  *
  * @param store the class's name, for the message.
- * @throws `ERR_PARTD_IO` if it is neither a string of at least one character nor a `file:` URL.
+ * @throws `ERR_PARTD_IO` unless `path` is a string of at least one character without NUL, or a
+ *   `file:` URL.
  */
 export function absolutePath(path: string | URL, store: string): string {
   if (typeof path === "string" && path !== "" && !path.includes("\0")) return resolve(path);

@@ -4,11 +4,11 @@ import { hostname } from "node:os";
 import { isMainThread, threadId } from "node:worker_threads";
 
 /**
- * Names the running process so that others on this machine can tell whether it still runs:
- * `<pid>-<start>-<namespace>-<boot>`, where the start is in ticks since boot, the namespace is the
- * number of the one that process ids are counted in, and the boot is the first 8 digits of its id
- * (of a hash of the host's name where the system has no such id). The start and the namespace are 0
- * where they cannot be known: only Linux tells more than the process id.
+ * Names the running process, so that others on this machine can tell whether it still runs:
+ * `<pid>-<start>-<namespace>-<boot>`. The start counts ticks since boot; the namespace is the
+ * number of the pid namespace; the boot is the first 8 digits of the boot id, or of a hash of the
+ * host name if the system has no boot id. Start and namespace are 0 if unknown: only Linux tells
+ * more than the process id.
  */
 export function processToken(): string {
   ownProcess ??= [process.pid, ownStart(), namespace(), boot()].join("-");
@@ -16,9 +16,9 @@ export function processToken(): string {
 }
 
 /**
- * A token for one of several owners within this thread, of which {@link isToken} is true. In a worker
- * `-<thread>.<start>` follows the process: the system's number of the thread and when that started,
- * both 0 where they cannot be known.
+ * A token for one of several owners in this thread, for which {@link isToken} is true. A worker's
+ * has `-<thread>.<start>` behind the process: the system's number of the thread, and when the
+ * thread started; `0.<Node's thread id>` if these are unknown.
  */
 export function uniqueToken(): string {
   ownThread ??= isMainThread ? processToken() : `${processToken()}-${threadOf()}`;
@@ -26,15 +26,14 @@ export function uniqueToken(): string {
 }
 
 /**
- * - `running`: as far as can be seen. Its process id may be another's by now where the start is unknown;
+ * - `running`: it seems to run. If its start is unknown, another process may have its id by now;
  * - `ended`: it is certainly gone;
- * - `hidden`: it belongs to another process namespace (another container), or it cannot be known
- *   whether it does;
- * - `unknown`: it belongs to another boot of this machine, or to another machine, or is no token.
+ * - `hidden`: it is in another pid namespace (another container), or that is unknown;
+ * - `unknown`: it is of another boot or another machine, or is no token.
  */
 export type OwnerState = "running" | "ended" | "hidden" | "unknown";
 
-/** What has become of the thread, or the process, that a token names. */
+/** The state of the thread or process that a token names. */
 export function stateOf(token: string): OwnerState {
   const match = PARTS.exec(token);
   if (!match) return "unknown";
@@ -48,16 +47,16 @@ export function stateOf(token: string): OwnerState {
   }
   if (!isProcOurs()) return "running";
   const status = statusOf(pid);
-  if (!status) return "running"; // Another user's, or not Linux.
-  // A process that was killed and whose parent has not asked for its status is gone once its last
-  // thread is: until then a thread may still be in the middle of a write.
+  if (!status) return "running"; // Another user's process, or not Linux.
+  // A killed process whose parent has not reaped it is gone only with its last thread: until then a
+  // thread may be in the middle of a write.
   if (/^[ZX]$/.test(status.state) && status.threads <= 1) return "ended";
-  if (start !== "0" && status.start !== start) return "ended"; // Of the same number.
+  if (start !== "0" && status.start !== start) return "ended"; // Another process with the same id.
   if (thread === undefined || thread === "0") return "running";
   return isThreadThere(pid, thread, threadStart) ? "running" : "ended";
 }
 
-/** Whether `text` is what {@link uniqueToken} makes, in whichever process. */
+/** Whether `text` is a result of {@link uniqueToken}, in any process. */
 export function isToken(text: string): boolean {
   return PARTS.exec(text)?.[7] !== undefined;
 }
@@ -68,8 +67,8 @@ export function pidOf(token: string): string {
 }
 
 /**
- * Whether a token names a worker. Of one that has ended in a process that runs, a write may still be
- * under way in the process's thread pool if the process is being killed.
+ * Whether a token names a worker. After a worker has ended, a write of it may still be under way in
+ * the process's thread pool while the process is being killed.
  */
 export function isWorkerToken(token: string): boolean {
   return PARTS.exec(token)?.[5] !== undefined;
@@ -98,9 +97,9 @@ function statusOf(path: string): Status | undefined {
   }
 }
 
-/** From `/proc/PID/stat`: fields 3, 20 and 22. */
+/** Parses fields 3, 20 and 22 of `/proc/PID/stat`. */
 function parsed(text: string): Status {
-  // The name of the program, in parentheses, may hold anything.
+  // The program's name, in parentheses, may contain anything.
   const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
   return { state: fields[0] ?? "", threads: Number(fields[17]), start: fields[19] ?? "0" };
 }
@@ -119,7 +118,7 @@ function ownStart(): string {
   return text ? parsed(text).start : "0";
 }
 
-/** The link is read by the calling thread itself, so that it names that one. */
+/** The calling thread reads the link itself, so that it names that thread. */
 function threadOf(): string {
   const task = ifThere(() => /^\d+\/task\/(\d+)$/.exec(readlinkSync("/proc/thread-self"))?.[1]);
   const start = task && isProcOurs() ? statusOf(`self/task/${task}`)?.start : undefined;
@@ -139,15 +138,15 @@ function namespace(): string {
 }
 
 /**
- * Whether `/proc` counts processes as we do. A process in a namespace of its own may still see the
- * host's, in which its numbers are those of others.
+ * Whether `/proc` shows our own pid namespace. A process in a namespace of its own may still see
+ * the host's `/proc`, where its numbers belong to others.
  */
 function isProcOurs(): boolean {
   procIsOurs ??= ifThere(() => readlinkSync("/proc/self")) === String(process.pid);
   return procIsOurs;
 }
 
-/** EMFILE here is temporary: do not take the system for another one for good. */
+/** EMFILE here is temporary: do not cache the value as missing. */
 function ifThere<T>(read: () => T): T | undefined {
   try {
     return read();

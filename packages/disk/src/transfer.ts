@@ -1,14 +1,14 @@
 import fs from "node:fs";
 
 /**
- * Bytes that one call moves at most. Far below 2 GiB: Node answers the count of `writev` as an int32
- * that wraps, and Linux moves 2 GiB less a page at most.
+ * The most bytes of one call. Far below 2 GiB, because Node returns the count of `writev` as an
+ * int32 that wraps, and Linux moves at most 2 GiB less a page.
  */
 const SLICE = 64 * 2 ** 20;
-/** Pieces of one call at most: IOV_MAX of Linux and macOS. */
+/** The most pieces of one call: IOV_MAX of Linux and macOS. */
 const MOST_PIECES = 1024;
 
-/** Writes the pieces end to end from `position` on, however many calls it takes. */
+/** Writes the pieces end to end from `position` on, in as many calls as needed. */
 export async function writePieces(
   fd: number,
   pieces: readonly Uint8Array[],
@@ -29,7 +29,7 @@ export async function writePieces(
   }
 }
 
-/** The same in this thread, for one piece. */
+/** Writes one piece in this thread. */
 export function writeAllSync(fd: number, bytes: Uint8Array, position: number): void {
   for (let done = 0; done < bytes.byteLength; ) {
     const length = Math.min(bytes.byteLength - done, SLICE);
@@ -37,7 +37,7 @@ export function writeAllSync(fd: number, bytes: Uint8Array, position: number): v
   }
 }
 
-/** Fills `bytes` from `position` on, as far as the file reaches. @returns how many there were. */
+/** Fills `bytes` from `position` on, up to the end of the file. @returns the bytes read. */
 export async function readAll(fd: number, bytes: Uint8Array, position: number): Promise<number> {
   for (let done = 0; ; ) {
     const length = Math.min(bytes.byteLength - done, SLICE);
@@ -52,7 +52,7 @@ export async function readAll(fd: number, bytes: Uint8Array, position: number): 
   }
 }
 
-/** The same in this thread. */
+/** Does the same in this thread. */
 export function readAllSync(fd: number, bytes: Uint8Array, position: number): number {
   for (let done = 0; ; ) {
     const length = Math.min(bytes.byteLength - done, SLICE);
@@ -63,27 +63,30 @@ export function readAllSync(fd: number, bytes: Uint8Array, position: number): nu
   }
 }
 
-/** @throws if a count cannot be: a loop that believed it would never end, or leave bytes out. */
+/**
+ * @throws an EIO error for an impossible count: a loop that trusts it would never end, or leave
+ *   bytes out.
+ */
 export function checkCount(syscall: "read" | "write", count: number, asked: number): number {
   if (count > 0 && count <= asked) return count;
   const message = `${syscall} moved ${count} bytes where ${asked} were asked for`;
   throw Object.assign(new Error(message), { code: "EIO", syscall });
 }
 
-/** Brings the bytes of a file to the disk. */
+/** Flushes a file's bytes to the disk. */
 export function syncFile(fd: number): Promise<void> {
   return new Promise((resolve, reject) =>
     fs.fdatasync(fd, (error) => (error ? reject(error) : resolve())),
   );
 }
 
-/** Makes the names in a directory outlast a power failure. */
+/** Flushes a directory's names to the disk, so that they survive a power failure. */
 export function syncDirectory(directory: string): void {
   let fd: number;
   try {
     fd = fs.openSync(directory, "r");
   } catch (error) {
-    if (process.platform === "win32") return; // It has no such thing, nor need of it.
+    if (process.platform === "win32") return; // Windows neither has nor needs this.
     throw error;
   }
   try {
@@ -95,7 +98,7 @@ export function syncDirectory(directory: string): void {
   }
 }
 
-/** As many pieces as one call may write, the first without the `skip` bytes that are written. */
+/** As many pieces as one call may write; the first without its `skip` bytes already written. */
 function sliceOf(
   pieces: readonly Uint8Array[],
   from: number,
@@ -123,9 +126,9 @@ function writeSome(fd: number, pieces: readonly Uint8Array[], position: number):
 }
 
 /**
- * Where the size of files is limited (`ulimit -f`), the system ends a process that reaches the limit
- * by the signal SIGXFSZ. From this call on it is listened to, and the write fails with EFBIG, as on a
- * full disk. For good: the signal may arrive after the write that it is about has failed.
+ * Keeps the process alive when a write reaches a limit of file sizes (`ulimit -f`): the system
+ * would end it with the signal SIGXFSZ. With a listener, the write fails with EFBIG, as on a full
+ * disk. The listener stays, because the signal may arrive after its write has failed.
  */
 export function surviveSizeLimit(): void {
   if (isListening || process.platform === "win32") return;

@@ -5,16 +5,16 @@ import type { DataSet } from "./data-set.js";
 import { Aborted, GroupCommit } from "./group-commit.js";
 
 /**
- * The appends of a store, in the order in which they came. Those that come while one is written, or
- * while the lock is waited for, are then written together: one note in the journal serves them all,
- * and values of one key are one write.
+ * A store's appends, in order of arrival. Appends that arrive while another is written, or while
+ * the store waits for the lock, are written together: one journal note serves them all, and the
+ * values of a key become one write.
  */
 export class AppendQueue {
   readonly #set: DataSet;
-  /** A set, since any number of them may be given up at once. */
+  /** A set, because any of them may be aborted at any time. */
   #waiting = new Set<Pending>();
   #running = false;
-  /** The wait for the lock, which ends when all have been given up. */
+  /** Ends the wait for the lock when all appends have been aborted. */
   #wait = new AbortController();
   readonly #pace = new Pace();
 
@@ -28,7 +28,7 @@ export class AppendQueue {
     pending.whileWaiting(() => this.#leave(pending));
     if (!this.#running) {
       this.#running = true;
-      // One turn later, so that what is appended in this one goes along.
+      // In the next microtask, so that appends of this turn are written together.
       queueMicrotask(() => this.#run());
     }
     return pending.promise;
@@ -41,7 +41,7 @@ export class AppendQueue {
       const began = performance.now();
       try {
         const since = Math.max(first.since, this.#idleSince);
-        // Anew for each group, for the lock is given to others from time to time.
+        // Take the lock for each group, because it is given to others now and then.
         const wait = { signal: this.#wait.signal, since };
         const lease = lock.enter("exclusive") ?? (await lock.take("exclusive", wait));
         try {
@@ -51,7 +51,7 @@ export class AppendQueue {
         }
         this.#idleSince = performance.now();
       } catch (error) {
-        // The lock could not be had: nothing that waits has begun.
+        // The lock could not be had: no waiting append has begun.
         if (error !== ALL_GIVEN_UP) this.#reject(error, began);
       }
       if (this.#wait.signal.aborted) this.#wait = new AbortController();
@@ -59,7 +59,7 @@ export class AppendQueue {
     this.#running = false;
   }
 
-  /** When the lock was last had: a wait for it is no longer than that. */
+  /** When the lock was last held: no wait for it counts from before then. */
   #idleSince = 0;
 
   async #writeNext(lease: Lease): Promise<void> {
@@ -72,12 +72,12 @@ export class AppendQueue {
       await new GroupCommit(this.#set, group, lease, this.#pace).write();
     } catch (error) {
       if (error instanceof Aborted) {
-        // One was aborted; all is undone, and the others have another try.
+        // One append was aborted. The group is undone, and the others are tried again.
         const others = group.filter((pending) => !pending.rejectIfAborted());
         for (const pending of others) pending.whileWaiting(() => this.#leave(pending));
         this.#waiting = new Set([...others, ...this.#waiting]);
       } else if (group.length > 1 && !lease.lost && !this.#set.journal.active) {
-        // It may be the fault of one alone.
+        // One append alone may be the cause.
         for (const pending of group) await this.#writeGroup([pending], lease);
       } else {
         for (const pending of group) pending.reject(error);
@@ -97,7 +97,7 @@ export class AppendQueue {
       this.#waiting.delete(pending);
       pending.begin();
       if (pending.rejectIfAborted()) continue;
-      // It was appended in a lease that was lost meanwhile, and may have relied on it.
+      // The append was made in a lease that was lost since, on which it may have relied.
       if (pending.lease?.lost && pending.lease !== lease) {
         try {
           pending.lease.verify();
@@ -113,7 +113,9 @@ export class AppendQueue {
     return group;
   }
 
-  /** A wait that was too long is so for those alone that have waited as long. */
+  /**
+   * Rejects the waiting appends. A timeout rejects only those that have waited for the whole time.
+   */
   #reject(error: unknown, began: number): void {
     const overdue = performance.now() - this.#set.lock.timeoutMs;
     const isTimeout = isPartdError(error, "ERR_PARTD_LOCK") && this.#idleSince <= began;
@@ -131,11 +133,11 @@ export class AppendQueue {
   }
 }
 
-/** One append that waits to be written. */
+/** A waiting append. */
 class Pending {
   readonly batch: Batch;
   readonly signal: AbortSignal | undefined;
-  /** What was held when it was appended. */
+  /** The lease that was held when it was appended. */
   readonly lease: Lease | undefined;
   readonly since = performance.now();
   readonly promise: Promise<void>;
@@ -166,7 +168,7 @@ class Pending {
     this.#reject(reason);
   }
 
-  /** Rejects as soon as it is aborted, for as long as nothing was begun. */
+  /** Rejects on abort, until {@link begin}. */
   whileWaiting(leave: () => void): void {
     const signal = this.signal;
     if (!signal || this.#stopListening) return;
@@ -193,6 +195,6 @@ function next(waiting: ReadonlySet<Pending>): Pending | undefined {
 }
 
 const ALL_GIVEN_UP = new Error("All appends have been given up.");
-/** What is written as one, in bytes and keys, unless a single append is larger. */
+/** The most bytes and keys of a group, unless a single append is larger. */
 const GROUP_BYTES = 32 * 2 ** 20;
 const GROUP_KEYS = 100_000;

@@ -17,7 +17,7 @@ export interface DataSetOptions {
   readonly maxOpenFiles: number | undefined;
 }
 
-/** One directory of keys, with its lock and its journal, as this store has it. */
+/** A directory of keys with its lock and journal, as used by one store. */
 export class DataSet {
   readonly disk = new Disk();
   readonly fsync: boolean;
@@ -26,7 +26,10 @@ export class DataSet {
   readonly files: OpenFiles;
   readonly work: WorkFolder;
   readonly lock: DirectoryLock;
-  /** Batches are written exclusively and values read as shared, so that no one sees half a batch. */
+  /**
+   * Batches are written exclusively and values are read shared, so that no reader sees half a
+   * batch.
+   */
   readonly turns = new Gate();
   readonly #create: boolean;
   #underWay = 0;
@@ -72,9 +75,9 @@ export class DataSet {
   }
 
   /**
-   * An operation begins, for {@link end} to be called. The first one after none was under way looks
-   * at each file again before it uses it: programs that know nothing of the lock, such as Python's
-   * partd, may have had their turn. That costs 1 µs a file.
+   * Begins an operation; {@link end} must follow. The first operation after a pause checks each
+   * file again before using it: programs that ignore the lock, such as Python's partd, may have
+   * changed it. The check costs 1 µs for each file.
    */
   begin(): void {
     if (this.#underWay++ === 0) this.files.doubt();
@@ -84,12 +87,12 @@ export class DataSet {
     this.#underWay--;
   }
 
-  /** Ends a change of ours that failed and could not be undone at the time. */
+  /** Completes or undoes a change of this store that failed and could not be undone then. */
   async settle(lease: Lease): Promise<void> {
     if (this.journal.active) await this.io("recover", () => settle(this, lease));
   }
 
-  /** Runs `work`, whose failures are then errors of ours. */
+  /** Runs `work` and turns its failures into `PartdError`s, except a signal's reason. */
   async io<T>(action: string, work: () => T | Promise<T>, of: ErrorScope = {}): Promise<T> {
     try {
       return await work();
@@ -100,7 +103,7 @@ export class DataSet {
     }
   }
 
-  /** @param key the encoded key concerned. */
+  /** @param key the encoded key, if one is concerned. */
   error(action: string, cause: unknown, key?: string): PartdError {
     const { path } = this;
     if (key === undefined || isPartdError(cause)) return systemError({ action, path }, cause);
@@ -119,10 +122,14 @@ export class DataSet {
   async #isThere(): Promise<boolean> {
     if (await this.disk.exists(this.layout.own(""))) return true;
     if (!(await this.disk.stat(this.path))?.isDirectory()) return false;
-    return (await this.disk.readdir(this.path)).some(isEncodedKey); // One that Python wrote.
+    // Python's partd may have written it.
+    return (await this.disk.readdir(this.path)).some(isEncodedKey);
   }
 
-  /** The lock was taken: what others have left and changed. */
+  /**
+   * Called when the lock was taken: recovers what earlier holders left, and notes what they
+   * changed.
+   */
   async #taken(takeover: Takeover): Promise<void> {
     await this.io("open", async () => {
       await this.layout.refresh();

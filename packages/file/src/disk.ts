@@ -2,16 +2,16 @@ import fs, { type Stats } from "node:fs";
 import { checkCount, errnoOf } from "@partd/disk";
 
 /**
- * Makes file system calls where they cost least. A small read or write that the page cache answers
- * takes 1 µs in this thread and 4 µs of this thread's time by way of the thread pool, so calls are
- * made here for as long as they answer at once; after one that did not, and always for long pieces,
- * they go to the pool, where they wait without holding up the event loop, many at a time.
+ * Makes file system calls where they cost least. A small read or write that the page cache serves
+ * takes 1 µs in this thread, but 4 µs of this thread's time through the thread pool. So calls are
+ * made in this thread while they return at once. After a slow one, and always for long pieces, they
+ * go to the pool, where many can wait without holding up the event loop.
  *
- * Each method answers with its result where it was made here, and with a promise where it was not.
+ * Each method returns its result if it ran in this thread, and a promise if not.
  */
 export class Disk {
   readonly #data = new Gauge();
-  /** Making and removing names may wait for the disk where reading and writing does not. */
+  /** Creating and removing names may wait for the disk when reads and writes do not. */
   readonly #names = new Gauge();
 
   open(path: string, flags: number): number | Promise<number> {
@@ -26,7 +26,7 @@ export class Disk {
     return call<Stats>(this.#data, "fstat", fd);
   }
 
-  /** Nothing if nothing is there. */
+  /** Undefined if nothing is there. */
   async stat(path: string): Promise<Stats | undefined> {
     try {
       return await call<Stats>(this.#names, "stat", path);
@@ -64,12 +64,12 @@ export class Disk {
     return call<void>(this.#names, "ftruncate", fd, length);
   }
 
-  /** Brings a file's bytes to the disk. */
+  /** Flushes a file's bytes to the disk. */
   sync(fd: number): Promise<void> {
     return pooled<void>("fdatasync", fd);
   }
 
-  /** Brings the names that folders hold to the disk; of folders that are gone there is none. */
+  /** Flushes the names in folders to the disk. Missing folders are skipped. */
   async syncFolders(paths: Iterable<string>): Promise<void> {
     for (const path of paths) {
       let fd: number;
@@ -82,7 +82,7 @@ export class Disk {
       try {
         await pooled<void>("fsync", fd);
       } catch (error) {
-        // Windows has no such thing, nor need of it.
+        // Windows neither has nor needs this.
         if (errnoOf(error) !== "EPERM" && errnoOf(error) !== "EINVAL") throw error;
       } finally {
         await this.close(fd);
@@ -97,13 +97,13 @@ export class Disk {
       return true;
     } catch (error) {
       if (isAbsent(error)) return false;
-      // Where unlink refuses a folder with EPERM, as POSIX has it.
+      // POSIX lets unlink refuse a folder with EPERM.
       if (errnoOf(error) === "EPERM" && !(await this.stat(path))?.isFile()) return false;
       throw error;
     }
   }
 
-  /** Writes all of `bytes` at `position`, however many calls it takes. */
+  /** Writes all of `bytes` at `position`, in as many calls as needed. */
   writeAll(fd: number, bytes: Uint8Array, position: number): void | Promise<void> {
     let done = 0;
     while (done < bytes.byteLength) {
@@ -121,7 +121,7 @@ export class Disk {
     }
   }
 
-  /** Fills `bytes` from `position` on, as far as the file reaches. @returns how many there were. */
+  /** Fills `bytes` from `position` on, up to the end of the file. @returns the bytes read. */
   readAll(fd: number, bytes: Uint8Array, position: number): number | Promise<number> {
     if (!this.takesHere(bytes.byteLength)) return this.#readInPool(fd, bytes, position, 0);
     const start = performance.now();
@@ -177,12 +177,12 @@ export class Disk {
     }
   }
 
-  /** Whether a read or write of that length may be made in this thread. */
+  /** Whether a read or write of this length may be made in this thread. */
   takesHere(byteLength: number, most = LONG): boolean {
     return byteLength <= most && this.#data.prompt;
   }
 
-  /** One write in this thread, for what {@link takesHere}. @returns how much was written. */
+  /** Makes one write in this thread, if {@link takesHere} allows it. @returns the bytes written. */
   writeHere(fd: number, bytes: Uint8Array, position: number): number {
     const start = performance.now();
     try {
@@ -193,13 +193,13 @@ export class Disk {
     }
   }
 
-  /** For reads outside of this class: how long one took. */
+  /** Reports the duration of a read made outside this class. */
   took(milliseconds: number): void {
     this.#data.took(milliseconds);
   }
 }
 
-/** Bounds how many pooled calls are under way at once, and gathers their errors. */
+/** Limits how many pooled calls run at once, and collects their errors. */
 export class PoolQueue {
   readonly #width: number;
   #running = 0;
@@ -222,19 +222,19 @@ export class PoolQueue {
       });
   }
 
-  /** Resolves when another call may be added. @throws what one of them failed with. */
+  /** Resolves when another call may be added. @throws the first failure of a call. */
   async room(): Promise<void> {
     while (this.#running >= this.#width) await this.#change();
     if (this.#failure) throw this.#failure.error;
   }
 
-  /** Resolves when none is under way. @throws what one of them failed with. */
+  /** Resolves when no call runs. @throws the first failure of a call. */
   async done(): Promise<void> {
     await this.settled();
     if (this.#failure) throw this.#failure.error;
   }
 
-  /** Resolves when none is under way, however they ended. */
+  /** Resolves when no call runs, even if some failed. */
   async settled(): Promise<void> {
     while (this.#running > 0) await this.#change();
   }
@@ -249,25 +249,25 @@ export class PoolQueue {
   }
 }
 
-/** Nothing is there, or what is there is no file. */
+/** Whether nothing is there, or something that is no file. */
 export function isAbsent(error: unknown): boolean {
   return errnoOf(error) === "ENOENT" || isUnusable(error);
 }
 
-/** No file of that name can be there. Deno reports a folder in its place as ENOTEMPTY. */
+/** Whether no file can have that name. Deno reports a folder in its place as ENOTEMPTY. */
 export function isUnusable(error: unknown): boolean {
   return /^(EISDIR|ENOTDIR|ENAMETOOLONG|ENOTEMPTY)$/.test(errnoOf(error) ?? "");
 }
 
-/** Bytes a call moves at most: an aborted operation and a lost lock are noticed in between. */
+/** The most bytes of one call. Between calls, an abort and a lost lock are noticed. */
 export const SLICE = 8 * 2 ** 20;
-/** Pieces up to this length, in bytes, are copied to or from the page cache in this thread. */
+/** Pieces up to this many bytes are copied to or from the page cache in this thread. */
 export const LONG = 65_536;
 
-/** Whether calls of one sort are answered at once at present. */
+/** Judges whether calls of one kind currently return at once. */
 class Gauge {
   #poolUntil = 0;
-  /** Calls for which another slow one still counts as the second in a row. */
+  /** For this many calls, another slow one counts as the second in a row. */
   #suspicious = 0;
 
   get prompt(): boolean {
@@ -281,21 +281,23 @@ class Gauge {
     if (milliseconds < SLOW_MS) {
       if (this.#suspicious > 0) this.#suspicious--;
     } else if (this.#suspicious === 0) {
-      this.#suspicious = SUSPICIOUS; // It may as well be that another process had its turn.
+      this.#suspicious = SUSPICIOUS; // Another process may simply have had its turn.
     } else {
       this.#poolUntil = performance.now() + Math.min(milliseconds * POOL_FACTOR, POOL_MS);
     }
   }
 }
 
-/** A call in this thread that took longer, in milliseconds, waited for the disk. */
+/** A call in this thread that takes this many milliseconds has waited for the disk. */
 const SLOW_MS = 3;
 const SUSPICIOUS = 16;
-/** Then calls go to the pool for so many times as long, so that little time is lost with trials. */
+/**
+ * After slow calls, use the pool for this many times their duration, so that trials cost little.
+ */
 const POOL_FACTOR = 20;
 const POOL_MS = 1000;
 
-/** Looked up with each call: tests put faults there. */
+/** Looked up at each call, so that tests can inject faults. */
 const calls = fs as unknown as { [name: string]: (...args: unknown[]) => unknown };
 
 function call<T>(gauge: Gauge, name: string, ...args: unknown[]): T | Promise<T> {

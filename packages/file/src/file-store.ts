@@ -16,41 +16,40 @@ import { replaceValue } from "./replace.js";
 
 export interface FileStoreOptions {
   /**
-   * Whether an append resolves only when it would survive a loss of power: its bytes, its names and
-   * its journal are then brought to the disk first. Default false: it survives the end of the
-   * process, however that comes, but not always that of the machine.
+   * Whether an append resolves only when it would survive a power failure: its bytes, names and
+   * journal are flushed to the disk first. Default false: it survives any end of the process, but
+   * not always that of the machine.
    */
   readonly fsync?: boolean | undefined;
   /**
-   * After how many milliseconds without a sign of life the lock is taken from a process that is not
-   * known to have ended: one that stands still, or runs on another machine. An integer from 2,000 to
-   * 2^31 - 1; default 10,000. The same for all processes that share a directory.
+   * Milliseconds without a sign of life after which the lock is taken from a process that is not
+   * known to have ended: one that stands still, or runs on another machine. An integer from 2,000
+   * to 2^31 - 1; default 10,000. All processes that share a directory must agree.
    */
   readonly staleMs?: number | undefined;
   /**
-   * After how many milliseconds an operation's wait for the lock rejects with `ERR_PARTD_LOCK`, whose
-   * message names the holder: an integer from 0 to 2^31 - 1; default 600,000.
+   * Milliseconds after which an operation's wait for the lock rejects with `ERR_PARTD_LOCK`, whose
+   * message names the holder. An integer from 0 to 2^31 - 1; default 600,000.
    */
   readonly lockTimeoutMs?: number | undefined;
   /**
-   * How many files to have open at once: an integer from 2 to 2^20. Default: half of what the
-   * process may have, at most 16,384. More makes appends faster that go round over more keys than
-   * are open.
+   * The most files to keep open at once: an integer from 2 to 2^20. Default: half of the process's
+   * limit, at most 16,384. More makes appends faster that cycle through more keys than are open.
    */
   readonly maxOpenFiles?: number | undefined;
   /**
-   * Whether the directory is made when it is missing. With false it has to be a data set already,
-   * one that Python's partd wrote too; otherwise the first operation rejects with `ERR_PARTD_IO`.
+   * Whether a missing directory is created. If false, the directory must already be a data set,
+   * also one that Python's partd wrote; otherwise the first operation rejects with `ERR_PARTD_IO`.
    * Default true.
    */
   readonly create?: boolean | undefined;
-  /** Where a temporary store is made: a directory. Default: `os.tmpdir()`. */
+  /** The directory in which a temporary store is made. Default: `os.tmpdir()`. */
   readonly dir?: string | undefined;
 }
 
 /**
- * A store in a directory: a file for each key, which holds the key's bytes and nothing else. Safe
- * for any number of processes of one machine at once, of which each may be killed at any moment.
+ * A store in a directory: one file for each key, which holds the key's bytes and nothing else. Any
+ * number of processes of one machine may use it at once, and each may be killed at any moment.
  */
 export class FileStore extends BaseStore {
   /** The directory, as an absolute path. */
@@ -61,10 +60,11 @@ export class FileStore extends BaseStore {
   readonly #reader: Reader;
 
   /**
-   * @param path the directory, made with the first operation if there is none. Without it the store
-   *   is temporary: in a directory of its own under `dir`, which goes with `close()`, with the end of
-   *   the thread or process or, if that was killed, with the next temporary store.
-   * @throws `ERR_PARTD_VALUE` if an option is out of its range.
+   * @param path the directory, created with the first operation if missing. Without a path the
+   *   store is temporary: in a directory of its own under `dir`, removed by `close()`, at the end
+   *   of the thread or process or, after a kill, by the next temporary store.
+   * @throws `ERR_PARTD_VALUE` if an option is out of range; `ERR_PARTD_IO` for a path that is
+   *   neither a string nor a `file:` URL.
    */
   constructor(path?: string | URL, options: FileStoreOptions = {}) {
     super();
@@ -142,7 +142,7 @@ export class FileStore extends BaseStore {
     const distinct = [...new Set(keys)];
     if (distinct.length === 0) return;
     await this.#remove("delete from", options, {
-      // One file goes in one step, and needs no note.
+      // Removing one file is atomic, and needs no note.
       note: () => (distinct.length === 1 ? journal.countRemoval() : journal.beginDelete(distinct)),
       removal: (lease) => removeKeys(this.#set, lease, distinct),
     });
@@ -170,7 +170,7 @@ export class FileStore extends BaseStore {
     return this.#set.lock.section(options, critical);
   }
 
-  /** Reads while no batch of this process is half written, and no other process writes. */
+  /** Reads while no batch of this process is half written and no other process writes. */
   async #read<T>(options: OperationOptions, work: (lease: Lease) => Promise<T>): Promise<T> {
     const { journal, lock, turns } = this.#set;
     this.#set.begin();
@@ -204,8 +204,8 @@ export class FileStore extends BaseStore {
   }
 
   /**
-   * Writes the note of a removal down, and crosses it out when that is done, or has failed: a failure
-   * is reported to the caller, and must not stand in the way of everything else.
+   * Writes a note, removes, and crosses the note out, also after a failure: the caller learns of
+   * it, and it must not block all later operations.
    */
   #remove(
     action: string,
@@ -222,7 +222,7 @@ export class FileStore extends BaseStore {
           await removal(lease);
         } finally {
           if (journal.active) {
-            lease.confirm(); // Or it is another's to carry to its end.
+            lease.confirm(); // If the lock is lost, the next holder completes the removal.
             await journal.clear();
           }
         }
@@ -231,5 +231,5 @@ export class FileStore extends BaseStore {
   }
 }
 
-/** In milliseconds: Node's timers end at once after longer ones. */
+/** In milliseconds: longer timers of Node fire at once. */
 const LONGEST_TIMER = 2 ** 31 - 1;

@@ -7,7 +7,7 @@ import type { Touched } from "./journal.js";
 import type { OpenFile } from "./open-files.js";
 import { settle, undoAppend } from "./recovery.js";
 
-/** Thrown when one of the appends of a group was aborted; the group is undone then. */
+/** Thrown when one of the appends of a group was aborted. The group is then undone. */
 export class Aborted extends Error {}
 
 /** One append of a group. */
@@ -16,13 +16,13 @@ export interface GroupedAppend {
   readonly signal: AbortSignal | undefined;
 }
 
-/** Several batches that are written as one: whole, or not at all. */
+/** Writes several batches as one: all of them, or none. */
 export class GroupCommit {
   readonly #set: DataSet;
   readonly #appends: readonly GroupedAppend[];
   readonly #lease: Lease;
   readonly #pace: Pace;
-  /** Of each file that was opened, as it was before. */
+  /** Each opened file as it was before. */
   readonly #touched: Touched[] = [];
 
   constructor(set: DataSet, appends: readonly GroupedAppend[], lease: Lease, pace: Pace) {
@@ -35,7 +35,8 @@ export class GroupCommit {
   async write(): Promise<void> {
     const { journal, path } = this.#set;
     this.#lease.verify();
-    if (journal.active) await settle(this.#set, this.#lease); // What could not be undone before.
+    // An earlier change that could not be undone.
+    if (journal.active) await settle(this.#set, this.#lease);
     try {
       const writes = this.#onlyWrite() ?? (await this.#gather());
       for (let next = 0; next < writes.length; ) next += await this.#writeChunk(writes, next);
@@ -65,7 +66,7 @@ export class GroupCommit {
     return [{ key: keys[0] as string, values }];
   }
 
-  /** The values of each key together, in order of its first. */
+  /** Groups the values by key, in order of each key's first value. */
   async #gather(): Promise<Write[]> {
     const writes = new Map<string, { key: string; values: Uint8Array[] }>();
     for (const { batch } of this.#appends) {
@@ -82,7 +83,7 @@ export class GroupCommit {
   }
 
   /**
-   * Opens as many files as may be open at once, writes down how long they are, and writes to them.
+   * Opens as many files as may be open at once, notes their lengths, and writes to them.
    *
    * @returns how many of `writes` were done.
    */
@@ -94,7 +95,8 @@ export class GroupCommit {
       const touched = this.#touched.slice(-opened.length);
       const noted = journal.beginAppend(touched);
       if (noted) await noted;
-      // Now whoever may take the lock from us sees the note, and lets us write to what has no name.
+      // From now on, whoever takes the lock sees the note and replaces these files, so that our
+      // late writes reach only unnamed files.
       this.#lease.confirm();
       await this.#writeOpened(writes, from, opened);
     } finally {
@@ -120,7 +122,7 @@ export class GroupCommit {
         if (!isOutOfFiles(error)) throw this.#set.error("append to", error, key);
         if (opened.length > 0) {
           await files.makeRoom();
-          return; // These first; then there will be room.
+          return; // Write to these first; then there will be room.
         }
         const open = () => files.withRoom(() => files.takeToWrite(key));
         file = await this.#set.io("append to", open, { key });
@@ -136,7 +138,7 @@ export class GroupCommit {
     opened: readonly OpenFile[],
   ): Promise<void> {
     const { disk } = this.#set;
-    // One alone has no other to be written beside it: waiting for the pool gains nothing.
+    // A single file has no other to be written beside it: the pool gains nothing.
     const most = opened.length === 1 ? LONG_ALONE : LONG;
     const pool = new PoolQueue(WIDTH);
     try {
@@ -160,7 +162,7 @@ export class GroupCommit {
     }
   }
 
-  /** Most writes, in the fewest steps. */
+  /** The short path of most writes. */
   #writeHere({ fd, key, length }: OpenFile, value: Uint8Array): number {
     try {
       return this.#set.disk.writeHere(fd, value, length);
@@ -169,7 +171,7 @@ export class GroupCommit {
     }
   }
 
-  /** @param done bytes that were written already. */
+  /** @param done bytes already written. */
   async #writeFile(file: OpenFile, values: readonly Uint8Array[], done: number): Promise<void> {
     const { disk, fsync } = this.#set;
     let position = file.length + done;
@@ -191,7 +193,7 @@ export class GroupCommit {
     this.#checkOn();
   }
 
-  /** @throws if the lock was lost, or one of the appends was given up. */
+  /** @throws if the lock was lost or one of the appends was aborted. */
   #checkOn(): void {
     this.#lease.verifyNow();
     if (this.#appends.some(({ signal }) => signal?.aborted)) throw new Aborted();
@@ -206,7 +208,7 @@ export class GroupCommit {
     await disk.syncFolders(folders);
   }
 
-  /** Puts all back as it was, unless that is another's to do by now. */
+  /** Restores everything, unless the lock was lost: then the next holder does it. */
   async #undo(): Promise<void> {
     const { files, journal } = this.#set;
     try {
@@ -227,7 +229,7 @@ interface Write {
   readonly values: readonly Uint8Array[];
 }
 
-/** Values as pieces to write: long ones in slices, short ones together. */
+/** Cuts long values into slices and concatenates short ones. */
 function* pieces(values: readonly Uint8Array[]): Iterable<Uint8Array> {
   for (let i = 0; i < values.length; ) {
     const first = values[i] as Uint8Array;
@@ -245,9 +247,9 @@ function* pieces(values: readonly Uint8Array[]): Iterable<Uint8Array> {
   }
 }
 
-/** Short values of a key are written together up to so many bytes. */
+/** Short values of a key are written together up to this many bytes. */
 const GATHERED = 2 ** 20;
-/** A megabyte is copied to the page cache in 160 µs; by way of the pool in 200 µs. */
+/** A megabyte takes 160 µs to the page cache from this thread, and 200 µs through the pool. */
 const LONG_ALONE = 2 ** 20;
-/** Writes in the thread pool under way at once. */
+/** The most writes in the thread pool at once. */
 const WIDTH = 64;

@@ -4,30 +4,30 @@ import { crc32 } from "@partd/disk";
 import type { Disk } from "./disk.js";
 import { isEncodedKey } from "./layout.js";
 
-/** A file that a batch touches, as it was before. */
+/** A file that a batch changes, as it was before. */
 export interface Touched {
   readonly key: string;
   readonly aside: boolean;
-  /** Bytes the file held. None: there was no such key. */
+  /** The file's length in bytes. 0: the key did not exist. */
   readonly length: number;
 }
 
-/** What a process that died while it held the lock was about to do. */
+/** The change that a holder of the lock had begun when it died. */
 export type Unfinished =
   | { readonly kind: "append"; readonly touched: readonly Touched[] }
   | { readonly kind: "delete"; readonly keys: readonly string[] }
   | { readonly kind: "drop" };
 
 /**
- * What makes a change whole: before the change is begun it is written down here, and when it is done
- * that is crossed out. Whoever takes the lock and finds a note cuts the files of an append back, and
- * carries a deletion to its end.
+ * Makes changes atomic: each change is noted here before it begins, and the note is crossed out
+ * when it is done. A process that takes the lock and finds a note truncates the files of an append
+ * to their old lengths, and completes a deletion.
  *
- * The file: a count of removals (float64) and 8 bytes of room; then records, each of a header
- * (magic, kind, batch float64, number within the batch, body length, CRC-32 of the body, CRC-32 of
- * the header; uint32 where nothing else is said, all little-endian) and a body: a line for each
- * file, `<0 or 1 for aside> <length> <encoded key>`. A record that is torn was never followed by the
- * change that it announces. The journal is crossed out by overwriting the first record's magic.
+ * The file: a count of removals (float64) and 8 reserved bytes; then records, each a header (magic,
+ * kind, batch float64, number within the batch, body length, CRC-32 of the body, CRC-32 of the
+ * header; uint32 unless stated, all little-endian) and a body: a line for each file,
+ * `<0 or 1 for aside> <length> <encoded key>`. A torn record was never followed by the change that
+ * it announces. To cross the note out, the first record's magic is overwritten.
  */
 export class Journal {
   readonly #disk: Disk;
@@ -38,7 +38,7 @@ export class Journal {
   #batch = 0;
   #number = 0;
   #removals = 0;
-  /** Crossing out has begun and did not end well: whether the note stands is not known. */
+  /** Overwriting the note has begun and not succeeded: whether it stands is unknown. */
   #uncertain = false;
   #scratch = Buffer.allocUnsafe(4096);
 
@@ -49,24 +49,24 @@ export class Journal {
   }
 
   /**
-   * How often keys were removed or replaced, by whichever process. While it stays the same, what is
-   * open is what is there.
+   * How often any process removed or replaced keys. While the count stays the same, open files are
+   * the current ones.
    */
   get removals(): number {
     return this.#removals;
   }
 
-  /** Whether a change has begun that is not done. */
+  /** Whether a change has begun and is not done. */
   get active(): boolean {
     return this.#number > 0;
   }
 
   /**
-   * To be called when the lock was taken.
+   * Call this when the lock was taken.
    *
-   * @param draft where to put a copy that takes the journal's place, so that one who held the lock
-   *   before and writes on writes to a file that no one reads.
-   * @throws `ERR_PARTD_CORRUPT` if the note tells of files that a store does not have.
+   * @param draft a path for a copy that replaces the journal, so that a former holder that still
+   *   writes reaches only a file that no one reads.
+   * @throws `ERR_PARTD_CORRUPT` if the note names files that a store does not have.
    */
   async read(draft?: string): Promise<Unfinished | undefined> {
     await this.#reopen(draft !== undefined);
@@ -84,11 +84,11 @@ export class Journal {
     const whole = bytes.subarray(0, await this.#disk.readAll(this.#fd, bytes, 0));
     if (draft !== undefined) await this.#replace(draft, whole);
     const unfinished = isNoted ? parse(whole.subarray(RECORDS), this.#path) : undefined;
-    if (unfinished) this.#number = 1; // Until it is crossed out, nothing else may be begun.
+    if (unfinished) this.#number = 1; // Until it is crossed out, no other change may begin.
     return unfinished;
   }
 
-  /** Writes down the files of an append, or more files of the one that is under way. */
+  /** Notes the files of an append, or more files of the current one. */
   beginAppend(touched: readonly Touched[]): void | Promise<void> {
     let lines = "";
     for (const { aside, length, key } of touched) lines += `${aside ? 1 : 0} ${length} ${key}\n`;
@@ -105,7 +105,7 @@ export class Journal {
     await this.#write(DROP, "");
   }
 
-  /** To be called before a key's file is removed or replaced. */
+  /** Call this before a key's file is removed or replaced. */
   async countRemoval(): Promise<void> {
     const count = Buffer.allocUnsafe(8);
     count.writeDoubleLE(this.#removals + 1);
@@ -113,7 +113,7 @@ export class Journal {
     this.#removals++;
   }
 
-  /** The change is whole, or undone. If this fails it counts as neither. */
+  /** Crosses the note out: the change is done, or undone. If this fails, it is neither. */
   clear(): void | Promise<void> {
     const isLong = this.#end > LONG_JOURNAL;
     const crossed = this.#overwrite(CROSSED_OUT);
@@ -122,8 +122,8 @@ export class Journal {
   }
 
   /**
-   * To be called before a change is undone: until that is done the note has to stand, and it may
-   * have been crossed out by a `clear` that failed.
+   * Call this before undoing a change: the note must stand until that is done, and a failed `clear`
+   * may have crossed it out.
    */
   async reinstate(): Promise<void> {
     if (this.#uncertain) await this.#overwrite(STANDING);
@@ -158,7 +158,7 @@ export class Journal {
     try {
       await this.#disk.truncate(this.#fd, RECORDS + HEADER);
     } catch {
-      // The change is crossed out all the same; what follows is overwritten by the next ones.
+      // The note is crossed out all the same; later ones overwrite the rest.
     }
   }
 
@@ -167,7 +167,7 @@ export class Journal {
     if (this.#fsync) await this.#disk.sync(this.#fd);
   }
 
-  /** Opens the journal unless it is open and still the one that is there. */
+  /** Opens the journal, unless the open file is still the current one. */
   async #reopen(anew: boolean): Promise<void> {
     if (this.#fd >= 0) {
       if (!anew && (await this.#disk.fstat(this.#fd)).nlink > 0) return;
@@ -216,7 +216,9 @@ export class Journal {
   }
 }
 
-/** The change that the records tell of; none if the first is torn, for then it had not begun. */
+/**
+ * Parses the noted change; undefined if the first record is torn, because the change had not begun.
+ */
 function parse(bytes: Buffer, path: string): Unfinished | undefined {
   const touched: Touched[] = [];
   let batch = 0;
@@ -229,7 +231,7 @@ function parse(bytes: Buffer, path: string): Unfinished | undefined {
     if (body.byteLength < header.readUInt32LE(20)) break;
     if (crc32(body) !== header.readUInt32LE(24)) break;
     if (number === 0) batch = header.readDoubleLE(8);
-    // What follows the records of this batch is left from an earlier one.
+    // Records behind those of this batch are left from an earlier one.
     if (header.readDoubleLE(8) !== batch || header.readUInt32LE(16) !== number) break;
     const kind = header.readUInt32LE(4);
     if (kind === DROP) return { kind: "drop" };
@@ -243,7 +245,10 @@ function parse(bytes: Buffer, path: string): Unfinished | undefined {
   return offset > 0 ? { kind: "append", touched } : undefined;
 }
 
-/** A journal may come from elsewhere: only names that a key has stay inside the directory. */
+/**
+ * Parses a line. The journal may be hostile: only names of keys are sure to stay inside the
+ * directory.
+ */
 function parseLine(line: string): Touched | undefined {
   const [, aside, length, key = ""] = /^([01]) (0|[1-9][0-9]{0,15}) (.*)$/s.exec(line) ?? [];
   if (!Number.isSafeInteger(Number(length)) || !isEncodedKey(key)) return undefined;
@@ -262,7 +267,7 @@ function fail(error: Error): never {
   throw error;
 }
 
-/** Never the number of a batch that has left records here, whichever process wrote them. */
+/** A batch number that no earlier batch in this file has, whichever process wrote it. */
 function nextBatch(last: number): number {
   return last === 0 ? 1 + Math.floor(Math.random() * 2 ** 52) : last + 1;
 }
@@ -273,7 +278,7 @@ const CROSSED_OUT = Buffer.alloc(4);
 const APPEND = 1;
 const DELETE = 2;
 const DROP = 3;
-/** Where the records begin, and the length of a header, in bytes. */
+/** Position of the first record, and length of a header, in bytes. */
 const RECORDS = 16;
 const HEADER = 32;
 const LONG_JOURNAL = 2 ** 20;

@@ -6,7 +6,7 @@ import { Pace } from "@partd/core/author";
 import { errnoOf } from "@partd/disk";
 import { type Disk, isAbsent, isUnusable } from "./disk.js";
 
-/** A key's file, open, and which of its two possible places it is in. */
+/** A key's open file, and whether it is aside. */
 export interface Opened {
   readonly fd: number;
   readonly aside: boolean;
@@ -15,12 +15,12 @@ export interface Opened {
 }
 
 /**
- * Where things lie in a store's directory. A key's bytes are in `<directory>/<encoded key>`, a
- * tuple's parts being folders. Where that cannot be, because `x` is a key of its own besides
- * `tuple("x", "y")` or a name is too long for the file system, they are in
+ * The paths in a store's directory. A key's bytes are in `<directory>/<encoded key>`; the parts of
+ * a tuple are folders. If that path is impossible, because `x` is a key besides `tuple("x", "y")`
+ * or a name is too long for the file system, they are in
  * `.partd/aside/<SHA-256 of the encoded key>`, beside a `.key` file that holds the encoded key.
  *
- * All is for the holder of the lock. A key is only ever in one of the places.
+ * Use it only while holding the lock. A key is only ever in one of the places.
  */
 export class Layout {
   readonly directory: string;
@@ -29,7 +29,7 @@ export class Layout {
   readonly #fsync: boolean;
   #hasAside = false;
 
-  /** @param fsync whether what it writes itself is to be brought to the disk at once. */
+  /** @param fsync whether this class flushes its own writes to the disk. */
   constructor(disk: Disk, directory: string, fsync: boolean) {
     this.directory = directory;
     this.#disk = disk;
@@ -46,24 +46,24 @@ export class Layout {
     return aside ? join(this.#aside, digest(key)) : `${this.directory}/${key}`;
   }
 
-  /** Makes the directory, if there is none. */
+  /** Creates the directory if it is missing. */
   async make(): Promise<void> {
     await this.#disk.mkdir(this.own(""));
   }
 
-  /** To be called when the lock was taken: another process may have put keys aside. */
+  /** Call this when the lock was taken: another process may have put keys aside. */
   async refresh(): Promise<void> {
     this.#hasAside = await this.#disk.exists(this.#aside);
   }
 
-  /** Opens a key's file for reading and, if that is allowed, writing; nothing if it is not there. */
+  /** Opens a key's file for reading and, if allowed, writing. Undefined if it is missing. */
   async open(key: string): Promise<Opened | undefined> {
     const usual = await this.#openIfThere(this.path(key, false), false);
     if (usual || !this.#hasAside) return usual;
     return this.#openIfThere(this.path(key, true), true);
   }
 
-  /** The same in this thread, if it is in its usual place; -1 if not. */
+  /** Opens a key's file in this thread, if it is in its usual place; -1 if not. */
   openHere(key: string): number {
     try {
       return openSync(`${this.directory}/${key}`, READ_WRITE | NOATIME);
@@ -81,7 +81,7 @@ export class Layout {
     return 0;
   }
 
-  /** Opens a key's file for reading and writing, and makes an empty one if there is none. */
+  /** Opens a key's file for reading and writing, and creates it if it is missing. */
   async openOrCreate(key: string): Promise<Opened> {
     if (this.#hasAside) {
       const opened = await this.open(key);
@@ -102,15 +102,14 @@ export class Layout {
   }
 
   /**
-   * Takes a key's file away, by way of another name, which `discard` gives it, and the folders of its
-   * tuple that are empty then.
+   * Removes a key's file with `discard`, which renames it, and then the empty folders of its tuple.
    */
   async remove(key: string, discard: (path: string) => Promise<boolean>): Promise<void> {
     if (await discard(this.path(key, false))) await this.#prune(key);
     else if (this.#hasAside) await this.#removeAside(key, discard);
   }
 
-  /** The same for what an append that failed has created. */
+  /** Does the same for a file that a failed append created. */
   async removeAt(
     key: string,
     aside: boolean,
@@ -120,7 +119,7 @@ export class Layout {
     else if (await discard(this.path(key, false))) await this.#prune(key);
   }
 
-  /** The folders whose entries change when a key's file is created: its own, and those above. */
+  /** The folders whose entries change when a key's file is created: its own and those above it. */
   foldersOf(key: string, aside: boolean): string[] {
     if (aside) return [this.#aside, this.own(""), this.directory];
     const folders = [this.directory];
@@ -131,10 +130,10 @@ export class Layout {
   }
 
   /**
-   * The encoded keys in the directory, without what is not a key's file.
+   * Lists the encoded keys in the directory. Files that are no key's are left out.
    *
-   * @param options `empty`: also files without a byte, which a key that reads as empty may have.
-   * @throws `ERR_PARTD_CORRUPT` if it cannot be known which key a file belongs to.
+   * @param options with `empty`, keys of empty files are included, which read as absent.
+   * @throws `ERR_PARTD_CORRUPT` if the key of a file aside cannot be known.
    */
   async keys(
     options: { readonly empty?: boolean; readonly signal?: AbortSignal | undefined } = {},
@@ -197,7 +196,7 @@ export class Layout {
       await this.#disk.mkdir(this.#aside);
       this.#hasAside = true;
     }
-    // The name first: bytes without one could not be listed.
+    // Write the name first: bytes without one could not be listed.
     await this.#disk.writeText(`${path}.key`, key, this.#fsync);
     return this.#disk.open(path, CREATE);
   }
@@ -208,7 +207,7 @@ export class Layout {
     await discard(`${path}.key`);
   }
 
-  /** @returns false where the folder cannot be, since one of its parts is a file or too long. */
+  /** @returns false if the folder is impossible, because one of its parts is a file or too long. */
   async #makeFolder(path: string): Promise<boolean> {
     try {
       await this.#disk.mkdir(path);
@@ -238,7 +237,7 @@ export class Layout {
       if (code !== "EACCES" && code !== "EPERM") throw error;
     }
     try {
-      // Without what only a file's owner may ask for.
+      // Without O_NOATIME, which only a file's owner may use.
       return { fd: await this.#disk.open(path, READ_WRITE), aside };
     } catch (error) {
       if (errnoOf(error) !== "EACCES") throw error;
@@ -247,7 +246,7 @@ export class Layout {
   }
 }
 
-/** Whether a path inside the directory is one that a key has; anything else is not ours. */
+/** Whether a path inside the directory is a key's. Other files are not the store's. */
 export function isEncodedKey(text: string): boolean {
   try {
     decodeKey(text);
@@ -257,7 +256,7 @@ export function isEncodedKey(text: string): boolean {
   }
 }
 
-/** A few at a time, since a folder may hold millions. */
+/** Reads a few entries at a time, because a folder may hold millions. */
 async function* entriesOf(path: string): AsyncGenerator<Dirent, void, undefined> {
   try {
     yield* await promises.opendir(path, { bufferSize: 1024 });
@@ -266,17 +265,19 @@ async function* entriesOf(path: string): AsyncGenerator<Dirent, void, undefined>
   }
 }
 
-/** Encoded keys are ASCII. */
+/** The digest of an encoded key, which is ASCII. */
 function digest(key: string): string {
   return createHash("sha256").update(key, "latin1").digest("hex");
 }
 
-/** Never waits for the other end, should a named pipe be in the place of a key's file. */
+/** Does not wait for another process if the key's file is a named pipe. */
 const NONBLOCK = constants.O_NONBLOCK ?? 0;
 const READ_ONLY = constants.O_RDONLY | NONBLOCK;
 const READ_WRITE = constants.O_RDWR | NONBLOCK;
-/** The first read of a file would write down when it was, which costs as much as the read. */
+/**
+ * Without this flag, a file's first read updates its access time, which costs as much as the read.
+ */
 const NOATIME = constants.O_NOATIME ?? 0;
 const CREATE = READ_WRITE | constants.O_CREAT;
-/** In bytes: what is longer was not written by a store. */
+/** In bytes. No store writes a longer key. */
 const LONGEST_KEY = 2 ** 28;

@@ -4,25 +4,25 @@ import { isOutOfFiles } from "@partd/disk";
 import type { Disk } from "./disk.js";
 import type { Layout, Opened } from "./layout.js";
 
-/** A key's file, open. */
+/** A key's open file. */
 export interface OpenFile {
   readonly key: string;
   readonly fd: number;
   readonly aside: boolean;
   readonly readOnly: boolean;
-  /** Length in bytes, -1 while it has not been asked for. */
+  /** Length in bytes; -1 if not known yet. */
   length: number;
-  /** How many use it at present. One in use is not closed. */
+  /** How many operations use it now. A file in use is not closed. */
   users: number;
-  /** When it was last seen to be the file that is there. */
+  /** The generation in which it was last checked to be the current file. */
   generation: number;
   kept: boolean;
 }
 
 /**
- * Keeps files open from one operation to the next, because opening and closing costs more than a
- * small write. When full, it goes on with those that it has and takes a new one in only now and
- * then: work that goes round over more keys than can be open would push out each before its turn.
+ * Keeps files open between operations, because opening and closing costs more than a small write.
+ * When full, it keeps the files that it has and admits a new one only now and then: work that
+ * cycles through more keys than can be open would otherwise evict each before its next use.
  */
 export class OpenFiles {
   readonly #disk: Disk;
@@ -34,21 +34,24 @@ export class OpenFiles {
   #removals = 0;
   #turnedAway = 0;
 
-  /** @param most files to have open at once, 2 or more; less if the process cannot have so many. */
+  /**
+   * @param most files to keep open at once, 2 or more. Lowered if the process cannot have that
+   *   many.
+   */
   constructor(disk: Disk, layout: Layout, most = defaultOpenFiles()) {
     this.#disk = disk;
     this.#layout = layout;
     this.#most = most;
   }
 
-  /** How many files may be in use at once, beside those that are kept. */
+  /** How many files one operation may use at once, beside those that are kept. */
   get atOnce(): number {
     return Math.max(1, this.#most >> 2);
   }
 
   /**
-   * The lock was taken: what is kept has to be looked at before it is used again. If keys were
-   * removed since, it is closed, for it may be a file that is no longer there.
+   * Call this when the lock was taken: kept files must be checked before they are used again. If
+   * keys were removed since, all are closed, because their names may be gone.
    */
   async beginLease(removals: number): Promise<void> {
     this.doubt();
@@ -56,17 +59,19 @@ export class OpenFiles {
     this.#removals = removals;
   }
 
-  /** What is kept has to be looked at before it is used again: others may have had their turn. */
+  /**
+   * Makes kept files be checked before they are used again: other programs may have changed them.
+   */
   doubt(): void {
     this.#generation++;
   }
 
-  /** We removed keys ourselves, and have forgotten them. */
+  /** Notes that this store removed keys itself and has closed their files. */
   sawRemovals(removals: number): void {
     this.#removals = removals;
   }
 
-  /** The file if it is open; looks, in this thread, whether it is still the one that is there. */
+  /** The file if it is open. Checks in this thread whether it is still the current one. */
   takeHere(key: string): OpenFile | undefined {
     const file = this.#kept.get(key);
     if (!file) return undefined;
@@ -77,12 +82,12 @@ export class OpenFiles {
     return file;
   }
 
-  /** Takes over a file that was opened; to be released after its use. */
+  /** Adopts an opened file; {@link release} must follow. */
   adopt(key: string, fd: number): OpenFile {
     return this.#admit({ key, fd, ...fresh, aside: false, generation: this.#generation });
   }
 
-  /** Opens a key's file if it is there, for `release` to be called after its use. */
+  /** Opens a key's file if it exists; {@link release} must follow. */
   async take(key: string): Promise<OpenFile | undefined> {
     const kept = await this.#revive(key);
     if (kept) return kept;
@@ -90,7 +95,7 @@ export class OpenFiles {
     return opened && this.#admitOpened(key, opened);
   }
 
-  /** Opens or makes a key's file, whose length is then known; to be released after its use. */
+  /** Opens or creates a key's file and finds its length; {@link release} must follow. */
   takeToWrite(key: string): OpenFile | Promise<OpenFile> {
     const file = this.#kept.get(key);
     if (!file || file.readOnly) return this.#openToWrite(key);
@@ -117,8 +122,8 @@ export class OpenFiles {
   }
 
   /**
-   * To be called when the process, or the system, has no descriptor left: closes what is not in use,
-   * and keeps fewer from now on.
+   * Call this when the process or the system has no free descriptor: closes unused files, and keeps
+   * fewer from now on.
    *
    * @returns whether anything was closed.
    */
@@ -133,7 +138,7 @@ export class OpenFiles {
     return closed;
   }
 
-  /** Calls what opens a file, and makes room where there is none. */
+  /** Calls `open`, and makes room if there is no free descriptor. */
   async withRoom<T>(open: () => T | Promise<T>): Promise<T> {
     for (let attempt = 0; ; attempt++) {
       try {
@@ -141,7 +146,8 @@ export class OpenFiles {
       } catch (error) {
         if (!isOutOfFiles(error) || attempt >= ATTEMPTS) throw error;
       }
-      // If there was nothing to close, others of the process may be about to close theirs.
+      // If there was nothing to close, other parts of the process may be about to close their
+      // files.
       if (!(await this.makeRoom())) await sleep(attempt * 5);
     }
   }
@@ -176,7 +182,7 @@ export class OpenFiles {
     return undefined;
   }
 
-  /** Takes note of a look at an open file. @returns whether it is still the one that is there. */
+  /** Records the stats of an open file. @returns whether it still has a name. */
   #sees(file: OpenFile, stats: Stats): boolean {
     if (stats.nlink === 0) return false;
     file.generation = this.#generation;
@@ -222,12 +228,12 @@ export class OpenFiles {
   }
 }
 
-/** How many files a store may have open where the user does not say: half of the allowance. */
+/** The default of open files: half of the process's limit. */
 function defaultOpenFiles(): number {
   return Math.max(2, Math.min(16_384, allowance() >> 1));
 }
 
-/** Descriptors that the process may have. */
+/** The process's limit of descriptors. */
 function allowance(): number {
   try {
     const limits = fs.readFileSync("/proc/self/limits", "latin1");
@@ -245,7 +251,7 @@ function sizeOf(stats: Stats, path: string): number {
 }
 
 const fresh = { readOnly: false, length: -1, users: 1, kept: false };
-/** One in so many new files is kept when there is no room. */
+/** When full, one in this many new files is kept. */
 const ADMITTED = 32;
-/** How often it is tried to open a file where there is no descriptor, about a second in all. */
+/** Attempts to open a file when there is no free descriptor: about a second in all. */
 const ATTEMPTS = 20;

@@ -2,10 +2,10 @@ import { isTuple, PartdError, type Tuple } from "@partd/core";
 import { isEncodedKey } from "./layout.js";
 
 /**
- * The name, inside its directory, of the file in which Python's `partd.File` keeps a key. It leaves
- * out every character but `-_.()`, space, letters, digits and `/`, so that distinct keys may share a
- * file: `"a!"` and `"a"` do. `decodeKey` makes of it the key by which a `FileStore` over the same
- * directory finds those bytes.
+ * The name of the file, inside its directory, in which Python's `partd.File` keeps a key. Python
+ * drops every character but `-_.()`, space, letters, digits and `/`, so distinct keys may share a
+ * file: `"a!"` and `"a"` do. `decodeKey` of this name is the key under which a `FileStore` of the
+ * same directory finds those bytes.
  *
  * @param key a string, a tuple, or the parts of a tuple of any length: `["one"]` is Python's
  *   `("one",)`.

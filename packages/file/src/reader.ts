@@ -5,10 +5,10 @@ import type { DataSet } from "./data-set.js";
 import { PoolQueue } from "./disk.js";
 import type { OpenFile } from "./open-files.js";
 
-/** Reads values; to be called while the lock is held and no batch is under way. */
+/** Reads values. Use it while holding the lock, with no batch under way. */
 export class Reader {
   readonly #set: DataSet;
-  /** What a file of unknown length is read into: one call instead of two, if it fits. */
+  /** Buffer for a file of unknown length: one call instead of two if the value fits. */
   readonly #scratch = new Uint8Array(SCRATCH);
   #scratchInUse = false;
 
@@ -51,7 +51,7 @@ export class Reader {
     return values;
   }
 
-  /** Opens the file and fixes how much of it is read; what is appended later is another's. */
+  /** Opens the file and fixes the length to read: later appends are not part of the stream. */
   async stream(key: string, lease: Lease, options: GetOptions): Promise<AsyncIterable<Uint8Array>> {
     const { disk, files, layout } = this.#set;
     const open = () => files.withRoom(() => layout.open(key));
@@ -68,8 +68,8 @@ export class Reader {
   }
 
   /**
-   * Most reads, in the fewest steps: a short value, at once, of a file that is open or in its usual
-   * place. Reading thousands of keys takes two thirds of the time that `#read` takes.
+   * The short path of most reads: a short value of a file that is open or in its usual place, in
+   * this thread. Reading thousands of keys takes two thirds of the time of `#read`.
    */
   #readHere(key: string): Uint8Array | undefined {
     const { disk, files, layout } = this.#set;
@@ -88,7 +88,7 @@ export class Reader {
       file.length = length;
       return this.#scratch.slice(0, length);
     } catch {
-      return undefined; // Whatever it is: the long way explains it.
+      return undefined; // `#read` meets the same failure and reports it.
     } finally {
       if (file) void files.release(file);
       disk.took(performance.now() - start);
@@ -124,7 +124,7 @@ export class Reader {
     }
   }
 
-  /** The value, if it is shorter than the scratch buffer and that is free. */
+  /** The value if it fits into the scratch buffer and the buffer is free. */
   async #shortValue(file: OpenFile): Promise<Uint8Array | undefined> {
     if (this.#scratchInUse) return undefined;
     this.#scratchInUse = true;
@@ -151,11 +151,11 @@ export class Reader {
         signal?.throwIfAborted();
         const bytes = await (ahead ?? this.#piece(fd, position, length));
         ahead = undefined;
-        if (bytes.byteLength === 0) return; // Cut by someone who does not take the lock.
+        if (bytes.byteLength === 0) return; // A program that ignores the lock has truncated it.
         position += bytes.byteLength;
         if (position < length) {
           ahead = this.#piece(fd, position, length);
-          ahead.catch(() => {}); // Thrown when its turn comes.
+          ahead.catch(() => {}); // It is thrown when its turn comes.
         }
         yield bytes;
       }
@@ -164,7 +164,7 @@ export class Reader {
         ? error
         : this.#set.error("read", error, key);
     } finally {
-      // The descriptor must not be another file's while the thread pool reads from it.
+      // Do not let another file get the descriptor while the thread pool reads from it.
       await Promise.allSettled([ahead]);
       await disk.close(fd);
     }
@@ -182,5 +182,5 @@ async function* nothing(): AsyncGenerator<Uint8Array, void, undefined> {}
 const SCRATCH = 32_768;
 /** Length of a stream's pieces, in bytes. */
 const PIECE = 2 ** 19;
-/** Reads in the thread pool under way at once. */
+/** The most reads in the thread pool at once. */
 const WIDTH = 32;

@@ -6,13 +6,13 @@ import { isAbsent, SLICE } from "./disk.js";
 import type { Touched, Unfinished } from "./journal.js";
 
 /**
- * For whoever takes the lock: an append that was under way when its process ended is undone, a
- * deletion is carried to its end.
+ * Recovers when the lock was taken: undoes an append that was under way when its process ended, and
+ * completes a deletion.
  *
- * A holder that was passed over and may still run may yet write, at any time, to what it has open,
- * and rename. Its renames end with its work folder; what it has open are the journal, and files that
- * the journal names, for it looks at its lock between the note and the write. These become files of
- * their own, so that it writes to what has no name.
+ * A holder that was passed over may still run, and may write to its open files and rename at any
+ * time. Its renames fail once its work folder is removed. Its open files are the journal and files
+ * that the journal names, because it checks its lock between the note and the write. These are
+ * replaced by copies, so that its writes reach only files without a name.
  */
 export async function recover(set: DataSet, takeover: Takeover): Promise<void> {
   const { journal, work } = set;
@@ -23,14 +23,14 @@ export async function recover(set: DataSet, takeover: Takeover): Promise<void> {
   if (unfinished) await finish(set, lease, unfinished, fence);
 }
 
-/** Ends a change of ours that failed, and could not be undone at the time. */
+/** Completes or undoes a change of this store that failed and could not be undone then. */
 export async function settle(set: DataSet, lease: Lease): Promise<void> {
   await set.journal.reinstate();
   const unfinished = await set.journal.read();
   if (unfinished) await finish(set, lease, unfinished, false);
 }
 
-/** Puts files back as they were before an append that is under way. */
+/** Restores files to their state before an append. */
 export async function undoAppend(
   set: DataSet,
   lease: Lease,
@@ -47,7 +47,7 @@ export async function undoAppend(
   }
 }
 
-/** Removes keys; what is not there is not missed. */
+/** Removes keys; missing ones are skipped. */
 export async function removeKeys(
   set: DataSet,
   lease: Lease,
@@ -65,7 +65,7 @@ export async function removeKeys(
   if (fsync) await disk.syncFolders(folders);
 }
 
-/** Removes every key, and nothing that is none. */
+/** Removes every key, and no other file. */
 export async function removeAll(set: DataSet, lease: Lease): Promise<void> {
   await removeKeys(set, lease, await set.layout.keys({ empty: true }));
 }
@@ -123,7 +123,8 @@ async function cutBack(
       await disk.rename(draft, path);
       if (fsync) await disk.syncFolders(layout.foldersOf(key, aside));
     } else if (stats.size > length) {
-      // Opened while the lock is ours: should we lose it, this file loses its name.
+      // It was opened while the lock was ours: if we lose the lock, the next holder replaces this
+      // file.
       lease.confirm();
       await disk.truncate(fd, length);
     }

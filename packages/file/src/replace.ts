@@ -5,8 +5,8 @@ import type { DataSet } from "./data-set.js";
 import { SLICE } from "./disk.js";
 
 /**
- * Replaces a key's value in one step: the new one is written to a file of its own, which then takes
- * the name of the old one.
+ * Replaces a key's value atomically: writes it to a file of its own, then renames that to the old
+ * name.
  */
 export async function replaceValue(
   set: DataSet,
@@ -46,7 +46,7 @@ export async function replaceValue(
   await set.io("set", replace, { signal, key });
 }
 
-/** Makes sure that the key has a file in the one of its places that can be. @returns whether aside. */
+/** Makes sure that the key has a file in its possible place. @returns whether that is aside. */
 async function place({ disk, files, layout }: DataSet, key: string): Promise<boolean> {
   await files.forget(key);
   const { fd, aside } = await layout.openOrCreate(key);

@@ -5,9 +5,9 @@ import { type Disk, isUnusable } from "./disk.js";
 import type { Layout } from "./layout.js";
 
 /**
- * `.partd/work-<token of the lease>/`: by way of it names are changed, so that a holder that lost the
- * lock without knowing can change none. Whoever passes over a holder removes its folder, and a rename
- * out of it or into it then fails, however late it comes. It is made when it is first needed.
+ * `.partd/work-<token of the lease>/`. Names are changed only through this folder, so that a holder
+ * that lost the lock unawares can change none: whoever passes over a holder removes its folder, and
+ * its late renames then fail. The folder is created when first needed.
  */
 export class WorkFolder {
   readonly #disk: Disk;
@@ -19,23 +19,23 @@ export class WorkFolder {
     this.#layout = layout;
   }
 
-  /** The path of a file in it. */
+  /** The path of a file in the folder. */
   async file(lease: Lease, name: string): Promise<string> {
     return join(await this.#make(lease), name);
   }
 
-  /** Removes a file by way of the folder. @returns false if there is none. */
+  /** Removes a file by renaming it into the folder. @returns false if it is missing. */
   async discard(lease: Lease, path: string): Promise<boolean> {
     let trash: string;
     try {
       trash = join(await this.#make(lease), TRASH);
     } catch (error) {
       if (errnoOf(error) !== "ENOSPC" && errnoOf(error) !== "EDQUOT") throw error;
-      lease.verify(); // A full disk has no room for a folder, and must not stay full for that.
+      lease.verify(); // A full disk has no room for a folder, but must be able to delete.
       return this.#disk.unlinkIfThere(path);
     }
     try {
-      // What was there before goes with it: one call for each file, as if it was unlinked.
+      // The rename replaces the last discarded file: one call for each file, as with unlink.
       await this.#disk.rename(path, trash);
       return true;
     } catch (error) {
@@ -51,13 +51,13 @@ export class WorkFolder {
     }
   }
 
-  /** To be called when the lease is released. */
+  /** Call this when the lease is released. */
   remove(): void {
     if (this.#made) tryRemove(this.#made);
     this.#made = undefined;
   }
 
-  /** Removes those of others: to be called when a holder was passed over. */
+  /** Removes the work folders of others. Call this when a holder was passed over. */
   async removeOthers(): Promise<void> {
     for (const name of await this.#disk.readdir(this.#layout.own(""))) {
       const path = this.#layout.own(name);
@@ -74,10 +74,12 @@ export class WorkFolder {
     await this.#disk.mkdir(path);
     this.#made = path;
     try {
-      // Over a file a folder cannot be renamed: that of a tuple is not to be taken for a key's file.
+      // A folder cannot be renamed over a file: this keeps a tuple's folder from being discarded as
+      // a key's file.
       const flags = constants.O_WRONLY | constants.O_CREAT;
       await this.#disk.close(await this.#disk.open(join(path, TRASH), flags));
-      lease.verify(); // It was made while the lock was ours, so that it goes when it is not.
+      // It was created while the lock was ours, so it is removed when the lock is lost.
+      lease.verify();
       return path;
     } catch (error) {
       this.remove();
@@ -90,7 +92,7 @@ function tryRemove(path: string): void {
   try {
     fs.rmSync(path, { recursive: true, force: true });
   } catch {
-    // The next one that takes the lock from a dead process removes it.
+    // The next process that takes the lock from a dead one removes it.
   }
 }
 
