@@ -1,6 +1,6 @@
 import { closeSync, fstatSync } from "node:fs";
 import { Pace } from "@partd/core/author";
-import { crc32, systemError } from "@partd/disk";
+import { crc32 } from "@partd/disk";
 import { checkVersion, readUint64 } from "../format/layout.js";
 import { openOrMakeRoom } from "../open-files.js";
 import { BlockReader, FoundRanges } from "./found-ranges.js";
@@ -42,6 +42,7 @@ export class StoredIndex {
   readonly path: string;
   /** The segment's records fill its first `end` bytes. */
   readonly end: number;
+  readonly #number = opened++;
   readonly firstStamp: number;
   readonly lastStamp: number;
   readonly hasDeletions: boolean;
@@ -116,16 +117,16 @@ export class StoredIndex {
   async load(keys: readonly string[]): Promise<RangeChains> {
     const found = new FoundRanges();
     if (keys.length === 0 || this.#hashes.length === 0) return found.chains(this.lastStamp);
-    const fd = this.#open();
+    const file = new ListedFile(this.path);
     try {
-      await this.#findRanges(fd, keys, found);
-      await this.#readGroups(fd, found);
+      await this.#findRanges(file, keys, found);
+      await this.#readGroups(file, found);
     } catch (error) {
       // The checksums match, so that faulty software wrote these numbers.
       if (error instanceof RangeError) throw damaged(this.path, "its numbers make no sense");
       throw error;
     } finally {
-      closeSync(fd);
+      file.close();
     }
     return found.chains(this.lastStamp);
   }
@@ -155,21 +156,21 @@ export class StoredIndex {
   /** Reads all of it. @throws `ERR_PARTD_CORRUPT` if anything does not match its checksum. */
   async check(signal: AbortSignal): Promise<void> {
     for await (const _ of this.summaries()) signal.throwIfAborted();
-    const fd = this.#open();
+    const file = new ListedFile(this.path);
     try {
-      const reader = new StretchReader(fd, this.path, true);
+      const reader = new StretchReader(file, this.path, true);
       for (let group = 0; group < this.#groups; group += PAGE_GROUPS) {
         await this.#readPage(reader, group);
       }
     } finally {
-      closeSync(fd);
+      file.close();
     }
   }
 
-  async #findRanges(fd: number, keys: readonly string[], found: FoundRanges): Promise<void> {
+  async #findRanges(file: ListedFile, keys: readonly string[], found: FoundRanges): Promise<void> {
     const hashes = Uint32Array.from(keys, orderHashOf);
     const order = radixOrder(hashes, keys.length);
-    const reader = new StretchReader(fd, this.path, keys.length > this.#hashes.length / 4);
+    const reader = new StretchReader(file, this.path, keys.length > this.#hashes.length / 4);
     const pace = new Pace();
     for (let i = 0; i < keys.length; ) {
       const hash = hashes[order[i] as number] as number;
@@ -192,9 +193,9 @@ export class StoredIndex {
     }
   }
 
-  async #readGroups(fd: number, found: FoundRanges): Promise<void> {
+  async #readGroups(file: ListedFile, found: FoundRanges): Promise<void> {
     const pages = Math.ceil(this.#groups / PAGE_GROUPS);
-    const reader = new StretchReader(fd, this.path, found.count > pages / 4);
+    const reader = new StretchReader(file, this.path, found.count > pages / 4);
     const pace = new Pace();
     let page: Buffer | undefined;
     let pageStart = 0;
@@ -211,23 +212,41 @@ export class StoredIndex {
     }
   }
 
-  async #readPage(reader: StretchReader, group: number): Promise<Buffer> {
+  #readPage(reader: StretchReader, group: number): Promise<Buffer> {
     const place = INDEX_HEADER + (group / PAGE_GROUPS) * PAGE_BYTES;
     const length = GROUP_BYTES * Math.min(PAGE_GROUPS, this.#groups - group);
-    const page = await reader.read(place, length + 4);
-    if (crc32(page.subarray(0, length)) !== page.readUInt32LE(length)) {
-      throw damaged(this.path, "a page of groups does not match its checksum");
-    }
-    return page;
+    return this.#cached(reader, place, async () => {
+      const page = await reader.read(place, length + 4);
+      if (crc32(page.subarray(0, length)) !== page.readUInt32LE(length)) {
+        throw damaged(this.path, "a page of groups does not match its checksum");
+      }
+      return page;
+    });
   }
 
-  async #readBlock(reader: StretchReader, block: number): Promise<Buffer> {
+  #readBlock(reader: StretchReader, block: number): Promise<Buffer> {
     const { [block]: place = 0, [block + 1]: end = 0 } = this.#places;
-    const bytes = await reader.read(place, end - place);
-    if (bytes.length < 4 || crc32(bytes.subarray(4)) !== bytes.readUInt32LE(0)) {
-      throw damaged(this.path, "a block of keys does not match its checksum");
-    }
-    return bytes.subarray(4);
+    return this.#cached(reader, place, async () => {
+      const bytes = await reader.read(place, end - place);
+      if (bytes.length < 4 || crc32(bytes.subarray(4)) !== bytes.readUInt32LE(0)) {
+        throw damaged(this.path, "a block of keys does not match its checksum");
+      }
+      return bytes.subarray(4);
+    });
+  }
+
+  /** What lies at `place`, read and checked, or kept from the last time. */
+  async #cached(
+    reader: StretchReader,
+    place: number,
+    read: () => Promise<Buffer>,
+  ): Promise<Buffer> {
+    // A stretch passes once, and would push out what is asked for again and again.
+    if (reader.isDense) return read();
+    const name = `${this.#number} ${place}`;
+    const kept = blocks.get(name) ?? (await read());
+    blocks.keep(name, kept);
+    return kept;
   }
 
   /** The first block that can hold a key of the hash. */
@@ -241,12 +260,35 @@ export class StoredIndex {
     }
     return Math.max(0, low - 1);
   }
+}
 
-  #open(): number {
-    try {
-      return openOrMakeRoom(this.path, "r");
-    } catch (cause) {
-      throw systemError({ action: "open", path: this.path }, cause);
+/** Blocks and pages that were read last, up to so many bytes in all. */
+class BlockCache {
+  /** The one that was used longest ago is the first. */
+  readonly #kept = new Map<string, Buffer>();
+  #bytes = 0;
+
+  get(name: string): Buffer | undefined {
+    return this.#kept.get(name);
+  }
+
+  keep(name: string, block: Buffer): void {
+    if (!this.#kept.delete(name)) this.#bytes += block.length + BESIDE_BLOCK;
+    this.#kept.set(name, block);
+    for (const [oldest, { length }] of this.#kept) {
+      if (this.#bytes <= CACHE_BYTES) break;
+      this.#kept.delete(oldest);
+      this.#bytes -= length + BESIDE_BLOCK;
     }
   }
 }
+
+const CACHE_BYTES = 8 * 2 ** 20;
+/** What a small array and its entry in a Map take, in bytes. */
+const BESIDE_BLOCK = 300;
+
+/** For all stores of the thread: gets of one key at a time find most of the way to it here. */
+const blocks = new BlockCache();
+
+/** How many indexes have been opened. */
+let opened = 0;

@@ -11,20 +11,20 @@ import { forget, isNamed, type OpenFile, openOrMakeRoom, remember } from "../ope
 export class StretchReader {
   readonly #file: ReadableFile;
   readonly #path: string;
-  readonly #isDense: boolean;
+  readonly isDense: boolean;
   #bytes: Buffer = Buffer.alloc(0);
   #start = 0;
 
   constructor(file: number | ReadableFile, path: string, isDense: boolean) {
     this.#file = typeof file === "number" ? { reading: (read) => read(file) } : file;
     this.#path = path;
-    this.#isDense = isDense;
+    this.isDense = isDense;
   }
 
   async read(position: number, length: number): Promise<Buffer> {
     const at = position - this.#start;
     if (at < 0 || at + length > this.#bytes.length) {
-      const wanted = this.#isDense ? Math.max(length, STRETCH) : length;
+      const wanted = this.isDense ? Math.max(length, STRETCH) : length;
       this.#bytes = await this.#file.reading((fd) => this.#readSome(fd, position, wanted, length));
       this.#start = position;
       return this.#bytes.subarray(0, length);
