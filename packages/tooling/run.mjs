@@ -26,6 +26,7 @@ const commands = {
   start: (args) => build("example-flights") || script("examples/flights", "start", args),
   bench: (args) => build("bench") || script("packages/bench", "bench", args),
   chaos: (args) => build("chaos") || script("packages/chaos", "chaos", args),
+  fuzz: (args) => build("fuzz") || script("packages/fuzz", "fuzz", args),
   test,
   build: (args) => turbo(["build"], args),
   lint: (args) => turbo(["lint", "lint:root"], args),
