@@ -11,10 +11,16 @@ import { WholeRecordKeyer } from "../source/whole-record-keyer.js";
 import type { Chain } from "../spill/chain.js";
 import { ChainReader } from "../spill/chain-reader.js";
 import { appendBatch, Fan } from "../spill/fan.js";
+import { keyedBatches, readAll } from "./distinct-input.js";
 
 export interface DistinctOptions<R> extends RunOptions, MissingOption {
   /** Records with the same key are the same. Default: the whole record, with its fields in their order. */
   readonly by?: By<R> | undefined;
+  /**
+   * How many threads read, where `by` is fields of plain files. Default: as many as there are processors, up to
+   * 4, one for each 128 MB of `memory`, and one for less than 64 MiB.
+   */
+  readonly threads?: number | undefined;
 }
 
 /**
@@ -29,28 +35,30 @@ export interface DistinctOptions<R> extends RunOptions, MissingOption {
  */
 export function distinct<R>(source: Source<R>, options: DistinctOptions<R> = {}): RecordOutput<R> {
   const { by } = options;
-  const keyer = by === undefined ? new WholeRecordKeyer<R>() : new GroupKeyer(by, options);
+  if (by === undefined) {
+    const input = inputOf(source, new WholeRecordKeyer<R>());
+    return new RecordOutput(
+      (visit) => firsts(input, (run) => readAll(run, input), options, visit),
+      input,
+    );
+  }
+  const keyer = new GroupKeyer(by, options);
   const input = inputOf(source, keyer);
-  return new RecordOutput((visit) => firsts(input, options, visit), input);
+  const read = (run: Run) => keyedBatches(run, source, input, keyer, options.threads);
+  return new RecordOutput((visit) => firsts(input, read, options, visit), input);
 }
 
 async function* firsts<R>(
   input: Input<R>,
+  read: (run: Run) => AsyncIterable<KeyedBatch>,
   options: RunOptions,
   visit: Visit,
 ): AsyncGenerator<void> {
   const run = new Run(options, await input.byteLength());
   try {
-    yield* firstOfEach(run, readAll(run, input), visit, 0);
+    yield* firstOfEach(run, read(run), visit, 0);
   } finally {
     await run.close();
-  }
-}
-
-async function* readAll(run: Run, input: Input<unknown>): AsyncGenerator<KeyedBatch> {
-  for await (const batch of input.batches(run.signal)) {
-    run.progress.read(batch, input.consumed);
-    yield batch;
   }
 }
 

@@ -7,9 +7,9 @@ import { BatchWriter, selected } from "../source/keyed-batch.js";
 import { type Missing, type MissingOption, presentIn } from "../source/missing.js";
 import { isRecords, RecordsInput } from "../source/records-input.js";
 import { encodeStructured } from "../source/structured.js";
+import { readByThreads, type Share, type ShareResult, sharesOf } from "../threads/share-threads.js";
 import type { Aggregate, ValueOf } from "./aggregates.js";
-import type { FoldBatch } from "./fold.js";
-import { type FoldedPart, foldByThreads, sharesOf } from "./fold-threads.js";
+import type { FoldBatch, FoldedShare } from "./fold.js";
 
 export interface FoldOptions<R> extends MissingOption {
   readonly by: By<R>;
@@ -22,7 +22,7 @@ export function foldBatches<R>(
   source: Source<R>,
   options: FoldOptions<R>,
   aggregates: readonly Aggregate<R, unknown>[],
-): AsyncGenerator<FoldBatch | FoldedPart> {
+): AsyncGenerator<FoldBatch | ShareResult<FoldedShare>> {
   const keyer = new GroupKeyer(options.by, options);
   const values = new Values(aggregates);
   return isRecords(source)
@@ -37,15 +37,18 @@ async function* scannedBatches<R>(
   keyer: GroupKeyer<R>,
   values: Values<R>,
   threads: number | undefined,
-): AsyncGenerator<FoldBatch | FoldedPart> {
+): AsyncGenerator<FoldBatch | ShareResult<FoldedShare>> {
   if (keyer.fields && values.fields) {
     const { fields: keyFields, missing } = keyer;
     const plan = { keyFields, valueFields: values.fields, missing };
     const batchesOf = (some: Records<R>) =>
       fieldBatches(some, plan, run.signal, (scan, consumed) => run.progress.read(scan, consumed));
-    const shares = await sharesOf(run, records, plan, values.names, threads);
-    if (shares) yield* foldByThreads(run, shares, { ...plan, names: values.names! }, batchesOf);
-    else yield* batchesOf(records);
+    const { names } = values;
+    const shares = names && (await sharesOf(run, records, missing, threads));
+    if (shares) {
+      const entry = new URL("./fold-worker.js", import.meta.url);
+      yield* readByThreads(run, shares, { entry, job: { ...plan, names } }, batchesOf);
+    } else yield* batchesOf(records);
     return;
   }
   const input = new RecordsInput(records, keyer);
@@ -65,6 +68,12 @@ export interface FieldPlan {
   /** That of each aggregate, if it takes one. */
   readonly valueFields: readonly (string | undefined)[];
   readonly missing: Missing;
+}
+
+/** What a thread that folds is started with. */
+export interface FoldJob extends FieldPlan, Share {
+  /** Of the aggregates, as in `MERGEABLE`. */
+  readonly names: readonly string[];
 }
 
 /** Keys and values as the scanner finds them, without parsing. */

@@ -1,21 +1,22 @@
 // The entry of a thread that aggregates parts of the input: see `fold-threads.ts`.
 import { parentPort, workerData } from "node:worker_threads";
 import { decodeGroupKey, openPart } from "@partd/records";
-import { failureOf } from "../run/thread-failure.js";
+import type { ShareMessage } from "../threads/share-threads.js";
+import { failureOf } from "../threads/thread-failure.js";
 import { MERGEABLE } from "./aggregates.js";
-import { fieldBatches } from "./fold-input.js";
-import type { FoldJob, FoldMessage } from "./fold-threads.js";
+import type { FoldedShare } from "./fold.js";
+import { type FoldJob, fieldBatches } from "./fold-input.js";
 import { KeyIndex } from "./key-index.js";
 
 const job = workerData as FoldJob;
-const tell = (message: FoldMessage) => parentPort?.postMessage(message);
+const tell = (message: ShareMessage<FoldedShare>) => parentPort?.postMessage(message);
 try {
   tell(await fold());
 } catch (error) {
   tell(failureOf(error));
 }
 
-async function fold(): Promise<FoldMessage> {
+async function fold(): Promise<ShareMessage<FoldedShare>> {
   const index = new KeyIndex();
   const columns = job.names.map((name) => MERGEABLE[name]!("").column());
   const bytesPerKey = columns.reduce((sum, column) => sum + column.bytesPerKey, 0);
@@ -39,5 +40,6 @@ async function fold(): Promise<FoldMessage> {
   const { keyed } = index;
   // A view would be copied with all memory behind it.
   const own = { ...keyed, keys: keyed.keys.slice(), keyEnds: keyed.keyEnds.slice() };
-  return { keyed: own, states: columns.map((column) => column.states!(index.count)) };
+  const states = columns.map((column) => column.states!(index.count));
+  return { result: { keyed: own, states } };
 }

@@ -5,15 +5,21 @@ import { decodeStructured, encodeStructured } from "../source/structured.js";
 import type { Chain } from "../spill/chain.js";
 import { ChainReader } from "../spill/chain-reader.js";
 import { appendBatch, Fan } from "../spill/fan.js";
+import { ShareResult } from "../threads/share-threads.js";
 import type { Aggregate } from "./aggregates.js";
 import type { Column, Numbered } from "./columns.js";
-import { FoldedPart } from "./fold-threads.js";
-import { KeyIndex, NO_NUMBER } from "./key-index.js";
+import { type Keyed, KeyIndex, NO_NUMBER } from "./key-index.js";
 
 /** Keys of some records, and of each record the values to aggregate: a list for each column. */
 export interface FoldBatch {
   readonly keyed: KeyedBatch;
   readonly values: readonly (ArrayLike<unknown> | undefined)[];
+}
+
+/** The keys of a share with the states of each aggregate. */
+export interface FoldedShare {
+  readonly keyed: Keyed;
+  readonly states: readonly unknown[];
 }
 
 /**
@@ -25,7 +31,7 @@ export interface FoldBatch {
  */
 export async function* fold(
   run: Run,
-  batches: AsyncIterable<FoldBatch | FoldedPart>,
+  batches: AsyncIterable<FoldBatch | ShareResult<FoldedShare>>,
   aggregates: readonly Aggregate<never, unknown>[],
 ): AsyncGenerator<readonly (readonly [key: unknown, results: unknown[]])[]> {
   const table = new FoldTable(run, aggregates);
@@ -56,13 +62,13 @@ export async function* fold(
 async function* foldLevel(
   run: Run,
   table: FoldTable,
-  batches: AsyncIterable<FoldBatch | FoldedPart>,
+  batches: AsyncIterable<FoldBatch | ShareResult<FoldedShare>>,
   level: number,
 ): AsyncGenerator<readonly (readonly [unknown, unknown[]])[], readonly Chain[]> {
   table.begin(level);
   for await (const batch of batches) {
     run.signal?.throwIfAborted();
-    if (batch instanceof FoldedPart) table.merge(batch);
+    if (batch instanceof ShareResult) table.merge(batch);
     else await table.add(batch);
   }
   yield* table.results();
@@ -113,16 +119,16 @@ class FoldTable {
     else if (!isClosed && this.#isFull()) this.#fan = new Fan(this.#run.workspace, this.#level);
   }
 
-  /** Takes the states of a part, unless that is too late: its keys may have been spilled. */
-  merge(part: FoldedPart): void {
+  /** Takes the states of a share, unless that is too late: its keys may have been spilled. */
+  merge(share: ShareResult<FoldedShare>): void {
     if (this.#fan) return;
-    const { keyed, states } = part;
+    const { keyed, states } = share.value;
     const numbers = new Uint32Array(keyed.count);
     this.#index.number(keyed, numbers, false);
     const { count: keys } = this.#index;
     const numbered = { count: keyed.count, numbers, keys, key: () => undefined };
     for (const [i, column] of this.#columns.entries()) column.merge!(numbered, states[i] as never);
-    part.isTaken = true;
+    share.isTaken = true;
     if (this.#isFull()) this.#fan = new Fan(this.#run.workspace, this.#level);
   }
 

@@ -1,5 +1,6 @@
 import { PartdError } from "@partd/core";
 import { gather } from "../group/group-by.js";
+import { oneAhead } from "../run/one-ahead.js";
 import { Output } from "../run/output.js";
 import { Run, type RunOptions } from "../run/run.js";
 import type { By } from "../source/by.js";
@@ -81,7 +82,7 @@ export class JoinOutput<T> extends Output<T> {
    * @throws `ERR_PARTD_CODEC` for pairs of CSV, and where objects hold what JSON cannot carry.
    */
   bytes(): AsyncIterable<Uint8Array> {
-    const start = () => lines(this.#left, this.#right, this.#kind, this.#options);
+    const start = () => oneAhead(lines(this.#left, this.#right, this.#kind, this.#options));
     return { [Symbol.asyncIterator]: () => this.begin(start) };
   }
 }

@@ -1,4 +1,5 @@
 import type { RecordCodec } from "../source/input.js";
+import { oneAhead } from "./one-ahead.js";
 import { Output } from "./output.js";
 import { unparsed, type Visit } from "./walk.js";
 
@@ -21,7 +22,7 @@ export class RecordOutput<R> extends Output<R> {
    * @throws `ERR_PARTD_CODEC` where objects hold what JSON cannot carry.
    */
   bytes(): AsyncIterable<Uint8Array> {
-    const start = () => bytesOf(this.#generate, this.#codec);
+    const start = () => oneAhead(bytesOf(this.#generate, this.#codec));
     return { [Symbol.asyncIterator]: () => this.begin(start) };
   }
 }

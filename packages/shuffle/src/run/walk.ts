@@ -51,7 +51,7 @@ export class DecodedBatches<R> implements AsyncIterableIterator<readonly R[], un
   }
 }
 
-/** The records of a walk end to end, unparsed, in pieces of 64 KiB or one record. */
+/** The records of a walk end to end, unparsed, in pieces of 256 KiB at most, or one record. */
 export async function* unparsed(
   walk: Walk,
   codec: RecordCodec<unknown>,
@@ -59,7 +59,7 @@ export async function* unparsed(
   const pieces = new PieceWriter();
   const step = walk((bytes, start, end, isOwn) => {
     codec.checkBytes(bytes, start);
-    if (isOwn && end - start >= PIECE_BYTES) pieces.add(bytes.subarray(start, end));
+    if (isOwn && end - start >= OWN_BYTES) pieces.add(bytes.subarray(start, end));
     else pieces.write(bytes, start, end);
   });
   while (await step()) yield* pieces.takeFull();
@@ -67,7 +67,7 @@ export async function* unparsed(
 }
 
 class PieceWriter {
-  #piece = NOTHING;
+  #piece: Uint8Array = NOTHING;
   #used = 0;
   #full: Uint8Array[] = [];
 
@@ -79,17 +79,20 @@ class PieceWriter {
 
   /** A piece that is ours, without a copy. */
   add(piece: Uint8Array): void {
-    if (this.#used > 0) this.#full.push(this.#piece.subarray(0, this.#used));
+    this.#end();
     this.#full.push(piece);
-    this.#piece = new Uint8Array(PIECE_BYTES);
-    this.#used = 0;
   }
 
-  /** The first piece is short: most groups are. */
+  /** The first pieces are short, each four times the one before: most groups are. */
   #begin(length: number): void {
+    const next = Math.max(FIRST_PIECE_BYTES, Math.min(PIECE_BYTES, 4 * this.#piece.length));
+    this.#end();
+    this.#piece = new Uint8Array(Buffer.allocUnsafeSlow(Math.max(next, length)).buffer);
+  }
+
+  #end(): void {
     if (this.#used > 0) this.#full.push(this.#piece.subarray(0, this.#used));
-    const usual = this.#piece === NOTHING ? FIRST_PIECE_BYTES : PIECE_BYTES;
-    this.#piece = new Uint8Array(Math.max(usual, length));
+    this.#piece = NOTHING;
     this.#used = 0;
   }
 
@@ -100,12 +103,13 @@ class PieceWriter {
   }
 
   takeAll(): Uint8Array[] {
-    const all = this.takeFull();
-    if (this.#used > 0) all.push(this.#piece.subarray(0, this.#used));
-    return all;
+    this.#end();
+    return this.takeFull();
   }
 }
 
 const NOTHING = new Uint8Array();
 const FIRST_PIECE_BYTES = 1 << 10;
-const PIECE_BYTES = 64 << 10;
+const PIECE_BYTES = 256 << 10;
+/** Shorter records are copied into pieces with others. */
+const OWN_BYTES = 64 << 10;

@@ -1,8 +1,8 @@
 import { Worker } from "node:worker_threads";
 import { onAbort } from "@partd/core/author";
 import type { RecordsPart } from "@partd/records";
-import { errorOf, type ThreadFailure } from "../run/thread-failure.js";
 import type { Missing } from "../source/missing.js";
+import { errorOf, type ThreadFailure } from "../threads/thread-failure.js";
 
 /** What a thread is started with. */
 export interface ScatterJob {

@@ -1,6 +1,6 @@
 // The entry of a thread that scatters parts of the input: see `scatter-threads.ts`.
 import { parentPort, workerData } from "node:worker_threads";
-import { failureOf } from "../run/thread-failure.js";
+import { failureOf } from "../threads/thread-failure.js";
 import { Scatter } from "./scatter.js";
 import type { ScatterJob, ScatterMessage } from "./scatter-threads.js";
 

@@ -3,37 +3,30 @@ import { Worker } from "node:worker_threads";
 import { checkIntegerOption, onAbort } from "@partd/core/author";
 import { openPart, type Records, type RecordsPart } from "@partd/records";
 import type { Run } from "../run/run.js";
-import { errorOf, type ThreadFailure } from "../run/thread-failure.js";
-import type { FoldBatch } from "./fold.js";
-import type { FieldPlan } from "./fold-input.js";
-import type { Keyed } from "./key-index.js";
+import type { Missing } from "../source/missing.js";
+import { errorOf, type ThreadFailure } from "./thread-failure.js";
 
-/** What a thread is started with. */
-export interface FoldJob extends FieldPlan {
-  /** Of the aggregates, as in `MERGEABLE`. */
-  readonly names: readonly string[];
+/** The part of the input that a thread makes its result of. */
+export interface Share {
   readonly parts: readonly RecordsPart[];
-  /** Bytes that keys and states may take. */
+  /** Bytes that the result may take. */
   readonly mostBytes: number;
 }
 
-export type FoldMessage =
+export type ShareMessage<T> =
   | { readonly records: number; readonly bytes: number }
-  | { readonly keyed: Keyed; readonly states: readonly unknown[] }
+  | { readonly result: T }
   | { readonly isFull: true }
   | ThreadFailure;
 
-/** The keys of a part of the input with their states, which a thread has made. */
-export class FoldedPart {
-  readonly keyed: Keyed;
-  /** Those of each aggregate. */
-  readonly states: readonly unknown[];
-  /** Set by who takes it: else the part is to be read again. */
+/** What a thread has made of its share. */
+export class ShareResult<T> {
+  readonly value: T;
+  /** Set by who takes it: else the share is to be read again. */
   isTaken = false;
 
-  constructor(keyed: Keyed, states: readonly unknown[]) {
-    this.keyed = keyed;
-    this.states = states;
+  constructor(value: T) {
+    this.value = value;
   }
 }
 
@@ -41,13 +34,12 @@ export class FoldedPart {
 export async function sharesOf<R>(
   run: Run,
   records: Records<R>,
-  { missing }: FieldPlan,
-  names: readonly string[] | undefined,
+  missing: Missing,
   asked: number | undefined,
 ): Promise<readonly (readonly RecordsPart[])[] | undefined> {
   if (asked !== undefined) checkIntegerOption("threads", asked, 1, 256);
   const byteLength = await records.byteLength();
-  if (byteLength === undefined || !names || typeof missing === "function") return undefined;
+  if (byteLength === undefined || typeof missing === "function") return undefined;
   const usual =
     byteLength < SMALL
       ? 1
@@ -74,25 +66,29 @@ const MOST_THREADS = 4;
 
 /**
  * The batches of the first share, which this thread reads, then what threads of their own have made of the
- * others. A share whose keys are too many for a thread, or for who takes them, is read here after all.
+ * others. A share whose result is too large for a thread, or for who takes it, is read here after all.
+ *
+ * @param entry the program of a thread, which `job` and its {@link Share} are given to.
  */
-export async function* foldByThreads<R>(
+export async function* readByThreads<R, Batch, T>(
   run: Run,
   shares: readonly (readonly RecordsPart[])[],
-  plan: Omit<FoldJob, "parts" | "mostBytes">,
-  batchesOf: (records: Records<R>) => AsyncGenerator<FoldBatch>,
-): AsyncGenerator<FoldBatch | FoldedPart> {
+  { entry, job }: { readonly entry: URL; readonly job: object },
+  batchesOf: (records: Records<R>) => AsyncGenerator<Batch>,
+): AsyncGenerator<Batch | ShareResult<T>> {
   const mostBytes = Math.floor((run.workspace.byteLength * THREADS_SHARE) / shares.length);
   const borrowed = mostBytes * (shares.length - 1);
   const [first, ...others] = shares;
   run.workspace.borrow(borrowed);
-  const threads = others.map((parts) => new FoldThread(run, { ...plan, parts, mostBytes }));
+  const threads = others.map(
+    (parts) => new ShareThread<T>(run, entry, { ...job, parts, mostBytes }),
+  );
   try {
     for (const part of first!) yield* batchesOf(openPart<R>(part));
     for (const [i, parts] of others.entries()) {
-      const folded = await threads[i]!.folded;
-      if (folded) yield folded;
-      if (folded?.isTaken) continue;
+      const result = await threads[i]!.result;
+      if (result) yield result;
+      if (result?.isTaken) continue;
       await threads[i]!.end();
       for (const part of parts) yield* batchesOf(openPart<R>(part));
     }
@@ -104,19 +100,19 @@ export async function* foldByThreads<R>(
 
 const THREADS_SHARE = 0.4;
 
-class FoldThread {
-  /** What it has made; `undefined` if the keys are too many. */
-  readonly folded: Promise<FoldedPart | undefined>;
+class ShareThread<T> {
+  /** What it has made; `undefined` if that is too large. */
+  readonly result: Promise<ShareResult<T> | undefined>;
   readonly #worker: Worker;
   #forget = () => {};
 
-  constructor({ progress, signal }: Run, job: FoldJob) {
-    const worker = new Worker(new URL("./fold-worker.js", import.meta.url), { workerData: job });
+  constructor({ progress, signal }: Run, entry: URL, job: Share) {
+    const worker = new Worker(entry, { workerData: job });
     this.#worker = worker;
-    this.folded = new Promise((resolve, reject) => {
-      worker.on("message", (message: FoldMessage) => {
+    this.result = new Promise((resolve, reject) => {
+      worker.on("message", (message: ShareMessage<T>) => {
         if ("records" in message) progress.add(message.records, message.bytes);
-        else if ("keyed" in message) resolve(new FoldedPart(message.keyed, message.states));
+        else if ("result" in message) resolve(new ShareResult(message.result));
         else if ("isFull" in message) resolve(undefined);
         else reject(errorOf(message));
       });
@@ -124,7 +120,7 @@ class FoldThread {
       worker.on("exit", () => reject(new Error("a thread ended before its work")));
       if (signal) this.#forget = onAbort(signal, () => reject(signal.reason));
     });
-    this.folded.catch(() => {}); // Whoever waits for it is told.
+    this.result.catch(() => {}); // Whoever waits for it is told.
   }
 
   async end(): Promise<void> {

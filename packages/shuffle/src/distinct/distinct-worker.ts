@@ -1,0 +1,68 @@
+// The entry of a thread that finds the first records of keys in a share of the input: see `distinct-input.ts`.
+import { parentPort, workerData } from "node:worker_threads";
+import { openPart } from "@partd/records";
+import { KeyIndex } from "../fold/key-index.js";
+import { GroupKeyer } from "../source/group-keyer.js";
+import { inputOf } from "../source/input.js";
+import { BatchWriter, type KeyedBatch } from "../source/keyed-batch.js";
+import type { ShareMessage } from "../threads/share-threads.js";
+import { failureOf } from "../threads/thread-failure.js";
+import type { DistinctJob } from "./distinct-input.js";
+
+const job = workerData as DistinctJob;
+const tell = (message: ShareMessage<readonly KeyedBatch[]>) => parentPort?.postMessage(message);
+try {
+  tell(await firsts());
+} catch (error) {
+  tell(failureOf(error));
+}
+
+async function firsts(): Promise<ShareMessage<readonly KeyedBatch[]>> {
+  const index = new KeyIndex();
+  const keyer = new GroupKeyer<unknown>(job.fields, job);
+  const found: KeyedBatch[] = [];
+  const writer = new BatchWriter();
+  let numbers = new Uint32Array(0);
+  let foundBytes = 0;
+  for (const part of job.parts) {
+    const input = inputOf(openPart(part), keyer);
+    let consumed = 0;
+    for await (const batch of input.batches(undefined)) {
+      const { count, bytes, ends, keys, keyStarts, keyEnds, hashLow, hashHigh } = batch;
+      tell({ records: count, bytes: input.consumed! - consumed });
+      consumed = input.consumed!;
+      if (numbers.length < count) numbers = new Uint32Array(2 * count);
+      let next = index.count;
+      index.number(batch, numbers, false);
+      for (let i = 0; i < count && next < index.count; i++) {
+        if (numbers[i] !== next) continue;
+        next++;
+        const start = i === 0 ? 0 : ends[i - 1]!;
+        writer.addRecord(bytes.subarray(start, ends[i]!));
+        writer.add(keys, keyStarts[i]!, keyEnds[i]!, hashLow[i]!, hashHigh[i]!);
+        foundBytes += ends[i]! - start + keyEnds[i]! - keyStarts[i]! + 20;
+        if (!writer.isFull) continue;
+        found.push(copyOf(writer));
+        writer.clear();
+      }
+      if (index.byteLength + foundBytes > job.mostBytes || index.isFull) return { isFull: true };
+    }
+  }
+  found.push(copyOf(writer));
+  return { result: found };
+}
+
+/** A copy as long as what it holds: a view would be sent with all memory behind it. */
+function copyOf(batch: KeyedBatch): KeyedBatch {
+  const { count } = batch;
+  return {
+    count,
+    bytes: batch.bytes.slice(0, batch.ends[count - 1] ?? 0),
+    ends: batch.ends.slice(0, count),
+    keys: batch.keys.slice(0, batch.keyEnds[count - 1] ?? 0),
+    keyStarts: batch.keyStarts.slice(0, count),
+    keyEnds: batch.keyEnds.slice(0, count),
+    hashLow: batch.hashLow.slice(0, count),
+    hashHigh: batch.hashHigh.slice(0, count),
+  };
+}
