@@ -21,6 +21,8 @@ export class SpillBatch {
   #used = 0;
   #full = false;
   #addedKeys = 0;
+  /** What was added, if there is nothing else. */
+  #added: Batch | undefined;
 
   /** @param space memory of `capacity` bytes from an earlier batch that has arrived. */
   constructor(blocks: Blocks, capacity: number, space?: Uint8Array) {
@@ -44,7 +46,7 @@ export class SpillBatch {
   }
 
   get batch(): Batch {
-    return { keys: this.#keys, values: this.#pieces, byteLength: this.byteLength };
+    return this.#added ?? { keys: this.#keys, values: this.#pieces, byteLength: this.byteLength };
   }
 
   /** Takes as much of the value as there is room for, and holds it; a short one whole or not. */
@@ -93,10 +95,14 @@ export class SpillBatch {
   }
 
   /** Adds what is not in memory: bytes of `keyCount` keys, among them those of all values here. */
-  addBatch({ keys, values, byteLength }: Batch, keyCount: number): void {
+  addBatch(batch: Batch, keyCount: number): void {
+    const { keys, values, byteLength } = batch;
     this.#addedKeys = keyCount;
-    for (const [i, key] of keys.entries()) this.#addPiece(key, values[i] as Uint8Array);
     this.byteLength += byteLength;
+    if (this.#keys.length === 0) this.#added = batch;
+    else
+      for (let i = 0; i < keys.length; i++)
+        this.#addPiece(keys[i] as string, values[i] as Uint8Array);
   }
 
   /** The slow store has it: what was sent is cut off the values. */

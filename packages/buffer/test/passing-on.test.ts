@@ -56,6 +56,21 @@ test("keys of which 12 appends would meet are passed on, those of which 40 would
   }
 });
 
+test("too many keys are passed on long before memory is full, few enough are gathered", async () => {
+  await using many = new BufferStore(new Dict(), new Small(), { availableMemory: 40e6 });
+  await using few = new BufferStore(new Dict(), new Small(), { availableMemory: 40e6 });
+  let most = 0;
+  for (let from = 0; from < 30_000; from += 300) {
+    await many.append(batchOf(from));
+    await few.append(batchOf(from % 1500));
+    most = Math.max(most, many.stats().memoryHeld);
+    expect(few.stats().bytesHeld).toBe((from + 300) * 50);
+  }
+  expect(most).toBeLessThan(40e6 / 4);
+  expect(many.stats().bytesHeld).toBe(0);
+  expect((await many.get("key-0")).byteLength).toBe(50);
+});
+
 test("a LogStore takes small values; a Dict, and a small batch, are not passed on to", async () => {
   expect(new LogStore().takesSmallValues).toBe(true);
   await using plain = new BufferStore(new Dict(), new Dict(), { availableMemory: 2e6 });
