@@ -21,7 +21,7 @@ export class BucketNames {
     this.#values = `${this.#base}v:`;
   }
 
-  /** The four with which most scripts begin. */
+  /** The four keys with which most scripts begin. */
   get common(): string[] {
     return [this.lock, this.writers, this.keys, this.reads];
   }
@@ -31,30 +31,31 @@ export class BucketNames {
     return this.#values + key;
   }
 
-  /** The same after it was removed while it was read. */
+  /** The list of a value that was removed while it was read. */
   detached(key: string, generation: string): string {
     return `${this.#base}d:${generation}:${key}`;
   }
 
-  /** Chunks of a batch that is sent in parts. */
+  /** The list of staged chunks of a large batch. */
   staging(token: string): string {
     return `${this.#base}s:${token}`;
   }
 }
 
-/** What is fixed when a data set is made. */
+/** The settings that are fixed when a data set is made. */
 export interface Meta {
   readonly version: 1;
   readonly buckets: number;
-  /** Milliseconds, or 0. */
+  /** Milliseconds, or 0 for never. */
   readonly expireAfter: number;
 }
 
 /**
- * Makes the data set, or finds it.
+ * Creates the data set, or opens the existing one.
  *
- * @param wanted what the options say.
- * @throws `ERR_PARTD_VALUE` if the options say otherwise than the data set; `ERR_PARTD_CORRUPT`.
+ * @param wanted the options given.
+ * @throws `ERR_PARTD_VALUE` if the options differ from the data set's; `ERR_PARTD_CORRUPT` if the
+ *   prefix holds something else.
  */
 export async function openMeta(
   connection: Connection,
@@ -98,7 +99,7 @@ function parseMeta(text: string, prefix: string): Meta {
   );
 }
 
-/** The bucket of an encoded key: FNV-1a with a final mix, so that keys that differ little are spread. */
+/** The bucket of an encoded key: FNV-1a with a final mix, so that similar keys are spread. */
 export function bucketOf(key: string, buckets: number): number {
   if (buckets === 1) return 0;
   let hash = 0x811c9dc5;

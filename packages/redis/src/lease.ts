@@ -8,22 +8,22 @@ import { ACQUIRE, RELEASE, RENEW } from "./scripts/lock-scripts.js";
 import { lockTimeout, type Session } from "./session.js";
 
 /**
- * The lock of a data set: a lease of every bucket. The first bucket decides who has it; the others are
- * taken after that one, so that no two wait for one another. Every script compares the token, so that a
- * holder whose lease has run out changes nothing more, whatever it believes.
+ * The lock of a data set: a lease of every bucket. The first bucket decides who has the lock; the
+ * others are taken after it, so that there is no deadlock. Every script compares the token, so that
+ * a holder whose lease has expired changes nothing more, even unawares.
  */
 export class Lease {
   readonly #session: Session;
   readonly #milliseconds: number;
   #lost: PartdError | undefined;
 
-  /** @param milliseconds without a renewal after which others may take it. */
+  /** @param milliseconds without a renewal, after which others may take the lock. */
   constructor(session: Session, milliseconds: number) {
     this.#session = session;
     this.#milliseconds = milliseconds;
   }
 
-  /** @throws what `critical` throws; `ERR_PARTD_LOCK` if the lock cannot be had, or was lost. */
+  /** @throws what `critical` throws; `ERR_PARTD_LOCK` if the lock cannot be had or was lost. */
   async hold<T>(critical: () => Promise<T>, options: OperationOptions): Promise<T> {
     const token = `${hostname()}:${process.pid}:${randomBytes(9).toString("base64url")}`;
     const { buckets } = this.#session;
@@ -74,10 +74,10 @@ export class Lease {
         `The store's lock was lost: it was not renewed for ${this.#milliseconds} ms, or the server lost it.`,
       );
     });
-    await Promise.allSettled(renewals); // One that fails is made again before the lease runs out.
+    await Promise.allSettled(renewals); // A failed renewal is repeated before the lease expires.
   }
 
-  /** What cannot be released runs out. */
+  /** Releases the lease in every bucket. Where that fails, it expires. */
   async #release(token: string): Promise<void> {
     const { buckets, connection } = this.#session;
     await Promise.allSettled(buckets.map(({ lock }) => RELEASE.run(connection, [lock], [token])));

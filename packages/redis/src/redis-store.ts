@@ -25,55 +25,64 @@ import { unreachable } from "./trouble.js";
 import { Writer } from "./write/writer.js";
 
 export interface RedisStoreOptions {
-  /** One server: `redis://host:port`, `rediss://user:password@host:port`, `unix:///path/of/socket`. */
+  /**
+   * One server: `redis://host:port`, `rediss://user:password@host:port`, `unix:///path/of/socket`.
+   */
   readonly url?: string | undefined;
-  /** Some servers of a cluster, by their URLs; the others are found. User and password of the first. */
+  /**
+   * URLs of some servers of a cluster; the store finds the others. User and password are those of
+   * the first URL.
+   */
   readonly nodes?: readonly string[] | undefined;
   /**
-   * A client in place of `url` or `nodes`, connected already: `createClient` or `createCluster` of
+   * A connected client in place of `url` or `nodes`: `createClient` or `createCluster` of
    * `@redis/client` or `redis`. The store does not close it.
    */
   readonly client?: RedisClientLike | RedisClusterLike | undefined;
-  /** The name of the data set, with which all of its keys begin, without braces. Default `"partd"`. */
+  /**
+   * The data set's name, with which all of its keys begin; no braces or spaces. Default `"partd"`.
+   */
   readonly prefix?: string | undefined;
   /**
-   * Into how many parts the data set is divided. A part lies on one server, and what an append writes to
-   * it is written whole or not at all. Fixed when the data set is made: from 1 to 4,096. Default: 1 on a
-   * single server, 64 in a cluster.
+   * The number of parts of the data set: 1 to 4,096, fixed when it is made. A part lies on one
+   * server, and an append is atomic within a part. Default: 1 on a single server, 64 in a cluster.
    */
   readonly buckets?: number | undefined;
   /**
-   * How many replicas have to confirm a write before it resolves. Default 0: a failover may lose what
-   * was written last, which is then told.
+   * Replicas that must confirm a write before it resolves. Default 0: a failover may lose the
+   * latest writes, which later calls then report.
    */
   readonly waitReplicas?: number | undefined;
-  /** Calls of a bucket that are on their way at once, from 1 to 64. Default 4. */
+  /** Concurrent calls to a bucket: 1 to 64. Default 4. */
   readonly maxInFlight?: number | undefined;
   /**
-   * After how many milliseconds without an append to it a key goes by itself. Fixed when the data set is
-   * made. Default: never.
+   * Milliseconds after its last append until a key expires. Fixed when the data set is made.
+   * Default: never.
    */
   readonly expireAfter?: number | undefined;
   /**
-   * How long a call is repeated while the server cannot be reached, in milliseconds: longer than a
+   * Milliseconds for which a call is repeated while the server cannot be reached: more than a
    * failover takes. Default 30,000.
    */
   readonly retryMs?: number | undefined;
-  /** After how many milliseconds without a renewal the lock is taken from its holder. Default 10,000. */
+  /**
+   * Milliseconds without a renewal after which others may take the lock. At least 100; default
+   * 10,000.
+   */
   readonly staleMs?: number | undefined;
   /**
-   * After how many milliseconds the wait for the lock rejects with `ERR_PARTD_LOCK`, whose message names
+   * Milliseconds after which a wait for the lock rejects with `ERR_PARTD_LOCK`, whose message names
    * the holder. Default 600,000.
    */
   readonly lockTimeoutMs?: number | undefined;
 }
 
 /**
- * A store in Redis or Valkey, shared by any number of processes and machines. A key is a list of chunks;
- * an append is one script call a bucket, however many keys it has.
+ * A store in Redis or Valkey, shared by any number of processes and machines. A key's value is a
+ * list of chunks; an append is one script call for each bucket, whatever the number of keys.
  */
 export class RedisStore extends BaseStore {
-  /** What makes an append worth its round trip. */
+  /** Bytes that make an append worth its round trip. */
   readonly batchBytes: number = 1 << 20;
   readonly prefix: string;
   readonly #options: RedisStoreOptions;
@@ -82,9 +91,12 @@ export class RedisStore extends BaseStore {
   readonly #staleMs: number;
   #open: OpenParts | undefined;
   #isClosing = false;
-  #isLossTold = false;
+  #isLossReported = false;
 
-  /** @throws `ERR_PARTD_VALUE` if an option is out of its range, or it is not said which server. */
+  /**
+   * @throws `ERR_PARTD_VALUE` if an option is out of range, or not exactly one of `url`, `nodes`
+   *   and `client` is given.
+   */
   constructor(options: RedisStoreOptions) {
     super();
     const { prefix = "partd", waitReplicas = 0, maxInFlight = 4, staleMs = 10_000 } = options;
@@ -183,11 +195,11 @@ export class RedisStore extends BaseStore {
   protected override async _flush(options: OperationOptions): Promise<void> {
     const { listing, session, writer } = this.#parts;
     await unlessAborted(writer.settled(), options.signal);
-    if (this.#isClosing && this.#isLossTold) return;
-    this.#isLossTold = this.#isClosing;
+    if (this.#isClosing && this.#isLossReported) return;
+    this.#isLossReported = this.#isClosing;
     session.checkLoss();
     await Promise.all(session.buckets.map((bucket) => listing.check(bucket, options)));
-    this.#isLossTold = false;
+    this.#isLossReported = false;
   }
 
   protected override async _drop(options: OperationOptions): Promise<void> {
@@ -203,7 +215,7 @@ export class RedisStore extends BaseStore {
     this.#connection.close();
   }
 
-  /** A loss is told once: the next `close` closes. */
+  /** Rejects once if writes were lost; the next `close` closes. */
   override async close(): Promise<void> {
     this.#isClosing = true;
     try {
@@ -213,7 +225,7 @@ export class RedisStore extends BaseStore {
     }
   }
 
-  /** What concerns some keys is one step of their bucket, and needs no lock. */
+  /** Takes the lock only for `withLock` and `drop`: other operations are atomic in each bucket. */
   protected override _exclusive<T>(
     critical: () => Promise<T>,
     options: OperationOptions,
@@ -228,7 +240,7 @@ export class RedisStore extends BaseStore {
   }
 }
 
-/** What there is once the data set is open. */
+/** The parts that exist once the data set is open. */
 interface OpenParts {
   readonly session: Session;
   readonly writer: Writer;
@@ -253,5 +265,5 @@ function connectionOf({ url, nodes, client }: RedisStoreOptions): Connection {
   );
 }
 
-/** In milliseconds: Node's timers end at once after longer ones. */
+/** In milliseconds: longer timers of Node fire at once. */
 const LONGEST_TIMER = 2 ** 31 - 1;

@@ -6,22 +6,22 @@ import { BucketNames, type Meta } from "./data-set.js";
 import { type Trouble, troubleOf, unreachable } from "./trouble.js";
 
 export interface SessionLimits {
-  /** How long a call is repeated while the server cannot be reached, in milliseconds. */
+  /** Milliseconds for which a call is repeated while the server cannot be reached. */
   readonly retryMs: number;
-  /** How long a call waits for someone else's lock, in milliseconds. */
+  /** Milliseconds for which a call waits for another's lock. */
   readonly lockTimeoutMs: number;
-  /** Replicas that have to confirm a write. */
+  /** Replicas that must confirm a write. */
   readonly waitReplicas: number;
-  /** Calls that change a bucket and wait for their answer. */
+  /** Concurrent calls that change a bucket. */
   readonly maxInFlight: number;
 }
 
-/** An open data set: what all parts of a store share. */
+/** An open data set, shared by all parts of a store. */
 export class Session {
   readonly connection: Connection;
   readonly limits: SessionLimits;
   readonly buckets: readonly BucketNames[];
-  /** Milliseconds that a key lives after its last append, or 0. */
+  /** Milliseconds that a key lives after its last append, or 0 for ever. */
   readonly expireAfter: number;
   #token = "";
   #loss: PartdError | undefined;
@@ -33,17 +33,17 @@ export class Session {
     this.buckets = Array.from({ length: meta.buckets }, (_, i) => new BucketNames(prefix, i));
   }
 
-  /** The token of the lock that is held, or "". Every script compares it. */
+  /** The token of the held lock, or "". Every script compares it. */
   get token(): string {
     return this.#token;
   }
 
-  /** From now on everything is done under this lock, or, with "", under none. */
+  /** Sets the token under which all calls are made from now on, or "" for none. */
   fence(token: string): void {
     this.#token = token;
   }
 
-  /** Notes that a server has lost what it had acknowledged. */
+  /** Notes that a server has lost acknowledged changes. */
   lose(bucket: BucketNames, last: number, acknowledged: number): PartdError {
     this.#loss ??= new PartdError(
       "ERR_PARTD_IO",
@@ -56,20 +56,21 @@ export class Session {
     return this.#loss !== undefined;
   }
 
-  /** @throws what {@link lose} noted. */
+  /** @throws the error that {@link lose} noted. */
   checkLoss(): void {
     if (this.#loss) throw this.#loss;
   }
 
-  /** The data set begins anew. */
+  /** Forgets a loss, because the data set begins anew. */
   forgetLoss(): void {
     this.#loss = undefined;
   }
 
   /**
-   * Carries a call out, again and again while that can help. It may be carried out twice.
+   * Makes a call, and repeats it while that can help. The server may carry it out twice.
    *
-   * @param known the number of this writer's last change in the bucket, which the call compares.
+   * @param known the bucket and the number of this writer's last change in it, which the call
+   *   compares.
    * @throws a `PartdError`, the signal's reason, or {@link ScriptAnswer}.
    */
   async retry<T>(
@@ -98,7 +99,7 @@ export class Session {
   }
 }
 
-/** What a script of ours answered in place of doing what it was asked for. */
+/** A script's answer that it did not do what was asked. */
 export class ScriptAnswer extends Error {
   readonly code: string;
   readonly detail: string;
@@ -110,7 +111,7 @@ export class ScriptAnswer extends Error {
   }
 }
 
-/** How long one call is tried, and how long it rests between two attempts. */
+/** Limits how long one call is repeated, and spaces its attempts. */
 export class Patience {
   readonly #session: Session;
   #attempts = 0;
@@ -121,7 +122,7 @@ export class Patience {
     this.#session = session;
   }
 
-  /** What to reject with if another attempt is of no use, or the time is over. */
+  /** The error to reject with if another attempt is useless or the time is over. */
   exhausted(trouble: Trouble): PartdError | undefined {
     const { connection, limits } = this.#session;
     const now = performance.now();
@@ -158,7 +159,7 @@ export class Patience {
   }
 }
 
-/** A server that refuses the credentials will do so again. */
+/** Whether another attempt is useless: a server that refuses the credentials will do so again. */
 function isHopeless(connection: Connection): boolean {
   const { lastError } = connection;
   return lastError !== undefined && troubleOf(lastError, connection).kind === "final";

@@ -1,22 +1,22 @@
 import { isPartdError, PartdError, type PartdErrorCode } from "@partd/core";
 import { type Connection, ReplicasError } from "./connection/connection.js";
 
-/** What an attempt failed with, by what is to be done about it. */
+/** Why an attempt failed, by what to do about it. */
 export type Trouble =
-  /** The server cannot be reached, or not yet, or did not answer: repeat it. */
+  /** The server cannot be reached, is not ready, or did not answer: repeat the call. */
   | { readonly kind: "away"; readonly isSent: boolean; readonly error: Error }
-  /** Someone else holds the lock. */
+  /** Another store holds the lock. */
   | { readonly kind: "locked"; readonly holder: string }
-  /** The server knows another number of this writer's last change. */
+  /** The server has another number for this writer's last change. */
   | { readonly kind: "sequence"; readonly last: number }
-  /** It was carried out, but too few replicas have it. */
+  /** The change was made, but too few replicas have it. */
   | { readonly kind: "replicas"; readonly error: Error }
-  /** What a script of ours answers: the caller knows what to do. */
+  /** An answer of a script, for the caller to handle. */
   | { readonly kind: "answer"; readonly code: string; readonly detail: string }
-  /** Nothing was done, and would not be the next time. */
+  /** Nothing was done, and a repetition would not help. */
   | { readonly kind: "final"; readonly error: PartdError };
 
-/** Tells what an attempt failed with. */
+/** Classifies the error of an attempt. */
 export function troubleOf(error: unknown, connection: Connection): Trouble {
   if (isPartdError(error)) return { kind: "final", error };
   if (error instanceof ReplicasError) return { kind: "replicas", error };
@@ -36,7 +36,7 @@ export function troubleOf(error: unknown, connection: Connection): Trouble {
     case "PARTDLOST":
       return final("ERR_PARTD_LOCK", "The store's lock was lost to another process", cause);
   }
-  // A server that is being started, replaced, or that moves a slot; nothing was done.
+  // The server is starting, being replaced, or moving a slot: nothing was done.
   const isSoon = SOON.has(word) || (connection.isCluster && MOVING.has(word));
   if (isSoon) return { kind: "away", isSent: false, error: cause };
   if (cause.message.includes("cluster support disabled")) {
@@ -54,7 +54,7 @@ export function troubleOf(error: unknown, connection: Connection): Trouble {
   return { kind: "away", isSent: !/offline|closed; |is closed/.test(cause.message), error: cause };
 }
 
-/** @returns the code and what to do, of what a server answers that has to be set right by someone. */
+/** @returns the code and the advice for a server's reply that needs someone to act. */
 function describeReply(
   word: string,
   connection: Connection,
@@ -105,7 +105,7 @@ function describeReply(
   return undefined;
 }
 
-/** What is told when an attempt to reach the server has failed for good. */
+/** The error for a server that cannot be reached. */
 export function unreachable(cause: unknown, connection: Connection, outcome = ""): PartdError {
   const error = innermost(connection.lastError ?? cause);
   const trouble = troubleOf(error, connection);
@@ -129,7 +129,7 @@ const TLS = /SSL|TLS|CERT|SELF_SIGNED|certificate/i;
 const TLS_HINT =
   "check that it speaks TLS, and that Node trusts its certificate (NODE_EXTRA_CA_CERTS)";
 
-/** The first words of answers that pass. */
+/** First words of replies that are temporary. */
 const SOON = new Set([
   "LOADING",
   "CLUSTERDOWN",
@@ -140,14 +140,14 @@ const SOON = new Set([
   "UNBLOCKED",
 ]);
 
-/** Of a cluster's servers, while one takes the place of another. */
+/** First words of replies that are temporary in a cluster, while one server replaces another. */
 const MOVING = new Set(["MOVED", "READONLY"]);
 
 function isReply(error: Error): boolean {
   return /ErrorReply|SimpleError|BlobError/.test(error.constructor.name);
 }
 
-/** The client wraps what it gave up for; of the addresses of one name, the first tells enough. */
+/** Unwraps the client's error. If a name has several addresses, the first error is enough. */
 function innermost(error: unknown): Error {
   const { socketError, errors } = error as { socketError?: unknown; errors?: unknown[] };
   const inner = socketError ?? errors?.[0];

@@ -23,7 +23,7 @@ export class ClusterConnection implements Connection {
   #own: ReturnType<typeof makeCluster> | undefined;
   #cluster: RedisClusterLike | undefined;
   #lastError: unknown;
-  /** When the client was last made anew, by `performance.now()`. */
+  /** When the client was last replaced, by `performance.now()`. */
   #renewed = 0;
   #renewing: Promise<void> | undefined;
 
@@ -62,8 +62,9 @@ export class ClusterConnection implements Connection {
     if (replicas === 0) {
       return (await cluster.sendCommand(key, false, command, BYTES)) as Reply;
     }
-    // Behind one another on one connection, as WAIT needs it. What was redirected is repeated so:
-    // a script that finds itself carried out writes its number again.
+    // WAIT must follow the command on the same connection. A redirected command is sent again
+    // through the client and reported as unconfirmed: repeating the script writes its number again,
+    // for WAIT to count.
     const { master } = cluster.slots[slotOf(key)] as { master: never };
     const node = await (cluster as unknown as Nodes).nodeClient(master);
     try {
@@ -76,8 +77,8 @@ export class ClusterConnection implements Connection {
   }
 
   /**
-   * Makes the client anew, at most once in a while: it then asks any server that answers who the
-   * masters are, where the old one may hold on to one that is gone.
+   * Replaces the client, at most every {@link RENEW_MS}: the new one asks any server that answers
+   * for the current masters, while the old one may hold on to a dead one.
    */
   async renew(): Promise<void> {
     if (!this.#own) return;
@@ -95,10 +96,10 @@ export class ClusterConnection implements Connection {
       await next.connect();
     } catch {
       next.destroy();
-      return; // The old one may recover.
+      return; // The old client may recover.
     }
     const old = this.#own;
-    if (!old) return next.destroy(); // Closed meanwhile.
+    if (!old) return next.destroy(); // The connection was closed meanwhile.
     this.#own = next;
     this.#cluster = next as unknown as RedisClusterLike;
     this.#renewed = performance.now();
@@ -132,7 +133,7 @@ function makeCluster(servers: readonly ServerOptions[]) {
         ...("tls" in socket ? { tls: true as const } : {}),
         connectTimeout: CONNECT_MS,
         socketTimeout: SILENCE_MS,
-        // A server that stays away is given up: a new client looks for its successor.
+        // Give up a server that stays away: a new client looks for its successor.
         reconnectStrategy: (retries: number, cause: Error) =>
           retries < MOST_RETRIES ? reconnectDelay(retries) : new Error(cause.message, { cause }),
       },
@@ -140,7 +141,7 @@ function makeCluster(servers: readonly ServerOptions[]) {
       disableOfflineQueue: true,
       maintNotifications: "disabled" as const,
     },
-    // A server that is named and dead is no reason to wait before it is needed.
+    // Connect to a server only when it is needed, so that a dead one delays nothing.
     minimizeConnections: true,
     topologyRefreshOnReconnectionAttemptStrategy: 500,
   });

@@ -1,27 +1,29 @@
 import { PartdError } from "@partd/core";
 
-/** A word of a command. */
+/** An argument of a command. */
 export type Argument = string | Buffer;
 
-/** What a command answers: bulk strings are Buffers, and belong to the caller. */
+/** A command's reply. Bulk strings are Buffers, and belong to the caller. */
 export type Reply = number | string | Buffer | null | Reply[];
 
-/** A way to the server, or to all servers of a cluster. */
+/** A connection to a server, or to all servers of a cluster. */
 export interface Connection {
   readonly isCluster: boolean;
-  /** For messages; without credentials. */
+  /** The address without credentials, for messages. */
   readonly address: string;
   open(): Promise<void>;
   /**
-   * Sends one command to the server that has `key`.
+   * Sends one command to the server that holds `key`.
    *
-   * @param replicas how many replicas have to confirm what the command wrote. Default 0.
-   * @throws what the client throws, and {@link ReplicasError}.
+   * @param replicas replicas that must confirm what the command wrote. Default 0.
+   * @throws the client's errors, and {@link ReplicasError}.
    */
   send(key: string, command: Argument[], replicas?: number): Promise<Reply>;
-  /** Looks for servers that have taken the place of others; called after a failure, before the next attempt. */
+  /**
+   * Looks for servers that have replaced others. Call it after a failure, before the next attempt.
+   */
   renew(): Promise<void>;
-  /** What was the matter most recently with a server that cannot be reached. */
+  /** The last error of a server that cannot be reached. */
   readonly lastError: unknown;
   close(): void;
 }
@@ -44,20 +46,23 @@ export interface RedisClusterLike {
   ): Promise<unknown>;
 }
 
-/** The command was carried out, and fewer replicas than wanted have confirmed it in time. */
+/** The command was carried out, but fewer replicas than wanted confirmed it in time. */
 export class ReplicasError extends Error {
   constructor(confirmed: number, wanted: number) {
     super(`${confirmed} of ${wanted} replicas have confirmed it`);
   }
 }
 
-/** How long a server may take to accept a connection, and to say anything on one, in milliseconds. */
+/** Milliseconds that a server may take to accept a connection, and to send anything on one. */
 export const CONNECT_MS = 5_000;
 export const SILENCE_MS = 15_000;
-/** How long replicas may take at a time to confirm a write, in milliseconds. */
+/** Milliseconds that one WAIT gives replicas to confirm a write. */
 export const WAIT_MS = 1_000;
 
-/** Milliseconds before the next attempt to connect: more each time, and never the same for many. */
+/**
+ * Milliseconds before the next attempt to connect: growing, and random, so that clients do not
+ * reconnect all at once.
+ */
 export function reconnectDelay(retries: number): number {
   return Math.min(20 * 2 ** retries, 500) * (0.5 + Math.random() / 2);
 }

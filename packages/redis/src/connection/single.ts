@@ -14,7 +14,7 @@ import {
 } from "./connection.js";
 import { parseUrl, type ServerOptions } from "./url.js";
 
-/** One connection to one server, made again whenever it breaks. */
+/** A connection to one server, restored whenever it breaks. */
 export class SingleConnection implements Connection {
   readonly isCluster = false;
   readonly address: string;
@@ -63,7 +63,7 @@ export class SingleConnection implements Connection {
     return sendAndWait(client, command, replicas);
   }
 
-  async renew(): Promise<void> {} // The client goes on trying the one server that there is.
+  async renew(): Promise<void> {} // The client keeps trying the one server.
 
   close(): void {
     this.#client = undefined;
@@ -80,7 +80,7 @@ function makeClient(server: ServerOptions) {
       ...server.socket,
       connectTimeout: CONNECT_MS,
       socketTimeout: SILENCE_MS,
-      // The first attempt tells what is wrong; a connection that broke is mended.
+      // Report an error of the first attempt; restore a connection that broke.
       reconnectStrategy: (retries: number, cause: Error) =>
         wasReady ? reconnectDelay(retries) : new Error(cause.message, { cause }),
     },
@@ -95,8 +95,8 @@ function makeClient(server: ServerOptions) {
 }
 
 /**
- * Sends a command, and has replicas confirm it. The two go behind one another on one connection: only
- * there does WAIT know what was written.
+ * Sends a command and has replicas confirm it. WAIT must follow on the same connection: only there
+ * it knows what was written.
  */
 export async function sendAndWait(
   client: RedisClientLike,
@@ -109,7 +109,7 @@ export async function sendAndWait(
     client.sendCommand(wait, BYTES),
   ]);
   if (reply.status === "rejected") throw reply.reason;
-  // The command was carried out, whatever became of WAIT.
+  // The command was carried out, even if WAIT failed.
   if (confirmed.status === "rejected") throw new ReplicasError(0, replicas);
   checkReplicas(confirmed.value, replicas);
   return reply.value as Reply;
@@ -120,5 +120,5 @@ export function checkOpen(client: { readonly isOpen: boolean }): void {
   throw new Error("The client that was given is not connected; await its connect() first");
 }
 
-/** Bulk strings as bytes; and no timer for each command, as the connection has one. */
+/** Bulk strings as bytes. No timer for each command, because the connection has one. */
 export const BYTES = { typeMapping: { [RESP_TYPES.BLOB_STRING]: Buffer }, timeout: 0 };

@@ -1,6 +1,6 @@
 /**
- * The slot of a key of ours, which has its bucket in braces: CRC-16 (XMODEM) of what the braces hold.
- * Source: the Redis cluster specification, appendix A.
+ * The slot of one of our keys: CRC-16 (XMODEM) of what is between its braces. Source: the Redis
+ * cluster specification, appendix A.
  */
 export function slotOf(key: string): number {
   let crc = 0;

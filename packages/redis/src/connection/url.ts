@@ -1,6 +1,6 @@
 import { PartdError } from "@partd/core";
 
-/** What is needed to reach a server, in the form that `@redis/client` takes. */
+/** The options of a server's connection, in the form that `@redis/client` takes. */
 export interface ServerOptions {
   readonly socket:
     | { readonly path: string }
@@ -11,9 +11,9 @@ export interface ServerOptions {
 }
 
 /**
- * Reads `redis[s]://[[user]:password@]host[:port][/database]`, or `unix:///path/of/socket`.
+ * Parses `redis[s]://[[user]:password@]host[:port][/database]`, or `unix:///path/of/socket`.
  *
- * @throws `ERR_PARTD_VALUE` for anything else; the message has no password.
+ * @throws `ERR_PARTD_VALUE` for anything else; the message contains no password.
  */
 export function parseUrl(text: string): {
   readonly address: string;

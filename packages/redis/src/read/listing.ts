@@ -6,7 +6,7 @@ import type { Session } from "../session.js";
 import type { BucketWriter } from "../write/bucket-writer.js";
 import { GROUP_KEYS, type Reader, WINDOW_BYTES } from "./reader.js";
 
-/** Lists what is there, bucket by bucket, in steps that keep no one waiting. */
+/** Lists keys and values bucket by bucket, in steps short enough not to block the server. */
 export class Listing {
   readonly #session: Session;
   readonly #writers: readonly BucketWriter[];
@@ -75,7 +75,7 @@ export class Listing {
   ): AsyncGenerator<string[], void, undefined> {
     await this.check(bucket, options);
     const { connection, expireAfter } = this.#session;
-    const seen = new Set<string>(); // A scan may give a key twice while the hash grows.
+    const seen = new Set<string>(); // A scan may return a key twice while the hash grows.
     let cursor = "0";
     do {
       const command = ["HSCAN", bucket.keys, cursor, "COUNT", "1000"];
@@ -106,7 +106,7 @@ export class Listing {
     return page.filter((_, i) => (present as number[])[i] === 1);
   }
 
-  /** Waits while someone else has the lock; finds out what a server has lost. */
+  /** Waits while another store has the lock, and checks for lost writes. */
   async check(bucket: BucketNames, options: OperationOptions): Promise<void> {
     const { connection, token } = this.#session;
     const { writer, last } = (this.#writers[bucket.index] as BucketWriter).known;
@@ -118,7 +118,7 @@ export class Listing {
   }
 }
 
-/** Bytes that share their memory with nothing else. */
+/** A copy that shares no memory. */
 function own(bytes: Buffer): Uint8Array {
   return new Uint8Array(bytes);
 }

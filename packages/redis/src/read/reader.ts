@@ -6,17 +6,17 @@ import { MEASURE, READ, READ_ON } from "../scripts/read-scripts.js";
 import { ScriptAnswer, type Session } from "../session.js";
 import type { BucketWriter } from "../write/bucket-writer.js";
 
-/** What one step of the server has read of a value. */
+/** The part of a value that one step has read. */
 export interface FirstPart {
   readonly key: string;
   readonly generation: string;
-  /** Chunks of the value, and the index of the first that is not in `bytes`. */
+  /** The number of chunks, and the index of the first that is not in `bytes`. */
   readonly length: number;
   readonly next: number;
   readonly bytes: Buffer;
 }
 
-/** Reads values in steps of about a MiB, as they stood when their first part was read. */
+/** Reads values in steps of about a MiB, as they were when their first part was read. */
 export class Reader {
   readonly #session: Session;
   readonly #writers: readonly BucketWriter[];
@@ -26,7 +26,9 @@ export class Reader {
     this.#writers = writers;
   }
 
-  /** @param states is told what each value was, as {@link REMOVE_ALL} compares it. */
+  /**
+   * @param states receives the state of each value, in the form that {@link REMOVE_ALL} compares.
+   */
   async get(
     keys: readonly string[],
     options: GetOptions,
@@ -51,7 +53,10 @@ export class Reader {
     return pieces.map((list) => joined(list, options));
   }
 
-  /** All pieces of a value. One that is removed while it is read is read anew, and kept from then on. */
+  /**
+   * All pieces of a value. If the value is removed meanwhile, it is read again, this time kept for
+   * its reader.
+   */
   async #whole(
     bucket: BucketNames,
     first: FirstPart,
@@ -79,13 +84,13 @@ export class Reader {
     yield* this.rest(this.#bucket(key), opened, options);
   }
 
-  /** Fixes a value, and reads its first part. */
+  /** Fixes a value for reading, and reads its first part. */
   async open(key: string, options: OperationOptions): Promise<FirstPart> {
     const [part] = await this.first(this.#bucket(key), [key], options, KEPT);
     return part as FirstPart;
   }
 
-  /** As many of the keys as one step reads, at least one, in their order. */
+  /** Reads the first parts of as many keys as one step allows, at least one, in order. */
   async first(
     bucket: BucketNames,
     keys: readonly string[],
@@ -112,7 +117,7 @@ export class Reader {
     return parts;
   }
 
-  /** What follows a first part that is kept: also if the value is removed meanwhile. */
+  /** The rest of a value after a kept first part, even if the value is removed meanwhile. */
   async *rest(
     bucket: BucketNames,
     part: FirstPart,
@@ -126,7 +131,7 @@ export class Reader {
     }
   }
 
-  /** The next piece is on its way while one is looked at. */
+  /** Requests the next piece before yielding the current one. */
   async *#pieces(
     bucket: BucketNames,
     { key, generation, length, next: start }: FirstPart,
@@ -139,7 +144,7 @@ export class Reader {
       const how = [generation, from, length, limit, isKept ? 1 : 0].map(String);
       const attempt = () => READ_ON.run(this.#session.connection, keys, how);
       const reply = this.#session.retry(attempt, options);
-      reply.catch(() => {}); // It may be that nobody asks for it any more.
+      reply.catch(() => {}); // The caller may have stopped reading.
       return reply as Promise<[number, Buffer]>;
     };
     for (let reply = read(start); ; ) {
@@ -179,7 +184,7 @@ export class Reader {
     return buckets[bucketOf(key, buckets.length)] as BucketNames;
   }
 
-  /** The places of the keys, a few of one bucket at a time. */
+  /** Groups positions in `keys` by bucket, a few at a time. */
   *#groups(keys: readonly string[]): Generator<{ bucket: BucketNames; places: number[] }> {
     const { buckets } = this.#session;
     const open = new Map<number, number[]>();
@@ -195,7 +200,10 @@ export class Reader {
     for (const [index, places] of open) yield { bucket: buckets[index] as BucketNames, places };
   }
 
-  /** Makes a call that compares what this writer has written: what was lost is not read as empty. */
+  /**
+   * Makes a call that compares this writer's last change, so that lost writes are not read as empty
+   * values.
+   */
   #known(
     bucket: BucketNames,
     options: OperationOptions,
@@ -207,7 +215,7 @@ export class Reader {
   }
 }
 
-/** The pieces in one array, which is the caller's alone. */
+/** The pieces in one array, owned by the caller. */
 function joined(pieces: readonly Buffer[], options: GetOptions): Uint8Array {
   let byteLength = 0;
   for (const piece of pieces) byteLength += piece.byteLength;
@@ -220,7 +228,7 @@ function joined(pieces: readonly Buffer[], options: GetOptions): Uint8Array {
   return value;
 }
 
-/** How much one step reads, and whether a value stays readable when it is removed. */
+/** How much one step reads, and whether the value stays readable after its removal. */
 export interface Extent {
   /** Bytes. */
   readonly limit: number;
@@ -243,7 +251,7 @@ function gone(key: string, cause: unknown): PartdError {
 export const WINDOW_BYTES = 1 << 20;
 const UNKEPT: Extent = { limit: WINDOW_BYTES, isKept: false };
 const KEPT: Extent = { limit: WINDOW_BYTES, isKept: true };
-/** Keys that one step is asked for: more would mostly be left for the next. */
+/** Keys in one step: of more, most would be left for the next. */
 export const GROUP_KEYS = 128;
-/** Steps that are on their way at once. */
+/** Concurrent steps. */
 const LANES = 4;

@@ -1,17 +1,20 @@
 import { Script } from "./script.js";
 
-// The scripts that change a bucket. Each begins in the same way:
+// Scripts that change a bucket. Each begins in the same way:
 //
-//   KEYS: lock, writers, keys, reads, …
-//   ARGV: the lock's token or "", the writer, the number of this change, milliseconds to live or "0", …
+// KEYS: lock, writers, keys, reads, …
 //
-// `writers` is a hash of each writer's last number, `keys` one of each key's generation, `reads` one of
-// the keys that are being read in several steps, with the time (ms) until which they may be.
+// ARGV: the lock's token or "", the writer, the change's number, milliseconds to live or "0", …
 //
-// In a script that is out of memory only the first write fails: it is the one that can, so that
-// nothing is half done. An error whose text is one word would be given "ERR" in front.
+// `writers` is a hash of each writer's last number, `keys` one of each key's generation, and
+// `reads` one of the keys that are read in several steps, with the time (ms) until which their
+// readers may go on.
+//
+// When the server is out of memory only a script's first write fails. So the write that may fail
+// comes first, and no change is half done. Redis puts "ERR" before an error of a single word, so
+// our errors have two.
 
-/** Whether this change was made already, and whether another one before it is missing. */
+/** Skips a change that was made already, and refuses one whose predecessor is missing. */
 const SEQUENCE = `
 local last = tonumber(redis.call('HGET', KEYS[2], ARGV[2]) or '0')
 local number = tonumber(ARGV[3])
@@ -21,7 +24,7 @@ if number <= last then
 end
 if number ~= last + 1 then return redis.error_reply('PARTDSEQ ' .. last) end`;
 
-/** Fencing: a lock that was lost changes nothing, and one that another holds is respected. */
+/** Fencing: a store whose lock was lost changes nothing, and another's lock is respected. */
 export const GUARD = `
 local holder = redis.call('GET', KEYS[1])
 if ARGV[1] ~= '' and holder ~= ARGV[1] then return redis.error_reply('PARTDLOST the lock') end
@@ -35,7 +38,7 @@ local function nameOf(key) return string.sub(key, skip) end
 local function touch(key) if lifetime > 0 then redis.call('PEXPIRE', key, lifetime) end end
 local function finish() touch(KEYS[2]) touch(KEYS[3]) return 'done' end`;
 
-/** A value that is being read stays for the readers, out of the way and for as long as they go on. */
+/** Keeps a value under another name while it is being read, until its readers are done. */
 const REMOVE = `
 local time = redis.call('TIME')
 local now = time[1] * 1000 + time[2] / 1000
@@ -60,10 +63,10 @@ local function fits(value, detached, current)
 end`;
 
 /**
- * Appends chunks, each to the key that stands at its place.
+ * Appends chunks to the keys in the same positions.
  *
- * KEYS …: v of each chunk. ARGV …: lengths (uint32 LE), short chunks end to end, and each chunk of its
- * own whose length is given as 0.
+ * KEYS …: v of each chunk. ARGV …: lengths (uint32 LE), the short chunks end to end, and each long
+ * chunk, whose length is given as 0.
  */
 export const APPEND = new Script(
   SEQUENCE,
@@ -91,7 +94,7 @@ return finish()`,
 );
 
 /**
- * Appends what lies in the staging list, chunk by chunk.
+ * Appends the chunks of the staging list.
  *
  * KEYS …: staging, v of each chunk.
  */
@@ -115,9 +118,9 @@ return finish()`,
 );
 
 /**
- * Puts chunks behind those that lie in a staging list already, once.
+ * Adds chunks to a staging list, once.
  *
- * KEYS: staging. ARGV: how many lie there, the chunks.
+ * KEYS: staging. ARGV: the number of chunks already there, the chunks.
  */
 export const STAGE = new Script(`
 local there = redis.call('LLEN', KEYS[1])
@@ -133,7 +136,8 @@ return 'done'`);
 /**
  * Replaces a value.
  *
- * KEYS …: v, its name for readers or v, staging. ARGV …: how many chunks are staged, or 0; the chunks.
+ * KEYS …: v, its name for readers or v, staging. ARGV …: the number of staged chunks or 0; the
+ * chunks.
  */
 export const SET = new Script(
   SEQUENCE,
@@ -166,8 +170,8 @@ return finish()`,
 /**
  * Removes values, all or none of them.
  *
- * KEYS …: v of each, then of each its name for readers or v. ARGV …: of each what it has to be, as
- * "generation length", or "" for whatever it is.
+ * KEYS …: v of each, then for each its name for readers or v. ARGV …: for each its expected state,
+ * as "generation length", or "" for any.
  */
 export const REMOVE_ALL = new Script(
   SEQUENCE,
@@ -199,9 +203,10 @@ return finish()`,
 );
 
 /**
- * Ends a writer whose last change may still be on its way: its number is set beyond all of its changes.
+ * Ends a writer whose last change may still be under way, by setting its number beyond all its
+ * changes.
  *
- * KEYS: writers. ARGV: the writer. Answers its last number.
+ * KEYS: writers. ARGV: the writer. Returns its last number.
  */
 export const END_WRITER = new Script(`
 local last = tonumber(redis.call('HGET', KEYS[1], ARGV[1]) or '0')

@@ -1,11 +1,11 @@
 import { GUARD } from "./change-scripts.js";
 import { Script } from "./script.js";
 
-// The scripts that read a bucket. What they answer is at most about a MiB, so that no other client of
-// the server waits long.
+// Scripts that read a bucket. A reply is at most about a MiB, so that other clients never wait
+// long.
 
 /**
- * Whether what this writer has written is still there: a failover or a restart may have lost it.
+ * Checks that this writer's changes are still there: a failover or a restart may have lost them.
  *
  * KEYS: lock, writers, … ARGV: the lock's token or "", the writer, its last number, …
  */
@@ -46,8 +46,8 @@ end`;
  * Reads values from their beginning, as many as fit.
  *
  * KEYS …: keys, reads, v of each. ARGV …: the limit in bytes, "1" to note that they are being read.
- * Answers of each that was read its
- * generation, how many chunks it has, the index of the first that is not in the answer, and its bytes.
+ * Returns for each value read its generation, its number of chunks, the index of the first chunk
+ * that is not in the reply, and its bytes.
  */
 export const READ = new Script(
   KNOWN,
@@ -77,10 +77,11 @@ return answer`,
 );
 
 /**
- * Reads on in a value as it was, also if it has been removed meanwhile.
+ * Continues reading a value as it was, even if it has been removed since.
  *
- * KEYS: keys, reads, v, its name for readers. ARGV: its generation, the index of the first chunk, how
- * many it has, the limit in bytes, "1" to note that it is being read. Answers the index of the next chunk, and the bytes.
+ * KEYS: keys, reads, v, its name for readers. ARGV: its generation, the index of the first chunk,
+ * the number of chunks, the limit in bytes, "1" to note that it is being read. Returns the index of
+ * the next chunk, and the bytes.
  */
 export const READ_ON = new Script(
   WINDOW,
@@ -99,10 +100,10 @@ return { to, bytes }`,
 );
 
 /**
- * Measures values, as many as may be looked at in one step.
+ * Measures values, as many as one step may look at.
  *
- * KEYS …: keys, reads, v of each. ARGV …: the index of the first value's first chunk that is not
- * counted yet. Answers of each its bytes from there on, and the index to go on from, or -1.
+ * KEYS …: keys, reads, v of each. ARGV …: the index of the first value's first chunk not counted
+ * yet. Returns for each its bytes from there on, and the index to continue from, or -1.
  */
 export const MEASURE = new Script(
   KNOWN,
@@ -127,10 +128,12 @@ end
 return answer`,
 );
 
-/** Whether the bucket may be read now, and still has what this writer wrote. KEYS: lock, writers. */
+/**
+ * Checks that the bucket may be read now, and still has this writer's changes. KEYS: lock, writers.
+ */
 export const CHECK = new Script(KNOWN, GUARD, "return 'done'");
 
-/** Of keys that may have expired: which are there. KEYS: keys, v of each. Answers 1 or 0 of each. */
+/** Which of some keys have not expired. KEYS: keys, v of each. Returns 1 or 0 for each. */
 export const PRESENT = new Script(`
 local answer, skip = {}, #KEYS[1] - 1
 for i = 2, #KEYS do

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import type { Argument, Connection, Reply } from "../connection/connection.js";
 
-/** A Lua script, which the server keeps under its digest. */
+/** A Lua script, which the server caches under its digest. */
 export class Script {
   readonly text: string;
   readonly #digest: string;
@@ -12,9 +12,9 @@ export class Script {
   }
 
   /**
-   * Runs it as one step of the server.
+   * Runs the script atomically on the server.
    *
-   * @param keys every key that it touches, all of one bucket: a cluster needs to know them.
+   * @param keys every key that the script touches, all of one bucket: a cluster requires this.
    */
   async run(
     connection: Connection,
@@ -27,7 +27,7 @@ export class Script {
     try {
       return await connection.send(key, ["EVALSHA", this.#digest, ...rest], replicas);
     } catch (error) {
-      // A server that was started anew, or told to forget its scripts.
+      // The server was restarted, or told to forget its scripts.
       if (!(error as Error).message.startsWith("NOSCRIPT")) throw error;
       return connection.send(key, ["EVAL", this.text, ...rest], replicas);
     }

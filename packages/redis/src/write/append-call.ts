@@ -7,14 +7,14 @@ import type { Change } from "./bucket-writer.js";
 export interface PendingAppend {
   readonly keys: readonly string[];
   readonly values: readonly Uint8Array[];
-  /** Bytes that it takes in a call. */
+  /** Its bytes in a call. */
   readonly cost: number;
   readonly isWanted: boolean;
   resolve(): void;
   reject(error: unknown): void;
 }
 
-/** Appends that are sent together: one step of the server. */
+/** Appends that are sent in one call. */
 export class AppendCall implements Change {
   readonly script = APPEND;
   readonly #bucket: BucketNames;
@@ -47,8 +47,8 @@ export class AppendCall implements Change {
   }
 
   /**
-   * Short chunks lie end to end in one argument: a Buffer for each costs the client a write for each,
-   * 2 µs where this costs 0.2. Long ones are sent from where they are.
+   * Short chunks go end to end in one argument: the client makes a write for each Buffer, which
+   * costs 2 µs instead of 0.2 µs a chunk. Long ones are sent in place, without a copy.
    */
   #encode() {
     if (this.#encoded) return this.#encoded;
@@ -88,7 +88,7 @@ export class AppendCall implements Change {
   }
 }
 
-/** The pieces in which a value is kept, as Buffers over the same memory. */
+/** The chunks of a value, as Buffers over its memory. */
 export function* chunksOf(value: Uint8Array): Iterable<Buffer> {
   for (let at = 0; at < value.byteLength; at += CHUNK_BYTES) {
     const length = Math.min(CHUNK_BYTES, value.byteLength - at);
@@ -96,12 +96,12 @@ export function* chunksOf(value: Uint8Array): Iterable<Buffer> {
   }
 }
 
-/** What a call takes of a value's bytes beside them: its key's name. */
+/** A value's bytes in a call, including its key's name. */
 export function costOf(key: string, value: Uint8Array): number {
   return value.byteLength + key.length + 40;
 }
 
-/** The longest element of a list: two of them are read in one step. */
+/** The longest chunk: one step reads two of them. */
 export const CHUNK_BYTES = 512 << 10;
-/** From here on a chunk is an argument of its own. */
+/** From this size on, a chunk is an argument of its own. */
 const OWN_BYTES = 8 << 10;

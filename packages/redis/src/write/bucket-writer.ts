@@ -8,35 +8,35 @@ import { Patience, ScriptAnswer, type Session } from "../session.js";
 import { type Trouble, troubleOf } from "../trouble.js";
 import { AppendCall, type PendingAppend } from "./append-call.js";
 
-/** One call of a script that changes a bucket. */
+/** A call of a script that changes a bucket. */
 export interface Change {
   readonly script: Script;
-  /** What it says beyond the beginning that all share. Asked for again at each attempt. */
+  /** Keys and arguments behind those that all scripts share. Read at each attempt. */
   readonly keys: readonly string[];
   readonly args: readonly Argument[];
-  /** Whether someone still wants it; looked at while it has surely not been carried out. */
+  /** Whether the caller still waits. Asked while the change has surely not been made. */
   readonly isWanted: boolean;
   resolve(): void;
   reject(error: unknown): void;
 }
 
 /**
- * Changes a bucket, exactly once and in order. Each change has the next number of this writer, and the
- * server carries it out only behind the one before it. So several may be on their way at once, and each
- * may be sent again when its outcome is unknown. When one fails, those behind it fail, too, and are sent
- * again one by one, by the numbers that are then due.
+ * Changes a bucket exactly once and in order. Each change has this writer's next number, and the
+ * server carries it out only after the one before it. So several changes may be in flight at once,
+ * and each may be repeated when its outcome is unknown. When one fails, those behind it fail too,
+ * and are sent again one by one with new numbers.
  */
 export class BucketWriter {
   readonly #session: Session;
   readonly #bucket: BucketNames;
   #writer = newWriter();
-  /** The number of the last change that was acknowledged. */
+  /** The number of the last acknowledged change. */
   #last = 0;
   #waiting: (PendingAppend | Change)[] = [];
   #inFlight: Call[] = [];
   #recovering: Promise<void> | undefined;
   #begun = false;
-  /** A change was given up that may still be carried out. */
+  /** Whether a change was given up that may still be carried out. */
   #isInDoubt = false;
   #idle: (() => void)[] = [];
 
@@ -45,12 +45,12 @@ export class BucketWriter {
     this.#bucket = bucket;
   }
 
-  /** What a reading script compares with what the server knows: {@link KNOWN}. */
+  /** What reading scripts compare with the server's state: {@link KNOWN}. */
   get known(): { readonly writer: string; readonly last: number } {
     return { writer: this.#writer, last: this.#last };
   }
 
-  /** Appends, together with others that wait. */
+  /** Queues an append, to be sent together with others that wait. */
   append(append: PendingAppend): void {
     this.#waiting.push(append);
     this.#begin();
@@ -63,26 +63,26 @@ export class BucketWriter {
     });
   }
 
-  /** Resolves when all that was begun is done, also what its caller has given up. */
+  /** Resolves when all changes are done, including those whose caller has given up. */
   async settled(): Promise<void> {
     if (this.#waiting.length + this.#inFlight.length === 0) return;
     await new Promise<void>((resolve) => this.#idle.push(resolve));
   }
 
-  /** Begins anew as another writer, whatever the server knows of this one. */
+  /** Continues as a new writer, whatever the server knows of this one. */
   async renew(): Promise<void> {
     await this.settled();
     await this.#end();
   }
 
-  /** Has the server forget this writer. */
+  /** Removes this writer from the server. */
   async end(): Promise<void> {
     if (this.#last === 0) return;
     const { connection } = this.#session;
     await connection.send(this.#bucket.writers, ["HDEL", this.#bucket.writers, this.#writer]);
   }
 
-  /** In the next turn, so that appends of one turn go together. */
+  /** Starts in the next turn of the event loop, so that appends of this turn go together. */
   #begin(): void {
     if (this.#begun || this.#inFlight.length > 0) return;
     this.#begun = true;
@@ -113,7 +113,7 @@ export class BucketWriter {
     for (const resolve of this.#idle.splice(0)) resolve();
   }
 
-  /** The next change: of appends, as many as fit into one call. */
+  /** The next change: a single script, or as many appends as fit into one call. */
   #next(): Change | undefined {
     const [first] = this.#waiting;
     if (first && "script" in first) return this.#waiting.shift() as Change;
@@ -153,7 +153,7 @@ export class BucketWriter {
     else this.#pump();
   }
 
-  /** The first in flight is done. */
+  /** The first change in flight is done. */
   #acknowledge(): void {
     const call = this.#inFlight.shift() as Call;
     this.#last = call.number;
@@ -167,23 +167,23 @@ export class BucketWriter {
     });
   }
 
-  /** Carries out one by one what is in flight and has failed. */
+  /** Repeats the failed changes in flight, one by one. */
   async #repeat(): Promise<void> {
     await Promise.all(this.#inFlight.map(({ sent }) => sent));
-    // Nothing is carried out before what is in front of it: those have been, too.
+    // The server carries out nothing before its predecessors: those are done, too.
     let applied = this.#inFlight.findLastIndex(({ trouble }) => !trouble) + 1;
     while (applied-- > 0) this.#acknowledge();
     while (this.#inFlight.length > 0) {
       const call = this.#inFlight[0] as Call;
       if (call.number !== this.#last + 1) await this.#renumber(call);
-      if (this.#inFlight.length === 0) return; // It could not be had.
+      if (this.#inFlight.length === 0) return; // No new number could be had.
       const error = await this.#persist(call);
       if (error === undefined) this.#acknowledge();
       else {
         this.#inFlight.shift();
         call.change.reject(error);
       }
-      // Those behind may have been carried out, or not: they share its fate.
+      // The changes behind it may have been carried out or not: reject them with the same error.
       if (this.#isInDoubt) {
         for (const behind of this.#inFlight.splice(0)) behind.change.reject(error);
       }
@@ -191,8 +191,8 @@ export class BucketWriter {
   }
 
   /**
-   * Gives a call the number that is due. A copy of it that is still on its way by the old number could be
-   * carried out as well: then the writer has to be another one.
+   * Gives a call its new number. A copy with the old number that is still under way could be
+   * carried out as well: then the writer must be a new one.
    */
   async #renumber(call: Call): Promise<void> {
     const isAnySent = this.#inFlight.some(
@@ -202,7 +202,10 @@ export class BucketWriter {
     call.number = this.#last + 1;
   }
 
-  /** Sends a call until it is carried out, or answers why it never will be. */
+  /**
+   * Repeats a call until it is carried out. Returns undefined, or the error that it failed with for
+   * good.
+   */
   async #persist(call: Call): Promise<unknown> {
     const patience = new Patience(this.#session);
     let isSent = false;
@@ -217,7 +220,7 @@ export class BucketWriter {
       if (!isSent && !call.change.isWanted) return abandoned;
       const refusal = patience.exhausted(trouble);
       if (refusal) {
-        if (trouble.kind === "replicas") this.#last = call.number; // It was carried out.
+        if (trouble.kind === "replicas") this.#last = call.number; // The change was made.
         if (trouble.kind !== "away" || !isSent) return refusal;
         this.#isInDoubt = true;
         return unknownOutcome(refusal);
@@ -227,7 +230,9 @@ export class BucketWriter {
     }
   }
 
-  /** Makes sure that what was given up is not carried out any more, and goes on as another writer. */
+  /**
+   * Makes sure that changes given up are not carried out any more, and continues as a new writer.
+   */
   async #clearDoubt(): Promise<void> {
     try {
       const before = this.#last;
@@ -240,7 +245,7 @@ export class BucketWriter {
     }
   }
 
-  /** @returns the number of the last change that was carried out. */
+  /** Ends this writer. @returns the number of its last change that was carried out. */
   async #end(): Promise<number> {
     const { writers } = this.#bucket;
     const last = await this.#session.retry(() =>
@@ -261,10 +266,10 @@ interface Call {
   trouble?: Trouble | undefined;
 }
 
-/** What nobody waits for is rejected with. */
+/** The error of a change for which no one waits. */
 const abandoned = new Error("abandoned");
 
-/** Bytes of appends that are sent in one call: a few milliseconds of the server's time. */
+/** The most bytes of appends in one call: a few milliseconds of the server's time. */
 const GATHER_BYTES = 2 << 20;
 
 function newWriter(): string {

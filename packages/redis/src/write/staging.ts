@@ -5,10 +5,10 @@ import { STAGE } from "../scripts/change-scripts.js";
 import { ScriptAnswer, type Session } from "../session.js";
 
 /**
- * Sends chunks that are too much for one call to a list of their own, from where one short call puts
- * them in their places.
+ * Sends chunks that are too large for one call to a list of their own, from which one short call
+ * moves them to their places.
  *
- * @param use makes that call; the list is removed if it fails, and expires if this process ends.
+ * @param use makes that call. The list is removed if it fails, and expires if this process ends.
  */
 export async function withStaged(
   session: Session,
@@ -31,7 +31,7 @@ export async function withStaged(
     }
     await use(staging);
   } catch (error) {
-    await connection.send(staging, ["UNLINK", staging]).catch(() => {}); // It expires.
+    await connection.send(staging, ["UNLINK", staging]).catch(() => {}); // The list expires anyway.
     if (!(error instanceof ScriptAnswer && error.code === "PARTDSTAGE")) throw error;
     throw new PartdError(
       "ERR_PARTD_IO",

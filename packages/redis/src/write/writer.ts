@@ -14,7 +14,7 @@ import { chunksOf, costOf } from "./append-call.js";
 import { BucketWriter } from "./bucket-writer.js";
 import { withStaged } from "./staging.js";
 
-/** Changes a data set, each operation as one step of every bucket that it concerns. */
+/** Changes a data set. Each operation is one step in every bucket concerned. */
 export class Writer {
   readonly buckets: readonly BucketWriter[];
   readonly #session: Session;
@@ -74,9 +74,9 @@ export class Writer {
   }
 
   /**
-   * Reads, and removes what was read if nothing was added to it meanwhile, or else once more.
+   * Reads values and removes them if they have not changed since, or else tries again.
    *
-   * @param lock keeps everyone else out of a value that is written to all the time.
+   * @param lock keeps others out of a value that changes all the time.
    */
   async pop(
     keys: readonly string[],
@@ -110,19 +110,19 @@ export class Writer {
     return copies(keys, popped, options);
   }
 
-  /** Resolves when all that was begun is done, also what its caller has given up. */
+  /** Resolves when all changes are done, including those whose caller has given up. */
   async settled(): Promise<void> {
     await Promise.all(this.buckets.map((bucket) => bucket.settled()));
   }
 
-  /** After a loss: goes on as a writer that has written nothing. */
+  /** After a loss: continues as a writer without changes. */
   async beginAnew(): Promise<void> {
     if (!this.#session.hasLost) return;
     this.#session.forgetLoss();
     await Promise.all(this.buckets.map((bucket) => bucket.renew()));
   }
 
-  /** Has the servers forget this writer; what fails is a few bytes that stay. */
+  /** Removes this writer from the servers. A failure leaves a few bytes there. */
   async end(): Promise<void> {
     await Promise.allSettled(this.buckets.map((bucket) => bucket.end()));
   }
@@ -157,7 +157,7 @@ export class Writer {
     });
   }
 
-  /** @param wanted what each value has to be, or "". */
+  /** @param wanted the expected state of each value, or "" for any. */
   #remove(index: number, keys: readonly string[], wanted: readonly string[]): Promise<void> {
     const bucket = this.#session.buckets[index] as BucketNames;
     const values = keys.map((key) => bucket.value(key));
@@ -167,8 +167,9 @@ export class Writer {
   }
 
   /**
-   * Makes a call that removes values. Those that are being read are given a name by which their readers
-   * find them; the server tells which, as it has to be told every name beforehand.
+   * Makes a call that removes values. A value that is being read gets another name, under which its
+   * readers find it. The server says which values those are, because it must know every name before
+   * the call.
    */
   async #besideReaders(
     keys: readonly string[],
@@ -206,9 +207,9 @@ export class Writer {
     return lists;
   }
 
-  /** The parts of a batch, a part for each bucket. */
+  /** Divides a batch into a part for each bucket. */
   #divide({ keys, values }: Batch, { owned, signal }: AppendOptions): Part[] {
-    // Who gives an append up may change its bytes, of which the rest is yet to be sent.
+    // A caller that aborts an append may change bytes that are still to be sent.
     const isCopied = signal !== undefined && !owned;
     const parts = new Map<
       number,
@@ -231,7 +232,7 @@ export class Writer {
   }
 }
 
-/** What a batch has for one bucket. */
+/** A batch's part for one bucket. */
 interface Part {
   readonly index: number;
   readonly keys: readonly string[];
@@ -239,7 +240,7 @@ interface Part {
   readonly cost: number;
 }
 
-/** Whether the bytes lie in memory that neither grows nor is shared with another thread. */
+/** Whether the memory can neither grow nor be shared with another thread. */
 function isPlain({ buffer }: Uint8Array): boolean {
   return buffer instanceof ArrayBuffer && !(buffer as { resizable?: boolean }).resizable;
 }
@@ -277,9 +278,9 @@ function inPart(reason: unknown, written: number, all: number): unknown {
   );
 }
 
-/** A batch of more bytes for a bucket is sent in parts that are put in place together. */
+/** From this size on, a bucket's part of a batch is staged in several calls and moved in one. */
 const STAGED_BYTES = 16 << 20;
-/** Keys that are removed in one step. */
+/** Keys removed in one step. */
 const REMOVED_KEYS = 1_000;
-/** How often a value is read and found changed before everyone else is kept out. */
+/** Attempts to pop a changing value before the lock is taken. */
 const OPEN_ATTEMPTS = 4;
