@@ -15,8 +15,8 @@ import type {
 } from "./client.js";
 
 /**
- * The requests of a store by the official SDK. Region, endpoint, credentials, encryption and time
- * limits are those of `client`, which stays the caller's: closing a store does not destroy it.
+ * Makes a store's requests with the official SDK. Region, endpoint, credentials, encryption and
+ * time limits are those of `client`, which the caller owns: closing a store does not destroy it.
  */
 export function awsClient(client: S3Client): ObjectClient {
   return {
@@ -58,7 +58,7 @@ export function awsClient(client: S3Client): ObjectClient {
       const [first] = Errors.filter(({ Code }) => Code !== "NoSuchKey");
       if (!first) return;
       const error = new Error(first.Message ?? `${first.Key} was not removed`);
-      // DeleteObjects answers 200 all the same: the code says how it failed.
+      // DeleteObjects returns 200 even so: the code says how it failed.
       throw Object.assign(error, { name: first.Code ?? "InternalError", status: statusOf(first) });
     },
   };

@@ -1,23 +1,23 @@
 /**
- * The four requests that a store makes of S3, or of what speaks its protocol. Each rejects where the
- * server refuses or cannot be reached; of the error, `status` (or `statusCode`, or
- * `$metadata.httpStatusCode`) is the HTTP status and `name` (or `code`) the code of S3. No request has
- * to be repeated by the client: the store does that.
+ * The four requests that a store makes of S3, or of a server with its protocol. Each rejects if the
+ * server refuses or cannot be reached. The error's `status` (or `statusCode`, or
+ * `$metadata.httpStatusCode`) is the HTTP status, and its `name` (or `code`) is the code of S3. The
+ * client need not repeat requests: the store does.
  */
 export interface ObjectClient {
-  /** Makes the object of `body`. Has to send `If-None-Match: *` where `ifNoneMatch` is given. */
+  /** Creates the object from `body`. Must send `If-None-Match: *` if `ifNoneMatch` is given. */
   put(request: PutRequest): Promise<unknown>;
-  /** The bytes of the object from `start` up to and without `end`. */
+  /** Returns the object's bytes from `start` up to, not including, `end`. */
   get(request: GetRequest): Promise<Uint8Array>;
-  /** The next objects, in the order of their names, as ListObjectsV2 gives them. */
+  /** Returns the next objects in the order of their names, as ListObjectsV2 does. */
   list(request: ListRequest): Promise<ListPage>;
-  /** Removes objects. One that is not there is no error. */
+  /** Removes objects. A missing object is no error. */
   delete(request: DeleteRequest): Promise<unknown>;
 }
 
 interface Request {
   readonly bucket: string;
-  /** Gives the request up. */
+  /** Aborts the request. */
   readonly signal: AbortSignal;
 }
 
@@ -35,18 +35,18 @@ export interface GetRequest extends Request {
 
 export interface ListRequest extends Request {
   readonly prefix: string;
-  /** Only names behind this one. */
+  /** Return only names after this one. */
   readonly startAfter?: string | undefined;
 }
 
 export interface DeleteRequest extends Request {
-  /** 1,000 names at most. */
+  /** At most 1,000 names. */
   readonly keys: readonly string[];
 }
 
 export interface ListPage {
   readonly objects: readonly ListedObject[];
-  /** Whether there are more behind the last of them. */
+  /** Whether more objects follow the last one. */
   readonly more: boolean;
 }
 
@@ -54,7 +54,7 @@ export interface ListedObject {
   readonly key: string;
   /** In bytes. */
   readonly size: number;
-  /** What changes whenever the object is written. */
+  /** A value that changes whenever the object is written. */
   readonly etag: string;
   /** When it was written, by the server's clock, in milliseconds since 1970. */
   readonly modified: number;

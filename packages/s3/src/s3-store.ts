@@ -25,47 +25,50 @@ export interface S3StoreOptions {
   readonly client: ObjectClient;
   /** The bucket, which has to be there. */
   readonly bucket: string;
-  /** The folder of the data set: what all its objects' names begin with, before a `/`. */
+  /** The folder of the data set: the names of all its objects begin with it and a `/`. */
   readonly prefix: string;
   /**
-   * Bytes of values in an object, about: appends that wait together fill one, and larger ones are cut
-   * into parts. What gathers appends above, such as a `BufferStore`, makes batches of this size. From
-   * 65,536 to 2^30; default 64 MiB.
+   * The approximate bytes of values in an object. Waiting appends together fill one; larger ones
+   * are cut into parts. A `BufferStore` above makes batches of this size. 65,536 to 2^30; default
+   * 64 MiB.
    */
   readonly segmentBytes?: number | undefined;
-  /** How many objects are written at once, each held in memory. From 1 to 64; default 4. */
+  /** Objects written at once, each held in memory. 1 to 64; default 4. */
   readonly concurrency?: number | undefined;
-  /** How many requests read at once, each of 16 MiB at most. From 1 to 256; default 16. */
+  /** Concurrent read requests, each of at most 16 MiB. 1 to 256; default 16. */
   readonly readConcurrency?: number | undefined;
-  /** Bytes between two ranges of an object up to which one request reads both. Default 256 KiB. */
+  /**
+   * The largest gap, in bytes, between two ranges of an object that one request reads together.
+   * Default 256 KiB.
+   */
   readonly coalesceGap?: number | undefined;
   /**
-   * Whether each read sees what others have written before it began, and each append waits for a lock
-   * of others: one LIST each. With false, a read sees what was there when the store first looked, and
-   * what the store itself has written. Default true.
+   * Whether each read sees what others wrote before it began, and each append waits for others'
+   * locks: one LIST each. If false, a read sees what was there when the store first looked, and
+   * what this store has written. Default true.
    */
   readonly fresh?: boolean | undefined;
-  /** Bytes of memory for the descriptions of segments. From 65,536 on; default 64 MiB. */
+  /** Bytes of memory for the descriptions of segments. At least 65,536; default 64 MiB. */
   readonly indexMemory?: number | undefined;
   /**
-   * Milliseconds without a sign of life after which the holder of a lock is passed over; the same for
-   * all that share the data set. From 100 on; default 30,000.
+   * Milliseconds without a sign of life after which a lock's holder is passed over. All who share
+   * the data set must agree. At least 100; default 30,000.
    */
   readonly leaseMs?: number | undefined;
-  /** Milliseconds after which a wait for others' lock is `ERR_PARTD_LOCK`. Default 600,000. */
+  /** Milliseconds after which a wait for others' locks is `ERR_PARTD_LOCK`. Default 600,000. */
   readonly lockTimeoutMs?: number | undefined;
-  /** How often a request is made until it succeeds. From 1 to 100; default 10, in about 30 s. */
+  /** The most attempts of a request. 1 to 100; default 10, over about 30 s. */
   readonly attempts?: number | undefined;
-  /** Milliseconds after which one attempt is given up. From 1 on; default 300,000. */
+  /** Milliseconds after which one attempt is given up. At least 1; default 300,000. */
   readonly requestTimeoutMs?: number | undefined;
 }
 
 /**
- * A data set of immutable objects in a bucket of S3, or of what speaks its protocol. Any number of
- * stores on any number of machines append to it and read it at once.
+ * A data set of immutable objects in a bucket of S3, or of a server with its protocol. Any number
+ * of stores on any number of machines append to it and read it at once.
  */
 export class S3Store extends BaseStore {
-  /** Bytes of an append that is worth an object. */
+  /** Bytes of an append that make it worth an object. */
   readonly batchBytes: number;
   /** `s3://<bucket>/<prefix>`. */
   readonly address: string;
@@ -74,7 +77,7 @@ export class S3Store extends BaseStore {
   readonly #writer: Writer;
   readonly #fetching: Omit<FetchOptions, "signal">;
   readonly #streams = new Set<ValueStream | EntryStream>();
-  /** Objects that were dropped, and which streams still read. */
+  /** Objects that were dropped but that streams still read. */
   #doomed: string[] = [];
 
   /** @throws `ERR_PARTD_VALUE` if an option is missing or out of its range. */
@@ -100,15 +103,15 @@ export class S3Store extends BaseStore {
     this.#fetching = { folder, coalesceGap };
   }
 
-  /** How many requests this store has made so far, repetitions included. */
+  /** The requests that this store has made so far, including repetitions. */
   get requests(): RequestCounts {
     return { ...this.#requests.counts };
   }
 
   /**
-   * Says that nobody appends any more: leaves an index of what this store has written, as `close` does,
-   * and from now on reads of it see what is there now, without a LIST each. An append or a deletion
-   * through it ends that.
+   * Declares that no one appends any more. Writes an index of this store's segments, as `close`
+   * does; reads now see what is there now, without a LIST each. An append or a deletion through
+   * this store ends that.
    */
   async seal(options: OperationOptions = {}): Promise<void> {
     await this.flush(options); // Opens the store.
@@ -117,17 +120,17 @@ export class S3Store extends BaseStore {
   }
 
   /**
-   * Removes parts of values whose commit never came, because its writer was killed. A commit that is
-   * under way for longer than `olderThanMs` fails.
+   * Removes parts of values whose commit never came because its writer was killed. A commit under
+   * way for longer than `olderThanMs` fails.
    *
-   * @returns how many objects were removed.
+   * @returns the number of objects removed.
    */
   async sweep(options: SweepOptions = {}): Promise<number> {
     await this.flush(options);
     return sweep(this.#dataSet, options);
   }
 
-  /** Finds out whether the bucket is there, and may be listed. */
+  /** Checks that the bucket exists and may be listed. */
   protected override _open(): Promise<void> {
     return this.#dataSet.reload();
   }
@@ -221,7 +224,7 @@ export class S3Store extends BaseStore {
     this.#writer.forgetIndex();
   }
 
-  /** A deletion is a commit of its own, and removes what it has seen: it needs no lock. */
+  /** Takes no lock for a deletion: it is one commit, which removes only what it has seen. */
   protected override async _exclusive<T>(
     critical: () => Promise<T>,
     { signal }: OperationOptions,
@@ -238,7 +241,9 @@ export class S3Store extends BaseStore {
     await this.#removeDoomed();
   }
 
-  /** Runs `work` on the pieces of the keys, again if the data set was dropped under it. */
+  /**
+   * Plans a read of the keys and runs `work` on it; again if the data set was dropped meanwhile.
+   */
   async #read<T>(
     keys: readonly string[],
     { signal }: OperationOptions,

@@ -15,7 +15,7 @@ import { isTooLate, Segment } from "./segment.js";
 import { Tails } from "./tails.js";
 
 export interface DataSetOptions {
-  /** Whether each read looks for what others have written. */
+  /** Whether each read looks for others' commits. */
   readonly fresh: boolean;
   readonly leaseMs: number;
   readonly lockTimeoutMs: number;
@@ -25,16 +25,16 @@ export interface DataSetOptions {
 /** The objects of a data set, as this process knows them. */
 export class DataSet {
   readonly requests: Requests;
-  /** What the names of all objects begin with. */
+  /** The beginning of all objects' names. */
   readonly folder: string;
   readonly tails: Tails;
-  /** Those that count, in the order of commits. */
+  /** The segments that count, in commit order. */
   segments: readonly Segment[] = [];
   removals = new Removals();
   readonly #lease: Lease;
   readonly #fresh: boolean;
   readonly #known = new Map<string, Segment>();
-  /** What counts of the epochs whose holders were passed over. */
+  /** For each epoch whose holder was passed over, the commits that count. */
   readonly #lost = new Map<number, Cover>();
   #indexes: readonly ListedObject[] = [];
   readonly #readIndexes = new Set<string>();
@@ -45,9 +45,12 @@ export class DataSet {
   #nextReload: Promise<void> | undefined;
   /** Counts listings. */
   #listings = 0;
-  /** The listing that was adopted last. */
+  /** The last listing adopted. */
   #adopted = 0;
-  /** Commits of this store, with the listing that began last before: later ones may not show them. */
+  /**
+   * This store's commits, each with the last listing begun before it: that one and earlier ones may
+   * lack it.
+   */
   readonly #added = new Map<Segment, number>();
   #lastEpoch = -1;
   #lastStamp = 0;
@@ -60,24 +63,24 @@ export class DataSet {
     this.#fresh = options.fresh;
   }
 
-  /** The lock that this store holds; 0 for none. */
+  /** The epoch of the lock that this store holds; 0 for none. */
   get epoch(): number {
     return this.#claim?.epoch ?? 0;
   }
 
-  /** The latest stamp of all commits that were seen. */
+  /** The latest stamp of any commit seen. */
   get lastStamp(): number {
     return this.#lastStamp;
   }
 
-  /** Looks for what others have written, once they have given a lock back. */
+  /** Looks for others' commits, after waiting for their locks. */
   async refresh(signal?: AbortSignal): Promise<void> {
     if (this.#claim) return this.#checkLock(this.#claim);
     if (this.#isListed && (this.#isSealed || !this.#fresh)) return;
     await this.reload(signal);
   }
 
-  /** The same, whatever was seen before. Those that ask while a listing is under way share the next. */
+  /** Looks for others' commits in any case. Callers during a listing share the next one. */
   async reload(signal?: AbortSignal): Promise<void> {
     this.#nextReload ??= (this.#reloading ?? Promise.resolve())
       .catch(() => {})
@@ -97,13 +100,13 @@ export class DataSet {
     }
   }
 
-  /** From now on reads see what is there now, and do not look again. */
+  /** Looks once more; later reads do not look again. */
   async seal(signal?: AbortSignal): Promise<void> {
     await this.reload(signal);
     this.#isSealed = true;
   }
 
-  /** Waits until nobody else holds the lock; takes it over from a holder that has gone. */
+  /** Waits until no other store holds the lock, and takes it over from a dead holder. */
   async whenFree(signal?: AbortSignal): Promise<void> {
     while (!(await this.#lease.whenFree(signal))) {
       const claim = await this.#take(signal);
@@ -111,14 +114,14 @@ export class DataSet {
     }
   }
 
-  /** Before a commit: it waits while others hold the lock, unless `fresh` is false. */
+  /** Call this before a commit: waits while others hold the lock, unless `fresh` is false. */
   async beforeCommit(): Promise<void> {
     if (this.#claim || (!this.#fresh && this.#isListed)) return;
     await this.whenFree();
   }
 
   /**
-   * After a commit under a lock.
+   * Call this after a commit under a lock.
    *
    * @throws `ERR_PARTD_LOCK` if it came too late to count.
    */
@@ -130,7 +133,7 @@ export class DataSet {
     if (!seen?.has(segment)) throw lockWasLost(this.folder);
   }
 
-  /** Reads the indexes that writers have left, for the segments whose tails are not known. */
+  /** Reads the indexes that writers have left. */
   async loadIndexes(signal?: AbortSignal): Promise<void> {
     const unread = this.#indexes.filter(({ key }) => !this.#readIndexes.has(key));
     await Promise.all(
@@ -151,7 +154,7 @@ export class DataSet {
     );
   }
 
-  /** The commit is there: it is seen without a look. */
+  /** Adds a commit of this store, which is seen without a listing. */
   add(segment: Segment, tail: Tail): void {
     this.#known.set(segment.key, segment);
     this.#lastStamp = Math.max(this.#lastStamp, segment.stamp);
@@ -163,11 +166,11 @@ export class DataSet {
     const last = this.segments.at(-1);
     const isNext = segment.kind === "add" && (!last || commitOrder(last, segment) < 0);
     const others = isNext ? this.segments : this.segments.filter((one) => one !== segment);
-    const segments = [...others, segment]; // Those who read go on with what they have.
+    const segments = [...others, segment]; // A new array: readers keep the old one.
     this.segments = isNext ? segments : this.#counting(segments);
   }
 
-  /** Runs `critical` while nobody else changes the data set; what it sees is fixed meanwhile. */
+  /** Runs `critical` under the lock. What it sees is fixed meanwhile. */
   async alone<T>(critical: () => Promise<T>, signal?: AbortSignal): Promise<T> {
     const claim = await this.#take(signal);
     this.#claim = claim;
@@ -175,21 +178,21 @@ export class DataSet {
       return await critical();
     } finally {
       this.#claim = undefined;
-      await claim.giveBack().catch(() => {}); // It is passed over when its time is up.
+      await claim.giveBack().catch(() => {}); // If that fails, the lock is passed over in time.
     }
   }
 
-  /** Everything under the prefix, also what lies there for no commit. */
+  /** Lists everything under the prefix, also objects of no commit. */
   async listAll(signal?: AbortSignal): Promise<ListedObject[]> {
     return (await this.requests.list(this.folder, { signal })).objects;
   }
 
-  /** Sees what this store itself has removed under the lock. */
+  /** Lists again under the lock, after this store has removed objects. */
   async reloadUnderLock(): Promise<void> {
     await this.#adopt(await this.#list());
   }
 
-  /** Runs what reads segments, again if the data set was dropped under it. */
+  /** Runs `read`, and again if the data set was dropped meanwhile. */
   async reading<T>(read: () => Promise<T>, signal?: AbortSignal): Promise<T> {
     for (let attempt = 1; ; attempt++) {
       try {
@@ -201,7 +204,7 @@ export class DataSet {
     }
   }
 
-  /** Makes an epoch of the lock ours, and settles what the ones before have left. */
+  /** Takes the lock as a new epoch, and settles earlier epochs that were not given back. */
   async #take(signal: AbortSignal | undefined): Promise<Claim> {
     for (;;) {
       const claim = await this.#lease.claim(signal);
@@ -217,14 +220,14 @@ export class DataSet {
         if (state.older.length > 0) await this.requests.delete(state.older);
         return claim;
       } catch (error) {
-        // Not given back: the next one has to settle it, too.
+        // Do not give it back: the next holder has to settle it, too.
         await claim.abandon();
         throw error;
       }
     }
   }
 
-  /** Says once and for all which commits of a holder count that was passed over: those listed. */
+  /** Records which commits of a holder that was passed over count: those listed. */
   async #putDown(epoch: number, objects: readonly ListedObject[]): Promise<void> {
     const all = await this.#segmentsOf(objects);
     const segments = all.filter((segment) => segment.epoch === epoch);
@@ -236,8 +239,8 @@ export class DataSet {
   }
 
   /**
-   * What there is but parts. A listing of several pages is no view of one moment: it is made again if
-   * the lock changed hands meanwhile.
+   * Lists all objects except parts. A listing of several pages is not of one moment, so it is
+   * repeated if the lock changed hands meanwhile.
    */
   async #list(): Promise<Listing> {
     for (;;) {
@@ -259,7 +262,7 @@ export class DataSet {
     }
     const segments = [...isThere];
     const removals = await this.#removalsOf(segments.filter(({ kind }) => kind !== "add"));
-    if (number < this.#adopted) return; // Another one was faster.
+    if (number < this.#adopted) return; // A later listing was adopted first.
     this.#adopted = number;
     for (const [segment, listing] of this.#added) {
       if (listing < number) this.#added.delete(segment);
@@ -287,10 +290,10 @@ export class DataSet {
     return removals;
   }
 
-  /** Those that count, in order. */
+  /** The segments that count, in commit order. */
   #counting(segments: readonly Segment[]): Segment[] {
     return segments
-      .filter((one) => !isTooLate(one, this.#lost) && !this.removals.removeAll(one))
+      .filter((one) => !isTooLate(one, this.#lost) && !this.removals.isAllRemoved(one))
       .sort(commitOrder);
   }
 
@@ -313,7 +316,7 @@ export class DataSet {
     return segments;
   }
 
-  /** What lies outside of our folders is not ours to judge. */
+  /** Checks names in our folders. Other folders are not checked. */
   #checkName(key: string): void {
     const name = key.slice(this.folder.length);
     if (name.startsWith(INDEX) && !isIndexName(name)) throw strangeObject(key);
@@ -348,7 +351,7 @@ interface Listing {
   readonly state: LockState;
 }
 
-/** How often a read begins anew because the data set was dropped meanwhile. */
+/** Attempts of a read when the data set is dropped meanwhile. */
 const READ_ATTEMPTS = 3;
 
 function lockWasLost(folder: string): PartdError {

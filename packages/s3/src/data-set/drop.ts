@@ -5,12 +5,12 @@ import { Segment } from "./segment.js";
 import { abandonedParts, partsOf } from "./sweep.js";
 
 /**
- * Removes all objects of a data set, under its lock. First a commit says that all of them are removed,
- * so that none comes back when the removal is interrupted; it is itself removed last.
+ * Removes all objects of a data set, under its lock. First a commit removes everything, so that
+ * nothing comes back if this is interrupted; that commit's own object is removed last.
  *
  * @param clear makes that commit.
  * @param needed objects that are still being read: they stay for now.
- * @returns names of what stayed, to be removed in this order.
+ * @returns the names of the objects that stay, to be removed in this order.
  */
 export async function dropAll(
   dataSet: DataSet,
@@ -23,7 +23,7 @@ export async function dropAll(
   const segments = before.flatMap(({ key, size }) => Segment.parse(folder, key, size) ?? []);
   const parts = partsOf(folder, before);
   if (segments.length > 0) await clear(Cover.of(segments));
-  // What is there by now and was not then is none of ours to remove, but for that commit.
+  // Objects that appeared since are not ours to remove, except that commit.
   const clears = dataSet.segments.filter((one) => one.kind === "clear");
   const removed = new Set(segments.map(({ writer, sequence }) => `${writer}-${sequence}`));
   const abandoned = await abandonedParts(dataSet, before, parts, Number.POSITIVE_INFINITY);

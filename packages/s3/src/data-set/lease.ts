@@ -5,17 +5,17 @@ import { hex, LOCK, strangeObject } from "../format/names.js";
 import { type Requests, sleep } from "../objects/requests.js";
 
 /**
- * The lock of a data set, as objects. `lock/<epoch>` is made by who takes it, under a condition, and
- * written again and again while it is held; `lock/<epoch>.free` says that it was given back. The
- * highest epoch counts. A holder whose object stays the same for `leaseMs`, by the clock of the one
- * who watches, is passed over: no two clocks are compared.
+ * The lock of a data set, as objects. A store takes it by creating `lock/<epoch>` with
+ * If-None-Match, and rewrites that object while it holds the lock; `lock/<epoch>.free` says that it
+ * gave the lock back. The highest epoch counts. A holder whose object does not change for
+ * `leaseMs`, by the watcher's clock, is passed over: no two clocks are compared.
  */
 export class Lease {
   readonly #requests: Requests;
   readonly #folder: string;
   readonly #leaseMs: number;
   readonly #timeoutMs: number;
-  /** Who holds the lock, as it was last seen, and since when that has not changed. */
+  /** The holder as last seen, and since when its object has not changed. */
   #watched = { epoch: 0, etag: "", since: 0 };
   #isChecked = false;
 
@@ -31,8 +31,9 @@ export class Lease {
   }
 
   /**
-   * Waits until the lock is free, or its holder is to be passed over, and makes the next epoch. The
-   * caller has to list the locks after that, and holds the lock if its epoch is the {@link LockState}'s.
+   * Waits until the lock is free or its holder is to be passed over, and creates the next epoch.
+   * The caller must then list the locks, and holds the lock if its epoch is that of the
+   * {@link LockState}.
    */
   async claim(signal: AbortSignal | undefined): Promise<Claim> {
     const wait = new Wait(this.#timeoutMs, this.#folder);
@@ -49,7 +50,10 @@ export class Lease {
     }
   }
 
-  /** Resolves with `true` when the lock is free, with `false` when its holder is to be passed over. */
+  /**
+   * Resolves with `true` when the lock is free, or with `false` when its holder is to be passed
+   * over.
+   */
   async whenFree(signal: AbortSignal | undefined): Promise<boolean> {
     const wait = new Wait(this.#timeoutMs, this.#folder);
     for (;;) {
@@ -60,12 +64,12 @@ export class Lease {
     }
   }
 
-  /** Whether nobody has taken the lock since. */
+  /** Whether no one has taken the lock since this epoch. */
   async isCurrent(epoch: number): Promise<boolean> {
     return this.state(await this.#list(undefined)).epoch === epoch;
   }
 
-  /** @param objects those of a listing, the locks among them. */
+  /** @param objects a listing that includes the locks. */
   state(objects: readonly ListedObject[]): LockState {
     let state: LockState = { epoch: 0, etag: "", isFree: true, older: [], abandoned: [] };
     for (const { key, etag } of objects) {
@@ -75,7 +79,7 @@ export class Lease {
       const epoch = Number.parseInt(match[1] as string, 16);
       if (match[2]) {
         if (epoch === state.epoch) state = { ...state, isFree: true };
-        else state.older.push(key); // Of an epoch whose lock is gone.
+        else state.older.push(key); // It belongs to an epoch whose lock is gone.
         continue;
       }
       if (!state.isFree) state.abandoned.push(state.epoch);
@@ -89,11 +93,11 @@ export class Lease {
     return state;
   }
 
-  /** @returns whether we made it, and nobody else. */
+  /** @returns whether we created it, and no one else. */
   async #make(claim: Claim, signal: AbortSignal | undefined): Promise<boolean> {
     const { key, body } = claim;
     if (!(await this.#requests.create(key, body, signal))) {
-      // It may be our own, of an attempt whose answer was lost.
+      // It may be our own object, from an attempt whose reply was lost.
       const there = await this.#requests.read(key, 0, body.length, signal).catch(() => undefined);
       if (!there || !body.equals(there)) return false;
     }
@@ -125,17 +129,17 @@ export class Lease {
 }
 
 export interface LockState {
-  /** The highest; 0 if the lock was never taken. */
+  /** The highest epoch; 0 if the lock was never taken. */
   readonly epoch: number;
   readonly etag: string;
   readonly isFree: boolean;
-  /** Objects of lower epochs, which nobody needs once {@link abandoned} is dealt with. */
+  /** Objects of lower epochs, which can go once {@link abandoned} epochs are settled. */
   readonly older: string[];
   /** Lower epochs that were not given back. */
   readonly abandoned: number[];
 }
 
-/** An epoch of the lock that this process has made. */
+/** An epoch of the lock that this process created. */
 export class Claim {
   readonly epoch: number;
   readonly key: string;
@@ -155,14 +159,14 @@ export class Claim {
     this.body = Buffer.from(randomBytes(16).toString("hex"));
   }
 
-  /** Whether it was renewed so lately that nobody can have passed it over, by any clock of ours. */
+  /** Whether it was renewed so recently that no one can have passed it over, by either clock. */
   get isFresh(): boolean {
     const { monotonic, wall } = this.#renewed;
     const passed = Math.max(performance.now() - monotonic, Date.now() - wall);
     return passed < this.#leaseMs / 2;
   }
 
-  /** Renews it from time to time. */
+  /** Begins to renew it at intervals. */
   renew(): void {
     this.#timer = setInterval(() => {
       const since = now();
@@ -171,14 +175,15 @@ export class Claim {
         .then(() => {
           this.#renewed = since;
         })
-        .catch(() => {}) // The next one may succeed; if none does, the lock goes to another.
+        // The next renewal may succeed; if none does, another store takes the lock.
+        .catch(() => {})
         .finally(() => {
           this.#renewal = undefined;
         });
     }, this.#leaseMs / 4).unref();
   }
 
-  /** Stops to renew. The lock is passed over when its time is up. */
+  /** Stops renewing. The lock is then passed over in time. */
   async abandon(): Promise<void> {
     clearInterval(this.#timer);
     await this.#renewal;
@@ -189,19 +194,19 @@ export class Claim {
     await this.#requests.write(`${this.key}.free`, this.body);
   }
 
-  /** Removes an epoch that does not count, because a higher one was made before. */
+  /** Removes an epoch that does not count, because a higher one was created before. */
   async withdraw(): Promise<void> {
     await this.abandon();
     await this.#requests.delete([this.key]);
   }
 }
 
-/** A suspended machine may stop the one clock, and the other may be set. */
+/** Both clocks: one may stop while the machine sleeps, and the other may be set. */
 function now(): { readonly monotonic: number; readonly wall: number } {
   return { monotonic: performance.now(), wall: Date.now() };
 }
 
-/** Waits between two looks, for longer and longer, up to a limit. */
+/** Waits between looks, longer each time, up to a limit. */
 class Wait {
   readonly #since = performance.now();
   readonly #timeoutMs: number;

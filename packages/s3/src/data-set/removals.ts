@@ -2,9 +2,9 @@ import type { Cover } from "../format/cover.js";
 import type { Tail } from "../format/tail.js";
 import type { Segment } from "./segment.js";
 
-/** What the segments of a data set remove, of those that lie there. */
+/** What the removing segments of a data set remove from the others. */
 export class Removals {
-  /** Segments that were added, in no order. */
+  /** The segments added here. */
   readonly #segments = new Set<Segment>();
   readonly #clears: Cover[] = [];
   readonly #byKey = new Map<string, Cover[]>();
@@ -31,13 +31,13 @@ export class Removals {
     }
   }
 
-  /** Whether all that the segment holds is removed. */
-  removeAll(segment: Segment): boolean {
+  /** Whether everything in the segment is removed. */
+  isAllRemoved(segment: Segment): boolean {
     return this.#clears.some((cover) => cover.has(segment));
   }
 
-  /** Whether what the segment holds of the key is removed. */
-  remove(segment: Segment, key: string): boolean {
+  /** Whether the segment's value of the key is removed. */
+  isRemoved(segment: Segment, key: string): boolean {
     return this.#byKey.get(key)?.some((cover) => cover.has(segment)) ?? false;
   }
 }

@@ -1,9 +1,9 @@
 import type { Cover } from "../format/cover.js";
 import { type CommitKind, DATA, parseSegmentName, type SegmentName } from "../format/names.js";
 
-/** A commit that lies in the bucket. */
+/** A commit in the bucket. */
 export class Segment implements SegmentName {
-  /** The whole name of the object. */
+  /** The object's full name. */
   readonly key: string;
   /** Bytes of the object. */
   readonly size: number;
@@ -27,7 +27,7 @@ export class Segment implements SegmentName {
     this.tailLength = name.tailLength;
   }
 
-  /** The segment that an object of a listing is, if its name is one. */
+  /** The segment of a listed object, if its name is one. */
   static parse(folder: string, key: string, size: number): Segment | undefined {
     const name = parseSegmentName(key.slice(folder.length), size);
     return name && new Segment(key, size, name);
@@ -39,8 +39,8 @@ export class Segment implements SegmentName {
 }
 
 /**
- * Whether a segment that was written under a lock came too late: after the next one had taken the
- * lock over, and had put down what lay there.
+ * Whether a segment written under a lock came too late: after the next holder had taken over and
+ * recorded what counts.
  */
 export function isTooLate(segment: Segment, lost: ReadonlyMap<number, Cover>): boolean {
   const seen = segment.epoch === 0 ? undefined : lost.get(segment.epoch);

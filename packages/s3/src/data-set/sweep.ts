@@ -7,7 +7,7 @@ import type { DataSet } from "./data-set.js";
 
 export interface SweepOptions extends OperationOptions {
   /**
-   * Milliseconds, by the server's clock, that the last part of a value has to be older than the newest
+   * Milliseconds, by the server's clock, by which a value's last part must be older than the newest
    * object. Default a day.
    */
   readonly olderThanMs?: number | undefined;
@@ -28,7 +28,7 @@ export async function sweep(
   return names.length;
 }
 
-/** The names of all parts, by the writer and the number of their commit. */
+/** The names of all parts, by writer and sequence of their commit. */
 export function partsOf(folder: string, objects: readonly ListedObject[]): Map<string, string[]> {
   const parts = new Map<string, string[]>();
   for (const { key } of objects) {
@@ -43,10 +43,10 @@ export function partsOf(folder: string, objects: readonly ListedObject[]): Map<s
 }
 
 /**
- * Commits whose parts are there and which will never be: an object that removes nothing and adds
- * nothing takes their name first, so that their writer, should it still live, fails.
+ * Finds commits whose parts exist but that will never be made. An empty commit takes each name
+ * first, so that its writer fails if it still lives.
  *
- * @param before the last part has to be older, in milliseconds since 1970.
+ * @param before the parts must be older than this, in milliseconds since 1970.
  */
 export async function abandonedParts(
   { requests, folder }: DataSet,
@@ -63,7 +63,8 @@ export async function abandonedParts(
     if (keys.some((key) => (names.get(key) as ListedObject).modified > before)) continue;
     const nothing = new TailWriter().end(commit, 0, new Cover());
     if (await requests.create(name, nothing)) abandoned.add(id);
-    else if (await isNothing(requests, name, nothing)) abandoned.add(id); // Swept before.
+    // An earlier sweep made it.
+    else if (await isNothing(requests, name, nothing)) abandoned.add(id);
   }
   return abandoned;
 }

@@ -5,7 +5,7 @@ import { contradiction, missing } from "../objects/missing.js";
 import type { Requests } from "../objects/requests.js";
 import type { Segment } from "./segment.js";
 
-/** The tails of segments, of which the last used are kept in memory. */
+/** The tails of segments. The most recently used are kept in memory. */
 export class Tails {
   readonly #requests: Requests;
   readonly #memory: number;
@@ -13,7 +13,7 @@ export class Tails {
   #bytes = 0;
   readonly #reading = new Map<Segment, Promise<Tail>>();
 
-  /** @param memory bytes of tails that are kept. */
+  /** @param memory the most bytes of tails to keep. */
   constructor(requests: Requests, memory: number) {
     this.#requests = requests;
     this.#memory = memory;
@@ -24,7 +24,7 @@ export class Tails {
     const kept = this.#kept.get(segment);
     if (kept) {
       this.#kept.delete(segment);
-      this.#kept.set(segment, kept); // Last used.
+      this.#kept.set(segment, kept); // Now it is the most recently used.
       return kept;
     }
     let reading = signal ? undefined : this.#reading.get(segment);
@@ -36,8 +36,8 @@ export class Tails {
   }
 
   /**
-   * Takes what an index says, unless it would take most of the memory. One that is gone or damaged is
-   * passed over: each segment has its own tail.
+   * Takes the tails in an index, unless that would take most of the memory. A missing or damaged
+   * index is ignored: each segment has its own tail.
    */
   async load(
     key: string,

@@ -1,4 +1,7 @@
-/** Reads what a {@link ByteWriter} wrote. What is cut short or out of range is a `RangeError`. */
+/**
+ * Reads what a {@link ByteWriter} wrote. Throws `RangeError` for bytes that are cut short or out of
+ * range.
+ */
 export class ByteReader {
   readonly bytes: Buffer;
   at: number;

@@ -1,4 +1,4 @@
-/** Writes numbers and bytes one behind the other, into memory that grows. */
+/** Appends numbers and bytes to growing memory. */
 export class ByteWriter {
   #bytes = Buffer.allocUnsafeSlow(1024);
   #length = 0;
@@ -7,7 +7,7 @@ export class ByteWriter {
     return this.#length;
   }
 
-  /** What was written. */
+  /** The bytes written. */
   get bytes(): Buffer {
     return this.#bytes.subarray(0, this.#length);
   }
@@ -17,7 +17,7 @@ export class ByteWriter {
     this.#length = this.#bytes.writeUInt32LE(value, this.#length);
   }
 
-  /** A whole number below 2^53, in eight bytes. */
+  /** An integer below 2^53, in eight bytes. */
   uint53(value: number): void {
     this.#reserve(8);
     this.#bytes.writeUInt32LE(value % 2 ** 32, this.#length);
@@ -25,7 +25,7 @@ export class ByteWriter {
     this.#length += 8;
   }
 
-  /** A whole number below 2^53, seven bits a byte, the lowest first. */
+  /** An integer below 2^53, seven bits in a byte, lowest first. */
   varint(value: number): void {
     this.#reserve(8);
     let left = value;

@@ -3,11 +3,11 @@ import type { ByteWriter } from "./byte-writer.js";
 import type { CommitId } from "./names.js";
 
 /**
- * A set of commits: what a removal has seen, and therefore removes. A commit that comes to light later
- * is in none, however old its stamp is: nothing is removed that nobody has read.
+ * A set of commits: those that a removal has seen, and therefore removes. A commit discovered later
+ * is in none, whatever its stamp, so nothing unseen is removed.
  */
 export class Cover {
-  /** First and last sequence of each run, ascending, for each writer. */
+  /** For each writer, the first and last sequence of each run, ascending. */
   readonly #runs = new Map<string, number[]>();
 
   static of(commits: Iterable<CommitId>): Cover {
@@ -59,7 +59,7 @@ export class Cover {
     }
   }
 
-  /** @throws `RangeError` for what {@link write} does not write. */
+  /** @throws `RangeError` for bytes that {@link write} does not write. */
   static read(from: ByteReader): Cover {
     const cover = new Cover();
     for (let writers = from.varint(); writers > 0; writers--) {

@@ -3,10 +3,10 @@ import { ByteWriter } from "./byte-writer.js";
 import { hex, INDEX } from "./names.js";
 
 /**
- * What a writer leaves when it ends: the tails of its segments in one object, so that a reader needs
- * one request for all of them. For each segment the length and the text of its name in the data set,
- * then the length and the bytes of its tail; lengths are varints. A tail has a checksum of its own, and
- * says what segment it belongs to.
+ * An index that a writer leaves when it closes: the tails of its segments in one object, so that a
+ * reader needs one request for all. For each segment: the length and text of its name in the data
+ * set, then the length and bytes of its tail; lengths are varints. Each tail has its own checksum,
+ * and names its segment.
  */
 export class IndexObject {
   readonly #bytes = new ByteWriter();
@@ -24,7 +24,7 @@ export class IndexObject {
     this.count++;
   }
 
-  /** @throws `RangeError` for what no writer writes. */
+  /** @throws `RangeError` for bytes that no writer writes. */
   static *read(bytes: Buffer): Generator<readonly [name: string, tail: Buffer], void, undefined> {
     const reader = new ByteReader(bytes);
     while (!reader.isAtEnd) {
@@ -33,7 +33,7 @@ export class IndexObject {
       const name = bytes.toString("latin1", reader.at - nameLength, reader.at);
       const tailLength = reader.varint();
       reader.skip(tailLength);
-      // A copy: one tail that is kept must not keep all.
+      // A copy, so that keeping one tail does not keep all.
       yield [name, Buffer.from(bytes.subarray(reader.at - tailLength, reader.at))];
     }
   }

@@ -1,8 +1,8 @@
 import { PartdError } from "@partd/core";
 
 /**
- * The folders of a data set, in the order in which a listing gives them. A reader counts on this
- * order: when it sees a segment, it sees also the lock that was taken before the segment lay there.
+ * The folders of a data set, in listing order. Readers rely on the order: a listing that shows a
+ * segment also shows the lock taken before the segment was written.
  */
 export const DATA = "data/";
 export const INDEX = "index/";
@@ -10,33 +10,33 @@ export const LOCK = "lock/";
 export const LOST = "lost/";
 export const PART = "part/";
 
-/** What a commit is known by before its object is there. */
+/** A commit's identity, before its object exists. */
 export interface CommitId {
-  /** Orders commits: microseconds since 1970, or later than any commit that its writer knew of. */
+  /** Orders commits: microseconds since 1970, or more if its writer knew of a later commit. */
   readonly stamp: number;
   /** 16 hexadecimal digits. */
   readonly writer: string;
-  /** Numbers the commits of a writer, from 1 on. */
+  /** Numbers a writer's commits, from 1. */
   readonly sequence: number;
-  /** The lock that it was written under; 0 for none. */
+  /** The epoch of the lock it was written under; 0 for none. */
   readonly epoch: number;
-  /** What it does besides adding: nothing, remove keys, or remove everything. */
+  /** What it does besides adding values: nothing, remove keys, or remove everything. */
   readonly kind: CommitKind;
 }
 
 export type CommitKind = "add" | "remove" | "clear";
 
 export interface SegmentName extends CommitId {
-  /** Whether the values lie in objects of their own, its parts. */
+  /** Whether the values are in objects of their own, the parts. */
   readonly inParts: boolean;
   /** Bytes of the tail, which describes the values. */
   readonly tailLength: number;
 }
 
 /**
- * `data/<hash>/<stamp>-<writer>-<sequence>-<epoch>-<kind><tail>`, all in hexadecimal. The hash spreads
- * names over the partitions of a large server. A segment in parts has 0 as the length of its tail: its
- * name can be known from those of its parts.
+ * `data/<hash>/<stamp>-<writer>-<sequence>-<epoch>-<kind><tail>`, all in hexadecimal. The hash
+ * spreads names over the partitions of a large server. A segment in parts gives its tail's length
+ * as 0, so that its name follows from those of its parts.
  */
 export function segmentName(id: CommitId, tailLength: number): string {
   return `${DATA}${hashOf(id)}/${commitName(id)}${hex(tailLength, 8)}`;
@@ -46,7 +46,7 @@ export function partName(id: CommitId, part: number): string {
   return `${PART}${hashOf(id)}/${commitName(id)}-${hex(part, 8)}`;
 }
 
-/** The commit that a part belongs to, and its place in it. */
+/** The commit that a part belongs to, and the part's number. */
 export function parsePartName(name: string): { id: CommitId; part: number } | undefined {
   const match = /^part\/[0-9a-f]{2}\/([0-9a-f-]+-[arc])-([0-9a-f]{8})$/.exec(name);
   const id = match && parseCommit(match[1] as string);
@@ -55,7 +55,7 @@ export function parsePartName(name: string): { id: CommitId; part: number } | un
   return partName(id, part) === name ? { id, part } : undefined;
 }
 
-/** @param size of the object, in bytes. */
+/** @param size the object's size in bytes. */
 export function parseSegmentName(name: string, size: number): SegmentName | undefined {
   const match = /^data\/[0-9a-f]{2}\/([0-9a-f-]+-[arc])([0-9a-f]{8})$/.exec(name);
   const id = match && parseCommit(match[1] as string);
@@ -67,7 +67,7 @@ export function parseSegmentName(name: string, size: number): SegmentName | unde
   return { ...id, inParts, tailLength };
 }
 
-/** Compares as commits are ordered. */
+/** Compares two commits by their order. */
 export function commitOrder(a: CommitId, b: CommitId): number {
   return (
     a.stamp - b.stamp ||
@@ -76,7 +76,7 @@ export function commitOrder(a: CommitId, b: CommitId): number {
   );
 }
 
-/** What lies in a folder of the data set and is none of ours. */
+/** The error for a foreign object in a folder of the data set. */
 export function strangeObject(address: string): PartdError {
   return new PartdError(
     "ERR_PARTD_CORRUPT",

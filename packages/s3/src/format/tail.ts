@@ -27,16 +27,18 @@ export class Tail {
   readonly bodyLength: number;
   readonly partLength: number;
   readonly count: number;
-  /** What the removals of this segment remove. */
+  /** The commits that this segment's removals remove from. */
   readonly cover: Cover;
   readonly #entriesStart: number;
   readonly #entriesEnd: number;
-  /** Of each {@link ANCHOR}th entry: where it begins in the tail, and its value in the body. */
+  /**
+   * For each {@link ANCHOR}th entry: its position in the tail, and that of its value in the body.
+   */
   readonly #anchors: number[] = [];
 
   /**
-   * @param address for messages.
-   * @throws `ERR_PARTD_CORRUPT` unless the bytes are the tail of the commit.
+   * @param address the object's name, for messages.
+   * @throws `ERR_PARTD_CORRUPT` unless the bytes are the commit's tail.
    */
   constructor(bytes: Buffer, id: CommitId, address: string) {
     this.bytes = bytes;
@@ -77,7 +79,7 @@ export class Tail {
     }
   }
 
-  /** Goes through the entries in the order of their keys. */
+  /** Iterates over the entries in key order. */
   entries(): TailCursor {
     return new TailCursor(this.bytes, this.#entriesStart, this.#entriesEnd, this.#anchors);
   }
@@ -102,19 +104,19 @@ export class Tail {
   }
 }
 
-/** Stands at one entry at a time, at none in the beginning. */
+/** Iterates over entries. Before the first {@link advance} it is at none. */
 export class TailCursor {
   readonly #reader: ByteReader;
   readonly #anchors: readonly number[];
   #keyStart = 0;
   #keyEnd = 0;
   #crcs = 0;
-  /** Where the value begins among the values, and its length. */
+  /** The value's position among the values, and its length. */
   offset = 0;
   length = 0;
-  /** Whether what the key held before is removed. */
+  /** Whether the key's earlier value is removed. */
   removes = false;
-  /** Where the value of the next entry begins. */
+  /** The position of the next entry's value. */
   nextOffset = 0;
 
   constructor(bytes: Buffer, start: number, end: number, anchors: readonly number[]) {
@@ -122,7 +124,7 @@ export class TailCursor {
     this.#anchors = anchors;
   }
 
-  /** Where the next entry begins in the tail. */
+  /** The next entry's position in the tail. */
   get next(): number {
     return this.#reader.at;
   }
@@ -144,7 +146,7 @@ export class TailCursor {
     return list;
   }
 
-  /** Goes to the next entry, if there is one. */
+  /** Moves to the next entry, if there is one. */
   advance(): boolean {
     const reader = this.#reader;
     if (reader.isAtEnd) return false;
@@ -162,7 +164,7 @@ export class TailCursor {
     return true;
   }
 
-  /** Goes on to the first entry whose key is not before `key`, and tells whether it is the key's. */
+  /** Moves to the first entry whose key is not before `key`. @returns whether it is `key`. */
   seek(key: Buffer): boolean {
     this.#jump(key);
     for (;;) {
@@ -174,7 +176,7 @@ export class TailCursor {
     }
   }
 
-  /** To the last anchor whose key is not behind `key`, if that lies ahead. */
+  /** Moves to the last anchor whose key is not after `key`, if it is ahead. */
   #jump(key: Buffer): void {
     let from = 0;
     let to = this.#anchors.length / 2;
@@ -196,7 +198,7 @@ export class TailCursor {
   }
 }
 
-/** Gathers the entries of a tail. */
+/** Writes a tail. */
 export class TailWriter {
   readonly #entries = new ByteWriter();
   #count = 0;
@@ -229,11 +231,11 @@ export class TailWriter {
   }
 }
 
-/** Bytes of a value under one checksum: what is read at least of a large value. */
+/** Bytes of a value under one checksum: the least that is read of a large value. */
 export const CHUNK = 2 ** 20;
-/** Entries between two anchors: what is gone through to find a key. */
+/** Entries from one anchor to the next: the most that a search visits. */
 const ANCHOR = 32;
 const MAGIC = 0x01335370; // "pS3", version 1
 const HEAD = 4 + 8 + 4 + 4 + 8 + 8 + 8 + 4 + 4;
-/** What no key has: encoded keys are made of these characters. */
+/** Characters that no encoded key has. */
 const NO_KEY = /[^%/\w.() -]/;

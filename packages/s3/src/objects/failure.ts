@@ -1,11 +1,11 @@
 import { PartdError, type PartdErrorCode } from "@partd/core";
 
 /**
- * What became of a request:
- * - `missing`: the object is not there;
- * - `exists`: the condition of a PUT failed, an object of that name is there;
- * - `busy`: the server wants to be asked more slowly;
- * - `again`: it may succeed when it is repeated, and may have succeeded;
+ * The outcome of a failed request:
+ * - `missing`: the object does not exist;
+ * - `exists`: the condition of a PUT failed, because the object exists;
+ * - `busy`: the server wants fewer requests;
+ * - `again`: a repetition may succeed, and this attempt may have succeeded;
  * - `refused`: it will not succeed.
  */
 export type Outcome = "missing" | "exists" | "busy" | "again" | "refused";
@@ -13,11 +13,11 @@ export type Outcome = "missing" | "exists" | "busy" | "again" | "refused";
 export interface Failure {
   readonly outcome: Outcome;
   readonly code: PartdErrorCode;
-  /** What it means, and what to do. */
+  /** What the failure means, and what to do. */
   readonly advice: string;
 }
 
-/** Says what an error of a client means, by its HTTP status and its code of S3. */
+/** Classifies a client's error by its HTTP status and its S3 code. */
 export function failureOf(error: unknown): Failure {
   const { status, name } = describe(error);
   const known = BY_NAME.get(name);
@@ -30,7 +30,7 @@ export function failureOf(error: unknown): Failure {
   if (status === 408 || (status >= 500 && status !== 501)) return FAULT;
   if (status === 401 || status === 403) return DENIED;
   if (status === 501) return NO_CONDITIONS;
-  if (status >= 200 && status < 300) return CUT; // The answer broke off.
+  if (status >= 200 && status < 300) return CUT; // The reply broke off.
   return { outcome: "refused", code: "ERR_PARTD_IO", advice: "the server refused it" };
 }
 

@@ -1,6 +1,6 @@
 import { PartdError } from "@partd/core";
 
-/** An object is gone that a listing gave: the data set may have been dropped since. */
+/** The error for a listed object that is gone: the data set may have been dropped since. */
 export function missing(key: string): PartdError {
   const error = new PartdError(
     "ERR_PARTD_IO",
@@ -11,14 +11,14 @@ export function missing(key: string): PartdError {
   return error;
 }
 
-/** Whether an error says so. */
+/** Whether the error is one of {@link missing}. */
 export function isMissing(error: unknown): boolean {
   return gone.has(error as PartdError);
 }
 
 const gone = new WeakSet<PartdError>();
 
-/** An object says something else than its name or its length. */
+/** The error for an object that contradicts its name or length. */
 export function contradiction(key: string): PartdError {
   return new PartdError(
     "ERR_PARTD_CORRUPT",

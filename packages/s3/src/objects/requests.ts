@@ -6,15 +6,15 @@ import { Slots } from "./slots.js";
 
 export interface RequestsOptions {
   readonly bucket: string;
-  /** How often a request is made before it is given up. */
+  /** The most attempts of a request. */
   readonly attempts: number;
   /** Milliseconds after which an attempt is given up. */
   readonly timeoutMs: number;
-  /** How many objects are read at once. */
+  /** Concurrent reads. */
   readonly readConcurrency: number;
 }
 
-/** How many requests were made, repetitions included. */
+/** Requests made, including repetitions. */
 export interface RequestCounts {
   readonly put: number;
   readonly get: number;
@@ -23,9 +23,9 @@ export interface RequestCounts {
 }
 
 /**
- * The requests of a store, each repeated with a growing, random wait until its outcome is known. A PUT
- * without a condition may therefore be carried out several times, and one with a condition finds its
- * own object there.
+ * A store's requests. Each is repeated, after growing random waits, until its outcome is known. So
+ * an unconditional PUT may be carried out several times, and a conditional one may find its own
+ * object.
  */
 export class Requests {
   readonly counts = { put: 0, get: 0, list: 0, delete: 0 };
@@ -39,7 +39,7 @@ export class Requests {
     this.#reading = new Slots(options.readConcurrency);
   }
 
-  /** Makes the object unless one of that name is there. @returns whether it was made. */
+  /** Creates the object, unless one of that name exists. @returns whether it was created. */
   async create(key: string, body: Uint8Array, signal?: AbortSignal): Promise<boolean> {
     const { bucket } = this.#options;
     const made = await this.#repeat("put", "write", key, signal, async (signal) => {
@@ -49,7 +49,7 @@ export class Requests {
     return made ?? false;
   }
 
-  /** Makes the object, or replaces it. */
+  /** Creates or replaces the object. */
   async write(key: string, body: Uint8Array, signal?: AbortSignal): Promise<void> {
     const { bucket } = this.#options;
     await this.#repeat("put", "write", key, signal, (signal) =>
@@ -57,7 +57,7 @@ export class Requests {
     );
   }
 
-  /** The bytes from `start` up to `end`; nothing if the object is not there. */
+  /** The bytes from `start` up to `end`; undefined if the object does not exist. */
   async read(
     key: string,
     start: number,
@@ -77,9 +77,9 @@ export class Requests {
   }
 
   /**
-   * All objects whose names begin with `prefix`, in the order of their names.
+   * Lists all objects whose names begin with `prefix`, in the order of their names.
    *
-   * @param until where the listing may end: a name behind those that are wanted.
+   * @param until a name after all wanted ones, where the listing may end.
    * @returns the objects, and the number of pages.
    */
   async list(
@@ -135,7 +135,7 @@ export class Requests {
     return page ?? { objects: [], more: false };
   }
 
-  /** @returns nothing if the object is not there, or, for one that was to be made, is there. */
+  /** @returns undefined if the object does not exist or, for a conditional PUT, exists. */
   async #repeat<T>(
     method: keyof RequestCounts,
     action: string,
@@ -171,10 +171,10 @@ export class Requests {
   }
 }
 
-/** What one DeleteObjects takes. */
+/** The most names of one DeleteObjects. */
 const MOST_DELETED = 1000;
 
-/** A signal that is aborted with another one, or after a time. */
+/** A signal that aborts with another one or after a time. */
 class Limit {
   readonly #controller = new AbortController();
   readonly #timer: NodeJS.Timeout;
@@ -198,8 +198,8 @@ class Limit {
 }
 
 /**
- * Milliseconds before the next attempt: random from half to the whole of a time that doubles, so that
- * many workers that failed at once do not come back at once.
+ * Milliseconds before the next attempt: random from half to the whole of a doubling time, so that
+ * many workers that failed at once do not all return at once.
  */
 function backOff(attempt: number, isBusy: boolean): number {
   const longest = Math.min(LONGEST_WAIT, (isBusy ? 200 : 50) * 2 ** (attempt - 1));
@@ -208,7 +208,7 @@ function backOff(attempt: number, isBusy: boolean): number {
 
 const LONGEST_WAIT = 10_000;
 
-/** Waits, unless `signal` is aborted. */
+/** Waits; rejects if `signal` aborts. */
 export function sleep(milliseconds: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     if (signal?.aborted) return reject(signal.reason);

@@ -1,4 +1,4 @@
-/** Lets at most so many run at once, in the order in which they came. */
+/** Limits concurrency, in order of arrival. */
 export class Slots {
   #free: number;
   readonly #waiting: (() => void)[] = [];

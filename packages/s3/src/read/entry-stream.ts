@@ -7,8 +7,8 @@ import { lengthOf, type Piece, planRead, type ReadPlan } from "./read-plan.js";
 import { closed, ValueStream } from "./value-stream.js";
 
 /**
- * All keys with their values, in the order of keys, in which they lie in each segment: neighbours are
- * read together, as many as fill a few requests to each segment.
+ * All keys with their values, in key order, which is also the order within each segment.
+ * Neighbouring values are read together, as many as fill a few requests to each segment.
  */
 export class EntryStream implements AsyncIterable<readonly [string, Uint8Array]> {
   readonly #dataSet: DataSet;
@@ -18,7 +18,7 @@ export class EntryStream implements AsyncIterable<readonly [string, Uint8Array]>
   readonly #onEnd: (stream: EntryStream) => void;
   #isClosed = false;
 
-  /** What is there now, of the keys that the options ask for. */
+  /** Plans a stream of the keys that the options select. */
   static async over(
     dataSet: DataSet,
     keys: ReadonlySet<string>,
@@ -67,7 +67,7 @@ export class EntryStream implements AsyncIterable<readonly [string, Uint8Array]>
         const values = await ahead;
         if (this.#isClosed) throw closed();
         ahead = this.#read(groups.next().value);
-        ahead?.catch(() => {}); // Told when its turn comes, if it does.
+        ahead?.catch(() => {}); // The error is thrown when its turn comes.
         for (const entry of values) {
           if (this.#isClosed) throw closed();
           if ("value" in entry) yield [entry.key, entry.value];
@@ -81,7 +81,7 @@ export class EntryStream implements AsyncIterable<readonly [string, Uint8Array]>
     }
   }
 
-  /** Keys whose values are read together. */
+  /** Groups keys whose values are read together. */
   *#groups(most: number): Generator<string[], undefined, undefined> {
     let group: string[] = [];
     let byteLength = 0;
@@ -130,6 +130,6 @@ type Entry =
   | { readonly key: string; readonly value: Uint8Array }
   | { readonly key: string; readonly stream: ValueStream };
 
-/** Bytes that are read at once: for each segment as much as makes a request worth its cost. */
+/** Bytes that are read at once: for each segment, enough to make a request worth its cost. */
 const LEAST_BYTES = 2 * 2 ** 20;
 const MOST_BYTES = 64 * 2 ** 20;

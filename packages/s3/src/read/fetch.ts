@@ -7,7 +7,10 @@ import { missing } from "../objects/missing.js";
 import type { Requests } from "../objects/requests.js";
 import type { Piece } from "./read-plan.js";
 
-/** Bytes to be read: `into.length` of a piece, from `from` on, which is a multiple of {@link CHUNK}. */
+/**
+ * A range to read: `into.length` bytes of a piece from `from` on, which is a multiple of
+ * {@link CHUNK}.
+ */
 export interface Target {
   readonly key: string;
   readonly piece: Piece;
@@ -17,15 +20,15 @@ export interface Target {
 
 export interface FetchOptions {
   readonly folder: string;
-  /** Ranges of an object that lie no farther apart are read by one request. */
+  /** The largest gap, in bytes, between ranges of an object that one request reads together. */
   readonly coalesceGap: number;
   readonly signal?: AbortSignal | undefined;
 }
 
 /**
- * Reads all targets, neighbours together, and compares them with their checksums.
+ * Reads all targets, neighbours together, and compares their checksums.
  *
- * @throws `ERR_PARTD_CORRUPT` if they differ, also when they are read once more.
+ * @throws `ERR_PARTD_CORRUPT` if they differ, even when read again.
  */
 export async function fetchAll(
   requests: Requests,
@@ -50,7 +53,7 @@ export async function fetchAll(
   );
 }
 
-/** A stretch of an object. */
+/** A range of an object. */
 interface Stretch {
   readonly start: number;
   readonly end: number;
@@ -97,7 +100,7 @@ function* stretchesOf(
   }
 }
 
-/** Stretches that are worth one request each time: close to one another, and not too long. */
+/** Groups ranges for one request each: close to one another, and not too long together. */
 function coalesce(stretches: Stretch[], gap: number): Stretch[][] {
   stretches.sort((a, b) => a.start - b.start);
   const runs: Stretch[][] = [];
@@ -146,5 +149,5 @@ async function findDamaged(targets: readonly Target[]): Promise<{ target: Target
   return damaged;
 }
 
-/** Bytes of one request: with `readConcurrency` of them, what is in memory besides the values. */
+/** The most bytes of one request: times `readConcurrency`, this is the memory beside the values. */
 const LARGEST_GET = 16 * 2 ** 20;

@@ -3,12 +3,12 @@ import type { DataSet } from "../data-set/data-set.js";
 import type { Segment } from "../data-set/segment.js";
 import type { Tail } from "../format/tail.js";
 
-/** What a segment holds of a key: a stretch of its values. */
+/** A segment's value of a key. */
 export interface Piece {
   readonly segment: Segment;
-  /** Bytes of each part of the segment, if it has some. */
+  /** Bytes of each of the segment's parts; 0 if it has none. */
   readonly partLength: number;
-  /** Where it begins among the values, and its length. */
+  /** Its position among the segment's values, and its length. */
   readonly offset: number;
   readonly length: number;
   readonly checksums: readonly number[];
@@ -17,7 +17,7 @@ export interface Piece {
 /** The pieces of each key's value, in order. */
 export type ReadPlan = ReadonlyMap<string, readonly Piece[]>;
 
-/** @param keys each once, in the order of their bytes. */
+/** @param keys distinct, in byte order. */
 export async function planRead(
   dataSet: DataSet,
   keys: readonly string[],
@@ -33,7 +33,7 @@ export async function planRead(
       if (!entries.seek(texts[i] as Buffer)) continue;
       const key = keys[i] as string;
       const { offset, length, checksums } = entries;
-      if (length === 0 || removals.remove(segment, key)) continue;
+      if (length === 0 || removals.isRemoved(segment, key)) continue;
       const { partLength } = tail;
       plan.get(key)?.push({ segment, partLength, offset, length, checksums });
       if (pace.due) await pace.rest();
@@ -43,7 +43,7 @@ export async function planRead(
   return plan;
 }
 
-/** All keys that hold something, in no order. */
+/** All keys with a value, in no order. */
 export async function liveKeys(dataSet: DataSet, signal?: AbortSignal): Promise<Set<string>> {
   const { segments, removals } = dataSet;
   const keys = new Set<string>();
@@ -51,7 +51,7 @@ export async function liveKeys(dataSet: DataSet, signal?: AbortSignal): Promise<
   for await (const [segment, tail] of inOrder(dataSet, segments, signal)) {
     for (const entries = tail.entries(); entries.advance(); ) {
       const { key } = entries;
-      if (entries.length > 0 && !removals.remove(segment, key)) keys.add(key);
+      if (entries.length > 0 && !removals.isRemoved(segment, key)) keys.add(key);
       if (pace.due) await pace.rest();
     }
   }
@@ -64,7 +64,7 @@ export function lengthOf(pieces: readonly Piece[]): number {
   return length;
 }
 
-/** The segments with their tails, which are read ahead. */
+/** The segments with their tails, read ahead. */
 async function* inOrder(
   dataSet: DataSet,
   segments: readonly Segment[],
@@ -76,12 +76,13 @@ async function* inOrder(
   for (let i = 0; i < segments.length; i++) {
     for (let next = i + ahead.length; ahead.length < AHEAD && next < segments.length; next++) {
       const reading = tails.of(segments[next] as Segment, signal);
-      reading.catch(() => {}); // Told when its turn comes, unless an earlier one fails.
+      // The error is thrown when its turn comes, unless an earlier read fails.
+      reading.catch(() => {});
       ahead.push(reading);
     }
     yield [segments[i] as Segment, await (ahead.shift() as Promise<Tail>)];
   }
 }
 
-/** Tails that are read at a time. */
+/** Tails read at once. */
 const AHEAD = 32;

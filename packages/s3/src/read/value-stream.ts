@@ -6,7 +6,7 @@ import type { Requests } from "../objects/requests.js";
 import { type FetchOptions, fetchAll, type Target } from "./fetch.js";
 import type { Piece } from "./read-plan.js";
 
-/** The value of a key, piece by piece, of which the next one is read ahead. */
+/** A key's value, piece by piece; the next piece is read ahead. */
 export class ValueStream implements AsyncIterable<Uint8Array> {
   readonly #requests: Requests;
   readonly #key: string;
@@ -14,7 +14,7 @@ export class ValueStream implements AsyncIterable<Uint8Array> {
   readonly #options: FetchOptions;
   readonly #onEnd: (stream: ValueStream) => void;
   #piece = 0;
-  /** Bytes of the piece that were asked for. */
+  /** Bytes of the piece that were requested. */
   #from = 0;
   #isClosed = false;
 
@@ -39,7 +39,7 @@ export class ValueStream implements AsyncIterable<Uint8Array> {
         const bytes = await ahead;
         if (this.#isClosed) throw closed();
         ahead = this.#next();
-        ahead?.catch(() => {}); // Told when its turn comes, if it does.
+        ahead?.catch(() => {}); // The error is thrown when its turn comes.
         yield bytes;
       }
     } catch (error) {
@@ -49,17 +49,17 @@ export class ValueStream implements AsyncIterable<Uint8Array> {
     }
   }
 
-  /** What it may still read. */
+  /** The segments that it may still read. */
   get segments(): Segment[] {
     return this.#pieces.map(({ segment }) => segment);
   }
 
-  /** The store is closed: what was not given yet is not given. */
+  /** Ends the stream, because the store was closed. */
   close(): void {
     this.#isClosed = true;
   }
 
-  /** Begins to read what comes next. */
+  /** Begins to read the next bytes. */
   #next(): Promise<Uint8Array> | undefined {
     const wanted: Wanted[] = [];
     let byteLength = 0;
@@ -68,7 +68,7 @@ export class ValueStream implements AsyncIterable<Uint8Array> {
       const from = this.#from;
       const left = piece.length - from;
       const room = Math.max(CHUNK, STEP - byteLength);
-      // Whole chunks, which have checksums, unless it is the rest.
+      // Whole chunks, because checksums cover these, except at the end.
       const length = left <= room ? left : room - (room % CHUNK);
       wanted.push({ key: this.#key, piece, from, length });
       byteLength += length;
@@ -94,7 +94,7 @@ export class ValueStream implements AsyncIterable<Uint8Array> {
 
 type Wanted = Omit<Target, "into"> & { readonly length: number };
 
-/** Bytes that are read at a time, about. */
+/** The approximate bytes of one step. */
 const STEP = 4 * 2 ** 20;
 
 export function closed(): PartdError {

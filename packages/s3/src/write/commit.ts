@@ -9,24 +9,24 @@ import { bodyLengthOf, type Changes, layOut, mostTailBytes } from "./layout.js";
 
 export interface CommitOptions {
   readonly cover?: Cover | undefined;
-  /** Bytes of a part, where the values are cut into some. */
+  /** Bytes of a part, if the values are cut into parts. */
   readonly partLength: number;
-  /** How many parts are written at once. */
+  /** Parts written at once. */
   readonly concurrency: number;
-  /** Gives the commit up as long as its object is not being written. */
+  /** Aborts the commit until its object is being written. */
   readonly signal?: AbortSignal | undefined;
 }
 
-/** A commit that is there, with what describes its values. */
+/** A commit that was made, and its tail. */
 export interface Committed {
-  /** In the data set. */
+  /** The object's name within the data set. */
   readonly name: string;
   readonly tail: Buffer;
 }
 
 /**
- * Makes the object that holds the changes, exactly once: a PUT whose outcome is unknown is repeated,
- * and where an object of that name is there by then it has to be the same.
+ * Creates the object that holds the changes, exactly once: a PUT whose outcome is unknown is
+ * repeated, and an object already there must be identical.
  */
 export async function commit(
   dataSet: DataSet,
@@ -38,7 +38,8 @@ export async function commit(
   const bodyLength = bodyLengthOf(changes);
   if (bodyLength > partLength + partLength / 4) return commitInParts(dataSet, id, changes, options);
   let body: Buffer = Buffer.alloc(0);
-  // The tail follows in the same memory: to copy 64 MiB once more takes as long as to check them.
+  // The tail goes into the same memory: copying 64 MiB again takes as long as computing the
+  // checksums.
   const room = mostTailBytes(changes);
   const writer = await layOut(changes, bodyLength, room, async (block) => {
     body = block;
@@ -58,7 +59,10 @@ function joined(body: Buffer, tail: Buffer): Buffer {
   return whole;
 }
 
-/** The values as objects of their own; the small one that points at them, in the end, is the commit. */
+/**
+ * Writes the values as objects of their own. The small object that points at them, written last, is
+ * the commit.
+ */
 async function commitInParts(
   dataSet: DataSet,
   id: CommitId,
@@ -74,7 +78,7 @@ async function commitInParts(
     const writer = await layOut(changes, partLength, 0, async (block) => {
       const name = `${folder}${partName(id, names.length)}`;
       names.push(name);
-      // Waits for a slot, so that no more than `concurrency` blocks are in memory.
+      // Wait for a slot, so that at most `concurrency` blocks are in memory.
       await new Promise<void>((begun) => {
         const write = slots.run(() => {
           begun();
@@ -94,8 +98,9 @@ async function commitInParts(
     return await putSegment(dataSet, id, tail, tail, 0);
   } catch (error) {
     await Promise.allSettled(writes);
-    // Unless the commit may be there for all that.
-    if (!isUnknown(error)) await requests.delete(names).catch(() => {}); // Else `sweep` does it.
+    // Keep the parts if the commit may exist all the same.
+    // If that fails, `sweep` removes them.
+    if (!isUnknown(error)) await requests.delete(names).catch(() => {});
     throw error;
   }
 }
@@ -116,8 +121,8 @@ async function putSegment(
 }
 
 /**
- * What lies under the name of a commit has to be that commit: its tail says the writer, the number of
- * the commit, and the checksums of all values.
+ * Checks that the object under a commit's name is that commit: its tail holds the writer, the
+ * sequence, and the checksums of all values.
  */
 async function compare(dataSet: DataSet, key: string, object: Buffer, tail: Buffer): Promise<void> {
   const { requests } = dataSet;

@@ -2,17 +2,17 @@ import { Pace } from "@partd/core/author";
 import { crc32 } from "@partd/disk";
 import { CHUNK, TailWriter } from "../format/tail.js";
 
-/** What a commit does with a key. */
+/** A commit's change to a key. */
 export interface Change {
-  /** Whether what the key held before is removed. */
+  /** Whether the key's earlier value is removed. */
   readonly removes: boolean;
   readonly values: readonly Uint8Array[];
 }
 
-/** The changes of a commit, in the order of their keys. */
+/** A commit's changes, in key order. */
 export type Changes = readonly (readonly [key: string, change: Change])[];
 
-/** Gathers batches, and puts their keys in order. */
+/** Merges batches and sorts their keys. */
 export async function inKeyOrder(
   batches: readonly { readonly keys: readonly string[]; readonly values: readonly Uint8Array[] }[],
 ): Promise<Changes> {
@@ -40,7 +40,7 @@ export function bodyLengthOf(changes: Changes): number {
   return length;
 }
 
-/** Bytes that the tail of a commit takes at most, unless it removes something. */
+/** The most bytes of a commit's tail, unless it removes something. */
 export function mostTailBytes(changes: Changes): number {
   let bytes = 128;
   for (const [key] of changes) bytes += key.length + 24;
@@ -48,11 +48,11 @@ export function mostTailBytes(changes: Changes): number {
 }
 
 /**
- * Copies all values, end to end, into blocks of `blockLength` bytes, and hands each on as soon as it
- * is full.
+ * Copies all values end to end into blocks of `blockLength` bytes, and passes each to `emit` when
+ * it is full.
  *
- * @param room bytes behind each block that its memory has besides.
- * @returns what describes the values.
+ * @param room spare bytes behind each block in its memory.
+ * @returns the writer of the commit's tail.
  */
 export async function layOut(
   changes: Changes,
@@ -78,7 +78,7 @@ export async function layOut(
         const room = Math.min(block.length - filled, CHUNK - (length % CHUNK));
         const some = value.subarray(at, Math.min(value.byteLength, at + room));
         block.set(some, filled);
-        // Of the copy: what the caller changes later is not in it.
+        // From the copy: the caller may change the original later.
         checksum = crc32(block.subarray(filled, filled + some.length), checksum);
         at += some.length;
         filled += some.length;
@@ -102,10 +102,10 @@ export async function layOut(
   return tail;
 }
 
-/** Bytes whose checksum takes as long as hundreds of rounds. */
+/** A length whose checksum takes as long as hundreds of rounds of the loop. */
 const LONG = 65_536;
 
-/** Sorts texts by their UTF-16 units, with rests: stretches first, which are then merged. */
+/** Sorts texts by UTF-16 units, with pauses: sorts runs, then merges them. */
 async function sorted(texts: string[], pace: Pace): Promise<string[]> {
   let runs: string[][] = [];
   for (let from = 0; from < texts.length; from += STRETCH) {
@@ -134,5 +134,5 @@ async function merge(a: string[], b: string[], pace: Pace): Promise<string[]> {
   return merged;
 }
 
-/** Texts that are sorted in one go, which takes some 10 ms. */
+/** Texts sorted in one go, which takes some 10 ms. */
 const STRETCH = 16_384;

@@ -9,15 +9,15 @@ import { commit } from "./commit.js";
 import { type Changes, inKeyOrder } from "./layout.js";
 
 export interface WriterOptions {
-  /** Bytes of values in an object, about. */
+  /** The approximate bytes of values in an object. */
   readonly segmentBytes: number;
-  /** How many objects are written at once. */
+  /** Objects written at once. */
   readonly concurrency: number;
 }
 
 /**
- * Writes the commits of a store. Appends that wait at the same time become one commit: a further one
- * begins while another is under way only if it is worth an object by itself.
+ * Writes a store's commits. Appends that wait at the same time become one commit. While a commit is
+ * under way, another begins only if it is worth an object by itself.
  */
 export class Writer {
   readonly #dataSet: DataSet;
@@ -27,7 +27,7 @@ export class Writer {
   #waitingBytes = 0;
   readonly #running = new Set<Promise<void>>();
   #sequence = 0;
-  /** Of the segments since the last index. */
+  /** The index of the segments written since the last one. */
   #index = new IndexObject();
   #indexes = 0;
 
@@ -42,20 +42,20 @@ export class Writer {
       pending.forget = signal && onAbort(signal, () => this.#giveUp(pending));
       this.#waiting.add(pending);
       this.#waitingBytes += batch.byteLength;
-      // Not at once, so that what is appended in the same turn goes along.
+      // In the next microtask, so that appends of this turn go together.
       queueMicrotask(() => this.#begin());
     });
   }
 
-  /** Removes keys, of what the cover has, and gives them new values; in one commit. */
+  /** Removes keys from the commits in `cover` and gives them new values, in one commit. */
   async change(kind: CommitKind, changes: Changes, cover: Cover): Promise<void> {
     await this.#dataSet.beforeCommit();
     await this.#commit(kind, changes, cover, undefined);
   }
 
   /**
-   * Leaves an index of what was written since the last one. It saves requests and nothing else: none is
-   * made of a single segment, and one that cannot be written is left out.
+   * Writes an index of the segments since the last one. It only saves requests: none is written for
+   * a single segment, and a failure is ignored.
    */
   async writeIndex(): Promise<void> {
     const index = this.#index;
@@ -66,12 +66,12 @@ export class Writer {
     await requests.create(`${folder}${name}`, index.bytes).catch(() => {});
   }
 
-  /** What was written was dropped. */
+  /** Forgets the segments written so far, because they were dropped. */
   forgetIndex(): void {
     this.#index = new IndexObject();
   }
 
-  /** Resolves when nothing is being written any more. */
+  /** Resolves when no commit is under way. */
   async idle(): Promise<void> {
     while (this.#running.size > 0) await Promise.all(this.#running);
   }
@@ -115,7 +115,7 @@ export class Writer {
           await this.#commit("add", changes, undefined, signal);
           break;
         } catch (error) {
-          // Given up before it was written: the others are written without it.
+          // It was aborted before it was written: write the others without it.
           if (!signal?.aborted || error !== signal.reason) throw error;
         }
       }
@@ -147,12 +147,12 @@ export class Writer {
     };
     const options = { cover, partLength, concurrency, signal };
     const { name, tail } = await commit(this.#dataSet, id, changes, options);
-    if (kind !== "add") return; // Removals are read one by one in any case.
+    if (kind !== "add") return; // Removals are read one by one anyway.
     this.#index.add(name, tail);
     if (this.#index.bytes.length >= LARGEST_INDEX) await this.writeIndex();
   }
 
-  /** The caller is told at once, also while the commit is under way, which then counts or not. */
+  /** Rejects at once. If the commit is under way, the append may or may not count. */
   #giveUp(pending: Pending): void {
     if (this.#waiting.delete(pending)) this.#waitingBytes -= pending.batch.byteLength;
     pending.reject(pending.signal?.reason);
@@ -167,17 +167,17 @@ interface Pending {
   forget: (() => void) | undefined;
 }
 
-/** Bytes of an index, which are held in memory until it is written. */
+/** The most bytes of an index, which is in memory until it is written. */
 const LARGEST_INDEX = 16 * 2 ** 20;
 
-/** Is aborted as soon as one of them is. */
+/** A signal that aborts as soon as one of them does. */
 function anyOf(group: readonly Pending[]): AbortSignal | undefined {
   const signals = new Set<AbortSignal>();
   for (const { signal } of group) if (signal) signals.add(signal);
   return signals.size === 0 ? undefined : AbortSignal.any([...signals]);
 }
 
-/** Later than all commits that are known, and than all of this process. */
+/** A stamp later than all known commits and all of this process. */
 function nextStamp(seen: number): number {
   stamp = Math.max(stamp + 1, seen + 1, Date.now() * 1000);
   if (stamp <= LAST_STAMP) return stamp;
