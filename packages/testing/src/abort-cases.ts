@@ -39,7 +39,7 @@ export const abortCases: readonly StoreCase[] = [
         );
         const told = Promise.all(waiting);
         controller.abort(reason);
-        await told; // While the lock is held.
+        await told; // The lock is held now.
         await held.append({ x: bytes("2") });
       });
       equal(await collect(store.keys()), ["x"], "keys");
@@ -114,7 +114,7 @@ export const abortCases: readonly StoreCase[] = [
   },
 ];
 
-/** Fails if anything follows the abort but the signal's reason, or the end. */
+/** Fails if anything follows the abort other than the signal's reason or the end. */
 async function stops<T>(
   open: (options: OperationOptions) => AsyncIterable<T>,
   what: string,
@@ -129,7 +129,8 @@ async function stops<T>(
   if (next.status === "rejected") {
     ok(next.reason === reason, `${what} should reject with the reason, not ${next.reason}`);
   } else {
-    ok(next.value.done, `${what} gave ${another} after it was aborted`); // All was in one piece.
+    // The whole value was one piece.
+    ok(next.value.done, `${what} gave ${another} after it was aborted`);
   }
 }
 
@@ -155,8 +156,8 @@ function operations(
 }
 
 /**
- * A signal that knows how many listeners it has. Node warns of a leak at the eleventh, and a
- * program that stops all its calls by one signal should not see that.
+ * A signal that counts its listeners. Node warns of a leak at the eleventh, which a program that
+ * stops all its calls with one signal should not see.
  */
 class CountedSignal {
   readonly signal = new AbortController().signal;

@@ -123,7 +123,7 @@ export const appendCases: readonly StoreCase[] = [
       const another = anotherCaller();
       await store.withLock(() => {
         waiting = another(() => [store.append(list), store.append(map), store.append(object)]);
-        for (const append of waiting) append.catch(() => {}); // Told below.
+        for (const append of waiting) append.catch(() => {}); // Awaited below.
         list[1] = ["later", bytes("!")];
         list.push(["later", bytes("!")]);
         map.clear();
@@ -257,5 +257,5 @@ export const appendCases: readonly StoreCase[] = [
   },
 ];
 
-/** The constructors of memory that can grow: newer than the types that we compile against. */
+/** The constructor of growable memory, which is newer than the types that we compile against. */
 type Growable = new (byteLength: number, options: { maxByteLength: number }) => ArrayBuffer;

@@ -1,7 +1,7 @@
 import { isPartdError, type Key, type PartdErrorCode } from "@partd/core";
 import { sameKey } from "@partd/core/author";
 
-/** A contract is not kept. */
+/** Thrown when a contract is broken. */
 export class ContractError extends Error {
   override readonly name = "ContractError";
 }
@@ -14,7 +14,7 @@ export function ok(condition: unknown, message: string): asserts condition {
   if (!condition) fail(message);
 }
 
-/** Fails unless the two are of the same structure; bytes count as bytes, of whatever class. */
+/** Fails unless the two have the same structure. Bytes of any class are equal. */
 export function equal(actual: unknown, expected: unknown, what: string): void {
   if (!sameValue(actual, expected)) {
     fail(`${what}: expected ${show(expected)}, got ${show(actual)}`);
@@ -22,8 +22,8 @@ export function equal(actual: unknown, expected: unknown, what: string): void {
 }
 
 /**
- * Fails unless `work` rejects with a `PartdError` of the code, naming `key` if given. A call that
- * throws instead of rejecting fails too.
+ * Fails unless `work` rejects with a `PartdError` of this code that names `key`, if given. A call
+ * that throws instead of rejecting fails, too.
  */
 export async function rejects(
   work: () => Promise<unknown>,
@@ -40,7 +40,9 @@ export async function rejects(
   );
 }
 
-/** What `work` rejects with; fails if it resolves, or throws before it returns a promise. */
+/**
+ * Returns what `work` rejects with. Fails if it resolves, or throws before it returns a promise.
+ */
 export async function rejection(work: () => Promise<unknown>, what: string): Promise<unknown> {
   let promise: Promise<unknown>;
   try {
@@ -88,12 +90,12 @@ function sameView(a: ArrayBufferView, b: ArrayBufferView): boolean {
   return true;
 }
 
-/** `[object Uint8Array]`, also for a subclass or an array of another realm. */
+/** The tag, such as `[object Uint8Array]`, also of a subclass or an array of another realm. */
 function tag(value: object): string {
   return Object.prototype.toString.call(value);
 }
 
-/** A value for a message: short, and never failing. */
+/** Describes a value for a message: briefly, and without ever failing. */
 export function show(value: unknown): string {
   if (value instanceof Error) return `${value.name}: ${value.message}`;
   if (ArrayBuffer.isView(value)) {

@@ -14,11 +14,11 @@ export interface CodecSubject<V> {
 
 /** What a case of the codec contract works with. */
 export interface CodecSession<V> extends CodecSubject<V> {
-  /** The codec's values, over `lower`. */
+  /** The store of the codec's values, over `lower`. */
   readonly store: Store<V>;
-  /** The bytes, as they are stored. */
+  /** The store of the encoded bytes. */
   readonly lower: Dict;
-  /** Another pair of the same. */
+  /** Makes another such pair. */
   fresh(): { readonly store: Store<V>; readonly lower: Dict };
   /** Fails unless the two values are the same. */
   same(actual: V, expected: V, what: string): void;
@@ -56,7 +56,7 @@ export function withCodec<V>(
   });
 }
 
-/** Everything that a store holds, by encoded key: to see that nothing has changed. */
+/** Everything that a store holds, by encoded key: shows whether anything has changed. */
 export async function snapshot(store: Dict): Promise<Map<string, Uint8Array>> {
   const keys: Key[] = [];
   for await (const key of store.keys()) keys.push(key);

@@ -8,42 +8,47 @@ import { damageCases } from "./codec-damage-cases.js";
 import { codecProperties } from "./codec-properties.js";
 import type { ContractCase } from "./contract.js";
 
-/** What a codec carries, and what it refuses. */
+/** What a codec carries and what it refuses. */
 export interface CodecContractOptions<V> {
   /** Whether two values are the same. Default: structural equality of plain data, typed arrays, `Map`, `Set` and `Date`. */
   readonly equal?: ((a: V, b: V) => boolean) | undefined;
   /** Random values that the codec carries: adds property-based cases. */
   readonly arbitrary?: Arbitrary<V> | undefined;
-  /** Values that the codec cannot carry: each is to be `ERR_PARTD_CODEC`. */
+  /** Values that the codec cannot carry. Each must be `ERR_PARTD_CODEC`. */
   readonly unencodable?: readonly unknown[] | undefined;
-  /** Contents of frames that this codec never wrote: each is to be `ERR_PARTD_CORRUPT`. */
+  /** Contents of frames that this codec never wrote. Each must be `ERR_PARTD_CORRUPT`. */
   readonly badBytes?: readonly Uint8Array[] | undefined;
-  /** Contents of frames that the codec will not decode for safety: each is to be `ERR_PARTD_CODEC`. */
+  /**
+   * Contents of frames that the codec refuses to decode for safety. Each must be `ERR_PARTD_CODEC`.
+   */
   readonly refusedBytes?: readonly Uint8Array[] | undefined;
-  /** What several appended values read back as. Default: lists or bytes end to end, else what the codec joins. */
+  /**
+   * The value that several appended ones read back as. Default: lists or bytes end to end, else
+   * what the codec joins.
+   */
   readonly join?: ((values: V[]) => V) | undefined;
-  /** Whether each append is stored as one frame, so that a cut is always seen. Default true. */
+  /**
+   * Whether each append is stored as one frame, so that truncation is always noticed. Default true.
+   */
   readonly framed?: boolean | undefined;
-  /** How many frames of the first sample are appended to one key. Default 5,000. */
+  /** Frames of the first sample that are appended to one key. Default 5,000. */
   readonly manyFrames?: number | undefined;
-  /** How many times a sample is joined with itself for the large frame. Default 2,000. */
+  /** Copies of a sample that are joined for the large frame. Default 2,000. */
   readonly largeFrame?: number | undefined;
-  /** Random lists of values that each property-based case tries. Default 50. */
+  /** Random lists that each property-based case tries. Default 50. */
   readonly numRuns?: number | undefined;
-  /** Repeats the random values of an earlier run, which printed this number when it failed. */
+  /** The seed of an earlier run, which it printed when it failed: repeats its values. */
   readonly seed?: number | undefined;
 }
 
 /**
- * Everything that a codec, or a decorator over byte stores, promises, as cases for any test
- * runner.
+ * Everything that a codec, or a decorator over byte stores, promises, as cases for any test runner.
  *
- * @example
- * for (const { name, run } of codecContract(jsonCodec(), [[1], ["two"]])) test(name, run);
+ * @example for (const { name, run } of codecContract(jsonCodec(), [[1], ["two"]])) test(name, run);
  *
  * @param codec the codec, or a function that puts a decorator around a store:
  *   `(store) => new Json(store)`.
- * @param samples values that it carries, at least one, the first a small one.
+ * @param samples at least one value that the codec carries, the first a small one.
  */
 export function codecContract<V>(
   codec: Codec<V> | ((store: Store) => Store<V>),
@@ -65,7 +70,7 @@ export function codecContract<V>(
   ];
 }
 
-/** Lists, or bytes, end to end; of other values only the codec knows. */
+/** Joins lists or bytes end to end; only the codec can join other values. */
 function joinOf<V>(
   samples: readonly V[],
   codec: Codec<V> | ((store: Store) => Store<V>),

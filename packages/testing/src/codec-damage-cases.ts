@@ -84,7 +84,10 @@ export function damageCases<V>(): CodecCase<V>[] {
   ];
 }
 
-/** Frames of `contents`, behind a good one, fail with `code`; the good ones are not affected. */
+/**
+ * Checks that frames of `contents`, after a good one, fail with `code`, and that good ones still
+ * read.
+ */
 async function foreign<V>(
   { fresh, samples, join, same, options }: CodecSession<V>,
   contents: readonly Uint8Array[],
@@ -102,7 +105,10 @@ async function foreign<V>(
   }
 }
 
-/** Reading `x` fails in every way, names key and offset, and pop deletes nothing. */
+/**
+ * Checks that every way of reading `x` fails and names key and offset, and that pop deletes
+ * nothing.
+ */
 async function corrupt<V>(
   { store, lower }: Pick<CodecSession<V>, "store" | "lower">,
   offset: number | undefined,
@@ -124,7 +130,10 @@ async function corrupt<V>(
   equal(await snapshot(lower), before, `the store after a pop that failed, ${what}`);
 }
 
-/** Damage may go unseen where a format has no checksum; what is seen must be told properly. */
+/**
+ * Damage may go unnoticed in a format without a checksum; damage that is noticed must be reported
+ * properly.
+ */
 async function valueOrError<V>(
   { store }: Pick<CodecSession<V>, "store">,
   what: string,
@@ -139,7 +148,7 @@ async function valueOrError<V>(
   }
 }
 
-/** Every place to cut a short value; of a long one the headers, the end, and some between. */
+/** Every place to cut a short value; for a long one the headers, the end, and some in between. */
 function cuts(byteLength: number, count = 100): number[] {
   const places = new Set<number>();
   const step = Math.max(1, byteLength / count);

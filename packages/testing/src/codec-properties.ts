@@ -6,7 +6,7 @@ import { type CodecSubject, withCodec } from "./codec-case.js";
 import type { ContractCase } from "./contract.js";
 import { collect } from "./store-case.js";
 
-/** What holds for any values that the codec carries, and any bytes that it does not. */
+/** Properties of all values that the codec carries, and of all bytes that it does not. */
 export function codecProperties<V>(subject: CodecSubject<V>): ContractCase[] {
   const { arbitrary, seed, framed } = subject.options;
   const settings = {

@@ -2,23 +2,28 @@ import type { Store } from "@partd/core";
 
 /** One promise of a contract, as a test that any runner can execute. */
 export interface ContractCase {
-  /** Says what is promised; unique within its contract. */
+  /** The promise, unique within its contract. */
   readonly name: string;
-  /** Resolves if the promise is kept, rejects with a {@link ContractError} that says how it is not. */
+  /**
+   * Resolves if the promise is kept; rejects with a {@link ContractError} that says how it is
+   * broken.
+   */
   readonly run: () => Promise<void>;
 }
 
-/** The data that one case works on, apart from all others. */
+/** The data that one case works on, separate from all others. */
 export interface DataSet {
-  /** Of letters, digits and `-`, and used nowhere else: for a directory, a prefix, a table. */
+  /** A unique name of letters, digits and `-`: for a directory, a prefix, a table. */
   readonly name: string;
-  /** Has `cleanUp` run at the end of the case, when every store of the data set is closed. */
+  /**
+   * Registers `cleanUp` to run at the end of the case, when all stores of the data set are closed.
+   */
   onEnd(cleanUp: () => unknown): void;
 }
 
 /**
- * Makes a store over `dataSet`. Called several times with one data set where a case closes the
- * store and opens it again, or (for shared stores) opens two at once.
+ * Makes a store over `dataSet`. Called several times for one data set if a case reopens it or, for
+ * shared stores, opens two at once.
  */
 export type OpenStore = (dataSet: DataSet) => Store | Promise<Store>;
 
@@ -43,7 +48,7 @@ export async function withDataSet(
   await attempt(() => body(dataSet, (store) => stores.push(store)));
   for (const store of stores) await attempt(() => store.close());
   for (const cleanUp of cleanUps) await attempt(cleanUp);
-  if (errors.length > 0) throw errors[0]; // The later ones mostly follow from it.
+  if (errors.length > 0) throw errors[0]; // The later errors mostly follow from the first.
 }
 
 interface Closable {

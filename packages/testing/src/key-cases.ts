@@ -4,8 +4,8 @@ import { equal, fail, ok, rejects } from "./check.js";
 import { bytes, collect, readStream, type StoreCase, text } from "./store-case.js";
 
 /**
- * Keys on which stores go wrong: names of prototypes and of paths, names that stores use for
- * themselves, long ones, and ones that differ by a single character of any sort.
+ * Keys that break stores: names of prototypes and paths, names that stores use themselves, long
+ * names, and names that differ by one character of any kind.
  */
 export const hostileKeys: readonly Key[] = [
   "",

@@ -192,7 +192,7 @@ export const lifecycleCases: readonly StoreCase[] = [
   },
 ];
 
-/** Whether the iterator came to its end; that the store is closed may have ended it before. */
+/** Whether the iterator reached its end; closing the store may have ended it earlier. */
 async function endsOrCloses<T>(items: AsyncIterator<T>, each: (item: T) => void): Promise<boolean> {
   try {
     for (let next = await items.next(); !next.done; next = await items.next()) each(next.value);

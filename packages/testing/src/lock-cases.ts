@@ -154,7 +154,7 @@ export const lockCases: readonly StoreCase[] = [
           held.delete("z"),
         ];
         next = another(() => store.pop(["x", "y", "z"]));
-        for (const call of [...begun, next]) call.catch(() => {}); // Told below.
+        for (const call of [...begun, next]) call.catch(() => {}); // Awaited below.
       });
       await Promise.all(begun);
       equal((await next!).map(text), ["1", "2", ""], "what the next call found");
@@ -203,7 +203,7 @@ async function excludes(holder: Store, other: Store): Promise<void> {
       mustWait(other.pop("x")).then(() => other.append({ x: bytes("3") })),
       mustWait(other.withLock((store) => store.append({ y: bytes("4") }))),
     ]);
-    for (const call of waiting) call.catch(() => {}); // Told below.
+    for (const call of waiting) call.catch(() => {}); // Awaited below.
     for (let i = 0; i < 3; i++) {
       await turns();
       equal(await read(held, "x"), "1", "x while the lock is held");

@@ -6,10 +6,10 @@ import { type ContractCase, type OpenStore, withDataSet } from "./contract.js";
 import { collect, type StoreContractOptions } from "./store-case.js";
 
 /**
- * The property that a store behaves as a plain `Map` does: random programs of every operation are
- * run on both, and each answer compared; a shared store is opened twice, and either used at random. A
- * failure prints the seed and the shortest failing program. Part of `storeContract`; on its own for
- * longer runs.
+ * The property that a store behaves like a plain `Map`: runs random programs of all operations on
+ * both and compares every result. A shared store is opened twice, and each step uses either one at
+ * random. A failure prints the seed and the shortest failing program. Part of `storeContract`;
+ * exported for longer runs.
  */
 export function storeProperty(open: OpenStore, options: StoreContractOptions = {}): ContractCase {
   const property = fc.asyncProperty(program(options), (steps) =>
@@ -59,7 +59,7 @@ type Step =
   | { type: "keys" | "flush" | "drop" | "reopen" }
   | { type: "withLock"; steps: Step[]; fails: boolean };
 
-/** Few keys, so that steps meet; among them some that are easily taken for one another. */
+/** Few keys, so that steps meet, including some that are easily confused. */
 const key: fc.Arbitrary<Key> = fc.constantFrom<Key[]>(
   "a",
   "b",
@@ -86,7 +86,7 @@ const keyTree: fc.Arbitrary<KeyTree> = fc.letrec<{ tree: KeyTree }>((tie) => ({
   ),
 })).tree;
 
-/** Steps, each with the place of the store that is to take it. */
+/** Steps, each with the index of the store that runs it. */
 function program({ persistent }: StoreContractOptions): fc.Arbitrary<[Step, number][]> {
   const step = fc.oneof(
     {
@@ -178,7 +178,7 @@ async function run(step: Step, store: Store, model: Model): Promise<void> {
   }
 }
 
-/** Everything the store holds is what the model holds. */
+/** Checks that the store holds exactly what the model holds. */
 async function agree(store: Store, model: Model): Promise<void> {
   const keys = model.keys();
   sameKeys(await collect(store.keys()), keys);
@@ -197,10 +197,10 @@ function sameKeys(actual: readonly Key[], expected: readonly Key[]): void {
 
 type ModelValues = Map<string, { readonly key: Key; readonly bytes: number[] }>;
 
-/** What a store is, without anything that makes it useful. */
+/** The model: a store reduced to a Map. */
 class Model {
   readonly #values: ModelValues;
-  /** Of this store alone: another one that is open on the same values has its own. */
+  /** Belongs to this store alone; another one open on the same values has its own. */
   readonly #isets = new Set<string>();
 
   constructor(values: ModelValues) {

@@ -120,7 +120,7 @@ export const readCases: readonly StoreCase[] = [
       const another = anotherCaller();
       await store.withLock(() => {
         waiting = another(() => [store.get(got), store.pop(popped), store.delete(deleted)]);
-        for (const call of waiting) call.catch(() => {}); // Told below.
+        for (const call of waiting) call.catch(() => {}); // Awaited below.
         got[0] = "f";
         (got[1] as Key[])[0] = "f";
         popped[1] = "f";

@@ -143,7 +143,7 @@ function largest({ largestValue }: StoreContractOptions): number {
   return largestValue ?? 100 * 2 ** 20;
 }
 
-/** Bytes that tell their own position, over a period that fits no power of two. */
+/** Bytes that encode their position, with a period that divides no power of two. */
 function patterned(size: number): Uint8Array {
   const value = new Uint8Array(size);
   const period = Math.min(size, PERIOD);

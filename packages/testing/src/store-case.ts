@@ -2,40 +2,47 @@ import type { Key, Store } from "@partd/core";
 import type { ContractCase, OpenStore } from "./contract.js";
 import { withDataSet } from "./contract.js";
 
-/** What a store can do beyond the contract, and how hard it is to be tried. */
+/** What a store can do beyond the contract, and how hard to test it. */
 export interface StoreContractOptions {
-  /** What was appended is there when the data set is opened again after `close()`. Default false. */
+  /**
+   * Whether appended data is there when the data set is reopened after `close()`. Default false.
+   */
   readonly persistent?: boolean | undefined;
   /**
-   * Two stores that are open on one data set at once see each other's writes and locks, as they
-   * would in two processes. Default false.
+   * Whether two stores open on one data set see each other's writes and locks, as in two processes.
+   * Default false.
    */
   readonly shared?: boolean | undefined;
   /**
-   * What an append is whole or not at all over, when it is given up or fails: the whole batch, or that
-   * part of it whose keys are in one bucket. Default `"batch"`.
+   * The scope within which a failed or aborted append is atomic: the whole batch, or its keys in
+   * one bucket. Default `"batch"`.
    */
   readonly atomic?: "batch" | "bucket" | undefined;
-  /** Length in bytes of the largest value that is tried. Default 100 MiB. */
+  /** Bytes of the largest value that is tried. Default 100 MiB. */
   readonly largestValue?: number | undefined;
-  /** How many keys are appended at once. Default 10,000. */
+  /** Keys in the largest append. Default 10,000. */
   readonly manyKeys?: number | undefined;
-  /** `size` counts a compressed form below the store, so it is not the value's length. Default false. */
+  /**
+   * Whether `size` counts compressed bytes below the store instead of the value's length. Default
+   * false.
+   */
   readonly compressed?: boolean | undefined;
-  /** Makes a store that cannot be opened: a path that is a file, a server that is not there. */
+  /**
+   * Makes a store that cannot be opened: on a path that is a file, or a server that does not run.
+   */
   readonly openBroken?: OpenStore | undefined;
-  /** Random programs that the property-based case tries. Default 25. */
+  /** Random programs that the property-based case runs. Default 25. */
   readonly numRuns?: number | undefined;
-  /** Repeats the random programs of an earlier run, which printed this number when it failed. */
+  /** The seed of an earlier run, which it printed when it failed: repeats its programs. */
   readonly seed?: number | undefined;
 }
 
 /** What a case of the store contract works with. */
 export interface StoreSession {
-  /** Over a data set that is empty at first. */
+  /** The store, over a data set that is empty at first. */
   readonly store: Store;
   readonly options: StoreContractOptions;
-  /** Opens the data set once more: after `store.close()`, or beside it where stores are shared. */
+  /** Opens the data set again: after `store.close()`, or beside it if stores are shared. */
   open(): Promise<Store>;
 }
 
@@ -44,7 +51,7 @@ export interface StoreCase {
   readonly name: string;
   /** Whether the case applies. Default: always. */
   readonly when?: (options: StoreContractOptions) => boolean | undefined;
-  /** Whether it is about a store that cannot be opened. */
+  /** Whether the case is about a store that cannot be opened. */
   readonly broken?: boolean;
   readonly run: (session: StoreSession) => Promise<void>;
 }
@@ -79,7 +86,7 @@ export function text(value: Uint8Array): string {
   return decoder.decode(value);
 }
 
-/** What a key holds, as text. */
+/** A key's value as text. */
 export async function read(store: Store, key: Key): Promise<string> {
   return text(await store.get(key));
 }
@@ -90,7 +97,7 @@ export async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
   return list;
 }
 
-/** A value of several bytes a piece, streamed and joined. */
+/** A key's value as text, streamed and joined. */
 export async function readStream(store: Store, key: Key): Promise<string> {
   const decode = new TextDecoder();
   let result = "";
@@ -98,14 +105,14 @@ export async function readStream(store: Store, key: Key): Promise<string> {
   return result + decode.decode();
 }
 
-/** Lets whatever is ready to run do so, several times over. */
+/** Lets ready work run, several times over. */
 export async function turns(count = 5): Promise<void> {
   for (let i = 0; i < count; i++) await new Promise<void>((resolve) => setTimeout(resolve));
 }
 
 /**
- * Runs calls as another caller would make them, from wherever it is called: a store refuses its own
- * caller inside `withLock`, where that would wait for itself, and lets another one wait.
+ * Runs calls as another caller would: inside `withLock` a store refuses its own caller, which would
+ * wait for itself, and makes others wait.
  */
 export function anotherCaller(): <T>(call: () => T) => T {
   const { process } = globalThis as {

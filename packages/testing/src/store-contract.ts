@@ -14,10 +14,9 @@ import { streamCases } from "./stream-cases.js";
 /**
  * Everything that `Store` promises, as cases for any test runner.
  *
- * @example
- * for (const { name, run } of storeContract(() => new Dict())) test(name, run);
+ * @example for (const { name, run } of storeContract(() => new Dict())) test(name, run);
  *
- * @param open makes a store over the data set that it is given.
+ * @param open makes a store over the given data set.
  * @param options what the store can do beyond the contract.
  */
 export function storeContract(open: OpenStore, options: StoreContractOptions = {}): ContractCase[] {

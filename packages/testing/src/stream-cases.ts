@@ -87,7 +87,7 @@ export const streamCases: readonly StoreCase[] = [
       await store.delete("x");
       await store.withLock((held) => held.append({ x: bytes("2") }));
       equal(await read(store, "x"), "2", "x");
-      await store.close(); // Also with a stream that no one will finish.
+      await store.close(); // It closes although a stream is unfinished.
     },
   },
   {
