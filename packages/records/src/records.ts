@@ -1,40 +1,40 @@
 import type { GroupKey } from "./key/group-key.js";
 
 /**
- * A source of records. Iterating it parses each record; {@link Records.batches} gives them as bytes.
- * A source over paths can be read any number of times, one over a stream once.
+ * A source of records. Iterating parses each record; {@link Records.batches} gives them as bytes. A
+ * source of paths can be read any number of times, a stream once.
  */
 export interface Records<R> extends AsyncIterable<R> {
   readonly format: RecordFormat<R>;
-  /** Bytes of all inputs as they are stored (compressed ones too), or `undefined` where unknown. */
+  /** Bytes of all inputs as stored (compressed, if they are), or `undefined` if unknown. */
   byteLength(): Promise<number | undefined>;
   /**
-   * Whole records, in input order, as bytes. A batch holds until the next one is asked for.
-   * Memory is bounded by twice the batch size and the longest record, also for an endless pipe.
+   * Whole records in input order, as bytes. A batch is valid until the next one is requested.
+   * Memory is at most twice the batch size and the longest record, even for an endless pipe.
    */
   batches(options?: BatchOptions): AsyncIterable<ByteBatch>;
   /**
-   * Cuts the source at record boundaries into at most `n` parts for other threads, in input order;
-   * `undefined` where it cannot be cut: a stream, a compressed file; and where there is `onReject`.
+   * Cuts the source at record boundaries into at most `n` parts for other threads, in input order.
+   * `undefined` if it cannot be cut: a stream, a compressed file, or a source with `onReject`.
    */
   split(n: number): Promise<readonly RecordsPart[] | undefined>;
 }
 
 export interface BatchOptions {
   readonly signal?: AbortSignal | undefined;
-  /** Bytes that a batch holds at most, unless one record is longer. Default 1 MiB. */
+  /** The most bytes of a batch, unless one record is longer. Default 1 MiB. */
   readonly batchBytes?: number | undefined;
   /**
-   * Bytes of the longest record; a longer one is `ERR_PARTD_CORRUPT`, since mostly a line ending or
-   * a closing quote is missing. From 16 to 2^30; default 2^30.
+   * The most bytes of a record. A longer one is `ERR_PARTD_CORRUPT`: usually a line ending or a
+   * closing quote is missing. 16 to 2^30; default 2^30.
    */
   readonly longestRecord?: number | undefined;
 }
 
-/** Records one behind the other, each with its line ending. The last one always has one. */
+/** Whole records, each with its line ending, which the last record always has. */
 export interface ByteBatch {
   readonly bytes: Uint8Array;
-  /** Where the first record stands. */
+  /** The position of the first record. */
   readonly position: Position;
   /** Bytes of all inputs read so far, counted as {@link Records.byteLength} does. */
   readonly consumed: number;
@@ -43,15 +43,15 @@ export interface ByteBatch {
 export interface Position {
   /** The path, or `<stream>`. */
   readonly source: string;
-  /** Whether `byteOffset` is one of the file at the path `source`. */
+  /** Whether `byteOffset` is an offset in the file `source`. */
   readonly isInFile: boolean;
-  /** The line, from 1. `undefined` in a file: it is counted when an error needs it. */
+  /** The line, from 1. `undefined` in a file: lines are counted only when an error needs them. */
   readonly line: number | undefined;
-  /** Bytes before it in the input, after decompression. */
+  /** The offset in the input, after decompression. */
   readonly byteOffset: number;
 }
 
-/** A piece of a file: plain data, which a worker turns back into records by `openPart`. */
+/** A part of a file, as plain data, which `openPart` turns back into records in a worker. */
 export interface RecordsPart {
   readonly path: string;
   /** Bytes `[start, end)` of the file. */
@@ -68,36 +68,40 @@ export type FormatDescription =
       readonly delimiter: string;
       readonly quote: boolean;
       readonly columns: readonly string[];
-      /** The line of names that the files begin with, if they do. */
+      /** The header line with which the files begin, if they do. */
       readonly header: string | undefined;
     };
 
 export interface RecordFormat<R> {
   readonly name: "ndjson" | "csv";
-  /** Bytes to write before the records of each output: a CSV's header. Known once a batch came. */
+  /**
+   * Bytes to write before the records of each output, such as a CSV header. Known after the first
+   * batch.
+   */
   readonly header: Uint8Array | undefined;
-  /** One record, with or without its line ending. @throws `ERR_PARTD_CORRUPT` */
+  /** Parses one record, with or without its line ending. @throws `ERR_PARTD_CORRUPT` */
   parse(bytes: Uint8Array, start?: number, end?: number): R;
-  /** What {@link parse} reads, with its line ending. */
+  /** The bytes that {@link parse} reads, with a line ending. */
   serialize(record: R): Uint8Array;
   /**
-   * Finds fields in batches without parsing: dots lead into objects, `\.` is a dot of the name.
-   * Of two fields or more the key is a list; without any, only records are found and validated.
+   * Finds fields in batches without parsing: dots lead into objects, and `\.` is a dot in a name.
+   * With two fields or more the key is a list; without fields, records are only found and
+   * validated.
    */
   scanner(fields: readonly string[], options?: ScannerOptions): Scanner;
 }
 
 export interface ScannerOptions {
-  /** Fields of which {@link Scan.numbers} and {@link Scan.kinds} tell the values. */
+  /** Fields whose values {@link Scan.numbers} and {@link Scan.kinds} give. */
   readonly values?: readonly string[] | undefined;
-  /** Takes malformed records, in place of an error at the first one. */
+  /** Receives malformed records, instead of an error at the first. */
   readonly onReject?: OnReject | undefined;
 }
 
 export type OnReject = (rejected: RejectedRecord) => void;
 
 export interface RejectedRecord {
-  /** The record with its line ending, the receiver's own. */
+  /** The record with its line ending; the receiver may keep the bytes. */
   readonly bytes: Uint8Array;
   /** `RecordError`, with file, line, column and offset. */
   readonly error: Error;
@@ -108,7 +112,7 @@ export interface Scanner {
   scan(batch: ByteBatch): Scan;
 }
 
-/** The records of a batch and their keys. All of it holds until the scanner's next scan. */
+/** The records of a batch and their keys, valid until the scanner's next scan. */
 export interface Scan {
   readonly count: number;
   /** The batch's records, without blank lines and rejected ones. */
@@ -119,23 +123,23 @@ export interface Scan {
   readonly keys: Uint8Array;
   readonly keyStarts: Uint32Array;
   readonly keyEnds: Uint32Array;
-  /** The halves of the XXH64 of each encoded key. */
+  /** The halves of each encoded key's XXH64. */
   readonly hashLow: Uint32Array;
   readonly hashHigh: Uint32Array;
   key(i: number): GroupKey;
-  /** Whether the field, or one of several, is not in the record. */
+  /** Whether the record lacks the key's field, or one of several. */
   missing(i: number): boolean;
-  /** The numbers in a field of `values`, by its index there; NaN where there is no number. */
+  /** The numbers in the field with this index in `values`; NaN for other values. */
   numbers(value: number): Float64Array;
-  /** What that field holds in each record: a {@link VALUE_KIND}. */
+  /** The kind of that field's value in each record: a {@link VALUE_KIND}. */
   kinds(value: number): Uint8Array;
-  /** The records ordered by the partition of their key, of `partitions` in all. */
+  /** The records ordered by the partition of their key, among `partitions`. */
   partition(partitions: number): Scattered;
-  /** The same by an assignment of one's own: the partition of each record. */
+  /** The records ordered by a given partition for each. */
   scatter(assignment: ArrayLike<number>, partitions: number): Scattered;
 }
 
-/** A batch by partition; within each, records stand in input order. Holds until the next scan. */
+/** A batch ordered by partition, within each in input order. Valid until the next scan. */
 export interface Scattered {
   /** The records of partition `p` are `bytes[offsets[p] .. offsets[p + 1])`. */
   readonly bytes: Uint8Array;
@@ -145,8 +149,8 @@ export interface Scattered {
 }
 
 /**
- * What a field holds. In a CSV an empty field is `null`, unless it stands in quotes, and text that JSON
- * would read as a number is one.
+ * The kind of a field's value. In CSV, an empty unquoted field is `null`, and text that JSON would
+ * read as a number is one.
  */
 export const VALUE_KIND = {
   missing: 0,

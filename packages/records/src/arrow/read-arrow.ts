@@ -16,7 +16,7 @@ export interface ArrowRecords<R> extends AsyncIterable<R> {
   recordBatches(): AsyncIterable<ArrowBatch>;
 }
 
-/** What is sure of a record batch without the types of `apache-arrow`. */
+/** The parts of a record batch that can be named without the types of `apache-arrow`. */
 export interface ArrowBatch {
   readonly numRows: number;
   readonly schema: { readonly fields: readonly { readonly name: string }[] };
@@ -24,11 +24,12 @@ export interface ArrowBatch {
 }
 
 /**
- * Rows of Arrow IPC files and streams, by `apache-arrow`, which the program installs. One record batch
- * at a time is in memory; a stream of the file format is read whole. Dates and timestamps are `Date`s,
- * 64-bit integers bigints, lists arrays, structs objects.
+ * Reads rows of Arrow IPC files and streams with `apache-arrow`, which the program installs. One
+ * record batch at a time is in memory, except that the file format in a stream is read whole. Dates
+ * and timestamps are `Date`s, 64-bit integers bigints, lists arrays, structs objects.
  *
- * @throws `ERR_PARTD_CORRUPT` for what is not Arrow; `ERR_PARTD_VALUE` without `apache-arrow`.
+ * @throws `ERR_PARTD_CORRUPT` for bytes that are not Arrow; `ERR_PARTD_VALUE` without
+ *   `apache-arrow`.
  */
 export function readArrow<R extends object = { [column: string]: unknown }>(
   source: Source,
@@ -62,7 +63,7 @@ async function* recordBatches(
     let reader: RecordBatchReader | undefined;
     try {
       reader = await RecordBatchReader.from((file ?? chunksOf(input)) as AsyncIterable<Uint8Array>);
-      // Of what is not Arrow the package makes a stream without a schema.
+      // For bytes that are not Arrow, the package returns a stream without a schema.
       await reader.open();
       if (reader.schema === undefined) throw new Error("it has no schema.");
       for await (const batch of reader as AsyncIterable<RecordBatch>) {
@@ -92,7 +93,7 @@ function valueAt(
   return plain(value);
 }
 
-/** Lists and structs of the package as arrays and objects. */
+/** Converts the package's lists and structs to arrays and objects. */
 function plain(value: unknown): unknown {
   const { toJSON } = (value ?? {}) as { toJSON?: () => unknown };
   return typeof toJSON === "function" && !(value instanceof Date) ? toJSON.call(value) : value;

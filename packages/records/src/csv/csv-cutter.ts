@@ -2,12 +2,15 @@ import type { RecordCutter } from "../source/cut-batches.js";
 import type { CsvSyntax } from "./csv-matcher.js";
 
 /**
- * Finds the newlines that end rows: those outside quotes. It hops from quote to quote, and takes malformed rows as the matcher does: a quote inside a field without
- * quotes is text.
+ * Finds the newlines that end rows: those outside quotes. Hops from quote to quote, and treats
+ * malformed rows as the matcher does: a quote inside an unquoted field is text.
  */
 export class CsvCutter implements RecordCutter {
   readonly #delimiter: number;
-  /** Where the bytes up to `seen` ended: outside quotes, inside, or on a quote that may be doubled. */
+  /**
+   * The state at the end of the bytes up to `seen`: outside quotes, inside, or on a quote that may
+   * be doubled.
+   */
   #state: "outside" | "inside" | "on quote" = "outside";
 
   constructor(syntax: CsvSyntax) {
@@ -47,7 +50,10 @@ export class CsvCutter implements RecordCutter {
 const LF = 0x0a;
 const QUOTE = 0x22;
 
-/** `indexOf` is memchr, but where each field stands in quotes the calls cost more than the bytes. */
+/**
+ * Finds the next quote. `indexOf` is memchr, but if every field is quoted its calls cost more than
+ * the bytes: look at the nearest bytes first.
+ */
 function nextQuote(bytes: Uint8Array, start: number): number {
   const near = Math.min(start + NEAR, bytes.length);
   for (let i = start; i < near; i++) if (bytes[i] === QUOTE) return i;

@@ -16,11 +16,11 @@ import { CsvCutter } from "./csv-cutter.js";
 import { CsvMatcher, type CsvSyntax } from "./csv-matcher.js";
 
 export interface CsvOptions {
-  /** The character between fields, one of ASCII. Default a comma. */
+  /** The character between fields, in ASCII. Default a comma. */
   readonly delimiter?: string | undefined;
-  /** Whether fields may stand in double quotes. Default true. */
+  /** Whether fields may be quoted, with double quotes. Default true. */
   readonly quote?: boolean | undefined;
-  /** The names of the columns, for files without a header. By default the first row has them. */
+  /** Column names, for files without a header. Default: the first row holds them. */
   readonly columns?: readonly string[] | undefined;
 }
 
@@ -29,7 +29,7 @@ export class CsvFormat<R extends object> implements TextFormat<R> {
   readonly endsAtNewline: boolean;
   readonly #syntax: CsvSyntax;
   readonly #hasHeader: boolean;
-  /** The header as it stands in the first file. */
+  /** The header as it is in the first file. */
   #header: string | undefined;
   readonly #onReject: OnReject | undefined;
   #columns: readonly string[] | undefined;
@@ -52,7 +52,7 @@ export class CsvFormat<R extends object> implements TextFormat<R> {
     return this.#columns;
   }
 
-  /** The format of a description. */
+  /** Makes the format of a description. */
   static from<R extends object>(
     { header, ...options }: CsvOptions & { readonly header: string | undefined },
     onReject?: OnReject,
@@ -62,7 +62,7 @@ export class CsvFormat<R extends object> implements TextFormat<R> {
     return format;
   }
 
-  /** Whether rows of another format are rows of this one as they stand. */
+  /** Whether the rows of another format are rows of this one, byte for byte. */
   hasRowsOf(other: CsvFormat<object>): boolean {
     return (
       this.#syntax.delimiter === other.#syntax.delimiter &&
@@ -98,7 +98,7 @@ export class CsvFormat<R extends object> implements TextFormat<R> {
     const { values = [], onReject = this.#onReject } = options ?? {};
     for (const field of [...fields, ...values]) parseFieldPath(field);
     let scanner: Scanner | undefined;
-    // The columns are known once the first batch came.
+    // The columns are known once the first batch has come.
     const open = () => {
       const columns = [...fields, ...values].map((field) => this.#columnOf(field));
       const width = this.#known().length;
@@ -168,7 +168,7 @@ export class CsvFormat<R extends object> implements TextFormat<R> {
     );
   }
 
-  /** A column by its name as it stands in the header, or as a path of one name. */
+  /** Finds a column by its name in the header, or by a path of one name. */
   #columnOf(field: string): number {
     const columns = this.#known();
     const index = columns.lastIndexOf(field);

@@ -5,27 +5,27 @@ import { VALUE_KIND, type ValueKind } from "../records.js";
 import type { Fault, RecordMatcher } from "../scan/record-matcher.js";
 
 export interface CsvSyntax {
-  /** The byte between fields. */
+  /** The delimiter, as a byte. */
   readonly delimiter: number;
-  /** Whether fields may stand in double quotes. */
+  /** Whether fields may be quoted, with double quotes. */
   readonly quote: boolean;
 }
 
-/** Reads one row of CSV after the other, and keeps where its fields stand. */
+/** Reads rows of CSV, and keeps the positions of the last row's fields. */
 export class CsvMatcher implements RecordMatcher {
   isBlank = false;
   fault: Fault | undefined;
-  /** Fields of the last row. */
+  /** Number of fields in the last row. */
   count = 0;
   readonly #syntax: CsvSyntax;
-  /** Fields that a row has, or undefined in a header. */
+  /** Number of fields that a row must have; undefined in a header. */
   readonly #width: number | undefined;
-  /** The columns of the fields that are sought; -1 is none. */
+  /** The columns of the wanted fields; -1 for none. */
   readonly #columns: readonly number[];
   #bytes: Uint8Array = new Uint8Array(0);
   #starts = new Uint32Array(64);
   #ends = new Uint32Array(64);
-  /** 0: no quotes. 1: in quotes. 2: in quotes, with quotes inside, which are doubled. */
+  /** For each field, 0: unquoted; 1: quoted; 2: quoted, with doubled quotes inside. */
   #quoting = new Uint8Array(64);
 
   constructor(syntax: CsvSyntax, width: number | undefined, columns: readonly number[]) {
@@ -101,7 +101,7 @@ export class CsvMatcher implements RecordMatcher {
     return this.#starts[this.#columns[field]!]!;
   }
 
-  /** Reads a field. Returns where its delimiter, its newline or the end of all is. */
+  /** Reads a field. Returns the position of its delimiter, its newline or the end of the bytes. */
   #field(at: number): number {
     const bytes = this.#bytes;
     const { delimiter, quote } = this.#syntax;
@@ -133,7 +133,7 @@ export class CsvMatcher implements RecordMatcher {
     return p;
   }
 
-  /** Reads on behind the closing quote. */
+  /** Reads on after the closing quote. */
   #quoted(index: number, at: number): number {
     const bytes = this.#bytes;
     this.#starts[index] = at + 1;
@@ -181,7 +181,10 @@ const CR = 0x0d;
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 
-/** Buffer's own, on any array of bytes: a `TextDecoder` takes three times as long for short text. */
+/**
+ * Buffer's own, applied to any array of bytes: `TextDecoder` takes three times as long for short
+ * text.
+ */
 const { utf8Slice } = Buffer.prototype as unknown as {
   utf8Slice(this: Uint8Array, start: number, end: number): string;
 };

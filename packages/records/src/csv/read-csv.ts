@@ -5,13 +5,14 @@ import { CsvFormat, type CsvOptions } from "./csv-format.js";
 
 export interface ReadCsvOptions extends ReadOptions, CsvOptions {}
 
-/** A row: its fields as text, by the names in the header. */
+/** A row: its fields as text, by column name. */
 export type CsvRow = { [column: string]: string };
 
 /**
- * Rows of CSV (RFC 4180), in UTF-8, with LF or CRLF, with or without a byte order mark. Quoted fields
- * may hold newlines. Blank lines are no rows. A row with more or fewer fields than the header is
- * malformed, and so is a quote inside a field without quotes. Of several files each has the header.
+ * Reads rows of CSV (RFC 4180), in UTF-8, with LF or CRLF, with or without a byte order mark.
+ * Quoted fields may contain newlines. Blank lines are skipped. A row is malformed if it has more or
+ * fewer fields than the header, or a quote inside an unquoted field. Each of several files begins
+ * with the header.
  *
  * @throws `ERR_PARTD_CORRUPT`, a `RecordError`, at a malformed row, unless there is `onReject`.
  */

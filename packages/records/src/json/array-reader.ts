@@ -3,10 +3,10 @@ import { RecordError } from "../scan/record-error.js";
 import type { ByteReader } from "../source/byte-reader.js";
 
 /**
- * Turns the bytes of a JSON array into lines, one an item, byte for byte in place, so that each byte
- * keeps its offset: the commas and brackets of the array and the space around its items become
- * newlines, and newlines inside an item spaces. What the items are is left to who reads the lines; that there are no empty ones is
- * seen to here.
+ * Turns the bytes of a JSON array into lines, one for each item, in place, so that each byte keeps
+ * its offset: the array's commas and brackets and the space around items become newlines, and
+ * newlines inside an item become spaces. The reader of the lines checks the items; this class
+ * checks that none is missing.
  */
 export class JsonArrayReader implements ByteReader {
   readonly source: string;
@@ -14,15 +14,15 @@ export class JsonArrayReader implements ByteReader {
   readonly #reader: ByteReader;
   #offset = 0;
   #state: "before" | "items" | "behind" = "before";
-  /** Brackets that are open, the array's own not counted. */
+  /** Open brackets, without the array's own. */
   #depth = 0;
   #inString = false;
   #isEscaped = false;
-  /** Whether the item at hand has begun. */
+  /** Whether the current item has begun. */
   #hasItem = false;
-  /** Whether white space came behind it. */
+  /** Whether white space came after it. */
   #isEnded = false;
-  /** Whether a comma came, behind which an item must stand. */
+  /** Whether a comma came, after which an item must follow. */
   #hasComma = false;
 
   constructor(reader: ByteReader) {
@@ -54,7 +54,9 @@ export class JsonArrayReader implements ByteReader {
     return length;
   }
 
-  /** Inside a text. Returns its last byte, or that of `bytes`. */
+  /**
+   * Reads on inside a string. Returns the index of its last byte, or of the last byte in `bytes`.
+   */
   #string(bytes: Uint8Array, start: number): number {
     for (let i = start; i < bytes.length; i++) {
       const byte = bytes[i];
@@ -83,7 +85,7 @@ export class JsonArrayReader implements ByteReader {
       case CLOSE_BRACKET:
         if (this.#depth > 0) this.#depth--;
         else if (bytes[i] === CLOSE_BRACKET) this.#endItem(bytes, i, false);
-        else this.#beginItem(bytes, i); // Malformed, which the item's reader says.
+        else this.#beginItem(bytes, i); // It is malformed, which the item's reader reports.
         return;
       case COMMA:
         if (this.#depth === 0) this.#endItem(bytes, i, true);
@@ -93,7 +95,7 @@ export class JsonArrayReader implements ByteReader {
       case TAB:
       case CR:
         if (this.#depth === 0) {
-          // White space around an item becomes blank lines, which are no records.
+          // White space around an item becomes blank lines, which readers skip.
           bytes[i] = LF;
           this.#isEnded = this.#hasItem;
         } else if (bytes[i] === LF) {
@@ -121,7 +123,7 @@ export class JsonArrayReader implements ByteReader {
     if (!isComma) this.#state = "behind";
   }
 
-  /** Before the array, or behind it. */
+  /** Reads a byte before or after the array. */
   #around(bytes: Uint8Array, i: number): void {
     const byte = bytes[i]!;
     const isMark = this.#offset + i < 3 && byte === BYTE_ORDER_MARK[this.#offset + i];

@@ -1,8 +1,8 @@
 /**
- * Whether a JSON number stands there as JavaScript writes it, so that equal numbers have equal text.
- * It says no where that is not plain to see: exponents, integers from 2^53 on, more than 15 digits with
- * a point. Up to 15 digits a double is written back digit by digit (DBL_DIG), in this range without
- * an exponent.
+ * Whether a JSON number is written as JavaScript writes it, so that equal numbers have equal text.
+ * Returns false whenever that is not easy to see: exponents, integers from 2^53 on, more than 15
+ * digits with a point. A double of up to 15 digits is written back digit by digit (DBL_DIG), and in
+ * this range without an exponent.
  */
 export function isCanonicalNumber(bytes: Uint8Array, start: number, end: number): boolean {
   let p = bytes[start] === MINUS ? start + 1 : start;

@@ -6,27 +6,26 @@ import { isCanonicalNumber } from "./canonical-number.js";
 import { firstInvalidUtf8 } from "./utf8.js";
 
 /**
- * Reads one line of JSON after the other and finds fields, with the answers of `JSON.parse`: it
- * accepts the same texts, and of names that stand twice the last one counts. Lines are UTF-8; a line
- * that is not is malformed.
+ * Reads lines of JSON and finds fields, with the results of `JSON.parse`: it accepts the same
+ * texts, and of duplicate names the last counts. Lines must be UTF-8; others are malformed.
  */
 export class JsonMatcher implements RecordMatcher {
   isBlank = false;
   fault: Fault | undefined;
 
-  /** The names along each field's path as JSON text, which is how they are compared. */
+  /** The names along each field's path as JSON text, in which they are compared. */
   readonly #paths: readonly (readonly Uint8Array[])[];
   readonly #all: number;
   #bytes: Uint8Array = new Uint8Array(0);
   #end = 0;
-  /** Where each field's value stands in the last record; the start is -1 where there is none. */
+  /** The position of each field's value in the last record; the start is -1 if there is none. */
   readonly #starts: Int32Array;
   readonly #ends: Int32Array;
   #faultAt = -1;
-  /** Whether the last text read has an escape that `JSON.stringify` would write in another way. */
+  /** Whether the last string read has an escape that `JSON.stringify` would write differently. */
   #isEscaped = false;
   #hasHighBytes = false;
-  /** The brackets that are open, by their opening byte. */
+  /** The open brackets, as their opening bytes. */
   readonly #open: number[] = [];
 
   constructor(paths: readonly (readonly string[])[]) {
@@ -69,7 +68,7 @@ export class JsonMatcher implements RecordMatcher {
     if (start < 0) return MISSING;
     switch (bytes[start]) {
       case QUOTE:
-        // Escapes are rare: whether there are any that matter is looked up again.
+        // Escapes are rare, so the string is read again to see whether any of them matters.
         this.#isEscaped = false;
         this.#string(start);
         if (!this.#isEscaped) return bytes.subarray(start, end);
@@ -114,7 +113,7 @@ export class JsonMatcher implements RecordMatcher {
     return this.#starts[field]!;
   }
 
-  /** The object at `at`, of which the fields in the bits of `wanted` have names at `depth`. */
+  /** Reads the object at `at`. The fields in the bits of `wanted` have names at `depth`. */
   #object(at: number, wanted: number, depth: number): number {
     const bytes = this.#bytes;
     let p = this.#space(at + 1);
@@ -142,12 +141,12 @@ export class JsonMatcher implements RecordMatcher {
     }
   }
 
-  /** The value at `at`, to which the names of the fields in `matched` lead. */
+  /** Reads the value at `at`, to which the paths of the fields in `matched` lead. */
   #field(at: number, matched: number, depth: number): number {
     let deeper = 0;
     for (let field = 0; field < this.#paths.length; field++) {
       if ((matched & (1 << field)) === 0) continue;
-      this.#starts[field] = -1; // A name that stands twice: the last one counts.
+      this.#starts[field] = -1; // Of duplicate names the last counts.
       if (this.#paths[field]!.length > depth + 1) deeper |= 1 << field;
     }
     const isObject = this.#bytes[at] === OPEN_BRACE && at < this.#end;
@@ -160,7 +159,7 @@ export class JsonMatcher implements RecordMatcher {
     return end;
   }
 
-  /** Which fields in `wanted` have this name at `depth`. */
+  /** The fields in `wanted` that have this name at `depth`. */
   #match(start: number, end: number, wanted: number, depth: number): number {
     if (wanted === 0) return 0;
     const bytes = this.#bytes;
@@ -184,7 +183,10 @@ export class JsonMatcher implements RecordMatcher {
     return matched;
   }
 
-  /** Any value. Brackets are a list and no recursion, so that depth is no matter. */
+  /**
+   * Reads any value. Brackets are kept in a list instead of by recursion, so that depth is
+   * unlimited.
+   */
   #value(at: number): number {
     const bytes = this.#bytes;
     const open = this.#open;
@@ -229,7 +231,7 @@ export class JsonMatcher implements RecordMatcher {
     }
   }
 
-  /** A name and its colon. Returns where the value begins. */
+  /** Reads a name and its colon. Returns the position of the value. */
   #name(at: number): number {
     if (this.#bytes[at] !== QUOTE || at >= this.#end) return this.#fail(at);
     let p = this.#string(at);
@@ -266,7 +268,7 @@ export class JsonMatcher implements RecordMatcher {
         if (p < 0) return p;
         continue;
       }
-      // A newline ends the line, so that no text runs past it.
+      // A newline ends the line, so no string runs past it.
       if (byte < 0x20 || p >= this.#end) return this.#fail(Math.min(p, this.#end));
       high |= byte;
       p++;

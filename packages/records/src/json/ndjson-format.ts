@@ -53,13 +53,13 @@ export class NdjsonFormat<R> implements TextFormat<R> {
     return 0;
   }
 
-  /** The batch as one text, which is the fast way; line by line where a line is malformed. */
+  /** Parses the batch as one text, which is fast; line by line if a line is malformed. */
   *parseBatch(batch: ByteBatch, onReject: OnReject | undefined): Generator<R> {
     let text: string | undefined;
     try {
       text = decoder.decode(batch.bytes);
     } catch {
-      // Not UTF-8, or longer than a string can be.
+      // It is not UTF-8, or longer than a string can be.
     }
     let start = 0; // In characters.
     let bytesStart = 0;

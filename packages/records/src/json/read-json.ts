@@ -5,11 +5,11 @@ import { JsonArrayReader } from "./array-reader.js";
 import { NdjsonFormat } from "./ndjson-format.js";
 
 /**
- * The items of a JSON array, read as it comes, so that it may be of any size. As bytes they are lines
- * of NDJSON.
+ * Reads the items of a JSON array as it comes, whatever its size. As bytes they are lines of
+ * NDJSON.
  *
  * @throws `ERR_PARTD_CORRUPT`, a `RecordError`, at an item that is not JSON, unless there is
- * `onReject`; and where the whole is no array.
+ *   `onReject`; and if the whole is no array.
  */
 export function readJson<R = unknown>(source: Source, options: ReadOptions = {}): Records<R> {
   const format = new NdjsonFormat<R>(options.onReject);

@@ -4,7 +4,8 @@ import { type ReadOptions, TextRecords } from "../source/text-records.js";
 import { NdjsonFormat } from "./ndjson-format.js";
 
 /**
- * Lines of JSON (ndjson.org, JSON Lines): one value a line, in UTF-8. Blank lines are none.
+ * Reads lines of JSON (ndjson.org, JSON Lines): one value a line, in UTF-8. Blank lines are
+ * skipped.
  *
  * @throws `ERR_PARTD_CORRUPT`, a `RecordError`, at a line that is not JSON, unless there is `onReject`.
  * @example for await (const event of readNdjson<Event>("events.ndjson.gz")) …

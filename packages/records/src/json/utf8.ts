@@ -1,4 +1,4 @@
-/** The first byte that no UTF-8 text has there, or `end`. */
+/** The position of the first byte that is not UTF-8, or `end`. */
 export function firstInvalidUtf8(bytes: Uint8Array, start: number, end: number): number {
   for (let at = start; at < end; ) {
     const length = sequenceLength(bytes, at, end);
@@ -8,7 +8,7 @@ export function firstInvalidUtf8(bytes: Uint8Array, start: number, end: number):
   return end;
 }
 
-/** Bytes of the character at `at` (Unicode 16, table 3-7); 0 if it is none. */
+/** The length of the character at `at` (Unicode 16, table 3-7); 0 if it is not UTF-8. */
 function sequenceLength(bytes: Uint8Array, at: number, end: number): number {
   const first = bytes[at]!;
   if (first < 0x80) return 1;

@@ -1,10 +1,10 @@
 import { PartdError } from "@partd/core";
 
 /**
- * The names along a path: `user.id` is `["user", "id"]`, and `a\.b` the one name `a.b`. A backslash
- * before any other character stands for itself.
+ * The names along a path: `user.id` is `["user", "id"]`, and `a\.b` is the one name `a.b`. A
+ * backslash before any other character stands for itself.
  *
- * @throws `ERR_PARTD_VALUE` for what is not text.
+ * @throws `ERR_PARTD_VALUE` if the path is no string.
  */
 export function parseFieldPath(path: string): readonly string[] {
   if (typeof path !== "string") {
@@ -15,8 +15,8 @@ export function parseFieldPath(path: string): readonly string[] {
 }
 
 /**
- * What a field of a record holds, found as scanners find it: dots lead into objects, not into lists.
- * `undefined` where there is nothing.
+ * The value of a record's field, found as scanners find it: dots lead into objects, not into lists.
+ * `undefined` if there is none.
  */
 export function valueAt(record: unknown, path: string): unknown {
   if (!path.includes(".")) return fieldOf(record, path);
@@ -25,7 +25,8 @@ export function valueAt(record: unknown, path: string): unknown {
 
 function fieldOf(value: unknown, name: string): unknown {
   if (typeof value !== "object" || value === null || Array.isArray(value)) return undefined;
-  // Plain data has no field `constructor`; an object of a class may have its fields from there.
+  // Plain data has no field `constructor`, but an instance of a class may have fields on its
+  // prototype.
   const prototype = Object.getPrototypeOf(value);
   const isPlain = prototype === Object.prototype || prototype === null;
   if (isPlain && !Object.hasOwn(value, name)) return undefined;

@@ -13,10 +13,10 @@ export type GroupKey =
   | readonly GroupKey[];
 
 /**
- * A key as bytes, equal for equal keys alone.
+ * Encodes a key as bytes. Two keys have equal bytes if and only if they are equal.
  *
- * What JSON can say is the text of `JSON.stringify` in UTF-8: `"ann"`, `12.5`, `true`, `null`,
- * `["ann",1]`. All else begins with a byte below 0x20, with which no JSON text begins:
+ * A key that JSON can hold is the text of `JSON.stringify` in UTF-8: `"ann"`, `12.5`, `true`,
+ * `null`, `["ann",1]`. Any other key begins with a byte below 0x20, with which no JSON text begins:
  *
  * | byte | then | for |
  * |---|---|---|
@@ -24,7 +24,7 @@ export type GroupKey =
  * | 1 | decimal digits | a bigint |
  * | 2 | milliseconds since 1970 as `String()` writes them | a Date |
  * | 3 | the bytes | a Uint8Array |
- * | 4 | each item's key behind its length (32 bits, highest byte first) | a list with an item of this table |
+ * | 4 | each item's key after its length (32 bits, big-endian) | a list with an item of this table |
  * | 5 | `NaN`, `Infinity` or `-Infinity` | these numbers |
  *
  * @throws `ERR_PARTD_KEY` for objects, functions and symbols.
@@ -49,13 +49,13 @@ export function encodeGroupKey(key: unknown): Uint8Array {
   return encodeList(key.map(encodeGroupKey));
 }
 
-/** The key that is the list of keys that are encoded already. */
+/** Encodes a list from its encoded items. */
 export function encodeList(items: readonly Uint8Array[]): Uint8Array {
   const isJson = items.every((item) => item[0]! >= 0x20);
   const gap = isJson ? 1 : 4;
   const result = new Uint8Array(items.reduce((sum, item) => sum + item.length + gap, 1));
   if (isJson) {
-    // `[` and commas stand before the items, and the last byte is `]`.
+    // Fill `[` before the items, commas between them, and `]` after them.
     result.fill(0x2c);
     result[0] = 0x5b;
     result[result.length - 1] = 0x5d;
@@ -75,7 +75,7 @@ export function encodeList(items: readonly Uint8Array[]): Uint8Array {
   return result;
 }
 
-/** The key that {@link encodeGroupKey} wrote. */
+/** Decodes a key of {@link encodeGroupKey}. */
 export function decodeGroupKey(bytes: Uint8Array, start = 0, end = bytes.length): GroupKey {
   const tag = bytes[start]!;
   const text = (from: number) => decoder.decode(bytes.subarray(from, end));

@@ -1,8 +1,8 @@
 /**
- * The hash of an encoded key: XXH64 (xxhash.com, specification 0.1.1) with seed 0 unless another is
- * given, as halves of 32 bits, in an object that the next call uses again.
+ * The hash of an encoded key: XXH64 (xxhash.com, specification 0.1.1), by default with seed 0, as
+ * two halves of 32 bits. The next call reuses the returned object.
  *
- * Numbers of 64 bits are kept as two of 32 here: with `bigint` the same takes 40 times as long.
+ * 64-bit numbers are kept as two of 32 bits: with `bigint` this takes 40 times as long.
  */
 export function hashKey(
   bytes: Uint8Array,
@@ -52,9 +52,7 @@ export function hashKey(
   return result;
 }
 
-/**
- * The partition of a hash, of `partitions` in all: `(high × partitions) >> 32`. Up to 2^21 of them.
- */
+/** The partition of a hash among `partitions`, at most 2^21: `(high × partitions) >> 32`. */
 export function partitionOf(_hashLow: number, hashHigh: number, partitions: number): number {
   return Math.floor((hashHigh * partitions) / 2 ** 32);
 }
@@ -72,14 +70,14 @@ const P5_HIGH = 0x27d4eb2f;
 
 const result = { low: 0, high: 0 };
 
-/** The accumulator that the functions below work on. */
+/** The accumulator of the functions below. */
 let low = 0;
 let high = 0;
 let roundLow = 0;
 let roundHigh = 0;
 const lanes = new Int32Array(8);
 
-/** All whole stripes of 32 bytes. Returns where they end, with the accumulator set. */
+/** Hashes all whole stripes of 32 bytes into the accumulator. Returns where they end. */
 function hashStripes(bytes: Uint8Array, start: number, end: number, seed: number): number {
   for (let lane = 0; lane < 4; lane++) {
     low = seed >>> 0;

@@ -9,8 +9,8 @@ export interface ReadParquetOptions {
   /** The columns to read. Default all. */
   readonly columns?: readonly string[] | undefined;
   /**
-   * Decompressors beyond Snappy, which is built in: those of `hyparquet-compressors` for gzip, zstd,
-   * brotli and LZ4.
+   * Decompressors besides Snappy, which is built in: `hyparquet-compressors` has gzip, zstd, brotli
+   * and LZ4.
    */
   readonly compressors?:
     | { readonly [codec: string]: (input: Uint8Array, outputLength: number) => Uint8Array }
@@ -19,10 +19,11 @@ export interface ReadParquetOptions {
 }
 
 /**
- * Rows of Parquet files, by `hyparquet`, which the program installs. The columns of one row group at a
- * time are in memory. A stream will not do: the format begins with its end.
+ * Reads rows of Parquet files with `hyparquet`, which the program installs. The columns of one row
+ * group at a time are in memory. Streams cannot be read, because the format begins with its end.
  *
- * @throws `ERR_PARTD_CORRUPT` for what is not Parquet; `ERR_PARTD_VALUE` without `hyparquet`.
+ * @throws `ERR_PARTD_CORRUPT` for bytes that are not Parquet; `ERR_PARTD_VALUE` without
+ *   `hyparquet`.
  */
 export async function* readParquet<R extends object = { [column: string]: unknown }>(
   source: string | URL | Iterable<string | URL> | AsyncIterable<string | URL>,
@@ -76,7 +77,10 @@ export async function* readParquet<R extends object = { [column: string]: unknow
   }
 }
 
-/** The cells of a column, in the pieces in which they were read. As rows they would take several times the memory. */
+/**
+ * A column's cells, in the pieces in which they were read: as rows they would take several times
+ * the memory.
+ */
 class Column {
   readonly #pieces: ArrayLike<unknown>[];
   #piece = 0;

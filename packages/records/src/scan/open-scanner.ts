@@ -5,7 +5,7 @@ import type { RecordMatcher } from "./record-matcher.js";
 import { ScanMemory, type WasmSyntax } from "./wasm-memory.js";
 import { WasmScanner } from "./wasm-scanner.js";
 
-/** The fastest scanner that there is for these fields, and for batches of any size. */
+/** The fastest scanner for these fields, for batches of any size. */
 export function openScanner(syntax: WasmSyntax, matcher: RecordMatcher, plan: ScanPlan): Scanner {
   if (plan.keys + plan.values > 32) {
     throw new PartdError("ERR_PARTD_VALUE", "A scanner finds at most 32 fields.");

@@ -3,14 +3,18 @@ import type { RecordMatcher } from "./record-matcher.js";
 import { RecordReader } from "./record-reader.js";
 import { ScanTable } from "./scan-table.js";
 
-/** Which fields a scanner finds, as its matcher numbers them: first those of the key, then values. */
+/**
+ * The fields that a scanner finds, in the order of its matcher: first the key's, then the values.
+ */
 export interface ScanPlan {
   readonly keys: number;
   readonly values: number;
   readonly onReject: OnReject | undefined;
 }
 
-/** A scanner in plain JavaScript: where there is no WebAssembly, and for batches too large for it. */
+/**
+ * A scanner in plain JavaScript, for runtimes without WebAssembly and for batches too large for it.
+ */
 export class PlainScanner implements Scanner {
   readonly #table: ScanTable;
   readonly #reader: RecordReader;
@@ -36,7 +40,7 @@ export class PlainScanner implements Scanner {
         this.#onReject({ bytes: new Uint8Array(bytes.subarray(start, end)), error });
       }
       if (reader.isBlank || error) {
-        // Records stand without gaps: those behind a gap move, in a copy.
+        // Records have no gaps: move those behind a gap, in a copy.
         if (table.bytes === bytes) table.bytes = new Uint8Array(bytes);
       } else {
         if (table.bytes !== bytes) table.bytes.set(bytes.subarray(start, end), kept);

@@ -2,7 +2,7 @@ import { closeSync, openSync, readSync } from "node:fs";
 import { PartdError, type PartdErrorCode } from "@partd/core";
 import type { Position } from "../records.js";
 
-/** A malformed record, or one without a usable key, with the place where it is. */
+/** A malformed record, or one without a usable key, with its position. */
 export class RecordError extends PartdError {
   /** The path, or `<stream>`. */
   readonly source: string;
@@ -10,11 +10,11 @@ export class RecordError extends PartdError {
   readonly line: number | undefined;
   /** In characters, from 1. */
   readonly column: number | undefined;
-  /** Bytes before it in the source, after decompression. */
+  /** The offset in the source, after decompression. */
   declare readonly offset: number;
   /** What is wrong: "is not JSON". */
   readonly what: string;
-  /** How the record begins. */
+  /** The beginning of the record. */
   readonly excerpt: string;
 
   readonly #advice: string;
@@ -34,20 +34,20 @@ export class RecordError extends PartdError {
     this.#advice = advice;
   }
 
-  /** As plain data, which passes to another thread: see {@link from}. */
+  /** The error as plain data, for another thread; see {@link from}. */
   toJSON(): RecordErrorData {
     const { code, source, line, column, offset, what, excerpt } = this;
     return { code, source, line, column, offset, what, excerpt, advice: this.#advice };
   }
 
-  /** The error that {@link toJSON} gave. */
+  /** Restores an error from {@link toJSON}. */
   static from(data: RecordErrorData): RecordError {
     return new RecordError(data);
   }
 
   /**
-   * @param bytes - The batch at `position`, of which the record begins at `start`.
-   * @param fault - `what` completes "The record at …".
+   * @param bytes - The batch at `position`, in which the record begins at `start`.
+   * @param fault - Its `what` completes "The record at …".
    */
   static at(
     position: Position,
@@ -76,7 +76,7 @@ export interface RecordErrorData extends Place {
   readonly code: PartdErrorCode;
   readonly what: string;
   readonly excerpt: string;
-  /** What to do: the message ends with it. */
+  /** The advice with which the message ends. */
   readonly advice: string;
 }
 
@@ -109,10 +109,10 @@ function characters(bytes: Uint8Array, start: number, end: number): number {
 
 const LF = 0x0a;
 
-/** The last place that was counted: errors tend to come in order. */
+/** The last position counted: errors tend to come in order. */
 let counted = { source: "", offset: 0, line: 1, column: 1 };
 
-/** Reads the file again: no line is counted as long as all is well. */
+/** Counts lines by reading the file again, so that no line is counted unless there is an error. */
 function placeInFile(source: string, end: number): { line?: number; column?: number } {
   const isBehind = counted.source === source && counted.offset <= end;
   let { offset, line, column } = isBehind ? counted : { offset: 0, line: 1, column: 1 };
@@ -135,7 +135,7 @@ function placeInFile(source: string, end: number): { line?: number; column?: num
       closeSync(file);
     }
   } catch {
-    return {}; // The record's own fault is what matters.
+    return {}; // The record's own error matters more.
   }
   counted = { source, offset, line, column };
   return { line, column };

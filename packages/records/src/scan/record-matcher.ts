@@ -1,28 +1,31 @@
 import type { ValueKind } from "../records.js";
 
-/** Reads record after record of a format in plain JavaScript, and finds the fields it was made for. */
+/**
+ * Reads records of a format one by one in plain JavaScript, and finds the fields it was made for.
+ */
 export interface RecordMatcher {
-  /** Reads the record that begins at `start`. Returns where it ends, behind its line ending. */
+  /** Reads the record that begins at `start`. Returns its end, after its line ending. */
   next(bytes: Uint8Array, start: number): number;
-  /** Whether it was a blank line, which is no record. */
+  /** Whether the record was a blank line, which does not count. */
   readonly isBlank: boolean;
   readonly fault: Fault | undefined;
   /**
-   * The encoded key of a field of the last record, until the next one.
+   * The encoded key of a field of the last record, valid until the next one.
+   *
    * @throws `ERR_PARTD_KEY` for an object.
    */
   key(field: number): Uint8Array;
-  /** What that field holds. */
+  /** The kind of the field's value. */
   kind(field: number): ValueKind;
-  /** Its number, if it holds one. */
+  /** The field's number, if it holds one. */
   number(field: number): number;
-  /** Where its value stands. */
+  /** The position of the field's value. */
   offsetOf(field: number): number;
 }
 
 /** Why a record is malformed. */
 export interface Fault {
-  /** The byte from which on it is. */
+  /** The offset of the first malformed byte. */
   readonly offset: number;
   readonly what: string;
 }

@@ -4,19 +4,19 @@ import { type ByteBatch, VALUE_KIND } from "../records.js";
 import { RecordError } from "./record-error.js";
 import type { RecordMatcher } from "./record-matcher.js";
 
-/** What one record of a batch comes to: a key and values, a blank line, or an error. */
+/** Reads one record of a batch: a key and values, a blank line, or an error. */
 export class RecordReader {
   isBlank = false;
   error: RecordError | undefined;
   key: Uint8Array = NO_KEY;
   isMissing = false;
-  /** Of each value field. */
+  /** For each value field. */
   readonly kinds: Uint8Array;
   readonly numbers: Float64Array;
   readonly #matcher: RecordMatcher;
   readonly #keys: number;
 
-  /** @param keys - The matcher's first fields make the key, the `values` behind them are values. */
+  /** @param keys - Fields of the key, which come first in the matcher; the `values` follow. */
   constructor(matcher: RecordMatcher, keys: number, values: number) {
     this.#matcher = matcher;
     this.#keys = keys;

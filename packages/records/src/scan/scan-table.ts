@@ -4,7 +4,7 @@ import type { Scan, Scattered } from "../records.js";
 import type { RecordReader } from "./record-reader.js";
 import { scatter } from "./scatter.js";
 
-/** What a scan found, in arrays that are used again. */
+/** The results of a scan, in reused arrays. */
 export class ScanTable implements Scan {
   count = 0;
   bytes: Uint8Array = new Uint8Array(0);

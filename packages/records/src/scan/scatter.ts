@@ -1,7 +1,7 @@
 import { PartdError } from "@partd/core";
 import type { Scan, Scattered } from "../records.js";
 
-/** Records by partition: a counting sort in plain JavaScript. */
+/** Orders records by partition: a counting sort in plain JavaScript. */
 export function scatter(
   { bytes, ends, count }: Scan,
   assignment: ArrayLike<number>,
@@ -31,7 +31,7 @@ export function scatter(
   return { bytes: scattered, offsets, counts };
 }
 
-/** @throws `ERR_PARTD_VALUE` unless `partitionOf` is exact for so many. */
+/** @throws `ERR_PARTD_VALUE` unless `partitionOf` is exact for this number. */
 export function checkPartitions(partitions: number): void {
   if (Number.isInteger(partitions) && partitions >= 1 && partitions <= 2 ** 21) return;
   throw new PartdError(

@@ -1,7 +1,7 @@
 import type { ScanPlan } from "./plain-scanner.js";
 import { WASM } from "./scan-wasm.js";
 
-/** A format as `packages/wasm/src/scan.c` knows it, and where it finds each field. */
+/** A format as `packages/wasm/src/scan.c` knows it, and the paths or columns of its fields. */
 export type WasmSyntax =
   | { readonly name: "ndjson"; readonly paths: readonly (readonly string[])[] }
   | {
@@ -13,11 +13,11 @@ export type WasmSyntax =
     };
 
 /**
- * The memory of one scanner: an instance of `scan.c`, the fields that it looks for, and where the
- * arrays of the batch at hand are. They are laid out anew for each batch, by its lines.
+ * The memory of one scanner: an instance of `scan.c`, its fields, and the positions of the current
+ * batch's arrays. These are laid out for each batch, by its number of lines.
  */
 export class ScanMemory {
-  /** Batches larger than this are for the plain scanner: this memory never shrinks. */
+  /** Larger batches go to the plain scanner, because this memory never shrinks. */
   static readonly MOST_BYTES: number = 32 << 20;
 
   exports: ScanExports;
@@ -26,7 +26,7 @@ export class ScanMemory {
   #layout: Layout | undefined;
   #plan: ScanPlan;
   #syntax: WasmSyntax;
-  /** Where the fields' names end. */
+  /** The end of the fields' names. */
   #namesEnd: number;
 
   static create(syntax: WasmSyntax, plan: ScanPlan): ScanMemory | undefined {
@@ -44,7 +44,7 @@ export class ScanMemory {
     this.#state = this.#viewState();
   }
 
-  /** Where the arrays of the batch at hand are. */
+  /** The positions of the current batch's arrays. */
   get layout(): Layout {
     if (!this.#layout) throw new Error("No batch was loaded.");
     return this.#layout;
@@ -54,12 +54,12 @@ export class ScanMemory {
     return this.exports.memory.buffer;
   }
 
-  /** Records that were kept. */
+  /** Number of records kept. */
   get count(): number {
     return this.#state[STATE.count]!;
   }
 
-  /** Bytes of them. */
+  /** Bytes of the records kept. */
   get kept(): number {
     return this.#state[STATE.kept]! - this.layout.input;
   }
@@ -73,7 +73,7 @@ export class ScanMemory {
     this.#state[STATE.at] = this.layout.input + offset;
   }
 
-  /** Takes a batch in, and makes room for all that a scan of it can find. */
+  /** Loads a batch, and makes room for everything that a scan of it can find. */
   load(bytes: Uint8Array): void {
     const { keys, values } = this.#plan;
     const input = align(this.#namesEnd, 64);
@@ -140,10 +140,10 @@ export class ScanMemory {
     return (isCsv ? this.exports.scanCsv() : this.exports.scanJson()) === 0 ? "done" : "ask";
   }
 
-  /** The key of the record at {@link at}. */
+  /** Adds the key of the record at {@link at}. */
   addKey(key: Uint8Array, isMissing: boolean): void {
     const arena = this.#state[STATE.arena]!;
-    // What the plain scanner writes may be longer than the record: 1e20 has 21 digits.
+    // The plain scanner's text may be longer than the record: 1e20 has 21 digits.
     if (this.#reserve(arena + key.length + this.layout.arenaRoom)) this.#state = this.#viewState();
     new Uint8Array(this.buffer, arena, key.length).set(key);
     this.exports.addKey(key.length, isMissing ? 1 : 0);
@@ -165,7 +165,7 @@ export class ScanMemory {
     return new Uint32Array(this.buffer, this.exports.state(), STATE.width + 1);
   }
 
-  /** Grows the memory to `byteLength`. Returns whether it did, which detaches all views. */
+  /** Grows the memory to `byteLength`. Returns whether it grew, which detaches all views. */
   #reserve(byteLength: number): boolean {
     const missing = byteLength - this.buffer.byteLength;
     if (missing <= 0) return false;
@@ -173,7 +173,7 @@ export class ScanMemory {
     return true;
   }
 
-  /** Writes the fields that are sought. Returns where they end, behind a zero byte. */
+  /** Writes the wanted fields. Returns their end, after a zero byte. */
   #writeFields(): number {
     const { exports } = this;
     let at = exports.heap();
@@ -198,12 +198,12 @@ export class ScanMemory {
   }
 }
 
-/** Partitions that {@link Layout.partitions} has room for. */
+/** The most partitions for which {@link Layout.partitions} has room. */
 export const MOST_PARTITIONS = 4096;
 
 interface Layout {
   input: number;
-  /** Records that there is room for. */
+  /** Number of records that there is room for. */
   room: number;
   ends: number;
   keyStarts: number;
@@ -247,11 +247,11 @@ const STATE = {
   width: 21,
 } as const;
 
-/** Bytes behind the input that may be read. */
+/** Readable bytes behind the input. */
 const SLACK = 64;
 const LF = 0x0a;
 
-/** At most: each key as a text, then all of them in a list. Pages that are not touched cost nothing. */
+/** The most bytes of keys: each as a text, then all in a list. Untouched pages cost nothing. */
 function arenaRoom(syntax: WasmSyntax, keys: number, byteLength: number, records: number): number {
   if (keys === 0 || (keys === 1 && syntax.name === "ndjson")) return 64;
   return 2 * keys * (byteLength + 8 * records) + 64;
@@ -285,7 +285,7 @@ interface ScanExports {
 
 const encoder = new TextEncoder();
 
-/** `null`: this runtime has no WebAssembly, or none with SIMD. */
+/** `null` if this runtime has no WebAssembly, or none with SIMD. */
 let module: WebAssembly.Module | null | undefined;
 
 function compiledModule(): WebAssembly.Module | null {

@@ -4,7 +4,7 @@ import type { Scan, Scattered } from "../records.js";
 import { checkPartitions, outOfRange, scatter } from "./scatter.js";
 import { MOST_PARTITIONS, type ScanMemory } from "./wasm-memory.js";
 
-/** What a scan found, as views on the scanner's memory. */
+/** The results of a scan, as views of the scanner's memory. */
 export class WasmScan implements Scan {
   readonly count: number;
   readonly bytes: Uint8Array;
@@ -85,7 +85,7 @@ export class WasmScan implements Scan {
     return this.#scatter(partitions);
   }
 
-  /** By the assignment in the scanner's memory. */
+  /** Scatters by the assignment in the scanner's memory. */
   #scatter(partitions: number): Scattered {
     const { buffer, exports, layout, kept } = this.#memory;
     const offsets = new Uint32Array(buffer, layout.partitions, partitions + 1);

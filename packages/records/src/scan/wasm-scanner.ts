@@ -7,7 +7,7 @@ import { WasmScan } from "./wasm-scan.js";
 
 /**
  * A scanner in WebAssembly, about ten times as fast as the plain one, which takes over for each
- * record that needs thought: see `scan.c`.
+ * difficult record: see `scan.c`.
  */
 export class WasmScanner implements Scanner {
   readonly #isCsv: boolean;
@@ -17,7 +17,9 @@ export class WasmScanner implements Scanner {
   readonly #onReject: OnReject | undefined;
   readonly #memory: ScanMemory;
 
-  /** The scanner, unless this runtime has no WebAssembly, or the fields are more than it takes. */
+  /**
+   * The scanner, or `undefined` if this runtime has no WebAssembly or there are too many fields.
+   */
   static create(
     syntax: WasmSyntax,
     matcher: RecordMatcher,
@@ -41,7 +43,7 @@ export class WasmScanner implements Scanner {
     this.#onReject = onReject;
   }
 
-  /** @param batch - Of at most {@link ScanMemory.MOST_BYTES}. */
+  /** @param batch - At most {@link ScanMemory.MOST_BYTES} long. */
   scan(batch: ByteBatch): Scan {
     const memory = this.#memory;
     memory.load(batch.bytes);
@@ -49,7 +51,7 @@ export class WasmScanner implements Scanner {
     return new WasmScan(memory, batch.bytes, this.#values);
   }
 
-  /** Reads the record at which the scan stopped, as the plain scanner does. */
+  /** Has the plain scanner read the record at which the scan stopped. */
   #ask(batch: ByteBatch): void {
     const memory = this.#memory;
     const reader = this.#reader;

@@ -3,14 +3,14 @@ import { isPartdError, PartdError } from "@partd/core";
 import { type Compression, compressionOf, decompressed } from "./compression.js";
 import type { ByteRange, Input } from "./inputs.js";
 
-/** The bytes of one input, decompressed. */
+/** Reads the bytes of one input, decompressed. */
 export interface ByteReader {
   readonly source: string;
-  /** Whether a byte's offset here is its offset in a file. */
+  /** Whether offsets here are offsets in the file. */
   readonly isPlainFile: boolean;
-  /** Bytes of the input taken so far, as they are stored. */
+  /** Bytes of the input read so far, as stored. */
   readonly consumed: number;
-  /** Fills the front of `into`. Returns how much of it; 0 at the end alone. */
+  /** Fills the front of `into`. Returns the number of bytes; 0 only at the end. */
   read(into: Uint8Array): Promise<number>;
   close(): Promise<void>;
 }
@@ -20,7 +20,7 @@ export async function openReader(input: Input): Promise<ByteReader> {
   const file = await openFile(input.path);
   try {
     const magic = new Uint8Array(4);
-    // What has no positions (a FIFO, /dev/stdin) is read as a stream.
+    // An input without positions (a FIFO, /dev/stdin) is read as a stream.
     if (!(await file.stat()).isFile()) {
       return await StreamReader.open(input.path, fileChunks(input.path, file), file);
     }
@@ -99,7 +99,7 @@ class StreamReader implements ByteReader {
     this.#chunks = plain[Symbol.asyncIterator]();
   }
 
-  /** Looks at the first bytes for the mark of a compression. */
+  /** Recognises a compression by the first bytes. */
   static async open(
     source: string,
     chunks: AsyncIterable<Uint8Array>,

@@ -7,14 +7,14 @@ import { ZstdFrames } from "./zstd-frames.js";
 
 export type Compression = "gzip" | "zstd";
 
-/** The compression that these first bytes are the mark of. */
+/** The compression whose magic number the bytes begin with. */
 export function compressionOf(bytes: Uint8Array): Compression | undefined {
   if (bytes[0] === 0x1f && bytes[1] === 0x8b) return "gzip";
   const isZstd = bytes[0] === 0x28 && bytes[1] === 0xb5 && bytes[2] === 0x2f && bytes[3] === 0xfd;
   return isZstd ? "zstd" : undefined;
 }
 
-/** @throws `ERR_PARTD_CORRUPT` where the bytes do not decompress or are cut short. */
+/** @throws `ERR_PARTD_CORRUPT` if the bytes do not decompress or are cut short. */
 export async function* decompressed(
   chunks: AsyncIterable<Uint8Array>,
   compression: Compression,
@@ -28,7 +28,7 @@ export async function* decompressed(
       const frames = new ZstdFrames();
       const watched = frames.watch(chunks);
       yield* createZstdDecompress ? through(watched, createZstdDecompress()) : unzstd(watched);
-      // Node 22 takes a frame that is cut short for one that ends there.
+      // Node 22 accepts a truncated frame as one that ends there.
       if (!frames.areWhole) throw new DecompressError("its last frame has no end");
     }
   } catch (cause) {
@@ -41,13 +41,13 @@ export async function* decompressed(
   }
 }
 
-/** Newer than the declarations of the oldest Node that this runs on. */
+/** Node's API, which is newer than the declarations of the oldest supported Node. */
 interface ZlibWithZstd {
   /** In Node 22.15, 23.8 and later. */
   readonly createZstdDecompress?: () => Transform;
 }
 
-/** What the decompression says itself, told apart from what the source of its bytes throws. */
+/** An error of the decompression itself, as opposed to one of the source. */
 class DecompressError extends Error {}
 
 async function* through(
@@ -75,7 +75,7 @@ async function* through(
   }
 }
 
-/** In plain JavaScript, for a Node without its own. */
+/** Decompresses zstd in plain JavaScript, for a Node without its own. */
 export async function* unzstd(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
   let pieces: Uint8Array[] = [];
   const stream = new Decompress((piece) => {
@@ -89,7 +89,7 @@ export async function* unzstd(chunks: AsyncIterable<Uint8Array>): AsyncGenerator
     }
   };
   for await (const chunk of chunks) {
-    // In small steps, so that little is decompressed at once.
+    // Push small steps, so that little is decompressed at once.
     for (let at = 0; at < chunk.length; at += STEP) {
       push(chunk.slice(at, at + STEP), false);
       yield* pieces;

@@ -4,16 +4,16 @@ import type { ByteBatch } from "../records.js";
 import { newlines } from "../scan/record-error.js";
 import type { ByteReader } from "./byte-reader.js";
 
-/** Finds where records end, as the bytes of an input come in. */
+/** Finds the ends of records as an input's bytes arrive. */
 export interface RecordCutter {
   /**
-   * The end of the last whole record in `bytes[0 .. length)`, or 0. Bytes before `seen` were shown
-   * before, and the first record begins at 0.
+   * The end of the last whole record in `bytes[0 .. length)`, or 0. An earlier call saw the bytes
+   * before `seen`. The first record begins at 0.
    */
   cut(bytes: Uint8Array, seen: number, length: number): number;
 }
 
-/** For formats in which every newline ends a record. */
+/** The cutter of formats in which every newline ends a record. */
 export const newlineCutter: RecordCutter = {
   cut(bytes, seen, length) {
     const newline = bytes.subarray(seen, length).lastIndexOf(LF);
@@ -27,15 +27,20 @@ export interface CutOptions {
   readonly signal: AbortSignal | undefined;
   /** The offset of the reader's first byte. */
   readonly byteOffset: number;
-  /** Whether the newlines are those of the input, and not made up. */
+  /** Whether newlines are the input's own rather than inserted. */
   readonly hasLines: boolean;
   /** Bytes of the inputs before this one. */
   readonly consumed: number;
-  /** Is shown the first batch, and says how many bytes of it are no records, such as a header. */
+  /**
+   * Gets the first batch, and returns the length of what precedes the records, such as a header.
+   */
   preamble(batch: ByteBatch): number;
 }
 
-/** The input's bytes in batches of whole records. The last record gets a newline if it has none. */
+/**
+ * Yields the input's bytes in batches of whole records. Adds a newline to the last record if it has
+ * none.
+ */
 export async function* cutBatches(
   reader: ByteReader,
   cutter: RecordCutter,
@@ -104,7 +109,7 @@ export async function* cutBatches(
     buffer.copyWithin(0, end, length);
     length -= end;
     seen -= end;
-    // A buffer that one huge record needed is given up.
+    // Replace a buffer that one huge record needed.
     if (buffer.length > 2 * batchBytes && length <= batchBytes / 2) {
       buffer = resized(buffer, batchBytes, length);
     }
@@ -113,7 +118,7 @@ export async function* cutBatches(
 
 const LF = 0x0a;
 
-/** Another array in place of `bytes`, which is void from then on. */
+/** Copies to an array of another size. Do not use `bytes` afterwards. */
 function resized(
   bytes: Uint8Array<ArrayBuffer>,
   size: number,
@@ -121,7 +126,8 @@ function resized(
 ): Uint8Array<ArrayBuffer> {
   const copy = new Uint8Array(size);
   copy.set(bytes.subarray(0, used));
-  // Until garbage is collected, the arrays that a record of 200 MB outgrew took as much again.
+  // Without this, the arrays that a record of 200 MB outgrew took as much again until they were
+  // collected.
   if (bytes.length >= LARGE) releaseBytes(bytes);
   return copy;
 }

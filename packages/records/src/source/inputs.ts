@@ -2,8 +2,8 @@ import { fileURLToPath } from "node:url";
 import { PartdError } from "@partd/core";
 
 /**
- * Where bytes come from: a path, a list of paths, what a glob gives, a stream of Node or of the web,
- * or any iterable of bytes. Compressed ones (gzip, zstd) are recognised by their first bytes.
+ * A source of bytes: a path, a list of paths, the result of a glob, a Node or web stream, or any
+ * iterable of bytes. Compression (gzip, zstd) is recognised by the first bytes.
  */
 export type Source =
   | string
@@ -30,7 +30,7 @@ export interface ByteRange {
   readonly end: number;
 }
 
-/** Tells paths from bytes, and gives the inputs in order. */
+/** Distinguishes paths from bytes, and yields the inputs in order. */
 export async function* inputsOf(source: Source): AsyncGenerator<Input> {
   if (isPath(source)) {
     yield { path: pathOf(source) };
@@ -59,7 +59,7 @@ export async function* inputsOf(source: Source): AsyncGenerator<Input> {
   }
 }
 
-/** The paths of a source that is nothing but paths and can be listed again and again. */
+/** The paths of a source that consists only of paths and can be listed repeatedly. */
 export async function pathsOf(source: Source): Promise<readonly string[] | undefined> {
   if (isPath(source)) return [pathOf(source)];
   if (!Array.isArray(source) || !source.every(isPath)) return undefined;

@@ -4,14 +4,15 @@ import type { FormatDescription, OnReject, Records, RecordsPart } from "../recor
 import type { TextFormat } from "./text-format.js";
 import { type ReadOptions, TextRecords } from "./text-records.js";
 
-/** The records of a part that {@link Records.split} cut, in whichever thread or process. */
+/** Opens a part that {@link Records.split} cut, in any thread or process. */
 export function openPart<R = unknown>(part: RecordsPart, options: ReadOptions = {}): Records<R> {
   return new TextRecords<R>(part, openFormat<R>(part.format, options.onReject), options);
 }
 
 /**
- * Cuts a plain file at record boundaries into at most `n` parts for other threads: rows of CSV if its
- * name ends in `.csv` or `.tsv`, else lines of JSON. `undefined` for a compressed file or a stream.
+ * Cuts a plain file at record boundaries into at most `n` parts for other threads: rows of CSV if
+ * its name ends in `.csv` or `.tsv`, else lines of JSON. `undefined` for a compressed file or a
+ * stream.
  */
 export function splitFile(
   path: string | URL,
@@ -23,7 +24,7 @@ export function splitFile(
   return new TextRecords<object>(path, format, {}).split(n);
 }
 
-/** A format from its description. */
+/** Makes a format from its description. */
 export function openFormat<R>(description: FormatDescription, onReject?: OnReject): TextFormat<R> {
   if (description.name === "ndjson") return new NdjsonFormat<R>(onReject);
   return CsvFormat.from<R & object>(description, onReject) as TextFormat<R>;

@@ -1,6 +1,6 @@
 import { PartdError } from "@partd/core";
 
-/** Loads a package that only some programs need, and that they install themselves. */
+/** Loads an optional package, which programs that need it install themselves. */
 export async function loadPeer<M>(name: string, load: () => Promise<M>): Promise<M> {
   try {
     return await load();
@@ -13,7 +13,7 @@ export async function loadPeer<M>(name: string, load: () => Promise<M>): Promise
   }
 }
 
-/** @throws `ERR_PARTD_CORRUPT` naming the file, for what the package says of it. */
+/** An `ERR_PARTD_CORRUPT` that names the file, for an error of the package. */
 export function damaged(source: string, format: string, cause: unknown): PartdError {
   return new PartdError(
     "ERR_PARTD_CORRUPT",

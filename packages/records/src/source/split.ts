@@ -7,7 +7,7 @@ import type { TextFormat } from "./text-format.js";
 
 /**
  * Cuts plain files at record boundaries into at most `n` parts of about the same size, in order.
- * `undefined` where one is compressed or not a file.
+ * `undefined` if one is compressed or not a regular file.
  */
 export async function splitPaths<R>(
   paths: readonly string[],
@@ -51,7 +51,7 @@ type Cuts<R> = (
   format: TextFormat<R>,
 ) => Promise<number[]>;
 
-/** Behind the newline that follows each target. */
+/** Cuts after the first newline that follows each target. */
 const cutsAtNewlines: Cuts<unknown> = async (path, size, targets) => {
   const cuts = [0];
   const piece = new Uint8Array(1 << 16);
@@ -75,7 +75,7 @@ const cutsAtNewlines: Cuts<unknown> = async (path, size, targets) => {
 
 const LF = 0x0a;
 
-/** Only from the file's beginning can one know which newlines stand inside quotes. */
+/** Cuts by reading from the beginning: only then is it known which newlines are inside quotes. */
 const cutsInOrder: Cuts<unknown> = async (path, size, targets, format) => {
   const cuts: number[] = [];
   const reader = await openReader({ path });

@@ -21,7 +21,7 @@ export class TextRecords<R> implements Records<R> {
   readonly #wrap: ((reader: ByteReader) => ByteReader) | undefined;
   #isTaken = false;
 
-  /** @param wrap - Makes lines of what is none. */
+  /** @param wrap - Turns an input that is not lines into lines. */
   constructor(
     source: Source | RecordsPart,
     format: TextFormat<R>,
@@ -36,7 +36,8 @@ export class TextRecords<R> implements Records<R> {
 
   async *[Symbol.asyncIterator](): AsyncGenerator<R> {
     for await (const batch of this.batches()) {
-      // `yield*` would take a seventh longer, reading and all: it waits once more for each record.
+      // `yield*` makes all of the reading take a seventh longer: it waits once more for each
+      // record.
       for (const record of this.format.parseBatch(batch, this.#options.onReject)) yield record;
     }
   }
@@ -94,7 +95,7 @@ export class TextRecords<R> implements Records<R> {
     }
   }
 
-  /** A stream can be read once: a second reader would silently get the rest. */
+  /** Allows a stream to be read only once: a second reader would silently get the rest. */
   async #take(): Promise<void> {
     if (isPart(this.#source) || (await pathsOf(this.#source))) return;
     if (this.#isTaken) {
@@ -107,7 +108,7 @@ export class TextRecords<R> implements Records<R> {
   }
 
   async split(n: number): Promise<readonly RecordsPart[] | undefined> {
-    // A function that takes rejected records does not reach another thread.
+    // `onReject` is a function, which cannot be sent to another thread.
     const isWhole = isPart(this.#source) || this.#wrap || this.#options.onReject;
     const paths = isWhole ? undefined : await pathsOf(this.#source);
     return paths && splitPaths(paths, n, this.format);

@@ -1,14 +1,19 @@
-/** Follows zstd frames as their bytes pass by (RFC 8878, section 3.1), to know whether the last is whole. */
+/**
+ * Parses zstd frames as their bytes pass (RFC 8878, section 3.1), to know whether the last is
+ * whole.
+ */
 export class ZstdFrames {
   #state: "magic" | "skippable" | "descriptor" | "block" = "magic";
-  /** Bytes to pass over before the next field. */
+  /** Bytes to skip before the next field. */
   #skip = 0;
-  /** The field at hand, lowest byte first, and how many of its bytes have come. */
+  /** The current field, little-endian, and how many of its bytes have come. */
   #field = 0;
   #length = 0;
   #hasChecksum = false;
 
-  /** Whether a frame has just ended. What follows that is no frame counts as one that is cut short. */
+  /**
+   * Whether the last frame has ended. Trailing bytes that begin no frame count as a truncated one.
+   */
   get areWhole(): boolean {
     return this.#state === "magic" && this.#length === 0 && this.#skip === 0;
   }

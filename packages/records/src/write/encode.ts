@@ -1,6 +1,6 @@
 import type { RecordFormat, Records } from "../records.js";
 
-/** Records of a reader, which may pass as bytes, or any others. */
+/** Records of a reader, which may pass as bytes, or any other records. */
 export type Writable<R> = Records<R> | AsyncIterable<R> | Iterable<R>;
 
 /** What was written, before compression. */
@@ -9,15 +9,18 @@ export interface Written {
   readonly bytes: number;
 }
 
-/** How records become bytes. */
+/** How records are turned into bytes. */
 export interface Encoding<R> {
-  /** The format to write: for CSV it may depend on that of the source. */
+  /** The format to write. For CSV it may depend on the source's. */
   formatFor(source: RecordFormat<R> | undefined): Pick<RecordFormat<R>, "header" | "serialize">;
-  /** Whether records of a source are to be written as they stand there. */
+  /** Whether a source's records are written as they are. */
   takesBytesOf(source: RecordFormat<R>): boolean;
 }
 
-/** The bytes of all records, in pieces of about {@link PIECE} or a batch. Counts into `written`. */
+/**
+ * Yields the bytes of all records, in pieces of about {@link PIECE} or a batch, and counts them in
+ * `written`.
+ */
 export async function* encode<R>(
   records: Writable<R>,
   encoding: Encoding<R>,
@@ -50,7 +53,8 @@ async function* encodeReader<R>(
     const { bytes, ends, count } = scanner.scan(batch);
     written.records += count;
     if (passes) {
-      yield new Uint8Array(bytes); // The batch is used again, and a stream may hold its chunks.
+      // A copy, because the batch is reused and a stream may keep its chunks.
+      yield new Uint8Array(bytes);
       continue;
     }
     const rows: Uint8Array[] = [];
@@ -61,7 +65,7 @@ async function* encodeReader<R>(
     yield Buffer.concat(rows);
   }
   if (!isFirst) return;
-  // Nothing but a header, perhaps.
+  // There may be only a header.
   const header = source.format.header && encoding.formatFor(source.format).header;
   if (header) yield header;
 }

@@ -6,15 +6,16 @@ import zlib from "node:zlib";
 import { PartdError } from "@partd/core";
 
 /**
- * Where records are written: a path, compressed if it ends in `.gz` or `.zst`, or a stream of Node or
- * of the web. A stream is ended, all but those of the process.
+ * Where records are written: a path, compressed if it ends in `.gz` or `.zst`, or a Node or web
+ * stream. A stream is ended, except those of the process.
  */
 export type Target = string | URL | NodeJS.WritableStream | WritableStream<Uint8Array>;
 
 /**
- * Writes all chunks. A file is made anew, and holds what was written until then if that fails.
+ * Writes all chunks. A file is created anew, and after a failure holds what was written so far.
  *
- * @throws `ERR_PARTD_IO` where the target cannot be written; what the source throws as it is.
+ * @throws `ERR_PARTD_IO` if the target cannot be written; `ERR_PARTD_VALUE` for `.zst` if this Node
+ *   has no zstd; errors of the source are thrown unchanged.
  */
 export async function writeChunks(
   chunks: AsyncIterable<Uint8Array>,

@@ -9,9 +9,10 @@ export interface WriteOptions {
 }
 
 /**
- * Writes lines of JSON. Those of `readNdjson` and `readJson` stay byte for byte.
+ * Writes lines of JSON. Records of `readNdjson` and `readJson` are copied byte for byte.
  *
- * @throws `ERR_PARTD_VALUE` for a record that JSON cannot hold; `ERR_PARTD_IO`.
+ * @throws `ERR_PARTD_VALUE` for a record that JSON cannot hold; `ERR_PARTD_IO` if the target cannot
+ *   be written.
  */
 export async function writeNdjson<R>(
   records: Writable<R>,
@@ -23,7 +24,10 @@ export async function writeNdjson<R>(
   return written;
 }
 
-/** Writes one JSON array, an item a line. Items of `readNdjson` and `readJson` stay as they are. */
+/**
+ * Writes one JSON array, one item a line. Records of `readNdjson` and `readJson` are copied
+ * unchanged.
+ */
 export async function writeJson<R>(
   records: Writable<R>,
   target: Target,
@@ -35,16 +39,17 @@ export async function writeJson<R>(
 }
 
 export interface WriteCsvOptions extends WriteOptions, CsvOptions {
-  /** Whether a line of names comes first. Default true. */
+  /** Whether to write the column names first. Default true. */
   readonly header?: boolean | undefined;
 }
 
 /**
  * Writes rows of CSV. The columns are those of `options`, else the source's, else the names in the
- * first record; what is not among them is left out. Rows of `readCsv` with the same columns,
- * delimiter and quotes stay byte for byte.
+ * first record; other fields are left out. Rows of `readCsv` with the same columns, delimiter and
+ * quotes are copied byte for byte.
  *
- * @throws `ERR_PARTD_VALUE` for a field that is no text, number, boolean or date; `ERR_PARTD_IO`.
+ * @throws `ERR_PARTD_VALUE` for a field that is no text, number, boolean or date; `ERR_PARTD_IO` if
+ *   the target cannot be written.
  */
 export async function writeCsv<R extends object>(
   records: Writable<R>,
@@ -84,7 +89,7 @@ function csv<R extends object>(options: WriteCsvOptions): Encoding<R> {
   };
 }
 
-/** Lines of JSON as an array: a comma before each but the first. */
+/** Turns lines of JSON into an array: a comma before each but the first. */
 async function* arrayOf(lines: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
   let isFirst = true;
   for await (const bytes of lines) {
