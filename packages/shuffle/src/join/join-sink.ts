@@ -27,9 +27,10 @@ export class ParsingSink implements JoinSink {
   #record: unknown;
   #isParsed = false;
 
-  constructor(left: RecordCodec<unknown>, right: RecordCodec<unknown>) {
+  /** @param keptBytes of records on the right, which stay parsed. */
+  constructor(left: RecordCodec<unknown>, right: RecordCodec<unknown>, keptBytes: number) {
     this.#left = left;
-    this.#right = new DecodedOfLate(right);
+    this.#right = new DecodedOfLate(right, keptBytes);
   }
 
   begin(): void {
@@ -78,23 +79,33 @@ export class ParsingSink implements JoinSink {
  */
 class DecodedOfLate {
   readonly #codec: RecordCodec<unknown>;
+  readonly #mostBytes: number;
   readonly #addresses = new Float64Array(SLOTS).fill(-1);
   readonly #records: unknown[] = new Array(SLOTS);
+  /** Bytes of each record; parsed they take some three times as much. */
+  readonly #lengths = new Uint16Array(SLOTS);
+  #bytes = 0;
 
-  constructor(codec: RecordCodec<unknown>) {
+  constructor(codec: RecordCodec<unknown>, mostBytes: number) {
     this.#codec = codec;
+    this.#mostBytes = mostBytes;
   }
 
   /** Addresses are those of another chain from now on. */
   forget(): void {
     this.#addresses.fill(-1);
     this.#records.fill(undefined);
+    this.#lengths.fill(0);
+    this.#bytes = 0;
   }
 
   get({ address, bytes, keyEnd, end }: LoadedChain): unknown {
     if (end - keyEnd > LONGEST) return this.#codec.decode(bytes, keyEnd, end);
     const slot = Math.imul(address, 0x9e3779b1) >>> SHIFT;
     if (this.#addresses[slot] !== address) {
+      if (this.#bytes > this.#mostBytes) this.forget();
+      this.#bytes += end - keyEnd - this.#lengths[slot]!;
+      this.#lengths[slot] = end - keyEnd;
       this.#addresses[slot] = address;
       this.#records[slot] = this.#codec.decode(bytes, keyEnd, end);
     }
@@ -102,9 +113,9 @@ class DecodedOfLate {
   }
 }
 
-/** A few MB with records of 1 KiB at most. */
-const SHIFT = 32 - 12;
-const SLOTS = 1 << 12;
+/** Of two million pairs with 98,603 users, 1.11 million parsed the user anew with 2^12, and 0.33 million with 2^16. */
+const SHIFT = 32 - 16;
+const SLOTS = 1 << 16;
 const LONGEST = 1 << 10;
 
 /** Writes a line of JSON `[left,right]` for each pair, `null` for who is not there; a record alone as it is. */

@@ -2,7 +2,7 @@ import { PartdError } from "@partd/core";
 import { gather } from "../group/group-by.js";
 import { oneAhead } from "../run/one-ahead.js";
 import { Output } from "../run/output.js";
-import { Run, type RunOptions } from "../run/run.js";
+import { memoryFor, Run, type RunOptions } from "../run/run.js";
 import type { By } from "../source/by.js";
 import { GroupKeyer } from "../source/group-keyer.js";
 import { type Input, inputOf, type Source } from "../source/input.js";
@@ -93,7 +93,7 @@ async function* parsed(
   kind: JoinKind,
   options: RunOptions,
 ): AsyncGenerator<readonly unknown[]> {
-  const sink = new ParsingSink(left, right);
+  const sink = new ParsingSink(left, right, Math.min(KEPT_BYTES, memoryFor(options) / 16));
   for await (const _ of joined(left, right, kind, options, sink)) {
     const { items } = sink;
     if (items.length === 0) continue;
@@ -101,6 +101,9 @@ async function* parsed(
     yield items;
   }
 }
+
+/** Of JSON; as objects about three times as much, beside `memory`. */
+const KEPT_BYTES = 8 << 20;
 
 async function* lines(
   left: Input<unknown>,
