@@ -27,6 +27,7 @@ export {
   isBytes,
   toBatch,
 } from "./store/batch.js";
+export { Decorator } from "./store/decorator.js";
 export { checkNotHeld, runHolding } from "./store/held-locks.js";
 export { byteEntries, countKeys, entriesByKey, selectKeys, streamedSize } from "./store/listing.js";
 export type { EntryOrBatch, ExclusivePurpose, Primitives } from "./store/primitives.js";

@@ -1,11 +1,10 @@
 import { unlessAborted } from "../async/abort.js";
-import { Gate } from "../async/gate.js";
 import { Pace } from "../async/pace.js";
 import { isPromise } from "../async/promise.js";
 import { isPartdError, PartdError } from "../errors.js";
-import { copyTree, listKeys, nestValues } from "../keys/key-tree.js";
-import { describeKey, type Key, type KeyTree, sameKey } from "../keys/keys.js";
+import { describeKey, type Key, sameKey } from "../keys/keys.js";
 import { entriesOf, isBytes } from "../store/batch.js";
+import { Decorator } from "../store/decorator.js";
 import { checkLongest } from "../store/listing.js";
 import type {
   AppendOptions,
@@ -13,11 +12,9 @@ import type {
   EntriesOptions,
   GetOptions,
   IsetOptions,
-  KeysOptions,
   LowerStore,
   OperationOptions,
   Store,
-  Values,
 } from "../store/store.js";
 import type { Codec } from "./codec.js";
 import { decodeAhead } from "./decode-ahead.js";
@@ -37,94 +34,66 @@ export interface EncodeOptions {
  *
  * @example new Encode(new Dict(), jsonCodec())
  */
-export class Encode<V> implements Store<V> {
+export class Encode<V> extends Decorator<V, Encode<V>> {
   /** What the store below prefers: see `LowerStore`. */
   readonly batchBytes: number | undefined;
-  readonly #store: Store;
   readonly #codec: Codec<V>;
   readonly #options: EncodeOptions;
   readonly #concurrency: number;
-  /** `close` waits here for appends that came before it and are still being encoded. */
-  readonly #encoding = new Gate();
 
   /** @throws `ERR_PARTD_VALUE` if `concurrency` is no number of 1 or more. */
   constructor(store: Store, codec: Codec<V>, options: EncodeOptions = {}) {
+    super(store);
     this.batchBytes = (store as LowerStore | undefined)?.batchBytes;
-    this.#store = store;
     this.#codec = codec;
     this.#options = options;
     this.#concurrency = checkConcurrency(options.concurrency ?? 8);
   }
 
   /** @throws `ERR_PARTD_CODEC` where the codec cannot carry a value; nothing is appended then. */
-  async append(data: Entries<V>, options?: AppendOptions): Promise<void> {
+  override async append(data: Entries<V>, options?: AppendOptions): Promise<void> {
     const keys: Key[] = [];
     const values: V[] = [];
     for (const [key, value] of entriesOf(data)) {
       keys.push(key);
       values.push(value);
     }
-    await this.#encoding.shared(async () => {
+    await this._calls.shared(async () => {
       const frames = await this.#map(values, options, (value, i) =>
         this.#encode(keys[i] as Key, value),
       );
-      await this.#store.append(
+      await this._store.append(
         frames.map((framed, i) => [keys[i] as Key, framed] as const),
         options,
       );
     }, options);
   }
 
-  /** @throws `ERR_PARTD_CORRUPT`, with key and offset, where a frame is cut short or damaged. */
-  async get<const K extends KeyTree>(keys: K, options?: GetOptions): Promise<Values<K, V>> {
-    const flat = listKeys(keys);
-    const tree = copyTree(keys);
-    const raw = await this.#store.get(flat, options);
-    return nestValues(tree, await this.#decodeAll(flat, raw, options));
-  }
-
   /**
    * Yields the values as they were appended, one by one. Those of an asynchronous codec are decoded
    * ahead, up to `concurrency` of them and up to about 4 MiB of frames.
    */
-  stream(key: Key, options?: GetOptions): AsyncGenerator<V, void, undefined> {
+  override stream(key: Key, options?: GetOptions): AsyncGenerator<V, void, undefined> {
     return decodeAhead(
-      () => streamFrames(this.#store.stream(key, options), key),
+      () => streamFrames(this._store.stream(key, options), key),
       (framed) => this.#decode(framed),
       this.#concurrency,
       options?.signal,
     );
   }
 
-  async iset(key: Key, value: V, options?: IsetOptions): Promise<void> {
-    await this.#encoding.shared(async () => {
+  override async iset(key: Key, value: V, options?: IsetOptions): Promise<void> {
+    await this._calls.shared(async () => {
       const encoded = this.#encode(key, value);
       const framed = isPromise(encoded) ? await unlessAborted(encoded, options?.signal) : encoded;
-      await this.#store.iset(key, framed, options);
+      await this._store.iset(key, framed, options);
     }, options);
-  }
-
-  delete(keys: Key | readonly Key[], options?: OperationOptions): Promise<void> {
-    return this.#store.delete(keys, options);
-  }
-
-  /** Deletes only what decodes: after `ERR_PARTD_CORRUPT` the store is as it was. */
-  async pop<const K extends KeyTree>(keys: K, options?: GetOptions): Promise<Values<K, V>> {
-    const flat = listKeys(keys);
-    const tree = copyTree(keys);
-    return this.#store.withLock(async (store) => {
-      const values = await this.#decodeAll(flat, await store.get(flat, options), options);
-      await store.delete(flat, options);
-      return nestValues(tree, values);
-    }, options);
-  }
-
-  keys(options?: KeysOptions): AsyncIterable<Key> {
-    return this.#store.keys(options);
   }
 
   /** A value of more than `longest` bytes comes as values joined from its frames, some at a time. */
-  async *entries(options: EntriesOptions = {}): AsyncGenerator<readonly [Key, V], void, undefined> {
+  override async *entries(
+    options: EntriesOptions = {},
+  ): AsyncGenerator<readonly [Key, V], void, undefined> {
     if (checkLongest(options) < Number.POSITIVE_INFINITY) {
       yield* this.#longEntries(options, options.longest as number);
       return;
@@ -132,7 +101,7 @@ export class Encode<V> implements Store<V> {
     let keys: Key[] = [];
     let raw: Uint8Array[] = [];
     let bytes = 0;
-    for await (const [key, value] of this.#store.entries(options)) {
+    for await (const [key, value] of this._store.entries(options)) {
       keys.push(key);
       raw.push(value);
       bytes += value.byteLength;
@@ -145,44 +114,12 @@ export class Encode<V> implements Store<V> {
     yield* await this.#decodeEntries(keys, raw, options);
   }
 
-  count(options?: OperationOptions): Promise<number> {
-    return this.#store.count(options);
+  protected override async _get(keys: readonly Key[], options?: GetOptions): Promise<V[]> {
+    return this.#decodeAll(keys, await this._store.get(keys, options), options);
   }
 
-  size(key: Key, options?: OperationOptions): Promise<number> {
-    return this.#store.size(key, options);
-  }
-
-  /** `critical` also gets the store of bytes, under the same lock. */
-  withLock<T>(
-    critical: (store: Encode<V>, bytes: Store) => T | Promise<T>,
-    options?: OperationOptions,
-  ): Promise<T> {
-    return this.#store.withLock(async (store) => {
-      const held = new Encode(store, this.#codec, this.#options);
-      try {
-        return await critical(held, store);
-      } finally {
-        await held.#encoding.exclusive(async () => {});
-      }
-    }, options);
-  }
-
-  flush(options?: OperationOptions): Promise<void> {
-    return this.#store.flush(options);
-  }
-
-  drop(options?: OperationOptions): Promise<void> {
-    return this.#store.drop(options);
-  }
-
-  /** Closes the store below too. */
-  close(): Promise<void> {
-    return this.#encoding.exclusive(() => this.#store.close());
-  }
-
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.close();
+  protected override _over(store: Store): Encode<V> {
+    return new Encode(store, this.#codec, this.#options);
   }
 
   #encode(key: Key, value: V): Uint8Array | Promise<Uint8Array> {
@@ -247,7 +184,7 @@ export class Encode<V> implements Store<V> {
     options: EntriesOptions,
     longest: number,
   ): AsyncGenerator<readonly [Key, V], void, undefined> {
-    const below = this.#store.entries(options)[Symbol.asyncIterator]();
+    const below = this._store.entries(options)[Symbol.asyncIterator]();
     let step = await below.next();
     try {
       while (!step.done) {

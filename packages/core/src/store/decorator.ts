@@ -1,0 +1,126 @@
+import { Gate } from "../async/gate.js";
+import { copyTree, listKeys, nestValues } from "../keys/key-tree.js";
+import type { Key, KeyTree } from "../keys/keys.js";
+import { entriesByKey } from "./listing.js";
+import type {
+  AppendOptions,
+  Entries,
+  EntriesOptions,
+  GetOptions,
+  IsetOptions,
+  KeysOptions,
+  OperationOptions,
+  Store,
+  Values,
+} from "./store.js";
+
+/**
+ * The part that is the same for all decorators, which are stores of values over a store of bytes: it
+ * passes on what needs no translation, gives values the nesting of their keys, and builds the same
+ * decorator over the store that is locked. A decorator supplies `append`, `stream`, `iset`, `_get` and
+ * `_over`.
+ *
+ * @typeParam Held what `withLock` passes.
+ */
+export abstract class Decorator<V, Held extends Store<V> = Store<V>> implements Store<V> {
+  /** The store below. */
+  protected readonly _store: Store;
+  /**
+   * `close`, and the end of `withLock`, wait for the operations that share this gate. What does not
+   * call the store below at once has to.
+   */
+  protected readonly _calls = new Gate();
+
+  constructor(store: Store) {
+    this._store = store;
+  }
+
+  /** One value a key, in the order of `keys`, which may repeat. */
+  protected abstract _get(keys: readonly Key[], options?: GetOptions): Promise<V[]>;
+
+  /** This decorator over another store, with the same options and memory of what was set. */
+  protected abstract _over(store: Store): Held & Decorator<V, Held>;
+
+  protected _delete(keys: readonly Key[], options?: OperationOptions): Promise<void> {
+    return this._store.delete(keys, options);
+  }
+
+  abstract append(data: Entries<V>, options?: AppendOptions): Promise<void>;
+
+  abstract stream(key: Key, options?: GetOptions): AsyncIterable<V>;
+
+  abstract iset(key: Key, value: V, options?: IsetOptions): Promise<void>;
+
+  /** @throws `ERR_PARTD_CORRUPT`, with key and offset, where what is stored does not decode. */
+  async get<const K extends KeyTree>(keys: K, options?: GetOptions): Promise<Values<K, V>> {
+    const flat = listKeys(keys);
+    const tree = copyTree(keys);
+    return nestValues(tree, await this._get(flat, options));
+  }
+
+  async delete(keys: Key | readonly Key[], options?: OperationOptions): Promise<void> {
+    await this._delete(listKeys(keys), options);
+  }
+
+  /** Deletes only what decodes: after `ERR_PARTD_CORRUPT` the store is as it was. */
+  async pop<const K extends KeyTree>(keys: K, options?: GetOptions): Promise<Values<K, V>> {
+    const flat = listKeys(keys);
+    const tree = copyTree(keys);
+    return this._store.withLock(async (store) => {
+      const held = this._over(store);
+      const values = await held._get(flat, options);
+      await held._delete(flat, options);
+      return nestValues(tree, values);
+    }, options);
+  }
+
+  keys(options?: KeysOptions): AsyncIterable<Key> {
+    return this._store.keys(options);
+  }
+
+  entries(options: EntriesOptions = {}): AsyncIterable<readonly [Key, V]> {
+    const sizes = (keys: readonly Key[]) =>
+      Promise.all(keys.map((key) => this.size(key, { signal: options.signal })));
+    return entriesByKey(this, options, sizes);
+  }
+
+  count(options?: OperationOptions): Promise<number> {
+    return this._store.count(options);
+  }
+
+  size(key: Key, options?: OperationOptions): Promise<number> {
+    return this._store.size(key, options);
+  }
+
+  /** `critical` also gets the store below, under the same lock. */
+  withLock<T>(
+    critical: (store: Held, below: Store) => T | Promise<T>,
+    options?: OperationOptions,
+  ): Promise<T> {
+    return this._store.withLock(async (store) => {
+      const held = this._over(store);
+      try {
+        return await critical(held, store);
+      } finally {
+        await held._calls.exclusive(async () => {});
+      }
+    }, options);
+  }
+
+  flush(options?: OperationOptions): Promise<void> {
+    return this._store.flush(options);
+  }
+
+  drop(options?: OperationOptions): Promise<void> {
+    return this._store.drop(options);
+  }
+
+  /** Closes the store below too. */
+  close(): Promise<void> {
+    return this._calls.exclusive(() => this._store.close());
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+}
