@@ -1,6 +1,5 @@
 import {
   type Entries,
-  type EntriesOptions,
   encodeKey,
   isPartdError,
   type Key,
@@ -15,14 +14,12 @@ import {
   type AppendOptions,
   copyTree,
   countKeys,
+  Decorator,
   describeKey,
-  entriesByKey,
   entriesOf,
-  Gate,
   type GetOptions,
   type IsetOptions,
   listKeys,
-  nestValues,
   Pace,
   streamFrames,
 } from "@partd/core/author";
@@ -62,40 +59,35 @@ export interface NdArrayOptions<V extends NdValue = NdValue> {
  *
  * @example new NdArray(new Dict())
  */
-export class NdArray<V extends NdValue = NdValue> implements Store<V> {
-  readonly #store: Store;
+export class NdArray<V extends NdValue = NdValue> extends Decorator<V> {
   readonly #options: NdArrayOptions<V>;
   readonly #known: KnownDtypes;
   /** Encoded keys that `iset` has set through this object. */
   readonly #isets: Set<string>;
-  /**
-   * `close` and the end of `withLock` wait here for calls that have not reached the store below.
-   */
-  readonly #calls = new Gate();
 
   constructor(store: Store, options?: NdArrayOptions<V>);
   /** @internal `outer` is the store whose `withLock` made this one. */
   constructor(store: Store, options?: NdArrayOptions<V>, outer?: NdArray<V>);
   constructor(store: Store, options: NdArrayOptions<V> = {}, outer?: NdArray<V>) {
-    this.#store = store;
+    super(store);
     this.#options = options;
     this.#known = outer ? outer.#known : new KnownDtypes();
     this.#isets = outer ? outer.#isets : new Set();
   }
 
   /** @throws `ERR_PARTD_CODEC` if a value is no array, or its dtype is not the key's. */
-  async append(data: Entries<V>, options?: AppendOptions): Promise<void> {
+  override async append(data: Entries<V>, options?: AppendOptions): Promise<void> {
     const all = [...entriesOf(data)].map(([key, value]) => this.#arrayFor(key, value));
     const arrays = all.filter(({ bytes }) => bytes.byteLength > 0); // Empty arrays leave no trace.
     const known = arrays.map(({ text }) => this.#known.get(text));
     if (known.every((dtype) => dtype !== undefined)) {
       const batch = arrays.map((array, i) => entryOf(array, known[i] as Dtype));
-      await this.#known.appending(this.#store.append(batch, options));
+      await this.#known.appending(this._store.append(batch, options));
       return;
     }
     // A key's first append, or one during removals: write dtype and items in one batch, so that
     // neither a crash nor another writer can separate them.
-    await this.#store.withLock(async (store) => {
+    await this._store.withLock(async (store) => {
       const { dtypes, batch } = await this.#newDtypes(store, arrays, options);
       for (const array of arrays) batch.push(entryOf(array, dtypes.get(array.text) as Dtype));
       await store.append(batch, options);
@@ -103,17 +95,10 @@ export class NdArray<V extends NdValue = NdValue> implements Store<V> {
     }, options);
   }
 
-  /** @throws `ERR_PARTD_CORRUPT` if a value ends within an item, or its dtype is missing. */
-  async get<const K extends KeyTree>(keys: K, options?: GetOptions): Promise<Values<K, V>> {
-    const flat = listKeys(keys);
-    const tree = copyTree(keys);
-    return nestValues(tree, await this.#read(this.#store, flat, options));
-  }
-
-  async *stream(key: Key, options?: GetOptions): AsyncGenerator<V, void, undefined> {
+  override async *stream(key: Key, options?: GetOptions): AsyncGenerator<V, void, undefined> {
     let dtype = await this.#storedDtype(key, options);
     if (dtype === undefined) {
-      for await (const _ of this.#store.stream(key, options)) {
+      for await (const _ of this._store.stream(key, options)) {
         // The key may have been written since: then it has a dtype now.
         dtype = await this.#storedDtype(key, options);
         if (dtype === undefined) throw noDtype(key);
@@ -121,7 +106,7 @@ export class NdArray<V extends NdValue = NdValue> implements Store<V> {
       }
       if (dtype === undefined) return;
     }
-    const pieces = this.#store.stream(key, options);
+    const pieces = this._store.stream(key, options);
     if (dtype.kind === "O") {
       for await (const { bytes, offset } of streamFrames(pieces, key)) {
         options?.signal?.throwIfAborted(); // Many frames may lie in one piece.
@@ -143,13 +128,13 @@ export class NdArray<V extends NdValue = NdValue> implements Store<V> {
    * If the dtype changes, a failure restores what was there, but a process killed at that moment
    * may leave the key empty.
    */
-  async iset(key: Key, value: V, options?: IsetOptions): Promise<void> {
+  override async iset(key: Key, value: V, options?: IsetOptions): Promise<void> {
     const array = this.#arrayFor(key, value);
     options?.signal?.throwIfAborted();
     const isDone = () => !options?.replace && this.#isets.has(array.text);
     if (isDone()) return;
     await this.#removing([array.text], () =>
-      this.#store.withLock(async (store) => {
+      this._store.withLock(async (store) => {
         if (isDone()) return; // Another call was first.
         await replaceArray(store, array, options);
         this.#isets.add(array.text);
@@ -157,80 +142,67 @@ export class NdArray<V extends NdValue = NdValue> implements Store<V> {
     );
   }
 
-  async delete(keys: Key | readonly Key[], options?: OperationOptions): Promise<void> {
+  override async delete(keys: Key | readonly Key[], options?: OperationOptions): Promise<void> {
     const flat = listKeys(keys);
     for (const key of flat) checkKey(key);
-    await this.#removing(flat.map(encodeKey), () => this.#store.delete(withDtypes(flat), options));
-    this.#forgetIsets(flat);
+    await this.#removing(flat.map(encodeKey), () => super.delete(flat, options));
   }
 
-  /** Deletes only what decodes: after `ERR_PARTD_CORRUPT` the store is as it was. */
-  async pop<const K extends KeyTree>(keys: K, options?: GetOptions): Promise<Values<K, V>> {
-    const flat = listKeys(keys);
+  override async pop<const K extends KeyTree>(
+    keys: K,
+    options?: GetOptions,
+  ): Promise<Values<K, V>> {
+    const texts = listKeys(keys).map(encodeKey);
     const tree = copyTree(keys);
-    const values = await this.#removing(flat.map(encodeKey), () =>
-      this.#store.withLock(async (store) => {
-        const popped = await this.#read(store, flat, options);
-        await store.delete(withDtypes(flat), options);
-        this.#forgetIsets(flat);
-        return popped;
-      }, options),
-    );
-    return nestValues(tree, values);
+    return this.#removing(texts, () => super.pop(tree, options));
   }
 
   /** Yields the keys of arrays, without those of their dtypes. */
-  async *keys(options?: KeysOptions): AsyncGenerator<Key, void, undefined> {
-    for await (const key of this.#store.keys(options)) if (!isDtypeKey(key)) yield key;
+  override async *keys(options?: KeysOptions): AsyncGenerator<Key, void, undefined> {
+    for await (const key of this._store.keys(options)) if (!isDtypeKey(key)) yield key;
   }
 
-  /** With `longest`, sizes are those of the items. */
-  entries(options: EntriesOptions = {}): AsyncIterable<readonly [Key, V]> {
-    const sizes = (keys: readonly Key[]) =>
-      Promise.all(keys.map((key) => this.#store.size(key, { signal: options.signal })));
-    return entriesByKey(this, options, sizes);
-  }
-
-  count(options?: OperationOptions): Promise<number> {
+  override count(options?: OperationOptions): Promise<number> {
     return countKeys(this, options);
   }
 
-  size(key: Key, options?: OperationOptions): Promise<number> {
-    return this.#store.size(key, options);
-  }
-
-  withLock<T>(
-    critical: (store: Store<V>) => T | Promise<T>,
+  override withLock<T>(
+    critical: (store: Store<V>, below: Store) => T | Promise<T>,
     options?: OperationOptions,
   ): Promise<T> {
-    return this.#removing(undefined, () =>
-      this.#store.withLock(async (store) => {
-        const held = new NdArray(store, this.#options, this);
-        try {
-          return await critical(held);
-        } finally {
-          await held.#calls.exclusive(async () => {});
-        }
-      }, options),
-    );
+    return this.#removing(undefined, () => super.withLock(critical, options));
   }
 
-  flush(options?: OperationOptions): Promise<void> {
-    return this.#store.flush(options);
-  }
-
-  async drop(options?: OperationOptions): Promise<void> {
-    await this.#removing(undefined, () => this.#store.drop(options));
+  override async drop(options?: OperationOptions): Promise<void> {
+    await this.#removing(undefined, () => super.drop(options));
     this.#isets.clear();
   }
 
-  /** Closes the store below too. */
-  close(): Promise<void> {
-    return this.#calls.exclusive(() => this.#store.close());
+  protected override _over(store: Store): NdArray<V> {
+    return new NdArray(store, this.#options, this);
   }
 
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.close();
+  /** @throws `ERR_PARTD_CORRUPT` if a value ends within an item, or its dtype is missing. */
+  protected override async _get(keys: readonly Key[], options?: GetOptions): Promise<V[]> {
+    // One `get` reads items and dtypes. A writer never stores items before their dtype.
+    const raw = await this._store.get(withDtypes(keys), options);
+    const arrays: V[] = [];
+    const pace = new Pace(); // Objects and numbers in the other byte order take time.
+    for (const [i, key] of keys.entries()) {
+      const bytes = raw[i] as Uint8Array;
+      const dtype = this.#parse(key, raw[keys.length + i] as Uint8Array);
+      if (dtype === undefined && bytes.byteLength > 0) throw noDtype(key);
+      arrays.push(dtype ? this.#checked(key, () => decodeArray(bytes, dtype, key)) : this.#empty());
+      if (!pace.isOver) continue;
+      await pace.rest();
+      options?.signal?.throwIfAborted();
+    }
+    return arrays;
+  }
+
+  protected override async _delete(keys: readonly Key[], options?: OperationOptions) {
+    await this._store.delete(withDtypes(keys), options);
+    for (const key of keys) this.#isets.delete(encodeKey(key));
   }
 
   /** Encodes an array, and makes all checks that need no look at the store. */
@@ -260,25 +232,8 @@ export class NdArray<V extends NdValue = NdValue> implements Store<V> {
     return { dtypes, batch };
   }
 
-  async #read(store: Store, keys: readonly Key[], options?: GetOptions): Promise<V[]> {
-    // One `get` reads items and dtypes. A writer never stores items before their dtype.
-    const raw = await store.get(withDtypes(keys), options);
-    const arrays: V[] = [];
-    const pace = new Pace(); // Objects and numbers in the other byte order take time.
-    for (const [i, key] of keys.entries()) {
-      const bytes = raw[i] as Uint8Array;
-      const dtype = this.#parse(key, raw[keys.length + i] as Uint8Array);
-      if (dtype === undefined && bytes.byteLength > 0) throw noDtype(key);
-      arrays.push(dtype ? this.#checked(key, () => decodeArray(bytes, dtype, key)) : this.#empty());
-      if (!pace.isOver) continue;
-      await pace.rest();
-      options?.signal?.throwIfAborted();
-    }
-    return arrays;
-  }
-
   async #storedDtype(key: Key, options?: GetOptions): Promise<Dtype | undefined> {
-    return this.#parse(key, await this.#store.get(dtypeKey(key), options));
+    return this.#parse(key, await this._store.get(dtypeKey(key), options));
   }
 
   #parse(key: Key, bytes: Uint8Array): Dtype | undefined {
@@ -309,11 +264,7 @@ export class NdArray<V extends NdValue = NdValue> implements Store<V> {
   }
 
   async #removing<T>(texts: readonly string[] | undefined, removal: () => Promise<T>): Promise<T> {
-    return this.#calls.shared(() => this.#known.removing(texts, removal));
-  }
-
-  #forgetIsets(keys: readonly Key[]): void {
-    for (const key of keys) this.#isets.delete(encodeKey(key));
+    return this._calls.shared(() => this.#known.removing(texts, removal));
   }
 
   /** Makes errors name the key. */
