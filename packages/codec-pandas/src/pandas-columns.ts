@@ -16,14 +16,12 @@ import {
 } from "@partd/core";
 import {
   type AppendOptions,
-  copyTree,
   countKeys,
+  Decorator,
   entriesByKey,
   entriesOf,
   type GetOptions,
   type IsetOptions,
-  listKeys,
-  nestValues,
   selectKeys,
 } from "@partd/core/author";
 import { Table, type Vector } from "apache-arrow";
@@ -42,16 +40,15 @@ export interface PandasColumnsGetOptions extends GetOptions {
  *
  * @example new PandasColumns(new FileStore("shuffle"))
  */
-export class PandasColumns implements Store<Table> {
-  readonly #store: Store;
+export class PandasColumns extends Decorator<Table, PandasColumns> {
   readonly #arrays: NdArray;
 
   constructor(store: Store) {
-    this.#store = store;
+    super(store);
     this.#arrays = new NdArray(store);
   }
 
-  async append(data: Entries<Table>, options?: AppendOptions): Promise<void> {
+  override async append(data: Entries<Table>, options?: AppendOptions): Promise<void> {
     const arrays: [Key, NdValue][] = [];
     const isets: [Key, Uint8Array][] = [];
     for (const [key, table] of entriesOf(data)) {
@@ -68,23 +65,21 @@ export class PandasColumns implements Store<Table> {
         arrays.push([under(key, column), arrayOf(vector, column)]);
       }
     }
-    for (const [key, bytes] of isets) await this.#store.iset(key, bytes, options);
-    await this.#arrays.append(arrays, options);
+    await this._calls.shared(async () => {
+      for (const [key, bytes] of isets) await this._store.iset(key, bytes, options);
+      await this.#arrays.append(arrays, options);
+    }, options);
   }
 
   /** @throws `ERR_PARTD_CODEC` if a column is missing. */
-  async get<const K extends KeyTree>(
+  override get<const K extends KeyTree>(
     keys: K,
-    options: PandasColumnsGetOptions = {},
+    options?: PandasColumnsGetOptions,
   ): Promise<Values<K, Table>> {
-    const flat = listKeys(keys);
-    const tree = copyTree(keys);
-    const tables: Table[] = [];
-    for (const key of flat) tables.push(await this.#read(key, options));
-    return nestValues(tree, tables);
+    return super.get(keys, options);
   }
 
-  async *stream(
+  override async *stream(
     key: Key,
     options?: PandasColumnsGetOptions,
   ): AsyncGenerator<Table, void, undefined> {
@@ -93,7 +88,7 @@ export class PandasColumns implements Store<Table> {
   }
 
   /** Sets a key that has no table yet; with `replace`, any key. */
-  async iset(key: Key, value: Table, options?: IsetOptions): Promise<void> {
+  override async iset(key: Key, value: Table, options?: IsetOptions): Promise<void> {
     await this.withLock(async (store) => {
       const names = await store.#namesOf(key, options);
       if (names !== undefined && !options?.replace) return;
@@ -102,74 +97,64 @@ export class PandasColumns implements Store<Table> {
     }, options);
   }
 
-  async delete(keys: Key | readonly Key[], options?: OperationOptions): Promise<void> {
-    for (const key of listKeys(keys as KeyTree)) {
-      const names = (await this.#namesOf(key, options)) ?? [];
-      await this.#arrays.delete(
-        [...names, ".index"].map((name) => under(key, name)),
-        options,
-      );
-      await this.#store.delete([under(key, ".columns"), under(key, ".index-name")], options);
-    }
-  }
-
-  async pop<const K extends KeyTree>(keys: K, options?: GetOptions): Promise<Values<K, Table>> {
-    const flat = listKeys(keys);
-    return this.withLock(async (store) => {
-      const tables = await store.get(keys, options);
-      await store.delete(flat, options);
-      return tables;
-    }, options);
-  }
-
-  async *keys(options: KeysOptions = {}): AsyncGenerator<Key, void, undefined> {
+  override async *keys(options: KeysOptions = {}): AsyncGenerator<Key, void, undefined> {
     const texts = selectKeys(this.#tableKeys({ signal: options.signal }), options);
     for await (const text of texts) yield decodeKey(text);
   }
 
-  entries(options?: EntriesOptions): AsyncIterable<readonly [Key, Table]> {
+  override entries(options?: EntriesOptions): AsyncIterable<readonly [Key, Table]> {
     return entriesByKey(this, options);
   }
 
-  count(options?: OperationOptions): Promise<number> {
+  override count(options?: OperationOptions): Promise<number> {
     return countKeys(this, options);
   }
 
   /** Bytes of all columns, as they are stored. */
-  async size(key: Key, options?: OperationOptions): Promise<number> {
+  override async size(key: Key, options?: OperationOptions): Promise<number> {
     let bytes = 0;
-    for await (const column of this.#store.keys({ ...options, prefix: key })) {
-      bytes += await this.#store.size(column, options);
+    for await (const column of this._store.keys({ ...options, prefix: key })) {
+      bytes += await this._store.size(column, options);
     }
     return bytes;
   }
 
-  withLock<T>(
-    critical: (store: PandasColumns) => T | Promise<T>,
-    options?: OperationOptions,
-  ): Promise<T> {
-    return this.#store.withLock((store) => critical(new PandasColumns(store)), options);
-  }
-
-  flush(options?: OperationOptions): Promise<void> {
-    return this.#store.flush(options);
-  }
-
-  drop(options?: OperationOptions): Promise<void> {
+  override drop(options?: OperationOptions): Promise<void> {
     return this.#arrays.drop(options);
   }
 
-  /** Closes the store below too. */
-  close(): Promise<void> {
-    return this.#arrays.close();
+  override close(): Promise<void> {
+    return this._calls.exclusive(() => this.#arrays.close());
   }
 
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.close();
+  protected override _over(store: Store): PandasColumns {
+    return new PandasColumns(store);
+  }
+
+  protected override async _get(
+    keys: readonly Key[],
+    options: PandasColumnsGetOptions = {},
+  ): Promise<Table[]> {
+    const tables: Table[] = [];
+    for (const key of keys) tables.push(await this.#read(key, options));
+    return tables;
+  }
+
+  protected override async _delete(keys: readonly Key[], options?: OperationOptions) {
+    await this._calls.shared(async () => {
+      for (const key of keys) {
+        const names = (await this.#namesOf(key, options)) ?? [];
+        await this.#arrays.delete(
+          [...names, ".index"].map((name) => under(key, name)),
+          options,
+        );
+        await this._store.delete([under(key, ".columns"), under(key, ".index-name")], options);
+      }
+    }, options);
   }
 
   async *#tableKeys(options: OperationOptions): AsyncGenerator<string, void, undefined> {
-    for await (const key of this.#store.keys(options)) {
+    for await (const key of this._store.keys(options)) {
       if (typeof key === "string" || key.parts.at(-1) !== ".columns") continue;
       const parts = key.parts.slice(0, -1);
       yield encodeKey(parts.length === 1 ? (parts[0] as string) : tuple(...parts));
@@ -177,7 +162,7 @@ export class PandasColumns implements Store<Table> {
   }
 
   async #namesOf(key: Key, options?: GetOptions): Promise<string[] | undefined> {
-    const bytes = await this.#store.get(under(key, ".columns"), options);
+    const bytes = await this._store.get(under(key, ".columns"), options);
     if (bytes.byteLength === 0) return undefined;
     const names = unpickler.load(bytes);
     if (!Array.isArray(names)) {
@@ -202,7 +187,7 @@ export class PandasColumns implements Store<Table> {
       wanted.map((name) => under(key, name)),
       options,
     );
-    const label = unpickler.load(await this.#store.get(under(key, ".index-name"), options));
+    const label = unpickler.load(await this._store.get(under(key, ".index-name"), options));
     const all = wanted.map((name, i): Column => [name, columnOf(arrays[i] as NdValue, name)]);
     const [, index] = all.pop() as Column;
     return tableOf(all, [[typeof label === "string" ? label : "__index_level_0__", index]]);

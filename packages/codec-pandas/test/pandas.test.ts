@@ -179,6 +179,18 @@ describe("PandasColumns", () => {
     expect(left).toEqual([]);
   });
 
+  test("close and the end of a lock wait for what was begun", async () => {
+    const p = new PandasColumns(new Dict());
+    const begun: Promise<void>[] = [];
+    await p.withLock((held) => {
+      begun.push(held.append({ x: one, y: one }));
+    });
+    expect(rows(await p.get("x"))).toBe('[[1,"x"],[2,"y"]]');
+    begun.push(p.delete(["x", "y"]));
+    await p.close();
+    await Promise.all(begun);
+  });
+
   test("what Python has not there is refused", async () => {
     const p = new PandasColumns(new Dict());
     const category = vectorFromArray(["x"], new Dictionary(new Utf8(), new Int8()));
