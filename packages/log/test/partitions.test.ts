@@ -1,3 +1,5 @@
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { expect, test } from "@jest/globals";
 import { LogStore } from "@partd/log";
 import fc from "fast-check";
@@ -56,4 +58,33 @@ test("partitions give each key once, with what several writers appended and dele
     }),
     { numRuns: 25 },
   );
+}, 120_000);
+
+test("segments that have been divided leave nothing in memory", async () => {
+  setFlagsFromString("--expose-gc");
+  const gc = runInNewContext("gc") as () => void;
+  const arrayBuffers = () => {
+    for (let i = 0; i < 3; i++) gc();
+    return process.memoryUsage().arrayBuffers;
+  };
+  const directory = next();
+  const store = new LogStore(directory, { segmentSize: 2 ** 20 });
+  const value = Buffer.alloc(2 ** 20);
+  for (let i = 0; i < 64; i++) await store.append([[`k${i % 8}`, value]]); // A segment each.
+  await store.close();
+  const dataSet = new DataSet(directory);
+  await dataSet.refresh();
+  const extents = dataSet.segments.map((segment) => ({ segment, end: segment.recordsEnd }));
+  expect(extents.length).toBe(64);
+  const before = arrayBuffers();
+  let records = 0;
+  let more = Number.POSITIVE_INFINITY;
+  const count = () => {
+    if (++records === 64) more = arrayBuffers() - before;
+  };
+  const partitions = new Partitions(directory, extents, count);
+  await partitions.fill();
+  await partitions.close();
+  await dataSet.close();
+  expect(more).toBeLessThan(24 * 2 ** 20); // Once 64 MiB, of each segment the stretch read last.
 }, 120_000);

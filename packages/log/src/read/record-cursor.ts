@@ -100,7 +100,9 @@ export class RecordCursor {
     }
     this.#partitionOf = new Uint16Array(0);
     this.#numberIn = new Uint32Array(0);
+    // A thousand cursors that each kept a stretch of their segment would be a gigabyte.
     this.#table = EMPTY;
+    this.#tableSpan = this.#row.table = NO_SPAN;
     this.#opened = undefined;
     return false;
   }
