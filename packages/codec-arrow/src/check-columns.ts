@@ -45,7 +45,7 @@ export function checkColumn(data: Data): void {
   }
 }
 
-/** Whether the offsets of `rows` values ascend, and stay within `held` items. */
+/** Whether the offsets of `rows` values never descend, and stay within `held` items. */
 function ascending(offsets: Int32Array | BigInt64Array, rows: number, held: number): boolean {
   let before = 0;
   // Read 64-bit offsets in halves: a BigInt for each row would cost more than all other checks.
