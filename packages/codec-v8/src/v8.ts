@@ -1,6 +1,6 @@
 import { DefaultDeserializer, serialize } from "node:v8";
 import { type Codec, Encode, type EncodeOptions, PartdError, type Store } from "@partd/core";
-import { joinLists } from "@partd/core/author";
+import { joinLists, placeOf } from "@partd/core/author";
 import { checkFormat, TooMuch } from "./format.js";
 import { checkLoss } from "./loss.js";
 
@@ -46,7 +46,8 @@ export function v8Codec<T = unknown>(): Codec<T[]> {
       if (!Array.isArray(list)) throw refuse("it takes a list of values.");
       const { loss, plain } = checkLoss(list);
       if (loss !== undefined) throw refuse(`${loss}.`);
-      let bytes = serialize(list);
+      let bytes = serialized(list);
+      checkListFields(list, bytes);
       // V8 writes a mostly empty array as its length and the items that exist, and `decode` refuses
       // a list longer than its bytes: write it with `undefined` for its holes.
       if (list.length > bytes.byteLength) bytes = serialize(Array.from(list));
@@ -68,6 +69,39 @@ export function v8Codec<T = unknown>(): Codec<T[]> {
 
     join: joinLists,
   };
+}
+
+/** The bytes of the serializer, whose own error does not say where in the list the value stands. */
+function serialized(list: readonly unknown[]): Buffer {
+  try {
+    return serialize(list);
+  } catch (cause) {
+    const place = placeOf(list, isUncloneable);
+    throw refuse(`${place || "the list"} is refused: ${(cause as Error).message}`, cause);
+  }
+}
+
+function isUncloneable(part: unknown): boolean {
+  try {
+    serialize(part);
+    return false;
+  } catch {
+    return true;
+  }
+}
+
+/**
+ * Refuses fields on the list itself, which would be lost where lists are joined. V8 ends an array
+ * with the number of its fields, a byte of 0 if there are none, and its length as a varint: looking
+ * there is quicker than listing every name.
+ */
+function checkListFields(list: readonly unknown[], bytes: Uint8Array): void {
+  let at = bytes.byteLength - 1;
+  for (let rest = list.length; rest >= 0x80; rest = Math.floor(rest / 0x80)) at--;
+  if (bytes[at - 1] === 0) return;
+  if (Object.keys(list).some((name) => !/^\d+$/.test(name))) {
+    throw refuse("the list has fields of its own, which joined lists would not have.");
+  }
 }
 
 /** Refuses to append what `decode` would refuse to read. */

@@ -274,6 +274,24 @@ describe("lengths within lengths", () => {
   });
 });
 
+test.each([0, 1, 127, 128, 20_000])("fields on a list of %d are refused, not lost", async (n) => {
+  const p = new V8(new Dict());
+  const list = new Array(n).fill(1);
+  await p.append({ x: list });
+  for (const value of [1, "x", { a: 1 }, new Map(), list]) {
+    const fields = Object.assign([...list], { field: value });
+    await expect(p.append({ x: fields })).rejects.toThrow("the list has fields of its own");
+  }
+  expect(await p.get("x")).toHaveLength(n);
+});
+
+test("what cannot be cloned is refused with its place", async () => {
+  const p = new V8(new Dict());
+  const values = [1, { a: new Map([["f", [2, () => 1]]]) }];
+  await expect(p.append({ x: values })).rejects.toThrow('[1].a.get("f")[1] is refused:');
+  await expect(p.append({ x: [Symbol("s")] })).rejects.toThrow("[0] is refused: Symbol(s)");
+});
+
 test("small typed arrays are copies, large ones views of the frame", async () => {
   const list = [Buffer.from("abc"), new Float64Array(3), new DataView(new ArrayBuffer(5))];
   const bytes = codec.encode([...list, new Uint8Array(5000)]) as Uint8Array;
