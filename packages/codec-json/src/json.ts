@@ -88,6 +88,8 @@ function stringify(list: readonly unknown[]): string | undefined {
     const isBigInt = cause instanceof TypeError && cause.message.includes("BigInt");
     const loss = isBigInt ? describeLoss(list, false) : undefined;
     if (loss !== undefined) throw refuse(loss);
+    if (cause instanceof RangeError)
+      throw refuse(`it is nested too deep, or too long (${cause.message})`);
     throw cause;
   }
 }

@@ -23,6 +23,12 @@ describe("Json", () => {
     ]);
   });
 
+  test("what is nested deeper than the runtime allows is refused for that", async () => {
+    let value: JsonValue = 1;
+    for (let depth = 0; depth < 1e6; depth++) value = [value];
+    await expect(new Json(new Dict()).append({ x: [value] })).rejects.toThrow("nested too deep");
+  });
+
   test("streams the lists as they were appended", async () => {
     const p = new Json(new Dict());
     await p.append({ x: [1, 2] });
