@@ -1,5 +1,26 @@
 import { describe, expect, test } from "@jest/globals";
-import { PyDateTime, PyDecimal, PyTuple, pickleCodec, pyTuple } from "@partd/codec-pickle";
+import {
+  PyArray,
+  PyByteArray,
+  PyComplex,
+  PyCounter,
+  PyDate,
+  PyDateTime,
+  PyDecimal,
+  PyDeque,
+  PyFraction,
+  PyFrozenSet,
+  PyOrderedDict,
+  PyPath,
+  PyRange,
+  PySlice,
+  PyTime,
+  PyTimeDelta,
+  PyTuple,
+  PyUuid,
+  pickleCodec,
+  pyTuple,
+} from "@partd/codec-pickle";
 import { type Codec, Dict, Encode, isPartdError } from "@partd/core";
 import { frame, splitFrames } from "@partd/core/author";
 import { codecContract } from "@partd/testing";
@@ -342,6 +363,37 @@ describe("what MessagePack cannot carry is a pickle, as Python writes it", () =>
     for await (const list of p.stream("x")) lists.push(list);
     expect(lists.flat()).toEqual(read);
   });
+
+  const types: object[] = [
+    ...[pyTuple(1, 2), new PyFraction(1, 2), new PyComplex(1, 2), new PyDate(2020, 1, 2)],
+    ...[new PyTimeDelta(1, 2, 3), new PyUuid("0".repeat(32)), new PyDecimal("1.5")],
+    ...[
+      new PyPath(["a"]),
+      new PyArray("i", [1]),
+      new PyByteArray(Uint8Array.of(1).buffer),
+      new PyRange(0, 3, 1),
+    ],
+    ...[new PySlice(0, 3), new PyFrozenSet([1]), new PyTime(1, 2, 3), PyDeque.from([1])],
+    ...[new PyCounter([["a", 1]]), new PyOrderedDict([["a", 1]])],
+  ];
+  test.each(types.map((value) => [value.constructor.name, value] as const))(
+    "a %s by itself, or within, keeps its type",
+    async (_, value) => {
+      for (const list of [[value], [{ a: [value] }], [new Map([[1, value]])]]) {
+        const p = new MsgPack(new Dict());
+        await p.append({ x: list });
+        const read = await p.get("x");
+        expect(read).toEqual(list);
+        const [first] = read as [Record<string, object[]>];
+        const inner =
+          list[0] === value ? first : first instanceof Map ? first.get(1) : first.a?.[0];
+        expect(inner).toBeInstanceOf(value.constructor);
+        await expect(
+          new MsgPack(new Dict(), { pickles: "read" }).append({ x: list }),
+        ).rejects.toThrow(value.constructor.name);
+      }
+    },
+  );
 
   test("what neither carries is refused, with its place", async () => {
     const p = new MsgPack(new Dict());

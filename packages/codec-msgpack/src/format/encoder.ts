@@ -1,4 +1,4 @@
-import { equalKeys } from "@partd/codec-pickle/format";
+import { equalKeys, isPythonValue } from "@partd/codec-pickle/format";
 import { PartdError } from "@partd/core";
 import { allocateBytes, isBytes, placeOf } from "@partd/core/author";
 import { Ext, encodeTimestamp, isTimestamp, TIMESTAMP } from "./extension.js";
@@ -96,6 +96,7 @@ export class MsgPackEncoder {
     const prototype: unknown = Object.getPrototypeOf(value);
     const plain = prototype === Object.prototype || prototype === null;
     if (this.#extensions.length > 0 && this.#extension(value)) return;
+    if (!plain) checkType(value);
     switch (plain ? "[object Object]" : Object.prototype.toString.call(value)) {
       case "[object Object]":
         this.#record(value as Record<string, unknown>, depth, plain);
@@ -248,6 +249,7 @@ export class MsgPackEncoder {
   }
 
   #array(value: readonly unknown[], depth: number): void {
+    if (Object.getPrototypeOf(value) !== Array.prototype) checkType(value);
     // A hole reads as `undefined`, and is refused as that.
     if (Object.keys(value).length > value.length) throw refuse(`fields on ${nameOf(value)}`);
     if (value.length < 16) this.#byte(0x90 | value.length);
@@ -369,6 +371,11 @@ function nameOf(value: object): string {
 
 /** What MessagePack cannot carry. */
 class Refusal extends Error {}
+
+/** A type of Python's would be read as what its fields or items are. A PyDateTime may be a timestamp. */
+function checkType(value: object): void {
+  if (!(value instanceof Date) && isPythonValue(value)) throw refuse(nameOf(value));
+}
 
 function refuse(what: string): Refusal {
   return new Refusal(what);

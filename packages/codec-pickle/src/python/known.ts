@@ -1,4 +1,4 @@
-import { builtinCalls, builtinReducers } from "./builtins.js";
+import { builtinCalls, builtinReducers, PyByteArray, PyFrozenSet, PyTuple } from "./builtins.js";
 import { collectionCalls, collectionReducers } from "./collections.js";
 import { datetimeCalls, datetimeReducers } from "./datetime.js";
 import { dtypeFrom, fillArray, numpyCalls, numpyReducers, PyDtype, PyNdArray } from "./numpy.js";
@@ -20,6 +20,17 @@ export function isKnownName(module: string, name: string): boolean {
 export function reductionOf(value: object): Reduction | undefined {
   if (value instanceof PyObject) return value;
   return REDUCERS.get(value.constructor)?.(value as never);
+}
+
+/** Whether the value is of a class that stands for a type of Python's. */
+export function isPythonValue(value: object): boolean {
+  return (
+    value instanceof PyTuple ||
+    value instanceof PyByteArray ||
+    value instanceof PyFrozenSet ||
+    value instanceof PyGlobal ||
+    reductionOf(value) !== undefined
+  );
 }
 
 /** The object that `__new__` of a known type makes; undefined for any other type. */
