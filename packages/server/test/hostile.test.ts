@@ -129,6 +129,85 @@ test("requests that wait take no more than their share: the terms say how many m
   raw.socket.terminate();
 });
 
+test("a header of spaces costs no more than its length", async () => {
+  await using server = await Server.listen(new Dict());
+  const request = upgrade("/").replace("partd.1", `a${" ".repeat(15_000)}b`);
+  // An expression that goes back at each space takes 200 ms for one, which the test would not see out.
+  for (let i = 0; i < 100; i++) {
+    const [socket, answer] = await halfOpen(server.address, request);
+    expect(answer).toContain("400");
+    socket.destroy();
+  }
+}, 15_000);
+
+test("requests that come before their answers end a plain connection, and one after the other not", async () => {
+  await using server = await Server.listen(new Dict());
+  const get = "GET /metrics HTTP/1.1\nHost: localhost\n\n";
+  const [patient, answer] = await halfOpen(server.address, get);
+  expect(answer).toContain("200 OK");
+  patient.write(get.replaceAll("\n", "\r\n"));
+  expect(
+    await new Promise((resolve) => patient.once("data", (data) => resolve(`${data}`))),
+  ).toContain("200 OK");
+  patient.destroy();
+
+  const { port } = new URL(server.address);
+  const hasty = connect({ port: Number(port), host: "127.0.0.1" }).on("error", () => {});
+  let answers = "";
+  hasty.on("data", (data) => {
+    answers += data;
+  });
+  hasty.write(get.replaceAll("\n", "\r\n").repeat(50));
+  await closedOf(hasty);
+  expect(answers.split("200 OK").length - 1).toBeLessThan(2);
+});
+
+test("of listings that nobody reads a few run at a time, and the others when those are given up", async () => {
+  let running = 0;
+  let most = 0;
+  class Counting extends Dict {
+    protected override async _keys() {
+      return counted();
+    }
+  }
+  function* counted() {
+    most = Math.max(most, ++running);
+    try {
+      for (let i = 0; i < 4_000; i++) yield `a-key-of-some-length-${i}`; // More than one packet.
+    } finally {
+      running--;
+    }
+  }
+  const store = new Counting();
+  await using server = await Server.listen(store);
+  most = 0; // The server has looked for keys.
+  const raw = new RawClient(server.address);
+  await raw.hello();
+  for (let number = 1; number <= 100; number++) {
+    raw.packet((writer) => {
+      const packet = writer.begin(Type.KEYS, 0, 16);
+      writer.varint(number);
+      writer.varint(0); // No credit.
+      writer.end(packet);
+    });
+  }
+  await using client = new Client(server.address);
+  await client.get("x");
+  expect(most).toBeGreaterThan(0);
+  for (let number = 1; number <= 100; number++) {
+    raw.packet((writer) => {
+      const packet = writer.begin(Type.CANCEL, 0, 16);
+      writer.varint(number);
+      writer.end(packet);
+    });
+  }
+  while (raw.types.filter((type) => type === Type.ERROR).length < 100) {
+    await new Promise((resolve) => raw.socket.once("message", resolve));
+  }
+  expect(most).toBeLessThan(17);
+  raw.socket.terminate();
+});
+
 test("an upload that is kept alive by empty chunks is given up", async () => {
   const limits = { stall: 150, ping: 60_000 };
   await using server = await Server.listen(new Dict(), { limits });

@@ -25,9 +25,9 @@ export class Operations implements OutcomeListener {
     { bytes: 0, count: 0 },
   ];
   readonly #reads = new Map<number, Read>();
-  /** GETs outside the lock that run, and those that wait for their turn. */
-  #gets = 0;
-  readonly #waitingGets = new Set<() => void>();
+  /** GETs and KEYS that run, or wait for their turn. */
+  readonly #gets = new Turns(MOST_GETS);
+  readonly #listings = new Turns(MOST_LISTINGS);
   readonly #pace = new Pace();
   #held: HeldLock | undefined;
   /** Mutations that this connection began and that have not ended. */
@@ -213,7 +213,7 @@ export class Operations implements OutcomeListener {
     if (this.#reads.has(number)) throw malformed("two requests have one number");
     const read = { abort: new AbortController(), credit: new Credit(body.credit) };
     this.#reads.set(number, read);
-    const isLimited = type === Type.GET && !charge.inside;
+    const turns = charge.inside ? undefined : this.#turnsOf(type);
     let answered = false;
     const settle = () => {
       if (answered) return;
@@ -223,27 +223,22 @@ export class Operations implements OutcomeListener {
       this.#settle(charge);
     };
     const begin = () => {
-      if (isLimited) this.#gets++;
       void this.#answer(type, flags, number, body, read, settle)
         .catch((error: unknown) => {
           if (!answered && !this.#gone.aborted) this.failed(0, number, wireError(error));
         })
         .finally(() => {
           settle();
-          if (isLimited) this.#endGet();
+          turns?.end();
         });
     };
-    if (isLimited && this.#gets >= MOST_GETS) this.#waitingGets.add(begin);
+    if (turns) turns.take(begin);
     else begin();
   }
 
-  #endGet(): void {
-    this.#gets--;
-    for (const begin of this.#waitingGets) {
-      this.#waitingGets.delete(begin);
-      begin();
-      return;
-    }
+  #turnsOf(type: number): Turns | undefined {
+    if (type === Type.GET) return this.#gets;
+    return type === Type.KEYS ? this.#listings : undefined;
   }
 
   async #answer(
@@ -352,6 +347,42 @@ export class Operations implements OutcomeListener {
  * seconds.
  */
 const MOST_GETS = 256;
+/**
+ * The most listings of keys: each may hold all keys of the store, for as long as the client takes
+ * no more of them. Enough for a program that lists within a listing.
+ */
+const MOST_LISTINGS = 16;
+
+/** Lets so many requests run at once, and the others in the order in which they came. */
+class Turns {
+  readonly #most: number;
+  #running = 0;
+  readonly #waiting = new Set<() => void>();
+
+  constructor(most: number) {
+    this.#most = most;
+  }
+
+  /** Calls `begin` when it may run; {@link end} has to follow. */
+  take(begin: () => void): void {
+    if (this.#running >= this.#most) {
+      this.#waiting.add(begin);
+      return;
+    }
+    this.#running++;
+    begin();
+  }
+
+  end(): void {
+    const [next] = this.#waiting;
+    if (!next) {
+      this.#running--;
+      return;
+    }
+    this.#waiting.delete(next);
+    next();
+  }
+}
 
 /** A reading request that is under way. */
 interface Read {

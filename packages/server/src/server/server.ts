@@ -73,6 +73,8 @@ export class Server implements AsyncDisposable {
   readonly #carriersByPeer = new Map<string, Socket>();
   /** Sockets whose client has not said HELLO, oldest first, and since when. */
   readonly #strangers = new Map<Socket, number>();
+  /** Sockets whose plain HTTP request is being answered. */
+  readonly #answering = new WeakSet<Socket>();
   readonly #ticks: ReturnType<typeof setInterval>;
   readonly #unlist: () => Promise<void>;
   #leaving = false;
@@ -141,7 +143,15 @@ export class Server implements AsyncDisposable {
     const monitor = new Monitor(access, options.dashboard ?? false, () => this.stats());
     http.on("connection", (socket) => this.#accept(socket));
     http.on("request", (request, response) => {
-      this.#meet(this.#carrierOf(request.socket));
+      const { socket } = request;
+      // One that asks on without an answer would have all its answers made and kept at once.
+      if (this.#answering.has(socket)) {
+        socket.destroy();
+        return;
+      }
+      this.#answering.add(socket);
+      response.once("finish", () => this.#answering.delete(socket));
+      this.#meet(this.#carrierOf(socket));
       void monitor.answer(request, response);
     });
     http.on("upgrade", (request, socket, head) => this.#upgrade(request, socket, head));
@@ -278,8 +288,9 @@ export class Server implements AsyncDisposable {
     if (request.url !== "/") return "404 Not Found";
     const { limits, windows } = this.#shared;
     if (windows.count >= limits.connections) return "503 Service Unavailable";
-    const offered = request.headers["sec-websocket-protocol"]?.split(/\s*,\s*/) ?? [];
-    if (!offered.includes(SUBPROTOCOL)) return "400 Bad Request";
+    // No expression with \s*: 15 kB of spaces would take it 200 ms.
+    const offered = request.headers["sec-websocket-protocol"]?.split(",") ?? [];
+    if (!offered.some((name) => name.trim() === SUBPROTOCOL)) return "400 Bad Request";
     return undefined;
   }
 
