@@ -136,7 +136,6 @@ export class LogStore extends BaseStore {
 
   protected override _get(keys: readonly string[], { signal }: GetOptions): Promise<Uint8Array[]> {
     return this.#shared(signal, async (dataSet) => {
-      await this.#refresh(signal);
       const slots = new Map<string, number>();
       for (const key of keys) if (!slots.has(key)) slots.set(key, slots.size);
       const texts = [...slots.keys()];
@@ -156,8 +155,7 @@ export class LogStore extends BaseStore {
   }
 
   protected override _stream(key: string, { signal }: GetOptions): Promise<ValueStream> {
-    return this.#shared(signal, async (dataSet) => {
-      await this.#refresh(signal);
+    return this.#begun(signal, async (dataSet) => {
       const plan = await planRead(dataSet.segments, [key], signal);
       const stream: ValueStream = new ValueStream(plan, key, () => this.#streams.delete(stream));
       this.#streams.add(stream);
@@ -184,9 +182,8 @@ export class LogStore extends BaseStore {
 
   /** The indexes are merged as keys are asked for: memory does not grow with their number. */
   protected override async _keys({ signal }: OperationOptions): Promise<AsyncIterable<string>> {
-    return oneByOne(
-      await this.#held(signal, true, ({ segments }, both) => liveKeys(segments, both)),
-    );
+    const keys = this.#held(signal, true, ({ segments }, both) => liveKeys(segments, both));
+    return oneByOne(await keys);
   }
 
   protected override async _sortedKeys({ signal }: OperationOptions) {
@@ -209,7 +206,6 @@ export class LogStore extends BaseStore {
 
   protected override _count({ signal }: OperationOptions): Promise<number> {
     return this.#shared(signal, async (dataSet) => {
-      await this.#refresh(signal);
       let count = 0;
       for await (const some of liveKeys(dataSet.segments, signal)) count += some.length;
       return count;
@@ -218,7 +214,6 @@ export class LogStore extends BaseStore {
 
   protected override _sizes(keys: readonly string[], { signal }: OperationOptions) {
     return this.#shared(signal, async (dataSet) => {
-      await this.#refresh(signal);
       const unique = [...new Set(keys)];
       const { lengths } = await planRead(dataSet.segments, unique, signal);
       const sizes = new Map(unique.map((key, slot) => [key, lengths[slot] as number]));
@@ -339,7 +334,7 @@ export class LogStore extends BaseStore {
     return this.#open;
   }
 
-  /** Runs an operation under the shared lock. */
+  /** Runs an operation under the shared lock, with all that was written before. */
   async #shared<T>(
     signal: AbortSignal | undefined,
     operation: (dataSet: DataSet) => Promise<T>,
@@ -347,6 +342,8 @@ export class LogStore extends BaseStore {
     const { dataSet } = this.#opened;
     return dataSet.lock.hold("shared", { signal }, async (lease) => {
       try {
+        await dataSet.refresh(signal);
+        if (!this.#options.salvage) dataSet.checkReadable();
         const result = await operation(dataSet);
         // One that stood still may have lost the lock: others compact, and what it knows is mixed.
         lease.confirm();
@@ -365,8 +362,7 @@ export class LogStore extends BaseStore {
     isBegun: boolean,
     read: (dataSet: DataSet, signal: AbortSignal) => AsyncGenerator<T, void, undefined>,
   ): Promise<HeldStream<T>> {
-    return this.#shared(signal, async (dataSet) => {
-      await this.#refresh(signal);
+    return this.#begun(signal, async (dataSet) => {
       const stream: HeldStream<T> = new HeldStream(dataSet.segments, {
         read: (both) => read(dataSet, both),
         signal,
@@ -377,10 +373,19 @@ export class LogStore extends BaseStore {
     });
   }
 
-  async #refresh(signal: AbortSignal | undefined): Promise<void> {
-    const { dataSet } = this.#opened;
-    await dataSet.refresh(signal);
-    if (!this.#options.salvage) dataSet.checkReadable();
+  /** Begins what reads on after the lock is given up; ended at once if the lock was lost by then. */
+  async #begun<T extends { end(): Promise<void> }>(
+    signal: AbortSignal | undefined,
+    begin: (dataSet: DataSet) => Promise<T>,
+  ): Promise<T> {
+    let stream: T | undefined;
+    return this.#shared(signal, async (dataSet) => {
+      stream = await begin(dataSet);
+      return stream;
+    }).catch(async (error: unknown) => {
+      await stream?.end();
+      throw error;
+    });
   }
 }
 
@@ -389,7 +394,6 @@ function closedMeanwhile(): PartdError {
 }
 
 const NOTHING = new Uint8Array(0);
-
 const SEGMENT_SIZE = 256 * 2 ** 20;
 
 function defaultIndexMemory(): number {

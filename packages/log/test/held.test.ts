@@ -1,10 +1,11 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, readlinkSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, expect, test } from "@jest/globals";
 import { isPartdError } from "@partd/core";
 // From the sources, so that both share the set of open files.
 import { DataSet } from "../src/data-set/data-set.js";
+import { Segment } from "../src/data-set/segment.js";
 import { LogStore } from "../src/log-store.js";
 import { closeIdle } from "../src/open-files.js";
 import { pairsOf } from "../src/read/entries.js";
@@ -73,3 +74,45 @@ test("entries that are read while the store is closed end with ERR_PARTD_CLOSED"
     if (status === "rejected") expect(isPartdError(reason, "ERR_PARTD_CLOSED")).toBe(true);
   }
 });
+
+/** Files of a directory that this process has open, though they were removed. */
+function openAndGone(directory: string): string[] {
+  return readdirSync("/proc/self/fd").flatMap((fd) => {
+    try {
+      const path = readlinkSync(`/proc/self/fd/${fd}`);
+      return path.startsWith(directory) && path.endsWith(".seg (deleted)") ? [path] : [];
+    } catch {
+      return []; // The one that read the list.
+    }
+  });
+}
+
+const onLinux = process.platform === "linux" ? test : test.skip;
+
+onLinux.each(["stream", "entries", "keys"] as const)(
+  "what loses its lock just as it begins, %s, holds no segment",
+  async (kind) => {
+    await using store = await filled();
+    await store.get("absent");
+    const { hold } = Segment.prototype;
+    const now = Date.now;
+    Segment.prototype.hold = function (this: Segment) {
+      // The clock proves nothing any more, and the lock is gone.
+      Date.now = () => now() + 3_600_000;
+      rmSync(join(store.path, ".partd-log", "lock"), { recursive: true, force: true });
+      hold.call(this);
+    };
+    try {
+      const items = kind === "stream" ? store.stream("k0") : store[kind]();
+      const first = items[Symbol.asyncIterator]().next();
+      await expect(first).rejects.toMatchObject({ code: "ERR_PARTD_LOCK" });
+    } finally {
+      Segment.prototype.hold = hold;
+      Date.now = now;
+    }
+    await using other = new LogStore(store.path);
+    await other.compact();
+    await store.get("k1"); // Sees that the segments are gone.
+    expect(openAndGone(store.path)).toEqual([]);
+  },
+);
