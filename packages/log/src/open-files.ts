@@ -1,4 +1,4 @@
-import { fstatSync, openSync } from "node:fs";
+import { constants, fstatSync, openSync } from "node:fs";
 import { isOutOfFiles } from "@partd/disk";
 
 /** A file that is kept open for its next read. */
@@ -12,15 +12,16 @@ export interface OpenFile {
 }
 
 /** Opens a file, and closes idle ones first where the process has no descriptor left. */
-export function openOrMakeRoom(path: string, flags: string): number {
+export function openOrMakeRoom(path: string, flags: "r" | "wx+"): number {
+  const mode = flags === "r" ? READ : flags;
   try {
-    return openSync(path, flags);
+    return openSync(path, mode);
   } catch (error) {
     if (!isOutOfFiles(error)) throw error;
     // Keep fewer open from now on.
     mostOpen = Math.min(mostOpen, open.size >> 1);
     closeIdle();
-    return openSync(path, flags);
+    return openSync(path, mode);
   }
 }
 
@@ -49,6 +50,9 @@ export function closeIdle(): boolean {
 export function isNamed(fd: number): boolean {
   return fstatSync(fd).nlink > 0;
 }
+
+/** Never waits for the other end, should a named pipe be in the place of a file. */
+const READ = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0);
 
 /** Whose files this process has open, and how many of them it keeps for the next read. */
 const open = new Set<OpenFile>();

@@ -1,3 +1,4 @@
+import { execFileSync, spawnSync } from "node:child_process";
 import { readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "@jest/globals";
@@ -346,6 +347,32 @@ describe("a flipped bit", () => {
     expect(text(await salvaging.get("b"))).toBe(""); // "b" was defined in what is damaged.
   });
 });
+
+test.each([
+  [".seg", "ERR_PARTD_CORRUPT"],
+  [".idx", "read"], // The segment has it all.
+])(
+  "a named pipe in the place of a file %s is not waited for",
+  async (suffix, answer) => {
+    const directory = await written(true);
+    const name = readdirSync(directory).find((each) => each.endsWith(suffix)) as string;
+    rmSync(join(directory, name));
+    execFileSync("mkfifo", [join(directory, name)]);
+    // In a process of its own: the system would never let this one go on.
+    const program = `
+    import { LogStore } from "@partd/log";
+    const store = new LogStore(process.argv[1]);
+    try { await store.get("a"); console.log("read"); } catch (error) { console.log(error.code); }
+    process.exit();`;
+    const { stdout } = spawnSync(
+      process.execPath,
+      ["--input-type=module", "-e", program, directory],
+      { encoding: "utf8", timeout: 40_000, killSignal: "SIGKILL" },
+    );
+    expect(stdout.trim()).toBe(answer);
+  },
+  60_000,
+);
 
 test("a file of a newer version is refused", async () => {
   const directory = await written(true);
