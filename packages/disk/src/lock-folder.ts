@@ -119,7 +119,7 @@ export class LockFolder {
   /** Describes the holder and since when it has the lock, for messages. */
   describe(entry: LockEntry): string {
     try {
-      const text = fs.readFileSync(join(this.path, entry.name), "utf8");
+      const text = readStart(join(this.path, entry.name));
       if (/^process \d+ on [^\n]{1,300}$/.test(text)) return text;
     } catch {
       // The file is gone, or was never written.
@@ -155,6 +155,17 @@ export class LockFolder {
     } catch {
       // The next look tries again.
     }
+  }
+}
+
+/** The first 400 bytes, also of a file that is endless, or a named pipe that no one writes to. */
+function readStart(path: string): string {
+  const fd = fs.openSync(path, fs.constants.O_RDONLY | (fs.constants.O_NONBLOCK ?? 0));
+  try {
+    const bytes = Buffer.alloc(400);
+    return bytes.toString("utf8", 0, fs.readSync(fd, bytes, 0, bytes.length, null));
+  } finally {
+    fs.closeSync(fd);
   }
 }
 

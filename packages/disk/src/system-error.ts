@@ -58,6 +58,9 @@ const ADVICE: { readonly [code: string]: string } = {
     "the file would become larger than the file system or a limit (ulimit -f) allows; the data is as it was.",
   ENAMETOOLONG: "the path is longer than the system allows; choose a shorter one.",
   EFTYPE: NO_FILE,
+  ELOOP:
+    "a symbolic link stands there, which may lead out of the directory; put what it points to in its place.",
+  ENXIO: NO_FILE,
   ESPIPE: NO_FILE,
 };
 

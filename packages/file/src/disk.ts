@@ -156,7 +156,7 @@ export class Disk {
   }
 
   async readText(path: string, most = Number.POSITIVE_INFINITY): Promise<string> {
-    const fd = await this.open(path, fs.constants.O_RDONLY);
+    const fd = await this.open(path, fs.constants.O_RDONLY | STRICT);
     try {
       const { size } = await this.fstat(fd);
       const bytes = Buffer.allocUnsafe(Math.min(size, most));
@@ -168,7 +168,7 @@ export class Disk {
 
   async writeText(path: string, text: string, fsync: boolean): Promise<void> {
     const { O_WRONLY, O_CREAT, O_TRUNC } = fs.constants;
-    const fd = await this.open(path, O_WRONLY | O_CREAT | O_TRUNC);
+    const fd = await this.open(path, O_WRONLY | O_CREAT | O_TRUNC | STRICT);
     try {
       await this.writeAll(fd, Buffer.from(text, "latin1"), 0);
       if (fsync) await this.sync(fd);
@@ -258,6 +258,12 @@ export function isAbsent(error: unknown): boolean {
 export function isUnusable(error: unknown): boolean {
   return /^(EISDIR|ENOTDIR|ENAMETOOLONG|ENOTEMPTY)$/.test(errnoOf(error) ?? "");
 }
+
+/**
+ * For each file that may be there already, in a data set that may come from elsewhere: a symbolic
+ * link is not followed, which could lead out of the directory, and a named pipe is not waited for.
+ */
+export const STRICT = (fs.constants.O_NOFOLLOW ?? 0) | (fs.constants.O_NONBLOCK ?? 0);
 
 /** The most bytes of one call. Between calls, an abort and a lost lock are noticed. */
 export const SLICE = 8 * 2 ** 20;

@@ -1,7 +1,7 @@
 import { constants } from "node:fs";
 import { PartdError } from "@partd/core";
 import { crc32 } from "@partd/disk";
-import type { Disk } from "./disk.js";
+import { type Disk, STRICT } from "./disk.js";
 import { isEncodedKey } from "./layout.js";
 
 /** A file that a batch changes, as it was before. */
@@ -173,7 +173,7 @@ export class Journal {
       if (!anew && (await this.#disk.fstat(this.#fd)).nlink > 0) return;
       await this.close();
     }
-    this.#fd = await this.#disk.open(this.#path, constants.O_RDWR | constants.O_CREAT);
+    this.#fd = await this.#disk.open(this.#path, constants.O_RDWR | constants.O_CREAT | STRICT);
   }
 
   async #replace(draft: string, bytes: Uint8Array): Promise<void> {

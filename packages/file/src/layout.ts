@@ -1,10 +1,10 @@
 import { createHash } from "node:crypto";
-import { constants, type Dirent, openSync, promises } from "node:fs";
+import { constants, type Dirent, lstatSync, openSync, promises } from "node:fs";
 import { dirname, join } from "node:path";
 import { decodeKey, PartdError } from "@partd/core";
 import { Pace } from "@partd/core/author";
 import { errnoOf } from "@partd/disk";
-import { type Disk, isAbsent, isUnusable } from "./disk.js";
+import { type Disk, isAbsent, isUnusable, STRICT } from "./disk.js";
 
 /** A key's open file, and whether it is aside. */
 export interface Opened {
@@ -28,6 +28,8 @@ export class Layout {
   readonly #aside: string;
   readonly #fsync: boolean;
   #hasAside = false;
+  /** Folders of tuples that are no symbolic links, as of this lease. */
+  readonly #checked = new Set<string>();
 
   /** @param fsync whether this class flushes its own writes to the disk. */
   constructor(disk: Disk, directory: string, fsync: boolean) {
@@ -42,18 +44,23 @@ export class Layout {
     return join(this.directory, ".partd", name);
   }
 
+  /** @throws `ERR_PARTD_IO` if a symbolic link stands in the place of one of a tuple's folders. */
   path(key: string, aside: boolean): string {
-    return aside ? join(this.#aside, digest(key)) : `${this.directory}/${key}`;
+    if (aside) return join(this.#aside, digest(key));
+    if (key.includes("/")) this.#checkFolders(key);
+    return `${this.directory}/${key}`;
   }
 
   /** Creates the directory if it is missing. */
   async make(): Promise<void> {
+    for (const name of ["", "lock", "aside"]) refuseLink(this.own(name));
     await this.#disk.mkdir(this.own(""));
   }
 
   /** Call this when the lock was taken: another process may have put keys aside. */
   async refresh(): Promise<void> {
     this.#hasAside = await this.#disk.exists(this.#aside);
+    this.#checked.clear();
   }
 
   /** Opens a key's file for reading and, if allowed, writing. Undefined if it is missing. */
@@ -66,7 +73,7 @@ export class Layout {
   /** Opens a key's file in this thread, if it is in its usual place; -1 if not. */
   openHere(key: string): number {
     try {
-      return openSync(`${this.directory}/${key}`, READ_WRITE | NOATIME);
+      return openSync(this.path(key, false), READ_WRITE | NOATIME);
     } catch {
       return -1;
     }
@@ -160,6 +167,16 @@ export class Layout {
     }
     for (const key of await this.#keysAside()) await consider(key, true);
     return found;
+  }
+
+  #checkFolders(key: string): void {
+    for (let i = key.indexOf("/"); i >= 0; i = key.indexOf("/", i + 1)) {
+      const folder = key.slice(0, i);
+      if (this.#checked.has(folder)) continue;
+      refuseLink(`${this.directory}/${folder}`);
+      if (this.#checked.size >= MOST_CHECKED) this.#checked.clear();
+      this.#checked.add(folder);
+    }
   }
 
   async #keysAside(): Promise<string[]> {
@@ -256,6 +273,20 @@ export function isEncodedKey(text: string): boolean {
   }
 }
 
+/** @throws `ERR_PARTD_IO` if a symbolic link is there, by way of which files elsewhere would change. */
+function refuseLink(path: string): void {
+  try {
+    if (!lstatSync(path).isSymbolicLink()) return;
+  } catch {
+    return; // It is not there, or its use will tell.
+  }
+  throw new PartdError(
+    "ERR_PARTD_IO",
+    `${path} is a symbolic link, which may lead out of the directory; put what it points to in its place.`,
+    { path },
+  );
+}
+
 /** Reads a few entries at a time, because a folder may hold millions. */
 async function* entriesOf(path: string): AsyncGenerator<Dirent, void, undefined> {
   try {
@@ -270,14 +301,14 @@ function digest(key: string): string {
   return createHash("sha256").update(key, "latin1").digest("hex");
 }
 
-/** Does not wait for another process if the key's file is a named pipe. */
-const NONBLOCK = constants.O_NONBLOCK ?? 0;
-const READ_ONLY = constants.O_RDONLY | NONBLOCK;
-const READ_WRITE = constants.O_RDWR | NONBLOCK;
+const READ_ONLY = constants.O_RDONLY | STRICT;
+const READ_WRITE = constants.O_RDWR | STRICT;
 /**
  * Without this flag, a file's first read updates its access time, which costs as much as the read.
  */
 const NOATIME = constants.O_NOATIME ?? 0;
 const CREATE = READ_WRITE | constants.O_CREAT;
+/** The most folders that are remembered, which take 2 MB. */
+const MOST_CHECKED = 16_384;
 /** In bytes. No store writes a longer key. */
 const LONGEST_KEY = 2 ** 28;

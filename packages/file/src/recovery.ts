@@ -2,7 +2,7 @@ import fs, { constants } from "node:fs";
 import { Pace } from "@partd/core/author";
 import type { Lease, Takeover } from "@partd/disk";
 import type { DataSet } from "./data-set.js";
-import { isAbsent, SLICE } from "./disk.js";
+import { isAbsent, SLICE, STRICT } from "./disk.js";
 import type { Touched, Unfinished } from "./journal.js";
 
 /**
@@ -94,7 +94,7 @@ async function cutBack(
   const path = layout.path(key, aside);
   let fd: number;
   try {
-    fd = await disk.open(path, constants.O_RDWR | (constants.O_NONBLOCK ?? 0));
+    fd = await disk.open(path, constants.O_RDWR | STRICT);
   } catch (error) {
     if (isAbsent(error)) return;
     throw error;

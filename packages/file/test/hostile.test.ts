@@ -1,3 +1,4 @@
+import { execFileSync, spawnSync } from "node:child_process";
 import {
   copyFileSync,
   cpSync,
@@ -5,12 +6,15 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  renameSync,
+  rmSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
 import { afterAll, expect, test } from "@jest/globals";
-import { encodeKey, isPartdError } from "@partd/core";
+import { encodeKey, isPartdError, tuple } from "@partd/core";
 import { crc32 } from "@partd/disk";
 import { FileStore } from "@partd/file";
 import { directories } from "./program.js";
@@ -134,6 +138,90 @@ test("keys that lie aside without their names are not left out in silence", asyn
   });
   expect(Buffer.from(await store.get(long)).toString()).toBe("2");
 });
+
+test.each(["x", "folder", ".partd", ".partd/journal", ".partd/lock"])(
+  "a symbolic link in the place of %s leads to no file outside",
+  async (name) => {
+    const home = make();
+    const directory = join(home, "downloaded");
+    const key = tuple("folder", "y");
+    await using store = new FileStore(directory);
+    await store.append([
+      ["x", Buffer.from("data")],
+      [key, Buffer.from("data")],
+    ]);
+    await store.close();
+    // It is moved away, and the link that is put in its place leads there.
+    const victim = join(home, "victim");
+    renameSync(join(directory, name), victim);
+    symlinkSync(victim, join(directory, name));
+    // A note by which the file would be cut.
+    const journal = join(directory, ".partd", "journal");
+    if (!name.startsWith(".")) writeFileSync(journal, journalOf(1, "0 1 x\n0 1 folder/y\n"));
+    const before = treeOf(victim);
+    const other = new FileStore(directory);
+    for (const attempt of [
+      () => other.get(["x", key]),
+      () =>
+        other.append([
+          ["x", Buffer.from("1")],
+          [key, Buffer.from("1")],
+        ]),
+      () => other.iset(name === "x" ? "x" : key, Buffer.from("1")),
+      () => other.delete(["x", key]),
+    ]) {
+      await expect(attempt()).rejects.toMatchObject({
+        code: "ERR_PARTD_IO",
+        message: expect.stringContaining("symbolic link"),
+      });
+    }
+    await other.close();
+    expect(treeOf(victim)).toEqual(before);
+  },
+);
+
+/** What is there, with each file's bytes. */
+function treeOf(path: string): readonly string[] {
+  if (statSync(path).isFile()) return [readFileSync(path, "latin1")];
+  return readdirSync(path, { recursive: true, encoding: "utf8" })
+    .sort()
+    .map((name) => {
+      const each = join(path, name);
+      return statSync(each).isFile() ? `${name} ${readFileSync(each, "latin1")}` : name;
+    });
+}
+
+test.each([
+  ["the lock's file", ".partd/lock/1-1-1-0a0a0a0a-abcdefabcdef", "ERR_PARTD_LOCK"],
+  ["a name aside", `.partd/aside/${"a".repeat(64)}.key`, "ERR_PARTD_CORRUPT"],
+  ["the journal", ".partd/journal", "ERR_PARTD_IO"],
+])(
+  "a named pipe in the place of %s is not waited for",
+  async (_, name, code) => {
+    const directory = make();
+    await using store = new FileStore(directory);
+    await store.append({ x: Buffer.from("data") });
+    await store.close();
+    const path = join(directory, name);
+    mkdirSync(join(path, ".."), { recursive: true });
+    rmSync(path, { force: true });
+    execFileSync("mkfifo", [path]);
+    if (name.endsWith(".key")) writeFileSync(path.slice(0, -4), "bytes");
+    // In a process of its own: the system would never let this one go on.
+    const program = `
+    import { FileStore } from "@partd/file";
+    const store = new FileStore(process.argv[1], { lockTimeoutMs: 200 });
+    try { for await (const key of store.keys()) console.log(key); } catch (error) { console.log(error.code); }
+    process.exit();`;
+    const { stdout } = spawnSync(
+      process.execPath,
+      ["--input-type=module", "-e", program, directory],
+      { encoding: "utf8", timeout: 40_000, killSignal: "SIGKILL" },
+    );
+    expect(stdout.trim()).toBe(code);
+  },
+  60_000,
+);
 
 test("with create: false a directory has to be a data set", async () => {
   const home = make();

@@ -291,7 +291,7 @@ test("popping a million absent keys keeps little", async () => {
 test("close({ signal }) gives clients no more time", async () => {
   const store = new Dict();
   const server = await Server.listen(store, { closeTimeout: 600_000, closeStore: false });
-  const client = new Client(server.address, { timeout: 1 });
+  const client = new Client(server.address, { timeout: 3_000 });
   let release = () => {};
   let entered = () => {};
   const inside = new Promise<void>((resolve) => (entered = resolve));
