@@ -2,8 +2,8 @@ import { unlessAborted } from "../async/abort.js";
 import { Pace } from "../async/pace.js";
 import { isPromise } from "../async/promise.js";
 import { isPartdError, PartdError } from "../errors.js";
-import { describeKey, type Key, sameKey } from "../keys/keys.js";
-import { entriesOf, isBytes } from "../store/batch.js";
+import { decodeKey, describeKey, encodeKey, type Key, sameKey } from "../keys/keys.js";
+import { BatchEntries, columnsOf, isBytes } from "../store/batch.js";
 import { Decorator } from "../store/decorator.js";
 import { checkLongest } from "../store/listing.js";
 import type {
@@ -52,20 +52,14 @@ export class Encode<V> extends Decorator<V, Encode<V>> {
 
   /** @throws `ERR_PARTD_CODEC` where the codec cannot carry a value; nothing is appended then. */
   override async append(data: Entries<V>, options?: AppendOptions): Promise<void> {
-    const keys: Key[] = [];
-    const values: V[] = [];
-    for (const [key, value] of entriesOf(data)) {
-      keys.push(key);
-      values.push(value);
-    }
+    const { keys, values } = columnsOf(data);
     await this._calls.shared(async () => {
       const frames = await this.#map(values, options, (value, i) =>
-        this.#encode(keys[i] as Key, value),
+        this.#encode(keys[i] as string, value),
       );
-      await this._store.append(
-        frames.map((framed, i) => [keys[i] as Key, framed] as const),
-        options,
-      );
+      let byteLength = 0;
+      for (const { byteLength: bytes } of frames) byteLength += bytes;
+      await this._store.append(new BatchEntries({ keys, values: frames, byteLength }), options);
     }, options);
   }
 
@@ -84,7 +78,7 @@ export class Encode<V> extends Decorator<V, Encode<V>> {
 
   override async iset(key: Key, value: V, options?: IsetOptions): Promise<void> {
     await this._calls.shared(async () => {
-      const encoded = this.#encode(key, value);
+      const encoded = this.#encode(encodeKey(key), value);
       const framed = isPromise(encoded) ? await unlessAborted(encoded, options?.signal) : encoded;
       await this._store.iset(key, framed, options);
     }, options);
@@ -122,15 +116,15 @@ export class Encode<V> extends Decorator<V, Encode<V>> {
     return new Encode(store, this.#codec, this.#options);
   }
 
-  #encode(key: Key, value: V): Uint8Array | Promise<Uint8Array> {
+  #encode(text: string, value: V): Uint8Array | Promise<Uint8Array> {
     try {
       const encoded = this.#codec.encode(value);
       if (!isPromise(encoded)) return frameOf(encoded);
       return encoded.then(frameOf).catch((error: unknown) => {
-        throw this.#encodeError(key, error);
+        throw this.#encodeError(text, error);
       });
     } catch (error) {
-      throw this.#encodeError(key, error);
+      throw this.#encodeError(text, error);
     }
   }
 
@@ -262,8 +256,9 @@ export class Encode<V> extends Decorator<V, Encode<V>> {
     return results;
   }
 
-  #encodeError(key: Key, cause: unknown): PartdError {
+  #encodeError(text: string, cause: unknown): PartdError {
     if (isPartdError(cause) && cause.key !== undefined) return cause;
+    const key = decodeKey(text);
     return new PartdError(
       isPartdError(cause) ? cause.code : "ERR_PARTD_CODEC",
       `The ${this.#codec.name} codec cannot encode the value for key ${describeKey(key)}: ${messageOf(cause)}`,

@@ -81,6 +81,22 @@ function sizeOf(data: Entries<Uint8Array>): number {
   return Array.isArray(data) ? data.length : 0;
 }
 
+/** The encoded keys of an append, and the value of each, which may be anything yet. */
+export function columnsOf<V>(data: Entries<V>): {
+  readonly keys: readonly string[];
+  readonly values: readonly V[];
+} {
+  // The values of a batch that was handed on are bytes, as are those of a codec from bytes to bytes.
+  if (data instanceof BatchEntries) return data.batch as unknown as { keys: string[]; values: V[] };
+  const keys: string[] = [];
+  const values: V[] = [];
+  for (const [key, value] of entriesOf(data)) {
+    keys.push(encodeKey(key));
+    values.push(value);
+  }
+  return { keys, values };
+}
+
 /** The entries of any form that `append` takes. */
 export function entriesOf<V>(data: Entries<V>): Iterable<readonly [Key, V]> {
   if (typeof data !== "object" || data === null) {
