@@ -149,4 +149,4 @@ test("a recovery that is killed at each of its calls is completed by the next", 
       checkAfter(directory, after, `${operation}, then ${where}`).then(() => {}),
     );
   }
-}, 120_000);
+}, 300_000);
