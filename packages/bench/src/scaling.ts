@@ -28,8 +28,12 @@ const { values } = parseArgs({
 const PRICE = { put: 5e-6, list: 5e-6, get: 0.4e-6, storage: 0.023 };
 /** Measured by `npm run bench -- s3`: CPU milliseconds of a worker. */
 const MEASURED = { writeMiB: 2.0, readMiB: 3.7 };
-/** Bytes of an entry in the tail of a segment: a short key, a length and a checksum. */
-const ENTRY = 20;
+/** Bytes of a piece in an index: its segment, offset, length and checksum. */
+const ENTRY = 12;
+/** Bytes of descriptions, 20 for each key of each segment, of which a writer makes an index. */
+const INDEXED = { bytes: 16 * 2 ** 20, entry: 20 };
+/** Bytes that a reader takes of each index besides its share: the end, and halves of two blocks. */
+const INDEX_END = 16_384 + 8192;
 /** How many requests of a worker read at once, by default. */
 const READ_CONCURRENCY = 16;
 
@@ -83,14 +87,15 @@ interface Input {
 function costs(input: Input, segmentBytes: number): string[] {
   const { bytes, workers, keys, hours, bandwidth, getMs } = input;
   const segments = Math.ceil(bytes / segmentBytes);
-  const puts = segments + workers; // Each leaves an index.
-  const indexes = workers * workers;
-  const gets = segments * workers + indexes;
+  // Each writer leaves one, or several of many keys.
+  const indexes = workers * Math.ceil((segments * keys * INDEXED.entry) / workers / INDEXED.bytes);
+  const puts = segments + indexes;
+  const gets = segments * workers + 2 * indexes * workers; // An index: its end, and the reader's blocks.
   const lists = workers * Math.ceil(segments / 1000) * 2;
   const requests = puts * PRICE.put + gets * PRICE.get + lists * PRICE.list;
   const storage = (bytes / 1e9) * PRICE.storage * (hours / 730);
   const share = bytes / workers;
-  const index = segments * (keys * ENTRY + 64);
+  const index = (segments * keys * ENTRY) / workers + indexes * INDEX_END;
   const writing = share / bandwidth;
   const reading = Math.max(
     (share + index) / bandwidth,

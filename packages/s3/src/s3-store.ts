@@ -48,7 +48,7 @@ export interface S3StoreOptions {
    * what this store has written. Default true.
    */
   readonly fresh?: boolean | undefined;
-  /** Bytes of memory for the descriptions of segments. At least 65,536; default 64 MiB. */
+  /** Bytes of memory for the descriptions of segments, half of them by index. From 65,536 on; default 64 MiB. */
   readonly indexMemory?: number | undefined;
   /**
    * Milliseconds without a sign of life after which a lock's holder is passed over. All who share

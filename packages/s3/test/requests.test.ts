@@ -1,7 +1,10 @@
-import { PutObjectCommand } from "@aws-sdk/client-s3";
-import { beforeAll, expect, test } from "@jest/globals";
+import { GetObjectCommand, HeadObjectCommand, PutObjectCommand } from "@aws-sdk/client-s3";
+import { beforeAll, describe, expect, test } from "@jest/globals";
+import type { S3StoreOptions } from "@partd/s3";
+import { awsClient } from "@partd/s3/aws";
 import { describeReal } from "tooling/real-part";
 import { type Bucket, bytes, namesIn, newBucket, radosgw, read } from "./bucket.js";
+import { faultyClient } from "./faulty-client.js";
 
 describeReal(radosgw, "the number of requests, on radosgw", () => {
   let bucket: Bucket;
@@ -39,6 +42,121 @@ describeReal(radosgw, "the number of requests, on radosgw", () => {
     expect((await namesIn(bucket, "together/data/")).length).toBe(1);
     expect(await store.count()).toBe(100);
   }, 60_000);
+
+  describe("a merged index", () => {
+    const KEYS = 20_000;
+    const SEGMENTS = 30;
+    const keys = Array.from({ length: KEYS }, (_, i) => `key-${String(i).padStart(6, "0")}`);
+    /** Other lengths in each segment, and some keys in none. */
+    const textOf = (segment: number, i: number) =>
+      (segment + i) % 3 === 0 ? "" : `${segment}.${i};`;
+    const expected = (i: number) =>
+      Array.from({ length: SEGMENTS }, (_, segment) => textOf(segment, i)).join("");
+    let index = { Key: "", size: 0 };
+
+    beforeAll(async () => {
+      const writer = bucket.store("merged", { fresh: false });
+      for (let segment = 0; segment < SEGMENTS; segment++) {
+        await writer.append(
+          keys
+            .map((key, i) => [key, bytes(textOf(segment, i))] as const)
+            .filter(([, v]) => v.length),
+        );
+      }
+      await writer.close();
+      const [Key = ""] = await namesIn(bucket, "merged/index/");
+      const { ContentLength: size = 0 } = await bucket.client.send(
+        new HeadObjectCommand({ Bucket: bucket.name, Key }),
+      );
+      index = { Key, size };
+    }, 120_000);
+
+    /** A store that counts what it reads of the index, and of the rest. */
+    const counting = (options: Partial<S3StoreOptions> = {}) => {
+      const read = { requests: 0, bytes: 0, tails: 0 };
+      const client = faultyClient(awsClient(bucket.client), {
+        before(method, request) {
+          if (method !== "get") return;
+          const { key, start, end } = request as { key: string; start: number; end: number };
+          if (key !== index.Key) {
+            if (start > 0 && end - start > 100_000) read.tails++;
+            return;
+          }
+          read.requests++;
+          read.bytes += end - start;
+        },
+      });
+      return { read, store: bucket.store("merged", { client, ...options }) };
+    };
+
+    test("a reader of a hundredth of the keys reads about a hundredth of it", async () => {
+      for (const from of [0, 9_950, KEYS - KEYS / 100]) {
+        const { read, store } = counting();
+        const values = await store.get(keys.slice(from, from + KEYS / 100));
+        values.forEach((value, i) => {
+          expect(Buffer.from(value).toString()).toBe(expected(from + i));
+        });
+        expect(index.size).toBeGreaterThan(4_000_000);
+        // Its end, of 16 KiB, and the blocks of 8 KiB in which the keys lie.
+        expect(read.requests).toBe(2);
+        expect(read.bytes).toBeLessThan(0.02 * index.size);
+        expect(store.requests.get).toBe(2 + SEGMENTS);
+        await store.get(keys.slice(from, from + KEYS / 100));
+        expect(read.requests).toBe(2); // The blocks are kept.
+        await store.close();
+      }
+    }, 60_000);
+
+    test("all keys, and their values, without a tail", async () => {
+      const { read, store } = counting({ indexMemory: 65_536 });
+      expect(await store.count()).toBe(KEYS);
+      let i = 0;
+      for await (const [key, value] of store.entries()) {
+        expect([key, Buffer.from(value as Uint8Array).toString()]).toEqual([keys[i], expected(i)]);
+        i++;
+      }
+      expect(i).toBe(KEYS);
+      expect(read.tails).toBe(0);
+      await store.close();
+    }, 120_000);
+
+    test("beside tails: what came later, and what was removed", async () => {
+      await using writer = bucket.store("merged");
+      await writer.append([[keys[5] as string, bytes("later")]]);
+      await writer.delete(keys[6] as string);
+      const { read: counts, store } = counting();
+      expect(await read(store, keys[5] as string)).toBe(`${expected(5)}later`);
+      expect(await read(store, keys[6] as string)).toBe("");
+      expect(await read(store, keys[7] as string)).toBe(expected(7));
+      expect(await store.count()).toBe(KEYS - 1);
+      expect(counts.tails).toBe(0);
+      await store.close();
+      await writer.append([[keys[6] as string, bytes(expected(6))]]); // As it was.
+    }, 60_000);
+
+    test("damaged anywhere, or of an earlier format, it is passed over", async () => {
+      const { Body } = await bucket.client.send(
+        new GetObjectCommand({ Bucket: bucket.name, Key: index.Key }),
+      );
+      const whole = Buffer.from((await Body?.transformToByteArray()) as Uint8Array);
+      const places = [0, 40, 1_000_000, -17_000, -600, -20, -16, -8, -5, -1];
+      const damaged = places.map((at) => {
+        const copy = Buffer.from(whole);
+        copy[at < 0 ? copy.length + at : at]! ^= 1;
+        return copy;
+      });
+      const old = Buffer.concat([Buffer.from([3]), Buffer.from("abc"), Buffer.from([1, 0])]);
+      for (const Body of [...damaged, whole.subarray(1), whole.subarray(0, -1), old]) {
+        await bucket.client.send(
+          new PutObjectCommand({ Bucket: bucket.name, Key: index.Key, Body }),
+        );
+        await using store = bucket.store("merged");
+        expect(await read(store, keys[7] as string)).toBe(expected(7));
+        expect(await store.count()).toBe(KEYS);
+        expect(await read(store, keys[KEYS - 1] as string)).toBe(expected(KEYS - 1));
+      }
+    }, 120_000);
+  });
 
   test("an index that is damaged or tells of others is passed over", async () => {
     const writer = bucket.store("damaged");

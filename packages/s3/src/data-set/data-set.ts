@@ -4,11 +4,12 @@ import type { ListedObject } from "../client.js";
 import { ByteReader } from "../format/byte-reader.js";
 import { ByteWriter } from "../format/byte-writer.js";
 import { Cover } from "../format/cover.js";
-import { isIndexName } from "../format/index-object.js";
+import { indexWriter } from "../format/index-object.js";
 import { commitOrder, hex, INDEX, LOST, PART, strangeObject } from "../format/names.js";
 import type { Tail } from "../format/tail.js";
 import { isMissing, missing } from "../objects/missing.js";
 import type { Requests } from "../objects/requests.js";
+import { Indexes } from "./indexes.js";
 import { type Claim, Lease, type LockState } from "./lease.js";
 import { Removals } from "./removals.js";
 import { isTooLate, Segment } from "./segment.js";
@@ -28,7 +29,8 @@ export class DataSet {
   /** The beginning of all objects' names. */
   readonly folder: string;
   readonly tails: Tails;
-  /** The segments that count, in commit order. */
+  readonly indexes: Indexes;
+  /** Those that count, in the order of commits. */
   segments: readonly Segment[] = [];
   removals = new Removals();
   readonly #lease: Lease;
@@ -36,8 +38,6 @@ export class DataSet {
   readonly #known = new Map<string, Segment>();
   /** For each epoch whose holder was passed over, the commits that count. */
   readonly #lost = new Map<number, Cover>();
-  #indexes: readonly ListedObject[] = [];
-  readonly #readIndexes = new Set<string>();
   #claim: Claim | undefined;
   #isListed = false;
   #isSealed = false;
@@ -58,7 +58,8 @@ export class DataSet {
   constructor(requests: Requests, folder: string, options: DataSetOptions) {
     this.requests = requests;
     this.folder = folder;
-    this.tails = new Tails(requests, options.indexMemory);
+    this.tails = new Tails(requests, options.indexMemory / 2);
+    this.indexes = new Indexes(requests, folder, options.indexMemory / 2);
     this.#lease = new Lease(requests, folder, options);
     this.#fresh = options.fresh;
   }
@@ -133,28 +134,7 @@ export class DataSet {
     if (!seen?.has(segment)) throw lockWasLost(this.folder);
   }
 
-  /** Reads the indexes that writers have left. */
-  async loadIndexes(signal?: AbortSignal): Promise<void> {
-    const unread = this.#indexes.filter(({ key }) => !this.#readIndexes.has(key));
-    await Promise.all(
-      unread.map(async ({ key, size }) => {
-        this.#readIndexes.add(key);
-        try {
-          await this.tails.load(
-            key,
-            size,
-            (name) => this.#known.get(`${this.folder}${name}`),
-            signal,
-          );
-        } catch (error) {
-          this.#readIndexes.delete(key);
-          throw error;
-        }
-      }),
-    );
-  }
-
-  /** Adds a commit of this store, which is seen without a listing. */
+  /** The commit is there: it is seen without a look. */
   add(segment: Segment, tail: Tail): void {
     this.#known.set(segment.key, segment);
     this.#lastStamp = Math.max(this.#lastStamp, segment.stamp);
@@ -272,7 +252,7 @@ export class DataSet {
       this.#known.delete(key);
       this.tails.forget(segment);
     }
-    this.#indexes = objects.filter(({ key }) => key.startsWith(INDEX, this.folder.length));
+    this.indexes.set(objects.filter(({ key }) => key.startsWith(INDEX, this.folder.length)));
     this.removals = removals;
     this.segments = this.#counting(segments);
     this.#isListed = true;
@@ -319,7 +299,7 @@ export class DataSet {
   /** Checks names in our folders. Other folders are not checked. */
   #checkName(key: string): void {
     const name = key.slice(this.folder.length);
-    if (name.startsWith(INDEX) && !isIndexName(name)) throw strangeObject(key);
+    if (name.startsWith(INDEX) && !indexWriter(name)) throw strangeObject(key);
     if (name.startsWith(LOST) && !/^lost\/[0-9a-f]{8}$/.test(name)) throw strangeObject(key);
   }
 

@@ -1,5 +1,3 @@
-import { isPartdError } from "@partd/core";
-import { IndexObject } from "../format/index-object.js";
 import { Tail } from "../format/tail.js";
 import { contradiction, missing } from "../objects/missing.js";
 import type { Requests } from "../objects/requests.js";
@@ -35,27 +33,8 @@ export class Tails {
     return reading;
   }
 
-  /**
-   * Takes the tails in an index, unless that would take most of the memory. A missing or damaged
-   * index is ignored: each segment has its own tail.
-   */
-  async load(
-    key: string,
-    size: number,
-    segmentOf: (name: string) => Segment | undefined,
-    signal?: AbortSignal,
-  ): Promise<void> {
-    if (size > this.#memory / 2) return;
-    const bytes = await this.#requests.read(key, 0, size, signal);
-    if (!bytes) return;
-    try {
-      for (const [name, tail] of IndexObject.read(Buffer.from(bytes))) {
-        const segment = segmentOf(name);
-        if (segment && tail.length === segment.tailLength) this.#adopt(segment, tail);
-      }
-    } catch (error) {
-      if (!(error instanceof RangeError) && !isPartdError(error, "ERR_PARTD_CORRUPT")) throw error;
-    }
+  has(segment: Segment): boolean {
+    return this.#kept.has(segment);
   }
 
   keep(segment: Segment, tail: Tail): void {

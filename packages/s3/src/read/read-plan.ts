@@ -1,6 +1,8 @@
 import { Pace } from "@partd/core/author";
 import type { DataSet } from "../data-set/data-set.js";
+import type { Index } from "../data-set/indexes.js";
 import type { Segment } from "../data-set/segment.js";
+import { keysOf } from "../format/index-object.js";
 import type { Tail } from "../format/tail.js";
 
 /** A segment's value of a key. */
@@ -27,28 +29,49 @@ export async function planRead(
   const plan = new Map<string, Piece[]>(keys.map((key) => [key, []]));
   const texts = keys.map((key) => Buffer.from(key, "latin1"));
   const pace = new Pace();
-  for await (const [segment, tail] of inOrder(dataSet, segments, signal)) {
+  const add = (key: string, piece: Piece) => {
+    if (piece.length > 0 && !removals.remove(piece.segment, key)) plan.get(key)?.push(piece);
+  };
+  for await (const described of descriptions(dataSet, keys, signal)) {
+    if ("index" in described) {
+      const { index, block } = described;
+      const isWhole = await visit(index, block, pace, (key) => plan.has(key), add);
+      if (isWhole) continue;
+      dataSet.indexes.passOver(index.key);
+      return planRead(dataSet, keys, signal);
+    }
+    const { segment, tail } = described;
+    const { partLength } = tail;
     const entries = tail.entries();
     for (let i = 0; i < keys.length; i++) {
       if (!entries.seek(texts[i] as Buffer)) continue;
-      const key = keys[i] as string;
       const { offset, length, checksums } = entries;
-      if (length === 0 || removals.isRemoved(segment, key)) continue;
-      const { partLength } = tail;
-      plan.get(key)?.push({ segment, partLength, offset, length, checksums });
+      add(keys[i] as string, { segment, partLength, offset, length, checksums });
       if (pace.due) await pace.rest();
     }
     if (pace.due) await pace.rest();
   }
+  await putInOrder(plan, segments, pace);
   return plan;
 }
 
 /** All keys with a value, in no order. */
 export async function liveKeys(dataSet: DataSet, signal?: AbortSignal): Promise<Set<string>> {
-  const { segments, removals } = dataSet;
+  const { removals } = dataSet;
   const keys = new Set<string>();
   const pace = new Pace();
-  for await (const [segment, tail] of inOrder(dataSet, segments, signal)) {
+  for await (const described of descriptions(dataSet, undefined, signal)) {
+    if ("index" in described) {
+      const { index, block } = described;
+      const add = (key: string, { segment }: Piece) => {
+        if (!removals.remove(segment, key)) keys.add(key);
+      };
+      const isWhole = await visit(index, block, pace, (key) => !keys.has(key), add);
+      if (isWhole) continue;
+      dataSet.indexes.passOver(index.key);
+      return liveKeys(dataSet, signal);
+    }
+    const { segment, tail } = described;
     for (const entries = tail.entries(); entries.advance(); ) {
       const { key } = entries;
       if (entries.length > 0 && !removals.isRemoved(segment, key)) keys.add(key);
@@ -64,25 +87,91 @@ export function lengthOf(pieces: readonly Piece[]): number {
   return length;
 }
 
-/** The segments with their tails, read ahead. */
-async function* inOrder(
+/** What tells of the values: a block of an index, or the tail of a segment that no index tells of. */
+type Description =
+  | { readonly index: Index; readonly block: Buffer }
+  | { readonly segment: Segment; readonly tail: Tail };
+
+/**
+ * What there is to be looked through for the keys, or for all keys: blocks of indexes first, then tails,
+ * each read ahead. Tails in memory need no index.
+ */
+async function* descriptions(
   dataSet: DataSet,
-  segments: readonly Segment[],
+  keys: readonly string[] | undefined,
   signal: AbortSignal | undefined,
-): AsyncGenerator<readonly [Segment, Tail], void, undefined> {
-  const { tails } = dataSet;
-  await dataSet.loadIndexes(signal);
-  const ahead: Promise<Tail>[] = [];
-  for (let i = 0; i < segments.length; i++) {
-    for (let next = i + ahead.length; ahead.length < AHEAD && next < segments.length; next++) {
-      const reading = tails.of(segments[next] as Segment, signal);
-      // The error is thrown when its turn comes, unless an earlier read fails.
-      reading.catch(() => {});
-      ahead.push(reading);
-    }
-    yield [segments[i] as Segment, await (ahead.shift() as Promise<Tail>)];
+): AsyncGenerator<Description, void, undefined> {
+  const { segments, tails, indexes } = dataSet;
+  const unknown = segments.filter((segment) => !tails.has(segment));
+  const found = await indexes.of(unknown, signal);
+  const indexed = new Set<Segment>();
+  const reads = ahead(found, (index) => indexes.blocks(index, keys, signal));
+  for await (const [index, blocks] of reads) {
+    if (!blocks) continue; // Its segments have their tails.
+    for (const segment of index.segments) if (segment) indexed.add(segment);
+    for (const block of blocks) yield { index, block };
+  }
+  const others = segments.filter((segment) => !indexed.has(segment));
+  for await (const [segment, tail] of ahead(others, (one) => tails.of(one, signal))) {
+    yield { segment, tail };
   }
 }
 
-/** Tails read at once. */
+/** Reads for each of a list, some ahead. */
+async function* ahead<S, T>(
+  list: readonly S[],
+  read: (one: S) => Promise<T>,
+): AsyncGenerator<readonly [S, T], void, undefined> {
+  const reads: Promise<T>[] = [];
+  for (let i = 0; i < list.length; i++) {
+    for (let next = i + reads.length; reads.length < AHEAD && next < list.length; next++) {
+      const reading = read(list[next] as S);
+      reading.catch(() => {}); // Told when its turn comes, unless an earlier one fails.
+      reads.push(reading);
+    }
+    yield [list[i] as S, await (reads.shift() as Promise<T>)];
+  }
+}
+
+/** Goes through the wanted keys of a block. @returns whether the block is one that a writer writes. */
+async function visit(
+  { footer, segments }: Index,
+  block: Buffer,
+  pace: Pace,
+  isWanted: (key: string) => boolean,
+  add: (key: string, piece: Piece) => void,
+): Promise<boolean> {
+  try {
+    for (const [key, pieces] of keysOf(block)) {
+      if (pace.due) await pace.rest();
+      if (!isWanted(key)) continue;
+      for (const { place, ...piece } of pieces()) {
+        const described = footer.segments[place];
+        if (!described || piece.offset + piece.length > described.bodyLength) return false;
+        const segment = segments[place];
+        if (segment) add(key, { ...piece, segment, partLength: described.partLength });
+      }
+    }
+    return true;
+  } catch (error) {
+    if (error instanceof RangeError) return false;
+    throw error;
+  }
+}
+
+/** Puts the pieces of each key in the order of their segments. */
+async function putInOrder(
+  plan: ReadonlyMap<string, Piece[]>,
+  segments: readonly Segment[],
+  pace: Pace,
+): Promise<void> {
+  const places = new Map(segments.map((segment, place) => [segment, place]));
+  const placeOf = ({ segment }: Piece) => places.get(segment) as number;
+  for (const pieces of plan.values()) {
+    pieces.sort((a, b) => placeOf(a) - placeOf(b));
+    if (pace.due) await pace.rest();
+  }
+}
+
+/** Indexes or tails that are read at a time. */
 const AHEAD = 32;

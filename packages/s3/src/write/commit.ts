@@ -17,23 +17,18 @@ export interface CommitOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** A commit that was made, and its tail. */
-export interface Committed {
-  /** The object's name within the data set. */
-  readonly name: string;
-  readonly tail: Buffer;
-}
-
 /**
- * Creates the object that holds the changes, exactly once: a PUT whose outcome is unknown is
- * repeated, and an object already there must be identical.
+ * Makes the object that holds the changes, exactly once: a PUT whose outcome is unknown is repeated,
+ * and where an object of that name is there by then it has to be the same.
+ *
+ * @returns what describes its values.
  */
 export async function commit(
   dataSet: DataSet,
   id: CommitId,
   changes: Changes,
   options: CommitOptions,
-): Promise<Committed> {
+): Promise<Tail> {
   const { partLength, signal } = options;
   const bodyLength = bodyLengthOf(changes);
   if (bodyLength > partLength + partLength / 4) return commitInParts(dataSet, id, changes, options);
@@ -68,7 +63,7 @@ async function commitInParts(
   id: CommitId,
   changes: Changes,
   { partLength, concurrency, cover, signal }: CommitOptions,
-): Promise<Committed> {
+): Promise<Tail> {
   const { requests, folder } = dataSet;
   const slots = new Slots(concurrency);
   const writes: Promise<unknown>[] = [];
@@ -111,13 +106,14 @@ async function putSegment(
   object: Buffer,
   tail: Buffer,
   tailLength: number,
-): Promise<Committed> {
+): Promise<Tail> {
   const key = `${dataSet.folder}${segmentName(id, tailLength)}`;
   if (!(await dataSet.requests.create(key, object))) await compare(dataSet, key, object, tail);
   const segment = Segment.parse(dataSet.folder, key, object.length) as Segment;
   await dataSet.afterCommit(segment);
-  dataSet.add(segment, new Tail(tail, id, key));
-  return { name: key.slice(dataSet.folder.length), tail };
+  const described = new Tail(tail, id, key);
+  dataSet.add(segment, described);
+  return described;
 }
 
 /**

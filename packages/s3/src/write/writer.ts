@@ -3,8 +3,9 @@ import { PartdError } from "@partd/core";
 import { type Batch, onAbort } from "@partd/core/author";
 import type { DataSet } from "../data-set/data-set.js";
 import type { Cover } from "../format/cover.js";
-import { IndexObject, indexName } from "../format/index-object.js";
+import { indexName, mergeTails } from "../format/index-object.js";
 import { type CommitKind, LAST_STAMP } from "../format/names.js";
+import type { Tail } from "../format/tail.js";
 import { commit } from "./commit.js";
 import { type Changes, inKeyOrder } from "./layout.js";
 
@@ -27,8 +28,9 @@ export class Writer {
   #waitingBytes = 0;
   readonly #running = new Set<Promise<void>>();
   #sequence = 0;
-  /** The index of the segments written since the last one. */
-  #index = new IndexObject();
+  /** The segments since the last index. */
+  #described: { readonly sequence: number; readonly tail: Tail }[] = [];
+  #describedBytes = 0;
   #indexes = 0;
 
   constructor(dataSet: DataSet, options: WriterOptions) {
@@ -58,17 +60,20 @@ export class Writer {
    * a single segment, and a failure is ignored.
    */
   async writeIndex(): Promise<void> {
-    const index = this.#index;
-    this.#index = new IndexObject();
-    if (index.count < 2) return;
+    const tails = this.#described;
+    this.forgetIndex();
+    if (tails.length < 2) return;
+    tails.sort((a, b) => a.sequence - b.sequence);
+    const index = await mergeTails(this.#id, tails);
     const { requests, folder } = this.#dataSet;
     const name = indexName(this.#id, ++this.#indexes);
-    await requests.create(`${folder}${name}`, index.bytes).catch(() => {});
+    await requests.create(`${folder}${name}`, index).catch(() => {});
   }
 
   /** Forgets the segments written so far, because they were dropped. */
   forgetIndex(): void {
-    this.#index = new IndexObject();
+    this.#described = [];
+    this.#describedBytes = 0;
   }
 
   /** Resolves when no commit is under way. */
@@ -146,10 +151,11 @@ export class Writer {
       kind,
     };
     const options = { cover, partLength, concurrency, signal };
-    const { name, tail } = await commit(this.#dataSet, id, changes, options);
-    if (kind !== "add") return; // Removals are read one by one anyway.
-    this.#index.add(name, tail);
-    if (this.#index.bytes.length >= LARGEST_INDEX) await this.writeIndex();
+    const tail = await commit(this.#dataSet, id, changes, options);
+    if (kind !== "add") return; // Removals are read one by one in any case.
+    this.#described.push({ sequence: id.sequence, tail });
+    this.#describedBytes += tail.bytes.length;
+    if (this.#describedBytes >= LARGEST_INDEX) await this.writeIndex();
   }
 
   /** Rejects at once. If the commit is under way, the append may or may not count. */
@@ -167,7 +173,7 @@ interface Pending {
   forget: (() => void) | undefined;
 }
 
-/** The most bytes of an index, which is in memory until it is written. */
+/** Bytes of tails that are held in memory until an index is made of them. */
 const LARGEST_INDEX = 16 * 2 ** 20;
 
 /** A signal that aborts as soon as one of them does. */
