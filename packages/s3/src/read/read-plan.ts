@@ -30,7 +30,7 @@ export async function planRead(
   const texts = keys.map((key) => Buffer.from(key, "latin1"));
   const pace = new Pace();
   const add = (key: string, piece: Piece) => {
-    if (piece.length > 0 && !removals.remove(piece.segment, key)) plan.get(key)?.push(piece);
+    if (piece.length > 0 && !removals.isRemoved(piece.segment, key)) plan.get(key)?.push(piece);
   };
   for await (const described of descriptions(dataSet, keys, signal)) {
     if ("index" in described) {
@@ -64,7 +64,7 @@ export async function liveKeys(dataSet: DataSet, signal?: AbortSignal): Promise<
     if ("index" in described) {
       const { index, block } = described;
       const add = (key: string, { segment }: Piece) => {
-        if (!removals.remove(segment, key)) keys.add(key);
+        if (!removals.isRemoved(segment, key)) keys.add(key);
       };
       const isWhole = await visit(index, block, pace, (key) => !keys.has(key), add);
       if (isWhole) continue;
