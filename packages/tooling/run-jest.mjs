@@ -6,7 +6,9 @@ import { existsSync, mkdirSync, rmSync } from "node:fs";
 import { createRequire } from "node:module";
 
 const jest = createRequire(import.meta.url).resolve("jest/bin/jest");
-const whole = process.argv.length === 2;
+const words = process.argv.slice(2);
+const workers = words.filter((word) => word.startsWith("--maxWorkers="));
+const whole = words.length === workers.length;
 rmSync(".results/jest.json", { force: true });
 mkdirSync(".results", { recursive: true });
 const { status } = spawnSync(
@@ -15,12 +17,13 @@ const { status } = spawnSync(
     "--experimental-vm-modules",
     "--disable-warning=ExperimentalWarning",
     jest,
-    "--maxWorkers=1",
+    // Packages are tested side by side, so that most of them have one.
+    ...(workers.length > 0 ? [] : ["--maxWorkers=1"]),
     "--passWithNoTests",
     // A test that fails before it closes its server would keep CI waiting for ever.
     ...(process.env.CI ? ["--forceExit"] : []),
     ...(whole ? ["--json", "--outputFile=.results/jest.json"] : []),
-    ...process.argv.slice(2),
+    ...words,
   ],
   { stdio: "inherit" },
 );
