@@ -64,7 +64,11 @@ test("over a Client", async () => {
 test("a run that was killed itself is gone on with", async () => {
   const where = `log:${join(folder, "again")}`;
   const words = ["--store", where, "--events", String(EVENTS), "--kills", "0"];
-  const first = spawn(process.execPath, [main, ...words], { stdio: "ignore" });
+  const first = spawn(process.execPath, [main, ...words], {
+    // A process that is killed leaves its temporary files.
+    env: { ...process.env, TMPDIR: folder },
+    stdio: "ignore",
+  });
   const ended = once(first, "exit");
   await using store = openStore(where);
   const shuffle = shuffleOf(store);

@@ -225,7 +225,8 @@ export class StoredIndex {
   }
 
   #readBlock(reader: StretchReader, block: number): Promise<Buffer> {
-    const { [block]: place = 0, [block + 1]: end = 0 } = this.#places;
+    const place = this.#places[block] as number;
+    const end = this.#places[block + 1] as number;
     return this.#cached(reader, place, async () => {
       const bytes = await reader.read(place, end - place);
       if (bytes.length < 4 || crc32(bytes.subarray(4)) !== bytes.readUInt32LE(0)) {

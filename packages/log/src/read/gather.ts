@@ -51,17 +51,19 @@ async function gatherHeld(
   const failed: { error: unknown }[] = [];
   const worker = async () => {
     let buffer: Buffer | undefined;
+    const stretch = (length: number) => {
+      if (!buffer || buffer.length < length) {
+        buffer = Buffer.allocUnsafeSlow(Math.max(STRETCH, length));
+      }
+      return buffer.subarray(0, length);
+    };
     for (let task = tasks.next(); task && failed.length === 0; task = tasks.next()) {
       signal?.throwIfAborted();
       if (task.targets) {
         await readInto(plan.segment, task.targets, task.position);
         tasks.checkTargets(task, keys);
       } else {
-        if (!buffer || buffer.length < task.length) {
-          // A get of one key has one task: a long buffer would cost it more than the read does.
-          buffer = Buffer.allocUnsafe(buffer ? Math.max(STRETCH, task.length) : task.length);
-        }
-        const bytes = buffer.subarray(0, task.length);
+        const bytes = task.length <= SHORT ? Buffer.allocUnsafe(task.length) : stretch(task.length);
         await readInto(plan.segment, [bytes], task.position);
         tasks.scatter(task, bytes, keys);
       }
@@ -101,6 +103,8 @@ const pace = new Pace();
 const AT_A_TIME = 4;
 /** The most bytes of small ranges that are read together. */
 const STRETCH = 2 ** 20;
+/** A stretch of up to this length has memory of its own: a get of one key needs no more. */
+const SHORT = 64 * 1024;
 /** Ranges with a gap of up to this length are read together: another read would cost more. */
 const GAP = 64 * 1024;
 /** Ranges from this length on are read directly into the values. */
