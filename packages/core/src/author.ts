@@ -18,6 +18,7 @@ export { copyTree, flattenKeys, listKeys, nestValues } from "./keys/key-tree.js"
 export { describeKey, keptText, sameKey, suffixKey } from "./keys/keys.js";
 
 export { allocateBytes, concatBytes, memoryFor, releaseBytes } from "./memory/bytes.js";
+export { LastUsed } from "./memory/last-used.js";
 export { BaseStore } from "./store/base-store.js";
 export {
   type Batch,

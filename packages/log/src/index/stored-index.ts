@@ -1,5 +1,5 @@
 import { closeSync, fstatSync } from "node:fs";
-import { Pace } from "@partd/core/author";
+import { LastUsed, Pace } from "@partd/core/author";
 import { crc32 } from "@partd/disk";
 import { checkVersion, readUint64 } from "../format/layout.js";
 import { openOrMakeRoom } from "../open-files.js";
@@ -245,9 +245,11 @@ export class StoredIndex {
     // A stretch passes once, and would push out what is asked for again and again.
     if (reader.isDense) return read();
     const name = `${this.#number} ${place}`;
-    const kept = blocks.get(name) ?? (await read());
-    blocks.keep(name, kept);
-    return kept;
+    const kept = blocks.get(name);
+    if (kept) return kept;
+    const fresh = await read();
+    blocks.keep(name, fresh, fresh.byteLength + BESIDE_BLOCK);
+    return fresh;
   }
 
   /** The first block that can hold a key of the hash. */
@@ -263,33 +265,13 @@ export class StoredIndex {
   }
 }
 
-/** Blocks and pages that were read last, up to so many bytes in all. */
-class BlockCache {
-  /** The one that was used longest ago is the first. */
-  readonly #kept = new Map<string, Buffer>();
-  #bytes = 0;
-
-  get(name: string): Buffer | undefined {
-    return this.#kept.get(name);
-  }
-
-  keep(name: string, block: Buffer): void {
-    if (!this.#kept.delete(name)) this.#bytes += block.length + BESIDE_BLOCK;
-    this.#kept.set(name, block);
-    for (const [oldest, { length }] of this.#kept) {
-      if (this.#bytes <= CACHE_BYTES) break;
-      this.#kept.delete(oldest);
-      this.#bytes -= length + BESIDE_BLOCK;
-    }
-  }
-}
-
-const CACHE_BYTES = 8 * 2 ** 20;
+/**
+ * Blocks and pages that were read last, for all stores of the thread: gets of one key at a time find
+ * most of the way to it here.
+ */
+const blocks = new LastUsed<string, Buffer>(8 * 2 ** 20);
 /** What a small array and its entry in a Map take, in bytes. */
 const BESIDE_BLOCK = 300;
-
-/** For all stores of the thread: gets of one key at a time find most of the way to it here. */
-const blocks = new BlockCache();
 
 /** How many indexes have been opened. */
 let opened = 0;

@@ -1,44 +1,42 @@
-import { unlessAborted } from "@partd/core/author";
+import { LastUsed, unlessAborted } from "@partd/core/author";
 import type { ListedObject } from "../client.js";
 import { type BlockPlace, checkBlock, IndexFooter, indexWriter } from "../format/index-object.js";
 import type { Requests } from "../objects/requests.js";
 import type { Segment } from "./segment.js";
 
-/** An index with the segments that it tells of. */
+/** An index, and the segments that it describes. */
 export interface Index {
   readonly key: string;
   readonly footer: IndexFooter;
-  /** At the place of each segment in the footer; nothing where it does not count. */
+  /** In the order of the footer; undefined where a segment does not count. */
   readonly segments: readonly (Segment | undefined)[];
 }
 
-/** The indexes that writers have left. One that is gone or damaged is passed over. */
+/** The indexes that writers have left. A missing or damaged one is ignored: each segment has its own tail. */
 export class Indexes {
   readonly #requests: Requests;
   readonly #folder: string;
-  readonly #memory: number;
   #objects: readonly ListedObject[] = [];
-  /** Nothing for one that is passed over. */
+  /** Undefined for an index that is ignored. */
   readonly #footers = new Map<string, Promise<IndexFooter | undefined>>();
-  /** Blocks by the name of their index and where they begin; the last used are kept. */
-  readonly #blocks = new Map<string, Buffer>();
-  #bytes = 0;
+  /** By the name of the index and the position of the block. */
+  readonly #blocks: LastUsed<string, Buffer>;
 
-  /** @param memory bytes of blocks that are kept. */
+  /** @param memory the most bytes of blocks to keep. */
   constructor(requests: Requests, folder: string, memory: number) {
     this.#requests = requests;
     this.#folder = folder;
-    this.#memory = memory;
+    this.#blocks = new LastUsed(memory);
   }
 
-  /** Those that there are now. */
+  /** Takes the indexes of the last listing. */
   set(objects: readonly ListedObject[]): void {
     this.#objects = objects;
     const names = new Set(objects.map(({ key }) => key));
     for (const key of this.#footers.keys()) if (!names.has(key)) this.#footers.delete(key);
   }
 
-  /** The indexes that tell of some of the segments, which no two do of the same one. */
+  /** The indexes that describe any of the segments. Each segment is described by one of them at most. */
   async of(segments: readonly Segment[], signal?: AbortSignal): Promise<Index[]> {
     const left = new Map<string, Segment>();
     for (const one of segments) left.set(`${one.writer}-${one.sequence}`, one);
@@ -65,10 +63,10 @@ export class Indexes {
   }
 
   /**
-   * The blocks of an index, in order, in which the keys may lie, neighbours read together.
+   * Reads the blocks of an index in which the keys may lie, neighbours by one request.
    *
    * @param keys in order; without them, all blocks.
-   * @returns nothing if it is gone or damaged: from now on it is passed over.
+   * @returns undefined if the index is missing or damaged: from now on it is ignored.
    */
   async blocks(
     { key, footer }: Index,
@@ -79,7 +77,7 @@ export class Indexes {
       ? footer.blocksOf(keys).map((i) => footer.blocks[i] as BlockPlace)
       : footer.blocks;
     const nameOf = (start: number) => `${key} ${start}`;
-    const kept = new Map(places.map(({ start }) => [start, this.#kept(nameOf(start))]));
+    const kept = new Map(places.map(({ start }) => [start, this.#blocks.get(nameOf(start))]));
     const unread = places.filter(({ start }) => !kept.get(start));
     const fresh = new Map<number, Buffer>();
     const runs: { start: number; end: number }[] = [];
@@ -107,7 +105,7 @@ export class Indexes {
       this.passOver(key);
       return undefined;
     }
-    for (const [start, block] of fresh) this.#keep(nameOf(start), block);
+    for (const [start, block] of fresh) this.#blocks.keep(nameOf(start), block, block.length);
     return places.map(({ start }) => (kept.get(start) ?? fresh.get(start)) as Buffer);
   }
 
@@ -148,7 +146,7 @@ export class Indexes {
         if (at < 0) continue;
         const block = Buffer.from(end.subarray(at, at + blockEnd - start));
         checkBlock(block);
-        this.#keep(`${key} ${start}`, block);
+        this.#blocks.keep(`${key} ${start}`, block, block.length);
       }
       return footer;
     } catch (error) {
@@ -160,25 +158,6 @@ export class Indexes {
   async #read(key: string, start: number, end: number): Promise<Buffer | undefined> {
     const bytes = await this.#requests.read(key, start, end);
     return bytes && Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  }
-
-  #kept(name: string): Buffer | undefined {
-    const block = this.#blocks.get(name);
-    if (!block) return undefined;
-    this.#blocks.delete(name);
-    this.#blocks.set(name, block); // Last used.
-    return block;
-  }
-
-  #keep(name: string, block: Buffer): void {
-    if (this.#blocks.has(name)) return;
-    this.#blocks.set(name, block);
-    this.#bytes += block.length;
-    for (const [oldest, { length }] of this.#blocks) {
-      if (this.#bytes <= this.#memory) break;
-      this.#blocks.delete(oldest);
-      this.#bytes -= length;
-    }
   }
 }
 

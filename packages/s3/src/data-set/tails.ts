@@ -1,3 +1,4 @@
+import { LastUsed } from "@partd/core/author";
 import { Tail } from "../format/tail.js";
 import { contradiction, missing } from "../objects/missing.js";
 import type { Requests } from "../objects/requests.js";
@@ -6,25 +7,19 @@ import type { Segment } from "./segment.js";
 /** The tails of segments. The most recently used are kept in memory. */
 export class Tails {
   readonly #requests: Requests;
-  readonly #memory: number;
-  readonly #kept = new Map<Segment, Tail>();
-  #bytes = 0;
+  readonly #kept: LastUsed<Segment, Tail>;
   readonly #reading = new Map<Segment, Promise<Tail>>();
 
   /** @param memory the most bytes of tails to keep. */
   constructor(requests: Requests, memory: number) {
     this.#requests = requests;
-    this.#memory = memory;
+    this.#kept = new LastUsed(memory);
   }
 
   /** @throws {@link missing} if the segment is gone; `ERR_PARTD_CORRUPT` if it is damaged. */
   async of(segment: Segment, signal?: AbortSignal): Promise<Tail> {
     const kept = this.#kept.get(segment);
-    if (kept) {
-      this.#kept.delete(segment);
-      this.#kept.set(segment, kept); // Now it is the most recently used.
-      return kept;
-    }
+    if (kept) return kept;
     let reading = signal ? undefined : this.#reading.get(segment);
     if (!reading) {
       reading = this.#read(segment, signal).finally(() => this.#reading.delete(segment));
@@ -38,21 +33,11 @@ export class Tails {
   }
 
   keep(segment: Segment, tail: Tail): void {
-    if (this.#kept.has(segment)) return;
-    this.#kept.set(segment, tail);
-    this.#bytes += tail.bytes.length;
-    for (const [oldest, { bytes }] of this.#kept) {
-      if (this.#bytes <= this.#memory) break;
-      this.#kept.delete(oldest);
-      this.#bytes -= bytes.length;
-    }
+    this.#kept.keep(segment, tail, tail.bytes.length);
   }
 
   forget(segment: Segment): void {
-    const tail = this.#kept.get(segment);
-    if (!tail) return;
     this.#kept.delete(segment);
-    this.#bytes -= tail.bytes.length;
   }
 
   async #read(segment: Segment, signal: AbortSignal | undefined): Promise<Tail> {
