@@ -30,7 +30,7 @@ export class DataSet {
   readonly folder: string;
   readonly tails: Tails;
   readonly indexes: Indexes;
-  /** Those that count, in the order of commits. */
+  /** The segments that count, in commit order. */
   segments: readonly Segment[] = [];
   removals = new Removals();
   readonly #lease: Lease;
@@ -134,7 +134,7 @@ export class DataSet {
     if (!seen?.has(segment)) throw lockWasLost(this.folder);
   }
 
-  /** The commit is there: it is seen without a look. */
+  /** Adds a commit of this store, which is seen without a listing. */
   add(segment: Segment, tail: Tail): void {
     this.#known.set(segment.key, segment);
     this.#lastStamp = Math.max(this.#lastStamp, segment.stamp);
