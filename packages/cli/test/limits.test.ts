@@ -172,3 +172,15 @@ test("progress for machines: one object a line on standard error", async () => {
     );
   }
 });
+
+test("an output's name may be as long as the disk takes, in whatever script", async () => {
+  const name = `${"長".repeat(83)}.json`; // 254 bytes
+  expect(await partd(["sort", "events.ndjson", "--by", "id", "-o", name], { cwd })).toMatchObject({
+    code: 0,
+  });
+  const folder = "名".repeat(85); // 255 bytes
+  const words = ["split", "events.ndjson", "--by", "user", "--out", folder];
+  expect(await partd(words, { cwd })).toMatchObject({ code: 0 });
+  expect(readdirSync(join(cwd, folder))).toHaveLength(2_000);
+  expect(readdirSync(cwd).filter((one) => one.startsWith("."))).toEqual([]);
+});

@@ -1,16 +1,7 @@
-import {
-  type FileHandle,
-  lstat,
-  open,
-  readdir,
-  realpath,
-  rename,
-  rm,
-  stat,
-} from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
-import { stateOf, uniqueToken } from "@partd/disk";
+import { type FileHandle, lstat, open, realpath, rename, rm, stat } from "node:fs/promises";
+import { basename, dirname } from "node:path";
 import { UsageError } from "../command/failure.js";
+import { hiddenStart, ownName, removeLeft } from "./hidden-names.js";
 
 export interface OutputOptions {
   /** Whether a file that is there is replaced. Default false. */
@@ -41,9 +32,9 @@ export class OutputFile implements AsyncDisposable {
       return new OutputFile(path, path, await open(path, "w"), true);
     }
     await refuseTaken(path, force);
-    const start = `.${basename(path).slice(0, 150)}.`;
-    const partial = join(dirname(path), `${start}${uniqueToken()}${ENDING}`);
-    await removeLeft(dirname(path), start);
+    const start = hiddenStart(path);
+    const partial = ownName(start, ENDING);
+    removeLeft(start, ENDING);
     const file = await open(partial, "wx").catch((error: NodeJS.ErrnoException) => {
       if (error.code !== "ENOENT") throw error;
       throw new UsageError(`there is no directory ${dirname(path)} to write ${basename(path)} in`);
@@ -102,15 +93,6 @@ async function refuseTaken(path: string, force: boolean): Promise<void> {
   if (there === undefined) return;
   if (there.isDirectory()) throw new UsageError(`${path} is a directory, not a file`);
   if (!force) throw new UsageError(`${path} exists; add --force to replace it`);
-}
-
-/** Removes what killed processes have left of files of the same name. */
-async function removeLeft(directory: string, start: string): Promise<void> {
-  for (const name of await readdir(directory).catch(() => [])) {
-    if (!name.startsWith(start) || !name.endsWith(ENDING)) continue;
-    const token = name.slice(start.length, -ENDING.length).replace(/-[^-]*$/, "");
-    if (stateOf(token) === "ended") await rm(join(directory, name), { force: true });
-  }
 }
 
 const ENDING = ".partial";

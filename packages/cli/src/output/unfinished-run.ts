@@ -7,9 +7,10 @@ import {
   rmSync,
   writeFileSync,
 } from "node:fs";
-import { basename, dirname, join, resolve } from "node:path";
-import { pidOf, processToken, stateOf, uniqueToken } from "@partd/disk";
+import { dirname, join, resolve } from "node:path";
+import { pidOf, processToken, stateOf } from "@partd/disk";
 import { Failure, UsageError } from "../command/failure.js";
+import { hiddenStart, ownName, removeLeft } from "./hidden-names.js";
 
 export interface RunOptions {
   /** Goes on with what an interrupted run has left. */
@@ -35,7 +36,7 @@ export class UnfinishedRun {
   static begin(output: string, identity: unknown, options: RunOptions): UnfinishedRun {
     const directory = UnfinishedRun.directoryOf(output);
     const note = JSON.stringify(identity);
-    sweep(directory);
+    removeLeft(hiddenStart(output), ASIDE);
     if (existsSync(directory)) {
       refuseLive(directory, output);
       if (options.resume) {
@@ -56,7 +57,7 @@ export class UnfinishedRun {
   }
 
   static directoryOf(output: string): string {
-    return `${startOf(output)}${ENDING}`;
+    return `${hiddenStart(output)}${ENDING}`;
   }
 
   private constructor(directory: string, resumed: boolean) {
@@ -116,23 +117,6 @@ function remove(directory: string): void {
   rmSync(removed, { recursive: true, force: true });
 }
 
-/** Removes what runs that were killed have left on their way in or out. */
-function sweep(directory: string): void {
-  const parent = dirname(directory);
-  const start = basename(directory).slice(0, -ENDING.length);
-  let names: string[] = [];
-  try {
-    names = readdirSync(parent);
-  } catch {
-    // create() says that the directory is missing.
-  }
-  for (const name of names) {
-    if (!name.startsWith(`${start}.`) || !name.endsWith(ASIDE)) continue;
-    const token = name.slice(start.length + 1, -ASIDE.length).replace(/-[^-]*$/, "");
-    if (stateOf(token) === "ended") rmSync(join(parent, name), { recursive: true, force: true });
-  }
-}
-
 function refuseLive(directory: string, output: string): void {
   const owner = ownerOf(directory);
   if (owner === "" || owner === processToken()) return;
@@ -156,14 +140,9 @@ function ownerOf(directory: string): string {
   return name?.slice(OWNER.length) ?? "";
 }
 
-function startOf(output: string): string {
-  const path = resolve(output);
-  return join(dirname(path), `.${basename(path).slice(0, 150)}`);
-}
-
 /** A name of this process's own for what is not a run yet, or no longer. */
 function aside(directory: string): string {
-  return `${directory.slice(0, -ENDING.length)}.${uniqueToken()}${ASIDE}`;
+  return ownName(directory.slice(0, -ENDING.length), ASIDE);
 }
 
 const PARTS = "parts";
