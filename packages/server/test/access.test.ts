@@ -1,4 +1,5 @@
 import { spawnSync } from "node:child_process";
+import { existsSync, readdirSync, writeFileSync } from "node:fs";
 import { mkdtemp, readFile, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -154,6 +155,27 @@ describe("socket files", () => {
     expect((await stat(path)).mode & 0o777).toBe(0o600);
     await server.close();
     await expect(stat(path)).rejects.toMatchObject({ code: "ENOENT" });
+  });
+
+  test("a client that connects the moment the socket is there is served", async () => {
+    const folder = await mkdtemp(join(directory, "moment-"));
+    const path = join(folder, "partd.sock");
+    const listening = Server.listen(new Dict(), { address: `ipc://${path}` });
+    // The server takes its hidden directory away after it has linked the socket: what is in there
+    // keeps it at that for a while.
+    let filled = false;
+    while (!existsSync(path)) {
+      const hidden = readdirSync(folder).find((name) => name.startsWith(".") && !filled);
+      if (hidden) {
+        filled = true;
+        for (let i = 0; i < 300; i++) writeFileSync(join(folder, hidden, `${i}`), "");
+      }
+      await new Promise(setImmediate);
+    }
+    const client = new RawClient(`ws+unix://${path}:/`);
+    await client.hello();
+    client.socket.close();
+    await (await listening).close();
   });
 
   test("what a killed server left is taken over", async () => {

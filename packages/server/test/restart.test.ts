@@ -39,8 +39,8 @@ for (let round = 1; round <= REPEAT; round++) {
           if (reads) await client.get("a"); // Which is simply made again.
         } catch (error) {
           if (!isPartdError(error, "ERR_PARTD_CONNECTION")) throw error;
-          expect(error.message).toContain("outcome is unknown");
-          unknown.push(mark);
+          // What was never sent, because the server stayed away too long, must not be there.
+          if (error.message.includes("outcome is unknown")) unknown.push(mark);
         }
       }
     };

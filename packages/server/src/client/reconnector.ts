@@ -23,6 +23,8 @@ export interface ConnectionEvents {
 
 const FIRST_DELAY = 20;
 const LONGEST_DELAY = 2_000;
+/** How long a connection may take to open, by TLS and over a slow line too. */
+const LONGEST_ATTEMPT = 10_000;
 
 /**
  * Keeps a session connected while it is needed: says hello, tries again with growing, random
@@ -118,7 +120,8 @@ export class Reconnector {
     }
     this.#socket = socket;
     this.#heard = performance.now();
-    this.#watchSilence(this.#options.timeout);
+    // An attempt that hangs leaves time for others.
+    this.#watchSilence(Math.min(this.#options.timeout, LONGEST_ATTEMPT));
     if (early) this.#closed(early.cause);
   }
 
@@ -210,12 +213,15 @@ export class Reconnector {
   /** A dead connection that nobody closed shows only by its silence. */
   #watchSilence(limit: number): void {
     clearInterval(this.#watch);
-    this.#watch = setInterval(
-      () => {
-        if (performance.now() - this.#heard > limit) this.#socket?.terminate();
-      },
-      Math.max(50, limit / 4),
-    );
+    const interval = Math.max(50, limit / 4);
+    let ticked = { at: performance.now(), passed: false };
+    this.#watch = setInterval(() => {
+      const now = performance.now();
+      // This process stood still: what the server has sent meanwhile is read first.
+      const passed = now - ticked.at > 2 * interval && !ticked.passed;
+      ticked = { at: now, passed };
+      if (!passed && now - this.#heard > limit) this.#socket?.terminate();
+    }, interval);
   }
 
   #tell<T extends keyof ClientEvents>(type: T, detail: ClientEvents[T]): void {

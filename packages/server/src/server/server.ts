@@ -60,8 +60,6 @@ export interface ServerOptions {
  * await using server = await Server.listen(new Dict(), { address: "ipc://shuffle.sock" });
  */
 export class Server implements AsyncDisposable {
-  /** Where clients reach it: with the port that was picked, and the full path of a socket. */
-  readonly address: string;
   readonly #http: HttpServer;
   readonly #sockets: WebSocketServer;
   readonly #shared: Shared;
@@ -75,8 +73,11 @@ export class Server implements AsyncDisposable {
   readonly #strangers = new Map<Socket, number>();
   /** Sockets whose plain HTTP request is being answered. */
   readonly #answering = new WeakSet<Socket>();
-  readonly #ticks: ReturnType<typeof setInterval>;
-  readonly #unlist: () => Promise<void>;
+  #address = "";
+  #unlist: () => Promise<void> = async () => {};
+  #ticks: ReturnType<typeof setInterval> | undefined;
+  /** When the last tick came, and whether it judged nobody. */
+  #ticked = { at: 0, passed: false };
   #leaving = false;
   #closing: Promise<void> | undefined;
   /** Aborted when `close` should wait for clients no longer. */
@@ -106,31 +107,16 @@ export class Server implements AsyncDisposable {
     };
     const http =
       target.kind === "wss" ? createTlsServer({ ...tls, ...timeouts }) : createServer(timeouts);
-    const unlist = await listenOn(http, target);
-    return new Server(
-      http,
-      unlist,
-      target,
-      sharedBy(store, limits, census, access),
-      access,
-      options,
-    );
+    const server = new Server(http, sharedBy(store, limits, census, access), access, options);
+    await server.#listen(target);
+    return server;
   }
 
-  private constructor(
-    http: HttpServer,
-    unlist: () => Promise<void>,
-    target: Address,
-    shared: Shared,
-    access: Access,
-    options: ServerOptions,
-  ) {
+  private constructor(http: HttpServer, shared: Shared, access: Access, options: ServerOptions) {
     this.#http = http;
-    this.#unlist = unlist;
     this.#shared = shared;
     this.#access = access;
     this.#options = options;
-    this.address = addressOf(target, http);
     const socketOptions = {
       noServer: true,
       clientTracking: false,
@@ -156,10 +142,11 @@ export class Server implements AsyncDisposable {
     });
     http.on("upgrade", (request, socket, head) => this.#upgrade(request, socket, head));
     http.on("clientError", (_error, socket) => socket.destroy());
-    const { stall, ping, idle } = shared.limits;
-    const interval = Math.max(20, Math.min(stall, ping, idle, 4_000) / 4);
-    this.#ticks = setInterval(() => this.#tick(), interval);
-    this.#ticks.unref();
+  }
+
+  /** Where clients reach it: with the port that was picked, and the full path of a socket. */
+  get address(): string {
+    return this.#address;
   }
 
   /** The present state, and totals since the start. */
@@ -224,6 +211,17 @@ export class Server implements AsyncDisposable {
     ]);
     clearTimeout(timer);
     for (const connection of [...this.#connections]) connection.end();
+  }
+
+  /** Clients may connect before this resolves; everything that answers them is in place. */
+  async #listen(target: Address): Promise<void> {
+    this.#unlist = await listenOn(this.#http, target);
+    this.#address = addressOf(target, this.#http);
+    const { stall, ping, idle } = this.#shared.limits;
+    const interval = Math.max(20, Math.min(stall, ping, idle, 4_000) / 4);
+    this.#ticked.at = performance.now();
+    this.#ticks = setInterval(() => this.#tick(interval), interval);
+    this.#ticks.unref();
   }
 
   #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
@@ -324,8 +322,12 @@ export class Server implements AsyncDisposable {
     this.#strangers.set(socket, performance.now());
   }
 
-  #tick(): void {
+  #tick(interval: number): void {
     const now = performance.now();
+    // This process stood still, and peers seem silent whose packets are only unread: read first.
+    const passed = now - this.#ticked.at > 2 * interval && !this.#ticked.passed;
+    this.#ticked = { at: now, passed };
+    if (passed) return;
     for (const [socket, since] of this.#strangers) {
       if (now - since <= this.#shared.limits.stall) break;
       socket.destroy();
