@@ -27,6 +27,11 @@ export class Segment implements SegmentName {
     this.tailLength = name.tailLength;
   }
 
+  /** Whether it only removes: no value has to be looked for in it. */
+  get isWithoutValues(): boolean {
+    return !this.inParts && this.size === this.tailLength;
+  }
+
   /** The segment of a listed object, if its name is one. */
   static parse(folder: string, key: string, size: number): Segment | undefined {
     const name = parseSegmentName(key.slice(folder.length), size);

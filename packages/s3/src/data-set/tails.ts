@@ -1,19 +1,24 @@
-import { LastUsed } from "@partd/core/author";
 import { Tail } from "../format/tail.js";
 import { contradiction, missing } from "../objects/missing.js";
 import type { Requests } from "../objects/requests.js";
 import type { Segment } from "./segment.js";
 
-/** The tails of segments. The most recently used are kept in memory. */
+/**
+ * The tails of segments. Those that fit are kept in memory, and stay: each read goes through all
+ * tails in turn, so that a cache of the last used would hold none of them when it is next asked,
+ * as soon as one did not fit.
+ */
 export class Tails {
   readonly #requests: Requests;
-  readonly #kept: LastUsed<Segment, Tail>;
+  /** The most bytes of tails to keep. */
+  readonly #memory: number;
+  readonly #kept = new Map<Segment, Tail>();
+  #keptBytes = 0;
   readonly #reading = new Map<Segment, Promise<Tail>>();
 
-  /** @param memory the most bytes of tails to keep. */
   constructor(requests: Requests, memory: number) {
     this.#requests = requests;
-    this.#kept = new LastUsed(memory);
+    this.#memory = memory;
   }
 
   /** @throws {@link missing} if the segment is gone; `ERR_PARTD_CORRUPT` if it is damaged. */
@@ -33,11 +38,19 @@ export class Tails {
   }
 
   keep(segment: Segment, tail: Tail): void {
-    this.#kept.keep(segment, tail, tail.bytes.length);
+    this.forget(segment);
+    const { length } = tail.bytes;
+    // Without values it is read once only, for what it removes.
+    if (segment.isWithoutValues || this.#keptBytes + length > this.#memory) return;
+    this.#kept.set(segment, tail);
+    this.#keptBytes += length;
   }
 
   forget(segment: Segment): void {
+    const tail = this.#kept.get(segment);
+    if (!tail) return;
     this.#kept.delete(segment);
+    this.#keptBytes -= tail.bytes.length;
   }
 
   async #read(segment: Segment, signal: AbortSignal | undefined): Promise<Tail> {

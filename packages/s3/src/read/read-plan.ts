@@ -101,7 +101,8 @@ async function* descriptions(
   keys: readonly string[] | undefined,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<Description, void, undefined> {
-  const { segments, tails, indexes } = dataSet;
+  const { tails, indexes } = dataSet;
+  const segments = dataSet.segments.filter((segment) => !segment.isWithoutValues);
   const unknown = segments.filter((segment) => !tails.has(segment));
   const found = await indexes.of(unknown, signal);
   const indexed = new Set<Segment>();
