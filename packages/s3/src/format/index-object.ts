@@ -139,11 +139,17 @@ function piecesOf(reader: ByteReader): IndexedPiece[] {
     const place = reader.varint();
     const offset = reader.varint();
     const length = reader.varint();
-    const checksums: number[] = [];
-    for (let at = 0; at < length; at += CHUNK) checksums.push(reader.uint32());
-    pieces.push({ place, offset, length, checksums });
+    pieces.push({ place, offset, length, checksums: checksumsOf(reader, length) });
   }
   return pieces;
+}
+
+function checksumsOf(reader: ByteReader, length: number): number[] {
+  // Most values are of one chunk. A literal takes 8 bytes where the first `push` reserves 136.
+  if (length > 0 && length <= CHUNK) return [reader.uint32()];
+  const checksums: number[] = [];
+  for (let at = 0; at < length; at += CHUNK) checksums.push(reader.uint32());
+  return checksums;
 }
 
 /** Merges the tails of a writer's segments, which are in the order of their sequences. */

@@ -146,11 +146,12 @@ async function visit(
     for (const [key, pieces] of keysOf(block)) {
       if (pace.due) await pace.rest();
       if (!isWanted(key)) continue;
-      for (const { place, ...piece } of pieces()) {
+      for (const { place, offset, length, checksums } of pieces()) {
         const described = footer.segments[place];
-        if (!described || piece.offset + piece.length > described.bodyLength) return false;
+        if (!described || offset + length > described.bodyLength) return false;
         const segment = segments[place];
-        if (segment) add(key, { ...piece, segment, partLength: described.partLength });
+        const { partLength } = described;
+        if (segment) add(key, { segment, partLength, offset, length, checksums });
       }
     }
     return true;
