@@ -26,16 +26,4 @@ describeReal(radosgw, "on radosgw", () => {
     });
     for (const { name, run } of cases) test(name, run, 120_000);
   });
-
-  describe("the store contract, in small parts", () => {
-    const options = { segmentBytes: 65_536, coalesceGap: 1000, indexMemory: 65_536 };
-    const cases = storeContract((dataSet) => bucket.store(dataSet.name, options), {
-      persistent: true,
-      shared: true,
-      largestValue: 3_000_000,
-      manyKeys: 1_000,
-      numRuns: 3,
-    }).filter(({ name }) => /large|MiB|many|^stream|overlapping|entries|random|drop/.test(name));
-    for (const { name, run } of cases) test(name, run, 120_000);
-  });
 });
