@@ -59,7 +59,7 @@ describeReal(real, "Chromium", () => {
     await using kept = new Json<{ text: string }>(new LogStore(directory));
     expect(await kept.get("notes")).toHaveLength(2);
     await rm(directory, { recursive: true });
-  }, 120_000);
+  });
 });
 
 async function append(page: Page, text: string): Promise<void> {

@@ -7,11 +7,10 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { gzipSync } from "node:zlib";
-import { afterAll, beforeAll, expect, jest, test } from "@jest/globals";
+import { afterAll, beforeAll, expect, test } from "@jest/globals";
 
 const main = fileURLToPath(new URL("../dist/main.js", import.meta.url));
 const run = promisify(execFile);
-jest.setTimeout(300_000);
 
 let folder = "";
 const at = (name: string) => join(folder, name);

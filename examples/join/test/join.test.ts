@@ -29,7 +29,7 @@ test("two files, each larger than the memory given, give what two Maps give", ()
   } finally {
     rmSync(temporary, { recursive: true });
   }
-}, 120_000);
+});
 
 function expected(orders: number, customers: number): string {
   const cityOf = new Map([...randomCustomers(customers)].map(({ id, city }) => [id, city]));

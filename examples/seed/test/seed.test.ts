@@ -11,7 +11,7 @@ test("three workers shuffle 60,000 numbers into ten groups", () => {
   expect(status).toBe(0);
   expect(stdout).toContain("ends in 7: 6000 numbers");
   expect(stdout).toContain("60000 numbers of 3 workers in 10 groups");
-}, 60_000);
+});
 
 test("SIGTERM flushes and closes", async () => {
   const server = spawn(process.execPath, [main, "serve"], { stdio: ["ignore", "pipe", "inherit"] });
@@ -21,4 +21,4 @@ test("SIGTERM flushes and closes", async () => {
   server.kill("SIGTERM");
   expect((await lines.next()).value).toBe("flushed and closed");
   expect(await exit).toBe(0);
-}, 60_000);
+});

@@ -18,7 +18,7 @@ describe("over a store of random delays", () => {
     });
   };
   const { name, run } = storeProperty(open, { numRuns: RUNS, seed: 1 });
-  test(name, run, 300_000);
+  test(name, run);
 });
 
 test("the smallest of all bounds will do", async () => {
@@ -27,7 +27,7 @@ test("the smallest of all bounds will do", async () => {
       new BufferStore(new Dict(), new ChaosStore(1), { availableMemory, concurrency: 3 });
     await storeProperty(open, { numRuns: 10, seed: 2 }).run();
   }
-}, 300_000);
+});
 
 /**
  * Several writers, readers and one that pops, all at once. Each append of a writer puts its next
@@ -180,6 +180,6 @@ describe("writers, readers, pops and flushes at once", () => {
         spills += store.stats().spills;
         await store.close();
       }
-    }, 300_000);
+    });
   }
 });

@@ -237,7 +237,7 @@ test("whatever the slow store does first, and refuses, and whatever is given up:
   }
   jest.restoreAllMocks();
   expect(Math.min(...Object.values(total))).toBeGreaterThan(RUNS);
-}, 300_000);
+});
 
 function bytesOf(piece: string): Uint8Array {
   return new TextEncoder().encode(piece);

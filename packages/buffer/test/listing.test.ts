@@ -70,4 +70,4 @@ test("a listing beside deletions and work under the lock shows whole appends, an
   }
   isOver = true;
   await writer;
-}, 120_000);
+});

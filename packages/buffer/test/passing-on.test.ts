@@ -144,7 +144,7 @@ describe.each([0, 20])(
         await store.close();
       }
       expect(passed).toBeGreaterThan(5);
-    }, 300_000);
+    });
   },
 );
 

@@ -3,13 +3,12 @@ import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { DuckDBInstance } from "@duckdb/node-api";
-import { afterAll, expect, jest, test } from "@jest/globals";
+import { afterAll, expect, test } from "@jest/globals";
 import { parse } from "csv-parse/sync";
 import fc from "fast-check";
 import { scratch } from "./partd.js";
 import { Runner } from "./runner.js";
 
-jest.setTimeout(300_000);
 const cwd = scratch();
 const runner = new Runner(cwd);
 afterAll(() => runner.close());

@@ -2,7 +2,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { DuckDBInstance } from "@duckdb/node-api";
-import { describe, expect, jest, test } from "@jest/globals";
+import { describe, expect, test } from "@jest/globals";
 import {
   Field,
   Float32,
@@ -24,7 +24,6 @@ import { ColumnTypes } from "../src/tables/column-type.js";
 import { momentText } from "../src/tables/json-text.js";
 import { partd, scratch } from "./partd.js";
 
-jest.setTimeout(300_000);
 const cwd = scratch();
 const DATA = join(dirname(createRequire(import.meta.url).resolve("vega-datasets")), "../data");
 

@@ -34,7 +34,7 @@ describeReal(real, "all compressions in Chromium", () => {
     browser = await chromium.launch({ executablePath: real.command as string, args: FLAGS });
     page = await browser.newPage();
     await page.goto(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`);
-  }, 120_000);
+  });
 
   afterAll(async () => {
     await browser?.close();
@@ -63,14 +63,14 @@ describeReal(real, "all compressions in Chromium", () => {
       const { Decorator } = compressions.find((one) => one.name === name) as never as Named;
       expect(Buffer.compare(await new Decorator(store).get("x"), content)).toBe(0);
     }
-  }, 120_000);
+  });
 
   test("bzip2 leaves the page responsive: its work is done by workers", async () => {
     expect(await page.evaluate(`(${COMPRESS_BZ2})()`)).toBe(true);
     expect(page.workers().map((worker) => worker.url())).toContainEqual(
       expect.stringMatching(/worker-main\.js$/),
     );
-  }, 120_000);
+  });
 });
 
 /** Its declarations do not fit its own module format. */

@@ -29,5 +29,4 @@ test.each(compressions)(
       await rm(folder, { recursive: true, force: true });
     }
   },
-  60_000,
 );

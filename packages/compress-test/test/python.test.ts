@@ -40,25 +40,20 @@ describeReal(python, "Python's partd over File", () => {
       await p.close();
       await run(READ, name as string);
     },
-    120_000,
   );
 
-  test.each(inPython)(
-    "$name reads what Python wrote",
-    async ({ python: name, Decorator }) => {
-      await run(WRITE, name as string);
-      const p = new Decorator(new FileStore(join(folder, `theirs-${name}`)));
-      for (const [key, bytes] of Object.entries(data)) {
-        const expected = Buffer.concat([bytes, bytes.subarray(0, 1000)]);
-        expect(Buffer.compare(await p.get(key), expected)).toBe(0);
-      }
-      const all = Buffer.concat(Object.values(data));
-      expect(Buffer.compare(await p.get(tuple("all", 1)), all)).toBe(0);
-      expect((await p.get("none")).byteLength).toBe(0);
-      await p.close();
-    },
-    120_000,
-  );
+  test.each(inPython)("$name reads what Python wrote", async ({ python: name, Decorator }) => {
+    await run(WRITE, name as string);
+    const p = new Decorator(new FileStore(join(folder, `theirs-${name}`)));
+    for (const [key, bytes] of Object.entries(data)) {
+      const expected = Buffer.concat([bytes, bytes.subarray(0, 1000)]);
+      expect(Buffer.compare(await p.get(key), expected)).toBe(0);
+    }
+    const all = Buffer.concat(Object.values(data));
+    expect(Buffer.compare(await p.get(tuple("all", 1)), all)).toBe(0);
+    expect((await p.get("none")).byteLength).toBe(0);
+    await p.close();
+  });
 });
 
 const HEAD = `

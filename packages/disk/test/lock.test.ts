@@ -95,7 +95,7 @@ describe("a lock between stores", () => {
     expect(await Promise.all(output)).toEqual(["odd 0", "odd 0", "odd 0"]);
     expect(readFileSync(file, "utf8")).toBe("90");
     expect(readdirSync(folder)).toEqual([]);
-  }, 60_000);
+  });
 
   test.each(["exclusive", "shared"] as const)(
     "%s: a killed process holds nothing up",
@@ -166,7 +166,7 @@ describe("a holder of which nothing is known", () => {
     ]);
     await lock.close();
     expect(readdirSync(folder)).toEqual([]);
-  }, 20_000);
+  });
 
   test("is fenced off by a later holder if the first one failed to", async () => {
     mkdirSync(folder, { recursive: true });

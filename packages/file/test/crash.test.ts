@@ -133,7 +133,6 @@ test.each(operations)(
     });
     expect(outcomes.before).toBeGreaterThan(0);
   },
-  120_000,
 );
 
 test("a recovery that is killed at each of its calls is completed by the next", async () => {
@@ -149,4 +148,4 @@ test("a recovery that is killed at each of its calls is completed by the next", 
       checkAfter(directory, after, `${operation}, then ${where}`).then(() => {}),
     );
   }
-}, 300_000);
+});

@@ -224,7 +224,6 @@ describe.each([
         await store.close();
       }
     },
-    60_000,
   );
 });
 
@@ -253,4 +252,4 @@ test("an append whose long note cannot be cut off is done", async () => {
   await store.append(keys.map((key) => [key, bytes("1")] as const));
   faults.rule = undefined;
   expect((await store.get(keys)).every((value) => text(value) === "1")).toBe(true);
-}, 60_000);
+});

@@ -23,7 +23,7 @@ test("the lock of a killed process is taken over at once, long before it is stal
     await append;
   }
   expect(text(await store.get("holder"))).toBe("[][][]");
-}, 60_000);
+});
 
 test("of several who wait for a dead holder, one at a time gets the lock", async () => {
   const directory = make();
@@ -45,7 +45,7 @@ test("of several who wait for a dead holder, one at a time gets the lock", async
   const more = Array.from({ length: 2 }, () => program("counter", directory, 50));
   await Promise.all(more.map((counter) => counter.end()));
   expect(Number(text(await store.get("count")))).toBe(before + 100);
-}, 60_000);
+});
 
 test("an abandoned lock of which nothing is known is taken over when it is stale", async () => {
   const directory = make();
@@ -80,7 +80,7 @@ test("a holder whose event loop stands still loses the lock, and knows it", asyn
     "before after",
     "",
   ]);
-}, 120_000);
+});
 
 test("a lock that is removed underneath rejects what is in flight, and later appends work", async () => {
   const directory = make();
@@ -219,4 +219,4 @@ test("a wait for the lock that was given up does not keep the process alive", as
     expect(impatient.lines).toEqual(["TimeoutError TimeoutError"]);
   });
   expect(text(await store.get("x"))).toBe("1");
-}, 60_000);
+});

@@ -78,7 +78,6 @@ describeReal(python, "Python's partd, in turn", () => {
       }
       expect(readFileSync(join(directory, "x")).length).toBeGreaterThan(TURNS);
     },
-    120_000,
   );
 });
 

@@ -83,7 +83,7 @@ test("values that are larger than what is moved at a time", async () => {
   }
   expect(offset).toBe(5 * piece.length);
   expect(text(await store.get("small"))).toBe("sssss");
-}, 60_000);
+});
 
 test("nothing is left to read, and a compaction of nothing is none", async () => {
   const directory = next();
@@ -130,7 +130,7 @@ test("others append, read and delete while it runs", async () => {
   expect(own).toBe("01234567");
   expect(deleted + gone.length).toBe(8);
   await store.close();
-}, 120_000);
+});
 
 test("drop while others write and compact leaves no more than what came after it", async () => {
   const directory = next();
@@ -154,7 +154,7 @@ test("drop while others write and compact leaves no more than what came after it
   await store.drop();
   expect(filesOf(directory, ".seg")).toEqual([]);
   expect(filesOf(directory, ".idx")).toEqual([]);
-}, 120_000);
+});
 
 test(
   `a compaction that is killed at ${KILLS} random moments leaves everything as it was`,

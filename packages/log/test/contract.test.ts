@@ -19,7 +19,7 @@ describe("the store contract", () => {
       return new LogStore(path);
     },
   });
-  for (const { name, run } of cases) test(name, run, 60_000);
+  for (const { name, run } of cases) test(name, run);
 });
 
 describe("the store contract, in small segments", () => {
@@ -27,5 +27,5 @@ describe("the store contract, in small segments", () => {
     (dataSet) => new LogStore(join(root, dataSet.name), { segmentSize: 2_000 }),
     { persistent: true, shared: true, largestValue: 5_000_000, manyKeys: 1_000 },
   );
-  for (const { name, run } of cases) test(name, run, 60_000);
+  for (const { name, run } of cases) test(name, run);
 });

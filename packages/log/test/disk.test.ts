@@ -58,7 +58,7 @@ test("400 segments under ulimit -n 64", () => {
   const keys = [201, 201, 201];
   const read = [length, 1, 2 * length, 2, 2 * length];
   expect(JSON.parse(String(out))).toEqual([...read, ...keys, 2 * length, 1]);
-}, 60_000);
+});
 
 test("what a full disk has cut short is no damage, and all else is there", async () => {
   const directory = next();
@@ -151,7 +151,7 @@ test("values and offsets of more than 4 GiB", async () => {
   const pieces = again.stream("zero")[Symbol.asyncIterator]();
   expect((await pieces.next()).value?.length).toBe(2 ** 20);
   await pieces.return?.();
-}, 120_000);
+});
 
 test("opening what was closed cleanly reads no segment", async () => {
   const directory = next();

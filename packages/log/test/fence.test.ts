@@ -50,7 +50,7 @@ test("what a stalled store writes after it was passed over counts for no one", a
     expect(text(await reader.get("x"))).toBe("123");
     if (reader !== store) await reader.close();
   }
-}, 30_000);
+});
 
 test("a read under way when the lock is lost says so, not that a file is gone", async () => {
   const directory = next();

@@ -32,7 +32,7 @@ test("keys are listed as they stood, also when the data set is compacted or drop
     expect(found.size).toBe(3100);
     expect(await store.count()).toBe(change === "drop" ? 0 : 3100);
   }
-}, 60_000);
+});
 
 test("a listing opens the indexes before what it holds can be removed, and keeps them open", async () => {
   const directory = next();
@@ -46,7 +46,7 @@ test("a listing opens the indexes before what it holds can be removed, and keeps
   const found = new Set<string>();
   for await (const key of keys) found.add(key);
   expect(found.size).toBe(40_000);
-}, 60_000);
+});
 
 test("keys that are listed when the store is closed are not cut short", async () => {
   const store = await filled(next());
@@ -58,7 +58,7 @@ test("keys that are listed when the store is closed are not cut short", async ()
       for await (const _ of keys);
     })(),
   ).rejects.toMatchObject({ code: "ERR_PARTD_CLOSED" });
-}, 60_000);
+});
 
 test("keys are sorted by their bytes in runs on the disk, of which nothing is left", async () => {
   const directory = next();

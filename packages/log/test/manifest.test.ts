@@ -57,7 +57,7 @@ test("the manifest is condensed when most of it is of the past, and all stores g
   await other.close();
   await using fresh = new LogStore(directory);
   expect(text(await fresh.get("x"))).toBe("12");
-}, 60_000);
+});
 
 test("appends that were made before it was condensed come before those made after it", async () => {
   const directory = await scattered(40);
@@ -75,7 +75,7 @@ test("appends that were made before it was condensed come before those made afte
   }
   await using fresh = new LogStore(directory);
   expect(text(await fresh.get("x"))).toBe(expected);
-}, 60_000);
+});
 
 test("a line that was cut short goes when it can have listed nothing that is there", async () => {
   const directory = await scattered(3);
@@ -180,5 +180,5 @@ for (const operation of ["compact", "drop"]) {
     expect(calls).toEqual(
       expect.arrayContaining(["open", "write", "fdatasync", "rename", "fsync"]),
     );
-  }, 120_000);
+  });
 }

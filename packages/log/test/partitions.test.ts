@@ -58,7 +58,7 @@ test("partitions give each key once, with what several writers appended and dele
     }),
     { numRuns: 25 },
   );
-}, 120_000);
+});
 
 test("segments that have been divided leave nothing in memory", async () => {
   setFlagsFromString("--expose-gc");
@@ -87,4 +87,4 @@ test("segments that have been divided leave nothing in memory", async () => {
   await partitions.close();
   await dataSet.close();
   expect(more).toBeLessThan(24 * 2 ** 20); // Once 64 MiB, of each segment the stretch read last.
-}, 120_000);
+});

@@ -69,7 +69,7 @@ test("4 writers and 2 readers at once: every resolved batch is seen, whole and i
   await using store = new LogStore(directory);
   const counts = batchesOf((await store.get(KEYS)).map(text));
   expect([...counts.values()]).toEqual([300, 300, 300, 300]);
-}, 120_000);
+});
 
 test("a batch that is appended while its keys are read is seen whole or not at all", async () => {
   await using store = new LogStore(next());
@@ -102,7 +102,7 @@ test("writers whose clocks disagree: what is appended one after the other is rea
   expect(text(await store.get("order"))).toBe(expected);
   await store.compact();
   expect(text(await store.get("order"))).toBe(expected);
-}, 120_000);
+});
 
 test(
   `SIGKILL at ${KILLS} random moments: every resolved batch is there, none is half there`,

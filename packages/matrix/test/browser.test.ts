@@ -29,7 +29,7 @@ describeReal(real, "the codecs in Chromium", () => {
     browser = await chromium.launch({ executablePath: real.command as string, args: FLAGS });
     page = await browser.newPage();
     await page.goto(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`);
-  }, 120_000);
+  });
 
   afterAll(async () => {
     await browser?.close();
@@ -51,7 +51,7 @@ describeReal(real, "the codecs in Chromium", () => {
       Lines: "one|two",
       damaged: "ERR_PARTD_CORRUPT",
     });
-  }, 120_000);
+  });
 
   test("V8 says at import that it needs Node, and what to use", async () => {
     const message = await page.evaluate(
@@ -59,7 +59,7 @@ describeReal(real, "the codecs in Chromium", () => {
     );
     expect(message).toContain("@partd/codec-v8 needs node:v8");
     expect(message).toContain("@partd/codec-msgpack");
-  }, 120_000);
+  });
 });
 
 const SOURCES = {

@@ -147,13 +147,13 @@ describeReal(python, "Python's partd", () => {
     const directory = folder();
     run("write", directory);
     await checkAll(directory);
-  }, 60_000);
+  });
 
   test("reads what we write", async () => {
     const directory = folder();
     await writeAll(directory);
     run("check", directory);
-  }, 60_000);
+  });
 
   test("and we append to one data set in turn", async () => {
     const directory = folder();
@@ -174,7 +174,7 @@ print(partd.Numpy(partd.File(d + "/numpy")).get("big-f8").tolist())`,
       { encoding: "utf8" },
     );
     expect(stdout).toBe("[2999, 'from here']\n[0.1, -2.0, 0.1, -2.0, 7.0]\n");
-  }, 60_000);
+  });
 
   test("shares lists that MessagePack cannot carry, as pickles, with MsgPack", async () => {
     const directory = folder();

@@ -104,7 +104,6 @@ describe.each(Object.keys(stores))("over %s", (storeName) => {
         }
       }
     },
-    60_000,
   );
 });
 

@@ -24,6 +24,6 @@ describeReal(radosgw, "on radosgw", () => {
           prefix: dataSet.name,
         }),
     });
-    for (const { name, run } of cases) test(name, run, 120_000);
+    for (const { name, run } of cases) test(name, run);
   });
 });

@@ -60,7 +60,7 @@ describeReal(radosgw, "when requests fail, on radosgw", () => {
       expect(keyed.filter((one) => one.startsWith(`<${name}`)).sort()).toEqual(expected.sort());
       expect(await read(store, `set ${name}`)).toBe(name);
     }
-  }, 120_000);
+  });
 
   test.each([
     [409, "ConditionalRequestConflict"],
@@ -69,26 +69,22 @@ describeReal(radosgw, "when requests fail, on radosgw", () => {
     [500, "InternalError"],
     [503, "SlowDown"],
     [400, "RequestTimeout"],
-  ])(
-    "%d %s is tried again",
-    async (status, name) => {
-      const left = { put: 2, get: 2, list: 2, delete: 0 };
-      await using store = faulty(`again-${name}`, {
-        before: (method) => {
-          if (left[method]-- > 0) throw refusal(status, name);
-        },
-      });
-      await store.append({ x: bytes("1") });
-      await using other = faulty(`again-${name}`, {
-        before: (method) => {
-          if (left[method]-- > 0) throw refusal(status, name);
-        },
-      });
-      expect(await read(other, "x")).toBe("1");
-      expect(Math.max(...Object.values(left))).toBeLessThanOrEqual(0);
-    },
-    60_000,
-  );
+  ])("%d %s is tried again", async (status, name) => {
+    const left = { put: 2, get: 2, list: 2, delete: 0 };
+    await using store = faulty(`again-${name}`, {
+      before: (method) => {
+        if (left[method]-- > 0) throw refusal(status, name);
+      },
+    });
+    await store.append({ x: bytes("1") });
+    await using other = faulty(`again-${name}`, {
+      before: (method) => {
+        if (left[method]-- > 0) throw refusal(status, name);
+      },
+    });
+    expect(await read(other, "x")).toBe("1");
+    expect(Math.max(...Object.values(left))).toBeLessThanOrEqual(0);
+  });
 
   test.each([
     [403, "AccessDenied", "ERR_PARTD_AUTH", /s3:PutObject|PutObject/],
@@ -99,29 +95,25 @@ describeReal(radosgw, "when requests fail, on radosgw", () => {
     [400, "AuthorizationHeaderMalformed", "ERR_PARTD_IO", /region/],
     [501, "NotImplemented", "ERR_PARTD_IO", /If-None-Match/],
     [418, "Teapot", "ERR_PARTD_IO", /Teapot/],
-  ])(
-    "%s %s is told at once, and leaves nothing",
-    async (status, name, code, message) => {
-      let puts = 0;
-      let fails = true;
-      await using store = faulty(`refused-${name}`, {
-        before: (method) => {
-          if (method !== "put" || !fails) return;
-          puts++;
-          throw refusal(status as number, name);
-        },
-      });
-      await expect(store.append({ x: bytes("1") })).rejects.toMatchObject({
-        code,
-        message: expect.stringMatching(message),
-      });
-      expect(puts).toBe(1);
-      fails = false;
-      await store.append({ x: bytes("2") });
-      expect(await read(store, "x")).toBe("2");
-    },
-    60_000,
-  );
+  ])("%s %s is told at once, and leaves nothing", async (status, name, code, message) => {
+    let puts = 0;
+    let fails = true;
+    await using store = faulty(`refused-${name}`, {
+      before: (method) => {
+        if (method !== "put" || !fails) return;
+        puts++;
+        throw refusal(status as number, name);
+      },
+    });
+    await expect(store.append({ x: bytes("1") })).rejects.toMatchObject({
+      code,
+      message: expect.stringMatching(message),
+    });
+    expect(puts).toBe(1);
+    fails = false;
+    await store.append({ x: bytes("2") });
+    expect(await read(store, "x")).toBe("2");
+  });
 
   test("what never succeeds is given up after so many attempts", async () => {
     let fails = true;
@@ -140,7 +132,7 @@ describeReal(radosgw, "when requests fail, on radosgw", () => {
     fails = false;
     await store.append({ x: bytes("2") });
     expect(await read(store, "x")).toBe("2");
-  }, 60_000);
+  });
 
   test("the real server: no such bucket, a wrong secret, an unknown key", async () => {
     const none = bucket.store("x", { bucket: `${bucket.name}-none` });
@@ -159,7 +151,7 @@ describeReal(radosgw, "when requests fail, on radosgw", () => {
     const client = awsClient(sdk({ endpoint: "http://127.0.0.1:9" }));
     const unreachable = new S3Store({ client, bucket: bucket.name, prefix: "x", attempts: 2 });
     await expect(unreachable.get("x")).rejects.toMatchObject({ code: "ERR_PARTD_CONNECTION" });
-  }, 60_000);
+  });
 
   test("a request without an answer is made again", async () => {
     let stalls = 1;
@@ -173,7 +165,7 @@ describeReal(radosgw, "when requests fail, on radosgw", () => {
     );
     await store.append({ x: bytes("1") });
     expect(await read(store, "x")).toBe("1");
-  }, 60_000);
+  });
 
   test("another object under the name of a commit is no commit of ours", async () => {
     const client = awsClient(bucket.client);
@@ -192,7 +184,7 @@ describeReal(radosgw, "when requests fail, on radosgw", () => {
       message: expect.stringMatching(/Another object/),
     });
     isOn = false;
-  }, 60_000);
+  });
 
   test("a listing of many pages gives all segments", async () => {
     const pages: Faults = {
@@ -209,7 +201,7 @@ describeReal(radosgw, "when requests fail, on radosgw", () => {
     expect(await read(writer, "x")).not.toBe("never"); // It had looked before.
     await using after = bucket.store("pages");
     expect(await after.count()).toBe(0);
-  }, 60_000);
+  });
 
   const long = process.env["PARTD_S3_LONG"] ? test : test.skip;
   long(
@@ -246,7 +238,7 @@ describeReal(radosgw, "when requests fail, on radosgw", () => {
     expect(await read(store, "x")).toBe("123");
     await store.append({ x: bytes("4") });
     expect(await read(store, "x")).toBe("1234");
-  }, 60_000);
+  });
 
   test("a clock that is set back changes no order", async () => {
     const now = Date.now;
@@ -271,7 +263,7 @@ describeReal(radosgw, "when requests fail, on radosgw", () => {
     } finally {
       Date.now = now;
     }
-  }, 60_000);
+  });
 });
 
 const text = (value: Uint8Array) => Buffer.from(value).toString();

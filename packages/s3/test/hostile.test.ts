@@ -47,7 +47,7 @@ describeReal(radosgw, "what comes back is not believed, on radosgw", () => {
     );
     await expect(values.get("x")).rejects.toMatchObject({ code: "ERR_PARTD_CORRUPT", key: "x" });
     expect(await read(values, "y")).toBe("2");
-  }, 60_000);
+  });
 
   test("bytes that were damaged on the way are read once more", async () => {
     await write("once");
@@ -73,7 +73,7 @@ describeReal(radosgw, "what comes back is not believed, on radosgw", () => {
       );
       await expect(store.get("x")).rejects.toMatchObject({ code: "ERR_PARTD_CONNECTION" });
     }
-  }, 60_000);
+  });
 
   test("names that no store makes are refused", async () => {
     await write("names");
@@ -93,7 +93,7 @@ describeReal(radosgw, "what comes back is not believed, on radosgw", () => {
     }
     await using store = bucket.store("names");
     expect(await read(store, "y")).toBe("2");
-  }, 60_000);
+  });
 
   test("a listing without order, or of odd lengths, is refused", async () => {
     await write("order");
@@ -117,5 +117,5 @@ describeReal(radosgw, "what comes back is not believed, on radosgw", () => {
       );
       await expect(store.get("x")).rejects.toMatchObject({ code: "ERR_PARTD_PROTOCOL" });
     }
-  }, 60_000);
+  });
 });

@@ -32,7 +32,7 @@ describeReal(radosgw, "the number of requests, on radosgw", () => {
       expect(store.requests.list).toBeLessThanOrEqual(2);
       await store.close();
     }
-  }, 60_000);
+  });
 
   test("appends that wait together are one object", async () => {
     await using store = bucket.store("together");
@@ -41,7 +41,7 @@ describeReal(radosgw, "the number of requests, on radosgw", () => {
     );
     expect((await namesIn(bucket, "together/data/")).length).toBe(1);
     expect(await store.count()).toBe(100);
-  }, 60_000);
+  });
 
   describe("a merged index", () => {
     const KEYS = 20_000;
@@ -69,7 +69,7 @@ describeReal(radosgw, "the number of requests, on radosgw", () => {
         new HeadObjectCommand({ Bucket: bucket.name, Key }),
       );
       index = { Key, size };
-    }, 120_000);
+    });
 
     /** A store that counts what it reads of the index, and of the rest. */
     const counting = (options: Partial<S3StoreOptions> = {}) => {
@@ -105,7 +105,7 @@ describeReal(radosgw, "the number of requests, on radosgw", () => {
         expect(read.requests).toBe(2); // The blocks are kept.
         await store.close();
       }
-    }, 60_000);
+    });
 
     test("all keys, and their values, without a tail", async () => {
       const { read, store } = counting({ indexMemory: 65_536 });
@@ -120,7 +120,7 @@ describeReal(radosgw, "the number of requests, on radosgw", () => {
       );
       expect(read.tails).toBe(0);
       await store.close();
-    }, 120_000);
+    });
 
     test("beside tails: what came later, and what was removed", async () => {
       await using writer = bucket.store("merged");
@@ -134,7 +134,7 @@ describeReal(radosgw, "the number of requests, on radosgw", () => {
       expect(counts.tails).toBe(0);
       await store.close();
       await writer.append([[keys[6] as string, bytes(expected(6))]]); // As it was.
-    }, 60_000);
+    });
 
     test("damaged anywhere, or of an earlier format, it is passed over", async () => {
       const some = keys.slice(0, 3000);
@@ -160,7 +160,7 @@ describeReal(radosgw, "the number of requests, on radosgw", () => {
         expect(await store.count()).toBe(3000);
         expect(await read(store, some[2999] as string)).toBe("12");
       }
-    }, 120_000);
+    });
   });
 
   test("without an index: memory holds as many descriptions as fit, and the others are read again", async () => {
@@ -194,5 +194,5 @@ describeReal(radosgw, "the number of requests, on radosgw", () => {
     await using store = bucket.store("damaged");
     await store.drop();
     expect(await namesIn(bucket, "damaged/index/")).toEqual([]);
-  }, 60_000);
+  });
 });

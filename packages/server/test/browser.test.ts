@@ -22,7 +22,7 @@ describeReal(real, "Chromium", () => {
       ],
     });
     modules = await serveModules();
-  }, 60_000);
+  });
 
   afterAll(async () => {
     await browser?.close();
@@ -60,7 +60,7 @@ describeReal(real, "Chromium", () => {
     expect(await client.get("x")).toEqual(Uint8Array.of(1, 2, 3));
     expect(errors).toEqual([]);
     await page.close();
-  }, 60_000);
+  });
 
   test("a page of another origin is kept out", async () => {
     await using server = await Server.listen(new Dict());
@@ -74,7 +74,7 @@ describeReal(real, "Chromium", () => {
     expect(code).toBe("ERR_PARTD_AUTH"); // At once, not after the timeout.
     expect(server.stats().totals).toMatchObject({ connections: 0 });
     await page.close();
-  }, 60_000);
+  });
 
   test("the dashboard shows rates, memory and the largest keys, in light and dark", async () => {
     const store = new BufferStore(new Dict(), new FileStore(), { availableMemory: 4e6 });
@@ -119,7 +119,7 @@ describeReal(real, "Chromium", () => {
     }
     expect(errors).toEqual([]); // Also: its own policy lets it do all of that.
     await page.close();
-  }, 60_000);
+  });
 });
 
 /** What a page complains of. */

@@ -36,6 +36,6 @@ describe("the store contract through a socket file", () => {
     const server = await serve(dataSet, `ipc://${join(directory, `${count++}.sock`)}`);
     return new Client(server.address);
   }, options)) {
-    test(name, run, 60_000);
+    test(name, run);
   }
 });

@@ -138,7 +138,7 @@ test("a header of spaces costs no more than its length", async () => {
     expect(answer).toContain("400");
     socket.destroy();
   }
-}, 15_000);
+});
 
 test("requests that come before their answers end a plain connection, and one after the other not", async () => {
   await using server = await Server.listen(new Dict());
@@ -355,7 +355,7 @@ test("of six servers that find one stale socket file, one wins and five are told
     await client.close();
     await (winners[0] as Server).close();
   }
-}, 60_000);
+});
 
 /** A socket file that nobody listens on: its server was killed. */
 async function leaveStale(path: string): Promise<void> {

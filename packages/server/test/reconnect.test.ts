@@ -73,7 +73,7 @@ for (let round = 1; round <= REPEAT; round++) {
     await Promise.all(clients.map((client) => client.close()));
     await proxy.close();
     await server.close();
-  }, 120_000);
+  });
 }
 
 function bytes(content: string): Uint8Array {

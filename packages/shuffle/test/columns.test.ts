@@ -2,7 +2,7 @@ import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join as joinPath } from "node:path";
 import { fileURLToPath } from "node:url";
-import { afterAll, beforeAll, describe, expect, jest, test } from "@jest/globals";
+import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { readArrow, readNdjson, readParquet } from "@partd/records";
 import {
   aggregate,
@@ -16,8 +16,6 @@ import {
   sum,
 } from "@partd/shuffle";
 import { LITTLE } from "./workload.js";
-
-jest.setTimeout(300_000);
 
 interface Row {
   readonly user: string | null;

@@ -1,12 +1,10 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join as joinPath } from "node:path";
-import { afterAll, beforeAll, expect, jest, test } from "@jest/globals";
+import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { readCsv, readNdjson } from "@partd/records";
 import { distinct } from "@partd/shuffle";
 import { LITTLE } from "./workload.js";
-
-jest.setTimeout(300_000);
 
 let dir: string;
 beforeAll(() => {

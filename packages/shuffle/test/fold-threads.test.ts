@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join as joinPath } from "node:path";
-import { afterAll, beforeAll, describe, expect, jest, test } from "@jest/globals";
+import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { type Records, readCsv, readNdjson } from "@partd/records";
 import {
   aggregate,
@@ -16,8 +16,6 @@ import {
   sum,
 } from "@partd/shuffle";
 import { LITTLE } from "./workload.js";
-
-jest.setTimeout(300_000);
 
 let dir: string;
 beforeAll(() => {

@@ -3,7 +3,7 @@ import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join as joinPath } from "node:path";
 import { fileURLToPath } from "node:url";
-import { afterAll, beforeAll, describe, expect, jest, test } from "@jest/globals";
+import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { encodeGroupKey } from "@partd/records";
 import { join } from "@partd/shuffle";
 import { chainGroups } from "../src/group/chain-groups.js";
@@ -13,7 +13,6 @@ import { TemporaryFile } from "../src/spill/temporary-file.js";
 import { Workspace } from "../src/spill/workspace.js";
 import { LITTLE } from "./workload.js";
 
-jest.setTimeout(300_000);
 let dir: string;
 beforeAll(() => {
   dir = mkdtempSync(joinPath(tmpdir(), "partd-hostile-test-"));

@@ -1,4 +1,4 @@
-import { describe, expect, jest, test } from "@jest/globals";
+import { describe, expect, test } from "@jest/globals";
 import { readCsv, readNdjson } from "@partd/records";
 import { join } from "@partd/shuffle";
 import fc from "fast-check";
@@ -6,7 +6,6 @@ import { LITTLE } from "./workload.js";
 
 /** More by `PARTD_SHUFFLE_RUNS`. */
 const runs = { numRuns: Number(process.env.PARTD_SHUFFLE_RUNS ?? 20) };
-jest.setTimeout(300_000);
 
 interface Row {
   readonly k?: unknown;

@@ -1,7 +1,7 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join as joinPath } from "node:path";
-import { afterAll, beforeAll, describe, expect, jest, test } from "@jest/globals";
+import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { BufferStore } from "@partd/buffer";
 import { Dict, isPartdError, type Store } from "@partd/core";
 import { FileStore } from "@partd/file";
@@ -10,7 +10,6 @@ import { countBy, groupBy, join, shuffle, sort, split } from "@partd/shuffle";
 import { events, LITTLE, model, nameOf } from "./workload.js";
 
 const much = { count: 8000, keys: 1000, skew: 0, padding: 300, seed: 1 };
-jest.setTimeout(300_000);
 
 let dir: string;
 beforeAll(() => {

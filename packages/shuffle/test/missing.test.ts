@@ -1,11 +1,9 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join as joinPath } from "node:path";
-import { afterAll, beforeAll, describe, expect, jest, test } from "@jest/globals";
+import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { RecordError, readCsv, readNdjson } from "@partd/records";
 import { aggregate, countBy, distinct, groupBy, type Missing, split, sum } from "@partd/shuffle";
-
-jest.setTimeout(300_000);
 
 let dir: string;
 beforeAll(() => {

@@ -1,4 +1,4 @@
-import { describe, expect, jest, test } from "@jest/globals";
+import { describe, expect, test } from "@jest/globals";
 import {
   aggregate,
   count,
@@ -22,7 +22,6 @@ import { type Event, events, LITTLE, model, nameOf, workloads } from "./workload
 
 /** More by `PARTD_SHUFFLE_RUNS`. */
 const runs = { numRuns: Number(process.env.PARTD_SHUFFLE_RUNS ?? 12) };
-jest.setTimeout(300_000);
 
 /** More keys than the least memory has room for, each of them several times. */
 const manyKeys = { count: 40_000, keys: 20_000, skew: 0, padding: 0, seed: 5 };

@@ -1,7 +1,7 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join as joinPath } from "node:path";
-import { afterAll, beforeAll, describe, expect, jest, test } from "@jest/globals";
+import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { type CsvRow, readCsv, readNdjson } from "@partd/records";
 import {
   aggregate,
@@ -33,8 +33,6 @@ const rows: Row[] = Array.from({ length: COUNT }, (_, i) => {
   const user = number % 3 === 0 ? number : number % 3 === 1 ? `u${number}` : `é "${number}"\n`;
   return { user, i, ms: (i * 7919) % 1000, pad: "x".repeat(i % 150) };
 });
-
-jest.setTimeout(300_000);
 
 let dir: string;
 let ndjson: string;

@@ -1,7 +1,7 @@
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, jest, test } from "@jest/globals";
+import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import {
   type CsvRow,
   encodeGroupKey,
@@ -19,7 +19,6 @@ interface Row {
 
 const COUNT = 120_000;
 const ROWS = 30_000;
-jest.setTimeout(300_000);
 const userOf = (i: number) => `u${(Math.imul(i, 0x9e3779b1) >>> 8) % 5000}`;
 const lineOf = (i: number) =>
   `{"user":"${userOf(i)}","i":${i},"pad":"${"x".repeat(60 + (i % 40))}"}\n`;

@@ -1,4 +1,4 @@
-import { expect, jest, test } from "@jest/globals";
+import { expect, test } from "@jest/globals";
 import { readNdjson } from "@partd/records";
 import { type Progress, sort } from "@partd/shuffle";
 import fc from "fast-check";
@@ -6,7 +6,6 @@ import { LITTLE } from "./workload.js";
 
 /** More by `PARTD_SHUFFLE_RUNS`. */
 const runs = { numRuns: Number(process.env["PARTD_SHUFFLE_RUNS"] ?? 40) };
-jest.setTimeout(300_000);
 
 type Key = string | number | boolean | null | undefined;
 
