@@ -1,20 +1,11 @@
-import {
-  chmod,
-  link,
-  lstat,
-  mkdir,
-  mkdtemp,
-  open,
-  rename,
-  rm,
-  rmdir,
-  unlink,
-} from "node:fs/promises";
+import { randomBytes } from "node:crypto";
+import { chmod, lstat, mkdtemp, rm, unlink } from "node:fs/promises";
 import type { Server as HttpServer } from "node:http";
-import { type AddressInfo, connect, type Server } from "node:net";
-import { basename, dirname, join, sep } from "node:path";
+import type { AddressInfo, Server } from "node:net";
+import { dirname, join, sep } from "node:path";
 import { PartdError } from "@partd/core";
 import { type Address, LONGEST_PATH } from "../protocol/address.js";
+import { publish, withShortPath } from "./socket-file.js";
 
 /**
  * Begins to listen.
@@ -45,13 +36,20 @@ export function addressOf(target: Address, http: HttpServer): string {
 
 /**
  * Listens on a Unix-domain socket at `path` that only this user can open. It replaces the socket of
- * a dead server; of several servers that try so at once, one succeeds.
+ * a dead server.
  *
- * The socket is made in a directory that only this user can enter, and is linked to its path once
- * it has its permissions: at no moment could another user connect. Changing the umask instead would
- * affect all threads of the process.
+ * The socket is made in a directory that only this user can enter, and gets its path once it has
+ * its permissions: at no moment could another user connect. Changing the umask instead would affect
+ * all threads of the process.
+ *
+ * @returns removes the socket. Call it before the server stops listening: as long as the socket
+ * answers no other server replaces it, so that nothing can come between the two steps.
  */
-async function listenOnFile(server: Server, path: string): Promise<() => Promise<void>> {
+export async function listenOnFile(
+  server: Server,
+  path: string,
+  silentMs?: number,
+): Promise<() => Promise<void>> {
   if (process.platform === "win32") {
     await listen(server, { path, exclusive: true });
     return async () => {};
@@ -59,20 +57,21 @@ async function listenOnFile(server: Server, path: string): Promise<() => Promise
   let directory: string | undefined;
   try {
     directory = await mkdtemp(`${dirname(path)}${sep}.`);
-    const hidden = join(directory, "s");
-    await listenIn(server, directory, hidden);
+    // When the server closes, Node removes the name that it was given, by then perhaps through a
+    // descriptor of another directory: choose one that is nowhere else.
+    const isShort = Buffer.byteLength(join(directory, "s")) <= LONGEST_PATH;
+    const name = isShort ? "s" : randomBytes(8).toString("hex");
+    await withShortPath(directory, name, (short) =>
+      listen(server, { path: short, exclusive: true }),
+    );
+    const hidden = join(directory, name);
     await chmod(hidden, 0o600);
-    const { ino } = await lstat(hidden);
-    await alone(path, async () => {
-      if (await hasServer(path)) throw taken(path);
-      await unlink(path).catch(ignoreMissing);
-      await link(hidden, path);
-    });
-    return () =>
-      alone(path, async () => {
-        const now = await lstat(path).catch(() => undefined);
-        if (now?.ino === ino) await unlink(path);
-      }).catch(() => {}); // Then a stale socket stays, which the next server replaces.
+    const { ino, dev } = await lstat(hidden);
+    await publish(hidden, path, silentMs);
+    return async () => {
+      const now = await lstat(path).catch(() => undefined);
+      if (now?.ino === ino && now.dev === dev) await unlink(path).catch(() => {});
+    };
   } catch (cause) {
     server.close();
     if (cause instanceof PartdError) throw cause;
@@ -83,105 +82,6 @@ async function listenOnFile(server: Server, path: string): Promise<() => Promise
   } finally {
     if (directory) await rm(directory, { recursive: true, force: true });
   }
-}
-
-/**
- * Listens at `hidden`, in `directory`. That path may be longer than a socket's can be; Linux takes
- * a shorter one through the directory's descriptor.
- */
-async function listenIn(server: Server, directory: string, hidden: string): Promise<void> {
-  if (Buffer.byteLength(hidden) <= LONGEST_PATH) {
-    await listen(server, { path: hidden, exclusive: true });
-    return;
-  }
-  if (process.platform !== "linux") {
-    throw new Error(`the path leaves no room for a hidden socket; shorten ${dirname(directory)}`);
-  }
-  const handle = await open(directory);
-  try {
-    await listen(server, { path: `/proc/self/fd/${handle.fd}/s`, exclusive: true });
-  } finally {
-    await handle.close();
-  }
-}
-
-/** Whether a server listens at `path`. */
-async function hasServer(path: string): Promise<boolean> {
-  const found = await lstat(path).catch(() => undefined);
-  if (!found) return false;
-  if (found.isSocket()) return answers(path);
-  throw new PartdError(
-    "ERR_PARTD_IO",
-    `${path} is there already and is no socket; choose another path.`,
-    { path },
-  );
-}
-
-function taken(path: string): PartdError {
-  return new PartdError(
-    "ERR_PARTD_IO",
-    `A server already listens on ${path}; stop it, or choose another path than ${basename(path)}.`,
-    { path },
-  );
-}
-
-/** How long another process may take for its step; it takes a millisecond. */
-const STALE_MS = 5_000;
-const WAIT_MS = 5;
-
-/**
- * Runs `step` while no other server changes what is at `path`: a directory beside it is the lock.
- * One that stands unchanged for 5 seconds, by our own clock, was left by a process that died.
- */
-async function alone(path: string, step: () => Promise<void>): Promise<void> {
-  const lock = `${path}.lock`;
-  let seen: { readonly ino: number; readonly since: number } | undefined;
-  for (;;) {
-    try {
-      await mkdir(lock, { mode: 0o700 });
-      break;
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
-    }
-    const found = await lstat(lock).catch(() => undefined);
-    const now = performance.now();
-    if (!found || found.ino !== seen?.ino) seen = found && { ino: found.ino, since: now };
-    else if (now - seen.since > STALE_MS) await breakLock(lock, found.ino);
-    await new Promise((resolve) => setTimeout(resolve, WAIT_MS));
-  }
-  try {
-    await step();
-  } finally {
-    await rmdir(lock).catch(ignoreMissing);
-  }
-}
-
-/** Moves the lock away first, so that of several that break it none removes a newer one. */
-async function breakLock(lock: string, ino: number): Promise<void> {
-  const aside = `${lock}.${process.pid}.${ino}`;
-  await rename(lock, aside).catch(ignoreMissing);
-  await rmdir(aside).catch(ignoreMissing);
-}
-
-function ignoreMissing(error: NodeJS.ErrnoException): void {
-  if (error.code !== "ENOENT") throw error;
-}
-
-/** Whether someone listens on the socket. */
-function answers(path: string): Promise<boolean> {
-  return new Promise((resolve, reject) => {
-    const socket = connect(path);
-    socket.once("connect", () => {
-      socket.destroy();
-      resolve(true);
-    });
-    socket.once("error", (error: NodeJS.ErrnoException) => {
-      if (error.code === "ECONNREFUSED" || error.code === "ENOENT") resolve(false);
-      else if (error.code === "EAGAIN")
-        resolve(true); // Its queue is full: it lives.
-      else reject(error);
-    });
-  });
 }
 
 function listen(server: Server, options: Parameters<Server["listen"]>[0]): Promise<void> {

@@ -180,8 +180,8 @@ export class Server implements AsyncDisposable {
   async #close(): Promise<void> {
     if (!this.#leaving) {
       this.#leaving = true;
+      await this.#unlist(); // While the socket still answers: no other server replaces it.
       const ended = new Promise<void>((resolve) => this.#http.close(() => resolve()));
-      await this.#unlist();
       await this.#sayGoodbye();
       for (const socket of this.#carriers) socket.destroy();
       await ended;

@@ -1,0 +1,214 @@
+import { randomBytes } from "node:crypto";
+import type { Stats } from "node:fs";
+import { link, lstat, mkdir, open, readdir, rename, rmdir, unlink } from "node:fs/promises";
+import { connect } from "node:net";
+import { basename, dirname, join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { PartdError } from "@partd/core";
+import { LONGEST_PATH } from "../protocol/address.js";
+
+/**
+ * Gives the listening socket at `hidden` the name `path`, in place of the socket of a dead server.
+ * Of several servers that do so at once, one succeeds.
+ *
+ * A server that stands still between any two steps does no harm when it goes on, however long that
+ * was: its claim is a name of its socket, and the only step that replaces anything moves that name.
+ * Whoever passes the server over removes the name first.
+ *
+ * @param silentMs after which a claim of a living process is passed over.
+ * @throws `ERR_PARTD_IO` if a server listens there, or if `path` is no socket.
+ */
+export async function publish(hidden: string, path: string, silentMs = SILENT_MS): Promise<void> {
+  const claim = new Claim(hidden, path, silentMs);
+  for (;;) {
+    try {
+      const own = await claim.take();
+      const found = await look(path);
+      if (found === "answers") throw taken(path);
+      await (found === "refuses" ? rename(own, path) : link(own, path));
+      return;
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      // The claim was passed over, or another program was faster.
+      if (code !== "ENOENT" && code !== "EEXIST") throw error;
+      await lstat(hidden);
+    } finally {
+      await claim.withdraw().catch(() => {}); // Others pass it over.
+    }
+  }
+}
+
+/**
+ * Calls `use` with a path of `name` in `directory` that is short enough for a socket: Linux takes
+ * one through the directory's descriptor.
+ */
+export async function withShortPath<T>(
+  directory: string,
+  name: string,
+  use: (path: string) => Promise<T>,
+): Promise<T> {
+  const path = join(directory, name);
+  if (Buffer.byteLength(path) <= LONGEST_PATH) return use(path);
+  if (process.platform !== "linux") {
+    throw new Error(`the path leaves no room for a hidden socket; shorten ${dirname(directory)}`);
+  }
+  const handle = await open(directory);
+  try {
+    return await use(`/proc/self/fd/${handle.fd}/${name}`);
+  } finally {
+    await handle.close();
+  }
+}
+
+/**
+ * The right to change what is at a path. Each claim is a link to its owner's socket in the folder
+ * `path.lock`, so that the system itself tells whether the owner lives. A claim counts once it is
+ * the only one; of several the one that sorts first stays and waits. A claim's name never comes
+ * again, so that a claim that was found dead can be removed, but never a newer one by mistake.
+ */
+class Claim {
+  readonly #hidden: string;
+  readonly #folder: string;
+  readonly #silentMs: number;
+  #name: string | undefined;
+  /** When each other claim was first seen, and when its owner was last asked for a sign of life. */
+  readonly #others = new Map<string, { readonly since: number; asked: number }>();
+
+  constructor(hidden: string, path: string, silentMs: number) {
+    this.#hidden = hidden;
+    this.#folder = `${path}.lock`;
+    this.#silentMs = silentMs;
+  }
+
+  /** Waits until the claim is the only one. @returns its path, which is gone once it is passed over. */
+  async take(): Promise<string> {
+    for (;;) {
+      const names = await this.#names();
+      if (this.#name !== undefined && !names.delete(this.#name)) this.#name = undefined;
+      for (const name of names) if (await this.#isOver(name)) names.delete(name);
+      const own = this.#name;
+      if (own === undefined && names.size === 0) {
+        await this.#place(); // It counts if the next look finds no other.
+        continue;
+      }
+      if (own !== undefined && names.size === 0) return join(this.#folder, own);
+      if (own !== undefined && [...names].some((name) => name < own)) await this.withdraw();
+      await sleep(WAIT_MS);
+    }
+  }
+
+  async withdraw(): Promise<void> {
+    if (this.#name !== undefined) await unlink(join(this.#folder, this.#name)).catch(ignoreMissing);
+    this.#name = undefined;
+    await rmdir(this.#folder).catch(() => {}); // Others have claims in it.
+  }
+
+  async #names(): Promise<Set<string>> {
+    const found = await lstat(this.#folder).catch(ignoreMissing);
+    if (found) checkOwn(this.#folder, found);
+    const names = found ? await readdir(this.#folder).catch(ignoreMissing) : [];
+    return new Set(names?.filter((name) => CLAIM.test(name)));
+  }
+
+  async #place(): Promise<void> {
+    await mkdir(this.#folder, { mode: 0o700 }).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== "EEXIST") throw error;
+    });
+    const name = `${basename(dirname(this.#hidden)).slice(1)}-${randomBytes(8).toString("hex")}`;
+    await link(this.#hidden, join(this.#folder, name));
+    this.#name = name;
+  }
+
+  /** Whether a claim counts no longer. It is removed then. */
+  async #isOver(name: string): Promise<boolean> {
+    const now = performance.now();
+    const seen = this.#others.get(name) ?? { since: now, asked: Number.NEGATIVE_INFINITY };
+    this.#others.set(name, seen);
+    const path = join(this.#folder, name);
+    const isDue = now - seen.asked >= ASK_MS;
+    if (isDue) seen.asked = now;
+    const found = isDue ? await withShortPath(this.#folder, name, look).catch(() => "answers") : "";
+    if (found === "refuses") await removeHidden(path, dirname(this.#folder));
+    else if (found !== "nothing" && now - seen.since <= this.#silentMs) return false;
+    await unlink(path).catch(ignoreMissing);
+    return true;
+  }
+}
+
+/** Removes the folder in which the dead owner of a claim made its socket. */
+async function removeHidden(claim: string, parent: string): Promise<void> {
+  const folder = join(parent, `.${basename(claim).split("-")[0]}`);
+  try {
+    const { ino } = await lstat(claim);
+    for (const name of await readdir(folder)) {
+      const path = join(folder, name);
+      if ((await lstat(path)).ino === ino) await unlink(path);
+    }
+    await rmdir(folder);
+  } catch {
+    // It is gone, or not only the owner's.
+  }
+}
+
+/** A folder of another user could show us anything. */
+function checkOwn(folder: string, found: Stats): void {
+  if (found.isDirectory() && found.uid === process.getuid?.()) return;
+  throw new PartdError(
+    "ERR_PARTD_IO",
+    `${folder} is there already and is no folder of this user; remove it, or choose another path.`,
+    { path: folder },
+  );
+}
+
+/**
+ * What is at a path: nothing, a socket on which someone listens, or one on which nobody does.
+ *
+ * @throws `ERR_PARTD_IO` if it is no socket.
+ */
+async function look(path: string): Promise<"nothing" | "answers" | "refuses"> {
+  const found = await lstat(path).catch(ignoreMissing);
+  if (!found) return "nothing";
+  if (found.isSocket()) return answerOf(path);
+  throw new PartdError(
+    "ERR_PARTD_IO",
+    `${path} is there already and is no socket; choose another path.`,
+    { path },
+  );
+}
+
+function answerOf(path: string): Promise<"nothing" | "answers" | "refuses"> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(path);
+    socket.once("connect", () => {
+      socket.destroy();
+      resolve("answers");
+    });
+    socket.once("error", (error: NodeJS.ErrnoException) => {
+      if (error.code === "ECONNREFUSED") resolve("refuses");
+      else if (error.code === "ENOENT") resolve("nothing");
+      else if (error.code === "EAGAIN")
+        resolve("answers"); // Its queue is full: it lives.
+      else reject(error);
+    });
+  });
+}
+
+function taken(path: string): PartdError {
+  return new PartdError(
+    "ERR_PARTD_IO",
+    `A server already listens on ${path}; stop it, or choose another path than ${basename(path)}.`,
+    { path },
+  );
+}
+
+function ignoreMissing(error: NodeJS.ErrnoException): undefined {
+  if (error.code !== "ENOENT") throw error;
+}
+
+/** How long another process may take for its steps; they take a few milliseconds. */
+const SILENT_MS = 5_000;
+const WAIT_MS = 5;
+/** How often a claim's owner is asked for a sign of life: a connection each time. */
+const ASK_MS = 50;
+/** The name of the folder with the owner's socket, which `mkdtemp` made, and a number. */
+const CLAIM = /^[A-Za-z0-9]{6}-[0-9a-f]{16}$/;

@@ -1,0 +1,32 @@
+// node stops.mjs PATH listen|close: a server that stops itself, as by kill -STOP, right before the
+// step of listening or closing that changes what is at PATH. Then it says how that ended.
+import { writeSync } from "node:fs";
+import promises from "node:fs/promises";
+import { syncBuiltinESMExports } from "node:module";
+import { Dict } from "@partd/core";
+import { Server } from "@partd/server";
+
+const [path, when] = process.argv.slice(2);
+let armed = when === "listen";
+for (const name of ["link", "rename", "unlink"]) {
+  const step = promises[name];
+  promises[name] = (...paths) => {
+    if (armed && paths.at(-1) === path) {
+      armed = false;
+      writeSync(1, "at the step\n");
+      process.kill(process.pid, "SIGSTOP");
+    }
+    return step(...paths);
+  };
+}
+syncBuiltinESMExports();
+
+try {
+  const server = await Server.listen(new Dict(), { address: `ipc://${path}` });
+  writeSync(1, "listens\n");
+  armed = when === "close";
+  if (armed) await server.close();
+  if (when === "close") writeSync(1, "closed\n");
+} catch (error) {
+  writeSync(1, `${error.code}\n`);
+}
