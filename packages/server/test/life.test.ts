@@ -29,7 +29,7 @@ class Watched extends Dict {
 test("close answers what was sent, tells clients, flushes and closes the store", async () => {
   const store = new Watched();
   const server = await Server.listen(store);
-  const client = new Client(server.address, { timeout: 200 });
+  const client = new Client(server.address);
   await client.append({ x: value });
   const appends = Array.from({ length: 100 }, () => client.append({ x: value }));
   await new Promise((resolve) => setImmediate(resolve)); // They are on their way.
@@ -58,6 +58,45 @@ test("close leaves the store open if it is told to, and can be tried again if th
   expect(await store.get("x")).toEqual(value);
   await store.close();
 });
+
+test("close({ signal }) does not wait for a flush that does not end, and another close does", async () => {
+  let release = () => {};
+  const store = new (class extends Watched {
+    protected override async _flush(): Promise<void> {
+      await super._flush();
+      await new Promise<void>((resolve) => (release = resolve));
+    }
+  })();
+  const server = await Server.listen(store, { closeTimeout: 600_000 });
+  await store.append({ x: value });
+  const client = new Client(server.address);
+  await client.get("x");
+  const hurry = new AbortController();
+  const flushed = client.flush({ signal: hurry.signal });
+  while (store.calls.length === 0) await new Promise((resolve) => setImmediate(resolve));
+  const hurried = server.close({ signal: hurry.signal });
+  const patient = server.close();
+  hurry.abort(new Error("at once"));
+  await expect(hurried).rejects.toThrow("at once");
+  await expect(flushed).rejects.toThrow("at once");
+  while (store.calls.length === 1) {
+    release(); // The client's flush.
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  expect(store.calls).toEqual(["flush", "flush"]);
+  release();
+  await patient;
+  expect(store.calls).toEqual(["flush", "flush", "close"]);
+  await client.close();
+});
+
+test.each([Number.POSITIVE_INFINITY, Number.NaN, -1, 2 ** 31])(
+  "a closeTimeout of %p, which no timer can wait, is ERR_PARTD_VALUE",
+  async (closeTimeout) => {
+    const listening = Server.listen(new Dict(), { closeTimeout });
+    await expect(listening).rejects.toMatchObject({ code: "ERR_PARTD_VALUE" });
+  },
+);
 
 test("a server that comes back under its address is found again, and isets are set again", async () => {
   const store = new Dict();

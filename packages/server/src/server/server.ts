@@ -3,7 +3,7 @@ import { createServer as createTlsServer, type ServerOptions as TlsOptions } fro
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { type OperationOptions, PartdError, type Store } from "@partd/core";
-import { onAbort, unlessAborted } from "@partd/core/author";
+import { checkIntegerOption, onAbort, unlessAborted } from "@partd/core/author";
 import { WebSocketServer } from "ws";
 import { Monitor } from "../dashboard/monitor.js";
 import { type Address, parseAddress } from "../protocol/address.js";
@@ -13,7 +13,7 @@ import { Access } from "./access.js";
 import { Budget, Windows } from "./budget.js";
 import { Census } from "./census.js";
 import { Connection } from "./connection.js";
-import { type Limits, type ServerLimits, withDefaults } from "./limits.js";
+import { type Limits, LONGEST_TIMER, type ServerLimits, withDefaults } from "./limits.js";
 import { addressOf, listenOn } from "./listener.js";
 import { SPARE_BYTES } from "./outbox.js";
 import { Sessions } from "./session.js";
@@ -49,7 +49,10 @@ export interface ServerOptions {
   readonly limits?: ServerLimits | undefined;
   /** Whether `close()` closes the store too; if not, it flushes it. Default true. */
   readonly closeStore?: boolean | undefined;
-  /** Milliseconds that `close()` gives clients to receive their answers. Default 5,000. */
+  /**
+   * Milliseconds that `close()` gives clients to receive their answers. Default 5,000. The store
+   * gets the time that it needs.
+   */
   readonly closeTimeout?: number | undefined;
 }
 
@@ -65,6 +68,7 @@ export class Server implements AsyncDisposable {
   readonly #shared: Shared;
   readonly #access: Access;
   readonly #options: ServerOptions;
+  readonly #closeTimeout: number;
   readonly #connections = new Set<Connection>();
   /** Every network socket, so that none outlives the server. */
   readonly #carriers = new Set<Socket>();
@@ -87,8 +91,8 @@ export class Server implements AsyncDisposable {
   /**
    * Opens the store and begins to listen.
    *
-   * @throws `ERR_PARTD_IO` if the address is taken, `ERR_PARTD_AUTH` if it is not a safe one, and
-   *   whatever keeps the store from being opened.
+   * @throws `ERR_PARTD_IO` if the address is taken, `ERR_PARTD_AUTH` if it is not a safe one,
+   *   `ERR_PARTD_VALUE` for a limit or a time that is out of range, and whatever keeps the store from being opened.
    */
   static async listen(store: Store, options: ServerOptions = {}): Promise<Server> {
     const target = parseAddress(options.address ?? "ws://127.0.0.1:0");
@@ -117,6 +121,8 @@ export class Server implements AsyncDisposable {
     this.#shared = shared;
     this.#access = access;
     this.#options = options;
+    const { closeTimeout = 5_000 } = options;
+    this.#closeTimeout = checkIntegerOption("closeTimeout", closeTimeout, 0, LONGEST_TIMER);
     const socketOptions = {
       noServer: true,
       clientTracking: false,
@@ -156,12 +162,12 @@ export class Server implements AsyncDisposable {
 
   /**
    * Accepts nothing new, gives clients the answers to what they have sent, for at most
-   * `closeTimeout`, flushes the store and closes it. If the flush fails, so does `close`, and it can
-   * be tried again.
+   * `closeTimeout`, flushes the store and closes it, however long that takes: what is not flushed
+   * would be lost. If the flush fails, so does `close`, and it can be tried again.
    *
-   * @param options.signal ends the clients' time at once; if the store takes longer, `close`
-   * rejects
-   *   with the signal's reason and the store is closed all the same.
+   * @param options.signal ends the clients' time at once. If the store takes longer, `close` rejects
+   *   with the signal's reason, while the store goes on to flush and close; another `close()` waits
+   *   for it, and rejects if the flush fails.
    */
   close({ signal }: OperationOptions = {}): Promise<void> {
     if (signal?.aborted) this.#hurry.abort();
@@ -204,7 +210,7 @@ export class Server implements AsyncDisposable {
         this.#whenEmpty = resolve;
       }),
       new Promise<void>((resolve) => {
-        timer = setTimeout(resolve, this.#options.closeTimeout ?? 5_000);
+        timer = setTimeout(resolve, this.#closeTimeout);
         if (this.#hurry.signal.aborted) resolve();
         else this.#hurry.signal.addEventListener("abort", () => resolve(), { once: true });
       }),
