@@ -14,7 +14,7 @@ test("partitions give each key once, with what several writers appended and dele
   const step = fc.record({
     writer: fc.nat(2),
     key: fc.nat(30),
-    length: fc.oneof(fc.nat(300), fc.constantFrom(4096, 70_000)),
+    length: fc.oneof(fc.nat(300), fc.constantFrom(1023, 1024, 4095, 4096, 70_000)),
     deletes: fc.boolean(),
   });
   await fc.assert(
@@ -26,7 +26,8 @@ test("partitions give each key once, with what several writers appended and dele
       const expected = new Map<string, string>();
       for (const [i, { writer, key, length, deletes }] of steps.entries()) {
         const store = stores[writer] as LogStore;
-        const name = `k${key}`;
+        // Longer than a chunk, and than the length of a key that fits in one word.
+        const name = `k${key}`.padEnd(key === 30 ? 20_000 : key === 29 ? 1024 : 0, "x");
         if (deletes && i % 5 === 0) {
           await store.delete(name);
           expected.delete(name);
@@ -56,7 +57,21 @@ test("partitions give each key once, with what several writers appended and dele
       }
       await dataSet.close();
     }),
-    { numRuns: 25 },
+    {
+      numRuns: 25,
+      examples: [
+        [
+          [29, 30, 29, 30].flatMap((key, writer) =>
+            [1023, 1024, 70_000, 5].map((length) => ({
+              writer: writer % 3,
+              key,
+              length,
+              deletes: false,
+            })),
+          ),
+        ],
+      ],
+    },
   );
 });
 

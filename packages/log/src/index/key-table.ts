@@ -17,6 +17,14 @@ export class KeyTable {
   /** The key that was found last: batches often hold the same keys in the same order. */
   #found = NONE;
 
+  /** @param expected keys for which memory is taken at once. */
+  constructor(expected = 0) {
+    if (expected <= this.#hashes.length) return;
+    this.#starts = new Uint32Array(expected + 1);
+    this.#hashes = new Uint32Array(expected);
+    this.#places = new Uint32Array(2 ** Math.ceil(Math.log2(1.5 * expected)));
+  }
+
   get size(): number {
     return this.#size;
   }
@@ -35,7 +43,9 @@ export class KeyTable {
       this.#found = found;
       return found;
     }
-    return this.#add(key, hash);
+    const start = this.#reserve(key.length);
+    this.#bytes.write(key, start, "latin1");
+    return this.#add(start + key.length, hash);
   }
 
   /** The same of a key's bytes, without making a text of them. */
@@ -47,7 +57,10 @@ export class KeyTable {
       if (number === NONE) break;
       if (this.#hashes[number] === hash && this.#equals(number, bytes, from, to)) return number;
     }
-    return this.#add(bytes.toString("latin1", from, to), hash);
+    const start = this.#reserve(to - from);
+    if (to - from > SHORT_KEY) bytes.copy(this.#bytes, start, from, to);
+    else for (let i = from; i < to; i++) this.#bytes[start + i - from] = bytes[i] as number;
+    return this.#add(start + to - from, hash);
   }
 
   /** The key's number, or {@link NONE}. */
@@ -113,12 +126,12 @@ export class KeyTable {
     return true;
   }
 
-  #add(key: string, hash: number): number {
+  /** Makes room for a key of that length, and answers where it goes. */
+  #reserve(length: number): number {
     const number = this.#size;
     const start = this.#starts[number] as number;
-    const end = start + key.length;
-    if (end > this.#bytes.length) {
-      const larger = Buffer.allocUnsafeSlow(grownSize(this.#bytes.length, end));
+    if (start + length > this.#bytes.length) {
+      const larger = Buffer.allocUnsafeSlow(grownSize(this.#bytes.length, start + length));
       this.#bytes.copy(larger, 0, 0, start);
       this.#bytes = larger;
     }
@@ -128,11 +141,15 @@ export class KeyTable {
       this.#starts = grown(this.#starts, size + 1);
     }
     if (3 * (number + 1) > 2 * this.#places.length) this.#growPlaces();
-    this.#bytes.write(key, start, "latin1");
+    return start;
+  }
+
+  /** Adds the key whose bytes are there, up to `end`. */
+  #add(end: number, hash: number): number {
+    const number = this.#size++;
     this.#starts[number + 1] = end;
     this.#hashes[number] = hash;
     this.#place(number);
-    this.#size++;
     this.#found = number;
     return number;
   }
@@ -149,6 +166,9 @@ export class KeyTable {
     this.#places[place] = number + 1;
   }
 }
+
+/** Bytes up to which a loop copies faster than a call. */
+const SHORT_KEY = 64;
 
 /** No number. */
 export const NONE = -1;

@@ -55,16 +55,17 @@ class Run {
   static async write(spill: SpillFile, keys: string[]): Promise<Run> {
     const run = new Run();
     keys.sort();
-    let chunk = spill.chunk(CHUNK_BYTES);
+    let chunk = Buffer.allocUnsafeSlow(CHUNK_BYTES);
     let at = 0;
     const end = async () => {
-      run.#chunks.push({ position: await spill.write(chunk, at), length: at });
+      const position = await spill.write([chunk.subarray(0, at)], at);
+      run.#chunks.push({ position, length: at });
       at = 0;
     };
     for (const key of keys) {
       if (at + key.length + 10 > chunk.length) {
         if (at > 0) await end();
-        chunk = spill.chunk(Math.max(CHUNK_BYTES, key.length + 10));
+        if (key.length + 10 > chunk.length) chunk = Buffer.allocUnsafeSlow(key.length + 10);
       }
       at = writeVarint(chunk, at, key.length);
       at += chunk.write(key, at, "latin1");
@@ -75,7 +76,8 @@ class Run {
 
   async *read(spill: SpillFile): AsyncGenerator<KeySummary[], void, undefined> {
     for (const { position, length } of this.#chunks) {
-      const chunk = await spill.read(position, length);
+      const chunk = Buffer.allocUnsafeSlow(length);
+      await spill.read(position, chunk);
       const reader = new VarintReader(chunk);
       const some: KeySummary[] = [];
       while (reader.at < chunk.length) {

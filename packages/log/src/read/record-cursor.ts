@@ -14,8 +14,9 @@ import { contradiction, decodeTable, findHead } from "../format/scan.js";
 import { orderHash } from "../index/key-table.js";
 import { GrowingIndex } from "../index/range-chains.js";
 import { grown, grownSize } from "../index/range-columns.js";
+import type { Divider } from "./divider.js";
 import { damagedRange } from "./gather.js";
-import { NO_SPAN, type Partition, Row, Span } from "./partition.js";
+import { NO_SPAN, Span } from "./partition.js";
 import { Window } from "./window.js";
 
 /** A segment, and where reading of it ends. */
@@ -37,15 +38,13 @@ export class RecordCursor {
   stamp: number;
   readonly #segment: Segment;
   readonly #number: number;
-  readonly #partitions: readonly Partition[];
+  readonly #divider: Divider;
   #opened: Window | undefined;
   readonly #end: number;
   /**
-   * Of each key's number in the segment: its partition, and from 1 the number that it has there.
+   * Of each key's number in the segment: its partition, and the number that it has there, or 0.
    */
-  #partitionOf = new Uint16Array(64);
-  #numberIn = new Uint32Array(64);
-  readonly #numbers: Uint32Array;
+  #places = new Uint32Array(128);
   #at = SEGMENT_HEADER;
   #next = 0;
   #head: RecordHead | undefined;
@@ -55,18 +54,20 @@ export class RecordCursor {
   #keys = new Uint32Array(1024);
   #lengths = new Uint32Array(1024);
   #keyFrom = new Uint32Array(1024);
-  #keyTo = new Uint32Array(1024);
+  /** 0 for a key that was defined before. */
+  #keyLengths = new Uint32Array(1024);
   #waiting = 0;
-  readonly #row = new Row();
+  /** Those of them that are divided, and their bytes. */
+  #done = 0;
+  #from = 0;
 
-  constructor({ segment, end }: Extent, number: number, partitions: readonly Partition[]) {
+  constructor({ segment, end }: Extent, number: number, divider: Divider) {
     this.#segment = segment;
     this.#number = number;
-    this.#partitions = partitions;
+    this.#divider = divider;
     this.#end = end;
     this.isBase = segment.isBase;
     this.stamp = segment.index?.firstStamp ?? 0;
-    this.#numbers = new Uint32Array(partitions.length);
   }
 
   /** Goes to the next record, if there is one. */
@@ -98,11 +99,10 @@ export class RecordCursor {
         this.#at = (await findHead(this.#window, this.#segment, this.#at, this.#end)) ?? this.#end;
       }
     }
-    this.#partitionOf = new Uint16Array(0);
-    this.#numberIn = new Uint32Array(0);
+    this.#places = new Uint32Array(0);
     // A thousand cursors that each kept a stretch of their segment would be a gigabyte.
     this.#table = EMPTY;
-    this.#tableSpan = this.#row.table = NO_SPAN;
+    this.#tableSpan = NO_SPAN;
     this.#opened = undefined;
     return false;
   }
@@ -151,23 +151,20 @@ export class RecordCursor {
     };
     for (let left = entries; left > 0; left -= this.#waiting) {
       const open = this.#collect(reader, left, crcs);
-      let bytes = open > 0 ? await next(open) : NO_SPAN;
-      for (let i = 0, at = 0; i < this.#waiting; i++) {
-        const length = this.#lengths[i] as number;
-        const partition = this.#partitionFor(i, length);
-        if (partition && !partition.begin(this.#row)) await partition.beginLater(this.#row);
-        for (let rest = length; rest > 0; ) {
-          if (length >= LARGE) {
-            bytes = await next(Math.min(rest, PIECE), i);
-            at = 0;
-          }
-          const taken = Math.min(rest, bytes.bytes.length - at);
-          if (partition && !partition.add(bytes, at, taken)) {
-            await partition.addLater(bytes, at, taken);
-          }
-          at += taken;
-          rest -= taken;
-        }
+      const large = this.#lengths[this.#waiting - 1] as number;
+      const bytes = open > 0 ? await next(open) : NO_SPAN;
+      this.#done = 0;
+      this.#from = 0;
+      while (!this.#divideSome(bytes)) await this.#makeRoom();
+      if (large < LARGE) continue;
+      const last = this.#waiting - 1;
+      const place = 2 * (this.#keys[last] as number);
+      const number = place < this.#places.length ? (this.#places[place + 1] as number) : 0;
+      const partition = this.#places[place] as number;
+      if (number > 0) await this.#divider.begin(partition, number, large);
+      for (let rest = large; rest > 0; rest -= Math.min(rest, PIECE)) {
+        const piece = await next(Math.min(rest, PIECE), last);
+        if (number > 0) await this.#divider.addPiece(partition, piece);
       }
     }
     if (group !== groups || position !== this.#next || reader.at !== crcs) {
@@ -186,17 +183,17 @@ export class RecordCursor {
       if (count === this.#keys.length) this.#growWaiting();
       const reference = reader.next();
       const key = Math.floor(reference / 2);
+      this.#keyLengths[count] = 0;
       if (reference % 2 === 1) {
         const length = reader.next();
-        this.#keyFrom[count] = reader.at;
         // A definition takes three bytes or more, all of them earlier in the file.
         if (length === 0 || reader.at + length > end || key > this.#next / 2) {
           throw new RangeError("a key is none");
         }
-        this.#define(key, reader.at, reader.at + length);
+        this.#keyFrom[count] = reader.at;
+        this.#keyLengths[count] = length;
         reader.at += length;
-        this.#keyTo[count] = reader.at;
-      } else this.#keyTo[count] = this.#keyFrom[count] = 0;
+      }
       const length = reader.next();
       if (length > LONGEST_ENTRY || reader.at > end) throw new RangeError("an entry is too long");
       this.#keys[count] = key;
@@ -208,37 +205,64 @@ export class RecordCursor {
     return open;
   }
 
-  /** Puts a waiting entry into the row; nothing if its key was defined where it cannot be read. */
-  #partitionFor(i: number, length: number): Partition | undefined {
-    const key = this.#keys[i] as number;
-    const number = key < this.#numberIn.length ? (this.#numberIn[key] as number) : 0;
-    if (number === 0) return undefined;
-    const row = this.#row;
-    row.segment = this.#number;
-    row.number = number;
-    row.length = length;
-    row.table = this.#tableSpan;
-    row.keyFrom = this.#keyFrom[i] as number;
-    row.keyTo = this.#keyTo[i] as number;
-    return this.#partitions[this.#partitionOf[key] as number];
+  /** Divides waiting entries, except for the bytes of a large one; false if a chunk is full. */
+  #divideSome(bytes: Span): boolean {
+    const divider = this.#divider;
+    const waiting = this.#waiting;
+    let from = this.#from;
+    let i = this.#done;
+    for (; i < waiting; i++) {
+      const key = this.#keys[i] as number;
+      if (this.#keyLengths[i] !== 0 && !this.#define(key, i)) break;
+      const length = this.#lengths[i] as number;
+      if (length >= LARGE) continue; // It is the last one.
+      const place = 2 * key;
+      const number = place < this.#places.length ? (this.#places[place + 1] as number) : 0;
+      // Nothing if its key was defined where it cannot be read.
+      if (number > 0) {
+        const partition = this.#places[place] as number;
+        if (!divider.add(partition, number, length, bytes, from)) break;
+      }
+      from += length;
+    }
+    this.#done = i;
+    this.#from = from;
+    return i === waiting;
   }
 
-  #define(key: number, from: number, to: number): void {
+  /** Makes room for the first of the waiting entries. */
+  async #makeRoom(): Promise<void> {
+    const i = this.#done;
+    const key = this.#keys[i] as number;
+    const length = this.#keyLengths[i] as number;
+    const partition = this.#places[2 * key] as number;
+    if (length === 0) return this.#divider.flush(partition);
+    const from = this.#keyFrom[i] as number;
+    const table = this.#tableSpan;
+    this.#places[2 * key + 1] = await this.#divider.defineLater(partition, table, from, length);
+    this.#keyLengths[i] = 0;
+  }
+
+  /** Finds the partition of a key, and defines it there; false if its chunk is full. */
+  #define(key: number, i: number): boolean {
     const table = this.#table;
-    for (let at = from; at < to; at++) {
+    const from = this.#keyFrom[i] as number;
+    const length = this.#keyLengths[i] as number;
+    for (let at = from; at < from + length; at++) {
       if (IS_OF_KEYS[table[at] as number] === 0) throw new RangeError("a key is none");
     }
-    if (key >= this.#numberIn.length) {
-      const size = grownSize(Math.max(64, this.#numberIn.length), key + 1);
-      const partitionOf = new Uint16Array(size);
-      partitionOf.set(this.#partitionOf);
-      this.#partitionOf = partitionOf;
-      this.#numberIn = grown(this.#numberIn, size);
+    if (2 * key >= this.#places.length) {
+      const size = grownSize(Math.max(64, this.#places.length), 2 * key + 2);
+      this.#places = grown(this.#places, size);
     }
-    const hash = orderHash(table, from, to);
-    const partition = Math.floor((hash / 2 ** 32) * this.#partitions.length);
-    this.#partitionOf[key] = partition;
-    this.#numberIn[key] = ++this.#numbers[partition]!;
+    const hash = orderHash(table, from, from + length);
+    const partition = Math.floor((hash / 2 ** 32) * this.#divider.partitions.length);
+    const number = this.#divider.define(partition, this.#tableSpan, from, length);
+    this.#places[2 * key] = partition;
+    this.#places[2 * key + 1] = number;
+    if (number === 0) return false;
+    this.#keyLengths[i] = 0;
+    return true;
   }
 
   /** The text of a key of the segment, for messages: read anew, up to this record. */
@@ -263,7 +287,7 @@ export class RecordCursor {
     this.#keys = grown(this.#keys, size);
     this.#lengths = grown(this.#lengths, size);
     this.#keyFrom = grown(this.#keyFrom, size);
-    this.#keyTo = grown(this.#keyTo, size);
+    this.#keyLengths = grown(this.#keyLengths, size);
   }
 
   get #window(): Window {

@@ -1,14 +1,21 @@
 import { closeSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { readAll, systemError, uniqueToken, writePieces } from "@partd/disk";
+import { readAtOnce } from "../index/stretch-reader.js";
 import { openOrMakeRoom } from "../open-files.js";
 
-/** Chunks, in a file without a name, or in memory if there is no directory for it. */
+/**
+ * Chunks, in a file without a name, or in memory if there is no directory for it. Chunks are
+ * gathered to long writes: one of 16 KiB costs a turn through the thread pool like one of 512.
+ */
 export class SpillFile {
   readonly #directory: string | undefined;
   readonly #chunks: Buffer[] = [];
   #fd: number | undefined;
-  #end = 0;
+  /** What is not written yet, and where in the file it goes. */
+  #gathered: Buffer = Buffer.alloc(0);
+  #length = 0;
+  #start = 0;
   readonly #writing = new Set<Promise<void>>();
   readonly #free: Buffer[] = [];
 
@@ -16,59 +23,69 @@ export class SpillFile {
     this.#directory = directory;
   }
 
-  chunk(length: number): Buffer {
-    const free = this.#free.pop();
-    return free && free.length >= length ? free : Buffer.allocUnsafeSlow(length);
-  }
-
-  /** Writes while the caller goes on; the buffer is not to be used any more. */
-  async write(buffer: Buffer, length: number): Promise<number> {
-    const directory = this.#directory;
-    if (directory === undefined) return this.#chunks.push(buffer.subarray(0, length)) - 1;
-    const position = this.#end;
-    this.#end += length;
-    this.#fd ??= openUnnamed(directory);
-    const work: Promise<void> = writePieces(this.#fd, [buffer.subarray(0, length)], position).then(
-      () => {
-        this.#writing.delete(work);
-        if (this.#free.length < MOST_WRITING) this.#free.push(buffer);
-      },
-    );
-    work.catch(() => {}); // `settle` and the next ones tell.
-    this.#writing.add(work);
-    if (this.#writing.size >= MOST_WRITING) await this.#settled(Promise.race(this.#writing));
+  /** Copies pieces to a chunk, and gives its place. They are not used after that. */
+  async write(pieces: readonly Buffer[], length: number): Promise<number> {
+    if (this.#directory === undefined) return this.#chunks.push(Buffer.concat(pieces)) - 1;
+    if (this.#length + length > this.#gathered.length) {
+      await this.#writeGathered();
+      this.#gathered = this.#free.pop() ?? Buffer.allocUnsafeSlow(WRITE);
+      if (length > WRITE) this.#gathered = Buffer.allocUnsafeSlow(length);
+    }
+    const position = this.#start + this.#length;
+    for (const piece of pieces) {
+      piece.copy(this.#gathered, this.#length);
+      this.#length += piece.length;
+    }
     return position;
   }
 
+  /** All chunks can be read then. */
   async settle(): Promise<void> {
+    await this.#writeGathered();
     await this.#settled(Promise.all(this.#writing));
+    this.#gathered = Buffer.alloc(0);
     this.#free.length = 0;
   }
 
-  async read(position: number, length: number): Promise<Buffer> {
+  /** Fills `target`; what it gives is to be waited for, unless that is done at once. */
+  read(position: number, target: Buffer): Promise<void> | undefined {
     const chunk = this.#chunks[position];
-    if (chunk) return chunk;
-    const bytes = Buffer.allocUnsafeSlow(length);
-    await this.readInto(position, bytes);
-    return bytes;
-  }
-
-  async readInto(position: number, target: Buffer): Promise<void> {
-    const chunk = this.#chunks[position];
-    if (chunk) {
-      chunk.copy(target);
-      return;
+    if (chunk) chunk.copy(target);
+    else if (readAtOnce(this.#fd as number, target, position) < target.length) {
+      return this.#read(position, target);
     }
-    const count = await readAll(this.#fd as number, target, position);
-    if (count < target.length) {
-      throw new Error(`The spilled bytes in ${this.#directory} were cut short.`);
-    }
+    return undefined;
   }
 
   async close(): Promise<void> {
     await Promise.allSettled(this.#writing);
     if (this.#fd !== undefined) closeSync(this.#fd);
     this.#fd = undefined;
+  }
+
+  async #read(position: number, target: Buffer): Promise<void> {
+    const count = await readAll(this.#fd as number, target, position);
+    if (count < target.length) {
+      throw new Error(`The spilled bytes in ${this.#directory} were cut short.`);
+    }
+  }
+
+  /** Writes while the caller goes on. */
+  async #writeGathered(): Promise<void> {
+    const gathered = this.#gathered;
+    const length = this.#length;
+    if (length === 0) return;
+    this.#fd ??= openUnnamed(this.#directory as string);
+    const work = writePieces(this.#fd, [gathered.subarray(0, length)], this.#start).then(() => {
+      this.#writing.delete(work);
+      if (gathered.length === WRITE) this.#free.push(gathered);
+    });
+    work.catch(() => {}); // `settle` and the next ones tell.
+    this.#writing.add(work);
+    this.#start += length;
+    this.#length = 0;
+    this.#gathered = Buffer.alloc(0);
+    if (this.#writing.size >= MOST_WRITING) await this.#settled(Promise.race(this.#writing));
   }
 
   async #settled(work: Promise<unknown>): Promise<void> {
@@ -91,5 +108,7 @@ function openUnnamed(directory: string): number {
   }
 }
 
-/** Chunks that are being written at a time. */
+/** Bytes that are written at once, unless a chunk is longer. */
+const WRITE = 512 * 1024;
+/** Writes at a time. */
 const MOST_WRITING = 4;
