@@ -24,6 +24,8 @@ export interface BatchOptions {
   readonly signal?: AbortSignal | undefined;
   /** The most bytes of a batch, unless one record is longer. Default 1 MiB. */
   readonly batchBytes?: number | undefined;
+  /** Memory to read into, of which a batch takes at most all, in place of new memory of `batchBytes`. */
+  readonly into?: Uint8Array<ArrayBuffer> | undefined;
   /**
    * The most bytes of a record. A longer one is `ERR_PARTD_CORRUPT`: usually a line ending or a
    * closing quote is missing. 16 to 2^30; default 2^30.

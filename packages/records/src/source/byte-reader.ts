@@ -18,6 +18,8 @@ export interface ByteReader {
 export async function openReader(input: Input): Promise<ByteReader> {
   if (input.path === undefined) return StreamReader.open("<stream>", input.chunks);
   const file = await openFile(input.path);
+  // Only a plain file is cut into ranges.
+  if (input.range) return new FileReader(input.path, file, input.range);
   try {
     const magic = new Uint8Array(4);
     // An input without positions (a FIFO, /dev/stdin) is read as a stream.
@@ -33,7 +35,7 @@ export async function openReader(input: Input): Promise<ByteReader> {
     await file.close();
     throw isPartdError(cause) ? cause : ioError(input.path, cause);
   }
-  return new FileReader(input.path, file, input.range);
+  return new FileReader(input.path, file);
 }
 
 class FileReader implements ByteReader {

@@ -23,6 +23,8 @@ export const newlineCutter: RecordCutter = {
 
 export interface CutOptions {
   readonly batchBytes: number;
+  /** Memory of the caller's, `batchBytes` long. */
+  readonly into?: Uint8Array<ArrayBuffer> | undefined;
   readonly longestRecord: number;
   readonly signal: AbortSignal | undefined;
   /** The offset of the reader's first byte. */
@@ -46,8 +48,8 @@ export async function* cutBatches(
   cutter: RecordCutter,
   options: CutOptions,
 ): AsyncGenerator<ByteBatch> {
-  const { batchBytes, longestRecord, signal, preamble } = options;
-  let buffer = new Uint8Array(batchBytes);
+  const { batchBytes, into, longestRecord, signal, preamble } = options;
+  let buffer = into ?? new Uint8Array(batchBytes);
   let length = 0;
   let seen = 0;
   let byteOffset = options.byteOffset;
@@ -64,11 +66,19 @@ export async function* cutBatches(
     },
     consumed: options.consumed + reader.consumed,
   });
+  const resize = (size: number) => {
+    const old = buffer;
+    buffer = new Uint8Array(size);
+    buffer.set(old.subarray(0, length));
+    // Without this, the arrays that a record of 200 MB outgrew took as much again until they were
+    // collected.
+    if (old !== into && old.length >= LARGE) releaseBytes(old);
+  };
   for (let isEnd = false; !isEnd; ) {
     signal?.throwIfAborted();
     if (length === buffer.length) {
       if (length >= longestRecord) throw tooLong(reader.source, byteOffset, longestRecord);
-      buffer = resized(buffer, Math.min(2 * length, longestRecord), length);
+      resize(Math.min(2 * length, longestRecord));
     }
     const read = await reader.read(buffer.subarray(length));
     length += read;
@@ -84,7 +94,7 @@ export async function* cutBatches(
     let end = cutter.cut(buffer, seen, length);
     seen = length;
     if (isEnd && end < length) {
-      if (length === buffer.length) buffer = resized(buffer, length + 1, length);
+      if (length === buffer.length) resize(length + 1);
       buffer[length++] = LF;
       end = length;
     }
@@ -111,26 +121,12 @@ export async function* cutBatches(
     seen -= end;
     // Replace a buffer that one huge record needed.
     if (buffer.length > 2 * batchBytes && length <= batchBytes / 2) {
-      buffer = resized(buffer, batchBytes, length);
+      resize(batchBytes);
     }
   }
 }
 
 const LF = 0x0a;
-
-/** Copies to an array of another size. Do not use `bytes` afterwards. */
-function resized(
-  bytes: Uint8Array<ArrayBuffer>,
-  size: number,
-  used: number,
-): Uint8Array<ArrayBuffer> {
-  const copy = new Uint8Array(size);
-  copy.set(bytes.subarray(0, used));
-  // Without this, the arrays that a record of 200 MB outgrew took as much again until they were
-  // collected.
-  if (bytes.length >= LARGE) releaseBytes(bytes);
-  return copy;
-}
 
 const LARGE = 8 << 20;
 

@@ -1,7 +1,7 @@
 import { stat } from "node:fs/promises";
 import { PartdError } from "@partd/core";
 import type { RecordsPart } from "../records.js";
-import { openReader } from "./byte-reader.js";
+import { ioError, openFile, openReader } from "./byte-reader.js";
 import { cutBatches } from "./cut-batches.js";
 import type { TextFormat } from "./text-format.js";
 
@@ -55,20 +55,24 @@ type Cuts<R> = (
 const cutsAtNewlines: Cuts<unknown> = async (path, size, targets) => {
   const cuts = [0];
   const piece = new Uint8Array(1 << 16);
-  for (const target of targets) {
-    let at = Math.max(target - 1, cuts.at(-1)!);
-    const reader = await openReader({ path, range: { start: at, end: size } });
-    try {
+  const file = await openFile(path);
+  try {
+    for (const target of targets) {
+      let at = Math.max(target - 1, cuts.at(-1)!);
       for (;;) {
-        const read = await reader.read(piece);
-        const newline = piece.subarray(0, read).indexOf(LF);
-        at += newline < 0 ? read : newline + 1;
-        if (newline >= 0 || read === 0) break;
+        const { bytesRead } = await file
+          .read(piece, 0, piece.length, at)
+          .catch((cause: unknown) => {
+            throw ioError(path, cause);
+          });
+        const newline = piece.subarray(0, bytesRead).indexOf(LF);
+        at += newline < 0 ? bytesRead : newline + 1;
+        if (newline >= 0 || bytesRead === 0) break;
       }
-    } finally {
-      await reader.close();
+      cuts.push(Math.min(at, size));
     }
-    cuts.push(at);
+  } finally {
+    await file.close();
   }
   return cuts;
 };

@@ -57,7 +57,8 @@ export class TextRecords<R> implements Records<R> {
 
   async *batches(options: BatchOptions = {}): AsyncGenerator<ByteBatch> {
     const {
-      batchBytes = 1 << 20,
+      into,
+      batchBytes = into?.length ?? 1 << 20,
       longestRecord = 2 ** 30,
       signal = this.#options.signal,
     } = options;
@@ -69,14 +70,15 @@ export class TextRecords<R> implements Records<R> {
     const inputs = isPart(source) ? [{ path: source.path, range: source }] : inputsOf(source);
     let consumed = 0;
     for await (const input of inputs) {
-      consumed += yield* this.#inputBatches(input, consumed, { batchBytes, longestRecord, signal });
+      const cut = { batchBytes, into, longestRecord, signal };
+      consumed += yield* this.#inputBatches(input, consumed, cut);
     }
   }
 
   async *#inputBatches(
     input: Input,
     consumed: number,
-    options: Pick<CutOptions, "batchBytes" | "longestRecord" | "signal">,
+    options: Pick<CutOptions, "batchBytes" | "into" | "longestRecord" | "signal">,
   ): AsyncGenerator<ByteBatch, number> {
     options.signal?.throwIfAborted();
     const opened = await openReader(input);

@@ -3,6 +3,8 @@ import { onAbort } from "@partd/core/author";
 import type { RecordsPart } from "@partd/records";
 import type { Missing } from "../source/missing.js";
 import { errorOf, type ThreadFailure } from "../threads/thread-failure.js";
+import { PartTurns } from "./part-turns.js";
+import type { Scatter } from "./scatter.js";
 
 /** What a thread is started with. */
 export interface ScatterJob {
@@ -10,9 +12,10 @@ export interface ScatterJob {
   readonly missing: Exclude<Missing, (record: Uint8Array) => void>;
   readonly paths: readonly string[];
   readonly parts: readonly RecordsPart[];
-  /** Over shared memory, as `control`: see `Scatter`. */
+  /** In shared memory: see `Scatter`. */
   readonly positions: Float64Array;
-  readonly control: Int32Array;
+  /** That of `PartTurns`. */
+  readonly turns: Int32Array;
 }
 
 export type ScatterMessage =
@@ -20,34 +23,48 @@ export type ScatterMessage =
   | { readonly done: true }
   | ThreadFailure;
 
-/** Scatters parts by so many threads. Of a failure, all threads are ended before it is thrown. */
+/**
+ * Scatters parts by this thread and `others` more, which take 100 ms to start. After a failure none of them
+ * writes any longer.
+ */
 export async function scatterByThreads(
+  own: Scatter,
   job: ScatterJob,
-  threads: number,
+  others: number,
   signal: AbortSignal | undefined,
   onBatch: (records: number, bytes: number) => void,
 ): Promise<void> {
   signal?.throwIfAborted();
-  const workers = Array.from({ length: threads }, () => {
+  let wake = () => {};
+  const turns = new PartTurns(job.turns, () => new Promise((resolve) => (wake = resolve)));
+  const workers = Array.from({ length: others }, () => {
     return new Worker(new URL("./scatter-worker.js", import.meta.url), { workerData: job });
   });
   let forget = () => {};
+  const aborted = new Promise<never>((_, reject) => {
+    if (signal) forget = onAbort(signal, () => reject(signal.reason));
+  });
+  aborted.catch(() => {});
+  const theirs = workers.map((worker) => ended(worker, onBatch, () => wake()));
+  const mine = own.parts(job.parts, turns, onBatch);
   try {
-    const aborted = new Promise<never>((_, reject) => {
-      if (signal) forget = onAbort(signal, () => reject(signal.reason));
-    });
-    aborted.catch(() => {});
-    const all = Promise.all(workers.map((worker) => ended(worker, onBatch)));
-    await Promise.race([all, aborted]);
+    await Promise.race([Promise.all([mine, ...theirs]), aborted]);
   } finally {
     forget();
-    await Promise.all(workers.map((worker) => worker.terminate()));
+    turns.stop();
+    wake();
+    await Promise.allSettled([mine, ...workers.map((worker) => worker.terminate())]);
   }
 }
 
-function ended(worker: Worker, onBatch: (records: number, bytes: number) => void): Promise<void> {
+function ended(
+  worker: Worker,
+  onBatch: (records: number, bytes: number) => void,
+  onMessage: () => void,
+): Promise<void> {
   return new Promise((resolve, reject) => {
     worker.on("message", (message: ScatterMessage) => {
+      onMessage();
       if ("done" in message) resolve();
       else if ("records" in message) onBatch(message.records, message.bytes);
       else reject(errorOf(message));

@@ -1,15 +1,16 @@
 // The entry of a thread that scatters parts of the input: see `scatter-threads.ts`.
 import { parentPort, workerData } from "node:worker_threads";
 import { failureOf } from "../threads/thread-failure.js";
+import { PartTurns } from "./part-turns.js";
 import { Scatter } from "./scatter.js";
 import type { ScatterJob, ScatterMessage } from "./scatter-threads.js";
 
-const { fields, missing, paths, parts, positions, control } = workerData as ScatterJob;
+const { fields, missing, paths, parts, positions, turns } = workerData as ScatterJob;
 const tell = (message: ScatterMessage) => parentPort?.postMessage(message);
 try {
   const scatter = new Scatter(fields, missing, paths, positions);
   try {
-    await scatter.parts(parts, control, (records, bytes) => tell({ records, bytes }));
+    await scatter.parts(parts, new PartTurns(turns), (records, bytes) => tell({ records, bytes }));
   } finally {
     scatter.close();
   }

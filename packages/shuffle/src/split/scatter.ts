@@ -10,6 +10,7 @@ import {
   type Scattered,
 } from "@partd/records";
 import { type Missing, presentIn } from "../source/missing.js";
+import type { PartTurns } from "./part-turns.js";
 
 /**
  * Writes records straight to the file of their partition, as their scanner orders them: without a
@@ -67,41 +68,46 @@ export class Scatter {
   }
 
   /**
-   * Part after part, in turns with other threads: each scans a part whenever it likes, but takes its places in the
-   * files when all parts before have theirs, so that the input's order is kept.
+   * Part after part as `turns` hands them out.
    *
-   * @param control the number of the part that no one has begun yet, and that of the part whose turn it is.
+   * @param onBatch gets what has found its places, before it is written; other threads wait for that message.
    */
   async parts(
     parts: readonly RecordsPart[],
-    control: Int32Array,
+    turns: PartTurns,
     onBatch: (records: number, bytes: number) => void,
   ): Promise<void> {
-    // One for all parts: its memory, which grows to the size of a batch, is what it costs.
+    // One of each for all parts: new memory for each part took as long as the scan.
+    const into = new Uint8Array(PART_BYTES);
     let scanner: Scanner | undefined;
     for (;;) {
-      const number = Atomics.add(control, NEXT, 1);
+      const number = turns.take();
       const part = parts[number];
       if (!part) return;
       const records = openPart(part);
       scanner ??= records.format.scanner(this.#fields);
+      let isPassed = false;
       try {
-        for await (const batch of records.batches({ batchBytes: 2 * BATCH_BYTES })) {
+        for await (const batch of records.batches({ into })) {
           const scan = scanner.scan(batch);
           const { bytes, offsets } = this.#scatter(scan, batch);
-          this.#awaitTurn(control, number);
+          if (!(await turns.reached(number))) return;
           const places = this.#reserve(offsets);
           // Of a part with long records more batches follow, in the same turn.
-          const isLast = batch.consumed >= part.end - part.start;
-          if (isLast) this.#pass(control, number);
-          this.#write(bytes, offsets, places);
+          isPassed = batch.consumed >= part.end - part.start;
+          if (isPassed) turns.pass(number);
           onBatch(scan.count, bytes.length);
+          this.#write(bytes, offsets, places);
         }
-      } finally {
+      } catch (error) {
         // A malformed record, too, is told of in its turn: of several the first in the input.
-        this.#awaitTurn(control, number);
+        if (await turns.reached(number)) throw error;
+        return;
       }
-      if (Atomics.load(control, TURN) === number) this.#pass(control, number);
+      if (isPassed) continue;
+      if (!(await turns.reached(number))) return;
+      turns.pass(number);
+      onBatch(0, 0);
     }
   }
 
@@ -115,19 +121,6 @@ export class Scatter {
       assignment[i] = partitionOf(scan.hashLow[i]!, scan.hashHigh[i]!, partitions);
     }
     return scan.scatter(assignment, partitions + 1);
-  }
-
-  /** Waits until all parts before have their places. */
-  #awaitTurn(control: Int32Array, number: number): void {
-    for (let turn = Atomics.load(control, TURN); turn < number; ) {
-      Atomics.wait(control, TURN, turn);
-      turn = Atomics.load(control, TURN);
-    }
-  }
-
-  #pass(control: Int32Array, number: number): void {
-    Atomics.store(control, TURN, number + 1);
-    Atomics.notify(control, TURN);
   }
 
   /** Takes the places of a batch in all files. */
@@ -152,8 +145,8 @@ export class Scatter {
 
 /** 64 KiB for each of 64 files. */
 export const BATCH_BYTES = 4 << 20;
-const NEXT = 0;
-const TURN = 1;
+/** A part of {@link BATCH_BYTES}, and the record that crosses its end. */
+const PART_BYTES = BATCH_BYTES + (64 << 10);
 
 function writeAll(
   file: number,

@@ -15,6 +15,7 @@ import type { Source } from "../source/input.js";
 import { type MissingOption, missingOf } from "../source/missing.js";
 import { isRecords } from "../source/records-input.js";
 import { diskError } from "../spill/disk-error.js";
+import { PartTurns } from "./part-turns.js";
 import { BATCH_BYTES, Scatter } from "./scatter.js";
 import { scatterByThreads } from "./scatter-threads.js";
 
@@ -114,9 +115,8 @@ async function scatterToFiles<R, B extends By<R>>(
     const { name, header } = source.format;
     if (parts && typeof missing === "string" && (name !== "csv" || header)) {
       scatter.begin(header);
-      const control = new Int32Array(new SharedArrayBuffer(8));
-      const job = { fields, missing, paths, parts, positions, control };
-      await scatterByThreads(job, threads, signal, (records, bytes) => {
+      const job = { fields, missing, paths, parts, positions, turns: PartTurns.state() };
+      await scatterByThreads(scatter, job, threads - 1, signal, (records, bytes) => {
         progress.add(records, bytes);
       });
     } else {

@@ -1,0 +1,53 @@
+/**
+ * Hands parts of the input to threads and keeps their order: a thread scans a part at any time, but takes its
+ * places in the files in the part's turn. All threads share the state.
+ */
+export class PartTurns {
+  readonly #state: Int32Array;
+  readonly #news: (() => Promise<void>) | undefined;
+
+  /**
+   * @param state from {@link PartTurns.state}.
+   * @param news resolves when another thread may have passed; without it, waiting blocks the thread.
+   */
+  constructor(state: Int32Array, news?: () => Promise<void>) {
+    this.#state = state;
+    this.#news = news;
+  }
+
+  static state(): Int32Array {
+    return new Int32Array(new SharedArrayBuffer(8));
+  }
+
+  /** The number of the next part, which is the caller's from now on. */
+  take(): number {
+    return Atomics.add(this.#state, NEXT, 1);
+  }
+
+  /** Waits for a part's turn. Returns whether the run goes on. */
+  async reached(part: number): Promise<boolean> {
+    for (;;) {
+      const turn = Atomics.load(this.#state, TURN);
+      if (turn >= part) return turn !== STOPPED;
+      if (this.#news) await this.#news();
+      else Atomics.wait(this.#state, TURN, turn);
+    }
+  }
+
+  /** Ends the turn of a part. */
+  pass(part: number): void {
+    // A stopped run stays stopped.
+    Atomics.compareExchange(this.#state, TURN, part, part + 1);
+    Atomics.notify(this.#state, TURN);
+  }
+
+  /** Ends all waiting. */
+  stop(): void {
+    Atomics.store(this.#state, TURN, STOPPED);
+    Atomics.notify(this.#state, TURN);
+  }
+}
+
+const NEXT = 0;
+const TURN = 1;
+const STOPPED = 2 ** 31 - 1;
