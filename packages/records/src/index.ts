@@ -16,6 +16,8 @@ export type {
   BatchOptions,
   ByteBatch,
   FormatDescription,
+  KeyTotals,
+  NumberTotals,
   OnReject,
   Position,
   RecordFormat,
@@ -26,6 +28,7 @@ export type {
   Scanner,
   ScannerOptions,
   Scattered,
+  Totals,
   ValueKind,
 } from "./records.js";
 export { VALUE_KIND } from "./records.js";

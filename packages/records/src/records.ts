@@ -98,6 +98,8 @@ export interface ScannerOptions {
   readonly values?: readonly string[] | undefined;
   /** Receives malformed records, instead of an error at the first. */
   readonly onReject?: OnReject | undefined;
+  /** Whether to keep {@link Scanner.totals}. Default false. */
+  readonly totals?: boolean | undefined;
 }
 
 export type OnReject = (rejected: RejectedRecord) => void;
@@ -112,6 +114,48 @@ export interface RejectedRecord {
 export interface Scanner {
   /** @throws `ERR_PARTD_CORRUPT` for a malformed record, unless there is `onReject`. */
   scan(batch: ByteBatch): Scan;
+  /** Totals by key, with which the scanner has been opened; `undefined` where there is no WebAssembly. */
+  readonly totals?: Totals | undefined;
+}
+
+/** Totals by key of the scans that were added to them. */
+export interface Totals {
+  /**
+   * Adds the records of the last scan: all or, if this returns false, none. The values that it takes are numbers,
+   * `null` and missing ones; there may be no room, too.
+   */
+  add(scan: Scan): boolean;
+  /** Bytes of memory that they take. */
+  readonly byteLength: number;
+  /** A copy. */
+  take(): KeyTotals;
+}
+
+/** Totals of keys, in the order of their first records. */
+export interface KeyTotals {
+  readonly count: number;
+  /** The encoded keys, end to end. */
+  readonly keys: Uint8Array;
+  readonly keyEnds: Uint32Array;
+  /** The halves of each encoded key's XXH64. */
+  readonly hashLow: Uint32Array;
+  readonly hashHigh: Uint32Array;
+  /** Records of each key. */
+  readonly records: Float64Array;
+  /** For each of {@link ScannerOptions.values}. */
+  readonly values: readonly NumberTotals[];
+}
+
+/** Totals of a field's numbers, for each key. */
+export interface NumberTotals {
+  /** How many numbers there are. */
+  readonly counts: Float64Array;
+  /** In input order, from 0. */
+  readonly sums: Float64Array;
+  /** `Infinity` where there is none. */
+  readonly minima: Float64Array;
+  /** `-Infinity` where there is none. */
+  readonly maxima: Float64Array;
 }
 
 /** The records of a batch and their keys, valid until the scanner's next scan. */

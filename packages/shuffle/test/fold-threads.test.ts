@@ -116,6 +116,47 @@ describe("aggregates by threads", () => {
     }
   });
 
+  test("of numbers go on when a value is none, a key is missing, or memory ends", async () => {
+    const path = joinPath(dir, "numbers.ndjson");
+    const numbers = {
+      n: count(),
+      total: sum<Row>("ms"),
+      middle: mean<Row>("ms"),
+      least: min<Row>("ms"),
+      most: max<Row>("ms"),
+    };
+    // The first batches, 1 MiB each, are all numbers.
+    const pad = "x".repeat(300);
+    const rows = Array.from({ length: 14_000 }, (_, i) => {
+      return { user: `u${i % 700}`, ...(i % 11 ? { ms: i % 13 ? (i % 999) - 500 : null } : {}) };
+    });
+    const lines = rows.map((row) => `${JSON.stringify({ ...row, pad })}\n`);
+    lines.splice(9000, 0, `{"ms":7}\n`, `\n`, `{"user":"u1","ms":1e2}\n`);
+    writeFileSync(path, lines.join(""));
+    const all = [...rows, { user: "u1", ms: 100 }];
+    const wanted = expected(all.map((row) => ({ ...row, word: "" })));
+    const pick = ([user, row]: readonly [string, object]) => {
+      const { n, total, middle, least, most } = row as Record<string, number>;
+      return JSON.stringify([user, n, total, middle, least, most]);
+    };
+    for (const threads of [1, 2, 3]) {
+      for (const memory of [undefined, LITTLE]) {
+        const options = { by: "user", missing: "skip", threads, memory } as const;
+        const found = aggregate(readNdjson<Row>(path), { ...options, select: numbers }).toMap();
+        expect([...(await found)].map(pick).toSorted()).toEqual([...wanted].map(pick).toSorted());
+      }
+      const extremes = { least: min<Row, string>("ms"), most: max<Row, string>("ms") };
+      const texts = joinPath(dir, "texts.ndjson");
+      const nulls = Array.from({ length: 5000 }, (_, i) => ({ user: `u${i % 9}`, ms: null, pad }));
+      const words = ["b", "a", "c"].map((ms) => ({ user: "u4", ms }));
+      writeFileSync(texts, [...nulls, ...words].map((row) => `${JSON.stringify(row)}\n`).join(""));
+      const options = { by: "user", select: extremes, threads } as const;
+      const found = await aggregate(readNdjson<Row>(texts), options).toMap();
+      expect(found.get("u4")).toEqual({ least: "a", most: "c" });
+      expect(found.get("u5")).toEqual({ least: undefined, most: undefined });
+    }
+  });
+
   test("of CSV have its columns", async () => {
     const path = joinPath(dir, "rows.csv");
     const lines = Array.from({ length: 5000 }, (_, i) => `"u ${i % 17}",${i}\n`);

@@ -7,6 +7,7 @@ import type {
   Scan,
   Scanner,
   ScannerOptions,
+  Totals,
 } from "../records.js";
 import { openScanner } from "../scan/open-scanner.js";
 import { RecordError } from "../scan/record-error.js";
@@ -95,7 +96,7 @@ export class CsvFormat<R extends object> implements TextFormat<R> {
   }
 
   scanner(fields: readonly string[], options?: ScannerOptions): Scanner {
-    const { values = [], onReject = this.#onReject } = options ?? {};
+    const { values = [], onReject = this.#onReject, totals = false } = options ?? {};
     for (const field of [...fields, ...values]) parseFieldPath(field);
     let scanner: Scanner | undefined;
     // The columns are known once the first batch has come.
@@ -103,13 +104,16 @@ export class CsvFormat<R extends object> implements TextFormat<R> {
       const columns = [...fields, ...values].map((field) => this.#columnOf(field));
       const width = this.#known().length;
       const matcher = new CsvMatcher(this.#syntax, width, columns);
-      const plan = { keys: fields.length, values: values.length, onReject };
+      const plan = { keys: fields.length, values: values.length, onReject, totals };
       return openScanner({ name: "csv", ...this.#syntax, width, columns }, matcher, plan);
     };
     return {
       scan: (batch: ByteBatch): Scan => {
         scanner ??= open();
         return scanner.scan(batch);
+      },
+      get totals(): Totals | undefined {
+        return scanner?.totals;
       },
     };
   }

@@ -39,9 +39,9 @@ export class NdjsonFormat<R> implements TextFormat<R> {
   }
 
   scanner(fields: readonly string[], options?: ScannerOptions): Scanner {
-    const { values = [], onReject = this.#onReject } = options ?? {};
+    const { values = [], onReject = this.#onReject, totals = false } = options ?? {};
     const paths = [...fields, ...values].map(parseFieldPath);
-    const plan = { keys: fields.length, values: values.length, onReject };
+    const plan = { keys: fields.length, values: values.length, onReject, totals };
     return openScanner({ name: "ndjson", paths }, new JsonMatcher(paths), plan);
   }
 

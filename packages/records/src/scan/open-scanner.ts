@@ -18,5 +18,6 @@ export function openScanner(syntax: WasmSyntax, matcher: RecordMatcher, plan: Sc
         ? wasm.scan(batch)
         : plain.scan(batch);
     },
+    totals: wasm?.totals,
   };
 }

@@ -10,6 +10,8 @@ export interface ScanPlan {
   readonly keys: number;
   readonly values: number;
   readonly onReject: OnReject | undefined;
+  /** Whether to keep totals by key. */
+  readonly totals?: boolean;
 }
 
 /**

@@ -1,5 +1,6 @@
 import type { ScanPlan } from "./plain-scanner.js";
 import { WASM } from "./scan-wasm.js";
+import { type TotalsExports, TotalsMemory } from "./totals-memory.js";
 
 /** A format as `packages/wasm/src/scan.c` knows it, and the paths or columns of its fields. */
 export type WasmSyntax =
@@ -20,7 +21,8 @@ export class ScanMemory {
   /** Larger batches go to the plain scanner, because this memory never shrinks. */
   static readonly MOST_BYTES: number = 32 << 20;
 
-  exports: ScanExports;
+  readonly exports: ScanExports;
+  readonly totals: TotalsMemory | undefined;
   /** The state of `scan.c`. */
   #state: Uint32Array<ArrayBuffer>;
   #layout: Layout | undefined;
@@ -42,6 +44,11 @@ export class ScanMemory {
     this.#plan = plan;
     this.#namesEnd = this.#writeFields();
     this.#state = this.#viewState();
+    if (plan.totals && plan.keys > 0) {
+      this.totals = new TotalsMemory(this.exports, this.#namesEnd, plan.values, (byteLength) => {
+        this.#reserve(byteLength);
+      });
+    }
   }
 
   /** The positions of the current batch's arrays. */
@@ -76,12 +83,15 @@ export class ScanMemory {
   /** Loads a batch, and makes room for everything that a scan of it can find. */
   load(bytes: Uint8Array): void {
     const { keys, values } = this.#plan;
-    const input = align(this.#namesEnd, 64);
-    this.#reserve(input + bytes.length + SLACK);
-    const memory = new Uint8Array(this.buffer);
-    memory.set(bytes, input);
-    memory.fill(LF, input + bytes.length, input + bytes.length + SLACK);
-    const lines = this.exports.survey(input, input + bytes.length);
+    const { totals } = this;
+    let input = this.#place(bytes);
+    let lines = this.exports.survey(input, input + bytes.length);
+    // The totals lie below the input, and move it when they grow.
+    if (totals && !totals.hasRoom(lines + 1, 2 * bytes.length)) {
+      totals.grow(lines + 1, 2 * bytes.length);
+      input = this.#place(bytes);
+      lines = this.exports.survey(input, input + bytes.length);
+    }
     const room = lines + 1;
     let at = align(input + bytes.length + SLACK, 64);
     const take = (byteLength: number) => {
@@ -134,6 +144,21 @@ export class ScanMemory {
       state[STATE.quote] = this.#syntax.quote ? 1 : 0;
       state[STATE.width] = this.#syntax.width;
     }
+  }
+
+  /** Copies a batch to where the input begins. */
+  #place(bytes: Uint8Array): number {
+    const input = align(this.totals?.end ?? this.#namesEnd, 64);
+    this.#reserve(input + bytes.length + SLACK);
+    const memory = new Uint8Array(this.buffer);
+    memory.set(bytes, input);
+    memory.fill(LF, input + bytes.length, input + bytes.length + SLACK);
+    return input;
+  }
+
+  /** Whether the batch's records suit the totals; if not, none is added. */
+  addToTotals(): boolean {
+    return this.exports.addToTotals(this.layout.assignment) === 1;
   }
 
   scan(isCsv: boolean): "done" | "ask" {
@@ -261,7 +286,7 @@ function align(address: number, to: number): number {
   return Math.ceil(address / to) * to;
 }
 
-interface ScanExports {
+interface ScanExports extends TotalsExports {
   readonly memory: { readonly buffer: ArrayBuffer; grow(pages: number): number };
   state(): number;
   heap(): number;
@@ -281,6 +306,7 @@ interface ScanExports {
     next: number,
     out: number,
   ): void;
+  addToTotals(numbers: number): number;
 }
 
 const encoder = new TextEncoder();

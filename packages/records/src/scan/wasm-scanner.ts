@@ -1,4 +1,4 @@
-import type { ByteBatch, OnReject, Scan, Scanner } from "../records.js";
+import type { ByteBatch, OnReject, Scan, Scanner, Totals } from "../records.js";
 import type { ScanPlan } from "./plain-scanner.js";
 import type { RecordMatcher } from "./record-matcher.js";
 import { RecordReader } from "./record-reader.js";
@@ -10,12 +10,14 @@ import { WasmScan } from "./wasm-scan.js";
  * difficult record: see `scan.c`.
  */
 export class WasmScanner implements Scanner {
+  readonly totals: Totals | undefined;
   readonly #isCsv: boolean;
   readonly #values: number;
   readonly #hasKey: boolean;
   readonly #reader: RecordReader;
   readonly #onReject: OnReject | undefined;
   readonly #memory: ScanMemory;
+  #last: Scan | undefined;
 
   /**
    * The scanner, or `undefined` if this runtime has no WebAssembly or there are too many fields.
@@ -41,14 +43,24 @@ export class WasmScanner implements Scanner {
     this.#hasKey = keys > 0;
     this.#reader = new RecordReader(matcher, keys, values);
     this.#onReject = onReject;
+    const { totals } = memory;
+    this.totals = totals && {
+      add: (scan) => scan === this.#last && memory.addToTotals(),
+      take: () => totals.take(),
+      get byteLength() {
+        return totals.byteLength;
+      },
+    };
   }
 
   /** @param batch - At most {@link ScanMemory.MOST_BYTES} long. */
   scan(batch: ByteBatch): Scan {
     const memory = this.#memory;
+    this.#last = undefined;
     memory.load(batch.bytes);
     while (memory.scan(this.#isCsv) === "ask") this.#ask(batch);
-    return new WasmScan(memory, batch.bytes, this.#values);
+    this.#last = new WasmScan(memory, batch.bytes, this.#values);
+    return this.#last;
   }
 
   /** Has the plain scanner read the record at which the scan stopped. */

@@ -35,7 +35,9 @@ export async function* keyedBatches<R>(
     run,
     shares,
     program,
-    (records) => readAll(run, inputOf(records, keyer)),
+    async function* (parts) {
+      for (const records of parts) yield* readAll(run, inputOf(records, keyer));
+    },
   );
   for await (const read of reading) {
     if (read instanceof ShareResult) {

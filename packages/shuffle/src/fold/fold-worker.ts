@@ -4,9 +4,10 @@ import { decodeGroupKey, openPart } from "@partd/records";
 import type { ShareMessage } from "../threads/share-threads.js";
 import { failureOf } from "../threads/thread-failure.js";
 import { MERGEABLE } from "./aggregates.js";
+import type { Numbered } from "./columns.js";
 import type { FoldedShare } from "./fold.js";
 import { type FoldJob, fieldBatches } from "./fold-input.js";
-import { KeyIndex } from "./key-index.js";
+import { type Keyed, KeyIndex } from "./key-index.js";
 
 const job = workerData as FoldJob;
 const tell = (message: ShareMessage<FoldedShare>) => parentPort?.postMessage(message);
@@ -21,22 +22,46 @@ async function fold(): Promise<ShareMessage<FoldedShare>> {
   const columns = job.names.map((name) => MERGEABLE[name]!("").column());
   const bytesPerKey = columns.reduce((sum, column) => sum + column.bytesPerKey, 0);
   let numbers = new Uint32Array(0);
-  for (const part of job.parts) {
-    let consumed = 0;
-    const batches = fieldBatches(openPart(part), job, undefined, (scan, now) => {
-      tell({ records: scan.count, bytes: now - consumed });
+  const numbered = ({ count }: Keyed): Numbered => {
+    const key = (number: number) => index.at(number, decodeGroupKey);
+    return { count, numbers, keys: index.count, key };
+  };
+  const merge = ({ keyed, states }: FoldedShare) => {
+    numbers = new Uint32Array(keyed.count);
+    index.number(keyed, numbers, false);
+    for (const [i, column] of columns.entries()) column.merge!(numbered(keyed), states[i] as never);
+  };
+  const isFull = () => {
+    return index.isFull || index.byteLength + index.count * bytesPerKey > job.mostBytes;
+  };
+  let consumed = 0;
+  const batches = fieldBatches(
+    job.parts.map((part) => openPart(part)),
+    job,
+    job.mostBytes / 2,
+    undefined,
+    (scan, now) => {
+      // Each part counts anew.
+      tell({ records: scan.count, bytes: now < consumed ? now : now - consumed });
       consumed = now;
-    });
-    for await (const { keyed, values } of batches) {
-      if (numbers.length < keyed.count) numbers = new Uint32Array(2 * keyed.count);
-      index.number(keyed, numbers, false);
-      const key = (number: number) => index.at(number, decodeGroupKey);
-      const numbered = { count: keyed.count, numbers, keys: index.count, key };
-      for (const [i, column] of columns.entries()) column.add(numbered, values[i] ?? []);
-      const bytes = index.byteLength + index.count * bytesPerKey;
-      if (bytes > job.mostBytes || index.isFull) return { isFull: true };
+    },
+  );
+  let share: FoldedShare | undefined;
+  for await (const batch of batches) {
+    if ("states" in batch) {
+      share = batch;
+      continue;
     }
+    if (share) merge(share);
+    share = undefined;
+    const { keyed, values } = batch;
+    if (numbers.length < keyed.count) numbers = new Uint32Array(2 * keyed.count);
+    index.number(keyed, numbers, false);
+    for (const [i, column] of columns.entries()) column.add(numbered(keyed), values[i] ?? []);
+    if (isFull()) return { isFull: true };
   }
+  // Most often the scanner has done it all.
+  if (share) return { result: share };
   const { keyed } = index;
   // A view would be copied with all memory behind it.
   const own = { ...keyed, keys: keyed.keys.slice(), keyEnds: keyed.keyEnds.slice() };

@@ -74,7 +74,10 @@ export async function* readByThreads<R, Batch, T>(
   run: Run,
   shares: readonly (readonly RecordsPart[])[],
   { entry, job }: { readonly entry: URL; readonly job: object },
-  batchesOf: (records: Records<R>) => AsyncGenerator<Batch>,
+  batchesOf: (
+    parts: Iterable<Records<R>>,
+    isFirst: boolean,
+  ) => AsyncGenerator<Batch | ShareResult<T>>,
 ): AsyncGenerator<Batch | ShareResult<T>> {
   const mostBytes = Math.floor((run.workspace.byteLength * THREADS_SHARE) / shares.length);
   const borrowed = mostBytes * (shares.length - 1);
@@ -84,13 +87,13 @@ export async function* readByThreads<R, Batch, T>(
     (parts) => new ShareThread<T>(run, entry, { ...job, parts, mostBytes }),
   );
   try {
-    for (const part of first!) yield* batchesOf(openPart<R>(part));
+    yield* batchesOf(opened(first!), true);
     for (const [i, parts] of others.entries()) {
       const result = await threads[i]!.result;
       if (result) yield result;
       if (result?.isTaken) continue;
       await threads[i]!.end();
-      for (const part of parts) yield* batchesOf(openPart<R>(part));
+      yield* batchesOf(opened(parts), false);
     }
   } finally {
     await Promise.all(threads.map((thread) => thread.end()));
@@ -99,6 +102,10 @@ export async function* readByThreads<R, Batch, T>(
 }
 
 const THREADS_SHARE = 0.4;
+
+function* opened<R>(parts: readonly RecordsPart[]): Generator<Records<R>> {
+  for (const part of parts) yield openPart<R>(part);
+}
 
 class ShareThread<T> {
   /** What it has made; `undefined` if that is too large. */
