@@ -50,28 +50,23 @@ async function gatherHeld(
   const tasks = new Tasks(plan, values);
   const failed: { error: unknown }[] = [];
   const worker = async () => {
-    let buffer: Buffer | undefined;
-    const stretch = (length: number) => {
-      if (!buffer || buffer.length < length) {
-        buffer = Buffer.allocUnsafeSlow(Math.max(STRETCH, length));
-      }
-      return buffer.subarray(0, length);
-    };
+    const memory = new StretchMemory();
     for (let task = tasks.next(); task && failed.length === 0; task = tasks.next()) {
       signal?.throwIfAborted();
       if (task.targets) {
         await readInto(plan.segment, task.targets, task.position);
         tasks.checkTargets(task, keys);
       } else {
-        const bytes = task.length <= SHORT ? Buffer.allocUnsafe(task.length) : stretch(task.length);
+        const bytes = memory.of(task.length);
         await readInto(plan.segment, [bytes], task.position);
         tasks.scatter(task, bytes, keys);
       }
       if (pace.due) await pace.rest();
     }
+    memory.release();
   };
   await Promise.all(
-    Array.from({ length: AT_A_TIME }, () =>
+    Array.from({ length: Math.min(AT_A_TIME, plan.count) }, () =>
       worker().catch((error) => {
         failed.push({ error });
       }),
@@ -103,13 +98,40 @@ const pace = new Pace();
 const AT_A_TIME = 4;
 /** The most bytes of small ranges that are read together. */
 const STRETCH = 2 ** 20;
-/** A stretch of up to this length has memory of its own: a get of one key needs no more. */
+/** A get of one key needs no more memory at a time. */
 const SHORT = 64 * 1024;
 /** Ranges with a gap of up to this length are read together: another read would cost more. */
 const GAP = 64 * 1024;
 /** Ranges from this length on are read directly into the values. */
 const DIRECT = PIECE;
 const LONGEST_READ = 4 * 2 ** 20;
+
+/**
+ * Memory for one stretch after another. A short one is used again by later reads: a get of one key
+ * is of a few groups of 4 KiB, and memory of its own for each was a third of its time.
+ */
+class StretchMemory {
+  static readonly #spare: Buffer[] = [];
+  #short: Buffer | undefined;
+  #long: Buffer | undefined;
+
+  of(length: number): Buffer {
+    if (length <= SHORT) {
+      this.#short ??= StretchMemory.#spare.pop() ?? Buffer.allocUnsafeSlow(SHORT);
+      return this.#short.subarray(0, length);
+    }
+    if (!this.#long || this.#long.length < length) {
+      this.#long = Buffer.allocUnsafeSlow(Math.max(STRETCH, length));
+    }
+    return this.#long.subarray(0, length);
+  }
+
+  release(): void {
+    const spare = StretchMemory.#spare;
+    if (this.#short && spare.length < AT_A_TIME) spare.push(this.#short);
+    this.#short = undefined;
+  }
+}
 
 class Tasks {
   readonly #plan: SegmentPlan;
