@@ -13,6 +13,8 @@ export interface CommitOptions {
   readonly partLength: number;
   /** Parts written at once. */
   readonly concurrency: number;
+  /** Where commits wait for one another while their objects are laid out. */
+  readonly layingOut: Slots;
   /** Aborts the commit until its object is being written. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -29,16 +31,20 @@ export async function commit(
   changes: Changes,
   options: CommitOptions,
 ): Promise<Tail> {
-  const { partLength, signal } = options;
+  const { partLength, layingOut, signal } = options;
   const bodyLength = bodyLengthOf(changes);
   if (bodyLength > partLength + partLength / 4) return commitInParts(dataSet, id, changes, options);
   let body: Buffer = Buffer.alloc(0);
   // The tail goes into the same memory: copying 64 MiB again takes as long as computing the
   // checksums.
   const room = mostTailBytes(changes);
-  const writer = await layOut(changes, bodyLength, room, async (block) => {
-    body = block;
-  });
+  // One after the other: the first is on its way while the next is laid out. Side by side, all of
+  // four would be done as late as the last, and the server would have nothing to do meanwhile.
+  const writer = await layingOut.run(() =>
+    layOut(changes, bodyLength, room, async (block) => {
+      body = block;
+    }),
+  );
   const tail = writer.end(id, 0, options.cover);
   signal?.throwIfAborted();
   return putSegment(dataSet, id, joined(body, tail), tail, tail.length);

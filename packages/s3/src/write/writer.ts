@@ -6,6 +6,7 @@ import type { Cover } from "../format/cover.js";
 import { indexName, mergeTails } from "../format/index-object.js";
 import { type CommitKind, LAST_STAMP } from "../format/names.js";
 import type { Tail } from "../format/tail.js";
+import { Slots } from "../objects/slots.js";
 import { commit } from "./commit.js";
 import { type Changes, inKeyOrder } from "./layout.js";
 
@@ -27,6 +28,7 @@ export class Writer {
   readonly #waiting = new Set<Pending>();
   #waitingBytes = 0;
   readonly #running = new Set<Promise<void>>();
+  readonly #layingOut = new Slots(1);
   #sequence = 0;
   /** The segments since the last index. */
   #described: { readonly sequence: number; readonly tail: Tail }[] = [];
@@ -150,7 +152,8 @@ export class Writer {
       epoch: this.#dataSet.epoch,
       kind,
     };
-    const options = { cover, partLength, concurrency, signal };
+    const layingOut = this.#layingOut;
+    const options = { cover, partLength, concurrency, layingOut, signal };
     const tail = await commit(this.#dataSet, id, changes, options);
     if (kind !== "add") return; // Removals are read one by one in any case.
     this.#described.push({ sequence: id.sequence, tail });
