@@ -26,12 +26,13 @@ export function awsClient(client: S3Client): ObjectClient {
         { abortSignal: signal },
       ),
 
-    get: async ({ bucket, key, start, end, signal }: GetRequest): Promise<Uint8Array> => {
+    get: async ({ bucket, key, start, end, signal }: GetRequest) => {
       const range = `bytes=${start}-${end - 1}`;
       const { Body } = await client.send(
         new GetObjectCommand({ Bucket: bucket, Key: key, Range: range }),
         { abortSignal: signal },
       );
+      if (Body && Symbol.asyncIterator in Body) return Body as AsyncIterable<Uint8Array>;
       return (await Body?.transformToByteArray()) ?? new Uint8Array(0);
     },
 

@@ -7,8 +7,12 @@
 export interface ObjectClient {
   /** Creates the object from `body`. Must send `If-None-Match: *` if `ifNoneMatch` is given. */
   put(request: PutRequest): Promise<unknown>;
-  /** Returns the object's bytes from `start` up to, not including, `end`. */
-  get(request: GetRequest): Promise<Uint8Array>;
+  /**
+   * Returns the object's bytes from `start` up to, not including, `end`: whole, or, which takes less
+   * memory and time, in pieces as they arrive. The pieces, too, end with an error when the signal
+   * aborts.
+   */
+  get(request: GetRequest): Promise<Uint8Array | AsyncIterable<Uint8Array>>;
   /** Returns the next objects in the order of their names, as ListObjectsV2 does. */
   list(request: ListRequest): Promise<ListPage>;
   /** Removes objects. A missing object is no error. */

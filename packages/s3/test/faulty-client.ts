@@ -9,7 +9,7 @@ export interface Faults {
   /** The same, once the server has carried it out. */
   after?(method: Method, request: { readonly key?: string }): Promise<void> | void;
   /** Changes what comes back. */
-  // biome-ignore lint/suspicious/noExplicitAny: the answers of four methods.
+  // biome-ignore lint/suspicious/noExplicitAny: the answers of four methods, that of `get` whole.
   answer?(method: Method, request: { readonly key?: string }, answer: any): unknown;
 }
 
@@ -25,10 +25,18 @@ export function faultyClient(client: ObjectClient, faults: Faults): ObjectClient
     };
   return {
     put: wrap("put", (request) => client.put(request)),
-    get: wrap("get", (request) => client.get(request)),
+    get: wrap("get", async (request) => wholeOf(await client.get(request))),
     list: wrap("list", (request) => client.list(request)),
     delete: wrap("delete", (request) => client.delete(request)),
   };
+}
+
+/** All bytes of an answer. */
+export async function wholeOf(answer: Uint8Array | AsyncIterable<Uint8Array>): Promise<Uint8Array> {
+  if (answer instanceof Uint8Array) return answer;
+  const pieces: Uint8Array[] = [];
+  for await (const piece of answer) pieces.push(piece);
+  return Buffer.concat(pieces);
 }
 
 /** What a client throws where the connection breaks. */

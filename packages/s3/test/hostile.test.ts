@@ -1,9 +1,12 @@
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { PutObjectCommand } from "@aws-sdk/client-s3";
 import { beforeAll, expect, test } from "@jest/globals";
+import type { GetRequest } from "@partd/s3";
 import { awsClient } from "@partd/s3/aws";
 import { describeReal } from "tooling/real-part";
-import { type Bucket, bytes, namesIn, newBucket, radosgw, read } from "./bucket.js";
-import { faultyClient } from "./faulty-client.js";
+import { type Bucket, bytes, namesIn, newBucket, radosgw, read, sdk } from "./bucket.js";
+import { cut, faultyClient } from "./faulty-client.js";
 
 describeReal(radosgw, "what comes back is not believed, on radosgw", () => {
   let bucket: Bucket;
@@ -73,6 +76,82 @@ describeReal(radosgw, "what comes back is not believed, on radosgw", () => {
       );
       await expect(store.get("x")).rejects.toMatchObject({ code: "ERR_PARTD_CONNECTION" });
     }
+  });
+
+  test("an answer in pieces that breaks off, stands still, or is of another length is asked for again", async () => {
+    const value = new Uint8Array(300_000).map((_, i) => i % 251);
+    const [a, b, c] = [value.subarray(0, 1000), value.subarray(1000, 1010), value.subarray(1010)];
+    await using writer = bucket.store("pieces");
+    await writer.append({ a, b, c });
+    const client = awsClient(bucket.client);
+    const halves = [value.subarray(0, 100_001), value.subarray(100_001)] as const;
+    const answers: Record<string, (signal: AbortSignal) => AsyncIterable<Uint8Array>> = {
+      async *broken() {
+        yield Buffer.alloc(100_001, 1);
+        throw cut();
+      },
+      async *still(signal) {
+        yield halves[0];
+        await new Promise((_, reject) => {
+          signal.addEventListener("abort", () => reject(signal.reason));
+        });
+      },
+      async *short() {
+        yield halves[0];
+        yield halves[1].subarray(1);
+      },
+      async *long() {
+        yield* halves;
+        yield new Uint8Array(1);
+      },
+      async *text() {
+        yield "text" as unknown as Uint8Array;
+      },
+    };
+    for (const [name, answer] of Object.entries(answers)) {
+      let wrong = 0;
+      let reads = 0;
+      const get = async (request: GetRequest) => {
+        if (request.end <= value.length) reads++;
+        if (request.end - request.start !== value.length || wrong > 0) return client.get(request);
+        wrong++;
+        return answer(request.signal);
+      };
+      await using store = bucket.store("pieces", {
+        client: { ...client, get },
+        requestTimeoutMs: name === "still" ? 500 : undefined,
+        attempts: 40,
+      });
+      expect(Buffer.concat(await store.get(["a", "b", "c"])).equals(value)).toBe(true);
+      expect(wrong).toBe(1);
+      // Not a third time, because of a damaged value.
+      if (name !== "still") expect(reads).toBe(2);
+    }
+  }, 60_000);
+
+  test("a body that stands still ends with the signal of its request", async () => {
+    const server = createServer((_, response) => {
+      response.writeHead(206, { "content-length": "1000" }).write(Buffer.alloc(500));
+    });
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    const { port } = server.address() as AddressInfo;
+    const client = sdk({ endpoint: `http://127.0.0.1:${port}` });
+    const controller = new AbortController();
+    const { signal } = controller;
+    const answer = await awsClient(client).get({
+      bucket: "b",
+      key: "k",
+      start: 0,
+      end: 1000,
+      signal,
+    });
+    const read = async () => {
+      for await (const _ of answer as AsyncIterable<Uint8Array>) controller.abort();
+    };
+    await expect(read()).rejects.toThrow();
+    client.destroy();
+    server.closeAllConnections();
+    await new Promise((resolve) => server.close(resolve));
   });
 
   test("names that no store makes are refused", async () => {

@@ -64,16 +64,44 @@ export class Requests {
     end: number,
     signal?: AbortSignal,
   ): Promise<Uint8Array | undefined> {
+    const bytes = Buffer.allocUnsafeSlow(end - start);
+    const isThere = await this.readTo(key, start, end, (piece, at) => bytes.set(piece, at), signal);
+    return isThere ? bytes : undefined;
+  }
+
+  /**
+   * Passes the bytes from `start` up to `end` to `take` as they arrive, each piece with its distance
+   * from `start`; from the beginning again if the request is repeated.
+   *
+   * @returns whether the object exists.
+   */
+  async readTo(
+    key: string,
+    start: number,
+    end: number,
+    take: (piece: Uint8Array, at: number) => void,
+    signal?: AbortSignal,
+  ): Promise<boolean> {
     const { bucket } = this.#options;
-    if (start === end) return new Uint8Array(0);
-    return this.#reading.run(() =>
+    const length = end - start;
+    if (length === 0) return true;
+    const isThere = await this.#reading.run(() =>
       this.#repeat("get", "read", key, signal, async (signal) => {
-        const bytes = await this.#client.get({ bucket, key, start, end, signal });
-        if (isBytes(bytes) && bytes.byteLength === end - start) return bytes;
-        const got = isBytes(bytes) ? `${bytes.byteLength} bytes` : typeof bytes;
-        throw new Error(`the answer was ${got} instead of ${end - start} bytes`);
+        const answer = await this.#client.get({ bucket, key, start, end, signal });
+        let got = 0;
+        for await (const piece of piecesOf(answer)) {
+          if (!isBytes(piece)) throw new Error(`the answer was ${typeof piece} instead of bytes`);
+          if (piece.byteLength > length - got) {
+            throw new Error(`the answer was more than ${length} bytes`);
+          }
+          take(piece, got);
+          got += piece.byteLength;
+        }
+        if (got === length) return true;
+        throw new Error(`the answer was ${got} bytes instead of ${length}`);
       }),
     );
+    return isThere ?? false;
   }
 
   /**
@@ -169,6 +197,12 @@ export class Requests {
   #address(key: string): string {
     return `s3://${this.#options.bucket}/${key}`;
   }
+}
+
+/** @param answer what a client gave, which may be anything. */
+function piecesOf(answer: unknown): AsyncIterable<unknown> | readonly unknown[] {
+  const isStream = typeof answer === "object" && answer !== null && Symbol.asyncIterator in answer;
+  return isStream ? (answer as AsyncIterable<unknown>) : [answer];
 }
 
 /** The most names of one DeleteObjects. */
