@@ -2,6 +2,7 @@ import { totalmem } from "node:os";
 import type { Store } from "@partd/core";
 import { checkIntegerOption } from "@partd/core/author";
 import { StoreSpace } from "../spill/store-space.js";
+import type { TapeSpace } from "../spill/tape.js";
 import { TemporaryFile } from "../spill/temporary-file.js";
 import { Workspace } from "../spill/workspace.js";
 import { type Progress, ProgressReport } from "./progress.js";
@@ -44,15 +45,18 @@ export class Run {
   /**
    * @param byteLength what there is to read, where that is known.
    * @param growing chains that grow at the same time, where their number is given.
+   * @param space for what does not fit in memory, in place of what the options say.
    */
-  constructor(options: RunOptions, byteLength?: number, growing?: number) {
+  constructor(options: RunOptions, byteLength?: number, growing?: number, space?: TapeSpace) {
     const memory = memoryFor(options);
     this.memory = memory;
     this.signal = options.signal;
-    const space = options.store
-      ? new StoreSpace(options.store)
-      : new TemporaryFile(options.dir, Math.max(0, (byteLength ?? 0) - memory));
-    this.workspace = new Workspace(memory * SHARE, space, options.signal, growing);
+    const spilled =
+      space ??
+      (options.store
+        ? new StoreSpace(options.store)
+        : new TemporaryFile(options.dir, spillOf(byteLength, memory)));
+    this.workspace = new Workspace(memory * SHARE, spilled, options.signal, growing);
     this.progress = new ProgressReport(
       options.onProgress,
       byteLength,
@@ -64,6 +68,11 @@ export class Run {
     this.progress.end();
     await this.workspace.close();
   }
+}
+
+/** Bytes that are likely to be spilled. */
+export function spillOf(byteLength: number | undefined, memory: number): number {
+  return Math.max(0, (byteLength ?? 0) - memory);
 }
 
 /** The bytes that `options.memory` says, checked. */

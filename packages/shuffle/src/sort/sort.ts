@@ -1,13 +1,23 @@
 import { RecordOutput } from "../run/record-output.js";
-import { Run, type RunOptions } from "../run/run.js";
+import { memoryFor, Run, type RunOptions, spillOf } from "../run/run.js";
 import type { Visit } from "../run/walk.js";
 import { type Input, inputOf, type Source } from "../source/input.js";
+import { Checkpoint } from "./checkpoint.js";
 import { type SortKey, SortKeyer } from "./sort-key.js";
 import { Sorter } from "./sorter.js";
 
 export interface SortOptions<R> extends RunOptions {
   /** What to sort by; of several keys, each decides where those before it are equal. */
   readonly by: SortKey<R> | readonly SortKey<R>[];
+  /**
+   * A directory in which sorted runs are kept, in place of `dir` and `store`, so that a sort that is killed can be
+   * gone on with: the same call over the same source skips the records whose runs are complete. Made when
+   * the first run is spilled, for one sort at a time, and yours to remove once the result is
+   * safe. Runs of an earlier boot, of another machine or of another `memory` are sorted again.
+   *
+   * `ERR_PARTD_LOCK`: another process sorts with it. `ERR_PARTD_CORRUPT`: the source has fewer records than its runs.
+   */
+  readonly checkpoint?: string | undefined;
 }
 
 /**
@@ -28,12 +38,17 @@ export function sort<R>(source: Source<R>, options: SortOptions<R>): RecordOutpu
 
 async function* sorted<R>(
   input: Input<R>,
-  options: RunOptions,
+  options: SortOptions<R>,
   visit: Visit,
 ): AsyncGenerator<void> {
-  const run = new Run(options, await input.byteLength());
+  const byteLength = await input.byteLength();
+  const checkpoint =
+    options.checkpoint === undefined
+      ? undefined
+      : new Checkpoint(options.checkpoint, spillOf(byteLength, memoryFor(options)));
+  const run = new Run(options, byteLength, undefined, checkpoint?.space);
   try {
-    const sorter = new Sorter(run.workspace);
+    const sorter = new Sorter(run.workspace, checkpoint);
     for await (const batch of input.batches(run.signal)) {
       run.signal?.throwIfAborted();
       await sorter.add(batch);

@@ -1,9 +1,11 @@
+import { PartdError } from "@partd/core";
 import type { KeyedBatch } from "../source/keyed-batch.js";
 import { frameCost } from "../spill/block.js";
 import type { Chain } from "../spill/chain.js";
 import { appendBatch } from "../spill/fan.js";
 import { LoadedChain } from "../spill/loaded-chain.js";
 import type { Workspace } from "../spill/workspace.js";
+import type { Checkpoint } from "./checkpoint.js";
 import { KeyTail } from "./key-tail.js";
 import { Merge } from "./merge.js";
 import { sortCost, sortedOrder } from "./sorted-order.js";
@@ -31,10 +33,21 @@ export class Sorter {
   #tail = new KeyTail();
   /** Sorted chains, in the order of the source. */
   #runs: Chain[] = [];
+  /** Records so far, with those of the runs that were recalled. */
+  #added = 0;
+  readonly #checkpoint: Checkpoint | undefined;
+  /** Records, from the first on, that runs of an earlier process hold. */
+  #recalled = 0;
 
-  constructor(workspace: Workspace) {
+  /** @param checkpoint keeps the runs. */
+  constructor(workspace: Workspace, checkpoint?: Checkpoint) {
     this.#workspace = workspace;
     this.#gathered = this.#gather();
+    this.#checkpoint = checkpoint;
+    if (!checkpoint) return;
+    const { runs, covered } = checkpoint.recall(workspace);
+    this.#runs = runs;
+    this.#recalled = covered;
   }
 
   /** A chain that stays in memory until it is sorted. */
@@ -46,9 +59,14 @@ export class Sorter {
 
   /** Adds a batch, whose hashes are the first 8 bytes of the keys. */
   async add(batch: KeyedBatch): Promise<void> {
+    const done = Math.min(batch.count, Math.max(0, this.#recalled - this.#added));
+    this.#added += done;
+    if (done > 0 && done === batch.count) return;
     const byteLength = batch.ends[batch.count - 1] ?? 0;
-    if (byteLength < this.#large) return this.#append(batch);
-    for (let index = 0; index < batch.count; index++) await this.#addOne(recordOf(batch, index));
+    if (done === 0 && byteLength < this.#large) return this.#append(batch);
+    for (let index = done; index < batch.count; index++) {
+      await this.#addOne(recordOf(batch, index));
+    }
   }
 
   /** A batch of one record, which may be larger than half of the memory: then it is a run of its own. */
@@ -57,6 +75,9 @@ export class Sorter {
       await this.#spill();
       const run = this.#workspace.chain();
       await appendBatch(this.#workspace, batch, () => run);
+      this.#added++;
+      if (this.#checkpoint) await this.#workspace.unload(run);
+      this.#checkpoint?.note(run, this.#added);
       this.#runs.push(run);
       return;
     }
@@ -68,6 +89,7 @@ export class Sorter {
     this.#tail.add(batch);
     const chain = this.#gathered;
     await appendBatch(this.#workspace, batch, () => chain);
+    this.#added += batch.count;
   }
 
   get #large(): number {
@@ -89,7 +111,9 @@ export class Sorter {
     const { isSame } = this.#tail;
     this.#gathered = this.#gather();
     this.#tail = new KeyTail();
-    this.#runs.push(await this.#write((visit) => this.#inMemory(gathered, isSame, visit)));
+    const run = await this.#write((visit) => this.#inMemory(gathered, isSame, visit));
+    this.#checkpoint?.note(run, this.#added);
+    this.#runs.push(run);
   }
 
   /** All frames of a walk in a chain of their own. */
@@ -119,6 +143,7 @@ export class Sorter {
 
   /** All frames as a merge of spilled runs. It is the caller's to close. */
   async merge(): Promise<Merge> {
+    if (this.#added < this.#recalled) throw otherSource(this.#added, this.#recalled);
     await this.#spill();
     const width = Merge.width(this.#workspace);
     while (this.#runs.length > width) {
@@ -126,6 +151,8 @@ export class Sorter {
       try {
         await merge.start();
         const merged = await this.#write((visit) => this.#merged(merge, visit));
+        // Before the chains that were merged give up their space.
+        this.#checkpoint?.note(merged, this.#added, width);
         this.#runs.splice(0, width, merged);
       } finally {
         await merge.close();
@@ -192,6 +219,13 @@ const GATHERED_SHARE = 0.875;
 const TOUCHED = 64;
 /** Blocks of frames between two yields. */
 const WALKED_BLOCKS = 2;
+
+function otherSource(records: number, recalled: number): PartdError {
+  return new PartdError(
+    "ERR_PARTD_CORRUPT",
+    `The checkpoint holds the runs of ${recalled} records, and the source has ${records}: it is that of another source. Remove it to sort anew.`,
+  );
+}
 
 function recordOf(batch: KeyedBatch, index: number): KeyedBatch {
   const start = index === 0 ? 0 : batch.ends[index - 1]!;

@@ -157,6 +157,14 @@ export class Chain {
     this.#used = this.#workspace.blockSize;
   }
 
+  /** Takes up a chain that a tape holds already. */
+  restore(tape: Tape, tapeBlocks: number, records: number, byteLength: number): void {
+    this.tape = tape;
+    this.tapeBlocks = tapeBlocks;
+    this.records = records;
+    this.byteLength = byteLength;
+  }
+
   /** Blocks that could be spilled now. The last one only once the chain is sealed. */
   get spillable(): number {
     if (this.pinned || this.spilling) return 0;

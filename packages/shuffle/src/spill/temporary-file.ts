@@ -1,5 +1,5 @@
 import type { FileHandle } from "node:fs/promises";
-import { open, statfs } from "node:fs/promises";
+import { constants, open, statfs } from "node:fs/promises";
 import { join } from "node:path";
 import { PartdError } from "@partd/core";
 import { TemporaryDirectory } from "@partd/disk";
@@ -12,7 +12,7 @@ import type { Tape, TapeSpace } from "./tape.js";
  * when the first block is spilled; the space of a discarded tape is used again.
  */
 export class TemporaryFile implements TapeSpace {
-  readonly #directory: TemporaryDirectory;
+  readonly #directory: SpillDirectory;
   readonly #folder: string | undefined;
   readonly #path: string;
   readonly #expected: number;
@@ -22,17 +22,28 @@ export class TemporaryFile implements TapeSpace {
   /**
    * @param folder where to put it; default `os.tmpdir()`.
    * @param expected bytes that are likely to be spilled: looked for before the first of them.
+   * @param directory for the file alone. One that stays may hold it already.
    */
-  constructor(folder: string | undefined, expected = 0) {
+  constructor(
+    folder: string | undefined,
+    expected = 0,
+    directory: SpillDirectory = new TemporaryDirectory("partd-shuffle", folder),
+  ) {
     this.#folder = folder;
-    this.#directory = new TemporaryDirectory("partd-shuffle", folder);
+    this.#directory = directory;
     this.#path = join(this.#directory.path, "spilled");
     this.#expected = expected;
   }
 
-  tape(): Tape {
-    const extents: Extent[] = [];
+  /** Marks extents of a file that stayed, before anything is appended. */
+  occupy(extents: readonly Extent[]): void {
+    this.#space.occupy(extents);
+  }
+
+  /** @param extents of a tape of a file that stayed. */
+  tape(extents: Extent[] = []): FileTape {
     return {
+      extents,
       append: (blocks) => this.#append(extents, blocks),
       read: (from, into) => this.#read(extents, from, into),
       discard: async () => {
@@ -61,7 +72,7 @@ export class TemporaryFile implements TapeSpace {
     try {
       await this.#directory.make();
       await this.#lookForSpace();
-      return await open(this.#path, "wx+", 0o600);
+      return await open(this.#path, constants.O_RDWR | constants.O_CREAT, 0o600);
     } catch (cause) {
       throw diskError("make", this.#path, cause);
     }
@@ -80,7 +91,8 @@ export class TemporaryFile implements TapeSpace {
   }
 
   async #read(extents: readonly Extent[], from: number, into: readonly Block[]): Promise<void> {
-    const file = await this.#opening!;
+    this.#opening ??= this.#open();
+    const file = await this.#opening;
     let skip = from;
     let done = 0;
     for (const { start, length } of extents) {
@@ -147,6 +159,17 @@ function after(pieces: readonly Uint8Array[], byteLength: number): Uint8Array[] 
   return rest;
 }
 
+/** Where the file lies. */
+interface SpillDirectory {
+  readonly path: string;
+  make(): Promise<void>;
+  remove(): Promise<void>;
+}
+
+export interface FileTape extends Tape {
+  readonly extents: readonly Extent[];
+}
+
 /** A run of blocks of the file. */
 interface Extent {
   start: number;
@@ -157,6 +180,13 @@ interface Extent {
 class FreeSpace {
   readonly #extents: Extent[] = [];
   #end = 0;
+
+  occupy(extents: readonly Extent[]): void {
+    for (const { start, length } of [...extents].sort((a, b) => a.start - b.start)) {
+      if (start > this.#end) this.free({ start: this.#end, length: start - this.#end });
+      this.#end = start + length;
+    }
+  }
 
   allocate(length: number): Extent {
     const index = this.#extents.findIndex((extent) => extent.length >= length);

@@ -1,0 +1,156 @@
+import { appendFileSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { mkdir } from "node:fs/promises";
+import { uptime } from "node:os";
+import { join, resolve } from "node:path";
+import { PartdError } from "@partd/core";
+import { pidOf, processToken, stateOf } from "@partd/disk";
+import type { Chain } from "../spill/chain.js";
+import { diskError } from "../spill/disk-error.js";
+import type { TapeSpace } from "../spill/tape.js";
+import { type FileTape, TemporaryFile } from "../spill/temporary-file.js";
+import type { Workspace } from "../spill/workspace.js";
+
+/**
+ * Sorted runs in a directory that outlives a kill: their blocks in one file, and a journal that lists the
+ * complete runs, one a line. Neither is synced to the disk: what was written before this boot of the
+ * machine, or on another machine, is not used.
+ */
+export class Checkpoint {
+  readonly #runs: string;
+  readonly #journal: string;
+  readonly #file: TemporaryFile;
+  #header: string | undefined;
+
+  /**
+   * @param expected bytes that are likely to be spilled.
+   * @throws `ERR_PARTD_LOCK` while another process sorts with the directory.
+   */
+  constructor(directory: string, expected: number) {
+    const path = resolve(directory);
+    this.#runs = join(path, RUNS);
+    this.#journal = join(path, JOURNAL);
+    const make = async () => void (await mkdir(path, { recursive: true, mode: 0o700 }));
+    this.#file = new TemporaryFile(path, expected, { path, make, remove: async () => undefined });
+  }
+
+  get space(): TapeSpace {
+    return this.#file;
+  }
+
+  /** The complete runs, and how many records of the source they hold. Call this before anything is spilled. */
+  recall(workspace: Workspace): { readonly runs: Chain[]; readonly covered: number } {
+    const { blockSize } = workspace;
+    const notes = this.#notes(blockSize);
+    this.#header = `${JSON.stringify({ blockSize, owner: processToken() } satisfies Header)}\n`;
+    if (notes.length === 0) {
+      rmSync(this.#journal, { force: true });
+      rmSync(this.#runs, { force: true });
+      return { runs: [], covered: 0 };
+    }
+    const lines = notes.map((note) => `${JSON.stringify(note)}\n`);
+    // In one step: a kill leaves the journal as it was.
+    writeFileSync(`${this.#journal}.draft`, this.#header + lines.join(""));
+    renameSync(`${this.#journal}.draft`, this.#journal);
+    this.#header = undefined;
+    const listed = listedRuns(notes);
+    this.#file.occupy(listed.flatMap(({ extents }) => extents));
+    const runs = listed.map(({ extents, records, byteLength }) => {
+      const blocks = extents.reduce((sum, { length }) => sum + length, 0);
+      const run = workspace.chain();
+      run.restore(this.#file.tape([...extents]), blocks, records, byteLength);
+      return run;
+    });
+    return { runs, covered: notes.at(-1)!.covered };
+  }
+
+  /**
+   * Lists a run, all of whose blocks are on its tape.
+   *
+   * @param covered records of the source that the listed runs hold.
+   * @param replaced how many runs, from the first, it was merged from.
+   */
+  note(run: Chain, covered: number, replaced = 0): void {
+    const { records, byteLength } = run;
+    const { extents } = run.tape as FileTape;
+    const note: Note = { covered, replaced, records, byteLength, extents };
+    try {
+      appendFileSync(this.#journal, `${this.#header ?? ""}${JSON.stringify(note)}\n`);
+    } catch (cause) {
+      throw diskError("write", this.#journal, cause);
+    }
+    this.#header = undefined;
+  }
+
+  /** What can be used of the journal: nothing if blocks had another size, or may not have reached the disk. */
+  #notes(blockSize: number): Note[] {
+    const text = ifThere(() => readFileSync(this.#journal, "utf8"));
+    const size = ifThere(() => statSync(this.#runs).size);
+    if (text === undefined || size === undefined) return [];
+    // A kill may have cut the last line short.
+    const lines = text.split("\n").slice(0, -1);
+    const [header, ...notes] = parsed(lines) as [Header?, ...Note[]];
+    if (header?.blockSize !== blockSize || !this.#isOfThisBoot(header.owner)) return [];
+    const isThere = ({ start, length }: FileTape["extents"][number]) =>
+      (start + length) * blockSize <= size;
+    return notes.every(({ extents }) => extents.every(isThere)) ? notes : [];
+  }
+
+  #isOfThisBoot(owner: string): boolean {
+    const state = stateOf(owner);
+    if (owner !== processToken() && (state === "running" || state === "hidden")) {
+      throw new PartdError(
+        "ERR_PARTD_LOCK",
+        `Process ${pidOf(owner)} sorts with the checkpoint ${this.#journal}: wait for it, or choose another directory.`,
+        { path: this.#journal },
+      );
+    }
+    const booted = Date.now() - uptime() * 1000;
+    return state !== "unknown" && statSync(this.#journal).mtimeMs >= booted;
+  }
+}
+
+/** The first line of the journal. */
+interface Header {
+  readonly blockSize: number;
+  readonly owner: string;
+}
+
+/** Each other line: a run. */
+interface Note {
+  readonly covered: number;
+  readonly replaced: number;
+  readonly records: number;
+  readonly byteLength: number;
+  readonly extents: FileTape["extents"];
+}
+
+/** The runs that no later one was merged from, in the order of the source. */
+function listedRuns(notes: readonly Note[]): Note[] {
+  const listed: Note[] = [];
+  for (const note of notes) {
+    if (note.replaced > 0) listed.splice(0, note.replaced, note);
+    else listed.push(note);
+  }
+  return listed;
+}
+
+/** Nothing of a journal that a crash of the machine has damaged. */
+function parsed(lines: readonly string[]): unknown[] {
+  try {
+    return lines.map((line) => JSON.parse(line));
+  } catch {
+    return [];
+  }
+}
+
+function ifThere<T>(read: () => T): T | undefined {
+  try {
+    return read();
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    throw error;
+  }
+}
+
+const RUNS = "spilled";
+const JOURNAL = "runs.ndjson";
