@@ -1,14 +1,23 @@
-// Loaded before a command: kills the process just before its n-th change of a file (PARTD_DIE_AT).
+// Loaded before a command: kills the process just before its n-th change of a file (PARTD_DIE_AT), or copies
+// a folder (PARTD_COPY_OF) before each of them, as a kill there would leave it, into PARTD_COPY_TO/n.
 // The changes are counted where the command's own files are made, so that each is tried.
 import fs from "node:fs";
 import { syncBuiltinESMExports } from "node:module";
 
-let left = Number(process.env.PARTD_DIE_AT);
+const { PARTD_DIE_AT, PARTD_COPY_OF, PARTD_COPY_TO } = process.env;
+let changes = 0;
+let isCopying = false;
 
 const watched = (path) => String(path).includes(process.env.PARTD_DIE_OVER);
 
 function count(path) {
-  if (watched(path) && --left === 0) process.kill(process.pid, "SIGKILL");
+  if (isCopying || !watched(path)) return;
+  changes++;
+  if (changes === Number(PARTD_DIE_AT)) process.kill(process.pid, "SIGKILL");
+  if (PARTD_COPY_OF === undefined) return;
+  isCopying = true;
+  fs.cpSync(PARTD_COPY_OF, `${PARTD_COPY_TO}/${changes}`, { recursive: true });
+  isCopying = false;
 }
 
 for (const [from, names] of [

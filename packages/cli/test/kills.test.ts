@@ -1,13 +1,22 @@
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
-import { cpSync, existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
-import { describe, expect, test } from "@jest/globals";
+import { afterAll, describe, expect, test } from "@jest/globals";
 import { BIN, begin, ended, partd, scratch } from "./partd.js";
+import { Runner } from "./runner.js";
 
 /** More of them in a long run: PARTD_KILLS=50. */
-const KILLS = Number(process.env.PARTD_KILLS ?? 4);
+const KILLS = Number(process.env.PARTD_KILLS ?? 2);
 
 const cwd = scratch();
 
@@ -49,6 +58,13 @@ function dieAt(at: number, output: string): NodeJS.ProcessEnv {
     PARTD_DIE_AT: `${at}`,
     PARTD_DIE_OVER: output,
   };
+}
+
+/** So little memory that a megabyte is several sorted runs. */
+function sortWords(input: string, out: string): string[] {
+  const tmp = `${out}-tmp`;
+  mkdirSync(join(cwd, tmp), { recursive: true });
+  return ["sort", input, "--by", "user,id:desc", "-o", out, "--memory", "1MB", "--tmp", tmp];
 }
 
 async function seconds(words: string[]): Promise<number> {
@@ -120,17 +136,8 @@ describe("killed at random moments", () => {
     }
   }, 600_000);
 
-  test("sort: run again, the same bytes, and nothing is left", async () => {
-    const words = (out: string) => [
-      "sort",
-      "events.ndjson",
-      "--by",
-      "user,id:desc",
-      "-o",
-      out,
-      "--memory",
-      "2MB",
-    ];
+  test("sort: --resume gives the same bytes, and nothing is left", async () => {
+    const words = (out: string) => sortWords("events.ndjson", out);
     let whole = await seconds(words("sorted"));
     const expected = readFileSync(join(cwd, "sorted"), "utf8");
     expect(expected.split("\n").sort()).toEqual(lines.join("").split("\n").sort());
@@ -139,11 +146,12 @@ describe("killed at random moments", () => {
       const out = `sorted-${i}`;
       if (await kill(words(out), Math.random() * whole)) killed++;
       else whole *= 0.9; // The machine has become faster.
-      if (!existsSync(join(cwd, out))) {
+      // Complete or not, this gives the output its name.
+      if (existsSync(join(cwd, `.${out}.partial`)) || !existsSync(join(cwd, out))) {
         expect(await partd([...words(out), "--resume"], { cwd })).toMatchObject({ code: 0 });
       }
       expect(readFileSync(join(cwd, out), "utf8")).toBe(expected);
-      expect(left(out)).toEqual([]);
+      expect([...left(out), ...readdirSync(join(cwd, `${out}-tmp`))]).toEqual([]);
     }
   }, 600_000);
 });
@@ -151,6 +159,30 @@ describe("killed at random moments", () => {
 describe("killed before each change that it makes to a file", () => {
   const few = ["a", "b", "a"].map((user, id) => `{"user":"${user}","id":${id}}\n`);
   writeFileSync(join(cwd, "few.ndjson"), few.join(""));
+  const whole = [
+    ["a.ndjson", `${few[0]}${few[2]}`],
+    ["b.ndjson", `${few[1]}`],
+  ] as const;
+  const runner = new Runner(cwd);
+  afterAll(() => runner.close());
+
+  /** Runs a command once; then calls `check` with what lies in its folder as a kill before each change leaves it. */
+  async function eachKill(
+    at: string,
+    words: readonly string[],
+    check: (change: number) => Promise<void>,
+  ): Promise<void> {
+    const copies = `${at}-copies`;
+    const env = { ...dieAt(0, at), PARTD_COPY_OF: at, PARTD_COPY_TO: copies };
+    expect(await partd(words, { cwd, env })).toMatchObject({ code: 0 });
+    const changes = readdirSync(join(cwd, copies)).length;
+    expect(changes).toBeGreaterThan(8);
+    for (let change = 1; change <= changes; change++) {
+      rmSync(join(cwd, at), { recursive: true });
+      renameSync(join(cwd, copies, `${change}`), join(cwd, at));
+      await check(change);
+    }
+  }
 
   for (const [kind, option] of [
     ["a new directory", []],
@@ -158,40 +190,67 @@ describe("killed before each change that it makes to a file", () => {
     ["--force", ["--force"]],
   ] as const) {
     test(`split into ${kind}: the next run completes it, once`, async () => {
-      const words = (out: string) => ["split", "few.ndjson", "--by", "user", "--out", out];
-      if (option.length > 0) await partd([...words("base"), "--force"], { cwd });
-      const base = (out: string) => {
-        if (option.length > 0) cpSync(join(cwd, "base"), join(cwd, out), { recursive: true });
-      };
-      const name = `each${option.join("")}`;
-      base(name);
-      expect(await partd([...words(name), ...option], { cwd })).toMatchObject({ code: 0 });
-      const expected = folder(name);
-
-      let at = 1;
-      for (; ; at++) {
-        const out = `${name}-${at}`;
-        base(out);
-        const before = existsSync(join(cwd, out)) ? folder(out) : [];
-        const env = dieAt(at, out);
-        const { signal, code } = await partd([...words(out), ...option], { cwd, env });
-        if (signal === null) {
-          expect(code).toBe(0);
-          break;
+      const at = `each${option.join("")}`;
+      mkdirSync(join(cwd, at));
+      const out = `${at}/out`;
+      const plain = ["split", "few.ndjson", "--by", "user", "--out", out];
+      const words = [...plain, ...option];
+      if (option.length > 0) expect(await runner.run(plain)).toMatchObject({ code: 0 });
+      const before = folderIfAny(out);
+      const times = option[0] === "--append" ? 2 : 1;
+      const expected = whole.map(([name, text]) => [name, text.repeat(times)]);
+      await eachKill(at, words, async (change) => {
+        if (existsSync(join(cwd, at, ".out.partial"))) {
+          const again = await runner.run([...words, "--resume"]);
+          expect([change, again]).toEqual([change, { code: 0, err: expect.any(String) }]);
+        } else if (digestOf(folderIfAny(out)) === digestOf(before)) {
+          expect(await runner.run(words)).toMatchObject({ code: 0 });
         }
-        const isBegun = existsSync(join(cwd, `.${out}.partial`));
-        const after = folderIfAny(out);
-        if (isBegun) {
-          const again = await partd([...words(out), ...option, "--resume"], { cwd });
-          expect([at, again.code, again.err]).toEqual([at, 0, again.err]);
-        } else if (digestOf(after) === digestOf(before)) {
-          expect(await partd([...words(out), ...option], { cwd })).toMatchObject({ code: 0 });
-        }
-        expect([at, folder(out)]).toEqual([at, expected]);
-      }
-      expect(at).toBeGreaterThan(8);
-    });
+        expect([change, folder(out)]).toEqual([change, expected]);
+      });
+    }, 120_000);
   }
+
+  test("sort: --resume goes on, once", async () => {
+    const some = lines.slice(0, 20_000);
+    writeFileSync(join(cwd, "some.ndjson"), some.join(""));
+    const words = sortWords("some.ndjson", "sorting/out");
+    expect(await runner.run(words)).toMatchObject({ code: 0 });
+    const expected = readFileSync(join(cwd, "sorting/out"), "utf8");
+    rmSync(join(cwd, "sorting/out"));
+    let kept = 0;
+    let placed = 0;
+    await eachKill("sorting", words, async (change) => {
+      const isKept = readdirSync(join(cwd, "sorting/out-tmp")).length > 0;
+      const isPlaced = existsSync(join(cwd, "sorting/out"));
+      if (isKept) {
+        kept++;
+        const refused = await runner.run(words);
+        expect([change, refused]).toMatchObject([
+          change,
+          { code: 2, err: expect.stringContaining("--resume goes on with it") },
+        ]);
+      }
+      if (isPlaced) placed ||= change;
+      else expect(await runner.run([...words, "--resume"])).toEqual({ code: 0, err: "" });
+      expect(readFileSync(join(cwd, "sorting/out"), "utf8") === expected).toBe(true);
+      if (!isPlaced) expect(readdirSync(join(cwd, "sorting"))).toEqual(["out", "out-tmp"]);
+      if (!isPlaced) expect(readdirSync(join(cwd, "sorting/out-tmp"))).toEqual([]);
+    });
+    expect(kept).toBeGreaterThan(2);
+
+    // A copy of the output is another file, so that this takes a real kill: all is done but for what is left.
+    rmSync(join(cwd, "sorting"), { recursive: true });
+    sortWords("some.ndjson", "sorting/out");
+    expect(await partd(words, { cwd, env: dieAt(placed, "sorting") })).toMatchObject({
+      signal: "SIGKILL",
+    });
+    expect(readdirSync(join(cwd, "sorting"))).toEqual([".out.partial", "out", "out-tmp"]);
+    expect(await runner.run([...words, "--resume"])).toEqual({ code: 0, err: "" });
+    expect(readFileSync(join(cwd, "sorting/out"), "utf8") === expected).toBe(true);
+    expect(readdirSync(join(cwd, "sorting"))).toEqual(["out", "out-tmp"]);
+    expect(readdirSync(join(cwd, "sorting/out-tmp"))).toEqual([]);
+  }, 120_000);
 });
 
 test("an interrupted run is not gone on with after its inputs have changed", async () => {

@@ -291,6 +291,7 @@ export const recordCommands: readonly Command[] = [
     about: [
       "Records of equal fields keep their order. Numbers come before text, text goes by its characters' codes, and null and missing fields come last. :numeric compares text as numbers, which every field of CSV is, and what is no number comes last.",
       `${UNCHANGED} ${OUT_OF_CORE}`,
+      "A sort of files into --out that does not fit in memory keeps what it has sorted until the output is complete. After a kill or Ctrl-C, --resume goes on: records that were sorted are read again, and not sorted again.",
     ],
     examples: [
       { line: "partd sort events.ndjson --by ts", does: "by one field" },
@@ -308,7 +309,7 @@ export const recordCommands: readonly Command[] = [
       { ...BY, about: "what to sort by: FIELD, and if need be :desc, :numeric or :text behind it" },
       {
         name: "resume",
-        about: "after an interrupted run: a sort begins again, and removes what that has left",
+        about: "go on with a run into --out that was killed or interrupted",
       },
       ...WRITE,
       ...READ,

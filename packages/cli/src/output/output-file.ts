@@ -8,6 +8,11 @@ export interface OutputOptions {
   readonly force?: boolean;
 }
 
+export interface FileIdentity {
+  readonly ino: number;
+  readonly birthtimeMs: number;
+}
+
 /**
  * A file that appears under its name when it is complete, and never before: until then its bytes
  * are in a hidden one beside it, which is removed if the work fails or, after a kill, by the next
@@ -47,6 +52,12 @@ export class OutputFile implements AsyncDisposable {
     this.#partial = partial;
     this.#file = file;
     this.#force = force;
+  }
+
+  /** Tells the file from others, under its hidden name and under its own. */
+  async identity(): Promise<FileIdentity> {
+    const { ino, birthtimeMs } = await this.#file.stat();
+    return { ino, birthtimeMs };
   }
 
   /** Adds bytes to the end; the array is not to be changed before the next write resolves. */

@@ -17,6 +17,8 @@ export interface RunOptions {
   readonly resume: boolean;
   /** Removes what an interrupted run has left. */
   readonly force: boolean;
+  /** Called before what an interrupted run has left is removed. */
+  readonly onAnew?: () => void;
 }
 
 /**
@@ -50,6 +52,7 @@ export class UnfinishedRun {
         );
       }
       takeOver(directory, output);
+      options.onAnew?.();
       remove(directory);
     }
     create(directory, note, output);

@@ -1,5 +1,5 @@
 import { readdir, stat } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import { glob, isDynamicPattern } from "tinyglobby";
 import { UsageError } from "../command/failure.js";
 import { nearest } from "../command/nearest.js";
@@ -32,6 +32,16 @@ export async function expandInputs(words: readonly string[]): Promise<string[]> 
 /** What an input is called in messages. */
 export function nameOf(path: string): string {
   return path === "-" ? "standard input" : path;
+}
+
+/** By what it is told whether inputs have changed. */
+export function statesOf(paths: readonly string[]): Promise<unknown[]> {
+  const states = paths.map(async (path) => {
+    if (path === "-") return { path };
+    const { size, mtimeMs } = await stat(path);
+    return { path: resolve(path), size, mtimeMs };
+  });
+  return Promise.all(states);
 }
 
 async function globbed(word: string): Promise<string[]> {

@@ -87,6 +87,11 @@ export class RecordRun implements AsyncDisposable {
     });
   }
 
+  /** Whether the inputs can be read a second time: they are files. */
+  get isRepeatable(): boolean {
+    return this.#bytesTotal !== undefined;
+  }
+
   /** For the functions of @partd/shuffle. */
   get options(): RunOptions {
     const { options, signal } = this.#call;

@@ -1,3 +1,4 @@
+import type { Transform } from "node:stream";
 import type { Call } from "../command/command.js";
 import { Failure, UsageError } from "../command/failure.js";
 import { CompressedFile, compressorFor } from "../output/compressed-file.js";
@@ -30,6 +31,8 @@ export interface RecordBatches {
 export class RecordWriter implements AsyncDisposable {
   readonly format: Format;
   written = 0;
+  /** The file of --out. */
+  readonly output: OutputFile | undefined;
   readonly #call: Call;
   readonly #file: OutputFile | CompressedFile | undefined;
   readonly #shape: RecordShape;
@@ -44,17 +47,19 @@ export class RecordWriter implements AsyncDisposable {
     if (out === undefined) return new RecordWriter(call, shape, undefined);
     const compressor = compressorFor(out);
     const file = await OutputFile.create(out, { force });
-    return new RecordWriter(call, shape, compressor ? new CompressedFile(file, compressor) : file);
+    return new RecordWriter(call, shape, file, compressor);
   }
 
   private constructor(
     call: Call,
     shape: RecordShape,
-    file: OutputFile | CompressedFile | undefined,
+    output: OutputFile | undefined,
+    compressor?: Transform,
   ) {
     this.#call = call;
     this.#shape = shape;
-    this.#file = file;
+    this.output = output;
+    this.#file = output && compressor ? new CompressedFile(output, compressor) : output;
     this.format = outputFormat(call, shape.writtenAs);
     if (!isTable(this.format)) return;
     const dir = call.options.text("tmp");

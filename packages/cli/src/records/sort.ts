@@ -1,9 +1,12 @@
+import { stat } from "node:fs/promises";
 import { sort as sortOf } from "@partd/shuffle";
-import type { Action } from "../command/command.js";
+import type { Action, Call } from "../command/command.js";
 import { UsageError } from "../command/failure.js";
+import { KeptRuns } from "../output/kept-runs.js";
+import { statesOf } from "./inputs.js";
 import { RecordRun } from "./record-run.js";
 import { RecordWriter } from "./record-writer.js";
-import { parseSortKey } from "./sort-key.js";
+import { parseSortKey, type SortKey } from "./sort-key.js";
 
 /** `partd sort`. */
 export const sort: Action = async (call) => {
@@ -15,12 +18,53 @@ export const sort: Action = async (call) => {
     required: [],
     areText: keys.some(({ as }) => as !== "number"),
   });
+  const kept = await keptRuns(call, run);
+  // Of the rejects it is not known whether they were complete, too.
+  if (kept?.isDone && !call.options.has("reject")) {
+    kept.remove();
+    return undefined;
+  }
+  try {
+    await writeSorted(call, run, keys, kept);
+    kept?.remove();
+  } catch (error) {
+    if (kept?.abandon(error, call.signal)) {
+      call.terminal.note("what is sorted is kept: --resume goes on with it, --force starts anew");
+    }
+    throw error;
+  }
+  return await run.finish();
+};
+
+async function writeSorted(
+  call: Call,
+  run: RecordRun,
+  keys: readonly SortKey[],
+  kept: KeptRuns | undefined,
+): Promise<void> {
   await using writer = await RecordWriter.open(call, run.source);
   const out = call.options.text("out");
   if (out !== undefined) await run.requireSpace(out, 1);
+  if (writer.output) await kept?.note(writer.output);
   const by = keys.map(({ field, order, as }) => ({ by: field, order, as }));
-  await using output = sortOf(run.source, { by, ...run.options });
+  const checkpoint = kept?.checkpoint;
+  await using output = sortOf(run.source, { by, checkpoint, ...run.options });
   await writer.all(output);
   await writer.complete();
-  return await run.finish();
-};
+}
+
+/** Runs are kept where the inputs can be read again, and the output gets its name at the end. */
+async function keptRuns({ options }: Call, run: RecordRun): Promise<KeptRuns | undefined> {
+  const out = options.text("out");
+  const resume = options.has("resume");
+  const found = out === undefined ? undefined : await stat(out).catch(() => undefined);
+  if (out === undefined || !run.isRepeatable || (found !== undefined && !found.isFile())) {
+    if (resume) throw new UsageError("--resume needs inputs that are files, and a file --out");
+    return undefined;
+  }
+  const inputs = await statesOf(run.paths);
+  const said = ["from", "reject"].map((name) => options.text(name));
+  const identity = { inputs, by: options.list("by"), said };
+  const force = options.has("force");
+  return KeptRuns.begin(out, identity, { resume, force, tmp: options.text("tmp") });
+}

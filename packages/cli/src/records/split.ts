@@ -1,11 +1,10 @@
-import { stat } from "node:fs/promises";
-import { resolve } from "node:path";
 import { groupBy, shuffle } from "@partd/shuffle";
 import type { Action, Call } from "../command/command.js";
 import { UsageError } from "../command/failure.js";
 import { showBytes, showCount } from "../command/quantity.js";
 import { PartFolder, type Rows } from "../output/part-folder.js";
 import { PartNames } from "../output/part-names.js";
+import { statesOf } from "./inputs.js";
 import { keyBy, partsOf, RecordRun } from "./record-run.js";
 import type { RecordBatches } from "./record-writer.js";
 import { WithoutFields } from "./without-fields.js";
@@ -115,13 +114,7 @@ async function* rowsOf(
 
 /** What makes two runs the same work. */
 async function identityOf({ options }: Call, paths: readonly string[]): Promise<unknown> {
-  const inputs = await Promise.all(
-    paths.map(async (path) => {
-      if (path === "-") return { path };
-      const { size, mtimeMs } = await stat(path);
-      return { path: resolve(path), size, mtimeMs };
-    }),
-  );
+  const inputs = await statesOf(paths);
   const said = ["name", "from", "missing", "partitions", "max-bytes", "max-rows"].map((name) =>
     options.text(name),
   );
