@@ -3,6 +3,7 @@ import type { Store } from "@partd/core";
 import type { Action } from "../command/command.js";
 import { Failure, UsageError } from "../command/failure.js";
 import { showBytes } from "../command/quantity.js";
+import { standardInput } from "../terminal/terminal.js";
 import { openDataSet } from "./data-set.js";
 import { parseKey, showKey } from "./key-text.js";
 import { buildTower } from "./tower.js";
@@ -42,7 +43,7 @@ interface Input {
 }
 
 async function readInput(path: string, most: number, signal: AbortSignal): Promise<Uint8Array> {
-  const stream = path === "-" ? process.stdin : createReadStream(path, { signal });
+  const stream = path === "-" ? standardInput(signal) : createReadStream(path, { signal });
   const pieces: Uint8Array[] = [];
   let bytes = 0;
   try {

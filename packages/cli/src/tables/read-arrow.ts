@@ -1,22 +1,27 @@
 import { open } from "node:fs/promises";
 import { DataType, type RecordBatch, RecordBatchReader, type Vector } from "apache-arrow";
 import { Failure } from "../command/failure.js";
+import { standardInput } from "../terminal/terminal.js";
 import type { Column, ColumnType } from "./column-type.js";
 import { dayText, jsonText, momentText } from "./json-text.js";
 import { lineMaker, type OpenTable, piecesOf } from "./table-lines.js";
 
 /** Opens a file or a stream of Arrow IPC, or standard input. One record batch at a time is in memory. */
-export const openArrow: OpenTable = async (path, asked) => {
+export async function openArrow(
+  path: string,
+  asked: readonly string[] | undefined,
+  signal: AbortSignal,
+): ReturnType<OpenTable> {
   const name = path === "-" ? "standard input" : path;
   const file = path === "-" ? undefined : await open(path);
-  const damaged = (error: unknown) =>
-    new Failure(`${name} is damaged, or no Arrow: ${(error as Error).message}`);
+  const damaged = (cause: unknown) =>
+    new Failure(`${name} is damaged, or no Arrow: ${(cause as Error).message}`, { cause });
   const close = async () => {
     await file?.close().catch(() => undefined); // The reader may have closed it.
   };
   try {
     const reader = await RecordBatchReader.from(
-      (file ?? process.stdin) as unknown as AsyncIterable<Uint8Array>,
+      (file ?? standardInput(signal)) as unknown as AsyncIterable<Uint8Array>,
     );
     await reader.open();
     if (reader.schema === undefined) throw new Error("it has no schema");
@@ -43,7 +48,7 @@ export const openArrow: OpenTable = async (path, asked) => {
     await close();
     throw error instanceof Failure ? error : damaged(error);
   }
-};
+}
 
 function lineOf(batch: RecordBatch, columns: readonly Column[]): (row: number) => string {
   const found = batch.schema.fields.flatMap(({ name, type }, i) => {

@@ -1,3 +1,4 @@
+import { addAbortSignal, type Readable } from "node:stream";
 import { Progress } from "./progress.js";
 
 export interface TerminalOptions {
@@ -93,4 +94,9 @@ function drained(stream: NodeJS.WriteStream): Promise<void> {
     // Of a reader that went away nothing more is heard: the process ends by EPIPE.
     stream.on("close", end);
   });
+}
+
+/** Standard input, which the signal ends also while nothing comes. */
+export function standardInput(signal: AbortSignal): Readable {
+  return addAbortSignal(signal, process.stdin);
 }
