@@ -83,6 +83,7 @@ export class Columns {
       const kind = kinds[i] as number;
       if (kind === VALUE_KIND.number && typed.length === 0) continue;
       if (kind <= VALUE_KIND.null) continue;
+      if (scan.missing(i)) continue; // It has no group.
       const told = (what: string) => failure(i, what);
       if (kind === VALUE_KIND.number) {
         const number = scan.numbers(index)[i] as number;

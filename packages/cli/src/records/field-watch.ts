@@ -1,4 +1,9 @@
-import { type ByteBatch, parseFieldPath, type RecordFormat } from "@partd/records";
+import {
+  type ByteBatch,
+  parseFieldPath,
+  type RecordFormat,
+  type ScannerOptions,
+} from "@partd/records";
 import { UsageError } from "../command/failure.js";
 import { nearest } from "../command/nearest.js";
 import { columnsOf } from "./csv-row.js";
@@ -8,19 +13,25 @@ export class FieldWatch {
   readonly #format: RecordFormat<unknown>;
   readonly #input: string;
   readonly #delimiter: string | undefined;
+  readonly #options: ScannerOptions;
   /** Fields that no record has had so far. */
   #unseen: readonly string[];
   readonly #names = new Set<string>();
   #records = 0;
 
-  /** @param delimiter between the columns of CSV. */
+  /**
+   * @param delimiter between the columns of CSV.
+   * @param rejects whether malformed records are passed over: what scans them later takes them.
+   */
   constructor(
     format: RecordFormat<unknown>,
     fields: readonly string[],
     input: string,
     delimiter: string | undefined,
+    rejects: boolean,
   ) {
     this.#format = format;
+    this.#options = rejects ? { onReject: () => undefined } : {};
     this.#delimiter = delimiter;
     this.#unseen = fields;
     this.#input = input === "-" ? "standard input" : input;
@@ -39,7 +50,7 @@ export class FieldWatch {
     if (this.#records === 0) this.#refuseTwins();
     let count = 0;
     this.#unseen = this.#unseen.filter((field) => {
-      const scan = this.#format.scanner([field]).scan(batch);
+      const scan = this.#format.scanner([field], this.#options).scan(batch);
       count = scan.count;
       for (let i = 0; i < scan.count; i++) if (!scan.missing(i)) return false;
       return true;
@@ -99,7 +110,7 @@ export class FieldWatch {
   }
 
   #learnNames(batch: ByteBatch): void {
-    const scan = this.#format.scanner([]).scan(batch);
+    const scan = this.#format.scanner([], this.#options).scan(batch);
     let start = 0;
     for (let i = 0; i < Math.min(scan.count, 100) && this.#names.size < MOST_NAMES; i++) {
       const end = scan.ends[i] as number;

@@ -1,5 +1,5 @@
 import { stat } from "node:fs/promises";
-import type { By, RunOptions } from "@partd/shuffle";
+import type { By, MissingOption, RunOptions } from "@partd/shuffle";
 import type { Call } from "../command/command.js";
 import { ExitCode } from "../command/exit-code.js";
 import { UsageError } from "../command/failure.js";
@@ -7,7 +7,7 @@ import { showBytes, showCount } from "../command/quantity.js";
 import { freeBytes } from "../output/disk-space.js";
 import { OutputFile } from "../output/output-file.js";
 import type { Progress } from "../terminal/progress.js";
-import { formatOf } from "./format.js";
+import { type Format, formatOf } from "./format.js";
 import { expandInputs, nameOf } from "./inputs.js";
 import { RecordSource } from "./record-source.js";
 
@@ -45,17 +45,23 @@ export class RecordRun implements AsyncDisposable {
     }
     const bytesTotal = await sizeOf(paths);
     const force = call.options.has("force");
-    const [rejects, missing] = await Promise.all(
-      [call.options.text("reject"), missingFile(call)].map((path) =>
-        path === undefined ? undefined : OutputFile.create(path, { force }),
-      ),
-    );
-    return new RecordRun(call, paths, fields, bytesTotal, rejects, missing);
+    const create = async (path: string | undefined) =>
+      path === undefined ? undefined : OutputFile.create(path, { force });
+    const format = formatOf(paths, call.options.text("from"));
+    const rejects = await create(call.options.text("reject"));
+    try {
+      const missing = await create(missingFile(call));
+      return new RecordRun(call, paths, format, fields, bytesTotal, rejects, missing);
+    } catch (error) {
+      await rejects?.[Symbol.asyncDispose]();
+      throw error;
+    }
   }
 
   private constructor(
     call: Call,
     paths: readonly string[],
+    format: Format,
     { asked, required, isAll = false, areText = false }: RunFields,
     bytesTotal: number | undefined,
     rejects: OutputFile | undefined,
@@ -69,20 +75,21 @@ export class RecordRun implements AsyncDisposable {
     this.#progress = call.terminal.progress("reading");
     this.source = new RecordSource({
       paths,
-      format: formatOf(paths, call.options.text("from")),
+      format,
       longestRecord: longestRecordIn(call.options.number("memory")),
       fields: [...new Set(asked)],
       required,
       only: isAll ? asked : undefined,
       areText,
       isStrict: missingOf(call) === "error",
+      signal: call.signal,
       onReject:
         rejects &&
         (({ bytes }) => {
           this.#rejected++;
           this.#pending.push({ file: rejects, bytes });
         }),
-      onMissing: (bytes, error) => this.#takeMissing(bytes, error),
+      onMissing: (bytes) => this.#takeMissing(bytes),
       onBatch: (consumed, records) => this.#batchDone(consumed, records),
     });
   }
@@ -93,12 +100,14 @@ export class RecordRun implements AsyncDisposable {
   }
 
   /** For the functions of @partd/shuffle. */
-  get options(): RunOptions {
+  get options(): RunOptions & MissingOption {
     const { options, signal } = this.#call;
     return {
       memory: options.number("memory"),
       dir: options.text("tmp"),
       signal,
+      // Where it is an error, the source says so itself.
+      missing: missingOf(this.#call) === "error" ? undefined : (bytes) => this.#takeMissing(bytes),
       onProgress: ({ phase, bytesSpilled }) => {
         this.#spilled = bytesSpilled;
         if (phase === "write") this.show("writing");
@@ -158,12 +167,12 @@ export class RecordRun implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#progress.hide();
+    await this.source[Symbol.asyncDispose]();
     await this.#rejects?.[Symbol.asyncDispose]();
     await this.#missing?.[Symbol.asyncDispose]();
   }
 
-  #takeMissing(bytes: Uint8Array, error: () => Error): void {
-    if (missingOf(this.#call) === "error") throw error();
+  #takeMissing(bytes: Uint8Array): void {
     this.#skipped++;
     if (this.#missing) this.#pending.push({ file: this.#missing, bytes });
   }

@@ -18,6 +18,7 @@ import {
 import { Failure } from "../command/failure.js";
 import type { Column } from "../tables/column-type.js";
 import { type OpenTable, TableLines } from "../tables/table-lines.js";
+import { standardInput } from "../terminal/terminal.js";
 import { FieldWatch } from "./field-watch.js";
 import { delimiterOf, type Format, isTable, lineFormat } from "./format.js";
 import { nameOf } from "./inputs.js";
@@ -39,8 +40,9 @@ export interface SourceOptions {
   readonly areText: boolean;
   /** Whether a record without them is an error. */
   readonly isStrict: boolean;
-  /** Takes a record without a required field, and the error about it. */
-  readonly onMissing: (bytes: Uint8Array, error: () => Error) => void;
+  /** Takes a record without a required field, where it is no error. */
+  readonly onMissing: (bytes: Uint8Array) => void;
+  readonly signal: AbortSignal;
   /** Called behind each batch with the bytes read so far, as they lie on the disk, and the records. */
   readonly onBatch: (consumed: number, records: number) => Promise<void>;
 }
@@ -49,7 +51,7 @@ export interface SourceOptions {
  * Records of files as a reader of @partd/records whose records are their own text, a character a
  * byte: what goes through comes out byte for byte.
  */
-export class RecordSource implements Records<string> {
+export class RecordSource implements Records<string>, AsyncDisposable {
   readonly format: RecordFormat<string>;
   /** How the texts are written: elements of JSON arrays are lines by now. */
   readonly writtenAs: Format;
@@ -59,16 +61,14 @@ export class RecordSource implements Records<string> {
   readonly #options: SourceOptions;
   #begun: AsyncGenerator<ByteBatch> | undefined;
   #first: IteratorResult<ByteBatch> | undefined;
-  /** Whether batches pass as they are: what scans them looks at their records. */
-  readonly #passes: boolean;
   #records = 0;
+  /** The batch whose records were counted last. */
   #counted: ByteBatch | undefined;
 
   constructor(options: SourceOptions) {
     this.#options = options;
     this.#tables = tablesFor(options);
     this.#inner = this.#tables ? readNdjson(this.#tables) : readerFor(options);
-    this.#passes = !options.onReject && (options.isStrict || options.required.length === 0);
     this.writtenAs = lineFormat(options.format);
     this.format = textFormat(this.#inner.format, (fields, given) => {
       const scanner = this.#scanner(fields, given);
@@ -87,7 +87,7 @@ export class RecordSource implements Records<string> {
     return this.#tables?.columns ?? [];
   }
 
-  /** Records that were scanned, or read where each is looked at here. */
+  /** Records that were scanned. */
   get records(): number {
     return this.#records;
   }
@@ -118,12 +118,16 @@ export class RecordSource implements Records<string> {
     for await (const { text } of this.rows([])) yield text;
   }
 
-  /** Records with their keys. */
+  /** Records with their keys; a record without one of the fields is missing. */
   async *rows(fields: readonly string[]): AsyncGenerator<Row> {
     const scanner = this.format.scanner(fields);
     for await (const batch of this.batches()) {
       const scan = scanner.scan(batch);
       for (let i = 0; i < scan.count; i++) {
+        if (scan.missing(i)) {
+          this.#options.onMissing(recordOf(scan, i));
+          continue;
+        }
         yield {
           text: textOf(scan, i),
           key: fields.length > 0 ? scan.key(i) : undefined,
@@ -177,6 +181,11 @@ export class RecordSource implements Records<string> {
     };
   }
 
+  /** Closes the input, if it was not read to its end. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#begun?.return(undefined);
+  }
+
   async *#checked(): AsyncGenerator<ByteBatch> {
     try {
       yield* this.#read();
@@ -186,45 +195,43 @@ export class RecordSource implements Records<string> {
   }
 
   async *#read(): AsyncGenerator<ByteBatch> {
-    const { fields, required, isStrict, longestRecord, onBatch, onReject } = this.#options;
+    const { fields, required, isStrict, longestRecord, onBatch, onReject, signal } = this.#options;
     const watch = new FieldWatch(
       this.#inner.format,
       fields,
       this.#options.paths[0] as string,
       delimiterOf(this.writtenAs),
+      onReject !== undefined,
     );
-    const options = onReject && { onReject };
-    const scanner = this.#inner.format.scanner(required, options);
-    for await (const batch of this.#inner.batches({ longestRecord })) {
-      if (this.#passes) {
-        if (watch.isOpen) watch.look(batch, required);
-        yield batch;
-      } else {
-        const scan = scanner.scan(batch);
-        if (watch.isOpen) watch.look({ ...batch, bytes: scan.bytes }, isStrict ? required : []);
-        const bytes = required.length === 0 ? scan.bytes : this.#complete(batch, scan);
-        this.#records += scan.count;
-        yield { ...batch, bytes };
-      }
+    for await (const batch of this.#inner.batches({ longestRecord, signal })) {
+      if (watch.isOpen) watch.look(batch, isStrict ? required : []);
+      yield batch;
       await onBatch(batch.consumed, this.#records);
     }
     if (watch.isOpen) watch.end();
   }
 
-  /** What scans for another, with a look at what is required: no record is scanned a second time for it. */
+  /** What scans for another, and looks at what is rejected and required: no record is scanned a second time for it. */
   #scanner(fields: readonly string[], options?: ScannerOptions): Scanner {
-    const { required } = this.#options;
-    const scanner = this.#inner.format.scanner(fields, options);
-    if (!this.#passes) return scanner;
+    const { required, isStrict, onReject } = this.#options;
+    let isFirst = true;
+    const scanner = this.#inner.format.scanner(fields, {
+      ...options,
+      // What scans a batch again rejects the same records.
+      onReject: onReject && ((rejected) => isFirst && onReject(rejected)),
+    });
     const isSame = fields.length === required.length && required.every((f, i) => f === fields[i]);
-    const own = isSame || required.length === 0 ? undefined : this.#inner.format.scanner(required);
+    const own = isSame || !isStrict ? undefined : this.#inner.format.scanner(required);
     return {
       scan: (batch) => {
+        isFirst = this.#counted !== batch;
         try {
           const scan = scanner.scan(batch);
-          if (this.#counted !== batch) this.#records += scan.count;
+          if (isFirst) this.#records += scan.count;
           this.#counted = batch;
-          if (required.length > 0) this.#requireFields(batch, own?.scan(batch) ?? scan);
+          if (isStrict && required.length > 0) {
+            this.#requireFields(batch, own?.scan(batch) ?? scan);
+          }
           return scan;
         } catch (error) {
           throw this.#told(error);
@@ -236,30 +243,12 @@ export class RecordSource implements Records<string> {
   #requireFields(batch: ByteBatch, scan: Scan): void {
     for (let i = 0; i < scan.count; i++) {
       if (!scan.missing(i)) continue;
-      const record = scan.bytes.slice(startOf(scan, i), scan.ends[i]);
-      throw this.#lackingAt(batch, scan, i, this.#lacking(batch, record));
+      throw this.#lackingAt(batch, scan, i, this.#lacking(batch, recordOf(scan, i)));
     }
   }
 
   #told(error: unknown): unknown {
     return error instanceof RecordError ? this.#located(error) : error;
-  }
-
-  /** The bytes of those records that have the required fields. */
-  #complete(batch: ByteBatch, scan: Scan): Uint8Array {
-    const kept: Uint8Array[] = [];
-    let from = 0;
-    for (let i = 0; i < scan.count; i++) {
-      if (!scan.missing(i)) continue;
-      const start = startOf(scan, i);
-      const end = scan.ends[i] as number;
-      const record = scan.bytes.slice(start, end);
-      const field = this.#lacking(batch, record);
-      this.#options.onMissing(record, () => this.#lackingAt(batch, scan, i, field));
-      kept.push(scan.bytes.subarray(from, start));
-      from = end;
-    }
-    return from === 0 ? scan.bytes : Buffer.concat([...kept, scan.bytes.subarray(from)]);
   }
 
   /** The error as the command tells it: the place first, as compilers do. */
@@ -320,6 +309,11 @@ function failureAt(batch: ByteBatch, scan: Scan, i: number, what: string): Recor
   return RecordError.at(batch.position, batch.bytes, offset, { offset, what });
 }
 
+/** A copy of a record. */
+function recordOf(scan: Scan, i: number): Uint8Array {
+  return scan.bytes.slice(startOf(scan, i), scan.ends[i]);
+}
+
 function startOf(scan: Scan, i: number): number {
   return i === 0 ? 0 : (scan.ends[i - 1] as number);
 }
@@ -328,12 +322,12 @@ function textOf(scan: Scan, i: number): string {
   return latin1Slice.call(scan.bytes, startOf(scan, i), scan.ends[i] as number);
 }
 
-function tablesFor({ paths, format, only }: SourceOptions): TableLines | undefined {
+function tablesFor({ paths, format, only, signal }: SourceOptions): TableLines | undefined {
   if (!isTable(format)) return undefined;
   // What is not needed is not loaded.
   const open: OpenTable =
     format === "arrow"
-      ? async (...input) => (await import("../tables/read-arrow.js")).openArrow(...input)
+      ? async (...input) => (await import("../tables/read-arrow.js")).openArrow(...input, signal)
       : async (...input) => (await import("../tables/read-parquet.js")).openParquet(...input);
   return new TableLines(
     paths,
@@ -342,9 +336,9 @@ function tablesFor({ paths, format, only }: SourceOptions): TableLines | undefin
   );
 }
 
-function readerFor({ paths, format, onReject }: SourceOptions): Records<unknown> {
+function readerFor({ paths, format, onReject, signal }: SourceOptions): Records<unknown> {
   const options = onReject && { onReject };
-  const source = paths.includes("-") ? process.stdin : [...paths];
+  const source = paths.includes("-") ? standardInput(signal) : [...paths];
   if (format === "json") return readJson(source, options);
   if (format === "csv") return readCsv(source, options);
   return format === "tsv" ? readTsv(source, options) : readNdjson(source, options);
