@@ -1,18 +1,26 @@
-// Runs the command many times in one process: a message of words is answered by what came of them.
+// Runs the command many times in one process: a message of words and what standard input holds is
+// answered by what came of them.
+import { Readable } from "node:stream";
 import { run } from "../dist/index.js";
 
-let err = "";
-process.stderr.write = (text) => {
-  err += text;
-  return true;
-};
-process.on("message", async (words) => {
-  err = "";
+const written = { stdout: [], stderr: [] };
+for (const name of ["stdout", "stderr"]) {
+  process[name].write = (data) => {
+    written[name].push(Buffer.from(data));
+    return true;
+  };
+}
+process.on("message", async ({ words, input }) => {
+  for (const pieces of Object.values(written)) pieces.length = 0;
   process.exitCode = 0;
+  Object.defineProperty(process, "stdin", {
+    value: Readable.from(input.length > 0 ? [input] : []),
+    configurable: true,
+  });
   await run(words);
   process.removeAllListeners("uncaughtException");
   for (const stream of [process.stdout, process.stderr]) stream.removeAllListeners("error");
   const code = process.exitCode;
   process.exitCode = 0;
-  process.send({ code, err });
+  process.send({ code, out: Buffer.concat(written.stdout), err: Buffer.concat(written.stderr) });
 });

@@ -3,7 +3,7 @@ import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { DuckDBInstance } from "@duckdb/node-api";
-import { afterAll, expect, test } from "@jest/globals";
+import { expect, jest, test } from "@jest/globals";
 import { parse } from "csv-parse/sync";
 import fc from "fast-check";
 import { scratch } from "./partd.js";
@@ -11,7 +11,6 @@ import { Runner } from "./runner.js";
 
 const cwd = scratch();
 const runner = new Runner(cwd);
-afterAll(() => runner.close());
 
 const DATA = join(dirname(createRequire(import.meta.url).resolve("vega-datasets")), "../data");
 /** Every CSV and TSV there is: quotes, spaces in names, empty fields, one of 1.4 MB. */
@@ -25,7 +24,7 @@ function rowsOf(text: string, delimiter: string): Row[] {
 
 async function ours(words: readonly string[]): Promise<Row[]> {
   const end = await runner.run([...words, "--to", "ndjson", "-o", "out", "--force", "-q"]);
-  expect(end).toEqual({ code: 0, err: "" });
+  expect(end).toMatchObject({ code: 0, err: "" });
   const lines = readFileSync(join(cwd, "out"), "utf8").split("\n");
   return lines.filter((line) => line !== "").map((line) => JSON.parse(line));
 }

@@ -2,11 +2,12 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import { join } from "node:path";
 import { gunzipSync, gzipSync } from "node:zlib";
 import { describe, expect, test } from "@jest/globals";
-import { partd, scratch } from "./partd.js";
+import { scratch } from "./partd.js";
+import { Runner } from "./runner.js";
 
 const cwd = scratch();
-const run = (words: string[], input?: string | Uint8Array) =>
-  partd(words, { cwd, ...(input === undefined ? {} : { input }) });
+const runner = new Runner(cwd);
+const run = (words: string[], input?: string | Uint8Array) => runner.run(words, input);
 const out = async (words: string[], input?: string | Uint8Array) => {
   const { code, out, err } = await run(words, input);
   expect({ code, err: err.replace(/^partd: .* records in .*\n$/, "") }).toEqual({
@@ -358,6 +359,32 @@ describe("inputs and outputs", () => {
     expect(ended).toMatchObject({ code: 3, out: '{"a":1}\n{"a":2}\n' });
     expect(ended.err).toBe("partd: 1 malformed record is in r.txt\n");
     expect(read("r.txt")).toBe(`{"a":${"x".repeat(300)}}\n`);
+  });
+
+  test("malformed records and those without the field are set aside once, while others are summed up", async () => {
+    const lines = [
+      '{"u":"a","n":1}',
+      "{",
+      '{"n":"none"}',
+      '{"u":"b","n":2}',
+      '{"u":"a","n":4}',
+      "]",
+    ];
+    write("mixed.ndjson", lines.join("\n"));
+    for (const [words, expected] of [
+      [["--sum", "n"], '{"u":"a","sum_n":5}\n{"u":"b","sum_n":2}\n'],
+      [
+        ["--count", "--first", "n"],
+        '{"u":"a","count":2,"first_n":1}\n{"u":"b","count":1,"first_n":2}\n',
+      ],
+      [[], '{"u":"a","n":1}\n{"u":"a","n":4}\n{"u":"b","n":2}\n'],
+    ] as const) {
+      const aside = ["--reject", "r.txt", "--missing", "m.ndjson", "--force"];
+      const ended = await run(["group", "mixed.ndjson", "--by", "u", ...words, ...aside]);
+      expect(ended.code).toBe(3);
+      expect(ended.out.split("\n").sort()).toEqual(expected.split("\n").sort());
+      expect([read("r.txt"), read("m.ndjson")]).toEqual(["{\n]\n", '{"n":"none"}\n']);
+    }
   });
 
   test("nothing is left of a run that failed", async () => {

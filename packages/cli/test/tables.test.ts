@@ -22,13 +22,15 @@ import {
 import { parquetReadObjects } from "hyparquet";
 import { ColumnTypes } from "../src/tables/column-type.js";
 import { momentText } from "../src/tables/json-text.js";
-import { partd, scratch } from "./partd.js";
+import { scratch } from "./partd.js";
+import { Runner } from "./runner.js";
 
 const cwd = scratch();
+const runner = new Runner(cwd);
 const DATA = join(dirname(createRequire(import.meta.url).resolve("vega-datasets")), "../data");
 
 async function ours(words: string[], input?: Uint8Array | string): Promise<Buffer> {
-  const { code, stdout, err } = await partd(words, { cwd, ...(input ? { input } : {}) });
+  const { code, stdout, err } = await runner.run(words, input);
   expect({ code, err }).toEqual({ code: 0, err: "" });
   return stdout;
 }
@@ -105,7 +107,7 @@ describe.each(["parquet", "arrow"])("%s", (format) => {
     const bad = format === "arrow" ? pieces : [...pieces, ...mangled];
     for (const bytes of [...bad, Buffer.alloc(1000, 7)]) {
       writeFileSync(join(cwd, `bad.${format}`), bytes);
-      const { code, err } = await partd(["sort", `bad.${format}`, "--by", "id", "-q"], { cwd });
+      const { code, err } = await runner.run(["sort", `bad.${format}`, "--by", "id", "-q"]);
       if (code === 0) continue; // Some bytes are no one's, or are a value.
       expect(code).toBe(1);
       expect(err).toMatch(/^partd: .*bad\.\w+.*\n$/);
@@ -222,7 +224,7 @@ test("Arrow of other programs: nanoseconds, floats, lists; as a file, and as a s
     "l: Utf8",
     "at: Timestamp<NANOSECOND, UTC>",
   ]);
-  const failed = await partd(["group", "other.arrow", "--by", "id", "--sum", "name"], { cwd });
+  const failed = await runner.run(["group", "other.arrow", "--by", "id", "--sum", "name"]);
   expect(failed).toMatchObject({ code: 1, out: "" });
   expect(failed.err).toContain('partd: other.arrow: row 1 has "a" for --sum name');
 });
@@ -237,7 +239,7 @@ test("only the columns that matter are read", async () => {
   expect(at).toBeGreaterThan(0);
   bytes.fill(0xff, at - 20, at);
   writeFileSync(join(cwd, "few.parquet"), bytes);
-  expect((await partd(["distinct", "few.parquet"], { cwd })).code).toBe(1);
+  expect((await runner.run(["distinct", "few.parquet"])).code).toBe(1);
   expect((await ours(["count", "few.parquet", "--by", "b", "--to", "csv"])).toString()).toBe(
     "b,count\n,2\nfalse,1\ntrue,1\n",
   );

@@ -4,15 +4,17 @@ import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { describe, expect, test } from "@jest/globals";
 import { describeReal, realPart } from "tooling/real-part";
-import { partd, scratch } from "./partd.js";
+import { scratch } from "./partd.js";
+import { Runner } from "./runner.js";
 
 const cwd = scratch();
+const runner = new Runner(cwd);
 const DATA = join(dirname(createRequire(import.meta.url).resolve("vega-datasets")), "../data");
 const data = (name: string) => join(DATA, name);
 
 /** What the command prints. */
 async function ours(...words: string[]): Promise<string> {
-  const { code, out, err } = await partd([...words, "-q"], { cwd });
+  const { code, out, err } = await runner.run([...words, "-q"]);
   expect({ code, err }).toEqual({ code: 0, err: "" });
   return out;
 }
