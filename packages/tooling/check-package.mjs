@@ -1,9 +1,11 @@
 #!/usr/bin/env node
 // Checks the package in the current directory as it would be published: publint and
-// "are the types wrong" over its tarball, its types in a program without the DOM library, the direction of its imports, circles among them, and
-// the licences of all that it brings along. Leaves the outcome in .results/check.json.
+// "are the types wrong" over its tarball, its types in a program without the DOM library, the
+// direction of its imports, circles among them, and the licences of all that it brings along.
+// Leaves the outcome in .results/check.json, and the tarball beside it.
 import { spawnSync } from "node:child_process";
 import {
+  copyFileSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -51,6 +53,7 @@ const checks = [
 ];
 const scratch = mkdtempSync(join(tmpdir(), "partd-check-"));
 const results = [];
+mkdirSync(".results", { recursive: true });
 try {
   const tarball = pack(scratch);
   for (const [name, check] of checks) {
@@ -59,10 +62,10 @@ try {
     console.log(`${faults.length === 0 ? "ok    " : "FAILED"} ${manifest.name}: ${name}`);
     for (const fault of faults) console.log(`       ${fault}`);
   }
+  copyFileSync(tarball, ".results/package.tgz");
 } finally {
   rmSync(scratch, { recursive: true, force: true });
 }
-mkdirSync(".results", { recursive: true });
 writeFileSync(".results/check.json", `${JSON.stringify(results, null, 2)}\n`);
 process.exitCode = results.every(({ passed }) => passed) ? 0 : 1;
 
