@@ -11,7 +11,15 @@ export {
   checkIntegerOption,
   compressorCodec,
 } from "./codec/compressor.js";
-export { FRAME_HEADER, type Frame, frame, splitFrames, streamFrames } from "./codec/frame.js";
+export {
+  allocateEncoded,
+  behindHeadroom,
+  FRAME_HEADER,
+  type Frame,
+  frame,
+  splitFrames,
+  streamFrames,
+} from "./codec/frame.js";
 export { joinLists } from "./codec/lists.js";
 export { placeOf } from "./codec/place.js";
 export { copyTree, flattenKeys, listKeys, nestValues } from "./keys/key-tree.js";

@@ -1,6 +1,8 @@
 import { describe, expect, test } from "@jest/globals";
 import { isPartdError } from "@partd/core";
 import {
+  allocateEncoded,
+  behindHeadroom,
   concatBytes,
   FRAME_HEADER,
   type Frame,
@@ -94,6 +96,32 @@ describe("frames", () => {
     const value = frame(new Uint8Array(200_000).map((_, i) => i));
     const [whole] = await collect(streamFrames(pieces(value, new Array(200_000).fill(1)), "x"));
     expect(whole?.bytes).toEqual(value.subarray(FRAME_HEADER));
+  });
+});
+
+describe("headroom", () => {
+  test("is where a header is written, without a copy, and only once", () => {
+    const encoded = allocateEncoded(3000).fill(7);
+    const framed = frame(encoded);
+    expect([framed.buffer, framed.byteOffset]).toEqual([encoded.buffer, encoded.byteOffset - 8]);
+    expect(framed).toEqual(frame(new Uint8Array(3000).fill(7)));
+    const again = frame(encoded);
+    expect(again.buffer).not.toBe(encoded.buffer);
+    expect(again).toEqual(framed);
+  });
+
+  test("is the beginning of bytes that a codec made itself", () => {
+    const made = Uint8Array.from({ length: 20 }, (_, i) => i);
+    const framed = frame(behindHeadroom(made));
+    expect(framed.buffer).toBe(made.buffer);
+    expect([...framed]).toEqual([12, 0, 0, 0, 0, 0, 0, 0, ...made.slice(8)]);
+  });
+
+  test("is not what stands in front of a view", () => {
+    const value = Uint8Array.from({ length: 2000 }, (_, i) => i);
+    const framed = frame(value.subarray(8));
+    expect(framed.buffer).not.toBe(value.buffer);
+    expect([...value.subarray(0, 9)]).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8]);
   });
 });
 

@@ -7,7 +7,6 @@ import { BatchEntries, columnsOf, isBytes } from "../store/batch.js";
 import { Decorator } from "../store/decorator.js";
 import { checkLongest } from "../store/listing.js";
 import type {
-  AppendOptions,
   Entries,
   EntriesOptions,
   GetOptions,
@@ -51,7 +50,7 @@ export class Encode<V> extends Decorator<V, Encode<V>> {
   }
 
   /** @throws `ERR_PARTD_CODEC` where the codec cannot carry a value; nothing is appended then. */
-  override async append(data: Entries<V>, options?: AppendOptions): Promise<void> {
+  override async append(data: Entries<V>, options?: OperationOptions): Promise<void> {
     const { keys, values } = columnsOf(data);
     await this._calls.shared(async () => {
       const frames = await this.#map(values, options, (value, i) =>
@@ -59,7 +58,8 @@ export class Encode<V> extends Decorator<V, Encode<V>> {
       );
       let byteLength = 0;
       for (const { byteLength: bytes } of frames) byteLength += bytes;
-      await this._store.append(new BatchEntries({ keys, values: frames, byteLength }), options);
+      const batch = new BatchEntries({ keys, values: frames, byteLength });
+      await (this._store as LowerStore).append(batch, { ...options, owned: true });
     }, options);
   }
 

@@ -5,13 +5,45 @@ import { allocateBytes, concatBytes } from "../memory/bytes.js";
 /** Length of the unsigned 64-bit little-endian number that stands before each frame's bytes. */
 export const FRAME_HEADER = 8;
 
-/** The bytes as one frame, ready to be appended: the format of Python's `partd.utils.frame`. */
+/**
+ * The bytes as one frame, ready to be appended: the format of Python's `partd.utils.frame`. Bytes that
+ * have headroom are framed where they lie and become part of the frame; others are copied.
+ */
 export function frame(bytes: Uint8Array): Uint8Array {
-  const framed = allocateBytes(FRAME_HEADER + bytes.byteLength);
-  writeLength(framed, bytes.byteLength);
-  framed.set(bytes, FRAME_HEADER);
+  const { byteLength } = bytes;
+  const isInPlace = bytes.byteOffset >= FRAME_HEADER && headroom.delete(bytes);
+  const framed = isInPlace
+    ? new Uint8Array(bytes.buffer, bytes.byteOffset - FRAME_HEADER, FRAME_HEADER + byteLength)
+    : allocateBytes(FRAME_HEADER + byteLength);
+  writeLength(framed, byteLength);
+  if (!isInPlace) framed.set(bytes, FRAME_HEADER);
   return framed;
 }
+
+/**
+ * Memory for the bytes that a codec encodes, with headroom: room in front for the header of a frame,
+ * which saves {@link frame} a copy. As in `allocateBytes`, every byte is yet to be set.
+ */
+export function allocateEncoded(byteLength: number): Uint8Array {
+  return byteLength < LEAST_WITH_HEADROOM
+    ? new Uint8Array(byteLength)
+    : behindHeadroom(allocateBytes(FRAME_HEADER + byteLength));
+}
+
+/**
+ * All but the first 8 of the bytes that a codec encodes, which are left free as headroom. The codec
+ * gives the array away: `frame` writes to it, and a store may keep it.
+ */
+export function behindHeadroom(bytes: Uint8Array): Uint8Array {
+  const encoded = bytes.subarray(FRAME_HEADER);
+  headroom.add(encoded);
+  return encoded;
+}
+
+/** Encoded bytes with headroom that is not used yet. */
+const headroom = new WeakSet<Uint8Array>();
+/** To remember fewer bytes takes longer than to copy them. */
+const LEAST_WITH_HEADROOM = 1024;
 
 /** A frame's bytes, whose they are, and where its header begins in the key's value. */
 export interface Frame {

@@ -2,11 +2,14 @@ import { PartdError } from "../errors.js";
 import { isBytes } from "../store/batch.js";
 import type { GetOptions } from "../store/store.js";
 
-/** The pieces end to end, as an array of its own. */
-export function concatBytes(pieces: readonly Uint8Array[]): Uint8Array {
+/** The pieces end to end, in memory of their own. */
+export function concatBytes(
+  pieces: readonly Uint8Array[],
+  allocate: (byteLength: number) => Uint8Array = allocateBytes,
+): Uint8Array {
   let byteLength = 0;
   for (const piece of pieces) byteLength += piece.byteLength;
-  const bytes = allocateBytes(byteLength);
+  const bytes = allocate(byteLength);
   let offset = 0;
   for (const piece of pieces) {
     bytes.set(piece, offset);
