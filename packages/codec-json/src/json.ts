@@ -1,5 +1,5 @@
 import { type Codec, Encode, type EncodeOptions, PartdError, type Store } from "@partd/core";
-import { joinLists } from "@partd/core/author";
+import { allocateEncoded, concatBytes, joinLists } from "@partd/core/author";
 import { checkNumbers, parseExact, stringifyExact } from "./exact-integers.js";
 import { describeLoss } from "./loss.js";
 
@@ -61,7 +61,7 @@ export function jsonCodec({ integers = "number" }: JsonOptions = {}): Codec<Json
       const loss = describeLoss(list, bigints);
       if (loss !== undefined) throw refuse(loss);
       if (text?.[0] !== "[") throw refuse("its toJSON gives something else than a list");
-      return utf8.encode(text);
+      return encodeText(text);
     },
 
     decode(bytes) {
@@ -79,6 +79,15 @@ export function jsonCodec({ integers = "number" }: JsonOptions = {}): Codec<Json
 
 const utf8 = new TextEncoder();
 const strictUtf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+/** The text in UTF-8. Most texts are ASCII, whose length is known. */
+function encodeText(text: string): Uint8Array {
+  const bytes = allocateEncoded(text.length);
+  const { read, written } = utf8.encodeInto(text, bytes);
+  if (read === text.length) return bytes;
+  const rest = utf8.encode(text.slice(read));
+  return concatBytes([bytes.subarray(0, written), rest], allocateEncoded);
+}
 
 /** JSON.stringify whose error names the place of a BigInt. */
 function stringify(list: readonly unknown[]): string | undefined {

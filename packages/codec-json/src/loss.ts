@@ -60,11 +60,21 @@ class LossCheck {
   }
 
   #carriesObject(object: object): boolean {
-    if (!isPlain(object) && !hasOnlyProperties(object)) return false;
-    if (hasSymbols(object)) return false;
-    for (const name of Object.keys(object)) {
+    const isBare = isPlain(object);
+    if ((!isBare && !hasOnlyProperties(object)) || hasSymbols(object)) return false;
+    if (!isBare) return this.#carriesNamed(object);
+    // `for in` reads a property in a quarter of the time that `object[name]` of listed names takes.
+    for (const name in object) {
       const value = (object as Record<string, unknown>)[name];
-      if (typeof value !== "string" && !this.carries(value, name)) return false;
+      if (typeof value === "string" || this.carries(value, name)) continue;
+      return this.#carriesNamed(object); // It may be what a program gave all objects.
+    }
+    return true;
+  }
+
+  #carriesNamed(object: object): boolean {
+    for (const name of Object.keys(object)) {
+      if (!this.carries((object as Record<string, unknown>)[name], name)) return false;
     }
     return true;
   }

@@ -260,3 +260,14 @@ describe("Json", () => {
 function jsonCodecBytes(list: JsonValue[]): Uint8Array {
   return jsonCodec().encode(list) as Uint8Array;
 }
+
+test.each([0, 1, 2, 3, 1020, 1022])(
+  "text is UTF-8 wherever its long characters stand (%i)",
+  (at) => {
+    for (const long of ["é", "€", "🌍", "é€🌍"]) {
+      const list = ["x".repeat(at) + long + "y".repeat(1500), long];
+      const bytes = jsonCodec().encode(list) as Uint8Array;
+      expect(Buffer.from(bytes).toString()).toBe(JSON.stringify(list));
+    }
+  },
+);
