@@ -48,7 +48,7 @@ class LossCheck {
   #reasonOf(value: object): string | undefined {
     if (Array.isArray(value)) return this.#arrayReason(value);
     const prototype: unknown = Object.getPrototypeOf(value);
-    if (prototype === Object.prototype || prototype === null) return this.#partsReason(value);
+    if (prototype === Object.prototype || prototype === null) return this.#recordReason(value);
     this.plain = false;
     const tag = Object.prototype.toString.call(value);
     switch (tag) {
@@ -99,6 +99,21 @@ class LossCheck {
       return this.#partsReason(array);
     }
     return ownSymbols(array);
+  }
+
+  /**
+   * Of an object without a class. `for in` reads a property in a quarter of the time that
+   * `object[name]` of listed names takes, and leaves no garbage.
+   */
+  #recordReason(object: object): string | undefined {
+    for (const name in object) {
+      const part = (object as Record<string, unknown>)[name];
+      if (typeof part !== "object" || part === null) continue;
+      const reason = this.reason(part);
+      // What a program gave all objects is not written.
+      if (reason !== undefined && Object.hasOwn(object, name)) return reason;
+    }
+    return ownSymbols(object);
   }
 
   #partsReason(object: object): string | undefined {

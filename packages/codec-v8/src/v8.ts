@@ -1,6 +1,6 @@
-import { DefaultDeserializer, serialize } from "node:v8";
+import { DefaultDeserializer, DefaultSerializer, serialize } from "node:v8";
 import { type Codec, Encode, type EncodeOptions, PartdError, type Store } from "@partd/core";
-import { joinLists, placeOf } from "@partd/core/author";
+import { behindHeadroom, FRAME_HEADER, joinLists, placeOf } from "@partd/core/author";
 import { checkFormat, TooMuch } from "./format.js";
 import { checkLoss } from "./loss.js";
 
@@ -50,7 +50,7 @@ export function v8Codec<T = unknown>(): Codec<T[]> {
       checkListFields(list, bytes);
       // V8 writes a mostly empty array as its length and the items that exist, and `decode` refuses
       // a list longer than its bytes: write it with `undefined` for its holes.
-      if (list.length > bytes.byteLength) bytes = serialize(Array.from(list));
+      if (list.length > bytes.byteLength) bytes = serialized(Array.from(list));
       // The format of plain values is known. Checking it would be a third of the work.
       if (!plain) checkAsWritten(bytes);
       return bytes;
@@ -72,14 +72,25 @@ export function v8Codec<T = unknown>(): Codec<T[]> {
 }
 
 /** The bytes of the serializer, whose own error does not say where in the list the value stands. */
-function serialized(list: readonly unknown[]): Buffer {
+function serialized(list: readonly unknown[]): Uint8Array {
   try {
-    return serialize(list);
+    return serializeBehindHeadroom(list);
   } catch (cause) {
     const place = placeOf(list, isUncloneable);
     throw refuse(`${place || "the list"} is refused: ${(cause as Error).message}`, cause);
   }
 }
+
+/** `serialize` with headroom in front. */
+function serializeBehindHeadroom(list: readonly unknown[]): Uint8Array {
+  const serializer = new DefaultSerializer();
+  serializer.writeRawBytes(HEADROOM);
+  serializer.writeHeader();
+  serializer.writeValue(list);
+  return behindHeadroom(serializer.releaseBuffer());
+}
+
+const HEADROOM = new Uint8Array(FRAME_HEADER);
 
 function isUncloneable(part: unknown): boolean {
   try {
@@ -147,7 +158,7 @@ function checkRuntime(): void {
 
 function canRoundTrip(): boolean {
   try {
-    const deserializer = new Deserializer(serialize([new Uint8Array(1)]));
+    const deserializer = new Deserializer(serializeBehindHeadroom([new Uint8Array(1)]));
     deserializer.readHeader();
     return (deserializer.readValue() as unknown[]).length === 1;
   } catch {

@@ -313,3 +313,15 @@ test("a browser is told at import what to use instead", () => {
   expect(status).not.toBe(0);
   expect(stderr).toContain("needs node:v8");
 });
+
+test("names that a program gave all objects are none of a value's", () => {
+  const lost = Object.assign(new Error("x"), { code: "E" });
+  Object.defineProperty(Object.prototype, "everywhere", {
+    ...{ configurable: true, enumerable: true, value: lost },
+  });
+  try {
+    expect(show(codec.decode(codec.encode([{ a: 1 }]) as Uint8Array))).toBe("[ { a: 1 } ]");
+  } finally {
+    delete (Object.prototype as Record<string, unknown>).everywhere;
+  }
+});
