@@ -25,3 +25,25 @@ test("a short text is never mistaken for another of the same length and hash", (
     }),
   );
 });
+
+test("names that a program gave all objects are none of a value's", () => {
+  Object.defineProperty(Object.prototype, "everywhere", {
+    ...{ configurable: true, enumerable: true, value: 1 },
+  });
+  try {
+    expect([...new MsgPackEncoder().encode({ a: 2 })]).toEqual([0x81, 0xa1, 0x61, 2]);
+  } finally {
+    delete (Object.prototype as Record<string, unknown>).everywhere;
+  }
+});
+
+test("an object that loses a property while it is read is refused", () => {
+  const value: Record<string, unknown> = {
+    get a() {
+      delete value.b;
+      return 1;
+    },
+    b: 2,
+  };
+  expect(() => new MsgPackEncoder().encode(value)).toThrow("loses properties");
+});

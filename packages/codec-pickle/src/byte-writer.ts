@@ -1,4 +1,4 @@
-import { allocateBytes } from "@partd/core/author";
+import { allocateBytes, allocateEncoded } from "@partd/core/author";
 
 /** Collects bytes. Integers are little-endian, floats big-endian. */
 export class ByteWriter {
@@ -63,7 +63,10 @@ export class ByteWriter {
   /** The bytes written. Long ones are not copied: do not use the writer again. */
   finish(): Uint8Array {
     const bytes = this.#bytes.subarray(0, this.#position);
-    return this.#position > LONG ? bytes : bytes.slice();
+    if (this.#position > LONG) return bytes;
+    const encoded = allocateEncoded(this.#position);
+    encoded.set(bytes);
+    return encoded;
   }
 
   /** Writes UTF-8 in which half a surrogate pair takes three bytes of its own, as in Python. */

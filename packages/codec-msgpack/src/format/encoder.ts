@@ -1,6 +1,6 @@
 import { equalKeys, isPythonValue } from "@partd/codec-pickle/format";
 import { PartdError } from "@partd/core";
-import { allocateBytes, isBytes, placeOf } from "@partd/core/author";
+import { allocateBytes, allocateEncoded, isBytes, placeOf } from "@partd/core/author";
 import { Ext, encodeTimestamp, isTimestamp, TIMESTAMP } from "./extension.js";
 import { MAX_DEPTH, type MsgPackFormatOptions } from "./options.js";
 
@@ -49,7 +49,11 @@ export class MsgPackEncoder {
 
   #finish(): Uint8Array {
     const bytes = this.#bytes.subarray(0, this.#position);
-    if (this.#position <= KEPT_SIZE) return bytes.slice();
+    if (this.#position <= KEPT_SIZE) {
+      const encoded = allocateEncoded(this.#position);
+      encoded.set(bytes);
+      return encoded;
+    }
     // Return the buffer itself: there may be no room for a copy.
     this.#bytes = new Uint8Array(START_SIZE);
     this.#view = new DataView(this.#bytes.buffer);
@@ -219,8 +223,11 @@ export class MsgPackEncoder {
     const written = at - start - guess;
     const length = headLength(written);
     if (length !== guess) bytes.copyWithin(start + length, start + guess, at);
-    this.#position = start;
-    this.#stringHead(written);
+    if (length === 1) bytes[start] = 0xa0 | written;
+    else {
+      this.#position = start;
+      this.#stringHead(written);
+    }
     this.#position = start + length + written;
   }
 
@@ -258,17 +265,20 @@ export class MsgPackEncoder {
   }
 
   #record(value: Record<string, unknown>, depth: number, plain: boolean): void {
-    const names = Object.keys(value);
-    if (names.length === 0 && !plain) throw refuse(nameOf(value));
+    let left = Object.keys(value).length;
+    if (left === 0 && !plain) throw refuse(nameOf(value));
     if (Object.getOwnPropertySymbols(value).length > 0) {
       throw refuse("a property whose name is a symbol");
     }
-    this.#mapHead(names.length);
-    for (const name of names) {
+    this.#mapHead(left);
+    // `for in` reads a property in a quarter of the time that `value[name]` of listed names takes.
+    for (const name in value) {
+      if (left-- === 0) break; // What follows an object's own names are inherited ones.
       if (name.length <= SHORT) this.#shortString(name);
       else this.#longString(name);
       this.#write(value[name], depth);
     }
+    if (left > 0) throw refuse("an object that loses properties while it is read");
   }
 
   #map(value: ReadonlyMap<unknown, unknown>, depth: number): void {
