@@ -7,11 +7,12 @@ import {
   Struct,
   Table,
   type TypeMap,
-  tableToIPC,
 } from "apache-arrow";
 import { checkColumn } from "./check-columns.js";
 import { checkStream } from "./check-stream.js";
 import { joinTables } from "./join-tables.js";
+import { checkPlainColumns } from "./plain-columns.js";
+import { streamOf } from "./stream-of.js";
 import { withNames, withType } from "./types.js";
 import { writableTable } from "./writable.js";
 
@@ -57,10 +58,13 @@ export function arrowCodec<T extends TypeMap = UnknownColumns>(
           "the Table is of another copy of apache-arrow than this package's; install one version, and import it rather than require it.",
         );
       }
-      const bytes = tableToIPC(writableTable(table), "stream");
-      // Read it back, so that nothing is appended that `decode` would refuse.
+      const writable = writableTable(table);
+      const bytes = streamOf(writable);
+      // Nothing may be appended that `decode` would refuse, or that lacks rows.
       try {
-        read<T>(bytes);
+        if (!checkPlainColumns(writable) && read<T>(bytes).numRows !== table.numRows) {
+          throw new Error("it has fewer rows.");
+        }
       } catch (cause) {
         throw new PartdError(
           "ERR_PARTD_CODEC",
