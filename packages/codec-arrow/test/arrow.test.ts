@@ -10,8 +10,8 @@ import { frame, splitFrames } from "@partd/core/author";
 import { codecContract } from "@partd/testing";
 import {
   Bool,
-  type Data,
-  type DataType,
+  Data,
+  DataType,
   Decimal,
   Dictionary,
   Field,
@@ -488,6 +488,24 @@ test("a column of 2 GiB in one batch is refused, as what would be written of it 
   });
   const other = await failure(p.append({ x: new Table({ n: makeVector(long) }) as never }));
   expect(other).toMatchObject({ message: expect.stringContaining("2 GiB"), key: "x" });
+});
+
+test("a column that is held otherwise than its type says is refused", () => {
+  const held: [DataType, ArrayBufferView[]][] = [
+    [new Int32(), [Int8Array.of(1, 2, 3, 4)]],
+    [new Float64(), [Float32Array.of(1, 2, 3, 4)]],
+    [new Utf8(), [Uint8Array.of(97, 98, 99, 100), BigInt64Array.of(0n, 1n, 2n, 3n, 4n)]],
+    [new Utf8(), [Uint8Array.of(97), Int32Array.of(0, 1, 2, 3, 4)]],
+    [new Dictionary(new Utf8(), new Int32()), [Int8Array.of(0, 0, 0, 0)]],
+    [new Dictionary(new Utf8(), new Int8()), [Int8Array.of(0, 0, 0, 1)]],
+  ];
+  for (const [type, [values, offsets]] of held) {
+    const dictionary = DataType.isDictionary(type) ? vectorFromArray(["a"], new Utf8()) : undefined;
+    const buffers = [offsets, values] as never;
+    const data = new Data(type, 0, 4, 0, buffers, [], dictionary as never);
+    const table = new Table({ n: makeVector(data) });
+    expect(() => codec.encode(table as never)).toThrow("could not be read");
+  }
 });
 
 test("a table of another copy of apache-arrow is refused, as what is written of it cannot be read", async () => {
