@@ -11,8 +11,9 @@ import { PartdError } from "../errors.js";
 export function runHolding<T>(store: object, critical: () => T): T {
   storage ??= makeStorage();
   if (!storage) return critical();
+  // Once in use, the storage makes each promise of the process dearer: an append to a Dict by half.
   const release = () => {
-    depth--;
+    if (--depth === 0) storage?.disable();
   };
   depth++;
   let result: T;
@@ -58,6 +59,7 @@ let storage: Storage | undefined;
 interface Storage {
   run<T>(store: readonly object[], callback: () => T): T;
   getStore(): readonly object[] | undefined;
+  disable(): void;
 }
 
 function makeStorage(): Storage | undefined {
