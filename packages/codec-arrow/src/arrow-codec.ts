@@ -10,6 +10,7 @@ import {
 } from "apache-arrow";
 import { checkColumn } from "./check-columns.js";
 import { checkStream } from "./check-stream.js";
+import { checkTexts } from "./check-texts.js";
 import { joinTables } from "./join-tables.js";
 import { checkPlainColumns } from "./plain-columns.js";
 import { streamOf } from "./stream-of.js";
@@ -58,6 +59,7 @@ export function arrowCodec<T extends TypeMap = UnknownColumns>(
           "the Table is of another copy of apache-arrow than this package's; install one version, and import it rather than require it.",
         );
       }
+      checkTexts(table.schema);
       const writable = writableTable(table);
       const bytes = streamOf(writable);
       // Nothing may be appended that `decode` would refuse.

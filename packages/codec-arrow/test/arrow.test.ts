@@ -508,6 +508,36 @@ test("a column that is held otherwise than its type says is refused", () => {
   }
 });
 
+test("half a surrogate pair in a name or in metadata is refused, with its place", () => {
+  const half = "a\ud800";
+  const n = makeData({ type: new Int32(), length: 1, data: Int32Array.of(1) });
+  const table = (field: Field, metadata?: Map<string, string>) => {
+    const schema = new Schema([field], metadata);
+    const type = new Struct(schema.fields);
+    return new Table(schema, new RecordBatch(schema, makeData({ type, length: 1, children: [n] })));
+  };
+  const int = new Int32();
+  const inner = new Struct([new Field(half, int)]);
+  const nested = makeData({ type: inner, length: 1, children: [n] });
+  const refused: [Table, string][] = [
+    [table(new Field(half, int)), 'the name of column "a\\ud800" has'],
+    [new Table({ s: makeVector(nested) }), 'the name of column "s"."a\\ud800" has'],
+    [
+      table(new Field("n", int, true, new Map([["k", half]]))),
+      'the metadata "k" of column "n" has',
+    ],
+    [
+      table(new Field("n", int), new Map([[half, "v"]])),
+      'the metadata\'s key "a\\ud800" of the schema',
+    ],
+  ];
+  for (const [bad, message] of refused) {
+    expect(() => codec.encode(bad)).toThrow(message);
+  }
+  const whole = table(new Field("🌍", int), new Map([["é", "🌍"]]));
+  expect(show(codec.decode(codec.encode(whole) as Uint8Array) as Table)).toBe(show(whole));
+});
+
 test("a table of another copy of apache-arrow is refused, as what is written of it cannot be read", async () => {
   const other = createRequire(import.meta.url)("apache-arrow") as typeof import("apache-arrow");
   const table = other.tableFromArrays({ n: Int32Array.of(1) });
