@@ -214,8 +214,13 @@ function objectColumn(items: readonly unknown[], name: string): Vector {
       `its objects are no texts, bytes or bools alone (row ${Math.max(bad, 0)}); read it as NdArray, or convert it`,
     );
   }
+  const half = values.findIndex((value) => typeof value === "string" && !value.isWellFormed());
+  if (half >= 0) throw refuse(name, `its text in row ${half} has ${HALF_PAIR}`);
   return vectorFromArray(values as string[], type as Utf8);
 }
+
+/** A column of Arrow is UTF-8, and would hold U+FFFD instead. */
+export const HALF_PAIR = "half a surrogate pair, which has no UTF-8 form";
 
 /** Whether the item is None, NaN, pandas.NA or NaT. */
 function isMissing(item: unknown): boolean {
@@ -241,6 +246,7 @@ function categoryColumn(
   let nullCount = 0;
   for (let i = 0; i < length; i++) {
     const code = Number(codes[i]);
+    if (code >= categories.length) throw new Error(`a category of row ${i} is not there.`);
     if (code < 0) nullCount++;
     else nullBitmap[i >> 3] = (nullBitmap[i >> 3] as number) | (1 << (i & 7));
   }
@@ -325,8 +331,11 @@ function fromDictionary(column: Vector<Dictionary>, name: string): Values & Exte
   const codes = wide ? new Int32Array(column.length) : new Int8Array(column.length);
   let row = 0;
   for (const data of column.data) {
-    for (let i = 0; i < data.length; i++, row++)
-      codes[row] = data.getValid(i) ? Number(data.values[i]) : -1;
+    for (let i = 0; i < data.length; i++, row++) {
+      const code = data.getValid(i) ? Number(data.values[i]) : -1;
+      if (code >= count) throw refuse(name, `the category of row ${row} is not in its dictionary`);
+      codes[row] = code;
+    }
   }
   return {
     dtype: wide ? "<i4" : "|i1",

@@ -71,6 +71,9 @@ function unpickledIndex(index: unknown): Index {
  * milliseconds.
  */
 function taken(values: Vector, places: readonly number[], name: string): Vector {
+  if (places.some((place) => place >= values.length)) {
+    throw new Error("a level of an index has not the values that its rows name.");
+  }
   const { dtype, data, timezone } = fromColumn(values, name);
   if (!/[Mm]8/.test(dtype)) {
     const items = places.map((place) => (place < 0 ? null : values.get(place)));

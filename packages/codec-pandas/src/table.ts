@@ -9,7 +9,7 @@ import {
   Table,
   type Vector,
 } from "apache-arrow";
-import { refuse } from "./column.js";
+import { HALF_PAIR, refuse } from "./column.js";
 
 /** A column and its name. */
 export type Column = readonly [name: string, column: Vector];
@@ -32,6 +32,8 @@ export function partsOf(table: Table): { columns: Column[]; index: Index } {
   );
   const names = new Set(all.map(([name]) => name));
   if (names.size < all.length) throw refuse(all[0]?.[0] ?? "", "another has its name");
+  const half = all.find(([name]) => !name.isWellFormed());
+  if (half !== undefined) throw refuse(half[0], `its name has ${HALF_PAIR}`);
   const described = metadataOf(table).index_columns;
   const levels = described?.filter((name) => typeof name === "string") ?? [];
   const range = described?.find((entry) => typeof entry === "object");

@@ -13,15 +13,17 @@ import {
   Field,
   Int8,
   Int32,
+  makeData,
   Schema,
   Struct,
   Table,
   Utf8,
-  type Vector,
+  Vector,
   vectorFromArray,
 } from "apache-arrow";
 import fc from "fast-check";
 import { describeReal, realPart } from "tooling/real-part";
+import { toColumn } from "../src/column.js";
 import { PandasBlocks, PandasColumns, pandasBlocksCodec } from "../src/index.js";
 
 const fixtures = JSON.parse(
@@ -211,6 +213,60 @@ test("what pandas would change is refused, naming the column", async () => {
   await expect(
     p.append({ x: new Table(schema, { a: vectorFromArray([1], new Int32()) } as never) }),
   ).rejects.toThrow('"gone"');
+});
+
+test("categories that are not there are refused, in what is appended and in what is read", async () => {
+  const codec = pandasBlocksCodec();
+  const type = new Dictionary(new Utf8(), new Int8());
+  const made = (code: number) =>
+    new Vector([
+      makeData({
+        ...{ type, length: 2, nullCount: 0, data: Int8Array.of(0, code) },
+        dictionary: vectorFromArray(["x", "y"], new Utf8()),
+      }),
+    ]);
+  await expect(codec.encode(new Table({ c: made(2) }))).rejects.toThrow(
+    'the column "c" cannot be carried: the category of row 1',
+  );
+  const bytes = await codec.encode(new Table({ c: made(1) }));
+  expect(bytes.at(-1)).toBe(1); // The code of the last row.
+  bytes[bytes.length - 1] = 2;
+  const lower = new Dict();
+  await lower.append({ x: frame(bytes) });
+  await expect(new PandasBlocks(lower).get("x")).rejects.toMatchObject({
+    code: "ERR_PARTD_CORRUPT",
+    message: expect.stringContaining("a category of row 1 is not there"),
+  });
+});
+
+test("values that the level of an index has not are refused", async () => {
+  const level = () => vectorFromArray(["x", "y", "z"], new Utf8());
+  const columns = { n: vectorFromArray([1, 2, 3], new Int32()), a: level(), b: level() };
+  const plainTable = new Table(columns);
+  const metadata = new Map([["pandas", JSON.stringify({ index_columns: ["a", "b"] })]]);
+  const schema = new Schema(plainTable.schema.fields, metadata);
+  const codec = pandasBlocksCodec();
+  const bytes = await codec.encode(new Table(schema, plainTable.batches));
+  const codes = Buffer.from(Int32Array.of(0, 1, 2).buffer);
+  const at = Buffer.from(bytes).indexOf(codes);
+  expect(at).toBeGreaterThan(0);
+  bytes[at + 8] = 3;
+  await expect((async () => codec.decode(bytes))()).rejects.toThrow("a level of an index");
+});
+
+test("half a surrogate pair, which Arrow cannot hold, is refused", async () => {
+  const table = new Table({ "a\ud800": vectorFromArray([1], new Int32()) });
+  for (const p of [new PandasBlocks(new Dict()), new PandasColumns(new Dict())]) {
+    await expect(p.append({ x: table })).rejects.toMatchObject({
+      code: "ERR_PARTD_CODEC",
+      message: expect.stringContaining(
+        'the column "a\\ud800" cannot be carried: its name has half',
+      ),
+    });
+  }
+  expect(() => toColumn({ dtype: "|O", data: ["a", null, "b\ud800"] }, "s")).toThrow(
+    'the column "s" cannot be carried: its text in row 2 has half',
+  );
 });
 
 const python = realPart.python("partd", "pandas", "numpy", "msgpack", "snappy", "blosc");
