@@ -406,6 +406,20 @@ describe("what MessagePack cannot carry is a pickle, as Python writes it", () =>
     );
   });
 
+  test("a key that Python cannot hash is in neither, and a tuple is in a pickle", async () => {
+    for (const key of [[1], { a: 1 }, new Map([[1, 2]]), [], {}, Array(20).fill(1)]) {
+      for (const pickles of ["both", "read"] as const) {
+        const p = new MsgPack(new Dict(), { pickles });
+        await expect(p.append({ x: [1, { a: new Map([[key, 1]]) }] })).rejects.toThrow(
+          /\[1\]\.a is refused: MessagePack cannot carry a Map with a key that is an? (Array|Object|Map), /,
+        );
+      }
+    }
+    const p = new MsgPack(new Dict());
+    await p.append({ x: [new Map([[pyTuple(1, 2), 3]])] });
+    expect(await p.get("x")).toEqual([new Map([[pyTuple(1, 2), 3]])]);
+  });
+
   test("by option they are read alone, or not at all", async () => {
     const lower = new Dict();
     await new MsgPack(lower).append({ x: [new Set([1])] });

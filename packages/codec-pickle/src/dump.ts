@@ -1,5 +1,5 @@
 import { ByteWriter } from "./byte-writer.js";
-import { equalKeys } from "./equal-keys.js";
+import { equalKeys, unhashableKey } from "./dict-keys.js";
 import { writeInteger, writeNumber } from "./numbers.js";
 import { Op } from "./opcodes.js";
 import { PyByteArray, PyFrozenSet, PyTuple } from "./python/builtins.js";
@@ -89,12 +89,12 @@ export class Dump {
       }
       case "[object Map]":
         checkFields(value);
-        this.#distinct((value as Map<unknown, unknown>).keys());
+        this.#distinct(() => (value as Map<unknown, unknown>).keys());
         this.#dict(value, [...(value as Map<unknown, unknown>)], depth);
         break;
       case "[object Set]":
         checkFields(value);
-        this.#distinct(value as Set<unknown>);
+        this.#distinct(() => value as Set<unknown>);
         this.#set(value as Set<unknown>, depth);
         break;
       case "[object Uint8Array]":
@@ -117,7 +117,7 @@ export class Dump {
       this.#bytearray(value);
       this.#memoize(value);
     } else if (value instanceof PyFrozenSet) {
-      this.#distinct(value);
+      this.#distinct(() => value);
       this.#frozenSet(value, depth);
     } else if (value instanceof PyGlobal) this.#global(value);
     else if (value instanceof PyFloat) {
@@ -126,15 +126,20 @@ export class Dump {
     } else {
       const reduction = reductionOf(value);
       if (reduction === undefined) return false;
-      if (value instanceof Map) this.#distinct(value.keys());
+      if (value instanceof Map) this.#distinct(() => value.keys());
       this.#reduction(value, reduction, depth);
     }
     return true;
   }
 
-  /** Refuses keys that are distinct here and equal in Python, which would lose an entry there. */
-  #distinct(keys: Iterable<unknown>): void {
-    const equal = equalKeys(keys);
+  /**
+   * Refuses keys that Python cannot hash, and those that are distinct here and equal in Python, which
+   * would lose an entry there.
+   */
+  #distinct(keys: () => Iterable<unknown>): void {
+    const unhashable = unhashableKey(keys());
+    if (unhashable !== undefined) throw refuse(`${unhashable}, which Python cannot hash`);
+    const equal = equalKeys(keys());
     if (equal !== undefined) throw refuse(`${equal}, which are one in Python`);
   }
 

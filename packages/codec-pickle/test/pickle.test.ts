@@ -7,20 +7,24 @@ import { frame } from "@partd/core/author";
 import { codecContract } from "@partd/testing";
 import fc from "fast-check";
 import { describeReal, realPart } from "tooling/real-part";
-import { equalKeys } from "../src/equal-keys.js";
+import { equalKeys, unhashableKey } from "../src/dict-keys.js";
 import {
   Pickle,
+  PyArray,
   PyByteArray,
   PyCounter,
   PyDate,
   PyDateTime,
   PyDecimal,
+  PyDeque,
   type PyDtype,
   PyFrozenSet,
   PyGlobal,
   type PyNdArray,
   type PyObject,
+  PyOrderedDict,
   type PyScalar,
+  PySlice,
   PyTime,
   PyTimeDelta,
   PyTimeZone,
@@ -251,6 +255,45 @@ describe("the other types of Python", () => {
   });
 });
 
+describe("what Python cannot hash", () => {
+  const holder = pyTuple<unknown>(1);
+  holder.push(holder);
+  test.each<[name: string, key: object]>([
+    ["Array", [1]],
+    ["Object", { a: 1 }],
+    ["Map", new Map([[1, 2]])],
+    ["Set", new Set([1])],
+    ["PyByteArray", new PyByteArray(Uint8Array.of(1).buffer)],
+    ["PyDeque", PyDeque.from([1])],
+    ["PyArray", new PyArray("i", [1])],
+    ["PySlice", new PySlice(0, 3)],
+    ["Array", pyTuple<unknown>(1, pyTuple([2]))],
+  ])("is no key, nor in a set: %s", (name, key) => {
+    const bad = [
+      new Map([[key, 1]]),
+      new Set([key]),
+      new PyFrozenSet([key]),
+      new PyOrderedDict([[key, 1]]),
+    ];
+    for (const value of bad) {
+      expect(() => codec.encode([1, { a: value }])).toThrow(
+        new RegExp(`^\\[1\\]\\.a is refused: a pickle cannot carry a key that is an? ${name}, `),
+      );
+    }
+  });
+
+  test("is told from what it can", () => {
+    const keys = [pyTuple<unknown>(1, pyTuple("a")), new PyFrozenSet([1]), new PyDate(2020, 1, 2)];
+    const more = [new Date(5), Uint8Array.of(1), new PyUuid("0".repeat(32)), new PyDecimal("1.5")];
+    const map = new Map<unknown, number>([...keys, ...more].map((key, i) => [key, i]));
+    expect(codec.decode(codec.encode([map]) as Uint8Array)).toEqual([map]);
+  });
+
+  test("a tuple that holds itself is refused", () => {
+    expect(() => codec.encode([new Map([[holder, 1]])])).toThrow("a key that is nested more than");
+  });
+});
+
 const carried = fc.letrec((tie) => ({
   value: fc.oneof(
     { maxDepth: 4 },
@@ -269,7 +312,7 @@ const carried = fc.letrec((tie) => ({
     fc.array(tie("value"), { maxLength: 6 }).map((items) => pyTuple(...items)),
     fc
       .array(tie("value"), { maxLength: 6 })
-      .filter((items) => equalKeys(items) === undefined)
+      .filter((items) => equalKeys(items) === undefined && unhashableKey(items) === undefined)
       .map((items) => new Set(items)),
     fc.dictionary(fc.string({ unit: "binary" }), tie("value"), { noNullPrototype: true }),
     fc

@@ -287,7 +287,11 @@ export class MsgPackEncoder {
     if (equal !== undefined) throw refuse(`${equal}, which are one when they are read`);
     this.#mapHead(value.size);
     for (const [key, item] of value) {
+      const at = this.#position;
       this.#write(key, depth);
+      if (isListOrMap(this.#bytes[at] as number)) {
+        throw refuse(`a Map with a key that is ${nameOf(key as object)}, which Python cannot hash`);
+      }
       this.#write(item, depth);
     }
   }
@@ -368,6 +372,11 @@ function headLength(byteLength: number): number {
   if (byteLength < 32) return 1;
   if (byteLength < 0x100) return 2;
   return byteLength < 0x10000 ? 3 : 5;
+}
+
+/** Whether an item that begins with this byte is a list or a map. */
+function isListOrMap(code: number): boolean {
+  return (code >= 0x80 && code < 0xa0) || (code >= 0xdc && code <= 0xdf);
 }
 
 /** Fields on a Date or Map would be lost. */
