@@ -280,10 +280,17 @@ describe("inputs and outputs", () => {
       (await out(["sort", "a.json", "--by", "a", ...words])).replace(/^ +/gm, "");
     const items = ['{"a": 1.0, "b": "x\\n[,]"}', '{"a":2,"b":null}'];
     expect(await trimmed()).toBe(`${items.join("\n")}\n`);
-    expect(await trimmed("--to", "csv")).toBe('a,b\n1,"x\n[,]"\n2,\n');
+    expect(await trimmed("--to", "csv")).toBe('a,b\n1.0,"x\n[,]"\n2,\n');
     expect(await trimmed("--to", "json")).toBe(`[\n${items.join(",\n")}\n]\n`);
     await out(["sort", "p1.csv", "--by", "a", "-o", "o.ndjson"]);
     expect(read("o.ndjson")).toBe('{"a":"1","b":"2"}\n');
+  });
+
+  test("numbers are as they were written, also in CSV", async () => {
+    const line =
+      '{"a":12345678901234567890,"b":1.0,"c":1e3,"d":{"x":1.0},"e":"x,\\u00e9","f":null,"1":true}';
+    const csv = await out(["distinct", "--from", "ndjson", "--to", "csv"], line);
+    expect(csv).toBe('a,b,c,d,e,f,1\n12345678901234567890,1.0,1e3,"{""x"":1.0}","x,é",,true\n');
   });
 
   test("an output of the name .gz is packed, and only then complete", async () => {

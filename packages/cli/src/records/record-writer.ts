@@ -7,6 +7,7 @@ import type { Column } from "../tables/column-type.js";
 import { TableWriter, type WriteTable } from "../tables/table-writer.js";
 import { columnsOf, rawField, twinOf } from "./csv-row.js";
 import { delimiterOf, type Format, formatOfName, isTable, lineFormat } from "./format.js";
+import { membersOf } from "./json-members.js";
 
 /** What the texts of records are: those of a source, or made of them. */
 export interface RecordShape {
@@ -89,9 +90,12 @@ export class RecordWriter implements AsyncDisposable {
       await this.#table.add(Buffer.from(text, "latin1").toString().trimEnd());
     } else if (this.format === "json" && writtenAs === "ndjson") {
       this.#add(`${this.written === 0 ? "[\n" : ",\n"}${text.replace(/\r?\n$/, "")}`);
+    } else if (writtenAs === "ndjson") {
+      await this.#row(text);
     } else {
       if (this.written === 0) this.#refuseTwins();
-      await this.#object(values.object(text));
+      const row = values.object(text) as object;
+      await this.#values(Object.keys(row), Object.values(row));
     }
     this.written++;
     if (this.#length > PIECE) await this.#write();
@@ -125,14 +129,18 @@ export class RecordWriter implements AsyncDisposable {
     await this.#table?.[Symbol.asyncDispose]();
   }
 
-  async #object(object: unknown): Promise<void> {
-    const isObject = typeof object === "object" && object !== null && !Array.isArray(object);
-    if (delimiterOf(this.format) !== undefined && !isObject) {
+  /** Adds an object of JSON to CSV, with its numbers as they are written. */
+  async #row(text: string): Promise<void> {
+    const line = Buffer.from(text, "latin1");
+    const members = membersOf(line);
+    if (members === undefined) {
       throw new Failure(`--to ${this.format} takes records that are objects`);
     }
-    const names = isObject ? Object.keys(object) : [];
-    if (isObject) await this.#values(names, Object.values(object));
-    else await this.#json(JSON.stringify(object));
+    const cells = members.map(({ name, valueStart, valueEnd }) => {
+      return [name, new JsonText(line.toString("utf8", valueStart, valueEnd))] as const;
+    });
+    const byName = new Map(cells);
+    await this.#values([...byName.keys()], [...byName.values()]);
   }
 
   async #values(names: readonly string[], values: readonly unknown[]): Promise<void> {
@@ -231,7 +239,10 @@ function rowText(cells: readonly string[], delimiter: string): string {
 
 function cellOf(value: unknown): string {
   if (value === undefined || value === null) return "";
-  if (value instanceof JsonText) return cellOf(JSON.parse(value.text));
+  if (value instanceof JsonText) {
+    const { text } = value;
+    return text === "null" ? "" : text.startsWith('"') ? (JSON.parse(text) as string) : text;
+  }
   return typeof value === "string" ? value : jsonOf(value);
 }
 
