@@ -271,3 +271,34 @@ test("moments keep their digits", () => {
   expect(momentText(-5n, 0)).toBe("1969-12-31T23:59:55.000Z");
   expect(momentText(2n ** 62n, 0)).toBe(String(2n ** 62n));
 });
+
+test("decimals of Parquet have all their digits, also in CSV", async () => {
+  const columns = `
+    (id * 1.1 - 5)::decimal(4, 1) as int32,
+    (id * 1234567890123.45 - 99)::decimal(18, 2) as int64,
+    case when id <> 3 then (id - 4) * 1234567890123456789012.0123456789::decimal(36, 10) end as bytes`;
+  await duckdb(`copy (select ${columns} from range(8) t(id)) to '$/decimals.parquet'`);
+  const texts = "coalesce(columns(*)::varchar, '')";
+  const expected = await duckdb(`select ${texts} from '$/decimals.parquet'`);
+  const csv = String(await ours(["distinct", "decimals.parquet", "--to", "csv"]))
+    .trim()
+    .split("\n");
+  expect(csv[0]).toBe("int32,int64,bytes");
+  expect(csv.slice(1).map((row) => JSON.stringify(row.split(",")))).toEqual(
+    expected.map((row) => JSON.stringify(Object.values(JSON.parse(row)))),
+  );
+  const lines = String(await ours(["distinct", "decimals.parquet"]))
+    .trim()
+    .split("\n");
+  expect(lines[0]).toBe('{"int32":-5.0,"int64":-99.00,"bytes":-4938271560493827156048.0493827156}');
+  expect(lines[3]).toContain('"bytes":null');
+});
+
+test("progress of Parquet has a total, since the file says its rows", async () => {
+  const { err } = await runner.run(["count", "decimals.parquet", "--json"]);
+  const [{ progress }] = err
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line));
+  expect(progress.bytesDone).toBe(progress.bytesTotal);
+});

@@ -116,12 +116,13 @@ export class RecordRun implements AsyncDisposable {
   }
 
   show(phase: string): void {
+    const { isTable, records, tableBytesRead } = this.source;
     this.#progress.show({
       phase,
-      records: this.source.records,
-      bytesDone: this.#consumed,
-      // Of a table it is not known how much was read.
-      bytesTotal: this.source.isTable ? undefined : this.#bytesTotal,
+      records,
+      bytesDone: tableBytesRead ?? this.#consumed,
+      // Arrow does not say at once how many rows it has.
+      bytesTotal: isTable && tableBytesRead === undefined ? undefined : this.#bytesTotal,
       bytesSpilled: this.#spilled,
     });
   }

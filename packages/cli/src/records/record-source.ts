@@ -82,6 +82,11 @@ export class RecordSource implements Records<string>, AsyncDisposable {
     return this.#tables !== undefined;
   }
 
+  /** Bytes of tables that were read; undefined where they do not tell, and of other formats. */
+  get tableBytesRead(): number | undefined {
+    return this.#tables?.bytesRead;
+  }
+
   /** Columns of a table, which are known with the first record; none of other formats. */
   get columns(): readonly Column[] {
     return this.#tables?.columns ?? [];

@@ -52,6 +52,13 @@ export function momentText(units: bigint, digits: 0 | 3 | 6 | 9): string {
   return `${date.toISOString().slice(0, -4)}${fraction}Z`;
 }
 
+/** A decimal with as many digits behind its point as its column has: `decimalText(-5n, 2)` is `"-0.05"`. */
+export function decimalText(units: bigint, scale: number): string {
+  if (scale <= 0) return String(units * 10n ** BigInt(-scale));
+  const digits = String(units < 0n ? -units : units).padStart(scale + 1, "0");
+  return `${units < 0n ? "-" : ""}${digits.slice(0, -scale)}.${digits.slice(-scale)}`;
+}
+
 /** Days since 1970 as `"2001-12-31"`. */
 export function dayText(days: number): string {
   const date = new Date(days * 86_400_000);

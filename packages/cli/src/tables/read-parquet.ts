@@ -10,7 +10,7 @@ import {
 import { compressors } from "hyparquet-compressors";
 import { Failure, UsageError } from "../command/failure.js";
 import type { ColumnType } from "./column-type.js";
-import { dayText, jsonText, momentText } from "./json-text.js";
+import { dayText, decimalText, jsonText, momentText } from "./json-text.js";
 import { lineMaker, type OpenTable, piecesOf } from "./table-lines.js";
 
 /** Opens a Parquet file. One row group at a time is in memory. */
@@ -26,11 +26,14 @@ export const openParquet: OpenTable = async (path, asked) => {
     const metadata = await parquetMetadataAsync(file);
     const { children } = parquetSchema(metadata);
     const all = children.map((tree) => ({ name: tree.element.name, type: typeOf(tree) }));
+    const decimals = new Map(children.flatMap(takeDecimal));
     const columns = asked?.every((one) => all.some(({ name }) => name === one))
       ? all.filter(({ name }) => asked.includes(name))
       : all;
     return {
       columns,
+      byteLength: file.byteLength,
+      rows: Number(metadata.num_rows),
       async *pieces() {
         const names = columns.map(({ name }) => name);
         let rowStart = 0;
@@ -40,9 +43,14 @@ export const openParquet: OpenTable = async (path, asked) => {
           const found: { name: string; json: (row: number) => string }[] = [];
           try {
             const scan = await parquetScan(options);
+            // Bytes without a type are taken for text, but for those of decimals.
+            const bytes = await parquetScan({ ...options, utf8: false });
             for (const name of names) {
-              const values = await scan.readColumn({ column: name, rowStart, rowEnd });
-              found.push({ name, json: (row) => jsonText(values[row]) });
+              const decimal = decimals.get(name);
+              const from = decimal ? bytes : scan;
+              const values = await from.readColumn({ column: name, rowStart, rowEnd });
+              const json = decimal ?? jsonText;
+              found.push({ name, json: (row) => json(values[row]) });
             }
           } catch (error) {
             throw damaged(error);
@@ -78,6 +86,29 @@ function typeOf({ element, children }: SchemaTree): ColumnType | undefined {
   if (type === "INT32" || type === "INT64") return "integer";
   if (type === "FLOAT" || type === "DOUBLE") return "double";
   return converted === "UTF8" || logical?.type === "STRING" ? "text" : undefined;
+}
+
+/**
+ * What makes JSON of a column of decimals, with all the digits that they have. The package would make doubles of
+ * them: with its type taken from the schema, it gives the whole numbers that the file holds. Those within
+ * lists and objects stay doubles.
+ */
+function takeDecimal({ element, children }: SchemaTree): [string, (value: unknown) => string][] {
+  const { converted_type, logical_type } = element;
+  const isDecimal = converted_type === "DECIMAL" || logical_type?.type === "DECIMAL";
+  if (!isDecimal || children.length > 0 || element.repetition_type === "REPEATED") return [];
+  const { name, scale = 0 } = element;
+  delete element.converted_type;
+  delete element.logical_type;
+  return [[name, (value) => (value == null ? "null" : decimalText(wholeOf(value), scale))]];
+}
+
+/** Bytes are a whole number in two's complement, the highest byte first. */
+function wholeOf(value: unknown): bigint {
+  if (!(value instanceof Uint8Array)) return BigInt(value as number | bigint);
+  if (value.length === 0) return 0n;
+  const whole = BigInt(`0x${Buffer.from(value).toString("hex")}`);
+  return BigInt.asIntN(value.length * 8, whole);
 }
 
 async function asyncBuffer(handle: FileHandle): Promise<AsyncBuffer> {

@@ -3,6 +3,9 @@ import type { Column } from "./column-type.js";
 /** Rows of a table as lines of NDJSON, some at a time. */
 export interface TableReader {
   readonly columns: readonly Column[];
+  /** Bytes of the file, where it says at once how many rows it has. */
+  readonly byteLength?: number;
+  readonly rows?: number;
   /** Pieces of whole lines, each with how many it holds. */
   pieces(): AsyncIterable<{ readonly lines: string; readonly count: number }>;
   close(): Promise<void>;
@@ -24,6 +27,7 @@ export class TableLines implements AsyncIterable<Uint8Array> {
   readonly #asked: readonly string[] | undefined;
   readonly #starts: { readonly path: string; readonly line: number }[] = [];
   #columns: readonly Column[] = [];
+  #bytesRead: number | undefined = 0;
 
   constructor(paths: readonly string[], open: OpenTable, asked: readonly string[] | undefined) {
     this.#paths = paths;
@@ -34,6 +38,11 @@ export class TableLines implements AsyncIterable<Uint8Array> {
   /** Of the first table, once it was opened. */
   get columns(): readonly Column[] {
     return this.#columns;
+  }
+
+  /** Bytes of the files so far, in proportion to their rows; undefined where a file does not say how many it has. */
+  get bytesRead(): number | undefined {
+    return this.#bytesRead;
   }
 
   /** The table and the row, from 1, that became a line. */
@@ -48,11 +57,21 @@ export class TableLines implements AsyncIterable<Uint8Array> {
       const table = await this.#open(path, this.#asked);
       this.#starts.push({ path, line });
       if (this.#starts.length === 1) this.#columns = table.columns;
+      const { byteLength = 0, rows } = table;
+      const before = this.#bytesRead;
+      const first = line;
+      const told = (share: number) => {
+        this.#bytesRead =
+          before === undefined || rows === undefined ? undefined : before + byteLength * share;
+      };
+      told(0);
       try {
         for await (const { lines, count } of table.pieces()) {
           line += count;
+          told((line - first) / (rows as number));
           yield Buffer.from(lines);
         }
+        told(1);
       } finally {
         await table.close();
       }
