@@ -42,13 +42,18 @@ export class Gathering {
     const keyCount = (SAMPLED + 1) * this.#keys.size;
     if (this.#byteLength + keyCount * KEY_BYTES > this.#memory) {
       const meeting = this.#sampled / Math.max(1, this.#keys.size);
-      const enough = this.#isInVain ? ENOUGH : TOO_FEW;
-      this.#begin(meeting < enough);
+      this.#begin(meeting < this.#enough(keyCount));
     } else if (!this.#isInVain && this.#keys.size >= FEWEST_SAMPLED) {
       const size = this.#byteLength / this.#appends;
       const mostMeeting = (this.#memory / keyCount - KEY_BYTES) / size;
-      if (mostMeeting < TOO_FEW) this.#begin(true);
+      if (mostMeeting < this.#enough(keyCount)) this.#begin(true);
     }
+  }
+
+  /** How many appends have to meet: more to gather again, so that a workload does not go to and fro. */
+  #enough(keyCount: number): number {
+    if (this.#isInVain) return 1.5 * (1.5 * keyCount < MANY ? ENOUGH : ENOUGH_OF_MANY);
+    return keyCount < MANY ? ENOUGH : ENOUGH_OF_MANY;
   }
 
   /** Begins a window. */
@@ -66,16 +71,21 @@ export const SMALL_VALUE = 4096;
 
 /**
  * Appends that meet in one value, below which a `LogStore` takes less time to write each by itself, and
- * to list them all, than they take to gather. An append of 100 bytes to memory takes 0.5 µs for 1,000
- * keys and 1.3 µs for 20,000, whose bookkeeping and last extents are in no cache of the processor, and
- * a value takes some 14 µs to spill; a `LogStore` takes 1.1 to 1.5 µs an append in all.
- *
- * The price is `get` of many keys where no `entries()` will do: of 500 MB under 50,000 keys, where 28
- * meet, 1,000 keys at a time take 22 CPU seconds as of a `LogStore` alone, and gathered 6.
+ * to list them all, than they take to gather. An append of 100 bytes to memory takes 0.3 µs for 1,000
+ * keys, and a value some 14 µs to spill; a `LogStore` takes 1.1 to 1.5 µs an append in all.
  */
-const TOO_FEW = 32;
-/** To gather again, so that a workload in between does not go to and fro. */
-const ENOUGH = 48;
+const ENOUGH = 32;
+/**
+ * The same for {@link MANY} keys, whose bookkeeping and last extents are in no cache of the processor:
+ * of 20,000 keys an append to memory takes 1 µs, a copy of 100 bytes to a page last used long ago 0.2 of it.
+ * To write 300 MB under 20,000 keys takes 6.6 CPU seconds gathered, 75 appends to a value, and 4.3 of a
+ * `LogStore` alone; to list them then 1.3, and 2.0.
+ *
+ * The price is `get` of many keys where no `entries()` will do: 1,000 of those keys at a time take 6.6 CPU
+ * seconds as of a `LogStore` alone, and gathered 2.0.
+ */
+const ENOUGH_OF_MANY = 128;
+const MANY = 16_384;
 /** Keys of a sample that tells of 2,000 keys or more, to within a fifth. */
 const FEWEST_SAMPLED = 32;
 const SAMPLED = 63;
