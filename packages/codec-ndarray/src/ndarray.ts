@@ -11,7 +11,6 @@ import {
   type Values,
 } from "@partd/core";
 import {
-  type AppendOptions,
   copyTree,
   countKeys,
   Decorator,
@@ -76,7 +75,7 @@ export class NdArray<V extends NdValue = NdValue> extends Decorator<V> {
   }
 
   /** @throws `ERR_PARTD_CODEC` if a value is no array, or its dtype is not the key's. */
-  override async append(data: Entries<V>, options?: AppendOptions): Promise<void> {
+  override async append(data: Entries<V>, options?: OperationOptions): Promise<void> {
     const all = [...entriesOf(data)].map(([key, value]) => this.#arrayFor(key, value));
     const arrays = all.filter(({ bytes }) => bytes.byteLength > 0); // Empty arrays leave no trace.
     const known = arrays.map(({ text }) => this.#known.get(text));

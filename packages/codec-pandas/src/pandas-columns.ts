@@ -15,7 +15,6 @@ import {
   type Values,
 } from "@partd/core";
 import {
-  type AppendOptions,
   countKeys,
   Decorator,
   entriesByKey,
@@ -48,7 +47,7 @@ export class PandasColumns extends Decorator<Table, PandasColumns> {
     this.#arrays = new NdArray(store);
   }
 
-  override async append(data: Entries<Table>, options?: AppendOptions): Promise<void> {
+  override async append(data: Entries<Table>, options?: OperationOptions): Promise<void> {
     const arrays: [Key, NdValue][] = [];
     const isets: [Key, Uint8Array][] = [];
     for (const [key, table] of entriesOf(data)) {

@@ -1,4 +1,4 @@
-import type { Entries, EntriesOptions, Key, Store } from "@partd/core";
+import type { Entries, EntriesOptions, Key, OperationOptions, Store } from "@partd/core";
 import {
   type AppendOptions,
   concatBytes,
@@ -14,7 +14,7 @@ import {
  * around each append.
  */
 export abstract class Unframed<V> extends Decorator<V> {
-  /** Appends encoded values. */
+  /** Appends encoded values, which are given away. */
   protected _append(
     store: Store,
     encoded: readonly (readonly [Key, Uint8Array])[],
@@ -31,10 +31,11 @@ export abstract class Unframed<V> extends Decorator<V> {
   /** Where the last whole item in `bytes` ends: the bytes before it can be decoded. */
   protected abstract _lastEnd(bytes: Uint8Array): number;
 
-  override async append(data: Entries<V>, options?: AppendOptions): Promise<void> {
+  override async append(data: Entries<V>, options?: OperationOptions): Promise<void> {
     const encoded: [Key, Uint8Array][] = [];
     for (const [key, value] of entriesOf(data)) encoded.push([key, this._encode(value, key)]);
-    await this._calls.shared(() => this._append(this._store, encoded, options), options);
+    const given = { ...options, owned: true };
+    await this._calls.shared(() => this._append(this._store, encoded, given), options);
   }
 
   override async *stream(key: Key, options?: GetOptions): AsyncGenerator<V, void, undefined> {

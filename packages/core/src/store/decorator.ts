@@ -3,7 +3,6 @@ import { copyTree, listKeys, nestValues } from "../keys/key-tree.js";
 import type { Key, KeyTree } from "../keys/keys.js";
 import { entriesByKey } from "./listing.js";
 import type {
-  AppendOptions,
   Entries,
   EntriesOptions,
   GetOptions,
@@ -45,7 +44,7 @@ export abstract class Decorator<V, Held extends Store<V> = Store<V>> implements 
     return this._store.delete(keys, options);
   }
 
-  abstract append(data: Entries<V>, options?: AppendOptions): Promise<void>;
+  abstract append(data: Entries<V>, options?: OperationOptions): Promise<void>;
 
   abstract stream(key: Key, options?: GetOptions): AsyncIterable<V>;
 
