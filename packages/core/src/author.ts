@@ -38,6 +38,13 @@ export {
 } from "./store/batch.js";
 export { Decorator } from "./store/decorator.js";
 export { checkNotHeld, runHolding } from "./store/held-locks.js";
-export { byteEntries, countKeys, entriesByKey, selectKeys, streamedSize } from "./store/listing.js";
+export {
+  byteEntries,
+  countKeys,
+  entriesByKey,
+  prefixText,
+  selectKeys,
+  streamedSize,
+} from "./store/listing.js";
 export type { EntryOrBatch, ExclusivePurpose, Primitives } from "./store/primitives.js";
 export type { AppendOptions, GetOptions, IsetOptions, LowerStore } from "./store/store.js";

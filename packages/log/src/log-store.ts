@@ -1,14 +1,20 @@
 import { existsSync } from "node:fs";
 import { totalmem } from "node:os";
 import { join } from "node:path";
-import { type EntriesOptions, type OperationOptions, PartdError } from "@partd/core";
+import {
+  type EntriesOptions,
+  type Key,
+  type KeysOptions,
+  type OperationOptions,
+  PartdError,
+} from "@partd/core";
 import {
   type AppendOptions,
-  allocateBytes,
   BaseStore,
   type Batch,
   checkIntegerOption,
   type GetOptions,
+  prefixText,
 } from "@partd/core/author";
 import {
   absolutePath,
@@ -22,9 +28,9 @@ import { DataSet, describeOthers } from "./data-set/data-set.js";
 import { liveKeys, oneByOne } from "./index/live-keys.js";
 import { sortedKeys } from "./index/sorted-keys.js";
 import { pairsOf } from "./read/entries.js";
-import { gather } from "./read/gather.js";
+import { valuesOf } from "./read/gather.js";
 import { HeldStream } from "./read/held-stream.js";
-import { planRead } from "./read/read-plan.js";
+import { planRead, sizesOf } from "./read/read-plan.js";
 import { ValueStream } from "./read/value-stream.js";
 import { Verification, type VerifyReport } from "./verify.js";
 import { Writer } from "./writer.js";
@@ -135,23 +141,7 @@ export class LogStore extends BaseStore {
   }
 
   protected override _get(keys: readonly string[], { signal }: GetOptions): Promise<Uint8Array[]> {
-    return this.#shared(signal, async (dataSet) => {
-      const slots = new Map<string, number>();
-      for (const key of keys) if (!slots.has(key)) slots.set(key, slots.size);
-      const texts = [...slots.keys()];
-      const plan = await planRead(dataSet.segments, texts, signal);
-      const values = texts.map((_, slot) => allocateBytes(plan.lengths[slot] as number));
-      for (const part of plan.segments) await gather(part, values, texts, signal);
-      if (texts.length === keys.length) return values;
-      const given = new Set<number>();
-      return keys.map((key) => {
-        const slot = slots.get(key) as number;
-        const value = values[slot] as Uint8Array;
-        if (given.has(slot)) return value.slice();
-        given.add(slot);
-        return value;
-      });
-    });
+    return this.#shared(signal, ({ segments }) => valuesOf(segments, keys, signal));
   }
 
   protected override _stream(key: string, { signal }: GetOptions): Promise<ValueStream> {
@@ -181,26 +171,30 @@ export class LogStore extends BaseStore {
   }
 
   /** The indexes are merged as keys are asked for: memory does not grow with their number. */
-  protected override async _keys({ signal }: OperationOptions): Promise<AsyncIterable<string>> {
-    const keys = this.#held(signal, true, ({ segments }, both) => liveKeys(segments, both));
-    return oneByOne(await keys);
-  }
-
-  protected override async _sortedKeys({ signal }: OperationOptions) {
-    const folder = join(this.path, ".partd-log");
+  protected override async _keys({ signal, prefix }: KeysOptions): Promise<AsyncIterable<string>> {
     const read = ({ segments }: DataSet, both: AbortSignal) =>
-      sortedKeys(liveKeys(segments, both), folder, both);
+      liveKeys(segments, both, startOf(prefix));
     return oneByOne(await this.#held(signal, true, read));
   }
 
-  /** Reads the segments in long runs. Later appends are not part of it. */
+  protected override async _sortedKeys({ signal, prefix }: KeysOptions) {
+    const folder = join(this.path, ".partd-log");
+    const read = ({ segments }: DataSet, both: AbortSignal) =>
+      sortedKeys(liveKeys(segments, both, startOf(prefix)), folder, both);
+    return oneByOne(await this.#held(signal, true, read));
+  }
+
+  /**
+   * Reads the segments in long runs, or only what an index says there is of the few keys of a
+   * prefix. Later appends are not part of it.
+   */
   protected override async _entries(options: EntriesOptions) {
     const { signal, prefix, sorted, longest = Number.POSITIVE_INFINITY } = options;
-    if (prefix !== undefined || sorted) return undefined;
-    return this.#held(signal, false, (dataSet, both) => {
+    if (sorted) return undefined;
+    return this.#held(signal, prefix !== undefined, (dataSet, both) => {
       const { segments } = dataSet;
       const extents = segments.map((segment) => ({ segment, end: segment.recordsEnd }));
-      return pairsOf(dataSet, extents, { longest, signal: both });
+      return pairsOf(dataSet, extents, { start: startOf(prefix), longest, signal: both });
     });
   }
 
@@ -213,12 +207,7 @@ export class LogStore extends BaseStore {
   }
 
   protected override _sizes(keys: readonly string[], { signal }: OperationOptions) {
-    return this.#shared(signal, async (dataSet) => {
-      const unique = [...new Set(keys)];
-      const { lengths } = await planRead(dataSet.segments, unique, signal);
-      const sizes = new Map(unique.map((key, slot) => [key, lengths[slot] as number]));
-      return keys.map((key) => sizes.get(key) as number);
-    });
+    return this.#shared(signal, ({ segments }) => sizesOf(segments, keys, signal));
   }
 
   protected override async _drop(): Promise<void> {
@@ -391,6 +380,11 @@ export class LogStore extends BaseStore {
 
 function closedMeanwhile(): PartdError {
   return new PartdError("ERR_PARTD_CLOSED", "The store was closed before this was done.");
+}
+
+/** What the encoded keys of a listing begin with. */
+function startOf(prefix: Key | undefined): string | undefined {
+  return prefix === undefined ? undefined : prefixText({ prefix });
 }
 
 const NOTHING = new Uint8Array(0);

@@ -1,9 +1,10 @@
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "@jest/globals";
+import { type Key, tuple } from "@partd/core";
 import { LogStore } from "@partd/log";
 import { sortedKeys } from "../src/index/sorted-keys.js";
-import { bytes, directories, filesOf } from "./directories.js";
+import { bytes, directories, filesOf, text } from "./directories.js";
 
 const { next } = directories();
 
@@ -59,6 +60,46 @@ test("keys that are listed when the store is closed are not cut short", async ()
     })(),
   ).rejects.toMatchObject({ code: "ERR_PARTD_CLOSED" });
 });
+
+test("entries of a prefix stand as they stood, whether they are few or many, also when dropped", async () => {
+  for (const [count, total] of [
+    [100, 1000],
+    [8300, 8400],
+  ] as const) {
+    const directory = next();
+    const filling = new LogStore(directory, { segmentSize: 100_000 });
+    for (let i = 0; i < total; i += 100) {
+      await filling.append(
+        Array.from({ length: 100 }, (_, j) => {
+          const key = tuple(i + j < count ? "some" : "someother", `${i + j}`);
+          return [key, bytes(`${i + j};`)] as const;
+        }),
+      );
+    }
+    await filling.close();
+    await using store = new LogStore(directory);
+    await store.append([
+      [tuple("some", "7"), bytes("last")],
+      ["some", bytes("no tuple")],
+    ]);
+    const entries = store.entries({ prefix: "some" });
+    const [{ value: first }] = await Promise.all([
+      entries.next(),
+      store.append([[tuple("some", "8"), bytes("later")]]).then(() => store.drop()),
+    ]);
+    const found = new Map<string, string>();
+    const add = ([key, value]: readonly [Key, Uint8Array]) => found.set(String(key), text(value));
+    add(first as readonly [Key, Uint8Array]);
+    for await (const entry of entries) add(entry);
+    expect(found.size).toBe(count);
+    const expected = new Map<string, string>();
+    for (let i = 0; i < count; i++) {
+      expected.set(String(tuple("some", `${i}`)), i === 7 ? "7;last" : `${i};`);
+    }
+    found.set(String(tuple("some", "8")), "8;"); // What is appended at the same time may count.
+    expect(found).toEqual(expected);
+  }
+}, 60_000);
 
 test("keys are sorted by their bytes in runs on the disk, of which nothing is left", async () => {
   const directory = next();

@@ -42,7 +42,7 @@ test("partitions give each key once, with what several writers appended and dele
       await dataSet.refresh();
       const extents = dataSet.segments.map((segment) => ({ segment, end: segment.recordsEnd }));
       for (const memory of [2 ** 30, 1000]) {
-        const partitions = new Partitions(directory, extents, undefined, undefined, memory);
+        const partitions = new Partitions(directory, extents, undefined, {}, memory);
         await partitions.fill();
         const found = new Map<string, string>();
         for await (const some of partitions.entries()) {

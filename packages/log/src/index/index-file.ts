@@ -203,14 +203,17 @@ class IndexWriter {
 
 const FLUSH_BYTES = 2 ** 18;
 
-/** The keys of an index, by hash, then by their bytes. */
-export function sortedKeys(index: GrowingIndex): { order: Uint32Array; hashes: Uint32Array } {
+/** The keys of an index that are wanted, by hash, then by their bytes. */
+export function sortedKeys(
+  index: GrowingIndex,
+  isWanted: (key: number) => boolean = () => true,
+): { order: Uint32Array; hashes: Uint32Array } {
   const { keys } = index;
   const hashes = new Uint32Array(keys.size);
   let count = 0;
   let order = new Uint32Array(keys.size);
   for (let key = 0; key < Math.min(keys.size, index.keyEnd); key++) {
-    if (!index.has(key)) continue;
+    if (!index.has(key) || !isWanted(key)) continue;
     order[count++] = key;
     hashes[key] = keys.orderHash(key);
   }

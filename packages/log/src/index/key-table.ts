@@ -72,6 +72,11 @@ export class KeyTable {
     return this.#bytes.toString("latin1", this.#starts[number], this.#starts[number + 1]);
   }
 
+  startsWith(number: number, text: string): boolean {
+    const end = this.#starts[number + 1] as number;
+    return beginsWith(this.#bytes, this.#starts[number] as number, end, text);
+  }
+
   byteLength(number: number): number {
     return (this.#starts[number + 1] as number) - (this.#starts[number] as number);
   }
@@ -172,6 +177,14 @@ const SHORT_KEY = 64;
 
 /** No number. */
 export const NONE = -1;
+
+/** Whether the key that lies there begins with `text`. */
+export function beginsWith(bytes: Uint8Array, from: number, to: number, text: string): boolean {
+  const { length } = text;
+  if (length > to - from) return false;
+  for (let i = 0; i < length; i++) if (bytes[from + i] !== text.charCodeAt(i)) return false;
+  return true;
+}
 
 /** FNV-1a with the last step of MurmurHash3: the order of an index, also in `log-format.md`. */
 export function orderHash(bytes: Uint8Array, from = 0, to = bytes.length): number {

@@ -8,14 +8,17 @@ import { type KeySummary, StoredIndex } from "./stored-index.js";
 /**
  * All keys that hold at least one byte, each once, in the order of their hashes. It merges the
  * indexes, so that memory does not grow with the number of keys.
+ *
+ * @param start what the keys begin with. Others are passed before a text is made of them.
  */
 export async function* liveKeys(
   segments: readonly Segment[],
   signal?: AbortSignal,
+  start = "",
 ): AsyncGenerator<string[], void, undefined> {
   const sources = segments.flatMap(({ index }) => {
     if (!index) return [];
-    return [index instanceof StoredIndex ? index.summaries() : summaries(index)];
+    return [index instanceof StoredIndex ? index.summaries(start) : summaries(index, start)];
   });
   yield* mergeKeys(sources, signal);
 }
@@ -74,12 +77,16 @@ export async function* oneByOne(
   for await (const some of batches) yield* some;
 }
 
-async function* summaries(index: GrowingIndex): AsyncGenerator<KeySummary[], void, undefined> {
-  const { order, hashes } = sortedKeys(index);
+async function* summaries(
+  index: GrowingIndex,
+  start: string,
+): AsyncGenerator<KeySummary[], void, undefined> {
+  const { keys } = index;
+  const { order, hashes } = sortedKeys(index, (number) => keys.startsWith(number, start));
   for (let from = 0; from < order.length; from += BATCH) {
     yield Array.from(order.subarray(from, from + BATCH), (number) => ({
       hash: hashes[number] as number,
-      key: index.keys.text(number),
+      key: keys.text(number),
       deleted: index.deleted(number),
       last: index.last(number),
     }));

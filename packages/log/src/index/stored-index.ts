@@ -13,7 +13,7 @@ import {
   PAGE_BYTES,
   PAGE_GROUPS,
 } from "./index-file.js";
-import { orderHash, orderHashOf } from "./key-table.js";
+import { beginsWith, orderHash, orderHashOf } from "./key-table.js";
 import { radixOrder } from "./radix-order.js";
 import { NEVER, type RangeChains } from "./range-chains.js";
 import {
@@ -131,8 +131,8 @@ export class StoredIndex {
     return found.chains(this.lastStamp);
   }
 
-  /** The stamps of all keys, in the order of their hashes, then bytes. */
-  async *summaries(): AsyncGenerator<KeySummary[], void, undefined> {
+  /** The stamps of all keys that begin with `text`, in the order of their hashes, then bytes. */
+  async *summaries(text = ""): AsyncGenerator<KeySummary[], void, undefined> {
     if (this.#hashes.length === 0) return;
     const file = new ListedFile(this.path);
     try {
@@ -142,9 +142,10 @@ export class StoredIndex {
         const bytes = await this.#readBlock(reader, block);
         for (const entries = new BlockReader(bytes, this.firstStamp); entries.next(); ) {
           const { start, end, deleted, last } = entries;
+          entries.skipRanges();
+          if (!beginsWith(bytes, start, end, text)) continue;
           const hash = orderHash(bytes, start, end);
           some.push({ hash, key: bytes.toString("latin1", start, end), deleted, last });
-          entries.skipRanges();
         }
         yield some;
       }

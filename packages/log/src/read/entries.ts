@@ -7,12 +7,14 @@ import { liveKeys } from "../index/live-keys.js";
 import { Divider } from "./divider.js";
 import { gather } from "./gather.js";
 import { type EntryBatch, Grouping, KEPT_BYTES, LongEntry } from "./grouping.js";
-import { planRead } from "./read-plan.js";
+import { planRead, type ReadPlan } from "./read-plan.js";
 import { type Extent, RecordCursor, UnreadableTable } from "./record-cursor.js";
 import { SpillFile } from "./spill-file.js";
 import { ValueStream } from "./value-stream.js";
 
 export interface EntriesOptions {
+  /** What the keys begin with. Default: nothing. */
+  readonly start?: string | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onBytes?: ((done: number, total: number) => void) | undefined;
 }
@@ -24,7 +26,7 @@ export interface EntriesOptions {
 export async function* entriesOf(
   dataSet: DataSet,
   extents: readonly Extent[],
-  { signal, onBytes }: EntriesOptions = {},
+  { start = "", signal, onBytes }: EntriesOptions = {},
 ): AsyncGenerator<EntryBatch | LongEntry, void, undefined> {
   const total = 2 * extents.reduce((sum, { end }) => sum + end, 0);
   let done = 0;
@@ -33,17 +35,17 @@ export async function* entriesOf(
     onBytes?.(done, total);
   };
   const folder = join(dataSet.directory, ".partd-log");
-  const partitions = new Partitions(folder, extents, count, signal);
+  const partitions = new Partitions(folder, extents, count, { start, signal });
   for (const { segment } of extents) segment.hold();
   try {
     await partitions.fill();
     for await (const some of partitions.entries()) yield some;
   } catch (error) {
     if (!(error instanceof UnreadableTable)) throw error;
-    yield* byIndex(
-      extents.map(({ segment }) => segment),
-      signal,
-    );
+    const segments = extents.map(({ segment }) => segment);
+    for await (const some of liveKeys(segments, signal, start)) {
+      yield* readSome(segments, some, signal);
+    }
   } finally {
     for (const { segment } of extents) segment.unhold();
     await partitions.close();
@@ -51,13 +53,23 @@ export async function* entriesOf(
   onBytes?.(total, total);
 }
 
-/** The same for a store: a value that is longer than `longest` comes in pieces. */
+/**
+ * The same for a store: a value that is longer than `longest` comes in pieces. With `start`, what
+ * needs the indexes is done before the first batch, which may be empty: they may be removed later.
+ */
 export async function* pairsOf(
   dataSet: DataSet,
   extents: readonly Extent[],
-  { longest, signal }: { readonly longest: number; readonly signal: AbortSignal },
+  options: Pick<EntriesOptions, "start" | "signal"> & { readonly longest: number },
 ): AsyncGenerator<EntryBatch, void, undefined> {
-  for await (const some of entriesOf(dataSet, extents, { signal })) {
+  const { longest, start, signal } = options;
+  if (start !== undefined) {
+    const segments = extents.map(({ segment }) => segment);
+    const few = await fewEntries(segments, start, signal);
+    yield few?.flatMap(([key, value]) => cut(key, value, longest)) ?? [];
+    if (few) return;
+  }
+  for await (const some of entriesOf(dataSet, extents, { start, signal })) {
     if (some instanceof LongEntry) {
       const { key } = some;
       if (some.length > longest) for await (const piece of some.pieces()) yield [[key, piece]];
@@ -65,6 +77,38 @@ export async function* pairsOf(
     } else if (some.every(([, { length }]) => length <= longest)) yield some;
     else yield some.flatMap(([key, value]) => cut(key, value, longest));
   }
+}
+
+/** What begins so, unless it is so much that it is better to read the segments through. */
+async function fewEntries(
+  segments: readonly Segment[],
+  start: string,
+  signal: AbortSignal | undefined,
+): Promise<EntryBatch | undefined> {
+  const keys: string[] = [];
+  for await (const some of liveKeys(segments, signal, start)) {
+    keys.push(...some);
+    if (keys.length > FEW_KEYS) return undefined;
+  }
+  const plan = await planRead(segments, keys, signal);
+  return bytesOf(plan) <= HELD_BYTES ? readPlan(plan, keys, signal) : undefined;
+}
+
+/** Each append to them may take a read of its own. */
+const FEW_KEYS = 8192;
+
+function bytesOf({ lengths }: ReadPlan): number {
+  return lengths.reduce((sum, length) => sum + length, 0);
+}
+
+async function readPlan(
+  plan: ReadPlan,
+  keys: readonly string[],
+  signal: AbortSignal | undefined,
+): Promise<EntryBatch> {
+  const values = keys.map((_, slot) => allocateBytes(plan.lengths[slot] as number));
+  for (const part of plan.segments) await gather(part, values, keys, signal);
+  return keys.map((key, slot) => [key, values[slot] as Uint8Array] as const);
 }
 
 /** A value in one piece, or if it is longer than `longest` in several. */
@@ -88,27 +132,15 @@ async function whole({ length, pieces }: LongEntry): Promise<Uint8Array> {
   return value;
 }
 
-async function* byIndex(
-  segments: readonly Segment[],
-  signal: AbortSignal | undefined,
-): AsyncGenerator<EntryBatch | LongEntry, void, undefined> {
-  for await (const some of liveKeys(segments, signal)) {
-    yield* readSome(segments, some, signal);
-  }
-}
-
 async function* readSome(
   segments: readonly Segment[],
   keys: readonly string[],
   signal: AbortSignal | undefined,
 ): AsyncGenerator<EntryBatch | LongEntry, void, undefined> {
   const plan = await planRead(segments, keys, signal);
-  const total = plan.lengths.reduce((sum, length) => sum + length, 0);
-  if (total <= HELD_BYTES) {
-    const values = keys.map((_, slot) => allocateBytes(plan.lengths[slot] as number));
-    for (const part of plan.segments) await gather(part, values, keys, signal);
-    yield keys.map((key, slot) => [key, values[slot] as Uint8Array] as const);
-  } else if (keys.length > 1) {
+  const total = bytesOf(plan);
+  if (total <= HELD_BYTES) yield await readPlan(plan, keys, signal);
+  else if (keys.length > 1) {
     const half = keys.length >> 1;
     yield* readSome(segments, keys.slice(0, half), signal);
     yield* readSome(segments, keys.slice(half), signal);
@@ -129,6 +161,7 @@ const HELD_BYTES = 32 * 2 ** 20;
  */
 export class Partitions {
   readonly #extents: readonly Extent[];
+  readonly #start: string;
   readonly #signal: AbortSignal | undefined;
   readonly #onBytes: (bytes: number) => void;
   readonly #spill: SpillFile;
@@ -146,10 +179,11 @@ export class Partitions {
     directory: string,
     extents: readonly Extent[],
     onBytes: (bytes: number) => void = () => {},
-    signal?: AbortSignal,
+    { start = "", signal }: Pick<EntriesOptions, "start" | "signal"> = {},
     memory = KEPT_BYTES,
   ) {
     this.#extents = extents;
+    this.#start = start;
     this.#signal = signal;
     this.#onBytes = onBytes;
     const total = extents.reduce((sum, { end }) => sum + end, 0);
@@ -161,7 +195,9 @@ export class Partitions {
   /** @throws {@link UnreadableTable}, or `ERR_PARTD_CORRUPT` where bytes of values are damaged. */
   async fill(): Promise<void> {
     const pace = new Pace();
-    const cursors = this.#extents.map((extent, i) => new RecordCursor(extent, i, this.#divider));
+    const cursors = this.#extents.map(
+      (extent, i) => new RecordCursor(extent, i, this.#divider, this.#start),
+    );
     // What `compact` made comes before all else, in its order.
     for (const cursor of cursors) {
       if (cursor.isBase) while (await cursor.next()) await this.#read(cursor, pace);

@@ -1,12 +1,12 @@
 import { decodeKey, PartdError } from "@partd/core";
-import { describeKey, Pace } from "@partd/core/author";
+import { allocateBytes, describeKey, Pace } from "@partd/core/author";
 import { crc32, systemError } from "@partd/disk";
 import type { Segment } from "../data-set/segment.js";
 import { PIECE } from "../format/layout.js";
 import { radixOrder } from "../index/radix-order.js";
 import type { RangeColumns } from "../index/range-columns.js";
 import { readAtOnce } from "../index/stretch-reader.js";
-import type { SegmentPlan } from "./read-plan.js";
+import { planRead, type SegmentPlan } from "./read-plan.js";
 import { readPieces } from "./window.js";
 
 /** One read of a stretch of the file. */
@@ -18,6 +18,29 @@ interface Task {
   readonly to: number;
   /** Where the bytes go directly; undefined if they are copied from a buffer. */
   readonly targets: Uint8Array[] | undefined;
+}
+
+/** One value a key, in the order of `keys`, which may repeat: each is memory of its own. */
+export async function valuesOf(
+  segments: readonly Segment[],
+  keys: readonly string[],
+  signal: AbortSignal | undefined,
+): Promise<Uint8Array[]> {
+  const slots = new Map<string, number>();
+  for (const key of keys) if (!slots.has(key)) slots.set(key, slots.size);
+  const texts = [...slots.keys()];
+  const plan = await planRead(segments, texts, signal);
+  const values = texts.map((_, slot) => allocateBytes(plan.lengths[slot] as number));
+  for (const part of plan.segments) await gather(part, values, texts, signal);
+  if (texts.length === keys.length) return values;
+  const given = new Set<number>();
+  return keys.map((key) => {
+    const slot = slots.get(key) as number;
+    const value = values[slot] as Uint8Array;
+    if (given.has(slot)) return value.slice();
+    given.add(slot);
+    return value;
+  });
 }
 
 /**

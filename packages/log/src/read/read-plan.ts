@@ -97,6 +97,18 @@ export async function planRead(
     : planMerged(parts, segments, keys.length, cuts, pace);
 }
 
+/** Bytes of each key's value, in the order of `keys`, which may repeat. */
+export async function sizesOf(
+  segments: readonly Segment[],
+  keys: readonly string[],
+  signal: AbortSignal | undefined,
+): Promise<number[]> {
+  const unique = [...new Set(keys)];
+  const { lengths } = await planRead(segments, unique, signal);
+  const sizes = new Map(unique.map((key, slot) => [key, lengths[slot] as number]));
+  return keys.map((key) => sizes.get(key) as number);
+}
+
 async function find(
   index: GrowingIndex | StoredIndex,
   keys: readonly string[],

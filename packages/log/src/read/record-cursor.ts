@@ -11,7 +11,7 @@ import {
   VarintReader,
 } from "../format/layout.js";
 import { contradiction, decodeTable, findHead } from "../format/scan.js";
-import { orderHash } from "../index/key-table.js";
+import { beginsWith, orderHash } from "../index/key-table.js";
 import { GrowingIndex } from "../index/range-chains.js";
 import { grown, grownSize } from "../index/range-columns.js";
 import type { Divider } from "./divider.js";
@@ -39,6 +39,7 @@ export class RecordCursor {
   readonly #segment: Segment;
   readonly #number: number;
   readonly #divider: Divider;
+  readonly #start: string;
   #opened: Window | undefined;
   readonly #end: number;
   /**
@@ -61,10 +62,12 @@ export class RecordCursor {
   #done = 0;
   #from = 0;
 
-  constructor({ segment, end }: Extent, number: number, divider: Divider) {
+  /** @param start what the keys begin with; others are left out. */
+  constructor({ segment, end }: Extent, number: number, divider: Divider, start: string) {
     this.#segment = segment;
     this.#number = number;
     this.#divider = divider;
+    this.#start = start;
     this.#end = end;
     this.isBase = segment.isBase;
     this.stamp = segment.index?.firstStamp ?? 0;
@@ -218,7 +221,7 @@ export class RecordCursor {
       if (length >= LARGE) continue; // It is the last one.
       const place = 2 * key;
       const number = place < this.#places.length ? (this.#places[place + 1] as number) : 0;
-      // Nothing if its key was defined where it cannot be read.
+      // Nothing if its key is not wanted, or was defined where it cannot be read.
       if (number > 0) {
         const partition = this.#places[place] as number;
         if (!divider.add(partition, number, length, bytes, from)) break;
@@ -254,6 +257,10 @@ export class RecordCursor {
     if (2 * key >= this.#places.length) {
       const size = grownSize(Math.max(64, this.#places.length), 2 * key + 2);
       this.#places = grown(this.#places, size);
+    }
+    if (!beginsWith(table, from, from + length, this.#start)) {
+      this.#places[2 * key + 1] = this.#keyLengths[i] = 0;
+      return true;
     }
     const hash = orderHash(table, from, from + length);
     const partition = Math.floor((hash / 2 ** 32) * this.#divider.partitions.length);
