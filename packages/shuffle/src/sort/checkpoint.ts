@@ -54,10 +54,10 @@ export class Checkpoint {
     this.#header = undefined;
     const listed = listedRuns(notes);
     this.#file.occupy(listed.flatMap(({ extents }) => extents));
-    const runs = listed.map(({ extents, records, byteLength }) => {
+    const runs = listed.map(({ extents, records, byteLength, longest }) => {
       const blocks = extents.reduce((sum, { length }) => sum + length, 0);
       const run = workspace.chain();
-      run.restore(this.#file.tape([...extents]), blocks, records, byteLength);
+      run.restore(this.#file.tape([...extents]), blocks, { records, byteLength, longest });
       return run;
     });
     return { runs, covered: notes.at(-1)!.covered };
@@ -67,12 +67,12 @@ export class Checkpoint {
    * Lists a run, all of whose blocks are on its tape.
    *
    * @param covered records of the source that the listed runs hold.
-   * @param replaced how many runs, from the first, it was merged from.
+   * @param merged the runs that it was made of, and that are listed no more: so many, from that one on.
    */
-  note(run: Chain, covered: number, replaced = 0): void {
-    const { records, byteLength } = run;
+  note(run: Chain, covered: number, merged?: Note["merged"]): void {
+    const { records, byteLength, longest } = run;
     const { extents } = run.tape as FileTape;
-    const note: Note = { covered, replaced, records, byteLength, extents };
+    const note: Note = { covered, merged, records, byteLength, longest, extents };
     try {
       appendFileSync(this.#journal, `${this.#header ?? ""}${JSON.stringify(note)}\n`);
     } catch (cause) {
@@ -118,9 +118,10 @@ interface Header {
 /** Each other line: a run. */
 interface Note {
   readonly covered: number;
-  readonly replaced: number;
+  readonly merged?: { readonly from: number; readonly count: number } | undefined;
   readonly records: number;
   readonly byteLength: number;
+  readonly longest: number;
   readonly extents: FileTape["extents"];
 }
 
@@ -128,7 +129,7 @@ interface Note {
 function listedRuns(notes: readonly Note[]): Note[] {
   const listed: Note[] = [];
   for (const note of notes) {
-    if (note.replaced > 0) listed.splice(0, note.replaced, note);
+    if (note.merged) listed.splice(note.merged.from, note.merged.count, note);
     else listed.push(note);
   }
   return listed;

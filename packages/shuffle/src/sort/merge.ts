@@ -20,9 +20,20 @@ export class Merge {
     );
   }
 
-  /** How many chains can be merged at a time: each has two blocks in memory at least. */
-  static width(workspace: Workspace): number {
-    return Math.max(2, Math.min(MOST_CHAINS, workspace.capacity >>> 2));
+  /**
+   * How many of the chains, from the first on, can be merged at a time: at least two. Each has two blocks in
+   * memory, and beside them a frame of its longest record, where that lies in several blocks.
+   */
+  static width(workspace: Workspace, chains: readonly Chain[]): number {
+    const { blockSize, capacity } = workspace;
+    const most = Math.min(MOST_CHAINS, chains.length, capacity >>> 2);
+    let room = capacity * blockSize * FRAMES_SHARE;
+    let width = 0;
+    for (; width < most; width++) {
+      room -= chains[width]!.longest;
+      if (room < 0) break;
+    }
+    return Math.min(chains.length, Math.max(2, width));
   }
 
   async start(): Promise<void> {
@@ -95,6 +106,8 @@ export class Merge {
 
 /** Beyond it a longer heap costs more than a second merge. */
 const MOST_CHAINS = 128;
+/** What the present frames of all chains may take. */
+const FRAMES_SHARE = 0.5;
 
 function compareKeys(left: ChainReader, right: ChainReader): number {
   const leftLength = left.keyEnd - left.keyStart;

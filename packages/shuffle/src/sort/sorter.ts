@@ -145,15 +145,17 @@ export class Sorter {
   async merge(): Promise<Merge> {
     if (this.#added < this.#recalled) throw otherSource(this.#added, this.#recalled);
     await this.#spill();
-    const width = Merge.width(this.#workspace);
-    while (this.#runs.length > width) {
-      const merge = new Merge(this.#workspace, this.#runs.slice(0, width));
+    // Neighbours become one run, from the first to the last and again, until the rest can be merged at once.
+    const hasAll = () => Merge.width(this.#workspace, this.#runs) === this.#runs.length;
+    for (let from = 0; !hasAll(); from = from + 2 < this.#runs.length ? from + 1 : 0) {
+      const width = Merge.width(this.#workspace, this.#runs.slice(from));
+      const merge = new Merge(this.#workspace, this.#runs.slice(from, from + width));
       try {
         await merge.start();
         const merged = await this.#write((visit) => this.#merged(merge, visit));
         // Before the chains that were merged give up their space.
-        this.#checkpoint?.note(merged, this.#added, width);
-        this.#runs.splice(0, width, merged);
+        this.#checkpoint?.note(merged, this.#added, { from, count: width });
+        this.#runs.splice(from, width, merged);
       } finally {
         await merge.close();
       }

@@ -25,6 +25,8 @@ export class Chain {
   records = 0;
   /** Bytes of keys and records. */
   byteLength = 0;
+  /** Bytes of the longest key with its record. */
+  longest = 0;
 
   /** Whether all frames have the same key. */
   isUniform = true;
@@ -138,6 +140,7 @@ export class Chain {
     const cost = keyEnd - keyStart + recordLength;
     this.records++;
     this.byteLength += cost;
+    if (cost > this.longest) this.longest = cost;
     if (low === this.majorityLow && high === this.majorityHigh) this.#votes += cost;
     else if (this.#votes > cost) this.#votes -= cost;
     else {
@@ -158,11 +161,16 @@ export class Chain {
   }
 
   /** Takes up a chain that a tape holds already. */
-  restore(tape: Tape, tapeBlocks: number, records: number, byteLength: number): void {
+  restore(
+    tape: Tape,
+    tapeBlocks: number,
+    { records, byteLength, longest }: Pick<Chain, "records" | "byteLength" | "longest">,
+  ): void {
     this.tape = tape;
     this.tapeBlocks = tapeBlocks;
     this.records = records;
     this.byteLength = byteLength;
+    this.longest = longest;
   }
 
   /** Blocks that could be spilled now. The last one only once the chain is sealed. */

@@ -1,0 +1,48 @@
+import { expect, test } from "@jest/globals";
+import { sort } from "@partd/shuffle";
+import { Merge } from "../src/sort/merge.js";
+import { Chain } from "../src/spill/chain.js";
+import { TemporaryFile } from "../src/spill/temporary-file.js";
+import { Workspace } from "../src/spill/workspace.js";
+
+test("as many runs are merged at a time as memory has room for their longest records", async () => {
+  const memory = 8e6;
+  const workspace = new Workspace(memory, new TemporaryFile(undefined));
+  const chainsOf = (count: number, length: number) =>
+    Array.from({ length: count }, () => {
+      const chain = new Chain(workspace);
+      chain.append(new Uint8Array(10), 0, 10, new Uint8Array(length), 0, length, 0, 0);
+      return chain;
+    });
+  for (const [count, length] of [
+    [40, 1000],
+    [20, 100_000],
+    [10, 300_000],
+    [5, 1_300_000],
+  ] as const) {
+    const width = Merge.width(workspace, chainsOf(count, length));
+    expect(width).toBe(
+      Math.min(count, Math.floor((workspace.capacity * workspace.blockSize) / 2 / (length + 10))),
+    );
+    expect(width * length).toBeLessThan(memory / 2);
+  }
+  // Two that are longer are merged nevertheless.
+  expect(Merge.width(workspace, chainsOf(2, 5e6))).toBe(2);
+  expect(Merge.width(workspace, chainsOf(1, 10))).toBe(1);
+  await workspace.close();
+});
+
+test("long records are sorted in memory for a few of them, in several passes", async () => {
+  const rows = Array.from({ length: 100 }, (_, i) => {
+    return { key: (i * 37) % 9, i, pad: "x".repeat(i % 10 === 3 ? 100 : 60_000) };
+  });
+  const expected = rows.toSorted((a, b) => a.key - b.key).map(({ i }) => i);
+  let spilled = 0;
+  const onProgress = ({ bytesSpilled }: { readonly bytesSpilled: number }) => {
+    spilled = bytesSpilled;
+  };
+  const sorted = sort(rows, { by: "key", memory: 1e6, onProgress });
+  const found = (await sorted.toArray()).map(({ i }) => i);
+  expect(found).toEqual(expected);
+  expect(spilled).toBeGreaterThan(1.5 * 90 * 60_000); // Many more than once.
+});
