@@ -2,7 +2,7 @@ import fs from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { errnoOf } from "./system-error.js";
-import { isToken, isWorkerToken, pidOf, stateOf } from "./token.js";
+import { isToken, isWorkerToken, type OwnerState, pidOf, stateOf } from "./token.js";
 
 /**
  * The folder of a lock. Each file is named for what its owner has or wants, and for the owner's
@@ -21,15 +21,23 @@ import { isToken, isWorkerToken, pidOf, stateOf } from "./token.js";
 export class LockFolder {
   readonly path: string;
   readonly #staleMs: number;
+  readonly #atOnce: number;
   /** Files whose owner is not proved to have ended, and how long they have not changed. */
   #watched = new Map<string, Watched>();
+  /** Where the next look begins to judge if there are too many files for one. */
+  #next = 0;
 
-  constructor(path: string, staleMs: number) {
+  /** @param atOnce how many files one look judges, at 10 µs each. */
+  constructor(path: string, staleMs: number, atOnce = 8_192) {
     this.path = path;
     this.#staleMs = staleMs;
+    this.#atOnce = atOnce;
   }
 
-  /** What owners other than `own` have and want. Removes the files of dead waiters. */
+  /**
+   * What owners other than `own` have and want. Removes the files of dead waiters. Of very many
+   * files, in a folder from elsewhere, each look judges some, so that it is short.
+   */
   entries(own: ReadonlySet<string>): LockEntry[] {
     let names: string[];
     try {
@@ -38,20 +46,24 @@ export class LockFolder {
       if (errnoOf(error) !== "ENOENT") throw error;
       return [];
     }
+    const others = names.flatMap((name) => parseName(name) ?? []);
     const entries: LockEntry[] = [];
-    const present = new Map<string, Watched>();
-    for (const name of names) {
-      const entry = parseName(name);
-      if (!entry || own.has(entry.token)) continue;
-      if (entry.role === "fence") {
-        entries.push(entry);
-        continue;
-      }
-      const abandoned = this.#judge(entry, present);
-      if (abandoned && (entry.role === "wants" || entry.role === "waits")) this.#tryRemove(name);
-      else entries.push(abandoned ? { ...entry, abandoned } : entry);
+    const look: Look = { watched: new Map(), states: new Map() };
+    const from = others.length > 0 ? this.#next % others.length : 0;
+    let removed = 0;
+    for (let i = 0; i < others.length; i++) {
+      const entry = others[(from + i) % others.length] as LockEntry;
+      const { name, role, token } = entry;
+      if (own.has(token)) continue;
+      const isJudged = role !== "fence" && i < this.#atOnce;
+      const abandoned = isJudged ? this.#judge(entry, look) : this.#postpone(name, look);
+      const isWaiter = role === "wants" || role === "waits";
+      if (!abandoned) entries.push(entry);
+      else if (!isWaiter) entries.push({ ...entry, abandoned });
+      else if (this.#tryRemove(name)) removed++;
     }
-    this.#watched = present;
+    this.#next = others.length > this.#atOnce ? from + this.#atOnce - removed : 0;
+    this.#watched = look.watched;
     return entries;
   }
 
@@ -128,8 +140,12 @@ export class LockFolder {
   }
 
   /** Whether a file's owner has ended, or has given no sign of life for too long. */
-  #judge({ name, token }: LockEntry, present: Map<string, Watched>): Abandoned | undefined {
-    if (leftBehind.has(token) || stateOf(token) === "ended") return "ended";
+  #judge({ name, token }: LockEntry, { watched, states }: Look): Abandoned | undefined {
+    if (leftBehind.has(token)) return "ended";
+    const owner = token.slice(0, token.lastIndexOf("-"));
+    const state = states.get(owner) ?? stateOf(token);
+    states.set(owner, state);
+    if (state === "ended") return "ended";
     const now = performance.now();
     let stats: fs.Stats;
     try {
@@ -140,20 +156,26 @@ export class LockFolder {
     const { mtimeMs, ctimeMs } = stats;
     const before = this.#watched.get(name);
     if (!before || before.mtimeMs !== mtimeMs || before.ctimeMs !== ctimeMs) {
-      present.set(name, { mtimeMs, ctimeMs, lastLook: now, unchangedMs: 0 });
+      watched.set(name, { mtimeMs, ctimeMs, lastLook: now, unchangedMs: 0 });
       return undefined;
     }
     // A pause of our own proves nothing: the owner may have stood still, too.
     const unchangedMs = before.unchangedMs + Math.min(now - before.lastLook, this.#staleMs / 4);
-    present.set(name, { mtimeMs, ctimeMs, lastLook: now, unchangedMs });
+    watched.set(name, { mtimeMs, ctimeMs, lastLook: now, unchangedMs });
     return unchangedMs > this.#staleMs ? "silent" : undefined;
   }
 
-  #tryRemove(name: string): void {
+  /** Leaves a file for a later look. */
+  #postpone(name: string, { watched }: Look): undefined {
+    const before = this.#watched.get(name);
+    if (before) watched.set(name, before);
+  }
+
+  #tryRemove(name: string): boolean {
     try {
-      this.remove(name);
+      return this.remove(name);
     } catch {
-      // The next look tries again.
+      return false; // A later look tries again.
     }
   }
 }
@@ -185,6 +207,13 @@ interface Watched {
   readonly ctimeMs: number;
   readonly lastLook: number;
   readonly unchangedMs: number;
+}
+
+/** What one look finds. */
+interface Look {
+  readonly watched: Map<string, Watched>;
+  /** The state of each owner's process and thread. */
+  readonly states: Map<string, OwnerState>;
 }
 
 function parseName(name: string): LockEntry | undefined {

@@ -287,3 +287,32 @@ test("nothing enters a lease before what goes with taking it is done", async () 
   await Promise.all([first, second]);
   expect(order).toEqual(["recovered", "first", "second"]);
 });
+
+test("a look at very many files judges some of them, and the next looks the others", async () => {
+  mkdirSync(folder, { recursive: true });
+  // Every other waiter is dead; of the rest no one knows.
+  const dead = uniqueToken().replace(/^\d+/, String(2 ** 22 + 1));
+  for (let i = 0; i < 300; i++) {
+    const owner = i % 2 === 0 ? dead.slice(0, -12) : "1-1-1-0a0a0a0a-";
+    writeFileSync(join(folder, `wants-${owner}${i.toString(16).padStart(12, "0")}`), "");
+  }
+  const { now } = performance;
+  let time = 0;
+  performance.now = () => time++;
+  try {
+    const watching = new LockFolder(folder, 2_000, 50);
+    const lefts: number[] = [];
+    do lefts.push(watching.entries(new Set()).length);
+    while (readdirSync(folder).length > 150 && lefts.length < 100);
+    expect(lefts[0]).toBeGreaterThanOrEqual(250);
+    expect(lefts.at(-1)).toBe(150);
+    // And those of which no one knows, once they have been silent for long enough.
+    while (readdirSync(folder).length > 0 && lefts.length < 1_000) {
+      time += 500;
+      lefts.push(watching.entries(new Set()).length);
+    }
+    expect(readdirSync(folder)).toEqual([]);
+  } finally {
+    performance.now = now;
+  }
+});
