@@ -244,7 +244,8 @@ function allowance(): number {
   }
 }
 
-function sizeOf(stats: Stats, path: string): number {
+/** The length of a key's file. A device has none, and its bytes are no one's value. */
+export function sizeOf(stats: Stats, path: string): number {
   if (stats.isFile()) return stats.size;
   const message = `${path} is no regular file`;
   throw Object.assign(new Error(message), { code: "EFTYPE", syscall: "open" });

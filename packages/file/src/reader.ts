@@ -3,7 +3,7 @@ import { allocateBytes, type GetOptions, Pace } from "@partd/core/author";
 import { isOutOfFiles, type Lease } from "@partd/disk";
 import type { DataSet } from "./data-set.js";
 import { PoolQueue } from "./disk.js";
-import type { OpenFile } from "./open-files.js";
+import { type OpenFile, sizeOf } from "./open-files.js";
 
 /** Reads values. Use it while holding the lock, with no batch under way. */
 export class Reader {
@@ -58,7 +58,7 @@ export class Reader {
     const opened = await this.#set.io("read", open, { key });
     if (!opened) return nothing();
     try {
-      const { size } = await disk.fstat(opened.fd);
+      const size = sizeOf(await disk.fstat(opened.fd), layout.path(key, opened.aside));
       lease.verify();
       return this.#pieces(key, opened.fd, size, options.signal);
     } catch (error) {
@@ -84,7 +84,7 @@ export class Reader {
         file = files.adopt(key, fd);
       } else if (file.length > SCRATCH) return undefined;
       const length = readSync(file.fd, this.#scratch, 0, SCRATCH, 0);
-      if (length === SCRATCH) return undefined;
+      if (length === 0 || length === SCRATCH) return undefined;
       file.length = length;
       return this.#scratch.slice(0, length);
     } catch {
@@ -107,14 +107,14 @@ export class Reader {
   }
 
   async #value(key: string): Promise<Uint8Array> {
-    const { disk, files } = this.#set;
+    const { disk, files, layout } = this.#set;
     const file = await files.take(key);
     if (!file) return new Uint8Array(0);
     try {
       if (file.length < 0) {
         const short = await this.#shortValue(file);
         if (short) return short;
-        file.length = (await disk.fstat(file.fd)).size;
+        file.length = sizeOf(await disk.fstat(file.fd), layout.path(key, file.aside));
       }
       const bytes = allocateBytes(file.length);
       const count = await disk.readAll(file.fd, bytes, 0);
@@ -124,13 +124,13 @@ export class Reader {
     }
   }
 
-  /** The value if it fits into the scratch buffer and the buffer is free. */
+  /** The value if it fits into the scratch buffer, is not empty, and the buffer is free. */
   async #shortValue(file: OpenFile): Promise<Uint8Array | undefined> {
     if (this.#scratchInUse) return undefined;
     this.#scratchInUse = true;
     try {
       const length = await this.#set.disk.readAll(file.fd, this.#scratch, 0);
-      if (length === SCRATCH) return undefined;
+      if (length === 0 || length === SCRATCH) return undefined;
       file.length = length;
       return this.#scratch.slice(0, length);
     } finally {

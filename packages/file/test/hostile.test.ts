@@ -191,6 +191,29 @@ function treeOf(path: string): readonly string[] {
     });
 }
 
+test.each(["3", "5"])("a device (1, %s) in the place of a key is no empty value", async (minor) => {
+  const directory = make();
+  await using store = new FileStore(directory);
+  await store.append({ y: Buffer.from("data") });
+  const { status } = spawnSync("mknod", [join(directory, "x"), "c", "1", minor]);
+  if (status !== 0) return; // Only root may make one.
+  const drain = async () => {
+    for await (const _ of store.stream("x"));
+  };
+  for (const attempt of [
+    () => store.get("x"),
+    () => store.get(["y", "x"]),
+    drain,
+    () => store.append({ x: Buffer.from("1") }),
+  ]) {
+    await expect(attempt()).rejects.toMatchObject({
+      code: "ERR_PARTD_IO",
+      message: expect.stringContaining("neither a file nor a folder"),
+    });
+  }
+  expect(Buffer.from(await store.get("y")).toString()).toBe("data");
+});
+
 test.each([
   ["the lock's file", ".partd/lock/1-1-1-0a0a0a0a-abcdefabcdef", "ERR_PARTD_LOCK"],
   ["a name aside", `.partd/aside/${"a".repeat(64)}.key`, "ERR_PARTD_CORRUPT"],
