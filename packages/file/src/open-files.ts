@@ -182,9 +182,9 @@ export class OpenFiles {
     return undefined;
   }
 
-  /** Records the stats of an open file. @returns whether it still has a name. */
+  /** Records the stats of an open file. @returns whether it is one, and still has a name. */
   #sees(file: OpenFile, stats: Stats): boolean {
-    if (stats.nlink === 0) return false;
+    if (stats.nlink === 0 || !stats.isFile()) return false;
     file.generation = this.#generation;
     file.length = stats.size;
     return true;
