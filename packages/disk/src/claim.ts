@@ -1,6 +1,7 @@
 import fs from "node:fs";
 import { constants } from "node:os";
 import { join } from "node:path";
+import { PartdError } from "@partd/core";
 import { HeldLease } from "./lease.js";
 import { type LockEntry, type LockFolder, leftBehind, SHARED } from "./lock-folder.js";
 import { errnoOf } from "./system-error.js";
@@ -210,6 +211,7 @@ function withCode(code: string): Error {
 const LONG_AGO = new Date(0);
 
 type Lockfile = typeof import("proper-lockfile");
+type Loaded = Lockfile & { readonly default?: Lockfile };
 let loading: Promise<Lockfile> | undefined;
 
 /**
@@ -220,7 +222,8 @@ let loading: Promise<Lockfile> | undefined;
 function loadLockfile(): Promise<Lockfile> {
   loading ??= (async () => {
     const before = new Set(signalListeners().map(([, listener]) => listener));
-    const module = await import("proper-lockfile");
+    const module: Loaded | undefined = await import("proper-lockfile");
+    if (!module) throw notEvaluated();
     for (const [signal, listener] of signalListeners()) {
       if (before.has(listener)) continue;
       process.removeListener(signal, listener);
@@ -229,6 +232,14 @@ function loadLockfile(): Promise<Lockfile> {
     return module.default ?? module;
   })();
   return loading;
+}
+
+/** A bundler may inline an imported module behind the code that waits for it. */
+function notEvaluated(): PartdError {
+  return new PartdError(
+    "ERR_PARTD_IO",
+    "The bundle has proper-lockfile behind the top-level await that needs it; put the program into a function that it calls, or bundle without inlineDynamicImports.",
+  );
 }
 
 function signalListeners(): [NodeJS.Signals, NodeJS.SignalsListener][] {
