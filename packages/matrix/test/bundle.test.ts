@@ -22,7 +22,7 @@ test("a server over stores on the disk and its client run as one file that rollu
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
-}, 120_000);
+});
 
 test("a top-level await behind which rollup puts the lock's package is an error that says so", async () => {
   const folder = mkdtempSync(join(tmpdir(), "partd-bundle-"));
@@ -34,7 +34,7 @@ test("a top-level await behind which rollup puts the lock's package is an error 
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
-}, 120_000);
+});
 
 const AWAITING = `
 import { FileStore } from "@partd/file";
