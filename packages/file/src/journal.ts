@@ -80,6 +80,7 @@ export class Journal {
     this.#removals = Number.isSafeInteger(removals) && removals >= 0 ? removals : 0;
     const isNoted = count === start.byteLength && start.readUInt32LE(RECORDS) === MAGIC;
     if (!isNoted && draft === undefined) return undefined;
+    if (size > LONGEST) throw corrupt(this.#path, 0, `a change in ${size} bytes`);
     const bytes = Buffer.allocUnsafe(size);
     const whole = bytes.subarray(0, await this.#disk.readAll(this.#fd, bytes, 0));
     if (draft !== undefined) await this.#replace(draft, whole);
@@ -282,3 +283,5 @@ const DROP = 3;
 const RECORDS = 16;
 const HEADER = 32;
 const LONG_JOURNAL = 2 ** 20;
+/** In bytes: about as long as a string can be, and a note is made of one. */
+const LONGEST = 2 ** 29;

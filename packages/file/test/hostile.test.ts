@@ -10,6 +10,7 @@ import {
   rmSync,
   statSync,
   symlinkSync,
+  truncateSync,
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
@@ -76,6 +77,16 @@ test.each([
     expect(readFileSync(join(directory, "x"), "utf8")).toBe("data");
   },
 );
+
+test("a journal longer than any store's is not read into memory", async () => {
+  const directory = make();
+  mkdirSync(join(directory, ".partd"));
+  const path = join(directory, ".partd", "journal");
+  writeFileSync(path, journalOf(1, "0 0 x\n"));
+  truncateSync(path, 2 ** 40);
+  await using store = new FileStore(directory);
+  await expect(store.get("x")).rejects.toMatchObject({ code: "ERR_PARTD_CORRUPT", path });
+});
 
 test("each byte of the store's own files cut off or changed: no wrong answer", async () => {
   const start = make();
