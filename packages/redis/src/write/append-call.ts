@@ -101,7 +101,10 @@ export function costOf(key: string, value: Uint8Array): number {
   return value.byteLength + key.length + 40;
 }
 
-/** The longest chunk: one step reads two of them. */
-export const CHUNK_BYTES = 512 << 10;
+/**
+ * The longest chunk: one step reads two of them. With what Redis keeps beside it, it just fits into
+ * memory of 512 KiB; one of 512 KiB itself takes 640 (jemalloc has nothing in between).
+ */
+const CHUNK_BYTES = (512 << 10) - 64;
 /** From this size on, a chunk is an argument of its own. */
 const OWN_BYTES = 8 << 10;
