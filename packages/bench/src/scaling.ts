@@ -1,7 +1,7 @@
-// What a shuffle through S3 costs, by calculation: `npm run scaling -- --help` in this package.
+// What a shuffle through S3 or Redis costs, by calculation: `npm run scaling -- --help` in this package.
 import { parseArgs } from "node:util";
 
-const HELP = `Calculates what a shuffle through S3 costs, as Markdown.
+const HELP = `Calculates what a shuffle through S3 costs, and one through Redis, as Markdown.
 
 Options, with their defaults:
   --tb 10            data, in 10^12 bytes
@@ -10,6 +10,8 @@ Options, with their defaults:
   --hours 12         for which the objects lie there
   --mb-s 500         what a worker's network carries, in 10^6 bytes a second
   --get-ms 30        until a GET answers
+  --redis-tb 1       data in Redis, in 10^12 bytes
+  --redis-gib 64     memory of a server of the cluster, three quarters of which holds data
 `;
 
 const { values } = parseArgs({
@@ -20,12 +22,17 @@ const { values } = parseArgs({
     hours: { type: "string", default: "12" },
     "mb-s": { type: "string", default: "500" },
     "get-ms": { type: "string", default: "30" },
+    "redis-tb": { type: "string", default: "1" },
+    "redis-gib": { type: "string", default: "64" },
     help: { type: "boolean" },
   },
 });
 
-/** Dollars, as Amazon asks in us-east-1: for a request, and for 10^9 bytes a month. */
-const PRICE = { put: 5e-6, list: 5e-6, get: 0.4e-6, storage: 0.023 };
+/**
+ * Dollars, as Amazon asks in us-east-1: for a request, for 10^9 bytes a month, and for a GiB of memory
+ * an hour (an r7g.2xlarge has 64 GiB and costs 0.4284).
+ */
+const PRICE = { put: 5e-6, list: 5e-6, get: 0.4e-6, storage: 0.023, memory: 0.4284 / 64 };
 /** Measured by `npm run bench -- s3`: CPU milliseconds of a worker. */
 const MEASURED = { writeMiB: 2.0, readMiB: 3.7 };
 /** Bytes of a piece in an index: its segment, offset, length and checksum. */
@@ -34,6 +41,40 @@ const ENTRY = 12;
 const INDEXED = { bytes: 16 * 2 ** 20, entry: 20 };
 /** Bytes that a reader takes of each index besides its share: the end, and halves of two blocks. */
 const INDEX_END = 16_384 + 8192;
+const HEAD = [
+  "`segmentBytes`",
+  "objects",
+  "PUTs",
+  "GETs",
+  "bytes a GET",
+  "requests",
+  "storage",
+  "a TB",
+  "index in each reader",
+  "writing",
+  "reading",
+  "CPU of a worker",
+];
+/**
+ * Measured by `npm run bench -- redis`: bytes of memory a byte, and CPU milliseconds of a MiB, of the
+ * server, which has one thread for all commands, and of a worker.
+ */
+const REDIS = [
+  { chunk: "100 B", memory: 1.06, server: { write: 0, read: 0 }, worker: { write: 0, read: 0 } },
+  { chunk: "1 MiB", memory: 1.0, server: { write: 0, read: 0 }, worker: { write: 0, read: 0 } },
+];
+const REDIS_HEAD = [
+  "appends of",
+  "memory",
+  "servers",
+  "an hour",
+  "script calls",
+  "writing",
+  "reading",
+  "CPU of a worker",
+];
+/** Bytes of appends that one script call carries, and of a value that one reads, at most. */
+const SCRIPT_CALL = { write: 2 * 2 ** 20, read: 2 ** 20 };
 /** How many requests of a worker read at once, by default. */
 const READ_CONCURRENCY = 16;
 
@@ -48,30 +89,18 @@ if (values.help) {
     bandwidth: Number(values["mb-s"]) * 1e6,
     getMs: Number(values["get-ms"]),
   };
-  const rows = [64, 128, 256, 512].map((mib) => [`${mib} MiB`, ...costs(input, mib * 2 ** 20)]);
-  console.log(
-    `| ${head().join(" | ")} |\n| ${head()
-      .map(() => "---")
-      .join(" | ")} |`,
+  const segments = [64, 128, 256, 512].map((mib) => [`${mib} MiB`, ...costs(input, mib * 2 ** 20)]);
+  printTable(HEAD, segments);
+  console.log();
+  const gib = Number(values["redis-gib"]);
+  const chunks = REDIS.map((chunk) =>
+    redisCosts({ ...input, bytes: Number(values["redis-tb"]) * 1e12 }, gib, chunk),
   );
-  for (const row of rows) console.log(`| ${row.join(" | ")} |`);
+  printTable(REDIS_HEAD, chunks);
 }
 
-function head(): string[] {
-  return [
-    "`segmentBytes`",
-    "objects",
-    "PUTs",
-    "GETs",
-    "bytes a GET",
-    "requests",
-    "storage",
-    "a TB",
-    "index in each reader",
-    "writing",
-    "reading",
-    "CPU of a worker",
-  ];
+function printTable(head: readonly string[], rows: readonly (readonly string[])[]): void {
+  for (const row of [head, head.map(() => "---"), ...rows]) console.log(`| ${row.join(" | ")} |`);
 }
 
 interface Input {
@@ -114,6 +143,28 @@ function costs(input: Input, segmentBytes: number): string[] {
     minutes(writing),
     minutes(reading),
     minutes(cpu),
+  ];
+}
+
+function redisCosts(
+  { bytes, workers, bandwidth }: Input,
+  gib: number,
+  { chunk, memory, server, worker }: (typeof REDIS)[number],
+): string[] {
+  const used = bytes * memory;
+  const servers = Math.ceil(used / (0.75 * gib * 2 ** 30));
+  const share = bytes / workers;
+  const minutesFor = (serverMs: number) =>
+    minutes(Math.max(share / bandwidth, ((bytes / servers / 2 ** 20) * serverMs) / 1000));
+  return [
+    chunk,
+    `${(used / 1e12).toFixed(2)} TB`,
+    amount(servers),
+    dollars(servers * gib * PRICE.memory),
+    amount(bytes / SCRIPT_CALL.write + bytes / SCRIPT_CALL.read),
+    minutesFor(server.write),
+    minutesFor(server.read),
+    minutes(((share / 2 ** 20) * (worker.write + worker.read)) / 1000),
   ];
 }
 

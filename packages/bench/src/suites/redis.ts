@@ -67,25 +67,16 @@ export const redis: Suite = {
       count: (BATCHES * KEYS * 100) / 1e6,
       rounds: 9,
       warmups: 2,
-      sides: {
-        RedisStore: withStore(async (store) => {
-          const batch = batchOf(keys, small);
-          await together(BATCHES, () => store.append(batch));
-          return async () => check(await store.get(keys));
-        }),
-        LRANGE: withClient(async (client) => {
-          const push = ["EVAL", PUSH, String(KEYS), ...keys, ...keys.map(() => small)];
-          await together(BATCHES, () => client.sendCommand(push));
-          const typeMapping = { [RESP_TYPES.BLOB_STRING]: Buffer };
-          const read = (key: string) =>
-            client.sendCommand<unknown>(["LRANGE", key, "0", "-1"], { typeMapping });
-          return async () => {
-            const lists = (await Promise.all(keys.map(read))) as Buffer[][];
-            check(lists.map((list) => Buffer.concat(list)));
-          };
-        }),
-      },
+      sides: readings(keys, small, BATCHES),
       targets: [{ against: "LRANGE", ratio: 0.9 }],
+    },
+    {
+      title: "64 keys of 4 x 1 MiB read",
+      unit: "MiB",
+      count: LARGE,
+      rounds: 9,
+      warmups: 2,
+      sides: readings(keys.slice(0, 64), large, LARGE / 64),
     },
   ],
 };
@@ -93,9 +84,29 @@ export const redis: Suite = {
 /** What a program would write by hand, without numbers, names and a lock. */
 const PUSH = "for i = 1, #KEYS do redis.call('RPUSH', KEYS[i], ARGV[i]) end";
 
-function check(values: readonly Uint8Array[]): void {
-  const bytes = values.reduce((sum, value) => sum + value.byteLength, 0);
-  if (bytes !== BATCHES * KEYS * 100) throw new Error(`${bytes} bytes were read`);
+/** Reads keys that hold so many chunks each. */
+function readings(keys: readonly string[], chunk: Buffer, chunks: number) {
+  const check = (values: readonly Uint8Array[]) => {
+    const bytes = values.reduce((sum, value) => sum + value.byteLength, 0);
+    if (bytes !== chunks * keys.length * chunk.length) throw new Error(`${bytes} bytes were read`);
+  };
+  return {
+    RedisStore: withStore(async (store) => {
+      await together(chunks, () => store.append(batchOf(keys, chunk)));
+      return async () => check(await store.get(keys));
+    }),
+    LRANGE: withClient(async (client) => {
+      const push = ["EVAL", PUSH, String(keys.length), ...keys, ...keys.map(() => chunk)];
+      await together(chunks, () => client.sendCommand(push));
+      const typeMapping = { [RESP_TYPES.BLOB_STRING]: Buffer };
+      const read = (key: string) =>
+        client.sendCommand<unknown>(["LRANGE", key, "0", "-1"], { typeMapping });
+      return async () => {
+        const lists = (await Promise.all(keys.map(read))) as Buffer[][];
+        check(lists.map((list) => Buffer.concat(list)));
+      };
+    }),
+  };
 }
 
 type Work = () => Promise<unknown>;
@@ -124,7 +135,7 @@ function connect(address: string) {
   return createClient({ socket: { path: address, tls: false } }).connect();
 }
 
-/** A round on an empty server, with the memory that each byte takes at its end. */
+/** A round on an empty server, with its CPU, and the memory that each byte takes at the end. */
 async function onRedis(
   open: (address: string) => Promise<{ run: Work; close(): Promise<unknown> }>,
 ) {
@@ -133,11 +144,14 @@ async function onRedis(
   await admin.flushAll();
   const before = await usedMemory(admin);
   const { run, close } = await open(address);
+  const cpuBefore = await cpuSeconds(admin);
   let perByte = "";
+  let cpu = "";
   return {
     run,
-    figures: () => ({ "memory a byte": perByte }),
+    figures: () => ({ "server's CPU": cpu, "memory a byte": perByte }),
     async done() {
+      cpu = `${Math.round(1000 * ((await cpuSeconds(admin)) - cpuBefore))} ms`;
       const used = (await usedMemory(admin)) - before;
       perByte = (used / (used > 100 * MIB ? LARGE * MIB : BATCHES * KEYS * 100)).toFixed(2);
       await close();
@@ -148,6 +162,13 @@ async function onRedis(
 
 async function usedMemory(client: Bare): Promise<number> {
   return Number(/used_memory_dataset:(\d+)/.exec(await client.info("memory"))?.[1]);
+}
+
+/** Of the server, since it was started. */
+async function cpuSeconds(client: Bare): Promise<number> {
+  const info = await client.info("cpu");
+  const of = (mode: string) => Number(new RegExp(`used_cpu_${mode}:([0-9.]+)`).exec(info)?.[1]);
+  return of("user") + of("sys");
 }
 
 /** Does `count` calls, a few at a time. */
