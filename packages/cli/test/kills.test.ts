@@ -207,7 +207,7 @@ describe("killed before each change that it makes to a file", () => {
         }
         expect([change, folder(out)]).toEqual([change, expected]);
       });
-    }, 120_000);
+    });
   }
 
   test("sort: --resume goes on, once", async () => {
@@ -249,7 +249,7 @@ describe("killed before each change that it makes to a file", () => {
     expect(readFileSync(join(cwd, "sorting/out"), "utf8") === expected).toBe(true);
     expect(readdirSync(join(cwd, "sorting"))).toEqual(["out", "out-tmp"]);
     expect(readdirSync(join(cwd, "sorting/out-tmp"))).toEqual([]);
-  }, 120_000);
+  });
 });
 
 test("an interrupted run is not gone on with after its inputs have changed", async () => {

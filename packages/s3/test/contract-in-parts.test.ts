@@ -19,6 +19,6 @@ describeReal(radosgw, "on radosgw", () => {
       manyKeys: 1_000,
       numRuns: 3,
     }).filter(({ name }) => /large|MiB|many|^stream|overlapping|entries|random|drop/.test(name));
-    for (const { name, run } of cases) test(name, run, 120_000);
+    for (const { name, run } of cases) test(name, run);
   });
 });
