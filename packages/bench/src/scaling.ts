@@ -34,7 +34,7 @@ const { values } = parseArgs({
  */
 const PRICE = { put: 5e-6, list: 5e-6, get: 0.4e-6, storage: 0.023, memory: 0.4284 / 64 };
 /** Measured by `npm run bench -- s3`: CPU milliseconds of a worker. */
-const MEASURED = { writeMiB: 2.0, readMiB: 3.7 };
+const MEASURED = { writeMiB: 2.1, readMiB: 3.3 };
 /** Bytes of a piece in an index: its segment, offset, length and checksum. */
 const ENTRY = 12;
 /** Bytes of descriptions, 20 for each key of each segment, of which a writer makes an index. */
@@ -60,8 +60,18 @@ const HEAD = [
  * server, which has one thread for all commands, and of a worker.
  */
 const REDIS = [
-  { chunk: "100 B", memory: 1.06, server: { write: 0, read: 0 }, worker: { write: 0, read: 0 } },
-  { chunk: "1 MiB", memory: 1.0, server: { write: 0, read: 0 }, worker: { write: 0, read: 0 } },
+  {
+    chunk: "100 B",
+    memory: 1.06,
+    server: { write: 17, read: 7 },
+    worker: { write: 8.1, read: 4.4 },
+  },
+  {
+    chunk: "1 MiB",
+    memory: 1.0,
+    server: { write: 2.4, read: 4.1 },
+    worker: { write: 0.7, read: 4.2 },
+  },
 ];
 const REDIS_HEAD = [
   "appends of",
