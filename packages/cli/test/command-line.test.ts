@@ -1,5 +1,6 @@
 import { spawn } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { describe, expect, test } from "@jest/globals";
 import { commands } from "../src/command/commands.js";
 import { EXIT_CODES } from "../src/command/exit-code.js";
@@ -8,12 +9,15 @@ import { parseBytes, parseCount, showBytes, showSeconds } from "../src/command/q
 import { manPage } from "../src/complete/man.js";
 import { barLine } from "../src/terminal/progress.js";
 import { BIN, ended, partd, scratch } from "./partd.js";
+import { Runner } from "./runner.js";
 
 const cwd = scratch();
+const runner = new Runner(cwd);
+writeFileSync(join(cwd, "e.ndjson"), '{"a":1}\n');
 
 describe("help", () => {
   test.each(commands.map(({ name }) => name))("partd %s --help: examples first", async (name) => {
-    const { code, out, err } = await partd([name, "--help"]);
+    const { code, out, err } = await runner.run([name, "--help"]);
     expect({ code, err }).toEqual({ code: 0, err: "" });
     const lines = out.split("\n");
     expect(lines[2]).toBe("Examples:");
@@ -22,7 +26,7 @@ describe("help", () => {
   });
 
   test("partd help sort is partd sort --help", async () => {
-    expect(await partd(["help", "sort"])).toEqual(await partd(["sort", "--help"]));
+    expect(await runner.run(["help", "sort"])).toEqual(await runner.run(["sort", "--help"]));
   });
 
   test("every option of an example is one of its command", () => {
@@ -70,15 +74,22 @@ describe("mistakes", () => {
     [["ls", "http://localhost"], "a server's address begins with ws://"],
     [["get", "x", "k", "--codec", "jsno"], "there is no data set"],
     [[], "which command?"],
+    [["sort", "e.ndjson", "--by", "a:descending"], "no order descending; did you mean desc?"],
+    [["split", "e.ndjson", "--by", "a", "--out", "o", "--name", "{a}.csv"], "end it in .ndjson"],
+    [
+      ["split", "e.ndjson", "--by", "a", "--out", "o", "--name", "{a}/b"],
+      "all files lie in one folder",
+    ],
+    [["sort", "-", "--by", "a", "--resume"], "--resume needs inputs that are files"],
   ])("partd %j: %s", async (words, message) => {
-    const { code, out, err } = await partd(words as string[]);
+    const { code, out, err } = await runner.run(words as string[]);
     expect({ code, out }).toEqual({ code: 2, out: "" });
     expect(err).toContain(message);
     expect(err).not.toMatch(/^\s+at /m);
   });
 
   test("are JSON with --json", async () => {
-    const { err } = await partd(["ls", "/nowhere", "--json"]);
+    const { err } = await runner.run(["ls", "/nowhere", "--json"]);
     expect(JSON.parse(err).error).toMatchObject({ code: "USAGE", exitCode: 2 });
   });
 });

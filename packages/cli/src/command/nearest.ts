@@ -1,7 +1,7 @@
 /**
  * The name among `names` that `typed` was most likely meant to be: the one fewest edits away, and
  * none where more than two in five characters would have to change. Of two as near the one that
- * begins alike; where none is near, the first that holds what was typed.
+ * begins alike; where none is near, the first that holds what was typed, or begins it.
  */
 export function nearest(typed: string, names: Iterable<string>): string | undefined {
   const wanted = typed.toLowerCase();
@@ -21,7 +21,10 @@ export function nearest(typed: string, names: Iterable<string>): string | undefi
 }
 
 function first(names: Iterable<string>, part: string): string | undefined {
-  for (const name of names) if (name.toLowerCase().includes(part)) return name;
+  for (const name of names) {
+    const known = name.toLowerCase();
+    if (known.includes(part) || (known.length > 2 && part.startsWith(known))) return name;
+  }
   return undefined;
 }
 

@@ -25,7 +25,8 @@ const READ: readonly Option[] = [
     value: "FORMAT",
     choices: FORMATS,
     completes: FORMATS,
-    about: "the inputs' format, if their names do not tell",
+    about:
+      "the inputs' format, if their names do not tell; standard input is ndjson unless this says otherwise",
   },
   {
     name: "reject",
@@ -39,7 +40,8 @@ const MISSING: Option = {
   name: "missing",
   value: "WHAT",
   completes: "file",
-  about: "records without the field: error (the default), skip, or the FILE to put them in",
+  about:
+    "records without the field: error (the default), skip, or the FILE to put them in; null is a value",
 };
 
 const BOUNDS: readonly Option[] = [
@@ -120,7 +122,7 @@ export const recordCommands: readonly Command[] = [
         name: "name",
         value: "TEMPLATE",
         about:
-          "file names, with {FIELD} for each field of --by (default: {FIELD}.ndjson or .csv; with --partitions {partition})",
+          "file names without folders, with {FIELD} for each field of --by (default: {FIELD}.ndjson or .csv, as the inputs are; with --partitions {partition})",
       },
       {
         name: "partitions",
@@ -289,7 +291,7 @@ export const recordCommands: readonly Command[] = [
     name: "sort",
     summary: "Sort records by fields",
     about: [
-      "Records of equal fields keep their order. Numbers come before text, text goes by its characters' codes, and null and missing fields come last. :numeric compares text as numbers, which every field of CSV is, and what is no number comes last.",
+      "Records of equal fields keep their order. Numbers come before text, text goes by its characters' codes, and null and missing fields come last. Every field of CSV is text, so that 10 comes before 9: FIELD:numeric compares them as numbers, and what is no number comes last.",
       `${UNCHANGED} ${OUT_OF_CORE}`,
       "A sort of files into --out that does not fit in memory keeps what it has sorted until the output is complete. After a kill or Ctrl-C, --resume goes on: records that were sorted are read again, and not sorted again.",
     ],

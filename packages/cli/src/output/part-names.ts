@@ -132,7 +132,7 @@ function parseTemplate(template: string, fields: readonly string[]): (string | n
   const fixed = parsed.filter((one) => typeof one === "string").join("");
   if (/[/\\:*?"<>|\p{Cc}]/u.test(fixed)) {
     throw new UsageError(
-      `--name ${template}: / \\ : * ? " < > | stand in no file name on every system`,
+      `--name ${template}: a file name has none of / \\ : * ? " < > | on every system, and all files lie in one folder`,
     );
   }
   return parsed;

@@ -265,8 +265,11 @@ export class RecordSource implements Records<string>, AsyncDisposable {
     if (from) return new Failure(`${nameOf(from.path)}: row ${from.row} ${what}`);
     const name = source.startsWith("<") ? nameOf(this.#options.paths[0] as string) : source;
     const place = line === undefined ? name : `${name}:${line}:${column ?? 1}`;
+    const isGuess =
+      this.#options.paths.includes("-") && line === 1 && what.startsWith("is not JSON");
+    const hint = isGuess ? " Standard input is NDJSON unless --from says otherwise." : "";
     return new Failure(
-      `${place}: the record ${what.replace(advice, "").replace(lines, "(say --from ndjson for lines of JSON)")}`,
+      `${place}: the record ${what.replace(advice, "").replace(lines, "(say --from ndjson for lines of JSON)")}${hint}`,
     );
   }
 

@@ -4,6 +4,7 @@ import { UsageError } from "../command/failure.js";
 import { showBytes, showCount } from "../command/quantity.js";
 import { PartFolder, type Rows } from "../output/part-folder.js";
 import { PartNames } from "../output/part-names.js";
+import { formatOfName } from "./format.js";
 import { statesOf } from "./inputs.js";
 import { keyBy, partsOf, RecordRun } from "./record-run.js";
 import type { RecordBatches } from "./record-writer.js";
@@ -32,6 +33,12 @@ export const split: Action = async (call) => {
   if (/\.(?:gz|gzip|zst|zstd|parquet|arrow)$/i.test(template)) {
     throw new UsageError(
       `--name ${template}: the files are written as the inputs are, and unpacked`,
+    );
+  }
+  const named = formatOfName(template);
+  if (named !== undefined && named !== source.writtenAs) {
+    throw new UsageError(
+      `--name ${template}: the files are ${source.writtenAs}; end it in .${source.writtenAs}`,
     );
   }
   const folder = PartFolder.open(out, {
