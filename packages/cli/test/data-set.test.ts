@@ -13,10 +13,12 @@ import { LogStore } from "@partd/log";
 import { Client, Server } from "@partd/server";
 import { describeReal, realPart } from "tooling/real-part";
 import { begin, ended, partd, scratch } from "./partd.js";
+import { Runner } from "./runner.js";
 
 const cwd = scratch();
+const runner = new Runner(cwd);
 const run = (words: string[], input?: string | Uint8Array, env?: NodeJS.ProcessEnv) =>
-  partd(words, { cwd, ...(input === undefined ? {} : { input }), ...(env ? { env } : {}) });
+  env ? partd(words, { cwd, env, input: input ?? "" }) : runner.run(words, input);
 
 describe.each(["file", "log"])("a data set in a directory, --store %s", (kind) => {
   const place = `of-${kind}`;
