@@ -394,6 +394,25 @@ describe("inputs and outputs", () => {
     }
   });
 
+  test("a key that memory has no room for is refused with its place", async () => {
+    for (const [length, code] of [
+      [1_200_000, 0],
+      [1_300_000, 1],
+    ] as const) {
+      write("long.ndjson", `{"k":"a"}\n{"k":"${"x".repeat(length)}"}\n`);
+      for (const command of ["group", "sort", "count", "distinct"]) {
+        const words = [command, "long.ndjson", "--by", "k", "--memory", "20MB", "-o", "o.ndjson"];
+        const ended = await run([...words, "--force"]);
+        expect([command, length, ended.code]).toEqual([command, length, code]);
+        if (code === 0) continue;
+        expect(ended.err).toContain(
+          "long.ndjson:2:1: the record has a key of 1.30 MB; a key may have 1.25 MB",
+        );
+        expect(ended.err.length).toBeLessThan(400);
+      }
+    }
+  });
+
   test("nothing is left of a run that failed", async () => {
     const before = readdirSync(cwd);
     await run(["split", "bad.ndjson", "--by", "a", "--out", "never"]);

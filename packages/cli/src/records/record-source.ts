@@ -16,6 +16,7 @@ import {
   VALUE_KIND,
 } from "@partd/records";
 import { Failure } from "../command/failure.js";
+import { showBytes } from "../command/quantity.js";
 import type { Column } from "../tables/column-type.js";
 import { type OpenTable, TableLines } from "../tables/table-lines.js";
 import { standardInput } from "../terminal/terminal.js";
@@ -29,6 +30,8 @@ export interface SourceOptions {
   readonly format: Format;
   /** Bytes of the longest record; without it, what a reader takes. */
   readonly longestRecord: number | undefined;
+  /** Bytes of the longest key that memory has room for. */
+  readonly longestKey: number;
   readonly onReject: OnReject | undefined;
   /** Fields that are asked for; a name that none of the first records has is refused. */
   readonly fields: readonly string[];
@@ -234,6 +237,7 @@ export class RecordSource implements Records<string>, AsyncDisposable {
           const scan = scanner.scan(batch);
           if (isFirst) this.#records += scan.count;
           this.#counted = batch;
+          this.#refuseLongKeys(batch, scan);
           if (isStrict && required.length > 0) {
             this.#requireFields(batch, own?.scan(batch) ?? scan);
           }
@@ -243,6 +247,19 @@ export class RecordSource implements Records<string>, AsyncDisposable {
         }
       },
     };
+  }
+
+  /** A key is in memory several times: as it is read, grouped or sorted, and named. */
+  #refuseLongKeys(batch: ByteBatch, scan: Scan): void {
+    const { longestKey } = this.#options;
+    const { bytes, count, keyStarts, keyEnds } = scan;
+    if (bytes.length <= longestKey || keyEnds.length === 0) return;
+    for (let i = 0; i < count; i++) {
+      const length = (keyEnds[i] as number) - (keyStarts[i] as number);
+      if (length <= longestKey) continue;
+      const what = `has a key of ${showBytes(length)}; a key may have ${showBytes(longestKey)}, more with a larger --memory`;
+      throw this.#located(failureAt(batch, scan, i, what));
+    }
   }
 
   #requireFields(batch: ByteBatch, scan: Scan): void {
