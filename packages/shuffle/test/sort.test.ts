@@ -33,6 +33,12 @@ const keys: Readonly<Record<string, fc.Arbitrary<Key>>> = {
   "texts that begin alike": fc
     .array(fc.constantFrom("a", "\0", "ÿ"), { maxLength: 24 })
     .map((list) => `prefix${list.join("")}`),
+  "texts that begin alike for long": fc
+    .tuple(
+      fc.constantFrom(37, 400),
+      fc.constantFrom("", "\0", "\0\0\0\0\0\0\0\0\0\0", "a", "\0a"),
+    )
+    .map(([times, end]) => `${"x".repeat(times)}${end}`),
   "Unicode texts": fc.constantFrom(
     "z",
     "é",
@@ -111,4 +117,11 @@ test("a batch of other keys behind many that their first bytes decide", async ()
     expect(sorted.map(({ i }) => i)).toEqual(expected);
     expect(spilled > 0).toBe(memory === LITTLE);
   }
+});
+
+test("keys of megabytes that differ in their last byte, or nowhere", async () => {
+  const start = "k".repeat(3_000_000);
+  const rows = ["b", "a", "b", ""].map((end, i): Row => ({ key: `${start}${end}`, i, pad: "" }));
+  const sorted = await sort(rows, { by: "key", memory: 64e6 }).toArray();
+  expect(sorted.map(({ i }) => i)).toEqual([3, 1, 0, 2]);
 });
