@@ -21,11 +21,13 @@ test("as many runs are merged at a time as memory has room for their longest rec
     [5, 1_300_000],
   ] as const) {
     const width = Merge.width(workspace, chainsOf(count, length));
-    expect(width).toBe(
-      Math.min(count, Math.floor((workspace.capacity * workspace.blockSize) / 2 / (length + 10))),
-    );
-    expect(width * length).toBeLessThan(memory / 2);
+    const room = Math.floor((workspace.capacity * workspace.blockSize) / 2 / (length + 10));
+    expect(width).toBe(Math.min(count, 1 + room));
+    expect((width - 1) * length).toBeLessThan(memory / 2);
   }
+  // One that is longer is held in every merge, and keeps no others out.
+  const one = [...chainsOf(3, 1000), ...chainsOf(1, 6e6), ...chainsOf(3, 1000)];
+  expect(Merge.width(workspace, one)).toBe(7);
   // Two that are longer are merged nevertheless.
   expect(Merge.width(workspace, chainsOf(2, 5e6))).toBe(2);
   expect(Merge.width(workspace, chainsOf(1, 10))).toBe(1);

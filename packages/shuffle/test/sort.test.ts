@@ -34,10 +34,7 @@ const keys: Readonly<Record<string, fc.Arbitrary<Key>>> = {
     .array(fc.constantFrom("a", "\0", "ÿ"), { maxLength: 24 })
     .map((list) => `prefix${list.join("")}`),
   "texts that begin alike for long": fc
-    .tuple(
-      fc.constantFrom(37, 400),
-      fc.constantFrom("", "\0", "\0\0\0\0\0\0\0\0\0\0", "a", "\0a"),
-    )
+    .tuple(fc.constantFrom(37, 400), fc.constantFrom("", "\0", "\0\0\0\0\0\0\0\0\0\0", "a", "\0a"))
     .map(([times, end]) => `${"x".repeat(times)}${end}`),
   "Unicode texts": fc.constantFrom(
     "z",

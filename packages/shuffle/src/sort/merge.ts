@@ -22,16 +22,20 @@ export class Merge {
 
   /**
    * How many of the chains, from the first on, can be merged at a time: at least two. Each has two blocks in
-   * memory, and beside them a frame of its longest record, where that lies in several blocks.
+   * memory, and beside them a frame of its longest record, where that lies in several blocks. The longest of all
+   * does not count: it is held in every merge that it is part of.
    */
   static width(workspace: Workspace, chains: readonly Chain[]): number {
     const { blockSize, capacity } = workspace;
     const most = Math.min(MOST_CHAINS, chains.length, capacity >>> 2);
-    let room = capacity * blockSize * FRAMES_SHARE;
+    const room = capacity * blockSize * FRAMES_SHARE;
+    let frames = 0;
+    let longest = 0;
     let width = 0;
     for (; width < most; width++) {
-      room -= chains[width]!.longest;
-      if (room < 0) break;
+      frames += chains[width]!.longest;
+      longest = Math.max(longest, chains[width]!.longest);
+      if (frames - longest > room) break;
     }
     return Math.min(chains.length, Math.max(2, width));
   }
