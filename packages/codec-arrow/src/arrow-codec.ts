@@ -1,8 +1,11 @@
 import { type Codec, PartdError } from "@partd/core";
+import { allocateEncoded, concatBytes } from "@partd/core/author";
 import {
+  AsyncByteQueue,
   makeData,
   RecordBatch,
   RecordBatchReader,
+  RecordBatchStreamWriter,
   Schema,
   Struct,
   Table,
@@ -10,10 +13,8 @@ import {
 } from "apache-arrow";
 import { checkColumn } from "./check-columns.js";
 import { checkStream } from "./check-stream.js";
-import { checkTexts } from "./check-texts.js";
 import { joinTables } from "./join-tables.js";
 import { checkPlainColumns } from "./plain-columns.js";
-import { streamOf } from "./stream-of.js";
 import { withNames, withType } from "./types.js";
 import { writableTable } from "./writable.js";
 
@@ -59,9 +60,8 @@ export function arrowCodec<T extends TypeMap = UnknownColumns>(
           "the Table is of another copy of apache-arrow than this package's; install one version, and import it rather than require it.",
         );
       }
-      checkTexts(table.schema);
       const writable = writableTable(table);
-      const bytes = streamOf(writable);
+      const bytes = write(writable);
       // Nothing may be appended that `decode` would refuse.
       try {
         if (!checkPlainColumns(writable)) read<T>(bytes);
@@ -79,6 +79,22 @@ export function arrowCodec<T extends TypeMap = UnknownColumns>(
 
     join: (tables) => joinTables(tables, mode, options.columns),
   };
+}
+
+/** Writes a stream: what `tableToIPC` gives, with headroom. */
+function write(table: Table): Uint8Array {
+  const sink = new Pieces();
+  new RecordBatchStreamWriter().reset(sink).writeAll(table);
+  return concatBytes(sink.pieces, allocateEncoded);
+}
+
+/** Where the writer writes to. The pieces may be views of the table. */
+class Pieces extends AsyncByteQueue {
+  readonly pieces: Uint8Array[] = [];
+
+  override write(piece: Uint8Array): void {
+    this.pieces.push(piece);
+  }
 }
 
 /** Reads a stream, and checks everything that `apache-arrow` trusts. */

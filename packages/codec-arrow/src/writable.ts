@@ -2,8 +2,10 @@ import { PartdError } from "@partd/core";
 import {
   type Data,
   DataType,
+  type Field,
   makeData,
   RecordBatch,
+  type Schema,
   Table,
   type TypeMap,
   type Union,
@@ -15,9 +17,11 @@ import {
  * contain columns of the type Null, views or dense unions, cannot write a table without rows, and
  * counts the bytes of a buffer in 32 bits.
  *
- * @throws `ERR_PARTD_CODEC` if a column has a buffer of 2 GiB or more in one record batch.
+ * @throws `ERR_PARTD_CODEC` if a column has a buffer of 2 GiB or more in one record batch, or a name
+ *   or the metadata hold half a surrogate pair.
  */
 export function writableTable<T extends TypeMap>(table: Table<T>): Table<T> {
+  checkTexts(table.schema);
   if (table.numRows === 0) return new Table<T>(table.schema);
   let changed = false;
   const batches = table.batches.map((batch) => {
@@ -166,3 +170,33 @@ function checkSize(type: DataType, byteLength: number): void {
 
 /** The writer pads buffers to a multiple of 8 bytes, and counts them in 31 bits. */
 const MAX_BUFFER_BYTES = 2 ** 31 - 8;
+
+/**
+ * Refuses names and metadata with half a surrogate pair, which `apache-arrow` would write as U+FFFD.
+ */
+function checkTexts({ fields, metadata }: Schema): void {
+  checkMetadata(metadata, "the schema");
+  for (const field of fields) checkField(field, "");
+}
+
+function checkField({ name, type, metadata }: Field, path: string): void {
+  const place = `${path}${JSON.stringify(name)}`;
+  check(name, `the name of column ${place}`);
+  checkMetadata(metadata, `column ${place}`);
+  for (const child of (type.children ?? []) as Field[]) checkField(child, `${place}.`);
+}
+
+function checkMetadata(metadata: ReadonlyMap<string, string>, place: string): void {
+  for (const [key, value] of metadata) {
+    check(key, `the metadata's key ${JSON.stringify(key)} of ${place}`);
+    check(value, `the metadata ${JSON.stringify(key)} of ${place}`);
+  }
+}
+
+function check(text: unknown, place: string): void {
+  if (typeof text !== "string" || text.isWellFormed()) return;
+  throw new PartdError(
+    "ERR_PARTD_CODEC",
+    `${place} has half a surrogate pair, which has no UTF-8 form; replace it, for example with toWellFormed().`,
+  );
+}
