@@ -15,6 +15,18 @@ test("MessagePack reads back what JSON can say, and the bytes are the standard's
   );
 });
 
+test("the buffer may grow at any byte of any form", () => {
+  const items = [0, -1, 200, -100, 1e3, -1e3, 1e6, -1e6, 2 ** 40, 1.5, null, true, false, "", "a"];
+  const forms = [...items, [1], { a: 1 }, new Map([[1, 1]]), Uint8Array.of(1), "é".repeat(50)];
+  for (const form of forms) {
+    for (let before = 2048 - 150; before < 2048; before++) {
+      // A new encoder: one that was used keeps its buffer.
+      const bytes = new MsgPackEncoder().encode([new Uint8Array(before), form, 7]);
+      expect((new MsgPackDecoder().decode(bytes) as unknown[]).slice(1)).toEqual([form, 7]);
+    }
+  }
+});
+
 test("a short text is never mistaken for another of the same length and hash", () => {
   const decoder = new MsgPackDecoder();
   const encoder = new MsgPackEncoder();

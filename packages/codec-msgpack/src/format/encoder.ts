@@ -321,7 +321,8 @@ export class MsgPackEncoder {
   }
 
   #byte(value: number): void {
-    this.#bytes[this.#reserve(1)] = value;
+    const at = this.#reserve(1); // Before `#bytes` is read: the buffer may be replaced.
+    this.#bytes[at] = value;
   }
 
   #raw(data: Uint8Array): void {
