@@ -8,7 +8,7 @@
 export function placeOf(value: unknown, isRefused: (part: unknown) => boolean): string {
   let place = "";
   for (let depth = 0; depth < MAX_STEPS; depth++) {
-    const step = stepsInto(value).find(([, part]) => isRefused(part));
+    const step = firstRefused(stepsInto(value), isRefused);
     if (step === undefined) return place;
     place += step[0];
     value = step[1];
@@ -19,9 +19,16 @@ export function placeOf(value: unknown, isRefused: (part: unknown) => boolean): 
 /** What is nested deeper, or in itself, is refused for its depth: the beginning says enough. */
 const MAX_STEPS = 20;
 
-function stepsInto(value: unknown): (readonly [step: string, part: unknown])[] {
+type Step = readonly [step: string, part: unknown];
+
+function firstRefused(steps: Iterable<Step>, isRefused: (part: unknown) => boolean) {
+  for (const step of steps) if (isRefused(step[1])) return step;
+  return undefined;
+}
+
+function stepsInto(value: unknown): Iterable<Step> {
   if (typeof value !== "object" || value === null || ArrayBuffer.isView(value)) return [];
-  if (Array.isArray(value)) return Array.from(value, (part, i) => [`[${i}]`, part] as const);
+  if (Array.isArray(value)) return stepsIntoArray(value);
   if (value instanceof Map) {
     return [...value].flatMap(([key, part], i) => [
       [`.keys()[${i}]`, key] as const,
@@ -30,6 +37,18 @@ function stepsInto(value: unknown): (readonly [step: string, part: unknown])[] {
   }
   if (value instanceof Set) return [...value].map((part, i) => [`.values()[${i}]`, part] as const);
   return Object.entries(value).map(([name, part]) => [stepTo(name), part] as const);
+}
+
+/** The items that exist, then the first hole: an array may have 2^32 - 1 of those and little else. */
+function* stepsIntoArray(array: readonly unknown[]): Generator<Step> {
+  const names = Object.keys(array);
+  for (const name of names) {
+    const step = /^\d+$/.test(name) ? `[${name}]` : stepTo(name);
+    yield [step, array[name as unknown as number]];
+  }
+  let hole = 0;
+  while (names[hole] === String(hole)) hole++;
+  if (hole < array.length) yield [`[${hole}]`, undefined];
 }
 
 function stepTo(name: string): string {
