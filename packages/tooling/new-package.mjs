@@ -71,11 +71,11 @@ function manifest() {
       ".": { types: "./dist/index.d.ts", default: "./dist/index.js" },
       "./package.json": "./package.json",
     },
-    files: ["dist", "src", "!dist/.tsbuildinfo"],
+    files: ["dist", "src"],
     engines: { node: ">=20" },
     publishConfig: { access: "public", provenance: true },
     scripts: {
-      build: "tsc -b",
+      build: "tsc -b && bundle-package",
       test: "run-jest",
       lint: "biome check --error-on-warnings .",
       typecheck: "tsc -p test",
@@ -88,7 +88,7 @@ function manifest() {
 
 function compiled() {
   return {
-    extends: "../tooling/tsconfig.base.json",
+    extends: "../tooling/tsconfig.library.json",
     compilerOptions: flags.has("--node") ? { types: ["node"] } : undefined,
     references: runtime.filter(ours).map((word) => ({ path: `../${word}` })),
   };

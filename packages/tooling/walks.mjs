@@ -3,10 +3,11 @@
 // through codec, compression and buffer to a log on disk; and from a client to a server's store.
 //
 //   npm run build && node packages/tooling/walks.mjs [ROOT] [--list]
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { Session } from "node:inspector/promises";
+import { SourceMap } from "node:module";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, relative, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 
 const list = process.argv.includes("--list");
@@ -50,16 +51,30 @@ async function report(title, store, walk) {
   const { result } = await session.post("Profiler.takePreciseCoverage");
   await session.post("Profiler.stopPreciseCoverage");
   await store.close();
-  const ours = result
-    .filter(({ url }) => /\/packages\/[^/]+\/dist\//.test(url))
-    .map(({ url, functions }) => ({
-      file: /\/packages\/(.+)$/.exec(url)?.[1],
-      names: functions
-        .filter(({ functionName, ranges }) => functionName !== "" && ranges[0].count > 0)
-        .map(({ functionName }) => functionName),
-    }))
-    .filter(({ names }) => names.length > 0);
-  const functions = ours.reduce((sum, { names }) => sum + names.length, 0);
-  console.log(`${title}: ${ours.length} files, ${functions} functions`);
-  if (list) for (const { file, names } of ours) console.log(`  ${file}: ${names.join(" ")}`);
+  const ours = new Map();
+  for (const { url, functions } of result) {
+    if (!/\/packages\/[^/]+\/dist\//.test(url)) continue;
+    const sourceOf = sources(fileURLToPath(url));
+    for (const { functionName, ranges } of functions) {
+      if (functionName === "" || ranges[0].count === 0) continue;
+      const source = sourceOf(ranges[0].startOffset);
+      ours.set(source, [...(ours.get(source) ?? []), functionName]);
+    }
+  }
+  const functions = [...ours.values()].reduce((sum, names) => sum + names.length, 0);
+  console.log(`${title}: ${ours.size} files, ${functions} functions`);
+  if (list) for (const [file, names] of ours) console.log(`  ${file}: ${names.join(" ")}`);
+}
+
+/** What tells which file of `src` the code at an offset of a bundle comes from. */
+function sources(path) {
+  const code = readFileSync(path, "utf8");
+  const map = new SourceMap(JSON.parse(readFileSync(`${path}.map`, "utf8")));
+  return (offset) => {
+    const before = code.slice(0, offset);
+    const line = before.split("\n").length - 1;
+    const column = offset - before.lastIndexOf("\n") - 1;
+    const { originalSource } = map.findEntry(line, column);
+    return relative(join(root, "packages"), resolve(path, "..", originalSource));
+  };
 }

@@ -1,8 +1,8 @@
-import { readFileSync } from "node:fs";
 import { commands } from "./command/commands.js";
 import { ExitCode } from "./command/exit-code.js";
 import { Interruption, report, UsageError } from "./command/failure.js";
 import { callOf, parse } from "./command/program.js";
+import { packageVersion } from "./machine/version.js";
 import { Terminal } from "./terminal/terminal.js";
 
 /**
@@ -19,7 +19,7 @@ export async function run(words: readonly string[]): Promise<void> {
   process.on("uncaughtException", fail);
   try {
     if (words.length === 0) throw new UsageError("which command? See partd --help.");
-    const invocation = await parse(words, commands, version());
+    const invocation = await parse(words, commands, packageVersion());
     if (invocation === undefined) return;
     terminal = new Terminal({ json: machine, quiet: invocation.options.has("quiet") });
     const action = await invocation.command.load();
@@ -29,11 +29,6 @@ export async function run(words: readonly string[]): Promise<void> {
   } finally {
     stop();
   }
-}
-
-function version(): string {
-  const path = new URL("../package.json", import.meta.url);
-  return (JSON.parse(readFileSync(path, "utf8")) as { version: string }).version;
 }
 
 function stoppable(): { signal: AbortSignal; stop: () => void } {

@@ -110,7 +110,7 @@ describe("split into partitions", () => {
     const held = new PartTurns(state).take(); // The others begin with part 1.
     if (thread === "a worker") {
       const job = { fields: ["user"], missing: "keep", paths, parts, positions, turns: state };
-      const program = new URL("../dist/split/scatter-worker.js", import.meta.url);
+      const program = new URL("../dist/scatter-worker.js", import.meta.url);
       const worker = new Worker(program, { workerData: job });
       others = once(worker, "exit");
       await once(worker, "online");

@@ -156,7 +156,7 @@ export const recordCommands: readonly Command[] = [
       ...BOUNDS,
       ...COMMON,
     ],
-    load: async () => (await afterPackages(() => import("../records/split.js"))).split,
+    load: async () => (await import("../records/split.js")).split,
   },
   {
     name: "group",
@@ -190,7 +190,7 @@ export const recordCommands: readonly Command[] = [
       ...BOUNDS,
       ...COMMON,
     ],
-    load: async () => (await afterPackages(() => import("../records/group.js"))).group,
+    load: async () => (await import("../records/group.js")).group,
   },
   {
     name: "count",
@@ -214,7 +214,7 @@ export const recordCommands: readonly Command[] = [
       ...BOUNDS,
       ...COMMON,
     ],
-    load: async () => (await afterPackages(() => import("../records/count.js"))).count,
+    load: async () => (await import("../records/count.js")).count,
   },
   {
     name: "join",
@@ -270,7 +270,7 @@ export const recordCommands: readonly Command[] = [
       ...BOUNDS,
       ...COMMON,
     ],
-    load: async () => (await afterPackages(() => import("../records/join.js"))).join,
+    load: async () => (await import("../records/join.js")).join,
   },
   {
     name: "distinct",
@@ -285,7 +285,7 @@ export const recordCommands: readonly Command[] = [
     ],
     arguments: [INPUTS],
     options: [BY, MISSING, ...WRITE, ...READ, ...BOUNDS, ...COMMON],
-    load: async () => (await afterPackages(() => import("../records/distinct.js"))).distinct,
+    load: async () => (await import("../records/distinct.js")).distinct,
   },
   {
     name: "sort",
@@ -318,18 +318,6 @@ export const recordCommands: readonly Command[] = [
       ...BOUNDS,
       ...COMMON,
     ],
-    load: async () => (await afterPackages(() => import("../records/sort.js"))).sort,
+    load: async () => (await import("../records/sort.js")).sort,
   },
 ];
-
-/**
- * Loads what a command needs, one package after the other: Node opens the files of all modules that are
- * imported at once, which are more than a process with `ulimit -n 64` may have.
- */
-async function afterPackages<T>(load: () => Promise<T>): Promise<T> {
-  await import("@partd/core");
-  await import("@partd/disk");
-  await import("@partd/records");
-  await import("@partd/shuffle");
-  return load();
-}

@@ -7,6 +7,7 @@ import { UsageError } from "../command/failure.js";
 import { showBytes, showCount } from "../command/quantity.js";
 import { freeBytes } from "../output/disk-space.js";
 import { expandInputs } from "../records/inputs.js";
+import { packageVersion } from "./version.js";
 
 /** `partd doctor`. */
 export const doctor: Action = async (call) => {
@@ -72,11 +73,6 @@ export const doctor: Action = async (call) => {
   }
   return undefined;
 };
-
-function packageVersion(): string {
-  const path = new URL("../../package.json", import.meta.url);
-  return (JSON.parse(readFileSync(path, "utf8")) as { version: string }).version;
-}
 
 function memoryOf(asked: number | undefined) {
   const limit = process.constrainedMemory();
