@@ -19,6 +19,7 @@ export type {
   KeyTotals,
   NumberTotals,
   OnReject,
+  PartRecords,
   Position,
   RecordFormat,
   Records,
@@ -28,6 +29,7 @@ export type {
   Scanner,
   ScannerOptions,
   Scattered,
+  SplitOptions,
   Totals,
   ValueKind,
 } from "./records.js";

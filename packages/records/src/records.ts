@@ -17,7 +17,28 @@ export interface Records<R> extends AsyncIterable<R> {
    * Cuts the source at record boundaries into at most `n` parts for other threads, in input order.
    * `undefined` if it cannot be cut: a stream, a compressed file, or a source with `onReject`.
    */
-  split(n: number): Promise<readonly RecordsPart[] | undefined>;
+  split(n: number, options?: SplitOptions): Promise<readonly RecordsPart[] | undefined>;
+}
+
+export interface SplitOptions {
+  /**
+   * Whether to guess where a row of CSV begins, from the bytes around each cut: a newline may be inside quotes,
+   * which is known only by reading the file from its beginning. Who reads the parts has to compare
+   * {@link PartRecords.reached} with the next part's start. Default false.
+   */
+  readonly guess?: boolean | undefined;
+}
+
+/**
+ * The records of a part. Where one crosses the part's end, they go on to its end at least: the file has grown, or
+ * the part's start was a wrong guess.
+ */
+export interface PartRecords<R> extends Records<R> {
+  /**
+   * Where in the file the records end that have been read. Once all have, the next part begins there: a part
+   * whose start was guessed otherwise must be opened anew, with this as its start.
+   */
+  readonly reached: number;
 }
 
 export interface BatchOptions {
@@ -59,6 +80,8 @@ export interface RecordsPart {
   /** Bytes `[start, end)` of the file. */
   readonly start: number;
   readonly end: number;
+  /** Whether `start` is a guess: see {@link SplitOptions.guess}. Default false. */
+  readonly isGuess?: boolean;
   readonly format: FormatDescription;
 }
 

@@ -1,8 +1,15 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, expect, test } from "@jest/globals";
-import { encodeGroupKey, hashKey, openPart, readCsv, VALUE_KIND } from "@partd/records";
+import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
+import {
+  encodeGroupKey,
+  hashKey,
+  openPart,
+  type RecordsPart,
+  readCsv,
+  VALUE_KIND,
+} from "@partd/records";
 import { parse } from "csv-parse/sync";
 import fc from "fast-check";
 import { CsvMatcher } from "../src/csv/csv-matcher.js";
@@ -96,6 +103,82 @@ test("split into parts at rows, never inside quotes", async () => {
     for await (const row of openPart<{ k: string }>(part)) keys.push(Number(row.k));
   }
   expect(keys).toEqual(Array.from({ length: 40_000 }, (_, i) => i));
+});
+
+describe("parts whose starts are guessed", () => {
+  /** Rows of the parts in order, each opened where the one before it ended. */
+  async function rowsOf(parts: readonly RecordsPart[]): Promise<{ rows: object[]; moved: number }> {
+    const rows: object[] = [];
+    let reached = 0;
+    let moved = 0;
+    for (const part of parts) {
+      const start = part.isGuess ? reached : part.start;
+      if (start !== part.start) moved++;
+      const records = openPart<object>({ ...part, start });
+      for await (const row of records) rows.push(row);
+      reached = records.reached;
+    }
+    return { rows, moved };
+  }
+
+  test("a part ends with the row that crosses its end, wherever that is", async () => {
+    const path = join(folder, "cross.csv");
+    const text = 'k,v\r\n"a\n""b""",1\r\n"",""\r\n\n,\r\n"\r\n\r\n",""""\né,"ü\n"';
+    await writeFile(path, text);
+    const whole = parse(text, {
+      columns: true,
+      record_delimiter: ["\r\n", "\n"],
+      skip_empty_lines: true,
+    });
+    const [{ start, end, ...part } = { start: 0, end: 0 }] = (await readCsv(path).split(1)) ?? [];
+    for (let cut = start; cut <= end; cut++) {
+      const pieces = [
+        { ...part, start, end: cut },
+        { ...part, start: cut, end, isGuess: true },
+      ];
+      expect((await rowsOf(pieces as RecordsPart[])).rows).toEqual(whole);
+    }
+  });
+
+  test("cut at every byte", async () => {
+    const path = join(folder, "cuts.csv");
+    const cell = fc.string({
+      unit: fc.constantFrom('"', "\n", ",", "\r\n", "a", "é", '""'),
+      maxLength: 8,
+    });
+    const quoted = cell.map((text) => `"${text.replaceAll('"', '""')}"`);
+    const rows = fc.array(fc.tuple(quoted, fc.oneof(quoted, fc.constantFrom("", "1", "x y"))));
+    const check = fc.asyncProperty(rows, async (lines) => {
+      const text = `k,v\n${lines.map((line) => line.join(",")).join("\n")}`;
+      await writeFile(path, text);
+      const parts = await readCsv(path).split(text.length, { guess: true });
+      expect((await rowsOf(parts!)).rows).toEqual(parse(text, { columns: true }));
+    });
+    await fc.assert(check, { numRuns: 25 });
+  });
+
+  test("a field that looks like rows moves the parts behind it", async () => {
+    const path = join(folder, "decoy.csv");
+    const decoy = "1,2\n".repeat(6000);
+    const text = `k,v\n1,2\n"${decoy}",3\n${"4,5\n".repeat(6000)}`;
+    await writeFile(path, text);
+    const parts = await readCsv(path).split(8, { guess: true });
+    expect(parts).toHaveLength(8);
+    const { rows, moved } = await rowsOf(parts!);
+    expect(moved).toBeGreaterThan(3);
+    expect(rows).toHaveLength(6002);
+    expect(rows[1]).toEqual({ k: decoy, v: "3" });
+  });
+
+  test("quotes tell where rows begin", async () => {
+    const path = join(folder, "plain.csv");
+    const rows = Array.from({ length: 4000 }, (_, i) => `${i},"line\n${i % 7 ? "x," : '""\n'}"`);
+    await writeFile(path, `k,v\n${rows.join("\n")}\n`);
+    const parts = await readCsv(path).split(50, { guess: true });
+    expect(parts).toHaveLength(50);
+    const read = await rowsOf(parts!);
+    expect(read).toMatchObject({ moved: 0, rows: { length: 4000 } });
+  });
 });
 
 /** Fields that need quotes, and those that do not, written as either. */

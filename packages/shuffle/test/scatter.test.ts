@@ -124,7 +124,7 @@ describe("split into partitions", () => {
       });
     }
     await scatter.parts(parts.slice(0, 1), new PartTurns(PartTurns.state()), () => {});
-    new PartTurns(state).pass(held);
+    new PartTurns(state).pass(held, 0);
     wake();
     await others!;
     scatter.close();

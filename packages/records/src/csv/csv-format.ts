@@ -15,6 +15,7 @@ import { newlineCutter, type RecordCutter } from "../source/cut-batches.js";
 import type { TextFormat } from "../source/text-format.js";
 import { CsvCutter } from "./csv-cutter.js";
 import { CsvMatcher, type CsvSyntax } from "./csv-matcher.js";
+import { guessRowStart } from "./guess-row-start.js";
 
 export interface CsvOptions {
   /** The character between fields, in ASCII. Default a comma. */
@@ -120,6 +121,10 @@ export class CsvFormat<R extends object> implements TextFormat<R> {
 
   cutter(): RecordCutter {
     return this.#syntax.quote ? new CsvCutter(this.#syntax) : newlineCutter;
+  }
+
+  guessStart(bytes: Uint8Array): number {
+    return guessRowStart(bytes, this.#syntax);
   }
 
   preamble(batch: ByteBatch): number {

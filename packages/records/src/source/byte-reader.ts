@@ -12,6 +12,8 @@ export interface ByteReader {
   readonly consumed: number;
   /** Fills the front of `into`. Returns the number of bytes; 0 only at the end. */
   read(into: Uint8Array): Promise<number>;
+  /** Of a range of a file: goes on by so many bytes behind its end. */
+  extend?(byteLength: number): void;
   close(): Promise<void>;
 }
 
@@ -42,9 +44,9 @@ class FileReader implements ByteReader {
   readonly isPlainFile = true;
   readonly source: string;
   readonly #file: FileHandle;
-  readonly #end: number;
+  #end: number;
   #at: number;
-  #start: number;
+  readonly #start: number;
 
   constructor(path: string, file: FileHandle, range: ByteRange = { start: 0, end: Infinity }) {
     this.source = path;
@@ -62,7 +64,7 @@ class FileReader implements ByteReader {
     let filled = 0;
     while (filled < into.length) {
       const length = Math.min(into.length - filled, this.#end - this.#at);
-      if (length === 0) break;
+      if (length <= 0) break;
       const { bytesRead } = await this.#file
         .read(into, filled, length, this.#at)
         .catch((cause: unknown) => {
@@ -73,6 +75,10 @@ class FileReader implements ByteReader {
       this.#at += bytesRead;
     }
     return filled;
+  }
+
+  extend(byteLength: number): void {
+    this.#end += byteLength;
   }
 
   close(): Promise<void> {

@@ -94,9 +94,19 @@ export async function* cutBatches(
     let end = cutter.cut(buffer, seen, length);
     seen = length;
     if (isEnd && end < length) {
-      if (length === buffer.length) resize(length + 1);
-      buffer[length++] = LF;
-      end = length;
+      // The last record has no newline yet. In a range it goes on behind the end.
+      while (end === 0) {
+        if (length === buffer.length) {
+          if (length >= longestRecord) throw tooLong(reader.source, byteOffset, longestRecord);
+          resize(Math.min(2 * length, longestRecord + 1));
+        }
+        reader.extend?.(BEHIND);
+        const more = await reader.read(buffer.subarray(length, length + BEHIND));
+        if (more === 0) buffer[length++] = LF;
+        length += more;
+        end = more === 0 ? length : cutter.cut(buffer, seen, length);
+        seen = length;
+      }
     }
     if (end === 0) continue;
     let whole = batch(end);
@@ -127,6 +137,9 @@ export async function* cutBatches(
 }
 
 const LF = 0x0a;
+
+/** Bytes behind the end of a range that are read at a time. */
+const BEHIND = 1 << 14;
 
 const LARGE = 8 << 20;
 

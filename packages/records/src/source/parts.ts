@@ -1,11 +1,14 @@
 import { CsvFormat } from "../csv/csv-format.js";
 import { NdjsonFormat } from "../json/ndjson-format.js";
-import type { FormatDescription, OnReject, Records, RecordsPart } from "../records.js";
+import type { FormatDescription, OnReject, PartRecords, RecordsPart } from "../records.js";
 import type { TextFormat } from "./text-format.js";
 import { type ReadOptions, TextRecords } from "./text-records.js";
 
-/** Opens a part that {@link Records.split} cut, in any thread or process. */
-export function openPart<R = unknown>(part: RecordsPart, options: ReadOptions = {}): Records<R> {
+/** Opens a part that `split` of a source has cut, in any thread or process. */
+export function openPart<R = unknown>(
+  part: RecordsPart,
+  options: ReadOptions = {},
+): PartRecords<R> {
   return new TextRecords<R>(part, openFormat<R>(part.format, options.onReject), options);
 }
 

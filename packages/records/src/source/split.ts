@@ -1,6 +1,6 @@
 import { stat } from "node:fs/promises";
 import { PartdError } from "@partd/core";
-import type { RecordsPart } from "../records.js";
+import type { RecordsPart, SplitOptions } from "../records.js";
 import { ioError, openFile, openReader } from "./byte-reader.js";
 import { cutBatches } from "./cut-batches.js";
 import type { TextFormat } from "./text-format.js";
@@ -13,6 +13,7 @@ export async function splitPaths<R>(
   paths: readonly string[],
   n: number,
   format: TextFormat<R>,
+  { guess = false }: SplitOptions = {},
 ): Promise<RecordsPart[] | undefined> {
   if (!Number.isInteger(n) || n < 1) {
     throw new PartdError("ERR_PARTD_VALUE", "The number of parts is a whole number from 1 on.");
@@ -33,11 +34,13 @@ export async function splitPaths<R>(
     for (let k = Math.floor(before / partSize) + 1; k * partSize < before + size; k++) {
       targets.push(k * partSize - before);
     }
-    const cut = format.endsAtNewline ? cutsAtNewlines : cutsInOrder;
+    const isGuess = guess && !format.endsAtNewline;
+    const cut = format.endsAtNewline ? cutsAtNewlines : isGuess ? guessedCuts : cutsInOrder;
     const cuts = [...(await cut(path, size, targets, format)), size];
     for (let c = 0; c + 1 < cuts.length; c++) {
       const [start, end] = [cuts[c]!, cuts[c + 1]!];
-      if (start < end) parts.push({ path, start, end, format: format.describe() });
+      const part = { path, start, end, isGuess: isGuess && c > 0, format: format.describe() };
+      if (start < end) parts.push(part);
     }
     before += size;
   }
@@ -78,6 +81,34 @@ const cutsAtNewlines: Cuts<unknown> = async (path, size, targets) => {
 };
 
 const LF = 0x0a;
+
+/** Cuts where a record seems to begin. The first one stands behind the header, and is no guess. */
+const guessedCuts: Cuts<unknown> = async (path, size, targets, format) => {
+  const [first = size] = await cutsInOrder(path, size, [], format);
+  const cuts = [first];
+  const window = new Uint8Array(GUESS_WINDOW);
+  const file = await openFile(path);
+  try {
+    for (const target of targets) {
+      if (target < first) continue;
+      const { bytesRead } = await file
+        .read(window, 0, window.length, target)
+        .catch((cause: unknown) => {
+          throw ioError(path, cause);
+        });
+      const start = format.guessStart!(window.subarray(0, bytesRead));
+      if (start >= 0 && target + start > cuts.at(-1)! && target + start < size) {
+        cuts.push(target + start);
+      }
+    }
+  } finally {
+    await file.close();
+  }
+  return cuts;
+};
+
+/** Some rows. Where there is no newline, a cut is left out. */
+const GUESS_WINDOW = 1 << 13;
 
 /** Cuts by reading from the beginning: only then is it known which newlines are inside quotes. */
 const cutsInOrder: Cuts<unknown> = async (path, size, targets, format) => {

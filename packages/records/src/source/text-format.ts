@@ -6,6 +6,11 @@ export interface TextFormat<R> extends RecordFormat<R> {
   /** Whether every newline ends a record. */
   readonly endsAtNewline: boolean;
   cutter(): RecordCutter;
+  /**
+   * Guesses where the first record of some bytes begins that may start anywhere in a file; -1 if it cannot. Not
+   * there where every newline ends a record.
+   */
+  guessStart?(bytes: Uint8Array): number;
   /** Reads what precedes an input's records, and returns its length. */
   preamble(batch: ByteBatch): number;
   parseBatch(batch: ByteBatch, onReject: OnReject | undefined): Iterable<R>;

@@ -1,7 +1,14 @@
 import { stat } from "node:fs/promises";
 import { PartdError } from "@partd/core";
 import { checkIntegerOption } from "@partd/core/author";
-import type { BatchOptions, ByteBatch, OnReject, Records, RecordsPart } from "../records.js";
+import type {
+  BatchOptions,
+  ByteBatch,
+  OnReject,
+  PartRecords,
+  RecordsPart,
+  SplitOptions,
+} from "../records.js";
 import { type ByteReader, openReader } from "./byte-reader.js";
 import { type CutOptions, cutBatches } from "./cut-batches.js";
 import { type Input, inputsOf, pathsOf, type Source } from "./inputs.js";
@@ -14,8 +21,9 @@ export interface ReadOptions {
 }
 
 /** Records of lines or rows, from paths, a stream, or a part of a file. */
-export class TextRecords<R> implements Records<R> {
+export class TextRecords<R> implements PartRecords<R> {
   readonly format: TextFormat<R>;
+  reached: number;
   readonly #source: Source | RecordsPart;
   readonly #options: ReadOptions;
   readonly #wrap: ((reader: ByteReader) => ByteReader) | undefined;
@@ -32,6 +40,7 @@ export class TextRecords<R> implements Records<R> {
     this.#wrap = wrap;
     this.format = format;
     this.#options = options;
+    this.reached = isPart(source) ? source.start : 0;
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<R> {
@@ -84,13 +93,17 @@ export class TextRecords<R> implements Records<R> {
     const opened = await openReader(input);
     const reader = this.#wrap ? this.#wrap(opened) : opened;
     try {
-      yield* cutBatches(reader, this.format.cutter(), {
+      const batches = cutBatches(reader, this.format.cutter(), {
         ...options,
         byteOffset: input.range?.start ?? 0,
         hasLines: !this.#wrap,
         consumed,
         preamble: (batch) => (isPart(this.#source) ? 0 : this.format.preamble(batch)),
       });
+      for await (const batch of batches) {
+        this.reached = batch.position.byteOffset + batch.bytes.length;
+        yield batch;
+      }
       return reader.consumed;
     } finally {
       await reader.close();
@@ -109,11 +122,11 @@ export class TextRecords<R> implements Records<R> {
     this.#isTaken = true;
   }
 
-  async split(n: number): Promise<readonly RecordsPart[] | undefined> {
+  async split(n: number, options?: SplitOptions): Promise<readonly RecordsPart[] | undefined> {
     // `onReject` is a function, which cannot be sent to another thread.
     const isWhole = isPart(this.#source) || this.#wrap || this.#options.onReject;
     const paths = isWhole ? undefined : await pathsOf(this.#source);
-    return paths && splitPaths(paths, n, this.format);
+    return paths && splitPaths(paths, n, this.format, options);
   }
 }
 

@@ -1,11 +1,10 @@
 // The entry of a thread that finds the first records of keys in a share of the input: see `distinct-input.ts`.
 import { parentPort, workerData } from "node:worker_threads";
-import { openPart } from "@partd/records";
 import { KeyIndex } from "../fold/key-index.js";
 import { GroupKeyer } from "../source/group-keyer.js";
 import { inputOf } from "../source/input.js";
 import { BatchWriter, type KeyedBatch } from "../source/keyed-batch.js";
-import type { ShareMessage } from "../threads/share-threads.js";
+import { PartSequence, type ShareMessage } from "../threads/share-threads.js";
 import { failureOf } from "../threads/thread-failure.js";
 import type { DistinctJob } from "./distinct-input.js";
 
@@ -24,8 +23,9 @@ async function firsts(): Promise<ShareMessage<readonly KeyedBatch[]>> {
   const writer = new BatchWriter();
   let numbers = new Uint32Array(0);
   let foundBytes = 0;
-  for (const part of job.parts) {
-    const input = inputOf(openPart(part), keyer);
+  const sequence = new PartSequence();
+  for (const records of sequence.open(job.parts)) {
+    const input = inputOf(records, keyer);
     let consumed = 0;
     for await (const batch of input.batches(undefined)) {
       const { count, bytes, ends, keys, keyStarts, keyEnds, hashLow, hashHigh } = batch;
@@ -49,7 +49,7 @@ async function firsts(): Promise<ShareMessage<readonly KeyedBatch[]>> {
     }
   }
   found.push(copyOf(writer));
-  return { result: found };
+  return { result: found, reached: sequence.reached! };
 }
 
 /** A copy as long as what it holds: a view would be sent with all memory behind it. */

@@ -1,7 +1,7 @@
 // The entry of a thread that aggregates parts of the input: see `fold-threads.ts`.
 import { parentPort, workerData } from "node:worker_threads";
-import { decodeGroupKey, openPart } from "@partd/records";
-import type { ShareMessage } from "../threads/share-threads.js";
+import { decodeGroupKey } from "@partd/records";
+import { PartSequence, type ShareMessage } from "../threads/share-threads.js";
 import { failureOf } from "../threads/thread-failure.js";
 import { MERGEABLE } from "./aggregates.js";
 import type { Numbered } from "./columns.js";
@@ -35,8 +35,9 @@ async function fold(): Promise<ShareMessage<FoldedShare>> {
     return index.isFull || index.byteLength + index.count * bytesPerKey > job.mostBytes;
   };
   let consumed = 0;
+  const sequence = new PartSequence();
   const batches = fieldBatches(
-    job.parts.map((part) => openPart(part)),
+    sequence.open(job.parts),
     job,
     job.mostBytes / 2,
     undefined,
@@ -61,10 +62,11 @@ async function fold(): Promise<ShareMessage<FoldedShare>> {
     if (isFull()) return { isFull: true };
   }
   // Most often the scanner has done it all.
-  if (share) return { result: share };
+  const reached = sequence.reached!;
+  if (share) return { result: share, reached };
   const { keyed } = index;
   // A view would be copied with all memory behind it.
   const own = { ...keyed, keys: keyed.keys.slice(), keyEnds: keyed.keyEnds.slice() };
   const states = columns.map((column) => column.states!(index.count));
-  return { result: { keyed: own, states } };
+  return { result: { keyed: own, states }, reached };
 }

@@ -1,9 +1,13 @@
+import type { RecordsPart } from "@partd/records";
+
 /**
  * Hands parts of the input to threads and keeps their order: a thread scans a part at any time, but takes its
  * places in the files in the part's turn. All threads share the state.
  */
 export class PartTurns {
   readonly #state: Int32Array;
+  /** Where in its file the part ended that passed last. */
+  readonly #reached: Float64Array;
   readonly #news: (() => Promise<void>) | undefined;
 
   /**
@@ -12,11 +16,12 @@ export class PartTurns {
    */
   constructor(state: Int32Array, news?: () => Promise<void>) {
     this.#state = state;
+    this.#reached = new Float64Array(state.buffer, 8, 1);
     this.#news = news;
   }
 
   static state(): Int32Array {
-    return new Int32Array(new SharedArrayBuffer(8));
+    return new Int32Array(new SharedArrayBuffer(16));
   }
 
   /** The number of the next part, which is the caller's from now on. */
@@ -34,8 +39,14 @@ export class PartTurns {
     }
   }
 
-  /** Ends the turn of a part. */
-  pass(part: number): void {
+  /** Where a part begins whose turn it is. */
+  startOf({ start, isGuess }: RecordsPart): number {
+    return isGuess ? this.#reached[0]! : start;
+  }
+
+  /** Ends the turn of a part, which ended at `reached` in its file. */
+  pass(part: number, reached: number): void {
+    this.#reached[0] = reached;
     // A stopped run stays stopped.
     Atomics.compareExchange(this.#state, TURN, part, part + 1);
     Atomics.notify(this.#state, TURN);

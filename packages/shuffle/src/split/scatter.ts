@@ -78,37 +78,67 @@ export class Scatter {
     onBatch: (records: number, bytes: number) => void,
   ): Promise<void> {
     // One of each for all parts: new memory for each part took as long as the scan.
-    const into = new Uint8Array(PART_BYTES);
-    let scanner: Scanner | undefined;
+    const reading: Reading = { into: new Uint8Array(PART_BYTES) };
     for (;;) {
       const number = turns.take();
-      const part = parts[number];
+      let part = parts[number];
       if (!part) return;
-      const records = openPart(part);
-      scanner ??= records.format.scanner(this.#fields);
-      let isPassed = false;
-      try {
-        for await (const batch of records.batches({ into })) {
-          const scan = scanner.scan(batch);
-          const { bytes, offsets } = this.#scatter(scan, batch);
-          if (!(await turns.reached(number))) return;
-          const places = this.#reserve(offsets);
-          // Of a part with long records more batches follow, in the same turn.
-          isPassed = batch.consumed >= part.end - part.start;
-          if (isPassed) turns.pass(number);
-          onBatch(scan.count, bytes.length);
-          this.#write(bytes, offsets, places);
-        }
-      } catch (error) {
-        // A malformed record, too, is told of in its turn: of several the first in the input.
-        if (await turns.reached(number)) throw error;
-        return;
+      for (;;) {
+        const outcome = await this.#part(part, number, reading, turns, onBatch);
+        if (outcome === "stopped") return;
+        if (outcome === "done") break;
+        part = { ...part, start: turns.startOf(part) };
       }
-      if (isPassed) continue;
-      if (!(await turns.reached(number))) return;
-      turns.pass(number);
+    }
+  }
+
+  /**
+   * Scans a part, then writes it in its turn; nothing of it if the part before it has ended elsewhere than its
+   * start was guessed to be.
+   */
+  async #part(
+    part: RecordsPart,
+    number: number,
+    reading: Reading,
+    turns: PartTurns,
+    onBatch: (records: number, bytes: number) => void,
+  ): Promise<"done" | "stopped" | "misplaced"> {
+    const records = openPart(part);
+    reading.scanner ??= records.format.scanner(this.#fields);
+    let isPlaced = false;
+    let isPassed = false;
+    const place = async () => {
+      if (isPlaced) return undefined;
+      if (!(await turns.reached(number))) return "stopped";
+      isPlaced = turns.startOf(part) === part.start;
+      return isPlaced ? undefined : "misplaced";
+    };
+    try {
+      for await (const batch of records.batches({ into: reading.into })) {
+        const scan = reading.scanner.scan(batch);
+        const { bytes, offsets } = this.#scatter(scan, batch);
+        const hindrance = await place();
+        if (hindrance) return hindrance;
+        const places = this.#reserve(offsets);
+        // Of a part with long records more batches follow, in the same turn.
+        isPassed = records.reached >= part.end;
+        if (isPassed) turns.pass(number, records.reached);
+        onBatch(scan.count, bytes.length);
+        this.#write(bytes, offsets, places);
+      }
+    } catch (error) {
+      // A malformed record, too, is told of in its turn: of several the first in the input.
+      const hindrance = await place();
+      if (hindrance) return hindrance;
+      throw error;
+    }
+    const hindrance = await place();
+    if (hindrance) return hindrance;
+    if (!isPassed) {
+      turns.pass(number, records.reached);
       onBatch(0, 0);
     }
+    return "done";
   }
 
   /** The batch by partition, without records that lack their key if they are to be left out. */
@@ -141,6 +171,12 @@ export class Scatter {
   close(): void {
     for (const file of this.#files.splice(0)) closeSync(file);
   }
+}
+
+/** What is used again for each part. */
+interface Reading {
+  readonly into: Uint8Array<ArrayBuffer>;
+  scanner?: Scanner;
 }
 
 /** 64 KiB for each of 64 files. */

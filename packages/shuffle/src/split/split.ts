@@ -107,7 +107,10 @@ async function scatterToFiles<R, B extends By<R>>(
   const byteLength = await source.byteLength();
   const progress = new ProgressReport(options.onProgress, byteLength, () => 0);
   const threads = threadsFor(options.threads, byteLength);
-  const parts = threads > 1 ? await source.split(Math.ceil(byteLength! / BATCH_BYTES)) : undefined;
+  const parts =
+    threads > 1
+      ? await source.split(Math.ceil(byteLength! / BATCH_BYTES), { guess: true })
+      : undefined;
   const paths = await files.makeAll(count);
   const positions = new Float64Array(new SharedArrayBuffer(8 * count));
   const scatter = new Scatter(fields, missing, paths, positions);

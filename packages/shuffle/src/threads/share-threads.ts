@@ -15,7 +15,7 @@ export interface Share {
 
 export type ShareMessage<T> =
   | { readonly records: number; readonly bytes: number }
-  | { readonly result: T }
+  | { readonly result: T; readonly reached: number }
   | { readonly isFull: true }
   | ThreadFailure;
 
@@ -27,6 +27,24 @@ export class ShareResult<T> {
 
   constructor(value: T) {
     this.value = value;
+  }
+}
+
+/** Opens parts one after the other, one whose start was guessed where the part before it has ended. */
+export class PartSequence {
+  /** Where in its file the last part ended; `undefined` before there was one. */
+  reached: number | undefined;
+
+  *open<R>(parts: Iterable<RecordsPart>): Generator<Records<R>> {
+    for (const part of parts) {
+      const records = openPart<R>({ ...part, start: this.startOf(part) });
+      yield records;
+      this.reached = records.reached;
+    }
+  }
+
+  startOf({ start, isGuess }: RecordsPart): number {
+    return isGuess ? (this.reached ?? start) : start;
   }
 }
 
@@ -45,7 +63,7 @@ export async function sharesOf<R>(
       ? 1
       : Math.min(MOST_THREADS, availableParallelism(), 1 + Math.floor(run.memory / MEMORY_EACH));
   const threads = asked ?? usual;
-  const parts = threads > 1 ? await records.split(threads) : undefined;
+  const parts = threads > 1 ? await records.split(threads, { guess: true }) : undefined;
   // The columns of a CSV are known once a batch came.
   if (!parts || parts.length < 2) return undefined;
   const shares: RecordsPart[][] = [];
@@ -86,14 +104,19 @@ export async function* readByThreads<R, Batch, T>(
   const threads = others.map(
     (parts) => new ShareThread<T>(run, entry, { ...job, parts, mostBytes }),
   );
+  const sequence = new PartSequence();
   try {
-    yield* batchesOf(opened(first!), true);
+    yield* batchesOf(sequence.open(first!), true);
     for (const [i, parts] of others.entries()) {
-      const result = await threads[i]!.result;
-      if (result) yield result;
-      if (result?.isTaken) continue;
+      const isGuessedRight = sequence.startOf(parts[0]!) === parts[0]!.start;
+      const made = isGuessedRight ? await threads[i]!.made : undefined;
+      if (made) yield made.result;
+      if (made?.result.isTaken) {
+        sequence.reached = made.reached;
+        continue;
+      }
       await threads[i]!.end();
-      yield* batchesOf(opened(parts), false);
+      yield* batchesOf(sequence.open(parts), false);
     }
   } finally {
     await Promise.all(threads.map((thread) => thread.end()));
@@ -103,31 +126,28 @@ export async function* readByThreads<R, Batch, T>(
 
 const THREADS_SHARE = 0.4;
 
-function* opened<R>(parts: readonly RecordsPart[]): Generator<Records<R>> {
-  for (const part of parts) yield openPart<R>(part);
-}
-
 class ShareThread<T> {
   /** What it has made; `undefined` if that is too large. */
-  readonly result: Promise<ShareResult<T> | undefined>;
+  readonly made: Promise<{ result: ShareResult<T>; reached: number } | undefined>;
   readonly #worker: Worker;
   #forget = () => {};
 
   constructor({ progress, signal }: Run, entry: URL, job: Share) {
     const worker = new Worker(entry, { workerData: job });
     this.#worker = worker;
-    this.result = new Promise((resolve, reject) => {
+    this.made = new Promise((resolve, reject) => {
       worker.on("message", (message: ShareMessage<T>) => {
         if ("records" in message) progress.add(message.records, message.bytes);
-        else if ("result" in message) resolve(new ShareResult(message.result));
-        else if ("isFull" in message) resolve(undefined);
+        else if ("result" in message) {
+          resolve({ result: new ShareResult(message.result), reached: message.reached });
+        } else if ("isFull" in message) resolve(undefined);
         else reject(errorOf(message));
       });
       worker.on("error", reject);
       worker.on("exit", () => reject(new Error("a thread ended before its work")));
       if (signal) this.#forget = onAbort(signal, () => reject(signal.reason));
     });
-    this.result.catch(() => {}); // Whoever waits for it is told.
+    this.made.catch(() => {}); // Whoever waits for it is told.
   }
 
   async end(): Promise<void> {
