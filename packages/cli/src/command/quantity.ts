@@ -33,8 +33,9 @@ export function showBytes(bytes: number): string {
   return `${showScaled(bytes, 1000)}B`;
 }
 
+/** `"1,234,567"`. A first `toLocaleString` would load the tables of all languages, for 13 ms. */
 export function showCount(count: number): string {
-  return count.toLocaleString("en-US");
+  return String(count).replace(/\B(?=(\d{3})+$)/g, ",");
 }
 
 /** `"48 s"`, `"3 min 5 s"`, `"2 h 10 min"`. */

@@ -2,7 +2,6 @@ import { Readable, type Transform } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import zlib from "node:zlib";
 import { PartdError } from "@partd/core";
-import { Decompress } from "fzstd";
 import { ZstdFrames } from "./zstd-frames.js";
 
 export type Compression = "gzip" | "zstd";
@@ -78,6 +77,7 @@ async function* through(
 /** Decompresses zstd in plain JavaScript, for a Node without its own. */
 export async function* unzstd(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
   let pieces: Uint8Array[] = [];
+  const { Decompress } = await import("fzstd");
   const stream = new Decompress((piece) => {
     pieces.push(piece);
   });
