@@ -3,9 +3,9 @@
 # package that uses it. The results are kept in git: only a change here needs a new run.
 #
 #   apt-get install clang lld wasi-libc libclang-rt-dev-wasm32    (Debian 12)
-#   packages/wasm/build.sh [scan]
+#   packages/wasm/build.sh [ours]
 #
-# With "scan" it makes only that of packages/records, which is all ours.
+# With "ours" it makes only those of packages/records and packages/log, which need no library.
 # The sources are Debian's, by name, version and checksum; an entry "deb-src" is needed for them.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -17,11 +17,15 @@ fetch() { # package, file, sha256
   echo "$3  $2" | sha256sum --check --quiet
   tar xf "$2"
 }
-# Our own, which needs no C library.
-clang --target=wasm32 -O3 -msimd128 -mbulk-memory -ffreestanding -nostdlib -Wall -Werror \
-  -Wl,--no-entry -Wl,--strip-all -Wl,-z,stack-size=65536 "$here/src/scan.c" -o scan.wasm
-node "$here/embed.mjs" scan.wasm "$here/../records/src/scan/scan-wasm.ts" bare
-[ "${1:-}" != scan ] || exit 0
+# Our own, which need no C library.
+bare() { # name, where to
+  clang --target=wasm32 -O3 -msimd128 -mbulk-memory -ffreestanding -nostdlib -Wall -Werror \
+    -Wl,--no-entry -Wl,--strip-all -Wl,-z,stack-size=65536 "$here/src/$1.c" -o "$1.wasm"
+  node "$here/embed.mjs" "$1.wasm" "$here/../$2" bare
+}
+bare scan records/src/scan/scan-wasm.ts
+bare divide log/src/read/divide-wasm.ts
+[ "${1:-}" != ours ] || exit 0
 
 fetch bzip2 bzip2_1.0.8.orig.tar.gz ab5a03176ee106d3f0fa90e381da478ddae405918153cca248e682cd0c4a2269
 fetch lz4 lz4_1.9.4.orig.tar.gz 0b0e3aa07c8c063ddf40b082bdf7e37a1562bda40a0ff5272957f3e987e0e54b

@@ -4,11 +4,18 @@ import { expect, test } from "@jest/globals";
 import { LogStore } from "@partd/log";
 import fc from "fast-check";
 import { DataSet } from "../src/data-set/data-set.js";
+import { DivideMemory } from "../src/read/divide-memory.js";
 import { Partitions } from "../src/read/entries.js";
 import { LongEntry } from "../src/read/grouping.js";
 import { directories, text } from "./directories.js";
 
 const { next } = directories();
+
+function opened(): DivideMemory {
+  const memory = DivideMemory.open();
+  if (!memory) throw new Error("There is no WebAssembly here.");
+  return memory;
+}
 
 test("partitions give each key once, with what several writers appended and deleted in turn", async () => {
   const step = fc.record({
@@ -42,7 +49,7 @@ test("partitions give each key once, with what several writers appended and dele
       await dataSet.refresh();
       const extents = dataSet.segments.map((segment) => ({ segment, end: segment.recordsEnd }));
       for (const memory of [2 ** 30, 1000]) {
-        const partitions = new Partitions(directory, extents, undefined, {}, memory);
+        const partitions = new Partitions(directory, extents, opened(), undefined, {}, memory);
         await partitions.fill();
         const found = new Map<string, string>();
         for await (const some of partitions.entries()) {
@@ -75,6 +82,27 @@ test("partitions give each key once, with what several writers appended and dele
   );
 });
 
+test("where there is no WebAssembly, entries are read by the indexes", async () => {
+  const store = new LogStore(next());
+  for (const value of ["one,", "two"]) {
+    await store.append({ a: Buffer.from(value), b: Buffer.alloc(5000, value) });
+  }
+  const { WebAssembly } = globalThis;
+  Reflect.deleteProperty(globalThis, "WebAssembly");
+  try {
+    expect(DivideMemory.open()).toBe(undefined);
+    const found = new Map<unknown, Uint8Array>();
+    for await (const [key, value] of store.entries()) found.set(key, value);
+    expect(found).toEqual(
+      new Map(Object.entries({ a: await store.get("a"), b: await store.get("b") })),
+    );
+    expect(found.get("b")?.length).toBe(10_000);
+  } finally {
+    Object.assign(globalThis, { WebAssembly });
+  }
+  await store.close();
+});
+
 test("segments that have been divided leave nothing in memory", async () => {
   setFlagsFromString("--expose-gc");
   const gc = runInNewContext("gc") as () => void;
@@ -97,7 +125,7 @@ test("segments that have been divided leave nothing in memory", async () => {
   const count = () => {
     if (++records === 64) more = arrayBuffers() - before;
   };
-  const partitions = new Partitions(directory, extents, count);
+  const partitions = new Partitions(directory, extents, opened(), count);
   await partitions.fill();
   await partitions.close();
   await dataSet.close();

@@ -48,21 +48,6 @@ export class KeyTable {
     return this.#add(start + key.length, hash);
   }
 
-  /** The same of a key's bytes, without making a text of them. */
-  numberOf(bytes: Buffer, from: number, to: number): number {
-    const hash = seededHashOf(bytes, from, to);
-    const mask = this.#places.length - 1;
-    for (let place = hash & mask; ; place = (place + 1) & mask) {
-      const number = (this.#places[place] as number) - 1;
-      if (number === NONE) break;
-      if (this.#hashes[number] === hash && this.#equals(number, bytes, from, to)) return number;
-    }
-    const start = this.#reserve(to - from);
-    if (to - from > SHORT_KEY) bytes.copy(this.#bytes, start, from, to);
-    else for (let i = from; i < to; i++) this.#bytes[start + i - from] = bytes[i] as number;
-    return this.#add(start + to - from, hash);
-  }
-
   /** The key's number, or {@link NONE}. */
   find(key: string): number {
     return this.#find(key, seededHash(key));
@@ -122,15 +107,6 @@ export class KeyTable {
     return true;
   }
 
-  #equals(number: number, bytes: Buffer, from: number, to: number): boolean {
-    const start = this.#starts[number] as number;
-    if ((this.#starts[number + 1] as number) - start !== to - from) return false;
-    for (let i = to - from - 1; i >= 0; i--) {
-      if (this.#bytes[start + i] !== bytes[from + i]) return false;
-    }
-    return true;
-  }
-
   /** Makes room for a key of that length, and answers where it goes. */
   #reserve(length: number): number {
     const number = this.#size;
@@ -172,9 +148,6 @@ export class KeyTable {
   }
 }
 
-/** Bytes up to which a loop copies faster than a call. */
-const SHORT_KEY = 64;
-
 /** No number. */
 export const NONE = -1;
 
@@ -207,13 +180,6 @@ function seededHash(key: string): number {
   let hash = SEED;
   for (let i = 0; i < key.length; i++)
     hash = Math.imul(hash ^ key.charCodeAt(i), 0x5bd1e995) ^ (hash >>> 15);
-  return mixed(hash);
-}
-
-function seededHashOf(bytes: Uint8Array, from: number, to: number): number {
-  let hash = SEED;
-  for (let i = from; i < to; i++)
-    hash = Math.imul(hash ^ (bytes[i] as number), 0x5bd1e995) ^ (hash >>> 15);
   return mixed(hash);
 }
 

@@ -4,6 +4,7 @@ import type { DataSet } from "../data-set/data-set.js";
 import type { Segment } from "../data-set/segment.js";
 import { PIECE } from "../format/layout.js";
 import { liveKeys } from "../index/live-keys.js";
+import { DivideMemory } from "./divide-memory.js";
 import { Divider } from "./divider.js";
 import { gather } from "./gather.js";
 import { type EntryBatch, Grouping, KEPT_BYTES, LongEntry } from "./grouping.js";
@@ -35,22 +36,33 @@ export async function* entriesOf(
     onBytes?.(done, total);
   };
   const folder = join(dataSet.directory, ".partd-log");
-  const partitions = new Partitions(folder, extents, count, { start, signal });
+  const memory = DivideMemory.open();
+  const partitions = memory && new Partitions(folder, extents, memory, count, { start, signal });
   for (const { segment } of extents) segment.hold();
   try {
-    await partitions.fill();
-    for await (const some of partitions.entries()) yield some;
-  } catch (error) {
-    if (!(error instanceof UnreadableTable)) throw error;
-    const segments = extents.map(({ segment }) => segment);
-    for await (const some of liveKeys(segments, signal, start)) {
-      yield* readSome(segments, some, signal);
+    if (partitions && (await isFilled(partitions))) yield* partitions.entries();
+    else {
+      const segments = extents.map(({ segment }) => segment);
+      for await (const some of liveKeys(segments, signal, start)) {
+        yield* readSome(segments, some, signal);
+      }
     }
   } finally {
     for (const { segment } of extents) segment.unhold();
-    await partitions.close();
+    await partitions?.close();
   }
   onBytes?.(total, total);
+}
+
+/** False if that is not possible: a table is damaged, or `divide.c` finds no memory. */
+async function isFilled(partitions: Partitions): Promise<boolean> {
+  try {
+    await partitions.fill();
+    return true;
+  } catch (error) {
+    if (error instanceof UnreadableTable || error instanceof WebAssembly.RuntimeError) return false;
+    throw error;
+  }
 }
 
 /**
@@ -161,7 +173,6 @@ const HELD_BYTES = 32 * 2 ** 20;
  */
 export class Partitions {
   readonly #extents: readonly Extent[];
-  readonly #start: string;
   readonly #signal: AbortSignal | undefined;
   readonly #onBytes: (bytes: number) => void;
   readonly #spill: SpillFile;
@@ -169,6 +180,7 @@ export class Partitions {
 
   /**
    * @param directory where the file is made.
+   * @param divideMemory an instance of its own.
    * @param onBytes called with bytes that were read, at first of the segments, then of the
    * partitions.
    * @param memory bytes up to which there is no file, for tests. Partitions are a 16th of it, 3 MiB:
@@ -178,26 +190,24 @@ export class Partitions {
   constructor(
     directory: string,
     extents: readonly Extent[],
+    divideMemory: DivideMemory,
     onBytes: (bytes: number) => void = () => {},
     { start = "", signal }: Pick<EntriesOptions, "start" | "signal"> = {},
     memory = KEPT_BYTES,
   ) {
     this.#extents = extents;
-    this.#start = start;
     this.#signal = signal;
     this.#onBytes = onBytes;
     const total = extents.reduce((sum, { end }) => sum + end, 0);
     const count = Math.max(1, Math.min(MOST_PARTITIONS, Math.ceil((16 * total) / memory)));
     this.#spill = new SpillFile(total > memory ? directory : undefined);
-    this.#divider = new Divider(count, this.#spill);
+    this.#divider = new Divider(count, this.#spill, divideMemory, start);
   }
 
   /** @throws {@link UnreadableTable}, or `ERR_PARTD_CORRUPT` where bytes of values are damaged. */
   async fill(): Promise<void> {
     const pace = new Pace();
-    const cursors = this.#extents.map(
-      (extent, i) => new RecordCursor(extent, i, this.#divider, this.#start),
-    );
+    const cursors = this.#extents.map((extent, i) => new RecordCursor(extent, i, this.#divider));
     // What `compact` made comes before all else, in its order.
     for (const cursor of cursors) {
       if (cursor.isBase) while (await cursor.next()) await this.#read(cursor, pace);
@@ -217,12 +227,12 @@ export class Partitions {
         if (!(await first.next())) open.splice(open.indexOf(first), 1);
       } else break;
     }
-    await this.#divider.end();
+    await this.#divider.end(this.#spill);
   }
 
   /** Each key once, in the order of their hashes by partitions. */
   async *entries(): AsyncGenerator<EntryBatch | LongEntry, void, undefined> {
-    const grouping = new Grouping();
+    const grouping = new Grouping(this.#divider.memory);
     for (const partition of this.#divider.partitions) {
       this.#signal?.throwIfAborted();
       for await (const some of grouping.entries(partition)) {

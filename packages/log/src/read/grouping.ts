@@ -1,7 +1,6 @@
 import { Pace } from "@partd/core/author";
-import { ChunkReader } from "./chunk-reader.js";
-import { type Chunk, NO_SPAN, type Partition, Span } from "./partition.js";
-import { NO_SLOTS, Slots } from "./slots.js";
+import type { DivideMemory } from "./divide-memory.js";
+import type { Partition } from "./partition.js";
 
 /** Keys with their values, each whole. */
 export type EntryBatch = readonly (readonly [key: string, value: Uint8Array])[];
@@ -25,47 +24,42 @@ export class LongEntry {
  * value's bytes together.
  */
 export class Grouping {
-  /** A partition, end to end. */
-  #bytes = NO_SPAN;
-  /** Values, end to end. */
-  #values = NO_SPAN;
-  /** What the partition before had. */
-  #before = NO_SLOTS;
+  readonly #memory: DivideMemory;
 
+  constructor(memory: DivideMemory) {
+    this.#memory = memory;
+  }
+
+  /** The pieces of a long entry are to be read before the next one is asked for. */
   async *entries(partition: Partition): AsyncGenerator<EntryBatch | LongEntry, void, undefined> {
-    let kept: readonly Chunk[] | undefined;
-    if (partition.byteLength <= KEPT_BYTES) {
-      this.#bytes = roomFor(partition.byteLength, this.#bytes);
-      kept = await partition.read(this.#bytes);
-    }
-    const chunks = () => kept ?? partition.chunks();
-    const slots = new Slots(this.#before);
+    const memory = this.#memory;
+    const { exports } = memory;
+    const chunks = new Chunks(partition, memory);
+    await chunks.load();
     const pace = new Pace();
-    const first = new ChunkReader(slots);
-    for await (const chunk of chunks()) {
-      first.begin(chunk);
-      while (first.count()) if (pace.isOver) await pace.rest();
+    exports.beginSlots();
+    exports.beginPass();
+    for (let i = 0; i < chunks.count; i++) {
+      await chunks.begin(i);
+      while (exports.count(SOME)) if (pace.isOver) await pace.rest();
     }
-    this.#before = { size: slots.size, defined: slots.defined };
-    for (let from = 0; from < slots.size; ) {
-      const to = fitting(slots, from);
+    for (let from = 0; from < new Slots(memory).size; ) {
+      const { to, byteLength } = new Slots(memory).fitting(from);
       if (to === from) {
-        const slot = from++;
-        yield new LongEntry(slots.key(slot), slots.length(slot), () =>
-          piecesOf(partition, slots, slot),
-        );
+        yield this.#longEntry(chunks, from++);
         continue;
       }
-      const ends = slots.layOut(from, to);
-      this.#values = roomFor(slots.bytesOf(from, to), this.#values);
-      const second = new ChunkReader(slots);
-      for await (const chunk of chunks()) {
-        second.begin(chunk);
-        while (second.copy(this.#values, ends, from, to)) if (pace.isOver) await pace.rest();
+      const values = exports.area(VALUES, byteLength) >>> 0;
+      const ends = exports.layOut(from, to, values) >>> 0;
+      exports.beginPass();
+      for (let i = 0; i < chunks.count; i++) {
+        await chunks.begin(i);
+        while (exports.copy(SOME, from, to)) if (pace.isOver) await pace.rest();
       }
       for (let slot = from; slot < to; ) {
         const batch: (readonly [string, Uint8Array])[] = [];
-        slot = this.#take(slots, ends, slot, from, to, batch);
+        const slots = new Slots(memory, { values, ends, from, to });
+        slot = slots.take(slot, batch);
         if (batch.length > 0) yield batch;
         if (pace.isOver) await pace.rest();
       }
@@ -73,27 +67,125 @@ export class Grouping {
     }
   }
 
+  #longEntry(chunks: Chunks, slot: number): LongEntry {
+    const memory = this.#memory;
+    const slots = new Slots(memory);
+    async function* pieces(): AsyncGenerator<Uint8Array, void, undefined> {
+      memory.exports.beginPass();
+      for (let i = 0; i < chunks.count; i++) {
+        await chunks.begin(i);
+        while (memory.exports.nextRange(slot)) {
+          yield new Uint8Array(memory.slice(memory.out(0), memory.out(1)));
+        }
+      }
+    }
+    return new LongEntry(slots.key(slot), slots.length(slot), pieces);
+  }
+}
+
+/** The chunks of a partition: all in memory, or if they are too many one at a time. */
+class Chunks {
+  readonly count: number;
+  readonly #partition: Partition;
+  readonly #memory: DivideMemory;
+  readonly #isKept: boolean;
+  /** Where the next one lies. */
+  #next = 0;
+
+  constructor(partition: Partition, memory: DivideMemory) {
+    this.#partition = partition;
+    this.#memory = memory;
+    this.count = partition.lengths.length;
+    this.#isKept = partition.byteLength <= KEPT_BYTES;
+  }
+
+  async load(): Promise<void> {
+    if (!this.#isKept) return;
+    const { byteLength } = this.#partition;
+    const start = this.#memory.exports.area(CHUNKS, byteLength) >>> 0;
+    await this.#partition.read(this.#memory.slice(start, start + byteLength));
+  }
+
+  /** Makes it the one that is read: they are asked for from the first to the last. */
+  async begin(index: number): Promise<void> {
+    const { exports } = this.#memory;
+    const length = this.#partition.lengths[index] as number;
+    const size = this.#isKept ? this.#partition.byteLength : length;
+    const area = exports.area(CHUNKS, size) >>> 0;
+    if (index === 0 || !this.#isKept) this.#next = area;
+    const end = this.#next + length;
+    if (!this.#isKept) {
+      await this.#partition.readChunk(index, this.#memory.slice(this.#next, end));
+    }
+    exports.beginChunk(this.#next, end);
+    this.#next = end;
+  }
+}
+
+/** The keys of the partition, and their values where those are laid out: until memory grows. */
+class Slots {
+  readonly size: number;
+  readonly #bytes: Buffer;
+  readonly #keys: Buffer;
+  readonly #starts: Uint32Array;
+  readonly #lengths: Float64Array;
+  readonly #values: number;
+  readonly #ends: Uint32Array;
+  readonly #from: number;
+  readonly #to: number;
+
+  constructor(memory: DivideMemory, { values, ends, from, to } = NOT_LAID_OUT) {
+    memory.exports.slots();
+    const { buffer } = memory.bytes;
+    this.size = memory.out(0);
+    this.#bytes = memory.bytes;
+    this.#starts = new Uint32Array(buffer, memory.out(2), this.size + 1);
+    const keys = memory.out(1);
+    this.#keys = memory.slice(keys, keys + (this.#starts[this.size] as number));
+    this.#lengths = new Float64Array(buffer, memory.out(3), this.size);
+    this.#values = values;
+    this.#ends = new Uint32Array(buffer, ends, to - from);
+    this.#from = from;
+    this.#to = to;
+  }
+
+  key(slot: number): string {
+    return this.#keys.toString("latin1", this.#starts[slot], this.#starts[slot + 1]);
+  }
+
+  length(slot: number): number {
+    return this.#lengths[slot] as number;
+  }
+
+  /** The slot behind those whose values, from `from` on, are held together. */
+  fitting(from: number): { readonly to: number; readonly byteLength: number } {
+    let byteLength = 0;
+    let to = from;
+    for (; to < this.size; to++) {
+      const more = byteLength + this.length(to);
+      if (more > HELD_BYTES) break;
+      byteLength = more;
+    }
+    return { to, byteLength };
+  }
+
   /** Adds the values from `slot` on to the batch, and answers the slot behind them. */
-  #take(
-    slots: Slots,
-    ends: Float64Array,
-    slot: number,
-    from: number,
-    to: number,
-    batch: (readonly [string, Uint8Array])[],
-  ): number {
+  take(slot: number, batch: (readonly [string, Uint8Array])[]): number {
+    const ends = this.#ends;
+    const from = this.#from;
     let next = slot;
-    for (let bytes = 0; next < to && batch.length < BATCH_KEYS && bytes < BATCH_BYTES; ) {
+    for (let bytes = 0; next < this.#to && batch.length < BATCH_KEYS && bytes < BATCH_BYTES; ) {
       // Small values share memory: one that is kept keeps no more than this alive.
-      const start = (ends[next - from] as number) - slots.length(next);
+      const start = (ends[next - from] as number) - this.length(next);
       let stop = next + 1;
-      while (stop < to && (ends[stop - from] as number) - start <= SHARED_BYTES) stop++;
+      while (stop < this.#to && (ends[stop - from] as number) - start <= SHARED_BYTES) stop++;
       const end = ends[stop - 1 - from] as number;
-      const { buffer } = new Uint8Array(this.#values.bytes.subarray(start, end));
+      const shared = this.#bytes.subarray(this.#values + start, this.#values + end);
+      const { buffer } = new Uint8Array(shared);
       for (let at = 0; next < stop; next++) {
-        const length = slots.length(next);
+        const length = this.length(next);
         if (length === 0) continue;
-        batch.push([slots.key(next), new Uint8Array(buffer, at, length)]);
+        batch.push([this.key(next), new Uint8Array(buffer, at, length)]);
         at += length;
       }
       bytes += end - start;
@@ -102,35 +194,13 @@ export class Grouping {
   }
 }
 
-/** The slot behind those whose values, from `from` on, are held together. */
-function fitting(slots: Slots, from: number): number {
-  let to = from;
-  for (let sum = 0; to < slots.size; to++) {
-    sum += slots.length(to);
-    if (sum > HELD_BYTES) break;
-  }
-  return to;
-}
+const NOT_LAID_OUT = { values: 0, ends: 0, from: 0, to: 0 };
 
-/** The pieces of a value that is too long to be held. */
-async function* piecesOf(
-  partition: Partition,
-  slots: Slots,
-  slot: number,
-): AsyncGenerator<Uint8Array, void, undefined> {
-  const reader = new ChunkReader(slots);
-  for await (const chunk of partition.chunks()) {
-    reader.begin(chunk);
-    const { bytes } = chunk.bytes;
-    for (const [from, to] of reader.rangesOf(slot)) yield new Uint8Array(bytes.subarray(from, to));
-  }
-}
-
-function roomFor(length: number, span: Span): Span {
-  if (span.bytes.length >= length) return span;
-  return new Span(Buffer.allocUnsafeSlow(4 * Math.ceil((length * 1.25) / 4)));
-}
-
+/** Areas of memory. */
+const CHUNKS = 0;
+const VALUES = 1;
+/** Entries that are read in one go: some 50 µs. */
+const SOME = 2048;
 /** Partitions up to this length are kept in memory between the first pass and the second. */
 export const KEPT_BYTES = 48 * 2 ** 20;
 /** Values that are held at a time; a longer one is given in pieces. */

@@ -8,15 +8,12 @@ import {
   type RecordHead,
   readHead,
   SEGMENT_HEADER,
-  VarintReader,
 } from "../format/layout.js";
 import { contradiction, decodeTable, findHead } from "../format/scan.js";
-import { beginsWith, orderHash } from "../index/key-table.js";
 import { GrowingIndex } from "../index/range-chains.js";
-import { grown, grownSize } from "../index/range-columns.js";
+import { type DivideMemory, Result } from "./divide-memory.js";
 import type { Divider } from "./divider.js";
 import { damagedRange } from "./gather.js";
-import { NO_SPAN, Span } from "./partition.js";
 import { Window } from "./window.js";
 
 /** A segment, and where reading of it ends. */
@@ -39,35 +36,19 @@ export class RecordCursor {
   readonly #segment: Segment;
   readonly #number: number;
   readonly #divider: Divider;
-  readonly #start: string;
   #opened: Window | undefined;
   readonly #end: number;
-  /**
-   * Of each key's number in the segment: its partition, and the number that it has there, or 0.
-   */
-  #places = new Uint32Array(128);
+  /** Of `divide.c`: where each of the segment's keys was defined. */
+  #places: number | undefined;
   #at = SEGMENT_HEADER;
   #next = 0;
   #head: RecordHead | undefined;
   #table: Buffer = EMPTY;
-  #tableSpan = NO_SPAN;
-  /** Entries of the open group: the numbers of their keys, their lengths, and where keys stand. */
-  #keys = new Uint32Array(1024);
-  #lengths = new Uint32Array(1024);
-  #keyFrom = new Uint32Array(1024);
-  /** 0 for a key that was defined before. */
-  #keyLengths = new Uint32Array(1024);
-  #waiting = 0;
-  /** Those of them that are divided, and their bytes. */
-  #done = 0;
-  #from = 0;
 
-  /** @param start what the keys begin with; others are left out. */
-  constructor({ segment, end }: Extent, number: number, divider: Divider, start: string) {
+  constructor({ segment, end }: Extent, number: number, divider: Divider) {
     this.#segment = segment;
     this.#number = number;
     this.#divider = divider;
-    this.#start = start;
     this.#end = end;
     this.isBase = segment.isBase;
     this.stamp = segment.index?.firstStamp ?? 0;
@@ -102,10 +83,9 @@ export class RecordCursor {
         this.#at = (await findHead(this.#window, this.#segment, this.#at, this.#end)) ?? this.#end;
       }
     }
-    this.#places = new Uint32Array(0);
+    if (this.#places !== undefined) this.#memory.exports.closeSegment(this.#places);
     // A thousand cursors that each kept a stretch of their segment would be a gigabyte.
     this.#table = EMPTY;
-    this.#tableSpan = NO_SPAN;
     this.#opened = undefined;
     return false;
   }
@@ -133,143 +113,67 @@ export class RecordCursor {
 
   async #divide(): Promise<void> {
     const { entries, groups, payloadLength } = this.#head as RecordHead;
-    const reader = new VarintReader(this.#table);
-    this.#tableSpan = new Span(this.#table);
+    const memory = this.#memory;
+    const { exports } = memory;
+    this.#places ??= exports.openSegment();
     const crcs = this.#table.length - 4 * groups;
     if (entries * 2 > crcs) throw new RangeError("there is no room for so many entries");
+    memory.copy(this.#table, exports.table(this.#table.length));
+    const mostKey = Math.min(this.#next / 2, MOST_KEYS);
     let position = this.#next - payloadLength;
     let group = 0;
-    const next = async (length: number, entry?: number) => {
+    const next = async (length: number, isOfLast = false) => {
       if (group === groups) throw new RangeError("there are more groups than it says");
       const bytes =
         this.#window.has(position, length) ?? (await this.#window.read(position, length));
+      if (bytes.length < length) throw new RangeError("its lengths differ from what it says");
       if (crc32(bytes) !== this.#table.readUInt32LE(crcs + 4 * group)) {
-        const named = entry ?? this.#lengths.findIndex((bytes) => bytes > 0);
-        const key = await this.#textOf(this.#keys[named] as number);
+        exports.lastPlace(this.#places as number);
+        const key = await this.#textOf(isOfLast ? memory.out(1) : exports.firstKey());
         throw damagedRange(this.#segment, position, length, key);
       }
       position += length;
       group++;
-      return new Span(bytes);
+      return bytes;
     };
-    for (let left = entries; left > 0; left -= this.#waiting) {
-      const open = this.#collect(reader, left, crcs);
-      const large = this.#lengths[this.#waiting - 1] as number;
-      const bytes = open > 0 ? await next(open) : NO_SPAN;
-      this.#done = 0;
-      this.#from = 0;
-      while (!this.#divideSome(bytes)) await this.#makeRoom();
+    let at = 0;
+    for (let left = entries; left > 0; ) {
+      check(exports.collect(at, crcs, left, LONGEST_ENTRY, mostKey));
+      at = memory.out(0);
+      const open = memory.out(1);
+      left -= memory.out(2);
+      const large = memory.out(3);
+      if (open > 0) memory.copy(await next(open), exports.group());
+      for (;;) {
+        const result = exports.divide(this.#places);
+        if (result !== Result.cutShort) {
+          check(result);
+          break;
+        }
+        await this.#makeRoom();
+      }
       if (large < LARGE) continue;
-      const last = this.#waiting - 1;
-      const place = 2 * (this.#keys[last] as number);
-      const number = place < this.#places.length ? (this.#places[place + 1] as number) : 0;
-      const partition = this.#places[place] as number;
-      if (number > 0) await this.#divider.begin(partition, number, large);
+      const number = exports.lastPlace(this.#places);
+      const partition = memory.out(0);
+      if (number !== 0) await this.#divider.begin(partition, number >>> 0, large);
       for (let rest = large; rest > 0; rest -= Math.min(rest, PIECE)) {
-        const piece = await next(Math.min(rest, PIECE), last);
-        if (number > 0) await this.#divider.addPiece(partition, piece);
+        const piece = await next(Math.min(rest, PIECE), true);
+        if (number !== 0) await this.#divider.addPiece(partition, piece);
       }
     }
-    if (group !== groups || position !== this.#next || reader.at !== crcs) {
+    if (group !== groups || position !== this.#next || at !== crcs) {
       throw new RangeError("its lengths differ from what it says");
     }
   }
 
-  /**
-   * Reads entries of the table up to the end of a group, and a large one behind it, whose groups
-   * are its own. @returns the bytes of the group.
-   */
-  #collect(reader: VarintReader, most: number, end: number): number {
-    let open = 0;
-    let count = 0;
-    while (count < most && open < LARGE) {
-      if (count === this.#keys.length) this.#growWaiting();
-      const reference = reader.next();
-      const key = Math.floor(reference / 2);
-      this.#keyLengths[count] = 0;
-      if (reference % 2 === 1) {
-        const length = reader.next();
-        // A definition takes three bytes or more, all of them earlier in the file.
-        if (length === 0 || reader.at + length > end || key > this.#next / 2) {
-          throw new RangeError("a key is none");
-        }
-        this.#keyFrom[count] = reader.at;
-        this.#keyLengths[count] = length;
-        reader.at += length;
-      }
-      const length = reader.next();
-      if (length > LONGEST_ENTRY || reader.at > end) throw new RangeError("an entry is too long");
-      this.#keys[count] = key;
-      this.#lengths[count++] = length;
-      if (length >= LARGE) break;
-      open += length;
-    }
-    this.#waiting = count;
-    return open;
-  }
-
-  /** Divides waiting entries, except for the bytes of a large one; false if a chunk is full. */
-  #divideSome(bytes: Span): boolean {
-    const divider = this.#divider;
-    const waiting = this.#waiting;
-    let from = this.#from;
-    let i = this.#done;
-    for (; i < waiting; i++) {
-      const key = this.#keys[i] as number;
-      if (this.#keyLengths[i] !== 0 && !this.#define(key, i)) break;
-      const length = this.#lengths[i] as number;
-      if (length >= LARGE) continue; // It is the last one.
-      const place = 2 * key;
-      const number = place < this.#places.length ? (this.#places[place + 1] as number) : 0;
-      // Nothing if its key is not wanted, or was defined where it cannot be read.
-      if (number > 0) {
-        const partition = this.#places[place] as number;
-        if (!divider.add(partition, number, length, bytes, from)) break;
-      }
-      from += length;
-    }
-    this.#done = i;
-    this.#from = from;
-    return i === waiting;
-  }
-
-  /** Makes room for the first of the waiting entries. */
+  /** Makes room for the first of the entries that wait. */
   async #makeRoom(): Promise<void> {
-    const i = this.#done;
-    const key = this.#keys[i] as number;
-    const length = this.#keyLengths[i] as number;
-    const partition = this.#places[2 * key] as number;
-    if (length === 0) return this.#divider.flush(partition);
-    const from = this.#keyFrom[i] as number;
-    const table = this.#tableSpan;
-    this.#places[2 * key + 1] = await this.#divider.defineLater(partition, table, from, length);
-    this.#keyLengths[i] = 0;
-  }
-
-  /** Finds the partition of a key, and defines it there; false if its chunk is full. */
-  #define(key: number, i: number): boolean {
-    const table = this.#table;
-    const from = this.#keyFrom[i] as number;
-    const length = this.#keyLengths[i] as number;
-    for (let at = from; at < from + length; at++) {
-      if (IS_OF_KEYS[table[at] as number] === 0) throw new RangeError("a key is none");
-    }
-    if (2 * key >= this.#places.length) {
-      const size = grownSize(Math.max(64, this.#places.length), 2 * key + 2);
-      this.#places = grown(this.#places, size);
-    }
-    if (!beginsWith(table, from, from + length, this.#start)) {
-      this.#places[2 * key + 1] = this.#keyLengths[i] = 0;
-      return true;
-    }
-    const hash = orderHash(table, from, from + length);
-    const partition = Math.floor((hash / 2 ** 32) * this.#divider.partitions.length);
-    const number = this.#divider.define(partition, this.#tableSpan, from, length);
-    this.#places[2 * key] = partition;
-    this.#places[2 * key + 1] = number;
-    if (number === 0) return false;
-    this.#keyLengths[i] = 0;
-    return true;
+    const { exports } = this.#memory;
+    const [partition, from, length] = [0, 1, 2].map((i) => this.#memory.out(i)) as Three;
+    if (await this.#divider.flush(partition)) return;
+    // Its key is longer than an empty chunk.
+    await this.#divider.writeKey(partition, this.#table.subarray(from, from + length));
+    exports.definedAlone(this.#places as number);
   }
 
   /** The text of a key of the segment, for messages: read anew, up to this record. */
@@ -289,12 +193,8 @@ export class RecordCursor {
     return number === undefined ? "?" : index.keys.text(number) || "?";
   }
 
-  #growWaiting(): void {
-    const size = 2 * this.#keys.length;
-    this.#keys = grown(this.#keys, size);
-    this.#lengths = grown(this.#lengths, size);
-    this.#keyFrom = grown(this.#keyFrom, size);
-    this.#keyLengths = grown(this.#keyLengths, size);
+  get #memory(): DivideMemory {
+    return this.#divider.memory;
   }
 
   get #window(): Window {
@@ -308,9 +208,15 @@ export class RecordCursor {
   }
 }
 
-/** Bytes that encoded keys are made of. */
-const IS_OF_KEYS = Uint8Array.from({ length: 256 }, (_, byte) =>
-  /[%/\w.() -]/.test(String.fromCharCode(byte)) ? 1 : 0,
-);
+/** @throws RangeError if a table makes no sense. */
+function check(result: Result): void {
+  if (result === Result.ok) return;
+  if (result === Result.cutShort) throw new RangeError("a number is cut short");
+  throw new RangeError(result === Result.badKey ? "a key is none" : "an entry is too long");
+}
 
+type Three = [number, number, number];
+
+/** Of one segment: eight bytes of memory each. */
+const MOST_KEYS = 2 ** 31;
 const EMPTY = Buffer.alloc(0);
