@@ -148,6 +148,8 @@ export interface Totals {
    * `null` and missing ones; there may be no room, too.
    */
   add(scan: Scan): boolean;
+  /** The indices of the records added last whose keys had not come before; valid until the next scan. */
+  firsts(): Uint32Array;
   /** Bytes of memory that they take. */
   readonly byteLength: number;
   /** A copy. */

@@ -49,6 +49,7 @@ describe("totals by key", () => {
     const expected = new Map<string, Row>();
     const below = numbersFrom(SEED);
     for (let round = 0; round < 30; round++) {
+      const firsts: number[] = [];
       const lines = Array.from({ length: 1 + below(400) }, () => jsonLine(below));
       // New keys all the time: the table grows, and moves the input.
       for (let i = 0; i < 100; i++) lines.push(`{"user":"${round} ${i}","ms":${i},"n":0}\n`);
@@ -57,6 +58,7 @@ describe("totals by key", () => {
       for (let i = 0; i < scan.count; i++) {
         const key = scan.keys.subarray(scan.keyStarts[i], scan.keyEnds[i]);
         const text = Buffer.from(key).toString("latin1");
+        if (!expected.has(text)) firsts.push(i);
         const row = expected.get(text) ?? {
           n: 0,
           counts: [0, 0],
@@ -76,6 +78,7 @@ describe("totals by key", () => {
         }
       }
       expect(scanner.totals?.add(scanner.scan(batch))).toBe(true);
+      expect(scanner.totals!.firsts().join()).toBe(firsts.join());
     }
     const found = scanner.totals!.take();
     expect(found.count).toBe(expected.size);

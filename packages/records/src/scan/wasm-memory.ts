@@ -30,6 +30,8 @@ export class ScanMemory {
   #syntax: WasmSyntax;
   /** The end of the fields' names. */
   #namesEnd: number;
+  /** Keys in the totals before records were added last. */
+  #keysBefore = 0;
 
   static create(syntax: WasmSyntax, plan: ScanPlan): ScanMemory | undefined {
     if (plan.keys + plan.values > 32) return undefined;
@@ -158,7 +160,19 @@ export class ScanMemory {
 
   /** Whether the batch's records suit the totals; if not, none is added. */
   addToTotals(): boolean {
+    this.#keysBefore = this.totals!.count;
     return this.exports.addToTotals(this.layout.assignment) === 1;
+  }
+
+  /** The indices of the records with which keys were added last. */
+  newKeys(): Uint32Array {
+    const numbers = new Uint32Array(this.buffer, this.layout.assignment, this.count);
+    const firsts = new Uint32Array(this.totals!.count - this.#keysBefore);
+    // Keys are numbered in the order of their first records.
+    for (let i = 0, found = 0; found < firsts.length; i++) {
+      if (numbers[i] === this.#keysBefore + found) firsts[found++] = i;
+    }
+    return firsts;
   }
 
   scan(isCsv: boolean): "done" | "ask" {

@@ -46,6 +46,7 @@ export class WasmScanner implements Scanner {
     const { totals } = memory;
     this.totals = totals && {
       add: (scan) => scan === this.#last && memory.addToTotals(),
+      firsts: () => memory.newKeys(),
       take: () => totals.take(),
       get byteLength() {
         return totals.byteLength;

@@ -1,51 +1,55 @@
+import type { Records } from "@partd/records";
 import type { Run } from "../run/run.js";
 import type { GroupKeyer } from "../source/group-keyer.js";
-import { type Input, inputOf, type Source } from "../source/input.js";
+import type { Input, Source } from "../source/input.js";
 import type { KeyedBatch } from "../source/keyed-batch.js";
-import type { Missing } from "../source/missing.js";
 import { isRecords } from "../source/records-input.js";
 import { readByThreads, type Share, ShareResult, sharesOf } from "../threads/share-threads.js";
+import { type KeyFields, unseenRecords } from "./unseen-records.js";
 
 /** What a thread that looks for first records is started with. */
-export interface DistinctJob extends Share {
-  readonly fields: readonly string[];
-  readonly missing: Missing;
-}
+export interface DistinctJob extends Share, KeyFields {}
 
-/** A source in batches; of the shares that threads read, only the first record of each key in the share. */
+/** A source in batches, without some of the records whose key has come before. */
 export async function* keyedBatches<R>(
   run: Run,
   source: Source<R>,
   input: Input<R>,
-  keyer: GroupKeyer<R>,
+  { fields, missing }: GroupKeyer<R>,
   threads: number | undefined,
 ): AsyncGenerator<KeyedBatch> {
-  const { fields, missing } = keyer;
-  const shares =
-    fields && isRecords(source) ? await sharesOf(run, source, missing, threads) : undefined;
-  if (!shares) {
+  if (!fields || !isRecords(source)) {
     yield* readAll(run, input);
     return;
   }
-  const program = {
-    entry: new URL("./distinct-worker.js", import.meta.url),
-    job: { fields, missing },
-  };
-  const reading = readByThreads<R, KeyedBatch, readonly KeyedBatch[]>(
-    run,
-    shares,
-    program,
-    async function* (parts) {
-      for (const records of parts) yield* readAll(run, inputOf(records, keyer));
-    },
-  );
-  for await (const read of reading) {
-    if (read instanceof ShareResult) {
-      read.isTaken = true;
-      yield* read.value;
-    } else yield read;
+  const keys = { fields, missing };
+  const mostBytes = run.workspace.byteLength * UNSEEN_SHARE;
+  const read = (sources: Iterable<Records<R>>) =>
+    unseenRecords(sources, keys, mostBytes, run.signal, (scan, consumed) =>
+      run.progress.read(scan, consumed),
+    );
+  const shares = await sharesOf(run, source, missing, threads);
+  run.workspace.borrow(mostBytes);
+  try {
+    if (!shares) {
+      yield* read([source]);
+      return;
+    }
+    const program = { entry: new URL("./distinct-worker.js", import.meta.url), job: keys };
+    const reading = readByThreads<R, KeyedBatch, readonly KeyedBatch[]>(run, shares, program, read);
+    for await (const found of reading) {
+      if (found instanceof ShareResult) {
+        found.isTaken = true;
+        yield* found.value;
+      } else yield found;
+    }
+  } finally {
+    run.workspace.borrow(-mostBytes);
   }
 }
+
+/** The scanner's table of keys, beside the index of all keys. */
+const UNSEEN_SHARE = 0.1;
 
 export async function* readAll(run: Run, input: Input<unknown>): AsyncGenerator<KeyedBatch> {
   for await (const batch of input.batches(run.signal)) {

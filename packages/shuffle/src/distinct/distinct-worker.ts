@@ -1,12 +1,11 @@
 // The entry of a thread that finds the first records of keys in a share of the input: see `distinct-input.ts`.
 import { parentPort, workerData } from "node:worker_threads";
 import { KeyIndex } from "../fold/key-index.js";
-import { GroupKeyer } from "../source/group-keyer.js";
-import { inputOf } from "../source/input.js";
 import { BatchWriter, type KeyedBatch } from "../source/keyed-batch.js";
 import { PartSequence, type ShareMessage } from "../threads/share-threads.js";
 import { failureOf } from "../threads/thread-failure.js";
 import type { DistinctJob } from "./distinct-input.js";
+import { unseenRecords } from "./unseen-records.js";
 
 const job = workerData as DistinctJob;
 const tell = (message: ShareMessage<readonly KeyedBatch[]>) => parentPort?.postMessage(message);
@@ -18,34 +17,42 @@ try {
 
 async function firsts(): Promise<ShareMessage<readonly KeyedBatch[]>> {
   const index = new KeyIndex();
-  const keyer = new GroupKeyer<unknown>(job.fields, job);
   const found: KeyedBatch[] = [];
   const writer = new BatchWriter();
   let numbers = new Uint32Array(0);
   let foundBytes = 0;
+  let consumed = 0;
   const sequence = new PartSequence();
-  for (const records of sequence.open(job.parts)) {
-    const input = inputOf(records, keyer);
-    let consumed = 0;
-    for await (const batch of input.batches(undefined)) {
-      const { count, bytes, ends, keys, keyStarts, keyEnds, hashLow, hashHigh } = batch;
-      tell({ records: count, bytes: input.consumed! - consumed });
-      consumed = input.consumed!;
-      if (numbers.length < count) numbers = new Uint32Array(2 * count);
-      let next = index.count;
-      index.number(batch, numbers, false);
-      for (let i = 0; i < count && next < index.count; i++) {
-        if (numbers[i] !== next) continue;
-        next++;
-        const start = i === 0 ? 0 : ends[i - 1]!;
-        writer.addRecord(bytes.subarray(start, ends[i]!));
-        writer.add(keys, keyStarts[i]!, keyEnds[i]!, hashLow[i]!, hashHigh[i]!);
-        foundBytes += ends[i]! - start + keyEnds[i]! - keyStarts[i]! + 20;
-        if (!writer.isFull) continue;
-        found.push(copyOf(writer));
-        writer.clear();
-      }
-      if (index.byteLength + foundBytes > job.mostBytes || index.isFull) return { isFull: true };
+  const mostUnseen = job.mostBytes / 4;
+  const batches = unseenRecords(
+    sequence.open(job.parts),
+    job,
+    mostUnseen,
+    undefined,
+    (scan, now) => {
+      // Each part counts anew.
+      tell({ records: scan.count, bytes: now < consumed ? now : now - consumed });
+      consumed = now;
+    },
+  );
+  for await (const batch of batches) {
+    const { count, bytes, ends, keys, keyStarts, keyEnds, hashLow, hashHigh } = batch;
+    if (numbers.length < count) numbers = new Uint32Array(2 * count);
+    let next = index.count;
+    index.number(batch, numbers, false);
+    for (let i = 0; i < count && next < index.count; i++) {
+      if (numbers[i] !== next) continue;
+      next++;
+      const start = i === 0 ? 0 : ends[i - 1]!;
+      writer.addRecord(bytes.subarray(start, ends[i]!));
+      writer.add(keys, keyStarts[i]!, keyEnds[i]!, hashLow[i]!, hashHigh[i]!);
+      foundBytes += ends[i]! - start + keyEnds[i]! - keyStarts[i]! + 20;
+      if (!writer.isFull) continue;
+      found.push(copyOf(writer));
+      writer.clear();
+    }
+    if (index.byteLength + foundBytes > job.mostBytes - mostUnseen || index.isFull) {
+      return { isFull: true };
     }
   }
   found.push(copyOf(writer));

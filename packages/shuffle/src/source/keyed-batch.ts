@@ -17,10 +17,16 @@ export interface KeyedBatch {
   readonly hashHigh: Uint32Array;
 }
 
+type Indices = readonly number[] | Uint32Array;
+
 /** Some records of a batch, by their indices. */
-export function selected(batch: KeyedBatch, indices: readonly number[]): KeyedBatch {
+export function selected(batch: KeyedBatch, indices: Indices): KeyedBatch {
   if (indices.length === batch.count) return batch;
-  const pick = (from: Uint32Array) => Uint32Array.from(indices, (i) => from[i]!);
+  const pick = (from: Uint32Array) => {
+    const picked = new Uint32Array(indices.length);
+    for (let n = 0; n < indices.length; n++) picked[n] = from[indices[n]!]!;
+    return picked;
+  };
   return {
     count: indices.length,
     ...selectedRecords(batch, indices),
@@ -35,18 +41,18 @@ export function selected(batch: KeyedBatch, indices: readonly number[]): KeyedBa
 /** A copy of some records, end to end. */
 export function selectedRecords(
   { bytes, ends }: Pick<KeyedBatch, "bytes" | "ends">,
-  indices: readonly number[],
+  indices: Indices,
 ): Pick<KeyedBatch, "bytes" | "ends"> {
   const startOf = (i: number) => (i === 0 ? 0 : ends[i - 1]!);
   const selectedEnds = new Uint32Array(indices.length);
   let byteLength = 0;
-  for (const [n, i] of indices.entries()) {
-    byteLength += ends[i]! - startOf(i);
+  for (let n = 0; n < indices.length; n++) {
+    byteLength += ends[indices[n]!]! - startOf(indices[n]!);
     selectedEnds[n] = byteLength;
   }
   const selectedBytes = new Uint8Array(byteLength);
-  for (const [n, i] of indices.entries()) {
-    const record = bytes.subarray(startOf(i), ends[i]!);
+  for (let n = 0; n < indices.length; n++) {
+    const record = bytes.subarray(startOf(indices[n]!), ends[indices[n]!]!);
     selectedBytes.set(record, selectedEnds[n]! - record.length);
   }
   return { bytes: selectedBytes, ends: selectedEnds };

@@ -1,0 +1,51 @@
+import type { Records, Scan, Scanner } from "@partd/records";
+import { type KeyedBatch, selected } from "../source/keyed-batch.js";
+import { type Missing, presentIn } from "../source/missing.js";
+
+/** How the records of a reader are keyed. */
+export interface KeyFields {
+  readonly fields: readonly string[];
+  readonly missing: Missing;
+}
+
+/**
+ * Records keyed by fields, mostly without those whose key has come before: the scanner's own table of keys finds
+ * them in half the time. Once that is full, or keys rarely come twice, all records are given.
+ *
+ * @param mostBytes of the table.
+ */
+export async function* unseenRecords(
+  sources: Iterable<Records<unknown>>,
+  { fields, missing }: KeyFields,
+  mostBytes: number,
+  signal: AbortSignal | undefined,
+  onRead: (scan: Scan, consumed: number) => void,
+): AsyncGenerator<KeyedBatch> {
+  let scanner: Scanner | undefined;
+  let isFull = false;
+  let scanned = 0;
+  let unseen = 0;
+  for (const records of sources) {
+    scanner ??= records.format.scanner(fields, { totals: !isFull });
+    for await (const batch of records.batches({ signal })) {
+      const scan: Scan = scanner.scan(batch);
+      onRead(scan, batch.consumed);
+      const present = presentIn(scan, batch, fields, missing);
+      const { totals }: Scanner = scanner;
+      if (present || !totals?.add(scan)) {
+        yield present ? selected(scan, present) : scan;
+        continue;
+      }
+      const firsts = totals.firsts();
+      scanned += scan.count;
+      unseen += firsts.length;
+      isFull = totals.byteLength > mostBytes || (scanned > FIRST_RECORDS && 2 * unseen > scanned);
+      yield selected(scan, firsts);
+      // The table's memory goes with its scanner.
+      if (isFull) scanner = records.format.scanner(fields);
+    }
+  }
+}
+
+/** So many records tell how often keys come twice. */
+const FIRST_RECORDS = 50_000;
