@@ -1,5 +1,5 @@
 import { expect, test } from "@jest/globals";
-import { MsgPackDecoder, MsgPackEncoder } from "@partd/codec-msgpack/format";
+import { Ext, MsgPackDecoder, MsgPackEncoder } from "@partd/codec-msgpack/format";
 import fc from "fast-check";
 
 // Every form of every type is tested where the codec is, in @partd/codec-msgpack.
@@ -49,13 +49,32 @@ test("names that a program gave all objects are none of a value's", () => {
   }
 });
 
-test("an object that loses a property while it is read is refused", () => {
-  const value: Record<string, unknown> = {
+test("a value that a getter changes while it is read is refused", () => {
+  const record: Record<string, unknown> = {
     get a() {
-      delete value.b;
+      delete record.b;
       return 1;
     },
     b: 2,
   };
-  expect(() => new MsgPackEncoder().encode(value)).toThrow("loses properties");
+  expect(() => new MsgPackEncoder().encode(record)).toThrow("loses properties");
+  const array: unknown[] = [{ get: 0 }, 1];
+  Object.defineProperty(array[0], "get", { enumerable: true, get: () => array.push(2) });
+  expect(() => new MsgPackEncoder().encode(array)).toThrow("an array whose length changes");
+  const map = new Map<number, unknown>();
+  map.set(1, { getter: 0 });
+  Object.defineProperty(map.get(1), "getter", { enumerable: true, get: () => map.set(2, 0).size });
+  expect(() => new MsgPackEncoder().encode(map)).toThrow("a Map whose size changes");
+});
+
+test.each<[string, () => object]>([
+  ["an array", () => [1]],
+  ["a Map", () => new Map([[1, 2]])],
+  ["a Date", () => new Date(0)],
+  ["an Ext", () => new Ext(5, new Uint8Array(1))],
+])("fields on %s, and names that are symbols, are refused", (_, make) => {
+  const encode = (value: object) => () => new MsgPackEncoder().encode([value]);
+  expect(encode(make())).not.toThrow();
+  expect(encode(Object.assign(make(), { field: 1 }))).toThrow("fields on a");
+  expect(encode(Object.assign(make(), { [Symbol("s")]: 1 }))).toThrow("name is a symbol");
 });

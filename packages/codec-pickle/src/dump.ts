@@ -65,13 +65,13 @@ export class Dump {
       return;
     }
     if (Array.isArray(value)) {
-      if (value instanceof PyTuple) this.#tuple(value, depth);
-      else if (value instanceof PyDeque)
+      if (value instanceof PyDeque) {
         this.#reduction(value, reductionOf(value) as Reduction, depth);
-      else {
-        checkItems(value);
-        this.#list(value, depth);
+        return;
       }
+      checkItems(value);
+      if (value instanceof PyTuple) this.#tuple(value, depth);
+      else this.#list(value, depth);
       return;
     }
     const prototype: unknown = Object.getPrototypeOf(value);
@@ -81,9 +81,7 @@ export class Dump {
       case "[object Object]": {
         const entries = Object.entries(value);
         if (!plain && entries.length === 0) throw refuse(nameOf(value));
-        if (Object.getOwnPropertySymbols(value).length > 0) {
-          throw refuse("a property whose name is a symbol");
-        }
+        checkSymbols(value);
         this.#dict(value, entries, depth);
         break;
       }
@@ -374,11 +372,18 @@ function latin1Text(bytes: Uint8Array): string {
  */
 function checkItems(value: readonly unknown[]): void {
   if (Object.keys(value).length > value.length) throw refuse(`fields on ${nameOf(value)}`);
+  checkSymbols(value);
 }
 
 /** Refuses fields on a Map, Set or Date, which would be lost. */
 function checkFields(value: object): void {
   if (Object.keys(value).length > 0) throw refuse(`fields on ${nameOf(value)}`);
+  checkSymbols(value);
+}
+
+function checkSymbols(value: object): void {
+  if (Object.getOwnPropertySymbols(value).length === 0) return;
+  throw refuse("a property whose name is a symbol");
 }
 
 function nameOf(value: object): string {

@@ -255,6 +255,19 @@ describe("the other types of Python", () => {
   });
 });
 
+test.each<[string, () => object]>([
+  ["an array", () => [1]],
+  ["a tuple", () => pyTuple(1)],
+  ["a Map", () => new Map([[1, 2]])],
+  ["a Set", () => new Set([1])],
+  ["a Date", () => new Date(0)],
+])("fields on %s, and names that are symbols, are refused", (_, make) => {
+  const encode = (value: object) => () => codec.encode([value]);
+  expect(encode(make())).not.toThrow();
+  expect(encode(Object.assign(make(), { field: 1 }))).toThrow("fields on a");
+  expect(encode(Object.assign(make(), { [Symbol("s")]: 1 }))).toThrow("name is a symbol");
+});
+
 describe("what Python cannot hash", () => {
   const holder = pyTuple<unknown>(1);
   holder.push(holder);
