@@ -200,6 +200,23 @@ describe("what a clone would leave out is refused, with its place", () => {
     ["a symbol on a list", Object.assign([1], { [Symbol("s")]: 1 }), "a symbol"],
     ["a Date's fields", Object.assign(new Date(0), { microsecond: 7 }), "properties of its own"],
     ["a Map's fields", Object.assign(new Map(), { a: 7 }), "properties of its own"],
+    ["a typed array's fields", Object.assign(new Uint8Array(3), { a: 7 }), "properties of its own"],
+    [
+      "a long array's fields",
+      Object.assign(new Float64Array(5000).fill(Number.NaN), { a: 7 }),
+      "properties of its own",
+    ],
+    ["a Buffer's fields", Object.assign(Buffer.alloc(9000), { a: 7 }), "properties of its own"],
+    [
+      "a DataView's fields",
+      Object.assign(new DataView(new ArrayBuffer(1)), { a: 7 }),
+      "properties of its own",
+    ],
+    [
+      "a typed array's symbols",
+      Object.assign(new BigInt64Array(99), { [Symbol("s")]: 7 }),
+      "name is a symbol",
+    ],
     ["a boxed text's fields", Object.assign(Object("text"), { a: 7 }), "properties of its own"],
     ["objects 1,001 deep", nested(1001, (a) => ({ a })), "deep"],
     ["Maps 1,001 deep", nested(1001, (a) => new Map([[1, a]])), "deep"],
@@ -283,6 +300,22 @@ test.each([0, 1, 127, 128, 20_000])("fields on a list of %d are refused, not los
     await expect(p.append({ x: fields })).rejects.toThrow("the list has fields of its own");
   }
   expect(await p.get("x")).toHaveLength(n);
+});
+
+test("views of every type and length are kept, also of a class of one's own", async () => {
+  class Mine extends Float32Array {}
+  const types = [Uint8Array, Int8Array, Uint8ClampedArray, Int16Array, Uint16Array, Int32Array];
+  const floats = [Uint32Array, Float32Array, Float64Array, Mine];
+  const p = new V8(new Dict());
+  for (const length of [0, 1, 32, 33, 2000]) {
+    const views = [...types, ...floats].map((Type) => new Type(length).fill(7));
+    await p.append({ [length]: [...views, new BigInt64Array(length), Buffer.alloc(length, 7)] });
+    const read = (await p.get(`${length}`)) as Uint8Array[];
+    expect(
+      read.map((view) => [...view].every((n) => n === (typeof n === "bigint" ? 0n : 7))),
+    ).toEqual(new Array(12).fill(true));
+    expect(read.every((view) => view.length === length)).toBe(true);
+  }
 });
 
 test("what cannot be cloned is refused with its place", async () => {
