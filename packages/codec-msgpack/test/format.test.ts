@@ -78,3 +78,8 @@ test.each<[string, () => object]>([
   expect(encode(Object.assign(make(), { field: 1 }))).toThrow("fields on a");
   expect(encode(Object.assign(make(), { [Symbol("s")]: 1 }))).toThrow("name is a symbol");
 });
+
+test("two keys that are NaN are not read as one", () => {
+  const bytes = Buffer.from("82cb7ff800000000000001cb7ff800000000000002", "hex");
+  expect(() => new MsgPackDecoder().decode(bytes)).toThrow("two keys that are NaN");
+});

@@ -1,5 +1,6 @@
 import { ByteWriter } from "./byte-writer.js";
-import { equalKeys, unhashableKey } from "./dict-keys.js";
+import { equalKeys } from "./equal-keys.js";
+import { unhashableKey } from "./hashable-keys.js";
 import { writeInteger, writeNumber } from "./numbers.js";
 import { Op } from "./opcodes.js";
 import { PyByteArray, PyFrozenSet, PyTuple } from "./python/builtins.js";

@@ -305,8 +305,10 @@ export class Machine {
       const key = items[i];
       const value = items[i + 1];
       if (dict instanceof PyObject) dict.entries.push([key, value]);
-      else if (dict instanceof Map) dict.set(key, value);
-      else if (!isRecord(dict)) throw new Error("it sets items of no dict.");
+      else if (dict instanceof Map) {
+        this.#checkDistinct(dict, key);
+        dict.set(key, value);
+      } else if (!isRecord(dict)) throw new Error("it sets items of no dict.");
       else if (typeof key === "string") defineProperty(dict, key, value);
       else {
         const map = new Map<unknown, unknown>(Object.entries(dict)).set(key, value);
@@ -319,8 +321,17 @@ export class Machine {
 
   #add(set: unknown, items: readonly unknown[]): Set<unknown> {
     if (!(set instanceof Set)) throw new Error("it adds to no set.");
-    for (const item of items) set.add(item);
+    for (const item of items) {
+      this.#checkDistinct(set, item);
+      set.add(item);
+    }
     return set;
+  }
+
+  /** In Python NaN equals nothing, so that a dict or set may hold several; here it would hold one. */
+  #checkDistinct(keys: { has(key: unknown): boolean }, key: unknown): void {
+    if (!Number.isNaN(key) || !keys.has(key)) return;
+    throw refusal(this.#input, "two keys that are NaN, which are one here");
   }
 
   // ---- The memo --------------------------------------------------------------------------------

@@ -23,7 +23,7 @@ export function findGlobal(root: unknown): PyGlobal | undefined {
         waiting.push(value.factory);
       }
     } else if (value instanceof PyNdArray) waiting.push(value.data);
-    else waiting.push(...Object.values(value));
+    else for (const item of Object.values(value)) waiting.push(item);
   }
   return undefined;
 }

@@ -208,6 +208,12 @@ export class MsgPackDecoder {
   #entries(map: Map<unknown, unknown>, size: number, depth: number): Map<unknown, unknown> {
     for (let i = 0; i < size; i++) {
       const key = this.#read(depth);
+      if (Number.isNaN(key) && map.has(key)) {
+        throw new PartdError(
+          "ERR_PARTD_CODEC",
+          "a map has two keys that are NaN, which are one here.",
+        );
+      }
       map.set(key, this.#read(depth));
     }
     return map;

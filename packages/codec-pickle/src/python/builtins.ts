@@ -9,6 +9,7 @@ import {
   PyFloat,
   type Reducer,
   reducer,
+  refuse,
 } from "./object.js";
 
 /** A Python tuple: an array that is written as a tuple. Its methods return plain arrays. */
@@ -95,8 +96,9 @@ export const builtinCalls: Calls = {
     spend(source.length);
     return byteArray(latin1Bytes(source));
   },
-  "builtins.set": ([items], spend) => new Set(list(items, "set", spend)),
-  "builtins.frozenset": ([items], spend) => new PyFrozenSet(list(items, "frozenset", spend)),
+  "builtins.set": ([items], spend) => distinct(new Set(list(items, "set", spend)), items),
+  "builtins.frozenset": ([items], spend) =>
+    distinct(new PyFrozenSet(list(items, "frozenset", spend)), items),
   "builtins.complex": ([real, imag = 0]) => new PyComplex(float(real), float(imag)),
   "builtins.range": ([start, stop, step = 1]) => new PyRange(int(start), int(stop), int(step)),
   "builtins.slice": ([start, stop, step = null]) => new PySlice(start, stop, step),
@@ -109,6 +111,14 @@ export const builtinReducers: readonly Reducer[] = [
   reducer(PyRange, ({ start, stop, step }) => call("builtins.range", start, stop, step)),
   reducer(PySlice, ({ start, stop, step }) => call("builtins.slice", start, stop, step)),
 ];
+
+/** The set of the items, unless two are NaN: they equal nothing in Python, and are one in a Set. */
+function distinct<T>(set: Set<T>, items: unknown): Set<T> {
+  if (set.has(Number.NaN as T) && (items as unknown[]).filter(Number.isNaN).length > 1) {
+    throw refuse("two items of a set that are NaN, which are one here");
+  }
+  return set;
+}
 
 function byteArray(bytes: Uint8Array): PyByteArray {
   const copy = new PyByteArray(new ArrayBuffer(bytes.byteLength));
