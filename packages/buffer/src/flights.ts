@@ -12,7 +12,7 @@ export class Flights {
   /** Since when each batch is on its way. */
   readonly #inFlight = new Map<SpillBatch, number>();
   #byteLength = 0;
-  /** Keys of which the slow store may have a part that ends within an append. */
+  /** Keys whose value in the slow store may end within an append. */
   readonly #splitKeys = new Set<string>();
   /** For each listing under way: the keys that were split when it began or have been since. */
   readonly #splitsSeen = new Set<Set<string>>();

@@ -124,7 +124,7 @@ export class Listing {
   }
 }
 
-/** The keys in memory, then those below, of which the first has been read, that are not among them. */
+/** The keys in memory, then those that are only below, the first of which is `first`. */
 async function* allKeys(
   held: ReadonlySet<string>,
   first: IteratorResult<Key>,

@@ -93,7 +93,7 @@ export class Reader {
   }
 }
 
-/** A key's pieces below, of which the first has been read, then those that memory had. */
+/** A key's pieces: those below, the first of which is `first`, then those that memory had. */
 async function* pieces(
   first: IteratorResult<Uint8Array>,
   below: AsyncIterator<Uint8Array>,

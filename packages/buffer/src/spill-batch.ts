@@ -11,7 +11,7 @@ export class SpillBatch {
   /** How many bytes of each value. */
   readonly lengths: number[] = [];
   byteLength = 0;
-  /** The key of the value of which there is only a part, which may end within an append. */
+  /** The key whose value is here only in part. The part may end within an append. */
   splitKey: string | undefined;
   readonly #keys: string[] = [];
   readonly #pieces: Uint8Array[] = [];

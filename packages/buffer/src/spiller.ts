@@ -312,7 +312,7 @@ export class Spiller {
     if (!this.#draining) this.flights.spaces.clear();
   }
 
-  /** Makes the appends that wait, in their order, as far as there is room. */
+  /** Carries out the waiting appends in their order, while there is room. */
   #admit(): void {
     for (let next = this.#appends.first; next; next = this.#appends.first) {
       if (!this.#fits(next.need) && this.#blocks.size > 0) return;

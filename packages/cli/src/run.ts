@@ -14,7 +14,7 @@ export async function run(words: readonly string[]): Promise<void> {
   const { signal, stop } = stoppable();
   const machine = words.includes("--json");
   let terminal = new Terminal({ json: machine, quiet: false });
-  // Whatever goes wrong where nobody waits for it is told as any other failure is.
+  // A failure that no promise carries is reported like any other.
   const fail = (error: unknown) => process.exit(report(error, terminal, signal));
   process.on("uncaughtException", fail);
   try {

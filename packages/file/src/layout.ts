@@ -273,7 +273,7 @@ export function isEncodedKey(text: string): boolean {
   }
 }
 
-/** @throws `ERR_PARTD_IO` if a symbolic link is there, by way of which files elsewhere would change. */
+/** @throws `ERR_PARTD_IO` if a symbolic link is there: through it, files elsewhere would change. */
 function refuseLink(path: string): void {
   try {
     if (!lstatSync(path).isSymbolicLink()) return;

@@ -265,7 +265,7 @@ export class Writer {
     );
   }
 
-  /** @param lease without which no one is to be told of it: others may have removed the file. */
+  /** @param lease checked before the segment is listed: without it, others may have removed the file. */
   #newSegment(lease: Lease): Segment {
     const dataSet = this.#dataSet;
     const id = randomBytes(8).toString("hex");

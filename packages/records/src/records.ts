@@ -45,7 +45,7 @@ export interface BatchOptions {
   readonly signal?: AbortSignal | undefined;
   /** The most bytes of a batch, unless one record is longer. Default 1 MiB. */
   readonly batchBytes?: number | undefined;
-  /** Memory to read into, of which a batch takes at most all, in place of new memory of `batchBytes`. */
+  /** Memory to read into, instead of new memory of `batchBytes`. A batch takes all of it at most. */
   readonly into?: Uint8Array<ArrayBuffer> | undefined;
   /**
    * The most bytes of a record. A longer one is `ERR_PARTD_CORRUPT`: usually a line ending or a

@@ -1,7 +1,7 @@
 import { isPartdError, PartdError, type PartdErrorCode } from "@partd/core";
 import { type Connection, ReplicasError } from "./connection/connection.js";
 
-/** Why an attempt failed, by what to do about it. */
+/** Why an attempt failed. Each kind asks for another reaction. */
 export type Trouble =
   /** The server cannot be reached, is not ready, or did not answer: repeat the call. */
   | { readonly kind: "away"; readonly isSent: boolean; readonly error: Error }

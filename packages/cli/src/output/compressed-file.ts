@@ -35,7 +35,7 @@ export class CompressedFile implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stream.destroy();
-    await this.#pumping.catch(() => undefined); // Its error was told to the writer.
+    await this.#pumping.catch(() => undefined); // The writer has had its error.
     await this.#file[Symbol.asyncDispose]();
   }
 

@@ -35,7 +35,7 @@ export function removeLeft(start: string, ending: string): void {
   }
 }
 
-/** None if the directory cannot be read: whoever writes there says so. */
+/** None if the directory cannot be read: the first write there will fail and say why. */
 function namesIn(directory: string): string[] {
   try {
     return readdirSync(directory);

@@ -50,7 +50,7 @@ export class KeptRuns {
     this.isDone = isDone;
   }
 
-  /** Notes where the runs lie, and by which file the output can be told once it has its name. */
+  /** Notes where the runs lie, and the identity of the output file, which it keeps under its final name. */
   async note(output: OutputFile): Promise<void> {
     const place: Place = { checkpoint: this.checkpoint, output: await output.identity() };
     writeFileSync(this.#run.path(PLACE), JSON.stringify(place));

@@ -33,7 +33,7 @@ export function nameOf(path: string): string {
   return path === "-" ? "standard input" : path;
 }
 
-/** By what it is told whether inputs have changed. */
+/** What changes when an input changes: its size and time of change. */
 export function statesOf(paths: readonly string[]): Promise<unknown[]> {
   const states = paths.map(async (path) => {
     if (path === "-") return { path };

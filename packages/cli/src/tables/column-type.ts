@@ -1,4 +1,4 @@
-/** What a column of Arrow or Parquet holds, as far as it matters here. */
+/** What a column of Arrow or Parquet holds: types that are written alike are one here. */
 export type ColumnType = "boolean" | "integer" | "double" | "moment" | "day" | "text" | "json";
 
 /** A column, and its type where a table that is read has said it. */

@@ -18,8 +18,8 @@ export type OpenTable = (
 ) => Promise<TableReader>;
 
 /**
- * Tables one behind the other as bytes of NDJSON, of which one piece at a time is in memory, and what
- * a line number means in them.
+ * The rows of tables, one table after the other, as NDJSON. One piece at a time is in memory. Also says
+ * which row of which table a line number means.
  */
 export class TableLines implements AsyncIterable<Uint8Array> {
   readonly #paths: readonly string[];

@@ -22,7 +22,7 @@ export class WaitQueue<T = void> {
   }
 
   /**
-   * Resolves or rejects as whoever takes the wait out of the line says.
+   * Resolves or rejects when the caller of `take` resolves or rejects the wait.
    *
    * @param left called when the signal is aborted first, before the promise rejects.
    */

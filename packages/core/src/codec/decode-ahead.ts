@@ -66,7 +66,7 @@ export async function* decodeAhead<V>(
     bytes += byteLength;
   }
 
-  /** What is wrong with a frame is told in its turn. */
+  /** Async, so that the error of a bad frame comes when its turn does. */
   async function begin(framed: Frame): Promise<V> {
     return decode(framed);
   }

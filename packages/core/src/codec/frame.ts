@@ -103,8 +103,8 @@ export async function* streamFrames(
 }
 
 /**
- * No frame was ever longer: what claims to be, such as plain text, is told before the whole value
- * has been gathered in search of its end.
+ * No frame was ever longer. A longer length means that these are no frames, but plain text, say: the
+ * error comes before the whole value is gathered in search of the end.
  */
 const LONGEST = 2 ** 40;
 

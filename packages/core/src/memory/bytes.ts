@@ -38,7 +38,7 @@ export function allocateBytes(byteLength: number): Uint8Array<ArrayBuffer> {
 }
 
 /**
- * Memory for a value that is read: the caller's, if `get` was told where to take it from.
+ * Memory for a value that is read: from `allocate`, if the caller gave that to `get`.
  *
  * @throws `ERR_PARTD_VALUE` if it has another length.
  */

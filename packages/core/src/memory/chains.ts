@@ -55,7 +55,7 @@ export class Chains {
     }
   }
 
-  /** `length` bytes more are easy to add, as far as there is room for them. */
+  /** Marks the next `length` bytes as easy to add, or as many as there is room for. */
   ease(number: number, length: number): void {
     const rows = this.#rows;
     const row = number * ROW;

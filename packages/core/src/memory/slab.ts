@@ -41,7 +41,7 @@ export class Slab {
     this.#next[extent & (GRANULES - 1)] = next;
   }
 
-  /** A free extent keeps the one before it in its own first bytes, of which no one has need. */
+  /** A free extent keeps the one before it in its own first bytes, which are unused. */
   previous(extent: number): number {
     return this.#words[this.start(extent) >> 2] as number;
   }

@@ -1,9 +1,9 @@
 import { PartdError } from "../errors.js";
 
 /**
- * Which stores' locks are held by the code that runs now: `withLock` notes it for what it calls, however
- * deep and however asynchronous. Only so can a call on a store inside its own `withLock`, which would
- * wait for itself for ever, be told from a call of someone else, which has to wait.
+ * The stores whose locks the running code holds: `withLock` notes its store for all that it calls,
+ * also asynchronously. A call on a store inside its own `withLock` would wait for itself for ever; the
+ * note tells it apart from a call by other code, which has to wait.
  *
  * Needs Node's AsyncLocalStorage (20.16 and later, 22.3 and later, Bun, Deno). Elsewhere nothing is
  * noted, and such a call waits.

@@ -39,7 +39,7 @@ export class DataSet {
   readonly #compactions = new Gate();
   readonly manifest: Manifest;
   readonly reserve: Reserve;
-  /** What the manifest says, as far as it was read. */
+  /** What the entries of the manifest say that were read so far. */
   readonly list: SegmentList;
   #checkedForLost = false;
 

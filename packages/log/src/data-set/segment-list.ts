@@ -53,7 +53,7 @@ export class SegmentList {
     return this.#segments.findLast((segment) => segment.id === id);
   }
 
-  /** Adds a segment that is about to be told to others. */
+  /** Adds a segment that the manifest is about to list. */
   addOwn(segment: Segment): void {
     this.#segments = [...this.#segments, segment];
     this.#growing.push(segment);

@@ -84,7 +84,7 @@ export class Segment implements OpenFile {
   /** Whether our writer still adds to it, so that its length is known without `fstat`. */
   isBeingWritten = false;
 
-  /** Where its records end, as far as we know. */
+  /** Where its records end; of a segment that is still written, where the last one that we read ends. */
   get recordsEnd(): number {
     return this.finished?.end ?? this.position;
   }
@@ -101,7 +101,7 @@ export class Segment implements OpenFile {
     try {
       void this.fd;
     } catch {
-      // Whoever reads it is told why.
+      // The next read throws the reason.
     }
   }
 
@@ -142,7 +142,7 @@ export class Segment implements OpenFile {
     this.rest();
   }
 
-  /** Closes the file, whoever holds it, once no read is under way. */
+  /** Closes the file once no read is under way, even if it is held. */
   close(): void {
     this.#released = true;
     this.#closing = true;

@@ -114,7 +114,7 @@ export async function readPart(
   checkGroups(plan, group, piece, key);
 }
 
-/** One for all: a loop of gets, each of which reads on this thread, must not keep out others. */
+/** One for all gets: a loop of gets that read on this thread must not block the event loop. */
 const pace = new Pace();
 
 /** Stretches of a file that are read at a time. */

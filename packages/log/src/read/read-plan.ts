@@ -59,7 +59,7 @@ interface Part {
   readonly last: number;
 }
 
-/** Finds the ranges of `keys`, none of which comes twice. `segments` have caught up. */
+/** Finds the ranges of `keys`, which are distinct. `segments` have caught up. */
 export async function planRead(
   segments: readonly Segment[],
   keys: readonly string[],

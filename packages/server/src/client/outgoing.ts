@@ -11,7 +11,7 @@ import type { Socket } from "./socket.js";
  * write.
  */
 const MESSAGE_BYTES = 131_072;
-/** Answered mutations after which the server is told that it may forget them. */
+/** After so many answered mutations the client tells the server that it may forget them. */
 const SEEN_LAG = 256;
 
 /** What a client sends: requests as the server's terms allow, gathered into messages. */

@@ -7,7 +7,7 @@ export interface Metrics {
   text(): Promise<string>;
 }
 
-/** What is told, under which name: totals end in `_total`. */
+/** The metrics: name, help text, value. Names of totals end in `_total`. */
 const METRICS: readonly (readonly [string, string, (stats: ServerStats) => number])[] = [
   ["connections", "Connections that are open", (s) => s.connections],
   ["sessions", "Clients that are connected or may come back", (s) => s.sessions],

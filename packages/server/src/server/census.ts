@@ -93,7 +93,7 @@ export class Census {
     this.#text -= key.text.length;
   }
 
-  /** Keys that hold something, by what was appended through this server. */
+  /** Keys that are not empty, as far as appends through this server tell. */
   *counted(): Generator<CountedKey, void, undefined> {
     for (const key of this.#keys.values()) if (key.bytes > 0) yield key;
   }

@@ -196,7 +196,7 @@ const AT_ONCE = 512;
 /** Half of what 32 bits address; a batch more is no matter. */
 const MOST_BYTES = 2 ** 31;
 
-/** An end, and two to four slots, of which half again stands beside them while they are copied. */
+/** An end, and two to four slots; while these are copied, half as many again stand beside them. */
 const BYTES_PER_KEY = 6 + 64;
 
 function grown<A extends Uint8Array | Uint32Array>(from: A, to: A): A {

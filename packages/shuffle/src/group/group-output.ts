@@ -1,7 +1,7 @@
 import { ItemIterator, Output } from "../run/output.js";
 import type { StoredGroup } from "./group.js";
 
-/** Groups, each of which ends when the next one is asked for. */
+/** Groups one at a time: asking for the next one ends the current one. */
 export class GroupOutput<T, G extends StoredGroup<unknown, unknown> & T> extends Output<T> {
   readonly #generate: () => AsyncGenerator<readonly G[]>;
 

@@ -144,7 +144,7 @@ export class JoinParts {
     }
   }
 
-  /** Joins two parts of one key, neither of which need fit in memory: the left one is read once for each piece. */
+  /** Joins two parts of one key that need not fit in memory: reads the left one once for each piece of the right one. */
   async *#piecewise(left: Chain, right: Chain): AsyncGenerator<void> {
     const { workspace } = this.#run;
     const seen = new Uint8Array(left.records);

@@ -118,7 +118,7 @@ const SHIFT = 32 - 16;
 const SLOTS = 1 << 16;
 const LONGEST = 1 << 10;
 
-/** Writes a line of JSON `[left,right]` for each pair, `null` for who is not there; a record alone as it is. */
+/** Writes a line of JSON `[left,right]` for each pair, with `null` for a side without a match; a single record as it is. */
 export class LineSink implements JoinSink {
   /** Full pieces. */
   pieces: Uint8Array[] = [];

@@ -35,7 +35,7 @@ export type Joined<L, R, Kind extends JoinKind> = {
 
 /**
  * Joins two sources by key. Keys that are missing or `null`, or a list with such an item, match nothing, as in
- * SQL. The right side is kept, in memory as far as it fits: put the smaller one there. While it fits,
+ * SQL. The right side is kept, in memory while it fits: put the smaller one there. While it fits,
  * the order is that of the left side.
  *
  * ```ts
@@ -75,9 +75,9 @@ export class JoinOutput<T> extends Output<T> {
   }
 
   /**
-   * The same as bytes, never parsed: a line of JSON `[left,right]` for each pair, with `null` for who is not
-   * there; of `"semi"` and `"anti"` the records as they were in the source. In place of the items:
-   * either can be read, once.
+   * The same as bytes, never parsed: a line of JSON `[left,right]` for each pair, with `null` for a side
+   * without a match; for `"semi"` and `"anti"` the records as they were in the source. Read either the
+   * items or the bytes, once.
    *
    * @throws `ERR_PARTD_CODEC` for pairs of CSV, and where objects hold what JSON cannot carry.
    */

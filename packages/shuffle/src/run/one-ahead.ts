@@ -9,7 +9,7 @@ export async function* oneAhead<T>(pieces: AsyncGenerator<T>): AsyncGenerator<T>
       const { value, done } = await next;
       if (done) return;
       next = afterReader(() => pieces.next());
-      next.catch(() => {}); // Whoever asks for the piece is told.
+      next.catch(() => {}); // Who asks for the piece gets the error.
       yield value;
     }
   } finally {

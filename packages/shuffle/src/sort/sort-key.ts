@@ -14,8 +14,8 @@ export interface SortRule<R> {
   /** Default `"asc"`. `null` and missing values come last either way. */
   readonly order?: "asc" | "desc" | undefined;
   /**
-   * Compares text as numbers, or numbers as text, as in files of which every field is text. What is
-   * no number comes behind all numbers. Default: each value as what it is.
+   * Compares text as numbers, or numbers as text, for files in which every field is text. What is
+   * no number comes after all numbers. Default: each value as what it is.
    */
   readonly as?: "number" | "string" | undefined;
 }

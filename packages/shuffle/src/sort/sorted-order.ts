@@ -72,7 +72,7 @@ class RadixSort {
     }
   }
 
-  /** Frames whose keys agree in the first `depth` bytes, as far as they have so many. */
+  /** Sorts frames whose keys have the same first `depth` bytes, or are shorter and the same. */
   async #sortTies(from: number, to: number, depth: number): Promise<void> {
     const chain = this.#chain;
     let longest = 0;
@@ -121,7 +121,7 @@ class RadixSort {
     return agreement;
   }
 
-  /** Keys that end in zeros, of which one is the beginning of the other. */
+  /** Sorts keys that differ only by zeros at their ends. */
   #byLength(from: number, to: number): void {
     const lengthOf = (address: number) => {
       this.#chain.look(address);

@@ -66,7 +66,7 @@ function hasNo(fields: readonly string[]): string {
 
 const ADVICE = 'Mend it, or set missing to "skip", or to "keep".';
 
-/** Where record `i` of a scan begins in its batch, of which the scan leaves out blank lines and rejected records. */
+/** Where record `i` of a scan begins in its batch. The scan has left out blank lines and rejected records. */
 function offsetIn({ bytes }: ByteBatch, scan: Scan, i: number): number {
   const start = startOf(scan, i);
   if (bytes.length === scan.bytes.length) return start;

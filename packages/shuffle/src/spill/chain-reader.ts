@@ -41,7 +41,7 @@ export class ChainReader {
   #position = 0;
   #block: Block | undefined;
   #offset = 0;
-  /** A frame that goes on in the next block, as far as it has been read. */
+  /** What has been read of a frame that goes on in the next block. */
   #partial: Uint8Array | undefined;
   #filled = 0;
 

@@ -4,7 +4,7 @@ import type { Block } from "./block.js";
 import type { Tape, TapeSpace } from "./tape.js";
 
 /**
- * Tapes in a store of the user's choice: a key for each, of which blocks are appended. The keys are
+ * Tapes in a store of the user's choice. Each tape is a key to which blocks are appended. The keys are
  * the run's own, so that several runs may share a store.
  */
 export class StoreSpace implements TapeSpace {

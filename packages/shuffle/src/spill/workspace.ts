@@ -39,7 +39,7 @@ export class Workspace {
     return this.#memory;
   }
 
-  /** Blocks that memory has room for, whoever holds them. */
+  /** Blocks that memory has room for, those in use included. */
   get capacity(): number {
     return Math.max(FEWEST_BLOCKS, Math.floor((this.#memory - this.#borrowed) / this.blockSize));
   }

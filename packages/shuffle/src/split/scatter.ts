@@ -127,7 +127,7 @@ export class Scatter {
         this.#write(bytes, offsets, places);
       }
     } catch (error) {
-      // A malformed record, too, is told of in its turn: of several the first in the input.
+      // Of several malformed records, the first in the input is the error: it waits for its turn, too.
       const hindrance = await place();
       if (hindrance) return hindrance;
       throw error;

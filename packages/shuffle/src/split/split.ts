@@ -257,7 +257,7 @@ async function* behind(
   yield* pieces;
 }
 
-/** A name for each key, two of which never meet. */
+/** A file name for each key, never one for two keys. */
 class FileNames {
   readonly #nameOf: ((key: unknown) => string) | undefined;
   readonly #taken = new Set<string>();

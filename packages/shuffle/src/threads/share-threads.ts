@@ -83,8 +83,8 @@ const MEMORY_EACH = 128e6;
 const MOST_THREADS = 4;
 
 /**
- * The batches of the first share, which this thread reads, then what threads of their own have made of the
- * others. A share whose result is too large for a thread, or for who takes it, is read here after all.
+ * The batches of the first share, which this thread reads, then the results of the other shares, which
+ * threads read. A share whose result is too large for a thread, or for its receiver, is read here after all.
  *
  * @param entry the program of a thread, which `job` and its {@link Share} are given to.
  */
@@ -147,7 +147,7 @@ class ShareThread<T> {
       worker.on("exit", () => reject(new Error("a thread ended before its work")));
       if (signal) this.#forget = onAbort(signal, () => reject(signal.reason));
     });
-    this.made.catch(() => {}); // Whoever waits for it is told.
+    this.made.catch(() => {}); // Who awaits it gets the error.
   }
 
   async end(): Promise<void> {
