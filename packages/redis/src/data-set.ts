@@ -36,6 +36,11 @@ export class BucketNames {
     return `${this.#base}d:${generation}:${key}`;
   }
 
+  /** The name of a list while a transaction pushes to it: outside of that it does not exist. */
+  target(index: number): string {
+    return `${this.#base}t:${index}`;
+  }
+
   /** The list of staged chunks of a large batch. */
   staging(token: string): string {
     return `${this.#base}s:${token}`;

@@ -11,8 +11,9 @@ import {
   reconnectDelay,
   SILENCE_MS,
 } from "./connection.js";
-import { BYTES, checkOpen, sendAndWait } from "./single.js";
+import { BYTES, checkOpen, confirmed } from "./single.js";
 import { slotOf } from "./slot.js";
+import { run, type Transaction, TransactionProbe } from "./transaction.js";
 import { parseUrl, type ServerOptions } from "./url.js";
 
 /** Connections to the masters of a cluster. The client follows redirects. */
@@ -20,6 +21,7 @@ export class ClusterConnection implements Connection {
   readonly isCluster = true;
   readonly address: string;
   readonly #servers: readonly ServerOptions[];
+  readonly #probe = new TransactionProbe();
   #own: ReturnType<typeof makeCluster> | undefined;
   #cluster: RedisClusterLike | undefined;
   #lastError: unknown;
@@ -68,12 +70,29 @@ export class ClusterConnection implements Connection {
     const { master } = cluster.slots[slotOf(key)] as { master: never };
     const node = await (cluster as unknown as Nodes).nodeClient(master);
     try {
-      return await sendAndWait(node, command, replicas);
+      return await confirmed(node, node.sendCommand(command, BYTES) as Promise<Reply>, replicas);
     } catch (error) {
       if (!/^(MOVED|ASK) /.test((error as Error).message)) throw error;
       await cluster.sendCommand(key, false, command, BYTES);
       throw new ReplicasError(0, replicas);
     }
+  }
+
+  mayTransact(key: string): boolean {
+    const cluster = this.#cluster;
+    const master = cluster?.slots[slotOf(key)]?.master;
+    if (!cluster?.multi || !master) return false;
+    return this.#probe.isAllowed(master, key, () => (cluster as Transacting).multi(key));
+  }
+
+  async transact(key: string, commands: readonly Argument[][], replicas = 0): Promise<Reply> {
+    const cluster = this.#cluster;
+    if (!cluster) throw connectionClosed();
+    if (replicas === 0) return run((cluster as unknown as Transacting).multi(key), commands);
+    // A redirection is an error here: the repetition is a command, which {@link send} redirects.
+    const { master } = cluster.slots[slotOf(key)] as { master: never };
+    const node = await (cluster as unknown as Nodes).nodeClient(master);
+    return confirmed(node, run((node as NodeTransacting).multi(), commands), replicas);
   }
 
   /**
@@ -145,6 +164,14 @@ function makeCluster(servers: readonly ServerOptions[]) {
     minimizeConnections: true,
     topologyRefreshOnReconnectionAttemptStrategy: 500,
   });
+}
+
+interface Transacting {
+  multi(routing: string): Transaction;
+}
+
+interface NodeTransacting extends RedisClientLike {
+  multi(): Transaction;
 }
 
 interface Nodes {

@@ -1,4 +1,5 @@
 import { PartdError } from "@partd/core";
+import type { Transaction } from "./transaction.js";
 
 /** An argument of a command. */
 export type Argument = string | Buffer;
@@ -19,6 +20,15 @@ export interface Connection {
    * @throws the client's errors, and {@link ReplicasError}.
    */
   send(key: string, command: Argument[], replicas?: number): Promise<Reply>;
+  /** Whether {@link transact} may be called. False until the server has answered. */
+  mayTransact(key: string): boolean;
+  /**
+   * Sends commands that are carried out as one, or none of them if the server refuses one. Of errors
+   * in their replies, the first is thrown.
+   *
+   * @param replicas as in {@link send}.
+   */
+  transact(key: string, commands: readonly Argument[][], replicas?: number): Promise<Reply>;
   /**
    * Looks for servers that have replaced others. Call it after a failure, before the next attempt.
    */
@@ -31,7 +41,9 @@ export interface Connection {
 /** A client of one server, as `createClient` of `@redis/client` or of `redis` makes it. */
 export interface RedisClientLike {
   readonly isOpen: boolean;
+  readonly isReady?: boolean;
   sendCommand(args: Argument[], options?: object): Promise<unknown>;
+  multi?(): Transaction;
 }
 
 /** A client of a cluster, as `createCluster` of `@redis/client` or of `redis` makes it. */
@@ -44,6 +56,7 @@ export interface RedisClusterLike {
     args: Argument[],
     options?: object,
   ): Promise<unknown>;
+  multi?(routing: string): Transaction;
 }
 
 /** The command was carried out, but fewer replicas than wanted confirmed it in time. */

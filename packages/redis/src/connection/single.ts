@@ -12,6 +12,7 @@ import {
   SILENCE_MS,
   WAIT_MS,
 } from "./connection.js";
+import { run, type Transaction, TransactionProbe } from "./transaction.js";
 import { parseUrl, type ServerOptions } from "./url.js";
 
 /** A connection to one server, restored whenever it breaks. */
@@ -19,6 +20,7 @@ export class SingleConnection implements Connection {
   readonly isCluster = false;
   readonly address: string;
   readonly #server: ServerOptions | undefined;
+  readonly #probe = new TransactionProbe();
   #own: ReturnType<typeof makeClient> | undefined;
   #client: RedisClientLike | undefined;
   #lastError: unknown;
@@ -59,8 +61,22 @@ export class SingleConnection implements Connection {
   async send(_key: string, command: Argument[], replicas = 0): Promise<Reply> {
     const client = this.#client;
     if (!client) throw connectionClosed();
-    if (replicas === 0) return (await client.sendCommand(command, BYTES)) as Reply;
-    return sendAndWait(client, command, replicas);
+    const sent = client.sendCommand(command, BYTES) as Promise<Reply>;
+    return replicas === 0 ? sent : confirmed(client, sent, replicas);
+  }
+
+  mayTransact(key: string): boolean {
+    const client = this.#client;
+    // While it connects, a client keeps a transaction for later; commands it refuses.
+    if (!client?.multi || client.isReady !== true) return false;
+    return this.#probe.isAllowed(client, key, () => (client as Transacting).multi());
+  }
+
+  async transact(_key: string, commands: readonly Argument[][], replicas = 0): Promise<Reply> {
+    const client = this.#client;
+    if (!client) throw connectionClosed();
+    const sent = run((client as Transacting).multi(), commands);
+    return replicas === 0 ? sent : confirmed(client, sent, replicas);
   }
 
   async renew(): Promise<void> {} // The client keeps trying the one server.
@@ -95,24 +111,25 @@ function makeClient(server: ServerOptions) {
 }
 
 /**
- * Sends a command and has replicas confirm it. WAIT must follow on the same connection: only there
- * it knows what was written.
+ * Has replicas confirm what was just sent. WAIT must follow on the same connection: only there it
+ * knows what was written.
  */
-export async function sendAndWait(
+export async function confirmed(
   client: RedisClientLike,
-  command: Argument[],
+  sent: Promise<Reply>,
   replicas: number,
 ): Promise<Reply> {
-  const wait = ["WAIT", String(replicas), String(WAIT_MS)];
-  const [reply, confirmed] = await Promise.allSettled([
-    client.sendCommand(command, BYTES),
-    client.sendCommand(wait, BYTES),
-  ]);
+  const wait = client.sendCommand(["WAIT", String(replicas), String(WAIT_MS)], BYTES);
+  const [reply, count] = await Promise.allSettled([sent, wait]);
   if (reply.status === "rejected") throw reply.reason;
   // The command was carried out, even if WAIT failed.
-  if (confirmed.status === "rejected") throw new ReplicasError(0, replicas);
-  checkReplicas(confirmed.value, replicas);
-  return reply.value as Reply;
+  if (count.status === "rejected") throw new ReplicasError(0, replicas);
+  checkReplicas(count.value, replicas);
+  return reply.value;
+}
+
+interface Transacting {
+  multi(): Transaction;
 }
 
 export function checkOpen(client: { readonly isOpen: boolean }): void {

@@ -62,35 +62,78 @@ local function fits(value, detached, current)
   return detached ~= value and string.sub(detached, skip, skip + #current) == current .. ':'
 end`;
 
+const PUSH = `
+redis.call('HSET', KEYS[2], ARGV[2], ARGV[3])
+local function push(lengths, chunks, first)
+  local at, from, length = 1, 1, 0
+  for i = first, #KEYS do
+    length, at = struct.unpack('<I4', lengths, at)
+    if redis.call('RPUSH', KEYS[i], string.sub(chunks, from, from + length - 1)) == 1 then
+      redis.call('HSET', KEYS[3], nameOf(KEYS[i]), generation)
+    end
+    from = from + length
+    touch(KEYS[i])
+  end
+end`;
+
 /**
  * Appends chunks to the keys in the same positions.
  *
- * KEYS …: v of each chunk. ARGV …: lengths (uint32 LE), the short chunks end to end, and each long
- * chunk, whose length is given as 0.
+ * KEYS …: v of each chunk. ARGV …: lengths (uint32 LE), the chunks end to end.
  */
 export const APPEND = new Script(
   SEQUENCE,
   GUARD,
   PREPARE,
+  PUSH,
   `
-redis.call('HSET', KEYS[2], ARGV[2], ARGV[3])
-local lengths, packed, at, from, own = ARGV[5], ARGV[6], 1, 1, 6
-for i = 5, #KEYS do
-  local length, chunk
-  length, at = struct.unpack('<I4', lengths, at)
-  if length == 0 then
-    own = own + 1
-    chunk = ARGV[own]
+push(ARGV[5], ARGV[6], 5)
+return finish()`,
+);
+
+/**
+ * Begins a transaction of this script, RPUSHX commands and {@link END_PUSH}: gives values the names
+ * of targets if the change is due, so that commands push to them only then. A new value begins with
+ * an empty chunk. The chunks of other keys are appended as {@link APPEND} does it.
+ *
+ * KEYS …: v of each value, the target of each, v of each chunk. ARGV …: lengths (uint32 LE), the chunks
+ * end to end, the number of targets.
+ */
+export const BEGIN_PUSH = new Script(
+  SEQUENCE,
+  GUARD,
+  PREPARE,
+  `
+local count = tonumber(ARGV[7])
+for i = 5, 4 + count do redis.call('LLEN', KEYS[i]) end -- An error while nothing is done yet.`,
+  PUSH,
+  `
+for i = 5, 4 + count do
+  if redis.call('EXISTS', KEYS[i]) == 1 then
+    redis.call('RENAME', KEYS[i], KEYS[count + i])
   else
-    chunk = string.sub(packed, from, from + length - 1)
-    from = from + length
-  end
-  if redis.call('RPUSH', KEYS[i], chunk) == 1 then
+    redis.call('RPUSH', KEYS[count + i], '')
     redis.call('HSET', KEYS[3], nameOf(KEYS[i]), generation)
   end
-  touch(KEYS[i])
 end
+push(ARGV[5], ARGV[6], 5 + 2 * count)
 return finish()`,
+);
+
+/** KEYS …: v of each value, the target of each. */
+export const END_PUSH = new Script(
+  PREPARE,
+  `
+local count = (#KEYS - 4) / 2
+for i = 5, 4 + count do
+  local value, target = KEYS[i], KEYS[count + i]
+  if redis.call('EXISTS', target) == 1 then
+    if redis.call('LPOS', target, '', 'MAXLEN', 1) then redis.call('LPOP', target) end
+    redis.call('RENAME', target, value)
+    touch(value)
+  end
+end
+return 'done'`,
 );
 
 /**

@@ -17,23 +17,31 @@ end`;
 
 const WINDOW = `
 -- Chunks from an index on, while they are no more than a limit, as one string. The first comes always.
+-- Many chunks are joined at once: a loop over them would take as long again.
 local function window(key, from, length, limit, first)
-  local parts, bytes, count = {}, 0, 4
+  local parts, start, bytes, count = {}, from, 0, 4
   while from < length do
     local chunks = redis.call('LRANGE', key, from, math.min(from + count, length) - 1)
     if #chunks == 0 then break end
-    for i = 1, #chunks do
-      if bytes + #chunks[i] > limit and (bytes > 0 or not first) then
-        return table.concat(parts), from
+    local joined, fitting = table.concat(chunks), #chunks
+    if bytes + #joined > limit then
+      local size = bytes
+      fitting = 0
+      while size + #chunks[fitting + 1] <= limit or (size == 0 and first) do
+        fitting = fitting + 1
+        size = size + #chunks[fitting]
+        if fitting == #chunks then break end
       end
-      parts[#parts + 1] = chunks[i]
-      bytes = bytes + #chunks[i]
-      from = from + 1
+      joined = table.concat(chunks, '', 1, fitting)
     end
+    parts[#parts + 1] = joined
+    bytes = bytes + #joined
+    from = from + fitting
+    if fitting < #chunks then break end
     -- As many as would fit if they are as long as those so far.
-    count = math.max(1, math.min(256, math.ceil((limit - bytes) * #parts / bytes)))
+    count = math.max(1, math.min(1024, math.ceil((limit - bytes) * (from - start) / bytes)))
   end
-  return table.concat(parts), from
+  return #parts == 1 and parts[1] or table.concat(parts), from
 end
 local function reading(reads, name)
   local time = redis.call('TIME')

@@ -29,7 +29,12 @@ export class Script {
     } catch (error) {
       // The server was restarted, or told to forget its scripts.
       if (!(error as Error).message.startsWith("NOSCRIPT")) throw error;
-      return connection.send(key, ["EVAL", this.text, ...rest], replicas);
+      return connection.send(key, this.command(keys, args), replicas);
     }
+  }
+
+  /** The command that runs the script, whether the server knows it or not. */
+  command(keys: readonly string[], args: readonly Argument[]): Argument[] {
+    return ["EVAL", this.text, String(keys.length), ...keys, ...args];
   }
 }

@@ -7,18 +7,7 @@ import type { Script } from "../scripts/script.js";
 import { Patience, ScriptAnswer, type Session } from "../session.js";
 import { type Trouble, troubleOf } from "../trouble.js";
 import { AppendCall, type PendingAppend } from "./append-call.js";
-
-/** A call of a script that changes a bucket. */
-export interface Change {
-  readonly script: Script;
-  /** Keys and arguments behind those that all scripts share. Read at each attempt. */
-  readonly keys: readonly string[];
-  readonly args: readonly Argument[];
-  /** Whether the caller still waits. Asked while the change has surely not been made. */
-  readonly isWanted: boolean;
-  resolve(): void;
-  reject(error: unknown): void;
-}
+import { type Change, ScriptChange } from "./change.js";
 
 /**
  * Changes a bucket exactly once and in order. Each change has this writer's next number, and the
@@ -32,7 +21,7 @@ export class BucketWriter {
   #writer = newWriter();
   /** The number of the last acknowledged change. */
   #last = 0;
-  #waiting: (PendingAppend | Change)[] = [];
+  #waiting: (PendingAppend | ScriptChange)[] = [];
   #inFlight: Call[] = [];
   #recovering: Promise<void> | undefined;
   #begun = false;
@@ -58,7 +47,7 @@ export class BucketWriter {
 
   change(script: Script, keys: readonly string[], args: readonly Argument[]): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ script, keys, args, isWanted: true, resolve, reject });
+      this.#waiting.push(new ScriptChange(script, keys, args, resolve, reject));
       this.#begin();
     });
   }
@@ -116,11 +105,12 @@ export class BucketWriter {
   /** The next change: a single script, or as many appends as fit into one call. */
   #next(): Change | undefined {
     const [first] = this.#waiting;
-    if (first && "script" in first) return this.#waiting.shift() as Change;
+    if (first instanceof ScriptChange) return this.#waiting.shift() as Change;
     let count = 0;
     let bytes = 0;
     for (const append of this.#waiting) {
-      if ("script" in append || (count > 0 && bytes + append.cost > GATHER_BYTES)) break;
+      if (append instanceof ScriptChange || (count > 0 && bytes + append.cost > GATHER_BYTES))
+        break;
       bytes += append.cost;
       count++;
     }
@@ -130,16 +120,17 @@ export class BucketWriter {
 
   async #send(call: Call): Promise<void> {
     const { connection, expireAfter, limits, token } = this.#session;
-    const { script, keys, args } = call.change;
+    const isFirst = !call.isSettled;
     call.trouble = undefined;
     try {
       this.#session.checkLoss();
-      await script.run(
+      await call.change.send({
         connection,
-        [...this.#bucket.common, ...keys],
-        [token, this.#writer, String(call.number), String(expireAfter), ...args],
-        limits.waitReplicas,
-      );
+        keys: this.#bucket.common,
+        args: [token, this.#writer, String(call.number), String(expireAfter)],
+        replicas: limits.waitReplicas,
+        isFirst,
+      });
     } catch (error) {
       call.trouble = troubleOf(error, connection);
     }
