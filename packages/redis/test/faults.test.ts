@@ -199,7 +199,7 @@ describeReal(realPart.redisServer(), "faults", () => {
 
   test("a holder that stood still for too long changes nothing more", async () => {
     const [holder, other] = [1, 2].map(
-      () => new RedisStore({ url, prefix: "fence", staleMs: 100, lockTimeoutMs: MINUTE }),
+      () => new RedisStore({ url, prefix: "fence", lockTimeoutMs: MINUTE }),
     ) as [RedisStore, RedisStore];
     await other.append({ x: bytes("1") });
     const lost = { code: "ERR_PARTD_LOCK" };

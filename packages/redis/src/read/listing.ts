@@ -36,17 +36,16 @@ export class Listing {
           const keys = page.slice(at, at + GROUP_KEYS);
           for (const part of await this.#reader.first(bucket, keys, reading, extent)) {
             at++;
-            let held: Buffer[] = part.bytes.byteLength > 0 ? [part.bytes] : [];
-            let bytes = part.bytes.byteLength;
+            let held = [...part.pieces];
+            let bytes = held.reduce((sum, { byteLength }) => sum + byteLength, 0);
             for await (const piece of this.#reader.rest(bucket, part, reading, extent)) {
               held.push(piece);
               bytes += piece.byteLength;
               if (bytes <= longest) continue;
-              for (const long of held) yield [part.key, own(long)];
+              for (const long of held) yield [part.key, own([long])];
               held = [];
             }
-            if (held.length > 0)
-              yield [part.key, own(held.length === 1 ? held[0]! : Buffer.concat(held))];
+            if (held.length > 0) yield [part.key, own(held)];
           }
         }
       }
@@ -118,7 +117,8 @@ export class Listing {
   }
 }
 
-/** A copy that shares no memory. */
-function own(bytes: Buffer): Uint8Array {
-  return new Uint8Array(bytes);
+/** The pieces as one, in memory that nothing else shares. */
+function own(pieces: readonly Buffer[]): Uint8Array {
+  const [first] = pieces;
+  return new Uint8Array(pieces.length === 1 && first ? first : Buffer.concat(pieces));
 }

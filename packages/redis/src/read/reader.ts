@@ -2,7 +2,7 @@ import { decodeKey, type OperationOptions, PartdError } from "@partd/core";
 import { type GetOptions, memoryFor } from "@partd/core/author";
 import type { Reply } from "../connection/connection.js";
 import { type BucketNames, bucketOf } from "../data-set.js";
-import { MEASURE, READ, READ_ON } from "../scripts/read-scripts.js";
+import { IS_SAME, MEASURE, READ, READ_ON } from "../scripts/read-scripts.js";
 import { ScriptAnswer, type Session } from "../session.js";
 import type { BucketWriter } from "../write/bucket-writer.js";
 
@@ -10,10 +10,12 @@ import type { BucketWriter } from "../write/bucket-writer.js";
 export interface FirstPart {
   readonly key: string;
   readonly generation: string;
-  /** The number of chunks, and the index of the first that is not in `bytes`. */
+  /** The number of chunks, and the index of the first that is not in `pieces`. */
   readonly length: number;
   readonly next: number;
-  readonly bytes: Buffer;
+  readonly pieces: readonly Buffer[];
+  /** Chunks that one LRANGE reads, or 0 if scripts read on. */
+  readonly listed: number;
 }
 
 /** Reads values in steps of about a MiB, as they were when their first part was read. */
@@ -34,7 +36,7 @@ export class Reader {
     options: GetOptions,
     states?: Map<string, string>,
   ): Promise<Uint8Array[]> {
-    const pieces = new Array<readonly Buffer[]>(keys.length);
+    const values = new Array<Uint8Array | readonly Buffer[]>(keys.length);
     const groups = this.#groups(keys);
     const work = async () => {
       for (let group = groups.next(); !group.done; group = groups.next()) {
@@ -44,13 +46,14 @@ export class Reader {
           for (const first of await this.first(bucket, wanted, options)) {
             const { part, list } = await this.#whole(bucket, first, options);
             states?.set(part.key, `${part.generation} ${part.length}`);
-            pieces[places[at++] as number] = list;
+            // Frees the pieces, unless memory is to be had in the order of the keys.
+            values[places[at++] as number] = options.allocate ? list : joined(list, options);
           }
         }
       }
     };
     await Promise.all(Array.from({ length: LANES }, work));
-    return pieces.map((list) => joined(list, options));
+    return values.map((value) => (value instanceof Uint8Array ? value : joined(value, options)));
   }
 
   /**
@@ -64,7 +67,7 @@ export class Reader {
   ): Promise<{ part: FirstPart; list: Buffer[] }> {
     let part = first;
     for (let extent = UNKEPT; ; extent = KEPT) {
-      const list = [part.bytes];
+      const list = [...part.pieces];
       try {
         for await (const piece of this.#pieces(bucket, part, options, extent)) list.push(piece);
         return { part, list };
@@ -80,7 +83,7 @@ export class Reader {
     options: OperationOptions,
     opened: FirstPart,
   ): AsyncGenerator<Buffer, void, undefined> {
-    if (opened.bytes.byteLength > 0) yield opened.bytes;
+    if (opened.pieces.length > 0) yield Buffer.concat(opened.pieces);
     yield* this.rest(this.#bucket(key), opened, options);
   }
 
@@ -95,26 +98,85 @@ export class Reader {
     bucket: BucketNames,
     keys: readonly string[],
     options: OperationOptions,
-    { limit, isKept }: Extent = UNKEPT,
+    extent: Extent = UNKEPT,
+  ): Promise<FirstPart[]> {
+    const parts = await this.#step(bucket, keys, options, extent, true);
+    const short = parts.filter(({ listed, length }) => listed === length && length > 0);
+    if (short.length === 0) return parts;
+    const lists = await Promise.all(
+      short.map(({ key, length }) => this.#list(bucket, key, 0, length, options)),
+    );
+    const same = await this.#areSame(bucket, short, options, extent);
+    return Promise.all(
+      parts.map(async (part) => {
+        const at = short.indexOf(part);
+        if (at < 0) return part;
+        const chunks = lists[at] as Buffer[];
+        if (same[at] && chunks.length === part.length) {
+          return { ...part, next: part.length, pieces: chunks };
+        }
+        // It was removed meanwhile.
+        const [again] = await this.#step(bucket, [part.key], options, extent, false);
+        return again as FirstPart;
+      }),
+    );
+  }
+
+  async #step(
+    bucket: BucketNames,
+    keys: readonly string[],
+    options: OperationOptions,
+    { limit, isKept }: Extent,
+    isListed: boolean,
   ): Promise<FirstPart[]> {
     const reply = (await this.#known(bucket, options, (args) =>
       READ.run(
         this.#session.connection,
         [...bucket.common, ...keys.map((key) => bucket.value(key))],
-        [...args, String(limit), isKept ? "1" : "0"],
+        [...args, String(limit), isKept ? "1" : "0", isListed ? "1" : "0"],
       ),
     )) as Reply[];
     const parts: FirstPart[] = [];
     for (let i = 0; i < reply.length; i += 4) {
+      const length = reply[i + 1] as number;
+      const value = reply[i + 3] as Buffer | number;
+      const size = typeof value === "number" ? value : 0;
       parts.push({
         key: keys[i / 4] as string,
         generation: String(reply[i]),
-        length: reply[i + 1] as number,
+        length,
         next: reply[i + 2] as number,
-        bytes: reply[i + 3] as Buffer,
+        pieces: typeof value === "number" || value.byteLength === 0 ? [] : [value],
+        listed: size <= limit ? size && length : Math.ceil((length * limit) / size),
       });
     }
     return parts;
+  }
+
+  async #list(
+    bucket: BucketNames,
+    key: string,
+    from: number,
+    to: number,
+    options: OperationOptions,
+  ): Promise<Buffer[]> {
+    const { connection } = this.#session;
+    const value = bucket.value(key);
+    const list = () => connection.send(value, ["LRANGE", value, String(from), String(to - 1)]);
+    return (await this.#session.retry(list, options)) as Buffer[];
+  }
+
+  /** Whether the values have not been removed since. Asked once the replies of LRANGE are there. */
+  async #areSame(
+    bucket: BucketNames,
+    parts: readonly FirstPart[],
+    options: OperationOptions,
+    { isKept }: Extent,
+  ): Promise<boolean[]> {
+    const keys = [bucket.keys, bucket.reads, ...parts.map(({ key }) => bucket.value(key))];
+    const args = [isKept ? "1" : "0", ...parts.map(({ generation }) => generation)];
+    const ask = () => IS_SAME.run(this.#session.connection, keys, args);
+    return ((await this.#session.retry(ask, options)) as number[]).map((same) => same === 1);
   }
 
   /** The rest of a value after a kept first part, even if the value is removed meanwhile. */
@@ -131,14 +193,42 @@ export class Reader {
     }
   }
 
-  /** Requests the next piece before yielding the current one. */
+  /** Requests the next pieces before yielding the current ones. */
   async *#pieces(
     bucket: BucketNames,
-    { key, generation, length, next: start }: FirstPart,
+    part: FirstPart,
+    options: OperationOptions,
+    extent: Extent,
+  ): AsyncGenerator<Buffer, void, undefined> {
+    const { length } = part;
+    let next = part.next;
+    if (part.listed > 0) {
+      const lists: Promise<Buffer[]>[] = [];
+      for (let asked = next; next < length; ) {
+        for (; asked < length && lists.length < LISTS_AHEAD; asked += part.listed) {
+          const to = Math.min(asked + part.listed, length);
+          const list = this.#list(bucket, part.key, asked, to, options);
+          list.catch(() => {}); // The caller may have stopped reading.
+          lists.push(list);
+        }
+        const chunks = (await lists.shift()) as Buffer[];
+        const isWhole = chunks.length === Math.min(part.listed, length - next);
+        const [isSame] = await this.#areSame(bucket, [part], options, extent);
+        if (!isWhole || !isSame) break; // It was removed: read on under its other name.
+        yield* chunks;
+        next += chunks.length;
+      }
+    }
+    if (next < length) yield* this.#windows(bucket, part, next, options, extent);
+  }
+
+  async *#windows(
+    bucket: BucketNames,
+    { key, generation, length }: FirstPart,
+    start: number,
     options: OperationOptions,
     { limit, isKept }: Extent,
   ): AsyncGenerator<Buffer, void, undefined> {
-    if (start >= length) return;
     const keys = [bucket.keys, bucket.reads, bucket.value(key), bucket.detached(key, generation)];
     const read = (from: number) => {
       const how = [generation, from, length, limit, isKept ? 1 : 0].map(String);
@@ -253,5 +343,7 @@ const UNKEPT: Extent = { limit: WINDOW_BYTES, isKept: false };
 const KEPT: Extent = { limit: WINDOW_BYTES, isKept: true };
 /** Keys in one step: of more, most would be left for the next. */
 export const GROUP_KEYS = 128;
+/** LRANGE commands on their way for one value. */
+const LISTS_AHEAD = 2;
 /** Concurrent steps. */
 const LANES = 4;

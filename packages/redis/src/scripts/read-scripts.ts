@@ -17,32 +17,26 @@ end`;
 
 const WINDOW = `
 -- Chunks from an index on, while they are no more than a limit, as one string. The first comes always.
--- Many chunks are joined at once: a loop over them would take as long again.
 local function window(key, from, length, limit, first)
-  local parts, start, bytes, count = {}, from, 0, 4
+  local parts, bytes, count = {}, 0, 4
   while from < length do
     local chunks = redis.call('LRANGE', key, from, math.min(from + count, length) - 1)
     if #chunks == 0 then break end
-    local joined, fitting = table.concat(chunks), #chunks
-    if bytes + #joined > limit then
-      local size = bytes
-      fitting = 0
-      while size + #chunks[fitting + 1] <= limit or (size == 0 and first) do
-        fitting = fitting + 1
-        size = size + #chunks[fitting]
-        if fitting == #chunks then break end
+    for i = 1, #chunks do
+      if bytes + #chunks[i] > limit and (bytes > 0 or not first) then
+        return table.concat(parts), from
       end
-      joined = table.concat(chunks, '', 1, fitting)
+      parts[#parts + 1] = chunks[i]
+      bytes = bytes + #chunks[i]
+      from = from + 1
     end
-    parts[#parts + 1] = joined
-    bytes = bytes + #joined
-    from = from + fitting
-    if fitting < #chunks then break end
     -- As many as would fit if they are as long as those so far.
-    count = math.max(1, math.min(1024, math.ceil((limit - bytes) * (from - start) / bytes)))
+    count = math.max(1, math.min(256, math.ceil((limit - bytes) * #parts / bytes)))
   end
-  return #parts == 1 and parts[1] or table.concat(parts), from
-end
+  return table.concat(parts), from
+end`;
+
+const READING = `
 local function reading(reads, name)
   local time = redis.call('TIME')
   -- Without memory for the note the value can be read, and goes if it is deleted meanwhile.
@@ -51,35 +45,70 @@ local function reading(reads, name)
 end`;
 
 /**
- * Reads values from their beginning, as many as fit.
+ * Reads values from their beginning, as many as fit. One that LRANGE reads sooner is only looked at: a
+ * script's strings are hashed byte by byte. LRANGE has no limit in bytes, so it is for values that are
+ * short, or of long chunks.
  *
- * KEYS …: keys, reads, v of each. ARGV …: the limit in bytes, "1" to note that they are being read.
- * Returns for each value read its generation, its number of chunks, the index of the first chunk
- * that is not in the reply, and its bytes.
+ * KEYS …: keys, reads, v of each. ARGV …: the limit in bytes, "1" to note that they are being read, "1"
+ * to leave some to LRANGE.
+ * Returns for each value its generation, its number of chunks, the index of the first chunk that is not
+ * in the reply, and its bytes, or their number if it is left to LRANGE.
  */
 export const READ = new Script(
   KNOWN,
   GUARD,
   WINDOW,
+  READING,
   `
 local limit, bytes, answer = tonumber(ARGV[4]), 0, {}
 local skip = #KEYS[3] - 1
+local function isForList(size, length)
+  return size > 2048 and (size <= limit or size / length >= 65536)
+end
 for i = 5, #KEYS do
   if bytes * 2 > limit then break end
   local name = string.sub(KEYS[i], skip)
   local generation = redis.call('HGET', KEYS[3], name)
   local length = generation and redis.call('LLEN', KEYS[i]) or 0
-  local value, to = '', 0
+  local value, to, size = '', 0, 0
   if length > 0 then
-    value, to = window(KEYS[i], 0, length, limit - bytes, bytes == 0)
-    if to < length then
-      if bytes > 0 then break end -- The next call has room for it.
-      if ARGV[5] == '1' then reading(KEYS[4], name) end
+    -- In memory, of all chunks. An error, a table, is no number.
+    if ARGV[6] == '1' then size = redis.pcall('MEMORY', 'USAGE', KEYS[i], 'SAMPLES', '0') end
+    if type(size) == 'number' and isForList(size, length) then
+      if bytes > 0 and bytes + size > limit then break end
+      value = size
+      if size > limit and ARGV[5] == '1' then reading(KEYS[4], name) end
+    else
+      value, to = window(KEYS[i], 0, length, limit - bytes, bytes == 0)
+      size = #value
+      if to < length then
+        if bytes > 0 then break end -- The next call has room for it.
+        if ARGV[5] == '1' then reading(KEYS[4], name) end
+      end
     end
   end
-  bytes = bytes + #value
+  bytes = bytes + size
   local n = #answer
   answer[n + 1], answer[n + 2], answer[n + 3], answer[n + 4] = generation or '', length, to, value
+end
+return answer`,
+);
+
+/**
+ * Whether values are still what they were: then what LRANGE has read since is theirs.
+ *
+ * KEYS: keys, reads, v of each. ARGV: "1" to note that they are being read, the generation of each.
+ * Returns 1 or 0 for each.
+ */
+export const IS_SAME = new Script(
+  READING,
+  `
+local answer, skip = {}, #KEYS[1] - 1
+for i = 3, #KEYS do
+  local name = string.sub(KEYS[i], skip)
+  local same = redis.call('HGET', KEYS[1], name) == ARGV[i - 1]
+  if same and ARGV[1] == '1' then reading(KEYS[2], name) end
+  answer[i - 2] = same and 1 or 0
 end
 return answer`,
 );
@@ -93,6 +122,7 @@ return answer`,
  */
 export const READ_ON = new Script(
   WINDOW,
+  READING,
   `
 local name = string.sub(KEYS[3], #KEYS[1] - 1)
 local value, length = KEYS[3], tonumber(ARGV[3])
