@@ -89,9 +89,18 @@ function recordDtype(text: string): Dtype {
       `the record dtype ${JSON.stringify(text.slice(0, 60))} has other fields than numbers, bytes and texts.`,
     );
   }
+  const names = fields.map(({ name }) => name);
+  if (new Set(names).size < names.length || names.some((name) => !FIELD_NAME.test(name))) {
+    throw new PartdError(
+      "ERR_PARTD_CODEC",
+      `the record dtype ${JSON.stringify(text.slice(0, 60))} needs a name of its own for each field, without control characters.`,
+    );
+  }
   return { text, type: text, kind: "V", itemSize, wordSize: 1, swapped: false, unit: undefined };
 }
 
+/** What Python's partd, which evaluates the text, and NumPy take for a name. */
+const FIELD_NAME = /^\P{Cc}+$/u;
 const FIELD = /\(\s*(')([^'\\]*)'\s*,\s*'([^'\\]*)'\s*\)/g;
 
 const SHORT = /^([<>|=]?)([biufcMmOSUV])(\d*)(?:\[([^\]]+)\])?$/;

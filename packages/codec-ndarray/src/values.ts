@@ -30,6 +30,7 @@ export function encodeArray(value: NdValue, dtype: Dtype): Uint8Array {
   }
   const data = value instanceof DtypeArray ? value.data : value;
   if (dtype.kind === "b") checkBooleans(data as Uint8Array);
+  if (dtype.kind === "U") checkCodePoints(data as Uint32Array);
   return numbersToBytes(data, dtype);
 }
 
@@ -55,6 +56,13 @@ function checkBooleans(data: Uint8Array): void {
     "ERR_PARTD_CODEC",
     `item ${bad} of bools is ${data[bad]}, and may be 0 or 1.`,
   );
+}
+
+/** NumPy keeps other numbers, and fails when the text is read. */
+function checkCodePoints(data: Uint32Array): void {
+  const bad = data.find((code) => code > 0x10ffff);
+  if (bad === undefined) return;
+  throw new PartdError("ERR_PARTD_CODEC", `0x${bad.toString(16)} in a text is no character.`);
 }
 
 /** Decodes a key's bytes, or a run of whole items. */

@@ -642,6 +642,24 @@ describe("bytes, texts, records and long doubles", () => {
     await p.append({ x: ndarray("bool", Uint8Array.of(0, 1)) });
   });
 
+  test("texts hold characters alone", async () => {
+    const p = new NdArray(new Dict());
+    const bad = ndarray("<U2", Uint32Array.of(65, 0x110000));
+    await expect(p.append({ x: bad })).rejects.toMatchObject({
+      code: "ERR_PARTD_CODEC",
+      message: expect.stringContaining("0x110000 in a text is no character"),
+    });
+    await p.append({ x: ndarray("<U2", Uint32Array.of(0x10ffff, 0xd800)) });
+  });
+
+  test.each(["[('a', '<i4'), ('a', '<i4')]", "[('', '<i4')]", "[('a\nb', '<i4')]"])(
+    "a record that NumPy has not is refused: %j",
+    (dtype) => {
+      const bytes = new Uint8Array(dtype.split("i4").length * 4 - 4);
+      expect(() => ndarray(dtype, bytes)).toThrow("a name of its own for each field");
+    },
+  );
+
   test("objects that MessagePack cannot carry are pickled, as in Python", async () => {
     const lower = new Dict();
     const p = new NdArray(lower);
