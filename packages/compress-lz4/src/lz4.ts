@@ -41,7 +41,9 @@ export function lz4Codec(options: LZ4Options = {}): Codec<Uint8Array> {
       decompress(bytes, maxDecodedBytes) {
         const size = readDecodedSize(bytes);
         checkDecodedSize(size, Math.min(maxDecodedBytes, MAX_BYTES));
-        return size === 0 ? new Uint8Array() : decode(bytes, size);
+        if (size > 0) return decode(bytes, size);
+        checkBlock(bytes, size); // The engine takes anything for nothing.
+        return new Uint8Array();
       },
     },
     options,

@@ -50,6 +50,15 @@ test("a size that so few bytes cannot reach takes no memory", async () => {
   await expect(async () => codec.decode(Uint8Array.of(0, 0, 0, 0x30, 0x10, 1))).rejects.toThrow();
 });
 
+test("nothing is one byte behind its size, and no more", async () => {
+  const nothing = await codec.encode(new Uint8Array());
+  expect(await codec.decode(nothing)).toEqual(new Uint8Array());
+  for (const more of [[0], [0, 0, 0, 0, 0], [...nothing], [0x10, 65]]) {
+    await expect(async () => codec.decode(Uint8Array.of(...nothing, ...more))).rejects.toThrow();
+  }
+  await expect(async () => codec.decode(Uint8Array.of(0, 0, 0, 0, 0x10))).rejects.toThrow();
+});
+
 test.each([0, 65_538, 0.5])("refuses acceleration %s", (acceleration) => {
   expect(() => lz4Codec({ acceleration })).toThrow(
     expect.objectContaining({ code: "ERR_PARTD_VALUE" }),

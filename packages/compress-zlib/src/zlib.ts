@@ -1,4 +1,4 @@
-import { type Codec, Encode, type Store } from "@partd/core";
+import { type Codec, Encode, PartdError, type Store } from "@partd/core";
 import { type CompressorOptions, checkIntegerOption, compressorCodec } from "@partd/core/author";
 import { deflate, inflate } from "#engine";
 import type { Format } from "./format.js";
@@ -48,8 +48,21 @@ function deflateCodec(format: Format, options: ZLibOptions): Codec<Uint8Array> {
     {
       name: format,
       compress: (bytes) => deflate(bytes, format, level),
-      decompress: (bytes, maxDecodedBytes) => inflate(bytes, format, maxDecodedBytes),
+      decompress(bytes, maxDecodedBytes) {
+        if (format === "zlib") checkDictionary(bytes);
+        return inflate(bytes, format, maxDecodedBytes);
+      },
     },
     options,
+  );
+}
+
+/** Refuses bytes that are whole, but need what is not in them (FDICT, RFC 1950, section 2.2). */
+function checkDictionary([method = 0, flags = 0]: Uint8Array): void {
+  const isHeader = (method & 15) === 8 && (method * 256 + flags) % 31 === 0;
+  if (!isHeader || (flags & 0x20) === 0) return;
+  throw new PartdError(
+    "ERR_PARTD_CODEC",
+    "they were compressed with a preset dictionary, which is not known here; compress them without one.",
   );
 }

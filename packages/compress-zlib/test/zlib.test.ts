@@ -1,4 +1,4 @@
-import { gunzipSync, gzipSync, inflateSync } from "node:zlib";
+import { deflateSync, gunzipSync, gzipSync, inflateSync } from "node:zlib";
 import { describe, expect, test } from "@jest/globals";
 import { Dict } from "@partd/core";
 import fc from "fast-check";
@@ -193,6 +193,14 @@ test("a higher level gives fewer bytes", async () => {
 
 test.each([-1, 10, 1.5, Number.NaN])("refuses level %s", (level) => {
   expect(() => zlibCodec({ level })).toThrow(expect.objectContaining({ code: "ERR_PARTD_VALUE" }));
+});
+
+test("a preset dictionary is no damage", async () => {
+  const bytes = deflateSync("hello, hello", { dictionary: Buffer.from("hello") });
+  await expect(async () => zlibCodec().decode(bytes)).rejects.toMatchObject({
+    code: "ERR_PARTD_CODEC",
+    message: expect.stringContaining("preset dictionary"),
+  });
 });
 
 test("one's frames are not the other's: the error names key and offset", async () => {

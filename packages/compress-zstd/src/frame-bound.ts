@@ -1,3 +1,5 @@
+import { PartdError } from "@partd/core";
+
 /**
  * The most bytes that zstd frames can decode to, from their headers alone (RFC 8878, section 3.1):
  * at most 128 KiB for a compressed block, and the stated size of raw and repeated ones. `exact`
@@ -39,6 +41,7 @@ function measure(view: DataView, start: number): { bound: number; exact: boolean
   const sizeFlag = descriptor >> 6;
   const sizeBytes = sizeFlag === 0 ? (singleSegment ? 1 : 0) : 1 << sizeFlag;
   const dictionaryBytes = [0, 1, 2, 4][descriptor & 3] as number;
+  if (dictionaryBytes > 0) checkDictionary(view, start + (singleSegment ? 1 : 2), dictionaryBytes);
   const sizeAt = start + 1 + (singleSegment ? 0 : 1) + dictionaryBytes;
   if (sizeAt + sizeBytes + 3 > view.byteLength) throw cutShort();
   const stated = statedSize(view, sizeAt, sizeBytes);
@@ -59,6 +62,18 @@ function measure(view: DataView, start: number): { bound: number; exact: boolean
   // libzstd compares the stated size only at the end, so a false one does not count: the blocks do.
   const exact = stated !== undefined && bound - stated < BLOCK;
   return { bound: exact ? stated : bound, exact, end: at + (descriptor & 4 ? 4 : 0) };
+}
+
+/** The bytes are whole, but need what is not in them. An identifier of 0 means none. */
+function checkDictionary(view: DataView, at: number, length: number): void {
+  if (at + length > view.byteLength) throw cutShort();
+  for (let i = at; i < at + length; i++) {
+    if (view.getUint8(i) === 0) continue;
+    throw new PartdError(
+      "ERR_PARTD_CODEC",
+      "they were compressed with a dictionary, which is not known here; compress them without one.",
+    );
+  }
 }
 
 const REPEATED = 1;

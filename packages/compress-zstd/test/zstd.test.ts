@@ -43,6 +43,22 @@ describe("the bound of what frames decode to", () => {
     expect(() => decodedBound(huge)).toThrow("at most 1");
   });
 
+  test("of a frame with a dictionary is refused as no damage", () => {
+    for (const [descriptor, ...id] of [
+      [0x21, 7],
+      [0x22, 0, 1],
+      [0x23, 0, 0, 0, 9],
+      [0x01, 0, 9],
+    ]) {
+      const bytes = Uint8Array.from([...MAGIC, descriptor, ...id, 1, ...block(0, 1, true), 7]);
+      expect(() => decodedBound(bytes)).toThrow(
+        expect.objectContaining({ code: "ERR_PARTD_CODEC" }),
+      );
+    }
+    const none = Uint8Array.from([...MAGIC, 0x21, 0, 1, ...block(0, 1, true), 7]);
+    expect(decodedBound(none)).toEqual({ bound: 1, exact: true });
+  });
+
   test("is refused wherever a frame is cut short", async () => {
     const one = await everywhere.compress(words.subarray(0, 500), 3);
     for (let length = 0; length < one.byteLength; length++) {
