@@ -116,12 +116,13 @@ test("beside a line that was cut short, a segment that is new or was compacted i
   expect(text(await other.get("x"))).toBe(counted(2));
 });
 
-test("a line that the old manifest gets while a new one takes its place is in both", async () => {
+test("of lines that the old manifest gets while a new one takes its place, those that need no lease are in both", async () => {
   const path = manifestOf(await scattered(1));
   const [stalled, other] = [new Manifest(path), new Manifest(path)];
   other.news();
-  const line = ["segment", "0123456789abcdef", "1-1-1-late"] as const;
-  other.replace([["seal"]], () => stalled.add([line], false));
+  const line = ["finished", "0123456789abcdef", "64", "64"] as const;
+  const late = ["segment", "0123456789abcdef", "1-1-1-late"] as const;
+  other.replace([["seal"]], () => stalled.add([late, line], false));
   expect(stalled.isReplaced).toBe(true);
   expect(stalled.reopen()).toEqual([["seal"], line]);
   expect(other.news()).toEqual([line]);

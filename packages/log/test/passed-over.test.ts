@@ -1,4 +1,4 @@
-import fs, { readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import fs, { mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "@jest/globals";
 import { uniqueToken } from "@partd/disk";
@@ -6,6 +6,7 @@ import { uniqueToken } from "@partd/disk";
 import { compact } from "../src/compact.js";
 import { DataSet } from "../src/data-set/data-set.js";
 import { Segment } from "../src/data-set/segment.js";
+import type { ManifestEntry } from "../src/format/manifest.js";
 import { LogStore } from "../src/log-store.js";
 import { Writer } from "../src/writer.js";
 import { bytes, directories, filesOf, text } from "./directories.js";
@@ -22,6 +23,15 @@ function passOver(directory: string, lock: "lock" | "compact"): void {
     if (/^(wants|waits|fence)-/.test(name)) continue;
     renameSync(join(folder, name), join(folder, `fence-${name.replace("shared-", "")}`));
   }
+}
+
+/** Leaves the mark of a holder that was passed over, and may still run in another container. */
+function leaveFence(directory: string): void {
+  const [pid, start, , boot] = uniqueToken().split("-");
+  const hidden = [pid, start, "1", boot, "0123456789ab"].join("-");
+  const folder = join(directory, ".partd-log", "lock");
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(join(folder, `fence-${hidden}`), "");
 }
 
 async function filled(directory: string): Promise<void> {
@@ -164,6 +174,100 @@ test("a segment whose writer was passed over before it told of it is never liste
   await other.close();
 });
 
+/**
+ * Stops `stalled` once it has added a line of that kind and knows that it is in the manifest. It is
+ * passed over and another replaces the manifest, whose disk is so full that it can add no line.
+ */
+function stopAfterLine(stalled: DataSet, other: DataSet, kind: ManifestEntry[0]) {
+  const { manifest, sync } = stalled;
+  const { add } = manifest;
+  const { now } = Date;
+  const goOn = () => {
+    stalled.sync = sync;
+    other.manifest.add = () => {
+      throw new Error("The disk is full.");
+    };
+    try {
+      other.manifest.replace(other.list.essence(other.unlisted()), () => {});
+    } catch {}
+  };
+  manifest.add = (entries, durable) => {
+    add.call(manifest, entries, durable);
+    if (entries[0]?.[0] !== kind) return;
+    passOver(stalled.directory, "lock");
+    Date.now = () => now() + 3_600_000;
+    stalled.sync = () => {
+      goOn();
+      sync.call(stalled);
+    };
+  };
+  return () => {
+    if (stalled.sync !== sync) goOn();
+    Date.now = now;
+  };
+}
+
+test("a compaction that is passed over after its last line, which is lost, loses nothing", async () => {
+  const directory = next();
+  await filled(directory);
+  const dataSet = new DataSet(directory);
+  const other = new DataSet(directory);
+  other.sync();
+  const goOn = stopAfterLine(dataSet, other, "compacted");
+  const alone = <T>(critical: () => Promise<T>) => dataSet.alone({}, critical);
+  const { signal } = new AbortController();
+  const compacted = compact(dataSet, { ...SIZES, signal, onProgress: undefined, alone });
+  await expect(compacted).rejects.toMatchObject(LOST);
+  goOn();
+  await dataSet.close();
+  await other.close();
+  await using store = new LogStore(directory);
+  expect(text(await store.get("x"))).toBe("1");
+  await store.compact();
+  expect(text(await store.get("x"))).toBe("1");
+  expect(filesOf(directory, ".seg")).toHaveLength(1);
+});
+
+test("a writer that is passed over after the line of its segment, which is lost, writes no record", async () => {
+  const directory = next();
+  await filled(directory);
+  const dataSet = new DataSet(directory);
+  const other = new DataSet(directory);
+  other.sync();
+  const goOn = stopAfterLine(dataSet, other, "segment");
+  const writer = new Writer(dataSet, { fsync: false, ...SIZES });
+  const lease = await dataSet.lock.take("shared");
+  const batch = { keys: ["x"], values: [bytes("2")], byteLength: 1 };
+  await expect(writer.append(batch, lease)).rejects.toMatchObject(LOST);
+  goOn();
+  for (const one of [writer, dataSet, other]) await one.close();
+  await using store = new LogStore(directory);
+  expect(text(await store.get("x"))).toBe("1");
+});
+
+test("a store that is passed over while it fences others off replaces no later manifest", async () => {
+  const directory = next();
+  await filled(directory);
+  leaveFence(directory);
+  const dataSet = new DataSet(directory);
+  const other = new DataSet(directory);
+  const line = ["segment", "0123456789abcdef", "1-1-1-other"] as const;
+  const { unlisted } = dataSet;
+  dataSet.unlisted = () => {
+    passOver(directory, "lock");
+    other.manifest.removeDrafts();
+    other.sync();
+    other.manifest.replace(other.list.essence([]), () => {});
+    other.manifest.add([line], false);
+    return unlisted.call(dataSet);
+  };
+  await expect(dataSet.lock.take("shared")).rejects.toMatchObject(LOST);
+  await dataSet.close();
+  await other.close();
+  const manifest = readFileSync(join(directory, ".partd-log", "manifest"), "latin1");
+  expect(manifest).toContain(line.join(" "));
+});
+
 test("segments that were compacted and not yet removed are no loss to those that fence others off", async () => {
   const directory = next();
   await filled(directory);
@@ -173,9 +277,7 @@ test("segments that were compacted and not yet removed are no loss to those that
   await compacting.compact();
   await compacting.close();
   writeFileSync(path, compacted);
-  const [pid, start, , boot] = uniqueToken().split("-");
-  const hidden = [pid, start, "1", boot, "0123456789ab"].join("-");
-  writeFileSync(join(directory, ".partd-log", "lock", `fence-${hidden}`), "");
+  leaveFence(directory);
   await using store = new LogStore(directory);
   await store.append({ x: bytes("2") });
   await using other = new LogStore(directory);

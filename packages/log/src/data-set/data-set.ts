@@ -68,7 +68,7 @@ export class DataSet {
     this.lock = new DirectoryLock({
       ...waits,
       folder: join(own, "lock"),
-      onTaken: ({ unproven }) => this.#fence(unproven),
+      onTaken: ({ lease, unproven }) => this.#fence(lease, unproven),
     });
     this.#compaction = new DirectoryLock({ ...waits, folder: join(own, "compact") });
   }
@@ -129,13 +129,15 @@ export class DataSet {
   /**
    * Adds entries to the manifest, and takes note of them and of all before.
    *
-   * @param lease by which they may be added; without it that of {@link alone}. A manifest that is
-   *   replaced meanwhile takes nothing from one that was lost: see `#fence`.
+   * @param lease by which they may be added; without it that of {@link alone}.
+   * @throws `ERR_PARTD_LOCK` if the lease was lost. Whether the entries count is then not known:
+   *   the next holder may have read them in time, or have replaced the manifest without them.
    */
   announce(entries: readonly ManifestEntry[], durable: boolean, lease = this.#alone): void {
     lease?.verify();
     this.manifest.add(entries, durable);
-    const inVain = this.manifest.isReplaced; // Only possible without the shared lock.
+    lease?.confirm();
+    const inVain = this.manifest.isReplaced; // Only possible without a lease.
     this.sync();
     if (inVain) this.announce(entries, durable, lease);
   }
@@ -280,18 +282,18 @@ export class DataSet {
   /**
    * Makes late writes harmless, of stores that were passed over and may still run. It ends their
    * segments where they are, so that a late record is after the end, and replaces the manifest that
-   * they have open, so that a late line lands in a file without a name.
+   * they have open, so that a late line lands in a file without a name. That line has no effect:
+   * no one writes a record or removes a file before {@link announce} has found the lease in force.
    */
-  async #fence(unproven: readonly string[]): Promise<void> {
+  async #fence(lease: Lease, unproven: readonly string[]): Promise<void> {
     if (unproven.length === 0) return;
     this.manifest.removeDrafts();
-    await this.#endOthers();
-    this.manifest.replace(this.list.essence(this.unlisted()), () => {});
-    await this.#endOthers(); // Those whose line came at the last moment.
+    await this.#endOthers(lease);
+    this.manifest.replace(this.list.essence(this.unlisted()), () => lease.verify());
   }
 
   /** Says of the segments of others where they end now. */
-  async #endOthers(): Promise<void> {
+  async #endOthers(lease: Lease): Promise<void> {
     await this.refresh();
     const ends = this.list.growing
       .filter((segment) => !segment.isOwn)
@@ -299,7 +301,7 @@ export class DataSet {
         const { id, position, size } = segment;
         return ["finished", id, String(position), String(Math.max(position, size))];
       });
-    if (ends.length > 0) this.announce(ends, true);
+    if (ends.length > 0) this.announce(ends, true, lease);
   }
 }
 

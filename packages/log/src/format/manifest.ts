@@ -137,7 +137,8 @@ export class Manifest {
   }
 
   /**
-   * The same in any case. A line that the old file gets at the last moment is added to the new one.
+   * The same in any case. Only a store without a lease can add a line to the old file at the last
+   * moment, one that says where a segment ends. It saves time and is added to the new file, too.
    */
   replace(entries: readonly ManifestEntry[], verify: () => void): void {
     const text = HEADING + entries.map(formatLine).join("");
@@ -152,10 +153,15 @@ export class Manifest {
       throw error;
     }
     syncDirectory(folder); // What is added from now on must not be lost with the new name.
-    const late = this.news(); // Whoever adds a line later sees that the file has no name.
+    // Whoever adds a line later sees that the file has no name.
+    const late = this.news().filter(([kind]) => kind === "finished");
     this.#use(...openManifest(this.path));
     this.news();
-    if (late.length > 0) this.add(late, true);
+    try {
+      if (late.length > 0) this.add(late, true);
+    } catch {
+      // A full disk: the segments are then read through.
+    }
   }
 
   /** Removes what others would put in its place, for who has passed them over. */
