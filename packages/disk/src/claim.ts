@@ -2,6 +2,7 @@ import fs from "node:fs";
 import { constants } from "node:os";
 import { join } from "node:path";
 import { PartdError } from "@partd/core";
+import type { Anchor } from "./anchor.js";
 import { HeldLease } from "./lease.js";
 import { type LockEntry, type LockFolder, leftBehind, SHARED } from "./lock-folder.js";
 import { errnoOf } from "./system-error.js";
@@ -34,6 +35,7 @@ export class Claim {
 
   constructor(of: {
     readonly folder: LockFolder;
+    readonly anchor: Anchor;
     readonly directory: string;
     readonly staleMs: number;
     readonly exclusive: boolean;

@@ -1,5 +1,7 @@
+import { dirname } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { PartdError } from "@partd/core";
+import { Anchor } from "./anchor.js";
 import { Claim } from "./claim.js";
 import type { HeldLease, Lease } from "./lease.js";
 import { LockFolder } from "./lock-folder.js";
@@ -9,7 +11,10 @@ import { errnoOf, isOutOfFiles, systemError } from "./system-error.js";
 export interface DirectoryLockOptions {
   /** The locked data set, an absolute path. For messages. */
   readonly directory: string;
-  /** The folder of the lock's own files, created if missing. */
+  /**
+   * The folder of the lock's own files, created if missing. The folder above it has to be there. If
+   * that is moved away later, the lock cannot be had: `ERR_PARTD_IO`.
+   */
   readonly folder: string;
   /**
    * Milliseconds without a sign of life after which a holder is passed over that is not known to
@@ -26,6 +31,8 @@ export interface DirectoryLockOptions {
   readonly onRelease?: (() => void) | undefined;
   /** Whether a change is under way. If so, the lock is not released when the process exits. */
   readonly isBusy?: (() => boolean) | undefined;
+  /** Makes the folder above again if it was removed. Without this the lock cannot be had then. */
+  readonly makeAgain?: (() => Promise<void>) | undefined;
   /**
    * Closes files of the store when the process has too many open. @returns whether any were closed.
    */
@@ -59,11 +66,13 @@ export interface LockWait {
 export class DirectoryLock {
   readonly #directory: string;
   readonly #folder: LockFolder;
+  readonly #anchor: Anchor;
   readonly #staleMs: number;
   readonly timeoutMs: number;
   readonly #onTaken: (takeover: Takeover) => Promise<void>;
   readonly #onRelease: () => void;
   readonly #isBusy: () => boolean;
+  readonly #makeAgain: (() => Promise<void>) | undefined;
   readonly #makeRoom: () => Promise<boolean>;
   #current: HeldLease | undefined;
   #claim: Claim | undefined;
@@ -82,12 +91,14 @@ export class DirectoryLock {
     const { directory, folder, staleMs = 10_000, timeoutMs = 600_000 } = options;
     this.#directory = directory;
     this.#folder = new LockFolder(folder, staleMs);
+    this.#anchor = new Anchor(dirname(folder), directory);
     this.#staleMs = staleMs;
     this.timeoutMs = timeoutMs;
     this.#waiters = new LockWaiters(this.#folder, { directory, staleMs, timeoutMs });
     this.#onTaken = options.onTaken ?? (async () => {});
     this.#onRelease = options.onRelease ?? (() => {});
     this.#isBusy = options.isBusy ?? (() => false);
+    this.#makeAgain = options.makeAgain;
     this.#makeRoom = options.makeRoom ?? (async () => false);
   }
 
@@ -174,6 +185,7 @@ export class DirectoryLock {
     const lease = this.#current;
     if (lease) await this.#release(lease);
     clearInterval(this.#watch);
+    this.#anchor.close();
   }
 
   /** Resolves when entering may succeed. */
@@ -226,6 +238,7 @@ export class DirectoryLock {
     const exclusive = this.#fenced || this.#waiters.wantExclusive;
     const claim = new Claim({
       folder: this.#folder,
+      anchor: this.#anchor,
       directory: this.#directory,
       staleMs: this.#staleMs,
       marks: this.#waiters.token,
@@ -235,6 +248,11 @@ export class DirectoryLock {
     });
     const { lease } = claim;
     try {
+      if (this.#makeAgain && this.#anchor.isRemoved) {
+        this.#anchor.close();
+        await this.#makeAgain();
+      }
+      this.#anchor.check();
       await claim.take(this.#staleMs, () => this.#abandon(lease));
     } catch (error) {
       // A shared lease is useless while a lost holder's late writes are not fenced off.

@@ -1,5 +1,6 @@
 import fs from "node:fs";
 import { PartdError } from "@partd/core";
+import type { Anchor } from "./anchor.js";
 
 /** One uninterrupted period of holding a lock. */
 export interface Lease {
@@ -52,6 +53,7 @@ export class HeldLease implements Lease {
   readonly #directory: string;
   readonly #path: string;
   readonly #staleMs: number;
+  readonly #anchor: Anchor;
   /**
    * When the token was renewed. Two clocks: the steady one stops while a machine sleeps, and the
    * wall clock may be set.
@@ -65,12 +67,14 @@ export class HeldLease implements Lease {
     directory: string;
     path: string;
     staleMs: number;
+    anchor: Anchor;
   }) {
     this.exclusive = of.exclusive;
     this.token = of.token;
     this.#directory = of.directory;
     this.#path = of.path;
     this.#staleMs = of.staleMs;
+    this.#anchor = of.anchor;
     this.gone = new Promise((resolve) => {
       this.resolveGone = resolve;
     });
@@ -106,7 +110,7 @@ export class HeldLease implements Lease {
   #look(): boolean {
     if (this.lost || this.left) return false;
     const now = { steady: performance.now(), wall: Date.now() };
-    if (fs.existsSync(this.#path)) this.#seen = now;
+    if (fs.existsSync(this.#path) && this.#anchor.holds) this.#seen = now;
     else this.lost = true;
     return !this.lost;
   }

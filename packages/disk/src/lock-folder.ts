@@ -75,7 +75,7 @@ export class LockFolder {
       fd = open();
     } catch (error) {
       if (errnoOf(error) !== "ENOENT") throw error;
-      fs.mkdirSync(this.path, { recursive: true });
+      this.#make();
       fd = open();
     }
     try {
@@ -86,6 +86,15 @@ export class LockFolder {
       // The disk may be full: the name is enough.
     } finally {
       fs.closeSync(fd);
+    }
+  }
+
+  /** Not with the folders above: they are missing if the data set was moved away. */
+  #make(): void {
+    try {
+      fs.mkdirSync(this.path);
+    } catch (error) {
+      if (errnoOf(error) !== "EEXIST") throw error; // Another process was faster.
     }
   }
 

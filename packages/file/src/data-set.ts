@@ -49,6 +49,7 @@ export class DataSet {
       onTaken: (takeover) => this.#taken(takeover),
       onRelease: () => this.work.remove(),
       isBusy: () => this.journal.active,
+      makeAgain: () => this.layout.make(), // Python's partd drops a data set by removing it.
       makeRoom: () => this.files.makeRoom(),
     });
   }

@@ -40,8 +40,21 @@ export class Disk {
     return (await this.stat(path)) !== undefined;
   }
 
-  mkdir(path: string): void | Promise<void> {
+  /** Creates a folder, and those above it, unless it is there. */
+  makeFolders(path: string): void | Promise<void> {
     return call<void>(this.#names, "mkdir", path, { recursive: true });
+  }
+
+  /**
+   * Creates one folder, unless something of its name is there. Without the folders above: they are
+   * missing if the data set was moved away, and must not come back.
+   */
+  async makeFolder(path: string): Promise<void> {
+    try {
+      await call<void>(this.#names, "mkdir", path);
+    } catch (error) {
+      if (errnoOf(error) !== "EEXIST") throw error;
+    }
   }
 
   readdir(path: string): string[] | Promise<string[]> {

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { constants, type Dirent, lstatSync, openSync, promises } from "node:fs";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { decodeKey, PartdError } from "@partd/core";
 import { Pace } from "@partd/core/author";
 import { errnoOf } from "@partd/disk";
@@ -54,7 +54,7 @@ export class Layout {
   /** Creates the directory if it is missing. */
   async make(): Promise<void> {
     for (const name of ["", "lock", "aside"]) refuseLink(this.own(name));
-    await this.#disk.mkdir(this.own(""));
+    await this.#disk.makeFolders(this.own(""));
   }
 
   /** Call this when the lock was taken: another process may have put keys aside. */
@@ -101,7 +101,7 @@ export class Layout {
         return { fd: await this.#disk.open(path, CREATE), aside: false };
       } catch (error) {
         if (errnoOf(error) === "ENOENT" && attempt === 0 && key.includes("/")) {
-          if (await this.#makeFolder(dirname(path))) continue;
+          if (await this.#makeFolders(key)) continue;
         } else if (!isUnusable(error)) throw error;
         return { fd: await this.#createAside(key), aside: true };
       }
@@ -210,7 +210,7 @@ export class Layout {
   async #createAside(key: string): Promise<number> {
     const path = this.path(key, true);
     if (!this.#hasAside) {
-      await this.#disk.mkdir(this.#aside);
+      await this.#disk.makeFolder(this.#aside);
       this.#hasAside = true;
     }
     // Write the name first: bytes without one could not be listed.
@@ -224,13 +224,17 @@ export class Layout {
     await discard(`${path}.key`);
   }
 
-  /** @returns false if the folder is impossible, because one of its parts is a file or too long. */
-  async #makeFolder(path: string): Promise<boolean> {
+  /**
+   * Creates the folders of a tuple.
+   *
+   * @returns false if one is impossible, because a file is in its place or its name is too long.
+   */
+  async #makeFolders(key: string): Promise<boolean> {
     try {
-      await this.#disk.mkdir(path);
+      for (const folder of this.foldersOf(key, false).slice(1)) await this.#disk.makeFolder(folder);
       return true;
     } catch (error) {
-      if (isUnusable(error) || errnoOf(error) === "EEXIST") return false;
+      if (isUnusable(error)) return false;
       throw error;
     }
   }

@@ -71,7 +71,7 @@ export class WorkFolder {
     const path = this.#layout.own(PREFIX + lease.token);
     if (this.#made === path) return path;
     this.remove();
-    await this.#disk.mkdir(path);
+    await this.#disk.makeFolder(path);
     this.#made = path;
     try {
       // A folder cannot be renamed over a file: this keeps a tuple's folder from being discarded as

@@ -1,0 +1,88 @@
+import { cpSync, existsSync, renameSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { expect, test } from "@jest/globals";
+import { LogStore } from "@partd/log";
+import { bytes, directories, filesOf, text } from "./directories.js";
+
+const { next } = directories();
+
+const GONE = { code: "ERR_PARTD_IO", message: expect.stringContaining("was moved or removed") };
+
+/** Appends until it is refused, which takes a few milliseconds. @returns what was not. */
+async function appendAll(store: LogStore): Promise<string> {
+  let done = "";
+  for (let i = 0; i < 20_000; i++) {
+    const element = `${i},`;
+    try {
+      await store.append({ kept: bytes(element) });
+      done += element;
+    } catch (error) {
+      expect(error).toMatchObject({ code: "ERR_PARTD_IO" });
+      await expect(store.append({ kept: bytes("late") })).rejects.toMatchObject(GONE);
+      return done;
+    }
+  }
+  throw new Error("It is never refused.");
+}
+
+async function keptIn(directory: string): Promise<string> {
+  // Of a store that still runs: whoever comes later would wait until it is stale.
+  rmSync(join(directory, ".partd-log", "lock"), { recursive: true });
+  await using store = new LogStore(directory);
+  const value = text(await store.get("kept"));
+  expect((await store.verify()).damage).toEqual([]);
+  return value;
+}
+
+test.each([1, 256 * 2 ** 20])(
+  "a data set that is moved gets what is appended, or it is refused, in segments of %d bytes",
+  async (segmentSize) => {
+    const directory = next();
+    const store = new LogStore(directory, { segmentSize });
+    await store.append({ kept: bytes("before,") });
+    renameSync(directory, `${directory}-moved`);
+    const done = await appendAll(store);
+    for (const call of [store.get("kept"), store.delete("kept"), store.compact()]) {
+      await expect(call).rejects.toMatchObject(GONE);
+    }
+    await store.close();
+    expect(existsSync(directory)).toBe(false);
+    expect(await keptIn(`${directory}-moved`)).toBe(`before,${done}`);
+  },
+);
+
+test("a data set that is removed gets nothing any more", async () => {
+  const directory = next();
+  const store = new LogStore(directory);
+  await store.append({ kept: bytes("1") });
+  rmSync(directory, { recursive: true });
+  expect(await appendAll(store)).toBe("");
+  await expect(store.get("kept")).rejects.toMatchObject(GONE);
+  await store.close();
+  expect(existsSync(directory)).toBe(false);
+  await using anew = new LogStore(directory);
+  await anew.append({ kept: bytes("2") });
+  expect(text(await anew.get("kept"))).toBe("2");
+});
+
+test("another data set in its place, also a copy made while the lock was held, is left alone", async () => {
+  const [directory, other] = [next(), next()];
+  await using another = new LogStore(other);
+  await another.append({ kept: bytes("other") });
+  await another.close();
+  for (const isCopy of [false, true]) {
+    const store = new LogStore(directory);
+    await store.append({ kept: bytes("1") });
+    if (isCopy) cpSync(directory, `${directory}-new`, { recursive: true });
+    else renameSync(other, `${directory}-new`);
+    renameSync(directory, `${directory}-old`);
+    const files = filesOf(`${directory}-new`, ".seg").length;
+    renameSync(`${directory}-new`, directory);
+    const done = await appendAll(store);
+    await store.close();
+    expect(filesOf(directory, ".seg")).toHaveLength(files);
+    expect(await keptIn(`${directory}-old`)).toBe(`1${done}`);
+    rmSync(directory, { recursive: true });
+    rmSync(`${directory}-old`, { recursive: true });
+  }
+});
