@@ -1,10 +1,20 @@
 import { PyDtype, PyGlobal, PyNdArray, PyObject, PyTuple, pyTuple } from "@partd/codec-pickle";
-import { DataType, type Table, type Vector, vectorFromArray } from "apache-arrow";
+import { DataType, Int64, type Table, type Vector, vectorFromArray } from "apache-arrow";
 import { type Extension, fromColumn, refuse, toColumn, type Values } from "./column.js";
 import type { Compression } from "./compression.js";
 import { packed, pickler, unpacked, unpickler } from "./packed.js";
 import { indexValues, itemOf, pickledZone, pyArray } from "./pickled-array.js";
-import { type Column, type Index, levelName, metadataOf, type RangeIndex } from "./table.js";
+import {
+  type Column,
+  type Index,
+  type Label,
+  type Level,
+  labelFrom,
+  levelName,
+  levelOf,
+  metadataOf,
+  type RangeIndex,
+} from "./table.js";
 
 export async function decodeIndex(
   header: unknown,
@@ -15,7 +25,8 @@ export async function decodeIndex(
   if (!(header instanceof PyTuple) || !(header[2] instanceof PyDtype))
     throw new Error("an index is none.");
   const [, attributes, dtype, category] = header as unknown as [unknown, unknown, PyDtype, unknown];
-  const name = nameOf(itemOf(attributes, "name"), 0);
+  const label = itemOf(attributes, "name");
+  const name = levelName(label, 0);
   const values = await unpacked(bytes, dtype, undefined, compression);
   const extension: Extension =
     category instanceof PyTuple
@@ -26,9 +37,9 @@ export async function decodeIndex(
     values.data.every((item) => Number.isSafeInteger(item)) &&
     values.data.length > 0
   ) {
-    return [[name, vectorFromArray(values.data.map(String))]];
+    return [levelOf(label, 0, vectorFromArray(values.data.map(BigInt as never), new Int64()))];
   }
-  return [[name, toColumn(values, name, extension)]];
+  return [levelOf(label, 0, toColumn(values, name, extension))];
 }
 
 function unpickledIndex(index: unknown): Index {
@@ -39,10 +50,9 @@ function unpickledIndex(index: unknown): Index {
     const [start, stop, step] = ["start", "stop", "step"].map((part) =>
       Number(itemOf(state, part)),
     );
-    const name = itemOf(state, "name");
     return {
       kind: "range",
-      name: typeof name === "string" ? name : null,
+      name: labelFrom(itemOf(state, "name")),
       start,
       stop,
       step,
@@ -53,17 +63,17 @@ function unpickledIndex(index: unknown): Index {
     const codes = itemOf(state, "codes") as unknown[];
     const names = itemOf(state, "names") as unknown[];
     if (![levels, codes, names].every(Array.isArray)) throw new Error("an index is none.");
-    return levels.map((level, i): Column => {
-      const name = nameOf(names[i], i);
+    return levels.map((level, i): Level => {
+      const name = levelName(names[i], i);
       const values = indexValues(level, name);
       const at = codes[i];
       if (!(at instanceof PyNdArray)) throw new Error("an index is none.");
       const places = toColumn({ dtype: at.dtype.text, data: at.data }, name);
       const rows = Array.from({ length: places.length }, (_, row) => Number(places.get(row)));
-      return [name, taken(values, rows, name)];
+      return levelOf(names[i], i, taken(values, rows, name));
     });
   }
-  return [[nameOf(itemOf(state, "name"), 0), indexValues(index, "index")]];
+  return [levelOf(itemOf(state, "name"), 0, indexValues(index, "index"))];
 }
 
 /**
@@ -84,23 +94,52 @@ function taken(values: Vector, places: readonly number[], name: string): Vector 
   return toColumn({ dtype, data: new Uint8Array(own.buffer) }, name, { timezone });
 }
 
-function nameOf(name: unknown, level: number): string {
-  return typeof name === "string" ? name : `__index_level_${level}__`;
+/** A frame's column names, and whether they are integers there. */
+export interface ColumnNames {
+  readonly names: string[];
+  readonly areNumbers: boolean;
 }
 
-export function areNumbers(labels: Index): boolean {
-  return "kind" in labels || DataType.isInt(labels[0]?.[1].type);
-}
-
-export function labelsOf(index: Index): string[] {
+/**
+ * Decodes a frame's column names, which pandas stores as an index. They may be of any type there;
+ * here they are texts, those that are dates, bools or None as pandas prints them.
+ *
+ * @param most more than there can be columns: a range of a few bytes may claim any number.
+ */
+export async function decodeLabels(
+  header: unknown,
+  bytes: Uint8Array,
+  compression: Compression,
+  most: number,
+): Promise<ColumnNames> {
+  if (header instanceof PyTuple && header[2] instanceof PyDtype) {
+    const { data } = await unpacked(bytes, header[2], undefined, compression);
+    if (Array.isArray(data)) return { names: data.map(labelText), areNumbers: false };
+  }
+  const index = await decodeIndex(header, bytes, compression);
   if ("kind" in index) {
     const { start, stop, step } = index;
-    return Array.from({ length: Math.max(0, Math.ceil((stop - start) / step)) }, (_, i) =>
-      String(start + i * step),
-    );
+    const length = Math.max(0, Math.ceil((stop - start) / step));
+    if (!(length <= most)) throw new Error("it claims more columns than its bytes can hold.");
+    const names = Array.from({ length }, (_, i) => String(start + i * step));
+    return { names, areNumbers: true };
   }
-  if (index.length !== 1) throw refuse("", "columns of several levels have no Arrow schema");
-  return Array.from(index[0]?.[1] as Vector, String);
+  const [level] = index;
+  if (level === undefined || index.length > 1)
+    throw refuse("", "columns of several levels have no Arrow schema");
+  const { type } = level[1];
+  const labels = Array.from(level[1] as Vector<DataType>);
+  const dates = DataType.isTimestamp(type) ? labels.map((ms) => new Date(Number(ms))) : labels;
+  return { names: dates.map(labelText), areNumbers: DataType.isInt(type) };
+}
+
+function labelText(label: unknown): string {
+  if (typeof label === "string") return label;
+  if (label === null) return "None";
+  if (typeof label === "boolean") return label ? "True" : "False";
+  if (label instanceof Date) return label.toISOString().slice(0, 19).replace("T", " ");
+  if (typeof label === "number" || typeof label === "bigint") return String(label);
+  throw refuse("", "columns whose names are neither texts nor numbers have no Arrow schema");
 }
 
 /** Encodes a frame's column names, which pandas stores as an index. */
@@ -122,9 +161,9 @@ export async function encodeIndex(
     index.length === 1 &&
     isPlainIndex(fromColumn(index[0]?.[1] as Vector, "index"))
   ) {
-    const [[name, column]] = index as readonly [Column];
+    const [[name, column, label]] = index as readonly [Level];
     const values = fromColumn(column, name);
-    return [indexHeader(levelName(name), values), await packed(values, compression)];
+    return [indexHeader(label, values), await packed(values, compression)];
   }
   return [null, pickler.dump(pickledIndex(index))];
 }
@@ -134,10 +173,7 @@ function isPlainIndex({ dtype, timezone }: Values & Extension): boolean {
   return timezone === undefined && !/[Mm]8/.test(dtype);
 }
 
-function indexHeader(
-  name: string | null,
-  { dtype, categories, ordered }: Values & Extension,
-): PyTuple {
+function indexHeader(name: Label, { dtype, categories, ordered }: Values & Extension): PyTuple {
   const type = categories
     ? new PyGlobal("pandas.core.indexes.category", "CategoricalIndex")
     : new PyGlobal("pandas.core.indexes.base", "Index");
@@ -166,12 +202,12 @@ function pickledIndex(index: Index): PyObject {
     return new PyObject(make, pyTuple<unknown>(type, { name, start, stop, step }));
   }
   if (index.length === 1) {
-    const [[name, column]] = index as readonly [Column];
-    return pickledLevel(column, levelName(name));
+    const [[, column, label]] = index as readonly [Level];
+    return pickledLevel(column, label);
   }
   const levels: PyObject[] = [];
   const codes: PyNdArray[] = [];
-  for (const [name, column] of index) {
+  for (const [name, column, label] of index) {
     const places = new Map<unknown, number>();
     const rows: number[] = [];
     const { dtype, data } = fromColumn(column, name);
@@ -184,19 +220,19 @@ function pickledIndex(index: Index): PyObject {
       return place;
     });
     const distinct = taken(column, rows, name);
-    levels.push(pickledLevel(distinct, levelName(name)));
+    levels.push(pickledLevel(distinct, label));
     codes.push(pyArray({ dtype: "<i4", data: new Uint8Array(own.buffer) }));
   }
   const type = new PyGlobal("pandas.core.indexes.multi", "MultiIndex");
-  const names = index.map(([name]) => levelName(name));
+  const names = index.map(([, , label]) => label);
   return new PyObject(make, pyTuple<unknown>(type, { levels, codes, sortorder: null, names }));
 }
 
 /** A level of an index, in the form in which pandas pickles it. */
-export function pickledLevel(column: Vector, name: string | null): PyObject {
-  const values = fromColumn(column, name ?? "index");
+export function pickledLevel(column: Vector, name: Label): PyObject {
+  const values = fromColumn(column, `${name ?? "index"}`);
   if (values.categories !== undefined)
-    throw refuse(name ?? "index", "an index of categories is not written");
+    throw refuse(`${name ?? "index"}`, "an index of categories is not written");
   if (values.dtype === "<M8[ns]") {
     const make = new PyGlobal("pandas.core.indexes.datetimes", "_new_DatetimeIndex");
     const type = new PyGlobal("pandas.core.indexes.datetimes", "DatetimeIndex");

@@ -4,11 +4,10 @@ import type { Table, Vector } from "apache-arrow";
 import { fromColumn, toColumn } from "./column.js";
 import type { Compression } from "./compression.js";
 import {
-  areNumbers,
   decodeIndex,
+  decodeLabels,
   encodeIndex,
   encodeLabels,
-  labelsOf,
   pickledLevel,
 } from "./frame-index.js";
 import { packed, pickler, unpacked, unpickler } from "./packed.js";
@@ -22,8 +21,12 @@ export async function decodeFrame(bytes: Uint8Array, compression: Compression): 
   if (!Array.isArray(headers) || headers.length !== parts.length || headers.length < 2) {
     throw new Error("it is no frame of pandas.");
   }
-  const labels = await decodeIndex(headers[0], parts[0] as Uint8Array, compression);
-  const names = labelsOf(labels);
+  const { names, areNumbers } = await decodeLabels(
+    headers[0],
+    parts[0] as Uint8Array,
+    compression,
+    bytes.byteLength,
+  );
   const index = await decodeIndex(headers[1], parts[1] as Uint8Array, compression);
   const columns: Column[] = [];
   for (let i = 2; i < headers.length; i++) {
@@ -39,7 +42,7 @@ export async function decodeFrame(bytes: Uint8Array, compression: Compression): 
   if (columns.length !== names.length || columns.includes(undefined as never)) {
     throw new Error("a column has no block.");
   }
-  return tableOf(columns, index, areNumbers(labels) ? "int64" : "unicode");
+  return tableOf(columns, index, areNumbers ? "int64" : "unicode");
 }
 
 /** Encodes a table as one frame of Python's `PandasBlocks`. */

@@ -3,7 +3,7 @@ import { type Codec, Encode, type EncodeOptions, PartdError, type Store } from "
 import { Table, vectorFromArray } from "apache-arrow";
 import { Compression, type CompressionOptions } from "./compression.js";
 import { decodeFrame, encodeFrame } from "./frame.js";
-import { partsOf, type RangeIndex, tableOf } from "./table.js";
+import { levelOf, partsOf, type RangeIndex, tableOf } from "./table.js";
 
 export interface PandasBlocksOptions extends CompressionOptions, EncodeOptions {}
 
@@ -52,7 +52,7 @@ export function pandasBlocksCodec(options: CompressionOptions = {}): Codec<Table
 function withIndexColumn(table: Table): Table {
   const { columns, index } = partsOf(table);
   if (!("kind" in index)) return table;
-  return tableOf(columns, [[index.name ?? "__index_level_0__", rangeColumn(index, table.numRows)]]);
+  return tableOf(columns, [levelOf(index.name, 0, rangeColumn(index, table.numRows))]);
 }
 
 function rangeColumn({ start, step }: RangeIndex, rows: number) {

@@ -25,7 +25,7 @@ import {
 } from "@partd/core/author";
 import { Table, type Vector } from "apache-arrow";
 import { fromColumn, refuse, toColumn } from "./column.js";
-import { type Column, levelName, partsOf, tableOf } from "./table.js";
+import { type Column, type Level, levelOf, partsOf, tableOf } from "./table.js";
 
 export interface PandasColumnsGetOptions extends GetOptions {
   /** Names of the columns to read, in the order of the result; no others are read. Default: all. */
@@ -57,9 +57,9 @@ export class PandasColumns extends Decorator<Table, PandasColumns> {
       const { columns, index } = partsOf(table);
       if (!("kind" in index) && index.length > 1)
         throw refuse("", "Python has no index of several levels here");
-      const [name, level] = levelOf(index, table.numRows);
+      const [, level, label] = onlyLevel(index, table.numRows);
       isets.push([under(key, ".columns"), pickler.dump(columns.map(([column]) => column))]);
-      isets.push([under(key, ".index-name"), pickler.dump(levelName(name))]);
+      isets.push([under(key, ".index-name"), pickler.dump(label)]);
       for (const [column, vector] of [...columns, [".index", level] as const]) {
         arrays.push([under(key, column), arrayOf(vector, column)]);
       }
@@ -189,7 +189,7 @@ export class PandasColumns extends Decorator<Table, PandasColumns> {
     const label = unpickler.load(await this._store.get(under(key, ".index-name"), options));
     const all = wanted.map((name, i): Column => [name, columnOf(arrays[i] as NdValue, name)]);
     const [, index] = all.pop() as Column;
-    return tableOf(all, [[typeof label === "string" ? label : "__index_level_0__", index]]);
+    return tableOf(all, [levelOf(label, 0, index)]);
   }
 }
 
@@ -201,13 +201,13 @@ function under(key: Key, name: string): Key {
   return typeof key === "string" ? tuple(key, name) : tuple(...key.parts, name);
 }
 
-function levelOf(index: ReturnType<typeof partsOf>["index"], rows: number): Column {
-  if (!("kind" in index)) return index[0] as Column;
+function onlyLevel(index: ReturnType<typeof partsOf>["index"], rows: number): Level {
+  if (!("kind" in index)) return index[0] as Level;
   const { name, start, step } = index;
   const data = new Uint8Array(
     BigInt64Array.from({ length: rows }, (_, i) => BigInt(start + i * step)).buffer,
   );
-  return [name ?? "__index_level_0__", toColumn({ dtype: "<i8", data }, ".index")];
+  return levelOf(name, 0, toColumn({ dtype: "<i8", data }, ".index"));
 }
 
 function arrayOf(column: Vector, name: string): NdValue {

@@ -1,6 +1,7 @@
 import { PartdError } from "@partd/core";
 import {
   type Data,
+  DataType,
   Field,
   makeData,
   RecordBatch,
@@ -14,12 +15,18 @@ import { HALF_PAIR, refuse } from "./column.js";
 /** A column and its name. */
 export type Column = readonly [name: string, column: Vector];
 
+/** What pandas calls an index or a level of it; null if it has no name. */
+export type Label = string | number | null;
+
+/** A level of an index. Its name as a column of the table may be another than its label. */
+export type Level = readonly [name: string, column: Vector, label: Label];
+
 /** The index of a frame: a range, or one column a level. */
-export type Index = RangeIndex | readonly Column[];
+export type Index = RangeIndex | readonly Level[];
 
 export interface RangeIndex {
   readonly kind: "range";
-  readonly name: string | null;
+  readonly name: Label;
   readonly start: number;
   readonly stop: number;
   readonly step: number;
@@ -34,15 +41,16 @@ export function partsOf(table: Table): { columns: Column[]; index: Index } {
   if (names.size < all.length) throw refuse(all[0]?.[0] ?? "", "another has its name");
   const half = all.find(([name]) => !name.isWellFormed());
   if (half !== undefined) throw refuse(half[0], `its name has ${HALF_PAIR}`);
-  const described = metadataOf(table).index_columns;
+  const { index_columns: described, columns: entries } = metadataOf(table);
   const levels = described?.filter((name) => typeof name === "string") ?? [];
   const range = described?.find((entry) => typeof entry === "object");
   const columns = all.filter(([name]) => !levels.includes(name));
-  const index = levels.map((level): Column => {
+  const index = levels.map((level): Level => {
     const found = all.find(([name]) => name === level);
     if (found === undefined)
       throw refuse(String(level), "the metadata name it as an index column, and it is not there");
-    return found;
+    const entry = entries?.find(({ field_name }) => field_name === level);
+    return [...found, entry === undefined ? labelOf(found[0]) : labelFrom(entry.name)];
   });
   if (index.length > 0) return { columns, index };
   const { name = null, start = 0, step = 1 } = (range ?? {}) as Partial<RangeIndex>;
@@ -58,8 +66,8 @@ export function tableOf(
   index: Index,
   labels: "unicode" | "int64" = "unicode",
 ): Table {
-  const levels = "kind" in index ? [] : index;
-  const all = [...columns, ...levels];
+  const levels = "kind" in index ? [] : withOwnNames(index, columns);
+  const all: Column[] = [...columns, ...levels.map(([name, column]) => [name, column] as const)];
   const described = {
     index_columns: "kind" in index ? [index] : levels.map(([name]) => name),
     column_indexes: [
@@ -71,8 +79,8 @@ export function tableOf(
         metadata: null,
       },
     ],
-    columns: all.map(([name, column]) => ({
-      name: levels.some(([level]) => level === name) ? levelName(name) : name,
+    columns: all.map(([name, column], i) => ({
+      name: i < columns.length ? name : levels[i - columns.length]?.[2],
       field_name: name,
       pandas_type: `${column.type}`.toLowerCase(),
       numpy_type: "object",
@@ -95,12 +103,25 @@ export function tableOf(
     nullCount: 0,
     children: children as Data[],
   });
-  return new Table(schema, rows > 0 ? [new RecordBatch(schema, struct)] : []);
+  // Without rows, only a batch has the categories of a column.
+  const isEmpty = rows === 0 && !fields.some(({ type }) => DataType.isDictionary(type));
+  return new Table(schema, isEmpty ? [] : [new RecordBatch(schema, struct)]);
+}
+
+/** The levels, each with a name that no column and no level before it has. */
+function withOwnNames(levels: readonly Level[], columns: readonly Column[]): Level[] {
+  const taken = new Set(columns.map(([name]) => name));
+  return levels.map(([name, column, label], i) => {
+    const own = taken.has(name) ? `__index_level_${i}__` : name;
+    taken.add(own);
+    return [own, column, label];
+  });
 }
 
 interface PandasMetadata {
   readonly column_indexes?: readonly { readonly pandas_type?: string }[];
   readonly index_columns?: readonly (string | RangeIndex)[];
+  readonly columns?: readonly { readonly name?: unknown; readonly field_name?: unknown }[];
 }
 
 export function metadataOf(table: Table): PandasMetadata {
@@ -115,7 +136,22 @@ export function metadataOf(table: Table): PandasMetadata {
 
 const LEVEL = /^__index_level_\d+__$/;
 
-/** A level's name in pandas, null for a level without one, which has a name only in Arrow. */
-export function levelName(name: string): string | null {
+/** The label of a level of this name, null for a name that a level without one has in Arrow. */
+function labelOf(name: string): string | null {
   return LEVEL.test(name) ? null : name;
+}
+
+/** A label as Python gives it. Others than texts and integers have no form in the metadata. */
+export function labelFrom(label: unknown): Label {
+  return typeof label === "string" || Number.isSafeInteger(label) ? (label as Label) : null;
+}
+
+/** The level of this label, in its place in the index. */
+export function levelOf(label: unknown, place: number, column: Vector): Level {
+  return [levelName(label, place), column, labelFrom(label)];
+}
+
+/** The name of a level as a column, also for errors. */
+export function levelName(label: unknown, place: number): string {
+  return typeof label === "string" ? label : `__index_level_${place}__`;
 }

@@ -4,8 +4,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "@jest/globals";
+import { PyGlobal, PyObject, pyTuple } from "@partd/codec-pickle";
+import { Pickler } from "@partd/codec-pickle/format";
 import { Dict, type Store } from "@partd/core";
-import { frame } from "@partd/core/author";
+import { concatBytes, frame } from "@partd/core/author";
 import { FileStore } from "@partd/file";
 import { codecContract } from "@partd/testing";
 import {
@@ -104,6 +106,30 @@ describe("frames that pandas wrote", () => {
       ["a", "Int64"],
       ["s", "Utf8"],
     ]);
+  });
+
+  test("have an index of its own name beside a column of the same", async () => {
+    const { schema, numCols } = await read(fixtures.raw["levels of columns"] as string);
+    expect(schema.names).toEqual(["a", "b", "__index_level_0__", "__index_level_1__"]);
+    const { columns } = JSON.parse(schema.metadata.get("pandas") as string);
+    expect(columns.map(({ name }: { name: string }) => name)).toEqual(["a", "b", "a", "b"]);
+    expect(numCols).toBe(4);
+  });
+
+  test("have names of columns as texts", async () => {
+    const names = async (name: string) => (await read(fixtures.raw[name] as string)).schema.names;
+    expect(await names("date columns")).toEqual(["2020-01-01 00:00:00", "2021-12-31 23:59:59"]);
+    expect(await names("other columns")).toEqual(["None", "7", "t"]);
+  });
+
+  test("claim no more columns than their bytes can hold", () => {
+    const type = new PyGlobal("pandas.core.indexes.range", "RangeIndex");
+    const state = { name: null, start: 0, stop: 1e9, step: 1 };
+    const make = new PyGlobal("pandas.core.indexes.base", "_new_Index");
+    const pickler = new Pickler();
+    const range = pickler.dump(new PyObject(make, pyTuple<unknown>(type, state)));
+    const bytes = concatBytes([pickler.dump([null, null]), range, range].map(frame));
+    return expect(async () => pandasBlocksCodec().decode(bytes)).rejects.toThrow("more columns");
   });
 
   test("mutated bytes are a table or a clear error", async () => {
