@@ -248,6 +248,18 @@ describe("servers", () => {
     expect(ended.err).toContain("PARTD_TOKEN");
   });
 
+  test("what cannot be an address, or a certificate, makes no data set", async () => {
+    writeFileSync(join(cwd, "no.pem"), "none");
+    for (const words of [
+      ["serve", "never", "--address", "foo"],
+      ["serve", "never", "--address", "wss://127.0.0.1:0", "--cert", "no.pem", "--key", "no.pem"],
+      ["ls", "ws://"],
+    ]) {
+      expect([words, await run(words)]).toMatchObject([words, { code: 2, out: "" }]);
+    }
+    expect(existsSync(join(cwd, "never"))).toBe(false);
+  });
+
   test("a server that is not there is an error", async () => {
     const ended = await run(["ls", `ipc://${join(cwd, "nobody.sock")}`]);
     expect(ended).toMatchObject({ code: 1, out: "" });

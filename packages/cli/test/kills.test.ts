@@ -280,11 +280,16 @@ test("two runs do not write one directory at a time", async () => {
 });
 
 test("Ctrl-C leaves nothing, and ends with 130", async () => {
-  const child = begin(["sort", "events.ndjson", "--by", "id:desc", "-o", "broken"], { cwd });
+  const words = ["sort", "events.ndjson", "--by", "id:desc", "-o", "broken", "--json"];
+  const child = begin(words, { cwd });
   const end = ended(child);
   while (left("broken").length === 0) await setTimeout(1);
   child.kill("SIGINT");
-  expect(await end).toMatchObject({ code: 130, signal: null });
+  const { code, err } = await end;
+  expect(code).toBe(130);
+  expect(JSON.parse(err.trimEnd().split("\n").at(-1) as string)).toMatchObject({
+    error: { code: "INTERRUPTED", exitCode: 130 },
+  });
   expect(readdirSync(cwd).filter((name) => name.includes("broken"))).toEqual([]);
 });
 

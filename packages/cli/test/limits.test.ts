@@ -72,8 +72,9 @@ const onSmallDisk = (size: string, script: string): Promise<Ended> => {
     ]) {
       const failed = await onSmallDisk("1m", `${PARTD} ${words}`);
       expect([words, failed.code]).toEqual([words, 1]);
-      expect(failed.err).toMatch(/^partd: .*(full|space)/i);
+      expect(failed.err).toMatch(/^partd: .*(full|space)/im);
       expect(failed.err).not.toMatch(/^\s+at /m);
+      if (words.includes("--tmp")) expect(failed.err).toContain("choose another disk with --tmp");
       if (!words.startsWith("split")) expect([words, failed.out]).toEqual([words, ""]);
     }
     expect(existsSync(join(cwd, "sorted-2"))).toBe(false);
@@ -83,7 +84,7 @@ const onSmallDisk = (size: string, script: string): Promise<Ended> => {
     const split = `${PARTD} split events.ndjson --by user --out disk/users`;
     const ended = await onSmallDisk(
       "4m",
-      `head -c 2000000 /dev/zero > disk/filler; ! ${split} --force 2>/dev/null && rm disk/filler && mount -o remount,size=40m disk && ${split} --resume 2>/dev/null && cat disk/users/*.ndjson | sort | md5sum > sum`,
+      `head -c 2000000 /dev/zero > disk/filler; ! ${split} --force 2>told && grep -q 'resume goes on with it' told && rm disk/filler && mount -o remount,size=40m disk && ${split} --resume 2>/dev/null && cat disk/users/*.ndjson | sort | md5sum > sum`,
     );
     expect(ended).toMatchObject({ code: 0, out: "users\n" });
     const expected = await bash("sort events.ndjson | md5sum");
@@ -128,10 +129,10 @@ describe("outputs that are no plain files", () => {
   });
 });
 
-describeReal(realPart.program("script", "bsdutils"), "on a terminal", () => {
-  const onTerminal = (words: string, input = "") =>
-    bash(`printf '${input}' | script -qefc '${PARTD.replaceAll('"', "")} ${words}' typescript`);
+const onTerminal = (words: string, input = "") =>
+  bash(`printf '${input}' | script -qefc '${PARTD.replaceAll('"', "")} ${words}' typescript`);
 
+describeReal(realPart.program("script", "bsdutils"), "on a terminal", () => {
   test("a bar, and the line is cleared behind it", async () => {
     const { code, out } = await onTerminal(
       "sort events.ndjson --by user,id:desc -o on-terminal --force",
@@ -147,10 +148,22 @@ describeReal(realPart.program("script", "bsdutils"), "on a terminal", () => {
     await partd(["append", "asked", "x"], { cwd, input: "y" });
     const kept = await onTerminal("drop asked", "no\\n");
     expect(kept.code).toBe(1);
-    expect(kept.out).toContain("Delete all 1 keys of");
+    expect(kept.out).toContain("Delete all 1 key of");
     expect((await partd(["ls", "asked"], { cwd })).out).toBe("x\n");
     expect((await onTerminal("drop asked", "yes\\n")).code).toBe(0);
     expect((await partd(["ls", "asked"], { cwd })).out).toBe("");
+  });
+});
+
+describeReal(realPart.program("script", "bsdutils"), "what is no text", () => {
+  test("is not shown on a terminal", async () => {
+    await partd(["append", "binary", "x"], { cwd, input: "a\u001b[31mb" });
+    for (const words of ["get binary x", "distinct events.ndjson --to parquet"]) {
+      const { code, out } = await onTerminal(words);
+      expect([words, code]).toEqual([words, 2]);
+      expect(out).toContain("is no text to look at");
+    }
+    expect((await partd(["get", "binary", "x"], { cwd })).out).toBe("a\u001b[31mb");
   });
 });
 

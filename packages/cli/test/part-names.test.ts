@@ -96,6 +96,23 @@ describe("names of parts", () => {
     );
   });
 
+  test("a template makes no name too long, and none for two keys", () => {
+    const long = "x".repeat(300);
+    for (const template of [
+      "{user}{user}{user}.ndjson",
+      `${"長".repeat(100)}{user}.ndjson`,
+      `{user}.${"y".repeat(300)}`,
+    ]) {
+      const names = new PartNames(template, ["user"]);
+      const taken = [`${long}a`, `${long}b`, `${long}B`, "a"].map((user) => names.take([user]));
+      expect(new Set(taken.map(onDisk)).size).toBe(4);
+      for (const name of taken) {
+        expect(Buffer.byteLength(numbered(name, 100_000))).toBeLessThanOrEqual(255);
+        if (template.endsWith(".ndjson")) expect(name.endsWith(".ndjson")).toBe(true);
+      }
+    }
+  });
+
   test("templates that cannot be are refused", () => {
     expect(() => new PartNames("all.ndjson", ["user"])).toThrow("lacks {user}");
     expect(() => new PartNames("{usr}.ndjson", ["user"])).toThrow("{usr} is not among the fields");

@@ -245,6 +245,28 @@ test("only the columns that matter are read", async () => {
   );
 });
 
+test("a record that lacks a field has nothing from its prototype", async () => {
+  const lines = '{"constructor":1,"k":1}\n{"k":2}\n';
+  for (const to of ["parquet", "arrow"]) {
+    const path = join(cwd, `lacking.${to}`);
+    expect(await runner.run(["distinct", "-", "-o", path], lines)).toMatchObject({ code: 0 });
+    const { out } = await runner.run(["distinct", path]);
+    expect(out).toBe('{"constructor":1,"k":1}\n{"constructor":null,"k":2}\n');
+  }
+});
+
+test("packed tables are neither read nor written", async () => {
+  for (const words of [
+    ["distinct", "-", "-o", "packed.arrow.gz"],
+    ["count", "packed.parquet.gz"],
+  ]) {
+    writeFileSync(join(cwd, "packed.parquet.gz"), "");
+    const { code, err } = await runner.run(words, '{"a":1}\n');
+    expect([words[0], code]).toEqual([words[0], 2]);
+    expect(err).toContain("packed");
+  }
+});
+
 test("a column's type is that of all its values", () => {
   const typesOf = (...values: unknown[]) => {
     const types = new ColumnTypes();

@@ -1,6 +1,8 @@
+import { basename, dirname } from "node:path";
 import type { PartdError } from "@partd/core";
 import type { Terminal } from "../terminal/terminal.js";
 import { ExitCode } from "./exit-code.js";
+import { showBytes } from "./quantity.js";
 
 /** Wrong use of the command: the message says what to write instead. */
 export class UsageError extends Error {
@@ -16,17 +18,29 @@ export class Failure extends Error {
 export function report(error: unknown, terminal: Terminal, signal: AbortSignal): number {
   if (signal.aborted && isAbort(error, signal)) {
     const code = (signal.reason as Interruption | undefined)?.exitCode ?? ExitCode.INTERRUPTED;
-    terminal.note(code === ExitCode.TERMINATED ? "ended by SIGTERM" : "interrupted");
+    const message = code === ExitCode.TERMINATED ? "ended by SIGTERM" : "interrupted";
+    if (terminal.json) tell(terminal, { code: "INTERRUPTED", message }, code);
+    else terminal.note(message);
     return code;
   }
-  const code = error instanceof UsageError ? ExitCode.USAGE : ExitCode.FAILED;
+  const code = error instanceof UsageError || isNoAddress(error) ? ExitCode.USAGE : ExitCode.FAILED;
   if (terminal.json) {
-    terminal.error(JSON.stringify({ error: { ...describe(error), exitCode: code } }));
+    tell(terminal, describe(error), code);
   } else {
     terminal.fail(describe(error).message);
   }
   if (process.env.PARTD_DEBUG && error instanceof Error) terminal.error(String(error.stack));
   return code;
+}
+
+interface Description {
+  readonly code: string;
+  readonly message: string;
+}
+
+/** For machines. */
+function tell(terminal: Terminal, description: Description, exitCode: number): void {
+  terminal.error(JSON.stringify({ error: { ...description, exitCode } }));
 }
 
 /** The reason of the signal that ends a command early. */
@@ -47,7 +61,7 @@ function isAbort(error: unknown, signal: AbortSignal): boolean {
   return false;
 }
 
-function describe(error: unknown): { code: string; message: string } {
+function describe(error: unknown): Description {
   if (isPartdError(error)) return { code: error.code, message: printable(inWords(error.message)) };
   if (error instanceof UsageError || error instanceof Failure) {
     return {
@@ -55,9 +69,11 @@ function describe(error: unknown): { code: string; message: string } {
       message: printable(error.message),
     };
   }
-  const { code, message } = error as NodeJS.ErrnoException;
+  const { code, message, path } = error as NodeJS.ErrnoException;
   if (typeof code === "string" && SYSTEM[code]) {
-    return { code, message: `${SYSTEM[code]} (${printable(message)})` };
+    const isHidden = path !== undefined && /^\..*\.(?:aside|partial)$/.test(basename(path));
+    const where = isHidden ? `nothing can be made in ${dirname(path)}` : message;
+    return { code, message: `${SYSTEM[code]} (${printable(where)})` };
   }
   return {
     code: typeof code === "string" ? code : "FAILED",
@@ -70,17 +86,34 @@ function isPartdError(error: unknown): error is PartdError {
   return error instanceof Error && error.name === "PartdError";
 }
 
-/** What the libraries advise to programs, as options of the command. */
-function inWords(message: string): string {
-  return ADVICE.reduce((text, [pattern, words]) => text.replace(pattern, words), message);
+function isNoAddress(error: unknown): boolean {
+  return isPartdError(error) && / is no address: /.test(error.message);
 }
 
-const ADVICE: readonly (readonly [RegExp, string])[] = [
-  [/new Client\(address, \{ token \}\)/, "set PARTD_TOKEN, or give --token-file"],
-  [
-    /((?:unable to (?:verify|get)|self[- ]signed|certificate).*?)\.$/,
-    "$1; --ca FILE names the authority to trust.",
-  ],
+/** What the libraries say to programs, in words of the command. */
+function inWords(message: string): string {
+  return ADVICE.reduce((text, { pattern, words }) => text.replace(pattern, words), message);
+}
+
+const ADVICE: readonly { pattern: RegExp; words: (...match: string[]) => string }[] = [
+  {
+    pattern: /new Client\(address, \{ token \}\)/,
+    words: () => "set PARTD_TOKEN, or give --token-file",
+  },
+  {
+    pattern: /((?:unable to (?:verify|get)|self[- ]signed|certificate).*?)\.$/,
+    words: (_, fault) => `${fault}; --ca FILE names the authority to trust.`,
+  },
+  {
+    pattern: /(No connection to .*: connect (?:ECONNREFUSED|ENOENT) .*)\.$/,
+    words: (_, fault) => `${fault}; is partd serve running there?`,
+  },
+  {
+    pattern:
+      /^About (\d+) bytes have to be spilled, and (\d+) are free in (.*): set dir to .*, or raise memory\.$/,
+    words: (_, needed, free, folder) =>
+      `about ${showBytes(Number(needed))} of temporary data are needed, and ${folder} has ${showBytes(Number(free))} free; choose another disk with --tmp, or raise --memory`,
+  },
 ];
 
 const SYSTEM: { readonly [code: string]: string } = {

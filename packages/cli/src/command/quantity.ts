@@ -38,6 +38,11 @@ export function showCount(count: number): string {
   return String(count).replace(/\B(?=(\d{3})+$)/g, ",");
 }
 
+/** `"1 file"`, `"2 files"`. */
+export function showMany(count: number, noun: string): string {
+  return `${showCount(count)} ${noun}${count === 1 ? "" : "s"}`;
+}
+
 /** `"48 s"`, `"3 min 5 s"`, `"2 h 10 min"`. */
 export function showSeconds(seconds: number): string {
   if (seconds < 60) return `${seconds < 10 ? seconds.toFixed(1) : Math.round(seconds)} s`;

@@ -1,4 +1,5 @@
 import type { Action } from "../command/command.js";
+import { showMany } from "../command/quantity.js";
 import { openDataSet } from "./data-set.js";
 import { keysOf, requireKeys } from "./key-text.js";
 
@@ -11,6 +12,6 @@ export const remove: Action = async (call) => {
   await dataSet.store.delete(keys, { signal });
   await dataSet.store.flush({ signal });
   if (terminal.json) await terminal.line(JSON.stringify({ deleted: keys.length }));
-  else terminal.note(`deleted ${keys.length} ${keys.length === 1 ? "key" : "keys"}`);
+  else terminal.note(`deleted ${showMany(keys.length, "key")}`);
   return undefined;
 };

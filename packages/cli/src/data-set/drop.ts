@@ -1,7 +1,7 @@
 import { createInterface } from "node:readline/promises";
 import type { Action } from "../command/command.js";
 import { Failure, UsageError } from "../command/failure.js";
-import { showCount } from "../command/quantity.js";
+import { showMany } from "../command/quantity.js";
 import { openDataSet } from "./data-set.js";
 
 /** `partd drop`. */
@@ -16,12 +16,12 @@ export const drop: Action = async (call) => {
   if (!options.has("yes")) {
     const asked = createInterface({ input: process.stdin, output: process.stderr });
     const answer = await asked
-      .question(`Delete all ${showCount(keys)} keys of ${dataSet.place}? Type yes: `, { signal })
+      .question(`Delete all ${showMany(keys, "key")} of ${dataSet.place}? Type yes: `, { signal })
       .finally(() => asked.close());
     if (answer.trim().toLowerCase() !== "yes") throw new Failure("nothing was deleted");
   }
   await dataSet.store.drop({ signal });
   if (terminal.json) await terminal.line(JSON.stringify({ dropped: keys }));
-  else terminal.note(`deleted ${showCount(keys)} keys`);
+  else terminal.note(`deleted ${showMany(keys, "key")}`);
   return undefined;
 };

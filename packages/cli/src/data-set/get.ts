@@ -1,4 +1,5 @@
 import type { Action } from "../command/command.js";
+import { UsageError } from "../command/failure.js";
 import { OutputFile } from "../output/output-file.js";
 import { openDataSet } from "./data-set.js";
 import { keysOf, requireKeys } from "./key-text.js";
@@ -20,6 +21,7 @@ export const get: Action = async (call) => {
   for (const key of keys) {
     for await (const value of store.stream(key, { signal })) {
       for (const text of textOf(value, codec)) {
+        if (file === undefined && terminal.isScreen) refuseBinary(text);
         await (file ? file.write(text) : terminal.write(text));
         bytesDone += text.length;
         if (file) progress.show({ bytesDone });
@@ -29,3 +31,11 @@ export const get: Action = async (call) => {
   await file?.complete();
   return undefined;
 };
+
+/** What is no text could move the cursor, change colours, or answer for the user. */
+function refuseBinary(value: string | Uint8Array): void {
+  if (!/(?![\t\n\r])\p{Cc}/u.test(String(Buffer.from(value)))) return;
+  throw new UsageError(
+    "the value is no text to look at: --codec says what it is, --out FILE or a pipe takes it as it is",
+  );
+}

@@ -1,4 +1,5 @@
 import { once } from "node:events";
+import { createSecureContext } from "node:tls";
 import { BufferStore } from "@partd/buffer";
 import { Dict, isPartdError } from "@partd/core";
 import { Server } from "@partd/server";
@@ -13,6 +14,12 @@ export const serve: Action = async (call) => {
   if (isAddress(place)) {
     throw new UsageError("serve takes a directory; --address says where to listen");
   }
+  const address = options.text("address");
+  if (address !== undefined && !isAddress(address)) {
+    throw new UsageError(
+      `--address ${address}: it begins with ws://, wss:// or ipc://, such as ws://127.0.0.1:8765`,
+    );
+  }
   const token = tokenOf(options);
   const [cert, key] = ["cert", "key"].map((name) => {
     const path = options.text(name);
@@ -21,9 +28,10 @@ export const serve: Action = async (call) => {
   if ((cert === undefined) !== (key === undefined)) {
     throw new UsageError("--cert and --key go together");
   }
-  if (cert === undefined && /^wss:/i.test(options.text("address") ?? "")) {
+  if (cert === undefined && /^wss:/i.test(address ?? "")) {
     throw new UsageError("wss:// needs --cert and --key");
   }
+  if (cert !== undefined) requirePem({ cert, key: key as string });
   await using dataSet = await openDataSet(call, { create: true, fsync: options.has("fsync") });
   const memory = options.number("memory");
   const store =
@@ -31,24 +39,34 @@ export const serve: Action = async (call) => {
       ? dataSet.store
       : new BufferStore(new Dict(), dataSet.store, { availableMemory: memory });
   const server = await Server.listen(store, {
-    address: options.text("address"),
+    address,
     token,
     tls: cert === undefined ? undefined : { cert, key },
     insecure: options.has("insecure"),
     origins: options.list("origin"),
     dashboard: options.has("page"),
   }).catch(explain);
-  const { address } = server;
-  if (terminal.json) await terminal.line(JSON.stringify({ address }));
-  else await terminal.line(address);
-  if (options.has("page") && /^ws/.test(address)) {
-    terminal.note(`the page is at ${address.replace(/^ws/, "http")}/`);
+  if (terminal.json) await terminal.line(JSON.stringify({ address: server.address }));
+  else await terminal.line(server.address);
+  if (options.has("page") && /^ws/.test(server.address)) {
+    terminal.note(`the page is at ${server.address.replace(/^ws/, "http")}/`);
   }
   if (!signal.aborted) await once(signal, "abort");
   terminal.note("writing down what is in memory");
   await server.close();
   return undefined;
 };
+
+/** A server that could not listen would leave a data set that nobody asked for. */
+function requirePem(pem: { cert: string; key: string }): void {
+  try {
+    createSecureContext(pem);
+  } catch (error) {
+    throw new UsageError(
+      `--cert and --key are to be a certificate and its private key, as PEM: ${(error as Error).message}`,
+    );
+  }
+}
 
 /** What the library's options are called here. */
 function explain(error: unknown): never {

@@ -145,10 +145,16 @@ export class PartFolder {
     this.#run.remove();
   }
 
-  /** After a failure: leaves what --resume can use, or nothing. */
-  abandon(): void {
-    this.#flush();
-    if (!this.isPlacing && this.files === 0) this.#run.remove();
+  /** After a failure: leaves what --resume can use, and says whether there is anything. */
+  abandon(): boolean {
+    try {
+      this.#flush();
+    } catch {
+      // Where the disk is full, the keys that are not noted are written again.
+    }
+    if (this.isPlacing || this.files > 0) return true;
+    this.#run.remove();
+    return false;
   }
 
   #nameOf(key: readonly KeyPart[]): string {

@@ -75,7 +75,7 @@ export class PartNames {
           : safePart(textOfPart(parts[one]), this.#longestPart) + (i === last ? mark : ""),
       )
       .join("");
-    return safeName(name);
+    return shortened(safeName(name), identify(parts) + mark);
   }
 }
 
@@ -146,18 +146,31 @@ function safePart(text: string, longest: number): string {
     .replace(/[^\p{L}\p{M}\p{N} _.()@+,=~$&'!#;[\]-]/gu, percentBytes);
   if (Buffer.byteLength(safe) <= longest) return safe === "" ? "empty" : safe;
   const digest = createHash("sha256").update(text).digest("hex").slice(0, 16);
-  let cut = "";
-  for (const character of safe) {
-    if (Buffer.byteLength(cut + character) > longest - 20) break;
-    cut += character;
-  }
-  return `${cut}~${digest}`;
+  return `${beginning(safe, longest - 20)}~${digest}`;
 }
 
 /** A whole name without what Windows or a shell would take amiss at its ends. */
 function safeName(name: string): string {
   const ends = name.replace(/^[.~ -]/, percentBytes).replace(/[. ]$/, percentBytes);
   return DEVICE.test(ends) ? `_${ends}` : ends;
+}
+
+/** A name that disks take: of a long one the beginning, the digest of its key, and its extension. */
+function shortened(name: string, key: string): string {
+  if (Buffer.byteLength(name) <= LONGEST_WITH_TEMPLATE) return name;
+  const digest = createHash("sha256").update(key).digest("hex").slice(0, 32);
+  const extension = /\.[a-z0-9]{1,10}$/i.exec(name)?.[0] ?? "";
+  return `${beginning(name, LONGEST_NAME)}~${digest}${extension}`;
+}
+
+/** The characters of a text that fit into so many bytes. */
+function beginning(text: string, bytes: number): string {
+  let cut = "";
+  for (const character of text) {
+    if (Buffer.byteLength(cut + character) > bytes) break;
+    cut += character;
+  }
+  return cut;
 }
 
 function percentBytes(text: string): string {
@@ -181,3 +194,6 @@ const DEVICE = /^(?:con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²�
 
 /** Bytes of all fields together. */
 const LONGEST_NAME = 160;
+
+/** Bytes of a whole name: disks take 255, and files of one key are numbered. */
+const LONGEST_WITH_TEMPLATE = 230;

@@ -16,6 +16,7 @@ import { AGGREGATES, type AggregateName } from "./names.js";
 import type { RecordSource, Row, ScannedValues } from "./record-source.js";
 import type { RecordValues } from "./record-values.js";
 import { JsonText } from "./record-writer.js";
+import { shownField } from "./result-names.js";
 
 type Kind = AggregateName | "count";
 
@@ -51,7 +52,9 @@ export class Columns {
     this.#specs = specs;
     this.#values = values;
     this.#isText = delimiterOf(writtenAs) !== undefined;
-    this.names = specs.map(({ kind, field }) => (field === undefined ? kind : `${kind}_${field}`));
+    this.names = specs.map(({ kind, field }) =>
+      field === undefined ? kind : `${kind}_${shownField(field)}`,
+    );
     this.select = Object.fromEntries(
       specs.map(({ kind }, i) => [`c${i}`, MAKE[kind]((row) => (row as unknown[])[i + 1])]),
     );

@@ -2,6 +2,7 @@ import { countBy, sort, top } from "@partd/shuffle";
 import type { Action } from "../command/command.js";
 import { keyBy, partsOf, RecordRun } from "./record-run.js";
 import { RecordWriter } from "./record-writer.js";
+import { resultNames } from "./result-names.js";
 
 /** `partd count`. */
 export const count: Action = async (call) => {
@@ -9,7 +10,7 @@ export const count: Action = async (call) => {
   const wanted = { asked: fields, required: fields, isAll: true };
   await using run = await RecordRun.open(call, call.arguments, wanted);
   await using writer = await RecordWriter.open(call, run.source);
-  const names = [...fields, fields.includes("count") ? "count_" : "count"];
+  const names = resultNames(fields, ["count"]);
   if (fields.length === 0) {
     await writer.row(names, [await run.source.count()]);
   } else {

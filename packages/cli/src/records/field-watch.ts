@@ -57,7 +57,7 @@ export class FieldWatch {
     });
     this.#records += count;
     if (this.#unseen.length === 0) return;
-    this.#learnNames(batch);
+    if (this.#format.header === undefined) this.#learnNames(batch);
     const isKnown = this.#format.header !== undefined || this.#records >= FIRST_RECORDS;
     if (isKnown || this.#unseen.some((field) => required.includes(field))) this.end();
   }
@@ -65,10 +65,8 @@ export class FieldWatch {
   /** No more records come. @throws as {@link look} does. */
   end(): void {
     if (this.#records === 0 && this.#format.header === undefined) return;
-    if (this.#format.header !== undefined) {
-      this.#learnColumns();
-      this.#refuseTwins();
-    }
+    this.#learnColumns();
+    this.#refuseTwins();
     const unknown = this.#unseen.find((field) => !this.#isColumn(field));
     if (unknown === undefined) return;
     const names = [...this.#names];
@@ -82,12 +80,16 @@ export class FieldWatch {
     throw new UsageError(`there is no field ${unknown} in ${where}; ${hint}`);
   }
 
+  /** The names in the header of CSV; none of other formats. */
+  get #columns(): readonly string[] {
+    const { header } = this.#format;
+    if (header === undefined || this.#delimiter === undefined) return [];
+    return columnsOf(Buffer.from(header).toString("latin1"), this.#delimiter);
+  }
+
   /** A name that two columns have says neither of them. */
   #refuseTwins(): void {
-    const { header } = this.#format;
-    const delimiter = this.#delimiter;
-    if (header === undefined || delimiter === undefined) return;
-    const columns = columnsOf(Buffer.from(header).toString("latin1"), delimiter);
+    const columns = this.#columns;
     for (const field of this.#unseen) {
       const name = columns.includes(field) ? field : parseFieldPath(field).join(".");
       const places = [...columns.keys()].filter((i) => columns[i] === name).map((i) => i + 1);
@@ -105,8 +107,7 @@ export class FieldWatch {
   }
 
   #learnColumns(): void {
-    const row = this.#format.parse(this.#format.header as Uint8Array) as object;
-    for (const name of Object.keys(row)) this.#names.add(name);
+    for (const name of this.#columns) this.#names.add(name);
   }
 
   #learnNames(batch: ByteBatch): void {

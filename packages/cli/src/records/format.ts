@@ -38,6 +38,9 @@ export function formatOf(paths: readonly string[], from: string | undefined): Fo
     if (found === undefined) {
       throw new UsageError(`${path}: its name tells no format; say --from ${FORMATS.join(", ")}`);
     }
+    if (isTable(found) && /\.(?:gz|gzip|zst|zstd)$/i.test(path)) {
+      throw new UsageError(`${path}: tables of ${found} are read unpacked; unpack it first`);
+    }
     format ??= found;
     if (format !== found) {
       throw new UsageError(

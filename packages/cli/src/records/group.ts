@@ -4,6 +4,7 @@ import { UsageError } from "../command/failure.js";
 import { Columns, columnsOf } from "./aggregate-columns.js";
 import { keyBy, partsOf, RecordRun } from "./record-run.js";
 import { RecordWriter } from "./record-writer.js";
+import { resultNames } from "./result-names.js";
 
 /** `partd group`. */
 export const group: Action = async (call) => {
@@ -38,7 +39,7 @@ async function writeAggregates(
   async function* rows(): AsyncGenerator<unknown[]> {
     for await (const row of run.source.rows(fields)) yield [row.key, ...columns.valuesOf(row)];
   }
-  const names = [...fields, ...columns.names];
+  const names = resultNames(fields, columns.names);
   await using results = columns.areNumbers
     ? aggregate(
         run.source.objects((values) => columns.check(values)),

@@ -1,3 +1,4 @@
+import { parseFieldPath } from "@partd/records";
 import { type JoinKind, join as joinOf } from "@partd/shuffle";
 import type { Action, Call } from "../command/command.js";
 import { UsageError } from "../command/failure.js";
@@ -7,6 +8,7 @@ import { lineOf, membersOf } from "./json-members.js";
 import { keyBy, RecordRun } from "./record-run.js";
 import type { RecordSource } from "./record-source.js";
 import { type RecordShape, RecordWriter } from "./record-writer.js";
+import { shownField } from "./result-names.js";
 
 /** `partd join`. */
 export const join: Action = async (call) => {
@@ -15,6 +17,11 @@ export const join: Action = async (call) => {
   if (pairs.length === 0) throw new UsageError("join needs --on FIELD");
   const [leftFields, rightFields] = [pairs.map(([left]) => left), pairs.map(([, right]) => right)];
   const kind = (call.options.text("type") ?? "inner") as JoinKind;
+  const suffix = call.options.text("suffix") ?? "_right";
+  if (suffix === "") throw new UsageError("--suffix takes a text that is not empty");
+  if (leftInput === "-" && rightInput === "-") {
+    throw new UsageError("standard input (-) can be read only once");
+  }
   await using left = await openSide(call, leftInput, leftFields);
   await using right = await openSide(call, rightInput, rightFields);
   if (left.source.writtenAs !== right.source.writtenAs) {
@@ -25,7 +32,6 @@ export const join: Action = async (call) => {
   await left.source.begin();
   await right.source.begin();
   const isSemi = kind === "semi" || kind === "anti";
-  const suffix = call.options.text("suffix") ?? "_right";
   const merge = mergeFor(left.source, right.source, pairs, suffix);
   await using writer = await RecordWriter.open(call, isSemi ? left.source : merge);
   const options = { by: keyBy(leftFields), rightBy: keyBy(rightFields), kind };
@@ -74,11 +80,17 @@ class LineMerge implements Merge {
   readonly values = {
     object: (text: string): unknown => JSON.parse(Buffer.from(text, "latin1").toString()),
   };
-  readonly #pairs: readonly Pair[];
+  /** Names of the left by those of the right, for keys that are a record's own members. */
+  readonly #keys: ReadonlyMap<string, string>;
   readonly #suffix: string;
 
   constructor(pairs: readonly Pair[], suffix: string) {
-    this.#pairs = pairs;
+    this.#keys = new Map(
+      pairs.flatMap(([left, right]) => {
+        const [name, ...rest] = parseFieldPath(right) as [string, ...string[]];
+        return rest.length === 0 ? [[name, shownField(left)]] : [];
+      }),
+    );
     this.#suffix = suffix;
   }
 
@@ -93,10 +105,10 @@ class LineMerge implements Merge {
       member,
     }));
     for (const member of membersOf(rightLine) ?? []) {
-      const pair = this.#pairs.find(([, field]) => field === member.name);
+      const key = this.#keys.get(member.name);
       // The key stands in the left record already, or else goes by its name there.
-      if (pair !== undefined && left !== undefined) continue;
-      let name = pair?.[0] ?? member.name;
+      if (key !== undefined && left !== undefined) continue;
+      let name = key ?? member.name;
       while (taken.has(name)) name += this.#suffix;
       taken.add(name);
       merged.push({ line: rightLine, member, ...(name === member.name ? {} : { rename: name }) });
@@ -126,13 +138,18 @@ class RowMerge implements Merge {
   ) {
     this.writtenAs = left.writtenAs;
     this.#delimiter = delimiter;
-    const [own, others] = [left, right].map((side) => columnsOfSource(side, delimiter)) as [
-      string[],
-      string[],
-    ];
+    const [own, others] = [left, right].map((side, i) =>
+      columnsOfSource(
+        side,
+        delimiter,
+        pairs.map((pair) => pair[i] as string),
+      ),
+    ) as [string[], string[]];
     this.#leftLength = own.length;
     this.#rightLength = others.length;
-    this.#keys = new Map(pairs.map(([one, other]) => [others.indexOf(other), own.indexOf(one)]));
+    this.#keys = new Map(
+      pairs.map(([one, other]) => [indexOfField(others, other), indexOfField(own, one)]),
+    );
     const taken = new Set(own);
     const names = [...own];
     for (const [i, column] of others.entries()) {
@@ -167,8 +184,20 @@ class RowMerge implements Merge {
   }
 }
 
-function columnsOfSource({ format }: RecordSource, delimiter: string): string[] {
-  return columnsOf(Buffer.from(format.header ?? []).toString("latin1"), delimiter);
+/** Where a field stands among the columns: it may be written as a path. */
+function indexOfField(columns: readonly string[], field: string): number {
+  const index = columns.indexOf(field);
+  return index < 0 ? columns.indexOf(shownField(field)) : index;
+}
+
+/** The columns of the header; of an empty file, which has none, those of `keys`. */
+function columnsOfSource(
+  { format }: RecordSource,
+  delimiter: string,
+  keys: readonly string[],
+): string[] {
+  const header = Buffer.from(format.header ?? []).toString("latin1");
+  return header === "" ? keys.map(shownField) : columnsOf(header, delimiter);
 }
 
 /** `A` or `A=B`; an equals sign of a name is `\=`. */

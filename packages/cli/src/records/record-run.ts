@@ -137,7 +137,9 @@ export class RecordRun implements AsyncDisposable {
     if (this.#bytesTotal === undefined) return;
     const free = await freeBytes(place);
     const needed = this.#bytesTotal * copies;
-    if (free >= needed || this.#call.options.has("force")) return;
+    const { options } = this.#call;
+    // What an interrupted run has written takes no space again.
+    if (free >= needed || options.has("force") || options.has("resume")) return;
     throw new UsageError(
       `${place} has ${showBytes(free)} free, and this takes about ${showBytes(needed)}; choose another disk, or --force to try`,
     );

@@ -3,7 +3,6 @@ import {
   type ByteBatch,
   type OnReject,
   parseFieldPath,
-  RecordError,
   type RecordFormat,
   type Records,
   readCsv,
@@ -13,16 +12,15 @@ import {
   type Scan,
   type Scanner,
   type ScannerOptions,
-  VALUE_KIND,
 } from "@partd/records";
-import { Failure } from "../command/failure.js";
 import { showBytes } from "../command/quantity.js";
 import type { Column } from "../tables/column-type.js";
 import { type OpenTable, TableLines } from "../tables/table-lines.js";
 import { standardInput } from "../terminal/terminal.js";
 import { FieldWatch } from "./field-watch.js";
 import { delimiterOf, type Format, isTable, lineFormat } from "./format.js";
-import { nameOf } from "./inputs.js";
+import { RecordPlaces } from "./record-places.js";
+import { recordOf, textFormat, textOf, withoutNumbers } from "./record-text.js";
 import { RecordValues } from "./record-values.js";
 
 export interface SourceOptions {
@@ -61,6 +59,7 @@ export class RecordSource implements Records<string>, AsyncDisposable {
   readonly values: RecordValues;
   readonly #inner: Records<unknown>;
   readonly #tables: TableLines | undefined;
+  readonly #places: RecordPlaces;
   readonly #options: SourceOptions;
   #begun: AsyncGenerator<ByteBatch> | undefined;
   #first: IteratorResult<ByteBatch> | undefined;
@@ -71,6 +70,7 @@ export class RecordSource implements Records<string>, AsyncDisposable {
   constructor(options: SourceOptions) {
     this.#options = options;
     this.#tables = tablesFor(options);
+    this.#places = new RecordPlaces(options.paths, options.format, this.#tables);
     this.#inner = this.#tables ? readNdjson(this.#tables) : readerFor(options);
     this.writtenAs = lineFormat(options.format);
     this.format = textFormat(this.#inner.format, (fields, given) => {
@@ -139,7 +139,7 @@ export class RecordSource implements Records<string>, AsyncDisposable {
         yield {
           text: textOf(scan, i),
           key: fields.length > 0 ? scan.key(i) : undefined,
-          failure: (what) => this.#located(failureAt(batch, scan, i, what)),
+          failure: (what) => this.#places.failureAt(batch, scan, i, what),
         };
       }
     }
@@ -174,7 +174,7 @@ export class RecordSource implements Records<string>, AsyncDisposable {
               const scan = scanner.scan(batch);
               for (const [index, field] of (options?.values ?? []).entries()) {
                 const failure = (i: number, what: string) =>
-                  this.#located(failureAt(batch, scan, i, what));
+                  this.#places.failureAt(batch, scan, i, what);
                 check({ field, scan, index, text: (i) => textOf(scan, i), failure });
               }
               return scan;
@@ -198,7 +198,7 @@ export class RecordSource implements Records<string>, AsyncDisposable {
     try {
       yield* this.#read();
     } catch (error) {
-      throw this.#told(error);
+      throw this.#places.told(error);
     }
   }
 
@@ -243,7 +243,7 @@ export class RecordSource implements Records<string>, AsyncDisposable {
           }
           return scan;
         } catch (error) {
-          throw this.#told(error);
+          throw this.#places.told(error);
         }
       },
     };
@@ -258,43 +258,20 @@ export class RecordSource implements Records<string>, AsyncDisposable {
       const length = (keyEnds[i] as number) - (keyStarts[i] as number);
       if (length <= longestKey) continue;
       const what = `has a key of ${showBytes(length)}; a key may have ${showBytes(longestKey)}, more with a larger --memory`;
-      throw this.#located(failureAt(batch, scan, i, what));
+      throw this.#places.failureAt(batch, scan, i, what);
     }
   }
 
   #requireFields(batch: ByteBatch, scan: Scan): void {
     for (let i = 0; i < scan.count; i++) {
       if (!scan.missing(i)) continue;
-      throw this.#lackingAt(batch, scan, i, this.#lacking(batch, recordOf(scan, i)));
+      const field = this.#lacking(batch, recordOf(scan, i));
+      const advice = "--missing skip leaves such records out, --missing FILE keeps them apart";
+      throw this.#places.failureAt(batch, scan, i, `has no field ${field}; ${advice}`);
     }
   }
 
-  #told(error: unknown): unknown {
-    return error instanceof RecordError ? this.#located(error) : error;
-  }
-
-  /** The error as the command tells it: the place first, as compilers do. */
-  #located({ message, source, line, column }: RecordError): Failure {
-    const what = /^The record at .*? \(byte \d+\) (.*)$/s.exec(message)?.[1] ?? message;
-    const advice = / Mend it, or take such records with onReject\.$/;
-    const lines = /\(lines of JSON are read with readNdjson\)/;
-    const from = line === undefined ? undefined : this.#tables?.placeOf(line);
-    if (from) return new Failure(`${nameOf(from.path)}: row ${from.row} ${what}`);
-    const name = source.startsWith("<") ? nameOf(this.#options.paths[0] as string) : source;
-    const place = line === undefined ? name : `${name}:${line}:${column ?? 1}`;
-    const isGuess =
-      this.#options.paths.includes("-") && line === 1 && what.startsWith("is not JSON");
-    const hint = isGuess ? " Standard input is NDJSON unless --from says otherwise." : "";
-    return new Failure(
-      `${place}: the record ${what.replace(advice, "").replace(lines, "(say --from ndjson for lines of JSON)")}${hint}`,
-    );
-  }
-
-  #lackingAt(batch: ByteBatch, scan: Scan, i: number, field: string): Failure {
-    const advice = "--missing skip leaves such records out, --missing FILE keeps them apart";
-    return this.#located(failureAt(batch, scan, i, `has no field ${field}; ${advice}`));
-  }
-
+  /** The first of the required fields that a record lacks. */
   #lacking(batch: ByteBatch, bytes: Uint8Array): string {
     const { required } = this.#options;
     const lacks = (field: string) =>
@@ -322,31 +299,6 @@ export interface ScannedValues {
   failure(i: number, what: string): Error;
 }
 
-/** An error with the place of a record. */
-function failureAt(batch: ByteBatch, scan: Scan, i: number, what: string): RecordError {
-  const record = scan.bytes.subarray(startOf(scan, i), scan.ends[i]);
-  // Blank lines before it are in the batch, and not in the scan.
-  const offset = Buffer.from(
-    batch.bytes.buffer,
-    batch.bytes.byteOffset,
-    batch.bytes.byteLength,
-  ).indexOf(record, startOf(scan, i));
-  return RecordError.at(batch.position, batch.bytes, offset, { offset, what });
-}
-
-/** A copy of a record. */
-function recordOf(scan: Scan, i: number): Uint8Array {
-  return scan.bytes.slice(startOf(scan, i), scan.ends[i]);
-}
-
-function startOf(scan: Scan, i: number): number {
-  return i === 0 ? 0 : (scan.ends[i - 1] as number);
-}
-
-function textOf(scan: Scan, i: number): string {
-  return latin1Slice.call(scan.bytes, startOf(scan, i), scan.ends[i] as number);
-}
-
 function tablesFor({ paths, format, only, signal }: SourceOptions): TableLines | undefined {
   if (!isTable(format)) return undefined;
   // What is not needed is not loaded.
@@ -368,36 +320,3 @@ function readerFor({ paths, format, onReject, signal }: SourceOptions): Records<
   if (format === "csv") return readCsv(source, options);
   return format === "tsv" ? readTsv(source, options) : readNdjson(source, options);
 }
-
-/** A scanner that takes the numbers of CSV for the text that they are. */
-function withoutNumbers(scanner: Scanner, values: readonly string[]): Scanner {
-  return {
-    scan: (batch) => {
-      const scan = scanner.scan(batch);
-      for (const index of values.keys()) scan.kinds(index).fill(VALUE_KIND.text);
-      return scan;
-    },
-  };
-}
-
-/** The format, whose records are not parsed. */
-function textFormat(
-  format: RecordFormat<unknown>,
-  scanner: RecordFormat<string>["scanner"],
-): RecordFormat<string> {
-  return {
-    // @partd/shuffle parses lines of "ndjson" without asking the format.
-    name: "csv",
-    get header() {
-      return format.header;
-    },
-    parse: (bytes, start = 0, end = bytes.length) => latin1Slice.call(bytes, start, end),
-    serialize: (text) => Buffer.from(text, "latin1"),
-    scanner,
-  };
-}
-
-/** Buffer's own, on any array of bytes. */
-const { latin1Slice } = Buffer.prototype as unknown as {
-  latin1Slice(this: Uint8Array, start: number, end: number): string;
-};

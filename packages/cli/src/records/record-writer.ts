@@ -45,8 +45,19 @@ export class RecordWriter implements AsyncDisposable {
   static async open(call: Call, shape: RecordShape): Promise<RecordWriter> {
     const out = call.options.text("out");
     const force = call.options.has("force");
-    if (out === undefined) return new RecordWriter(call, shape, undefined);
+    const format = outputFormat(call, shape.writtenAs);
+    if (out === undefined) {
+      if (isTable(format) && call.terminal.isScreen) {
+        throw new UsageError(
+          `${format} is no text to look at: write it to --out FILE, or to a pipe`,
+        );
+      }
+      return new RecordWriter(call, shape, undefined);
+    }
     const compressor = compressorFor(out);
+    if (isTable(format) && compressor) {
+      throw new UsageError(`${out}: tables of ${format} are not packed by gzip or zstd`);
+    }
     const file = await OutputFile.create(out, { force });
     return new RecordWriter(call, shape, file, compressor);
   }

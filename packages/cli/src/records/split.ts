@@ -1,7 +1,7 @@
 import { groupBy, shuffle } from "@partd/shuffle";
 import type { Action, Call } from "../command/command.js";
 import { UsageError } from "../command/failure.js";
-import { showBytes, showCount } from "../command/quantity.js";
+import { showBytes, showMany } from "../command/quantity.js";
 import { PartFolder, type Rows } from "../output/part-folder.js";
 import { PartNames } from "../output/part-names.js";
 import { formatOfName } from "./format.js";
@@ -22,10 +22,6 @@ export const split: Action = async (call) => {
   }
   await using run = await RecordRun.open(call, call.arguments, { asked: fields, required: fields });
   const { source } = run;
-  await source.begin();
-  await run.requireSpace(out, 1);
-  const without = options.has("drop-key") ? new WithoutFields(source, fields) : undefined;
-  const header = without === undefined ? source.format.header : without.header;
   const partitions = options.number("partitions");
   const name = partitions === undefined ? fields : ["partition"];
   const template =
@@ -41,11 +37,16 @@ export const split: Action = async (call) => {
       `--name ${template}: the files are ${source.writtenAs}; end it in .${source.writtenAs}`,
     );
   }
+  const names = new PartNames(template, name);
+  await source.begin();
+  await run.requireSpace(out, 1);
+  const without = options.has("drop-key") ? new WithoutFields(source, fields) : undefined;
+  const header = without === undefined ? source.format.header : without.header;
   const folder = PartFolder.open(out, {
     append: options.has("append"),
     force: options.has("force"),
     resume: options.has("resume"),
-    names: new PartNames(template, name),
+    names,
     identity: await identityOf(call, run.paths),
     header: typeof header === "string" ? Buffer.from(header, "latin1") : header,
     maxBytes: options.number("max-bytes"),
@@ -64,14 +65,16 @@ export const split: Action = async (call) => {
     }
     await folder.complete();
   } catch (error) {
-    folder.abandon();
+    if (folder.abandon()) {
+      terminal.note("what is complete is kept: --resume goes on with it, --force starts anew");
+    }
     throw error;
   }
   const { files, bytes } = folder;
   if (terminal.json) await terminal.line(JSON.stringify({ files, records: source.records, bytes }));
   else {
     terminal.note(
-      `${showCount(source.records)} records in ${showCount(files)} files, ${showBytes(bytes)}, in ${out}`,
+      `${showMany(source.records, "record")} in ${showMany(files, "file")}, ${showBytes(bytes)}, in ${out}`,
     );
   }
   return await run.finish();

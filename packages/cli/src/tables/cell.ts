@@ -6,7 +6,7 @@ export function cellOf(
   record: TableRecord,
   { name, type, digits }: TypedColumn,
 ): string | number | bigint | boolean | null {
-  const value = record[name];
+  const value = Object.hasOwn(record, name) ? record[name] : undefined;
   if (value === undefined || value === null) return null;
   switch (type) {
     case "integer":

@@ -23,6 +23,7 @@ export const openParquet: OpenTable = async (path, asked) => {
     new Failure(`${path} is damaged, or no Parquet: ${(error as Error).message}`);
   try {
     const file = await asyncBuffer(handle);
+    if (file.byteLength < SHORTEST) throw new Error(`it has ${file.byteLength} bytes`);
     const metadata = await parquetMetadataAsync(file);
     const { children } = parquetSchema(metadata);
     const all = children.map((tree) => ({ name: tree.element.name, type: typeOf(tree) }));
@@ -66,6 +67,9 @@ export const openParquet: OpenTable = async (path, asked) => {
     throw error instanceof Failure ? error : damaged(error);
   }
 };
+
+/** Bytes of a file: the marks at both ends, and the length of the metadata. */
+const SHORTEST = 12;
 
 /** Moments with all the digits that they have. */
 const PARSERS: Partial<ParquetParsers> = {

@@ -23,6 +23,11 @@ export class Terminal {
     return Math.max(40, process.stdout.columns || 80);
   }
 
+  /** Whether a person sees the results as they come. */
+  get isScreen(): boolean {
+    return process.stdout.isTTY === true;
+  }
+
   /** Writes a result, and waits while the reader is behind. */
   async write(data: string | Uint8Array): Promise<void> {
     this.#progress?.hide();
