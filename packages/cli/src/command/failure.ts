@@ -109,6 +109,10 @@ const ADVICE: readonly { pattern: RegExp; words: (...match: string[]) => string 
     words: (_, fault) => `${fault}; is partd serve running there?`,
   },
   {
+    pattern: /Use a folder on a disk with more space, or raise memory\.$/,
+    words: () => "Choose another disk with --tmp, or raise --memory.",
+  },
+  {
     pattern:
       /^About (\d+) bytes have to be spilled, and (\d+) are free in (.*): set dir to .*, or raise memory\.$/,
     words: (_, needed, free, folder) =>
