@@ -1,7 +1,8 @@
 import { commands } from "./command/commands.js";
 import { ExitCode } from "./command/exit-code.js";
-import { Interruption, report, UsageError } from "./command/failure.js";
+import { Interruption, UsageError } from "./command/failure.js";
 import { callOf, parse } from "./command/program.js";
+import { report } from "./command/report.js";
 import { packageVersion } from "./machine/version.js";
 import { Terminal } from "./terminal/terminal.js";
 

@@ -1,9 +1,3 @@
-import { basename, dirname } from "node:path";
-import type { PartdError } from "@partd/core";
-import type { Terminal } from "../terminal/terminal.js";
-import { ExitCode } from "./exit-code.js";
-import { showBytes } from "./quantity.js";
-
 /** Wrong use of the command: the message says what to write instead. */
 export class UsageError extends Error {
   override readonly name = "UsageError";
@@ -12,35 +6,6 @@ export class UsageError extends Error {
 /** A failure that is the user's to mend, with a message made for them. */
 export class Failure extends Error {
   override readonly name = "Failure";
-}
-
-/** Tells the user what went wrong, in a line or two and never a stack, and gives the exit code. */
-export function report(error: unknown, terminal: Terminal, signal: AbortSignal): number {
-  if (signal.aborted && isAbort(error, signal)) {
-    const code = (signal.reason as Interruption | undefined)?.exitCode ?? ExitCode.INTERRUPTED;
-    const message = code === ExitCode.TERMINATED ? "ended by SIGTERM" : "interrupted";
-    if (terminal.json) tell(terminal, { code: "INTERRUPTED", message }, code);
-    else terminal.note(message);
-    return code;
-  }
-  const code = error instanceof UsageError || isNoAddress(error) ? ExitCode.USAGE : ExitCode.FAILED;
-  if (terminal.json) {
-    tell(terminal, describe(error), code);
-  } else {
-    terminal.fail(describe(error).message);
-  }
-  if (process.env.PARTD_DEBUG && error instanceof Error) terminal.error(String(error.stack));
-  return code;
-}
-
-interface Description {
-  readonly code: string;
-  readonly message: string;
-}
-
-/** For machines. */
-function tell(terminal: Terminal, description: Description, exitCode: number): void {
-  terminal.error(JSON.stringify({ error: { ...description, exitCode } }));
 }
 
 /** The reason of the signal that ends a command early. */
@@ -52,87 +17,4 @@ export class Interruption extends Error {
     super("The command was interrupted.");
     this.exitCode = exitCode;
   }
-}
-
-function isAbort(error: unknown, signal: AbortSignal): boolean {
-  for (let cause = error; cause instanceof Error; cause = cause.cause) {
-    if (cause === signal.reason || cause.name === "AbortError") return true;
-  }
-  return false;
-}
-
-function describe(error: unknown): Description {
-  if (isPartdError(error)) return { code: error.code, message: printable(inWords(error.message)) };
-  if (error instanceof UsageError || error instanceof Failure) {
-    return {
-      code: error instanceof UsageError ? "USAGE" : "FAILED",
-      message: printable(error.message),
-    };
-  }
-  const { code, message, path } = error as NodeJS.ErrnoException;
-  if (typeof code === "string" && SYSTEM[code]) {
-    const isHidden = path !== undefined && /^\..*\.(?:aside|partial)$/.test(basename(path));
-    const where = isHidden ? `nothing can be made in ${dirname(path)}` : message;
-    return { code, message: `${SYSTEM[code]} (${printable(where)})` };
-  }
-  return {
-    code: typeof code === "string" ? code : "FAILED",
-    message: error instanceof Error ? printable(message) : printable(String(error)),
-  };
-}
-
-/** As in @partd/core, which is not loaded for it: that would be a third of the time to start up. */
-function isPartdError(error: unknown): error is PartdError {
-  return error instanceof Error && error.name === "PartdError";
-}
-
-function isNoAddress(error: unknown): boolean {
-  return isPartdError(error) && / is no address: /.test(error.message);
-}
-
-/** What the libraries say to programs, in words of the command. */
-function inWords(message: string): string {
-  return ADVICE.reduce((text, { pattern, words }) => text.replace(pattern, words), message);
-}
-
-const ADVICE: readonly { pattern: RegExp; words: (...match: string[]) => string }[] = [
-  {
-    pattern: /new Client\(address, \{ token \}\)/,
-    words: () => "set PARTD_TOKEN, or give --token-file",
-  },
-  {
-    pattern: /((?:unable to (?:verify|get)|self[- ]signed|certificate).*?)\.$/,
-    words: (_, fault) => `${fault}; --ca FILE names the authority to trust.`,
-  },
-  {
-    pattern: /(No connection to .*: connect (?:ECONNREFUSED|ENOENT) .*)\.$/,
-    words: (_, fault) => `${fault}; is partd serve running there?`,
-  },
-  {
-    pattern: /Use a folder on a disk with more space, or raise memory\.$/,
-    words: () => "Choose another disk with --tmp, or raise --memory.",
-  },
-  {
-    pattern:
-      /^About (\d+) bytes have to be spilled, and (\d+) are free in (.*): set dir to .*, or raise memory\.$/,
-    words: (_, needed, free, folder) =>
-      `about ${showBytes(Number(needed))} of temporary data are needed, and ${folder} has ${showBytes(Number(free))} free; choose another disk with --tmp, or raise --memory`,
-  },
-];
-
-const SYSTEM: { readonly [code: string]: string } = {
-  __proto__: null as never,
-  ENOSPC: "the disk is full; free some space, or choose another disk with --tmp or --out",
-  EDQUOT: "the disk quota is used up; free some space, or choose another disk with --tmp or --out",
-  EMFILE: "too many files are open; raise the limit with ulimit -n",
-  EACCES: "permission denied",
-  EROFS: "the file system is read-only",
-};
-
-/** Messages may quote data: what would move a terminal's cursor is shown as it is written in JSON. */
-function printable(text: string): string {
-  return text.replace(
-    /(?!\n)[\p{Cc}\u2028\u2029\u202a-\u202e]/gu,
-    (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`,
-  );
 }
