@@ -19,6 +19,7 @@ export type {
   KeyTotals,
   NumberTotals,
   OnReject,
+  Partners,
   PartRecords,
   Position,
   RecordFormat,

@@ -123,6 +123,11 @@ export interface ScannerOptions {
   readonly onReject?: OnReject | undefined;
   /** Whether to keep {@link Scanner.totals}. Default false. */
   readonly totals?: boolean | undefined;
+  /**
+   * Of NDJSON: the fields in which {@link Scanner.partners} have the key, as many as the records themselves.
+   * Default: there are no partners.
+   */
+  readonly partners?: readonly string[] | undefined;
 }
 
 export type OnReject = (rejected: RejectedRecord) => void;
@@ -139,6 +144,34 @@ export interface Scanner {
   scan(batch: ByteBatch): Scan;
   /** Totals by key, with which the scanner has been opened; `undefined` where there is no WebAssembly. */
   readonly totals?: Totals | undefined;
+  /** The records that those of the scans are joined with; `undefined` where there is no WebAssembly. */
+  readonly partners?: Partners | undefined;
+}
+
+/**
+ * Lines of JSON that are kept by their key, for other lines to be joined with. A key that is missing or `null`, or
+ * a list with such an item, has no partners, as in SQL.
+ */
+export interface Partners {
+  /**
+   * Keeps the records of a batch, each under its key, in order. Returns false, and keeps none, if the batch has
+   * more than 32 MiB or those kept have more than 1 GiB.
+   */
+  keep(batch: ByteBatch): boolean;
+  /**
+   * The records of the last scan with their partners, in pieces that the caller may keep, before the next scan:
+   *
+   * - `"inner"`: a line `[record,partner]` for each pair; `"left"`: also `[record,null]` for a record without one.
+   * - `"semi"`, `"anti"`: the records that have partners, or none.
+   *
+   * `undefined` for a scan of more than 32 MiB, or one that is not the last.
+   */
+  lines(
+    scan: Scan,
+    kind: "inner" | "left" | "semi" | "anti",
+  ): Iterable<Uint8Array<ArrayBuffer>> | undefined;
+  /** Bytes of memory that they take. */
+  readonly byteLength: number;
 }
 
 /** Totals by key of the scans that were added to them. */

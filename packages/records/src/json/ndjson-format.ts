@@ -2,6 +2,7 @@ import { PartdError } from "@partd/core";
 import { parseFieldPath } from "../key/field-path.js";
 import type { ByteBatch, OnReject, Scanner, ScannerOptions } from "../records.js";
 import { openScanner } from "../scan/open-scanner.js";
+import type { ScanPlan } from "../scan/plain-scanner.js";
 import { newlines, RecordError } from "../scan/record-error.js";
 import { newlineCutter, type RecordCutter } from "../source/cut-batches.js";
 import type { TextFormat } from "../source/text-format.js";
@@ -39,10 +40,13 @@ export class NdjsonFormat<R> implements TextFormat<R> {
   }
 
   scanner(fields: readonly string[], options?: ScannerOptions): Scanner {
-    const { values = [], onReject = this.#onReject, totals = false } = options ?? {};
+    const { values = [], onReject = this.#onReject, totals = false, partners } = options ?? {};
     const paths = [...fields, ...values].map(parseFieldPath);
     const plan = { keys: fields.length, values: values.length, onReject, totals };
-    return openScanner({ name: "ndjson", paths }, new JsonMatcher(paths), plan);
+    return openScanner({ name: "ndjson", paths }, new JsonMatcher(paths), {
+      ...plan,
+      partners: partners && partnersOf(partners, fields.length),
+    });
   }
 
   cutter(): RecordCutter {
@@ -107,4 +111,15 @@ function behind({ bytes, position }: ByteBatch, length: number): ByteBatch["posi
   let { line } = position;
   if (line !== undefined) line += newlines(bytes, 0, length);
   return { ...position, line, byteOffset: position.byteOffset + length };
+}
+
+function partnersOf(fields: readonly string[], keys: number): ScanPlan["partners"] {
+  if (fields.length !== keys) {
+    throw new PartdError(
+      "ERR_PARTD_VALUE",
+      `Partners have their key in ${keys} fields, as the records do, not in ${fields.length}.`,
+    );
+  }
+  const paths = fields.map(parseFieldPath);
+  return { syntax: { name: "ndjson", paths }, matcher: new JsonMatcher(paths) };
 }

@@ -19,5 +19,6 @@ export function openScanner(syntax: WasmSyntax, matcher: RecordMatcher, plan: Sc
         : plain.scan(batch);
     },
     totals: wasm?.totals,
+    partners: wasm?.partners,
   };
 }

@@ -2,6 +2,7 @@ import type { ByteBatch, OnReject, Scan, Scanner } from "../records.js";
 import type { RecordMatcher } from "./record-matcher.js";
 import { RecordReader } from "./record-reader.js";
 import { ScanTable } from "./scan-table.js";
+import type { WasmSyntax } from "./wasm-memory.js";
 
 /**
  * The fields that a scanner finds, in the order of its matcher: first the key's, then the values.
@@ -12,6 +13,8 @@ export interface ScanPlan {
   readonly onReject: OnReject | undefined;
   /** Whether to keep totals by key. */
   readonly totals?: boolean;
+  /** Where partners have the fields of the key. */
+  readonly partners?: { readonly syntax: WasmSyntax; readonly matcher: RecordMatcher } | undefined;
 }
 
 /**

@@ -44,8 +44,11 @@ export class TotalsMemory {
     return this.count + records <= keysRoom && this.#keysEnd + keyBytes <= bytesRoom;
   }
 
-  /** Makes room for so many more keys, which overwrites what is behind {@link end}. */
-  grow(records: number, keyBytes: number): void {
+  /**
+   * Makes room for so many more keys, which overwrites what is behind {@link end}, but for the next `behind` bytes:
+   * these move along.
+   */
+  grow(records: number, keyBytes: number, behind: number): void {
     const { count } = this;
     const keysEnd = this.#keysEnd;
     const old = this.#layout;
@@ -53,9 +56,10 @@ export class TotalsMemory {
     const bytesRoom = Math.max(old.bytesRoom, Math.ceil(1.5 * (keysEnd + keyBytes)));
     const layout = layoutFor(this.#start, this.#width, keysRoom, bytesRoom);
     this.#layout = layout;
-    this.#reserve(layout.end);
+    this.#reserve(layout.end + behind);
     const memory = new Uint8Array(this.#exports.memory.buffer);
     // From the last on: each moves up, over what is moved already.
+    memory.copyWithin(layout.end, old.end, old.end + behind);
     memory.copyWithin(layout.bytes, old.bytes, old.bytes + keysEnd);
     memory.copyWithin(layout.ends, old.ends, old.ends + 4 * count);
     memory.copyWithin(layout.rows, old.rows, old.rows + 8 * this.#width * count);

@@ -1,3 +1,4 @@
+import { type PartnersExports, PartnersMemory } from "./partners-memory.js";
 import type { ScanPlan } from "./plain-scanner.js";
 import { WASM } from "./scan-wasm.js";
 import { type TotalsExports, TotalsMemory } from "./totals-memory.js";
@@ -22,7 +23,9 @@ export class ScanMemory {
   static readonly MOST_BYTES: number = 32 << 20;
 
   readonly exports: ScanExports;
+  /** Also the keys of partners. */
   readonly totals: TotalsMemory | undefined;
+  readonly partners: PartnersMemory | undefined;
   /** The state of `scan.c`. */
   #state: Uint32Array<ArrayBuffer>;
   #layout: Layout | undefined;
@@ -35,21 +38,27 @@ export class ScanMemory {
 
   static create(syntax: WasmSyntax, plan: ScanPlan): ScanMemory | undefined {
     if (plan.keys + plan.values > 32) return undefined;
-    if (syntax.name === "ndjson" && syntax.paths.some((path) => path.length > 8)) return undefined;
+    for (const fields of [syntax, plan.partners?.syntax]) {
+      if (fields?.name === "ndjson" && fields.paths.some(({ length }) => length > 8))
+        return undefined;
+    }
     const module = compiledModule();
     return module ? new ScanMemory(module, syntax, plan) : undefined;
   }
 
   private constructor(module: WebAssembly.Module, syntax: WasmSyntax, plan: ScanPlan) {
     this.exports = new WebAssembly.Instance(module).exports as unknown as ScanExports;
-    this.#syntax = syntax;
     this.#plan = plan;
-    this.#namesEnd = this.#writeFields();
+    this.#syntax = plan.partners?.syntax ?? syntax;
+    const end = this.#writeFields();
+    this.#syntax = syntax;
+    this.#namesEnd = Math.max(end, this.#writeFields());
     this.#state = this.#viewState();
-    if (plan.totals && plan.keys > 0) {
+    if ((plan.totals || plan.partners) && plan.keys > 0) {
       this.totals = new TotalsMemory(this.exports, this.#namesEnd, plan.values, (byteLength) => {
         this.#reserve(byteLength);
       });
+      if (plan.partners) this.partners = new PartnersMemory(this.exports, this.totals.end);
     }
   }
 
@@ -82,18 +91,20 @@ export class ScanMemory {
     this.#state[STATE.at] = this.layout.input + offset;
   }
 
-  /** Loads a batch, and makes room for everything that a scan of it can find. */
-  load(bytes: Uint8Array): void {
+  /**
+   * Loads a batch, and makes room for everything that a scan of it can find, and for all its keys and records if
+   * these are to be kept.
+   */
+  load(bytes: Uint8Array, isKept: boolean): void {
     const { keys, values } = this.#plan;
-    const { totals } = this;
     let input = this.#place(bytes);
     let lines = this.exports.survey(input, input + bytes.length);
-    // The totals lie below the input, and move it when they grow.
-    if (totals && !totals.hasRoom(lines + 1, 2 * bytes.length)) {
-      totals.grow(lines + 1, 2 * bytes.length);
+    // What is kept lies below the input, and moves it when it grows.
+    if (isKept && this.#growKept(lines + 1, bytes.length)) {
       input = this.#place(bytes);
       lines = this.exports.survey(input, input + bytes.length);
     }
+    this.partners?.place();
     const room = lines + 1;
     let at = align(input + bytes.length + SLACK, 64);
     const take = (byteLength: number) => {
@@ -148,9 +159,19 @@ export class ScanMemory {
     }
   }
 
+  #growKept(records: number, byteLength: number): boolean {
+    const { totals, partners } = this;
+    const isTight = totals !== undefined && !totals.hasRoom(records, 2 * byteLength);
+    if (isTight) {
+      totals.grow(records, 2 * byteLength, partners?.used ?? 0);
+      partners?.moveTo(totals.end);
+    }
+    return partners?.grow(records, byteLength) || isTight;
+  }
+
   /** Copies a batch to where the input begins. */
   #place(bytes: Uint8Array): number {
-    const input = align(this.totals?.end ?? this.#namesEnd, 64);
+    const input = align(this.partners?.end ?? this.totals?.end ?? this.#namesEnd, 64);
     this.#reserve(input + bytes.length + SLACK);
     const memory = new Uint8Array(this.buffer);
     memory.set(bytes, input);
@@ -188,6 +209,20 @@ export class ScanMemory {
     this.exports.addKey(key.length, isMissing ? 1 : 0);
   }
 
+  /** Lines of the loaded batch's records with their partners, in pieces. */
+  *lines(kind: number): Generator<Uint8Array<ArrayBuffer>> {
+    const { exports, layout, count } = this;
+    const partners = this.partners!;
+    exports.findPartners(layout.assignment);
+    for (let room = PIECE_BYTES; partners.record < count; ) {
+      const start = align(this.#state[STATE.arena]! + SLACK, 64);
+      if (this.#reserve(start + room)) this.#state = this.#viewState();
+      const end = exports.joinLines(kind, layout.assignment, start, start + room);
+      if (end > start) yield new Uint8Array(this.buffer, start, end - start).slice();
+      else room = partners.needed;
+    }
+  }
+
   setNumber(value: number, kind: number, number: number): void {
     const { numbers, kinds, room } = this.layout;
     const index = value * room + this.count;
@@ -210,6 +245,13 @@ export class ScanMemory {
     if (missing <= 0) return false;
     this.exports.memory.grow(Math.ceil(missing / 65536));
     return true;
+  }
+
+  /** Has the next scans find the fields of records, or those of their partners. */
+  find(syntax: WasmSyntax): void {
+    if (this.#syntax === syntax) return;
+    this.#syntax = syntax;
+    this.#writeFields();
   }
 
   /** Writes the wanted fields. Returns their end, after a zero byte. */
@@ -286,6 +328,9 @@ const STATE = {
   width: 21,
 } as const;
 
+/** Lines at a time, unless one is longer. */
+const PIECE_BYTES = 1 << 20;
+
 /** Readable bytes behind the input. */
 const SLACK = 64;
 const LF = 0x0a;
@@ -300,7 +345,7 @@ function align(address: number, to: number): number {
   return Math.ceil(address / to) * to;
 }
 
-interface ScanExports extends TotalsExports {
+interface ScanExports extends TotalsExports, PartnersExports {
   readonly memory: { readonly buffer: ArrayBuffer; grow(pages: number): number };
   state(): number;
   heap(): number;

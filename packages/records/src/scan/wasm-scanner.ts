@@ -1,4 +1,4 @@
-import type { ByteBatch, OnReject, Scan, Scanner, Totals } from "../records.js";
+import type { ByteBatch, OnReject, Partners, Scan, Scanner, Totals } from "../records.js";
 import type { ScanPlan } from "./plain-scanner.js";
 import type { RecordMatcher } from "./record-matcher.js";
 import { RecordReader } from "./record-reader.js";
@@ -11,9 +11,11 @@ import { WasmScan } from "./wasm-scan.js";
  */
 export class WasmScanner implements Scanner {
   readonly totals: Totals | undefined;
+  readonly partners: Partners | undefined;
   readonly #isCsv: boolean;
   readonly #values: number;
   readonly #hasKey: boolean;
+  readonly #syntax: WasmSyntax;
   readonly #reader: RecordReader;
   readonly #onReject: OnReject | undefined;
   readonly #memory: ScanMemory;
@@ -35,39 +37,67 @@ export class WasmScanner implements Scanner {
     memory: ScanMemory,
     syntax: WasmSyntax,
     matcher: RecordMatcher,
-    { keys, values, onReject }: ScanPlan,
+    { keys, values, onReject, totals: keepsTotals, partners }: ScanPlan,
   ) {
     this.#memory = memory;
+    this.#syntax = syntax;
     this.#isCsv = syntax.name === "csv";
     this.#values = values;
     this.#hasKey = keys > 0;
     this.#reader = new RecordReader(matcher, keys, values);
     this.#onReject = onReject;
     const { totals } = memory;
-    this.totals = totals && {
-      add: (scan) => scan === this.#last && memory.addToTotals(),
-      firsts: () => memory.newKeys(),
-      take: () => totals.take(),
-      get byteLength() {
-        return totals.byteLength;
-      },
-    };
+    if (totals && keepsTotals) {
+      this.totals = {
+        add: (scan) => scan === this.#last && memory.addToTotals(),
+        firsts: () => memory.newKeys(),
+        take: () => totals.take(),
+        get byteLength() {
+          return totals.byteLength;
+        },
+      };
+    }
+    const kept = memory.partners;
+    if (totals && kept && partners) {
+      const reader = new RecordReader(partners.matcher, keys, 0);
+      this.partners = {
+        keep: (batch) => this.#keep(batch, partners.syntax, reader),
+        lines: (scan, kind) =>
+          scan === this.#last ? memory.lines(JOIN_KINDS.indexOf(kind)) : undefined,
+        get byteLength() {
+          return totals.byteLength + kept.used;
+        },
+      };
+    }
   }
 
   /** @param batch - At most {@link ScanMemory.MOST_BYTES} long. */
   scan(batch: ByteBatch): Scan {
     const memory = this.#memory;
     this.#last = undefined;
-    memory.load(batch.bytes);
-    while (memory.scan(this.#isCsv) === "ask") this.#ask(batch);
+    memory.find(this.#syntax);
+    memory.load(batch.bytes, this.totals !== undefined);
+    while (memory.scan(this.#isCsv) === "ask") this.#ask(batch, this.#reader);
     this.#last = new WasmScan(memory, batch.bytes, this.#values);
     return this.#last;
   }
 
-  /** Has the plain scanner read the record at which the scan stopped. */
-  #ask(batch: ByteBatch): void {
+  /** Keeps the records of a batch, unless it is too large, or all that is kept. */
+  #keep(batch: ByteBatch, syntax: WasmSyntax, reader: RecordReader): boolean {
     const memory = this.#memory;
-    const reader = this.#reader;
+    this.#last = undefined;
+    const { length } = batch.bytes;
+    if (length > ScanMemory.MOST_BYTES || memory.partners!.used > MOST_KEPT) return false;
+    memory.find(syntax);
+    memory.load(batch.bytes, true);
+    while (memory.scan(this.#isCsv) === "ask") this.#ask(batch, reader);
+    memory.exports.keepRecords();
+    return true;
+  }
+
+  /** Has the plain scanner read the record at which the scan stopped. */
+  #ask(batch: ByteBatch, reader: RecordReader): void {
+    const memory = this.#memory;
     const start = memory.at;
     const end = reader.read(batch, start);
     if (reader.error) {
@@ -86,3 +116,8 @@ export class WasmScanner implements Scanner {
     memory.at = end;
   }
 }
+
+/** In the order of `scan.c`. */
+const JOIN_KINDS = ["inner", "left", "semi", "anti"];
+/** Bytes of kept records: memory ends at 4 GiB. */
+const MOST_KEPT = 2 ** 30;
