@@ -9,6 +9,9 @@ import { appendBatch, Fan } from "../spill/fan.js";
 import type { JoinSink } from "./join-sink.js";
 import type { KindRules } from "./kind.js";
 
+/** A left side, whose records the sink decodes. */
+export type LeftInput = Pick<Input<unknown>, "batches" | "consumed">;
+
 /**
  * A hash join, part by part. A right side that fits in memory is looked up record by record of the left
  * one; else both are spread by the same hash and joined part by part, and parts that cannot be
@@ -17,10 +20,10 @@ import type { KindRules } from "./kind.js";
 export class JoinParts {
   readonly #run: Run;
   readonly #rules: KindRules;
-  readonly #left: Input<unknown>;
+  readonly #left: LeftInput;
   readonly #sink: JoinSink;
 
-  constructor(run: Run, rules: KindRules, left: Input<unknown>, sink: JoinSink) {
+  constructor(run: Run, rules: KindRules, left: LeftInput, sink: JoinSink) {
     this.#run = run;
     this.#rules = rules;
     this.#left = left;

@@ -1,4 +1,6 @@
 import { PartdError } from "@partd/core";
+import { checkIntegerOption } from "@partd/core/author";
+import { openPart, type RecordsPart } from "@partd/records";
 import { gather } from "../group/group-by.js";
 import { oneAhead } from "../run/one-ahead.js";
 import { Output } from "../run/output.js";
@@ -6,9 +8,13 @@ import { memoryFor, Run, type RunOptions } from "../run/run.js";
 import type { By } from "../source/by.js";
 import { GroupKeyer } from "../source/group-keyer.js";
 import { type Input, inputOf, type Source } from "../source/input.js";
-import { JoinParts } from "./join-parts.js";
+import { isRecords } from "../source/records-input.js";
+import { threadsFor } from "../threads/share-threads.js";
+import { JoinParts, type LeftInput } from "./join-parts.js";
 import { type JoinSink, LineSink, ParsingSink } from "./join-sink.js";
 import { type JoinKind, kinds } from "./kind.js";
+import { type LineJob, PART_BYTES } from "./line-joiner.js";
+import { linesByThreads } from "./line-threads.js";
 
 export interface JoinOptions<L, R, Kind extends JoinKind> extends RunOptions {
   /** The key of a record on the left: a field's name, several names, or a function. */
@@ -21,6 +27,12 @@ export interface JoinOptions<L, R, Kind extends JoinKind> extends RunOptions {
    * - `"semi"`, `"anti"`: records on the left that have a partner, or none.
    */
   readonly kind?: Kind | undefined;
+  /**
+   * How many threads join the lines of plain NDJSON files by fields: {@link JoinOutput.bytes}. Each keeps the right
+   * side. Default: as many as there are processors, up to 4, one for each 128 MB of `memory` and as far as the
+   * right side has room, and one for less than 64 MiB on the left.
+   */
+  readonly threads?: number | undefined;
 }
 
 /** What a join yields. */
@@ -49,29 +61,51 @@ export function join<L, R, Kind extends JoinKind = "inner">(
   right: Source<R>,
   options: JoinOptions<L, R, Kind>,
 ): JoinOutput<Joined<L, R, Kind>> {
-  const kind = options.kind ?? "inner";
+  const kind: JoinKind = options.kind ?? "inner";
   if (!Object.hasOwn(kinds, kind)) {
     throw new PartdError("ERR_PARTD_VALUE", `kind is one of ${Object.keys(kinds).join(", ")}.`);
   }
-  const leftInput = inputOf(left, new GroupKeyer(options.by));
+  if (options.threads !== undefined) checkIntegerOption("threads", options.threads, 1, 256);
   const rightBy = options.rightBy ?? (options.by as By<never> as By<R>);
-  const rightInput = inputOf(right, new GroupKeyer(rightBy));
-  return new JoinOutput(leftInput, rightInput, kind, options);
+  const sides = {
+    left: joinSide(left, options.by),
+    right: joinSide(right, rightBy),
+    kind,
+    options,
+  };
+  return new JoinOutput(sides);
+}
+
+/** A source of a join, and how its records are keyed. */
+interface JoinSide {
+  readonly source: Source<unknown>;
+  readonly input: Input<unknown>;
+  readonly keyer: GroupKeyer<unknown>;
+}
+
+function joinSide<R>(source: Source<R>, by: By<R>): JoinSide {
+  const keyer = new GroupKeyer(by);
+  return {
+    source,
+    input: inputOf(source, keyer),
+    keyer: keyer as GroupKeyer<never> as GroupKeyer<unknown>,
+  };
+}
+
+interface JoinPlan {
+  readonly left: JoinSide;
+  readonly right: JoinSide;
+  readonly kind: JoinKind;
+  readonly options: RunOptions & { readonly threads?: number | undefined };
 }
 
 /** What a join found: records, or lines. */
 export class JoinOutput<T> extends Output<T> {
-  readonly #left: Input<unknown>;
-  readonly #right: Input<unknown>;
-  readonly #kind: JoinKind;
-  readonly #options: RunOptions;
+  readonly #plan: JoinPlan;
 
-  constructor(left: Input<unknown>, right: Input<unknown>, kind: JoinKind, options: RunOptions) {
-    super(() => parsed(left, right, kind, options) as AsyncGenerator<readonly T[]>);
-    this.#left = left;
-    this.#right = right;
-    this.#kind = kind;
-    this.#options = options;
+  constructor(plan: JoinPlan) {
+    super(() => parsed(plan) as AsyncGenerator<readonly T[]>);
+    this.#plan = plan;
   }
 
   /**
@@ -82,63 +116,117 @@ export class JoinOutput<T> extends Output<T> {
    * @throws `ERR_PARTD_CODEC` for pairs of CSV, and where objects hold what JSON cannot carry.
    */
   bytes(): AsyncIterable<Uint8Array> {
-    const start = () => oneAhead(lines(this.#left, this.#right, this.#kind, this.#options));
+    const start = () => oneAhead(lines(this.#plan));
     return { [Symbol.asyncIterator]: () => this.begin(start) };
   }
 }
 
-async function* parsed(
-  left: Input<unknown>,
-  right: Input<unknown>,
-  kind: JoinKind,
-  options: RunOptions,
-): AsyncGenerator<readonly unknown[]> {
-  const sink = new ParsingSink(left, right, Math.min(KEPT_BYTES, memoryFor(options) / 16));
-  for await (const _ of joined(left, right, kind, options, sink)) {
-    const { items } = sink;
-    if (items.length === 0) continue;
-    sink.items = [];
-    yield items;
+async function* parsed(plan: JoinPlan): AsyncGenerator<readonly unknown[]> {
+  const { left, right, options } = plan;
+  const keptBytes = Math.min(KEPT_BYTES, memoryFor(options) / 16);
+  const sink = new ParsingSink(left.input, right.input, keptBytes);
+  const run = await joinRun(plan);
+  try {
+    for await (const _ of joined(run, plan, left.input, sink)) {
+      const { items } = sink;
+      if (items.length === 0) continue;
+      sink.items = [];
+      yield items;
+    }
+  } finally {
+    await run.close();
   }
 }
 
 /** Of JSON; as objects about three times as much, beside `memory`. */
 const KEPT_BYTES = 8 << 20;
 
-async function* lines(
-  left: Input<unknown>,
-  right: Input<unknown>,
-  kind: JoinKind,
-  options: RunOptions,
-): AsyncGenerator<Uint8Array> {
-  if (!(left.isJson && right.isJson) && (kinds[kind].pairs || kinds[kind].lonelyRight)) {
+async function* lines(plan: JoinPlan): AsyncGenerator<Uint8Array> {
+  const { left, right, kind } = plan;
+  if (
+    !(left.input.isJson && right.input.isJson) &&
+    (kinds[kind].pairs || kinds[kind].lonelyRight)
+  ) {
     throw new PartdError(
       "ERR_PARTD_CODEC",
       "Pairs of CSV rows are no rows: read the pairs themselves, not their bytes.",
     );
   }
-  const sink = new LineSink(left, right);
-  for await (const _ of joined(left, right, kind, options, sink)) yield* sink.pieces.splice(0);
-  sink.end();
-  yield* sink.pieces;
-}
-
-async function* joined(
-  left: Input<unknown>,
-  right: Input<unknown>,
-  kind: JoinKind,
-  options: RunOptions,
-  sink: JoinSink,
-): AsyncGenerator<void> {
-  const lengths = [await left.byteLength(), await right.byteLength()];
-  const byteLength = lengths.includes(undefined)
-    ? undefined
-    : lengths.reduce<number>((sum, length) => sum + length!, 0);
-  const run = new Run(options, byteLength);
+  const run = await joinRun(plan);
   try {
-    const parts = new JoinParts(run, kinds[kind], left, sink);
-    yield* parts.join(await gather(run, right));
+    let input: LeftInput = left.input;
+    const work = await lineWork(run, plan);
+    if (work) {
+      run.workspace.borrow(work.borrowed);
+      const rest = yield* linesByThreads(run, work.job, work.threads - 1);
+      run.workspace.borrow(-work.borrowed);
+      if (rest.length === 0) return;
+      input = partsInput(rest, left.keyer);
+    }
+    const sink = new LineSink(left.input, right.input);
+    for await (const _ of joined(run, plan, input, sink)) yield* sink.pieces.splice(0);
+    sink.end();
+    yield* sink.pieces;
   } finally {
     await run.close();
   }
+}
+
+/** The work for the scanners themselves; `undefined` where they cannot do it. */
+async function lineWork(
+  run: Run,
+  { left, right, kind, options }: JoinPlan,
+): Promise<{ job: LineJob; threads: number; borrowed: number } | undefined> {
+  const { fields: by } = left.keyer;
+  const { fields: rightBy } = right.keyer;
+  if (kind === "right" || kind === "full" || !by || by.length !== rightBy?.length) return undefined;
+  const records = [left.source, right.source].map((source) => {
+    return isRecords(source) && source.format.name === "ndjson" ? source : undefined;
+  });
+  const lengths = [await records[0]?.byteLength(), await records[1]?.byteLength()];
+  const [leftBytes = Infinity, rightBytes = Infinity] = lengths;
+  const room = run.workspace.byteLength * KEPT_SHARE;
+  // A line takes about as much again as it has bytes, for its key and its place in the table.
+  const fitting = Math.floor(room / (2 * rightBytes));
+  if (fitting < 1) return undefined;
+  const parts = await records[0]?.split(Math.ceil(Math.max(1, leftBytes) / PART_BYTES));
+  const rightParts = await records[1]?.split(1);
+  if (!parts || !rightParts) return undefined;
+  const threads = Math.min(threadsFor(run, leftBytes, options.threads), fitting);
+  const mostBytes = room / threads;
+  return {
+    job: { by, rightBy, kind, left: parts, right: rightParts, mostBytes },
+    threads,
+    borrowed: room,
+  };
+}
+
+/** What the lines of the right side may take, of all threads. */
+const KEPT_SHARE = 0.6;
+
+/** The left side from some part on. */
+function partsInput(parts: readonly RecordsPart[], keyer: GroupKeyer<unknown>): LeftInput {
+  return {
+    consumed: undefined,
+    async *batches(signal) {
+      for (const part of parts) yield* inputOf(openPart(part), keyer).batches(signal);
+    },
+  };
+}
+
+async function joinRun({ left, right, options }: JoinPlan): Promise<Run> {
+  const lengths = [await left.input.byteLength(), await right.input.byteLength()];
+  const byteLength = lengths.includes(undefined)
+    ? undefined
+    : lengths.reduce<number>((sum, length) => sum + length!, 0);
+  return new Run(options, byteLength);
+}
+
+async function* joined(
+  run: Run,
+  { right, kind }: JoinPlan,
+  left: LeftInput,
+  sink: JoinSink,
+): AsyncGenerator<void> {
+  yield* new JoinParts(run, kinds[kind], left, sink).join(await gather(run, right.input));
 }

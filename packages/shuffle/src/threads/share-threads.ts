@@ -58,11 +58,7 @@ export async function sharesOf<R>(
   if (asked !== undefined) checkIntegerOption("threads", asked, 1, 256);
   const byteLength = await records.byteLength();
   if (byteLength === undefined || typeof missing === "function") return undefined;
-  const usual =
-    byteLength < SMALL
-      ? 1
-      : Math.min(MOST_THREADS, availableParallelism(), 1 + Math.floor(run.memory / MEMORY_EACH));
-  const threads = asked ?? usual;
+  const threads = threadsFor(run, byteLength, asked);
   const parts = threads > 1 ? await records.split(threads, { guess: true }) : undefined;
   // The columns of a CSV are known once a batch came.
   if (!parts || parts.length < 2) return undefined;
@@ -75,6 +71,13 @@ export async function sharesOf<R>(
     before += part.end - part.start;
   }
   return shares.filter((share) => share !== undefined);
+}
+
+/** How many threads read so many bytes. */
+export function threadsFor(run: Run, byteLength: number, asked: number | undefined): number {
+  if (asked !== undefined) return checkIntegerOption("threads", asked, 1, 256);
+  if (byteLength < SMALL) return 1;
+  return Math.min(MOST_THREADS, availableParallelism(), 1 + Math.floor(run.memory / MEMORY_EACH));
 }
 
 /** A thread takes 50 ms to start, and some 35 MB. */

@@ -1,0 +1,78 @@
+import { openPart, type RecordsPart, type Scanner } from "@partd/records";
+import type { JoinKind } from "./kind.js";
+
+/** A join of lines of JSON by fields, both sides of which are plain files. */
+export interface LineJob {
+  readonly by: readonly string[];
+  readonly rightBy: readonly string[];
+  readonly kind: LineKind;
+  readonly left: readonly RecordsPart[];
+  readonly right: readonly RecordsPart[];
+  /** Memory for the right side, of each thread. */
+  readonly mostBytes: number;
+}
+
+/** The kinds for which no record on the right has to be known to have no partner. */
+export type LineKind = Exclude<JoinKind, "right" | "full">;
+
+/** Records and bytes that have been read. */
+export type OnRead = (records: number, bytes: number) => void;
+
+/** Joins parts of the left side with the whole right side, which its scanner keeps: no line is parsed. */
+export class LineJoiner {
+  readonly #kind: LineKind;
+  readonly #scanner: Scanner;
+  /** For all parts: new memory for each took as long as the scan. */
+  readonly #into: Uint8Array<ArrayBuffer>;
+
+  private constructor(kind: LineKind, scanner: Scanner, into: Uint8Array<ArrayBuffer>) {
+    this.#kind = kind;
+    this.#scanner = scanner;
+    this.#into = into;
+  }
+
+  /** Reads the right side. `undefined` if it is too large, or the scanner keeps nothing here. */
+  static async open(
+    { by, rightBy, kind, left, right, mostBytes }: LineJob,
+    onRead: OnRead,
+    signal?: AbortSignal,
+  ): Promise<LineJoiner | undefined> {
+    const [first] = left;
+    if (!first) return undefined;
+    const scanner = openPart(first).format.scanner(by, { partners: rightBy });
+    const { partners } = scanner;
+    if (!partners) return undefined;
+    const into = new Uint8Array(READ_BYTES);
+    for (const part of right) {
+      for await (const batch of openPart(part).batches({ into, signal })) {
+        if (!partners.keep(batch) || partners.byteLength > mostBytes) return undefined;
+        onRead(0, batch.bytes.length);
+      }
+    }
+    return new LineJoiner(kind, scanner, into);
+  }
+
+  /**
+   * The joined lines of a part, in pieces that the caller may keep.
+   *
+   * @returns where in its file the part goes on that could not be joined, because of a record that is too long.
+   */
+  async *part(
+    part: RecordsPart,
+    onRead: OnRead,
+  ): AsyncGenerator<Uint8Array<ArrayBuffer>, number | undefined> {
+    const { partners } = this.#scanner;
+    for await (const batch of openPart(part).batches({ into: this.#into })) {
+      const scan = this.#scanner.scan(batch);
+      const lines = partners!.lines(scan, this.#kind);
+      if (!lines) return batch.position.byteOffset;
+      onRead(scan.count, batch.bytes.length);
+      yield* lines;
+    }
+    return undefined;
+  }
+}
+
+/** A part of {@link PART_BYTES}, and the record that crosses its end. */
+export const PART_BYTES = 2 << 20;
+const READ_BYTES = PART_BYTES + (64 << 10);

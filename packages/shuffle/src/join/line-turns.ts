@@ -1,0 +1,49 @@
+/** Hands parts to threads, each of which holds some bytes at most that nobody has read. All threads share the state. */
+export class LineTurns {
+  readonly state: Int32Array;
+
+  constructor(state: Int32Array) {
+    this.state = state;
+  }
+
+  static state(threads: number): Int32Array {
+    return new Int32Array(new SharedArrayBuffer(4 * (HELD + threads)));
+  }
+
+  /** The number of the next part, which is the caller's from now on. */
+  take(): number {
+    return Atomics.add(this.state, NEXT, 1);
+  }
+
+  /** Counts bytes that a thread has made. Blocks it while there are too many. */
+  hold(thread: number, bytes: number): void {
+    for (;;) {
+      const held = Atomics.load(this.state, HELD + thread);
+      if (held <= MOST_HELD || Atomics.load(this.state, NEXT) >= STOPPED) break;
+      Atomics.wait(this.state, HELD + thread, held);
+    }
+    Atomics.add(this.state, HELD + thread, bytes);
+  }
+
+  release(thread: number, bytes: number): void {
+    Atomics.sub(this.state, HELD + thread, bytes);
+    Atomics.notify(this.state, HELD + thread);
+  }
+
+  /** Hands out no more parts, and holds nobody. */
+  stop(): void {
+    Atomics.store(this.state, NEXT, STOPPED);
+    for (let held = HELD; held < this.state.length; held++) {
+      // Another value, so that nobody begins to wait either.
+      Atomics.store(this.state, held, 0);
+      Atomics.notify(this.state, held);
+    }
+  }
+}
+
+const NEXT = 0;
+/** From here on, a number for each thread. */
+const HELD = 1;
+const STOPPED = 2 ** 30;
+/** Bytes of joined lines that a thread may be ahead. */
+export const MOST_HELD = 8 << 20;
