@@ -1,6 +1,7 @@
 import { expect, test } from "@jest/globals";
 import { sort } from "@partd/shuffle";
 import { Merge } from "../src/sort/merge.js";
+import { Sorter } from "../src/sort/sorter.js";
 import { Chain } from "../src/spill/chain.js";
 import { TemporaryFile } from "../src/spill/temporary-file.js";
 import { Workspace } from "../src/spill/workspace.js";
@@ -31,6 +32,54 @@ test("as many runs are merged at a time as memory has room for their longest rec
   // Two that are longer are merged nevertheless.
   expect(Merge.width(workspace, chainsOf(2, 5e6))).toBe(2);
   expect(Merge.width(workspace, chainsOf(1, 10))).toBe(1);
+  await workspace.close();
+});
+
+test("records larger than memory are merged within it", async () => {
+  const memory = 1e6;
+  let held = 0;
+  let peak = 0;
+  const hold = (bytes: number) => {
+    held += bytes;
+    peak = Math.max(peak, held);
+  };
+  class CountedWorkspace extends Workspace {
+    override take() {
+      hold(this.blockSize);
+      return super.take();
+    }
+    override release(blocks: Parameters<Workspace["release"]>[0]) {
+      hold(-blocks.length * this.blockSize);
+      super.release(blocks);
+    }
+  }
+  const workspace = new CountedWorkspace(memory, new TemporaryFile(undefined));
+  const sorter = new Sorter(workspace);
+  // More runs than are merged at a time.
+  const count = 40;
+  for (let i = 0; i < count; i++) {
+    const first = (i * 17) % count;
+    const keys = Uint8Array.of(first >> 8, first & 255);
+    const long = i % 20 === 3 ? 3e6 : 130_000;
+    await sorter.add({
+      count: 1,
+      bytes: new Uint8Array(long).fill(first & 255),
+      ends: Uint32Array.of(long),
+      keys,
+      keyStarts: Uint32Array.of(0),
+      keyEnds: Uint32Array.of(2),
+      hashLow: Uint32Array.of(0),
+      hashHigh: Uint32Array.of(first << 16),
+    });
+  }
+  let next = 0;
+  for await (const _ of sorter.walk(({ bytes, keyStart, keyEnd, end }) => {
+    expect(bytes[keyStart]! * 256 + bytes[keyStart + 1]!).toBe(next);
+    expect([bytes[keyEnd], bytes[end - 1]]).toEqual([next & 255, next & 255]);
+    next++;
+  }));
+  expect(next).toBe(count);
+  expect(peak).toBeLessThan(1.1 * memory);
   await workspace.close();
 });
 

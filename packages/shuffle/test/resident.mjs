@@ -30,12 +30,15 @@ const size = async (output) => {
   for await (const batch of output.batches()) found += batch.length;
   return found;
 };
-/** Bytes of an output over a file with one record that takes most of the memory. */
-const huge = async (operate) => {
+/** Bytes of an output over a file with records that take most of the memory each. */
+const huge = async (operate, records = 1) => {
   const path = joinPath(dir, "huge.ndjson");
-  writeFileSync(path, '{"key":"a"}\n{"key":"b","pad":"');
-  for (let i = 0; i < options.memory * 0.75; i += 1e6) appendFileSync(path, "x".repeat(1e6));
-  appendFileSync(path, '"}\n{"key":"a"}\n');
+  writeFileSync(path, '{"key":"a"}\n');
+  for (let record = 0; record < records; record++) {
+    appendFileSync(path, `{"key":"b${-record}","pad":"`);
+    for (let i = 0; i < options.memory * 0.75; i += 1e6) appendFileSync(path, "x".repeat(1e6));
+    appendFileSync(path, '"}\n{"key":"a"}\n');
+  }
   let found = 0;
   for await (const pieces of operate(readNdjson(path))) {
     for await (const piece of pieces) found += piece.length;
@@ -48,6 +51,7 @@ async function* groupsOf(source) {
 const works = {
   "a huge record, grouped": () => huge(groupsOf),
   "a huge record, sorted": () => huge((source) => [sort(source, options).bytes()]),
+  "huge records, sorted": () => huge((source) => [sort(source, options).bytes()], 3),
   "one key": () => groups(1),
   "some keys": () => groups(10_000),
   "a key each": () => groups(2 ** 32),

@@ -17,7 +17,8 @@ export interface RunOptions {
   /**
    * Bytes of memory for records: resident memory stays below it and 150 MiB for all else, however much
    * there is to do. At least 1 MB. Default: a quarter of what the process may use.
-   * That holds for one record of nearly that size, too, while it stays bytes; parsed, it takes what it takes.
+   * That holds for one record of nearly that size, too, while it stays bytes; parsed, it takes what it takes. Where
+   * a sort gives several such in a row, there is one more in memory: that which the caller has just read.
    */
   readonly memory?: number | undefined;
   /**

@@ -16,14 +16,14 @@ export class Merge {
     this.#chains = chains;
     const ahead = Math.max(1, Math.floor(workspace.capacity / (4 * chains.length)));
     this.#readers = chains.map(
-      (chain) => new ChainReader(workspace, chain, { ahead, consume: true }),
+      (chain) => new ChainReader(workspace, chain, { ahead, consume: true, keysFirst: true }),
     );
   }
 
   /**
    * How many of the chains, from the first on, can be merged at a time: at least two. Each has two blocks in
-   * memory, and beside them a frame of its longest record, where that lies in several blocks. The longest of all
-   * does not count: it is held in every merge that it is part of.
+   * memory, and beside them a frame of its longest record, where its key lies in several blocks. The longest of
+   * all does not count: it is held in every merge that it is part of.
    */
   static width(workspace: Workspace, chains: readonly Chain[]): number {
     const { blockSize, capacity } = workspace;
@@ -45,9 +45,10 @@ export class Merge {
       this.#rank.set(reader, rank);
       if (await reader.read()) this.#push(reader);
     }
+    await this.first?.whole();
   }
 
-  /** The reader whose frame is next; none at the end. */
+  /** The reader whose frame is next; none at the end. Of the others only the keys may have been read. */
   get first(): ChainReader | undefined {
     return this.#heap[0];
   }
@@ -55,17 +56,22 @@ export class Merge {
   /** Leaves the first frame; a promise where its chain has to be read first. */
   next(): Promise<void> | undefined {
     const reader = this.#heap[0]!;
+    // It is the visitor's: this reader may be at its end, and would hold it until the merge is closed.
+    if (reader.isOwn) reader.leaveFrame();
     if (!reader.next()) return this.#read(reader);
     this.#sink();
-    return undefined;
+    return this.#heap[0]!.whole() as Promise<void> | undefined;
   }
 
   async #read(reader: ChainReader): Promise<void> {
-    if (await reader.read()) return this.#sink();
-    const last = this.#heap.pop()!;
-    if (last === reader) return;
-    this.#heap[0] = last;
-    this.#sink();
+    if (await reader.read()) this.#sink();
+    else {
+      const last = this.#heap.pop()!;
+      if (last === reader) return;
+      this.#heap[0] = last;
+      this.#sink();
+    }
+    await this.#heap[0]!.whole();
   }
 
   #push(reader: ChainReader): void {

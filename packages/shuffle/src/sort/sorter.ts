@@ -38,6 +38,8 @@ export class Sorter {
   readonly #checkpoint: Checkpoint | undefined;
   /** Records, from the first on, that runs of an earlier process hold. */
   #recalled = 0;
+  /** Bytes that the source takes for large records. */
+  #borrowed = 0;
 
   /** @param checkpoint keeps the runs. */
   constructor(workspace: Workspace, checkpoint?: Checkpoint) {
@@ -64,9 +66,15 @@ export class Sorter {
     if (done > 0 && done === batch.count) return;
     const byteLength = batch.ends[batch.count - 1] ?? 0;
     if (done === 0 && byteLength < this.#large) return this.#append(batch);
+    this.#borrow(Math.max(this.#borrowed, SOURCE_SHARE * byteLength));
     for (let index = done; index < batch.count; index++) {
       await this.#addOne(recordOf(batch, index));
     }
+  }
+
+  #borrow(bytes: number): void {
+    this.#workspace.borrow(bytes - this.#borrowed);
+    this.#borrowed = bytes;
   }
 
   /** A batch of one record, which may be larger than half of the memory: then it is a run of its own. */
@@ -93,7 +101,7 @@ export class Sorter {
   }
 
   get #large(): number {
-    return (this.#workspace.capacity * this.#workspace.blockSize) / 8;
+    return this.#workspace.byteLength / 8;
   }
 
   #hasRoomFor({ count, ends, keyStarts, keyEnds }: KeyedBatch): boolean {
@@ -119,8 +127,14 @@ export class Sorter {
   /** All frames of a walk in a chain of their own. */
   async #write(walk: FrameWalk): Promise<Chain> {
     const run = this.#workspace.chain();
-    const append = ({ bytes, keyStart, keyEnd, end, low, high }: Frame) =>
+    const large = WALKED_BLOCKS * this.#workspace.blockSize;
+    const append = ({ bytes, keyStart, keyEnd, end, low, high }: Frame) => {
+      if (end - keyStart >= large) {
+        return run.appendLarge(bytes, keyStart, keyEnd, bytes, keyEnd, end, low, high);
+      }
       run.append(bytes, keyStart, keyEnd, bytes, keyEnd, end, low, high);
+      return undefined;
+    };
     await this.#workspace.reserve(2 * WALKED_BLOCKS);
     for await (const _ of walk(append)) await this.#workspace.reserve(2 * WALKED_BLOCKS);
     await this.#workspace.unload(run);
@@ -129,6 +143,7 @@ export class Sorter {
 
   /** Calls `visit` with every frame in order, and yields now and then. Nothing can be added any more. */
   async *walk(visit: (frame: Frame) => void): AsyncGenerator<void> {
+    this.#borrow(0);
     if (this.#runs.length === 0) {
       yield* this.#inMemory(this.#gathered, this.#tail.isSame, visit);
       return;
@@ -145,6 +160,7 @@ export class Sorter {
   async merge(): Promise<Merge> {
     if (this.#added < this.#recalled) throw otherSource(this.#added, this.#recalled);
     await this.#spill();
+    this.#borrow(0);
     // Neighbours become one run, from the first to the last and again, until the rest can be merged at once.
     const hasAll = () => Merge.width(this.#workspace, this.#runs) === this.#runs.length;
     for (let from = 0; !hasAll(); from = from + 2 < this.#runs.length ? from + 1 : 0) {
@@ -166,11 +182,7 @@ export class Sorter {
   }
 
   /** @param isDecided whether keys that share their first 8 bytes are equal. */
-  async *#inMemory(
-    chain: Chain,
-    isDecided: boolean,
-    visit: (frame: Frame) => void,
-  ): AsyncGenerator<void> {
+  async *#inMemory(chain: Chain, isDecided: boolean, visit: FrameVisit): AsyncGenerator<void> {
     const cost = sortCost(chain.records);
     this.#workspace.borrow(cost);
     try {
@@ -183,7 +195,8 @@ export class Sorter {
         loaded.touch(addresses, from, to);
         for (let i = from; i < to; i++) {
           loaded.look(addresses[i]!);
-          visit(loaded);
+          const visiting = visit(loaded);
+          if (visiting) await visiting;
           walked += loaded.end - loaded.keyStart;
           if (walked < most) continue;
           walked = 0;
@@ -197,26 +210,36 @@ export class Sorter {
     }
   }
 
-  async *#merged(merge: Merge, visit: (frame: Frame) => void): AsyncGenerator<void> {
+  async *#merged(merge: Merge, visit: FrameVisit): AsyncGenerator<void> {
     const most = WALKED_BLOCKS * this.#workspace.blockSize;
     let walked = 0;
     for (let frame = merge.first; frame; frame = merge.first) {
-      visit(frame);
+      const visiting = visit(frame);
+      if (visiting) {
+        await visiting;
+        frame.releaseFrame();
+      }
       walked += frame.end - frame.keyStart;
+      // Before the next frame is read: this one may be as large as memory.
+      if (walked >= most) {
+        walked = 0;
+        yield;
+      }
       const reading = merge.next();
       if (reading) await reading;
-      if (walked < most) continue;
-      walked = 0;
-      yield;
     }
     yield;
   }
 }
 
-type FrameWalk = (visit: (frame: Frame) => void) => AsyncGenerator<void>;
+/** May return a promise, after which it no longer needs the frame. */
+type FrameVisit = (frame: Frame) => Promise<void> | undefined | void;
+type FrameWalk = (visit: FrameVisit) => AsyncGenerator<void>;
 
 /** What is gathered before it is sorted; the rest is for the run that it is written to, a little at a time. */
 const GATHERED_SHARE = 0.875;
+/** A source doubles its buffer while a record grows: half as much again while it copies. */
+const SOURCE_SHARE = 1.5;
 /** What so many frames touch stays in the cache until they are visited. */
 const TOUCHED = 64;
 /** Blocks of frames between two yields. */

@@ -10,6 +10,11 @@ export interface ChainReaderOptions {
   readonly ahead?: number;
   /** Whether blocks are given back as soon as they have been read. Default: false. */
   readonly consume?: boolean;
+  /**
+   * Whether a frame of several blocks is at hand as soon as its key is: its record is read by
+   * {@link ChainReader.whole}. Default: false.
+   */
+  readonly keysFirst?: boolean;
 }
 
 /**
@@ -26,6 +31,7 @@ export class ChainReader {
   readonly #chain: Chain;
   readonly #ahead: number;
   readonly #consume: boolean;
+  readonly #keysFirst: boolean;
 
   /** Where key and record of the present frame lie: the record from `keyEnd` to `end`. */
   bytes: Uint8Array = NOTHING;
@@ -41,6 +47,10 @@ export class ChainReader {
   #position = 0;
   #block: Block | undefined;
   #offset = 0;
+  /** Whether the present frame has been read up to `end`, not to `keyEnd` only. */
+  #isWhole = true;
+  /** Bytes of an array of the present frame's own, where keys come first. */
+  #borrowed = 0;
   /** What has been read of a frame that goes on in the next block. */
   #partial: Uint8Array | undefined;
   #filled = 0;
@@ -58,6 +68,7 @@ export class ChainReader {
       options.ahead ??
       Math.max(1, Math.min(workspace.blocksFor(2 << 20), workspace.capacity >>> 4));
     this.#consume = options.consume ?? false;
+    this.#keysFirst = options.keysFirst ?? false;
     chain.seal();
     chain.pinned = true;
   }
@@ -67,6 +78,7 @@ export class ChainReader {
     const block = this.#block;
     if (!block) return false;
     if (this.#partial) return this.#continue(block);
+    if (this.#borrowed > 0) this.#borrow(0);
     const offset = this.#offset;
     if (offset + HEADER_BYTES > block.bytes.length) return false;
     const word = offset >>> 2;
@@ -86,13 +98,40 @@ export class ChainReader {
       this.#offset = align(end);
       return true;
     }
+    this.#offset = start;
+    if (this.#keysFirst && start + keyLength <= block.bytes.length) {
+      this.bytes = block.bytes;
+      this.isOwn = false;
+      this.keyStart = start;
+      this.keyEnd = start + keyLength;
+      this.end = end;
+      this.#isWhole = false;
+      return true;
+    }
+    this.#beginPartial(keyLength, recordLength);
+    return this.#continue(block);
+  }
+
+  /** Reads the record of the present frame, if only its key was. */
+  whole(): Promise<unknown> | undefined {
+    if (this.#isWhole) return undefined;
+    this.#isWhole = true;
+    this.#beginPartial(this.keyEnd - this.keyStart, this.end - this.keyEnd);
+    return this.read();
+  }
+
+  #beginPartial(keyLength: number, recordLength: number): void {
+    if (this.#keysFirst) this.#borrow(keyLength + recordLength);
     this.#partial = new Uint8Array(keyLength + recordLength);
     this.#filled = 0;
     this.keyStart = 0;
     this.keyEnd = keyLength;
     this.end = keyLength + recordLength;
-    this.#offset = start;
-    return this.#continue(block);
+  }
+
+  #borrow(bytes: number): void {
+    this.#workspace.borrow(bytes - this.#borrowed);
+    this.#borrowed = bytes;
   }
 
   #continue(block: Block): boolean {
@@ -142,7 +181,14 @@ export class ChainReader {
   /** Gives back the memory of a large frame at once. Its bytes are void from then on. */
   releaseFrame(): void {
     if (this.isOwn) releaseBytes(this.bytes as Uint8Array<ArrayBuffer>);
+    this.leaveFrame();
+  }
+
+  /** Forgets an array of the frame's own, which others may have kept. */
+  leaveFrame(): void {
     this.bytes = NOTHING;
+    this.isOwn = false;
+    this.#borrow(0);
   }
 
   #leaveBlock(): void {
@@ -194,6 +240,7 @@ export class ChainReader {
 
   /** Gives back the blocks that were read ahead. The chain stays as it is. */
   async close(): Promise<void> {
+    this.#borrow(0);
     this.#leaveBlock();
     this.#workspace.release(this.#window.splice(0));
     const fetching = this.#fetching;
