@@ -55,6 +55,8 @@ class IndexWriter {
   #count = 0;
   /** Where the open block begins in `bytes`. */
   #block = 0;
+  /** The last group of the range before. */
+  #group = 0;
   #fences = Buffer.allocUnsafeSlow(1024);
   #blocks = 0;
 
@@ -118,14 +120,18 @@ class IndexWriter {
     this.#block = NONE;
     for (let i = 0; i < order.length; i++) {
       const key = order[i] as number;
-      if (this.#block === NONE) this.#beginBlock(hashes[key] as number);
+      if (this.#block === NONE) this.#beginBlock(hashes[i] as number);
       const keyLength = keys.byteLength(key);
       this.#reserve(keyLength + 64);
       this.#varint(keyLength);
       this.#length = keys.copy(key, this.#bytes, this.#length);
       const deleted = this.#index.deleted(key);
       this.#varint(deleted === NEVER ? 0 : deleted - first + 1);
-      await this.#writeRanges(key, first);
+      let row = this.#beginRanges(key, first);
+      while (row !== NONE) {
+        row = this.#writeRanges(row);
+        if (row !== NONE && this.#pace.isOver) await this.#pace.rest();
+      }
       this.#count++;
       if (this.#length - this.#block >= BLOCK_BYTES) await this.#endBlock();
       if (this.#pace.due) await this.#pace.rest();
@@ -134,31 +140,46 @@ class IndexWriter {
     await this.#flush();
   }
 
-  async #writeRanges(key: number, firstStamp: number): Promise<void> {
+  /** Writes what precedes the ranges of a key. @returns the row of the first, or {@link NONE}. */
+  #beginRanges(key: number, firstStamp: number): number {
     const index = this.#index;
-    const { columns } = index;
+    const lengths = index.columns.length;
     let ranges = 0;
     let byteLength = 0;
     const head = index.firstSince(key, NEVER);
     for (let row = head; row !== NONE; row = index.next(row)) {
       ranges++;
-      byteLength += columns.length[row] as number;
+      byteLength += lengths[row] as number;
     }
     this.#varint(ranges);
-    if (ranges === 0) return;
+    if (ranges === 0) return NONE;
     this.#varint(byteLength);
     this.#varint(index.last(key) - firstStamp);
-    let end = 0;
-    for (let row = head; row !== NONE; row = index.next(row)) {
+    this.#group = 0;
+    return head;
+  }
+
+  /**
+   * Writes ranges from a row on, some at a time: a call that has to be waited for takes as long as five
+   * of them, and most keys have fewer. @returns the row of the next one, or {@link NONE}.
+   */
+  #writeRanges(from: number): number {
+    const index = this.#index;
+    const { columns } = index;
+    this.#reserve(24 * SOME);
+    const bytes = this.#bytes;
+    let at = this.#length;
+    let row = from;
+    for (let i = 0; row !== NONE && i < SOME; row = index.next(row), i++) {
       const length = columns.length[row] as number;
       const group = columns.group[row] as number;
-      this.#reserve(24);
-      this.#varint(group - end);
-      this.#varint(columns.delta[row] as number);
-      this.#varint(length);
-      end = length >= LARGE ? group + Math.ceil(length / PIECE) - 1 : group;
-      if (this.#pace.due) await this.#pace.rest();
+      at = writeVarint(bytes, at, group - this.#group);
+      at = writeVarint(bytes, at, columns.delta[row] as number);
+      at = writeVarint(bytes, at, length);
+      this.#group = length >= LARGE ? group + Math.ceil(length / PIECE) - 1 : group;
     }
+    this.#length = at;
+    return row;
   }
 
   #beginBlock(hash: number): void {
@@ -202,33 +223,43 @@ class IndexWriter {
 }
 
 const FLUSH_BYTES = 2 ** 18;
+/** Ranges that are written in one go. */
+const SOME = 1024;
 
-/** The keys of an index that are wanted, by hash, then by their bytes. */
+/** The keys of an index that are wanted, by hash, then by their bytes; and the hash of each of them. */
 export function sortedKeys(
   index: GrowingIndex,
   isWanted: (key: number) => boolean = () => true,
 ): { order: Uint32Array; hashes: Uint32Array } {
   const { keys } = index;
-  const hashes = new Uint32Array(keys.size);
+  let hashes = new Uint32Array(keys.size);
   let count = 0;
   let order = new Uint32Array(keys.size);
   for (let key = 0; key < Math.min(keys.size, index.keyEnd); key++) {
     if (!index.has(key) || !isWanted(key)) continue;
+    hashes[count] = keys.orderHash(key);
     order[count++] = key;
-    hashes[key] = keys.orderHash(key);
   }
   order = order.subarray(0, count);
+  hashes = hashes.subarray(0, count);
   let next = new Uint32Array(count);
+  let nextHashes = new Uint32Array(count);
   for (let shift = 0; shift < 32; shift += 11) {
     const places = new Uint32Array(2049);
-    for (const key of order) places[(((hashes[key] as number) >>> shift) & 2047) + 1]!++;
+    for (let i = 0; i < count; i++) places[(((hashes[i] as number) >>> shift) & 2047) + 1]!++;
     for (let i = 1; i <= 2048; i++) places[i]! += places[i - 1] as number;
-    for (const key of order) next[places[((hashes[key] as number) >>> shift) & 2047]!++] = key;
+    for (let i = 0; i < count; i++) {
+      const hash = hashes[i] as number;
+      const place = places[(hash >>> shift) & 2047]!++;
+      next[place] = order[i] as number;
+      nextHashes[place] = hash;
+    }
     [order, next] = [next, order];
+    [hashes, nextHashes] = [nextHashes, hashes];
   }
   for (let i = 0; i < count; ) {
     let end = i + 1;
-    while (end < count && hashes[order[end] as number] === hashes[order[i] as number]) end++;
+    while (end < count && hashes[end] === hashes[i]) end++;
     if (end > i + 1) order.subarray(i, end).sort((a, b) => keys.compare(a, b));
     i = end;
   }

@@ -68,7 +68,11 @@ export class KeyTable {
 
   /** Copies the key's bytes to `target`, and gives the place behind them. */
   copy(number: number, target: Buffer, at: number): number {
-    return at + this.#bytes.copy(target, at, this.#starts[number], this.#starts[number + 1]);
+    const start = this.#starts[number] as number;
+    const length = this.byteLength(number);
+    if (length > SHORT_KEY) this.#bytes.copy(target, at, start, start + length);
+    else for (let i = 0; i < length; i++) target[at + i] = this.#bytes[start + i] as number;
+    return at + length;
   }
 
   /** The hash by which indexes are sorted. */
@@ -147,6 +151,9 @@ export class KeyTable {
     this.#places[place] = number + 1;
   }
 }
+
+/** Bytes up to which a loop copies faster than a call. */
+const SHORT_KEY = 64;
 
 /** No number. */
 export const NONE = -1;

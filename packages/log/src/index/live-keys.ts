@@ -84,8 +84,8 @@ async function* summaries(
   const { keys } = index;
   const { order, hashes } = sortedKeys(index, (number) => keys.startsWith(number, start));
   for (let from = 0; from < order.length; from += BATCH) {
-    yield Array.from(order.subarray(from, from + BATCH), (number) => ({
-      hash: hashes[number] as number,
+    yield Array.from(order.subarray(from, from + BATCH), (number, i) => ({
+      hash: hashes[from + i] as number,
       key: keys.text(number),
       deleted: index.deleted(number),
       last: index.last(number),
