@@ -49,16 +49,10 @@ class FormatCheck {
     const open: number[] = [];
     let end: number = TOP;
     for (;;) {
+      if (end >= 0) this.#leaves(); // Else what ends may be the whole value, or a cause.
       const tag = bytes[this.#at++];
       if (tag === undefined) throw cutShort();
-      if (tag === Tag.ONE_BYTE_STRING) {
-        // The most frequent tag, handled without a call: half of all the work.
-        const length = bytes[this.#at] as number;
-        if (length < 0x80) {
-          this.#at += 1 + length;
-          if (this.#at > bytes.byteLength) throw cutShort();
-        } else this.#skip(this.#varint());
-      } else if (tag === end) {
+      if (tag === end) {
         this.#varint();
         if (tag === Tag.END_DENSE_ARRAY || tag === Tag.END_SPARSE_ARRAY) this.#varint();
         end = open.pop() as number;
@@ -75,6 +69,34 @@ class FormatCheck {
       while (end === CAUSE && !this.#error()) end = open.pop() as number;
       if (end === TOP) return;
     }
+  }
+
+  /**
+   * Reads as many values as follow of the most frequent kinds: short texts, integers, doubles and
+   * constants. A loop of its own over local variables takes half the time.
+   */
+  #leaves(): void {
+    const bytes = this.#bytes;
+    let at = this.#at;
+    for (;;) {
+      const tag = bytes[at];
+      if (tag === Tag.ONE_BYTE_STRING) {
+        const length = bytes[at + 1] as number;
+        if (!(length < 0x80)) break;
+        at += 2 + length;
+      } else if (tag === Tag.INT32) {
+        let rest = at + 1;
+        while ((bytes[rest] as number) >= 0x80) rest++;
+        if (rest - at > MAX_INT32) break;
+        at = rest + 1;
+      } else if (tag === Tag.DOUBLE) {
+        at += 9;
+      } else if (tag === Tag.NULL || tag === Tag.TRUE || tag === Tag.FALSE) {
+        at++;
+      } else break;
+    }
+    if (at > bytes.byteLength) throw cutShort();
+    this.#at = at;
   }
 
   /**
@@ -229,6 +251,8 @@ class FormatCheck {
   }
 }
 
+/** Bytes of the longest integer of 32 bits. */
+const MAX_INT32 = 5;
 /** Instead of an end tag: the value has no children, and was read. */
 const LEAF = -1;
 /** Instead of an end tag: only a prefix of a value was read. */
