@@ -2,9 +2,15 @@ import { allocateBytes, allocateEncoded } from "@partd/core/author";
 
 /** Collects bytes. Integers are little-endian, floats big-endian. */
 export class ByteWriter {
-  #bytes = new Uint8Array(256);
-  #view = new DataView(this.#bytes.buffer);
+  #bytes: Uint8Array<ArrayBuffer>;
+  #view: DataView;
   #position = 0;
+
+  /** @param room bytes to begin with. */
+  constructor(room: number) {
+    this.#bytes = allocateBytes(room) as Uint8Array<ArrayBuffer>;
+    this.#view = new DataView(this.#bytes.buffer, this.#bytes.byteOffset);
+  }
 
   byte(value: number): void {
     const at = this.#reserve(1);
@@ -106,7 +112,7 @@ export class ByteWriter {
       const grown = allocateBytes(this.#position + room) as Uint8Array<ArrayBuffer>;
       grown.set(this.#bytes);
       this.#bytes = grown;
-      this.#view = new DataView(grown.buffer);
+      this.#view = new DataView(grown.buffer, grown.byteOffset);
     }
     return at;
   }

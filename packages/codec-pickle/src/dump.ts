@@ -1,20 +1,23 @@
 import { ByteWriter } from "./byte-writer.js";
 import { equalKeys } from "./equal-keys.js";
 import { unhashableKey } from "./hashable-keys.js";
+import { checkFields, checkItems, checkSymbols, nameOf, refuse } from "./losses.js";
 import { writeInteger, writeNumber } from "./numbers.js";
 import { Op } from "./opcodes.js";
 import { PyByteArray, PyFrozenSet, PyTuple } from "./python/builtins.js";
 import { PyDeque } from "./python/collections.js";
 import { PyDateTime, packDateTime } from "./python/datetime.js";
 import { oldGlobal, reductionOf } from "./python/known.js";
-import { PyFloat, PyGlobal, type Reduction, Refusal } from "./python/object.js";
+import { PyFloat, PyGlobal, type Reduction } from "./python/object.js";
 
 /** Python's own pickler fails at about this many levels. */
 const MAX_DEPTH = 1000;
 
+export const LEAST_ROOM = 256;
+
 /** Writes one pickle. */
 export class Dump {
-  readonly #out = new ByteWriter();
+  readonly #out: ByteWriter;
   readonly #protocol: number;
   /** The reader's memo index of each object, and of each text that is a key. */
   readonly #memo = new Map<unknown, number>();
@@ -22,8 +25,10 @@ export class Dump {
   /** The reader's memo index of each global name. */
   readonly #globals = new Map<string, number>();
 
-  constructor(protocol: number) {
+  /** @param room bytes of memory to begin with. */
+  constructor(protocol: number, room = LEAST_ROOM) {
     this.#protocol = protocol;
+    this.#out = new ByteWriter(room);
   }
 
   run(value: unknown): Uint8Array {
@@ -79,13 +84,9 @@ export class Dump {
     const plain = prototype === Object.prototype || prototype === null;
     if (!plain && this.#known(value, depth)) return;
     switch (plain ? "[object Object]" : Object.prototype.toString.call(value)) {
-      case "[object Object]": {
-        const entries = Object.entries(value);
-        if (!plain && entries.length === 0) throw refuse(nameOf(value));
-        checkSymbols(value);
-        this.#dict(value, entries, depth);
+      case "[object Object]":
+        this.#record(value as Record<string, unknown>, depth, plain);
         break;
-      }
       case "[object Map]":
         checkFields(value);
         this.#distinct(() => (value as Map<unknown, unknown>).keys());
@@ -256,6 +257,24 @@ export class Dump {
     this.#memoize(value);
   }
 
+  #record(value: Record<string, unknown>, depth: number, plain: boolean): void {
+    let left = Object.keys(value).length;
+    if (left === 0 && !plain) throw refuse(nameOf(value));
+    checkSymbols(value);
+    this.#out.byte(Op.EMPTY_DICT);
+    this.#memoize(value);
+    if (left === 0) return;
+    this.#out.byte(Op.MARK);
+    // `for in` reads a property in a quarter of the time of `Object.entries`, without garbage.
+    for (const name in value) {
+      if (left-- === 0) break; // What follows an object's own names are inherited ones.
+      this.#key(name, depth);
+      this.#write(value[name], depth);
+    }
+    if (left > 0) throw refuse("an object that loses properties while it is read");
+    this.#out.byte(Op.SETITEMS);
+  }
+
   #dict(value: object, entries: readonly (readonly [unknown, unknown])[], depth: number): void {
     this.#out.byte(Op.EMPTY_DICT);
     this.#memoize(value);
@@ -367,35 +386,7 @@ function latin1Text(bytes: Uint8Array): string {
   return text;
 }
 
-/**
- * Refuses fields on an array, which would be lost. A hole reads as `undefined`, and is refused as
- * that.
- */
-function checkItems(value: readonly unknown[]): void {
-  if (Object.keys(value).length > value.length) throw refuse(`fields on ${nameOf(value)}`);
-  checkSymbols(value);
-}
-
-/** Refuses fields on a Map, Set or Date, which would be lost. */
-function checkFields(value: object): void {
-  if (Object.keys(value).length > 0) throw refuse(`fields on ${nameOf(value)}`);
-  checkSymbols(value);
-}
-
-function checkSymbols(value: object): void {
-  if (Object.getOwnPropertySymbols(value).length === 0) return;
-  throw refuse("a property whose name is a symbol");
-}
-
-function nameOf(value: object): string {
-  return `a ${value.constructor?.name ?? "value of this type"}`;
-}
-
 function checkedLength(byteLength: number): number {
   if (byteLength < 2 ** 32) return byteLength;
   throw refuse("4 GiB or more in one item");
-}
-
-function refuse(what: string): Refusal {
-  return new Refusal(what);
 }

@@ -1,11 +1,13 @@
 import { PartdError } from "@partd/core";
 import { placeOf } from "@partd/core/author";
-import { Dump } from "./dump.js";
+import { Dump, LEAST_ROOM } from "./dump.js";
 import { Refusal } from "./python/object.js";
 
 /** Writes data as pickles that Python's `pickle.loads` reads. */
 export class Pickler {
   readonly #protocol: number;
+  /** What the last pickle took, and a little more: the next may be alike, and need no growth. */
+  #room = LEAST_ROOM;
 
   /** @throws `ERR_PARTD_VALUE` for a protocol other than 2 to 5. */
   constructor(protocol = 5) {
@@ -21,7 +23,9 @@ export class Pickler {
   /** @throws `ERR_PARTD_CODEC` for a value that would not read back as it was, with its place. */
   dump(value: unknown): Uint8Array {
     try {
-      return new Dump(this.#protocol).run(value);
+      const bytes = new Dump(this.#protocol, this.#room).run(value);
+      this.#room = Math.min(bytes.byteLength + LEAST_ROOM, MOST_ROOM);
+      return bytes;
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
       const place = placeOf(value, (part) => this.#refuses(part));
@@ -41,3 +45,5 @@ export class Pickler {
     }
   }
 }
+
+const MOST_ROOM = 2 ** 18;

@@ -75,3 +75,14 @@ test("a dict of any size may stand beside a NumPy scalar", () => {
   const [, read] = codec.decode(codec.encode(list) as Uint8Array) as [unknown, object];
   expect(Object.keys(read)).toHaveLength(200_000);
 });
+
+test("an object that loses a property while it is read is refused", () => {
+  const value: Record<string, unknown> = {
+    get a() {
+      delete value.b;
+      return 1;
+    },
+    b: 2,
+  };
+  expect(() => codec.encode([value])).toThrow("loses properties");
+});

@@ -1,0 +1,31 @@
+import { Refusal } from "./python/object.js";
+
+/**
+ * Refuses fields on an array, which would be lost. A hole reads as `undefined`, and is refused as
+ * that.
+ */
+export function checkItems(value: readonly unknown[]): void {
+  if (Object.keys(value).length > value.length) throw refuse(`fields on ${nameOf(value)}`);
+  checkSymbols(value);
+}
+
+/** Refuses fields on a Map, Set or Date, which would be lost. */
+export function checkFields(value: object): void {
+  if (Object.keys(value).length > 0) throw refuse(`fields on ${nameOf(value)}`);
+  checkSymbols(value);
+}
+
+/** Refuses properties whose names are symbols, which would be lost. */
+export function checkSymbols(value: object): void {
+  if (Object.getOwnPropertySymbols(value).length === 0) return;
+  throw refuse("a property whose name is a symbol");
+}
+
+export function nameOf(value: object): string {
+  return `a ${value.constructor?.name ?? "value of this type"}`;
+}
+
+/** An error for what a pickle cannot carry. */
+export function refuse(what: string): Refusal {
+  return new Refusal(what);
+}
