@@ -61,6 +61,20 @@ test.each([
   expect((error as Error).message).toContain(what);
 });
 
+test("a file whose lines end in CR alone is refused, not read as one header", async () => {
+  const rows = async (text: string) => {
+    const found: object[] = [];
+    for await (const row of readCsv(chunks(Buffer.from(text)))) found.push(row);
+    return found;
+  };
+  await expect(rows("k,v\ra,1\rb,2\r")).rejects.toMatchObject({
+    code: "ERR_PARTD_CORRUPT",
+    line: 1,
+    message: expect.stringContaining("LF or CRLF"),
+  });
+  expect(await rows('"k\r\n1",v\r\na,1\r\n')).toEqual([{ "k\r\n1": "a", v: "1" }]);
+});
+
 test("a second file has the same header, or is refused", async () => {
   const paths = ["a", "b", "c"].map((name) => join(folder, `${name}.csv`));
   for (const [i, text] of ["k,v\n1,2\n", "k,v\n3,4\n", "v,k\n5,6\n"].entries()) {

@@ -168,6 +168,12 @@ describeReal(realPart.program("zstd"), "zstd", () => {
     expect(Buffer.concat(pieces).toString()).toBe(`${text}\n`);
   });
 
+  test("is read behind a frame that holds no data, as pzstd writes one", async () => {
+    const skippable = Buffer.from([0x50, 0x2a, 0x4d, 0x18, 4, 0, 0, 0, 1, 2, 3, 4]);
+    await writeFile(at("skippable.zst"), Buffer.concat([skippable, zstd(["-q"], text), skippable]));
+    expect(await numbers(at("skippable.zst"))).toEqual(all);
+  });
+
   test("is an error where it is cut short", async () => {
     const bytes = zstd(["-q"], text);
     for (const end of [5, 1000, bytes.length - 3, bytes.length + 1, bytes.length + 5]) {

@@ -67,6 +67,22 @@ test("small parts are scattered as the whole is", async () => {
   expect(outputs[2]).toEqual(outputs[0]);
 });
 
+test("empty files and headers alone among others", async () => {
+  const texts = ["", "user,i\n", "user,i\na,1\nb,2\n", "", "user,i\na,3"];
+  const paths = texts.map((text, i) => {
+    const path = joinPath(dir, `some-${i}.csv`);
+    writeFileSync(path, text);
+    return path;
+  });
+  for (const threads of [1, 3]) {
+    const counts = await countBy(readCsv<CsvRow>(paths), { by: "user", threads }).toMap();
+    expect(Object.fromEntries(counts)).toEqual({ a: 2, b: 1 });
+    const into = joinPath(dir, `some-${threads}`);
+    await split(readCsv<CsvRow>(paths), { by: "user", into, partitions: 1, threads });
+    expect(readFileSync(joinPath(into, "0.csv"), "utf8")).toBe("user,i\na,1\nb,2\na,3\n");
+  }
+});
+
 test("a fault that only a wrong guess sees is none, and one in a later part is told of", async () => {
   const path = joinPath(dir, "faults.csv");
   const decoy = "too,many,fields,here\n".repeat(3000);

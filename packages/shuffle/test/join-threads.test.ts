@@ -1,6 +1,7 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join as joinPath } from "node:path";
+import { gzipSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { readNdjson } from "@partd/records";
 import { join } from "@partd/shuffle";
@@ -81,6 +82,26 @@ describe("lines joined by threads", () => {
       expect(await textOf(join(readNdjson(left), readNdjson(renamed), options).bytes())).toBe(
         wanted,
       );
+    }
+  });
+
+  test("a side that is no plain file, or empty, is joined as ever", async () => {
+    const [file] = filesOf("left", 1, 90, 20);
+    const empty = joinPath(dir, "empty.ndjson");
+    writeFileSync(empty, "");
+    const gzipped = joinPath(dir, "left.ndjson.gz");
+    writeFileSync(gzipped, gzipSync(readFileSync(file!)));
+    const lines = async (left: string, right: string) => {
+      const options = { by: "user", kind: "left", threads: 2 } as const;
+      return (await textOf(join(readNdjson(left), readNdjson(right), options).bytes())).length;
+    };
+    const whole = await lines(file!, file!);
+    expect(await lines(gzipped, file!)).toBe(whole);
+    expect(await lines(file!, gzipped)).toBe(whole);
+    const lone = readFileSync(file!, "utf8").length + 90 * "[,null]".length;
+    for (const none of [empty, "/dev/null"]) {
+      expect(await lines(none, file!)).toBe(0);
+      expect(await lines(file!, none)).toBe(lone);
     }
   });
 

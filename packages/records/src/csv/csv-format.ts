@@ -140,6 +140,11 @@ export class CsvFormat<R extends object> implements TextFormat<R> {
     const fault = matcher.fault;
     if (fault) throw RecordError.at(batch.position, batch.bytes, start, fault);
     const columns = Array.from({ length: matcher.count }, (_, i) => matcher.text(i));
+    // All of a file whose lines end in CR alone would be its header.
+    if (columns.some((name) => /\r(?!\n)/.test(name))) {
+      const what = "is a header with a carriage return inside: lines end in LF or CRLF";
+      throw RecordError.at(batch.position, batch.bytes, start, { offset: start, what });
+    }
     this.#columns ??= columns;
     this.#header ??= decoder.decode(batch.bytes.subarray(start, end));
     if (JSON.stringify(columns) !== JSON.stringify(this.#columns)) {

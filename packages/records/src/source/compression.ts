@@ -9,8 +9,11 @@ export type Compression = "gzip" | "zstd";
 /** The compression whose magic number the bytes begin with. */
 export function compressionOf(bytes: Uint8Array): Compression | undefined {
   if (bytes[0] === 0x1f && bytes[1] === 0x8b) return "gzip";
-  const isZstd = bytes[0] === 0x28 && bytes[1] === 0xb5 && bytes[2] === 0x2f && bytes[3] === 0xfd;
-  return isZstd ? "zstd" : undefined;
+  const [a, b, c, d] = bytes;
+  const isFrame = a === 0x28 && b === 0xb5 && c === 0x2f && d === 0xfd;
+  // pzstd begins with a frame that holds no data.
+  const isSkippable = (a! & 0xf0) === 0x50 && b === 0x2a && c === 0x4d && d === 0x18;
+  return isFrame || isSkippable ? "zstd" : undefined;
 }
 
 /** @throws `ERR_PARTD_CORRUPT` if the bytes do not decompress or are cut short. */

@@ -39,8 +39,8 @@ export async function splitPaths<R>(
     const cuts = [...(await cut(path, size, targets, format)), size];
     for (let c = 0; c + 1 < cuts.length; c++) {
       const [start, end] = [cuts[c]!, cuts[c + 1]!];
-      const part = { path, start, end, isGuess: isGuess && c > 0, format: format.describe() };
-      if (start < end) parts.push(part);
+      if (start === end) continue;
+      parts.push({ path, start, end, isGuess: isGuess && c > 0, format: format.describe() });
     }
     before += size;
   }

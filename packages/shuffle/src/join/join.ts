@@ -184,7 +184,8 @@ async function lineWork(
     return isRecords(source) && source.format.name === "ndjson" ? source : undefined;
   });
   const lengths = [await records[0]?.byteLength(), await records[1]?.byteLength()];
-  const [leftBytes = Infinity, rightBytes = Infinity] = lengths;
+  const [leftBytes, rightBytes] = lengths;
+  if (leftBytes === undefined || rightBytes === undefined) return undefined;
   const room = run.workspace.byteLength * KEPT_SHARE;
   // A line takes about as much again as it has bytes, for its key and its place in the table.
   const fitting = Math.floor(room / (2 * rightBytes));
