@@ -470,6 +470,26 @@ describe("inputs and outputs", () => {
     }
   });
 
+  test("no file is written twice, and no input replaced by what was set aside", async () => {
+    const line = '{"a":1}\n{"b":1}\n';
+    write("own.ndjson", line);
+    mkdirSync(join(cwd, "own"));
+    for (const words of [
+      ["sort", "own.ndjson", "--by", "a", "--reject", "own.ndjson", "--force"],
+      ["group", "own.ndjson", "--by", "a", "--missing", "own/../own.ndjson", "--force"],
+      ["sort", "own.ndjson", "--by", "a", "--reject", "same", "--out", "./same"],
+      ["count", "own.ndjson", "--by", "a", "--reject", "same", "--missing", "own/../same"],
+    ]) {
+      expect([words, await run(words)]).toMatchObject([words, { code: 2, out: "" }]);
+    }
+    expect(read("own.ndjson")).toBe(line);
+    expect(existsSync(join(cwd, "same"))).toBe(false);
+    const twice = ["sort", "own.ndjson", "--by", "a", "--reject", "/dev/null", "-o", "/dev/null"];
+    expect((await run(twice)).code).toBe(0);
+    await out(["sort", "own.ndjson", "--by", "b", "-o", "own.ndjson", "--force"]);
+    expect(read("own.ndjson")).toBe('{"b":1}\n{"a":1}\n');
+  });
+
   test("nothing is left of a run that failed", async () => {
     const before = readdirSync(cwd);
     await run(["split", "bad.ndjson", "--by", "a", "--out", "never"]);

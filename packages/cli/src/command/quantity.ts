@@ -19,11 +19,12 @@ export function parseMemory(text: string): number {
   return bytes;
 }
 
-/** A whole number of 1 or more. `1e6` and `100_000` are numbers, too. */
-export function parseCount(text: string): number {
+/** A whole number of 1 or more, up to `most`. `1e6` and `100_000` are numbers, too. */
+export function parseCount(text: string, most?: number): number {
   const count = Number(text.replaceAll("_", ""));
-  if (text.trim() === "" || !Number.isSafeInteger(count) || count < 1) {
-    throw new UsageError(`takes a whole number of 1 or more, not ${JSON.stringify(text)}`);
+  if (text.trim() === "" || !Number.isSafeInteger(count) || count < 1 || count > (most ?? count)) {
+    const range = most === undefined ? "of 1 or more" : `from 1 to ${most}`;
+    throw new UsageError(`takes a whole number ${range}, not ${JSON.stringify(text)}`);
   }
   return count;
 }

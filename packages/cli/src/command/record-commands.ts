@@ -127,7 +127,7 @@ export const recordCommands: readonly Command[] = [
       {
         name: "partitions",
         value: "N",
-        parse: parseCount,
+        parse: (text) => parseCount(text, 65_536),
         about: "N files by a hash of the key, in place of one a value",
       },
       {

@@ -7,6 +7,7 @@ import { showBytes, showCount } from "../command/quantity.js";
 import { freeBytes } from "../output/disk-space.js";
 import { OutputFile } from "../output/output-file.js";
 import type { Progress } from "../terminal/progress.js";
+import { requireApart } from "./apart.js";
 import { type Format, formatOf } from "./format.js";
 import { expandInputs, nameOf } from "./inputs.js";
 import { RecordSource } from "./record-source.js";
@@ -44,6 +45,7 @@ export class RecordRun implements AsyncDisposable {
       throw new UsageError("standard input (-) is read alone");
     }
     const bytesTotal = await sizeOf(paths);
+    await requireApart(call, paths);
     const force = call.options.has("force");
     const create = async (path: string | undefined) =>
       path === undefined ? undefined : OutputFile.create(path, { force });

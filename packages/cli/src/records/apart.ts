@@ -1,0 +1,40 @@
+import { realpath, stat } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import type { Call } from "../command/command.js";
+import { UsageError } from "../command/failure.js";
+
+/**
+ * Looks whether each file that is written is a file of its own: of two outputs one would be lost, and so would an
+ * input that --reject or --missing replaces.
+ *
+ * @throws `UsageError` where it is not.
+ */
+export async function requireApart({ options }: Call, inputs: readonly string[]): Promise<void> {
+  const missing = options.text("missing");
+  const written = [
+    ["--out", options.text("out")],
+    ["--reject", options.text("reject")],
+    ["--missing", missing === "error" || missing === "skip" ? undefined : missing],
+  ] as const;
+  const takenBy = new Map<string, string>();
+  for (const [option, path] of written) {
+    const identity = path && (await identityOf(path));
+    if (!identity) continue;
+    const other = takenBy.get(identity);
+    if (other) throw new UsageError(`${other} and ${option} are the same file, ${path}`);
+    takenBy.set(identity, option);
+  }
+  for (const input of inputs) {
+    const option = takenBy.get((await identityOf(input)) ?? "");
+    if (option === undefined || option === "--out") continue; // An output is complete before it replaces its input.
+    throw new UsageError(`${option} ${input} is one of the inputs, and would replace it`);
+  }
+}
+
+/** The same for two names of a file; undefined for devices and pipes, which may be written to twice. */
+async function identityOf(path: string): Promise<string | undefined> {
+  const there = await stat(path).catch(() => undefined);
+  if (there !== undefined) return there.isFile() ? `${there.dev}:${there.ino}` : undefined;
+  const folder = await realpath(dirname(path)).catch(() => dirname(path));
+  return join(folder, basename(path));
+}
