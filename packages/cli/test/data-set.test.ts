@@ -1,6 +1,14 @@
 import { spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  unlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "@jest/globals";
 import { Json } from "@partd/codec-json";
@@ -160,6 +168,11 @@ describe("values", () => {
     const damaged = await run(["verify", "torn"]);
     expect(damaged.code).toBe(1);
     expect(damaged.out).toMatch(/torn.*:\d+: .*one is "x"/);
+    expect((await run(["get", "torn", "x"])).err).toContain("partd verify lists all damage");
+    unlinkSync(join(cwd, "torn/.partd-log/manifest"));
+    const { err } = await run(["ls", "torn"]);
+    expect(err).toContain("run partd compact --salvage, which reads all of them");
+    expect(err).not.toContain("salvage: true");
   });
 
   test("an output file appears when it is complete, and is not overwritten unasked", async () => {

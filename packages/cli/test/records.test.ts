@@ -411,6 +411,12 @@ describe("inputs and outputs", () => {
     }
   });
 
+  test("a line without an end is refused by the name of its input", async () => {
+    const { code, err } = await run(["count", "--memory", "1MB"], "x".repeat(1_100_000));
+    expect(code).toBe(1);
+    expect(err).toContain("The record of standard input at byte 0 is longer than");
+  });
+
   test("malformed records: place and line, or set aside with exit code 3", async () => {
     write("bad.ndjson", `{"a":1}\n\n{"a":${"x".repeat(300)}}\n{"a":2}\n`);
     const failed = await run(["sort", "bad.ndjson", "--by", "a", "-o", "sorted.ndjson"]);

@@ -88,6 +88,16 @@ const ADVICE: readonly { pattern: RegExp; words: (...match: string[]) => string 
     pattern: /(No connection to .*: connect (?:ECONNREFUSED|ENOENT) .*)\.$/,
     words: (_, fault) => `${fault}; is partd serve running there?`,
   },
+  { pattern: /\bverify\(\) lists/, words: () => "partd verify lists" },
+  {
+    pattern: /a store opened with \{ salvage: true \} reads (.*), and its compact\(\) makes .*?\./,
+    words: (_, what) => `partd compact --salvage makes a whole data set of ${what}.`,
+  },
+  {
+    pattern: /open it with \{ salvage: true \}, which (.*), and compact\(\) it\./,
+    words: (_, what) => `run partd compact --salvage, which ${what}.`,
+  },
+  { pattern: /\{ salvage: true \} reads/, words: () => "partd compact --salvage keeps" },
   {
     pattern: /Use a folder on a disk with more space, or raise memory\.$/,
     words: () => "Choose another disk with --tmp, or raise --memory.",

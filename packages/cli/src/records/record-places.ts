@@ -32,7 +32,10 @@ export class RecordPlaces {
 
   /** An error of a reader in the words of the command; any other as it is. */
   told(error: unknown): unknown {
-    return error instanceof RecordError ? this.#located(error) : error;
+    if (error instanceof RecordError) return this.#located(error);
+    const { message } = error as Error;
+    if (!message.includes(STREAM)) return error;
+    return new Failure(message.replace(STREAM, nameOf(this.#paths[0] as string)));
   }
 
   #located(error: RecordError): Failure {
@@ -58,6 +61,9 @@ export class RecordPlaces {
   }
 }
 
-/** What @partd/records says to programs. */
+/** What @partd/records calls a source without a name. */
+const STREAM = "<stream>";
+
+/** What it says to programs. */
 const ADVICE = / Mend it, or take such records with onReject\.$/;
 const LINES = /\(lines of JSON are read with readNdjson\)/;
