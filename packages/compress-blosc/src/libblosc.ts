@@ -1,4 +1,5 @@
 import { PartdError } from "@partd/core";
+import { allocateBytes, allocateEncoded } from "@partd/core/author";
 import { EmbeddedWasm, WASM, type WasmExports, wasmAllocate, wasmBytes } from "./blosc-wasm.js";
 
 /** Settings in Blosc's own numbers. */
@@ -13,27 +14,20 @@ export interface BloscSettings {
 export const MAX_BYTES = 2 ** 31 - 1 - 16;
 
 export function compress(bytes: Uint8Array, settings: BloscSettings): Promise<Uint8Array> {
-  return libblosc.use((lib) =>
-    convert(lib, bytes, lib.bound(bytes.byteLength) >>> 0, (input, output, capacity) =>
-      lib.compress(
-        input,
-        bytes.byteLength,
-        output,
-        capacity,
-        settings.compressor,
-        settings.level,
-        settings.shuffle,
-        settings.typesize,
-      ),
-    ),
-  );
+  const { compressor, level, shuffle, typesize } = settings;
+  return libblosc.use((lib) => {
+    const capacity = lib.bound(bytes.byteLength) >>> 0;
+    return convert(lib, bytes, capacity, allocateEncoded, (...at) =>
+      lib.compress(at[0], bytes.byteLength, at[1], capacity, compressor, level, shuffle, typesize),
+    );
+  });
 }
 
 /** @param decodedBytes from {@link readHeader} */
 export function decompress(bytes: Uint8Array, decodedBytes: number): Promise<Uint8Array> {
   return libblosc.use((lib) =>
-    convert(lib, bytes, decodedBytes, (input, output, capacity) => {
-      const written = lib.decompress(input, bytes.byteLength, output, capacity);
+    convert(lib, bytes, decodedBytes, allocateBytes, (input, output) => {
+      const written = lib.decompress(input, bytes.byteLength, output, decodedBytes);
       return written === decodedBytes ? written : -1;
     }),
   );
@@ -90,14 +84,16 @@ function convert(
   lib: LibBlosc,
   bytes: Uint8Array,
   capacity: number,
-  work: (input: number, output: number, capacity: number) => number,
+  allocate: (byteLength: number) => Uint8Array,
+  work: (input: number, output: number) => number,
 ): Uint8Array {
   const input = wasmAllocate(lib, bytes.byteLength);
   const output = wasmAllocate(lib, Math.max(capacity, 1));
   wasmBytes(lib, input, bytes.byteLength).set(bytes);
-  const written = work(input, output, capacity);
+  const written = work(input, output);
   if (written < 0) throw new Error("they are damaged.");
-  const result = wasmBytes(lib, output, written).slice();
+  const result = allocate(written);
+  result.set(wasmBytes(lib, output, written));
   lib.free(input);
   lib.free(output);
   return result;

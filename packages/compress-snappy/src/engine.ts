@@ -1,4 +1,4 @@
-import { concatBytes, Pace } from "@partd/core/author";
+import { allocateEncoded, concatBytes, Pace } from "@partd/core/author";
 import { compress as compressWithSnappyjs } from "snappyjs";
 import { decodeElements, headerLength, writeDecodedSize } from "./format.js";
 
@@ -23,7 +23,7 @@ async function compressInSteps(bytes: Uint8Array): Promise<Uint8Array> {
     const piece = compressWithSnappyjs(bytes.subarray(start, start + STEP));
     pieces.push(piece.subarray(headerLength(piece)));
   }
-  return concatBytes(pieces);
+  return concatBytes(pieces, allocateEncoded);
 }
 
 /** Bytes that are compressed in a few milliseconds. */

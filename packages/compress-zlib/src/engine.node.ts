@@ -10,7 +10,7 @@ import {
   inflate as inflateZlib,
   type ZlibOptions,
 } from "node:zlib";
-import { checkDecodedSize } from "@partd/core/author";
+import { allocateEncoded, checkDecodedSize } from "@partd/core/author";
 import type { Format } from "./format.js";
 
 /** Compresses with Node's zlib, in the thread pool from {@link THREAD_BYTES} on. */
@@ -22,8 +22,15 @@ export function deflate(
   const options = { level, chunkSize: chunkSize(bytes.byteLength) };
   const [onThread, inPlace] = format === "zlib" ? [deflateZlib, deflateSync] : [gzip, gzipSync];
   return bytes.byteLength < THREAD_BYTES
-    ? own(inPlace(bytes, options))
-    : call(onThread, bytes, options).then(({ buffer }) => own(buffer));
+    ? encoded(inPlace(bytes, options))
+    : call(onThread, bytes, options).then(({ buffer }) => encoded(buffer));
+}
+
+/** A copy with headroom, which is framed without another. */
+function encoded(bytes: Uint8Array): Uint8Array {
+  const copy = allocateEncoded(bytes.byteLength);
+  copy.set(bytes);
+  return copy;
 }
 
 /** Decompresses with Node's zlib, which compares the checksum. */

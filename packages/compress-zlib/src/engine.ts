@@ -1,4 +1,4 @@
-import { checkDecodedSize, concatBytes, Pace } from "@partd/core/author";
+import { allocateEncoded, checkDecodedSize, concatBytes, Pace } from "@partd/core/author";
 import { Gzip, Zlib } from "fflate";
 import type { Format } from "./format.js";
 import { GzipStream, ZlibStream } from "./inflate-stream.js";
@@ -21,7 +21,7 @@ export async function deflate(
     done += DEFLATE_STEP;
     stream.push(step, done >= bytes.byteLength);
   } while (done < bytes.byteLength);
-  return concatBytes(pieces);
+  return concatBytes(pieces, allocateEncoded);
 }
 
 /** Decompresses with fflate, in steps. */

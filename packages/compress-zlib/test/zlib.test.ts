@@ -176,7 +176,8 @@ test("what either engine gives is memory of its own, not part of a pool", async 
       for (const length of [0, 1, 100, 5000, 2_000_000]) {
         const bytes = Uint8Array.from({ length }, (_, i) => (i * i) >> 3);
         const written = await engine.deflate(bytes, format, 6);
-        expect(written.buffer.byteLength).toBe(written.byteLength);
+        // At most 8 bytes more: room for the header of a frame.
+        expect(written.buffer.byteLength - written.byteLength).toBeLessThanOrEqual(8);
         const read = await engine.inflate(written, format, LIMIT);
         expect(read.buffer.byteLength).toBe(length);
       }

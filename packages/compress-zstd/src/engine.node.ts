@@ -1,5 +1,5 @@
 import zlib from "node:zlib";
-import { checkDecodedSize } from "@partd/core/author";
+import { allocateEncoded, checkDecodedSize } from "@partd/core/author";
 import * as everywhere from "./engine.js";
 import { decodedBound } from "./frame-bound.js";
 
@@ -11,7 +11,14 @@ export function compress(bytes: Uint8Array, level: number): Promise<Uint8Array> 
     params: { [constants.ZSTD_c_compressionLevel]: level },
     pledgedSrcSize: bytes.byteLength,
     chunkSize: chunkSize(bytes.byteLength),
-  });
+  }).then(encoded);
+}
+
+/** A copy with headroom, which is framed without another. */
+function encoded(bytes: Uint8Array): Uint8Array {
+  const copy = allocateEncoded(bytes.byteLength);
+  copy.set(bytes);
+  return copy;
 }
 
 export async function decompress(bytes: Uint8Array, maxDecodedBytes: number): Promise<Uint8Array> {
@@ -21,10 +28,12 @@ export async function decompress(bytes: Uint8Array, maxDecodedBytes: number): Pr
   // The largest limit that Node accepts.
   const maxOutputLength = Math.min(maxDecodedBytes, 2 ** 32);
   try {
-    const decoded = await call(zstdDecompress, bytes, {
-      maxOutputLength,
-      chunkSize: chunkSize(exact ? bound : bytes.byteLength * 4),
-    });
+    const decoded = own(
+      await call(zstdDecompress, bytes, {
+        maxOutputLength,
+        chunkSize: chunkSize(exact ? bound : bytes.byteLength * 4),
+      }),
+    );
     // Node accepts a truncated frame as one that ends there.
     if (exact ? decoded.byteLength !== bound : decoded.byteLength > bound) {
       throw new Error("they decode to another size than they state.");
@@ -55,7 +64,7 @@ function call(method: Method, bytes: Uint8Array, options: object): Promise<Uint8
   return new Promise((resolve, reject) => {
     method(bytes, options, (error, result) => {
       if (error) reject(error);
-      else resolve(own(result));
+      else resolve(result);
     });
   });
 }
