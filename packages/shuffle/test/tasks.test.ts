@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, jest, test } from "@jest/globals";
-import { Dict, isTuple, type Store } from "@partd/core";
+import { Dict, isTuple, type Store, tuple } from "@partd/core";
 import { FileStore } from "@partd/file";
 import { LogStore } from "@partd/log";
 import { Client, Server } from "@partd/server";
@@ -135,6 +135,26 @@ describe("Shuffle", () => {
     const keys: unknown[] = [];
     for await (const key of store.keys()) keys.push(key);
     expect(keys).toEqual([]);
+  });
+
+  test("sweeps nothing from under an attempt that is at work", async () => {
+    const store = new Dict();
+    const shuffle = new Shuffle<{ id: number; text: string }>(store, { by: "id", partitions: 1 });
+    await store.append([[tuple("shuffle", "data", 0, "t", "killed"), Buffer.alloc(10)]]);
+    const writer = shuffle.writer({ task: "t" });
+    const text = "x".repeat(17 << 20); // More than a writer keeps in memory: the store has it before the commit.
+    await writer.write([{ id: 1, text }]);
+    await expect(shuffle.sweep()).rejects.toMatchObject({
+      code: "ERR_PARTD_VALUE",
+      message: expect.stringContaining("call seal()"),
+    });
+    expect(await writer.commit()).toBe(true);
+    await shuffle.seal();
+    expect(await store.count()).toBe(3);
+    await shuffle.sweep();
+    expect(await store.count()).toBe(2); // The journal and what was committed.
+    const [record] = await shuffle.partition(0).toArray();
+    expect(record?.text.length).toBe(text.length);
   });
 
   test("refuses another number of partitions, and what the store has lost", async () => {

@@ -13,7 +13,7 @@ import { GroupKeyer } from "../source/group-keyer.js";
 import { type Input, inputOf } from "../source/input.js";
 import type { KeyedBatch } from "../source/keyed-batch.js";
 import { readChunks } from "./chunk.js";
-import { type CommittedAttempt, Journal } from "./journal.js";
+import { Journal } from "./journal.js";
 import { TaskWriter, type TaskWriterParts } from "./task-writer.js";
 
 export interface ShuffleTasksOptions<R, B extends By<R>> {
@@ -173,15 +173,24 @@ export class Shuffle<R, const B extends By<R> = By<R>> {
     }
   }
 
-  /** Removes what attempts have left that were killed, or came second. */
+  /**
+   * Removes what attempts have left that were killed, or came second. Call it once the shuffle is sealed: until then
+   * nobody knows which attempts are still at work.
+   *
+   * @throws `ERR_PARTD_VALUE` before the shuffle is sealed.
+   */
   async sweep(): Promise<void> {
-    const { committed } = await this.#journal.read();
-    const counts = ({ task, writer }: Pick<CommittedAttempt, "task" | "writer">) =>
-      committed.get(task)?.writer === writer;
-    await this.#deleteData((task, writer) => !counts({ task, writer }));
+    const { committed, isSealed } = await this.#journal.read();
+    if (!isSealed) {
+      throw new PartdError(
+        "ERR_PARTD_VALUE",
+        "Attempts at tasks may still be at work, and sweep() would remove their records: call seal() once all tasks are committed, then sweep().",
+      );
+    }
+    await this.#deleteData((task, writer) => committed.get(task)?.writer !== writer);
   }
 
-  /** Removes the shuffle with all its records. */
+  /** Removes the shuffle with all its records. Call it when no process writes or reads any more. */
   async drop(): Promise<void> {
     await this.#deleteData(() => true);
     await this.#store.delete(tuple(this.#name, "journal"));
