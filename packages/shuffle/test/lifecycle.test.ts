@@ -6,7 +6,18 @@ import { BufferStore } from "@partd/buffer";
 import { Dict, isPartdError, type Store } from "@partd/core";
 import { FileStore } from "@partd/file";
 import { LogStore } from "@partd/log";
-import { countBy, groupBy, join, shuffle, sort, split } from "@partd/shuffle";
+import {
+  aggregate,
+  count,
+  countBy,
+  distinct,
+  groupBy,
+  join,
+  shuffle,
+  sort,
+  split,
+  top,
+} from "@partd/shuffle";
 import { events, LITTLE, model, nameOf } from "./workload.js";
 
 const much = { count: 8000, keys: 1000, skew: 0, padding: 300, seed: 1 };
@@ -54,6 +65,38 @@ describe("a run", () => {
     await expect(groupBy(failing(), options).toArray()).rejects.toThrow("the source fails");
     await expect(join(failing(), failing(), options).toArray()).rejects.toThrow("the source fails");
     expect(readdirSync(dir)).toEqual([]);
+  });
+
+  test("ends when it is aborted, also if all it has left is in memory", async () => {
+    const few = () => events({ ...much, count: 500 });
+    type Make = (signal: AbortSignal) => AsyncIterable<unknown>;
+    const runs: Record<string, Make> = {
+      aggregate: (signal) => aggregate(few(), { by: "key", select: { n: count() }, signal }),
+      countBy: (signal) => countBy(few(), { by: "key", signal }),
+      distinct: (signal) => distinct(few(), { by: "key", signal }),
+      groupBy: (signal) => groupBy(few(), { by: "key", signal }),
+      join: (signal) => join(few(), few(), { by: "key", signal }),
+      shuffle: (signal) => shuffle(few(), { by: "key", partitions: 20, signal }),
+      sort: (signal) => sort(few(), { by: "i", signal }),
+      "sort as bytes": (signal) =>
+        sort(
+          Array.from(few(), ({ i }) => ({ i })),
+          { by: "i", signal },
+        ).bytes(),
+      "groups in arrays": (signal) => groupBy(few(), { by: "key", signal }).batches(),
+      top: (signal) => top(few(), { n: 100, by: "i", signal }),
+    };
+    for (const [name, run] of Object.entries(runs)) {
+      const abort = new AbortController();
+      let items = 0;
+      const reading = async () => {
+        for await (const _ of run(abort.signal)) {
+          if (++items === 1) abort.abort(new Error(`${name}: enough`));
+        }
+      };
+      await expect(reading()).rejects.toThrow(`${name}: enough`);
+      expect([name, items]).toEqual([name, 1]);
+    }
   });
 
   test("touches no disk while all fits", async () => {

@@ -40,12 +40,13 @@ export function distinct<R>(source: Source<R>, options: DistinctOptions<R> = {})
     return new RecordOutput(
       (visit) => firsts(input, (run) => readAll(run, input), options, visit),
       input,
+      options.signal,
     );
   }
   const keyer = new GroupKeyer(by, options);
   const input = inputOf(source, keyer);
   const read = (run: Run) => keyedBatches(run, source, input, keyer, options.threads);
-  return new RecordOutput((visit) => firsts(input, read, options, visit), input);
+  return new RecordOutput((visit) => firsts(input, read, options, visit), input, options.signal);
 }
 
 async function* firsts<R>(

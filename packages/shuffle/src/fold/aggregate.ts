@@ -126,7 +126,7 @@ function entries<R, B extends By<R>, V>(
     } finally {
       await run.close();
     }
-  });
+  }, options.signal);
 }
 
 function toAggregate<R>(name: string, one: Selection<R>[string]): Aggregate<R, unknown> {

@@ -32,7 +32,7 @@ export function groupBy<R, const B extends By<R>>(
   options: GroupByOptions<R, B>,
 ): Output<Group<KeyOf<R, B>, R>> {
   const input = inputOf(source, new GroupKeyer(options.by, options));
-  return new GroupOutput(() => groups<KeyOf<R, B>, R>(input, options));
+  return new GroupOutput(() => groups<KeyOf<R, B>, R>(input, options), options.signal);
 }
 
 async function* groups<K, R>(

@@ -5,13 +5,14 @@ import type { StoredGroup } from "./group.js";
 export class GroupOutput<T, G extends StoredGroup<unknown, unknown> & T> extends Output<T> {
   readonly #generate: () => AsyncGenerator<readonly G[]>;
 
-  constructor(generate: () => AsyncGenerator<readonly G[]>) {
-    super(() => ended(generate()));
+  constructor(generate: () => AsyncGenerator<readonly G[]>, signal: AbortSignal | undefined) {
+    super(() => ended(generate()), signal);
     this.#generate = generate;
   }
 
   override [Symbol.asyncIterator](): AsyncIterator<T> {
-    return new ItemIterator<G>(this.begin(this.#generate), (group) => group.end());
+    const leave = (group: G) => group.end();
+    return new ItemIterator<G>(this.begin(this.#generate), { leave, signal: this.signal });
   }
 }
 

@@ -104,7 +104,7 @@ export class JoinOutput<T> extends Output<T> {
   readonly #plan: JoinPlan;
 
   constructor(plan: JoinPlan) {
-    super(() => parsed(plan) as AsyncGenerator<readonly T[]>);
+    super(() => parsed(plan) as AsyncGenerator<readonly T[]>, plan.options.signal);
     this.#plan = plan;
   }
 

@@ -38,7 +38,7 @@ export class StoredPartition<K, R> extends StoredGroup<number, R> implements Par
     return new GroupOutput(() => {
       this.take();
       return chainGroups<K, R>(this.#workspace, this.#chain, this.#codec, 1);
-    });
+    }, this.#workspace.signal);
   }
 }
 

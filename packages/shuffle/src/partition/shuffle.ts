@@ -36,7 +36,7 @@ export function shuffle<R, const B extends By<R>>(
 ): Output<Partition<KeyOf<R, B>, R>> {
   const finder = partitionFinder(options.partitioner as Partitioner<never>, options.partitions);
   const input = inputOf(source, new GroupKeyer(options.by, options));
-  return new GroupOutput(() => partitions<KeyOf<R, B>, R>(input, finder, options));
+  return new GroupOutput(() => partitions<KeyOf<R, B>, R>(input, finder, options), options.signal);
 }
 
 async function* partitions<K, R>(

@@ -9,8 +9,12 @@ export class RecordOutput<R> extends Output<R> {
   readonly #codec: RecordCodec<R>;
 
   /** @param generate begins the run, which yields after some records. */
-  constructor(generate: (visit: Visit) => AsyncGenerator<void>, codec: RecordCodec<R>) {
-    super(() => decoded(generate, codec));
+  constructor(
+    generate: (visit: Visit) => AsyncGenerator<void>,
+    codec: RecordCodec<R>,
+    signal: AbortSignal | undefined,
+  ) {
+    super(() => decoded(generate, codec), signal);
     this.#generate = generate;
     this.#codec = codec;
   }

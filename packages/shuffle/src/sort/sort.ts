@@ -33,7 +33,7 @@ export interface SortOptions<R> extends RunOptions {
  */
 export function sort<R>(source: Source<R>, options: SortOptions<R>): RecordOutput<R> {
   const input = inputOf(source, new SortKeyer(options.by));
-  return new RecordOutput((visit) => sorted(input, options, visit), input);
+  return new RecordOutput((visit) => sorted(input, options, visit), input, options.signal);
 }
 
 async function* sorted<R>(

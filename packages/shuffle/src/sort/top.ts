@@ -25,7 +25,7 @@ export interface TopOptions<R> extends SortOptions<R> {
 export function top<R>(source: Source<R>, options: TopOptions<R>): RecordOutput<R> {
   checkIntegerOption("n", options.n, 0, Number.MAX_SAFE_INTEGER);
   const input = inputOf(source, new SortKeyer(options.by));
-  return new RecordOutput((visit) => firstInOrder(input, options, visit), input);
+  return new RecordOutput((visit) => firstInOrder(input, options, visit), input, options.signal);
 }
 
 async function* firstInOrder<R>(

@@ -127,13 +127,17 @@ export class Shuffle<R, const B extends By<R> = By<R>> {
    */
   partition(index: number, options: RunOptions = {}): RecordOutput<R> {
     const input = this.#input(index);
-    return new RecordOutput((visit) => walkInput(input, options.signal, visit), input);
+    return new RecordOutput(
+      (visit) => walkInput(input, options.signal, visit),
+      input,
+      options.signal,
+    );
   }
 
   /** The records of a partition by key: see `groupBy`. */
   groups(index: number, options: RunOptions = {}): Output<Group<KeyOf<R, B>, R>> {
     const input = this.#input(index);
-    return new GroupOutput(() => groups<KeyOf<R, B>, R>(input, options));
+    return new GroupOutput(() => groups<KeyOf<R, B>, R>(input, options), options.signal);
   }
 
   #input(index: number): Input<R> {
