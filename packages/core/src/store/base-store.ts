@@ -1,5 +1,6 @@
 import { unlessAborted } from "../async/abort.js";
 import { Gate } from "../async/gate.js";
+import { ItemIterator } from "../async/item-iterator.js";
 import { isPartdError, PartdError } from "../errors.js";
 import { copyTree, flattenKeys, nestValues } from "../keys/key-tree.js";
 import { decodeKey, encodeKey, type Key, type KeyTree, keptText } from "../keys/keys.js";
@@ -119,24 +120,31 @@ export abstract class BaseStore extends Primitives implements Store {
     }
   }
 
-  async *entries(
+  entries(
     options: EntriesOptions = {},
-  ): AsyncGenerator<readonly [Key, Uint8Array], void, undefined> {
+  ): AsyncIterableIterator<readonly [Key, Uint8Array], void, undefined> {
+    return new ItemIterator(this.#entries(options), () => this.#check(options));
+  }
+
+  async *#entries(
+    options: EntriesOptions,
+  ): AsyncGenerator<readonly (readonly [Key, Uint8Array])[], void, undefined> {
     prefixText(options);
     checkLongest(options);
     const own = await this.#shared(options, () => this._entries(options));
     if (own !== undefined) {
       for await (const some of own) {
-        for (const [text, value] of isEntry(some) ? [some] : some) {
-          this.#check(options);
-          yield [decodeKey(text), value];
-        }
+        const batch = isEntry(some) ? [some] : some;
+        yield batch.map((entry) => {
+          const key = decodeKey(entry[0]);
+          return key === entry[0] ? entry : [key, entry[1]];
+        });
       }
       return;
     }
     const sizes = (keys: readonly Key[]) =>
       this.#shared(options, () => this._sizes(keys.map(encodeKey), options));
-    yield* byteEntries(this, options, sizes);
+    for await (const entry of byteEntries(this, options, sizes)) yield [entry];
   }
 
   async count(options: OperationOptions = {}): Promise<number> {
