@@ -59,6 +59,35 @@ test("a server that was killed at that step is passed over at once, and leaves n
   other.close();
 });
 
+test.each(["made", "bound"] as const)(
+  "of a server that was killed when its hidden folder was %s, the next one leaves nothing",
+  async (when) => {
+    if (process.platform !== "linux") return;
+    await (await stopped(when)).kill();
+    const users = [".config", ".x.sock.folder", ".x.sock.sevenly"];
+    for (const name of users) await mkdir(join(folder, name));
+    await writeFile(join(folder, ".x.sock.folder", "s"), "text");
+    const other = createServer();
+    const remove = await listenOnFile(other, path);
+    expect(await readdir(folder)).toEqual([...users, "x.sock"]);
+    await remove();
+    other.close();
+  },
+);
+
+test("a server whose folder was taken for a killed one's makes another", async () => {
+  if (process.platform !== "linux") return;
+  const slow = await stopped("made");
+  const other = createServer();
+  const remove = await listenOnFile(other, path);
+  expect(await readdir(folder)).toEqual(["x.sock"]);
+  await remove();
+  other.close();
+  slow.process.kill("SIGCONT");
+  expect(await slow.line()).toBe("listens");
+  await reach(path);
+});
+
 test("a server that stands still before it removes its socket removes no other's", async () => {
   if (process.platform !== "linux") return;
   const slow = await stopped("close");
@@ -102,8 +131,8 @@ test("a server with a long path removes nothing in folders that are open when it
   expect(await readFile(join(folder, "s"), "utf8")).toBe("text");
 });
 
-/** A server in a process that stands still right before it changes what is at the path. */
-async function stopped(when: "listen" | "close"): Promise<Child> {
+/** A server in a process that stands still at that step. */
+async function stopped(when: "listen" | "close" | "made" | "bound"): Promise<Child> {
   const child = new Child("stops.mjs", path, when);
   children.push(child);
   if (when === "close") expect(await child.line()).toBe("listens");

@@ -2,10 +2,10 @@ import { randomBytes } from "node:crypto";
 import { chmod, lstat, mkdtemp, rm, unlink } from "node:fs/promises";
 import type { Server as HttpServer } from "node:http";
 import type { AddressInfo, Server } from "node:net";
-import { dirname, join, sep } from "node:path";
+import { join } from "node:path";
 import { PartdError } from "@partd/core";
 import { type Address, LONGEST_PATH } from "../protocol/address.js";
-import { publish, withShortPath } from "./socket-file.js";
+import { clearHidden, hiddenPrefix, publish, withShortPath } from "./socket-file.js";
 
 /**
  * Begins to listen.
@@ -56,18 +56,12 @@ export async function listenOnFile(
   }
   let directory: string | undefined;
   try {
-    directory = await mkdtemp(`${dirname(path)}${sep}.`);
-    // When the server closes, Node removes the name that it was given, by then perhaps through a
-    // descriptor of another directory: choose one that is nowhere else.
-    const isShort = Buffer.byteLength(join(directory, "s")) <= LONGEST_PATH;
-    const name = isShort ? "s" : randomBytes(8).toString("hex");
-    await withShortPath(directory, name, (short) =>
-      listen(server, { path: short, exclusive: true }),
-    );
-    const hidden = join(directory, name);
-    await chmod(hidden, 0o600);
-    const { ino, dev } = await lstat(hidden);
-    await publish(hidden, path, silentMs);
+    const made = await listenHidden(server, path);
+    directory = made.directory;
+    await chmod(made.socket, 0o600);
+    const { ino, dev } = await lstat(made.socket);
+    await publish(made.socket, path, silentMs);
+    await clearHidden(path);
     return async () => {
       const now = await lstat(path).catch(() => undefined);
       if (now?.ino === ino && now.dev === dev) await unlink(path).catch(() => {});
@@ -81,6 +75,31 @@ export async function listenOnFile(
     });
   } finally {
     if (directory) await rm(directory, { recursive: true, force: true });
+  }
+}
+
+/** Listens in a directory that only this user can enter. */
+async function listenHidden(
+  server: Server,
+  path: string,
+): Promise<{ readonly directory: string; readonly socket: string }> {
+  for (;;) {
+    const directory = await mkdtemp(hiddenPrefix(path));
+    // When the server closes, Node removes the name that it was given, by then perhaps through a
+    // descriptor of another directory: choose one that is nowhere else.
+    const isShort = Buffer.byteLength(join(directory, "s")) <= LONGEST_PATH;
+    const name = isShort ? "s" : randomBytes(8).toString("hex");
+    try {
+      await withShortPath(directory, name, (short) =>
+        listen(server, { path: short, exclusive: true }),
+      );
+      return { directory, socket: join(directory, name) };
+    } catch (error) {
+      const isCleared = (await lstat(directory).catch(() => undefined)) === undefined;
+      if (isCleared) continue; // Another server took it for a killed one's.
+      await rm(directory, { recursive: true, force: true });
+      throw error;
+    }
   }
 }
 

@@ -38,6 +38,33 @@ export async function publish(hidden: string, path: string, silentMs = SILENT_MS
   }
 }
 
+/** Beginning of the paths of the folders in which servers make the socket for `path`. */
+export function hiddenPrefix(path: string): string {
+  return join(dirname(path), `.${basename(path)}.`);
+}
+
+/**
+ * Removes the folders that killed servers left. One that has just been made is empty, too: a server
+ * whose folder is gone before it listens makes another.
+ */
+export async function clearHidden(path: string): Promise<void> {
+  const prefix = basename(hiddenPrefix(path));
+  for (const name of await readdir(dirname(path)).catch(() => [])) {
+    if (!name.startsWith(prefix) || !SUFFIX.test(name.slice(prefix.length))) continue;
+    const folder = join(dirname(path), name);
+    try {
+      checkOwn(folder, await lstat(folder));
+      for (const socket of await readdir(folder)) {
+        if ((await withShortPath(folder, socket, look)) !== "refuses") break;
+        await unlink(join(folder, socket));
+      }
+      await rmdir(folder);
+    } catch {
+      // It is in use, or it is not ours.
+    }
+  }
+}
+
 /**
  * Calls `use` with a path of `name` in `directory` that is short enough for a socket: Linux takes
  * one through the directory's descriptor.
@@ -68,6 +95,7 @@ export async function withShortPath<T>(
  */
 class Claim {
   readonly #hidden: string;
+  readonly #path: string;
   readonly #folder: string;
   readonly #silentMs: number;
   #name: string | undefined;
@@ -76,6 +104,7 @@ class Claim {
 
   constructor(hidden: string, path: string, silentMs: number) {
     this.#hidden = hidden;
+    this.#path = path;
     this.#folder = `${path}.lock`;
     this.#silentMs = silentMs;
   }
@@ -114,7 +143,7 @@ class Claim {
     await mkdir(this.#folder, { mode: 0o700 }).catch((error: NodeJS.ErrnoException) => {
       if (error.code !== "EEXIST") throw error;
     });
-    const name = `${basename(dirname(this.#hidden)).slice(1)}-${randomBytes(8).toString("hex")}`;
+    const name = `${dirname(this.#hidden).slice(-6)}-${randomBytes(8).toString("hex")}`;
     await link(this.#hidden, join(this.#folder, name));
     this.#name = name;
   }
@@ -128,7 +157,8 @@ class Claim {
     const isDue = now - seen.asked >= ASK_MS;
     if (isDue) seen.asked = now;
     const found = isDue ? await withShortPath(this.#folder, name, look).catch(() => "answers") : "";
-    if (found === "refuses") await removeHidden(path, dirname(this.#folder));
+    if (found === "refuses")
+      await removeHidden(path, `${hiddenPrefix(this.#path)}${name.slice(0, 6)}`);
     else if (found !== "nothing" && now - seen.since <= this.#silentMs) return false;
     await unlink(path).catch(ignoreMissing);
     return true;
@@ -136,8 +166,7 @@ class Claim {
 }
 
 /** Removes the folder in which the dead owner of a claim made its socket. */
-async function removeHidden(claim: string, parent: string): Promise<void> {
-  const folder = join(parent, `.${basename(claim).split("-")[0]}`);
+async function removeHidden(claim: string, folder: string): Promise<void> {
   try {
     const { ino } = await lstat(claim);
     for (const name of await readdir(folder)) {
@@ -210,5 +239,7 @@ const SILENT_MS = 5_000;
 const WAIT_MS = 5;
 /** How often a claim's owner is asked for a sign of life: a connection each time. */
 const ASK_MS = 50;
-/** The name of the folder with the owner's socket, which `mkdtemp` made, and a number. */
+/** What `mkdtemp` adds to a prefix. */
+const SUFFIX = /^[A-Za-z0-9]{6}$/;
+/** The suffix of the folder with the owner's socket, and a number. */
 const CLAIM = /^[A-Za-z0-9]{6}-[0-9a-f]{16}$/;
