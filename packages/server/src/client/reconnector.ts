@@ -220,7 +220,7 @@ export class Reconnector {
       // This process stood still: what the server has sent meanwhile is read first.
       const passed = now - ticked.at > 2 * interval && !ticked.passed;
       ticked = { at: now, passed };
-      if (!passed && now - this.#heard > limit) this.#socket?.terminate();
+      if (!passed && now - this.#heard >= limit) this.#socket?.terminate();
     }, interval);
   }
 
