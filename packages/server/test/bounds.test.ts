@@ -3,7 +3,9 @@ import { Dict } from "@partd/core";
 import type { Batch } from "@partd/core/author";
 import { Client, type Connect, Server, type ServerOptions } from "@partd/server";
 import { connectWith } from "../src/client/node-client.js";
+import { MessageReader } from "../src/protocol/message-reader.js";
 import { LOCKED, MUTATION, Type } from "../src/protocol/numbers.js";
+import { readError } from "../src/protocol/packets.js";
 import { RawClient } from "./raw-client.js";
 
 const MIB = 2 ** 20;
@@ -196,3 +198,27 @@ test("a buffer may be changed as soon as its append was given up, also one that 
 function varint(value: number): number[] {
   return value < 0x80 ? [value] : [(value & 0x7f) | 0x80, ...varint(value >>> 7)];
 }
+
+test("an upload that is longer than memory can hold is refused, and the server goes on", async () => {
+  const most = 2 ** 53 - 1;
+  await using server = await Server.listen(new Dict(), {
+    limits: { request: most, uploads: most },
+  });
+  const client = new RawClient(server.address);
+  await client.hello();
+  const refused = new Promise<Buffer>((resolve) => client.socket.once("message", resolve));
+  client.packet((writer) => {
+    const packet = writer.begin(Type.UPLOAD, 0, 32);
+    writer.varint(1);
+    writer.u8(Type.APPEND);
+    writer.varint(most);
+    writer.end(packet);
+  });
+  const reader = new MessageReader([await refused]);
+  reader.nextPacket();
+  expect([reader.type, reader.varint()]).toEqual([Type.ERROR, 1]);
+  expect(readError(reader, "")).toMatchObject({ code: "ERR_PARTD_VALUE" });
+  await using other = new Client(server.address);
+  await other.append({ x: Uint8Array.of(1) });
+  client.socket.terminate();
+});

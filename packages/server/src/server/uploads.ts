@@ -1,6 +1,7 @@
 import { allocateBytes } from "@partd/core/author";
 import { type MessageReader, malformed } from "../protocol/message-reader.js";
 import { isMutation, LOCKED, MUTATION, Type } from "../protocol/numbers.js";
+import { wireError, writeError } from "../protocol/packets.js";
 import type { Outbox } from "./outbox.js";
 import type { Shared } from "./shared.js";
 
@@ -108,13 +109,28 @@ export class Uploads {
   }
 
   #go(upload: Upload): void {
-    const bytes = upload.grant();
+    let bytes: number;
+    try {
+      bytes = upload.grant();
+    } catch (error) {
+      this.#refuse(upload, error);
+      return;
+    }
     if (bytes === 0) return;
     const { writer } = this.#outbox;
     const packet = writer.begin(Type.GO, isMutation(upload.type) ? MUTATION : 0, 16);
     writer.varint(upload.number);
     writer.varint(bytes);
     writer.end(packet);
+    this.#outbox.schedule();
+  }
+
+  /** There is no memory for it, or it is longer than the runtime can hold. */
+  #refuse(upload: Upload, error: unknown): void {
+    this.#end(upload);
+    this.#shared.counters.errors++;
+    const flags = isMutation(upload.type) ? MUTATION : 0;
+    writeError(this.#outbox.writer, flags, upload.number, wireError(error));
     this.#outbox.schedule();
   }
 
