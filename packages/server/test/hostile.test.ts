@@ -15,8 +15,10 @@ afterAll(() => rm(directory, { recursive: true, force: true }));
 
 /** A network socket whose half stays open whatever the server does, and the first bytes that come. */
 async function halfOpen(address: string, request: string): Promise<readonly [Socket, string]> {
-  const { port } = new URL(address);
-  const socket = connect({ port: Number(port), host: "127.0.0.1", allowHalfOpen: true });
+  const target = address.startsWith("ipc://")
+    ? { path: address.slice("ipc://".length) }
+    : { port: Number(new URL(address).port), host: "127.0.0.1" };
+  const socket = connect({ ...target, allowHalfOpen: true });
   socket.on("error", () => {});
   socket.write(request.replaceAll("\n", "\r\n"));
   const answer = await new Promise<string>((resolve) =>
@@ -41,6 +43,26 @@ test("the server lets go of refused upgrades whose peer keeps its half open", as
   await closed;
   clearInterval(talking);
   await server.close();
+});
+
+test("a message that comes byte by byte is refused before it takes more than its length", async () => {
+  await using server = await Server.listen(new Dict(), {
+    address: `ipc://${join(directory, "bytes.sock")}`, // Where each write is a read of its own.
+    limits: { message: 8_192 },
+  });
+  const [socket] = await halfOpen(server.address, upgrade("/"));
+  let refused: Buffer | undefined;
+  socket.on("data", (data) => {
+    refused = data;
+  });
+  socket.write(Buffer.from([0x82, 0x80 | 126, 0x20, 0, 0, 0, 0, 0]));
+  let sent = 0;
+  for (; sent < 8_191 && !refused; sent++) {
+    socket.write("x");
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  socket.destroy();
+  expect(refused?.subarray(-4, -2)).toEqual(Buffer.from([0x88, 2])); // A close frame.
 });
 
 test("close ends connections that never said hello, also before TLS has begun", async () => {
