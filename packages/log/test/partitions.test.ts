@@ -1,18 +1,18 @@
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
-import { expect, test } from "@jest/globals";
+import { describe, expect, test } from "@jest/globals";
 import { LogStore } from "@partd/log";
 import fc from "fast-check";
 import { DataSet } from "../src/data-set/data-set.js";
 import { DivideMemory } from "../src/read/divide-memory.js";
-import { Partitions } from "../src/read/entries.js";
+import { entriesOf, Partitions } from "../src/read/entries.js";
 import { LongEntry } from "../src/read/grouping.js";
 import { directories, text } from "./directories.js";
 
 const { next } = directories();
 
-function opened(): DivideMemory {
-  const memory = DivideMemory.open();
+function opened(open = DivideMemory.open): DivideMemory {
+  const memory = open();
   if (!memory) throw new Error("There is no WebAssembly here.");
   return memory;
 }
@@ -82,25 +82,56 @@ test("partitions give each key once, with what several writers appended and dele
   );
 });
 
-test("where there is no WebAssembly, entries are read by the indexes", async () => {
-  const store = new LogStore(next());
-  for (const value of ["one,", "two"]) {
-    await store.append({ a: Buffer.from(value), b: Buffer.alloc(5000, value) });
+describe("entries are read by the indexes", () => {
+  async function check(): Promise<void> {
+    const directory = next();
+    const store = new LogStore(directory);
+    for (const value of ["one,", "two"]) {
+      await store.append({ a: Buffer.from(value), b: Buffer.alloc(5000, value) });
+    }
+    await store.close();
+    const dataSet = new DataSet(directory);
+    await dataSet.refresh();
+    const extents = dataSet.segments.map((segment) => ({ segment, end: segment.recordsEnd }));
+    const found = new Map<string, string>();
+    for await (const some of entriesOf(dataSet, extents)) {
+      if (some instanceof LongEntry) throw new Error(`${some.key} is not that long`);
+      for (const [key, value] of some) found.set(key, text(value));
+    }
+    const b = ["one,", "two"].map((value) => text(Buffer.alloc(5000, value)));
+    expect(found).toEqual(new Map(Object.entries({ a: "one,two", b: b.join("") })));
+    await dataSet.close();
   }
-  const { WebAssembly } = globalThis;
-  Reflect.deleteProperty(globalThis, "WebAssembly");
-  try {
-    expect(DivideMemory.open()).toBe(undefined);
-    const found = new Map<unknown, Uint8Array>();
-    for await (const [key, value] of store.entries()) found.set(key, value);
-    expect(found).toEqual(
-      new Map(Object.entries({ a: await store.get("a"), b: await store.get("b") })),
-    );
-    expect(found.get("b")?.length).toBe(10_000);
-  } finally {
-    Object.assign(globalThis, { WebAssembly });
-  }
-  await store.close();
+
+  test("where there is no WebAssembly", async () => {
+    const { WebAssembly } = globalThis;
+    Reflect.deleteProperty(globalThis, "WebAssembly");
+    try {
+      expect(DivideMemory.open()).toBe(undefined);
+      await check();
+    } finally {
+      Object.assign(globalThis, { WebAssembly });
+    }
+  });
+
+  test("where it finds no memory", async () => {
+    const { open } = DivideMemory;
+    let calls = 0;
+    DivideMemory.open = () => {
+      const memory = opened(open);
+      const divide = () => {
+        calls++;
+        throw new WebAssembly.RuntimeError("unreachable");
+      };
+      return Object.assign(memory, { exports: { ...memory.exports, divide } });
+    };
+    try {
+      await check();
+      expect(calls).toBe(1);
+    } finally {
+      DivideMemory.open = open;
+    }
+  });
 });
 
 test("segments that have been divided leave nothing in memory", async () => {
