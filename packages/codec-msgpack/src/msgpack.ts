@@ -10,10 +10,11 @@ import {
 import { joinLists } from "@partd/core/author";
 import { MsgPackDecoder, MsgPackEncoder, type MsgPackFormatOptions } from "./format.js";
 
-export interface MsgPackOptions extends MsgPackFormatOptions {
+export interface MsgPackOptions extends Omit<MsgPackFormatOptions, "keys"> {
   /**
    * What to do with lists that MessagePack cannot carry, and that Python's `partd.Python` therefore
-   * writes as pickles.
+   * writes as pickles. Written as pickles are also lists that hold a `Map` with other keys than
+   * texts and bytes, which Python would not read from MessagePack.
    * - `"both"`, the default: read and write pickles, with the types of `@partd/codec-pickle`. With
    *   `extensions`, which pickles cannot carry, none is written.
    * - `"read"`: read pickles, and refuse to write them.
@@ -48,6 +49,8 @@ export class MsgPack<T = unknown> extends Encode<T[]> {
  */
 export function msgPackCodec<T = unknown>(options: MsgPackOptions = {}): Codec<T[]> {
   const encoder = new MsgPackEncoder(options);
+  /** What Python reads, which has no keys but texts and bytes in MessagePack. */
+  const strictEncoder = new MsgPackEncoder({ ...options, keys: "text" });
   const decoder = new MsgPackDecoder(options);
   const { integers, maps: dicts, pickles = "both" } = options;
   const fallsBack = pickles === "both" && !options.extensions?.length;
@@ -58,16 +61,17 @@ export function msgPackCodec<T = unknown>(options: MsgPackOptions = {}): Codec<T
 
     encode(list) {
       if (!Array.isArray(list)) throw refuse("it takes a list of values.");
+      if (!fallsBack) return encoder.encode(list);
       try {
-        return encoder.encode(list);
+        return strictEncoder.encode(list);
       } catch (error) {
         // Python falls back for any reason. Here, some values are in neither format.
-        if (!fallsBack || !isPartdError(error, "ERR_PARTD_CODEC")) throw error;
-        try {
-          return pickler.dump(list);
-        } catch {
-          throw error;
-        }
+        if (!isPartdError(error, "ERR_PARTD_CODEC")) throw error;
+      }
+      try {
+        return pickler.dump(list);
+      } catch {
+        return encoder.encode(list); // Or its error, which is the one to tell.
       }
     },
 

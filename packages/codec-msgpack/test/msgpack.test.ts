@@ -450,6 +450,26 @@ describe("what MessagePack cannot carry is a pickle, as Python writes it", () =>
   });
 });
 
+describe("a Map with keys that Python does not read from MessagePack", () => {
+  const bytes = Uint8Array.of(1);
+  const head = (list: unknown[], options?: MsgPackOptions) =>
+    (msgPackCodec(options).encode(list) as Uint8Array)[0];
+  const others = [1, 1.5, 2n ** 60n, null, true, new Date(0)];
+
+  test.each(others)("makes its list a pickle, which reads the same: %p", (key) => {
+    const list = [1, { a: [new Map<unknown, unknown>([[key, "x"]])] }];
+    expect(head(list)).toBe(0x80);
+    expect(msgPackCodec().decode(msgPackCodec().encode(list) as Uint8Array)).toEqual(list);
+    expect(head(list, { pickles: "read" })).toBe(0x92);
+    expect(head([...list, new Ext(5, bytes)])).toBe(0x93); // No pickle carries it.
+  });
+
+  test("does not where keys are texts and bytes", () => {
+    expect(head([new Map<unknown, number>([["a", 1], [bytes, 2]])])).toBe(0x91); // biome-ignore format: one line
+    expect(head([{ a: 1 }, new Map()])).toBe(0x92);
+  });
+});
+
 test("an extension that gives no Uint8Array is refused", () => {
   for (const bytes of [new ArrayBuffer(8), Float64Array.of(1.5), "ab", 5]) {
     const extension = { type: 1, encode: () => bytes as never, decode: (data: Uint8Array) => data };

@@ -34,17 +34,20 @@ export function encodeArray(value: NdValue, dtype: Dtype): Uint8Array {
   return numbersToBytes(data, dtype);
 }
 
-/** Encodes objects in MessagePack or, if that cannot carry them, as a pickle: as Python does. */
+/**
+ * Encodes objects in MessagePack or, if Python could not read that or it cannot carry them, as a
+ * pickle: as Python does.
+ */
 function encodeObjects(items: unknown[]): Uint8Array {
   try {
-    return encoder.encode(items);
+    return strictEncoder.encode(items);
   } catch (error) {
     if (!isPartdError(error, "ERR_PARTD_CODEC")) throw error;
-    try {
-      return pickler.dump(items);
-    } catch {
-      throw error;
-    }
+  }
+  try {
+    return pickler.dump(items);
+  } catch {
+    return encoder.encode(items); // Or its error, which is the one to tell.
   }
 }
 
@@ -122,6 +125,7 @@ export class WholeItems {
 
 const OBJECT = parseDtype("O");
 const encoder = new MsgPackEncoder();
+const strictEncoder = new MsgPackEncoder({ keys: "text" });
 const decoder = new MsgPackDecoder();
 
 const pickler = new Pickler();

@@ -192,4 +192,20 @@ print(partd.Numpy(partd.File(d + "/numpy")).get("big-f8").tolist())`,
     const { stdout } = run('print(p.get("x"))');
     expect(String(stdout).trim()).toBe(`[{1, 2}, 1, ${2n ** 70n}, 'text']`);
   });
+
+  test("reads a Map of keys that Python's msgpack does not read", async () => {
+    const directory = folder();
+    await using p = new MsgPack(new FileStore(directory));
+    const maps = [new Map([[1, 2]]), { a: new Map([[null, 3]]) }, new Map([["b", 4]])];
+    await p.append({ x: maps });
+    await using array = new NdArray(new FileStore(join(directory, "array")));
+    await array.append({ x: maps });
+    await Promise.all([p.close(), array.close()]);
+    const { stdout } = spawnSync(python.command as string, [
+      "-c",
+      `import partd; d = ${JSON.stringify(directory)}; print(partd.Python(partd.File(d)).get("x")); print(list(partd.Numpy(partd.File(d + "/array")).get("x")))`,
+    ]);
+    const read = "[{1: 2}, {'a': {None: 3}}, {'b': 4}]";
+    expect(String(stdout).trim()).toBe(`${read}\n${read}`);
+  });
 });

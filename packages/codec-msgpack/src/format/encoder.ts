@@ -17,17 +17,22 @@ import { MsgPackWriter, Refusal, refuse } from "./writer.js";
  */
 export class MsgPackEncoder {
   readonly #extensions: NonNullable<MsgPackFormatOptions["extensions"]>;
+  readonly #onlyText: boolean;
   readonly #out = new MsgPackWriter();
   #busy = false;
 
   constructor(options: MsgPackFormatOptions = {}) {
     this.#extensions = options.extensions ?? [];
+    this.#onlyText = options.keys === "text";
     for (const { type } of this.#extensions) new Ext(type, EMPTY); // Throws if the type is invalid.
   }
 
   encode(value: unknown): Uint8Array {
     // An extension may call this encoder for nested values.
-    if (this.#busy) return new MsgPackEncoder({ extensions: this.#extensions }).encode(value);
+    if (this.#busy) {
+      const keys = this.#onlyText ? "text" : "any";
+      return new MsgPackEncoder({ extensions: this.#extensions, keys }).encode(value);
+    }
     this.#busy = true;
     try {
       this.#write(value, 0);
@@ -182,6 +187,9 @@ export class MsgPackEncoder {
     const { size } = value;
     this.#mapHead(size);
     for (const [key, item] of value) {
+      if (this.#onlyText && typeof key !== "string" && !isBytes(key)) {
+        throw refuse(`a Map with a key that is ${nameOfKey(key)} for Python`);
+      }
       const at = this.#out.position;
       this.#write(key, depth);
       if (isListOrMap(this.#out.at(at))) {
@@ -218,6 +226,10 @@ function isListOrMap(code: number): boolean {
 function checkFields(value: object): void {
   if (Object.keys(value).length > 0) throw refuse(`fields on ${nameOf(value)}`);
   checkSymbols(value);
+}
+
+function nameOfKey(key: unknown): string {
+  return typeof key === "object" && key !== null ? nameOf(key) : `a ${typeof key}`;
 }
 
 function checkSymbols(value: object): void {

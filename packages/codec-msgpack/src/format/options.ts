@@ -13,6 +13,12 @@ export interface MsgPackFormatOptions {
    * `Map`. `"map"`: always as a `Map`, which also keeps the order of keys such as `"7"`.
    */
   readonly maps?: "auto" | "map" | undefined;
+  /**
+   * Which keys of a `Map` are written. `"any"`, the default. `"text"`: texts and bytes alone, which
+   * are all that Python's `unpackb` reads unless it is told `strict_map_key=False`; other keys are
+   * `ERR_PARTD_CODEC`.
+   */
+  readonly keys?: "any" | "text" | undefined;
   /** Types of your own. Dates need none: they are the standard's timestamps. Default none. */
   readonly extensions?: readonly Extension[] | undefined;
 }
