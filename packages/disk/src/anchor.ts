@@ -9,20 +9,29 @@ import { errnoOf } from "./system-error.js";
 export class Anchor {
   readonly #path: string;
   readonly #directory: string;
+  readonly #makeAgain: (() => Promise<void>) | undefined;
   #fd = -1;
   #checkedAt = 0;
 
-  /** @param directory the data set that it belongs to, for messages. */
-  constructor(path: string, directory: string) {
+  /**
+   * @param directory the data set that it belongs to, for messages.
+   * @param makeAgain makes the directory if it was removed; what it makes then counts.
+   */
+  constructor(path: string, directory: string, makeAgain?: () => Promise<void>) {
     this.#path = path;
     this.#directory = directory;
+    this.#makeAgain = makeAgain;
   }
 
   /**
    * @throws `ERR_PARTD_IO` if the path now leads to nothing, or to another directory. Whoever went
    *   on by the path would write to a data set that the others have moved away from.
    */
-  check(): void {
+  async check(): Promise<void> {
+    if (this.#makeAgain && this.#isRemoved) {
+      this.close();
+      await this.#makeAgain();
+    }
     if (this.#fd < 0 && !this.#cast()) return;
     if (this.#holds()) return;
     throw new PartdError(
@@ -32,21 +41,20 @@ export class Anchor {
     );
   }
 
-  /** Whether the directory was removed, not moved. */
-  get isRemoved(): boolean {
-    return this.#fd >= 0 && fs.fstatSync(this.#fd).nlink === 0;
-  }
-
   /** Whether it held within the last few milliseconds, or holds. */
   get holds(): boolean {
     if (this.#fd < 0 || performance.now() - this.#checkedAt < CHECK_MS) return true;
     return this.#holds();
   }
 
-  /** The next check takes what the path leads to then. */
   close(): void {
     if (this.#fd >= 0) fs.closeSync(this.#fd);
     this.#fd = -1;
+  }
+
+  /** Whether it was removed, not moved. */
+  get #isRemoved(): boolean {
+    return this.#fd >= 0 && fs.fstatSync(this.#fd).nlink === 0;
   }
 
   /** @returns false if there is nothing to compare. */

@@ -25,17 +25,13 @@ export interface DirectoryLockOptions {
   readonly timeoutMs?: number | undefined;
   /** Runs after a lease is taken and before anything uses it. If it fails the lease is released. */
   readonly onTaken?: ((takeover: Takeover) => Promise<void>) | undefined;
-  /**
-   * Runs before a lease is released, also when the process exits, but not after the lease was lost.
-   */
+  /** Runs before a lease is released, also at the process's exit, but not after it was lost. */
   readonly onRelease?: (() => void) | undefined;
   /** Whether a change is under way. If so, the lock is not released when the process exits. */
   readonly isBusy?: (() => boolean) | undefined;
   /** Makes the folder above again if it was removed. Without this the lock cannot be had then. */
   readonly makeAgain?: (() => Promise<void>) | undefined;
-  /**
-   * Closes files of the store when the process has too many open. @returns whether any were closed.
-   */
+  /** Closes files when the process has too many open. @returns whether any were closed. */
   readonly makeRoom?: (() => Promise<boolean>) | undefined;
 }
 
@@ -72,7 +68,6 @@ export class DirectoryLock {
   readonly #onTaken: (takeover: Takeover) => Promise<void>;
   readonly #onRelease: () => void;
   readonly #isBusy: () => boolean;
-  readonly #makeAgain: (() => Promise<void>) | undefined;
   readonly #makeRoom: () => Promise<boolean>;
   #current: HeldLease | undefined;
   #claim: Claim | undefined;
@@ -91,14 +86,13 @@ export class DirectoryLock {
     const { directory, folder, staleMs = 10_000, timeoutMs = 600_000 } = options;
     this.#directory = directory;
     this.#folder = new LockFolder(folder, staleMs);
-    this.#anchor = new Anchor(dirname(folder), directory);
+    this.#anchor = new Anchor(dirname(folder), directory, options.makeAgain);
     this.#staleMs = staleMs;
     this.timeoutMs = timeoutMs;
     this.#waiters = new LockWaiters(this.#folder, { directory, staleMs, timeoutMs });
     this.#onTaken = options.onTaken ?? (async () => {});
     this.#onRelease = options.onRelease ?? (() => {});
     this.#isBusy = options.isBusy ?? (() => false);
-    this.#makeAgain = options.makeAgain;
     this.#makeRoom = options.makeRoom ?? (async () => false);
   }
 
@@ -248,11 +242,7 @@ export class DirectoryLock {
     });
     const { lease } = claim;
     try {
-      if (this.#makeAgain && this.#anchor.isRemoved) {
-        this.#anchor.close();
-        await this.#makeAgain();
-      }
-      this.#anchor.check();
+      await this.#anchor.check();
       await claim.take(this.#staleMs, () => this.#abandon(lease));
     } catch (error) {
       // A shared lease is useless while a lost holder's late writes are not fenced off.
@@ -392,9 +382,7 @@ function used(lease: HeldLease): Lease {
   return lease;
 }
 
-/**
- * How often a holder checks whether others want the lock. An exclusive holder yields less often.
- */
+/** How often a holder checks whether others want the lock. An exclusive one yields less often. */
 function lookMs({ exclusive }: Lease): number {
   return exclusive ? 20 : 5;
 }
@@ -406,9 +394,7 @@ const WATCH_MS = 5;
 const LONGEST_WAIT_MS = 1000;
 /** The shortest and longest pause between attempts to take a lock that is held. */
 const POLL_MS = [2, 8] as const;
-/**
- * The pause after giving an exclusive lease to others: longer than their pause between attempts.
- */
+/** The pause after giving an exclusive lease to others: longer than theirs between attempts. */
 const STAND_BACK_MS = 12;
 /** Attempts when the process has no free descriptor: about a second in all. */
 const ATTEMPTS = 20;

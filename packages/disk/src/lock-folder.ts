@@ -149,12 +149,14 @@ export class LockFolder {
   }
 
   /** Whether a file's owner has ended, or has given no sign of life for too long. */
-  #judge({ name, token }: LockEntry, { watched, states }: Look): Abandoned | undefined {
+  #judge({ name, role, token }: LockEntry, { watched, states }: Look): Abandoned | undefined {
     if (leftBehind.has(token)) return "ended";
     const owner = token.slice(0, token.lastIndexOf("-"));
     const state = states.get(owner) ?? stateOf(token);
     states.set(owner, state);
     if (state === "ended") return "ended";
+    // A waiter's mark only makes others polite: one of an earlier boot is not worth watching.
+    if (state === "unknown" && (role === "wants" || role === "waits")) return "ended";
     const now = performance.now();
     let stats: fs.Stats;
     try {

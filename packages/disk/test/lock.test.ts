@@ -259,6 +259,16 @@ test("dead waiters keep no one from sharing", async () => {
   expect(uniqueToken()).not.toBe(token);
 });
 
+test("the marks of waiters of an earlier boot are removed at the first look", () => {
+  mkdirSync(folder, { recursive: true });
+  const earlier = "4242-1000-4026531836-0badb007-0123456789ab";
+  for (const role of ["wants", "waits"]) writeFileSync(join(folder, `${role}-${earlier}`), "");
+  writeFileSync(join(folder, `shared-${earlier}`), "");
+  const entries = new LockFolder(folder, 10_000).entries(new Set());
+  expect(entries.map(({ name }) => name)).toEqual([`shared-${earlier}`]);
+  expect(readdirSync(folder)).toEqual([`shared-${earlier}`]);
+});
+
 test("nothing enters a lease before what goes with taking it is done", async () => {
   const order: string[] = [];
   let begun: () => void = () => {};
@@ -292,8 +302,9 @@ test("a look at very many files judges some of them, and the next looks the othe
   mkdirSync(folder, { recursive: true });
   // Every other waiter is dead; of the rest no one knows.
   const dead = uniqueToken().replace(/^\d+/, String(2 ** 22 + 1));
+  const hidden = `1-1-1-${dead.split("-")[3]}-`; // In another container.
   for (let i = 0; i < 300; i++) {
-    const owner = i % 2 === 0 ? dead.slice(0, -12) : "1-1-1-0a0a0a0a-";
+    const owner = i % 2 === 0 ? dead.slice(0, -12) : hidden;
     writeFileSync(join(folder, `wants-${owner}${i.toString(16).padStart(12, "0")}`), "");
   }
   const { now } = performance;
