@@ -105,8 +105,11 @@ export class Verification {
       this.#damage.push({ path, offset, length: 0, keys: undefined, reason });
     try {
       const manifest = new Manifest(path);
-      manifest.news();
-      manifest.close();
+      try {
+        while (manifest.hasUnread) manifest.news();
+      } finally {
+        manifest.close();
+      }
       for (const offset of manifest.damaged) found(offset, "a line does not match its checksum");
     } catch (error) {
       found(0, (error as Error).message);

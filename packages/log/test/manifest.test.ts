@@ -1,6 +1,13 @@
 import { spawnSync } from "node:child_process";
-import { appendFileSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import {
+  appendFileSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
+import { dirname, join } from "node:path";
 import { expect, test } from "@jest/globals";
 import { crc32 } from "@partd/disk";
 import { LogStore } from "@partd/log";
@@ -75,6 +82,82 @@ test("appends that were made before it was condensed come before those made afte
   }
   await using fresh = new LogStore(directory);
   expect(text(await fresh.get("x"))).toBe(expected);
+});
+
+test("a manifest that is longer than any is refused before it is read", async () => {
+  const path = manifestOf(await scattered(1));
+  truncateSync(path, 2 ** 40);
+  await using store = new LogStore(dirname(dirname(path)));
+  await expect(store.get("x")).rejects.toMatchObject({ code: "ERR_PARTD_CORRUPT", path });
+});
+
+test("a long manifest is read a piece at a time", async () => {
+  const directory = await scattered(2);
+  const lines: string[] = [];
+  for (let i = 0; i < 20_000; i++) {
+    const id = i.toString(16).padStart(16, "0");
+    for (const line of [`segment ${id} 1-1-1-gone`, "seal"]) {
+      lines.push(`\n${crc32(Buffer.from(line)).toString(16).padStart(8, "0")} ${line}\n`);
+    }
+    lines.push("\nx\n");
+  }
+  appendFileSync(manifestOf(directory), lines.join(""));
+  const dataSet = new DataSet(directory);
+  const { news } = dataSet.manifest;
+  let most = 0;
+  dataSet.manifest.news = () => {
+    const entries = news.call(dataSet.manifest);
+    most = Math.max(most, entries.length);
+    return entries;
+  };
+  await dataSet.load();
+  expect(most).toBeLessThan(15_000);
+  expect(dataSet.segments).toHaveLength(20_002);
+  expect(dataSet.segments.filter(({ sealed }) => !sealed)).toEqual([]);
+  expect(dataSet.manifest.damaged).toHaveLength(1000);
+  expect(dataSet.list.find("0000000000004e1f")).toBe(dataSet.segments.at(-1));
+  await dataSet.close();
+});
+
+test("a line longer than what is read at a time counts, and one that ends where that ends", async () => {
+  const path = manifestOf(await scattered(1));
+  const manifest = new Manifest(path);
+  while (manifest.hasUnread) manifest.news();
+  const ids = Array.from({ length: 40_000 }, (_, i) => i.toString(16).padStart(16, "0"));
+  const line = ["compacted", "0", "-", ids.join(",")] as const;
+  for (const [written, isLast] of [
+    [line, false],
+    [["seal"] as const, true],
+  ] as const) {
+    manifest.add([written], false);
+    const found: unknown[] = [];
+    while (manifest.hasUnread) found.push(...manifest.news());
+    expect([found, isLast]).toEqual([[written], isLast]);
+  }
+  // Slices end at every place of a line.
+  const room = 2 ** 18;
+  for (let rest = 0; rest < 20; rest++) {
+    const bytes = Buffer.alloc(room - rest, "\n");
+    appendFileSync(path, bytes);
+    manifest.add([["seal"], ["drop", "7"]], false);
+    const found: unknown[] = [];
+    while (manifest.hasUnread) found.push(...manifest.news());
+    expect(found).toEqual([["seal"], ["drop", "7"]]);
+  }
+  manifest.close();
+});
+
+test("a manifest that is full takes no segment, and can be compacted", async () => {
+  const directory = await scattered(2);
+  appendFileSync(manifestOf(directory), Buffer.alloc(2 ** 25, `\n${"x".repeat(998)}\n`));
+  await using store = new LogStore(directory);
+  const refused = store.append({ x: bytes("more") });
+  await expect(refused).rejects.toMatchObject({ code: "ERR_PARTD_IO" });
+  expect(text(await store.get("x"))).toBe(counted(2));
+  await store.compact();
+  await store.append({ x: bytes("more") });
+  expect(text(await store.get("x"))).toBe(`${counted(2)}more`);
+  expect(lengthOf(directory)).toBeLessThan(1000);
 });
 
 test("a line that was cut short goes when it can have listed nothing that is there", async () => {

@@ -1,7 +1,7 @@
 import { closeSync, existsSync, mkdirSync, openSync, readdirSync, rmSync, statSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { PartdError } from "@partd/core";
-import { Gate } from "@partd/core/author";
+import { Gate, Pace } from "@partd/core/author";
 import {
   DirectoryLock,
   ifSystemError,
@@ -78,18 +78,28 @@ export class DataSet {
     return this.list.segments;
   }
 
+  /** Reads the manifest for the first time, which may be long, with rests for others. */
+  async load(): Promise<void> {
+    const pace = new Pace();
+    while (this.manifest.hasNews) {
+      this.#applyNews();
+      if (pace.isOver) await pace.rest();
+    }
+  }
+
   /** Applies what other processes have added to the list of segments. */
   sync(): void {
-    while (this.manifest.hasNews) {
-      const { isReplaced } = this.manifest;
-      for (const entry of this.manifest.news()) {
-        // Of a file without a name only this counts: where whoever passed us over ended our
-        // segment.
-        const isOurs = entry[0] === "finished" && this.list.find(entry[1])?.isOwn;
-        if (!isReplaced || isOurs) this.list.apply(entry);
-      }
-      if (isReplaced) this.list.reload(this.manifest.reopen());
+    while (this.manifest.hasNews) this.#applyNews();
+  }
+
+  #applyNews(): void {
+    const { isReplaced } = this.manifest;
+    for (const entry of this.manifest.news()) {
+      // Of a file without a name only this counts: where whoever passed us over ended our segment.
+      const isOurs = entry[0] === "finished" && this.list.find(entry[1])?.isOwn;
+      if (!isReplaced || isOurs) this.list.apply(entry);
     }
+    if (isReplaced && !this.manifest.hasUnread) this.list.reload(this.manifest.reopen());
   }
 
   /** Runs `critical` while no one else touches the data set. */
@@ -295,7 +305,7 @@ export class DataSet {
   /** Says of the segments of others where they end now. */
   async #endOthers(lease: Lease): Promise<void> {
     await this.refresh();
-    const ends = this.list.growing
+    const ends = [...this.list.growing]
       .filter((segment) => !segment.isOwn)
       .map((segment): ManifestEntry => {
         const { id, position, size } = segment;
@@ -318,7 +328,7 @@ export async function describeOthers(dataSet: DataSet): Promise<void> {
       await writeIndex(segment.indexPath, segment.id, finished.end, index);
       dataSet.sync();
       if (!dataSet.segments.includes(segment)) dataSet.removeFiles([segment]);
-      else if (dataSet.list.growing.includes(segment)) {
+      else if (dataSet.list.growing.has(segment)) {
         const { end, size } = finished;
         dataSet.announce([["finished", segment.id, String(end), String(size)]], false);
       }

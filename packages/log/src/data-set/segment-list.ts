@@ -10,13 +10,18 @@ import { Segment } from "./segment.js";
 export class SegmentList {
   readonly #directory: string;
   /** In the order in which they were added; base segments first. */
-  #segments: readonly Segment[] = [];
+  #segments: Segment[] = [];
+  /** Whether the array was given out, and is copied before it changes. */
+  #isGiven = false;
+  readonly #byId = new Map<string, Segment>();
+  /** Those to which no `seal` has come yet. */
+  #unsealed: Segment[] = [];
   /** What the clock had counted before the present segments. */
   #floor = 0;
   /** Bytes of finished segments that are no base. */
   #finishedBytes = 0;
   /** Segments that still grow: the clock asks for their length. */
-  #growing: Segment[] = [];
+  #growing = new Set<Segment>();
   /** Ids of all segments that were ever named. */
   readonly #named = new Set<string>();
 
@@ -25,11 +30,12 @@ export class SegmentList {
   }
 
   get segments(): readonly Segment[] {
+    this.#isGiven = true;
     return this.#segments;
   }
 
   /** Those that no entry has called finished yet. */
-  get growing(): readonly Segment[] {
+  get growing(): ReadonlySet<Segment> {
     return this.#growing;
   }
 
@@ -50,19 +56,21 @@ export class SegmentList {
 
   /** The segment of that id, if it is listed. */
   find(id: string): Segment | undefined {
-    return this.#segments.findLast((segment) => segment.id === id);
+    return this.#byId.get(id);
   }
 
   /** Adds a segment that the manifest is about to list. */
   addOwn(segment: Segment): void {
-    this.#segments = [...this.#segments, segment];
-    this.#growing.push(segment);
+    this.#add(segment);
+    this.#growing.add(segment);
   }
 
   /** Takes back `addOwn`, before the manifest names the segment. */
   removeOwn(segment: Segment): void {
-    this.#segments = this.#segments.filter((other) => other !== segment);
-    this.#growing = this.#growing.filter((other) => other !== segment);
+    if (this.#byId.get(segment.id) === segment) this.#byId.delete(segment.id);
+    this.#setSegments(this.#segments.filter((other) => other !== segment));
+    this.#unsealed = this.#unsealed.filter((other) => other !== segment);
+    this.#growing.delete(segment);
   }
 
   apply(entry: ManifestEntry, known?: ReadonlyMap<string, Segment>): void {
@@ -72,24 +80,23 @@ export class SegmentList {
         this.#named.add(id);
         if (this.find(id)) return;
         const segment = known?.get(id) ?? new Segment(this.#directory, id, writer);
-        this.#segments = [...this.#segments, segment];
+        this.#add(segment);
         if (segment.finished) this.#finishedBytes += segment.finished.size;
-        else this.#growing.push(segment);
+        else this.#growing.add(segment);
         return;
       }
       case "finished": {
         const [, id, end, size] = entry;
         const segment = this.find(id);
-        const at = segment ? this.#growing.indexOf(segment) : -1;
-        if (!segment || at < 0) return;
-        this.#growing.splice(at, 1);
+        if (!segment || !this.#growing.delete(segment)) return;
         segment.finished = { end: Number(end), size: Number(size) };
         this.#finishedBytes += segment.finished.size;
         if (segment.position === segment.finished.end) segment.complete = true;
         return;
       }
       case "seal":
-        for (const segment of this.#segments) segment.sealed = true;
+        for (const segment of this.#unsealed) segment.sealed = true;
+        this.#unsealed = [];
         return;
       case "compacted": {
         const [, floor, newIds, oldIds] = entry;
@@ -118,12 +125,15 @@ export class SegmentList {
   reload(entries: readonly ManifestEntry[]): void {
     const before = this.#segments;
     const known = new Map(before.map((segment) => [segment.id, segment]));
-    this.#segments = [];
-    this.#growing = [];
+    this.#setSegments([]);
+    this.#byId.clear();
+    this.#growing.clear();
+    this.#unsealed = [];
     this.#floor = this.#finishedBytes = 0;
     for (const entry of entries) this.apply(entry, known);
-    const kept = before.filter((segment) => this.#segments.includes(segment));
-    for (const segment of before) if (!kept.includes(segment)) segment.release();
+    for (const segment of before) {
+      if (this.#byId.get(segment.id) !== segment) segment.release();
+    }
   }
 
   /**
@@ -136,7 +146,7 @@ export class SegmentList {
     const entriesOf = (segment: Segment): ManifestEntry[] => {
       const { id, finished, writer } = segment;
       const listed: ManifestEntry = ["segment", id, writer];
-      if (!finished || this.#growing.includes(segment)) return [listed];
+      if (!finished || this.#growing.has(segment)) return [listed];
       return [listed, ["finished", id, String(finished.end), String(finished.size)]];
     };
     const base = this.#segments.filter(({ isBase }) => isBase);
@@ -157,13 +167,28 @@ export class SegmentList {
   #replace(segments: readonly Segment[], floor: number): void {
     const kept = new Set(segments);
     for (const segment of this.#segments) if (!kept.has(segment)) segment.release();
-    this.#segments = segments;
+    this.#setSegments([...segments]);
+    this.#byId.clear();
+    for (const segment of segments) this.#byId.set(segment.id, segment);
+    this.#unsealed = segments.filter(({ sealed }) => !sealed);
     this.#floor = floor;
-    this.#growing = segments.filter((segment) => !segment.finished && !segment.isBase);
+    this.#growing = new Set(segments.filter(({ finished, isBase }) => !finished && !isBase));
     this.#finishedBytes = 0;
     for (const segment of segments) {
       if (!segment.isBase) this.#finishedBytes += segment.finished?.size ?? 0;
     }
+  }
+
+  #add(segment: Segment): void {
+    if (this.#isGiven) this.#setSegments([...this.#segments]);
+    this.#segments.push(segment);
+    this.#byId.set(segment.id, segment);
+    if (!segment.sealed) this.#unsealed.push(segment);
+  }
+
+  #setSegments(segments: Segment[]): void {
+    this.#segments = segments;
+    this.#isGiven = false;
   }
 }
 

@@ -14,7 +14,14 @@ import {
 } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { PartdError } from "@partd/core";
-import { crc32, syncDirectory, systemError, uniqueToken, writeAllSync } from "@partd/disk";
+import {
+  crc32,
+  readAllSync,
+  syncDirectory,
+  systemError,
+  uniqueToken,
+  writeAllSync,
+} from "@partd/disk";
 import { mayRun } from "../data-set/segment.js";
 import { checkVersion, VERSION } from "./layout.js";
 
@@ -66,6 +73,11 @@ export class Manifest {
     return size !== this.#size || nlink === 0;
   }
 
+  /** Whether there are lines that were not read yet. */
+  get hasUnread(): boolean {
+    return fstatSync(this.#fd).size !== this.#size;
+  }
+
   /** Whether another file has replaced it: see {@link reopen}. */
   get isReplaced(): boolean {
     return fstatSync(this.#fd).nlink === 0;
@@ -75,43 +87,76 @@ export class Manifest {
   reopen(): ManifestEntry[] {
     try {
       this.#use(...openManifest(this.path));
-      return this.news();
+      return this.#unread();
     } catch (cause) {
       throw systemError({ action: "read", path: this.path }, cause);
     }
   }
 
-  /** The entries that were added since the last call. */
+  /**
+   * The entries that were added since the last call. Of very many some, so that reading them is
+   * short: {@link hasNews} then tells that there are more.
+   *
+   * @throws `ERR_PARTD_CORRUPT` if the file is longer than any that a LogStore writes.
+   */
   news(): ManifestEntry[] {
-    const entries: ManifestEntry[] = [];
-    const size = fstatSync(this.#fd).size;
-    this.#size = size;
-    if (size <= this.#read) return entries;
-    const bytes = Buffer.alloc(size - this.#read);
-    let length = 0;
-    while (length < bytes.length) {
-      const count = readSync(this.#fd, bytes, length, bytes.length - length, this.#read + length);
-      if (count === 0) break;
-      length += count;
+    const { size } = fstatSync(this.#fd);
+    if (size > LONGEST) throw tooLong(this.path, size);
+    for (let length = SLICE; ; length *= 2) {
+      const bytes = Buffer.alloc(Math.min(length, Math.max(0, size - this.#read)));
+      const count = readAllSync(this.#fd, bytes, this.#read);
+      const isLast = this.#read + bytes.length >= size;
+      const { entries, end } = this.#parse(bytes.subarray(0, count), isLast);
+      if (end === 0 && !isLast) continue; // A line that is longer than the slice.
+      this.#read += end;
+      this.#size = isLast ? size : this.#read;
+      return entries;
     }
+  }
+
+  #unread(): ManifestEntry[] {
+    const entries: ManifestEntry[] = [];
+    do {
+      for (const entry of this.news()) entries.push(entry);
+    } while (this.hasUnread);
+    return entries;
+  }
+
+  /** The entries of whole lines, and where the last one ends. */
+  #parse(bytes: Buffer, isLast: boolean): { entries: ManifestEntry[]; end: number } {
     // Every line is written with a line feed before it, which ends one that was cut short. One that
     // lacks its last byte alone matches its checksum, too: it must not come true with the next
-    // line.
+    // line. So the byte behind a line has to be known.
+    const entries: ManifestEntry[] = [];
+    const known = isLast ? bytes.length : bytes.length - 1;
     let start = 0;
-    for (let end = bytes.indexOf(10, start); end >= 0; end = bytes.indexOf(10, start)) {
+    for (;;) {
+      while (bytes[start] === 10 && start < known) start++;
+      const end = bytes.indexOf(10, start);
+      if (end < 0 || end >= known) return { entries, end: start };
       const line = bytes.toString("latin1", start, end);
       const isWhole = end + 1 === bytes.length || bytes[end + 1] === 10;
       const entry = isWhole ? parseLine(line, this.path, this.#read + start) : undefined;
       if (entry) entries.push(entry);
-      else if (end > start) this.#damaged.push(this.#read + start);
+      else if (this.#damaged.length < MOST_DAMAGED) this.#damaged.push(this.#read + start);
       start = end + 1;
     }
-    this.#read += start;
-    return entries;
   }
 
-  /** Adds lines in one write, which other processes see whole. */
+  /**
+   * Adds lines in one write, which other processes see whole.
+   *
+   * @throws `ERR_PARTD_IO` for a segment if there are too many: the rest of the room is for the
+   *   lines that make it shorter again.
+   */
   add(entries: readonly ManifestEntry[], durable: boolean): void {
+    if (this.#size > FULL && entries.some(([kind]) => kind === "segment")) {
+      throw new PartdError(
+        "ERR_PARTD_IO",
+        `${this.path} lists so many segments that no more can be added, and nothing was done; compact() the data set.`,
+        { path: this.path },
+      );
+    }
     const text = Buffer.from(entries.map(formatLine).join(""), "latin1");
     try {
       let written = writeSync(this.#fd, text, 0, text.length);
@@ -154,9 +199,9 @@ export class Manifest {
     }
     syncDirectory(folder); // What is added from now on must not be lost with the new name.
     // Whoever adds a line later sees that the file has no name.
-    const late = this.news().filter(([kind]) => kind === "finished");
+    const late = this.#unread().filter(([kind]) => kind === "finished");
     this.#use(...openManifest(this.path));
-    this.news();
+    this.#unread();
     try {
       if (late.length > 0) this.add(late, true);
     } catch {
@@ -177,6 +222,7 @@ export class Manifest {
     closeSync(this.#fd);
     this.#fd = fd;
     this.#read = start;
+    this.#size = 0;
     this.#damaged = [];
   }
 }
@@ -273,6 +319,14 @@ const ENTRY = (() => {
   return new RegExp(`^(?:${entries.join("|")})$`);
 })();
 
+function tooLong(path: string, size: number): PartdError {
+  return new PartdError(
+    "ERR_PARTD_CORRUPT",
+    `${path} has ${size} bytes, more than a LogStore writes, and was not read; do not trust where the data set comes from.`,
+    { path },
+  );
+}
+
 function checksum(text: string): string {
   return crc32(Buffer.from(text, "latin1")).toString(16).padStart(8, "0");
 }
@@ -280,3 +334,11 @@ function checksum(text: string): string {
 const HEADING = `partd-log ${VERSION}\n`;
 /** A manifest of up to this many bytes is never worth replacing. */
 const LONG = 4096;
+/** Bytes that are read at a time: some 3,000 lines, in a few milliseconds. */
+const SLICE = 2 ** 18;
+/** Bytes from which on no segment is added: some 290,000, without any that were compacted. */
+const FULL = 2 ** 25;
+/** Bytes of the longest manifest that is read. */
+const LONGEST = 2 ** 26;
+/** The most damaged lines whose places are kept. */
+const MOST_DAMAGED = 1_000;
