@@ -58,8 +58,11 @@ const ACTS: Readonly<Record<Fault, (scene: Scene, deed: Deed) => Promise<void>>>
   stop: async (scene, deed) => {
     const { workers, server } = scene;
     const actor = chosen(server ? [...workers, server] : workers, deed);
-    actor.process.kill("SIGSTOP");
+    const isInWrite = (deed.choice * 1_000) % 1 < 0.7; // Or at any moment.
+    if (isInWrite) actor.say("stop");
+    else actor.process.kill("SIGSTOP");
     await sleep(deed.lasts);
+    actor.say("go on");
     actor.process.kill("SIGCONT");
   },
 

@@ -1,6 +1,8 @@
 // A process of a round, or a thread in one: runs lanes over a store, or serves it. Its options come
-// as JSON; lines on its standard input tell it to end, to move its clock, or to end its thread.
-import { openSync } from "node:fs";
+// as JSON; lines on its standard input tell it to end, to move its clock, to end its thread, or to
+// stand still at its next write to the data set.
+import fs, { openSync, readlinkSync } from "node:fs";
+import { syncBuiltinESMExports } from "node:module";
 import { createInterface } from "node:readline";
 import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
 import { runLane, type Tried } from "./lane.js";
@@ -28,6 +30,7 @@ const options = (
 const { name, seed, tower, directory, address, histories } = options;
 const packages = new Packages(options.packages);
 let isOver = false;
+let isToStop = false;
 let skew = 0;
 
 async function serve(): Promise<void> {
@@ -106,6 +109,8 @@ async function heed(renew: () => unknown): Promise<void> {
 
 function obey(line: string): void {
   if (line === "end") isOver = true;
+  if (line === "stop") isToStop = true;
+  if (line === "go on") isToStop = false;
   const [, milliseconds] = /^clock (-?\d+)$/.exec(line) ?? [];
   if (milliseconds !== undefined) skew = Number(milliseconds);
 }
@@ -124,6 +129,32 @@ function moveClocks(): void {
   } as DateConstructor;
 }
 
+/** Stops the process just before it writes, which is when it does the most harm later. */
+function stopInWrites(): void {
+  for (const name of ["write", "writeSync", "writev", "writevSync"] as const) {
+    const calls = fs as unknown as Record<string, (...args: unknown[]) => unknown>;
+    const original = calls[name] as (...args: unknown[]) => unknown;
+    calls[name] = (...args) => {
+      if (isToStop && isData(args[0] as number)) {
+        isToStop = false;
+        process.kill(process.pid, "SIGSTOP");
+      }
+      return original(...args);
+    };
+  }
+  syncBuiltinESMExports();
+}
+
+function isData(fd: number): boolean {
+  try {
+    const path = readlinkSync(`/proc/self/fd/${fd}`);
+    return path.startsWith(directory) && !/\.partd|manifest|reserve/.test(path);
+  } catch {
+    return false;
+  }
+}
+
+stopInWrites();
 moveClocks();
 if (options.serves) await serve();
 else await work();

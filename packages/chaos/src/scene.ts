@@ -93,7 +93,7 @@ export class Scene {
 
   /** Takes all obstacles away. */
   heal(): void {
-    for (const actor of this.#all) actor.process.kill("SIGCONT");
+    this.#wake();
     this.#proxy?.up();
     this.disk?.empty();
   }
@@ -105,6 +105,8 @@ export class Scene {
    */
   async end(milliseconds: number): Promise<string[]> {
     const stuck: string[] = [];
+    // One that was to stop in a write may have found none until now.
+    const waking = setInterval(() => this.#wake(), 100);
     for (const actors of [this.#workers, this.#server ? [this.#server] : []]) {
       await Promise.all(
         actors.map(async (actor) => {
@@ -117,6 +119,7 @@ export class Scene {
         }),
       );
     }
+    clearInterval(waking);
     await this.#proxy?.close();
     return stuck;
   }
@@ -126,6 +129,10 @@ export class Scene {
     for (const actor of this.#all) await actor.kill();
     await this.#proxy?.close();
     this.disk?.unmount();
+  }
+
+  #wake(): void {
+    for (const actor of this.#all) actor.process.kill("SIGCONT");
   }
 
   get #all(): readonly Actor[] {
