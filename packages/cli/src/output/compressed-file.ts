@@ -3,12 +3,12 @@ import zlib from "node:zlib";
 import { UsageError } from "../command/failure.js";
 import type { OutputFile } from "./output-file.js";
 
-/** A file whose bytes are compressed by what its name ends in. */
+/** A file whose bytes are compressed as its extension says. */
 export class CompressedFile implements AsyncDisposable {
   readonly #file: OutputFile;
   readonly #stream: Transform;
   readonly #pumping: Promise<void>;
-  /** Of the write that waits. A stream that is destroyed calls nobody back. */
+  /** Rejects the pending write: a stream that is destroyed calls no callback. */
   #reject: (error: unknown) => void = () => undefined;
 
   constructor(file: OutputFile, stream: Transform) {

@@ -11,7 +11,7 @@ export function hiddenStart(output: string): string {
   const path = resolve(output);
   const name = Buffer.from(basename(path));
   if (name.byteLength <= LONGEST) return join(dirname(path), `.${name}`);
-  // A character that is cut in the middle goes.
+  // The cut may have left half a character.
   const cut = String(name.subarray(0, LONGEST)).replace(/\uFFFD+$/, "");
   const digest = createHash("sha256").update(name).digest("hex").slice(0, 8);
   return join(dirname(path), `.${cut}~${digest}`);

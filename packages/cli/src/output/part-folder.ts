@@ -220,7 +220,7 @@ export class PartFolder {
     for (const name of readdirSync(this.#run.parts)) {
       if (!complete.has(name)) rmSync(join(this.#run.parts, name));
     }
-    // What a kill cut off at its end is not to be run on by the next line.
+    // A kill may have cut the last line, which the next one must not continue.
     writeFileSync(this.#run.path(DONE), journal);
   }
 

@@ -20,7 +20,7 @@ import { shownField } from "./result-names.js";
 
 type Kind = AggregateName | "count";
 
-/** A column of results: what is made of which field. */
+/** A column of results: an aggregate of a field. */
 export interface ColumnSpec {
   readonly kind: Kind;
   readonly field: string | undefined;

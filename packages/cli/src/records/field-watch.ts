@@ -87,7 +87,7 @@ export class FieldWatch {
     return columnsOf(Buffer.from(header).toString("latin1"), this.#delimiter);
   }
 
-  /** A name that two columns have says neither of them. */
+  /** @throws `UsageError` for a field whose name several columns have. */
   #refuseTwins(): void {
     const columns = this.#columns;
     for (const field of this.#unseen) {
@@ -135,6 +135,6 @@ function shortened(name: string): string {
   return name.length > 40 ? `${name.slice(0, 39)}…` : name;
 }
 
-/** Records by which a field that none has is known not to be there. */
+/** A field that so many records lack is taken for a mistyped one. */
 const FIRST_RECORDS = 1000;
 const MOST_NAMES = 10_000;

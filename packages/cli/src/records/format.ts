@@ -3,7 +3,7 @@ import { FORMATS, type Format } from "./names.js";
 
 export type { Format } from "./names.js";
 
-/** How files of a format end, without what a compression adds. */
+/** Extensions of file names, without that of a compression. */
 const ENDINGS: { readonly [ending: string]: Format } = {
   __proto__: null as never,
   ndjson: "ndjson",

@@ -15,11 +15,11 @@ import { RecordSource } from "./record-source.js";
 export interface RunFields {
   /** Fields that records are asked for. */
   readonly asked: readonly string[];
-  /** Those of them without which a record goes where --missing says. */
+  /** Those of them that every record needs: one without goes where --missing says. */
   readonly required: readonly string[];
-  /** Whether nothing else of a record matters. Default false. */
+  /** Whether no other field is read. Default false. */
   readonly isAll?: boolean;
-  /** Whether what reads as a number in CSV is text all the same. Default false. */
+  /** Whether numbers of CSV count as text. Default false. */
   readonly areText?: boolean;
 }
 

@@ -35,16 +35,16 @@ export interface SourceOptions {
   readonly fields: readonly string[];
   /** Of these, those that every record is to have. */
   readonly required: readonly string[];
-  /** Fields besides which nothing of a record matters; all if there is none. */
+  /** The only fields that are read; undefined for whole records. */
   readonly only: readonly string[] | undefined;
-  /** Whether what reads as a number in CSV is text all the same. */
+  /** Whether numbers of CSV count as text. */
   readonly areText: boolean;
   /** Whether a record without them is an error. */
   readonly isStrict: boolean;
   /** Takes a record without a required field, where it is no error. */
   readonly onMissing: (bytes: Uint8Array) => void;
   readonly signal: AbortSignal;
-  /** Called behind each batch with the bytes read so far, as they lie on the disk, and the records. */
+  /** Called after each batch with the bytes read so far, still compressed, and the records. */
   readonly onBatch: (consumed: number, records: number) => Promise<void>;
 }
 
@@ -110,7 +110,7 @@ export class RecordSource implements Records<string>, AsyncDisposable {
     return this.#inner.byteLength();
   }
 
-  /** Not cut: the first records are to be looked at here. */
+  /** One piece, since the first records are looked at here. */
   async split(): Promise<undefined> {
     return undefined;
   }
@@ -219,7 +219,7 @@ export class RecordSource implements Records<string>, AsyncDisposable {
     if (watch.isOpen) watch.end();
   }
 
-  /** What scans for another, and looks at what is rejected and required: no record is scanned a second time for it. */
+  /** A scanner that also counts records, takes rejects and requires fields, so that no record is scanned twice. */
   #scanner(fields: readonly string[], options?: ScannerOptions): Scanner {
     const { required, isStrict, onReject } = this.#options;
     let isFirst = true;

@@ -19,7 +19,7 @@ export const sort: Action = async (call) => {
     areText: keys.some(({ as }) => as !== "number"),
   });
   const kept = await keptRuns(call, run);
-  // Of the rejects it is not known whether they were complete, too.
+  // With --reject it is sorted again: the rejects may not have been complete.
   if (kept?.isDone && !call.options.has("reject")) {
     kept.remove();
     return undefined;

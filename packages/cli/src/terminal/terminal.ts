@@ -96,7 +96,7 @@ function drained(stream: NodeJS.WriteStream): Promise<void> {
       resolve();
     };
     stream.on("drain", end);
-    // Of a reader that went away nothing more is heard: the process ends by EPIPE.
+    // A reader that went away never drains it: the process ends by EPIPE.
     stream.on("close", end);
   });
 }
