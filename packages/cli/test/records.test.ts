@@ -65,6 +65,26 @@ describe("split", () => {
     expect(read("dropped", "x.2.csv")).toBe('"a text"\r\n3\n');
   });
 
+  test("--append: a last line gets its end, an empty file a header, other columns are refused", async () => {
+    const append = (words: string[], input: string) =>
+      run(["split", "-", "--by", "a", "--out", "grown", "--append", ...words], input);
+    mkdirSync(join(cwd, "grown"));
+    write("grown/1.ndjson", '{"a":"1"}');
+    expect((await append([], '{"a":"1","b":2}\n')).code).toBe(0);
+    expect(read("grown/1.ndjson")).toBe('{"a":"1"}\n{"a":"1","b":2}\n');
+    write("grown/1.csv", '\uFEFFa,"b\nb"\r\n1,2');
+    write("grown/2.csv", "");
+    expect((await append(["--from", "csv"], 'a,"b\nb"\n1,3\n2,4\n')).code).toBe(0);
+    expect(read("grown/1.csv")).toBe('\uFEFFa,"b\nb"\r\n1,2\n1,3\n');
+    expect(read("grown/2.csv")).toBe('a,"b\nb"\n2,4\n');
+    for (const other of ["b,a\n3,1\n", "a\n1\n", 'a,"b\nb",c\n1,2,3\n']) {
+      const refused = await append(["--from", "csv"], other);
+      expect(refused).toMatchObject({ code: 2 });
+      expect(refused.err).toContain("1.csv begins with a,");
+    }
+    expect(read("grown/1.csv")).toBe('\uFEFFa,"b\nb"\r\n1,2\n1,3\n');
+  });
+
   test("templates, several fields, limits of files, keys left out", async () => {
     await out([
       "split",

@@ -9,6 +9,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { UsageError } from "../command/failure.js";
+import { appendStart } from "./append-start.js";
 import { PartFile } from "./part-file.js";
 import {
   describe,
@@ -171,7 +172,7 @@ export class PartFolder {
     if (number > 1) names.reserve(file);
     return new PartFile(join(this.#run.parts, file), {
       name: file,
-      header: this.#existing.has(file) ? undefined : header,
+      header: this.#existing.has(file) ? appendStart(join(this.#out, file), header) : header,
       maxBytes,
       maxRows,
     });
