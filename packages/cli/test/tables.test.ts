@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, statSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { DuckDBInstance } from "@duckdb/node-api";
@@ -316,11 +316,18 @@ test("decimals of Parquet have all their digits, also in CSV", async () => {
   expect(lines[3]).toContain('"bytes":null');
 });
 
-test("progress of Parquet has a total, since the file says its rows", async () => {
-  const { err } = await runner.run(["count", "decimals.parquet", "--json"]);
-  const [{ progress }] = err
-    .trim()
-    .split("\n")
-    .map((line) => JSON.parse(line));
-  expect(progress.bytesDone).toBe(progress.bytesTotal);
+test("progress of tables has a total, but for a stream of Arrow", async () => {
+  const { stdout } = await runner.run(["distinct", "decimals.parquet", "--to", "arrow"]);
+  writeFileSync(join(cwd, "stream.arrow"), stdout);
+  await runner.run(["distinct", "decimals.parquet", "-o", "file.arrow"]);
+  const progressOf = async (name: string) => {
+    const { err } = await runner.run(["count", name, "--json"]);
+    return JSON.parse(err.split("\n")[0] as string).progress;
+  };
+  for (const name of ["decimals.parquet", "file.arrow"]) {
+    const { bytesDone, bytesTotal } = await progressOf(name);
+    expect(bytesDone).toBe(statSync(join(cwd, name)).size);
+    expect(bytesTotal).toBe(bytesDone);
+  }
+  expect(await progressOf("stream.arrow")).not.toHaveProperty("bytesTotal");
 });

@@ -124,7 +124,7 @@ export class RecordRun implements AsyncDisposable {
       phase,
       records,
       bytesDone: tableBytesRead ?? this.#consumed,
-      // Arrow does not say at once how many rows it has.
+      // A stream of Arrow does not say how long it is.
       bytesTotal: isTable && tableBytesRead === undefined ? undefined : this.#bytesTotal,
       bytesSpilled: this.#spilled,
     });

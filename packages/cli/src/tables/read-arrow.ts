@@ -32,14 +32,19 @@ export async function openArrow(
       : all;
     return {
       columns,
+      byteLength: (await file?.stat())?.size,
       async *pieces() {
         const batches = reader[Symbol.asyncIterator]();
-        for (;;) {
+        // A stream does not say how many it has.
+        const all = reader.isFile() ? reader.numRecordBatches : undefined;
+        for (let before = 0; ; before++) {
           const next = await batches.next().catch((error: unknown) => {
             throw damaged(error);
           });
           if (next.done) return;
-          yield* piecesOf(next.value.numRows, lineOf(next.value, columns));
+          const { numRows } = next.value;
+          const shareOf = (rows: number) => all && (before + rows / numRows) / all;
+          yield* piecesOf(numRows, lineOf(next.value, columns), shareOf);
         }
       },
       close,

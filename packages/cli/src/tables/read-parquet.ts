@@ -34,9 +34,9 @@ export const openParquet: OpenTable = async (path, asked) => {
     return {
       columns,
       byteLength: file.byteLength,
-      rows: Number(metadata.num_rows),
       async *pieces() {
         const names = columns.map(({ name }) => name);
+        const all = Number(metadata.num_rows);
         let rowStart = 0;
         for (const { num_rows } of metadata.row_groups) {
           const rowEnd = rowStart + Number(num_rows);
@@ -56,7 +56,8 @@ export const openParquet: OpenTable = async (path, asked) => {
           } catch (error) {
             throw damaged(error);
           }
-          yield* piecesOf(rowEnd - rowStart, lineMaker(found));
+          const before = rowStart;
+          yield* piecesOf(rowEnd - before, lineMaker(found), (rows) => (before + rows) / all);
           rowStart = rowEnd;
         }
       },

@@ -3,12 +3,19 @@ import type { Column } from "./column-type.js";
 /** Rows of a table as lines of NDJSON, some at a time. */
 export interface TableReader {
   readonly columns: readonly Column[];
-  /** Bytes of the file, where it says at once how many rows it has. */
-  readonly byteLength?: number;
-  readonly rows?: number;
-  /** Pieces of whole lines, each with how many it holds. */
-  pieces(): AsyncIterable<{ readonly lines: string; readonly count: number }>;
+  /** Bytes of the file. */
+  readonly byteLength?: number | undefined;
+  pieces(): AsyncIterable<TablePiece>;
   close(): Promise<void>;
+}
+
+/** Some rows, as whole lines. */
+export interface TablePiece {
+  readonly lines: string;
+  /** Lines. */
+  readonly count: number;
+  /** The share of the table that is read with these: up to 1, undefined where it does not say how long it is. */
+  readonly share: number | undefined;
 }
 
 /** Opens a table at a path; of its columns only those that are asked for, if all of them are there. */
@@ -40,7 +47,7 @@ export class TableLines implements AsyncIterable<Uint8Array> {
     return this.#columns;
   }
 
-  /** Bytes of the files so far, in proportion to their rows; undefined where a file does not say how many it has. */
+  /** Bytes of the files so far, in proportion to their rows; undefined where a table does not say how many it has. */
   get bytesRead(): number | undefined {
     return this.#bytesRead;
   }
@@ -57,18 +64,17 @@ export class TableLines implements AsyncIterable<Uint8Array> {
       const table = await this.#open(path, this.#asked);
       this.#starts.push({ path, line });
       if (this.#starts.length === 1) this.#columns = table.columns;
-      const { byteLength = 0, rows } = table;
-      const before = this.#bytesRead;
-      const first = line;
-      const told = (share: number) => {
-        this.#bytesRead =
-          before === undefined || rows === undefined ? undefined : before + byteLength * share;
+      const { byteLength } = table;
+      const first = this.#bytesRead;
+      const told = (share: number | undefined) => {
+        const isKnown = first !== undefined && byteLength !== undefined && share !== undefined;
+        this.#bytesRead = isKnown ? first + byteLength * share : undefined;
       };
       told(0);
       try {
-        for await (const { lines, count } of table.pieces()) {
+        for await (const { lines, count, share } of table.pieces()) {
           line += count;
-          told((line - first) / (rows as number));
+          told(share);
           yield Buffer.from(lines);
         }
         told(1);
@@ -91,17 +97,22 @@ export function lineMaker(
   };
 }
 
-/** The lines of `count` rows, in pieces of some 64 Ki characters. */
+/**
+ * The lines of `count` rows, in pieces of some 64 Ki characters.
+ *
+ * @param shareOf the share of the table that is read with the first so many of these rows.
+ */
 export function* piecesOf(
   count: number,
   lineOf: (row: number) => string,
-): Generator<{ lines: string; count: number }> {
+  shareOf: (rows: number) => number | undefined,
+): Generator<TablePiece> {
   let lines = "";
   let from = 0;
   for (let row = 0; row < count; row++) {
     lines += lineOf(row);
     if (lines.length < PIECE && row + 1 < count) continue;
-    yield { lines, count: row + 1 - from };
+    yield { lines, count: row + 1 - from, share: shareOf(row + 1) };
     lines = "";
     from = row + 1;
   }
