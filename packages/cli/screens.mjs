@@ -14,12 +14,15 @@ const FILES = ["flights-3m.parquet", "movies.json", "airports.csv"];
 const SESSION = `partd-screens-${process.pid}`;
 const PROMPT = "$ ";
 
-/** What is typed, and what must have been seen before the screen is taken while it runs. */
+/** What a bar shows that is well under way. */
+const UNDER_WAY = /[2-9]\d%/;
+
+/** What is typed, and what the screen shows when it is taken while the command runs. */
 const WORK = [
   [
     "From Parquet to CSV, in order:",
     "partd sort flights-3m.parquet --by origin,destination -o flights.csv",
-    /[\d,]+ records/,
+    UNDER_WAY,
   ],
   ["What is in a file, by one of its fields:", "partd count flights.csv --by origin --top 5"],
   ["A mistyped field:", "partd count flights.csv --by orign"],
@@ -30,13 +33,13 @@ const WORK = [
   [
     "One file a value. The bar while it runs, and what is said in the end:",
     "partd split flights.csv --by origin --out by-origin",
-    /[\d,]+ records/,
+    UNDER_WAY,
   ],
   ["The same again overwrites nothing:", "partd split flights.csv --by origin --out by-origin"],
   [
     "Sorted, out of core where memory is short:",
-    "partd sort flights.csv --by delay:desc --memory 64MB -o sorted.ndjson",
-    /[\d,]+ records/,
+    "partd sort flights.csv --by delay:desc:numeric --memory 64MB -o sorted.ndjson",
+    UNDER_WAY,
   ],
   ["Its first lines:", "head -3 sorted.ndjson"],
   [
@@ -83,10 +86,11 @@ async function shot(command, during) {
   tmux("send-keys", "-t", SESSION, "-l", command);
   tmux("send-keys", "-t", SESSION, "Enter");
   const shots = [];
-  while (during && !during.test(screen())) await setTimeout(50);
-  if (during) {
-    await setTimeout(1000); // So that the rate is one of a run under way.
-    shots.push(screen());
+  while (during) {
+    const seen = screen();
+    if (during.test(seen)) shots.push(seen);
+    if (during.test(seen) || seen.endsWith(`\n${PROMPT.trim()}`)) break;
+    await setTimeout(20);
   }
   shots.push(await settled());
   return shots;
