@@ -32,6 +32,7 @@ export class Requests {
   readonly #client: ObjectClient;
   readonly #options: RequestsOptions;
   readonly #reading: Slots;
+  readonly #abandoned = new WeakSet<ArrayBufferLike>();
 
   constructor(client: ObjectClient, options: RequestsOptions) {
     this.#client = client;
@@ -43,10 +44,20 @@ export class Requests {
   async create(key: string, body: Uint8Array, signal?: AbortSignal): Promise<boolean> {
     const { bucket } = this.#options;
     const made = await this.#repeat("put", "write", key, signal, async (signal) => {
-      await this.#client.put({ bucket, key, body, ifNoneMatch: "*", signal });
+      try {
+        await this.#client.put({ bucket, key, body, ifNoneMatch: "*", signal });
+      } catch (error) {
+        this.#abandoned.add(body.buffer);
+        throw error;
+      }
       return true;
     });
     return made ?? false;
+  }
+
+  /** Whether a failed attempt to create an object may still send from the memory of its body. */
+  isAbandoned({ buffer }: Uint8Array): boolean {
+    return this.#abandoned.has(buffer);
   }
 
   /** Creates or replaces the object. */

@@ -5,6 +5,7 @@ import type { Cover } from "../format/cover.js";
 import { type CommitId, partName, segmentName } from "../format/names.js";
 import { Tail } from "../format/tail.js";
 import { Slots } from "../objects/slots.js";
+import type { Blocks } from "./blocks.js";
 import { bodyLengthOf, type Changes, layOut, mostTailBytes } from "./layout.js";
 
 export interface CommitOptions {
@@ -15,6 +16,8 @@ export interface CommitOptions {
   readonly concurrency: number;
   /** Where commits wait for one another while their objects are laid out. */
   readonly layingOut: Slots;
+  /** The memory of objects. */
+  readonly blocks: Blocks;
   /** Aborts the commit until its object is being written. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -31,33 +34,29 @@ export async function commit(
   changes: Changes,
   options: CommitOptions,
 ): Promise<Tail> {
-  const { partLength, layingOut, signal } = options;
+  const { partLength, layingOut, blocks, signal } = options;
   const bodyLength = bodyLengthOf(changes);
   if (bodyLength > partLength + partLength / 4) return commitInParts(dataSet, id, changes, options);
-  let body: Buffer = Buffer.alloc(0);
-  // The tail goes into the same memory: copying 64 MiB again takes as long as computing the
-  // checksums.
-  const room = mostTailBytes(changes);
   // One after the other: the first is on its way while the next is laid out. Side by side, all of
   // four would be done as late as the last, and the server would have nothing to do meanwhile.
-  const writer = await layingOut.run(() =>
-    layOut(changes, bodyLength, room, async (block) => {
-      body = block;
-    }),
-  );
+  const { memory, writer } = await layingOut.run(async () => {
+    const memory = blocks.take(bodyLength + mostTailBytes(changes)); // The tail goes into it, too.
+    const body = (length: number) => memory.subarray(0, length);
+    return { memory, writer: await layOut(changes, bodyLength, body, async () => {}) };
+  });
   const tail = writer.end(id, 0, options.cover);
   signal?.throwIfAborted();
-  return putSegment(dataSet, id, joined(body, tail), tail, tail.length);
+  const object = joined(memory, bodyLength, tail);
+  const described = await putSegment(dataSet, id, object, tail, tail.length);
+  if (!dataSet.requests.isAbandoned(memory)) blocks.giveBack(memory);
+  return described;
 }
 
-function joined(body: Buffer, tail: Buffer): Buffer {
-  const length = body.length + tail.length;
-  if (body.length === 0 || body.byteOffset + length > body.buffer.byteLength) {
-    return Buffer.concat([body, tail]);
-  }
-  const whole = Buffer.from(body.buffer, body.byteOffset, length);
-  whole.set(tail, body.length);
-  return whole;
+function joined(memory: Buffer, bodyLength: number, tail: Buffer): Buffer {
+  const length = bodyLength + tail.length;
+  if (length > memory.length) return Buffer.concat([memory.subarray(0, bodyLength), tail]);
+  memory.set(tail, bodyLength);
+  return memory.subarray(0, length);
 }
 
 /**
@@ -76,7 +75,8 @@ async function commitInParts(
   const names: string[] = [];
   let failure: { readonly error: unknown } | undefined;
   try {
-    const writer = await layOut(changes, partLength, 0, async (block) => {
+    const newBlock = (length: number) => Buffer.allocUnsafeSlow(length);
+    const writer = await layOut(changes, partLength, newBlock, async (block) => {
       const name = `${folder}${partName(id, names.length)}`;
       names.push(name);
       // Wait for a slot, so that at most `concurrency` blocks are in memory.

@@ -51,23 +51,19 @@ export function mostTailBytes(changes: Changes): number {
  * Copies all values end to end into blocks of `blockLength` bytes, and passes each to `emit` when
  * it is full.
  *
- * @param room spare bytes behind each block in its memory.
+ * @param memoryFor gives the memory of a block.
  * @returns the writer of the commit's tail.
  */
 export async function layOut(
   changes: Changes,
   blockLength: number,
-  room: number,
+  memoryFor: (length: number) => Buffer,
   emit: (block: Buffer) => Promise<void>,
 ): Promise<TailWriter> {
   const tail = new TailWriter();
   const pace = new Pace();
   let left = bodyLengthOf(changes);
-  const newBlock = () => {
-    const length = Math.min(blockLength, left);
-    return Buffer.allocUnsafeSlow(length + room).subarray(0, length);
-  };
-  let block = newBlock();
+  let block = memoryFor(Math.min(blockLength, left));
   let filled = 0;
   for (const [key, { values, removes }] of changes) {
     const checksums: number[] = [];
@@ -90,7 +86,7 @@ export async function layOut(
         }
         if (filled === block.length) {
           await emit(block);
-          block = newBlock();
+          block = memoryFor(Math.min(blockLength, left));
           filled = 0;
         }
         if (pace.due || (some.length > LONG && pace.isOver)) await pace.rest();

@@ -7,6 +7,7 @@ import { indexName, mergeTails } from "../format/index-object.js";
 import { type CommitKind, LAST_STAMP } from "../format/names.js";
 import type { Tail } from "../format/tail.js";
 import { Slots } from "../objects/slots.js";
+import { Blocks } from "./blocks.js";
 import { commit } from "./commit.js";
 import { type Changes, inKeyOrder } from "./layout.js";
 
@@ -29,6 +30,7 @@ export class Writer {
   #waitingBytes = 0;
   readonly #running = new Set<Promise<void>>();
   readonly #layingOut = new Slots(1);
+  readonly #blocks: Blocks;
   #sequence = 0;
   /** The segments since the last index. */
   #described: { readonly sequence: number; readonly tail: Tail }[] = [];
@@ -38,6 +40,7 @@ export class Writer {
   constructor(dataSet: DataSet, options: WriterOptions) {
     this.#dataSet = dataSet;
     this.#options = options;
+    this.#blocks = new Blocks(options.concurrency);
   }
 
   append(batch: Batch, signal: AbortSignal | undefined): Promise<void> {
@@ -90,9 +93,17 @@ export class Writer {
       const work = this.#write(this.#takeGroup()).finally(() => {
         this.#running.delete(work);
         this.#begin();
+        if (this.#running.size === 0) this.#rest();
       });
       this.#running.add(work);
     }
+  }
+
+  /** Frees memory, unless the next append comes at once. */
+  #rest(): void {
+    setImmediate(() => {
+      if (this.#running.size === 0) this.#blocks.clear();
+    });
   }
 
   #takeGroup(): Pending[] {
@@ -153,7 +164,8 @@ export class Writer {
       kind,
     };
     const layingOut = this.#layingOut;
-    const options = { cover, partLength, concurrency, layingOut, signal };
+    const blocks = this.#blocks;
+    const options = { cover, partLength, concurrency, layingOut, blocks, signal };
     const tail = await commit(this.#dataSet, id, changes, options);
     if (kind !== "add") return; // Removals are read one by one in any case.
     this.#described.push({ sequence: id.sequence, tail });
