@@ -60,7 +60,7 @@ export interface Meta {
  *
  * @param wanted the options given.
  * @throws `ERR_PARTD_VALUE` if the options differ from the data set's; `ERR_PARTD_CORRUPT` if the
- *   prefix holds something else.
+ *   prefix holds something else; `ERR_PARTD_IO` if the server evicts data.
  */
 export async function openMeta(
   connection: Connection,
@@ -68,6 +68,7 @@ export async function openMeta(
   wanted: { readonly buckets?: number | undefined; readonly expireAfter?: number | undefined },
 ): Promise<Meta> {
   const key = `{${prefix}}:meta`;
+  await checkEviction(connection, key);
   const made: Meta = {
     version: 1,
     buckets: wanted.buckets ?? (connection.isCluster ? CLUSTER_BUCKETS : 1),
@@ -84,6 +85,23 @@ export async function openMeta(
     );
   }
   return found;
+}
+
+/** A server that evicts any key when its memory is full would lose parts of the data in silence. */
+async function checkEviction(connection: Connection, key: string): Promise<void> {
+  const info = String(await connection.send(key, ["INFO", "memory"]).catch(refused));
+  const [, policy = ""] = /^maxmemory_policy:(allkeys-\S+)/m.exec(info) ?? [];
+  if (policy === "" || /^maxmemory:0\s*$/m.test(info)) return;
+  throw new PartdError(
+    "ERR_PARTD_IO",
+    `The Redis server evicts data when its memory is full (maxmemory-policy ${policy}): set the policy to noeviction, or take another server.`,
+  );
+}
+
+/** The reply if the user may not ask. */
+function refused(error: Error): string {
+  if (/^(NOPERM|ERR) /.test(error.message)) return "";
+  throw error;
 }
 
 function parseMeta(text: string, prefix: string): Meta {

@@ -198,7 +198,8 @@ export class RedisStore extends BaseStore {
     if (this.#isClosing && this.#isLossReported) return;
     this.#isLossReported = this.#isClosing;
     session.checkLoss();
-    await Promise.all(session.buckets.map((bucket) => listing.check(bucket, options)));
+    const written = session.buckets.filter(({ index }) => writer.hasWritten(index));
+    await Promise.all(written.map((bucket) => listing.check(bucket, options)));
     this.#isLossReported = false;
   }
 

@@ -32,6 +32,7 @@ export function troubleOf(error: unknown, connection: Connection): Trouble {
     case "PARTDCHANGED":
     case "PARTDSTAGE":
     case "PARTDGONE":
+    case "PARTDEVICTED":
       return { kind: "answer", code: word, detail };
     case "PARTDLOST":
       return final("ERR_PARTD_LOCK", "The store's lock was lost to another process", cause);

@@ -20,7 +20,11 @@ export interface Connection {
    * @throws the client's errors, and {@link ReplicasError}.
    */
   send(key: string, command: Argument[], replicas?: number): Promise<Reply>;
-  /** Whether {@link transact} may be called. False until the server has answered. */
+  /**
+   * Whether {@link transact} may push. False until the server has answered.
+   *
+   * @param key one that does not exist.
+   */
   mayTransact(key: string): boolean;
   /**
    * Sends commands that are carried out as one, or none of them if the server refuses one. Of errors

@@ -21,8 +21,8 @@ export async function run(
 }
 
 /**
- * Finds out which servers let us use transactions: some proxies, and users without the right, refuse
- * MULTI, and would then carry out each command by itself.
+ * Finds out which servers let us push in transactions: some proxies, and users without the right,
+ * refuse MULTI, and would then carry out each command by itself.
  */
 export class TransactionProbe {
   readonly #allowed = new WeakMap<object, boolean>();
@@ -31,12 +31,13 @@ export class TransactionProbe {
    * Does not wait: until the server has answered it is false.
    *
    * @param server an object that stands for the server.
+   * @param key one that does not exist.
    */
   isAllowed(server: object, key: string, begin: () => Transaction): boolean {
     const known = this.#allowed.get(server);
     if (known !== undefined) return known;
     this.#allowed.set(server, false);
-    run(begin(), [["EXISTS", key]]).then(
+    run(begin(), [["RPUSHX", key, ""]]).then(
       () => this.#allowed.set(server, true),
       (error: Error) => {
         if (!/^(NOPERM|ERR) /.test(error.message)) this.#allowed.delete(server); // Ask again.

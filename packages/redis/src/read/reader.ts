@@ -129,13 +129,18 @@ export class Reader {
     { limit, isKept }: Extent,
     isListed: boolean,
   ): Promise<FirstPart[]> {
+    const expires = this.#session.expireAfter > 0 ? "1" : "0";
     const reply = (await this.#known(bucket, options, (args) =>
       READ.run(
         this.#session.connection,
         [...bucket.common, ...keys.map((key) => bucket.value(key))],
-        [...args, String(limit), isKept ? "1" : "0", isListed ? "1" : "0"],
+        [...args, String(limit), isKept ? "1" : "0", isListed ? "1" : "0", expires],
       ),
-    )) as Reply[];
+    ).catch((error: unknown) => {
+      throw isAnswer(error, "PARTDEVICTED")
+        ? evicted(keys[Number(error.detail)] as string, error)
+        : error;
+    })) as Reply[];
     const parts: FirstPart[] = [];
     for (let i = 0; i < reply.length; i += 4) {
       const length = reply[i + 1] as number;
@@ -326,7 +331,19 @@ export interface Extent {
 }
 
 function isGone(error: unknown): boolean {
-  return error instanceof ScriptAnswer && error.code === "PARTDGONE";
+  return isAnswer(error, "PARTDGONE");
+}
+
+function isAnswer(error: unknown, code: string): error is ScriptAnswer {
+  return error instanceof ScriptAnswer && error.code === code;
+}
+
+function evicted(key: string, cause: unknown): PartdError {
+  return new PartdError(
+    "ERR_PARTD_IO",
+    "The Redis server has lost the value: it was evicted (set maxmemory-policy to noeviction), or something else deleted it. Write it again, from the source; delete() it before.",
+    { key: decodeKey(key), cause },
+  );
 }
 
 function gone(key: string, cause: unknown): PartdError {

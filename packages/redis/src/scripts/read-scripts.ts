@@ -50,7 +50,7 @@ end`;
  * short, or of long chunks.
  *
  * KEYS …: keys, reads, v of each. ARGV …: the limit in bytes, "1" to note that they are being read, "1"
- * to leave some to LRANGE.
+ * to leave some to LRANGE, "1" if keys expire.
  * Returns for each value its generation, its number of chunks, the index of the first chunk that is not
  * in the reply, and its bytes, or their number if it is left to LRANGE.
  */
@@ -71,6 +71,9 @@ for i = 5, #KEYS do
   local generation = redis.call('HGET', KEYS[3], name)
   local length = generation and redis.call('LLEN', KEYS[i]) or 0
   local value, to, size = '', 0, 0
+  if generation and length == 0 and ARGV[7] == '0' then
+    return redis.error_reply('PARTDEVICTED ' .. i - 5)
+  end
   if length > 0 then
     -- In memory, of all chunks. An error, a table, is no number.
     if ARGV[6] == '1' then size = redis.pcall('MEMORY', 'USAGE', KEYS[i], 'SAMPLES', '0') end

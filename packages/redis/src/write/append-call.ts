@@ -39,7 +39,7 @@ export class AppendCall implements Change {
   async send(attempt: Attempt): Promise<unknown> {
     const { connection, isFirst } = attempt;
     if (isFirst && this.#appends.some(({ values }) => values.some(isLong))) {
-      if (connection.mayTransact(this.#bucket.writers)) return this.#push(attempt);
+      if (connection.mayTransact(this.#bucket.target(0))) return this.#push(attempt);
     }
     return this.#run(attempt);
   }

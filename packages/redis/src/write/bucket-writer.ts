@@ -212,6 +212,8 @@ export class BucketWriter {
       const refusal = patience.exhausted(trouble);
       if (refusal) {
         if (trouble.kind === "replicas") this.#last = call.number; // The change was made.
+        // Something else has a key under a name of ours: the change was made up to there.
+        if (refusal.code === "ERR_PARTD_CORRUPT") this.#isInDoubt = true;
         if (trouble.kind !== "away" || !isSent) return refusal;
         this.#isInDoubt = true;
         return unknownOutcome(refusal);

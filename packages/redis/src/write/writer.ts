@@ -110,6 +110,11 @@ export class Writer {
     return copies(keys, popped, options);
   }
 
+  /** Whether the bucket has changes of this writer, which a server may lose. */
+  hasWritten(index: number): boolean {
+    return (this.buckets[index] as BucketWriter).known.last > 0;
+  }
+
   /** Resolves when all changes are done, including those whose caller has given up. */
   async settled(): Promise<void> {
     await Promise.all(this.buckets.map((bucket) => bucket.settled()));
