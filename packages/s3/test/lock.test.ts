@@ -75,6 +75,7 @@ describeReal(radosgw, "the lock, on radosgw", () => {
       code: "ERR_PARTD_IO",
       message: expect.stringMatching(/If-None-Match/),
     });
+    expect(await namesIn(bucket, "ignores/")).toEqual([]); // Nothing that others would wait for.
   });
 
   test("an append that was under way when others took the lock is not popped unseen", async () => {

@@ -103,6 +103,7 @@ export class Lease {
     }
     if (this.#isChecked) return true;
     if (await this.#requests.create(key, body, signal)) {
+      await claim.withdraw().catch(() => {}); // Others would wait for it.
       throw new PartdError(
         "ERR_PARTD_IO",
         `The server replaced ${key} in spite of If-None-Match, without which there is no lock; use a server that honours it.`,

@@ -23,6 +23,7 @@ export function failureOf(error: unknown): Failure {
   const known = BY_NAME.get(name);
   if (known) return known;
   if (status === undefined) return /Credentials|TokenProvider/.test(name) ? NO_CREDENTIALS : CUT;
+  if (status >= 300 && status < 400 && status !== 304) return OTHER_PLACE;
   if (status === 404) return MISSING;
   if (status === 412) return EXISTS;
   if (status === 409) return CONFLICT;
