@@ -451,6 +451,20 @@ describe("inputs and outputs", () => {
     expect(read("r.txt")).toBe(`{"a":${"x".repeat(300)}}\n`);
   });
 
+  test("a record is found where it begins, not in a rejected one that ends like it", async () => {
+    write("alike.ndjson", '{"a":1}\nx {"b":1}\n{"b":1}\n');
+    const { err } = await run([
+      "count",
+      "alike.ndjson",
+      "--by",
+      "a",
+      "--reject",
+      "r.txt",
+      "--force",
+    ]);
+    expect(err).toContain("partd: alike.ndjson:3:1: the record has no field a");
+  });
+
   test("malformed records and those without the field are set aside once, while others are summed up", async () => {
     const lines = [
       '{"u":"a","n":1}',

@@ -3,7 +3,6 @@ import { Failure } from "../command/failure.js";
 import type { TableLines } from "../tables/table-lines.js";
 import type { Format } from "./format.js";
 import { nameOf } from "./inputs.js";
-import { startOf } from "./record-text.js";
 
 /** Says where records stand in the inputs, as compilers do: `events.ndjson:20:6`. */
 export class RecordPlaces {
@@ -20,14 +19,7 @@ export class RecordPlaces {
 
   /** A failure of record `i` of a batch, with its place. */
   failureAt(batch: ByteBatch, scan: Scan, i: number, what: string): Failure {
-    const record = scan.bytes.subarray(startOf(scan, i), scan.ends[i]);
-    // Blank lines before it are in the batch, and not in the scan.
-    const offset = Buffer.from(
-      batch.bytes.buffer,
-      batch.bytes.byteOffset,
-      batch.bytes.byteLength,
-    ).indexOf(record, startOf(scan, i));
-    return this.#located(RecordError.at(batch.position, batch.bytes, offset, { offset, what }));
+    return this.#located(RecordError.ofRecord(batch, scan, i, { what }));
   }
 
   /** An error of a reader in the words of the command; any other as it is. */
@@ -39,25 +31,21 @@ export class RecordPlaces {
   }
 
   #located(error: RecordError): Failure {
-    const { source, line, column } = error;
-    const message = this.#ofOneRecord(error);
-    const what = /^The record at .*? \(byte \d+\) (.*)$/s.exec(message)?.[1] ?? message;
+    const { source, line, column, what } = error;
+    const said = `${what.replace(LINES, "(say --from ndjson for lines of JSON)")}: ${this.#quoted(error)}.`;
     const from = line === undefined ? undefined : this.#tables?.placeOf(line);
-    if (from) return new Failure(`${nameOf(from.path)}: row ${from.row} ${what}`);
+    if (from) return new Failure(`${nameOf(from.path)}: row ${from.row} ${said}`);
     const name = source.startsWith("<") ? nameOf(this.#paths[0] as string) : source;
     const place = line === undefined ? name : `${name}:${line}:${column ?? 1}`;
     const isGuess = this.#paths.includes("-") && line === 1 && what.startsWith("is not JSON");
     const hint = isGuess ? " Standard input is NDJSON unless --from says otherwise." : "";
-    return new Failure(
-      `${place}: the record ${what.replace(ADVICE, "").replace(LINES, "(say --from ndjson for lines of JSON)")}${hint}`,
-    );
+    return new Failure(`${place}: the record ${said}${hint}`);
   }
 
-  /** The message without what it quotes of the next line. */
-  #ofOneRecord({ message, excerpt }: RecordError): string {
-    if (this.#format !== "ndjson") return message;
-    const [line = ""] = excerpt.split(/\r?\n/, 1);
-    return message.replace(JSON.stringify(excerpt), () => JSON.stringify(line));
+  /** The beginning of the record, without that of the next line. */
+  #quoted({ excerpt }: RecordError): string {
+    const [line] = excerpt.split(/\r?\n/, 1);
+    return JSON.stringify(this.#format === "ndjson" ? line : excerpt);
   }
 }
 
@@ -65,5 +53,4 @@ export class RecordPlaces {
 const STREAM = "<stream>";
 
 /** What it says to programs. */
-const ADVICE = / Mend it, or take such records with onReject\.$/;
 const LINES = /\(lines of JSON are read with readNdjson\)/;

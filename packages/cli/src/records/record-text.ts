@@ -39,7 +39,7 @@ export function recordOf(scan: Scan, i: number): Uint8Array {
 }
 
 /** Where record `i` begins. */
-export function startOf(scan: Scan, i: number): number {
+function startOf(scan: Scan, i: number): number {
   return i === 0 ? 0 : (scan.ends[i - 1] as number);
 }
 

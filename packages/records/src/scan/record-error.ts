@@ -1,6 +1,6 @@
 import { closeSync, openSync, readSync } from "node:fs";
 import { PartdError, type PartdErrorCode } from "@partd/core";
-import type { Position } from "../records.js";
+import type { ByteBatch, Position, Scan } from "../records.js";
 
 /** A malformed record, or one without a usable key, with its position. */
 export class RecordError extends PartdError {
@@ -46,6 +46,22 @@ export class RecordError extends PartdError {
   }
 
   /**
+   * An error of record `i` of a scan of `batch`.
+   *
+   * @param fault - Its `what` completes "The record at …".
+   */
+  static ofRecord(
+    batch: ByteBatch,
+    scan: Scan,
+    i: number,
+    fault: { readonly what: string; readonly advice?: string },
+    code?: PartdErrorCode,
+  ): RecordError {
+    const offset = offsetIn(batch.bytes, scan, i);
+    return RecordError.at(batch.position, batch.bytes, offset, { ...fault, offset }, code);
+  }
+
+  /**
    * @param bytes - The batch at `position`, in which the record begins at `start`.
    * @param fault - Its `what` completes "The record at …".
    */
@@ -62,6 +78,19 @@ export class RecordError extends PartdError {
     const { what, advice = "Mend it, or take such records with onReject." } = fault;
     return new RecordError({ ...place, code, what, excerpt, advice }, cause);
   }
+}
+
+/** Where record `i` of a scan begins in its batch. The scan has left out blank lines and rejected records. */
+function offsetIn(bytes: Uint8Array, scan: Scan, i: number): number {
+  const start = i === 0 ? 0 : scan.ends[i - 1]!;
+  if (bytes.length === scan.bytes.length) return start;
+  const record = scan.bytes.subarray(start, scan.ends[i]);
+  const all = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  for (let at = all.indexOf(record, start); at >= 0; at = all.indexOf(record, at + 1)) {
+    // A rejected record may end with the bytes of this one.
+    if (at === 0 || all[at - 1] === LF) return at;
+  }
+  return start;
 }
 
 interface Place {

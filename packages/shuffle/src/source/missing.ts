@@ -55,8 +55,8 @@ export function lackingKey(fields: readonly string[] | undefined): PartdError {
 }
 
 function lacking(scan: Scan, batch: ByteBatch, i: number, fields: readonly string[]): RecordError {
-  const fault = { offset: offsetIn(batch, scan, i), what: hasNo(fields), advice: ADVICE };
-  return RecordError.at(batch.position, batch.bytes, fault.offset, fault, "ERR_PARTD_VALUE");
+  const fault = { what: hasNo(fields), advice: ADVICE };
+  return RecordError.ofRecord(batch, scan, i, fault, "ERR_PARTD_VALUE");
 }
 
 function hasNo(fields: readonly string[]): string {
@@ -66,20 +66,6 @@ function hasNo(fields: readonly string[]): string {
 
 const ADVICE = 'Mend it, or set missing to "skip", or to "keep".';
 
-/** Where record `i` of a scan begins in its batch. The scan has left out blank lines and rejected records. */
-function offsetIn({ bytes }: ByteBatch, scan: Scan, i: number): number {
-  const start = startOf(scan, i);
-  if (bytes.length === scan.bytes.length) return start;
-  const record = scan.bytes.subarray(start, scan.ends[i]);
-  const all = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  for (let at = all.indexOf(record, start); at >= 0; at = all.indexOf(record, at + 1)) {
-    if (at === 0 || all[at - 1] === LF) return at;
-  }
-  return start;
-}
-
 function startOf(scan: Scan, i: number): number {
   return i === 0 ? 0 : scan.ends[i - 1]!;
 }
-
-const LF = 0x0a;
