@@ -21,6 +21,8 @@ const LEAST_REQUESTS = 64;
 
 /** A message of 2 MiB can hold 16,384 requests, which may take a second to begin. */
 const TURN_MS = 10;
+/** Its key alone may take a millisecond to check. */
+const LONG_PACKET = 4_096;
 
 /** What a connection uses of the `ws` package's WebSocket. */
 export interface ServerSocket extends FragmentSocket {
@@ -215,8 +217,9 @@ export class Connection {
       if (this.#client) this.#packet(this.#client, reader, length);
       else this.#hello(reader);
       // Appends are only gathered, to be begun together.
-      if (reader.type !== Type.APPEND && ++begun % 32 === 0 && performance.now() > end)
-        return false;
+      if (reader.type === Type.APPEND) continue;
+      const isDue = length > LONG_PACKET || ++begun % 32 === 0;
+      if (isDue && performance.now() > end) return false;
     }
     return true;
   }
