@@ -1,7 +1,7 @@
-import { type PartnersExports, PartnersMemory } from "./partners-memory.js";
+import { PartnersMemory } from "./partners-memory.js";
 import type { ScanPlan } from "./plain-scanner.js";
-import { WASM } from "./scan-wasm.js";
-import { type TotalsExports, TotalsMemory } from "./totals-memory.js";
+import { compiledModule, type ScanExports } from "./scan-module.js";
+import { TotalsMemory } from "./totals-memory.js";
 
 /** A format as `packages/wasm/src/scan.c` knows it, and the paths or columns of its fields. */
 export type WasmSyntax =
@@ -345,41 +345,4 @@ function align(address: number, to: number): number {
   return Math.ceil(address / to) * to;
 }
 
-interface ScanExports extends TotalsExports, PartnersExports {
-  readonly memory: { readonly buffer: ArrayBuffer; grow(pages: number): number };
-  state(): number;
-  heap(): number;
-  setName(field: number, depth: number, name: number, length: number): void;
-  setColumn(field: number, column: number): void;
-  survey(start: number, end: number): number;
-  scanJson(): number;
-  scanCsv(): number;
-  addKey(length: number, isMissing: number): void;
-  keep(length: number): void;
-  assign(partitions: number, assignment: number): void;
-  scatter(
-    partitions: number,
-    assignment: number,
-    offsets: number,
-    counts: number,
-    next: number,
-    out: number,
-  ): void;
-  addToTotals(numbers: number): number;
-}
-
 const encoder = new TextEncoder();
-
-/** `null` if this runtime has no WebAssembly, or none with SIMD. */
-let module: WebAssembly.Module | null | undefined;
-
-function compiledModule(): WebAssembly.Module | null {
-  if (module === undefined) {
-    try {
-      module = new WebAssembly.Module(Uint8Array.from(atob(WASM), (c) => c.charCodeAt(0)));
-    } catch {
-      module = null;
-    }
-  }
-  return module;
-}
