@@ -50,7 +50,8 @@ export class RedisCluster {
 
   /** The masters that serve slots, each with its replicas. */
   async shards(): Promise<Shard[]> {
-    const nodes = (await this.nodes()).filter(({ flags }) => !flags.includes("fail"));
+    // "fail?" is what one server supposes of one that is slow to answer.
+    const nodes = (await this.nodes()).filter(({ flags }) => !flags.split(",").includes("fail"));
     const serverOf = (port: number) => this.servers.find((server) => server.port === port);
     return nodes
       .filter(({ slots }) => slots > 0)
