@@ -1,4 +1,5 @@
 import { PartdError } from "@partd/core";
+import { heapSize } from "../source/heap-size.js";
 import { NO_NUMBER } from "./key-index.js";
 
 /** Records by the numbers of their keys. */
@@ -18,6 +19,8 @@ export interface Column<T> {
   result(number: number): T;
   /** Bytes for each key, roughly. */
   readonly bytesPerKey: number;
+  /** Bytes of the text and objects that states hold beside these; nothing where states are numbers. */
+  readonly heldBytes?: number;
   /** The states as plain data, for {@link merge} in another thread. Not there for own aggregates. */
   states?(keys: number): unknown;
   /** Takes the states of records that come behind all that were added: `keys.numbers[i]` is that of its key `i`. */
@@ -132,6 +135,7 @@ export class ExtremeColumn<T> implements Column<T | undefined> {
   #kinds = new Uint8Array(256);
   #bests = new Float64Array(256);
   readonly #others = new Map<number, Comparable>();
+  heldBytes = 0;
 
   constructor(name: "min" | "max") {
     this.#name = name;
@@ -176,6 +180,7 @@ export class ExtremeColumn<T> implements Column<T | undefined> {
     } else {
       this.#kinds[number] = BEST.other;
       this.#others.set(number, value);
+      this.heldBytes += best === undefined ? ENTRY_BYTES + heapSize(value) : growth(best, value);
     }
   }
 
@@ -195,15 +200,24 @@ export class ExtremeColumn<T> implements Column<T | undefined> {
 }
 
 const BEST = { none: 0, number: 1, other: 2 } as const;
+/** Of a Map. */
+const ENTRY_BYTES = 40;
+
+function growth(from: unknown, to: unknown): number {
+  return heapSize(to) - heapSize(from);
+}
 
 /** The first value of each key. */
 export class FirstColumn<T> implements Column<T> {
   readonly bytesPerKey = 200;
+  heldBytes = 0;
   readonly #values: unknown[] = [];
 
   add({ count, numbers }: Numbered, values: ArrayLike<unknown>): void {
     for (let i = 0; i < count; i++) {
-      if (numbers[i] === this.#values.length) this.#values.push(values[i]);
+      if (numbers[i] !== this.#values.length) continue;
+      this.#values.push(values[i]);
+      this.heldBytes += heapSize(values[i]);
     }
   }
 
@@ -223,11 +237,15 @@ export class FirstColumn<T> implements Column<T> {
 /** The last value of each key. */
 export class LastColumn<T> implements Column<T> {
   readonly bytesPerKey = 200;
+  heldBytes = 0;
   readonly #values: unknown[] = [];
 
   add({ count, numbers }: Numbered, values: ArrayLike<unknown>): void {
     for (let i = 0; i < count; i++) {
-      if (numbers[i] !== NO_NUMBER) this.#values[numbers[i]!] = values[i];
+      const number = numbers[i]!;
+      if (number === NO_NUMBER) continue;
+      this.heldBytes += growth(this.#values[number], values[i]);
+      this.#values[number] = values[i];
     }
   }
 
@@ -256,26 +274,54 @@ export class OwnColumn<R, S, T> implements Column<T> {
   readonly bytesPerKey = 200;
   readonly #aggregate: OwnAggregate<R, S, T>;
   readonly #states: S[] = [];
+  readonly #sizes = new StateSizes();
 
   constructor(aggregate: OwnAggregate<R, S, T>) {
     this.#aggregate = aggregate;
   }
 
+  get heldBytes(): number {
+    return this.#sizes.total;
+  }
+
   add({ count, numbers, key }: Numbered, records: ArrayLike<unknown>): void {
-    const { initial, add } = this.#aggregate;
+    const aggregate = this.#aggregate;
     const states = this.#states;
     for (let i = 0; i < count; i++) {
       const number = numbers[i]!;
       if (number === NO_NUMBER) continue;
-      const state = number === states.length ? initial(key(number)) : states[number]!;
-      states[number] = add(state, records[i] as R);
+      const before = number === states.length ? aggregate.initial(key(number)) : states[number]!;
+      const state = aggregate.add(before, records[i] as R);
+      states[number] = state;
+      if (typeof state !== "number") this.#sizes.note(number, state);
     }
   }
 
   result(number: number): T {
     const state = this.#states[number]!;
-    const { finish } = this.#aggregate;
-    return finish ? finish(state) : (state as unknown as T);
+    const aggregate = this.#aggregate;
+    return aggregate.finish ? aggregate.finish(state) : (state as unknown as T);
+  }
+}
+
+/**
+ * The sizes of states that are no numbers. To measure a state takes as long as it is large, so each is measured
+ * after 1, 2, 4, 8 … records.
+ */
+class StateSizes {
+  total = 0;
+  /** By the number of a key: its records so far, and the size of its state when it was last measured. */
+  #records = new Float64Array(256);
+  #sizes = new Float64Array(256);
+
+  note(number: number, state: unknown): void {
+    this.#records = withRoom(this.#records, number + 1);
+    const records = ++this.#records[number]!;
+    if ((records & (records - 1)) !== 0) return;
+    this.#sizes = withRoom(this.#sizes, number + 1);
+    const size = heapSize(state);
+    this.total += size - this.#sizes[number]!;
+    this.#sizes[number] = size;
   }
 }
 

@@ -2,6 +2,7 @@ import { type Records, type Scan, type Scanner, VALUE_KIND, valueAt } from "@par
 import type { Run } from "../run/run.js";
 import type { By } from "../source/by.js";
 import { GroupKeyer } from "../source/group-keyer.js";
+import { heapSize } from "../source/heap-size.js";
 import { inArrays, type Source } from "../source/input.js";
 import { BatchWriter, selected } from "../source/keyed-batch.js";
 import { type Missing, type MissingOption, presentIn } from "../source/missing.js";
@@ -9,7 +10,7 @@ import { isRecords, RecordsInput } from "../source/records-input.js";
 import { encodeStructured } from "../source/structured.js";
 import { readByThreads, type Share, ShareResult, sharesOf } from "../threads/share-threads.js";
 import type { Aggregate, ValueOf } from "./aggregates.js";
-import type { FoldBatch, FoldedShare } from "./fold.js";
+import { BATCH_BYTES, type FoldBatch, type FoldedShare } from "./fold.js";
 import { areInTotals, shareOf } from "./number-totals.js";
 
 export interface FoldOptions<R> extends MissingOption {
@@ -183,21 +184,27 @@ async function* objectBatches<R>(
   values: Values<R>,
 ): AsyncGenerator<FoldBatch> {
   const keyed = new BatchWriter();
+  let byteLength = 0;
   for await (const records of inArrays(source)) {
     for (const record of records) {
       keyed.addRecord("");
       const bytes = () => new Uint8Array(Buffer.from(encodeStructured(record)));
       if (!keyer.writeKey(record, keyed, bytes)) continue;
       values.add(record);
-      if (!keyed.isFull) continue;
+      if (keyed.count % MEASURED === 0) byteLength += MEASURED * values.lastSize;
+      if (!keyed.isFull && byteLength < BATCH_BYTES) continue;
       run.progress.read(keyed, undefined);
       yield { keyed, values: values.take() };
       keyed.clear();
+      byteLength = 0;
     }
   }
   run.progress.read(keyed, undefined);
   yield { keyed, values: values.take() };
 }
+
+/** One value of so many is measured: each would take a tenth of the time. */
+const MEASURED = 8;
 
 /** The values of some records: a list for each aggregate that takes one. */
 class Values<R> {
@@ -227,6 +234,16 @@ class Values<R> {
     for (let i = 0; i < this.#getters.length; i++) {
       this.#lists[i]?.push(this.#getters[i]!(record));
     }
+  }
+
+  /** Bytes of the values that the last record has, but for numbers. */
+  get lastSize(): number {
+    let size = 0;
+    for (const list of this.#lists) {
+      const value = list?.[list.length - 1];
+      if (typeof value !== "number" && value !== undefined) size += heapSize(value);
+    }
+    return size;
   }
 
   take(): (unknown[] | undefined)[] {

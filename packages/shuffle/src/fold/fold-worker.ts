@@ -32,7 +32,9 @@ async function fold(): Promise<ShareMessage<FoldedShare>> {
     for (const [i, column] of columns.entries()) column.merge!(numbered(keyed), states[i] as never);
   };
   const isFull = () => {
-    return index.isFull || index.byteLength + index.count * bytesPerKey > job.mostBytes;
+    const held = columns.reduce((sum, { heldBytes }) => sum + (heldBytes ?? 0), 0);
+    const bytes = index.byteLength + index.count * bytesPerKey + held;
+    return index.isFull || bytes > job.mostBytes;
   };
   let consumed = 0;
   const sequence = new PartSequence();

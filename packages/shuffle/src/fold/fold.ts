@@ -116,7 +116,7 @@ class FoldTable {
     for (const [i, column] of this.#columns.entries()) column.add(numbered, values[i] ?? NO_VALUES);
     if (without > 0) await this.#spill(keyed, values);
     // Once it is full it stays so: a key whose values were spilled must not get a state.
-    else if (!isClosed && this.#isFull()) this.#fan = new Fan(this.#run.workspace, this.#level);
+    if (this.#isFull()) this.#fan ??= new Fan(this.#run.workspace, this.#level);
   }
 
   /** Takes the states of a share, unless that is too late: its keys may have been spilled. */
@@ -133,7 +133,8 @@ class FoldTable {
   }
 
   #isFull(): boolean {
-    const bytes = this.#index.byteLength + this.#index.count * this.#bytesPerKey;
+    let bytes = this.#index.byteLength + this.#index.count * this.#bytesPerKey;
+    for (const { heldBytes } of this.#columns) bytes += heldBytes ?? 0;
     const { workspace } = this.#run;
     workspace.borrow(bytes - this.#borrowed);
     this.#borrowed = bytes;
@@ -185,6 +186,9 @@ const TABLE_SHARE = 0.4;
 const RESULTS_AT_ONCE = 1024;
 const NO_VALUES: readonly unknown[] = [];
 
+/** Values that are decoded at the same time. */
+export const BATCH_BYTES = 256 << 10;
+
 async function* spilledBatches(
   run: Run,
   chain: Chain,
@@ -195,6 +199,7 @@ async function* spilledBatches(
   const columns = (): (unknown[] | undefined)[] =>
     aggregates.map(({ value }) => (value === undefined ? undefined : []));
   let values = columns();
+  let byteLength = 0;
   try {
     while (await reader.advance()) {
       while (reader.next()) {
@@ -204,10 +209,12 @@ async function* spilledBatches(
         const record = end > keyEnd ? (decodeStructured(bytes, keyEnd, end) as unknown[]) : [];
         let next = 0;
         for (const column of values) column?.push(record[next++]);
-        if (!keyed.isFull) continue;
+        byteLength += end - keyEnd;
+        if (!keyed.isFull && byteLength < BATCH_BYTES) continue;
         yield { keyed, values };
         keyed.clear();
         values = columns();
+        byteLength = 0;
       }
     }
     yield { keyed, values };

@@ -1,5 +1,6 @@
 import { PartdError } from "@partd/core";
 import type { Records } from "@partd/records";
+import { heapSize } from "./heap-size.js";
 import type { KeyColumns } from "./key-columns.js";
 import { BatchWriter, type KeyedBatch } from "./keyed-batch.js";
 import { isRecords, RecordsInput } from "./records-input.js";
@@ -109,27 +110,39 @@ class ObjectInput<R> implements Input<R> {
   }
 }
 
-/** The records of a source, some at a time: an async generator takes a microtask for each. */
+/**
+ * The records of a source, some at a time: an async generator takes a microtask for each. Large records come in
+ * shorter arrays, by the size of one of the array before.
+ */
 export async function* inArrays<R>(
   source: AsyncIterable<R> | Iterable<R>,
 ): AsyncGenerator<readonly R[]> {
   let records: R[] = [];
+  let most = FIRST_ARRAY;
   if (Symbol.asyncIterator in source) {
     for await (const record of source) {
       records.push(record);
-      if (records.length < AT_ONCE) continue;
+      if (records.length < most) continue;
       yield records;
       records = [];
+      most = fitting(record);
     }
   } else {
     for (const record of source) {
       records.push(record);
-      if (records.length < AT_ONCE) continue;
+      if (records.length < most) continue;
       yield records;
       records = [];
+      most = fitting(record);
     }
   }
   if (records.length > 0) yield records;
 }
 
+function fitting(record: unknown): number {
+  return Math.max(1, Math.min(AT_ONCE, Math.floor(BYTES_AT_ONCE / heapSize(record))));
+}
+
+const FIRST_ARRAY = 4;
 const AT_ONCE = 64;
+const BYTES_AT_ONCE = 1 << 20;
