@@ -44,19 +44,22 @@ const brand: unique symbol = Symbol.for("@partd/core/error") as never;
 export class PartdError extends Error {
   override readonly name = "PartdError";
   readonly code: PartdErrorCode;
-  readonly key: Key | undefined;
-  readonly offset: number | undefined;
-  readonly path: string | undefined;
-  readonly address: string | undefined;
-  readonly [brand] = true;
-
+  // An error has only the fields that say something, so that printing it shows no others.
+  declare readonly key: Key | undefined;
+  declare readonly offset: number | undefined;
+  declare readonly path: string | undefined;
+  declare readonly address: string | undefined;
   constructor(code: PartdErrorCode, message: string, context: PartdErrorContext = {}) {
     super(message, context.cause === undefined ? undefined : { cause: context.cause });
     this.code = code;
-    this.key = context.key;
-    this.offset = context.offset;
-    this.path = context.path;
-    this.address = context.address;
+    if (context.key !== undefined) this.key = context.key;
+    if (context.offset !== undefined) this.offset = context.offset;
+    if (context.path !== undefined) this.path = context.path;
+    if (context.address !== undefined) this.address = context.address;
+  }
+
+  get [brand](): true {
+    return true;
   }
 }
 
