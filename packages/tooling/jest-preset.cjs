@@ -15,6 +15,7 @@ module.exports = {
   extensionsToTreatAsEsm: [".ts"],
   moduleFileExtensions: ["ts", "js", "mjs", "cjs", "json", "node"],
   transform: { "\\.ts$": [require.resolve("@swc/jest"), swc] },
-  // Ends a test that hangs. None is this slow, also on a machine that does much else.
-  testTimeout: 300_000,
+  // Ends a test that hangs. None is this slow, also on a machine that does much else, unless a
+  // variable makes it longer.
+  testTimeout: Number(process.env.PARTD_TEST_MS ?? 300_000),
 };

@@ -181,7 +181,7 @@ export class BufferStore extends BaseStore {
     });
   }
 
-  /** Within the slow store's own lock, through which whatever moves there has to go meanwhile. */
+  /** Runs under the slow store's lock. While it is held, spills use the locked store, too. */
   protected override _exclusive<T>(
     critical: () => Promise<T>,
     options: OperationOptions,

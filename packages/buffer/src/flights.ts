@@ -79,8 +79,8 @@ export class Flights {
   }
 
   /**
-   * The keys whose values below may end within an append, now and until {@link endListing}: what is
-   * spilled meanwhile need not be whole.
+   * The keys whose values below may end within an append, now and until {@link endListing}: a batch may
+   * carry only the first part of a long value.
    */
   beginListing(): ReadonlySet<string> {
     const splits = new Set(this.#splitKeys);

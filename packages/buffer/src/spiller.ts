@@ -42,7 +42,7 @@ export class Spiller {
   /** Reads that wait until `#readsWait` is false. */
   readonly #reads = new WaitQueue();
   readonly #failures = new SpillFailures();
-  /** None above a slow store that is better given few large values. */
+  /** Undefined if the slow store prefers few large values. */
   readonly #gathering: Gathering | undefined;
   /** Whether memory is being emptied down to the low mark. */
   #draining = false;
@@ -67,7 +67,7 @@ export class Spiller {
     return this.#appends.size;
   }
 
-  /** Appends to memory, or to the slow store what is big, or what is not worth gathering. */
+  /** Appends to memory. A large batch, or one not worth gathering, goes to the slow store. */
   append(batch: Batch, options: AppendOptions): Promise<void> | undefined {
     const gathering = this.#gathering;
     if (gathering && (gathering.isInVain || this.#hasSmallValues())) {
@@ -117,8 +117,8 @@ export class Spiller {
   }
 
   /**
-   * Runs `work` while the keys' values stay in memory and nothing of them is in flight. If the
-   * signal is aborted, the work ends by itself, unless the caller `waits` for it all the same.
+   * Runs `work` while the keys' values stay in memory and nothing of them is in flight. If the signal is
+   * aborted, the promise rejects and the work ends in the background; with `waits`, the promise waits.
    */
   async read<T>(
     keys: readonly string[],
@@ -312,7 +312,7 @@ export class Spiller {
     if (!this.#draining) this.flights.spaces.clear();
   }
 
-  /** Carries out the waiting appends in their order, while there is room. */
+  /** Carries out the waiting appends in their order, while there is room; into empty memory, any one. */
   #admit(): void {
     for (let next = this.#appends.first; next; next = this.#appends.first) {
       if (!this.#fits(next.need) && this.#blocks.size > 0) return;

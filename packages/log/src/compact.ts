@@ -93,7 +93,8 @@ function replace(dataSet: DataSet, old: readonly Segment[], copier: Copier): voi
     const entry = ["compacted", String(floor), freshIds, oldIds] as const;
     dataSet.announce([entry], true);
   } catch (error) {
-    // If only the fsync failed, every process follows the line already; after a power cut none may.
+    // If only the fsync failed, every process has applied the entry, but a power cut may lose it: both
+    // sets of files are kept.
     copier.keep();
     dataSet.sync();
     if (!isGone(dataSet, old)) copier.keep(false);

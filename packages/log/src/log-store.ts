@@ -73,8 +73,8 @@ export interface LogStoreOptions {
 }
 
 /**
- * A directory of append-only segments. Each store that writes has segments of its own, so that
- * writers, in one process or many, never wait for one another.
+ * A directory of append-only segments. Each store that writes has segments of its own, so that appends
+ * of several stores, in one process or many, never wait for one another.
  */
 export class LogStore extends BaseStore {
   /** The directory, as an absolute path. */
@@ -221,7 +221,7 @@ export class LogStore extends BaseStore {
     const entry = ["drop", String(dataSet.list.clock())] as const;
     const durable = this.#options.fsync ?? false;
     await dataSet.reserve.spend(async () => dataSet.announce([entry], durable));
-    // Also those that a crash has left.
+    // Also removes the segments that a crashed process has left.
     dataSet.removeUnlisted(() => dataSet.verifyAlone());
     dataSet.condense();
   }
@@ -237,7 +237,7 @@ export class LogStore extends BaseStore {
         hasBegun = true;
         return critical();
       });
-    // Also the lock is a file.
+    // Taking the lock creates a file, for which a full disk has room only in the reserve.
     return dataSet.reserve.spend(run, () => !hasBegun);
   }
 
@@ -340,7 +340,8 @@ export class LogStore extends BaseStore {
         await dataSet.refresh(signal);
         if (!this.#options.salvage) dataSet.checkReadable();
         const result = await operation(dataSet);
-        // One that stood still may have lost the lock: others compact, and what it knows is mixed.
+        // If this process stood still, it may have lost the lock. Another may have compacted
+        // meanwhile, so that the result mixes two states.
         lease.confirm();
         return result;
       } catch (error) {

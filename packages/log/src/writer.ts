@@ -27,7 +27,7 @@ interface Waiting {
   readonly reject: (error: unknown) => void;
 }
 
-/** Appends to segments of its own. Batches that wait at the same time become one record. */
+/** Appends to segments of its own. Batches that wait at the same time become one record, up to 4 MiB of them. */
 export class Writer {
   readonly #dataSet: DataSet;
   readonly #token = uniqueToken();
@@ -93,7 +93,7 @@ export class Writer {
         void this.#pace.rest().then(() => this.#run());
         return;
       }
-      // Their indexes are in memory, and their files open.
+      // Each segment that is being finished holds memory and an open file.
       if (this.#finishing.size >= MOST_FINISHING || this.#finishingMemory >= this.#indexMemory) {
         void Promise.race(this.#finishing).then(() => this.#run());
         return;
@@ -122,7 +122,7 @@ export class Writer {
     this.#busy = false;
   }
 
-  /** The others wait for as long as this takes. */
+  /** Appends that come meanwhile wait until it is done. */
   async #goOnLater(group: readonly Waiting[], encoded?: Promise<void>): Promise<void> {
     try {
       await encoded;
@@ -257,7 +257,7 @@ export class Writer {
     return this.#segment;
   }
 
-  /** Not after a drop. */
+  /** False once a drop or a compaction has taken the segment off the list. */
   #isListed(): boolean {
     return (
       this.#dataSet.segments.at(-1) === this.#segment ||
@@ -341,7 +341,7 @@ export class Writer {
         segment.index = await StoredIndex.open(segment.indexPath, segment.id);
       }
     } catch {
-      // The same.
+      // The segment stays unfinished on the list, and is read like one that is still written.
     }
     segment.rest();
   }

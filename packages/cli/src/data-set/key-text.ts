@@ -53,5 +53,5 @@ export async function requireKeys(
   }
 }
 
-/** Keys that are looked at for one that is like a mistyped one. */
+/** How many keys are searched for one that is like a mistyped one. */
 const MOST_COMPARED = 100_000;

@@ -21,7 +21,7 @@ export async function usedBytes(directory: string): Promise<number> {
   for (const entry of await readdir(directory, { withFileTypes: true })) {
     const path = join(directory, entry.name);
     if (entry.isDirectory()) bytes += await usedBytes(path);
-    // One that goes while others write counts nothing.
+    // A file that is deleted meanwhile counts nothing.
     else if (entry.isFile())
       bytes += await stat(path).then(
         ({ size }) => size,

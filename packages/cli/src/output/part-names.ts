@@ -17,7 +17,7 @@ export class PartNames {
   readonly #taken = new Set<number>();
 
   /**
-   * @param template text with `{field}` for each of `fields`, which it has to hold all.
+   * @param template text that contains `{field}` for each of `fields`.
    * @throws `UsageError` for a template that would give keys that differ one name.
    */
   constructor(template: string, fields: readonly string[]) {
@@ -179,7 +179,7 @@ function percentBytes(text: string): string {
     .join("");
 }
 
-/** What a disk that folds names takes for the same: without case, and without how accents are written. */
+/** The form under which names collide on a disk that folds them: without case, accents in one spelling. */
 function fold(name: string): string {
   return name.normalize("NFKD").toUpperCase().toLowerCase().normalize("NFKD");
 }

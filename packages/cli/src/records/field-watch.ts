@@ -21,7 +21,7 @@ export class FieldWatch {
 
   /**
    * @param delimiter between the columns of CSV.
-   * @param rejects whether malformed records are passed over: what scans them later takes them.
+   * @param rejects whether malformed records are passed over here: the later scanner reports them.
    */
   constructor(
     format: RecordFormat<unknown>,
@@ -44,7 +44,8 @@ export class FieldWatch {
 
   /**
    * @param required fields without which a record is an error.
-   * @throws `UsageError` for a field that no record has, of a thousand or more, or that is required.
+   * @throws `UsageError` for a field that none of the first thousand records has; for a required one at
+   *   once.
    */
   look(batch: ByteBatch, required: readonly string[]): void {
     if (this.#records === 0) this.#refuseTwins();

@@ -230,7 +230,7 @@ async function sizeOf(paths: readonly string[]): Promise<number | undefined> {
   return bytes;
 }
 
-/** A record that memory has no room for is refused while it comes, as where a pipe has no lines. */
+/** The longest record that memory has room for. A longer one is refused while it is read: a pipe may have no lines. */
 function longestRecordIn(memory: number | undefined): number | undefined {
   return memory && Math.min(Math.max(memory, 2 ** 20), 2 ** 30);
 }

@@ -68,7 +68,7 @@ export function barLine(label: string, figures: Figures, seconds: number, width:
     `${showBytes(process.memoryUsage.rss())} memory`,
   ];
   const shown = parts.filter((part) => part !== "");
-  // What is said last goes first where the screen is narrow.
+  // On a narrow screen the last parts are left out until the line fits.
   while (shown.length > 1 && lineLength(phase, shown) > width) shown.pop();
   const text = shown.join("  ");
   const room = Math.min(30, width - lineLength(phase, shown) - 2);

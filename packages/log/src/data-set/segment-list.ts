@@ -137,7 +137,7 @@ export class SegmentList {
   }
 
   /**
-   * The fewest entries that say the same as all there were.
+   * The shortest list of entries that is equivalent to the current manifest.
    *
    * @param unlisted names of files that are there and not in the list. Those that are yet to be
    *   removed must not pass for ones that the manifest has lost.
@@ -212,7 +212,7 @@ export function findSegments(
     const size = id === undefined ? 0 : (statSync(path, QUIET)?.size ?? 0);
     return id === undefined || size <= SEGMENT_HEADER ? [] : [{ id, path, size }];
   });
-  // Another process may have made both meanwhile.
+  // Another process may have made the manifest and the segments meanwhile.
   if (found.length === 0 || existsSync(manifest)) return [];
   if (!salvage) {
     throw new PartdError(

@@ -125,7 +125,7 @@ export class Segment implements OpenFile {
   }
 
   /**
-   * Closes the file of a segment that is finished, until it is read again.
+   * Closes the file until it is read again, unless our writer still adds to it.
    *
    * @param scarce no more files can be opened: also one that is held is closed, as long as the file
    *   still has its name.

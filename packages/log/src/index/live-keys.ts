@@ -24,7 +24,8 @@ export async function* liveKeys(
 }
 
 /**
- * Merges what is said of keys in the order of their hashes, then bytes: those that hold something.
+ * Merges the key summaries of all indexes, which are in the order of the keys' hashes, then bytes. Yields
+ * the keys that hold something.
  */
 export async function* mergeKeys(
   sources: readonly AsyncGenerator<KeySummary[], void, undefined>[],

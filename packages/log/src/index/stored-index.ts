@@ -243,7 +243,7 @@ export class StoredIndex {
     place: number,
     read: () => Promise<Buffer>,
   ): Promise<Buffer> {
-    // A stretch passes once, and would push out what is asked for again and again.
+    // A sequential scan would evict the blocks that are asked for again and again.
     if (reader.isDense) return read();
     const name = `${this.#number} ${place}`;
     const kept = blocks.get(name);

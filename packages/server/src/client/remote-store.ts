@@ -225,8 +225,7 @@ export abstract class RemoteStore implements Store {
     try {
       await released.promise;
     } catch (error) {
-      // Everything inside was answered and so ran under the lock, which the lost connection has
-      // freed.
+      // All requests inside were answered under the lock. A lost connection has released it.
       if (!lease.isLost) throw error;
     }
     lease.end();

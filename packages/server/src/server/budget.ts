@@ -44,8 +44,9 @@ export class Budget {
 }
 
 /**
- * Divides the memory for requests among connections. A connection keeps its window for life; it is
- * large while there are few connections, and a smallest one is reserved for each that may come.
+ * Divides the memory for requests among connections. A connection keeps its window for life. Windows are
+ * large while there are few connections: enough is held back for a smallest one for each more that is
+ * allowed.
  */
 export class Windows {
   readonly #total: number;

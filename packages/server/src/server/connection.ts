@@ -19,7 +19,7 @@ const NUMBERED_BYTES = 512;
 /** Requests and numbered keys that every connection may have, however small its window. */
 const LEAST_REQUESTS = 64;
 
-/** A message of 2 MiB can hold 16,384 requests, which may take a second to begin. */
+/** After so long other work runs: a message of 2 MiB can hold 16,384 requests, a second's work to begin. */
 const TURN_MS = 10;
 /** Its key alone may take a millisecond to check. */
 const LONG_PACKET = 4_096;

@@ -11,7 +11,7 @@ const FAILED_BYTES = 256;
 /** Memory that a popped value takes besides its bytes; an empty one is a reference. */
 const VALUE_BYTES = 160;
 const EMPTY_BYTES = 8;
-/** One session may hold this fraction of the memory for outcomes. */
+/** One session may hold a sixteenth of the memory for outcomes. */
 const SHARE = 16;
 
 /** All sessions of a server: with a connection, or waiting for their client to come back. */
@@ -64,7 +64,7 @@ export class Sessions {
   }
 
   /**
-   * Makes sure that there is memory to remember one more outcome of `session`.
+   * Ends the oldest waiting sessions if outcomes take more memory than they may.
    *
    * @throws `ERR_PARTD_PROTOCOL` for a client that does not confirm its answers.
    */

@@ -16,7 +16,7 @@ export interface ServerStats {
   readonly repeated: number;
   /** Requests without an answer. */
   readonly pending: number;
-  /** Their bytes. */
+  /** Bytes of the requests without an answer. */
   readonly requestBytes: number;
   /** Answers that clients have not taken. */
   readonly answerBytes: number;

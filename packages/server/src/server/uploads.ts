@@ -7,7 +7,7 @@ import type { Shared } from "./shared.js";
 
 /** Bytes of an upload that a client may send before the next GO. */
 const WINDOW_BYTES = 4 << 20;
-/** Within `limits.stall` an upload has to bring this fraction of itself. */
+/** Within `limits.stall` an upload has to bring 1/256 of itself, and at least 64 KiB. */
 const LEAST_PART = 256;
 const LEAST_BYTES = 65_536;
 
@@ -189,7 +189,7 @@ class Upload {
     return this.#received === this.byteLength;
   }
 
-  /** Grants more bytes, once there are enough of them for a packet. */
+  /** Allows the client another half of a window, or the rest. The first call allocates the whole body. */
   grant(): number {
     if (!this.#bytes) {
       this.#bytes = allocateBytes(this.byteLength);

@@ -23,7 +23,8 @@ export interface JoinOptions<L, R, Kind extends JoinKind> extends RunOptions {
   readonly rightBy?: By<R> | undefined;
   /**
    * - `"inner"`, the default: pairs of records with the same key.
-   * - `"left"`, `"right"`, `"full"`: and those of that side, or both, that have no partner, beside `undefined`.
+   * - `"left"`, `"right"`, `"full"`: also the records of that side, or of both, without a partner, paired with
+   *   `undefined`.
    * - `"semi"`, `"anti"`: records on the left that have a partner, or none.
    */
   readonly kind?: Kind | undefined;
