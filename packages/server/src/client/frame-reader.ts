@@ -10,7 +10,7 @@ export interface FrameEvents {
 
 /**
  * Takes binary messages out of a server's bytes (RFC 6455, section 5) as views of them, where `ws`
- * copies each frame into fresh memory: a `get` of 30 MB takes the client a third less.
+ * copies each frame into fresh memory: a `get` of 30 MB takes the client a fifth less CPU.
  *
  * It knows the frames of our server. Whatever else comes is left to `ws`, which answers pings, closes,
  * and says what is wrong with a frame.
