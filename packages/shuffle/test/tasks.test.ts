@@ -179,6 +179,36 @@ describe("Shuffle", () => {
     });
   });
 
+  test("refuses another key than the first", async () => {
+    const store = new Dict();
+    const shuffle = new Shuffle<Row>(store, { by: "key", partitions: 1 });
+    const writer = shuffle.writer({ task: 1 });
+    await writer.write([{ key: 1, task: 0, i: 1 }]);
+    await writer.commit();
+    await shuffle.seal();
+    const refused = {
+      code: "ERR_PARTD_VALUE",
+      message: expect.stringMatching(/\["key"\].*\["task"\]/),
+    };
+    const other = new Shuffle<Row>(store, { by: "task", partitions: 1 });
+    await expect(other.partition(0).toArray()).rejects.toMatchObject(refused);
+    await expect(other.writer({ task: 2 }).write([])).rejects.toMatchObject(refused);
+    const same = new Shuffle<Row>(store, { by: ["key"], partitions: 1 });
+    expect(await same.partition(0).toArray()).toHaveLength(1);
+    // Functions cannot be compared.
+    const byFunction = new Shuffle<Row>(store, { by: ({ key }) => key, partitions: 1 });
+    expect(await byFunction.partition(0).toArray()).toHaveLength(1);
+  });
+
+  test("reads a journal that says nothing of the key", async () => {
+    const store = new Dict();
+    await store.append([[tuple("shuffle", "journal"), Buffer.from('{"partitions":1}\n')]]);
+    const shuffle = new Shuffle<Row>(store, { by: "key", partitions: 1 });
+    const writer = shuffle.writer({ task: 1 });
+    await writer.write([{ key: 1, task: 0, i: 1 }]);
+    expect(await writer.commit()).toBe(true);
+  });
+
   test("counts a chunk once that a store has written twice", async () => {
     const chunks = new ChunkWriter();
     const taken = ["a", "b"].map((text) => {

@@ -1,13 +1,19 @@
 import type { Store, Tuple } from "@partd/core";
 import { PartdError, tuple } from "@partd/core";
 
-/** What counts: of the lines of one key, to which every process appends, the first of its kind wins. */
+/** The state the journal describes. Where two lines say the same thing, the earlier one holds. */
 export interface JournalState {
-  /** The number of partitions, once someone has said it. */
-  readonly partitions: number | undefined;
+  /** What all processes have to agree on, once one has recorded it. */
+  readonly agreed: Agreement | undefined;
   /** By task: the attempt that was committed first. */
   readonly committed: ReadonlyMap<string, CommittedAttempt>;
   readonly isSealed: boolean;
+}
+
+export interface Agreement {
+  readonly partitions: number;
+  /** The fields of the key; not there where a function makes it, and in journals of earlier versions. */
+  readonly by?: readonly string[] | undefined;
 }
 
 export interface CommittedAttempt {
@@ -32,15 +38,15 @@ export class Journal {
   }
 
   async read(): Promise<JournalState> {
-    let partitions: number | undefined;
+    let agreed: Agreement | undefined;
     const committed = new Map<string, CommittedAttempt>();
     let isSealed = false;
     for (const line of lines(await this.#store.get(this.#key), this.#key)) {
-      if ("partitions" in line) partitions ??= line.partitions;
+      if ("partitions" in line) agreed ??= line;
       else if ("sealed" in line) isSealed = true;
       else if (!isSealed && !committed.has(line.task)) committed.set(line.task, line);
     }
-    return { partitions, committed, isSealed };
+    return { agreed, committed, isSealed };
   }
 
   /** Resolves when the line is where others see it, also after a crash of this process. */
@@ -50,7 +56,7 @@ export class Journal {
   }
 }
 
-type Line = { readonly partitions: number } | { readonly sealed: true } | CommittedAttempt;
+type Line = Agreement | { readonly sealed: true } | CommittedAttempt;
 
 function* lines(bytes: Uint8Array, key: Tuple): Generator<Line> {
   for (const text of Buffer.from(bytes).toString().split("\n")) {

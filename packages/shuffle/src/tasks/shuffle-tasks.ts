@@ -8,12 +8,12 @@ import type { Output } from "../run/output.js";
 import { RecordOutput } from "../run/record-output.js";
 import { Run, type RunOptions } from "../run/run.js";
 import type { Visit } from "../run/walk.js";
-import type { By, KeyOf } from "../source/by.js";
+import { type By, fieldsOf, type KeyOf } from "../source/by.js";
 import { GroupKeyer } from "../source/group-keyer.js";
 import { type Input, inputOf } from "../source/input.js";
 import type { KeyedBatch } from "../source/keyed-batch.js";
 import { readChunks } from "./chunk.js";
-import { Journal } from "./journal.js";
+import { type Agreement, Journal } from "./journal.js";
 import { TaskWriter, type TaskWriterParts } from "./task-writer.js";
 
 export interface ShuffleTasksOptions<R, B extends By<R>> {
@@ -60,7 +60,7 @@ export class Shuffle<R, const B extends By<R> = By<R>> {
   readonly #journal: Journal;
   readonly #by: B;
   readonly #writers: TaskWriterParts<R>;
-  #begun: Promise<void> | undefined;
+  #agreed: Promise<void> | undefined;
 
   constructor(store: Store, options: ShuffleTasksOptions<R, B>) {
     this.#store = store;
@@ -75,31 +75,41 @@ export class Shuffle<R, const B extends By<R> = By<R>> {
       journal: this.#journal,
       keyer: new GroupKeyer(options.by),
       finder,
-      begun: () => this.#begin(),
+      agree: () => this.#agree(),
     };
   }
 
-  /** Says how many partitions there are, unless someone has. */
-  #begin(): Promise<void> {
-    this.#begun ??= (async () => {
-      let { partitions } = await this.#journal.read();
-      if (partitions === undefined) {
-        await this.#journal.add({ partitions: this.partitions });
-        partitions = (await this.#journal.read()).partitions;
+  /** Records our partition count and key in the journal if none are there yet, then rejects if they differ. */
+  #agree(): Promise<void> {
+    this.#agreed ??= (async () => {
+      let { agreed } = await this.#journal.read();
+      if (agreed === undefined) {
+        await this.#journal.add({ partitions: this.partitions, by: fieldsOf(this.#by) });
+        agreed = (await this.#journal.read()).agreed;
       }
-      this.#checkPartitions(partitions);
+      this.#check(agreed);
     })();
-    this.#begun.catch(() => {
-      this.#begun = undefined;
+    this.#agreed.catch(() => {
+      this.#agreed = undefined;
     });
-    return this.#begun;
+    return this.#agreed;
   }
 
-  #checkPartitions(partitions: number | undefined): void {
-    if (partitions === undefined || partitions === this.partitions) return;
+  #check(agreed: Agreement | undefined): void {
+    if (agreed === undefined) return;
+    const { partitions } = agreed;
+    if (partitions !== this.partitions) {
+      throw new PartdError(
+        "ERR_PARTD_VALUE",
+        `The shuffle "${this.#name}" was begun with ${partitions} partitions, and this one has ${this.partitions}: give all processes the same number, or another name.`,
+      );
+    }
+    // Functions cannot be compared.
+    const [theirs, ours] = [agreed.by, fieldsOf(this.#by)].map((by) => by && JSON.stringify(by));
+    if (theirs === undefined || ours === undefined || theirs === ours) return;
     throw new PartdError(
       "ERR_PARTD_VALUE",
-      `The shuffle "${this.#name}" was begun with ${partitions} partitions: give all processes the same number, or another name.`,
+      `The shuffle "${this.#name}" was begun by the key ${theirs}, and this one has ${ours}: give all processes the same by, or another name.`,
     );
   }
 
@@ -115,7 +125,7 @@ export class Shuffle<R, const B extends By<R> = By<R>> {
 
   /** From now on nothing more is committed, and partitions can be read. Sealing again does nothing. */
   async seal(): Promise<void> {
-    await this.#begin();
+    await this.#agree();
     if ((await this.#journal.read()).isSealed) return;
     await this.#journal.add({ sealed: true });
   }
@@ -159,8 +169,8 @@ export class Shuffle<R, const B extends By<R> = By<R>> {
   }
 
   async *#read(index: number, signal: AbortSignal | undefined): AsyncGenerator<KeyedBatch> {
-    const { committed, isSealed, partitions } = await this.#journal.read();
-    this.#checkPartitions(partitions);
+    const { committed, isSealed, agreed } = await this.#journal.read();
+    this.#check(agreed);
     if (!isSealed) {
       throw new PartdError(
         "ERR_PARTD_VALUE",
@@ -198,7 +208,7 @@ export class Shuffle<R, const B extends By<R> = By<R>> {
   async drop(): Promise<void> {
     await this.#deleteData(() => true);
     await this.#store.delete(tuple(this.#name, "journal"));
-    this.#begun = undefined;
+    this.#agreed = undefined;
   }
 
   async #deleteData(isOver: (task: string, writer: string) => boolean): Promise<void> {

@@ -18,7 +18,7 @@ export class TaskWriter<R> implements AsyncDisposable {
   readonly #journal: Journal;
   readonly #keyer: Keyer<R>;
   readonly #finder: PartitionFinder;
-  readonly #begun: () => Promise<void>;
+  readonly #agree: () => Promise<void>;
   readonly #partitions: ChunkWriter[];
   #waiting = 0;
   #state: "open" | "failed" | "ended" = "open";
@@ -33,14 +33,14 @@ export class TaskWriter<R> implements AsyncDisposable {
     this.#journal = shared.journal;
     this.#keyer = shared.keyer;
     this.#finder = shared.finder;
-    this.#begun = shared.begun;
+    this.#agree = shared.agree;
     this.#partitions = Array.from({ length: shared.finder.count }, () => new ChunkWriter());
   }
 
   /** Writes all records of a source. May be called again for more. */
   async write(source: Source<R>, options: { signal?: AbortSignal } = {}): Promise<void> {
     this.#checkOpen();
-    await this.#begun();
+    await this.#agree();
     try {
       for await (const batch of inputOf(source, this.#keyer).batches(options.signal)) {
         options.signal?.throwIfAborted();
@@ -82,7 +82,7 @@ export class TaskWriter<R> implements AsyncDisposable {
    */
   async commit(): Promise<boolean> {
     this.#checkOpen();
-    await this.#begun();
+    await this.#agree();
     this.#state = "failed"; // Until all of it has been done.
     await this.#flush();
     await this.#store.flush();
@@ -138,9 +138,9 @@ export interface TaskWriterParts<R> {
   readonly journal: Journal;
   readonly keyer: Keyer<R>;
   readonly finder: PartitionFinder;
-  /** Checks that all processes agree on the partitions. */
-  readonly begun: () => Promise<void>;
+  /** Records partitions and key in the journal if none are there yet; rejects if others are. */
+  readonly agree: () => Promise<void>;
 }
 
-/** Records that wait in memory at most, but for one batch. */
+/** A writer flushes when this many bytes are waiting; one batch may come on top. */
 const FLUSH_BYTES = 16 << 20;
