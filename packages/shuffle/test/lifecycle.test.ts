@@ -155,6 +155,47 @@ describe("a run", () => {
     await expect(closed.toArray()).rejects.toMatchObject({ code: "ERR_PARTD_CLOSED" });
   });
 
+  test("an array of groups says how to read them", async () => {
+    const [group] = await groupBy([{ key: 1 }], { by: "key" }).toArray();
+    await expect(group?.toArray()).rejects.toMatchObject({
+      code: "ERR_PARTD_CLOSED",
+      message: expect.stringMatching(/^A group.*inside the loop.*group\.toArray\(\)/),
+    });
+  });
+
+  test("a folder below a file is ERR_PARTD_IO, whatever its removal says", async () => {
+    const file = joinPath(dir, "a-file");
+    writeFileSync(file, "");
+    const options = { by: "key", memory: LITTLE, dir: joinPath(file, "below") };
+    await expect(sort(events(much), options).toArray()).rejects.toMatchObject({
+      code: "ERR_PARTD_IO",
+      message: expect.stringContaining("a part of the path is a file"),
+    });
+  });
+
+  test("an aggregate may be an instance of a class", async () => {
+    class Total {
+      readonly from = 5;
+      initial() {
+        return this.from;
+      }
+      add(state: number, { ms }: { ms: number }) {
+        return state + ms * (this.from - 4);
+      }
+      finish(state: number) {
+        return `${state - this.from}`;
+      }
+    }
+    const select = { total: new Total() };
+    const records = [
+      { key: 1, ms: 2 },
+      { key: 1, ms: 3 },
+    ];
+    expect(await aggregate(records, { by: "key", select }).toArray()).toEqual([
+      [1, { total: "5" }],
+    ]);
+  });
+
   test("a group can be read once, until the next one is asked for", async () => {
     const kept: { toArray(): Promise<unknown[]> }[] = [];
     for await (const group of groupBy(events(much), { by: "key" })) {

@@ -73,7 +73,10 @@ export class StoredGroup<K, R> implements Group<K, R> {
   protected take(): void {
     this.#checkOpen();
     if (this.#state === "read") {
-      throw new PartdError("ERR_PARTD_CLOSED", "This can be read once: keep what toArray() gives.");
+      throw new PartdError(
+        "ERR_PARTD_CLOSED",
+        "A group or partition can be read once: keep what its toArray() gives.",
+      );
     }
     this.#state = "read";
   }
@@ -82,7 +85,7 @@ export class StoredGroup<K, R> implements Group<K, R> {
     if (this.#state !== "over") return;
     throw new PartdError(
       "ERR_PARTD_CLOSED",
-      "This can be read until the next one is asked for: await its records inside the loop.",
+      "A group or partition can be read until the next one is asked for: read each inside the loop, or keep what `await group.toArray()` gives. An array of them, as toArray() of the whole result gives, comes too late.",
     );
   }
 }

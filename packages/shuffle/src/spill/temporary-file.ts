@@ -117,11 +117,15 @@ export class TemporaryFile implements TapeSpace {
     const opening = this.#opening;
     this.#opening = undefined;
     if (!opening) return;
+    let file: FileHandle;
     try {
-      await (await opening).close();
+      file = await opening;
     } catch {
-      // It could not be opened: the run has been told so.
+      // The run rejects with that error. What is in the way of the file may be in the way of its removal, too.
+      await this.#directory.remove().catch(() => {});
+      return;
     }
+    await file.close().catch(() => {});
     await this.#directory.remove();
   }
 }
