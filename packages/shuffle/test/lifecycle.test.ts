@@ -13,6 +13,7 @@ import {
   distinct,
   groupBy,
   join,
+  reduceBy,
   shuffle,
   sort,
   split,
@@ -171,6 +172,31 @@ describe("a run", () => {
       code: "ERR_PARTD_IO",
       message: expect.stringContaining("a part of the path is a file"),
     });
+  });
+
+  test.each([
+    [{ memory: "256MB" }, /memory.*"256MB"/],
+    [{ dir: 1 }, /dir must be .* not 1/],
+    [{ store: "path" }, /store must be a store.* not path/],
+    [{ signal: {} }, /signal must be an AbortSignal/],
+    [{ onProgress: 1 }, /onProgress must be a function, not 1/],
+  ])("refuses the options %j", async (options, message) => {
+    const given = { by: "key", ...(options as object) };
+    const refused = { code: "ERR_PARTD_VALUE", message: expect.stringMatching(message) };
+    await expect(countBy([{ key: 1 }], given).toArray()).rejects.toMatchObject(refused);
+    await expect(sort([{ key: 1 }], given).toArray()).rejects.toMatchObject(refused);
+  });
+
+  test("refuses at the call what is no function or no selection", () => {
+    const records = [{ key: 1 }];
+    const by = "key";
+    expect(() => reduceBy(records, { by, initial: 0 as never, reduce: () => 0 })).toThrow(
+      "initial must be a function",
+    );
+    expect(() => reduceBy(records, { by, initial: () => 0 } as never)).toThrow(
+      "reduce must be a function",
+    );
+    expect(() => aggregate(records, { by } as never)).toThrow("select must be an object");
   });
 
   test("an aggregate may be an instance of a class", async () => {

@@ -15,8 +15,8 @@ export interface CountByOptions<R, B extends By<R>> extends RunOptions, MissingO
   readonly by: B;
   /**
    * How many threads read, where keys and values are fields of plain files. Sums of fractions are rounded in the
-   * order of addition, which their number changes. Default: as many as there are processors, up to 4,
-   * one for each 128 MB of `memory`, and one for less than 64 MiB.
+   * order of addition, which their number changes. Default: one where the input is less than 64 MiB, else the
+   * number of processors, at most 4 and at most 1 + `memory` / 128 MB.
    */
   readonly threads?: number | undefined;
 }
@@ -55,6 +55,13 @@ export function reduceBy<R, const B extends By<R>, A>(
   options: ReduceByOptions<R, B, A>,
 ): Entries<KeyOf<R, B>, A> {
   const { initial, reduce } = options;
+  for (const [name, given] of Object.entries({ initial, reduce })) {
+    if (typeof given === "function") continue;
+    throw new PartdError(
+      "ERR_PARTD_VALUE",
+      `${name} must be a function, as in { initial: () => 0, reduce: (sum, { ms }) => sum + ms }, not ${String(given)}.`,
+    );
+  }
   const reduced = own({ initial: initial as (key: unknown) => A, add: reduce });
   return entries(source, options, { reduced }, ([result]) => result as A);
 }
@@ -101,6 +108,12 @@ export function aggregate<R, const B extends By<R>, S extends Selection<R>>(
   source: Source<R>,
   options: AggregateOptions<R, B, S>,
 ): Entries<KeyOf<R, B>, Aggregated<S>> {
+  if (typeof options.select !== "object" || options.select === null) {
+    throw new PartdError(
+      "ERR_PARTD_VALUE",
+      `select must be an object of aggregates, as in { n: count(), total: sum("ms") }, not ${String(options.select)}.`,
+    );
+  }
   const names = Object.keys(options.select);
   return entries(source, options, options.select, (results) => {
     return Object.fromEntries(names.map((name, i) => [name, results[i]])) as Aggregated<S>;

@@ -75,7 +75,7 @@ export function own<R, S, T = S>(aggregate: OwnAggregate<R, S, T>): Aggregate<R,
   return { value: (record) => record, column: () => new OwnColumn(aggregate) };
 }
 
-/** The aggregates whose states of two parts of the input give that of both. */
+/** Aggregates that can be computed per thread and merged. */
 export const MERGEABLE: Readonly<Record<string, (value: string) => Aggregate<unknown, unknown>>> = {
   count,
   sum,

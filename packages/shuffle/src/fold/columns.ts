@@ -23,7 +23,7 @@ export interface Column<T> {
   readonly heldBytes?: number;
   /** The states as plain data, for {@link merge} in another thread. Not there for own aggregates. */
   states?(keys: number): unknown;
-  /** Takes the states of records that come behind all that were added: `keys.numbers[i]` is that of its key `i`. */
+  /** `states[i]` belongs to the key numbered `keys.numbers[i]`; these records come after all added so far. */
   merge?(keys: Numbered, states: never): void;
 }
 
@@ -128,7 +128,7 @@ export class MeanColumn implements Column<number | undefined> {
 
 type Comparable = number | bigint | string | Date;
 
-/** Best numbers are kept as doubles, which most are; all else in a list of its own. */
+/** Numbers go into a Float64Array because most values are numbers; the rest go into a Map. */
 export class ExtremeColumn<T> implements Column<T | undefined> {
   readonly bytesPerKey = 30;
   readonly #name: "min" | "max";

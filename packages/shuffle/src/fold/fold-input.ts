@@ -126,7 +126,7 @@ export async function* fieldBatches<R>(
         if (isAdded && totals.byteLength <= mostBytes) continue;
         if (totals) yield shareOf(totals.take(), totalled, fields);
         totalled = undefined;
-        // Its memory goes with it.
+        // Replacing the scanner frees its totals.
         scanner = records.format.scanner(keyFields, { values: asked });
         if (isAdded) continue;
       }

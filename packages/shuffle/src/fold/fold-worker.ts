@@ -63,7 +63,7 @@ async function fold(): Promise<ShareMessage<FoldedShare>> {
     for (const [i, column] of columns.entries()) column.add(numbered(keyed), values[i] ?? []);
     if (isFull()) return { isFull: true };
   }
-  // Most often the scanner has done it all.
+  // Usually the scanner has aggregated the whole share and no batch came.
   const reached = sequence.reached!;
   if (share) return { result: share, reached };
   const { keyed } = index;

@@ -191,7 +191,7 @@ function slotOf(hash: number): number {
 }
 
 const NO_LINK = 0xffff_ffff;
-/** What so many records touch stays in the cache until they are looked at again. */
+/** We touch this many records per pass so that their lines are still in the CPU cache on the second look. */
 const AT_ONCE = 512;
 /** Half a millisecond to a few of decoding. */
 const BYTES_AT_ONCE = 128 << 10;

@@ -1,5 +1,5 @@
 import { totalmem } from "node:os";
-import type { Store } from "@partd/core";
+import { PartdError, type Store } from "@partd/core";
 import { checkIntegerOption } from "@partd/core/author";
 import { StoreSpace } from "../spill/store-space.js";
 import type { TapeSpace } from "../spill/tape.js";
@@ -8,7 +8,8 @@ import { Workspace } from "../spill/workspace.js";
 import { type Progress, ProgressReport } from "./progress.js";
 
 /**
- * What every operation takes. An option that makes no sense is `ERR_PARTD_VALUE` at the call. While a result is
+ * What every operation takes. An option that makes no sense is `ERR_PARTD_VALUE`, at the call or when
+ * the result is first read. While a result is
  * read, the iteration may reject with `ERR_PARTD_CORRUPT` (a `RecordError` of `@partd/records`: a malformed record, with
  * file, line and column), `ERR_PARTD_KEY` (a key that is no data), `ERR_PARTD_CODEC` (an object that structuredClone()
  * cannot copy), `ERR_PARTD_IO` (a file that cannot be read, a full disk), and with what the source, a function or a store throws.
@@ -49,6 +50,7 @@ export class Run {
    * @param space for what does not fit in memory, in place of what the options say.
    */
   constructor(options: RunOptions, byteLength?: number, growing?: number, space?: TapeSpace) {
+    checkRunOptions(options);
     const memory = memoryFor(options);
     this.memory = memory;
     this.signal = options.signal;
@@ -71,6 +73,22 @@ export class Run {
   }
 }
 
+function checkRunOptions({ dir, store, signal, onProgress }: RunOptions): void {
+  const check = (name: string, given: unknown, isFit: boolean, what: string) => {
+    if (given === undefined || isFit) return;
+    throw new PartdError("ERR_PARTD_VALUE", `${name} must be ${what}, not ${String(given)}.`);
+  };
+  check("dir", dir, typeof dir === "string", "the path of a folder");
+  check(
+    "store",
+    store,
+    typeof store?.append === "function",
+    "a store, such as new FileStore(path)",
+  );
+  check("signal", signal, typeof signal?.throwIfAborted === "function", "an AbortSignal");
+  check("onProgress", onProgress, typeof onProgress === "function", "a function");
+}
+
 /** Bytes that are likely to be spilled. */
 export function spillOf(byteLength: number | undefined, memory: number): number {
   return Math.max(0, (byteLength ?? 0) - memory);
@@ -79,7 +97,8 @@ export function spillOf(byteLength: number | undefined, memory: number): number 
 /** The bytes that `options.memory` says, checked. */
 export function memoryFor({ memory }: RunOptions): number {
   if (memory !== undefined) {
-    return checkIntegerOption("memory", Math.floor(memory), LEAST_MEMORY, Number.MAX_SAFE_INTEGER);
+    const bytes = typeof memory === "number" ? Math.floor(memory) : memory;
+    return checkIntegerOption("memory", bytes, LEAST_MEMORY, Number.MAX_SAFE_INTEGER);
   }
   // Zero where there is no limit; above all memory where the process's group has none.
   const constrained = process.constrainedMemory();

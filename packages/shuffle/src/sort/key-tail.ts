@@ -31,5 +31,5 @@ export class KeyTail {
 
 /** Bytes that are compared as words. */
 const PREFIX = 8;
-/** A longer tail is one of text, which is hardly ever the same. */
+/** A longer key is one of text, whose tail is hardly ever the same. */
 const LONGEST = 16;

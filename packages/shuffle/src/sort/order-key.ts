@@ -20,7 +20,7 @@ export class OrderKeyWriter {
     if (!descending || value === null || value === undefined) return;
     // "a" would begin "a\0", and come before it also in this direction.
     if (typeof value === "string" || value instanceof Uint8Array) this.#byte(0);
-    // Kinds keep below that of null: it is what comes last either way.
+    // Reversed kinds stay below `null`, so null sorts last in both directions.
     this.bytes[start] = KIND.null - this.bytes[start]!;
     for (let i = start + 1; i < this.length; i++) this.bytes[i] = 0xff - this.bytes[i]!;
   }
@@ -112,7 +112,7 @@ export class OrderKeyWriter {
   }
 }
 
-/** Descending, a kind is taken from that of null: 1 to 0x7F either way. */
+/** Descending, a kind is `null - kind`: reversed kinds stay below `null`, so null sorts last in both directions. */
 const KIND = {
   boolean: 0x10,
   number: 0x20,

@@ -28,7 +28,7 @@ export class Chain {
   /** Bytes of the longest key with its record. */
   longest = 0;
 
-  /** Whether all frames have the same key. */
+  /** Whether all frames have the same key. Not known of a chain that was restored: it stays true there. */
   isUniform = true;
   #firstKey: Uint8Array | undefined;
   /**

@@ -83,7 +83,7 @@ export async function appendBatch(
   }
 }
 
-/** Bytes of a batch with a huge record; 0 for one of usual size. */
+/** Bytes of a batch of 8 MiB or more, which a huge record makes; 0 for one of usual size. */
 export function hugeBytes({ count, ends }: KeyedBatch): number {
   const byteLength = ends[count - 1] ?? 0;
   return byteLength < HUGE ? 0 : byteLength;
