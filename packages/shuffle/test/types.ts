@@ -10,6 +10,7 @@ import {
   groupBy,
   join,
   last,
+  max,
   reduceBy,
   Shuffle,
   shuffle,
@@ -62,6 +63,11 @@ const select = { n: count(), total: sum("ms"), end: last<Event, string>("user") 
 for await (const [user, row] of aggregate(events, { by: "user", select })) {
   is<Same<typeof user, string>>();
   is<Same<typeof row, { n: number; total: number; end: string }>>();
+}
+const extremes = { any: max("at"), most: max<Event, number>("ms") };
+for await (const [, { any, most }] of aggregate(events, { by: "user", select: extremes })) {
+  is<Same<typeof any, unknown>>();
+  is<Same<typeof most, number | undefined>>();
 }
 const own = { initial: () => 0n, add: (state: bigint, { ms }: Event) => state + BigInt(ms) };
 for await (const [, { big }] of aggregate(events, { by: "user", select: { big: own } })) {

@@ -49,15 +49,16 @@ export function mean<R>(value: ValueOf<R>): Aggregate<R, number | undefined> {
 
 /**
  * The least number, bigint, string or date; `null` and missing values are passed over. `undefined` if there are none.
+ * Its type is `unknown` unless it is stated, as in `min<Event, number>("ms")`.
  *
  * @throws `ERR_PARTD_VALUE` while it is read, for values of two types and for what has no order.
  */
-export function min<R, T = number>(value: ValueOf<R>): Aggregate<R, T | undefined> {
+export function min<R, T = unknown>(value: ValueOf<R>): Aggregate<R, T | undefined> {
   return { name: "min", value, column: () => new ExtremeColumn<T>("min") };
 }
 
 /** The greatest, as {@link min} is the least. */
-export function max<R, T = number>(value: ValueOf<R>): Aggregate<R, T | undefined> {
+export function max<R, T = unknown>(value: ValueOf<R>): Aggregate<R, T | undefined> {
   return { name: "max", value, column: () => new ExtremeColumn<T>("max") };
 }
 
