@@ -132,7 +132,11 @@ function withClient(prepare: (client: Bare) => Promise<Work>): NodeSide {
 type Bare = Awaited<ReturnType<typeof connect>>;
 
 function connect(address: string) {
-  return createClient({ socket: { path: address, tls: false } }).connect();
+  // A call behind many others may take longer than the five seconds of the default.
+  return createClient({
+    socket: { path: address, tls: false },
+    commandOptions: { timeout: 0 },
+  }).connect();
 }
 
 /** A round on an empty server, with its CPU, and the memory that each byte takes at the end. */
