@@ -283,7 +283,7 @@ test("Ctrl-C leaves nothing, and ends with 130", async () => {
   const words = ["sort", "events.ndjson", "--by", "id:desc", "-o", "broken", "--json"];
   const child = begin(words, { cwd });
   const end = ended(child);
-  while (left("broken").length === 0) await setTimeout(1);
+  while (left("broken").length === 0 && child.exitCode === null) await setTimeout(1);
   child.kill("SIGINT");
   const { code, err } = await end;
   expect(code).toBe(130);
