@@ -55,7 +55,7 @@ export class ValuesAnswer implements Answer {
   data(reader: MessageReader): void {
     while (reader.left > 0) {
       const head = reader.varint();
-      // A view: of a long answer, which fills most of the memory that it lies in.
+      // A view: the message holds little besides this answer, so that it keeps nothing else alive.
       const piece = reader.take(Math.floor(head / 2));
       if (head % 2 === 1) {
         this.#pieces.push(piece);
@@ -74,7 +74,7 @@ export class ValuesAnswer implements Answer {
     if (this.#values.length !== this.#count || this.#pieces.length > 0) {
       throw malformed("fewer values than were asked for");
     }
-    this.#resolve(isShort(this.#values) ? this.#values.map(copyOf) : this.#values);
+    this.#resolve(this.#values);
   }
 
   failed(error: unknown): void {
@@ -88,21 +88,6 @@ export class ValuesAnswer implements Answer {
     this.#pieces = [];
     return true;
   }
-}
-
-/** Short answers are copied: a view may keep 256 KiB of others alive. */
-const SHORT = 16_384;
-
-function isShort(values: readonly Uint8Array[]): boolean {
-  let bytes = 0;
-  for (let i = 0; i < values.length && bytes <= SHORT; i++) {
-    bytes += (values[i] as Uint8Array).byteLength;
-  }
-  return bytes <= SHORT;
-}
-
-function copyOf(bytes: Uint8Array): Uint8Array {
-  return bytes.slice();
 }
 
 /** The answer to STREAM and KEYS: pieces, which the consumer takes one at a time. */

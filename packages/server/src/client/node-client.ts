@@ -1,5 +1,5 @@
 import type { IncomingMessage } from "node:http";
-import type { Socket } from "node:net";
+import { connect as connectPath, type Socket } from "node:net";
 import { resolve } from "node:path";
 import type { SecureContextOptions } from "node:tls";
 import { PartdError } from "@partd/core";
@@ -7,7 +7,6 @@ import WebSocket from "ws";
 import { isLoopback, parseAddress } from "../protocol/address.js";
 import { sendParts } from "../protocol/message-writer.js";
 import { SUBPROTOCOL } from "../protocol/numbers.js";
-import { connectCarrier, takeMessages } from "./carrier.js";
 import { Client as BrowserClient, type ClientOptions as BrowserOptions } from "./client.js";
 import { type Connect, closedBy } from "./socket.js";
 
@@ -56,7 +55,7 @@ export function connectWith(tls: ClientTls | undefined): Connect {
       // choose what we send, and on a socket file, on loopback and inside TLS there is no proxy
       // that could read it: there, a mask of zeros saves both sides from touching each byte.
       ...(unmasked ? { generateMask: zeroMask } : {}),
-      ...(target.kind === "wss" ? {} : { createConnection: () => connectCarrier(target) }),
+      ...(target.kind === "ipc" ? { createConnection: () => connectPath(target.path) } : {}),
     };
     const socket = new WebSocket(url, SUBPROTOCOL, options);
     let carrier: Socket | undefined;
@@ -65,10 +64,7 @@ export function connectWith(tls: ClientTls | undefined): Connect {
     });
     socket.binaryType = "fragments";
     let cause: unknown;
-    socket.on("open", () => {
-      if (carrier) takeMessages(carrier, LONGEST_MESSAGE, (parts) => events.received(parts));
-      events.opened();
-    });
+    socket.on("open", () => events.opened());
     socket.on("message", (data) => events.received(data as Buffer[]));
     socket.on("unexpected-response", (_request, response) => {
       void refusalOf(response, address).then((refusal) => {

@@ -1,5 +1,4 @@
 import { PartdError } from "@partd/core";
-import { allocateBytes } from "@partd/core/author";
 import { PACKET_HEADER } from "./numbers.js";
 
 /**
@@ -151,7 +150,7 @@ export class MessageReader {
       this.#nextPart();
       return this.take(byteLength);
     }
-    const bytes = allocateBytes(byteLength);
+    const bytes = new Uint8Array(byteLength);
     for (let done = 0; done < byteLength; ) {
       if (this.#offset === this.#limit) this.#nextPart();
       const piece = this.take(Math.min(byteLength - done, this.#limit - this.#offset));
