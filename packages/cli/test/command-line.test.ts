@@ -98,7 +98,7 @@ describe("pipes", () => {
   test("a reader that leaves ends the command quietly", async () => {
     await partd(["append", "s", "x"], { cwd, input: new Uint8Array(20_000_000) });
     const shell = `"${process.execPath}" "${BIN}" get s x | head -c 10 >/dev/null; echo "\${PIPESTATUS[0]}"`;
-    const { out, err } = await ended(spawn("bash", ["-c", shell], { cwd }));
+    const { out, err } = await ended(spawn("bash", ["--norc", "-c", shell], { cwd }));
     expect({ out, err }).toEqual({ out: "0\n", err: "" });
   });
 

@@ -39,7 +39,7 @@ describeReal(realPart.program("bash"), "completions in bash", () => {
       return `COMP_WORDS=(${words.join(" ")}); COMP_CWORD=${words.length - 1}; _partd; printf '%s\\n' "\${COMPREPLY[*]}"`;
     });
     const program = `source '${path}'\n${asks.join("\n")}`;
-    const { out, err } = await ended(spawn("bash", ["-c", program], { cwd }));
+    const { out, err } = await ended(spawn("bash", ["--norc", "-c", program], { cwd }));
     expect(err).toBe("");
     expect(out.trim().split("\n")).toEqual(
       LINES.map(([, full]) => (full.endsWith("folder") ? "a folder" : last(full))),

@@ -22,7 +22,7 @@ writeFileSync(join(cwd, "events.ndjson"), lines.join(""));
 
 const PARTD = `"${process.execPath}" "${BIN}"`;
 const bash = (script: string): Promise<Ended> =>
-  ended(spawn("bash", ["-c", script], { cwd, env: { ...process.env, NO_COLOR: "1" } }));
+  ended(spawn("bash", ["--norc", "-c", script], { cwd, env: { ...process.env, NO_COLOR: "1" } }));
 
 describe("few files: ulimit -n 64", () => {
   test.each([

@@ -19,9 +19,9 @@ async function ours(...words: string[]): Promise<string> {
   return out;
 }
 
-/** What a line of shell prints. */
+/** What a line of shell prints. Bash takes a socket as its input for a login, and would read a .bashrc. */
 function theirs(line: string): string {
-  const { status, stdout, stderr } = spawnSync("bash", ["-c", line], {
+  const { status, stdout, stderr } = spawnSync("bash", ["--norc", "-c", line], {
     cwd,
     encoding: "utf8",
     env: { ...process.env, LC_ALL: "C.UTF-8", DATA },

@@ -19,7 +19,7 @@ export class Child {
       ...args.map((arg) => (typeof arg === "object" ? JSON.stringify(arg) : String(arg))),
     ];
     this.process = shell
-      ? spawn("bash", ["-c", `${shell}; exec "$@"`, "bash", ...words])
+      ? spawn("bash", ["--norc", "-c", `${shell}; exec "$@"`, "bash", ...words])
       : spawn(words[0] as string, words.slice(1));
     const lines = createInterface({ input: this.process.stdout as NodeJS.ReadableStream });
     lines.on("line", (line) => {

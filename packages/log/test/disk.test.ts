@@ -33,6 +33,7 @@ test("a disk that is full in mid-record: the append rejects, the data is as befo
   const directory = next();
   const words = [process.execPath, join(import.meta.dirname, "full-disk.mjs"), directory];
   const out = execFileSync("bash", [
+    "--norc",
     "-c",
     `trap '' XFSZ; ulimit -f 64; exec "$@"`,
     "bash",
@@ -53,7 +54,7 @@ test("a disk that is full in mid-record: the append rejects, the data is as befo
 
 test("400 segments under ulimit -n 64", () => {
   const words = [process.execPath, join(import.meta.dirname, "few-files.mjs"), next()];
-  const out = execFileSync("bash", ["-c", `ulimit -n 64; exec "$@"`, "bash", ...words]);
+  const out = execFileSync("bash", ["--norc", "-c", `ulimit -n 64; exec "$@"`, "bash", ...words]);
   const { length } = Array.from({ length: 200 }, (_, i) => `${i},`).join("");
   const keys = [201, 201, 201];
   const read = [length, 1, 2 * length, 2, 2 * length];

@@ -88,7 +88,7 @@ describe("hostile input", () => {
     const program = fileURLToPath(new URL("resident.mjs", import.meta.url));
     const args = [process.execPath, program, "sort", "60000", "1e6", dir];
     // As a full disk does, but without one: no file may have more than 1 MiB.
-    const limited = ["-c", 'ulimit -f 1024; trap "" XFSZ; exec "$@"', "bash", ...args];
+    const limited = ["--norc", "-c", 'ulimit -f 1024; trap "" XFSZ; exec "$@"', "bash", ...args];
     const { stderr, status } = spawnSync("bash", limited, { encoding: "utf8" });
     expect(status).not.toBe(0);
     expect(stderr).toContain("ERR_PARTD_IO");
