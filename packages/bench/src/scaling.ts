@@ -1,5 +1,8 @@
 // What a shuffle through S3 or Redis costs, by calculation: `npm run scaling -- --help` in this package.
+import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import type { SavedRun } from "./run/comparison.js";
 
 const HELP = `Calculates what a shuffle through S3 costs, and one through Redis, as Markdown.
 
@@ -12,6 +15,8 @@ Options, with their defaults:
   --get-ms 30        until a GET answers
   --redis-tb 1       data in Redis, in 10^12 bytes
   --redis-gib 64     memory of a server of the cluster, three quarters of which holds data
+  --measured FILE    what \`npm run bench -- s3 redis --json FILE\` wrote; by default scaling.json of
+                     this package
 `;
 
 const { values } = parseArgs({
@@ -24,6 +29,10 @@ const { values } = parseArgs({
     "get-ms": { type: "string", default: "30" },
     "redis-tb": { type: "string", default: "1" },
     "redis-gib": { type: "string", default: "64" },
+    measured: {
+      type: "string",
+      default: fileURLToPath(new URL("../scaling.json", import.meta.url)),
+    },
     help: { type: "boolean" },
   },
 });
@@ -33,8 +42,9 @@ const { values } = parseArgs({
  * an hour (an r7g.2xlarge has 64 GiB and costs 0.4284).
  */
 const PRICE = { put: 5e-6, list: 5e-6, get: 0.4e-6, storage: 0.023, memory: 0.4284 / 64 };
-/** Measured by `npm run bench -- s3`: CPU milliseconds of a worker. */
-const MEASURED = { writeMiB: 2.1, readMiB: 3.3 };
+const run = JSON.parse(readFileSync(values.measured, "utf8")) as SavedRun;
+/** CPU milliseconds of a worker for a MiB. */
+const MEASURED = { writeMiB: worker("s3", "written"), readMiB: worker("s3", "read") };
 /** Bytes of a piece in an index: its segment, offset, length and checksum. */
 const ENTRY = 12;
 /** Bytes of descriptions, 20 for each key of each segment, of which a writer makes an index. */
@@ -56,22 +66,12 @@ const HEAD = [
   "CPU of a worker",
 ];
 /**
- * Measured by `npm run bench -- redis`: bytes of memory a byte, and CPU milliseconds of a MiB, of the
- * server, which has one thread for all commands, and of a worker.
+ * Bytes of memory a byte, and CPU milliseconds of a MiB, of the server, which has one thread for all
+ * commands, and of a worker.
  */
 const REDIS = [
-  {
-    chunk: "100 B",
-    memory: 1.06,
-    server: { write: 17, read: 7 },
-    worker: { write: 8.1, read: 4.4 },
-  },
-  {
-    chunk: "1 MiB",
-    memory: 1.0,
-    server: { write: 2.4, read: 4.1 },
-    worker: { write: 0.7, read: 4.2 },
-  },
+  { chunk: "100 B", ...redisFigures("300 batches", "300 x 100 B read") },
+  { chunk: "1 MiB", ...redisFigures("256 appends", "64 keys of") },
 ];
 const REDIS_HEAD = [
   "appends of",
@@ -91,6 +91,15 @@ const READ_CONCURRENCY = 16;
 if (values.help) {
   console.log(HELP);
 } else {
+  console.log(
+    `CPU milliseconds of a MiB, on ${run.machine}: S3 ${inMs(MEASURED.writeMiB)} to write, ${inMs(MEASURED.readMiB)} to read;`,
+  );
+  for (const { chunk, server, worker } of REDIS) {
+    console.log(
+      `Redis, values of ${chunk}: ${inMs(server.write)} and ${inMs(server.read)} of the server, ${inMs(worker.write)} and ${inMs(worker.read)} of the worker.`,
+    );
+  }
+  console.log();
   const input = {
     bytes: Number(values.tb) * 1e12,
     workers: Number(values.workers),
@@ -107,6 +116,36 @@ if (values.help) {
     redisCosts({ ...input, bytes: Number(values["redis-tb"]) * 1e12 }, gib, chunk),
   );
   printTable(REDIS_HEAD, chunks);
+}
+
+function redisFigures(write: string, read: string) {
+  return {
+    memory: Number(figure("redis", write, "memory a byte")),
+    server: { write: server(write), read: server(read) },
+    worker: { write: worker("redis", write), read: worker("redis", read) },
+  };
+}
+
+function worker(suite: string, title: string): number {
+  const { mib, ours } = measured(suite, title);
+  return (1000 * ours.cpuSeconds) / mib;
+}
+
+function server(title: string): number {
+  return Number.parseFloat(figure("redis", title, "server's CPU")) / measured("redis", title).mib;
+}
+
+function figure(suite: string, title: string, name: string): string {
+  return measured(suite, title).ours.figures[name] as string;
+}
+
+/** What our side of a work took, and how much it wrote or read. */
+function measured(suite: string, title: string) {
+  const found = run.works.find((one) => one.suite === suite && one.work.includes(title));
+  const ours = found?.results[0];
+  if (!ours) throw new Error(`${values.measured} has no work of ${suite} with "${title}"`);
+  const bytes = { MiB: 2 ** 20, MB: 1e6, "key-writes": 100 }[found.unit] as number;
+  return { ours, mib: (found.count * bytes) / 2 ** 20 };
 }
 
 function printTable(head: readonly string[], rows: readonly (readonly string[])[]): void {
@@ -176,6 +215,10 @@ function redisCosts(
     minutesFor(server.read),
     minutes(((share / 2 ** 20) * (worker.write + worker.read)) / 1000),
   ];
+}
+
+function inMs(milliseconds: number): string {
+  return milliseconds.toFixed(1);
 }
 
 function amount(count: number): string {
