@@ -1,12 +1,12 @@
 import { cpSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, expect, test } from "@jest/globals";
-import { isPartdError, type Key, tuple } from "@partd/core";
+import { type Key, tuple } from "@partd/core";
+import { appendUntilMoved } from "@partd/testing";
 import { endFaults, faults } from "./faults.js";
 import { directories } from "./program.js";
 
 const { FileStore } = await import("@partd/file");
-type FileStore = InstanceType<typeof FileStore>;
 const { make, clean } = directories();
 afterAll(clean);
 afterAll(endFaults);
@@ -14,31 +14,6 @@ afterAll(endFaults);
 const bytes = (text: string) => new TextEncoder().encode(text);
 const text = (value: Uint8Array) => new TextDecoder().decode(value);
 const GONE = { code: "ERR_PARTD_IO", message: expect.stringContaining("was moved or removed") };
-
-/**
- * Appends until it is refused, which takes a few milliseconds.
- *
- * @returns what may be there: with the last element, if the lock was lost in the middle of it.
- */
-async function appendAll(store: FileStore): Promise<string[]> {
-  const maybe: string[] = [];
-  let done = "";
-  for (let i = 0; i < 20_000; i++) {
-    const element = `${i},`;
-    const error = await store.append({ kept: bytes(element) }).then(
-      () => undefined,
-      (reason: unknown) => reason,
-    );
-    if (error === undefined) done += element;
-    else if (isPartdError(error, "ERR_PARTD_LOCK")) maybe.push(done + element);
-    else {
-      expect(isPartdError(error, "ERR_PARTD_IO")).toBe(true);
-      await expect(store.append({ kept: bytes("late") })).rejects.toMatchObject(GONE);
-      return [done, ...maybe];
-    }
-  }
-  throw new Error("It is never refused.");
-}
 
 async function keptIn(directory: string): Promise<string> {
   // Of a store that still runs: whoever comes later would wait until it is stale.
@@ -52,7 +27,7 @@ test("a data set that is moved gets what is appended, or it is refused", async (
   const store = new FileStore(directory);
   await store.append({ kept: bytes("before,") });
   renameSync(directory, `${directory}-moved`);
-  const done = await appendAll(store);
+  const done = await appendUntilMoved(store);
   await expect(store.append([[tuple("a", "b"), bytes("1")]])).rejects.toMatchObject(GONE);
   await expect(store.get("kept")).rejects.toMatchObject(GONE);
   await expect(store.delete("kept")).rejects.toMatchObject(GONE);
@@ -112,7 +87,7 @@ test("another data set in its place, also a copy made while the lock was held, i
     const files = readdirSync(`${directory}-new`, { recursive: true }).sort();
     renameSync(directory, `${directory}-old`);
     renameSync(`${directory}-new`, directory);
-    const done = await appendAll(store);
+    const done = await appendUntilMoved(store);
     await store.close();
     const left = readdirSync(directory, { recursive: true }).filter(
       (name) => !String(name).includes("lock"),

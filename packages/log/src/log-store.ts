@@ -128,12 +128,7 @@ export class LogStore extends BaseStore {
     }
     const dataSet = new DataSet(this.path, { ...options, durable: fsync });
     const indexMemory = this.#indexMemory / 2;
-    try {
-      await dataSet.load();
-    } catch (error) {
-      await dataSet.close();
-      throw ifSystemError({ action: "open", path: this.path }, error);
-    }
+    await dataSet.load();
     this.#open = { dataSet, writer: new Writer(dataSet, { fsync, segmentSize, indexMemory }) };
   }
 

@@ -1,38 +1,13 @@
 import { cpSync, existsSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "@jest/globals";
-import { isPartdError } from "@partd/core";
 import { LogStore } from "@partd/log";
+import { appendUntilMoved } from "@partd/testing";
 import { bytes, directories, filesOf, text } from "./directories.js";
 
 const { next } = directories();
 
 const GONE = { code: "ERR_PARTD_IO", message: expect.stringContaining("was moved or removed") };
-
-/**
- * Appends until it is refused, which takes a few milliseconds.
- *
- * @returns what may be there: with the last element, if the lock was lost in the middle of it.
- */
-async function appendAll(store: LogStore): Promise<string[]> {
-  const maybe: string[] = [];
-  let done = "";
-  for (let i = 0; i < 20_000; i++) {
-    const element = `${i},`;
-    const error = await store.append({ kept: bytes(element) }).then(
-      () => undefined,
-      (reason: unknown) => reason,
-    );
-    if (error === undefined) done += element;
-    else if (isPartdError(error, "ERR_PARTD_LOCK")) maybe.push(done + element);
-    else {
-      expect(isPartdError(error, "ERR_PARTD_IO")).toBe(true);
-      await expect(store.append({ kept: bytes("late") })).rejects.toMatchObject(GONE);
-      return [done, ...maybe];
-    }
-  }
-  throw new Error("It is never refused.");
-}
 
 async function keptIn(directory: string): Promise<string> {
   // Of a store that still runs: whoever comes later would wait until it is stale.
@@ -50,7 +25,7 @@ test.each([1, 256 * 2 ** 20])(
     const store = new LogStore(directory, { segmentSize });
     await store.append({ kept: bytes("before,") });
     renameSync(directory, `${directory}-moved`);
-    const done = await appendAll(store);
+    const done = await appendUntilMoved(store);
     for (const call of [store.get("kept"), store.delete("kept"), store.compact()]) {
       await expect(call).rejects.toMatchObject(GONE);
     }
@@ -65,7 +40,7 @@ test("a data set that is removed gets nothing any more", async () => {
   const store = new LogStore(directory);
   await store.append({ kept: bytes("1") });
   rmSync(directory, { recursive: true });
-  expect(await appendAll(store)).toContain("");
+  expect(await appendUntilMoved(store)).toContain("");
   await expect(store.get("kept")).rejects.toMatchObject(GONE);
   await store.close();
   expect(existsSync(directory)).toBe(false);
@@ -87,7 +62,7 @@ test("another data set in its place, also a copy made while the lock was held, i
     renameSync(directory, `${directory}-old`);
     const files = filesOf(`${directory}-new`, ".seg").length;
     renameSync(`${directory}-new`, directory);
-    const done = await appendAll(store);
+    const done = await appendUntilMoved(store);
     await store.close();
     expect(filesOf(directory, ".seg")).toHaveLength(files);
     expect(done.map((one) => `1${one}`)).toContain(await keptIn(`${directory}-old`));

@@ -78,12 +78,17 @@ export class DataSet {
     return this.list.segments;
   }
 
-  /** Reads the manifest for the first time, which may be long, with rests for others. */
+  /** Reads the manifest, which may be long, for the first time. A failure closes the data set. */
   async load(): Promise<void> {
     const pace = new Pace();
-    while (this.manifest.hasNews) {
-      this.#applyNews();
-      if (pace.isOver) await pace.rest();
+    try {
+      while (this.manifest.hasNews) {
+        this.#applyNews();
+        if (pace.isOver) await pace.rest();
+      }
+    } catch (error) {
+      await this.close();
+      throw ifSystemError({ action: "open", path: this.directory }, error);
     }
   }
 
@@ -179,11 +184,10 @@ export class DataSet {
   }
 
   /**
-   * For who has the data set alone, and knows that the list of segments is whole.
+   * Removes segments that are not on the list, which has to be whole. Used under the exclusive lock.
    *
-   * @param verify throws if anyone else may make such files. It comes after the look for them:
-   * those
-   *   of whoever passes us over after it are not among them.
+   * @param verify throws if the lock was lost. It is called after the directory was listed: what a later
+   *   holder makes is not removed.
    */
   removeUnlisted(verify: () => void): void {
     try {
