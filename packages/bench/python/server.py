@@ -66,7 +66,7 @@ def append_singles(directory, count, keys, size):
     yield from append_large(directory, count, keys, size)
 
 
-def get_all(directory, batches, keys, size):
+def get_all(directory, batches, keys, size, gets):
     served = Served()
     p = served.client
     names = keys_of(keys)
@@ -75,7 +75,8 @@ def get_all(directory, batches, keys, size):
         p.append({name: value for name in names})
     settle(p, "other")
     yield
-    values = p.get(names)
+    for _ in range(gets):
+        values = p.get(names)
     yield
     assert all(len(v) == batches * size for v in values)
     served.close()

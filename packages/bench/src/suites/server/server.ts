@@ -7,11 +7,12 @@ import { createClient } from "@redis/client";
 import WebSocket from "ws";
 import { type NodeSide, python, type Side, type Suite } from "../../run/suite.js";
 import { batchOf, bytesOf, keysOf } from "../workload.js";
-import { startRedis, startServer } from "./process.js";
+import { SOURCE_BYTES, startRedis, startServer } from "./process.js";
 
 const MIB = 2 ** 20;
 const BATCHES = 300;
 const KEYS = 1_000;
+const GETS = 20;
 const keys = keysOf(KEYS);
 const small = bytesOf(100);
 const large = bytesOf(MIB);
@@ -76,20 +77,30 @@ export const server: Suite = {
       targets: [{ against: "Python Client", ratio: 10 }],
     },
     {
-      title: "get of all 30 MB in 1,000 keys",
+      title: "20 gets in a row of all 30 MB in 1,000 keys (bare ws: as many messages of 1 MB)",
       unit: "MB",
-      count: 30,
-      rounds: 11,
-      warmups: 6,
+      count: GETS * 30,
+      warmups: 2,
       sides: {
         Client: withClient(async (client) => {
           const batch = batchOf(keys, small);
           await together(BATCHES, () => client.append(batch));
-          return () => client.get(keys);
+          return async () => {
+            for (let i = 0; i < GETS; i++) await client.get(keys);
+          };
         }),
-        "Python Client": ofPython("get_all", { batches: BATCHES, keys: KEYS, size: 100 }),
+        "Python Client": ofPython("get_all", {
+          batches: BATCHES,
+          keys: KEYS,
+          size: 100,
+          gets: GETS,
+        }),
+        "bare ws": webSocketThatReads(),
       },
-      targets: [{ against: "Python Client", ratio: 4 }],
+      targets: [
+        { against: "Python Client", ratio: 4 },
+        { against: "bare ws", ratio: 0.5 },
+      ],
     },
     {
       title: "4 client processes at once, 300 batches x 1,000 keys x 100 B each",
@@ -146,6 +157,36 @@ function bareWebSocket(masked: boolean): NodeSide {
         });
         for (let i = 0; i < 512; i++) socket.send(large);
         await all;
+      },
+      async done() {
+        socket.terminate();
+      },
+    };
+  };
+}
+
+/** Asks for 30 MB, message by message, as often as the others get them. */
+function webSocketThatReads(): NodeSide {
+  return async () => {
+    const served = await startServer("ws source");
+    const socket = new WebSocket("ws://localhost/", {
+      perMessageDeflate: false,
+      createConnection: () => connect(served.address),
+    });
+    await once(socket, "open");
+    return {
+      async run() {
+        for (let i = 0; i < GETS; i++) {
+          let bytes = 0;
+          await new Promise<void>((resolve) => {
+            socket.on("message", (message: Buffer) => {
+              bytes += message.byteLength;
+              if (bytes === SOURCE_BYTES) resolve();
+            });
+            socket.send("get");
+          });
+          socket.removeAllListeners("message");
+        }
       },
       async done() {
         socket.terminate();
