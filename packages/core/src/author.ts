@@ -2,6 +2,7 @@
 
 export { onAbort, unlessAborted } from "./async/abort.js";
 export { Gate } from "./async/gate.js";
+export { type BetweenItems, ItemIterator } from "./async/item-iterator.js";
 export { Pace } from "./async/pace.js";
 export { WaitQueue } from "./async/wait-queue.js";
 export {

@@ -1,20 +1,33 @@
+/** What happens between two items. */
+export interface BetweenItems<T> {
+  /** Called before each item is given; if it throws, the iteration ends with that. */
+  readonly check?: (() => void) | undefined;
+  /** Called with an item when the next one is asked for, or when the iteration is left. */
+  readonly leave?: ((item: T) => void) | undefined;
+}
+
 /**
  * The items of batches one by one. As an `async function*` with a loop gives them, but for a third of
  * its time an item, which is most of the time of listing small values: one that is at hand costs a promise.
+ * Calls that overlap get their items in order.
  */
 export class ItemIterator<T> implements AsyncIterableIterator<T, void, undefined> {
-  readonly #batches: AsyncGenerator<readonly T[], void, undefined>;
-  readonly #check: () => void;
+  readonly #batches: AsyncIterator<readonly T[], unknown, undefined>;
+  readonly #check: (() => void) | undefined;
+  readonly #leave: ((item: T) => void) | undefined;
   #batch: readonly T[] = [];
   #at = 0;
   /** Calls that wait for a batch, and the last of them. */
   #waiting = 0;
   #last: Promise<unknown> = Promise.resolve();
 
-  /** @param check is called before each item; if it throws, the iteration ends with that. */
-  constructor(batches: AsyncGenerator<readonly T[], void, undefined>, check: () => void) {
+  constructor(
+    batches: AsyncIterator<readonly T[], unknown, undefined>,
+    { check, leave }: BetweenItems<T> = {},
+  ) {
     this.#batches = batches;
     this.#check = check;
+    this.#leave = leave;
   }
 
   next(): Promise<IteratorResult<T, void>> {
@@ -43,16 +56,17 @@ export class ItemIterator<T> implements AsyncIterableIterator<T, void, undefined
   }
 
   #take(): IteratorResult<T, void> {
-    this.#check();
+    this.#check?.();
+    if (this.#leave && this.#at > 0) this.#leave(this.#batch[this.#at - 1] as T);
     return { value: this.#batch[this.#at++] as T, done: false };
   }
 
   async #load(): Promise<IteratorResult<T, void>> {
     while (this.#at === this.#batch.length) {
+      this.#forget();
       const { done, value } = await this.#batches.next();
       if (done) return { value: undefined, done };
       this.#batch = value;
-      this.#at = 0;
     }
     try {
       return this.#take();
@@ -63,10 +77,18 @@ export class ItemIterator<T> implements AsyncIterableIterator<T, void, undefined
   }
 
   async #end(): Promise<IteratorResult<T, void>> {
+    this.#forget();
+    await this.#batches.return?.();
+    return { value: undefined, done: true };
+  }
+
+  /** The rest of a batch is left out. */
+  #forget(): void {
+    const given = this.#at;
+    const batch = this.#batch;
     this.#batch = [];
     this.#at = 0;
-    await this.#batches.return();
-    return { value: undefined, done: true };
+    if (given > 0) this.#leave?.(batch[given - 1] as T);
   }
 
   /** Runs a step when those of earlier calls are done. */

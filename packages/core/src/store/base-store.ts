@@ -123,7 +123,7 @@ export abstract class BaseStore extends Primitives implements Store {
   entries(
     options: EntriesOptions = {},
   ): AsyncIterableIterator<readonly [Key, Uint8Array], void, undefined> {
-    return new ItemIterator(this.#entries(options), () => this.#check(options));
+    return new ItemIterator(this.#entries(options), { check: () => this.#check(options) });
   }
 
   async *#entries(

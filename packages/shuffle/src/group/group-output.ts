@@ -1,4 +1,5 @@
-import { ItemIterator, Output } from "../run/output.js";
+import { ItemIterator } from "@partd/core/author";
+import { Output } from "../run/output.js";
 import type { StoredGroup } from "./group.js";
 
 /** Groups one at a time: asking for the next one ends the current one. */
@@ -11,8 +12,10 @@ export class GroupOutput<T, G extends StoredGroup<unknown, unknown> & T> extends
   }
 
   override [Symbol.asyncIterator](): AsyncIterator<T> {
-    const leave = (group: G) => group.end();
-    return new ItemIterator<G>(this.begin(this.#generate), { leave, signal: this.signal });
+    return new ItemIterator<G>(this.begin(this.#generate), {
+      check: () => this.signal?.throwIfAborted(),
+      leave: (group) => group.end(),
+    });
   }
 }
 
