@@ -100,6 +100,32 @@ describe("a run", () => {
     }
   });
 
+  test.each(["records", "batches", "bytes", "toArray"] as const)(
+    "a group in memory ends as well, read as %s",
+    async (way) => {
+      const abort = new AbortController();
+      const options = { by: "key", memory: 64e6, dir, signal: abort.signal } as const;
+      const one = { ...much, count: 3000, keys: 1 };
+      const enough = new Error("enough");
+      const reading = async () => {
+        for await (const group of groupBy(events(one), options)) {
+          if (way === "toArray") {
+            abort.abort(enough);
+            await group.toArray();
+            throw new Error("all of them");
+          } else {
+            const items = way === "records" ? group : group[way]();
+            for await (const _ of items) {
+              if (abort.signal.aborted) throw new Error("an item more");
+              abort.abort(enough);
+            }
+          }
+        }
+      };
+      await expect(reading()).rejects.toBe(enough);
+    },
+  );
+
   test("touches no disk while all fits", async () => {
     const few = { ...much, count: 500 };
     const options = { by: "key", memory: LITTLE, dir: joinPath(dir, "never", "made") } as const;

@@ -63,7 +63,7 @@ async function* loadedGroups<K, R>(
     for (let index = 0; index < table.count; index++) {
       const key = table.look(index);
       const name = decodeGroupKey(key.bytes, key.keyStart, key.keyEnd) as K;
-      batch.push(new StoredGroup(name, table.walk(index), codec));
+      batch.push(new StoredGroup(name, table.walk(index), codec, workspace.signal));
       if (batch.length < GROUPS_AT_ONCE) continue;
       yield batch;
       batch = [];
@@ -91,6 +91,7 @@ async function* singleGroup<K, R>(
         key,
         stepping((visit) => restOf(reader, visit)),
         codec,
+        workspace.signal,
       ),
     ];
   } finally {

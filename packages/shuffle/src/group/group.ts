@@ -1,6 +1,6 @@
 import { PartdError } from "@partd/core";
-import { Pace } from "@partd/core/author";
-import { ItemIterator } from "../run/output.js";
+import { ItemIterator, Pace } from "@partd/core/author";
+import { untilAborted } from "../run/output.js";
 import { DecodedBatches, unparsed, type Walk } from "../run/walk.js";
 import type { RecordCodec } from "../source/input.js";
 
@@ -20,12 +20,14 @@ export class StoredGroup<K, R> implements Group<K, R> {
   readonly key: K;
   readonly #walk: Walk;
   readonly #codec: RecordCodec<R>;
+  readonly #signal: AbortSignal | undefined;
   #state: "new" | "read" | "over" = "new";
 
-  constructor(key: K, walk: Walk, codec: RecordCodec<R>) {
+  constructor(key: K, walk: Walk, codec: RecordCodec<R>, signal: AbortSignal | undefined) {
     this.key = key;
     this.#walk = walk;
     this.#codec = codec;
+    this.#signal = signal;
   }
 
   /** Called when the next group is asked for. */
@@ -34,7 +36,7 @@ export class StoredGroup<K, R> implements Group<K, R> {
   }
 
   [Symbol.asyncIterator](): AsyncIterator<R> {
-    return new ItemIterator(this.batches());
+    return new ItemIterator(this.batches(), { check: () => this.#signal?.throwIfAborted() });
   }
 
   async toArray(): Promise<R[]> {
@@ -51,7 +53,8 @@ export class StoredGroup<K, R> implements Group<K, R> {
   }
 
   bytes(): AsyncGenerator<Uint8Array> {
-    return unparsed((visit) => this.#take(visit), this.#codec);
+    const pieces = unparsed((visit) => this.#take(visit), this.#codec);
+    return this.#signal ? untilAborted(pieces, this.#signal) : pieces;
   }
 
   #take(visit: Parameters<Walk>[0]): ReturnType<Walk> {
@@ -60,6 +63,7 @@ export class StoredGroup<K, R> implements Group<K, R> {
     let pace: Pace | undefined;
     return () => {
       this.#checkOpen();
+      this.#signal?.throwIfAborted();
       const more = step();
       if (more === false) return false;
       // A group of some size: let other work run between its parts.

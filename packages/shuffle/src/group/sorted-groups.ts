@@ -29,6 +29,7 @@ export async function* sortedGroups<K, R>(
           name,
           stepping((visit) => sameKeyed(merge, key, visit)),
           codec,
+          workspace.signal,
         ),
       ];
       for await (const _ of sameKeyed(merge, key, () => {})); // What was not read.

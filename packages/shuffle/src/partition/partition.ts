@@ -27,6 +27,7 @@ export class StoredPartition<K, R> extends StoredGroup<number, R> implements Par
       index,
       stepping((visit) => walkChain(workspace, chain, visit)),
       codec,
+      workspace.signal,
     );
     this.index = index;
     this.#workspace = workspace;
