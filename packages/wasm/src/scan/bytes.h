@@ -29,7 +29,7 @@ EXPORT("survey") u32 survey(const u8 *p, const u8 *end) {
 }
 
 // Unicode 16, table 3-7. What follows the last byte is a newline, which is no tail.
-static int is_utf8(const u8 *p, const u8 *end) {
+RARE int is_utf8(const u8 *p, const u8 *end) {
   while (p < end) {
     while (p + 16 <= end && wasm_i8x16_bitmask(wasm_v128_load(p)) == 0) p += 16;
     if (p >= end) break;

@@ -10,23 +10,29 @@
 static inline u64 rotl(u64 x, int bits) { return (x << bits) | (x >> (64 - bits)); }
 static inline u64 lane_round(u64 lane, u64 input) { return rotl(lane + input * P2, 31) * P1; }
 
+// What 32 bytes or more begin with.
+RARE u64 hash_stripes(const u8 *p, const u8 *end) {
+  u64 a = P1 + P2, b = P2, c = 0, d = -P1;
+  do {
+    a = lane_round(a, read64(p));
+    b = lane_round(b, read64(p + 8));
+    c = lane_round(c, read64(p + 16));
+    d = lane_round(d, read64(p + 24));
+    p += 32;
+  } while (p + 32 <= end);
+  u64 h = rotl(a, 1) + rotl(b, 7) + rotl(c, 12) + rotl(d, 18);
+  h = (h ^ lane_round(0, a)) * P1 + P4;
+  h = (h ^ lane_round(0, b)) * P1 + P4;
+  h = (h ^ lane_round(0, c)) * P1 + P4;
+  return (h ^ lane_round(0, d)) * P1 + P4;
+}
+
 static inline u64 xxh64(const u8 *p, u32 length) {
   const u8 *end = p + length;
   u64 h = P5;
   if (length >= 32) {
-    u64 a = P1 + P2, b = P2, c = 0, d = -P1;
-    do {
-      a = lane_round(a, read64(p));
-      b = lane_round(b, read64(p + 8));
-      c = lane_round(c, read64(p + 16));
-      d = lane_round(d, read64(p + 24));
-      p += 32;
-    } while (p + 32 <= end);
-    h = rotl(a, 1) + rotl(b, 7) + rotl(c, 12) + rotl(d, 18);
-    h = (h ^ lane_round(0, a)) * P1 + P4;
-    h = (h ^ lane_round(0, b)) * P1 + P4;
-    h = (h ^ lane_round(0, c)) * P1 + P4;
-    h = (h ^ lane_round(0, d)) * P1 + P4;
+    h = hash_stripes(p, end);
+    p += length & ~31u;
   }
   h += length;
   for (; p + 8 <= end; p += 8) h = rotl(h ^ lane_round(0, read64(p)), 27) * P1 + P4;
@@ -51,7 +57,7 @@ static inline void set_key(u32 i, const u8 *key, u32 length, u32 shift) {
 
 // The key of several fields, whose encoded keys stand one behind the other in `items`: a JSON list,
 // or, with a missing item, a list of lengths and keys. Returns the end of the arena.
-static u8 *list_key(u32 i, struct Value *items, u32 n, u8 *arena) {
+RARE u8 *list_key(u32 i, struct Value *items, u32 n, u8 *arena) {
   u8 *p = arena;
   u32 is_missing = 0;
   for (u32 f = 0; f < n; f++) is_missing |= !items[f].start;

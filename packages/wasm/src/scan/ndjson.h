@@ -7,7 +7,7 @@ static inline int json_record(const u8 *p, const u8 **end) {
   u32 ignored;
   if (*p != '{') q = value(p, &ignored);
   else if (fields == 1) q = members(p, 1, 0);
-  else q = members(p, fields == 32 ? ~0u : (1u << fields) - 1, 0);
+  else q = object(p, fields == 32 ? ~0u : (1u << fields) - 1, 0);
   if (!q) return ASK;
   q = space(q);
   if (*q != '\n') return ASK;
@@ -37,9 +37,9 @@ EXPORT("scanJson") u32 scan_json(void) {
       if (!set_number(i, f - state.keys, &values[f], 0)) return ASK;
     if (state.keys == 1) {
       struct Value *v = &values[0];
-      state.is_missing[i] = !v->start;
-      if (v->start) set_key(i, v->start, v->end - v->start, shift);
-      else set_key(i, state.missing, 1, 0);
+      u32 is_there = v->start != 0;
+      state.is_missing[i] = !is_there;
+      set_key(i, is_there ? v->start : state.missing, is_there ? v->end - v->start : 1, is_there ? shift : 0);
     } else if (state.keys > 1) state.arena = list_key(i, values, state.keys, state.arena);
     keep(p, next);
     p = next;

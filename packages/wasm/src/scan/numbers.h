@@ -2,7 +2,7 @@
 
 enum { ABSENT = 0, NULLED = 1, NUMBER = 2, TEXT = 3, BOOLEAN = 4, OTHER = 5 };
 // Whether a number stands there as JavaScript writes it; no where that is not plain to see.
-static int is_canonical_number(const u8 *p, const u8 *end) {
+RARE int is_canonical_number(const u8 *p, const u8 *end) {
   const u8 *whole = *p == '-' ? p + 1 : p, *q = whole;
   u64 n = 0;
   if (end - whole > 16) return 0;
@@ -38,7 +38,7 @@ static int to_double(const u8 *p, const u8 *end, double *out) {
   return 1;
 }
 
-static int set_number(u32 i, u32 index, const struct Value *v, int is_csv) {
+RARE int set_number(u32 i, u32 index, const struct Value *v, int is_csv) {
   u32 at = index * state.capacity + i;
   u8 kind;
   state.numbers[at] = __builtin_nan("");

@@ -8,6 +8,10 @@ typedef uint32_t u32;
 typedef uint64_t u64;
 #define EXPORT(name) __attribute__((export_name(name)))
 
+// Not inlined. V8 compiles a hot function on another thread and meanwhile runs it at a third of its speed: with all
+// inlined, `scanJson` was 12 KB, and the first 34 MB took 112 ms in place of 43.
+#define RARE static __attribute__((noinline))
+
 enum { DONE = 0, ASK = 1 };
 enum { MAX_FIELDS = 32, MAX_DEPTH = 8, MAX_OPEN = 512 };
 
