@@ -186,33 +186,37 @@ static inline void add_bytes(u32 p, const u8 *bytes, u32 length) {
 // ---- Records.
 
 typedef struct { u32 partition, number; } Place;
-typedef struct { Area places; u32 size; } Segment; // Of each key's number: where it was defined.
-typedef struct { u32 key, length, key_from, key_length; } Entry;
+// Of each key's number: where it was defined. What is read of it, and the table of its present record.
+typedef struct { Area places, window, table; u32 size; } Segment;
+typedef struct { u32 key, length, key_from, key_length; Place place; } Entry;
 
-static Area table;
-static u8 group[2 * LARGE]; // The bytes of small entries under one checksum.
-static Area entry_area;
-static u32 waiting, done;
+static Area entry_area, group_area;
+static u32 waiting, placed, done;
 static const u8 *next_bytes;
 
 EXPORT("openSegment") u32 open_segment(void) {
   Area area = take(sizeof(Segment));
-  *(Segment *)area.at = (Segment){{0, 0}, 0};
+  *(Segment *)area.at = (Segment){{0, 0}, {0, 0}, {0, 0}, 0};
   return area.at;
 }
 
 EXPORT("closeSegment") void close_segment(Segment *segment) {
   give(&segment->places);
+  give(&segment->window);
+  give(&segment->table);
   Area area = {(u32)segment, 64};
   give(&area);
 }
 
-EXPORT("table") u32 table_address(u32 length) {
-  reserve(&table, length, 0);
-  return table.at;
+EXPORT("window") u32 window_address(Segment *segment, u32 length) {
+  reserve(&segment->window, length, 0);
+  return segment->window.at;
 }
 
-EXPORT("group") u8 *group_address(void) { return group; }
+EXPORT("table") u32 table_address(Segment *segment, u32 length) {
+  reserve(&segment->table, length, 0);
+  return segment->table.at;
+}
 
 enum { OK = 0, CUT_SHORT = 1, BAD_KEY = 2, TOO_LONG = 3 };
 
@@ -231,17 +235,22 @@ static inline const u8 *varint(const u8 *at, u64 *value) {
   return 0;
 }
 
-// Reads entries from `from` up to the end of a group, and a large one behind it, whose groups are its own.
-// `out`: where the next one stands, the bytes of the group, how many entries, the last one's length.
-EXPORT("collect") u32 collect(u32 from, u32 end, u32 most, u32 longest, u32 most_key) {
-  const u8 *base = (u8 *)table.at, *at = base + from;
+enum { SOME_ENTRIES = 4096, LONGEST = 1 << 30 };
+
+// Reads entries from `from` on: groups of small ones, as many as `limit` bytes hold, and a large one
+// behind them, which has groups of its own. The bytes of the small ones lie at `bytes`.
+// `out`: where the next entry stands, the bytes of the groups, how many entries, the length of the
+// large one or 0, how many groups, where their lengths lie.
+EXPORT("collect") u32 collect(const Segment *segment, u32 from, u32 end, u32 most, u32 most_key, const u8 *bytes, u32 limit) {
+  const u8 *base = (u8 *)segment->table.at, *at = base + from, *whole = at;
   table_end = base + end;
-  u32 open = 0, count = 0, length = 0;
-  while (count < most && open < LARGE) {
+  u32 open = 0, total = 0, groups = 0, large = 0, read = 0;
+  waiting = 0;
+  while (read < most && large == 0) {
     u64 reference, value;
-    if (sizeof(Entry) * (count + 1) > entry_area.size)
-      reserve(&entry_area, sizeof(Entry) * (u64)(2 * count + 256), sizeof(Entry) * count);
-    Entry *entry = (Entry *)entry_area.at + count;
+    if (sizeof(Entry) * (read + 1) > entry_area.size)
+      reserve(&entry_area, sizeof(Entry) * (u64)(2 * read + 256), sizeof(Entry) * read);
+    Entry *entry = (Entry *)entry_area.at + read;
     if (!(at = varint(at, &reference))) return CUT_SHORT;
     if (reference >> 1 > 0xffffffff) return BAD_KEY;
     entry->key = (u32)(reference >> 1);
@@ -255,19 +264,34 @@ EXPORT("collect") u32 collect(u32 from, u32 end, u32 most, u32 longest, u32 most
       at += value;
     }
     if (!(at = varint(at, &value))) return CUT_SHORT;
-    if (value > longest) return TOO_LONG;
-    entry->length = length = (u32)value;
-    count++;
-    if (length >= LARGE) break;
-    open += length;
+    if (value > LONGEST) return TOO_LONG;
+    entry->length = (u32)value;
+    read++;
+    if (value >= LARGE) large = (u32)value;
+    else open += (u32)value;
+    if (large == 0 && open < LARGE && read < most && (open > 0 || read < SOME_ENTRIES)) continue;
+    if ((u64)total + open > limit) {
+      large = 0;
+      break;
+    }
+    if (open > 0) {
+      if (4 * (groups + 1) > group_area.size) reserve(&group_area, 4 * (u64)(2 * groups + 64), 4 * groups);
+      ((u32 *)group_area.at)[groups++] = open;
+    }
+    total += open;
+    open = 0;
+    waiting = read;
+    whole = at;
+    if (read >= SOME_ENTRIES) break;
   }
-  waiting = count;
-  done = 0;
-  next_bytes = group;
-  out[0] = (u32)(at - base);
-  out[1] = open;
-  out[2] = count;
-  out[3] = length;
+  placed = done = 0;
+  next_bytes = bytes;
+  out[0] = (u32)(whole - base);
+  out[1] = total;
+  out[2] = waiting;
+  out[3] = large;
+  out[4] = groups;
+  out[5] = group_area.at;
   return OK;
 }
 
@@ -287,7 +311,7 @@ static Place *place_for(Segment *segment, u32 key) {
 
 // Defines a key where it belongs: OK, BAD_KEY, or CUT_SHORT if the chunk there is full.
 static u32 define(Segment *segment, Entry *entry) {
-  const u8 *key = (u8 *)table.at + entry->key_from;
+  const u8 *key = (u8 *)segment->table.at + entry->key_from;
   u32 length = entry->key_length;
   for (u32 i = 0; i < length; i++) if (!is_of_keys(key[i])) return BAD_KEY;
   Place *place = place_for(segment, entry->key);
@@ -316,21 +340,25 @@ static u32 define(Segment *segment, Entry *entry) {
 // left has no room; `out` says its partition, and where its key stands if that is to be defined.
 EXPORT("divide") u32 divide(Segment *segment) {
   Entry *entries = (Entry *)entry_area.at;
-  for (; done < waiting; done++) {
-    Entry *entry = entries + done;
+  // First all places: each lies somewhere else in memory, and so many are waited for at the same time.
+  for (; placed < waiting; placed++) {
+    Entry *entry = entries + placed;
     if (entry->key_length != 0) {
       u32 result = define(segment, entry);
       if (result == BAD_KEY) return BAD_KEY;
       if (result == CUT_SHORT) {
         out[0] = place_of(segment, entry->key).partition;
-        out[1] = entry->key_from;
+        out[1] = segment->table.at + entry->key_from;
         out[2] = entry->key_length;
         return CUT_SHORT;
       }
     }
-    u32 length = entry->length;
+    entry->place = place_of(segment, entry->key);
+  }
+  for (; done < waiting; done++) {
+    u32 length = entries[done].length;
     if (length >= LARGE) continue; // It is the last one.
-    Place place = place_of(segment, entry->key);
+    Place place = entries[done].place;
     // Nothing if its key is not wanted, or was defined where it cannot be read.
     if (place.number > 0) {
       if (!has_room(place.partition, length)) {
@@ -348,26 +376,25 @@ EXPORT("divide") u32 divide(Segment *segment) {
 
 // The key of the first entry that is left was written as a chunk of its own.
 EXPORT("definedAlone") void defined_alone(Segment *segment) {
-  Entry *entry = (Entry *)entry_area.at + done;
+  Entry *entry = (Entry *)entry_area.at + placed;
   Place *place = place_for(segment, entry->key);
   place->number = ++partitions[place->partition].defined;
   entry->key_length = 0;
 }
 
 // The number of the key of the last entry in its partition `out[0]`; the number in the segment is `out[1]`.
-EXPORT("lastPlace") u32 last_place(const Segment *segment) {
-  u32 key = ((Entry *)entry_area.at)[waiting - 1].key;
-  Place place = place_of(segment, key);
-  out[0] = place.partition;
-  out[1] = key;
-  return place.number;
+EXPORT("lastPlace") u32 last_place(void) {
+  const Entry *last = (Entry *)entry_area.at + (waiting - 1);
+  out[0] = last->place.partition;
+  out[1] = last->key;
+  return last->place.number;
 }
 
-// The number in the segment of the first key that has bytes in the group.
-EXPORT("firstKey") u32 first_key(void) {
+// The number in the segment of the key that the byte at `offset` of the groups belongs to.
+EXPORT("keyAt") u32 key_at(u32 offset) {
   Entry *entries = (Entry *)entry_area.at;
   u32 i = 0;
-  while (i + 1 < waiting && entries[i].length == 0) i++;
+  for (u64 end = entries[0].length; i + 1 < waiting && end <= offset; end += entries[++i].length);
   return entries[i].key;
 }
 
@@ -375,8 +402,8 @@ EXPORT("firstKey") u32 first_key(void) {
 EXPORT("closePartitions") void close_partitions(void) {
   give(&chunk_area);
   give(&partition_area);
-  give(&table);
   give(&entry_area);
+  give(&group_area);
 }
 
 // ---- The keys of a partition, each in a slot.

@@ -46,6 +46,10 @@ export class DivideMemory {
     return this.bytes.subarray(start, end);
   }
 
+  words(address: number, count: number): Uint32Array {
+    return new Uint32Array(this.bytes.buffer, address, count);
+  }
+
   /** Views of memory that has grown are empty. */
   #view(): void {
     const { buffer } = this.exports.memory;
@@ -68,13 +72,21 @@ export interface DivideExports {
   closePartitions(): void;
   openSegment(): number;
   closeSegment(segment: number): void;
-  table(length: number): number;
-  group(): number;
-  collect(from: number, end: number, most: number, longest: number, mostKey: number): Result;
+  window(segment: number, length: number): number;
+  table(segment: number, length: number): number;
+  collect(
+    segment: number,
+    from: number,
+    end: number,
+    most: number,
+    mostKey: number,
+    bytes: number,
+    limit: number,
+  ): Result;
   divide(segment: number): Result;
   definedAlone(segment: number): void;
-  lastPlace(segment: number): number;
-  firstKey(): number;
+  lastPlace(): number;
+  keyAt(offset: number): number;
   beginSlots(): void;
   beginPass(): void;
   beginChunk(start: number, end: number): void;

@@ -2,7 +2,6 @@ import { crc32 } from "@partd/disk";
 import type { Segment } from "../data-set/segment.js";
 import {
   LARGE,
-  LONGEST_ENTRY,
   PIECE,
   RECORD_HEAD,
   type RecordHead,
@@ -36,14 +35,13 @@ export class RecordCursor {
   readonly #segment: Segment;
   readonly #number: number;
   readonly #divider: Divider;
-  #opened: Window | undefined;
   readonly #end: number;
-  /** Of `divide.c`: where each of the segment's keys was defined. */
-  #places: number | undefined;
+  #opened: Opened | undefined;
   #at = SEGMENT_HEADER;
   #next = 0;
   #head: RecordHead | undefined;
-  #table: Buffer = EMPTY;
+  /** The address of its table. */
+  #table = 0;
 
   constructor({ segment, end }: Extent, number: number, divider: Divider) {
     this.#segment = segment;
@@ -58,19 +56,21 @@ export class RecordCursor {
   async next(): Promise<boolean> {
     const { path, seed, unreadable } = this.#segment;
     this.#at = Math.max(this.#at, this.#next);
+    const { address, window } = this.#open;
     for (;;) {
       const at = this.#at;
       if (at + RECORD_HEAD > this.#end) break;
-      const head = readHead(await this.#window.read(at, RECORD_HEAD), seed, at);
+      const head = readHead(await window.read(at, RECORD_HEAD), seed, at);
       if (head) {
         const payload = at + RECORD_HEAD + head.tableLength;
         const end = payload + head.payloadLength;
         if (end > this.#end) break;
-        const table = await this.#window.read(at + RECORD_HEAD, head.tableLength);
+        this.#table = this.#memory.exports.table(address, head.tableLength) >>> 0;
+        const table = await window.read(at + RECORD_HEAD, head.tableLength);
         if (crc32(table) === head.tableCrc) {
+          this.#memory.copy(table, this.#table);
           this.#next = end;
           this.#head = head;
-          this.#table = table;
           this.stamp = head.stamp;
           return true;
         }
@@ -80,12 +80,11 @@ export class RecordCursor {
       if (!gap) throw new UnreadableTable(path);
       this.#at = Math.max(gap.end, at + 1);
       if (!(await this.#isHead(this.#at))) {
-        this.#at = (await findHead(this.#window, this.#segment, this.#at, this.#end)) ?? this.#end;
+        this.#at = (await findHead(window, this.#segment, this.#at, this.#end)) ?? this.#end;
       }
     }
-    if (this.#places !== undefined) this.#memory.exports.closeSegment(this.#places);
     // A thousand cursors that each kept a stretch of their segment would be a gigabyte.
-    this.#table = EMPTY;
+    this.#memory.exports.closeSegment(address);
     this.#opened = undefined;
     return false;
   }
@@ -112,68 +111,80 @@ export class RecordCursor {
   }
 
   async #divide(): Promise<void> {
-    const { entries, groups, payloadLength } = this.#head as RecordHead;
+    const { entries, groups, payloadLength, tableLength } = this.#head as RecordHead;
     const memory = this.#memory;
     const { exports } = memory;
-    this.#places ??= exports.openSegment();
-    const crcs = this.#table.length - 4 * groups;
+    const { address: segment, window } = this.#open;
+    const crcs = tableLength - 4 * groups;
     if (entries * 2 > crcs) throw new RangeError("there is no room for so many entries");
-    memory.copy(this.#table, exports.table(this.#table.length));
     const mostKey = Math.min(this.#next / 2, MOST_KEYS);
     let position = this.#next - payloadLength;
     let group = 0;
-    const next = async (length: number, isOfLast = false) => {
-      if (group === groups) throw new RangeError("there are more groups than it says");
-      const bytes =
-        this.#window.has(position, length) ?? (await this.#window.read(position, length));
-      if (bytes.length < length) throw new RangeError("its lengths differ from what it says");
-      if (crc32(bytes) !== this.#table.readUInt32LE(crcs + 4 * group)) {
-        exports.lastPlace(this.#places as number);
-        const key = await this.#textOf(isOfLast ? memory.out(1) : exports.firstKey());
-        throw damagedRange(this.#segment, position, length, key);
-      }
-      position += length;
-      group++;
-      return bytes;
-    };
     let at = 0;
     for (let left = entries; left > 0; ) {
-      check(exports.collect(at, crcs, left, LONGEST_ENTRY, mostKey));
+      const rest = this.#next - position;
+      const bytes = await window.from(position, Math.min(rest, 2 * LARGE));
+      const address = bytes.byteOffset;
+      const limit = Math.min(rest, bytes.length);
+      check(exports.collect(segment, at, crcs, left, mostKey, address, limit));
       at = memory.out(0);
-      const open = memory.out(1);
-      left -= memory.out(2);
+      const byteLength = memory.out(1);
+      const count = memory.out(2);
       const large = memory.out(3);
-      if (open > 0) memory.copy(await next(open), exports.group());
+      if (count === 0) throw contradictory();
+      left -= count;
+      let checked = 0;
+      for (const length of memory.words(memory.out(5), memory.out(4))) {
+        const start = address + checked;
+        if (this.#crc(group++) !== crc32(memory.slice(start, start + length))) {
+          const key = await this.#textOf(exports.keyAt(checked));
+          throw damagedRange(this.#segment, position + checked, length, key);
+        }
+        checked += length;
+      }
+      position += byteLength;
       for (;;) {
-        const result = exports.divide(this.#places);
+        const result = exports.divide(segment);
         if (result !== Result.cutShort) {
           check(result);
           break;
         }
         await this.#makeRoom();
       }
-      if (large < LARGE) continue;
-      const number = exports.lastPlace(this.#places);
+      if (large === 0) continue;
+      const number = exports.lastPlace();
       const partition = memory.out(0);
+      const key = memory.out(1);
       if (number !== 0) await this.#divider.begin(partition, number >>> 0, large);
-      for (let rest = large; rest > 0; rest -= Math.min(rest, PIECE)) {
-        const piece = await next(Math.min(rest, PIECE), true);
+      for (let done = 0; done < large; done += PIECE) {
+        const length = Math.min(large - done, PIECE);
+        const piece = (await window.from(position, length)).subarray(0, length);
+        if (piece.length < length) throw contradictory();
+        if (this.#crc(group++) !== crc32(piece)) {
+          throw damagedRange(this.#segment, position, length, await this.#textOf(key));
+        }
+        position += length;
         if (number !== 0) await this.#divider.addPiece(partition, piece);
       }
     }
-    if (group !== groups || position !== this.#next || at !== crcs) {
-      throw new RangeError("its lengths differ from what it says");
-    }
+    if (group !== groups || position !== this.#next || at !== crcs) throw contradictory();
+  }
+
+  /** The checksum of a group of the present record, in the table. */
+  #crc(group: number): number {
+    const { groups, tableLength } = this.#head as RecordHead;
+    if (group >= groups) throw new RangeError("there are more groups than it says");
+    return this.#memory.bytes.readUInt32LE(this.#table + tableLength - 4 * (groups - group));
   }
 
   /** Makes room for the first of the entries that wait. */
   async #makeRoom(): Promise<void> {
-    const { exports } = this.#memory;
-    const [partition, from, length] = [0, 1, 2].map((i) => this.#memory.out(i)) as Three;
+    const memory = this.#memory;
+    const [partition, from, length] = [0, 1, 2].map((i) => memory.out(i)) as Three;
     if (await this.#divider.flush(partition)) return;
     // Its key is longer than an empty chunk.
-    await this.#divider.writeKey(partition, this.#table.subarray(from, from + length));
-    exports.definedAlone(this.#places as number);
+    await this.#divider.writeKey(partition, memory.slice(from, from + length));
+    memory.exports.definedAlone(this.#open.address);
   }
 
   /** The text of a key of the segment, for messages: read anew, up to this record. */
@@ -197,15 +208,34 @@ export class RecordCursor {
     return this.#divider.memory;
   }
 
-  get #window(): Window {
-    this.#opened ??= new Window(this.#segment, this.#end);
+  /** Opened when it is read first. */
+  get #open(): Opened {
+    if (!this.#opened) {
+      const { exports } = this.#memory;
+      const address = exports.openSegment();
+      const window = new Window(this.#segment, this.#end, (length) => {
+        const start = exports.window(address, length) >>> 0;
+        return this.#memory.slice(start, start + length);
+      });
+      this.#opened = { address, window };
+    }
     return this.#opened;
   }
 
   async #isHead(at: number): Promise<boolean> {
     if (at + RECORD_HEAD > this.#end) return false;
-    return !!readHead(await this.#window.read(at, RECORD_HEAD), this.#segment.seed, at);
+    return !!readHead(await this.#open.window.read(at, RECORD_HEAD), this.#segment.seed, at);
   }
+}
+
+/** What a segment is read with: its state in `divide.c`, and in that memory what was read of it. */
+interface Opened {
+  readonly address: number;
+  readonly window: Window;
+}
+
+function contradictory(): RangeError {
+  return new RangeError("its lengths differ from what it says");
 }
 
 /** @throws RangeError if a table makes no sense. */
@@ -219,4 +249,3 @@ type Three = [number, number, number];
 
 /** Of one segment: eight bytes of memory each. */
 const MOST_KEYS = 2 ** 31;
-const EMPTY = Buffer.alloc(0);

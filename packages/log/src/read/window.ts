@@ -6,13 +6,23 @@ import type { Segment } from "../data-set/segment.js";
 export class Window {
   readonly segment: Segment;
   readonly #size: number;
-  #bytes: Buffer = Buffer.alloc(0);
+  readonly #allocate: (length: number) => Buffer;
+  #bytes: Buffer = EMPTY;
   #start = 0;
 
-  /** @param size bytes after this are not read. */
-  constructor(segment: Segment, size: number) {
+  /**
+   * @param size bytes after this are not read.
+   * @param allocate memory for a stretch; it may be that of the one before. If a stretch is detached
+   *   from its memory, it is read again.
+   */
+  constructor(
+    segment: Segment,
+    size: number,
+    allocate: (length: number) => Buffer = Buffer.allocUnsafeSlow,
+  ) {
     this.segment = segment;
     this.#size = size;
+    this.#allocate = allocate;
   }
 
   /** The stretch, if an earlier read has brought it. */
@@ -27,15 +37,23 @@ export class Window {
     const found = this.has(offset, length);
     if (found) return found;
     const wanted = Math.max(0, Math.min(Math.max(length, STRETCH), this.#size - offset));
-    const bytes = Buffer.allocUnsafeSlow(wanted);
+    this.#bytes = EMPTY;
+    const bytes = this.#allocate(wanted);
     const filled = await this.segment.reading((fd) => readAll(fd, bytes, offset));
     this.#bytes = bytes.subarray(0, filled);
     this.#start = offset;
     return this.#bytes.subarray(0, Math.min(length, filled));
   }
+
+  /** All that is in memory from `offset` on: `least` bytes or more, fewer where the file ends. */
+  async from(offset: number, least: number): Promise<Buffer> {
+    if (!this.has(offset, least)) await this.read(offset, least);
+    return this.#bytes.subarray(offset - this.#start);
+  }
 }
 
 const STRETCH = 2 ** 20;
+const EMPTY = Buffer.alloc(0);
 
 /** Fills the pieces from `position` on. @returns the bytes read: fewer only where the file ends. */
 export async function readPieces(
