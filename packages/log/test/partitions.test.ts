@@ -1,3 +1,4 @@
+import { readFileSync, writeFileSync } from "node:fs";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { describe, expect, test } from "@jest/globals";
@@ -7,7 +8,7 @@ import { DataSet } from "../src/data-set/data-set.js";
 import { DivideMemory } from "../src/read/divide-memory.js";
 import { entriesOf, Partitions } from "../src/read/entries.js";
 import { LongEntry } from "../src/read/grouping.js";
-import { directories, text } from "./directories.js";
+import { directories, filesOf, text } from "./directories.js";
 
 const { next } = directories();
 
@@ -80,6 +81,62 @@ test("partitions give each key once, with what several writers appended and dele
       ],
     },
   );
+});
+
+/** A record that is longer than what is read at a time, with more entries than are divided at a time. */
+async function longRecord(): Promise<{ directory: string; expected: Map<string, string> }> {
+  const directory = next();
+  await using store = new LogStore(directory);
+  const expected = new Map<string, string>();
+  const batch: [string, Uint8Array][] = [];
+  for (let i = 0; i < 12_000; i++) {
+    const length = i % 1000 === 999 ? 4096 + i : i % 7 === 0 ? 9 : 60 + (i % 311);
+    const value = `${i};`.padEnd(length, String(i % 10));
+    batch.push([`k${i % 9001}`, Buffer.from(value)]);
+    expected.set(`k${i % 9001}`, (expected.get(`k${i % 9001}`) ?? "") + value);
+  }
+  await store.append(batch);
+  const gone = Array.from({ length: 6000 }, (_, i) => `k${i}`);
+  await store.delete(gone);
+  for (const key of gone) expected.delete(key);
+  return { directory, expected };
+}
+
+test("a record that is read in several pieces gives what it holds", async () => {
+  const { directory, expected } = await longRecord();
+  await using store = new LogStore(directory);
+  const found = new Map<string, string>();
+  let count = 0;
+  for await (const [key, value] of store.entries()) {
+    count++;
+    found.set(key as string, text(value));
+  }
+  expect(count).toBe(expected.size);
+  expect(found).toEqual(expected);
+});
+
+test("damage in the midst of a record is told with its key", async () => {
+  const { directory } = await longRecord();
+  const [path = ""] = filesOf(directory, ".seg");
+  const bytes = readFileSync(path);
+  for (const i of [5, 4000, 8888]) {
+    const copy = Buffer.from(bytes);
+    copy[copy.indexOf(`${i};`) + 1]! ^= 1;
+    writeFileSync(path, copy);
+    await using store = new LogStore(directory);
+    const reading = (async () => {
+      for await (const _ of store.entries());
+    })();
+    const error = await reading.catch((error: unknown) => error);
+    expect(error).toMatchObject({ code: "ERR_PARTD_CORRUPT", path });
+    // Its group has its bytes, and begins with those of another key.
+    const { key, offset } = error as { key: string; offset: number };
+    const place = bytes.indexOf(`${i};`);
+    expect(place - offset).toBeGreaterThanOrEqual(0);
+    expect(place - offset).toBeLessThan(8192);
+    const first = bytes.toString("latin1", offset, offset + 8).split(";")[0];
+    expect(key).toBe(`k${Number(first) % 9001}`);
+  }
 });
 
 describe("entries are read by the indexes", () => {
@@ -156,9 +213,11 @@ test("segments that have been divided leave nothing in memory", async () => {
   const count = () => {
     if (++records === 64) more = arrayBuffers() - before;
   };
-  const partitions = new Partitions(directory, extents, opened(), count);
+  const memory = opened();
+  const partitions = new Partitions(directory, extents, memory, count);
   await partitions.fill();
   await partitions.close();
   await dataSet.close();
   expect(more).toBeLessThan(24 * 2 ** 20); // Once 64 MiB, of each segment the stretch read last.
+  expect(memory.exports.memory.buffer.byteLength).toBeLessThan(16 * 2 ** 20);
 });
