@@ -83,27 +83,29 @@ test("partitions give each key once, with what several writers appended and dele
   );
 });
 
-/** A record that is longer than what is read at a time, with more entries than are divided at a time. */
-async function longRecord(): Promise<{ directory: string; expected: Map<string, string> }> {
+/** Records that are longer than what is read at a time, with more entries than are divided at a time. */
+async function longRecords(): Promise<{ directory: string; expected: Map<string, string> }> {
   const directory = next();
   await using store = new LogStore(directory);
   const expected = new Map<string, string>();
-  const batch: [string, Uint8Array][] = [];
-  for (let i = 0; i < 12_000; i++) {
-    const length = i % 1000 === 999 ? 4096 + i : i % 7 === 0 ? 9 : 60 + (i % 311);
-    const value = `${i};`.padEnd(length, String(i % 10));
-    batch.push([`k${i % 9001}`, Buffer.from(value)]);
-    expected.set(`k${i % 9001}`, (expected.get(`k${i % 9001}`) ?? "") + value);
+  for (let from = 0; from < 24_000; from += 12_000) {
+    const batch: [string, Uint8Array][] = [];
+    for (let i = from; i < from + 12_000; i++) {
+      const length = i % 5000 === 4999 ? 4096 + i : i % 7 === 0 ? 9 : 60 + (i % 311);
+      const value = `${i};`.padEnd(length, String(i % 10));
+      batch.push([`k${i % 9001}`, Buffer.from(value)]);
+      expected.set(`k${i % 9001}`, (expected.get(`k${i % 9001}`) ?? "") + value);
+    }
+    await store.append(batch);
   }
-  await store.append(batch);
   const gone = Array.from({ length: 6000 }, (_, i) => `k${i}`);
   await store.delete(gone);
   for (const key of gone) expected.delete(key);
   return { directory, expected };
 }
 
-test("a record that is read in several pieces gives what it holds", async () => {
-  const { directory, expected } = await longRecord();
+test("records that are read in several pieces give what they hold", async () => {
+  const { directory, expected } = await longRecords();
   await using store = new LogStore(directory);
   const found = new Map<string, string>();
   let count = 0;
@@ -116,7 +118,7 @@ test("a record that is read in several pieces gives what it holds", async () => 
 });
 
 test("damage in the midst of a record is told with its key", async () => {
-  const { directory } = await longRecord();
+  const { directory } = await longRecords();
   const [path = ""] = filesOf(directory, ".seg");
   const bytes = readFileSync(path);
   for (const i of [5, 4000, 8888]) {
