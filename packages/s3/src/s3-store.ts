@@ -115,6 +115,7 @@ export class S3Store extends BaseStore {
    */
   async seal(options: OperationOptions = {}): Promise<void> {
     await this.flush(options); // Opens the store.
+    this.#writer.freeMemory();
     await this.#writer.writeIndex();
     await this.#dataSet.seal(options.signal);
   }
@@ -237,6 +238,7 @@ export class S3Store extends BaseStore {
   protected override async _close(): Promise<void> {
     for (const stream of this.#streams) stream.close();
     this.#streams.clear();
+    this.#writer.freeMemory();
     await this.#writer.writeIndex();
     await this.#removeDoomed();
   }

@@ -12,7 +12,7 @@ import { bytesOf, keysOf } from "./workload.js";
 
 const MIB = 2 ** 20;
 const SEGMENTS = 4;
-/** Objects written in a round, so many of them at once: a store uses memory again after the first. */
+/** Objects written in a round, after {@link SEGMENTS} that open connections and give the store its memory. */
 const WRITTEN = 12;
 const SEGMENT = 64 * MIB;
 /** Keys of a segment, each of 1 MiB. */
@@ -58,15 +58,17 @@ function appendSegments(checksums: Checksums): NodeSide {
   return async () => {
     const store = newStore(prefix(), checksums);
     const batch = batchOf();
-    let { put, list } = store.requests;
+    await together(SEGMENTS, () => store.append(batch));
+    const before = store.requests;
+    let { put, list } = before;
     return {
       async run() {
-        await together(() => store.append(batch));
+        await together(WRITTEN, () => store.append(batch));
         ({ put, list } = store.requests);
       },
       figures: () => ({
-        PUTs: `${put} (at most ${(1.1 * WRITTEN).toFixed(1)})`,
-        LISTs: String(list),
+        PUTs: `${put - before.put} (at most ${(1.1 * WRITTEN).toFixed(1)})`,
+        LISTs: String(list - before.list),
       }),
       async done() {
         await store.drop();
@@ -82,11 +84,11 @@ function putObjects(checksums: Checksums): NodeSide {
     const body = bytesOf(SEGMENT);
     const folder = prefix();
     const names = Array.from({ length: WRITTEN }, (_, i) => `${folder}/${i}`);
+    const put = (i: number) =>
+      client.send(new PutObjectCommand({ Bucket: BUCKET, Key: names[i], Body: body }));
+    await together(SEGMENTS, put);
     return {
-      run: () =>
-        together((i) =>
-          client.send(new PutObjectCommand({ Bucket: BUCKET, Key: names[i], Body: body })),
-        ),
+      run: () => together(WRITTEN, put),
       figures: () => ({ PUTs: String(WRITTEN), LISTs: "0" }),
       done: () => removeAll(client, names),
     };
@@ -189,11 +191,11 @@ async function removeAll(client: S3Client, keys: readonly string[]): Promise<voi
   await awsClient(client).delete({ bucket: BUCKET, keys, signal: new AbortController().signal });
 }
 
-/** Makes {@link WRITTEN} objects, a few at a time. */
-async function together(make: (i: number) => Promise<unknown>): Promise<void> {
+/** Makes `count` objects, a few at a time. */
+async function together(count: number, make: (i: number) => Promise<unknown>): Promise<void> {
   let next = 0;
   const lane = async () => {
-    while (next < WRITTEN) await make(next++);
+    while (next < count) await make(next++);
   };
   await Promise.all(Array.from({ length: SEGMENTS }, lane));
 }

@@ -5,6 +5,7 @@
 export class Blocks {
   readonly #spares: Buffer[] = [];
   readonly #most: number;
+  #timer: NodeJS.Timeout | undefined;
 
   /** @param most blocks that are kept. */
   constructor(most: number) {
@@ -19,15 +20,21 @@ export class Blocks {
     return Buffer.allocUnsafeSlow(length < KEPT_FROM ? length : Math.ceil(length * 1.125));
   }
 
-  /** Takes memory that nothing reads any more. */
+  /** Takes memory that nothing reads any more, and keeps it for {@link KEPT_MS}. */
   giveBack(block: Buffer): void {
-    if (block.length >= KEPT_FROM && this.#spares.length < this.#most) this.#spares.push(block);
+    if (block.length < KEPT_FROM || this.#spares.length >= this.#most) return;
+    this.#spares.push(block);
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.clear(), KEPT_MS).unref();
   }
 
   clear(): void {
+    clearTimeout(this.#timer);
     this.#spares.length = 0;
   }
 }
 
 /** In bytes: what is shorter does not take long. */
 const KEPT_FROM = 2 ** 20;
+/** Milliseconds without a commit: a buffer that is filled with 32 MiB a second gives its next 64 MiB sooner. */
+const KEPT_MS = 2_000;

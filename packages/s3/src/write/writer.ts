@@ -81,6 +81,11 @@ export class Writer {
     this.#describedBytes = 0;
   }
 
+  /** Frees the memory that is kept for the next object. */
+  freeMemory(): void {
+    this.#blocks.clear();
+  }
+
   /** Resolves when no commit is under way. */
   async idle(): Promise<void> {
     while (this.#running.size > 0) await Promise.all(this.#running);
@@ -93,17 +98,9 @@ export class Writer {
       const work = this.#write(this.#takeGroup()).finally(() => {
         this.#running.delete(work);
         this.#begin();
-        if (this.#running.size === 0) this.#rest();
       });
       this.#running.add(work);
     }
-  }
-
-  /** Frees memory, unless the next append comes at once. */
-  #rest(): void {
-    setImmediate(() => {
-      if (this.#running.size === 0) this.#blocks.clear();
-    });
   }
 
   #takeGroup(): Pending[] {
