@@ -9,7 +9,12 @@ export { type CsvRow, type ReadCsvOptions, readCsv, readTsv } from "./csv/read-c
 export { readJson } from "./json/read-json.js";
 export { readNdjson } from "./json/read-ndjson.js";
 export { parseFieldPath, valueAt } from "./key/field-path.js";
-export { decodeGroupKey, encodeGroupKey, type GroupKey } from "./key/group-key.js";
+export {
+  decodeGroupKey,
+  decodeGroupKeys,
+  encodeGroupKey,
+  type GroupKey,
+} from "./key/group-key.js";
 export { hashKey, partitionOf } from "./key/hash.js";
 export { type ReadParquetOptions, readParquet } from "./parquet/read-parquet.js";
 export type {

@@ -193,8 +193,8 @@ export interface Totals {
 export interface KeyTotals {
   readonly count: number;
   /** The encoded keys, end to end. */
-  readonly keys: Uint8Array;
-  readonly keyEnds: Uint32Array;
+  readonly keys: Uint8Array<ArrayBuffer>;
+  readonly keyEnds: Uint32Array<ArrayBuffer>;
   /** The halves of each encoded key's XXH64. */
   readonly hashLow: Uint32Array;
   readonly hashHigh: Uint32Array;

@@ -3,6 +3,7 @@ import { fileURLToPath } from "node:url";
 import { expect, test } from "@jest/globals";
 import {
   decodeGroupKey,
+  decodeGroupKeys,
   encodeGroupKey,
   type GroupKey,
   hashKey,
@@ -55,6 +56,23 @@ test("a key is what it was after its bytes, and two keys have the same bytes if 
       seen.set(Buffer.from(bytes).toString("latin1"), key);
     }),
     { numRuns: 3000 },
+  );
+});
+
+test("keys decoded together are those decoded one by one", () => {
+  const jsonKey = anyKey.filter((key) => encodeGroupKey(key)[0]! >= 0x20);
+  const lists = fc.oneof(fc.array(jsonKey), fc.array(anyKey));
+  fc.assert(
+    fc.property(lists, fc.nat(), fc.nat(), (keys, a, b) => {
+      const encoded = keys.map(encodeGroupKey);
+      const ends = encoded.map((_, n) => Buffer.concat(encoded.slice(0, n + 1)).length);
+      const [first = 0, behind = 0] = [a, b]
+        .map((n) => n % (keys.length + 1))
+        .toSorted((x, y) => x - y);
+      const decoded = decodeGroupKeys(Buffer.concat(encoded), ends, first, behind);
+      expect(decoded).toEqual(keys.slice(first, behind).map(withoutMinusZero));
+    }),
+    { numRuns: 1000 },
   );
 });
 

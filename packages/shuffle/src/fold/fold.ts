@@ -8,7 +8,7 @@ import { appendBatch, Fan } from "../spill/fan.js";
 import { ShareResult } from "../threads/share-threads.js";
 import type { Aggregate } from "./aggregates.js";
 import type { Column, Numbered } from "./columns.js";
-import { type Keyed, KeyIndex, NO_NUMBER } from "./key-index.js";
+import { type Adopted, KeyIndex, NO_NUMBER } from "./key-index.js";
 
 /** Keys of some records, and of each record the values to aggregate: a list for each column. */
 export interface FoldBatch {
@@ -16,9 +16,9 @@ export interface FoldBatch {
   readonly values: readonly (ArrayLike<unknown> | undefined)[];
 }
 
-/** The keys of a share with the states of each aggregate. */
+/** The keys of a share, end to end, with the states of each aggregate. */
 export interface FoldedShare {
-  readonly keyed: Keyed;
+  readonly keyed: Adopted;
   readonly states: readonly unknown[];
 }
 
@@ -123,9 +123,13 @@ class FoldTable {
   merge(share: ShareResult<FoldedShare>): void {
     if (this.#fan) return;
     const { keyed, states } = share.value;
+    const index = this.#index;
     const numbers = new Uint32Array(keyed.count);
-    this.#index.number(keyed, numbers, false);
-    const { count: keys } = this.#index;
+    if (index.count === 0) {
+      index.adopt(keyed);
+      for (let i = 0; i < keyed.count; i++) numbers[i] = i;
+    } else index.number(keyed, numbers, false);
+    const { count: keys } = index;
     const numbered = { count: keyed.count, numbers, keys, key: () => undefined };
     for (const [i, column] of this.#columns.entries()) column.merge!(numbered, states[i] as never);
     share.isTaken = true;
@@ -164,12 +168,9 @@ class FoldTable {
     const index = this.#index;
     for (let from = 0; from < index.count; from += RESULTS_AT_ONCE) {
       const results: [unknown, unknown[]][] = [];
-      const to = Math.min(index.count, from + RESULTS_AT_ONCE);
-      for (let number = from; number < to; number++) {
-        results.push([
-          index.at(number, decodeGroupKey),
-          this.#columns.map((column) => column.result(number)),
-        ]);
+      const keys = index.keys(from, Math.min(index.count, from + RESULTS_AT_ONCE));
+      for (const [i, key] of keys.entries()) {
+        results.push([key, this.#columns.map((column) => column.result(from + i))]);
       }
       yield results;
     }

@@ -1,7 +1,14 @@
+import { decodeGroupKeys } from "@partd/records";
 import type { KeyedBatch } from "../source/keyed-batch.js";
 
 /** Keys with their hashes. */
 export type Keyed = Omit<KeyedBatch, "bytes" | "ends">;
+
+/** Keys in memory of their own. */
+export interface Adopted extends Keyed {
+  readonly keys: Uint8Array<ArrayBuffer>;
+  readonly keyEnds: Uint32Array<ArrayBuffer>;
+}
 
 /** Numbers encoded keys from 0 on, in the order in which they are seen first. */
 export class KeyIndex {
@@ -179,6 +186,33 @@ export class KeyIndex {
       hashLow: lows,
       hashHigh: highs,
     };
+  }
+
+  /**
+   * Takes over keys that differ, of which there are none yet: each gets the number that it has there.
+   *
+   * @param keyed whose keys lie end to end, and are nobody else's from now on.
+   */
+  adopt({ count, keys, keyEnds, hashLow, hashHigh }: Adopted): void {
+    if (count === 0) return;
+    this.count = count;
+    this.#bytes = keys;
+    this.#ends = keyEnds;
+    const slots = new Uint32Array(Math.max(2048, 4 * 2 ** Math.ceil(Math.log2(2 * count + 1))));
+    this.#slots = slots;
+    const mask = slots.length - 1;
+    for (let number = 0, from = 0; number < count; number++) {
+      const low = hashLow[number]!;
+      let slot = (low << 2) & mask;
+      while (slots[slot + 2] !== 0) slot = (slot + 4) & mask;
+      this.#put(slots, slot, low, hashHigh[number]!, number + 1, from);
+      from = keyEnds[number]!;
+    }
+  }
+
+  /** The keys of some numbers. */
+  keys(first: number, behind: number): unknown[] {
+    return decodeGroupKeys(this.#bytes, this.#ends, first, behind);
   }
 
   /** Passes where the key of that number lies. */
