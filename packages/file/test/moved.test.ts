@@ -23,7 +23,7 @@ async function keptIn(directory: string): Promise<string> {
 }
 
 test("a data set that is moved gets what is appended, or it is refused", async () => {
-  const directory = make();
+  const directory = join(make(), "set");
   const store = new FileStore(directory);
   await store.append({ kept: bytes("before,") });
   renameSync(directory, `${directory}-moved`);
@@ -39,7 +39,7 @@ test("a data set that is moved gets what is appended, or it is refused", async (
 test.each(["key", "tuple", "aside", "set"])(
   "one that is moved away just before a file is opened does not come back in its old place: %s",
   async (kind) => {
-    const directory = make();
+    const directory = join(make(), "set");
     const store = new FileStore(directory);
     await store.append({ kept: bytes("1") });
     const key = { key: "x", tuple: tuple("a", "b"), aside: tuple("kept", "x"), set: "x" }[kind];
@@ -59,7 +59,7 @@ test.each(["key", "tuple", "aside", "set"])(
 );
 
 test("a data set that is removed begins anew, as after the drop of Python's partd", async () => {
-  const directory = make();
+  const directory = join(make(), "set");
   await using store = new FileStore(directory);
   for (const isMade of [false, true]) {
     await store.append({ kept: bytes("1"), [isMade ? "made" : "removed"]: bytes("1") });
@@ -75,7 +75,7 @@ test("a data set that is removed begins anew, as after the drop of Python's part
 });
 
 test("another data set in its place, also a copy made while the lock was held, is left alone", async () => {
-  const [directory, other] = [make(), make()];
+  const [directory, other] = [join(make(), "set"), join(make(), "set")];
   await using another = new FileStore(other);
   await another.append({ kept: bytes("other") });
   await another.close();
