@@ -165,12 +165,15 @@ class Tasks {
   #next = 0;
   /** Bytes of the next, very large range that earlier tasks cover. */
   #part = 0;
+  /** Of the values that many ranges are copied into, by slot, once they are used. */
+  readonly #views: DataView[] | undefined;
 
   constructor(plan: SegmentPlan, values: readonly Uint8Array[]) {
     this.#plan = plan;
     this.#columns = plan.index.columns;
     this.#values = values;
     this.#order = radixOrder(positions(plan), plan.count);
+    if (plan.count >= MANY_A_VALUE * values.length) this.#views = new Array(values.length);
   }
 
   next(): Task | undefined {
@@ -185,7 +188,9 @@ class Tasks {
     const { group: groups, delta, length, start } = this.#columns;
     const order = this.#order;
     const values = this.#values;
+    const views = this.#views;
     const { buffer } = bytes;
+    const source = new DataView(buffer);
     const base = bytes.byteOffset - task.position;
     let checked = -1;
     for (let i = task.from; i < task.to; i++) {
@@ -198,9 +203,17 @@ class Tasks {
         checked = groupStart;
         this.#check(group, buffer, groupStart, keys[slots[place] as number] as string);
       }
-      const value = values[slots[place] as number] as Uint8Array;
+      const slot = slots[place] as number;
+      const value = values[slot] as Uint8Array;
       const at = groupStart + (delta[row] as number);
-      value.set(new Uint8Array(buffer, at, length[row] as number), offsets[place] as number);
+      const bytesOfRow = length[row] as number;
+      if (views && bytesOfRow <= BY_WORDS) {
+        const target = views[slot] ?? new DataView(value.buffer, value.byteOffset);
+        views[slot] = target;
+        copyByWords(source, at, target, offsets[place] as number, bytesOfRow);
+      } else {
+        value.set(new Uint8Array(buffer, at, bytesOfRow), offsets[place] as number);
+      }
     }
   }
 
@@ -288,6 +301,31 @@ class Tasks {
     const length = this.#columns.groupLength[group] as number;
     checkGroups(this.#plan, group, new Uint8Array(buffer, at, length), key);
   }
+}
+
+/**
+ * From so many ranges a value on, a view of it is worth its making: `copyByWords` then takes half
+ * the time of `set`, which wants a view of each range.
+ */
+const MANY_A_VALUE = 8;
+/** Ranges longer than this are copied faster by `set`. */
+const BY_WORDS = 256;
+
+function copyByWords(
+  source: DataView,
+  from: number,
+  target: DataView,
+  offset: number,
+  length: number,
+): void {
+  const end = from + length;
+  let at = from;
+  let to = offset;
+  for (; at + 8 <= end; at += 8, to += 8) {
+    target.setUint32(to, source.getUint32(at, true), true);
+    target.setUint32(to + 4, source.getUint32(at + 4, true), true);
+  }
+  for (; at < end; at++, to++) target.setUint8(to, source.getUint8(at));
 }
 
 /** Checks `bytes`, which are whole groups from `group` on. */
