@@ -11,11 +11,11 @@ import {
   type ValueOf,
 } from "@partd/shuffle";
 import type { Options } from "../command/command.js";
+import { JsonText } from "../tables/json-text.js";
 import { delimiterOf } from "./format.js";
 import { AGGREGATES, type AggregateName } from "./names.js";
 import type { RecordSource, Row, ScannedValues } from "./record-source.js";
 import type { RecordValues } from "./record-values.js";
-import { JsonText } from "./record-writer.js";
 import { shownField } from "./result-names.js";
 
 type Kind = AggregateName | "count";

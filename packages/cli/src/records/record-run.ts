@@ -119,13 +119,12 @@ export class RecordRun implements AsyncDisposable {
   }
 
   show(phase: string): void {
-    const { isTable, records, tableBytesRead } = this.source;
+    const { records, tableBytesRead } = this.source;
     this.#progress.show({
       phase,
       records,
       bytesDone: tableBytesRead ?? this.#consumed,
-      // A stream of Arrow does not say how long it is.
-      bytesTotal: isTable && tableBytesRead === undefined ? undefined : this.#bytesTotal,
+      bytesTotal: this.#bytesTotal,
       bytesSpilled: this.#spilled,
     });
   }

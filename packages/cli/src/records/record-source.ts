@@ -81,11 +81,7 @@ export class RecordSource implements Records<string>, AsyncDisposable {
     this.values = new RecordValues(this.#inner.format);
   }
 
-  get isTable(): boolean {
-    return this.#tables !== undefined;
-  }
-
-  /** Bytes of tables that were read; undefined where they do not tell, and of other formats. */
+  /** Bytes of tables that were read; undefined of other formats. */
   get tableBytesRead(): number | undefined {
     return this.#tables?.bytesRead;
   }

@@ -4,6 +4,7 @@ import { Failure, UsageError } from "../command/failure.js";
 import { CompressedFile, compressorFor } from "../output/compressed-file.js";
 import { OutputFile } from "../output/output-file.js";
 import type { Column } from "../tables/column-type.js";
+import { JsonText } from "../tables/json-text.js";
 import { TableWriter, type WriteTable } from "../tables/table-writer.js";
 import { columnsOf, rawField, twinOf } from "./csv-row.js";
 import { delimiterOf, type Format, formatOfName, isTable, lineFormat } from "./format.js";
@@ -222,15 +223,6 @@ async function tableWriting(format: Format, isFile: boolean): Promise<WriteTable
   if (format === "parquet") return (await import("../tables/write-parquet.js")).writeParquet;
   const { writeArrowFile, writeArrowStream } = await import("../tables/write-arrow.js");
   return isFile ? writeArrowFile : writeArrowStream;
-}
-
-/** JSON that goes out as it is written. */
-export class JsonText {
-  readonly text: string;
-
-  constructor(text: string) {
-    this.text = text;
-  }
 }
 
 /** The format of results: --to, what --out ends in, else that of the input. */

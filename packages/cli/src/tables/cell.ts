@@ -1,4 +1,5 @@
 import type { TypedColumn } from "./column-type.js";
+import { JsonText } from "./json-text.js";
 import type { TableRecord } from "./table-writer.js";
 
 /** A value as its column's type has it: moments and days are counted from 1970; `null` if there is none. */
@@ -33,5 +34,6 @@ function momentOf(text: string, digits: 3 | 6 | 9): bigint {
 }
 
 function textOf(value: unknown): string {
+  if (value instanceof JsonText) return value.text;
   return typeof value === "bigint" ? String(value) : JSON.stringify(value);
 }

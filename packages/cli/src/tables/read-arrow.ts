@@ -1,9 +1,18 @@
-import { open } from "node:fs/promises";
-import { DataType, type RecordBatch, RecordBatchReader, type Vector } from "apache-arrow";
+import { type FileHandle, open } from "node:fs/promises";
+import type { Readable } from "node:stream";
+import {
+  type Data,
+  DataType,
+  type Map_,
+  type RecordBatch,
+  RecordBatchReader,
+  type Struct,
+  Vector,
+} from "apache-arrow";
 import { Failure } from "../command/failure.js";
 import { standardInput } from "../terminal/terminal.js";
 import type { Column, ColumnType } from "./column-type.js";
-import { dayText, jsonText, momentText } from "./json-text.js";
+import { dayText, decimalText, jsonText, momentText } from "./json-text.js";
 import { lineMaker, type OpenTable, piecesOf } from "./table-lines.js";
 
 /** Opens a file or a stream of Arrow IPC, or standard input. One record batch at a time is in memory. */
@@ -20,9 +29,9 @@ export async function openArrow(
     await file?.close().catch(() => undefined); // The reader may have closed it.
   };
   try {
-    const reader = await RecordBatchReader.from(
-      (file ?? standardInput(signal)) as unknown as AsyncIterable<Uint8Array>,
-    );
+    const size = (await file?.stat())?.size;
+    const stream = new CountedInput(file ?? standardInput(signal));
+    const reader = await RecordBatchReader.from(stream.input as AsyncIterable<Uint8Array>);
     await reader.open();
     if (reader.schema === undefined) throw new Error("it has no schema");
     const { fields } = reader.schema;
@@ -32,19 +41,22 @@ export async function openArrow(
       : all;
     return {
       columns,
-      byteLength: (await file?.stat())?.size,
       async *pieces() {
-        const batches = reader[Symbol.asyncIterator]();
-        // A stream does not say how many it has.
-        const all = reader.isFile() ? reader.numRecordBatches : undefined;
-        for (let before = 0; ; before++) {
-          const next = await batches.next().catch((error: unknown) => {
-            throw damaged(error);
-          });
-          if (next.done) return;
-          const { numRows } = next.value;
-          const shareOf = (rows: number) => all && (before + rows / numRows) / all;
-          yield* piecesOf(numRows, lineOf(next.value, columns), shareOf);
+        let before = 0;
+        try {
+          for await (const batch of reader) {
+            const { numRows } = batch;
+            const batchesBefore = before++;
+            // A file is read from its end, and a stream does not say how many batches it has.
+            const bytesRead =
+              size !== undefined && reader.isFile()
+                ? (rows: number) =>
+                    (size * (batchesBefore + rows / numRows)) / reader.numRecordBatches
+                : () => stream.bytesRead;
+            yield* piecesOf(numRows, lineOf(batch, columns), bytesRead);
+          }
+        } catch (error) {
+          throw damaged(error);
         }
       },
       close,
@@ -52,6 +64,36 @@ export async function openArrow(
   } catch (error) {
     await close();
     throw error instanceof Failure ? error : damaged(error);
+  }
+}
+
+/** What apache-arrow reads from, with the bytes that it has taken. */
+class CountedInput {
+  bytesRead = 0;
+  readonly input: unknown;
+
+  constructor(source: FileHandle | Readable) {
+    this.input = "stat" in source ? this.#file(source) : this.#stream(source);
+  }
+
+  #file(file: FileHandle): Pick<FileHandle, "fd" | "stat" | "read" | "close"> {
+    return {
+      fd: file.fd,
+      stat: () => file.stat() as never,
+      close: () => file.close(),
+      read: async (...where: Parameters<FileHandle["read"]>) => {
+        const found = await file.read(...where);
+        this.bytesRead += found.bytesRead;
+        return found as never;
+      },
+    };
+  }
+
+  async *#stream(stream: Readable): AsyncGenerator<Uint8Array> {
+    for await (const bytes of stream) {
+      this.bytesRead += (bytes as Uint8Array).byteLength;
+      yield bytes as Uint8Array;
+    }
   }
 }
 
@@ -63,14 +105,15 @@ function lineOf(batch: RecordBatch, columns: readonly Column[]): (row: number) =
   return lineMaker(found);
 }
 
-/** The JSON of a column's values. Those that the package rounds are taken where they lie. */
+/** The JSON of a column's values. Those that the package rounds are taken where they lie, also within lists and objects. */
 function jsonOf(type: DataType, column: Vector): (row: number) => string {
   const take = takerOf(type, column);
   return (row) => (column.isValid(row) ? take(row) : "null");
 }
 
 function takerOf(type: DataType, column: Vector): (row: number) => string {
-  const values = column.data[0]?.values as ArrayLike<unknown> | undefined;
+  const data = column.data[0] as Data | undefined;
+  const values = data?.values as ArrayLike<unknown> | undefined;
   if (values !== undefined && DataType.isTimestamp(type)) {
     const digits = ([0, 3, 6, 9] as const)[type.unit];
     return (row) => `"${momentText(values[row] as bigint, digits)}"`;
@@ -80,19 +123,62 @@ function takerOf(type: DataType, column: Vector): (row: number) => string {
   }
   if (DataType.isDate(type)) return (row) => `"${momentText(BigInt(column.get(row)), 3)}"`;
   if (DataType.isDecimal(type)) {
-    return (row) => decimalText(column.get(row) as Uint32Array, type.scale);
+    return (row) => decimalText(wholeOf(column.get(row) as Uint32Array), type.scale);
+  }
+  if (DataType.isStruct(type)) return structTaker(type, column);
+  const items = data?.children[0];
+  if (items !== undefined && DataType.isMap(type)) return mapTaker(type, data as Data, items);
+  if (items !== undefined && (DataType.isList(type) || DataType.isFixedSizeList(type))) {
+    const json = jsonOf(type.valueType, new Vector([items]));
+    const range = rangeOf(type, data as Data, items);
+    return (row) => `[${range(row).map(json).join(",")}]`;
   }
   return (row) => jsonText(column.get(row));
 }
 
-/** A whole number of 32-bit words, the low ones first, as a number with `scale` digits behind the dot. */
-function decimalText(words: Uint32Array, scale: number): string {
+function structTaker(type: Struct, column: Vector): (row: number) => string {
+  const members = type.children.map(({ name, type }, i) => ({
+    start: `${JSON.stringify(name)}:`,
+    json: jsonOf(type, column.getChildAt(i) as Vector),
+  }));
+  return (row) => `{${members.map(({ start, json }) => start + json(row)).join(",")}}`;
+}
+
+function mapTaker(type: Map_, data: Data, entries: Data): (row: number) => string {
+  const [key, value] = type.childType.children.map((field, i) =>
+    jsonOf(field.type, new Vector([entries.children[i] as Data])),
+  ) as [(row: number) => string, (row: number) => string];
+  const range = rangeOf(type, data, entries);
+  // A name is text, whatever the key was.
+  const name = (row: number) => (key(row).startsWith('"') ? key(row) : JSON.stringify(key(row)));
+  return (row) =>
+    `{${range(row)
+      .map((i) => `${name(i)}:${value(i)}`)
+      .join(",")}}`;
+}
+
+/**
+ * Where the items of a row's list stand among all `items`.
+ *
+ * @throws for lengths of a damaged file, which would be believed otherwise.
+ */
+function rangeOf(type: DataType, { valueOffsets }: Data, items: Data): (row: number) => number[] {
+  const size = DataType.isFixedSizeList(type) ? type.listSize : undefined;
+  const startOf = (row: number) => (size === undefined ? Number(valueOffsets[row]) : row * size);
+  return (row) => {
+    const [start, end] = [startOf(row), startOf(row + 1)];
+    if (!(start >= 0 && start <= end && end <= items.length)) {
+      throw new Error(`the list of a row has items ${start} to ${end} of ${items.length}`);
+    }
+    return Array.from({ length: end - start }, (_, i) => start + i);
+  };
+}
+
+/** A whole number of 32-bit words, the low ones first. */
+function wholeOf(words: Uint32Array): bigint {
   let value = 0n;
   for (let i = words.length - 1; i >= 0; i--) value = (value << 32n) | BigInt(words[i] as number);
-  value = BigInt.asIntN(words.length * 32, value);
-  if (scale <= 0) return String(value * 10n ** BigInt(-scale));
-  const digits = String(value < 0n ? -value : value).padStart(scale + 1, "0");
-  return `${value < 0n ? "-" : ""}${digits.slice(0, -scale)}.${digits.slice(-scale)}`;
+  return BigInt.asIntN(words.length * 32, value);
 }
 
 function typeOf(type: DataType): ColumnType | undefined {

@@ -5,12 +5,13 @@ import {
   parquetMetadataAsync,
   parquetScan,
   parquetSchema,
+  type SchemaElement,
   type SchemaTree,
 } from "hyparquet";
 import { compressors } from "hyparquet-compressors";
 import { Failure, UsageError } from "../command/failure.js";
 import type { ColumnType } from "./column-type.js";
-import { dayText, decimalText, jsonText, momentText } from "./json-text.js";
+import { dayText, decimalText, JsonText, jsonText, momentText } from "./json-text.js";
 import { lineMaker, type OpenTable, piecesOf } from "./table-lines.js";
 
 /** Opens a Parquet file. One row group at a time is in memory. */
@@ -27,16 +28,19 @@ export const openParquet: OpenTable = async (path, asked) => {
     const metadata = await parquetMetadataAsync(file);
     const { children } = parquetSchema(metadata);
     const all = children.map((tree) => ({ name: tree.element.name, type: typeOf(tree) }));
-    const decimals = new Map(children.flatMap(takeDecimal));
+    const decimals = new Map<string, JsonOf>();
+    for (const tree of children) {
+      const json = takeDecimals(tree);
+      if (json) decimals.set(tree.element.name, json);
+    }
     const columns = asked?.every((one) => all.some(({ name }) => name === one))
       ? all.filter(({ name }) => asked.includes(name))
       : all;
     return {
       columns,
-      byteLength: file.byteLength,
       async *pieces() {
         const names = columns.map(({ name }) => name);
-        const all = Number(metadata.num_rows);
+        const bytesOfRow = file.byteLength / Number(metadata.num_rows);
         let rowStart = 0;
         for (const { num_rows } of metadata.row_groups) {
           const rowEnd = rowStart + Number(num_rows);
@@ -47,17 +51,20 @@ export const openParquet: OpenTable = async (path, asked) => {
             // Bytes without a type are taken for text, but for those of decimals.
             const bytes = await parquetScan({ ...options, utf8: false });
             for (const name of names) {
-              const decimal = decimals.get(name);
-              const from = decimal ? bytes : scan;
+              const json = decimals.get(name);
+              const from = json ? bytes : scan;
               const values = await from.readColumn({ column: name, rowStart, rowEnd });
-              const json = decimal ?? jsonText;
-              found.push({ name, json: (row) => json(values[row]) });
+              found.push({ name, json: (row) => (json ?? jsonText)(values[row]) });
             }
           } catch (error) {
             throw damaged(error);
           }
           const before = rowStart;
-          yield* piecesOf(rowEnd - before, lineMaker(found), (rows) => (before + rows) / all);
+          yield* piecesOf(
+            rowEnd - before,
+            lineMaker(found),
+            (rows) => (before + rows) * bytesOfRow,
+          );
           rowStart = rowEnd;
         }
       },
@@ -72,13 +79,20 @@ export const openParquet: OpenTable = async (path, asked) => {
 /** Bytes of a file: the marks at both ends, and the length of the metadata. */
 const SHORTEST = 12;
 
-/** Moments with all the digits that they have. */
+/** Moments with all the digits that they have, and JSON as it is written but on one line. */
 const PARSERS: Partial<ParquetParsers> = {
+  jsonFromBytes: (bytes) => bytes && new JsonText(onOneLine(Buffer.from(bytes).toString())),
   timestampFromMilliseconds: (units) => momentText(BigInt(units), 3),
   timestampFromMicroseconds: (units) => momentText(BigInt(units), 6),
   timestampFromNanoseconds: (units) => momentText(BigInt(units), 9),
   dateFromDays: dayText,
 };
+
+/** @throws `SyntaxError` for what is no JSON, which no record is to hold. */
+function onOneLine(json: string): string {
+  JSON.parse(json);
+  return json.replaceAll(/[\r\n]/g, " ");
+}
 
 function typeOf({ element, children }: SchemaTree): ColumnType | undefined {
   const { type, converted_type: converted = "", logical_type: logical } = element;
@@ -93,19 +107,62 @@ function typeOf({ element, children }: SchemaTree): ColumnType | undefined {
   return converted === "UTF8" || logical?.type === "STRING" ? "text" : undefined;
 }
 
+/** The JSON of a value of a column, or of one within. */
+type JsonOf = (value: unknown) => string;
+
 /**
- * What makes JSON of a column of decimals, with all the digits that they have. The package would make doubles of
- * them: with its type taken from the schema, it gives the whole numbers that the file holds. Those within
- * lists and objects stay doubles.
+ * What makes JSON of a column of decimals, or of lists and objects that hold some, with all the digits that they
+ * have; undefined for a column without. The package would make doubles of them: with its type taken from the schema,
+ * it gives the whole numbers that the file holds.
  */
-function takeDecimal({ element, children }: SchemaTree): [string, (value: unknown) => string][] {
-  const { converted_type, logical_type } = element;
-  const isDecimal = converted_type === "DECIMAL" || logical_type?.type === "DECIMAL";
-  if (!isDecimal || children.length > 0 || element.repetition_type === "REPEATED") return [];
-  const { name, scale = 0 } = element;
+function takeDecimals(tree: SchemaTree): JsonOf | undefined {
+  const { element, children } = tree;
+  if (children.length === 0) {
+    const json = takeDecimal(element);
+    return json && (element.repetition_type === "REPEATED" ? listOf(json) : json);
+  }
+  const [inner] = children as [SchemaTree, ...SchemaTree[]];
+  const isWrapper = children.length === 1 && inner.element.repetition_type === "REPEATED";
+  if (isWrapper && element.converted_type === "LIST" && inner.children.length < 2) {
+    const [item] = inner.children;
+    const json = item ? takeDecimals(item) : takeDecimal(inner.element);
+    return json && listOf(json);
+  }
+  if (isWrapper && element.converted_type === "MAP" && inner.children.length === 2) {
+    // Decimals as keys stay doubles.
+    const json = takeDecimals(inner.children[1] as SchemaTree);
+    return json && membersOf(() => json);
+  }
+  const members = new Map<string, JsonOf>();
+  for (const child of children) {
+    const json = takeDecimals(child);
+    if (json) members.set(child.element.name, json);
+  }
+  if (members.size === 0) return undefined;
+  const json = membersOf((name) => members.get(name) ?? jsonText);
+  return element.repetition_type === "REPEATED" ? listOf(json) : json;
+}
+
+function listOf(item: JsonOf): JsonOf {
+  return (values) => (values == null ? "null" : `[${(values as unknown[]).map(item).join(",")}]`);
+}
+
+function membersOf(jsonFor: (name: string) => JsonOf): JsonOf {
+  return (value) => {
+    if (value == null) return "null";
+    const members = Object.entries(value).map(([name, one]) => {
+      return `${JSON.stringify(name)}:${jsonFor(name)(one)}`;
+    });
+    return `{${members.join(",")}}`;
+  };
+}
+
+function takeDecimal(element: SchemaElement): JsonOf | undefined {
+  const { converted_type, logical_type, scale = 0 } = element;
+  if (converted_type !== "DECIMAL" && logical_type?.type !== "DECIMAL") return undefined;
   delete element.converted_type;
   delete element.logical_type;
-  return [[name, (value) => (value == null ? "null" : decimalText(wholeOf(value), scale))]];
+  return (value) => (value == null ? "null" : decimalText(wholeOf(value), scale));
 }
 
 /** Bytes are a whole number in two's complement, the highest byte first. */

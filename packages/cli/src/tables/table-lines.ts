@@ -3,8 +3,6 @@ import type { Column } from "./column-type.js";
 /** Rows of a table as lines of NDJSON, some at a time. */
 export interface TableReader {
   readonly columns: readonly Column[];
-  /** Bytes of the file. */
-  readonly byteLength?: number | undefined;
   pieces(): AsyncIterable<TablePiece>;
   close(): Promise<void>;
 }
@@ -14,8 +12,8 @@ export interface TablePiece {
   readonly lines: string;
   /** Lines. */
   readonly count: number;
-  /** The share of the table that is read with these: up to 1, undefined where it does not say how long it is. */
-  readonly share: number | undefined;
+  /** Bytes of the table that are read with these; in proportion to rows, where it is not read from its beginning. */
+  readonly bytesRead: number;
 }
 
 /** Opens a table at a path; of its columns only those that are asked for, if all of them are there. */
@@ -34,7 +32,7 @@ export class TableLines implements AsyncIterable<Uint8Array> {
   readonly #asked: readonly string[] | undefined;
   readonly #starts: { readonly path: string; readonly line: number }[] = [];
   #columns: readonly Column[] = [];
-  #bytesRead: number | undefined = 0;
+  #bytesRead = 0;
 
   constructor(paths: readonly string[], open: OpenTable, asked: readonly string[] | undefined) {
     this.#paths = paths;
@@ -47,8 +45,8 @@ export class TableLines implements AsyncIterable<Uint8Array> {
     return this.#columns;
   }
 
-  /** Bytes of the files so far, in proportion to their rows; undefined where a table does not say how many it has. */
-  get bytesRead(): number | undefined {
+  /** Bytes of the tables so far. */
+  get bytesRead(): number {
     return this.#bytesRead;
   }
 
@@ -64,20 +62,13 @@ export class TableLines implements AsyncIterable<Uint8Array> {
       const table = await this.#open(path, this.#asked);
       this.#starts.push({ path, line });
       if (this.#starts.length === 1) this.#columns = table.columns;
-      const { byteLength } = table;
-      const first = this.#bytesRead;
-      const told = (share: number | undefined) => {
-        const isKnown = first !== undefined && byteLength !== undefined && share !== undefined;
-        this.#bytesRead = isKnown ? first + byteLength * share : undefined;
-      };
-      told(0);
+      const before = this.#bytesRead;
       try {
-        for await (const { lines, count, share } of table.pieces()) {
+        for await (const { lines, count, bytesRead } of table.pieces()) {
           line += count;
-          told(share);
+          this.#bytesRead = before + bytesRead;
           yield Buffer.from(lines);
         }
-        told(1);
       } finally {
         await table.close();
       }
@@ -100,19 +91,19 @@ export function lineMaker(
 /**
  * The lines of `count` rows, in pieces of some 64 Ki characters.
  *
- * @param shareOf the share of the table that is read with the first so many of these rows.
+ * @param bytesRead bytes of the table that are read with the first so many of these rows.
  */
 export function* piecesOf(
   count: number,
   lineOf: (row: number) => string,
-  shareOf: (rows: number) => number | undefined,
+  bytesRead: (rows: number) => number,
 ): Generator<TablePiece> {
   let lines = "";
   let from = 0;
   for (let row = 0; row < count; row++) {
     lines += lineOf(row);
     if (lines.length < PIECE && row + 1 < count) continue;
-    yield { lines, count: row + 1 - from, share: shareOf(row + 1) };
+    yield { lines, count: row + 1 - from, bytesRead: bytesRead(row + 1) };
     lines = "";
     from = row + 1;
   }

@@ -6,8 +6,9 @@ import { TemporaryDirectory } from "@partd/disk";
 import { Failure } from "../command/failure.js";
 import { membersOf } from "../records/json-members.js";
 import { type Column, ColumnTypes, type TypedColumn } from "./column-type.js";
+import { JsonText } from "./json-text.js";
 
-/** A record, with a bigint for each whole number that a double cannot hold. */
+/** A record, with a bigint for each whole number that a double cannot hold, and lists and objects as they are written. */
 export type TableRecord = Readonly<Record<string, unknown>>;
 
 /** Writes a table: its columns are known, and records come some at a time. */
@@ -105,25 +106,28 @@ function recordOf(line: string): TableRecord {
     throw new Failure("tables of Arrow and Parquet are made of records that are objects");
   }
   const fields = record as Record<string, unknown>;
-  for (const name in fields) {
-    const value = fields[name];
-    if (typeof value !== "number" || !Number.isInteger(value)) continue;
-    if (!Number.isSafeInteger(value)) return withLongIntegers(line, fields);
+  return Object.values(fields).some(isCoarse) ? withWrittenValues(line, fields) : fields;
+}
+
+/** Whether a value of JSON may say less than its text does. */
+function isCoarse(value: unknown): boolean {
+  if (typeof value === "number") return Number.isInteger(value) && !Number.isSafeInteger(value);
+  return typeof value === "object" && value !== null;
+}
+
+function withWrittenValues(line: string, fields: Record<string, unknown>): TableRecord {
+  const bytes = Buffer.from(line);
+  for (const { name, valueStart, valueEnd } of membersOf(bytes) ?? []) {
+    if (!isCoarse(fields[name])) continue;
+    const text = bytes.toString("utf8", valueStart, valueEnd);
+    if (typeof fields[name] === "object") fields[name] = new JsonText(text);
+    else if (/^-?\d{1,20}$/.test(text) && isInt64(BigInt(text))) fields[name] = BigInt(text);
   }
   return fields;
 }
 
-function withLongIntegers(line: string, fields: Record<string, unknown>): TableRecord {
-  const bytes = Buffer.from(line);
-  for (const { name, valueStart, valueEnd } of membersOf(bytes) ?? []) {
-    const digits = bytes.toString("latin1", valueStart, valueEnd);
-    if (!/^-?\d{1,20}$/.test(digits)) continue;
-    const value = BigInt(digits);
-    if (BigInt.asIntN(64, value) === value && !Number.isSafeInteger(Number(value))) {
-      fields[name] = value;
-    }
-  }
-  return fields;
+function isInt64(value: bigint): boolean {
+  return BigInt.asIntN(64, value) === value;
 }
 
 /** Characters. */
