@@ -267,6 +267,73 @@ describe("group, count, distinct and sort", () => {
   });
 });
 
+describe("threads", () => {
+  const lines = Array.from({ length: 4000 }, (_, i) => {
+    return `{"user":"u${(i * 7919) % 613}","id":${i},"text":"${"x".repeat(i % 90)}"}\n`;
+  });
+  const two = ["--threads", "2"];
+  write("many.ndjson", lines.join(""));
+  write("many.csv", `user,id\n${lines.map((_, i) => `u${i % 97},"${i}\n"\n`).join("")}`);
+
+  test.each(["many.ndjson", "many.csv"])("%s: the same as of one", async (name) => {
+    for (const words of [
+      ["count", name, "--by", "user"],
+      ["count", name, "--by", "user,id", "--top", "3"],
+      ["distinct", name, "--by", "user"],
+    ]) {
+      const [one, other] = [await out([...words, "--threads", "1"]), await out([...words, ...two])];
+      expect(other.split("\n").sort()).toEqual(one.split("\n").sort());
+      expect(one.length).toBeGreaterThan(30);
+    }
+    const parts = ["split", name, "--by", "user", "--partitions", "5", "--json"];
+    const { out: told } = await run([...parts, "--out", `${name}.two`, ...two]);
+    expect(JSON.parse(told)).toMatchObject({ files: 5, records: 4000 });
+    await out([...parts.slice(0, -1), "--max-rows", "9999", "--out", `${name}.one`]);
+    expect(ls(`${name}.two`)).toEqual(ls(`${name}.one`));
+    for (const part of ls(`${name}.two`)) {
+      expect(read(`${name}.two`, part)).toBe(read(`${name}.one`, part));
+    }
+  });
+
+  test("what is wrong with a record that another one reads is told with its place", async () => {
+    write("lacks.ndjson", [...lines, '{"id":1}\n'].join(""));
+    write("broken.ndjson", [...lines, '{"user":1,\n'].join(""));
+    for (const [name, words] of [
+      [
+        "lacks",
+        'has no field user; --missing skip leaves such records out, --missing FILE keeps them apart: "{\\"id\\":1}"',
+      ],
+      ["broken", 'is not JSON: "{\\"user\\":1,"'],
+    ] as const) {
+      for (const command of [
+        ["count"],
+        ["distinct", "-o", `${name}.out`],
+        ["split", "--partitions", "5", "--out", `${name}.out`],
+      ]) {
+        const end = await run([...command, `${name}.ndjson`, "--by", "user", ...two]);
+        expect(end).toMatchObject({ code: 1, out: "" });
+        expect(end.err).toMatch(new RegExp(`^partd: ${name}\\.ndjson:4001:\\d+: the record `));
+        expect(end.err).toContain(words);
+      }
+      expect(readdirSync(cwd).filter((one) => one.includes(`${name}.out`))).toEqual([]);
+    }
+  });
+});
+
+test("count, of more values than are sorted in memory at once", async () => {
+  const key = (i: number) => `${i}`.padStart(4, "0") + "k".repeat(5000);
+  const many = Array.from({ length: 1700 }, (_, i) =>
+    `{"k":"${key(i)}"}\n`.repeat(i % 3 === 0 ? 2 : 1),
+  );
+  const found = (await out(["count", "--by", "k"], many.join(""))).trim().split("\n");
+  const counts = found.map((line) => JSON.parse(line).count);
+  expect(counts).toEqual([...counts].sort((a, b) => b - a));
+  expect(new Set(found.map((line) => JSON.parse(line).k)).size).toBe(1700);
+  expect(
+    (await out(["count", "--by", "k", "--top", "4"], many.join(""))).match(/"count":2/g),
+  ).toHaveLength(4);
+});
+
 describe("join", () => {
   test("NDJSON: values as they are written, names of both get a suffix", async () => {
     write("users.ndjson", '{"id":"ann","ms":1.50,"city":"Ürgüp"}\n{"id":"zoe"}\n');

@@ -60,6 +60,13 @@ const BOUNDS: readonly Option[] = [
   },
 ];
 
+const THREADS: Option = {
+  name: "threads",
+  value: "N",
+  parse: (text) => parseCount(text, 256),
+  about: "how many read a plain file (default: by its size and the processors there are)",
+};
+
 const WRITE: readonly Option[] = [
   {
     name: "out",
@@ -154,6 +161,7 @@ export const recordCommands: readonly Command[] = [
       },
       ...READ,
       ...BOUNDS,
+      THREADS,
       ...COMMON,
     ],
     load: async () => (await import("../records/split.js")).split,
@@ -212,6 +220,7 @@ export const recordCommands: readonly Command[] = [
       ...WRITE,
       ...READ,
       ...BOUNDS,
+      THREADS,
       ...COMMON,
     ],
     load: async () => (await import("../records/count.js")).count,
@@ -284,7 +293,7 @@ export const recordCommands: readonly Command[] = [
       { line: "zcat events.ndjson.gz | partd distinct | wc -l", does: "how many lines differ" },
     ],
     arguments: [INPUTS],
-    options: [BY, MISSING, ...WRITE, ...READ, ...BOUNDS, ...COMMON],
+    options: [BY, MISSING, ...WRITE, ...READ, ...BOUNDS, THREADS, ...COMMON],
     load: async () => (await import("../records/distinct.js")).distinct,
   },
   {

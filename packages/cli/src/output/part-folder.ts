@@ -3,6 +3,7 @@ import {
   existsSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   statSync,
   writeFileSync,
@@ -103,6 +104,11 @@ export class PartFolder {
     return isPlacing(this.#run);
   }
 
+  /** Where the files are written. */
+  get draft(): string {
+    return this.#run.parts;
+  }
+
   /** Whether a key's files are complete, from before the run was interrupted. */
   has(key: readonly KeyPart[]): boolean {
     return this.#done.has(identify(key));
@@ -135,6 +141,14 @@ export class PartFolder {
       file?.close();
     }
     this.#note(key, [...files, file]);
+  }
+
+  /** Takes a complete file of all records of a key, which lies in {@link draft}. */
+  adopt(key: readonly KeyPart[], file: string): void {
+    const name = this.#nameOf(key);
+    const path = join(this.#run.parts, name);
+    renameSync(join(this.#run.parts, file), path);
+    this.#note(key, [{ name, bytes: statSync(path).size }]);
   }
 
   /** Puts the files into place. */
@@ -178,7 +192,7 @@ export class PartFolder {
     });
   }
 
-  #note(key: readonly KeyPart[], files: readonly PartFile[]): void {
+  #note(key: readonly KeyPart[], files: readonly Pick<PartFile, "name" | "bytes">[]): void {
     for (const { name, bytes } of files) {
       this.files++;
       this.bytes += bytes;

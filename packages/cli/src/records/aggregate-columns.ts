@@ -82,15 +82,18 @@ export class Columns {
     const kinds = scan.kinds(index);
     const columns = [...this.#specs.keys()].filter((i) => this.#specs[i]?.field === field);
     const typed = columns.filter((i) => TYPED.has(this.#specs[i]?.kind as Kind));
+    const areNumbers = () => typed.every((i) => this.#types[i] === "number");
+    let passNumbers = areNumbers();
     for (let i = 0; i < scan.count; i++) {
       const kind = kinds[i] as number;
-      if (kind === VALUE_KIND.number && typed.length === 0) continue;
+      if (kind === VALUE_KIND.number && passNumbers) continue;
       if (kind <= VALUE_KIND.null) continue;
       if (scan.missing(i)) continue; // It has no group.
       const told = (what: string) => failure(i, what);
       if (kind === VALUE_KIND.number) {
         const number = scan.numbers(index)[i] as number;
         for (const column of typed) this.#sameType(number, column, told);
+        passNumbers = areNumbers();
         continue;
       }
       let value: unknown;

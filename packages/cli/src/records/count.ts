@@ -1,34 +1,70 @@
-import { countBy, sort, top } from "@partd/shuffle";
+import { countBy, type Output, type RunOptions, sort, top } from "@partd/shuffle";
 import type { Action } from "../command/command.js";
 import { keyBy, partsOf, RecordRun } from "./record-run.js";
 import { RecordWriter } from "./record-writer.js";
 import { resultNames } from "./result-names.js";
 
 /** `partd count`. */
-export const count: Action = async (call) => {
+export const count: Action = (call) => {
   const fields = call.options.list("by");
-  const wanted = { asked: fields, required: fields, isAll: true };
-  await using run = await RecordRun.open(call, call.arguments, wanted);
-  await using writer = await RecordWriter.open(call, run.source);
-  const names = resultNames(fields, ["count"]);
-  if (fields.length === 0) {
-    await writer.row(names, [await run.source.count()]);
-  } else {
-    const { options } = run;
-    const entries = countBy(run.source, { by: keyBy(fields), ...options });
-    const byCount = { by: ([, n]: Entry) => n, order: "desc" } as const;
-    const n = call.options.number("top");
-    const rest = { memory: options.memory, dir: options.dir, signal: options.signal };
-    await using output =
-      n === undefined
-        ? sort<Entry>(entries, { by: byCount, ...rest })
-        : top<Entry>(entries, { n, by: byCount, ...rest });
-    for await (const [key, records] of output) {
-      await writer.row(names, [...partsOf(key, fields), records]);
+  return RecordRun.do(call, { asked: fields, required: fields, isAll: true }, async (run) => {
+    await using writer = await RecordWriter.open(call, run.source);
+    const names = resultNames(fields, ["count"]);
+    if (fields.length === 0) {
+      await writer.row(names, [await run.source.count()]);
+    } else {
+      const { options } = run;
+      const threads = call.options.number("threads");
+      const rest = { memory: options.memory, dir: options.dir, signal: options.signal };
+      await using entries = countBy(run.source, { by: keyBy(fields), threads, ...options });
+      for await (const batch of mostFirst(entries, call.options.number("top"), rest)) {
+        const rows = batch.map(([key, records]) => [...partsOf(key, fields), records]);
+        await writer.rows(names, rows);
+      }
     }
-  }
-  await writer.complete(names);
-  return await run.finish();
+    await writer.complete(names);
+  });
 };
 
-type Entry = readonly [unknown, number];
+type Entry = readonly [key: unknown, count: number];
+
+/** The `n` most frequent, or all. A few are sorted here, which takes a fifth of the time that it takes out of core. */
+async function* mostFirst(
+  entries: Output<Entry>,
+  n: number | undefined,
+  options: RunOptions,
+): AsyncGenerator<readonly Entry[]> {
+  const few: Entry[] = [];
+  let length = 0;
+  const batches = entries.batches()[Symbol.asyncIterator]();
+  while (length < FEW) {
+    const next = await batches.next();
+    if (next.done) {
+      yield few.sort(([, a], [, b]) => b - a).slice(0, n);
+      return;
+    }
+    for (const entry of next.value) {
+      few.push(entry);
+      length += lengthOf(entry[0]);
+    }
+  }
+  async function* all(): AsyncGenerator<Entry> {
+    yield* few.splice(0);
+    for await (const batch of { [Symbol.asyncIterator]: () => batches }) yield* batch;
+  }
+  const by = { by: ([, count]: Entry) => count, order: "desc" } as const;
+  await using output =
+    n === undefined
+      ? sort<Entry>(all(), { by, ...options })
+      : top<Entry>(all(), { n, by, ...options });
+  yield* output.batches();
+}
+
+/** Characters of a key, with some for what holds it. */
+function lengthOf(key: unknown): number {
+  if (Array.isArray(key)) return key.reduce((sum: number, part) => sum + lengthOf(part), 0);
+  return 60 + (typeof key === "string" ? key.length : 0);
+}
+
+/** Characters of keys that are sorted in memory: some 100,000 short ones. */
+const FEW = 1 << 23;

@@ -13,11 +13,11 @@ export const group: Action = async (call) => {
   if (fields.length === 0) throw new UsageError("group needs --by FIELD");
   const asked = [...fields, ...columns.flatMap(({ field }) => field ?? [])];
   const wanted = { asked, required: fields, isAll: columns.length > 0 };
-  await using run = await RecordRun.open(call, call.arguments, wanted);
-  await using writer = await RecordWriter.open(call, run.source);
-  if (columns.length === 0) await writeGroups(run, writer, fields);
-  else await writeAggregates(run, writer, fields, new Columns(columns, run.source));
-  return await run.finish();
+  return RecordRun.do(call, wanted, async (run) => {
+    await using writer = await RecordWriter.open(call, run.source);
+    if (columns.length === 0) await writeGroups(run, writer, fields);
+    else await writeAggregates(run, writer, fields, new Columns(columns, run.source));
+  });
 };
 
 async function writeGroups(
@@ -46,9 +46,12 @@ async function writeAggregates(
         { by: keyBy(fields) as By<unknown>, select: columns.selectFields, ...run.options },
       )
     : aggregate(rows(), { by: (row) => row[0], select: columns.select, ...run.options });
-  for await (const [key, found] of results) {
-    const values = columns.names.map((_, i) => columns.shown(found[`c${i}`], i));
-    await writer.row(names, [...partsOf(key, fields), ...values]);
+  for await (const batch of results.batches()) {
+    const rows = batch.map(([key, found]) => [
+      ...partsOf(key, fields),
+      ...columns.names.map((_, i) => columns.shown(found[`c${i}`], i)),
+    ]);
+    await writer.rows(names, rows);
   }
   await writer.complete(names);
 }

@@ -32,7 +32,7 @@ export class RecordPlaces {
 
   #located(error: RecordError): Failure {
     const { source, line, column, what } = error;
-    const said = `${what.replace(LINES, "(say --from ndjson for lines of JSON)")}: ${this.#quoted(error)}.`;
+    const said = `${inWords(what)}: ${this.#quoted(error)}.`;
     const from = line === undefined ? undefined : this.#tables?.placeOf(line);
     if (from) return new Failure(`${nameOf(from.path)}: row ${from.row} ${said}`);
     const name = source.startsWith("<") ? nameOf(this.#paths[0] as string) : source;
@@ -48,6 +48,18 @@ export class RecordPlaces {
     return JSON.stringify(this.#format === "ndjson" ? line : excerpt);
   }
 }
+
+/** What the libraries say of a record, in words of the command. */
+function inWords(what: string): string {
+  if (/^has no(?:t all of the)? fields? /.test(what)) {
+    return `${what.replaceAll('"', "")}; ${MISSING_ADVICE}`;
+  }
+  return what.replace(LINES, "(say --from ndjson for lines of JSON)");
+}
+
+/** What is to be done with a record without its key. */
+export const MISSING_ADVICE =
+  "--missing skip leaves such records out, --missing FILE keeps them apart";
 
 /** What @partd/records calls a source without a name. */
 const STREAM = "<stream>";

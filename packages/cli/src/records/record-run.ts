@@ -34,10 +34,31 @@ export class RecordRun implements AsyncDisposable {
   readonly #bytesTotal: number | undefined;
   #rejected = 0;
   #skipped = 0;
+  #records = 0;
   #consumed = 0;
   #spilled = 0;
   /** Records for --reject and --missing that are not written yet. */
   #pending: { file: OutputFile; bytes: Uint8Array }[] = [];
+
+  /**
+   * Opens a run, does the work with it and completes it.
+   *
+   * @returns the exit code.
+   */
+  static async do(
+    call: Call,
+    fields: RunFields,
+    work: (run: RecordRun) => Promise<void>,
+  ): Promise<number | undefined> {
+    await using run = await RecordRun.open(call, call.arguments, fields);
+    try {
+      await work(run);
+    } catch (error) {
+      // Threads know nothing of the command.
+      throw run.source.told(error);
+    }
+    return await run.finish();
+  }
 
   static async open(call: Call, inputs: readonly string[], fields: RunFields): Promise<RecordRun> {
     const paths = await expandInputs(inputs.length > 0 ? inputs : ["-"]);
@@ -102,6 +123,11 @@ export class RecordRun implements AsyncDisposable {
     return this.#bytesTotal !== undefined;
   }
 
+  /** Records that were read. */
+  get records(): number {
+    return Math.max(this.#records, this.source.records);
+  }
+
   /** For the functions of @partd/shuffle. */
   get options(): RunOptions & MissingOption {
     const { options, signal } = this.#call;
@@ -109,20 +135,22 @@ export class RecordRun implements AsyncDisposable {
       memory: options.number("memory"),
       dir: options.text("tmp"),
       signal,
-      // Where it is an error, the source says so itself.
-      missing: missingOf(this.#call) === "error" ? undefined : (bytes) => this.#takeMissing(bytes),
-      onProgress: ({ phase, bytesSpilled }) => {
+      missing: missingOf(this.#call) === "error" ? "error" : (bytes) => this.#takeMissing(bytes),
+      onProgress: ({ phase, records, bytes, bytesSpilled }) => {
         this.#spilled = bytesSpilled;
-        if (phase === "write") this.show("writing");
+        // What threads read does not pass through the source.
+        this.#records = Math.max(this.#records, records);
+        this.#consumed = Math.max(this.#consumed, bytes);
+        this.show(phase === "write" ? "writing" : "reading");
       },
     };
   }
 
   show(phase: string): void {
-    const { records, tableBytesRead } = this.source;
+    const { tableBytesRead } = this.source;
     this.#progress.show({
       phase,
-      records,
+      records: this.records,
       bytesDone: tableBytesRead ?? this.#consumed,
       bytesTotal: this.#bytesTotal,
       bytesSpilled: this.#spilled,

@@ -5,6 +5,7 @@ import {
   parseFieldPath,
   type RecordFormat,
   type Records,
+  type RecordsPart,
   readCsv,
   readJson,
   readNdjson,
@@ -12,6 +13,7 @@ import {
   type Scan,
   type Scanner,
   type ScannerOptions,
+  type SplitOptions,
 } from "@partd/records";
 import { showBytes } from "../command/quantity.js";
 import type { Column } from "../tables/column-type.js";
@@ -63,6 +65,7 @@ export class RecordSource implements Records<string>, AsyncDisposable {
   readonly #options: SourceOptions;
   #begun: AsyncGenerator<ByteBatch> | undefined;
   #first: IteratorResult<ByteBatch> | undefined;
+  #hasAllFields = false;
   #records = 0;
   /** The batch whose records were counted last. */
   #counted: ByteBatch | undefined;
@@ -106,9 +109,20 @@ export class RecordSource implements Records<string>, AsyncDisposable {
     return this.#inner.byteLength();
   }
 
-  /** One piece, since the first records are looked at here. */
-  async split(): Promise<undefined> {
-    return undefined;
+  /**
+   * Parts for threads, which look at nothing but what @partd/shuffle asks for: a record without its key is an error
+   * there. None where there are limits or rejects, and where the first records lack a field that is asked for.
+   */
+  async split(n: number, options?: SplitOptions): Promise<readonly RecordsPart[] | undefined> {
+    const { longestRecord, isStrict, onReject } = this.#options;
+    if (this.#tables || longestRecord !== undefined || !isStrict || onReject) return undefined;
+    await this.begin();
+    return this.#hasAllFields ? this.#inner.split(n, options) : undefined;
+  }
+
+  /** An error in the words of the command. */
+  told(error: unknown): unknown {
+    return this.#places.told(error);
   }
 
   async *batches(_options?: BatchOptions): AsyncGenerator<ByteBatch> {
@@ -166,6 +180,9 @@ export class RecordSource implements Records<string>, AsyncDisposable {
         scanner: (fields, options) => {
           const scanner = this.#scanner(fields, options);
           return {
+            get totals() {
+              return scanner.totals;
+            },
             scan: (batch) => {
               const scan = scanner.scan(batch);
               for (const [index, field] of (options?.values ?? []).entries()) {
@@ -180,7 +197,8 @@ export class RecordSource implements Records<string>, AsyncDisposable {
       },
       byteLength: () => this.byteLength(),
       batches: () => this.batches(),
-      split: () => this.split(),
+      // Values are looked at here.
+      split: async () => undefined,
       [Symbol.asyncIterator]: () => this[Symbol.asyncIterator](),
     };
   }
@@ -209,6 +227,7 @@ export class RecordSource implements Records<string>, AsyncDisposable {
     );
     for await (const batch of this.#inner.batches({ longestRecord, signal })) {
       if (watch.isOpen) watch.look(batch, isStrict ? required : []);
+      this.#hasAllFields = !watch.isOpen;
       yield batch;
       await onBatch(batch.consumed, this.#records);
     }
@@ -227,6 +246,9 @@ export class RecordSource implements Records<string>, AsyncDisposable {
     const isSame = fields.length === required.length && required.every((f, i) => f === fields[i]);
     const own = isSame || !isStrict ? undefined : this.#inner.format.scanner(required);
     return {
+      get totals() {
+        return scanner.totals;
+      },
       scan: (batch) => {
         isFirst = this.#counted !== batch;
         try {
@@ -262,8 +284,7 @@ export class RecordSource implements Records<string>, AsyncDisposable {
     for (let i = 0; i < scan.count; i++) {
       if (!scan.missing(i)) continue;
       const field = this.#lacking(batch, recordOf(scan, i));
-      const advice = "--missing skip leaves such records out, --missing FILE keeps them apart";
-      throw this.#places.failureAt(batch, scan, i, `has no field ${field}; ${advice}`);
+      throw this.#places.failureAt(batch, scan, i, `has no field ${field}`);
     }
   }
 

@@ -120,6 +120,22 @@ export class RecordWriter implements AsyncDisposable {
     if (this.#length > PIECE) await this.#write();
   }
 
+  /** Adds rows of results. */
+  async rows(names: readonly string[], rows: readonly (readonly unknown[])[]): Promise<void> {
+    if (this.format !== "ndjson") {
+      for (const values of rows) await this.row(names, values);
+      return;
+    }
+    const starts = names.map((name, i) => `${i === 0 ? "{" : ","}${JSON.stringify(name)}:`);
+    for (const values of rows) {
+      let line = "";
+      for (const [i, start] of starts.entries()) line += start + jsonOf(values[i]);
+      this.#add(latin1(`${line}}\n`));
+      this.written++;
+      if (this.#length > PIECE) await this.#write();
+    }
+  }
+
   /** @param columns of an empty result in CSV, which still has a header. */
   async complete(columns: readonly string[] = []): Promise<void> {
     if (this.#table !== undefined) {
@@ -233,7 +249,7 @@ function outputFormat({ options }: Call, from: Format): Format {
 
 /** UTF-8 bytes of a text, a character each. */
 export function latin1(text: string): string {
-  return Buffer.from(text).toString("latin1");
+  return /^[\0-\x7f]*$/.test(text) ? text : Buffer.from(text).toString("latin1");
 }
 
 function rowText(cells: readonly string[], delimiter: string): string {

@@ -1,4 +1,4 @@
-import { groupBy, shuffle } from "@partd/shuffle";
+import { groupBy, shuffle, split as splitTo } from "@partd/shuffle";
 import type { Action, Call } from "../command/command.js";
 import { UsageError } from "../command/failure.js";
 import { showBytes, showMany } from "../command/quantity.js";
@@ -12,7 +12,7 @@ import { WithoutFields } from "./without-fields.js";
 
 /** `partd split`. */
 export const split: Action = async (call) => {
-  const { options, terminal } = call;
+  const { options } = call;
   const fields = options.list("by");
   const out = options.text("out");
   if (fields.length === 0) throw new UsageError("split needs --by FIELD");
@@ -20,7 +20,18 @@ export const split: Action = async (call) => {
   if (options.has("append") && (options.has("max-bytes") || options.has("max-rows"))) {
     throw new UsageError("--append and --max-bytes or --max-rows do not go together");
   }
-  await using run = await RecordRun.open(call, call.arguments, { asked: fields, required: fields });
+  return RecordRun.do(call, { asked: fields, required: fields }, (run) => {
+    return writeParts(call, run, fields, out);
+  });
+};
+
+async function writeParts(
+  call: Call,
+  run: RecordRun,
+  fields: readonly string[],
+  out: string,
+): Promise<void> {
+  const { options, terminal } = call;
   const { source } = run;
   const partitions = options.number("partitions");
   const name = partitions === undefined ? fields : ["partition"];
@@ -53,8 +64,14 @@ export const split: Action = async (call) => {
     maxRows: options.number("max-rows"),
   });
   const isCut = without !== undefined || options.has("max-bytes") || options.has("max-rows");
+  const isScattered =
+    partitions !== undefined && partitions <= MOST_SCATTERED && !isCut && !options.has("append");
   try {
-    if (!folder.isPlacing && !folder.isDone) {
+    if (folder.isPlacing || folder.isDone) {
+      // Only placing is left.
+    } else if (isScattered && folder.files === 0) {
+      await scatter(run, fields, partitions, options.number("threads"), folder);
+    } else {
       for await (const { key, records } of partitions === undefined
         ? groups(run, fields)
         : parts(run, fields, partitions)) {
@@ -71,14 +88,32 @@ export const split: Action = async (call) => {
     throw error;
   }
   const { files, bytes } = folder;
-  if (terminal.json) await terminal.line(JSON.stringify({ files, records: source.records, bytes }));
+  const { records } = run;
+  if (terminal.json) await terminal.line(JSON.stringify({ files, records, bytes }));
   else {
     terminal.note(
-      `${showMany(source.records, "record")} in ${showMany(files, "file")}, ${showBytes(bytes)}, in ${out}`,
+      `${showMany(records, "record")} in ${showMany(files, "file")}, ${showBytes(bytes)}, in ${out}`,
     );
   }
-  return await run.finish();
-};
+}
+
+/** Records straight to the files of their partitions, which are open all at once, by as many threads as pay. */
+async function scatter(
+  run: RecordRun,
+  fields: readonly string[],
+  partitions: number,
+  threads: number | undefined,
+  folder: PartFolder,
+): Promise<void> {
+  const where = { into: folder.draft, extension: "" };
+  await splitTo(run.source, { by: keyBy(fields), partitions, threads, ...where, ...run.options });
+  for (let index = 0; index < partitions; index++) {
+    folder.adopt(partitionKey(index, partitions), String(index));
+  }
+}
+
+/** More need more open files than a process may have on many systems. */
+const MOST_SCATTERED = 512;
 
 interface Part {
   readonly key: readonly unknown[];
@@ -96,10 +131,14 @@ async function* parts(
   partitions: number,
 ): AsyncGenerator<Part> {
   await using output = shuffle(run.source, { by: keyBy(fields), partitions, ...run.options });
-  const digits = Math.max(5, String(partitions - 1).length);
   for await (const partition of output) {
-    yield { key: [`part-${String(partition.index).padStart(digits, "0")}`], records: partition };
+    yield { key: partitionKey(partition.index, partitions), records: partition };
   }
+}
+
+function partitionKey(index: number, partitions: number): readonly unknown[] {
+  const digits = Math.max(5, String(partitions - 1).length);
+  return [`part-${String(index).padStart(digits, "0")}`];
 }
 
 /** Pieces of whole records that need not be told apart. */
