@@ -7,6 +7,7 @@ import { UsageError } from "../command/failure.js";
 import { showBytes, showCount } from "../command/quantity.js";
 import { freeBytes } from "../output/disk-space.js";
 import { expandInputs } from "../records/inputs.js";
+import { openFileLimit } from "./open-files.js";
 import { packageVersion } from "./version.js";
 
 /** `partd doctor`. */
@@ -88,15 +89,6 @@ function availableMemory(): number {
     return match ? Number(match[1]) * 1024 : freemem();
   } catch {
     return freemem();
-  }
-}
-
-function openFileLimit(): number | undefined {
-  try {
-    const match = /^Max open files\s+(\d+)/m.exec(readFileSync("/proc/self/limits", "utf8"));
-    return match ? Number(match[1]) : undefined;
-  } catch {
-    return undefined;
   }
 }
 

@@ -1,7 +1,9 @@
+import { availableParallelism } from "node:os";
 import { groupBy, shuffle, split as splitTo } from "@partd/shuffle";
 import type { Action, Call } from "../command/command.js";
 import { UsageError } from "../command/failure.js";
 import { showBytes, showMany } from "../command/quantity.js";
+import { openFileLimit } from "../machine/open-files.js";
 import { PartFolder, type Rows } from "../output/part-folder.js";
 import { PartNames } from "../output/part-names.js";
 import { formatOfName } from "./format.js";
@@ -65,7 +67,10 @@ async function writeParts(
   });
   const isCut = without !== undefined || options.has("max-bytes") || options.has("max-rows");
   const isScattered =
-    partitions !== undefined && partitions <= MOST_SCATTERED && !isCut && !options.has("append");
+    partitions !== undefined &&
+    !isCut &&
+    !options.has("append") &&
+    mayScatter(partitions, options.number("threads"));
   try {
     if (folder.isPlacing || folder.isDone) {
       // Only placing is left.
@@ -112,8 +117,21 @@ async function scatter(
   }
 }
 
-/** More need more open files than a process may have on many systems. */
-const MOST_SCATTERED = 512;
+/** Whether the files of so many partitions may be open all at once, in each of the threads. */
+function mayScatter(partitions: number, threads: number | undefined): boolean {
+  if (partitions > MOST_AT_ONCE) return false;
+  const limit = openFileLimit() ?? MOST_OPEN;
+  return partitions * (threads ?? Math.min(8, availableParallelism())) + OTHER_FILES <= limit;
+}
+
+/** What @partd/shuffle opens all at once. */
+const MOST_AT_ONCE = 512;
+
+/** Open files of a process where the system does not tell. */
+const MOST_OPEN = 4096;
+
+/** Those that a process has open anyway. */
+const OTHER_FILES = 64;
 
 interface Part {
   readonly key: readonly unknown[];
