@@ -365,6 +365,53 @@ describe("join", () => {
     );
   });
 
+  test("of two formats: rows with lines become objects, rows with rows are as the left", async () => {
+    write(
+      "ids.ndjson",
+      '{"id":1,"at":2.50}\n{"id":"02"}\n{"id":true,"at":1}\n{"id":null}\n{"id":9}\n',
+    );
+    write("ids.csv", 'id,name,at\n1,"a, ""b""",x\n02,c,\ntrue,d,y\n7,e,z\n');
+    write("ids.tsv", 'id\tname\n02\ta,b\n1\t"q\tr"\n');
+    const sorted = async (words: string[], input?: string) =>
+      (await out(["join", ...words, "--on", "id"], input)).trim().split("\n").sort();
+    const left = await sorted(["ids.ndjson", "ids.csv", "--type", "full"]);
+    expect(left).toEqual([
+      '{"id":"02","name":"c","at":""}',
+      '{"id":"7","name":"e","at":"z"}',
+      '{"id":1,"at":2.50,"name":"a, \\"b\\"","at_right":"x"}',
+      '{"id":9}',
+      '{"id":null}',
+      '{"id":true,"at":1,"name":"d","at_right":"y"}',
+    ]);
+    expect(await sorted(["ids.csv", "ids.ndjson"])).toEqual([
+      '{"id":"02","name":"c","at":""}',
+      '{"id":"1","name":"a, \\"b\\"","at":"x","at_right":2.50}',
+      '{"id":"true","name":"d","at":"y","at_right":1}',
+    ]);
+    expect(await out(["join", "ids.csv", "ids.ndjson", "--on", "id", "--type", "anti"])).toBe(
+      "id,name,at\n7,e,z\n",
+    );
+    expect(await out(["join", "ids.csv", "ids.ndjson", "--on", "id,at", "--type", "semi"])).toBe(
+      "id,name,at\n",
+    );
+    expect(await out(["join", "ids.csv", "ids.tsv", "--on", "id"])).toBe(
+      'id,name,at,name_right\n1,"a, ""b""",x,q\tr\n02,c,,"a,b"\n',
+    );
+    expect(await out(["join", "ids.tsv", "ids.csv", "--on", "id", "--to", "csv"])).toContain(
+      '"a,b",c,',
+    );
+    // --from is for the side whose name does not tell.
+    const rows = read("ids.csv");
+    expect(await sorted(["-", "ids.ndjson", "--from", "csv"], rows)).toHaveLength(3);
+    expect(await sorted(["ids.ndjson", "-", "--from", "csv"], rows)).toHaveLength(3);
+    write("twins.csv", "id,a,a\n1,2,3\n");
+    expect(await run(["join", "ids.ndjson", "twins.csv", "--on", "id"])).toMatchObject({
+      code: 2,
+      out: "",
+      err: expect.stringContaining("two columns are named a"),
+    });
+  });
+
   test("an empty file of CSV has the key for its header", async () => {
     write("none.csv", "");
     write("some.csv", "k,v\n1,2\n");

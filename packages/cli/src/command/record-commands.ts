@@ -230,6 +230,7 @@ export const recordCommands: readonly Command[] = [
     summary: "Join two files by a field",
     about: [
       "A record of the output has the fields of the left, then those of the right but for its key; a name that both have gets a suffix on the right. Values are not written anew. Missing and null keys match nothing, as in SQL.",
+      "The two may be of different formats. Of CSV and TSV the output is as the left. Of one of them and of JSON or a table it is NDJSON: rows become objects of texts, and a number that is a key is the text that JSON has for it. --from is for what standard input is, or a file whose name does not tell; if both names do, for both.",
       `The right side is kept, so put the smaller file there; while it fits in memory, the order is that of the left. ${OUT_OF_CORE}`,
     ],
     examples: [
@@ -252,7 +253,7 @@ export const recordCommands: readonly Command[] = [
         name: "right",
         required: true,
         completes: "file",
-        about: "a file of the same format; the smaller one",
+        about: "a file, or - for standard input; the smaller one",
       },
     ],
     options: [

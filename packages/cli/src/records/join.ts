@@ -3,11 +3,11 @@ import { type JoinKind, join as joinOf } from "@partd/shuffle";
 import type { Action, Call } from "../command/command.js";
 import { UsageError } from "../command/failure.js";
 import { columnsOf, fieldText, rawField, rawFields } from "./csv-row.js";
-import { delimiterOf, type Format } from "./format.js";
+import { delimiterOf, type Format, formatOfName } from "./format.js";
 import { lineOf, membersOf } from "./json-members.js";
 import { keyBy, RecordRun } from "./record-run.js";
 import type { RecordSource } from "./record-source.js";
-import { type RecordShape, RecordWriter } from "./record-writer.js";
+import { type RecordShape, RecordWriter, requireNames } from "./record-writer.js";
 import { shownField } from "./result-names.js";
 
 /** `partd join`. */
@@ -22,19 +22,16 @@ export const join: Action = async (call) => {
   if (leftInput === "-" && rightInput === "-") {
     throw new UsageError("standard input (-) can be read only once");
   }
-  await using left = await openSide(call, leftInput, leftFields);
-  await using right = await openSide(call, rightInput, rightFields);
-  if (left.source.writtenAs !== right.source.writtenAs) {
-    throw new UsageError(
-      `${leftInput} is ${left.source.writtenAs} and ${rightInput} is ${right.source.writtenAs}: a join takes two of one format`,
-    );
-  }
+  await using left = await openSide(call, leftInput, leftFields, rightInput);
+  await using right = await openSide(call, rightInput, rightFields, leftInput);
   await left.source.begin();
   await right.source.begin();
   const isSemi = kind === "semi" || kind === "anti";
   const merge = mergeFor(left.source, right.source, pairs, suffix);
   await using writer = await RecordWriter.open(call, isSemi ? left.source : merge);
-  const options = { by: keyBy(leftFields), rightBy: keyBy(rightFields), kind };
+  const isMixed = areRows(left.source) !== areRows(right.source);
+  const by = isMixed ? keyAsText : (_: RecordSource, fields: readonly string[]) => keyBy(fields);
+  const options = { by: by(left.source, leftFields), rightBy: by(right.source, rightFields), kind };
   await using output = joinOf(left.source, right.source, { ...options, ...left.options });
   for await (const batch of output.batches()) {
     for (const item of batch) {
@@ -49,8 +46,32 @@ export const join: Action = async (call) => {
   return (await left.finish()) ?? (await right.finish());
 };
 
-function openSide(call: Call, input: string, fields: readonly string[]): Promise<RecordRun> {
-  return RecordRun.open(call, [input], { asked: fields, required: [] });
+/** --from is for a side whose name tells no format or, where both names tell one, for both sides. */
+function openSide(
+  call: Call,
+  input: string,
+  fields: readonly string[],
+  other: string,
+): Promise<RecordRun> {
+  const [own, others] = [formatOfName(input), formatOfName(other)];
+  const from = own !== undefined && others === undefined ? own : undefined;
+  return RecordRun.open(call, [input], { asked: fields, required: [], from });
+}
+
+/** Whether records are rows of CSV or TSV, in which all values are text. */
+function areRows({ writtenAs }: RecordSource): boolean {
+  return delimiterOf(writtenAs) !== undefined;
+}
+
+/** The key of records of JSON to be found among rows: a number or a boolean is the text that JSON has for it. */
+function keyAsText({ values }: RecordSource, fields: readonly string[]): (text: string) => unknown {
+  const [only = ""] = fields;
+  const part = (text: string, field: string) => {
+    const value = values.value(text, field);
+    return typeof value === "number" || typeof value === "boolean" ? String(value) : value;
+  };
+  if (fields.length === 1) return (text) => part(text, only);
+  return (text) => fields.map((field) => part(text, field));
 }
 
 /** Makes one record of two, without writing a value anew. */
@@ -67,13 +88,15 @@ function mergeFor(
   pairs: readonly Pair[],
   suffix: string,
 ): Merge {
-  const delimiter = delimiterOf(left.writtenAs);
-  return delimiter === undefined
-    ? new LineMerge(pairs, suffix)
-    : new RowMerge(left, right, pairs, suffix, delimiter);
+  return areRows(left) && areRows(right)
+    ? new RowMerge(left, right, pairs, suffix)
+    : new LineMerge(left, right, pairs, suffix);
 }
 
-/** Members of the left, then those of the right that the left has not; others get a suffix. */
+/**
+ * Members of the left, then those of the right that the left has not; others get a suffix. Rows of CSV that are joined
+ * with lines are objects of texts.
+ */
 class LineMerge implements Merge {
   readonly writtenAs = "ndjson";
   readonly format = { header: undefined };
@@ -83,8 +106,12 @@ class LineMerge implements Merge {
   /** Names of the left by those of the right, for keys that are a record's own members. */
   readonly #keys: ReadonlyMap<string, string>;
   readonly #suffix: string;
+  readonly #lineOfLeft: (text: string) => Uint8Array;
+  readonly #lineOfRight: (text: string) => Uint8Array;
 
-  constructor(pairs: readonly Pair[], suffix: string) {
+  constructor(left: RecordSource, right: RecordSource, pairs: readonly Pair[], suffix: string) {
+    this.#lineOfLeft = lineMaker(left);
+    this.#lineOfRight = lineMaker(right);
     this.#keys = new Map(
       pairs.flatMap(([left, right]) => {
         const [name, ...rest] = parseFieldPath(right) as [string, ...string[]];
@@ -95,9 +122,9 @@ class LineMerge implements Merge {
   }
 
   texts(left: string | undefined, right: string | undefined): string {
-    if (right === undefined) return left as string;
-    const leftLine = Buffer.from(left ?? "{}", "latin1");
-    const rightLine = Buffer.from(right, "latin1");
+    const leftLine = left === undefined ? Buffer.from("{}") : this.#lineOfLeft(left);
+    if (right === undefined) return Buffer.from(leftLine).toString("latin1");
+    const rightLine = this.#lineOfRight(right);
     const own = membersOf(leftLine) ?? [];
     const taken = new Set(own.map(({ name }) => name));
     const merged: Parameters<typeof lineOf>[0][number][] = own.map((member) => ({
@@ -117,6 +144,17 @@ class LineMerge implements Merge {
   }
 }
 
+/**
+ * What makes a line of NDJSON of a record's text.
+ *
+ * @throws `UsageError` for rows of which two columns have one name.
+ */
+function lineMaker(source: RecordSource): (text: string) => Uint8Array {
+  if (!areRows(source)) return (text) => Buffer.from(text, "latin1");
+  requireNames(source);
+  return (text) => Buffer.from(`${JSON.stringify(source.values.object(text))}\n`);
+}
+
 /** Columns of the left, then those of the right but for its keys. */
 class RowMerge implements Merge {
   readonly writtenAs: Format;
@@ -124,24 +162,20 @@ class RowMerge implements Merge {
   readonly values = { object: (text: string) => this.#object(text) };
   readonly #names: readonly string[];
   readonly #delimiter: string;
+  readonly #rightDelimiter: string;
   readonly #leftLength: number;
   readonly #rightLength: number;
   /** Columns of the right that are its keys, with the columns of the left where they stand. */
   readonly #keys: ReadonlyMap<number, number>;
 
-  constructor(
-    left: RecordSource,
-    right: RecordSource,
-    pairs: readonly Pair[],
-    suffix: string,
-    delimiter: string,
-  ) {
+  constructor(left: RecordSource, right: RecordSource, pairs: readonly Pair[], suffix: string) {
     this.writtenAs = left.writtenAs;
+    const delimiter = delimiterOf(left.writtenAs) as string;
     this.#delimiter = delimiter;
+    this.#rightDelimiter = delimiterOf(right.writtenAs) as string;
     const [own, others] = [left, right].map((side, i) =>
       columnsOfSource(
         side,
-        delimiter,
         pairs.map((pair) => pair[i] as string),
       ),
     ) as [string[], string[]];
@@ -169,6 +203,12 @@ class RowMerge implements Merge {
     return Object.fromEntries(this.#names.map((name, i) => [name, fieldText(raw[i] as string)]));
   }
 
+  /** Raw fields of the right as the left's format has them. */
+  #ofLeft(fields: string[]): string[] {
+    if (this.#rightDelimiter === this.#delimiter) return fields;
+    return fields.map((raw) => rawField(fieldText(raw), this.#delimiter));
+  }
+
   texts(left: string | undefined, right: string | undefined): string {
     const own =
       left === undefined
@@ -177,7 +217,7 @@ class RowMerge implements Merge {
     const other =
       right === undefined
         ? Array<string>(this.#rightLength).fill("")
-        : rawFields(right, this.#delimiter);
+        : this.#ofLeft(rawFields(right, this.#rightDelimiter));
     if (left === undefined) for (const [at, to] of this.#keys) own[to] = other[at] as string;
     const rest = other.filter((_, i) => !this.#keys.has(i));
     return `${[...own, ...rest].join(this.#delimiter)}\n`;
@@ -191,13 +231,10 @@ function indexOfField(columns: readonly string[], field: string): number {
 }
 
 /** The columns of the header; of an empty file, which has none, those of `keys`. */
-function columnsOfSource(
-  { format }: RecordSource,
-  delimiter: string,
-  keys: readonly string[],
-): string[] {
+function columnsOfSource({ format, writtenAs }: RecordSource, keys: readonly string[]): string[] {
   const header = Buffer.from(format.header ?? []).toString("latin1");
-  return header === "" ? keys.map(shownField) : columnsOf(header, delimiter);
+  if (header === "") return keys.map(shownField);
+  return columnsOf(header, delimiterOf(writtenAs) as string);
 }
 
 /** `A` or `A=B`; an equals sign of a name is `\=`. */

@@ -21,6 +21,8 @@ export interface RunFields {
   readonly isAll?: boolean;
   /** Whether numbers of CSV count as text. Default false. */
   readonly areText?: boolean;
+  /** The inputs' format. Default: what --from says, or their names. */
+  readonly from?: Format | undefined;
 }
 
 /** What a command on records has in common: its inputs, bounds, rejects and progress. */
@@ -70,7 +72,7 @@ export class RecordRun implements AsyncDisposable {
     const force = call.options.has("force");
     const create = async (path: string | undefined) =>
       path === undefined ? undefined : OutputFile.create(path, { force });
-    const format = formatOf(paths, call.options.text("from"));
+    const format = formatOf(paths, fields.from ?? call.options.text("from"));
     const rejects = await create(call.options.text("reject"));
     try {
       const missing = await create(missingFile(call));

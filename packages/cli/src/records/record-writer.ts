@@ -105,7 +105,7 @@ export class RecordWriter implements AsyncDisposable {
     } else if (writtenAs === "ndjson") {
       await this.#row(text);
     } else {
-      if (this.written === 0) this.#refuseTwins();
+      if (this.written === 0) requireNames(this.#shape);
       const row = values.object(text) as object;
       await this.#values(Object.keys(row), Object.values(row));
     }
@@ -217,22 +217,25 @@ export class RecordWriter implements AsyncDisposable {
     await (this.#file ?? this.#call.terminal).write(bytes);
   }
 
-  /** An object has one field of a name: a second column of that would be lost. */
-  #refuseTwins(): void {
-    const delimiter = delimiterOf(this.#shape.writtenAs);
-    const { header } = this.#shape.format;
-    if (delimiter === undefined || header === undefined) return;
-    const name = twinOf(columnsOf(Buffer.from(header).toString("latin1"), delimiter));
-    if (name === undefined) return;
-    throw new UsageError(
-      `two columns are named ${name}: give one another name, or write ${this.#shape.writtenAs}`,
-    );
-  }
-
   #addHeader(): void {
     const { header } = this.#shape.format;
     if (header !== undefined) this.#add(Buffer.from(header).toString("latin1"));
   }
+}
+
+/**
+ * An object has one field of a name: a second column of that would be lost.
+ *
+ * @throws `UsageError` where there is one.
+ */
+export function requireNames({ writtenAs, format: { header } }: RecordShape): void {
+  const delimiter = delimiterOf(writtenAs);
+  if (delimiter === undefined || header === undefined) return;
+  const name = twinOf(columnsOf(Buffer.from(header).toString("latin1"), delimiter));
+  if (name === undefined) return;
+  throw new UsageError(
+    `two columns are named ${name}: give one another name, or write ${writtenAs}`,
+  );
 }
 
 async function tableWriting(format: Format, isFile: boolean): Promise<WriteTable> {
