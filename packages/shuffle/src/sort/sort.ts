@@ -2,7 +2,7 @@ import { RecordOutput } from "../run/record-output.js";
 import { memoryFor, Run, type RunOptions, spillOf } from "../run/run.js";
 import type { Visit } from "../run/walk.js";
 import { type Input, inputOf, type Source } from "../source/input.js";
-import { Checkpoint } from "./checkpoint.js";
+import type { Checkpoint } from "./checkpoint.js";
 import { type SortKey, SortKeyer } from "./sort-key.js";
 import { Sorter } from "./sorter.js";
 
@@ -42,10 +42,11 @@ async function* sorted<R>(
   visit: Visit,
 ): AsyncGenerator<void> {
   const byteLength = await input.byteLength();
+  const { checkpoint: directory } = options;
   const checkpoint =
-    options.checkpoint === undefined
+    directory === undefined
       ? undefined
-      : new Checkpoint(options.checkpoint, spillOf(byteLength, memoryFor(options)));
+      : await openCheckpoint(directory, spillOf(byteLength, memoryFor(options)));
   const run = new Run(options, byteLength, undefined, checkpoint?.space);
   try {
     const sorter = new Sorter(run.workspace, checkpoint);
@@ -59,4 +60,9 @@ async function* sorted<R>(
   } finally {
     await run.close();
   }
+}
+
+async function openCheckpoint(directory: string, expected: number): Promise<Checkpoint> {
+  const { Checkpoint } = await import("./checkpoint.js");
+  return new Checkpoint(directory, expected);
 }

@@ -1,8 +1,7 @@
 import type { FileHandle } from "node:fs/promises";
 import { constants, open, statfs } from "node:fs/promises";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { PartdError } from "@partd/core";
-import { TemporaryDirectory } from "@partd/disk";
 import type { Block } from "./block.js";
 import { diskError } from "./disk-error.js";
 import type { Tape, TapeSpace } from "./tape.js";
@@ -12,9 +11,8 @@ import type { Tape, TapeSpace } from "./tape.js";
  * when the first block is spilled; the space of a discarded tape is used again.
  */
 export class TemporaryFile implements TapeSpace {
-  readonly #directory: SpillDirectory;
   readonly #folder: string | undefined;
-  readonly #path: string;
+  #directory: SpillDirectory | undefined;
   readonly #expected: number;
   #opening: Promise<FileHandle> | undefined;
   readonly #space = new FreeSpace();
@@ -24,14 +22,9 @@ export class TemporaryFile implements TapeSpace {
    * @param expected bytes that are likely to be spilled: looked for before the first of them.
    * @param directory for the file alone. One that stays may hold it already.
    */
-  constructor(
-    folder: string | undefined,
-    expected = 0,
-    directory: SpillDirectory = new TemporaryDirectory("partd-shuffle", folder),
-  ) {
-    this.#folder = folder;
+  constructor(folder: string | undefined, expected = 0, directory?: SpillDirectory) {
+    this.#folder = folder === undefined ? undefined : resolve(folder);
     this.#directory = directory;
-    this.#path = join(this.#directory.path, "spilled");
     this.#expected = expected;
   }
 
@@ -68,10 +61,15 @@ export class TemporaryFile implements TapeSpace {
     else extents.push(extent);
   }
 
+  get #path(): string {
+    return join(this.#directory?.path ?? this.#folder ?? "", "spilled");
+  }
+
   async #open(): Promise<FileHandle> {
     try {
+      this.#directory ??= await temporaryDirectory(this.#folder);
       await this.#directory.make();
-      await this.#lookForSpace();
+      await this.#lookForSpace(this.#directory.path);
       return await open(this.#path, constants.O_RDWR | constants.O_CREAT, 0o600);
     } catch (cause) {
       throw diskError("make", this.#path, cause);
@@ -79,14 +77,14 @@ export class TemporaryFile implements TapeSpace {
   }
 
   /** A run that cannot end is better not begun. */
-  async #lookForSpace(): Promise<void> {
-    const { bavail, bsize } = await statfs(this.#directory.path);
+  async #lookForSpace(path: string): Promise<void> {
+    const { bavail, bsize } = await statfs(path);
     const free = bavail * bsize;
     if (free >= this.#expected) return;
     throw new PartdError(
       "ERR_PARTD_IO",
       `About ${this.#expected} bytes have to be spilled, and ${free} are free in ${this.#folder ?? "the system's temporary directory"}: set dir to a folder on a disk with more space, or raise memory.`,
-      { path: this.#directory.path },
+      { path },
     );
   }
 
@@ -122,12 +120,18 @@ export class TemporaryFile implements TapeSpace {
       file = await opening;
     } catch {
       // The run rejects with that error. What is in the way of the file may be in the way of its removal, too.
-      await this.#directory.remove().catch(() => {});
+      await this.#directory?.remove().catch(() => {});
       return;
     }
     await file.close().catch(() => {});
-    await this.#directory.remove();
+    await this.#directory?.remove();
   }
+}
+
+/** Its code comes when something is spilled: that takes 12 ms of CPU, which most runs need not spend. */
+async function temporaryDirectory(folder: string | undefined): Promise<SpillDirectory> {
+  const { TemporaryDirectory } = await import("@partd/disk");
+  return new TemporaryDirectory("partd-shuffle", folder);
 }
 
 async function writeAll(file: FileHandle, blocks: readonly Block[], at: number): Promise<void> {
