@@ -70,21 +70,32 @@ function mayHaveLongNumber(text: string, bytes: Uint8Array): boolean {
 const HIGH_EXPONENT = /\d[eE]\+?\d{3}/;
 
 /**
- * Whether `bytes` hold a run of 16 digits or more outside a fraction. Looking at every 16th byte
- * finds all such runs, in a fiftieth of the time of JSON.parse; a regular expression takes a fifth.
+ * Whether `bytes` hold a run of 16 digits or more outside a fraction. Every such run has a digit at
+ * one of every 16th bytes, and another 8 bytes before or after it. Looking there takes 3 to 4 % of
+ * the time of JSON.parse; a regular expression takes a fifth.
  */
 function hasLongRun(bytes: Uint8Array): boolean {
-  const { length } = bytes;
-  for (let i = 15; i < length; i += 16) {
-    if (((bytes[i] as number) - ZERO) >>> 0 > 9) continue;
-    let start = i;
-    while (start > 0 && ((bytes[start - 1] as number) - ZERO) >>> 0 <= 9) start--;
-    let end = i + 1;
-    while (end < length && ((bytes[end] as number) - ZERO) >>> 0 <= 9) end++;
-    if (end - start >= 16 && bytes[start - 1] !== POINT) return true;
-    i += Math.floor((end - i - 1) / 16) * 16;
+  const last = bytes.length - 8;
+  let i = 15;
+  for (; i < last; i += 16) {
+    if (!isDigit(bytes[i] as number)) continue;
+    if (!isDigit(bytes[i - 8] as number) && !isDigit(bytes[i + 8] as number)) continue;
+    if (isLongRun(bytes, i)) return true;
   }
-  return false;
+  return i < bytes.length && isLongRun(bytes, i);
+}
+
+function isLongRun(bytes: Uint8Array, inside: number): boolean {
+  let start = inside;
+  while (start > 0 && isDigit(bytes[start - 1] as number)) start--;
+  let end = inside;
+  while (end < bytes.length && isDigit(bytes[end] as number)) end++;
+  return end - start >= 16 && bytes[start - 1] !== POINT;
+}
+
+/** Unsigned, a lesser byte is beyond 9. */
+function isDigit(byte: number): boolean {
+  return (byte - ZERO) >>> 0 <= 9;
 }
 
 const ZERO = 48;

@@ -159,6 +159,15 @@ describe("Json", () => {
       }
     });
 
+    test("the shortest that is rounded is found at every place of a frame", async () => {
+      for (let before = 0; before < 40; before++) {
+        for (let after = 0; after < 20; after++) {
+          const text = `[${" ".repeat(before)}9007199254740993${" ".repeat(after)}]`;
+          await expect(get(text)).rejects.toThrow("9007199254740993");
+        }
+      }
+    });
+
     test("those that are exact, or fractions, or text, are read", async () => {
       const text =
         '[9007199254740991,0.1234567890123456789,"12345678901234567890","\\"1e400",1e22,1e-400,12345678901234567000,100000000000000000000]';
