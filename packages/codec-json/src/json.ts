@@ -1,5 +1,5 @@
 import { type Codec, Encode, type EncodeOptions, PartdError, type Store } from "@partd/core";
-import { allocateEncoded, concatBytes, joinLists } from "@partd/core/author";
+import { allocateEncoded, concatBytes, joinLists, placeOf } from "@partd/core/author";
 import { checkNumbers, parseExact, stringifyExact } from "./exact-integers.js";
 import { describeLoss } from "./loss.js";
 
@@ -57,7 +57,7 @@ export function jsonCodec({ integers = "number" }: JsonOptions = {}): Codec<Json
     encode(list) {
       if (!Array.isArray(list)) throw refuse("it takes a list of JSON values");
       // JSON.stringify comes first, because it finds cycles.
-      const text = bigints ? stringifyExact(list) : stringify(list);
+      const text = stringify(list, bigints);
       const loss = describeLoss(list, bigints);
       if (loss !== undefined) throw refuse(loss);
       if (text?.[0] !== "[") throw refuse("its toJSON gives something else than a list");
@@ -89,20 +89,36 @@ function encodeText(text: string): Uint8Array {
   return concatBytes([bytes.subarray(0, written), rest], allocateEncoded);
 }
 
-/** JSON.stringify whose error names the place of a BigInt. */
-function stringify(list: readonly unknown[]): string | undefined {
+/** JSON.stringify whose error names the place of a cycle, a BigInt or a getter that throws. */
+function stringify(list: readonly unknown[], bigints: boolean): string | undefined {
   try {
-    return JSON.stringify(list);
-  } catch (cause) {
-    const isBigInt = cause instanceof TypeError && cause.message.includes("BigInt");
-    const loss = isBigInt ? describeLoss(list, false) : undefined;
-    if (loss !== undefined) throw refuse(loss);
-    if (cause instanceof RangeError)
-      throw refuse(`it is nested too deep, or too long (${cause.message})`);
-    throw cause;
+    return bigints ? stringifyExact(list) : JSON.stringify(list);
+  } catch (error) {
+    if (error instanceof RangeError) {
+      throw refuse(`it is nested too deep, or too long (${error.message})`, error);
+    }
+    const place = placeOf(list, (part) => isUnwritable(part, bigints)) || "the list";
+    const reason = typeof error === "object" ? (error as Error)?.message : String(error);
+    const isBigInt = error instanceof TypeError && reason.includes("BigInt");
+    throw refuse(
+      isBigInt
+        ? `${place} is a bigint (write with { integers: "auto" }), which JSON cannot carry`
+        : `${place} is refused: ${reason}`,
+      error,
+    );
   }
 }
 
-function refuse(reason: string): PartdError {
-  return new PartdError("ERR_PARTD_CODEC", `${reason}.`);
+function isUnwritable(part: unknown, bigints: boolean): boolean {
+  try {
+    if (bigints) stringifyExact(part);
+    else JSON.stringify(part);
+    return false;
+  } catch {
+    return true;
+  }
+}
+
+function refuse(reason: string, cause?: unknown): PartdError {
+  return new PartdError("ERR_PARTD_CODEC", `${reason}.`, { cause });
 }

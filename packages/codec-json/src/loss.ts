@@ -1,3 +1,5 @@
+import { placeOf } from "@partd/core/author";
+
 /**
  * Describes the first value of `list` that `JSON.stringify` would leave out or change:
  * `"[2].delay is NaN, which JSON cannot carry"`, or `undefined` if there is none. This is a second
@@ -5,7 +7,22 @@
  */
 export function describeLoss(list: readonly unknown[], bigints: boolean): string | undefined {
   const check = new LossCheck(bigints);
-  return check.carries(list, "") ? undefined : `${check.locate(list, "")}, which JSON cannot carry`;
+  try {
+    if (check.carries(list, "")) return undefined;
+    return `${check.locate(list, "")}, which JSON cannot carry`;
+  } catch (error) {
+    const place = placeOf(list, (part) => isUnreadable(part, bigints)) || "the list";
+    return `${place} cannot be read: ${error instanceof Error ? error.message : String(error)}`;
+  }
+}
+
+function isUnreadable(part: unknown, bigints: boolean): boolean {
+  try {
+    new LossCheck(bigints).carries(part, "");
+    return false;
+  } catch {
+    return true;
+  }
 }
 
 class LossCheck {

@@ -27,11 +27,13 @@ export class Pickler {
       this.#room = Math.min(bytes.byteLength + LEAST_ROOM, MOST_ROOM);
       return bytes;
     } catch (error) {
-      if (!(error instanceof Refusal)) throw error;
+      if (error instanceof RangeError) throw error; // Of memory or stack: not of one part.
       const place = placeOf(value, (part) => this.#refuses(part));
+      const reason = describe(error);
       throw new PartdError(
         "ERR_PARTD_CODEC",
-        `${place === "" ? "" : `${place} is refused: `}a pickle cannot carry ${error.message}.`,
+        place === "" ? reason : `${place} is refused: ${reason}`,
+        { cause: error },
       );
     }
   }
@@ -40,10 +42,16 @@ export class Pickler {
     try {
       new Dump(this.#protocol).run(value);
       return false;
-    } catch (error) {
-      return error instanceof Refusal;
+    } catch {
+      return true;
     }
   }
 }
 
 const MOST_ROOM = 2 ** 18;
+
+/** A getter of the value, or a proxy, may throw anything. */
+function describe(error: unknown): string {
+  if (error instanceof Refusal) return `a pickle cannot carry ${error.message}.`;
+  return `it cannot be read: ${error instanceof Error ? error.message : String(error)}`;
+}

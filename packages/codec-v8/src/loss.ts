@@ -10,9 +10,9 @@ import { placeOf } from "@partd/core/author";
  */
 export function checkLoss(list: readonly unknown[]): { loss: string | undefined; plain: boolean } {
   const check = new LossCheck();
-  const reason = check.reason(list);
+  const reason = check.reasonToRefuse(list);
   if (reason === undefined) return { loss: undefined, plain: check.plain };
-  const place = placeOf(list, (part) => new LossCheck().reason(part) !== undefined);
+  const place = placeOf(list, (part) => new LossCheck().reasonToRefuse(part) !== undefined);
   return { loss: `${place || "the list"} ${reason}`, plain: false };
 }
 
@@ -27,6 +27,15 @@ class LossCheck {
    * cycle or much sharing be found.
    */
   #seen: Set<object> | undefined;
+
+  /** Why a value would not read back as it was, or cannot be read now, or `undefined`. */
+  reasonToRefuse(value: unknown): string | undefined {
+    try {
+      return this.reason(value);
+    } catch (error) {
+      return `cannot be read: ${error instanceof Error ? error.message : String(error)}`;
+    }
+  }
 
   /**
    * Why a value at `depth` would not read back as it was, or `undefined`. Arrays and objects without

@@ -52,7 +52,7 @@ export function v8Codec<T = unknown>(): Codec<T[]> {
       // a list longer than its bytes: write it with `undefined` for its holes.
       if (list.length > bytes.byteLength) bytes = serialized(Array.from(list));
       // The format of plain values is known. Checking it would be a third of the work.
-      if (!plain) checkAsWritten(bytes);
+      if (!plain) checkAsWritten(list, bytes);
       return bytes;
     },
 
@@ -116,16 +116,26 @@ function checkListFields(list: readonly unknown[], bytes: Uint8Array): void {
 }
 
 /** Refuses to append what `decode` would refuse to read. */
-function checkAsWritten(bytes: Uint8Array): void {
+function checkAsWritten(list: readonly unknown[], bytes: Uint8Array): void {
   try {
     checkFormat(bytes);
   } catch (cause) {
+    const place = placeOf(list, isTooMuch) || "the list";
     throw refuse(
       cause instanceof TooMuch
-        ? `it holds ${cause.message}`
+        ? `${place} holds ${cause.message}`
         : `what this runtime writes for it is not understood: ${(cause as Error).message}`,
       cause,
     );
+  }
+}
+
+function isTooMuch(part: unknown): boolean {
+  try {
+    checkFormat(serialize(part));
+    return false;
+  } catch {
+    return true;
   }
 }
 

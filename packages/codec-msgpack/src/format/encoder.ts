@@ -38,11 +38,13 @@ export class MsgPackEncoder {
       this.#write(value, 0);
       return this.#out.finish();
     } catch (error) {
-      if (!(error instanceof Refusal)) throw error;
+      if (error instanceof RangeError) throw error; // Of memory or stack: not of one part.
       const place = placeOf(value, (part) => this.#refuses(part));
+      const reason = describe(error);
       throw new PartdError(
         "ERR_PARTD_CODEC",
-        `${place === "" ? "" : `${place} is refused: `}MessagePack cannot carry ${error.message}.`,
+        place === "" ? reason : `${place} is refused: ${reason}`,
+        { cause: error },
       );
     } finally {
       this.#busy = false;
@@ -204,6 +206,13 @@ export class MsgPackEncoder {
     if (size < 16) this.#out.byte(0x80 | size);
     else this.#out.head(size, undefined, 0xde, 0xdf);
   }
+}
+
+/** A getter of the value, a proxy or an extension may throw anything. */
+function describe(error: unknown): string {
+  if (error instanceof Refusal) return `MessagePack cannot carry ${error.message}.`;
+  if (error instanceof PartdError) return error.message;
+  return `it cannot be read: ${error instanceof Error ? error.message : String(error)}`;
 }
 
 const EMPTY = new Uint8Array();

@@ -7,24 +7,34 @@
  */
 export function placeOf(value: unknown, isRefused: (part: unknown) => boolean): string {
   let place = "";
-  for (let depth = 0; depth < MAX_STEPS; depth++) {
-    const step = firstRefused(stepsInto(value), isRefused);
-    if (step === undefined) return place;
+  const enclosing: unknown[] = [];
+  while (enclosing.push(value) <= MAX_STEPS) {
+    const step = firstRefused(value, isRefused);
+    if (step === undefined || enclosing.includes(step[1])) return place;
     place += step[0];
     value = step[1];
   }
   return place;
 }
 
-/** What is nested deeper, or in itself, is refused for its depth: the beginning says enough. */
+/** What is nested deeper is refused for its depth: the beginning says enough. */
 const MAX_STEPS = 20;
 
 type Step = readonly [step: string, part: unknown];
 
-function firstRefused(steps: Iterable<Step>, isRefused: (part: unknown) => boolean) {
-  for (const step of steps) if (isRefused(step[1])) return step;
+function firstRefused(value: unknown, isRefused: (part: unknown) => boolean): Step | undefined {
+  try {
+    for (const step of stepsInto(value)) {
+      if (step[1] === UNREADABLE || isRefused(step[1])) return step;
+    }
+  } catch {
+    // Its parts cannot be listed, as those of a revoked proxy.
+  }
   return undefined;
 }
+
+/** Stands for a part whose getter throws. */
+const UNREADABLE = Symbol("unreadable");
 
 function stepsInto(value: unknown): Iterable<Step> {
   if (typeof value !== "object" || value === null || ArrayBuffer.isView(value)) return [];
@@ -36,19 +46,26 @@ function stepsInto(value: unknown): Iterable<Step> {
     ]);
   }
   if (value instanceof Set) return [...value].map((part, i) => [`.values()[${i}]`, part] as const);
-  return Object.entries(value).map(([name, part]) => [stepTo(name), part] as const);
+  return Object.keys(value).map((name) => [stepTo(name), read(value, name)] as const);
 }
 
 /** The items that exist, then the first hole: an array may have 2^32 - 1 of those and little else. */
 function* stepsIntoArray(array: readonly unknown[]): Generator<Step> {
   const names = Object.keys(array);
   for (const name of names) {
-    const step = /^\d+$/.test(name) ? `[${name}]` : stepTo(name);
-    yield [step, array[name as unknown as number]];
+    yield [/^\d+$/.test(name) ? `[${name}]` : stepTo(name), read(array, name)];
   }
   let hole = 0;
   while (names[hole] === String(hole)) hole++;
   if (hole < array.length) yield [`[${hole}]`, undefined];
+}
+
+function read(object: object, name: string): unknown {
+  try {
+    return (object as Record<string, unknown>)[name];
+  } catch {
+    return UNREADABLE;
+  }
 }
 
 function stepTo(name: string): string {
