@@ -320,6 +320,15 @@ describe("threads", () => {
   });
 });
 
+test("JSON that is no array is refused with what makes lines of one within", async () => {
+  write("features.json", '{"type":"FeatureCollection","features":[{"id":1}]}');
+  const { code, err } = await run(["count", "features.json", "--by", "id"]);
+  expect(code).toBe(1);
+  expect(err).toMatch(
+    /^partd: features\.json:1:1: the input is no JSON array \(say --from ndjson .*jq -c '\.NAME\[\]' makes lines\)/,
+  );
+});
+
 test("count, of more values than are sorted in memory at once", async () => {
   const key = (i: number) => `${i}`.padStart(4, "0") + "k".repeat(5000);
   const many = Array.from({ length: 1700 }, (_, i) =>

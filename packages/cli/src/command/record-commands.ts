@@ -98,7 +98,7 @@ export const recordCommands: readonly Command[] = [
     summary: "Split files into one file a value",
     about: [
       `${UNCHANGED} Within a file the order is that of the inputs. ${OUT_OF_CORE}`,
-      "File names are safe on every system, and no two values share a file where upper and lower case are the same. If a name does not tell its value, the table _names.ndjson beside the files does. Each file of CSV begins with the header.",
+      "File names are safe on every system, and no two values share a file where upper and lower case are the same. If a name does not tell its value, the table _names.ndjson beside the files does. Each file of CSV begins with the header. The files have the format of the inputs; JSON arrays and tables become NDJSON.",
       "The directory appears when all of its files are complete. A run that was killed is gone on with by --resume: files that were complete are not written again.",
     ],
     examples: [

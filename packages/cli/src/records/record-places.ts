@@ -39,7 +39,8 @@ export class RecordPlaces {
     const place = line === undefined ? name : `${name}:${line}:${column ?? 1}`;
     const isGuess = this.#paths.includes("-") && line === 1 && what.startsWith("is not JSON");
     const hint = isGuess ? " Standard input is NDJSON unless --from says otherwise." : "";
-    return new Failure(`${place}: the record ${said}${hint}`);
+    const subject = what.startsWith("is no JSON array") ? "the input" : "the record";
+    return new Failure(`${place}: ${subject} ${said}${hint}`);
   }
 
   /** The beginning of the record, without that of the next line. */
@@ -54,12 +55,14 @@ function inWords(what: string): string {
   if (/^has no(?:t all of the)? fields? /.test(what)) {
     return `${what.replaceAll('"', "")}; ${MISSING_ADVICE}`;
   }
-  return what.replace(LINES, "(say --from ndjson for lines of JSON)");
+  return what.replace(LINES, NO_ARRAY);
 }
 
+const NO_ARRAY =
+  "(say --from ndjson for lines of JSON; of an array within an object, jq -c '.NAME[]' makes lines)";
+
 /** What is to be done with a record without its key. */
-export const MISSING_ADVICE =
-  "--missing skip leaves such records out, --missing FILE keeps them apart";
+const MISSING_ADVICE = "--missing skip leaves such records out, --missing FILE keeps them apart";
 
 /** What @partd/records calls a source without a name. */
 const STREAM = "<stream>";

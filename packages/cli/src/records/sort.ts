@@ -2,11 +2,11 @@ import { stat } from "node:fs/promises";
 import { sort as sortOf } from "@partd/shuffle";
 import type { Action, Call } from "../command/command.js";
 import { UsageError } from "../command/failure.js";
+import { nearest } from "../command/nearest.js";
 import { KeptRuns } from "../output/kept-runs.js";
 import { statesOf } from "./inputs.js";
 import { RecordRun } from "./record-run.js";
 import { RecordWriter } from "./record-writer.js";
-import { parseSortKey, type SortKey } from "./sort-key.js";
 
 /** `partd sort`. */
 export const sort: Action = async (call) => {
@@ -35,6 +35,32 @@ export const sort: Action = async (call) => {
   }
   return await run.finish();
 };
+
+interface SortKey {
+  readonly field: string;
+  readonly order: "asc" | "desc";
+  readonly as: "number" | "string" | undefined;
+}
+
+/** `FIELD[:desc][:numeric]`; a colon of a name is `\:`. */
+function parseSortKey(text: string): SortKey {
+  const [field = "", ...words] = text.split(/(?<!\\):/).map((part) => part.replaceAll("\\:", ":"));
+  let order: SortKey["order"] = "asc";
+  let as: SortKey["as"];
+  for (const word of words) {
+    if (word === "asc" || word === "desc") order = word;
+    else if (word === "numeric" || word === "text") as = word === "numeric" ? "number" : "string";
+    else {
+      const near = nearest(word, WORDS);
+      const hint = near === undefined ? `one of ${WORDS.join(", ")}` : near;
+      throw new UsageError(`--by ${text}: there is no order ${word}; did you mean ${hint}?`);
+    }
+  }
+  if (field === "") throw new UsageError(`--by ${text} names no field`);
+  return { field, order, as };
+}
+
+const WORDS = ["asc", "desc", "numeric", "text"];
 
 async function writeSorted(
   call: Call,

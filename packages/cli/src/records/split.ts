@@ -1,4 +1,5 @@
 import { availableParallelism } from "node:os";
+import { parseFieldPath } from "@partd/records";
 import { groupBy, shuffle, split as splitTo } from "@partd/shuffle";
 import type { Action, Call } from "../command/command.js";
 import { UsageError } from "../command/failure.js";
@@ -6,11 +7,13 @@ import { showBytes, showMany } from "../command/quantity.js";
 import { openFileLimit } from "../machine/open-files.js";
 import { PartFolder, type Rows } from "../output/part-folder.js";
 import { PartNames } from "../output/part-names.js";
-import { formatOfName } from "./format.js";
+import { columnsOf, rawFields, rowOf } from "./csv-row.js";
+import { delimiterOf, formatOfName } from "./format.js";
 import { statesOf } from "./inputs.js";
+import { withoutMembers } from "./json-members.js";
 import { keyBy, partsOf, RecordRun } from "./record-run.js";
+import type { RecordSource } from "./record-source.js";
 import type { RecordBatches } from "./record-writer.js";
-import { WithoutFields } from "./without-fields.js";
 
 /** `partd split`. */
 export const split: Action = async (call) => {
@@ -187,4 +190,44 @@ async function identityOf({ options }: Call, paths: readonly string[]): Promise<
   );
   const flags = ["append", "drop-key"].map((name) => options.has(name));
   return { inputs, by: options.list("by"), said, flags };
+}
+
+/** Leaves fields out of records; the rest stays byte for byte. */
+class WithoutFields {
+  readonly header: string | undefined;
+  readonly #names: ReadonlySet<string>;
+  readonly #delimiter: string | undefined;
+  /** Columns that stay. */
+  readonly #kept: readonly number[];
+
+  /** @throws `UsageError` for a field within an object: only a record's own can be left out. */
+  constructor(source: RecordSource, fields: readonly string[]) {
+    this.#delimiter = delimiterOf(source.writtenAs);
+    const header = source.format.header && Buffer.from(source.format.header).toString("latin1");
+    const columns = header === undefined ? [] : columnsOf(header, this.#delimiter as string);
+    const names = fields.map((field) => {
+      if (columns.includes(field)) return field;
+      const [own, ...rest] = parseFieldPath(field) as [string, ...string[]];
+      if (rest.length > 0) throw new UsageError(`--drop-key cannot take ${field} out of an object`);
+      return own;
+    });
+    this.#names = new Set(names);
+    this.#kept = [...columns.keys()].filter((i) => !this.#names.has(columns[i] as string));
+    this.header = header === undefined ? undefined : this.of(header);
+  }
+
+  /** @param text a character a byte. */
+  of(text: string): string {
+    if (this.#delimiter === undefined) {
+      return Buffer.from(withoutMembers(Buffer.from(text, "latin1"), this.#names)).toString(
+        "latin1",
+      );
+    }
+    const fields = rawFields(text, this.#delimiter);
+    return rowOf(
+      this.#kept.map((i) => fields[i] as string),
+      this.#delimiter,
+      text,
+    );
+  }
 }
