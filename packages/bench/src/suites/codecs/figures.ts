@@ -9,18 +9,13 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { cpus } from "node:os";
 import { fileURLToPath } from "node:url";
 import { Dict, type Store } from "@partd/core";
+import type { SavedRun, SavedWork } from "../../run/comparison.js";
 import { listCodecs, tableCodec } from "./codecs.js";
 import { flightTables, RECORDS, type RecordsName, recordLists } from "./data.js";
 
-interface Measured {
-  readonly work: string;
-  readonly count: number;
-  readonly unit: string;
-  readonly results: readonly { readonly name: string; readonly seconds: readonly number[] }[];
-}
-
 const DOCUMENT = fileURLToPath(new URL("../../../../../docs/formats.md", import.meta.url));
-const measured = JSON.parse(readFileSync(process.argv[2] as string, "utf8")) as Measured[];
+const run = JSON.parse(readFileSync(process.argv[2] as string, "utf8")) as SavedRun;
+const measured = run.works.filter(({ suite }) => suite === "codecs");
 const [before, , after] = readFileSync(DOCUMENT, "utf8").split("<!-- figures -->") as string[];
 writeFileSync(DOCUMENT, [before, await figures(), after].join("<!-- figures -->"));
 
@@ -88,13 +83,13 @@ function both(name: string, title: string, side: string, unit: number): string {
     .join(" / ");
 }
 
-function find(name: string, direction: string, title: string): Measured | undefined {
+function find(name: string, direction: string, title: string): SavedWork | undefined {
   return measured.find(
     ({ work }) => work.startsWith(`${name}: ${direction} `) && work.includes(title),
   );
 }
 
-function rate(work: Measured | undefined, side: string, unit: number): string {
+function rate(work: SavedWork | undefined, side: string, unit: number): string {
   const seconds = work?.results.find(({ name }) => name === side)?.seconds;
   if (work === undefined || seconds === undefined) return "–";
   const perSecond = work.count / Math.min(...seconds) / unit;
