@@ -4,7 +4,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { type OperationOptions, PartdError } from "@partd/core";
 import { unlessAborted } from "@partd/core/author";
 import type { BucketNames } from "./data-set.js";
-import { ACQUIRE, RELEASE, RENEW } from "./scripts/lock-scripts.js";
+import { Script } from "./scripts/script.js";
 import { lockTimeout, type Session } from "./session.js";
 
 /**
@@ -83,3 +83,21 @@ export class Lease {
     await Promise.allSettled(buckets.map(({ lock }) => RELEASE.run(connection, [lock], [token])));
   }
 }
+
+// Scripts of the lock. KEYS: lock. ARGV: the token, milliseconds.
+
+/** Returns "" if the lock was taken, or the holder's token. */
+const ACQUIRE = new Script(`
+local holder = redis.call('GET', KEYS[1])
+if holder and holder ~= ARGV[1] then return holder end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return ''`);
+
+/** Returns 1 while the lock is ours. */
+const RENEW = new Script(`
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+return redis.call('PEXPIRE', KEYS[1], ARGV[2])`);
+
+const RELEASE = new Script(`
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+return redis.call('DEL', KEYS[1])`);
