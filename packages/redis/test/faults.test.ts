@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { afterAll, beforeAll, expect, test } from "@jest/globals";
+import { afterAll, beforeAll, expect, jest, test } from "@jest/globals";
 import { RedisStore } from "@partd/redis";
 import { createClient } from "@redis/client";
 import { CuttingProxy } from "tooling/cutting-proxy";
@@ -114,10 +114,14 @@ describeReal(realPart.redisServer(), "faults", () => {
     async () => {
       const own = await RedisServer.start();
       const store = new RedisStore({ url: own.url });
-      await store.append({ x: bytes("1") });
+      const writer = new RedisStore({ url: own.url, prefix: "second" });
+      for (const one of [store, writer]) await one.append({ x: bytes("1") });
       await own.kill();
       await own.restart();
       const lost = { code: "ERR_PARTD_IO", message: expect.stringContaining("has lost 1 of 1") };
+      await expect(writer.append({ x: bytes("2") })).rejects.toMatchObject(lost);
+      await expect(writer.close()).rejects.toMatchObject(lost);
+      await writer.close();
       await expect(store.get("x")).rejects.toMatchObject(lost);
       await expect(store.append({ x: bytes("2") })).rejects.toMatchObject(lost);
       await expect(store.flush()).rejects.toMatchObject(lost);
@@ -189,6 +193,9 @@ describeReal(realPart.redisServer(), "faults", () => {
       const node = await RedisServer.start(["--cluster-enabled", "yes"], await freePort());
       await told(node.url, "ERR_PARTD_CONNECTION", /CLUSTERDOWN/);
       await node.stop();
+      const lonely = await RedisServer.start(["--min-replicas-to-write", "1"]);
+      await told(lonely.url, "ERR_PARTD_IO", /too few replicas/);
+      await lonely.stop();
       const noCluster = new RedisStore({ nodes: [url] });
       const message = expect.stringMatching(/give url, not nodes/);
       await expect(noCluster.count()).rejects.toMatchObject({ code: "ERR_PARTD_IO", message });
@@ -217,6 +224,46 @@ describeReal(realPart.redisServer(), "faults", () => {
     expect(text(await holder.get("x"))).toBe("1234");
     await holder.close();
     await other.close();
+  });
+
+  test("the lock is renewed while it is held", async () => {
+    const store = new RedisStore({ url, prefix: "renewed", staleMs: 60_000 });
+    await store.count();
+    const timers = jest.spyOn(globalThis, "setInterval");
+    const renew = () => {
+      const [callback, milliseconds] = timers.mock.lastCall as [() => void, number];
+      expect(milliseconds).toBeLessThan(30_000);
+      callback();
+    };
+    try {
+      await store.withLock(async () => {
+        await server.command("PEXPIRE", "{renewed/0}:lock", "600000");
+        renew();
+        while (Number(await server.command("PTTL", "{renewed/0}:lock")) > 60_000);
+      });
+      expect(await server.command("EXISTS", "{renewed/0}:lock")).toBe(0);
+      const lost = store.withLock(async () => {
+        await server.command("SET", "{renewed/0}:lock", "another's");
+        renew();
+        // The renewal was answered before this, on the same connection.
+        await store.count().catch(() => {});
+        await server.command("PING");
+      });
+      await expect(lost).rejects.toMatchObject({ code: "ERR_PARTD_LOCK" });
+      await server.command("DEL", "{renewed/0}:lock");
+    } finally {
+      timers.mockRestore();
+    }
+    await store.close();
+  });
+
+  test("a write that too few replicas confirm is told, and is there", async () => {
+    const store = new RedisStore({ url, prefix: "unconfirmed", waitReplicas: 1, retryMs: 0 });
+    const message = expect.stringMatching(/It was written, but 0 of 1 replicas/);
+    const told = { code: "ERR_PARTD_IO", message };
+    await expect(store.append({ x: bytes("1") })).rejects.toMatchObject(told);
+    expect(text(await store.get("x"))).toBe("1");
+    await store.close();
   });
 
   test("the wait for the lock ends, and names its holder", async () => {
@@ -255,8 +302,19 @@ describeReal(realPart.redisServer(), "faults", () => {
   });
 
   test("keys expire, and are then neither listed nor counted", async () => {
-    const store = new RedisStore({ url, prefix: "expire", expireAfter: 60_000 });
+    const store = new RedisStore({ url, prefix: "expire", expireAfter: 3_600_000 });
     await store.append({ x: bytes("1"), y: bytes("2") });
+    const long = Buffer.alloc(100_000, 1);
+    // By a script, then by commands, in parts, and in place of another value.
+    for (const size of [long, long, Buffer.alloc(17 << 20)])
+      await store.append({ [size.length]: size });
+    for (const _ of [1, 2]) await store.iset("set", bytes("3"), { replace: true });
+    const values = ["x", "y", long.length, 17 << 20, "set"];
+    for (const name of [...values.map((key) => `v:${key}`), "keys", "writers"]) {
+      const left = await server.command("PTTL", `{expire/0}:${name}`);
+      expect([name, Number(left) > 0 && Number(left) <= 3_600_000]).toEqual([name, true]);
+    }
+    await store.delete(values.slice(2).map(String));
     await server.command("PEXPIRE", "{expire/0}:v:x", "1");
     while ((await server.command("EXISTS", "{expire/0}:v:x")) !== 0);
     expect(await store.count()).toBe(1);
@@ -265,6 +323,33 @@ describeReal(realPart.redisServer(), "faults", () => {
     expect(text(await store.get("x"))).toBe("3");
     expect(await store.count()).toBe(2);
     await store.close();
+  });
+
+  test("a large batch whose first parts are lost is not written at all", async () => {
+    const inner = createClient({ socket: { path: join(server.folder, "socket"), tls: false } });
+    await inner.connect();
+    let isToBeLost = true;
+    const client = {
+      isOpen: true,
+      async sendCommand(args: (string | Buffer)[], options?: object) {
+        const staging = args.find((one) => String(one).startsWith("{staged/0}:s:"));
+        if (isToBeLost && staging && args.includes("{staged/0}:lock")) {
+          isToBeLost = false;
+          await inner.sendCommand(["DEL", staging]);
+        }
+        return inner.sendCommand(args, options);
+      },
+    };
+    const store = new RedisStore({ client, prefix: "staged" });
+    const batch = { x: Buffer.alloc(17 << 20, 1), y: bytes("1") };
+    const message = expect.stringMatching(/nothing was written: append it again/);
+    await expect(store.append(batch)).rejects.toMatchObject({ code: "ERR_PARTD_IO", message });
+    expect(isToBeLost).toBe(false);
+    expect(await store.count()).toBe(0);
+    await store.append(batch);
+    expect([await store.size("x"), await store.size("y")]).toEqual([17 << 20, 1]);
+    await store.close();
+    inner.destroy();
   });
 
   test("a client that was given is used, and stays open", async () => {

@@ -182,12 +182,14 @@ describeReal(realPart.redisServer(), "a server that is in others' hands, too", (
 });
 
 describeReal([realPart.redisServer(), realPart.openssl()], "a server's certificate", () => {
-  test("that no one vouches for is refused, with the advice what to do", async () => {
+  test("that no one vouches for is refused, with the advice what to do; then it is used", async () => {
     const port = await freePort();
     const own = await RedisServer.start();
     const file = (name: string) => join(own.folder, name);
     const made = spawnSync(realPart.openssl().command as string, [
-      ..."req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=other.example".split(" "),
+      ..."req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=other.example -addext subjectAltName=IP:127.0.0.1".split(
+        " ",
+      ),
       ...["-keyout", file("key"), "-out", file("cert")],
     ]);
     expect(made.status).toBe(0);
@@ -211,6 +213,17 @@ describeReal([realPart.redisServer(), realPart.openssl()], "a server's certifica
       message: expect.stringMatching(/certificate.*NODE_EXTRA_CA_CERTS/),
     });
     await store.close();
+    const program = `import { RedisStore } from "@partd/redis";
+      const store = new RedisStore({ url: "rediss://127.0.0.1:${port}" });
+      await store.append({ x: Buffer.from("1") });
+      process.stdout.write(await store.get("x"));
+      await store.close();`;
+    const trusting = spawnSync(process.execPath, ["--input-type=module", "-e", program], {
+      env: { ...process.env, NODE_EXTRA_CA_CERTS: file("cert") },
+      cwd: import.meta.dirname,
+      encoding: "utf8",
+    });
+    expect(trusting).toMatchObject({ status: 0, stdout: "1" });
     await own.stop();
   });
 });

@@ -1,7 +1,7 @@
 import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { beforeAll, expect, test } from "@jest/globals";
-import { S3Store } from "@partd/s3";
+import { type PutRequest, S3Store } from "@partd/s3";
 import { awsClient } from "@partd/s3/aws";
 import { describeReal } from "tooling/real-part";
 import { type Bucket, bytes, endpoint, newBucket, radosgw, read, sdk } from "./bucket.js";
@@ -167,15 +167,18 @@ describeReal(radosgw, "when requests fail, on radosgw", () => {
     expect(await read(store, "x")).toBe("1");
   });
 
-  test("another object under the name of a commit is no commit of ours", async () => {
+  test.each([
+    ["of another length", () => Buffer.alloc(200, "another")],
+    ["as long", (ours: Uint8Array) => Buffer.alloc(ours.length, "another")],
+  ])("another object %s under the name of a commit is no commit of ours", async (name, other) => {
     const client = awsClient(bucket.client);
     const signal = new AbortController().signal;
     let isOn = true;
-    await using store = faulty("taken", {
+    await using store = faulty(`taken ${name}`, {
       before: async (method, request) => {
         if (method !== "put" || !isOn) return;
-        const { key = "" } = request;
-        const body = Buffer.alloc(200, "another");
+        const { key = "", body: ours } = request as PutRequest;
+        const body = other(ours);
         await client.put({ bucket: bucket.name, key, body, signal });
       },
     });

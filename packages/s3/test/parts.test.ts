@@ -5,7 +5,7 @@ import { beforeAll, expect, test } from "@jest/globals";
 import { awsClient } from "@partd/s3/aws";
 import { describeReal } from "tooling/real-part";
 import { type Bucket, bytes, endpoint, namesIn, newBucket, radosgw, read } from "./bucket.js";
-import { faultyClient, refusal } from "./faulty-client.js";
+import { cut, faultyClient, refusal } from "./faulty-client.js";
 
 const KILLS = Number(process.env["PARTD_KILLS"] ?? 4);
 
@@ -77,6 +77,27 @@ describeReal(radosgw, "values in parts, on radosgw", () => {
     await expect(append).rejects.toMatchObject({ code: "ERR_PARTD_AUTH" });
     expect(await store.count()).toBe(0);
     expect(await namesIn(bucket, "refused/")).toEqual([]);
+  });
+
+  test("parts stay where it is not known whether they were committed", async () => {
+    let isDone = false;
+    const isCommit = (method: string, key: string) => method === "put" && key.includes("/data/");
+    const client = faultyClient(awsClient(bucket.client), {
+      before: (method, { key = "" }) => {
+        if (isCommit(method, key) && isDone) throw cut();
+      },
+      after: (method, { key = "" }) => {
+        if (!isCommit(method, key)) return;
+        isDone = true;
+        throw cut();
+      },
+    });
+    const store = bucket.store("unknown", { client, segmentBytes: 65_536, attempts: 2 });
+    const append = store.append({ x: new Uint8Array(300_000).fill(7) });
+    await expect(append).rejects.toMatchObject({ code: "ERR_PARTD_CONNECTION" });
+    await store.close();
+    await using other = bucket.store("unknown");
+    expect(await other.get("x")).toEqual(new Uint8Array(300_000).fill(7));
   });
 });
 
