@@ -4,7 +4,6 @@ import { join } from "node:path";
 import { describe, expect, test } from "@jest/globals";
 import { commands } from "../src/command/commands.js";
 import { EXIT_CODES } from "../src/command/exit-code.js";
-import { nearest } from "../src/command/nearest.js";
 import { parseBytes, parseCount, showBytes, showSeconds } from "../src/command/quantity.js";
 import { manPage } from "../src/complete/man.js";
 import { barLine } from "../src/terminal/progress.js";
@@ -125,14 +124,6 @@ test("starting up loads no store, no codec and no reader", async () => {
   const foreign = loaded.filter((url) => !/packages\/cli\/|\/commander\//.test(url));
   expect(foreign).toEqual([]);
   expect(loaded.length).toBeLessThan(10);
-});
-
-test("the nearest name", () => {
-  expect(nearest("usre", ["id", "user", "users"])).toBe("user");
-  expect(nearest("User", ["user"])).toBe("user");
-  expect(nearest("dsc", ["asc", "desc"])).toBe("desc");
-  expect(nearest("zzz", ["user"])).toBeUndefined();
-  expect(nearest("x", ["y"])).toBeUndefined();
 });
 
 test("quantities", () => {

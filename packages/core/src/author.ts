@@ -28,6 +28,7 @@ export { describeKey, keptText, sameKey, suffixKey } from "./keys/keys.js";
 
 export { allocateBytes, concatBytes, memoryFor, releaseBytes } from "./memory/bytes.js";
 export { LastUsed } from "./memory/last-used.js";
+export { checkOptionNames, nearest, type OptionNames } from "./option-names.js";
 export { BaseStore } from "./store/base-store.js";
 export {
   type Batch,

@@ -2,10 +2,10 @@ import { readFileSync } from "node:fs";
 import { readdir, stat } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { encodeKey, type Key, type Store } from "@partd/core";
+import { nearest } from "@partd/core/author";
 import type { LogStore } from "@partd/log";
 import type { Call, Options } from "../command/command.js";
 import { UsageError } from "../command/failure.js";
-import { nearest } from "../command/nearest.js";
 
 export type Kind = "file" | "log" | "server";
 

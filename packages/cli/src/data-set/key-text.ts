@@ -1,7 +1,7 @@
 import { decodeKey, encodeKey, type Key } from "@partd/core";
+import { nearest } from "@partd/core/author";
 import type { Call } from "../command/command.js";
 import { Failure } from "../command/failure.js";
-import { nearest } from "../command/nearest.js";
 import type { DataSet } from "./data-set.js";
 
 /** A key as it is printed: one line of plain characters, which `parseKey` gives the key back for. */

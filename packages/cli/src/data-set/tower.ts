@@ -2,10 +2,10 @@ import { readFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import type { Codec, Store } from "@partd/core";
+import { nearest } from "@partd/core/author";
 import type { Options } from "../command/command.js";
 import { CODECS, COMPRESSIONS } from "../command/common-options.js";
 import { UsageError } from "../command/failure.js";
-import { nearest } from "../command/nearest.js";
 
 /** A store of decoded values, and what they are. */
 export interface Tower {

@@ -1,3 +1,4 @@
+import { nearest } from "@partd/core/author";
 import {
   type ByteBatch,
   parseFieldPath,
@@ -5,7 +6,6 @@ import {
   type ScannerOptions,
 } from "@partd/records";
 import { UsageError } from "../command/failure.js";
-import { nearest } from "../command/nearest.js";
 import { columnsOf } from "./csv-row.js";
 
 /** Looks through the first records for the fields that are asked for, and knows what there is. */

@@ -1,7 +1,7 @@
 import { readdir, stat } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
+import { nearest } from "@partd/core/author";
 import { UsageError } from "../command/failure.js";
-import { nearest } from "../command/nearest.js";
 
 /**
  * The files that words of a command line mean: names as they are, and globs that the shell has left

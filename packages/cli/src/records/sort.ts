@@ -2,7 +2,7 @@ import { stat } from "node:fs/promises";
 import { sort as sortOf } from "@partd/shuffle";
 import type { Action, Call } from "../command/command.js";
 import { UsageError } from "../command/failure.js";
-import { nearest } from "../command/nearest.js";
+import { nearest } from "@partd/core/author";
 import { KeptRuns } from "../output/kept-runs.js";
 import { statesOf } from "./inputs.js";
 import { RecordRun } from "./record-run.js";

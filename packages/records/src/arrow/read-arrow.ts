@@ -1,4 +1,5 @@
 import { isPartdError } from "@partd/core";
+import { checkOptionNames } from "@partd/core/author";
 import type { DataType, RecordBatch, RecordBatchReader, Vector } from "apache-arrow";
 import { openFile } from "../source/byte-reader.js";
 import { type Input, inputsOf, type Source } from "../source/inputs.js";
@@ -35,6 +36,7 @@ export function readArrow<R extends object = { [column: string]: unknown }>(
   source: Source,
   options: ReadArrowOptions = {},
 ): ArrowRecords<R> {
+  checkOptionNames("readArrow", options, { columns: true, signal: true });
   return {
     recordBatches: () => recordBatches(source, options),
     async *[Symbol.asyncIterator]() {

@@ -1,4 +1,5 @@
 import { PartdError } from "@partd/core";
+import type { OptionNames } from "@partd/core/author";
 import { parseFieldPath } from "../key/field-path.js";
 import type {
   ByteBatch,
@@ -25,6 +26,12 @@ export interface CsvOptions {
   /** Column names, for files without a header. Default: the first row holds them. */
   readonly columns?: readonly string[] | undefined;
 }
+
+export const CSV_OPTIONS: OptionNames<CsvOptions> = {
+  delimiter: true,
+  quote: true,
+  columns: true,
+};
 
 export class CsvFormat<R extends object> implements TextFormat<R> {
   readonly name = "csv";

@@ -1,9 +1,12 @@
+import { checkOptionNames, type OptionNames } from "@partd/core/author";
 import type { Records } from "../records.js";
 import type { Source } from "../source/inputs.js";
-import { type ReadOptions, TextRecords } from "../source/text-records.js";
-import { CsvFormat, type CsvOptions } from "./csv-format.js";
+import { READ_OPTIONS, type ReadOptions, TextRecords } from "../source/text-records.js";
+import { CSV_OPTIONS, CsvFormat, type CsvOptions } from "./csv-format.js";
 
 export interface ReadCsvOptions extends ReadOptions, CsvOptions {}
+
+const OPTIONS: OptionNames<ReadCsvOptions> = { ...READ_OPTIONS, ...CSV_OPTIONS };
 
 /** A row: its fields as text, by column name. */
 export type CsvRow = { [column: string]: string };
@@ -20,6 +23,7 @@ export function readCsv<R extends object = CsvRow>(
   source: Source,
   options: ReadCsvOptions = {},
 ): Records<R> {
+  checkOptionNames("readCsv", options, OPTIONS);
   return new TextRecords(source, new CsvFormat<R>(options, options.onReject), options);
 }
 
@@ -28,5 +32,6 @@ export function readTsv<R extends object = CsvRow>(
   source: Source,
   options: ReadCsvOptions = {},
 ): Records<R> {
+  checkOptionNames("readTsv", options, OPTIONS);
   return readCsv(source, { delimiter: "\t", ...options });
 }

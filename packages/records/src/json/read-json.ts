@@ -1,6 +1,7 @@
+import { checkOptionNames } from "@partd/core/author";
 import type { Records } from "../records.js";
 import type { Source } from "../source/inputs.js";
-import { type ReadOptions, TextRecords } from "../source/text-records.js";
+import { READ_OPTIONS, type ReadOptions, TextRecords } from "../source/text-records.js";
 import { JsonArrayReader } from "./array-reader.js";
 import { NdjsonFormat } from "./ndjson-format.js";
 
@@ -12,6 +13,7 @@ import { NdjsonFormat } from "./ndjson-format.js";
  *   `onReject`; and if the whole is no array.
  */
 export function readJson<R = unknown>(source: Source, options: ReadOptions = {}): Records<R> {
+  checkOptionNames("readJson", options, READ_OPTIONS);
   const format = new NdjsonFormat<R>(options.onReject);
   return new TextRecords(source, format, options, (reader) => new JsonArrayReader(reader));
 }

@@ -1,6 +1,7 @@
+import { checkOptionNames } from "@partd/core/author";
 import type { Records } from "../records.js";
 import type { Source } from "../source/inputs.js";
-import { type ReadOptions, TextRecords } from "../source/text-records.js";
+import { READ_OPTIONS, type ReadOptions, TextRecords } from "../source/text-records.js";
 import { NdjsonFormat } from "./ndjson-format.js";
 
 /**
@@ -11,5 +12,6 @@ import { NdjsonFormat } from "./ndjson-format.js";
  * @example for await (const event of readNdjson<Event>("events.ndjson.gz")) …
  */
 export function readNdjson<R = unknown>(source: Source, options: ReadOptions = {}): Records<R> {
+  checkOptionNames("readNdjson", options, READ_OPTIONS);
   return new TextRecords(source, new NdjsonFormat<R>(options.onReject), options);
 }

@@ -1,5 +1,6 @@
 import type { FileHandle } from "node:fs/promises";
 import { isPartdError, PartdError } from "@partd/core";
+import { checkOptionNames } from "@partd/core/author";
 import type { AsyncBuffer } from "hyparquet";
 import { ioError, openFile } from "../source/byte-reader.js";
 import { inputsOf } from "../source/inputs.js";
@@ -27,8 +28,10 @@ export interface ReadParquetOptions {
  */
 export async function* readParquet<R extends object = { [column: string]: unknown }>(
   source: string | URL | Iterable<string | URL> | AsyncIterable<string | URL>,
-  { columns, compressors, signal }: ReadParquetOptions = {},
+  options: ReadParquetOptions = {},
 ): AsyncGenerator<R> {
+  checkOptionNames("readParquet", options, { columns: true, compressors: true, signal: true });
+  const { columns, compressors, signal } = options;
   const hyparquet = await loadPeer("hyparquet", () => import("hyparquet"));
   for await (const { path } of inputsOf(source)) {
     if (path === undefined) {

@@ -1,6 +1,6 @@
 import { stat } from "node:fs/promises";
 import { PartdError } from "@partd/core";
-import { checkIntegerOption } from "@partd/core/author";
+import { checkIntegerOption, type OptionNames } from "@partd/core/author";
 import type {
   BatchOptions,
   ByteBatch,
@@ -19,6 +19,8 @@ export interface ReadOptions {
   readonly onReject?: OnReject | undefined;
   readonly signal?: AbortSignal | undefined;
 }
+
+export const READ_OPTIONS: OptionNames<ReadOptions> = { onReject: true, signal: true };
 
 /** Records of lines or rows, from paths, a stream, or a part of a file. */
 export class TextRecords<R> implements PartRecords<R> {

@@ -1,4 +1,5 @@
-import { CsvFormat, type CsvOptions } from "../csv/csv-format.js";
+import { checkOptionNames, type OptionNames } from "@partd/core/author";
+import { CSV_OPTIONS, CsvFormat, type CsvOptions } from "../csv/csv-format.js";
 import { NdjsonFormat } from "../json/ndjson-format.js";
 import type { RecordFormat } from "../records.js";
 import { type Encoding, encode, type Writable, type Written } from "./encode.js";
@@ -7,6 +8,8 @@ import { type Target, writeChunks } from "./target.js";
 export interface WriteOptions {
   readonly signal?: AbortSignal | undefined;
 }
+
+const OPTIONS: OptionNames<WriteOptions> = { signal: true };
 
 /**
  * Writes lines of JSON. Records of `readNdjson` and `readJson` are copied byte for byte.
@@ -17,10 +20,11 @@ export interface WriteOptions {
 export async function writeNdjson<R>(
   records: Writable<R>,
   target: Target,
-  { signal }: WriteOptions = {},
+  options: WriteOptions = {},
 ): Promise<Written> {
+  checkOptionNames("writeNdjson", options, OPTIONS);
   const written = { records: 0, bytes: 0 };
-  await writeChunks(encode(records, ndjson<R>(), written), target, signal);
+  await writeChunks(encode(records, ndjson<R>(), written), target, options.signal);
   return written;
 }
 
@@ -31,10 +35,11 @@ export async function writeNdjson<R>(
 export async function writeJson<R>(
   records: Writable<R>,
   target: Target,
-  { signal }: WriteOptions = {},
+  options: WriteOptions = {},
 ): Promise<Written> {
+  checkOptionNames("writeJson", options, OPTIONS);
   const written = { records: 0, bytes: 0 };
-  await writeChunks(arrayOf(encode(records, ndjson<R>(), written)), target, signal);
+  await writeChunks(arrayOf(encode(records, ndjson<R>(), written)), target, options.signal);
   return written;
 }
 
@@ -42,6 +47,12 @@ export interface WriteCsvOptions extends WriteOptions, CsvOptions {
   /** Whether to write the column names first. Default true. */
   readonly header?: boolean | undefined;
 }
+
+const CSV_WRITE_OPTIONS: OptionNames<WriteCsvOptions> = {
+  ...OPTIONS,
+  ...CSV_OPTIONS,
+  header: true,
+};
 
 /**
  * Writes rows of CSV. The columns are those of `options`, else the source's, else the names in the
@@ -56,6 +67,7 @@ export async function writeCsv<R extends object>(
   target: Target,
   options: WriteCsvOptions = {},
 ): Promise<Written> {
+  checkOptionNames("writeCsv", options, CSV_WRITE_OPTIONS);
   const written = { records: 0, bytes: 0 };
   await writeChunks(encode(records, csv<R>(options), written), target, options.signal);
   return written;
@@ -67,6 +79,7 @@ export function writeTsv<R extends object>(
   target: Target,
   options: WriteCsvOptions = {},
 ): Promise<Written> {
+  checkOptionNames("writeTsv", options, CSV_WRITE_OPTIONS);
   return writeCsv(records, target, { delimiter: "\t", ...options });
 }
 

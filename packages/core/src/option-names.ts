@@ -1,3 +1,30 @@
+import { PartdError } from "./errors.js";
+
+/** Each option's name, so that none is left out: `{ memory: true, dir: true }`. */
+export type OptionNames<T> = { readonly [N in keyof Required<T>]: true };
+
+/**
+ * @param call the function, as its callers write it: `"sort"`.
+ * @throws `ERR_PARTD_VALUE` for options that are no object, and for one whose name is none of these, with the
+ *   nearest. Options that are `undefined` are passed over.
+ */
+export function checkOptionNames<T>(call: string, options: T, names: OptionNames<T>): void {
+  const known = Object.keys(names);
+  if (typeof options !== "object" || options === null || Array.isArray(options)) {
+    const given = typeof options === "string" ? JSON.stringify(options) : String(options);
+    throw new PartdError(
+      "ERR_PARTD_VALUE",
+      `${call}() takes an object of options (${known.join(", ")}), not ${given}.`,
+    );
+  }
+  for (const [name, value] of Object.entries(options)) {
+    if (value === undefined || Object.hasOwn(names, name)) continue;
+    const near = nearest(name, known);
+    const hint = near === undefined ? `Its options: ${known.join(", ")}` : `Did you mean ${near}?`;
+    throw new PartdError("ERR_PARTD_VALUE", `${call}() has no option ${name}. ${hint}`);
+  }
+}
+
 /**
  * The name among `names` that `typed` was most likely meant to be: the one fewest edits away, and
  * none where more than two in five characters would have to change. Of two as near the one that
