@@ -12,6 +12,7 @@ export {
 export {
   type Aggregate,
   count,
+  type FieldAggregate,
   first,
   last,
   max,

@@ -7,6 +7,7 @@ import {
   count,
   countBy,
   type Entries,
+  first,
   groupBy,
   join,
   last,
@@ -64,10 +65,34 @@ for await (const [user, row] of aggregate(events, { by: "user", select })) {
   is<Same<typeof user, string>>();
   is<Same<typeof row, { n: number; total: number; end: string }>>();
 }
-const extremes = { any: max("at"), most: max<Event, number>("ms") };
-for await (const [, { any, most }] of aggregate(events, { by: "user", select: extremes })) {
-  is<Same<typeof any, unknown>>();
-  is<Same<typeof most, number | undefined>>();
+const extremes = { most: max("ms"), stated: max<Event, number>("user"), any: max("unknown") };
+for await (const [, row] of aggregate(events, { by: "user", select: extremes })) {
+  is<Same<typeof row, { most: number | undefined; stated: number | undefined; any: unknown }>>();
+}
+for await (const [, row] of aggregate(events, {
+  by: "user",
+  select: {
+    most: max("ms"),
+    // Text that is a number is one in a CSV.
+    city: first("at.city"),
+    at: last("at"),
+    length: max(({ user }) => user.length),
+  },
+})) {
+  is<Same<typeof row.most, number | undefined>>();
+  is<Same<typeof row.city, string | number>>();
+  is<Same<typeof row.at, { readonly city: string }>>();
+  is<Same<typeof row.length, number | undefined>>();
+}
+declare const sparse: AsyncIterable<{ readonly id: string; readonly size?: bigint | null }>;
+for await (const [, row] of aggregate(sparse, {
+  by: "id",
+  select: { most: max("size"), end: last("size") },
+})) {
+  is<Same<typeof row, { most: bigint | undefined; end: bigint | null | undefined }>>();
+}
+for await (const [, row] of aggregate(readCsv("x"), { by: "id", select: { n: max("n") } })) {
+  is<Same<typeof row.n, string | number | undefined>>();
 }
 const own = { initial: () => 0n, add: (state: bigint, { ms }: Event) => state + BigInt(ms) };
 for await (const [, { big }] of aggregate(events, { by: "user", select: { big: own } })) {
@@ -97,8 +122,8 @@ is<Same<Awaited<ReturnType<typeof sorted>>, Event[]>>();
 function sorted() {
   return sort(events, { by: ["user", { by: "ms", order: "desc" }] }).toArray();
 }
-is<Same<Awaited<ReturnType<typeof first>>, Event[]>>();
-function first() {
+is<Same<Awaited<ReturnType<typeof topped>>, Event[]>>();
+function topped() {
   return top(events, { n: 3, by: ({ at }) => at.city }).toArray();
 }
 const tasks = new Shuffle<Event, "user">(store, { by: "user" });

@@ -32,7 +32,7 @@ export const join: Action = async (call) => {
   const isMixed = areRows(left.source) !== areRows(right.source);
   const by = isMixed ? keyAsText : (_: RecordSource, fields: readonly string[]) => keyBy(fields);
   const options = { by: by(left.source, leftFields), rightBy: by(right.source, rightFields), kind };
-  await using output = joinOf(left.source, right.source, { ...options, ...left.options });
+  await using output = joinOf(left.source, right.source, { ...options, ...left.runOptions });
   for await (const batch of output.batches()) {
     for (const item of batch) {
       if (isSemi) await writer.text(item as string);

@@ -130,14 +130,22 @@ export class RecordRun implements AsyncDisposable {
     return Math.max(this.#records, this.source.records);
   }
 
-  /** For the functions of @partd/shuffle. */
+  /** For the functions of @partd/shuffle that take records by key. */
   get options(): RunOptions & MissingOption {
+    const isError = missingOf(this.#call) === "error";
+    return {
+      ...this.runOptions,
+      missing: isError ? "error" : (bytes) => this.#takeMissing(bytes),
+    };
+  }
+
+  /** For its other functions. */
+  get runOptions(): RunOptions {
     const { options, signal } = this.#call;
     return {
       memory: options.number("memory"),
       dir: options.text("tmp"),
       signal,
-      missing: missingOf(this.#call) === "error" ? "error" : (bytes) => this.#takeMissing(bytes),
       onProgress: ({ phase, records, bytes, bytesSpilled }) => {
         this.#spilled = bytesSpilled;
         // What threads read does not pass through the source.

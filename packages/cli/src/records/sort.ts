@@ -1,8 +1,8 @@
 import { stat } from "node:fs/promises";
+import { nearest } from "@partd/core/author";
 import { sort as sortOf } from "@partd/shuffle";
 import type { Action, Call } from "../command/command.js";
 import { UsageError } from "../command/failure.js";
-import { nearest } from "@partd/core/author";
 import { KeptRuns } from "../output/kept-runs.js";
 import { statesOf } from "./inputs.js";
 import { RecordRun } from "./record-run.js";
@@ -74,7 +74,7 @@ async function writeSorted(
   if (writer.output) await kept?.note(writer.output);
   const by = keys.map(({ field, order, as }) => ({ by: field, order, as }));
   const checkpoint = kept?.checkpoint;
-  await using output = sortOf(run.source, { by, checkpoint, ...run.options });
+  await using output = sortOf(run.source, { by, checkpoint, ...run.runOptions });
   await writer.all(output);
   await writer.complete();
 }

@@ -15,9 +15,10 @@ export async function* keyedBatches<R>(
   run: Run,
   source: Source<R>,
   input: Input<R>,
-  { fields, missing }: GroupKeyer<R>,
+  keyer: GroupKeyer<R>,
   threads: number | undefined,
 ): AsyncGenerator<KeyedBatch> {
+  const { fields, missing, watch } = keyer;
   if (!fields || !isRecords(source)) {
     yield* readAll(run, input);
     return;
@@ -25,14 +26,16 @@ export async function* keyedBatches<R>(
   const keys = { fields, missing };
   const mostBytes = run.workspace.byteLength * UNSEEN_SHARE;
   const read = (sources: Iterable<Records<R>>) =>
-    unseenRecords(sources, keys, mostBytes, run.signal, (scan, consumed) =>
-      run.progress.read(scan, consumed),
-    );
-  const shares = await sharesOf(run, source, missing, threads);
+    unseenRecords(sources, keys, mostBytes, run.signal, (scan, consumed) => {
+      watch?.scanned(scan, source);
+      run.progress.read(scan, consumed);
+    });
+  const shares = await sharesOf(run, source, keyer, threads);
   run.workspace.borrow(mostBytes);
   try {
     if (!shares) {
       yield* read([source]);
+      keyer.end();
       return;
     }
     const program = { entry: new URL("./distinct-worker.js", import.meta.url), job: keys };

@@ -1,6 +1,7 @@
+import { checkOptionNames, type OptionNames } from "@partd/core/author";
 import { KeyIndex, NO_NUMBER } from "../fold/key-index.js";
 import { RecordOutput } from "../run/record-output.js";
-import { Run, type RunOptions } from "../run/run.js";
+import { RUN_OPTIONS, Run, type RunOptions } from "../run/run.js";
 import type { Visit } from "../run/walk.js";
 import type { By } from "../source/by.js";
 import { GroupKeyer } from "../source/group-keyer.js";
@@ -23,6 +24,13 @@ export interface DistinctOptions<R> extends RunOptions, MissingOption {
   readonly threads?: number | undefined;
 }
 
+const OPTIONS: OptionNames<DistinctOptions<unknown>> = {
+  by: true,
+  missing: true,
+  threads: true,
+  ...RUN_OPTIONS,
+};
+
 /**
  * The first record of each key. They come in the order of the source as long as the keys fit in memory, and
  * those with keys beyond come afterwards.
@@ -34,6 +42,7 @@ export interface DistinctOptions<R> extends RunOptions, MissingOption {
  * @throws what {@link RunOptions} says.
  */
 export function distinct<R>(source: Source<R>, options: DistinctOptions<R> = {}): RecordOutput<R> {
+  checkOptionNames("distinct", options, OPTIONS);
   const { by } = options;
   if (by === undefined) {
     const input = inputOf(source, new WholeRecordKeyer<R>());

@@ -1,10 +1,11 @@
 import { PartdError } from "@partd/core";
-import { Run, type RunOptions } from "../run/run.js";
+import { checkOptionNames, type OptionNames } from "@partd/core/author";
+import { RUN_OPTIONS, Run, type RunOptions } from "../run/run.js";
 import type { By, KeyOf } from "../source/by.js";
 import { fieldsOf } from "../source/by.js";
 import { byteLengthOf, checkSource, type Source } from "../source/input.js";
 import type { MissingOption } from "../source/missing.js";
-import { type Aggregate, count, own } from "./aggregates.js";
+import { type Aggregate, count, type FieldAggregate, own } from "./aggregates.js";
 import type { OwnAggregate } from "./columns.js";
 import { Entries } from "./entries.js";
 import { fold } from "./fold.js";
@@ -21,6 +22,13 @@ export interface CountByOptions<R, B extends By<R>> extends RunOptions, MissingO
   readonly threads?: number | undefined;
 }
 
+const COUNT_OPTIONS: OptionNames<CountByOptions<unknown, By<unknown>>> = {
+  by: true,
+  missing: true,
+  threads: true,
+  ...RUN_OPTIONS,
+};
+
 /**
  * How many records each key has.
  *
@@ -34,6 +42,7 @@ export function countBy<R, const B extends By<R>>(
   source: Source<R>,
   options: CountByOptions<R, B>,
 ): Entries<KeyOf<R, B>, number> {
+  checkOptionNames("countBy", options, COUNT_OPTIONS);
   return entries(source, options, { count: count() }, ([counted]) => counted as number);
 }
 
@@ -43,6 +52,12 @@ export interface ReduceByOptions<R, B extends By<R>, A> extends CountByOptions<R
   /** Takes the records of each key in order. May change and return the accumulator that it gets. */
   readonly reduce: (accumulator: A, record: R) => A;
 }
+
+const REDUCE_OPTIONS: OptionNames<ReduceByOptions<unknown, By<unknown>, unknown>> = {
+  ...COUNT_OPTIONS,
+  initial: true,
+  reduce: true,
+};
 
 /**
  * Reduces the records of each key to one value. Accumulators stay in memory while they are few; those that grow
@@ -54,6 +69,7 @@ export function reduceBy<R, const B extends By<R>, A>(
   source: Source<R>,
   options: ReduceByOptions<R, B, A>,
 ): Entries<KeyOf<R, B>, A> {
+  checkOptionNames("reduceBy", options, REDUCE_OPTIONS);
   const { initial, reduce } = options;
   for (const [name, given] of Object.entries({ initial, reduce })) {
     if (typeof given === "function") continue;
@@ -79,20 +95,37 @@ export interface AnyOwnAggregate<R> {
 }
 
 /** What a selection gives for each key. */
-export type Aggregated<S> = {
-  -readonly [N in keyof S]: S[N] extends Aggregate<never, infer T>
-    ? T
-    : S[N] extends { finish(state: never): infer T }
+export type Aggregated<S, R = unknown> = {
+  -readonly [N in keyof S]: S[N] extends FieldAggregate<infer F, infer None>
+    ? FieldValue<R, F, None>
+    : S[N] extends Aggregate<never, infer T>
       ? T
-      : S[N] extends { initial(key: never): infer T }
+      : S[N] extends { finish(state: never): infer T }
         ? T
-        : never;
+        : S[N] extends { initial(key: never): infer T }
+          ? T
+          : never;
 };
+
+/** `min` and `max` pass over `null` and missing values, and have `None` in place of a value; `first` and `last` do not. */
+type FieldValue<R, F extends string, None> = [None] extends [never]
+  ? OrNumber<KeyOf<R, F>>
+  : unknown extends KeyOf<R, F>
+    ? unknown
+    : OrNumber<NonNullable<KeyOf<R, F>>> | None;
+
+/** Text that is a number is read as one in a CSV, every field of which is text. */
+type OrNumber<T> = T extends string ? T | number : T;
 
 export interface AggregateOptions<R, B extends By<R>, S> extends CountByOptions<R, B> {
   /** What to compute for each key. */
   readonly select: S;
 }
+
+const AGGREGATE_OPTIONS: OptionNames<AggregateOptions<unknown, By<unknown>, unknown>> = {
+  ...COUNT_OPTIONS,
+  select: true,
+};
 
 /**
  * Several aggregates for each key in one pass.
@@ -107,7 +140,8 @@ export interface AggregateOptions<R, B extends By<R>, S> extends CountByOptions<
 export function aggregate<R, const B extends By<R>, S extends Selection<R>>(
   source: Source<R>,
   options: AggregateOptions<R, B, S>,
-): Entries<KeyOf<R, B>, Aggregated<S>> {
+): Entries<KeyOf<R, B>, Aggregated<S, R>> {
+  checkOptionNames("aggregate", options, AGGREGATE_OPTIONS);
   if (typeof options.select !== "object" || options.select === null) {
     throw new PartdError(
       "ERR_PARTD_VALUE",
@@ -116,7 +150,7 @@ export function aggregate<R, const B extends By<R>, S extends Selection<R>>(
   }
   const names = Object.keys(options.select);
   return entries(source, options, options.select, (results) => {
-    return Object.fromEntries(names.map((name, i) => [name, results[i]])) as Aggregated<S>;
+    return Object.fromEntries(names.map((name, i) => [name, results[i]])) as Aggregated<S, R>;
   });
 }
 

@@ -24,6 +24,13 @@ export interface Aggregate<R, T> {
   readonly result?: T;
 }
 
+/** An aggregate whose type is that of the field which it is of, or `None`. */
+export interface FieldAggregate<F extends string, None> extends Aggregate<unknown, unknown> {
+  readonly value: F;
+  /** Carries a type; never set. */
+  readonly none?: None;
+}
+
 /** How many records there are. */
 export function count(): Aggregate<unknown, number> {
   return { name: "count", value: undefined, column: () => new CountColumn() };
@@ -49,27 +56,40 @@ export function mean<R>(value: ValueOf<R>): Aggregate<R, number | undefined> {
 
 /**
  * The least number, bigint, string or date; `null` and missing values are passed over. `undefined` if there are none.
- * Its type is `unknown` unless it is stated, as in `min<Event, number>("ms")`.
+ * It has the type of the field, or of what the function returns; text may be numbers, as in a CSV. To state
+ * another: `min<Event, number>("ms")`.
  *
  * @throws `ERR_PARTD_VALUE` while it is read, for values of two types and for what has no order.
  */
-export function min<R, T = unknown>(value: ValueOf<R>): Aggregate<R, T | undefined> {
-  return { name: "min", value, column: () => new ExtremeColumn<T>("min") };
+export function min<const F extends string>(value: F): FieldAggregate<F, undefined>;
+export function min<R, T>(value: (record: R) => T): Aggregate<R, NonNullable<T> | undefined>;
+export function min<R, T = unknown>(value: ValueOf<R>): Aggregate<R, T | undefined>;
+export function min<R>(value: ValueOf<R>): Aggregate<R, unknown> {
+  return { name: "min", value, column: () => new ExtremeColumn("min") };
 }
 
 /** The greatest, as {@link min} is the least. */
-export function max<R, T = unknown>(value: ValueOf<R>): Aggregate<R, T | undefined> {
-  return { name: "max", value, column: () => new ExtremeColumn<T>("max") };
+export function max<const F extends string>(value: F): FieldAggregate<F, undefined>;
+export function max<R, T>(value: (record: R) => T): Aggregate<R, NonNullable<T> | undefined>;
+export function max<R, T = unknown>(value: ValueOf<R>): Aggregate<R, T | undefined>;
+export function max<R>(value: ValueOf<R>): Aggregate<R, unknown> {
+  return { name: "max", value, column: () => new ExtremeColumn("max") };
 }
 
-/** The value of the first record. */
-export function first<R, T = unknown>(value: ValueOf<R>): Aggregate<R, T> {
-  return { name: "first", value, column: () => new FirstColumn<T>() };
+/** The value of the first record, typed as {@link min} is. */
+export function first<const F extends string>(value: F): FieldAggregate<F, never>;
+export function first<R, T>(value: (record: R) => T): Aggregate<R, T>;
+export function first<R, T = unknown>(value: ValueOf<R>): Aggregate<R, T>;
+export function first<R>(value: ValueOf<R>): Aggregate<R, unknown> {
+  return { name: "first", value, column: () => new FirstColumn() };
 }
 
 /** The value of the last record. */
-export function last<R, T = unknown>(value: ValueOf<R>): Aggregate<R, T> {
-  return { name: "last", value, column: () => new LastColumn<T>() };
+export function last<const F extends string>(value: F): FieldAggregate<F, never>;
+export function last<R, T>(value: (record: R) => T): Aggregate<R, T>;
+export function last<R, T = unknown>(value: ValueOf<R>): Aggregate<R, T>;
+export function last<R>(value: ValueOf<R>): Aggregate<R, unknown> {
+  return { name: "last", value, column: () => new LastColumn() };
 }
 
 export function own<R, S, T = S>(aggregate: OwnAggregate<R, S, T>): Aggregate<R, T> {

@@ -52,17 +52,21 @@ async function* scannedBatches<R>(
         plan,
         isFirst ? mostBytes : 0,
         run.signal,
-        (scan, consumed) => run.progress.read(scan, consumed),
+        (scan, consumed) => {
+          keyer.watch?.scanned(scan, records);
+          run.progress.read(scan, consumed);
+        },
       );
       for await (const batch of batches) {
         yield "states" in batch ? new ShareResult(batch) : batch;
       }
     };
-    const shares = names && (await sharesOf(run, records, missing, threads));
+    const shares = names && (await sharesOf(run, records, keyer, threads));
     if (shares) {
       const entry = new URL("./fold-worker.js", import.meta.url);
       yield* readByThreads(run, shares, { entry, job: plan }, batchesOf);
     } else yield* batchesOf([records], true);
+    keyer.end();
     return;
   }
   const input = new RecordsInput(records, keyer);
@@ -201,6 +205,7 @@ async function* objectBatches<R>(
   }
   run.progress.read(keyed, undefined);
   yield { keyed, values: values.take() };
+  keyer.end();
 }
 
 /** One value of so many is measured: each would take a tenth of the time. */

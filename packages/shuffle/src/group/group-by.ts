@@ -1,5 +1,6 @@
+import { checkOptionNames, type OptionNames } from "@partd/core/author";
 import type { Output } from "../run/output.js";
-import { Run, type RunOptions } from "../run/run.js";
+import { RUN_OPTIONS, Run, type RunOptions } from "../run/run.js";
 import type { By, KeyOf } from "../source/by.js";
 import { GroupKeyer } from "../source/group-keyer.js";
 import { type Input, inputOf, type Source } from "../source/input.js";
@@ -14,6 +15,12 @@ export interface GroupByOptions<R, B extends By<R>> extends RunOptions, MissingO
   /** The key of a record: a field's name, several names, or a function. */
   readonly by: B;
 }
+
+const OPTIONS: OptionNames<GroupByOptions<unknown, By<unknown>>> = {
+  by: true,
+  missing: true,
+  ...RUN_OPTIONS,
+};
 
 /**
  * The records of each key, one group at a time. Groups come in no order, and the records of a group in the
@@ -31,6 +38,7 @@ export function groupBy<R, const B extends By<R>>(
   source: Source<R>,
   options: GroupByOptions<R, B>,
 ): Output<Group<KeyOf<R, B>, R>> {
+  checkOptionNames("groupBy", options, OPTIONS);
   const input = inputOf(source, new GroupKeyer(options.by, options));
   return new GroupOutput(() => groups<KeyOf<R, B>, R>(input, options), options.signal);
 }

@@ -1,10 +1,10 @@
 import { PartdError } from "@partd/core";
-import { checkIntegerOption } from "@partd/core/author";
+import { checkIntegerOption, checkOptionNames, type OptionNames } from "@partd/core/author";
 import { openPart, type RecordsPart } from "@partd/records";
 import { gather } from "../group/group-by.js";
 import { oneAhead } from "../run/one-ahead.js";
 import { Output } from "../run/output.js";
-import { memoryFor, Run, type RunOptions } from "../run/run.js";
+import { memoryFor, RUN_OPTIONS, Run, type RunOptions } from "../run/run.js";
 import type { By } from "../source/by.js";
 import { GroupKeyer } from "../source/group-keyer.js";
 import { type Input, inputOf, type Source } from "../source/input.js";
@@ -36,6 +36,14 @@ export interface JoinOptions<L, R, Kind extends JoinKind> extends RunOptions {
   readonly threads?: number | undefined;
 }
 
+const OPTIONS: OptionNames<JoinOptions<unknown, unknown, JoinKind>> = {
+  by: true,
+  rightBy: true,
+  kind: true,
+  threads: true,
+  ...RUN_OPTIONS,
+};
+
 /** What a join yields. */
 export type Joined<L, R, Kind extends JoinKind> = {
   inner: [L, R];
@@ -62,6 +70,7 @@ export function join<L, R, Kind extends JoinKind = "inner">(
   right: Source<R>,
   options: JoinOptions<L, R, Kind>,
 ): JoinOutput<Joined<L, R, Kind>> {
+  checkOptionNames("join", options, OPTIONS);
   const kind: JoinKind = options.kind ?? "inner";
   if (!Object.hasOwn(kinds, kind)) {
     throw new PartdError("ERR_PARTD_VALUE", `kind is one of ${Object.keys(kinds).join(", ")}.`);
@@ -69,8 +78,8 @@ export function join<L, R, Kind extends JoinKind = "inner">(
   if (options.threads !== undefined) checkIntegerOption("threads", options.threads, 1, 256);
   const rightBy = options.rightBy ?? (options.by as By<never> as By<R>);
   const sides = {
-    left: joinSide(left, options.by),
-    right: joinSide(right, rightBy),
+    left: joinSide(left, options.by, "left"),
+    right: joinSide(right, rightBy, "right"),
     kind,
     options,
   };
@@ -84,8 +93,8 @@ interface JoinSide {
   readonly keyer: GroupKeyer<unknown>;
 }
 
-function joinSide<R>(source: Source<R>, by: By<R>): JoinSide {
-  const keyer = new GroupKeyer(by);
+function joinSide<R>(source: Source<R>, by: By<R>, side: "left" | "right"): JoinSide {
+  const keyer = new GroupKeyer(by, {}, side);
   return {
     source,
     input: inputOf(source, keyer),
@@ -194,6 +203,10 @@ async function lineWork(
   const parts = await records[0]?.split(Math.ceil(Math.max(1, leftBytes) / PART_BYTES));
   const rightParts = await records[1]?.split(1);
   if (!parts || !rightParts) return undefined;
+  const isSettled = async ({ keyer }: JoinSide, [first]: readonly RecordsPart[]) =>
+    first === undefined || (await keyer.watch?.isSettledBy(first, run.signal)) !== false;
+  // Lines are joined without looking for the fields.
+  if (!(await isSettled(left, parts)) || !(await isSettled(right, rightParts))) return undefined;
   const threads = Math.min(threadsFor(run, leftBytes, options.threads), fitting);
   const mostBytes = room / threads;
   return {

@@ -1,6 +1,7 @@
+import { checkOptionNames, type OptionNames } from "@partd/core/author";
 import { GroupOutput } from "../group/group-output.js";
 import type { Output } from "../run/output.js";
-import { Run, type RunOptions } from "../run/run.js";
+import { RUN_OPTIONS, Run, type RunOptions } from "../run/run.js";
 import type { By, KeyOf } from "../source/by.js";
 import { GroupKeyer } from "../source/group-keyer.js";
 import { type Input, inputOf, type Source } from "../source/input.js";
@@ -18,6 +19,14 @@ export interface ShuffleOptions<R, B extends By<R>> extends RunOptions, MissingO
   readonly partitioner?: Partitioner<KeyOf<R, B>> | undefined;
 }
 
+const OPTIONS: OptionNames<ShuffleOptions<unknown, By<unknown>>> = {
+  by: true,
+  missing: true,
+  partitions: true,
+  partitioner: true,
+  ...RUN_OPTIONS,
+};
+
 /**
  * The records in partitions: all records of a key in the same one, in the order of the source. Partitions come
  * in the order of their numbers, also those without records.
@@ -34,6 +43,7 @@ export function shuffle<R, const B extends By<R>>(
   source: Source<R>,
   options: ShuffleOptions<R, B>,
 ): Output<Partition<KeyOf<R, B>, R>> {
+  checkOptionNames("shuffle", options, OPTIONS);
   const finder = partitionFinder(options.partitioner as Partitioner<never>, options.partitions);
   const input = inputOf(source, new GroupKeyer(options.by, options));
   return new GroupOutput(() => partitions<KeyOf<R, B>, R>(input, finder, options), options.signal);

@@ -1,6 +1,6 @@
 import { totalmem } from "node:os";
 import { PartdError, type Store } from "@partd/core";
-import { checkIntegerOption } from "@partd/core/author";
+import { checkIntegerOption, type OptionNames } from "@partd/core/author";
 import { StoreSpace } from "../spill/store-space.js";
 import type { TapeSpace } from "../spill/tape.js";
 import { TemporaryFile } from "../spill/temporary-file.js";
@@ -35,6 +35,14 @@ export interface RunOptions {
   /** Called some ten times a second, and at the end. */
   readonly onProgress?: ((progress: Progress) => void) | undefined;
 }
+
+export const RUN_OPTIONS: OptionNames<RunOptions> = {
+  memory: true,
+  dir: true,
+  store: true,
+  signal: true,
+  onProgress: true,
+};
 
 /** One operation at work: its memory, its spilled data, its progress. */
 export class Run {

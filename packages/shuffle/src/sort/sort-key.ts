@@ -1,5 +1,7 @@
 import { PartdError } from "@partd/core";
+import { checkOptionNames } from "@partd/core/author";
 import { type GroupKey, type Scan, VALUE_KIND, valueAt } from "@partd/records";
+import { FieldWatch } from "../source/field-watch.js";
 import type { Keyer } from "../source/input.js";
 import type { KeyColumns } from "../source/key-columns.js";
 import { keyedBy, scanAll } from "../source/records-input.js";
@@ -28,19 +30,28 @@ export class SortKeyer<R> implements Keyer<R> {
   readonly scan: Keyer<R>["scan"];
   readonly #rules: readonly Rule<R>[];
   readonly #writer = new OrderKeyWriter();
+  readonly #watch: FieldWatch;
 
-  constructor(by: SortKey<R> | readonly SortKey<R>[]) {
+  /** @param call the function that is given `by`. */
+  constructor(call: string, by: SortKey<R> | readonly SortKey<R>[]) {
     const keys = (Array.isArray(by) ? by : [by]) as readonly SortKey<R>[];
     if (keys.length === 0) throw badKey();
-    this.#rules = keys.map(toRule);
+    this.#rules = keys.map((key) => toRule(call, key));
     const fields = this.#rules.flatMap(({ field }) => (field === undefined ? [] : [field]));
+    this.#watch = new FieldWatch(fields, "", "If they are to be without it, sort by a function.");
     if (fields.length < keys.length) return;
     const values = keys.length === 1 ? fields : [];
     const toKeyed = keyedBy((scan, i, columns) => {
       this.#writeScanned(scan, i, columns);
       return true;
     });
-    this.scan = (records, signal) => scanAll(records, fields, signal, toKeyed, values);
+    this.scan = (records, signal) => {
+      const watched = (scan: Scan) => {
+        this.#watch.scanned(scan, records);
+        return toKeyed(scan);
+      };
+      return scanAll(records, fields, signal, watched, values);
+    };
   }
 
   #writeScanned(scan: Scan, i: number, columns: KeyColumns): void {
@@ -54,9 +65,14 @@ export class SortKeyer<R> implements Keyer<R> {
   }
 
   writeKey(record: R, columns: KeyColumns): true {
+    this.#watch.parsed(record);
     const values = this.#rules.map(({ value }) => value(record));
     this.#writeValues(values, columns);
     return true;
+  }
+
+  end(): void {
+    this.#watch.end();
   }
 
   #writeValues(values: readonly unknown[], columns: KeyColumns): void {
@@ -77,10 +93,10 @@ interface Rule<R> {
   readonly cast: (value: unknown) => unknown;
 }
 
-function toRule<R>(key: SortKey<R>): Rule<R> {
-  const { by, order, as } = (
-    typeof key === "object" && key !== null ? key : { by: key }
-  ) as SortRule<R>;
+function toRule<R>(call: string, key: SortKey<R>): Rule<R> {
+  const rule = (typeof key === "object" && key !== null ? key : { by: key }) as SortRule<R>;
+  checkOptionNames(call, rule, { by: true, order: true, as: true });
+  const { by, order, as } = rule;
   if (typeof by !== "function" && typeof by !== "string") throw badKey();
   if (order !== undefined && order !== "asc" && order !== "desc") throw badKey();
   return {

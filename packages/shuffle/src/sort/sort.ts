@@ -1,5 +1,6 @@
+import { checkOptionNames, type OptionNames } from "@partd/core/author";
 import { RecordOutput } from "../run/record-output.js";
-import { memoryFor, Run, type RunOptions, spillOf } from "../run/run.js";
+import { memoryFor, RUN_OPTIONS, Run, type RunOptions, spillOf } from "../run/run.js";
 import type { Visit } from "../run/walk.js";
 import { type Input, inputOf, type Source } from "../source/input.js";
 import type { Checkpoint } from "./checkpoint.js";
@@ -20,6 +21,8 @@ export interface SortOptions<R> extends RunOptions {
   readonly checkpoint?: string | undefined;
 }
 
+const OPTIONS: OptionNames<SortOptions<unknown>> = { by: true, checkpoint: true, ...RUN_OPTIONS };
+
 /**
  * The records in order. The sort is stable: equal records keep the order of the source. Text is in the order
  * of its code points; values of different types are apart, in this order: booleans, numbers and
@@ -32,7 +35,8 @@ export interface SortOptions<R> extends RunOptions {
  * @throws what {@link RunOptions} says.
  */
 export function sort<R>(source: Source<R>, options: SortOptions<R>): RecordOutput<R> {
-  const input = inputOf(source, new SortKeyer(options.by));
+  checkOptionNames("sort", options, OPTIONS);
+  const input = inputOf(source, new SortKeyer("sort", options.by));
   return new RecordOutput((visit) => sorted(input, options, visit), input, options.signal);
 }
 

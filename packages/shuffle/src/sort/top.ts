@@ -1,6 +1,6 @@
-import { checkIntegerOption } from "@partd/core/author";
+import { checkIntegerOption, checkOptionNames, type OptionNames } from "@partd/core/author";
 import { RecordOutput } from "../run/record-output.js";
-import { Run } from "../run/run.js";
+import { RUN_OPTIONS, Run } from "../run/run.js";
 import type { Visit } from "../run/walk.js";
 import { type Input, inputOf, type Source } from "../source/input.js";
 import { BatchWriter, type KeyedBatch } from "../source/keyed-batch.js";
@@ -8,10 +8,12 @@ import type { SortOptions } from "./sort.js";
 import { SortKeyer } from "./sort-key.js";
 import { Sorter } from "./sorter.js";
 
-export interface TopOptions<R> extends SortOptions<R> {
+export interface TopOptions<R> extends Omit<SortOptions<R>, "checkpoint"> {
   /** How many records: a whole number from 0 on. */
   readonly n: number;
 }
+
+const OPTIONS: OptionNames<TopOptions<unknown>> = { n: true, by: true, ...RUN_OPTIONS };
 
 /**
  * The first `n` records of the order, as `sort` gives them, without sorting the others.
@@ -23,8 +25,9 @@ export interface TopOptions<R> extends SortOptions<R> {
  * @throws what {@link RunOptions} says.
  */
 export function top<R>(source: Source<R>, options: TopOptions<R>): RecordOutput<R> {
+  checkOptionNames("top", options, OPTIONS);
   checkIntegerOption("n", options.n, 0, Number.MAX_SAFE_INTEGER);
-  const input = inputOf(source, new SortKeyer(options.by));
+  const input = inputOf(source, new SortKeyer("top", options.by));
   return new RecordOutput((visit) => firstInOrder(input, options, visit), input, options.signal);
 }
 

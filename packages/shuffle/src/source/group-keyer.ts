@@ -1,5 +1,6 @@
-import { type ByteBatch, encodeGroupKey, type Scan } from "@partd/records";
+import { encodeGroupKey } from "@partd/records";
 import { type By, fieldsOf, keyFunction } from "./by.js";
+import { FieldWatch } from "./field-watch.js";
 import type { Keyer } from "./input.js";
 import type { KeyColumns } from "./key-columns.js";
 import { selected } from "./keyed-batch.js";
@@ -11,24 +12,32 @@ export class GroupKeyer<R> implements Keyer<R> {
   /** The fields that make the key, unless a function does. */
   readonly fields: readonly string[] | undefined;
   readonly scan: Keyer<R>["scan"];
+  readonly missing: Missing;
+  /** Where keys are fields, and nothing is said about records that lack them. */
+  readonly watch: FieldWatch | undefined;
   readonly #key: (record: R) => unknown;
 
-  readonly missing: Missing;
-
-  constructor(by: By<R>, options: MissingOption = {}) {
+  /** @param side of a join. */
+  constructor(by: By<R>, options: MissingOption = {}, side?: "left" | "right") {
     const fields = fieldsOf(by);
     const missing = missingOf(options);
     this.fields = fields;
     this.missing = missing;
-    this.scan = fields && ((records, signal) => scanAll(records, fields, signal, present));
+    this.watch = fields && options.missing === undefined ? watchFor(fields, side) : undefined;
     this.#key = keyFunction(by);
-    const present = (scan: Scan, batch: ByteBatch) => {
-      const indices = presentIn(scan, batch, fields!, missing);
-      return indices ? selected(scan, indices) : scan;
-    };
+    this.scan =
+      fields &&
+      ((records, signal) => {
+        return scanAll(records, fields, signal, (scan, batch) => {
+          this.watch?.scanned(scan, records);
+          const indices = presentIn(scan, batch, fields, missing);
+          return indices ? selected(scan, indices) : scan;
+        });
+      });
   }
 
   writeKey(record: R, columns: KeyColumns, bytes: () => Uint8Array): boolean {
+    this.watch?.parsed(record);
     const key = this.#key(record);
     if (this.missing !== "keep" && isMissing(key)) {
       if (this.missing === "error") throw lackingKey(this.fields);
@@ -42,6 +51,19 @@ export class GroupKeyer<R> implements Keyer<R> {
     }
     return true;
   }
+
+  end(): void {
+    this.watch?.end();
+  }
+}
+
+function watchFor(fields: readonly string[], side: "left" | "right" | undefined): FieldWatch {
+  if (side === undefined) {
+    return new FieldWatch(fields, "", 'If they are to be without it, set missing to "keep".');
+  }
+  const name = side === "left" ? "by" : "rightBy";
+  const advice = `The fields of the ${side} side are ${name}; where it may lack them, let ${name} be a function.`;
+  return new FieldWatch(fields, ` on the ${side}`, advice);
 }
 
 function isMissing(key: unknown): boolean {

@@ -40,6 +40,8 @@ export interface Keyer<R> {
   writeKey(record: R, columns: KeyColumns, bytes: () => Uint8Array): boolean;
   /** Keys the records of a reader without parsing them; not there where it takes the records themselves. */
   scan?: ((records: Records<R>, signal: AbortSignal | undefined) => Scans) | undefined;
+  /** All records have been keyed. @throws `ERR_PARTD_VALUE` if none has the fields of the key. */
+  end?(): void;
 }
 
 /** Batches with keys, and how many bytes of the input have been read for each. */
@@ -99,6 +101,7 @@ class ObjectInput<R> implements Input<R> {
       }
     }
     if (batch.count > 0) yield batch;
+    this.#keyer.end?.();
   }
 
   decode(bytes: Uint8Array, start: number, end: number): R {

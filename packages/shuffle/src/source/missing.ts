@@ -4,7 +4,7 @@ import { type ByteBatch, RecordError, type Scan } from "@partd/records";
 /**
  * What becomes of records that lack the field they are keyed by, or one of several; `null` is there.
  *
- * - `"keep"`, the default: `undefined` is a key as any other.
+ * - `"keep"`: `undefined` is a key as any other.
  * - `"skip"`: they are left out.
  * - `"error"`: the first one in the order of the source ends the run.
  * - A function: it gets the bytes of each in turn, which it may keep, and they are left out.
@@ -12,7 +12,10 @@ import { type ByteBatch, RecordError, type Scan } from "@partd/records";
 export type Missing = "keep" | "skip" | "error" | ((record: Uint8Array) => void);
 
 export interface MissingOption {
-  /** What becomes of records without the field that is their key: {@link Missing}. Default `"keep"`. */
+  /**
+   * What becomes of records without the field that is their key: {@link Missing}. Default: they are kept, but it is an
+   * error if no record has the field, whose name is then likely to be mistyped.
+   */
   readonly missing?: Missing | undefined;
 }
 

@@ -27,6 +27,7 @@ export class RecordsInput<R> implements Input<R> {
       this.consumed = consumed;
       if (batch.count > 0) yield batch;
     }
+    this.#keyer.end?.();
   }
 
   decode(bytes: Uint8Array, start: number, end: number): R {

@@ -51,7 +51,7 @@ export class Scatter {
   async all(
     records: Records<unknown>,
     signal: AbortSignal | undefined,
-    onBatch: (records: number, bytes: number) => void,
+    onBatch: (scan: Scan, bytes: number) => void,
   ): Promise<void> {
     const scanner = records.format.scanner(this.#fields);
     let consumed = 0;
@@ -61,7 +61,7 @@ export class Scatter {
       const scan = scanner.scan(batch);
       const { bytes, offsets } = this.#scatter(scan, batch);
       this.#write(bytes, offsets, this.#reserve(offsets));
-      onBatch(scan.count, batch.consumed - consumed);
+      onBatch(scan, batch.consumed - consumed);
       consumed = batch.consumed;
     }
     if (consumed === 0) this.begin(records.format.header);

@@ -4,15 +4,16 @@ import { mkdir, open, rm, rmdir } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { encodeKey, PartdError } from "@partd/core";
-import { checkIntegerOption, Pace } from "@partd/core/author";
-import { groupBy } from "../group/group-by.js";
+import { checkIntegerOption, checkOptionNames, type OptionNames, Pace } from "@partd/core/author";
+import { type GroupByOptions, groupBy } from "../group/group-by.js";
 import { type Partitioner, partitionFinder } from "../partition/partitioner.js";
-import { shuffle } from "../partition/shuffle.js";
+import { type ShuffleOptions, shuffle } from "../partition/shuffle.js";
 import { ProgressReport } from "../run/progress.js";
-import type { RunOptions } from "../run/run.js";
+import { RUN_OPTIONS, type RunOptions } from "../run/run.js";
 import { type By, fieldsOf, type KeyOf } from "../source/by.js";
+import { GroupKeyer } from "../source/group-keyer.js";
 import type { Source } from "../source/input.js";
-import { type MissingOption, missingOf } from "../source/missing.js";
+import type { MissingOption } from "../source/missing.js";
 import { isRecords } from "../source/records-input.js";
 import { diskError } from "../spill/disk-error.js";
 import { PartTurns } from "./part-turns.js";
@@ -42,6 +43,18 @@ export interface SplitOptions<R, B extends By<R>> extends RunOptions, MissingOpt
   readonly partitioner?: Partitioner<KeyOf<R, B>> | undefined;
 }
 
+const OPTIONS: OptionNames<SplitOptions<unknown, By<unknown>>> = {
+  by: true,
+  missing: true,
+  into: true,
+  extension: true,
+  name: true,
+  partitions: true,
+  threads: true,
+  partitioner: true,
+  ...RUN_OPTIONS,
+};
+
 /** What was written. */
 export interface SplitResult {
   readonly files: number;
@@ -62,20 +75,23 @@ export async function split<R, const B extends By<R>>(
   source: Source<R>,
   options: SplitOptions<R, B>,
 ): Promise<SplitResult> {
+  checkOptionNames("split", options, OPTIONS);
+  const { into, extension: ending, name, partitions, partitioner, threads, ...grouping } = options;
   const format = isRecords(source) ? source.format : undefined;
-  const extension = options.extension ?? `.${format?.name ?? "ndjson"}`;
+  const extension = ending ?? `.${format?.name ?? "ndjson"}`;
   // A header is known once the source is being read.
-  const files = new SplitFiles(options.into, extension, () => format?.header);
+  const files = new SplitFiles(into, extension, () => format?.header);
   try {
     if (await scatterToFiles(source, options, files)) {
       // Done the fast way.
-    } else if (options.partitions !== undefined || options.partitioner !== undefined) {
-      for await (const partition of shuffle(source, options)) {
+    } else if (partitions !== undefined || partitioner !== undefined) {
+      const shuffling = { ...grouping, partitions, partitioner } as ShuffleOptions<R, B>;
+      for await (const partition of shuffle(source, shuffling)) {
         await files.write(String(partition.index), partition.bytes());
       }
     } else {
-      const names = new FileNames(options.name as (key: unknown) => string);
-      for await (const group of groupBy(source, options)) {
+      const names = new FileNames(name as (key: unknown) => string);
+      for await (const group of groupBy(source, grouping as GroupByOptions<R, B>)) {
         await files.write(names.of(group.key), group.bytes());
       }
     }
@@ -102,7 +118,7 @@ async function scatterToFiles<R, B extends By<R>>(
     return false;
   }
   if (!(partitions <= MOST_OPEN_FILES)) return false;
-  const missing = missingOf(options);
+  const { missing, watch } = new GroupKeyer(by, options);
   const { count } = partitionFinder("hash", partitions);
   const byteLength = await source.byteLength();
   const progress = new ProgressReport(options.onProgress, byteLength, () => 0);
@@ -116,14 +132,19 @@ async function scatterToFiles<R, B extends By<R>>(
   const scatter = new Scatter(fields, missing, paths, positions);
   try {
     const { name, header } = source.format;
-    if (parts && typeof missing === "string" && (name !== "csv" || header)) {
+    const isApart = parts && typeof missing === "string" && (name !== "csv" || header);
+    if (isApart && (!watch || !parts[0] || (await watch.isSettledBy(parts[0], signal)))) {
       scatter.begin(header);
       const job = { fields, missing, paths, parts, positions, turns: PartTurns.state() };
       await scatterByThreads(scatter, job, threads - 1, signal, (records, bytes) => {
         progress.add(records, bytes);
       });
     } else {
-      await scatter.all(source, signal, (records, bytes) => progress.add(records, bytes));
+      await scatter.all(source, signal, (scan, bytes) => {
+        watch?.scanned(scan, source);
+        progress.add(scan.count, bytes);
+      });
+      watch?.end();
     }
   } catch (cause) {
     throw diskError("write to", files.folder, cause);

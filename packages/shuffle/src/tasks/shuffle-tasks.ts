@@ -1,4 +1,5 @@
 import { isTuple, PartdError, type Store, tuple } from "@partd/core";
+import { checkOptionNames, type OptionNames } from "@partd/core/author";
 import { chainGroups } from "../group/chain-groups.js";
 import type { Group } from "../group/group.js";
 import { gather } from "../group/group-by.js";
@@ -6,7 +7,7 @@ import { GroupOutput } from "../group/group-output.js";
 import { type Partitioner, partitionFinder } from "../partition/partitioner.js";
 import type { Output } from "../run/output.js";
 import { RecordOutput } from "../run/record-output.js";
-import { Run, type RunOptions } from "../run/run.js";
+import { RUN_OPTIONS, Run, type RunOptions } from "../run/run.js";
 import type { Visit } from "../run/walk.js";
 import { type By, fieldsOf, type KeyOf } from "../source/by.js";
 import { GroupKeyer } from "../source/group-keyer.js";
@@ -26,6 +27,13 @@ export interface ShuffleTasksOptions<R, B extends By<R>> {
   /** The first part of all its keys, so that several shuffles may share a store. Default: `"shuffle"`. */
   readonly name?: string | undefined;
 }
+
+const OPTIONS: OptionNames<ShuffleTasksOptions<unknown, By<unknown>>> = {
+  by: true,
+  partitions: true,
+  partitioner: true,
+  name: true,
+};
 
 /** Names one attempt at one task. */
 export interface TaskAttempt {
@@ -63,6 +71,7 @@ export class Shuffle<R, const B extends By<R> = By<R>> {
   #agreed: Promise<void> | undefined;
 
   constructor(store: Store, options: ShuffleTasksOptions<R, B>) {
+    checkOptionNames("Shuffle", options, OPTIONS);
     this.#store = store;
     this.#name = options.name ?? "shuffle";
     this.#journal = new Journal(store, this.#name);
@@ -73,7 +82,8 @@ export class Shuffle<R, const B extends By<R> = By<R>> {
       store,
       name: this.#name,
       journal: this.#journal,
-      keyer: new GroupKeyer(options.by),
+      // One task may have no record with the field.
+      keyer: new GroupKeyer(options.by, { missing: "keep" }),
       finder,
       agree: () => this.#agree(),
     };
@@ -114,7 +124,9 @@ export class Shuffle<R, const B extends By<R> = By<R>> {
   }
 
   /** Begins an attempt at a task. */
-  writer({ task, attempt = "0" }: TaskAttempt): TaskWriter<R> {
+  writer(attemptOf: TaskAttempt): TaskWriter<R> {
+    checkOptionNames("writer", attemptOf, { task: true, attempt: true });
+    const { task, attempt = "0" } = attemptOf;
     return new TaskWriter(this.#writers, String(task), String(attempt));
   }
 
@@ -136,6 +148,7 @@ export class Shuffle<R, const B extends By<R> = By<R>> {
    * @throws `ERR_PARTD_VALUE` before the shuffle is sealed; `ERR_PARTD_CORRUPT` if the store has lost something.
    */
   partition(index: number, options: RunOptions = {}): RecordOutput<R> {
+    checkOptionNames("partition", options, RUN_OPTIONS);
     const input = this.#input(index);
     return new RecordOutput(
       (visit) => walkInput(input, options.signal, visit),
@@ -146,6 +159,7 @@ export class Shuffle<R, const B extends By<R> = By<R>> {
 
   /** The records of a partition by key: see `groupBy`. */
   groups(index: number, options: RunOptions = {}): Output<Group<KeyOf<R, B>, R>> {
+    checkOptionNames("groups", options, RUN_OPTIONS);
     const input = this.#input(index);
     return new GroupOutput(() => groups<KeyOf<R, B>, R>(input, options), options.signal);
   }

@@ -3,7 +3,7 @@ import { Worker } from "node:worker_threads";
 import { checkIntegerOption, onAbort } from "@partd/core/author";
 import { openPart, type Records, type RecordsPart } from "@partd/records";
 import type { Run } from "../run/run.js";
-import type { Missing } from "../source/missing.js";
+import type { GroupKeyer } from "../source/group-keyer.js";
 import { errorOf, type ThreadFailure } from "./thread-failure.js";
 
 /** The part of the input that a thread makes its result of. */
@@ -52,7 +52,7 @@ export class PartSequence {
 export async function sharesOf<R>(
   run: Run,
   records: Records<R>,
-  missing: Missing,
+  { missing, watch }: GroupKeyer<R>,
   asked: number | undefined,
 ): Promise<readonly (readonly RecordsPart[])[] | undefined> {
   if (asked !== undefined) checkIntegerOption("threads", asked, 1, 256);
@@ -62,6 +62,7 @@ export async function sharesOf<R>(
   const pieces = threads > 1 ? await records.split(SPLITS * threads, { guess: true }) : undefined;
   // The columns of a CSV are known once a batch came.
   if (!pieces || pieces.length < 2) return undefined;
+  if (watch && !(await watch.isSettledBy(pieces[0]!, run.signal))) return undefined;
   const ahead = Math.min(AHEAD_BYTES, byteLength / 4);
   const others = (byteLength - ahead) / threads;
   const shares: RecordsPart[][] = [];

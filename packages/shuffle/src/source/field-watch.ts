@@ -1,0 +1,98 @@
+import { PartdError } from "@partd/core";
+import { nearest } from "@partd/core/author";
+import { openPart, type Records, type RecordsPart, type Scan, valueAt } from "@partd/records";
+
+/**
+ * Looks for the fields of a key until some record has had each. One that none has is likely to be mistyped, which
+ * would silently make one group of all records, or match nothing.
+ */
+export class FieldWatch {
+  readonly #fields: readonly string[];
+  readonly #where: string;
+  readonly #advice: string;
+  /** Fields that no record has had so far. */
+  #unseen: readonly string[];
+  #records = 0;
+  readonly #names = new Set<string>();
+
+  /**
+   * @param where the records are: `" on the right"`, or nothing.
+   * @param advice what to do where they are meant to lack the field.
+   */
+  constructor(fields: readonly string[], where: string, advice: string) {
+    this.#fields = fields;
+    this.#where = where;
+    this.#unseen = fields;
+    this.#advice = advice;
+  }
+
+  /**
+   * The records of a scan for the fields.
+   *
+   * @throws `ERR_PARTD_VALUE` at once where these are rows without such a column.
+   */
+  scanned(scan: Scan, { format }: Records<unknown>): void {
+    if (this.#unseen.length === 0 || scan.count === 0) return;
+    for (let i = 0; i < scan.count && this.#unseen.length > 0; i++) this.#scanned(scan, i);
+    this.#records += scan.count;
+    if (this.#unseen.length === 0) return;
+    for (let i = 0; i < scan.count && this.#names.size < MOST_NAMES; i++) {
+      this.#learn(format.parse(scan.bytes, i === 0 ? 0 : scan.ends[i - 1]!, scan.ends[i]!));
+    }
+    if (format.header !== undefined) this.end();
+  }
+
+  /** Whether the first records of a part have the fields: then threads may read on without looking for them. */
+  async isSettledBy(part: RecordsPart, signal: AbortSignal | undefined): Promise<boolean> {
+    const records = openPart(part);
+    const scanner = records.format.scanner(this.#fields);
+    for await (const batch of records.batches({ signal })) {
+      this.scanned(scanner.scan(batch), records);
+      break;
+    }
+    return this.#unseen.length === 0;
+  }
+
+  #scanned(scan: Scan, i: number): void {
+    if (!scan.missing(i)) this.#unseen = [];
+    else if (this.#fields.length > 1) {
+      const values = scan.key(i) as readonly unknown[];
+      this.#found((field) => values[this.#fields.indexOf(field)] !== undefined);
+    }
+  }
+
+  /** A record that is at hand. */
+  parsed(record: unknown): void {
+    if (this.#unseen.length === 0) return;
+    this.#records++;
+    this.#found((field) => valueAt(record, field) !== undefined);
+    if (this.#unseen.length > 0 && this.#names.size < MOST_NAMES) this.#learn(record);
+  }
+
+  #found(has: (field: string) => boolean): void {
+    this.#unseen = this.#unseen.filter((field) => !has(field));
+  }
+
+  #learn(record: unknown): void {
+    if (typeof record !== "object" || record === null || Array.isArray(record)) return;
+    for (const name of Object.keys(record)) {
+      if (this.#names.size < MOST_NAMES) this.#names.add(name.replaceAll(".", "\\."));
+    }
+  }
+
+  /** All records have been looked at. @throws `ERR_PARTD_VALUE` for a field that none of them has. */
+  end(): void {
+    const [field] = this.#unseen;
+    if (field === undefined || this.#records === 0) return;
+    const names = [...this.#names];
+    const near = nearest(field, names);
+    const some = names.slice(0, 12).join(", ") + (names.length > 12 ? " …" : "");
+    const hint = near === undefined ? `They have ${some || "no fields"}.` : `Did you mean ${near}?`;
+    throw new PartdError(
+      "ERR_PARTD_VALUE",
+      `No record${this.#where} has the field ${JSON.stringify(field)}. ${hint} ${this.#advice}`,
+    );
+  }
+}
+
+const MOST_NAMES = 1000;
