@@ -1,6 +1,7 @@
 import fs from "node:fs";
 import { PartdError } from "@partd/core";
 import { errnoOf } from "./system-error.js";
+import { closeFile } from "./transfer.js";
 
 /**
  * The directory that a path led to when it was first used. It is kept open, so that no other
@@ -48,7 +49,7 @@ export class Anchor {
   }
 
   close(): void {
-    if (this.#fd >= 0) fs.closeSync(this.#fd);
+    if (this.#fd >= 0) closeFile(this.#fd);
     this.#fd = -1;
   }
 

@@ -117,9 +117,9 @@ export class Claim {
   #take(): void {
     if (this.#isObstructed()) throw withCode("EEXIST");
     const now = { steady: performance.now(), wall: Date.now() };
-    this.#folder.create(this.#name);
     let obstructed = true;
     try {
+      this.#folder.create(this.#name);
       obstructed = this.#isObstructed();
     } finally {
       if (obstructed) this.#tryWithdraw();

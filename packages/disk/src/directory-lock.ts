@@ -6,7 +6,7 @@ import { Claim } from "./claim.js";
 import type { HeldLease, Lease } from "./lease.js";
 import { LockFolder } from "./lock-folder.js";
 import { type LockMode, LockWaiters } from "./lock-waiters.js";
-import { errnoOf, isOutOfFiles, systemError } from "./system-error.js";
+import { ifSystemError, isOutOfFiles, systemError } from "./system-error.js";
 
 export interface DirectoryLockOptions {
   /** The locked data set, an absolute path. For messages. */
@@ -221,7 +221,7 @@ export class DirectoryLock {
         await sleep(POLL_MS[0] + Math.random() * (POLL_MS[1] - POLL_MS[0]));
       }
     } catch (error) {
-      this.#waiters.rejectAll(error);
+      this.#waiters.rejectAll(ifSystemError({ action: "lock", path: this.#directory }, error));
     } finally {
       this.#waiters.unmark();
     }
@@ -266,7 +266,7 @@ export class DirectoryLock {
     } catch (error) {
       lease.users--;
       await this.#release(lease);
-      throw errnoOf(error) ? systemError({ action: "lock", path: this.#directory }, error) : error;
+      throw ifSystemError({ action: "lock", path: this.#directory }, error);
     }
     this.#watch ??= this.#startWatch();
     this.#waiters.resolveAll();

@@ -25,6 +25,7 @@ export {
 } from "./token.js";
 export {
   checkCount,
+  closeFile,
   readAll,
   readAllSync,
   surviveSizeLimit,

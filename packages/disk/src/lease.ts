@@ -1,6 +1,7 @@
 import fs from "node:fs";
 import { PartdError } from "@partd/core";
 import type { Anchor } from "./anchor.js";
+import { systemError } from "./system-error.js";
 
 /** One uninterrupted period of holding a lock. */
 export interface Lease {
@@ -110,8 +111,12 @@ export class HeldLease implements Lease {
   #look(): boolean {
     if (this.lost || this.left) return false;
     const now = { steady: performance.now(), wall: Date.now() };
-    if (fs.existsSync(this.#path) && this.#anchor.holds) this.#seen = now;
-    else this.lost = true;
+    try {
+      if (fs.existsSync(this.#path) && this.#anchor.holds) this.#seen = now;
+      else this.lost = true;
+    } catch (error) {
+      throw systemError({ action: "look at the lock of", path: this.#directory }, error);
+    }
     return !this.lost;
   }
 

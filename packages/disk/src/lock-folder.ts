@@ -3,6 +3,7 @@ import { hostname } from "node:os";
 import { join } from "node:path";
 import { errnoOf } from "./system-error.js";
 import { isToken, isWorkerToken, type OwnerState, pidOf, stateOf } from "./token.js";
+import { closeFile } from "./transfer.js";
 
 /**
  * The folder of a lock. Each file is named for what its owner has or wants, and for the owner's
@@ -57,10 +58,12 @@ export class LockFolder {
       if (own.has(token)) continue;
       const isJudged = role !== "fence" && i < this.#atOnce;
       const abandoned = isJudged ? this.#judge(entry, look) : this.#postpone(name, look);
-      const isWaiter = role === "wants" || role === "waits";
       if (!abandoned) entries.push(entry);
-      else if (!isWaiter) entries.push({ ...entry, abandoned });
-      else if (this.#tryRemove(name)) removed++;
+      else if (!isHarmless(entry)) entries.push({ ...entry, abandoned });
+      else if (this.#tryRemove(name)) {
+        leftBehind.delete(token);
+        removed++;
+      }
     }
     this.#next = others.length > this.#atOnce ? from + this.#atOnce - removed : 0;
     this.#watched = look.watched;
@@ -85,7 +88,7 @@ export class LockFolder {
     } catch {
       // The disk may be full: the name is enough.
     } finally {
-      fs.closeSync(fd);
+      closeFile(fd);
     }
   }
 
@@ -198,7 +201,7 @@ function readStart(path: string): string {
     const bytes = Buffer.alloc(400);
     return bytes.toString("utf8", 0, fs.readSync(fd, bytes, 0, bytes.length, null));
   } finally {
-    fs.closeSync(fd);
+    closeFile(fd);
   }
 }
 
@@ -218,6 +221,15 @@ interface Watched {
   readonly ctimeMs: number;
   readonly lastLook: number;
   readonly unchangedMs: number;
+}
+
+/**
+ * Whether an abandoned file needs no more than to be removed: a waiter's, and that of a shared claim of
+ * this thread, which no exclusive one may come to pass over.
+ */
+function isHarmless({ role, token }: LockEntry): boolean {
+  if (role === "wants" || role === "waits") return true;
+  return role === "shared" && leftBehind.has(token);
 }
 
 /** What one look finds. */

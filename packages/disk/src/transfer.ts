@@ -94,7 +94,20 @@ export function syncDirectory(directory: string): void {
   } catch (error) {
     if (process.platform !== "win32") throw error;
   } finally {
+    closeFile(fd);
+  }
+}
+
+/**
+ * Closes a descriptor, which cannot fail: even if the call does, the descriptor is gone. A network file
+ * system reports there that it could not write back, which is no breach: without `fsync` an append
+ * promises less, and with it the bytes are on the disk already.
+ */
+export function closeFile(fd: number): void {
+  try {
     fs.closeSync(fd);
+  } catch {
+    // See above.
   }
 }
 

@@ -46,6 +46,7 @@ export class GroupCommit {
       if (cleared) await cleared;
     } catch (error) {
       await this.#undo();
+      if (journal.uncertain) throw this.#unknown(error);
       throw error instanceof Aborted ? error : this.#set.error("append to", error);
     }
     if (this.#lease.isInTime()) return;
@@ -54,10 +55,19 @@ export class GroupCommit {
     } catch (cause) {
       throw new PartdError(
         "ERR_PARTD_LOCK",
-        `The lock of ${path} was lost to another process while an append was being completed: whether it is there is not known. Read its keys before you append it again.`,
+        `The lock of ${path} was lost to another process while an append was being completed: ${NOT_KNOWN}`,
         { path, cause },
       );
     }
+  }
+
+  #unknown(cause: unknown): PartdError {
+    const { path } = this.#set;
+    const { message } = this.#set.error("complete an append to", cause);
+    return new PartdError("ERR_PARTD_IO", `${message} Nor could it be undone: ${NOT_KNOWN}`, {
+      path,
+      cause,
+    });
   }
 
   #onlyWrite(): Write[] | undefined {
@@ -217,12 +227,14 @@ export class GroupCommit {
       await journal.countRemoval();
       files.sawRemovals(journal.removals);
       await undoAppend(this.#set, this.#lease, this.#touched);
-      await journal.clear();
+      if (journal.active) await journal.clear();
     } catch {
       // The journal stays: the next operation, or the next holder of the lock, tries again.
     }
   }
 }
+
+const NOT_KNOWN = "whether it is there is not known. Read its keys before you append it again.";
 
 interface Write {
   readonly key: string;

@@ -38,7 +38,6 @@ export class Journal {
   #batch = 0;
   #number = 0;
   #removals = 0;
-  /** Overwriting the note has begun and not succeeded: whether it stands is unknown. */
   #uncertain = false;
   #scratch = Buffer.allocUnsafe(4096);
 
@@ -59,6 +58,11 @@ export class Journal {
   /** Whether a change has begun and is not done. */
   get active(): boolean {
     return this.#number > 0;
+  }
+
+  /** Whether overwriting the note has begun and not succeeded, so that it may stand or not. */
+  get uncertain(): boolean {
+    return this.#uncertain;
   }
 
   /**
@@ -205,15 +209,21 @@ export class Journal {
     record.writeUInt32LE(body.length, 20);
     record.writeUInt32LE(crc32(record.subarray(HEADER)), 24);
     record.writeUInt32LE(crc32(record.subarray(0, 28)), 28);
-    this.#number++;
     const position = this.#end;
     const written = this.#disk.writeAll(this.#fd, record, position);
-    if (written || this.#fsync) {
-      return this.#synced(written).then(() => {
-        this.#end = position + length;
-      });
-    }
-    this.#end = position + length;
+    if (written) return written.then(() => this.#written(position + length));
+    return this.#written(position + length);
+  }
+
+  /**
+   * The record counts from now on. One that could not be written does not: the note is torn then, or is
+   * still an earlier one that was crossed out and must not come to stand again.
+   */
+  #written(end: number): void | Promise<void> {
+    this.#number++;
+    this.#end = end;
+    this.#uncertain = false;
+    if (this.#fsync) return this.#disk.sync(this.#fd);
   }
 }
 

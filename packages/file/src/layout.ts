@@ -250,20 +250,17 @@ export class Layout {
   }
 
   async #openIfThere(path: string, aside: boolean): Promise<Opened | undefined> {
-    try {
-      return { fd: await this.#disk.open(path, READ_WRITE | NOATIME), aside };
-    } catch (error) {
-      if (isAbsent(error)) return undefined;
-      const code = errnoOf(error);
-      if (code !== "EACCES" && code !== "EPERM") throw error;
+    for (const flags of OPENING) {
+      try {
+        const readOnly = flags === READ_ONLY;
+        return { fd: await this.#disk.open(path, flags), aside, readOnly };
+      } catch (error) {
+        if (isAbsent(error)) return undefined;
+        const isRefused = /^(EACCES|EPERM)$/.test(errnoOf(error) ?? "");
+        if (!isRefused || flags === READ_ONLY) throw error;
+      }
     }
-    try {
-      // Without O_NOATIME, which only a file's owner may use.
-      return { fd: await this.#disk.open(path, READ_WRITE), aside };
-    } catch (error) {
-      if (errnoOf(error) !== "EACCES") throw error;
-    }
-    return { fd: await this.#disk.open(path, READ_ONLY), aside, readOnly: true };
+    return undefined;
   }
 }
 
@@ -311,6 +308,8 @@ const READ_WRITE = constants.O_RDWR | STRICT;
  * Without this flag, a file's first read updates its access time, which costs as much as the read.
  */
 const NOATIME = constants.O_NOATIME ?? 0;
+/** How a file is opened, until one is allowed: only its owner may use `O_NOATIME`. */
+const OPENING = [READ_WRITE | NOATIME, READ_WRITE, READ_ONLY];
 const CREATE = READ_WRITE | constants.O_CREAT;
 /** The most folders that are remembered, which take 2 MB. */
 const MOST_CHECKED = 16_384;

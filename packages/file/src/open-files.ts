@@ -1,6 +1,6 @@
 import fs, { type Stats } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
-import { isOutOfFiles } from "@partd/disk";
+import { closeFile, isOutOfFiles } from "@partd/disk";
 import type { Disk } from "./disk.js";
 import type { Layout, Opened } from "./layout.js";
 
@@ -176,10 +176,16 @@ export class OpenFiles {
     if (!file) return undefined;
     file.users++;
     if (file.generation === this.#generation) return file;
-    if (this.#sees(file, await this.#disk.fstat(file.fd))) return file;
-    await this.#letGo(file);
-    await this.release(file);
-    return undefined;
+    let isCurrent = false;
+    try {
+      isCurrent = this.#sees(file, await this.#disk.fstat(file.fd));
+    } finally {
+      if (!isCurrent) {
+        await this.#letGo(file);
+        await this.release(file);
+      }
+    }
+    return isCurrent ? file : undefined;
   }
 
   /** Records the stats of an open file. @returns whether it is one, and still has a name. */
@@ -219,7 +225,7 @@ export class OpenFiles {
     file.kept = false;
     if (file.users > 0) return;
     this.#open--;
-    fs.closeSync(file.fd);
+    closeFile(file.fd);
   }
 
   #close(file: OpenFile): void | Promise<void> {

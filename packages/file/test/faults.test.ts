@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import { cpSync, fstatSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, afterEach, describe, expect, test } from "@jest/globals";
@@ -133,6 +134,31 @@ test("appends that wait while the lock is being given up are not rejected as if 
   rmSync(wanted);
   expect(text(await store.get("x"))).toBe("0123");
 });
+
+test("a deletion that could not be noted does not undo the append that was noted before", async () => {
+  const directory = make();
+  await using store = new FileStore(directory, STALE);
+  await store.append({ x: bytes("1"), y: bytes("1") });
+  await store.append({ y: bytes("2") });
+  // Neither the note can be written, nor can it be crossed out.
+  faults.rule = (name, [, , , length]) => (name === "write" && length !== 8 ? "ENOSPC" : undefined);
+  await expect(store.delete(["x", "z"])).rejects.toMatchObject({ code: "ERR_PARTD_IO" });
+  faults.rule = undefined;
+  expect((await store.get(["x", "y"])).map(text)).toEqual(["1", "12"]);
+  const other = killed(directory);
+  await using after = new FileStore(other, STALE);
+  expect((await after.get(["x", "y"])).map(text)).toEqual(["1", "12"]);
+});
+
+test.each([[[]], [["fsync"]]])(
+  "each call of the file system fails in turn (%s): done, or refused and as it was, and nothing is left",
+  (words) => {
+    const program = join(import.meta.dirname, "programs", "disk-faults.mjs");
+    const thorough = process.env.PARTD_FAULTS === "all" ? ["thorough"] : [];
+    const told = execFileSync(process.execPath, [program, make(), ...words, ...thorough]);
+    expect(String(told)).toMatch(/^\d{3,} faults\n$/);
+  },
+);
 
 /** A copy of the data, as if the process that has it open had been killed. */
 function killed(directory: string): string {

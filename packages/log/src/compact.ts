@@ -1,7 +1,14 @@
 import { randomBytes } from "node:crypto";
-import { closeSync, openSync } from "node:fs";
+import { openSync } from "node:fs";
 import type { OperationOptions } from "@partd/core";
-import { type Lease, syncDirectory, syncFile, systemError, writePieces } from "@partd/disk";
+import {
+  closeFile,
+  type Lease,
+  syncDirectory,
+  syncFile,
+  systemError,
+  writePieces,
+} from "@partd/disk";
 import type { DataSet } from "./data-set/data-set.js";
 import { Segment } from "./data-set/segment.js";
 import { SEGMENT_HEADER, segmentHeader } from "./format/layout.js";
@@ -150,7 +157,7 @@ class Copier {
   }
 
   end(): void {
-    if (this.#fd >= 0) closeSync(this.#fd);
+    if (this.#fd >= 0) closeFile(this.#fd);
     if (!this.#kept) this.#dataSet.removeFiles(this.segments);
   }
 
@@ -218,7 +225,7 @@ class Copier {
     await writeIndex(indexPath, id, position, index as GrowingIndex, true);
     segment.index = undefined;
     await syncFile(this.#fd);
-    closeSync(this.#fd);
+    closeFile(this.#fd);
     this.#fd = -1;
   }
 }

@@ -355,6 +355,7 @@ export class LogStore extends BaseStore {
   ): Promise<HeldStream<T>> {
     return this.#begun(signal, async (dataSet) => {
       const stream: HeldStream<T> = new HeldStream(dataSet.segments, {
+        path: this.path,
         read: (both) => read(dataSet, both),
         signal,
         done: () => this.#streams.delete(stream),

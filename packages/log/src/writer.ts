@@ -1,7 +1,9 @@
 import { randomBytes } from "node:crypto";
-import { closeSync, fstatSync, fsyncSync, openSync, rmSync } from "node:fs";
+import { fstatSync, fsyncSync, openSync, rmSync } from "node:fs";
+import { PartdError } from "@partd/core";
 import { type Batch, Pace } from "@partd/core/author";
 import {
+  closeFile,
   type Lease,
   syncDirectory,
   syncFile,
@@ -214,8 +216,7 @@ export class Writer {
       else await writePieces(this.#fd, [head], at);
       if (this.#fsync) await syncFile(this.#fd);
     } catch (error) {
-      await settled(this.#void(at));
-      throw error;
+      throw (await settled(this.#void(at))) ? notKnown(segment.path, error) : error;
     }
   }
 
@@ -291,7 +292,7 @@ export class Writer {
       return segment;
     } catch (error) {
       dataSet.list.removeOwn(segment);
-      if (fd !== undefined) closeSync(fd);
+      if (fd !== undefined) closeFile(fd);
       // The manifest may have its line all the same; an empty segment does no harm.
       if (!told) rmSync(segment.path, { force: true });
       throw systemError({ action: "begin", path: segment.path }, error);
@@ -361,6 +362,16 @@ const MOST_FINISHING = 8;
 const NO_MAGIC = new Uint8Array(4);
 /** Keys that are encoded in one go, which takes some 300 µs. */
 const STRETCH = 1024;
+
+/** The error of an append whose record is whole, but not known to be on the disk. */
+function notKnown(path: string, cause: unknown): PartdError {
+  const { message } = systemError({ action: "write to", path }, cause);
+  return new PartdError(
+    "ERR_PARTD_IO",
+    `${message} Nor could it be undone: whether it is there is not known. Read its keys before you append it again.`,
+    { path, cause },
+  );
+}
 
 /** Whether a group has so many keys that encoding it in one go would block the loop. */
 function isLong(group: readonly Waiting[]): boolean {

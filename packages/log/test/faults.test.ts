@@ -20,6 +20,13 @@ test("a compaction whose line in the manifest could not be brought to the disk l
   expect(told("compact")).toEqual(["ERR_PARTD_IO EIO", "1", "1", "13", "13"]);
 });
 
+test("each call of the file system fails in turn: done, or refused and as it was, and nothing is left", () => {
+  const program = join(import.meta.dirname, "disk-faults.mjs");
+  const thorough = process.env.PARTD_FAULTS === "all" ? ["thorough"] : [];
+  const told = execFileSync(process.execPath, [program, next(), "fsync", ...thorough]);
+  expect(String(told)).toMatch(/^\d{3,} faults\n$/);
+});
+
 const operations = ["append", "large", "set", "delete", "compact", "drop"];
 test.each(
   operations.flatMap((operation) => [

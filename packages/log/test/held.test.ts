@@ -41,6 +41,7 @@ test("entries are read from files that a compaction removes before the first is 
   const extents = dataSet.segments.map((segment) => ({ segment, end: segment.recordsEnd }));
   const longest = Number.POSITIVE_INFINITY;
   const entries = new HeldStream(dataSet.segments, {
+    path: store.path,
     read: (signal) => pairsOf(dataSet, extents, { longest, signal }),
     signal: undefined,
     done: () => {},

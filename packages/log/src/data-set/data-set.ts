@@ -1,8 +1,9 @@
-import { closeSync, existsSync, mkdirSync, openSync, readdirSync, rmSync, statSync } from "node:fs";
+import { existsSync, mkdirSync, openSync, readdirSync, rmSync, statSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { PartdError } from "@partd/core";
 import { Gate, Pace } from "@partd/core/author";
 import {
+  closeFile,
   DirectoryLock,
   ifSystemError,
   type Lease,
@@ -53,8 +54,7 @@ export class DataSet {
       mkdirSync(own, { recursive: true });
       const path = join(own, "manifest");
       this.manifest = new Manifest(path, () => findSegments(directory, path, salvage));
-      if (durable)
-        for (const each of [own, directory, dirname(resolve(directory))]) syncDirectory(each);
+      if (durable) this.#sync([own, directory, dirname(resolve(directory))]);
     } catch (cause) {
       throw systemError({ action: "open", path: directory }, cause);
     }
@@ -71,6 +71,15 @@ export class DataSet {
       onTaken: ({ lease, unproven }) => this.#fence(lease, unproven),
     });
     this.#compaction = new DirectoryLock({ ...waits, folder: join(own, "compact") });
+  }
+
+  #sync(folders: readonly string[]): void {
+    try {
+      for (const each of folders) syncDirectory(each);
+    } catch (error) {
+      this.manifest.close();
+      throw error;
+    }
   }
 
   /** In the order in which they were added; base segments first. */
@@ -97,6 +106,15 @@ export class DataSet {
     while (this.manifest.hasNews) this.#applyNews();
   }
 
+  /** For work whose own errors are not to be changed. */
+  #syncOrTell(): void {
+    try {
+      this.sync();
+    } catch (error) {
+      throw ifSystemError({ action: "read", path: this.manifest.path }, error);
+    }
+  }
+
   #applyNews(): void {
     const { isReplaced } = this.manifest;
     for (const entry of this.manifest.news()) {
@@ -112,7 +130,7 @@ export class DataSet {
     return this.lock.section(wait, async (lease) => {
       this.#alone = lease;
       try {
-        this.sync();
+        this.#syncOrTell();
         return await critical();
       } finally {
         this.#alone = undefined;
@@ -361,7 +379,7 @@ export class Reserve {
       try {
         writeAllSync(fd, Buffer.alloc(RESERVED_BYTES), 0);
       } finally {
-        closeSync(fd);
+        closeFile(fd);
       }
     } catch {
       this.#giveUp();

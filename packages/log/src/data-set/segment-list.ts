@@ -1,7 +1,7 @@
-import { closeSync, existsSync, openSync, readdirSync, readSync, statSync } from "node:fs";
+import { existsSync, openSync, readdirSync, readSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { PartdError } from "@partd/core";
-import { systemError } from "@partd/disk";
+import { closeFile, systemError } from "@partd/disk";
 import { isBaseHeader, SEGMENT_HEADER } from "../format/layout.js";
 import type { ManifestEntry } from "../format/manifest.js";
 import { Segment } from "./segment.js";
@@ -249,7 +249,7 @@ export function isBaseFile(path: string): boolean {
   try {
     readSync(fd, header, 0, SEGMENT_HEADER, 0);
   } finally {
-    closeSync(fd);
+    closeFile(fd);
   }
   return isBaseHeader(header);
 }

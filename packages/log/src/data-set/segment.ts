@@ -1,7 +1,7 @@
-import { closeSync, fstatSync } from "node:fs";
+import { fstatSync } from "node:fs";
 import { join } from "node:path";
 import { isPartdError } from "@partd/core";
-import { stateOf, systemError } from "@partd/disk";
+import { closeFile, stateOf, systemError } from "@partd/disk";
 import { headSeed } from "../format/layout.js";
 import { scanRecords } from "../format/scan.js";
 import { GrowingIndex } from "../index/range-chains.js";
@@ -207,7 +207,7 @@ export class Segment implements OpenFile {
     this.#fd = undefined;
     if (fd === undefined) return;
     forget(this);
-    closeSync(fd);
+    closeFile(fd);
   }
 }
 

@@ -1,5 +1,4 @@
 import {
-  closeSync,
   constants,
   existsSync,
   fdatasyncSync,
@@ -15,6 +14,7 @@ import {
 import { basename, dirname, join } from "node:path";
 import { PartdError } from "@partd/core";
 import {
+  closeFile,
   crc32,
   readAllSync,
   syncDirectory,
@@ -215,11 +215,11 @@ export class Manifest {
   }
 
   close(): void {
-    closeSync(this.#fd);
+    closeFile(this.#fd);
   }
 
   #use(fd: number, start: number): void {
-    closeSync(this.#fd);
+    closeFile(this.#fd);
     this.#fd = fd;
     this.#read = start;
     this.#size = 0;
@@ -253,7 +253,7 @@ function openManifest(path: string): [fd: number, start: number] {
     checkVersion(Number(version), path);
     return [fd, first.indexOf("\n") + 1];
   } catch (error) {
-    closeSync(fd);
+    closeFile(fd);
     throw error;
   }
 }
@@ -268,7 +268,7 @@ function writeDraft(path: string, text: string): string {
     rmSync(draft, { force: true });
     throw error;
   } finally {
-    closeSync(fd);
+    closeFile(fd);
   }
   return draft;
 }

@@ -1,6 +1,6 @@
-import { closeSync, fstatSync } from "node:fs";
+import { fstatSync } from "node:fs";
 import { LastUsed, Pace } from "@partd/core/author";
-import { crc32 } from "@partd/disk";
+import { closeFile, crc32 } from "@partd/disk";
 import { checkVersion, readUint64 } from "../format/layout.js";
 import { openOrMakeRoom } from "../open-files.js";
 import { BlockReader, FoundRanges } from "./found-ranges.js";
@@ -84,7 +84,7 @@ export class StoredIndex {
       if (index.#places.at(-1) !== fencesAt) throw damaged(path, "its blocks have gaps");
       return index;
     } finally {
-      closeSync(fd);
+      closeFile(fd);
     }
   }
 

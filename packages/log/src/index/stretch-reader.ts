@@ -1,6 +1,6 @@
-import { closeSync, fstatSync, readSync } from "node:fs";
+import { fstatSync, readSync } from "node:fs";
 import { PartdError } from "@partd/core";
-import { readAll, systemError } from "@partd/disk";
+import { closeFile, readAll, systemError } from "@partd/disk";
 import { forget, isNamed, type OpenFile, openOrMakeRoom, remember } from "../open-files.js";
 
 /**
@@ -124,7 +124,7 @@ export class ListedFile implements OpenFile {
     this.#fd = undefined;
     if (fd === undefined) return;
     forget(this);
-    closeSync(fd);
+    closeFile(fd);
   }
 
   #open(): number {

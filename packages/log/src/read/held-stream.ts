@@ -1,8 +1,10 @@
 import { PartdError } from "@partd/core";
+import { ifSystemError } from "@partd/disk";
 import type { Segment } from "../data-set/segment.js";
 
 /** What is read of segments, which it holds from now until its end. */
 export class HeldStream<T> implements AsyncIterable<T> {
+  readonly #path: string;
   readonly #segments: readonly Segment[];
   readonly #items: AsyncGenerator<T, void, undefined>;
   readonly #done: () => void;
@@ -13,6 +15,8 @@ export class HeldStream<T> implements AsyncIterable<T> {
   constructor(
     segments: readonly Segment[],
     options: {
+      /** The data set, for messages. */
+      readonly path: string;
       /** Is given a signal that is aborted at the end, or with `signal`. */
       readonly read: (signal: AbortSignal) => AsyncGenerator<T, void, undefined>;
       readonly signal: AbortSignal | undefined;
@@ -20,7 +24,8 @@ export class HeldStream<T> implements AsyncIterable<T> {
       readonly done: () => void;
     },
   ) {
-    const { read, signal, done } = options;
+    const { path, read, signal, done } = options;
+    this.#path = path;
     this.#segments = segments;
     this.#done = done;
     for (const segment of segments) segment.hold();
@@ -46,7 +51,9 @@ export class HeldStream<T> implements AsyncIterable<T> {
         if (this.#over) throw closed();
         step ??= this.#items.next();
         this.#step = step;
-        const { done, value } = await step;
+        const { done, value } = await step.catch((error: unknown) => {
+          throw ifSystemError({ action: "read", path: this.#path }, error);
+        });
         if (done) return;
         yield value;
       }

@@ -1,6 +1,6 @@
-import { closeSync, rmSync } from "node:fs";
+import { rmSync } from "node:fs";
 import { join } from "node:path";
-import { readAll, systemError, uniqueToken, writePieces } from "@partd/disk";
+import { closeFile, readAll, systemError, uniqueToken, writePieces } from "@partd/disk";
 import { readAtOnce } from "../index/stretch-reader.js";
 import { openOrMakeRoom } from "../open-files.js";
 
@@ -59,7 +59,7 @@ export class SpillFile {
 
   async close(): Promise<void> {
     await Promise.allSettled(this.#writing);
-    if (this.#fd !== undefined) closeSync(this.#fd);
+    if (this.#fd !== undefined) closeFile(this.#fd);
     this.#fd = undefined;
   }
 
