@@ -60,6 +60,8 @@ const ADVICE: { readonly [code: string]: string } = {
   EFTYPE: NO_FILE,
   ELOOP:
     "a symbolic link stands there, which may lead out of the directory; put what it points to in its place.",
+  EMLINK:
+    "the file has another name (a hard link), perhaps elsewhere, by which it would change, too; put a copy in its place.",
   ENXIO: NO_FILE,
   ESPIPE: NO_FILE,
 };

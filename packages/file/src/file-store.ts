@@ -149,6 +149,7 @@ export class FileStore extends BaseStore {
   }
 
   protected override async _drop(options: OperationOptions): Promise<void> {
+    await this.#set.io("drop", () => this.#set.layout.checkDroppable());
     await this.#remove("drop", options, {
       note: () => this.#set.journal.beginDrop(),
       removal: async (lease) => {

@@ -1,9 +1,9 @@
 import { createHash } from "node:crypto";
-import { constants, type Dirent, lstatSync, openSync, promises } from "node:fs";
+import { constants, type Dirent, lstatSync, openSync, promises, rmSync } from "node:fs";
 import { join } from "node:path";
 import { decodeKey, PartdError } from "@partd/core";
 import { Pace } from "@partd/core/author";
-import { errnoOf } from "@partd/disk";
+import { errnoOf, uniqueToken } from "@partd/disk";
 import { type Disk, isAbsent, isUnusable, STRICT } from "./disk.js";
 
 /** A key's open file, and whether it is aside. */
@@ -51,10 +51,23 @@ export class Layout {
     return `${this.directory}/${key}`;
   }
 
-  /** Creates the directory if it is missing. */
+  /** Creates the directory if it is missing, and makes a data set of it. */
   async make(): Promise<void> {
     for (const name of ["", "lock", "aside"]) refuseLink(this.own(name));
-    await this.#disk.makeFolders(this.own(""));
+    if (await this.#disk.exists(this.own(""))) return;
+    if (await this.#holdsOthers()) await this.#adopt();
+    else await this.#disk.makeFolders(this.own(""));
+  }
+
+  /** @throws `ERR_PARTD_IO` if files that are no store's would be removed with the data set. */
+  async checkDroppable(): Promise<void> {
+    const note = this.own(ADOPTED);
+    if (!(await this.#disk.exists(note))) return;
+    throw new PartdError(
+      "ERR_PARTD_IO",
+      `${this.directory} held other files before a store was opened on it, and drop() would delete those, too: nothing was done. delete() the keys that are to go; or, if every file in it may go, remove ${note} and call drop() again.`,
+      { path: note },
+    );
   }
 
   /** Call this when the lock was taken: another process may have put keys aside. */
@@ -167,6 +180,36 @@ export class Layout {
     }
     for (const key of await this.#keysAside()) await consider(key, true);
     return found;
+  }
+
+  /**
+   * Whether the directory, in which no store has been, has files that pass for keys. Python's partd
+   * leaves its lock beside those that it writes.
+   */
+  async #holdsOthers(): Promise<boolean> {
+    let names: string[];
+    try {
+      names = await this.#disk.readdir(this.directory);
+    } catch (error) {
+      if (errnoOf(error) === "ENOENT") return false;
+      throw error;
+    }
+    return names.some(isEncodedKey) && !names.includes(PYTHON_LOCK);
+  }
+
+  /** The note of it is there as soon as the folder: another process may create it at the same time. */
+  async #adopt(): Promise<void> {
+    const draft = join(this.directory, `.partd~${uniqueToken()}`);
+    await this.#disk.makeFolder(draft);
+    try {
+      const text =
+        "The directory held other files before: drop() is refused while this file is here.\n";
+      await this.#disk.writeText(join(draft, ADOPTED), text, this.#fsync);
+      await this.#disk.rename(draft, this.own(""));
+    } catch (error) {
+      rmSync(draft, { recursive: true, force: true });
+      if (!(await this.#disk.exists(this.own("")))) throw error;
+    }
   }
 
   #checkFolders(key: string): void {
@@ -302,6 +345,9 @@ function digest(key: string): string {
   return createHash("sha256").update(key, "latin1").digest("hex");
 }
 
+/** Written where a data set is made in a directory that holds other files. */
+const ADOPTED = "adopted";
+const PYTHON_LOCK = ".lock";
 const READ_ONLY = constants.O_RDONLY | STRICT;
 const READ_WRITE = constants.O_RDWR | STRICT;
 /**

@@ -12,6 +12,8 @@ export interface OpenFile {
   readonly readOnly: boolean;
   /** Length in bytes; -1 if not known yet. */
   length: number;
+  /** Names that lead to it; 0 if not known yet. */
+  names: number;
   /** How many operations use it now. A file in use is not closed. */
   users: number;
   /** The generation in which it was last checked to be the current file. */
@@ -98,10 +100,11 @@ export class OpenFiles {
   /** Opens or creates a key's file and finds its length; {@link release} must follow. */
   takeToWrite(key: string): OpenFile | Promise<OpenFile> {
     const file = this.#kept.get(key);
-    if (!file || file.readOnly) return this.#openToWrite(key);
-    if (file.generation !== this.#generation || file.length < 0) {
+    if (!file || file.readOnly || file.names > 1) return this.#openToWrite(key);
+    if (file.generation !== this.#generation || file.length < 0 || file.names === 0) {
       const stats = this.#disk.fstat(file.fd);
       if (stats instanceof Promise || !this.#sees(file, stats)) return this.#openToWrite(key);
+      if (file.names > 1) return this.#openToWrite(key);
     }
     file.users++;
     return file;
@@ -160,10 +163,13 @@ export class OpenFiles {
       file = undefined;
     }
     file ??= this.#admitOpened(key, await this.#layout.openOrCreate(key));
-    if (file.length >= 0) return file;
+    if (file.length >= 0 && file.names === 1) return file;
     try {
       const stats = await this.#disk.fstat(file.fd);
-      file.length = sizeOf(stats, this.#layout.path(key, file.aside));
+      const path = this.#layout.path(key, file.aside);
+      file.length = sizeOf(stats, path);
+      file.names = stats.nlink;
+      if (file.names > 1) throw withCode("EMLINK", `${path} has other names`);
       return file;
     } catch (error) {
       await this.release(file);
@@ -193,6 +199,7 @@ export class OpenFiles {
     if (stats.nlink === 0 || !stats.isFile()) return false;
     file.generation = this.#generation;
     file.length = stats.size;
+    file.names = stats.nlink;
     return true;
   }
 
@@ -253,11 +260,14 @@ function allowance(): number {
 /** The length of a key's file. A device has none, and its bytes are no one's value. */
 export function sizeOf(stats: Stats, path: string): number {
   if (stats.isFile()) return stats.size;
-  const message = `${path} is no regular file`;
-  throw Object.assign(new Error(message), { code: "EFTYPE", syscall: "open" });
+  throw withCode("EFTYPE", `${path} is no regular file`);
 }
 
-const fresh = { readOnly: false, length: -1, users: 1, kept: false };
+function withCode(code: string, message: string): Error {
+  return Object.assign(new Error(message), { code, syscall: "open" });
+}
+
+const fresh = { readOnly: false, length: -1, names: 0, users: 1, kept: false };
 /** When full, one in this many new files is kept. */
 const ADMITTED = 32;
 /** Attempts to open a file when there is no free descriptor: about a second in all. */

@@ -102,7 +102,7 @@ async function cutBack(
   try {
     const stats = await disk.fstat(fd);
     if (!stats.isFile()) return;
-    if (fence) {
+    if (fence || stats.nlink > 1) {
       const draft = await work.file(lease, "draft");
       const copy = await disk.open(draft, constants.O_RDWR | constants.O_CREAT | constants.O_TRUNC);
       try {

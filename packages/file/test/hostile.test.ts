@@ -3,6 +3,7 @@ import {
   copyFileSync,
   cpSync,
   existsSync,
+  linkSync,
   mkdirSync,
   readdirSync,
   readFileSync,
@@ -21,6 +22,7 @@ import { FileStore } from "@partd/file";
 import { directories } from "./program.js";
 
 const { make, clean } = directories();
+const bytes = (text: string) => new TextEncoder().encode(text);
 afterAll(clean);
 
 /** A journal that tells of a change, as the store's own would. */
@@ -278,4 +280,62 @@ test("a temporary store lies in the dir that was asked for, and goes", async () 
   expect(store.path.startsWith(dir)).toBe(true);
   await store.close();
   expect(readdirSync(dir)).toEqual([]);
+});
+
+test("drop() deletes no files that were in the directory before the first store", async () => {
+  const directory = make();
+  mkdirSync(join(directory, "photos"));
+  writeFileSync(join(directory, "photos", "cat.jpg"), "a cat");
+  writeFileSync(join(directory, "letter.txt"), "Dear");
+  for (let round = 0; round < 2; round++) {
+    await using store = new FileStore(directory);
+    await store.append({ x: bytes("1") });
+    await expect(store.drop()).rejects.toMatchObject({
+      code: "ERR_PARTD_IO",
+      message: expect.stringContaining("drop() would delete those, too") as unknown,
+    });
+    expect(readFileSync(join(directory, "photos", "cat.jpg"), "utf8")).toBe("a cat");
+    expect(readFileSync(join(directory, "letter.txt"), "utf8")).toBe("Dear");
+    expect((await store.get("x")).byteLength).toBe(round + 1);
+  }
+  rmSync(join(directory, ".partd", "adopted"));
+  await using store = new FileStore(directory);
+  await store.drop();
+  expect(readdirSync(directory)).toEqual([".partd"]);
+});
+
+test.each([
+  ["keys that Python wrote", { ".lock": "", x: "1" }],
+  ["nothing that passes for a key", { "notes~": "mine" }],
+])("drop() is not refused where there were %s", async (_, files) => {
+  const directory = make();
+  for (const [name, value] of Object.entries(files)) writeFileSync(join(directory, name), value);
+  await using store = new FileStore(directory);
+  await store.append({ y: bytes("2") });
+  await store.drop();
+  expect(await store.count()).toBe(0);
+});
+
+test("an append changes no file that has another name elsewhere", async () => {
+  const directory = make();
+  const outside = join(make(), "outside");
+  writeFileSync(outside, "theirs");
+  await using store = new FileStore(directory);
+  await store.append({ y: bytes("1") });
+  linkSync(outside, join(directory, "x"));
+  const refused = {
+    code: "ERR_PARTD_IO",
+    key: "x",
+    cause: expect.objectContaining({ code: "EMLINK" }) as unknown,
+  };
+  const append = () => store.append({ x: bytes("!"), y: bytes("!") });
+  await expect(append()).rejects.toMatchObject(refused);
+  expect(Buffer.from(await store.get("x")).toString()).toBe("theirs"); // The file is open now.
+  await expect(append()).rejects.toMatchObject(refused);
+  expect(readFileSync(outside, "utf8")).toBe("theirs");
+  expect(Buffer.from(await store.get("y")).toString()).toBe("1");
+  await store.iset("x", bytes("ours"));
+  await append();
+  expect(Buffer.from(await store.get("x")).toString()).toBe("ours!");
+  expect(readFileSync(outside, "utf8")).toBe("theirs");
 });

@@ -380,3 +380,50 @@ test("a file of a newer version is refused", async () => {
     message: expect.stringContaining("version 2"),
   });
 });
+
+test.each([
+  ["empty", Buffer.alloc(0)],
+  ["of zeros", Buffer.alloc(4096)],
+])(
+  "a manifest that a loss of power left %s is said to be so, and made again by salvage",
+  async (_, left) => {
+    const directory = next();
+    {
+      await using store = new LogStore(directory);
+      await store.append({ x: bytes("1"), y: bytes("2") });
+    }
+    const manifest = join(directory, ".partd-log", "manifest");
+    writeFileSync(manifest, left);
+    await using refused = new LogStore(directory);
+    await expect(refused.get("x")).rejects.toMatchObject({
+      code: "ERR_PARTD_CORRUPT",
+      path: manifest,
+      message: expect.stringContaining("{ salvage: true }") as unknown,
+    });
+    expect(readFileSync(manifest)).toEqual(left);
+    {
+      await using salvaged = new LogStore(directory, { salvage: true });
+      expect((await salvaged.get(["x", "y"])).map(text)).toEqual(["1", "2"]);
+      await salvaged.compact();
+    }
+    await using whole = new LogStore(directory);
+    expect((await whole.get(["x", "y"])).map(text)).toEqual(["1", "2"]);
+  },
+);
+
+test.each(["with its index", "without it"])("a missing segment, %s, is named", async (how) => {
+  const directory = next();
+  for (const value of ["1", "2"]) {
+    await using store = new LogStore(directory);
+    await store.append({ [`x${value}`]: bytes(value) });
+  }
+  const isLost = (path: string) => readFileSync(path).includes("x1");
+  const [lost = ""] = filesOf(directory, ".seg").filter(isLost);
+  rmSync(lost);
+  if (how === "without it") rmSync(lost.replace(/seg$/, "idx"));
+  await using store = new LogStore(directory);
+  const calls = [() => store.get("x1"), () => store.get("x2"), () => store.compact()];
+  for (const call of calls) {
+    await expect(call()).rejects.toMatchObject({ code: "ERR_PARTD_CORRUPT", path: lost });
+  }
+});

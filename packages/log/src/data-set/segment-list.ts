@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { PartdError } from "@partd/core";
 import { closeFile, systemError } from "@partd/disk";
 import { isBaseHeader, SEGMENT_HEADER } from "../format/layout.js";
-import type { ManifestEntry } from "../format/manifest.js";
+import { isBlank, type ManifestEntry } from "../format/manifest.js";
 import { Segment } from "./segment.js";
 
 /** The segments of a data set, by what the entries of its manifest have said so far. */
@@ -213,11 +213,12 @@ export function findSegments(
     return id === undefined || size <= SEGMENT_HEADER ? [] : [{ id, path, size }];
   });
   // Another process may have made the manifest and the segments meanwhile.
-  if (found.length === 0 || existsSync(manifest)) return [];
+  const isEmpty = isBlank(manifest);
+  if (!isEmpty && (found.length === 0 || existsSync(manifest))) return [];
   if (!salvage) {
     throw new PartdError(
       "ERR_PARTD_CORRUPT",
-      `${manifest} is missing, though there are ${found.length} segments beside it: which of them count, and in what order, is not known. Copy the folder .partd-log, too, from where the data set came from; or open it with { salvage: true }, which reads all of them, also what was deleted or compacted, and compact() it.`,
+      `${manifest} is ${isEmpty ? "empty, as a loss of power may leave it" : "missing"}, and there are ${found.length} segments beside it: which of them count, and in what order, is not known. Copy the folder .partd-log, too, from where the data set came from; or open it with { salvage: true }, which reads all of them, also what was deleted or compacted, and compact() it.`,
       { path: manifest },
     );
   }

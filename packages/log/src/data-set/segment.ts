@@ -1,7 +1,7 @@
 import { fstatSync } from "node:fs";
 import { join } from "node:path";
-import { isPartdError } from "@partd/core";
-import { closeFile, stateOf, systemError } from "@partd/disk";
+import { isPartdError, PartdError } from "@partd/core";
+import { closeFile, errnoOf, stateOf, systemError } from "@partd/disk";
 import { headSeed } from "../format/layout.js";
 import { scanRecords } from "../format/scan.js";
 import { GrowingIndex } from "../index/range-chains.js";
@@ -69,7 +69,9 @@ export class Segment implements OpenFile {
       try {
         this.adopt(openOrMakeRoom(this.path, "r"));
       } catch (cause) {
-        throw systemError({ action: "open", path: this.path }, cause);
+        throw errnoOf(cause) === "ENOENT"
+          ? missing(this.path, cause)
+          : systemError({ action: "open", path: this.path }, cause);
       }
     }
     return this.#fd as number;
@@ -209,6 +211,14 @@ export class Segment implements OpenFile {
     forget(this);
     closeFile(fd);
   }
+}
+
+function missing(path: string, cause: unknown): PartdError {
+  return new PartdError(
+    "ERR_PARTD_CORRUPT",
+    `${path} is missing, though the manifest lists it: what keys had bytes there is not known. Put it back from where the data set came from.`,
+    { path, cause },
+  );
 }
 
 /**

@@ -16,6 +16,7 @@ import { PartdError } from "@partd/core";
 import {
   closeFile,
   crc32,
+  errnoOf,
   readAllSync,
   syncDirectory,
   systemError,
@@ -227,8 +228,15 @@ export class Manifest {
   }
 }
 
-/** The file appears with its first lines in it, whichever process is first. */
+/**
+ * The file appears with its first lines in it, whichever process is first. One that is blank is replaced,
+ * unless `entries` refuses that: no LogStore has made it so.
+ */
 function makeManifest(path: string, entries: () => readonly ManifestEntry[]): void {
+  if (isBlank(path)) {
+    renameSync(writeDraft(path, HEADING + entries().map(formatLine).join("")), path);
+    return;
+  }
   if (existsSync(path)) return;
   const draft = writeDraft(path, HEADING + entries().map(formatLine).join(""));
   try {
@@ -237,6 +245,23 @@ function makeManifest(path: string, entries: () => readonly ManifestEntry[]): vo
     if ((error as NodeJS.ErrnoException).code !== "EEXIST" && !existsSync(path)) throw error;
   } finally {
     rmSync(draft, { force: true });
+  }
+}
+
+/** Whether the file is there and begins with nothing or with zeros, as a loss of power may leave it. */
+export function isBlank(path: string): boolean {
+  const first = Buffer.alloc(64);
+  let fd: number;
+  try {
+    fd = openSync(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
+  } catch (error) {
+    if (errnoOf(error) === "ENOENT") return false;
+    throw error;
+  }
+  try {
+    return readSync(fd, first, 0, 64, 0) === 0 || first.every((byte) => byte === 0);
+  } finally {
+    closeFile(fd);
   }
 }
 
