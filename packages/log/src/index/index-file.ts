@@ -2,12 +2,13 @@ import { type FileHandle, open, rename, rm } from "node:fs/promises";
 import { Pace } from "@partd/core/author";
 import { crc32, uniqueToken } from "@partd/disk";
 import { LARGE, PIECE, writeUint64, writeVarint } from "../format/layout.js";
+import { writeFilter } from "./key-filter.js";
 import { NONE } from "./key-table.js";
 import { type GrowingIndex, NEVER } from "./range-chains.js";
 
 /** The layout of an index; `docs/log-format.md` is its specification. */
 export const INDEX_MAGIC = 0x7864696474726170n; // "partdidx"
-export const INDEX_VERSION = 2;
+export const INDEX_VERSION = 3;
 export const INDEX_HEADER = 96;
 /** Groups on a page, the last one apart, and the bytes of each. */
 export const PAGE_GROUPS = 170;
@@ -20,7 +21,8 @@ export const FENCE_BYTES = 8;
 
 /**
  * Writes the index of a finished segment: its groups, then blocks of keys in the order of their
- * hashes, then the hash with which each block begins. It appears whole or not at all.
+ * hashes, then a filter of the hashes, then the hash with which each block begins. It appears whole or
+ * not at all.
  */
 export async function writeIndex(
   path: string,
@@ -70,7 +72,10 @@ class IndexWriter {
     this.#length = INDEX_HEADER;
     this.#bytes.fill(0, 0, INDEX_HEADER);
     await this.#writeGroups();
-    await this.#writeKeys();
+    const hashes = await this.#writeKeys();
+    const filter = writeFilter(hashes);
+    await this.#file.write(filter.bytes, 0, filter.bytes.length, this.#position);
+    this.#position += filter.bytes.length;
     const fences = this.#fences.subarray(0, this.#blocks * FENCE_BYTES);
     const fencesAt = this.#position;
     await this.#file.write(fences, 0, fences.length, fencesAt);
@@ -88,6 +93,7 @@ class IndexWriter {
     header.writeUInt32LE(this.#blocks, 56);
     header.writeUInt32LE(crc32(fences), 60);
     writeUint64(header, 64, fencesAt);
+    header.writeUInt32LE(filter.blocks, 72);
     header.writeUInt32LE(crc32(header.subarray(0, INDEX_HEADER - 4)), INDEX_HEADER - 4);
     await this.#file.write(header, 0, header.length, 0);
   }
@@ -113,7 +119,8 @@ class IndexWriter {
     await this.#flush();
   }
 
-  async #writeKeys(): Promise<void> {
+  /** @returns the hashes of the keys. */
+  async #writeKeys(): Promise<Uint32Array> {
     const { keys } = this.#index;
     const { order, hashes } = sortedKeys(this.#index);
     const first = Number.isFinite(this.#index.firstStamp) ? this.#index.firstStamp : 0;
@@ -138,6 +145,7 @@ class IndexWriter {
     }
     if (this.#block !== NONE) await this.#endBlock();
     await this.#flush();
+    return hashes;
   }
 
   /** Writes what precedes the ranges of a key. @returns the row of the first, or {@link NONE}. */

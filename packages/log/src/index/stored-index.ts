@@ -13,6 +13,14 @@ import {
   PAGE_BYTES,
   PAGE_GROUPS,
 } from "./index-file.js";
+import {
+  FILTER_PAGE_BYTES,
+  filterBytes,
+  filterPageBytes,
+  filterPlace,
+  MOST_BLOCKS,
+  mayHold,
+} from "./key-filter.js";
 import { beginsWith, orderHash, orderHashOf } from "./key-table.js";
 import { radixOrder } from "./radix-order.js";
 import { NEVER, type RangeChains } from "./range-chains.js";
@@ -36,7 +44,7 @@ export interface KeySummary {
 /**
  * The index of a finished segment, in a file beside it. In memory are 12 bytes for each block of 4
  * KiB: the hash of its first key, and its place. To find a key, a block and a page of groups are
- * read.
+ * read; of most keys that are not there, a page of a filter says so.
  */
 export class StoredIndex {
   readonly path: string;
@@ -47,6 +55,9 @@ export class StoredIndex {
   readonly lastStamp: number;
   readonly hasDeletions: boolean;
   readonly #groups: number;
+  readonly #keys: number;
+  /** None in an index of version 2. */
+  readonly #filterBlocks: number;
   /** The hash with which each block begins. */
   readonly #hashes: Uint32Array;
   /** Where each block begins, and the last one ends. */
@@ -72,7 +83,7 @@ export class StoredIndex {
       ) {
         throw damaged(path, "its header does not match its checksum");
       }
-      checkVersion(version, path, INDEX_VERSION);
+      if (version !== 2) checkVersion(version, path, INDEX_VERSION);
       if (header.toString("hex", 16, 24) !== id) throw damaged(path, "it is of another segment");
       const fencesAt = readUint64(header, 64);
       const fences = await readExactly(fd, path, fencesAt, header.readUInt32LE(56) * FENCE_BYTES);
@@ -81,7 +92,10 @@ export class StoredIndex {
       }
       if (fencesAt + fences.length !== size) throw damaged(path, "it is too long");
       const index = new StoredIndex(path, header, fences);
-      if (index.#places.at(-1) !== fencesAt) throw damaged(path, "its blocks have gaps");
+      const filterEnd = index.#filterStart + filterBytes(index.#filterBlocks);
+      if (filterEnd !== fencesAt || index.#filterBlocks > MOST_BLOCKS) {
+        throw damaged(path, "its blocks have gaps");
+      }
       return index;
     } finally {
       closeFile(fd);
@@ -95,6 +109,8 @@ export class StoredIndex {
     this.lastStamp = readUint64(header, 40) - 1;
     this.hasDeletions = (header.readUInt32LE(12) & 1) === 1;
     this.#groups = header.readUInt32LE(48);
+    this.#keys = header.readUInt32LE(52);
+    this.#filterBlocks = header.readUInt16LE(8) === 2 ? 0 : header.readUInt32LE(72);
     const blocks = fences.length / FENCE_BYTES;
     this.#hashes = new Uint32Array(blocks);
     this.#places = new Float64Array(blocks + 1);
@@ -108,19 +124,32 @@ export class StoredIndex {
     this.#places[blocks] = place;
   }
 
+  /** Behind the last block of keys. */
+  get #filterStart(): number {
+    return this.#places[this.#hashes.length] as number;
+  }
+
   /** In bytes. */
   get memory(): number {
     return 12 * this.#hashes.length;
   }
 
-  /** The ranges and deletions of `keys`: key `i` of the result is `keys[i]`. */
-  async load(keys: readonly string[]): Promise<RangeChains> {
-    const found = new FoundRanges();
-    if (keys.length === 0 || this.#hashes.length === 0) return found.chains(this.lastStamp);
+  /**
+   * The ranges and deletions of `keys`: key `i` of the result is `keys[i]`.
+   *
+   * @returns undefined if none of them is there.
+   */
+  async load(keys: readonly string[]): Promise<RangeChains | undefined> {
+    if (keys.length === 0 || this.#hashes.length === 0) return undefined;
     const file = new ListedFile(this.path);
     try {
-      await this.#findRanges(file, keys, found);
+      const hashes = Uint32Array.from(keys, orderHashOf);
+      const order = await this.#filtered(file, hashes, radixOrder(hashes, keys.length));
+      if (order.length === 0) return undefined;
+      const found = new FoundRanges();
+      await this.#findRanges(file, { keys, hashes, order }, found);
       await this.#readGroups(file, found);
+      return found.chains(this.lastStamp);
     } catch (error) {
       // The checksums match, so that faulty software wrote these numbers.
       if (error instanceof RangeError) throw damaged(this.path, "its numbers make no sense");
@@ -128,7 +157,6 @@ export class StoredIndex {
     } finally {
       file.close();
     }
-    return found.chains(this.lastStamp);
   }
 
   /** The stamps of all keys that begin with `text`, in the order of their hashes, then bytes. */
@@ -163,20 +191,26 @@ export class StoredIndex {
       for (let group = 0; group < this.#groups; group += PAGE_GROUPS) {
         await this.#readPage(reader, group);
       }
+      for (let start = 0; start < filterBytes(this.#filterBlocks); start += FILTER_PAGE_BYTES) {
+        signal.throwIfAborted();
+        await this.#readFilter(reader, start / FILTER_PAGE_BYTES);
+      }
     } finally {
       file.close();
     }
   }
 
-  async #findRanges(file: ListedFile, keys: readonly string[], found: FoundRanges): Promise<void> {
-    const hashes = Uint32Array.from(keys, orderHashOf);
-    const order = radixOrder(hashes, keys.length);
-    const reader = new StretchReader(file, this.path, keys.length > this.#hashes.length / 4);
+  async #findRanges(
+    file: ListedFile,
+    { keys, hashes, order }: Wanted,
+    found: FoundRanges,
+  ): Promise<void> {
+    const reader = new StretchReader(file, this.path, order.length > this.#hashes.length / 4);
     const pace = new Pace();
-    for (let i = 0; i < keys.length; ) {
+    for (let i = 0; i < order.length; ) {
       const hash = hashes[order[i] as number] as number;
       const wanted = new Map<string, number>();
-      for (; i < keys.length && hashes[order[i] as number] === hash; i++) {
+      for (; i < order.length && hashes[order[i] as number] === hash; i++) {
         wanted.set(keys[order[i] as number] as string, order[i] as number);
       }
       // Keys of one hash may go on in the next block.
@@ -192,6 +226,27 @@ export class StoredIndex {
         if (pace.due) await pace.rest();
       }
     }
+  }
+
+  /** Those of `order` whose keys may be there, unless so many are wanted that most blocks are read. */
+  async #filtered(file: ListedFile, hashes: Uint32Array, order: Uint32Array): Promise<Uint32Array> {
+    if (this.#filterBlocks === 0 || FEW * hashes.length > this.#keys) return order;
+    const reader = new StretchReader(file, this.path, false);
+    const pace = new Pace();
+    let page = -1;
+    let bytes: Buffer = EMPTY;
+    let count = 0;
+    for (const i of order) {
+      const hash = hashes[i] as number;
+      const place = filterPlace(hash, this.#filterBlocks);
+      if (place.page !== page) {
+        page = place.page;
+        bytes = await this.#readFilter(reader, page);
+        if (pace.due) await pace.rest();
+      }
+      if (mayHold(bytes, place.offset, hash)) order[count++] = i;
+    }
+    return order.subarray(0, count);
   }
 
   async #readGroups(file: ListedFile, found: FoundRanges): Promise<void> {
@@ -222,6 +277,18 @@ export class StoredIndex {
         throw damaged(this.path, "a page of groups does not match its checksum");
       }
       return page;
+    });
+  }
+
+  #readFilter(reader: StretchReader, page: number): Promise<Buffer> {
+    const place = this.#filterStart + page * FILTER_PAGE_BYTES;
+    const length = filterPageBytes(page, this.#filterBlocks);
+    return this.#cached(reader, place, async () => {
+      const bytes = await reader.read(place, length);
+      if (crc32(bytes.subarray(0, length - 4)) !== bytes.readUInt32LE(length - 4)) {
+        throw damaged(this.path, "a page of its filter does not match its checksum");
+      }
+      return bytes;
     });
   }
 
@@ -266,11 +333,22 @@ export class StoredIndex {
   }
 }
 
+/** Keys, their hashes, and which of them are looked for, in the order of the hashes. */
+interface Wanted {
+  readonly keys: readonly string[];
+  readonly hashes: Uint32Array;
+  readonly order: Uint32Array;
+}
+
+/** A filter is asked for one key in so many of the index, or fewer. */
+const FEW = 4;
+const EMPTY = Buffer.alloc(0);
+
 /**
  * Blocks and pages that were read last, for all stores of the thread: gets of one key at a time find
  * most of the way to it here.
  */
-const blocks = new LastUsed<string, Buffer>(8 * 2 ** 20);
+const blocks = new LastUsed<string, Buffer>(16 * 2 ** 20);
 /** What a small array and its entry in a Map take, in bytes. */
 const BESIDE_BLOCK = 300;
 

@@ -75,7 +75,9 @@ export async function planRead(
     const index = indexes[i];
     if (!index) continue;
     signal?.throwIfAborted();
-    const part = { segment, ...(await find(index, keys)) };
+    const found = await find(index, keys);
+    if (!found) continue;
+    const part = { segment, ...found };
     const { firstStamp: first, lastStamp: last } = index;
     parts.push({
       ...part,
@@ -112,10 +114,11 @@ export async function sizesOf(
 async function find(
   index: GrowingIndex | StoredIndex,
   keys: readonly string[],
-): Promise<Pick<Part, "index" | "keys">> {
+): Promise<Pick<Part, "index" | "keys"> | undefined> {
   if (!(index instanceof StoredIndex))
     return { index, keys: Int32Array.from(keys, (key) => index.find(key)) };
   const loaded = await index.load(keys);
+  if (!loaded) return undefined;
   return {
     index: loaded,
     keys: Int32Array.from(keys, (_, slot) => (slot < loaded.keyEnd ? slot : NONE)),
