@@ -18,6 +18,7 @@ Suites: ${suiteNames.join(", ")} (default: all)
 Options:
   --rounds N    timed rounds of each work (default 5, or what the work says)
   --only TEXT   only works whose title holds TEXT
+  --side NAME   only sides of that name; may be given several times
   --in DIR      where stores put their files (default: ${tmpdir()}); a file system in memory shows
                 what the stores cost alone
   --quick       three rounds of each work at most, and less data, for a first look
@@ -34,6 +35,7 @@ Examples:
   npm run bench -- file --only "1,000 keys" --rounds 11
   npm run bench -- file --json before.json
   npm run bench -- file --against before.json
+  npm run bench -- keys --huge --only "000,000 random keys" --side LogStore
 `;
 
 const { values: options, positionals } = parseArgs({
@@ -41,6 +43,7 @@ const { values: options, positionals } = parseArgs({
   options: {
     rounds: { type: "string" },
     only: { type: "string" },
+    side: { type: "string", multiple: true },
     in: { type: "string", default: tmpdir() },
     quick: { type: "boolean" },
     huge: { type: "boolean" },
@@ -55,7 +58,8 @@ if (options.help) {
   console.log(HELP);
 } else {
   const rounds = options.rounds === undefined ? undefined : Number(options.rounds);
-  const effort = options.quick ? { rounds: rounds ?? 3, warmups: 1 } : { rounds };
+  const { side: sides } = options;
+  const effort = options.quick ? { rounds: rounds ?? 3, warmups: 1, sides } : { rounds, sides };
   // For the suites, which the processes of the sides load, too.
   if (options.quick) process.env["BENCH_QUICK"] = "1";
   if (options.huge) process.env["BENCH_HUGE"] = "1";
@@ -78,6 +82,7 @@ if (options.help) {
       started.push(await suite.start?.());
       for (const [index, work] of suite.works.entries()) {
         if (options.only && !work.title.includes(options.only)) continue;
+        if (sides && !sides.some((name) => name in work.sides)) continue;
         const results = await runWork(suite, index, scratch, effort);
         missed += results.filter((result) => !isMet(result, results[0] as SideResult)).length;
         works.push({ suite: name, work: work.title, unit: work.unit, count: work.count, results });

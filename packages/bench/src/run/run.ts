@@ -7,6 +7,8 @@ export interface RunOptions {
   readonly rounds?: number | undefined;
   /** Rounds before them; default what the work says. */
   readonly warmups?: number | undefined;
+  /** Names of those that run; default all. */
+  readonly sides?: readonly string[] | undefined;
   readonly onRound?: (done: number, of: number) => void;
 }
 
@@ -42,14 +44,16 @@ export async function runWork(
 ): Promise<SideResult[]> {
   const work = suite.works[index] as Work;
   const rounds = options.rounds ?? work.rounds ?? 5;
-  const sides = Object.entries(work.sides).map(([name, side]) => ({
-    name,
-    measures: [] as Measure[],
-    process:
-      typeof side === "function"
-        ? SideProcess.node(suite.name, index, name)
-        : SideProcess.python(side),
-  }));
+  const sides = Object.entries(work.sides)
+    .filter(([name]) => options.sides?.includes(name) ?? true)
+    .map(([name, side]) => ({
+      name,
+      measures: [] as Measure[],
+      process:
+        typeof side === "function"
+          ? SideProcess.node(suite.name, index, name)
+          : SideProcess.python(side),
+    }));
   try {
     for (let round = 1 - (options.warmups ?? work.warmups ?? 1); round <= rounds; round++) {
       for (const side of sides) {
