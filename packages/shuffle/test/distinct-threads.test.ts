@@ -66,6 +66,20 @@ test("threads find the same first records as one, in the same order", async () =
   }
 });
 
+test("a thread whose scanner no longer tells which keys are new knows those that it has found", async () => {
+  const path = joinPath(dir, "long.ndjson");
+  // Several batches for each thread; the last one has a record that is left out.
+  const lines = Array.from({ length: 1000 }, (_, i) => {
+    return { ...(i === 999 ? {} : { user: `u${i % 990}` }), i, text: "x".repeat(6000) };
+  });
+  writeFileSync(path, lines.map((line) => `${JSON.stringify(line)}\n`).join(""));
+  for (const threads of [2, 3]) {
+    const options = { by: "user", threads, missing: "skip" } as const;
+    const found = await distinct(readNdjson<Row>(path), options).toArray();
+    expect(found.map(({ i }) => i)).toEqual(Array.from({ length: 990 }, (_, i) => i));
+  }
+});
+
 test("of CSV they are rows with its columns", async () => {
   const path = joinPath(dir, "rows.csv");
   const lines = Array.from({ length: 5000 }, (_, i) => `"u ${(i * 7) % 3001}",${i}\n`);

@@ -25,11 +25,13 @@ export async function* keyedBatches<R>(
   }
   const keys = { fields, missing };
   const mostBytes = run.workspace.byteLength * UNSEEN_SHARE;
-  const read = (sources: Iterable<Records<R>>) =>
-    unseenRecords(sources, keys, mostBytes, run.signal, (scan, consumed) => {
+  const read = async function* (sources: Iterable<Records<R>>) {
+    const found = unseenRecords(sources, keys, mostBytes, run.signal, (scan, consumed) => {
       watch?.scanned(scan, source);
       run.progress.read(scan, consumed);
     });
+    for await (const { batch } of found) yield batch;
+  };
   const shares = await sharesOf(run, source, keyer, threads);
   run.workspace.borrow(mostBytes);
   try {

@@ -16,10 +16,15 @@ try {
 }
 
 async function firsts(): Promise<ShareMessage<readonly KeyedBatch[]>> {
-  const index = new KeyIndex();
+  /** Of the keys found, once the scanner does not tell any longer which are new. */
+  let index: KeyIndex | undefined;
   const found: KeyedBatch[] = [];
   const writer = new BatchWriter();
   let numbers = new Uint32Array(0);
+  const number = (by: KeyIndex, batch: KeyedBatch) => {
+    if (numbers.length < batch.count) numbers = new Uint32Array(2 * batch.count);
+    by.number(batch, numbers, false);
+  };
   let foundBytes = 0;
   let consumed = 0;
   const sequence = new PartSequence();
@@ -35,14 +40,19 @@ async function firsts(): Promise<ShareMessage<readonly KeyedBatch[]>> {
       consumed = now;
     },
   );
-  for await (const batch of batches) {
+  for await (const { batch, areNew } of batches) {
     const { count, bytes, ends, keys, keyStarts, keyEnds, hashLow, hashHigh } = batch;
-    if (numbers.length < count) numbers = new Uint32Array(2 * count);
-    let next = index.count;
-    index.number(batch, numbers, false);
-    for (let i = 0; i < count && next < index.count; i++) {
-      if (numbers[i] !== next) continue;
-      next++;
+    if (!areNew && !index) {
+      index = new KeyIndex();
+      for (const before of [...found, writer]) number(index, before);
+    }
+    let next = index?.count ?? 0;
+    if (index) number(index, batch);
+    for (let i = 0; i < count && (!index || next < index.count); i++) {
+      if (index) {
+        if (numbers[i] !== next) continue;
+        next++;
+      }
       const start = i === 0 ? 0 : ends[i - 1]!;
       writer.addRecord(bytes.subarray(start, ends[i]!));
       writer.add(keys, keyStarts[i]!, keyEnds[i]!, hashLow[i]!, hashHigh[i]!);
@@ -51,7 +61,8 @@ async function firsts(): Promise<ShareMessage<readonly KeyedBatch[]>> {
       found.push(copyOf(writer));
       writer.clear();
     }
-    if (index.byteLength + foundBytes > job.mostBytes - mostUnseen || index.isFull) {
+    const indexBytes = index?.byteLength ?? 0;
+    if (indexBytes + foundBytes > job.mostBytes - mostUnseen || index?.isFull) {
       return { isFull: true };
     }
   }

@@ -8,6 +8,12 @@ export interface KeyFields {
   readonly missing: Missing;
 }
 
+/** Records, and whether none of their keys has come before. */
+export interface UnseenBatch {
+  readonly batch: KeyedBatch;
+  readonly areNew: boolean;
+}
+
 /**
  * Records keyed by fields, mostly without those whose key has come before: the scanner's own table of keys finds
  * them in half the time. Once that is full, or keys rarely come twice, all records are given.
@@ -20,9 +26,10 @@ export async function* unseenRecords(
   mostBytes: number,
   signal: AbortSignal | undefined,
   onRead: (scan: Scan, consumed: number) => void,
-): AsyncGenerator<KeyedBatch> {
+): AsyncGenerator<UnseenBatch> {
   let scanner: Scanner | undefined;
   let isFull = false;
+  let areAllAdded = true;
   let scanned = 0;
   let unseen = 0;
   for (const records of sources) {
@@ -33,14 +40,15 @@ export async function* unseenRecords(
       const present = presentIn(scan, batch, fields, missing);
       const { totals }: Scanner = scanner;
       if (present || !totals?.add(scan)) {
-        yield present ? selected(scan, present) : scan;
+        areAllAdded = false;
+        yield { batch: present ? selected(scan, present) : scan, areNew: false };
         continue;
       }
       const firsts = totals.firsts();
       scanned += scan.count;
       unseen += firsts.length;
       isFull = totals.byteLength > mostBytes || (scanned > FIRST_RECORDS && 2 * unseen > scanned);
-      yield selected(scan, firsts);
+      yield { batch: selected(scan, firsts), areNew: areAllAdded };
       // The table's memory goes with its scanner.
       if (isFull) scanner = records.format.scanner(fields);
     }
