@@ -17,6 +17,7 @@ import {
   shuffle,
   sort,
   split,
+  sum,
   top,
 } from "@partd/shuffle";
 import { events, LITTLE, model, nameOf } from "./workload.js";
@@ -325,6 +326,23 @@ describe("records", () => {
     const all = [...keys, bytes, Number.NaN, "NaN", [1n, undefined], 0.1, -1];
     const counts = await countBy([...all, ...all, 0, -0], { by: (key) => key }).toArray();
     expect(counts).toEqual([...all.map((key) => [key, 2]), [0, 2]]);
+  });
+
+  test("have results of any name", async () => {
+    for (const name of ["__proto__", "constructor", "n"]) {
+      const select = { [name]: count(), total: sum<{ k: string; ms: number }>("ms") };
+      const found = aggregate([{ k: "a", ms: 5 }], { by: "k", select });
+      const rows = (await found.toArray()).map(([key, row]) => [key, Object.entries(row)] as const);
+      expect(rows).toEqual([
+        [
+          "a",
+          [
+            [name, 1],
+            ["total", 5],
+          ],
+        ],
+      ]);
+    }
   });
 
   test("that are larger than memory pass through", async () => {
