@@ -102,10 +102,10 @@ export class HeldLease implements Lease {
     if (this.lost || ageOf(this.#seen) >= VERIFY_MS) this.verify();
   }
 
-  /** Whether the lease still holds. */
-  check(): boolean {
+  /** Whether the lease still holds. `now` is the steady clock. */
+  check(now = performance.now()): boolean {
     if (this.lost || this.left) return false;
-    return ageOf(this.#seen) < FRESH_MS || this.#look();
+    return ageOf(this.#seen, now) < FRESH_MS || this.#look();
   }
 
   #look(): boolean {
@@ -129,8 +129,11 @@ export class HeldLease implements Lease {
   }
 }
 
-function ageOf({ steady, wall }: { readonly steady: number; readonly wall: number }): number {
-  return Math.max(performance.now() - steady, Date.now() - wall);
+function ageOf(
+  { steady, wall }: { readonly steady: number; readonly wall: number },
+  now = performance.now(),
+): number {
+  return Math.max(now - steady, Date.now() - wall);
 }
 
 /** In the middle of a batch, a holder looks at its token this often. */

@@ -167,7 +167,7 @@ export class Writer {
   }
 
   #begin(group: readonly Waiting[]): void {
-    for (const { lease } of group) lease.verifyNow();
+    for (const lease of leasesOf(group)) lease.verifyNow();
     const dataSet = this.#dataSet;
     dataSet.sync();
     const segment = this.#segmentToWrite((group.at(-1) as Waiting).lease);
@@ -229,7 +229,7 @@ export class Writer {
   #commit(group: readonly Waiting[]): void {
     const segment = this.#segment as Segment;
     try {
-      for (const { lease } of group) lease.confirm();
+      for (const lease of leasesOf(group)) lease.confirm();
     } catch (error) {
       // The taker of the lock has recorded where our segment ends: after the record, or before it.
       this.#dataSet.sync();
@@ -371,6 +371,13 @@ function notKnown(path: string, cause: unknown): PartdError {
     `${message} Nor could it be undone: whether it is there is not known. Read its keys before you append it again.`,
     { path, cause },
   );
+}
+
+/** Each once: it is nearly always one, and a look at the clocks costs as much as encoding a key. */
+function leasesOf(group: readonly Waiting[]): ReadonlySet<Lease> {
+  const leases = new Set<Lease>();
+  for (const { lease } of group) leases.add(lease);
+  return leases;
 }
 
 /** Whether a group has so many keys that encoding it in one go would block the loop. */
