@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "@jest/globals";
-import { Reserve } from "../src/data-set/data-set.js";
+import { Reserve } from "../src/data-set/reserve.js";
 import { directories } from "./directories.js";
 
 const { next } = directories();

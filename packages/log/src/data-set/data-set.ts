@@ -1,22 +1,21 @@
-import { existsSync, mkdirSync, openSync, readdirSync, rmSync, statSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, rmSync, statSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { PartdError } from "@partd/core";
 import { Gate, Pace } from "@partd/core/author";
 import {
-  closeFile,
   DirectoryLock,
   ifSystemError,
   type Lease,
   type LockWait,
   syncDirectory,
   systemError,
-  writeAllSync,
 } from "@partd/disk";
 import { SEGMENT_HEADER } from "../format/layout.js";
 import { Manifest, type ManifestEntry } from "../format/manifest.js";
 import { writeIndex } from "../index/index-file.js";
 import { GrowingIndex } from "../index/range-chains.js";
 import { closeIdle } from "../open-files.js";
+import { Reserve } from "./reserve.js";
 import { mayRun, type Segment } from "./segment.js";
 import { findSegments, isBaseFile, QUIET, SegmentList } from "./segment-list.js";
 
@@ -358,58 +357,4 @@ export async function describeOthers(dataSet: DataSet): Promise<void> {
       return; // A full or read-only disk: an index only saves time.
     }
   }
-}
-
-/**
- * A file of zeros that is removed when the disk is full, so that there is space to record
- * deletions: without it a full disk could not be emptied. The next segment makes it again.
- */
-export class Reserve {
-  readonly #path: string;
-
-  constructor(path: string) {
-    this.#path = path;
-  }
-
-  /** Makes the file if it is not there. On a disk that is full there is none. */
-  make(): void {
-    if (existsSync(this.#path)) return;
-    try {
-      const fd = openSync(this.#path, "wx");
-      try {
-        writeAllSync(fd, Buffer.alloc(RESERVED_BYTES), 0);
-      } finally {
-        closeFile(fd);
-      }
-    } catch {
-      this.#giveUp();
-    }
-  }
-
-  /** Runs `work`. If the disk is full, and `mayRepeat`, runs it again with the reserve's space. */
-  async spend<T>(work: () => Promise<T>, mayRepeat: () => boolean = () => true): Promise<T> {
-    try {
-      return await work();
-    } catch (error) {
-      if (!isFull(error) || !mayRepeat() || !this.#giveUp()) throw error;
-      return work();
-    }
-  }
-
-  #giveUp(): boolean {
-    try {
-      rmSync(this.#path);
-      return true;
-    } catch {
-      return false;
-    }
-  }
-}
-
-/** Enough to delete some thousand keys, and for many lines of the manifest. */
-const RESERVED_BYTES = 64 * 1024;
-
-function isFull(error: unknown): boolean {
-  const { code } = ((error as Error | undefined)?.cause ?? error) as NodeJS.ErrnoException;
-  return code === "ENOSPC" || code === "EDQUOT";
 }
