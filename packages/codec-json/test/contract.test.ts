@@ -10,6 +10,7 @@ const hints = {
   arbitrary: fc.array(
     fc.jsonValue().map((value) => JSON.parse(JSON.stringify(value)) as JsonValue),
   ),
+  anyItems: true,
   unencodable: ["text", null, { a: 1 }, [undefined], [1n], [Number.NaN], [new Map()]],
   badBytes: [
     new Uint8Array(0),

@@ -1,5 +1,5 @@
-import { type KeyTree, tuple } from "@partd/core";
-import { equal, ok, rejection, rejects } from "./check.js";
+import { isPartdError, type KeyTree, tuple } from "@partd/core";
+import { equal, fail, ok, rejection, rejects, show } from "./check.js";
 import { type CodecCase, snapshot } from "./codec-case.js";
 import { collect } from "./store-case.js";
 
@@ -205,6 +205,23 @@ export function codecCases<V>(): CodecCase<V>[] {
       },
     },
     {
+      name: "an item that cannot be read is ERR_PARTD_CODEC, naming its place, and appends nothing",
+      when: ({ anyItems }) => anyItems,
+      run: async ({ fresh, samples }) => {
+        const [sample] = samples as readonly [V];
+        for (const [what, bad, inner] of unreadable()) {
+          const { store, lower } = fresh();
+          const list = [0, { list: [bad] }] as V;
+          const append = () => store.append({ good: sample, bad: list });
+          const error = await rejection(append, what);
+          if (!isPartdError(error, "ERR_PARTD_CODEC")) fail(`${what}: got ${show(error)}`, error);
+          equal(error.key, "bad", `${what}: the error's key`);
+          ok(error.message.includes(`[1].list[0]${inner} `), `${what}: no place in ${show(error)}`);
+          equal(await snapshot(lower), new Map(), `the store, after ${what}`);
+        }
+      },
+    },
+    {
       name: "many small frames in one key",
       run: async ({ store, samples, options, join, same }) => {
         const [sample] = samples as readonly [V];
@@ -237,5 +254,22 @@ export function codecCases<V>(): CodecCase<V>[] {
         }
       },
     },
+  ];
+}
+
+/** Items that throw when they are looked at, and where within the item. */
+function unreadable(): [what: string, item: unknown, inner: string][] {
+  const get = () => {
+    throw new Error("not today");
+  };
+  const revoked = Proxy.revocable({}, {});
+  revoked.revoke();
+  return [
+    ["a getter that throws", Object.defineProperty({}, "a", { get, enumerable: true }), ".a"],
+    ["an item that throws", Object.defineProperty([1], 0, { get, enumerable: true }), "[0]"],
+    ["a revoked proxy", revoked.proxy, ""],
+    ["a proxy that lists nothing", new Proxy({ a: 1 }, { ownKeys: get }), ""],
+    ["a proxy without a prototype", new Proxy({ a: 1 }, { getPrototypeOf: get }), ""],
+    ["no Map, but of its class", Object.create(Map.prototype), ""],
   ];
 }

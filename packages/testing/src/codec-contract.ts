@@ -16,6 +16,11 @@ export interface CodecContractOptions<V> {
   readonly arbitrary?: Arbitrary<V> | undefined;
   /** Values that the codec cannot carry. Each must be `ERR_PARTD_CODEC`. */
   readonly unencodable?: readonly unknown[] | undefined;
+  /**
+   * Whether values are lists of any items: adds items that cannot be read, such as an object whose
+   * getter throws. Each must be `ERR_PARTD_CODEC` that names its place.
+   */
+  readonly anyItems?: boolean | undefined;
   /** Contents of frames that this codec never wrote. Each must be `ERR_PARTD_CORRUPT`. */
   readonly badBytes?: readonly Uint8Array[] | undefined;
   /**
