@@ -24,6 +24,7 @@ export class SingleConnection implements Connection {
   #own: ReturnType<typeof makeClient> | undefined;
   #client: RedisClientLike | undefined;
   #lastError: unknown;
+  #pinging: NodeJS.Timeout | undefined;
 
   constructor(from: string | RedisClientLike) {
     if (typeof from !== "string") {
@@ -56,6 +57,7 @@ export class SingleConnection implements Connection {
       throw error;
     }
     this.#client = this.#own as RedisClientLike;
+    this.#pingLater(this.#own);
   }
 
   async send(_key: string, command: Argument[], replicas = 0): Promise<Reply> {
@@ -82,9 +84,22 @@ export class SingleConnection implements Connection {
   async renew(): Promise<void> {} // The client keeps trying the one server.
 
   close(): void {
+    clearTimeout(this.#pinging);
     this.#client = undefined;
     this.#own?.destroy();
     this.#own = undefined;
+  }
+
+  /**
+   * A connection without traffic would count as broken. The client's own `pingInterval` goes on for
+   * ever, and keeps the process alive, if the client is destroyed while it reconnects.
+   */
+  #pingLater(client: ReturnType<typeof makeClient>): void {
+    this.#pinging = setTimeout(() => {
+      // Its failure is that of the connection, which is told by the event.
+      if (client.isReady) client.sendCommand(["PING"]).catch(() => {});
+      this.#pingLater(client);
+    }, SILENCE_MS / 3).unref();
   }
 }
 
@@ -100,7 +115,6 @@ function makeClient(server: ServerOptions) {
       reconnectStrategy: (retries: number, cause: Error) =>
         wasReady ? reconnectDelay(retries) : new Error(cause.message, { cause }),
     },
-    pingInterval: SILENCE_MS / 3,
     disableOfflineQueue: true,
     maintNotifications: "disabled",
   });
