@@ -29,7 +29,7 @@ export const buffer: Suite = {
           bound: BOUND,
         }),
       },
-      targets: [{ against: "Python Buffer over File", ratio: 1 }],
+      targets: [{ against: "Python Buffer over File", ratio: 2 }],
     },
     {
       title: "ten times the records: 10,000 batches x 1,000 keys x 100 B",

@@ -11,7 +11,7 @@ export const file: Suite = {
   name: "file",
   works: [
     appendBatches(20, 1_000, 3),
-    appendBatches(20, 20_000, 1.3),
+    appendBatches(20, 20_000, 1.5),
     {
       title: "20,000 awaited single-key appends of 100 B by one process",
       unit: "appends",
@@ -57,7 +57,7 @@ export const file: Suite = {
         FileStore: getAll(1_000, 2_000),
         "Python File": python("stores", "get_all", { store: "File", keys: 1_000, size: 2_000 }),
       },
-      targets: [{ against: "Python File", ratio: 2 }],
+      targets: [{ against: "Python File", ratio: 2.5 }],
     },
     {
       title: "get of 64 keys of 16 MiB each",

@@ -69,7 +69,7 @@ export const log: Suite = {
       },
       targets: [
         { against: "classic-level", ratio: 3 },
-        { against: "Python File", ratio: 0.3 },
+        { against: "Python File", ratio: 1 },
       ],
     },
     {
