@@ -20,6 +20,7 @@ import { ExclusiveWork } from "./exclusive-work.js";
 import { limitsFor } from "./limits.js";
 import { Listing } from "./listing.js";
 import { Reader } from "./reader.js";
+import { Removals } from "./removals.js";
 import { Spiller } from "./spiller.js";
 import { type BufferListeners, type BufferStats, SpillStats } from "./stats.js";
 
@@ -49,6 +50,7 @@ export class BufferStore extends BaseStore {
   readonly #spiller: Spiller;
   readonly #exclusive: ExclusiveWork;
   readonly #reader: Reader;
+  readonly #removals: Removals;
   readonly #listing: Listing;
   readonly #stats: SpillStats;
   readonly #pace = new Pace();
@@ -74,6 +76,7 @@ export class BufferStore extends BaseStore {
     this.#spiller = new Spiller(this.#blocks, slow, limits, this.#stats);
     this.#exclusive = new ExclusiveWork(this.#spiller);
     this.#reader = new Reader(this.#blocks, this.#spiller, this.#exclusive, this.#pace);
+    this.#removals = new Removals(this.#blocks, this.#spiller, this.#exclusive, this.#pace);
     this.#listing = new Listing(
       this.#blocks,
       slow,
@@ -109,7 +112,7 @@ export class BufferStore extends BaseStore {
   }
 
   protected async _append(batch: Batch, options: AppendOptions): Promise<void> {
-    if (this.#exclusive.isAbandoned) await this.#exclusive.settled(options.signal);
+    if (!this.#exclusive.isSettled) await this.#exclusive.settled(options.signal);
     await this.#spiller.append(batch, options);
     this.#writes += batch.keys.length;
     if (this.#writes < 64) return;
@@ -142,11 +145,24 @@ export class BufferStore extends BaseStore {
     return this.#listing.entries(options);
   }
 
-  protected async _delete(keys: readonly string[], { signal }: OperationOptions): Promise<void> {
-    await this.#exclusive.change(signal, async () => {
-      await this.#spiller.flights.target.delete(keys.map(decodeKey));
-      await this.#remove(keys);
-    });
+  protected _delete(keys: readonly string[], options: OperationOptions): Promise<void> {
+    return this.#removals.remove(keys, options);
+  }
+
+  protected override async _pop(
+    keys: readonly string[],
+    options: GetOptions,
+  ): Promise<Uint8Array[]> {
+    const values = await this._get(keys, options);
+    const isSplit = (key: string, i: number) => {
+      const held = this.#blocks.get(key);
+      const whole = values[i] as Uint8Array;
+      return held !== undefined && this.#blocks.length(held) < whole.byteLength;
+    };
+    await this._whileRemoving(keys, () =>
+      this.#removals.remove(keys, options, keys.filter(isSplit)),
+    );
+    return values;
   }
 
   /**
@@ -173,12 +189,8 @@ export class BufferStore extends BaseStore {
     this.#stats.flushed();
   }
 
-  protected override async _drop({ signal }: OperationOptions): Promise<void> {
-    await this.#exclusive.change(signal, async () => {
-      await this.#spiller.flights.target.drop();
-      await this.#remove(this.#blocks.keys());
-      this.#spiller.forgetUncertainty();
-    });
+  protected override _drop(options: OperationOptions): Promise<void> {
+    return this.#removals.removeAll(options);
   }
 
   /** Runs under the slow store's lock. While it is held, spills use the locked store, too. */
@@ -193,15 +205,6 @@ export class BufferStore extends BaseStore {
   async #spill(signal?: AbortSignal): Promise<void> {
     await this.#exclusive.settled(signal);
     await this.#spiller.flush(signal);
-  }
-
-  /** Removes keys from memory, where nothing else is under way. */
-  async #remove(keys: Iterable<string>): Promise<void> {
-    for (const key of keys) {
-      this.#blocks.remove(key);
-      this.#spiller.flights.forgetSplit(key);
-      if (this.#pace.due) await this.#pace.rest();
-    }
   }
 }
 

@@ -11,6 +11,8 @@ export class ExclusiveWork {
   readonly #spiller: Spiller;
   /** Never rejects. */
   #abandoned: Promise<void> | undefined;
+  /** What a failed change left to be done before all else. */
+  #mending: Mending | undefined;
   #changes = 0;
   #changesUnderWay = 0;
 
@@ -28,14 +30,33 @@ export class ExclusiveWork {
     return this.#changesUnderWay > 0;
   }
 
-  /** Whether work goes on that its caller has given up. */
-  get isAbandoned(): boolean {
-    return this.#abandoned !== undefined;
+  /** Whether no work goes on that its caller has given up, and no failed change has to be mended. */
+  get isSettled(): boolean {
+    return this.#abandoned === undefined && this.#mending === undefined;
   }
 
-  /** Resolves when no work goes on that its caller has given up. */
+  /** Resolves when {@link isSettled}. @throws what keeps a failed change from being mended. */
   async settled(signal?: AbortSignal): Promise<void> {
-    while (this.#abandoned) await unlessAborted(this.#abandoned, signal);
+    while (!this.isSettled) {
+      await unlessAborted(this.#abandoned ?? (this.#mending as Mending).again(), signal);
+    }
+  }
+
+  /**
+   * Makes memory agree with the slow store after a change that failed half-way. If that fails, too, it
+   * is tried again by whatever comes next, and nothing else is done until then. Never rejects.
+   */
+  async mend(work: () => Promise<void>): Promise<void> {
+    const mending = new Mending(work);
+    try {
+      await mending.again();
+    } catch {
+      this.#mending = mending;
+      void this.#spiller.whileQuiet(undefined, () => mending.done);
+      void mending.done.then(() => {
+        this.#mending = undefined;
+      });
+    }
   }
 
   /** Runs `change`, which changes keys in memory and below. */
@@ -114,5 +135,34 @@ export class ExclusiveWork {
     };
     const ended = work.then(end, end);
     this.#abandoned = ended;
+  }
+}
+
+/** Work that is tried again until it succeeds, by one caller at a time for all. */
+class Mending {
+  readonly done: Promise<void>;
+  readonly #work: () => Promise<void>;
+  #attempt: Promise<void> | undefined;
+  #resolve!: () => void;
+
+  constructor(work: () => Promise<void>) {
+    this.#work = work;
+    this.done = new Promise((resolve) => {
+      this.#resolve = resolve;
+    });
+  }
+
+  again(): Promise<void> {
+    this.#attempt ??= this.#try();
+    return this.#attempt;
+  }
+
+  async #try(): Promise<void> {
+    try {
+      await this.#work();
+      this.#resolve();
+    } finally {
+      this.#attempt = undefined;
+    }
   }
 }

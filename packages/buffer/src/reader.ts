@@ -88,7 +88,7 @@ export class Reader {
     work: () => Promise<T>,
     options: OperationOptions & { readonly waits?: boolean },
   ): Promise<T> {
-    if (this.#exclusive.isAbandoned) await this.#exclusive.settled(options.signal);
+    if (!this.#exclusive.isSettled) await this.#exclusive.settled(options.signal);
     return this.#spiller.read(keys, work, options);
   }
 }

@@ -153,42 +153,110 @@ test("after a drop there is nothing to be there twice, and no flush tells of it"
   expect(await read(slow, "x")).toBe("1");
 });
 
-describe("a slow store that fails in the middle of a deletion", () => {
+describe("a slow store that fails in the middle of a removal", () => {
+  /** Removes one key or none before it fails, and may not tell then what is left. */
   class Halfway extends GatedStore {
+    removed = 1;
+    becomesMute = false;
+    isMute = false;
+
     protected override async _delete(keys: readonly string[]): Promise<void> {
-      await super._delete(keys.slice(0, 1));
-      if (this.refuse !== undefined) throw this.refuse;
+      await super._delete(keys.slice(0, this.removed));
+      if (this.refuse !== undefined) this.#fail();
       await super._delete(keys);
+    }
+
+    protected override async _drop(): Promise<void> {
+      if (this.refuse !== undefined) {
+        await super._delete(["x"].slice(0, this.removed));
+        this.#fail();
+      }
+      await super._drop();
+    }
+
+    protected override async _sizes(keys: readonly string[]): Promise<number[]> {
+      if (this.isMute) throw noSpace;
+      return (await super._get(keys, {})).map(({ byteLength }) => byteLength);
+    }
+
+    protected override async _count(): Promise<number> {
+      if (this.isMute) throw noSpace;
+      return [...(await super._keys())].length;
+    }
+
+    #fail(): never {
+      this.isMute = this.becomesMute;
+      throw this.refuse;
     }
   }
 
-  test.each<[string, (store: Store) => Promise<unknown>]>([
-    ["delete", (store) => store.delete(["x", "y", "z"])],
-    ["pop", (store) => store.pop(["x", "y", "z"])],
-    ["delete in withLock", (store) => store.withLock((held) => held.delete(["x", "y", "z"]))],
-  ])(
-    "%s: memory keeps what it has, iset sets again, and the next one has all gone",
-    async (_, remove) => {
-      const slow = new Halfway();
-      const store = new BufferStore(new Dict(), slow, { availableMemory: 20_000 });
-      for (const key of ["x", "y"]) await store.iset(key, bytes("1"));
-      await store.append({ x: bytes("2"), y: bytes("2"), z: bytes("2") });
+  const KEYS = ["x", "y", "z", "below"];
+  const valuesOf = (store: Store) => Promise.all(KEYS.map((key) => read(store, key)));
+
+  async function setUpHalfway() {
+    const slow = new Halfway();
+    const store = new BufferStore(new Dict(), slow, { availableMemory: 20_000 });
+    for (const key of ["x", "y", "below"]) await store.iset(key, bytes("1"));
+    await store.append({ x: bytes("2"), y: bytes("2"), z: bytes("2") });
+    return { slow, store };
+  }
+
+  const removals: readonly [string, (store: Store) => Promise<unknown>, string][] = [
+    ["delete", (store) => store.delete(KEYS), "2"],
+    ["pop", (store) => store.pop(KEYS), "2"],
+    ["delete in withLock", (store) => store.withLock((held) => held.delete(KEYS)), "2"],
+    ["pop in withLock", (store) => store.withLock((held) => held.pop(KEYS)), "2"],
+    ["drop", (store) => store.drop(), ""], // What is only in memory goes with the rest.
+  ];
+
+  test.each(removals)(
+    "%s: each key is whole or gone, iset sets again, and the next one has all gone",
+    async (_, remove, onlyInMemory) => {
+      const { slow, store } = await setUpHalfway();
       slow.refuse = noSpace;
       await expect(remove(store)).rejects.toBe(noSpace);
-      expect(await Promise.all(["x", "y", "z"].map((key) => read(store, key)))).toEqual([
-        "2", // As far as the slow store came.
-        "12",
-        "2",
-      ]);
+      expect(await valuesOf(store)).toEqual(["", "12", onlyInMemory, "1"]);
       slow.refuse = undefined;
       for (const key of ["x", "y"]) await store.iset(key, bytes("3"));
       expect(await Promise.all(["x", "y"].map((key) => read(store, key)))).toEqual(["3", "3"]);
       await remove(store);
-      for (const key of ["x", "y", "z"]) expect(await read(store, key)).toBe("");
+      expect(await valuesOf(store)).toEqual(["", "", "", ""]);
       await store.flush();
-      for (const key of ["x", "y", "z"]) expect(await read(slow, key)).toBe("");
+      expect(await valuesOf(slow)).toEqual(["", "", "", ""]);
     },
   );
+
+  test.each(removals)(
+    "%s, and cannot tell what is left: nothing more is done until it can",
+    async (_, remove, onlyInMemory) => {
+      const { slow, store } = await setUpHalfway();
+      slow.becomesMute = true;
+      slow.refuse = noSpace;
+      await expect(remove(store)).rejects.toBe(noSpace);
+      slow.refuse = undefined;
+      const outcomes = await Promise.allSettled([
+        store.append({ x: bytes("3") }),
+        store.get("x"),
+        store.flush(),
+        store.delete("y"),
+        store.close(),
+      ]);
+      for (const outcome of outcomes) expect(outcome).toMatchObject({ reason: noSpace });
+      expect(await read(slow, "y")).toBe("1");
+      slow.isMute = false;
+      await store.append({ y: bytes("3") });
+      expect(await valuesOf(store)).toEqual(["", "123", onlyInMemory, "1"]);
+      await store.close();
+    },
+  );
+
+  test.each(removals)("%s at its very beginning: all is as it was", async (_, remove) => {
+    const { slow, store } = await setUpHalfway();
+    slow.removed = 0;
+    slow.refuse = noSpace;
+    await expect(remove(store)).rejects.toBe(noSpace);
+    expect(await valuesOf(store)).toEqual(["12", "12", "2", "1"]);
+  });
 });
 
 describe("a slow store that hangs", () => {

@@ -88,7 +88,7 @@ export abstract class BaseStore extends Primitives implements Store {
   async delete(keys: Key | readonly Key[], options: OperationOptions = {}): Promise<void> {
     const flat = flattenKeys(keys);
     await this.#exclusive({ operation: "delete", keys: flat }, options, () =>
-      this.#remove(flat, options),
+      this._whileRemoving(flat, () => this._delete(flat, options)),
     );
   }
 
@@ -209,8 +209,23 @@ export abstract class BaseStore extends Primitives implements Store {
 
   protected async _pop(keys: readonly string[], options: GetOptions): Promise<Uint8Array[]> {
     const values = await this._get(keys, options);
-    await this.#remove(keys, options);
+    await this._whileRemoving(keys, () => this._delete(keys, options));
     return values;
+  }
+
+  /**
+   * Runs the removal of keys, for a `_pop` of one's own. One that fails may have removed some of
+   * them: the next iset of each sets again.
+   */
+  protected async _whileRemoving(
+    keys: readonly string[],
+    removal: () => Promise<void>,
+  ): Promise<void> {
+    try {
+      await removal();
+    } finally {
+      this.#forgetIsets(keys);
+    }
   }
 
   // ---- State -----------------------------------------------------------------------------------
@@ -274,15 +289,6 @@ export abstract class BaseStore extends Primitives implements Store {
     checkNotHeld(this);
     if (!this.#closing) return;
     throw new PartdError("ERR_PARTD_CLOSED", "The store is closed; make a new one to go on.");
-  }
-
-  /** A removal that fails may have removed some of the keys: the next iset of each sets again. */
-  async #remove(keys: readonly string[], options: OperationOptions): Promise<void> {
-    try {
-      await this._delete(keys, options);
-    } finally {
-      this.#forgetIsets(keys);
-    }
   }
 
   #forgetIsets(keys: readonly string[]): void {
