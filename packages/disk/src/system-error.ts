@@ -8,16 +8,22 @@ export interface FailedAction extends PartdErrorContext {
   readonly path: string;
   /** What to name in place of the path: `key "x" in /data`. Default: the path. */
   readonly what?: string | undefined;
+  /** What the failure leaves: `"2 of 3 keys are removed"`. Default: the data is as it was. */
+  readonly left?: string | undefined;
 }
 
 /** A file system failure as `ERR_PARTD_IO`, with advice. A `PartdError` is returned unchanged. */
 export function systemError(
-  { action, what, ...context }: FailedAction,
+  { action, what, left, ...context }: FailedAction,
   cause: unknown,
 ): PartdError {
   if (isPartdError(cause)) return cause;
   const code = errnoOf(cause);
-  const advice = (code !== undefined && ADVICE[code]) || `${messageOf(cause)}.`;
+  let advice = (code !== undefined && ADVICE[code]) || `${messageOf(cause)}.`;
+  if (left !== undefined) {
+    const isTold = advice.includes(AS_IT_WAS);
+    advice = isTold ? advice.replace(AS_IT_WAS, left) : `${advice} Now ${left}.`;
+  }
   return new PartdError("ERR_PARTD_IO", `Cannot ${action} ${what ?? context.path}: ${advice}`, {
     ...context,
     cause,
@@ -42,6 +48,8 @@ const NO_FOLDER =
   "a file is in the way, or a part of the path is no directory; choose another path or move the file.";
 const NO_FILE = "what is there is neither a file nor a folder; move it away.";
 
+const AS_IT_WAS = "the data is as it was";
+
 /** Advice for each code of a system error. */
 const ADVICE: { readonly [code: string]: string } = {
   __proto__: null as never,
@@ -52,10 +60,9 @@ const ADVICE: { readonly [code: string]: string } = {
   ENFILE: FILES,
   EEXIST: NO_FOLDER,
   ENOTDIR: NO_FOLDER,
-  ENOSPC: "no space is left on the device; the data is as it was. Free some and try again.",
-  EDQUOT: "the disk quota is used up; the data is as it was. Free some space and try again.",
-  EFBIG:
-    "the file would become larger than the file system or a limit (ulimit -f) allows; the data is as it was.",
+  ENOSPC: `no space is left on the device; ${AS_IT_WAS}. Free some and try again.`,
+  EDQUOT: `the disk quota is used up; ${AS_IT_WAS}. Free some space and try again.`,
+  EFBIG: `the file would become larger than the file system or a limit (ulimit -f) allows; ${AS_IT_WAS}.`,
   ENAMETOOLONG: "the path is longer than the system allows; choose a shorter one.",
   EFTYPE: NO_FILE,
   ELOOP:

@@ -1,6 +1,6 @@
 import fs, { constants } from "node:fs";
 import { Pace } from "@partd/core/author";
-import type { Lease, Takeover } from "@partd/disk";
+import { ifSystemError, type Lease, type Takeover } from "@partd/disk";
 import type { DataSet } from "./data-set.js";
 import { isAbsent, SLICE, STRICT } from "./disk.js";
 import type { Touched, Unfinished } from "./journal.js";
@@ -47,22 +47,29 @@ export async function undoAppend(
   }
 }
 
-/** Removes keys; missing ones are skipped. */
+/** Removes keys; missing ones are skipped. @throws an error that says how many are removed. */
 export async function removeKeys(
   set: DataSet,
   lease: Lease,
-  keys: Iterable<string>,
+  keys: readonly string[],
 ): Promise<void> {
-  const { disk, files, fsync, layout, work } = set;
+  const { disk, files, fsync, layout, path, work } = set;
   const pace = new Pace();
   const folders = new Set<string>();
-  for (const key of keys) {
-    await files.forget(key);
-    await layout.remove(key, (path) => work.discard(lease, path));
-    if (fsync) for (const folder of layout.foldersOf(key, false)) folders.add(folder);
-    if (pace.due) await pace.rest();
+  let removed = 0;
+  try {
+    for (const key of keys) {
+      await files.forget(key);
+      await layout.remove(key, (each) => work.discard(lease, each));
+      removed++;
+      if (fsync) for (const folder of layout.foldersOf(key, false)) folders.add(folder);
+      if (pace.due) await pace.rest();
+    }
+    if (fsync) await disk.syncFolders(folders);
+  } catch (error) {
+    const left = `${removed} of ${keys.length} keys are removed`;
+    throw ifSystemError({ action: "remove keys from", path, left }, error);
   }
-  if (fsync) await disk.syncFolders(folders);
 }
 
 /** Removes every key, and no other file. */

@@ -150,6 +150,26 @@ test("a deletion that could not be noted does not undo the append that was noted
   expect((await after.get(["x", "y"])).map(text)).toEqual(["1", "12"]);
 });
 
+test.each(["ENOSPC", "EIO"])(
+  "a removal of several keys that %s stops half-way says how many are removed",
+  async (code) => {
+    const directory = make();
+    await using store = new FileStore(directory, STALE);
+    await store.append({ x: bytes("1"), y: bytes("1"), z: bytes("1") });
+    for (const remove of [() => store.delete(["x", "y", "z"]), () => store.drop()]) {
+      fail("rename", directory, code, 3);
+      const told = await remove().catch((error: Error) => error.message);
+      expect(told).toMatch(/ 2 of 3 keys are removed\.( Free some and try again\.)?$/);
+      expect(told).toContain(directory);
+      expect(told).not.toContain("as it was");
+      faults.rule = undefined;
+      const values = (await store.get(["x", "y", "z"])).map(text);
+      expect(values.sort()).toEqual(["", "", "1"]);
+      await store.append({ x: bytes("1"), y: bytes("1"), z: bytes("1") });
+    }
+  },
+);
+
 test.each([[[]], [["fsync"]]])(
   "each call of the file system fails in turn (%s): done, or refused and as it was, and nothing is left",
   (words) => {
