@@ -217,7 +217,8 @@ export class LogStore extends BaseStore {
     const durable = this.#options.fsync ?? false;
     await dataSet.reserve.spend(async () => dataSet.announce([entry], durable));
     // Also removes the segments that a crashed process has left.
-    dataSet.removeUnlisted(() => dataSet.verifyAlone());
+    const left = "all keys are gone, and what is left of the files only takes space";
+    dataSet.removeUnlisted(() => dataSet.verifyAlone(), left);
     dataSet.condense();
   }
 

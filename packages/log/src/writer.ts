@@ -118,7 +118,7 @@ export class Writer {
         this.#commit(group);
         this.#succeed(group);
       } catch (error) {
-        this.#fail(group, error);
+        void this.#fail(group, error);
       }
     }
     this.#busy = false;
@@ -133,7 +133,7 @@ export class Writer {
       this.#commit(group);
       this.#succeed(group);
     } catch (error) {
-      this.#fail(group, error);
+      void this.#fail(group, error);
     }
     this.#run();
   }
@@ -149,7 +149,8 @@ export class Writer {
     if (!group.some(({ signal }) => signal?.aborted)) return group;
     return group.filter((waiting) => {
       if (!waiting.signal?.aborted) return true;
-      this.#reject(waiting, waiting.signal.reason);
+      this.#dataSet.lock.leave(waiting.lease);
+      waiting.reject(waiting.signal.reason);
       return false;
     });
   }
@@ -159,11 +160,6 @@ export class Writer {
       this.#dataSet.lock.leave(lease);
       resolve();
     }
-  }
-
-  #reject({ lease, reject }: Waiting, error: unknown): void {
-    this.#dataSet.lock.leave(lease);
-    reject(error);
   }
 
   #begin(group: readonly Waiting[]): void {
@@ -208,15 +204,16 @@ export class Writer {
     // record, comes last.
     const payload = await encoder.payload();
     const written = writePieces(this.#fd, payload, at + encoder.payloadStart);
-    const [, outcome] = await Promise.all([encoder.checksum(), settled(written)]);
-    if (outcome) throw outcome.error;
+    const [, [outcome]] = await Promise.all([encoder.checksum(), Promise.allSettled([written])]);
+    if (outcome.status === "rejected") throw outcome.reason;
     const head = encoder.headAndTable();
     try {
       if (head.length <= AT_ONCE) writeAllSync(this.#fd, head, at);
       else await writePieces(this.#fd, [head], at);
       if (this.#fsync) await syncFile(this.#fd);
     } catch (error) {
-      throw (await settled(this.#void(at))) ? notKnown(segment.path, error) : error;
+      const [{ status }] = await Promise.allSettled([this.#void(at)]);
+      throw status === "rejected" ? notKnown(segment.path, error) : error;
     }
   }
 
@@ -244,11 +241,16 @@ export class Writer {
   }
 
   /** The file after the last record is in an unknown state: ends the segment there. */
-  #fail(group: readonly Waiting[], error: unknown): void {
+  async #fail(group: readonly Waiting[], cause: unknown): Promise<void> {
     const path = this.#segment?.path ?? this.#dataSet.directory;
-    this.#finish();
-    for (const waiting of group)
-      this.#reject(waiting, systemError({ action: "write to", path: path }, error));
+    const segment = this.#end();
+    for (const { lease } of group) this.#dataSet.lock.leave(lease);
+    if (segment) {
+      // Later appends need not wait for this, but who learns of the failure has the space.
+      await this.#dataSet.giveBack(segment);
+      this.#describeLater(segment);
+    }
+    for (const { reject } of group) reject(systemError({ action: "write to", path }, cause));
   }
 
   #segmentToWrite(lease: Lease): Segment {
@@ -301,12 +303,21 @@ export class Writer {
 
   /** Ends the segment, and writes its index in the background. */
   #finish(): void {
+    const segment = this.#end();
+    if (segment) this.#describeLater(segment);
+  }
+
+  /** @returns the segment that was ended, unless it had been dropped or compacted. */
+  #end(): Segment | undefined {
     const segment = this.#segment;
-    if (!segment) return;
+    if (!segment) return undefined;
     this.#segment = undefined;
     segment.isBeingWritten = false;
     this.#encoder = new RecordEncoder();
-    if (!this.#dataSet.segments.includes(segment)) return; // Dropped or compacted.
+    return this.#dataSet.segments.includes(segment) ? segment : undefined;
+  }
+
+  #describeLater(segment: Segment): void {
     const { memory } = segment.index as GrowingIndex;
     this.#finishingMemory += memory;
     const work = this.#describe(segment).finally(() => {
@@ -335,8 +346,10 @@ export class Writer {
     try {
       dataSet.sync();
       if (!dataSet.segments.includes(segment)) return dataSet.removeFiles([segment]);
-      const { size } = fstatSync(segment.fd);
-      dataSet.announce([["finished", segment.id, String(end), String(size)]], false);
+      if (!segment.finished) {
+        const { size } = fstatSync(segment.fd);
+        dataSet.announce([["finished", segment.id, String(end), String(size)]], false);
+      }
       // The ranges can now be read from the file: their memory is freed.
       if (indexed && !this.#closing) {
         segment.index = await StoredIndex.open(segment.indexPath, segment.id);
@@ -356,8 +369,7 @@ const SLOW_MS = 20;
 const STAY_SLOW_MS = 250;
 /** Bytes from which on no further batch joins a record. */
 const LARGEST_GROUP = 4 * 2 ** 20;
-
-/** Segments whose indexes are being written at a time. */
+/** Segments whose indexes are written at a time. */
 const MOST_FINISHING = 8;
 const NO_MAGIC = new Uint8Array(4);
 /** Keys that are encoded in one go, which takes some 300 µs. */
@@ -385,13 +397,4 @@ function isLong(group: readonly Waiting[]): boolean {
   let keys = 0;
   for (const { batch } of group) keys += batch.keys.length;
   return keys > 16 * STRETCH;
-}
-
-async function settled(work: Promise<void>): Promise<{ error: unknown } | undefined> {
-  try {
-    await work;
-    return undefined;
-  } catch (error) {
-    return { error };
-  }
 }

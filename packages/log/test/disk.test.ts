@@ -7,6 +7,8 @@ import {
   mkdirSync,
   openSync,
   readdirSync,
+  statSync,
+  truncateSync,
   writeFileSync,
   writeSync,
 } from "node:fs";
@@ -14,6 +16,8 @@ import { join } from "node:path";
 import { expect, test } from "@jest/globals";
 import { crc32 } from "@partd/disk";
 import { LogStore } from "@partd/log";
+import { DataSet } from "../src/data-set/data-set.js";
+import type { Segment } from "../src/data-set/segment.js";
 import {
   headSeed,
   LONGEST_ENTRY,
@@ -50,6 +54,40 @@ test("a disk that is full in mid-record: the append rejects, the data is as befo
     0,
     "smallsmall",
   ]);
+});
+
+test("the space that a failed append has taken is free when it rejects", () => {
+  const words = [process.execPath, join(import.meta.dirname, "given-back.mjs"), next()];
+  const out = execFileSync("bash", [
+    "--norc",
+    "-c",
+    `trap '' XFSZ; ulimit -f 1024; exec "$@"`,
+    "bash",
+    ...words,
+  ]);
+  expect(JSON.parse(String(out))).toEqual(["ERR_PARTD_IO", true, "123", "123", 0, 0, "1234"]);
+});
+
+test("the clock does not go back when the space of a failed append is given back", async () => {
+  const directory = next();
+  await using failing = new LogStore(directory);
+  await failing.append({ x: Buffer.from("1") });
+  const [path = ""] = filesOf(directory, ".seg");
+  truncateSync(path, 2 ** 20); // As a failed append leaves it.
+  await using between = new LogStore(directory);
+  await between.append({ x: Buffer.from("2") });
+  const dataSet = new DataSet(directory);
+  await dataSet.load();
+  await dataSet.refresh();
+  const segment = dataSet.segments.find((one) => one.path === path) as Segment;
+  segment.close();
+  segment.adopt(openSync(path, "r+"));
+  await dataSet.giveBack(segment);
+  await dataSet.close();
+  expect(statSync(path).size).toBe(segment.position);
+  await using after = new LogStore(directory);
+  await after.append({ x: Buffer.from("3") });
+  expect(text(await between.get("x"))).toBe("123");
 });
 
 test("400 segments under ulimit -n 64", () => {

@@ -1,4 +1,12 @@
-import { existsSync, mkdirSync, readdirSync, rmSync, statSync } from "node:fs";
+import {
+  existsSync,
+  fstatSync,
+  ftruncateSync,
+  mkdirSync,
+  readdirSync,
+  rmSync,
+  statSync,
+} from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { PartdError } from "@partd/core";
 import { Gate, Pace } from "@partd/core/author";
@@ -205,14 +213,15 @@ export class DataSet {
    *
    * @param verify throws if the lock was lost. It is called after the directory was listed: what a later
    *   holder makes is not removed.
+   * @param left what was done before, for the message of a failure.
    */
-  removeUnlisted(verify: () => void): void {
+  removeUnlisted(verify: () => void, left?: string): void {
     try {
       const names = this.unlisted();
       verify();
       for (const name of names) rmSync(join(this.directory, name), { force: true });
     } catch (error) {
-      throw systemError({ action: "remove all files of", path: this.directory }, error);
+      throw systemError({ action: "remove all files of", path: this.directory, left }, error);
     }
   }
 
@@ -297,6 +306,31 @@ export class DataSet {
     }
   }
 
+  /**
+   * Frees the space behind the last record of a segment of ours that an append has failed in. First
+   * the manifest records the length that counts for the clock, which must not go back; while we have
+   * the lock alone, nobody is between reading the manifest and looking at lengths.
+   */
+  async giveBack(segment: Segment): Promise<void> {
+    const { id, position: end } = segment;
+    segment.hold(); // By the descriptor that writes.
+    try {
+      const { size } = fstatSync(segment.fd);
+      if (size - end < WORTH_GIVING_BACK) return;
+      const entry = ["finished", id, String(end), String(size)] as const;
+      await this.reserve.spend(async () => this.announce([entry], false));
+      const signal = AbortSignal.timeout(GIVE_BACK_MS);
+      await this.lock.hold("exclusive", { signal }, async (lease) => {
+        lease.verify();
+        if (this.segments.includes(segment)) ftruncateSync(segment.fd, end);
+      });
+    } catch {
+      // It only takes space, until it is compacted.
+    } finally {
+      segment.unhold();
+    }
+  }
+
   /** Runs `work` while no one else compacts. */
   compaction<T>(signal: AbortSignal, work: (lease: Lease) => Promise<T>): Promise<T> {
     const alone = () => this.#compaction.hold("exclusive", { signal }, work);
@@ -358,3 +392,8 @@ export async function describeOthers(dataSet: DataSet): Promise<void> {
     }
   }
 }
+
+/** In bytes. */
+const WORTH_GIVING_BACK = 64 * 1024;
+/** How long others may keep us from it. */
+const GIVE_BACK_MS = 5000;

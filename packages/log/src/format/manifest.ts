@@ -30,7 +30,7 @@ import { checkVersion, VERSION } from "./layout.js";
 export type ManifestEntry =
   /** A writer, named by its process's token, added a segment. */
   | readonly ["segment", id: string, writer: string]
-  /** The segment's records fill its first `end` bytes, and it stays `size` bytes long. */
+  /** The segment's records fill its first `end` bytes, and it counts as `size` bytes long. */
   | readonly ["finished", id: string, end: string, size: string]
   /** No one writes on to the segments named so far; each writer begins another. */
   | readonly ["seal"]
