@@ -1,4 +1,4 @@
-import { placeOf } from "@partd/core/author";
+import { brandOf, placeOf } from "@partd/core/author";
 
 /**
  * Describes the first value of `list` that `JSON.stringify` would leave out or change:
@@ -80,13 +80,15 @@ class LossCheck {
     const isBare = isPlain(object);
     if ((!isBare && !hasOnlyProperties(object)) || hasSymbols(object)) return false;
     if (!isBare) return this.#carriesNamed(object);
+    let isEmpty = true;
     // `for in` reads a property in a quarter of the time that `object[name]` of listed names takes.
     for (const name in object) {
+      isEmpty = false;
       const value = (object as Record<string, unknown>)[name];
       if (typeof value === "string" || this.carries(value, name)) continue;
       return this.#carriesNamed(object); // It may be what a program gave all objects.
     }
-    return true;
+    return !isEmpty || brandOf(object) === undefined;
   }
 
   #carriesNamed(object: object): boolean {
@@ -113,7 +115,7 @@ const MAX_DEPTH = 1000;
 
 function isPlain(object: object): boolean {
   const prototype: unknown = Object.getPrototypeOf(object);
-  return prototype === Object.prototype || prototype === null;
+  return prototype === Object.prototype || (prototype === null && brandOf(object) === undefined);
 }
 
 /**
@@ -121,7 +123,9 @@ function isPlain(object: object): boolean {
  * private fields.
  */
 function hasOnlyProperties(object: object): boolean {
-  return tag(object) === "Object" && Object.keys(object).length > 0;
+  return (
+    tag(object) === "Object" && Object.keys(object).length > 0 && brandOf(object) === undefined
+  );
 }
 
 function hasSymbols(object: object): boolean {
@@ -134,7 +138,8 @@ function* childrenOf(
   if (typeof value !== "object" || value === null) return;
   if (typeof (value as Convertible).toJSON === "function") return;
   if (Array.isArray(value)) {
-    for (let i = 0; i < value.length; i++) yield [`[${i}]`, i, value[i]];
+    const { length } = value; // Of a Proxy it may grow with each look.
+    for (let i = 0; i < length; i++) yield [`[${i}]`, i, value[i]];
   } else if (isPlain(value) || hasOnlyProperties(value)) {
     for (const [name, child] of Object.entries(value)) yield [`.${name}`, name, child];
   }
@@ -144,6 +149,10 @@ function describe(value: unknown): string {
   if (typeof value === "number" || value === undefined) return `is ${value}`;
   if (typeof value === "bigint") return 'is a bigint (write with { integers: "auto" })';
   if (typeof value !== "object" || value === null) return `is a ${typeof value}`;
+  const prototype: unknown = Object.getPrototypeOf(value);
+  const isRecord = prototype === Object.prototype || prototype === null || tag(value) === "Object";
+  const brand = isRecord ? brandOf(value) : undefined;
+  if (brand !== undefined) return `is ${brand} whose prototype or tag was changed`;
   if (tag(value) === "Date") return "is an invalid Date";
   const name = value.constructor?.name ?? tag(value);
   if (hasSymbols(value)) return `is a ${name} with a property whose name is a symbol`;

@@ -1,7 +1,7 @@
 import { ByteWriter } from "./byte-writer.js";
 import { equalKeys } from "./equal-keys.js";
 import { unhashableKey } from "./hashable-keys.js";
-import { checkFields, checkItems, checkSymbols, nameOf, refuse } from "./losses.js";
+import { checkBrand, checkFields, checkItems, checkSymbols, nameOf, refuse } from "./losses.js";
 import { writeInteger, writeNumber } from "./numbers.js";
 import { Op } from "./opcodes.js";
 import { PyByteArray, PyFrozenSet, PyTuple } from "./python/builtins.js";
@@ -237,7 +237,9 @@ export class Dump {
     this.#memoize(value);
     if (value.length === 0) return;
     this.#out.byte(Op.MARK);
-    for (let i = 0; i < value.length; i++) this.#write(value[i], depth);
+    const { length } = value;
+    for (let i = 0; i < length; i++) this.#write(value[i], depth);
+    if (value.length !== length) throw refuse("an array whose length changes while it is read");
     this.#out.byte(Op.APPENDS);
   }
 
@@ -260,6 +262,7 @@ export class Dump {
   #record(value: Record<string, unknown>, depth: number, plain: boolean): void {
     let left = Object.keys(value).length;
     if (left === 0 && !plain) throw refuse(nameOf(value));
+    if (left === 0 || Object.getPrototypeOf(value) !== Object.prototype) checkBrand(value);
     checkSymbols(value);
     this.#out.byte(Op.EMPTY_DICT);
     this.#memoize(value);

@@ -1,3 +1,4 @@
+import { brandOf } from "@partd/core/author";
 import { Refusal } from "./python/object.js";
 
 /**
@@ -19,6 +20,12 @@ export function checkFields(value: object): void {
 export function checkSymbols(value: object): void {
   if (Object.getOwnPropertySymbols(value).length === 0) return;
   throw refuse("a property whose name is a symbol");
+}
+
+/** Refuses a Map or the like that looks like an object, as its prototype or tag was changed. */
+export function checkBrand(value: object): void {
+  const brand = brandOf(value);
+  if (brand !== undefined) throw refuse(`${brand} whose prototype or tag was changed`);
 }
 
 export function nameOf(value: object): string {

@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from "node:util";
 import { deserialize, serialize } from "node:v8";
-import { placeOf } from "@partd/core/author";
+import { brandOf, placeOf } from "@partd/core/author";
 
 /**
  * Finds what a structured clone of `list` would silently lose. `loss` describes the first, such as
@@ -49,7 +49,8 @@ class LossCheck {
     if (depth === MAX_DEPTH) return `is nested more than ${MAX_DEPTH} deep`;
     if (Array.isArray(value)) {
       if (value.length > MOST_ITEMS_BY_INDEX) return this.#keptReason(value, depth);
-      for (let i = 0; i < value.length; i++) {
+      const { length } = value; // Of a Proxy it may grow with each look.
+      for (let i = 0; i < length; i++) {
         const item: unknown = value[i];
         if (typeof item === "object" && item !== null) {
           const reason = this.reason(item, depth + 1);
@@ -59,13 +60,15 @@ class LossCheck {
       return ownSymbols(value);
     }
     const prototype: unknown = Object.getPrototypeOf(value);
-    if (prototype !== Object.prototype && prototype !== null) {
+    if (prototype !== Object.prototype && (prototype !== null || brandOf(value) !== undefined)) {
       this.plain = false;
       return this.#classReason(value, depth);
     }
+    let isEmpty = true;
     // `for in` reads a property in a quarter of the time that `object[name]` of listed names takes,
     // and leaves no garbage.
     for (const name in value) {
+      isEmpty = false;
       const part = (value as Record<string, unknown>)[name];
       if (typeof part === "object" && part !== null) {
         const reason = this.reason(part, depth + 1);
@@ -73,7 +76,7 @@ class LossCheck {
         if (reason !== undefined && Object.hasOwn(value, name)) return reason;
       }
     }
-    return ownSymbols(value);
+    return (isEmpty ? brandReason(value) : undefined) ?? ownSymbols(value);
   }
 
   /** Remembers the object, and says whether it was remembered. */
@@ -89,8 +92,8 @@ class LossCheck {
     const tag = Object.prototype.toString.call(value);
     switch (tag) {
       case "[object Object]":
-        if (Object.keys(value).length === 0) return classReason(value);
-        return this.#partsReason(value, depth);
+        if (Object.keys(value).length === 0) return brandReason(value) ?? classReason(value);
+        return brandReason(value) ?? this.#partsReason(value, depth);
       case "[object Map]":
         for (const [key, item] of value as Map<unknown, unknown>) {
           const reason = this.reason(key, depth + 1) ?? this.reason(item, depth + 1);
@@ -148,7 +151,8 @@ class LossCheck {
       const reason = this.reason(error.cause, depth + 1);
       if (reason !== undefined) return reason;
     }
-    return ownReason(error);
+    const isKept = (name: string) => ERROR_FIELDS.has(name);
+    return Object.getOwnPropertyNames(error).every(isKept) ? ownReason(error) : EXTRA;
   }
 }
 
@@ -163,6 +167,8 @@ const MOST_SEEN = 2 ** 23;
 /** Longer arrays are visited by their keys, because nearly all items may be holes. */
 const MOST_ITEMS_BY_INDEX = 2 ** 24;
 const EXTRA = "has properties of its own, which would be lost; keep them in an object beside it";
+/** What a clone looks for; the two that it loses are refused before. Most errors list none of them. */
+const ERROR_FIELDS: ReadonlySet<string> = new Set(["message", "stack", "cause", "name", "errors"]);
 const ERROR_NAMES: ReadonlySet<string> = new Set([
   "Error",
   "EvalError",
@@ -172,6 +178,12 @@ const ERROR_NAMES: ReadonlySet<string> = new Set([
   "TypeError",
   "URIError",
 ]);
+
+/** A Map or the like that looks like an object: what it holds, and its fields, were not looked at. */
+function brandReason(value: object): string | undefined {
+  const brand = brandOf(value);
+  return brand && `is ${brand} whose prototype or tag was changed; append a new one`;
+}
 
 function ownReason(value: object): string | undefined {
   return Object.keys(value).length > 0 ? EXTRA : ownSymbols(value);

@@ -176,6 +176,12 @@ class Sealed {
   }
 }
 
+/** A Map of an error whose code a clone loses, under another prototype. */
+function disguised(prototype: object | null, fields: object = {}): unknown {
+  const map = new Map([[1, Object.assign(new Error("x"), { code: "ENOENT" })]]);
+  return Object.setPrototypeOf(Object.assign(map, fields), prototype);
+}
+
 const plainCopy = (value: unknown) => JSON.parse(JSON.stringify(value));
 
 describe("what a clone would leave out is refused, with its place", () => {
@@ -187,6 +193,11 @@ describe("what a clone would leave out is refused, with its place", () => {
   const cases: [string, unknown, string][] = [
     ["DOMException", new DOMException("gone", "AbortError"), "a DOMException"],
     ["an error's code", Object.assign(new Error("x"), { code: "ENOENT" }), "properties of its own"],
+    [
+      "an error's hidden code",
+      Object.defineProperty(new Error("x"), "code", { value: "ENOENT" }),
+      "properties of its own",
+    ],
     ["an error's name", Object.assign(new Error("x"), { name: "MyError" }), "MyError"],
     ["AggregateError", new AggregateError([new Error("a")], "m"), "AggregateError"],
     ["what an error's cause loses", new Error("x", { cause: new URL("http://h/p") }), ""],
@@ -219,6 +230,9 @@ describe("what a clone would leave out is refused, with its place", () => {
       "name is a symbol",
     ],
     ["a boxed text's fields", Object.assign(Object("text"), { a: 7 }), "properties of its own"],
+    ["what a Map without a prototype holds", disguised(null, { a: 1 }), "or tag was"],
+    ["what looks like an empty object holds", disguised(Object.prototype), "prototype or tag"],
+    ["the fields of a Map of another class", disguised(Sealed.prototype, { a: 1 }), "or tag was"],
     ["objects 1,001 deep", nested(1001, (a) => ({ a })), "deep"],
     ["Maps 1,001 deep", nested(1001, (a) => new Map([[1, a]])), "deep"],
     ["keys of Maps 1,001 deep", nested(1001, (a) => new Map([[a, 1]])), "deep"],

@@ -1,4 +1,5 @@
 import { isPartdError, type KeyTree, tuple } from "@partd/core";
+import { brandOf } from "@partd/core/author";
 import { equal, fail, ok, rejection, rejects, show } from "./check.js";
 import { type CodecCase, snapshot } from "./codec-case.js";
 import { collect } from "./store-case.js";
@@ -222,6 +223,42 @@ export function codecCases<V>(): CodecCase<V>[] {
       },
     },
     {
+      name: "a list that grows at each look at its length comes to an end",
+      when: ({ anyItems }) => anyItems,
+      run: async ({ fresh }) => {
+        let length = 0;
+        const get = (list: unknown[], name: PropertyKey) => {
+          if (name !== "length") return /^\d+$/.test(String(name)) ? 1 : Reflect.get(list, name);
+          if (++length > 1e4) throw new Error("looked at for ever");
+          return length;
+        };
+        try {
+          await fresh().store.append({ x: [new Proxy<unknown[]>([], { get })] as V });
+        } catch (error) {
+          if (!isPartdError(error, "ERR_PARTD_CODEC")) fail(`got ${show(error)}`, error);
+        }
+        ok(length < 1e4, `its length is looked at ${length} times`);
+      },
+    },
+    {
+      name: "a built-in object whose prototype was changed is kept or refused, never written as a record",
+      when: ({ anyItems }) => anyItems,
+      run: async ({ fresh }) => {
+        for (const [what, item] of disguised()) {
+          const { store } = fresh();
+          try {
+            await store.append({ x: [0, { list: [item] }] as V });
+          } catch (error) {
+            if (!isPartdError(error, "ERR_PARTD_CODEC")) fail(`${what}: got ${show(error)}`, error);
+            ok(error.message.includes("[1].list[0] "), `${what}: no place in ${show(error)}`);
+            continue;
+          }
+          const [, { list }] = (await store.get("x")) as [0, { list: [object] }];
+          equal(brandOf(list[0]), brandOf(item), what);
+        }
+      },
+    },
+    {
       name: "many small frames in one key",
       run: async ({ store, samples, options, join, same }) => {
         const [sample] = samples as readonly [V];
@@ -273,3 +310,31 @@ function unreadable(): [what: string, item: unknown, inner: string][] {
     ["no Map, but of its class", Object.create(Map.prototype), ""],
   ];
 }
+
+/** Objects that look like records, and hold more than their properties. */
+function* disguised(): Generator<[what: string, item: object]> {
+  const objects = [
+    () => new Map([[1, 2]]),
+    () => new Set([1]),
+    () => new Date(5),
+    () => /x/g,
+    () => new Error("x"),
+    () => new Uint8Array([1, 2]),
+    () => new ArrayBuffer(3),
+    () => new DataView(new ArrayBuffer(3)),
+    () => Object(1n) as object,
+    () => Object("text") as object,
+    () => new WeakMap(),
+    () => new WeakSet(),
+  ];
+  for (const make of objects) {
+    const what = Object.prototype.toString.call(make());
+    yield [`${what} without a prototype`, Object.setPrototypeOf(make(), null)];
+    const isEmpty = Object.keys(make()).length === 0;
+    if (isEmpty) yield [`${what} of Object`, Object.setPrototypeOf(make(), Object.prototype)];
+    const fields = Object.setPrototypeOf(Object.assign(make(), { field: 1 }), Plain.prototype);
+    yield [`${what} of another class, with a field`, fields];
+  }
+}
+
+class Plain {}

@@ -1,6 +1,6 @@
 import { equalKeys, isPythonValue } from "@partd/codec-pickle/format";
 import { PartdError } from "@partd/core";
-import { isBytes, placeOf } from "@partd/core/author";
+import { brandOf, isBytes, placeOf } from "@partd/core/author";
 import { Ext, encodeTimestamp, isTimestamp, TIMESTAMP } from "./extension.js";
 import { MAX_DEPTH, type MsgPackFormatOptions } from "./options.js";
 import { MsgPackWriter, Refusal, refuse } from "./writer.js";
@@ -171,6 +171,7 @@ export class MsgPackEncoder {
   #record(value: Record<string, unknown>, depth: number, plain: boolean): void {
     let left = Object.keys(value).length;
     if (left === 0 && !plain) throw refuse(nameOf(value));
+    if (left === 0 || Object.getPrototypeOf(value) !== Object.prototype) checkBrand(value);
     checkSymbols(value);
     this.#mapHead(left);
     // `for in` reads a property in a quarter of the time that `value[name]` of listed names takes.
@@ -244,6 +245,12 @@ function nameOfKey(key: unknown): string {
 function checkSymbols(value: object): void {
   if (Object.getOwnPropertySymbols(value).length === 0) return;
   throw refuse("a property whose name is a symbol");
+}
+
+/** A Map or the like whose prototype or tag a program has changed looks like an object. */
+function checkBrand(value: object): void {
+  const brand = brandOf(value);
+  if (brand !== undefined) throw refuse(`${brand} whose prototype or tag was changed`);
 }
 
 function nameOf(value: object): string {
