@@ -1,6 +1,7 @@
 import fs from "node:fs";
 import { constants } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { PartdError } from "@partd/core";
 import type { Anchor } from "./anchor.js";
 import { HeldLease } from "./lease.js";
@@ -88,6 +89,18 @@ export class Claim {
     leftBehind.add(token);
     this.#folder.remove(this.#name);
     leftBehind.delete(token);
+  }
+
+  /** Retries until the file is gone: others wait until it is stale, which may take long. */
+  async withdrawEventually(): Promise<void> {
+    for (let wait = FIRST_WAIT_MS; ; wait = Math.min(2 * wait, LONGEST_WAIT_MS)) {
+      try {
+        return this.withdraw();
+      } catch {
+        // The end of the process also invalidates the file.
+        await sleep(wait, undefined, { ref: false });
+      }
+    }
   }
 
   /** Whether the claim is over but its file could not be removed. */
@@ -254,3 +267,7 @@ function signalListeners(): [NodeJS.Signals, NodeJS.SignalsListener][] {
       ]),
   );
 }
+
+/** The shortest and longest pause between attempts to remove a file that cannot be removed. */
+const FIRST_WAIT_MS = 5;
+const LONGEST_WAIT_MS = 1000;

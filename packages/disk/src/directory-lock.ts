@@ -3,7 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { PartdError } from "@partd/core";
 import { Anchor } from "./anchor.js";
 import { Claim } from "./claim.js";
-import type { HeldLease, Lease } from "./lease.js";
+import type { HeldLease, Lease, Takeover } from "./lease.js";
 import { LockFolder } from "./lock-folder.js";
 import { type LockMode, LockWaiters } from "./lock-waiters.js";
 import { ifSystemError, isOutOfFiles, systemError } from "./system-error.js";
@@ -33,18 +33,6 @@ export interface DirectoryLockOptions {
   readonly makeAgain?: (() => Promise<void>) | undefined;
   /** Closes files when the process has too many open. @returns whether any were closed. */
   readonly makeRoom?: (() => Promise<boolean>) | undefined;
-}
-
-/** What a new holder must know about earlier ones. */
-export interface Takeover {
-  readonly lease: Lease;
-  /**
-   * Tokens of holders that were passed over and may still run: the new holder must make harmless
-   * whatever they may still write. Empty for a shared lease.
-   */
-  readonly unproven: readonly string[];
-  /** Whether this store found holders that had ended without releasing the lock. */
-  readonly ended: boolean;
 }
 
 export interface LockWait {
@@ -152,6 +140,24 @@ export class DirectoryLock {
       return await work(lease);
     } finally {
       this.leave(lease);
+    }
+  }
+
+  /**
+   * The same for work that changes nothing: if the lock was lost meanwhile, because this process
+   * stood still, the work is done again under a new lease. Within a section it is not.
+   */
+  async read<T>(mode: LockMode, wait: LockWait, work: (lease: Lease) => Promise<T>): Promise<T> {
+    for (let left = READS; ; left--) {
+      let used: HeldLease | undefined;
+      try {
+        return await this.hold(mode, wait, (lease) => {
+          used = lease as HeldLease;
+          return work(lease);
+        });
+      } catch (error) {
+        if (!used?.lost || used === this.#section || left === 1) throw error;
+      }
     }
   }
 
@@ -346,19 +352,7 @@ export class DirectoryLock {
       // proper-lockfile knows that it is lost, or the file could not be removed.
     }
     if (claim?.lease !== lease || !(lease.lost || claim.isLeftBehind)) return;
-    void this.#withdrawEventually(claim);
-  }
-
-  /** Retries until the file is gone: others wait until it is stale, which may take long. */
-  async #withdrawEventually(claim: Claim): Promise<void> {
-    for (let wait = WATCH_MS; ; wait = Math.min(2 * wait, LONGEST_WAIT_MS)) {
-      try {
-        return claim.withdraw();
-      } catch {
-        // The end of the process also invalidates the file.
-        await sleep(wait, undefined, { ref: false });
-      }
-    }
+    void claim.withdrawEventually();
   }
 
   #forget(lease: HeldLease): void {
@@ -392,11 +386,11 @@ function lookMs({ exclusive }: Lease): number {
 /** How long a lease is kept after its last use, and how often this is checked. */
 const LINGER_MS = 50;
 const WATCH_MS = 5;
-/** The longest pause between attempts to remove a file that cannot be removed. */
-const LONGEST_WAIT_MS = 1000;
 /** The shortest and longest pause between attempts to take a lock that is held. */
 const POLL_MS = [2, 8] as const;
 /** The pause after giving an exclusive lease to others: longer than theirs between attempts. */
 const STAND_BACK_MS = 12;
 /** Attempts when the process has no free descriptor: about a second in all. */
 const ATTEMPTS = 20;
+/** How often a read is done that loses its lock, in all. */
+const READS = 3;

@@ -3,9 +3,8 @@ export {
   DirectoryLock,
   type DirectoryLockOptions,
   type LockWait,
-  type Takeover,
 } from "./directory-lock.js";
-export type { Lease } from "./lease.js";
+export type { Lease, Takeover } from "./lease.js";
 export type { LockMode } from "./lock-waiters.js";
 export {
   errnoOf,

@@ -37,6 +37,18 @@ export interface Lease {
   verifyNow(): void;
 }
 
+/** What a new holder must know about earlier ones. */
+export interface Takeover {
+  readonly lease: Lease;
+  /**
+   * Tokens of holders that were passed over and may still run: the new holder must make harmless
+   * whatever they may still write. Empty for a shared lease.
+   */
+  readonly unproven: readonly string[];
+  /** Whether this store found holders that had ended without releasing the lock. */
+  readonly ended: boolean;
+}
+
 /** A lease of this store, with the lock's own bookkeeping. */
 export class HeldLease implements Lease {
   readonly exclusive: boolean;

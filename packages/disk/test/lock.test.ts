@@ -145,6 +145,28 @@ describe("a lock between stores", () => {
     });
     expect((await lock.take("exclusive")).lost).toBe(false);
   });
+
+  test("a read that lost the lock is done again, three times in all, but not in a section", async () => {
+    const lock = lockOf();
+    await withSkew(async (skew) => {
+      let reads = 0;
+      const read = (losses: number) =>
+        lock.read("shared", {}, async (lease) => {
+          reads++;
+          if (reads <= losses) rmSync(folder, { recursive: true });
+          skew(20_000);
+          lease.verify();
+          return reads;
+        });
+      expect(await read(2)).toBe(3);
+      reads = 0;
+      await expect(read(9)).rejects.toThrow("lost to another process");
+      expect(reads).toBe(3);
+      reads = 0;
+      await expect(lock.section({}, () => read(1))).rejects.toThrow("lost to another process");
+      expect(reads).toBe(1);
+    });
+  });
 });
 
 describe("a holder of which nothing is known", () => {

@@ -176,7 +176,7 @@ export class FileStore extends BaseStore {
     const { journal, lock, turns } = this.#set;
     this.#set.begin();
     try {
-      return await lock.hold("exclusive", options, async (lease) => {
+      return await lock.read("exclusive", options, async (lease) => {
         lease.verify();
         if (journal.active) await turns.exclusive(() => this.#set.settle(lease));
         return turns.shared(() => work(lease), options);

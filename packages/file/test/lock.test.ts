@@ -105,6 +105,26 @@ test("a lock that is removed underneath rejects what is in flight, and later app
   expect(value).toBe(result.status === "fulfilled" ? "1245" : "125");
 });
 
+test("a read that was under way when the lock was removed is done again", async () => {
+  const directory = make();
+  await using store = new FileStore(directory);
+  const value = new Uint8Array(2 ** 18).fill(7);
+  await store.append({ x: value });
+  const { signal } = new AbortController();
+  let looks = 0;
+  let fatal = Number.POSITIVE_INFINITY;
+  signal.throwIfAborted = () => {
+    if (++looks === fatal) rmSync(join(directory, ".partd", "lock"), { recursive: true });
+  };
+  await store.get("x", { signal });
+  // It looks a last time while it reads.
+  const whole = looks;
+  fatal = whole;
+  looks = 0;
+  expect(await store.get("x", { signal })).toEqual(value);
+  expect(looks).toBeGreaterThan(whole);
+});
+
 test("an append that was under way when the lock was removed is undone", async () => {
   const directory = make();
   await using store = new FileStore(directory);

@@ -331,7 +331,7 @@ export class LogStore extends BaseStore {
     operation: (dataSet: DataSet) => Promise<T>,
   ): Promise<T> {
     const { dataSet } = this.#opened;
-    return dataSet.lock.hold("shared", { signal }, async (lease) => {
+    return dataSet.lock.read("shared", { signal }, async (lease) => {
       try {
         await dataSet.refresh(signal);
         if (!this.#options.salvage) dataSet.checkReadable();
@@ -373,6 +373,7 @@ export class LogStore extends BaseStore {
   ): Promise<T> {
     let stream: T | undefined;
     return this.#shared(signal, async (dataSet) => {
+      await stream?.end(); // Of an attempt that lost the lock.
       stream = await begin(dataSet);
       return stream;
     }).catch(async (error: unknown) => {
