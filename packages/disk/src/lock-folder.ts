@@ -159,7 +159,8 @@ export class LockFolder {
     states.set(owner, state);
     if (state === "ended") return "ended";
     // A waiter's mark only makes others polite: one of an earlier boot is not worth watching.
-    if (state === "unknown" && (role === "wants" || role === "waits")) return "ended";
+    const isMark = role === "wants" || role === "waits";
+    if (isMark && state === "unknown") return "ended";
     const now = performance.now();
     let stats: fs.Stats;
     try {
@@ -168,6 +169,9 @@ export class LockFolder {
       return undefined; // It is gone, or the next look will tell.
     }
     const { mtimeMs, ctimeMs } = stats;
+    // Nor one that is not renewed: programs shorter than staleMs would all give way to it. If only a
+    // clock was set, its waiter soon makes it again.
+    if (isMark && Date.now() - mtimeMs > this.#staleMs) return "silent";
     const before = this.#watched.get(name);
     if (!before || before.mtimeMs !== mtimeMs || before.ctimeMs !== ctimeMs) {
       watched.set(name, { mtimeMs, ctimeMs, lastLook: now, unchangedMs: 0 });

@@ -291,6 +291,21 @@ test("the marks of waiters of an earlier boot are removed at the first look", ()
   expect(readdirSync(folder)).toEqual([`shared-${earlier}`]);
 });
 
+test("the mark of a waiter in another container goes at the first look, unless it is renewed", () => {
+  mkdirSync(folder, { recursive: true });
+  const [pid = "", start, , boot] = uniqueToken().split("-");
+  const hidden = (end: string) => [pid, start, "1", boot, `0123456789${end}`].join("-");
+  for (const role of ["wants", "waits"]) {
+    for (const end of ["aa", "bb"]) writeFileSync(join(folder, `${role}-${hidden(end)}`), "");
+    const long = Date.now() / 1000 - 11;
+    utimesSync(join(folder, `${role}-${hidden("aa")}`), long, long);
+  }
+  const entries = new LockFolder(folder, 10_000).entries(new Set());
+  const renewed = [`waits-${hidden("bb")}`, `wants-${hidden("bb")}`];
+  expect(entries.map(({ name }) => name).sort()).toEqual(renewed);
+  expect(readdirSync(folder).sort()).toEqual(renewed);
+});
+
 test("nothing enters a lease before what goes with taking it is done", async () => {
   const order: string[] = [];
   let begun: () => void = () => {};
