@@ -19,7 +19,7 @@ export function systemError(
 ): PartdError {
   if (isPartdError(cause)) return cause;
   const code = errnoOf(cause);
-  let advice = (code !== undefined && ADVICE[code]) || `${messageOf(cause)}.`;
+  let advice = adviceFor(code, cause) ?? `${messageOf(cause)}.`;
   if (left !== undefined) {
     const isTold = advice.includes(AS_IT_WAS);
     advice = isTold ? advice.replace(AS_IT_WAS, left) : `${advice} Now ${left}.`;
@@ -36,6 +36,11 @@ export function errnoOf(error: unknown): string | undefined {
   return typeof code === "string" && typeof syscall === "string" ? code : undefined;
 }
 
+function adviceFor(code: string | undefined, cause: unknown): string | undefined {
+  if (code === undefined) return undefined;
+  return ADVICE[`${code} ${(cause as NodeJS.ErrnoException).syscall}`] ?? ADVICE[code];
+}
+
 function messageOf(cause: unknown): string {
   return cause instanceof Error ? cause.message : String(cause);
 }
@@ -50,7 +55,7 @@ const NO_FILE = "what is there is neither a file nor a folder; move it away.";
 
 const AS_IT_WAS = "the data is as it was";
 
-/** Advice for each code of a system error. */
+/** Advice for each code of a system error, or for the code and the call. */
 const ADVICE: { readonly [code: string]: string } = {
   __proto__: null as never,
   EACCES: PERMISSION,
@@ -65,10 +70,16 @@ const ADVICE: { readonly [code: string]: string } = {
   EFBIG: `the file would become larger than the file system or a limit (ulimit -f) allows; ${AS_IT_WAS}.`,
   ENAMETOOLONG: "the path is longer than the system allows; choose a shorter one.",
   EFTYPE: NO_FILE,
-  ELOOP:
+  "ELOOP open":
     "a symbolic link stands there, which may lead out of the directory; put what it points to in its place.",
   EMLINK:
     "the file has another name (a hard link), perhaps elsewhere, by which it would change, too; put a copy in its place.",
+  // mkdir reports it so where it makes the folders above, too.
+  "ENOENT mkdir":
+    "no folder can be made there: a part of the path is missing, or a symbolic link that leads to nothing, or the file system is read-only.",
+  ELOOP: "symbolic links of the path lead in a circle; choose another path.",
+  EXDEV:
+    "a folder in it is on another file system, where nothing can be replaced in one step; keep the directory on one, or delete and append.",
   ENXIO: NO_FILE,
   ESPIPE: NO_FILE,
 };

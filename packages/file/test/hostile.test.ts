@@ -193,6 +193,28 @@ test.each(["x", "folder", ".partd", ".partd/journal", ".partd/lock"])(
   },
 );
 
+test.each([
+  ["nowhere", "a symbolic link that leads to nothing"],
+  ["link", "symbolic links of the path lead in a circle"],
+])(
+  "a path that is a symbolic link to %s: an error that says so, until it is gone",
+  async (to, told) => {
+    const link = join(make(), "link");
+    symlinkSync(to, link);
+    await using store = new FileStore(link);
+    for (const attempt of [() => store.append({ x: bytes("1") }), () => store.get("x")]) {
+      await expect(attempt()).rejects.toMatchObject({
+        code: "ERR_PARTD_IO",
+        path: link,
+        message: expect.stringContaining(told),
+      });
+    }
+    rmSync(link);
+    await store.append({ x: bytes("1") });
+    expect(Buffer.from(await store.get("x")).toString()).toBe("1");
+  },
+);
+
 /** What is there, with each file's bytes. */
 function treeOf(path: string): readonly string[] {
   if (statSync(path).isFile()) return [readFileSync(path, "latin1")];
