@@ -1,5 +1,4 @@
 import { randomBytes } from "node:crypto";
-import { openSync } from "node:fs";
 import type { OperationOptions } from "@partd/core";
 import {
   closeFile,
@@ -15,6 +14,7 @@ import { SEGMENT_HEADER, segmentHeader } from "./format/layout.js";
 import { RecordEncoder } from "./format/record-encoder.js";
 import { writeIndex } from "./index/index-file.js";
 import type { GrowingIndex } from "./index/range-chains.js";
+import { openOrMakeRoom } from "./open-files.js";
 import { entriesOf } from "./read/entries.js";
 import { LongEntry } from "./read/grouping.js";
 
@@ -205,7 +205,7 @@ class Copier {
     const id = randomBytes(8).toString("hex");
     const segment = new Segment(this.#dataSet.directory, id, "", { isOwn: true });
     try {
-      this.#fd = openSync(segment.path, "wx");
+      this.#fd = openOrMakeRoom(segment.path, "wx");
       this.segments.push(segment);
       this.#encoder = new RecordEncoder();
       await writePieces(this.#fd, [segmentHeader(id, true)], 0);

@@ -12,7 +12,7 @@ export interface OpenFile {
 }
 
 /** Opens a file, and closes idle ones first where the process has no descriptor left. */
-export function openOrMakeRoom(path: string, flags: "r" | "wx+"): number {
+export function openOrMakeRoom(path: string, flags: "r" | "wx" | "wx+"): number {
   const mode = flags === "r" ? READ : flags;
   try {
     return openSync(path, mode);

@@ -1,9 +1,9 @@
 import { randomBytes } from "node:crypto";
-import { fstatSync, fsyncSync, openSync, rmSync } from "node:fs";
+import { fstatSync, fsyncSync, rmSync } from "node:fs";
 import { PartdError } from "@partd/core";
 import { type Batch, Pace } from "@partd/core/author";
 import {
-  closeFile,
+  isOutOfFiles,
   type Lease,
   syncDirectory,
   syncFile,
@@ -14,7 +14,6 @@ import {
 } from "@partd/disk";
 import type { DataSet } from "./data-set/data-set.js";
 import { Segment } from "./data-set/segment.js";
-import { SEGMENT_HEADER, segmentHeader } from "./format/layout.js";
 import { RecordEncoder } from "./format/record-encoder.js";
 import { writeIndex } from "./index/index-file.js";
 import type { GrowingIndex } from "./index/range-chains.js";
@@ -97,7 +96,7 @@ export class Writer {
       }
       // Each segment that is being finished holds memory and an open file.
       if (this.#finishing.size >= MOST_FINISHING || this.#finishingMemory >= this.#indexMemory) {
-        void Promise.race(this.#finishing).then(() => this.#run());
+        this.#runOnceFinished();
         return;
       }
       const group = this.#takeGroup();
@@ -118,10 +117,19 @@ export class Writer {
         this.#commit(group);
         this.#succeed(group);
       } catch (error) {
+        if (this.#finishing.size > 0 && isOutOfFiles((error as Error).cause)) {
+          this.#waiting = [...group, ...this.#waiting];
+          this.#runOnceFinished();
+          return;
+        }
         void this.#fail(group, error);
       }
     }
     this.#busy = false;
+  }
+
+  #runOnceFinished(): void {
+    void Promise.race(this.#finishing).then(() => this.#run());
   }
 
   /** Appends that come meanwhile wait until it is done. */
@@ -144,8 +152,9 @@ export class Writer {
     for (; taken < this.#waiting.length && byteLength < LARGEST_GROUP; taken++) {
       byteLength += (this.#waiting[taken] as Waiting).batch.byteLength;
     }
-    const group = taken === this.#waiting.length ? this.#waiting : this.#waiting.slice(0, taken);
-    this.#waiting = taken === this.#waiting.length ? [] : this.#waiting.slice(taken);
+    const isAll = taken === this.#waiting.length;
+    const group = isAll ? this.#waiting : this.#waiting.slice(0, taken);
+    this.#waiting = isAll ? [] : this.#waiting.slice(taken);
     if (!group.some(({ signal }) => signal?.aborted)) return group;
     return group.filter((waiting) => {
       if (!waiting.signal?.aborted) return true;
@@ -273,15 +282,9 @@ export class Writer {
     const dataSet = this.#dataSet;
     const id = randomBytes(8).toString("hex");
     const segment = new Segment(dataSet.directory, id, this.#token, { isOwn: true });
-    let fd: number | undefined;
     let told = false;
     try {
-      fd = openSync(segment.path, "wx+");
-      const header = segmentHeader(id);
-      writeAllSync(fd, header, 0);
-      segment.adopt(fd);
-      segment.position = SEGMENT_HEADER;
-      segment.isBeingWritten = true;
+      const fd = segment.create();
       if (this.#fsync) {
         fsyncSync(fd);
         syncDirectory(dataSet.directory);
@@ -294,7 +297,7 @@ export class Writer {
       return segment;
     } catch (error) {
       dataSet.list.removeOwn(segment);
-      if (fd !== undefined) closeFile(fd);
+      segment.close();
       // The manifest may have its line all the same; an empty segment does no harm.
       if (!told) rmSync(segment.path, { force: true });
       throw systemError({ action: "begin", path: segment.path }, error);
@@ -361,8 +364,7 @@ export class Writer {
   }
 }
 
-/** Records of up to this many bytes are written by a system call on this thread: 2 µs for a small
- * one, where a turn through the thread pool is 30. */
+/** Records up to this many bytes are written on this thread: 2 µs for a small one, by the pool 30. */
 const AT_ONCE = 128 * 1024;
 /** A write that takes so long waits for the disk, and the next ones leave the thread. */
 const SLOW_MS = 20;
@@ -394,7 +396,5 @@ function leasesOf(group: readonly Waiting[]): ReadonlySet<Lease> {
 
 /** Whether a group has so many keys that encoding it in one go would block the loop. */
 function isLong(group: readonly Waiting[]): boolean {
-  let keys = 0;
-  for (const { batch } of group) keys += batch.keys.length;
-  return keys > 16 * STRETCH;
+  return group.reduce((keys, { batch }) => keys + batch.keys.length, 0) > 16 * STRETCH;
 }

@@ -99,6 +99,12 @@ test("400 segments under ulimit -n 64", () => {
   expect(JSON.parse(String(out))).toEqual([...read, ...keys, 2 * length, 1]);
 });
 
+test("an append waits for the descriptors of full segments that get their index", () => {
+  const words = [process.execPath, join(import.meta.dirname, "scarce-files.mjs"), next()];
+  const out = execFileSync("bash", ["--norc", "-c", `ulimit -n 64; exec "$@"`, "bash", ...words]);
+  expect(JSON.parse(String(out))).toEqual([0, true]);
+});
+
 test("what a full disk has cut short is no damage, and all else is there", async () => {
   const directory = next();
   await using store = new LogStore(directory);

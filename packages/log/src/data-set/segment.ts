@@ -1,8 +1,8 @@
 import { fstatSync } from "node:fs";
 import { join } from "node:path";
 import { isPartdError, PartdError } from "@partd/core";
-import { closeFile, errnoOf, stateOf, systemError } from "@partd/disk";
-import { headSeed } from "../format/layout.js";
+import { closeFile, errnoOf, stateOf, systemError, writeAllSync } from "@partd/disk";
+import { headSeed, SEGMENT_HEADER, segmentHeader } from "../format/layout.js";
 import { scanRecords } from "../format/scan.js";
 import { GrowingIndex } from "../index/range-chains.js";
 import { StoredIndex } from "../index/stored-index.js";
@@ -61,6 +61,16 @@ export class Segment implements OpenFile {
     this.isBase = isBase;
     this.isOwn = isOwn;
     if (isOwn) this.index = new GrowingIndex();
+  }
+
+  /** Makes the file, which our writer is about to write. @returns its descriptor. */
+  create(): number {
+    const fd = openOrMakeRoom(this.path, "wx+");
+    this.adopt(fd);
+    writeAllSync(fd, segmentHeader(this.id), 0);
+    this.position = SEGMENT_HEADER;
+    this.isBeingWritten = true;
+    return fd;
   }
 
   /** Opened for reading when first asked for, or for writing by {@link adopt}. */
