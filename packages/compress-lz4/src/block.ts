@@ -35,7 +35,7 @@ export function checkBlock(bytes: Uint8Array, size: number): void {
     at += literals;
     decoded += literals;
     if (at === end) break; // The last sequence is literals alone.
-    if (at + 2 > end) throw malformed();
+    if (at + 2 + 1 + LAST_LITERALS > end || decoded + LAST_MATCH > size) throw malformed();
     const distance = (bytes[at] as number) | ((bytes[at + 1] as number) << 8);
     at += 2;
     if (distance === 0 || distance > decoded) throw malformed();
@@ -59,6 +59,8 @@ const HEADER = 4;
 const MAX_RATIO = 255;
 /** A block ends with at least this many literal bytes. */
 const LAST_LITERALS = 5;
+/** The last match begins at least this many bytes before the end. */
+const LAST_MATCH = 12;
 /** The value of a 4-bit length that continues in further bytes. */
 const LONG = 15;
 

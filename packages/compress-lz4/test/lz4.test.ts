@@ -1,5 +1,6 @@
 import { expect, test } from "@jest/globals";
 import fc from "fast-check";
+import NumcodecsLZ4 from "numcodecs/lz4";
 import { checkBlock, readDecodedSize } from "../src/block.js";
 import { lz4Codec } from "../src/index.js";
 
@@ -39,11 +40,26 @@ test("what the check takes the decoder takes as well", async () => {
   expect(refused).toBeGreaterThan(100);
 });
 
+test("a match within the last 12 bytes is refused by the check as by the decoder", async () => {
+  const block = Uint8Array.of(13, 0, 0, 0, 0x40, 1, 2, 3, 4, 4, 0, 0x50, 5, 6, 7, 8, 9);
+  await expect(new NumcodecsLZ4().decode(block)).rejects.toThrow();
+  expect(() => checkBlock(block, 13)).toThrow("not an LZ4 block");
+});
+
 test("works on after any number of damaged blocks, whose memory the engine keeps", async () => {
   const big = await codec.encode(new Uint8Array(64 * 2 ** 20));
   const damaged = Uint8Array.from(big).fill(0, 100, 200);
   for (let i = 0; i < 60; i++) await expect(async () => codec.decode(damaged)).rejects.toThrow();
   expect((await codec.decode(big)).byteLength).toBe(64 * 2 ** 20);
+});
+
+test("writes the same bytes after thousands of damaged blocks, each of which costs the engine stack", async () => {
+  const words = new TextEncoder().encode("a partition of words ".repeat(20));
+  const encoded = await codec.encode(words);
+  const damaged = Uint8Array.from(encoded).fill(0, -20);
+  for (let i = 0; i < 2000; i++) await expect(async () => codec.decode(damaged)).rejects.toThrow();
+  expect(await codec.encode(words)).toEqual(encoded);
+  expect(await codec.decode(encoded)).toEqual(words);
 });
 
 test("a size that so few bytes cannot reach takes no memory", async () => {
