@@ -9,50 +9,66 @@ import { PartdError } from "@partd/core";
  *   state.
  */
 export function decodedBound(bytes: Uint8Array): { bound: number; exact: boolean } {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   let bound = 0;
   let exact = true;
+  for (const frame of framesOf(bytes)) {
+    bound += frame.bound;
+    exact &&= frame.exact;
+  }
+  return { bound, exact };
+}
+
+/** A zstd frame, as far as its headers tell. */
+export interface ZstdFrame {
+  readonly start: number;
+  readonly end: number;
+  readonly bound: number;
+  readonly exact: boolean;
+  /** Bytes of the result that the decoder refers back to. */
+  readonly window: number;
+  /** Whether the last four bytes are those of the result's XXH64. */
+  readonly hasChecksum: boolean;
+}
+
+/** The frames one by one, but for those that are to be skipped. Throws as {@link decodedBound} does. */
+export function* framesOf(bytes: Uint8Array): Generator<ZstdFrame> {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   let at = 0;
   do {
     if (at + 8 > bytes.byteLength) throw cutShort();
     const magic = view.getUint32(at, true);
-    if (magic >>> 4 === SKIPPABLE) {
-      at += 8 + view.getUint32(at + 4, true);
-    } else if (magic === FRAME) {
-      const frame = measure(view, at + 4);
-      bound += frame.bound;
-      exact &&= frame.exact;
-      at = frame.end;
-    } else {
-      throw new Error("they are not zstd's format.");
-    }
+    const frame = magic === FRAME ? measure(view, at) : undefined;
+    if (frame !== undefined) at = frame.end;
+    else if (magic >>> 4 === SKIPPABLE) at += 8 + view.getUint32(at + 4, true);
+    else throw new Error("they are not zstd's format.");
     if (at > bytes.byteLength) throw cutShort();
+    if (frame !== undefined) yield frame;
   } while (at < bytes.byteLength);
-  return { bound, exact };
 }
 
 const FRAME = 0xfd2fb528;
 const SKIPPABLE = 0x184d2a5;
 const BLOCK = 128 * 1024;
 
-function measure(view: DataView, start: number): { bound: number; exact: boolean; end: number } {
-  const descriptor = view.getUint8(start);
+function measure(view: DataView, start: number): ZstdFrame {
+  const header = start + 4;
+  const descriptor = view.getUint8(header);
   const singleSegment = (descriptor & 0x20) !== 0;
   const sizeFlag = descriptor >> 6;
   const sizeBytes = sizeFlag === 0 ? (singleSegment ? 1 : 0) : 1 << sizeFlag;
   const dictionaryBytes = [0, 1, 2, 4][descriptor & 3] as number;
-  if (dictionaryBytes > 0) checkDictionary(view, start + (singleSegment ? 1 : 2), dictionaryBytes);
-  const sizeAt = start + 1 + (singleSegment ? 0 : 1) + dictionaryBytes;
+  if (dictionaryBytes > 0) checkDictionary(view, header + (singleSegment ? 1 : 2), dictionaryBytes);
+  const sizeAt = header + 1 + (singleSegment ? 0 : 1) + dictionaryBytes;
   if (sizeAt + sizeBytes + 3 > view.byteLength) throw cutShort();
   const stated = statedSize(view, sizeAt, sizeBytes);
   let at = sizeAt + sizeBytes;
   let bound = 0;
   for (let last = false; !last; ) {
     if (at + 3 > view.byteLength) throw cutShort();
-    const header = view.getUint16(at, true) | (view.getUint8(at + 2) << 16);
-    const size = header >> 3;
-    const kind = (header >> 1) & 3;
-    last = (header & 1) !== 0;
+    const block = view.getUint16(at, true) | (view.getUint8(at + 2) << 16);
+    const size = block >> 3;
+    const kind = (block >> 1) & 3;
+    last = (block & 1) !== 0;
     bound += kind === COMPRESSED ? BLOCK : size;
     at += 3 + (kind === REPEATED ? 1 : size);
   }
@@ -61,7 +77,14 @@ function measure(view: DataView, start: number): { bound: number; exact: boolean
   }
   // libzstd compares the stated size only at the end, so a false one does not count: the blocks do.
   const exact = stated !== undefined && bound - stated < BLOCK;
-  return { bound: exact ? stated : bound, exact, end: at + (descriptor & 4 ? 4 : 0) };
+  const hasChecksum = (descriptor & 4) !== 0;
+  const window = singleSegment ? (stated as number) : windowSize(view.getUint8(header + 1));
+  const end = at + (hasChecksum ? 4 : 0);
+  return { start, end, bound: exact ? stated : bound, exact, window, hasChecksum };
+}
+
+function windowSize(descriptor: number): number {
+  return 2 ** (10 + (descriptor >> 3)) * (1 + (descriptor & 7) / 8);
 }
 
 /** The bytes are whole, but need what is not in them. An identifier of 0 means none. */
