@@ -102,7 +102,7 @@ export class Dump {
         this.#memoize(value);
         break;
       case "[object Date]":
-        if (!(value instanceof PyDateTime)) checkFields(value);
+        checkFields(value, value instanceof PyDateTime ? PyDateTime.FIELDS : 0);
         this.#datetime(value as Date, depth);
         this.#memoize(value);
         break;
@@ -117,6 +117,7 @@ export class Dump {
       this.#bytearray(value);
       this.#memoize(value);
     } else if (value instanceof PyFrozenSet) {
+      checkFields(value);
       this.#distinct(() => value);
       this.#frozenSet(value, depth);
     } else if (value instanceof PyGlobal) this.#global(value);

@@ -10,9 +10,9 @@ export function checkItems(value: readonly unknown[]): void {
   checkSymbols(value);
 }
 
-/** Refuses fields on a Map, Set or Date, which would be lost. */
-export function checkFields(value: object): void {
-  if (Object.keys(value).length > 0) throw refuse(`fields on ${nameOf(value)}`);
+/** Refuses fields on a Map, Set or Date beyond those of its class, which would be lost. */
+export function checkFields(value: object, own = 0): void {
+  if (Object.keys(value).length > own) throw refuse(`fields on ${nameOf(value)}`);
   checkSymbols(value);
 }
 

@@ -17,6 +17,7 @@ import {
   PyDate,
   PyDateTime,
   PyDecimal,
+  PyDefaultDict,
   PyDeque,
   type PyDtype,
   PyFrozenSet,
@@ -262,11 +263,30 @@ test.each<[string, () => object]>([
   ["a Map", () => new Map([[1, 2]])],
   ["a Set", () => new Set([1])],
   ["a Date", () => new Date(0)],
+  ["a Decimal", () => new PyDecimal("1.5")],
+  ["a datetime", () => new PyDateTime(0, { microsecond: 7 })],
+  ["a deque", () => PyDeque.of(1, 2)],
+  ["a defaultdict", () => new PyDefaultDict([["a", 1]])],
+  ["a frozenset", () => new PyFrozenSet([1])],
 ])("fields on %s, and names that are symbols, are refused", (_, make) => {
   const encode = (value: object) => () => codec.encode([value]);
   expect(encode(make())).not.toThrow();
   expect(encode(Object.assign(make(), { field: 1 }))).toThrow("fields on a");
   expect(encode(Object.assign(make(), { [Symbol("s")]: 1 }))).toThrow("name is a symbol");
+});
+
+test("an object of a class that extends one of Python's is of Python's", () => {
+  class Price extends PyDecimal {}
+  class Row extends PyTuple {}
+  const bytes = codec.encode([new Price("1.5"), Row.of(1)]);
+  const list = [new PyDecimal("1.5"), pyTuple(1)];
+  expect(codec.decode(bytes as Uint8Array)).toStrictEqual(list);
+});
+
+test("names of Python 2's exceptions are kept as those of Python 3", () => {
+  const keep = pickleCodec({ objects: "keep" });
+  const old = Buffer.from("(lp0\ncexceptions\nValueError\np1\na.", "latin1");
+  expect(keep.decode(old)).toEqual([new PyGlobal("builtins", "ValueError")]);
 });
 
 describe("what Python cannot hash", () => {

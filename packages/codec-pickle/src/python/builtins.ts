@@ -105,11 +105,11 @@ export const builtinCalls: Calls = {
 };
 
 export const builtinReducers: readonly Reducer[] = [
-  reducer(PyComplex, ({ real, imag }) =>
+  reducer(PyComplex, 2, ({ real, imag }) =>
     call("builtins.complex", new PyFloat(real), new PyFloat(imag)),
   ),
-  reducer(PyRange, ({ start, stop, step }) => call("builtins.range", start, stop, step)),
-  reducer(PySlice, ({ start, stop, step }) => call("builtins.slice", start, stop, step)),
+  reducer(PyRange, 3, ({ start, stop, step }) => call("builtins.range", start, stop, step)),
+  reducer(PySlice, 3, ({ start, stop, step }) => call("builtins.slice", start, stop, step)),
 ];
 
 /** The set of the items, unless two are NaN: they equal nothing in Python, and are one in a Set. */

@@ -88,17 +88,17 @@ export const collectionCalls: Calls = {
 };
 
 export const collectionReducers: readonly Reducer[] = [
-  reducer(PyOrderedDict, (dict) => ({ ...call("collections.OrderedDict"), entries: dict })),
-  reducer(PyDefaultDict, (dict) => {
+  reducer(PyOrderedDict, 0, (dict) => ({ ...call("collections.OrderedDict"), entries: dict })),
+  reducer(PyDefaultDict, 1, (dict) => {
     const args = dict.factory === null ? [] : [dict.factory];
     return { ...call("collections.defaultdict", ...args), entries: dict };
   }),
-  reducer(PyCounter, (counter) => call("collections.Counter", new Map(counter))),
-  reducer(PyDeque, (deque) => {
+  reducer(PyCounter, 0, (counter) => call("collections.Counter", new Map(counter))),
+  reducer(PyDeque, 1, (deque) => {
     const args = deque.maxlen === undefined ? [] : [pyTuple(), deque.maxlen];
     return { ...call("collections.deque", ...args), items: [...deque] };
   }),
-  reducer(PyArray, ({ typecode, data }) => {
+  reducer(PyArray, 2, ({ typecode, data }) => {
     const items = typeof data === "string" ? data : Array.from(data);
     const isFloat = typeof items !== "string" && /[fd]/.test(typecode);
     const args = isFloat ? items.map((n) => new PyFloat(Number(n))) : items;

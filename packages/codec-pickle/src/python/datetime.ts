@@ -39,6 +39,8 @@ export interface PyDateTimeFields {
  * one with microseconds. It is a `Date` otherwise, and is written as it was read.
  */
 export class PyDateTime extends Date {
+  /** @internal How many there are. */
+  static readonly FIELDS = 5;
   readonly microsecond: number;
   readonly utcOffset: number | undefined;
   readonly zone: string | undefined;
@@ -195,14 +197,14 @@ export const datetimeCalls: Calls = {
 };
 
 export const datetimeReducers: readonly Reducer[] = [
-  reducer(PyDate, ({ year, month, day }) =>
+  reducer(PyDate, 3, ({ year, month, day }) =>
     call("datetime.date", Uint8Array.of(year >> 8, year, month, day)),
   ),
-  reducer(PyTime, reduceTime),
-  reducer(PyTimeDelta, ({ days, seconds, microseconds }) =>
+  reducer(PyTime, 6, reduceTime),
+  reducer(PyTimeDelta, 3, ({ days, seconds, microseconds }) =>
     call("datetime.timedelta", days, seconds, microseconds),
   ),
-  reducer(PyTimeZone, ({ offset, name }) =>
+  reducer(PyTimeZone, 2, ({ offset, name }) =>
     call("datetime.timezone", ...(name === undefined ? [offset] : [offset, name])),
   ),
 ];

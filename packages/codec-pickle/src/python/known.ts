@@ -1,8 +1,17 @@
+import { checkFields } from "../losses.js";
 import { builtinCalls, builtinReducers, PyByteArray, PyFrozenSet, PyTuple } from "./builtins.js";
 import { collectionCalls, collectionReducers } from "./collections.js";
 import { datetimeCalls, datetimeReducers } from "./datetime.js";
 import { dtypeFrom, fillArray, numpyCalls, numpyReducers, PyDtype, PyNdArray } from "./numpy.js";
-import { type Call, type Calls, PyGlobal, PyObject, type Reduction, refuse } from "./object.js";
+import {
+  type Call,
+  type Calls,
+  PyGlobal,
+  PyObject,
+  type Reducer,
+  type Reduction,
+  refuse,
+} from "./object.js";
 import { scalarCalls, scalarReducers, uuidFrom } from "./scalars.js";
 
 /** The function that stands in for a call of this name, or `undefined` for an unknown name. */
@@ -19,7 +28,21 @@ export function isKnownName(module: string, name: string): boolean {
 /** How Python makes an object that a class of this package stands for. */
 export function reductionOf(value: object): Reduction | undefined {
   if (value instanceof PyObject) return value;
-  return REDUCERS.get(value.constructor)?.(value as never);
+  const reducer = reducerOf(value);
+  if (reducer === undefined) return undefined;
+  const items = Array.isArray(value) ? value.length : 0;
+  checkFields(value, items + reducer.fields);
+  return reducer.reduce(value as never);
+}
+
+/** Of its class, or of the one that it extends. */
+function reducerOf(value: object): Reducer | undefined {
+  let type: unknown = Object.getPrototypeOf(value);
+  for (; type !== null && type !== Object.prototype; type = Object.getPrototypeOf(type)) {
+    const reducer = REDUCERS.get(type);
+    if (reducer !== undefined) return reducer;
+  }
+  return undefined;
 }
 
 /** Whether the value is of a class that stands for a type of Python's. */
@@ -29,7 +52,8 @@ export function isPythonValue(value: object): boolean {
     value instanceof PyByteArray ||
     value instanceof PyFrozenSet ||
     value instanceof PyGlobal ||
-    reductionOf(value) !== undefined
+    value instanceof PyObject ||
+    reducerOf(value) !== undefined
   );
 }
 
@@ -69,6 +93,7 @@ export function modernGlobal(module: string, name: string): PyGlobal {
     const names: Record<string, string> = { xrange: "range", long: "int", unicode: "str" };
     return new PyGlobal("builtins", Object.hasOwn(names, name) ? (names[name] as string) : name);
   }
+  if (module === "exceptions") return new PyGlobal("builtins", name);
   return new PyGlobal(module === "copy_reg" ? "copyreg" : module, name);
 }
 
@@ -81,13 +106,16 @@ export function oldGlobal({ module, name }: PyGlobal): PyGlobal {
   return module === "copyreg" ? new PyGlobal("copy_reg", name) : new PyGlobal(module, name);
 }
 
-const REDUCERS = new Map<unknown, (value: never) => Reduction>([
-  ...builtinReducers,
-  ...collectionReducers,
-  ...datetimeReducers,
-  ...numpyReducers,
-  ...scalarReducers,
-]);
+/** By the prototype of their class. */
+const REDUCERS = new Map<unknown, Reducer>(
+  [
+    ...builtinReducers,
+    ...collectionReducers,
+    ...datetimeReducers,
+    ...numpyReducers,
+    ...scalarReducers,
+  ].map((reducer) => [reducer.type.prototype, reducer]),
+);
 
 /** Calls that result in names or objects of them. */
 const NAME_CALLS: Calls = {

@@ -110,14 +110,14 @@ export const numpyCalls: Calls = {
 };
 
 export const numpyReducers: readonly Reducer[] = [
-  reducer(PyDtype, reduceDtype),
-  reducer(PyNdArray, ({ dtype, shape, data, fortran }) => {
+  reducer(PyDtype, 2, reduceDtype),
+  reducer(PyNdArray, 4, ({ dtype, shape, data, fortran }) => {
     const type = new PyGlobal("numpy.core.multiarray", "_reconstruct");
     const args = [new PyGlobal("numpy", "ndarray"), pyTuple(0), latin1Bytes("b")];
     const content = Array.isArray(data) ? [...data] : viewOf(data as Uint8Array);
     return { type, args, state: pyTuple<unknown>(1, pyTuple(...shape), dtype, fortran, content) };
   }),
-  reducer(PyScalar, ({ dtype, data }) => call("numpy.core.multiarray.scalar", dtype, data)),
+  reducer(PyScalar, 2, ({ dtype, data }) => call("numpy.core.multiarray.scalar", dtype, data)),
 ];
 
 function callsOf(core: string): Calls {

@@ -72,17 +72,20 @@ export type Call = (args: readonly unknown[], spend: (bytes: number) => void) =>
 export type Calls = Readonly<Record<string, Call>>;
 
 /** How Python makes the objects of a class. */
-export type Reducer<T = never> = readonly [
-  type: abstract new (...args: never[]) => T,
-  reduce: (value: T) => Reduction,
-];
+export interface Reducer<T = never> {
+  readonly type: abstract new (...args: never[]) => T;
+  /** How many properties its constructor sets. More are a program's own, which would be lost. */
+  readonly fields: number;
+  readonly reduce: (value: T) => Reduction;
+}
 
-/** Pairs a class with its reduction, so that the value's type is inferred. */
+/** The {@link Reducer} of a class, so that the value's type is inferred. */
 export function reducer<T>(
-  type: abstract new (...args: never[]) => T,
+  type: Reducer<T>["type"],
+  fields: number,
   reduce: (value: T) => Reduction,
 ): Reducer {
-  return [type, reduce] as Reducer<T> as unknown as Reducer;
+  return { type, fields, reduce } as Reducer<T> as unknown as Reducer;
 }
 
 /** The reduction that calls `path`, such as `"datetime.date"`. */

@@ -96,17 +96,17 @@ export const scalarCalls: Calls = {
 };
 
 export const scalarReducers: readonly Reducer[] = [
-  reducer(PyDecimal, ({ text }) => call("decimal.Decimal", text)),
-  reducer(PyFraction, ({ numerator, denominator }) =>
+  reducer(PyDecimal, 1, ({ text }) => call("decimal.Decimal", text)),
+  reducer(PyFraction, 2, ({ numerator, denominator }) =>
     call("fractions.Fraction", `${numerator}/${denominator}`),
   ),
-  reducer(PyUuid, ({ hex }) => ({
+  reducer(PyUuid, 1, ({ hex }) => ({
     type: new PyGlobal("uuid", "UUID"),
     args: [],
     made: true,
     state: { int: BigInt(`0x${hex}`) },
   })),
-  reducer(PyPath, ({ kind, parts }) => call(`pathlib.${kind}`, ...parts)),
+  reducer(PyPath, 2, ({ kind, parts }) => call(`pathlib.${kind}`, ...parts)),
 ];
 
 /** Makes a UUID from its only attribute, an int. */
