@@ -37,8 +37,7 @@ export function partsOf(table: Table): { columns: Column[]; index: Index } {
   const all = table.schema.fields.map(
     (field, i): Column => [field.name, table.getChildAt(i) as Vector],
   );
-  const names = new Set(all.map(([name]) => name));
-  if (names.size < all.length) throw refuse(all[0]?.[0] ?? "", "another has its name");
+  checkNames(all);
   const half = all.find(([name]) => !name.isWellFormed());
   if (half !== undefined) throw refuse(half[0], `its name has ${HALF_PAIR}`);
   const { index_columns: described, columns: entries } = metadataOf(table);
@@ -66,6 +65,7 @@ export function tableOf(
   index: Index,
   labels: "unicode" | "int64" = "unicode",
 ): Table {
+  checkNames(columns);
   const levels = "kind" in index ? [] : withOwnNames(index, columns);
   const all: Column[] = [...columns, ...levels.map(([name, column]) => [name, column] as const)];
   const described = {
@@ -106,6 +106,15 @@ export function tableOf(
   // Without rows, only a batch has the categories of a column.
   const isEmpty = rows === 0 && !fields.some(({ type }) => DataType.isDictionary(type));
   return new Table(schema, isEmpty ? [] : [new RecordBatch(schema, struct)]);
+}
+
+/** `apache-arrow` takes two columns of one name for one. In pandas they may be: 1 and "1", or the same. */
+function checkNames(columns: readonly Column[]): void {
+  const names = new Set<string>();
+  for (const [name] of columns) {
+    if (names.has(name)) throw refuse(name, "another has its name");
+    names.add(name);
+  }
 }
 
 /** The levels, each with a name that no column and no level before it has. */

@@ -27,6 +27,7 @@ import fc from "fast-check";
 import { describeReal, realPart } from "tooling/real-part";
 import { toColumn } from "../src/column.js";
 import { PandasBlocks, PandasColumns, pandasBlocksCodec } from "../src/index.js";
+import { tableOf } from "../src/table.js";
 
 const fixtures = JSON.parse(
   readFileSync(new URL("./fixtures/frames.json", import.meta.url), "utf8"),
@@ -278,6 +279,13 @@ test("values that the level of an index has not are refused", async () => {
   expect(at).toBeGreaterThan(0);
   bytes[at + 8] = 3;
   await expect((async () => codec.decode(bytes))()).rejects.toThrow("a level of an index");
+});
+
+test("a frame with two columns of one name is no damage, and is refused", () => {
+  const column = vectorFromArray([1], new Int32());
+  const range = { kind: "range", name: null, start: 0, stop: 1, step: 1 } as const;
+  const read = () => tableOf([...["a", "b", "a"].map((name) => [name, column] as const)], range);
+  expect(read).toThrow('the column "a" cannot be carried: another has its name');
 });
 
 test("half a surrogate pair, which Arrow cannot hold, is refused", async () => {
