@@ -1,3 +1,6 @@
+import { serialize } from "node:v8";
+import { PartdError } from "@partd/core";
+
 /** An undamaged value beyond the limits of `decode`. `encode` refuses it, too. */
 export class TooMuch extends Error {}
 
@@ -7,6 +10,7 @@ export class TooMuch extends Error {}
  * ({@link ITEMS_A_BYTE}). V8 allocates each array with the length that the bytes claim, and nested
  * ones as well: 51 bytes can take a gigabyte.
  *
+ * @throws `ERR_PARTD_CODEC` for what only a newer runtime can read.
  * @see https://github.com/v8/v8/blob/main/src/objects/value-serializer.cc
  */
 export function checkFormat(bytes: Uint8Array): void {
@@ -38,6 +42,9 @@ class FormatCheck {
     if (bytes[0] !== 0xff) throw new Error("it does not begin as one.");
     this.#at = 1;
     this.#version = this.#varint();
+    if (this.#version > LATEST_VERSION) {
+      throw newer(`version ${this.#version} of the format`);
+    }
     this.#value();
     if (this.#at < bytes.byteLength) throw new Error("bytes follow the value.");
   }
@@ -150,7 +157,7 @@ class FormatCheck {
         return this.#view();
       }
       case Tag.HOST_OBJECT:
-        this.#varint();
+        this.#viewType(this.#varint());
         return this.#skip(this.#varint());
       case Tag.OBJECT:
         return Tag.END_OBJECT;
@@ -221,6 +228,13 @@ class FormatCheck {
     return LEAF;
   }
 
+  /** Node numbers the types of views. It reads a number beyond them as a property of `undefined`. */
+  #viewType(type: number): void {
+    if (type < FLOAT16 || (type === FLOAT16 && "Float16Array" in globalThis)) return;
+    if (type === FLOAT16) throw newer("Float16Array");
+    throw new Error("a typed array is of no known type.");
+  }
+
   #spend(items: number): void {
     this.#items -= items;
     if (this.#items >= 0) return;
@@ -251,6 +265,9 @@ class FormatCheck {
   }
 }
 
+const LATEST_VERSION = serialize(0)[1] as number;
+/** Node's number of a Float16Array, the last one. */
+const FLOAT16 = 13;
 /** Bytes of the longest integer of 32 bits. */
 const MAX_INT32 = 5;
 /** Instead of an end tag: the value has no children, and was read. */
@@ -301,6 +318,13 @@ const Tag = {
   HOST_OBJECT: 0x5c,
   ERROR: 0x72,
 } as const;
+
+function newer(what: string): PartdError {
+  return new PartdError(
+    "ERR_PARTD_CODEC",
+    `this runtime does not have ${what}; read it with a newer Node.`,
+  );
+}
 
 function cutShort(): Error {
   return new Error("it is cut short.");

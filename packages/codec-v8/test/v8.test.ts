@@ -121,6 +121,7 @@ test("damaged and foreign bytes are corrupt, with key and offset", async () => {
     Buffer.concat([Buffer.of(0xff, 15), Buffer.alloc(200_000, Buffer.of(0x41, 1))]), // Depth.
     Buffer.from("ff0f22ffffffff0f", "hex"), // A string of 4 GiB.
     Buffer.from("ff0f5cff01", "hex"), // A host object of no known type.
+    Buffer.from("ff0f41015c0e02003e240001", "hex"), // A view of no known type.
   ];
   for (const bad of bads) {
     const store: Store = new Dict();
@@ -128,6 +129,22 @@ test("damaged and foreign bytes are corrupt, with key and offset", async () => {
     const error = await failure(new V8(store).get("x"));
     expect(isPartdError(error, "ERR_PARTD_CORRUPT")).toBe(true);
     expect(error).toMatchObject({ key: "x", offset: first.byteLength });
+  }
+});
+
+test("what only a newer Node can read is no damage", async () => {
+  const version = (serialize(0)[1] as number) + 1;
+  const written = Buffer.from("ff0f41015c0d02003e240001", "hex"); // [Float16Array [1.5]], by Node 24.
+  const frames: [Buffer, string][] = [
+    [Buffer.from([0xff, version, 0x41, 0, 0x24, 0, 0]), "version"],
+  ];
+  if (!("Float16Array" in globalThis)) frames.push([written, "Float16Array"]);
+  for (const [bytes, words] of frames) {
+    const store = new Dict();
+    await store.append({ x: frame(bytes) });
+    const error = await failure(new V8(store).get("x"));
+    expect(isPartdError(error, "ERR_PARTD_CODEC")).toBe(true);
+    expect((error as Error).message).toContain(`does not have ${words}`);
   }
 });
 
