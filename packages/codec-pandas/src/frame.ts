@@ -1,7 +1,7 @@
 import { PyDtype, PyNdArray, PyTuple, pyTuple } from "@partd/codec-pickle";
 import { concatBytes, frame, splitFrames } from "@partd/core/author";
 import type { Table, Vector } from "apache-arrow";
-import { fromColumn, toColumn } from "./column.js";
+import { fromColumn, itemSizeOf, refuse, toColumn, type Values } from "./column.js";
 import type { Compression } from "./compression.js";
 import {
   decodeIndex,
@@ -52,8 +52,10 @@ export async function encodeFrame(table: Table, compression: Compression): Promi
     await encodeLabels(columns, table, compression),
     await encodeIndex(index, compression),
   ];
+  const taken: [Values, Vector, name: string][] = [];
   for (const [i, [name, column]] of columns.entries()) {
     const values = fromColumn(column, name);
+    taken.push([values, column, name]);
     const { dtype, categories, ordered, timezone } = values;
     const place = pyArray({
       dtype: "<i8",
@@ -74,6 +76,11 @@ export async function encodeFrame(table: Table, compression: Compression): Promi
       pyTuple<unknown>(place, new PyDtype(stored === "|O" ? "|O8" : stored), shape, extension),
       await packed(values, compression),
     ]);
+  }
+  // Now: memory may have been transferred or resized since it was looked at.
+  for (const [{ dtype, data }, { length }, name] of taken) {
+    if (Array.isArray(data) || data.length === length * itemSizeOf(dtype)) continue;
+    throw refuse(name, "it has fewer values than rows");
   }
   const headers = pickler.dump(encoded.map(([header]) => header));
   return concatBytes([headers, ...encoded.map(([, part]) => part)].map(frame));

@@ -13,6 +13,7 @@ import { codecContract } from "@partd/testing";
 import {
   Dictionary,
   Field,
+  Float64,
   Int8,
   Int32,
   makeData,
@@ -279,6 +280,22 @@ test("values that the level of an index has not are refused", async () => {
   expect(at).toBeGreaterThan(0);
   bytes[at + 8] = 3;
   await expect((async () => codec.decode(bytes))()).rejects.toThrow("a level of an index");
+});
+
+test("a column of fewer values than rows is refused, also one that became so", async () => {
+  const table = (length: number, memory: ArrayBuffer) =>
+    new Table({
+      n: new Vector([
+        makeData({ type: new Float64(), length, nullCount: 0, data: new Float64Array(memory) }),
+      ]),
+    });
+  const codec = pandasBlocksCodec();
+  await expect(codec.encode(table(3, new ArrayBuffer(16)))).rejects.toThrow("fewer values than");
+  const memory = new ArrayBuffer(24);
+  const encoding = codec.encode(table(3, memory));
+  structuredClone(memory, { transfer: [memory] });
+  await expect(encoding).rejects.toThrow('the column "n" cannot be carried: it has fewer values');
+  await codec.encode(table(3, new ArrayBuffer(24)));
 });
 
 test("a frame with two columns of one name is no damage, and is refused", () => {

@@ -3,6 +3,7 @@ import {
   type CompressorOptions,
   checkDecodedSize,
   checkIntegerOption,
+  compressLater,
   compressorCodec,
 } from "@partd/core/author";
 import NumcodecsLZ4 from "numcodecs/lz4";
@@ -36,7 +37,7 @@ export function lz4Codec(options: LZ4Options = {}): Codec<Uint8Array> {
         if (bytes.byteLength > MAX_BYTES) {
           throw new PartdError("ERR_PARTD_VALUE", `LZ4 takes at most ${MAX_BYTES} bytes at once.`);
         }
-        return new NumcodecsLZ4(acceleration).encode(bytes);
+        return compressLater(bytes, (bytes) => new NumcodecsLZ4(acceleration).encode(bytes));
       },
       decompress(bytes, maxDecodedBytes) {
         const size = readDecodedSize(bytes);

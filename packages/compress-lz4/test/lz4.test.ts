@@ -80,3 +80,10 @@ test.each([0, 65_538, 0.5])("refuses acceleration %s", (acceleration) => {
     expect.objectContaining({ code: "ERR_PARTD_VALUE" }),
   );
 });
+
+test("bytes whose memory goes while they are compressed are refused, not taken for nothing", async () => {
+  const bytes = new Uint8Array(1000).fill(7);
+  const compressing = codec.encode(bytes);
+  structuredClone(bytes.buffer, { transfer: [bytes.buffer] });
+  await expect(compressing).rejects.toMatchObject({ code: "ERR_PARTD_VALUE" });
+});

@@ -1,5 +1,5 @@
 import { PartdError } from "@partd/core";
-import { checkDecodedSize } from "@partd/core/author";
+import { checkDecodedSize, compressLater } from "@partd/core/author";
 import Zstd from "numcodecs/zstd";
 import { decodedBound } from "./frame-bound.js";
 import { decodeSparely } from "./spare-decoder.js";
@@ -9,7 +9,7 @@ export async function compress(bytes: Uint8Array, level: number): Promise<Uint8A
   if (bytes.byteLength > MAX_BYTES) {
     throw new PartdError("ERR_PARTD_VALUE", `zstd takes at most ${MAX_BYTES} bytes at once here.`);
   }
-  return new Zstd(level).encode(bytes);
+  return compressLater(bytes, (bytes) => new Zstd(level).encode(bytes));
 }
 
 /**

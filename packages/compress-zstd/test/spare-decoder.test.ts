@@ -55,3 +55,10 @@ test("the engine writes and reads the same after thousands of damaged frames", a
   expect(await everywhere.compress(words, 22)).toEqual(encoded);
   expect(Buffer.compare(await everywhere.decompress(encoded, 1e6), words)).toBe(0);
 });
+
+test("bytes whose memory goes while they are compressed are refused, not taken for nothing", async () => {
+  const bytes = new Uint8Array(1000).fill(7);
+  const compressing = everywhere.compress(bytes, 3);
+  structuredClone(bytes.buffer, { transfer: [bytes.buffer] });
+  await expect(compressing).rejects.toMatchObject({ code: "ERR_PARTD_VALUE" });
+});

@@ -11,6 +11,7 @@ export {
   type CompressorOptions,
   checkDecodedSize,
   checkIntegerOption,
+  compressLater,
   compressorCodec,
 } from "./codec/compressor.js";
 export {

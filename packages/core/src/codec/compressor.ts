@@ -65,6 +65,24 @@ export function checkDecodedSize(decodedBytes: number, maxDecodedBytes: number):
   );
 }
 
+/**
+ * What an engine that begins later makes of bytes, as a promise.
+ *
+ * @throws `ERR_PARTD_VALUE` where the memory of the bytes was meanwhile detached or resized.
+ */
+export async function compressLater(
+  bytes: Uint8Array,
+  compress: (bytes: Uint8Array) => Promise<Uint8Array>,
+): Promise<Uint8Array> {
+  const { byteLength } = bytes;
+  const compressed = await compress(bytes);
+  if (bytes.byteLength === byteLength) return compressed;
+  throw new PartdError(
+    "ERR_PARTD_VALUE",
+    "its memory was transferred or resized while it was appended; wait for the append first.",
+  );
+}
+
 /** @throws `ERR_PARTD_VALUE` unless the option is an integer from `min` to `max`. */
 export function checkIntegerOption(name: string, value: number, min: number, max: number): number {
   if (Number.isInteger(value) && value >= min && value <= max) return value;
