@@ -5,6 +5,7 @@ import {
   type Entries,
   type EntriesOptions,
   encodeKey,
+  isPartdError,
   type Key,
   type KeysOptions,
   type KeyTree,
@@ -17,6 +18,7 @@ import {
 import {
   countKeys,
   Decorator,
+  describeKey,
   entriesByKey,
   entriesOf,
   type GetOptions,
@@ -163,11 +165,11 @@ export class PandasColumns extends Decorator<Table, PandasColumns> {
   async #namesOf(key: Key, options?: GetOptions): Promise<string[] | undefined> {
     const bytes = await this._store.get(under(key, ".columns"), options);
     if (bytes.byteLength === 0) return undefined;
-    const names = unpickler.load(bytes);
-    if (!Array.isArray(names)) {
-      throw new PartdError("ERR_PARTD_CORRUPT", "the names of columns are no list.", { key });
-    }
-    return names.map(String);
+    return naming(key, () => {
+      const names = unpickler.load(bytes);
+      if (!Array.isArray(names)) throw new Error("the names of columns are no list.");
+      return names.map(String);
+    });
   }
 
   async #read(key: Key, { columns, ...options }: PandasColumnsGetOptions): Promise<Table> {
@@ -186,10 +188,26 @@ export class PandasColumns extends Decorator<Table, PandasColumns> {
       wanted.map((name) => under(key, name)),
       options,
     );
-    const label = unpickler.load(await this._store.get(under(key, ".index-name"), options));
-    const all = wanted.map((name, i): Column => [name, columnOf(arrays[i] as NdValue, name)]);
-    const [, index] = all.pop() as Column;
-    return tableOf(all, [levelOf(label, 0, index)]);
+    const pickledLabel = await this._store.get(under(key, ".index-name"), options);
+    return naming(key, () => {
+      const all = wanted.map((name, i): Column => [name, columnOf(arrays[i] as NdValue, name)]);
+      const [, index] = all.pop() as Column;
+      return tableOf(all, [levelOf(unpickler.load(pickledLabel), 0, index)]);
+    });
+  }
+}
+
+/** Makes errors of damaged columns name the key. */
+function naming<T>(key: Key, read: () => T): T {
+  try {
+    return read();
+  } catch (cause) {
+    const { code, offset } = isPartdError(cause) ? cause : { code: undefined, offset: 0 };
+    throw new PartdError(
+      code ?? "ERR_PARTD_CORRUPT",
+      `The table of key ${describeKey(key)} cannot be read: ${(cause as Error).message}`,
+      { key, offset, cause },
+    );
   }
 }
 
