@@ -10,6 +10,7 @@ import {
   type Reply,
   reconnectDelay,
   SILENCE_MS,
+  startPings,
 } from "./connection.js";
 import { BYTES, checkOpen, confirmed } from "./single.js";
 import { run, type Transaction, TransactionProbe } from "./transaction.js";
@@ -24,6 +25,7 @@ export class ClusterConnection implements Connection {
   #own: ReturnType<typeof makeCluster> | undefined;
   #cluster: RedisClusterLike | undefined;
   #lastError: unknown;
+  #pings: NodeJS.Timeout | undefined;
   /** When the client was last replaced, by `performance.now()`. */
   #renewed = 0;
   #renewing: Promise<void> | undefined;
@@ -55,6 +57,7 @@ export class ClusterConnection implements Connection {
     }
     this.#cluster = this.#own as unknown as RedisClusterLike;
     this.#renewed = performance.now();
+    this.#pings = startPings(() => this.#connected());
   }
 
   async send(key: string, command: Argument[], replicas = 0): Promise<Reply> {
@@ -134,7 +137,13 @@ export class ClusterConnection implements Connection {
     return cluster;
   }
 
+  *#connected(): Generator<RedisClientLike, void, undefined> {
+    for (const { client } of this.#own?.nodeByAddress.values() ?? [])
+      if (client) yield client as never;
+  }
+
   close(): void {
+    clearInterval(this.#pings);
     this.#cluster = undefined;
     this.#own?.destroy();
     this.#own = undefined;
@@ -155,7 +164,6 @@ function makeCluster(servers: readonly ServerOptions[]) {
         reconnectStrategy: (retries: number, cause: Error) =>
           retries < MOST_RETRIES ? reconnectDelay(retries) : new Error(cause.message, { cause }),
       },
-      pingInterval: SILENCE_MS / 3,
       disableOfflineQueue: true,
       maintNotifications: "disabled" as const,
     },

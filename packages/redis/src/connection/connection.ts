@@ -84,6 +84,21 @@ export function reconnectDelay(retries: number): number {
   return Math.min(20 * 2 ** retries, 500) * (0.5 + Math.random() / 2);
 }
 
+/**
+ * Pings each client now and then until the timer is cleared: a connection without traffic would
+ * count as broken. The clients' own `pingInterval` goes on for ever, and keeps the process alive,
+ * where a client is destroyed while it reconnects.
+ */
+export function startPings(clients: () => Iterable<RedisClientLike>): NodeJS.Timeout {
+  const ping = () => {
+    for (const client of clients()) {
+      // Its failure is that of the connection, of which an event tells.
+      if (client.isReady) client.sendCommand(["PING"]).catch(() => {});
+    }
+  };
+  return setInterval(ping, SILENCE_MS / 3).unref();
+}
+
 export function checkReplicas(confirmed: unknown, wanted: number): void {
   if (Number(confirmed) < wanted) throw new ReplicasError(Number(confirmed), wanted);
 }

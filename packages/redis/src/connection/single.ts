@@ -10,6 +10,7 @@ import {
   type Reply,
   reconnectDelay,
   SILENCE_MS,
+  startPings,
   WAIT_MS,
 } from "./connection.js";
 import { run, type Transaction, TransactionProbe } from "./transaction.js";
@@ -24,7 +25,7 @@ export class SingleConnection implements Connection {
   #own: ReturnType<typeof makeClient> | undefined;
   #client: RedisClientLike | undefined;
   #lastError: unknown;
-  #pinging: NodeJS.Timeout | undefined;
+  #pings: NodeJS.Timeout | undefined;
 
   constructor(from: string | RedisClientLike) {
     if (typeof from !== "string") {
@@ -57,7 +58,8 @@ export class SingleConnection implements Connection {
       throw error;
     }
     this.#client = this.#own as RedisClientLike;
-    this.#pingLater(this.#own);
+    const client = this.#client;
+    this.#pings = startPings(() => [client]);
   }
 
   async send(_key: string, command: Argument[], replicas = 0): Promise<Reply> {
@@ -84,22 +86,10 @@ export class SingleConnection implements Connection {
   async renew(): Promise<void> {} // The client keeps trying the one server.
 
   close(): void {
-    clearTimeout(this.#pinging);
+    clearInterval(this.#pings);
     this.#client = undefined;
     this.#own?.destroy();
     this.#own = undefined;
-  }
-
-  /**
-   * A connection without traffic would count as broken. The client's own `pingInterval` goes on for
-   * ever, and keeps the process alive, if the client is destroyed while it reconnects.
-   */
-  #pingLater(client: ReturnType<typeof makeClient>): void {
-    this.#pinging = setTimeout(() => {
-      // Its failure is that of the connection, which is told by the event.
-      if (client.isReady) client.sendCommand(["PING"]).catch(() => {});
-      this.#pingLater(client);
-    }, SILENCE_MS / 3).unref();
   }
 }
 
