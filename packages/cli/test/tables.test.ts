@@ -6,9 +6,11 @@ import { describe, expect, test } from "@jest/globals";
 import {
   type Data,
   Decimal,
+  Dictionary,
   Field,
   FixedSizeList,
   Float32,
+  Int32,
   Int64,
   List,
   Map_,
@@ -247,6 +249,32 @@ test("only the columns that matter are read", async () => {
   expect((await ours(["count", "few.parquet", "--by", "b", "--to", "csv"])).toString()).toBe(
     "b,count\n,2\nfalse,1\ntrue,1\n",
   );
+});
+
+test("texts and categories that a damaged Arrow table does not have are errors, not read", async () => {
+  const category = new Dictionary(new Utf8(), new Int32());
+  const table = new Table({
+    t: vectorFromArray(["a", "bb", "ccc"], new Utf8()),
+    c: vectorFromArray(["x", "y", "x"], category),
+  });
+  const whole = Buffer.from(tableToIPC(table, "stream"));
+  const bytesOf = (...numbers: number[]) => Buffer.from(Int32Array.from(numbers).buffer);
+  const [offsets, codes] = [bytesOf(0, 1, 3, 6), bytesOf(0, 1, 0)];
+  const damages: [before: Buffer, after: Buffer][] = [
+    [offsets, offsets],
+    [offsets, bytesOf(0, 3, 1, 6)],
+    [offsets, bytesOf(0, 1, 3, 600)],
+    [offsets, bytesOf(0, -1, 3, 6)],
+    [codes, bytesOf(0, 1, 9)],
+  ];
+  for (const [i, [before, after]] of damages.entries()) {
+    const damaged = Buffer.from(whole);
+    after.copy(damaged, damaged.indexOf(before));
+    writeFileSync(join(cwd, "damaged.arrow"), damaged);
+    const { code, err } = await runner.run(["distinct", "damaged.arrow"]);
+    expect([i, code]).toEqual([i, i === 0 ? 0 : 1]);
+    if (i > 0) expect(err).toContain("damaged.arrow is damaged");
+  }
 });
 
 test("a record that lacks a field has nothing from its prototype", async () => {

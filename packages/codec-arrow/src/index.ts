@@ -1,2 +1,3 @@
 export { Arrow, type ArrowGetOptions, type ArrowOptions } from "./arrow.js";
 export { type ArrowCodecOptions, arrowCodec, type UnknownColumns } from "./arrow-codec.js";
+export { checkColumn } from "./check-columns.js";

@@ -1,5 +1,6 @@
 import { type FileHandle, open } from "node:fs/promises";
 import type { Readable } from "node:stream";
+import { checkColumn } from "@partd/codec-arrow";
 import {
   type Data,
   DataType,
@@ -100,7 +101,9 @@ class CountedInput {
 function lineOf(batch: RecordBatch, columns: readonly Column[]): (row: number) => string {
   const found = batch.schema.fields.flatMap(({ name, type }, i) => {
     if (!columns.some((column) => column.name === name)) return [];
-    return [{ name, json: jsonOf(type, batch.getChildAt(i) as Vector) }];
+    const column = batch.getChildAt(i) as Vector;
+    for (const data of column.data) checkColumn(data);
+    return [{ name, json: jsonOf(type, column) }];
   });
   return lineMaker(found);
 }
