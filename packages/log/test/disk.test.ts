@@ -7,6 +7,7 @@ import {
   mkdirSync,
   openSync,
   readdirSync,
+  rmSync,
   statSync,
   truncateSync,
   writeFileSync,
@@ -82,8 +83,11 @@ test("the clock does not go back when the space of a failed append is given back
   const segment = dataSet.segments.find((one) => one.path === path) as Segment;
   segment.close();
   segment.adopt(openSync(path, "r+"));
+  const reserve = join(directory, ".partd-log", "reserve");
+  rmSync(reserve); // As if it was spent on this.
   await dataSet.giveBack(segment);
   await dataSet.close();
+  expect(existsSync(reserve)).toBe(true);
   expect(statSync(path).size).toBe(segment.position);
   await using after = new LogStore(directory);
   await after.append({ x: Buffer.from("3") });

@@ -323,6 +323,7 @@ export class DataSet {
       await this.lock.hold("exclusive", { signal }, async (lease) => {
         lease.verify();
         if (this.segments.includes(segment)) ftruncateSync(segment.fd, end);
+        this.reserve.make(); // Before others take the space.
       });
     } catch {
       // It only takes space, until it is compacted.
