@@ -664,3 +664,21 @@ test("a table in the metadata whose size is odd has no field that is not checked
   );
   expect(() => arrowCodec().decode(new Uint8Array(bytes))).toThrow("its metadata are damaged");
 });
+
+test("merged: a column of nothing becomes one of the other type, as a whole", () => {
+  const merge = arrowCodec({ schema: "merge" });
+  const nothing = new Table({ a: makeVector(makeData({ type: new Null(), length: 2 })) });
+  const joined = merge.join([nothing, new Table({ a: vectorFromArray([7], new Int32()) })]);
+  expect(joined.getChildAt(0)?.data.map(({ type }) => String(type))).toEqual(["Int32", "Int32"]);
+  expect([...(joined.getChildAt(0) ?? [])]).toEqual([null, null, 7]);
+});
+
+test("merged: two columns of one name in a table are refused", () => {
+  const merge = arrowCodec({ schema: "merge" });
+  const one = new Table({ a: vectorFromArray([7], new Int32()) });
+  const schema = new Schema(["a", "a"].map((name) => new Field(name, new Int32())));
+  const children = [one, one].map((table) => table.batches[0]?.data.children[0] as Data);
+  const data = makeData({ type: new Struct(schema.fields), length: 1, nullCount: 0, children });
+  const twice = new Table(schema, [new RecordBatch(schema, data)]);
+  expect(() => merge.join([one, twice] as never)).toThrow('append 2 has two columns named "a"');
+});
