@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
+import { afterAll, beforeAll, describe, expect, jest, test } from "@jest/globals";
 import { RedisStore } from "@partd/redis";
 import { type DataSet, storeContract } from "@partd/testing";
 import { describeReal, realPart } from "tooling/real-part";
@@ -24,6 +24,32 @@ describeReal(realPart.redisServer(), "a cluster of six", () => {
     const options = { persistent: true, shared: true, atomic: "bucket" } as const;
     const size = { largestValue: 1 << 20, manyKeys: 2_000, numRuns: 3 };
     for (const c of storeContract(open, { ...options, ...size })) test(c.name, c.run);
+  });
+
+  test("each master is pinged, and no timer of its client keeps a process alive", async () => {
+    const spies = [jest.spyOn(globalThis, "setTimeout"), jest.spyOn(globalThis, "setInterval")];
+    try {
+      const store = new RedisStore({ nodes, prefix: "pings" });
+      await store.count(); // Connects to all masters.
+      const timers = () =>
+        spies.flatMap(({ mock }) =>
+          mock.calls.flatMap(([callback, milliseconds], i) => {
+            const timer = mock.results[i]?.value as NodeJS.Timeout;
+            return milliseconds === 5_000 ? { callback, isHeld: timer.hasRef() } : [];
+          }),
+        );
+      const masters = (await cluster.shards()).map(({ master }) => master);
+      const before = await Promise.all(masters.map(pingsOf));
+      for (const { callback, isHeld } of timers()) if (!isHeld) (callback as () => void)();
+      await store.count(); // Answered after the pings.
+      for (const [i, master] of masters.entries()) {
+        expect(await pingsOf(master)).toBeGreaterThan(before[i] as number);
+      }
+      expect(timers().filter(({ isHeld }) => isHeld)).toEqual([]);
+      await store.close();
+    } finally {
+      for (const spy of spies) spy.mockRestore();
+    }
   });
 
   test(
@@ -110,6 +136,11 @@ describeReal(realPart.redisServer(), "a cluster of six", () => {
     10 * MINUTES,
   );
 });
+
+async function pingsOf(server: RedisServer): Promise<number> {
+  const statistics = String(await server.command("INFO", "commandstats"));
+  return Number(/cmdstat_ping:calls=(\d+)/.exec(statistics)?.[1] ?? 0);
+}
 
 /** Moves some of the slots that hold keys, as `redis-cli --cluster reshard` does it. */
 async function moveSlots(
