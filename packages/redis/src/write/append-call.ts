@@ -98,28 +98,14 @@ export class AppendCall implements Change {
  * costs 2 µs instead of 0.2 µs a chunk.
  */
 function pack(bucket: BucketNames, appends: readonly Pick<PendingAppend, "keys" | "values">[]) {
-  const places = new Map<string, number>();
-  const sizes: number[] = [];
-  for (const { keys, values } of appends) {
-    for (let i = 0; i < keys.length; i++) {
-      const key = keys[i] as string;
-      const size = (values[i] as Uint8Array).byteLength;
-      const place = places.get(key);
-      if (place === undefined) {
-        places.set(key, sizes.length);
-        sizes.push(size);
-      } else {
-        sizes[place] = (sizes[place] as number) + size;
-      }
-    }
-  }
+  const { distinct, sizes, places } = join(appends);
   const names: string[] = [];
   const lengths: number[] = [];
   const ends: number[] = [];
   let end = 0;
-  for (const [key, place] of places) {
+  for (let place = 0; place < distinct.length; place++) {
     const size = sizes[place] as number;
-    const name = bucket.value(key);
+    const name = bucket.value(distinct[place] as string);
     for (let at = 0; at < size; at += CHUNK_BYTES) {
       names.push(name);
       lengths.push(Math.min(CHUNK_BYTES, size - at));
@@ -128,10 +114,11 @@ function pack(bucket: BucketNames, appends: readonly Pick<PendingAppend, "keys" 
     end += size;
   }
   const chunks = Buffer.allocUnsafe(end);
-  for (const { keys, values } of appends) {
-    for (let i = 0; i < keys.length; i++) {
+  let next = 0;
+  for (const { values } of appends) {
+    for (let i = 0; i < values.length; i++) {
       const value = values[i] as Uint8Array;
-      const place = places.get(keys[i] as string) as number;
+      const place = places[next++] as number;
       chunks.set(value, ends[place]);
       ends[place] = (ends[place] as number) + value.byteLength;
     }
@@ -139,6 +126,38 @@ function pack(bucket: BucketNames, appends: readonly Pick<PendingAppend, "keys" 
   const encoded = Buffer.allocUnsafe(4 * lengths.length);
   for (let i = 0; i < lengths.length; i++) encoded.writeUInt32LE(lengths[i] as number, 4 * i);
   return { names, lengths: encoded, chunks };
+}
+
+/**
+ * Gives each key a place. Appends often have the same keys in the same order: the place after the
+ * last one is tried before the key is looked up.
+ *
+ * @returns the distinct keys, the bytes appended to each, and the place of each value's key.
+ */
+function join(appends: readonly Pick<PendingAppend, "keys" | "values">[]) {
+  const known = new Map<string, number>();
+  const distinct: string[] = [];
+  const sizes: number[] = [];
+  const places: number[] = [];
+  for (const { keys, values } of appends) {
+    let place: number | undefined = -1;
+    for (let i = 0; i < keys.length; i++) {
+      const key = keys[i] as string;
+      const size = (values[i] as Uint8Array).byteLength;
+      if (distinct[++place] !== key) {
+        place = known.get(key);
+        if (place === undefined) {
+          place = distinct.length;
+          known.set(key, place);
+          distinct.push(key);
+          sizes.push(0);
+        }
+      }
+      sizes[place] = (sizes[place] as number) + size;
+      places.push(place);
+    }
+  }
+  return { distinct, sizes, places };
 }
 
 /** The chunks of a value, as Buffers over its memory. */
@@ -151,7 +170,14 @@ export function* chunksOf(value: Uint8Array): Iterable<Buffer> {
 
 /** A value's bytes in a call, including its key's name. */
 export function costOf(key: string, value: Uint8Array): number {
-  return value.byteLength + key.length + 40;
+  return value.byteLength + nameCostOf([key]);
+}
+
+/** The bytes of keys' names in a call. */
+export function nameCostOf(keys: readonly string[]): number {
+  let bytes = 40 * keys.length;
+  for (const { length } of keys) bytes += length;
+  return bytes;
 }
 
 function isLong({ byteLength }: Uint8Array): boolean {

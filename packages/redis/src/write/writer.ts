@@ -10,7 +10,7 @@ import { type BucketNames, bucketOf } from "../data-set.js";
 import type { Reader } from "../read/reader.js";
 import { COMMIT, REMOVE_ALL, SET } from "../scripts/change-scripts.js";
 import { ScriptAnswer, type Session } from "../session.js";
-import { chunksOf, costOf } from "./append-call.js";
+import { chunksOf, costOf, nameCostOf } from "./append-call.js";
 import { BucketWriter } from "./bucket-writer.js";
 import { withStaged } from "./staging.js";
 
@@ -213,17 +213,22 @@ export class Writer {
   }
 
   /** Divides a batch into a part for each bucket. */
-  #divide({ keys, values }: Batch, { owned, signal }: AppendOptions): Part[] {
-    // A caller that aborts an append may change bytes that are still to be sent.
+  #divide(batch: Batch, { owned, signal }: AppendOptions): readonly Part[] {
+    // A caller that aborts an append may change what is still to be sent.
     const isCopied = signal !== undefined && !owned;
+    const { length } = this.#session.buckets;
+    // For a single bucket, new arrays would be a fifth of what an append allocates.
+    if (length === 1 && !isCopied && batch.values.every(isPlain)) {
+      const { keys, values, byteLength } = batch;
+      return [{ index: 0, keys, values, cost: byteLength + nameCostOf(keys) }];
+    }
     const parts = new Map<
       number,
       { index: number; keys: string[]; values: Uint8Array[]; cost: number }
     >();
-    for (let i = 0; i < keys.length; i++) {
-      const key = keys[i] as string;
-      const value = values[i] as Uint8Array;
-      const index = bucketOf(key, this.#session.buckets.length);
+    for (const [i, key] of batch.keys.entries()) {
+      const value = batch.values[i] as Uint8Array;
+      const index = bucketOf(key, length);
       let part = parts.get(index);
       if (!part) {
         part = { index, keys: [], values: [], cost: 0 };
