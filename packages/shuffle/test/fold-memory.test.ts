@@ -80,6 +80,54 @@ describe("states count what they hold", () => {
   });
 });
 
+describe("states of a caller's own that grow with each record", () => {
+  const many = function* (records: number): Generator<Row> {
+    for (let i = 0; i < records; i++) yield { key: i % KEYS, text: `${i}`.padEnd(1000, "x") };
+  };
+  const collect = (records: number) =>
+    reduceBy(many(records), {
+      by: "key",
+      memory: LITTLE,
+      initial: (): Row[] => [],
+      reduce: (rows, row) => {
+        rows.push(row);
+        return rows;
+      },
+    });
+
+  test("are an error before they are twice what memory is", async () => {
+    let read = 0;
+    const counted = function* () {
+      for (const row of many(1e6)) {
+        read++;
+        yield row;
+      }
+    };
+    const grown = reduceBy(counted(), {
+      by: "key",
+      memory: LITTLE,
+      initial: () => "",
+      reduce: (text, row) => text + row.text,
+    });
+    await expect(grown.toArray()).rejects.toMatchObject({
+      code: "ERR_PARTD_VALUE",
+      message: expect.stringMatching(
+        /^The states of 24 keys have grown to about \d+ MB, .*groupBy/,
+      ),
+    });
+    // A character takes up to two bytes, and a batch may be read ahead.
+    expect(read * 1000).toBeLessThan(2 * LITTLE);
+    await expect(collect(1e6).toArray()).rejects.toThrow(
+      "read the records of each key with groupBy",
+    );
+  });
+
+  test("are none while they fit", async () => {
+    const results = await collect(200).toArray();
+    expect(results.flatMap(([, rows]) => rows)).toHaveLength(200);
+  });
+});
+
 describe("heapSize", () => {
   test("counts text, bytes and what objects hold", () => {
     expect(heapSize(1.5)).toBe(0);

@@ -60,10 +60,10 @@ const REDUCE_OPTIONS: OptionNames<ReduceByOptions<unknown, By<unknown>, unknown>
 };
 
 /**
- * Reduces the records of each key to one value. Accumulators stay in memory while they are few; those that grow
- * with each record are for `groupBy`.
+ * Reduces the records of each key to one value. Accumulators stay in memory: what would grow with each record, such
+ * as a list of them, is for `groupBy`.
  *
- * @throws what {@link RunOptions} says.
+ * @throws what {@link RunOptions} says; `ERR_PARTD_VALUE` for accumulators that have grown beyond `memory`.
  */
 export function reduceBy<R, const B extends By<R>, A>(
   source: Source<R>,

@@ -306,22 +306,31 @@ export class OwnColumn<R, S, T> implements Column<T> {
 
 /**
  * The sizes of states that are no numbers. To measure a state takes as long as it is large, so each is measured
- * after 1, 2, 4, 8 … records.
+ * after 1, 2, 4, 8 … records, and taken to grow as before in between.
  */
 class StateSizes {
   total = 0;
-  /** By the number of a key: its records so far, and the size of its state when it was last measured. */
+  /** By the number of a key: its records so far, the size that its state is taken to have, and its growth by a record. */
   #records = new Float64Array(256);
   #sizes = new Float64Array(256);
+  #growths = new Float64Array(256);
 
   note(number: number, state: unknown): void {
     this.#records = withRoom(this.#records, number + 1);
-    const records = ++this.#records[number]!;
-    if ((records & (records - 1)) !== 0) return;
     this.#sizes = withRoom(this.#sizes, number + 1);
-    const size = heapSize(state);
-    this.total += size - this.#sizes[number]!;
-    this.#sizes[number] = size;
+    this.#growths = withRoom(this.#growths, number + 1);
+    const records = ++this.#records[number]!;
+    let growth = this.#growths[number]!;
+    if ((records & (records - 1)) === 0) {
+      // What it has grown by since it was measured last, which was half of its records ago.
+      const since = records >> 1;
+      const size = heapSize(state);
+      const before = this.#sizes[number]! - growth * Math.max(0, since - 1);
+      if (since > 0) this.#growths[number] = Math.max(0, (size - before) / since);
+      growth = size - this.#sizes[number]!;
+    }
+    this.total += growth;
+    this.#sizes[number]! += growth;
   }
 }
 

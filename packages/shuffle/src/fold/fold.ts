@@ -1,3 +1,4 @@
+import { PartdError } from "@partd/core";
 import { decodeGroupKey } from "@partd/records";
 import type { Run } from "../run/run.js";
 import { BatchWriter, type KeyedBatch } from "../source/keyed-batch.js";
@@ -142,7 +143,18 @@ class FoldTable {
     const { workspace } = this.#run;
     workspace.borrow(bytes - this.#borrowed);
     this.#borrowed = bytes;
+    // Only states of a caller's own have no plain data, and no bound.
+    const areOwn = this.#columns.some(({ states }) => states === undefined);
+    if (areOwn && bytes > workspace.byteLength * MOST_STATES) throw this.#tooLarge(bytes);
     return this.#index.isFull || bytes > workspace.byteLength * TABLE_SHARE;
+  }
+
+  #tooLarge(bytes: number): PartdError {
+    const { count } = this.#index;
+    return new PartdError(
+      "ERR_PARTD_VALUE",
+      `The states of ${count} ${count === 1 ? "key" : "keys"} have grown to about ${Math.round(bytes / 1e6)} MB, and memory is ${this.#run.memory} bytes: read the records of each key with groupBy, which streams them, let a state keep less, or raise memory.`,
+    );
   }
 
   /** The values of the records whose keys have no number. */
@@ -184,6 +196,11 @@ class FoldTable {
 
 /** What the states of keys may take; the rest is for chains that grow, and batches. */
 const TABLE_SHARE = 0.4;
+/**
+ * What states may grow to that a caller makes: they can neither be spilled nor be begun anew. Sizes are estimates, up to
+ * twice what V8 takes.
+ */
+const MOST_STATES = 1.25;
 const RESULTS_AT_ONCE = 1024;
 const NO_VALUES: readonly unknown[] = [];
 

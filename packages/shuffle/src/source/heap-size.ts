@@ -39,10 +39,12 @@ class HeapWalk {
   #content(value: object): number {
     if (ArrayBuffer.isView(value) || value instanceof ArrayBuffer) return value.byteLength;
     let size = 0;
-    if (Array.isArray(value) || value instanceof Set) {
+    if (Array.isArray(value)) {
       for (const item of value) size += this.#slot(item);
+    } else if (value instanceof Set) {
+      for (const item of value) size += ENTRY_BYTES + this.#slot(item);
     } else if (value instanceof Map) {
-      for (const [key, item] of value) size += this.#slot(key) + this.#slot(item);
+      for (const [key, item] of value) size += ENTRY_BYTES + this.#slot(key) + this.#slot(item);
     } else {
       for (const name in value) size += this.#slot((value as Record<string, unknown>)[name]);
     }
@@ -59,8 +61,10 @@ class HeapWalk {
   }
 }
 
-/** A pointer, and the double that most numbers are; or the share in the table of a Map. */
+/** A pointer, and the double that most numbers are. */
 const SLOT_BYTES = 16;
+/** The share of an entry in the table of a Map or Set, which is half empty after it has grown. */
+const ENTRY_BYTES = 24;
 const HEADER_BYTES = 24;
 const OBJECT_BYTES = 64;
 /** A value of fewer objects may count some of them more than once. */
