@@ -6,17 +6,24 @@ import { Dict } from "@partd/core";
 import { readCsv, readNdjson } from "@partd/records";
 import {
   aggregate,
+  type By,
   count,
   countBy,
   distinct,
+  first,
   groupBy,
   join,
+  last,
+  max,
+  mean,
+  min,
   reduceBy,
   Shuffle,
   type Source,
   shuffle,
   sort,
   split,
+  sum,
   top,
 } from "@partd/shuffle";
 
@@ -183,6 +190,52 @@ describe("a field that no record has", () => {
         'No record has the field "extar". Did you mean extra?',
       );
     }
+  });
+
+  const aggregates = { sum, mean, min, max, first, last };
+  const ofValues = Object.keys(aggregates).flatMap((name) =>
+    Object.keys(sources).map((source) => [name, source] as const),
+  );
+  test.each(ofValues)("that %s takes, of %s: names the nearest", async (name, source) => {
+    const of = aggregates[name as keyof typeof aggregates] as typeof sum;
+    const read = (by: By<Event>, field: string, more: object = {}) =>
+      aggregate(sources[source]!(), {
+        by,
+        select: { n: count(), of: of(field) },
+        ...more,
+      }).toArray();
+    const told = 'No record has the field "mss". Did you mean ms? If all may lack it, aggregate a';
+    const missing = source === "a CSV" ? "skip" : "error";
+    for (const more of [{}, { threads: 2 }, { missing }]) {
+      await expect(read("user", "mss", more)).rejects.toThrow(told);
+    }
+    await expect(read(({ user }) => user, "mss")).rejects.toThrow(told);
+    expect(await read("user", "mss", { missing: "keep" })).toHaveLength(2);
+    expect(await read("user", "ms")).toHaveLength(2);
+    const byFunction = { of: of(() => undefined) };
+    const results = aggregate(sources[source]!(), { by: "user", select: byFunction });
+    expect(await results.toArray()).toHaveLength(2);
+  });
+
+  test("that an aggregate takes is none if one record has it, or an object is its value", async () => {
+    const rare = [
+      ...Array.from({ length: 5000 }, () => events[0]),
+      { user: "ann", deep: { ms: 3 } },
+    ];
+    const path = joinPath(dir, "rare-value.ndjson");
+    writeFileSync(path, lines(rare));
+    try {
+      for (const source of [() => rare, () => readNdjson<unknown>(path)]) {
+        const select = { ms: sum<unknown>("deep.ms"), deep: last("deep") };
+        const options = { by: "user", threads: 2, select } as const;
+        const results = await aggregate(source(), options).toArray();
+        expect(results).toEqual([["ann", { ms: 3, deep: { ms: 3 } }]]);
+      }
+    } finally {
+      rmSync(path);
+    }
+    const none = readNdjson<Event>([Buffer.from("\n")]);
+    expect(await aggregate(none, { by: "usr", select: { ms: sum("mss") } }).toArray()).toEqual([]);
   });
 
   test("of a CSV ends the reading at its first rows", async () => {

@@ -32,7 +32,7 @@ export async function* keyedBatches<R>(
     });
     for await (const { batch } of found) yield batch;
   };
-  const shares = await sharesOf(run, source, keyer, threads);
+  const shares = await sharesOf(run, source, keyer.missing, [keyer.watch], threads);
   run.workspace.borrow(mostBytes);
   try {
     if (!shares) {

@@ -1,6 +1,7 @@
 import { type Records, type Scan, type Scanner, VALUE_KIND, valueAt } from "@partd/records";
 import type { Run } from "../run/run.js";
 import type { By } from "../source/by.js";
+import { FieldWatch } from "../source/field-watch.js";
 import { GroupKeyer } from "../source/group-keyer.js";
 import { heapSize } from "../source/heap-size.js";
 import { inArrays, type Source } from "../source/input.js";
@@ -26,7 +27,7 @@ export function foldBatches<R>(
   aggregates: readonly Aggregate<R, unknown>[],
 ): AsyncGenerator<FoldBatch | ShareResult<FoldedShare>> {
   const keyer = new GroupKeyer(options.by, options);
-  const values = new Values(aggregates);
+  const values = new Values(aggregates, options);
   return isRecords(source)
     ? scannedBatches(run, source, keyer, values, options.threads)
     : objectBatches(run, source, keyer, values);
@@ -54,6 +55,7 @@ async function* scannedBatches<R>(
         run.signal,
         (scan, consumed) => {
           keyer.watch?.scanned(scan, records);
+          values.watch?.scannedValues(scan, values.asked, records);
           run.progress.read(scan, consumed);
         },
       );
@@ -61,12 +63,14 @@ async function* scannedBatches<R>(
         yield "states" in batch ? new ShareResult(batch) : batch;
       }
     };
-    const shares = names && (await sharesOf(run, records, keyer, threads));
+    const watches = [keyer.watch, values.watch];
+    const shares = names && (await sharesOf(run, records, keyer.missing, watches, threads));
     if (shares) {
       const entry = new URL("./fold-worker.js", import.meta.url);
       yield* readByThreads(run, shares, { entry, job: plan }, batchesOf);
     } else yield* batchesOf([records], true);
     keyer.end();
+    values.end();
     return;
   }
   const input = new RecordsInput(records, keyer);
@@ -78,6 +82,7 @@ async function* scannedBatches<R>(
     run.progress.read(keyed, input.consumed);
     yield { keyed, values: values.take() };
   }
+  values.end();
 }
 
 /** Half of what the states of keys may take, which the totals become. */
@@ -111,7 +116,7 @@ export async function* fieldBatches<R>(
   signal: AbortSignal | undefined,
   onRead: (scan: Scan, consumed: number) => void,
 ): AsyncGenerator<FoldBatch | FoldedShare> {
-  const asked = [...new Set(valueFields)].filter((field) => field !== undefined);
+  const asked = fieldsAmong(valueFields);
   const fields = valueFields.map((field) => (field === undefined ? -1 : asked.indexOf(field)));
   let totalled = mostBytes > 0 && names && areInTotals(names) ? names : undefined;
   let scanner: Scanner | undefined;
@@ -146,6 +151,11 @@ export async function* fieldBatches<R>(
     }
   }
   if (totalled && scanner?.totals) yield shareOf(scanner.totals.take(), totalled, fields);
+}
+
+/** Each field once, in the order in which a scanner is asked for them. */
+function fieldsAmong(values: readonly unknown[]): readonly string[] {
+  return [...new Set(values)].filter((value) => typeof value === "string");
 }
 
 function picked(
@@ -206,6 +216,7 @@ async function* objectBatches<R>(
   run.progress.read(keyed, undefined);
   yield { keyed, values: values.take() };
   keyer.end();
+  values.end();
 }
 
 /** One value of so many is measured: each would take a tenth of the time. */
@@ -217,10 +228,14 @@ class Values<R> {
   readonly fields: readonly (string | undefined)[] | undefined;
   /** The names of the aggregates; not there where not all can be made by threads. */
   readonly names: readonly string[] | undefined;
+  /** Each of the fields once. */
+  readonly asked: readonly string[];
+  /** Not there where records are expected to lack fields. */
+  readonly watch: FieldWatch | undefined;
   readonly #getters: readonly (((record: R) => unknown) | undefined)[];
   #lists: (unknown[] | undefined)[];
 
-  constructor(aggregates: readonly Aggregate<R, unknown>[]) {
+  constructor(aggregates: readonly Aggregate<R, unknown>[], { missing }: MissingOption) {
     this.#getters = aggregates.map(({ value }) =>
       value === undefined ? undefined : valueFunction(value),
     );
@@ -229,6 +244,10 @@ class Values<R> {
     if (names.every((name) => name !== undefined)) this.names = names;
     const fields = aggregates.map(({ value }) => value);
     if (fields.every((field) => typeof field !== "function")) this.fields = fields;
+    this.asked = fieldsAmong(fields);
+    if (missing !== "keep" && this.asked.length > 0) {
+      this.watch = new FieldWatch(this.asked, "", ADVICE);
+    }
   }
 
   #empty(): (unknown[] | undefined)[] {
@@ -236,6 +255,7 @@ class Values<R> {
   }
 
   add(record: R): void {
+    this.watch?.parsed(record);
     for (let i = 0; i < this.#getters.length; i++) {
       this.#lists[i]?.push(this.#getters[i]!(record));
     }
@@ -251,12 +271,19 @@ class Values<R> {
     return size;
   }
 
+  /** @throws `ERR_PARTD_VALUE` for a field that no record has. */
+  end(): void {
+    this.watch?.end();
+  }
+
   take(): (unknown[] | undefined)[] {
     const lists = this.#lists;
     this.#lists = this.#empty();
     return lists;
   }
 }
+
+const ADVICE = "If all may lack it, aggregate a function of the record.";
 
 function valueFunction<R>(value: ValueOf<R>): (record: R) => unknown {
   return typeof value === "function" ? value : (record) => valueAt(record, value);

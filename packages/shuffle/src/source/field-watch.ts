@@ -1,6 +1,13 @@
 import { PartdError } from "@partd/core";
 import { nearest } from "@partd/core/author";
-import { openPart, type Records, type RecordsPart, type Scan, valueAt } from "@partd/records";
+import {
+  openPart,
+  type Records,
+  type RecordsPart,
+  type Scan,
+  VALUE_KIND,
+  valueAt,
+} from "@partd/records";
 
 /**
  * Looks for the fields of a key until some record has had each. One that none has is likely to be mistyped, which
@@ -31,9 +38,28 @@ export class FieldWatch {
    *
    * @throws `ERR_PARTD_VALUE` at once where these are rows without such a column.
    */
-  scanned(scan: Scan, { format }: Records<unknown>): void {
+  scanned(scan: Scan, records: Records<unknown>): void {
     if (this.#unseen.length === 0 || scan.count === 0) return;
     for (let i = 0; i < scan.count && this.#unseen.length > 0; i++) this.#scanned(scan, i);
+    this.#lookedAt(scan, records);
+  }
+
+  /**
+   * The same where the fields are values of the scan.
+   *
+   * @param values all that it was asked for.
+   */
+  scannedValues(scan: Scan, values: readonly string[], records: Records<unknown>): void {
+    if (this.#unseen.length === 0 || scan.count === 0) return;
+    this.#found((field) => {
+      const kinds = scan.kinds(values.indexOf(field));
+      for (let i = 0; i < scan.count; i++) if (kinds[i] !== VALUE_KIND.missing) return true;
+      return false;
+    });
+    this.#lookedAt(scan, records);
+  }
+
+  #lookedAt(scan: Scan, { format }: Records<unknown>): void {
     this.#records += scan.count;
     if (this.#unseen.length === 0) return;
     for (let i = 0; i < scan.count && this.#names.size < MOST_NAMES; i++) {
@@ -45,9 +71,9 @@ export class FieldWatch {
   /** Whether the first records of a part have the fields: then threads may read on without looking for them. */
   async isSettledBy(part: RecordsPart, signal: AbortSignal | undefined): Promise<boolean> {
     const records = openPart(part);
-    const scanner = records.format.scanner(this.#fields);
+    const scanner = records.format.scanner([], { values: this.#fields });
     for await (const batch of records.batches({ signal })) {
-      this.scanned(scanner.scan(batch), records);
+      this.scannedValues(scanner.scan(batch), this.#fields, records);
       break;
     }
     return this.#unseen.length === 0;

@@ -3,7 +3,8 @@ import { Worker } from "node:worker_threads";
 import { checkIntegerOption, onAbort } from "@partd/core/author";
 import { openPart, type Records, type RecordsPart } from "@partd/records";
 import type { Run } from "../run/run.js";
-import type { GroupKeyer } from "../source/group-keyer.js";
+import type { FieldWatch } from "../source/field-watch.js";
+import type { Missing } from "../source/missing.js";
 import { errorOf, type ThreadFailure } from "./thread-failure.js";
 
 /** The part of the input that a thread makes its result of. */
@@ -48,11 +49,16 @@ export class PartSequence {
   }
 }
 
-/** The parts of the input for each thread; `undefined` where one is to do all. */
+/**
+ * The parts of the input for each thread; `undefined` where one is to do all.
+ *
+ * @param watches for fields, which threads do not look for: they read only where the first records have them.
+ */
 export async function sharesOf<R>(
   run: Run,
   records: Records<R>,
-  { missing, watch }: GroupKeyer<R>,
+  missing: Missing,
+  watches: readonly (FieldWatch | undefined)[],
   asked: number | undefined,
 ): Promise<readonly (readonly RecordsPart[])[] | undefined> {
   if (asked !== undefined) checkIntegerOption("threads", asked, 1, 256);
@@ -62,7 +68,9 @@ export async function sharesOf<R>(
   const pieces = threads > 1 ? await records.split(SPLITS * threads, { guess: true }) : undefined;
   // The columns of a CSV are known once a batch came.
   if (!pieces || pieces.length < 2) return undefined;
-  if (watch && !(await watch.isSettledBy(pieces[0]!, run.signal))) return undefined;
+  for (const watch of watches) {
+    if (watch && !(await watch.isSettledBy(pieces[0]!, run.signal))) return undefined;
+  }
   const ahead = Math.min(AHEAD_BYTES, byteLength / 4);
   const others = (byteLength - ahead) / threads;
   const shares: RecordsPart[][] = [];
