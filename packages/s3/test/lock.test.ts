@@ -107,6 +107,67 @@ describeReal(radosgw, "the lock, on radosgw", () => {
     expect(await read(other, "x")).toBe("2");
   });
 
+  test.each(["append", "get"] as const)(
+    "%s waits while others hold the lock",
+    async (operation) => {
+      const prefix = `waits-${operation}`;
+      await using holder = bucket.store(prefix);
+      await holder.append({ x: bytes("1") });
+      // It has looked for the lock once more, or has gone on without.
+      let looks = 0;
+      let went = () => {};
+      const hasGone = new Promise<void>((resolve) => {
+        went = resolve;
+      });
+      let isWritten = false;
+      await using other = faulty(prefix, {
+        before: (method, { key = "" }) => {
+          if (method === "put" && key.includes("/data/")) {
+            isWritten = true;
+            went();
+          }
+          if (method === "list" && ++looks === 4) went();
+        },
+      });
+      expect(await read(other, "x")).toBe("1"); // Opened, it does not wait for that.
+      looks = 0;
+      let outcome: string | undefined;
+      const work = async () => {
+        if (operation === "append") await other.append({ x: bytes("3") });
+        else outcome = await read(other, "x");
+        went();
+      };
+      const working = await holder.withLock(async (held) => {
+        const working = work();
+        await hasGone;
+        expect([isWritten, outcome]).toEqual([false, undefined]);
+        await held.append({ x: bytes("2") });
+        return { working };
+      });
+      await working.working;
+      expect(outcome ?? "12").toBe("12");
+      expect(await read(holder, "x")).toBe(operation === "append" ? "123" : "12");
+    },
+  );
+
+  test("the wait for others' lock ends, and names it", async () => {
+    await using holder = bucket.store("ends");
+    await using other = bucket.store("ends", { lockTimeoutMs: 0 });
+    expect(await read(other, "x")).toBe("");
+    await holder.withLock(async (held) => {
+      await held.append({ x: bytes("1") });
+      const told = { code: "ERR_PARTD_LOCK", message: expect.stringContaining("ends/lock/") };
+      for (const call of [
+        () => other.append({ x: bytes("2") }),
+        () => other.get("x"),
+        () => other.pop("x"),
+      ]) {
+        await expect(call()).rejects.toMatchObject(told);
+      }
+    });
+    expect(await read(other, "x")).toBe("1");
+  });
+
   test("a drop that is interrupted has dropped everything; the next one removes the rest", async () => {
     let fails = false;
     await using store = faulty("half", {
