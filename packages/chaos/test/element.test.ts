@@ -1,5 +1,5 @@
 import { expect, test } from "@jest/globals";
-import { elementsOf, elementText } from "../src/element.js";
+import { elementsOf, elementText } from "../src/lane.js";
 
 const bytes = (text: string) => Buffer.from(text, "latin1");
 const one = elementText("k", "a.1.0", 5);
