@@ -1,14 +1,17 @@
 import { checkOptionNames, type OptionNames } from "@partd/core/author";
+import type { Records } from "@partd/records";
 import { KeyIndex, NO_NUMBER } from "../fold/key-index.js";
 import { RecordOutput } from "../run/record-output.js";
 import { RUN_OPTIONS, Run, type RunOptions } from "../run/run.js";
 import type { Visit } from "../run/walk.js";
 import type { By } from "../source/by.js";
 import { GroupKeyer } from "../source/group-keyer.js";
-import { type Input, inputOf, type Source } from "../source/input.js";
+import { type Input, inputOf, type Keyer, type Scans, type Source } from "../source/input.js";
+import type { KeyColumns } from "../source/key-columns.js";
 import { type KeyedBatch, selected } from "../source/keyed-batch.js";
 import type { MissingOption } from "../source/missing.js";
-import { WholeRecordKeyer } from "../source/whole-record-keyer.js";
+import { keyedBy, scanAll } from "../source/records-input.js";
+import { encodeStructured } from "../source/structured.js";
 import type { Chain } from "../spill/chain.js";
 import { ChainReader } from "../spill/chain-reader.js";
 import { appendBatch, Fan } from "../spill/fan.js";
@@ -142,3 +145,29 @@ async function* spilled(run: Run, chain: Chain): AsyncGenerator<KeyedBatch> {
     await chain.discard();
   }
 }
+
+/** The record itself as its key. */
+class WholeRecordKeyer<R> implements Keyer<R> {
+  /** The record's bytes without its line ending. */
+  scan(records: Records<R>, signal: AbortSignal | undefined): Scans {
+    const toKeyed = keyedBy(({ bytes, ends }, i, columns) => {
+      const start = i === 0 ? 0 : ends[i - 1]!;
+      let end = ends[i]!;
+      if (bytes[end - 1] === LF) end--;
+      if (bytes[end - 1] === CR) end--;
+      columns.addKey(bytes.subarray(start, end));
+      return true;
+    });
+    return scanAll(records, [], signal, toKeyed);
+  }
+
+  writeKey(record: R, columns: KeyColumns): true {
+    const encoded = encodeStructured(record);
+    if (typeof encoded === "string") columns.addText(encoded);
+    else columns.addKey(encoded);
+    return true;
+  }
+}
+
+const LF = 0x0a;
+const CR = 0x0d;

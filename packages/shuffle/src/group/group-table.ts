@@ -1,7 +1,7 @@
 import { Pace } from "@partd/core/author";
+import { decodeGroupKey } from "@partd/records";
 import type { Walk } from "../run/walk.js";
 import type { KeyedBatch } from "../source/keyed-batch.js";
-import { matchesNothing } from "../source/no-match.js";
 import type { Block } from "../spill/block.js";
 import { LoadedChain } from "../spill/loaded-chain.js";
 import { sameBytes } from "../spill/same-bytes.js";
@@ -201,3 +201,18 @@ function grown(array: Uint32Array<ArrayBuffer>): Uint32Array<ArrayBuffer> {
   larger.set(array);
   return larger;
 }
+
+/** Whether a join matches a key with nothing: one that is missing or `null`, or a list with such an item. */
+function matchesNothing(keys: Uint8Array, start: number, end: number): boolean {
+  const first = keys[start];
+  if (first === QUOTE) return false;
+  const key = decodeGroupKey(keys, start, end);
+  return isNothing(key) || (Array.isArray(key) && key.some(isNothing));
+}
+
+function isNothing(value: unknown): boolean {
+  return value === null || value === undefined;
+}
+
+/** Text, as nearly all keys are. */
+const QUOTE = 0x22;
