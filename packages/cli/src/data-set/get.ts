@@ -4,7 +4,6 @@ import { OutputFile } from "../output/output-file.js";
 import { openDataSet } from "./data-set.js";
 import { keysOf, requireKeys } from "./key-text.js";
 import { buildTower } from "./tower.js";
-import { textOf } from "./value-text.js";
 
 /** `partd get`. */
 export const get: Action = async (call) => {
@@ -39,3 +38,81 @@ function refuseBinary(value: string | Uint8Array): void {
     "the value is no text to look at: --codec says what it is, --out FILE or a pipe takes it as it is",
   );
 }
+
+/**
+ * A decoded value as text for a terminal or a pipe: lists and arrays an item a line, items that are
+ * no text as JSON. What JSON has no form for is written as its nearest: dates as ISO 8601, big
+ * integers as digits, maps as objects, sets as lists, bytes as base64.
+ */
+function* textOf(value: unknown, codec: string | undefined): Generator<string | Uint8Array> {
+  if (value instanceof Uint8Array && codec !== "ndarray") yield value;
+  else if (typeof value === "string") yield value;
+  else if (codec === "lines") yield (value as string[]).map((line) => `${line}\n`).join("");
+  else yield* lines(itemsOf(value));
+}
+
+/** A value of JSON-like data in one line. */
+function toJson(value: unknown): string {
+  return write(value, 0);
+}
+
+function itemsOf(value: unknown): Iterable<unknown> {
+  if (isList(value)) return value;
+  // A DtypeArray of ndarray, which keeps its numbers in `data`.
+  const { data } = Object(value) as { data?: unknown };
+  if (isList(data) && typeof Object(value).dtype === "string") return data;
+  // A table of Arrow gives its rows.
+  if (typeof Object(value)[Symbol.iterator] === "function") return value as Iterable<unknown>;
+  return [value];
+}
+
+function* lines(items: Iterable<unknown>): Generator<string> {
+  let text = "";
+  for (const item of items) {
+    text += `${toJson(item)}\n`;
+    if (text.length < PIECE) continue;
+    yield text;
+    text = "";
+  }
+  if (text !== "") yield text;
+}
+
+function write(value: unknown, depth: number): string {
+  if (depth > DEEPEST) throw new RangeError("a value is nested too deep to be printed");
+  switch (typeof value) {
+    case "bigint":
+      return String(value);
+    case "number":
+      return Number.isFinite(value) ? JSON.stringify(value) : `"${value}"`;
+    case "object":
+      return value === null ? "null" : writeObject(value, depth + 1);
+    default:
+      return JSON.stringify(value) ?? "null";
+  }
+}
+
+function writeObject(value: object, depth: number): string {
+  if (value instanceof Date) return JSON.stringify(Number.isNaN(+value) ? null : value);
+  if (value instanceof Uint8Array) return `"${Buffer.from(value).toString("base64")}"`;
+  if (value instanceof Set || isList(value)) {
+    return `[${Array.from(value as Iterable<unknown>, (item) => write(item, depth)).join(",")}]`;
+  }
+  if (value instanceof RegExp || value instanceof Error) return JSON.stringify(String(value));
+  const { toJSON } = value as { toJSON?: () => unknown };
+  if (typeof toJSON === "function") return write(toJSON.call(value), depth);
+  const entries = value instanceof Map ? [...value] : Object.entries(value);
+  const members = entries.map(([key, item]) => {
+    const name = typeof key === "string" ? key : write(key, depth);
+    return `${JSON.stringify(name)}:${write(item, depth)}`;
+  });
+  return `{${members.join(",")}}`;
+}
+
+function isList(value: unknown): value is Iterable<unknown> {
+  return Array.isArray(value) || (ArrayBuffer.isView(value) && !(value instanceof DataView));
+}
+
+/** Characters that are written at once. */
+const PIECE = 1 << 16;
+
+const DEEPEST = 2_000;
