@@ -124,7 +124,11 @@ export class Listing {
   }
 }
 
-/** The keys in memory, then those that are only below, the first of which is `first`. */
+/**
+ * Yields the keys in memory, then those that only the slow store has.
+ *
+ * @param first what `below` has already answered.
+ */
 async function* allKeys(
   held: ReadonlySet<string>,
   first: IteratorResult<Key>,

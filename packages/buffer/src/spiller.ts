@@ -117,8 +117,9 @@ export class Spiller {
   }
 
   /**
-   * Runs `work` while the keys' values stay in memory and nothing of them is in flight. If the signal is
-   * aborted, the promise rejects and the work ends in the background; with `waits`, the promise waits.
+   * Runs `work` once no writes of these keys are in flight, and keeps their values in memory until it
+   * has ended. If the signal is aborted, the promise rejects at once and the work ends in the
+   * background; with `waits`, the promise settles only when the work has ended.
    */
   async read<T>(
     keys: readonly string[],

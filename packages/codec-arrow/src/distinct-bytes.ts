@@ -28,7 +28,7 @@ export class DistinctBytes {
     return this.#offsets.subarray(0, this.#count + 1);
   }
 
-  /** The number of the run in `source` from `start` to `end`, added if it is new. */
+  /** @returns the number of these bytes of `source`; the next free one if they have not been seen. */
   add(source: Uint8Array, start: number, end: number): number {
     const mask = this.#table.length - 1;
     let place = hash(source, start, end) & mask;

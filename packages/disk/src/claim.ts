@@ -249,7 +249,7 @@ function loadLockfile(): Promise<Lockfile> {
   return loading;
 }
 
-/** A bundler may inline an imported module behind the code that waits for it. */
+/** The error for a bundle that uses `proper-lockfile` before it has run: it was inlined behind us. */
 function notEvaluated(): PartdError {
   return new PartdError(
     "ERR_PARTD_IO",

@@ -298,7 +298,8 @@ export class Writer {
     } catch (error) {
       dataSet.list.removeOwn(segment);
       segment.close();
-      // The manifest may have its line all the same; an empty segment does no harm.
+      // Only a segment that was not announced is removed: where announcing it failed, the manifest may
+      // name it all the same, and an empty segment does no harm where a missing one would be damage.
       if (!told) rmSync(segment.path, { force: true });
       throw systemError({ action: "begin", path: segment.path }, error);
     }

@@ -47,7 +47,7 @@ import {
 /** Bytes of a stream that may be on their way to a client. */
 const STREAM_CREDIT = 1 << 20;
 
-/** The store as requests over a link, inside a lock or outside. */
+/** A store whose every operation is a request over a link. Requests may be made inside a lock or outside. */
 export abstract class RemoteStore implements Store {
   readonly #link: Link;
   readonly #lease: Lease | undefined;
