@@ -79,7 +79,7 @@ async function summarize(
   let [records, sum, numbers] = [0, 0, 0];
   for await (const record of group) {
     records++;
-    // A field of a CSV is text; an empty one is no number.
+    // A field of a CSV is text; an empty one is not a number.
     const value = mean === undefined ? undefined : record[mean];
     if (value === undefined || value === null || value === "") continue;
     sum += Number(value);

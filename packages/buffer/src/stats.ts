@@ -65,7 +65,7 @@ export class SpillStats {
   #waitMilliseconds = 0;
   readonly #listeners: BufferListeners;
 
-  /** @throws `ERR_PARTD_VALUE` for a listener that is no function. */
+  /** @throws `ERR_PARTD_VALUE` for a listener that is not a function. */
   constructor(listeners: BufferListeners) {
     for (const name of ["onSpill", "onSpillError", "onWait"] as const) {
       const listener: unknown = listeners[name];

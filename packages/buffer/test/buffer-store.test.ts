@@ -88,7 +88,7 @@ describe("what a buffer cannot be made of", () => {
     refused(() => make({ concurrency }), "concurrency", "1 to 1024", String(concurrency));
   });
 
-  test.each(["onSpill", "onSpillError", "onWait"])("%s that is no function", (name) => {
+  test.each(["onSpill", "onSpillError", "onWait"])("%s that is not a function", (name) => {
     refused(() => make({ [name]: null }), name, "null");
   });
 

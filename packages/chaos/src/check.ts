@@ -1,7 +1,7 @@
 import type { Crash, History, Operation } from "./history.js";
 
 export type Rule =
-  /** A value holds bytes that are no element of its key. */
+  /** A value holds bytes that are not an element of its key. */
   | "damaged"
   /** An element was read that no append had written by then. */
   | "out of nothing"

@@ -53,7 +53,7 @@ describe("what breaks a rule", () => {
     ],
     ["a key that is not listed", "lost", [a, reads("keys")(3, {}, { keys: ["x"] })]],
     [
-      "a key that is no entry",
+      "a key that is not an entry",
       "lost",
       [a, reads("entries")(3, { y: ["a2"] }, { keys: ["x", "y"] })],
     ],
@@ -114,7 +114,7 @@ describe("what breaks a rule", () => {
       "back again",
       [append("a", 1, ["x:a1"], unknown), pop(3, { x: ["a1"] }), get(5, { x: ["a1"] })],
     ],
-    ["bytes that are no element", "damaged", [a, get(3, { x: ["a1", "!12 of 20: torn"] })]],
+    ["bytes that are not an element", "damaged", [a, get(3, { x: ["a1", "!12 of 20: torn"] })]],
     [
       "a holder that missed one before it",
       "lost update",

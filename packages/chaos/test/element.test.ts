@@ -10,7 +10,7 @@ test("the elements of a value by their ids", () => {
   expect(elementsOf("k", bytes(one + two))).toEqual(["a.1.0", "b.2.0"]);
 });
 
-test("whatever is no whole element of the key is damage, and what follows is found again", () => {
+test("whatever is not a whole element of the key is damage, and what follows is found again", () => {
   const damaged = [
     one.slice(0, -2) + two,
     one.replace("xx", "x\0") + two,

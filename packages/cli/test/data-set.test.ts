@@ -191,7 +191,7 @@ describe("values", () => {
   });
 });
 
-describe("what is no data set", () => {
+describe("what is not a data set", () => {
   test("is not made one by reading, and not dropped", async () => {
     for (const command of ["ls", "stat", "verify", "compact"]) {
       const ended = await run([command, "nothing-here"]);

@@ -92,7 +92,7 @@ const onSmallDisk = (size: string, script: string): Promise<Ended> => {
   });
 });
 
-describe("outputs that are no plain files", () => {
+describe("outputs that are not plain files", () => {
   test("a device is written to, a link stays a link", async () => {
     expect(
       await partd(["sort", "events.ndjson", "--by", "id", "-o", "/dev/null"], { cwd }),
@@ -155,13 +155,13 @@ describeReal(realPart.program("script", "bsdutils"), "on a terminal", () => {
   });
 });
 
-describeReal(realPart.program("script", "bsdutils"), "what is no text", () => {
+describeReal(realPart.program("script", "bsdutils"), "what is not text", () => {
   test("is not shown on a terminal", async () => {
     await partd(["append", "binary", "x"], { cwd, input: "a\u001b[31mb" });
     for (const words of ["get binary x", "distinct events.ndjson --to parquet"]) {
       const { code, out } = await onTerminal(words);
       expect([words, code]).toEqual([words, 2]);
-      expect(out).toContain("is no text to look at");
+      expect(out).toContain("is not text to look at");
     }
     expect((await partd(["get", "binary", "x"], { cwd })).out).toBe("a\u001b[31mb");
   });

@@ -200,14 +200,14 @@ describe("group, count, distinct and sort", () => {
     expect(mixed.err).toContain('n.csv:2:1: the record has "b" for --sum t');
   });
 
-  test("what is no number is an error with its place", async () => {
+  test("what is not a number is an error with its place", async () => {
     const { code, err } = await run(
       ["group", "-", "--from", "csv", "--by", "k", "--sum", "v"],
       "k,v\na,1\nb,N/A\n",
     );
     expect(code).toBe(1);
     expect(err).toContain(
-      'standard input:3:1: the record has "N/A" for --sum v, which is no number: "b,N/A"',
+      'standard input:3:1: the record has "N/A" for --sum v, which is not a number: "b,N/A"',
     );
   });
 
@@ -320,7 +320,7 @@ describe("threads", () => {
   });
 });
 
-test("JSON that is no array is refused with what makes lines of one within", async () => {
+test("JSON that is not an array is refused with what makes lines of one within", async () => {
   write("features.json", '{"type":"FeatureCollection","features":[{"id":1}]}');
   const { code, err } = await run(["count", "features.json", "--by", "id"]);
   expect(code).toBe(1);
@@ -357,7 +357,7 @@ describe("join", () => {
     expect(await out([...on, "--type", "semi"])).toBe(`${EVENTS[0]}${EVENTS[2]}`);
   });
 
-  test("a key with a dot in its name is in the output once, one in an object is no namesake of it", async () => {
+  test("a key with a dot in its name is in the output once, one in an object is not a namesake of it", async () => {
     write("dots.ndjson", '{"a.b":1,"x":2}\n');
     write("deep.ndjson", '{"a":{"b":1},"a.b":3}\n');
     write("dots.csv", "a.b,x\n1,2\n");

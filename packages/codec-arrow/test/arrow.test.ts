@@ -564,7 +564,7 @@ describe("damage", () => {
           const table = codec.decode(bytes) as Table;
           if (table.numCols > 1) rows(table);
         } catch (error) {
-          // A RangeError of another realm is no instance of this one's Error.
+          // A RangeError of another realm is not an instance of this one's Error.
           expect((error as Error).message).toEqual(expect.any(String));
         }
       }),

@@ -46,7 +46,7 @@ export class DtypeArray<A extends NumericArray = NumericArray> {
    * The items of S and V as bytes, those of U as strings, without trailing zeros except for V, as
    * in NumPy.
    *
-   * @throws `ERR_PARTD_VALUE` for other dtypes; `ERR_PARTD_CODEC` for a value that is no code
+   * @throws `ERR_PARTD_VALUE` for other dtypes; `ERR_PARTD_CODEC` for a value that is not a code
    *   point.
    */
   items(): (Uint8Array | string)[] {
@@ -129,12 +129,12 @@ function widthOf({ kind, itemSize }: Dtype): number {
   return kind === "S" || kind === "V" ? itemSize : 1;
 }
 
-/** @throws `ERR_PARTD_CODEC` for a number that is no code point. */
+/** @throws `ERR_PARTD_CODEC` for a number that is not a code point. */
 function textOf(codes: Uint32Array): string {
   let text = "";
   for (const code of codes) {
     if (code > 0x10ffff) {
-      throw new PartdError("ERR_PARTD_CODEC", `0x${code.toString(16)} is no character.`);
+      throw new PartdError("ERR_PARTD_CODEC", `0x${code.toString(16)} is not a character.`);
     }
     text += String.fromCodePoint(code);
   }

@@ -23,7 +23,7 @@ type Kind = "b" | "i" | "u" | "f" | "c" | "M" | "m" | "O" | "S" | "U" | "V";
 /**
  * Parses NumPy's short form, or a name such as `"float16"` or `"datetime64[ns]"`.
  *
- * @throws `ERR_PARTD_CODEC` for text that is no dtype, and for a dtype without a counterpart here.
+ * @throws `ERR_PARTD_CODEC` for text that is not a dtype, and for a dtype without a counterpart here.
  */
 export function parseDtype(text: string): Dtype {
   if (text.startsWith("[")) return recordDtype(text);

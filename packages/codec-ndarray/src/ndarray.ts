@@ -74,7 +74,7 @@ export class NdArray<V extends NdValue = NdValue> extends Decorator<V> {
     this.#isets = outer ? outer.#isets : new Set();
   }
 
-  /** @throws `ERR_PARTD_CODEC` if a value is no array, or its dtype is not the key's. */
+  /** @throws `ERR_PARTD_CODEC` if a value is not an array, or its dtype is not the key's. */
   override async append(data: Entries<V>, options?: OperationOptions): Promise<void> {
     const all = [...entriesOf(data)].map(([key, value]) => this.#arrayFor(key, value));
     const arrays = all.filter(({ bytes }) => bytes.byteLength > 0); // Empty arrays leave no trace.

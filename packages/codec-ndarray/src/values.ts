@@ -11,7 +11,7 @@ export type { NumericArray } from "./numeric.js";
 /** A typed array, an array with a dtype, or a list of objects. */
 export type NdValue = NumericArray | DtypeArray | unknown[];
 
-/** @throws `ERR_PARTD_CODEC` if the value is no array. */
+/** @throws `ERR_PARTD_CODEC` if the value is not an array. */
 export function dtypeOf(value: unknown): Dtype {
   if (value instanceof DtypeArray) return parseDtype(value.dtype);
   if (Array.isArray(value)) return OBJECT;
@@ -65,7 +65,7 @@ function checkBooleans(data: Uint8Array): void {
 function checkCodePoints(data: Uint32Array): void {
   const bad = data.find((code) => code > 0x10ffff);
   if (bad === undefined) return;
-  throw new PartdError("ERR_PARTD_CODEC", `0x${bad.toString(16)} in a text is no character.`);
+  throw new PartdError("ERR_PARTD_CODEC", `0x${bad.toString(16)} in a text is not a character.`);
 }
 
 /** Decodes a key's bytes, or a run of whole items. */
@@ -98,7 +98,7 @@ export function decodeObjects(list: Uint8Array, offset: number): unknown[] {
     const code = isPartdError(cause) ? cause.code : "ERR_PARTD_CORRUPT";
     throw new PartdError(code, (cause as Error).message, { offset, cause });
   }
-  throw new PartdError("ERR_PARTD_CORRUPT", "its objects are no list.", { offset });
+  throw new PartdError("ERR_PARTD_CORRUPT", "its objects are not a list.", { offset });
 }
 
 /** Cuts pieces of any length into runs of whole items. */

@@ -647,7 +647,7 @@ describe("bytes, texts, records and long doubles", () => {
     const bad = ndarray("<U2", Uint32Array.of(65, 0x110000));
     await expect(p.append({ x: bad })).rejects.toMatchObject({
       code: "ERR_PARTD_CODEC",
-      message: expect.stringContaining("0x110000 in a text is no character"),
+      message: expect.stringContaining("0x110000 in a text is not a character"),
     });
     await p.append({ x: ndarray("<U2", Uint32Array.of(0x10ffff, 0xd800)) });
   });

@@ -211,7 +211,7 @@ function objectColumn(items: readonly unknown[], name: string): Vector {
   if (bad >= 0 || (typeof first === "object" && !(first instanceof Uint8Array))) {
     throw refuse(
       name,
-      `its objects are no texts, bytes or bools alone (row ${Math.max(bad, 0)}); read it as NdArray, or convert it`,
+      `its objects are not texts, bytes or bools alone (row ${Math.max(bad, 0)}); read it as NdArray, or convert it`,
     );
   }
   const half = values.findIndex((value) => typeof value === "string" && !value.isWellFormed());

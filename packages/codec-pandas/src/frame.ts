@@ -19,7 +19,7 @@ export async function decodeFrame(bytes: Uint8Array, compression: Compression): 
   const [head, ...parts] = splitFrames(bytes, "").map(({ bytes: part }) => part);
   const headers = head && unpickler.load(head);
   if (!Array.isArray(headers) || headers.length !== parts.length || headers.length < 2) {
-    throw new Error("it is no frame of pandas.");
+    throw new Error("it is not a frame of pandas.");
   }
   const { names, areNumbers } = await decodeLabels(
     headers[0],

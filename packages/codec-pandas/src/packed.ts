@@ -43,7 +43,7 @@ export async function unpacked(
     for (const { bytes: list } of splitFrames(framed, "")) {
       const decoded =
         list[0] === 0x80 && list.length > 1 ? unpickler.load(list) : decoder.decode(list);
-      if (!Array.isArray(decoded)) throw new Error("its objects are no list.");
+      if (!Array.isArray(decoded)) throw new Error("its objects are not a list.");
       for (const item of decoded) data.push(item);
     }
     if (items !== undefined && data.length !== items)

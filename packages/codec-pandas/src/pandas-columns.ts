@@ -167,7 +167,7 @@ export class PandasColumns extends Decorator<Table, PandasColumns> {
     if (bytes.byteLength === 0) return undefined;
     return naming(key, () => {
       const names = unpickler.load(bytes);
-      if (!Array.isArray(names)) throw new Error("the names of columns are no list.");
+      if (!Array.isArray(names)) throw new Error("the names of columns are not a list.");
       return names.map(String);
     });
   }

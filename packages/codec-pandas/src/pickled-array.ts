@@ -17,7 +17,7 @@ import { itemSizeOf, refuse, toColumn, type Values } from "./column.js";
  */
 export function arrayColumn(array: unknown, name: string): Vector {
   if (array instanceof PyNdArray) return toColumn(valuesOf(array), name);
-  if (!(array instanceof PyObject)) throw refuse(name, "it is no array");
+  if (!(array instanceof PyObject)) throw refuse(name, "it is not an array");
   const type = `${array.type}`;
   if (type.endsWith("__pyx_unpickle_NDArrayBacked") && array.state instanceof PyTuple) {
     const [dtype, values] = array.state as [unknown, unknown];

@@ -319,7 +319,7 @@ test("damaged columns are corrupt, naming the key", async () => {
   }
 });
 
-test("a frame with two columns of one name is no damage, and is refused", () => {
+test("a frame with two columns of one name is not damage, and is refused", () => {
   const column = vectorFromArray([1], new Int32());
   const range = { kind: "range", name: null, start: 0, stop: 1, step: 1 } as const;
   const read = () => tableOf([...["a", "b", "a"].map((name) => [name, column] as const)], range);

@@ -22,21 +22,21 @@ export class Calls {
   }
 
   /**
-   * @throws `ERR_PARTD_CODEC` for a name that is no plain data, unless unknown objects are kept.
+   * @throws `ERR_PARTD_CODEC` for a name that is not plain data, unless unknown objects are kept.
    */
   global(module: string, name: string): PyGlobal {
     const global = modernGlobal(module, name);
     if (!this.#keep && !isKnownName(global.module, global.name)) {
       throw new PartdError(
         "ERR_PARTD_CODEC",
-        `the pickle asks for ${JSON.stringify(`${global}`.slice(0, 100))}, which is no plain data; convert it in Python, for example with list, dict or str, or read with { objects: "keep" }.`,
+        `the pickle asks for ${JSON.stringify(`${global}`.slice(0, 100))}, which is not plain data; convert it in Python, for example with list, dict or str, or read with { objects: "keep" }.`,
       );
     }
     return global;
   }
 
   call(called: unknown, args: unknown): unknown {
-    if (!(called instanceof PyGlobal)) throw new Error("it calls what is no function.");
+    if (!(called instanceof PyGlobal)) throw new Error("it calls what is not a function.");
     const call = callOf(called);
     if (call) return call(argumentsOf(args), (bytes) => this.#spend(bytes));
     return new PyObject(called, argumentsOf(args));
@@ -65,7 +65,7 @@ function argumentsOf(value: unknown): PyTuple {
 export function keywordsOf(value: unknown): ReadonlyMap<string, unknown> {
   if (value instanceof Map) return value;
   if (isRecord(value)) return new Map(Object.entries(value));
-  throw new Error("the pickle makes something with keywords that are no dict.");
+  throw new Error("the pickle makes something with keywords that are not a dict.");
 }
 
 /** Whether the value is an object that a dict was read as. */

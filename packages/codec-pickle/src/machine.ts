@@ -21,7 +21,7 @@ export class Machine {
   readonly #stack = new MarkedStack();
   readonly #memo: unknown[] = [];
   #memoized = 0;
-  /** Objects that became another: Maps, at a key that is no string, and results of BUILD. */
+  /** Objects that became another: Maps, at a key that is not a string, and results of BUILD. */
   readonly #replaced = new Map<unknown, unknown>();
   /** Whether a value may be in several places. */
   #shared = false;
@@ -53,7 +53,7 @@ export class Machine {
     if (!this.#stack.empty) throw new Error("it ends with values left over.");
     if (this.#replaced.size > 0 && this.#shared) result = replaceAll(result, this.#replaced);
     const global = this.#globals && !this.#keep ? findGlobal(result) : undefined;
-    if (global !== undefined) throw refusal(this.#input, `${global} is no plain data`);
+    if (global !== undefined) throw refusal(this.#input, `${global} is not plain data`);
     return result;
   }
 

@@ -64,7 +64,7 @@ describe("keys that are equal in Python", () => {
     `80025d635f5f6275696c74696e5f5f0a7365740a5d28${nan}${nan}658552612e`,
     `80045d8f28${nan}${nan}90612e`,
     `80045d28${nan}${nan}91612e`,
-  ])("two that are NaN are no damage, and not read as one: %s", (hex) => {
+  ])("two that are NaN are not damage, and not read as one: %s", (hex) => {
     expect(() => codec.decode(Uint8Array.from(Buffer.from(hex, "hex")))).toThrow("are NaN");
   });
 });

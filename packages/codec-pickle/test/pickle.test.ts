@@ -302,7 +302,7 @@ describe("what Python cannot hash", () => {
     ["PyArray", new PyArray("i", [1])],
     ["PySlice", new PySlice(0, 3)],
     ["Array", pyTuple<unknown>(1, pyTuple([2]))],
-  ])("is no key, nor in a set: %s", (name, key) => {
+  ])("is not a key, nor in a set: %s", (name, key) => {
     const bad = [
       new Map([[key, 1]]),
       new Set([key]),

@@ -132,7 +132,7 @@ test("damaged and foreign bytes are corrupt, with key and offset", async () => {
   }
 });
 
-test("what only a newer Node can read is no damage", async () => {
+test("what only a newer Node can read is not damage", async () => {
   const version = (serialize(0)[1] as number) + 1;
   const written = Buffer.from("ff0f41015c0d02003e240001", "hex"); // [Float16Array [1.5]], by Node 24.
   const frames: [Buffer, string][] = [

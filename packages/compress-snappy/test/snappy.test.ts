@@ -107,7 +107,7 @@ describe("Snappy", () => {
   });
 
   test("refuses what is not bytes, naming the key", async () => {
-    // @ts-expect-error a string is no bytes
+    // @ts-expect-error a string is not bytes
     await expect(new Snappy(new Dict()).append({ x: "text" })).rejects.toMatchObject({
       code: "ERR_PARTD_VALUE",
       key: "x",

@@ -155,7 +155,7 @@ test("a gzip header without an end is given up soon", async () => {
   await expect(everywhere.inflate(endless, "gzip", LIMIT)).rejects.toThrow();
 });
 
-test("a header and the checksum of nothing are no frame", async () => {
+test("a header and the checksum of nothing are not a frame", async () => {
   const zlib = Uint8Array.of(0x78, 0x9c, 0, 0, 0, 1);
   const gzip = Uint8Array.of(0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 0);
   for (const engine of Object.values(engines)) {
@@ -196,7 +196,7 @@ test.each([-1, 10, 1.5, Number.NaN])("refuses level %s", (level) => {
   expect(() => zlibCodec({ level })).toThrow(expect.objectContaining({ code: "ERR_PARTD_VALUE" }));
 });
 
-test("a preset dictionary is no damage", async () => {
+test("a preset dictionary is not damage", async () => {
   const bytes = deflateSync("hello, hello", { dictionary: Buffer.from("hello") });
   await expect(async () => zlibCodec().decode(bytes)).rejects.toMatchObject({
     code: "ERR_PARTD_CODEC",

@@ -384,7 +384,7 @@ test("a call on the store inside its own withLock is refused, also from deep ins
   expect(await deep()).toEqual(Uint8Array.of(1));
 });
 
-test("what a primitive throws that is no error of partd's is wrapped", async () => {
+test("what a primitive throws that is not an error of partd's is wrapped", async () => {
   class Broken extends Recorded {
     protected override async _get(): Promise<Uint8Array[]> {
       throw new TypeError("of another kind");

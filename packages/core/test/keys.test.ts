@@ -107,7 +107,7 @@ describe("encodeKey", () => {
     );
   });
 
-  test("refuses what is no key, and names a lone surrogate", () => {
+  test("refuses what is not a key, and names a lone surrogate", () => {
     for (const bad of [1, null, undefined, {}, ["a"], Symbol("s"), { parts: ["a", "b"] }]) {
       expect(codeOf(() => encodeKey(bad as unknown as Key))).toBe("ERR_PARTD_KEY");
     }

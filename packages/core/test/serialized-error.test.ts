@@ -38,7 +38,7 @@ test("an error of partd comes whole out of another thread, and out of JSON", asy
   check(deserializeError(JSON.parse(JSON.stringify(serializeError(error)))));
 });
 
-test("what structuredClone makes of the error itself is no error of partd", () => {
+test("what structuredClone makes of the error itself is not an error of partd", () => {
   expect(isPartdError(structuredClone(error))).toBe(false); // So that the above is needed.
 });
 

@@ -55,7 +55,7 @@ export async function answersHaveTheShapeOfTheKeys(): Promise<void> {
   const answer = await bytes.get(["x", "y"]);
   // @ts-expect-error two keys have two values
   answer[2];
-  // @ts-expect-error a value is no list
+  // @ts-expect-error a value is not a list
   (await bytes.get("x")).map((value: Uint8Array) => value);
 
   for await (const piece of bytes.stream("x")) is<Uint8Array>()(piece, true);
@@ -73,13 +73,13 @@ export async function argumentsAreChecked(): Promise<void> {
   await bytes.delete("x");
   await bytes.delete(["x", tuple("a", 1)]);
 
-  // @ts-expect-error text is no bytes
+  // @ts-expect-error text is not bytes
   await bytes.append({ x: "text" });
   // @ts-expect-error a value of another codec
   await lists.append({ x: [1] });
-  // @ts-expect-error an array is no key
+  // @ts-expect-error an array is not a key
   await bytes.append([[["a", "b"], new Uint8Array(1)]]);
-  // @ts-expect-error a number is no key
+  // @ts-expect-error a number is not a key
   await bytes.get(1);
   // @ts-expect-error nor within a list
   await bytes.get(["x", [1]]);

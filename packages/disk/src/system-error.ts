@@ -50,7 +50,7 @@ const PERMISSION =
 const FILES =
   "too many files are open; close some, raise the limit (ulimit -n), or lower maxOpenFiles.";
 const NO_FOLDER =
-  "a file is in the way, or a part of the path is no directory; choose another path or move the file.";
+  "a file is in the way, or a part of the path is not a directory; choose another path or move the file.";
 const NO_FILE = "what is there is neither a file nor a folder; move it away.";
 
 const AS_IT_WAS = "the data is as it was";

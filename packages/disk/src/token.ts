@@ -29,7 +29,7 @@ export function uniqueToken(): string {
  * - `running`: it seems to run. If its start is unknown, another process may have its id by now;
  * - `ended`: it is certainly gone;
  * - `hidden`: it is in another pid namespace (another container), or that is unknown;
- * - `unknown`: it is of another boot or another machine, or is no token.
+ * - `unknown`: it is of another boot or another machine, or is not a token.
  */
 export type OwnerState = "running" | "ended" | "hidden" | "unknown";
 

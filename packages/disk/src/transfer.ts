@@ -100,7 +100,7 @@ export function syncDirectory(directory: string): void {
 
 /**
  * Closes a descriptor, which cannot fail: even if the call does, the descriptor is gone. A network file
- * system reports there that it could not write back, which is no breach: without `fsync` an append
+ * system reports there that it could not write back, which is not a breach: without `fsync` an append
  * promises less, and with it the bytes are on the disk already.
  */
 export function closeFile(fd: number): void {

@@ -62,7 +62,7 @@ export class DataSet {
     if (!this.#create && !(await this.#isThere())) {
       throw new PartdError(
         "ERR_PARTD_IO",
-        `${this.path} is no data set: it is not there, or has neither a key nor .partd. Check the path, or leave out { create: false }.`,
+        `${this.path} is not a data set: it is not there, or has neither a key nor .partd. Check the path, or leave out { create: false }.`,
         { path: this.path },
       );
     }

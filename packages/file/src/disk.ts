@@ -266,7 +266,7 @@ export class PoolQueue {
   }
 }
 
-/** Whether nothing is there, or something that is no file. */
+/** Whether nothing is there, or something that is not a file. */
 export function isAbsent(error: unknown): boolean {
   return errnoOf(error) === "ENOENT" || isUnusable(error);
 }

@@ -28,7 +28,7 @@ export class Layout {
   readonly #aside: string;
   readonly #fsync: boolean;
   #hasAside = false;
-  /** Folders of tuples that are no symbolic links, as of this lease. */
+  /** Folders of tuples that are not symbolic links, as of this lease. */
   readonly #checked = new Set<string>();
 
   /** @param fsync whether this class flushes its own writes to the disk. */
@@ -59,7 +59,7 @@ export class Layout {
     else await this.#disk.makeFolders(this.own(""));
   }
 
-  /** @throws `ERR_PARTD_IO` if files that are no store's would be removed with the data set. */
+  /** @throws `ERR_PARTD_IO` if files that are not a store's would be removed with the data set. */
   async checkDroppable(): Promise<void> {
     const note = this.own(ADOPTED);
     if (!(await this.#disk.exists(note))) return;
@@ -150,7 +150,7 @@ export class Layout {
   }
 
   /**
-   * Lists the encoded keys in the directory. Files that are no key's are left out.
+   * Lists the encoded keys in the directory. Files that are not a key's are left out.
    *
    * @param options with `empty`, keys of empty files are included, which read as absent.
    * @throws `ERR_PARTD_CORRUPT` if the key of a file aside cannot be known.

@@ -27,7 +27,7 @@ afterEach(() => {
 /** The numbers of the records of a key, in order. */
 function recordsOf(value: Uint8Array): string[] {
   const bytes = Buffer.from(value.buffer, value.byteOffset, value.byteLength);
-  if (bytes.length % RECORD !== 0) throw new Error(`${bytes.length} bytes are no whole records`);
+  if (bytes.length % RECORD !== 0) throw new Error(`${bytes.length} bytes are not whole records`);
   return Array.from({ length: bytes.length / RECORD }, (_, i) => {
     const record = bytes.subarray(i * RECORD, (i + 1) * RECORD);
     const name = record.toString("latin1", 0, 8);

@@ -285,7 +285,7 @@ test("with create: false a directory has to be a data set", async () => {
   expect(existsSync(missing)).toBe(false);
   mkdirSync(missing);
   writeFileSync(join(missing, ".lock"), "");
-  await expect(store.append({ x: Buffer.from("1") })).rejects.toThrow("no data set");
+  await expect(store.append({ x: Buffer.from("1") })).rejects.toThrow("not a data set");
   expect(readdirSync(missing)).toEqual([".lock"]);
   writeFileSync(join(missing, "x"), "from Python");
   expect((await store.get("x")).length).toBe(11);

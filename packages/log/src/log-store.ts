@@ -122,7 +122,7 @@ export class LogStore extends BaseStore {
     if (!create && !this.#temporary && !existsSync(join(this.path, ".partd-log"))) {
       throw new PartdError(
         "ERR_PARTD_IO",
-        `${this.path} is no data set of a LogStore; check the path, or leave { create: false } out to make one there.`,
+        `${this.path} is not a data set of a LogStore; check the path, or leave { create: false } out to make one there.`,
         { path: this.path },
       );
     }

@@ -189,7 +189,7 @@ describe("a manifest", () => {
     await salvaging.close();
   });
 
-  test("whose lines name what is no id, number or token: an error, and no file is touched", async () => {
+  test("whose lines name what is not an id, number or token: an error, and no file is touched", async () => {
     const directory = await written(true);
     const outside = next();
     writeFileSync(`${outside}.seg`, "not ours");

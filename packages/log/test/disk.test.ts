@@ -109,7 +109,7 @@ test("an append waits for the descriptors of full segments that get their index"
   expect(JSON.parse(String(out))).toEqual([0, true]);
 });
 
-test("what a full disk has cut short is no damage, and all else is there", async () => {
+test("what a full disk has cut short is not damage, and all else is there", async () => {
   const directory = next();
   await using store = new LogStore(directory);
   await store.append({ a: Buffer.from("1") });

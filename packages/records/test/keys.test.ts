@@ -81,7 +81,7 @@ function withoutMinusZero(key: GroupKey): GroupKey {
   return Object.is(key, -0) ? 0 : key;
 }
 
-test.each([{}, new Map(), () => 1, Symbol("x"), [{}]])("%p is no key", (key) => {
+test.each([{}, new Map(), () => 1, Symbol("x"), [{}]])("%p is not a key", (key) => {
   expect(() => encodeGroupKey(key)).toThrow(expect.objectContaining({ code: "ERR_PARTD_KEY" }));
 });
 

@@ -15,7 +15,7 @@ export interface ObjectClient {
   get(request: GetRequest): Promise<Uint8Array | AsyncIterable<Uint8Array>>;
   /** Returns the next objects in the order of their names, as ListObjectsV2 does. */
   list(request: ListRequest): Promise<ListPage>;
-  /** Removes objects. A missing object is no error. */
+  /** Removes objects. A missing object is not an error. */
   delete(request: DeleteRequest): Promise<unknown>;
 }
 

@@ -198,7 +198,7 @@ describe("socket files", () => {
     await client.append({ x: value });
   });
 
-  test("a file that is no socket stays as it is", async () => {
+  test("a file that is not a socket stays as it is", async () => {
     const path = join(directory, "file");
     await writeFile(path, "text");
     await expect(Server.listen(new Dict(), { address: `ipc://${path}` })).rejects.toMatchObject({
@@ -270,7 +270,7 @@ test("a server that breaks the WebSocket protocol is not tried again and again",
   await new Promise((resolve) => other.close(resolve));
 });
 
-test("what listens there and is no partd server is ERR_PARTD_CONNECTION", async () => {
+test("what listens there and is not a partd server is ERR_PARTD_CONNECTION", async () => {
   const other = createServer((socket) => socket.resume().end("SSH-2.0-something\r\n"));
   await new Promise<void>((resolve) => other.listen(0, "127.0.0.1", resolve));
   const { port } = other.address() as { port: number };

@@ -85,7 +85,7 @@ describe("lines joined by threads", () => {
     }
   });
 
-  test("a side that is no plain file, or empty, is joined as ever", async () => {
+  test("a side that is not a plain file, or empty, is joined as ever", async () => {
     const [file] = filesOf("left", 1, 90, 20);
     const empty = joinPath(dir, "empty.ndjson");
     writeFileSync(empty, "");

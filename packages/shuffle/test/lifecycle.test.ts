@@ -214,7 +214,7 @@ describe("a run", () => {
     await expect(sort([{ key: 1 }], given).toArray()).rejects.toMatchObject(refused);
   });
 
-  test("refuses at the call what is no function or no selection", () => {
+  test("refuses at the call what is not a function or no selection", () => {
     const records = [{ key: 1 }];
     const by = "key";
     expect(() => reduceBy(records, { by, initial: 0 as never, reduce: () => 0 })).toThrow(

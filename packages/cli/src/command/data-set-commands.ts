@@ -72,7 +72,7 @@ export const dataSetCommands: readonly Command[] = [
     name: "get",
     summary: "Print the values of keys",
     about: [
-      "Without --codec the stored bytes are printed as they are. With one, lists are printed an item a line, as JSON where they are no text. A key that is not there is an error, and nothing is printed for the keys behind it.",
+      "Without --codec the stored bytes are printed as they are. With one, lists are printed an item a line, as JSON where they are not text. A key that is not there is an error, and nothing is printed for the keys behind it.",
       KEY_ABOUT,
     ],
     examples: [

@@ -67,7 +67,7 @@ function isPartdError(error: unknown): error is PartdError {
 }
 
 function isNoAddress(error: unknown): boolean {
-  return isPartdError(error) && / is no address: /.test(error.message);
+  return isPartdError(error) && / is not an address: /.test(error.message);
 }
 
 /** What the libraries say to programs, in words of the command. */

@@ -31,11 +31,11 @@ export const get: Action = async (call) => {
   return undefined;
 };
 
-/** What is no text could move the cursor, change colours, or answer for the user. */
+/** What is not text could move the cursor, change colours, or answer for the user. */
 function refuseBinary(value: string | Uint8Array): void {
   if (!/(?![\t\n\r])\p{Cc}/u.test(String(Buffer.from(value)))) return;
   throw new UsageError(
-    "the value is no text to look at: --codec says what it is, --out FILE or a pipe takes it as it is",
+    "the value is not text to look at: --codec says what it is, --out FILE or a pipe takes it as it is",
   );
 }
 

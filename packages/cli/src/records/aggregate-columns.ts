@@ -140,7 +140,7 @@ export class Columns {
       return this.#sameType(value, column, failure);
     }
     const shown = String(JSON.stringify(value)).slice(0, 40);
-    throw failure(`has ${shown} for --${kind} ${field}, which is no number`);
+    throw failure(`has ${shown} for --${kind} ${field}, which is not a number`);
   }
 
   #sameType(value: string | number, column: number, failure: Row["failure"]): string | number {

@@ -11,7 +11,7 @@ export interface Member {
  * The members of the object that a line of NDJSON is, so that they can be left out or put together
  * without writing any value anew. The line has been validated: it is JSON.
  *
- * @returns undefined if the line is no object.
+ * @returns undefined if the line is not an object.
  */
 export function membersOf(line: Uint8Array): Member[] | undefined {
   let at = space(line, 0);

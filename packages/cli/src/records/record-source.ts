@@ -43,7 +43,7 @@ export interface SourceOptions {
   readonly areText: boolean;
   /** Whether a record without them is an error. */
   readonly isStrict: boolean;
-  /** Takes a record without a required field, where it is no error. */
+  /** Takes a record without a required field, where it is not an error. */
   readonly onMissing: (bytes: Uint8Array) => void;
   readonly signal: AbortSignal;
   /** Called after each batch with the bytes read so far, still compressed, and the records. */

@@ -50,7 +50,7 @@ export class RecordWriter implements AsyncDisposable {
     if (out === undefined) {
       if (isTable(format) && call.terminal.isScreen) {
         throw new UsageError(
-          `${format} is no text to look at: write it to --out FILE, or to a pipe`,
+          `${format} is not text to look at: write it to --out FILE, or to a pipe`,
         );
       }
       return new RecordWriter(call, shape, undefined);

@@ -40,7 +40,7 @@ export class Encode<V> extends Decorator<V, Encode<V>> {
   readonly #options: EncodeOptions;
   readonly #concurrency: number;
 
-  /** @throws `ERR_PARTD_VALUE` if `concurrency` is no number of 1 or more. */
+  /** @throws `ERR_PARTD_VALUE` if `concurrency` is not a number of 1 or more. */
   constructor(store: Store, codec: Codec<V>, options: EncodeOptions = {}) {
     super(store);
     this.batchBytes = (store as LowerStore | undefined)?.batchBytes;
@@ -289,7 +289,7 @@ const TOGETHER_KEYS = 256;
 
 const DECODED = new Uint8Array(0);
 
-/** What is no bytes has no length, and would be framed as nothing. */
+/** What is not bytes has no length, and would be framed as nothing. */
 function frameOf(encoded: Uint8Array): Uint8Array {
   if (!isBytes(encoded)) throw new TypeError("it did not encode to a Uint8Array.");
   return frame(encoded);

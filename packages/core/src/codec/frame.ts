@@ -103,7 +103,7 @@ export async function* streamFrames(
 }
 
 /**
- * No frame was ever longer. A longer length means that these are no frames, but plain text, say: the
+ * No frame was ever longer. A longer length means that these are not frames, but plain text, say: the
  * error comes before the whole value is gathered in search of the end.
  */
 const LONGEST = 2 ** 40;

@@ -5,7 +5,7 @@ import { encodeKey, type Key, type KeyTree } from "./keys.js";
 /**
  * The keys of a tree, left to right, encoded.
  *
- * @throws `ERR_PARTD_KEY` for what is no key, and for lists that are nested 1,000 deep, as one that
+ * @throws `ERR_PARTD_KEY` for what is not a key, and for lists that are nested 1,000 deep, as one that
  *   holds itself is.
  */
 export function flattenKeys(tree: KeyTree): string[] {

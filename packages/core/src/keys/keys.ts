@@ -76,7 +76,7 @@ export function sameKey(a: Key, b: Key): boolean {
  * otherwise be `.` or `..`, or one that stores keep for themselves (`.partd…`, `.lock`).
  * For keys of plain characters this is the file name that Python's partd uses.
  *
- * @throws `ERR_PARTD_KEY` if `key` is no key, or holds a lone surrogate.
+ * @throws `ERR_PARTD_KEY` if `key` is not a key, or holds a lone surrogate.
  */
 export function encodeKey(key: Key): string {
   if (typeof key === "string") return PLAIN.test(key) ? key : encodePart(key);

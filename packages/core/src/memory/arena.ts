@@ -91,7 +91,7 @@ export class Arena {
   }
 
   /**
-   * Cuts the first `length` bytes off `chain`. Answers the first of the extents that are no part
+   * Cuts the first `length` bytes off `chain`. Answers the first of the extents that are not part
    * of it any longer, linked one to the next, for {@link release}: until then they keep their bytes.
    */
   cut(chain: Chain, length: number): number {

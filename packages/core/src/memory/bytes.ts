@@ -52,7 +52,7 @@ export function memoryFor(byteLength: number, { allocate }: GetOptions): Uint8Ar
   );
 }
 
-/** Node's way to memory that is not cleared, and is no part of a pool. */
+/** Node's way to memory that is not cleared, and is not part of a pool. */
 const unset = (
   globalThis as { Buffer?: { allocUnsafeSlow?(size: number): Uint8Array<ArrayBuffer> } }
 ).Buffer?.allocUnsafeSlow;

@@ -107,7 +107,7 @@ export abstract class BaseStore extends Primitives implements Store {
   }
 
   async *keys(options: KeysOptions = {}): AsyncGenerator<Key, void, undefined> {
-    prefixText(options); // A prefix that is no key is refused before anything is opened.
+    prefixText(options); // A prefix that is not a key is refused before anything is opened.
     const sorted = options.sorted
       ? await this.#shared(options, () => this._sortedKeys(options))
       : undefined;
@@ -300,7 +300,7 @@ function isEntry(some: EntryOrBatch): some is TextEntry {
   return typeof some[0] === "string";
 }
 
-/** What a primitive threw that is no error of partd's: a store of someone else may let it through. */
+/** What a primitive threw that is not an error of partd's: a store of someone else may let it through. */
 function asPartdError(error: unknown, { signal }: OperationOptions): unknown {
   if (isPartdError(error) || (signal?.aborted && error === signal.reason)) return error;
   const message = error instanceof Error ? error.message : String(error);

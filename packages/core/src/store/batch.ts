@@ -134,7 +134,7 @@ function checkAttached(key: Key, { buffer }: Uint8Array): void {
   }
 }
 
-/** A typed array of another realm (a vm context, an iframe) is no instance of ours. */
+/** A typed array of another realm (a vm context, an iframe) is not an instance of ours. */
 export function isBytes(value: unknown): value is Uint8Array {
   return (
     value instanceof Uint8Array ||

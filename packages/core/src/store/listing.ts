@@ -107,7 +107,7 @@ export async function* selectKeys(
 /**
  * What the encoded keys of a listing begin with.
  *
- * @throws `ERR_PARTD_KEY` if `prefix` is no key.
+ * @throws `ERR_PARTD_KEY` if `prefix` is not a key.
  */
 export function prefixText({ prefix }: KeysOptions): string {
   return prefix === undefined ? "" : `${encodeKey(prefix)}/`;

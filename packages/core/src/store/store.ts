@@ -145,7 +145,7 @@ export interface Store<V = Uint8Array> extends AsyncDisposable {
 
 // ---- Options for authors ------------------------------------------------------------------------
 //
-// A store that hands work to another one may pass these. They are no part of what programs use: a
+// A store that hands work to another one may pass these. They are not part of what programs use: a
 // store may ignore each of them.
 
 export interface AppendOptions extends OperationOptions {

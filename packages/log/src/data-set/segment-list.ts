@@ -18,7 +18,7 @@ export class SegmentList {
   #unsealed: Segment[] = [];
   /** What the clock had counted before the present segments. */
   #floor = 0;
-  /** Bytes of finished segments that are no base. */
+  /** Bytes of finished segments that are not base. */
   #finishedBytes = 0;
   /** Segments that still grow: the clock asks for their length. */
   #growing = new Set<Segment>();

@@ -10,7 +10,7 @@ import { NdjsonFormat } from "./ndjson-format.js";
  * NDJSON.
  *
  * @throws `ERR_PARTD_CORRUPT`, a `RecordError`, at an item that is not JSON, unless there is
- *   `onReject`; and if the whole is no array.
+ *   `onReject`; and if the whole is not an array.
  */
 export function readJson<R = unknown>(source: Source, options: ReadOptions = {}): Records<R> {
   checkOptionNames("readJson", options, READ_OPTIONS);

@@ -4,7 +4,7 @@ import { PartdError } from "@partd/core";
  * The names along a path: `user.id` is `["user", "id"]`, and `a\.b` is the one name `a.b`. A
  * backslash before any other character stands for itself.
  *
- * @throws `ERR_PARTD_VALUE` if the path is no string.
+ * @throws `ERR_PARTD_VALUE` if the path is not a string.
  */
 export function parseFieldPath(path: string): readonly string[] {
   if (typeof path !== "string") {

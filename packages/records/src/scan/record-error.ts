@@ -154,7 +154,7 @@ function placeInFile(source: string, end: number): { line?: number; column?: num
         const read = readSync(file, piece, 0, length, offset);
         if (read === 0) return {};
         const lineStart = piece.subarray(0, read).lastIndexOf(LF) + 1;
-        // The byte order mark is no character of the first line.
+        // The byte order mark is not a character of the first line.
         const mark = offset === 0 && piece[0] === 0xef && piece[1] === 0xbb ? 1 : 0;
         line += newlines(piece, 0, read);
         column = (lineStart > 0 ? 1 : column - mark) + characters(piece, lineStart, read);

@@ -59,7 +59,7 @@ const CSV_WRITE_OPTIONS: OptionNames<WriteCsvOptions> = {
  * first record; other fields are left out. Rows of `readCsv` with the same columns, delimiter and
  * quotes are copied byte for byte.
  *
- * @throws `ERR_PARTD_VALUE` for a field that is no text, number, boolean or date; `ERR_PARTD_IO` if
+ * @throws `ERR_PARTD_VALUE` for a field that is not text, number, boolean or date; `ERR_PARTD_IO` if
  *   the target cannot be written.
  */
 export async function writeCsv<R extends object>(

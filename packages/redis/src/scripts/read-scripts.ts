@@ -75,7 +75,7 @@ for i = 5, #KEYS do
     return redis.error_reply('PARTDEVICTED ' .. i - 5)
   end
   if length > 0 then
-    -- In memory, of all chunks. An error, a table, is no number.
+    -- In memory, of all chunks. An error, a table, is not a number.
     if ARGV[6] == '1' then size = redis.pcall('MEMORY', 'USAGE', KEYS[i], 'SAMPLES', '0') end
     if type(size) == 'number' and isForList(size, length) then
       if bytes > 0 and bytes + size > limit then break end

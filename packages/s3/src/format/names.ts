@@ -80,7 +80,7 @@ export function commitOrder(a: CommitId, b: CommitId): number {
 export function strangeObject(address: string): PartdError {
   return new PartdError(
     "ERR_PARTD_CORRUPT",
-    `${address} is no object of a data set, or of a newer version; remove it, or use a prefix that nothing else writes to.`,
+    `${address} is not an object of a data set, or of a newer version; remove it, or use a prefix that nothing else writes to.`,
     { address },
   );
 }

@@ -12,7 +12,7 @@ export type Address =
  */
 export const LONGEST_PATH = process.platform === "linux" ? 107 : 103;
 
-/** @throws `ERR_PARTD_CONNECTION` for what is no address. */
+/** @throws `ERR_PARTD_CONNECTION` for what is not an address. */
 export function parseAddress(address: string): Address {
   if (address.startsWith("ipc://")) return { kind: "ipc", path: socketPath(address) };
   const url = URL.canParse(address) ? new URL(address) : undefined;
@@ -20,7 +20,7 @@ export function parseAddress(address: string): Address {
   if (!url || (kind !== "ws" && kind !== "wss") || (url.pathname !== "/" && url.pathname !== "")) {
     throw new PartdError(
       "ERR_PARTD_CONNECTION",
-      `${JSON.stringify(address)} is no address: use ipc://path, ws://host:port or wss://host:port.`,
+      `${JSON.stringify(address)} is not an address: use ipc://path, ws://host:port or wss://host:port.`,
       { address },
     );
   }

@@ -35,7 +35,7 @@ export function writeHello(writer: MessageWriter, hello: Hello): void {
 
 export function readHello(reader: MessageReader): Hello {
   if (reader.type !== Type.HELLO) throw malformed("a connection begins with HELLO");
-  if (reader.u32() !== MAGIC) throw malformed("this is no partd client");
+  if (reader.u32() !== MAGIC) throw malformed("this is not a partd client");
   const version = reader.u8();
   if (version !== VERSION) {
     throw new PartdError(

@@ -101,7 +101,7 @@ export class NumberedKeys {
   }
 
   /**
-   * @throws `ERR_PARTD_KEY` for a text that is no encoded key, which could name a file outside a
+   * @throws `ERR_PARTD_KEY` for a text that is not an encoded key, which could name a file outside a
    * directory.
    */
   read(reader: MessageReader): CountedKey {

@@ -16,7 +16,7 @@ import { LONGEST_PATH } from "../protocol/address.js";
  * Whoever passes the server over removes the name first.
  *
  * @param silentMs after which a claim of a living process is passed over.
- * @throws `ERR_PARTD_IO` if a server listens there, or if `path` is no socket.
+ * @throws `ERR_PARTD_IO` if a server listens there, or if `path` is not a socket.
  */
 export async function publish(hidden: string, path: string, silentMs = SILENT_MS): Promise<void> {
   const claim = new Claim(hidden, path, silentMs);
@@ -192,7 +192,7 @@ function checkOwn(folder: string, found: Stats): void {
 /**
  * What is at a path: nothing, a socket on which someone listens, or one on which nobody does.
  *
- * @throws `ERR_PARTD_IO` if it is no socket.
+ * @throws `ERR_PARTD_IO` if it is not a socket.
  */
 async function look(path: string): Promise<"nothing" | "answers" | "refuses"> {
   const found = await lstat(path).catch(ignoreMissing);
@@ -200,7 +200,7 @@ async function look(path: string): Promise<"nothing" | "answers" | "refuses"> {
   if (found.isSocket()) return answerOf(path);
   throw new PartdError(
     "ERR_PARTD_IO",
-    `${path} is there already and is no socket; choose another path.`,
+    `${path} is there already and is not a socket; choose another path.`,
     { path },
   );
 }

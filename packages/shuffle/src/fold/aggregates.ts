@@ -39,7 +39,7 @@ export function count(): Aggregate<unknown, number> {
 /**
  * The sum of numbers; `null` and missing values are passed over. 0 if there are none.
  *
- * @throws `ERR_PARTD_VALUE` while it is read, for what is no number: give a function that makes it one.
+ * @throws `ERR_PARTD_VALUE` while it is read, for what is not a number: give a function that makes it one.
  */
 export function sum<R>(value: ValueOf<R>): Aggregate<R, number> {
   return { name: "sum", value, column: () => new SumColumn() };

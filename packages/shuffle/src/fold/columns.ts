@@ -305,7 +305,7 @@ export class OwnColumn<R, S, T> implements Column<T> {
 }
 
 /**
- * The sizes of states that are no numbers. To measure a state takes as long as it is large, so each is measured
+ * The sizes of states that are not numbers. To measure a state takes as long as it is large, so each is measured
  * after 1, 2, 4, 8 … records, and taken to grow as before in between.
  */
 class StateSizes {

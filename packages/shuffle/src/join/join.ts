@@ -159,7 +159,7 @@ async function* lines(plan: JoinPlan): AsyncGenerator<Uint8Array> {
   ) {
     throw new PartdError(
       "ERR_PARTD_CODEC",
-      "Pairs of CSV rows are no rows: read the pairs themselves, not their bytes.",
+      "Pairs of CSV rows are not rows: read the pairs themselves, not their bytes.",
     );
   }
   const run = await joinRun(plan);

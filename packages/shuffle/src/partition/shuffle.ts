@@ -37,7 +37,7 @@ const OPTIONS: OptionNames<ShuffleOptions<unknown, By<unknown>>> = {
  * }
  * ```
  *
- * @throws what {@link RunOptions} says; `ERR_PARTD_VALUE` where a partitioner gives a number that is no partition's.
+ * @throws what {@link RunOptions} says; `ERR_PARTD_VALUE` where a partitioner gives a number that is not a partition's.
  */
 export function shuffle<R, const B extends By<R>>(
   source: Source<R>,

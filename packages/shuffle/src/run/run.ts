@@ -11,7 +11,7 @@ import { type Progress, ProgressReport } from "./progress.js";
  * What every operation takes. An option that makes no sense is `ERR_PARTD_VALUE`, at the call or when
  * the result is first read. While a result is
  * read, the iteration may reject with `ERR_PARTD_CORRUPT` (a `RecordError` of `@partd/records`: a malformed record, with
- * file, line and column), `ERR_PARTD_KEY` (a key that is no data), `ERR_PARTD_CODEC` (an object that structuredClone()
+ * file, line and column), `ERR_PARTD_KEY` (a key that is not data), `ERR_PARTD_CODEC` (an object that structuredClone()
  * cannot copy), `ERR_PARTD_IO` (a file that cannot be read, a full disk), and with what the source, a function or a store throws.
  */
 export interface RunOptions {

@@ -304,7 +304,7 @@ class FileNames {
         `The name ${JSON.stringify(name)} for a key leads out of the folder: let name give a path within it.`,
       );
     }
-    // 1 and "1" are two keys. No encoded key ends in "%" and a letter that is no hexadecimal digit.
+    // 1 and "1" are two keys. No encoded key ends in "%" and a letter that is not a hexadecimal digit.
     if (!this.#nameOf) while (this.#taken.has(name)) name += `%${typeof key}`;
     this.#taken.add(name);
     return name;

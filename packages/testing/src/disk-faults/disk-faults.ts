@@ -258,7 +258,7 @@ async function errorOf(work: Promise<unknown>): Promise<unknown> {
   return outcome.status === "rejected" ? (outcome.reason ?? "nothing") : undefined;
 }
 
-/** A failure is no damage: the error tells of the system's own, and what to do. */
+/** A failure is not damage: the error tells of the system's own, and what to do. */
 function checkError(
   error: unknown,
   code: string,
