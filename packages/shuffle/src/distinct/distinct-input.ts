@@ -33,7 +33,7 @@ export async function* keyedBatches<R>(
     for await (const { batch } of found) yield batch;
   };
   const shares = await sharesOf(run, source, keyer.missing, [keyer.watch], threads);
-  run.workspace.borrow(mostBytes);
+  run.workspace.charge(mostBytes);
   try {
     if (!shares) {
       yield* read([source]);
@@ -49,7 +49,7 @@ export async function* keyedBatches<R>(
       } else yield found;
     }
   } finally {
-    run.workspace.borrow(-mostBytes);
+    run.workspace.uncharge(mostBytes);
   }
 }
 

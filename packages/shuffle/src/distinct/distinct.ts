@@ -84,7 +84,7 @@ async function* firstOfEach(
 ): AsyncGenerator<void> {
   const { workspace } = run;
   const index = new KeyIndex();
-  let borrowed = 0;
+  let charged = 0;
   let fan: Fan | undefined;
   try {
     for await (const batch of batches) {
@@ -97,13 +97,13 @@ async function* firstOfEach(
       }
       yield;
       if (fan) continue;
-      workspace.borrow(index.byteLength - borrowed);
-      borrowed = index.byteLength;
-      if (index.isFull || borrowed > workspace.byteLength * INDEX_SHARE)
+      workspace.charge(index.byteLength - charged);
+      charged = index.byteLength;
+      if (index.isFull || charged > workspace.byteLength * INDEX_SHARE)
         fan = new Fan(workspace, level);
     }
   } finally {
-    workspace.borrow(-borrowed);
+    workspace.uncharge(charged);
   }
   if (level === 0) run.progress.write();
   for (const chain of fan?.chains ?? []) {

@@ -84,7 +84,7 @@ class FoldTable {
   #columns: readonly Column<unknown>[] = [];
   #bytesPerKey = 0;
   #level = 0;
-  #borrowed = 0;
+  #charged = 0;
   /** Values of keys that have no room here. */
   #fan: Fan | undefined;
   readonly #spilling = new BatchWriter();
@@ -141,8 +141,8 @@ class FoldTable {
     let bytes = this.#index.byteLength + this.#index.count * this.#bytesPerKey;
     for (const { heldBytes } of this.#columns) bytes += heldBytes ?? 0;
     const { workspace } = this.#run;
-    workspace.borrow(bytes - this.#borrowed);
-    this.#borrowed = bytes;
+    workspace.charge(bytes - this.#charged);
+    this.#charged = bytes;
     // Only states of a caller's own have no plain data, and no bound.
     const areOwn = this.#columns.some(({ states }) => states === undefined);
     if (areOwn && bytes > workspace.byteLength * MOST_STATES) throw this.#tooLarge(bytes);

@@ -55,7 +55,7 @@ async function* loadedGroups<K, R>(
   codec: RecordCodec<R>,
 ): AsyncGenerator<readonly StoredGroup<K, R>[]> {
   const cost = GroupTable.cost(chain.records);
-  workspace.borrow(cost);
+  workspace.charge(cost);
   try {
     const table = new GroupTable(await chain.load(), workspace.blockSize);
     await table.build();
@@ -70,7 +70,7 @@ async function* loadedGroups<K, R>(
     }
     if (batch.length > 0) yield batch;
   } finally {
-    workspace.borrow(-cost);
+    workspace.uncharge(cost);
     await chain.discard();
   }
 }

@@ -49,7 +49,7 @@ async function* groups<K, R>(
 ): AsyncGenerator<readonly StoredGroup<K, R>[]> {
   const run = new Run(options, await input.byteLength());
   try {
-    for (const chain of await gather(run, input, CACHED_BYTES)) {
+    for (const chain of await partitionByHash(run, input, CACHED_BYTES)) {
       yield* chainGroups<K, R>(run.workspace, chain, input, 1);
     }
   } finally {
@@ -68,7 +68,7 @@ const CACHED_BYTES = 32 << 20;
  *
  * @param longest bytes from which on the chain is spread, also where it fits.
  */
-export async function gather(
+export async function partitionByHash(
   run: Run,
   input: Input<unknown>,
   longest = Number.POSITIVE_INFINITY,

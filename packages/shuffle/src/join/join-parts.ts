@@ -99,7 +99,7 @@ export class JoinParts {
     const rules = this.#rules;
     const sink = this.#sink;
     const cost = GroupTable.cost(right.records);
-    workspace.borrow(cost);
+    workspace.charge(cost);
     try {
       const table = new GroupTable(await right.load(), workspace.blockSize);
       await table.build();
@@ -142,7 +142,7 @@ export class JoinParts {
       }
       yield;
     } finally {
-      workspace.borrow(-cost);
+      workspace.uncharge(cost);
       await right.discard();
     }
   }
@@ -151,7 +151,7 @@ export class JoinParts {
   async *#piecewise(left: Chain, right: Chain): AsyncGenerator<void> {
     const { workspace } = this.#run;
     const seen = new Uint8Array(left.records);
-    workspace.borrow(seen.length);
+    workspace.charge(seen.length);
     const reader = new ChainReader(workspace, right, { consume: true });
     try {
       let piece = workspace.chain();
@@ -165,7 +165,7 @@ export class JoinParts {
       yield* this.#lookUp(piece, batchesOf(this.#run, left, false), seen);
       yield* this.#withoutPartner(left, seen);
     } finally {
-      workspace.borrow(-seen.length);
+      workspace.uncharge(seen.length);
       await reader.close();
       await right.discard();
       await left.discard();

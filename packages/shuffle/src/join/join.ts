@@ -1,7 +1,7 @@
 import { PartdError } from "@partd/core";
 import { checkIntegerOption, checkOptionNames, type OptionNames } from "@partd/core/author";
 import { openPart, type RecordsPart } from "@partd/records";
-import { gather } from "../group/group-by.js";
+import { partitionByHash } from "../group/group-by.js";
 import { oneAhead } from "../run/one-ahead.js";
 import { Output } from "../run/output.js";
 import { memoryFor, RUN_OPTIONS, Run, type RunOptions } from "../run/run.js";
@@ -167,9 +167,9 @@ async function* lines(plan: JoinPlan): AsyncGenerator<Uint8Array> {
     let input: LeftInput = left.input;
     const work = await lineWork(run, plan);
     if (work) {
-      run.workspace.borrow(work.borrowed);
+      run.workspace.charge(work.charged);
       const rest = yield* linesByThreads(run, work.job, work.threads - 1);
-      run.workspace.borrow(-work.borrowed);
+      run.workspace.uncharge(work.charged);
       if (rest.length === 0) return;
       input = partsInput(rest, left.keyer);
     }
@@ -186,7 +186,7 @@ async function* lines(plan: JoinPlan): AsyncGenerator<Uint8Array> {
 async function lineWork(
   run: Run,
   { left, right, kind, options }: JoinPlan,
-): Promise<{ job: LineJob; threads: number; borrowed: number } | undefined> {
+): Promise<{ job: LineJob; threads: number; charged: number } | undefined> {
   const { fields: by } = left.keyer;
   const { fields: rightBy } = right.keyer;
   if (kind === "right" || kind === "full" || !by || by.length !== rightBy?.length) return undefined;
@@ -212,7 +212,7 @@ async function lineWork(
   return {
     job: { by, rightBy, kind, left: parts, right: rightParts, mostBytes },
     threads,
-    borrowed: room,
+    charged: room,
   };
 }
 
@@ -243,5 +243,5 @@ async function* joined(
   left: LeftInput,
   sink: JoinSink,
 ): AsyncGenerator<void> {
-  yield* new JoinParts(run, kinds[kind], left, sink).join(await gather(run, right.input));
+  yield* new JoinParts(run, kinds[kind], left, sink).join(await partitionByHash(run, right.input));
 }

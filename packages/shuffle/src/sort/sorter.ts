@@ -38,12 +38,12 @@ export class Sorter {
   /** Records, from the first on, that runs of an earlier process hold. */
   #recalled = 0;
   /** Bytes that the source takes for large records. */
-  #borrowed = 0;
+  #charged = 0;
 
   /** @param checkpoint keeps the runs. */
   constructor(workspace: Workspace, checkpoint?: Checkpoint) {
     this.#workspace = workspace;
-    this.#gathered = this.#gather();
+    this.#gathered = this.#pinnedChain();
     this.#checkpoint = checkpoint;
     if (!checkpoint) return;
     const { runs, covered } = checkpoint.recall(workspace);
@@ -52,7 +52,7 @@ export class Sorter {
   }
 
   /** A chain that stays in memory until it is sorted. */
-  #gather(): Chain {
+  #pinnedChain(): Chain {
     const chain = this.#workspace.chain();
     chain.pinned = true;
     return chain;
@@ -65,15 +65,15 @@ export class Sorter {
     if (done > 0 && done === batch.count) return;
     const byteLength = batch.ends[batch.count - 1] ?? 0;
     if (done === 0 && byteLength < this.#large) return this.#append(batch);
-    this.#borrow(Math.max(this.#borrowed, SOURCE_SHARE * byteLength));
+    this.#charge(Math.max(this.#charged, SOURCE_SHARE * byteLength));
     for (let index = done; index < batch.count; index++) {
       await this.#addOne(recordOf(batch, index));
     }
   }
 
-  #borrow(bytes: number): void {
-    this.#workspace.borrow(bytes - this.#borrowed);
-    this.#borrowed = bytes;
+  #charge(bytes: number): void {
+    this.#workspace.charge(bytes - this.#charged);
+    this.#charged = bytes;
   }
 
   /** A batch of one record, which may be larger than half of the memory: then it is a run of its own. */
@@ -116,7 +116,7 @@ export class Sorter {
     const gathered = this.#gathered;
     if (gathered.records === 0) return;
     const { isSame } = this.#tail;
-    this.#gathered = this.#gather();
+    this.#gathered = this.#pinnedChain();
     this.#tail = new KeyTail();
     const run = await this.#write((visit) => this.#inMemory(gathered, isSame, visit));
     this.#checkpoint?.note(run, this.#added);
@@ -142,7 +142,7 @@ export class Sorter {
 
   /** Calls `visit` with every frame in order, and yields now and then. Nothing can be added any more. */
   async *walk(visit: (frame: Frame) => void): AsyncGenerator<void> {
-    this.#borrow(0);
+    this.#charge(0);
     if (this.#runs.length === 0) {
       yield* this.#inMemory(this.#gathered, this.#tail.isSame, visit);
       return;
@@ -159,7 +159,7 @@ export class Sorter {
   async merge(): Promise<Merge> {
     if (this.#added < this.#recalled) throw otherSource(this.#added, this.#recalled);
     await this.#spill();
-    this.#borrow(0);
+    this.#charge(0);
     // Neighbours become one run, from the first to the last and again, until the rest can be merged at once.
     const hasAll = () => Merge.width(this.#workspace, this.#runs) === this.#runs.length;
     for (let from = 0; !hasAll(); from = from + 2 < this.#runs.length ? from + 1 : 0) {
@@ -183,7 +183,7 @@ export class Sorter {
   /** @param isDecided whether keys that share their first 8 bytes are equal. */
   async *#inMemory(chain: Chain, isDecided: boolean, visit: FrameVisit): AsyncGenerator<void> {
     const cost = sortCost(chain.records);
-    this.#workspace.borrow(cost);
+    this.#workspace.charge(cost);
     try {
       const loaded = new LoadedChain(await chain.load(), this.#workspace.blockSize);
       const addresses = await sortedOrder(loaded, chain.records, isDecided);
@@ -204,7 +204,7 @@ export class Sorter {
       }
       yield;
     } finally {
-      this.#workspace.borrow(-cost);
+      this.#workspace.uncharge(cost);
       await chain.discard();
     }
   }

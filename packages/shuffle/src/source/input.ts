@@ -17,7 +17,11 @@ export interface RecordCodec<R> {
   decode(bytes: Uint8Array, start: number, end: number): R;
   /** Whether records are lines of JSON, but for those that {@link checkBytes} refuses. */
   readonly isJson: boolean;
-  /** @throws `ERR_PARTD_CODEC` if the bytes that a record is kept as are of no use to others. */
+  /**
+   * Checks that a program other than this one can read a record's bytes.
+   *
+   * @throws `ERR_PARTD_CODEC` for bytes in a format of V8's, which hold what JSON cannot.
+   */
   checkBytes(bytes: Uint8Array, start: number): void;
 }
 

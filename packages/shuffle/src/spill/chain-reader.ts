@@ -50,7 +50,7 @@ export class ChainReader {
   /** Whether the present frame has been read up to `end`, not to `keyEnd` only. */
   #isWhole = true;
   /** Bytes of an array of the present frame's own, where keys come first. */
-  #borrowed = 0;
+  #charged = 0;
   /** What has been read of a frame that goes on in the next block. */
   #partial: Uint8Array | undefined;
   #filled = 0;
@@ -78,7 +78,7 @@ export class ChainReader {
     const block = this.#block;
     if (!block) return false;
     if (this.#partial) return this.#continue(block);
-    if (this.#borrowed > 0) this.#borrow(0);
+    if (this.#charged > 0) this.#charge(0);
     const offset = this.#offset;
     if (offset + HEADER_BYTES > block.bytes.length) return false;
     const word = offset >>> 2;
@@ -121,7 +121,7 @@ export class ChainReader {
   }
 
   #beginPartial(keyLength: number, recordLength: number): void {
-    if (this.#keysFirst) this.#borrow(keyLength + recordLength);
+    if (this.#keysFirst) this.#charge(keyLength + recordLength);
     this.#partial = new Uint8Array(keyLength + recordLength);
     this.#filled = 0;
     this.keyStart = 0;
@@ -129,9 +129,9 @@ export class ChainReader {
     this.end = keyLength + recordLength;
   }
 
-  #borrow(bytes: number): void {
-    this.#workspace.borrow(bytes - this.#borrowed);
-    this.#borrowed = bytes;
+  #charge(bytes: number): void {
+    this.#workspace.charge(bytes - this.#charged);
+    this.#charged = bytes;
   }
 
   #continue(block: Block): boolean {
@@ -188,7 +188,7 @@ export class ChainReader {
   leaveFrame(): void {
     this.bytes = NOTHING;
     this.isOwn = false;
-    this.#borrow(0);
+    this.#charge(0);
   }
 
   #leaveBlock(): void {
@@ -240,7 +240,7 @@ export class ChainReader {
 
   /** Gives back the blocks that were read ahead. The chain stays as it is. */
   async close(): Promise<void> {
-    this.#borrow(0);
+    this.#charge(0);
     this.#leaveBlock();
     this.#workspace.release(this.#window.splice(0));
     const fetching = this.#fetching;

@@ -50,11 +50,11 @@ export class Fan {
           if (end - keyStart < large) {
             child.append(bytes, keyStart, keyEnd, bytes, keyEnd, end, low, high);
           } else {
-            workspace.borrow(end - keyStart);
+            workspace.charge(end - keyStart);
             try {
               await child.appendLarge(bytes, keyStart, keyEnd, bytes, keyEnd, end, low, high);
             } finally {
-              workspace.borrow(keyStart - end);
+              workspace.uncharge(end - keyStart);
               reader.releaseFrame();
             }
           }
@@ -75,11 +75,11 @@ export async function appendBatch(
 ): Promise<void> {
   // A batch of usual size is no matter; one with a huge record takes the place of blocks.
   const held = hugeBytes(batch);
-  workspace.borrow(held);
+  workspace.charge(held);
   try {
     await appendRecords(workspace, batch, chainOf);
   } finally {
-    workspace.borrow(-held);
+    workspace.uncharge(held);
   }
 }
 

@@ -56,7 +56,7 @@ export class LoadedChain {
       this.keyEnd = start + keyLength;
       this.end = end;
     } else {
-      this.bytes = this.#gather(index, start, keyLength + recordLength);
+      this.bytes = this.#joinBlocks(index, start, keyLength + recordLength);
       this.keyStart = 0;
       this.keyEnd = keyLength;
       this.end = keyLength + recordLength;
@@ -83,8 +83,8 @@ export class LoadedChain {
     return sum;
   }
 
-  #gather(blockIndex: number, from: number, byteLength: number): Uint8Array {
-    const gathered = new Uint8Array(byteLength);
+  #joinBlocks(blockIndex: number, from: number, byteLength: number): Uint8Array {
+    const joined = new Uint8Array(byteLength);
     let index = blockIndex;
     let offset = from;
     let filled = 0;
@@ -94,11 +94,11 @@ export class LoadedChain {
         offset = 0;
       }
       const length = Math.min(byteLength - filled, this.#blockSize - offset);
-      gathered.set(this.#blocks[index]!.bytes.subarray(offset, offset + length), filled);
+      joined.set(this.#blocks[index]!.bytes.subarray(offset, offset + length), filled);
       filled += length;
       offset += length;
     }
-    return gathered;
+    return joined;
   }
 
   /** A word of the frame's header that no one needs any more, for links between frames. */

@@ -14,14 +14,14 @@ export class Workspace {
   readonly #chains = new Set<Chain>();
   readonly #free: Block[] = [];
   #taken = 0;
-  /** Bytes that others use within the same bound: see {@link borrow}. */
-  #borrowed = 0;
+  /** Bytes of callers' own memory: see {@link charge}. */
+  #charged = 0;
   #inFlight = 0;
   #failure: unknown;
   bytesSpilled = 0;
 
   /**
-   * @param memory bytes for blocks and for what is borrowed.
+   * @param memory bytes for blocks and for what callers charge.
    * @param growing chains that grow at the same time, if there are more than {@link width}.
    */
   constructor(memory: number, space: TapeSpace, signal?: AbortSignal, growing = 0) {
@@ -34,14 +34,14 @@ export class Workspace {
     this.blockSize = blockSize;
   }
 
-  /** Bytes for blocks and for what is borrowed. */
+  /** Bytes for blocks and for what callers charge. */
   get byteLength(): number {
     return this.#memory;
   }
 
   /** Blocks that memory has room for, those in use included. */
   get capacity(): number {
-    return Math.max(FEWEST_BLOCKS, Math.floor((this.#memory - this.#borrowed) / this.blockSize));
+    return Math.max(FEWEST_BLOCKS, Math.floor((this.#memory - this.#charged) / this.blockSize));
   }
 
   /** How many chains may grow at the same time: each has a block that is not yet full. */
@@ -72,13 +72,17 @@ export class Workspace {
   }
 
   /**
-   * Takes `bytes` of the memory for something else than blocks, such as an index, until they are
-   * given back by a negative number.
+   * Counts `bytes` of the caller's own memory, such as an index, against the bound, until
+   * {@link uncharge}. A caller whose memory changes charges the difference, which may be negative.
    */
-  borrow(bytes: number): void {
-    this.#borrowed += bytes;
+  charge(bytes: number): void {
+    this.#charged += bytes;
     const keep = Math.max(0, this.capacity - this.#taken);
     if (this.#free.length > keep) this.#free.length = keep;
+  }
+
+  uncharge(bytes: number): void {
+    this.charge(-bytes);
   }
 
   /** Blocks for so many bytes, whichever chains they go to. */
@@ -87,8 +91,9 @@ export class Workspace {
   }
 
   /**
-   * Makes room for `count` blocks, unless there is room: nothing is returned then, so that a loop need
-   * not wait. More than half of the memory is never waited for.
+   * Makes room for `count` blocks by spilling. Returns undefined if there is room already, so that a
+   * hot loop need not await. Resolves without room when nothing is left to spill: the blocks then taken
+   * exceed the bound a little.
    */
   reserve(count: number): Promise<void> | undefined {
     if (this.#failure !== undefined) throw this.#failure;

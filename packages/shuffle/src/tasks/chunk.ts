@@ -113,13 +113,13 @@ class PieceReader {
 
   /** Holds until the next call. */
   take(length: number): Buffer | Promise<Buffer> {
-    if (length > this.#piece.length) return this.#gather(length);
+    if (length > this.#piece.length) return this.#readAcrossPieces(length);
     const taken = this.#piece.subarray(0, length);
     this.#piece = this.#piece.subarray(length);
     return taken;
   }
 
-  async #gather(length: number): Promise<Buffer> {
+  async #readAcrossPieces(length: number): Promise<Buffer> {
     const parts: Buffer[] = [this.#piece];
     let have = this.#piece.length;
     while (have < length) {

@@ -2,7 +2,7 @@ import { isTuple, PartdError, type Store, tuple } from "@partd/core";
 import { checkOptionNames, type OptionNames } from "@partd/core/author";
 import { chainGroups } from "../group/chain-groups.js";
 import type { Group } from "../group/group.js";
-import { gather } from "../group/group-by.js";
+import { partitionByHash } from "../group/group-by.js";
 import { GroupOutput } from "../group/group-output.js";
 import { type Partitioner, partitionFinder } from "../partition/partitioner.js";
 import type { Output } from "../run/output.js";
@@ -22,7 +22,7 @@ export interface ShuffleTasksOptions<R, B extends By<R>> {
   readonly by: B;
   /** How many partitions, from 1 to 65,536: the same in every process. Default: 64, or what a range has. */
   readonly partitions?: number | undefined;
-  /** Default: `"hash"`. */
+  /** Which partition a record's key goes to: the same in every process. Default: `"hash"`. */
   readonly partitioner?: Partitioner<KeyOf<R, B>> | undefined;
   /** The first part of all its keys, so that several shuffles may share a store. Default: `"shuffle"`. */
   readonly name?: string | undefined;
@@ -257,7 +257,7 @@ async function* walkInput(
 async function* groups<K, R>(input: Input<R>, options: RunOptions) {
   const run = new Run(options);
   try {
-    for (const chain of await gather(run, input)) {
+    for (const chain of await partitionByHash(run, input)) {
       yield* chainGroups<K, R>(run.workspace, chain, input, 1);
     }
   } finally {

@@ -127,9 +127,9 @@ export async function* readByThreads<R, Batch, T>(
   ) => AsyncGenerator<Batch | ShareResult<T>>,
 ): AsyncGenerator<Batch | ShareResult<T>> {
   const mostBytes = Math.floor((run.workspace.byteLength * THREADS_SHARE) / shares.length);
-  const borrowed = mostBytes * (shares.length - 1);
+  const charged = mostBytes * (shares.length - 1);
   const [first, ...others] = shares;
-  run.workspace.borrow(borrowed);
+  run.workspace.charge(charged);
   const threads = others.map(
     (parts) => new ShareThread<T>(run, entry, { ...job, parts, mostBytes }),
   );
@@ -149,7 +149,7 @@ export async function* readByThreads<R, Batch, T>(
     }
   } finally {
     await Promise.all(threads.map((thread) => thread.end()));
-    run.workspace.borrow(-borrowed);
+    run.workspace.uncharge(charged);
   }
 }
 
