@@ -31,8 +31,8 @@ export function allocateEncoded(byteLength: number): Uint8Array {
 }
 
 /**
- * All but the first 8 of the bytes that a codec encodes, which are left free as headroom. The codec
- * gives the array away: `frame` writes to it, and a store may keep it.
+ * A view of all but the first 8 bytes, which the codec leaves free for the frame's header. The codec
+ * gives the array away: `frame` writes the header into it, and a store may keep it.
  */
 export function behindHeadroom(bytes: Uint8Array): Uint8Array {
   const encoded = bytes.subarray(FRAME_HEADER);

@@ -1,12 +1,13 @@
 import { PartdError } from "../errors.js";
 
 /**
- * The stores whose locks the running code holds: `withLock` notes its store for all that it calls,
- * also asynchronously. A call on a store inside its own `withLock` would wait for itself for ever; the
- * note tells it apart from a call by other code, which has to wait.
+ * Runs `critical`, the function given to the store's `withLock`, and returns what it returns. All that
+ * it calls, also asynchronously, is marked as holding the store's lock. A call on a store inside its own
+ * `withLock` would wait for itself for ever: {@link checkNotHeld} refuses it by that mark, while a call by
+ * other code waits for the lock.
  *
  * Needs Node's AsyncLocalStorage (20.16 and later, 22.3 and later, Bun, Deno). Elsewhere nothing is
- * noted, and such a call waits.
+ * marked, and such a call waits.
  */
 export function runHolding<T>(store: object, critical: () => T): T {
   storage ??= makeStorage();

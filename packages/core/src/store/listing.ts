@@ -132,7 +132,7 @@ export async function countKeys(
   return count;
 }
 
-/** Measures a value by reading it piece by piece. */
+/** The bytes of a value, found by streaming it: 0 for a key that holds none. */
 export async function streamedSize(
   store: Pick<Store, "stream">,
   key: Key,

@@ -178,13 +178,13 @@ export interface GetOptions extends OperationOptions {
 /** A store of bytes as a decorator or a server uses it: any store can be one. */
 export interface LowerStore extends Store {
   /**
-   * Bytes of an append that is worth its cost here: what gathers appends makes batches of about this
-   * size. Default: as the one who gathers sees fit.
+   * The size in bytes at which an append here is worth its cost: a buffer above makes batches of about
+   * this size. Default: the buffer chooses.
    */
   readonly batchBytes?: number | undefined;
   /**
    * Whether a batch of many small values costs little more than one of few large values, as in a log.
-   * What gathers appends passes on at once what would hardly meet in memory. Default `false`.
+   * A buffer above then passes on at once what it would hardly merge in memory. Default `false`.
    */
   readonly takesSmallValues?: boolean | undefined;
   append(data: Entries<Uint8Array>, options?: AppendOptions): Promise<void>;
