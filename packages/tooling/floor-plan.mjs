@@ -1,9 +1,10 @@
 #!/usr/bin/env node
 // Prints the floor plan as a table: for each package its files, their lines, and how many files have
-// just one importer, which had better be part of it.
+// just one importer, which had better be part of it. A package's entries, which only list exports, are
+// no importers, and what they export has a reader outside.
 //
 //   node packages/tooling/floor-plan.mjs [ROOT]
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { circles, importGraph } from "./imports.mjs";
@@ -20,14 +21,17 @@ for (const name of readdirSync(join(root, "packages")).sort()) {
   const graph = importGraph(src);
   if (graph.size === 0) continue;
   const lines = [...graph.values()].map((file) => file.lines).sort((a, b) => a - b);
+  const entries = entriesOf(join(root, "packages", name));
   const importers = new Map();
   for (const [file, { imports }] of graph) {
-    if (/^index\./.test(file)) continue;
+    if (entries.has(file)) continue;
     for (const target of new Set(imports.map((one) => one.target))) {
       importers.set(target, (importers.get(target) ?? 0) + 1);
     }
   }
-  const exported = new Set((graph.get("index.ts")?.imports ?? []).map((one) => one.target));
+  const exported = new Set(
+    [...entries].flatMap((file) => (graph.get(file)?.imports ?? []).map((one) => one.target)),
+  );
   const single = [...importers].filter(([file, n]) => n === 1 && !exported.has(file)).length;
   const sum = lines.reduce((a, b) => a + b, 0);
   const around = circles(graph).length;
@@ -39,3 +43,10 @@ for (const name of readdirSync(join(root, "packages")).sort()) {
   console.log(`| ${name} | ${graph.size} | ${sum} | ${median} | ${single} | ${around} |`);
 }
 console.log(`| all | ${all.files} | ${all.lines} | | ${all.single} | ${all.circles} |`);
+
+/** The files of `src` that the package's `exports` name. */
+function entriesOf(folder) {
+  const { exports = {} } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
+  const targets = [...JSON.stringify(exports).matchAll(/\.\/dist\/([^"]+?)\.(?:d\.ts|js)"/g)];
+  return new Set(["index.ts", ...targets.map(([, name]) => `${name}.ts`)]);
+}
