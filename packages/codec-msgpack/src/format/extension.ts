@@ -1,11 +1,15 @@
 import { PartdError } from "@partd/core";
 
-/** Carries values of your own types, under a number that writer and reader agree on. */
+/**
+ * Carries values of your own types as an extension type of MessagePack (specification, "Extension
+ * types"), under a number that writer and reader agree on.
+ */
 export interface Extension<T = unknown> {
-  /** 0 to 127; the standard reserves negative ones. */
+  /** 0 to 127: the specification reserves negative numbers. */
   readonly type: number;
   /** The bytes of an object of this type, or `undefined` for any other object. */
   encode(value: object): Uint8Array | undefined;
+  /** The value of bytes that {@link encode} returned. */
   decode(bytes: Uint8Array): T;
 }
 

@@ -25,13 +25,14 @@ export class PyDtype {
   }
 }
 
-/** A NumPy array. */
+/** A `numpy.ndarray`. */
 export class PyNdArray {
   dtype: PyDtype;
+  /** The length of each dimension: `[]` for an array of one item without dimensions. */
   shape: readonly number[];
-  /** The items end to end, raw; a list for objects. */
+  /** The items end to end, in the byte order of `dtype`; for dtype `object` a list of values. */
   data: Uint8Array | readonly unknown[];
-  /** Whether the first index changes fastest. Default false. */
+  /** Whether the first index changes fastest (Fortran order) rather than the last. Default false. */
   fortran: boolean;
 
   constructor(
@@ -50,7 +51,7 @@ export class PyNdArray {
 /** A NumPy scalar, such as a `numpy.float32`. */
 export class PyScalar {
   readonly dtype: PyDtype;
-  /** The item, raw. */
+  /** The item's bytes, in the byte order of `dtype`. */
   readonly data: Uint8Array;
 
   constructor(dtype: PyDtype, data: Uint8Array) {
