@@ -255,7 +255,7 @@ export class Writer {
     const segment = this.#end();
     for (const { lease } of group) this.#dataSet.lock.leave(lease);
     if (segment) {
-      // Later appends need not wait for this, but who learns of the failure has the space.
+      // Later appends need not wait for this; the failed ones reject only once the space is free.
       await this.#dataSet.giveBack(segment);
       this.#describeLater(segment);
     }

@@ -122,7 +122,7 @@ class IndexWriter {
   /** @returns the hashes of the keys. */
   async #writeKeys(): Promise<Uint32Array> {
     const { keys } = this.#index;
-    const { order, hashes } = sortedKeys(this.#index);
+    const { order, hashes } = keysByHash(this.#index);
     const first = Number.isFinite(this.#index.firstStamp) ? this.#index.firstStamp : 0;
     this.#block = NONE;
     for (let i = 0; i < order.length; i++) {
@@ -235,7 +235,7 @@ const FLUSH_BYTES = 2 ** 18;
 const SOME = 1024;
 
 /** The keys of an index that are wanted, by hash, then by their bytes; and the hash of each of them. */
-export function sortedKeys(
+export function keysByHash(
   index: GrowingIndex,
   isWanted: (key: number) => boolean = () => true,
 ): { order: Uint32Array; hashes: Uint32Array } {

@@ -6,9 +6,9 @@ import { PIECE } from "../format/layout.js";
 import { liveKeys } from "../index/live-keys.js";
 import { DivideMemory } from "./divide-memory.js";
 import { Divider } from "./divider.js";
-import { gather } from "./gather.js";
 import { type EntryBatch, Grouping, KEPT_BYTES, LongEntry } from "./grouping.js";
 import { planRead, type ReadPlan } from "./read-plan.js";
+import { readRanges } from "./read-ranges.js";
 import { type Extent, RecordCursor, UnreadableTable } from "./record-cursor.js";
 import { SpillFile } from "./spill-file.js";
 import { ValueStream } from "./value-stream.js";
@@ -119,7 +119,7 @@ async function readPlan(
   signal: AbortSignal | undefined,
 ): Promise<EntryBatch> {
   const values = keys.map((_, slot) => allocateBytes(plan.lengths[slot] as number));
-  for (const part of plan.segments) await gather(part, values, keys, signal);
+  for (const part of plan.segments) await readRanges(part, values, keys, signal);
   return keys.map((key, slot) => [key, values[slot] as Uint8Array] as const);
 }
 

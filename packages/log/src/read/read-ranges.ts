@@ -31,7 +31,7 @@ export async function valuesOf(
   const texts = [...slots.keys()];
   const plan = await planRead(segments, texts, signal);
   const values = texts.map((_, slot) => allocateBytes(plan.lengths[slot] as number));
-  for (const part of plan.segments) await gather(part, values, texts, signal);
+  for (const part of plan.segments) await readRanges(part, values, texts, signal);
   if (texts.length === keys.length) return values;
   const given = new Set<number>();
   return keys.map((key) => {
@@ -49,7 +49,7 @@ export async function valuesOf(
  *
  * @param keys the encoded keys of the slots, for messages.
  */
-export async function gather(
+export async function readRanges(
   plan: SegmentPlan,
   values: readonly Uint8Array[],
   keys: readonly string[],
@@ -58,13 +58,13 @@ export async function gather(
   if (plan.count === 0) return;
   plan.segment.hold();
   try {
-    await gatherHeld(plan, values, keys, signal);
+    await readHeldRanges(plan, values, keys, signal);
   } finally {
     plan.segment.unhold();
   }
 }
 
-async function gatherHeld(
+async function readHeldRanges(
   plan: SegmentPlan,
   values: readonly Uint8Array[],
   keys: readonly string[],

@@ -12,7 +12,7 @@ import { contradiction, decodeTable, findHead } from "../format/scan.js";
 import { GrowingIndex } from "../index/range-chains.js";
 import { type DivideMemory, Result } from "./divide-memory.js";
 import type { Divider } from "./divider.js";
-import { damagedRange } from "./gather.js";
+import { damagedRange } from "./read-ranges.js";
 import { Window } from "./window.js";
 
 /** A segment, and where reading of it ends. */

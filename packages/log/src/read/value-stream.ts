@@ -1,7 +1,7 @@
 import { PartdError } from "@partd/core";
 import { allocateBytes } from "@partd/core/author";
-import { gather, readPart } from "./gather.js";
 import { type ReadPlan, SegmentPlan } from "./read-plan.js";
+import { readPart, readRanges } from "./read-ranges.js";
 
 /** The pieces of one value, the next one being read while one is used. */
 export class ValueStream implements AsyncIterable<Uint8Array> {
@@ -80,7 +80,7 @@ export class ValueStream implements AsyncIterable<Uint8Array> {
       this.#cursors[i] = cursor + 1;
     }
     const piece = allocateBytes(this.#offset - start);
-    for (const part of parts.values()) await gather(part, [piece], [this.#key]);
+    for (const part of parts.values()) await readRanges(part, [piece], [this.#key]);
     return piece;
   }
 
