@@ -267,9 +267,9 @@ function recordOf(batch: KeyedBatch, index: number): KeyedBatch {
 }
 
 /**
- * Whether keys are told apart by their first 8 bytes, since they are of one length and alike behind these: so are
- * whole numbers below 2^45, dates and booleans. Of equal prefixes nothing is left to compare then, which
- * for ties spares a look at each frame.
+ * Whether the first 8 bytes alone tell the keys apart, because all keys have one length and the same bytes behind
+ * these: true of whole numbers below 2^45, dates and booleans. Two keys with equal prefixes are then equal, so
+ * that ties need no look at their frames.
  */
 class KeyTail {
   isSame = true;
