@@ -23,7 +23,7 @@ export interface Records<R> extends AsyncIterable<R> {
 export interface SplitOptions {
   /**
    * Whether to guess where a row of CSV begins, from the bytes around each cut: a newline may be inside quotes,
-   * which is known only by reading the file from its beginning. Who reads the parts has to compare
+   * which is known only by reading the file from its beginning. The reader of the parts has to compare
    * {@link PartRecords.reached} with the next part's start. Default false.
    */
   readonly guess?: boolean | undefined;
@@ -204,15 +204,15 @@ export interface KeyTotals {
   readonly values: readonly NumberTotals[];
 }
 
-/** Totals of a field's numbers, for each key. */
+/** Totals of a field's numbers: each array has one item a key, in the order of {@link KeyTotals.keys}. */
 export interface NumberTotals {
-  /** How many numbers there are. */
+  /** How many of the key's records have a number in the field. */
   readonly counts: Float64Array;
-  /** In input order, from 0. */
+  /** The numbers added in input order, from 0. */
   readonly sums: Float64Array;
-  /** `Infinity` where there is none. */
+  /** `Infinity` for a key without numbers. */
   readonly minima: Float64Array;
-  /** `-Infinity` where there is none. */
+  /** `-Infinity` for a key without numbers. */
   readonly maxima: Float64Array;
 }
 

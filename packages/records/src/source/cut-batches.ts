@@ -48,91 +48,146 @@ export async function* cutBatches(
   cutter: RecordCutter,
   options: CutOptions,
 ): AsyncGenerator<ByteBatch> {
-  const { batchBytes, into, longestRecord, signal, preamble } = options;
-  let buffer = into ?? new Uint8Array(batchBytes);
-  let length = 0;
-  let seen = 0;
-  let byteOffset = options.byteOffset;
-  let line = 1;
-  const countsLines = !reader.isPlainFile && options.hasLines;
+  const { batchBytes, signal, preamble } = options;
+  const buffer = new RecordBuffer(reader, cutter, options);
   let isFirst = true;
-  const batch = (end: number): ByteBatch => ({
-    bytes: buffer.subarray(0, end),
-    position: {
-      source: reader.source,
-      isInFile: reader.isPlainFile,
-      line: countsLines ? line : undefined,
-      byteOffset,
-    },
-    consumed: options.consumed + reader.consumed,
-  });
-  const resize = (size: number) => {
-    const old = buffer;
-    buffer = new Uint8Array(size);
-    buffer.set(old.subarray(0, length));
-    // Without this, the arrays that a record of 200 MB outgrew took as much again until they were
-    // collected.
-    if (old !== into && old.length >= LARGE) releaseBytes(old);
-  };
   for (let isEnd = false; !isEnd; ) {
     signal?.throwIfAborted();
-    if (length === buffer.length) {
-      if (length >= longestRecord) throw tooLong(reader.source, byteOffset, longestRecord);
-      resize(Math.min(2 * length, longestRecord));
+    isEnd = (await buffer.fill()) === 0;
+    if (isFirst && buffer.byteOffset === 0) {
+      if (buffer.length < 3 && !isEnd) continue;
+      buffer.dropByteOrderMark();
     }
-    const read = await reader.read(buffer.subarray(length));
-    length += read;
-    isEnd = read === 0;
-    if (isFirst && byteOffset === 0) {
-      if (length < 3 && !isEnd) continue;
-      if (buffer[0] === 0xef && buffer[1] === 0xbb && buffer[2] === 0xbf) {
-        buffer.copyWithin(0, 3, length);
-        length -= 3;
-        byteOffset = 3;
-      }
-    }
-    let end = cutter.cut(buffer, seen, length);
-    seen = length;
-    if (isEnd && end < length) {
-      // The last record has no newline yet. In a range it goes on behind the end.
-      while (end === 0) {
-        if (length === buffer.length) {
-          if (length >= longestRecord) throw tooLong(reader.source, byteOffset, longestRecord);
-          resize(Math.min(2 * length, longestRecord + 1));
-        }
-        reader.extend?.(BEHIND);
-        const more = await reader.read(buffer.subarray(length, length + BEHIND));
-        if (more === 0) buffer[length++] = LF;
-        length += more;
-        end = more === 0 ? length : cutter.cut(buffer, seen, length);
-        seen = length;
-      }
-    }
+    let end = buffer.cut();
+    if (isEnd && end < buffer.length) end = await buffer.completeLast(end);
     if (end === 0) continue;
-    let whole = batch(end);
     if (isFirst) {
       isFirst = false;
-      const skipped = preamble(whole);
-      if (skipped > 0) {
-        line += newlines(buffer, 0, skipped);
-        buffer.copyWithin(0, skipped, length);
-        length -= skipped;
-        seen -= skipped;
-        end -= skipped;
-        byteOffset += skipped;
-        whole = batch(end);
+      const skipped = preamble(buffer.batch(end));
+      if (skipped > 0) buffer.drop(skipped);
+      end -= skipped;
+    }
+    if (end > 0) yield buffer.batch(end);
+    buffer.drop(end);
+    buffer.shrinkTo(batchBytes);
+  }
+}
+
+/** The bytes read and not yet yielded, which begin at the start of a record. */
+class RecordBuffer {
+  readonly #reader: ByteReader;
+  readonly #cutter: RecordCutter;
+  readonly #options: CutOptions;
+  readonly #countsLines: boolean;
+  #bytes: Uint8Array<ArrayBuffer>;
+  /** Bytes that the cutter has seen. */
+  #seen = 0;
+  #line = 1;
+  length = 0;
+  /** The offset of the first byte in the input. */
+  byteOffset: number;
+
+  constructor(reader: ByteReader, cutter: RecordCutter, options: CutOptions) {
+    this.#reader = reader;
+    this.#cutter = cutter;
+    this.#options = options;
+    this.#countsLines = !reader.isPlainFile && options.hasLines;
+    this.#bytes = options.into ?? new Uint8Array(options.batchBytes);
+    this.byteOffset = options.byteOffset;
+  }
+
+  /** Reads on. Returns the number of bytes; 0 only at the end. @throws `ERR_PARTD_CORRUPT` */
+  async fill(): Promise<number> {
+    this.#makeRoom(this.#options.longestRecord);
+    const read = await this.#reader.read(this.#bytes.subarray(this.length));
+    this.length += read;
+    return read;
+  }
+
+  dropByteOrderMark(): void {
+    const [first, second, third] = this.#bytes;
+    if (this.length < 3 || first !== 0xef || second !== 0xbb || third !== 0xbf) return;
+    this.drop(3);
+  }
+
+  /** The end of the last whole record, or 0. */
+  cut(): number {
+    const end = this.#cutter.cut(this.#bytes, this.#seen, this.length);
+    this.#seen = this.length;
+    return end;
+  }
+
+  /**
+   * Completes a last record that has no newline: in a range of a file it goes on behind the end of
+   * the range; at the end of the input it gets one. Returns the end of the last whole record.
+   *
+   * @param end that of the records before, or 0.
+   * @throws `ERR_PARTD_CORRUPT` for a record longer than `longestRecord`.
+   */
+  async completeLast(end: number): Promise<number> {
+    while (end === 0) {
+      this.#makeRoom(this.#options.longestRecord + 1);
+      this.#reader.extend?.(BEHIND);
+      const into = this.#bytes.subarray(this.length, this.length + BEHIND);
+      const read = await this.#reader.read(into);
+      if (read === 0) {
+        this.#bytes[this.length++] = LF;
+        this.#seen = this.length;
+        return this.length;
       }
+      this.length += read;
+      end = this.cut();
     }
-    if (end > 0) yield whole;
-    if (countsLines) line += newlines(buffer, 0, end);
-    byteOffset += end;
-    buffer.copyWithin(0, end, length);
-    length -= end;
-    seen -= end;
-    // Replace a buffer that one huge record needed.
-    if (buffer.length > 2 * batchBytes && length <= batchBytes / 2) {
-      resize(batchBytes);
+    return end;
+  }
+
+  /** The records up to `end`. Holds until the next {@link drop}. */
+  batch(end: number): ByteBatch {
+    return {
+      bytes: this.#bytes.subarray(0, end),
+      position: {
+        source: this.#reader.source,
+        isInFile: this.#reader.isPlainFile,
+        line: this.#countsLines ? this.#line : undefined,
+        byteOffset: this.byteOffset,
+      },
+      consumed: this.#options.consumed + this.#reader.consumed,
+    };
+  }
+
+  /** Removes the first bytes. */
+  drop(byteLength: number): void {
+    if (this.#countsLines) this.#line += newlines(this.#bytes, 0, byteLength);
+    this.byteOffset += byteLength;
+    this.#bytes.copyWithin(0, byteLength, this.length);
+    this.length -= byteLength;
+    this.#seen = Math.max(0, this.#seen - byteLength);
+  }
+
+  /** Replaces an array that one huge record needed. */
+  shrinkTo(batchBytes: number): void {
+    if (this.#bytes.length > 2 * batchBytes && this.length <= batchBytes / 2) {
+      this.#resize(batchBytes);
     }
+  }
+
+  /** @param most bytes that the array may grow to. */
+  #makeRoom(most: number): void {
+    if (this.length < this.#bytes.length) return;
+    const { longestRecord } = this.#options;
+    if (this.length >= longestRecord) {
+      throw tooLong(this.#reader.source, this.byteOffset, longestRecord);
+    }
+    this.#resize(Math.min(2 * this.length, most));
+  }
+
+  #resize(size: number): void {
+    const old = this.#bytes;
+    this.#bytes = new Uint8Array(size);
+    this.#bytes.set(old.subarray(0, this.length));
+    // Without this, the arrays that a record of 200 MB outgrew took as much again until they were
+    // collected.
+    if (old !== this.#options.into && old.length >= LARGE) releaseBytes(old);
   }
 }
 
