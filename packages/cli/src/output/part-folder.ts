@@ -10,8 +10,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { UsageError } from "../command/failure.js";
-import { appendStart } from "./append-start.js";
-import { PartFile } from "./part-file.js";
+import { appendStart, PartFile } from "./part-file.js";
 import {
   describe,
   identify,

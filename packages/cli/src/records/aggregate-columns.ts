@@ -27,7 +27,7 @@ export interface ColumnSpec {
 }
 
 /** What the options ask for, in the order of the help. */
-export function columnsOf(options: Options): ColumnSpec[] {
+export function aggregateColumns(options: Options): ColumnSpec[] {
   const counts: ColumnSpec[] = options.has("count") ? [{ kind: "count", field: undefined }] : [];
   return [
     ...counts,

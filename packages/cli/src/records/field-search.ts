@@ -9,7 +9,7 @@ import { UsageError } from "../command/failure.js";
 import { columnsOf } from "./csv-row.js";
 
 /** Looks through the first records for the fields that are asked for, and knows what there is. */
-export class FieldWatch {
+export class FieldSearch {
   readonly #format: RecordFormat<unknown>;
   readonly #input: string;
   readonly #delimiter: string | undefined;

@@ -1,14 +1,14 @@
 import { aggregate, type By, groupBy } from "@partd/shuffle";
 import type { Action } from "../command/command.js";
 import { UsageError } from "../command/failure.js";
-import { Columns, columnsOf } from "./aggregate-columns.js";
+import { aggregateColumns, Columns } from "./aggregate-columns.js";
 import { keyBy, partsOf, RecordRun } from "./record-run.js";
 import { RecordWriter } from "./record-writer.js";
 import { resultNames } from "./result-names.js";
 
 /** `partd group`. */
 export const group: Action = async (call) => {
-  const columns = columnsOf(call.options);
+  const columns = aggregateColumns(call.options);
   const fields = call.options.list("by");
   if (fields.length === 0) throw new UsageError("group needs --by FIELD");
   const asked = [...fields, ...columns.flatMap(({ field }) => field ?? [])];

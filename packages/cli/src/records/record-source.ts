@@ -19,7 +19,7 @@ import { showBytes } from "../command/quantity.js";
 import type { Column } from "../tables/column-type.js";
 import { type OpenTable, TableLines } from "../tables/table-lines.js";
 import { standardInput } from "../terminal/terminal.js";
-import { FieldWatch } from "./field-watch.js";
+import { FieldSearch } from "./field-search.js";
 import { delimiterOf, type Format, isTable, lineFormat } from "./format.js";
 import { RecordPlaces } from "./record-places.js";
 import { recordOf, textFormat, textOf, withoutNumbers } from "./record-text.js";
@@ -218,7 +218,7 @@ export class RecordSource implements Records<string>, AsyncDisposable {
 
   async *#read(): AsyncGenerator<ByteBatch> {
     const { fields, required, isStrict, longestRecord, onBatch, onReject, signal } = this.#options;
-    const watch = new FieldWatch(
+    const search = new FieldSearch(
       this.#inner.format,
       fields,
       this.#options.paths[0] as string,
@@ -226,12 +226,12 @@ export class RecordSource implements Records<string>, AsyncDisposable {
       onReject !== undefined,
     );
     for await (const batch of this.#inner.batches({ longestRecord, signal })) {
-      if (watch.isOpen) watch.look(batch, isStrict ? required : []);
-      this.#hasAllFields = !watch.isOpen;
+      if (search.isOpen) search.look(batch, isStrict ? required : []);
+      this.#hasAllFields = !search.isOpen;
       yield batch;
       await onBatch(batch.consumed, this.#records);
     }
-    if (watch.isOpen) watch.end();
+    if (search.isOpen) search.end();
   }
 
   /** A scanner that also counts records, takes rejects and requires fields, so that no record is scanned twice. */
