@@ -39,21 +39,7 @@ async function writeParts(
   const { options, terminal } = call;
   const { source } = run;
   const partitions = options.number("partitions");
-  const name = partitions === undefined ? fields : ["partition"];
-  const template =
-    options.text("name") ?? `${name.map((field) => `{${field}}`).join("-")}.${source.writtenAs}`;
-  if (/\.(?:gz|gzip|zst|zstd|parquet|arrow)$/i.test(template)) {
-    throw new UsageError(
-      `--name ${template}: the files are written as the inputs are, and unpacked`,
-    );
-  }
-  const named = formatOfName(template);
-  if (named !== undefined && named !== source.writtenAs) {
-    throw new UsageError(
-      `--name ${template}: the files are ${source.writtenAs}; end it in .${source.writtenAs}`,
-    );
-  }
-  const names = new PartNames(template, name);
+  const names = partNames(call, source, partitions === undefined ? fields : ["partition"]);
   await source.begin();
   await run.requireSpace(out, 1);
   const without = options.has("drop-key") ? new WithoutFields(source, fields) : undefined;
@@ -95,12 +81,41 @@ async function writeParts(
     }
     throw error;
   }
-  const { files, bytes } = folder;
+  await report(call, run, folder);
+}
+
+/**
+ * The names of the files that are written.
+ *
+ * @throws `UsageError` for a template whose extension says another format than the inputs have.
+ */
+function partNames({ options }: Call, source: RecordSource, fields: readonly string[]): PartNames {
+  const template =
+    options.text("name") ?? `${fields.map((field) => `{${field}}`).join("-")}.${source.writtenAs}`;
+  if (/\.(?:gz|gzip|zst|zstd|parquet|arrow)$/i.test(template)) {
+    throw new UsageError(
+      `--name ${template}: the files are written as the inputs are, and unpacked`,
+    );
+  }
+  const named = formatOfName(template);
+  if (named !== undefined && named !== source.writtenAs) {
+    throw new UsageError(
+      `--name ${template}: the files are ${source.writtenAs}; end it in .${source.writtenAs}`,
+    );
+  }
+  return new PartNames(template, fields);
+}
+
+async function report(
+  { options, terminal }: Call,
+  run: RecordRun,
+  { files, bytes }: PartFolder,
+): Promise<void> {
   const { records } = run;
   if (terminal.json) await terminal.line(JSON.stringify({ files, records, bytes }));
   else {
     terminal.note(
-      `${showMany(records, "record")} in ${showMany(files, "file")}, ${showBytes(bytes)}, in ${out}`,
+      `${showMany(records, "record")} in ${showMany(files, "file")}, ${showBytes(bytes)}, in ${options.text("out")}`,
     );
   }
 }
