@@ -74,12 +74,12 @@ function describeReply(
     case "MISCONF":
       return [
         "ERR_PARTD_IO",
-        "The Redis server cannot save to its disk, and refuses to be written to",
+        "The Redis server cannot save to its disk, and refuses to be written to: look at its log, give its disk space, or set stop-writes-on-bgsave-error to no",
       ];
     case "NOREPLICAS":
       return [
         "ERR_PARTD_IO",
-        "The Redis server has too few replicas, and refuses to be written to",
+        "The Redis server has fewer replicas than its min-replicas-to-write, and refuses to be written to: start them again, or lower that setting",
       ];
     case "MOVED":
       return [

@@ -5,6 +5,7 @@ import { createClient } from "@redis/client";
 import { CuttingProxy } from "tooling/cutting-proxy";
 import { describeReal, realPart } from "tooling/real-part";
 import { Load } from "./load.js";
+import { until } from "./redis-cluster.js";
 import { freePort, RedisServer } from "./redis-server.js";
 
 const CUTS = Number(process.env.PARTD_CUTS ?? 25);
@@ -162,6 +163,35 @@ describeReal(realPart.redisServer(), "faults", () => {
       expect((await store.pop("a")).byteLength).toBe(appends * 3e5);
       await store.append({ e: bytes("again") });
       expect(text(await store.get("e"))).toBe("again");
+      await store.close();
+      await own.stop();
+    },
+    MINUTE,
+  );
+
+  test(
+    "a server that refuses writes is told, is read from, and is written to when it takes them again",
+    async () => {
+      // It can save nothing in this folder.
+      const own = await RedisServer.start(["--save", "3600 1000000", "--dir", "/proc"]);
+      const store = new RedisStore({ url: own.url });
+      const refused = async (words: string, value: string) => {
+        const error = { code: "ERR_PARTD_IO", message: expect.stringContaining(words) };
+        await expect(store.append({ x: bytes(value) })).rejects.toMatchObject(error);
+      };
+      await store.append({ x: bytes("1") });
+      await own.command("CONFIG", "SET", "min-replicas-to-write", "1");
+      await refused("min-replicas-to-write", "2");
+      await own.command("CONFIG", "SET", "min-replicas-to-write", "0");
+      await own.command("BGSAVE");
+      await until(async () =>
+        String(await own.command("INFO", "persistence")).includes("bgsave_status:err"),
+      );
+      await refused("stop-writes-on-bgsave-error", "3");
+      expect(text(await store.get("x"))).toBe("1");
+      await own.command("CONFIG", "SET", "stop-writes-on-bgsave-error", "no");
+      await store.append({ x: bytes("4") });
+      expect(text(await store.get("x"))).toBe("14");
       await store.close();
       await own.stop();
     },
