@@ -1,7 +1,7 @@
 import type { Violation } from "./check.js";
 import type { Operation } from "./history.js";
 
-/** Of each rule that was broken the shortest history that shows it, as lines of text. */
+/** The shortest history that breaks each rule, as lines of text. */
 export function reportOf(violations: readonly Violation[]): string[] {
   const byRule = new Map<string, Violation[]>();
   for (const one of violations) byRule.set(one.rule, [...(byRule.get(one.rule) ?? []), one]);
@@ -14,7 +14,7 @@ export function reportOf(violations: readonly Violation[]): string[] {
   });
 }
 
-/** One call. Of what it read, the keys that the finding names. */
+/** One call as a line: of the values it read, only those of the keys that the finding names. */
 function lineOf(operation: Operation, start: number, what: string): string {
   const { lane, n, kind, keys, elements, invoked, completed, outcome, values, error } = operation;
   const at = (time: number) =>

@@ -20,7 +20,7 @@ export function unhashableKey(keys: Iterable<unknown>, depth = 0): string | unde
   return undefined;
 }
 
-/** Of what a pickle holds; a key that holds itself is deeper. */
+/** The deepest nesting of a key that a pickle can hold; a key that holds itself is deeper. */
 const MAX_DEPTH = 1000;
 
 function isHashable(key: object): boolean {

@@ -30,7 +30,7 @@ export interface ZstdFrame {
   readonly hasChecksum: boolean;
 }
 
-/** The frames one by one, but for those that are to be skipped. Throws as {@link decodedBound} does. */
+/** The frames one by one, without skippable frames. Throws as {@link decodedBound} does. */
 export function* framesOf(bytes: Uint8Array): Generator<ZstdFrame> {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   let at = 0;

@@ -48,7 +48,7 @@ export const openParquet: OpenTable = async (path, asked) => {
           const found: { name: string; json: (row: number) => string }[] = [];
           try {
             const scan = await parquetScan(options);
-            // Bytes without a type are taken for text, but for those of decimals.
+            // Bytes without a logical type are read as text, except those of decimals.
             const bytes = await parquetScan({ ...options, utf8: false });
             for (const name of names) {
               const json = decimals.get(name);

@@ -28,14 +28,14 @@ export interface Frame {
 export class Sorter {
   readonly #workspace: Workspace;
   #gathered: Chain;
-  /** Of the keys that are gathered. */
+  /** What the gathered keys have in common. */
   #tail = new KeyTail();
   /** Sorted chains, in the order of the source. */
   #runs: Chain[] = [];
-  /** Records so far, with those of the runs that were recalled. */
+  /** Records added so far, those in recalled runs included. */
   #added = 0;
   readonly #checkpoint: Checkpoint | undefined;
-  /** Records, from the first on, that runs of an earlier process hold. */
+  /** How many records, from the first on, the runs of an earlier process hold. */
   #recalled = 0;
   /** Bytes that the source takes for large records. */
   #charged = 0;
@@ -235,11 +235,11 @@ export class Sorter {
 type FrameVisit = (frame: Frame) => Promise<void> | undefined | void;
 type FrameWalk = (visit: FrameVisit) => AsyncGenerator<void>;
 
-/** What is gathered before it is sorted; the rest is for the run that it is written to, a little at a time. */
+/** The share of memory in which frames are gathered and sorted; the blocks of the run being written take the rest. */
 const GATHERED_SHARE = 0.875;
 /** A source doubles its buffer while a record grows: half as much again while it copies. */
 const SOURCE_SHARE = 1.5;
-/** What so many frames touch stays in the cache until they are visited. */
+/** Frames read ahead of a visit: what they touch stays in the cache until they are visited. */
 const TOUCHED = 64;
 /** Blocks of frames between two yields. */
 const WALKED_BLOCKS = 2;

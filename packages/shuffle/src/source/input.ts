@@ -15,7 +15,7 @@ export type Source<R> = Records<R> | AsyncIterable<R> | Iterable<R>;
 /** Records from the bytes that they are kept as. */
 export interface RecordCodec<R> {
   decode(bytes: Uint8Array, start: number, end: number): R;
-  /** Whether records are lines of JSON, but for those that {@link checkBytes} refuses. */
+  /** Whether the bytes of records are lines of JSON, except those that {@link checkBytes} refuses. */
   readonly isJson: boolean;
   /**
    * Checks that a program other than this one can read a record's bytes.
