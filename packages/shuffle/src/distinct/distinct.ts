@@ -69,21 +69,26 @@ async function* firsts<R>(
 ): AsyncGenerator<void> {
   const run = new Run(options, await input.byteLength());
   try {
-    yield* firstOfEach(run, read(run), visit, 0);
+    yield* firstOfEach(run, read(run), visit, 0, new KeyIndex());
   } finally {
     await run.close();
   }
 }
 
-/** Keys are kept while they fit; records with others are spilled by hash, and each part goes the same way. */
+/**
+ * Keys are kept while they fit; records with others are spilled by hash, and each part goes the same way.
+ *
+ * @param index one for all levels, since memory that is let go is not free at once.
+ */
 async function* firstOfEach(
   run: Run,
   batches: AsyncIterable<KeyedBatch>,
   visit: Visit,
   level: number,
+  index: KeyIndex,
 ): AsyncGenerator<void> {
   const { workspace } = run;
-  const index = new KeyIndex();
+  index.clear();
   let charged = 0;
   let fan: Fan | undefined;
   try {
@@ -108,7 +113,7 @@ async function* firstOfEach(
   if (level === 0) run.progress.write();
   for (const chain of fan?.chains ?? []) {
     if (chain.records === 0) await chain.discard();
-    else yield* firstOfEach(run, spilled(run, chain), visit, level + 1);
+    else yield* firstOfEach(run, spilled(run, chain), visit, level + 1, index);
   }
 }
 
