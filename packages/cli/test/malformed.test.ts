@@ -254,3 +254,51 @@ test("what is strange, and no fault: numbers beyond all, texts of any length, na
   expect({ code, err }).toEqual({ code: 0, err: "" });
   expect(out.split("\n").sort()).toEqual(["", ...input.split("\n")].sort());
 });
+
+test("UTF-16 is called by its name, in each format and with its mark or without", async () => {
+  const texts = {
+    "16.ndjson": '{"a":1}\n{"a":2}\n',
+    "16.json": '\ufeff[{"a":1}]',
+    "16.csv": "\ufeffa,b\n1,2\n",
+    "16.tsv": "\ufeffa\tb\n1\t2\n",
+  };
+  for (const [name, text] of Object.entries(texts)) {
+    const little = Buffer.from(text, "utf16le");
+    for (const bytes of [little, Buffer.from(little).swap16()]) {
+      writeFileSync(join(cwd, name), bytes);
+      const { code, err } = await runner.run(["sort", name, "--by", "a"]);
+      expect([code, err]).toEqual([
+        1,
+        expect.stringMatching(/^partd: 16\.\w+ is UTF-16, and UTF-8/),
+      ]);
+    }
+  }
+  // NULs alone make none.
+  writeFileSync(join(cwd, "0.ndjson"), Buffer.alloc(100));
+  expect((await runner.run(["sort", "0.ndjson", "--by", "a"])).err).toMatch(
+    /the record is not JSON/,
+  );
+});
+
+test("what was asked for in a wrong way is answered with the right one", async () => {
+  writeFileSync(join(cwd, "array.ndjson"), '[{"a":1},{"a":2}]\n');
+  writeFileSync(join(cwd, "rows.csv"), "a,b\n1,2\n");
+  const told = async (...words: string[]) => {
+    const { code, err } = await runner.run(words);
+    expect(code).toBe(2);
+    return err;
+  };
+  expect(await told("count", "array.ndjson", "--by", "a")).toMatch(
+    "there is no field a in the first record of array.ndjson; there are arrays; --from json reads",
+  );
+  const split = ["split", "rows.csv", "--by", "a", "--out", "parts"];
+  expect(await told(...split, "--to", "parquet")).toMatch(
+    "partd split has no --to: the files have the format of the inputs",
+  );
+  expect(await told(...split, "--too", "x")).toMatch("unknown option '--too'");
+  for (const end of ["parquet", "csv.gz", "tsv"]) {
+    expect(await told(...split, "--name", `{a}.${end}`)).toMatch(
+      "the files are csv, not packed; end it in .csv",
+    );
+  }
+});

@@ -14,6 +14,8 @@ export interface Command {
   readonly examples: readonly Example[];
   readonly arguments: readonly Argument[];
   readonly options: readonly Option[];
+  /** By the name of an option of other commands that this one lacks: what to do instead. */
+  readonly instead?: { readonly [option: string]: string };
   readonly load: () => Promise<Action>;
 }
 

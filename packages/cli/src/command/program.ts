@@ -119,6 +119,9 @@ function complaint(fault: string, words: readonly string[], commands: readonly C
     .replace(/^error: /, "")
     .replace(/\n\(Did you mean one of (.*)\?\)/, "; did you mean $1?")
     .replace(/\n\(Did you mean (.*)\?\)/, "; did you mean $1?");
+  const unknown = /^unknown option '--([^'=]+)/.exec(text)?.[1] ?? "";
+  const instead = command?.instead?.[unknown];
+  if (instead !== undefined) return `partd ${command?.name} has no --${unknown}: ${instead}`;
   return `${text}\n       See partd ${command ? `${command.name} ` : ""}--help.`;
 }
 

@@ -164,6 +164,9 @@ export const recordCommands: readonly Command[] = [
       THREADS,
       ...COMMON,
     ],
+    instead: {
+      to: "the files have the format of the inputs, and are ndjson for JSON and tables; afterwards, partd sort FILE --by FIELD -o NEW.parquet makes another of each",
+    },
     load: async () => (await import("../records/split.js")).split,
   },
   {

@@ -17,6 +17,8 @@ export class FieldSearch {
   /** Fields that no record has had so far. */
   #unseen: readonly string[];
   readonly #names = new Set<string>();
+  /** Whether one of the first records is an array, as each line of a file is that is one. */
+  #haveArrays = false;
   #records = 0;
 
   /**
@@ -74,7 +76,11 @@ export class FieldSearch {
     // A header may have a million.
     const near = nearest(unknown, names.slice(0, MOST_NAMES));
     const some = names.slice(0, 12).map(shortened).join(", ") + (names.length > 12 ? " …" : "");
-    const hint = near === undefined ? `there are: ${some || "none"}` : `did you mean ${near}?`;
+    const none = this.#haveArrays
+      ? "there are arrays; --from json reads the records of an array"
+      : "there are: none";
+    const known = names.length === 0 ? none : `there are: ${some}`;
+    const hint = near === undefined ? known : `did you mean ${near}?`;
     const count = this.#records === 1 ? "record" : `${this.#records} records`;
     const where =
       this.#format.header === undefined ? `the first ${count} of ${this.#input}` : this.#input;
@@ -116,7 +122,9 @@ export class FieldSearch {
     let start = 0;
     for (let i = 0; i < Math.min(scan.count, 100) && this.#names.size < MOST_NAMES; i++) {
       const end = scan.ends[i] as number;
-      collect(this.#format.parse(scan.bytes, start, end), "", this.#names);
+      const record = this.#format.parse(scan.bytes, start, end);
+      this.#haveArrays ||= Array.isArray(record);
+      collect(record, "", this.#names);
       start = end;
     }
   }

@@ -26,8 +26,10 @@ export class RecordPlaces {
   told(error: unknown): unknown {
     if (error instanceof RecordError) return this.#located(error);
     const { message } = error as Error;
-    if (!message.includes(STREAM)) return error;
-    return new Failure(message.replace(STREAM, nameOf(this.#paths[0] as string)));
+    const isTooLong = message.endsWith(TOO_LONG);
+    if (!isTooLong && !message.includes(STREAM)) return error;
+    const named = message.replace(STREAM, nameOf(this.#paths[0] as string));
+    return new Failure(isTooLong ? `${named} If not, give it more by --memory.` : named);
   }
 
   #located(error: RecordError): Failure {
@@ -37,6 +39,9 @@ export class RecordPlaces {
     if (from) return new Failure(`${nameOf(from.path)}: row ${from.row} ${said}`);
     const name = source.startsWith("<") ? nameOf(this.#paths[0] as string) : source;
     const place = line === undefined ? name : `${name}:${line}:${column ?? 1}`;
+    if (line === 1 && isUtf16(error.excerpt)) {
+      return new Failure(`${name} ${UTF_16}`);
+    }
     const isGuess = this.#paths.includes("-") && line === 1 && what.startsWith("is not JSON");
     const hint = isGuess ? " Standard input is NDJSON unless --from says otherwise." : "";
     const subject = what.startsWith("is no JSON array") ? "the input" : "the record";
@@ -61,11 +66,22 @@ function inWords(what: string): string {
 const NO_ARRAY =
   "(say --from ndjson for lines of JSON; of an array within an object, jq -c '.NAME[]' makes lines)";
 
+/** Whether a text of which each second byte is 0, and which may begin with a byte order mark. */
+function isUtf16(excerpt: string): boolean {
+  return /^(?:\ufffd\ufffd)?(?:[^\0]\0|\0[^\0]){3}/.test(excerpt);
+}
+
+const UTF_16 =
+  "is UTF-16, and UTF-8 is read: convert it first, as iconv -f UTF-16 -t UTF-8 FILE > NEW does";
+
 /** What is to be done with a record without its key. */
 const MISSING_ADVICE = "--missing skip leaves such records out, --missing FILE keeps them apart";
 
 /** What @partd/records calls a source without a name. */
 const STREAM = "<stream>";
+
+/** The end of what it says of a record that is longer than memory. */
+const TOO_LONG = "is a line ending or a closing quote missing?";
 
 /** What it says to programs. */
 const LINES = /\(lines of JSON are read with readNdjson\)/;

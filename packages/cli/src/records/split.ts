@@ -92,15 +92,11 @@ async function writeParts(
 function partNames({ options }: Call, source: RecordSource, fields: readonly string[]): PartNames {
   const template =
     options.text("name") ?? `${fields.map((field) => `{${field}}`).join("-")}.${source.writtenAs}`;
-  if (/\.(?:gz|gzip|zst|zstd|parquet|arrow)$/i.test(template)) {
-    throw new UsageError(
-      `--name ${template}: the files are written as the inputs are, and unpacked`,
-    );
-  }
   const named = formatOfName(template);
-  if (named !== undefined && named !== source.writtenAs) {
+  const isPacked = /\.(?:gz|gzip|zst|zstd)$/i.test(template);
+  if (isPacked || (named !== undefined && named !== source.writtenAs)) {
     throw new UsageError(
-      `--name ${template}: the files are ${source.writtenAs}; end it in .${source.writtenAs}`,
+      `--name ${template}: the files are ${source.writtenAs}, not packed; end it in .${source.writtenAs}`,
     );
   }
   return new PartNames(template, fields);
