@@ -30,12 +30,12 @@ export type {
   RecordFormat,
   Records,
   RecordsPart,
+  RecordsSplitOptions,
   RejectedRecord,
   Scan,
   Scanner,
   ScannerOptions,
   Scattered,
-  SplitOptions,
   Totals,
   ValueKind,
 } from "./records.js";

@@ -17,10 +17,10 @@ export interface Records<R> extends AsyncIterable<R> {
    * Cuts the source at record boundaries into at most `n` parts for other threads, in input order.
    * `undefined` if it cannot be cut: a stream, a compressed file, or a source with `onReject`.
    */
-  split(n: number, options?: SplitOptions): Promise<readonly RecordsPart[] | undefined>;
+  split(n: number, options?: RecordsSplitOptions): Promise<readonly RecordsPart[] | undefined>;
 }
 
-export interface SplitOptions {
+export interface RecordsSplitOptions {
   /**
    * Whether to guess where a row of CSV begins, from the bytes around each cut: a newline may be inside quotes,
    * which is known only by reading the file from its beginning. The reader of the parts has to compare
@@ -80,7 +80,7 @@ export interface RecordsPart {
   /** Bytes `[start, end)` of the file. */
   readonly start: number;
   readonly end: number;
-  /** Whether `start` is a guess: see {@link SplitOptions.guess}. Default false. */
+  /** Whether `start` is a guess: see {@link RecordsSplitOptions.guess}. Default false. */
   readonly isGuess?: boolean;
   readonly format: FormatDescription;
 }

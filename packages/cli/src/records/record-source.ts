@@ -6,6 +6,7 @@ import {
   type RecordFormat,
   type Records,
   type RecordsPart,
+  type RecordsSplitOptions,
   readCsv,
   readJson,
   readNdjson,
@@ -13,7 +14,6 @@ import {
   type Scan,
   type Scanner,
   type ScannerOptions,
-  type SplitOptions,
 } from "@partd/records";
 import { showBytes } from "../command/quantity.js";
 import type { Column } from "../tables/column-type.js";
@@ -113,7 +113,10 @@ export class RecordSource implements Records<string>, AsyncDisposable {
    * Parts for threads, which look at nothing but what @partd/shuffle asks for: a record without its key is an error
    * there. None where there are limits or rejects, and where the first records lack a field that is asked for.
    */
-  async split(n: number, options?: SplitOptions): Promise<readonly RecordsPart[] | undefined> {
+  async split(
+    n: number,
+    options?: RecordsSplitOptions,
+  ): Promise<readonly RecordsPart[] | undefined> {
     const { longestRecord, isStrict, onReject } = this.#options;
     if (this.#tables || longestRecord !== undefined || !isStrict || onReject) return undefined;
     await this.begin();

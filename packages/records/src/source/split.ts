@@ -1,6 +1,6 @@
 import { stat } from "node:fs/promises";
 import { PartdError } from "@partd/core";
-import type { RecordsPart, SplitOptions } from "../records.js";
+import type { RecordsPart, RecordsSplitOptions } from "../records.js";
 import { ioError, openFile, openReader } from "./byte-reader.js";
 import { cutBatches } from "./cut-batches.js";
 import type { TextFormat } from "./text-format.js";
@@ -13,7 +13,7 @@ export async function splitPaths<R>(
   paths: readonly string[],
   n: number,
   format: TextFormat<R>,
-  { guess = false }: SplitOptions = {},
+  { guess = false }: RecordsSplitOptions = {},
 ): Promise<RecordsPart[] | undefined> {
   if (!Number.isInteger(n) || n < 1) {
     throw new PartdError("ERR_PARTD_VALUE", "The number of parts is a whole number from 1 on.");

@@ -7,7 +7,7 @@ import type {
   OnReject,
   PartRecords,
   RecordsPart,
-  SplitOptions,
+  RecordsSplitOptions,
 } from "../records.js";
 import { type ByteReader, openReader } from "./byte-reader.js";
 import { type CutOptions, cutBatches } from "./cut-batches.js";
@@ -124,7 +124,10 @@ export class TextRecords<R> implements PartRecords<R> {
     this.#isTaken = true;
   }
 
-  async split(n: number, options?: SplitOptions): Promise<readonly RecordsPart[] | undefined> {
+  async split(
+    n: number,
+    options?: RecordsSplitOptions,
+  ): Promise<readonly RecordsPart[] | undefined> {
     // `onReject` is a function, which cannot be sent to another thread.
     const isWhole = isPart(this.#source) || this.#wrap || this.#options.onReject;
     const paths = isWhole ? undefined : await pathsOf(this.#source);
