@@ -19,7 +19,51 @@ export function hashKey(
     high = 0;
     add(P5_LOW, P5_HIGH);
   }
-  add(length, 0);
+  return finish(bytes, at, end, length);
+}
+
+/** The hash of bytes that come piece by piece, with seed 0. */
+export class RunningHash {
+  readonly #lanes = new Int32Array(8);
+  /** What has come since the last whole stripe. */
+  readonly #rest = new Uint8Array(32);
+  #restLength = 0;
+  #length = 0;
+
+  constructor() {
+    beginLanes(this.#lanes, 0);
+  }
+
+  add(bytes: Uint8Array): void {
+    this.#length += bytes.length;
+    let at = 0;
+    if (this.#restLength > 0) {
+      at = Math.min(32 - this.#restLength, bytes.length);
+      this.#rest.set(bytes.subarray(0, at), this.#restLength);
+      this.#restLength += at;
+      if (this.#restLength < 32) return;
+      addStripes(this.#lanes, this.#rest, 0, 32);
+    }
+    at = addStripes(this.#lanes, bytes, at, bytes.length);
+    this.#rest.set(bytes.subarray(at));
+    this.#restLength = bytes.length - at;
+  }
+
+  /** The lower 32 bits. */
+  get low(): number {
+    if (this.#length >= 32) joinLanes(this.#lanes);
+    else {
+      low = P5_LOW;
+      high = P5_HIGH;
+    }
+    return finish(this.#rest, 0, this.#restLength, this.#length).low;
+  }
+}
+
+/** Adds the bytes behind the last whole stripe to the accumulator, and mixes it. */
+function finish(bytes: Uint8Array, start: number, end: number, length: number) {
+  let at = start;
+  add(length | 0, Math.floor(length / 2 ** 32));
   for (; at + 8 <= end; at += 8) {
     round(0, 0, read32(bytes, at), read32(bytes, at + 4));
     low ^= roundLow;
@@ -79,6 +123,13 @@ const lanes = new Int32Array(8);
 
 /** Hashes all whole stripes of 32 bytes into the accumulator. Returns where they end. */
 function hashStripes(bytes: Uint8Array, start: number, end: number, seed: number): number {
+  beginLanes(lanes, seed);
+  const at = addStripes(lanes, bytes, start, end);
+  joinLanes(lanes);
+  return at;
+}
+
+function beginLanes(lanes: Int32Array, seed: number): void {
   for (let lane = 0; lane < 4; lane++) {
     low = seed >>> 0;
     high = 0;
@@ -88,6 +139,9 @@ function hashStripes(bytes: Uint8Array, start: number, end: number, seed: number
     lanes[2 * lane] = low;
     lanes[2 * lane + 1] = high;
   }
+}
+
+function addStripes(lanes: Int32Array, bytes: Uint8Array, start: number, end: number): number {
   let at = start;
   for (; at + 32 <= end; at += 32) {
     for (let lane = 0; lane < 4; lane++) {
@@ -97,6 +151,11 @@ function hashStripes(bytes: Uint8Array, start: number, end: number, seed: number
       lanes[2 * lane + 1] = roundHigh;
     }
   }
+  return at;
+}
+
+/** Makes the accumulator of the four lanes. */
+function joinLanes(lanes: Int32Array): void {
   let sumLow = 0;
   let sumHigh = 0;
   for (let lane = 0; lane < 4; lane++) {
@@ -114,7 +173,6 @@ function hashStripes(bytes: Uint8Array, start: number, end: number, seed: number
     multiply(P1_LOW, P1_HIGH);
     add(P4_LOW, P4_HIGH);
   }
-  return at;
 }
 
 /** roundLow, roundHigh = rotl(lane + input × P2, 31) × P1. The accumulator stays as it is. */

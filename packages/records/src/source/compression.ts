@@ -2,6 +2,7 @@ import { Readable, type Transform } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import zlib from "node:zlib";
 import { PartdError } from "@partd/core";
+import { RunningHash } from "../key/hash.js";
 import { ZstdFrames } from "./zstd-frames.js";
 
 export type Compression = "gzip" | "zstd";
@@ -27,11 +28,7 @@ export async function* decompressed(
     if (compression === "gzip") {
       yield* through(chunks, zlib.createGunzip({ chunkSize: 1 << 18 }));
     } else {
-      const frames = new ZstdFrames();
-      const watched = frames.watch(chunks);
-      yield* createZstdDecompress ? through(watched, createZstdDecompress()) : unzstd(watched);
-      // Node 22 accepts a truncated frame as one that ends there.
-      if (!frames.areWhole) throw new DecompressError("its last frame has no end");
+      yield* createZstdDecompress ? wholeFrames(chunks, createZstdDecompress()) : unzstd(chunks);
     }
   } catch (cause) {
     if (!(cause instanceof DecompressError)) throw cause;
@@ -51,6 +48,16 @@ interface ZlibWithZstd {
 
 /** An error of the decompression itself, as opposed to one of the source. */
 class DecompressError extends Error {}
+
+/** Node 22 accepts a truncated frame as one that ends there. */
+async function* wholeFrames(
+  chunks: AsyncIterable<Uint8Array>,
+  transform: Transform,
+): AsyncGenerator<Uint8Array> {
+  const frames = new ZstdFrames();
+  yield* through(frames.watch(chunks), transform);
+  checkWhole(frames);
+}
 
 async function* through(
   chunks: AsyncIterable<Uint8Array>,
@@ -77,30 +84,47 @@ async function* through(
   }
 }
 
-/** Decompresses zstd in plain JavaScript, for a Node without its own. */
+/**
+ * Decompresses zstd in plain JavaScript, for a Node without its own. The decoder does not look at
+ * checksums, so each frame has one of its own, and its checksum is compared here.
+ */
 export async function* unzstd(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-  let pieces: Uint8Array[] = [];
   const { Decompress } = await import("fzstd");
-  const stream = new Decompress((piece) => {
-    pieces.push(piece);
-  });
-  const push = (chunk: Uint8Array, isLast: boolean) => {
+  const frames = new ZstdFrames();
+  let pieces: Uint8Array[] = [];
+  let hash = new RunningHash();
+  const begin = () => new Decompress((piece) => void pieces.push(piece));
+  let decoder = begin();
+  const push = (bytes: Uint8Array, isLast: boolean): Uint8Array[] => {
+    pieces = [];
     try {
-      stream.push(chunk, isLast);
+      decoder.push(bytes, isLast);
     } catch (cause) {
       throw new DecompressError((cause as Error).message, { cause });
     }
+    for (const piece of pieces) hash.add(piece);
+    return pieces;
   };
   for await (const chunk of chunks) {
-    // Push small steps, so that little is decompressed at once.
-    for (let at = 0; at < chunk.length; at += STEP) {
-      push(chunk.slice(at, at + STEP), false);
-      yield* pieces;
-      pieces = [];
+    for (const { bytes, isLast, checksum } of frames.parts(chunk)) {
+      // Push small steps, so that little is decompressed at once.
+      for (let at = 0; at < bytes.length; at += STEP) {
+        yield* push(bytes.slice(at, at + STEP), false);
+      }
+      if (!isLast) continue;
+      yield* push(new Uint8Array(0), true);
+      if (checksum !== undefined && hash.low !== checksum) {
+        throw new DecompressError("a frame does not match its checksum");
+      }
+      decoder = begin();
+      hash = new RunningHash();
     }
   }
-  push(new Uint8Array(0), true);
-  yield* pieces;
+  checkWhole(frames);
+}
+
+function checkWhole(frames: ZstdFrames): void {
+  if (!frames.areWhole) throw new DecompressError("its last frame has no end");
 }
 
 const STEP = 1 << 16;
