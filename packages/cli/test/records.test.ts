@@ -560,6 +560,25 @@ describe("inputs and outputs", () => {
     expect(err).toContain("The record of standard input at byte 0 is longer than");
   });
 
+  test("a record that would take many times its length is refused, and one that passes is not", async () => {
+    write("long.ndjson", `{"a":"${"x".repeat(2_000_000)}"}\n`);
+    const refused = "The record of long.ndjson at byte 0 is longer than";
+    const words = ["long.ndjson", "--memory", "8MB"];
+    for (const command of [
+      ["join", "long.ndjson", ...words, "--on", "a"],
+      ["group", ...words, "--by", "a", "--last", "a"],
+      ["sort", ...words, "--by", "a", "--to", "csv"],
+      ["sort", ...words, "--by", "a", "-o", "long.parquet"],
+    ]) {
+      const { code, err } = await run(command);
+      expect(code).toBe(1);
+      expect(err).toContain(refused);
+      expect(err).toContain("--memory");
+    }
+    const { code, out } = await run(["count", "long.ndjson", "--memory", "8MB"]);
+    expect([code, out]).toEqual([0, expect.stringContaining("1")]);
+  });
+
   test("malformed records: place and line, or set aside with exit code 3", async () => {
     write("bad.ndjson", `{"a":1}\n\n{"a":${"x".repeat(300)}}\n{"a":2}\n`);
     const failed = await run(["sort", "bad.ndjson", "--by", "a", "-o", "sorted.ndjson"]);

@@ -245,7 +245,7 @@ async function tableWriting(format: Format, isFile: boolean): Promise<WriteTable
 }
 
 /** The format of results: --to, what --out ends in, else that of the input. */
-function outputFormat({ options }: Call, from: Format): Format {
+export function outputFormat({ options }: Call, from: Format): Format {
   const named = options.text("to") as Format | undefined;
   return named ?? formatOfName(options.text("out") ?? "") ?? lineFormat(from);
 }
