@@ -224,7 +224,7 @@ describeReal(realPart.redisServer(), "faults", () => {
       await told(node.url, "ERR_PARTD_CONNECTION", /CLUSTERDOWN/);
       await node.stop();
       const lonely = await RedisServer.start(["--min-replicas-to-write", "1"]);
-      await told(lonely.url, "ERR_PARTD_IO", /too few replicas/);
+      await told(lonely.url, "ERR_PARTD_IO", /min-replicas-to-write/);
       await lonely.stop();
       const noCluster = new RedisStore({ nodes: [url] });
       const message = expect.stringMatching(/give url, not nodes/);
@@ -287,7 +287,7 @@ describeReal(realPart.redisServer(), "faults", () => {
     await store.close();
   });
 
-  test("a write that too few replicas confirm is told, and is there", async () => {
+  test("a write that min-replicas-to-write confirm is told, and is there", async () => {
     const store = new RedisStore({ url, prefix: "unconfirmed", waitReplicas: 1, retryMs: 0 });
     const message = expect.stringMatching(/It was written, but 0 of 1 replicas/);
     const told = { code: "ERR_PARTD_IO", message };
