@@ -5,7 +5,7 @@ export type OptionNames<T> = { readonly [N in keyof Required<T>]: true };
 
 /**
  * @param call the function, as its callers write it: `"sort"`.
- * @throws `ERR_PARTD_VALUE` for options that are not object, and for one whose name is none of these, with the
+ * @throws `ERR_PARTD_VALUE` for options that are not an object, and for one whose name is none of these, with the
  *   nearest. Options that are `undefined` are passed over.
  */
 export function checkOptionNames<T>(call: string, options: T, names: OptionNames<T>): void {

@@ -18,7 +18,7 @@ export class SegmentList {
   #unsealed: Segment[] = [];
   /** What the clock had counted before the present segments. */
   #floor = 0;
-  /** Bytes of finished segments that are not base. */
+  /** Bytes of finished segments other than base segments. */
   #finishedBytes = 0;
   /** Segments that still grow: the clock asks for their length. */
   #growing = new Set<Segment>();
