@@ -281,7 +281,7 @@ function longestRecordIn(memory: number | undefined, copies: number): number | u
 }
 
 /** A record of 200 MB took eight times as much on its way to CSV or Parquet: its text, its values, its new text. */
-export const CONVERTED = 8;
+const CONVERTED = 8;
 
 /** With keys of 30 MB, `split` took ten times as much beside its memory, the other commands up to eight times. */
 function longestKeyIn(memory: number | undefined): number {
