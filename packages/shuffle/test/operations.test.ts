@@ -59,7 +59,7 @@ describe("with models in memory", () => {
       expect(expected.size).toBe(0);
       if (spilled > 0) spills++;
     });
-    await fc.assert(property, runs);
+    await fc.assert(property, { ...runs, examples: [[muchData]] });
     expect(spills).toBeGreaterThan(0);
   });
 
@@ -133,7 +133,7 @@ describe("with models in memory", () => {
         if (spilled > 0) spills++;
       },
     );
-    await fc.assert(property, runs);
+    await fc.assert(property, { ...runs, examples: [[muchData, 10]] });
     expect(spills).toBeGreaterThan(0);
   });
 
