@@ -1,7 +1,14 @@
-import { type Codec, Encode, type EncodeOptions, PartdError, type Store } from "@partd/core";
+import {
+  type Codec,
+  Encode,
+  type EncodeOptions,
+  isPartdError,
+  PartdError,
+  type Store,
+} from "@partd/core";
 import { allocateEncoded, concatBytes, joinLists, placeOf } from "@partd/core/author";
 import { checkNumbers, parseExact, stringifyExact } from "./exact-integers.js";
-import { describeLoss } from "./loss.js";
+import { LOST, Reading } from "./reading.js";
 
 /** What JSON can carry. BigInts need the option `integers`. */
 export type JsonValue =
@@ -47,7 +54,8 @@ export class Json<T = JsonValue> extends Encode<T[]> {
  * cycles; properties whose name is a symbol; properties of arrays beside their items; and objects
  * that keep their content outside their properties, such as Map, Set, RegExp or a typed array. An
  * object with `toJSON` is written as what `toJSON` returns, so a Date reads back as text. Any other
- * class instance reads back as a plain object of its own enumerable properties, and -0 as 0.
+ * class instance reads back as a plain object of its own enumerable properties, and -0 as 0. Each
+ * property is read once, and each `toJSON` called once.
  */
 export function jsonCodec({ integers = "number" }: JsonOptions = {}): Codec<JsonValue[]> {
   const bigints = integers !== "number";
@@ -56,12 +64,9 @@ export function jsonCodec({ integers = "number" }: JsonOptions = {}): Codec<Json
 
     encode(list) {
       if (!Array.isArray(list)) throw refuse("it takes a list of JSON values");
-      // JSON.stringify comes first, because it finds cycles.
-      const text = stringify(list, bigints);
-      const loss = describeLoss(list, bigints);
-      if (loss !== undefined) throw refuse(loss);
-      if (text?.[0] !== "[") throw refuse("its toJSON gives something else than a list");
-      return encodeText(text);
+      const copy = readOnce(list, bigints);
+      if (!Array.isArray(copy)) throw refuse("its toJSON gives something else than a list");
+      return encodeText(stringify(copy, bigints) as string);
     },
 
     decode(bytes) {
@@ -89,30 +94,41 @@ function encodeText(text: string): Uint8Array {
   return concatBytes([bytes.subarray(0, written), rest], allocateEncoded);
 }
 
-/** JSON.stringify whose error names the place of a cycle, a BigInt or a getter that throws. */
+/** A copy of the list that holds plain data alone. */
+function readOnce(list: readonly unknown[], bigints: boolean): unknown {
+  const reading = new Reading(bigints, () => stringify(list, true));
+  let copy: unknown;
+  try {
+    copy = reading.copy(list);
+  } catch (error) {
+    throw refusal(list, error);
+  }
+  if (copy === LOST) throw refuse(`${reading.loss}, which JSON cannot carry`);
+  return copy;
+}
+
 function stringify(list: readonly unknown[], bigints: boolean): string | undefined {
   try {
     return bigints ? stringifyExact(list) : JSON.stringify(list);
   } catch (error) {
-    if (error instanceof RangeError) {
-      throw refuse(`it is nested too deep, or too long (${error.message})`, error);
-    }
-    const place = placeOf(list, (part) => isUnwritable(part, bigints)) || "the list";
-    const reason = typeof error === "object" ? (error as Error)?.message : String(error);
-    const isBigInt = error instanceof TypeError && reason.includes("BigInt");
-    throw refuse(
-      isBigInt
-        ? `${place} is a bigint (write with { integers: "auto" }), which JSON cannot carry`
-        : `${place} is refused: ${reason}`,
-      error,
-    );
+    throw refusal(list, error);
   }
 }
 
-function isUnwritable(part: unknown, bigints: boolean): boolean {
+/** The error that names the place of a cycle, or of a getter that throws. */
+function refusal(list: readonly unknown[], error: unknown): PartdError {
+  if (isPartdError(error)) return error;
+  if (error instanceof RangeError) {
+    return refuse(`it is nested too deep, or too long (${error.message})`, error);
+  }
+  const place = placeOf(list, isUnwritable) || "the list";
+  const reason = error instanceof Error ? error.message : String(error);
+  return refuse(`${place} is refused: ${reason}`, error);
+}
+
+function isUnwritable(part: unknown): boolean {
   try {
-    if (bigints) stringifyExact(part);
-    else JSON.stringify(part);
+    new Reading(true, () => stringifyExact(part)).copy([part]);
     return false;
   } catch {
     return true;

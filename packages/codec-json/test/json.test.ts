@@ -11,6 +11,19 @@ class Sealed {
   }
 }
 
+/** A function that gives one value after the other, and stays with the last. */
+const answers = (...values: unknown[]) => {
+  let at = 0;
+  return () => values[Math.min(at++, values.length - 1)];
+};
+
+const flips = (...values: unknown[]) =>
+  Object.defineProperty({}, "a", { get: answers(...values), enumerable: true });
+
+function hidden<T extends unknown[]>(items: T, at: number): T {
+  return Object.defineProperty(items, at, { value: items[at], enumerable: false });
+}
+
 describe("Json", () => {
   test("appends to lists and reads them back in one", async () => {
     const p = new Json(new Dict());
@@ -82,6 +95,8 @@ describe("Json", () => {
 
   const cycle: unknown[] = [];
   cycle.push(cycle);
+  const wide: Record<string, unknown> = { items: new Array(1000).fill({}) };
+  wide.self = wide;
   let deep: unknown = 1;
   for (let i = 0; i < 200_000; i++) deep = [deep];
 
@@ -99,6 +114,15 @@ describe("Json", () => {
       "[0].a is a Object with a property whose",
     ],
     ["a property of an array", [Object.assign([1], { b: 2 })], "[0] is a Array with properties"],
+    ["a hidden item", [hidden([1, 2, 3], 1)], "[0] is a Array with items that are not enumerable"],
+    [
+      "a property beside a hidden item",
+      [Object.assign(hidden([1, 2], 0), { b: 2 })],
+      "[0] is a Array with properties beside",
+    ],
+    ["a getter that loses once", [flips(Number.NaN, 1)], "[0].a is NaN"],
+    ["a toJSON that loses once", [{ toJSON: answers(undefined, 1) }], "whose toJSON gives what is"],
+    ["a wide cycle", [wide], "circular"],
     ["an object of private fields", [new Sealed()], "[0] is a Sealed"],
     [
       "a list whose toJSON gives no list",
@@ -207,6 +231,24 @@ describe("Json", () => {
         { numRuns: 500 },
       );
     });
+  });
+
+  test("writes what it checked, though getters and toJSON give another value at each look", async () => {
+    for (let looks = 0; looks < 4; looks++) {
+      const seen: unknown[] = new Array(looks).fill(1);
+      const item = Object.defineProperty([0], 0, {
+        get: answers(...seen, new Map()),
+        enumerable: true,
+      });
+      const list = [flips(...seen, Number.NaN), item, { toJSON: answers(...seen, () => 1) }];
+      for (const value of list) {
+        const p = new Json<unknown>(new Dict());
+        const refused = await p.append({ x: [value] }).catch(() => true);
+        if (refused) continue;
+        const text = JSON.stringify(await p.get("x"));
+        expect(["[1]", "[[1]]", '[{"a":1}]']).toContain(text);
+      }
+    }
   });
 
   test("takes an object whose toJSON answers with itself", async () => {

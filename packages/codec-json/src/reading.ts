@@ -1,0 +1,179 @@
+import { brandOf } from "@partd/core/author";
+
+/**
+ * Copies a list as JSON holds it, reading each property once and calling each `toJSON` once. What is
+ * written is then what was checked, whatever a getter or a proxy answers the next time. A spread
+ * copies an object in 11 ns, and the `for in` of a copy runs no code of the program, so that copying
+ * takes no longer than looking did (flights and earthquakes; up to 80 ns an object where a list mixes
+ * dozens of shapes).
+ */
+export class Reading {
+  /** The first value that `JSON.stringify` would leave out or change, as `"[2].delay is NaN"`. */
+  get loss(): string {
+    return `${this.#place || "the list"} ${this.#loss}`;
+  }
+
+  readonly #bigints: boolean;
+  readonly #checkEnd: () => void;
+  #place = "";
+  #loss = "";
+  #objects = 0;
+  /** The copies of objects beyond {@link MANY}, as few objects may stand in a list 2^30 times. */
+  readonly #copies = new Map<object, unknown>();
+  #isEndChecked = false;
+
+  /** @param checkEnd throws if the list has a cycle. */
+  constructor(bigints: boolean, checkEnd: () => void) {
+    this.#bigints = bigints;
+    this.#checkEnd = checkEnd;
+  }
+
+  /** The copy, or {@link LOST}. */
+  copy(list: readonly unknown[]): unknown {
+    return this.#copy(list, "", 0);
+  }
+
+  /** @param name the property name or index of the value, which `toJSON` receives. */
+  #copy(value: unknown, name: string | number, depth: number): unknown {
+    switch (typeof value) {
+      case "string":
+      case "boolean":
+        return value;
+      case "number":
+        return Number.isFinite(value) ? value : this.#lose(`is ${value}`);
+      case "bigint":
+        return this.#bigints ? value : this.#lose('is a bigint (write with { integers: "auto" })');
+      case "object": {
+        if (value === null) return null;
+        if (depth > DEEP) this.#expectEnd();
+        const { toJSON } = value as { toJSON?: unknown };
+        if (typeof toJSON !== "function") return this.#copyParts(value, depth);
+        // A `toJSON` of what is returned is not called.
+        const given: unknown = toJSON.call(value, String(name));
+        if (given === null && tag(value) === "Date") return this.#lose("is an invalid Date");
+        const copy =
+          typeof given === "object" && given !== null
+            ? this.#copyParts(given, depth)
+            : this.#copy(given, name, depth);
+        return copy === LOST ? this.#loseGiven(value) : copy;
+      }
+      default:
+        return this.#lose(value === undefined ? "is undefined" : `is a ${typeof value}`);
+    }
+  }
+
+  #copyParts(value: object, depth: number): unknown {
+    const known = ++this.#objects > MANY ? this.#copies.get(value) : undefined;
+    if (known !== undefined) return known;
+    const copy = Array.isArray(value)
+      ? this.#copyArray(value, depth)
+      : this.#copyObject(value, depth);
+    if (this.#objects > MANY && copy !== LOST) {
+      if (this.#copies.size >= MOST_COPIES) this.#copies.clear();
+      this.#copies.set(value, copy);
+    }
+    return copy;
+  }
+
+  /** By index: `every` and `forEach` skip holes, which JSON.stringify writes as null. */
+  #copyArray(array: readonly unknown[], depth: number): unknown {
+    const { length } = array; // Of a Proxy it may grow with each look.
+    const copy: unknown[] = [];
+    for (let i = 0; i < length; i++) {
+      const item = array[i];
+      const part = typeof item === "string" ? item : this.#copy(item, i, depth + 1);
+      if (part === LOST) return this.#loseIn(`[${i}]`);
+      copy.push(part);
+    }
+    const names = Object.keys(array);
+    if (names.length < length)
+      return this.#lose(`${nameOf(array)} with items that are not enumerable`);
+    if (names.length > length || (length > 0 && names[length - 1] !== String(length - 1))) {
+      return this.#lose(`${nameOf(array)} with properties beside its items`);
+    }
+    return hasSymbols(array) ? this.#loseSymbols(array) : copy;
+  }
+
+  #copyObject(object: object, depth: number): unknown {
+    const prototype: unknown = Object.getPrototypeOf(object);
+    if (prototype !== Object.prototype) {
+      if (prototype !== null && tag(object) !== "Object") return this.#lose(nameOf(object));
+      const brand = brandOf(object);
+      if (brand !== undefined) return this.#loseBrand(brand);
+    }
+    if (hasSymbols(object)) return this.#loseSymbols(object);
+    const copy: Record<string, unknown> = { ...object };
+    let isEmpty = true;
+    // `for in` reads a property in a quarter of the time that `copy[name]` of listed names takes.
+    for (const name in copy) {
+      isEmpty = false;
+      const value = copy[name];
+      if (typeof value === "string" || value === null) continue;
+      const part = this.#copy(value, name, depth + 1);
+      if (part === value || !Object.hasOwn(copy, name)) continue; // What a program gave all objects.
+      if (part === LOST) return this.#loseIn(`.${name}`);
+      if (name !== "__proto__") copy[name] = part;
+      else Object.defineProperty(copy, name, { ...ORDINARY, value: part });
+    }
+    if (!isEmpty) return copy;
+    // An instance of a class may keep its content in private fields.
+    if (prototype !== Object.prototype)
+      return prototype === null ? copy : this.#lose(nameOf(object));
+    const brand = brandOf(object);
+    return brand === undefined ? copy : this.#loseBrand(brand);
+  }
+
+  /** Reading a list that holds itself would not end. */
+  #expectEnd(): void {
+    if (this.#isEndChecked) return;
+    this.#checkEnd();
+    this.#isEndChecked = true;
+  }
+
+  #lose(loss: string): typeof LOST {
+    this.#loss = loss;
+    this.#place = "";
+    return LOST;
+  }
+
+  #loseIn(step: string): typeof LOST {
+    this.#place = step + this.#place;
+    return LOST;
+  }
+
+  /** Names the object itself: the place of the loss is in what its `toJSON` gives. */
+  #loseGiven(object: object): typeof LOST {
+    const [place, loss] = [this.#place, this.#loss];
+    const given = place === "" ? `what ${loss}` : `a value whose ${place} ${loss}`;
+    return this.#lose(`${nameOf(object)}, whose toJSON gives ${given}`);
+  }
+
+  #loseSymbols(object: object): typeof LOST {
+    return this.#lose(`${nameOf(object)} with a property whose name is a symbol`);
+  }
+
+  #loseBrand(brand: string): typeof LOST {
+    return this.#lose(`is ${brand} whose prototype or tag was changed`);
+  }
+}
+
+export const LOST = Symbol("lost");
+
+/** Deeper lists are asked first whether they hold themselves. */
+const DEEP = 32;
+const MANY = 1e6;
+/** A Map holds at most 2^24 objects. */
+const MOST_COPIES = 2 ** 23;
+const ORDINARY = { configurable: true, enumerable: true, writable: true };
+
+function hasSymbols(object: object): boolean {
+  return Object.getOwnPropertySymbols(object).length > 0;
+}
+
+function nameOf(object: object): string {
+  return `is a ${object.constructor?.name ?? tag(object)}`;
+}
+
+function tag(object: object): string {
+  return Object.prototype.toString.call(object).slice(8, -1);
+}
