@@ -13,10 +13,12 @@ import { Segment } from "./data-set/segment.js";
 import { SEGMENT_HEADER, segmentHeader } from "./format/layout.js";
 import { RecordEncoder } from "./format/record-encoder.js";
 import { writeIndex } from "./index/index-file.js";
+import { liveKeys } from "./index/live-keys.js";
 import type { GrowingIndex } from "./index/range-chains.js";
 import { openOrMakeRoom } from "./open-files.js";
 import { entriesOf } from "./read/entries.js";
 import { LongEntry } from "./read/grouping.js";
+import { planRead } from "./read/read-plan.js";
 
 export interface Progress {
   readonly bytesDone: number;
@@ -39,28 +41,43 @@ export interface CompactOptions {
 }
 
 /**
- * Copies what the segments hold to new *base* segments, key by key, then replaces them in the
- * manifest by one line. Records written meanwhile are in segments that stay.
+ * Removes segments in which nothing is alive, so that there is room. Copies what the others hold to
+ * new *base* segments, key by key, then replaces them in the manifest by one line. Records written
+ * meanwhile are in segments that stay.
  */
 export async function compact(dataSet: DataSet, options: CompactOptions): Promise<void> {
   const { signal, alone } = options;
   await dataSet.compaction(signal, async (lease) => {
-    const old = await alone(() => seal(dataSet, options, lease));
-    const copier = new Copier(dataSet, old, options);
-    try {
+    /** @returns whether it was done; not if all was dropped, and with it the segments to read. */
+    const read = async (segments: readonly Segment[], work: () => Promise<void>) => {
       try {
-        await copier.run();
+        await work();
+        return true;
       } catch (error) {
         dataSet.sync();
-        if (isGone(dataSet, old)) return; // Dropped, and with it the segments to read.
+        if (isGone(dataSet, segments)) return false;
         // Whoever has passed us over has removed what we wrote, and now compacts itself.
         if (!signal.aborted) lease.verify();
         throw error;
       }
-      await alone(async () => {
+    };
+    const putInPlace = (old: readonly Segment[], copier: Copier) =>
+      alone(async () => {
         lease.verify();
-        replace(dataSet, old, copier);
+        await replace(dataSet, old, copier);
       });
+
+    const sealed = await alone(() => seal(dataSet, options, lease));
+    let dead: readonly Segment[] = [];
+    const search = async () => {
+      dead = await deadSegments(sealed, signal);
+    };
+    if (!(await read(sealed, search))) return;
+    if (dead.length > 0) await putInPlace(dead, new Copier(dataSet, dead, options));
+    const old = sealed.filter((segment) => !dead.includes(segment));
+    const copier = new Copier(dataSet, old, options);
+    try {
+      if (await read(old, () => copier.run())) await putInPlace(old, copier);
     } finally {
       copier.end();
     }
@@ -82,23 +99,57 @@ async function seal(
       lease.verify();
     });
   }
-  dataSet.announce([["seal"]], false);
+  await dataSet.reserve.spend(async () => dataSet.announce([["seal"]], false));
   return dataSet.segments;
 }
 
-function replace(dataSet: DataSet, old: readonly Segment[], copier: Copier): void {
+/**
+ * Segments that may be removed as they are. Their bytes are all deleted, and so is all that came before
+ * what they delete.
+ */
+async function deadSegments(
+  segments: readonly Segment[],
+  signal: AbortSignal,
+): Promise<readonly Segment[]> {
+  if (!segments.some(({ index }) => index?.hasDeletions)) return [];
+  const dead = new Set(segments.filter(({ unreadable }) => unreadable.length === 0));
+  for await (const keys of liveKeys(segments, signal)) {
+    const { segments: plans } = await planRead(segments, keys, signal);
+    for (const { segment, count } of plans) if (count > 0) dead.delete(segment);
+    if (dead.size === 0) return [];
+  }
+  const stampsOf = ({ index }: Segment) => index ?? { firstStamp: 0, lastStamp: 0 };
+  const kept = new Set(segments.filter((one) => !dead.has(one) || one.index?.hasDeletions));
+  for (const one of [...kept].sort((a, b) => stampsOf(a).lastStamp - stampsOf(b).lastStamp)) {
+    if (!dead.has(one)) continue;
+    kept.delete(one);
+    const { lastStamp } = stampsOf(one);
+    const hasEarlier = [...kept].some(
+      (other) => other.isBase || stampsOf(other).firstStamp <= lastStamp,
+    );
+    if (hasEarlier) kept.add(one);
+  }
+  return segments.filter((segment) => !kept.has(segment));
+}
+
+async function replace(dataSet: DataSet, old: readonly Segment[], copier: Copier): Promise<void> {
   const fresh = copier.segments;
   dataSet.sync();
   if (isGone(dataSet, old)) return; // Dropped meanwhile.
   const kept = dataSet.segments.filter((segment) => !old.includes(segment));
   // The clock must not fall back when the old segments no longer count.
   let floor = dataSet.list.clock();
-  for (const segment of kept) floor -= segment.size;
+  for (const segment of kept) if (!segment.isBase) floor -= segment.size;
   const freshIds = fresh.map(({ id, position }) => `${id}:${position}`).join(",") || "-";
   const oldIds = old.map(({ id }) => id).join(",") || "-";
   try {
     const entry = ["compacted", String(floor), freshIds, oldIds] as const;
-    dataSet.announce([entry], true);
+    // The entry must not stand there twice: also one of which only the fsync failed has been applied.
+    const mayRepeat = () => {
+      dataSet.sync();
+      return !isGone(dataSet, old);
+    };
+    await dataSet.reserve.spend(async () => dataSet.announce([entry], true), mayRepeat);
   } catch (error) {
     // If only the fsync failed, every process has applied the entry, but a power cut may lose it: both
     // sets of files are kept.
@@ -110,6 +161,7 @@ function replace(dataSet: DataSet, old: readonly Segment[], copier: Copier): voi
   copier.keep();
   dataSet.removeFiles(old);
   dataSet.condense();
+  dataSet.reserve.make(); // Before others take the space.
 }
 
 function isGone(dataSet: DataSet, old: readonly Segment[]): boolean {

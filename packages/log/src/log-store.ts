@@ -259,9 +259,10 @@ export class LogStore extends BaseStore {
    * interrupted, the data set stays as it was. A second call, here or in another process, waits for
    * the first.
    *
-   * Needs as much free space as the values take.
+   * Needs as much free space as the values take. Segments in which every byte is deleted are removed
+   * before, and stay so if there is not enough for the others.
    *
-   * @throws `ERR_PARTD_CORRUPT` if what is to be moved is damaged; nothing is changed then.
+   * @throws `ERR_PARTD_CORRUPT` if what is to be moved is damaged; no value is changed then.
    */
   async compact(options: LongOptions = {}): Promise<void> {
     await this.flush(options); // Opens the store.

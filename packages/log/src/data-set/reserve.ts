@@ -1,39 +1,62 @@
-import { existsSync, openSync, rmSync } from "node:fs";
-import { closeFile, writeAllSync } from "@partd/disk";
+import { fstatSync, openSync, rmSync, writeSync } from "node:fs";
+import { closeFile } from "@partd/disk";
 
 /**
  * A file of zeros that is removed when the disk is full, so that there is space to record
- * deletions: without it a full disk could not be emptied. The next segment makes it again.
+ * deletions: without it a full disk could not be emptied. What is left of the space is held again
+ * at once, before others take it.
  */
 export class Reserve {
   readonly #path: string;
+  /** Works under way to which the space was given. */
+  #spending = 0;
+  /** Whether the disk had no room for all of it. */
+  #isShort = false;
 
   constructor(path: string) {
     this.#path = path;
   }
 
-  /** Makes the file if it is not there. On a disk that is full there is none. */
+  /** Makes the file as long as it should be, or as the disk has room. */
   make(): void {
-    if (existsSync(this.#path)) return;
+    if (this.#spending > 0) return;
+    let length = 0;
     try {
-      const fd = openSync(this.#path, "wx");
+      const fd = openSync(this.#path, "a");
       try {
-        writeAllSync(fd, Buffer.alloc(RESERVED_BYTES), 0);
+        length = fstatSync(fd).size;
+        for (let count = 1; count > 0 && length < RESERVED_BYTES; length += count) {
+          count = writeSync(fd, Buffer.alloc(RESERVED_BYTES - length));
+        }
       } finally {
         closeFile(fd);
       }
     } catch {
-      this.#giveUp();
+      if (length === 0) this.#giveUp(); // On a disk that is full it is shorter.
     }
+    this.#isShort = length < RESERVED_BYTES;
   }
 
-  /** Runs `work`. If the disk is full, and `mayRepeat`, runs it again with the reserve's space. */
-  async spend<T>(work: () => Promise<T>, mayRepeat: () => boolean = () => true): Promise<T> {
+  /**
+   * Runs `work`, and if the disk is full runs it again with the reserve's space. Where the disk was full
+   * before, that space is given to it at once: an append that fails would end its segment.
+   *
+   * @param mayRepeat whether it can be run again; then it is tried without the space first.
+   */
+  async spend<T>(work: () => Promise<T>, mayRepeat?: () => boolean): Promise<T> {
+    if (!this.#isShort || mayRepeat) {
+      try {
+        return await work();
+      } catch (error) {
+        if (!isFull(error) || mayRepeat?.() === false || !this.#giveUp()) throw error;
+      }
+    } else this.#giveUp();
+    this.#spending++;
     try {
       return await work();
-    } catch (error) {
-      if (!isFull(error) || !mayRepeat() || !this.#giveUp()) throw error;
-      return work();
+    } finally {
+      this.#spending--;
+      this.make();
     }
   }
 
