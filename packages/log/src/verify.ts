@@ -37,8 +37,8 @@ export interface VerifyReport {
   readonly bytes: number;
   readonly damage: readonly Damage[];
   /**
-   * Stretches after the last record of a writer that was killed or met a full disk: an append that
-   * was cut short, or records so damaged that they look the same.
+   * What a writer has left that was killed or met a full disk: a line of the manifest, or a stretch after
+   * its last record, an append that was cut short, or records so damaged that they look the same.
    */
   readonly torn: readonly Damage[];
 }
@@ -56,6 +56,8 @@ interface Snapshot {
 
 export class Verification {
   readonly #manifest: string;
+  /** Why the segments that are listed may not be all. */
+  readonly #lost: string | undefined;
   readonly #snapshots: readonly Snapshot[];
   readonly #damage: Damage[] = [];
   readonly #torn: Damage[] = [];
@@ -65,6 +67,7 @@ export class Verification {
 
   constructor(dataSet: DataSet) {
     this.#manifest = dataSet.manifest.path;
+    this.#lost = reasonOf(() => dataSet.checkList());
     this.#snapshots = dataSet.segments.flatMap((segment) => {
       const snapshot = this.#attempt(segment, () => snapshotOf(segment));
       if (!snapshot) return [];
@@ -101,8 +104,10 @@ export class Verification {
 
   #readManifest(): void {
     const path = this.#manifest;
-    const found = (offset: number, reason: string) =>
-      this.#damage.push({ path, offset, length: 0, keys: undefined, reason });
+    const at = (offset: number, reason: string): Damage => {
+      return { path, offset, length: 0, keys: undefined, reason };
+    };
+    if (this.#lost) this.#damage.push(at(0, this.#lost));
     try {
       const manifest = new Manifest(path);
       try {
@@ -110,9 +115,13 @@ export class Verification {
       } finally {
         manifest.close();
       }
-      for (const offset of manifest.damaged) found(offset, "a line does not match its checksum");
+      const cutShort = new Set(manifest.cutShort);
+      for (const offset of manifest.damaged) {
+        if (cutShort.has(offset)) this.#torn.push(at(offset, "a line was cut short"));
+        else this.#damage.push(at(offset, "a line does not match its checksum"));
+      }
     } catch (error) {
-      found(0, (error as Error).message);
+      this.#damage.push(at(0, (error as Error).message));
     }
   }
 
@@ -206,13 +215,22 @@ export class Verification {
   }
 
   #attempt<T>({ path }: Segment, work: () => T): T | undefined {
-    try {
-      return work();
-    } catch (error) {
-      const reason = (error as Error).message;
-      this.#damage.push({ path, offset: 0, length: 0, keys: undefined, reason });
-      return undefined;
-    }
+    let result: T | undefined;
+    const reason = reasonOf(() => {
+      result = work();
+    });
+    if (reason) this.#damage.push({ path, offset: 0, length: 0, keys: undefined, reason });
+    return result;
+  }
+}
+
+/** Why `work` fails, if it does. */
+function reasonOf(work: () => void): string | undefined {
+  try {
+    work();
+    return undefined;
+  } catch (error) {
+    return (error as Error).message;
   }
 }
 

@@ -164,10 +164,28 @@ test("a line that was cut short goes when it can have listed nothing that is the
   const directory = await scattered(3);
   appendFileSync(manifestOf(directory), "\n0123abcd segm");
   await using store = new LogStore(directory);
-  expect((await store.verify()).damage).toHaveLength(1);
+  expect(await store.verify()).toMatchObject({ damage: [], torn: { length: 1 } });
   await store.compact();
-  expect((await store.verify()).damage).toEqual([]);
+  expect(await store.verify()).toMatchObject({ damage: [], torn: [] });
   expect(text(await store.get("x"))).toBe(counted(3));
+});
+
+test("a manifest that was cut is damage wherever a segment may have been named behind the cut", async () => {
+  const directory = await scattered(3);
+  const whole = readFileSync(manifestOf(directory));
+  let torn = 0;
+  for (let length = whole.indexOf("\n") + 1; length < whole.length; length += 7) {
+    writeFileSync(manifestOf(directory), whole.subarray(0, length));
+    await using store = new LogStore(directory);
+    const report = await store.verify();
+    const value = await store.get("x").then(text, ({ code }: { code: string }) => code);
+    expect([length, value]).toEqual([
+      length,
+      report.damage.length > 0 ? "ERR_PARTD_CORRUPT" : counted(3),
+    ]);
+    torn += report.torn.length;
+  }
+  expect(torn).toBeGreaterThan(0);
 });
 
 test("a line that lacks its last byte alone does not come true with the next one", async () => {

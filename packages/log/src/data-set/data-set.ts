@@ -239,6 +239,11 @@ export class DataSet {
         { path, offset: first.offset },
       );
     }
+    this.checkList();
+  }
+
+  /** @throws `ERR_PARTD_CORRUPT` if the manifest may have lost a segment that is there. */
+  checkList(): void {
     this.#checkForLost();
     // A line that a full disk cut short does no harm: its change has not happened.
     const path = this.maybeListed();

@@ -54,6 +54,9 @@ export class Manifest {
   /** Bytes read so far: whole lines. */
   #read: number;
   #damaged: number[] = [];
+  #cutShort: number[] = [];
+  /** Whether what follows the last whole line is one that was cut short. */
+  #endsCutShort = false;
   #size = 0;
 
   /** Opens the manifest, which is made with `entries` if there is none. */
@@ -66,6 +69,12 @@ export class Manifest {
   /** Where lines are damaged or cut short. */
   get damaged(): readonly number[] {
     return this.#read < this.#size ? [...this.#damaged, this.#read] : this.#damaged;
+  }
+
+  /** Those of {@link damaged} that a killed writer or a full disk has left: a line without its end. */
+  get cutShort(): readonly number[] {
+    const hasEnd = this.#read >= this.#size || !this.#endsCutShort;
+    return hasEnd ? this.#cutShort : [...this.#cutShort, this.#read];
   }
 
   /** Whether lines were added since they were last read, or the file was replaced. */
@@ -111,6 +120,7 @@ export class Manifest {
       if (end === 0 && !isLast) continue; // A line that is longer than the slice.
       this.#read += end;
       this.#size = isLast ? size : this.#read;
+      if (isLast) this.#endsCutShort = isCutShort(bytes.toString("latin1", end, count));
       return entries;
     }
   }
@@ -139,7 +149,10 @@ export class Manifest {
       const isWhole = end + 1 === bytes.length || bytes[end + 1] === 10;
       const entry = isWhole ? parseLine(line, this.path, this.#read + start) : undefined;
       if (entry) entries.push(entry);
-      else if (this.#damaged.length < MOST_DAMAGED) this.#damaged.push(this.#read + start);
+      else if (this.#damaged.length < MOST_DAMAGED) {
+        this.#damaged.push(this.#read + start);
+        if (!isWhole && isCutShort(line)) this.#cutShort.push(this.#read + start);
+      }
       start = end + 1;
     }
   }
@@ -225,6 +238,8 @@ export class Manifest {
     this.#read = start;
     this.#size = 0;
     this.#damaged = [];
+    this.#cutShort = [];
+    this.#endsCutShort = false;
   }
 }
 
@@ -305,6 +320,12 @@ function removeDrafts(path: string, isNeeded: (token: string) => boolean): void 
     if (!name.startsWith(prefix) || isNeeded(name.slice(prefix.length))) continue;
     rmSync(join(dirname(path), name), { force: true });
   }
+}
+
+/** Whether a line without its line feed was cut off; not if it has another byte in its place. */
+function isCutShort(line: string): boolean {
+  const text = line.slice(9, -1);
+  return line.slice(0, 9) !== `${checksum(text)} `;
 }
 
 function formatLine(entry: ManifestEntry): string {
