@@ -1,4 +1,4 @@
-import { brandOf } from "@partd/core/author";
+import { brandOf, hasFields, hasItemsAlone } from "@partd/core/author";
 
 /**
  * Copies a list as JSON holds it, reading each property once and calling each `toJSON` once. What is
@@ -85,11 +85,11 @@ export class Reading {
       if (part === LOST) return this.#loseIn(`[${i}]`);
       copy.push(part);
     }
-    const names = Object.keys(array);
-    if (names.length < length)
-      return this.#lose(`${nameOf(array)} with items that are not enumerable`);
-    if (names.length > length || (length > 0 && names[length - 1] !== String(length - 1))) {
-      return this.#lose(`${nameOf(array)} with properties beside its items`);
+    if (!hasItemsAlone(array)) {
+      const what = hasFields(array)
+        ? "properties beside its items"
+        : "items that are not enumerable";
+      return this.#lose(`${nameOf(array)} with ${what}`);
     }
     return hasSymbols(array) ? this.#loseSymbols(array) : copy;
   }

@@ -79,6 +79,31 @@ test.each<[string, () => object]>([
   expect(encode(Object.assign(make(), { [Symbol("s")]: 1 }))).toThrow("name is a symbol");
 });
 
+class Discreet extends Map<unknown, unknown> {
+  override *[Symbol.iterator](): MapIterator<[unknown, unknown]> {}
+  override *keys(): MapIterator<unknown> {}
+  override get size(): number {
+    return 0;
+  }
+}
+
+test("a Map that shows other entries than it has is written as what it has", () => {
+  const bytes = new MsgPackEncoder().encode(new Discreet([["a", 1]]));
+  expect(new MsgPackDecoder().decode(bytes)).toEqual({ a: 1 });
+  const equal = new Discreet([[1, 2]]).set(1n, 3);
+  expect(() => new MsgPackEncoder().encode(equal)).toThrow("the keys 1 and 1n");
+});
+
+test("fields on an array are found beside items that are not enumerable", () => {
+  for (const hidden of [[0], [0, 1], [2]]) {
+    const array = Object.assign([1, 2, 3], { field: 1 });
+    for (const at of hidden) Object.defineProperty(array, at, { enumerable: false });
+    expect(() => new MsgPackEncoder().encode(array)).toThrow("fields on a");
+  }
+  const item = Object.defineProperty([1, 2], 0, { enumerable: false });
+  expect(new MsgPackDecoder().decode(new MsgPackEncoder().encode(item))).toEqual([1, 2]);
+});
+
 test("two keys that are NaN are not read as one", () => {
   const bytes = Buffer.from("82cb7ff800000000000001cb7ff800000000000002", "hex");
   expect(() => new MsgPackDecoder().decode(bytes)).toThrow("two keys that are NaN");

@@ -89,13 +89,13 @@ export class Dump {
         break;
       case "[object Map]":
         checkFields(value);
-        this.#distinct(() => (value as Map<unknown, unknown>).keys());
-        this.#dict(value, [...(value as Map<unknown, unknown>)], depth);
+        this.#distinct(() => mapMethods.keys.call(value));
+        this.#dict(value, [...mapMethods.entries.call(value)], depth);
         break;
       case "[object Set]":
         checkFields(value);
-        this.#distinct(() => value as Set<unknown>);
-        this.#set(value as Set<unknown>, depth);
+        this.#distinct(() => setMethods.values.call(value));
+        this.#set(value, [...setMethods.values.call(value)], depth);
         break;
       case "[object Uint8Array]":
         this.#binary(value as Uint8Array);
@@ -291,18 +291,18 @@ export class Dump {
     this.#out.byte(Op.SETITEMS);
   }
 
-  #set(value: ReadonlySet<unknown>, depth: number): void {
+  #set(value: object, items: readonly unknown[], depth: number): void {
     if (this.#protocol >= 4) {
       this.#out.byte(Op.EMPTY_SET);
       this.#memoize(value);
-      if (value.size === 0) return;
+      if (items.length === 0) return;
       this.#out.byte(Op.MARK);
-      for (const item of value) this.#write(item, depth);
+      for (const item of items) this.#write(item, depth);
       this.#out.byte(Op.ADDITEMS);
       return;
     }
     this.#global(new PyGlobal("builtins", "set"));
-    this.#list([...value], depth);
+    this.#list(items, depth);
     this.#out.byte(Op.TUPLE1);
     this.#out.byte(Op.REDUCE);
     if (this.#memo.has(value)) throw refuse("a Set that holds itself, below protocol 4");
@@ -383,6 +383,10 @@ export class Dump {
     }
   }
 }
+
+/** Of the built-in classes: a class that extends one may show other items than it has. */
+const mapMethods: Map<unknown, unknown> = Map.prototype;
+const setMethods: Set<unknown> = Set.prototype;
 
 function latin1Text(bytes: Uint8Array): string {
   let text = "";

@@ -1,4 +1,4 @@
-import { brandOf } from "@partd/core/author";
+import { brandOf, hasFields } from "@partd/core/author";
 import { Refusal } from "./python/object.js";
 
 /**
@@ -6,7 +6,7 @@ import { Refusal } from "./python/object.js";
  * that.
  */
 export function checkItems(value: readonly unknown[]): void {
-  if (Object.keys(value).length > value.length) throw refuse(`fields on ${nameOf(value)}`);
+  if (hasFields(value)) throw refuse(`fields on ${nameOf(value)}`);
   checkSymbols(value);
 }
 

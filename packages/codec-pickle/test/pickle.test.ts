@@ -275,6 +275,32 @@ test.each<[string, () => object]>([
   expect(encode(Object.assign(make(), { [Symbol("s")]: 1 }))).toThrow("name is a symbol");
 });
 
+test("fields on an array are found beside items that are not enumerable", () => {
+  for (const hidden of [[0], [0, 1], [2]]) {
+    const array = Object.assign([1, 2, 3], { field: 1 });
+    for (const at of hidden) Object.defineProperty(array, at, { enumerable: false });
+    expect(() => codec.encode([array])).toThrow("fields on a");
+  }
+  const item = Object.defineProperty([1, 2], 0, { enumerable: false });
+  expect(codec.decode(codec.encode([item]) as Uint8Array)).toEqual([[1, 2]]);
+});
+
+test("a Map or Set that shows other entries than it has is written as what it has", () => {
+  class Discreet extends Map<unknown, unknown> {
+    override *[Symbol.iterator](): MapIterator<[unknown, unknown]> {}
+    override *keys(): MapIterator<unknown> {}
+  }
+  class Shy extends Set<unknown> {
+    override *[Symbol.iterator](): SetIterator<unknown> {}
+    override get size(): number {
+      return 0;
+    }
+  }
+  const list = [new Discreet([["a", 1]]), new Shy(["b"])];
+  expect(codec.decode(codec.encode(list) as Uint8Array)).toEqual([{ a: 1 }, new Set(["b"])]);
+  expect(() => codec.encode([new Discreet([[1, 2]]).set(1n, 3)])).toThrow("the keys 1 and 1n");
+});
+
 test("an object of a class that extends one of Python's is of Python's", () => {
   class Price extends PyDecimal {}
   class Row extends PyTuple {}

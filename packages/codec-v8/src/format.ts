@@ -10,11 +10,14 @@ export class TooMuch extends Error {}
  * ({@link ITEMS_A_BYTE}). V8 allocates each array with the length that the bytes claim, and nested
  * ones as well: 51 bytes can take a gigabyte.
  *
+ * @returns whether an array is written by names, because it has holes, fields or hidden items.
  * @throws `ERR_PARTD_CODEC` for what only a newer runtime can read.
  * @see https://github.com/v8/v8/blob/main/src/objects/value-serializer.cc
  */
-export function checkFormat(bytes: Uint8Array): void {
-  new FormatCheck(bytes).run();
+export function checkFormat(bytes: Uint8Array): boolean {
+  const check = new FormatCheck(bytes);
+  check.run();
+  return check.hasNamedItems;
 }
 
 /** A few more than the 1,000 levels of `encode`, so that nothing it wrote is refused. */
@@ -27,6 +30,7 @@ const ITEMS_A_BYTE = 16;
 const ITEMS_AT_LEAST = 1024;
 
 class FormatCheck {
+  hasNamedItems = false;
   readonly #bytes: Uint8Array;
   #at = 0;
   #version = 0;
@@ -60,8 +64,11 @@ class FormatCheck {
       const tag = bytes[this.#at++];
       if (tag === undefined) throw cutShort();
       if (tag === end) {
-        this.#varint();
-        if (tag === Tag.END_DENSE_ARRAY || tag === Tag.END_SPARSE_ARRAY) this.#varint();
+        const names = this.#varint();
+        if (tag === Tag.END_DENSE_ARRAY || tag === Tag.END_SPARSE_ARRAY) {
+          this.#varint();
+          if (names > 0) this.hasNamedItems = true;
+        }
         end = open.pop() as number;
       } else {
         const inner = this.#begin(tag);
@@ -168,6 +175,7 @@ class FormatCheck {
         return Tag.END_DENSE_ARRAY;
       }
       case Tag.SPARSE_ARRAY:
+        this.hasNamedItems = true;
         this.#spend(this.#varint());
         return Tag.END_SPARSE_ARRAY;
       case Tag.MAP:
@@ -279,6 +287,9 @@ const CAUSE = -3;
 /** As an end tag: the outermost value. */
 const TOP = -4;
 
+/** The tag of an array that is written as its items in order. */
+export const DENSE = 0x41;
+
 const Tag = {
   PADDING: 0x00,
   OBJECT_COUNT: 0x3f,
@@ -299,7 +310,7 @@ const Tag = {
   END_OBJECT: 0x7b,
   SPARSE_ARRAY: 0x61,
   END_SPARSE_ARRAY: 0x40,
-  DENSE_ARRAY: 0x41,
+  DENSE_ARRAY: DENSE,
   END_DENSE_ARRAY: 0x24,
   DATE: 0x44,
   TRUE_OBJECT: 0x79,

@@ -1,8 +1,8 @@
 import { DefaultDeserializer, DefaultSerializer, serialize } from "node:v8";
 import { type Codec, Encode, type EncodeOptions, PartdError, type Store } from "@partd/core";
-import { behindHeadroom, FRAME_HEADER, joinLists, placeOf } from "@partd/core/author";
-import { checkFormat, TooMuch } from "./format.js";
-import { checkLoss } from "./loss.js";
+import { behindHeadroom, FRAME_HEADER, hasFields, joinLists, placeOf } from "@partd/core/author";
+import { checkFormat, DENSE, TooMuch } from "./format.js";
+import { checkLoss, countObjects, endsWithFields, GETTER } from "./loss.js";
 
 /**
  * A store of lists of structured-clone values over a store of bytes: `append` adds a list's items
@@ -26,7 +26,8 @@ export class V8<T = unknown> extends Encode<T[]> {
  * `encode` refuses what the algorithm would leave out, with `ERR_PARTD_CODEC`: functions, symbols
  * and promises; objects that keep their content outside their properties, such as URL, Headers or
  * DOMException; properties of errors (`code`, `errors`, a name that no built-in error has), of Map,
- * Set, Date and the like; properties whose name is a symbol; more than 1,000 levels; and arrays
+ * Set, Date and the like; properties whose name is a symbol; objects that a getter gives; array items
+ * that are not enumerable; more than 1,000 levels; and arrays
  * with far more holes than items. An instance of any other class reads back as a plain object, and
  * a RegExp with `lastIndex` 0.
  *
@@ -44,15 +45,23 @@ export function v8Codec<T = unknown>(): Codec<T[]> {
 
     encode(list) {
       if (!Array.isArray(list)) throw refuse("it takes a list of values.");
-      const { loss, plain } = checkLoss(list);
+      let { loss, plain, objects } = checkLoss(list);
       if (loss !== undefined) throw refuse(`${loss}.`);
-      let bytes = serialized(list);
+      let { bytes, objects: written } = serialized(list);
       checkListFields(list, bytes);
+      let byName = bytes[2] !== DENSE;
       // V8 writes a mostly empty array as its length and the items that exist, and `decode` refuses
       // a list longer than its bytes: write it with `undefined` for its holes.
-      if (list.length > bytes.byteLength) bytes = serialized(Array.from(list));
+      if (list.length > bytes.byteLength) bytes = serialized(Array.from(list)).bytes;
       // The format of plain values is known. Checking it would be a third of the work.
-      if (!plain) checkAsWritten(list, bytes);
+      if (!plain && checkAsWritten(list, bytes)) byName = true;
+      if (byName) {
+        ({ loss, objects } = checkLoss(list, true));
+        if (loss !== undefined) throw refuse(`${loss}.`);
+      }
+      if (written > objects || (written < objects && written > countObjects(list))) {
+        throw refuse(`the list ${GETTER}.`);
+      }
       return bytes;
     },
 
@@ -72,7 +81,7 @@ export function v8Codec<T = unknown>(): Codec<T[]> {
 }
 
 /** The bytes of the serializer, whose own error does not say where in the list the value stands. */
-function serialized(list: readonly unknown[]): Uint8Array {
+function serialized(list: readonly unknown[]): Clone {
   try {
     return serializeBehindHeadroom(list);
   } catch (cause) {
@@ -81,14 +90,35 @@ function serialized(list: readonly unknown[]): Uint8Array {
   }
 }
 
-/** `serialize` with headroom in front. */
-function serializeBehindHeadroom(list: readonly unknown[]): Uint8Array {
+interface Clone {
+  readonly bytes: Uint8Array;
+  /** How many objects it holds. */
+  readonly objects: number;
+}
+
+/**
+ * `serialize` with headroom in front. A getter may have given an object that was not checked. So the
+ * objects are counted: V8 numbers them, and the number of one more, which is written twice, stands
+ * where it refers back to itself.
+ */
+function serializeBehindHeadroom(list: readonly unknown[]): Clone {
   const serializer = new DefaultSerializer();
   serializer.writeRawBytes(HEADROOM);
   serializer.writeHeader();
   serializer.writeValue(list);
-  return behindHeadroom(serializer.releaseBuffer());
+  const another = {};
+  serializer.writeValue(another);
+  serializer.writeValue(another);
+  const bytes = serializer.releaseBuffer();
+  let at = bytes.byteLength - 1;
+  let objects = bytes[at] as number;
+  while ((bytes[at - 1] as number) >= 0x80)
+    objects = objects * 0x80 + ((bytes[--at] as number) & 0x7f);
+  return { bytes: behindHeadroom(bytes.subarray(0, at - ANOTHER)), objects };
 }
+
+/** An object without properties is three bytes, and a reference begins with one. */
+const ANOTHER = 4;
 
 const HEADROOM = new Uint8Array(FRAME_HEADER);
 
@@ -101,24 +131,18 @@ function isUncloneable(part: unknown): boolean {
   }
 }
 
-/**
- * Refuses fields on the list itself, which would be lost where lists are joined. V8 ends an array
- * with the number of its fields, a byte of 0 if there are none, and its length as a varint: looking
- * there is quicker than listing every name.
- */
+/** Refuses fields on the list itself, which would be lost where lists are joined. */
 function checkListFields(list: readonly unknown[], bytes: Uint8Array): void {
-  let at = bytes.byteLength - 1;
-  for (let rest = list.length; rest >= 0x80; rest = Math.floor(rest / 0x80)) at--;
-  if (bytes[at - 1] === 0) return;
-  if (Object.keys(list).some((name) => !/^\d+$/.test(name))) {
+  if (!endsWithFields(bytes, list.length)) return;
+  if (hasFields(list)) {
     throw refuse("the list has fields of its own, which joined lists would not have.");
   }
 }
 
 /** Refuses to append what `decode` would refuse to read. */
-function checkAsWritten(list: readonly unknown[], bytes: Uint8Array): void {
+function checkAsWritten(list: readonly unknown[], bytes: Uint8Array): boolean {
   try {
-    checkFormat(bytes);
+    return checkFormat(bytes);
   } catch (cause) {
     const place = placeOf(list, isTooMuch) || "the list";
     throw refuse(
@@ -168,7 +192,7 @@ function checkRuntime(): void {
 
 function canRoundTrip(): boolean {
   try {
-    const deserializer = new Deserializer(serializeBehindHeadroom([new Uint8Array(1)]));
+    const deserializer = new Deserializer(serializeBehindHeadroom([new Uint8Array(1)]).bytes);
     deserializer.readHeader();
     return (deserializer.readValue() as unknown[]).length === 1;
   } catch {

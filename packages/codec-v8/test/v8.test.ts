@@ -186,6 +186,21 @@ test("the codec can be used with Encode", async () => {
   expect(await p.get("x")).toEqual([1, 2, 3]);
 });
 
+/** An object with a property that is one value after the other, and stays the last. */
+function flips(...values: unknown[]): object {
+  let at = 0;
+  const get = () => values[Math.min(at++, values.length - 1)];
+  return Object.defineProperty({}, "a", { get, enumerable: true });
+}
+
+function hidden<T extends unknown[]>(items: T, at: number): T {
+  return Object.defineProperty(items, at, { value: items[at], enumerable: false });
+}
+
+class Discreet<K, V> extends Map<K, V> {
+  override *[Symbol.iterator](): MapIterator<[K, V]> {}
+}
+
 class Sealed {
   #secret = 1;
   get secret() {
@@ -250,6 +265,22 @@ describe("what a clone would leave out is refused, with its place", () => {
     ["what a Map without a prototype holds", disguised(null, { a: 1 }), "or tag was"],
     ["what looks like an empty object holds", disguised(Object.prototype), "prototype or tag"],
     ["the fields of a Map of another class", disguised(Sealed.prototype, { a: 1 }), "or tag was"],
+    ["a hidden item", hidden([1, 2, 3], 1), "not enumerable"],
+    ["a hidden item of a long array", hidden(new Array(99).fill(1), 50), "not enumerable"],
+    ["a hidden item beside a field", Object.assign(hidden([1, 2], 0), { b: 1 }), "not enumerable"],
+    ["what an array's field loses", Object.assign([1], { a: new URL("http://h/p") }), "a URL"],
+    [
+      "what a long array's field loses",
+      Object.assign(new Array(99).fill(1), { a: new URL("http://h/p") }),
+      "a URL",
+    ],
+    ["what a Map does not show", new Discreet([[1, new URL("http://h/p")]]), "a URL"],
+    ["an object that a getter gives", flips({}), "a getter"],
+    [
+      "an item that a getter gives",
+      Object.defineProperty([1], 0, { get: () => ({}), enumerable: true }),
+      "a getter",
+    ],
     ["objects 1,001 deep", nested(1001, (a) => ({ a })), "deep"],
     ["Maps 1,001 deep", nested(1001, (a) => new Map([[1, a]])), "deep"],
     ["keys of Maps 1,001 deep", nested(1001, (a) => new Map([[a, 1]])), "deep"],
@@ -271,6 +302,25 @@ describe("what a clone would leave out is refused, with its place", () => {
         expect((error as Error).message).toContain(place);
       }
     }
+  });
+
+  test("an object that a getter gives only when it is written is refused, wherever it stands", async () => {
+    const url = new URL("http://h/p");
+    const shared = { a: 1 };
+    const fillers = [[], [shared, shared, shared], new Array(300).fill(0).map(() => [[{}]])];
+    for (const filler of fillers) {
+      for (let looks = 1; looks < 4; looks++) {
+        const seen = new Array(looks).fill(1);
+        const error = await new V8(new Dict())
+          .append({ x: [filler, flips(...seen, url)] })
+          .catch((caught: unknown) => caught);
+        // After a second look the value is written, as what it was then.
+        if (looks === 1) expect(error).toMatchObject({ code: "ERR_PARTD_CODEC" });
+      }
+    }
+    const p = new V8<{ a: number }>(new Dict());
+    await p.append({ x: [flips(1, 2, 3) as { a: number }] });
+    expect((await p.get("x"))[0]?.a).toBeLessThan(4);
   });
 
   test("but 900 levels, the named properties of lists, and what is shared widely are kept", async () => {

@@ -5,6 +5,7 @@ export { Gate } from "./async/gate.js";
 export { type BetweenItems, ItemIterator } from "./async/item-iterator.js";
 export { Pace } from "./async/pace.js";
 export { WaitQueue } from "./async/wait-queue.js";
+export { hasFields, hasItemsAlone } from "./codec/array-items.js";
 export { brandOf } from "./codec/brand.js";
 export {
   type Compressor,

@@ -1,6 +1,6 @@
 import { equalKeys, isPythonValue } from "@partd/codec-pickle/format";
 import { PartdError } from "@partd/core";
-import { brandOf, isBytes, placeOf } from "@partd/core/author";
+import { brandOf, hasFields, isBytes, placeOf } from "@partd/core/author";
 import { Ext, encodeTimestamp, isTimestamp, TIMESTAMP } from "./extension.js";
 import { MAX_DEPTH, type MsgPackFormatOptions } from "./options.js";
 import { MsgPackWriter, Refusal, refuse } from "./writer.js";
@@ -160,7 +160,7 @@ export class MsgPackEncoder {
     if (Object.getPrototypeOf(value) !== Array.prototype) checkType(value);
     const { length } = value;
     // A hole reads as `undefined`, and is refused as that.
-    if (Object.keys(value).length > length) throw refuse(`fields on ${nameOf(value)}`);
+    if (hasFields(value)) throw refuse(`fields on ${nameOf(value)}`);
     checkSymbols(value);
     if (length < 16) this.#out.byte(0x90 | length);
     else this.#out.head(length, undefined, 0xdc, 0xdd);
@@ -185,11 +185,12 @@ export class MsgPackEncoder {
 
   #map(value: ReadonlyMap<unknown, unknown>, depth: number): void {
     checkFields(value);
-    const equal = equalKeys(value.keys());
+    // By Map's own methods: a class may show other entries than it has.
+    const equal = equalKeys(mapMethods.keys.call(value));
     if (equal !== undefined) throw refuse(`${equal}, which are one when they are read`);
-    const { size } = value;
+    const size = sizeOf.call(value);
     this.#mapHead(size);
-    for (const [key, item] of value) {
+    for (const [key, item] of mapMethods.entries.call(value)) {
       if (this.#onlyText && typeof key !== "string" && !isBytes(key)) {
         throw refuse(`a Map with a key that is ${nameOfKey(key)} for Python`);
       }
@@ -200,7 +201,7 @@ export class MsgPackEncoder {
       }
       this.#write(item, depth);
     }
-    if (value.size !== size) throw refuse("a Map whose size changes while it is read");
+    if (sizeOf.call(value) !== size) throw refuse("a Map whose size changes while it is read");
   }
 
   #mapHead(size: number): void {
@@ -216,6 +217,8 @@ function describe(error: unknown): string {
   return `it cannot be read: ${error instanceof Error ? error.message : String(error)}`;
 }
 
+const mapMethods: Map<unknown, unknown> = Map.prototype;
+const sizeOf = Object.getOwnPropertyDescriptor(mapMethods, "size")?.get as () => number;
 const EMPTY = new Uint8Array();
 const MAX_SAFE = BigInt(Number.MAX_SAFE_INTEGER);
 const TOO_DEEP = `what is nested more than ${MAX_DEPTH} deep, or in itself`;

@@ -1,0 +1,19 @@
+/**
+ * Whether the enumerable properties of an array are its items: no fields beside them, no holes, and no
+ * item that is not enumerable. Names of items come first, in order.
+ */
+export function hasItemsAlone(array: readonly unknown[]): boolean {
+  const names = Object.keys(array);
+  const { length } = array;
+  return names.length === length && (length === 0 || names[length - 1] === String(length - 1));
+}
+
+/** Whether an array has an enumerable property beside its items. */
+export function hasFields(array: readonly unknown[]): boolean {
+  return !hasItemsAlone(array) && Object.keys(array).some((name) => !isIndex(name));
+}
+
+function isIndex(name: string): boolean {
+  const index = Number(name);
+  return String(index >>> 0) === name && index < 2 ** 32 - 1;
+}
