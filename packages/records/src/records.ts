@@ -52,6 +52,8 @@ export interface BatchOptions {
    * closing quote is missing. 16 to 2^30; default 2^30.
    */
   readonly longestRecord?: number | undefined;
+  /** What an error about a longer record says at its end: how to allow it. Default: nothing. */
+  readonly longestRecordAdvice?: string | undefined;
 }
 
 /** Whole records, each with its line ending, which the last record always has. */

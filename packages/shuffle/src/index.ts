@@ -32,6 +32,7 @@ export { type Partitioner, type Range, range } from "./partition/partitioner.js"
 export { type ShuffleOptions, shuffle } from "./partition/shuffle.js";
 export { Output } from "./run/output.js";
 export type { Progress } from "./run/progress.js";
+export { longestRecord, type Operation } from "./run/record-limit.js";
 export { RecordOutput } from "./run/record-output.js";
 export type { RunOptions } from "./run/run.js";
 export { type SortOptions, sort } from "./sort/sort.js";

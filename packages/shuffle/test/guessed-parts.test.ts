@@ -4,6 +4,7 @@ import { join as joinPath } from "node:path";
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { type CsvRow, type RecordsPart, readCsv } from "@partd/records";
 import { countBy, distinct, split } from "@partd/shuffle";
+import { limitOf } from "../src/run/record-limit.js";
 import { PartTurns } from "../src/split/part-turns.js";
 import { Scatter } from "../src/split/scatter.js";
 
@@ -50,7 +51,8 @@ test("small parts are scattered as the whole is", async () => {
     const turns = PartTurns.state();
     let wake = () => {};
     const news = () => new Promise<void>((resolve) => (wake = resolve));
-    const scatters = [0, 1].map(() => new Scatter(["user"], "keep", paths, positions));
+    const limit = limitOf("split", 1e9);
+    const scatters = [0, 1].map(() => new Scatter(["user"], "keep", paths, positions, limit));
     let records = 0;
     const onBatch = (count: number) => {
       records += count;

@@ -1,9 +1,20 @@
 // Does one kind of work over generated records and prints its peak of resident memory in MiB:
 // node resident.mjs WORK RECORDS MEMORY DIR
-import { appendFileSync, writeFileSync } from "node:fs";
+import { appendFileSync, rmSync, writeFileSync } from "node:fs";
 import { join as joinPath } from "node:path";
 import { readNdjson } from "@partd/records";
-import { countBy, distinct, groupBy, join, sort } from "@partd/shuffle";
+import {
+  countBy,
+  distinct,
+  groupBy,
+  join,
+  longestRecord,
+  reduceBy,
+  shuffle,
+  sort,
+  split,
+  top,
+} from "@partd/shuffle";
 import { peakMemory } from "tooling/peak-memory";
 
 const [work, countText, memoryText, dir] = process.argv.slice(2);
@@ -30,13 +41,13 @@ const size = async (output) => {
   for await (const batch of output.batches()) found += batch.length;
   return found;
 };
-/** Bytes of an output over a file with records that take most of the memory each. */
-const huge = async (operate, records = 1) => {
+/** Bytes of an output over a file with records that take most of the memory each, or as much as is allowed. */
+const huge = async (operate, records = 1, length = options.memory * 0.75) => {
   const path = joinPath(dir, "huge.ndjson");
   writeFileSync(path, '{"key":"a"}\n');
   for (let record = 0; record < records; record++) {
     appendFileSync(path, `{"key":"b${-record}","pad":"`);
-    for (let i = 0; i < options.memory * 0.75; i += 1e6) appendFileSync(path, "x".repeat(1e6));
+    for (let i = 0; i < length - 1e6; i += 1e6) appendFileSync(path, "x".repeat(1e6));
     appendFileSync(path, '"}\n{"key":"a"}\n');
   }
   let found = 0;
@@ -45,11 +56,47 @@ const huge = async (operate, records = 1) => {
   }
   return found;
 };
+const longest = (operation) => longestRecord(operation, options.memory);
+/** What gives no bytes, on its way. */
+async function* counted(items) {
+  let found = 0;
+  for await (const batch of items.batches()) found += batch.length;
+  yield [new Uint8Array(found)];
+}
+async function* splitBytes(source, more) {
+  const into = joinPath(dir, "parts");
+  yield [new Uint8Array((await split(source, { ...options, into, ...more })).files)];
+  rmSync(into, { recursive: true });
+}
 async function* groupsOf(source) {
   for await (const group of groupBy(source, options)) yield group.bytes();
 }
+async function* partitionsOf(source) {
+  for await (const partition of shuffle(source, options)) yield partition.bytes();
+}
 const works = {
   "a huge record, grouped": () => huge(groupsOf),
+  "a huge record, shuffled": () => huge(partitionsOf),
+  "a huge record, split": () => huge((source) => splitBytes(source)),
+  "a huge record, split into partitions": () =>
+    huge((source) => splitBytes(source, { partitions: 3 })),
+  "a huge record, counted": () => huge((source) => counted(countBy(source, options))),
+  "a huge record, distinct by its key": () => huge((source) => [distinct(source, options).bytes()]),
+  "a huge record, distinct": () =>
+    huge((source) => [distinct(source, { ...options, by: undefined }).bytes()]),
+  "a huge record among the top": () =>
+    huge((source) => [top(source, { ...options, n: 10 }).bytes()]),
+  "a huge record, reduced": () => {
+    const reduce = { initial: () => 0, reduce: (found) => found + 1 };
+    return huge(
+      (source) => counted(reduceBy(source, { ...options, ...reduce })),
+      1,
+      longest("reduceBy"),
+    );
+  },
+  "a huge record, joined": () => {
+    return huge((source) => [join(source, source, options).bytes()], 1, longest("join"));
+  },
   "a huge record, sorted": () => huge((source) => [sort(source, options).bytes()]),
   "huge records, sorted": () => huge((source) => [sort(source, options).bytes()], 3),
   "one key": () => groups(1),

@@ -21,6 +21,7 @@ import {
   readNdjson,
 } from "@partd/records";
 import { split } from "@partd/shuffle";
+import { limitOf } from "../src/run/record-limit.js";
 import { PartTurns } from "../src/split/part-turns.js";
 import { Scatter } from "../src/split/scatter.js";
 
@@ -103,7 +104,7 @@ describe("split into partitions", () => {
     for (const path of paths) writeFileSync(path, "");
     const parts = (await readNdjson(file).split(3)) ?? [];
     const positions = new Float64Array(new SharedArrayBuffer(8 * paths.length));
-    const scatter = new Scatter(["user"], "keep", paths, positions);
+    const scatter = new Scatter(["user"], "keep", paths, positions, limitOf("split", 1e9));
     const state = PartTurns.state();
     let wake = () => {};
     let others: Promise<unknown>;

@@ -6,7 +6,8 @@ import { RecordWriter } from "./record-writer.js";
 /** `partd distinct`. */
 export const distinct: Action = (call) => {
   const fields = call.options.list("by");
-  return RecordRun.do(call, { asked: fields, required: fields }, async (run) => {
+  const wanted = { asked: fields, required: fields, operation: "distinct" as const };
+  return RecordRun.do(call, wanted, async (run) => {
     await using writer = await RecordWriter.open(call, run.source);
     const by = fields.length > 0 ? keyBy(fields) : undefined;
     const threads = call.options.number("threads");

@@ -12,10 +12,9 @@ export const group: Action = async (call) => {
   const fields = call.options.list("by");
   if (fields.length === 0) throw new UsageError("group needs --by FIELD");
   const asked = [...fields, ...columns.flatMap(({ field }) => field ?? [])];
-  // A record of 200 MB took four times as much where its text was the --last of its group.
   const wanted =
     columns.length > 0
-      ? { asked, required: fields, isAll: true, copies: 4 }
+      ? { asked, required: fields, isAll: true, operation: "aggregate" as const }
       : { asked, required: fields };
   return RecordRun.do(call, wanted, async (run) => {
     await using writer = await RecordWriter.open(call, run.source);

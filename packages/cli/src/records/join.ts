@@ -46,9 +46,6 @@ export const join: Action = async (call) => {
   return (await left.finish()) ?? (await right.finish());
 };
 
-/** A record of 200 MB took sixteen times as much: its values are merged with those of its partner. */
-const JOINED = 16;
-
 /** --from is for a side whose name tells no format or, where both names tell one, for both sides. */
 function openSide(
   call: Call,
@@ -58,7 +55,7 @@ function openSide(
 ): Promise<RecordRun> {
   const [own, others] = [formatOfName(input), formatOfName(other)];
   const from = own !== undefined && others === undefined ? own : undefined;
-  return RecordRun.open(call, [input], { asked: fields, required: [], from, copies: JOINED });
+  return RecordRun.open(call, [input], { asked: fields, required: [], from, operation: "join" });
 }
 
 /** Whether records are rows of CSV or TSV, in which all values are text. */

@@ -26,10 +26,8 @@ export class RecordPlaces {
   told(error: unknown): unknown {
     if (error instanceof RecordError) return this.#located(error);
     const { message } = error as Error;
-    const isTooLong = message.endsWith(TOO_LONG);
-    if (!isTooLong && !message.includes(STREAM)) return error;
-    const named = message.replace(STREAM, nameOf(this.#paths[0] as string));
-    return new Failure(isTooLong ? `${named} If not, give it more by --memory.` : named);
+    if (!message.includes(STREAM)) return error;
+    return new Failure(message.replace(STREAM, nameOf(this.#paths[0] as string)));
   }
 
   #located(error: RecordError): Failure {
@@ -79,9 +77,6 @@ const MISSING_ADVICE = "--missing skip leaves such records out, --missing FILE k
 
 /** What @partd/records calls a source without a name. */
 const STREAM = "<stream>";
-
-/** The end of what it says of a record that is longer than memory. */
-const TOO_LONG = "is a line ending or a closing quote missing?";
 
 /** What it says to programs. */
 const LINES = /\(lines of JSON are read with readNdjson\)/;

@@ -1,5 +1,11 @@
 import { stat } from "node:fs/promises";
-import type { By, MissingOption, RunOptions } from "@partd/shuffle";
+import {
+  type By,
+  longestRecord,
+  type MissingOption,
+  type Operation,
+  type RunOptions,
+} from "@partd/shuffle";
 import type { Call } from "../command/command.js";
 import { ExitCode } from "../command/exit-code.js";
 import { UsageError } from "../command/failure.js";
@@ -22,11 +28,8 @@ export interface RunFields {
   readonly isAll?: boolean;
   /** Whether numbers of CSV count as text. Default false. */
   readonly areText?: boolean;
-  /**
-   * How many times its length a record may take beside what is sorted and spilled. Default: once, or
-   * {@link CONVERTED} times where it is written in another format.
-   */
-  readonly copies?: number;
+  /** What is done with the records, which tells how long one may be. Default: they pass as they are. */
+  readonly operation?: Operation;
   /** The inputs' format. Default: what --from says, or their names. */
   readonly from?: Format | undefined;
 }
@@ -82,9 +85,7 @@ export class RecordRun implements AsyncDisposable {
     const rejects = await create(call.options.text("reject"));
     try {
       const missing = await create(missingFile(call));
-      const copies = outputFormat(call, format) === lineFormat(format) ? 1 : CONVERTED;
-      const known = { copies, ...fields };
-      return new RecordRun(call, paths, format, known, bytesTotal, rejects, missing);
+      return new RecordRun(call, paths, format, fields, bytesTotal, rejects, missing);
     } catch (error) {
       await rejects?.[Symbol.asyncDispose]();
       throw error;
@@ -95,7 +96,7 @@ export class RecordRun implements AsyncDisposable {
     call: Call,
     paths: readonly string[],
     format: Format,
-    { asked, required, isAll = false, areText = false, copies = 1 }: RunFields,
+    { asked, required, isAll = false, areText = false, operation = "groupBy" }: RunFields,
     bytesTotal: number | undefined,
     rejects: OutputFile | undefined,
     missing: OutputFile | undefined,
@@ -109,7 +110,7 @@ export class RecordRun implements AsyncDisposable {
     this.source = new RecordSource({
       paths,
       format,
-      longestRecord: longestRecordIn(call.options.number("memory"), copies),
+      longestRecord: longestRecordIn(call, format, operation),
       longestKey: longestKeyIn(call.options.number("memory")),
       fields: [...new Set(asked)],
       required,
@@ -276,8 +277,14 @@ async function sizeOf(paths: readonly string[]): Promise<number | undefined> {
 }
 
 /** The longest record that memory has room for. A longer one is refused while it is read: a pipe may have no lines. */
-function longestRecordIn(memory: number | undefined, copies: number): number | undefined {
-  return memory && Math.min(Math.max(memory / copies, 2 ** 20), 2 ** 30);
+function longestRecordIn(call: Call, format: Format, operation: Operation): number | undefined {
+  const memory = call.options.number("memory");
+  if (memory === undefined) return undefined;
+  const isConverted = outputFormat(call, format) !== lineFormat(format);
+  return Math.min(
+    longestRecord(operation, memory),
+    longestRecord("groupBy", isConverted ? memory / CONVERTED : memory),
+  );
 }
 
 /** A record of 200 MB took eight times as much on its way to CSV or Parquet: its text, its values, its new text. */

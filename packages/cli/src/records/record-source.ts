@@ -228,7 +228,11 @@ export class RecordSource implements Records<string>, AsyncDisposable {
       delimiterOf(this.writtenAs),
       onReject !== undefined,
     );
-    for await (const batch of this.#inner.batches({ longestRecord, signal })) {
+    for await (const batch of this.#inner.batches({
+      longestRecord,
+      longestRecordAdvice: longestRecord === undefined ? undefined : ADVICE,
+      signal,
+    })) {
       if (search.isOpen) search.look(batch, isStrict ? required : []);
       this.#hasAllFields = !search.isOpen;
       yield batch;
@@ -302,6 +306,9 @@ export class RecordSource implements Records<string>, AsyncDisposable {
     return required.length === 1 ? (required[0] as string) : (required.find(lacks) ?? "");
   }
 }
+
+/** Of a record that memory has no room for. */
+const ADVICE = "If not, give it more by --memory.";
 
 export interface Row {
   readonly text: string;

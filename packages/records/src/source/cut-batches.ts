@@ -26,6 +26,7 @@ export interface CutOptions {
   /** Memory of the caller's, `batchBytes` long. */
   readonly into?: Uint8Array<ArrayBuffer> | undefined;
   readonly longestRecord: number;
+  readonly longestRecordAdvice: string | undefined;
   readonly signal: AbortSignal | undefined;
   /** The offset of the reader's first byte. */
   readonly byteOffset: number;
@@ -174,9 +175,9 @@ class RecordBuffer {
   /** @param most bytes that the array may grow to. */
   #makeRoom(most: number): void {
     if (this.length < this.#bytes.length) return;
-    const { longestRecord } = this.#options;
+    const { longestRecord, longestRecordAdvice } = this.#options;
     if (this.length >= longestRecord) {
-      throw tooLong(this.#reader.source, this.byteOffset, longestRecord);
+      throw tooLong(this.#reader.source, this.byteOffset, longestRecord, longestRecordAdvice);
     }
     this.#resize(Math.min(2 * this.length, most));
   }
@@ -198,10 +199,15 @@ const BEHIND = 1 << 14;
 
 const LARGE = 8 << 20;
 
-function tooLong(source: string, offset: number, longest: number): PartdError {
-  return new PartdError(
-    "ERR_PARTD_CORRUPT",
-    `The record of ${source} at byte ${offset} is longer than ${longest} bytes, the most allowed: is a line ending or a closing quote missing?`,
-    { path: source.startsWith("<") ? undefined : source, offset },
-  );
+function tooLong(
+  source: string,
+  offset: number,
+  longest: number,
+  advice: string | undefined,
+): PartdError {
+  const what = `The record of ${source} at byte ${offset} is longer than ${longest} bytes, the most allowed: is a line ending or a closing quote missing?`;
+  return new PartdError("ERR_PARTD_CORRUPT", advice === undefined ? what : `${what} ${advice}`, {
+    path: source.startsWith("<") ? undefined : source,
+    offset,
+  });
 }

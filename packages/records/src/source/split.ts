@@ -118,6 +118,7 @@ const cutsInOrder: Cuts<unknown> = async (path, size, targets, format) => {
     const batches = cutBatches(reader, format.cutter(), {
       batchBytes: 1 << 18,
       longestRecord: 2 ** 30,
+      longestRecordAdvice: undefined,
       signal: undefined,
       byteOffset: 0,
       hasLines: true,

@@ -71,6 +71,7 @@ export class TextRecords<R> implements PartRecords<R> {
       into,
       batchBytes = into?.length ?? 1 << 20,
       longestRecord = 2 ** 30,
+      longestRecordAdvice,
       signal = this.#options.signal,
     } = options;
     for (const [name, bytes] of Object.entries({ batchBytes, longestRecord })) {
@@ -81,7 +82,7 @@ export class TextRecords<R> implements PartRecords<R> {
     const inputs = isPart(source) ? [{ path: source.path, range: source }] : inputsOf(source);
     let consumed = 0;
     for await (const input of inputs) {
-      const cut = { batchBytes, into, longestRecord, signal };
+      const cut = { batchBytes, into, longestRecord, longestRecordAdvice, signal };
       consumed += yield* this.#inputBatches(input, consumed, cut);
     }
   }
@@ -89,7 +90,10 @@ export class TextRecords<R> implements PartRecords<R> {
   async *#inputBatches(
     input: Input,
     consumed: number,
-    options: Pick<CutOptions, "batchBytes" | "into" | "longestRecord" | "signal">,
+    options: Pick<
+      CutOptions,
+      "batchBytes" | "into" | "longestRecord" | "longestRecordAdvice" | "signal"
+    >,
   ): AsyncGenerator<ByteBatch, number> {
     options.signal?.throwIfAborted();
     const opened = await openReader(input);

@@ -23,7 +23,7 @@ export async function* keyedBatches<R>(
     yield* readAll(run, input);
     return;
   }
-  const keys = { fields, missing };
+  const keys = { fields, missing, limit: run.reading.limit };
   const mostBytes = run.workspace.byteLength * UNSEEN_SHARE;
   const read = async function* (sources: Iterable<Records<R>>) {
     const found = unseenRecords(sources, keys, mostBytes, run.signal, (scan, consumed) => {
@@ -57,7 +57,7 @@ export async function* keyedBatches<R>(
 const UNSEEN_SHARE = 0.1;
 
 export async function* readAll(run: Run, input: Input<unknown>): AsyncGenerator<KeyedBatch> {
-  for await (const batch of input.batches(run.signal)) {
+  for await (const batch of input.batches(run.reading)) {
     run.progress.read(batch, input.consumed);
     yield batch;
   }

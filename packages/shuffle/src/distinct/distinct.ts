@@ -1,6 +1,8 @@
+import { createHash } from "node:crypto";
 import { checkOptionNames, type OptionNames } from "@partd/core/author";
-import type { Records } from "@partd/records";
+import { hashKey, type Records } from "@partd/records";
 import { KeyIndex, NO_NUMBER } from "../fold/key-index.js";
+import type { Reading } from "../run/record-limit.js";
 import { RecordOutput } from "../run/record-output.js";
 import { RUN_OPTIONS, Run, type RunOptions } from "../run/run.js";
 import type { Visit } from "../run/walk.js";
@@ -67,7 +69,7 @@ async function* firsts<R>(
   options: RunOptions,
   visit: Visit,
 ): AsyncGenerator<void> {
-  const run = new Run(options, await input.byteLength());
+  const run = new Run("distinct", options, await input.byteLength());
   try {
     yield* firstOfEach(run, read(run), visit, 0, new KeyIndex());
   } finally {
@@ -154,25 +156,42 @@ async function* spilled(run: Run, chain: Chain): AsyncGenerator<KeyedBatch> {
 /** The record itself as its key. */
 class WholeRecordKeyer<R> implements Keyer<R> {
   /** The record's bytes without its line ending. */
-  scan(records: Records<R>, signal: AbortSignal | undefined): Scans {
+  scan(records: Records<R>, reading: Reading): Scans {
     const toKeyed = keyedBy(({ bytes, ends }, i, columns) => {
       const start = i === 0 ? 0 : ends[i - 1]!;
       let end = ends[i]!;
       if (bytes[end - 1] === LF) end--;
       if (bytes[end - 1] === CR) end--;
-      columns.addKey(bytes.subarray(start, end));
+      addWhole(columns, bytes.subarray(start, end));
       return true;
     });
-    return scanAll(records, [], signal, toKeyed);
+    return scanAll(records, [], reading, toKeyed);
   }
 
   writeKey(record: R, columns: KeyColumns): true {
     const encoded = encodeStructured(record);
-    if (typeof encoded === "string") columns.addText(encoded);
-    else columns.addKey(encoded);
+    if (typeof encoded !== "string") addWhole(columns, encoded);
+    else if (encoded.length < LONG) columns.addText(encoded);
+    else addWhole(columns, Buffer.from(encoded));
     return true;
   }
 }
+
+/**
+ * A long record's key is its digest: as its own key one of 200 MB was in memory five times. It has another hash than a
+ * short record of these same bytes, so that the two differ.
+ */
+function addWhole(columns: KeyColumns, record: Uint8Array): void {
+  if (record.length < LONG) {
+    columns.addKey(record);
+    return;
+  }
+  const digest = createHash("sha256").update(record).digest();
+  const { low, high } = hashKey(digest, 0, digest.length);
+  columns.add(digest, 0, digest.length, ~low >>> 0, ~high >>> 0);
+}
+
+const LONG = 64 << 10;
 
 const LF = 0x0a;
 const CR = 0x0d;

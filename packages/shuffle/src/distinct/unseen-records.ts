@@ -1,4 +1,5 @@
 import type { Records, Scan, Scanner } from "@partd/records";
+import { batchOptions, type RecordLimit } from "../run/record-limit.js";
 import { type KeyedBatch, selected } from "../source/keyed-batch.js";
 import { type Missing, presentIn } from "../source/missing.js";
 
@@ -6,6 +7,7 @@ import { type Missing, presentIn } from "../source/missing.js";
 export interface KeyFields {
   readonly fields: readonly string[];
   readonly missing: Missing;
+  readonly limit: RecordLimit | undefined;
 }
 
 /** Records, and whether none of their keys has come before. */
@@ -22,7 +24,7 @@ export interface UnseenBatch {
  */
 export async function* unseenRecords(
   sources: Iterable<Records<unknown>>,
-  { fields, missing }: KeyFields,
+  { fields, missing, limit }: KeyFields,
   mostBytes: number,
   signal: AbortSignal | undefined,
   onRead: (scan: Scan, consumed: number) => void,
@@ -34,7 +36,7 @@ export async function* unseenRecords(
   let unseen = 0;
   for (const records of sources) {
     scanner ??= records.format.scanner(fields, { totals: !isFull });
-    for await (const batch of records.batches({ signal })) {
+    for await (const batch of records.batches(batchOptions({ signal, limit }))) {
       const scan: Scan = scanner.scan(batch);
       onRead(scan, batch.consumed);
       const present = presentIn(scan, batch, fields, missing);

@@ -1,5 +1,6 @@
 import { PartdError } from "@partd/core";
 import { checkOptionNames, type OptionNames } from "@partd/core/author";
+import type { Operation } from "../run/record-limit.js";
 import { RUN_OPTIONS, Run, type RunOptions } from "../run/run.js";
 import type { By, KeyOf } from "../source/by.js";
 import { fieldsOf } from "../source/by.js";
@@ -43,7 +44,7 @@ export function countBy<R, const B extends By<R>>(
   options: CountByOptions<R, B>,
 ): Entries<KeyOf<R, B>, number> {
   checkOptionNames("countBy", options, COUNT_OPTIONS);
-  return entries(source, options, { count: count() }, ([counted]) => counted as number);
+  return entries("countBy", source, options, { count: count() }, ([counted]) => counted as number);
 }
 
 export interface ReduceByOptions<R, B extends By<R>, A> extends CountByOptions<R, B> {
@@ -79,7 +80,7 @@ export function reduceBy<R, const B extends By<R>, A>(
     );
   }
   const reduced = own({ initial: initial as (key: unknown) => A, add: reduce });
-  return entries(source, options, { reduced }, ([result]) => result as A);
+  return entries("reduceBy", source, options, { reduced }, ([result]) => result as A);
 }
 
 /** Aggregates by the name that their result gets: made by `count()`, `sum("ms")` …, or of one's own. */
@@ -148,7 +149,8 @@ export function aggregate<R, const B extends By<R>, S extends Selection<R>>(
       `select must be an object of aggregates, as in { n: count(), total: sum("ms") }, not ${String(options.select)}.`,
     );
   }
-  return entries(source, options, options.select, rowsOf<S, R>(Object.keys(options.select)));
+  const toRow = rowsOf<S, R>(Object.keys(options.select));
+  return entries("aggregate", source, options, options.select, toRow);
 }
 
 /** Makes the object of a key's results. */
@@ -167,6 +169,7 @@ function rowsOf<S, R>(names: readonly string[]): (results: unknown[]) => Aggrega
 }
 
 function entries<R, B extends By<R>, V>(
+  operation: Operation,
   source: Source<R>,
   options: CountByOptions<R, B>,
   selection: Selection<R>,
@@ -176,7 +179,7 @@ function entries<R, B extends By<R>, V>(
   fieldsOf(options.by);
   const aggregates = Object.entries(selection).map(([name, one]) => toAggregate(name, one));
   return new Entries(async function* () {
-    const run = new Run(options, await byteLengthOf(source));
+    const run = new Run(operation, options, await byteLengthOf(source));
     try {
       const batches = foldBatches(run, source, options, aggregates);
       for await (const results of fold(run, batches, aggregates)) {

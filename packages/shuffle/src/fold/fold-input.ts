@@ -1,4 +1,5 @@
 import { type Records, type Scan, type Scanner, VALUE_KIND, valueAt } from "@partd/records";
+import { batchOptions, type RecordLimit } from "../run/record-limit.js";
 import type { Run } from "../run/run.js";
 import type { By } from "../source/by.js";
 import { FieldWatch } from "../source/field-watch.js";
@@ -44,7 +45,8 @@ async function* scannedBatches<R>(
   if (keyer.fields && values.fields) {
     const { fields: keyFields, missing } = keyer;
     const { names } = values;
-    const plan = { keyFields, valueFields: values.fields, names, missing };
+    const { limit } = run.reading;
+    const plan = { keyFields, valueFields: values.fields, names, missing, limit };
     const mostBytes = run.workspace.byteLength * TOTALS_SHARE;
     // Totals can be merged while the table is empty: it has no values that were spilled.
     const batchesOf = async function* (sources: Iterable<Records<R>>, isFirst: boolean) {
@@ -74,7 +76,7 @@ async function* scannedBatches<R>(
     return;
   }
   const input = new RecordsInput(records, keyer);
-  for await (const keyed of input.batches(run.signal)) {
+  for await (const keyed of input.batches(run.reading)) {
     const { bytes, ends } = keyed;
     for (let i = 0; i < keyed.count; i++) {
       values.add(input.decode(bytes, i === 0 ? 0 : ends[i - 1]!, ends[i]!));
@@ -96,6 +98,7 @@ export interface FieldPlan {
   /** Those of the aggregates in `MERGEABLE`, if all are there. */
   readonly names: readonly string[] | undefined;
   readonly missing: Missing;
+  readonly limit: RecordLimit | undefined;
 }
 
 /** What a thread that folds is started with. */
@@ -111,7 +114,7 @@ export interface FoldJob extends FieldPlan, Share {
  */
 export async function* fieldBatches<R>(
   sources: Iterable<Records<R>>,
-  { keyFields, valueFields, names, missing }: FieldPlan,
+  { keyFields, valueFields, names, missing, limit }: FieldPlan,
   mostBytes: number,
   signal: AbortSignal | undefined,
   onRead: (scan: Scan, consumed: number) => void,
@@ -125,7 +128,7 @@ export async function* fieldBatches<R>(
       values: asked,
       totals: totalled !== undefined,
     });
-    for await (const batch of records.batches({ signal })) {
+    for await (const batch of records.batches(batchOptions({ signal, limit }))) {
       const scan: Scan = scanner.scan(batch);
       onRead(scan, batch.consumed);
       const present = presentIn(scan, batch, keyFields, missing);

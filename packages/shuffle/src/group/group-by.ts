@@ -47,7 +47,7 @@ async function* groups<K, R>(
   input: Input<R>,
   options: RunOptions,
 ): AsyncGenerator<readonly StoredGroup<K, R>[]> {
-  const run = new Run(options, await input.byteLength());
+  const run = new Run("groupBy", options, await input.byteLength());
   try {
     for (const chain of await partitionByHash(run, input, CACHED_BYTES)) {
       yield* chainGroups<K, R>(run.workspace, chain, input, 1);
@@ -73,12 +73,12 @@ export async function partitionByHash(
   input: Input<unknown>,
   longest = Number.POSITIVE_INFINITY,
 ): Promise<readonly Chain[]> {
-  const { workspace, progress, signal } = run;
+  const { workspace, progress, signal, reading } = run;
   const whole = workspace.chain();
   let fan: Fan | undefined;
   const isFull = (more: number) =>
     whole.length * workspace.blockSize + more > longest || !fitsInMemory(workspace, whole, more);
-  for await (const batch of input.batches(signal)) {
+  for await (const batch of input.batches(reading)) {
     signal?.throwIfAborted();
     // What a huge record would push out goes first: else it would be there twice while it is moved.
     if (!fan && isFull(hugeBytes(batch))) {

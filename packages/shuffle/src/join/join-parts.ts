@@ -49,7 +49,7 @@ export class JoinParts {
   }
 
   async *#readLeft(): AsyncGenerator<KeyedBatch> {
-    for await (const batch of this.#left.batches(this.#run.signal)) {
+    for await (const batch of this.#left.batches(this.#run.reading)) {
       this.#run.signal?.throwIfAborted();
       this.#run.progress.read(batch, this.#left.consumed);
       yield batch;

@@ -204,13 +204,13 @@ async function lineWork(
   const rightParts = await records[1]?.split(1);
   if (!parts || !rightParts) return undefined;
   const isSettled = async ({ keyer }: JoinSide, [first]: readonly RecordsPart[]) =>
-    first === undefined || (await keyer.watch?.isSettledBy(first, run.signal)) !== false;
+    first === undefined || (await keyer.watch?.isSettledBy(first, run.reading)) !== false;
   // Lines are joined without looking for the fields.
   if (!(await isSettled(left, parts)) || !(await isSettled(right, rightParts))) return undefined;
   const threads = Math.min(threadsFor(run, leftBytes, options.threads), fitting);
   const mostBytes = room / threads;
   return {
-    job: { by, rightBy, kind, left: parts, right: rightParts, mostBytes },
+    job: { by, rightBy, kind, left: parts, right: rightParts, mostBytes, limit: run.reading.limit },
     threads,
     charged: room,
   };
@@ -223,8 +223,8 @@ const KEPT_SHARE = 0.6;
 function partsInput(parts: readonly RecordsPart[], keyer: GroupKeyer<unknown>): LeftInput {
   return {
     consumed: undefined,
-    async *batches(signal) {
-      for (const part of parts) yield* inputOf(openPart(part), keyer).batches(signal);
+    async *batches(reading) {
+      for (const part of parts) yield* inputOf(openPart(part), keyer).batches(reading);
     },
   };
 }
@@ -234,7 +234,7 @@ async function joinRun({ left, right, options }: JoinPlan): Promise<Run> {
   const byteLength = lengths.includes(undefined)
     ? undefined
     : lengths.reduce<number>((sum, length) => sum + length!, 0);
-  return new Run(options, byteLength);
+  return new Run("join", options, byteLength);
 }
 
 async function* joined(

@@ -1,4 +1,5 @@
 import { openPart, type RecordsPart, type Scanner } from "@partd/records";
+import { batchOptions, type RecordLimit } from "../run/record-limit.js";
 import type { JoinKind } from "./kind.js";
 
 /** A join of lines of JSON by fields, both sides of which are plain files. */
@@ -10,6 +11,7 @@ export interface LineJob {
   readonly right: readonly RecordsPart[];
   /** Memory for the right side, of each thread. */
   readonly mostBytes: number;
+  readonly limit: RecordLimit | undefined;
 }
 
 /** The kinds for which no record on the right has to be known to have no partner. */
@@ -24,19 +26,22 @@ export class LineJoiner {
   readonly #scanner: Scanner;
   /** For all parts: new memory for each took as long as the scan. */
   readonly #into: Uint8Array<ArrayBuffer>;
+  readonly #limit: RecordLimit | undefined;
 
-  private constructor(kind: LineKind, scanner: Scanner, into: Uint8Array<ArrayBuffer>) {
+  private constructor({ kind, limit }: LineJob, scanner: Scanner, into: Uint8Array<ArrayBuffer>) {
     this.#kind = kind;
+    this.#limit = limit;
     this.#scanner = scanner;
     this.#into = into;
   }
 
   /** Reads the right side. `undefined` if it is too large, or the scanner keeps nothing here. */
   static async open(
-    { by, rightBy, kind, left, right, mostBytes }: LineJob,
+    job: LineJob,
     onRead: OnRead,
     signal?: AbortSignal,
   ): Promise<LineJoiner | undefined> {
+    const { by, rightBy, left, right, mostBytes, limit } = job;
     const [first] = left;
     if (!first) return undefined;
     const scanner = openPart(first).format.scanner(by, { partners: rightBy });
@@ -44,12 +49,15 @@ export class LineJoiner {
     if (!partners) return undefined;
     const into = new Uint8Array(READ_BYTES);
     for (const part of right) {
-      for await (const batch of openPart(part).batches({ into, signal })) {
+      for await (const batch of openPart(part).batches({
+        ...batchOptions({ signal, limit }),
+        into,
+      })) {
         if (!partners.keep(batch) || partners.byteLength > mostBytes) return undefined;
         onRead(0, batch.bytes.length);
       }
     }
-    return new LineJoiner(kind, scanner, into);
+    return new LineJoiner(job, scanner, into);
   }
 
   /**
@@ -62,7 +70,8 @@ export class LineJoiner {
     onRead: OnRead,
   ): AsyncGenerator<Uint8Array<ArrayBuffer>, number | undefined> {
     const { partners } = this.#scanner;
-    for await (const batch of openPart(part).batches({ into: this.#into })) {
+    const options = { ...batchOptions({ limit: this.#limit }), into: this.#into };
+    for await (const batch of openPart(part).batches(options)) {
       const scan = this.#scanner.scan(batch);
       const lines = partners!.lines(scan, this.#kind);
       if (!lines) return batch.position.byteOffset;

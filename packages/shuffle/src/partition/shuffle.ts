@@ -54,11 +54,11 @@ async function* partitions<K, R>(
   finder: PartitionFinder,
   options: RunOptions,
 ): AsyncGenerator<readonly StoredPartition<K, R>[]> {
-  const run = new Run(options, await input.byteLength(), finder.count);
+  const run = new Run("shuffle", options, await input.byteLength(), finder.count);
   const { workspace, progress, signal } = run;
   try {
     const chains = Array.from({ length: finder.count }, () => workspace.chain());
-    for await (const batch of input.batches(signal)) {
+    for await (const batch of input.batches(run.reading)) {
       signal?.throwIfAborted();
       const { keys, keyStarts, keyEnds } = batch;
       await appendBatch(

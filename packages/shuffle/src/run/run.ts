@@ -6,6 +6,7 @@ import type { TapeSpace } from "../spill/tape.js";
 import { TemporaryFile } from "../spill/temporary-file.js";
 import { Workspace } from "../spill/workspace.js";
 import { type Progress, ProgressReport } from "./progress.js";
+import { limitOf, type Operation, type Reading } from "./record-limit.js";
 
 /**
  * What every operation takes. An option that makes no sense is `ERR_PARTD_VALUE`, at the call or when
@@ -18,8 +19,9 @@ export interface RunOptions {
   /**
    * Bytes of memory for records: resident memory stays below it and 150 MiB for all else, however much
    * there is to do. At least 1 MB. Default: a quarter of what the process may use.
-   * That holds for one record of nearly that size, too, while it stays bytes; parsed, it takes what it takes. Where
-   * a sort gives several such in a row, there is one more in memory: that which the caller has just read.
+   * That holds for one long record, too, while it stays bytes; parsed, it takes what it takes. One that is longer than
+   * `longestRecord()` is `ERR_PARTD_CORRUPT`. Where a sort gives several long ones in a row, there is one more in
+   * memory: that which the caller has just read.
    */
   readonly memory?: number | undefined;
   /**
@@ -51,17 +53,25 @@ export class Run {
   readonly workspace: Workspace;
   readonly progress: ProgressReport;
   readonly signal: AbortSignal | undefined;
+  readonly reading: Reading;
 
   /**
    * @param byteLength what there is to read, where that is known.
    * @param growing chains that grow at the same time, where their number is given.
    * @param space for what does not fit in memory, in place of what the options say.
    */
-  constructor(options: RunOptions, byteLength?: number, growing?: number, space?: TapeSpace) {
+  constructor(
+    operation: Operation,
+    options: RunOptions,
+    byteLength?: number,
+    growing?: number,
+    space?: TapeSpace,
+  ) {
     checkRunOptions(options);
     const memory = memoryFor(options);
     this.memory = memory;
     this.signal = options.signal;
+    this.reading = { signal: options.signal, limit: limitOf(operation, memory) };
     const spilled =
       space ??
       (options.store

@@ -1,6 +1,6 @@
 import type { RecordCodec } from "../source/input.js";
 
-/** Takes a record: the array holds until it returns, unless it is the visitor's own. */
+/** Takes a record: the array holds until the walk goes on, unless it is the visitor's own. */
 export type Visit = (bytes: Uint8Array, start: number, end: number, isOwn?: boolean) => void;
 
 /**
@@ -51,7 +51,7 @@ export class DecodedBatches<R> implements AsyncIterableIterator<readonly R[], un
   }
 }
 
-/** The records of a walk end to end, unparsed, in pieces of 256 KiB at most, or one record. */
+/** The records of a walk end to end, unparsed, in pieces of 256 KiB at most, or one record of up to 1 MiB, or any that is our own. */
 export async function* unparsed(
   walk: Walk,
   codec: RecordCodec<unknown>,
@@ -60,6 +60,7 @@ export async function* unparsed(
   const step = walk((bytes, start, end, isOwn) => {
     codec.checkBytes(bytes, start);
     if (isOwn && end - start >= OWN_BYTES) pieces.add(bytes.subarray(start, end));
+    else if (end - start >= LENT_BYTES) pieces.lend(bytes.subarray(start, end));
     else pieces.write(bytes, start, end);
   });
   while (await step()) yield* pieces.takeFull();
@@ -69,7 +70,7 @@ export async function* unparsed(
 class PieceWriter {
   #piece: Uint8Array = NOTHING;
   #used = 0;
-  #full: Uint8Array[] = [];
+  #full: { readonly bytes: Uint8Array; readonly isLent: boolean }[] = [];
 
   write(bytes: Uint8Array, start: number, end: number): void {
     if (end - start > this.#piece.length - this.#used) this.#begin(end - start);
@@ -78,9 +79,15 @@ class PieceWriter {
   }
 
   /** A piece that is ours, without a copy. */
-  add(piece: Uint8Array): void {
+  add(bytes: Uint8Array): void {
     this.#end();
-    this.#full.push(piece);
+    this.#full.push({ bytes, isLent: false });
+  }
+
+  /** A piece that holds until the walk goes on: it is copied bit by bit, when it is taken. */
+  lend(bytes: Uint8Array): void {
+    this.#end();
+    this.#full.push({ bytes, isLent: true });
   }
 
   /** The first pieces are short, each four times the one before: most groups are. */
@@ -91,18 +98,28 @@ class PieceWriter {
   }
 
   #end(): void {
-    if (this.#used > 0) this.#full.push(this.#piece.subarray(0, this.#used));
+    if (this.#used > 0) {
+      this.#full.push({ bytes: this.#piece.subarray(0, this.#used), isLent: false });
+    }
     this.#piece = NOTHING;
     this.#used = 0;
   }
 
-  takeFull(): Uint8Array[] {
+  *takeFull(): Generator<Uint8Array> {
     const full = this.#full;
     this.#full = [];
-    return full;
+    for (const { bytes, isLent } of full) {
+      if (!isLent) {
+        yield bytes;
+        continue;
+      }
+      for (let at = 0; at < bytes.length; at += PIECE_BYTES) {
+        yield new Uint8Array(bytes.subarray(at, at + PIECE_BYTES));
+      }
+    }
   }
 
-  takeAll(): Uint8Array[] {
+  takeAll(): Generator<Uint8Array> {
     this.#end();
     return this.takeFull();
   }
@@ -113,3 +130,5 @@ const FIRST_PIECE_BYTES = 1 << 10;
 const PIECE_BYTES = 256 << 10;
 /** Shorter records are copied into pieces with others. */
 const OWN_BYTES = 64 << 10;
+/** A whole copy of a record of 200 MB, beside the reader's buffer, was more than memory has room for. */
+const LENT_BYTES = 1 << 20;

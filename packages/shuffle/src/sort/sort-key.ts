@@ -45,12 +45,12 @@ export class SortKeyer<R> implements Keyer<R> {
       this.#writeScanned(scan, i, columns);
       return true;
     });
-    this.scan = (records, signal) => {
+    this.scan = (records, reading) => {
       const watched = (scan: Scan) => {
         this.#watch.scanned(scan, records);
         return toKeyed(scan);
       };
-      return scanAll(records, fields, signal, watched, values);
+      return scanAll(records, fields, reading, watched, values);
     };
   }
 

@@ -51,10 +51,10 @@ async function* sorted<R>(
     directory === undefined
       ? undefined
       : await openCheckpoint(directory, spillOf(byteLength, memoryFor(options)));
-  const run = new Run(options, byteLength, undefined, checkpoint?.space);
+  const run = new Run("sort", options, byteLength, undefined, checkpoint?.space);
   try {
     const sorter = new Sorter(run.workspace, checkpoint);
-    for await (const batch of input.batches(run.signal)) {
+    for await (const batch of input.batches(run.reading)) {
       run.signal?.throwIfAborted();
       await sorter.add(batch);
       run.progress.read(batch, input.consumed);

@@ -4,6 +4,7 @@ import { RUN_OPTIONS, Run } from "../run/run.js";
 import type { Visit } from "../run/walk.js";
 import { type Input, inputOf, type Source } from "../source/input.js";
 import { BatchWriter, type KeyedBatch } from "../source/keyed-batch.js";
+import { hugeBytes } from "../spill/fan.js";
 import type { SortOptions } from "./sort.js";
 import { SortKeyer } from "./sort-key.js";
 import { Sorter } from "./sorter.js";
@@ -36,26 +37,29 @@ async function* firstInOrder<R>(
   options: TopOptions<R>,
   visit: Visit,
 ): AsyncGenerator<void> {
-  const run = new Run(options, await input.byteLength());
+  const run = new Run("top", options, await input.byteLength());
   const { workspace, progress, signal } = run;
   try {
     const candidates = new Candidates(options.n, workspace.byteLength / 4);
     let sorter: Sorter | undefined;
-    for await (const batch of input.batches(signal)) {
+    for await (const batch of input.batches(run.reading)) {
       signal?.throwIfAborted();
-      candidates.add(batch);
-      progress.read(batch, input.consumed);
-      if (candidates.isTooLarge) {
+      const isHuge = hugeBytes(batch) > 0;
+      if (!isHuge) candidates.add(batch);
+      if (isHuge || candidates.isTooLarge) {
         sorter ??= new Sorter(workspace);
         for (const kept of candidates.take()) await sorter.add(kept);
       }
+      // As a candidate it would be copied twice.
+      if (isHuge) await sorter?.add(batch);
+      progress.read(batch, input.consumed);
     }
     progress.write();
     sorter ??= new Sorter(workspace);
     for (const kept of candidates.take()) await sorter.add(kept);
     let left = options.n;
-    for await (const _ of sorter.walk(({ bytes, keyEnd, end }) => {
-      if (left-- > 0) visit(bytes, keyEnd, end);
+    for await (const _ of sorter.walk(({ bytes, keyEnd, end, isOwn }) => {
+      if (left-- > 0) visit(bytes, keyEnd, end, isOwn);
     })) {
       yield;
       if (left <= 0) return;

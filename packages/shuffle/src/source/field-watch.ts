@@ -8,6 +8,7 @@ import {
   VALUE_KIND,
   valueAt,
 } from "@partd/records";
+import { batchOptions, type Reading } from "../run/record-limit.js";
 
 /**
  * Looks for the fields of a key until some record has had each. One that none has is likely to be mistyped, which
@@ -69,10 +70,10 @@ export class FieldWatch {
   }
 
   /** Whether the first records of a part have the fields: then threads may read on without looking for them. */
-  async isSettledBy(part: RecordsPart, signal: AbortSignal | undefined): Promise<boolean> {
+  async isSettledBy(part: RecordsPart, reading: Reading): Promise<boolean> {
     const records = openPart(part);
     const scanner = records.format.scanner([], { values: this.#fields });
-    for await (const batch of records.batches({ signal })) {
+    for await (const batch of records.batches(batchOptions(reading))) {
       this.scannedValues(scanner.scan(batch), this.#fields, records);
       break;
     }

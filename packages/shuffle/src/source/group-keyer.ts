@@ -27,8 +27,8 @@ export class GroupKeyer<R> implements Keyer<R> {
     this.#key = keyFunction(by);
     this.scan =
       fields &&
-      ((records, signal) => {
-        return scanAll(records, fields, signal, (scan, batch) => {
+      ((records, reading) => {
+        return scanAll(records, fields, reading, (scan, batch) => {
           this.watch?.scanned(scan, records);
           const indices = presentIn(scan, batch, fields, missing);
           return indices ? selected(scan, indices) : scan;

@@ -1,5 +1,6 @@
 import { PartdError } from "@partd/core";
 import type { Records } from "@partd/records";
+import type { Reading } from "../run/record-limit.js";
 import { heapSize } from "./heap-size.js";
 import type { KeyColumns } from "./key-columns.js";
 import { BatchWriter, type KeyedBatch } from "./keyed-batch.js";
@@ -29,7 +30,7 @@ export interface RecordCodec<R> {
 export interface Input<R> extends RecordCodec<R> {
   /** Bytes to come, where that is known. */
   byteLength(): Promise<number | undefined>;
-  batches(signal: AbortSignal | undefined): AsyncIterable<KeyedBatch>;
+  batches(reading: Reading): AsyncIterable<KeyedBatch>;
   /** Bytes read so far, counted as `byteLength` does; `undefined` where only the batches tell. */
   readonly consumed: number | undefined;
 }
@@ -43,7 +44,7 @@ export interface Keyer<R> {
    */
   writeKey(record: R, columns: KeyColumns, bytes: () => Uint8Array): boolean;
   /** Keys the records of a reader without parsing them; not there where it takes the records themselves. */
-  scan?: ((records: Records<R>, signal: AbortSignal | undefined) => Scans) | undefined;
+  scan?: ((records: Records<R>, reading: Reading) => Scans) | undefined;
   /** All records have been keyed. @throws `ERR_PARTD_VALUE` if none has the fields of the key. */
   end?(): void;
 }
@@ -90,7 +91,7 @@ class ObjectInput<R> implements Input<R> {
 
   async byteLength(): Promise<undefined> {}
 
-  async *batches(signal: AbortSignal | undefined): AsyncGenerator<KeyedBatch> {
+  async *batches({ signal }: Reading): AsyncGenerator<KeyedBatch> {
     const batch = new BatchWriter();
     for await (const records of inArrays(this.#source)) {
       for (const record of records) {

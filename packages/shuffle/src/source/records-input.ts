@@ -1,4 +1,5 @@
 import type { ByteBatch, Records, Scan } from "@partd/records";
+import { batchOptions, type Reading, whereParsed } from "../run/record-limit.js";
 import type { Input, Keyer } from "./input.js";
 import { KeyColumns } from "./key-columns.js";
 import { type KeyedBatch, selectedRecords } from "./keyed-batch.js";
@@ -19,10 +20,10 @@ export class RecordsInput<R> implements Input<R> {
     return this.#records.byteLength();
   }
 
-  async *batches(signal: AbortSignal | undefined): AsyncGenerator<KeyedBatch> {
+  async *batches(reading: Reading): AsyncGenerator<KeyedBatch> {
     const scans = this.#keyer.scan
-      ? this.#keyer.scan(this.#records, signal)
-      : scanAll(this.#records, [], signal, parsing(this.#records, this.#keyer));
+      ? this.#keyer.scan(this.#records, reading)
+      : scanAll(this.#records, [], whereParsed(reading), parsing(this.#records, this.#keyer));
     for await (const { batch, consumed } of scans) {
       this.consumed = consumed;
       if (batch.count > 0) yield batch;
@@ -57,12 +58,12 @@ export function isRecords<R>(source: AsyncIterable<R> | Iterable<R>): source is 
 export async function* scanAll<R>(
   records: Records<R>,
   fields: readonly string[],
-  signal: AbortSignal | undefined,
+  reading: Reading,
   toKeyed: (scan: Scan, batch: ByteBatch) => KeyedBatch = (scan) => scan,
   values: readonly string[] = [],
 ): AsyncGenerator<{ batch: KeyedBatch; consumed: number }> {
   const scanner = records.format.scanner(fields, { values });
-  for await (const batch of records.batches({ signal }) as AsyncIterable<ByteBatch>) {
+  for await (const batch of records.batches(batchOptions(reading)) as AsyncIterable<ByteBatch>) {
     yield { batch: toKeyed(scanner.scan(batch), batch), consumed: batch.consumed };
   }
 }

@@ -1,6 +1,7 @@
 import { Worker } from "node:worker_threads";
 import { onAbort } from "@partd/core/author";
 import type { RecordsPart } from "@partd/records";
+import type { RecordLimit } from "../run/record-limit.js";
 import type { Missing } from "../source/missing.js";
 import { errorOf, type ThreadFailure } from "../threads/thread-failure.js";
 import { PartTurns } from "./part-turns.js";
@@ -14,6 +15,7 @@ export interface ScatterJob {
   readonly parts: readonly RecordsPart[];
   /** In shared memory: see `Scatter`. */
   readonly positions: Float64Array;
+  readonly limit: RecordLimit;
   /** That of `PartTurns`. */
   readonly turns: Int32Array;
 }

@@ -5,10 +5,10 @@ import { PartTurns } from "./part-turns.js";
 import { Scatter } from "./scatter.js";
 import type { ScatterJob, ScatterMessage } from "./scatter-threads.js";
 
-const { fields, missing, paths, parts, positions, turns } = workerData as ScatterJob;
+const { fields, missing, paths, parts, positions, turns, limit } = workerData as ScatterJob;
 const tell = (message: ScatterMessage) => parentPort?.postMessage(message);
 try {
-  const scatter = new Scatter(fields, missing, paths, positions);
+  const scatter = new Scatter(fields, missing, paths, positions, limit);
   try {
     await scatter.parts(parts, new PartTurns(turns), (records, bytes) => tell({ records, bytes }));
   } finally {

@@ -9,6 +9,7 @@ import {
   type Scanner,
   type Scattered,
 } from "@partd/records";
+import { batchOptions, type RecordLimit } from "../run/record-limit.js";
 import { type Missing, presentIn } from "../source/missing.js";
 import type { PartTurns } from "./part-turns.js";
 
@@ -19,6 +20,7 @@ import type { PartTurns } from "./part-turns.js";
 export class Scatter {
   readonly #fields: readonly string[];
   readonly #missing: Missing;
+  readonly #limit: RecordLimit;
   readonly #files: number[];
   /** Where the next record of each file goes; threads share it. */
   readonly #positions: Float64Array;
@@ -28,8 +30,10 @@ export class Scatter {
     missing: Missing,
     paths: readonly string[],
     positions: Float64Array,
+    limit: RecordLimit,
   ) {
     this.#fields = fields;
+    this.#limit = limit;
     this.#missing = missing;
     this.#positions = positions;
     this.#files = [];
@@ -54,13 +58,14 @@ export class Scatter {
     onBatch: (scan: Scan, bytes: number) => void,
   ): Promise<void> {
     const scanner = records.format.scanner(this.#fields);
+    const options = batchOptions({ signal, limit: this.#limit });
     let consumed = 0;
-    for await (const batch of records.batches({ batchBytes: BATCH_BYTES, signal })) {
+    for await (const batch of records.batches({ ...options, batchBytes: BATCH_BYTES })) {
       // A header is known once there is a batch.
       if (consumed === 0) this.begin(records.format.header);
       const scan = scanner.scan(batch);
-      const { bytes, offsets } = this.#scatter(scan, batch);
-      this.#write(bytes, offsets, this.#reserve(offsets));
+      const scattered = this.#scatter(scan, batch);
+      scattered.write(this.#reserve(scattered.offsets));
       onBatch(scan, batch.consumed - consumed);
       consumed = batch.consumed;
     }
@@ -113,18 +118,19 @@ export class Scatter {
       isPlaced = turns.startOf(part) === part.start;
       return isPlaced ? undefined : "misplaced";
     };
+    const options = { ...batchOptions({ limit: this.#limit }), into: reading.into };
     try {
-      for await (const batch of records.batches({ into: reading.into })) {
+      for await (const batch of records.batches(options)) {
         const scan = reading.scanner.scan(batch);
-        const { bytes, offsets } = this.#scatter(scan, batch);
+        const scattered = this.#scatter(scan, batch);
         const hindrance = await place();
         if (hindrance) return hindrance;
-        const places = this.#reserve(offsets);
+        const places = this.#reserve(scattered.offsets);
         // Of a part with long records more batches follow, in the same turn.
         isPassed = records.reached >= part.end;
         if (isPassed) turns.pass(number, records.reached);
-        onBatch(scan.count, bytes.length);
-        this.#write(bytes, offsets, places);
+        onBatch(scan.count, scan.bytes.length);
+        scattered.write(places);
       }
     } catch (error) {
       // Of several malformed records, the first in the input is the error: it waits for its turn, too.
@@ -142,15 +148,50 @@ export class Scatter {
   }
 
   /** The batch by partition, without records that lack their key if they are to be left out. */
-  #scatter(scan: Scan, batch: ByteBatch): Pick<Scattered, "bytes" | "offsets"> {
+  #scatter(scan: Scan, batch: ByteBatch): Placed {
     const partitions = this.#files.length;
     const present = presentIn(scan, batch, this.#fields, this.#missing);
-    if (!present) return scan.partition(partitions);
+    const isHuge = scan.bytes.length >= HUGE;
+    if (!present && !isHuge) return this.#ordered(scan.partition(partitions));
     const assignment = new Uint32Array(scan.count).fill(partitions);
-    for (const i of present) {
+    for (let n = 0; n < (present?.length ?? scan.count); n++) {
+      const i = present?.[n] ?? n;
       assignment[i] = partitionOf(scan.hashLow[i]!, scan.hashHigh[i]!, partitions);
     }
-    return scan.scatter(assignment, partitions + 1);
+    return isHuge
+      ? this.#unordered(scan, assignment)
+      : this.#ordered(scan.scatter(assignment, partitions + 1));
+  }
+
+  #ordered({ bytes, offsets }: Scattered): Placed {
+    return {
+      offsets,
+      write: (places) => {
+        for (const [p, file] of this.#files.entries()) {
+          writeAll(file, bytes, offsets[p]!, offsets[p + 1]!, places[p]!);
+        }
+      },
+    };
+  }
+
+  /** Record by record from where they are: in their order there would be a second copy of a huge one. */
+  #unordered({ bytes, ends, count }: Scan, assignment: Uint32Array): Placed {
+    const offsets = new Uint32Array(this.#files.length + 2);
+    const startOf = (i: number) => (i === 0 ? 0 : ends[i - 1]!);
+    for (let i = 0; i < count; i++) offsets[assignment[i]! + 1]! += ends[i]! - startOf(i);
+    for (let p = 1; p < offsets.length; p++) offsets[p]! += offsets[p - 1]!;
+    return {
+      offsets,
+      write: (places) => {
+        for (let i = 0; i < count; i++) {
+          const p = assignment[i]!;
+          const file = this.#files[p];
+          if (file === undefined) continue;
+          writeAll(file, bytes, startOf(i), ends[i]!, places[p]!);
+          places[p]! += ends[i]! - startOf(i);
+        }
+      },
+    };
   }
 
   /** Takes the places of a batch in all files. */
@@ -160,12 +201,6 @@ export class Scatter {
       this.#positions[p]! += offsets[p + 1]! - offsets[p]!;
     }
     return places;
-  }
-
-  #write(bytes: Uint8Array, offsets: Uint32Array, places: Float64Array): void {
-    for (const [p, file] of this.#files.entries()) {
-      writeAll(file, bytes, offsets[p]!, offsets[p + 1]!, places[p]!);
-    }
   }
 
   close(): void {
@@ -178,6 +213,17 @@ interface Reading {
   readonly into: Uint8Array<ArrayBuffer>;
   scanner?: Scanner;
 }
+
+/** The records of a batch, each with its partition. */
+interface Placed {
+  /** Those of partition `p` take `offsets[p + 1] - offsets[p]` bytes. */
+  readonly offsets: Uint32Array;
+  /** @param places where those of each partition go in its file. */
+  write(places: Float64Array): void;
+}
+
+/** A batch of so many bytes is that of a huge record. */
+const HUGE = 8 << 20;
 
 /** 64 KiB for each of 64 files. */
 export const BATCH_BYTES = 4 << 20;

@@ -9,7 +9,8 @@ import { type GroupByOptions, groupBy } from "../group/group-by.js";
 import { type Partitioner, partitionFinder } from "../partition/partitioner.js";
 import { type ShuffleOptions, shuffle } from "../partition/shuffle.js";
 import { ProgressReport } from "../run/progress.js";
-import { RUN_OPTIONS, type RunOptions } from "../run/run.js";
+import { limitOf } from "../run/record-limit.js";
+import { memoryFor, RUN_OPTIONS, type RunOptions } from "../run/run.js";
 import { type By, fieldsOf, type KeyOf } from "../source/by.js";
 import { GroupKeyer } from "../source/group-keyer.js";
 import type { Source } from "../source/input.js";
@@ -120,6 +121,7 @@ async function scatterToFiles<R, B extends By<R>>(
   if (!(partitions <= MOST_OPEN_FILES)) return false;
   const { missing, watch } = new GroupKeyer(by, options);
   const { count } = partitionFinder("hash", partitions);
+  const limit = limitOf("split", memoryFor(options));
   const byteLength = await source.byteLength();
   const progress = new ProgressReport(options.onProgress, byteLength, () => 0);
   const threads = threadsFor(options.threads, byteLength);
@@ -129,13 +131,16 @@ async function scatterToFiles<R, B extends By<R>>(
       : undefined;
   const paths = await files.makeAll(count);
   const positions = new Float64Array(new SharedArrayBuffer(8 * count));
-  const scatter = new Scatter(fields, missing, paths, positions);
+  const scatter = new Scatter(fields, missing, paths, positions, limit);
   try {
     const { name, header } = source.format;
     const isApart = parts && typeof missing === "string" && (name !== "csv" || header);
-    if (isApart && (!watch || !parts[0] || (await watch.isSettledBy(parts[0], signal)))) {
+    if (
+      isApart &&
+      (!watch || !parts[0] || (await watch.isSettledBy(parts[0], { signal, limit })))
+    ) {
       scatter.begin(header);
-      const job = { fields, missing, paths, parts, positions, turns: PartTurns.state() };
+      const job = { fields, missing, paths, parts, positions, turns: PartTurns.state(), limit };
       await scatterByThreads(scatter, job, threads - 1, signal, (records, bytes) => {
         progress.add(records, bytes);
       });

@@ -176,7 +176,7 @@ export class Shuffle<R, const B extends By<R> = By<R>> {
       byteLength: async () => undefined,
       consumed: undefined,
       isJson: codec.isJson,
-      batches: (signal) => this.#read(index, signal),
+      batches: ({ signal }) => this.#read(index, signal),
       decode: (bytes, start, end) => codec.decode(bytes, start, end),
       checkBytes: (bytes, start) => codec.checkBytes(bytes, start),
     };
@@ -248,14 +248,14 @@ async function* walkInput(
   signal: AbortSignal | undefined,
   visit: Visit,
 ): AsyncGenerator<void> {
-  for await (const { count, bytes, ends } of input.batches(signal)) {
+  for await (const { count, bytes, ends } of input.batches({ signal })) {
     for (let i = 0; i < count; i++) visit(bytes, i === 0 ? 0 : ends[i - 1]!, ends[i]!);
     yield;
   }
 }
 
 async function* groups<K, R>(input: Input<R>, options: RunOptions) {
-  const run = new Run(options);
+  const run = new Run("groupBy", options);
   try {
     for (const chain of await partitionByHash(run, input)) {
       yield* chainGroups<K, R>(run.workspace, chain, input, 1);

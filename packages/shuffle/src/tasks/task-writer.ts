@@ -42,7 +42,7 @@ export class TaskWriter<R> implements AsyncDisposable {
     this.#checkOpen();
     await this.#agree();
     try {
-      for await (const batch of inputOf(source, this.#keyer).batches(options.signal)) {
+      for await (const batch of inputOf(source, this.#keyer).batches({ signal: options.signal })) {
         options.signal?.throwIfAborted();
         const { count, bytes, ends, keys, keyStarts, keyEnds, hashLow, hashHigh } = batch;
         for (let i = 0; i < count; i++) {

@@ -69,7 +69,7 @@ export async function sharesOf<R>(
   // The columns of a CSV are known once a batch came.
   if (!pieces || pieces.length < 2) return undefined;
   for (const watch of watches) {
-    if (watch && !(await watch.isSettledBy(pieces[0]!, run.signal))) return undefined;
+    if (watch && !(await watch.isSettledBy(pieces[0]!, run.reading))) return undefined;
   }
   const ahead = Math.min(AHEAD_BYTES, byteLength / 4);
   const others = (byteLength - ahead) / threads;

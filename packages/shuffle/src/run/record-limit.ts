@@ -1,0 +1,80 @@
+import type { BatchOptions } from "@partd/records";
+
+/** How long the records of a reader may be, as plain data, which a thread can be given. */
+export interface RecordLimit {
+  readonly memory: number;
+  /** How many times its length a record takes beside what is spilled. */
+  readonly copies: number;
+}
+
+/** How the records of a source are read. */
+export interface Reading {
+  readonly signal?: AbortSignal | undefined;
+  /** None where records come from elsewhere than a reader. */
+  readonly limit?: RecordLimit | undefined;
+}
+
+/**
+ * Copies of a record, measured with records as long as that allows. `distinct` cannot spill the keys that it knows,
+ * which take up to half of the memory; a `join` has both records of a pair, their line, and that of the pair before.
+ */
+const COPIES = {
+  groupBy: 1,
+  shuffle: 1,
+  split: 1,
+  sort: 1,
+  countBy: 1,
+  top: 1.25,
+  distinct: 1.25,
+  aggregate: 4,
+  reduceBy: 4,
+  join: 16,
+} as const;
+
+export type Operation = keyof typeof COPIES;
+
+/** Its bytes, its text and its values: where a function says the key. */
+const PARSED_COPIES = 4;
+
+export function limitOf(operation: Operation, memory: number): RecordLimit {
+  return { memory, copies: COPIES[operation] };
+}
+
+/** The same where each record is parsed. */
+export function whereParsed({ signal, limit }: Reading): Reading {
+  if (!limit) return { signal };
+  const { memory, copies } = limit;
+  return { signal, limit: { memory, copies: Math.max(copies, PARSED_COPIES) } };
+}
+
+/**
+ * The bytes of the longest record that an operation reads from a file or a stream of bytes. A longer one is an error
+ * while it is read, since a pipe may have no line endings at all.
+ *
+ * @param memory the option of that name.
+ */
+export function longestRecord(operation: Operation, memory: number): number {
+  return longestIn(limitOf(operation, memory));
+}
+
+function longestIn({ memory, copies }: RecordLimit): number {
+  return Math.min(Math.max(Math.floor(memory / copies), LEAST), MOST);
+}
+
+export function batchOptions({ signal, limit }: Reading): BatchOptions {
+  if (!limit) return { signal };
+  const { memory, copies } = limit;
+  const longest = longestIn(limit);
+  const enough = copies === 1 ? "its length" : `${copies} times its length`;
+  return {
+    signal,
+    longestRecord: longest,
+    longestRecordAdvice:
+      longest === MOST ? undefined : `If not, set memory (${memory} bytes) to ${enough} or more.`,
+  };
+}
+
+/** Several of them are no matter beside any memory. */
+const LEAST = 2 ** 20;
+/** That of a reader. */
+const MOST = 2 ** 30;
