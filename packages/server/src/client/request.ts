@@ -50,11 +50,16 @@ export class Request {
     return this.#settled;
   }
 
-  /** The server has carried it out. */
+  /** The server has carried it out. Throws, and fails, if that is not the whole answer. */
   succeed(): void {
     if (this.#settled) return;
     this.#settled = true;
-    this.answer.done();
+    try {
+      this.answer.done();
+    } catch (error) {
+      this.answer.failed(error);
+      throw error;
+    }
   }
 
   /** It failed, or was given up. */
