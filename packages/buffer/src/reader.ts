@@ -1,5 +1,5 @@
 import { decodeKey, type OperationOptions } from "@partd/core";
-import { type GetOptions, memoryFor, type Pace } from "@partd/core/author";
+import { type GetOptions, memoryFor, type Pace, sizesOf } from "@partd/core/author";
 import type { Blocks, Loan } from "@partd/core/memory";
 import type { ExclusiveWork } from "./exclusive-work.js";
 import type { Spiller } from "./spiller.js";
@@ -72,14 +72,14 @@ export class Reader {
   }
 
   async sizes(keys: readonly string[], options: OperationOptions): Promise<number[]> {
-    const work = () =>
-      Promise.all(
-        keys.map(async (key) => {
-          const value = this.#blocks.get(key);
-          const held = value === undefined ? 0 : this.#blocks.length(value);
-          return held + (await this.#spiller.flights.target.size(decodeKey(key), options));
-        }),
-      );
+    const work = async () => {
+      const held = keys.map((key) => {
+        const value = this.#blocks.get(key);
+        return value === undefined ? 0 : this.#blocks.length(value);
+      });
+      const below = await sizesOf(this.#spiller.flights.target, keys.map(decodeKey), options);
+      return held.map((bytes, i) => bytes + (below[i] as number));
+    };
     return this.#read(keys, work, options);
   }
 

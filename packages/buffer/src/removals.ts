@@ -1,5 +1,5 @@
 import { decodeKey, type OperationOptions } from "@partd/core";
-import type { Pace } from "@partd/core/author";
+import { type Pace, sizesOf } from "@partd/core/author";
 import type { Blocks } from "@partd/core/memory";
 import type { ExclusiveWork } from "./exclusive-work.js";
 import type { Spiller } from "./spiller.js";
@@ -77,7 +77,7 @@ export class Removals {
     const { target } = this.#spiller.flights;
     const found: string[] = [];
     for (const some of chunks(keys)) {
-      const sizes = await Promise.all(some.map((key) => target.size(decodeKey(key))));
+      const sizes = await sizesOf(target, some.map(decodeKey));
       found.push(...some.filter((_, i) => (sizes[i] as number) > 0));
       if (this.#pace.due) await this.#pace.rest();
     }
@@ -106,4 +106,4 @@ function* chunks(keys: Iterable<string>): Generator<string[], void, undefined> {
 }
 
 /** Keys that are looked for at once. */
-const AT_ONCE = 64;
+const AT_ONCE = 1_024;

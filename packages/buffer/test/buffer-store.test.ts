@@ -327,3 +327,32 @@ test("a slow store says how large its batches are", async () => {
   expect(spills.reduce((sum, bytes) => sum + bytes)).toBe(3_000_000);
   expect(spills.slice(0, -1).every((bytes) => bytes > 290_000 && bytes <= 300_000)).toBe(true);
 });
+
+test("a removal asks the slow store for the sizes of many held keys at once, and reads no value", async () => {
+  const asked: number[] = [];
+  let read = 0;
+  class Slow extends Dict {
+    protected override _sizes(keys: readonly string[]) {
+      asked.push(keys.length);
+      return super._sizes(keys);
+    }
+    protected override _get(keys: readonly string[]) {
+      read++;
+      return super._get(keys);
+    }
+    protected override _stream(key: string) {
+      read++;
+      return super._stream(key);
+    }
+  }
+  const slow = new Slow();
+  const keys = Array.from({ length: 3_000 }, (_, i) => `k${i}`);
+  await slow.append({ k7: bytes("below") });
+  await using store = new BufferStore(new Dict(), slow);
+  await store.append(keys.map((key) => [key, bytes("held")] as const));
+  expect(await store.size("k7")).toBe(9);
+  await store.delete(keys);
+  expect(asked).toEqual([1, 1_024, 1_024, 952]);
+  expect(read).toBe(0);
+  expect(await store.count()).toBe(0);
+});

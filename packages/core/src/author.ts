@@ -49,6 +49,7 @@ export {
   entriesByKey,
   prefixText,
   selectKeys,
+  sizesOf,
   streamedSize,
 } from "./store/listing.js";
 export type { EntryOrBatch, ExclusivePurpose, Primitives } from "./store/primitives.js";

@@ -111,6 +111,8 @@ test.each([
   ["fields that do not fill the packet", [Type.DROP, 0, 0, 0, 2, 0, 0, 0, 1, 1]],
   ["a key that leaves a directory", [Type.GET, 0, 0, 0, 8, 0, 0, 0, 1, 1, 11, 46, 46, 47, 97, 98]],
   ["a key's number that stands for none", [Type.GET, 0, 0, 0, 3, 0, 0, 0, 1, 1, 8]],
+  ["more sizes than bytes", [Type.SIZES, 0, 0, 0, 4, 0, 0, 0, 1, 0xff, 0xff, 0x3f]],
+  ["a count of keys", [Type.COUNT, 0, 0, 0, 4, 0, 0, 0, 1, 1, 3, 120]],
   ["more keys than bytes", [Type.GET, 0, 0, 0, 4, 0, 0, 0, 1, 0xff, 0xff, 0x3f]],
   ["a chunk of nothing", [Type.CHUNK, 0, 0, 0, 2, 0, 0, 0, 1, 1]],
   ["an upload of too much", [Type.UPLOAD, 0, 0, 0, 8, 0, 0, 0, 1, 2, 255, 255, 255, 255, 255, 1]],
@@ -170,6 +172,8 @@ function sampleMessages(): Uint8Array[] {
   one(Type.UNLOCK, 6);
   one(Type.UPLOAD, 6, Type.APPEND, 100);
   one(Type.CHUNK, 6, 65, 66);
+  one(Type.SIZES, 7, 2, "x", "y");
+  one(Type.COUNT, 8);
   one(Type.CREDIT, 2, 1_000);
   one(Type.CANCEL, 5);
   one(Type.SEEN, 1);

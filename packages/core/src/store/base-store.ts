@@ -160,9 +160,18 @@ export abstract class BaseStore extends Primitives implements Store {
   }
 
   async size(key: Key, options: OperationOptions = {}): Promise<number> {
-    const text = encodeKey(key);
-    const sizes = await this.#shared(options, () => this._sizes([text], options));
-    return sizes?.[0] ?? streamedSize(this, key, options);
+    const [size] = await this.sizes([key], options);
+    return size as number;
+  }
+
+  /** For authors: what `size` answers for each of `keys`. */
+  async sizes(keys: readonly Key[], options: OperationOptions = {}): Promise<readonly number[]> {
+    const texts = keys.map(encodeKey);
+    const known = await this.#shared(options, () => this._sizes(texts, options));
+    if (known !== undefined) return known;
+    const sizes: number[] = [];
+    for (const key of keys) sizes.push(await streamedSize(this, key, options));
+    return sizes;
   }
 
   async withLock<T>(

@@ -1,7 +1,7 @@
 import { PartdError } from "../errors.js";
 import { encodeKey, type Key } from "../keys/keys.js";
 import { concatBytes } from "../memory/bytes.js";
-import type { EntriesOptions, KeysOptions, OperationOptions, Store } from "./store.js";
+import type { EntriesOptions, KeysOptions, LowerStore, OperationOptions, Store } from "./store.js";
 
 // The listings of any store, by its `keys`, `get` and `stream`: for what has no cheaper way.
 
@@ -9,17 +9,20 @@ import type { EntriesOptions, KeysOptions, OperationOptions, Store } from "./sto
  * Every key of `store` with its value, read a group of keys at a time where sizes cost no reading.
  *
  * @param sizes bytes of each key's value, or nothing if only reading tells.
+ * @param mostKeys how many keys `sizes` and `get` take at once. Default: any number.
  */
 export async function* entriesByKey<V>(
   store: Pick<Store<V>, "keys" | "get" | "stream">,
   options: EntriesOptions = {},
   sizes?: (keys: readonly Key[]) => Promise<readonly number[] | undefined>,
+  mostKeys = Number.POSITIVE_INFINITY,
 ): AsyncGenerator<readonly [Key, V], void, undefined> {
   const longest = checkLongest(options);
+  const groupKeys = Math.min(mostKeys, GROUP_KEYS);
   const reading: OperationOptions = { signal: options.signal };
   let keys: Key[] = [];
   for await (const key of store.keys(options)) {
-    if (keys.push(key) === GROUP_KEYS) {
+    if (keys.push(key) === groupKeys) {
       yield* read(keys);
       keys = [];
     }
@@ -58,10 +61,11 @@ export async function* byteEntries(
   store: Pick<Store, "keys" | "get" | "stream">,
   options: EntriesOptions,
   sizes?: (keys: readonly Key[]) => Promise<readonly number[] | undefined>,
+  mostKeys?: number,
 ): AsyncGenerator<readonly [Key, Uint8Array], void, undefined> {
   const longest = checkLongest(options);
   if (longest === Number.POSITIVE_INFINITY || (await sizes?.([])) !== undefined) {
-    for await (const entry of entriesByKey(store, options, sizes)) {
+    for await (const entry of entriesByKey(store, options, sizes, mostKeys)) {
       if (entry[1].byteLength > 0) yield entry;
     }
     return;
@@ -132,6 +136,21 @@ export async function countKeys(
   return count;
 }
 
+/** The stored bytes of each key's value: in one call where the store takes many keys. */
+export async function sizesOf(
+  store: Pick<LowerStore, "size" | "sizes">,
+  keys: readonly Key[],
+  options?: OperationOptions,
+): Promise<readonly number[]> {
+  if (store.sizes) return store.sizes(keys, options);
+  const sizes: number[] = [];
+  while (sizes.length < keys.length) {
+    const some = keys.slice(sizes.length, sizes.length + SIZES_AT_ONCE);
+    sizes.push(...(await Promise.all(some.map((key) => store.size(key, options)))));
+  }
+  return sizes;
+}
+
 /** The bytes of a value, found by streaming it: 0 for a key that holds none. */
 export async function streamedSize(
   store: Pick<Store, "stream">,
@@ -146,3 +165,5 @@ export async function streamedSize(
 /** Values that are read at once: enough for a store to read them in the order in which they lie. */
 const GROUP_BYTES = 1 << 20;
 const GROUP_KEYS = 1 << 10;
+/** Sizes that are asked for side by side: each may stream its value. */
+const SIZES_AT_ONCE = 64;

@@ -192,4 +192,6 @@ export interface LowerStore extends Store {
   stream(key: Key, options?: GetOptions): AsyncIterable<Uint8Array>;
   iset(key: Key, value: Uint8Array, options?: IsetOptions): Promise<void>;
   pop<const K extends KeyTree>(keys: K, options?: GetOptions): Promise<Values<K, Uint8Array>>;
+  /** What `size` answers for each key, where many at once cost less than one by one. */
+  sizes?(keys: readonly Key[], options?: OperationOptions): Promise<readonly number[]>;
 }

@@ -90,6 +90,48 @@ export class ValuesAnswer implements Answer {
   }
 }
 
+/** The answer to SIZES and COUNT: one number for each key, or one. */
+export class NumbersAnswer implements Answer {
+  readonly promise: Promise<readonly number[]>;
+  readonly awaited = true;
+  readonly #count: number;
+  #numbers: number[] = [];
+  #resolve!: (numbers: readonly number[]) => void;
+  #reject!: (error: unknown) => void;
+
+  constructor(count: number) {
+    this.#count = count;
+    this.promise = new Promise((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+    });
+  }
+
+  data(reader: MessageReader): void {
+    while (reader.left > 0) {
+      const head = reader.varint();
+      const { left } = reader;
+      this.#numbers.push(reader.varint());
+      if (head !== 2 * (left - reader.left)) throw malformed("a number does not fill its string");
+      if (this.#numbers.length > this.#count) throw malformed("more numbers than were asked for");
+    }
+  }
+
+  done(): void {
+    if (this.#numbers.length < this.#count) throw malformed("fewer numbers than were asked for");
+    this.#resolve(this.#numbers);
+  }
+
+  failed(error: unknown): void {
+    this.#reject(error);
+  }
+
+  restart(): boolean {
+    this.#numbers = [];
+    return true;
+  }
+}
+
 /** The answer to STREAM and KEYS: pieces, which the consumer takes one at a time. */
 export class PiecesAnswer implements Answer {
   readonly awaited = false;

@@ -1,6 +1,6 @@
 import { PartdError } from "@partd/core";
 import { MessageReader, malformed } from "../protocol/message-reader.js";
-import { LAST, MUTATION, Reason, Type } from "../protocol/numbers.js";
+import { LAST, MUTATION, Reason, type Terms, Type } from "../protocol/numbers.js";
 import { readError, type Welcome } from "../protocol/packets.js";
 import { Outgoing } from "./outgoing.js";
 import { type ConnectionEvents, Reconnector, type ReconnectorOptions } from "./reconnector.js";
@@ -34,6 +34,11 @@ export class Link implements ConnectionEvents {
     this.address = options.address;
     this.#outgoing = new Outgoing(options.address, this.#sent);
     this.#reconnector = new Reconnector(options, this, this.events);
+  }
+
+  /** What the server allows, as it last said; nothing before the first connection. */
+  get terms(): Terms | undefined {
+    return this.#outgoing.terms;
   }
 
   /** Whether the server may hold our writes in a buffer that only a flush would empty. */

@@ -1,7 +1,7 @@
 import { PartdError } from "@partd/core";
 import { MessageWriter, Spares } from "../protocol/message-writer.js";
 import { type Terms, Type } from "../protocol/numbers.js";
-import { KeyNumbers, type Request } from "./request.js";
+import { KeyNumbers, NOT_OFFERED, type Request } from "./request.js";
 import { RequestQueue, type SentRequests, Upload } from "./request-queue.js";
 import type { Socket } from "./socket.js";
 
@@ -34,6 +34,11 @@ export class Outgoing {
   constructor(address: string, sent: SentRequests) {
     this.#address = address;
     this.#sent = sent;
+  }
+
+  /** Of the present connection, or the last one. */
+  get terms(): Terms | undefined {
+    return this.#terms;
   }
 
   get isLeaving(): boolean {
@@ -118,6 +123,7 @@ export class Outgoing {
   }
 
   #write(queue: RequestQueue, request: Request, terms: Terms): void {
+    if (request.feature !== 0 && (terms.features & request.feature) === 0) throw NOT_OFFERED;
     if (request.body.keyCount > terms.keys || request.body.bound > terms.request) {
       throw tooLarge(request, terms, this.#address);
     }

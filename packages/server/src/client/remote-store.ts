@@ -29,7 +29,7 @@ import {
   toBatch,
 } from "@partd/core/author";
 import { MAX_KEY_BYTES, Type } from "../protocol/numbers.js";
-import { Acknowledged, PiecesAnswer, ValuesAnswer } from "./answer.js";
+import { Acknowledged, NumbersAnswer, PiecesAnswer, ValuesAnswer } from "./answer.js";
 import type { Link } from "./link.js";
 import {
   type Answer,
@@ -39,6 +39,7 @@ import {
   Lease,
   lockLost,
   NO_BODY,
+  NOT_OFFERED,
   Request,
   StreamBody,
   tooLong,
@@ -46,6 +47,8 @@ import {
 
 /** Bytes of a stream that may be on their way to a client. */
 const STREAM_CREDIT = 1 << 20;
+/** Keys of one SIZES: of usual ones, no more than a message takes. */
+const SIZES_AT_ONCE = 4_096;
 
 /** A store whose every operation is a request over a link. Requests may be made inside a lock or outside. */
 export abstract class RemoteStore implements Store {
@@ -142,15 +145,23 @@ export abstract class RemoteStore implements Store {
   }
 
   entries(options: EntriesOptions = {}): AsyncIterable<readonly [Key, Uint8Array]> {
-    return byteEntries(this, options);
+    return this.#entries(options);
   }
 
-  count(options?: OperationOptions): Promise<number> {
-    return countKeys(this, options);
+  async count(options: OperationOptions = {}): Promise<number> {
+    const answer = await this.#numbers(Type.COUNT, NO_BODY, 1, options);
+    return answer?.[0] ?? countKeys(this, options);
   }
 
-  size(key: Key, options?: OperationOptions): Promise<number> {
-    return streamedSize(this, key, options);
+  async size(key: Key, options: OperationOptions = {}): Promise<number> {
+    const [size] = await this.sizes([key], options);
+    return size as number;
+  }
+
+  /** For authors: what `size` answers for each of `keys`. */
+  async sizes(keys: readonly Key[], options: OperationOptions = {}): Promise<readonly number[]> {
+    const known = await this.#sizes(keys, options);
+    return known ?? Promise.all(keys.map((key) => streamedSize(this, key, options)));
   }
 
   async withLock<T>(
@@ -202,6 +213,56 @@ export abstract class RemoteStore implements Store {
   /** Makes operations reject, or accepts them again. */
   protected setClosed(closed: boolean): void {
     this.#closed = closed;
+  }
+
+  async *#entries(
+    options: EntriesOptions,
+  ): AsyncGenerator<readonly [Key, Uint8Array], void, undefined> {
+    const { signal } = options;
+    const mostKeys = await this.#mostSizes({ signal });
+    const sizes = (keys: readonly Key[]) => this.#sizes(keys, { signal });
+    yield* byteEntries(this, options, sizes, mostKeys);
+  }
+
+  /** Nothing if the server does not offer SIZES. */
+  async #sizes(
+    keys: readonly Key[],
+    options: OperationOptions,
+  ): Promise<readonly number[] | undefined> {
+    const texts = keys.map(encodeKey);
+    checkLengths(texts);
+    const mostKeys = texts.length > 1 ? await this.#mostSizes(options) : 1;
+    const sizes: number[] = [];
+    do {
+      const some = texts.slice(sizes.length, sizes.length + mostKeys);
+      const answer = await this.#numbers(Type.SIZES, new KeysBody(some), some.length, options);
+      if (answer === undefined) return undefined;
+      for (const size of answer) sizes.push(size);
+    } while (sizes.length < texts.length);
+    return sizes;
+  }
+
+  /** How many keys the server takes in one request. */
+  async #mostSizes(options: OperationOptions): Promise<number> {
+    if (!this.#link.terms) await this.#numbers(Type.SIZES, new KeysBody([]), 0, options);
+    return Math.min(this.#link.terms?.keys ?? 1, SIZES_AT_ONCE);
+  }
+
+  /** Nothing if the server does not offer the request. */
+  async #numbers(
+    type: number,
+    body: Body,
+    count: number,
+    options: OperationOptions,
+  ): Promise<readonly number[] | undefined> {
+    this.#check(options);
+    const answer = new NumbersAnswer(count);
+    try {
+      return await this.#submit(this.#request(type, body, answer, options), answer, options);
+    } catch (error) {
+      if (error === NOT_OFFERED) return undefined;
+      throw error;
+    }
   }
 
   async *#keyTexts(options: OperationOptions): AsyncGenerator<string, void, undefined> {

@@ -4,10 +4,12 @@ import type { MessageReader } from "../protocol/message-reader.js";
 import { MessageWriter } from "../protocol/message-writer.js";
 import {
   CANCELABLE,
+  Feature,
   isMutation,
   LOCKED,
   MAX_KEY_BYTES,
   MAX_NUMBERED_BYTES,
+  Type,
 } from "../protocol/numbers.js";
 
 /** What a client asks of a server, until it is answered. */
@@ -73,6 +75,11 @@ export class Request {
     return isMutation(this.type);
   }
 
+  /** What a server has to offer for it, or 0. */
+  get feature(): number {
+    return this.type === Type.SIZES || this.type === Type.COUNT ? Feature.SIZES : 0;
+  }
+
   get flags(): number {
     return (this.lease ? LOCKED : 0) | (this.cancelable ? CANCELABLE : 0);
   }
@@ -92,6 +99,12 @@ export class Request {
     return writer.take();
   }
 }
+
+/** What a request fails with that the server does not offer: the store then has another way. */
+export const NOT_OFFERED = new PartdError(
+  "ERR_PARTD_PROTOCOL",
+  "The server does not offer this request; use a newer release of @partd/server there.",
+);
 
 /** Takes what comes back for a request. */
 export interface Answer {
@@ -181,7 +194,7 @@ export class BatchBody implements Body {
   }
 }
 
-/** Keys, for GET, POP and DELETE. */
+/** Keys, for GET, SIZES, POP and DELETE. */
 export class KeysBody implements Body {
   readonly #keys: readonly string[];
   readonly bound: number;
@@ -230,7 +243,7 @@ export class StreamBody implements Body {
   }
 }
 
-/** For DROP, FLUSH, LOCK and UNLOCK. */
+/** For DROP, FLUSH, COUNT, LOCK and UNLOCK. */
 export const NO_BODY: Body = { bound: 16, keyCount: 0, write() {} };
 
 /**

@@ -34,6 +34,8 @@ export const Type = {
   FLUSH: 0x13,
   LOCK: 0x14,
   UNLOCK: 0x15,
+  SIZES: 0x16,
+  COUNT: 0x17,
   CREDIT: 0x18,
   CANCEL: 0x19,
   SEEN: 0x1a,
@@ -81,7 +83,12 @@ export interface Terms {
   readonly keyTable: number;
   /** Milliseconds between two PINGs. */
   readonly pingInterval: number;
+  /** Requests that the server offers beyond those of before: a sum of `Feature`s. */
+  readonly features: number;
 }
+
+/** SIZES: the requests SIZES and COUNT. */
+export const Feature = { SIZES: 1 } as const;
 
 /** Why a server says GOODBYE. */
 export const Reason = { CLOSING: 1, IDLE: 2 } as const;

@@ -53,6 +53,7 @@ export function writeWelcome(writer: MessageWriter, welcome: Welcome): void {
   writer.u8(VERSION);
   writer.raw(welcome.instance);
   for (const name of TERMS) writer.varint(terms[name]);
+  writer.varint(terms.features);
   writer.end(packet);
 }
 
@@ -62,11 +63,12 @@ export function readWelcome(reader: MessageReader): Welcome {
   const instance = reader.take(ID_BYTES).slice();
   const terms: Record<string, number> = {};
   for (const name of TERMS) terms[name] = reader.varint();
+  terms.features = reader.left > 0 ? reader.varint() : 0; // An older server ends here.
   reader.skip(); // A later version may say more.
   return { resumed, instance, terms: terms as unknown as Terms };
 }
 
-/** In the order in which they are sent. */
+/** Those that every server sends, in this order. */
 const TERMS = [
   "window",
   "pending",

@@ -1,7 +1,15 @@
 import { isPartdError, PartdError } from "@partd/core";
 import { MessageReader, malformed } from "../protocol/message-reader.js";
 import type { FragmentSocket } from "../protocol/message-writer.js";
-import { KEY_BYTES, LOCKED, MUTATION, Reason, type Terms, Type } from "../protocol/numbers.js";
+import {
+  Feature,
+  KEY_BYTES,
+  LOCKED,
+  MUTATION,
+  Reason,
+  type Terms,
+  Type,
+} from "../protocol/numbers.js";
 import { readHello, wireError, writeError, writeWelcome } from "../protocol/packets.js";
 import { Operations } from "./operations.js";
 import { type Carrier, Outbox } from "./outbox.js";
@@ -242,6 +250,7 @@ export class Connection {
       keys: limits.keys,
       keyTable: within(window / NUMBERED_BYTES, limits.keyTable),
       pingInterval: limits.ping,
+      features: Feature.SIZES,
     };
     const { session, known, replaced } = sessions.resume(hex(id), first);
     replaced.addEventListener("abort", () => this.end(), { once: true });

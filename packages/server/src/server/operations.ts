@@ -7,7 +7,16 @@ import type { CountedKey } from "./census.js";
 import { HeldLock } from "./held-lock.js";
 import { GatheredAppends, mutate } from "./mutations.js";
 import type { Outbox } from "./outbox.js";
-import { answerGet, answerKeys, answerStream, answerValues, Credit, endAnswer } from "./reading.js";
+import {
+  answerCount,
+  answerGet,
+  answerKeys,
+  answerSizes,
+  answerStream,
+  answerValues,
+  Credit,
+  endAnswer,
+} from "./reading.js";
 import type { RequestBody } from "./request-body.js";
 import type { Charge, Outcome, OutcomeListener, Session } from "./session.js";
 import type { Shared } from "./shared.js";
@@ -25,7 +34,7 @@ export class Operations implements OutcomeListener {
     { bytes: 0, count: 0 },
   ];
   readonly #reads = new Map<number, Read>();
-  /** GETs and KEYS that run, or wait for their turn. */
+  /** GETs and SIZES, and KEYS and COUNTs, that run or wait for their turn. */
   readonly #gets = new Turns(MOST_GETS);
   readonly #listings = new Turns(MOST_LISTINGS);
   readonly #pace = new Pace();
@@ -237,8 +246,8 @@ export class Operations implements OutcomeListener {
   }
 
   #turnsOf(type: number): Turns | undefined {
-    if (type === Type.GET) return this.#gets;
-    return type === Type.KEYS ? this.#listings : undefined;
+    if (type === Type.GET || type === Type.SIZES) return this.#gets;
+    return type === Type.KEYS || type === Type.COUNT ? this.#listings : undefined;
   }
 
   async #answer(
@@ -276,6 +285,8 @@ export class Operations implements OutcomeListener {
       else if (type === Type.STREAM) {
         await answerStream(reading, body.keys[0] as CountedKey, read.credit);
       } else if (type === Type.KEYS) await answerKeys(reading, read.credit);
+      else if (type === Type.SIZES) await answerSizes(reading, body.keys);
+      else if (type === Type.COUNT) await answerCount(reading);
       else {
         await reading.store.flush({ signal });
         endAnswer(this.#outbox, 0, number);
@@ -342,13 +353,13 @@ export class Operations implements OutcomeListener {
 }
 
 /**
- * The most GETs of a connection that run at once. A store answers faster than a socket takes, and
+ * The most GETs and SIZES of a connection that run at once. A store answers faster than a socket takes, and
  * 16,384 GETs that wait for a lock would all run when it is released, and block the loop for
  * seconds.
  */
 const MOST_GETS = 256;
 /**
- * The most listings of keys: each may hold all keys of the store, for as long as the client takes
+ * The most listings of keys, and counts, which may list them: each may hold all keys of the store, for as long as the client takes
  * no more of them. Enough for a program that lists within a listing.
  */
 const MOST_LISTINGS = 16;

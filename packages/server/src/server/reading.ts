@@ -1,5 +1,5 @@
 import { encodeKey } from "@partd/core";
-import { allocateBytes, type LowerStore, WaitQueue } from "@partd/core/author";
+import { allocateBytes, type LowerStore, sizesOf, WaitQueue } from "@partd/core/author";
 import { LAST, Type } from "../protocol/numbers.js";
 import type { Census, CountedKey } from "./census.js";
 import { type Outbox, SPARE_BYTES } from "./outbox.js";
@@ -10,6 +10,10 @@ const SMALL = 262_144;
 const PIECE_BYTES = 262_144;
 /** From this length on, a value is sent without a copy. */
 const ATTACH_FROM = 65_536;
+/** Sizes that are asked of the store at once. */
+const SIZES_AT_ONCE = 1_024;
+/** A number's head, and at most 8 bytes of varint. */
+const NUMBER_BYTES = 9;
 
 /** What a reading request reads from, and where its answer goes. */
 export interface Reading {
@@ -120,6 +124,43 @@ export async function answerKeys(reading: Reading, credit: Credit): Promise<void
     texts = [];
     bytes = 0;
   }
+}
+
+/** Answers SIZES. */
+export async function answerSizes(reading: Reading, keys: readonly CountedKey[]): Promise<void> {
+  const { store, outbox, number, signal } = reading;
+  for (let i = 0; i < keys.length; i += SIZES_AT_ONCE) {
+    const some = keys.slice(i, i + SIZES_AT_ONCE).map(({ key }) => key);
+    await sendNumbers(reading, await sizesOf(store, some, { signal }));
+  }
+  endAnswer(outbox, 0, number);
+}
+
+/** Answers COUNT. */
+export async function answerCount(reading: Reading): Promise<void> {
+  const { store, outbox, number, signal } = reading;
+  await sendNumbers(reading, [await store.count({ signal })]);
+  endAnswer(outbox, 0, number);
+}
+
+/** Sends each number as a string of its varint. */
+async function sendNumbers(
+  { outbox, number, inside, signal }: Reading,
+  numbers: readonly number[],
+): Promise<void> {
+  const bytes = numbers.length * NUMBER_BYTES;
+  const written = await outbox.room(bytes, inside, signal);
+  const { writer } = outbox;
+  const packet = writer.begin(Type.DATA, 0, 8 + bytes);
+  writer.varint(number);
+  for (const one of numbers) {
+    const head = writer.offset++;
+    writer.varint(one);
+    writer.bytes[head] = 2 * (writer.offset - head - 1);
+  }
+  writer.end(packet);
+  written();
+  outbox.schedule();
 }
 
 /** Answers POP with values in memory, as fast as the client takes them. */

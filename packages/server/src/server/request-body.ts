@@ -25,6 +25,7 @@ export function readBody(
       return readEntries(type, reader, table, mostKeys);
     case Type.DELETE:
     case Type.POP:
+    case Type.SIZES:
     case Type.GET: {
       const keys: CountedKey[] = [];
       for (let left = readCount(reader, mostKeys); left > 0; left--) keys.push(table.read(reader));
@@ -39,6 +40,7 @@ export function readBody(
     case Type.DROP:
     case Type.FLUSH:
     case Type.LOCK:
+    case Type.COUNT:
     case Type.UNLOCK:
       return NOTHING;
     default:
