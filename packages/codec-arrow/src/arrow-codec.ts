@@ -1,4 +1,4 @@
-import { type Codec, PartdError } from "@partd/core";
+import { type Codec, isPartdError, PartdError } from "@partd/core";
 import { allocateEncoded, concatBytes } from "@partd/core/author";
 import {
   AsyncByteQueue,
@@ -13,7 +13,7 @@ import {
   Table,
   type TypeMap,
 } from "apache-arrow";
-import { checkColumn } from "./check-columns.js";
+import { checkColumn, Damage } from "./check-columns.js";
 import { checkStream } from "./check-stream.js";
 import { joinTables } from "./join-tables.js";
 import { withNames, withType } from "./types.js";
@@ -99,11 +99,47 @@ class Pieces extends AsyncByteQueue {
 }
 
 /** Reads a stream, and checks everything that `apache-arrow` trusts. */
-function read<T extends TypeMap>(
-  bytes: Uint8Array,
-  { columns, schema: mode = "same" }: ArrowCodecOptions = {},
-): Table<T> {
+function read<T extends TypeMap>(bytes: Uint8Array, options: ArrowCodecOptions = {}): Table<T> {
   checkStream(bytes);
+  try {
+    return readChecked<T>(bytes, options);
+  } catch (error) {
+    throw isPartdError(error) || error instanceof Damage ? error : explained(error as Error);
+  }
+}
+
+/**
+ * What `apache-arrow` throws of a stream, in other words: of damaged metadata it speaks of its own
+ * variables. Types and compressions that it does not know are no damage.
+ */
+function explained(error: Error): Error {
+  const { message } = error;
+  const type = /^Unrecognized type: "([A-Z]\w+)"/.exec(message)?.[1];
+  if (type !== undefined) {
+    return refuse(
+      `apache-arrow does not read its type ${type}; convert the column where it is written`,
+      error,
+    );
+  }
+  if (message.includes("compressed but codec not found")) {
+    return refuse(
+      "its buffers are compressed; register a codec with apache-arrow's compressionRegistry",
+      error,
+    );
+  }
+  return new Error("its types, or the buffers of its batches, do not fit one another.", {
+    cause: error,
+  });
+}
+
+function refuse(reason: string, cause: Error): PartdError {
+  return new PartdError("ERR_PARTD_CODEC", `${reason}.`, { cause });
+}
+
+function readChecked<T extends TypeMap>(
+  bytes: Uint8Array,
+  { columns, schema: mode = "same" }: ArrowCodecOptions,
+): Table<T> {
   const reader = RecordBatchReader.from<T>(bytes).open();
   const fields = reader.schema.fields.map(withNames) as typeof reader.schema.fields;
   const isNamed = fields.every((field, i) => field === reader.schema.fields[i]);

@@ -1,5 +1,8 @@
 import { type Data, DataType, type Union, UnionMode } from "apache-arrow";
 
+/** What a stream says of itself and does not keep, in words for the reader of a message. */
+export class Damage extends Error {}
+
 /**
  * Throws if a column's buffers are shorter than its length says, or refer to values that do not
  * exist: `apache-arrow` would read those as undefined or empty.
@@ -13,6 +16,9 @@ export function checkColumn(data: Data): void {
     const bits = (nullBitmap?.byteLength ?? 0) * 8;
     need(bits === 0 || bits >= rows);
     need(bits > 0 || data.nullCount <= 0);
+  }
+  if (DataType.isMap(type) && children[0]?.children.length !== 2) {
+    throw new Damage("a map has no keys and values.");
   }
   if (length > 0 && valueOffsets !== undefined && !DataType.isUnion(type)) {
     need(valueOffsets.length > length);
@@ -34,7 +40,7 @@ export function checkColumn(data: Data): void {
     need(values.length >= length * data.stride);
   }
   if (DataType.isDictionary(type)) {
-    if (data.dictionary === undefined) throw new Error("a dictionary is missing.");
+    if (data.dictionary === undefined) throw new Damage("a dictionary is missing.");
     checkCodes(data, data.dictionary.length);
     for (const piece of data.dictionary.data) checkColumn(piece);
   }
@@ -91,11 +97,11 @@ function checkCodes(data: Data, values: number): void {
   for (let i = 0; i < data.length; i++) {
     const code = codes[i] as number | bigint;
     if ((code < 0 || code >= values) && data.getValid(i)) {
-      throw new Error("a dictionary has fewer values than its codes say.");
+      throw new Damage("a dictionary has fewer values than its codes say.");
     }
   }
 }
 
 function shorter(type: DataType): Error {
-  return new Error(`a column of ${String(type)} has fewer values than rows.`);
+  return new Damage(`a column of ${String(type)} has fewer values than rows.`);
 }

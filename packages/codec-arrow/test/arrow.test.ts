@@ -549,6 +549,33 @@ test("a table of another copy of apache-arrow is refused, as what is written of 
 });
 
 describe("damage", () => {
+  test("each wrong byte is a table or an error in words of this package", () => {
+    const words =
+      /damaged|fewer|cut short|do not fit|is missing|begin with a schema|keys and values|bytes follow/;
+    const tables = [
+      tableFromArrays({ a: [1, 2.5], b: Int32Array.of(1, 2), c: [true, false] }),
+      tableFromArrays({ t: ["x", "yy"] }),
+      new Table({
+        s: vectorFromArray([{ x: 1 }, { x: 2 }]),
+        t: vectorFromArray(["a", "b"], new Utf8()),
+      }),
+    ];
+    for (const table of tables) {
+      const bytes = codec.encode(table) as Uint8Array;
+      for (let at = 0; at < bytes.length; at++) {
+        for (const bits of [1, 8, 32, 128]) {
+          const damaged = Uint8Array.from(bytes);
+          damaged[at] = (damaged[at] as number) ^ bits;
+          try {
+            codec.decode(damaged);
+          } catch (error) {
+            if (!isPartdError(error)) expect((error as Error).message).toMatch(words);
+          }
+        }
+      }
+    }
+  });
+
   const base = codec.encode(everything()) as Uint8Array;
 
   test("of any bytes is an error or other values, and never more than the bytes can hold", () => {

@@ -30,6 +30,7 @@ import {
   Vector,
   vectorFromArray,
 } from "apache-arrow";
+import { Damage } from "./damage.js";
 
 /**
  * One column's values as NumPy stores them: raw bytes if the dtype has a fixed size, else a list of
@@ -246,7 +247,7 @@ function categoryColumn(
   let nullCount = 0;
   for (let i = 0; i < length; i++) {
     const code = Number(codes[i]);
-    if (code >= categories.length) throw new Error(`a category of row ${i} is not there.`);
+    if (code >= categories.length) throw new Damage(`a category of row ${i} is not there.`);
     if (code < 0) nullCount++;
     else nullBitmap[i >> 3] = (nullBitmap[i >> 3] as number) | (1 << (i & 7));
   }

@@ -2,6 +2,7 @@ import { PyDtype, PyGlobal, PyNdArray, PyObject, PyTuple, pyTuple } from "@partd
 import { DataType, Int64, type Table, type Vector, vectorFromArray } from "apache-arrow";
 import { type Extension, fromColumn, refuse, toColumn, type Values } from "./column.js";
 import type { Compression } from "./compression.js";
+import { Damage } from "./damage.js";
 import { packed, pickler, unpacked, unpickler } from "./packed.js";
 import { indexValues, itemOf, pickledZone, pyArray } from "./pickled-array.js";
 import {
@@ -23,7 +24,7 @@ export async function decodeIndex(
 ): Promise<Index> {
   if (header === null) return unpickledIndex(unpickler.load(bytes));
   if (!(header instanceof PyTuple) || !(header[2] instanceof PyDtype))
-    throw new Error("an index is none.");
+    throw new Damage("an index is none.");
   const [, attributes, dtype, category] = header as unknown as [unknown, unknown, PyDtype, unknown];
   const label = itemOf(attributes, "name");
   const name = levelName(label, 0);
@@ -43,7 +44,7 @@ export async function decodeIndex(
 }
 
 function unpickledIndex(index: unknown): Index {
-  if (!(index instanceof PyObject)) throw new Error("an index is none.");
+  if (!(index instanceof PyObject)) throw new Damage("an index is none.");
   const [type, state] = index.args;
   const kind = `${type}`.split(".").at(-1);
   if (kind === "RangeIndex") {
@@ -62,12 +63,12 @@ function unpickledIndex(index: unknown): Index {
     const levels = itemOf(state, "levels") as unknown[];
     const codes = itemOf(state, "codes") as unknown[];
     const names = itemOf(state, "names") as unknown[];
-    if (![levels, codes, names].every(Array.isArray)) throw new Error("an index is none.");
+    if (![levels, codes, names].every(Array.isArray)) throw new Damage("an index is none.");
     return levels.map((level, i): Level => {
       const name = levelName(names[i], i);
       const values = indexValues(level, name);
       const at = codes[i];
-      if (!(at instanceof PyNdArray)) throw new Error("an index is none.");
+      if (!(at instanceof PyNdArray)) throw new Damage("an index is none.");
       const places = toColumn({ dtype: at.dtype.text, data: at.data }, name);
       const rows = Array.from({ length: places.length }, (_, row) => Number(places.get(row)));
       return levelOf(names[i], i, taken(values, rows, name));
@@ -82,7 +83,7 @@ function unpickledIndex(index: unknown): Index {
  */
 function taken(values: Vector, places: readonly number[], name: string): Vector {
   if (places.some((place) => place >= values.length)) {
-    throw new Error("a level of an index has not the values that its rows name.");
+    throw new Damage("a level of an index has not the values that its rows name.");
   }
   const { dtype, data, timezone } = fromColumn(values, name);
   if (!/[Mm]8/.test(dtype)) {
@@ -120,7 +121,7 @@ export async function decodeLabels(
   if ("kind" in index) {
     const { start, stop, step } = index;
     const length = Math.max(0, Math.ceil((stop - start) / step));
-    if (!(length <= most)) throw new Error("it claims more columns than its bytes can hold.");
+    if (!(length <= most)) throw new Damage("it claims more columns than its bytes can hold.");
     const names = Array.from({ length }, (_, i) => String(start + i * step));
     return { names, areNumbers: true };
   }

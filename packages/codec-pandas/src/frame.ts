@@ -3,6 +3,7 @@ import { concatBytes, frame, splitFrames } from "@partd/core/author";
 import type { Table, Vector } from "apache-arrow";
 import { fromColumn, itemSizeOf, refuse, toColumn, type Values } from "./column.js";
 import type { Compression } from "./compression.js";
+import { Damage } from "./damage.js";
 import {
   decodeIndex,
   decodeLabels,
@@ -19,7 +20,7 @@ export async function decodeFrame(bytes: Uint8Array, compression: Compression): 
   const [head, ...parts] = splitFrames(bytes, "").map(({ bytes: part }) => part);
   const headers = head && unpickler.load(head);
   if (!Array.isArray(headers) || headers.length !== parts.length || headers.length < 2) {
-    throw new Error("it is not a frame of pandas.");
+    throw new Damage("it is not a frame of pandas.");
   }
   const { names, areNumbers } = await decodeLabels(
     headers[0],
@@ -40,7 +41,7 @@ export async function decodeFrame(bytes: Uint8Array, compression: Compression): 
     }
   }
   if (columns.length !== names.length || columns.includes(undefined as never)) {
-    throw new Error("a column has no block.");
+    throw new Damage("a column has no block.");
   }
   return tableOf(columns, index, areNumbers ? "int64" : "unicode");
 }
@@ -100,7 +101,7 @@ async function decodeBlock(
     !(shape instanceof PyTuple) ||
     !(extension instanceof PyTuple)
   ) {
-    throw new Error("a block is none.");
+    throw new Damage("a block is none.");
   }
   const places = Array.from(
     toColumn({ dtype: placement.dtype.text, data: placement.data }, "blocks"),
@@ -113,7 +114,7 @@ async function decodeBlock(
     const whole = arrayColumn(unpickler.load(bytes), name);
     return split(whole, places, rows);
   }
-  if (!(dtype instanceof PyDtype)) throw new Error("a block has no dtype.");
+  if (!(dtype instanceof PyDtype)) throw new Damage("a block has no dtype.");
   const items = shape.reduce((product: number, length) => product * Number(length), 1);
   const values = await unpacked(bytes, dtype, items, compression);
   switch (kind) {
@@ -135,13 +136,13 @@ async function decodeBlock(
         rows,
       );
     default:
-      throw new Error("a block is of an unknown kind.");
+      throw new Damage("a block is of an unknown kind.");
   }
 }
 
 /** Splits a block: its rows are columns of the frame. */
 function split(whole: Vector, places: readonly number[], rows: number): [number, Vector][] {
   if (whole.length !== rows * places.length)
-    throw new Error("a block has not the shape it claims.");
+    throw new Damage("a block has not the shape it claims.");
   return places.map((place, i) => [place, whole.slice(i * rows, (i + 1) * rows)]);
 }

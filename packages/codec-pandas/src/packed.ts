@@ -5,6 +5,7 @@ import { isPartdError } from "@partd/core";
 import { frame, splitFrames } from "@partd/core/author";
 import { itemSizeOf, type Values } from "./column.js";
 import type { Compression } from "./compression.js";
+import { Damage } from "./damage.js";
 
 export const unpickler = new Unpickler({ objects: "keep" });
 
@@ -43,17 +44,17 @@ export async function unpacked(
     for (const { bytes: list } of splitFrames(framed, "")) {
       const decoded =
         list[0] === 0x80 && list.length > 1 ? unpickler.load(list) : decoder.decode(list);
-      if (!Array.isArray(decoded)) throw new Error("its objects are not a list.");
+      if (!Array.isArray(decoded)) throw new Damage("its objects are not a list.");
       for (const item of decoded) data.push(item);
     }
     if (items !== undefined && data.length !== items)
-      throw new Error("a block has not the shape it claims.");
+      throw new Damage("a block has not the shape it claims.");
     return { dtype: "|O", data };
   }
   const size = itemSizeOf(dtype.text);
   const data = await compression.readNumbers(bytes, items === undefined ? undefined : items * size);
   if (data.byteLength % size !== 0 || (items !== undefined && data.byteLength !== items * size)) {
-    throw new Error("a block has not the shape it claims.");
+    throw new Damage("a block has not the shape it claims.");
   }
   return { dtype: dtype.text, data };
 }

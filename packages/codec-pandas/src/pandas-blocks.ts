@@ -2,6 +2,7 @@ import { arrowCodec } from "@partd/codec-arrow";
 import { type Codec, Encode, type EncodeOptions, PartdError, type Store } from "@partd/core";
 import { Table, vectorFromArray } from "apache-arrow";
 import { Compression, type CompressionOptions } from "./compression.js";
+import { explained } from "./damage.js";
 import { decodeFrame, encodeFrame } from "./frame.js";
 import { levelOf, partsOf, type RangeIndex, tableOf } from "./table.js";
 
@@ -37,7 +38,13 @@ export function pandasBlocksCodec(options: CompressionOptions = {}): Codec<Table
       return encodeFrame(table, compression);
     },
 
-    decode: (bytes) => decodeFrame(bytes, compression),
+    async decode(bytes) {
+      try {
+        return await decodeFrame(bytes, compression);
+      } catch (error) {
+        throw explained(error);
+      }
+    },
 
     join(frames) {
       if (frames.length <= 1) return frames[0] ?? new Table();

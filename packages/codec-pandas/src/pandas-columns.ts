@@ -27,6 +27,7 @@ import {
 } from "@partd/core/author";
 import { Table, type Vector } from "apache-arrow";
 import { fromColumn, refuse, toColumn } from "./column.js";
+import { Damage, explained } from "./damage.js";
 import { type Column, type Level, levelOf, partsOf, tableOf } from "./table.js";
 
 export interface PandasColumnsGetOptions extends GetOptions {
@@ -167,7 +168,7 @@ export class PandasColumns extends Decorator<Table, PandasColumns> {
     if (bytes.byteLength === 0) return undefined;
     return naming(key, () => {
       const names = unpickler.load(bytes);
-      if (!Array.isArray(names)) throw new Error("the names of columns are not a list.");
+      if (!Array.isArray(names)) throw new Damage("the names of columns are not a list.");
       return names.map(String);
     });
   }
@@ -201,7 +202,8 @@ export class PandasColumns extends Decorator<Table, PandasColumns> {
 function naming<T>(key: Key, read: () => T): T {
   try {
     return read();
-  } catch (cause) {
+  } catch (error) {
+    const cause = explained(error);
     const { code, offset } = isPartdError(cause) ? cause : { code: undefined, offset: 0 };
     throw new PartdError(
       code ?? "ERR_PARTD_CORRUPT",

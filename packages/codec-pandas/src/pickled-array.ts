@@ -10,6 +10,7 @@ import {
 } from "@partd/codec-pickle";
 import { type Data, makeData, Vector } from "apache-arrow";
 import { itemSizeOf, refuse, toColumn, type Values } from "./column.js";
+import { Damage } from "./damage.js";
 
 /**
  * Converts a NumPy array, or one of pandas' own arrays, to a column. The rows of a matrix follow
@@ -17,11 +18,13 @@ import { itemSizeOf, refuse, toColumn, type Values } from "./column.js";
  */
 export function arrayColumn(array: unknown, name: string): Vector {
   if (array instanceof PyNdArray) return toColumn(valuesOf(array), name);
-  if (!(array instanceof PyObject)) throw refuse(name, "it is not an array");
+  if (!(array instanceof PyObject))
+    throw new Damage(`the column ${JSON.stringify(name)} is not an array.`);
   const type = `${array.type}`;
   if (type.endsWith("__pyx_unpickle_NDArrayBacked") && array.state instanceof PyTuple) {
     const [dtype, values] = array.state as [unknown, unknown];
-    if (!(values instanceof PyNdArray)) throw refuse(name, "it is damaged");
+    if (!(values instanceof PyNdArray))
+      throw new Damage(`the column ${JSON.stringify(name)} has no values.`);
     switch (`${array.args[0]}`.split(".").at(-1)) {
       case "DatetimeArray":
       case "TimedeltaArray": {
@@ -61,7 +64,7 @@ function maskedColumn(array: PyObject, name: string): Vector {
   const values = itemOf(array.state, "_data");
   const mask = itemOf(array.state, "_mask");
   if (!(values instanceof PyNdArray) || !(mask instanceof PyNdArray))
-    throw refuse(name, "it is damaged");
+    throw new Damage(`the column ${JSON.stringify(name)} has no values.`);
   const column = toColumn(valuesOf(values), name);
   const [data] = column.data as readonly [Data];
   const masked = mask.data as Uint8Array;

@@ -11,6 +11,7 @@ import {
   type Vector,
 } from "apache-arrow";
 import { HALF_PAIR, refuse } from "./column.js";
+import { Damage } from "./damage.js";
 
 /** A column and its name. */
 export type Column = readonly [name: string, column: Vector];
@@ -93,7 +94,7 @@ export function tableOf(
   const schema = new Schema(fields, new Map([["pandas", JSON.stringify(described)]]));
   const rows = all[0]?.[1].length ?? 0;
   if (all.some(([, column]) => column.length !== rows))
-    throw new Error("columns differ in length.");
+    throw new Damage("columns differ in length.");
   const children = all.map(
     ([, { type, data }]) => data[0] ?? makeData({ type, length: 0 } as never),
   );

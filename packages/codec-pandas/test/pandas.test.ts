@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "@jest/globals";
 import { PyGlobal, PyObject, pyTuple } from "@partd/codec-pickle";
 import { Pickler } from "@partd/codec-pickle/format";
-import { Dict, type Store, tuple } from "@partd/core";
+import { Dict, isPartdError, type Store, tuple } from "@partd/core";
 import { concatBytes, frame } from "@partd/core/author";
 import { FileStore } from "@partd/file";
 import { codecContract } from "@partd/testing";
@@ -28,6 +28,7 @@ import {
 import fc from "fast-check";
 import { describeReal, realPart } from "tooling/real-part";
 import { toColumn } from "../src/column.js";
+import { Damage } from "../src/damage.js";
 import { PandasBlocks, PandasColumns, pandasBlocksCodec } from "../src/index.js";
 import { tableOf } from "../src/table.js";
 
@@ -133,6 +134,24 @@ describe("frames that pandas wrote", () => {
     const range = pickler.dump(new PyObject(make, pyTuple<unknown>(type, state)));
     const bytes = concatBytes([pickler.dump([null, null]), range, range].map(frame));
     return expect(async () => pandasBlocksCodec().decode(bytes)).rejects.toThrow("more columns");
+  });
+
+  test("each wrong byte is an error in words of this package", async () => {
+    const codec = pandasBlocksCodec();
+    for (const name of ["category", "multi index"]) {
+      const bytes = Buffer.from(fixtures.raw[name] as string, "hex");
+      for (let at = 0; at < bytes.length; at++) {
+        for (const bits of [1, 128]) {
+          const damaged = Uint8Array.from(bytes);
+          damaged[at] = (damaged[at] as number) ^ bits;
+          const error = await Promise.resolve(damaged)
+            .then(codec.decode)
+            .catch((e) => e);
+          if (error instanceof Table) continue;
+          expect(error instanceof Damage || isPartdError(error)).toBe(true);
+        }
+      }
+    }
   });
 
   test("mutated bytes are a table or a clear error", async () => {

@@ -267,9 +267,12 @@ export class Encode<V> extends Decorator<V, Encode<V>> {
   }
 
   #decodeError(key: Key, offset: number, cause: unknown): PartdError {
+    const code = isPartdError(cause) ? cause.code : "ERR_PARTD_CORRUPT";
+    const why =
+      code === "ERR_PARTD_CORRUPT" ? ", which was damaged or not written through this codec" : "";
     return new PartdError(
-      isPartdError(cause) ? cause.code : "ERR_PARTD_CORRUPT",
-      `The ${this.#codec.name} codec cannot decode the frame at byte ${offset} of key ${describeKey(key)}: ${messageOf(cause)}`,
+      code,
+      `The ${this.#codec.name} codec cannot decode the frame at byte ${offset} of key ${describeKey(key)}${why}: ${messageOf(cause)}`,
       { key, offset, cause },
     );
   }
