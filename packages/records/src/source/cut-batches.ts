@@ -1,5 +1,5 @@
 import { PartdError } from "@partd/core";
-import { releaseBytes } from "@partd/core/author";
+import { releaseBytes, unlessAborted } from "@partd/core/author";
 import type { ByteBatch } from "../records.js";
 import { newlines } from "../scan/record-error.js";
 import type { ByteReader } from "./byte-reader.js";
@@ -54,7 +54,9 @@ export async function* cutBatches(
   let isFirst = true;
   for (let isEnd = false; !isEnd; ) {
     signal?.throwIfAborted();
-    isEnd = (await buffer.fill()) === 0;
+    // A stream may stand still for ever, a file does not.
+    const filling = buffer.fill();
+    isEnd = (await (reader.isPlainFile ? filling : unlessAborted(filling, signal))) === 0;
     if (isFirst && buffer.byteOffset === 0) {
       if (buffer.length < 3 && !isEnd) continue;
       buffer.dropByteOrderMark();

@@ -1,6 +1,7 @@
 import { stat } from "node:fs/promises";
+import { setImmediate as immediate } from "node:timers/promises";
 import { PartdError } from "@partd/core";
-import { checkIntegerOption, type OptionNames } from "@partd/core/author";
+import { checkIntegerOption, type OptionNames, unlessAborted } from "@partd/core/author";
 import type {
   BatchOptions,
   ByteBatch,
@@ -72,8 +73,9 @@ export class TextRecords<R> implements PartRecords<R> {
       batchBytes = into?.length ?? 1 << 20,
       longestRecord = 2 ** 30,
       longestRecordAdvice,
-      signal = this.#options.signal,
     } = options;
+    const signals = [options.signal, this.#options.signal].filter((signal) => signal !== undefined);
+    const signal = signals.length === 2 ? AbortSignal.any(signals) : signals[0];
     for (const [name, bytes] of Object.entries({ batchBytes, longestRecord })) {
       checkIntegerOption(name, bytes, 16, 2 ** 30);
     }
@@ -96,7 +98,7 @@ export class TextRecords<R> implements PartRecords<R> {
     >,
   ): AsyncGenerator<ByteBatch, number> {
     options.signal?.throwIfAborted();
-    const opened = await openReader(input);
+    const opened = await openUnlessAborted(input, options.signal);
     const reader = this.#wrap ? this.#wrap(opened) : opened;
     try {
       const batches = cutBatches(reader, this.format.cutter(), {
@@ -112,7 +114,9 @@ export class TextRecords<R> implements PartRecords<R> {
       }
       return reader.consumed;
     } finally {
-      await reader.close();
+      // What stands still is not waited for.
+      const closed = reader.close();
+      await (options.signal?.aborted ? Promise.race([closed, immediate()]) : closed);
     }
   }
 
@@ -136,6 +140,17 @@ export class TextRecords<R> implements PartRecords<R> {
     const isWhole = isPart(this.#source) || this.#wrap || this.#options.onReject;
     const paths = isWhole ? undefined : await pathsOf(this.#source);
     return paths && splitPaths(paths, n, this.format, options);
+  }
+}
+
+/** The first bytes of a stream, which tell its compression, may not come either. */
+async function openUnlessAborted(input: Input, signal: AbortSignal | undefined) {
+  const opening = openReader(input);
+  try {
+    return await unlessAborted(opening, signal);
+  } catch (error) {
+    opening.then((reader) => reader.close()).catch(() => {}); // It is the abort, or the error itself.
+    throw error;
   }
 }
 

@@ -52,7 +52,7 @@ export function distinct<R>(source: Source<R>, options: DistinctOptions<R> = {})
   if (by === undefined) {
     const input = inputOf(source, new WholeRecordKeyer<R>());
     return new RecordOutput(
-      (visit) => firsts(input, (run) => readAll(run, input), options, visit),
+      (visit, signal) => firsts(input, (run) => readAll(run, input), { ...options, signal }, visit),
       input,
       options.signal,
     );
@@ -60,7 +60,11 @@ export function distinct<R>(source: Source<R>, options: DistinctOptions<R> = {})
   const keyer = new GroupKeyer(by, options);
   const input = inputOf(source, keyer);
   const read = (run: Run) => keyedBatches(run, source, input, keyer, options.threads);
-  return new RecordOutput((visit) => firsts(input, read, options, visit), input, options.signal);
+  return new RecordOutput(
+    (visit, signal) => firsts(input, read, { ...options, signal }, visit),
+    input,
+    options.signal,
+  );
 }
 
 async function* firsts<R>(

@@ -178,8 +178,8 @@ function entries<R, B extends By<R>, V>(
   checkSource(source);
   fieldsOf(options.by);
   const aggregates = Object.entries(selection).map(([name, one]) => toAggregate(name, one));
-  return new Entries(async function* () {
-    const run = new Run(operation, options, await byteLengthOf(source));
+  return new Entries(async function* (signal) {
+    const run = new Run(operation, { ...options, signal }, await byteLengthOf(source));
     try {
       const batches = foldBatches(run, source, options, aggregates);
       for await (const results of fold(run, batches, aggregates)) {

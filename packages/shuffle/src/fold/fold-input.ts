@@ -202,7 +202,7 @@ async function* objectBatches<R>(
 ): AsyncGenerator<FoldBatch> {
   const keyed = new BatchWriter();
   let byteLength = 0;
-  for await (const records of inArrays(source)) {
+  for await (const records of inArrays(source, run.signal)) {
     for (const record of records) {
       keyed.addRecord("");
       const bytes = () => new Uint8Array(Buffer.from(encodeStructured(record)));

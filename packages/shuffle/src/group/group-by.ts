@@ -40,7 +40,10 @@ export function groupBy<R, const B extends By<R>>(
 ): Output<Group<KeyOf<R, B>, R>> {
   checkOptionNames("groupBy", options, OPTIONS);
   const input = inputOf(source, new GroupKeyer(options.by, options));
-  return new GroupOutput(() => groups<KeyOf<R, B>, R>(input, options), options.signal);
+  return new GroupOutput(
+    (signal) => groups<KeyOf<R, B>, R>(input, { ...options, signal }),
+    options.signal,
+  );
 }
 
 async function* groups<K, R>(

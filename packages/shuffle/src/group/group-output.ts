@@ -1,19 +1,20 @@
 import { ItemIterator } from "@partd/core/author";
-import { Output } from "../run/output.js";
+import { Output, type Start } from "../run/output.js";
 import type { StoredGroup } from "./group.js";
 
 /** Groups one at a time: asking for the next one ends the current one. */
 export class GroupOutput<T, G extends StoredGroup<unknown, unknown> & T> extends Output<T> {
-  readonly #generate: () => AsyncGenerator<readonly G[]>;
+  readonly #start: Start<readonly G[]>;
 
-  constructor(generate: () => AsyncGenerator<readonly G[]>, signal: AbortSignal | undefined) {
-    super(() => ended(generate()), signal);
-    this.#generate = generate;
+  constructor(start: Start<readonly G[]>, signal: AbortSignal | undefined) {
+    const ending: Start<readonly G[]> = (signal) => ended(start(signal));
+    super(ending, signal);
+    this.#start = ending;
   }
 
   override [Symbol.asyncIterator](): AsyncIterator<T> {
-    return new ItemIterator<G>(this.begin(this.#generate), {
-      check: () => this.signal?.throwIfAborted(),
+    return new ItemIterator<G>(this.begin(this.#start), {
+      check: () => this.signal.throwIfAborted(),
       leave: (group) => group.end(),
     });
   }
@@ -23,7 +24,10 @@ async function* ended<G extends StoredGroup<unknown, unknown>>(
   batches: AsyncGenerator<readonly G[]>,
 ): AsyncGenerator<readonly G[]> {
   for await (const batch of batches) {
-    yield batch;
-    for (const group of batch) group.end();
+    try {
+      yield batch;
+    } finally {
+      for (const group of batch) group.end();
+    }
   }
 }

@@ -1,6 +1,5 @@
 import { PartdError } from "@partd/core";
 import { ItemIterator, Pace } from "@partd/core/author";
-import { untilAborted } from "../run/output.js";
 import { DecodedBatches, unparsed, type Walk } from "../run/walk.js";
 import type { RecordCodec } from "../source/input.js";
 
@@ -62,14 +61,15 @@ export class StoredGroup<K, R> implements Group<K, R> {
     const step = this.#walk(visit);
     let pace: Pace | undefined;
     return () => {
-      this.#checkOpen();
-      this.#signal?.throwIfAborted();
+      this.#check();
       const more = step();
       if (more === false) return false;
       // A group of some size: let other work run between its parts.
       pace ??= new Pace();
-      if (!pace.isOver) return more;
-      return pace.rest().then(() => more);
+      if (typeof more === "boolean") return pace.isOver ? pace.rest().then(() => more) : more;
+      const rest = pace.isOver ? pace.rest().then(() => more) : more;
+      // What was read while the run ended is not of this group: its memory was let go.
+      return rest.finally(() => this.#check());
     };
   }
 
@@ -85,11 +85,24 @@ export class StoredGroup<K, R> implements Group<K, R> {
     this.#state = "read";
   }
 
+  #check(): void {
+    this.#signal?.throwIfAborted();
+    this.#checkOpen();
+  }
+
   #checkOpen(): void {
     if (this.#state !== "over") return;
     throw new PartdError(
       "ERR_PARTD_CLOSED",
       "A group or partition can be read until the next one is asked for: read each inside the loop, or keep what `await group.toArray()` gives. An array of them, as toArray() of the whole result gives, comes too late.",
     );
+  }
+}
+
+/** Pieces, and none once the signal is aborted. */
+async function* untilAborted<P>(pieces: AsyncGenerator<P>, signal: AbortSignal): AsyncGenerator<P> {
+  for await (const piece of pieces) {
+    yield piece;
+    signal.throwIfAborted();
   }
 }

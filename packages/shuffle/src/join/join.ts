@@ -114,7 +114,10 @@ export class JoinOutput<T> extends Output<T> {
   readonly #plan: JoinPlan;
 
   constructor(plan: JoinPlan) {
-    super(() => parsed(plan) as AsyncGenerator<readonly T[]>, plan.options.signal);
+    super(
+      (signal) => parsed(endingWith(plan, signal)) as AsyncGenerator<readonly T[]>,
+      plan.options.signal,
+    );
     this.#plan = plan;
   }
 
@@ -126,9 +129,13 @@ export class JoinOutput<T> extends Output<T> {
    * @throws `ERR_PARTD_CODEC` for pairs of CSV, and where objects hold what JSON cannot carry.
    */
   bytes(): AsyncIterable<Uint8Array> {
-    const start = () => oneAhead(lines(this.#plan));
+    const start = (signal: AbortSignal) => oneAhead(lines(endingWith(this.#plan, signal)));
     return { [Symbol.asyncIterator]: () => this.begin(start) };
   }
+}
+
+function endingWith(plan: JoinPlan, signal: AbortSignal): JoinPlan {
+  return { ...plan, options: { ...plan.options, signal } };
 }
 
 async function* parsed(plan: JoinPlan): AsyncGenerator<readonly unknown[]> {

@@ -46,7 +46,10 @@ export function shuffle<R, const B extends By<R>>(
   checkOptionNames("shuffle", options, OPTIONS);
   const finder = partitionFinder(options.partitioner as Partitioner<never>, options.partitions);
   const input = inputOf(source, new GroupKeyer(options.by, options));
-  return new GroupOutput(() => partitions<KeyOf<R, B>, R>(input, finder, options), options.signal);
+  return new GroupOutput(
+    (signal) => partitions<KeyOf<R, B>, R>(input, finder, { ...options, signal }),
+    options.signal,
+  );
 }
 
 async function* partitions<K, R>(

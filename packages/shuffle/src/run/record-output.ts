@@ -5,16 +5,12 @@ import { unparsed, type Visit } from "./walk.js";
 
 /** Records that a run yields, parsed or as bytes. */
 export class RecordOutput<R> extends Output<R> {
-  readonly #generate: (visit: Visit) => AsyncGenerator<void>;
+  readonly #generate: Generate;
   readonly #codec: RecordCodec<R>;
 
   /** @param generate begins the run, which yields after some records. */
-  constructor(
-    generate: (visit: Visit) => AsyncGenerator<void>,
-    codec: RecordCodec<R>,
-    signal: AbortSignal | undefined,
-  ) {
-    super(() => decoded(generate, codec), signal);
+  constructor(generate: Generate, codec: RecordCodec<R>, signal: AbortSignal | undefined) {
+    super((signal) => decoded((visit) => generate(visit, signal), codec), signal);
     this.#generate = generate;
     this.#codec = codec;
   }
@@ -26,10 +22,14 @@ export class RecordOutput<R> extends Output<R> {
    * @throws `ERR_PARTD_CODEC` where objects hold what JSON cannot carry.
    */
   bytes(): AsyncIterable<Uint8Array> {
-    const start = () => oneAhead(bytesOf(this.#generate, this.#codec));
+    const start = (signal: AbortSignal) =>
+      oneAhead(bytesOf((visit) => this.#generate(visit, signal), this.#codec));
     return { [Symbol.asyncIterator]: () => this.begin(start) };
   }
 }
+
+/** Visits the records of a run; yields after some of them. */
+export type Generate = (visit: Visit, signal: AbortSignal) => AsyncGenerator<void>;
 
 async function* decoded<R>(
   generate: (visit: Visit) => AsyncGenerator<void>,

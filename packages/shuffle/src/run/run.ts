@@ -5,6 +5,7 @@ import { StoreSpace } from "../spill/store-space.js";
 import type { TapeSpace } from "../spill/tape.js";
 import { TemporaryFile } from "../spill/temporary-file.js";
 import { Workspace } from "../spill/workspace.js";
+import { checkSignal } from "./output.js";
 import { type Progress, ProgressReport } from "./progress.js";
 import { limitOf, type Operation, type Reading } from "./record-limit.js";
 
@@ -103,7 +104,7 @@ function checkRunOptions({ dir, store, signal, onProgress }: RunOptions): void {
     typeof store?.append === "function",
     "a store, such as new FileStore(path)",
   );
-  check("signal", signal, typeof signal?.throwIfAborted === "function", "an AbortSignal");
+  checkSignal(signal);
   check("onProgress", onProgress, typeof onProgress === "function", "a function");
 }
 

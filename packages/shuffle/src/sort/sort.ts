@@ -37,7 +37,11 @@ const OPTIONS: OptionNames<SortOptions<unknown>> = { by: true, checkpoint: true,
 export function sort<R>(source: Source<R>, options: SortOptions<R>): RecordOutput<R> {
   checkOptionNames("sort", options, OPTIONS);
   const input = inputOf(source, new SortKeyer("sort", options.by));
-  return new RecordOutput((visit) => sorted(input, options, visit), input, options.signal);
+  return new RecordOutput(
+    (visit, signal) => sorted(input, { ...options, signal }, visit),
+    input,
+    options.signal,
+  );
 }
 
 async function* sorted<R>(

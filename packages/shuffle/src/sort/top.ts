@@ -29,7 +29,11 @@ export function top<R>(source: Source<R>, options: TopOptions<R>): RecordOutput<
   checkOptionNames("top", options, OPTIONS);
   checkIntegerOption("n", options.n, 0, Number.MAX_SAFE_INTEGER);
   const input = inputOf(source, new SortKeyer("top", options.by));
-  return new RecordOutput((visit) => firstInOrder(input, options, visit), input, options.signal);
+  return new RecordOutput(
+    (visit, signal) => firstInOrder(input, { ...options, signal }, visit),
+    input,
+    options.signal,
+  );
 }
 
 async function* firstInOrder<R>(

@@ -1,4 +1,6 @@
+import { setImmediate as immediate } from "node:timers/promises";
 import { PartdError } from "@partd/core";
+import { unlessAborted } from "@partd/core/author";
 import type { Records } from "@partd/records";
 import type { Reading } from "../run/record-limit.js";
 import { heapSize } from "./heap-size.js";
@@ -93,7 +95,7 @@ class ObjectInput<R> implements Input<R> {
 
   async *batches({ signal }: Reading): AsyncGenerator<KeyedBatch> {
     const batch = new BatchWriter();
-    for await (const records of inArrays(this.#source)) {
+    for await (const records of inArrays(this.#source, signal)) {
       for (const record of records) {
         const encoded = encodeStructured(record);
         const bytes = () => new Uint8Array(Buffer.from(encoded));
@@ -120,11 +122,26 @@ class ObjectInput<R> implements Input<R> {
 
 /**
  * The records of a source, some at a time: an async generator takes a microtask for each. Large records come in
- * shorter arrays, by the size of one of the array before.
+ * shorter arrays, by the size of one of the array before. A source that stands still is left once the signal is aborted.
  */
 export async function* inArrays<R>(
   source: AsyncIterable<R> | Iterable<R>,
+  signal: AbortSignal | undefined,
 ): AsyncGenerator<readonly R[]> {
+  const arrays = arraysOf(source);
+  try {
+    for (;;) {
+      const { value, done } = await unlessAborted(arrays.next(), signal);
+      if (done) return;
+      yield value;
+    }
+  } finally {
+    const ended = arrays.return(undefined);
+    await (signal?.aborted ? Promise.race([ended, immediate()]) : ended);
+  }
+}
+
+async function* arraysOf<R>(source: AsyncIterable<R> | Iterable<R>): AsyncGenerator<readonly R[]> {
   let records: R[] = [];
   let most = FIRST_ARRAY;
   if (Symbol.asyncIterator in source) {

@@ -151,7 +151,7 @@ export class Shuffle<R, const B extends By<R> = By<R>> {
     checkOptionNames("partition", options, RUN_OPTIONS);
     const input = this.#input(index);
     return new RecordOutput(
-      (visit) => walkInput(input, options.signal, visit),
+      (visit, signal) => walkInput(input, signal, visit),
       input,
       options.signal,
     );
@@ -161,7 +161,10 @@ export class Shuffle<R, const B extends By<R> = By<R>> {
   groups(index: number, options: RunOptions = {}): Output<Group<KeyOf<R, B>, R>> {
     checkOptionNames("groups", options, RUN_OPTIONS);
     const input = this.#input(index);
-    return new GroupOutput(() => groups<KeyOf<R, B>, R>(input, options), options.signal);
+    return new GroupOutput(
+      (signal) => groups<KeyOf<R, B>, R>(input, { ...options, signal }),
+      options.signal,
+    );
   }
 
   #input(index: number): Input<R> {
