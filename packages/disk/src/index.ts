@@ -4,8 +4,10 @@ export {
   type DirectoryLockOptions,
   type LockWait,
 } from "./directory-lock.js";
+export { hiddenStart, ownName, removeLeft } from "./hidden-names.js";
 export type { Lease, Takeover } from "./lease.js";
 export type { LockMode } from "./lock-waiters.js";
+export { type FileIdentity, OutputFile, type OutputOptions } from "./output-file.js";
 export {
   errnoOf,
   type FailedAction,

@@ -1,6 +1,6 @@
 import type { Action } from "../command/command.js";
 import { UsageError } from "../command/failure.js";
-import { OutputFile } from "../output/output-file.js";
+import { createOutput } from "../output/output-file.js";
 import { openDataSet } from "./data-set.js";
 import { keysOf, requireKeys } from "./key-text.js";
 import { buildTower } from "./tower.js";
@@ -14,7 +14,7 @@ export const get: Action = async (call) => {
   await requireKeys(dataSet, codec === "ndarray" ? [] : keys, signal);
   const out = options.text("out");
   await using file =
-    out === undefined ? undefined : await OutputFile.create(out, { force: options.has("force") });
+    out === undefined ? undefined : await createOutput(out, { force: options.has("force") });
   using progress = terminal.progress("reading");
   let bytesDone = 0;
   for (const key of keys) {

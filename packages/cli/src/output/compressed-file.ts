@@ -1,7 +1,7 @@
 import type { Transform } from "node:stream";
 import zlib from "node:zlib";
+import type { OutputFile } from "@partd/disk";
 import { UsageError } from "../command/failure.js";
-import type { OutputFile } from "./output-file.js";
 
 /** A file whose bytes are compressed as its extension says. */
 export class CompressedFile implements AsyncDisposable {

@@ -8,9 +8,8 @@ import {
   writeFileSync,
 } from "node:fs";
 import { dirname, join, resolve } from "node:path";
-import { pidOf, processToken, stateOf } from "@partd/disk";
+import { hiddenStart, ownName, pidOf, processToken, removeLeft, stateOf } from "@partd/disk";
 import { Failure, UsageError } from "../command/failure.js";
-import { hiddenStart, ownName, removeLeft } from "./hidden-names.js";
 
 export interface RunOptions {
   /** Goes on with what an interrupted run has left. */

@@ -1,4 +1,5 @@
 import { stat } from "node:fs/promises";
+import type { OutputFile } from "@partd/disk";
 import {
   type By,
   longestRecord,
@@ -11,7 +12,7 @@ import { ExitCode } from "../command/exit-code.js";
 import { UsageError } from "../command/failure.js";
 import { showBytes, showCount } from "../command/quantity.js";
 import { freeBytes } from "../output/disk-space.js";
-import { OutputFile } from "../output/output-file.js";
+import { createOutput } from "../output/output-file.js";
 import type { Progress } from "../terminal/progress.js";
 import { requireApart } from "./apart.js";
 import { type Format, formatOf, lineFormat } from "./format.js";
@@ -80,7 +81,7 @@ export class RecordRun implements AsyncDisposable {
     await requireApart(call, paths);
     const force = call.options.has("force");
     const create = async (path: string | undefined) =>
-      path === undefined ? undefined : OutputFile.create(path, { force });
+      path === undefined ? undefined : createOutput(path, { force });
     const format = formatOf(paths, fields.from ?? call.options.text("from"));
     const rejects = await create(call.options.text("reject"));
     try {

@@ -1,8 +1,9 @@
 import type { Transform } from "node:stream";
+import type { OutputFile } from "@partd/disk";
 import type { Call } from "../command/command.js";
 import { Failure, UsageError } from "../command/failure.js";
 import { CompressedFile, compressorFor } from "../output/compressed-file.js";
-import { OutputFile } from "../output/output-file.js";
+import { createOutput } from "../output/output-file.js";
 import type { Column } from "../tables/column-type.js";
 import { JsonText } from "../tables/json-text.js";
 import { TableWriter, type WriteTable } from "../tables/table-writer.js";
@@ -59,7 +60,7 @@ export class RecordWriter implements AsyncDisposable {
     if (isTable(format) && compressor) {
       throw new UsageError(`${out}: tables of ${format} are not packed by gzip or zstd`);
     }
-    const file = await OutputFile.create(out, { force });
+    const file = await createOutput(out, { force });
     return new RecordWriter(call, shape, file, compressor);
   }
 

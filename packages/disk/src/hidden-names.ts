@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { readdirSync, rmSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
-import { stateOf, uniqueToken } from "@partd/disk";
+import { stateOf, uniqueToken } from "./token.js";
 
 /**
  * The beginning of the hidden names beside an output, for what is not complete. A long name is cut

@@ -1,0 +1,144 @@
+import {
+  constants,
+  type FileHandle,
+  open,
+  readlink,
+  realpath,
+  rename,
+  rm,
+  stat,
+} from "node:fs/promises";
+import { dirname, isAbsolute, resolve } from "node:path";
+import { hiddenStart, ownName, removeLeft } from "./hidden-names.js";
+
+export interface OutputOptions {
+  /**
+   * Refuses a path by throwing. It is asked before anything is written, and again before the file gets its
+   * name. It gets the path that symbolic links lead to. Default: what is there is replaced.
+   */
+  readonly accept?: ((path: string) => Promise<void> | void) | undefined;
+}
+
+export interface FileIdentity {
+  readonly ino: number;
+  readonly birthtimeMs: number;
+}
+
+/**
+ * A file that appears under its name when it is complete, and never before: until then its bytes
+ * are in a hidden one beside it, which is removed if the work fails or, after a kill, by the next
+ * that is to have the name. What it replaces can be read meanwhile; the new file has its permissions.
+ * A symbolic link stays one. Devices, pipes and descriptors (`/dev/stdout`) are written directly.
+ */
+export class OutputFile implements AsyncDisposable {
+  /** Where symbolic links lead. */
+  readonly path: string;
+  readonly #partial: string;
+  readonly #file: FileHandle;
+  readonly #accept: OutputOptions["accept"];
+  #pending: Uint8Array[] = [];
+  #pendingBytes = 0;
+  #complete = false;
+
+  /** @throws the system's errors: ENOENT where there is no directory for it. */
+  static async create(name: string, { accept }: OutputOptions = {}): Promise<OutputFile> {
+    const there = await stat(name).catch(() => undefined);
+    if (isDescriptor(name) || (there && !there.isFile() && !there.isDirectory())) {
+      return new OutputFile(name, name, await open(name, DIRECT), undefined);
+    }
+    const path = await targetOf(name);
+    await accept?.(path);
+    // The system refuses a directory, and a file that is protected from writing.
+    if (there) await (await open(path, "r+")).close();
+    const start = hiddenStart(path);
+    const partial = ownName(start, ENDING);
+    removeLeft(start, ENDING);
+    const mode = there && there.mode & 0o777;
+    const file = await open(partial, "wx", mode);
+    // Not each file system has modes.
+    if (mode !== undefined) await file.chmod(mode).catch(() => undefined);
+    return new OutputFile(path, partial, file, accept);
+  }
+
+  private constructor(
+    path: string,
+    partial: string,
+    file: FileHandle,
+    accept: OutputOptions["accept"],
+  ) {
+    this.path = path;
+    this.#partial = partial;
+    this.#file = file;
+    this.#accept = accept;
+  }
+
+  /** Tells the file from others, under its hidden name and under its own. */
+  async identity(): Promise<FileIdentity> {
+    const { ino, birthtimeMs } = await this.#file.stat();
+    return { ino, birthtimeMs };
+  }
+
+  /** Adds bytes to the end; the array is not to be changed before the next write resolves. */
+  async write(data: string | Uint8Array): Promise<void> {
+    const bytes = typeof data === "string" ? Buffer.from(data) : data;
+    this.#pending.push(bytes);
+    this.#pendingBytes += bytes.byteLength;
+    if (this.#pendingBytes >= PIECE) await this.#writePending();
+  }
+
+  /** Brings the bytes to the disk and gives the file its name. */
+  async complete(): Promise<void> {
+    await this.#writePending();
+    if (this.#partial === this.path) {
+      this.#complete = true;
+      return this.#file.close();
+    }
+    await this.#file.sync();
+    await this.#file.close();
+    await this.#accept?.(this.path);
+    await rename(this.#partial, this.path);
+    this.#complete = true;
+  }
+
+  /** Removes what is not complete. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#complete) return;
+    await this.#file.close().catch(() => undefined); // It may be closed already.
+    if (this.#partial !== this.path) await rm(this.#partial, { force: true });
+  }
+
+  async #writePending(): Promise<void> {
+    const bytes = this.#pending.length === 1 ? this.#pending[0] : Buffer.concat(this.#pending);
+    this.#pending = [];
+    this.#pendingBytes = 0;
+    let done = 0;
+    while (bytes !== undefined && done < bytes.byteLength) {
+      done += (await this.#file.write(bytes, done)).bytesWritten;
+    }
+  }
+}
+
+/** Where links lead, whether a file is there or not. */
+async function targetOf(name: string): Promise<string> {
+  try {
+    return await realpath(name);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+    const link = await readlink(name).catch(() => undefined);
+    if (link === undefined) return name;
+    return targetOf(isAbsolute(link) ? link : `${dirname(name)}/${link}`);
+  }
+}
+
+/** Whether a path names an open file of a process, which others may write to as well. */
+function isDescriptor(name: string): boolean {
+  return /^\/(dev\/(std(out|err)$|fd\/)|proc\/[^/]+\/fd\/)/.test(resolve(name));
+}
+
+/** Behind what is there: standard output may be a file that has bytes already. */
+const DIRECT = constants.O_WRONLY | constants.O_APPEND;
+
+const ENDING = ".partial";
+
+/** Bytes that are written at once. */
+const PIECE = 1 << 18;
