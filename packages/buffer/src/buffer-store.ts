@@ -12,7 +12,9 @@ import {
   type Batch,
   type GetOptions,
   type LowerStore,
+  type OptionNames,
   Pace,
+  takeOptions,
   unlessAborted,
 } from "@partd/core/author";
 import type { Blocks } from "@partd/core/memory";
@@ -34,6 +36,14 @@ export interface BufferOptions extends BufferListeners {
   /** How many batches are written to the slow store at once, from 1 to 1,024. Default 2. */
   readonly concurrency?: number | undefined;
 }
+
+const OPTIONS: OptionNames<BufferOptions> = {
+  availableMemory: true,
+  concurrency: true,
+  onSpill: "function",
+  onSpillError: "function",
+  onWait: "function",
+};
 
 /**
  * Gathers appends in memory and writes the largest values to a slower store, in the background and
@@ -68,8 +78,9 @@ export class BufferStore extends BaseStore {
   constructor(fast: Dict, slow: Store, options: BufferOptions = {}) {
     super();
     const { batchBytes } = (slow ?? {}) as LowerStore;
-    const limits = limitsFor(options.availableMemory, options.concurrency, batchBytes);
-    this.#stats = new SpillStats(options);
+    const taken = takeOptions("new BufferStore", options, OPTIONS, new.target !== BufferStore);
+    const limits = limitsFor(taken.availableMemory, taken.concurrency, batchBytes);
+    this.#stats = new SpillStats(taken);
     this.#blocks = takeBlocks(fast, slow);
     this.#fast = fast;
     this.#slow = slow;
@@ -222,6 +233,11 @@ function takeBlocks(fast: Dict, slow: Store): Blocks {
     );
   }
   if (!isStore(slow)) throw refusal(`slow must be a store of bytes, not ${nameOf(slow)}.`);
+  if ((slow as LowerStore).holdsValues) {
+    throw refusal(
+      `slow must be a store of bytes, and ${nameOf(slow)} is a store of values; put it around the buffer.`,
+    );
+  }
   if (slow === fast) throw refusal("fast and slow must be two stores, not the same.");
   if (takenBlocks.has(blocks)) {
     throw refusal("fast belongs to another BufferStore already; give each a new Dict.");

@@ -1,5 +1,3 @@
-import { PartdError } from "@partd/core";
-
 /** What a buffer holds now, and what it has done so far. */
 export interface BufferStats {
   /** Bytes that the buffer may take. */
@@ -65,16 +63,7 @@ export class SpillStats {
   #waitMilliseconds = 0;
   readonly #listeners: BufferListeners;
 
-  /** @throws `ERR_PARTD_VALUE` for a listener that is not a function. */
   constructor(listeners: BufferListeners) {
-    for (const name of ["onSpill", "onSpillError", "onWait"] as const) {
-      const listener: unknown = listeners[name];
-      if (listener === undefined || typeof listener === "function") continue;
-      throw new PartdError(
-        "ERR_PARTD_VALUE",
-        `${name} must be a function, not ${listener === null ? "null" : typeof listener}.`,
-      );
-    }
     this.#listeners = listeners;
   }
 

@@ -92,6 +92,11 @@ describe("what a buffer cannot be made of", () => {
     refused(() => make({ [name]: null }), name, "null");
   });
 
+  test("an option that it does not have", () => {
+    const message = "new BufferStore() has no option memory. Did you mean availableMemory?";
+    refused(() => make({ memory: 1e6 }), message);
+  });
+
   test("a fast store that cannot be spilled from", () => {
     for (const [fast, name] of [
       [new Snappy(new Dict()), "Snappy"],

@@ -31,7 +31,13 @@ export { describeKey, keptText, sameKey, suffixKey } from "./keys/keys.js";
 
 export { allocateBytes, concatBytes, memoryFor, releaseBytes } from "./memory/bytes.js";
 export { LastUsed } from "./memory/last-used.js";
-export { checkOptionNames, nearest, type OptionNames } from "./option-names.js";
+export {
+  checkOptionNames,
+  describeArgument,
+  nearest,
+  type OptionNames,
+  takeOptions,
+} from "./option-names.js";
 export { BaseStore } from "./store/base-store.js";
 export {
   type Batch,
@@ -41,6 +47,7 @@ export {
   isBytes,
   toBatch,
 } from "./store/batch.js";
+export { checkByteStore } from "./store/byte-store.js";
 export { Decorator } from "./store/decorator.js";
 export { checkNotHeld, runHolding } from "./store/held-locks.js";
 export {

@@ -1,7 +1,12 @@
 import { PartdError } from "./errors.js";
 
-/** Each option's name, so that none is left out: `{ memory: true, dir: true }`. */
-export type OptionNames<T> = { readonly [N in keyof Required<T>]: true };
+/**
+ * Each option's name, so that none is left out, and its type or values where {@link takeOptions} is
+ * to see to them: `{ memory: true, fsync: "boolean", order: ["asc", "desc"] }`.
+ */
+export type OptionNames<T> = { readonly [N in keyof Required<T>]: OptionType };
+
+type OptionType = true | keyof typeof TYPES | readonly (string | number)[];
 
 /**
  * @param call the function, as its callers write it: `"sort"`.
@@ -10,19 +15,84 @@ export type OptionNames<T> = { readonly [N in keyof Required<T>]: true };
  */
 export function checkOptionNames<T>(call: string, options: T, names: OptionNames<T>): void {
   const known = Object.keys(names);
-  if (typeof options !== "object" || options === null || Array.isArray(options)) {
-    const given = typeof options === "string" ? JSON.stringify(options) : String(options);
-    throw new PartdError(
-      "ERR_PARTD_VALUE",
-      `${call}() takes an object of options (${known.join(", ")}), not ${given}.`,
-    );
-  }
-  for (const [name, value] of Object.entries(options)) {
+  checkObject(call, options, known);
+  for (const [name, value] of Object.entries(options as object)) {
     if (value === undefined || Object.hasOwn(names, name)) continue;
     const near = nearest(name, known);
     const hint = near === undefined ? `Its options: ${known.join(", ")}` : `Did you mean ${near}?`;
     throw new PartdError("ERR_PARTD_VALUE", `${call}() has no option ${name}. ${hint}`);
   }
+}
+
+/**
+ * The options of a constructor, as they stand now.
+ *
+ * @param call as for {@link checkOptionNames}: `"new FileStore"`.
+ * @param isSubclass whether there may be other options, which a subclass passes on with these:
+ *   `new.target !== FileStore`. They are left out.
+ * @throws `ERR_PARTD_VALUE` as {@link checkOptionNames} does, and for an option of another type or value.
+ */
+export function takeOptions<T extends object>(
+  call: string,
+  options: T,
+  names: OptionNames<T>,
+  isSubclass = false,
+): T {
+  if (isSubclass) checkObject(call, options, Object.keys(names));
+  else checkOptionNames(call, options, names);
+  const taken: Partial<T> = {};
+  for (const name of Object.keys(names) as (keyof T & string)[]) {
+    const value = options[name];
+    if (value === undefined) continue;
+    const type: OptionType = names[name];
+    if (type !== true && !isOfType(value, type)) {
+      const allowed =
+        typeof type === "string"
+          ? TYPES[type]
+          : type.map((one) => JSON.stringify(one)).join(" or ");
+      throw new PartdError(
+        "ERR_PARTD_VALUE",
+        `${name} must be ${allowed}, not ${describeArgument(value)}.`,
+      );
+    }
+    taken[name] = value;
+  }
+  return taken as T;
+}
+
+const TYPES = {
+  boolean: "true or false",
+  string: "a string",
+  strings: "a list of strings",
+  function: "a function",
+  object: "an object",
+} as const;
+
+function isOfType(value: unknown, type: Exclude<OptionType, true>): boolean {
+  if (typeof type !== "string") return type.includes(value as never);
+  if (type === "strings") {
+    return Array.isArray(value) && value.every((item) => typeof item === "string");
+  }
+  return typeof value === type && value !== null;
+}
+
+/** An argument that will not do, for a message: short, whatever it is. */
+export function describeArgument(value: unknown): string {
+  if (typeof value === "string") {
+    return JSON.stringify(value.length > 100 ? `${value.slice(0, 100)}…` : value);
+  }
+  if (typeof value === "function") return `the function ${value.name || "without a name"}`;
+  if (typeof value !== "object" || value === null) return String(value);
+  const name = (value.constructor as { readonly name?: unknown } | undefined)?.name;
+  return typeof name === "string" && name !== "" ? `an object of ${name}` : "an object";
+}
+
+function checkObject(call: string, options: unknown, known: readonly string[]): void {
+  if (typeof options === "object" && options !== null && !Array.isArray(options)) return;
+  throw new PartdError(
+    "ERR_PARTD_VALUE",
+    `${call}() takes an object of options (${known.join(", ")}), not ${describeArgument(options)}.`,
+  );
 }
 
 /**

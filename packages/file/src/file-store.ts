@@ -6,7 +6,9 @@ import {
   type Batch,
   checkIntegerOption,
   type GetOptions,
+  type OptionNames,
   Pace,
+  takeOptions,
 } from "@partd/core/author";
 import { absolutePath, type Lease, surviveSizeLimit, TemporaryDirectory } from "@partd/disk";
 import { AppendQueue } from "./append-queue.js";
@@ -48,6 +50,15 @@ export interface FileStoreOptions {
   readonly dir?: string | undefined;
 }
 
+const OPTIONS: OptionNames<FileStoreOptions> = {
+  fsync: "boolean",
+  staleMs: true,
+  lockTimeoutMs: true,
+  maxOpenFiles: true,
+  create: "boolean",
+  dir: "string",
+};
+
 /**
  * A store in a directory: one file for each key, which holds the key's bytes and nothing else. Any
  * number of processes of one machine may use it at once, and each may be killed at any moment.
@@ -64,13 +75,14 @@ export class FileStore extends BaseStore {
    * @param path the directory, created with the first operation if missing. Without a path the
    *   store is temporary: in a directory of its own under `dir`, removed by `close()`, at the end
    *   of the thread or process or, after a kill, by the next temporary store.
-   * @throws `ERR_PARTD_VALUE` if an option is out of range; `ERR_PARTD_IO` for a path that is
+   * @throws `ERR_PARTD_VALUE` if an option is unknown or out of range; `ERR_PARTD_IO` for a path that is
    *   neither a string nor a `file:` URL.
    */
   constructor(path?: string | URL, options: FileStoreOptions = {}) {
     super();
-    const { fsync = false, create = true, staleMs = 10_000, lockTimeoutMs = 600_000 } = options;
-    const { maxOpenFiles, dir } = options;
+    const taken = takeOptions("new FileStore", options, OPTIONS, new.target !== FileStore);
+    const { fsync = false, create = true, staleMs = 10_000, lockTimeoutMs = 600_000 } = taken;
+    const { maxOpenFiles, dir } = taken;
     checkIntegerOption("staleMs", staleMs, 2_000, LONGEST_TIMER);
     checkIntegerOption("lockTimeoutMs", lockTimeoutMs, 0, LONGEST_TIMER);
     if (maxOpenFiles !== undefined) checkIntegerOption("maxOpenFiles", maxOpenFiles, 2, 2 ** 20);

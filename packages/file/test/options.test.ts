@@ -31,6 +31,23 @@ test.each(Object.entries(ranges))(
   },
 );
 
+test.each([
+  [{ fsinc: true }, "new FileStore() has no option fsinc. Did you mean fsync?"],
+  [{ fsync: 5 }, "fsync must be true or false, not 5."],
+  [{ create: "no" }, 'create must be true or false, not "no".'],
+  [{ dir: 5 }, "dir must be a string, not 5."],
+])("%p is refused", (options, message) => {
+  expect(() => new FileStore("never made", options as object)).toThrow(
+    expect.objectContaining({ code: "ERR_PARTD_VALUE", message }),
+  );
+});
+
+test("a subclass has options of its own", () => {
+  class Mine extends FileStore {}
+  new Mine("never made", { fsync: true, mine: 1 } as object);
+  expect(() => new Mine("never made", { fsync: 1 } as object)).toThrow("fsync must be true or");
+});
+
 /** As in a program's text. */
 function shown(value: unknown): string {
   return typeof value === "string" ? JSON.stringify(value) : String(value);

@@ -14,7 +14,9 @@ import {
   type Batch,
   checkIntegerOption,
   type GetOptions,
+  type OptionNames,
   prefixText,
+  takeOptions,
 } from "@partd/core/author";
 import {
   absolutePath,
@@ -72,6 +74,17 @@ export interface LogStoreOptions {
   readonly lockTimeoutMs?: number | undefined;
 }
 
+const OPTIONS: OptionNames<LogStoreOptions> = {
+  fsync: "boolean",
+  segmentSize: true,
+  salvage: "boolean",
+  indexMemory: true,
+  create: "boolean",
+  dir: "string",
+  staleMs: true,
+  lockTimeoutMs: true,
+};
+
 /**
  * A directory of append-only segments. Each store that writes has segments of its own, so that appends
  * of several stores, in one process or many, never wait for one another.
@@ -92,11 +105,12 @@ export class LogStore extends BaseStore {
    * @param path the directory, made by the first operation. Without one the store is temporary: it
    *   is removed by `close()`, at the end of the process or, after a crash, by the next temporary
    *   store.
-   * @throws `ERR_PARTD_VALUE` if an option is out of its range.
+   * @throws `ERR_PARTD_VALUE` if an option is unknown or out of its range.
    */
   constructor(path?: string | URL, options: LogStoreOptions = {}) {
     super();
-    const { segmentSize = SEGMENT_SIZE, staleMs, lockTimeoutMs, indexMemory, dir } = options;
+    const taken = takeOptions("new LogStore", options, OPTIONS, new.target !== LogStore);
+    const { segmentSize = SEGMENT_SIZE, staleMs, lockTimeoutMs, indexMemory, dir } = taken;
     checkIntegerOption("segmentSize", segmentSize, 1, 2 ** 40);
     if (staleMs !== undefined) checkIntegerOption("staleMs", staleMs, 2000, 2 ** 31 - 1);
     if (lockTimeoutMs !== undefined) {
@@ -108,7 +122,7 @@ export class LogStore extends BaseStore {
     if (indexMemory !== undefined) checkIntegerOption("indexMemory", indexMemory, 2 ** 16, 2 ** 40);
     this.#temporary = path === undefined ? new TemporaryDirectory("partd-log", dir) : undefined;
     this.path = this.#temporary?.path ?? absolutePath(path as string | URL, "LogStore");
-    this.#options = options;
+    this.#options = taken;
   }
 
   protected override async _open(): Promise<void> {

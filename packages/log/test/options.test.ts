@@ -17,6 +17,16 @@ test("a segmentSize out of its range is refused, and said so", () => {
   for (const segmentSize of [1, 2 ** 40, undefined]) new LogStore("never made", { segmentSize });
 });
 
+test.each([
+  [{ fsnc: true }, "new LogStore() has no option fsnc. Did you mean fsync?"],
+  [{ fsync: 5 }, "fsync must be true or false, not 5."],
+  [{ salvage: "no" }, 'salvage must be true or false, not "no".'],
+])("%p is refused", (options, message) => {
+  expect(() => new LogStore("never made", options as object)).toThrow(
+    expect.objectContaining({ code: "ERR_PARTD_VALUE", message }),
+  );
+});
+
 test("a path is a string or a file: URL", () => {
   for (const path of ["", new URL("https://example.org/"), 5]) {
     expect(() => new LogStore(path as string)).toThrow(

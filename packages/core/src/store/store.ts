@@ -187,6 +187,11 @@ export interface LowerStore extends Store {
    * A buffer above then passes on at once what it would hardly merge in memory. Default `false`.
    */
   readonly takesSmallValues?: boolean | undefined;
+  /**
+   * Whether it takes values, as under a codec, and so cannot be used as a store of bytes. Default
+   * `false`.
+   */
+  readonly holdsValues?: boolean | undefined;
   append(data: Entries<Uint8Array>, options?: AppendOptions): Promise<void>;
   get<const K extends KeyTree>(keys: K, options?: GetOptions): Promise<Values<K, Uint8Array>>;
   stream(key: Key, options?: GetOptions): AsyncIterable<Uint8Array>;

@@ -1,5 +1,10 @@
 import { PartdError } from "@partd/core";
-import { checkIntegerOption } from "@partd/core/author";
+import {
+  checkIntegerOption,
+  describeArgument,
+  type OptionNames,
+  takeOptions,
+} from "@partd/core/author";
 import { LONGEST_TIMER } from "../server/limits.js";
 import { Link } from "./link.js";
 import type { ClientEvent, ClientEvents } from "./reconnector.js";
@@ -17,6 +22,12 @@ export interface ClientOptions {
   /** Makes connections. Default: the built-in `WebSocket`. */
   readonly connect?: Connect | undefined;
 }
+
+export const CLIENT_OPTIONS: OptionNames<ClientOptions> = {
+  token: "string",
+  timeout: true,
+  connect: "function",
+};
 
 /**
  * The store of a `Server`, from another process, another machine or a browser.
@@ -36,14 +47,17 @@ export class Client extends RemoteStore {
 
   /**
    * @param address of the server, as its `address` says.
-   * @throws `ERR_PARTD_VALUE` for a `timeout` that no timer can wait.
+   * @throws `ERR_PARTD_VALUE` for an address that is not a string, an unknown option, or a `timeout`
+   *   that no timer can wait.
    */
   constructor(address: string, options: ClientOptions = {}) {
+    checkAddress(address);
+    const taken = takeOptions("new Client", options, CLIENT_OPTIONS, new.target !== Client);
     const link = new Link({
       address,
-      connect: options.connect ?? connectBuiltIn,
-      token: options.token ?? "",
-      timeout: checkIntegerOption("timeout", options.timeout ?? 15_000, 1, LONGEST_TIMER),
+      connect: taken.connect ?? connectBuiltIn,
+      token: taken.token ?? "",
+      timeout: checkIntegerOption("timeout", taken.timeout ?? 15_000, 1, LONGEST_TIMER),
     });
     super(link);
     this.#link = link;
@@ -91,6 +105,15 @@ export class Client extends RemoteStore {
     if (this.#link.dirty) await this.flushServer();
     this.#link.close(new PartdError("ERR_PARTD_CLOSED", "The store was closed."));
   }
+}
+
+/** @throws `ERR_PARTD_VALUE` */
+export function checkAddress(address: unknown): void {
+  if (typeof address === "string") return;
+  throw new PartdError(
+    "ERR_PARTD_VALUE",
+    `new Client() takes a server's address, as in new Client("ws://127.0.0.1:8765"), not ${describeArgument(address)}.`,
+  );
 }
 
 /** The options of `EventTarget`, whose own type is in the DOM library alone. */

@@ -3,17 +3,25 @@ import { connect as connectPath, type Socket } from "node:net";
 import { resolve } from "node:path";
 import type { SecureContextOptions } from "node:tls";
 import { PartdError } from "@partd/core";
+import { type OptionNames, takeOptions } from "@partd/core/author";
 import WebSocket from "ws";
 import { isLoopback, parseAddress } from "../protocol/address.js";
 import { sendParts } from "../protocol/message-writer.js";
 import { SUBPROTOCOL } from "../protocol/numbers.js";
-import { Client as BrowserClient, type ClientOptions as BrowserOptions } from "./client.js";
+import {
+  Client as BrowserClient,
+  type ClientOptions as BrowserOptions,
+  CLIENT_OPTIONS,
+  checkAddress,
+} from "./client.js";
 import { type Connect, closedBy } from "./socket.js";
 
 export interface ClientOptions extends BrowserOptions {
   /** For `wss://`: the certificate authorities to trust, and a certificate of the client. */
   readonly tls?: ClientTls | undefined;
 }
+
+const NODE_OPTIONS: OptionNames<ClientOptions> = { ...CLIENT_OPTIONS, tls: "object" };
 
 /**
  * The store of a `Server`, from another process or machine: the `Client` of `@partd/server/client`,
@@ -25,7 +33,10 @@ export interface ClientOptions extends BrowserOptions {
  */
 export class Client extends BrowserClient {
   constructor(address: string, options: ClientOptions = {}) {
-    super(resolved(address), { ...options, connect: options.connect ?? connectWith(options.tls) });
+    checkAddress(address);
+    const isSubclass = new.target !== Client;
+    const { tls, ...taken } = takeOptions("new Client", options, NODE_OPTIONS, isSubclass);
+    super(resolved(address), { ...taken, connect: taken.connect ?? connectWith(tls) });
   }
 }
 

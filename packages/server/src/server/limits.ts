@@ -1,5 +1,5 @@
 import { PartdError } from "@partd/core";
-import { checkIntegerOption } from "@partd/core/author";
+import { checkIntegerOption, nearest } from "@partd/core/author";
 
 /** How much a server lets its clients do. Sizes are in bytes, times in milliseconds. */
 export interface ServerLimits {
@@ -82,8 +82,10 @@ export function withDefaults(limits: ServerLimits): Limits {
   for (const [name, value] of Object.entries(limits)) {
     if (value === undefined) continue;
     if (!Object.hasOwn(DEFAULTS, name)) {
-      const known = Object.keys(DEFAULTS).join(", ");
-      throw new PartdError("ERR_PARTD_VALUE", `There is no limits.${name}, but ${known}.`);
+      const known = Object.keys(DEFAULTS);
+      const near = nearest(name, known);
+      const hint = near === undefined ? `There are ${known.join(", ")}` : `Did you mean ${near}?`;
+      throw new PartdError("ERR_PARTD_VALUE", `There is no limits.${name}. ${hint}`);
     }
     const most = TIMES.has(name) ? LONGEST_TIMER : Number.MAX_SAFE_INTEGER;
     const least = /^message$|PerConnection$/.test(name) ? SHORTEST_MESSAGE : 1;

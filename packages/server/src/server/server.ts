@@ -3,7 +3,14 @@ import { createServer as createTlsServer, type ServerOptions as TlsOptions } fro
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { type OperationOptions, PartdError, type Store } from "@partd/core";
-import { checkIntegerOption, onAbort, unlessAborted } from "@partd/core/author";
+import {
+  checkByteStore,
+  checkIntegerOption,
+  type OptionNames,
+  onAbort,
+  takeOptions,
+  unlessAborted,
+} from "@partd/core/author";
 import { WebSocketServer } from "ws";
 import { Monitor } from "../dashboard/monitor.js";
 import { type Address, parseAddress } from "../protocol/address.js";
@@ -56,6 +63,22 @@ export interface ServerOptions {
   readonly closeTimeout?: number | undefined;
 }
 
+const OPTIONS: OptionNames<ServerOptions> = {
+  address: "string",
+  token: "string",
+  tls: "object",
+  insecure: "boolean",
+  origins: "strings",
+  dashboard: "boolean",
+  hosts: "strings",
+  limits: "object",
+  closeStore: "boolean",
+  closeTimeout: true,
+};
+
+const CODEC_ADVICE =
+  "serve the store below it, and put the codec around the client, as in new Json(new Client(address))";
+
 /**
  * Gives a store to other processes and machines, whose `Client`s are stores like any other.
  *
@@ -92,9 +115,12 @@ export class Server implements AsyncDisposable {
    * Opens the store and begins to listen.
    *
    * @throws `ERR_PARTD_IO` if the address is taken, `ERR_PARTD_AUTH` if it is not a safe one,
-   *   `ERR_PARTD_VALUE` for a limit or a time that is out of range, and whatever keeps the store from being opened.
+   *   `ERR_PARTD_VALUE` for an option that is unknown or out of range, or a store that is not of bytes, and
+   *   whatever keeps the store from being opened.
    */
-  static async listen(store: Store, options: ServerOptions = {}): Promise<Server> {
+  static async listen(store: Store, given: ServerOptions = {}): Promise<Server> {
+    checkByteStore("Server.listen", store, CODEC_ADVICE);
+    const options = takeOptions("Server.listen", given, OPTIONS);
     const target = parseAddress(options.address ?? "ws://127.0.0.1:0");
     const { token, insecure, origins, hosts, tls } = options;
     const certificates = tls?.requestCert === true && tls.rejectUnauthorized !== false;
