@@ -2,6 +2,7 @@ import {
   type Dict,
   decodeKey,
   type EntriesOptions,
+  isPartdError,
   type OperationOptions,
   PartdError,
   type Store,
@@ -112,11 +113,18 @@ export class BufferStore extends BaseStore {
     };
   }
 
-  /** Brings everything to the slow store, then closes both stores, also if they were never used. */
+  /**
+   * Brings everything to the slow store, then closes both stores, also if they were never used. If the
+   * slow store fails, the error says how much was not written, and both stay open to be closed again.
+   */
   override async close(): Promise<void> {
-    await super.close();
-    // One that was never used has not been opened, and so not flushed.
-    if (this.#blocks.size > 0) await this.#spill();
+    try {
+      await super.close();
+      // One that was never used has not been opened, and so not flushed.
+      if (this.#blocks.size > 0) await this.#spill();
+    } catch (error) {
+      throw this.#blocks.size > 0 ? this.#notWritten(error) : error;
+    }
     await this.#slow.close();
     await this.#fast.close();
     this.#blocks.clear();
@@ -212,6 +220,17 @@ export class BufferStore extends BaseStore {
     return this.#exclusive.withLock(this.#slow, critical, options);
   }
 
+  #notWritten(cause: unknown): PartdError {
+    const { byteLength, size } = this.#blocks;
+    const { code, key, path, address } = (isPartdError(cause) ? cause : {}) as Partial<PartdError>;
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    return new PartdError(
+      code ?? "ERR_PARTD_IO",
+      `The buffer is not closed: ${reason} In memory alone, and not written, are ${counted(byteLength, "byte")} of ${counted(size, "key")}; put right what failed and call close() again, or they are lost.`,
+      { key, path, address, cause },
+    );
+  }
+
   /** Writes all that is in memory now. */
   async #spill(signal?: AbortSignal): Promise<void> {
     await this.#exclusive.settled(signal);
@@ -257,6 +276,10 @@ function isStore(value: Store | null | undefined): boolean {
 function nameOf(value: unknown): string {
   if (typeof value !== "object" || value === null) return String(value);
   return value.constructor?.name || "an object";
+}
+
+function counted(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? "" : "s"}`;
 }
 
 function refusal(reason: string): PartdError {

@@ -1,7 +1,12 @@
+import { mkdtempSync, renameSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { describe, expect, test } from "@jest/globals";
 import { BufferStore } from "@partd/buffer";
 import { Dict, PartdError, type Store } from "@partd/core";
 import type { AppendOptions, Batch } from "@partd/core/author";
+import { FileStore } from "@partd/file";
+import { LogStore } from "@partd/log";
 import { bytes, isPending, read, turns } from "./bytes.js";
 import { GatedStore } from "./gated-store.js";
 
@@ -74,7 +79,9 @@ describe("a slow store that fails", () => {
     const { slow, store } = setUp(20_000);
     await store.append({ x: bytes("1") });
     slow.refuse = noSpace;
-    await expect(store.close()).rejects.toBe(noSpace);
+    const refused = store.close();
+    await expect(refused).rejects.toMatchObject({ code: "ERR_PARTD_IO", cause: noSpace });
+    await expect(refused).rejects.toThrow("1 byte of 1 key;");
     expect(slow.closed).toBe(0);
     await store.append({ x: bytes("2") });
     slow.refuse = undefined;
@@ -86,6 +93,31 @@ describe("a slow store that fails", () => {
     expect(written).toBe("12");
     expect(slow.closed).toBe(1);
   });
+
+  test.each([FileStore, LogStore])(
+    "of %p whose directory was moved: close says what is not written, and goes on once it is back",
+    async (SlowStore) => {
+      const root = mkdtempSync(join(tmpdir(), "buffer-test-"));
+      const [path, away] = [join(root, "there"), join(root, "away")];
+      const slow = new SlowStore(path, { lockTimeoutMs: 1000 });
+      const store = new BufferStore(new Dict(), slow);
+      await store.append({ x: bytes("1") });
+      await store.flush();
+      await store.append({ x: bytes("2"), y: bytes("34") });
+      renameSync(path, away);
+      for (let call = 0; call < 2; call++) {
+        const refused = store.close();
+        await expect(refused).rejects.toMatchObject({ code: "ERR_PARTD_IO", path });
+        await expect(refused).rejects.toThrow(/was moved .* not written, are 3 bytes of 2 keys;/);
+      }
+      renameSync(away, path);
+      await store.close();
+      await store.close();
+      await using written = new SlowStore(path);
+      expect((await written.get(["x", "y"])).map(String)).toEqual(["49,50", "51,52"]);
+      rmSync(root, { recursive: true });
+    },
+  );
 
   test("refuses a value that is larger than the buffer, and nothing of its batch is there", async () => {
     const { slow, store } = setUp(20_000);
@@ -239,9 +271,9 @@ describe("a slow store that fails in the middle of a removal", () => {
         store.get("x"),
         store.flush(),
         store.delete("y"),
-        store.close(),
       ]);
       for (const outcome of outcomes) expect(outcome).toMatchObject({ reason: noSpace });
+      await expect(store.close()).rejects.toMatchObject({ cause: noSpace });
       expect(await read(slow, "y")).toBe("1");
       slow.isMute = false;
       await store.append({ y: bytes("3") });

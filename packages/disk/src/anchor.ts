@@ -37,7 +37,7 @@ export class Anchor {
     if (this.#holds()) return;
     throw new PartdError(
       "ERR_PARTD_IO",
-      `${this.#directory} was moved or removed while the store was open, so nothing was done. Close the store, and open one where the data set is now.`,
+      `${this.#directory} was moved or removed while the store was open, so nothing was done. Put it back, or close the store and open one where the data set is now.`,
       { path: this.#directory },
     );
   }

@@ -87,8 +87,8 @@ export class Claim {
     const { token } = this.lease;
     this.#held = false;
     leftBehind.add(token);
-    this.#folder.remove(this.#name);
-    leftBehind.delete(token);
+    // A file that is missing may be away with its folder, and come back with it.
+    if (this.#folder.remove(this.#name)) leftBehind.delete(token);
   }
 
   /** Retries until the file is gone: others wait until it is stale, which may take long. */
