@@ -1,5 +1,5 @@
 import fs from "node:fs";
-import { mkdir, readdir, rm } from "node:fs/promises";
+import { mkdir, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir, uptime } from "node:os";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -17,6 +17,11 @@ export class TemporaryDirectory {
   readonly path: string;
   readonly #place: string;
   readonly #prefix: string;
+  /**
+   * A file of the same name that tells where the directory of a worker is. It lies where the main thread
+   * looks if the worker is terminated.
+   */
+  readonly #pointer: string | undefined;
 
   /**
    * @param kind the name's prefix, which tells who uses it, such as `partd-file`.
@@ -26,7 +31,10 @@ export class TemporaryDirectory {
   constructor(kind: string, place: string = tmpdir()) {
     this.#place = resolve(place);
     this.#prefix = `${kind}-`;
-    this.path = join(this.#place, `${this.#prefix}${uniqueToken()}`);
+    const name = `${this.#prefix}${uniqueToken()}`;
+    this.path = join(this.#place, name);
+    const isElsewhere = !isMainThread && this.#place !== resolve(tmpdir());
+    this.#pointer = isElsewhere ? join(resolve(tmpdir()), name) : undefined;
   }
 
   async make(): Promise<void> {
@@ -34,11 +42,17 @@ export class TemporaryDirectory {
     await mkdir(this.path, { recursive: true, mode: 0o700 });
     if (present.size === 0) process.on("exit", removePresent);
     present.add(this.path);
+    if (this.#pointer === undefined) return;
+    present.add(this.#pointer);
+    await writeFile(this.#pointer, this.#place, { mode: 0o600 }).catch(() => {}); // It only helps.
   }
 
   async remove(): Promise<void> {
-    await rm(this.path, QUIETLY);
-    present.delete(this.path);
+    for (const path of [this.path, this.#pointer]) {
+      if (path === undefined) continue;
+      await rm(path, QUIETLY);
+      present.delete(path);
+    }
     if (present.size === 0) process.off("exit", removePresent);
   }
 }
@@ -107,7 +121,11 @@ function removeThoseOfWorkers(): void {
     for (const name of fs.readdirSync(place)) {
       const [, token = ""] = name.split(`-${processToken()}-`);
       if (!/^\d+\.\d+-[0-9a-f]{12}$/.test(token)) continue;
-      fs.rmSync(join(place, name), QUIETLY);
+      const path = join(place, name);
+      // Anyone may have put it there: it says in which folder, and not under which name.
+      const isPointer = fs.lstatSync(path).isFile();
+      if (isPointer) fs.rmSync(join(fs.readFileSync(path, "utf8"), name), QUIETLY);
+      fs.rmSync(path, QUIETLY);
     }
   } catch {
     // The next one tries again.

@@ -124,10 +124,14 @@ describe("a temporary directory", () => {
     await next.remove();
   });
 
-  test("goes with the process whose worker was terminated", () => {
+  test.each([
+    ["where others are", undefined],
+    ["elsewhere", join(tmpdir(), `${kind}.elsewhere`)],
+  ])("%s goes with the process whose worker was terminated", (_, place) => {
+    if (place !== undefined) leftovers.push(place);
     const code = `import { parentPort } from "node:worker_threads";
       import { TemporaryDirectory } from ${JSON.stringify(entry)};
-      const one = new TemporaryDirectory("${kind}");
+      const one = new TemporaryDirectory("${kind}", ${JSON.stringify(place)});
       await one.make();
       parentPort.postMessage(one.path);
       setInterval(() => {}, 1000);`;
@@ -138,6 +142,7 @@ describe("a temporary directory", () => {
       console.log(path, (await import("node:fs")).existsSync(path));`);
     const [path = "", wasThere] = left.split(" ");
     expect([wasThere, existsSync(path)]).toEqual(["true", false]);
+    expect(existsSync(join(tmpdir(), basename(path)))).toBe(false);
   });
 
   test("of an earlier boot goes with the next of its kind, unless it was used since", async () => {
