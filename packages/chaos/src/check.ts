@@ -21,6 +21,8 @@ export type Rule =
   | "lost update"
   /** A key that is only set holds more than one element. */
   | "set twice"
+  /** A temporary store is still there when its thread and process have ended. */
+  | "left behind"
   /** A call failed with an error that the round does not account for. */
   | "odd error"
   /** A call has not come back, though nothing stands in its way. */

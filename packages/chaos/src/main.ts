@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import type { Fault } from "./nemesis.js";
+import { PythonStore } from "./python-store.js";
 import { reportOf } from "./report.js";
 import { runRound } from "./round.js";
 import { towers } from "./tower.js";
@@ -20,7 +21,10 @@ const { values } = parseArgs({
   },
 });
 
-const wanted = towers.filter(({ name }) => values.store?.includes(name) ?? true);
+const wanted = towers.filter(({ name, turns }) => {
+  if (turns && !PythonStore.isThere) console.log(`without ${name}: python3-partd is not installed`);
+  return (values.store?.includes(name) ?? true) && (!turns || PythonStore.isThere);
+});
 if (wanted.length === 0) {
   console.error(`--store is one or more of ${towers.map(({ name }) => name).join(", ")}`);
   process.exit(1);
@@ -44,7 +48,7 @@ for (
     });
     const { faults, leftOut, history, violations } = report;
     operations += history.operations.length;
-    const skipped = leftOut.length > 0 ? `, without ${leftOut}: no file system can be mounted` : "";
+    const skipped = leftOut.length > 0 ? `, without ${leftOut}, which cannot be here` : "";
     const outcome = violations.length === 0 ? "ok" : `${violations.length} VIOLATIONS`;
     console.log(
       `--seed ${seed} --store ${tower.name}: ${history.operations.length} calls under ${faults}${skipped}: ${outcome}`,

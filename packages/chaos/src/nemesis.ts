@@ -3,12 +3,26 @@ import type { Random } from "./random.js";
 import type { Actor, Scene } from "./scene.js";
 import type { Tower } from "./tower.js";
 
-export type Fault = "kill" | "stop" | "thread" | "clock" | "disk" | "cut" | "restart";
+export type Fault =
+  | "kill"
+  | "stop"
+  | "thread"
+  | "temporary"
+  | "namespace"
+  | "clock"
+  | "disk"
+  | "cut"
+  | "restart"
+  | "rival"
+  | "python";
 
 /** What can go wrong under a tower, by its promises. */
-export function faultsOf({ served, buffered }: Tower): readonly Fault[] {
+export function faultsOf({ served, buffered, clustered, turns }: Tower): readonly Fault[] {
+  if (turns) return ["clock", "python"];
+  if (clustered) return ["kill", "clock", "rival"];
   if (served) return ["kill", "stop", "clock", "disk", "cut", "restart"];
-  return buffered ? ["kill", "stop", "clock", "disk"] : ["kill", "stop", "clock", "disk", "thread"];
+  const local = ["kill", "stop", "clock", "disk", "temporary"] as const;
+  return buffered ? local : [...local, "thread", "namespace"];
 }
 
 export interface Deed {
@@ -39,10 +53,14 @@ const LASTS: Readonly<Record<Fault, readonly [least: number, most: number]>> = {
   kill: [0, 1],
   stop: [2_600, 4_000],
   thread: [0, 1],
+  temporary: [0, 600],
+  namespace: [0, 1],
   clock: [0, 1],
   disk: [300, 1_500],
   cut: [0, 600],
   restart: [0, 1],
+  rival: [0, 600],
+  python: [0, 1],
 };
 
 export async function act(scene: Scene, deeds: readonly Deed[]): Promise<void> {
@@ -70,6 +88,13 @@ const ACTS: Readonly<Record<Fault, (scene: Scene, deed: Deed) => Promise<void>>>
     scene.workers.find(({ options }) => options.threads > 0)?.say("thread");
   },
 
+  temporary: async (scene, deed) => {
+    scene.workers[0]?.say("temporary");
+    await sleep(deed.lasts);
+  },
+
+  namespace: (scene) => scene.kill(scene.workers.find(({ isApart }) => isApart) as Actor),
+
   clock: async (scene, deed) => {
     const { workers, server } = scene;
     const hours = 3_600_000;
@@ -92,6 +117,13 @@ const ACTS: Readonly<Record<Fault, (scene: Scene, deed: Deed) => Promise<void>>>
   },
 
   restart: (scene, deed) => scene.restart(deed.choice < 0.7),
+
+  rival: async (scene, deed) => {
+    scene.server?.say("rival");
+    await sleep(deed.lasts);
+  },
+
+  python: async (scene) => scene.workers[0]?.say("python"),
 };
 
 function chosen(actors: readonly Actor[], { choice }: Deed): Actor {

@@ -1,11 +1,11 @@
-import { mkdirSync, openSync } from "node:fs";
+import { mkdirSync, openSync, readdirSync } from "node:fs";
 import { check, type Promises, type Violation } from "./check.js";
 import { type History, type Operation, readHistory } from "./history.js";
 import { isPossible, recordCall, type Tried } from "./lane.js";
 import { act, deedsOf, type Fault, faultsOf } from "./nemesis.js";
 import { ALL_KEYS, type Step } from "./plan.js";
 import { Random } from "./random.js";
-import { Scene } from "./scene.js";
+import { mayBeApart, Scene } from "./scene.js";
 import { Packages, type Tower } from "./tower.js";
 
 export interface RoundOptions {
@@ -22,7 +22,7 @@ export interface RoundOptions {
 
 export interface RoundReport {
   readonly faults: readonly Fault[];
-  /** Faults that were left out, as no small file system could be mounted. */
+  /** Faults that were left out: they need a small file system, or a namespace, and there may be none. */
   readonly leftOut: readonly Fault[];
   readonly history: History;
   readonly violations: readonly Violation[];
@@ -37,8 +37,11 @@ export async function runRound(options: RoundOptions): Promise<RoundReport> {
   const wanted = options.faults?.filter((fault) => possible.includes(fault)) ?? some;
   mkdirSync(folder, { recursive: true });
   const diskMegabytes = wanted.includes("disk") ? 64 : undefined;
-  const scene = new Scene({ tower, seed, folder, packages, diskMegabytes });
-  const faults = wanted.filter((fault) => fault !== "disk" || scene.disk);
+  const isApart = wanted.includes("namespace") && mayBeApart();
+  const scene = new Scene({ tower, seed, folder, packages, diskMegabytes, isApart });
+  const faults = wanted.filter(
+    (fault) => (fault !== "disk" || scene.disk) && (fault !== "namespace" || isApart),
+  );
   const leftOut = wanted.filter((fault) => !faults.includes(fault));
   const deeds = faults.length > 0 ? deedsOf(faults, random, milliseconds) : [];
   try {
@@ -47,9 +50,11 @@ export async function runRound(options: RoundOptions): Promise<RoundReport> {
     scene.heal();
     const stuck = await scene.end(STUCK_MS);
     await readAll(scene, packages);
+    const left = await leftBehind(scene, packages, faults);
     const history = readHistory(folder);
     const violations = [
       ...stuckOf(history, stuck),
+      ...left.map((what): Violation => ({ rule: "left behind", what, witnesses: [] })),
       ...scene.deaths.map((what): Violation => ({ rule: "odd error", what, witnesses: [] })),
       ...check(history, promisesOf(tower, faults)),
     ];
@@ -80,6 +85,20 @@ async function readAll({ tower, directory, histories }: Scene, packages: string 
       await recordCall(store as Tried, step, { lane: "final", n: n++, file });
     await store.close();
   }
+}
+
+/** Temporary stores whose processes have ended. Those of killed ones go with the next of their kind. */
+async function leftBehind(
+  { tower, temporary }: Scene,
+  packages: string | undefined,
+  faults: readonly Fault[],
+): Promise<readonly string[]> {
+  if (faults.includes("kill") || faults.includes("namespace")) {
+    const next = await new Packages(packages).openTemporary(tower, temporary);
+    await next.flush();
+    await next.close();
+  }
+  return readdirSync(temporary);
 }
 
 function stuckOf({ operations }: History, names: readonly string[]): Violation[] {

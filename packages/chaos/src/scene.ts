@@ -15,6 +15,8 @@ export interface SceneOptions {
   readonly packages?: string | undefined;
   /** MiB of a file system of its own for the data, which can be filled. Without it: none. */
   readonly diskMegabytes?: number | undefined;
+  /** Whether one process runs in a PID namespace of its own. */
+  readonly isApart?: boolean;
 }
 
 /** The processes of a round, and the ways in which the nemesis can hurt them. */
@@ -23,6 +25,8 @@ export class Scene {
   readonly disk: SmallDisk | undefined;
   readonly directory: string;
   readonly histories: string;
+  /** The folder of temporary stores. */
+  readonly temporary: string;
   /** Processes that ended by themselves, with what they said. */
   readonly deaths: string[] = [];
   readonly #options: SceneOptions;
@@ -37,6 +41,8 @@ export class Scene {
     this.tower = tower;
     this.#options = options;
     this.histories = folder;
+    this.temporary = join(folder, "temporary");
+    mkdirSync(this.temporary);
     const data = join(folder, "data");
     this.disk = diskMegabytes === undefined ? undefined : SmallDisk.mount(data, diskMegabytes);
     this.directory = join(data, "set");
@@ -44,17 +50,17 @@ export class Scene {
   }
 
   async begin(): Promise<void> {
-    const { served, buffered } = this.tower;
-    if (served) {
-      this.#server = await this.#startServer();
+    const { served, buffered, clustered, turns } = this.tower;
+    if (served) this.#server = await this.#startServer();
+    if (served && !clustered) {
       this.#proxy = await CuttingProxy.listen(join(this.histories, "p"), join(this.histories, "s"));
     }
     // A buffer belongs to one process.
-    const alone = buffered && !served;
+    const alone = (buffered || turns) && !served;
     const names = alone ? ["p0"] : ["p0", "p1", "p2"];
     this.#workers = await Promise.all(
       names.map((name, i) => {
-        const threads = i === 0 && !served && !buffered ? 1 : 0;
+        const threads = i === 0 && !served && !alone ? 1 : 0;
         return this.#startWorker(name, alone ? 4 : 2, threads);
       }),
     );
@@ -147,19 +153,23 @@ export class Scene {
   }
 
   #startWorker(name: string, lanes: number, threads: number): Promise<Actor> {
-    const address = this.tower.served ? `ipc://${join(this.histories, "p")}` : undefined;
+    const { served, clustered } = this.tower;
+    const proxy = served ? `ipc://${join(this.histories, "p")}` : undefined;
+    const address = clustered ? this.#server?.firstLine : proxy;
     return this.#start({ name, lanes, threads, address, serves: false });
   }
 
   #startServer(): Promise<Actor> {
-    const address = `ipc://${join(this.histories, "s")}`;
+    const address = `ipc://${join(this.histories, "s")}`; // One in a cluster chooses a port.
     return this.#start({ name: "server", lanes: 0, threads: 0, address, serves: true });
   }
 
   async #start(own: Pick<ProcessOptions, "name" | "lanes" | "threads" | "address" | "serves">) {
     const { tower, seed, packages } = this.#options;
-    const { directory, histories } = this;
-    const actor = new Actor({ ...own, tower, seed, packages, directory, histories });
+    const { directory, histories, temporary } = this;
+    const isApart = this.#options.isApart === true && own.name.startsWith("p1");
+    const rest = { tower, seed, packages, directory, histories, temporary };
+    const actor = new Actor({ ...own, ...rest }, isApart);
     void actor.exited.then(() => {
       if (!actor.isToEnd || actor.failed) this.deaths.push(`${own.name}: ${actor.lastWords}`);
     });
@@ -174,17 +184,22 @@ export class Actor {
   readonly process: ChildProcess;
   readonly ready: Promise<void>;
   readonly exited: Promise<void>;
+  /** Whether it runs in a PID namespace of its own, which sees the `/proc` of all. */
+  readonly isApart: boolean;
+  /** What it says when it is ready: a server its address. */
+  firstLine = "";
   /** Whether it has been told to end, or killed. */
   isToEnd = false;
   failed = false;
   #errors = "";
 
-  constructor(options: ProcessOptions) {
+  constructor(options: ProcessOptions, isApart = false) {
     this.options = options;
+    this.isApart = isApart;
     const program = fileURLToPath(new URL("../dist/process.js", import.meta.url));
-    this.process = spawn(process.execPath, [program, JSON.stringify(options)], {
-      stdio: ["pipe", "pipe", "pipe"],
-    });
+    const command = [process.execPath, program, JSON.stringify(options)];
+    const [file = "", ...args] = isApart ? [...APART, ...command] : command;
+    this.process = spawn(file, args, { stdio: ["pipe", "pipe", "pipe"] });
     this.process.stdin?.on("error", () => {}); // It may be gone.
     this.process.stderr?.on("data", (data) => {
       this.#errors += data;
@@ -195,7 +210,12 @@ export class Actor {
         resolve();
       });
     });
-    const said = new Promise<void>((resolve) => this.process.stdout?.once("data", () => resolve()));
+    const said = new Promise<void>((resolve) => {
+      this.process.stdout?.once("data", (line) => {
+        this.firstLine = String(line).trim();
+        resolve();
+      });
+    });
     this.ready = Promise.race([said, this.exited]);
   }
 
@@ -219,6 +239,15 @@ export class Actor {
     await this.exited;
   }
 }
+
+/** Whether processes may run in a PID namespace of their own: as root, and not in every container. */
+export function mayBeApart(): boolean {
+  const [file = "", ...args] = [...APART, "true"];
+  return spawnSync(file, args).status === 0;
+}
+
+/** Its end ends what it has started. */
+const APART = ["unshare", "--pid", "--fork", "--kill-child"];
 
 /** A file system in memory that can be filled. Only root may make one, and not in every container. */
 class SmallDisk {

@@ -8,9 +8,13 @@ export interface Tower {
   readonly disk: "file" | "log";
   readonly buffered: boolean;
   readonly served: boolean;
+  /** Whether the server is a worker of `node:cluster`, on a port that another worker asks for, too. */
+  readonly clustered?: boolean;
+  /** Whether Python's partd takes turns with the stores of one process. */
+  readonly turns?: boolean;
 }
 
-export const towers: readonly Tower[] = (["file", "log"] as const).flatMap((disk) =>
+const stacks = (["file", "log"] as const).flatMap((disk) =>
   [false, true].flatMap((served) =>
     [false, true].map((buffered) => {
       const name = [...(served ? ["client"] : []), ...(buffered ? ["buffer"] : []), disk].join("-");
@@ -18,6 +22,12 @@ export const towers: readonly Tower[] = (["file", "log"] as const).flatMap((disk
     }),
   ),
 );
+
+export const towers: readonly Tower[] = [
+  ...stacks,
+  { name: "cluster-file", disk: "file", buffered: false, served: true, clustered: true },
+  { name: "python-file", disk: "file", buffered: false, served: false, turns: true },
+];
 
 /** Short times, so that a round sees the end of each wait. */
 const STORE_OPTIONS = { staleMs: 2_000, lockTimeoutMs: 60_000 };
@@ -44,6 +54,12 @@ export class Packages {
     if (!buffered) return below;
     const [{ BufferStore }, { Dict }] = await Promise.all([this.#buffer(), this.#core()]);
     return new BufferStore(new Dict(), below, { availableMemory: BUFFER_MEMORY });
+  }
+
+  /** A store without a path, in a folder of its own below this one. */
+  async openTemporary({ disk }: Tower, dir: string): Promise<Store> {
+    if (disk === "file") return new (await this.#file()).FileStore(undefined, { dir });
+    return new (await this.#log()).LogStore(undefined, { dir });
   }
 
   async connect(address: string): Promise<Store> {
