@@ -1,10 +1,15 @@
+import { spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, readFileSync } from "node:fs";
 import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { connect, createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { connect as tlsConnect } from "node:tls";
 import { afterAll, expect, test } from "@jest/globals";
 import { Dict } from "@partd/core";
 import { Client, Server } from "@partd/server";
+import { describeReal, realPart } from "tooling/real-part";
 import { LOCKED, Type } from "../src/protocol/numbers.js";
 import { Child } from "./child.js";
 import { RawClient } from "./raw-client.js";
@@ -433,4 +438,64 @@ test("a refusal is final, and says why", async () => {
   });
   await client.close();
   await new Promise((resolve) => server.close(resolve));
+});
+
+describeReal(realPart.openssl(), "half-open TLS", () => {
+  /** Each gives what hears of its end, and keeps its own half open. */
+  const halves: [name: string, begin: (raw: Socket) => Socket][] = [
+    ["in mid-handshake", (raw) => said(raw, Buffer.from("16030100c8010000c40303", "hex"))],
+    ["silent behind the handshake", (raw) => secured(raw, () => {})],
+    ["ended behind the handshake", (raw) => secured(raw, () => raw.end())],
+    ["upgraded", (raw) => secured(raw, (tls) => said(tls, request("/")))],
+    ["refused", (raw) => secured(raw, (tls) => said(tls, request("/no")))],
+  ];
+
+  test.each(halves)("%s: only so many stay, others are served, close ends", async (_, begin) => {
+    await using server = await Server.listen(new Dict(), {
+      address: "wss://127.0.0.1:0",
+      tls: certificate(),
+      limits: { strangers: 4 },
+      closeTimeout: 100,
+    });
+    const port = Number(new URL(server.address).port);
+    const all: Socket[] = [];
+    const ends: Promise<unknown>[] = [];
+    for (let i = 0; i < 12; i++) {
+      const raw = connect({ port, host: "127.0.0.1", allowHalfOpen: true });
+      raw.on("error", () => {});
+      await once(raw, "connect");
+      const heard = begin(raw).resume();
+      ends.push(Promise.race(["end", "close"].map((event) => once(heard, event))));
+      all.push(raw);
+    }
+    await using client = new Client(server.address, { tls: { rejectUnauthorized: false } });
+    await client.append({ x: value });
+    await Promise.all(ends.slice(0, 8)); // The oldest.
+    await server.close();
+    for (const raw of all) raw.destroy();
+  });
+
+  const request = (path: string) => upgrade(path).replaceAll("\n", "\r\n");
+
+  function said(socket: Socket, bytes: string | Buffer): Socket {
+    socket.write(bytes);
+    return socket;
+  }
+
+  function secured(raw: Socket, then: (tls: Socket) => unknown): Socket {
+    const tls = tlsConnect({ socket: raw, rejectUnauthorized: false });
+    tls.on("error", () => {});
+    return tls.once("secureConnect", () => then(tls));
+  }
+
+  function certificate(): { readonly key: Buffer; readonly cert: Buffer } {
+    const [key, cert] = [join(directory, "key.pem"), join(directory, "cert.pem")];
+    if (!existsSync(cert)) {
+      const words =
+        "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost";
+      const args = [...words.split(" "), "-keyout", key, "-out", cert];
+      expect(spawnSync(realPart.openssl().command as string, args).status).toBe(0);
+    }
+    return { key: readFileSync(key), cert: readFileSync(cert) };
+  }
 });

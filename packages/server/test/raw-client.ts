@@ -33,7 +33,7 @@ export class RawClient {
     });
   }
 
-  async hello(token = "", first = 1): Promise<Welcome> {
+  async hello(token = "", first = 1, session = randomSession()): Promise<Welcome> {
     await this.opened();
     const welcome = new Promise<Welcome>((resolve, reject) => {
       this.socket.once("message", (data: Buffer) => {
@@ -43,10 +43,13 @@ export class RawClient {
         else reject(new Error(`packet ${reader.type}`));
       });
     });
-    this.packet((writer) =>
-      writeHello(writer, { session: crypto.getRandomValues(new Uint8Array(16)), first, token }),
-    );
+    this.greet(token, first, session);
     return welcome;
+  }
+
+  /** Says hello, and waits for no answer. */
+  greet(token: string, first: number, session: Uint8Array): void {
+    this.packet((writer) => writeHello(writer, { session, first, token }));
   }
 
   packet(write: (writer: MessageWriter) => void): void {
@@ -54,4 +57,8 @@ export class RawClient {
     write(writer);
     for (const part of writer.take()) this.socket.send(part);
   }
+}
+
+function randomSession(): Uint8Array {
+  return crypto.getRandomValues(new Uint8Array(16));
 }
