@@ -3,17 +3,17 @@ import { DataType, Int64, type Table, type Vector, vectorFromArray } from "apach
 import { type Extension, fromColumn, refuse, toColumn, type Values } from "./column.js";
 import type { Compression } from "./compression.js";
 import { Damage } from "./damage.js";
+import { type Label, type Labels, labelOf, pythonLabel, textOf } from "./labels.js";
 import { packed, pickler, unpacked, unpickler } from "./packed.js";
 import { indexValues, itemOf, pickledZone, pyArray } from "./pickled-array.js";
 import {
   type Column,
   type Index,
-  type Label,
   type Level,
   labelFrom,
+  labelsOf,
   levelName,
   levelOf,
-  metadataOf,
   type RangeIndex,
 } from "./table.js";
 
@@ -95,15 +95,15 @@ function taken(values: Vector, places: readonly number[], name: string): Vector 
   return toColumn({ dtype, data: new Uint8Array(own.buffer) }, name, { timezone });
 }
 
-/** A frame's column names, and whether they are integers there. */
+/** A frame's column names, and the labels that they are in pandas if those are no plain texts. */
 export interface ColumnNames {
   readonly names: string[];
-  readonly areNumbers: boolean;
+  readonly labels?: Labels | undefined;
 }
 
 /**
  * Decodes a frame's column names, which pandas stores as an index. They may be of any type there;
- * here they are texts, those that are dates, bools or None as pandas prints them.
+ * here they are texts, as pandas prints them, and the labels are kept beside them.
  *
  * @param most more than there can be columns: a range of a few bytes may claim any number.
  */
@@ -115,32 +115,64 @@ export async function decodeLabels(
 ): Promise<ColumnNames> {
   if (header instanceof PyTuple && header[2] instanceof PyDtype) {
     const { data } = await unpacked(bytes, header[2], undefined, compression);
-    if (Array.isArray(data)) return { names: data.map(labelText), areNumbers: false };
+    if (Array.isArray(data)) return named(data, [itemOf(header[1], "name")], "|O");
   }
   const index = await decodeIndex(header, bytes, compression);
   if ("kind" in index) {
-    const { start, stop, step } = index;
+    const { name, start, stop, step } = index;
     const length = Math.max(0, Math.ceil((stop - start) / step));
     if (!(length <= most)) throw new Damage("it claims more columns than its bytes can hold.");
-    const names = Array.from({ length }, (_, i) => String(start + i * step));
-    return { names, areNumbers: true };
+    const values = Array.from({ length }, (_, i) => BigInt(start + i * step));
+    return named(values, [pythonLabel(name)], "<i8");
   }
-  const [level] = index;
-  if (level === undefined || index.length > 1)
-    throw refuse("", "columns of several levels have no Arrow schema");
-  const { type } = level[1];
-  const labels = Array.from(level[1] as Vector<DataType>);
-  const dates = DataType.isTimestamp(type) ? labels.map((ms) => new Date(Number(ms))) : labels;
-  return { names: dates.map(labelText), areNumbers: DataType.isInt(type) };
+  const names = index.map(([, , label]) => pythonLabel(label));
+  if (index.length === 1) {
+    const [[name, column]] = index as readonly [Level];
+    const { dtype, timezone, data } = fromColumn(column, name);
+    if (/[Mm]8/.test(dtype)) {
+      const bytes = (data as Uint8Array).slice();
+      const ticks = Array.from(new BigInt64Array(bytes.buffer));
+      const texts = Array.from(column, (tick) =>
+        dtype[1] === "M" ? dateText(tick) : String(tick),
+      );
+      return {
+        names: texts,
+        labels: { names: [labelFrom(names[0])], dtype, timezone, labels: ticks.map(String) },
+      };
+    }
+    const isWide = /^<[iu]8/.test(dtype);
+    const values = Array.from(column as Vector<DataType>, (value) =>
+      isWide ? BigInt(value as bigint) : value,
+    );
+    return named(values, names, /^(<[iu]8|<f8|\|b1)$/.test(dtype) ? dtype : "|O");
+  }
+  if (index.some(([, { type }]) => DataType.isTimestamp(type) || DataType.isDuration(type))) {
+    throw refuse("", "columns of several levels, with dates among them, have no form here");
+  }
+  const rows = index[0]?.[1].length ?? 0;
+  const tuples = Array.from({ length: rows }, (_, row) =>
+    PyTuple.from(index.map(([, column]) => column.get(row))),
+  );
+  return named(tuples, names, "|O");
 }
 
-function labelText(label: unknown): string {
-  if (typeof label === "string") return label;
-  if (label === null) return "None";
-  if (typeof label === "boolean") return label ? "True" : "False";
-  if (label instanceof Date) return label.toISOString().slice(0, 19).replace("T", " ");
-  if (typeof label === "number" || typeof label === "bigint") return String(label);
-  throw refuse("", "columns whose names are neither texts nor numbers have no Arrow schema");
+function named(values: readonly unknown[], levels: readonly unknown[], dtype: string): ColumnNames {
+  const labels = values.map((value) => {
+    const label = labelOf(value);
+    if (label !== undefined) return label;
+    throw refuse("", "columns whose names are neither texts nor numbers have no Arrow schema");
+  });
+  const names = labels.map(textOf);
+  const isPlain = levels.length === 1 && (levels[0] ?? null) === null && values.every(isText);
+  return isPlain ? { names } : { names, labels: { names: levels.map(labelFrom), dtype, labels } };
+}
+
+function isText(value: unknown): boolean {
+  return typeof value === "string";
+}
+
+function dateText(ms: unknown): string {
+  return ms === null ? "NaT" : new Date(Number(ms)).toISOString().slice(0, 19).replace("T", " ");
 }
 
 /** Encodes a frame's column names, which pandas stores as an index. */
@@ -149,8 +181,62 @@ export async function encodeLabels(
   table: Table,
   compression: Compression,
 ): Promise<[header: unknown, part: Uint8Array]> {
-  const labels = labelValues(columns, table);
-  return [indexHeader(null, labels), await packed(labels, compression)];
+  const known = labelsOf(table);
+  if (known === undefined) {
+    const values = { dtype: "|O", data: columns.map(([name]) => name) };
+    return [indexHeader(null, values), await packed(values, compression)];
+  }
+  const { names, dtype, timezone, labels } = known;
+  if (names.length > 1) return [null, pickler.dump(pickledLevels(names, labels))];
+  const name = names[0] ?? null;
+  const values = valuesOfLabels(dtype, labels);
+  if (!/[Mm]8/.test(dtype)) return [indexHeader(name, values), await packed(values, compression)];
+  return [null, pickler.dump(pickledLevel(toColumn(values, "columns", { timezone }), name))];
+}
+
+function valuesOfLabels(dtype: string, labels: readonly Label[]): Values {
+  const values = labels.map(pythonLabel);
+  switch (dtype) {
+    case "<i8":
+    case "<u8":
+    case "<M8[ns]":
+    case "<m8[ns]": {
+      const ticks = BigInt64Array.from(values, (value) => BigInt.asIntN(64, BigInt(String(value))));
+      return { dtype, data: new Uint8Array(ticks.buffer) };
+    }
+    case "<f8":
+      return { dtype, data: new Uint8Array(Float64Array.from(values, Number).buffer) };
+    case "|b1":
+      return { dtype, data: Uint8Array.from(values, Number) };
+    default:
+      return { dtype: "|O", data: values };
+  }
+}
+
+function commonDtype(labels: readonly Label[]): string {
+  if (labels.every((label) => Number.isSafeInteger(label))) return labels.length > 0 ? "<i8" : "|O";
+  return labels.every((label) => typeof label === "number") ? "<f8" : "|O";
+}
+
+/** Labels of several levels, each a tuple, as a MultiIndex. */
+function pickledLevels(names: readonly Label[], labels: readonly Label[]): PyObject {
+  const levels: PyObject[] = [];
+  const codes: PyNdArray[] = [];
+  for (const [i, name] of names.entries()) {
+    const places = new Map<string, number>();
+    const distinct: Label[] = [];
+    const own = labels.map((tuple) => {
+      const label = (Array.isArray(tuple) ? tuple[i] : null) as Label;
+      if (label === null) return -1;
+      const key = JSON.stringify(label);
+      const place = places.get(key) ?? distinct.push(label) - 1;
+      places.set(key, place);
+      return place;
+    });
+    levels.push(pickledIndexOf(pyArray(valuesOfLabels(commonDtype(distinct), distinct)), name));
+    codes.push(pyArray({ dtype: "<i4", data: new Uint8Array(Int32Array.from(own).buffer) }));
+  }
+  return pickledMultiIndex(levels, codes, names);
 }
 
 export async function encodeIndex(
@@ -181,26 +267,39 @@ function indexHeader(name: Label, { dtype, categories, ordered }: Values & Exten
   const category = categories
     ? pyTuple<unknown>(ordered ?? false, pickledLevel(categories, null))
     : null;
-  return pyTuple<unknown>(type, { name }, new PyDtype(dtype === "|O" ? "|O8" : dtype), category);
+  return pyTuple<unknown>(
+    type,
+    { name: pythonLabel(name) },
+    new PyDtype(dtype === "|O" ? "|O8" : dtype),
+    category,
+  );
 }
 
-/** Column names: as integers if the table was read from a frame with integer names. */
-function labelValues(columns: readonly Column[], table: Table): Values {
-  const isNumbers = metadataOf(table).column_indexes?.[0]?.pandas_type === "int64";
-  const names = columns.map(([name]) => name);
-  if (!isNumbers || !names.every((name) => /^-?\d{1,15}$/.test(name))) {
-    return { dtype: "|O", data: names };
-  }
-  const numbers = BigInt64Array.from(names, BigInt);
-  return { dtype: "<i8", data: new Uint8Array(numbers.buffer) };
+const make = new PyGlobal("pandas.core.indexes.base", "_new_Index");
+
+function pickledMultiIndex(
+  levels: readonly PyObject[],
+  codes: readonly PyNdArray[],
+  labels: readonly Label[],
+): PyObject {
+  const type = new PyGlobal("pandas.core.indexes.multi", "MultiIndex");
+  const names = labels.map(pythonLabel);
+  return new PyObject(make, pyTuple<unknown>(type, { levels, codes, sortorder: null, names }));
+}
+
+function pickledIndexOf(data: PyNdArray, name: Label): PyObject {
+  const type = new PyGlobal("pandas.core.indexes.base", "Index");
+  return new PyObject(make, pyTuple<unknown>(type, { data, name: pythonLabel(name) }));
 }
 
 function pickledIndex(index: Index): PyObject {
-  const make = new PyGlobal("pandas.core.indexes.base", "_new_Index");
   if ("kind" in index) {
     const { name, start, stop, step } = index;
     const type = new PyGlobal("pandas.core.indexes.range", "RangeIndex");
-    return new PyObject(make, pyTuple<unknown>(type, { name, start, stop, step }));
+    return new PyObject(
+      make,
+      pyTuple<unknown>(type, { name: pythonLabel(name), start, stop, step }),
+    );
   }
   if (index.length === 1) {
     const [[, column, label]] = index as readonly [Level];
@@ -224,26 +323,26 @@ function pickledIndex(index: Index): PyObject {
     levels.push(pickledLevel(distinct, label));
     codes.push(pyArray({ dtype: "<i4", data: new Uint8Array(own.buffer) }));
   }
-  const type = new PyGlobal("pandas.core.indexes.multi", "MultiIndex");
-  const names = index.map(([, , label]) => label);
-  return new PyObject(make, pyTuple<unknown>(type, { levels, codes, sortorder: null, names }));
+  return pickledMultiIndex(
+    levels,
+    codes,
+    index.map(([, , label]) => label),
+  );
 }
 
 /** A level of an index, in the form in which pandas pickles it. */
 export function pickledLevel(column: Vector, name: Label): PyObject {
-  const values = fromColumn(column, `${name ?? "index"}`);
+  const values = fromColumn(column, textOf(name ?? "index"));
   if (values.categories !== undefined)
-    throw refuse(`${name ?? "index"}`, "an index of categories is not written");
+    throw refuse(textOf(name ?? "index"), "an index of categories is not written");
   if (values.dtype === "<M8[ns]") {
     const make = new PyGlobal("pandas.core.indexes.datetimes", "_new_DatetimeIndex");
     const type = new PyGlobal("pandas.core.indexes.datetimes", "DatetimeIndex");
     const tz = values.timezone === undefined ? null : pickledZone(values.timezone);
     return new PyObject(
       make,
-      pyTuple<unknown>(type, { data: pyArray(values), name, tz, freq: null }),
+      pyTuple<unknown>(type, { data: pyArray(values), name: pythonLabel(name), tz, freq: null }),
     );
   }
-  const make = new PyGlobal("pandas.core.indexes.base", "_new_Index");
-  const type = new PyGlobal("pandas.core.indexes.base", "Index");
-  return new PyObject(make, pyTuple<unknown>(type, { data: pyArray(values), name }));
+  return pickledIndexOf(pyArray(values), name);
 }

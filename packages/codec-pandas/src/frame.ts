@@ -22,7 +22,7 @@ export async function decodeFrame(bytes: Uint8Array, compression: Compression): 
   if (!Array.isArray(headers) || headers.length !== parts.length || headers.length < 2) {
     throw new Damage("it is not a frame of pandas.");
   }
-  const { names, areNumbers } = await decodeLabels(
+  const { names, labels } = await decodeLabels(
     headers[0],
     parts[0] as Uint8Array,
     compression,
@@ -43,7 +43,7 @@ export async function decodeFrame(bytes: Uint8Array, compression: Compression): 
   if (columns.length !== names.length || columns.includes(undefined as never)) {
     throw new Damage("a column has no block.");
   }
-  return tableOf(columns, index, areNumbers ? "int64" : "unicode");
+  return tableOf(columns, index, labels);
 }
 
 /** Encodes a table as one frame of Python's `PandasBlocks`. */

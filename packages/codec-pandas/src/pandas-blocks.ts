@@ -4,7 +4,7 @@ import { Table, vectorFromArray } from "apache-arrow";
 import { Compression, type CompressionOptions } from "./compression.js";
 import { explained } from "./damage.js";
 import { decodeFrame, encodeFrame } from "./frame.js";
-import { levelOf, partsOf, type RangeIndex, tableOf } from "./table.js";
+import { labelsOf, levelName, partsOf, type RangeIndex, tableOf } from "./table.js";
 
 export interface PandasBlocksOptions extends CompressionOptions, EncodeOptions {}
 
@@ -59,7 +59,8 @@ export function pandasBlocksCodec(options: CompressionOptions = {}): Codec<Table
 function withIndexColumn(table: Table): Table {
   const { columns, index } = partsOf(table);
   if (!("kind" in index)) return table;
-  return tableOf(columns, [levelOf(index.name, 0, rangeColumn(index, table.numRows))]);
+  const level = [levelName(index.name, 0), rangeColumn(index, table.numRows), index.name] as const;
+  return tableOf(columns, [level], labelsOf(table));
 }
 
 function rangeColumn({ start, step }: RangeIndex, rows: number) {

@@ -28,7 +28,8 @@ import {
 import { Table, type Vector } from "apache-arrow";
 import { fromColumn, refuse, toColumn } from "./column.js";
 import { Damage, explained } from "./damage.js";
-import { type Column, type Level, levelOf, partsOf, tableOf } from "./table.js";
+import { pythonLabel } from "./labels.js";
+import { type Column, type Level, levelName, levelOf, partsOf, tableOf } from "./table.js";
 
 export interface PandasColumnsGetOptions extends GetOptions {
   /** Names of the columns to read, in the order of the result; no others are read. Default: all. */
@@ -62,7 +63,7 @@ export class PandasColumns extends Decorator<Table, PandasColumns> {
         throw refuse("", "Python has no index of several levels here");
       const [, level, label] = onlyLevel(index, table.numRows);
       isets.push([under(key, ".columns"), pickler.dump(columns.map(([column]) => column))]);
-      isets.push([under(key, ".index-name"), pickler.dump(label)]);
+      isets.push([under(key, ".index-name"), pickler.dump(pythonLabel(label))]);
       for (const [column, vector] of [...columns, [".index", level] as const]) {
         arrays.push([under(key, column), arrayOf(vector, column)]);
       }
@@ -227,7 +228,7 @@ function onlyLevel(index: ReturnType<typeof partsOf>["index"], rows: number): Le
   const data = new Uint8Array(
     BigInt64Array.from({ length: rows }, (_, i) => BigInt(start + i * step)).buffer,
   );
-  return levelOf(name, 0, toColumn({ dtype: "<i8", data }, ".index"));
+  return [levelName(name, 0), toColumn({ dtype: "<i8", data }, ".index"), name];
 }
 
 function arrayOf(column: Vector, name: string): NdValue {

@@ -12,12 +12,10 @@ import {
 } from "apache-arrow";
 import { HALF_PAIR, refuse } from "./column.js";
 import { Damage } from "./damage.js";
+import { type Label, type Labels, labelOf, textOf } from "./labels.js";
 
 /** A column and its name. */
 export type Column = readonly [name: string, column: Vector];
-
-/** What pandas calls an index or a level of it; null if it has no name. */
-export type Label = string | number | null;
 
 /** A level of an index. Its name as a column of the table may be another than its label. */
 export type Level = readonly [name: string, column: Vector, label: Label];
@@ -50,10 +48,14 @@ export function partsOf(table: Table): { columns: Column[]; index: Index } {
     if (found === undefined)
       throw refuse(String(level), "the metadata name it as an index column, and it is not there");
     const entry = entries?.find(({ field_name }) => field_name === level);
-    return [...found, entry === undefined ? labelOf(found[0]) : labelFrom(entry.name)];
+    return [
+      ...found,
+      entry === undefined ? nameOf(found[0]) : (entry.metadata?.label ?? labelFrom(entry.name)),
+    ];
   });
   if (index.length > 0) return { columns, index };
-  const { name = null, start = 0, step = 1 } = (range ?? {}) as Partial<RangeIndex>;
+  const { label, start = 0, step = 1, ...rest } = (range ?? {}) as Partial<RangeIndex> & Labelled;
+  const name = label ?? rest.name ?? null;
   return {
     columns,
     index: { kind: "range", name, start, stop: start + step * table.numRows, step },
@@ -61,31 +63,22 @@ export function partsOf(table: Table): { columns: Column[]; index: Index } {
 }
 
 /** Makes a table whose metadata name its index, as pandas' own Arrow metadata do. */
-export function tableOf(
-  columns: readonly Column[],
-  index: Index,
-  labels: "unicode" | "int64" = "unicode",
-): Table {
+export function tableOf(columns: readonly Column[], index: Index, labels?: Labels): Table {
   checkNames(columns);
   const levels = "kind" in index ? [] : withOwnNames(index, columns);
   const all: Column[] = [...columns, ...levels.map(([name, column]) => [name, column] as const)];
   const described = {
-    index_columns: "kind" in index ? [index] : levels.map(([name]) => name),
-    column_indexes: [
-      {
-        name: null,
-        field_name: null,
-        pandas_type: labels,
-        numpy_type: labels === "int64" ? labels : "object",
-        metadata: null,
-      },
-    ],
+    index_columns:
+      "kind" in index
+        ? [{ ...index, ...withLabel(index.name, "label") }]
+        : levels.map(([name]) => name),
+    column_indexes: describedLabels(labels),
     columns: all.map(([name, column], i) => ({
-      name: i < columns.length ? name : levels[i - columns.length]?.[2],
       field_name: name,
       pandas_type: `${column.type}`.toLowerCase(),
       numpy_type: "object",
       metadata: null,
+      ...withLabel(levels[i - columns.length]?.[2] ?? (i < columns.length ? name : null)),
     })),
     creator: { library: "@partd/codec-pandas" },
     pandas_version: "1.5.3",
@@ -128,10 +121,70 @@ function withOwnNames(levels: readonly Level[], columns: readonly Column[]): Lev
   });
 }
 
+/** A name that is no text or integer stands beside the text of it, which is all that others look at. */
+function withLabel(label: Label, key = "metadata") {
+  if (label === null || typeof label === "string" || typeof label === "number") {
+    return { name: label };
+  }
+  return { name: textOf(label), [key]: key === "metadata" ? { label } : label };
+}
+
+/** An entry for each level of the columns' labels, as pandas has it, and the labels in the first. */
+function describedLabels(labels: Labels = { names: [null], dtype: "|O", labels: [] }) {
+  const { names, dtype } = labels;
+  const type = PANDAS_TYPES[dtype] ?? "mixed";
+  return names.map((name, i) => ({
+    field_name: null,
+    pandas_type: labels.labels.length > 0 && dtype === "|O" ? "mixed" : type,
+    numpy_type: dtype === "|O" ? "object" : type,
+    metadata: labels.labels.length > 0 && i === 0 ? { labels } : null,
+    ...{ name: name === null ? null : textOf(name) },
+  }));
+}
+
+const PANDAS_TYPES: Readonly<Record<string, string>> = {
+  "|O": "unicode",
+  "<i8": "int64",
+  "<u8": "uint64",
+  "<f8": "float64",
+  "|b1": "bool",
+  "<M8[ns]": "datetime64[ns]",
+};
+
+/** The labels of a table's columns, if these are the columns of which its metadata speak. */
+export function labelsOf(table: Table): Labels | undefined {
+  const { column_indexes: levels, columns: entries, index_columns: described } = metadataOf(table);
+  const index = (described ?? []) as readonly unknown[];
+  const isColumn = (name: unknown) => !index.includes(name);
+  const labels = levels?.[0]?.metadata?.labels;
+  const known = entries?.map(({ field_name }) => field_name).filter(isColumn) ?? [];
+  const names = table.schema.names.filter(isColumn);
+  const isSame = known.length === names.length && names.every((name, i) => name === known[i]);
+  if (labels !== undefined) {
+    const { labels: each, names: levels } = labels;
+    return isSame && each?.length === names.length && levels?.length > 0 ? labels : undefined;
+  }
+  const areNumbers = levels?.[0]?.pandas_type === "int64";
+  if (!areNumbers || !names.every((name) => /^-?\d{1,15}$/.test(`${String(name)}`)))
+    return undefined;
+  return { names: [null], dtype: "<i8", labels: names.map((name) => ({ int: String(name) })) };
+}
+
+interface Labelled {
+  readonly label?: Label;
+}
+
 interface PandasMetadata {
-  readonly column_indexes?: readonly { readonly pandas_type?: string }[];
+  readonly column_indexes?: readonly {
+    readonly pandas_type?: string;
+    readonly metadata?: { readonly labels?: Labels } | null;
+  }[];
   readonly index_columns?: readonly (string | RangeIndex)[];
-  readonly columns?: readonly { readonly name?: unknown; readonly field_name?: unknown }[];
+  readonly columns?: readonly {
+    readonly name?: unknown;
+    readonly field_name?: unknown;
+    readonly metadata?: Labelled | null;
+  }[];
 }
 
 export function metadataOf(table: Table): PandasMetadata {
@@ -147,13 +200,13 @@ export function metadataOf(table: Table): PandasMetadata {
 const LEVEL = /^__index_level_\d+__$/;
 
 /** The label of a level of this name, null for a name that a level without one has in Arrow. */
-function labelOf(name: string): string | null {
+function nameOf(name: string): string | null {
   return LEVEL.test(name) ? null : name;
 }
 
-/** A label as Python gives it. Others than texts and integers have no form in the metadata. */
+/** A label as Python gives it; null for one that JSON cannot hold. */
 export function labelFrom(label: unknown): Label {
-  return typeof label === "string" || Number.isSafeInteger(label) ? (label as Label) : null;
+  return labelOf(label) ?? null;
 }
 
 /** The level of this label, in its place in the index. */

@@ -126,6 +126,64 @@ describe("frames that pandas wrote", () => {
     expect(await names("other columns")).toEqual(["None", "7", "t"]);
   });
 
+  test("keep the labels that their columns have in pandas, also when frames are joined", async () => {
+    const text = async (name: string) => {
+      const raw = await read(fixtures.raw[name] as string);
+      const p = new PandasBlocks(new Dict());
+      await p.append({ x: raw });
+      await p.append({ x: raw });
+      const { schema } = await p.get("x");
+      const [first] = JSON.parse(schema.metadata.get("pandas") as string).column_indexes;
+      expect(JSON.parse(raw.schema.metadata.get("pandas") as string).column_indexes[0]).toEqual(
+        first,
+      );
+      return [
+        schema.names.filter((name) => !`${String(name)}`.startsWith("__")),
+        first.metadata.labels.labels,
+      ];
+    };
+    expect(await text("other columns")).toEqual([
+      ["None", "7", "t"],
+      [null, 7, "t"],
+    ]);
+    expect(await text("float columns")).toEqual([
+      ["1.5", "2"],
+      [1.5, 2],
+    ]);
+    const tuples = [
+      ["a", 1],
+      ["b", 2],
+      ["a", 2],
+    ];
+    expect(await text("columns of two levels")).toEqual([
+      ["('a', 1)", "('b', 2)", "('a', 2)"],
+      tuples,
+    ]);
+    const ticks = ["1577836800000000000", "1640995199000000000"];
+    expect((await text("date columns"))[1]).toEqual(ticks);
+    const part = (await read(fixtures.raw["other columns"] as string)).select(["t", "None"]);
+    const p = new PandasBlocks(new Dict());
+    await p.append({ x: part });
+    expect((await p.get("x")).schema.names).toEqual(["t", "None"]);
+  });
+
+  test("take no label but plain data from the metadata of a table", async () => {
+    const labels = { names: [null], dtype: "|O", labels: [{ type: "os.system", args: ["x"] }] };
+    const described = {
+      index_columns: [],
+      columns: [{ name: "a", field_name: "a" }],
+      column_indexes: [{ metadata: { labels } }],
+    };
+    const schema = new Schema(
+      [new Field("a", new Int32())],
+      new Map([["pandas", JSON.stringify(described)]]),
+    );
+    const table = new Table(schema, { a: vectorFromArray([1], new Int32()) } as never);
+    await expect(new PandasBlocks(new Dict()).append({ x: table })).rejects.toThrow(
+      "no known form",
+    );
+  });
+
   test("claim no more columns than their bytes can hold", () => {
     const type = new PyGlobal("pandas.core.indexes.range", "RangeIndex");
     const state = { name: null, start: 0, stop: 1e9, step: 1 };

@@ -1,0 +1,79 @@
+import { PyTuple } from "@partd/codec-pickle";
+import { refuse } from "./column.js";
+
+/** A label of Python in a form that JSON carries: a tuple is a list. */
+export type Label =
+  | string
+  | number
+  | boolean
+  | null
+  | readonly Label[]
+  | { readonly int: string }
+  | { readonly float: string }
+  | { readonly bytes: readonly number[] };
+
+/** The labels of a frame's columns: one level, or several whose labels are tuples. */
+export interface Labels {
+  /** The name of each level. */
+  readonly names: readonly Label[];
+  /** `numpy.dtype.str` of the labels, or of the objects that they are. */
+  readonly dtype: string;
+  /** The zone of dates. */
+  readonly timezone?: string | undefined;
+  /** One a column; the ticks of dates as text. */
+  readonly labels: readonly Label[];
+}
+
+/** A label as Python gives it, or `undefined` for one that JSON cannot hold. */
+export function labelOf(value: unknown): Label | undefined {
+  switch (typeof value) {
+    case "string":
+      return value.isWellFormed() ? value : undefined;
+    case "boolean":
+      return value;
+    case "bigint":
+      return Number.isSafeInteger(Number(value)) ? Number(value) : { int: String(value) };
+    case "number":
+      return Number.isFinite(value) && !Object.is(value, -0) ? value : { float: String(value) };
+    default:
+      if (value === null) return null;
+      if (value instanceof Uint8Array) return { bytes: [...value] };
+      if (!(value instanceof PyTuple)) return undefined;
+      return allOf(Array.from(value as Iterable<unknown>, labelOf));
+  }
+}
+
+function allOf(labels: readonly (Label | undefined)[]): Label | undefined {
+  return labels.includes(undefined) ? undefined : (labels as readonly Label[]);
+}
+
+/** What Python takes for the label. Metadata may come from anywhere, and give no other type. */
+export function pythonLabel(label: unknown): unknown {
+  if (Array.isArray(label)) return PyTuple.from(label.map(pythonLabel));
+  if (typeof label !== "object" || label === null) return label;
+  if ("int" in label && /^-?\d+$/.test(String(label.int))) return BigInt(String(label.int));
+  if ("float" in label) return Number(label.float);
+  if ("bytes" in label && Array.isArray(label.bytes)) return Uint8Array.from(label.bytes);
+  throw refuse("", "the metadata of pandas hold a label of no known form");
+}
+
+/** The text of a label, as Python prints it. */
+export function textOf(label: Label): string {
+  if (typeof label === "string") return label;
+  if (Array.isArray(label))
+    return `(${label.map(shown).join(", ")}${label.length === 1 ? "," : ""})`;
+  return shown(label);
+}
+
+function shown(label: Label): string {
+  if (typeof label === "string") return label.includes("'") ? JSON.stringify(label) : `'${label}'`;
+  if (label === null) return "None";
+  if (typeof label === "boolean") return label ? "True" : "False";
+  if (typeof label === "number") return String(label);
+  if (Array.isArray(label)) return textOf(label);
+  if ("int" in label) return label.int;
+  if ("float" in label)
+    return label.float === "NaN" ? "nan" : label.float.replace("Infinity", "inf");
+  const bytes = (label as { bytes: readonly number[] }).bytes;
+  return `b'${String.fromCharCode(...bytes)}'`;
+}
