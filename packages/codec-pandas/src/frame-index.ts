@@ -1,6 +1,6 @@
 import { PyDtype, PyGlobal, PyNdArray, PyObject, PyTuple, pyTuple } from "@partd/codec-pickle";
 import { DataType, Int64, type Table, type Vector, vectorFromArray } from "apache-arrow";
-import { type Extension, fromColumn, refuse, toColumn, type Values } from "./column.js";
+import { type Extension, fromColumn, HALF_PAIR, refuse, toColumn, type Values } from "./column.js";
 import type { Compression } from "./compression.js";
 import { Damage } from "./damage.js";
 import { type Label, type Labels, labelOf, pythonLabel, textOf } from "./labels.js";
@@ -160,6 +160,7 @@ function named(values: readonly unknown[], levels: readonly unknown[], dtype: st
   const labels = values.map((value) => {
     const label = labelOf(value);
     if (label !== undefined) return label;
+    if (typeof value === "string") throw refuse(value, `its name has ${HALF_PAIR}`);
     throw refuse("", "columns whose names are neither texts nor numbers have no Arrow schema");
   });
   const names = labels.map(textOf);
@@ -215,6 +216,7 @@ function valuesOfLabels(dtype: string, labels: readonly Label[]): Values {
 
 function commonDtype(labels: readonly Label[]): string {
   if (labels.every((label) => Number.isSafeInteger(label))) return labels.length > 0 ? "<i8" : "|O";
+  if (labels.every((label) => typeof label === "boolean")) return "|b1";
   return labels.every((label) => typeof label === "number") ? "<f8" : "|O";
 }
 

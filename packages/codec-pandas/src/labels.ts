@@ -34,7 +34,9 @@ export function labelOf(value: unknown): Label | undefined {
     case "bigint":
       return Number.isSafeInteger(Number(value)) ? Number(value) : { int: String(value) };
     case "number":
-      return Number.isFinite(value) && !Object.is(value, -0) ? value : { float: String(value) };
+      return Number.isFinite(value) && !Object.is(value, -0)
+        ? value
+        : { float: value === 0 ? "-0" : String(value) };
     default:
       if (value === null) return null;
       if (value instanceof Uint8Array) return { bytes: [...value] };

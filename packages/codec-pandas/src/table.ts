@@ -115,7 +115,8 @@ function checkNames(columns: readonly Column[]): void {
 function withOwnNames(levels: readonly Level[], columns: readonly Column[]): Level[] {
   const taken = new Set(columns.map(([name]) => name));
   return levels.map(([name, column, label], i) => {
-    const own = taken.has(name) ? `__index_level_${i}__` : name;
+    let own = name;
+    for (let number = i; taken.has(own); number++) own = `__index_level_${number}__`;
     taken.add(own);
     return [own, column, label];
   });
@@ -130,14 +131,14 @@ function withLabel(label: Label, key = "metadata") {
 }
 
 /** An entry for each level of the columns' labels, as pandas has it, and the labels in the first. */
-function describedLabels(labels: Labels = { names: [null], dtype: "|O", labels: [] }) {
-  const { names, dtype } = labels;
+function describedLabels(labels: Labels | undefined) {
+  const { names, dtype } = labels ?? { names: [null], dtype: "|O" };
   const type = PANDAS_TYPES[dtype] ?? "mixed";
   return names.map((name, i) => ({
     field_name: null,
-    pandas_type: labels.labels.length > 0 && dtype === "|O" ? "mixed" : type,
+    pandas_type: labels !== undefined && dtype === "|O" ? "mixed" : type,
     numpy_type: dtype === "|O" ? "object" : type,
-    metadata: labels.labels.length > 0 && i === 0 ? { labels } : null,
+    metadata: labels !== undefined && i === 0 ? { labels } : null,
     ...{ name: name === null ? null : textOf(name) },
   }));
 }
