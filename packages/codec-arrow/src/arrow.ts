@@ -7,7 +7,7 @@ import {
   type Store,
   type Values,
 } from "@partd/core";
-import type { GetOptions } from "@partd/core/author";
+import { ENCODE_OPTIONS, type GetOptions, type OptionNames, takeOptions } from "@partd/core/author";
 import { Table, type TypeMap } from "apache-arrow";
 import { type ArrowCodecOptions, arrowCodec, type UnknownColumns } from "./arrow-codec.js";
 import { checkSameSchema } from "./join-tables.js";
@@ -18,6 +18,8 @@ export interface ArrowGetOptions<C extends PropertyKey> extends GetOptions {
   /** Names of the columns to read, in the order of the result. Default: all. */
   readonly columns?: readonly C[] | undefined;
 }
+
+const OPTIONS: OptionNames<ArrowOptions> = { ...ENCODE_OPTIONS, schema: ["same", "merge"] };
 
 /**
  * A store of Apache Arrow tables over a store of bytes. `append` adds a table's rows to those of
@@ -31,8 +33,9 @@ export class Arrow<T extends TypeMap = UnknownColumns> extends Encode<Table<T>> 
   readonly #options: ArrowOptions;
 
   constructor(store: Store, options: ArrowOptions = {}) {
-    super(store, arrowCodec<T>(options), options);
-    this.#options = options;
+    const taken = takeOptions("new Arrow", options, OPTIONS, new.target !== Arrow);
+    super(store, arrowCodec<T>(taken), taken);
+    this.#options = taken;
   }
 
   /**
@@ -90,6 +93,7 @@ export class Arrow<T extends TypeMap = UnknownColumns> extends Encode<Table<T>> 
   #narrowed(options: ArrowGetOptions<PropertyKey> | undefined): Encode<Table<T>> | undefined {
     const columns = options?.columns?.map(String);
     if (columns === undefined) return undefined;
-    return new Encode(this._store, arrowCodec<T>({ ...this.#options, columns }), this.#options);
+    const { schema, concurrency } = this.#options;
+    return new Encode(this._store, arrowCodec<T>({ schema, columns }), { concurrency });
   }
 }

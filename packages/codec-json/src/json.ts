@@ -6,7 +6,15 @@ import {
   PartdError,
   type Store,
 } from "@partd/core";
-import { allocateEncoded, concatBytes, joinLists, placeOf } from "@partd/core/author";
+import {
+  allocateEncoded,
+  concatBytes,
+  ENCODE_OPTIONS,
+  joinLists,
+  type OptionNames,
+  placeOf,
+  takeOptions,
+} from "@partd/core/author";
 import { checkNumbers, parseExact, stringifyExact } from "./exact-integers.js";
 import { LOST, Reading } from "./reading.js";
 
@@ -33,6 +41,11 @@ export interface JsonOptions {
   readonly integers?: "number" | "auto" | "bigint" | undefined;
 }
 
+const OPTIONS: OptionNames<JsonOptions & EncodeOptions> = {
+  ...ENCODE_OPTIONS,
+  integers: ["number", "auto", "bigint"],
+};
+
 /**
  * A store of lists of JSON values over a store of bytes: `append` adds a list's items to a key's
  * list, and `get` returns all of them. `stream` yields the lists as they were appended.
@@ -41,8 +54,9 @@ export interface JsonOptions {
  * @example new Json<{ delay: number }>(new Dict())
  */
 export class Json<T = JsonValue> extends Encode<T[]> {
-  constructor(store: Store, options?: JsonOptions & EncodeOptions) {
-    super(store, jsonCodec(options) as Codec<unknown[]> as Codec<T[]>, options);
+  constructor(store: Store, options: JsonOptions & EncodeOptions = {}) {
+    const taken = takeOptions("new Json", options, OPTIONS, new.target !== Json);
+    super(store, jsonCodec(taken) as Codec<unknown[]> as Codec<T[]>, taken);
   }
 }
 

@@ -7,7 +7,7 @@ import {
   PartdError,
   type Store,
 } from "@partd/core";
-import { joinLists } from "@partd/core/author";
+import { ENCODE_OPTIONS, joinLists, type OptionNames, takeOptions } from "@partd/core/author";
 import { MsgPackDecoder, MsgPackEncoder, type MsgPackFormatOptions } from "./format.js";
 
 export interface MsgPackOptions extends Omit<MsgPackFormatOptions, "keys"> {
@@ -23,6 +23,14 @@ export interface MsgPackOptions extends Omit<MsgPackFormatOptions, "keys"> {
   readonly pickles?: "both" | "read" | "refuse" | undefined;
 }
 
+const OPTIONS: OptionNames<MsgPackOptions & EncodeOptions> = {
+  ...ENCODE_OPTIONS,
+  integers: ["auto", "number", "bigint"],
+  maps: ["auto", "map"],
+  extensions: "object",
+  pickles: ["both", "read", "refuse"],
+};
+
 /**
  * A store of lists of MessagePack values over a store of bytes: `append` adds a list's items to a
  * key's list, and `get` returns all of them. `stream` yields the lists as they were appended. The
@@ -32,8 +40,9 @@ export interface MsgPackOptions extends Omit<MsgPackFormatOptions, "keys"> {
  * @example new MsgPack<{ delay: number }>(new Dict())
  */
 export class MsgPack<T = unknown> extends Encode<T[]> {
-  constructor(store: Store, options?: MsgPackOptions & EncodeOptions) {
-    super(store, msgPackCodec<T>(options), options);
+  constructor(store: Store, options: MsgPackOptions & EncodeOptions = {}) {
+    const taken = takeOptions("new MsgPack", options, OPTIONS, new.target !== MsgPack);
+    super(store, msgPackCodec<T>(taken), taken);
   }
 }
 

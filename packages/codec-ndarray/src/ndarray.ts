@@ -21,6 +21,7 @@ import {
   listKeys,
   Pace,
   streamFrames,
+  takeOptions,
 } from "@partd/core/author";
 import { type Dtype, parseDtype } from "./dtype.js";
 import { checkKey, dtypeEntry, dtypeKey, isDtypeKey, noDtype, withDtypes } from "./dtype-key.js";
@@ -59,6 +60,7 @@ export interface NdArrayOptions<V extends NdValue = NdValue> {
  * @example new NdArray(new Dict())
  */
 export class NdArray<V extends NdValue = NdValue> extends Decorator<V> {
+  readonly holdsValues = true;
   readonly #options: NdArrayOptions<V>;
   readonly #known: KnownDtypes;
   /** Encoded keys that `iset` has set through this object. */
@@ -68,8 +70,10 @@ export class NdArray<V extends NdValue = NdValue> extends Decorator<V> {
   /** @internal `outer` is the store whose `withLock` made this one. */
   constructor(store: Store, options?: NdArrayOptions<V>, outer?: NdArray<V>);
   constructor(store: Store, options: NdArrayOptions<V> = {}, outer?: NdArray<V>) {
+    const names = { type: "function" } as const;
+    const taken = takeOptions("new NdArray", options, names, new.target !== NdArray);
     super(store);
-    this.#options = options;
+    this.#options = taken;
     this.#known = outer ? outer.#known : new KnownDtypes();
     this.#isets = outer ? outer.#isets : new Set();
   }

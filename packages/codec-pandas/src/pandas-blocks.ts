@@ -1,5 +1,6 @@
 import { arrowCodec } from "@partd/codec-arrow";
 import { type Codec, Encode, type EncodeOptions, PartdError, type Store } from "@partd/core";
+import { ENCODE_OPTIONS, takeOptions } from "@partd/core/author";
 import { Table, vectorFromArray } from "apache-arrow";
 import { Compression, type CompressionOptions } from "./compression.js";
 import { explained } from "./damage.js";
@@ -20,7 +21,9 @@ export interface PandasBlocksOptions extends CompressionOptions, EncodeOptions {
  */
 export class PandasBlocks extends Encode<Table> {
   constructor(store: Store, options: PandasBlocksOptions = {}) {
-    super(store, pandasBlocksCodec(options), options);
+    const names = { ...ENCODE_OPTIONS, blosc: "boolean", snappy: "boolean" } as const;
+    const taken = takeOptions("new PandasBlocks", options, names, new.target !== PandasBlocks);
+    super(store, pandasBlocksCodec(taken), taken);
   }
 }
 

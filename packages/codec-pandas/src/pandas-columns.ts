@@ -44,6 +44,7 @@ export interface PandasColumnsGetOptions extends GetOptions {
  * @example new PandasColumns(new FileStore("shuffle"))
  */
 export class PandasColumns extends Decorator<Table, PandasColumns> {
+  readonly holdsValues = true;
   readonly #arrays: NdArray;
 
   constructor(store: Store) {

@@ -36,6 +36,21 @@ const fixtures = JSON.parse(
   readFileSync(new URL("./fixtures/frames.json", import.meta.url), "utf8"),
 ) as Record<"raw" | "compressed", Record<string, string>>;
 
+test.each([
+  [{ blocs: true }, "new PandasBlocks() has no option blocs. Did you mean blosc?"],
+  [{ blosc: 1 }, "blosc must be true or false, not 1."],
+])("%p is refused", (options, message) => {
+  expect(() => new PandasBlocks(new Dict(), options as object)).toThrow(
+    expect.objectContaining({ code: "ERR_PARTD_VALUE", message }),
+  );
+});
+
+test("PandasColumns takes a store, and holds values", () => {
+  expect(() => new PandasColumns("shuffle" as never)).toThrow("new PandasColumns() takes a store");
+  const columns = new PandasColumns(new Dict()) as Store<unknown> as Store;
+  expect(() => new PandasBlocks(columns)).toThrow("PandasColumns is a store of values");
+});
+
 const plain = (value: unknown): unknown =>
   typeof value === "bigint" ? `${value}n` : value instanceof Uint8Array ? [...value] : value;
 

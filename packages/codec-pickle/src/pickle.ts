@@ -1,5 +1,5 @@
 import { type Codec, Encode, type EncodeOptions, PartdError, type Store } from "@partd/core";
-import { joinLists } from "@partd/core/author";
+import { ENCODE_OPTIONS, joinLists, type OptionNames, takeOptions } from "@partd/core/author";
 import { Pickler } from "./pickler.js";
 import { Unpickler } from "./unpickler.js";
 
@@ -28,6 +28,14 @@ export interface PickleCodecOptions {
 
 export type PickleOptions = PickleCodecOptions & EncodeOptions;
 
+const OPTIONS: OptionNames<PickleOptions> = {
+  ...ENCODE_OPTIONS,
+  integers: ["auto", "number", "bigint"],
+  dicts: ["auto", "map"],
+  objects: ["refuse", "keep"],
+  protocol: true,
+};
+
 /**
  * A store of lists of Python data over a store of bytes: `append` adds a list's items to a key's
  * list, and `get` returns all of them. `stream` yields the lists as they were appended. The bytes
@@ -37,8 +45,9 @@ export type PickleOptions = PickleCodecOptions & EncodeOptions;
  * @example new Pickle<{ delay: number }>(new Dict())
  */
 export class Pickle<T = unknown> extends Encode<T[]> {
-  constructor(store: Store, options?: PickleOptions) {
-    super(store, pickleCodec<T>(options), options);
+  constructor(store: Store, options: PickleOptions = {}) {
+    const taken = takeOptions("new Pickle", options, OPTIONS, new.target !== Pickle);
+    super(store, pickleCodec<T>(taken), taken);
   }
 }
 

@@ -1,5 +1,5 @@
 import { encodeKey, type Key, PartdError, type Store } from "@partd/core";
-import { type AppendOptions, describeKey } from "@partd/core/author";
+import { type AppendOptions, describeKey, takeOptions } from "@partd/core/author";
 import { Unframed } from "./unframed.js";
 import { decodeUtf8, encodeUtf8 } from "./utf8.js";
 
@@ -32,8 +32,10 @@ export class Lines extends Unframed<string[]> {
   /** @internal `ended` is shared with the store that `withLock` locks. */
   constructor(store: Store, options?: LinesOptions, ended?: Set<string>);
   constructor(store: Store, options: LinesOptions = {}, ended = new Set<string>()) {
+    const names = { mend: "boolean" } as const;
+    const taken = takeOptions("new Lines", options, names, new.target !== Lines);
     super(store);
-    this.#options = options;
+    this.#options = taken;
     this.#ended = ended;
   }
 

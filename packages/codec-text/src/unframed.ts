@@ -14,6 +14,8 @@ import {
  * around each append.
  */
 export abstract class Unframed<V> extends Decorator<V> {
+  readonly holdsValues = true;
+
   /** Appends encoded values, which are given away. */
   protected _append(
     store: Store,

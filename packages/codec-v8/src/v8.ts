@@ -1,6 +1,14 @@
 import { DefaultDeserializer, DefaultSerializer, serialize } from "node:v8";
 import { type Codec, Encode, type EncodeOptions, PartdError, type Store } from "@partd/core";
-import { behindHeadroom, FRAME_HEADER, hasFields, joinLists, placeOf } from "@partd/core/author";
+import {
+  behindHeadroom,
+  ENCODE_OPTIONS,
+  FRAME_HEADER,
+  hasFields,
+  joinLists,
+  placeOf,
+  takeOptions,
+} from "@partd/core/author";
 import { checkFormat, DENSE, TooMuch } from "./format.js";
 import { checkLoss, countObjects, endsWithFields, GETTER } from "./loss.js";
 
@@ -13,8 +21,8 @@ import { checkLoss, countObjects, endsWithFields, GETTER } from "./loss.js";
  * @example new V8<Map<string, Date>>(new Dict())
  */
 export class V8<T = unknown> extends Encode<T[]> {
-  constructor(store: Store, options?: EncodeOptions) {
-    super(store, v8Codec<T>(), options);
+  constructor(store: Store, options: EncodeOptions = {}) {
+    super(store, v8Codec<T>(), takeOptions("new V8", options, ENCODE_OPTIONS, new.target !== V8));
   }
 }
 

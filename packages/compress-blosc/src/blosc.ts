@@ -1,9 +1,11 @@
 import { type Codec, Encode, PartdError, type Store } from "@partd/core";
 import {
+  COMPRESSOR_OPTIONS,
   type CompressorOptions,
   checkDecodedSize,
   checkIntegerOption,
   compressorCodec,
+  takeOptions,
 } from "@partd/core/author";
 import { compress, decompress, MAX_BYTES, readHeader } from "./libblosc.js";
 
@@ -32,7 +34,13 @@ export interface BloscOptions extends CompressorOptions {
 export class Blosc extends Encode<Uint8Array> {
   /** @throws `ERR_PARTD_VALUE` for an option out of range. */
   constructor(store: Store, options: BloscOptions = {}) {
-    super(store, bloscCodec(options), options);
+    const taken = takeOptions(
+      "new Blosc",
+      options,
+      { ...COMPRESSOR_OPTIONS, cname: true, clevel: true, shuffle: true, typesize: true },
+      new.target !== Blosc,
+    );
+    super(store, bloscCodec(taken), taken);
   }
 }
 

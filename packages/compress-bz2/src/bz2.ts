@@ -1,5 +1,11 @@
 import { type Codec, Encode, type Store } from "@partd/core";
-import { type CompressorOptions, checkIntegerOption, compressorCodec } from "@partd/core/author";
+import {
+  COMPRESSOR_OPTIONS,
+  type CompressorOptions,
+  checkIntegerOption,
+  compressorCodec,
+  takeOptions,
+} from "@partd/core/author";
 import { startWorker } from "#worker";
 import { compress, decompress } from "./libbz2.js";
 import { WorkerPool } from "./worker-pool.js";
@@ -18,7 +24,13 @@ export interface BZ2Options extends CompressorOptions {
 export class BZ2 extends Encode<Uint8Array> {
   /** @throws `ERR_PARTD_VALUE` for an option out of range. */
   constructor(store: Store, options: BZ2Options = {}) {
-    super(store, bz2Codec(options), options);
+    const taken = takeOptions(
+      "new BZ2",
+      options,
+      { ...COMPRESSOR_OPTIONS, level: true },
+      new.target !== BZ2,
+    );
+    super(store, bz2Codec(taken), taken);
   }
 }
 

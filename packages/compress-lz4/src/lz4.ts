@@ -1,10 +1,12 @@
 import { type Codec, Encode, PartdError, type Store } from "@partd/core";
 import {
+  COMPRESSOR_OPTIONS,
   type CompressorOptions,
   checkDecodedSize,
   checkIntegerOption,
   compressLater,
   compressorCodec,
+  takeOptions,
 } from "@partd/core/author";
 import NumcodecsLZ4 from "numcodecs/lz4";
 import { checkBlock, readDecodedSize } from "./block.js";
@@ -23,7 +25,13 @@ export interface LZ4Options extends CompressorOptions {
 export class LZ4 extends Encode<Uint8Array> {
   /** @throws `ERR_PARTD_VALUE` for an option out of range. */
   constructor(store: Store, options: LZ4Options = {}) {
-    super(store, lz4Codec(options), options);
+    const taken = takeOptions(
+      "new LZ4",
+      options,
+      { ...COMPRESSOR_OPTIONS, acceleration: true },
+      new.target !== LZ4,
+    );
+    super(store, lz4Codec(taken), taken);
   }
 }
 

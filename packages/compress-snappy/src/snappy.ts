@@ -1,5 +1,11 @@
 import { type Codec, Encode, type Store } from "@partd/core";
-import { type CompressorOptions, checkDecodedSize, compressorCodec } from "@partd/core/author";
+import {
+  COMPRESSOR_OPTIONS,
+  type CompressorOptions,
+  checkDecodedSize,
+  compressorCodec,
+  takeOptions,
+} from "@partd/core/author";
 import { compress, decompress } from "#engine";
 import { readDecodedSize } from "./format.js";
 
@@ -13,7 +19,8 @@ import { readDecodedSize } from "./format.js";
 export class Snappy extends Encode<Uint8Array> {
   /** @throws `ERR_PARTD_VALUE` for an option out of range. */
   constructor(store: Store, options: CompressorOptions = {}) {
-    super(store, snappyCodec(options), options);
+    const taken = takeOptions("new Snappy", options, COMPRESSOR_OPTIONS, new.target !== Snappy);
+    super(store, snappyCodec(taken), taken);
   }
 }
 

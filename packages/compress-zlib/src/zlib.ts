@@ -1,5 +1,11 @@
 import { type Codec, Encode, PartdError, type Store } from "@partd/core";
-import { type CompressorOptions, checkIntegerOption, compressorCodec } from "@partd/core/author";
+import {
+  COMPRESSOR_OPTIONS,
+  type CompressorOptions,
+  checkIntegerOption,
+  compressorCodec,
+  takeOptions,
+} from "@partd/core/author";
 import { deflate, inflate } from "#engine";
 import type { Format } from "./format.js";
 
@@ -17,7 +23,13 @@ export interface ZLibOptions extends CompressorOptions {
 export class ZLib extends Encode<Uint8Array> {
   /** @throws `ERR_PARTD_VALUE` for an option out of range. */
   constructor(store: Store, options: ZLibOptions = {}) {
-    super(store, zlibCodec(options), options);
+    const taken = takeOptions(
+      "new ZLib",
+      options,
+      { ...COMPRESSOR_OPTIONS, level: true },
+      new.target !== ZLib,
+    );
+    super(store, zlibCodec(taken), taken);
   }
 }
 
@@ -28,7 +40,13 @@ export class ZLib extends Encode<Uint8Array> {
 export class Gzip extends Encode<Uint8Array> {
   /** @throws `ERR_PARTD_VALUE` for an option out of range. */
   constructor(store: Store, options: ZLibOptions = {}) {
-    super(store, gzipCodec(options), options);
+    const taken = takeOptions(
+      "new Gzip",
+      options,
+      { ...COMPRESSOR_OPTIONS, level: true },
+      new.target !== Gzip,
+    );
+    super(store, gzipCodec(taken), taken);
   }
 }
 

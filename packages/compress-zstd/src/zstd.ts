@@ -1,5 +1,11 @@
 import { type Codec, Encode, type Store } from "@partd/core";
-import { type CompressorOptions, checkIntegerOption, compressorCodec } from "@partd/core/author";
+import {
+  COMPRESSOR_OPTIONS,
+  type CompressorOptions,
+  checkIntegerOption,
+  compressorCodec,
+  takeOptions,
+} from "@partd/core/author";
 import { compress, decompress } from "#engine";
 
 export interface ZstdOptions extends CompressorOptions {
@@ -16,7 +22,13 @@ export interface ZstdOptions extends CompressorOptions {
 export class Zstd extends Encode<Uint8Array> {
   /** @throws `ERR_PARTD_VALUE` for an option out of range. */
   constructor(store: Store, options: ZstdOptions = {}) {
-    super(store, zstdCodec(options), options);
+    const taken = takeOptions(
+      "new Zstd",
+      options,
+      { ...COMPRESSOR_OPTIONS, level: true },
+      new.target !== Zstd,
+    );
+    super(store, zstdCodec(taken), taken);
   }
 }
 

@@ -8,6 +8,7 @@ export { WaitQueue } from "./async/wait-queue.js";
 export { hasFields, hasItemsAlone } from "./codec/array-items.js";
 export { brandOf } from "./codec/brand.js";
 export {
+  COMPRESSOR_OPTIONS,
   type Compressor,
   type CompressorOptions,
   checkDecodedSize,
@@ -15,6 +16,7 @@ export {
   compressLater,
   compressorCodec,
 } from "./codec/compressor.js";
+export { ENCODE_OPTIONS } from "./codec/encode.js";
 export {
   allocateEncoded,
   behindHeadroom,

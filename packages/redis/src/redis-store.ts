@@ -11,6 +11,8 @@ import {
   checkIntegerOption,
   type ExclusivePurpose,
   type GetOptions,
+  type OptionNames,
+  takeOptions,
   unlessAborted,
 } from "@partd/core/author";
 import { ClusterConnection } from "./connection/cluster.js";
@@ -77,6 +79,20 @@ export interface RedisStoreOptions {
   readonly lockTimeoutMs?: number | undefined;
 }
 
+const OPTIONS: OptionNames<RedisStoreOptions> = {
+  url: "string",
+  nodes: "strings",
+  client: "object",
+  prefix: true,
+  buckets: true,
+  waitReplicas: true,
+  maxInFlight: true,
+  expireAfter: true,
+  retryMs: true,
+  staleMs: true,
+  lockTimeoutMs: true,
+};
+
 /**
  * A store in Redis or Valkey, shared by any number of processes and machines. A key's value is a
  * list of chunks; an append is one script call for each bucket, whatever the number of keys.
@@ -94,11 +110,12 @@ export class RedisStore extends BaseStore {
   #isLossReported = false;
 
   /**
-   * @throws `ERR_PARTD_VALUE` if an option is out of range, or not exactly one of `url`, `nodes`
+   * @throws `ERR_PARTD_VALUE` if an option is unknown or out of range, or not exactly one of `url`, `nodes`
    *   and `client` is given.
    */
-  constructor(options: RedisStoreOptions) {
+  constructor(given: RedisStoreOptions) {
     super();
+    const options = takeOptions("new RedisStore", given, OPTIONS, new.target !== RedisStore);
     const { prefix = "partd", waitReplicas = 0, maxInFlight = 4, staleMs = 10_000 } = options;
     const { retryMs = 30_000, lockTimeoutMs = 600_000, buckets, expireAfter } = options;
     if (typeof prefix !== "string" || !/^[^{}\s]{1,200}$/.test(prefix)) {

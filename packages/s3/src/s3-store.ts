@@ -7,6 +7,8 @@ import {
   checkIntegerOption,
   type ExclusivePurpose,
   type GetOptions,
+  type OptionNames,
+  takeOptions,
 } from "@partd/core/author";
 import type { ObjectClient } from "./client.js";
 import { DataSet } from "./data-set/data-set.js";
@@ -63,6 +65,22 @@ export interface S3StoreOptions {
   readonly requestTimeoutMs?: number | undefined;
 }
 
+const OPTIONS: OptionNames<S3StoreOptions> = {
+  client: true,
+  bucket: true,
+  prefix: true,
+  segmentBytes: true,
+  concurrency: true,
+  readConcurrency: true,
+  coalesceGap: true,
+  fresh: "boolean",
+  indexMemory: true,
+  leaseMs: true,
+  lockTimeoutMs: true,
+  attempts: true,
+  requestTimeoutMs: true,
+};
+
 /**
  * A data set of immutable objects in a bucket of S3, or of a server with its protocol. Any number
  * of stores on any number of machines append to it and read it at once.
@@ -80,9 +98,10 @@ export class S3Store extends BaseStore {
   /** Objects that were dropped but that streams still read. */
   #doomed: string[] = [];
 
-  /** @throws `ERR_PARTD_VALUE` if an option is missing or out of its range. */
-  constructor(options: S3StoreOptions) {
+  /** @throws `ERR_PARTD_VALUE` if an option is missing, unknown or out of its range. */
+  constructor(given: S3StoreOptions) {
     super();
+    const options = takeOptions("new S3Store", given, OPTIONS, new.target !== S3Store);
     const { client, bucket, prefix, fresh = true } = checkNames(options);
     const segmentBytes = integer("segmentBytes", options, SEGMENT_BYTES, 65_536, 2 ** 30);
     const concurrency = integer("concurrency", options, 4, 1, 64);

@@ -1,8 +1,9 @@
 import { PartdError } from "../errors.js";
 import { concatBytes } from "../memory/bytes.js";
+import type { OptionNames } from "../option-names.js";
 import { isBytes } from "../store/batch.js";
 import type { Codec } from "./codec.js";
-import type { EncodeOptions } from "./encode.js";
+import { ENCODE_OPTIONS, type EncodeOptions } from "./encode.js";
 
 /** A compression format: what a compression package supplies. */
 export interface Compressor {
@@ -27,6 +28,12 @@ export interface CompressorOptions extends EncodeOptions {
   readonly maxDecodedBytes?: number | undefined;
 }
 
+/** For the names of a compression's own options beside them. */
+export const COMPRESSOR_OPTIONS: OptionNames<CompressorOptions> = {
+  ...ENCODE_OPTIONS,
+  maxDecodedBytes: true,
+};
+
 /**
  * The codec from bytes to bytes of a compression.
  *
@@ -37,10 +44,10 @@ export function compressorCodec(
   options: CompressorOptions = {},
 ): Codec<Uint8Array> {
   const { maxDecodedBytes = DEFAULT_MAX_DECODED_BYTES } = options;
-  if (!(maxDecodedBytes >= 1)) {
+  if (typeof maxDecodedBytes !== "number" || !(maxDecodedBytes >= 1)) {
     throw new PartdError(
       "ERR_PARTD_VALUE",
-      `maxDecodedBytes must be a positive number of bytes, not ${maxDecodedBytes}.`,
+      `maxDecodedBytes must be a positive number of bytes, not ${String(maxDecodedBytes)}.`,
     );
   }
   return {

@@ -3,6 +3,7 @@ import { Pace } from "../async/pace.js";
 import { isPromise } from "../async/promise.js";
 import { isPartdError, PartdError } from "../errors.js";
 import { decodeKey, describeKey, encodeKey, type Key, sameKey } from "../keys/keys.js";
+import { describeArgument, type OptionNames, takeOptions } from "../option-names.js";
 import { BatchEntries, columnsOf, isBytes } from "../store/batch.js";
 import { Decorator } from "../store/decorator.js";
 import { checkLongest } from "../store/listing.js";
@@ -27,6 +28,9 @@ export interface EncodeOptions {
   readonly concurrency?: number | undefined;
 }
 
+/** For the names of a codec's own options beside them. */
+export const ENCODE_OPTIONS: OptionNames<EncodeOptions> = { concurrency: true };
+
 /**
  * A store of a codec's values over a store of bytes: each appended value is encoded to one frame,
  * and `get` decodes and joins a key's frames. The bytes are those of Python's `partd.Encode`.
@@ -37,16 +41,24 @@ export class Encode<V> extends Decorator<V, Encode<V>> {
   /** What the store below prefers: see `LowerStore`. */
   readonly batchBytes: number | undefined;
   readonly #codec: Codec<V>;
-  readonly #options: EncodeOptions;
   readonly #concurrency: number;
 
-  /** @throws `ERR_PARTD_VALUE` if `concurrency` is not a number of 1 or more. */
+  /**
+   * @throws `ERR_PARTD_VALUE` if `store` is not a store of bytes, `codec` not a codec, or `concurrency`
+   *   not a number of 1 or more.
+   */
   constructor(store: Store, codec: Codec<V>, options: EncodeOptions = {}) {
+    const taken = takeOptions("new Encode", options, ENCODE_OPTIONS, new.target !== Encode);
     super(store);
+    checkCodec(codec);
     this.batchBytes = (store as LowerStore | undefined)?.batchBytes;
     this.#codec = codec;
-    this.#options = options;
-    this.#concurrency = checkConcurrency(options.concurrency ?? 8);
+    this.#concurrency = checkConcurrency(taken.concurrency ?? 8);
+  }
+
+  /** Of a compression the values are bytes, and of another codec they are not. */
+  get holdsValues(): boolean {
+    return !isBytes(this.#codec.join([]));
   }
 
   /** @throws `ERR_PARTD_CODEC` where the codec cannot carry a value; nothing is appended then. */
@@ -113,7 +125,7 @@ export class Encode<V> extends Decorator<V, Encode<V>> {
   }
 
   protected override _over(store: Store): Encode<V> {
-    return new Encode(store, this.#codec, this.#options);
+    return new Encode(store, this.#codec, { concurrency: this.#concurrency });
   }
 
   #encode(text: string, value: V): Uint8Array | Promise<Uint8Array> {
@@ -278,8 +290,18 @@ export class Encode<V> extends Decorator<V, Encode<V>> {
   }
 }
 
+function checkCodec(codec: unknown): void {
+  const given = codec as Partial<Codec<unknown>> | null | undefined;
+  const methods = [given?.encode, given?.decode, given?.join];
+  if (methods.every((method) => typeof method === "function")) return;
+  throw new PartdError(
+    "ERR_PARTD_VALUE",
+    `new Encode() takes a codec second, as in new Encode(new Dict(), jsonCodec()), not ${describeArgument(codec)}.`,
+  );
+}
+
 function checkConcurrency(concurrency: number): number {
-  if (concurrency >= 1) return concurrency;
+  if (typeof concurrency === "number" && concurrency >= 1) return concurrency;
   throw new PartdError(
     "ERR_PARTD_VALUE",
     `concurrency must be a number of 1 or more, not ${String(concurrency)}.`,

@@ -4,6 +4,7 @@ import { ItemIterator } from "../async/item-iterator.js";
 import { isPartdError, PartdError } from "../errors.js";
 import { copyTree, flattenKeys, nestValues } from "../keys/key-tree.js";
 import { decodeKey, encodeKey, type Key, type KeyTree, keptText } from "../keys/keys.js";
+import { describeArgument } from "../option-names.js";
 import { type Batch, checkBytes, toBatch } from "./batch.js";
 import { checkNotHeld, runHolding } from "./held-locks.js";
 import { byteEntries, checkLongest, prefixText, selectKeys, streamedSize } from "./listing.js";
@@ -41,6 +42,12 @@ export abstract class BaseStore extends Primitives implements Store {
   /** @internal `parent` is the store whose lock this one is used under. */
   constructor(parent?: BaseStore) {
     super();
+    if (parent !== undefined && !(parent instanceof BaseStore)) {
+      throw new PartdError(
+        "ERR_PARTD_VALUE",
+        `new ${new.target.name}() takes no options, and not ${describeArgument(parent)}.`,
+      );
+    }
     this.#isets = parent ? parent.#isets : new Set();
   }
 

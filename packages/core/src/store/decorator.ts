@@ -1,6 +1,7 @@
 import { Gate } from "../async/gate.js";
 import { copyTree, listKeys, nestValues } from "../keys/key-tree.js";
 import type { Key, KeyTree } from "../keys/keys.js";
+import { checkByteStore } from "./byte-store.js";
 import { entriesByKey } from "./listing.js";
 import type {
   Entries,
@@ -30,7 +31,13 @@ export abstract class Decorator<V, Held extends Store<V> = Store<V>> implements 
    */
   protected readonly _calls = new Gate();
 
+  /** @throws `ERR_PARTD_VALUE` if `store` is not a store of bytes. */
   constructor(store: Store) {
+    checkByteStore(
+      `new ${new.target.name || "Decorator"}`,
+      store,
+      "one codec is enough, the outermost",
+    );
     this._store = store;
   }
 
