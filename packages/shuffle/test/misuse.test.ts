@@ -95,6 +95,9 @@ describe("an option that does not exist", () => {
     expect(() => sort(events, { by: { by: "ms", oder: "desc" } as never })).toThrow(
       "sort() has no option oder. Did you mean order?",
     );
+    const form = '{ by, order: "asc" or "desc"';
+    expect(() => sort(events, { by: "ms", order: "desc" } as never)).toThrow(form);
+    expect(() => top(events, { n: 1, by: { by: "ms", desc: true } } as never)).toThrow(form);
   });
 });
 

@@ -1,6 +1,6 @@
 import { expect, test } from "@jest/globals";
-import { readNdjson } from "@partd/records";
-import { type Progress, sort } from "@partd/shuffle";
+import { readCsv, readNdjson } from "@partd/records";
+import { type Progress, type SortKey, sort } from "@partd/shuffle";
 import fc from "fast-check";
 import { LITTLE } from "./workload.js";
 
@@ -121,4 +121,22 @@ test("keys of megabytes that differ in their last byte, or nowhere", async () =>
   const rows = ["b", "a", "b", ""].map((end, i): Row => ({ key: `${start}${end}`, i, pad: "" }));
   const sorted = await sort(rows, { by: "key", memory: 64e6 }).toArray();
   expect(sorted.map(({ i }) => i)).toEqual([3, 1, 0, 2]);
+});
+
+test("fields of CSV are text, read as records or not", async () => {
+  const values = ["10", "9", "99.95", "707", "x", "", "1e1", "007"];
+  const csv = Buffer.from(`price\n${values.map((value) => `"${value}"\n`).join("")}`);
+  const prices = async (by: SortKey<{ price: string }>) => {
+    const source = () => readCsv<{ price: string }>([csv]);
+    const scanned = await sort(source(), { by }).toArray();
+    const records: { price: string }[] = [];
+    for await (const record of source()) records.push(record);
+    const parsed = await sort(records, { by }).toArray();
+    const found = scanned.map(({ price }) => price);
+    expect(found).toEqual(parsed.map(({ price }) => price));
+    return found;
+  };
+  expect(await prices("price")).toEqual([...values].sort());
+  const numbers = ["007", "9", "10", "1e1", "99.95", "707"];
+  expect((await prices({ by: "price", as: "number" })).slice(0, 6)).toEqual(numbers);
 });

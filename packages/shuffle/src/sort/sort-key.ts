@@ -1,5 +1,5 @@
 import { PartdError } from "@partd/core";
-import { checkOptionNames } from "@partd/core/author";
+import { checkOptionNames, type OptionNames } from "@partd/core/author";
 import { type GroupKey, type Scan, VALUE_KIND, valueAt } from "@partd/records";
 import { FieldWatch } from "../source/field-watch.js";
 import type { Keyer } from "../source/input.js";
@@ -41,11 +41,13 @@ export class SortKeyer<R> implements Keyer<R> {
     this.#watch = new FieldWatch(fields, "", "If they are to be without it, sort by a function.");
     if (fields.length < keys.length) return;
     const values = keys.length === 1 ? fields : [];
-    const toKeyed = keyedBy((scan, i, columns) => {
-      this.#writeScanned(scan, i, columns);
-      return true;
-    });
     this.scan = (records, reading) => {
+      // A field of CSV is text, also one that reads as a number.
+      const areNumbers = records.format.name !== "csv" || this.#rules[0]?.as === "number";
+      const toKeyed = keyedBy((scan, i, columns) => {
+        this.#writeScanned(scan, i, columns, areNumbers);
+        return true;
+      });
       const watched = (scan: Scan) => {
         this.#watch.scanned(scan, records);
         return toKeyed(scan);
@@ -54,10 +56,10 @@ export class SortKeyer<R> implements Keyer<R> {
     };
   }
 
-  #writeScanned(scan: Scan, i: number, columns: KeyColumns): void {
+  #writeScanned(scan: Scan, i: number, columns: KeyColumns, areNumbers: boolean): void {
     if (this.#rules.length > 1) {
       this.#writeValues(scan.key(i) as readonly GroupKey[], columns);
-    } else if (scan.kinds(0)[i] === VALUE_KIND.number) {
+    } else if (areNumbers && scan.kinds(0)[i] === VALUE_KIND.number) {
       this.#writeValues([scan.numbers(0)[i]], columns);
     } else {
       this.#writeValues([scan.key(i)], columns);
@@ -90,12 +92,13 @@ interface Rule<R> {
   readonly field: string | undefined;
   readonly value: (record: R) => unknown;
   readonly descending: boolean;
+  readonly as: "number" | "string" | undefined;
   readonly cast: (value: unknown) => unknown;
 }
 
 function toRule<R>(call: string, key: SortKey<R>): Rule<R> {
   const rule = (typeof key === "object" && key !== null ? key : { by: key }) as SortRule<R>;
-  checkOptionNames(call, rule, { by: true, order: true, as: true });
+  checkSortOptions(call, rule, { by: true, order: true, as: true });
   const { by, order, as } = rule;
   if (typeof by !== "function" && typeof by !== "string") throw badKey();
   if (order !== undefined && order !== "asc" && order !== "desc") throw badKey();
@@ -103,6 +106,7 @@ function toRule<R>(call: string, key: SortKey<R>): Rule<R> {
     field: typeof by === "string" ? by : undefined,
     value: typeof by === "function" ? by : (record) => valueAt(record, by),
     descending: order === "desc",
+    as,
     cast: as === undefined ? keep : castTo(as),
   };
 }
@@ -119,6 +123,15 @@ function castTo(as: "number" | "string"): (value: unknown) => unknown {
     return value.trim() === "" ? Number.NaN : Number(value);
   };
 }
+
+/** The same as `checkOptionNames`, but for an order that is not given as that of a key. */
+export function checkSortOptions<T>(call: string, options: T, names: OptionNames<T>): void {
+  const isWord = (name: string) => !Object.hasOwn(names, name) && ORDER_WORDS.has(name);
+  if (Object.keys(options ?? {}).some(isWord)) throw badKey();
+  checkOptionNames(call, options, names);
+}
+
+const ORDER_WORDS = new Set(["order", "desc", "descending", "asc", "ascending", "reverse"]);
 
 function badKey(): PartdError {
   return new PartdError(

@@ -1,10 +1,10 @@
-import { checkOptionNames, type OptionNames } from "@partd/core/author";
+import type { OptionNames } from "@partd/core/author";
 import { RecordOutput } from "../run/record-output.js";
 import { memoryFor, RUN_OPTIONS, Run, type RunOptions, spillOf } from "../run/run.js";
 import type { Visit } from "../run/walk.js";
 import { type Input, inputOf, type Source } from "../source/input.js";
 import type { Checkpoint } from "./checkpoint.js";
-import { type SortKey, SortKeyer } from "./sort-key.js";
+import { checkSortOptions, type SortKey, SortKeyer } from "./sort-key.js";
 import { Sorter } from "./sorter.js";
 
 export interface SortOptions<R> extends RunOptions {
@@ -35,7 +35,7 @@ const OPTIONS: OptionNames<SortOptions<unknown>> = { by: true, checkpoint: true,
  * @throws what {@link RunOptions} says.
  */
 export function sort<R>(source: Source<R>, options: SortOptions<R>): RecordOutput<R> {
-  checkOptionNames("sort", options, OPTIONS);
+  checkSortOptions("sort", options, OPTIONS);
   const input = inputOf(source, new SortKeyer("sort", options.by));
   return new RecordOutput(
     (visit, signal) => sorted(input, { ...options, signal }, visit),

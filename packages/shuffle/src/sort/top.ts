@@ -1,4 +1,4 @@
-import { checkIntegerOption, checkOptionNames, type OptionNames } from "@partd/core/author";
+import { checkIntegerOption, type OptionNames } from "@partd/core/author";
 import { RecordOutput } from "../run/record-output.js";
 import { RUN_OPTIONS, Run } from "../run/run.js";
 import type { Visit } from "../run/walk.js";
@@ -6,7 +6,7 @@ import { type Input, inputOf, type Source } from "../source/input.js";
 import { BatchWriter, type KeyedBatch } from "../source/keyed-batch.js";
 import { hugeBytes } from "../spill/fan.js";
 import type { SortOptions } from "./sort.js";
-import { SortKeyer } from "./sort-key.js";
+import { checkSortOptions, SortKeyer } from "./sort-key.js";
 import { Sorter } from "./sorter.js";
 
 export interface TopOptions<R> extends Omit<SortOptions<R>, "checkpoint"> {
@@ -26,7 +26,7 @@ const OPTIONS: OptionNames<TopOptions<unknown>> = { n: true, by: true, ...RUN_OP
  * @throws what {@link RunOptions} says.
  */
 export function top<R>(source: Source<R>, options: TopOptions<R>): RecordOutput<R> {
-  checkOptionNames("top", options, OPTIONS);
+  checkSortOptions("top", options, OPTIONS);
   checkIntegerOption("n", options.n, 0, Number.MAX_SAFE_INTEGER);
   const input = inputOf(source, new SortKeyer("top", options.by));
   return new RecordOutput(
