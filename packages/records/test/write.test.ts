@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Writable } from "node:stream";
@@ -93,6 +93,126 @@ test("a stream of Node or of the web, a full disk, an abort", async () => {
   });
   const signal = AbortSignal.abort(new Error("enough"));
   await expect(writeNdjson([1], at("x"), { signal })).rejects.toThrow("enough");
+});
+
+test("a file may be written over itself, and changes only when all is written", async () => {
+  const own = join(folder, "own");
+  await mkdir(own);
+  const path = join(own, "in.ndjson");
+  const lines = '{"a":1}\n{"a":2}\n';
+  await writeFile(path, lines);
+  expect(await writeNdjson(readNdjson(path), path)).toEqual({ records: 2, bytes: 16 });
+  expect(await readFile(path, "utf8")).toBe(lines);
+
+  const stop = new AbortController();
+  const aborted = async function* () {
+    yield { a: 3 };
+    stop.abort(new Error("enough"));
+    yield { a: 4 };
+  };
+  const failing = async function* () {
+    yield { a: 5 };
+    throw new Error("the source fails");
+  };
+  const { signal } = stop;
+  for (const target of [path, `${path}.gz`]) {
+    await expect(writeNdjson(failing(), target)).rejects.toThrow("the source fails");
+    await expect(writeNdjson(readNdjson(join(own, "none")), target)).rejects.toThrow("none");
+  }
+  await expect(writeNdjson(aborted(), path, { signal })).rejects.toThrow("enough");
+  expect(await readFile(path, "utf8")).toBe(lines);
+  expect(await readdir(own)).toEqual(["in.ndjson"]);
+
+  const nowhere = writeNdjson([1], join(own, "none/out.ndjson"));
+  await expect(nowhere).rejects.toThrow(`there is no directory ${join(own, "none")}.`);
+});
+
+test("arguments that are none are refused before anything is written", async () => {
+  const refused = (call: () => Promise<unknown>, text: string) =>
+    expect(call()).rejects.toMatchObject({
+      code: "ERR_PARTD_VALUE",
+      message: expect.stringContaining(text),
+    });
+  for (const write of [writeNdjson, writeJson, writeCsv, writeTsv] as const) {
+    const call = write as (...given: unknown[]) => Promise<unknown>;
+    const first = `${write.name}(records, target) takes the records first`;
+    const path = at("refused");
+    await refused(() => call(path, [{ a: 1 }]), `${first}, as in`);
+    await refused(() => call(path, [{ a: 1 }]), `not ${JSON.stringify(path)}.`);
+    await refused(() => call(5, path), `${first}`);
+    await refused(() => call({ a: 1 }, path), "not an object.");
+    await refused(() => call(undefined, path), "not undefined.");
+    const behind = "takes a path or a stream behind the records, not";
+    await refused(() => call([]), `${behind} undefined.`);
+    await refused(() => call([], []), `${behind} a list.`);
+    await refused(() => call([], ""), `${behind} "".`);
+    await refused(() => call([], new URL("http://x/y")), `${behind} http://x/y.`);
+    await refused(() => call([], path, { signal: 1 }), "takes an AbortSignal as signal, not 1.");
+  }
+  expect(await readdir(folder)).not.toContain("refused");
+});
+
+test("what JSON cannot hold is refused with its place, and dates become text", async () => {
+  const circle: { self?: unknown } = {};
+  circle.self = circle;
+  const given: [unknown, string][] = [
+    [{ a: [1, { b: 2n }] }, ".a[1].b is a bigint"],
+    [{ list: [[], [0, Number.NaN]], "x y": 1 }, ".list[1][1] is NaN"],
+    [{ "x y": Number.NEGATIVE_INFINITY }, '["x y"] is -Infinity'],
+    [{ a: { n: 1 }, m: new Map([["k", Number.NaN]]) }, ".m is of the class Map"],
+    [new Set([1]), "it is of the class Set"],
+    [{ a: /x/ }, ".a is of the class RegExp"],
+    [{ a: () => 1 }, ".a is a function"],
+    [{ a: [undefined] }, ".a[0] is undefined"],
+    [{ a: new Date(Number.NaN) }, ".a is an invalid Date"],
+    [{ a: { toJSON: () => ({ n: 1n }) } }, ".a.n is a bigint"],
+    [Symbol("x"), "it is a symbol"],
+    [undefined, "it is undefined"],
+    [circle, "circular"],
+  ];
+  for (const [record, text] of given) {
+    for (const write of [writeNdjson, writeJson]) {
+      await expect(write([record], at("no.json"))).rejects.toMatchObject({
+        code: "ERR_PARTD_VALUE",
+        message: expect.stringContaining(text),
+      });
+    }
+  }
+  class Point {
+    readonly x = 1;
+    readonly #hidden = 2;
+    sum() {
+      return this.x + this.#hidden;
+    }
+  }
+  const part = { n: 1 };
+  const held = [
+    { when: new Date(0), gone: undefined, url: new URL("file:///x"), null: null },
+    { point: new Point(), twice: [part, part, new Date(1)], bare: Object.create(null) },
+  ];
+  await writeNdjson(held, at("held.ndjson"));
+  expect(await text("held.ndjson")).toBe(
+    '{"when":"1970-01-01T00:00:00.000Z","url":"file:///x","null":null}\n' +
+      '{"point":{"x":1},"twice":[{"n":1},{"n":1},"1970-01-01T00:00:00.001Z"],"bare":{}}\n',
+  );
+});
+
+test("what is no row of CSV is refused by what it is", async () => {
+  const given: [unknown, string][] = [
+    [[{ a: 1 }, { b: 2 }], "lists, such as the pairs of a join"],
+    [[{ a: 1 }, null], "lists, such as the pairs of a join"],
+    [{ a: {} }, 'The field "a" holds an object:'],
+    [{ a: () => 1 }, 'The field "a" holds a function:'],
+    [{ a: new Date(Number.NaN) }, 'The field "a" holds an invalid Date:'],
+    [5, "A row of CSV is an object of fields, not 5."],
+    [null, "A row of CSV is an object of fields, not null."],
+  ];
+  for (const [row, text] of given) {
+    await expect(writeCsv([row as object], at("no.csv"))).rejects.toMatchObject({
+      code: "ERR_PARTD_VALUE",
+      message: expect.stringContaining(text),
+    });
+  }
 });
 
 test("splitFile takes the format from the name", async () => {

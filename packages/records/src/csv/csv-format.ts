@@ -96,10 +96,14 @@ export class CsvFormat<R extends object> implements TextFormat<R> {
   }
 
   serialize(record: R): Uint8Array {
+    if (typeof record !== "object" || record === null) {
+      const given = String(record).slice(0, 60);
+      throw new PartdError("ERR_PARTD_VALUE", `A row of CSV is an object of fields, not ${given}.`);
+    }
     const row = record as Readonly<Record<string, unknown>>;
     this.#columns ??= Object.keys(row);
     const columns = this.#columns;
-    return encoder.encode(this.#line(columns.map((name) => fieldText(row[name], name))));
+    return encoder.encode(this.#line(columns.map((name) => fieldText(row, name))));
   }
 
   scanner(fields: readonly string[], options?: ScannerOptions): Scanner {
@@ -238,7 +242,8 @@ export class CsvFormat<R extends object> implements TextFormat<R> {
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
-function fieldText(value: unknown, name: string): string {
+function fieldText(row: Readonly<Record<string, unknown>>, name: string): string {
+  const value = row[name];
   switch (typeof value) {
     case "string":
       return value;
@@ -248,14 +253,26 @@ function fieldText(value: unknown, name: string): string {
       return String(value);
     case "undefined":
       return "";
-    default:
+    case "object":
       if (value === null) return "";
-      if (value instanceof Date) return value.toISOString();
-      throw new PartdError(
-        "ERR_PARTD_VALUE",
-        `The field ${JSON.stringify(name)} holds a ${typeof value}: a CSV has room for text, numbers, booleans and dates.`,
-      );
+      if (!(value instanceof Date)) break;
+      if (!Number.isNaN(value.getTime())) return value.toISOString();
+      throw refuseField(name, "an invalid Date");
   }
+  if (Array.isArray(row)) {
+    throw new PartdError(
+      "ERR_PARTD_VALUE",
+      "A row of CSV is one object of fields, and these are lists, such as the pairs of a join: make each one object first, as in ([a, b]) => ({ ...a, ...b }).",
+    );
+  }
+  throw refuseField(name, typeof value === "object" ? "an object" : `a ${typeof value}`);
+}
+
+function refuseField(name: string, what: string): PartdError {
+  return new PartdError(
+    "ERR_PARTD_VALUE",
+    `The field ${JSON.stringify(name)} holds ${what}: a CSV has room for text, numbers, booleans and dates.`,
+  );
 }
 
 /**

@@ -7,6 +7,7 @@ import { newlines, RecordError } from "../scan/record-error.js";
 import { newlineCutter, type RecordCutter } from "../source/cut-batches.js";
 import type { TextFormat } from "../source/text-format.js";
 import { JsonMatcher } from "./json-matcher.js";
+import { jsonText } from "./json-text.js";
 
 export class NdjsonFormat<R> implements TextFormat<R> {
   readonly name = "ndjson";
@@ -32,11 +33,7 @@ export class NdjsonFormat<R> implements TextFormat<R> {
   }
 
   serialize(record: R): Uint8Array {
-    const text = JSON.stringify(record);
-    if (text === undefined) {
-      throw new PartdError("ERR_PARTD_VALUE", `JSON has no text for a ${typeof record}.`);
-    }
-    return encoder.encode(`${text}\n`);
+    return encoder.encode(`${jsonText(record)}\n`);
   }
 
   scanner(fields: readonly string[], options?: ScannerOptions): Scanner {

@@ -1,3 +1,4 @@
+import { PartdError } from "@partd/core";
 import { checkOptionNames, type OptionNames } from "@partd/core/author";
 import { CSV_OPTIONS, CsvFormat, type CsvOptions } from "../csv/csv-format.js";
 import { NdjsonFormat } from "../json/ndjson-format.js";
@@ -12,17 +13,21 @@ export interface WriteOptions {
 const OPTIONS: OptionNames<WriteOptions> = { signal: true };
 
 /**
- * Writes lines of JSON. Records of `readNdjson` and `readJson` are copied byte for byte.
+ * Writes lines of JSON. Records of `readNdjson` and `readJson` are copied byte for byte; of others a Date
+ * becomes ISO text, and a property that is `undefined` is left out, as `JSON.stringify` does.
  *
- * @throws `ERR_PARTD_VALUE` for a record that JSON cannot hold; `ERR_PARTD_IO` if the target cannot
- *   be written.
+ * A file appears, or replaces the one that is there, when it is complete. After an error or an abort the
+ * path is as it was; so the records may come from the file that is written.
+ *
+ * @throws `ERR_PARTD_VALUE`, with the place, for a record that JSON cannot hold: a bigint, NaN, an
+ *   infinity, a function, a Map, a cycle; `ERR_PARTD_IO` if the target cannot be written.
  */
 export async function writeNdjson<R>(
   records: Writable<R>,
   target: Target,
   options: WriteOptions = {},
 ): Promise<Written> {
-  checkOptionNames("writeNdjson", options, OPTIONS);
+  checkCall("writeNdjson", records, target, options, OPTIONS);
   const written = { records: 0, bytes: 0 };
   await writeChunks(encode(records, ndjson<R>(), written), target, options.signal);
   return written;
@@ -30,14 +35,14 @@ export async function writeNdjson<R>(
 
 /**
  * Writes one JSON array, one item a line. Records of `readNdjson` and `readJson` are copied
- * unchanged.
+ * unchanged. For the rest see {@link writeNdjson}.
  */
 export async function writeJson<R>(
   records: Writable<R>,
   target: Target,
   options: WriteOptions = {},
 ): Promise<Written> {
-  checkOptionNames("writeJson", options, OPTIONS);
+  checkCall("writeJson", records, target, options, OPTIONS);
   const written = { records: 0, bytes: 0 };
   await writeChunks(arrayOf(encode(records, ndjson<R>(), written)), target, options.signal);
   return written;
@@ -57,7 +62,7 @@ const CSV_WRITE_OPTIONS: OptionNames<WriteCsvOptions> = {
 /**
  * Writes rows of CSV. The columns are those of `options`, else the source's, else the names in the
  * first record; other fields are left out. Rows of `readCsv` with the same columns, delimiter and
- * quotes are copied byte for byte.
+ * quotes are copied byte for byte. A file appears when it is complete, as {@link writeNdjson} says.
  *
  * @throws `ERR_PARTD_VALUE` for a field that is not text, number, boolean or date; `ERR_PARTD_IO` if
  *   the target cannot be written.
@@ -67,20 +72,63 @@ export async function writeCsv<R extends object>(
   target: Target,
   options: WriteCsvOptions = {},
 ): Promise<Written> {
-  checkOptionNames("writeCsv", options, CSV_WRITE_OPTIONS);
+  checkCall("writeCsv", records, target, options, CSV_WRITE_OPTIONS);
   const written = { records: 0, bytes: 0 };
   await writeChunks(encode(records, csv<R>(options), written), target, options.signal);
   return written;
 }
 
 /** {@link writeCsv} with tabs between the fields. */
-export function writeTsv<R extends object>(
+export async function writeTsv<R extends object>(
   records: Writable<R>,
   target: Target,
   options: WriteCsvOptions = {},
 ): Promise<Written> {
-  checkOptionNames("writeTsv", options, CSV_WRITE_OPTIONS);
+  checkCall("writeTsv", records, target, options, CSV_WRITE_OPTIONS);
   return writeCsv(records, target, { delimiter: "\t", ...options });
+}
+
+function checkCall<R, O extends WriteOptions>(
+  call: string,
+  records: Writable<R>,
+  target: Target,
+  options: O,
+  names: OptionNames<O>,
+): void {
+  checkOptionNames(call, options, names);
+  const refuse = (what: string) => {
+    throw new PartdError("ERR_PARTD_VALUE", `${call}(records, target) takes ${what}.`);
+  };
+  // A text is iterable, too.
+  if (typeof records === "string" || !isIterable(records)) {
+    refuse(`the records first, as in ${call}([{ a: 1 }], "out"), not ${show(records)}`);
+  }
+  if (!isTarget(target)) {
+    refuse(`a path or a stream behind the records, not ${show(target)}`);
+  }
+  const { signal } = options;
+  if (signal !== undefined && typeof signal?.throwIfAborted !== "function") {
+    refuse(`an AbortSignal as signal, not ${show(signal)}`);
+  }
+}
+
+function isIterable(records: object | null | undefined): boolean {
+  const given = Object(records);
+  return Symbol.asyncIterator in given || Symbol.iterator in given;
+}
+
+function isTarget(target: Target | undefined): boolean {
+  if (typeof target === "string") return target !== "";
+  if (target instanceof URL) return target.protocol === "file:";
+  const { getWriter, write } = Object(target);
+  return typeof getWriter === "function" || typeof write === "function";
+}
+
+function show(given: unknown): string {
+  if (typeof given === "string") return JSON.stringify(given.slice(0, 60));
+  if (given instanceof URL) return given.href;
+  if (typeof given !== "object" || given === null) return String(given);
+  return Array.isArray(given) ? "a list" : "an object";
 }
 
 function ndjson<R>(): Encoding<R> {
