@@ -1,18 +1,22 @@
-import { createWriteStream } from "node:fs";
+import { dirname } from "node:path";
 import { Readable, type Transform, Writable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { fileURLToPath } from "node:url";
 import zlib from "node:zlib";
 import { PartdError } from "@partd/core";
+import { OutputFile } from "@partd/disk";
 
 /**
  * Where records are written: a path, compressed if it ends in `.gz` or `.zst`, or a Node or web
  * stream. A stream is ended, except those of the process.
+ *
+ * A file appears, or replaces the one that is there, when all has been written: after a failure or an
+ * abort the path is as it was, and the records may come from the very file.
  */
 export type Target = string | URL | NodeJS.WritableStream | WritableStream<Uint8Array>;
 
 /**
- * Writes all chunks. A file is created anew, and after a failure holds what was written so far.
+ * Writes all chunks.
  *
  * @throws `ERR_PARTD_IO` if the target cannot be written; `ERR_PARTD_VALUE` for `.zst` if this Node
  *   has no zstd; errors of the source are thrown unchanged.
@@ -36,26 +40,45 @@ export async function writeChunks(
     typeof target === "string" ? target : target instanceof URL ? fileURLToPath(target) : undefined;
   const compressor = path === undefined ? undefined : compressorOf(path);
   const source = Readable.from(guarded(), { objectMode: false });
-  const sink =
-    path === undefined ? writable(target as NodeJS.WritableStream) : createWriteStream(path);
-  const end = sink !== process.stdout && sink !== process.stderr;
-  const options = signal ? { signal, end } : { end };
   try {
-    if (compressor) await pipeline(source, compressor, sink, options);
-    else await pipeline(source, sink, options);
+    if (path === undefined) await toStream(source, target as NodeJS.WritableStream, signal);
+    else await toFile(source, compressor, path, signal);
   } catch (cause) {
+    if (signal?.aborted) throw signal.reason; // The source has been given an error by the abort.
     if (sourceError) throw sourceError.error;
-    if (signal?.aborted) throw signal.reason;
     const where = path ?? "The stream";
-    const reason = (cause as Error).message;
+    const { code, message } = cause as NodeJS.ErrnoException;
+    const reason =
+      path !== undefined && code === "ENOENT" ? `there is no directory ${dirname(path)}` : message;
     throw new PartdError("ERR_PARTD_IO", `${where} cannot be written: ${reason}.`, { path, cause });
   }
 }
 
-function writable(
+async function toFile(
+  source: Readable,
+  compressor: Transform | undefined,
+  path: string,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  await using file = await OutputFile.create(path);
+  const fill = async (pieces: AsyncIterable<Uint8Array>) => {
+    for await (const piece of pieces) await file.write(piece);
+  };
+  const options = signal ? { signal } : {};
+  if (compressor) await pipeline(source, compressor, fill, options);
+  else await pipeline(source, fill, options);
+  signal?.throwIfAborted();
+  await file.complete();
+}
+
+async function toStream(
+  source: Readable,
   target: NodeJS.WritableStream | WritableStream<Uint8Array>,
-): NodeJS.WritableStream {
-  return "getWriter" in target ? Writable.fromWeb(target as never) : target;
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const sink = "getWriter" in target ? Writable.fromWeb(target as never) : target;
+  const end = sink !== process.stdout && sink !== process.stderr;
+  await pipeline(source, sink, signal ? { signal, end } : { end });
 }
 
 function compressorOf(path: string): Transform | undefined {
