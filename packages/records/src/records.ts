@@ -54,6 +54,11 @@ export interface BatchOptions {
   readonly longestRecord?: number | undefined;
   /** What an error about a longer record says at its end: how to allow it. Default: nothing. */
   readonly longestRecordAdvice?: string | undefined;
+  /**
+   * Called with the bytes that the reader is about to take for a record longer than a batch, and waited for; and with 0
+   * once it has given them back.
+   */
+  readonly onGrow?: ((byteLength: number) => Promise<void> | void) | undefined;
 }
 
 /** Whole records, each with its line ending, which the last record always has. */

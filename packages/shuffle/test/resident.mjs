@@ -42,9 +42,13 @@ const size = async (output) => {
   return found;
 };
 /** Bytes of an output over a file with records that take most of the memory each, or as much as is allowed. */
-const huge = async (operate, records = 1, length = options.memory * 0.75) => {
+const huge = async (operate, records = 1, length = options.memory * 0.75, before = 0) => {
   const path = joinPath(dir, "huge.ndjson");
   writeFileSync(path, '{"key":"a"}\n');
+  for (let i = 0; i < before; i += 500) {
+    const line = (_, n) => `{"key":"k${i + n}","pad":"${pad}"}\n`;
+    appendFileSync(path, Array.from({ length: 500 }, line).join(""));
+  }
   for (let record = 0; record < records; record++) {
     appendFileSync(path, `{"key":"b${-record}","pad":"`);
     for (let i = 0; i < length - 1e6; i += 1e6) appendFileSync(path, "x".repeat(1e6));
@@ -74,6 +78,8 @@ async function* groupsOf(source) {
 async function* partitionsOf(source) {
   for await (const partition of shuffle(source, options)) yield partition.bytes();
 }
+/** Records that are more than memory. */
+const MUCH = 1_500_000;
 const works = {
   "a huge record, grouped": () => huge(groupsOf),
   "a huge record, shuffled": () => huge(partitionsOf),
@@ -96,6 +102,16 @@ const works = {
   },
   "a huge record, joined": () => {
     return huge((source) => [join(source, source, options).bytes()], 1, longest("join"));
+  },
+  "much and a huge record, grouped": () => huge(groupsOf, 1, undefined, MUCH),
+  "much and a huge record, sorted": () => {
+    return huge((source) => [sort(source, options).bytes()], 1, undefined, MUCH);
+  },
+  "much and a huge record, distinct": () => {
+    return huge((source) => [distinct(source, options).bytes()], 1, undefined, MUCH);
+  },
+  "much and a huge record, the top": () => {
+    return huge((source) => [top(source, { ...options, n: 1e9 }).bytes()], 1, undefined, MUCH);
   },
   "a huge record, sorted": () => huge((source) => [sort(source, options).bytes()]),
   "huge records, sorted": () => huge((source) => [sort(source, options).bytes()], 3),

@@ -27,6 +27,7 @@ export interface CutOptions {
   readonly into?: Uint8Array<ArrayBuffer> | undefined;
   readonly longestRecord: number;
   readonly longestRecordAdvice: string | undefined;
+  readonly onGrow?: ((byteLength: number) => Promise<void> | void) | undefined;
   readonly signal: AbortSignal | undefined;
   /** The offset of the reader's first byte. */
   readonly byteOffset: number;
@@ -49,30 +50,34 @@ export async function* cutBatches(
   cutter: RecordCutter,
   options: CutOptions,
 ): AsyncGenerator<ByteBatch> {
-  const { batchBytes, signal, preamble } = options;
+  const { signal, preamble } = options;
   const buffer = new RecordBuffer(reader, cutter, options);
   let isFirst = true;
-  for (let isEnd = false; !isEnd; ) {
-    signal?.throwIfAborted();
-    // A stream may stand still for ever, a file does not.
-    const filling = buffer.fill();
-    isEnd = (await (reader.isPlainFile ? filling : unlessAborted(filling, signal))) === 0;
-    if (isFirst && buffer.byteOffset === 0) {
-      if (buffer.length < 3 && !isEnd) continue;
-      buffer.dropByteOrderMark();
+  try {
+    for (let isEnd = false; !isEnd; ) {
+      signal?.throwIfAborted();
+      // A stream may stand still for ever, a file does not.
+      const filling = buffer.fill();
+      isEnd = (await (reader.isPlainFile ? filling : unlessAborted(filling, signal))) === 0;
+      if (isFirst && buffer.byteOffset === 0) {
+        if (buffer.length < 3 && !isEnd) continue;
+        buffer.dropByteOrderMark();
+      }
+      let end = buffer.cut();
+      if (isEnd && end < buffer.length) end = await buffer.completeLast(end);
+      if (end === 0) continue;
+      if (isFirst) {
+        isFirst = false;
+        const skipped = preamble(buffer.batch(end));
+        if (skipped > 0) buffer.drop(skipped);
+        end -= skipped;
+      }
+      if (end > 0) yield buffer.batch(end);
+      buffer.drop(end);
+      await buffer.shrink();
     }
-    let end = buffer.cut();
-    if (isEnd && end < buffer.length) end = await buffer.completeLast(end);
-    if (end === 0) continue;
-    if (isFirst) {
-      isFirst = false;
-      const skipped = preamble(buffer.batch(end));
-      if (skipped > 0) buffer.drop(skipped);
-      end -= skipped;
-    }
-    if (end > 0) yield buffer.batch(end);
-    buffer.drop(end);
-    buffer.shrinkTo(batchBytes);
+  } finally {
+    await buffer.giveBack();
   }
 }
 
@@ -86,6 +91,8 @@ class RecordBuffer {
   /** Bytes that the cutter has seen. */
   #seen = 0;
   #line = 1;
+  /** Whether there is memory for a long record. */
+  #isLarge = false;
   length = 0;
   /** The offset of the first byte in the input. */
   byteOffset: number;
@@ -101,7 +108,7 @@ class RecordBuffer {
 
   /** Reads on. Returns the number of bytes; 0 only at the end. @throws `ERR_PARTD_CORRUPT` */
   async fill(): Promise<number> {
-    this.#makeRoom(this.#options.longestRecord);
+    await this.#makeRoom(this.#options.longestRecord);
     const read = await this.#reader.read(this.#bytes.subarray(this.length));
     this.length += read;
     return read;
@@ -129,7 +136,7 @@ class RecordBuffer {
    */
   async completeLast(end: number): Promise<number> {
     while (end === 0) {
-      this.#makeRoom(this.#options.longestRecord + 1);
+      await this.#makeRoom(this.#options.longestRecord + 1);
       this.#reader.extend?.(BEHIND);
       const into = this.#bytes.subarray(this.length, this.length + BEHIND);
       const read = await this.#reader.read(into);
@@ -167,21 +174,34 @@ class RecordBuffer {
     this.#seen = Math.max(0, this.#seen - byteLength);
   }
 
-  /** Replaces an array that one huge record needed. */
-  shrinkTo(batchBytes: number): void {
-    if (this.#bytes.length > 2 * batchBytes && this.length <= batchBytes / 2) {
-      this.#resize(batchBytes);
-    }
+  /** Replaces an array that one long record needed. */
+  async shrink(): Promise<void> {
+    const { batchBytes } = this.#options;
+    if (!this.#isLarge || this.length > batchBytes / 2) return;
+    this.#resize(batchBytes);
+    await this.giveBack();
+  }
+
+  /** Says that the memory of a long record is not needed any longer. */
+  async giveBack(): Promise<void> {
+    if (!this.#isLarge) return;
+    this.#isLarge = false;
+    await this.#options.onGrow?.(0);
   }
 
   /** @param most bytes that the array may grow to. */
-  #makeRoom(most: number): void {
+  async #makeRoom(most: number): Promise<void> {
     if (this.length < this.#bytes.length) return;
-    const { longestRecord, longestRecordAdvice } = this.#options;
+    const { batchBytes, longestRecord, longestRecordAdvice, onGrow } = this.#options;
     if (this.length >= longestRecord) {
       throw tooLong(this.#reader.source, this.byteOffset, longestRecord, longestRecordAdvice);
     }
-    this.#resize(Math.min(2 * this.length, most));
+    const size = Math.min(2 * this.length, most);
+    if (size > 2 * batchBytes) {
+      this.#isLarge = true;
+      await onGrow?.(size);
+    }
+    this.#resize(size);
   }
 
   #resize(size: number): void {

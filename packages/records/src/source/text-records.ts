@@ -73,6 +73,7 @@ export class TextRecords<R> implements PartRecords<R> {
       batchBytes = into?.length ?? 1 << 20,
       longestRecord = 2 ** 30,
       longestRecordAdvice,
+      onGrow,
     } = options;
     const signals = [options.signal, this.#options.signal].filter((signal) => signal !== undefined);
     const signal = signals.length === 2 ? AbortSignal.any(signals) : signals[0];
@@ -84,7 +85,7 @@ export class TextRecords<R> implements PartRecords<R> {
     const inputs = isPart(source) ? [{ path: source.path, range: source }] : inputsOf(source);
     let consumed = 0;
     for await (const input of inputs) {
-      const cut = { batchBytes, into, longestRecord, longestRecordAdvice, signal };
+      const cut = { batchBytes, into, longestRecord, longestRecordAdvice, onGrow, signal };
       consumed += yield* this.#inputBatches(input, consumed, cut);
     }
   }
@@ -92,10 +93,7 @@ export class TextRecords<R> implements PartRecords<R> {
   async *#inputBatches(
     input: Input,
     consumed: number,
-    options: Pick<
-      CutOptions,
-      "batchBytes" | "into" | "longestRecord" | "longestRecordAdvice" | "signal"
-    >,
+    options: Omit<CutOptions, "byteOffset" | "hasLines" | "consumed" | "preamble">,
   ): AsyncGenerator<ByteBatch, number> {
     options.signal?.throwIfAborted();
     const opened = await openUnlessAborted(input, options.signal);

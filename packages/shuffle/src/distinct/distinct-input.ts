@@ -23,10 +23,10 @@ export async function* keyedBatches<R>(
     yield* readAll(run, input);
     return;
   }
-  const keys = { fields, missing, limit: run.reading.limit };
+  const keys = { fields, missing };
   const mostBytes = run.workspace.byteLength * UNSEEN_SHARE;
   const read = async function* (sources: Iterable<Records<R>>) {
-    const found = unseenRecords(sources, keys, mostBytes, run.signal, (scan, consumed) => {
+    const found = unseenRecords(sources, keys, mostBytes, run.reading, (scan, consumed) => {
       watch?.scanned(scan, source);
       run.progress.read(scan, consumed);
     });

@@ -2,7 +2,12 @@
 import { parentPort, workerData } from "node:worker_threads";
 import { KeyIndex } from "../fold/key-index.js";
 import { BatchWriter, type KeyedBatch } from "../source/keyed-batch.js";
-import { PartSequence, type ShareMessage } from "../threads/share-threads.js";
+import {
+  isFullBy,
+  PartSequence,
+  readingOfThread,
+  type ShareMessage,
+} from "../threads/share-threads.js";
 import { failureOf } from "../threads/thread-failure.js";
 import type { DistinctJob } from "./distinct-input.js";
 import { unseenRecords } from "./unseen-records.js";
@@ -12,7 +17,7 @@ const tell = (message: ShareMessage<readonly KeyedBatch[]>) => parentPort?.postM
 try {
   tell(await firsts());
 } catch (error) {
-  tell(failureOf(error));
+  tell(isFullBy(error) ? { isFull: true } : failureOf(error));
 }
 
 async function firsts(): Promise<ShareMessage<readonly KeyedBatch[]>> {
@@ -33,7 +38,7 @@ async function firsts(): Promise<ShareMessage<readonly KeyedBatch[]>> {
     sequence.open(job.parts),
     job,
     mostUnseen,
-    undefined,
+    readingOfThread(job),
     (scan, now) => {
       // Each part counts anew.
       tell({ records: scan.count, bytes: now < consumed ? now : now - consumed });

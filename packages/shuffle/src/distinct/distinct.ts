@@ -10,7 +10,7 @@ import type { By } from "../source/by.js";
 import { GroupKeyer } from "../source/group-keyer.js";
 import { type Input, inputOf, type Keyer, type Scans, type Source } from "../source/input.js";
 import type { KeyColumns } from "../source/key-columns.js";
-import { type KeyedBatch, selected } from "../source/keyed-batch.js";
+import type { KeyedBatch } from "../source/keyed-batch.js";
 import type { MissingOption } from "../source/missing.js";
 import { keyedBy, scanAll } from "../source/records-input.js";
 import { encodeStructured } from "../source/structured.js";
@@ -95,16 +95,20 @@ async function* firstOfEach(
 ): AsyncGenerator<void> {
   const { workspace } = run;
   index.clear();
+  let numbers = new Uint32Array(0);
   let charged = 0;
   let fan: Fan | undefined;
   try {
     for await (const batch of batches) {
       run.signal?.throwIfAborted();
-      const beyond = visitNew(index, batch, visit, fan !== undefined);
-      if (beyond) {
+      if (numbers.length < batch.count) numbers = new Uint32Array(2 * batch.count);
+      const beyond = visitNew(index, batch, numbers, visit, fan !== undefined);
+      if (beyond > 0) {
         fan ??= new Fan(workspace, level);
         const spread = fan;
-        await appendBatch(workspace, beyond, (low, high) => spread.chainOf(low, high));
+        await appendBatch(workspace, batch, (low, high, i) => {
+          return numbers[i] === NO_NUMBER ? spread.chainOf(low, high) : undefined;
+        });
       }
       yield;
       if (fan) continue;
@@ -125,26 +129,28 @@ async function* firstOfEach(
 
 const INDEX_SHARE = 0.5;
 
-/** Visits records with new keys, or returns them if the index is full. */
+/**
+ * Visits records with new keys.
+ *
+ * @param numbers get those of the keys, or {@link NO_NUMBER} for new keys if the index is full.
+ * @returns how many have none.
+ */
 function visitNew(
   index: KeyIndex,
   batch: KeyedBatch,
+  numbers: Uint32Array,
   visit: Visit,
   isFull: boolean,
-): KeyedBatch | undefined {
+): number {
   const { count, bytes, ends } = batch;
-  const numbers = new Uint32Array(count);
   let next = index.count;
   const without = index.number(batch, numbers, isFull);
-  const beyond: number[] = [];
-  for (let i = 0; i < count && (next < index.count || beyond.length < without); i++) {
-    if (numbers[i] === NO_NUMBER) beyond.push(i);
-    else if (numbers[i] === next) {
-      visit(bytes, i === 0 ? 0 : ends[i - 1]!, ends[i]!);
-      next++;
-    }
+  for (let i = 0; i < count && next < index.count; i++) {
+    if (numbers[i] !== next) continue;
+    visit(bytes, i === 0 ? 0 : ends[i - 1]!, ends[i]!);
+    next++;
   }
-  return beyond.length === 0 ? undefined : selected(batch, beyond);
+  return without;
 }
 
 async function* spilled(run: Run, chain: Chain): AsyncGenerator<KeyedBatch> {

@@ -1,5 +1,5 @@
 import type { Records, Scan, Scanner } from "@partd/records";
-import { batchOptions, type RecordLimit } from "../run/record-limit.js";
+import { batchOptions, type Reading } from "../run/record-limit.js";
 import { type KeyedBatch, selected } from "../source/keyed-batch.js";
 import { type Missing, presentIn } from "../source/missing.js";
 
@@ -7,7 +7,6 @@ import { type Missing, presentIn } from "../source/missing.js";
 export interface KeyFields {
   readonly fields: readonly string[];
   readonly missing: Missing;
-  readonly limit: RecordLimit | undefined;
 }
 
 /** Records, and whether none of their keys has come before. */
@@ -24,9 +23,9 @@ export interface UnseenBatch {
  */
 export async function* unseenRecords(
   sources: Iterable<Records<unknown>>,
-  { fields, missing, limit }: KeyFields,
+  { fields, missing }: KeyFields,
   mostBytes: number,
-  signal: AbortSignal | undefined,
+  reading: Reading,
   onRead: (scan: Scan, consumed: number) => void,
 ): AsyncGenerator<UnseenBatch> {
   let scanner: Scanner | undefined;
@@ -36,7 +35,7 @@ export async function* unseenRecords(
   let unseen = 0;
   for (const records of sources) {
     scanner ??= records.format.scanner(fields, { totals: !isFull });
-    for await (const batch of records.batches(batchOptions({ signal, limit }))) {
+    for await (const batch of records.batches(batchOptions(reading))) {
       const scan: Scan = scanner.scan(batch);
       onRead(scan, batch.consumed);
       const present = presentIn(scan, batch, fields, missing);

@@ -1,5 +1,5 @@
 import { type Records, type Scan, type Scanner, VALUE_KIND, valueAt } from "@partd/records";
-import { batchOptions, type RecordLimit } from "../run/record-limit.js";
+import { batchOptions, type Reading } from "../run/record-limit.js";
 import type { Run } from "../run/run.js";
 import type { By } from "../source/by.js";
 import { FieldWatch } from "../source/field-watch.js";
@@ -45,8 +45,7 @@ async function* scannedBatches<R>(
   if (keyer.fields && values.fields) {
     const { fields: keyFields, missing } = keyer;
     const { names } = values;
-    const { limit } = run.reading;
-    const plan = { keyFields, valueFields: values.fields, names, missing, limit };
+    const plan = { keyFields, valueFields: values.fields, names, missing };
     const mostBytes = run.workspace.byteLength * TOTALS_SHARE;
     // Totals can be merged while the table is empty: it has no values that were spilled.
     const batchesOf = async function* (sources: Iterable<Records<R>>, isFirst: boolean) {
@@ -54,7 +53,7 @@ async function* scannedBatches<R>(
         sources,
         plan,
         isFirst ? mostBytes : 0,
-        run.signal,
+        run.reading,
         (scan, consumed) => {
           keyer.watch?.scanned(scan, records);
           values.watch?.scannedValues(scan, values.asked, records);
@@ -98,7 +97,6 @@ export interface FieldPlan {
   /** Those of the aggregates in `MERGEABLE`, if all are there. */
   readonly names: readonly string[] | undefined;
   readonly missing: Missing;
-  readonly limit: RecordLimit | undefined;
 }
 
 /** What a thread that folds is started with. */
@@ -114,9 +112,9 @@ export interface FoldJob extends FieldPlan, Share {
  */
 export async function* fieldBatches<R>(
   sources: Iterable<Records<R>>,
-  { keyFields, valueFields, names, missing, limit }: FieldPlan,
+  { keyFields, valueFields, names, missing }: FieldPlan,
   mostBytes: number,
-  signal: AbortSignal | undefined,
+  reading: Reading,
   onRead: (scan: Scan, consumed: number) => void,
 ): AsyncGenerator<FoldBatch | FoldedShare> {
   const asked = fieldsAmong(valueFields);
@@ -128,7 +126,7 @@ export async function* fieldBatches<R>(
       values: asked,
       totals: totalled !== undefined,
     });
-    for await (const batch of records.batches(batchOptions({ signal, limit }))) {
+    for await (const batch of records.batches(batchOptions(reading))) {
       const scan: Scan = scanner.scan(batch);
       onRead(scan, batch.consumed);
       const present = presentIn(scan, batch, keyFields, missing);

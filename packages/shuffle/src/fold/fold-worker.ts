@@ -1,7 +1,12 @@
 // The entry of a thread that aggregates parts of the input: see `fold-threads.ts`.
 import { parentPort, workerData } from "node:worker_threads";
 import { decodeGroupKey } from "@partd/records";
-import { PartSequence, type ShareMessage } from "../threads/share-threads.js";
+import {
+  isFullBy,
+  PartSequence,
+  readingOfThread,
+  type ShareMessage,
+} from "../threads/share-threads.js";
 import { failureOf } from "../threads/thread-failure.js";
 import { MERGEABLE } from "./aggregates.js";
 import type { Numbered } from "./columns.js";
@@ -14,7 +19,7 @@ const tell = (message: ShareMessage<FoldedShare>) => parentPort?.postMessage(mes
 try {
   tell(await fold());
 } catch (error) {
-  tell(failureOf(error));
+  tell(isFullBy(error) ? { isFull: true } : failureOf(error));
 }
 
 async function fold(): Promise<ShareMessage<FoldedShare>> {
@@ -42,7 +47,7 @@ async function fold(): Promise<ShareMessage<FoldedShare>> {
     sequence.open(job.parts),
     job,
     job.mostBytes / 2,
-    undefined,
+    readingOfThread(job),
     (scan, now) => {
       // Each part counts anew.
       tell({ records: scan.count, bytes: now < consumed ? now : now - consumed });

@@ -12,6 +12,8 @@ export interface Reading {
   readonly signal?: AbortSignal | undefined;
   /** None where records come from elsewhere than a reader. */
   readonly limit?: RecordLimit | undefined;
+  /** Makes room for what a long record is about to take, in place of what the one before took. */
+  readonly makeRoom?: ((bytes: number) => Promise<void> | void) | undefined;
 }
 
 /**
@@ -41,10 +43,10 @@ export function limitOf(operation: Operation, memory: number): RecordLimit {
 }
 
 /** The same where each record is parsed. */
-export function whereParsed({ signal, limit }: Reading): Reading {
-  if (!limit) return { signal };
-  const { memory, copies } = limit;
-  return { signal, limit: { memory, copies: Math.max(copies, PARSED_COPIES) } };
+export function whereParsed(reading: Reading): Reading {
+  const { limit } = reading;
+  if (!limit) return reading;
+  return { ...reading, limit: { ...limit, copies: Math.max(limit.copies, PARSED_COPIES) } };
 }
 
 /**
@@ -61,7 +63,7 @@ function longestIn({ memory, copies }: RecordLimit): number {
   return Math.min(Math.max(Math.floor(memory / copies), LEAST), MOST);
 }
 
-export function batchOptions({ signal, limit }: Reading): BatchOptions {
+export function batchOptions({ signal, limit, makeRoom }: Reading): BatchOptions {
   if (!limit) return { signal };
   const { memory, copies } = limit;
   const longest = longestIn(limit);
@@ -69,6 +71,7 @@ export function batchOptions({ signal, limit }: Reading): BatchOptions {
   return {
     signal,
     longestRecord: longest,
+    onGrow: makeRoom && ((bytes) => makeRoom(copies * bytes)),
     longestRecordAdvice:
       longest === MOST ? undefined : `If not, set memory (${memory} bytes) to ${enough} or more.`,
   };

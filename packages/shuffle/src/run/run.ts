@@ -72,13 +72,17 @@ export class Run {
     const memory = memoryFor(options);
     this.memory = memory;
     this.signal = options.signal;
-    this.reading = { signal: options.signal, limit: limitOf(operation, memory) };
     const spilled =
       space ??
       (options.store
         ? new StoreSpace(options.store)
         : new TemporaryFile(options.dir, spillOf(byteLength, memory)));
     this.workspace = new Workspace(memory * SHARE, spilled, options.signal, growing);
+    this.reading = {
+      signal: options.signal,
+      limit: limitOf(operation, memory),
+      makeRoom: (bytes) => this.workspace.makeRoom(bytes),
+    };
     this.progress = new ProgressReport(
       options.onProgress,
       byteLength,

@@ -58,7 +58,8 @@ async function* sorted<R>(
   const run = new Run("sort", options, byteLength, undefined, checkpoint?.space);
   try {
     const sorter = new Sorter(run.workspace, checkpoint);
-    for await (const batch of input.batches(run.reading)) {
+    const reading = { ...run.reading, makeRoom: (bytes: number) => sorter.makeRoom(bytes) };
+    for await (const batch of input.batches(reading)) {
       run.signal?.throwIfAborted();
       await sorter.add(batch);
       run.progress.read(batch, input.consumed);

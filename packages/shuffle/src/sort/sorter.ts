@@ -65,10 +65,19 @@ export class Sorter {
     if (done > 0 && done === batch.count) return;
     const byteLength = batch.ends[batch.count - 1] ?? 0;
     if (done === 0 && byteLength < this.#large) return this.#append(batch);
-    this.#charge(Math.max(this.#charged, SOURCE_SHARE * byteLength));
+    const held = SOURCE_SHARE * byteLength - this.#workspace.sourceBytes;
+    this.#charge(Math.max(this.#charged, held));
     for (let index = done; index < batch.count; index++) {
       await this.#addOne(recordOf(batch, index));
     }
+  }
+
+  /** Makes room for what the source takes: what was gathered is spilled, which is pinned until then. */
+  async makeRoom(bytes: number): Promise<void> {
+    const { byteLength, sourceBytes, blockSize } = this.#workspace;
+    const left = byteLength - bytes;
+    if (bytes > sourceBytes && this.#gathered.length * blockSize > left / 2) await this.#spill();
+    await this.#workspace.makeRoom(bytes);
   }
 
   #charge(bytes: number): void {
@@ -237,7 +246,7 @@ type FrameWalk = (visit: FrameVisit) => AsyncGenerator<void>;
 
 /** The share of memory in which frames are gathered and sorted; the blocks of the run being written take the rest. */
 const GATHERED_SHARE = 0.875;
-/** A source doubles its buffer while a record grows: half as much again while it copies. */
+/** A source of objects holds a record and its text, of which the bytes are made. */
 const SOURCE_SHARE = 1.5;
 /** Frames read ahead of a visit: what they touch stays in the cache until they are visited. */
 const TOUCHED = 64;

@@ -3,7 +3,7 @@ import { RecordOutput } from "../run/record-output.js";
 import { RUN_OPTIONS, Run } from "../run/run.js";
 import type { Visit } from "../run/walk.js";
 import { type Input, inputOf, type Source } from "../source/input.js";
-import { BatchWriter, type KeyedBatch } from "../source/keyed-batch.js";
+import { BatchWriter, type KeyedBatch, selected } from "../source/keyed-batch.js";
 import { hugeBytes } from "../spill/fan.js";
 import type { SortOptions } from "./sort.js";
 import { checkSortOptions, SortKeyer } from "./sort-key.js";
@@ -45,21 +45,18 @@ async function* firstInOrder<R>(
   const { workspace, progress, signal } = run;
   try {
     const candidates = new Candidates(options.n, workspace.byteLength / 4);
-    let sorter: Sorter | undefined;
-    for await (const batch of input.batches(run.reading)) {
+    const sorter = new Sorter(workspace);
+    const reading = { ...run.reading, makeRoom: (bytes: number) => sorter.makeRoom(bytes) };
+    for await (const batch of input.batches(reading)) {
       signal?.throwIfAborted();
-      const isHuge = hugeBytes(batch) > 0;
-      if (!isHuge) candidates.add(batch);
-      if (isHuge || candidates.isTooLarge) {
-        sorter ??= new Sorter(workspace);
+      // A long record would be copied twice as a candidate.
+      if (candidates.areTooLarge || hugeBytes(batch) > 0) {
         for (const kept of candidates.take()) await sorter.add(kept);
-      }
-      // As a candidate it would be copied twice.
-      if (isHuge) await sorter?.add(batch);
+        await sorter.add(candidates.among(batch));
+      } else candidates.add(batch);
       progress.read(batch, input.consumed);
     }
     progress.write();
-    sorter ??= new Sorter(workspace);
     for (const kept of candidates.take()) await sorter.add(kept);
     let left = options.n;
     for await (const _ of sorter.walk(({ bytes, keyEnd, end, isOwn }) => {
@@ -80,6 +77,8 @@ class Candidates {
   #kept: Candidate[] = [];
   #byteLength = 0;
   #sequence = 0;
+  /** Whether they have taken too much at some time: from then on records are to be sorted as they come. */
+  areTooLarge = false;
   /** What comes behind it is not among the first. */
   #bound: Candidate | undefined;
 
@@ -92,23 +91,29 @@ class Candidates {
     const { count, bytes, ends, keys, keyStarts, keyEnds, hashLow, hashHigh } = batch;
     if (this.#n === 0) return;
     for (let i = 0; i < count; i++) {
-      const bound = this.#bound;
-      const high = hashHigh[i]!;
-      if (bound && high > bound.high) continue;
-      const key = keys.subarray(keyStarts[i], keyEnds[i]);
-      if (bound && Buffer.compare(key, bound.key) >= 0) continue;
+      if (this.#bound && !isBefore(batch, i, this.#bound)) continue;
       const record = new Uint8Array(bytes.subarray(i === 0 ? 0 : ends[i - 1]!, ends[i]!));
       const candidate = {
-        key: new Uint8Array(key),
+        key: new Uint8Array(keys.subarray(keyStarts[i], keyEnds[i])),
         low: hashLow[i]!,
-        high,
+        high: hashHigh[i]!,
         record,
         sequence: this.#sequence++,
       };
       this.#kept.push(candidate);
       this.#byteLength += cost(candidate);
-      if (this.#kept.length >= 2 * this.#n + SLACK || this.isTooLarge) this.#prune();
+      if (this.#kept.length >= 2 * this.#n + SLACK || this.#isFull) this.#prune();
     }
+    this.areTooLarge ||= this.#isFull;
+  }
+
+  /** The records of a batch that may be among the first. */
+  among(batch: KeyedBatch): KeyedBatch {
+    const bound = this.#bound;
+    if (!bound) return batch;
+    const indices: number[] = [];
+    for (let i = 0; i < batch.count; i++) if (isBefore(batch, i, bound)) indices.push(i);
+    return selected(batch, indices);
   }
 
   #prune(): void {
@@ -119,7 +124,7 @@ class Candidates {
     this.#byteLength = this.#kept.reduce((sum, candidate) => sum + cost(candidate), 0);
   }
 
-  get isTooLarge(): boolean {
+  get #isFull(): boolean {
     return this.#byteLength > this.#mostBytes;
   }
 
@@ -149,6 +154,16 @@ interface Candidate {
 }
 
 const SLACK = 1000;
+
+/** Whether the key of a record is before that of a candidate. */
+function isBefore(
+  { keys, keyStarts, keyEnds, hashHigh }: KeyedBatch,
+  i: number,
+  { key, high }: Candidate,
+): boolean {
+  if (hashHigh[i]! > high) return false;
+  return Buffer.compare(keys.subarray(keyStarts[i], keyEnds[i]), key) < 0;
+}
 
 function compare(left: Candidate, right: Candidate): number {
   return Buffer.compare(left.key, right.key) || left.sequence - right.sequence;

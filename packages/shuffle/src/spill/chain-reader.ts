@@ -49,7 +49,7 @@ export class ChainReader {
   #offset = 0;
   /** Whether the present frame has been read up to `end`, not to `keyEnd` only. */
   #isWhole = true;
-  /** Bytes of an array of the present frame's own, where keys come first. */
+  /** Bytes of an array of the present frame's own, where it is long or keys come first. */
   #charged = 0;
   /** What has been read of a frame that goes on in the next block. */
   #partial: Uint8Array | undefined;
@@ -121,7 +121,8 @@ export class ChainReader {
   }
 
   #beginPartial(keyLength: number, recordLength: number): void {
-    if (this.#keysFirst) this.#charge(keyLength + recordLength);
+    const isLong = keyLength + recordLength >= LONG_FRAME;
+    if (this.#keysFirst || isLong) this.#charge(keyLength + recordLength);
     this.#partial = new Uint8Array(keyLength + recordLength);
     this.#filled = 0;
     this.keyStart = 0;
@@ -228,6 +229,13 @@ export class ChainReader {
     while (await this.advance()) {
       while (this.next()) {
         const { bytes, keyStart, keyEnd, end, low, high } = this;
+        if (this.isOwn && bytes.length >= LONG_FRAME) {
+          if (batch.count > 0) yield batch;
+          batch.clear();
+          yield this.#alone();
+          this.releaseFrame();
+          continue;
+        }
         batch.addRecord(bytes.subarray(keyEnd, end));
         batch.add(bytes, keyStart, keyEnd, low, high);
         if (!batch.isFull) continue;
@@ -236,6 +244,21 @@ export class ChainReader {
       }
     }
     if (batch.count > 0) yield batch;
+  }
+
+  /** The present frame as a batch, without a copy. */
+  #alone(): KeyedBatch {
+    const { bytes, keyStart, keyEnd, end, low, high } = this;
+    return {
+      count: 1,
+      bytes: bytes.subarray(keyEnd, end),
+      ends: Uint32Array.of(end - keyEnd),
+      keys: bytes,
+      keyStarts: Uint32Array.of(keyStart),
+      keyEnds: Uint32Array.of(keyEnd),
+      hashLow: Uint32Array.of(low),
+      hashHigh: Uint32Array.of(high),
+    };
   }
 
   /** Gives back the blocks that were read ahead. The chain stays as it is. */
@@ -250,3 +273,5 @@ export class ChainReader {
 }
 
 const NOTHING = new Uint8Array();
+/** A frame that is charged, since it is in memory beside the blocks. */
+const LONG_FRAME = 8 << 20;

@@ -50,13 +50,8 @@ export class Fan {
           if (end - keyStart < large) {
             child.append(bytes, keyStart, keyEnd, bytes, keyEnd, end, low, high);
           } else {
-            workspace.charge(end - keyStart);
-            try {
-              await child.appendLarge(bytes, keyStart, keyEnd, bytes, keyEnd, end, low, high);
-            } finally {
-              workspace.uncharge(end - keyStart);
-              reader.releaseFrame();
-            }
+            await child.appendLarge(bytes, keyStart, keyEnd, bytes, keyEnd, end, low, high);
+            reader.releaseFrame();
           }
         }
       }
@@ -67,14 +62,17 @@ export class Fan {
   }
 }
 
+/** The chain that a record goes to; `undefined` for one that is left out. */
+type ChainOf = (low: number, high: number, index: number) => Chain | undefined;
+
 /** Appends a batch to the chains that `chainOf` names, and makes room for it as it goes. */
 export async function appendBatch(
   workspace: Workspace,
   batch: KeyedBatch,
-  chainOf: (low: number, high: number, index: number) => Chain,
+  chainOf: ChainOf,
 ): Promise<void> {
   // A batch of usual size is no matter; one with a huge record takes the place of blocks.
-  const held = hugeBytes(batch);
+  const held = Math.max(0, hugeBytes(batch) - workspace.sourceBytes);
   workspace.charge(held);
   try {
     await appendRecords(workspace, batch, chainOf);
@@ -94,7 +92,7 @@ const HUGE = 8 << 20;
 async function appendRecords(
   workspace: Workspace,
   batch: KeyedBatch,
-  chainOf: (low: number, high: number, index: number) => Chain,
+  chainOf: ChainOf,
 ): Promise<void> {
   const { count, bytes, ends, keys, keyStarts, keyEnds, hashLow, hashHigh } = batch;
   const most = workspace.blockSize * Math.max(LARGE_BLOCKS, workspace.capacity >>> 4);
@@ -115,7 +113,7 @@ async function appendRecords(
       const high = hashHigh[index]!;
       const end = ends[index]!;
       const chain = chainOf(low, high, index);
-      await chain.appendLarge(
+      await chain?.appendLarge(
         keys,
         keyStarts[index]!,
         keyEnds[index]!,
@@ -135,7 +133,7 @@ async function appendRecords(
       const low = hashLow[index]!;
       const high = hashHigh[index]!;
       const end = ends[index]!;
-      chainOf(low, high, index).append(
+      chainOf(low, high, index)?.append(
         keys,
         keyStarts[index]!,
         keyEnds[index]!,

@@ -1,3 +1,4 @@
+import { releaseBytes } from "@partd/core/author";
 import { Block } from "./block.js";
 import { Chain } from "./chain.js";
 import type { TapeSpace } from "./tape.js";
@@ -16,6 +17,8 @@ export class Workspace {
   #taken = 0;
   /** Bytes of callers' own memory: see {@link charge}. */
   #charged = 0;
+  /** Bytes that the source takes for a long record. */
+  #source = 0;
   #inFlight = 0;
   #failure: unknown;
   bytesSpilled = 0;
@@ -68,7 +71,15 @@ export class Workspace {
   release(blocks: readonly Block[]): void {
     this.#taken -= blocks.length;
     const keep = this.capacity - this.#taken;
-    for (const block of blocks) if (this.#free.length < keep) this.#free.push(block);
+    for (const block of blocks) {
+      if (this.#free.length < keep) this.#free.push(block);
+      else this.#drop(block);
+    }
+  }
+
+  /** While room is made, memory that waited to be collected would be there beside what takes its place. */
+  #drop(block: Block): void {
+    if (this.#source > 0) releaseBytes(block.bytes);
   }
 
   /**
@@ -78,11 +89,27 @@ export class Workspace {
   charge(bytes: number): void {
     this.#charged += bytes;
     const keep = Math.max(0, this.capacity - this.#taken);
-    if (this.#free.length > keep) this.#free.length = keep;
+    for (const block of this.#free.splice(keep)) this.#drop(block);
   }
 
   uncharge(bytes: number): void {
     this.charge(-bytes);
+  }
+
+  /** Bytes that {@link makeRoom} has made room for. */
+  get sourceBytes(): number {
+    return this.#source;
+  }
+
+  /**
+   * Counts what the source takes for a long record, in place of what it took, and spills until there is room: the
+   * source waits for it. Resolves without room as {@link reserve} does.
+   */
+  async makeRoom(bytes: number): Promise<void> {
+    const more = bytes - this.#source;
+    this.#source = bytes;
+    this.charge(more);
+    if (more > 0) await this.reserve(0);
   }
 
   /** Blocks for so many bytes, whichever chains they go to. */

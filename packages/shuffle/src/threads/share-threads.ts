@@ -2,6 +2,7 @@ import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
 import { checkIntegerOption, onAbort } from "@partd/core/author";
 import { openPart, type Records, type RecordsPart } from "@partd/records";
+import type { Reading, RecordLimit } from "../run/record-limit.js";
 import type { Run } from "../run/run.js";
 import type { FieldWatch } from "../source/field-watch.js";
 import type { Missing } from "../source/missing.js";
@@ -12,7 +13,28 @@ export interface Share {
   readonly parts: readonly RecordsPart[];
   /** Bytes that the result may take. */
   readonly mostBytes: number;
+  readonly limit: RecordLimit | undefined;
 }
+
+/** How a thread reads its share: a long record is left to the receiver, whose memory has room for one. */
+export function readingOfThread({ limit }: Share): Reading {
+  return {
+    limit,
+    makeRoom(bytes) {
+      if (bytes > MOST_READ) throw new LongRecord();
+    },
+  };
+}
+
+/** Whether a thread gives up its share for this error. */
+export function isFullBy(error: unknown): boolean {
+  return error instanceof LongRecord;
+}
+
+class LongRecord extends Error {}
+
+/** A batch and a thread's other memory take as much. */
+const MOST_READ = 16 << 20;
 
 export type ShareMessage<T> =
   | { readonly records: number; readonly bytes: number }
@@ -131,7 +153,8 @@ export async function* readByThreads<R, Batch, T>(
   const [first, ...others] = shares;
   run.workspace.charge(charged);
   const threads = others.map(
-    (parts) => new ShareThread<T>(run, entry, { ...job, parts, mostBytes }),
+    (parts) =>
+      new ShareThread<T>(run, entry, { ...job, parts, mostBytes, limit: run.reading.limit }),
   );
   const sequence = new PartSequence();
   try {
