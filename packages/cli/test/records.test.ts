@@ -690,3 +690,42 @@ describe("inputs and outputs", () => {
     expect(readdirSync(cwd)).toEqual(before);
   });
 });
+
+describe("a field that comes late", () => {
+  const early = '{"user":"ann","ms":1}\n'.repeat(3000);
+  write("early.ndjson", early);
+  write("late.ndjson", `${early}{"user":"bob","ms":2,"vip":1}\n`);
+
+  test.each([
+    ["count", ["--by", "vip", "--missing", "skip"], '{"vip":1,"count":1}\n'],
+    ["group", ["--by", "user", "--max", "vip", "--to", "csv"], /^user,max_vip\nann,\nbob,1\n$/],
+    ["distinct", ["--by", "vip", "--missing", "skip"], '{"user":"bob","ms":2,"vip":1}\n'],
+    ["sort", ["--by", "vip"], /^\{"user":"bob","ms":2,"vip":1\}\n/],
+  ])("%s takes it, from a file, a second file and a pipe", async (command, options, expected) => {
+    const late = read("late.ndjson");
+    for (const [inputs, text] of [
+      [["late.ndjson"], undefined],
+      [["early.ndjson", "late.ndjson"], undefined],
+      [["-"], late],
+    ] as const) {
+      const { code, out: found } = await run([command, ...inputs, ...options], text);
+      expect(code).toBe(0);
+      expect(found).toMatch(expected);
+    }
+  });
+
+  test("a mistyped one is still told early, and one that never comes at the end", async () => {
+    const told = async (...words: string[]) => {
+      const { code, err, out: found } = await run(words);
+      expect([code, found]).toEqual([2, ""]);
+      return err;
+    };
+    expect(await told("sort", "late.ndjson", "--by", "usr")).toMatch(
+      /no field usr in the first \d+ records of late.ndjson; did you mean user\?/,
+    );
+    for (const inputs of [["late.ndjson"], ["early.ndjson", "late.ndjson"]]) {
+      const text = await told("count", ...inputs, "--by", "zzzz", "--missing", "skip");
+      expect(text).toMatch(/there is no field zzzz in the \d+ records of .*; there are: user, ms/);
+    }
+  });
+});

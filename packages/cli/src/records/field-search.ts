@@ -45,11 +45,11 @@ export class FieldSearch {
   }
 
   /**
-   * @param required fields without which a record is an error.
-   * @throws `UsageError` for a field that none of the first thousand records has; for a required one at
-   *   once.
+   * @param required fields without which a record is an error; undefined where no record has to have any.
+   * @throws `UsageError` for a field that a header lacks, or that none of the first thousand records has and that is
+   *   close to one they have; for a required one at once.
    */
-  look(batch: ByteBatch, required: readonly string[]): void {
+  look(batch: ByteBatch, required: readonly string[] | undefined): void {
     if (this.#records === 0) this.#refuseTwins();
     let count = 0;
     this.#unseen = this.#unseen.filter((field) => {
@@ -61,20 +61,27 @@ export class FieldSearch {
     this.#records += count;
     if (this.#unseen.length === 0) return;
     if (this.#format.header === undefined) this.#learnNames(batch);
-    const isKnown = this.#format.header !== undefined || this.#records >= FIRST_RECORDS;
-    if (isKnown || this.#unseen.some((field) => required.includes(field))) this.end();
+    const isLacking = this.#unseen.some((field) => required?.includes(field));
+    if (this.#format.header !== undefined || isLacking) this.#refuseUnknown("the first ");
+    // A field may come late, but a name that is so near was mistyped.
+    else if (required !== undefined && this.#records >= FIRST_RECORDS && this.#near !== undefined) {
+      this.#refuseUnknown("the first ");
+    }
   }
 
   /** No more records come. @throws as {@link look} does. */
   end(): void {
+    this.#refuseUnknown("");
+  }
+
+  #refuseUnknown(which: "the first " | ""): void {
     if (this.#records === 0 && this.#format.header === undefined) return;
     this.#learnColumns();
     this.#refuseTwins();
     const unknown = this.#unseen.find((field) => !this.#isColumn(field));
     if (unknown === undefined) return;
     const names = [...this.#names];
-    // A header may have a million.
-    const near = nearest(unknown, names.slice(0, MOST_NAMES));
+    const near = this.#near;
     const some = names.slice(0, 12).map(shortened).join(", ") + (names.length > 12 ? " …" : "");
     const none = this.#haveArrays
       ? "there are arrays; --from json reads the records of an array"
@@ -82,9 +89,16 @@ export class FieldSearch {
     const known = names.length === 0 ? none : `there are: ${some}`;
     const hint = near === undefined ? known : `did you mean ${near}?`;
     const count = this.#records === 1 ? "record" : `${this.#records} records`;
-    const where =
-      this.#format.header === undefined ? `the first ${count} of ${this.#input}` : this.#input;
+    const first = which === "" && this.#records > 1 ? `the ${count}` : `the first ${count}`;
+    const where = this.#format.header === undefined ? `${first} of ${this.#input}` : this.#input;
     throw new UsageError(`there is no field ${unknown} in ${where}; ${hint}`);
+  }
+
+  /** The name that the first unknown field was most likely meant to be. */
+  get #near(): string | undefined {
+    const unknown = this.#unseen.find((field) => !this.#isColumn(field));
+    // A header may have a million.
+    return unknown && nearest(unknown, [...this.#names].slice(0, MOST_NAMES));
   }
 
   /** The names in the header of CSV; none of other formats. */
@@ -144,6 +158,6 @@ function shortened(name: string): string {
   return name.length > 40 ? `${name.slice(0, 39)}…` : name;
 }
 
-/** A field that so many records lack is taken for a mistyped one. */
+/** A field that so many records lack is taken for a mistyped one, if its name is near to one they have. */
 const FIRST_RECORDS = 1000;
 const MOST_NAMES = 10_000;

@@ -224,7 +224,7 @@ export class RecordSource implements Records<string>, AsyncDisposable {
     const search = new FieldSearch(
       this.#inner.format,
       fields,
-      this.#options.paths[0] as string,
+      nameOf(this.#options.paths),
       delimiterOf(this.writtenAs),
       onReject !== undefined,
     );
@@ -233,7 +233,7 @@ export class RecordSource implements Records<string>, AsyncDisposable {
       longestRecordAdvice: longestRecord === undefined ? undefined : ADVICE,
       signal,
     })) {
-      if (search.isOpen) search.look(batch, isStrict ? required : []);
+      if (search.isOpen) search.look(batch, isStrict ? required : undefined);
       this.#hasAllFields = !search.isOpen;
       yield batch;
       await onBatch(batch.consumed, this.#records);
@@ -338,6 +338,11 @@ function tablesFor({ paths, format, only, signal }: SourceOptions): TableLines |
     open,
     only?.map((field) => parseFieldPath(field)[0] as string),
   );
+}
+
+function nameOf(paths: readonly string[]): string {
+  const [first = ""] = paths;
+  return paths.length === 1 ? first : `${first} and ${paths.length - 1} more`;
 }
 
 function readerFor({ paths, format, onReject, signal }: SourceOptions): Records<unknown> {
