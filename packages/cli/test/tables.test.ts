@@ -90,6 +90,36 @@ describe.each(["parquet", "arrow"])("%s", (format) => {
     expect((await ours(["count", `nothing.${format}`])).toString()).toBe('{"count":0}\n');
   });
 
+  test.each(["parquet", "arrow"])(
+    "results of it, written as %s, have their columns only",
+    async (to) => {
+      const lines = ["a,1,2001-01-01", "b,2.5,2002-02-02", "a,4,2001-01-01"];
+      await ours(
+        ["distinct", "-", "--from", "csv", "-o", "text.ndjson", "-f"],
+        `k,v,d\n${lines.join("\n")}\n`,
+      );
+      await duckdb(
+        `COPY (SELECT k, v::DOUBLE AS v, d::DATE AS d FROM '$/text.ndjson') TO '$/days.parquet'`,
+      );
+      await ours(["distinct", "days.parquet", "-o", `days.${format}`, "-f"]);
+      const read = async (...words: string[]) => {
+        await ours([...words, "-o", `results.${to}`, "-f"]);
+        return (await ours(["sort", `results.${to}`, "--by", "d"])).toString();
+      };
+      const aggregates = ["sum", "min", "max", "mean", "first", "last"].flatMap((a) => [
+        `--${a}`,
+        "v",
+      ]);
+      expect(await read("group", `days.${format}`, "--by", "d", "--count", ...aggregates)).toBe(
+        '{"d":"2001-01-01","count":2,"sum_v":5,"min_v":1,"max_v":4,"mean_v":2.5,"first_v":1,"last_v":4}\n' +
+          '{"d":"2002-02-02","count":1,"sum_v":2.5,"min_v":2.5,"max_v":2.5,"mean_v":2.5,"first_v":2.5,"last_v":2.5}\n',
+      );
+      expect(await read("count", `days.${format}`, "--by", "d,k")).toBe(
+        '{"d":"2001-01-01","k":"a","count":2}\n{"d":"2002-02-02","k":"b","count":1}\n',
+      );
+    },
+  );
+
   test("more than is held in memory at a time, in order", async () => {
     const lines = Array.from({ length: 60_000 }, (_, i) => {
       return `{"i":${i},"text":"${"x".repeat(i % 400)}","half":${i / 2}}\n`;

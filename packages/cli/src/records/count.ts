@@ -2,14 +2,14 @@ import { countBy, type Output, type RunOptions, sort, top } from "@partd/shuffle
 import type { Action } from "../command/command.js";
 import { keyBy, partsOf, RecordRun } from "./record-run.js";
 import { RecordWriter } from "./record-writer.js";
-import { resultNames } from "./result-names.js";
+import { resultNames, resultShape } from "./result-names.js";
 
 /** `partd count`. */
 export const count: Action = (call) => {
   const fields = call.options.list("by");
   return RecordRun.do(call, { asked: fields, required: fields, isAll: true }, async (run) => {
-    await using writer = await RecordWriter.open(call, run.source);
     const names = resultNames(fields, ["count"]);
+    await using writer = await RecordWriter.open(call, resultShape(run.source, fields, names));
     if (fields.length === 0) {
       await writer.row(names, [await run.source.count()]);
     } else {

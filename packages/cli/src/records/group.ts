@@ -1,10 +1,10 @@
 import { aggregate, type By, groupBy } from "@partd/shuffle";
-import type { Action } from "../command/command.js";
+import type { Action, Call } from "../command/command.js";
 import { UsageError } from "../command/failure.js";
 import { aggregateColumns, Columns } from "./aggregate-columns.js";
 import { keyBy, partsOf, RecordRun } from "./record-run.js";
 import { RecordWriter } from "./record-writer.js";
-import { resultNames } from "./result-names.js";
+import { resultNames, resultShape } from "./result-names.js";
 
 /** `partd group`. */
 export const group: Action = async (call) => {
@@ -17,25 +17,21 @@ export const group: Action = async (call) => {
       ? { asked, required: fields, isAll: true, operation: "aggregate" as const }
       : { asked, required: fields };
   return RecordRun.do(call, wanted, async (run) => {
-    await using writer = await RecordWriter.open(call, run.source);
-    if (columns.length === 0) await writeGroups(run, writer, fields);
-    else await writeAggregates(run, writer, fields, new Columns(columns, run.source));
+    if (columns.length === 0) await writeGroups(call, run, fields);
+    else await writeAggregates(call, run, fields, new Columns(columns, run.source));
   });
 };
 
-async function writeGroups(
-  run: RecordRun,
-  writer: RecordWriter,
-  fields: readonly string[],
-): Promise<void> {
+async function writeGroups(call: Call, run: RecordRun, fields: readonly string[]): Promise<void> {
+  await using writer = await RecordWriter.open(call, run.source);
   await using groups = groupBy(run.source, { by: keyBy(fields), ...run.options });
   for await (const one of groups) await writer.all(one);
   await writer.complete();
 }
 
 async function writeAggregates(
+  call: Call,
   run: RecordRun,
-  writer: RecordWriter,
   fields: readonly string[],
   columns: Columns,
 ): Promise<void> {
@@ -43,6 +39,7 @@ async function writeAggregates(
     for await (const row of run.source.rows(fields)) yield [row.key, ...columns.valuesOf(row)];
   }
   const names = resultNames(fields, columns.names);
+  await using writer = await RecordWriter.open(call, resultShape(run.source, fields, names));
   await using results = columns.areNumbers
     ? aggregate(
         run.source.objects((values) => columns.check(values)),

@@ -1,4 +1,6 @@
 import { parseFieldPath } from "@partd/records";
+import type { RecordSource } from "./record-source.js";
+import type { RecordShape } from "./record-writer.js";
 
 /** A field as records name it, without the backslashes of the command line: `a\\.b` is the name `a.b`. */
 export function shownField(field: string): string {
@@ -17,4 +19,24 @@ export function resultNames(fields: readonly string[], made: readonly string[]):
     taken.add(free);
     return free;
   });
+}
+
+/** Results of columns `names`: of what is read only the columns of the key, which come first, are among them. */
+export function resultShape(
+  source: RecordSource,
+  fields: readonly string[],
+  names: readonly string[],
+): RecordShape {
+  const { writtenAs, values } = source;
+  return {
+    writtenAs,
+    values,
+    format: { header: undefined },
+    get columns() {
+      return names.map((name, i) => {
+        const field = fields[i] === undefined ? undefined : shownField(fields[i]);
+        return { name, type: source.columns.find((column) => column.name === field)?.type };
+      });
+    },
+  };
 }
