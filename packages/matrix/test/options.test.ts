@@ -25,7 +25,7 @@ const codecs: [string, Constructor, name: string, near: string][] = [
   ["V8", V8 as Constructor, "concurency", "concurrency"],
   ["Arrow", Arrow as Constructor, "shema", "schema"],
   ["NdArray", NdArray as unknown as Constructor, "typ", "type"],
-  ["Lines", Lines as Constructor, "mends", "mend"],
+  ["Lines", Lines as unknown as Constructor, "mends", "mend"],
 ];
 const compressions: typeof codecs = [
   ["Blosc", Blosc as unknown as Constructor, "level", "clevel"],

@@ -47,7 +47,7 @@ test.each([
 test.each([undefined, 5, new URL("ws://127.0.0.1:1")])(
   "a client's address is a string: %p",
   (to) => {
-    expect(() => new Client(to as string)).toThrow(
+    expect(() => new Client(to as unknown as string)).toThrow(
       expect.objectContaining({
         code: "ERR_PARTD_VALUE",
         message: expect.stringContaining('as in new Client("ws://127.0.0.1:8765"), not '),
