@@ -149,6 +149,7 @@ class Peer {
           keys: 100,
           keyTable: 100,
           pingInterval,
+          features: 0,
         },
       }),
     );

@@ -1,6 +1,5 @@
 import { expect, test } from "@jest/globals";
 import { Dict, tuple } from "@partd/core";
-import type { OperationOptions } from "@partd/core/author";
 import { Client, Server } from "@partd/server";
 import WebSocket, { WebSocketServer } from "ws";
 import { MessageReader } from "../src/protocol/message-reader.js";
@@ -35,7 +34,9 @@ test("sizes and count move no value's bytes", async () => {
 
 test("entries ask for sizes, then for many values at once", async () => {
   const store = new Dict();
-  await store.append([...Array(3_000).keys()].map((i) => [tuple("k", i), new Uint8Array(100)]));
+  await store.append(
+    [...Array(3_000).keys()].map((i) => [tuple("k", i), new Uint8Array(100)] as const),
+  );
   await using server = await Server.listen(store);
   await using client = new Client(server.address);
   let count = 0;
@@ -66,7 +67,7 @@ test("sizes of more keys than a message takes", async () => {
 
 test("a store that only knows sizes by reading is read in the server", async () => {
   class Unknowing extends Dict {
-    protected override _sizes(_keys: readonly string[], _options: OperationOptions) {
+    protected override _sizes(_keys: readonly string[]) {
       return Promise.resolve(undefined) as never;
     }
   }
