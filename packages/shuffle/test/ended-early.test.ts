@@ -4,13 +4,14 @@ import { join as joinPath } from "node:path";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
-import { readNdjson } from "@partd/records";
+import { readNdjson, writeNdjson } from "@partd/records";
 import {
   countBy,
   distinct,
   groupBy,
   join,
   type Output,
+  type Progress,
   type RunOptions,
   reduceBy,
   shuffle,
@@ -204,4 +205,26 @@ describe("a stream of bytes that stands still", () => {
     await run;
     await reading;
   });
+});
+
+test("a writer that is aborted ends the run that it writes", async () => {
+  const { source, reached } = standingStill();
+  const controller = new AbortController();
+  const { signal } = controller;
+  let tellEnd: () => void;
+  const ended = new Promise<void>((resolve) => {
+    tellEnd = resolve;
+  });
+  const onProgress = ({ phase }: Progress) => {
+    if (phase === "done") tellEnd();
+  };
+  const sorted = sort(source, { by: "ms", memory: LITTLE, dir, onProgress });
+  const written = expect(
+    writeNdjson(sorted, joinPath(dir, "sorted.ndjson"), { signal }),
+  ).rejects.toBe(STOP);
+  await reached;
+  controller.abort(STOP);
+  await written;
+  await ended;
+  while (readdirSync(dir).length > 0) await new Promise(setImmediate);
 });

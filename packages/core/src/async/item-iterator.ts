@@ -41,6 +41,8 @@ export class ItemIterator<T> implements AsyncIterableIterator<T, void, undefined
   }
 
   return(): Promise<IteratorResult<T, void>> {
+    // A batch that is waited for may not be needed any more: batches that can be left in mid-wait are told now.
+    if (this.#waiting > 0) Promise.resolve(this.#batches.return?.()).catch(() => {});
     return this.#inTurn(() => this.#end());
   }
 

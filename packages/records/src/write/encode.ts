@@ -1,3 +1,4 @@
+import { onAbort } from "@partd/core/author";
 import type { RecordFormat, Records } from "../records.js";
 
 /** Records of a reader, which may pass as bytes, or any other records. */
@@ -25,10 +26,11 @@ export async function* encode<R>(
   records: Writable<R>,
   encoding: Encoding<R>,
   written: { records: number; bytes: number },
+  signal: AbortSignal | undefined,
 ): AsyncGenerator<Uint8Array> {
   const pieces = isRecords(records)
-    ? encodeReader(records, encoding, written)
-    : encodeObjects(records, encoding.formatFor(undefined), written);
+    ? encodeReader(records, encoding, written, signal)
+    : encodeObjects(leftOnAbort(records, signal), encoding.formatFor(undefined), written);
   for await (const piece of pieces) {
     written.bytes += piece.length;
     yield piece;
@@ -39,11 +41,12 @@ async function* encodeReader<R>(
   source: Records<R>,
   encoding: Encoding<R>,
   written: { records: number },
+  signal: AbortSignal | undefined,
 ): AsyncGenerator<Uint8Array> {
   const scanner = source.format.scanner([]);
   let isFirst = true;
   let format: Pick<RecordFormat<R>, "header" | "serialize"> | undefined;
-  for await (const batch of source.batches()) {
+  for await (const batch of source.batches({ signal })) {
     format ??= encoding.formatFor(source.format);
     const passes = encoding.takesBytesOf(source.format);
     const header =
@@ -95,6 +98,30 @@ async function* encodeObjects<R>(
 }
 
 const PIECE = 1 << 16;
+
+/**
+ * The same records, whose source is told at once that it is left when the signal aborts: a run of
+ * `@partd/shuffle` that has given none yet would go on until it has one.
+ */
+function leftOnAbort<R>(
+  records: AsyncIterable<R> | Iterable<R>,
+  signal: AbortSignal | undefined,
+): AsyncIterable<R> | Iterable<R> {
+  if (!signal || !(Symbol.asyncIterator in records)) return records;
+  const source = records;
+  return (async function* () {
+    const iterator = source[Symbol.asyncIterator]();
+    const forget = onAbort(signal, () => {
+      // Who waits for a record gets the error.
+      Promise.resolve(iterator.return?.()).catch(() => {});
+    });
+    try {
+      yield* { [Symbol.asyncIterator]: () => iterator };
+    } finally {
+      forget();
+    }
+  })();
+}
 
 function isRecords<R>(records: Writable<R>): records is Records<R> {
   return "format" in records && "batches" in records;

@@ -29,7 +29,7 @@ export async function writeNdjson<R>(
 ): Promise<Written> {
   checkCall("writeNdjson", records, target, options, OPTIONS);
   const written = { records: 0, bytes: 0 };
-  await writeChunks(encode(records, ndjson<R>(), written), target, options.signal);
+  await writeChunks(encode(records, ndjson<R>(), written, options.signal), target, options.signal);
   return written;
 }
 
@@ -44,7 +44,11 @@ export async function writeJson<R>(
 ): Promise<Written> {
   checkCall("writeJson", records, target, options, OPTIONS);
   const written = { records: 0, bytes: 0 };
-  await writeChunks(arrayOf(encode(records, ndjson<R>(), written)), target, options.signal);
+  await writeChunks(
+    arrayOf(encode(records, ndjson<R>(), written, options.signal)),
+    target,
+    options.signal,
+  );
   return written;
 }
 
@@ -74,7 +78,11 @@ export async function writeCsv<R extends object>(
 ): Promise<Written> {
   checkCall("writeCsv", records, target, options, CSV_WRITE_OPTIONS);
   const written = { records: 0, bytes: 0 };
-  await writeChunks(encode(records, csv<R>(options), written), target, options.signal);
+  await writeChunks(
+    encode(records, csv<R>(options), written, options.signal),
+    target,
+    options.signal,
+  );
   return written;
 }
 
