@@ -101,6 +101,17 @@ describe("an option that does not exist", () => {
   });
 });
 
+test("an async function that adds to a state is refused", async () => {
+  const reduce = async (sum: unknown, { ms }: Event) => Number(sum) + ms;
+  const initial = (): unknown => 0;
+  const refused = { code: "ERR_PARTD_VALUE", message: expect.stringMatching("not async") };
+  await expect(reduceBy(events, { by: "user", initial, reduce }).toArray()).rejects.toMatchObject(
+    refused,
+  );
+  const select = { own: { initial, add: reduce } };
+  await expect(aggregate(events, { by: "user", select }).toArray()).rejects.toMatchObject(refused);
+});
+
 describe("a field that no record has", () => {
   type Read = (source: Source<Event>, by: string) => Promise<unknown>;
   const calls: Record<string, Read> = {

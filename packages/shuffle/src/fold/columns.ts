@@ -293,7 +293,9 @@ export class OwnColumn<R, S, T> implements Column<T> {
       const before = number === states.length ? aggregate.initial(key(number)) : states[number]!;
       const state = aggregate.add(before, records[i] as R);
       states[number] = state;
-      if (typeof state !== "number") this.#sizes.note(number, state);
+      if (typeof state === "number") continue;
+      if (state instanceof Promise) throw notAwaited(state);
+      this.#sizes.note(number, state);
     }
   }
 
@@ -302,6 +304,14 @@ export class OwnColumn<R, S, T> implements Column<T> {
     const aggregate = this.#aggregate;
     return aggregate.finish ? aggregate.finish(state) : (state as unknown as T);
   }
+}
+
+function notAwaited(state: Promise<unknown>): PartdError {
+  state.catch(() => {}); // Nobody will.
+  return new PartdError(
+    "ERR_PARTD_VALUE",
+    "The function that adds a record to a state gave a promise, which is not awaited: give it one that is not async, or read the records of each key with groupBy.",
+  );
 }
 
 /**

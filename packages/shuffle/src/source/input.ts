@@ -11,7 +11,8 @@ import { checkJsonLine, decodeStructured, encodeStructured } from "./structured.
 
 /**
  * Where records come from: a reader of `@partd/records`, whose records stay bytes until they are looked at,
- * or any iterable or async iterable of records, such as an array or a stream of objects.
+ * or any iterable or async iterable of records, such as an array or a stream of objects. A record is the run's from then
+ * on: a generator gives a new object for each.
  */
 export type Source<R> = Records<R> | AsyncIterable<R> | Iterable<R>;
 
