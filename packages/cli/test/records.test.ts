@@ -19,6 +19,7 @@ const out = async (words: string[], input?: string | Uint8Array) => {
 const write = (name: string, content: string | Uint8Array) =>
   writeFileSync(join(cwd, name), content);
 const read = (...path: string[]) => readFileSync(join(cwd, ...path), "utf8");
+const lines = (text: string) => text.split("\n").sort();
 const ls = (path: string) => readdirSync(join(cwd, path)).sort();
 
 const EVENTS = [
@@ -357,6 +358,26 @@ describe("join", () => {
     expect(await out([...on, "--type", "semi"])).toBe(`${EVENTS[0]}${EVENTS[2]}`);
   });
 
+  test("to CSV: the header has the columns of both sides, whichever records match", async () => {
+    write("l.ndjson", '{"id":1,"n":"a"}\n{"id":2,"n":"b","x":1}\n');
+    write("r.ndjson", '{"key":2,"n":"B"}\n{"key":3,"y":true}\n');
+    write("r.csv", "key,n,y\n2,B,\n3,,true\n");
+    const joined = (...words: string[]) => out(["join", "l.ndjson", ...words, "--to", "csv"]);
+    for (const right of ["r.ndjson", "r.csv"]) {
+      expect(await joined(right, "--on", "id=key", "--type", "left")).toBe(
+        "id,n,x,n_right,y\n1,a,,,\n2,b,1,B,\n",
+      );
+      expect(lines(await joined(right, "--on", "id=key", "--type", "full"))).toEqual(
+        lines("id,n,x,n_right,y\n1,a,,,\n2,b,1,B,\n3,,,,true\n"),
+      );
+      expect(await joined(right, "--on", "n=y", "--type", "left")).toBe(
+        "id,n,x,key,n_right\n1,a,,,\n2,b,1,,\n",
+      );
+      expect(await joined(right, "--on", "n=y")).toBe("id,n,x,key,n_right\n");
+    }
+    expect(await joined("r.ndjson", "--on", "id=key", "--type", "anti")).toBe("id,n\n1,a\n");
+  });
+
   test("a key with a dot in its name is in the output once, one in an object is not a namesake of it", async () => {
     write("dots.ndjson", '{"a.b":1,"x":2}\n');
     write("deep.ndjson", '{"a":{"b":1},"a.b":3}\n');
@@ -472,6 +493,24 @@ describe("inputs and outputs", () => {
     expect(await trimmed("--to", "json")).toBe(`[\n${items.join(",\n")}\n]\n`);
     await out(["sort", "p1.csv", "--by", "a", "-o", "o.ndjson"]);
     expect(read("o.ndjson")).toBe('{"a":"1","b":"2"}\n');
+  });
+
+  test("CSV of NDJSON has the fields of its first 1,000 records, or of their first 1 MiB", async () => {
+    const record = (i: number) => `{"i":${i}}\n`;
+    const first = Array.from({ length: 999 }, (_, i) => record(i)).join("");
+    const late = '{"b":"x","i":999}\n';
+    const csv = await out(["distinct", "-", "--to", "csv"], first + late + record(1000));
+    expect(csv).toMatch(/^i,b\n0,\n1,\n/);
+    expect(csv).toMatch(/\n998,\n999,x\n1000,\n$/);
+    const failed = await run(["distinct", "-", "--to", "tsv"], first + record(999) + late);
+    expect(failed).toMatchObject({ code: 1 });
+    expect(failed.err).toBe(
+      'partd: --to tsv: record 1,001 of the output has a field b that is not in the header, which has the fields of the first 1,000; --to ndjson, parquet or arrow takes records of any fields\n       {"b":"x","i":"999"}\n',
+    );
+    const long = `{"i":"${"x".repeat(1 << 20)}"}\n`;
+    const { err } = await run(["distinct", "-", "--to", "csv"], long + late);
+    expect(err).toContain("record 2 of the output has a field b");
+    expect(await out(["distinct", "-", "--from", "csv", "--to", "tsv"], "a,b\n")).toBe("a\tb\n");
   });
 
   test("numbers are as they were written, also in CSV", async () => {

@@ -265,6 +265,29 @@ test("Arrow of other programs: nanoseconds, floats, lists; as a file, and as a s
   expect(failed.err).toContain('partd: other.arrow: row 1 has "a" for --sum name');
 });
 
+test("a join of tables keeps the types of both, and columns that no record fills", async () => {
+  const day = "DATE '2001-01-01' AS";
+  await duckdb(`COPY (SELECT 1 AS id, ${day} a) TO '$/left.parquet'`);
+  await duckdb(`COPY (SELECT 2 AS id, ${day} b) TO '$/right.parquet'`);
+  await ours([
+    "join",
+    "left.parquet",
+    "right.parquet",
+    "--on",
+    "id",
+    "--type",
+    "left",
+    "-o",
+    "j.parquet",
+  ]);
+  expect(
+    await duckdb("SELECT column_name, column_type FROM (DESCRIBE FROM '$/j.parquet')"),
+  ).toEqual(['["id","BIGINT"]', '["a","DATE"]', '["b","DATE"]']);
+  expect(String(await ours(["distinct", "j.parquet"]))).toBe(
+    '{"id":1,"a":"2001-01-01","b":null}\n',
+  );
+});
+
 test("only the columns that matter are read", async () => {
   await ours(["sort", "in.ndjson", "--by", "id", "-o", "few.parquet"]);
   const bytes = readFileSync(join(cwd, "few.parquet"));

@@ -22,7 +22,7 @@ export const count: Action = (call) => {
         await writer.rows(names, rows);
       }
     }
-    await writer.complete(names);
+    await writer.complete();
   });
 };
 

@@ -53,5 +53,5 @@ async function writeAggregates(
     ]);
     await writer.rows(names, rows);
   }
-  await writer.complete(names);
+  await writer.complete();
 }

@@ -2,11 +2,13 @@ import { parseFieldPath } from "@partd/records";
 import { type JoinKind, join as joinOf } from "@partd/shuffle";
 import type { Action, Call } from "../command/command.js";
 import { UsageError } from "../command/failure.js";
+import type { Column } from "../tables/column-type.js";
 import { columnsOf, fieldText, rawField, rawFields } from "./csv-row.js";
 import { delimiterOf, type Format, formatOfName } from "./format.js";
 import { lineOf, membersOf } from "./json-members.js";
 import { keyBy, RecordRun } from "./record-run.js";
 import type { RecordSource } from "./record-source.js";
+import { recordOf } from "./record-text.js";
 import { type RecordShape, RecordWriter, requireNames } from "./record-writer.js";
 import { shownField } from "./result-names.js";
 
@@ -27,7 +29,7 @@ export const join: Action = async (call) => {
   await left.source.begin();
   await right.source.begin();
   const isSemi = kind === "semi" || kind === "anti";
-  const merge = mergeFor(left.source, right.source, pairs, suffix);
+  const merge = await mergeFor(left.source, right.source, pairs, suffix);
   await using writer = await RecordWriter.open(call, isSemi ? left.source : merge);
   const isMixed = areRows(left.source) !== areRows(right.source);
   const by = isMixed ? keyAsText : (_: RecordSource, fields: readonly string[]) => keyBy(fields);
@@ -82,15 +84,32 @@ interface Merge extends RecordShape {
 /** Fields of the left and of the right that are to be equal. */
 type Pair = readonly [left: string, right: string];
 
-function mergeFor(
+async function mergeFor(
   left: RecordSource,
   right: RecordSource,
   pairs: readonly Pair[],
   suffix: string,
-): Merge {
-  return areRows(left) && areRows(right)
-    ? new RowMerge(left, right, pairs, suffix)
-    : new LineMerge(left, right, pairs, suffix);
+): Promise<Merge> {
+  if (areRows(left) && areRows(right)) return new RowMerge(left, right, pairs, suffix);
+  const merge = new LineMerge(left, right, pairs, suffix);
+  merge.learn(await firstColumns(left), await firstColumns(right));
+  return merge;
+}
+
+/** Columns of a table or of rows, or the members of the first records of JSON. */
+async function firstColumns(source: RecordSource): Promise<readonly Column[]> {
+  if (source.columns.length > 0) return source.columns;
+  if (areRows(source))
+    return columnsOfSource(source, []).map((name) => ({ name, type: undefined }));
+  const names = new Set<string>();
+  for await (const batch of source.batches()) {
+    const scan = source.format.scanner([]).scan(batch);
+    for (let i = 0; i < Math.min(scan.count, FIRST_RECORDS); i++) {
+      for (const { name } of membersOf(recordOf(scan, i)) ?? []) names.add(name);
+    }
+    break; // The source begins anew with this batch.
+  }
+  return [...names].map((name) => ({ name, type: undefined }));
 }
 
 /**
@@ -108,6 +127,7 @@ class LineMerge implements Merge {
   readonly #suffix: string;
   readonly #lineOfLeft: (text: string) => Uint8Array;
   readonly #lineOfRight: (text: string) => Uint8Array;
+  #columns: readonly Column[] = [];
 
   constructor(left: RecordSource, right: RecordSource, pairs: readonly Pair[], suffix: string) {
     this.#lineOfLeft = lineMaker(left);
@@ -121,26 +141,48 @@ class LineMerge implements Merge {
     this.#suffix = suffix;
   }
 
+  /** Columns of a record of which both sides have all of these. */
+  get columns(): readonly Column[] {
+    return this.#columns;
+  }
+
+  learn(left: readonly Column[], right: readonly Column[]): void {
+    const renamed = this.#renamed(left, right, left.length > 0);
+    this.#columns = [...left, ...renamed.map(([{ type }, name]) => ({ name, type }))];
+  }
+
   texts(left: string | undefined, right: string | undefined): string {
     const leftLine = left === undefined ? Buffer.from("{}") : this.#lineOfLeft(left);
     if (right === undefined) return Buffer.from(leftLine).toString("latin1");
     const rightLine = this.#lineOfRight(right);
     const own = membersOf(leftLine) ?? [];
-    const taken = new Set(own.map(({ name }) => name));
     const merged: Parameters<typeof lineOf>[0][number][] = own.map((member) => ({
       line: leftLine,
       member,
     }));
-    for (const member of membersOf(rightLine) ?? []) {
-      const key = this.#keys.get(member.name);
-      // The key stands in the left record already, or else goes by its name there.
-      if (key !== undefined && left !== undefined) continue;
-      let name = key ?? member.name;
-      while (taken.has(name)) name += this.#suffix;
-      taken.add(name);
+    const others = membersOf(rightLine) ?? [];
+    for (const [member, name] of this.#renamed(own, others, left !== undefined)) {
       merged.push({ line: rightLine, member, ...(name === member.name ? {} : { rename: name }) });
     }
     return Buffer.from(lineOf(merged)).toString("latin1");
+  }
+
+  /** Members of the right, each with its name in the merged record. */
+  #renamed<T extends { readonly name: string }>(
+    left: readonly { readonly name: string }[],
+    right: readonly T[],
+    hasLeft: boolean,
+  ): (readonly [member: T, name: string])[] {
+    const taken = new Set(left.map(({ name }) => name));
+    return right.flatMap((member) => {
+      const key = this.#keys.get(member.name);
+      // The key stands in the left record already, or else goes by its name there.
+      if (key !== undefined && hasLeft) return [];
+      let name = key ?? member.name;
+      while (taken.has(name)) name += this.#suffix;
+      taken.add(name);
+      return [[member, name] as const];
+    });
   }
 }
 
@@ -223,6 +265,9 @@ class RowMerge implements Merge {
     return `${[...own, ...rest].join(this.#delimiter)}\n`;
   }
 }
+
+/** Records of JSON that are looked through for their members. */
+const FIRST_RECORDS = 1000;
 
 /** Where a field stands among the columns: it may be written as a path. */
 function indexOfField(columns: readonly string[], field: string): number {

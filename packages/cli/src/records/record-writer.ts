@@ -7,7 +7,8 @@ import { createOutput } from "../output/output-file.js";
 import type { Column } from "../tables/column-type.js";
 import { JsonText } from "../tables/json-text.js";
 import { TableWriter, type WriteTable } from "../tables/table-writer.js";
-import { columnsOf, rawField, twinOf } from "./csv-row.js";
+import { columnsOf, twinOf } from "./csv-row.js";
+import { CsvRows, headerOf, jsonOf } from "./csv-rows.js";
 import { delimiterOf, type Format, formatOfName, isTable, lineFormat } from "./format.js";
 import { membersOf } from "./json-members.js";
 
@@ -17,7 +18,7 @@ export interface RecordShape {
   /** CSV and TSV have a header, which is known with the first record. */
   readonly format: { readonly header: Uint8Array | undefined };
   readonly values: { object(text: string): unknown };
-  /** Of a table, whose types a table that is written keeps. */
+  /** Columns of the output, whatever the records have. A table that is written keeps their types. */
   readonly columns?: readonly Column[];
 }
 
@@ -40,9 +41,10 @@ export class RecordWriter implements AsyncDisposable {
   readonly #file: OutputFile | CompressedFile | undefined;
   readonly #shape: RecordShape;
   readonly #table: TableWriter | undefined;
+  /** For CSV and TSV. */
+  readonly #rows: CsvRows | undefined;
   #pending: string[] = [];
   #length = 0;
-  #columns: readonly string[] | undefined;
 
   static async open(call: Call, shape: RecordShape): Promise<RecordWriter> {
     const out = call.options.text("out");
@@ -75,9 +77,10 @@ export class RecordWriter implements AsyncDisposable {
     this.output = output;
     this.#file = output && compressor ? new CompressedFile(output, compressor) : output;
     this.format = outputFormat(call, shape.writtenAs);
+    if (delimiterOf(this.format)) this.#rows = new CsvRows(this.format, () => this.#known);
     if (!isTable(this.format)) return;
     const dir = call.options.text("tmp");
-    this.#table = new TableWriter({ known: () => shape.columns ?? [], dir });
+    this.#table = new TableWriter({ known: () => this.#known, dir });
   }
 
   /** Adds records as they were read, all of those that there are. */
@@ -137,18 +140,14 @@ export class RecordWriter implements AsyncDisposable {
     }
   }
 
-  /** @param columns of an empty result in CSV, which still has a header. */
-  async complete(columns: readonly string[] = []): Promise<void> {
+  async complete(): Promise<void> {
     if (this.#table !== undefined) {
       const write = await tableWriting(this.format, this.#file !== undefined);
-      await this.#table.write(write, columns, (bytes) => this.#put(bytes));
+      await this.#table.write(write, (bytes) => this.#put(bytes));
     }
     if (this.format === "json") this.#add(this.written === 0 ? "[]\n" : "\n]\n");
-    const delimiter = delimiterOf(this.format);
-    if (this.written === 0 && delimiter !== undefined) {
-      if (columns.length > 0) this.#add(rowText(columns, delimiter));
-      else if (this.format === this.#shape.writtenAs) this.#addHeader();
-    }
+    if (this.#rows !== undefined && this.written === 0) this.#addEmpty();
+    else if (this.#rows !== undefined) this.#add(latin1(this.#rows.end()));
     await this.#write();
     await this.#file?.complete();
   }
@@ -173,25 +172,12 @@ export class RecordWriter implements AsyncDisposable {
   }
 
   async #values(names: readonly string[], values: readonly unknown[]): Promise<void> {
-    const delimiter = delimiterOf(this.format);
-    if (delimiter === undefined) {
+    if (this.#rows === undefined) {
       const members = names.map((name, i) => `${JSON.stringify(name)}:${jsonOf(values[i])}`);
       await this.#json(`{${members.join(",")}}`);
       return;
     }
-    if (this.#columns === undefined) {
-      this.#columns = names;
-      this.#add(latin1(rowText(names, delimiter)));
-    }
-    const byName = new Map(names.map((name, i) => [name, values[i]]));
-    const cells = this.#columns.map((name) => cellOf(byName.get(name)));
-    for (const name of this.#columns) byName.delete(name);
-    for (const name of byName.keys()) {
-      throw new Failure(
-        `--to ${this.format}: a record has a field ${name}, and the first record had not: the header is written already`,
-      );
-    }
-    this.#add(latin1(rowText(cells, delimiter)));
+    this.#add(latin1(this.#rows.add(names, values)));
   }
 
   async #json(json: string): Promise<void> {
@@ -216,6 +202,22 @@ export class RecordWriter implements AsyncDisposable {
 
   async #put(bytes: Uint8Array): Promise<void> {
     await (this.#file ?? this.#call.terminal).write(bytes);
+  }
+
+  /** Columns of the output before any record is added. */
+  get #known(): readonly Column[] {
+    const { columns = [], writtenAs, format } = this.#shape;
+    const delimiter = delimiterOf(writtenAs);
+    if (delimiter === undefined || format.header === undefined) return columns;
+    const header = Buffer.from(format.header).toString("latin1");
+    return columnsOf(header, delimiter).map((name) => ({ name, type: undefined }));
+  }
+
+  /** Adds the header of CSV without rows. */
+  #addEmpty(): void {
+    const { writtenAs, format } = this.#shape;
+    if (writtenAs === this.format && format.header !== undefined) this.#addHeader();
+    else if (this.#known.length > 0) this.#add(latin1(headerOf(this.#known, this.format)));
   }
 
   #addHeader(): void {
@@ -254,24 +256,6 @@ export function outputFormat({ options }: Call, from: Format): Format {
 /** UTF-8 bytes of a text, a character each. */
 export function latin1(text: string): string {
   return /^[\0-\x7f]*$/.test(text) ? text : Buffer.from(text).toString("latin1");
-}
-
-function rowText(cells: readonly string[], delimiter: string): string {
-  return `${cells.map((cell) => rawField(cell, delimiter)).join(delimiter)}\n`;
-}
-
-function cellOf(value: unknown): string {
-  if (value === undefined || value === null) return "";
-  if (value instanceof JsonText) {
-    const { text } = value;
-    return text === "null" ? "" : text.startsWith('"') ? (JSON.parse(text) as string) : text;
-  }
-  return typeof value === "string" ? value : jsonOf(value);
-}
-
-function jsonOf(value: unknown): string {
-  if (value instanceof JsonText) return value.text;
-  return typeof value === "bigint" ? String(value) : (JSON.stringify(value) ?? "null");
 }
 
 /** Characters that are written at once. */

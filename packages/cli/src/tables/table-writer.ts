@@ -19,7 +19,7 @@ export type WriteTable = (
 ) => Promise<void>;
 
 export interface TableWriterOptions {
-  /** Columns of a table that was read, whose types are kept as far as the records allow. */
+  /** Columns that there are in any case, whose types are kept as far as the records allow. */
   readonly known: () => readonly Column[];
   /** Where records go that do not fit in memory. */
   readonly dir: string | undefined;
@@ -50,16 +50,9 @@ export class TableWriter implements AsyncDisposable {
     if (this.#length > MOST_IN_MEMORY) await this.#spill();
   }
 
-  /** @param names of the columns, where there is no record. */
-  async write(
-    write: WriteTable,
-    names: readonly string[],
-    put: (bytes: Uint8Array) => Promise<void>,
-  ): Promise<void> {
+  async write(write: WriteTable, put: (bytes: Uint8Array) => Promise<void>): Promise<void> {
     this.#types ??= new ColumnTypes(this.#options.known());
-    const found = this.#types.columns;
-    const empty = names.map((name) => ({ name, type: "text", digits: 3 }) as const);
-    await write(found.length > 0 ? found : empty, this.#batches(), put);
+    await write(this.#types.columns, this.#batches(), put);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -1,0 +1,102 @@
+import { Failure } from "../command/failure.js";
+import { showCount } from "../command/quantity.js";
+import type { Column } from "../tables/column-type.js";
+import { JsonText } from "../tables/json-text.js";
+import { rawField } from "./csv-row.js";
+import { delimiterOf, type Format } from "./format.js";
+
+/**
+ * Makes CSV of records that need not have the same fields. The header has the fields of the first
+ * records, which wait for it: those of {@link MOST_ROWS} or of {@link MOST_LENGTH} characters.
+ */
+export class CsvRows {
+  readonly #format: Format;
+  readonly #delimiter: string;
+  readonly #known: () => readonly Column[];
+  #columns = new Set<string>();
+  /** Undefined once the header is written. */
+  #waiting: Row[] | undefined = [];
+  #length = 0;
+  #rows = 0;
+  /** Records whose fields are the header. */
+  #headerRows = 0;
+
+  /** @param known columns of the header that stand in it before those of records. */
+  constructor(format: Format, known: () => readonly Column[]) {
+    this.#format = format;
+    this.#delimiter = delimiterOf(format) as string;
+    this.#known = known;
+  }
+
+  /** Adds a record, and gives the text that can be written now. */
+  add(names: readonly string[], values: readonly unknown[]): string {
+    if (this.#rows++ === 0) this.#columns = new Set(this.#known().map(({ name }) => name));
+    const row = new Map(names.map((name, i) => [name, cellOf(values[i])]));
+    if (this.#waiting === undefined) return this.#text(row);
+    this.#waiting.push(row);
+    for (const [name, cell] of row) {
+      this.#columns.add(name);
+      this.#length += cell.length;
+    }
+    const mustWait = this.#waiting.length < MOST_ROWS && this.#length < MOST_LENGTH;
+    return mustWait ? "" : this.end();
+  }
+
+  /** The text that still waits. */
+  end(): string {
+    const rows = this.#waiting ?? [];
+    this.#waiting = undefined;
+    this.#headerRows = rows.length;
+    if (rows.length === 0) return "";
+    const columns = [...this.#columns].map((name) => ({ name }));
+    return headerOf(columns, this.#format) + rows.map((row) => this.#text(row)).join("");
+  }
+
+  #text(row: Row): string {
+    const cells: string[] = [];
+    let found = 0;
+    for (const name of this.#columns) {
+      const cell = row.get(name);
+      if (cell !== undefined) found++;
+      cells.push(rawField(cell ?? "", this.#delimiter));
+    }
+    if (found < row.size) this.#refuse(row);
+    return `${cells.join(this.#delimiter)}\n`;
+  }
+
+  #refuse(row: Row): never {
+    const name = [...row.keys()].find((one) => !this.#columns.has(one));
+    const start = Object.fromEntries([...row].map(([name, cell]) => [name, cell.slice(0, SHOWN)]));
+    throw new Failure(
+      `--to ${this.#format}: record ${showCount(this.#rows)} of the output has a field ${name} that is not in the header, which has the fields of the first ${showCount(this.#headerRows)}; --to ndjson, parquet or arrow takes records of any fields\n       ${JSON.stringify(start).slice(0, SHOWN)}`,
+    );
+  }
+}
+
+type Row = ReadonlyMap<string, string>;
+
+/** A header, with its line feed. */
+export function headerOf(columns: readonly { readonly name: string }[], format: Format): string {
+  const delimiter = delimiterOf(format) as string;
+  return `${columns.map(({ name }) => rawField(name, delimiter)).join(delimiter)}\n`;
+}
+
+function cellOf(value: unknown): string {
+  if (value === undefined || value === null) return "";
+  if (value instanceof JsonText) {
+    const { text } = value;
+    return text === "null" ? "" : text.startsWith('"') ? (JSON.parse(text) as string) : text;
+  }
+  return typeof value === "string" ? value : jsonOf(value);
+}
+
+/** A value as JSON, with the digits that it was read with. */
+export function jsonOf(value: unknown): string {
+  if (value instanceof JsonText) return value.text;
+  return typeof value === "bigint" ? String(value) : (JSON.stringify(value) ?? "null");
+}
+
+/** Characters of a record in an error. */
+const SHOWN = 100;
+const MOST_ROWS = 1000;
+const MOST_LENGTH = 1 << 20;
