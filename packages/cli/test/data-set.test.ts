@@ -1,6 +1,7 @@
 import { spawnSync } from "node:child_process";
 import { once } from "node:events";
 import {
+  cpSync,
   existsSync,
   mkdirSync,
   readdirSync,
@@ -167,8 +168,17 @@ describe("values", () => {
     writeFileSync(join(cwd, "torn", segment), bytes);
     const damaged = await run(["verify", "torn"]);
     expect(damaged.code).toBe(1);
-    expect(damaged.out).toMatch(/torn.*:\d+: .*one is "x"/);
+    expect(damaged.out).toMatch(/torn.*:\d+: .*of "x"/);
     expect((await run(["get", "torn", "x"])).err).toContain("partd verify lists all damage");
+
+    cpSync(join(cwd, "torn"), join(cwd, "rest"), { recursive: true });
+    expect(await run(["compact", "rest"])).toMatchObject({ code: 1 });
+    const salvaged = await run(["compact", "rest", "--salvage", "--quiet"]);
+    expect(salvaged).toMatchObject({ code: 0, out: "" });
+    expect(salvaged.err).toMatch(/^partd: left out: .*rest.*:\d+: 10000 bytes: .*of "x"\)\n$/);
+    expect(await run(["verify", "rest"])).toMatchObject({ code: 0 });
+    const again = await run(["compact", "rest", "--salvage", "--json"]);
+    expect(JSON.parse(again.out)).toMatchObject({ leftOut: [] });
     unlinkSync(join(cwd, "torn/.partd-log/manifest"));
     const { err } = await run(["ls", "torn"]);
     expect(err).toContain("run partd compact --salvage, which reads all of them");

@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import { fstatSync } from "node:fs";
 import type { OperationOptions } from "@partd/core";
 import {
   closeFile,
@@ -19,6 +20,8 @@ import { openOrMakeRoom } from "./open-files.js";
 import { entriesOf } from "./read/entries.js";
 import { LongEntry } from "./read/grouping.js";
 import { planRead } from "./read/read-plan.js";
+import { LeftOut } from "./read/salvage.js";
+import type { Damage } from "./verify.js";
 
 export interface Progress {
   readonly bytesDone: number;
@@ -28,6 +31,15 @@ export interface Progress {
 export interface LongOptions extends OperationOptions {
   /** Called from time to time with the bytes done so far and the total. */
   readonly onProgress?: ((progress: Progress) => void) | undefined;
+}
+
+export interface CompactReport {
+  /**
+   * What a store with `salvage` has left out because it is damaged: stretches of files that are gone now,
+   * with the keys that lost bytes there, or undefined where these are not known. Empty without `salvage`,
+   * for damage is an error then.
+   */
+  readonly leftOut: readonly Damage[];
 }
 
 export interface CompactOptions {
@@ -45,8 +57,9 @@ export interface CompactOptions {
  * new *base* segments, key by key, then replaces them in the manifest by one line. Records written
  * meanwhile are in segments that stay.
  */
-export async function compact(dataSet: DataSet, options: CompactOptions): Promise<void> {
-  const { signal, alone } = options;
+export async function compact(dataSet: DataSet, options: CompactOptions): Promise<CompactReport> {
+  const { signal, alone, salvage } = options;
+  const leftOut = salvage ? new LeftOut() : undefined;
   await dataSet.compaction(signal, async (lease) => {
     /** @returns whether it was done; not if all was dropped, and with it the segments to read. */
     const read = async (segments: readonly Segment[], work: () => Promise<void>) => {
@@ -70,18 +83,35 @@ export async function compact(dataSet: DataSet, options: CompactOptions): Promis
     const sealed = await alone(() => seal(dataSet, options, lease));
     let dead: readonly Segment[] = [];
     const search = async () => {
+      if (leftOut) await noteUnreadable(sealed, leftOut, signal);
       dead = await deadSegments(sealed, signal);
     };
     if (!(await read(sealed, search))) return;
-    if (dead.length > 0) await putInPlace(dead, new Copier(dataSet, dead, options));
+    if (dead.length > 0) await putInPlace(dead, new Copier(dataSet, dead, options, leftOut));
     const old = sealed.filter((segment) => !dead.includes(segment));
-    const copier = new Copier(dataSet, old, options);
+    const copier = new Copier(dataSet, old, options, leftOut);
     try {
       if (await read(old, () => copier.run())) await putInPlace(old, copier);
     } finally {
       copier.end();
     }
   });
+  return { leftOut: leftOut?.list() ?? [] };
+}
+
+/** Adds what no index tells, and what is behind the last record, to what a salvage leaves out. */
+async function noteUnreadable(
+  segments: readonly Segment[],
+  leftOut: LeftOut,
+  signal: AbortSignal,
+): Promise<void> {
+  for (const segment of segments) {
+    await segment.replaceDamagedIndex(signal);
+    const { path, recordsEnd, unreadable } = segment;
+    for (const { offset, end, why } of unreadable) leftOut.addStretch(path, offset, end, why);
+    const { size } = fstatSync(segment.fd);
+    if (size > recordsEnd) leftOut.addStretch(path, recordsEnd, size, "no whole record");
+  }
 }
 
 /** Seals the present segments: nobody writes on to them. */
@@ -173,6 +203,7 @@ class Copier {
   readonly #dataSet: DataSet;
   readonly #old: readonly Segment[];
   readonly #options: CompactOptions;
+  readonly #leftOut: LeftOut | undefined;
   #encoder = new RecordEncoder();
   #fd = -1;
   #kept = false;
@@ -181,10 +212,16 @@ class Copier {
   #values: Uint8Array[] = [];
   #byteLength = 0;
 
-  constructor(dataSet: DataSet, old: readonly Segment[], options: CompactOptions) {
+  constructor(
+    dataSet: DataSet,
+    old: readonly Segment[],
+    options: CompactOptions,
+    leftOut: LeftOut | undefined,
+  ) {
     this.#dataSet = dataSet;
     this.#old = old;
     this.#options = options;
+    this.#leftOut = leftOut;
   }
 
   async run(): Promise<void> {
@@ -192,7 +229,8 @@ class Copier {
     const extents = this.#old.map((segment) => ({ segment, end: segment.recordsEnd }));
     const onBytes = (done: number, total: number) =>
       onProgress?.({ bytesDone: done, bytesTotal: total });
-    for await (const some of entriesOf(this.#dataSet, extents, { signal, onBytes })) {
+    const leftOut = this.#leftOut;
+    for await (const some of entriesOf(this.#dataSet, extents, { signal, onBytes, leftOut })) {
       if (some instanceof LongEntry) {
         await this.#flush();
         for await (const piece of some.pieces()) await this.#write([some.key], [piece]);

@@ -25,7 +25,7 @@ import {
   systemError,
   TemporaryDirectory,
 } from "@partd/disk";
-import { compact, type LongOptions } from "./compact.js";
+import { type CompactReport, compact, type LongOptions } from "./compact.js";
 import { DataSet, describeOthers } from "./data-set/data-set.js";
 import { liveKeys, oneByOne } from "./index/live-keys.js";
 import { sortedKeys } from "./index/sorted-keys.js";
@@ -48,8 +48,10 @@ export interface LogStoreOptions {
    */
   readonly segmentSize?: number | undefined;
   /**
-   * Skips damage that may concern any key, and reads what is left. Default false: then `get` is
-   * `ERR_PARTD_CORRUPT` for every key.
+   * Skips damage that may concern any key, and reads what is left: a value may then lack what was there.
+   * Default false: then `get` is `ERR_PARTD_CORRUPT` for every key. A value that is itself damaged is so
+   * in both. `compact()` leaves out all that is damaged, also the damaged parts of values, and makes a
+   * whole data set of the rest.
    */
   readonly salvage?: boolean | undefined;
   /**
@@ -276,11 +278,13 @@ export class LogStore extends BaseStore {
    * Needs as much free space as the values take. Segments in which every byte is deleted are removed
    * before, and stay so if there is not enough for the others.
    *
-   * @throws `ERR_PARTD_CORRUPT` if what is to be moved is damaged; no value is changed then.
+   * @returns what was left out, if the store has the option `salvage`.
+   * @throws `ERR_PARTD_CORRUPT` if what is to be moved is damaged, unless the store has the option
+   *   `salvage`; no value is changed then.
    */
-  async compact(options: LongOptions = {}): Promise<void> {
+  async compact(options: LongOptions = {}): Promise<CompactReport> {
     await this.flush(options); // Opens the store.
-    await this.#background("compact", options, (signal) =>
+    return this.#background("compact", options, (signal) =>
       compact(this.#opened.dataSet, {
         signal,
         onProgress: options.onProgress,

@@ -152,8 +152,10 @@ export class Verification {
       }
       const payload = at + RECORD_HEAD + head.tableLength;
       const recordEnd = payload + head.payloadLength;
-      if (recordEnd > stop) break;
+      const isCut = recordEnd > stop;
+      if (isCut && (!finished || recordEnd > end)) break;
       const bytes = await window.read(at + RECORD_HEAD, head.tableLength);
+      if (isCut && crc32(bytes) !== head.tableCrc) break;
       if (crc32(bytes) !== head.tableCrc) {
         found(at, payload, "the table of a record does not match its checksum");
       } else {
@@ -161,11 +163,11 @@ export class Verification {
         await this.#readPayload(head, index, window, found);
       }
       this.#records++;
-      this.#bytes += recordEnd - at;
+      this.#bytes += Math.min(recordEnd, stop) - at;
       at = recordEnd;
       if (this.#pace.due) await this.#pace.rest();
     }
-    if (size < end) found(at, end, "the file was cut short");
+    if (size < end && at < end) found(at, end, "the file was cut short");
     else if (size > end) {
       const reason = "no whole record";
       this.#torn.push({ path, offset: end, length: size - end, keys: undefined, reason });
@@ -182,7 +184,8 @@ export class Verification {
     for (let group = 0; group < head.groups; group++) {
       const start = columns.start[group] as number;
       const length = columns.groupLength[group] as number;
-      const whole = crc32(await window.read(start, length)) === columns.crc[group];
+      const bytes = await window.read(start, length);
+      const whole = bytes.length === length && crc32(bytes) === columns.crc[group];
       if (this.#pace.due) await this.#pace.rest();
       if (whole) continue;
       // Skips to the rows of this group.

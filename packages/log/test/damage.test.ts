@@ -5,6 +5,7 @@ import { describe, expect, test } from "@jest/globals";
 import { isPartdError } from "@partd/core";
 import { LogStore } from "@partd/log";
 import { RECORD_HEAD } from "../src/format/layout.js";
+import { asAfterCrash, lineOf } from "./after-crash.js";
 import { bytes, directories, filesOf, text } from "./directories.js";
 
 const { next, copyOf } = directories();
@@ -38,34 +39,6 @@ async function written(closed: boolean, batches = BATCHES): Promise<string> {
   const copy = closed ? directory : asAfterCrash(copyOf(directory));
   await store.close();
   return copy;
-}
-
-/** Makes the manifest name a process that is gone in place of ours. */
-function asAfterCrash(directory: string): string {
-  for (const folder of ["lock", "compact"]) {
-    rmSync(join(directory, ".partd-log", folder), { recursive: true, force: true });
-  }
-  const path = join(directory, ".partd-log", "manifest");
-  const [first = "", ...lines] = readFileSync(path, "latin1").split("\n");
-  const gone = lines.map((line) => {
-    const [, entry] = /^\w{8} (segment \w+) /.exec(line) ?? [];
-    return entry ? lineOf(`${entry} 1-1-1-gone`) : line;
-  });
-  writeFileSync(path, [first, ...gone].join("\n"));
-  return directory;
-}
-
-function lineOf(entry: string): string {
-  return `${crc(Buffer.from(entry)).toString(16).padStart(8, "0")} ${entry}`;
-}
-
-function crc(data: Uint8Array): number {
-  let value = -1;
-  for (const byte of data) {
-    value ^= byte;
-    for (let bit = 0; bit < 8; bit++) value = value & 1 ? (value >>> 1) ^ 0xedb88320 : value >>> 1;
-  }
-  return ~value >>> 0;
 }
 
 async function read(directory: string): Promise<string[]> {
@@ -106,7 +79,7 @@ describe("a segment that is cut short", () => {
         writeFileSync(segment, whole.subarray(0, length));
         for (const [path, bytes] of index) indexed ? writeFileSync(path, bytes) : rmSync(path);
         await using store = new LogStore(directory);
-        await expect(store.get("a")).rejects.toMatchObject({ code: "ERR_PARTD_CORRUPT" });
+        await expect(store.get(KEYS)).rejects.toMatchObject({ code: "ERR_PARTD_CORRUPT" });
         await expect(store.compact()).rejects.toMatchObject({ code: "ERR_PARTD_CORRUPT" });
         expect((await store.verify()).damage).not.toEqual([]);
       }

@@ -190,6 +190,7 @@ export const dataSetCommands: readonly Command[] = [
     summary: "Lay each key's bytes together and give space back",
     about: [
       "For a LogStore, while others append and read. It needs free space for a copy. A FileStore has each key's bytes in a file already, and nothing is done.",
+      "With --salvage, what is damaged is left out and told: of a value, the stretches of at most 64 KiB that do not match their checksums. Where it is not known whose bytes are damaged, any key may lack some.",
     ],
     examples: [
       { line: "partd compact shuffle", does: "compact a LogStore" },
@@ -200,7 +201,7 @@ export const dataSetCommands: readonly Command[] = [
     options: [
       {
         name: "salvage",
-        about: "leave out what is damaged, and make a whole data set of the rest",
+        about: "leave out what is damaged, tell what it was, and make a whole data set of the rest",
       },
       STORE,
       ...COMMON,

@@ -3,6 +3,7 @@ import { UsageError } from "../command/failure.js";
 import { showBytes } from "../command/quantity.js";
 import { freeBytes, usedBytes } from "../output/disk-space.js";
 import { isAddress, openDataSet } from "./data-set.js";
+import { describeFault, type Fault, faultOf } from "./fault.js";
 
 /** `partd compact`. */
 export const compact: Action = async (call) => {
@@ -23,13 +24,22 @@ export const compact: Action = async (call) => {
   if (free < before) {
     terminal.note(`${showBytes(free)} are free, and the copy may take up to ${showBytes(before)}`);
   }
+  let leftOut: readonly Fault[];
   {
     using progress = terminal.progress("compacting");
-    await dataSet.log.compact({ signal, onProgress: (figures) => progress.show(figures) });
+    const onProgress = progress.show.bind(progress);
+    leftOut = (await dataSet.log.compact({ signal, onProgress })).leftOut.map(faultOf);
   }
   const after = await usedBytes(dataSet.place);
-  if (terminal.json)
-    await terminal.line(JSON.stringify({ bytesBefore: before, bytesAfter: after }));
-  else terminal.note(`${showBytes(before)} before, ${showBytes(after)} now`);
+  if (terminal.json) {
+    const damage = options.has("salvage") ? leftOut : undefined;
+    await terminal.line(
+      JSON.stringify({ bytesBefore: before, bytesAfter: after, leftOut: damage }),
+    );
+  } else {
+    // Also with --quiet: it is lost.
+    for (const fault of leftOut) terminal.error(`partd: left out: ${describeFault(fault)}`);
+    terminal.note(`${showBytes(before)} before, ${showBytes(after)} now`);
+  }
   return undefined;
 };

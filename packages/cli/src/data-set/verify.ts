@@ -3,6 +3,7 @@ import type { Action, Call } from "../command/command.js";
 import { ExitCode } from "../command/exit-code.js";
 import { showBytes, showCount } from "../command/quantity.js";
 import { type DataSet, openDataSet } from "./data-set.js";
+import { describeFault, type Fault, faultOf } from "./fault.js";
 import { jsonKey, showKey } from "./key-text.js";
 import { buildTower } from "./tower.js";
 
@@ -18,7 +19,7 @@ export const verify: Action = async (call) => {
   if (terminal.json) {
     await terminal.line(JSON.stringify({ keys: keys || undefined, bytes, damage: faults }));
   } else {
-    for (const fault of faults) await terminal.line(describe(fault));
+    for (const fault of faults) await terminal.line(describeFault(fault));
     const what = keys > 0 ? `${showCount(keys)} ${keys === 1 ? "key" : "keys"}, ` : "";
     await terminal.line(
       faults.length === 0
@@ -35,13 +36,6 @@ interface Found {
   readonly faults: Fault[];
 }
 
-interface Fault {
-  readonly keys?: readonly (string | readonly string[])[] | undefined;
-  readonly path?: string | undefined;
-  readonly offset?: number | undefined;
-  readonly reason: string;
-}
-
 async function compareChecksums({ log }: DataSet, call: Call, found: Found): Promise<void> {
   using progress = call.terminal.progress("verifying");
   const report = await log.verify({
@@ -49,9 +43,7 @@ async function compareChecksums({ log }: DataSet, call: Call, found: Found): Pro
     onProgress: (figures) => progress.show(figures),
   });
   found.bytes = report.bytes;
-  for (const { path, offset, keys, reason } of report.damage) {
-    found.faults.push({ keys: keys?.map(jsonKey), path, offset, reason });
-  }
+  for (const damage of report.damage) found.faults.push(faultOf(damage));
   if (report.torn.length > 0) {
     call.terminal.note(
       `${report.torn.length} unfinished ${report.torn.length === 1 ? "append" : "appends"} of killed writers, which no reader sees`,
@@ -80,10 +72,4 @@ async function readValues(dataSet: DataSet, call: Call, found: Found): Promise<v
     }
     progress.show({ bytesDone: found.bytes, records: found.keys });
   }
-}
-
-function describe({ keys, path, offset, reason }: Fault): string {
-  const where = path === undefined ? "" : `${path}:${offset ?? 0}: `;
-  const whose = keys?.length ? ` (${keys.length} keys, one is ${JSON.stringify(keys[0])})` : "";
-  return `${where}${reason}${path === undefined ? "" : whose}`;
 }

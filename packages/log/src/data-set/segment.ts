@@ -1,5 +1,5 @@
 import { fstatSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { isPartdError, PartdError } from "@partd/core";
 import { closeFile, errnoOf, stateOf, systemError, writeAllSync } from "@partd/disk";
 import { headSeed, SEGMENT_HEADER, segmentHeader } from "../format/layout.js";
@@ -46,6 +46,7 @@ export class Segment implements OpenFile {
   #released = false;
   #closing = false;
   #catchingUp: Promise<void> | undefined;
+  #trustsStored = true;
 
   constructor(
     directory: string,
@@ -180,7 +181,8 @@ export class Segment implements OpenFile {
     const live = !finished && mayRun(this.writer);
     const size = this.#sizeThere();
     if (!this.index) {
-      const stored = finished && size >= finished.end ? await this.#stored() : undefined;
+      // Of a file that was cut short it tells whose bytes are missing.
+      const stored = finished && size >= SEGMENT_HEADER ? await this.#stored() : undefined;
       if (stored && stored.end === finished?.end) {
         this.index = stored;
         this.complete = true;
@@ -198,7 +200,30 @@ export class Segment implements OpenFile {
     this.finished ??= { end: this.position, size };
   }
 
+  /** Reads the segment through if a part of its stored index is damaged, which `get` would meet. */
+  async replaceDamagedIndex(signal: AbortSignal): Promise<void> {
+    if (!(this.index instanceof StoredIndex)) return;
+    try {
+      await this.index.check(signal);
+    } catch (error) {
+      if (!isPartdError(error, "ERR_PARTD_CORRUPT")) throw error;
+      // Others may read by the old one meanwhile.
+      const { id, writer, isBase, finished } = this;
+      const twin = new Segment(dirname(this.path), id, writer, { isBase });
+      twin.finished = finished;
+      twin.#trustsStored = false;
+      try {
+        await twin.catchUp();
+      } finally {
+        twin.close();
+      }
+      this.index = twin.index;
+      this.unreadable.push(...twin.unreadable);
+    }
+  }
+
   async #stored(): Promise<StoredIndex | undefined> {
+    if (!this.#trustsStored) return undefined;
     try {
       return await StoredIndex.open(this.indexPath, this.id);
     } catch (error) {

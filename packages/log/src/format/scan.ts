@@ -20,7 +20,8 @@ import {
 /**
  * Reads on from `segment.position` and adds the records up to `size` to the index, skipping long
  * payloads. It stops after the last whole record: what follows may be a record that is being
- * written (`live`), or that a crash cut short.
+ * written (`live`), or that a crash cut short. A record of a finished segment was whole, though: if its
+ * table is, it counts, so that only the values are damaged whose bytes were cut off.
  */
 export async function scanRecords(
   segment: Segment,
@@ -51,14 +52,16 @@ export async function scanRecords(
     }
     const payload = at + RECORD_HEAD + head.tableLength;
     const end = payload + head.payloadLength;
-    if (end > size) return;
+    const isCut = end > size;
+    const { finished } = segment;
+    if (isCut && (!finished || end > finished.end || payload > size)) return;
     const bytes =
       window.has(at + RECORD_HEAD, head.tableLength) ??
       (await window.read(at + RECORD_HEAD, head.tableLength));
-    const isLast = end === size && !segment.finished && !live;
+    const isLast = end === size && !finished && !live;
     const index = segment.index as GrowingIndex;
     if (crc32(bytes) !== head.tableCrc) {
-      if (isLast) return; // As after a power failure.
+      if (isLast || isCut) return; // As after a power failure.
       segment.unreadable.push({ offset: at, end, why: "the table of its keys is damaged" });
     } else {
       const unknown = decodeTable(bytes, head, payload, index, segment.path);

@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { isPartdError } from "@partd/core";
 import { allocateBytes, Pace } from "@partd/core/author";
 import type { DataSet } from "../data-set/data-set.js";
 import type { Segment } from "../data-set/segment.js";
@@ -10,6 +11,7 @@ import { type EntryBatch, Grouping, KEPT_BYTES, LongEntry } from "./grouping.js"
 import { planRead, type ReadPlan } from "./read-plan.js";
 import { readRanges } from "./read-ranges.js";
 import { type Extent, RecordCursor, UnreadableTable } from "./record-cursor.js";
+import { type LeftOut, wholePieces } from "./salvage.js";
 import { SpillFile } from "./spill-file.js";
 import { ValueStream } from "./value-stream.js";
 
@@ -18,16 +20,18 @@ export interface EntriesOptions {
   readonly start?: string | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onBytes?: ((done: number, total: number) => void) | undefined;
+  /** Collects what is damaged, which is then left out. Without it damage is an error. */
+  readonly leftOut?: LeftOut | undefined;
 }
 
 /**
  * Every key with its value, each once: by reading the segments in long runs, or by their indexes
- * where a damaged table leaves no other way. It holds the segments while it runs.
+ * where damage leaves no other way. It holds the segments while it runs.
  */
 export async function* entriesOf(
   dataSet: DataSet,
   extents: readonly Extent[],
-  { start = "", signal, onBytes }: EntriesOptions = {},
+  { start = "", signal, onBytes, leftOut }: EntriesOptions = {},
 ): AsyncGenerator<EntryBatch | LongEntry, void, undefined> {
   const total = 2 * extents.reduce((sum, { end }) => sum + end, 0);
   let done = 0;
@@ -40,11 +44,12 @@ export async function* entriesOf(
   const partitions = memory && new Partitions(folder, extents, memory, count, { start, signal });
   for (const { segment } of extents) segment.hold();
   try {
-    if (partitions && (await isFilled(partitions))) yield* partitions.entries();
+    if (partitions && (await isFilled(partitions, leftOut !== undefined)))
+      yield* partitions.entries();
     else {
       const segments = extents.map(({ segment }) => segment);
       for await (const some of liveKeys(segments, signal, start)) {
-        yield* readSome(segments, some, signal);
+        yield* readSome(segments, some, signal, leftOut);
       }
     }
   } finally {
@@ -54,13 +59,17 @@ export async function* entriesOf(
   onBytes?.(total, total);
 }
 
-/** False if that is not possible: a table is damaged, or `divide.c` finds no memory. */
-async function isFilled(partitions: Partitions): Promise<boolean> {
+/**
+ * False if that is not possible: a table is damaged, in a salvage also a value, or `divide.c` finds no
+ * memory.
+ */
+async function isFilled(partitions: Partitions, salvages: boolean): Promise<boolean> {
   try {
     await partitions.fill();
     return true;
   } catch (error) {
     if (error instanceof UnreadableTable || error instanceof WebAssembly.RuntimeError) return false;
+    if (salvages && isPartdError(error, "ERR_PARTD_CORRUPT")) return false;
     throw error;
   }
 }
@@ -148,17 +157,36 @@ async function* readSome(
   segments: readonly Segment[],
   keys: readonly string[],
   signal: AbortSignal | undefined,
+  leftOut: LeftOut | undefined,
 ): AsyncGenerator<EntryBatch | LongEntry, void, undefined> {
   const plan = await planRead(segments, keys, signal);
   const total = bytesOf(plan);
-  if (total <= HELD_BYTES) yield await readPlan(plan, keys, signal);
+  const batch = total <= HELD_BYTES ? await readIfWhole(plan, keys, signal, leftOut) : undefined;
+  if (batch) yield batch;
   else if (keys.length > 1) {
     const half = keys.length >> 1;
-    yield* readSome(segments, keys.slice(0, half), signal);
-    yield* readSome(segments, keys.slice(half), signal);
+    yield* readSome(segments, keys.slice(0, half), signal, leftOut);
+    yield* readSome(segments, keys.slice(half), signal, leftOut);
   } else if (keys[0] !== undefined) {
     const [key] = keys;
-    yield new LongEntry(key, total, () => new ValueStream(plan, key, () => {}));
+    yield new LongEntry(key, total, () =>
+      leftOut ? wholePieces(plan, key, leftOut, signal) : new ValueStream(plan, key, () => {}),
+    );
+  }
+}
+
+/** Nothing if a value is damaged that a salvage is to read piece by piece. */
+async function readIfWhole(
+  plan: ReadPlan,
+  keys: readonly string[],
+  signal: AbortSignal | undefined,
+  leftOut: LeftOut | undefined,
+): Promise<EntryBatch | undefined> {
+  try {
+    return await readPlan(plan, keys, signal);
+  } catch (error) {
+    if (leftOut && isPartdError(error, "ERR_PARTD_CORRUPT")) return undefined;
+    throw error;
   }
 }
 

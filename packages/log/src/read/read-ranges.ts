@@ -382,10 +382,13 @@ async function readInto(segment: Segment, targets: Uint8Array[], position: numbe
   } catch (cause) {
     throw systemError({ action: "read", path: segment.path }, cause);
   }
-  if (done === byteLength) return;
-  throw new PartdError(
+  if (done < byteLength) throw cutShort(segment, position + done);
+}
+
+export function cutShort({ path }: Segment, offset: number): PartdError {
+  return new PartdError(
     "ERR_PARTD_CORRUPT",
-    `${segment.path} was cut short; verify() lists what is missing.`,
-    { path: segment.path, offset: position + done },
+    `${path} was cut short; verify() lists what is missing.`,
+    { path, offset },
   );
 }

@@ -12,7 +12,7 @@ import { contradiction, decodeTable, findHead } from "../format/scan.js";
 import { GrowingIndex } from "../index/range-chains.js";
 import { type DivideMemory, Result } from "./divide-memory.js";
 import type { Divider } from "./divider.js";
-import { damagedRange } from "./read-ranges.js";
+import { cutShort, damagedRange } from "./read-ranges.js";
 import { Window } from "./window.js";
 
 /** A segment, and where reading of it ends. */
@@ -123,7 +123,9 @@ export class RecordCursor {
     let at = 0;
     for (let left = entries; left > 0; ) {
       const rest = this.#next - position;
-      const bytes = await window.from(position, Math.min(rest, 2 * LARGE));
+      const wanted = Math.min(rest, 2 * LARGE);
+      const bytes = await window.from(position, wanted);
+      if (bytes.length < wanted) throw cutShort(this.#segment, position + bytes.length);
       const address = bytes.byteOffset;
       const limit = Math.min(rest, bytes.length);
       check(exports.collect(segment, at, crcs, left, mostKey, address, limit));
@@ -159,7 +161,7 @@ export class RecordCursor {
       for (let done = 0; done < large; done += PIECE) {
         const length = Math.min(large - done, PIECE);
         const piece = (await window.from(position, length)).subarray(0, length);
-        if (piece.length < length) throw contradictory();
+        if (piece.length < length) throw cutShort(this.#segment, position + piece.length);
         if (this.#crc(group++) !== crc32(piece)) {
           throw damagedRange(this.#segment, position, length, await this.#textOf(key));
         }

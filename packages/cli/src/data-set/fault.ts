@@ -1,0 +1,28 @@
+import type { Damage } from "@partd/log";
+import { jsonKey } from "./key-text.js";
+
+/** Damage of a data set, as `verify` and `compact --salvage` print it. */
+export interface Fault {
+  /** Those that are concerned; undefined where that is not known. */
+  readonly keys?: readonly (string | readonly string[])[] | undefined;
+  readonly path?: string | undefined;
+  readonly offset?: number | undefined;
+  /** In bytes. */
+  readonly length?: number | undefined;
+  readonly reason: string;
+}
+
+export function faultOf({ path, offset, length, keys, reason }: Damage): Fault {
+  return { keys: keys?.map(jsonKey), path, offset, length, reason };
+}
+
+export function describeFault({ keys = [], path, offset = 0, length, reason }: Fault): string {
+  if (path === undefined) return reason;
+  const named = keys.slice(0, NAMED).map((key) => JSON.stringify(key));
+  const more = keys.length > NAMED ? ` and ${keys.length - NAMED} more keys` : "";
+  const whose = keys.length > 0 ? ` (of ${named.join(", ")}${more})` : "";
+  return `${path}:${offset}: ${length ? `${length} bytes: ` : ""}${reason}${whose}`;
+}
+
+/** Keys that are named: all are in the JSON. */
+const NAMED = 10;
