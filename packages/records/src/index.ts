@@ -6,6 +6,7 @@ export {
 } from "./arrow/read-arrow.js";
 export type { CsvOptions } from "./csv/csv-format.js";
 export { type CsvRow, type ReadCsvOptions, readCsv, readTsv } from "./csv/read-csv.js";
+export { parseInteger, parseKeyNumber } from "./json/json-number.js";
 export { readJson } from "./json/read-json.js";
 export { readNdjson } from "./json/read-ndjson.js";
 export { parseFieldPath, valueAt } from "./key/field-path.js";

@@ -5,6 +5,7 @@ In the input {"$": "undefined"}, {"$": "bigint", "of": "12"}, {"$": "date", "of"
 {"$": "bytes", "of": hex} and {"$": "number", "of": "NaN"} stand for what JSON has not.
 """
 
+import decimal
 import json
 import math
 import struct
@@ -56,7 +57,7 @@ def number(x):
     if x == 0:
         return "0"
     if 1e-6 <= abs(x) < 1e21:
-        digits = format(__import__("decimal").Decimal(repr(x)), "f")
+        digits = format(decimal.Decimal(repr(x)), "f")
         return digits.rstrip("0").rstrip(".") if "." in digits else digits
     mantissa, exponent = repr(x).split("e")
     return "%se%+d" % (mantissa.removesuffix(".0"), int(exponent))
@@ -66,6 +67,8 @@ def encode(key):
     text = json_text(key)
     if text is not None:
         return text.encode()
+    if isinstance(key, int):
+        return b"\1" + str(key).encode()
     if isinstance(key, list):
         items = [encode(item) for item in key]
         return b"\4" + b"".join(struct.pack(">I", len(item)) + item for item in items)
@@ -80,6 +83,8 @@ def encode(key):
 def json_text(key):
     if key is None or isinstance(key, (bool, str)):
         return json.dumps(key, ensure_ascii=False)
+    if isinstance(key, int) and int(decimal.Decimal(repr(float(key)))) != key:
+        return None  # The double is written as another integer.
     if isinstance(key, (int, float)):
         return number(key) if math.isfinite(key) else None
     if isinstance(key, list):

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "@jest/globals";
-import { type ByteBatch, readCsv, readNdjson, valueAt } from "@partd/records";
+import { type ByteBatch, encodeGroupKey, readCsv, readNdjson, valueAt } from "@partd/records";
+import { parseExact } from "./exact-numbers.js";
 
 const KINDS = ["inner", "left", "semi", "anti"] as const;
 
@@ -18,9 +19,10 @@ function numbersFrom(seed: number): (below: number) => number {
 }
 
 const KEYS = [
-  ..."null 1 1.0 1e0 -0 0 1e20 1e400 true false".split(" "),
+  ..."null 1 1.0 1e0 -0 0 1e20 true false 9007199254740993 9007199254740992".split(" "),
   ...['"a"', '"\\u0061"', '"null"', '"é"', '""', '"n"', '"x\\"y"', `"${"long".repeat(9)}"`],
   ...["[null]", "[1,null]", '["null"]', '["a\\"n"]', "[[null]]", "[]", "[1, 1.0]", "[true,false]"],
+  ...["[9007199254740993]", "[9007199254740993,null]", "[9007199254740993.0,[null]]"],
 ];
 
 /** A line whose key is any of them, stands twice, is not there, or lies deeper. */
@@ -44,10 +46,12 @@ function joined(
   kind: (typeof KINDS)[number],
 ): string {
   const keyOf = (line: string, fields: readonly string[]) => {
-    const values = fields.map((field) => valueAt(JSON.parse(line), field) as unknown);
+    const values = fields.map((field) => valueAt(parseExact(line), field) as unknown);
     const key = fields.length === 1 ? values[0] : values;
     const items = Array.isArray(key) ? key : [key];
-    return items.some((item) => item === null || item === undefined) ? "" : JSON.stringify(key);
+    return items.some((item) => item === null || item === undefined)
+      ? ""
+      : encodeGroupKey(key).join();
   };
   const bare = (line: string) => line.slice(0, -1);
   const partners = new Map<string, string[]>();
@@ -125,6 +129,18 @@ describe("partners", () => {
     expect(pieces.length).toBeGreaterThan(4);
     const wanted = joined(left, right, [["k"], ["k"]], "left");
     expect(Buffer.concat(pieces).equals(Buffer.from(wanted))).toBe(true);
+  });
+
+  test("keys that are longer than their records are not kept where they have no room", () => {
+    const scanner = readNdjson([]).format.scanner(["k"], { partners: ["k"] });
+    const lines = [
+      `{"k":[9007199254740993${",1".repeat(100_000)}]}\n`,
+      '{"k":[9007199254740993]}\n',
+    ];
+    expect(scanner.partners!.keep(batchOf(lines[0]!))).toBe(false);
+    expect(scanner.partners!.keep(batchOf(lines[1]!))).toBe(true);
+    const pieces = scanner.partners!.lines(scanner.scan(batchOf(lines.join(""))), "semi")!;
+    expect(Buffer.concat([...pieces]).toString()).toBe(lines[1]);
   });
 
   test("a record that is malformed on either side is an error with its place", () => {

@@ -7,7 +7,21 @@ const vectors = document.slice(document.indexOf("## Vectors")).split("\n").slice
 
 /** The keys of the table, in its order. */
 const keys = [
-  ...["", "ann", "é\n", 0, 12.5, 1e21, "1", true, null, ["ann", 1], undefined, 12n],
+  ...[
+    "",
+    "ann",
+    "é\n",
+    0,
+    12.5,
+    1e21,
+    "1",
+    true,
+    null,
+    ["ann", 1],
+    undefined,
+    12n,
+    9007199254740993n,
+  ],
   ...[new Date(0), Uint8Array.of(1, 2), ["ann", undefined], NaN, "x".repeat(40)],
 ];
 

@@ -1,8 +1,8 @@
 import { isUtf8 } from "node:buffer";
-import { encodeGroupKey } from "../key/group-key.js";
+import { encodeGroupKey, encodeList, KEY_TAG } from "../key/group-key.js";
 import { VALUE_KIND, type ValueKind } from "../records.js";
 import type { Fault, RecordMatcher } from "../scan/record-matcher.js";
-import { isCanonicalNumber } from "./canonical-number.js";
+import { isCanonicalNumber, isLongInteger, parseKeyNumber } from "./json-number.js";
 import { firstInvalidUtf8 } from "./utf8.js";
 
 /**
@@ -27,6 +27,8 @@ export class JsonMatcher implements RecordMatcher {
   #hasHighBytes = false;
   /** The open brackets, as their opening bytes. */
   readonly #open: number[] = [];
+  /** The end of the list whose key was read last. */
+  #listEnd = 0;
 
   constructor(paths: readonly (readonly string[])[]) {
     const encoder = new TextEncoder();
@@ -63,9 +65,11 @@ export class JsonMatcher implements RecordMatcher {
 
   key(field: number): Uint8Array {
     const start = this.#starts[field]!;
-    const end = this.#ends[field]!;
+    return start < 0 ? MISSING : this.#key(start, this.#ends[field]!);
+  }
+
+  #key(start: number, end: number): Uint8Array {
     const bytes = this.#bytes;
-    if (start < 0) return MISSING;
     switch (bytes[start]) {
       case QUOTE:
         // Escapes are rare, so the string is read again to see whether any of them matters.
@@ -74,16 +78,39 @@ export class JsonMatcher implements RecordMatcher {
         if (!this.#isEscaped) return bytes.subarray(start, end);
         break;
       case OPEN_BRACE:
-      case OPEN_BRACKET:
         break;
+      case OPEN_BRACKET:
+        return this.#listKey(start);
       case 0x74: // true, false, null
       case 0x66:
       case 0x6e:
         return bytes.subarray(start, end);
       default:
         if (isCanonicalNumber(bytes, start, end)) return bytes.subarray(start, end);
+        if (isLongInteger(bytes, start, end)) return bigintKey(bytes, start, end);
+        return encodeGroupKey(parseKeyNumber(latin1Slice.call(bytes, start, end)));
     }
     return encodeGroupKey(JSON.parse(decoder.decode(bytes.subarray(start, end))));
+  }
+
+  /** Of each item on its own: `JSON.parse` would round integers. */
+  #listKey(start: number): Uint8Array {
+    const items: Uint8Array[] = [];
+    let p = this.#space(start + 1);
+    while (this.#bytes[p] !== CLOSE_BRACKET) {
+      if (this.#bytes[p] === OPEN_BRACKET) {
+        items.push(this.#listKey(p));
+        p = this.#listEnd;
+      } else {
+        const end = this.#value(p);
+        items.push(this.#key(p, end));
+        p = end;
+      }
+      p = this.#space(p);
+      if (this.#bytes[p] === COMMA) p = this.#space(p + 1);
+    }
+    this.#listEnd = p + 1;
+    return encodeList(items);
   }
 
   kind(field: number): ValueKind {
@@ -341,6 +368,14 @@ export class JsonMatcher implements RecordMatcher {
   }
 }
 
+/** The key of an integer whose digits stand there. */
+function bigintKey(bytes: Uint8Array, start: number, end: number): Uint8Array {
+  const key = new Uint8Array(1 + end - start);
+  key[0] = KEY_TAG.bigint;
+  for (let i = start; i < end; i++) key[1 + i - start] = bytes[i]!;
+  return key;
+}
+
 const MISSING = encodeGroupKey(undefined);
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
@@ -361,6 +396,7 @@ const ZERO = 0x30;
 const OPEN_BRACE = 0x7b;
 const CLOSE_BRACE = 0x7d;
 const OPEN_BRACKET = 0x5b;
+const CLOSE_BRACKET = 0x5d;
 const SHORT_ESCAPES = new Set([...'"\\bfnrt'].map((c) => c.charCodeAt(0)));
 const codes = (word: string) => [...word].map((c) => c.charCodeAt(0));
 const TRUE = codes("true");

@@ -51,6 +51,7 @@ export function encodeGroupKey(key: unknown): Uint8Array {
 
 /** Encodes a list from its encoded items. */
 export function encodeList(items: readonly Uint8Array[]): Uint8Array {
+  if (items.length === 0) return Uint8Array.of(0x5b, 0x5d);
   const isJson = items.every((item) => item[0]! >= 0x20);
   const gap = isJson ? 1 : 4;
   const result = new Uint8Array(items.reduce((sum, item) => sum + item.length + gap, 1));

@@ -1,4 +1,5 @@
 import { isPartdError } from "@partd/core";
+import { BEYOND_DOUBLES } from "../json/json-number.js";
 import { encodeList } from "../key/group-key.js";
 import { type ByteBatch, VALUE_KIND } from "../records.js";
 import { RecordError } from "./record-error.js";
@@ -54,7 +55,10 @@ export class RecordReader {
       if (!isPartdError(cause, "ERR_PARTD_KEY")) throw cause;
       const fault = {
         offset: matcher.offsetOf(field),
-        what: "has an object where its key should be",
+        what:
+          cause.message === BEYOND_DOUBLES
+            ? BEYOND_DOUBLES
+            : "has an object where its key should be",
       };
       this.error = RecordError.at(position, bytes, start, fault, "ERR_PARTD_KEY", cause);
     }

@@ -82,6 +82,13 @@ export class ScanMemory {
     return this.#state[STATE.kept]! - this.layout.input;
   }
 
+  /** Bytes of the batch's keys: those of one field lie in the input, unless the plain scanner wrote them. */
+  get keyBytesAtMost(): number {
+    const { input, arena } = this.layout;
+    const written = this.#state[STATE.arena]! - arena;
+    return this.#plan.keys > 1 ? written : written + this.#state[STATE.end]! - input;
+  }
+
   /** The offset of the next record in the batch. */
   get at(): number {
     return this.#state[STATE.at]! - this.layout.input;

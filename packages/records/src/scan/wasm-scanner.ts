@@ -1,3 +1,4 @@
+import { decodeGroupKey, KEY_TAG } from "../key/group-key.js";
 import type { ByteBatch, OnReject, Partners, Scan, Scanner, Totals } from "../records.js";
 import type { ScanPlan } from "./plain-scanner.js";
 import type { RecordMatcher } from "./record-matcher.js";
@@ -91,6 +92,7 @@ export class WasmScanner implements Scanner {
     memory.find(syntax);
     memory.load(batch.bytes, true);
     while (memory.scan(this.#isCsv) === "ask") this.#ask(batch, reader);
+    if (memory.keyBytesAtMost > 2 * length) return false; // The room for the batch's keys.
     memory.exports.keepRecords();
     return true;
   }
@@ -107,7 +109,11 @@ export class WasmScanner implements Scanner {
         error: reader.error,
       });
     } else if (!reader.isBlank) {
-      if (this.#hasKey) memory.addKey(reader.key, reader.isMissing);
+      if (this.#hasKey) {
+        // `scan.c` looks for null in lists of JSON alone.
+        const isLone = memory.partners && reader.key[0] === KEY_TAG.list && hasNull(reader.key);
+        memory.addKey(reader.key, isLone || reader.isMissing);
+      }
       for (let value = 0; value < this.#values; value++) {
         memory.setNumber(value, reader.kinds[value]!, reader.numbers[value]!);
       }
@@ -115,6 +121,10 @@ export class WasmScanner implements Scanner {
     }
     memory.at = end;
   }
+}
+
+function hasNull(list: Uint8Array): boolean {
+  return (decodeGroupKey(list) as readonly unknown[]).includes(null);
 }
 
 /** In the order of `scan.c`. */
