@@ -1,6 +1,14 @@
 import { PartdError } from "@partd/core";
 import { checkOptionNames, type OptionNames } from "@partd/core/author";
-import { type GroupKey, type Scan, VALUE_KIND, valueAt } from "@partd/records";
+import {
+  type GroupKey,
+  parseInteger,
+  type Records,
+  type Scan,
+  VALUE_KIND,
+  valueAt,
+} from "@partd/records";
+import { whereParsed } from "../run/record-limit.js";
 import { FieldWatch } from "../source/field-watch.js";
 import type { Keyer } from "../source/input.js";
 import type { KeyColumns } from "../source/key-columns.js";
@@ -26,7 +34,7 @@ type SortValue<R> = (keyof R & string) | (string & {}) | ((record: R) => unknown
 
 /** Keys by which records are sorted. */
 export class SortKeyer<R> implements Keyer<R> {
-  /** Keys that are fields can be read without the record. */
+  /** Keys that are fields are read without the record. */
   readonly scan: Keyer<R>["scan"];
   readonly #rules: readonly Rule<R>[];
   readonly #writer = new OrderKeyWriter();
@@ -39,31 +47,42 @@ export class SortKeyer<R> implements Keyer<R> {
     this.#rules = keys.map((key) => toRule(call, key));
     const fields = this.#rules.flatMap(({ field }) => (field === undefined ? [] : [field]));
     this.#watch = new FieldWatch(fields, "", "If they are to be without it, sort by a function.");
-    if (fields.length < keys.length) return;
+    if (fields.length === 0) return;
     const values = keys.length === 1 ? fields : [];
     this.scan = (records, reading) => {
       // A field of CSV is text, also one that reads as a number.
       const areNumbers = records.format.name !== "csv" || this.#rules[0]?.as === "number";
       const toKeyed = keyedBy((scan, i, columns) => {
-        this.#writeScanned(scan, i, columns, areNumbers);
+        if (keys.length === 1) this.#writeScanned(scan, i, columns, areNumbers);
+        else this.#writeValues(this.#valuesOf(scan, i, fields.length, records), columns);
         return true;
       });
       const watched = (scan: Scan) => {
         this.#watch.scanned(scan, records);
         return toKeyed(scan);
       };
-      return scanAll(records, fields, reading, watched, values);
+      const limits = fields.length < keys.length ? whereParsed(reading) : reading;
+      return scanAll(records, fields, limits, watched, values);
     };
   }
 
   #writeScanned(scan: Scan, i: number, columns: KeyColumns, areNumbers: boolean): void {
-    if (this.#rules.length > 1) {
-      this.#writeValues(scan.key(i) as readonly GroupKey[], columns);
-    } else if (areNumbers && scan.kinds(0)[i] === VALUE_KIND.number) {
-      this.#writeValues([scan.numbers(0)[i]], columns);
-    } else {
-      this.#writeValues([scan.key(i)], columns);
-    }
+    const isNumber = areNumbers && scan.kinds(0)[i] === VALUE_KIND.number;
+    const number = isNumber ? scan.numbers(0)[i]! : Number.NaN;
+    const isSmall = Math.abs(number) < 2 ** 53;
+    this.#writeValues([isSmall ? number : orderOf(scan.key(i))], columns);
+  }
+
+  /** Fields from the bytes, in which integers have all their digits, and what functions make of the record. */
+  #valuesOf(scan: Scan, i: number, fields: number, { format }: Records<R>): unknown[] {
+    const keys = (fields > 1 ? scan.key(i) : [scan.key(i)]) as readonly GroupKey[];
+    let record: R | undefined;
+    let next = 0;
+    return this.#rules.map(({ field, value }) => {
+      if (field !== undefined) return orderOf(keys[next++]);
+      record ??= format.parse(scan.bytes, i === 0 ? 0 : scan.ends[i - 1]!, scan.ends[i]!);
+      return value(record);
+    });
   }
 
   writeKey(record: R, columns: KeyColumns): true {
@@ -113,6 +132,13 @@ function toRule<R>(call: string, key: SortKey<R>): Rule<R> {
 
 const keep = (value: unknown) => value;
 
+/** A key that is a number from 2^53 on stands for the integer that it is written as, beside those that are bigints. */
+function orderOf(key: unknown): unknown {
+  if (Array.isArray(key)) return key.map(orderOf);
+  if (typeof key !== "number" || Math.abs(key) < 2 ** 53) return key;
+  return parseInteger(String(key));
+}
+
 function castTo(as: "number" | "string"): (value: unknown) => unknown {
   if (as === "string") {
     return (value) => (value === null || value === undefined ? value : String(value));
@@ -120,9 +146,13 @@ function castTo(as: "number" | "string"): (value: unknown) => unknown {
   if (as !== "number") throw badKey();
   return (value) => {
     if (typeof value !== "string") return value;
-    return value.trim() === "" ? Number.NaN : Number(value);
+    const number = value.trim() === "" ? Number.NaN : Number(value);
+    // Not of text such as "1e300", "0x1" or a million digits.
+    return Math.abs(number) >= 2 ** 53 && INTEGER.test(value) ? BigInt(value) : number;
   };
 }
+
+const INTEGER = /^\s*[-+]?\d{1,400}\s*$/;
 
 /** The same as `checkOptionNames`, but for an order that is not given as that of a key. */
 export function checkSortOptions<T>(call: string, options: T, names: OptionNames<T>): void {
