@@ -248,7 +248,12 @@ test("a few of them, each in a process of its own: the same answers", async () =
 });
 
 test("what is strange, and no fault: numbers beyond all, texts of any length, names of objects", async () => {
-  const lines = ['{"a":1e999}', '{"a":-1e999}', '{"a":1E-999}', `{"a":"${"x".repeat(3_000_000)}"}`];
+  const lines = [
+    '{"a":1,"b":1e999}',
+    '{"a":-1,"b":-1e999}',
+    '{"a":1E-999}',
+    `{"a":"${"x".repeat(3_000_000)}"}`,
+  ];
   const input = [...lines, '{"a":"\\u0000"}', '{"a":"__proto__","__proto__":1}'].join("\n");
   const { code, err, out } = await partd(["sort", "-", "--by", "a"], { cwd, input });
   expect({ code, err }).toEqual({ code: 0, err: "" });

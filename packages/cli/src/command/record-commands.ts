@@ -174,7 +174,7 @@ export const recordCommands: readonly Command[] = [
     summary: "Group records, or sum them up by group",
     about: [
       `Without sums, the records of each group follow one another in the output, in the order of the inputs; groups come in no order. ${UNCHANGED}`,
-      `With them there is one record a group: its fields, then count, sum_FIELD and so on. null, and in CSV nothing, is passed over; text where a number is asked for is an error. ${OUT_OF_CORE}`,
+      `With them there is one record a group: its fields, then count, sum_FIELD and so on. null, and in CSV nothing, is passed over; text where a number is asked for is an error. Numbers are doubles there: whole ones beyond 2^53 are rounded. ${OUT_OF_CORE}`,
     ],
     examples: [
       {

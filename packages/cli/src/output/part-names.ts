@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { UsageError } from "../command/failure.js";
+import { jsonText } from "../tables/json-text.js";
 
 /** A value of a group's key: what JSON can tell apart, dates, and undefined where a field is missing. */
 export type KeyPart = unknown;
@@ -99,7 +100,7 @@ export function describe(part: KeyPart): unknown {
   if (part === undefined) return { missing: true };
   if (typeof part === "bigint") return { number: String(part) };
   if (part instanceof Uint8Array) return { base64: Buffer.from(part).toString("base64") };
-  return part;
+  return Array.isArray(part) ? part.map(describe) : part;
 }
 
 function textOfPart(part: KeyPart): string {
@@ -107,7 +108,7 @@ function textOfPart(part: KeyPart): string {
   if (part === undefined) return "missing";
   if (part instanceof Date) return Number.isNaN(+part) ? "invalid date" : part.toISOString();
   if (part instanceof Uint8Array) return Buffer.from(part).toString("hex");
-  return typeof part === "bigint" ? String(part) : (JSON.stringify(part) ?? "missing");
+  return jsonText(part);
 }
 
 function parseTemplate(template: string, fields: readonly string[]): (string | number)[] {

@@ -1,7 +1,7 @@
 import { Failure } from "../command/failure.js";
 import { showCount } from "../command/quantity.js";
 import type { Column } from "../tables/column-type.js";
-import { JsonText } from "../tables/json-text.js";
+import { JsonText, jsonText } from "../tables/json-text.js";
 import { rawField } from "./csv-row.js";
 import { delimiterOf, type Format } from "./format.js";
 
@@ -92,7 +92,7 @@ function cellOf(value: unknown): string {
 
 /** A value as JSON, with the digits that it was read with. */
 export function jsonOf(value: unknown): string {
-  if (value instanceof JsonText) return value.text;
+  if (typeof value === "object") return jsonText(value); // A list may hold bigints.
   return typeof value === "bigint" ? String(value) : (JSON.stringify(value) ?? "null");
 }
 

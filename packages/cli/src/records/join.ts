@@ -1,4 +1,4 @@
-import { parseFieldPath } from "@partd/records";
+import { parseFieldPath, parseKeyNumber } from "@partd/records";
 import { type JoinKind, join as joinOf } from "@partd/shuffle";
 import type { Action, Call } from "../command/command.js";
 import { UsageError } from "../command/failure.js";
@@ -70,7 +70,11 @@ function keyAsText({ values }: RecordSource, fields: readonly string[]): (text: 
   const [only = ""] = fields;
   const part = (text: string, field: string) => {
     const value = values.value(text, field);
-    return typeof value === "number" || typeof value === "boolean" ? String(value) : value;
+    if (typeof value === "boolean") return String(value);
+    if (typeof value !== "number") return value;
+    if (Math.abs(value) < 2 ** 53) return String(value);
+    const written = values.json(text, field) as string;
+    return Number.isFinite(value) ? String(parseKeyNumber(written)) : written;
   };
   if (fields.length === 1) return (text) => part(text, only);
   return (text) => fields.map((field) => part(text, field));

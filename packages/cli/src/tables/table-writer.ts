@@ -3,6 +3,7 @@ import { appendFile } from "node:fs/promises";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { TemporaryDirectory } from "@partd/disk";
+import { parseKeyNumber } from "@partd/records";
 import { Failure } from "../command/failure.js";
 import { membersOf } from "../records/json-members.js";
 import { type Column, ColumnTypes, type TypedColumn } from "./column-type.js";
@@ -113,14 +114,17 @@ function withWrittenValues(line: string, fields: Record<string, unknown>): Table
   for (const { name, valueStart, valueEnd } of membersOf(bytes) ?? []) {
     if (!isCoarse(fields[name])) continue;
     const text = bytes.toString("utf8", valueStart, valueEnd);
-    if (typeof fields[name] === "object") fields[name] = new JsonText(text);
-    else if (/^-?\d{1,20}$/.test(text) && isInt64(BigInt(text))) fields[name] = BigInt(text);
+    fields[name] = typeof fields[name] === "object" ? new JsonText(text) : wholeNumber(text);
   }
   return fields;
 }
 
-function isInt64(value: bigint): boolean {
-  return BigInt.asIntN(64, value) === value;
+/** As a bigint where 64 bits hold it; else as the double that it is, or as text that keeps its digits. */
+function wholeNumber(text: string): number | bigint | JsonText {
+  if (!/^-?\d{1,400}$/.test(text)) return Number(text);
+  const integer = BigInt(text);
+  if (BigInt.asIntN(64, integer) === integer) return integer;
+  return typeof parseKeyNumber(text) === "bigint" ? new JsonText(text) : Number(text);
 }
 
 /** Characters. */
