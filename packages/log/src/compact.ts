@@ -80,7 +80,13 @@ export async function compact(dataSet: DataSet, options: CompactOptions): Promis
         await replace(dataSet, old, copier);
       });
 
-    const sealed = await alone(() => seal(dataSet, options, lease));
+    const sealed = await alone(async () => {
+      const missing = salvage ? dataSet.relist() : [];
+      for (const { path, finished } of missing) {
+        leftOut?.addStretch(path, 0, finished?.end ?? 0, "the file is missing");
+      }
+      return seal(dataSet, options, lease);
+    });
     let dead: readonly Segment[] = [];
     const search = async () => {
       if (leftOut) await noteUnreadable(sealed, leftOut, signal);

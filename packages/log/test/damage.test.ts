@@ -80,7 +80,10 @@ describe("a segment that is cut short", () => {
         for (const [path, bytes] of index) indexed ? writeFileSync(path, bytes) : rmSync(path);
         await using store = new LogStore(directory);
         await expect(store.get(KEYS)).rejects.toMatchObject({ code: "ERR_PARTD_CORRUPT" });
-        await expect(store.compact()).rejects.toMatchObject({ code: "ERR_PARTD_CORRUPT" });
+        await expect(store.compact()).rejects.toMatchObject({
+          code: "ERR_PARTD_CORRUPT",
+          message: expect.not.stringContaining("faulty software"),
+        });
         expect((await store.verify()).damage).not.toEqual([]);
       }
     }

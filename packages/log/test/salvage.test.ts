@@ -1,4 +1,12 @@
-import { existsSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  existsSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "@jest/globals";
 import { isPartdError, type Key } from "@partd/core";
 import { type Damage, LogStore } from "@partd/log";
@@ -55,7 +63,7 @@ interface Salvaged {
 }
 
 /** Salvages the data set, and proves that what is left is whole, and no byte is wrong. */
-async function salvage(directory: string): Promise<Salvaged> {
+async function salvage(directory: string, added: readonly string[] = []): Promise<Salvaged> {
   const before = await readable(directory);
   const salvaging = new LogStore(directory, { salvage: true });
   const { leftOut } = await salvaging.compact();
@@ -65,7 +73,7 @@ async function salvage(directory: string): Promise<Salvaged> {
   const lost: string[] = [];
   for (const [i, value] of (await store.get(KEYS)).map(text).entries()) {
     let rest = value;
-    for (const part of PARTS[i] ?? []) {
+    for (const part of [...(PARTS[i] ?? []), ...(KEYS[i] === "e" ? added : [])]) {
       if (rest.startsWith(part)) rest = rest.slice(part.length);
       else lost.push(part);
     }
@@ -152,6 +160,9 @@ describe.each([true, false])("compact of a store that salvages, with indexes: %s
         const cut = (each: string) => truncateSync(each, at);
         const { lost } = await salvaged(path, indexed, cut);
         for (const part of lost) expect([...parts.keys()]).toContain(part);
+        for (const [part, start] of parts) {
+          if (part.length === PIECE && start + PIECE <= at) expect(lost).not.toContain(part);
+        }
         if (!indexed) continue;
         for (const [part, start] of parts)
           if (start + part.length > at) expect(lost).toContain(part);
@@ -167,6 +178,43 @@ test("any byte of an index is damaged: a salvage loses nothing", async () => {
     }
   }
 });
+
+/** The data set as it is, and with a manifest that has nothing of the past. */
+test.each(["grown", "condensed"])(
+  "any byte of a %s manifest is damaged: it loses nothing",
+  async (how) => {
+    const directory = copyOf(whole);
+    if (how === "condensed") {
+      // A damaged line makes the next compaction condense it; others write on then.
+      appendFileSync(join(directory, MANIFEST), "\nnot a line\n");
+      await using store = new LogStore(directory);
+      await store.compact();
+      await store.append({ e: bytes("<e2>") });
+      await store.close();
+    }
+    const added = how === "condensed" ? ["<e2>"] : [];
+    const manifest = readFileSync(join(directory, MANIFEST));
+    for (let at = 0; at < manifest.length; at += STEP > 1 ? 5 : 1) {
+      if (at === manifest.indexOf("1")) continue; // Its version: a newer one is not read.
+      for (const damage of [flip(at), (path: string) => truncateSync(path, at)]) {
+        const copy = copyOf(directory);
+        damage(join(copy, MANIFEST));
+        expect((await salvage(copy, added)).lost).toEqual([]);
+        rmSync(copy, { recursive: true });
+      }
+    }
+  },
+);
+
+test("a segment is missing: a salvage loses what it held, and tells it", async () => {
+  for (const path of filesOf(whole, ".seg")) {
+    const { lost, leftOut } = await salvaged(path, true, (each) => rmSync(each));
+    expect(lost).toEqual(expect.arrayContaining([...partsOf(path).keys()]));
+    expect(leftOut).toMatchObject([{ keys: undefined, offset: 0, reason: "the file is missing" }]);
+  }
+});
+
+const MANIFEST = join(".partd-log", "manifest");
 
 function keysOf(parts: readonly string[]): string[] {
   return KEYS.filter((_, i) => parts.some((part) => PARTS[i]?.includes(part)));

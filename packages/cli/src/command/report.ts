@@ -97,6 +97,10 @@ const ADVICE: readonly { pattern: RegExp; words: (...match: string[]) => string 
     pattern: /open it with \{ salvage: true \}, which (.*), and compact\(\) it\./,
     words: (_, what) => `run partd compact --salvage, which ${what}.`,
   },
+  {
+    pattern: /open it with \{ salvage: true \}, and compact\(\) it, which/,
+    words: () => "run partd compact --salvage, which",
+  },
   { pattern: /\{ salvage: true \} reads/, words: () => "partd compact --salvage keeps" },
   {
     pattern: /Use a folder on a disk with more space, or raise memory\.$/,

@@ -7,7 +7,7 @@ import {
   rmSync,
   statSync,
 } from "node:fs";
-import { dirname, join, resolve } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import { PartdError } from "@partd/core";
 import { Gate, Pace } from "@partd/core/author";
 import {
@@ -25,7 +25,7 @@ import { GrowingIndex } from "../index/range-chains.js";
 import { closeIdle } from "../open-files.js";
 import { Reserve } from "./reserve.js";
 import { mayRun, type Segment } from "./segment.js";
-import { findSegments, isBaseFile, QUIET, SegmentList } from "./segment-list.js";
+import { findSegments, isBaseFile, LOST_WRITER, QUIET, SegmentList } from "./segment-list.js";
 
 export interface DataSetOptions {
   /** Whether the directory itself is to outlast a power failure. */
@@ -60,7 +60,7 @@ export class DataSet {
     try {
       mkdirSync(own, { recursive: true });
       const path = join(own, "manifest");
-      this.manifest = new Manifest(path, () => findSegments(directory, path, salvage));
+      this.manifest = new Manifest(path, () => findSegments(directory, path, salvage), { salvage });
       if (durable) this.#sync([own, directory, dirname(resolve(directory))]);
     } catch (cause) {
       throw systemError({ action: "open", path: directory }, cause);
@@ -262,7 +262,8 @@ export class DataSet {
    */
   #checkForLost(): void {
     if (this.#checkedForLost) return;
-    const [lost] = this.#neverNamed().filter((path) => !isBaseFile(path));
+    const isNew = (path: string) => !this.list.hasNamedAny || !isBaseFile(path);
+    const [lost] = this.#neverNamed().filter(isNew);
     if (lost !== undefined) {
       const { path } = this.manifest;
       throw new PartdError(
@@ -278,9 +279,40 @@ export class DataSet {
   maybeListed(): string | undefined {
     if (this.manifest.damaged.length === 0) return undefined;
     const paths = this.#neverNamed();
-    // A base segment holds nothing new as long as the segments that it was made of are there.
-    const isWhole = this.segments.every(({ path }) => existsSync(path));
-    return paths.find((path) => !isWhole || !isBaseFile(path));
+    return paths.find((path) => this.#mayHaveLostBase || !isBaseFile(path));
+  }
+
+  /**
+   * A base segment holds nothing new as long as the segments that it was made of are there, unless the
+   * line that is damaged was that of a condensed manifest, which no longer lists those.
+   */
+  get #mayHaveLostBase(): boolean {
+    if (this.manifest.isStartDamaged || !this.list.hasNamedAny) return true;
+    return !this.segments.every(({ path }) => existsSync(path));
+  }
+
+  /**
+   * Lists the segments again that the manifest has lost, and those no longer that are missing: for a
+   * salvage. Call it under the exclusive lock.
+   *
+   * @returns the segments that are missing.
+   */
+  relist(): readonly Segment[] {
+    const missing = this.segments.filter(({ path }) => !existsSync(path));
+    const lost = this.#neverNamed().filter((path) => !isBaseFile(path) || this.#mayHaveLostBase);
+    if (missing.length === 0 && lost.length === 0) return [];
+    const base = lost.filter(isBaseFile);
+    const ids = base.map((path) => `${idOf(path)}:${statSync(path).size}`).join(",") || "-";
+    const gone = missing.map(({ id }) => id).join(",") || "-";
+    const others = lost.filter((path) => !base.includes(path));
+    this.announce(
+      [
+        ["compacted", String(this.list.floorWithout(missing)), ids, gone],
+        ...others.map((path): ManifestEntry => ["segment", idOf(path), LOST_WRITER]),
+      ],
+      true,
+    );
+    return missing;
   }
 
   /**
@@ -397,6 +429,10 @@ export async function describeOthers(dataSet: DataSet): Promise<void> {
       return; // A full or read-only disk: an index only saves time.
     }
   }
+}
+
+function idOf(path: string): string {
+  return basename(path, ".seg");
 }
 
 /** In bytes. */

@@ -50,6 +50,18 @@ export class SegmentList {
     return bytes;
   }
 
+  /** What the clock has counted that is not a listed segment's, once these are not listed any more. */
+  floorWithout(segments: readonly Segment[]): number {
+    return segments.reduce(
+      (sum, { isBase, finished }) => sum + (isBase ? 0 : (finished?.size ?? 0)),
+      this.#floor,
+    );
+  }
+
+  get hasNamedAny(): boolean {
+    return this.#named.size > 0;
+  }
+
   hasNamed(id: string): boolean {
     return this.#named.has(id);
   }
@@ -228,10 +240,13 @@ export function findSegments(
   const ids = base.map(({ id, size }) => `${id}:${size}`).join(",") || "-";
   return [
     ["compacted", String(floor), ids, "-"],
-    ...others.map(({ id }): ManifestEntry => ["segment", id, "1-1-1-lost"]),
+    ...others.map(({ id }): ManifestEntry => ["segment", id, LOST_WRITER]),
     ["seal"],
   ];
 }
+
+/** The token of a writer that has ended, where the manifest does not tell it any more. */
+export const LOST_WRITER = "1-1-1-lost";
 
 /** For `statSync` of what may not be there. */
 export const QUIET = { throwIfNoEntry: false } as const;

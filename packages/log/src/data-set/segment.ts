@@ -251,7 +251,7 @@ export class Segment implements OpenFile {
 function missing(path: string, cause: unknown): PartdError {
   return new PartdError(
     "ERR_PARTD_CORRUPT",
-    `${path} is missing, though the manifest lists it: what keys had bytes there is not known. Put it back from where the data set came from.`,
+    `${path} is missing, though the manifest lists it: what keys had bytes there is not known. Put it back from where the data set came from; or open it with { salvage: true }, and compact() it, which leaves it out.`,
     { path, cause },
   );
 }

@@ -50,7 +50,10 @@ export type ManifestEntry =
  */
 export class Manifest {
   readonly path: string;
+  readonly #salvage: boolean;
   #fd: number;
+  /** Where the first line begins. */
+  #start: number;
   /** Bytes read so far: whole lines. */
   #read: number;
   #damaged: number[] = [];
@@ -59,16 +62,31 @@ export class Manifest {
   #endsCutShort = false;
   #size = 0;
 
-  /** Opens the manifest, which is made with `entries` if there is none. */
-  constructor(path: string, entries: () => readonly ManifestEntry[] = () => []) {
+  /**
+   * Opens the manifest, which is made with `entries` if there is none.
+   *
+   * @param salvage whether to read one whose heading is damaged.
+   */
+  constructor(
+    path: string,
+    entries: () => readonly ManifestEntry[] = () => [],
+    { salvage = false } = {},
+  ) {
     this.path = path;
+    this.#salvage = salvage;
     makeManifest(path, entries);
-    [this.#fd, this.#read] = openManifest(path);
+    [this.#fd, this.#start] = openManifest(path, salvage);
+    this.#read = this.#start;
   }
 
   /** Where lines are damaged or cut short. */
   get damaged(): readonly number[] {
     return this.#read < this.#size ? [...this.#damaged, this.#read] : this.#damaged;
+  }
+
+  /** Whether the first line is damaged: in a condensed manifest the only one to name base segments. */
+  get isStartDamaged(): boolean {
+    return this.damaged.some((offset) => offset <= this.#start + 1);
   }
 
   /** Those of {@link damaged} that a killed writer or a full disk has left: a line without its end. */
@@ -96,7 +114,7 @@ export class Manifest {
   /** The entries of the file that has replaced it. */
   reopen(): ManifestEntry[] {
     try {
-      this.#use(...openManifest(this.path));
+      this.#use(...openManifest(this.path, this.#salvage));
       return this.#unread();
     } catch (cause) {
       throw systemError({ action: "read", path: this.path }, cause);
@@ -192,7 +210,8 @@ export class Manifest {
   condense(entries: readonly ManifestEntry[], verify: () => void): void {
     const text = HEADING + entries.map(formatLine).join("");
     const isLong = this.#size > LONG && this.#size > 2 * text.length;
-    if (isLong || this.damaged.length > 0) this.replace(entries, verify);
+    const isDamaged = this.damaged.length > 0 || this.#start !== HEADING.length;
+    if (isLong || isDamaged) this.replace(entries, verify);
   }
 
   /**
@@ -214,7 +233,7 @@ export class Manifest {
     syncDirectory(folder); // What is added from now on must not be lost with the new name.
     // Whoever adds a line later sees that the file has no name.
     const late = this.#unread().filter(([kind]) => kind === "finished");
-    this.#use(...openManifest(this.path));
+    this.#use(...openManifest(this.path, this.#salvage));
     this.#unread();
     try {
       if (late.length > 0) this.add(late, true);
@@ -235,7 +254,7 @@ export class Manifest {
   #use(fd: number, start: number): void {
     closeFile(this.#fd);
     this.#fd = fd;
-    this.#read = start;
+    this.#start = this.#read = start;
     this.#size = 0;
     this.#damaged = [];
     this.#cutShort = [];
@@ -281,14 +300,19 @@ export function isBlank(path: string): boolean {
 }
 
 /** The file, and where its entries begin. */
-function openManifest(path: string): [fd: number, start: number] {
+function openManifest(path: string, salvage: boolean): [fd: number, start: number] {
   const fd = openSync(path, constants.O_RDWR | constants.O_APPEND);
   try {
     const first = Buffer.alloc(64);
     const length = readSync(fd, first, 0, 64, 0);
     const [, version] = /^partd-log (\d+)\n/.exec(first.toString("latin1", 0, length)) ?? [];
     if (!version) {
-      throw new PartdError("ERR_PARTD_CORRUPT", `${path} is no manifest of a LogStore.`, { path });
+      if (salvage) return [fd, 0];
+      throw new PartdError(
+        "ERR_PARTD_CORRUPT",
+        `${path} is no manifest of a LogStore, or its first line is damaged. { salvage: true } reads the others.`,
+        { path },
+      );
     }
     checkVersion(Number(version), path);
     return [fd, first.indexOf("\n") + 1];
