@@ -14,7 +14,7 @@ export async function run(words: readonly string[]): Promise<void> {
   endQuietlyWhenReaderLeaves();
   const { signal, stop } = stoppable();
   const machine = words.includes("--json");
-  let terminal = new Terminal({ json: machine, quiet: false });
+  let terminal = new Terminal({ json: machine, quiet: false, signal });
   // A failure that no promise carries is reported like any other.
   const fail = (error: unknown) => process.exit(report(error, terminal, signal));
   process.on("uncaughtException", fail);
@@ -22,7 +22,8 @@ export async function run(words: readonly string[]): Promise<void> {
     if (words.length === 0) throw new UsageError("which command? See partd --help.");
     const invocation = await parse(words, commands, packageVersion());
     if (invocation === undefined) return;
-    terminal = new Terminal({ json: machine, quiet: invocation.options.has("quiet") });
+    const quiet = invocation.options.has("quiet");
+    terminal = new Terminal({ json: machine, quiet, signal });
     const action = await invocation.command.load();
     process.exitCode = (await action(callOf(invocation, terminal, signal))) ?? ExitCode.DONE;
   } catch (error) {
@@ -30,6 +31,8 @@ export async function run(words: readonly string[]): Promise<void> {
   } finally {
     stop();
   }
+  // A reader that reads nothing would keep the process for what is still to be written.
+  if (signal.aborted && process.stdout.writableLength > 0) process.exit();
 }
 
 function stoppable(): { signal: AbortSignal; stop: () => void } {

@@ -1,5 +1,6 @@
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
+import { once } from "node:events";
 import {
   existsSync,
   mkdirSync,
@@ -10,6 +11,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
+import type { Readable } from "node:stream";
 import { setTimeout } from "node:timers/promises";
 import { describe, expect, test } from "@jest/globals";
 import { BIN, begin, ended, partd, scratch } from "./partd.js";
@@ -302,3 +304,21 @@ test("Ctrl-C ends a command that waits for standard input", async () => {
   expect(await end).toMatchObject({ code: 130, signal: null, out: "" });
   expect(left("waiting")).toEqual([]);
 });
+
+test.each([
+  ["SIGINT", 130],
+  ["SIGTERM", 143],
+] as const)(
+  "%s ends a command whose reader reads nothing, and leaves nothing",
+  async (signal, code) => {
+    // More than a pipe takes, in one write: when some of it arrives, the rest waits.
+    writeFileSync(join(cwd, "long.ndjson"), `{"id":"${"x".repeat(4 << 20)}"}\n`);
+    const words = ["distinct", "long.ndjson", "--reject", "unread"];
+    const child = begin(words, { cwd });
+    await once(child.stdout as Readable, "readable");
+    child.kill(signal);
+    expect(await once(child, "exit")).toEqual([code, null]);
+    expect(left("unread")).toEqual([]);
+    child.stdout?.destroy();
+  },
+);

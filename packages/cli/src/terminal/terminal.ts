@@ -4,6 +4,8 @@ import { Progress } from "./progress.js";
 export interface TerminalOptions {
   readonly json: boolean;
   readonly quiet: boolean;
+  /** Ends the wait for a reader. */
+  readonly signal: AbortSignal;
 }
 
 /** Where a command speaks: results on standard output, everything else on standard error. */
@@ -11,11 +13,13 @@ export class Terminal {
   /** Whether results and notes are for machines, one JSON value a line. */
   readonly json: boolean;
   readonly quiet: boolean;
+  readonly #signal: AbortSignal;
   #progress: Progress | undefined;
 
-  constructor({ json, quiet }: TerminalOptions) {
+  constructor({ json, quiet, signal }: TerminalOptions) {
     this.json = json;
     this.quiet = quiet;
+    this.#signal = signal;
   }
 
   /** Columns of the screen that results go to; 80 where that is none. */
@@ -31,7 +35,7 @@ export class Terminal {
   /** Writes a result, and waits while the reader is behind. */
   async write(data: string | Uint8Array): Promise<void> {
     this.#progress?.hide();
-    if (!process.stdout.write(data)) await drained(process.stdout);
+    if (!process.stdout.write(data)) await drained(process.stdout, this.#signal);
   }
 
   async line(text: string): Promise<void> {
@@ -88,16 +92,20 @@ function hasColours(stream: NodeJS.WriteStream): boolean {
 const BOLD = 1;
 const RED = 31;
 
-function drained(stream: NodeJS.WriteStream): Promise<void> {
-  return new Promise((resolve) => {
+function drained(stream: NodeJS.WriteStream, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
     const end = () => {
       stream.off("drain", end);
       stream.off("close", end);
-      resolve();
+      signal.removeEventListener("abort", end);
+      if (signal.aborted) reject(signal.reason);
+      else resolve();
     };
     stream.on("drain", end);
     // A reader that went away never drains it: the process ends by EPIPE.
     stream.on("close", end);
+    signal.addEventListener("abort", end);
+    if (signal.aborted) end();
   });
 }
 
