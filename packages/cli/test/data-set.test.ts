@@ -64,7 +64,7 @@ describe.each(["file", "log"])("a data set in a directory, --store %s", (kind) =
       largest: [{ key: "x", bytes: 1000 }],
     });
     const shown = await run(["stat", place]);
-    expect(shown.out).toContain("3 keys, 1.01 kB");
+    expect(shown.out).toContain("3 keys, 1.01 kB; a key has 338 B in the mean, 8 B in the middle,");
     expect(shown.out).toMatch(/512 B to {3}1\.02 kB {2}1 {2}█+/);
     expect(shown.err).toBe("");
   });

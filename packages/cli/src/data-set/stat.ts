@@ -79,8 +79,11 @@ function spread({ count, bytes, median, largest }: Skew): string {
   if (count === 0) return "";
   const mean = bytes / count;
   const ratio = mean > 0 ? `, ${(largest / mean).toFixed(1)} times the mean` : "";
-  return `; a key has ${showBytes(Math.round(mean))} in the mean, about ${showBytes(median)} in the middle, at most ${showBytes(largest)}${ratio}`;
+  return `; a key has ${showBytes(Math.round(mean))} in the mean, ${showBytes(median)} in the middle, at most ${showBytes(largest)}${ratio}`;
 }
+
+/** Keys whose sizes are kept for the median: it is off by 0.2 % of the ranks, one time in three. */
+const SAMPLE = 1 << 16;
 
 /** How bytes lie over keys: a count of keys for each power of two, in constant memory. */
 class Skew {
@@ -89,11 +92,18 @@ class Skew {
   largest = 0;
   /** At n: keys of 2^n to 2^(n+1) - 1 bytes; at 0 those of 0, too. */
   readonly #counts: number[] = [];
+  /** Sizes by reservoir sampling, each key with the same chance (Vitter, algorithm R). */
+  readonly #sample: number[] = [];
 
   add(bytes: number): void {
     this.count++;
     this.bytes += bytes;
     this.largest = Math.max(this.largest, bytes);
+    if (this.#sample.length < SAMPLE) this.#sample.push(bytes);
+    else {
+      const at = Math.floor(Math.random() * this.count);
+      if (at < SAMPLE) this.#sample[at] = bytes;
+    }
     const bucket = bytes < 2 ? 0 : Math.floor(Math.log2(bytes));
     while (this.#counts.length <= bucket) this.#counts.push(0);
     this.#counts[bucket] = (this.#counts[bucket] as number) + 1;
@@ -108,14 +118,12 @@ class Skew {
     });
   }
 
-  /** The middle of the bucket in which the median lies, or the largest if that is less. */
+  /** Of all keys while they are few, of a random choice of them otherwise; one of their sizes, or between two of them. */
   get median(): number {
-    let seen = 0;
-    for (const { from, below, keys } of this.buckets) {
-      seen += keys;
-      if (seen * 2 >= this.count) return Math.min(this.largest, Math.round((from + below) / 2));
-    }
-    return 0;
+    const sizes = Float64Array.from(this.#sample).sort();
+    const upper = sizes[sizes.length >> 1] ?? 0;
+    const lower = sizes[(sizes.length - 1) >> 1] ?? 0;
+    return Math.round((lower + upper) / 2);
   }
 
   /** A line for each bucket, of at most `width` columns. */
