@@ -61,7 +61,7 @@ for (const stop of [1, 2] as const) {
     const isOver = new Promise<void>((resolve) => {
       goOn = resolve;
     });
-    let second: Promise<void> | undefined;
+    let second: Promise<unknown> | undefined;
     const first = compaction(directory, stop, async () => {
       passOver(directory, "compact");
       await new Promise<void>((copied) => {
