@@ -768,3 +768,27 @@ describe("a field that comes late", () => {
     }
   });
 });
+
+test("--json makes results NDJSON where nothing else says what they are", async () => {
+  write("places.csv", "state,n\nNY,1\nCA,2\nNY,3\n");
+  const counted = '{"state":"NY","count":2}\n{"state":"CA","count":1}\n';
+  const results = async (...words: string[]) => {
+    const { code, out: found } = await run(["count", "places.csv", "--by", "state", ...words]);
+    expect(code).toBe(0);
+    return found;
+  };
+  expect(await results("--json")).toBe(counted);
+  expect(await results("--json", "--to", "csv")).toBe("state,count\nNY,2\nCA,1\n");
+  expect(await results()).toBe("state,count\nNY,2\nCA,1\n");
+});
+
+test("two orders of one field, and an append of nothing, are told", async () => {
+  expect(await run(["sort", "e.ndjson", "--by", "ms:desc:asc"])).toMatchObject({
+    code: 2,
+    err: expect.stringContaining("--by ms:desc:asc says two orders of one field"),
+  });
+  expect(await run(["append", "nowhere", "e.ndjson"], "")).toMatchObject({
+    code: 0,
+    err: expect.stringContaining("nothing was appended to e.ndjson; files come after the key"),
+  });
+});

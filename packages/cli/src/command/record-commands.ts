@@ -81,7 +81,8 @@ const WRITE: readonly Option[] = [
     value: "FORMAT",
     choices: FORMATS,
     completes: FORMATS,
-    about: "the output's format (default: by --out, else that of the inputs)",
+    about:
+      "the output's format (default: by the name of --out, else that of the inputs, and ndjson for json, arrow, parquet and --json)",
   },
   { name: "force", short: "f", about: "replace files that exist, and do not look at free space" },
 ];
@@ -95,7 +96,7 @@ const UNCHANGED =
 export const recordCommands: readonly Command[] = [
   {
     name: "split",
-    summary: "Split files into one file a value",
+    summary: "Split files into one file for each value",
     about: [
       `${UNCHANGED} Within a file the order is that of the inputs. ${OUT_OF_CORE}`,
       "File names are safe on every system, and no two values share a file where upper and lower case are the same. If a name does not tell its value, the table _names.ndjson beside the files does. Each file of CSV begins with the header. The files have the format of the inputs; JSON arrays and tables become NDJSON.",

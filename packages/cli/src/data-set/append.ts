@@ -25,7 +25,9 @@ export const append: Action = async (call) => {
   const codec = options.text("codec");
   const value = toValue(inputs, codec);
   if (bytes === 0) {
-    terminal.note("the input is empty: nothing was appended");
+    terminal.note(
+      `the input is empty: nothing was appended to ${showKey(key)}; files come after the key`,
+    );
     return undefined;
   }
   await using dataSet = await openDataSet(call, { create: true, fsync: options.has("fsync") });

@@ -247,10 +247,12 @@ async function tableWriting(format: Format, isFile: boolean): Promise<WriteTable
   return isFile ? writeArrowFile : writeArrowStream;
 }
 
-/** The format of results: --to, what --out ends in, else that of the input. */
+/** The format of results: --to, what --out ends in, NDJSON for --json, else that of the input. */
 export function outputFormat({ options }: Call, from: Format): Format {
   const named = options.text("to") as Format | undefined;
-  return named ?? formatOfName(options.text("out") ?? "") ?? lineFormat(from);
+  const out = options.text("out");
+  const isJson = options.has("json") && out === undefined;
+  return named ?? formatOfName(out ?? "") ?? (isJson ? "ndjson" : lineFormat(from));
 }
 
 /** UTF-8 bytes of a text, a character each. */

@@ -50,19 +50,29 @@ interface SortKey {
 /** `FIELD[:desc][:numeric]`; a colon of a name is `\:`. */
 function parseSortKey(text: string): SortKey {
   const [field = "", ...words] = text.split(/(?<!\\):/).map((part) => part.replaceAll("\\:", ":"));
-  let order: SortKey["order"] = "asc";
+  let order: SortKey["order"] | undefined;
   let as: SortKey["as"];
   for (const word of words) {
-    if (word === "asc" || word === "desc") order = word;
-    else if (word === "numeric" || word === "text") as = word === "numeric" ? "number" : "string";
-    else {
+    if (word === "asc" || word === "desc") {
+      refuseTwo(text, word, order);
+      order = word;
+    } else if (word === "numeric" || word === "text") {
+      const kind = word === "numeric" ? "number" : "string";
+      refuseTwo(text, kind, as);
+      as = kind;
+    } else {
       const near = nearest(word, WORDS);
       const hint = near === undefined ? `one of ${WORDS.join(", ")}` : near;
       throw new UsageError(`--by ${text}: there is no order ${word}; did you mean ${hint}?`);
     }
   }
   if (field === "") throw new UsageError(`--by ${text} names no field`);
-  return { field, order, as };
+  return { field, order: order ?? "asc", as };
+}
+
+function refuseTwo(text: string, word: string, before: string | undefined): void {
+  if (before === undefined || before === word) return;
+  throw new UsageError(`--by ${text} says two orders of one field; give one of them`);
 }
 
 const WORDS = ["asc", "desc", "numeric", "text"];
