@@ -149,7 +149,6 @@ describeReal(realPart.program("script", "bsdutils"), "on a terminal", () => {
     const kept = await onTerminal("drop asked", "no\\n");
     expect(kept.code).toBe(1);
     expect(kept.out).toContain("Delete the one key of");
-    expect(await onTerminal("drop asked", "\\003")).toMatchObject({ code: 130 });
     expect((await partd(["ls", "asked"], { cwd })).out).toBe("x\n");
     expect((await onTerminal("drop asked", "yes\\n")).code).toBe(0);
     expect((await partd(["ls", "asked"], { cwd })).out).toBe("");

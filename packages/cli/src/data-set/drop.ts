@@ -15,8 +15,6 @@ export const drop: Action = async (call) => {
   for await (const _ of dataSet.store.keys({ signal })) keys++;
   if (!options.has("yes")) {
     const asked = createInterface({ input: process.stdin, output: process.stderr });
-    // A terminal in readline's hands gives Ctrl-C to it alone.
-    asked.on("SIGINT", () => process.kill(process.pid, "SIGINT"));
     const what = keys === 1 ? "the one key" : `all ${showMany(keys, "key")}`;
     const answer = await asked
       .question(`Delete ${what} of ${dataSet.place}? Type yes: `, { signal })
