@@ -11,6 +11,7 @@ export { readJson } from "./json/read-json.js";
 export { readNdjson } from "./json/read-ndjson.js";
 export { parseFieldPath, valueAt } from "./key/field-path.js";
 export {
+  DEEPEST_LIST,
   decodeGroupKey,
   decodeGroupKeys,
   encodeGroupKey,

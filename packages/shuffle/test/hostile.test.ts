@@ -4,8 +4,8 @@ import { tmpdir } from "node:os";
 import { join as joinPath } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
-import { encodeGroupKey } from "@partd/records";
-import { join } from "@partd/shuffle";
+import { DEEPEST_LIST, encodeGroupKey, readNdjson } from "@partd/records";
+import { countBy, join, sort } from "@partd/shuffle";
 import { chainGroups } from "../src/group/chain-groups.js";
 import { GroupKeyer } from "../src/source/group-keyer.js";
 import { inputOf } from "../src/source/input.js";
@@ -94,5 +94,40 @@ describe("hostile input", () => {
     expect(stderr).toContain("ERR_PARTD_IO");
     expect(stderr).toContain(`Cannot spill to ${dir}`);
     expect(readdirSync(dir)).toEqual([]);
+  });
+
+  test("lists in lists are keys to a depth, and an error beyond it", async () => {
+    const text = (depth: number, inner: string) =>
+      `${"[".repeat(depth)}${inner}${"]".repeat(depth)}`;
+    const refused = { code: "ERR_PARTD_KEY", message: expect.stringContaining("100 deep") };
+    // One number stays a number, and the other becomes a bigint: two encodings of a list.
+    for (const inner of ["1", "12345678901234567890"]) {
+      const lines = (depth: number) => readNdjson([Buffer.from(`{"k":${text(depth, inner)}}\n`)]);
+      for (const depth of [DEEPEST_LIST + 1, 200_000]) {
+        await expect(countBy(lines(depth), { by: "k" }).toArray()).rejects.toMatchObject(refused);
+        await expect(sort(lines(depth), { by: "k" }).toArray()).rejects.toMatchObject(refused);
+      }
+      const [[key, n] = []] = await countBy(lines(DEEPEST_LIST), { by: "k" }).toArray();
+      expect([(key as unknown[]).flat(Number.POSITIVE_INFINITY).map(String), n]).toEqual([
+        [inner],
+        1,
+      ]);
+      expect(await sort(lines(DEEPEST_LIST), { by: "k" }).toArray()).toHaveLength(1);
+    }
+    const itself: unknown[] = [];
+    itself.push(itself);
+    for (const k of [
+      JSON.parse(text(5000, "1")),
+      JSON.parse(text(DEEPEST_LIST + 1, "1")),
+      itself,
+    ]) {
+      await expect(countBy([{ k }], { by: "k" }).toArray()).rejects.toMatchObject(refused);
+    }
+    for (const k of [JSON.parse(text(DEEPEST_LIST + 1, "1")), itself]) {
+      await expect(sort([{ k }], { by: "k" }).toArray()).rejects.toMatchObject(refused);
+    }
+    expect(
+      await countBy([{ k: JSON.parse(text(DEEPEST_LIST, "1")) }], { by: "k" }).toArray(),
+    ).toHaveLength(1);
   });
 });

@@ -1,5 +1,6 @@
 import { isUtf8 } from "node:buffer";
-import { encodeGroupKey, encodeList, KEY_TAG } from "../key/group-key.js";
+import { PartdError } from "@partd/core";
+import { DEEPEST_LIST, encodeGroupKey, encodeList, KEY_TAG } from "../key/group-key.js";
 import { VALUE_KIND, type ValueKind } from "../records.js";
 import type { Fault, RecordMatcher } from "../scan/record-matcher.js";
 import { isCanonicalNumber, isLongInteger, parseKeyNumber } from "./json-number.js";
@@ -80,7 +81,7 @@ export class JsonMatcher implements RecordMatcher {
       case OPEN_BRACE:
         break;
       case OPEN_BRACKET:
-        return this.#listKey(start);
+        return this.#listKey(start, 1);
       case 0x74: // true, false, null
       case 0x66:
       case 0x6e:
@@ -94,12 +95,13 @@ export class JsonMatcher implements RecordMatcher {
   }
 
   /** Of each item on its own: `JSON.parse` would round integers. */
-  #listKey(start: number): Uint8Array {
+  #listKey(start: number, depth: number): Uint8Array {
+    if (depth > DEEPEST_LIST) throw new PartdError("ERR_PARTD_KEY", TOO_DEEP);
     const items: Uint8Array[] = [];
     let p = this.#space(start + 1);
     while (this.#bytes[p] !== CLOSE_BRACKET) {
       if (this.#bytes[p] === OPEN_BRACKET) {
-        items.push(this.#listKey(p));
+        items.push(this.#listKey(p, depth + 1));
         p = this.#listEnd;
       } else {
         const end = this.#value(p);
@@ -376,6 +378,7 @@ function bigintKey(bytes: Uint8Array, start: number, end: number): Uint8Array {
   return key;
 }
 
+const TOO_DEEP = `has lists in lists more than ${DEEPEST_LIST} deep where its key should be`;
 const MISSING = encodeGroupKey(undefined);
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 

@@ -33,7 +33,7 @@ export function parseInteger(text: string): bigint | undefined {
   return /[1-9]/.test(digits.slice(zeros)) ? undefined : BigInt(digits.slice(0, zeros));
 }
 
-export const BEYOND_DOUBLES = "has a number beyond 1.8e308 where its key should be";
+const BEYOND_DOUBLES = "has a number beyond 1.8e308 where its key should be";
 
 /**
  * Whether a JSON number is written as JavaScript writes it, so that equal numbers have equal text.

@@ -27,10 +27,17 @@ export type GroupKey =
  * | 4 | each item's key after its length (32 bits, big-endian) | a list with an item of this table |
  * | 5 | `NaN`, `Infinity` or `-Infinity` | these numbers |
  *
- * @throws `ERR_PARTD_KEY` for objects, functions and symbols.
+ * @throws `ERR_PARTD_KEY` for objects, functions and symbols, and for lists more than {@link DEEPEST_LIST} deep.
  */
 export function encodeGroupKey(key: unknown): Uint8Array {
-  if (isJsonKey(key)) return encoder.encode(JSON.stringify(key));
+  return encodeAt(key, 0);
+}
+
+/** Lists in lists of a key: a key of 100,000 would end the stack, and one that holds itself has no end. */
+export const DEEPEST_LIST = 100;
+
+function encodeAt(key: unknown, depth: number): Uint8Array {
+  if (isJsonKey(key, depth)) return encoder.encode(JSON.stringify(key));
   switch (typeof key) {
     case "undefined":
       return Uint8Array.of(KEY_TAG.missing);
@@ -46,7 +53,8 @@ export function encodeGroupKey(key: unknown): Uint8Array {
   if (key instanceof Date) return tagged(KEY_TAG.date, encoder.encode(String(key.getTime())));
   if (key instanceof Uint8Array) return tagged(KEY_TAG.bytes, key);
   if (!Array.isArray(key)) throw unfit("an object");
-  return encodeList(key.map(encodeGroupKey));
+  if (depth === DEEPEST_LIST) throw unfit(`a list in lists more than ${DEEPEST_LIST} deep`);
+  return encodeList(Array.from(key, (item: unknown) => encodeAt(item, depth + 1)));
 }
 
 /** Encodes a list from its encoded items. */
@@ -142,10 +150,12 @@ export const KEY_TAG = { missing: 0, bigint: 1, date: 2, bytes: 3, list: 4, numb
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
-function isJsonKey(key: unknown): boolean {
+function isJsonKey(key: unknown, depth: number): boolean {
   if (key === null || typeof key === "string" || typeof key === "boolean") return true;
   if (typeof key === "number") return Number.isFinite(key);
-  return Array.isArray(key) && key.every(isJsonKey) && Object.keys(key).length === key.length;
+  if (!Array.isArray(key) || depth === DEEPEST_LIST) return false;
+  const isWhole = Object.keys(key).length === key.length;
+  return isWhole && key.every((item) => isJsonKey(item, depth + 1));
 }
 
 function tagged(tag: number, bytes: Uint8Array): Uint8Array {

@@ -12,7 +12,7 @@ export interface RecordMatcher {
   /**
    * The encoded key of a field of the last record, valid until the next one.
    *
-   * @throws `ERR_PARTD_KEY` for an object.
+   * @throws `ERR_PARTD_KEY` for what is not a key, with a message such as "has a number beyond …" unless it is an object.
    */
   key(field: number): Uint8Array;
   /** The kind of the field's value. */

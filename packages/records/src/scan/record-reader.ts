@@ -1,5 +1,4 @@
 import { isPartdError } from "@partd/core";
-import { BEYOND_DOUBLES } from "../json/json-number.js";
 import { encodeList } from "../key/group-key.js";
 import { type ByteBatch, VALUE_KIND } from "../records.js";
 import { RecordError } from "./record-error.js";
@@ -55,10 +54,8 @@ export class RecordReader {
       if (!isPartdError(cause, "ERR_PARTD_KEY")) throw cause;
       const fault = {
         offset: matcher.offsetOf(field),
-        what:
-          cause.message === BEYOND_DOUBLES
-            ? BEYOND_DOUBLES
-            : "has an object where its key should be",
+        // The matcher says of its own errors what the record has.
+        what: cause.message.startsWith("has ") ? cause.message : OBJECT_KEY,
       };
       this.error = RecordError.at(position, bytes, start, fault, "ERR_PARTD_KEY", cause);
     }
@@ -72,4 +69,5 @@ export class RecordReader {
   }
 }
 
+const OBJECT_KEY = "has an object where its key should be";
 const NO_KEY = new Uint8Array(0);

@@ -1,4 +1,5 @@
 import { PartdError } from "@partd/core";
+import { DEEPEST_LIST } from "@partd/records";
 
 /**
  * Writes values so that their bytes compare as the values do, one value behind the other: first by
@@ -16,7 +17,7 @@ export class OrderKeyWriter {
   /** @param descending turns the order round, but for `null` and missing values, which are last. */
   write(value: unknown, descending: boolean): void {
     const start = this.length;
-    this.#write(value);
+    this.#write(value, 0);
     if (!descending || value === null || value === undefined) return;
     // "a" would begin "a\0", and come before it also in this direction.
     if (typeof value === "string" || value instanceof Uint8Array) this.#byte(0);
@@ -25,7 +26,7 @@ export class OrderKeyWriter {
     for (let i = start + 1; i < this.length; i++) this.bytes[i] = 0xff - this.bytes[i]!;
   }
 
-  #write(value: unknown): void {
+  #write(value: unknown, depth: number): void {
     if (typeof value === "string") this.#text(KIND.text, Buffer.from(value));
     else if (typeof value === "number") {
       this.#byte(KIND.number);
@@ -42,8 +43,9 @@ export class OrderKeyWriter {
       this.#double(value.getTime());
     } else if (value instanceof Uint8Array) this.#text(KIND.bytes, value);
     else if (Array.isArray(value)) {
+      if (depth === DEEPEST_LIST) throw unorderable(value);
       this.#byte(KIND.list);
-      for (const item of value) this.#write(item);
+      for (const item of value) this.#write(item, depth + 1);
       this.#byte(0);
     } else throw unorderable(value);
   }
@@ -128,7 +130,8 @@ const EXACT = 0x80;
 const scratch = new DataView(new ArrayBuffer(8));
 
 function unorderable(value: unknown): PartdError {
-  const what = typeof value === "object" ? "an object" : `a ${typeof value}`;
+  const other = typeof value === "object" ? "an object" : `a ${typeof value}`;
+  const what = Array.isArray(value) ? `lists in lists more than ${DEEPEST_LIST} deep` : other;
   return new PartdError(
     "ERR_PARTD_KEY",
     `Records cannot be sorted by ${what}: sort by text, numbers, bigints, booleans, dates, bytes, null or lists of them.`,
