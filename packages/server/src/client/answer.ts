@@ -2,30 +2,33 @@ import { concatBytes } from "@partd/core/author";
 import { type MessageReader, malformed } from "../protocol/message-reader.js";
 import type { Answer } from "./request.js";
 
-/** The answer to a request that is carried out or not: there is nothing to read. */
-export class Acknowledged implements Answer {
-  readonly promise: Promise<void>;
+/** An answer that is waited for as a whole. */
+abstract class WholeAnswer<T> {
   readonly awaited = true;
-  #resolve!: () => void;
-  #reject!: (error: unknown) => void;
+  readonly promise: Promise<T>;
+  protected resolve!: (value: T) => void;
+  protected reject!: (error: unknown) => void;
 
   constructor() {
     this.promise = new Promise((resolve, reject) => {
-      this.#resolve = resolve;
-      this.#reject = reject;
+      this.resolve = resolve;
+      this.reject = reject;
     });
   }
+}
 
+/** The answer to a request that is carried out or not: there is nothing to read. */
+export class Acknowledged extends WholeAnswer<void> implements Answer {
   data(reader: MessageReader): void {
     if (reader.left > 0) throw malformed("an answer has values that were not asked for");
   }
 
   done(): void {
-    this.#resolve();
+    this.resolve();
   }
 
   failed(error: unknown): void {
-    this.#reject(error);
+    this.reject(error);
   }
 
   restart(): boolean {
@@ -34,22 +37,15 @@ export class Acknowledged implements Answer {
 }
 
 /** The answer to GET and POP: one value for each key. */
-export class ValuesAnswer implements Answer {
-  readonly promise: Promise<Uint8Array[]>;
-  readonly awaited = true;
+export class ValuesAnswer extends WholeAnswer<Uint8Array[]> implements Answer {
   readonly #count: number;
   #values: Uint8Array[] = [];
   /** What has come of a value whose last piece is still to come. */
   #pieces: Uint8Array[] = [];
-  #resolve!: (values: Uint8Array[]) => void;
-  #reject!: (error: unknown) => void;
 
   constructor(count: number) {
+    super();
     this.#count = count;
-    this.promise = new Promise((resolve, reject) => {
-      this.#resolve = resolve;
-      this.#reject = reject;
-    });
   }
 
   data(reader: MessageReader): void {
@@ -74,13 +70,13 @@ export class ValuesAnswer implements Answer {
     if (this.#values.length !== this.#count || this.#pieces.length > 0) {
       throw malformed("fewer values than were asked for");
     }
-    this.#resolve(this.#values);
+    this.resolve(this.#values);
   }
 
   failed(error: unknown): void {
     this.#values = [];
     this.#pieces = [];
-    this.#reject(error);
+    this.reject(error);
   }
 
   restart(): boolean {
@@ -91,20 +87,13 @@ export class ValuesAnswer implements Answer {
 }
 
 /** The answer to SIZES and COUNT: one number for each key, or one. */
-export class NumbersAnswer implements Answer {
-  readonly promise: Promise<readonly number[]>;
-  readonly awaited = true;
+export class NumbersAnswer extends WholeAnswer<readonly number[]> implements Answer {
   readonly #count: number;
   #numbers: number[] = [];
-  #resolve!: (numbers: readonly number[]) => void;
-  #reject!: (error: unknown) => void;
 
   constructor(count: number) {
+    super();
     this.#count = count;
-    this.promise = new Promise((resolve, reject) => {
-      this.#resolve = resolve;
-      this.#reject = reject;
-    });
   }
 
   data(reader: MessageReader): void {
@@ -119,11 +108,11 @@ export class NumbersAnswer implements Answer {
 
   done(): void {
     if (this.#numbers.length < this.#count) throw malformed("fewer numbers than were asked for");
-    this.#resolve(this.#numbers);
+    this.resolve(this.#numbers);
   }
 
   failed(error: unknown): void {
-    this.#reject(error);
+    this.reject(error);
   }
 
   restart(): boolean {

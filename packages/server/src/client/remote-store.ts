@@ -25,6 +25,7 @@ import {
   onAbort,
   runHolding,
   selectKeys,
+  sizesOf,
   streamedSize,
   toBatch,
 } from "@partd/core/author";
@@ -161,7 +162,9 @@ export abstract class RemoteStore implements Store {
   /** For authors: what `size` answers for each of `keys`. */
   async sizes(keys: readonly Key[], options: OperationOptions = {}): Promise<readonly number[]> {
     const known = await this.#sizes(keys, options);
-    return known ?? Promise.all(keys.map((key) => streamedSize(this, key, options)));
+    // Of an older server each value is streamed, a few at a time: each may have a megabyte on its way.
+    const size = (key: Key) => streamedSize(this, key, options);
+    return known ?? sizesOf({ size }, keys);
   }
 
   async withLock<T>(
