@@ -4,6 +4,7 @@ import type { Merge } from "../sort/merge.js";
 import { word } from "../sort/sorted-order.js";
 import { Sorter } from "../sort/sorter.js";
 import type { RecordCodec } from "../source/input.js";
+import { batchOfOne } from "../source/keyed-batch.js";
 import type { Chain } from "../spill/chain.js";
 import { ChainReader } from "../spill/chain-reader.js";
 import { sameBytes } from "../spill/same-bytes.js";
@@ -44,17 +45,9 @@ async function sortedByKey(workspace: Workspace, chain: Chain): Promise<Merge> {
   const reader = new ChainReader(workspace, chain, { consume: true });
   try {
     while (await reader.read()) {
-      const { bytes, keyStart, keyEnd, end } = reader;
-      await sorter.add({
-        count: 1,
-        bytes: bytes.subarray(keyEnd, end),
-        ends: Uint32Array.of(end - keyEnd),
-        keys: bytes,
-        keyStarts: Uint32Array.of(keyStart),
-        keyEnds: Uint32Array.of(keyEnd),
-        hashLow: Uint32Array.of(word(bytes, keyStart + 4, keyEnd)),
-        hashHigh: Uint32Array.of(word(bytes, keyStart, keyEnd)),
-      });
+      const { bytes, keyStart, keyEnd } = reader;
+      const [low, high] = [word(bytes, keyStart + 4, keyEnd), word(bytes, keyStart, keyEnd)];
+      await sorter.add(batchOfOne(reader, low, high));
     }
   } finally {
     await reader.close();

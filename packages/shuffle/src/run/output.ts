@@ -53,7 +53,7 @@ export class Output<T> implements AsyncIterable<T>, AsyncDisposable {
     }
     const running = this.#linked(start);
     this.#running = running;
-    return new Reading(running, this.#ending);
+    return new OutputIterator(running, this.#ending);
   }
 
   async *#linked<P>(start: Start<P>): AsyncGenerator<P> {
@@ -98,7 +98,7 @@ function closedEarly(): PartdError {
 }
 
 /** What the reader of a run holds. The end of a run that was ended early is an error for it. */
-class Reading<P> implements AsyncIterableIterator<P, undefined> {
+class OutputIterator<P> implements AsyncIterableIterator<P, undefined> {
   readonly #pieces: AsyncGenerator<P>;
   readonly #ending: AbortController;
   #waiting = 0;

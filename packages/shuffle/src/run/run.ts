@@ -20,7 +20,7 @@ export interface RunOptions {
   /**
    * Bytes of memory for records: resident memory stays below it and 150 MiB for all else, however much
    * there is to do. At least 1 MB. Default: a quarter of what the process may use.
-   * That holds for one long record, too, while it stays bytes; parsed, it takes what it takes. One that is longer than
+   * That holds for one long record, too, while it stays bytes, unless much data came before it (README); parsed, it takes what it takes. One that is longer than
    * `longestRecord()` is `ERR_PARTD_CORRUPT`. Where a sort gives several long ones in a row, there is one more in
    * memory: that which the caller has just read.
    */

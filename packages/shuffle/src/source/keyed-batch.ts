@@ -17,6 +17,32 @@ export interface KeyedBatch {
   readonly hashHigh: Uint32Array;
 }
 
+/** A frame: a key and its record behind it, in bytes that hold others, too. */
+export interface Frame {
+  readonly bytes: Uint8Array;
+  readonly keyStart: number;
+  readonly keyEnd: number;
+  readonly end: number;
+}
+
+/** One record as a batch, without a copy. */
+export function batchOfOne(
+  { bytes, keyStart, keyEnd, end }: Frame,
+  hashLow: number,
+  hashHigh: number,
+): KeyedBatch {
+  return {
+    count: 1,
+    bytes: bytes.subarray(keyEnd, end),
+    ends: Uint32Array.of(end - keyEnd),
+    keys: bytes,
+    keyStarts: Uint32Array.of(keyStart),
+    keyEnds: Uint32Array.of(keyEnd),
+    hashLow: Uint32Array.of(hashLow),
+    hashHigh: Uint32Array.of(hashHigh),
+  };
+}
+
 type Indices = readonly number[] | Uint32Array;
 
 /** Some records of a batch, by their indices. */

@@ -1,5 +1,5 @@
 import { releaseBytes } from "@partd/core/author";
-import { BatchWriter, type KeyedBatch } from "../source/keyed-batch.js";
+import { BatchWriter, batchOfOne, type KeyedBatch } from "../source/keyed-batch.js";
 import type { Block } from "./block.js";
 import { align, END_OF_BLOCK, HEADER_BYTES } from "./block.js";
 import type { Chain } from "./chain.js";
@@ -232,7 +232,7 @@ export class ChainReader {
         if (this.isOwn && bytes.length >= LONG_FRAME) {
           if (batch.count > 0) yield batch;
           batch.clear();
-          yield this.#alone();
+          yield batchOfOne(this, low, high);
           this.releaseFrame();
           continue;
         }
@@ -244,21 +244,6 @@ export class ChainReader {
       }
     }
     if (batch.count > 0) yield batch;
-  }
-
-  /** The present frame as a batch, without a copy. */
-  #alone(): KeyedBatch {
-    const { bytes, keyStart, keyEnd, end, low, high } = this;
-    return {
-      count: 1,
-      bytes: bytes.subarray(keyEnd, end),
-      ends: Uint32Array.of(end - keyEnd),
-      keys: bytes,
-      keyStarts: Uint32Array.of(keyStart),
-      keyEnds: Uint32Array.of(keyEnd),
-      hashLow: Uint32Array.of(low),
-      hashHigh: Uint32Array.of(high),
-    };
   }
 
   /** Gives back the blocks that were read ahead. The chain stays as it is. */

@@ -83,13 +83,13 @@ export class Scatter {
     onBatch: (records: number, bytes: number) => void,
   ): Promise<void> {
     // One of each for all parts: new memory for each part took as long as the scan.
-    const reading: Reading = { into: new Uint8Array(PART_BYTES) };
+    const kept: Kept = { into: new Uint8Array(PART_BYTES) };
     for (;;) {
       const number = turns.take();
       let part = parts[number];
       if (!part) return;
       for (;;) {
-        const outcome = await this.#part(part, number, reading, turns, onBatch);
+        const outcome = await this.#part(part, number, kept, turns, onBatch);
         if (outcome === "stopped") return;
         if (outcome === "done") break;
         part = { ...part, start: turns.startOf(part) };
@@ -104,12 +104,12 @@ export class Scatter {
   async #part(
     part: RecordsPart,
     number: number,
-    reading: Reading,
+    kept: Kept,
     turns: PartTurns,
     onBatch: (records: number, bytes: number) => void,
   ): Promise<"done" | "stopped" | "misplaced"> {
     const records = openPart(part);
-    reading.scanner ??= records.format.scanner(this.#fields);
+    kept.scanner ??= records.format.scanner(this.#fields);
     let isPlaced = false;
     let isPassed = false;
     const place = async () => {
@@ -118,10 +118,10 @@ export class Scatter {
       isPlaced = turns.startOf(part) === part.start;
       return isPlaced ? undefined : "misplaced";
     };
-    const options = { ...batchOptions({ limit: this.#limit }), into: reading.into };
+    const options = { ...batchOptions({ limit: this.#limit }), into: kept.into };
     try {
       for await (const batch of records.batches(options)) {
-        const scan = reading.scanner.scan(batch);
+        const scan = kept.scanner.scan(batch);
         const scattered = this.#scatter(scan, batch);
         const hindrance = await place();
         if (hindrance) return hindrance;
@@ -209,7 +209,7 @@ export class Scatter {
 }
 
 /** What is used again for each part. */
-interface Reading {
+interface Kept {
   readonly into: Uint8Array<ArrayBuffer>;
   scanner?: Scanner;
 }
