@@ -17,7 +17,6 @@ export function startWorker(): WorkerPort | undefined {
 /** @param onFailure called if the worker ends before it is loaded. */
 export function portOf(worker: Worker, onFailure: () => void): WorkerPort {
   let ready = false;
-  let ended = false;
   const port: WorkerPort = {
     post: (job, transfer) => worker.postMessage(job, transfer),
     onAnswer: () => {},
@@ -25,10 +24,10 @@ export function portOf(worker: Worker, onFailure: () => void): WorkerPort {
     end: () => void worker.terminate(),
     setBusy: (busy) => (busy ? worker.ref() : worker.unref()),
   };
-  const end = (cause: unknown) => {
-    if (ended) return;
-    ended = true;
+  let cause: unknown;
+  const end = (code: number) => {
     if (!ready) onFailure();
+    cause ??= new Error(`The worker ended with the exit code ${code}.`);
     port.onEnd(ready ? workerDied(cause) : undefined);
   };
   worker.on("message", (message: Answer | typeof READY) => {
@@ -36,11 +35,14 @@ export function portOf(worker: Worker, onFailure: () => void): WorkerPort {
     else port.onAnswer(message);
   });
   worker.on("messageerror", (error) => {
+    cause = error;
     void worker.terminate();
-    end(error);
   });
-  worker.on("error", end);
-  worker.on("exit", (code) => end(new Error(`The worker ended with the exit code ${code}.`)));
+  // An error may overtake READY, which came by another port; "exit" comes after both.
+  worker.on("error", (error) => {
+    cause = error;
+  });
+  worker.on("exit", end);
   worker.unref(); // After `on("message")`, which would keep the process alive.
   return port;
 }
