@@ -23,7 +23,7 @@ export type PartdErrorCode =
   /** A peer broke the wire protocol. */
   | "ERR_PARTD_PROTOCOL";
 
-/** The circumstances of an error: whichever of these are known. */
+/** The circumstances of an error, as far as they are known. */
 export interface PartdErrorContext {
   /** The key that was being read or written. */
   readonly key?: Key | undefined;
@@ -44,7 +44,8 @@ const brand: unique symbol = Symbol.for("@partd/core/error") as never;
 export class PartdError extends Error {
   override readonly name = "PartdError";
   readonly code: PartdErrorCode;
-  // An error has only the fields that say something, so that printing it shows no others.
+  // Only declared: fields without a value are not set, so that printing an error does not show
+  // them.
   declare readonly key: Key | undefined;
   declare readonly offset: number | undefined;
   declare readonly path: string | undefined;

@@ -1,8 +1,8 @@
 import { PartdError } from "./errors.js";
 
 /**
- * Each option's name, so that none is left out, and its type or values where {@link takeOptions} is
- * to see to them: `{ memory: true, fsync: "boolean", order: ["asc", "desc"] }`.
+ * The name of each option, complete by type, with the type or values that {@link takeOptions}
+ * checks: `{ memory: true, fsync: "boolean", order: ["asc", "desc"] }`. `true` stands for no check.
  */
 export type OptionNames<T> = { readonly [N in keyof Required<T>]: OptionType };
 
@@ -10,8 +10,8 @@ type OptionType = true | keyof typeof TYPES | readonly (string | number)[];
 
 /**
  * @param call the function, as its callers write it: `"sort"`.
- * @throws `ERR_PARTD_VALUE` for options that are not an object, and for one whose name is none of these, with the
- *   nearest. Options that are `undefined` are passed over.
+ * @throws `ERR_PARTD_VALUE` if `options` is not an object, or has an option with none of these
+ *   names; the message suggests the nearest. An option that is `undefined` is ignored.
  */
 export function checkOptionNames<T>(call: string, options: T, names: OptionNames<T>): void {
   const known = Object.keys(names);
@@ -25,12 +25,13 @@ export function checkOptionNames<T>(call: string, options: T, names: OptionNames
 }
 
 /**
- * The options of a constructor, as they stand now.
+ * Checks and copies the options of a constructor.
  *
  * @param call as for {@link checkOptionNames}: `"new FileStore"`.
- * @param isSubclass whether there may be other options, which a subclass passes on with these:
- *   `new.target !== FileStore`. They are left out.
- * @throws `ERR_PARTD_VALUE` as {@link checkOptionNames} does, and for an option of another type or value.
+ * @param isSubclass `new.target !== FileStore`: a subclass may pass its own options along with
+ *   these. They are not checked or copied.
+ * @throws `ERR_PARTD_VALUE` as {@link checkOptionNames} does, and for an option of another type or
+ *   value.
  */
 export function takeOptions<T extends object>(
   call: string,
@@ -76,7 +77,7 @@ function isOfType(value: unknown, type: Exclude<OptionType, true>): boolean {
   return typeof value === type && value !== null;
 }
 
-/** An argument that will not do, for a message: short, whatever it is. */
+/** Describes a wrong argument in a message, briefly whatever it is. */
 export function describeArgument(value: unknown): string {
   if (typeof value === "string") {
     return JSON.stringify(value.length > 100 ? `${value.slice(0, 100)}…` : value);
@@ -96,14 +97,14 @@ function checkObject(call: string, options: unknown, known: readonly string[]): 
 }
 
 /**
- * The name among `names` that `typed` was most likely meant to be: the one fewest edits away, and
- * none where more than two in five characters would have to change. Of two as near the one that
- * begins alike; where none is near, the first that holds what was typed, or begins it.
+ * The name among `names` that `typed` was most likely meant to be: the one fewest edits away, if no
+ * more than two in five characters differ. A tie goes to the name with the same beginning. If no
+ * name is near, the first that contains `typed` or is a prefix of it.
  */
 export function nearest(typed: string, names: Iterable<string>): string | undefined {
   const wanted = typed.toLowerCase();
   let best: string | undefined;
-  // Of a name of one letter, no other one is a slip of the hand.
+  // A name of one letter is never taken for a misspelling of another.
   let fewest = Math.min(wanted.length, Math.max(1, Math.floor(wanted.length * 0.4)) + 1);
   for (const name of names) {
     if (Math.abs(name.length - wanted.length) > fewest) continue;
@@ -125,7 +126,9 @@ function first(names: Iterable<string>, part: string): string | undefined {
   return undefined;
 }
 
-/** Edits between two texts, where swapping neighbours is one (optimal string alignment). */
+/**
+ * The optimal string alignment distance: edits between two texts, where swapping neighbours is one.
+ */
 function distance(a: string, b: string): number {
   let older: number[] = [];
   let old = Array.from({ length: b.length + 1 }, (_, j) => j);

@@ -6,7 +6,7 @@ export interface SerializedError {
   readonly name: string;
   readonly message: string;
   readonly stack?: string | undefined;
-  /** Of a `PartdError` its own code, of another error what that has, such as `"ENOSPC"`. */
+  /** The code of a `PartdError`, or the one another error has, such as `"ENOSPC"`. */
   readonly code?: string | undefined;
   /** As `encodeKey` writes it. */
   readonly key?: string | undefined;
@@ -17,8 +17,8 @@ export interface SerializedError {
 }
 
 /**
- * Makes plain data of an error, for another thread or process: of an error itself `structuredClone`
- * keeps the message and the cause, and drops `code`, `key` and all else.
+ * Makes plain data of an error, for another thread or process. `structuredClone` of an error keeps
+ * the message and the cause, but drops `code`, `key` and the like.
  *
  * @example
  * parentPort.postMessage({ error: serializeError(error) });
@@ -27,7 +27,9 @@ export function serializeError(error: unknown): SerializedError {
   return serialize(error, 0);
 }
 
-/** What {@link serializeError} was given: a `PartdError` again, its causes too. */
+/**
+ * Makes an error from what {@link serializeError} returned: a `PartdError` again, its causes too.
+ */
 export function deserializeError(data: SerializedError): Error {
   const { name, message, stack, code, key, offset, path, address } = data;
   const cause = data.cause && deserializeError(data.cause);
@@ -60,5 +62,5 @@ function serialize(error: unknown, depth: number): SerializedError {
   };
 }
 
-/** Causes of causes, one of which may be its own. */
+/** The most nested causes: an error may be its own cause. */
 const DEEPEST = 10;

@@ -1,9 +1,9 @@
 /**
- * Calls `listener` once when `signal` is aborted, unless the function that this answers is called
- * before. All listeners of a signal share one registration: a signal that is passed to many calls
- * would look each one up in a list of all, and warn of a leak at the eleventh.
+ * Calls `listener` once when `signal` is aborted, unless the returned function is called before.
+ * All listeners of a signal share one registration, because an `EventTarget` searches its list at
+ * each addition, and Node warns of a leak at the eleventh.
  *
- * @param signal not aborted yet: nothing is called for what is past.
+ * @param signal not aborted yet: an abort in the past does not call the listener.
  */
 export function onAbort(signal: AbortSignal, listener: () => void): () => void {
   let listeners = waiting.get(signal);
@@ -33,7 +33,7 @@ export async function unlessAborted<T>(
   signal: AbortSignal | undefined,
 ): Promise<T> {
   if (!signal) return promise;
-  promise.catch(() => {}); // It may fail when no one waits for it any more.
+  promise.catch(() => {}); // It may fail after the caller has given up.
   signal.throwIfAborted();
   let forget = () => {};
   const aborted = new Promise<never>((_, reject) => {

@@ -2,9 +2,9 @@ import type { OperationOptions } from "../store/store.js";
 import { WaitQueue } from "./wait-queue.js";
 
 /**
- * Lets any number of shared operations run at once, or one exclusive operation alone, in the order
- * in which they asked. An exclusive one that waits holds back the shared ones behind it, so that
- * none waits for ever. Within one process only.
+ * Runs any number of shared operations at once, or one exclusive operation alone, in the order in
+ * which they asked. A waiting exclusive operation holds back the shared ones behind it, so none
+ * starves. It works within one process only.
  */
 export class Gate {
   /** Shared operations under way, or -1 while an exclusive one is. */
@@ -15,7 +15,7 @@ export class Gate {
     if (this.#running >= 0 && this.#waiting.size === 0) this.#running++;
     else await this.#wait("shared", options?.signal);
     try {
-      options?.signal?.throwIfAborted(); // It may be, since we were let in.
+      options?.signal?.throwIfAborted(); // It may have been aborted since it was admitted.
       return await operation();
     } finally {
       this.#running--;
@@ -27,7 +27,7 @@ export class Gate {
     if (this.#running === 0 && this.#waiting.size === 0) this.#running = -1;
     else await this.#wait("exclusive", options?.signal);
     try {
-      options?.signal?.throwIfAborted(); // It may be, since we were let in.
+      options?.signal?.throwIfAborted(); // It may have been aborted since it was admitted.
       return await operation();
     } finally {
       this.#running = 0;
@@ -35,7 +35,7 @@ export class Gate {
     }
   }
 
-  /** When one leaves the line, the one behind it may have waited for nothing else. */
+  /** If an aborted waiter was all that held back the one behind it, that one is admitted now. */
   #wait(mode: Mode, signal: AbortSignal | undefined): Promise<void> {
     return this.#waiting.wait(mode, signal, () => this.#admit());
   }

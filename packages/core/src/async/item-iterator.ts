@@ -7,9 +7,9 @@ export interface BetweenItems<T> {
 }
 
 /**
- * The items of batches one by one. As an `async function*` with a loop gives them, but for a third of
- * its time an item, which is most of the time of listing small values: one that is at hand costs a promise.
- * Calls that overlap get their items in order.
+ * Yields the items of batches one by one, like an `async function*` with a loop but in a third of
+ * the time: an item at hand costs one promise. This was most of the time of listing small values.
+ * Overlapping calls get their items in order.
  */
 export class ItemIterator<T> implements AsyncIterableIterator<T, void, undefined> {
   readonly #batches: AsyncIterator<readonly T[], unknown, undefined>;
@@ -41,7 +41,7 @@ export class ItemIterator<T> implements AsyncIterableIterator<T, void, undefined
   }
 
   return(): Promise<IteratorResult<T, void>> {
-    // A batch that is waited for may not be needed any more: batches that can be left in mid-wait are told now.
+    // Tell batches that can stop while they are awaited: nobody needs the next one.
     if (this.#waiting > 0) Promise.resolve(this.#batches.return?.()).catch(() => {});
     return this.#inTurn(() => this.#end());
   }
@@ -84,7 +84,7 @@ export class ItemIterator<T> implements AsyncIterableIterator<T, void, undefined
     return { value: undefined, done: true };
   }
 
-  /** The rest of a batch is left out. */
+  /** Drops the rest of the current batch. */
   #forget(): void {
     const given = this.#at;
     const batch = this.#batch;
@@ -93,7 +93,7 @@ export class ItemIterator<T> implements AsyncIterableIterator<T, void, undefined
     if (given > 0) this.#leave?.(batch[given - 1] as T);
   }
 
-  /** Runs a step when those of earlier calls are done. */
+  /** Runs `step` when the steps of earlier calls are done. */
   async #inTurn<R>(step: () => Promise<R>): Promise<R> {
     this.#waiting++;
     const before = this.#last;

@@ -12,7 +12,7 @@ export class Pace {
     return (++this.#rounds & 31) === 0 && this.isOver;
   }
 
-  /** The same, read from the clock each time: for rounds that may be long. */
+  /** The same, with a reading of the clock each time: for rounds that may be long. */
   get isOver(): boolean {
     return this.elapsed > SLICE_MS;
   }
@@ -22,7 +22,10 @@ export class Pace {
     return performance.now() - this.#since;
   }
 
-  /** Resolves in the next turn; loops that share a pace rest together, and share what follows. */
+  /**
+   * Resolves in the next turn of the event loop. Loops that share a pace rest together and share
+   * the time slice that follows.
+   */
   rest(): Promise<void> {
     this.#resting ??= new Promise<void>(nextTurn).then(() => {
       this.#since = performance.now();

@@ -1,14 +1,13 @@
 import { onAbort } from "./abort.js";
 
 /**
- * Waits in line, first in, first out. One whose signal is aborted leaves the line from where it
- * stands.
+ * A first-in, first-out queue of waits. A wait whose signal is aborted leaves from where it stands.
  */
 export class WaitQueue<T = void> {
   #waits: Wait<T>[] = [];
-  /** Index of the first: `shift()` of a long array moves all that is left. */
+  /** Index of the first wait: `shift()` would move the rest of a long array. */
   #start = 0;
-  /** Waits behind `start` that were aborted. */
+  /** Aborted waits behind `#start`. */
   #aborted = 0;
 
   /** How many wait. */
@@ -16,15 +15,15 @@ export class WaitQueue<T = void> {
     return this.#waits.length - this.#start - this.#aborted;
   }
 
-  /** What the first in line waits with; nothing if no one waits. */
+  /** The item of the first wait; `undefined` if the queue is empty. */
   get first(): T | undefined {
     return this.#front()?.item;
   }
 
   /**
-   * Resolves or rejects when the caller of `take` resolves or rejects the wait.
+   * Resolves or rejects when the caller of `take` does that to the returned wait.
    *
-   * @param left called when the signal is aborted first, before the promise rejects.
+   * @param left called if the signal is aborted first, before the promise rejects.
    */
   wait(item: T, signal?: AbortSignal, left?: () => void): Promise<void> {
     if (signal?.aborted) return Promise.reject(signal.reason);
@@ -56,14 +55,14 @@ export class WaitQueue<T = void> {
     });
   }
 
-  /** Takes the first out of the line, for the caller to resolve or reject. */
+  /** Takes the first wait out of the queue, for the caller to resolve or reject. */
   take(): Taken<T> | undefined {
     const wait = this.#front();
     if (wait) this.#advance();
     return wait;
   }
 
-  /** Resolves all that wait now. */
+  /** Resolves all present waits. */
   resolveAll(): void {
     for (let wait = this.take(); wait; wait = this.take()) wait.resolve();
   }
@@ -88,7 +87,10 @@ export class WaitQueue<T = void> {
     this.#start = 0;
   }
 
-  /** Behind one that waits long, ever new ones may come and give up: they keep no memory. */
+  /**
+   * Drops aborted waits once they are half of the array: behind one long wait, many may come and
+   * give up.
+   */
   #closeUp(): void {
     if (2 * this.#aborted < this.#waits.length) return;
     this.#waits = this.#waits.slice(this.#start).filter((wait) => !wait.isAborted);
@@ -97,7 +99,7 @@ export class WaitQueue<T = void> {
   }
 }
 
-/** A wait that has left the line. */
+/** A wait that has left the queue. */
 export interface Taken<T> {
   readonly item: T;
   readonly resolve: () => void;

@@ -1,6 +1,6 @@
 /**
- * Whether the enumerable properties of an array are its items: no fields beside them, no holes, and no
- * item that is not enumerable. Names of items come first, in order.
+ * Whether the enumerable properties of an array are exactly its items: no other fields, no holes,
+ * no item that is not enumerable. `Object.keys` lists indices first, in order.
  */
 export function hasItemsAlone(array: readonly unknown[]): boolean {
   const names = Object.keys(array);

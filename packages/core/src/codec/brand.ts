@@ -1,17 +1,17 @@
 /**
- * Says of which built-in class an object is that keeps content beside its properties, as in
- * `"a Map"`; `undefined` for any other object. Codecs ask this of what looks like a record: neither
- * prototype nor tag tells, as a program can take a Map's prototype away.
+ * The built-in class of an object that keeps content beside its properties, as in `"a Map"`;
+ * `undefined` for any other object. Codecs call this for what looks like a record: neither the
+ * prototype nor the tag proves the class, since a program can change a Map's prototype.
  */
 export function brandOf(object: object): string | undefined {
-  // A Proxy of a typed array only inherits.
+  // A Proxy of a typed array is no view, but it inherits from TypedArray.
   if (ArrayBuffer.isView(object) || object instanceof TypedArray) return "a typed array";
   return types === undefined ? brandByTrial(object) : brandByType(object, types);
 }
 
 const TypedArray = Object.getPrototypeOf(Uint8Array) as abstract new () => object;
 
-/** Of `node:util`, where the runtime has it. */
+/** `node:util`'s, where the runtime has it. */
 const types = (globalThis as { process?: NodeProcess }).process?.getBuiltinModule?.(
   "node:util",
 ).types;
@@ -22,7 +22,7 @@ interface NodeProcess {
 
 type Types = Readonly<Record<(typeof TYPES)[number][1], (object: object) => boolean>>;
 
-/** A hundred nanoseconds for all of them. */
+/** Takes a hundred nanoseconds for all of them. */
 const TYPES = [
   ["a Map", "isMap"],
   ["a Set", "isSet"],
@@ -42,8 +42,8 @@ function brandByType(object: object, types: Types): string | undefined {
 }
 
 /**
- * The same by methods that throw for an object of another class, as a browser has nothing else. Each
- * takes 4 µs, so that only objects without properties are tried.
+ * The same for browsers, by methods that throw for an object of another class. Each takes 4 µs, so
+ * only objects without properties are tried.
  */
 function brandByTrial(object: object): string | undefined {
   if (Object.keys(object).length > 0) return undefined;

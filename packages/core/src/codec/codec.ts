@@ -2,13 +2,13 @@
 export interface Codec<V> {
   /** For error messages: `"json"`, `"snappy"`. */
   readonly name: string;
-  /** The bytes for one appended value. Throws where the value cannot be carried. */
+  /** Returns the bytes of one appended value. Throws if the codec cannot carry the value. */
   encode(value: V): Uint8Array | Promise<Uint8Array>;
   /**
-   * The value that `encode` gave these bytes for. Throws where they are of no such value.
-   * `bytes` belongs to the codec: the answer may be a view of it.
+   * Returns the value that `encode` was given. Throws if these bytes encode no value. The codec may
+   * return a view of `bytes`.
    */
   decode(bytes: Uint8Array): V | Promise<V>;
-  /** One value from those appended to a key, in order. `join([])` is the value of an absent key. */
+  /** Joins the values appended to a key, in order. `join([])` is the value of an absent key. */
   join(values: V[]): V;
 }

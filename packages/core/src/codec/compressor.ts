@@ -11,8 +11,8 @@ export interface Compressor {
   readonly name: string;
   compress(bytes: Uint8Array): Uint8Array | Promise<Uint8Array>;
   /**
-   * The bytes that were compressed, as an array of their own. Throws where `bytes` are damaged, cut
-   * short or of another format, and calls {@link checkDecodedSize} before it allocates more than
+   * Returns the uncompressed bytes in an array of their own. Throws if `bytes` are damaged, cut
+   * short or of another format. Must call {@link checkDecodedSize} before it allocates more than
    * `maxDecodedBytes`.
    */
   decompress(bytes: Uint8Array, maxDecodedBytes: number): Uint8Array | Promise<Uint8Array>;
@@ -21,23 +21,23 @@ export interface Compressor {
 /** Options that every compression takes. */
 export interface CompressorOptions extends EncodeOptions {
   /**
-   * The most bytes that one frame, the bytes of one append, may decode to. A few kilobytes can be
-   * made to decode to gigabytes: more than this is refused with `ERR_PARTD_CODEC`, before memory is
-   * taken for it. Default 2^30, one gibibyte; `Infinity` for no limit.
+   * The most bytes that one frame, the bytes of one append, may decode to. A few kilobytes may claim to
+   * be gigabytes: a larger frame is refused with `ERR_PARTD_CODEC` before memory is allocated for it.
+   * Default 2^30, one gibibyte; `Infinity` for no limit.
    */
   readonly maxDecodedBytes?: number | undefined;
 }
 
-/** For the names of a compression's own options beside them. */
+/** The names of these options, for a compression to add its own to. */
 export const COMPRESSOR_OPTIONS: OptionNames<CompressorOptions> = {
   ...ENCODE_OPTIONS,
   maxDecodedBytes: true,
 };
 
 /**
- * The codec from bytes to bytes of a compression.
+ * Makes the codec from bytes to bytes of a compression.
  *
- * @throws `ERR_PARTD_VALUE` if the limit is no positive number.
+ * @throws `ERR_PARTD_VALUE` if `maxDecodedBytes` is not a positive number.
  */
 export function compressorCodec(
   compressor: Compressor,
@@ -63,7 +63,7 @@ export function compressorCodec(
   };
 }
 
-/** @throws `ERR_PARTD_CODEC` where a frame decodes to more bytes than is allowed. */
+/** @throws `ERR_PARTD_CODEC` if a frame decodes to more than `maxDecodedBytes`. */
 export function checkDecodedSize(decodedBytes: number, maxDecodedBytes: number): void {
   if (decodedBytes <= maxDecodedBytes) return;
   throw new PartdError(
@@ -73,9 +73,9 @@ export function checkDecodedSize(decodedBytes: number, maxDecodedBytes: number):
 }
 
 /**
- * What an engine that begins later makes of bytes, as a promise.
+ * Compresses with an engine that reads its input after the call has returned.
  *
- * @throws `ERR_PARTD_VALUE` where the memory of the bytes was meanwhile detached or resized.
+ * @throws `ERR_PARTD_VALUE` if the memory of `bytes` was detached or resized meanwhile.
  */
 export async function compressLater(
   bytes: Uint8Array,
@@ -90,7 +90,7 @@ export async function compressLater(
   );
 }
 
-/** @throws `ERR_PARTD_VALUE` unless the option is an integer from `min` to `max`. */
+/** @throws `ERR_PARTD_VALUE` unless `value` is an integer from `min` to `max`. */
 export function checkIntegerOption(name: string, value: number, min: number, max: number): number {
   if (Number.isInteger(value) && value >= min && value <= max) return value;
   throw new PartdError(
@@ -101,7 +101,9 @@ export function checkIntegerOption(name: string, value: number, min: number, max
 
 const DEFAULT_MAX_DECODED_BYTES = 2 ** 30;
 
-/** One piece that has its memory to itself needs no copy, which at 1 MiB is a tenth of the work. */
+/**
+ * A single piece that fills its buffer is returned without a copy, a tenth of the work at 1 MiB.
+ */
 function joinBytes(pieces: Uint8Array[]): Uint8Array {
   const [first] = pieces;
   return first && pieces.length === 1 && first.byteLength === first.buffer.byteLength

@@ -4,11 +4,11 @@ import { isPromise } from "../async/promise.js";
 import type { Frame } from "./frame.js";
 
 /**
- * The values of frames in their order, as many decoded ahead of the one that is waited for as are
- * let. A decoder that answers at once is never ahead: it would only hold memory.
+ * Yields the values of frames in order, and decodes up to `concurrency` of them ahead of the one
+ * being awaited. A synchronous decoder never runs ahead, which would only hold memory.
  *
- * An error comes after the values before it. Whoever leaves early waits for a frame that is being
- * read, and then no more are; what is being decoded is let go.
+ * An error comes after the values before it. If the consumer leaves early, `return()` waits for a
+ * frame that is being read, and no more are read; the results of running decoders are ignored.
  */
 export async function* decodeAhead<V>(
   open: () => AsyncGenerator<Frame, void, undefined>,
@@ -66,20 +66,22 @@ export async function* decodeAhead<V>(
     bytes += byteLength;
   }
 
-  /** Async, so that the error of a bad frame comes when its turn does. */
+  /** Async, so that the error of a bad frame is raised in its turn. */
   async function begin(framed: Frame): Promise<V> {
     return decode(framed);
   }
 }
 
-/** Encoded bytes at which no more frames are read ahead; a frame may be larger. */
+/**
+ * While more encoded bytes than these are ahead, no further frame is read. One frame may be larger.
+ */
 const MAX_AHEAD_BYTES = 4 * 2 ** 20;
 
 /** A value that is being decoded. */
 class Ahead<V> {
   readonly decoded: Promise<V>;
   readonly byteLength: number;
-  /** Resolves, also where the value cannot be decoded. */
+  /** Resolves when the value is decoded, or cannot be. */
   readonly done: Promise<void>;
   settled = false;
 
@@ -95,9 +97,9 @@ class Ahead<V> {
 
 /** A frame that is being read. */
 class Reading {
-  /** What came of it. */
+  /** The frame, or why it could not be read; `undefined` until `done` has resolved. */
   next: IteratorResult<Frame, void> | Failure | undefined;
-  /** Resolves, also where it fails. */
+  /** Resolves when the frame was read, or could not be. */
   readonly done: Promise<void>;
 
   constructor(frames: AsyncGenerator<Frame, void, undefined>) {

@@ -28,7 +28,7 @@ export interface EncodeOptions {
   readonly concurrency?: number | undefined;
 }
 
-/** For the names of a codec's own options beside them. */
+/** The names of these options, for a codec to add its own to. */
 export const ENCODE_OPTIONS: OptionNames<EncodeOptions> = { concurrency: true };
 
 /**
@@ -38,7 +38,7 @@ export const ENCODE_OPTIONS: OptionNames<EncodeOptions> = { concurrency: true };
  * @example new Encode(new Dict(), jsonCodec())
  */
 export class Encode<V> extends Decorator<V, Encode<V>> {
-  /** What the store below prefers: see `LowerStore`. */
+  /** The preference of the store below: see `LowerStore`. */
   readonly batchBytes: number | undefined;
   readonly #codec: Codec<V>;
   readonly #concurrency: number;
@@ -56,12 +56,12 @@ export class Encode<V> extends Decorator<V, Encode<V>> {
     this.#concurrency = checkConcurrency(taken.concurrency ?? 8);
   }
 
-  /** Of a compression the values are bytes, and of another codec they are not. */
+  /** False for a compression, whose values are bytes. */
   get holdsValues(): boolean {
     return !isBytes(this.#codec.join([]));
   }
 
-  /** @throws `ERR_PARTD_CODEC` where the codec cannot carry a value; nothing is appended then. */
+  /** @throws `ERR_PARTD_CODEC` if the codec cannot carry a value; then nothing is appended. */
   override async append(data: Entries<V>, options?: OperationOptions): Promise<void> {
     const { keys, values } = columnsOf(data);
     await this._calls.shared(async () => {
@@ -76,8 +76,8 @@ export class Encode<V> extends Decorator<V, Encode<V>> {
   }
 
   /**
-   * Yields the values as they were appended, one by one. Those of an asynchronous codec are decoded
-   * ahead, up to `concurrency` of them and up to about 4 MiB of frames.
+   * Yields the values as they were appended. With an asynchronous codec up to `concurrency` of
+   * them, and up to about 4 MiB of frames, are decoded ahead.
    */
   override stream(key: Key, options?: GetOptions): AsyncGenerator<V, void, undefined> {
     return decodeAhead(
@@ -96,7 +96,10 @@ export class Encode<V> extends Decorator<V, Encode<V>> {
     }, options);
   }
 
-  /** A value of more than `longest` bytes comes as values joined from its frames, some at a time. */
+  /**
+   * A value of more than `longest` bytes comes in several entries, each joined from some of its
+   * frames.
+   */
   override async *entries(
     options: EntriesOptions = {},
   ): AsyncGenerator<readonly [Key, V], void, undefined> {
@@ -152,13 +155,13 @@ export class Encode<V> extends Decorator<V, Encode<V>> {
     }
   }
 
-  /** The frames of all keys are decoded side by side: most keys may have only one. */
+  /** Decodes the frames of all keys side by side, because most keys may have only one frame. */
   async #decodeAll(
     keys: readonly Key[],
     raw: Uint8Array[],
     options: OperationOptions | undefined,
   ): Promise<V[]> {
-    /** How many frames there are up to the end of each key. */
+    /** How many frames there are up to the end of each key's value. */
     const ends: number[] = [];
     const decoded = await this.#map(framesOf(), options, (framed) => this.#decode(framed));
     return keys.map((key, i) => this.#join(key, decoded.slice(ends[i - 1] ?? 0, ends[i])));
@@ -167,7 +170,7 @@ export class Encode<V> extends Decorator<V, Encode<V>> {
       let count = 0;
       for (const [i, key] of keys.entries()) {
         const value = raw[i] as Uint8Array;
-        raw[i] = DECODED; // Its memory may go while the others are decoded.
+        raw[i] = DECODED; // Lets its memory go while the others are decoded.
         for (const framed of eachFrame(value, key)) {
           count++;
           yield framed;
@@ -233,8 +236,9 @@ export class Encode<V> extends Decorator<V, Encode<V>> {
   }
 
   /**
-   * `items.map(work)` where `work` may be asynchronous, with a bounded number under way. Work that
-   * answers at once costs no promise, so a synchronous codec runs as fast as a plain loop.
+   * `items.map(work)` for `work` that may be asynchronous, with at most `concurrency` calls under
+   * way. A synchronous result costs no promise, so a synchronous codec runs as fast as a plain
+   * loop.
    */
   async #map<T, U>(
     items: Iterable<T>,
@@ -258,10 +262,10 @@ export class Encode<V> extends Decorator<V, Encode<V>> {
           options?.signal?.throwIfAborted();
         }
       } finally {
-        over = true; // Or the answer is known: the others stop too.
+        over = true; // Done or failed: the other workers stop.
       }
     };
-    // The next one only while there is work for it: a synchronous codec is done by the first.
+    // A synchronous codec is done within the first worker, so no second one is started.
     const workers: Promise<void>[] = [];
     while (!over && workers.length < this.#concurrency) workers.push(worker());
     await Promise.all(workers);
@@ -308,13 +312,16 @@ function checkConcurrency(concurrency: number): number {
   );
 }
 
-/** Entries that are decoded at once, so that an asynchronous codec has work to do side by side. */
+/**
+ * Limits of the entries that are decoded together, so that an asynchronous codec can work side by
+ * side.
+ */
 const TOGETHER_BYTES = 1 << 18;
 const TOGETHER_KEYS = 256;
 
 const DECODED = new Uint8Array(0);
 
-/** What is not bytes has no length, and would be framed as nothing. */
+/** Anything else has no `byteLength`, and would be framed as nothing. */
 function frameOf(encoded: Uint8Array): Uint8Array {
   if (!isBytes(encoded)) throw new TypeError("it did not encode to a Uint8Array.");
   return frame(encoded);

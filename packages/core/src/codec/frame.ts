@@ -6,8 +6,8 @@ import { allocateBytes, concatBytes } from "../memory/bytes.js";
 export const FRAME_HEADER = 8;
 
 /**
- * The bytes as one frame, ready to be appended: the format of Python's `partd.utils.frame`. Bytes that
- * have headroom are framed where they lie and become part of the frame; others are copied.
+ * Makes one frame of the bytes, ready to be appended: the format of Python's `partd.utils.frame`.
+ * Bytes with headroom are framed in place and become part of the frame; others are copied.
  */
 export function frame(bytes: Uint8Array): Uint8Array {
   const { byteLength } = bytes;
@@ -21,8 +21,8 @@ export function frame(bytes: Uint8Array): Uint8Array {
 }
 
 /**
- * Memory for the bytes that a codec encodes, with headroom: room in front for the header of a frame,
- * which saves {@link frame} a copy. As in `allocateBytes`, every byte is yet to be set.
+ * Allocates memory for bytes that a codec encodes, with headroom: room in front for the header of a
+ * frame, which saves {@link frame} a copy. As with `allocateBytes`, the caller must set every byte.
  */
 export function allocateEncoded(byteLength: number): Uint8Array {
   return byteLength < LEAST_WITH_HEADROOM
@@ -31,8 +31,9 @@ export function allocateEncoded(byteLength: number): Uint8Array {
 }
 
 /**
- * A view of all but the first 8 bytes, which the codec leaves free for the frame's header. The codec
- * gives the array away: `frame` writes the header into it, and a store may keep it.
+ * Returns a view of all but the first 8 bytes, which the codec has left free for the frame's
+ * header. The codec gives the array away: `frame` writes the header into it, and a store may keep
+ * it.
  */
 export function behindHeadroom(bytes: Uint8Array): Uint8Array {
   const encoded = bytes.subarray(FRAME_HEADER);
@@ -42,10 +43,12 @@ export function behindHeadroom(bytes: Uint8Array): Uint8Array {
 
 /** Encoded bytes with headroom that is not used yet. */
 const headroom = new WeakSet<Uint8Array>();
-/** To remember fewer bytes takes longer than to copy them. */
+/** For fewer bytes the WeakSet costs more than the copy. */
 const LEAST_WITH_HEADROOM = 1024;
 
-/** A frame's bytes, whose they are, and where its header begins in the key's value. */
+/**
+ * The encoded bytes of a frame, the key they belong to, and where its header begins in the value.
+ */
 export interface Frame {
   readonly bytes: Uint8Array;
   readonly key: Key;
@@ -53,15 +56,15 @@ export interface Frame {
 }
 
 /**
- * The frames of a whole value, as views of it.
+ * Splits a whole value into frames, which are views of it.
  *
- * @throws `ERR_PARTD_CORRUPT` where the last frame is cut short.
+ * @throws `ERR_PARTD_CORRUPT` if the last frame is cut short.
  */
 export function splitFrames(value: Uint8Array, key: Key): Frame[] {
   return [...eachFrame(value, key)];
 }
 
-/** The same one by one, for a value of more frames than are split at one go. */
+/** The same one by one, for values of very many frames. */
 export function* eachFrame(value: Uint8Array, key: Key): Generator<Frame, void, undefined> {
   for (let offset = 0; offset < value.byteLength; ) {
     if (value.byteLength - offset < FRAME_HEADER) throw cutShort(key, offset);
@@ -74,9 +77,9 @@ export function* eachFrame(value: Uint8Array, key: Key): Generator<Frame, void, 
 }
 
 /**
- * The frames of a value that arrives in pieces of any size; holds one frame at a time.
+ * Yields the frames of a value that arrives in pieces of any size; holds one frame at a time.
  *
- * @throws `ERR_PARTD_CORRUPT` where the last frame is cut short.
+ * @throws `ERR_PARTD_CORRUPT` if the last frame is cut short.
  */
 export async function* streamFrames(
   pieces: AsyncIterable<Uint8Array>,
@@ -103,12 +106,12 @@ export async function* streamFrames(
 }
 
 /**
- * No frame was ever longer. A longer length means that these are not frames, but plain text, say: the
- * error comes before the whole value is gathered in search of the end.
+ * A longer length means that these are not frames but, say, plain text. Refusing it early saves
+ * gathering the whole value in search of the frame's end.
  */
 const LONGEST = 2 ** 40;
 
-/** Bytes that came in pieces, taken from the front in other lengths. */
+/** Bytes that arrive in pieces and are taken from the front in other lengths. */
 class PieceQueue {
   #pieces: Uint8Array[] = [];
   byteLength = 0;
@@ -119,7 +122,7 @@ class PieceQueue {
     this.byteLength += piece.byteLength;
   }
 
-  /** A view where the bytes lie within one piece, else a copy. */
+  /** Returns a view if the bytes lie within one piece, else a copy. */
   take(byteLength: number): Uint8Array {
     const taken: Uint8Array[] = [];
     let missing = byteLength;
@@ -144,13 +147,13 @@ class PieceQueue {
 
 function writeLength(bytes: Uint8Array, length: number): void {
   for (let i = 0, rest = length; i < FRAME_HEADER; i++, rest = Math.floor(rest / 256)) {
-    bytes[i] = rest; // All eight: the memory may not have been cleared.
+    bytes[i] = rest; // All eight bytes: the memory may not have been cleared.
   }
 }
 
 /**
- * Up to 2^64; above 2^53 inexact, which is past the end of any value all the same. Without a
- * `DataView`, whose making costs more than the frame's own view where frames are small.
+ * Up to 2^64; inexact above 2^53, which is past the end of any value anyway. It uses no `DataView`,
+ * which would cost more than the view of a small frame.
  */
 function readLength(bytes: Uint8Array, offset: number): number {
   return readWord(bytes, offset) + readWord(bytes, offset + 4) * 2 ** 32;

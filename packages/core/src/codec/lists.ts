@@ -1,9 +1,9 @@
-/** The items of all lists in one, in time that grows with their sum: how a codec of lists joins. */
+/** Concatenates lists in time linear in their total length: how a codec of lists joins. */
 export function joinLists<T>(lists: readonly T[][]): T[] {
   if (lists.length === 1) return lists[0] as T[];
   let length = 0;
   for (const list of lists) length += list.length;
-  // Of its full length at once: `push` takes three times as long, `concat` of many lists far longer.
+  // Preallocated: `push` takes three times as long, and `concat` of many lists far longer.
   const joined = length < MOST_AT_ONCE ? new Array<T>(length) : [];
   let next = 0;
   for (const list of lists) {
@@ -12,5 +12,5 @@ export function joinLists<T>(lists: readonly T[][]): T[] {
   return joined;
 }
 
-/** V8 makes a hash table of an array that begins with more. */
+/** V8 makes a hash table of an array that is created longer than this. */
 const MOST_AT_ONCE = 2 ** 25;

@@ -1,7 +1,7 @@
 /**
- * Where in a value that a codec refuses the refused part stands, as in `[2].delay`: found by asking
- * of each part whether it is refused by itself, so that encoders need not keep track of where they
- * are. Empty for the value itself.
+ * Finds the part of a value that a codec refuses, and returns the path to it, as in `[2].delay`;
+ * empty for the value itself. It tries each part by itself, so that encoders need not track their
+ * position.
  *
  * @param isRefused whether the codec refuses this value alone.
  */
@@ -17,7 +17,7 @@ export function placeOf(value: unknown, isRefused: (part: unknown) => boolean): 
   return place;
 }
 
-/** What is nested deeper is refused for its depth: the beginning says enough. */
+/** A part nested deeper is refused for its depth: the beginning of the path is enough. */
 const MAX_STEPS = 20;
 
 type Step = readonly [step: string, part: unknown];
@@ -28,7 +28,7 @@ function firstRefused(value: unknown, isRefused: (part: unknown) => boolean): St
       if (step[1] === UNREADABLE || isRefused(step[1])) return step;
     }
   } catch {
-    // Its parts cannot be listed, as those of a revoked proxy.
+    // The parts cannot be listed, for example those of a revoked proxy.
   }
   return undefined;
 }
@@ -49,7 +49,7 @@ function stepsInto(value: unknown): Iterable<Step> {
   return Object.keys(value).map((name) => [stepTo(name), read(value, name)] as const);
 }
 
-/** The items that exist, then the first hole: an array may have 2^32 - 1 of those and little else. */
+/** Yields the items that exist, then the first hole: an array may have up to 2^32 - 1 holes. */
 function* stepsIntoArray(array: readonly unknown[]): Generator<Step> {
   const names = Object.keys(array);
   for (const name of names) {

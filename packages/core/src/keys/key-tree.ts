@@ -3,16 +3,16 @@ import type { Values } from "../store/store.js";
 import { encodeKey, type Key, type KeyTree } from "./keys.js";
 
 /**
- * The keys of a tree, left to right, encoded.
+ * Lists the encoded keys of a tree, left to right.
  *
- * @throws `ERR_PARTD_KEY` for what is not a key, and for lists that are nested 1,000 deep, as one that
- *   holds itself is.
+ * @throws `ERR_PARTD_KEY` for what is not a key, and for lists nested 1,000 deep or inside
+ *   themselves.
  */
 export function flattenKeys(tree: KeyTree): string[] {
   return listKeys(tree).map(encodeKey);
 }
 
-/** The same, as they are. */
+/** The same keys, not encoded. */
 export function listKeys(tree: KeyTree): Key[] {
   const keys: Key[] = [];
   visit(tree, 0);
@@ -35,7 +35,7 @@ export function listKeys(tree: KeyTree): Key[] {
 
 const MAX_DEPTH = 1_000;
 
-/** The same lists, so that what the caller does to theirs while we wait changes no answer. */
+/** Copies the lists, so that a caller who changes them during a call does not change its answer. */
 export function copyTree<const K extends KeyTree>(tree: K): K {
   return copy(tree) as K;
 
@@ -44,7 +44,7 @@ export function copyTree<const K extends KeyTree>(tree: K): K {
   }
 }
 
-/** `values` in the shape of `tree`: the inverse of {@link flattenKeys}. */
+/** Gives `values` the shape of `tree`: the inverse of {@link flattenKeys}. */
 export function nestValues<K, V>(tree: K, values: readonly V[]): Values<K, V> {
   let next = 0;
   return build(tree) as Values<K, V>;

@@ -14,7 +14,7 @@ export class Tuple {
   readonly parts: readonly string[];
   readonly [brand] = true;
 
-  /** {@link tuple} from a list: for more parts than a call can take. */
+  /** Makes a {@link tuple} from a list, for more parts than a call can have arguments. */
   constructor(parts: readonly (string | number)[]) {
     if (parts.length < 2) {
       throw new PartdError(
@@ -68,13 +68,13 @@ export function sameKey(a: Key, b: Key): boolean {
 }
 
 /**
- * The one text form of a key, which every store uses: distinct keys have distinct texts, and each
- * text is a relative path of plain names that stays inside a directory.
+ * Encodes a key to the one text form that every store uses. Distinct keys have distinct texts, and
+ * each text is a relative path of plain names that stays inside a directory.
  *
- * Bytes of `-_.() A-Z a-z 0-9` stand as they are and every other byte of the UTF-8 text is `%XX`;
- * a tuple's parts are joined by `/`. An empty part is `%`. A dot is escaped where the name would
- * otherwise be `.` or `..`, or one that stores keep for themselves (`.partd…`, `.lock`).
- * For keys of plain characters this is the file name that Python's partd uses.
+ * Bytes of `-_.() A-Z a-z 0-9` stand as they are and every other byte of the UTF-8 text is `%XX`; a
+ * tuple's parts are joined by `/`. An empty part is `%`. A dot is escaped where the name would
+ * otherwise be `.` or `..`, or one that stores keep for themselves (`.partd…`, `.lock`). For keys
+ * of plain characters this is the file name that Python's partd uses.
  *
  * @throws `ERR_PARTD_KEY` if `key` is not a key, or holds a lone surrogate.
  */
@@ -88,9 +88,9 @@ export function encodeKey(key: Key): string {
 }
 
 /**
- * The key that {@link encodeKey} gave this text for.
+ * Decodes a text that {@link encodeKey} made.
  *
- * @throws `ERR_PARTD_KEY` if there is none.
+ * @throws `ERR_PARTD_KEY` if no key has this text.
  */
 export function decodeKey(text: string): Key {
   if (PLAIN.test(text)) return text;
@@ -101,8 +101,8 @@ export function decodeKey(text: string): Key {
 }
 
 /**
- * The key whose last part is followed by `term`: `"x"` becomes `"x.dtype"`, and
- * `tuple("a", "x")` becomes `tuple("a", "x.dtype")`. Names a companion of a value.
+ * Appends `term` to the last part of a key, to name a companion of its value: `"x"` becomes
+ * `"x.dtype"`, and `tuple("a", "x")` becomes `tuple("a", "x.dtype")`.
  */
 export function suffixKey(key: Key, term: string): Key {
   if (typeof key === "string") return key + term;
@@ -117,7 +117,7 @@ export function describeKey(key: Key): string {
   return text.length <= 120 ? text : `${text.slice(0, 100)}… (${text.length} characters)`;
 }
 
-/** Most keys: nothing to escape, and no dot in front. Kept apart because it is a hot path. */
+/** Matches most keys: nothing to escape, no dot in front. This is the fast path. */
 const PLAIN = /^[-_() A-Za-z0-9][-_.() A-Za-z0-9]*$/;
 const SAFE = /^[-_.() A-Za-z0-9]*$/;
 const UNSAFE_RUN = /[^-_.() A-Za-z0-9]+/g;
@@ -181,11 +181,11 @@ function describeValue(value: unknown): string {
 }
 
 /**
- * The same text in memory of its own, for a key that is kept: V8 cuts short texts out of a long one
- * without copying, and such a key would keep the whole of it alive.
+ * Copies a text that is kept: V8 slices a long string without copying, and such a slice would keep
+ * the whole of it alive.
  */
 export function keptText(text: string): string {
-  // Shorter ones are copied when they are cut. Encoded keys are ASCII.
+  // V8 copies shorter slices anyway. Encoded keys are ASCII.
   if (text.length < SHORTEST_SLICE) return text;
   if (text.length > MOST_CODES) return copyLong(text);
   const codes = new Array<number>(text.length);
@@ -202,5 +202,5 @@ function copyLong(text: string): string {
 }
 
 const SHORTEST_SLICE = 13;
-/** Arguments of one call. */
+/** The most arguments of one call. */
 const MOST_CODES = 4096;

@@ -12,16 +12,16 @@ import {
 } from "./slab.js";
 
 /**
- * Memory for values that grow by appending: each is a chain of extents cut from large slabs, so
- * that a million small appends are bytes in a few blocks and not a million objects. What is freed
- * is joined with its free neighbour (a buddy allocator) and used again before more is taken.
+ * Memory for values that grow by appending. Each value is a chain of extents cut from large slabs,
+ * so a million small appends are bytes in a few blocks and not a million objects. Freed extents are
+ * merged with free neighbours (a buddy allocator) and used again before more memory is taken.
  */
 export class Arena {
-  /** Slabs of ours and, among them, arrays that were given away to us. */
+  /** Our slabs and, among them, adopted arrays. */
   #slabs: (Slab | AdoptedBuffer | undefined)[] = [];
-  /** How many of them are ours. */
+  /** How many of `#slabs` are ours. */
   #own = 0;
-  /** Bytes of the others, and the places they have left. */
+  /** Bytes of the adopted arrays, and the free places in `#slabs`. */
   #given = 0;
   #places: number[] = [];
   /** The first free extent of each size class. */
@@ -33,17 +33,17 @@ export class Arena {
     return this.#own * SLAB_MEMORY + this.#given;
   }
 
-  /** Bytes of that in use: the chains' extents with the room left in their last ones. */
+  /** Bytes of the memory in use: the chains' extents, including the room left in the last ones. */
   get used(): number {
     return this.#usedGranules * GRANULE_MEMORY + this.#given;
   }
 
   /**
-   * Adds `bytes` to the end of `chain`: a copy or, if they are `owned`, it may be they themselves. A
-   * chain that cannot grow is left as it was.
+   * Adds `bytes` to the end of `chain`. They are copied; if they are `owned`, large ones may be
+   * kept. If memory cannot be had, the chain is left as it was.
    */
   append(chain: Chain, bytes: Uint8Array, owned = false): void {
-    // Most appends: they fit, and a view of a part would cost more than the copy.
+    // Most appends fit, and a `subarray` would cost more than the copy.
     if (bytes.byteLength <= chain.room) {
       chain.add(bytes);
       return;
@@ -91,8 +91,8 @@ export class Arena {
   }
 
   /**
-   * Cuts the first `length` bytes off `chain`. Answers the first of the extents that are not part
-   * of it any longer, linked one to the next, for {@link release}: until then they keep their bytes.
+   * Cuts the first `length` bytes off `chain`. Returns the first of the extents that no longer
+   * belong to it, linked one to the next, for {@link release}; they keep their bytes until then.
    */
   cut(chain: Chain, length: number): number {
     const freed = chain.first;
@@ -102,7 +102,7 @@ export class Arena {
     while (extent !== NONE) {
       const slab = this.#slab(extent);
       const capacity = slab.capacity(extent);
-      // The last extent goes, with the room in it, if nothing is left in the chain.
+      // If nothing is left in the chain, the last extent goes too, with its free room.
       if (left < capacity && length < chain.length) break;
       left -= capacity;
       last = extent;
@@ -121,7 +121,9 @@ export class Arena {
     return freed;
   }
 
-  /** Frees `extent` and those linked to it. Answers the bytes of memory that were in use for them. */
+  /**
+   * Frees `extent` and those linked to it. Returns how many bytes of memory were in use for them.
+   */
   release(extent: number): number {
     const before = this.used;
     for (let next = extent; next !== NONE; ) {
@@ -144,7 +146,9 @@ export class Arena {
     return bytes;
   }
 
-  /** Views of the first `length` bytes of `chain`, in order: valid until they are cut and released. */
+  /**
+   * Views of the first `length` bytes of `chain`, in order. They are valid until cut and released.
+   */
   *views(chain: Chain, length = chain.length): Generator<Uint8Array, void, undefined> {
     let left = length;
     let skip = chain.skip;
@@ -163,7 +167,7 @@ export class Arena {
     let at = offset;
     let left = length;
     let { skip } = chain;
-    // As `views`, but a generator takes half as long as the copy.
+    // The same loop as in `views`: the generator would add half the time of the copy.
     for (let extent = chain.first; left > 0; ) {
       const slab = this.#slab(extent);
       const start = slab.start(extent) + skip;
@@ -176,15 +180,19 @@ export class Arena {
     }
   }
 
-  /** Extents grow with the chain, to an eighth of it or more, so its last one idles little memory. */
+  /**
+   * Adds an extent of an eighth of the chain or more, so that little memory idles in the last
+   * extent.
+   */
   #extend(chain: Chain, missing: number): void {
-    // Half of a short one: it would be extended twice as often, which takes as long as 5 appends.
+    // A short chain grows by half: at a quarter it would be extended twice as often, and extending
+    // takes as long as 5 appends.
     const grown = chain.length / (chain.length < SHORT ? 2 : 4);
     const extent = this.#take(Math.max(classFor(missing), classWithin(grown)));
     this.#add(chain, extent, this.#slab(extent).capacity(extent));
   }
 
-  /** The bytes from `start` on become an extent, if they are many and most of their memory. */
+  /** Makes an extent of the bytes from `start` on, if they are many and most of their buffer. */
   #adopt(chain: Chain, bytes: Uint8Array, start: number): boolean {
     const { buffer } = bytes;
     const rest = bytes.byteLength - start;
@@ -213,7 +221,7 @@ export class Arena {
     this.#end(chain, extent, room);
   }
 
-  /** `last` becomes the last extent of `chain`, with so much room left in it. */
+  /** Makes `last` the last extent of `chain`, with `room` bytes left in it. */
   #end(chain: Chain, last: number, room: number): void {
     chain.last = last;
     chain.room = room;
@@ -223,11 +231,13 @@ export class Arena {
     }
     const slab = this.#slab(last);
     chain.block = slab.bytes;
-    // Where there is no room it does not matter, and might be more than 2 GiB.
+    // Without room it is not used, and might exceed 2 GiB.
     chain.end = room === 0 ? 0 : slab.start(last) + slab.capacity(last) - room;
   }
 
-  /** An extent of the class, or a smaller one rather than let memory grow while much is free. */
+  /**
+   * Returns an extent of the wanted class, or a smaller one if much memory is free in small pieces.
+   */
   #take(wanted: number): number {
     let size = wanted;
     while (size < CLASSES && this.#free[size] === NONE) size++;
@@ -268,7 +278,7 @@ export class Arena {
     this.#link(slab, extent, size);
   }
 
-  /** Puts `extent` at the front of its class's list of free ones. */
+  /** Puts `extent` at the front of its class's free list. */
   #link(slab: Slab, extent: number, size: number): void {
     const next = this.#free[size] as number;
     slab.setFree(extent, size);
@@ -295,7 +305,7 @@ export class Arena {
     this.#link(slab, place * GRANULES, CLASSES - 1);
   }
 
-  /** Nothing is in use: gives the memory back. */
+  /** Gives all memory back. Nothing may be in use. */
   #reset(): void {
     this.#slabs = [];
     this.#own = 0;
@@ -314,20 +324,20 @@ const NO_BLOCK = new Uint8Array(0);
 export class Chain {
   first = NONE;
   last = NONE;
-  /** Bytes of the first extent that were cut off. */
+  /** Bytes at the start of the first extent that were cut off. */
   skip = 0;
-  /** Bytes that the last extent can still take. */
+  /** Free bytes in the last extent. */
   room = 0;
   /** Bytes in all. */
   length = 0;
   /**
-   * Where the next byte goes: kept here because to find it through the slab's tables at every
-   * append doubles the time that appending 100 bytes takes.
+   * Where the next byte goes. Kept here, because finding it through the slab's tables doubles the
+   * time of appending 100 bytes.
    */
   block = NO_BLOCK;
   end = 0;
 
-  /** Adds bytes for which there is room. */
+  /** Adds bytes that fit into `room`. */
   add(bytes: Uint8Array): void {
     this.block.set(bytes, this.end);
     this.end += bytes.byteLength;
@@ -336,9 +346,9 @@ export class Chain {
   }
 }
 
-/** Memory grows when no more than this part of it is free, in whatever pieces. */
+/** Memory grows only if no more than this fraction of it (1 / 16) is free, in whatever pieces. */
 const SPARE_PART = 16;
-/** Of a chain, in bytes. */
+/** Chains below this many bytes are short. */
 const SHORT = 8192;
-/** Of an array, in bytes: to make an extent of it costs as much as to copy a tenth. */
+/** Arrays from this many bytes on are adopted: that costs as much as copying a tenth of these. */
 const LARGE = 262_144;

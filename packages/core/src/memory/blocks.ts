@@ -7,16 +7,18 @@ import { Ranks, toNextRank } from "./ranks.js";
 import { NONE } from "./slab.js";
 
 /**
- * Values in memory, by encoded key: what `Dict` is made of. Everything here is done at once, so
- * there are no half-done appends to see. Small appends become bytes in large blocks, and the
- * values are at all times in order of size.
+ * The values of a store in memory, by encoded key. All methods are synchronous, so no half-done
+ * append is visible. Small appends become bytes in large blocks, and the values are always ranked
+ * by size.
  */
 export class Blocks {
   readonly #arena = new Arena();
   readonly #keys = new KeyTable();
   readonly #chains = new Chains(this.#arena);
   readonly #ranks = new Ranks();
-  /** How far each value has been cut, counted from what had been appended in all when it began. */
+  /**
+   * Bytes cut off each value so far, counted from the total appended when the value was created.
+   */
   #cuts: number[] = [];
   readonly #loans = new Map<Value, Loans>();
   #byteLength = 0;
@@ -40,14 +42,16 @@ export class Blocks {
   }
 
   /**
-   * Bytes of memory in use: blocks, with the room left in them, and what it costs to know each key
-   * (an estimate). Not counted is what is kept only for streams that were opened before it was cut.
+   * Bytes of memory in use: blocks, including the room left in them, and an estimate of the cost of
+   * each key. Extents that only older streams still read are not counted.
    */
   get footprint(): number {
     return this.#arena.used - this.#lent + this.#bookkeeping;
   }
 
-  /** Bytes by which the footprint may grow with `batch`, at most a quarter of each value aside. */
+  /**
+   * Bytes by which the footprint may grow with `batch`, apart from up to a quarter of each value.
+   */
   cost(batch: Batch): number {
     let cost = batch.byteLength;
     for (const key of batch.keys) if (this.#keys.find(key) === ABSENT) cost += keyCost(key);
@@ -69,8 +73,8 @@ export class Blocks {
   }
 
   /**
-   * A count that grows by each byte that is cut off a value: when it has reached
-   * `cutCount(value) + length(value)` of now, all that the value has now is gone from here.
+   * A count that grows by each byte that is cut off a value. Once it reaches the present
+   * `cutCount(value) + length(value)`, all present bytes of the value are gone.
    */
   cutCount(value: Value): number {
     return this.#cuts[value] ?? Number.POSITIVE_INFINITY;
@@ -112,12 +116,15 @@ export class Blocks {
       }
       throw error;
     }
-    // Once for all: a sum kept up with each key takes a sixth of the time.
+    // One addition a batch: a sum kept up with each key takes a sixth of the time.
     this.#byteLength += byteLength;
     this.#appended += byteLength;
   }
 
-  /** The first `length` bytes of a value, where they lie: valid until they are cut or removed. */
+  /**
+   * Views of the first `length` bytes of a value. They are valid until the bytes are cut or
+   * removed.
+   */
   views(value: Value, length = this.length(value)): Uint8Array[] {
     return [...this.#arena.views(this.#chains.take(value), length)];
   }
@@ -133,7 +140,7 @@ export class Blocks {
     return bytes;
   }
 
-  /** Fixes a value as it stands: its memory is kept, whatever is cut or removed, until `end`. */
+  /** Fixes a value as it stands. Its memory is kept until `end`, even if it is cut or removed. */
   lend(value: Value): Loan {
     const views = this.views(value);
     const loans = this.#loans.get(value) ?? new Loans();
@@ -154,7 +161,7 @@ export class Blocks {
     };
   }
 
-  /** Keeps a value out of `largest` until some of it is cut or it is let go. */
+  /** Keeps a value out of `largest` until it is cut or let go. */
   hold(value: Value): void {
     this.#ranks.remove(value);
   }
@@ -251,24 +258,26 @@ export class Blocks {
   }
 }
 
-/** The number of a value of {@link Blocks}: its own until it has no bytes any more. */
+/**
+ * The number of a value in {@link Blocks}. It may be given to another value once it has no bytes.
+ */
 export type Value = number;
 
-/** A value as it stood at one moment, in pieces that are the reader's own. */
+/** A value as it stood at one moment, in pieces that are copied as they are read. */
 export interface Loan extends Iterable<Uint8Array> {
   end(): void;
 }
 
 class Loans {
   count = 0;
-  /** Extents that were cut off meanwhile: the first of each run. */
+  /** The first extent of each run that was cut off meanwhile. */
   readonly kept: number[] = [];
 }
 
 /**
- * What a key takes beyond its bytes and text: 80 bytes in typed arrays, which double as they fill,
- * and a string. The collector lets several dead strings gather for each live one. Measured under
- * Node 20 with keys that come and go on a busy machine.
+ * The cost of a key besides its bytes and text: 80 bytes in typed arrays, which double as they
+ * fill, and a string, of which several dead ones may await collection for each live one. Measured
+ * under Node 20 with keys that come and go on a busy machine.
  */
 const KEY_BYTES = 300;
 

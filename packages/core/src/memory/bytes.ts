@@ -2,7 +2,7 @@ import { PartdError } from "../errors.js";
 import { isBytes } from "../store/batch.js";
 import type { GetOptions } from "../store/store.js";
 
-/** The pieces end to end, in memory of their own. */
+/** Concatenates the pieces in memory of their own. */
 export function concatBytes(
   pieces: readonly Uint8Array[],
   allocate: (byteLength: number) => Uint8Array = allocateBytes,
@@ -19,10 +19,10 @@ export function concatBytes(
 }
 
 /**
- * An array of its own whose bytes are yet to be set, every one: under Node they are what its memory
- * held before. To clear 1 MiB takes as long as to fill it.
+ * Allocates an array with memory of its own. The caller must set every byte: under Node they hold
+ * what the memory held before, because clearing 1 MiB takes as long as filling it.
  *
- * @throws `ERR_PARTD_VALUE` where the runtime cannot hold so many bytes in one piece.
+ * @throws `ERR_PARTD_VALUE` if the runtime cannot hold so many bytes in one piece.
  */
 export function allocateBytes(byteLength: number): Uint8Array<ArrayBuffer> {
   try {
@@ -38,7 +38,7 @@ export function allocateBytes(byteLength: number): Uint8Array<ArrayBuffer> {
 }
 
 /**
- * Memory for a value that is read: from `allocate`, if the caller gave that to `get`.
+ * Memory for a value to be read into: from `allocate`, if the caller of `get` has passed that.
  *
  * @throws `ERR_PARTD_VALUE` if it has another length.
  */
@@ -52,15 +52,15 @@ export function memoryFor(byteLength: number, { allocate }: GetOptions): Uint8Ar
   );
 }
 
-/** Node's way to memory that is not cleared, and is not part of a pool. */
+/** Node's way to memory that is neither cleared nor part of a pool. */
 const unset = (
   globalThis as { Buffer?: { allocUnsafeSlow?(size: number): Uint8Array<ArrayBuffer> } }
 ).Buffer?.allocUnsafeSlow;
 const WORTH_IT = 4096;
 
 /**
- * Gives the memory of a large array back at once, where garbage would linger: the array is empty from then on, as
- * are all views of its buffer.
+ * Frees the memory of a large array now, instead of at some later garbage collection. The array and
+ * all other views of its buffer become empty.
  */
 export function releaseBytes({ buffer }: Uint8Array<ArrayBuffer>): void {
   const { transfer } = buffer as { transfer?: (byteLength: number) => ArrayBuffer };
@@ -68,7 +68,7 @@ export function releaseBytes({ buffer }: Uint8Array<ArrayBuffer>): void {
     transfer.call(buffer, 0);
     return;
   }
-  // Before Node 22: it goes with a message that no one receives.
+  // Before Node 22: transfer it in a message that no one receives.
   const { port1, port2 } = new MessageChannel();
   port1.postMessage(buffer, [buffer]);
   port1.close();

@@ -2,12 +2,11 @@ import { type Arena, Chain } from "./arena.js";
 import { NONE } from "./slab.js";
 
 /**
- * The chains of an {@link Arena} by number. Each is a row of one typed array, a line of the
- * processor's cache: an append to one of 200,000 keys takes 2.1 µs, where with an array for each field
- * it took 2.4.
+ * The chains of an {@link Arena} by number. Each is a row of one typed array, which is one cache
+ * line: an append to one of 200,000 keys takes 2.1 µs, and 2.4 with an array for each field.
  */
 export class Chains {
-  /** Numbers of double precision: an array that was given away may be longer than 2 GiB. */
+  /** Doubles, because an adopted array may be longer than 2 GiB. */
   #rows = new Float64Array(0);
   readonly #arena: Arena;
   readonly #chain = new Chain();
@@ -20,7 +19,7 @@ export class Chains {
     return this.#rows[number * ROW + LENGTH] as number;
   }
 
-  /** Makes the chain of that number an empty one. */
+  /** Makes the chain of this number empty. */
   clear(number: number): void {
     if (number * ROW >= this.#rows.length) this.#grow(Math.max(64, 2 * number));
     const row = number * ROW;
@@ -30,8 +29,8 @@ export class Chains {
   }
 
   /**
-   * Adds bytes if that is easy, as it is for most appends; answers whether it was. Else nothing has
-   * happened, and it takes an `append` and an `ease`.
+   * Adds bytes if they fit into what `ease` has marked, as most do. Returns false if not, and adds
+   * nothing: then call `append`, and `ease` again.
    */
   add(number: number, bytes: Uint8Array): boolean {
     const rows = this.#rows;
@@ -55,14 +54,14 @@ export class Chains {
     }
   }
 
-  /** Marks the next `length` bytes as easy to add, or as many as there is room for. */
+  /** Marks the next `length` bytes, or as many as there is room for, to be added by `add`. */
   ease(number: number, length: number): void {
     const rows = this.#rows;
     const row = number * ROW;
     rows[row + EASY] = (rows[row + END] as number) + Math.min(rows[row + ROOM] as number, length);
   }
 
-  /** The chain as an object, the same one each time, to be put back if it was changed. */
+  /** Loads a chain into an object, the same one each time. Call `put` if it was changed. */
   take(number: number): Chain {
     const rows = this.#rows;
     const row = number * ROW;
@@ -101,18 +100,18 @@ export class Chains {
   }
 }
 
-/** Of a row. */
+/** The fields of a row. */
 const FIRST = 0;
 const LAST = 1;
-/** Bytes of the first extent that were cut off. */
+/** Bytes at the start of the first extent that were cut off. */
 const SKIP = 2;
-/** Bytes that the last extent can still take. */
+/** Free bytes in the last extent. */
 const ROOM = 3;
 /** Where the next byte goes, in the block of the last extent. */
 const END = 4;
-/** Up to where bytes may be added with nothing else to do: see `ease`. */
+/** Up to where `add` may write without a check: see `ease`. */
 const EASY = 5;
-/** Bytes in all. */
+/** Total bytes. */
 const LENGTH = 6;
-/** Numbers of a row, 64 bytes together. */
+/** Numbers in a row: 64 bytes. */
 const ROW = 8;

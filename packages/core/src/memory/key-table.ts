@@ -1,20 +1,20 @@
 import { keptText } from "../keys/keys.js";
 
 /**
- * Numbers for keys, from 0 up; those of keys that are gone are used again. A hash table over typed
- * arrays: in a `Map`, and with an object for each, a million keys of a few bytes would take three
- * times the memory, and the collector far longer.
+ * Assigns numbers to keys, from 0 up, and uses those of removed keys again. It is a hash table over
+ * typed arrays: with a `Map` and an object for each, a million short keys would take three times
+ * the memory, and far longer garbage collections.
  */
 export class KeyTable {
   /** Number to key. */
   #names: (string | undefined)[] = [];
   /** Number to the hash of its key. */
   #hashes = new Int32Array(LEAST);
-  /** Open addressing with linear probing, at most half full: numbers, or `ABSENT`. */
+  /** Open addressing with linear probing, at most half full: a key's number, or `ABSENT`. */
   #places = new Int32Array(2 * LEAST).fill(ABSENT);
   #free: number[] = [];
   #size = 0;
-  /** The number found last, and whether it was the one behind that found before. */
+  /** The number found last, and whether it was the successor of the one found before. */
   #found = ABSENT;
   #isInOrder = true;
 
@@ -25,9 +25,9 @@ export class KeyTable {
 
   /** The number of a key, or `ABSENT`. */
   find(key: string): number {
-    // Batches often hold the same keys in the same order, and then a look at the one that came next
-    // before saves the hash: two thirds of the time of finding it. Not where
-    // the last key came in no order: with very many keys the look is two cache misses.
+    // Batches often hold the same keys in the same order: trying the successor first saves the
+    // hash, two thirds of the time. It is not tried if the last key was out of order, because with
+    // very many keys each try is two cache misses.
     const next = this.#found + 1 < this.#names.length ? this.#found + 1 : 0;
     if (this.#isInOrder && this.#names[next] === key) {
       this.#found = next;
@@ -62,12 +62,12 @@ export class KeyTable {
     return this.#names[number] as string;
   }
 
-  /** Takes a number from its key. */
+  /** Removes the key of a number, which may then be given to another key. */
   remove(number: number): void {
     const mask = this.#places.length - 1;
     let hole = (this.#hashes[number] as number) & mask;
     while (this.#places[hole] !== number) hole = (hole + 1) & mask;
-    // Those behind it close up, unless they would come before their own place.
+    // Close the gap: move up the keys behind it, unless that would put them before their own place.
     for (let place = (hole + 1) & mask; ; place = (place + 1) & mask) {
       const other = this.#places[place] as number;
       if (other === ABSENT) break;
@@ -118,10 +118,10 @@ export const ABSENT = -1;
 
 const LEAST = 64;
 
-/** Secret, so that no one can choose keys that all fall into one place. */
+/** Secret, so that no one can choose keys that collide. */
 const SEED = Math.floor(Math.random() * 2 ** 32) | 0;
 
-/** Multiply and fold, character by character, with a final mix: keys are short. */
+/** Multiply and fold, character by character, with a final mix. Keys are short. */
 function hashOf(key: string): number {
   let hash = SEED;
   for (let i = 0; i < key.length; i++)

@@ -1,7 +1,7 @@
-/** The values that were used last, up to so many bytes in all: a cache. */
+/** A cache of the most recently used values, up to a total number of bytes. */
 export class LastUsed<K, V> {
   readonly #mostBytes: number;
-  /** The one that was used longest ago is the first. */
+  /** In order of last use, the oldest first. */
   readonly #kept = new Map<K, Kept<V>>();
   #bytes = 0;
 
@@ -10,7 +10,7 @@ export class LastUsed<K, V> {
     this.#mostBytes = mostBytes;
   }
 
-  /** In bytes, as {@link keep} was given them. */
+  /** The sum of what {@link keep} was given. */
   get byteLength(): number {
     return this.#bytes;
   }
@@ -27,7 +27,9 @@ export class LastUsed<K, V> {
     return kept.value;
   }
 
-  /** Keeps a value in place of an earlier one; those used longest ago make room for it. */
+  /**
+   * Keeps a value, in place of an earlier one of this key, and evicts the least recently used ones.
+   */
   keep(key: K, value: V, byteLength: number): void {
     this.delete(key);
     if (byteLength > this.#mostBytes) return;

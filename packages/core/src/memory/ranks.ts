@@ -1,7 +1,7 @@
 /**
- * Lists by length, each for a quarter of a power of two, so that the largest of any number of
- * values (to within a fifth) are found at once. A value that grows changes lists four times while
- * its length doubles, and each time costs a few assignments.
+ * Ranks numbered values by length: one linked list for each quarter of a power of two, so the
+ * largest value (to within a fifth) is found at once. A growing value changes lists four times
+ * while its length doubles, at a few assignments each.
  */
 export class Ranks {
   readonly #first = new Int32Array(RANKS).fill(NO_ONE);
@@ -15,7 +15,7 @@ export class Ranks {
     return this.#rank[number] !== UNRANKED;
   }
 
-  /** Makes known a value that is in no list. */
+  /** Registers a value, in no list yet. */
   add(number: number): void {
     if (number >= this.#rank.length) this.#grow(Math.max(64, 2 * number));
     this.#rank[number] = UNRANKED;
@@ -33,7 +33,7 @@ export class Ranks {
     this.#last[rank] = number;
   }
 
-  /** Puts a value whose length has changed into another list, if it is in one and has to. */
+  /** Moves a value to another list if it is in one and its new length demands that. */
   update(number: number, length: number): void {
     const rank = this.#rank[number];
     if (rank === rankOf(length) || rank === UNRANKED) return;
@@ -81,7 +81,7 @@ const UNRANKED = -1;
 const NO_ONE = -1;
 const RANKS = 31 * 4;
 
-/** How many bytes more put a value of that length into the next list, or fewer. */
+/** How far a value of this length may grow before it changes lists, or less. */
 export function toNextRank(length: number): number {
   if (length < 4 || length > 0x3fffffff) return 1;
   const quarter = 1 << (29 - Math.clz32(length));

@@ -1,6 +1,9 @@
 import { allocateBytes } from "./bytes.js";
 
-/** An extent is known by the number of its first granule, counted through all slabs. */
+/**
+ * A block of memory that is divided into extents. An extent is known by the number of its first
+ * granule, counted through all slabs.
+ */
 export class Slab {
   readonly bytes = allocateBytes(SLAB_BYTES);
   readonly #words = new Int32Array(this.bytes.buffer);
@@ -41,7 +44,7 @@ export class Slab {
     this.#next[extent & (GRANULES - 1)] = next;
   }
 
-  /** A free extent keeps the one before it in its own first bytes, which are unused. */
+  /** The predecessor of a free extent, which is kept in its own, unused, first bytes. */
   previous(extent: number): number {
     return this.#words[this.start(extent) >> 2] as number;
   }
@@ -56,7 +59,7 @@ export class Slab {
   }
 }
 
-/** An array that was given away to the arena, as one extent that is full. */
+/** An array that was given away to the arena: one extent, which is full. */
 export class AdoptedBuffer {
   readonly bytes: Uint8Array<ArrayBuffer>;
   #next = NONE;
@@ -89,25 +92,25 @@ export class AdoptedBuffer {
 /** Stands for no extent. */
 export const NONE = -1;
 
-/** The smallest extent, in bytes; others are twice, four times … as long, up to a whole slab. */
+/** The smallest extent, in bytes. Others are 2, 4, 8 … times as long, up to a whole slab. */
 const GRANULE = 64;
 const GRANULE_SHIFT = 6;
 export const CLASSES = 15;
 export const GRANULE_BITS = CLASSES - 1;
 export const GRANULES = 1 << GRANULE_BITS;
 const SLAB_BYTES = GRANULE * GRANULES; // 1 MiB
-/** A granule with its share of the slab's tables. */
+/** Bytes of a granule with its share of the slab's tables. */
 export const GRANULE_MEMORY = GRANULE + 5;
 export const SLAB_MEMORY = GRANULE_MEMORY * GRANULES;
 const FREE = 0x80;
 
-/** The class that holds `bytes`, or for more than 4 KiB the largest that they fill. */
+/** The class of extents that holds `bytes`; above 4 KiB, the largest class that `bytes` fill. */
 export function classFor(bytes: number): number {
   if (bytes > 4096) return classWithin(bytes);
   return bytes <= GRANULE ? 0 : 32 - Math.clz32((bytes - 1) >> GRANULE_SHIFT);
 }
 
-/** The largest class of no more than `bytes`, or the smallest of all. */
+/** The largest class that `bytes` fill, or the smallest class. */
 export function classWithin(bytes: number): number {
   const granules = Math.min(bytes, SLAB_BYTES) >> GRANULE_SHIFT;
   return granules === 0 ? 0 : 31 - Math.clz32(granules);

@@ -27,9 +27,9 @@ import type {
 } from "./store.js";
 
 /**
- * The part of a byte store that is the same for all: forms of arguments, nesting, idempotent set,
- * opening and closing, and which operations may overlap within this process. A store extends it
- * and supplies {@link Primitives}.
+ * The part of a byte store that is the same for all stores: forms of arguments, nesting, idempotent
+ * set, opening and closing, and which operations may overlap within this process. A store extends
+ * it and supplies {@link Primitives}.
  */
 export abstract class BaseStore extends Primitives implements Store {
   readonly #gate = new Gate();
@@ -114,7 +114,7 @@ export abstract class BaseStore extends Primitives implements Store {
   }
 
   async *keys(options: KeysOptions = {}): AsyncGenerator<Key, void, undefined> {
-    prefixText(options); // A prefix that is not a key is refused before anything is opened.
+    prefixText(options); // Rejects a prefix that is not a key before anything is opened.
     const sorted = options.sorted
       ? await this.#shared(options, () => this._sortedKeys(options))
       : undefined;
@@ -171,7 +171,7 @@ export abstract class BaseStore extends Primitives implements Store {
     return size as number;
   }
 
-  /** For authors: what `size` answers for each of `keys`. */
+  /** For authors: what `size` returns, for each of `keys`. */
   async sizes(keys: readonly Key[], options: OperationOptions = {}): Promise<readonly number[]> {
     const texts = keys.map(encodeKey);
     const known = await this.#shared(options, () => this._sizes(texts, options));
@@ -190,7 +190,7 @@ export abstract class BaseStore extends Primitives implements Store {
       try {
         return await runHolding(this, () => critical(held));
       } finally {
-        // It ends once what was begun in it is done; unlike a store that closes, it does not flush.
+        // Wait for what was begun in it. Unlike a store that closes, it does not flush.
         held.#closing = Promise.resolve();
         await held.#gate.exclusive(async () => {});
       }
@@ -230,8 +230,8 @@ export abstract class BaseStore extends Primitives implements Store {
   }
 
   /**
-   * Runs the removal of keys, for a `_pop` of one's own. One that fails may have removed some of
-   * them: the next iset of each sets again.
+   * Runs the removal of keys, for a subclass's own `_pop`. A failed removal may have removed some
+   * of the keys, so the next `iset` of each sets again.
    */
   protected async _whileRemoving(
     keys: readonly string[],
@@ -248,7 +248,7 @@ export abstract class BaseStore extends Primitives implements Store {
 
   async #close(): Promise<void> {
     await this.#gate.exclusive(async () => {
-      await this.#opening?.catch(() => {}); // Whoever waited for it has given up.
+      await this.#opening?.catch(() => {}); // Its callers have received the error.
       if (!this.#opened) return;
       await this._flush({});
       this.#opened = false;
@@ -276,7 +276,8 @@ export abstract class BaseStore extends Primitives implements Store {
     this.#check(options);
     return this.#gate.exclusive(async () => {
       if (!this.#opened) await this.#open(options);
-      const isCallers = purpose.operation === "withLock"; // What `critical` throws is its own.
+      // What `critical` throws is passed on unchanged.
+      const isCallers = purpose.operation === "withLock";
       try {
         return await this._exclusive(operation, options, purpose);
       } catch (error) {
@@ -316,7 +317,7 @@ function isEntry(some: EntryOrBatch): some is TextEntry {
   return typeof some[0] === "string";
 }
 
-/** What a primitive threw that is not an error of partd's: a store of someone else may let it through. */
+/** Wraps what a primitive threw, for example the system error of a third-party store. */
 function asPartdError(error: unknown, { signal }: OperationOptions): unknown {
   if (isPartdError(error) || (signal?.aborted && error === signal.reason)) return error;
   const message = error instanceof Error ? error.message : String(error);
@@ -324,8 +325,8 @@ function asPartdError(error: unknown, { signal }: OperationOptions): unknown {
 }
 
 /**
- * What `withLock` passes: the same primitives, without waiting for the lock that is held. (The
- * brackets are TypeScript's way to a protected member of another object.)
+ * What `withLock` passes: the same primitives, without waiting for the lock that is held. (`["_x"]`
+ * is TypeScript's way to a protected member of another object.)
  */
 class HeldStore extends BaseStore {
   readonly #outer: BaseStore;

@@ -12,13 +12,14 @@ export interface Batch {
 }
 
 /**
- * A batch as the entries of an append, for what receives encoded keys and hands them on, such as a
- * server: a store takes the batch as it is, without decoding, encoding and checking each key again.
+ * A batch as the entries of an append, for a server or another layer that receives encoded keys and
+ * passes them on: the store takes the batch as it is, without decoding, encoding and checking each
+ * key.
  */
 export class BatchEntries implements Iterable<readonly [Key, Uint8Array]> {
   readonly batch: Batch;
 
-  /** @param batch with keys that `encodeKey` gave, or that `decodeKey` accepted. */
+  /** @param batch its keys come from `encodeKey`, or `decodeKey` accepts them. */
   constructor(batch: Batch) {
     this.batch = batch;
   }
@@ -32,19 +33,19 @@ export class BatchEntries implements Iterable<readonly [Key, Uint8Array]> {
 }
 
 /**
- * Checks and gathers the entries of an append, so that a bad one is found before anything is
- * written. Empty values are left out: appending nothing changes nothing.
+ * Checks and gathers the entries of an append before anything is written. Empty values are left
+ * out, since appending nothing changes nothing.
  */
 export function toBatch(data: Entries<Uint8Array>): Batch {
   if (data instanceof BatchEntries) return data.batch;
   const gathered = new Gathered(sizeOf(data));
-  // A loop for each: one for all would make an object of every entry on the way.
+  // Two loops: a common one would make an object of each entry of a Map.
   if (data instanceof Map) for (const [key, value] of data) gathered.add(key, value);
   else for (const [key, value] of entriesOf(data)) gathered.add(key, value);
   return gathered.batch;
 }
 
-/** Arrays of their full length from the start: to let them grow costs a fifth of the time. */
+/** Preallocates its arrays where the length is known: growing them costs a fifth of the time. */
 class Gathered {
   readonly #keys: string[];
   readonly #values: Uint8Array[];
@@ -75,18 +76,18 @@ class Gathered {
   }
 }
 
-/** How many entries there are at most, or 0 if that is not known. */
+/** The most entries there can be, or 0 if that is not known. */
 function sizeOf(data: Entries<Uint8Array>): number {
   if (data instanceof Map) return data.size;
   return Array.isArray(data) ? data.length : 0;
 }
 
-/** The encoded keys of an append, and the value of each, which may be anything yet. */
+/** The encoded keys of an append and the value of each, not checked. */
 export function columnsOf<V>(data: Entries<V>): {
   readonly keys: readonly string[];
   readonly values: readonly V[];
 } {
-  // The values of a batch that was handed on are bytes, as are those of a codec from bytes to bytes.
+  // The values of a batch are bytes, as are those of the codecs for which batches are passed on.
   if (data instanceof BatchEntries) return data.batch as unknown as { keys: string[]; values: V[] };
   const keys: string[] = [];
   const values: V[] = [];
@@ -97,7 +98,7 @@ export function columnsOf<V>(data: Entries<V>): {
   return { keys, values };
 }
 
-/** The entries of any form that `append` takes. */
+/** The entries of any form of argument that `append` takes. */
 export function entriesOf<V>(data: Entries<V>): Iterable<readonly [Key, V]> {
   if (typeof data !== "object" || data === null) {
     throw new PartdError(
@@ -105,7 +106,7 @@ export function entriesOf<V>(data: Entries<V>): Iterable<readonly [Key, V]> {
       `append takes an object, a Map or [key, value] pairs, not ${data === null ? "null" : typeof data}.`,
     );
   }
-  if (data instanceof Map) return data; // Whose entries are pairs by nature.
+  if (data instanceof Map) return data; // A Map's entries need no check.
   if (Symbol.iterator in data) return pairsOf(data as Iterable<readonly [Key, V]>);
   checkRecord(data);
   return Object.entries(data);
@@ -121,7 +122,10 @@ export function checkBytes(key: Key, value: unknown): asserts value is Uint8Arra
   );
 }
 
-/** Bytes that were transferred to another thread look like no bytes, but they are lost. */
+/**
+ * @throws `ERR_PARTD_VALUE` if the memory was transferred to another thread: the bytes would look
+ *   like none.
+ */
 function checkAttached(key: Key, { buffer }: Uint8Array): void {
   try {
     new Uint8Array(buffer);
@@ -134,7 +138,9 @@ function checkAttached(key: Key, { buffer }: Uint8Array): void {
   }
 }
 
-/** A typed array of another realm (a vm context, an iframe) is not an instance of ours. */
+/**
+ * Also true for a Uint8Array of another realm (a vm context, an iframe), which fails `instanceof`.
+ */
 export function isBytes(value: unknown): value is Uint8Array {
   return (
     value instanceof Uint8Array ||
@@ -142,7 +148,7 @@ export function isBytes(value: unknown): value is Uint8Array {
   );
 }
 
-/** What comes later has no entries of its own, and would be nothing to append. */
+/** @throws `ERR_PARTD_VALUE` for promises and async iterables, which look like an empty object. */
 function checkRecord(data: object): void {
   const isPromise = "then" in data && typeof data.then === "function";
   if (!isPromise && !(Symbol.asyncIterator in data)) return;

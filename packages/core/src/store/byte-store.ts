@@ -4,8 +4,8 @@ import type { LowerStore } from "./store.js";
 
 /**
  * @param call what takes the store, as its callers write it: `"new Json"`.
- * @param advice what to do with a store of values.
- * @throws `ERR_PARTD_VALUE` for what is not a store, and for a store of values.
+ * @param advice what to do instead with a store of values.
+ * @throws `ERR_PARTD_VALUE` unless `store` is a store of bytes.
  */
 export function checkByteStore(call: string, store: unknown, advice: string): void {
   const given = store as Partial<LowerStore> | null | undefined;

@@ -15,9 +15,9 @@ import type {
 } from "./store.js";
 
 /**
- * The part that is the same for all decorators, which are stores of values over a store of bytes: it
- * passes on what needs no translation, gives values the nesting of their keys, and builds the same
- * decorator over the store that is locked. A decorator supplies `append`, `stream`, `iset`, `_get` and
+ * The part that is the same for all decorators, which are stores of values over a store of bytes.
+ * It passes on what needs no translation, gives values the nesting of their keys, and builds the
+ * same decorator over a locked store. A decorator supplies `append`, `stream`, `iset`, `_get` and
  * `_over`.
  *
  * @typeParam Held what `withLock` passes.
@@ -26,8 +26,8 @@ export abstract class Decorator<V, Held extends Store<V> = Store<V>> implements 
   /** The store below. */
   protected readonly _store: Store;
   /**
-   * `close`, and the end of `withLock`, wait for the operations that share this gate. What does not
-   * call the store below at once has to.
+   * `close`, and the end of `withLock`, wait for the operations that share this gate. Operations
+   * that do not call the store below synchronously have to share it.
    */
   protected readonly _calls = new Gate();
 
@@ -41,10 +41,12 @@ export abstract class Decorator<V, Held extends Store<V> = Store<V>> implements 
     this._store = store;
   }
 
-  /** One value a key, in the order of `keys`, which may repeat. */
+  /** Reads one value a key, in the order of `keys`, which may repeat. */
   protected abstract _get(keys: readonly Key[], options?: GetOptions): Promise<V[]>;
 
-  /** This decorator over another store, with the same options and memory of what was set. */
+  /**
+   * Makes this decorator over another store, with the same options and the same memory of `iset`.
+   */
   protected abstract _over(store: Store): Held & Decorator<V, Held>;
 
   protected _delete(keys: readonly Key[], options?: OperationOptions): Promise<void> {
@@ -57,7 +59,7 @@ export abstract class Decorator<V, Held extends Store<V> = Store<V>> implements 
 
   abstract iset(key: Key, value: V, options?: IsetOptions): Promise<void>;
 
-  /** @throws `ERR_PARTD_CORRUPT`, with key and offset, where what is stored does not decode. */
+  /** @throws `ERR_PARTD_CORRUPT`, with key and offset, if what is stored does not decode. */
   async get<const K extends KeyTree>(keys: K, options?: GetOptions): Promise<Values<K, V>> {
     const flat = listKeys(keys);
     const tree = copyTree(keys);
@@ -68,7 +70,7 @@ export abstract class Decorator<V, Held extends Store<V> = Store<V>> implements 
     await this._delete(listKeys(keys), options);
   }
 
-  /** Deletes only what decodes: after `ERR_PARTD_CORRUPT` the store is as it was. */
+  /** Deletes only what has been decoded: after `ERR_PARTD_CORRUPT` the store is as it was. */
   async pop<const K extends KeyTree>(keys: K, options?: GetOptions): Promise<Values<K, V>> {
     const flat = listKeys(keys);
     const tree = copyTree(keys);

@@ -5,9 +5,12 @@ import { BaseStore } from "./base-store.js";
 import type { Batch } from "./batch.js";
 import type { AppendOptions, GetOptions } from "./store.js";
 
-/** A store in memory. It copies what is not given away to it, and gathers small appends into large blocks. */
+/**
+ * A store in memory. It copies values unless they are given away (`owned`), and gathers small
+ * appends into large blocks.
+ */
 export class Dict extends BaseStore {
-  /** Where the values lie. `BufferStore` writes the largest elsewhere, straight from their memory. */
+  /** Where the values lie. `BufferStore` spills the largest straight from this memory. */
   readonly blocks = new Blocks();
 
   /** Bytes of all values together. */
@@ -25,7 +28,7 @@ export class Dict extends BaseStore {
   }
 
   protected async _get(keys: readonly string[], options: GetOptions = {}): Promise<Uint8Array[]> {
-    // The lengths first: what is appended while we rest belongs to a later answer.
+    // Fix the lengths first: what is appended during a rest belongs to a later answer.
     const values = keys.map((key) => this.blocks.get(key));
     const lengths = values.map((value) => (value === undefined ? 0 : this.blocks.length(value)));
     const pace = new Pace();

@@ -1,18 +1,19 @@
 import { PartdError } from "../errors.js";
 
 /**
- * Runs `critical`, the function given to the store's `withLock`, and returns what it returns. All that
- * it calls, also asynchronously, is marked as holding the store's lock. A call on a store inside its own
- * `withLock` would wait for itself for ever: {@link checkNotHeld} refuses it by that mark, while a call by
- * other code waits for the lock.
+ * Runs `critical`, the function given to the store's `withLock`, and marks everything it calls,
+ * also asynchronously, as holding the store's lock. A call on a store inside its own `withLock`
+ * would wait for itself for ever: {@link checkNotHeld} refuses it by that mark, while other callers
+ * wait.
  *
- * Needs Node's AsyncLocalStorage (20.16 and later, 22.3 and later, Bun, Deno). Elsewhere nothing is
- * marked, and such a call waits.
+ * This needs Node's AsyncLocalStorage (20.16 and later, 22.3 and later, Bun, Deno). Elsewhere
+ * nothing is marked, and such a call waits for ever.
  */
 export function runHolding<T>(store: object, critical: () => T): T {
   storage ??= makeStorage();
   if (!storage) return critical();
-  // Once in use, the storage makes each promise of the process dearer: an append to a Dict by half.
+  // Disable the storage after use: while enabled it slows each promise, an append to a Dict by
+  // half.
   const release = () => {
     if (--depth === 0) storage?.disable();
   };
@@ -41,8 +42,8 @@ export function runHolding<T>(store: object, critical: () => T): T {
 }
 
 /**
- * @throws `ERR_PARTD_LOCK` if the running code is inside `store.withLock`. Costs nothing while no lock
- *   is held.
+ * @throws `ERR_PARTD_LOCK` if the running code is inside `store.withLock`. The check costs nothing
+ *   while no lock is held.
  */
 export function checkNotHeld(store: object): void {
   if (depth === 0 || !storage?.getStore()?.includes(store)) return;
@@ -52,11 +53,11 @@ export function checkNotHeld(store: object): void {
   );
 }
 
-/** Sections under way, of all stores. */
+/** How many critical sections are running, of all stores. */
 let depth = 0;
 let storage: Storage | undefined;
 
-/** The part of AsyncLocalStorage that is used: core has no types of Node. */
+/** The part of AsyncLocalStorage that is used here: core does without the types of Node. */
 interface Storage {
   run<T>(store: readonly object[], callback: () => T): T;
   getStore(): readonly object[] | undefined;

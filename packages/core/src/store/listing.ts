@@ -6,9 +6,9 @@ import type { EntriesOptions, KeysOptions, LowerStore, OperationOptions, Store }
 // The listings of any store, by its `keys`, `get` and `stream`: for what has no cheaper way.
 
 /**
- * Every key of `store` with its value, read a group of keys at a time where sizes cost no reading.
+ * Yields every key of `store` with its value. Keys are read in groups if their sizes are known.
  *
- * @param sizes bytes of each key's value, or nothing if only reading tells.
+ * @param sizes returns the bytes of each key's value, or nothing if only reading them would tell.
  * @param mostKeys how many keys `sizes` and `get` take at once. Default: any number.
  */
 export async function* entriesByKey<V>(
@@ -56,7 +56,10 @@ export async function* entriesByKey<V>(
   }
 }
 
-/** The same of bytes, without keys that are deleted meanwhile; what no size is known of is streamed. */
+/**
+ * The same for bytes. Keys that are deleted meanwhile are left out; values of unknown size are
+ * streamed.
+ */
 export async function* byteEntries(
   store: Pick<Store, "keys" | "get" | "stream">,
   options: EntriesOptions,
@@ -76,7 +79,7 @@ export async function* byteEntries(
   }
 }
 
-/** The pieces of a value, as one if they are no more than `longest` bytes together. */
+/** Yields a value of up to `longest` bytes as one piece, and a longer one in pieces. */
 async function* gatherPieces(
   pieces: AsyncIterable<Uint8Array>,
   longest: number,
@@ -93,7 +96,7 @@ async function* gatherPieces(
   if (held.length > 0) yield concatBytes(held);
 }
 
-/** The keys that a listing asks for, of those that a store gave. */
+/** Selects the keys that a listing asks for from all encoded keys of a store. */
 export async function* selectKeys(
   texts: Iterable<string> | AsyncIterable<string>,
   options: KeysOptions,
@@ -105,11 +108,11 @@ export async function* selectKeys(
   }
   const found: string[] = [];
   for await (const text of texts) if (text.startsWith(start)) found.push(text);
-  yield* found.sort(); // By UTF-16 units: an encoded key is ASCII, so that is byte by byte.
+  yield* found.sort(); // By UTF-16 units, which is byte by byte: an encoded key is ASCII.
 }
 
 /**
- * What the encoded keys of a listing begin with.
+ * The text that the encoded keys of a listing begin with.
  *
  * @throws `ERR_PARTD_KEY` if `prefix` is not a key.
  */
@@ -136,7 +139,7 @@ export async function countKeys(
   return count;
 }
 
-/** The stored bytes of each key's value: in one call where the store takes many keys. */
+/** The stored bytes of each key's value, from one call if the store has `sizes`. */
 export async function sizesOf(
   store: Pick<LowerStore, "size" | "sizes">,
   keys: readonly Key[],
@@ -151,7 +154,7 @@ export async function sizesOf(
   return sizes;
 }
 
-/** The bytes of a value, found by streaming it: 0 for a key that holds none. */
+/** The size of a value, found by streaming it: 0 for an absent key. */
 export async function streamedSize(
   store: Pick<Store, "stream">,
   key: Key,
@@ -162,8 +165,8 @@ export async function streamedSize(
   return bytes;
 }
 
-/** Values that are read at once: enough for a store to read them in the order in which they lie. */
+/** Limits of a group of values: enough for a store to read them in the order in which they lie. */
 const GROUP_BYTES = 1 << 20;
 const GROUP_KEYS = 1 << 10;
-/** Sizes that are asked for side by side: each may stream its value. */
+/** How many sizes are asked for at once: each may stream its value. */
 const SIZES_AT_ONCE = 64;

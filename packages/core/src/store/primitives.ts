@@ -8,10 +8,10 @@ import type {
 } from "./store.js";
 
 /**
- * What a store supplies, over encoded keys: primitives, whose names begin with `_`. Four are enough:
- * `_append`, `_get`, `_delete` and `_keys`. `BaseStore` has the rest of a store.
+ * What a store supplies, over encoded keys: primitives, whose names begin with `_`. Four are
+ * enough: `_append`, `_get`, `_delete` and `_keys`. `BaseStore` has the rest of a store.
  *
- * What a primitive may rely on: it runs only after `_open` has resolved and before `_close` is
+ * Primitives may rely on this: they run only after `_open` has resolved and before `_close` is
  * called; `_append`, `_get`, `_stream`, `_keys` and `_flush` may overlap one another; `_set`,
  * `_delete`, `_pop`, `_drop` and `_close` overlap nothing.
  */
@@ -19,20 +19,24 @@ export abstract class Primitives {
   /** Adds the batch whole or not at all. It is never empty. */
   protected abstract _append(batch: Batch, options: AppendOptions): Promise<void>;
 
-  /** One value a key, in the order of `keys`, which may repeat; no bytes for an absent key. */
+  /**
+   * Returns one value a key, in the order of `keys`, which may repeat; no bytes for an absent key.
+   */
   protected abstract _get(keys: readonly string[], options: GetOptions): Promise<Uint8Array[]>;
 
-  /** Removes what is there of `keys`. If it rejects, each key is there still or gone. */
+  /** Removes the present ones of `keys`. If it rejects, each of them may be gone or not. */
   protected abstract _delete(keys: readonly string[], options: OperationOptions): Promise<void>;
 
-  /** Encoded keys that hold at least one byte. May be consumed after other operations have run. */
+  /**
+   * Lists encoded keys that hold at least one byte. It may be consumed while other operations run.
+   */
   protected abstract _keys(options: KeysOptions): Promise<Iterable<string> | AsyncIterable<string>>;
 
   /**
-   * Every encoded key with its value in the order that is cheapest, as `Store.entries` promises it,
-   * one by one or, since a turn of a promise costs more than an entry, in batches. Answers nothing for
-   * options that it has no better way for, such as `sorted`. May be consumed after other
-   * operations have run. Default: nothing, and the keys are listed and their values read in groups.
+   * Yields every encoded key with its value in the cheapest order, as `Store.entries` promises. In
+   * batches it saves a promise an entry, which costs more than the entry. Returns `undefined` for
+   * options that it has no better way for, such as `sorted`: then the keys are listed and their
+   * values read in groups, which is the default. It may be consumed while other operations run.
    */
   protected async _entries(
     _options: EntriesOptions,
@@ -42,7 +46,7 @@ export abstract class Primitives {
 
   /**
    * The keys of `_keys` in the order of their bytes, for a store that need not hold all of them.
-   * Default: nothing, and they are sorted in memory.
+   * Default `undefined`: they are sorted in memory.
    */
   protected async _sortedKeys(
     _options: KeysOptions,
@@ -50,12 +54,12 @@ export abstract class Primitives {
     return undefined;
   }
 
-  /** How many keys hold at least one byte. Default: nothing, and they are listed. */
+  /** How many keys hold at least one byte. Default `undefined`: they are listed. */
   protected async _count(_options: OperationOptions): Promise<number | undefined> {
     return undefined;
   }
 
-  /** Bytes of each key's value, without reading it. Default: nothing, and values are read. */
+  /** Bytes of each key's value, without reading it. Default `undefined`: the values are read. */
   protected async _sizes(
     _keys: readonly string[],
     _options: OperationOptions,
@@ -63,7 +67,9 @@ export abstract class Primitives {
     return undefined;
   }
 
-  /** Acquires what the store needs. Called before the first operation, again if it rejected. */
+  /**
+   * Acquires what the store needs. It runs before the first operation, and again if it rejected.
+   */
   protected async _open(): Promise<void> {}
 
   /** Fixes the value as it stands, then yields it in pieces, while other operations may run. */
@@ -83,8 +89,8 @@ export abstract class Primitives {
   }
 
   /**
-   * Reads and removes. One of a store's own that rejects has removed nothing. Default, in `BaseStore`:
-   * `_get`, then `_delete`.
+   * Reads and removes. A subclass's own `_pop` that rejects must not have removed anything. The
+   * default, in `BaseStore`, is `_get`, then `_delete`.
    */
   protected abstract _pop(keys: readonly string[], options: GetOptions): Promise<Uint8Array[]>;
 
@@ -102,9 +108,9 @@ export abstract class Primitives {
   protected async _close(): Promise<void> {}
 
   /**
-   * Runs `critical`, in which primitives are called, while no other process can touch the store.
-   * Only a store that several processes share needs it. A store in which an operation of `purpose` is
-   * atomic by itself may run it without a lock.
+   * Runs `critical`, which calls primitives, while no other process can touch the store. Only a
+   * store shared by several processes needs it. If `purpose.operation` is atomic in the store by
+   * itself, it may run without a lock.
    */
   protected _exclusive<T>(
     critical: () => Promise<T>,
@@ -119,9 +125,9 @@ export abstract class Primitives {
 export type EntryOrBatch = TextEntry | readonly TextEntry[];
 export type TextEntry = readonly [string, Uint8Array];
 
-/** What is to be done while no other process can touch the store. */
+/** What an exclusive section is for. */
 export interface ExclusivePurpose {
   readonly operation: "iset" | "delete" | "pop" | "drop" | "withLock";
-  /** Encoded keys that it concerns. All, unless given. */
+  /** The encoded keys concerned. Default: all. */
   readonly keys?: readonly string[] | undefined;
 }
