@@ -70,11 +70,10 @@ export class BufferStore extends BaseStore {
   #writes = 0;
 
   /**
-   * @param fast a `Dict`, or a store that extends it. It may hold something already. Each buffer
-   *   takes one of its own.
-   * @param slow any store of bytes. One with a compressor around it gets each value in few large
-   *   pieces, which is what compresses well.
-   * @throws `ERR_PARTD_VALUE`, naming it, for a store or an option that will not do.
+   * @param fast a `Dict`, or a store that extends it, for this buffer alone. It need not be empty.
+   * @param slow any store of bytes. A compressor around it gets each value in a few large pieces, which
+   *   compress well.
+   * @throws `ERR_PARTD_VALUE` for a store or an option that cannot be used; the message names it.
    */
   constructor(fast: Dict, slow: Store, options: BufferOptions = {}) {
     super();
@@ -114,13 +113,14 @@ export class BufferStore extends BaseStore {
   }
 
   /**
-   * Brings everything to the slow store, then closes both stores, also if they were never used. If the
-   * slow store fails, the error says how much was not written, and both stay open to be closed again.
+   * Writes everything to the slow store, then closes both stores, also if they were never used. If the
+   * slow store fails, the error says how much was not written, and both stores stay open: call `close`
+   * again.
    */
   override async close(): Promise<void> {
     try {
       await super.close();
-      // One that was never used has not been opened, and so not flushed.
+      // A store that was never opened has not been flushed.
       if (this.#blocks.size > 0) await this.#spill();
     } catch (error) {
       throw this.#blocks.size > 0 ? this.#notWritten(error) : error;
@@ -156,7 +156,7 @@ export class BufferStore extends BaseStore {
     return this.#listing.keys(options);
   }
 
-  /** What memory holds is brought down first: the slow store knows the order to read it all in. */
+  /** First moves memory to the slow store, which knows the order to read everything in. */
   protected override async _entries(
     options: EntriesOptions,
   ): Promise<AsyncIterable<readonly [string, Uint8Array]>> {
@@ -185,16 +185,16 @@ export class BufferStore extends BaseStore {
   }
 
   /**
-   * By the slow store's own `iset`, which may do it in one step. A new value in memory would be
-   * gone with the process, when the old one had been removed already; and those of several
-   * processes would be put one behind the other.
+   * Sets through the slow store's own `iset`, which may be one step. A new value in memory could be
+   * lost with the process after the old one was removed, and the values of several processes would be
+   * appended to one another.
    */
   protected override async _set(
     key: string,
     value: Uint8Array,
     { signal }: AppendOptions,
   ): Promise<void> {
-    // A slow store with a codec around it would keep what stands for no bytes.
+    // A slow store with a codec would keep a frame for an empty value.
     if (value.byteLength === 0) return this._delete([key], { signal });
     await this.#exclusive.change(signal, async () => {
       await this.#spiller.bringDown(key);
@@ -212,7 +212,7 @@ export class BufferStore extends BaseStore {
     return this.#removals.removeAll(options);
   }
 
-  /** Runs under the slow store's lock. While it is held, spills use the locked store, too. */
+  /** Runs `critical` under the slow store's lock. Meanwhile spills go to the locked store. */
   protected override _exclusive<T>(
     critical: () => Promise<T>,
     options: OperationOptions,
@@ -231,7 +231,7 @@ export class BufferStore extends BaseStore {
     );
   }
 
-  /** Writes all that is in memory now. */
+  /** Writes everything that is in memory now. */
   async #spill(signal?: AbortSignal): Promise<void> {
     await this.#exclusive.settled(signal);
     await this.#spiller.flush(signal);
@@ -239,12 +239,12 @@ export class BufferStore extends BaseStore {
 }
 
 /**
- * The memory of `fast`, which belongs to the new buffer from now on.
+ * Takes the memory of `fast` for a new buffer.
  *
- * @throws `ERR_PARTD_VALUE` if no buffer can be made of the two stores.
+ * @throws `ERR_PARTD_VALUE` if these two stores cannot make a buffer.
  */
 function takeBlocks(fast: Dict, slow: Store): Blocks {
-  // By its form: the Dict of another copy of @partd/core will do as well.
+  // Not `instanceof`: the Dict may be of another copy of @partd/core.
   const blocks = (fast as Partial<Dict> | null | undefined)?.blocks;
   if (typeof blocks?.hold !== "function") {
     throw refusal(
@@ -265,7 +265,7 @@ function takeBlocks(fast: Dict, slow: Store): Blocks {
   return blocks;
 }
 
-/** Two buffers over the same memory would each cut off what the other has on its way. */
+/** Two buffers over the same memory would both spill and cut the same values. */
 const takenBlocks = new WeakSet<Blocks>();
 
 function isStore(value: Store | null | undefined): boolean {

@@ -3,15 +3,15 @@ import { onAbort, unlessAborted } from "@partd/core/author";
 import type { Spiller } from "./spiller.js";
 
 /**
- * Work during which nothing is spilled on the buffer's own account: what changes keys in memory and
- * below, and what runs under the slow store's lock. If its caller gives it up it goes on, so that no
- * change is left half made, and what comes next waits for it.
+ * Runs work during which the buffer spills nothing by itself: changes of keys in memory and below, and
+ * what runs under the slow store's lock. If the caller gives up, the work still goes on to its end, and
+ * later work waits for it, so that no change is left half made.
  */
 export class ExclusiveWork {
   readonly #spiller: Spiller;
-  /** Never rejects. */
+  /** Work whose caller has given up. Never rejects. */
   #abandoned: Promise<void> | undefined;
-  /** What a failed change left to be done before all else. */
+  /** What has to be done first, because a change failed. */
   #mending: Mending | undefined;
   #changes = 0;
   #changesUnderWay = 0;
@@ -25,17 +25,17 @@ export class ExclusiveWork {
     return this.#changes;
   }
 
-  /** Whether a change that has begun has not ended. */
+  /** Whether a change is under way. */
   get isChanging(): boolean {
     return this.#changesUnderWay > 0;
   }
 
-  /** Whether no work goes on that its caller has given up, and no failed change has to be mended. */
+  /** Whether no abandoned work is under way, and no failed change waits to be mended. */
   get isSettled(): boolean {
     return this.#abandoned === undefined && this.#mending === undefined;
   }
 
-  /** Resolves when {@link isSettled}. @throws what keeps a failed change from being mended. */
+  /** Resolves when {@link isSettled}. @throws the error that prevents mending a failed change. */
   async settled(signal?: AbortSignal): Promise<void> {
     while (!this.isSettled) {
       await unlessAborted(this.#abandoned ?? (this.#mending as Mending).again(), signal);
@@ -43,8 +43,8 @@ export class ExclusiveWork {
   }
 
   /**
-   * Makes memory agree with the slow store after a change that failed half-way. If that fails, too, it
-   * is tried again by whatever comes next, and nothing else is done until then. Never rejects.
+   * Makes memory agree with the slow store after a change that failed half-way. If that fails too, the
+   * next operation tries again before anything else is done. Never rejects.
    */
   async mend(work: () => Promise<void>): Promise<void> {
     const mending = new Mending(work);
@@ -83,7 +83,7 @@ export class ExclusiveWork {
     }
   }
 
-  /** Runs `critical` under the lock of `slow`, through which all that is spilled goes meanwhile. */
+  /** Runs `critical` under the lock of `slow`; meanwhile, all spills go through the locked store. */
   withLock<T>(slow: Store, critical: () => Promise<T>, options: OperationOptions): Promise<T> {
     const { signal } = options;
     return new Promise((resolve, reject) => {
@@ -104,7 +104,7 @@ export class ExclusiveWork {
           } catch (error) {
             const left = leave();
             if (this.#abandoned || signal?.aborted) {
-              // The caller has given up. The lock is kept until what was begun in it is done.
+              // The caller has given up. The lock is kept until the section's operations are done.
               this.#abandon(section);
               reject(error);
             }
@@ -138,7 +138,7 @@ export class ExclusiveWork {
   }
 }
 
-/** Work that is tried again until it succeeds, by one caller at a time for all. */
+/** Work that is retried until it succeeds. One caller retries at a time, on behalf of all. */
 class Mending {
   readonly done: Promise<void>;
   readonly #work: () => Promise<void>;

@@ -1,48 +1,48 @@
 import { isPartdError, PartdError } from "@partd/core";
 
-/** An error in a box: what a store throws may be anything, also `undefined`. */
+/** A boxed error, because a store may throw anything, also `undefined`. */
 export interface Failure {
   readonly error: unknown;
 }
 
-/** What the slow store has refused, until it is tried again, and until a caller has been told. */
+/** Failures of the slow store that have not been retried, or not been reported to a caller. */
 export class SpillFailures {
   #last: Failure | undefined;
-  /** A failure after which no one knows whether the slow store has the bytes. */
+  /** A failure that leaves it unknown whether the slow store has the bytes. */
   #uncertain: unknown;
 
-  /** Why the last batch failed: nothing is spilled unasked until `retry`. */
+  /** Why the last batch failed. Until `retry`, nothing is spilled unless a caller asks. */
   get last(): Failure | undefined {
     return this.#last;
   }
 
-  /** A batch has arrived, or has failed; `isReported` if a caller gets that error. */
+  /** Notes that a batch has arrived or failed. @param isReported whether a caller gets the error. */
   landed(failure: Failure | undefined, isReported: boolean): void {
     this.#last = failure;
     if (failure && !isReported) this.unreported(failure);
   }
 
-  /** No caller gets the error of that failure. */
+  /** Notes that no caller gets the error. */
   unreported({ error }: Failure): void {
     if (isPartdError(error, "ERR_PARTD_CONNECTION")) this.#uncertain = error;
   }
 
-  /** Callers that wait get the last failure's error. */
+  /** Notes that waiting callers get the last failure's error. */
   reported(): void {
     if (this.#last?.error === this.#uncertain) this.#uncertain = undefined;
   }
 
-  /** What failed is tried again. */
+  /** Notes that what failed is tried again. */
   retry(): void {
     this.#last = undefined;
   }
 
-  /** All was removed, and with it what may have been there twice. */
+  /** Notes that all data was removed, including any duplicates. */
   clear(): void {
     this.#uncertain = undefined;
   }
 
-  /** @throws `ERR_PARTD_CONNECTION`, once, if bytes that have arrived may be there twice. */
+  /** @throws `ERR_PARTD_CONNECTION`, once, if bytes may be in the slow store twice. */
   checkCertain(): void {
     const cause = this.#uncertain;
     if (cause === undefined) return;

@@ -3,13 +3,13 @@ import type { Failure } from "./failures.js";
 import { Spaces, type SpillBatch } from "./spill-batch.js";
 import type { SpillStats } from "./stats.js";
 
-/** Batches on their way to the slow store, and the keys that they leave there in parts. */
+/** Batches on their way to the slow store, and the keys whose values there end in mid-append. */
 export class Flights {
-  /** Memory of batches that have landed, for those to come. */
+  /** Memory of batches that have landed, for later ones. */
   readonly spaces: Spaces;
   readonly #stats: SpillStats;
   #target: LowerStore;
-  /** Since when each batch is on its way. */
+  /** The batches in flight, each with the time when it was sent. */
   readonly #inFlight = new Map<SpillBatch, number>();
   #byteLength = 0;
   /** Keys whose value in the slow store may end within an append. */
@@ -38,12 +38,12 @@ export class Flights {
     return this.#inFlight.size;
   }
 
-  /** Their bytes. */
+  /** Bytes of the batches in flight. */
   get byteLength(): number {
     return this.#byteLength;
   }
 
-  /** Never rejects. {@link land} has to follow at once. */
+  /** Sends a batch. Never rejects. Call {@link land} directly after it resolves. */
   async write(batch: SpillBatch, signal?: AbortSignal): Promise<Failure | undefined> {
     const { splitKey } = batch;
     if (splitKey !== undefined) {
@@ -59,7 +59,7 @@ export class Flights {
     }
   }
 
-  /** The slow store has taken the batch or refused it. */
+  /** Ends a flight: the slow store has taken the batch or refused it. */
   land(batch: SpillBatch, failure: Failure | undefined): void {
     const milliseconds = performance.now() - (this.#inFlight.get(batch) as number);
     if (failure) {
@@ -71,7 +71,8 @@ export class Flights {
           if (key !== batch.splitKey) this.#splitKeys.delete(key);
         }
       }
-      this.spaces.keep(batch.space); // But not after a failure: the bytes may be on their way still.
+      // Not after a failure: the slow store may still be reading the bytes.
+      this.spaces.keep(batch.space);
       this.#stats.spilled({ keys: batch.keyCount, bytes: batch.byteLength, milliseconds });
     }
     this.#byteLength -= batch.byteLength;
@@ -79,8 +80,8 @@ export class Flights {
   }
 
   /**
-   * The keys whose values below may end within an append, now and until {@link endListing}: a batch may
-   * carry only the first part of a long value.
+   * Returns the keys whose values in the slow store may end within an append; the set is kept up to
+   * date until {@link endListing}. A batch may carry only the first part of a long value.
    */
   beginListing(): ReadonlySet<string> {
     const splits = new Set(this.#splitKeys);
@@ -92,7 +93,7 @@ export class Flights {
     this.#splitsSeen.delete(splits as Set<string>);
   }
 
-  /** The key has been removed from memory and below. */
+  /** Notes that the key has been removed from memory and below. */
   forgetSplit(key: string): void {
     this.#splitKeys.delete(key);
   }

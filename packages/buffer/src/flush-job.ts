@@ -1,7 +1,7 @@
 import type { Blocks, Value } from "@partd/core/memory";
 import type { SpillBatch } from "./spill-batch.js";
 
-/** One call of `flush`: the values as they were then, and how far each has to be written. */
+/** One call of `flush`: the values of that moment, and how far each has to be written. */
 export class FlushJob {
   readonly done: Promise<void>;
   readonly resolve: () => void;
@@ -11,9 +11,9 @@ export class FlushJob {
   /** The value's `cutCount` when its part of the job is done. */
   readonly #targets: number[] = [];
   #next = 0;
-  /** How many of the values before `next` are not done; they stand at the front. */
+  /** How many of the values before `#next` are not done; they stand at the front. */
   #kept = 0;
-  /** Targets of claimed values, by key, so that those are not looked at again and again. */
+  /** Targets of claimed values, by key, so that `fill` does not try them again and again. */
   readonly #claimed = new Map<string, number>();
 
   constructor(blocks: Blocks) {
@@ -33,7 +33,7 @@ export class FlushJob {
     return this.#values.length === 0 && this.#claimed.size === 0;
   }
 
-  /** Adds free values to the batch, from where the last call stopped, at most once round. */
+  /** Adds unclaimed values to the batch, from where the last call stopped, at most once round. */
   fill(batch: SpillBatch, isClaimed: (key: string) => boolean): void {
     const values = this.#values;
     const targets = this.#targets;
@@ -54,7 +54,7 @@ export class FlushJob {
     }
   }
 
-  /** A key is claimed no longer. */
+  /** Notes that a key is no longer claimed. */
   unclaim(key: string): void {
     const target = this.#claimed.get(key);
     if (target === undefined) return;

@@ -1,13 +1,13 @@
 import type { Batch } from "@partd/core/author";
 
 /**
- * Tells whether memory is worth its work: how many appends to one key would meet in it before it is
- * full. Where there are so many keys that few do, a store that takes small values as well as large
- * ones gets them at once.
+ * Decides whether gathering in memory pays: how many appends to the same key would meet there before
+ * memory is full. If there are so many keys that few appends meet, a store that takes small values well
+ * gets them at once.
  *
- * Estimated from one key in 64, by hash, over windows of as many appends as memory has room for. The
- * number of keys only grows within a window, and so bounds how many appends can meet in it: that
- * there are too many keys shows long before memory is full.
+ * The estimate samples one key in 64, by hash, over windows of as many appends as fit into memory.
+ * Within a window the number of keys only grows, so too many keys are noticed long before memory is
+ * full.
  */
 export class Gathering {
   readonly #memory: number;
@@ -19,7 +19,7 @@ export class Gathering {
   #byteLength = 0;
   #isInVain = false;
 
-  /** @param memory bytes that are full at the end of a window. */
+  /** @param memory how many bytes of appends make a window. */
   constructor(memory: number) {
     this.#memory = memory;
   }
@@ -50,7 +50,9 @@ export class Gathering {
     }
   }
 
-  /** How many appends have to meet: more to gather again, so that a workload does not go to and fro. */
+  /**
+   * How many appends have to meet. Resuming takes half as many again, so that it does not oscillate.
+   */
   #enough(keyCount: number): number {
     if (this.#isInVain) return 1.5 * (1.5 * keyCount < MANY ? ENOUGH : ENOUGH_OF_MANY);
     return keyCount < MANY ? ENOUGH : ENOUGH_OF_MANY;
@@ -64,35 +66,35 @@ export class Gathering {
   }
 }
 
-/** Batches of fewer keys are gathered all the same: an append has its own cost, as that of 20 keys. */
+/** Batches of fewer keys are always gathered: an append costs as much as 20 keys. */
 export const MANY_KEYS = 256;
-/** Values of so many bytes are not looked at: to copy them takes longer than to find their keys. */
+/** Batches of values above this size are not sampled: copying them takes longer than finding keys. */
 export const SMALL_VALUE = 4096;
 
 /**
- * Appends that meet in one value, below which a `LogStore` takes less time to write each by itself, and
- * to list them all, than they take to gather. An append of 100 bytes to memory takes 0.3 µs for 1,000
- * keys, and a value some 14 µs to spill; a `LogStore` takes 1.1 to 1.5 µs an append in all.
+ * The least number of appends meeting in one value that makes gathering faster than writing each to a
+ * `LogStore` and listing them all. An append of 100 bytes to memory takes 0.3 µs with 1,000 keys, and
+ * spilling a value some 14 µs; a `LogStore` takes 1.1 to 1.5 µs an append in all.
  */
 const ENOUGH = 32;
 /**
- * The same for {@link MANY} keys, whose bookkeeping and last extents are in no cache of the processor:
- * of 20,000 keys an append to memory takes 1 µs, a copy of 100 bytes to a page last used long ago 0.2 of it.
- * To write 300 MB under 20,000 keys takes 6.6 CPU seconds gathered, 75 appends to a value, and 4.3 of a
- * `LogStore` alone; to list them then 1.3, and 2.0.
+ * The same for {@link MANY} keys, whose bookkeeping and last extents no longer fit into the processor's
+ * caches. With 20,000 keys an append to memory takes 1 µs, 0.2 of it for copying 100 bytes to a cold
+ * page. Writing 300 MB under 20,000 keys takes 6.6 CPU seconds gathered, at 75 appends a value, and 4.3
+ * with a `LogStore` alone; listing them takes 1.3 and 2.0.
  *
- * The price is `get` of many keys where no `entries()` will do: 1,000 of those keys at a time take 6.6 CPU
- * seconds as of a `LogStore` alone, and gathered 2.0.
+ * The cost is a slower `get` of many keys, where `entries()` cannot be used: 1,000 of those keys at a
+ * time take 6.6 CPU seconds from a `LogStore` alone, and 2.0 gathered.
  */
 const ENOUGH_OF_MANY = 128;
 const MANY = 16_384;
-/** Keys of a sample that tells of 2,000 keys or more, to within a fifth. */
+/** A sample of this many keys stands for 2,000 keys or more, to within a fifth. */
 const FEWEST_SAMPLED = 32;
 const SAMPLED = 63;
-/** Bytes of memory that a key takes, beyond its value's. */
+/** Bytes of memory that a key takes besides its value. */
 const KEY_BYTES = 350;
 
-/** FNV-1a, of UTF-16 units. */
+/** FNV-1a over UTF-16 units. */
 function hashOf(key: string): number {
   let hash = 0x811c9dc5;
   for (let i = 0; i < key.length; i++) hash = Math.imul(hash ^ key.charCodeAt(i), 0x01000193);

@@ -1,17 +1,17 @@
 import type { Blocks, Value } from "@partd/core/memory";
 
 /**
- * Which keys are claimed by reads and big appends, so that spills leave their values where they
- * are, and which are in flight.
+ * The keys that reads and big appends have claimed, so that spills leave their values in place, and the
+ * keys in flight.
  */
 export class KeyClaims {
   /** Keys that are being read. */
   readonly reads = new Claims();
-  /** Keys of big appends, those that wait included. */
+  /** Keys of big appends, including those that wait. */
   readonly bigAppends = new Claims();
-  /** Keys of batches in flight that carry more than what is in memory. */
+  /** Keys of flights that carry more than what is in memory. */
   readonly bigFlights = new Claims();
-  /** Claimed keys whose values are held, so that they are not looked at again and again. */
+  /** Claimed keys whose values are held, so that spills do not try them again and again. */
   readonly #parked = new Set<string>();
   readonly #blocks: Blocks;
 
@@ -30,23 +30,23 @@ export class KeyClaims {
     return keys.some((key) => this.isInFlight(key) || this.reads.has(key));
   }
 
-  /** Whether a spill has to leave the key's value where it is. */
+  /** Whether spills have to leave the key's value in place. */
   isClaimed(key: string): boolean {
     return this.reads.has(key) || this.bigAppends.has(key);
   }
 
-  /** Holds a value whose key is claimed, until that ends. */
+  /** Holds the value of a claimed key until the claim ends. */
   park(value: Value): void {
     this.#blocks.hold(value);
     this.#parked.add(this.#blocks.key(value));
   }
 
-  /** Hands the hold of a parked value to the caller; answers whether there was one. */
+  /** Passes the hold of a parked value to the caller. @returns whether there was one. */
   takeOver(key: string): boolean {
     return this.#parked.delete(key);
   }
 
-  /** Ends a claim of this object's. @returns keys that spills may take again. */
+  /** Ends a claim in one of these sets. @returns keys that spills may take again. */
   end(claims: Claims, claim: Claim): readonly string[] {
     const freed = claims.end(claim).filter((key) => !this.isClaimed(key));
     for (const key of freed) {
@@ -64,8 +64,8 @@ export interface Claim {
 }
 
 /**
- * Any number of claims of any number of keys each. To ask for a key costs the same however many
- * there are: they are counted up when that is first asked, since most come and go without.
+ * A multiset of keys, in claims of many keys each. A look-up costs the same for any number of claims:
+ * the keys are counted at the first look-up, since most claims come and go without one.
  */
 export class Claims {
   readonly #counts = new Map<string, number>();
@@ -84,7 +84,7 @@ export class Claims {
     return claim;
   }
 
-  /** @returns keys that `has` may have been asked for, and that no claim has any longer. */
+  /** @returns keys that may have been looked up, and that no claim has any longer. */
   end(claim: Claim): string[] {
     this.#size--;
     if (this.#uncounted.delete(claim)) return [];

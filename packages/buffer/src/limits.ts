@@ -1,25 +1,25 @@
 import { type Batch, checkIntegerOption } from "@partd/core/author";
 import { memoryLimit } from "#memory-limit";
 
-/** What a buffer keeps to. All but `concurrency` are bytes. */
+/** The limits of a buffer. All but `concurrency` are in bytes. */
 export interface Limits {
-  /** What the user allows. */
+  /** The user's limit. */
   readonly availableMemory: number;
-  /** Memory for values; the rest is for batches on their way. */
+  /** Memory for values; the rest is for batches in flight. */
   readonly bound: number;
-  /** Memory in use at which the largest values begin to be written to the slow store. */
+  /** At this much memory in use, the spiller begins to write the largest values to the slow store. */
   readonly high: number;
-  /** Memory in use at which that ends. */
+  /** At this much memory in use, the spiller stops. */
   readonly low: number;
-  /** A batch for the slow store. */
+  /** The size of a batch for the slow store. */
   readonly batch: number;
   /** An append that costs more and does not fit at once is written straight to the slow store. */
   readonly big: number;
-  /** How many batches are on their way at once. */
+  /** The most batches in flight at once. */
   readonly concurrency: number;
 }
 
-/** The share of the memory that the process may use which a buffer takes unless told otherwise. */
+/** The share of the process's memory that a buffer takes by default. */
 const DEFAULT_SHARE = 1 / 4;
 
 /** @param batchBytes the size of a batch that the slow store prefers. */
@@ -43,16 +43,16 @@ export function limitsFor(
   };
 }
 
-/** A part of all memory, as `0.3 * totalmem()`, need not be a whole number. */
+/** A fraction of all memory, as in `0.3 * totalmem()`, need not be a whole number. */
 function bytesOf(available: number): number {
   const bytes = typeof available === "number" ? Math.floor(available) : available;
   return checkIntegerOption("availableMemory", bytes, 1, Number.MAX_SAFE_INTEGER);
 }
 
-/** Enough for a slow store to work at full speed, and little enough to hand over in milliseconds. */
+/** Enough for a slow store to work at full speed, and small enough to hand over in milliseconds. */
 const MOST_BATCH = 2 << 20;
 
-/** What a batch costs at the very most, unless its keys are very long, without looking them up. */
+/** An upper bound of a batch's cost, without looking up its keys; exceeded only by very long keys. */
 export function roughCost(batch: Batch): number {
   return batch.byteLength + 1024 * batch.keys.length;
 }

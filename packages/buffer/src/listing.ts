@@ -21,7 +21,7 @@ export class Listing {
   readonly #reader: Reader;
   readonly #pace: Pace;
 
-  /** @param pace that of all the buffer's work. */
+  /** @param pace the pace of all the buffer's work. */
   constructor(
     blocks: Blocks,
     slow: Store,
@@ -40,7 +40,8 @@ export class Listing {
 
   async keys(options: OperationOptions): Promise<AsyncIterable<string>> {
     await this.#exclusive.settled(options.signal);
-    // What moves down before it is seen here is found below; what does so later is left out there.
+    // A value that is spilled before it is yielded here is found below; one spilled later is skipped
+    // there.
     const held = new Set<string>();
     for (const key of this.#blocks.keys()) {
       held.add(key);
@@ -51,11 +52,11 @@ export class Listing {
   }
 
   /**
-   * Every key below with its value. What memory holds has to be brought down first. Appends that come
-   * later are spilled meanwhile, in parts: a value whose part below may end within one is read anew.
+   * Yields every key below with its value. Memory has to be spilled first. Later appends are spilled
+   * meanwhile, in parts: a value whose part below may end within an append is read again.
    */
   entries(options: EntriesOptions): AsyncIterable<readonly [string, Uint8Array]> {
-    // The target of now: while it is listed another may work under the slow store's lock.
+    // The target of this moment: during the listing another call may take the slow store's lock.
     return this.#entriesOf(this.#flights.target, options);
   }
 
@@ -99,11 +100,10 @@ export class Listing {
   }
 
   /**
-   * A listing keeps no one from removing keys, nor from working under the slow store's lock. A removal
-   * leaves memory and the slow store unlike for a while, so that the value is looked up again if
-   * there was one meanwhile.
+   * Streams a whole value. A listing blocks neither removals nor the slow store's lock. During a
+   * removal memory and the slow store disagree, so the value is looked up again after one.
    *
-   * @param below what is listed: the slow store, or what its `withLock` passed.
+   * @param below the store that is listed: the slow store, or what its `withLock` passed.
    */
   async #wholeStream(
     below: LowerStore,
@@ -113,13 +113,13 @@ export class Listing {
     const isOther = () => this.#flights.target !== below;
     for (const pace = new Pace(); ; await pace.rest()) {
       signal?.throwIfAborted();
-      // The lock under which it was begun has been given up: this says so.
+      // The lock of this listing has been released: the locked store's error says so.
       if (isOther() && below !== this.#slow) return below.stream(decodeKey(key), { signal });
       if (isOther() || this.#exclusive.isChanging) continue;
       const before = this.#exclusive.changes;
       const pieces = await this.#reader.stream(key, { signal });
       if (this.#exclusive.changes === before && !isOther()) return pieces;
-      for await (const _ of pieces) break; // Gives back what it has of both.
+      for await (const _ of pieces) break; // Releases what it holds of both stores.
     }
   }
 }
@@ -127,7 +127,7 @@ export class Listing {
 /**
  * Yields the keys in memory, then those that only the slow store has.
  *
- * @param first what `below` has already answered.
+ * @param first the first result of `below`.
  */
 async function* allKeys(
   held: ReadonlySet<string>,

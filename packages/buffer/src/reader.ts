@@ -11,7 +11,7 @@ export class Reader {
   readonly #exclusive: ExclusiveWork;
   readonly #pace: Pace;
 
-  /** @param pace that of all the buffer's work. */
+  /** @param pace the pace of all the buffer's work. */
   constructor(blocks: Blocks, spiller: Spiller, exclusive: ExclusiveWork, pace: Pace) {
     this.#blocks = blocks;
     this.#spiller = spiller;
@@ -22,7 +22,7 @@ export class Reader {
   get(keys: readonly string[], options: GetOptions): Promise<Uint8Array[]> {
     const { signal, allocate } = options;
     const work = async () => {
-      // The lengths first: what is appended while the slow store reads belongs to a later answer.
+      // Fix the lengths first: what is appended while the slow store reads belongs to a later answer.
       const values = this.#blocks.size === 0 ? [] : keys.map((key) => this.#blocks.get(key));
       const lengths = values.map((value) => (value === undefined ? 0 : this.#blocks.length(value)));
       const isBelow = values.every((value) => value === undefined);
@@ -31,7 +31,7 @@ export class Reader {
         keys.map(decodeKey),
         isBelow ? options : { signal },
       );
-      signal?.throwIfAborted(); // Then what was in memory may have gone meanwhile.
+      signal?.throwIfAborted(); // After an abort, what was in memory may be gone.
       for (const [i, value] of (isBelow ? [] : values).entries()) {
         if (value !== undefined) {
           const below = answer[i] as Uint8Array;
@@ -47,7 +47,7 @@ export class Reader {
       if (this.#pace.isOver) await this.#pace.rest();
       return answer;
     };
-    // What reads into the caller's memory is waited for, even if it is given up.
+    // A read into the caller's memory is awaited even if it is given up.
     return this.#read(keys, work, { signal, waits: allocate !== undefined });
   }
 
@@ -93,7 +93,7 @@ export class Reader {
   }
 }
 
-/** A key's pieces: those below, the first of which is `first`, then those that memory had. */
+/** Yields a key's pieces: those below, of which `first` is the first, then those of memory. */
 async function* pieces(
   first: IteratorResult<Uint8Array>,
   below: AsyncIterator<Uint8Array>,

@@ -5,9 +5,9 @@ import type { ExclusiveWork } from "./exclusive-work.js";
 import type { Spiller } from "./spiller.js";
 
 /**
- * Removes keys from the slow store, then from memory. The slow store has the beginnings of values and
- * memory the ends, so that a removal that fails there half-way must not leave an end alone: each key
- * stays whole or is gone.
+ * Removes keys from the slow store, then from memory. The slow store has the beginning of each value
+ * and memory the end, so a removal that fails half-way must not leave an end alone: each key stays
+ * whole or is gone.
  */
 export class Removals {
   readonly #blocks: Blocks;
@@ -15,7 +15,7 @@ export class Removals {
   readonly #exclusive: ExclusiveWork;
   readonly #pace: Pace;
 
-  /** @param pace that of all the buffer's work. */
+  /** @param pace the pace of all the buffer's work. */
   constructor(blocks: Blocks, spiller: Spiller, exclusive: ExclusiveWork, pace: Pace) {
     this.#blocks = blocks;
     this.#spiller = spiller;
@@ -23,7 +23,7 @@ export class Removals {
     this.#pace = pace;
   }
 
-  /** @param split keys of them whose values lie in both stores; by default they are looked for. */
+  /** @param split the keys whose values lie in both stores. Default: they are looked up. */
   remove(
     keys: readonly string[],
     { signal }: OperationOptions,
@@ -44,7 +44,8 @@ export class Removals {
   removeAll({ signal }: OperationOptions): Promise<void> {
     return this.#exclusive.change(signal, async () => {
       const { flights } = this.#spiller;
-      // To look for each key would take long. If some are gone below, those only in memory go, too.
+      // Looking up each key would take long. If some are gone below, those only in memory are removed,
+      // too.
       const count = this.#blocks.size > 0 ? await flights.target.count() : 0;
       try {
         await flights.target.drop();
@@ -64,7 +65,7 @@ export class Removals {
     return this.#blocks.get(key) !== undefined;
   }
 
-  /** Removes from memory what has no beginning below. */
+  /** Removes those keys from memory that have no beginning below. */
   async #removeEnds(keys: Iterable<string>): Promise<void> {
     for (const some of chunks(keys)) {
       const below = new Set(await this.#below(some));
@@ -72,7 +73,7 @@ export class Removals {
     }
   }
 
-  /** Those of which the slow store holds something. */
+  /** The keys that hold something in the slow store. */
   async #below(keys: Iterable<string>): Promise<string[]> {
     const { target } = this.#spiller.flights;
     const found: string[] = [];
@@ -84,7 +85,7 @@ export class Removals {
     return found;
   }
 
-  /** Removes keys from memory, where nothing else is under way. */
+  /** Removes keys from memory, while nothing else is under way. */
   async #forget(keys: Iterable<string>): Promise<void> {
     for (const key of keys) {
       this.#blocks.remove(key);
@@ -105,5 +106,5 @@ function* chunks(keys: Iterable<string>): Generator<string[], void, undefined> {
   if (chunk.length > 0) yield chunk;
 }
 
-/** Keys that are looked for at once. */
+/** How many keys are looked up at once. */
 const AT_ONCE = 1_024;

@@ -3,15 +3,15 @@ import type { Blocks, Value } from "@partd/core/memory";
 
 /**
  * Values, or the first parts of long ones, that go to the slow store as one append. Long pieces of
- * memory are passed as they lie. Short ones of the same value are laid end to end, since each piece
- * costs the slow store more than copying a few kilobytes: an index entry, a frame, a system call.
+ * memory are passed without a copy. Short ones of a value are concatenated, since each piece costs the
+ * slow store more than copying a few kilobytes: an index entry, a frame, a system call.
  */
 export class SpillBatch {
   readonly values: Value[] = [];
   /** How many bytes of each value. */
   readonly lengths: number[] = [];
   byteLength = 0;
-  /** The key whose value is here only in part. The part may end within an append. */
+  /** The key of which only a part of the value is here. The part may end within an append. */
   splitKey: string | undefined;
   readonly #keys: string[] = [];
   readonly #pieces: Uint8Array[] = [];
@@ -21,7 +21,7 @@ export class SpillBatch {
   #used = 0;
   #full = false;
   #addedKeys = 0;
-  /** What was added, if there is nothing else. */
+  /** The batch that was added, if it is all. */
   #added: Batch | undefined;
 
   /** @param space memory of `capacity` bytes from an earlier batch that has arrived. */
@@ -35,7 +35,7 @@ export class SpillBatch {
     return this.#full || this.byteLength >= this.#capacity || this.values.length >= MOST_KEYS;
   }
 
-  /** The memory that short pieces were laid into, if there were any. */
+  /** The memory that short pieces were copied into, if there were any. */
   get space(): Uint8Array | undefined {
     return this.#space;
   }
@@ -49,7 +49,10 @@ export class SpillBatch {
     return this.#added ?? { keys: this.#keys, values: this.#pieces, byteLength: this.byteLength };
   }
 
-  /** Takes as much of the value as there is room for, and holds it; a short one whole or not. */
+  /**
+   * Takes as much of the value as there is room for, and holds it. A short value is taken whole or not
+   * at all.
+   */
   add(value: Value): void {
     const whole = this.#blocks.length(value);
     const length = Math.min(whole, this.#capacity - this.byteLength);
@@ -94,7 +97,7 @@ export class SpillBatch {
     for (const view of this.#blocks.views(value)) this.#addPiece(key, view);
   }
 
-  /** Adds what is not in memory: bytes of `keyCount` keys, among them those of all values here. */
+  /** Adds bytes that are not in memory, of `keyCount` keys, which include those of all values here. */
   addBatch(batch: Batch, keyCount: number): void {
     const { keys, values, byteLength } = batch;
     this.#addedKeys = keyCount;
@@ -105,14 +108,14 @@ export class SpillBatch {
         this.#addPiece(keys[i] as string, values[i] as Uint8Array);
   }
 
-  /** The slow store has it: what was sent is cut off the values. */
+  /** The slow store has the batch: cuts what was sent off the values. */
   arrive(): void {
     for (const [i, value] of this.values.entries()) {
       this.#blocks.cut(value, this.lengths[i] as number);
     }
   }
 
-  /** The slow store has refused it: everything is as it was. */
+  /** The slow store has refused the batch: lets go of the values, which are unchanged. */
   turnBack(): void {
     for (const value of this.values) this.#blocks.letGo(value);
   }
@@ -134,7 +137,7 @@ export class SpillBatch {
   }
 }
 
-/** Memory for short pieces, from batches that have arrived, to be used again. */
+/** Reusable memory for short pieces, from batches that have landed. */
 export class Spaces {
   readonly #spaces: Uint8Array[] = [];
   readonly #most: number;
@@ -156,7 +159,7 @@ export class Spaces {
   }
 }
 
-/** Bytes from which a piece is worth an entry of its own. */
+/** A piece of this many bytes or more is worth an entry of its own. */
 const LONG_PIECE = 1 << 16;
-/** So that gathering a batch of tiny values holds the thread for milliseconds only. */
+/** So that gathering a batch of tiny values blocks the thread for milliseconds only. */
 const MOST_KEYS = 1 << 12;

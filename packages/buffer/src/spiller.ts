@@ -19,11 +19,10 @@ import type { SpillStats } from "./stats.js";
 /**
  * Moves values from memory to the slow store while appends go on.
  *
- * While a batch is in flight its bytes stay in memory, and held, until the slow store has them; they
- * are then cut off the front of their values. Meanwhile more may be appended behind them. So a batch
- * that fails changes nothing, a key's bytes arrive in order, and at most one batch carries a key. A
- * read claims its keys, which keeps spills from taking them, and waits for those in flight; so does
- * a big append.
+ * While a batch is in flight its bytes stay in memory, held, until the slow store has them; then they
+ * are cut off the front of their values. Meanwhile more may be appended behind them. So a failed batch
+ * changes nothing, a key's bytes arrive in order, and at most one batch carries a key. A read claims
+ * its keys, so that spills do not take them, and waits for those in flight; so does a big append.
  */
 export class Spiller {
   /** Batches on their way, and the store that they go to. */
@@ -46,11 +45,11 @@ export class Spiller {
   readonly #gathering: Gathering | undefined;
   /** Whether memory is being emptied down to the low mark. */
   #draining = false;
-  /** Nothing is spilled unasked while this is above zero. */
+  /** While this is above zero, nothing is spilled unless a caller asks. */
   #quiet = 0;
   /** Big appends that wait for reads and flights of their keys. */
   #bigWaiting = 0;
-  /** Whether new reads wait, so that ever new ones do not starve what waits for reads to end. */
+  /** Whether new reads wait, so that they do not starve what waits for reads to end. */
   #readsWait = false;
 
   constructor(blocks: Blocks, slow: LowerStore, limits: Limits, stats: SpillStats) {
@@ -67,7 +66,7 @@ export class Spiller {
     return this.#appends.size;
   }
 
-  /** Appends to memory. A large batch, or one not worth gathering, goes to the slow store. */
+  /** Appends to memory. A large batch, or one not worth gathering, goes to the slow store instead. */
   append(batch: Batch, options: AppendOptions): Promise<void> | undefined {
     const gathering = this.#gathering;
     if (gathering && (gathering.isInVain || this.#hasSmallValues())) {
@@ -95,7 +94,7 @@ export class Spiller {
   }
 
   /**
-   * Writes all that is in memory now.
+   * Writes everything that is in memory now.
    *
    * @throws `ERR_PARTD_CONNECTION` if some of it may be in the slow store twice.
    */
@@ -143,7 +142,7 @@ export class Spiller {
     }
   }
 
-  /** Writes what memory has of a key. */
+  /** Writes what memory has of a key to the slow store. */
   async bringDown(key: string): Promise<void> {
     if (this.#blocks.get(key) !== undefined) await this.#send([key], undefined, undefined);
   }
@@ -153,7 +152,7 @@ export class Spiller {
     while (this.flights.size > 0) await this.#landings.wait(undefined, signal);
   }
 
-  /** All has been removed, and with it what may have been there twice. */
+  /** Call this when all data has been removed, including any duplicates. */
   forgetUncertainty(): void {
     this.#failures.clear();
   }
@@ -208,7 +207,7 @@ export class Spiller {
   async #passOn(batch: Batch, options: AppendOptions): Promise<void> {
     const { signal } = options;
     if (this.#blocks.size > 0) {
-      // If the slow store fails or memory is filled by others, the batch is gathered as ever.
+      // If the slow store fails, or other appends fill memory, the batch is gathered as usual.
       await this.#empty(signal).catch(() => signal?.throwIfAborted());
       if (this.#blocks.size > 0) return this.#gather(batch, options);
     }
@@ -218,10 +217,7 @@ export class Spiller {
     await this.#deliver(passed, claim, signal);
   }
 
-  /**
-   * Writes a batch straight to the slow store, behind what memory has of its keys. What would fill
-   * much of the memory goes that way.
-   */
+  /** Writes a large batch straight to the slow store, behind what memory has of its keys. */
   async #send(
     keys: readonly string[],
     batch: Batch | undefined,
@@ -273,7 +269,7 @@ export class Spiller {
   ): Promise<Failure | undefined> {
     const { bigAppends, bigFlights } = this.#claims;
     const flight = bigFlights.begin(claim.keys);
-    // What was in memory is not given up: no one would know whether it had been written.
+    // An abort does not apply to bytes of memory: it would be unknown whether they were written.
     const failure = await this.flights.write(batch, batch.values.length > 0 ? undefined : signal);
     this.flights.land(batch, failure);
     this.#endClaim(bigFlights, flight);
@@ -313,7 +309,9 @@ export class Spiller {
     if (!this.#draining) this.flights.spaces.clear();
   }
 
-  /** Carries out the waiting appends in their order, while there is room; into empty memory, any one. */
+  /**
+   * Admits waiting appends in order while there is room; into empty memory, even one that is too large.
+   */
   #admit(): void {
     for (let next = this.#appends.first; next; next = this.#appends.first) {
       if (!this.#fits(next.need) && this.#blocks.size > 0) return;
@@ -381,13 +379,13 @@ export class Spiller {
 
 interface WaitingAppend {
   readonly batch: Batch;
-  /** Bytes of memory. */
+  /** Bytes of memory that it needs. */
   readonly need: number;
-  /** Whether its arrays are given away. */
+  /** Whether the caller gives its arrays away. */
   readonly owned: boolean | undefined;
 }
 
-/** A batch that is spilled, and the flush that it is part of. */
+/** A batch to be spilled, and the flush that it belongs to. */
 interface Spill {
   readonly batch: SpillBatch;
   readonly job: FlushJob | undefined;

@@ -16,15 +16,15 @@ export interface BufferStats {
   readonly spillErrors: number;
   /** Batches on their way to the slow store. */
   readonly spillsInFlight: number;
-  /** Bytes in them; what was held in memory counts as held until it has arrived. */
+  /** Bytes of the batches in flight. Those from memory also count as held until they have arrived. */
   readonly bytesInFlight: number;
-  /** Completed calls of `flush`, that of `close` included. */
+  /** Completed calls of `flush`, including the one in `close`. */
   readonly flushes: number;
   /** Appends that wait for room in memory now. */
   readonly waiting: number;
-  /** Appends that had to wait for room in memory, those that were given up included. */
+  /** Appends that had to wait for room in memory, including those that were given up. */
   readonly waits: number;
-  /** How long they waited, all together. */
+  /** The sum of those waits, in milliseconds. */
   readonly waitMilliseconds: number;
 }
 
@@ -39,7 +39,9 @@ export interface BufferListeners {
 }
 
 export interface SpillEvent {
-  /** How many keys the batch held bytes of; one that occurs twice in a passed-on append counts twice. */
+  /**
+   * How many keys the batch has bytes of; a key that occurs twice in a passed-on append counts twice.
+   */
   readonly keys: number;
   readonly bytes: number;
   readonly milliseconds: number;
@@ -100,7 +102,7 @@ export class SpillStats {
   }
 }
 
-/** In a turn of its own, so that a listener that throws disturbs no one but its author. */
+/** In a microtask of its own, so that a listener that throws fails alone. */
 function call<E>(listener: ((event: E) => void) | undefined, event: E): void {
   if (listener) queueMicrotask(() => listener(event));
 }
