@@ -25,7 +25,8 @@ export async function run(words: readonly string[]): Promise<void> {
     const quiet = invocation.options.has("quiet");
     terminal = new Terminal({ json: machine, quiet, signal });
     const action = await invocation.command.load();
-    process.exitCode = (await action(callOf(invocation, terminal, signal))) ?? ExitCode.DONE;
+    process.exitCode =
+      (await action(callOf(invocation, commands, terminal, signal))) ?? ExitCode.DONE;
   } catch (error) {
     process.exitCode = report(error, terminal, signal);
   } finally {

@@ -1,8 +1,3 @@
-import type { NumericArrayType } from "./numeric.js";
-
-/** The runtime's own `Float16Array`, since Node 24 and the browsers of 2025. */
-export const float16Array = (globalThis as { Float16Array?: NumericArrayType }).Float16Array;
-
 /** Converts IEEE 754 halves, given as bits, to floats of the same values. */
 export function fromFloat16(halves: Uint16Array): Float32Array {
   const bits = new Uint32Array(halves.length);

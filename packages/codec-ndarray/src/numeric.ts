@@ -1,5 +1,5 @@
 import type { Dtype } from "./dtype.js";
-import { float16Array, fromFloat16, toFloat16 } from "./float16.js";
+import { fromFloat16, toFloat16 } from "./float16.js";
 
 /** A typed array. If the runtime has `Float16Array`, also one of these. */
 export type NumericArray =
@@ -21,6 +21,9 @@ export interface NumericArrayType {
   new (length: number): NumericArray;
   new (buffer: ArrayBufferLike, byteOffset: number, length: number): NumericArray;
 }
+
+/** The runtime's own `Float16Array`, since Node 24 and the browsers of 2025. */
+const float16Array = (globalThis as { Float16Array?: NumericArrayType }).Float16Array;
 
 /** The typed array that holds the items of a dtype. */
 export interface ArrayType {

@@ -1,27 +1,9 @@
 import { type Codec, Encode, type EncodeOptions, PartdError, type Store } from "@partd/core";
 import { ENCODE_OPTIONS, joinLists, type OptionNames, takeOptions } from "@partd/core/author";
 import { Pickler } from "./pickler.js";
-import { Unpickler } from "./unpickler.js";
+import { type UnpickleOptions, Unpickler } from "./unpickler.js";
 
-export interface PickleCodecOptions {
-  /**
-   * How ints are read.
-   * - `"auto"`, the default: as a number within ±(2^53 - 1), else as a BigInt.
-   * - `"number"`: as numbers; an int that would be rounded is `ERR_PARTD_CODEC`.
-   * - `"bigint"`: always as a BigInt.
-   */
-  readonly integers?: "auto" | "number" | "bigint" | undefined;
-  /**
-   * How dicts are read. `"auto"`, the default: as an object if all keys are strings, else as a
-   * `Map`. `"map"`: always as a `Map`, which also keeps the order of keys such as `"7"`.
-   */
-  readonly dicts?: "auto" | "map" | undefined;
-  /**
-   * How objects of unknown types are read. `"refuse"`, the default: `ERR_PARTD_CODEC`, with the
-   * name of the type. `"keep"`: as a `PyObject`, or as a `PyGlobal` for a class or function.
-   * Nothing is imported or called, and they are written as they were read.
-   */
-  readonly objects?: "refuse" | "keep" | undefined;
+export interface PickleCodecOptions extends UnpickleOptions {
   /** The protocol to write, 2 to 5. Default 5, Python's highest; Python before 3.8 reads up to 4. */
   readonly protocol?: 2 | 3 | 4 | 5 | undefined;
 }

@@ -1,7 +1,28 @@
 import { PartdError } from "@partd/core";
 import { ByteReader } from "./byte-reader.js";
 import { Machine } from "./machine.js";
-import type { PickleCodecOptions } from "./pickle.js";
+
+/** What a pickle is read as. */
+export interface UnpickleOptions {
+  /**
+   * How ints are read.
+   * - `"auto"`, the default: as a number within ±(2^53 - 1), else as a BigInt.
+   * - `"number"`: as numbers; an int that would be rounded is `ERR_PARTD_CODEC`.
+   * - `"bigint"`: always as a BigInt.
+   */
+  readonly integers?: "auto" | "number" | "bigint" | undefined;
+  /**
+   * How dicts are read. `"auto"`, the default: as an object if all keys are strings, else as a
+   * `Map`. `"map"`: always as a `Map`, which also keeps the order of keys such as `"7"`.
+   */
+  readonly dicts?: "auto" | "map" | undefined;
+  /**
+   * How objects of unknown types are read. `"refuse"`, the default: `ERR_PARTD_CODEC`, with the
+   * name of the type. `"keep"`: as a `PyObject`, or as a `PyGlobal` for a class or function.
+   * Nothing is imported or called, and they are written as they were read.
+   */
+  readonly objects?: "refuse" | "keep" | undefined;
+}
 
 /**
  * Reads pickles of all protocols. A pickle is a program; the {@link Machine} that runs it imports
@@ -12,7 +33,7 @@ export class Unpickler {
   readonly #maps: boolean;
   readonly #keep: boolean;
 
-  constructor(options: PickleCodecOptions = {}) {
+  constructor(options: UnpickleOptions = {}) {
     this.#integers = options.integers ?? "auto";
     this.#maps = options.dicts === "map";
     this.#keep = options.objects === "keep";

@@ -1,6 +1,5 @@
 import { randomBytes } from "node:crypto";
 import { fstatSync } from "node:fs";
-import type { OperationOptions } from "@partd/core";
 import {
   closeFile,
   type Lease,
@@ -21,17 +20,7 @@ import { entriesOf } from "./read/entries.js";
 import { LongEntry } from "./read/grouping.js";
 import { planRead } from "./read/read-plan.js";
 import { LeftOut } from "./read/salvage.js";
-import type { Damage } from "./verify.js";
-
-export interface Progress {
-  readonly bytesDone: number;
-  readonly bytesTotal: number;
-}
-
-export interface LongOptions extends OperationOptions {
-  /** Called from time to time with the bytes done so far and the total. */
-  readonly onProgress?: ((progress: Progress) => void) | undefined;
-}
+import type { Damage, Progress } from "./verify.js";
 
 export interface CompactReport {
   /**

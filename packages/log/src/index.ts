@@ -1,3 +1,3 @@
-export type { CompactReport, LongOptions, Progress } from "./compact.js";
+export type { CompactReport } from "./compact.js";
 export { LogStore, type LogStoreOptions } from "./log-store.js";
-export type { Damage, VerifyReport } from "./verify.js";
+export type { Damage, LongOptions, Progress, VerifyReport } from "./verify.js";

@@ -25,7 +25,7 @@ import {
   systemError,
   TemporaryDirectory,
 } from "@partd/disk";
-import { type CompactReport, compact, type LongOptions } from "./compact.js";
+import { type CompactReport, compact } from "./compact.js";
 import { DataSet, describeOthers } from "./data-set/data-set.js";
 import { liveKeys, oneByOne } from "./index/live-keys.js";
 import { sortedKeys } from "./index/sorted-keys.js";
@@ -34,7 +34,7 @@ import { HeldStream } from "./read/held-stream.js";
 import { planRead, sizesOf } from "./read/read-plan.js";
 import { valuesOf } from "./read/read-ranges.js";
 import { ValueStream } from "./read/value-stream.js";
-import { Verification, type VerifyReport } from "./verify.js";
+import { type LongOptions, Verification, type VerifyReport } from "./verify.js";
 import { Writer } from "./writer.js";
 
 export interface LogStoreOptions {

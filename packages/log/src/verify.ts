@@ -1,8 +1,7 @@
 import { fstatSync } from "node:fs";
-import { decodeKey, isPartdError, type Key } from "@partd/core";
+import { decodeKey, isPartdError, type Key, type OperationOptions } from "@partd/core";
 import { Pace } from "@partd/core/author";
 import { crc32 } from "@partd/disk";
-import type { Progress } from "./compact.js";
 import type { DataSet } from "./data-set/data-set.js";
 import type { Segment } from "./data-set/segment.js";
 import {
@@ -18,6 +17,16 @@ import { GrowingIndex } from "./index/range-chains.js";
 import type { RangeColumns } from "./index/range-columns.js";
 import { StoredIndex } from "./index/stored-index.js";
 import { Window } from "./read/window.js";
+
+export interface Progress {
+  readonly bytesDone: number;
+  readonly bytesTotal: number;
+}
+
+export interface LongOptions extends OperationOptions {
+  /** Called from time to time with the bytes done so far and the total. */
+  readonly onProgress?: ((progress: Progress) => void) | undefined;
+}
 
 /** A damaged stretch of a file. */
 export interface Damage {

@@ -58,6 +58,8 @@ export type Action = (call: Call) => Promise<number | undefined>;
 export interface Call {
   readonly arguments: readonly string[];
   readonly options: Options;
+  /** All commands, for those that describe them. */
+  readonly commands: readonly Command[];
   readonly terminal: Terminal;
   /** Aborted by Ctrl-C or SIGTERM. */
   readonly signal: AbortSignal;

@@ -67,10 +67,11 @@ export async function parse(
 
 export function callOf(
   { arguments: words, options }: Invocation,
+  commands: readonly Command[],
   terminal: Terminal,
   signal: AbortSignal,
 ): Call {
-  return { arguments: words, options, terminal, signal };
+  return { arguments: words, options, commands, terminal, signal };
 }
 
 function parserOption(option: Option): ParserOption {

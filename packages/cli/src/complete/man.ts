@@ -1,10 +1,9 @@
 import { type Action, type Command, flagsOf } from "../command/command.js";
-import { commands } from "../command/commands.js";
 import { EXIT_CODES } from "../command/exit-code.js";
 import { aboutOf, usageOf } from "../command/help.js";
 
 /** `partd man`. */
-export const man: Action = async ({ terminal }) => {
+export const man: Action = async ({ commands, terminal }) => {
   await terminal.write(manPage(commands));
   return undefined;
 };

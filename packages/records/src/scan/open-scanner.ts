@@ -1,8 +1,8 @@
 import { PartdError } from "@partd/core";
 import type { ByteBatch, Scan, Scanner } from "../records.js";
-import { PlainScanner, type ScanPlan } from "./plain-scanner.js";
-import type { RecordMatcher } from "./record-matcher.js";
-import { ScanMemory, type WasmSyntax } from "./wasm-memory.js";
+import { PlainScanner } from "./plain-scanner.js";
+import type { RecordMatcher, ScanPlan, WasmSyntax } from "./record-matcher.js";
+import { ScanMemory } from "./wasm-memory.js";
 import { WasmScanner } from "./wasm-scanner.js";
 
 /** The fastest scanner for these fields, for batches of any size. */

@@ -1,21 +1,7 @@
 import type { ByteBatch, OnReject, Scan, Scanner } from "../records.js";
-import type { RecordMatcher } from "./record-matcher.js";
+import type { RecordMatcher, ScanPlan } from "./record-matcher.js";
 import { RecordReader } from "./record-reader.js";
 import { ScanTable } from "./scan-table.js";
-import type { WasmSyntax } from "./wasm-memory.js";
-
-/**
- * The fields that a scanner finds, in the order of its matcher: first the key's, then the values.
- */
-export interface ScanPlan {
-  readonly keys: number;
-  readonly values: number;
-  readonly onReject: OnReject | undefined;
-  /** Whether to keep totals by key. */
-  readonly totals?: boolean;
-  /** Where partners have the fields of the key. */
-  readonly partners?: { readonly syntax: WasmSyntax; readonly matcher: RecordMatcher } | undefined;
-}
 
 /**
  * A scanner in plain JavaScript, for runtimes without WebAssembly and for batches too large for it.

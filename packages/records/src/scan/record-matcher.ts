@@ -1,4 +1,4 @@
-import type { ValueKind } from "../records.js";
+import type { OnReject, ValueKind } from "../records.js";
 
 /**
  * Reads records of a format one by one in plain JavaScript, and finds the fields it was made for.
@@ -29,3 +29,27 @@ export interface Fault {
   readonly offset: number;
   readonly what: string;
 }
+
+/**
+ * The fields that a scanner finds, in the order of its matcher: first the key's, then the values.
+ */
+export interface ScanPlan {
+  readonly keys: number;
+  readonly values: number;
+  readonly onReject: OnReject | undefined;
+  /** Whether to keep totals by key. */
+  readonly totals?: boolean;
+  /** Where partners have the fields of the key. */
+  readonly partners?: { readonly syntax: WasmSyntax; readonly matcher: RecordMatcher } | undefined;
+}
+
+/** A format as `packages/wasm/src/scan.c` knows it, and the paths or columns of its fields. */
+export type WasmSyntax =
+  | { readonly name: "ndjson"; readonly paths: readonly (readonly string[])[] }
+  | {
+      readonly name: "csv";
+      readonly delimiter: number;
+      readonly quote: boolean;
+      readonly width: number;
+      readonly columns: readonly number[];
+    };

@@ -1,18 +1,7 @@
 import { PartnersMemory } from "./partners-memory.js";
-import type { ScanPlan } from "./plain-scanner.js";
+import type { ScanPlan, WasmSyntax } from "./record-matcher.js";
 import { compiledModule, type ScanExports } from "./scan-module.js";
 import { TotalsMemory } from "./totals-memory.js";
-
-/** A format as `packages/wasm/src/scan.c` knows it, and the paths or columns of its fields. */
-export type WasmSyntax =
-  | { readonly name: "ndjson"; readonly paths: readonly (readonly string[])[] }
-  | {
-      readonly name: "csv";
-      readonly delimiter: number;
-      readonly quote: boolean;
-      readonly width: number;
-      readonly columns: readonly number[];
-    };
 
 /**
  * The memory of one scanner: an instance of `scan.c`, its fields, and the positions of the current

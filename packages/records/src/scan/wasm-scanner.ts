@@ -1,9 +1,8 @@
 import { decodeGroupKey, KEY_TAG } from "../key/group-key.js";
 import type { ByteBatch, OnReject, Partners, Scan, Scanner, Totals } from "../records.js";
-import type { ScanPlan } from "./plain-scanner.js";
-import type { RecordMatcher } from "./record-matcher.js";
+import type { RecordMatcher, ScanPlan, WasmSyntax } from "./record-matcher.js";
 import { RecordReader } from "./record-reader.js";
-import { ScanMemory, type WasmSyntax } from "./wasm-memory.js";
+import { ScanMemory } from "./wasm-memory.js";
 import { WasmScan } from "./wasm-scan.js";
 
 /**

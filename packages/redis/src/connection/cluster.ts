@@ -11,9 +11,10 @@ import {
   reconnectDelay,
   SILENCE_MS,
   startPings,
+  type Transaction,
 } from "./connection.js";
 import { BYTES, checkOpen, confirmed } from "./single.js";
-import { run, type Transaction, TransactionProbe } from "./transaction.js";
+import { run, TransactionProbe } from "./transaction.js";
 import { parseUrl, type ServerOptions } from "./url.js";
 
 /** Connections to the masters of a cluster. The client follows redirects. */

@@ -1,5 +1,4 @@
 import { PartdError } from "@partd/core";
-import type { Transaction } from "./transaction.js";
 
 /** An argument of a command. */
 export type Argument = string | Buffer;
@@ -40,6 +39,12 @@ export interface Connection {
   /** The last error of a server that cannot be reached. */
   readonly lastError: unknown;
   close(): void;
+}
+
+/** Commands to be carried out as one, as `multi()` of a client begins it. */
+export interface Transaction {
+  sendCommand(command: Argument[]): unknown;
+  exec(): Promise<unknown[]>;
 }
 
 /** A client of one server, as `createClient` of `@redis/client` or of `redis` makes it. */

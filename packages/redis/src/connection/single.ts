@@ -11,9 +11,10 @@ import {
   reconnectDelay,
   SILENCE_MS,
   startPings,
+  type Transaction,
   WAIT_MS,
 } from "./connection.js";
-import { run, type Transaction, TransactionProbe } from "./transaction.js";
+import { run, TransactionProbe } from "./transaction.js";
 import { parseUrl, type ServerOptions } from "./url.js";
 
 /** A connection to one server, restored whenever it breaks. */

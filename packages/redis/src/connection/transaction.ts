@@ -1,10 +1,4 @@
-import type { Argument, Reply } from "./connection.js";
-
-/** Commands to be carried out as one, as `multi()` of a client begins it. */
-export interface Transaction {
-  sendCommand(command: Argument[]): unknown;
-  exec(): Promise<unknown[]>;
-}
+import type { Argument, Reply, Transaction } from "./connection.js";
 
 /** @throws the first error among the replies; a server that refuses one command does none of them. */
 export async function run(
