@@ -29,9 +29,9 @@ import { type BufferListeners, type BufferStats, SpillStats } from "./stats.js";
 
 export interface BufferOptions extends BufferListeners {
   /**
-   * Bytes of memory that the buffer may take, bookkeeping included, from 1 to 2^53 - 1; a fraction
-   * is cut off. Default: a quarter of what the process may use, be it the machine's memory or the
-   * limit of its container.
+   * Bytes of memory that the buffer may take, bookkeeping included: 1 to 2^53 - 1, rounded down.
+   * Default: a quarter of what the process may use, which is the machine's memory or the limit of its
+   * container.
    */
   readonly availableMemory?: number | undefined;
   /** How many batches are written to the slow store at once, from 1 to 1,024. Default 2. */
@@ -47,10 +47,10 @@ const OPTIONS: OptionNames<BufferOptions> = {
 };
 
 /**
- * Gathers appends in memory and writes the largest values to a slower store, in the background and
- * in large batches, as memory fills. An append waits only where the bound would be broken.
+ * Gathers appends in memory. As memory fills, it writes the largest values to a slower store, in the
+ * background and in large batches. An append waits only if memory would exceed `availableMemory`.
  *
- * Both stores belong to the buffer: use them through it alone, and it closes them.
+ * Both stores belong to the buffer: use them only through it. It closes them.
  *
  * @example new BufferStore(new Dict(), new FileStore("shuffle"), { availableMemory: 2e9 })
  */
