@@ -2,7 +2,7 @@ import { concatBytes } from "@partd/core/author";
 import { type MessageReader, malformed } from "../protocol/message-reader.js";
 import type { Answer } from "./request.js";
 
-/** An answer that is waited for as a whole. */
+/** An answer that the caller awaits as a whole. */
 abstract class WholeAnswer<T> {
   readonly awaited = true;
   readonly promise: Promise<T>;
@@ -17,7 +17,7 @@ abstract class WholeAnswer<T> {
   }
 }
 
-/** The answer to a request that is carried out or not: there is nothing to read. */
+/** The answer to a request without a result. */
 export class Acknowledged extends WholeAnswer<void> implements Answer {
   data(reader: MessageReader): void {
     if (reader.left > 0) throw malformed("an answer has values that were not asked for");
@@ -40,7 +40,7 @@ export class Acknowledged extends WholeAnswer<void> implements Answer {
 export class ValuesAnswer extends WholeAnswer<Uint8Array[]> implements Answer {
   readonly #count: number;
   #values: Uint8Array[] = [];
-  /** What has come of a value whose last piece is still to come. */
+  /** The pieces so far of a value whose last piece has not come. */
   #pieces: Uint8Array[] = [];
 
   constructor(count: number) {
@@ -51,7 +51,7 @@ export class ValuesAnswer extends WholeAnswer<Uint8Array[]> implements Answer {
   data(reader: MessageReader): void {
     while (reader.left > 0) {
       const head = reader.varint();
-      // A view: the message holds little besides this answer, so that it keeps nothing else alive.
+      // A view: the message holds little besides this answer, so it keeps nothing else alive.
       const piece = reader.take(Math.floor(head / 2));
       if (head % 2 === 1) {
         this.#pieces.push(piece);
@@ -152,7 +152,7 @@ export class PiecesAnswer implements Answer {
     this.#wake?.();
   }
 
-  /** What the consumer was given cannot be taken back. */
+  /** Not possible once the consumer has received a piece. */
   restart(): boolean {
     if (this.#begun) return false;
     this.#pieces = [];
@@ -160,7 +160,7 @@ export class PiecesAnswer implements Answer {
     return true;
   }
 
-  /** The next piece, or nothing at the end. */
+  /** The next piece; `undefined` at the end. */
   async next(): Promise<Uint8Array | undefined> {
     for (;;) {
       if (this.#error) throw this.#error.reason;

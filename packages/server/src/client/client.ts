@@ -32,10 +32,10 @@ export const CLIENT_OPTIONS: OptionNames<ClientOptions> = {
 /**
  * The store of a `Server`, from another process, another machine or a browser.
  *
- * It connects with its first operation and again whenever the connection is lost; each append,
- * `iset`, deletion, `pop` and `drop` is carried out exactly once all the same. If the server was
- * restarted meanwhile and cannot know, they reject with `ERR_PARTD_CONNECTION` and a message that
- * says that the outcome is unknown. A stream or `withLock` that is cut rejects, too.
+ * It connects with its first operation, and again whenever the connection is lost. Each append, `iset`,
+ * deletion, `pop` and `drop` is nevertheless carried out exactly once. If the server was restarted
+ * meanwhile and cannot know, it rejects with `ERR_PARTD_CONNECTION` and a message that the outcome is
+ * unknown. A stream or `withLock` that loses its connection rejects, too.
  *
  * @example
  * const p = new Client("ws://127.0.0.1:8765");
@@ -46,9 +46,9 @@ export class Client extends RemoteStore {
   #closing: Promise<void> | undefined;
 
   /**
-   * @param address of the server, as its `address` says.
+   * @param address the server's `address`.
    * @throws `ERR_PARTD_VALUE` for an address that is not a string, an unknown option, or a `timeout`
-   *   that no timer can wait.
+   *   that is not an integer from 1 to 2^31 - 1.
    */
   constructor(address: string, options: ClientOptions = {}) {
     checkAddress(address);
@@ -87,8 +87,8 @@ export class Client extends RemoteStore {
   }
 
   /**
-   * Waits for the calls that came before, has the server flush its store if anything was written
-   * through this client, and disconnects. The server and its store stay open.
+   * Waits for earlier calls, has the server flush its store if anything was written through this
+   * client, and disconnects. The server and its store stay open.
    */
   override close(): Promise<void> {
     this.#closing ??= this.#close().catch((error: unknown) => {
@@ -107,7 +107,7 @@ export class Client extends RemoteStore {
   }
 }
 
-/** @throws `ERR_PARTD_VALUE` */
+/** @throws `ERR_PARTD_VALUE` unless it is a string. */
 export function checkAddress(address: unknown): void {
   if (typeof address === "string") return;
   throw new PartdError(
@@ -116,7 +116,7 @@ export function checkAddress(address: unknown): void {
   );
 }
 
-/** The options of `EventTarget`, whose own type is in the DOM library alone. */
+/** The options of `EventTarget.addEventListener`: their own type is only in the DOM library. */
 export interface ListenerOptions {
   readonly once?: boolean | undefined;
   readonly signal?: AbortSignal | undefined;

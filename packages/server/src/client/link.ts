@@ -23,9 +23,9 @@ export class Link implements ConnectionEvents {
   #lease: Lease | undefined;
   /** Critical sections that are under way. */
   #retained = 0;
-  /** Whether the present server process has carried out a mutation since the last flush. */
+  /** Whether the present server process has carried out a mutation of ours since the last flush. */
   #dirty = false;
-  /** Whether the server is closing. It flushes what it still carries out. */
+  /** Whether the server is closing. It still flushes what it carries out. */
   #closing = false;
   #scheduled = false;
   #idle: (() => void)[] = [];
@@ -36,7 +36,7 @@ export class Link implements ConnectionEvents {
     this.#reconnector = new Reconnector(options, this, this.events);
   }
 
-  /** What the server allows, as it last said; nothing before the first connection. */
+  /** The server's limits, as it last told them; `undefined` before the first connection. */
   get terms(): Terms | undefined {
     return this.#outgoing.terms;
   }
@@ -56,7 +56,7 @@ export class Link implements ConnectionEvents {
     else this.#reconnector.want(this.#sent.first);
   }
 
-  /** Gives a request up: takes it from its queue, or ignores its answer. */
+  /** Gives a request up: removes it from its queue, or ignores its answer. */
   cancel(request: Request, reason: unknown): void {
     if (request.settled) return;
     if (request.queued) {
@@ -74,7 +74,7 @@ export class Link implements ConnectionEvents {
     this.#control(Type.CREDIT, 0, request.number, byteLength);
   }
 
-  /** A critical section begins; `whenIdle` waits until `release`. */
+  /** Begins a critical section: `whenIdle` waits until `release`. */
   retain(): void {
     this.#retained++;
   }
@@ -144,7 +144,7 @@ export class Link implements ConnectionEvents {
       this.#sent.reads.delete(number);
       request.fail(request.lease ? lockLost(this.address) : error);
     }
-    // Their callers have given up: nobody asks for the outcome.
+    // Nobody asks for the outcomes of mutations whose callers have given up.
     for (const [number, request] of this.#sent.mutations) {
       if (request.settled) this.#sent.mutations.delete(number);
     }
@@ -219,11 +219,11 @@ export class Link implements ConnectionEvents {
     else if (request.type === Type.UNLOCK) this.#lease = undefined;
     request.succeed();
     if (request.type !== Type.POP) return;
-    this.#outgoing.confirm(); // Until then the server keeps the outcomes.
+    this.#outgoing.confirm(); // Until it is told, the server keeps the outcomes.
     this.#schedule();
   }
 
-  /** The server is closing or was idle for too long: nothing may be sent on this connection. */
+  /** The server is closing, or the connection was idle for too long: nothing may be sent on it. */
   #goodbye(reason: number): void {
     this.#outgoing.leave();
     if (reason === Reason.CLOSING) {
@@ -247,14 +247,16 @@ export class Link implements ConnectionEvents {
     if (this.#socket) this.#schedule();
   }
 
-  /** Sends at the end of this turn, so that requests made together go in one message. */
+  /**
+   * Sends at the end of this turn of the event loop, so that requests made together share a message.
+   */
   #schedule(): void {
     if (this.#scheduled) return;
     this.#scheduled = true;
     soon(() => {
       this.#scheduled = false;
       if (this.#outgoing.flush()) this.#schedule();
-      if (this.#idle.length > 0) this.#checkIdle(); // Requests may have been refused.
+      if (this.#idle.length > 0) this.#checkIdle(); // A refused request may have been the last one.
     });
   }
 

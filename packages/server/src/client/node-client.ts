@@ -40,7 +40,7 @@ export class Client extends BrowserClient {
   }
 }
 
-/** How a client trusts a `wss://` server, and shows who it is. As for `tls.connect`. */
+/** How a client trusts a `wss://` server and presents its own certificate. As for `tls.connect`. */
 export interface ClientTls extends SecureContextOptions {
   readonly rejectUnauthorized?: boolean | undefined;
   readonly servername?: string | undefined;
@@ -62,9 +62,9 @@ export function connectWith(tls: ClientTls | undefined): Connect {
       perMessageDeflate: false,
       maxPayload: LONGEST_MESSAGE,
       closeTimeout: 2_000, // Not among the published types.
-      // A mask keeps what a hostile page sends from being read as HTTP by a proxy in between. We
-      // choose what we send, and on a socket file, on loopback and inside TLS there is no proxy
-      // that could read it: there, a mask of zeros saves both sides from touching each byte.
+      // The mask of WebSocket frames keeps a proxy from reading a hostile page's bytes as HTTP. Here we
+      // choose the bytes, and on a socket file, on loopback and inside TLS no proxy can read them:
+      // there, a mask of zeros saves both sides from touching each byte.
       ...(unmasked ? { generateMask: zeroMask } : {}),
       ...(target.kind === "ipc" ? { createConnection: () => connectPath(target.path) } : {}),
     };
@@ -97,14 +97,14 @@ export function connectWith(tls: ClientTls | undefined): Connect {
   };
 }
 
-/** A relative `ipc://` path is resolved once: the current directory may change between attempts. */
+/** Resolves a relative `ipc://` path once: the current directory may change between attempts. */
 function resolved(address: string): string {
   if (!address.startsWith("ipc://")) return address;
   const path = address.slice("ipc://".length);
   return path === "" || process.platform === "win32" ? address : `ipc://${resolve(path)}`;
 }
 
-/** Why a server, or a proxy in front of it, answered with an HTTP status. */
+/** The error for an HTTP status with which a server, or a proxy in front of it, refused. */
 async function refusalOf(response: IncomingMessage, address: string): Promise<Error> {
   let reason = "";
   response.setEncoding("utf8");
@@ -114,7 +114,7 @@ async function refusalOf(response: IncomingMessage, address: string): Promise<Er
       if (reason.length > LONGEST_REASON) break;
     }
   } catch {
-    // The status is enough.
+    // Without the body, report the status alone.
   }
   const status = `${response.statusCode} ${response.statusMessage}`;
   const says = `The server at ${address} answered with ${status}: ${reason.slice(0, LONGEST_REASON).trim() || "it gives no reason"}`;
@@ -122,7 +122,7 @@ async function refusalOf(response: IncomingMessage, address: string): Promise<Er
   return isFinal ? new PartdError("ERR_PARTD_AUTH", says, { address }) : new Error(says);
 }
 
-/** Statuses that another attempt would not change. */
+/** The final error for a status that another attempt would not change. */
 function noWebSocket(address: string, cause: Error): PartdError {
   return new PartdError(
     "ERR_PARTD_PROTOCOL",

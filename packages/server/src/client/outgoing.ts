@@ -6,17 +6,16 @@ import { RequestQueue, type SentRequests, Upload } from "./request-queue.js";
 import type { Socket } from "./socket.js";
 
 /**
- * A message of this length is sent, and the next one written in the loop's next turn: the system
- * takes more than a socket's buffer only between turns, and only then does the server work while we
- * write.
+ * A message of this length is sent, and the next is written in the loop's next turn. The system takes
+ * more than a socket's buffer only between turns, so the server can work while we write.
  */
 const MESSAGE_BYTES = 131_072;
-/** After so many answered mutations the client tells the server that it may forget them. */
+/** After this many answered mutations the client tells the server that it may forget their outcomes. */
 const SEEN_LAG = 256;
 
 /** What a client sends: requests as the server's terms allow, gathered into messages. */
 export class Outgoing {
-  /** Requests inside the lock have a queue of their own: those outside may wait for that lock. */
+  /** Requests inside the lock have their own queue, because those outside may wait for that lock. */
   readonly outside = new RequestQueue();
   readonly inside = new RequestQueue();
   #leaving = false;
@@ -36,7 +35,7 @@ export class Outgoing {
     this.#sent = sent;
   }
 
-  /** Of the present connection, or the last one. */
+  /** The terms of the present connection, or of the last one. */
   get terms(): Terms | undefined {
     return this.#terms;
   }
@@ -69,12 +68,12 @@ export class Outgoing {
     this.inside.reset();
   }
 
-  /** From now on the server takes only requests inside the lock. */
+  /** The server is closing: only requests inside the lock may still be sent. */
   leave(): void {
     this.#leaving = true;
   }
 
-  /** Sends as much as one turn may. `true` if the next turn has more to send. */
+  /** Sends as much as one turn may. @returns whether there is more for the next turn. */
   flush(): boolean {
     if (!this.#socket) return false;
     this.#sentOne = false;
@@ -99,7 +98,7 @@ export class Outgoing {
     this.#writer.end(packet);
   }
 
-  /** The server takes `byteLength` more bytes of an upload. */
+  /** The server accepts `byteLength` more bytes of an upload. */
   go(mutation: boolean, number: number, byteLength: number): void {
     for (const { upload } of [this.inside, this.outside]) {
       if (!this.#socket || !upload?.is(mutation, number)) continue;
@@ -108,7 +107,7 @@ export class Outgoing {
     }
   }
 
-  /** Fails requests that the server's terms do not allow. */
+  /** Sends what the terms allow, and fails requests that they will never allow. */
   #sendQueue(queue: RequestQueue): boolean {
     const terms = this.#terms as Terms;
     for (let request = queue.next(terms); request; request = queue.next(terms)) {
@@ -133,7 +132,7 @@ export class Outgoing {
       queue.upload = new Upload(request, terms.message);
       queue.upload.begin(this.#writer);
     } else {
-      // It has to be within the terms with what is in this message, and by itself.
+      // The request has to fit the terms together with what is in this message, and by itself.
       const { bound } = request.body;
       if (this.#writer.byteLength > 0 && this.#writer.byteLength + bound + 64 > terms.message) {
         this.#send();

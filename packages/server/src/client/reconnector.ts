@@ -17,18 +17,18 @@ export interface ReconnectorOptions {
 export interface ConnectionEvents {
   opened(socket: Socket, welcome: Welcome, sameServer: boolean): void;
   received(parts: readonly Uint8Array[]): void;
-  /** The connection is gone. `final`: no other will be made for the pending requests. */
+  /** The connection is lost. @param final whether the pending requests get no other. */
   lost(error: Error, final: boolean): void;
 }
 
 const FIRST_DELAY = 20;
 const LONGEST_DELAY = 2_000;
-/** How long a connection may take to open, by TLS and over a slow line too. */
+/** The most milliseconds that a connection may take to open, including TLS and a slow line. */
 const LONGEST_ATTEMPT = 10_000;
 
 /**
- * Keeps a session connected while it is needed: says hello, tries again with growing, random
- * pauses, and notices a server that has fallen silent.
+ * Keeps a session connected while it is needed: says HELLO, retries with growing, random pauses, and
+ * detects a server that has fallen silent.
  */
 export class Reconnector {
   readonly session = crypto.getRandomValues(new Uint8Array(16));
@@ -39,11 +39,11 @@ export class Reconnector {
   #instance: Uint8Array | undefined;
   #open = false;
   #attempt = 0;
-  /** When the connection was lost, or first needed. */
+  /** When the connection was lost or first needed, by `performance.now()`. */
   #since = 0;
   /** The lowest mutation that may still be repeated. */
   #first = 1;
-  /** Why the connection was lost, while its owner is being told. */
+  /** Why the connection was lost, while the listeners are being told. */
   #failure: PartdError | undefined;
   #retry: ReturnType<typeof setTimeout> | undefined;
   #watch: ReturnType<typeof setInterval> | undefined;
@@ -74,7 +74,7 @@ export class Reconnector {
     this.#connect();
   }
 
-  /** No connection is needed for now. */
+  /** Stops retrying: no connection is needed for now. */
   relax(): void {
     clearTimeout(this.#retry);
     this.#retry = undefined;
@@ -86,7 +86,7 @@ export class Reconnector {
     this.#socket?.terminate();
   }
 
-  /** Drops the connection; a later `want` makes another. */
+  /** Drops the connection. A later `want` makes another. */
   end(): void {
     this.relax();
     this.#socket?.close();
@@ -95,7 +95,7 @@ export class Reconnector {
   #connect(): void {
     this.#open = false;
     this.#fatal = undefined;
-    // Events of an earlier socket may still come; they are no longer ours.
+    // Ignore late events of an earlier socket.
     let socket: Socket | undefined;
     let early: { readonly cause: unknown } | undefined;
     const current = () => socket !== undefined && this.#socket === socket;
@@ -137,7 +137,7 @@ export class Reconnector {
       if (this.#open) this.#listener.received(parts);
       else this.#welcomed(parts);
     } catch (error) {
-      // A server of another protocol speaks it at the next attempt, too.
+      // The server would speak the other protocol at the next attempt, too.
       if (!isPartdError(error)) throw error;
       this.fail(
         new PartdError(error.code, `${error.message} (${this.#options.address})`, {
@@ -217,7 +217,7 @@ export class Reconnector {
     let ticked = { at: performance.now(), passed: false };
     this.#watch = setInterval(() => {
       const now = performance.now();
-      // This process stood still: what the server has sent meanwhile is read first.
+      // This process stood still: first read what the server has sent meanwhile.
       const passed = now - ticked.at > 2 * interval && !ticked.passed;
       ticked = { at: now, passed };
       if (!passed && now - this.#heard >= limit) this.#socket?.terminate();
@@ -235,7 +235,7 @@ function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
 
 /** The events of a client's connection. */
 export interface ClientEvents {
-  /** Connected. `resumed`: the server knew this session, so that no outcome was lost. */
+  /** Connected. `resumed`: the server knew this session, so no outcome was lost. */
   readonly connect: { readonly resumed: boolean };
   /** The connection was lost, or could not be made. */
   readonly disconnect: { readonly error: Error };

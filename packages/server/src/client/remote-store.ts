@@ -46,12 +46,12 @@ import {
   tooLong,
 } from "./request.js";
 
-/** Bytes of a stream that may be on their way to a client. */
+/** The most bytes of a stream that may be on their way to a client. */
 const STREAM_CREDIT = 1 << 20;
-/** Keys of one SIZES: of usual ones, no more than a message takes. */
+/** The most keys of one SIZES request: with usual keys they fit into one message. */
 const SIZES_AT_ONCE = 4_096;
 
-/** A store whose every operation is a request over a link. Requests may be made inside a lock or outside. */
+/** A store whose operations are requests over a link, inside a lock or outside. */
 export abstract class RemoteStore implements Store {
   readonly #link: Link;
   readonly #lease: Lease | undefined;
@@ -68,7 +68,7 @@ export abstract class RemoteStore implements Store {
     this.#isets = parent ? parent.#isets : new Map();
   }
 
-  /** Not `async`, whose promise would be a good part of the work for a small append. */
+  /** Not `async`: the promise would be a good part of the work for a small append. */
   append(data: Entries<Uint8Array>, options: AppendOptions = {}): Promise<void> {
     try {
       const batch = toBatch(data);
@@ -125,7 +125,7 @@ export abstract class RemoteStore implements Store {
     this.#check(options);
     if (flat.length === 0) return;
     checkLengths(flat);
-    this.#forgetIsets(flat); // Also if it fails: then nobody knows what is there.
+    this.#forgetIsets(flat); // Also if it fails: the keys may be gone or not.
     await this.#acknowledge(Type.DELETE, new KeysBody(flat), options);
   }
 
@@ -159,10 +159,10 @@ export abstract class RemoteStore implements Store {
     return size as number;
   }
 
-  /** For authors: what `size` answers for each of `keys`. */
+  /** For authors: what `size` returns, for each of `keys`. */
   async sizes(keys: readonly Key[], options: OperationOptions = {}): Promise<readonly number[]> {
     const known = await this.#sizes(keys, options);
-    // Of an older server each value is streamed, a few at a time: each may have a megabyte on its way.
+    // From an older server, stream a few values at a time: each may have a megabyte on its way.
     const size = (key: Key) => streamedSize(this, key, options);
     return known ?? sizesOf({ size }, keys);
   }
@@ -213,7 +213,7 @@ export abstract class RemoteStore implements Store {
     return this.#acknowledge(Type.FLUSH, NO_BODY, options);
   }
 
-  /** Makes operations reject, or accepts them again. */
+  /** Makes operations reject with `ERR_PARTD_CLOSED`, or accept calls again. */
   protected setClosed(closed: boolean): void {
     this.#closed = closed;
   }
@@ -227,7 +227,7 @@ export abstract class RemoteStore implements Store {
     yield* byteEntries(this, options, sizes, mostKeys);
   }
 
-  /** Nothing if the server does not offer SIZES. */
+  /** The stored bytes of each key; `undefined` if the server does not offer SIZES. */
   async #sizes(
     keys: readonly Key[],
     options: OperationOptions,
@@ -251,7 +251,7 @@ export abstract class RemoteStore implements Store {
     return Math.min(this.#link.terms?.keys ?? 1, SIZES_AT_ONCE);
   }
 
-  /** Nothing if the server does not offer the request. */
+  /** The numbers that answer a request; `undefined` if the server does not offer it. */
   async #numbers(
     type: number,
     body: Body,
@@ -289,7 +289,7 @@ export abstract class RemoteStore implements Store {
     try {
       await released.promise;
     } catch (error) {
-      // All requests inside were answered under the lock. A lost connection has released it.
+      // All requests inside were answered under the lock, unless a lost connection has released it.
       if (!lease.isLost) throw error;
     }
     lease.end();
@@ -343,7 +343,9 @@ export abstract class RemoteStore implements Store {
     return new Request(type, body, answer, this.#lease, signal !== undefined);
   }
 
-  /** Makes no promise of its own: for many small appends that would be most of the work. */
+  /**
+   * Creates no promise besides the request's: with many small appends that would be most of the work.
+   */
   #submit<T>(
     request: Request,
     answer: { readonly promise: Promise<T> },
@@ -371,7 +373,7 @@ export abstract class RemoteStore implements Store {
 
 /** What `withLock` passes. */
 class HeldStore extends RemoteStore {
-  /** Ends with the critical section; the connection stays. */
+  /** Ends with the critical section. The connection stays open. */
   override async close(): Promise<void> {
     this.setClosed(true);
   }

@@ -14,7 +14,7 @@ export class RequestQueue {
   /** The upload under way, which no request overtakes. */
   upload: Upload | undefined;
 
-  /** How many requests wait whose caller has not given up. */
+  /** How many requests wait, apart from those whose caller has given up. */
   get size(): number {
     return this.#requests.length - this.#next - this.#dropped;
   }
@@ -45,7 +45,7 @@ export class RequestQueue {
     return requests;
   }
 
-  /** Takes the next request if the terms let it be sent now. */
+  /** Takes the next request, if the terms allow it to be sent now. */
   next(terms: Terms): Request | undefined {
     for (; this.#next < this.#requests.length; this.#next++) {
       const request = this.#requests[this.#next] as Request;
@@ -88,7 +88,7 @@ export class RequestQueue {
     request.taken = 0;
   }
 
-  /** The connection is gone, and with it whatever was on its way. */
+  /** The connection is lost, and with it what was on its way. */
   reset(): void {
     this.#takenBytes = 0;
     this.#takenRequests = 0;
@@ -96,7 +96,7 @@ export class RequestQueue {
   }
 }
 
-/** An upper bound of what a request takes of the window. */
+/** An upper bound of what a request occupies of the window. */
 function mostOf({ body }: Request): number {
   return body.bound + 32 + KEY_BYTES * body.keyCount;
 }
@@ -119,7 +119,7 @@ export class SentRequests {
     return this.#nextMutation;
   }
 
-  /** Notes a request as sent. One that was never sent before gets its number. */
+  /** Notes a request as sent, and numbers it if it was never sent before. */
   add(request: Request): void {
     if (request.number === 0) {
       request.number = request.isMutation ? this.#nextMutation++ : this.#nextRead++;
@@ -177,15 +177,16 @@ export class Upload {
     writer.end(packet);
   }
 
-  /** The server takes `byteLength` more bytes. */
+  /** Sends what fits into `byteLength` more granted bytes. */
   go(byteLength: number, socket: Socket): void {
-    if (this.request.settled) return; // Given up, and the server was told.
+    if (this.request.settled) return; // It was given up, and the server was told.
     this.#credit += byteLength;
     while (this.#credit > 0 && this.#part < this.#parts.length) socket.send(this.#chunk());
   }
 
   /**
-   * The next chunk as a message: a copy only if the caller may reuse its buffers before the answer.
+   * The next chunk as a message. It is copied only if the caller may reuse its buffers before the
+   * answer.
    */
   #chunk(): Uint8Array[] {
     const writer = new MessageWriter();

@@ -12,14 +12,14 @@ import {
   Type,
 } from "../protocol/numbers.js";
 
-/** What a client asks of a server, until it is answered. */
+/** A client's request to a server, until it is answered. */
 export class Request {
   readonly type: number;
   readonly body: Body;
   readonly answer: Answer;
   /** The lock under which it runs. */
   readonly lease: Lease | undefined;
-  /** Whether the caller may give it up, and change its buffers, before it is answered. */
+  /** Whether the caller may abort it, and then change its buffers, before it is answered. */
   readonly cancelable: boolean;
   /** A mutation is numbered in the session, a read in the connection. 0: never sent. */
   number = 0;
@@ -52,7 +52,7 @@ export class Request {
     return this.#settled;
   }
 
-  /** The server has carried it out. Throws, and fails, if that is not the whole answer. */
+  /** Ends the request with its answer. Throws, and fails it, if the answer is incomplete. */
   succeed(): void {
     if (this.#settled) return;
     this.#settled = true;
@@ -64,7 +64,7 @@ export class Request {
     }
   }
 
-  /** It failed, or was given up. */
+  /** Ends the request with an error, or because its caller gave it up. */
   fail(error: unknown): void {
     if (this.#settled) return;
     this.#settled = true;
@@ -75,7 +75,7 @@ export class Request {
     return isMutation(this.type);
   }
 
-  /** What a server has to offer for it, or 0. */
+  /** The `Feature` that it needs of a server, or 0. */
   get feature(): number {
     return this.type === Type.SIZES || this.type === Type.COUNT ? Feature.SIZES : 0;
   }
@@ -92,7 +92,7 @@ export class Request {
     return writer.end(packet);
   }
 
-  /** The body by itself, to be uploaded in chunks. */
+  /** The body by itself, for an upload in chunks. */
   bodyParts(): Uint8Array[] {
     const writer = new MessageWriter();
     this.body.write(writer, new KeyNumbers(0), true);
@@ -100,24 +100,23 @@ export class Request {
   }
 }
 
-/** What a request fails with that the server does not offer: the store then has another way. */
+/** The error of a request that the server does not offer; the store then does without it. */
 export const NOT_OFFERED = new PartdError(
   "ERR_PARTD_PROTOCOL",
   "The server does not offer this request; use a newer release of @partd/server there.",
 );
 
-/** Takes what comes back for a request. */
+/** Receives what comes back for a request. */
 export interface Answer {
   /** Takes a packet of the answer. Throws for one that does not fit the request. */
   data(reader: MessageReader): void;
   /** The request was carried out. Called once, unless `failed` is. */
   done(): void;
   failed(error: unknown): void;
-  /** Forgets what came, since the request is sent again. `false` if that is not possible. */
+  /** Forgets what has come, because the request is sent again. @returns false if it cannot. */
   restart(): boolean;
   /**
-   * Whether `close()` waits for it. It does not wait for a stream, which its reader may never
-   * finish.
+   * Whether `close()` waits for it. It does not wait for a stream, whose consumer may never finish it.
    */
   readonly awaited: boolean;
 }
@@ -148,7 +147,7 @@ export function lockLost(address: string): PartdError {
   );
 }
 
-/** The fields of a request behind its number. */
+/** The fields of a request after its number. */
 export interface Body {
   /** An upper bound of its length, in bytes. */
   readonly bound: number;
@@ -158,7 +157,7 @@ export interface Body {
   write(writer: MessageWriter, keys: KeyNumbers, attach: boolean): void;
 }
 
-/** From this length on, copying a value costs more than sending it as a part of its own. */
+/** From this many bytes on, copying a value costs more than sending it as a part of its own. */
 const ATTACH_FROM = 32_768;
 
 /** A batch, for APPEND and SET. */
@@ -247,10 +246,10 @@ export class StreamBody implements Body {
 export const NO_BODY: Body = { bound: 16, keyCount: 0, write() {} };
 
 /**
- * Numbers that stand for keys on one connection. A key's text is sent, decoded and checked once, and
- * not with each append, which saves half of the time for a batch of 1,000 keys of 100 bytes. The
- * first `limit` keys of up to {@link MAX_NUMBERED_BYTES} get numbers, in the order in which they are
- * sent; other keys are sent as text each time.
+ * Gives numbers to keys for one connection. The text of a numbered key is sent, decoded and checked
+ * once, which saves half the time of a batch of 1,000 keys of 100 bytes. The first `limit` keys of up
+ * to {@link MAX_NUMBERED_BYTES} get numbers, in the order in which they are sent; other keys are sent
+ * as text each time.
  */
 export class KeyNumbers {
   readonly #numbers = new Map<string, number>();
@@ -282,8 +281,8 @@ export class KeyNumbers {
   }
 
   #find(key: string): number | undefined {
-    // Batches often hold the same keys in the same order. Trying the key that came next last time
-    // saves a look into the map, which takes half as long as copying 100 bytes.
+    // Batches often hold the same keys in the same order. Trying last time's successor first saves a
+    // look into the map, which takes half as long as copying 100 bytes.
     const next = this.#latest + 1 < this.#texts.length ? this.#latest + 1 : 0;
     const number = this.#texts[next] === key ? next : this.#numbers.get(key);
     if (number !== undefined) this.#latest = number;

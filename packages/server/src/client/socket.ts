@@ -2,7 +2,7 @@ import { PartdError } from "@partd/core";
 import { concatBytes } from "@partd/core/author";
 import { FORBIDDEN, SUBPROTOCOL } from "../protocol/numbers.js";
 
-/** A connection that carries whole messages: a WebSocket, of Node or of a browser. */
+/** A connection that carries whole messages: a WebSocket of `ws` or of the runtime. */
 export interface Socket {
   /**
    * Sends `parts` as one message.
@@ -13,7 +13,7 @@ export interface Socket {
   send(parts: readonly Uint8Array[], sent?: () => void): void;
   /** Closes with a handshake; `closed` is called at the end. */
   close(): void;
-  /** Gives the connection up at once. */
+  /** Drops the connection at once, without a handshake. */
   terminate(): void;
 }
 
@@ -22,11 +22,11 @@ export interface SocketEvents {
   opened(): void;
   /** A binary message, in one or more parts. */
   received(parts: readonly Uint8Array[]): void;
-  /** `cause` says why, where that is known. */
+  /** The connection has ended. @param cause why, if that is known. */
   closed(cause: unknown): void;
 }
 
-/** Opens a socket to a server's address. Throws only for an address that it cannot understand. */
+/** Opens a socket to a server's address. Throws only for an address that it does not support. */
 export type Connect = (address: string, events: SocketEvents) => Socket;
 
 /** A socket over the `WebSocket` that browsers, Deno, Bun and Node 22 have built in. */
@@ -58,10 +58,10 @@ export const connectBuiltIn: Connect = (address, events) => {
     if (over) return;
     events.received([typeof data === "string" ? new Uint8Array(0) : new Uint8Array(data)]);
   };
-  // The error event says nothing; a close event with a code follows it.
+  // The error event has no details; a close event with a code follows it.
   socket.onclose = ({ code, reason }) => close(closedBy(address, code, reason));
   return {
-    // send() takes a copy before it returns.
+    // send() copies before it returns.
     send: (parts, sent) => {
       socket.send((parts.length === 1 ? parts[0] : concatBytes(parts)) as Uint8Array<ArrayBuffer>);
       sent?.();
@@ -74,9 +74,7 @@ export const connectBuiltIn: Connect = (address, events) => {
   };
 };
 
-/**
- * Why a WebSocket was closed. A page learns from the code alone that its origin may not connect.
- */
+/** Why a WebSocket was closed. A page learns only from the code that its origin may not connect. */
 export function closedBy(address: string, code: number, reason: string): Error {
   if (code === FORBIDDEN) return new PartdError("ERR_PARTD_AUTH", reason, { address });
   return new Error(`the WebSocket closed with code ${code}${reason ? `: ${reason}` : ""}`);

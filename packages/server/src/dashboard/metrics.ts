@@ -42,7 +42,7 @@ export async function metricsOf(stats: () => ServerStats): Promise<Metrics> {
     }
     const counter = new Counter(options);
     return (now: ServerStats) => {
-      counter.reset(); // It is counted elsewhere.
+      counter.reset(); // The total is counted elsewhere: set it.
       counter.inc(value(now));
     };
   });

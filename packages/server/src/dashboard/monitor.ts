@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Access } from "../server/access.js";
 import type { ServerStats } from "../server/stats.js";
 
-/** Answers plain HTTP requests: whether the server lives, its numbers, and the page about them. */
+/** Answers plain HTTP requests: `/healthz`, the numbers, and the dashboard. */
 export class Monitor {
   readonly #access: Access;
   readonly #dashboard: boolean;
@@ -28,7 +28,7 @@ export class Monitor {
     if (request.method !== "GET" && request.method !== "HEAD") {
       send(response, 405, "text/plain", "Only GET.\n");
     } else if (path === "/healthz") {
-      // Tells nothing that a connection attempt would not.
+      // This reveals no more than a connection attempt would.
       send(response, 200, "text/plain", "ok\n");
     } else if (!this.#access.allowsPlain(request)) {
       send(

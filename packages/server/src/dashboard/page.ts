@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 
-/** Runs in the page: asks for the numbers every second, and shows them. */
+/** The script of the page: asks for the numbers every second, and shows them. */
 export const dashboardScript = `
 "use strict";
 const LENGTH = 120;
@@ -141,7 +141,7 @@ td.wide { width: 60%; } td.number { text-align: right; }
 .bar { background: var(--bar); height: .8rem; border-radius: .2rem; min-width: 1px; }
 `;
 
-/** Only what stands in the page itself runs, and it talks to its own server alone. */
+/** Allows only the page's own script, and connections only to its own server. */
 export const dashboardPolicy = [
   "default-src 'none'",
   "connect-src 'self'",

@@ -7,9 +7,7 @@ export type Address =
   | { readonly kind: "ipc"; readonly path: string }
   | { readonly kind: "ws" | "wss"; readonly host: string; readonly port: number };
 
-/**
- * The longest path that a Unix-domain socket can have; longer ones the system cuts off silently.
- */
+/** The longest path of a Unix-domain socket, in bytes. The system silently cuts off longer ones. */
 export const LONGEST_PATH = process.platform === "linux" ? 107 : 103;
 
 /** @throws `ERR_PARTD_CONNECTION` for what is not an address. */

@@ -2,11 +2,11 @@ import { allocateBytes } from "@partd/core/author";
 import { PACKET_HEADER } from "./numbers.js";
 
 /**
- * Puts packets one after the other into one WebSocket message. A large value is not copied: it
- * becomes a part of its own, and the transport sends the parts one after the other.
+ * Writes packets one after the other into one WebSocket message. A large value is not copied: it
+ * becomes a part of its own, and the transport sends the parts in order.
  */
 export class MessageWriter {
-  /** The present piece, written from `#start` to `offset`; `#parts` has what came before. */
+  /** The current piece, written from `#start` to `offset`. `#parts` has the earlier ones. */
   bytes: Uint8Array<ArrayBuffer> = NOTHING;
   offset = 0;
   #start = 0;
@@ -18,7 +18,7 @@ export class MessageWriter {
   #full: Uint8Array<ArrayBuffer>[] = [];
   readonly #spares: Spares;
 
-  /** @param spares memory for messages that have grown as long. */
+  /** @param spares memory for messages that have grown to this length. */
   constructor(spares = new Spares(65_536, 0)) {
     this.#spares = spares;
   }
@@ -50,12 +50,12 @@ export class MessageWriter {
   /** Makes room for `byteLength` more bytes in one piece. */
   reserve(byteLength: number): void {
     if (this.offset + byteLength <= this.bytes.byteLength) return;
-    // The header of the present packet may lie in this piece, and `PacketStart` points at it: the
-    // piece becomes a part and is not copied.
+    // The current packet's header may lie in this piece, and `PacketStart` points at it: the piece
+    // becomes a part without a copy.
     this.#seal();
     const most = this.#spares.byteLength;
     if (this.bytes.byteLength === most) this.#full.push(this.bytes);
-    // Small at first: a server has a writer for each of its many connections.
+    // Start small: a server has a writer for each connection.
     const size = Math.max(byteLength, Math.min(most, Math.max(4_096, 4 * this.bytes.byteLength)));
     this.bytes = size === most ? this.#spares.take() : allocateBytes(size);
     this.#view = new DataView(this.bytes.buffer);
@@ -77,7 +77,7 @@ export class MessageWriter {
     const { bytes } = this;
     let { offset } = this;
     while (value >= 0x80) {
-      // Past 31 bits the bit operators would lose the upper ones.
+      // Above 31 bits the bit operators would lose the upper ones.
       bytes[offset++] = (value % 128) | 0x80;
       value = value < 0x80000000 ? value >>> 7 : Math.floor(value / 128);
     }
@@ -85,13 +85,13 @@ export class MessageWriter {
     this.offset = offset;
   }
 
-  /** A copy of `value`. */
+  /** Writes a copy of `value`. */
   raw(value: Uint8Array): void {
     this.bytes.set(value, this.offset);
     this.offset += value.byteLength;
   }
 
-  /** Text of ASCII, such as an encoded key. */
+  /** Writes ASCII text, such as an encoded key. */
   ascii(text: string): void {
     const { bytes, offset } = this;
     for (let i = 0; i < text.length; i++) bytes[offset + i] = text.charCodeAt(i);
@@ -99,9 +99,9 @@ export class MessageWriter {
   }
 
   /**
-   * Adds `value` without a copy: it must not change until the message was sent.
+   * Adds `value` without a copy: it must not change until the message has been sent.
    *
-   * @param memory of the spares, in which the value lies.
+   * @param memory the spare in which the value lies, if it lies in one.
    */
   attach(value: Uint8Array, memory?: Uint8Array<ArrayBuffer>): void {
     this.#seal();
@@ -110,7 +110,7 @@ export class MessageWriter {
     if (memory) this.#full.push(memory);
   }
 
-  /** The message, in parts; the writer begins another. */
+  /** Returns the message, in parts, and begins another. */
   take(): Uint8Array[] {
     this.#seal();
     const parts = this.#parts;
@@ -119,7 +119,9 @@ export class MessageWriter {
     return parts;
   }
 
-  /** @returns gives back the memory of all messages taken so far; call it when they were sent. */
+  /**
+   * @returns a function that frees the memory of all messages taken so far. Call it when they are sent.
+   */
   takeFull(): () => void {
     const full = this.#full;
     this.#full = [];
@@ -145,11 +147,11 @@ export interface PacketStart {
 const NOTHING = new Uint8Array(0);
 
 /**
- * Sends one message. Its parts become fragments, so that they need not be copied together, and go
- * to the system in one call.
+ * Sends one message. Its parts become fragments, so that they need not be concatenated, and go to the
+ * system in one call.
  *
  * @param carrier the network socket below the WebSocket.
- * @param sent is called when the system has taken them, and never if it does not.
+ * @param sent called when the system has taken them all, and never if it does not.
  */
 export function sendParts(
   socket: FragmentSocket,
@@ -168,7 +170,7 @@ export function sendParts(
   if (last > 0) carrier?.uncork();
 }
 
-/** The part of `ws`'s WebSocket that sends: the types of `ws` stay out of the public ones. */
+/** The part of `ws`'s WebSocket that sends. The types of `ws` stay out of the published ones. */
 export interface FragmentSocket {
   send(
     bytes: Uint8Array,
@@ -177,22 +179,19 @@ export interface FragmentSocket {
   ): void;
 }
 
-/** Holds writes back until `uncork`, and sends them as one. */
+/** Holds writes back until `uncork`, then sends them as one. */
 export interface Corkable {
   cork(): void;
   uncork(): void;
 }
 
-/**
- * Memory for messages, all of one length, used again and again: taking fresh memory costs more than
- * filling it.
- */
+/** Reusable memory for messages, all of one length: allocating memory costs more than filling it. */
 export class Spares {
   readonly byteLength: number;
   readonly #most: number;
   readonly #spares: Uint8Array<ArrayBuffer>[] = [];
 
-  /** @param most spares to keep; more would lie idle. */
+  /** @param most the most spares to keep. */
   constructor(byteLength: number, most: number) {
     this.byteLength = byteLength;
     this.#most = most;

@@ -9,16 +9,14 @@ export const PACKET_HEADER = 8;
 export const ID_BYTES = 16;
 /** The longest encoded key. A client refuses a longer one before it sends it. */
 export const MAX_KEY_BYTES = 65_536;
-/** A longer key gets no number, which bounds what a server has to remember. */
+/** Longer keys get no number, which bounds what a server has to remember. */
 export const MAX_NUMBERED_BYTES = 256;
-/**
- * What each key of a request is charged besides its bytes: the memory that it takes while waiting.
- */
+/** What each key of a request is charged besides its bytes, for the memory that it takes. */
 export const KEY_BYTES = 64;
-/** Bytes that a server accepts before HELLO. */
+/** The most bytes that a server accepts before HELLO. */
 export const HELLO_WINDOW = 16_384;
 
-/** What a client sends. */
+/** Types of packets, first those that a client sends. */
 export const Type = {
   HELLO: 0x01,
   APPEND: 0x02,
@@ -41,7 +39,7 @@ export const Type = {
   SEEN: 0x1a,
   PONG: 0x1b,
   BYE: 0x1f,
-  // What a server sends.
+  // Types that a server sends.
   WELCOME: 0x81,
   DONE: 0x82,
   DATA: 0x83,
@@ -62,36 +60,36 @@ export const MUTATION = 2;
 /** Flag of WELCOME: the server knows this session. */
 export const RESUMED = 1;
 
-/** Whether the request changes the store, and so is numbered and applied exactly once. */
+/** Whether the request changes the store. Such requests are numbered and carried out exactly once. */
 export function isMutation(type: number): boolean {
   return type >= Type.APPEND && type <= Type.DROP;
 }
 
-/** What a server tells each client in its WELCOME: sizes in bytes. */
+/** The limits that a server tells each client in its WELCOME. Sizes are in bytes. */
 export interface Terms {
-  /** Bytes of requests that may be unanswered. */
+  /** The most bytes of unanswered requests. */
   readonly window: number;
-  /** Requests that may be unanswered. */
+  /** The most unanswered requests. */
   readonly pending: number;
-  /** The longest WebSocket message. A longer request is uploaded in chunks. */
+  /** The longest WebSocket message. Longer requests are uploaded in chunks. */
   readonly message: number;
-  /** The longest request, uploaded in chunks. */
+  /** The longest request, which is uploaded in chunks. */
   readonly request: number;
-  /** Keys in one request. */
+  /** The most keys in one request. */
   readonly keys: number;
   /** How many keys of this connection the server will remember by number. */
   readonly keyTable: number;
   /** Milliseconds between two PINGs. */
   readonly pingInterval: number;
-  /** Requests that the server offers beyond those of before: a sum of `Feature`s. */
+  /** Requests that this server offers besides the first version's: a sum of `Feature`s. */
   readonly features: number;
 }
 
-/** SIZES: the requests SIZES and COUNT. */
+/** SIZES: the server offers the requests SIZES and COUNT. */
 export const Feature = { SIZES: 1 } as const;
 
 /** Why a server says GOODBYE. */
 export const Reason = { CLOSING: 1, IDLE: 2 } as const;
 
-/** WebSocket close code: the page's origin may not connect, and another attempt changes nothing. */
+/** WebSocket close code: the page's origin may not connect. Retrying does not help. */
 export const FORBIDDEN = 4403;

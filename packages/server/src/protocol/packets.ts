@@ -64,11 +64,11 @@ export function readWelcome(reader: MessageReader): Welcome {
   const terms: Record<string, number> = {};
   for (const name of TERMS) terms[name] = reader.varint();
   terms.features = reader.left > 0 ? reader.varint() : 0; // An older server ends here.
-  reader.skip(); // A later version may say more.
+  reader.skip(); // A later version may add fields.
   return { resumed, instance, terms: terms as unknown as Terms };
 }
 
-/** Those that every server sends, in this order. */
+/** The numbers that every server sends, in this order. */
 const TERMS = [
   "window",
   "pending",
@@ -81,7 +81,7 @@ const TERMS = [
 
 const utf8 = new TextEncoder();
 
-/** By their numbers on the wire, which never change. */
+/** Error codes by their numbers on the wire, which never change. */
 const CODES: readonly PartdErrorCode[] = [
   "ERR_PARTD_IO",
   "ERR_PARTD_KEY",
@@ -100,11 +100,11 @@ const HAS_OFFSET = 2;
 const HAS_PATH = 4;
 const MAX_TEXT = 8_192;
 
-/** What an ERROR packet carries of an error. Cause and stack stay on the server. */
+/** The part of an error that an ERROR packet carries. Cause and stack stay on the server. */
 export interface WireError {
   readonly code: number;
   readonly message: string;
-  /** Encoded. */
+  /** The encoded key. */
   readonly key: string | undefined;
   readonly offset: number | undefined;
   readonly path: string | undefined;

@@ -17,10 +17,13 @@ export interface AccessOptions {
 export class Access {
   readonly #token: Buffer | undefined;
   readonly #origins: ReadonlySet<string>;
-  /** Host names of the server; undefined where no page can reach it. */
+  /** Host names of the server; `undefined` if no web page can reach it. */
   readonly #hosts: ReadonlySet<string> | undefined;
 
-  /** @throws `ERR_PARTD_AUTH` if anyone on the network could use the store. */
+  /**
+   * @throws `ERR_PARTD_AUTH` if anyone on the network could use the store; `ERR_PARTD_VALUE` for an
+   *   empty token.
+   */
   constructor(address: Address, options: AccessOptions) {
     const { token, insecure, certificates } = options;
     if (token === "") {
@@ -38,14 +41,14 @@ export class Access {
     }
     this.#token = token === undefined ? undefined : digest(token);
     this.#origins = new Set(options.origins);
-    // No page reaches a socket file.
+    // No web page can reach a socket file.
     if (address.kind !== "ipc") this.#hosts = new Set([address.host, ...(options.hosts ?? [])]);
   }
 
   /**
    * Compares digests, in a time that depends neither on the token nor on its length.
    *
-   * @throws `ERR_PARTD_AUTH`
+   * @throws `ERR_PARTD_AUTH` if the token is not the server's.
    */
   checkToken(token: string): void {
     if (this.#token === undefined || timingSafeEqual(digest(token), this.#token)) return;
@@ -71,9 +74,10 @@ export class Access {
   }
 
   /**
-   * Why a page may not open a WebSocket. A browser always says which page it is, in `Origin`, and
-   * other clients do not. A page of another origin is refused, and so is one whose name was made to
-   * point here (DNS rebinding): only the names that the server listens on or was given are its own.
+   * Why a page may not open a WebSocket, or `undefined`. A browser always sends the page's origin in
+   * `Origin`, and other clients do not. Refused are pages of another origin, and pages whose host name
+   * was made to point here (DNS rebinding): only the names that the server listens on or was given are
+   * its own.
    */
   pageRefusal({ headers }: IncomingMessage): string | undefined {
     const { origin, host } = headers;
@@ -86,7 +90,7 @@ export class Access {
   }
 
   /**
-   * Whether plain HTTP is answered: a page's own requests bring no `Origin`, so the name decides.
+   * Whether plain HTTP is answered. A page's own requests carry no `Origin`, so the Host name decides.
    */
   allowsPlain(request: IncomingMessage): boolean {
     const { origin, host } = request.headers;

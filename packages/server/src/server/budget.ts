@@ -5,7 +5,7 @@ import { SHORTEST_MESSAGE } from "./limits.js";
 export class Budget {
   readonly total: number;
   #taken = 0;
-  /** How many bytes each waits for. */
+  /** The waiting requests, each with its bytes. */
   readonly #waiting = new WaitQueue<number>();
 
   constructor(total: number) {
@@ -16,7 +16,7 @@ export class Budget {
     return this.#taken;
   }
 
-  /** Resolves when `bytes` are taken. The caller gives them back. */
+  /** Resolves when `bytes` are reserved. The caller gives them back. */
   async take(bytes: number, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
     if (this.#waiting.size > 0 || !this.#fits(bytes)) {
@@ -44,9 +44,9 @@ export class Budget {
 }
 
 /**
- * Divides the memory for requests among connections. A connection keeps its window for life. Windows are
- * large while there are few connections: enough is held back for a smallest one for each more that is
- * allowed.
+ * Divides the memory for requests among connections. A connection keeps its window for life. Windows
+ * are large while there are few connections, but enough is reserved to give each further connection the
+ * least window.
  */
 export class Windows {
   readonly #total: number;
@@ -60,11 +60,11 @@ export class Windows {
     this.#total = total;
     this.#most = most;
     this.#connections = connections;
-    // A quarter of the memory is reserved for those that may come.
+    // A quarter of the memory is reserved for connections to come.
     this.#least = Math.max(SHORTEST_MESSAGE, Math.min(most, Math.floor(total / 4 / connections)));
   }
 
-  /** Windows that are in use: of connections, and of gone ones whose requests still run. */
+  /** Windows in use: of connections, and of closed ones whose requests still run. */
   get count(): number {
     return this.#count;
   }

@@ -1,14 +1,14 @@
 import { decodeKey, type Key } from "@partd/core";
 
-/** The most keys that are counted: counting more would cost more memory than it is worth. */
+/** The most keys to count: counting more would cost more memory than it is worth. */
 const MOST_KEYS = 1_000_000;
-/** Their texts together, in bytes. */
+/** The most bytes of their texts. */
 const MOST_TEXT = 128 << 20;
 
 /**
- * The keys that a server has met, and how many bytes were appended to each. From these a server
- * knows which values it can read together and which it has to read in pieces, and its users see the
- * skew of their shuffle. The text of a key is held once for all connections.
+ * The keys that a server has seen, and how many bytes were appended to each. They tell which values the
+ * server can read together and which it has to read in pieces, and show users the skew of their
+ * shuffle. The text of a key is held once for all connections.
  */
 export class Census {
   readonly #keys = new Map<string, CountedKey>();
@@ -28,9 +28,9 @@ export class Census {
   }
 
   /**
-   * The key of an encoded text.
+   * Returns the key of an encoded text.
    *
-   * @throws `ERR_PARTD_KEY` if it is none.
+   * @throws `ERR_PARTD_KEY` if no key has this text.
    */
   find(text: string): CountedKey {
     const known = this.#keys.get(text);
@@ -51,7 +51,7 @@ export class Census {
     for (let i = 0; i < keys.length; i++) {
       const { byteLength } = values[i] as Uint8Array;
       const key = keys[i] as CountedKey;
-      // The key may have been forgotten while the append was under way.
+      // The key may have been forgotten during the append.
       (key.forgotten ? this.find(key.text) : key).bytes += byteLength;
       bytes += byteLength;
     }
@@ -67,24 +67,24 @@ export class Census {
     this.forget(key);
   }
 
-  /** The store was dropped. */
+  /** Call this when the store was dropped. */
   clear(): void {
     for (const key of this.#keys.values()) this.setSize(key, 0);
     this.complete = true;
   }
 
-  /** A connection knows the key by a number, until `release`. */
+  /** Call this when a connection gives the key a number; `release` must follow. */
   retain(key: CountedKey): void {
     key.uses++;
   }
 
-  /** A connection no longer knows the key by a number. */
+  /** Call this when a connection no longer uses the key's number. */
   release(key: CountedKey): void {
     key.uses--;
     this.forget(key);
   }
 
-  /** Lets go of a key that holds nothing and that no connection has numbered. */
+  /** Forgets a key that holds nothing and has no number in any connection. */
   forget(key: CountedKey): void {
     if (key.bytes > 0 || key.uses > 0 || !(this.complete || !key.exact)) return;
     if (this.#keys.get(key.text) !== key) return;
@@ -93,23 +93,23 @@ export class Census {
     this.#text -= key.text.length;
   }
 
-  /** Keys that are not empty, as far as appends through this server tell. */
+  /** The keys that are not empty, as far as this server's appends show. */
   *counted(): Generator<CountedKey, void, undefined> {
     for (const key of this.#keys.values()) if (key.bytes > 0) yield key;
   }
 }
 
-/** A key that a server has met. */
+/** A key that a server has seen. */
 export class CountedKey {
   readonly text: string;
   readonly key: Key;
-  /** Appended through this server. */
+  /** Bytes appended through this server. */
   bytes = 0;
   /** Whether `bytes` is all that the key holds. */
   exact: boolean;
-  /** Connections that have numbered it. */
+  /** How many connections have numbered it. */
   uses = 0;
-  /** Whether the census has let go of it. */
+  /** Whether the census has dropped it. */
   forgotten = false;
 
   constructor(text: string, key: Key, exact: boolean) {

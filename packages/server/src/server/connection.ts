@@ -27,12 +27,15 @@ const NUMBERED_BYTES = 512;
 /** Requests and numbered keys that every connection may have, however small its window. */
 const LEAST_REQUESTS = 64;
 
-/** After so long other work runs: a message of 2 MiB can hold 16,384 requests, a second's work to begin. */
+/**
+ * After this time other work runs. A message of 2 MiB can hold 16,384 requests, which take a second to
+ * begin.
+ */
 const TURN_MS = 10;
-/** Its key alone may take a millisecond to check. */
+/** Packets from this many bytes on: checking the key alone may take a millisecond. */
 const LONG_PACKET = 4_096;
 
-/** What a connection uses of the `ws` package's WebSocket. */
+/** The part of the `ws` package's WebSocket that a connection uses. */
 export interface ServerSocket extends FragmentSocket {
   close(code: number): void;
   terminate(): void;
@@ -40,7 +43,7 @@ export interface ServerSocket extends FragmentSocket {
   resume(): void;
 }
 
-/** A client's connection, seen from the server: its packets, and how it ends. */
+/** The server's side of a client's connection: its packets, and how it ends. */
 export class Connection {
   readonly remote: string;
   readonly since = Date.now();
@@ -49,12 +52,12 @@ export class Connection {
   readonly #carrier: Carrier;
   readonly #outbox: Outbox;
   readonly #uploads: Uploads;
-  /** What HELLO brings. */
+  /** `undefined` until HELLO. */
   #client: Welcomed | undefined;
   readonly #gone = new AbortController();
-  /** Messages that have come and are not yet read to their end. */
+  /** Received messages that have not been read to their end. */
   #messages: MessageReader[] = [];
-  /** Bytes that had come at the last tick. */
+  /** Bytes received by the last tick. */
   #bytesRead = 0;
   #heard = performance.now();
   #asked = performance.now();
@@ -76,12 +79,12 @@ export class Connection {
     return this.#client !== undefined;
   }
 
-  /** Requests without an answer, and the lock if it is held. */
+  /** Unanswered requests, and the lock if it is held. */
   get pending(): number {
     return (this.#client?.operations.pending ?? 0) + this.#uploads.size;
   }
 
-  /** Bytes of requests without an answer. */
+  /** Bytes of unanswered requests. */
   get requestBytes(): number {
     return (this.#client?.operations.bytes ?? 0) + this.#uploads.reserved;
   }
@@ -95,7 +98,7 @@ export class Connection {
     return this.#gone.signal.aborted;
   }
 
-  /** Takes a message. A faulty one ends this connection and no other. */
+  /** Takes a message. A faulty message ends this connection and no other. */
   receive(parts: readonly Uint8Array[]): void {
     if (this.#isOver) return;
     this.#heard = performance.now();
@@ -105,7 +108,7 @@ export class Connection {
     if (this.#messages.length === 1) this.#readMessages();
   }
 
-  /** Reads messages for some milliseconds, and goes on in the event loop's next turn. */
+  /** Reads messages for `TURN_MS`, and continues in the event loop's next turn. */
   #readMessages(): void {
     const end = performance.now() + TURN_MS;
     try {
@@ -127,7 +130,7 @@ export class Connection {
     }
     if (this.#isOver) this.#messages = [];
     if (this.#outbox.queued <= 2 * this.#shared.limits.answers) return;
-    // The client sends and does not read: its next requests would only add to the waiting answers.
+    // The client sends but does not read: its next requests would only add to the waiting answers.
     this.#socket.pause();
     this.#outbox.whenTaken(() => this.#socket.resume());
   }
@@ -163,7 +166,7 @@ export class Connection {
     this.closed();
   }
 
-  /** The connection is gone: gives up what only it was waiting for, and releases its lock. */
+  /** The connection is lost: gives up what only it was waiting for, and releases its lock. */
   closed(): void {
     if (this.#isOver) return;
     this.#gone.abort(new PartdError("ERR_PARTD_CONNECTION", "The client's connection is gone."));
@@ -177,7 +180,7 @@ export class Connection {
     const { limits } = this.#shared;
     const isStalled = (since: number) => now - since > limits.stall;
     const { bytesRead } = this.#carrier;
-    if (bytesRead !== this.#bytesRead) this.#heard = now; // On a slow line a message takes its time.
+    if (bytesRead !== this.#bytesRead) this.#heard = now; // Over a slow line a message may take long.
     this.#bytesRead = bytesRead;
     if (
       now - this.#heard > 3 * limits.ping + 1_000 ||
@@ -206,7 +209,7 @@ export class Connection {
     else this.goodbye(Reason.IDLE);
   }
 
-  /** Gives back the client's window and keys when all that it sent was carried out. */
+  /** Frees the client's window and keys when all its requests have been carried out. */
   async #release({ keys, operations, session, replaced, window }: Welcomed): Promise<void> {
     keys.release();
     this.#shared.sessions.leave(session, replaced);
@@ -224,7 +227,7 @@ export class Connection {
       if (length === 0) return true;
       if (this.#client) this.#packet(this.#client, reader, length);
       else this.#hello(reader);
-      // Appends are only gathered, to be begun together.
+      // Appends are only gathered here, and begin together.
       if (reader.type === Type.APPEND) continue;
       const isDue = length > LONG_PACKET || ++begun % 32 === 0;
       if (isDue && performance.now() > end) return false;
@@ -238,7 +241,7 @@ export class Connection {
     this.#shared.checkToken(token);
     if (first < 1) throw malformed("mutations are counted from 1");
     if (windows.count >= limits.connections) {
-      this.end(1013); // Try again later.
+      this.end(1013); // 1013 means: try again later.
       return;
     }
     const window = windows.grant();
@@ -328,12 +331,12 @@ export class Connection {
   }
 }
 
-/** What a connection has once its client has said HELLO. */
+/** The state of a connection whose client has said HELLO. */
 interface Welcomed {
   readonly keys: NumberedKeys;
   readonly operations: Operations;
   readonly session: Session;
-  /** Aborted when another connection speaks for the session. */
+  /** Aborted when another connection takes over the session. */
   readonly replaced: AbortSignal;
   readonly window: number;
 }

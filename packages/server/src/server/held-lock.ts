@@ -1,6 +1,6 @@
 import type { Store } from "@partd/core";
 
-/** The store's lock, held for a connection. */
+/** The store's lock, held on behalf of a connection. */
 export class HeldLock {
   /** The number of the LOCK request. */
   readonly number: number;

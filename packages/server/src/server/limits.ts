@@ -1,51 +1,50 @@
 import { PartdError } from "@partd/core";
 import { checkIntegerOption, nearest } from "@partd/core/author";
 
-/** How much a server lets its clients do. Sizes are in bytes, times in milliseconds. */
+/** What a server allows its clients. Sizes are in bytes, times in milliseconds. */
 export interface ServerLimits {
-  /** Connections at once. Default 1,024; more are turned away with HTTP status 503. */
+  /** The most connections. Default 1,024; more are refused with HTTP status 503. */
   readonly connections?: number | undefined;
   /**
-   * Requests that all connections together may have sent without an answer: their bytes, and 64 for
-   * each key. Default 512 MiB.
+   * The most unanswered requests of all connections: their bytes, and 64 for each key. Default 512 MiB.
    */
   readonly inFlight?: number | undefined;
   /**
-   * The same for one connection, at least 1,024. Default 32 MiB, and less while there are many
+   * The same for one connection; at least 1,024. Default 32 MiB, and less while there are many
    * connections.
    */
   readonly inFlightPerConnection?: number | undefined;
   /**
-   * Requests of one connection without an answer, by their number. Default 16,384; fewer where the
-   * connection's window is small, as each is charged 8 KiB besides its bytes.
+   * The number of unanswered requests of one connection. Default 16,384; fewer if the connection's
+   * window is small, because each is charged 8 KiB besides its bytes.
    */
   readonly pending?: number | undefined;
-  /** One message, at least 1,024. Default 2 MiB; what is longer is sent in chunks. */
+  /** The longest message; at least 1,024. Default 2 MiB. Longer requests are sent in chunks. */
   readonly message?: number | undefined;
   /**
-   * One request, such as an append, which a server has to hold whole. Default 256 MiB. The answers
-   * to a client's pops may together hold as much.
+   * The longest request, such as an append, which a server has to hold whole. Default 256 MiB. The
+   * answers to one client's pops are limited to as much.
    */
   readonly request?: number | undefined;
   /**
-   * All requests together that are sent in chunks. Default 512 MiB; further ones wait for their
-   * turn. The answers to all clients' pops may together hold as much.
+   * All requests that are sent in chunks, together. Default 512 MiB; further ones wait. The answers to
+   * all clients' pops are limited to as much.
    */
   readonly uploads?: number | undefined;
-  /** Keys in one request. Default 1,048,576. */
+  /** The most keys in one request. Default 1,048,576. */
   readonly keys?: number | undefined;
   /** Answers that wait to be sent to one connection. Default 1 MiB. */
   readonly answers?: number | undefined;
-  /** Keys of one connection that go over the wire as a number. Default 16,384, or fewer. */
+  /** How many keys of one connection are sent as a number. Default 16,384, or fewer. */
   readonly keyTable?: number | undefined;
   /**
-   * A connection without requests for so long is closed; its client comes back when it needs to.
+   * A connection without requests for this time is closed; its client reconnects when it needs to.
    * Default 10 minutes.
    */
   readonly idle?: number | undefined;
   /**
-   * How long a client may take to say HELLO, to read what was sent, or to send a 256th of a long
-   * request. Default 30 s.
+   * The longest time a client may take to say HELLO, to read what was sent, or to send a 256th of a
+   * long request. Default 30 s.
    */
   readonly stall?: number | undefined;
   /**
@@ -56,18 +55,17 @@ export interface ServerLimits {
   /** How long a client may hold the lock of `withLock`. Default: as long as it is connected. */
   readonly lock?: number | undefined;
   /**
-   * Outcomes of mutations whose answer clients have not confirmed, by the memory that they take.
-   * Default 128 MiB, a sixteenth for one client; of clients that are gone the oldest are forgotten.
+   * Memory for outcomes of mutations that clients have not confirmed. Default 128 MiB, a sixteenth of
+   * it for one client. Disconnected clients' outcomes are forgotten first, the oldest first.
    */
   readonly outcomes?: number | undefined;
   /**
-   * Connections that have not said HELLO: half-open, in their TLS handshake, or plain HTTP. Of
-   * more, the oldest is closed. Default 1,024: so many clients may come at once.
+   * The most connections that have not said HELLO: half-open, in their TLS handshake, or plain HTTP.
+   * Beyond it the oldest is closed. Default 1,024, so as many clients may connect at the same moment.
    */
   readonly strangers?: number | undefined;
   /**
-   * How long a session outlives its connection, waiting for the client to come back. Default 10
-   * minutes.
+   * How long a session outlives its connection, so that the client can come back. Default 10 minutes.
    */
   readonly session?: number | undefined;
 }
@@ -95,9 +93,9 @@ export function withDefaults(limits: ServerLimits): Limits {
 }
 
 const TIMES = new Set(["idle", "stall", "ping", "session", "lock"]);
-/** What a timer can wait, in milliseconds. */
+/** The longest timer, in milliseconds. */
 export const LONGEST_TIMER = 2 ** 31 - 1;
-/** Has room for the header of a chunk, and for some of the chunk. */
+/** The shortest message: room for a chunk's header and some of the chunk. */
 export const SHORTEST_MESSAGE = 1_024;
 
 const DEFAULTS: Limits = {

@@ -10,13 +10,13 @@ import { clearHidden, hiddenPrefix, publish, withShortPath } from "./socket-file
 /**
  * Begins to listen.
  *
- * @returns removes what is left of the address in the file system.
- * @throws `ERR_PARTD_IO` where the address is taken.
+ * @returns a function that removes the address from the file system.
+ * @throws `ERR_PARTD_IO` if the address is taken.
  */
 export async function listenOn(http: HttpServer, target: Address): Promise<() => Promise<void>> {
   if (target.kind === "ipc") return listenOnFile(http, target.path);
   const { host, port } = target;
-  // node:cluster would share the port among workers, but each worker serves its own store.
+  // `exclusive`: node:cluster would share the port among workers, but each worker serves its own store.
   await listen(http, { host, port, exclusive: true }).catch((cause: Error) => {
     throw new PartdError("ERR_PARTD_IO", `Cannot listen on ${host}:${port}: ${cause.message}.`, {
       cause,
@@ -35,15 +35,15 @@ export function addressOf(target: Address, http: HttpServer): string {
 }
 
 /**
- * Listens on a Unix-domain socket at `path` that only this user can open. It replaces the socket of
- * a dead server.
+ * Listens on a Unix-domain socket at `path` that only this user can open, and replaces the socket of a
+ * dead server.
  *
- * The socket is made in a directory that only this user can enter, and gets its path once it has
- * its permissions: at no moment could another user connect. Changing the umask instead would affect
- * all threads of the process.
+ * The socket is created in a directory that only this user can enter, and gets its path once it has its
+ * permissions, so another user can connect at no moment. Changing the umask would affect all threads of
+ * the process.
  *
- * @returns removes the socket. Call it before the server stops listening: as long as the socket
- * answers no other server replaces it, so that nothing can come between the two steps.
+ * @returns a function that removes the socket. Call it before the server stops listening: while the
+ *   socket answers, no other server replaces it.
  */
 export async function listenOnFile(
   server: Server,
@@ -86,7 +86,7 @@ async function listenHidden(
   for (;;) {
     const directory = await mkdtemp(hiddenPrefix(path));
     // When the server closes, Node removes the name that it was given, by then perhaps through a
-    // descriptor of another directory: choose one that is nowhere else.
+    // descriptor of another directory: choose a name that is unique.
     const isShort = Buffer.byteLength(join(directory, "s")) <= LONGEST_PATH;
     const name = isShort ? "s" : randomBytes(8).toString("hex");
     try {
@@ -96,7 +96,7 @@ async function listenHidden(
       return { directory, socket: join(directory, name) };
     } catch (error) {
       const isCleared = (await lstat(directory).catch(() => undefined)) === undefined;
-      if (isCleared) continue; // Another server took it for a killed one's.
+      if (isCleared) continue; // Another server took it for a killed server's.
       await rm(directory, { recursive: true, force: true });
       throw error;
     }

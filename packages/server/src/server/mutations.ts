@@ -14,10 +14,10 @@ export interface Mutation {
 }
 
 /**
- * Carries a mutation out. The answer is the values that POP removed.
+ * Carries out a mutation. Returns the values that POP removed.
  *
- * @param reserve is called with the known length of those values before they are read; it throws if
- *   there is no memory for them.
+ * @param reserve called with the known length of those values before they are read; throws if there is
+ *   no memory for them.
  */
 export async function mutate(
   { type, keys, batch }: Mutation,
@@ -49,7 +49,7 @@ export async function mutate(
       return undefined;
     }
     case Type.POP: {
-      // The values have to be held whole, and kept until the client has them.
+      // The values have to be held whole, until the client has them.
       reserve(keys.reduce((sum, { bytes }) => sum + bytes, 0));
       const popped = await store.pop(
         keys.map(({ key }) => key),
@@ -65,18 +65,18 @@ export async function mutate(
   }
 }
 
-/** Appends become one up to this length together; longer ones would gain nothing. */
+/** Gathers appends up to this many bytes; longer ones would gain nothing. */
 const TOGETHER_BYTES = 65_536;
 
 /**
- * Neighbouring appends of one message, carried out as one append of the store: for small ones, an
- * operation of the store each would be most of the work. Each keeps an outcome of its own.
+ * Neighbouring appends of one message, carried out as one append of the store: with small appends, most
+ * of the work would be one operation of the store for each. Each append has its own outcome.
  */
 export class GatheredAppends {
   readonly appends: GatheredAppend[] = [];
   #byteLength = 0;
 
-  /** Whether `body` still fits. If not, the caller carries out these first. */
+  /** Whether `body` still fits. If not, the caller first carries out these. */
   takes(body: RequestBody): boolean {
     return this.appends.length === 0 || this.#byteLength + body.batch.byteLength <= TOGETHER_BYTES;
   }
@@ -86,7 +86,7 @@ export class GatheredAppends {
     this.#byteLength += append.body.batch.byteLength;
   }
 
-  /** Appends all. Never rejects. @returns the failure of each append that failed. */
+  /** Appends all of them. Never rejects. @returns the failure of each append that failed. */
   async carryOut(store: LowerStore, census: Census): Promise<readonly (Failure | undefined)[]> {
     const { appends } = this;
     const all = appends.length === 1 ? (appends[0] as GatheredAppend).body : joined(appends);
@@ -99,7 +99,7 @@ export class GatheredAppends {
     }
   }
 
-  /** One of them was refused, and with it all: tries each by itself. */
+  /** Tries each append by itself, because one of them made the store refuse all. */
   #oneByOne(store: LowerStore, census: Census): Promise<readonly (Failure | undefined)[]> {
     return Promise.all(
       this.appends.map(({ body }) =>
@@ -117,7 +117,7 @@ export interface Failure {
   readonly error: unknown;
 }
 
-/** An append that was asked for. */
+/** An append as it was requested. */
 export interface GatheredAppend {
   readonly number: number;
   readonly body: RequestBody;
@@ -150,7 +150,7 @@ function joined(appends: readonly GatheredAppend[]): RequestBody {
   return { keys, batch: { keys: texts, values, byteLength }, credit: 0 };
 }
 
-/** Whether the error is about one key or value. A full, closed or broken store fails all alike. */
+/** Whether the error concerns one key or value. A full, closed or broken store fails all alike. */
 function isOfOne(error: unknown): boolean {
   return isPartdError(error, "ERR_PARTD_KEY") || isPartdError(error, "ERR_PARTD_VALUE");
 }

@@ -21,14 +21,14 @@ import type { RequestBody } from "./request-body.js";
 import type { Charge, Outcome, OutcomeListener, Session } from "./session.js";
 import type { Shared } from "./shared.js";
 
-/** The requests of one connection that are under way, and the lock that it holds. */
+/** The running requests of one connection, and the lock that it holds. */
 export class Operations implements OutcomeListener {
   readonly #shared: Shared;
   readonly #outbox: Outbox;
   readonly #session: Session;
   readonly #terms: Terms;
   readonly #gone: AbortSignal;
-  /** Unanswered requests: outside the lock, and inside. */
+  /** Unanswered requests outside the lock, and inside. */
   readonly #taken: readonly { bytes: number; count: number }[] = [
     { bytes: 0, count: 0 },
     { bytes: 0, count: 0 },
@@ -42,7 +42,7 @@ export class Operations implements OutcomeListener {
   /** Mutations that this connection began and that have not ended. */
   #running = 0;
   #whenOver: (() => void) | undefined;
-  /** Appends of the message that is read. */
+  /** Appends of the message that is being read. */
   #gathered = new GatheredAppends();
 
   /** @param gone is aborted with the connection. */
@@ -55,12 +55,12 @@ export class Operations implements OutcomeListener {
     gone.addEventListener("abort", () => this.#giveUp(), { once: true });
   }
 
-  /** Requests without an answer, and the lock. */
+  /** Unanswered requests, and the lock. */
   get pending(): number {
     return this.#taken.reduce((sum, { count }) => sum + count, this.#held ? 1 : 0);
   }
 
-  /** Bytes of requests without an answer. */
+  /** Bytes of unanswered requests. */
   get bytes(): number {
     return this.#taken.reduce((sum, { bytes }) => sum + bytes, 0);
   }
@@ -70,7 +70,7 @@ export class Operations implements OutcomeListener {
     return this.#held?.since;
   }
 
-  /** Resolves when no mutation of this connection runs, even after the connection is gone. */
+  /** Resolves when no mutation of this connection runs, also after the connection is lost. */
   whenOver(): Promise<void> {
     return new Promise((resolve) => {
       if (this.#running === 0) resolve();
@@ -93,26 +93,26 @@ export class Operations implements OutcomeListener {
     else this.#read(type, flags, number, body, charge);
   }
 
-  /** Begins the gathered appends, at the end of a message or before another request. */
+  /** Begins the gathered appends: at the end of a message, or before another request. */
   begin(): void {
     if (this.#gathered.appends.length === 0) return;
     void this.#carryOut(this.#gathered);
     this.#gathered = new GatheredAppends();
   }
 
-  /** The client has given a request up. It is answered all the same. */
+  /** The client has given a request up. It is answered nevertheless. */
   cancel(mutation: boolean, number: number): void {
     if (mutation) this.#session.find(number)?.abort?.abort(GIVEN_UP);
     else if (this.#held?.number === number) this.#unlock().catch(() => {});
     else this.#reads.get(number)?.abort.abort(GIVEN_UP);
   }
 
-  /** The client takes `bytes` more of a stream. */
+  /** The client accepts `bytes` more of a stream. */
   credit(number: number, bytes: number): void {
     this.#reads.get(number)?.credit.give(bytes);
   }
 
-  /** Answers a mutation that has ended, which this connection was the last to send. */
+  /** Answers a mutation that has ended, if this connection was the last to send it. */
   ended(number: number, { error, values }: Outcome, charge: Charge): void {
     if (this.#gone.aborted) return;
     this.#settle(charge);
@@ -228,7 +228,8 @@ export class Operations implements OutcomeListener {
       if (answered) return;
       answered = true;
       this.#reads.delete(number);
-      for (const key of body.keys) this.#shared.census.forget(key); // Nothing may be there.
+      // There may be nothing under these keys.
+      for (const key of body.keys) this.#shared.census.forget(key);
       this.#settle(charge);
     };
     const begin = () => {
@@ -344,27 +345,26 @@ export class Operations implements OutcomeListener {
     return this.#taken[inside ? 1 : 0] as { bytes: number; count: number };
   }
 
-  /** The connection is gone: gives up its reads, and releases its lock. */
+  /** The connection is lost: gives up its reads, and releases its lock. */
   #giveUp(): void {
     for (const read of this.#reads.values()) read.abort.abort(this.#gone.reason);
-    this.#held?.release().catch(() => {}); // A failure of the store shows in its next operation.
+    this.#held?.release().catch(() => {}); // If the store has failed, its next operation shows it.
     this.#held = undefined;
   }
 }
 
 /**
- * The most GETs and SIZES of a connection that run at once. A store answers faster than a socket takes, and
- * 16,384 GETs that wait for a lock would all run when it is released, and block the loop for
- * seconds.
+ * The most GETs and SIZES of a connection that run at once. A store answers faster than a socket takes,
+ * and 16,384 GETs that wait for a lock would block the loop for seconds when it is released.
  */
 const MOST_GETS = 256;
 /**
- * The most listings of keys, and counts, which may list them: each may hold all keys of the store, for as long as the client takes
- * no more of them. Enough for a program that lists within a listing.
+ * The most KEYS and COUNTs of a connection that run at once. Each may hold all keys of the store for as
+ * long as the client accepts no more. This is enough for a program that lists within a listing.
  */
 const MOST_LISTINGS = 16;
 
-/** Lets so many requests run at once, and the others in the order in which they came. */
+/** Runs `most` requests at once, and the others in the order in which they came. */
 class Turns {
   readonly #most: number;
   #running = 0;
@@ -374,7 +374,7 @@ class Turns {
     this.#most = most;
   }
 
-  /** Calls `begin` when it may run; {@link end} has to follow. */
+  /** Calls `begin` when it may run; {@link end} must follow. */
   take(begin: () => void): void {
     if (this.#running >= this.#most) {
       this.#waiting.add(begin);
@@ -395,7 +395,7 @@ class Turns {
   }
 }
 
-/** A reading request that is under way. */
+/** A running reading request. */
 interface Read {
   readonly abort: AbortController;
   readonly credit: Credit;

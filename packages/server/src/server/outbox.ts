@@ -15,16 +15,18 @@ export interface Backlog {
 }
 
 const MESSAGE_BYTES = 262_144;
-/** The length of the server's spares: a message, with the packet that made it long enough. */
+/** The length of the server's spares: a message, and the packet that completes it. */
 export const SPARE_BYTES = MESSAGE_BYTES + 16_384;
 /** Bytes that every connection may have waiting, however much the others have. */
 const LEAST = 65_536;
-/** Turns of the event loop that an answer waits for others while more and more requests come. */
+/**
+ * For at most this many turns of the event loop an answer waits for others while requests keep coming.
+ */
 const MOST_TURNS = 8;
 
 /**
- * What a server sends to one connection. It gathers packets into messages, and no faster than the
- * client takes them, so that a client that does not read costs no memory.
+ * What a server sends to one connection. It gathers packets into messages, no faster than the client
+ * takes them, so that a client that does not read costs no memory.
  */
 export class Outbox {
   readonly writer: MessageWriter;
@@ -43,10 +45,10 @@ export class Outbox {
   #scheduled = false;
   #resume: (() => void) | undefined;
   #closed = false;
-  /** When the client last took something, or had taken all. */
+  /** When the client last took something, or had taken everything. */
   progress = performance.now();
 
-  /** @param carrier what the WebSocket goes over. */
+  /** @param carrier the network socket below the WebSocket. */
   constructor(
     socket: FragmentSocket,
     carrier: Carrier,
@@ -64,7 +66,7 @@ export class Outbox {
     this.#most = most;
   }
 
-  /** Bytes that the client has yet to take. */
+  /** Bytes that the client has not taken. */
   get queued(): number {
     return this.#queued;
   }
@@ -80,7 +82,7 @@ export class Outbox {
     this.schedule();
   }
 
-  /** Sends what was written, with what else is written soon. */
+  /** Sends what was written, together with what else is written soon. */
   schedule(): void {
     if (this.writer.byteLength >= MESSAGE_BYTES) this.flush();
     if (this.#scheduled) return;
@@ -88,7 +90,7 @@ export class Outbox {
     this.#flushSoon(MOST_TURNS);
   }
 
-  /** Flushes at the end of this turn, or a few later while the client goes on sending. */
+  /** Flushes at the end of this turn, or up to `MOST_TURNS` later while the client keeps sending. */
   #flushSoon(turns: number): void {
     const { bytesRead } = this.#carrier;
     setImmediate(() => {
@@ -140,7 +142,7 @@ export class Outbox {
     };
   }
 
-  /** The connection is gone. */
+  /** The connection is lost. */
   close(): void {
     this.#closed = true;
     this.#backlog.bytes -= this.#queued;
@@ -198,10 +200,10 @@ export interface Carrier extends Corkable {
   readonly bytesRead: number;
 }
 
-/** The room of answers under the lock, or outside. */
+/** The room for answers under the lock, or for those outside. */
 class Side {
-  /** Bytes promised to answers that are being read. */
+  /** Bytes reserved for answers that are being read. */
   kept = 0;
-  /** How many bytes each answer waits for. */
+  /** The waiting answers, each with its bytes. */
   readonly waiting = new WaitQueue<number>();
 }

@@ -8,11 +8,11 @@ import { SEGMENT_HEAD, ValueBlock } from "./value-block.js";
 /** Values up to this size are read several at once, larger ones piece by piece. */
 const SMALL = 262_144;
 const PIECE_BYTES = 262_144;
-/** From this length on, a value is sent without a copy. */
+/** From this many bytes on, a value is sent without a copy. */
 const ATTACH_FROM = 65_536;
-/** Sizes that are asked of the store at once. */
+/** The most sizes that are asked of the store at once. */
 const SIZES_AT_ONCE = 1_024;
-/** A number's head, and at most 8 bytes of varint. */
+/** The most bytes of a number: its head, and 8 bytes of varint. */
 const NUMBER_BYTES = 9;
 
 /** What a reading request reads from, and where its answer goes. */
@@ -24,11 +24,11 @@ export interface Reading {
   /** Whether it runs under the lock that the connection holds. */
   readonly inside: boolean;
   readonly signal: AbortSignal;
-  /** Counts bytes that were read. */
+  /** Adds to the count of bytes that were read. */
   read(bytes: number): void;
 }
 
-/** Answers GET. However much was asked for, only a little is held at a time. */
+/** Answers GET. It holds only a little at a time, however much was asked for. */
 export async function answerGet(reading: Reading, keys: readonly CountedKey[]): Promise<void> {
   const { outbox, number, inside, signal } = reading;
   for (let i = 0; i < keys.length; ) {
@@ -55,8 +55,7 @@ export async function answerGet(reading: Reading, keys: readonly CountedKey[]): 
 /**
  * Sends values that take `known` bytes with their heads, in one block.
  *
- * @returns the values, not sent, if they did not fit: they have grown where the server does not
- * count.
+ * @returns the values, not sent, if they did not fit because they grew by appends of other programs.
  */
 async function answerGroup(
   { store, outbox, number, signal, read }: Reading,
@@ -64,10 +63,10 @@ async function answerGroup(
   known: number,
 ): Promise<readonly Uint8Array[]> {
   const { spares, writer } = outbox;
-  // Thousands of small answers may wait for the store: they take no more than their values.
+  // Thousands of small answers may wait for the store, so each takes no more than its values.
   const isSmall = known < SPARE_BYTES / 8;
   const block = new ValueBlock(() => (isSmall ? allocateBytes(known) : spares.take()));
-  // If it fails, the memory is not used again: the store may still be reading into it.
+  // After a failure the memory is not reused: the store may still be reading into it.
   const values = await store.get(
     group.map(({ key }) => key),
     { signal, allocate: block.allocate },
@@ -143,7 +142,7 @@ export async function answerCount(reading: Reading): Promise<void> {
   endAnswer(outbox, 0, number);
 }
 
-/** Sends each number as a string of its varint. */
+/** Sends each number as a string that holds its varint. */
 async function sendNumbers(
   { outbox, number, inside, signal }: Reading,
   numbers: readonly number[],
@@ -163,7 +162,7 @@ async function sendNumbers(
   outbox.schedule();
 }
 
-/** Answers POP with values in memory, as fast as the client takes them. */
+/** Answers POP from values in memory, as fast as the client takes them. */
 export async function answerValues(
   outbox: Outbox,
   flags: number,
@@ -206,7 +205,7 @@ async function sendPieces(
   }
 }
 
-/** How many more bytes of an answer a client takes. */
+/** How many more bytes of an answer a client accepts. */
 export class Credit {
   #left: number;
   readonly #waiting = new WaitQueue();
@@ -220,7 +219,7 @@ export class Credit {
     this.#waiting.resolveAll();
   }
 
-  /** Resolves as soon as there is any credit; what exceeds it is taken from the next. */
+  /** Resolves as soon as there is any credit; an excess is subtracted from the next. */
   async take(bytes: number, signal: AbortSignal): Promise<void> {
     while (this.#left <= 0) {
       await this.#waiting.wait(undefined, signal);
@@ -244,11 +243,13 @@ async function answerWhole(reading: Reading, key: CountedKey): Promise<void> {
   writeSegment(outbox, number, held ?? NOTHING, false);
   outbox.schedule();
   reading.read(bytes);
-  // Its size is known now, unless it grew in the meantime.
+  // Its size is known now, unless it grew meanwhile.
   if (!key.exact && key.bytes === before) census.setSize(key, bytes);
 }
 
-/** Takes a piece from the store only when there is room for it on the way to the client. */
+/**
+ * Yields pieces of a value, each taken from the store only when it has room on its way to the client.
+ */
 async function inPieces(
   { store, outbox, inside, signal }: Reading,
   key: CountedKey,
@@ -274,7 +275,9 @@ async function inPieces(
   }
 }
 
-/** The keys from `start` on that can be read at once, and their bytes; none if the first cannot. */
+/**
+ * The keys from `start` on that can be read at once, and their bytes; none if the first is too large.
+ */
 function groupAt(keys: readonly CountedKey[], start: number): [CountedKey[], number] {
   const group: CountedKey[] = [];
   let bytes = 0;
@@ -289,8 +292,7 @@ function groupAt(keys: readonly CountedKey[], start: number): [CountedKey[], num
 }
 
 /**
- * The values from `start` on that together make a piece, and their bytes; none if the first is
- * longer.
+ * The values from `start` on that together make a piece, and their bytes; none if the first is longer.
  */
 function smallAt(values: readonly Uint8Array[], start: number): [readonly Uint8Array[], number] {
   let end = start;
@@ -321,7 +323,7 @@ function writeValues(
   writer.end(packet);
 }
 
-/** One piece of a value, and whether more of it follows. */
+/** Writes one piece of a value, and whether more of it follows. */
 function writeSegment(
   { writer }: Outbox,
   number: number,
@@ -339,7 +341,7 @@ function writeSegment(
   writer.end(packet);
 }
 
-/** Ends an answer. It is the whole answer where there are no values. */
+/** Ends an answer; without values it is the whole answer. */
 export function endAnswer(outbox: Outbox, flags: number, number: number): void {
   const packet = outbox.writer.begin(Type.DATA, flags | LAST, 8);
   outbox.writer.varint(number);

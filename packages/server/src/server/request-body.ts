@@ -6,9 +6,9 @@ import type { Census, CountedKey } from "./census.js";
 /** The fields of a request after its number. */
 export interface RequestBody {
   readonly keys: readonly CountedKey[];
-  /** Of APPEND and SET: a value for each key, and the keys' texts. */
+  /** For APPEND and SET: a value for each key, and the keys' texts. */
   readonly batch: Batch;
-  /** Of STREAM and KEYS. */
+  /** For STREAM and KEYS. */
   readonly credit: number;
 }
 
@@ -91,7 +91,7 @@ const NOTHING: RequestBody = {
   credit: 0,
 };
 
-/** The keys of a connection's numbers, the counterpart of the client's `KeyNumbers`. */
+/** The keys of a connection's numbers; the client's side is `KeyNumbers`. */
 export class NumberedKeys {
   readonly #census: Census;
   readonly #limit: number;
@@ -103,8 +103,8 @@ export class NumberedKeys {
   }
 
   /**
-   * @throws `ERR_PARTD_KEY` for a text that is not an encoded key, which could name a file outside a
-   * directory.
+   * @throws `ERR_PARTD_KEY` for a text that is not an encoded key: it could name a file outside a
+   *   directory.
    */
   read(reader: MessageReader): CountedKey {
     const head = reader.varint();
@@ -123,7 +123,7 @@ export class NumberedKeys {
     return key;
   }
 
-  /** The connection is gone. */
+  /** The connection is lost. */
   release(): void {
     for (const key of this.#keys.splice(0)) this.#census.release(key);
   }

@@ -39,7 +39,7 @@ export interface ServerOptions {
    */
   readonly token?: string | undefined;
   /**
-   * For `wss://`: `key` and `cert`, and with `requestCert` and `ca` certificates of clients, too.
+   * For `wss://`: `key` and `cert`; with `requestCert` and `ca`, clients have to present certificates.
    */
   readonly tls?: TlsOptions | undefined;
   /** Allows an address that others can reach without a token or certificates. Default false. */
@@ -49,16 +49,16 @@ export interface ServerOptions {
   /** Serves a page at `/` that shows rates, memory and the largest keys. Default false. */
   readonly dashboard?: boolean | undefined;
   /**
-   * Host names besides its address under which web pages reach the server: `"partd.internal"`.
-   * Other clients need none.
+   * Host names besides its address under which web pages reach the server: `"partd.internal"`. Clients
+   * that are not web pages need none.
    */
   readonly hosts?: readonly string[] | undefined;
   readonly limits?: ServerLimits | undefined;
   /** Whether `close()` closes the store too; if not, it flushes it. Default true. */
   readonly closeStore?: boolean | undefined;
   /**
-   * Milliseconds that `close()` gives clients to receive their answers. Default 5,000. The store
-   * gets the time that it needs.
+   * Milliseconds that `close()` gives clients to receive their answers. Default 5,000. The store gets
+   * all the time that it needs.
    */
   readonly closeTimeout?: number | undefined;
 }
@@ -96,27 +96,27 @@ export class Server implements AsyncDisposable {
   /** Every network socket, so that none outlives the server. */
   readonly #carriers = new Set<Socket>();
   readonly #carriersByPeer = new Map<string, Socket>();
-  /** Sockets whose client has not said HELLO, oldest first, and since when. */
+  /** Sockets whose client has not said HELLO, oldest first, with the time since when. */
   readonly #strangers = new Map<Socket, number>();
   /** Sockets whose plain HTTP request is being answered. */
   readonly #answering = new WeakSet<Socket>();
   #address = "";
   #unlist: () => Promise<void> = async () => {};
   #ticks: ReturnType<typeof setInterval> | undefined;
-  /** When the last tick came, and whether it judged nobody. */
+  /** When the last tick ran, and whether it judged no connection. */
   #ticked = { at: 0, passed: false };
   #leaving = false;
   #closing: Promise<void> | undefined;
-  /** Aborted when `close` should wait for clients no longer. */
+  /** Aborted when `close` should no longer wait for clients. */
   readonly #hurry = new AbortController();
   #whenEmpty: (() => void) | undefined;
 
   /**
    * Opens the store and begins to listen.
    *
-   * @throws `ERR_PARTD_IO` if the address is taken, `ERR_PARTD_AUTH` if it is not a safe one,
-   *   `ERR_PARTD_VALUE` for an option that is unknown or out of range, or a store that is not of bytes, and
-   *   whatever keeps the store from being opened.
+   * @throws `ERR_PARTD_IO` if the address is taken; `ERR_PARTD_AUTH` if others can reach the address
+   *   and need neither token nor certificate; `ERR_PARTD_VALUE` for an option that is unknown or out of
+   *   range, or a store that is not of bytes; and what the store throws when it is opened.
    */
   static async listen(store: Store, given: ServerOptions = {}): Promise<Server> {
     checkByteStore("Server.listen", store, CODEC_ADVICE);
@@ -165,7 +165,7 @@ export class Server implements AsyncDisposable {
     http.on("connection", (socket) => this.#accept(socket));
     http.on("request", (request, response) => {
       const { socket } = request;
-      // One that asks on without an answer would have all its answers made and kept at once.
+      // A client that pipelines requests without reading would have all answers made and kept at once.
       if (this.#answering.has(socket)) {
         socket.destroy();
         return;
@@ -179,7 +179,7 @@ export class Server implements AsyncDisposable {
     http.on("clientError", (_error, socket) => socket.destroy());
   }
 
-  /** Where clients reach it: with the port that was picked, and the full path of a socket. */
+  /** The address for clients: with the port that was picked, and the full path of a socket. */
   get address(): string {
     return this.#address;
   }
@@ -190,13 +190,13 @@ export class Server implements AsyncDisposable {
   }
 
   /**
-   * Accepts nothing new, gives clients the answers to what they have sent, for at most
-   * `closeTimeout`, flushes the store and closes it, however long that takes: what is not flushed
-   * would be lost. If the flush fails, so does `close`, and it can be tried again.
+   * Accepts nothing new, gives clients up to `closeTimeout` to receive the answers to what they have
+   * sent, then flushes the store and closes it, however long that takes, so that nothing is lost. If
+   * the flush fails, so does `close`, and it can be tried again.
    *
    * @param options.signal ends the clients' time at once. If the store takes longer, `close` rejects
-   *   with the signal's reason, while the store goes on to flush and close; another `close()` waits
-   *   for it, and rejects if the flush fails.
+   *   with the signal's reason, while the store goes on to flush and close; another `close()` waits for
+   *   it, and rejects if the flush fails.
    */
   close({ signal }: OperationOptions = {}): Promise<void> {
     if (signal?.aborted) this.#hurry.abort();
@@ -215,7 +215,7 @@ export class Server implements AsyncDisposable {
   async #close(): Promise<void> {
     if (!this.#leaving) {
       this.#leaving = true;
-      await this.#unlist(); // While the socket still answers: no other server replaces it.
+      await this.#unlist(); // Done while the socket still answers, so that no other server replaces it.
       const ended = new Promise<void>((resolve) => this.#http.close(() => resolve()));
       await this.#sayGoodbye();
       for (const socket of this.#carriers) socket.destroy();
@@ -248,7 +248,7 @@ export class Server implements AsyncDisposable {
     for (const connection of [...this.#connections]) connection.end();
   }
 
-  /** Clients may connect before this resolves; everything that answers them is in place. */
+  /** Clients may connect before this resolves; whatever answers them is in place. */
   async #listen(target: Address): Promise<void> {
     this.#unlist = await listenOn(this.#http, target);
     this.#address = addressOf(target, this.#http);
@@ -264,7 +264,7 @@ export class Server implements AsyncDisposable {
     const status = this.#refusal(request);
     if (status !== undefined) {
       this.#shared.counters.refused++;
-      // The peer may keep its half open as long as it likes: do not wait for it.
+      // Do not wait for the peer, which may keep its half open for any time.
       socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`, () =>
         socket.destroy(),
       );
@@ -272,8 +272,7 @@ export class Server implements AsyncDisposable {
     }
     const refusal = this.#access.pageRefusal(request);
     if (refusal !== undefined) {
-      // A page cannot see an HTTP status; it sees the code and reason with which a WebSocket
-      // closes.
+      // A page cannot see an HTTP status, only the code and reason with which a WebSocket closes.
       this.#shared.counters.refused++;
       this.#sockets.handleUpgrade(request, socket, head, (webSocket) => {
         webSocket.on("error", () => webSocket.terminate());
@@ -288,7 +287,7 @@ export class Server implements AsyncDisposable {
       this.#connections.add(connection);
       shared.counters.connections++;
       webSocket.binaryType = "fragments";
-      // Before HELLO a client may not make us hold more than a HELLO.
+      // Before HELLO a client must not make us hold more than a HELLO.
       let early = 0;
       const guard = (chunk: Buffer) => {
         early += chunk.byteLength;
@@ -321,7 +320,7 @@ export class Server implements AsyncDisposable {
     if (request.url !== "/") return "404 Not Found";
     const { limits, windows } = this.#shared;
     if (windows.count >= limits.connections) return "503 Service Unavailable";
-    // No expression with \s*: 15 kB of spaces would take it 200 ms.
+    // No regular expression with \s*: 15 kB of spaces would take it 200 ms.
     const offered = request.headers["sec-websocket-protocol"]?.split(",") ?? [];
     if (!offered.some((name) => name.trim() === SUBPROTOCOL)) return "400 Bad Request";
     return undefined;
@@ -344,22 +343,22 @@ export class Server implements AsyncDisposable {
     }
   }
 
-  /** The network socket of a request: for TLS, the one below. */
+  /** The network socket of a request; with TLS, the one below. */
   #carrierOf(socket: Socket): Socket {
     if (this.#carriers.has(socket)) return socket;
     return this.#carriersByPeer.get(peerOf(socket)) ?? socket;
   }
 
-  /** Starts the time in which a client has to say HELLO. */
+  /** Starts the time limit for HELLO. */
   #meet(socket: Socket): void {
-    if (!this.#carriers.has(socket)) return; // It is closed.
+    if (!this.#carriers.has(socket)) return; // It is closed already.
     this.#strangers.delete(socket);
     this.#strangers.set(socket, performance.now());
   }
 
   #tick(interval: number): void {
     const now = performance.now();
-    // This process stood still, and peers seem silent whose packets are only unread: read first.
+    // This process stood still, so peers seem silent whose packets are only unread: read them first.
     const passed = now - this.#ticked.at > 2 * interval && !this.#ticked.passed;
     this.#ticked = { at: now, passed };
     if (passed) return;
@@ -388,13 +387,13 @@ function sharedBy(store: Store, limits: Limits, census: Census, access: Access):
   };
 }
 
-/** Whether the store is empty, so that the census will know all its bytes. Opens the store. */
+/** Opens the store. @returns whether it is empty, so that the census will know all its bytes. */
 async function isEmpty(store: Store): Promise<boolean> {
   for await (const _ of store.keys()) return false;
   return true;
 }
 
-/** Names a peer: its TLS socket and the network socket below it have the same name. */
+/** Names a peer. A TLS socket and the network socket below it have the same name. */
 function peerOf({ remoteAddress, remotePort }: Socket): string {
   return `${remoteAddress} ${remotePort}`;
 }

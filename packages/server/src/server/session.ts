@@ -5,16 +5,16 @@ import type { Limits } from "./limits.js";
 
 /** The most sessions kept without a connection; beyond it the oldest ends early. */
 const MOST_WAITING = 4_096;
-/** Memory of an outcome, measured on Node 20: of success; of a failure, besides its texts. */
+/** Memory of an outcome, measured on Node 20: of a success; of a failure, besides its texts. */
 const DONE_BYTES = 64;
 const FAILED_BYTES = 256;
-/** Memory that a popped value takes besides its bytes; an empty one is a reference. */
+/** Memory that a popped value takes besides its bytes. An empty value is a shared reference. */
 const VALUE_BYTES = 160;
 const EMPTY_BYTES = 8;
-/** One session may hold a sixteenth of the memory for outcomes. */
+/** The share of the memory for outcomes that one session may hold: a sixteenth. */
 const SHARE = 16;
 
-/** All sessions of a server: with a connection, or waiting for their client to come back. */
+/** All sessions of a server: connected ones, and those whose client may come back. */
 export class Sessions {
   readonly #sessions = new Map<string, Session>();
   readonly #limits: Limits;
@@ -32,7 +32,7 @@ export class Sessions {
     return this.#sessions.size;
   }
 
-  /** The session of a client that says HELLO. An earlier connection of it is replaced. */
+  /** Finds or creates the session of a client that says HELLO, and replaces its earlier connection. */
   resume(id: string, first: number): Resumed {
     const known = this.#sessions.get(id);
     const session = known ?? new Session(id, first, this.#kept, this.#limits);
@@ -43,7 +43,7 @@ export class Sessions {
     return { session, known: known !== undefined, replaced };
   }
 
-  /** The connection that got `replaced` is gone; the client may come back. */
+  /** The connection that got `replaced` is lost; the client may come back. */
   leave(session: Session, replaced: AbortSignal): void {
     if (!session.disconnect(replaced)) return;
     if (this.#sessions.get(session.id) !== session) return;
@@ -52,7 +52,7 @@ export class Sessions {
     this.#forgetOldest();
   }
 
-  /** The client will not come back, or has stayed away for too long. */
+  /** The client will not come back, or has stayed away too long. */
   end(session: Session): void {
     this.#waiting.delete(session);
     if (this.#sessions.get(session.id) === session) this.#sessions.delete(session.id);
@@ -64,9 +64,9 @@ export class Sessions {
   }
 
   /**
-   * Ends the oldest waiting sessions if outcomes take more memory than they may.
+   * Ends the oldest disconnected sessions if outcomes exceed their memory.
    *
-   * @throws `ERR_PARTD_PROTOCOL` for a client that does not confirm its answers.
+   * @throws `ERR_PARTD_PROTOCOL` if the client does not confirm its answers.
    */
   makeRoom(session: Session): void {
     const { outcomes, pending, connections } = this.#limits;
@@ -88,15 +88,15 @@ export class Sessions {
 
 export interface Resumed {
   readonly session: Session;
-  /** Whether the server remembers it. */
+  /** Whether the server remembers the session. */
   readonly known: boolean;
-  /** Aborted when another connection speaks for the session. */
+  /** Aborted when another connection takes over the session. */
   readonly replaced: AbortSignal;
 }
 
 /**
- * What a server remembers of one client across its connections: which of its mutations have begun,
- * and the outcomes that the client has not confirmed. So a repeated mutation is carried out once.
+ * What a server remembers of one client across its connections: which of its mutations have begun, and
+ * the outcomes that the client has not confirmed. Thereby a repeated mutation is carried out once.
  */
 export class Session {
   readonly id: string;
@@ -109,7 +109,7 @@ export class Session {
   #expiry: ReturnType<typeof setTimeout> | undefined;
   #over = false;
 
-  /** @param all memory that all sessions together hold. */
+  /** @param all the memory that all sessions hold together. */
   constructor(id: string, first: number, all: Kept, limits: Limits) {
     this.id = id;
     this.#seen = first - 1;
@@ -117,7 +117,7 @@ export class Session {
     this.#limits = limits;
   }
 
-  /** The client will never repeat this mutation or a lower one. */
+  /** The client will never repeat this mutation or an earlier one. */
   get seen(): number {
     return this.#seen;
   }
@@ -131,7 +131,9 @@ export class Session {
     return this.#own.outcomes;
   }
 
-  /** Another connection takes the session. @returns a signal that aborts when it is replaced. */
+  /**
+   * Lets another connection take over the session. @returns a signal that aborts when it is replaced.
+   */
   connect(): AbortSignal {
     clearTimeout(this.#expiry);
     const earlier = this.#connection;
@@ -162,7 +164,7 @@ export class Session {
     return outcome;
   }
 
-  /** The client has had the answers to all mutations up to `number`. */
+  /** The client has received the answers to all mutations up to `number`. */
   confirm(number: number): void {
     this.#seen = Math.max(this.#seen, number);
     for (const [seq, outcome] of this.#outcomes) {
@@ -173,9 +175,9 @@ export class Session {
   }
 
   /**
-   * Reserves memory for the answer to a POP, by the lengths that are known.
+   * Reserves memory for the answer to a POP, by the known lengths.
    *
-   * @throws `ERR_PARTD_VALUE` if there is none.
+   * @throws `ERR_PARTD_VALUE` if there is not enough.
    */
   reserve(outcome: Outcome, bytes: number): void {
     const { request, uploads } = this.#limits;
@@ -189,7 +191,8 @@ export class Session {
   succeed(number: number, outcome: Outcome, values: readonly Uint8Array[] | undefined): void {
     let bytes = 0;
     if (values) {
-      // An empty array takes 100 bytes, and a pop of absent keys would keep a million of them.
+      // An empty array takes 100 bytes, and a pop of a million absent keys would keep a million of
+      // them.
       outcome.values = values.map((value) => (value.byteLength === 0 ? EMPTY : value));
       for (const { byteLength } of values) {
         bytes += byteLength === 0 ? EMPTY_BYTES : VALUE_BYTES + byteLength;
@@ -240,11 +243,11 @@ export class Session {
   }
 }
 
-/** Memory that sessions hold. */
+/** The memory that sessions hold. */
 interface Kept {
   /** Outcomes that clients have not confirmed. */
   outcomes: number;
-  /** Answers to POPs, kept to be given again. */
+  /** Answers to POPs, kept so that they can be sent again. */
   values: number;
 }
 
@@ -252,32 +255,32 @@ interface Kept {
 export class Outcome {
   running = true;
   error: WireError | undefined;
-  /** Of POP. */
+  /** For POP. */
   values: readonly Uint8Array[] | undefined;
-  /** What `values` are charged. */
+  /** The charge for `values`. */
   valueBytes = 0;
-  /** What the outcome is charged besides. */
+  /** The charge for the rest of the outcome. */
   bytes = 0;
-  /** The latest request for it, on whichever connection: this one is answered. */
+  /** The latest request for this mutation, on any connection: the one to be answered. */
   asked: Asked | undefined;
   abort: AbortController | undefined;
 }
 
-/** One object for all mutations that succeeded without values: a million objects fewer. */
+/** Shared by all mutations that succeeded without values, to save up to a million objects. */
 const CARRIED_OUT = Object.assign(new Outcome(), { running: false, bytes: DONE_BYTES });
 
-/** A request that is answered when its mutation has ended. */
+/** A request to be answered when its mutation has ended. */
 export interface Asked {
   readonly listener: OutcomeListener;
   readonly charge: Charge;
 }
 
-/** Learns how a mutation ended. */
+/** Is told how a mutation ended. */
 export interface OutcomeListener {
   ended(number: number, outcome: Outcome, charge: Charge): void;
 }
 
-/** Bytes of one of a connection's two windows. */
+/** Bytes charged to one of a connection's two windows. */
 export interface Charge {
   readonly inside: boolean;
   readonly bytes: number;

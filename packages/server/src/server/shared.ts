@@ -20,13 +20,13 @@ export interface Shared {
   readonly backlog: Backlog;
   readonly spares: Spares;
   readonly counters: Counters;
-  /** @throws `ERR_PARTD_AUTH` */
+  /** @throws `ERR_PARTD_AUTH` if the token is not the server's. */
   checkToken(token: string): void;
 }
 
 /** What a server has done since it was started. */
 export class Counters {
-  /** Connections that were accepted, and those that were turned away. */
+  /** Connections that were accepted, and those that were refused. */
   connections = 0;
   refused = 0;
   /** Connections that were closed because of what they sent. */

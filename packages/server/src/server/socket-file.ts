@@ -8,14 +8,14 @@ import { PartdError } from "@partd/core";
 import { LONGEST_PATH } from "../protocol/address.js";
 
 /**
- * Gives the listening socket at `hidden` the name `path`, in place of the socket of a dead server.
- * Of several servers that do so at once, one succeeds.
+ * Gives the listening socket at `hidden` the name `path`, in place of a dead server's socket. If
+ * several servers do this at once, one succeeds.
  *
- * A server that stands still between any two steps does no harm when it goes on, however long that
- * was: its claim is a name of its socket, and the only step that replaces anything moves that name.
- * Whoever passes the server over removes the name first.
+ * A server that is suspended between any two steps does no harm when it resumes: its claim is a name of
+ * its socket, and the only step that replaces anything moves that name. Another server that passes it
+ * over removes the name first.
  *
- * @param silentMs after which a claim of a living process is passed over.
+ * @param silentMs after how long a claim of a living process is passed over.
  * @throws `ERR_PARTD_IO` if a server listens there, or if `path` is not a socket.
  */
 export async function publish(hidden: string, path: string, silentMs = SILENT_MS): Promise<void> {
@@ -33,19 +33,19 @@ export async function publish(hidden: string, path: string, silentMs = SILENT_MS
       if (code !== "ENOENT" && code !== "EEXIST") throw error;
       await lstat(hidden);
     } finally {
-      await claim.withdraw().catch(() => {}); // Others pass it over.
+      await claim.withdraw().catch(() => {}); // Other servers pass it over.
     }
   }
 }
 
-/** Beginning of the paths of the folders in which servers make the socket for `path`. */
+/** The beginning of the paths of the folders in which servers create the socket for `path`. */
 export function hiddenPrefix(path: string): string {
   return join(dirname(path), `.${basename(path)}.`);
 }
 
 /**
- * Removes the folders that killed servers left. One that has just been made is empty, too: a server
- * whose folder is gone before it listens makes another.
+ * Removes the folders that killed servers left. It may remove a new folder that is still empty; the
+ * server then makes another before it listens.
  */
 export async function clearHidden(path: string): Promise<void> {
   const prefix = basename(hiddenPrefix(path));
@@ -60,14 +60,14 @@ export async function clearHidden(path: string): Promise<void> {
       }
       await rmdir(folder);
     } catch {
-      // It is in use, or it is not ours.
+      // It is in use, or it is another user's.
     }
   }
 }
 
 /**
- * Calls `use` with a path of `name` in `directory` that is short enough for a socket: Linux takes
- * one through the directory's descriptor.
+ * Calls `use` with a path of `name` in `directory` that is short enough for a socket. On Linux a path
+ * through the directory's descriptor is.
  */
 export async function withShortPath<T>(
   directory: string,
@@ -88,10 +88,10 @@ export async function withShortPath<T>(
 }
 
 /**
- * The right to change what is at a path. Each claim is a link to its owner's socket in the folder
- * `path.lock`, so that the system itself tells whether the owner lives. A claim counts once it is
- * the only one; of several the one that sorts first stays and waits. A claim's name never comes
- * again, so that a claim that was found dead can be removed, but never a newer one by mistake.
+ * The right to change what is at a path. A claim is a link to its owner's socket in the folder
+ * `path.lock`, so the system itself tells whether the owner lives. A claim counts once it is the only
+ * one; of several, the first in sort order stays and waits. Names of claims are never reused, so
+ * removing a claim that was found dead cannot hit a newer one.
  */
 class Claim {
   readonly #hidden: string;
@@ -99,7 +99,7 @@ class Claim {
   readonly #folder: string;
   readonly #silentMs: number;
   #name: string | undefined;
-  /** When each other claim was first seen, and when its owner was last asked for a sign of life. */
+  /** When each other claim was first seen, and when its owner was last checked. */
   readonly #others = new Map<string, { readonly since: number; asked: number }>();
 
   constructor(hidden: string, path: string, silentMs: number) {
@@ -109,7 +109,9 @@ class Claim {
     this.#silentMs = silentMs;
   }
 
-  /** Waits until the claim is the only one. @returns its path, which is gone once it is passed over. */
+  /**
+   * Waits until the claim is the only one. @returns its path, which disappears if it is passed over.
+   */
   async take(): Promise<string> {
     for (;;) {
       const names = await this.#names();
@@ -148,7 +150,7 @@ class Claim {
     this.#name = name;
   }
 
-  /** Whether a claim counts no longer. It is removed then. */
+  /** Whether a claim no longer counts. If so, it is removed. */
   async #isOver(name: string): Promise<boolean> {
     const now = performance.now();
     const seen = this.#others.get(name) ?? { since: now, asked: Number.NEGATIVE_INFINITY };
@@ -165,7 +167,7 @@ class Claim {
   }
 }
 
-/** Removes the folder in which the dead owner of a claim made its socket. */
+/** Removes the folder in which the dead owner of a claim created its socket. */
 async function removeHidden(claim: string, folder: string): Promise<void> {
   try {
     const { ino } = await lstat(claim);
@@ -175,11 +177,11 @@ async function removeHidden(claim: string, folder: string): Promise<void> {
     }
     await rmdir(folder);
   } catch {
-    // It is gone, or not only the owner's.
+    // It is gone, or has files of others.
   }
 }
 
-/** A folder of another user could show us anything. */
+/** @throws if the folder is another user's, who could put anything there. */
 function checkOwn(folder: string, found: Stats): void {
   if (found.isDirectory() && found.uid === process.getuid?.()) return;
   throw new PartdError(
@@ -190,7 +192,7 @@ function checkOwn(folder: string, found: Stats): void {
 }
 
 /**
- * What is at a path: nothing, a socket on which someone listens, or one on which nobody does.
+ * What is at a path: nothing, a socket that accepts connections, or one that refuses them.
  *
  * @throws `ERR_PARTD_IO` if it is not a socket.
  */
@@ -216,7 +218,7 @@ function answerOf(path: string): Promise<"nothing" | "answers" | "refuses"> {
       if (error.code === "ECONNREFUSED") resolve("refuses");
       else if (error.code === "ENOENT") resolve("nothing");
       else if (error.code === "EAGAIN")
-        resolve("answers"); // Its queue is full: it lives.
+        resolve("answers"); // Its queue is full, so a server listens.
       else reject(error);
     });
   });
@@ -234,12 +236,12 @@ function ignoreMissing(error: NodeJS.ErrnoException): undefined {
   if (error.code !== "ENOENT") throw error;
 }
 
-/** How long another process may take for its steps; they take a few milliseconds. */
+/** How long another process may take for its steps, which take a few milliseconds. */
 const SILENT_MS = 5_000;
 const WAIT_MS = 5;
-/** How often a claim's owner is asked for a sign of life: a connection each time. */
+/** How often a claim's owner is checked, by a connection each time. */
 const ASK_MS = 50;
-/** What `mkdtemp` adds to a prefix. */
+/** The suffix that `mkdtemp` adds. */
 const SUFFIX = /^[A-Za-z0-9]{6}$/;
 /** The suffix of the folder with the owner's socket, and a number. */
 const CLAIM = /^[A-Za-z0-9]{6}-[0-9a-f]{16}$/;

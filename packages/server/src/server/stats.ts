@@ -14,18 +14,18 @@ export interface ServerStats {
    * Mutations that clients repeated after a lost connection, and that were not carried out again.
    */
   readonly repeated: number;
-  /** Requests without an answer. */
+  /** Unanswered requests. */
   readonly pending: number;
-  /** Bytes of the requests without an answer. */
+  /** Bytes of the unanswered requests. */
   readonly requestBytes: number;
-  /** Answers that clients have not taken. */
+  /** Bytes of answers that clients have not taken. */
   readonly answerBytes: number;
   /** Resident memory of the process. */
   readonly memory: number;
   /** Since the start. */
   readonly totals: Readonly<Counters>;
   readonly keys: KeyStats;
-  /** The numbers that the store's own `stats()` gives, or a `Dict`'s memory. */
+  /** The numbers of the store's own `stats()`, or the memory of a `Dict`. */
   readonly store: Readonly<Record<string, number>>;
 }
 
@@ -65,7 +65,7 @@ export function statsOf(shared: Shared, connections: ReadonlySet<Connection>): S
   };
 }
 
-/** Looking at a million keys takes a while, so that at most a tenth of the time goes into it. */
+/** Scanning a million keys takes a while, so it gets at most a tenth of the time. */
 function recentKeyStats(census: Census): KeyStats {
   const start = performance.now();
   const last = recent.get(census);
@@ -80,7 +80,7 @@ const recent = new WeakMap<Census, { readonly stats: KeyStats; readonly until: n
 
 function keyStats(keys: Iterable<CountedKey>): KeyStats {
   const sizes: number[] = [];
-  // Ascending; the smallest of the largest is the first.
+  // In ascending order: the first is the smallest of the largest.
   const largest: CountedKey[] = [];
   let count = 0;
   let bytes = 0;
@@ -104,7 +104,7 @@ function keyStats(keys: Iterable<CountedKey>): KeyStats {
   };
 }
 
-/** A store may tell more about itself than `Store` asks for. */
+/** A store may have `stats()` or numeric fields beyond what `Store` asks for. */
 function storeStats(store: object): Record<string, number> {
   const told = "stats" in store && typeof store.stats === "function" ? store.stats() : store;
   const numbers: Record<string, number> = {};

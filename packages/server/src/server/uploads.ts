@@ -7,11 +7,13 @@ import type { Shared } from "./shared.js";
 
 /** Bytes of an upload that a client may send before the next GO. */
 const WINDOW_BYTES = 4 << 20;
-/** Within `limits.stall` an upload has to bring 1/256 of itself, and at least 64 KiB. */
+/**
+ * Within `limits.stall` an upload has to bring this fraction (1/256) of itself, and at least 64 KiB.
+ */
 const LEAST_PART = 256;
 const LEAST_BYTES = 65_536;
 
-/** The long requests of a connection, which come in chunks: one outside the lock, one inside. */
+/** The long requests of a connection, which come in chunks: one outside the lock, and one inside. */
 export class Uploads {
   readonly #shared: Shared;
   readonly #outbox: Outbox;
@@ -28,7 +30,7 @@ export class Uploads {
     return this.#uploads.size;
   }
 
-  /** Memory that they hold. */
+  /** Bytes of memory reserved for them. */
   get reserved(): number {
     let bytes = 0;
     for (const { reserved } of this.#uploads.values()) bytes += reserved;
@@ -46,7 +48,7 @@ export class Uploads {
     if (byteLength < 1 || byteLength > limits.request) {
       throw malformed(`a request of ${byteLength} bytes is refused`);
     }
-    // One inside the lock and one outside: the one inside never waits for one that waits for the
+    // One inside the lock and one outside: the one inside must not wait for one that waits for the
     // lock.
     for (const other of this.#uploads.values()) {
       if ((other.flags & LOCKED) === (flags & LOCKED)) throw malformed("two uploads at once");
@@ -64,7 +66,7 @@ export class Uploads {
         if (this.#closed || this.#uploads.get(name) !== upload) this.#end(upload);
         else this.#go(upload);
       },
-      () => {}, // Given up, and answered.
+      () => {}, // It was given up, and answered.
     );
   }
 
@@ -97,13 +99,13 @@ export class Uploads {
     );
   }
 
-  /** The connection is gone: gives up what is not complete. */
+  /** The connection is lost: gives up incomplete uploads. */
   close(): void {
     this.#closed = true;
     for (const upload of this.#uploads.values()) if (!upload.isComplete) this.#end(upload);
   }
 
-  /** Gives back all memory, once the complete requests were carried out. */
+  /** Frees all memory, after the complete requests were carried out. */
   release(): void {
     for (const upload of this.#uploads.values()) this.#end(upload);
   }
@@ -125,7 +127,7 @@ export class Uploads {
     this.#outbox.schedule();
   }
 
-  /** There is no memory for it, or it is longer than the runtime can hold. */
+  /** There is not enough memory for it, or it is longer than the runtime can hold. */
   #refuse(upload: Upload, error: unknown): void {
     this.#end(upload);
     this.#shared.counters.errors++;
@@ -149,7 +151,7 @@ export interface Uploaded {
   readonly flags: number;
   readonly number: number;
   readonly body: Uint8Array;
-  /** Gives the memory back; called when the request was answered. */
+  /** Frees the memory. Call this when the request was answered. */
   settled(): void;
 }
 
@@ -159,7 +161,7 @@ class Upload {
   readonly number: number;
   readonly byteLength: number;
   readonly ended = new AbortController();
-  /** Bytes that it holds of the server's memory for uploads. */
+  /** Bytes reserved of the server's memory for uploads. */
   reserved = 0;
   #bytes: Uint8Array | undefined;
   #received = 0;
@@ -189,7 +191,9 @@ class Upload {
     return this.#received === this.byteLength;
   }
 
-  /** Allows the client another half of a window, or the rest. The first call allocates the whole body. */
+  /**
+   * Grants the client another half of a window, or the rest. The first call allocates the whole body.
+   */
   grant(): number {
     if (!this.#bytes) {
       this.#bytes = allocateBytes(this.byteLength);
@@ -202,7 +206,7 @@ class Upload {
     return bytes;
   }
 
-  /** Adds a chunk. @returns the whole body, if this was the last chunk. */
+  /** Adds a chunk. @returns the whole body, if this was the last one. */
   add(chunk: Uint8Array): Uint8Array | undefined {
     if (chunk.byteLength > this.#granted) throw malformed("a chunk is longer than was granted");
     this.#granted -= chunk.byteLength;

@@ -1,8 +1,8 @@
 import { allocateBytes } from "@partd/core/author";
 
 /**
- * Memory for the values of an answer. A store reads them into it as they are sent, one after the
- * other, each behind its head: one copy between the store and the system instead of three.
+ * Memory for the values of an answer. A store reads them into it as they will be sent, in order, each
+ * behind its head: one copy between the store and the system instead of three.
  */
 export class ValueBlock {
   readonly #take: () => Uint8Array<ArrayBuffer>;
@@ -10,18 +10,18 @@ export class ValueBlock {
   #offset = 0;
   readonly #places: Uint8Array[] = [];
 
-  /** @param take gives the memory; called when the store begins to read, which may be late. */
+  /** @param take allocates the memory; called when the store begins to read, which may be late. */
   constructor(take: () => Uint8Array<ArrayBuffer>) {
     this.#take = take;
   }
 
-  /** What the values lie in. */
+  /** The memory in which the values lie. */
   get memory(): Uint8Array<ArrayBuffer> {
     this.#memory ??= this.#take();
     return this.#memory;
   }
 
-  /** For `GetOptions`. */
+  /** For `GetOptions.allocate`. */
   readonly allocate = (byteLength: number): Uint8Array => {
     const fits = this.#offset + SEGMENT_HEAD + byteLength <= this.memory.byteLength;
     const place = fits ? this.#place(byteLength) : allocateBytes(byteLength);
