@@ -24,9 +24,9 @@ import type { Damage, Progress } from "./verify.js";
 
 export interface CompactReport {
   /**
-   * What a store with `salvage` has left out because it is damaged: stretches of files that are gone now,
-   * with the keys that lost bytes there, or undefined where these are not known. Empty without `salvage`,
-   * for damage is an error then.
+   * What a store with `salvage` has left out because it is damaged: stretches of files that are now
+   * gone, with the keys that lost bytes there, or `undefined` if these are unknown. Without `salvage`
+   * it is empty, since damage is an error then.
    */
   readonly leftOut: readonly Damage[];
 }
@@ -37,20 +37,20 @@ export interface CompactOptions {
   readonly segmentSize: number;
   readonly indexMemory: number;
   readonly salvage: boolean;
-  /** Runs `critical` while no one else touches the data set. */
+  /** Runs `critical` under the exclusive lock of the data set. */
   readonly alone: <T>(critical: () => Promise<T>) => Promise<T>;
 }
 
 /**
- * Removes segments in which nothing is alive, so that there is room. Copies what the others hold to
- * new *base* segments, key by key, then replaces them in the manifest by one line. Records written
- * meanwhile are in segments that stay.
+ * Removes segments in which nothing is alive, to free space. Copies the live bytes of the others to new
+ * *base* segments, key by key, then replaces the old segments by one line of the manifest. Records
+ * written meanwhile are in segments that stay.
  */
 export async function compact(dataSet: DataSet, options: CompactOptions): Promise<CompactReport> {
   const { signal, alone, salvage } = options;
   const leftOut = salvage ? new LeftOut() : undefined;
   await dataSet.compaction(signal, async (lease) => {
-    /** @returns whether it was done; not if all was dropped, and with it the segments to read. */
+    /** @returns false if a drop has removed the segments that were to be read. */
     const read = async (segments: readonly Segment[], work: () => Promise<void>) => {
       try {
         await work();
@@ -58,7 +58,7 @@ export async function compact(dataSet: DataSet, options: CompactOptions): Promis
       } catch (error) {
         dataSet.sync();
         if (isGone(dataSet, segments)) return false;
-        // Whoever has passed us over has removed what we wrote, and now compacts itself.
+        // The process that passed us over has removed our files, and compacts itself.
         if (!signal.aborted) lease.verify();
         throw error;
       }
@@ -94,7 +94,7 @@ export async function compact(dataSet: DataSet, options: CompactOptions): Promis
   return { leftOut: leftOut?.list() ?? [] };
 }
 
-/** Adds what no index tells, and what is behind the last record, to what a salvage leaves out. */
+/** Adds damage that no index shows, and what follows the last record, to what a salvage leaves out. */
 async function noteUnreadable(
   segments: readonly Segment[],
   leftOut: LeftOut,
@@ -109,7 +109,7 @@ async function noteUnreadable(
   }
 }
 
-/** Seals the present segments: nobody writes on to them. */
+/** Seals the present segments, so that no writer adds to them. */
 async function seal(
   dataSet: DataSet,
   { signal, salvage }: CompactOptions,
@@ -117,7 +117,7 @@ async function seal(
 ): Promise<readonly Segment[]> {
   await dataSet.refresh(signal);
   if (!salvage) dataSet.checkReadable();
-  // A crash left these of an earlier compaction. With a damaged list they may be the only data.
+  // A crash left these of an earlier compaction. If the list is damaged they may be the only data.
   if (dataSet.maybeListed() === undefined) {
     dataSet.removeUnlisted(() => {
       dataSet.verifyAlone();
@@ -129,8 +129,8 @@ async function seal(
 }
 
 /**
- * Segments that may be removed as they are. Their bytes are all deleted, and so is all that came before
- * what they delete.
+ * Finds segments that can be removed as a whole: all their bytes are deleted, and everything that their
+ * deletions concern is gone.
  */
 async function deadSegments(
   segments: readonly Segment[],
@@ -162,22 +162,22 @@ async function replace(dataSet: DataSet, old: readonly Segment[], copier: Copier
   dataSet.sync();
   if (isGone(dataSet, old)) return; // Dropped meanwhile.
   const kept = dataSet.segments.filter((segment) => !old.includes(segment));
-  // The clock must not fall back when the old segments no longer count.
+  // The clock must not go back when the old segments no longer count.
   let floor = dataSet.list.clock();
   for (const segment of kept) if (!segment.isBase) floor -= segment.size;
   const freshIds = fresh.map(({ id, position }) => `${id}:${position}`).join(",") || "-";
   const oldIds = old.map(({ id }) => id).join(",") || "-";
   try {
     const entry = ["compacted", String(floor), freshIds, oldIds] as const;
-    // The entry must not stand there twice: also one of which only the fsync failed has been applied.
+    // The entry must not be added twice: if only the fsync failed, it has been applied.
     const mayRepeat = () => {
       dataSet.sync();
       return !isGone(dataSet, old);
     };
     await dataSet.reserve.spend(async () => dataSet.announce([entry], true), mayRepeat);
   } catch (error) {
-    // If only the fsync failed, every process has applied the entry, but a power cut may lose it: both
-    // sets of files are kept.
+    // If only the fsync failed, every process has applied the entry, but a power failure may lose it.
+    // So both sets of files are kept.
     copier.keep();
     dataSet.sync();
     if (!isGone(dataSet, old)) copier.keep(false);
@@ -186,7 +186,7 @@ async function replace(dataSet: DataSet, old: readonly Segment[], copier: Copier
   copier.keep();
   dataSet.removeFiles(old);
   dataSet.condense();
-  dataSet.reserve.make(); // Before others take the space.
+  dataSet.reserve.make(); // Before other programs take the space.
 }
 
 function isGone(dataSet: DataSet, old: readonly Segment[]): boolean {
@@ -202,7 +202,7 @@ class Copier {
   #encoder = new RecordEncoder();
   #fd = -1;
   #kept = false;
-  /** The next record. */
+  /** The keys and values of the next record. */
   #keys: string[] = [];
   #values: Uint8Array[] = [];
   #byteLength = 0;
@@ -236,7 +236,7 @@ class Copier {
     syncDirectory(this.#dataSet.directory);
   }
 
-  /** They are part of the data set now. */
+  /** Call this when the new segments are part of the data set. */
   keep(kept = true): void {
     this.#kept = kept;
   }
@@ -246,7 +246,7 @@ class Copier {
     if (!this.#kept) this.#dataSet.removeFiles(this.segments);
   }
 
-  /** Adds a value to the next record; true if that is long enough then. */
+  /** Adds a value to the next record. @returns whether the record is long enough. */
   #add(key: string, value: Uint8Array): boolean {
     this.#keys.push(key);
     this.#values.push(value);
@@ -301,7 +301,7 @@ class Copier {
     return segment;
   }
 
-  /** It replaces segments that are removed, so it has to be on the disk before. */
+  /** Flushes the segment to the disk, since the segments that it replaces will be removed. */
   async #finishSegment(): Promise<void> {
     const segment = this.segments.at(-1);
     if (!segment || segment.complete) return;
@@ -317,7 +317,7 @@ class Copier {
 
 /** Base segments come before all others, and every deletion has a higher stamp. */
 const BASE_STAMP = 0;
-/** Bytes from which on a record is ended. */
+/** A record of this many bytes is ended. */
 const RECORD = 2 ** 20;
-/** The most keys of a record: writing a longer table would block the loop. */
+/** The most keys of a record: writing a longer table would block the event loop. */
 const MOST_KEYS = 16_384;

@@ -39,40 +39,38 @@ import { Writer } from "./writer.js";
 
 export interface LogStoreOptions {
   /**
-   * Whether an append resolves only when its bytes are on the disk itself, so that they outlast a
-   * power failure. Without it they outlast the process, killed or not. Default false.
+   * Whether an append resolves only when its bytes are on the disk, so that they outlast a power
+   * failure. Without it they outlast the process, also if it is killed. Default false.
    */
   readonly fsync?: boolean | undefined;
-  /**
-   * Length in bytes at which a segment is finished: an integer from 1 to 2^40. Default 256 MiB.
-   */
+  /** Length in bytes at which a segment is finished: an integer from 1 to 2^40. Default 256 MiB. */
   readonly segmentSize?: number | undefined;
   /**
-   * Skips damage that may concern any key, and reads what is left: a value may then lack what was there.
-   * Default false: then `get` is `ERR_PARTD_CORRUPT` for every key. A value that is itself damaged is so
-   * in both. `compact()` leaves out all that is damaged, also the damaged parts of values, and makes a
-   * whole data set of the rest.
+   * Skips damage that may concern any key, and reads the rest: a value may then lack bytes. Default
+   * false: then `get` of any key rejects with `ERR_PARTD_CORRUPT`. A value that is itself damaged is
+   * refused in both cases. `compact()` leaves out all damage, also damaged parts of values, and makes
+   * an intact data set of the rest.
    */
   readonly salvage?: boolean | undefined;
   /**
-   * Bytes of memory for indexes that are not on the disk yet: an integer from 65,536 on. A segment
-   * ends, too, when its index takes half of it. Default a 32nd of the memory that the process may
-   * have, and at most 64 MiB.
+   * Bytes of memory for indexes that are not on the disk yet: an integer from 65,536 on. A segment is
+   * also finished when its index takes half of this. Default: a 32nd of the memory that the process may
+   * use, at most 64 MiB.
    */
   readonly indexMemory?: number | undefined;
   /**
-   * Whether to make the data set if there is none. Default true. With false the first operation is
-   * then `ERR_PARTD_IO`, which finds a mistyped path.
+   * Whether to create the data set if there is none. Default true. If false, the first operation then
+   * rejects with `ERR_PARTD_IO`, which reveals a mistyped path.
    */
   readonly create?: boolean | undefined;
   /** The folder of a temporary store. Default `os.tmpdir()`. */
   readonly dir?: string | undefined;
   /**
-   * Milliseconds without a sign of life after which a store that may still run is passed over. All
-   * that share the directory need the same value: 2,000 or more, default 10,000.
+   * Milliseconds without a sign of life after which a store that may still run is passed over: an
+   * integer of 2,000 or more, default 10,000. All stores that share the directory must agree.
    */
   readonly staleMs?: number | undefined;
-  /** Milliseconds after which a wait for others is `ERR_PARTD_LOCK`. Default 600,000. */
+  /** Milliseconds after which a wait for a lock rejects with `ERR_PARTD_LOCK`. Default 600,000. */
   readonly lockTimeoutMs?: number | undefined;
 }
 
@@ -88,8 +86,8 @@ const OPTIONS: OptionNames<LogStoreOptions> = {
 };
 
 /**
- * A directory of append-only segments. Each store that writes has segments of its own, so that appends
- * of several stores, in one process or many, never wait for one another.
+ * A directory of append-only segments. Each writing store has segments of its own, so appends of
+ * several stores, in one process or many, never wait for one another.
  */
 export class LogStore extends BaseStore {
   /** The directory, as an absolute path. */
@@ -99,15 +97,15 @@ export class LogStore extends BaseStore {
   readonly #temporary: TemporaryDirectory | undefined;
   readonly #options: LogStoreOptions;
   #open: { readonly dataSet: DataSet; readonly writer: Writer } | undefined;
-  /** What is read while other operations run, to be ended before the store is closed. */
+  /** Streams and long work beside other operations, which are ended before the store is closed. */
   readonly #streams = new Set<{ end(): Promise<void> }>();
   readonly #running = new Set<{ closing: AbortController; running: Promise<unknown> }>();
 
   /**
-   * @param path the directory, made by the first operation. Without one the store is temporary: it
-   *   is removed by `close()`, at the end of the process or, after a crash, by the next temporary
+   * @param path the directory, created by the first operation. Without a path the store is temporary:
+   *   it is removed by `close()`, at the end of the process or, after a crash, by the next temporary
    *   store.
-   * @throws `ERR_PARTD_VALUE` if an option is unknown or out of its range.
+   * @throws `ERR_PARTD_VALUE` if an option is unknown or out of range.
    */
   constructor(path?: string | URL, options: LogStoreOptions = {}) {
     super();
@@ -187,7 +185,7 @@ export class LogStore extends BaseStore {
     await dataSet.reserve.spend(() => this._append(batch, options));
   }
 
-  /** The indexes are merged as keys are asked for: memory does not grow with their number. */
+  /** Merges the indexes while the keys are consumed, so memory does not grow with their number. */
   protected override async _keys({ signal, prefix }: KeysOptions): Promise<AsyncIterable<string>> {
     const read = ({ segments }: DataSet, both: AbortSignal) =>
       liveKeys(segments, both, startOf(prefix));
@@ -202,8 +200,8 @@ export class LogStore extends BaseStore {
   }
 
   /**
-   * Reads the segments in long runs, or only what an index says there is of the few keys of a
-   * prefix. Later appends are not part of it.
+   * Reads the segments in long runs, or through the indexes if a prefix has few keys. Later appends are
+   * not part of it.
    */
   protected override async _entries(options: EntriesOptions) {
     const { signal, prefix, sorted, longest = Number.POSITIVE_INFINITY } = options;
@@ -270,17 +268,17 @@ export class LogStore extends BaseStore {
   }
 
   /**
-   * Puts the bytes of each key together, so that one read gets them, and frees the space of what
-   * was deleted. Others append and read meanwhile; they wait for two short moments only. If it is
-   * interrupted, the data set stays as it was. A second call, here or in another process, waits for
-   * the first.
+   * Puts the bytes of each key together, so that one read gets them, and frees the space of what was
+   * deleted. Other stores append and read meanwhile; they wait for two short moments only. If it is
+   * interrupted, the data set stays as it was. A second call, here or in another process, waits for the
+   * first.
    *
-   * Needs as much free space as the values take. Segments in which every byte is deleted are removed
-   * before, and stay so if there is not enough for the others.
+   * It needs as much free space as the values take. Segments in which every byte is deleted are removed
+   * first, also if there is not enough space for the rest.
    *
    * @returns what was left out, if the store has the option `salvage`.
    * @throws `ERR_PARTD_CORRUPT` if what is to be moved is damaged, unless the store has the option
-   *   `salvage`; no value is changed then.
+   *   `salvage`; then no value is changed.
    */
   async compact(options: LongOptions = {}): Promise<CompactReport> {
     await this.flush(options); // Opens the store.
@@ -297,8 +295,8 @@ export class LogStore extends BaseStore {
   }
 
   /**
-   * Reads everything, deleted bytes too, and compares it with its checksums. Others append and read
-   * meanwhile; their appends are not part of it.
+   * Reads everything, deleted bytes too, and compares it with its checksums. Other stores append and
+   * read meanwhile; their appends are not part of it.
    */
   async verify(options: LongOptions = {}): Promise<VerifyReport> {
     await this.flush(options); // Opens the store.
@@ -344,7 +342,7 @@ export class LogStore extends BaseStore {
     return this.#open;
   }
 
-  /** Runs an operation under the shared lock, with all that was written before. */
+  /** Runs an operation under the shared lock, after learning of all that was written before. */
   async #shared<T>(
     signal: AbortSignal | undefined,
     operation: (dataSet: DataSet) => Promise<T>,
@@ -355,19 +353,19 @@ export class LogStore extends BaseStore {
         await dataSet.refresh(signal);
         if (!this.#options.salvage) dataSet.checkReadable();
         const result = await operation(dataSet);
-        // If this process stood still, it may have lost the lock. Another may have compacted
-        // meanwhile, so that the result mixes two states.
+        // If this process stood still, it may have lost the lock, and another may have compacted
+        // meanwhile: the result would mix two states.
         lease.confirm();
         return result;
       } catch (error) {
-        // Or they have removed what it was reading.
+        // Or the files that it was reading were removed.
         if (!signal?.aborted) lease.verify();
         throw error;
       }
     });
   }
 
-  /** @param isBegun whether the first item is read before others may have the data set alone. */
+  /** @param isBegun whether the first item is read before another store can get the exclusive lock. */
   #held<T>(
     signal: AbortSignal | undefined,
     isBegun: boolean,
@@ -385,7 +383,10 @@ export class LogStore extends BaseStore {
     });
   }
 
-  /** Begins what reads on after the lock is given up; ended at once if the lock was lost by then. */
+  /**
+   * Begins a read that continues after the lock is released. If the lock was lost by then, it is ended
+   * at once.
+   */
   async #begun<T extends { end(): Promise<void> }>(
     signal: AbortSignal | undefined,
     begin: (dataSet: DataSet) => Promise<T>,
@@ -406,7 +407,7 @@ function closedMeanwhile(): PartdError {
   return new PartdError("ERR_PARTD_CLOSED", "The store was closed before this was done.");
 }
 
-/** What the encoded keys of a listing begin with. */
+/** The text that the encoded keys of a listing begin with. */
 function startOf(prefix: Key | undefined): string | undefined {
   return prefix === undefined ? undefined : prefixText({ prefix });
 }

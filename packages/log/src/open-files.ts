@@ -4,14 +4,15 @@ import { isOutOfFiles } from "@partd/disk";
 /** A file that is kept open for its next read. */
 export interface OpenFile {
   /**
-   * Closes it unless a read is under way or it could not be opened again.
+   * Closes the file, unless it is being read or could not be opened again.
    *
-   * @param scarce the process has no descriptor left: also what is needed soon is closed.
+   * @param scarce whether the process has no descriptor left: then files that are needed soon are
+   *   closed too.
    */
   rest(scarce: boolean): void;
 }
 
-/** Opens a file, and closes idle ones first where the process has no descriptor left. */
+/** Opens a file; if the process has no descriptor left, first closes idle ones. */
 export function openOrMakeRoom(path: string, flags: "r" | "wx" | "wx+"): number {
   const mode = flags === "r" ? READ : flags;
   try {
@@ -39,21 +40,21 @@ export function areTooManyOpen(): boolean {
   return open.size > mostOpen;
 }
 
-/** Closes files that are not being read just now. @returns whether there were any. */
+/** Closes files that are not being read. @returns whether there were any. */
 export function closeIdle(): boolean {
   const before = open.size;
   for (const file of open) file.rest(true);
   return open.size < before;
 }
 
-/** Whether the file has a name by which it can be opened again. */
+/** Whether the file still has a name by which it can be opened again. */
 export function isNamed(fd: number): boolean {
   return fstatSync(fd).nlink > 0;
 }
 
-/** Never waits for the other end, should a named pipe be in the place of a file. */
+/** Does not wait for the other end if a named pipe is in the place of a file. */
 const READ = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0);
 
-/** Whose files this process has open, and how many of them it keeps for the next read. */
+/** The open files of this process, and how many of them it keeps for the next read. */
 const open = new Set<OpenFile>();
 let mostOpen = 256;

@@ -34,7 +34,7 @@ export interface Damage {
   readonly offset: number;
   /** In bytes. */
   readonly length: number;
-  /** The keys whose bytes lie there, or undefined where that cannot be known. */
+  /** The keys whose bytes lie there, or `undefined` if they are unknown. */
   readonly keys: readonly Key[] | undefined;
   readonly reason: string;
 }
@@ -46,8 +46,9 @@ export interface VerifyReport {
   readonly bytes: number;
   readonly damage: readonly Damage[];
   /**
-   * What a writer has left that was killed or met a full disk: a line of the manifest, or a stretch after
-   * its last record, an append that was cut short, or records so damaged that they look the same.
+   * What a writer has left that was killed or met a full disk: a line of the manifest; or what follows
+   * a segment's last record, which is an append that was cut short, or records so damaged that they
+   * look like one.
    */
   readonly torn: readonly Damage[];
 }
@@ -65,7 +66,7 @@ interface Snapshot {
 
 export class Verification {
   readonly #manifest: string;
-  /** Why the segments that are listed may not be all. */
+  /** Why the list of segments may be incomplete. */
   readonly #lost: string | undefined;
   readonly #snapshots: readonly Snapshot[];
   readonly #damage: Damage[] = [];
@@ -138,7 +139,7 @@ export class Verification {
     const { segment, end, finished, size } = snapshot;
     const { path } = segment;
     const window = new Window(segment, Math.min(end, size));
-    // One record at a time is decoded into it; only its keys stay.
+    // Records are decoded into it one at a time; only its keys stay.
     const index = new GrowingIndex();
     let at = SEGMENT_HEADER;
     const found = (offset: number, to: number, reason: string, itsKeys?: readonly Key[]) =>

@@ -21,21 +21,23 @@ import { StoredIndex } from "./index/stored-index.js";
 
 interface Waiting {
   readonly batch: Batch;
-  /** The lease under which it is written, released at its end. */
+  /** The lease under which it is written; released at the end. */
   readonly lease: Lease;
   readonly signal: AbortSignal | undefined;
   readonly resolve: () => void;
   readonly reject: (error: unknown) => void;
 }
 
-/** Appends to segments of its own. Batches that wait at the same time become one record, up to 4 MiB of them. */
+/**
+ * Appends to segments of its own. Batches that wait at the same time become one record of up to 4 MiB.
+ */
 export class Writer {
   readonly #dataSet: DataSet;
   readonly #token = uniqueToken();
   readonly #fsync: boolean;
   readonly #segmentSize: number;
   readonly #indexMemory: number;
-  /** Bytes of the indexes that are being written. */
+  /** Memory of the indexes that are being written, in bytes. */
   #finishingMemory = 0;
   #waiting: Waiting[] = [];
   #busy = false;
@@ -44,9 +46,9 @@ export class Writer {
   #fd = -1;
   #encoder = new RecordEncoder();
   #lastStamp = 0;
-  /** Until when small writes leave the thread, after one that took long. */
+  /** Until this time small writes go to the thread pool, after one that was slow. */
   #slowUntil = 0;
-  /** Indexes that are being written for segments that are full. */
+  /** Indexes that are being written, of full segments. */
   readonly #finishing = new Set<Promise<void>>();
   #closing = false;
 
@@ -55,7 +57,7 @@ export class Writer {
     options: {
       readonly fsync: boolean;
       readonly segmentSize: number;
-      /** Bytes of an index from which on its segment is ended, and of those being written. */
+      /** At this many bytes of index a segment is ended; also the limit of indexes being written. */
       readonly indexMemory: number;
     },
   ) {
@@ -66,16 +68,16 @@ export class Writer {
   }
 
   /**
-   * A value without bytes deletes its key; later values in the batch are kept.
+   * Appends a batch. An empty value deletes its key; later values in the batch are kept.
    *
-   * @param lease is released at the end.
+   * @param lease released at the end.
    */
   append(batch: Batch, lease: Lease, signal?: AbortSignal): Promise<void> {
     return new Promise((resolve, reject) => {
       this.#waiting.push({ batch, lease, signal, resolve, reject });
       if (this.#busy) return;
       this.#busy = true;
-      // Not at once, so that appends of the same turn are written together.
+      // In a microtask, so that appends of the same turn are written together.
       queueMicrotask(() => this.#run());
     });
   }
@@ -89,7 +91,7 @@ export class Writer {
 
   #run(): void {
     while (this.#waiting.length > 0) {
-      // Small writes stay on this thread, and others need their turn, too.
+      // Small writes stay in this thread, so let other work have its turn.
       if (this.#pace.due) {
         void this.#pace.rest().then(() => this.#run());
         return;
@@ -132,7 +134,7 @@ export class Writer {
     void Promise.race(this.#finishing).then(() => this.#run());
   }
 
-  /** Appends that come meanwhile wait until it is done. */
+  /** Continues asynchronously. Appends that come meanwhile wait until it is done. */
   async #goOnLater(group: readonly Waiting[], encoded?: Promise<void>): Promise<void> {
     try {
       await encoded;
@@ -180,7 +182,7 @@ export class Writer {
     this.#encoder.begin(segment, this.#lastStamp);
   }
 
-  /** Encodes as `#run` does, with rests. Until `commit` the encoder's rows count for no one. */
+  /** Encodes as `#run` does, with rests. Until `commit` the encoder's rows do not count. */
   async #encode(group: readonly Waiting[]): Promise<void> {
     const pace = new Pace();
     for (const { batch } of group) {
@@ -209,8 +211,8 @@ export class Writer {
     const segment = this.#segment as Segment;
     const encoder = this.#encoder;
     const at = segment.position;
-    // The checksums are taken while the payload is being written; the head, which makes it a
-    // record, comes last.
+    // The checksums are computed while the payload is written. The head, which makes it a record, comes
+    // last.
     const payload = await encoder.payload();
     const written = writePieces(this.#fd, payload, at + encoder.payloadStart);
     const [, [outcome]] = await Promise.all([encoder.checksum(), Promise.allSettled([written])]);
@@ -226,7 +228,7 @@ export class Writer {
     }
   }
 
-  /** Unmakes a whole record whose append is about to reject. */
+  /** Invalidates a whole record whose append is about to reject. */
   async #void(at: number): Promise<void> {
     writeAllSync(this.#fd, NO_MAGIC, at);
     if (this.#fsync) await syncFile(this.#fd);
@@ -249,7 +251,7 @@ export class Writer {
     if (isFull || (segment.index as GrowingIndex).memory >= this.#indexMemory) this.#finish();
   }
 
-  /** The file after the last record is in an unknown state: ends the segment there. */
+  /** The file is in an unknown state after the last record: ends the segment there. */
   async #fail(group: readonly Waiting[], cause: unknown): Promise<void> {
     const path = this.#segment?.path ?? this.#dataSet.directory;
     const segment = this.#end();
@@ -269,7 +271,7 @@ export class Writer {
     return this.#segment;
   }
 
-  /** False once a drop or a compaction has taken the segment off the list. */
+  /** False once a drop or a compaction has removed the segment from the list. */
   #isListed(): boolean {
     return (
       this.#dataSet.segments.at(-1) === this.#segment ||
@@ -277,7 +279,9 @@ export class Writer {
     );
   }
 
-  /** @param lease checked before the segment is listed: without it, others may have removed the file. */
+  /**
+   * @param lease verified before the segment is listed: without it, others may have removed the file.
+   */
   #newSegment(lease: Lease): Segment {
     const dataSet = this.#dataSet;
     const id = randomBytes(8).toString("hex");
@@ -298,8 +302,8 @@ export class Writer {
     } catch (error) {
       dataSet.list.removeOwn(segment);
       segment.close();
-      // Only a segment that was not announced is removed: where announcing it failed, the manifest may
-      // name it all the same, and an empty segment does no harm where a missing one would be damage.
+      // Only a segment that was not announced is removed. If announcing it failed, the manifest may
+      // name it nevertheless; an empty segment is harmless, while a missing one would be damage.
       if (!told) rmSync(segment.path, { force: true });
       throw systemError({ action: "begin", path: segment.path }, error);
     }
@@ -311,7 +315,7 @@ export class Writer {
     if (segment) this.#describeLater(segment);
   }
 
-  /** @returns the segment that was ended, unless it had been dropped or compacted. */
+  /** Ends the segment. @returns it, unless it had been dropped or compacted. */
   #end(): Segment | undefined {
     const segment = this.#segment;
     if (!segment) return undefined;
@@ -354,7 +358,7 @@ export class Writer {
         const { size } = fstatSync(segment.fd);
         dataSet.announce([["finished", segment.id, String(end), String(size)]], false);
       }
-      // The ranges can now be read from the file: their memory is freed.
+      // The ranges can now be read from the file: free their memory.
       if (indexed && !this.#closing) {
         segment.index = await StoredIndex.open(segment.indexPath, segment.id);
       }
@@ -365,20 +369,23 @@ export class Writer {
   }
 }
 
-/** Records up to this many bytes are written on this thread: 2 µs for a small one, by the pool 30. */
+/**
+ * Records of up to this many bytes are written in this thread: a small one takes 2 µs here, and 30 by
+ * the pool.
+ */
 const AT_ONCE = 128 * 1024;
-/** A write that takes so long waits for the disk, and the next ones leave the thread. */
+/** A write that takes this long has waited for the disk: the next ones go to the thread pool. */
 const SLOW_MS = 20;
 const STAY_SLOW_MS = 250;
-/** Bytes from which on no further batch joins a record. */
+/** From this many bytes on, no further batch joins a record. */
 const LARGEST_GROUP = 4 * 2 ** 20;
-/** Segments whose indexes are written at a time. */
+/** The most indexes that are written at a time. */
 const MOST_FINISHING = 8;
 const NO_MAGIC = new Uint8Array(4);
-/** Keys that are encoded in one go, which takes some 300 µs. */
+/** Keys that are encoded at once, which takes some 300 µs. */
 const STRETCH = 1024;
 
-/** The error of an append whose record is whole, but not known to be on the disk. */
+/** The error of an append whose record is whole, but may not be on the disk. */
 function notKnown(path: string, cause: unknown): PartdError {
   const { message } = systemError({ action: "write to", path }, cause);
   return new PartdError(
@@ -388,14 +395,17 @@ function notKnown(path: string, cause: unknown): PartdError {
   );
 }
 
-/** Each once: it is nearly always one, and a look at the clocks costs as much as encoding a key. */
+/**
+ * Each lease once. It is nearly always one lease, and a look at the clocks costs as much as encoding a
+ * key.
+ */
 function leasesOf(group: readonly Waiting[]): ReadonlySet<Lease> {
   const leases = new Set<Lease>();
   for (const { lease } of group) leases.add(lease);
   return leases;
 }
 
-/** Whether a group has so many keys that encoding it in one go would block the loop. */
+/** Whether a group has so many keys that encoding it at once would block the event loop. */
 function isLong(group: readonly Waiting[]): boolean {
   return group.reduce((keys, { batch }) => keys + batch.keys.length, 0) > 16 * STRETCH;
 }

@@ -41,13 +41,13 @@ export class DataSet {
   readonly directory: string;
   readonly lock: DirectoryLock;
   readonly #compaction: DirectoryLock;
-  /** By which this store has the data set alone. */
+  /** The lease of the exclusive section, while this store is in one. */
   #alone: Lease | undefined;
-  /** All calls of this store go by one lease of that lock. */
+  /** Lets one call of this store compact at a time, since all share one lease of that lock. */
   readonly #compactions = new Gate();
   readonly manifest: Manifest;
   readonly reserve: Reserve;
-  /** What the entries of the manifest say that were read so far. */
+  /** The segments by the entries of the manifest that were read so far. */
   readonly list: SegmentList;
   #checkedForLost = false;
 
@@ -113,7 +113,7 @@ export class DataSet {
     while (this.manifest.hasNews) this.#applyNews();
   }
 
-  /** For work whose own errors are not to be changed. */
+  /** The same for work whose own errors must not be replaced. */
   #syncOrTell(): void {
     try {
       this.sync();
@@ -125,14 +125,15 @@ export class DataSet {
   #applyNews(): void {
     const { isReplaced } = this.manifest;
     for (const entry of this.manifest.news()) {
-      // Of a file without a name only this counts: where whoever passed us over ended our segment.
+      // Entries of a replaced file do not count, except where a process that passed us over ended our
+      // segment.
       const isOurs = entry[0] === "finished" && this.list.find(entry[1])?.isOwn;
       if (!isReplaced || isOurs) this.list.apply(entry);
     }
     if (isReplaced && !this.manifest.hasUnread) this.list.reload(this.manifest.reopen());
   }
 
-  /** Runs `critical` while no one else touches the data set. */
+  /** Runs `critical` under the exclusive lock. */
   alone<T>(wait: LockWait, critical: () => Promise<T>): Promise<T> {
     return this.lock.section(wait, async (lease) => {
       this.#alone = lease;
@@ -146,13 +147,14 @@ export class DataSet {
   }
 
   /**
-   * @throws `ERR_PARTD_LOCK` if another has passed this store over, which had the data set alone.
+   * @throws `ERR_PARTD_LOCK` if this store was in an exclusive section and another store has passed it
+   *   over.
    */
   verifyAlone(): void {
     this.#alone?.verify();
   }
 
-  /** Knows every record that was resolved before the call, whoever wrote it. */
+  /** Learns of every record whose append resolved before this call, in any process. */
   async refresh(signal?: AbortSignal): Promise<void> {
     this.sync();
     const behind = this.segments.filter((segment) => !segment.complete && !segment.isOwn);
@@ -167,11 +169,11 @@ export class DataSet {
   }
 
   /**
-   * Adds entries to the manifest, and takes note of them and of all before.
+   * Adds entries to the manifest, and applies them and all before.
    *
-   * @param lease by which they may be added; without it that of {@link alone}.
-   * @throws `ERR_PARTD_LOCK` if the lease was lost. Whether the entries count is then not known:
-   *   the next holder may have read them in time, or have replaced the manifest without them.
+   * @param lease the lease under which they are added. Default: that of {@link alone}.
+   * @throws `ERR_PARTD_LOCK` if the lease was lost. It is then unknown whether the entries count: the
+   *   next holder may have read them in time, or have replaced the manifest without them.
    */
   announce(entries: readonly ManifestEntry[], durable: boolean, lease = this.#alone): void {
     lease?.verify();
@@ -196,10 +198,7 @@ export class DataSet {
     }
   }
 
-  /**
-   * Files of segments that the manifest does not list, and indexes that were not written to the
-   * end.
-   */
+  /** Files of segments that the manifest does not list, and unfinished indexes. */
   unlisted(): string[] {
     const listed = new Set(this.segments.map(({ id }) => id));
     return readdirSync(this.directory).filter((name) => {
@@ -209,11 +208,12 @@ export class DataSet {
   }
 
   /**
-   * Removes segments that are not on the list, which has to be whole. Used under the exclusive lock.
+   * Removes segments that are not on the list, which has to be complete. Call it under the exclusive
+   * lock.
    *
-   * @param verify throws if the lock was lost. It is called after the directory was listed: what a later
-   *   holder makes is not removed.
-   * @param left what was done before, for the message of a failure.
+   * @param verify throws if the lock was lost. It is called after the directory was listed, so that
+   *   files of a later holder are not removed.
+   * @param left what has been done already, for the message of a failure.
    */
   removeUnlisted(verify: () => void, left?: string): void {
     try {
@@ -245,7 +245,7 @@ export class DataSet {
   /** @throws `ERR_PARTD_CORRUPT` if the manifest may have lost a segment that is there. */
   checkList(): void {
     this.#checkForLost();
-    // A line that a full disk cut short does no harm: its change has not happened.
+    // A line that a full disk cut short is harmless: its change has not happened.
     const path = this.maybeListed();
     if (path === undefined) return;
     throw new PartdError(
@@ -256,9 +256,9 @@ export class DataSet {
   }
 
   /**
-   * A segment's line is written before its first record, and goes only when the manifest is
-   * condensed after the segment's file was removed. So a segment with records that no line names
-   * was named in a part that the manifest has lost.
+   * A segment's line is written before its first record, and disappears only when the manifest is
+   * condensed after the file was removed. So a segment with records that no line names was named in a
+   * part that the manifest has lost.
    */
   #checkForLost(): void {
     if (this.#checkedForLost) return;
@@ -283,8 +283,8 @@ export class DataSet {
   }
 
   /**
-   * A base segment holds nothing new as long as the segments that it was made of are there, unless the
-   * line that is damaged was that of a condensed manifest, which no longer lists those.
+   * While the segments that a base segment was made of are there, it holds nothing new. That is not
+   * known if the damaged line belongs to a condensed manifest, which no longer lists those segments.
    */
   get #mayHaveLostBase(): boolean {
     if (this.manifest.isStartDamaged || !this.list.hasNamedAny) return true;
@@ -292,8 +292,8 @@ export class DataSet {
   }
 
   /**
-   * Lists the segments again that the manifest has lost, and those no longer that are missing: for a
-   * salvage. Call it under the exclusive lock.
+   * For a salvage: lists segments again that the manifest has lost, and removes missing ones from the
+   * list. Call it under the exclusive lock.
    *
    * @returns the segments that are missing.
    */
@@ -316,22 +316,23 @@ export class DataSet {
   }
 
   /**
-   * Segments with records that the manifest does not name, nor ever did. What it named and does not
-   * list any more was compacted or dropped.
+   * Segments with records that the manifest has never named. A segment that it named and no longer
+   * lists was compacted or dropped.
    */
   #neverNamed(): string[] {
     const isNamed = (name: string) => this.list.hasNamed(name.slice(0, 16));
     const suspects = this.unlisted()
       .filter((name) => name.endsWith(".seg") && !isNamed(name))
       .filter((name) => (statSync(join(this.directory, name), QUIET)?.size ?? 0) > SEGMENT_HEADER);
-    // Others have begun some since the last look: a segment has its line before its first record.
+    // Other stores may have added some since the last look: a segment gets its line before its first
+    // record.
     if (suspects.length > 0) this.sync();
     return suspects.filter((name) => !isNamed(name)).map((name) => join(this.directory, name));
   }
 
   /**
-   * Removes the files of segments that are no longer part of the data set. A file that cannot be
-   * removed is left to the next `compact` or `drop`.
+   * Removes the files of segments that no longer belong to the data set. A file that cannot be removed
+   * is left to the next `compact` or `drop`.
    */
   removeFiles(segments: readonly Segment[]): void {
     for (const path of segments.flatMap((one) => [one.path, one.indexPath])) {
@@ -344,13 +345,13 @@ export class DataSet {
   }
 
   /**
-   * Frees the space behind the last record of a segment of ours that an append has failed in. First
-   * the manifest records the length that counts for the clock, which must not go back; while we have
-   * the lock alone, nobody is between reading the manifest and looking at lengths.
+   * Frees the space behind the last record of our segment after a failed append. First the manifest
+   * records the length that counts for the clock, which must not go back. Under the exclusive lock,
+   * nobody is between reading the manifest and looking at lengths.
    */
   async giveBack(segment: Segment): Promise<void> {
     const { id, position: end } = segment;
-    segment.hold(); // By the descriptor that writes.
+    segment.hold(); // Through the descriptor that writes.
     try {
       const { size } = fstatSync(segment.fd);
       if (size - end < WORTH_GIVING_BACK) return;
@@ -360,16 +361,16 @@ export class DataSet {
       await this.lock.hold("exclusive", { signal }, async (lease) => {
         lease.verify();
         if (this.segments.includes(segment)) ftruncateSync(segment.fd, end);
-        this.reserve.make(); // Before others take the space.
+        this.reserve.make(); // Before other programs take the space.
       });
     } catch {
-      // It only takes space, until it is compacted.
+      // It only takes space until the next compaction.
     } finally {
       segment.unhold();
     }
   }
 
-  /** Runs `work` while no one else compacts. */
+  /** Runs `work` while no other store compacts. */
   compaction<T>(signal: AbortSignal, work: (lease: Lease) => Promise<T>): Promise<T> {
     const alone = () => this.#compaction.hold("exclusive", { signal }, work);
     return this.#compactions.exclusive(alone, { signal });
@@ -383,10 +384,10 @@ export class DataSet {
   }
 
   /**
-   * Makes late writes harmless, of stores that were passed over and may still run. It ends their
-   * segments where they are, so that a late record is after the end, and replaces the manifest that
-   * they have open, so that a late line lands in a file without a name. That line has no effect:
-   * no one writes a record or removes a file before {@link announce} has found the lease in force.
+   * Makes late writes of stores harmless that were passed over and may still run. It ends their
+   * segments at their present length, so that a late record is after the end, and replaces the manifest
+   * that they have open, so that a late line lands in a file without a name. Such a line has no effect:
+   * no one writes a record or removes a file before {@link announce} has confirmed the lease.
    */
   async #fence(lease: Lease, unproven: readonly string[]): Promise<void> {
     if (unproven.length === 0) return;
@@ -395,7 +396,7 @@ export class DataSet {
     this.manifest.replace(this.list.essence(this.unlisted()), () => lease.verify());
   }
 
-  /** Says of the segments of others where they end now. */
+  /** Records where the segments of other writers end now. */
   async #endOthers(lease: Lease): Promise<void> {
     await this.refresh();
     const ends = [...this.list.growing]
@@ -409,8 +410,8 @@ export class DataSet {
 }
 
 /**
- * Writes the indexes of segments whose writers were killed before they could. The next process to
- * open the data set then need not read the segments through, as this one did.
+ * Writes the indexes of segments whose writers were killed before they could. The next process to open
+ * the data set then need not read these segments through, as this one did.
  */
 export async function describeOthers(dataSet: DataSet): Promise<void> {
   for (const segment of dataSet.segments) {
@@ -426,7 +427,7 @@ export async function describeOthers(dataSet: DataSet): Promise<void> {
         dataSet.announce([["finished", segment.id, String(end), String(size)]], false);
       }
     } catch {
-      return; // A full or read-only disk: an index only saves time.
+      return; // The disk is full or read-only: an index only saves time.
     }
   }
 }
@@ -435,7 +436,7 @@ function idOf(path: string): string {
   return basename(path, ".seg");
 }
 
-/** In bytes. */
+/** The fewest bytes that are worth freeing. */
 const WORTH_GIVING_BACK = 64 * 1024;
-/** How long others may keep us from it. */
+/** The longest wait for the lock to do it. */
 const GIVE_BACK_MS = 5000;

@@ -2,22 +2,22 @@ import { fstatSync, openSync, rmSync, writeSync } from "node:fs";
 import { closeFile } from "@partd/disk";
 
 /**
- * A file of zeros that is removed when the disk is full, so that there is space to record
- * deletions: without it a full disk could not be emptied. What is left of the space is held again
- * at once, before others take it.
+ * A file of zeros that is removed when the disk is full, so that there is space to record deletions:
+ * without it a full disk could not be emptied. Any space that is left is reserved again at once, before
+ * other programs take it.
  */
 export class Reserve {
   readonly #path: string;
-  /** Works under way to which the space was given. */
+  /** How many running works have been given the space. */
   #spending = 0;
-  /** Whether the disk had no room for all of it. */
+  /** Whether the disk had too little room for the whole reserve. */
   #isShort = false;
 
   constructor(path: string) {
     this.#path = path;
   }
 
-  /** Makes the file as long as it should be, or as the disk has room. */
+  /** Makes the file as long as it should be, or as long as the disk allows. */
   make(): void {
     if (this.#spending > 0) return;
     let length = 0;
@@ -32,16 +32,16 @@ export class Reserve {
         closeFile(fd);
       }
     } catch {
-      if (length === 0) this.#giveUp(); // On a disk that is full it is shorter.
+      if (length === 0) this.#giveUp(); // On a full disk it is shorter.
     }
     this.#isShort = length < RESERVED_BYTES;
   }
 
   /**
-   * Runs `work`, and if the disk is full runs it again with the reserve's space. Where the disk was full
-   * before, that space is given to it at once: an append that fails would end its segment.
+   * Runs `work`; if the disk is full, runs it again with the reserve's space. If the disk was full
+   * before, `work` gets the space at once, because an append that fails would end its segment.
    *
-   * @param mayRepeat whether it can be run again; then it is tried without the space first.
+   * @param mayRepeat whether `work` can be run again; then it is first tried without the space.
    */
   async spend<T>(work: () => Promise<T>, mayRepeat?: () => boolean): Promise<T> {
     if (!this.#isShort || mayRepeat) {

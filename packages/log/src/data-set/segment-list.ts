@@ -6,15 +6,15 @@ import { isBaseHeader, SEGMENT_HEADER } from "../format/layout.js";
 import { isBlank, type ManifestEntry } from "../format/manifest.js";
 import { Segment } from "./segment.js";
 
-/** The segments of a data set, by what the entries of its manifest have said so far. */
+/** The segments of a data set, according to the entries of its manifest that were read so far. */
 export class SegmentList {
   readonly #directory: string;
   /** In the order in which they were added; base segments first. */
   #segments: Segment[] = [];
-  /** Whether the array was given out, and is copied before it changes. */
+  /** Whether the array was given out, and so has to be copied before it changes. */
   #isGiven = false;
   readonly #byId = new Map<string, Segment>();
-  /** Those to which no `seal` has come yet. */
+  /** Segments that no `seal` has covered yet. */
   #unsealed: Segment[] = [];
   /** What the clock had counted before the present segments. */
   #floor = 0;
@@ -22,7 +22,7 @@ export class SegmentList {
   #finishedBytes = 0;
   /** Segments that still grow: the clock asks for their length. */
   #growing = new Set<Segment>();
-  /** Ids of all segments that were ever named. */
+  /** Ids of all segments that the manifest ever named. */
   readonly #named = new Set<string>();
 
   constructor(directory: string) {
@@ -34,15 +34,15 @@ export class SegmentList {
     return this.#segments;
   }
 
-  /** Those that no entry has called finished yet. */
+  /** Segments that no entry has called finished. */
   get growing(): ReadonlySet<Segment> {
     return this.#growing;
   }
 
   /**
-   * A logical clock: the bytes of all segments there ever were. Every record moves it on, so that a
-   * record with a stamp above it comes after all that were resolved before, whatever the clocks of
-   * the machines say.
+   * A logical clock: the total bytes of all segments that ever existed. Every record advances it, so a
+   * record with a higher stamp comes after all that were resolved before, whatever the machines' clocks
+   * say.
    */
   clock(): number {
     let bytes = this.#floor + this.#finishedBytes;
@@ -50,7 +50,7 @@ export class SegmentList {
     return bytes;
   }
 
-  /** What the clock has counted that is not a listed segment's, once these are not listed any more. */
+  /** The clock's `floor` when `segments` are no longer listed: what it counted without them. */
   floorWithout(segments: readonly Segment[]): number {
     return segments.reduce(
       (sum, { isBase, finished }) => sum + (isBase ? 0 : (finished?.size ?? 0)),
@@ -71,13 +71,13 @@ export class SegmentList {
     return this.#byId.get(id);
   }
 
-  /** Adds a segment that the manifest is about to list. */
+  /** Adds a segment of this store before the manifest lists it. */
   addOwn(segment: Segment): void {
     this.#add(segment);
     this.#growing.add(segment);
   }
 
-  /** Takes back `addOwn`, before the manifest names the segment. */
+  /** Undoes `addOwn`, before the manifest names the segment. */
   removeOwn(segment: Segment): void {
     if (this.#byId.get(segment.id) === segment) this.#byId.delete(segment.id);
     this.#setSegments(this.#segments.filter((other) => other !== segment));
@@ -133,7 +133,7 @@ export class SegmentList {
     }
   }
 
-  /** Starts anew from a condensed manifest, which gives the present state without its history. */
+  /** Starts over from a condensed manifest, which gives the present state without its history. */
   reload(entries: readonly ManifestEntry[]): void {
     const before = this.#segments;
     const known = new Map(before.map((segment) => [segment.id, segment]));
@@ -151,8 +151,8 @@ export class SegmentList {
   /**
    * The shortest list of entries that is equivalent to the current manifest.
    *
-   * @param unlisted names of files that are there and not in the list. Those that are yet to be
-   *   removed must not pass for ones that the manifest has lost.
+   * @param unlisted names of files that exist but are not on the list. They must stay named, so that
+   *   files that are yet to be removed do not pass for lost ones.
    */
   essence(unlisted: readonly string[]): ManifestEntry[] {
     const entriesOf = (segment: Segment): ManifestEntry[] => {
@@ -209,7 +209,7 @@ function idsOf(list: string): string[] {
 }
 
 /**
- * Entries for segments that are there without a manifest.
+ * Makes entries for segments that exist without a manifest.
  *
  * @throws `ERR_PARTD_CORRUPT` if there are any, unless `salvage`.
  */
@@ -245,10 +245,10 @@ export function findSegments(
   ];
 }
 
-/** The token of a writer that has ended, where the manifest does not tell it any more. */
+/** Stands for the token of a writer that has ended and that the manifest no longer names. */
 export const LOST_WRITER = "1-1-1-lost";
 
-/** For `statSync` of what may not be there. */
+/** For `statSync` of a path that may not exist. */
 export const QUIET = { throwIfNoEntry: false } as const;
 
 /** Whether `compact` made the file, or has just removed it. */

@@ -8,7 +8,7 @@ import { GrowingIndex } from "../index/range-chains.js";
 import { StoredIndex } from "../index/stored-index.js";
 import { areTooManyOpen, forget, type OpenFile, openOrMakeRoom, remember } from "../open-files.js";
 
-/** A stretch of a segment that cannot be read, so that it is not known which keys it holds. */
+/** A stretch of a segment that cannot be read, so that its keys are unknown. */
 export interface Unreadable {
   readonly offset: number;
   readonly end: number;
@@ -24,24 +24,24 @@ export class Segment implements OpenFile {
   readonly seed: number;
   /** The token of the process that writes it. */
   readonly writer: string;
-  /** It was made by compact: its records come before those of all others. */
+  /** Whether `compact` made it: its records come before those of all other segments. */
   readonly isBase: boolean;
-  /** Written by this store, which knows its index without reading. */
+  /** Whether this store writes it, and so knows its index without reading. */
   readonly isOwn: boolean;
-  /** Nobody adds to it: a `seal` came after it. */
+  /** Whether a `seal` came after it: nobody adds to it. */
   sealed = false;
-  /** Set when it is finished: where its records end, and the length of the file. */
+  /** Where its records end, and the length of the file. Set when it is finished. */
   finished: { readonly end: number; readonly size: number } | undefined;
   index: GrowingIndex | StoredIndex | undefined;
-  /** Where the next record is looked for. */
+  /** Where the next record is expected. */
   position = 0;
-  /** The index is complete. */
+  /** Whether the index is complete. */
   complete = false;
   readonly unreadable: Unreadable[] = [];
   #fd: number | undefined;
-  /** Snapshots and streams that will read on, even when the file has been removed. */
+  /** Snapshots and streams that will read on, even if the file is removed. */
   #holds = 0;
-  /** Reads under way through the descriptor. */
+  /** Running reads through the descriptor. */
   #reads = 0;
   #released = false;
   #closing = false;
@@ -64,7 +64,7 @@ export class Segment implements OpenFile {
     if (isOwn) this.index = new GrowingIndex();
   }
 
-  /** Makes the file, which our writer is about to write. @returns its descriptor. */
+  /** Creates the file, for our writer. @returns its descriptor. */
   create(): number {
     const fd = openOrMakeRoom(this.path, "wx+");
     this.adopt(fd);
@@ -74,7 +74,7 @@ export class Segment implements OpenFile {
     return fd;
   }
 
-  /** Opened for reading when first asked for, or for writing by {@link adopt}. */
+  /** Opened for reading at the first use, or for writing by {@link adopt}. */
   get fd(): number {
     if (this.#fd === undefined) {
       try {
@@ -94,21 +94,23 @@ export class Segment implements OpenFile {
     remember(this);
   }
 
-  /** Whether our writer still adds to it, so that its length is known without `fstat`. */
+  /** Whether our writer still adds to it; then its length is known without `fstat`. */
   isBeingWritten = false;
 
-  /** Where its records end; of a segment that is still written, where the last one that we read ends. */
+  /**
+   * Where its records end. In a segment that is still written: where the last record that we read ends.
+   */
   get recordsEnd(): number {
     return this.finished?.end ?? this.position;
   }
 
-  /** Length of the file, as it is now or as it will always be. */
+  /** The length of the file: the present one, or the final one if it is finished. */
   get size(): number {
     if (this.finished) return this.finished.size;
     return this.isBeingWritten ? this.position : fstatSync(this.fd).size;
   }
 
-  /** To be called while it has its name: from then on it is read whatever becomes of that. */
+  /** Opens the file while it has its name: from then on it can be read even if it is removed. */
   hold(): void {
     this.#holds++;
     try {
@@ -140,7 +142,7 @@ export class Segment implements OpenFile {
   /**
    * Closes the file until it is read again, unless our writer still adds to it.
    *
-   * @param scarce no more files can be opened: also one that is held is closed, as long as the file
+   * @param scarce whether no more files can be opened. Then a held file is closed too, as long as it
    *   still has its name.
    */
   rest(scarce = false): void {
@@ -149,20 +151,20 @@ export class Segment implements OpenFile {
     if (!isNeeded && (this.#released || this.finished)) this.#close();
   }
 
-  /** It is no longer part of the data set; the file stays open for those that hold it. */
+  /** It no longer belongs to the data set; the file stays open for those that hold it. */
   release(): void {
     this.#released = true;
     this.rest();
   }
 
-  /** Closes the file once no read is under way, even if it is held. */
+  /** Closes the file once no read is running, even if it is held. */
   close(): void {
     this.#released = true;
     this.#closing = true;
     if (this.#reads === 0) this.#close();
   }
 
-  /** Makes the index know every record that was whole before the call. */
+  /** Adds every record to the index that was whole before the call. */
   async catchUp(): Promise<void> {
     while (this.#catchingUp) await this.#catchingUp;
     if (this.complete || this.isOwn) return;
@@ -177,11 +179,11 @@ export class Segment implements OpenFile {
   async #read(): Promise<void> {
     const { finished } = this;
     if (this.index && !finished && this.#sizeThere() <= this.position) return;
-    // First whether its writer runs, then the length: the other order could miss its last record.
+    // First check whether the writer runs, then the length: the other order could miss its last record.
     const live = !finished && mayRun(this.writer);
     const size = this.#sizeThere();
     if (!this.index) {
-      // Of a file that was cut short it tells whose bytes are missing.
+      // The stored index of a file that was cut short tells whose bytes are missing.
       const stored = finished && size >= SEGMENT_HEADER ? await this.#stored() : undefined;
       if (stored && stored.end === finished?.end) {
         this.index = stored;
@@ -200,14 +202,14 @@ export class Segment implements OpenFile {
     this.finished ??= { end: this.position, size };
   }
 
-  /** Reads the segment through if a part of its stored index is damaged, which `get` would meet. */
+  /** Reads the segment through if a part of its stored index is damaged, where `get` would fail. */
   async replaceDamagedIndex(signal: AbortSignal): Promise<void> {
     if (!(this.index instanceof StoredIndex)) return;
     try {
       await this.index.check(signal);
     } catch (error) {
       if (!isPartdError(error, "ERR_PARTD_CORRUPT")) throw error;
-      // Others may read by the old one meanwhile.
+      // Other reads may use the old index meanwhile.
       const { id, writer, isBase, finished } = this;
       const twin = new Segment(dirname(this.path), id, writer, { isBase });
       twin.finished = finished;
@@ -227,14 +229,14 @@ export class Segment implements OpenFile {
     try {
       return await StoredIndex.open(this.indexPath, this.id);
     } catch (error) {
-      // Whatever is wrong with the index, the segment has it all.
+      // Whatever is wrong with the index, the segment has all that it had.
       if (isPartdError(error, "ERR_PARTD_CORRUPT")) return undefined;
       if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
       throw systemError({ action: "read", path: this.indexPath }, error);
     }
   }
 
-  /** The length that the file has now. */
+  /** The present length of the file. */
   #sizeThere(): number {
     return fstatSync(this.fd).size;
   }

@@ -1,9 +1,7 @@
 import { PartdError } from "@partd/core";
 import { crc32 } from "@partd/disk";
 
-/**
- * The layout of a segment; `docs/log-format.md` is its specification. Numbers are little-endian.
- */
+/** The layout of a segment, which `docs/log-format.md` specifies. Numbers are little-endian. */
 export const VERSION = 1;
 export const SEGMENT_HEADER = 64;
 export const RECORD_HEAD = 48;
@@ -12,11 +10,11 @@ const KIND = 12;
 export const SEGMENT_MAGIC = 0x676f6c6474726170n; // "partdlog"
 export const RECORD_MAGIC = 0x64636572; // "recd"
 
-/** Entries of this many bytes or more have checksums of their own, others share one. */
+/** Entries of this many bytes or more have checksums of their own; smaller ones share one. */
 export const LARGE = 4096;
 /** The most bytes of a large entry under one checksum. */
 export const PIECE = 65536;
-/** A value longer than this is several entries of its key. */
+/** A longer value is several entries of its key. */
 export const LONGEST_ENTRY = 2 ** 30;
 
 export interface RecordHead {
@@ -40,16 +38,16 @@ export function segmentHeader(id: string, isBase = false): Buffer {
   return bytes;
 }
 
-/** Whether a header is whole and says that `compact` made the segment. */
+/** Whether a header is valid and says that `compact` made the segment. */
 export function isBaseHeader(bytes: Buffer): boolean {
   const crc = crc32(bytes.subarray(0, SEGMENT_HEADER - 4));
   return crc === bytes.readUInt32LE(SEGMENT_HEADER - 4) && bytes[KIND] === 1;
 }
 
 /**
- * The fault of a segment's header, if it has one.
+ * The fault of a segment's header, or `undefined`.
  *
- * @throws `ERR_PARTD_CORRUPT` if it is whole, and of a version that we cannot read.
+ * @throws `ERR_PARTD_CORRUPT` if it is valid, but of a version that we cannot read.
  */
 export function segmentHeaderDamage(bytes: Buffer, id: string, path: string): string | undefined {
   if (bytes.length < SEGMENT_HEADER) return "its header is cut short";
@@ -89,7 +87,9 @@ export function writeHead(bytes: Buffer, seed: number, offset: number, head: Rec
   bytes.writeUInt32LE(crc32(bytes.subarray(8, RECORD_HEAD), seed), 4);
 }
 
-/** The head at the start of `bytes`, if it is one that belongs at `offset`. */
+/**
+ * Reads the record head at the start of `bytes`; `undefined` unless it is one that belongs at `offset`.
+ */
 export function readHead(bytes: Buffer, seed: number, offset: number): RecordHead | undefined {
   if (bytes.length < RECORD_HEAD || bytes.readUInt32LE(0) !== RECORD_MAGIC) return undefined;
   if (crc32(bytes.subarray(8, RECORD_HEAD), seed) !== bytes.readUInt32LE(4)) return undefined;
@@ -104,7 +104,7 @@ export function readHead(bytes: Buffer, seed: number, offset: number): RecordHea
   };
 }
 
-/** `value` up to 2^53 - 1. */
+/** Writes `value`, at most 2^53 - 1. */
 export function writeUint64(bytes: Buffer, at: number, value: number): void {
   bytes.writeUInt32LE(value % 2 ** 32, at);
   bytes.writeUInt32LE(Math.floor(value / 2 ** 32), at + 4);
@@ -114,7 +114,7 @@ export function readUint64(bytes: Buffer, at: number): number {
   return bytes.readUInt32LE(at) + bytes.readUInt32LE(at + 4) * 2 ** 32;
 }
 
-/** Writes `value`, of up to 2^53 - 1, seven bits a byte, and gives the position behind it. */
+/** Writes `value`, at most 2^53 - 1, seven bits a byte. @returns the position behind it. */
 export function writeVarint(bytes: Uint8Array, at: number, value: number): number {
   let rest = value;
   while (rest >= 0x80) {
@@ -125,7 +125,7 @@ export function writeVarint(bytes: Uint8Array, at: number, value: number): numbe
   return at;
 }
 
-/** Reads varints one after another; `at` is where it stands. */
+/** Reads varints one after another, the next one at `at`. */
 export class VarintReader {
   at = 0;
   readonly bytes: Uint8Array;

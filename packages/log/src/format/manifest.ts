@@ -30,23 +30,23 @@ import { checkVersion, VERSION } from "./layout.js";
 export type ManifestEntry =
   /** A writer, named by its process's token, added a segment. */
   | readonly ["segment", id: string, writer: string]
-  /** The segment's records fill its first `end` bytes, and it counts as `size` bytes long. */
+  /** The segment's records fill its first `end` bytes, and its length counts as `size` bytes. */
   | readonly ["finished", id: string, end: string, size: string]
-  /** No one writes on to the segments named so far; each writer begins another. */
+  /** No one adds to the segments named so far; each writer begins another. */
   | readonly ["seal"]
   /**
-   * The segments of `oldIds` are replaced by those of `newIds`: lists with commas, or `-` for none.
-   * A new id is followed by a colon and the segment's length. `floor` is what the clock counted.
+   * The segments of `newIds` replace those of `oldIds`: lists with commas, or `-` for none. A new id is
+   * followed by a colon and the segment's length. `floor` is what the clock counted.
    */
   | readonly ["compacted", floor: string, newIds: string, oldIds: string]
-  /** All segments so far are gone. */
+  /** All segments so far are removed. */
   | readonly ["drop", floor: string];
 
 /**
- * The list of a data set's segments: a text file that grows a line at a time. One `fstat` tells a
- * process by the size whether there is news. Lines are added whole by `O_APPEND`; one that a crash
- * or a full disk cut short fails its checksum and is skipped. When most lines are obsolete, a
- * shorter file replaces it, which the same `fstat` shows.
+ * The list of a data set's segments: a text file that grows by lines. One `fstat` shows by the size
+ * whether there are new ones. Lines are appended whole by `O_APPEND`; a line that a crash or a full
+ * disk cut short fails its checksum and is skipped. When most lines are obsolete, a shorter file
+ * replaces it, which the same `fstat` shows.
  */
 export class Manifest {
   readonly path: string;
@@ -54,18 +54,18 @@ export class Manifest {
   #fd: number;
   /** Where the first line begins. */
   #start: number;
-  /** Bytes read so far: whole lines. */
+  /** Bytes read so far, in whole lines. */
   #read: number;
   #damaged: number[] = [];
   #cutShort: number[] = [];
-  /** Whether what follows the last whole line is one that was cut short. */
+  /** Whether the rest after the last whole line was cut short. */
   #endsCutShort = false;
   #size = 0;
 
   /**
-   * Opens the manifest, which is made with `entries` if there is none.
+   * Opens the manifest, and creates it with `entries` if there is none.
    *
-   * @param salvage whether to read one whose heading is damaged.
+   * @param salvage whether to read a manifest with a damaged heading.
    */
   constructor(
     path: string,
@@ -79,17 +79,19 @@ export class Manifest {
     this.#read = this.#start;
   }
 
-  /** Where lines are damaged or cut short. */
+  /** Offsets of lines that are damaged or cut short. */
   get damaged(): readonly number[] {
     return this.#read < this.#size ? [...this.#damaged, this.#read] : this.#damaged;
   }
 
-  /** Whether the first line is damaged: in a condensed manifest the only one to name base segments. */
+  /**
+   * Whether the first line is damaged: in a condensed manifest, the only one that names base segments.
+   */
   get isStartDamaged(): boolean {
     return this.damaged.some((offset) => offset <= this.#start + 1);
   }
 
-  /** Those of {@link damaged} that a killed writer or a full disk has left: a line without its end. */
+  /** Those of {@link damaged} that a killed writer or a full disk has left: lines without their end. */
   get cutShort(): readonly number[] {
     const hasEnd = this.#read >= this.#size || !this.#endsCutShort;
     return hasEnd ? this.#cutShort : [...this.#cutShort, this.#read];
@@ -106,12 +108,12 @@ export class Manifest {
     return fstatSync(this.#fd).size !== this.#size;
   }
 
-  /** Whether another file has replaced it: see {@link reopen}. */
+  /** Whether another file has replaced it: then call {@link reopen}. */
   get isReplaced(): boolean {
     return fstatSync(this.#fd).nlink === 0;
   }
 
-  /** The entries of the file that has replaced it. */
+  /** Reads the entries of the file that has replaced it. */
   reopen(): ManifestEntry[] {
     try {
       this.#use(...openManifest(this.path, this.#salvage));
@@ -122,8 +124,8 @@ export class Manifest {
   }
 
   /**
-   * The entries that were added since the last call. Of very many some, so that reading them is
-   * short: {@link hasNews} then tells that there are more.
+   * The entries that were added since the last call. Of very many it returns some, so that the call is
+   * short; {@link hasNews} then stays true.
    *
    * @throws `ERR_PARTD_CORRUPT` if the file is longer than any that a LogStore writes.
    */
@@ -151,10 +153,10 @@ export class Manifest {
     return entries;
   }
 
-  /** The entries of whole lines, and where the last one ends. */
+  /** The entries of whole lines, and where the last line ends. */
   #parse(bytes: Buffer, isLast: boolean): { entries: ManifestEntry[]; end: number } {
-    // Every line is written with a line feed before it, which ends one that was cut short. One that
-    // lacks its last byte alone matches its checksum, too: it must not come true with the next
+    // Every line is written with a line feed before it, which ends a line that was cut short. A line
+    // that lacks only its last byte would match its checksum, but must not become valid with the next
     // line. So the byte behind a line has to be known.
     const entries: ManifestEntry[] = [];
     const known = isLast ? bytes.length : bytes.length - 1;
@@ -176,10 +178,10 @@ export class Manifest {
   }
 
   /**
-   * Adds lines in one write, which other processes see whole.
+   * Adds lines in one write, so that other processes see all or none of them.
    *
-   * @throws `ERR_PARTD_IO` for a segment if there are too many: the rest of the room is for the
-   *   lines that make it shorter again.
+   * @throws `ERR_PARTD_IO` for a segment if there are too many: the rest of the room is for the lines
+   *   that make the manifest shorter again.
    */
   add(entries: readonly ManifestEntry[], durable: boolean): void {
     if (this.#size > FULL && entries.some(([kind]) => kind === "segment")) {
@@ -192,7 +194,7 @@ export class Manifest {
     const text = Buffer.from(entries.map(formatLine).join(""), "latin1");
     try {
       let written = writeSync(this.#fd, text, 0, text.length);
-      // Writes all of it once more: another process may have added a line in between.
+      // Write all of it once more: another process may have added a line in between.
       if (written < text.length) written = writeSync(this.#fd, text, 0, text.length);
       if (written < text.length) throw Object.assign(new Error("cut short"), { code: "ENOSPC" });
       if (durable) fdatasyncSync(this.#fd);
@@ -202,10 +204,10 @@ export class Manifest {
   }
 
   /**
-   * Replaces the file by one with these entries, if that is much shorter. Call it under the
-   * exclusive lock.
+   * Replaces the file by one with these entries, if that is much shorter. Call it under the exclusive
+   * lock.
    *
-   * @param verify throws if that is no longer so.
+   * @param verify throws if the lock was lost.
    */
   condense(entries: readonly ManifestEntry[], verify: () => void): void {
     const text = HEADING + entries.map(formatLine).join("");
@@ -215,8 +217,9 @@ export class Manifest {
   }
 
   /**
-   * The same in any case. Only a store without a lease can add a line to the old file at the last
-   * moment, one that says where a segment ends. It saves time and is added to the new file, too.
+   * The same, however long. Only a store without a lease can add a line to the old file at the last
+   * moment, namely one that says where a segment ends. It saves time, so it is added to the new file,
+   * too.
    */
   replace(entries: readonly ManifestEntry[], verify: () => void): void {
     const text = HEADING + entries.map(formatLine).join("");
@@ -224,25 +227,25 @@ export class Manifest {
     removeDrafts(this.path, mayRun);
     const draft = writeDraft(this.path, text);
     try {
-      verify(); // Whoever passes us over removes the draft: it cannot take the place of a later file.
+      verify(); // A process that passes us over removes the draft, so it cannot replace a later file.
       renameSync(draft, this.path);
     } catch (error) {
       rmSync(draft, { force: true });
       throw error;
     }
     syncDirectory(folder); // What is added from now on must not be lost with the new name.
-    // Whoever adds a line later sees that the file has no name.
+    // A process that adds a line later sees that the file has no name.
     const late = this.#unread().filter(([kind]) => kind === "finished");
     this.#use(...openManifest(this.path, this.#salvage));
     this.#unread();
     try {
       if (late.length > 0) this.add(late, true);
     } catch {
-      // A full disk: the segments are then read through.
+      // The disk is full: the segments are then read through.
     }
   }
 
-  /** Removes what others would put in its place, for who has passed them over. */
+  /** Removes the drafts of holders that were passed over, so that they cannot replace the manifest. */
   removeDrafts(): void {
     removeDrafts(this.path, () => false);
   }
@@ -263,8 +266,8 @@ export class Manifest {
 }
 
 /**
- * The file appears with its first lines in it, whichever process is first. One that is blank is replaced,
- * unless `entries` refuses that: no LogStore has made it so.
+ * Creates the file with its first lines in it; of several processes, the first wins. A blank file is
+ * replaced, unless `entries` throws: no LogStore leaves one.
  */
 function makeManifest(path: string, entries: () => readonly ManifestEntry[]): void {
   if (isBlank(path)) {
@@ -282,7 +285,7 @@ function makeManifest(path: string, entries: () => readonly ManifestEntry[]): vo
   }
 }
 
-/** Whether the file is there and begins with nothing or with zeros, as a loss of power may leave it. */
+/** Whether the file exists and begins with nothing or with zeros, as a power failure may leave it. */
 export function isBlank(path: string): boolean {
   const first = Buffer.alloc(64);
   let fd: number;
@@ -299,7 +302,7 @@ export function isBlank(path: string): boolean {
   }
 }
 
-/** The file, and where its entries begin. */
+/** Opens the file. @returns its descriptor, and where its entries begin. */
 function openManifest(path: string, salvage: boolean): [fd: number, start: number] {
   const fd = openSync(path, constants.O_RDWR | constants.O_APPEND);
   try {
@@ -337,7 +340,7 @@ function writeDraft(path: string, text: string): string {
   return draft;
 }
 
-/** Removes drafts but those whose owner `isNeeded`. */
+/** Removes drafts, except those whose owner `isNeeded`. */
 function removeDrafts(path: string, isNeeded: (token: string) => boolean): void {
   const prefix = `${basename(path)}.`;
   for (const name of readdirSync(dirname(path))) {
@@ -346,7 +349,7 @@ function removeDrafts(path: string, isNeeded: (token: string) => boolean): void 
   }
 }
 
-/** Whether a line without its line feed was cut off; not if it has another byte in its place. */
+/** Whether a line without its line feed was cut off; false if another byte is in its place. */
 function isCutShort(line: string): boolean {
   const text = line.slice(9, -1);
   return line.slice(0, 9) !== `${checksum(text)} `;
@@ -358,9 +361,9 @@ function formatLine(entry: ManifestEntry): string {
 }
 
 /**
- * The entry of a line, or undefined if it does not match its checksum.
+ * Parses a line; `undefined` if it does not match its checksum.
  *
- * @throws `ERR_PARTD_CORRUPT` if it does, and says what no LogStore writes: its words become the
+ * @throws `ERR_PARTD_CORRUPT` if it matches, but says what no LogStore writes: its words become the
  *   names of files that are removed.
  */
 function parseLine(line: string, path: string, offset: number): ManifestEntry | undefined {
@@ -402,13 +405,13 @@ function checksum(text: string): string {
 }
 
 const HEADING = `partd-log ${VERSION}\n`;
-/** A manifest of up to this many bytes is never worth replacing. */
+/** A manifest of up to this many bytes is not worth replacing. */
 const LONG = 4096;
-/** Bytes that are read at a time: some 3,000 lines, in a few milliseconds. */
+/** Bytes that are read at once: some 3,000 lines, in a few milliseconds. */
 const SLICE = 2 ** 18;
-/** Bytes from which on no segment is added: some 290,000, without any that were compacted. */
+/** From this many bytes on no segment is added: some 290,000 segments, if none was compacted. */
 const FULL = 2 ** 25;
-/** Bytes of the longest manifest that is read. */
+/** The longest manifest that is read, in bytes. */
 const LONGEST = 2 ** 26;
-/** The most damaged lines whose places are kept. */
+/** The most damaged lines whose offsets are kept. */
 const MOST_DAMAGED = 1_000;

@@ -6,9 +6,9 @@ import type { RangeColumns } from "../index/range-columns.js";
 import { LARGE, LONGEST_ENTRY, PIECE, RECORD_HEAD, writeHead, writeVarint } from "./layout.js";
 
 /**
- * Makes records of one segment, one at a time: `begin`, `add` for each batch or part of one, `end`;
- * then either `whole`, or `payload`, `checksum` and `headAndTable`; and `commit` once it is
- * written. Its buffers serve record after record.
+ * Encodes records of one segment, one at a time: `begin`, `add` for each batch or part of one, `end`;
+ * then either `whole`, or `payload`, `checksum` and `headAndTable`; and `commit` once it is written.
+ * Its buffers are used again for the next record.
  */
 export class RecordEncoder {
   #segment: Segment | undefined;
@@ -19,7 +19,7 @@ export class RecordEncoder {
   #entries = 0;
   #row = 0;
   #group = 0;
-  /** Bytes in the group that is open. */
+  /** Bytes in the open group. */
   #open = 0;
   #payloadLength = 0;
   #tableLength = 0;
@@ -38,7 +38,7 @@ export class RecordEncoder {
     this.#group = columns.groupCount;
   }
 
-  /** Adds the entries from `from` up to `to`. */
+  /** Adds the entries `from` to `to`. */
   add({ keys, values }: Batch, from = 0, to = keys.length): void {
     const columns = this.#columns;
     columns.reserve(this.#row + to - from);
@@ -68,7 +68,7 @@ export class RecordEncoder {
     }
   }
 
-  /** Of the whole record. */
+  /** Bytes of the whole record. */
   get byteLength(): number {
     return this.payloadStart + this.#payloadLength;
   }
@@ -100,7 +100,7 @@ export class RecordEncoder {
     return bytes.subarray(0, this.byteLength);
   }
 
-  /** The payload in pieces: large values as they are, small ones gathered. */
+  /** The payload in pieces: large values without a copy, small ones gathered. */
   async payload(): Promise<Uint8Array[]> {
     const pace = new Pace();
     let small = 0;
@@ -127,7 +127,7 @@ export class RecordEncoder {
 
   #pieces: Uint8Array[] = [];
 
-  /** Takes the checksums of what {@link payload} gave, and of the table. */
+  /** Computes the checksums of what {@link payload} returned, and of the table. */
   async checksum(): Promise<void> {
     const columns = this.#columns;
     const pace = new Pace();
@@ -154,7 +154,7 @@ export class RecordEncoder {
     this.#tableCrc = crc;
   }
 
-  /** The head and the table, when the checksums are known. */
+  /** The head and the table, once the checksums are known. */
   headAndTable(): Buffer {
     const bytes = this.#bytes;
     const segment = this.#segment as Segment;
@@ -169,14 +169,14 @@ export class RecordEncoder {
     return bytes.subarray(0, this.payloadStart);
   }
 
-  /** Makes the rows count, once the record is written. */
+  /** Adds the rows to the index, once the record is written. */
   commit(): void {
     ((this.#segment as Segment).index as GrowingIndex).commit(this.#row, this.#group, this.#stamp);
     this.#values.length = 0;
     if (this.#gathered.length > KEPT_BYTES) this.#gathered = Buffer.alloc(0);
   }
 
-  /** The table, to which the checksums of the groups are added. */
+  /** The table, still without the checksums of the groups. */
   #table(): Buffer {
     const columns = this.#columns;
     let at = this.#at;
@@ -211,7 +211,7 @@ export class RecordEncoder {
     let part: number;
     for (let left = length; left > 0; left -= part) {
       part = Math.min(left, LONGEST_ENTRY);
-      if (left > part && left - part < LARGE) part -= PIECE; // No small one is left over.
+      if (left > part && left - part < LARGE) part -= PIECE; // No small part is left over.
       if (left !== length)
         this.#writeKey(((this.#segment as Segment).index as GrowingIndex).keys.text(key));
       this.#at = writeVarint(this.#bytes, this.#at, part);
@@ -229,7 +229,7 @@ export class RecordEncoder {
   #closeGroup(length: number): void {
     const columns = this.#columns;
     columns.reserveGroups(this.#group + 1);
-    columns.start[this.#group] = this.#payloadLength; // `end` makes it a place in the file.
+    columns.start[this.#group] = this.#payloadLength; // `end` makes it a position in the file.
     columns.groupLength[this.#group] = length;
     columns.stamp[this.#group] = this.#stamp;
     this.#group++;
@@ -237,7 +237,7 @@ export class RecordEncoder {
     this.#open = 0;
   }
 
-  /** Writes the number of the key, with its text where it is new in the segment. */
+  /** Writes the number of the key, with its text if it is new in the segment. */
   #writeKey(text: string): number {
     this.#ensure(32 + text.length);
     const { keys } = (this.#segment as Segment).index as GrowingIndex;
@@ -262,7 +262,7 @@ export class RecordEncoder {
   }
 }
 
-/** Bytes of a table that are summed up in one go. */
+/** The most bytes of a table whose checksum is computed at once. */
 const SLICE = 2 ** 20;
 /** Buffers up to this length are kept for the next record. */
 const KEPT_BYTES = 4 * 2 ** 20;

@@ -19,9 +19,9 @@ import {
 
 /**
  * Reads on from `segment.position` and adds the records up to `size` to the index, skipping long
- * payloads. It stops after the last whole record: what follows may be a record that is being
- * written (`live`), or that a crash cut short. A record of a finished segment was whole, though: if its
- * table is, it counts, so that only the values are damaged whose bytes were cut off.
+ * payloads. It stops after the last whole record: what follows may be a record that is being written
+ * (`live`) or that a crash cut short. A record of a finished segment was once whole, so it counts if
+ * its table is intact: only the values are damaged whose bytes were cut off.
  */
 export async function scanRecords(
   segment: Segment,
@@ -85,9 +85,9 @@ export async function scanRecords(
 export const UNKNOWN_KEY = "";
 
 /**
- * Fills rows after those that count. @returns whether a key is not known.
+ * Fills rows after those that count. @returns whether the text of a key is unknown.
  *
- * @throws `ERR_PARTD_CORRUPT` if the table makes no sense, which no LogStore writes.
+ * @throws `ERR_PARTD_CORRUPT` if the table makes no sense: no LogStore writes such a table.
  */
 export function decodeTable(
   bytes: Buffer,
@@ -104,7 +104,7 @@ export function decodeTable(
   }
 }
 
-/** What a record is that no LogStore writes, but faulty software. */
+/** The error for a record that matches its checksums but makes no sense: faulty software wrote it. */
 export function contradiction(path: string, offset: number, cause: unknown): PartdError {
   return new PartdError(
     "ERR_PARTD_CORRUPT",
@@ -120,7 +120,7 @@ function decodeChecked(
   { columns, keys, locals }: GrowingIndex,
 ): boolean {
   const crcs = bytes.length - head.groups * 4;
-  // Checked before memory is taken for them.
+  // Check this before allocating memory for them.
   if (head.entries * 2 > crcs) throw new RangeError("there is no room for so many entries");
   columns.reserve(columns.count + head.entries);
   columns.reserveGroups(columns.groupCount + head.groups);
@@ -129,7 +129,7 @@ function decodeChecked(
   let group = columns.groupCount;
   const firstGroup = group;
   const endGroup = group + head.groups;
-  /** Bytes in the group that is open. */
+  /** Bytes in the open group. */
   let open = 0;
   let start = payload;
   let unknown = false;
@@ -182,7 +182,7 @@ function decodeChecked(
   return unknown;
 }
 
-/** A character that no encoded key has. */
+/** Matches a character that no encoded key has. */
 const NO_KEY = /[^%/\w.() -]/;
 
 function keyText(bytes: Buffer, from: number, to: number): string {
@@ -208,7 +208,7 @@ async function payloadIsWhole(
   return true;
 }
 
-/** The offset of the next whole head, from `from` on. */
+/** The offset of the next valid record head, from `from` on. */
 export async function findHead(
   window: Window,
   { seed }: { readonly seed: number },

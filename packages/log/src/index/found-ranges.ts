@@ -2,12 +2,12 @@ import { LARGE, PIECE, readUint64, VarintReader } from "../format/layout.js";
 import { radixOrder } from "./radix-order.js";
 import { NEVER, RangeChains } from "./range-chains.js";
 
-/** Goes through the keys of a block. */
+/** Reads the keys of a block one after the other. */
 export class BlockReader {
   readonly bytes: Buffer;
   readonly #reader: VarintReader;
   readonly #firstStamp: number;
-  /** Where the bytes of the key lie in the block. */
+  /** Where the bytes of the present key lie in the block. */
   start = 0;
   end = 0;
   deleted = NEVER;
@@ -20,7 +20,10 @@ export class BlockReader {
     this.#firstStamp = firstStamp;
   }
 
-  /** Goes to the next key, if there is one. Its ranges have to be read or skipped before. */
+  /**
+   * Goes to the next key, if there is one. The ranges of the present one must have been read or
+   * skipped.
+   */
   next(): boolean {
     const reader = this.#reader;
     if (reader.at >= this.bytes.length) return false;
@@ -33,13 +36,13 @@ export class BlockReader {
     this.ranges = reader.next();
     this.last = NEVER;
     if (this.ranges > 0) {
-      reader.next(); // Their bytes in all.
+      reader.next(); // The total of their bytes.
       this.last = reader.next() + this.#firstStamp;
     }
     return true;
   }
 
-  /** The number of the key in `wanted`, from which it is removed. */
+  /** Looks the key up in `wanted`, and removes it there. @returns its number. */
   isOneOf(wanted: Map<string, number>): number | undefined {
     const { start, end, bytes } = this;
     for (const [key, slot] of wanted) {
@@ -63,7 +66,7 @@ export class BlockReader {
   }
 }
 
-/** Collects ranges key by key, and then their groups. */
+/** Collects ranges key by key, and afterwards their groups. */
 export class FoundRanges {
   count = 0;
   #slots = new Uint32Array(16);
@@ -94,7 +97,7 @@ export class FoundRanges {
     }
   }
 
-  /** The groups that are needed, ascending, each once; {@link addGroup} is called for each. */
+  /** Yields the groups that are needed, ascending, each once; call {@link addGroup} for each. */
   *groupRuns(): Generator<readonly [first: number, count: number], void, undefined> {
     const { columns } = this.#chains;
     columns.reserve(this.count);

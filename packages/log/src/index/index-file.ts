@@ -6,23 +6,23 @@ import { writeFilter } from "./key-filter.js";
 import { NONE } from "./key-table.js";
 import { type GrowingIndex, NEVER } from "./range-chains.js";
 
-/** The layout of an index; `docs/log-format.md` is its specification. */
+/** The layout of an index, which `docs/log-format.md` specifies. */
 export const INDEX_MAGIC = 0x7864696474726170n; // "partdidx"
 export const INDEX_VERSION = 3;
 export const INDEX_HEADER = 96;
-/** Groups on a page, the last one apart, and the bytes of each. */
+/** Groups on a page, except the last page, and the bytes of a group. */
 export const PAGE_GROUPS = 170;
 export const GROUP_BYTES = 24;
 export const PAGE_BYTES = GROUP_BYTES * PAGE_GROUPS + 4;
-/** Bytes at which a block of keys ends. Finding a key reads one block. */
+/** A block of keys ends at this many bytes. Finding a key reads one block. */
 const BLOCK_BYTES = 4096;
-/** Of a block in the table at the end: the hash of its first key, and its length. */
+/** Bytes of a block in the table at the end: the hash of its first key, and its length. */
 export const FENCE_BYTES = 8;
 
 /**
- * Writes the index of a finished segment: its groups, then blocks of keys in the order of their
- * hashes, then a filter of the hashes, then the hash with which each block begins. It appears whole or
- * not at all.
+ * Writes the index of a finished segment: its groups, then blocks of keys in the order of their hashes,
+ * then a filter of the hashes, then the first hash of each block. The file appears complete or not at
+ * all.
  */
 export async function writeIndex(
   path: string,
@@ -57,7 +57,7 @@ class IndexWriter {
   #count = 0;
   /** Where the open block begins in `bytes`. */
   #block = 0;
-  /** The last group of the range before. */
+  /** The last group of the previous range. */
   #group = 0;
   #fences = Buffer.allocUnsafeSlow(1024);
   #blocks = 0;
@@ -148,7 +148,7 @@ class IndexWriter {
     return hashes;
   }
 
-  /** Writes what precedes the ranges of a key. @returns the row of the first, or {@link NONE}. */
+  /** Writes what precedes the ranges of a key. @returns the row of the first range, or {@link NONE}. */
   #beginRanges(key: number, firstStamp: number): number {
     const index = this.#index;
     const lengths = index.columns.length;
@@ -168,8 +168,8 @@ class IndexWriter {
   }
 
   /**
-   * Writes ranges from a row on, some at a time: a call that has to be waited for takes as long as five
-   * of them, and most keys have fewer. @returns the row of the next one, or {@link NONE}.
+   * Writes ranges from a row on, some at a time: an awaited call costs as much as five ranges, and most
+   * keys have fewer. @returns the row of the next range, or {@link NONE}.
    */
   #writeRanges(from: number): number {
     const index = this.#index;
@@ -231,10 +231,10 @@ class IndexWriter {
 }
 
 const FLUSH_BYTES = 2 ** 18;
-/** Ranges that are written in one go. */
+/** Ranges that are written at once. */
 const SOME = 1024;
 
-/** The keys of an index that are wanted, by hash, then by their bytes; and the hash of each of them. */
+/** The wanted keys of an index, by hash, then by their bytes; and their hashes. */
 export function keysByHash(
   index: GrowingIndex,
   isWanted: (key: number) => boolean = () => true,

@@ -1,8 +1,8 @@
 import { crc32 } from "@partd/disk";
 
 /**
- * A split block Bloom filter, as in Parquet, of the hashes of an index's keys: it tells of 99 in 100
- * keys that are not there that they are not, for 10 bits a key. `docs/log-format.md` has its layout.
+ * Writes a split block Bloom filter, as in Parquet, of the hashes of an index's keys. It recognises 99
+ * of 100 absent keys, for 10 bits a key. `docs/log-format.md` has its layout.
  */
 export function writeFilter(hashes: Uint32Array): {
   readonly bytes: Buffer;
@@ -27,7 +27,9 @@ export function writeFilter(hashes: Uint32Array): {
   return { bytes, blocks };
 }
 
-/** Whether a key of the hash may be there. @param offset of the hash's block on the page. */
+/**
+ * Whether a key of this hash may be present. @param offset where the hash's block begins on the page.
+ */
 export function mayHold(page: Uint8Array, offset: number, hash: number): boolean {
   for (let word = 0; word < SALTS.length; word++) {
     const bit = Math.imul(hash, SALTS[word] as number) >>> 27;
@@ -44,12 +46,12 @@ export function filterPlace(hash: number, blocks: number): { page: number; offse
   return { page, offset: BLOCK_BYTES * (block % BLOCKS_A_PAGE) };
 }
 
-/** Of a page and its checksum. */
+/** Bytes of a page and its checksum. */
 export function filterPageBytes(page: number, blocks: number): number {
   return BLOCK_BYTES * Math.min(BLOCKS_A_PAGE, blocks - page * BLOCKS_A_PAGE) + 4;
 }
 
-/** Of all pages. */
+/** Bytes of all pages. */
 export function filterBytes(blocks: number): number {
   return BLOCK_BYTES * blocks + 4 * Math.ceil(blocks / BLOCKS_A_PAGE);
 }
@@ -58,9 +60,9 @@ const BITS_A_KEY = 10;
 const BLOCK_BYTES = 32;
 const BLOCKS_A_PAGE = 127;
 export const FILTER_PAGE_BYTES = BLOCK_BYTES * BLOCKS_A_PAGE + 4;
-/** A hash times more blocks would be no exact number. */
+/** With more blocks, the product with a hash would not be exact. */
 export const MOST_BLOCKS = 2 ** 21;
-/** Each sets one bit in one word of a block. */
+/** Each salt sets one bit in one word of a block. */
 const SALTS = [
   0x47b6137b, 0x44974d91, 0x8824ad5b, 0xa2b7289d, 0x705495c7, 0x2df1424b, 0x9efc4947, 0x5c6bfb31,
 ];

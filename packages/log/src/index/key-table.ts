@@ -1,23 +1,23 @@
 import { grown, grownSize } from "./range-columns.js";
 
 /**
- * Numbers the keys of a segment from 0 in the order in which they come. Keys are kept as bytes
- * under a hash table of plain numbers: a `Map` takes four times the memory and twice the time,
- * keeps alive what a key was sliced from, and two million strings are work for the collector.
+ * Numbers the keys of a segment from 0, in order of arrival. Keys are kept as bytes under a hash table
+ * of plain numbers: a `Map` takes four times the memory and twice the time, keeps the strings alive
+ * that keys were sliced from, and two million strings burden the garbage collector.
  */
 export class KeyTable {
   #size = 0;
   /** The bytes of all keys, end to end; encoded keys are ASCII. */
   #bytes = Buffer.allocUnsafeSlow(1024);
-  /** Where each key begins, and the last one ends. */
+  /** Where each key begins, then where the last one ends. */
   #starts = new Uint32Array(65);
   #hashes = new Uint32Array(64);
   /** Open addressing with linear probing, at most two thirds full: numbers plus 1, or 0. */
   #places = new Uint32Array(128);
-  /** The key that was found last: batches often hold the same keys in the same order. */
+  /** The key that was found last, because batches often hold the same keys in the same order. */
   #found = NONE;
 
-  /** @param expected keys for which memory is taken at once. */
+  /** @param expected keys for which memory is allocated at once. */
   constructor(expected = 0) {
     if (expected <= this.#hashes.length) return;
     this.#starts = new Uint32Array(expected + 1);
@@ -34,7 +34,7 @@ export class KeyTable {
     return this.#bytes.length + 4 * (3 * this.#hashes.length) + 4 * this.#places.length;
   }
 
-  /** The key's number, a new one if it has none. */
+  /** Returns the key's number, and gives it one if it has none. */
   number(key: string): number {
     if (this.#is(this.#found + 1, key)) return ++this.#found;
     const hash = seededHash(key);
@@ -66,7 +66,7 @@ export class KeyTable {
     return (this.#starts[number + 1] as number) - (this.#starts[number] as number);
   }
 
-  /** Copies the key's bytes to `target`, and gives the place behind them. */
+  /** Copies the key's bytes to `target`. @returns the position behind them. */
   copy(number: number, target: Buffer, at: number): number {
     const start = this.#starts[number] as number;
     const length = this.byteLength(number);
@@ -104,14 +104,14 @@ export class KeyTable {
     const start = this.#starts[number] as number;
     const { length } = key;
     if ((this.#starts[number + 1] as number) - start !== length) return false;
-    // From the end, where keys differ.
+    // Backwards, because keys differ mostly at their end.
     for (let i = length - 1; i >= 0; i--) {
       if (this.#bytes[start + i] !== key.charCodeAt(i)) return false;
     }
     return true;
   }
 
-  /** Makes room for a key of that length, and answers where it goes. */
+  /** Makes room for a key of that length. @returns where its bytes go. */
   #reserve(length: number): number {
     const number = this.#size;
     const start = this.#starts[number] as number;
@@ -129,7 +129,7 @@ export class KeyTable {
     return start;
   }
 
-  /** Adds the key whose bytes are there, up to `end`. */
+  /** Adds the key whose bytes have been written, up to `end`. */
   #add(end: number, hash: number): number {
     const number = this.#size++;
     this.#starts[number + 1] = end;
@@ -152,13 +152,13 @@ export class KeyTable {
   }
 }
 
-/** Bytes up to which a loop copies faster than a call. */
+/** Up to this many bytes a loop copies faster than a call. */
 const SHORT_KEY = 64;
 
 /** No number. */
 export const NONE = -1;
 
-/** Whether the key that lies there begins with `text`. */
+/** Whether the key at these bytes begins with `text`. */
 export function beginsWith(bytes: Uint8Array, from: number, to: number, text: string): boolean {
   const { length } = text;
   if (length > to - from) return false;
@@ -166,21 +166,21 @@ export function beginsWith(bytes: Uint8Array, from: number, to: number, text: st
   return true;
 }
 
-/** FNV-1a with the last step of MurmurHash3: the order of an index, also in `log-format.md`. */
+/** FNV-1a with the last step of MurmurHash3: the sort order of an index, as in `log-format.md`. */
 export function orderHash(bytes: Uint8Array, from = 0, to = bytes.length): number {
   let hash = 0x811c9dc5;
   for (let i = from; i < to; i++) hash = Math.imul(hash ^ (bytes[i] as number), 0x01000193);
   return mixed(hash);
 }
 
-/** The same of an encoded key. */
+/** The same for an encoded key. */
 export function orderHashOf(key: string): number {
   let hash = 0x811c9dc5;
   for (let i = 0; i < key.length; i++) hash = Math.imul(hash ^ key.charCodeAt(i), 0x01000193);
   return mixed(hash);
 }
 
-/** Secret, so that no one can choose keys that all fall into one place. */
+/** Secret, so that no one can choose keys that collide. */
 const SEED = Math.floor(Math.random() * 2 ** 32) | 0;
 
 function seededHash(key: string): number {

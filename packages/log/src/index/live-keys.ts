@@ -6,10 +6,10 @@ import { type GrowingIndex, NEVER } from "./range-chains.js";
 import { type KeySummary, StoredIndex } from "./stored-index.js";
 
 /**
- * All keys that hold at least one byte, each once, in the order of their hashes. It merges the
- * indexes, so that memory does not grow with the number of keys.
+ * Yields all keys that hold at least one byte, each once, in the order of their hashes. It merges the
+ * indexes, so memory does not grow with the number of keys.
  *
- * @param start what the keys begin with. Others are passed before a text is made of them.
+ * @param start what the keys begin with. Other keys are skipped before a string is made of them.
  */
 export async function* liveKeys(
   segments: readonly Segment[],
@@ -24,8 +24,8 @@ export async function* liveKeys(
 }
 
 /**
- * Merges the key summaries of all indexes, which are in the order of the keys' hashes, then bytes. Yields
- * the keys that hold something.
+ * Merges the key summaries of all indexes, which are in the order of hashes, then bytes, and yields the
+ * keys that hold something.
  */
 export async function* mergeKeys(
   sources: readonly AsyncGenerator<KeySummary[], void, undefined>[],
@@ -54,7 +54,7 @@ export async function* mergeKeys(
         heap.settle();
         cursor = heap.first as Cursor;
       }
-      // A record that deletes a key and sets it anew has one stamp for both.
+      // A record that deletes a key and sets it again has one stamp for both.
       if (last !== NEVER && last >= deleted && key !== UNKNOWN_KEY) live.push(key);
       if (live.length === BATCH) {
         yield live;
@@ -71,7 +71,7 @@ export async function* mergeKeys(
 
 const BATCH = 1024;
 
-/** Keys that come in batches. */
+/** Flattens batches of keys. */
 export async function* oneByOne(
   batches: AsyncIterable<readonly string[]>,
 ): AsyncGenerator<string, void, undefined> {
@@ -112,7 +112,7 @@ class Cursor {
     return this.load();
   }
 
-  /** Goes to the next key; false if it has to be loaded. */
+  /** Goes to the next key. @returns false if it has to be loaded. */
   advance(): boolean {
     this.#at++;
     return this.#at < this.#batch.length;
@@ -132,7 +132,7 @@ class Cursor {
   }
 }
 
-/** Cursors, the one with the least key first. */
+/** A heap of cursors, the one with the least key first. */
 class Heap {
   readonly #cursors: Cursor[];
 
@@ -144,7 +144,7 @@ class Heap {
     return this.#cursors[0];
   }
 
-  /** The first one has moved on: puts it in its place, or takes it out at its end. */
+  /** Restores the order after the first cursor has advanced; removes it at its end. */
   settle(): void {
     const cursors = this.#cursors;
     if (!cursors[0]?.head) {

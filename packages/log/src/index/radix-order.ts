@@ -1,6 +1,6 @@
 /**
- * The rows in the order of their (whole, non-negative) numbers, equal ones as they stand. A million
- * rows take 20 ms this way, and 300 ms with a comparing sort.
+ * Sorts rows by their numbers, whole and non-negative; stable. A million rows take 20 ms, and 300 ms
+ * with a comparison sort.
  */
 export function radixOrder(numbers: ArrayLike<number>, count: number): Uint32Array {
   let order = new Uint32Array(count);

@@ -4,7 +4,7 @@ import { grown, grownSize, RangeColumns } from "./range-columns.js";
 /** The stamp of an event that has not happened. */
 export const NEVER = -1;
 
-/** Each key's ranges in a segment, in a chain, oldest first. Keys are numbers. */
+/** The ranges of each key in a segment, in a chain, oldest first. Keys are numbers. */
 export class RangeChains {
   readonly columns = new RangeColumns();
   #next = new Int32Array(16);
@@ -12,13 +12,13 @@ export class RangeChains {
   #tail = new Int32Array(0);
   /** Stamps of deletions; empty until a key is deleted. */
   #deleted = new Float64Array(0);
-  /** Stamps of the first and last record. */
+  /** Stamps of the first and the last record. */
   firstStamp = Number.POSITIVE_INFINITY;
   lastStamp = NEVER;
   /** Whether a key was deleted in this segment. */
   hasDeletions = false;
 
-  /** Takes the rows up to `end` into the chains. A row without length deletes its key. */
+  /** Adds the rows up to `end` to the chains. A row of length 0 deletes its key. */
   commit(end: number, groupEnd: number, stamp: number): void {
     const { columns } = this;
     this.#reserve(end);
@@ -60,12 +60,12 @@ export class RangeChains {
     );
   }
 
-  /** The number behind the highest key. */
+  /** The highest key's number plus 1. */
   get keyEnd(): number {
     return this.#head.length;
   }
 
-  /** Whether the segment says anything of the key. */
+  /** Whether the segment has bytes or a deletion of the key. */
   has(key: number): boolean {
     return this.#head[key] !== NONE || this.deleted(key) !== NEVER;
   }
@@ -110,10 +110,10 @@ export class RangeChains {
   }
 }
 
-/** The index of a segment that is being written or was read through, in memory. */
+/** The index of a segment that is being written or was read through. It is in memory. */
 export class GrowingIndex extends RangeChains {
   readonly keys = new KeyTable();
-  /** The numbers in `keys` of the segment's own key numbers, where they were read. */
+  /** The numbers in `keys` of the segment's own key numbers, if the segment was read. */
   readonly locals: number[] = [];
 
   override get memory(): number {

@@ -1,12 +1,12 @@
 /**
- * Where values lie in a segment, in columns of plain numbers: a row for each range of one key, and
- * a row for each *group*, the stretch of payload that shares a checksum. A large value is one range
- * over several groups.
+ * Where values lie in a segment, in columns of numbers: a row for each range of one key, and a row for
+ * each *group*, a stretch of payload with one checksum. A large value is one range over several groups.
  */
 export class RangeColumns {
-  /** Rows that count; later ones are in preparation. */
+  /** How many rows count; later ones are in preparation. */
   count = 0;
-  // A get of one key needs few rows, and V8 keeps arrays of up to 64 bytes in its own heap.
+  // Small at first: a get of one key needs few rows, and V8 keeps arrays of up to 64 bytes in its own
+  // heap.
   key = new Uint32Array(16);
   /** The (first) group that holds the range. */
   group = new Uint32Array(16);
@@ -19,7 +19,7 @@ export class RangeColumns {
   start = new Float64Array(8);
   groupLength = new Uint32Array(8);
   crc = new Uint32Array(8);
-  /** Of the record that the group belongs to. */
+  /** The stamp of the record that the group belongs to. */
   stamp = new Float64Array(8);
 
   /** In bytes. */
@@ -68,7 +68,7 @@ export function grown<T extends Column>(column: T, size: number): T {
 }
 
 export function grownSize(size: number, needed: number): number {
-  // Grows by half once it is large: doubling would leave up to half of it idle.
+  // A large one grows by half: doubling would leave up to half of it idle.
   let next = size;
   while (next < needed) next = next < 2 ** 20 ? next * 2 : Math.ceil(next * 1.5);
   return next;

@@ -4,8 +4,7 @@ import { mergeKeys } from "./live-keys.js";
 import type { KeySummary } from "./stored-index.js";
 
 /**
- * The keys in the order of their bytes, in a bound of memory: sorted runs of them lie in a file
- * that has no name, and are merged.
+ * Sorts keys by their bytes, in bounded memory: sorted runs lie in an unlinked file, and are merged.
  *
  * @param memory bytes of a run.
  */
@@ -30,7 +29,7 @@ export async function* sortedKeys(
       keys = [];
       bytes = 0;
     }
-    // By UTF-16 units: an encoded key is ASCII, so that is byte by byte.
+    // By UTF-16 units, which is byte by byte: an encoded key is ASCII.
     if (runs.length === 0) {
       keys.sort();
       for (let at = 0; at < keys.length; at += BATCH) yield keys.slice(at, at + BATCH);
@@ -48,7 +47,7 @@ export async function* sortedKeys(
   }
 }
 
-/** Sorted keys in a file. */
+/** A run of sorted keys in a file. */
 class Run {
   readonly #chunks: { readonly position: number; readonly length: number }[] = [];
 
@@ -92,7 +91,7 @@ class Run {
 }
 
 const RUN_BYTES = 16 * 2 ** 20;
-/** Of a string in memory, besides its characters. */
+/** Bytes of a string in memory, besides its characters. */
 const STRING_BYTES = 32;
 const CHUNK_BYTES = 32 * 1024;
 const BATCH = 1024;

@@ -42,9 +42,9 @@ export interface KeySummary {
 }
 
 /**
- * The index of a finished segment, in a file beside it. In memory are 12 bytes for each block of 4
- * KiB: the hash of its first key, and its place. To find a key, a block and a page of groups are
- * read; of most keys that are not there, a page of a filter says so.
+ * The index of a finished segment, in a file beside it. Memory holds 12 bytes for each block of 4 KiB:
+ * the hash of its first key, and its position. A look-up reads one block and one page of groups; for
+ * most absent keys, only a page of the filter.
  */
 export class StoredIndex {
   readonly path: string;
@@ -56,15 +56,15 @@ export class StoredIndex {
   readonly hasDeletions: boolean;
   readonly #groups: number;
   readonly #keys: number;
-  /** None in an index of version 2. */
+  /** 0 in an index of version 2. */
   readonly #filterBlocks: number;
-  /** The hash with which each block begins. */
+  /** The first hash of each block. */
   readonly #hashes: Uint32Array;
-  /** Where each block begins, and the last one ends. */
+  /** Where each block begins, then where the last one ends. */
   readonly #places: Float64Array;
 
   /**
-   * @returns undefined if it is of version 1: it is made anew from its segment.
+   * @returns `undefined` for an index of version 1, which is written again from its segment.
    * @throws `ERR_PARTD_CORRUPT` if the file is damaged or belongs to another segment.
    */
   static async open(path: string, id: string): Promise<StoredIndex | undefined> {
@@ -124,7 +124,7 @@ export class StoredIndex {
     this.#places[blocks] = place;
   }
 
-  /** Behind the last block of keys. */
+  /** The filter follows the last block of keys. */
   get #filterStart(): number {
     return this.#places[this.#hashes.length] as number;
   }
@@ -137,7 +137,7 @@ export class StoredIndex {
   /**
    * The ranges and deletions of `keys`: key `i` of the result is `keys[i]`.
    *
-   * @returns undefined if none of them is there.
+   * @returns `undefined` if it has none of them.
    */
   async load(keys: readonly string[]): Promise<RangeChains | undefined> {
     if (keys.length === 0 || this.#hashes.length === 0) return undefined;
@@ -151,7 +151,7 @@ export class StoredIndex {
       await this.#readGroups(file, found);
       return found.chains(this.lastStamp);
     } catch (error) {
-      // The checksums match, so that faulty software wrote these numbers.
+      // The checksums match, so faulty software wrote these numbers.
       if (error instanceof RangeError) throw damaged(this.path, "its numbers make no sense");
       throw error;
     } finally {
@@ -182,7 +182,7 @@ export class StoredIndex {
     }
   }
 
-  /** Reads all of it. @throws `ERR_PARTD_CORRUPT` if anything does not match its checksum. */
+  /** Reads the whole index. @throws `ERR_PARTD_CORRUPT` if any part does not match its checksum. */
   async check(signal: AbortSignal): Promise<void> {
     for await (const _ of this.summaries()) signal.throwIfAborted();
     const file = new ListedFile(this.path);
@@ -213,7 +213,7 @@ export class StoredIndex {
       for (; i < order.length && hashes[order[i] as number] === hash; i++) {
         wanted.set(keys[order[i] as number] as string, order[i] as number);
       }
-      // Keys of one hash may go on in the next block.
+      // Keys of one hash may continue in the next block.
       for (let block = this.#blockOf(hash); block < this.#hashes.length; block++) {
         if (wanted.size === 0 || (this.#hashes[block] as number) > hash) break;
         const bytes = await this.#readBlock(reader, block);
@@ -228,7 +228,10 @@ export class StoredIndex {
     }
   }
 
-  /** Those of `order` whose keys may be there, unless so many are wanted that most blocks are read. */
+  /**
+   * Those of `order` whose keys may be present. If so many are wanted that most blocks are read anyway:
+   * all.
+   */
   async #filtered(file: ListedFile, hashes: Uint32Array, order: Uint32Array): Promise<Uint32Array> {
     if (this.#filterBlocks === 0 || FEW * hashes.length > this.#keys) return order;
     const reader = new StretchReader(file, this.path, false);
@@ -304,13 +307,13 @@ export class StoredIndex {
     });
   }
 
-  /** What lies at `place`, read and checked, or kept from the last time. */
+  /** What lies at `place`, read and checked, or cached from an earlier read. */
   async #cached(
     reader: StretchReader,
     place: number,
     read: () => Promise<Buffer>,
   ): Promise<Buffer> {
-    // A sequential scan would evict the blocks that are asked for again and again.
+    // A sequential scan would evict the blocks that are used often.
     if (reader.isDense) return read();
     const name = `${this.#number} ${place}`;
     const kept = blocks.get(name);
@@ -320,7 +323,7 @@ export class StoredIndex {
     return fresh;
   }
 
-  /** The first block that can hold a key of the hash. */
+  /** The first block that can hold a key with this hash. */
   #blockOf(hash: number): number {
     let low = 0;
     let high = this.#hashes.length;
@@ -333,24 +336,24 @@ export class StoredIndex {
   }
 }
 
-/** Keys, their hashes, and which of them are looked for, in the order of the hashes. */
+/** Keys, their hashes, and which of them are wanted, in the order of the hashes. */
 interface Wanted {
   readonly keys: readonly string[];
   readonly hashes: Uint32Array;
   readonly order: Uint32Array;
 }
 
-/** A filter is asked for one key in so many of the index, or fewer. */
+/** The filter is used if at most one key in this many of the index is wanted. */
 const FEW = 4;
 const EMPTY = Buffer.alloc(0);
 
 /**
- * Blocks and pages that were read last, for all stores of the thread: gets of one key at a time find
- * most of the way to it here.
+ * A cache of blocks and pages, for all stores of the thread: gets of single keys find most of what they
+ * need here.
  */
 const blocks = new LastUsed<string, Buffer>(16 * 2 ** 20);
-/** What a small array and its entry in a Map take, in bytes. */
+/** Bytes of a small array and its entry in a Map. */
 const BESIDE_BLOCK = 300;
 
-/** How many indexes have been opened. */
+/** How many indexes were opened so far. */
 let opened = 0;

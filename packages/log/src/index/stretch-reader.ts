@@ -4,9 +4,9 @@ import { closeFile, readAll, systemError } from "@partd/disk";
 import { forget, isNamed, type OpenFile, openOrMakeRoom, remember } from "../open-files.js";
 
 /**
- * Reads places of a file in ascending order: in long stretches if most of it is wanted, otherwise
- * only what is asked for, on this thread, where a read of what the system has in memory takes 3 µs
- * and a turn through the thread pool 30.
+ * Reads places of a file in ascending order: in long stretches if most of the file is wanted, otherwise
+ * only what is asked for, in this thread. A read from the page cache takes 3 µs here, and 30 through
+ * the thread pool.
  */
 export class StretchReader {
   readonly #file: ReadableFile;
@@ -51,10 +51,10 @@ interface ReadableFile {
 const STRETCH = 2 ** 18;
 
 /**
- * Reads a short piece on this thread.
+ * Reads a short piece in this thread.
  *
- * @returns the bytes read; 0 where the thread pool is to read it: the piece is long, or the disk is
- *   slow at the moment.
+ * @returns the bytes read; 0 if the thread pool should read it, because the piece is long or the disk
+ *   is slow at the moment.
  */
 export function readAtOnce(fd: number, piece: Uint8Array, position: number): number {
   const now = performance.now();
@@ -65,9 +65,9 @@ export function readAtOnce(fd: number, piece: Uint8Array, position: number): num
   return count;
 }
 
-/** Bytes that are read on this thread. */
+/** The most bytes that are read in this thread. */
 const AT_ONCE = 64 * 1024;
-/** A read that takes this long waits for the disk: the next ones leave the thread. */
+/** A read that takes this long has waited for the disk: the next ones go to the thread pool. */
 const SLOW_MS = 5;
 const STAY_SLOW_MS = 250;
 let slowUntil = 0;
@@ -78,7 +78,7 @@ export async function readExactly(
   position: number,
   length: number,
 ): Promise<Buffer> {
-  // Before memory is taken for it: a damaged length may be anything.
+  // Check before allocating: a damaged length may be anything.
   if (position + length > fstatSync(fd).size) throw damagedIndex(path, "it is cut short");
   const bytes = Buffer.allocUnsafeSlow(length);
   if ((await readAll(fd, bytes, position)) < length) throw damagedIndex(path, "it is cut short");
@@ -94,8 +94,8 @@ export function damagedIndex(path: string, why: string): PartdError {
 }
 
 /**
- * An index whose keys are being listed. It stays open between reads, as it may be removed
- * meanwhile; where descriptors run out it is closed as long as it has its name.
+ * An index whose keys are being listed. It stays open between reads, because it may be removed
+ * meanwhile. If descriptors run out it is closed, as long as it still has its name.
  */
 export class ListedFile implements OpenFile {
   readonly #path: string;

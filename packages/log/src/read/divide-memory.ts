@@ -2,7 +2,7 @@ import { WASM } from "./divide-wasm.js";
 
 /**
  * An instance of `packages/wasm/src/divide.c`, which runs the loops over single entries, and views of
- * its memory. An entry of 100 bytes costs half of what the same loops cost in JavaScript.
+ * its memory. An entry of 100 bytes takes half the time of the same loops in JavaScript.
  */
 export class DivideMemory {
   readonly exports: DivideExports;
@@ -10,7 +10,7 @@ export class DivideMemory {
   #out = new Uint32Array(0);
   readonly #outAt: number;
 
-  /** Nothing where the runtime has no WebAssembly with SIMD, or no room for its memory. */
+  /** `undefined` if the runtime has no WebAssembly with SIMD, or no room for its memory. */
   static open(): DivideMemory | undefined {
     try {
       module ??= new WebAssembly.Module(Buffer.from(WASM, "base64"));
@@ -26,20 +26,22 @@ export class DivideMemory {
     this.exports.seed(SEED);
   }
 
-  /** All of it, from address 0: until the next call, which may make it grow. */
+  /**
+   * The whole memory, from address 0. The view is valid until the next call, which may grow the memory.
+   */
   get bytes(): Buffer {
     if (this.#bytes.length === 0) this.#view();
     return this.#bytes;
   }
 
-  /** What the last call has answered beside its result. */
+  /** A second result of the last call. */
   out(index: number): number {
     if (this.#out.length === 0) this.#view();
     return this.#out[index] as number;
   }
 
   copy(bytes: Uint8Array, address: number): void {
-    this.bytes.set(bytes, address >>> 0); // Those above 2 GiB come out negative.
+    this.bytes.set(bytes, address >>> 0); // Addresses above 2 GiB come out negative.
   }
 
   slice(start: number, end: number): Buffer {
@@ -50,7 +52,7 @@ export class DivideMemory {
     return new Uint32Array(this.bytes.buffer, address, count);
   }
 
-  /** Views of memory that has grown are empty. */
+  /** Views are empty after the memory has grown. */
   #view(): void {
     const { buffer } = this.exports.memory;
     this.#bytes = Buffer.from(buffer);
@@ -58,7 +60,7 @@ export class DivideMemory {
   }
 }
 
-/** As in `divide.c`, which says what each does. */
+/** The functions of `divide.c`, which are documented there. */
 export interface DivideExports {
   readonly memory: { readonly buffer: ArrayBuffer };
   out(): number;
@@ -101,7 +103,7 @@ export interface DivideExports {
 export const Result = { ok: 0, cutShort: 1, badKey: 2, tooLong: 3 } as const;
 export type Result = (typeof Result)[keyof typeof Result];
 
-/** Secret, so that no one can choose keys that all fall into one place. */
+/** Secret, so that no one can choose keys that collide. */
 const SEED = Math.floor(Math.random() * 2 ** 32);
 
 let module: WebAssembly.Module | undefined;

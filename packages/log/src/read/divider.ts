@@ -3,21 +3,21 @@ import { Partition } from "./partition.js";
 import type { SpillFile } from "./spill-file.js";
 
 /**
- * Divides entries among partitions. The chunk that is open in each of them lies in the memory of
- * `divide.c`, which fills it; here it is written out when it is full.
+ * Divides entries among partitions. Each partition's open chunk lies in the memory of `divide.c`, which
+ * fills it; here it is written out when it is full.
  *
- * A chunk is bytes from the front: keys and values, end to end; and 32-bit words from the back: how
- * many bytes there are, then a word for each definition of a key and each entry. Up to 1,023 it is a
- * definition, and the length of the key; keys are numbered from 1 as they are defined. From 1,024
- * on it is an entry: 1,024 times the number of its key, plus its length, 0 for a deletion. 0 stands
- * before two words for what is longer: number and length, with number 0 for a definition. The bytes
- * of an entry may go on at the front of later chunks.
+ * A chunk has bytes from the front: keys and values, end to end; and 32-bit words from the back: the
+ * number of bytes, then a word for each definition of a key and each entry. A word up to 1,023 is a
+ * definition, and the length of the key; keys are numbered from 1 as they are defined. A word from
+ * 1,024 on is an entry: 1,024 times the number of its key, plus its length, 0 for a deletion. What does
+ * not fit into a word is 0 and two more words: number and length, with number 0 for a definition. The
+ * bytes of an entry may continue at the front of later chunks.
  */
 export class Divider {
   readonly memory: DivideMemory;
   readonly partitions: readonly Partition[];
 
-  /** @param start what the keys begin with; others are left out. */
+  /** @param start what the keys begin with; other keys are left out. */
   constructor(count: number, spill: SpillFile, memory: DivideMemory, start: string) {
     const share = 4 * Math.floor(MOST_OPEN / count / 4);
     const capacity = Math.max(SHORTEST_CHUNK, Math.min(LONGEST_CHUNK, share));
@@ -38,7 +38,7 @@ export class Divider {
     await this.#write(partition, [chunk]);
   }
 
-  /** Begins an entry whose bytes come one piece after another, by {@link addPiece}. */
+  /** Begins an entry whose bytes come piece by piece, by {@link addPiece}. */
   async begin(partition: number, number: number, length: number): Promise<void> {
     const { exports } = this.memory;
     if (exports.room(partition) < ENTRY_BYTES) await this.flush(partition);
@@ -60,7 +60,7 @@ export class Divider {
     }
   }
 
-  /** Ends the open chunk of a partition; false if it is empty. */
+  /** Writes out a partition's open chunk. @returns false if it is empty. */
   async flush(partition: number): Promise<boolean> {
     const { memory } = this;
     if (memory.exports.endChunk(partition) === 0) return false;
@@ -72,7 +72,7 @@ export class Divider {
     return true;
   }
 
-  /** The last chunks are written: no more comes. */
+  /** Writes the last chunks; nothing may be added afterwards. */
   async end(spill: SpillFile): Promise<void> {
     for (let i = 0; i < this.partitions.length; i++) await this.flush(i);
     this.memory.exports.closePartitions();
@@ -84,9 +84,9 @@ export class Divider {
   }
 }
 
-/** Words of an entry or a definition take no more. */
+/** The most bytes that the words of an entry or a definition take. */
 const ENTRY_BYTES = 16;
-/** Bytes of a chunk: as many as all open ones may take together allow. */
+/** Bytes of a chunk, within the limits that all open chunks together allow. */
 const LONGEST_CHUNK = 64 * 1024;
 const SHORTEST_CHUNK = 16 * 1024;
 const MOST_OPEN = 16 * 2 ** 20;

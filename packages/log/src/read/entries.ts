@@ -20,13 +20,13 @@ export interface EntriesOptions {
   readonly start?: string | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onBytes?: ((done: number, total: number) => void) | undefined;
-  /** Collects what is damaged, which is then left out. Without it damage is an error. */
+  /** Collects damage, which is then left out. Without it damage is an error. */
   readonly leftOut?: LeftOut | undefined;
 }
 
 /**
- * Every key with its value, each once: by reading the segments in long runs, or by their indexes
- * where damage leaves no other way. It holds the segments while it runs.
+ * Yields every key with its value, each once: by reading the segments in long runs or, if damage
+ * prevents that, by their indexes. It holds the segments while it runs.
  */
 export async function* entriesOf(
   dataSet: DataSet,
@@ -60,8 +60,8 @@ export async function* entriesOf(
 }
 
 /**
- * False if that is not possible: a table is damaged, in a salvage also a value, or `divide.c` finds no
- * memory.
+ * Reads the segments. @returns false if that is impossible: a table is damaged, in a salvage also a
+ * value, or `divide.c` finds no memory.
  */
 async function isFilled(partitions: Partitions, salvages: boolean): Promise<boolean> {
   try {
@@ -75,8 +75,9 @@ async function isFilled(partitions: Partitions, salvages: boolean): Promise<bool
 }
 
 /**
- * The same for a store: a value that is longer than `longest` comes in pieces. With `start`, what
- * needs the indexes is done before the first batch, which may be empty: they may be removed later.
+ * The same for a store: a value longer than `longest` comes in pieces. With `start`, everything that
+ * needs the indexes is done before the first batch, which may be empty, because they may be removed
+ * later.
  */
 export async function* pairsOf(
   dataSet: DataSet,
@@ -100,7 +101,10 @@ export async function* pairsOf(
   }
 }
 
-/** What begins so, unless it is so much that it is better to read the segments through. */
+/**
+ * The entries that begin with `start`, unless there are so many that reading the segments through is
+ * better.
+ */
 async function fewEntries(
   segments: readonly Segment[],
   start: string,
@@ -115,7 +119,7 @@ async function fewEntries(
   return bytesOf(plan) <= HELD_BYTES ? readPlan(plan, keys, signal) : undefined;
 }
 
-/** Each append to them may take a read of its own. */
+/** Each append to these keys may take a read of its own. */
 const FEW_KEYS = 8192;
 
 function bytesOf({ lengths }: ReadPlan): number {
@@ -132,7 +136,7 @@ async function readPlan(
   return keys.map((key, slot) => [key, values[slot] as Uint8Array] as const);
 }
 
-/** A value in one piece, or if it is longer than `longest` in several. */
+/** A value in one piece, or in several if it is longer than `longest`. */
 function cut(key: string, value: Uint8Array, longest: number): EntryBatch {
   if (value.length <= longest) return [[key, value]];
   const size = Math.max(longest, PIECE);
@@ -175,7 +179,7 @@ async function* readSome(
   }
 }
 
-/** Nothing if a value is damaged that a salvage is to read piece by piece. */
+/** `undefined` if a value is damaged, so that a salvage has to read it piece by piece. */
 async function readIfWhole(
   plan: ReadPlan,
   keys: readonly string[],
@@ -190,14 +194,14 @@ async function readIfWhole(
   }
 }
 
-/** Values that are read together. */
+/** Bytes of values that are read together. */
 const HELD_BYTES = 32 * 2 ** 20;
 
 /**
- * All keys with their values, out of segments of any size, in linear time: the segments are read
- * once from front to back, and what they hold is divided by the hashes of the keys into partitions
- * that fit in memory. These lie in a file that has no name any more, so that nothing is left of it
- * whatever ends the process.
+ * All keys with their values, from segments of any size, in linear time. The segments are read once
+ * from front to back, and their entries are divided by the hashes of the keys into partitions that fit
+ * in memory. The partitions lie in an unlinked file, so that nothing is left of it however the process
+ * ends.
  */
 export class Partitions {
   readonly #extents: readonly Extent[];
@@ -208,12 +212,11 @@ export class Partitions {
 
   /**
    * @param directory where the file is made.
-   * @param divideMemory an instance of its own.
-   * @param onBytes called with bytes that were read, at first of the segments, then of the
-   * partitions.
-   * @param memory bytes up to which there is no file, for tests. Partitions are a 16th of it, 3 MiB:
-   * what lies scattered in so much memory is still found in a processor's caches. With 16 MiB it
-   * takes a third more CPU time.
+   * @param divideMemory an instance for this object alone.
+   * @param onBytes called with the bytes that were read, first of the segments, then of the partitions.
+   * @param memory bytes up to which no file is needed, for tests. Partitions are a 16th of it, 3 MiB:
+   *   random accesses within that much memory still hit a processor's caches. With 16 MiB it takes a
+   *   third more CPU time.
    */
   constructor(
     directory: string,
@@ -232,11 +235,11 @@ export class Partitions {
     this.#divider = new Divider(count, this.#spill, divideMemory, start);
   }
 
-  /** @throws {@link UnreadableTable}, or `ERR_PARTD_CORRUPT` where bytes of values are damaged. */
+  /** @throws {@link UnreadableTable}, or `ERR_PARTD_CORRUPT` if bytes of values are damaged. */
   async fill(): Promise<void> {
     const pace = new Pace();
     const cursors = this.#extents.map((extent, i) => new RecordCursor(extent, i, this.#divider));
-    // What `compact` made comes before all else, in its order.
+    // What `compact` made comes first, in its order.
     for (const cursor of cursors) {
       if (cursor.isBase) while (await cursor.next()) await this.#read(cursor, pace);
     }
@@ -244,7 +247,7 @@ export class Partitions {
     const open: RecordCursor[] = [];
     for (;;) {
       let first: RecordCursor | undefined;
-      // Two writers may have taken the same stamp: then the place in the manifest decides.
+      // Two writers may have taken the same stamp: then the order in the manifest decides.
       for (const cursor of open) if (!first || cursor.isBefore(first)) first = cursor;
       const [next] = pending;
       if (next && (!first || next.stamp <= first.stamp)) {
@@ -258,7 +261,7 @@ export class Partitions {
     await this.#divider.end(this.#spill);
   }
 
-  /** Each key once, in the order of their hashes by partitions. */
+  /** Yields each key once, partition by partition, in the order of the hashes. */
   async *entries(): AsyncGenerator<EntryBatch | LongEntry, void, undefined> {
     const grouping = new Grouping(this.#divider.memory);
     for (const partition of this.#divider.partitions) {

@@ -2,10 +2,10 @@ import { Pace } from "@partd/core/author";
 import type { DivideMemory } from "./divide-memory.js";
 import type { Partition } from "./partition.js";
 
-/** Keys with their values, each whole. */
+/** Keys with their whole values. */
 export type EntryBatch = readonly (readonly [key: string, value: Uint8Array])[];
 
-/** A key whose value is too long to be held. */
+/** A key whose value is too long to be held in memory. */
 export class LongEntry {
   readonly key: string;
   readonly length: number;
@@ -19,9 +19,9 @@ export class LongEntry {
 }
 
 /**
- * Groups the entries of one partition after another by their keys, in memory that serves them all:
- * a first pass numbers the keys and sums up the lengths of their values, a second one lays each
- * value's bytes together.
+ * Groups the entries of partitions by key, one partition after another in the same memory. A first pass
+ * numbers the keys and sums up the lengths of their values; a second pass lays each value's bytes
+ * together.
  */
 export class Grouping {
   readonly #memory: DivideMemory;
@@ -30,7 +30,7 @@ export class Grouping {
     this.#memory = memory;
   }
 
-  /** The pieces of a long entry are to be read before the next one is asked for. */
+  /** The pieces of a long entry have to be read before the next entry is asked for. */
   async *entries(partition: Partition): AsyncGenerator<EntryBatch | LongEntry, void, undefined> {
     const memory = this.#memory;
     const { exports } = memory;
@@ -83,13 +83,13 @@ export class Grouping {
   }
 }
 
-/** The chunks of a partition: all in memory, or if they are too many one at a time. */
+/** The chunks of a partition: all in memory or, if there are too many, one at a time. */
 class Chunks {
   readonly count: number;
   readonly #partition: Partition;
   readonly #memory: DivideMemory;
   readonly #isKept: boolean;
-  /** Where the next one lies. */
+  /** Where the next chunk lies. */
   #next = 0;
 
   constructor(partition: Partition, memory: DivideMemory) {
@@ -106,7 +106,7 @@ class Chunks {
     await this.#partition.read(this.#memory.slice(start, start + byteLength));
   }
 
-  /** Makes it the one that is read: they are asked for from the first to the last. */
+  /** Loads a chunk to be read. Chunks are loaded from the first to the last. */
   async begin(index: number): Promise<void> {
     const { exports } = this.#memory;
     const length = this.#partition.lengths[index] as number;
@@ -122,7 +122,7 @@ class Chunks {
   }
 }
 
-/** The keys of the partition, and their values where those are laid out: until memory grows. */
+/** The keys of the partition, and their values once they are laid out. Valid until memory grows. */
 class Slots {
   readonly size: number;
   readonly #bytes: Buffer;
@@ -157,7 +157,7 @@ class Slots {
     return this.#lengths[slot] as number;
   }
 
-  /** The slot behind those whose values, from `from` on, are held together. */
+  /** The slot behind those, from `from` on, whose values fit into memory together. */
   fitting(from: number): { readonly to: number; readonly byteLength: number } {
     let byteLength = 0;
     let to = from;
@@ -169,13 +169,13 @@ class Slots {
     return { to, byteLength };
   }
 
-  /** Adds the values from `slot` on to the batch, and answers the slot behind them. */
+  /** Adds the values from `slot` on to the batch. @returns the slot behind them. */
   take(slot: number, batch: (readonly [string, Uint8Array])[]): number {
     const ends = this.#ends;
     const from = this.#from;
     let next = slot;
     for (let bytes = 0; next < this.#to && batch.length < BATCH_KEYS && bytes < BATCH_BYTES; ) {
-      // Small values share memory: one that is kept keeps no more than this alive.
+      // Small values share memory; one that the caller keeps holds no more than this.
       const start = (ends[next - from] as number) - this.length(next);
       let stop = next + 1;
       while (stop < this.#to && (ends[stop - from] as number) - start <= SHARED_BYTES) stop++;
@@ -196,16 +196,16 @@ class Slots {
 
 const NOT_LAID_OUT = { values: 0, ends: 0, from: 0, to: 0 };
 
-/** Areas of memory. */
+/** The areas of memory. */
 const CHUNKS = 0;
 const VALUES = 1;
-/** Entries that are read in one go: some 50 µs. */
+/** Entries that are processed at once: some 50 µs. */
 const SOME = 2048;
-/** Partitions up to this length are kept in memory between the first pass and the second. */
+/** Partitions up to this length stay in memory between the two passes. */
 export const KEPT_BYTES = 48 * 2 ** 20;
-/** Values that are held at a time; a longer one is given in pieces. */
+/** Values that are held at a time; a longer one is returned in pieces. */
 const HELD_BYTES = 32 * 2 ** 20;
-/** Of small values. */
+/** The most bytes that small values share. */
 const SHARED_BYTES = 16 * 1024;
 const BATCH_KEYS = 512;
 const BATCH_BYTES = 2 ** 20;

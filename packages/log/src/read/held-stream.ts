@@ -2,7 +2,7 @@ import { PartdError } from "@partd/core";
 import { ifSystemError } from "@partd/disk";
 import type { Segment } from "../data-set/segment.js";
 
-/** What is read of segments, which it holds from now until its end. */
+/** A read of segments, which it holds until its end. */
 export class HeldStream<T> implements AsyncIterable<T> {
   readonly #path: string;
   readonly #segments: readonly Segment[];
@@ -17,10 +17,10 @@ export class HeldStream<T> implements AsyncIterable<T> {
     options: {
       /** The data set, for messages. */
       readonly path: string;
-      /** Is given a signal that is aborted at the end, or with `signal`. */
+      /** Gets a signal that is aborted at the end, or with `signal`. */
       readonly read: (signal: AbortSignal) => AsyncGenerator<T, void, undefined>;
       readonly signal: AbortSignal | undefined;
-      /** Called when no more is read. */
+      /** Called when reading has ended. */
       readonly done: () => void;
     },
   ) {
@@ -33,7 +33,7 @@ export class HeldStream<T> implements AsyncIterable<T> {
     this.#items = read(signal ? AbortSignal.any([signal, closing]) : closing);
   }
 
-  /** Reads the first item, and so opens what it reads: that may soon be removed. */
+  /** Reads the first item, which opens the files: they may soon be removed. */
   async begin(): Promise<this> {
     this.#step = this.#items.next();
     try {
@@ -62,7 +62,7 @@ export class HeldStream<T> implements AsyncIterable<T> {
     }
   }
 
-  /** Ends reading; afterwards the segments may be closed. */
+  /** Ends reading. Afterwards the segments may be closed. */
   async end(): Promise<void> {
     if (this.#over) return;
     this.#over = true;

@@ -11,12 +11,12 @@ export class Partition {
     this.#spill = spill;
   }
 
-  /** Of the chunks. */
+  /** Bytes of all chunks. */
   get byteLength(): number {
     return this.#byteLength;
   }
 
-  /** Of each of them. */
+  /** Bytes of each chunk. */
   get lengths(): readonly number[] {
     return this.#lengths;
   }

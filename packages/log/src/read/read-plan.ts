@@ -5,18 +5,18 @@ import { type GrowingIndex, NEVER, type RangeChains } from "../index/range-chain
 import { grown, grownSize } from "../index/range-columns.js";
 import { StoredIndex } from "../index/stored-index.js";
 
-/** Which ranges of one segment are to be read, and where each goes. */
+/** The ranges of one segment that have to be read, and where each goes. */
 export class SegmentPlan {
   readonly segment: Segment;
   readonly index: RangeChains;
   count = 0;
   /** Rows of the index. */
   rows: Uint32Array;
-  /** Which value the range is part of, and where it stands in it. */
+  /** The value that each range is part of, and its position in it. */
   slots: Uint32Array;
   offsets: Float64Array;
 
-  /** @param room for how many ranges memory is taken at first. */
+  /** @param room ranges for which memory is allocated at first. */
   constructor(segment: Segment, index: RangeChains, room = 8) {
     this.segment = segment;
     this.index = index;
@@ -47,13 +47,13 @@ export interface ReadPlan {
   readonly lengths: Float64Array;
 }
 
-/** What a segment holds of the wanted keys, as it stood when the plan was begun. */
+/** What a segment holds of the wanted keys, as of the beginning of the plan. */
 interface Part {
   readonly segment: Segment;
   readonly index: RangeChains;
   /** The index's number of the key of each slot, or `NONE`. */
   readonly keys: Int32Array;
-  /** Rows that were added later do not count. */
+  /** The rows that count; later ones were added since. */
   readonly end: number;
   readonly first: number;
   readonly last: number;
@@ -65,8 +65,8 @@ export async function planRead(
   keys: readonly string[],
   signal?: AbortSignal,
 ): Promise<ReadPlan> {
-  // A segment's index may be exchanged for a stored one at any time, and rows are added to one that
-  // grows: of those that come with the next record, one key's must not count without another's.
+  // A segment's index may be replaced by a stored one at any time, and rows are added to a growing one:
+  // of the next record, one key's rows must not count without another's.
   const indexes = segments.map(({ index }) => index);
   const ends = indexes.map((index) => (index instanceof StoredIndex ? 0 : index?.columns.count));
   const parts: Part[] = [];
@@ -89,7 +89,7 @@ export async function planRead(
   }
   signal?.throwIfAborted();
   const cuts = deletions(parts, keys.length);
-  // Base segments stay in front in their order.
+  // Base segments stay in front, in their order.
   parts.sort((a, b) => a.first - b.first);
   const inTurn = parts.every(
     (part, i) => i === 0 || (parts[i - 1] as Part).last < part.first || part.segment.isBase,
@@ -138,7 +138,7 @@ function deletions(parts: readonly Part[], slots: number): Float64Array {
   return cuts;
 }
 
-/** The segments follow one another in time, so a value is what each holds of it, end to end. */
+/** For segments that follow one another in time: a value is the concatenation of what each holds. */
 async function planInTurn(
   parts: readonly Part[],
   slots: number,
@@ -190,7 +190,7 @@ async function planWalk(
     if (pace.due) await pace.rest();
   }
   for (let row = 0; row < end; ) {
-    const { key: keys, length: rowLengths } = index.columns; // They may be replaced as they grow.
+    const { key: keys, length: rowLengths } = index.columns; // The arrays may be replaced as they grow.
     for (const stop = Math.min(end, row + 4096); row < stop; row++) {
       const slot = slotOf[keys[row] as number] as number;
       if (slot === NONE || row < (from[slot] as number)) continue;
@@ -201,7 +201,7 @@ async function planWalk(
   }
 }
 
-/** Several wrote at the same time: a value's ranges are put in the order of their stamps. */
+/** For segments written at the same time: sorts a value's ranges by their stamps. */
 async function planMerged(
   parts: readonly Part[],
   segments: readonly Segment[],
@@ -234,7 +234,7 @@ async function planMerged(
       let first = 0;
       for (let i = 1; i < parts.length; i++) {
         const earlier = (stamps[i] as number) - (stamps[first] as number);
-        // Two writers may have taken the same stamp; then every process has to decide alike.
+        // If two writers have taken the same stamp, every process has to decide alike.
         if (earlier < 0 || (earlier === 0 && (order[i] as number) < (order[first] as number))) {
           first = i;
         }

@@ -13,14 +13,14 @@ import { readPieces } from "./window.js";
 interface Task {
   readonly position: number;
   readonly length: number;
-  /** Rows `from` to `to` of the plan's order take their bytes from the stretch. */
+  /** The rows `from` to `to` of the plan's order get their bytes from the stretch. */
   readonly from: number;
   readonly to: number;
-  /** Where the bytes go directly; undefined if they are copied from a buffer. */
+  /** Where the bytes go directly; `undefined` if they are copied from a buffer. */
   readonly targets: Uint8Array[] | undefined;
 }
 
-/** One value a key, in the order of `keys`, which may repeat: each is memory of its own. */
+/** Reads one value a key, in the order of `keys`, which may repeat. Each has memory of its own. */
 export async function valuesOf(
   segments: readonly Segment[],
   keys: readonly string[],
@@ -44,8 +44,8 @@ export async function valuesOf(
 }
 
 /**
- * Reads what `plan` lists into `values`, in the order of the file: neighbours by one read, several
- * reads at a time, and large ranges straight to their place. Every byte is checked.
+ * Reads what `plan` lists into `values`, in the order of the file: neighbours in one read, several
+ * reads at a time, and large ranges without a copy. Every byte is checked.
  *
  * @param keys the encoded keys of the slots, for messages.
  */
@@ -98,9 +98,7 @@ async function readHeldRanges(
   if (failed[0]) throw failed[0].error;
 }
 
-/**
- * Fills `piece` from byte `from` of a large range on: both count in whole checksummed stretches.
- */
+/** Fills `piece` from byte `from` of a large range on. Both are whole checksummed stretches. */
 export async function readPart(
   plan: SegmentPlan,
   row: number,
@@ -114,24 +112,24 @@ export async function readPart(
   checkGroups(plan, group, piece, key);
 }
 
-/** One for all gets: a loop of gets that read on this thread must not block the event loop. */
+/** One pace for all gets: a loop of gets in this thread must not block the event loop. */
 const pace = new Pace();
 
 /** Stretches of a file that are read at a time. */
 const AT_A_TIME = 4;
 /** The most bytes of small ranges that are read together. */
 const STRETCH = 2 ** 20;
-/** A get of one key needs no more memory at a time. */
+/** Enough for a get of one key. */
 const SHORT = 64 * 1024;
-/** Ranges with a gap of up to this length are read together: another read would cost more. */
+/** Ranges with a gap of up to this length are read together: a second read would cost more. */
 const GAP = 64 * 1024;
-/** Ranges from this length on are read directly into the values. */
+/** Ranges of this length or more are read directly into the values. */
 const DIRECT = PIECE;
 const LONGEST_READ = 4 * 2 ** 20;
 
 /**
- * Memory for one stretch after another. A short one is used again by later reads: a get of one key
- * is of a few groups of 4 KiB, and memory of its own for each was a third of its time.
+ * Memory for one stretch after another. A short one is reused by later reads: a get of one key reads a
+ * few groups of 4 KiB, and allocating memory for each took a third of its time.
  */
 class StretchMemory {
   static readonly #spare: Buffer[] = [];
@@ -165,7 +163,7 @@ class Tasks {
   #next = 0;
   /** Bytes of the next, very large range that earlier tasks cover. */
   #part = 0;
-  /** Of the values that many ranges are copied into, by slot, once they are used. */
+  /** Views of the values that many ranges are copied into, by slot, created at their first use. */
   readonly #views: DataView[] | undefined;
 
   constructor(plan: SegmentPlan, values: readonly Uint8Array[]) {
@@ -183,7 +181,7 @@ class Tasks {
 
   /** Checks the groups of a stretch and copies its ranges to their places. */
   scatter(task: Task, bytes: Buffer, keys: readonly string[]): void {
-    // In locals: the loop runs once for every append that was made.
+    // In local variables, because the loop runs once for every append that was made.
     const { rows, slots, offsets } = this.#plan;
     const { group: groups, delta, length, start } = this.#columns;
     const order = this.#order;
@@ -198,7 +196,7 @@ class Tasks {
       const row = rows[place] as number;
       const group = groups[row] as number;
       const groupStart = base + (start[group] as number);
-      // Compared by place: a stored index has a row for each group of every key.
+      // Compared by position: a stored index has a row for each group of every key.
       if (groupStart !== checked) {
         checked = groupStart;
         this.#check(group, buffer, groupStart, keys[slots[place] as number] as string);
@@ -276,7 +274,7 @@ class Tasks {
       if (group === last) continue;
       if (this.#isDirect(i)) break;
       const start = columns.start[group] as number;
-      // A range of less than a piece is under one checksum.
+      // A range shorter than a piece has one checksum.
       const groupEnd = start + (columns.groupLength[group] as number);
       if (i > from && (groupEnd - position > STRETCH || start - end > GAP)) break;
       end = groupEnd;
@@ -304,11 +302,11 @@ class Tasks {
 }
 
 /**
- * From so many ranges a value on, a view of it is worth its making: `copyByWords` then takes half
- * the time of `set`, which wants a view of each range.
+ * From this many ranges a value on, a DataView pays off: `copyByWords` takes half the time of `set`,
+ * which needs a view of each range.
  */
 const MANY_A_VALUE = 8;
-/** Ranges longer than this are copied faster by `set`. */
+/** `set` is faster for longer ranges. */
 const BY_WORDS = 256;
 
 function copyByWords(
@@ -373,7 +371,7 @@ async function readInto(segment: Segment, targets: Uint8Array[], position: numbe
   try {
     done = await segment.reading(async (fd) => {
       const [piece] = targets;
-      // A short read that stops early is done again, whole.
+      // A short read that stops early is repeated as a whole.
       if (targets.length === 1 && readAtOnce(fd, piece as Uint8Array, position) === byteLength) {
         return byteLength;
       }

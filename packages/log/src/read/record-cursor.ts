@@ -15,17 +15,17 @@ import type { Divider } from "./divider.js";
 import { cutShort, damagedRange } from "./read-ranges.js";
 import { Window } from "./window.js";
 
-/** A segment, and where reading of it ends. */
+/** A segment, and where reading it ends. */
 export interface Extent {
   readonly segment: Segment;
   readonly end: number;
 }
 
-/** A record table is damaged: only the segment's index knows what it held. */
+/** Thrown if a record's table is damaged: only the segment's index knows what it held. */
 export class UnreadableTable extends Error {}
 
 /**
- * Goes through the records of a segment, and divides what they hold by the hashes of the keys. Keys
+ * Walks through the records of a segment, and divides their entries by the hashes of the keys. Keys
  * stay bytes, and entries numbers: there may be a thousand million.
  */
 export class RecordCursor {
@@ -75,7 +75,7 @@ export class RecordCursor {
           return true;
         }
       }
-      // Known damage, which a salvage skips; or damage that nobody has found yet.
+      // Known damage, which a salvage skips; or new damage.
       const gap = unreadable.find(({ offset }) => offset === at);
       if (!gap) throw new UnreadableTable(path);
       this.#at = Math.max(gap.end, at + 1);
@@ -83,7 +83,7 @@ export class RecordCursor {
         this.#at = (await findHead(window, this.#segment, this.#at, this.#end)) ?? this.#end;
       }
     }
-    // A thousand cursors that each kept a stretch of their segment would be a gigabyte.
+    // With a thousand cursors, keeping a stretch of each segment would take a gigabyte.
     this.#memory.exports.closeSegment(address);
     this.#opened = undefined;
     return false;
@@ -94,7 +94,7 @@ export class RecordCursor {
   }
 
   /**
-   * Divides the record, and answers its length in bytes.
+   * Divides the record. @returns its length in bytes.
    *
    * @throws `ERR_PARTD_CORRUPT` if its table makes no sense, or bytes do not match their checksum.
    */
@@ -179,17 +179,17 @@ export class RecordCursor {
     return this.#memory.bytes.readUInt32LE(this.#table + tableLength - 4 * (groups - group));
   }
 
-  /** Makes room for the first of the entries that wait. */
+  /** Makes room for the first of the waiting entries. */
   async #makeRoom(): Promise<void> {
     const memory = this.#memory;
     const [partition, from, length] = [0, 1, 2].map((i) => memory.out(i)) as Three;
     if (await this.#divider.flush(partition)) return;
-    // Its key is longer than an empty chunk.
+    // The key is longer than an empty chunk.
     await this.#divider.writeKey(partition, memory.slice(from, from + length));
     memory.exports.definedAlone(this.#open.address);
   }
 
-  /** The text of a key of the segment, for messages: read anew, up to this record. */
+  /** The text of a key, for messages: the segment is read again, up to this record. */
   async #textOf(key: number): Promise<string> {
     const index = new GrowingIndex();
     const { path, seed } = this.#segment;
@@ -210,7 +210,7 @@ export class RecordCursor {
     return this.#divider.memory;
   }
 
-  /** Opened when it is read first. */
+  /** Opened at its first use. */
   get #open(): Opened {
     if (!this.#opened) {
       const { exports } = this.#memory;
@@ -230,7 +230,7 @@ export class RecordCursor {
   }
 }
 
-/** What a segment is read with: its state in `divide.c`, and in that memory what was read of it. */
+/** What reading a segment needs: its state in `divide.c`, and the bytes read into that memory. */
 interface Opened {
   readonly address: number;
   readonly window: Window;
@@ -249,5 +249,5 @@ function check(result: Result): void {
 
 type Three = [number, number, number];
 
-/** Of one segment: eight bytes of memory each. */
+/** The most keys of one segment: eight bytes of memory each. */
 const MOST_KEYS = 2 ** 31;

@@ -4,13 +4,13 @@ import type { Segment } from "../data-set/segment.js";
 import type { Damage } from "../verify.js";
 import type { ReadPlan, SegmentPlan } from "./read-plan.js";
 
-/** What a salvage leaves out. */
+/** Collects what a salvage leaves out. */
 export class LeftOut {
   readonly #stretches: Damage[] = [];
   /** Groups that do not match their checksums, by file and offset. */
   readonly #groups = new Map<string, Group>();
 
-  /** A stretch of which it is not known what keys had bytes there. */
+  /** Adds a stretch whose keys are unknown. */
   addStretch(path: string, offset: number, end: number, reason: string): void {
     this.#stretches.push({ path, offset, length: end - offset, keys: undefined, reason });
   }
@@ -22,7 +22,10 @@ export class LeftOut {
     group.keys.add(key);
   }
 
-  /** In the order of the files and offsets: neighbours that concern the same keys are one. */
+  /**
+   * Lists the damage in the order of files and offsets; neighbours that concern the same keys are
+   * merged.
+   */
   list(): Damage[] {
     const damage: Damage[] = [];
     let last: Group | undefined;
@@ -69,8 +72,8 @@ function isNextOf(last: Group, { path, offset, keys }: Group): boolean {
 }
 
 /**
- * The value in slot 0 of the plan, without the bytes of groups that do not match their checksums: they
- * are added to `leftOut`. The segments are held by the caller.
+ * Yields the value in slot 0 of the plan, without the bytes of groups that do not match their
+ * checksums, which are added to `leftOut`. The caller holds the segments.
  */
 export async function* wholePieces(
   plan: ReadPlan,
@@ -102,7 +105,7 @@ export async function* wholePieces(
   if (byteLength > 0) yield Buffer.concat(pieces);
 }
 
-/** Bytes that are given together. */
+/** Bytes that are yielded together. */
 const PIECES = 2 ** 20;
 
 /** The ranges of the value in slot 0, in its order. */
@@ -122,7 +125,7 @@ function* rowsInOrder({ segments }: ReadPlan): Generator<{ part: SegmentPlan; ro
   }
 }
 
-/** Reads groups, and keeps the last one: small ranges of a key often share it. */
+/** Reads groups, and keeps the last one, because small ranges of a key often share it. */
 class WholeGroups {
   readonly #key: string;
   readonly #leftOut: LeftOut;
@@ -135,7 +138,7 @@ class WholeGroups {
     this.#leftOut = leftOut;
   }
 
-  /** Nothing if it is damaged. */
+  /** `undefined` if it is damaged. */
   async read({ segment, index }: SegmentPlan, group: number): Promise<Buffer | undefined> {
     const { columns } = index;
     const start = columns.start[group] as number;

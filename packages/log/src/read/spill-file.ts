@@ -5,14 +5,14 @@ import { readAtOnce } from "../index/stretch-reader.js";
 import { openOrMakeRoom } from "../open-files.js";
 
 /**
- * Chunks, in a file without a name, or in memory if there is no directory for it. Chunks are
- * gathered to long writes: one of 16 KiB costs a turn through the thread pool like one of 512.
+ * Chunks in an unlinked file, or in memory if there is no directory for it. They are gathered into long
+ * writes: a write of 16 KiB costs a turn through the thread pool, as one of 512 KiB does.
  */
 export class SpillFile {
   readonly #directory: string | undefined;
   readonly #chunks: Buffer[] = [];
   #fd: number | undefined;
-  /** What is not written yet, and where in the file it goes. */
+  /** What is not written yet, and its position in the file. */
   #gathered: Buffer = Buffer.alloc(0);
   #length = 0;
   #start = 0;
@@ -23,7 +23,7 @@ export class SpillFile {
     this.#directory = directory;
   }
 
-  /** Copies pieces to a chunk, and gives its place. They are not used after that. */
+  /** Copies pieces to a chunk, and does not use them afterwards. @returns the chunk's position. */
   async write(pieces: readonly Buffer[], length: number): Promise<number> {
     if (this.#directory === undefined) return this.#chunks.push(Buffer.concat(pieces)) - 1;
     if (this.#length + length > this.#gathered.length) {
@@ -39,7 +39,7 @@ export class SpillFile {
     return position;
   }
 
-  /** All chunks can be read then. */
+  /** Resolves when all chunks can be read. */
   async settle(): Promise<void> {
     await this.#writeGathered();
     await this.#settled(Promise.all(this.#writing));
@@ -47,7 +47,7 @@ export class SpillFile {
     this.#free.length = 0;
   }
 
-  /** Fills `target`; what it gives is to be waited for, unless that is done at once. */
+  /** Fills `target`. @returns a promise unless it was done at once. */
   read(position: number, target: Buffer): Promise<void> | undefined {
     const chunk = this.#chunks[position];
     if (chunk) chunk.copy(target);
@@ -80,7 +80,7 @@ export class SpillFile {
       this.#writing.delete(work);
       if (gathered.length === WRITE) this.#free.push(gathered);
     });
-    work.catch(() => {}); // `settle` and the next ones tell.
+    work.catch(() => {}); // `settle` and later writes throw it.
     this.#writing.add(work);
     this.#start += length;
     this.#length = 0;
@@ -110,5 +110,5 @@ function openUnnamed(directory: string): number {
 
 /** Bytes that are written at once, unless a chunk is longer. */
 const WRITE = 512 * 1024;
-/** Writes at a time. */
+/** The most writes at a time. */
 const MOST_WRITING = 4;

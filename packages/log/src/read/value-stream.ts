@@ -3,7 +3,7 @@ import { allocateBytes } from "@partd/core/author";
 import { type ReadPlan, SegmentPlan } from "./read-plan.js";
 import { readPart, readRanges } from "./read-ranges.js";
 
-/** The pieces of one value, the next one being read while one is used. */
+/** Yields the pieces of one value, and reads the next piece while one is used. */
 export class ValueStream implements AsyncIterable<Uint8Array> {
   readonly #plan: ReadPlan;
   readonly #key: string;
@@ -16,8 +16,8 @@ export class ValueStream implements AsyncIterable<Uint8Array> {
   #over = false;
 
   /**
-   * @param plan whose slot 0 is the value.
-   * @param done called when no more is read.
+   * @param plan its slot 0 is the value.
+   * @param done called when reading has ended.
    */
   constructor(plan: ReadPlan, key: string, done: () => void) {
     this.#plan = plan;
@@ -42,7 +42,7 @@ export class ValueStream implements AsyncIterable<Uint8Array> {
     }
   }
 
-  /** Reads no more. */
+  /** Ends reading. */
   async end(): Promise<void> {
     if (this.#over) return;
     this.#over = true;
@@ -53,7 +53,7 @@ export class ValueStream implements AsyncIterable<Uint8Array> {
 
   #readOn(): void {
     this.#reading = this.#next();
-    this.#reading.catch(() => {}); // The reader gets it with the next piece.
+    this.#reading.catch(() => {}); // The consumer gets it with the next piece.
   }
 
   async #next(): Promise<Uint8Array | undefined> {
@@ -97,7 +97,7 @@ export class ValueStream implements AsyncIterable<Uint8Array> {
     return piece;
   }
 
-  /** The segment that holds the range at the offset. */
+  /** Which segment holds the range at the present offset. */
   #earliest(): number {
     return this.#plan.segments.findIndex(
       ({ count, offsets }, i) =>
@@ -107,7 +107,7 @@ export class ValueStream implements AsyncIterable<Uint8Array> {
   }
 }
 
-/** In bytes: sixteen stretches under one checksum. */
+/** In bytes: sixteen stretches of one checksum each. */
 const LARGEST_PIECE = 2 ** 20;
 
 function closed(): PartdError {

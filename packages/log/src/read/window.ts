@@ -2,7 +2,7 @@ import { read, readv } from "node:fs";
 import { checkCount, readAll } from "@partd/disk";
 import type { Segment } from "../data-set/segment.js";
 
-/** A segment read in long stretches, from front to back. */
+/** A segment that is read in long stretches, from front to back. */
 export class Window {
   readonly segment: Segment;
   readonly #size: number;
@@ -12,8 +12,8 @@ export class Window {
 
   /**
    * @param size bytes after this are not read.
-   * @param allocate memory for a stretch; it may be that of the one before. If a stretch is detached
-   *   from its memory, it is read again.
+   * @param allocate memory for a stretch, which may be that of the previous one. If a stretch is
+   *   detached from its memory, it is read again.
    */
   constructor(
     segment: Segment,
@@ -25,14 +25,14 @@ export class Window {
     this.#allocate = allocate;
   }
 
-  /** The stretch, if an earlier read has brought it. */
+  /** The stretch, if an earlier read has fetched it. */
   has(offset: number, length: number): Buffer | undefined {
     const at = offset - this.#start;
     if (at < 0 || at + length > this.#bytes.length) return undefined;
     return this.#bytes.subarray(at, at + length);
   }
 
-  /** The stretch, shorter where the file ends. */
+  /** Reads the stretch; it is shorter at the end of the file. */
   async read(offset: number, length: number): Promise<Buffer> {
     const found = this.has(offset, length);
     if (found) return found;
@@ -45,7 +45,7 @@ export class Window {
     return this.#bytes.subarray(0, Math.min(length, filled));
   }
 
-  /** All that is in memory from `offset` on: `least` bytes or more, fewer where the file ends. */
+  /** What is in memory from `offset` on: `least` bytes or more, fewer at the end of the file. */
   async from(offset: number, least: number): Promise<Buffer> {
     if (!this.has(offset, least)) await this.read(offset, least);
     return this.#bytes.subarray(offset - this.#start);
@@ -55,7 +55,7 @@ export class Window {
 const STRETCH = 2 ** 20;
 const EMPTY = Buffer.alloc(0);
 
-/** Fills the pieces from `position` on. @returns the bytes read: fewer only where the file ends. */
+/** Fills the pieces from `position` on. @returns the bytes read, fewer only at the end of the file. */
 export async function readPieces(
   fd: number,
   pieces: readonly Uint8Array[],
@@ -68,7 +68,7 @@ export async function readPieces(
   );
 }
 
-/** What `readPieces` does, by any `call` that answers how many bytes it has filled. */
+/** The same as `readPieces`, with a `call` that returns how many bytes it has filled. */
 export async function fill(
   pieces: readonly Uint8Array[],
   position: number,
@@ -110,7 +110,7 @@ export async function fill(
   }
 }
 
-/** Far below 2 GiB, where the counts that Node answers wrap around. */
+/** Far below 2 GiB, where Node's counts wrap around. */
 const MOST_BYTES = 2 ** 28;
-/** What one system call takes (IOV_MAX). */
+/** The most pieces of one system call (IOV_MAX). */
 const MOST_PIECES = 1024;
