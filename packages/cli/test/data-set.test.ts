@@ -90,6 +90,92 @@ describe.each(["file", "log"])("a data set in a directory, --store %s", (kind) =
   });
 });
 
+describe.each(["file", "log"])("append --by into a data set, --store %s", (kind) => {
+  const place = `by-${kind}`;
+  const EVENTS = [
+    '{"user":"ann","ms":12.0}',
+    '{"user":"a/b", "ms":3}',
+    '{"user":"ann","ms":30,"big":12345678901234567890}',
+    '{"user":7,"ms":3}',
+  ].map((line) => `${line}\n`);
+
+  test("each record byte for byte under the key that its field says; get gives them back", async () => {
+    writeFileSync(join(cwd, "by.ndjson"), EVENTS.join(""));
+    const appended = await run(["append", place, "by.ndjson", "--by", "user", "--store", kind]);
+    expect(appended).toMatchObject({
+      code: 0,
+      out: "",
+      err: "partd: appended 4 records, 116 B, to 3 keys\n",
+    });
+    expect((await run(["ls", place, "--sort", "key"])).out).toBe("7\na%2Fb\nann\n");
+    expect((await run(["get", place, "ann", "a%2Fb"])).out).toBe(
+      EVENTS[0]! + EVENTS[2] + EVENTS[1],
+    );
+    const more = await run(["append", place, "--by", "user", "--json"], '{"user":"ann"}');
+    expect(more.out).toBe('{"keys":1,"records":1,"appended":15}\n');
+    expect((await run(["get", place, "ann"])).out).toBe(`${EVENTS[0]}${EVENTS[2]}{"user":"ann"}\n`);
+  });
+
+  test("several fields are a tuple; rows of CSV; a codec takes records as values", async () => {
+    writeFileSync(join(cwd, "by.csv"), 'k,"v"\r\nx,"a\nb"\r\ny,2\r\nx,007');
+    const several = ["append", `${place}-2`, "by.csv", "--by", "k,v", "--store", kind];
+    expect((await run(several)).code).toBe(0);
+    expect((await run(["ls", `${place}-2`, "--sort", "key"])).out).toBe("x/007\nx/a%0Ab\ny/2\n");
+    expect((await run(["get", `${place}-2`, "x/a%0Ab"])).out).toBe('x,"a\nb"\r\n');
+    const codec = ["--codec", "json", "--compress", "snappy"];
+    const words = ["append", `${place}-3`, "by.csv", "--by", "k", "--store", kind, ...codec];
+    expect((await run(words)).code).toBe(0);
+    expect((await run(["get", `${place}-3`, "x", ...codec])).out).toBe(
+      '{"k":"x","v":"a\\nb"}\n{"k":"x","v":"007"}\n',
+    );
+  });
+
+  test("what is malformed leaves the data set as it was, and makes none", async () => {
+    const bad = `${EVENTS[0]}{"ms":1}\n{bad\n`;
+    const append = (where: string, ...words: string[]) =>
+      run(["append", where, "--by", "user", "--store", kind, ...words], bad);
+    expect(await append(`${place}-new`, "--missing", "skip")).toMatchObject({ code: 1 });
+    expect(await append(`${place}-new`, "--reject", `${kind}.bad`)).toMatchObject({ code: 1 });
+    expect(existsSync(join(cwd, `${place}-new`))).toBe(false);
+    expect(existsSync(join(cwd, `${kind}.bad`))).toBe(false);
+    const apart = ["--missing", `${kind}.none`, "--reject", `${kind}.bad`];
+    const ended = await append(`${place}-new`, ...apart);
+    expect(ended).toMatchObject({ code: 3 });
+    expect(ended.err).toContain("appended 1 record, 25 B, to 1 key");
+    expect((await run(["get", `${place}-new`, "ann"])).out).toBe(EVENTS[0]);
+    expect(readFileSync(join(cwd, `${kind}.none`), "utf8")).toBe('{"ms":1}\n');
+    expect(readFileSync(join(cwd, `${kind}.bad`), "utf8")).toBe("{bad\n");
+    expect((await append(`${place}-new`, ...apart)).err).toContain("--force");
+  });
+
+  test("more than memory holds, in several appends", async () => {
+    const records = Array.from(
+      { length: 3000 },
+      (_, i) => `{"k":${i % 7},"n":${i},"t":"${"t".repeat(600)}"}\n`,
+    );
+    const bounds = ["--memory", "1MB", "--tmp", cwd];
+    const words = ["append", `${place}-many`, "--by", "k", "--store", kind, ...bounds];
+    expect((await run(words, records.join(""))).code).toBe(0);
+    for (let key = 0; key < 7; key++) {
+      const { out } = await run(["get", `${place}-many`, String(key)]);
+      expect(out).toBe(records.filter((_, i) => i % 7 === key).join(""));
+    }
+  });
+});
+
+test("append: options of the one form are no options of the other", async () => {
+  const refused = async (words: string[], what: string) => {
+    const ended = await run(["append", "forms", ...words], "x");
+    expect(ended).toMatchObject({ code: 2, out: "" });
+    expect(ended.err).toContain(what);
+  };
+  await refused([], "append needs a KEY, or --by FIELD");
+  await refused(["k", "--missing", "skip"], "--missing goes with --by FIELD");
+  await refused(["--by", "k", "--literal"], "--by and --literal do not go together");
+  await refused(["--by", "k", "--codec", "arrow"], "write a program");
+  expect(existsSync(join(cwd, "forms"))).toBe(false);
+});
+
 describe("values", () => {
   test("NDJSON through json and snappy is what a program reads", async () => {
     const words = ["--codec", "json", "--compress", "snappy"];

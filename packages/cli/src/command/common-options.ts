@@ -1,4 +1,6 @@
+import { FORMATS } from "../records/names.js";
 import type { Argument, Option } from "./command.js";
+import { parseMemory } from "./quantity.js";
 
 /** Options that every command takes. */
 export const COMMON: readonly Option[] = [
@@ -55,3 +57,52 @@ export const STORE: Option = {
   completes: ["file", "log"],
   about: "what a directory is, or becomes if it is new (default: what it looks like; new: log)",
 };
+
+export const BY: Option = {
+  name: "by",
+  value: "FIELD",
+  list: true,
+  about:
+    "fields of the key, separated by commas; a.b is b of the object a, and a\\.b a name with a dot",
+};
+
+export const READ: readonly Option[] = [
+  {
+    name: "from",
+    value: "FORMAT",
+    choices: FORMATS,
+    completes: FORMATS,
+    about:
+      "the inputs' format, if their names do not tell; standard input is ndjson unless this says otherwise",
+  },
+  {
+    name: "reject",
+    value: "FILE",
+    completes: "file",
+    about: "put malformed records there and go on; the exit code is 3 then",
+  },
+];
+
+export const MISSING: Option = {
+  name: "missing",
+  value: "WHAT",
+  completes: "file",
+  about:
+    "records without the field: error (the default), skip, or the FILE to put them in; null is a value",
+};
+
+export const BOUNDS: readonly Option[] = [
+  {
+    name: "memory",
+    short: "m",
+    value: "SIZE",
+    parse: parseMemory,
+    about: "memory for records, such as 512MB (default: a quarter of what there is)",
+  },
+  {
+    name: "tmp",
+    value: "DIR",
+    completes: "directory",
+    about: "where data goes that does not fit in memory (default: TMPDIR, or the system's)",
+  },
+];

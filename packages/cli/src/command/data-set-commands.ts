@@ -1,5 +1,15 @@
-import type { Argument, Command } from "./command.js";
-import { COMMON, DATA_SET, REACH, STORE, TOWER } from "./common-options.js";
+import type { Argument, Command, Option } from "./command.js";
+import {
+  BOUNDS,
+  BY,
+  COMMON,
+  DATA_SET,
+  MISSING,
+  REACH,
+  READ,
+  STORE,
+  TOWER,
+} from "./common-options.js";
 import { parseBytes, parseCount } from "./quantity.js";
 
 const KEY_ABOUT =
@@ -8,6 +18,12 @@ const KEY_ABOUT =
 const LITERAL = {
   name: "literal",
   about: "take keys as they are, also where they read like an escaped form",
+};
+
+const FORCE: Option = {
+  name: "force",
+  short: "f",
+  about: "replace files of --reject and --missing that exist",
 };
 
 const KEYS: Argument = { name: "key", required: true, variadic: true, about: "keys" };
@@ -106,13 +122,18 @@ export const dataSetCommands: readonly Command[] = [
   },
   {
     name: "append",
-    summary: "Append bytes or records to a key",
+    summary: "Append bytes to a key, or records to the keys they say",
     about: [
       "Without --codec the input's bytes are appended as they are. With text or lines it is UTF-8 text, and with any other codec NDJSON, a value a line. It is one append, whole or not at all, of at most --max-bytes.",
+      "With --by, FILE... are files of records, as for the commands on records, and there is no KEY: each record is appended to the key that its field says, several fields making a tuple. Keys are text, so a number goes by its digits. Records pass byte for byte, of CSV rows without the header; a codec takes them as values, or as text. All are read before the first is appended.",
       KEY_ABOUT,
     ],
     examples: [
       { line: "partd append shuffle JFK < more.ndjson", does: "add standard input to a key" },
+      {
+        line: "partd append shuffle flights.ndjson --by origin",
+        does: "each record of a file to the key of its origin: partd get shuffle JFK prints them",
+      },
       {
         line: "partd append shuffle JFK a.ndjson b.ndjson",
         does: "add two files, one behind the other",
@@ -124,15 +145,17 @@ export const dataSetCommands: readonly Command[] = [
     ],
     arguments: [
       DATA_SET,
-      { name: "key", required: true, about: "the key" },
+      { name: "key", completes: "file", about: "the key; none with --by" },
       {
         name: "file",
         variadic: true,
         completes: "file",
-        about: "files, or - for standard input (the default)",
+        about:
+          "files, or - for standard input (the default); with --by globs and packed files, too",
       },
     ],
     options: [
+      { ...BY, about: `append each record to the key that these fields say: ${BY.about}` },
       ...TOWER,
       { name: "fsync", about: "end only when the bytes would outlast a loss of power" },
       {
@@ -142,6 +165,9 @@ export const dataSetCommands: readonly Command[] = [
         about: "refuse more than this (default 256MiB)",
       },
       LITERAL,
+      ...[MISSING, ...READ, FORCE, ...BOUNDS].map(
+        (option): Option => ({ ...option, about: `with --by: ${option.about}` }),
+      ),
       STORE,
       ...REACH,
       ...COMMON,

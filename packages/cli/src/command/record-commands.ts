@@ -1,7 +1,7 @@
 import { AGGREGATES, FORMATS } from "../records/names.js";
 import type { Argument, Command, Option } from "./command.js";
-import { COMMON } from "./common-options.js";
-import { parseBytes, parseCount, parseMemory } from "./quantity.js";
+import { BOUNDS, BY, COMMON, MISSING, READ } from "./common-options.js";
+import { parseBytes, parseCount } from "./quantity.js";
 
 const INPUTS: Argument = {
   name: "input",
@@ -10,55 +10,6 @@ const INPUTS: Argument = {
   about:
     "files, globs in quotes, or - for standard input (the default); gzip and zstd are unpacked",
 };
-
-const BY: Option = {
-  name: "by",
-  value: "FIELD",
-  list: true,
-  about:
-    "fields of the key, separated by commas; a.b is b of the object a, and a\\.b a name with a dot",
-};
-
-const READ: readonly Option[] = [
-  {
-    name: "from",
-    value: "FORMAT",
-    choices: FORMATS,
-    completes: FORMATS,
-    about:
-      "the inputs' format, if their names do not tell; standard input is ndjson unless this says otherwise",
-  },
-  {
-    name: "reject",
-    value: "FILE",
-    completes: "file",
-    about: "put malformed records there and go on; the exit code is 3 then",
-  },
-];
-
-const MISSING: Option = {
-  name: "missing",
-  value: "WHAT",
-  completes: "file",
-  about:
-    "records without the field: error (the default), skip, or the FILE to put them in; null is a value",
-};
-
-const BOUNDS: readonly Option[] = [
-  {
-    name: "memory",
-    short: "m",
-    value: "SIZE",
-    parse: parseMemory,
-    about: "memory for records, such as 512MB (default: a quarter of what there is)",
-  },
-  {
-    name: "tmp",
-    value: "DIR",
-    completes: "directory",
-    about: "where data goes that does not fit in memory (default: TMPDIR, or the system's)",
-  },
-];
 
 const THREADS: Option = {
   name: "threads",

@@ -6,12 +6,25 @@ import { showBytes } from "../command/quantity.js";
 import { standardInput } from "../terminal/terminal.js";
 import { openDataSet } from "./data-set.js";
 import { parseKey, showKey } from "./key-text.js";
-import { buildTower } from "./tower.js";
+import { buildTower, requireAppendable } from "./tower.js";
 
 /** `partd append`. */
 export const append: Action = async (call) => {
   const { options, terminal, signal } = call;
-  const [, word, ...files] = call.arguments as [string, string, ...string[]];
+  const [, ...words] = call.arguments;
+  const fields = options.list("by");
+  if (fields.length > 0) {
+    const { appendBy } = await import("./append-by.js"); // Loads what reads records.
+    return appendBy(call, words, fields);
+  }
+  const [word, ...files] = words;
+  if (word === undefined) {
+    throw new UsageError("append needs a KEY, or --by FIELD that says each record's key");
+  }
+  const stray = ["from", "missing", "reject", "force", "memory", "tmp"].find((name) =>
+    options.has(name),
+  );
+  if (stray !== undefined) throw new UsageError(`--${stray} goes with --by FIELD`);
   const key = parseKey(word, options.has("literal"));
   const most = options.number("max-bytes") ?? 2 ** 28;
   // All is read, and understood, before anything is made or changed.
@@ -73,9 +86,7 @@ function toValue(inputs: readonly Input[], codec: string | undefined): unknown {
   if (codec === undefined) return Buffer.concat(inputs.map(({ bytes }) => bytes));
   if (codec === "text") return inputs.map(text).join("");
   if (codec === "lines") return inputs.flatMap((input) => linesOf(text(input)));
-  if (codec === "ndarray" || codec === "arrow") {
-    throw new UsageError(`--codec ${codec} can be read here, but not appended: write a program`);
-  }
+  requireAppendable(codec);
   return inputs.flatMap((input) =>
     linesOf(text(input)).flatMap((line, i) => {
       if (line.trim() === "") return [];

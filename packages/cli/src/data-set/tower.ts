@@ -28,6 +28,12 @@ export async function buildTower(store: Store, options: Options): Promise<Tower>
   return { store: tower, codec };
 }
 
+/** @throws `UsageError` for a codec whose values are made by programs only. */
+export function requireAppendable(codec: string | undefined): void {
+  if (codec !== "ndarray" && codec !== "arrow") return;
+  throw new UsageError(`--codec ${codec} can be read here, but not appended: write a program`);
+}
+
 type Decorator = new (store: Store) => Store<unknown>;
 type Load = () => Promise<Decorator>;
 

@@ -140,6 +140,11 @@ export class RecordRun implements AsyncDisposable {
     return Math.max(this.#records, this.source.records);
   }
 
+  /** Those that --missing did not take. */
+  get kept(): number {
+    return this.records - this.#skipped;
+  }
+
   /** For the functions of @partd/shuffle that take records by key. */
   get options(): RunOptions & MissingOption {
     const isError = missingOf(this.#call) === "error";

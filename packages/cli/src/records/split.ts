@@ -107,7 +107,7 @@ async function report(
   run: RecordRun,
   { files, bytes }: PartFolder,
 ): Promise<void> {
-  const { records } = run;
+  const records = run.kept;
   if (terminal.json) await terminal.line(JSON.stringify({ files, records, bytes }));
   else {
     terminal.note(
