@@ -212,6 +212,44 @@ describe("group, count, distinct and sort", () => {
     );
   });
 
+  test("without --by: one row for all records, by their fields or by each record, and for none", async () => {
+    const sums = ["--count", "--sum", "ms", "--min", "ms", "--max", "user,ms", "--mean", "ms"];
+    const row =
+      '{"count":4,"sum_ms":49,"min_ms":7,"max_user":"bob","max_ms":30,"mean_ms":16.333333333333332';
+    expect(await out(["group", "e.ndjson", ...sums])).toBe(`${row}}\n`);
+    const each = ["--first", "ms,big", "--last", "ms"];
+    expect(await out(["group", "e.ndjson", ...sums, ...each])).toBe(
+      `${row},"first_ms":12.0,"first_big":12345678901234567890,"last_ms":null}\n`,
+    );
+    const many = Array.from({ length: 30_000 }, (_, i) => `${i % 3 ? i : ""},x\n`).join("");
+    const csv = [
+      "group",
+      "-",
+      "--from",
+      "csv",
+      "--count",
+      "--sum",
+      "v",
+      "--mean",
+      "v",
+      "--max",
+      "v",
+    ];
+    expect(await out(csv, `v,t\n${many}`)).toBe(
+      "count,sum_v,max_v,mean_v\n30000,300000000,29999,15000\n",
+    );
+    expect(await out(csv, "v,t\n")).toBe("count,sum_v,max_v,mean_v\n0,0,,\n");
+    expect(await out(["group", "--count", "--sum", "x", "--min", "x", "--first", "x"], "")).toBe(
+      '{"count":0,"sum_x":0,"min_x":null,"first_x":null}\n',
+    );
+    expect((await run(["group", "e.ndjson"])).err).toContain(
+      "needs --by FIELD, or sums of all records",
+    );
+    expect((await run(["group", "e.ndjson", "--sum", "user"])).err).toContain(
+      'has "ann" for --sum user',
+    );
+  });
+
   test("results are named as records name their fields, and no column hides another", async () => {
     const input = '{"count":5,"a.b":1}\n';
     expect(

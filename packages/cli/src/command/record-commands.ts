@@ -126,7 +126,7 @@ export const recordCommands: readonly Command[] = [
     summary: "Group records, or sum them up by group",
     about: [
       `Without sums, the records of each group follow one another in the output, in the order of the inputs; groups come in no order. ${UNCHANGED}`,
-      `With them there is one record a group: its fields, then count, sum_FIELD and so on. null, and in CSV nothing, is passed over; text where a number is asked for is an error. Numbers are doubles there: whole ones beyond 2^53 are rounded. ${OUT_OF_CORE}`,
+      `With them there is one record a group, or one of all records without --by: its fields, then count, sum_FIELD and so on. null, and in CSV nothing, is passed over; text where a number is asked for is an error. Numbers are doubles there: whole ones beyond 2^53 are rounded. ${OUT_OF_CORE}`,
     ],
     examples: [
       {
@@ -136,6 +136,10 @@ export const recordCommands: readonly Command[] = [
       {
         line: "partd group flights.csv --by origin --mean delay --max delay -o delays.csv",
         does: "into a file of CSV",
+      },
+      {
+        line: "partd group events.ndjson --sum ms --mean ms",
+        does: "one record: the sum and the mean of all",
       },
       {
         line: "partd group events.ndjson --by user | less",

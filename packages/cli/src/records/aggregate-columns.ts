@@ -1,4 +1,4 @@
-import { VALUE_KIND } from "@partd/records";
+import { type Scan, VALUE_KIND } from "@partd/records";
 import {
   type Aggregate,
   count,
@@ -15,6 +15,7 @@ import { JsonText } from "../tables/json-text.js";
 import { delimiterOf } from "./format.js";
 import { AGGREGATES, type AggregateName } from "./names.js";
 import type { RecordSource, Row, ScannedValues } from "./record-source.js";
+import { textOf } from "./record-text.js";
 import type { RecordValues } from "./record-values.js";
 import { shownField } from "./result-names.js";
 
@@ -105,6 +106,55 @@ export class Columns {
     }
   }
 
+  /** Results of all records, by the numbers that a scanner finds. */
+  async totalsOfFields(source: RecordSource): Promise<unknown[]> {
+    const totals = this.#totals();
+    const fields = [...new Set(this.#specs.flatMap(({ field }) => field ?? []))];
+    const records = source.objects((values) => this.check(values));
+    const scanner = records.format.scanner([], { values: fields });
+    for await (const batch of records.batches()) {
+      const scan = scanner.scan(batch);
+      const values = fields.map((field, index) => this.#valuesIn(scan, field, index));
+      totals.add(
+        scan.count,
+        this.#specs.map(({ field }) => (field === undefined ? [] : values[fields.indexOf(field)]!)),
+      );
+    }
+    return this.#shownTotals(totals);
+  }
+
+  /** Results of all records, by parsing each. */
+  async totalsOfRows(source: RecordSource): Promise<unknown[]> {
+    const totals = this.#totals();
+    for await (const row of source.rows([])) {
+      const values = this.valuesOf(row);
+      totals.add(
+        1,
+        values.map((value) => [value]),
+      );
+    }
+    return this.#shownTotals(totals);
+  }
+
+  #totals(): Totals {
+    return new Totals(this.#specs.map(({ kind, field }) => MAKE[kind](field ?? "")));
+  }
+
+  #shownTotals(totals: Totals): unknown[] {
+    return totals.results().map((result, i) => this.shown(result, i));
+  }
+
+  /** The values of a field that {@link check} has looked at: numbers, text or nothing. */
+  #valuesIn(scan: Scan, field: string, index: number): ArrayLike<unknown> {
+    const kinds = scan.kinds(index).subarray(0, scan.count);
+    const numbers = scan.numbers(index);
+    if (kinds.every((kind) => kind === VALUE_KIND.number)) return numbers;
+    return Array.from(kinds, (kind, i) => {
+      if (kind === VALUE_KIND.number) return numbers[i];
+      return kind <= VALUE_KIND.null ? null : this.#values.value(textOf(scan, i), field);
+    });
+  }
+
   /** What is printed for a result. */
   shown(result: unknown, column: number): unknown {
     const { kind } = this.#specs[column] as ColumnSpec;
@@ -152,6 +202,26 @@ export class Columns {
     throw failure(
       `has ${JSON.stringify(value)} for --${kind} ${field}, which is ${names[typeof value]}, and one before had ${names[before]}`,
     );
+  }
+}
+
+/** Aggregates of all records: those of one key. */
+class Totals {
+  readonly #columns: readonly ReturnType<Aggregate<unknown, unknown>["column"]>[];
+  #numbers = new Uint32Array(1024);
+
+  constructor(aggregates: readonly Aggregate<unknown, unknown>[]) {
+    this.#columns = aggregates.map((one) => one.column());
+  }
+
+  add(count: number, values: readonly ArrayLike<unknown>[]): void {
+    if (this.#numbers.length < count) this.#numbers = new Uint32Array(2 * count);
+    const records = { count, numbers: this.#numbers, keys: 1, key: () => undefined };
+    for (const [i, column] of this.#columns.entries()) column.add(records, values[i]!);
+  }
+
+  results(): unknown[] {
+    return this.#columns.map((column) => column.result(0));
   }
 }
 

@@ -10,7 +10,9 @@ import { resultNames, resultShape } from "./result-names.js";
 export const group: Action = async (call) => {
   const columns = aggregateColumns(call.options);
   const fields = call.options.list("by");
-  if (fields.length === 0) throw new UsageError("group needs --by FIELD");
+  if (fields.length === 0 && columns.length === 0) {
+    throw new UsageError("group needs --by FIELD, or sums of all records, such as --count");
+  }
   const asked = [...fields, ...columns.flatMap(({ field }) => field ?? [])];
   const wanted =
     columns.length > 0
@@ -18,6 +20,7 @@ export const group: Action = async (call) => {
       : { asked, required: fields };
   return RecordRun.do(call, wanted, async (run) => {
     if (columns.length === 0) await writeGroups(call, run, fields);
+    else if (fields.length === 0) await writeTotals(call, run, new Columns(columns, run.source));
     else await writeAggregates(call, run, fields, new Columns(columns, run.source));
   });
 };
@@ -53,5 +56,16 @@ async function writeAggregates(
     ]);
     await writer.rows(names, rows);
   }
+  await writer.complete();
+}
+
+/** One row for all records, also for none. */
+async function writeTotals(call: Call, { source }: RecordRun, columns: Columns): Promise<void> {
+  const names = resultNames([], columns.names);
+  await using writer = await RecordWriter.open(call, resultShape(source, [], names));
+  const totals = columns.areNumbers
+    ? await columns.totalsOfFields(source)
+    : await columns.totalsOfRows(source);
+  await writer.row(names, totals);
   await writer.complete();
 }
