@@ -7,10 +7,10 @@ import { isRecords } from "../source/records-input.js";
 import { readByThreads, type Share, ShareResult, sharesOf } from "../threads/share-threads.js";
 import { type KeyFields, unseenRecords } from "./unseen-records.js";
 
-/** What a thread that looks for first records is started with. */
+/** The start data of a thread that looks for first records. */
 export interface DistinctJob extends Share, KeyFields {}
 
-/** A source in batches, without some of the records whose key has come before. */
+/** Yields a source in batches, without some of the records whose key has come before. */
 export async function* keyedBatches<R>(
   run: Run,
   source: Source<R>,
@@ -53,7 +53,7 @@ export async function* keyedBatches<R>(
   }
 }
 
-/** The scanner's table of keys, beside the index of all keys. */
+/** Memory for the scanner's table of keys, besides the index of all keys. */
 const UNSEEN_SHARE = 0.1;
 
 export async function* readAll(run: Run, input: Input<unknown>): AsyncGenerator<KeyedBatch> {

@@ -21,7 +21,7 @@ try {
 }
 
 async function firsts(): Promise<ShareMessage<readonly KeyedBatch[]>> {
-  /** Of the keys found, once the scanner does not tell any longer which are new. */
+  /** The keys found so far, once the scanner no longer tells which ones are new. */
   let index: KeyIndex | undefined;
   const found: KeyedBatch[] = [];
   const writer = new BatchWriter();
@@ -40,7 +40,7 @@ async function firsts(): Promise<ShareMessage<readonly KeyedBatch[]>> {
     mostUnseen,
     readingOfThread(job),
     (scan, now) => {
-      // Each part counts anew.
+      // Each part counts from 0.
       tell({ records: scan.count, bytes: now < consumed ? now : now - consumed });
       consumed = now;
     },
@@ -75,7 +75,7 @@ async function firsts(): Promise<ShareMessage<readonly KeyedBatch[]>> {
   return { result: found, reached: sequence.reached! };
 }
 
-/** A copy as long as what it holds: a view would be sent with all memory behind it. */
+/** A copy that is as long as its content: a view would be sent with the whole memory behind it. */
 function copyOf(batch: KeyedBatch): KeyedBatch {
   const { count } = batch;
   return {

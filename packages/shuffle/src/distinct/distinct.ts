@@ -20,11 +20,14 @@ import { appendBatch, Fan } from "../spill/fan.js";
 import { keyedBatches, readAll } from "./distinct-input.js";
 
 export interface DistinctOptions<R> extends RunOptions, MissingOption {
-  /** Records with the same key are the same. Default: the whole record, with its fields in their order. */
+  /**
+   * Records with the same key count as the same. Default: the whole record, including the order of its
+   * fields.
+   */
   readonly by?: By<R> | undefined;
   /**
-   * How many threads read, where `by` is fields of plain files. Default: as many as there are processors, up to
-   * 4, one for each 128 MB of `memory`, and one for less than 64 MiB.
+   * How many threads read, if `by` is fields of plain files. Default: the number of processors, at most
+   * 4 and at most one for each 128 MB of `memory`; one for less than 64 MiB of input.
    */
   readonly threads?: number | undefined;
 }
@@ -37,14 +40,14 @@ const OPTIONS: OptionNames<DistinctOptions<unknown>> = {
 };
 
 /**
- * The first record of each key. They come in the order of the source as long as the keys fit in memory, and
- * those with keys beyond come afterwards.
+ * Yields the first record of each key. Records come in the order of the source as long as the keys fit
+ * in memory; those with further keys come afterwards.
  *
  * ```ts
  * for await (const event of distinct(events, { by: "user" })) { … } // The first event of each user.
  * ```
  *
- * @throws what {@link RunOptions} says.
+ * @throws what {@link RunOptions} lists.
  */
 export function distinct<R>(source: Source<R>, options: DistinctOptions<R> = {}): RecordOutput<R> {
   checkOptionNames("distinct", options, OPTIONS);
@@ -82,9 +85,10 @@ async function* firsts<R>(
 }
 
 /**
- * Keys are kept while they fit; records with others are spilled by hash, and each part goes the same way.
+ * Keeps keys while they fit. Records with other keys are spilled by hash, and each part is treated
+ * likewise.
  *
- * @param index one for all levels, since memory that is let go is not free at once.
+ * @param index one for all levels, because released memory is not free at once.
  */
 async function* firstOfEach(
   run: Run,
@@ -132,8 +136,8 @@ const INDEX_SHARE = 0.5;
 /**
  * Visits records with new keys.
  *
- * @param numbers get those of the keys, or {@link NO_NUMBER} for new keys if the index is full.
- * @returns how many have none.
+ * @param numbers gets the keys' numbers, or {@link NO_NUMBER} for new keys if the index is full.
+ * @returns how many records have no number.
  */
 function visitNew(
   index: KeyIndex,
@@ -163,9 +167,9 @@ async function* spilled(run: Run, chain: Chain): AsyncGenerator<KeyedBatch> {
   }
 }
 
-/** The record itself as its key. */
+/** Keys a record by itself. */
 class WholeRecordKeyer<R> implements Keyer<R> {
-  /** The record's bytes without its line ending. */
+  /** Takes the record's bytes without its line ending. */
   scan(records: Records<R>, reading: Reading): Scans {
     const toKeyed = keyedBy(({ bytes, ends }, i, columns) => {
       const start = i === 0 ? 0 : ends[i - 1]!;
@@ -188,8 +192,9 @@ class WholeRecordKeyer<R> implements Keyer<R> {
 }
 
 /**
- * A long record's key is its digest: as its own key one of 200 MB was in memory five times. It has another hash than a
- * short record of these same bytes, so that the two differ.
+ * The key of a long record is its digest: with the record as its own key, one of 200 MB was in memory
+ * five times. Its hash differs from that of a short record with the digest's bytes, so the two keys
+ * differ.
  */
 function addWhole(columns: KeyColumns, record: Uint8Array): void {
   if (record.length < LONG) {

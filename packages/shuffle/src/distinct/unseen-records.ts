@@ -3,23 +3,24 @@ import { batchOptions, type Reading } from "../run/record-limit.js";
 import { type KeyedBatch, selected } from "../source/keyed-batch.js";
 import { type Missing, presentIn } from "../source/missing.js";
 
-/** How the records of a reader are keyed. */
+/** The fields by which the records of a reader are keyed. */
 export interface KeyFields {
   readonly fields: readonly string[];
   readonly missing: Missing;
 }
 
-/** Records, and whether none of their keys has come before. */
+/** A batch of records, and whether all their keys are new. */
 export interface UnseenBatch {
   readonly batch: KeyedBatch;
   readonly areNew: boolean;
 }
 
 /**
- * Records keyed by fields, mostly without those whose key has come before: the scanner's own table of keys finds
- * them in half the time. Once that is full, or keys rarely come twice, all records are given.
+ * Keys records by fields, and leaves out most of those whose key has come before: the scanner's own
+ * table of keys finds them in half the time. Once the table is full, or if keys rarely repeat, it
+ * yields all records.
  *
- * @param mostBytes of the table.
+ * @param mostBytes memory for the table.
  */
 export async function* unseenRecords(
   sources: Iterable<Records<unknown>>,
@@ -50,11 +51,11 @@ export async function* unseenRecords(
       unseen += firsts.length;
       isFull = totals.byteLength > mostBytes || (scanned > FIRST_RECORDS && 2 * unseen > scanned);
       yield { batch: selected(scan, firsts), areNew: areAllAdded };
-      // The table's memory goes with its scanner.
+      // Replacing the scanner frees the table.
       if (isFull) scanner = records.format.scanner(fields);
     }
   }
 }
 
-/** So many records tell how often keys come twice. */
+/** This many records tell how often keys repeat. */
 const FIRST_RECORDS = 50_000;

@@ -16,9 +16,9 @@ export interface CountByOptions<R, B extends By<R>> extends RunOptions, MissingO
   /** The key of a record: a field's name, several names, or a function. */
   readonly by: B;
   /**
-   * How many threads read, where keys and values are fields of plain files. Sums of fractions are rounded in the
-   * order of addition, which their number changes. Default: one where the input is less than 64 MiB, else the
-   * number of processors, at most 4 and at most 1 + `memory` / 128 MB.
+   * How many threads read, if keys and values are fields of plain files. The number changes the order
+   * in which fractions are added, and so the rounding of sums. Default: the number of processors, at
+   * most 4 and at most 1 + `memory` / 128 MB; one for less than 64 MiB of input.
    */
   readonly threads?: number | undefined;
 }
@@ -31,13 +31,13 @@ const COUNT_OPTIONS: OptionNames<CountByOptions<unknown, By<unknown>>> = {
 };
 
 /**
- * How many records each key has.
+ * Counts the records of each key.
  *
  * ```ts
  * const counts = await countBy(events, { by: "user" }).toMap();
  * ```
  *
- * @throws what {@link RunOptions} says.
+ * @throws what {@link RunOptions} lists.
  */
 export function countBy<R, const B extends By<R>>(
   source: Source<R>,
@@ -48,9 +48,12 @@ export function countBy<R, const B extends By<R>>(
 }
 
 export interface ReduceByOptions<R, B extends By<R>, A> extends CountByOptions<R, B> {
-  /** The accumulator that each key begins with. */
+  /** Returns the first accumulator of a key. */
   readonly initial: (key: KeyOf<R, B>) => A;
-  /** Takes the records of each key in order. May change and return the accumulator that it gets. */
+  /**
+   * Gets the records of each key in order, and returns the next accumulator, which may be the changed
+   * one.
+   */
   readonly reduce: (accumulator: A, record: R) => A;
 }
 
@@ -61,10 +64,10 @@ const REDUCE_OPTIONS: OptionNames<ReduceByOptions<unknown, By<unknown>, unknown>
 };
 
 /**
- * Reduces the records of each key to one value. Accumulators stay in memory: what would grow with each record, such
- * as a list of them, is for `groupBy`.
+ * Reduces the records of each key to one value. Accumulators stay in memory: for what grows with each
+ * record, such as a list of them, use `groupBy`.
  *
- * @throws what {@link RunOptions} says; `ERR_PARTD_VALUE` for accumulators that have grown beyond `memory`.
+ * @throws what {@link RunOptions} lists; `ERR_PARTD_VALUE` if accumulators have grown beyond `memory`.
  */
 export function reduceBy<R, const B extends By<R>, A>(
   source: Source<R>,
@@ -83,19 +86,19 @@ export function reduceBy<R, const B extends By<R>, A>(
   return entries("reduceBy", source, options, { reduced }, ([result]) => result as A);
 }
 
-/** Aggregates by the name that their result gets: made by `count()`, `sum("ms")` …, or of one's own. */
+/** Aggregates by the names of their results: made by `count()`, `sum("ms")` …, or of one's own. */
 export type Selection<R> = {
   readonly [name: string]: Aggregate<R, unknown> | AnyOwnAggregate<R>;
 };
 
-/** An {@link OwnAggregate} with whatever state. */
+/** An {@link OwnAggregate} with a state of any type. */
 export interface AnyOwnAggregate<R> {
   initial(key: unknown): unknown;
   add(state: never, record: R): unknown;
   finish?(state: never): unknown;
 }
 
-/** What a selection gives for each key. */
+/** The result of a selection for one key. */
 export type Aggregated<S, R = unknown> = {
   -readonly [N in keyof S]: S[N] extends FieldAggregate<infer F, infer None>
     ? FieldValue<R, F, None>
@@ -108,18 +111,21 @@ export type Aggregated<S, R = unknown> = {
           : never;
 };
 
-/** `min` and `max` pass over `null` and missing values, and have `None` in place of a value; `first` and `last` do not. */
+/**
+ * `min` and `max` skip `null` and missing values, and give `None` if there is nothing else; `first` and
+ * `last` do not skip.
+ */
 type FieldValue<R, F extends string, None> = [None] extends [never]
   ? OrNumber<KeyOf<R, F>>
   : unknown extends KeyOf<R, F>
     ? unknown
     : OrNumber<NonNullable<KeyOf<R, F>>> | None;
 
-/** Text that is a number is read as one in a CSV, every field of which is text. */
+/** In a CSV every field is text; text that is a number is read as one. */
 type OrNumber<T> = T extends string ? T | number : T;
 
 export interface AggregateOptions<R, B extends By<R>, S> extends CountByOptions<R, B> {
-  /** What to compute for each key. */
+  /** The aggregates to compute for each key. */
   readonly select: S;
 }
 
@@ -129,14 +135,14 @@ const AGGREGATE_OPTIONS: OptionNames<AggregateOptions<unknown, By<unknown>, unkn
 };
 
 /**
- * Several aggregates for each key in one pass.
+ * Computes several aggregates for each key in one pass.
  *
  * ```ts
  * const select = { n: count(), total: sum("ms"), slowest: max("ms") };
  * for await (const [user, { n, total }] of aggregate(events, { by: "user", select })) { … }
  * ```
  *
- * @throws what {@link RunOptions} says.
+ * @throws what {@link RunOptions} lists.
  */
 export function aggregate<R, const B extends By<R>, S extends Selection<R>>(
   source: Source<R>,
@@ -155,7 +161,7 @@ export function aggregate<R, const B extends By<R>, S extends Selection<R>>(
 
 /** Makes the object of a key's results. */
 function rowsOf<S, R>(names: readonly string[]): (results: unknown[]) => Aggregated<S, R> {
-  // It takes four times as long, and can name a field like this.
+  // This takes four times as long, but can set a field of this name.
   if (names.includes("__proto__")) {
     return (results) => {
       return Object.fromEntries(names.map((name, i) => [name, results[i]])) as Aggregated<S, R>;

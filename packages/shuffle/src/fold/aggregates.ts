@@ -13,40 +13,41 @@ import {
 /** Which value of a record is aggregated: a field's name, or a function. */
 export type ValueOf<R> = (keyof R & string) | (string & {}) | ((record: R) => unknown);
 
-/** One column of a result: what is kept for each key, and what becomes of it. */
+/** One column of a result: how its value is computed for each key. */
 export interface Aggregate<R, T> {
-  /** The value that `column` takes; none where records are only counted. */
+  /** The value that `column` gets; `undefined` if records are only counted. */
   readonly value: ValueOf<R> | undefined;
   column(): Column<T>;
-  /** Its name in {@link MERGEABLE}, where threads can make it together. */
+  /** Its name in {@link MERGEABLE}, if threads can compute it together. */
   readonly name?: string | undefined;
   /** Carries the type of the result; never set. */
   readonly result?: T;
 }
 
-/** An aggregate whose type is that of the field which it is of, or `None`. */
+/** An aggregate whose result has the type of the field that it aggregates, or `None`. */
 export interface FieldAggregate<F extends string, None> extends Aggregate<unknown, unknown> {
   readonly value: F;
   /** Carries a type; never set. */
   readonly none?: None;
 }
 
-/** How many records there are. */
+/** Counts the records. */
 export function count(): Aggregate<unknown, number> {
   return { name: "count", value: undefined, column: () => new CountColumn() };
 }
 
 /**
- * The sum of numbers; `null` and missing values are passed over. 0 if there are none.
+ * Sums numbers, and skips `null` and missing values. 0 if there are none.
  *
- * @throws `ERR_PARTD_VALUE` while it is read, for what is not a number: give a function that makes it one.
+ * @throws `ERR_PARTD_VALUE` while the result is read, for a value that is not a number: pass a function
+ *   that makes it one.
  */
 export function sum<R>(value: ValueOf<R>): Aggregate<R, number> {
   return { name: "sum", value, column: () => new SumColumn() };
 }
 
 /**
- * The mean of numbers; `null` and missing values are passed over. `undefined` if there are none.
+ * The mean of numbers; skips `null` and missing values. `undefined` if there are none.
  *
  * @throws `ERR_PARTD_VALUE` as {@link sum} does.
  */
@@ -55,11 +56,12 @@ export function mean<R>(value: ValueOf<R>): Aggregate<R, number | undefined> {
 }
 
 /**
- * The least number, bigint, string or date; `null` and missing values are passed over. `undefined` if there are none.
- * It has the type of the field, or of what the function returns; text may be numbers, as in a CSV. To state
- * another: `min<Event, number>("ms")`.
+ * The least number, bigint, string or date; skips `null` and missing values. `undefined` if there are
+ * none. The result has the type of the field or of the function's result; text may be read as numbers,
+ * as in a CSV. To state another type: `min<Event, number>("ms")`.
  *
- * @throws `ERR_PARTD_VALUE` while it is read, for values of two types and for what has no order.
+ * @throws `ERR_PARTD_VALUE` while the result is read, for values of two types and for values without an
+ *   order.
  */
 export function min<const F extends string>(value: F): FieldAggregate<F, undefined>;
 export function min<R, T>(value: (record: R) => T): Aggregate<R, NonNullable<T> | undefined>;
@@ -68,7 +70,7 @@ export function min<R>(value: ValueOf<R>): Aggregate<R, unknown> {
   return { name: "min", value, column: () => new ExtremeColumn("min") };
 }
 
-/** The greatest, as {@link min} is the least. */
+/** The greatest value; otherwise the same as {@link min}. */
 export function max<const F extends string>(value: F): FieldAggregate<F, undefined>;
 export function max<R, T>(value: (record: R) => T): Aggregate<R, NonNullable<T> | undefined>;
 export function max<R, T = unknown>(value: ValueOf<R>): Aggregate<R, T | undefined>;
@@ -76,7 +78,7 @@ export function max<R>(value: ValueOf<R>): Aggregate<R, unknown> {
   return { name: "max", value, column: () => new ExtremeColumn("max") };
 }
 
-/** The value of the first record, typed as {@link min} is. */
+/** The value of the first record. Its type is found as in {@link min}. */
 export function first<const F extends string>(value: F): FieldAggregate<F, never>;
 export function first<R, T>(value: (record: R) => T): Aggregate<R, T>;
 export function first<R, T = unknown>(value: ValueOf<R>): Aggregate<R, T>;

@@ -2,28 +2,34 @@ import { PartdError } from "@partd/core";
 import { heapSize } from "../source/heap-size.js";
 import { NO_NUMBER } from "./key-index.js";
 
-/** Records by the numbers of their keys. */
+/** Records with the numbers of their keys. */
 export interface Numbered {
   readonly count: number;
-  /** The number of each record's key; {@link NO_NUMBER} where it has none here. */
+  /** The number of each record's key; {@link NO_NUMBER} if it has none here. */
   readonly numbers: Uint32Array;
-  /** How many keys have a number. New ones came in their order. */
+  /** How many keys have a number. New keys are numbered in the order in which they come. */
   readonly keys: number;
   key(number: number): unknown;
 }
 
 /** The states of all keys, by their numbers. */
 export interface Column<T> {
-  /** Takes the values of some records, in order. Doubles come as a `Float64Array`. */
+  /** Adds the values of some records, in order. Doubles come as a `Float64Array`. */
   add(records: Numbered, values: ArrayLike<unknown>): void;
   result(number: number): T;
-  /** Bytes for each key, roughly. */
+  /** Bytes for each key, approximately. */
   readonly bytesPerKey: number;
-  /** Bytes of the text and objects that states hold beside these; nothing where states are numbers. */
+  /** Bytes of text and objects that the states hold in addition; `undefined` if states are numbers. */
   readonly heldBytes?: number;
-  /** The states as plain data, for {@link merge} in another thread. Not there for own aggregates. */
+  /**
+   * The states as plain data, for {@link merge} in another thread; `undefined` for a caller's own
+   * aggregates.
+   */
   states?(keys: number): unknown;
-  /** `states[i]` belongs to the key numbered `keys.numbers[i]`; these records come after all added so far. */
+  /**
+   * Merges states: `states[i]` belongs to the key numbered `keys.numbers[i]`, and its records come
+   * after all added so far.
+   */
   merge?(keys: Numbered, states: never): void;
 }
 
@@ -200,7 +206,7 @@ export class ExtremeColumn<T> implements Column<T | undefined> {
 }
 
 const BEST = { none: 0, number: 1, other: 2 } as const;
-/** Of a Map. */
+/** Bytes of an entry of a Map. */
 const ENTRY_BYTES = 40;
 
 function growth(from: unknown, to: unknown): number {
@@ -262,14 +268,14 @@ export class LastColumn<T> implements Column<T> {
   }
 }
 
-/** An aggregate of one's own: `add` takes the records of each key in order. */
+/** An aggregate of the caller's own: `add` gets the records of each key in order. */
 export interface OwnAggregate<R, S, T = S> {
   initial(key: unknown): S;
   add(state: S, record: R): S;
   finish?(state: S): T;
 }
 
-/** States of a caller's own making. Their records come in order of the input. */
+/** States of the caller's own aggregate. Their records come in the order of the input. */
 export class OwnColumn<R, S, T> implements Column<T> {
   readonly bytesPerKey = 200;
   readonly #aggregate: OwnAggregate<R, S, T>;
@@ -307,7 +313,7 @@ export class OwnColumn<R, S, T> implements Column<T> {
 }
 
 function notAwaited(state: Promise<unknown>): PartdError {
-  state.catch(() => {}); // Nobody will.
+  state.catch(() => {}); // Nobody awaits it.
   return new PartdError(
     "ERR_PARTD_VALUE",
     "The function that adds a record to a state gave a promise, which is not awaited: give it one that is not async, or read the records of each key with groupBy.",
@@ -315,12 +321,12 @@ function notAwaited(state: Promise<unknown>): PartdError {
 }
 
 /**
- * The sizes of states that are not numbers. To measure a state takes as long as it is large, so each is measured
- * after 1, 2, 4, 8 … records, and taken to grow as before in between.
+ * Estimates the sizes of states that are not numbers. Measuring a state takes time in proportion to its
+ * size, so each is measured after 1, 2, 4, 8 … records, and assumed to grow steadily in between.
  */
 class StateSizes {
   total = 0;
-  /** By the number of a key: its records so far, the size that its state is taken to have, and its growth by a record. */
+  /** By key number: the records so far, the assumed size of the state, and its growth a record. */
   #records = new Float64Array(256);
   #sizes = new Float64Array(256);
   #growths = new Float64Array(256);
@@ -332,7 +338,7 @@ class StateSizes {
     const records = ++this.#records[number]!;
     let growth = this.#growths[number]!;
     if ((records & (records - 1)) === 0) {
-      // What it has grown by since it was measured last, which was half of its records ago.
+      // Its growth since the last measurement, which was half of its records ago.
       const since = records >> 1;
       const size = heapSize(state);
       const before = this.#sizes[number]! - growth * Math.max(0, since - 1);
@@ -351,7 +357,7 @@ function withRoom(array: Float64Array<ArrayBuffer>, length: number): Float64Arra
   return larger;
 }
 
-/** The number; `undefined` for what is passed over. */
+/** Returns the number; `undefined` for a value that is skipped. */
 function numeric(name: string, value: unknown): number | undefined {
   if (typeof value === "number") return value;
   if (value === undefined || value === null) return undefined;

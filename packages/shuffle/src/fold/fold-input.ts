@@ -20,7 +20,7 @@ export interface FoldOptions<R> extends MissingOption {
   readonly threads?: number | undefined;
 }
 
-/** A source as keys and the values that `aggregates` take. */
+/** Yields a source as keys and the values that `aggregates` take. */
 export function foldBatches<R>(
   run: Run,
   source: Source<R>,
@@ -34,7 +34,7 @@ export function foldBatches<R>(
     : objectBatches(run, source, keyer, values);
 }
 
-/** A reader's records: they are parsed only if the key or a value is what a function says. */
+/** Reads a reader's records, which are parsed only if a function gives the key or a value. */
 async function* scannedBatches<R>(
   run: Run,
   records: Records<R>,
@@ -47,7 +47,7 @@ async function* scannedBatches<R>(
     const { names } = values;
     const plan = { keyFields, valueFields: values.fields, names, missing };
     const mostBytes = run.workspace.byteLength * TOTALS_SHARE;
-    // Totals can be merged while the table is empty: it has no values that were spilled.
+    // Totals can be merged while the table is empty, because no values have been spilled then.
     const batchesOf = async function* (sources: Iterable<Records<R>>, isFirst: boolean) {
       const batches = fieldBatches(
         sources,
@@ -86,7 +86,7 @@ async function* scannedBatches<R>(
   values.end();
 }
 
-/** Half of what the states of keys may take, which the totals become. */
+/** Half of the share that the states of keys may take: the totals become states. */
 const TOTALS_SHARE = 0.2;
 
 /** The fields that a scanner finds for a fold. */
@@ -99,16 +99,16 @@ export interface FieldPlan {
   readonly missing: Missing;
 }
 
-/** What a thread that folds is started with. */
+/** The start data of a thread that folds. */
 export interface FoldJob extends FieldPlan, Share {
   readonly names: readonly string[];
 }
 
 /**
- * Keys and values as the scanner finds them, without parsing. From the first record on, as long as values are
- * numbers, the scanner itself aggregates them, which takes a fifth of the time; its share comes before all batches.
+ * Yields keys and values as the scanner finds them, without parsing. As long as all values are numbers,
+ * the scanner itself aggregates them, in a fifth of the time; its share comes before all batches.
  *
- * @param mostBytes of its totals.
+ * @param mostBytes memory for the scanner's totals.
  */
 export async function* fieldBatches<R>(
   sources: Iterable<Records<R>>,
@@ -167,7 +167,7 @@ function picked(
   return values && indices.map((i) => values[i]);
 }
 
-/** The values of a field: numbers as they are, all else by parsing its record. */
+/** The values of a field: numbers as they are, anything else by parsing its record. */
 function scannedValues<R>(
   records: Records<R>,
   scan: Scan,
@@ -191,7 +191,7 @@ function scannedValues<R>(
   return values;
 }
 
-/** Objects, which need not become bytes for this. */
+/** Reads objects, which need not be encoded to bytes for this. */
 async function* objectBatches<R>(
   run: Run,
   source: AsyncIterable<R> | Iterable<R>,
@@ -220,18 +220,18 @@ async function* objectBatches<R>(
   values.end();
 }
 
-/** One value of so many is measured: each would take a tenth of the time. */
+/** One value in this many is measured: measuring each would take a tenth of the time. */
 const MEASURED = 8;
 
 /** The values of some records: a list for each aggregate that takes one. */
 class Values<R> {
-  /** The fields that are asked for; not there where a function is. */
+  /** The fields that are aggregated; `undefined` if a function is. */
   readonly fields: readonly (string | undefined)[] | undefined;
-  /** The names of the aggregates; not there where not all can be made by threads. */
+  /** The names of the aggregates; `undefined` if threads cannot make all of them. */
   readonly names: readonly string[] | undefined;
-  /** Each of the fields once. */
+  /** Each field once. */
   readonly asked: readonly string[];
-  /** Not there where records are expected to lack fields. */
+  /** `undefined` if records are expected to lack fields. */
   readonly watch: FieldWatch | undefined;
   readonly #getters: readonly (((record: R) => unknown) | undefined)[];
   #lists: (unknown[] | undefined)[];
@@ -262,7 +262,7 @@ class Values<R> {
     }
   }
 
-  /** Bytes of the values that the last record has, but for numbers. */
+  /** Bytes of the last record's values, without numbers. */
   get lastSize(): number {
     let size = 0;
     for (const list of this.#lists) {

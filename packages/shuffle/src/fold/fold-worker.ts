@@ -49,7 +49,7 @@ async function fold(): Promise<ShareMessage<FoldedShare>> {
     job.mostBytes / 2,
     readingOfThread(job),
     (scan, now) => {
-      // Each part counts anew.
+      // Each part counts from 0.
       tell({ records: scan.count, bytes: now < consumed ? now : now - consumed });
       consumed = now;
     },
@@ -72,7 +72,7 @@ async function fold(): Promise<ShareMessage<FoldedShare>> {
   const reached = sequence.reached!;
   if (share) return { result: share, reached };
   const { keyed } = index;
-  // A view would be copied with all memory behind it.
+  // A view would be copied with the whole memory behind it.
   const own = { ...keyed, keys: keyed.keys.slice(), keyEnds: keyed.keyEnds.slice() };
   const states = columns.map((column) => column.states!(index.count));
   return { result: { keyed: own, states }, reached };

@@ -11,21 +11,21 @@ import type { Aggregate } from "./aggregates.js";
 import type { Column, Numbered } from "./columns.js";
 import { type Adopted, KeyIndex, NO_NUMBER } from "./key-index.js";
 
-/** Keys of some records, and of each record the values to aggregate: a list for each column. */
+/** The keys of some records, and the values to aggregate: a list for each column. */
 export interface FoldBatch {
   readonly keyed: KeyedBatch;
   readonly values: readonly (ArrayLike<unknown> | undefined)[];
 }
 
-/** The keys of a share, end to end, with the states of each aggregate. */
+/** The keys of a share, end to end, with their states in each aggregate. */
 export interface FoldedShare {
   readonly keyed: Adopted;
   readonly states: readonly unknown[];
 }
 
 /**
- * Aggregates by key in one pass. Keys have their states in memory, as many as fit; the values of the keys
- * beyond are spilled by hash, and each part is aggregated likewise. So few keys never touch a disk, and
+ * Aggregates by key in one pass. As many keys as fit have their states in memory; the values of further
+ * keys are spilled by hash, and each part is aggregated likewise. So few keys never touch a disk, and
  * the values of each key are taken in the order of the source.
  *
  * @returns keys with their results, one for each aggregate.
@@ -76,7 +76,7 @@ async function* foldLevel(
   return table.overflow();
 }
 
-/** States of keys. One table serves all levels, since memory that is let go is not free at once. */
+/** The states of keys. One table serves all levels, because released memory is not free at once. */
 class FoldTable {
   readonly #run: Run;
   readonly #aggregates: readonly Aggregate<never, unknown>[];
@@ -120,7 +120,7 @@ class FoldTable {
     if (this.#isFull()) this.#fan ??= new Fan(this.#run.workspace, this.#level);
   }
 
-  /** Takes the states of a share, unless that is too late: its keys may have been spilled. */
+  /** Merges the states of a share, unless some of its keys may have been spilled already. */
   merge(share: ShareResult<FoldedShare>): void {
     if (this.#fan) return;
     const { keyed, states } = share.value;
@@ -143,7 +143,7 @@ class FoldTable {
     const { workspace } = this.#run;
     workspace.charge(bytes - this.#charged);
     this.#charged = bytes;
-    // Only states of a caller's own have no plain data, and no bound.
+    // Only a caller's own states cannot be plain data, and have no bound.
     const areOwn = this.#columns.some(({ states }) => states === undefined);
     if (areOwn && bytes > workspace.byteLength * MOST_STATES) throw this.#tooLarge(bytes);
     return this.#index.isFull || bytes > workspace.byteLength * TABLE_SHARE;
@@ -157,7 +157,7 @@ class FoldTable {
     );
   }
 
-  /** The values of the records whose keys have no number. */
+  /** Spills the values of the records whose keys have no number. */
   async #spill(keyed: KeyedBatch, values: FoldBatch["values"]): Promise<void> {
     const { keys, keyStarts, keyEnds, hashLow, hashHigh } = keyed;
     for (let i = 0; i < keyed.count; i++) {
@@ -194,17 +194,17 @@ class FoldTable {
   }
 }
 
-/** What the states of keys may take; the rest is for chains that grow, and batches. */
+/** The share for the states of keys; the rest is for growing chains, and batches. */
 const TABLE_SHARE = 0.4;
 /**
- * What states may grow to that a caller makes: they can neither be spilled nor be begun anew. Sizes are estimates, up to
- * twice what V8 takes.
+ * The limit of a caller's own states, as a multiple of memory: they can be neither spilled nor started
+ * anew. Sizes are estimates, up to twice what V8 takes.
  */
 const MOST_STATES = 1.25;
 const RESULTS_AT_ONCE = 1024;
 const NO_VALUES: readonly unknown[] = [];
 
-/** Values that are decoded at the same time. */
+/** Bytes of values that are decoded at once. */
 export const BATCH_BYTES = 256 << 10;
 
 async function* spilledBatches(

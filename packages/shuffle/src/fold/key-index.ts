@@ -4,30 +4,30 @@ import type { KeyedBatch } from "../source/keyed-batch.js";
 /** Keys with their hashes. */
 export type Keyed = Omit<KeyedBatch, "bytes" | "ends">;
 
-/** Keys in memory of their own. */
+/** Keys with memory of their own. */
 export interface Adopted extends Keyed {
   readonly keys: Uint8Array<ArrayBuffer>;
   readonly keyEnds: Uint32Array<ArrayBuffer>;
 }
 
-/** Numbers encoded keys from 0 on, in the order in which they are seen first. */
+/** Numbers encoded keys from 0, in the order in which they first come. */
 export class KeyIndex {
   count = 0;
   /** The keys end to end, and where each ends. */
   #bytes: Uint8Array<ArrayBuffer> = new Uint8Array(4096);
   #ends: Uint32Array<ArrayBuffer> = new Uint32Array(256);
   /**
-   * Four words a slot, which share a line of the cache: both halves of the key's hash, its number and 1 (0: the
-   * slot is free), where it begins.
+   * Four words a slot, within one cache line: both halves of the key's hash, its number plus 1 (0: the
+   * slot is free), and where it begins.
    */
   #slots = new Uint32Array(2048);
 
-  /** Bytes that the keys take, with their table and room to grow. */
+  /** Bytes of the keys, with their table and room to grow. */
   get byteLength(): number {
     return 1.5 * this.#length + BYTES_PER_KEY * this.count;
   }
 
-  /** Whether its keys have come to the most bytes that it can address. */
+  /** Whether its keys have reached the most bytes that it can address. */
   get isFull(): boolean {
     return this.#length > MOST_BYTES;
   }
@@ -36,7 +36,7 @@ export class KeyIndex {
     return this.count === 0 ? 0 : this.#ends[this.count - 1]!;
   }
 
-  /** Forgets all keys, and keeps the memory for others. */
+  /** Forgets all keys, and keeps the memory. */
   clear(): void {
     this.count = 0;
     this.#slots.fill(0);
@@ -45,7 +45,7 @@ export class KeyIndex {
   /**
    * Writes the number of each record's key, or {@link NO_NUMBER}.
    *
-   * @param isClosed whether keys that are not there get no number.
+   * @param isClosed whether new keys get no number.
    * @returns how many records have no number.
    */
   number(batch: Keyed, into: Uint32Array, isClosed: boolean): number {
@@ -53,15 +53,15 @@ export class KeyIndex {
     let without = 0;
     for (let from = 0; from < count; from += AT_ONCE) {
       const to = Math.min(count, from + AT_ONCE);
-      into[from] = this.#touch(batch, from, to); // Or the compiler would leave it out.
+      into[from] = this.#touch(batch, from, to); // Use the result, or the compiler would drop the call.
       without += this.#numberSome(batch, from, to, into, isClosed);
     }
     return without;
   }
 
   /**
-   * Reads the slot and the key of each record for nothing: without a branch between them the processor fetches
-   * many at a time, which halves the time of what follows.
+   * Prefetch: reads the slot and the key of each record. Without a branch in between, the processor
+   * fetches many at a time, which halves the time of what follows.
    */
   #touch({ hashLow }: Keyed, from: number, to: number): number {
     const slots = this.#slots;
@@ -164,7 +164,7 @@ export class KeyIndex {
     this.#slots = slots;
   }
 
-  /** All keys, by their numbers: parts of the index's own memory. */
+  /** All keys, by number, as views of the index's own memory. */
   get keyed(): Keyed {
     const { count } = this;
     const starts = new Uint32Array(count);
@@ -189,9 +189,9 @@ export class KeyIndex {
   }
 
   /**
-   * Takes over keys that differ, of which there are none yet: each gets the number that it has there.
+   * Takes over distinct keys into an empty index; each keeps its number.
    *
-   * @param keyed whose keys lie end to end, and are nobody else's from now on.
+   * @param keyed its keys lie end to end, and belong to the index from now on.
    */
   adopt({ count, keys, keyEnds, hashLow, hashHigh }: Adopted): void {
     if (count === 0) return;
@@ -210,27 +210,27 @@ export class KeyIndex {
     }
   }
 
-  /** The keys of some numbers. */
+  /** The keys of some numbers, decoded. */
   keys(first: number, behind: number): unknown[] {
     return decodeGroupKeys(this.#bytes, this.#ends, first, behind);
   }
 
-  /** Passes where the key of that number lies. */
+  /** Calls `use` with the place of the key of that number. */
   at<T>(number: number, use: (bytes: Uint8Array, start: number, end: number) => T): T {
     return use(this.#bytes, number === 0 ? 0 : this.#ends[number - 1]!, this.#ends[number]!);
   }
 }
 
-/** In place of a number. */
+/** Stands for no number. */
 export const NO_NUMBER = 0xffff_ffff;
 
-/** Slots of so many records stay in the cache until they are looked at again. */
+/** The slots of this many records stay in the cache until they are used. */
 const AT_ONCE = 512;
 
-/** Half of what 32 bits address; a batch more is no matter. */
+/** Half of what 32 bits address, so that one more batch does no harm. */
 const MOST_BYTES = 2 ** 31;
 
-/** An end, and two to four slots; while these are copied, half as many again stand beside them. */
+/** An end, and two to four slots; while these are copied, the old half is kept as well. */
 const BYTES_PER_KEY = 6 + 64;
 
 function grown<A extends Uint8Array | Uint32Array>(from: A, to: A): A {

@@ -1,16 +1,16 @@
 import type { KeyTotals } from "@partd/records";
 import type { FoldedShare } from "./fold.js";
 
-/** Whether a scanner's totals tell all of these aggregates. */
+/** Whether a scanner's totals give all of these aggregates. */
 export function areInTotals(names: readonly string[]): boolean {
   return names.every((name) => Object.hasOwn(STATES, name));
 }
 
 /**
- * A scanner's totals as the states of aggregates.
+ * Converts a scanner's totals to the states of aggregates.
  *
- * @param names as in `MERGEABLE`.
- * @param fields for each aggregate which of the scanner's values it takes.
+ * @param names their names in `MERGEABLE`.
+ * @param fields for each aggregate, which of the scanner's values it takes.
  */
 export function shareOf(
   totals: KeyTotals,
@@ -42,7 +42,7 @@ const STATES = {
   },
 };
 
-/** The best numbers; `undefined` for keys that have none. */
+/** The best numbers, with `undefined` for keys that have none. */
 function whereCounted(counts: Float64Array, bests: Float64Array): ArrayLike<number | undefined> {
   if (!counts.includes(0)) return bests;
   return Array.from(bests, (best, n) => (counts[n] === 0 ? undefined : best));

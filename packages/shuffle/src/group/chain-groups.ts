@@ -10,8 +10,9 @@ import { GroupTable } from "./group-table.js";
 import { sortedGroups } from "./sorted-groups.js";
 
 /**
- * The groups of a chain, which is used up. What fits in memory is grouped there; what does not is spread over
- * chains and each of those grouped, at the next level; one group alone is streamed.
+ * Yields the groups of a chain, which is used up. What fits in memory is grouped there; otherwise the
+ * chain is spread over chains, and each of those is grouped at the next level. A single group is
+ * streamed.
  */
 export async function* chainGroups<K, R>(
   workspace: Workspace,
@@ -25,7 +26,7 @@ export async function* chainGroups<K, R>(
   } else if (chain.isUniform) {
     yield* singleGroup(workspace, chain, codec);
   } else if (level > DEEPEST) {
-    // Keys whose hashes are made to be the same cannot be told apart by them.
+    // Someone made keys with equal hashes, which cannot tell them apart.
     yield* sortedGroups(workspace, chain, codec);
   } else {
     await workspace.unload(chain);
@@ -36,7 +37,7 @@ export async function* chainGroups<K, R>(
 }
 
 /**
- * Whether the chain can be grouped in memory, with its index and room to go on beside it.
+ * Whether the chain can be grouped in memory, including its index and room to go on.
  *
  * @param more bytes that will be appended.
  */
@@ -46,7 +47,7 @@ export function fitsInMemory(workspace: Workspace, chain: Chain, more = 0): bool
 }
 
 const LOADED_SHARE = 0.7;
-/** With 16 chains or more at a level, 10^9 keys or more are apart by then. */
+/** With 16 chains or more a level, up to 10^9 keys are separated by then. */
 const DEEPEST = 8;
 
 async function* loadedGroups<K, R>(
@@ -100,7 +101,7 @@ async function* singleGroup<K, R>(
   }
 }
 
-/** The present record and all that follow. */
+/** Visits the present record and all that follow. */
 async function* restOf(reader: ChainReader, visit: Visit): AsyncGenerator<void> {
   do {
     do visit(reader.bytes, reader.keyEnd, reader.end, reader.isOwn);

@@ -23,8 +23,8 @@ const OPTIONS: OptionNames<GroupByOptions<unknown, By<unknown>>> = {
 };
 
 /**
- * The records of each key, one group at a time. Groups come in no order, and the records of a group in the
- * order of the source; a group may be larger than memory.
+ * Yields the records of each key, one group at a time. Groups come in no order, and the records of a
+ * group in the order of the source. A group may be larger than memory.
  *
  * ```ts
  * for await (const group of groupBy(events, { by: "user" })) {
@@ -32,7 +32,7 @@ const OPTIONS: OptionNames<GroupByOptions<unknown, By<unknown>>> = {
  * }
  * ```
  *
- * @throws `ERR_PARTD_KEY` for keys that are not data, `ERR_PARTD_IO` where what has to be spilled cannot be.
+ * @throws what {@link RunOptions} lists.
  */
 export function groupBy<R, const B extends By<R>>(
   source: Source<R>,
@@ -61,15 +61,15 @@ async function* groups<K, R>(
 }
 
 /**
- * Groups are read by following links through all of a chain. Chains that do not fit in a processor's cache at all make
- * that a third slower, in all: 300 MB took 9.9 s as one chain, and 7.3 s spread over many in memory.
+ * Reading groups follows links through the whole chain. If it exceeds a processor's cache, this makes
+ * the whole run a third slower: 300 MB took 9.9 s as one chain, and 7.3 s spread over many in memory.
  */
 const CACHED_BYTES = 32 << 20;
 
 /**
  * Reads a source into one chain if it fits in memory, else into chains by hash.
  *
- * @param longest bytes from which on the chain is spread, also where it fits.
+ * @param longest from this many bytes on the source is spread, even if it fits.
  */
 export async function partitionByHash(
   run: Run,

@@ -7,20 +7,23 @@ import { LoadedChain } from "../spill/loaded-chain.js";
 import { sameBytes } from "../spill/same-bytes.js";
 
 /**
- * Finds the groups of a chain in memory: a hash table of the first frame of each group; from there on each
- * frame links to the next one of its group, in a word of its header. So a record costs nothing
- * beside its frame, and a group 24 to 40 bytes.
+ * Finds the groups of a chain in memory: a hash table has the first frame of each group, and from there
+ * each frame links to the next one of its group, in a word of its header. So a record costs nothing
+ * besides its frame, and a group 24 to 40 bytes.
  */
 export class GroupTable {
   count = 0;
   readonly #chain: LoadedChain;
-  /** A second view, for the frames that a key is compared with. */
+  /** A second cursor, for the frames that a key is compared with. */
   readonly #other: LoadedChain;
-  /** Two words a slot, side by side for the cache: a group's hash; its index and 1, or 0 where there is none. */
+  /**
+   * Two words a slot, side by side for the cache: a group's hash; its index plus 1, or 0 if the slot is
+   * free.
+   */
   #slots = new Uint32Array(128);
   #firsts = new Uint32Array(32);
   #lasts = new Uint32Array(32);
-  /** The frame that `next` goes on to. */
+  /** The frame that `next` will go to. */
   #next = NO_LINK;
 
   constructor(blocks: readonly Block[], blockSize: number) {
@@ -28,7 +31,7 @@ export class GroupTable {
     this.#other = new LoadedChain(blocks, blockSize);
   }
 
-  /** Bytes that the table of so many records takes at most. */
+  /** The most bytes that the table of this many records takes. */
   static cost(records: number): number {
     return records * 40;
   }
@@ -91,7 +94,10 @@ export class GroupTable {
     this.#slots = slots;
   }
 
-  /** Writes the group of each record's key, or -1 where there is none, or its key matches nothing. */
+  /**
+   * Writes the group of each record's key; -1 if there is none, or if the key matches nothing in a
+   * join.
+   */
   findAll(batch: KeyedBatch, into: Int32Array): void {
     const { count } = batch;
     if (this.count === 0) {
@@ -100,12 +106,15 @@ export class GroupTable {
     }
     for (let from = 0; from < count; from += AT_ONCE) {
       const to = Math.min(count, from + AT_ONCE);
-      into[from] = this.#touch(batch, from, to); // Or the compiler would leave it out.
+      into[from] = this.#touch(batch, from, to); // Use the result, or the compiler would drop the call.
       this.#findSome(batch, from, to, into);
     }
   }
 
-  /** Reads what finding will, for nothing: without branches between them the processor fetches many at a time. */
+  /**
+   * Prefetch: reads what finding will read. Without branches in between, the processor fetches many
+   * lines at a time.
+   */
   #touch({ hashLow, hashHigh }: KeyedBatch, from: number, to: number): number {
     const slots = this.#slots;
     const firsts = this.#firsts;
@@ -138,7 +147,7 @@ export class GroupTable {
     }
   }
 
-  /** The frame that {@link first} or {@link next} went to. */
+  /** The frame of the last {@link first} or {@link next}. */
   get frame(): LoadedChain {
     return this.#chain;
   }
@@ -149,7 +158,7 @@ export class GroupTable {
     return this.next();
   }
 
-  /** Goes to the next frame of the group; false at its end. */
+  /** Goes to the next frame of the group. @returns false at its end. */
   next(): boolean {
     if (this.#next === NO_LINK) return false;
     this.#chain.look(this.#next);
@@ -180,7 +189,7 @@ export class GroupTable {
   }
 }
 
-/** 32 bits of a hash, in which the chains of one level still differ. */
+/** 32 bits of a hash in which the chains of one level still differ. */
 function hashOf(low: number, high: number): number {
   return (low ^ Math.imul(high, 0x9e3779b1)) >>> 0;
 }
@@ -191,9 +200,12 @@ function slotOf(hash: number): number {
 }
 
 const NO_LINK = 0xffff_ffff;
-/** We touch this many records per pass so that their lines are still in the CPU cache on the second look. */
+/**
+ * This many records are prefetched at a time, so that their lines are still in the cache when they are
+ * used.
+ */
 const AT_ONCE = 512;
-/** Half a millisecond to a few of decoding. */
+/** Decoding takes half a millisecond to a few. */
 const BYTES_AT_ONCE = 128 << 10;
 
 function grown(array: Uint32Array<ArrayBuffer>): Uint32Array<ArrayBuffer> {
@@ -202,7 +214,7 @@ function grown(array: Uint32Array<ArrayBuffer>): Uint32Array<ArrayBuffer> {
   return larger;
 }
 
-/** Whether a join matches a key with nothing: one that is missing or `null`, or a list with such an item. */
+/** Whether a key matches nothing in a join: it is missing or `null`, or a list with such an item. */
 function matchesNothing(keys: Uint8Array, start: number, end: number): boolean {
   const first = keys[start];
   if (first === QUOTE) return false;
@@ -214,5 +226,5 @@ function isNothing(value: unknown): boolean {
   return value === null || value === undefined;
 }
 
-/** Text, as nearly all keys are. */
+/** The first byte of text, as nearly all keys are. */
 const QUOTE = 0x22;

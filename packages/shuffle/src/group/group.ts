@@ -3,14 +3,20 @@ import { ItemIterator, Pace } from "@partd/core/author";
 import { DecodedBatches, unparsed, type Walk } from "../run/walk.js";
 import type { RecordCodec } from "../source/input.js";
 
-/** The records of one key, in the order of the source. It can be read, once, until the next group is asked for. */
+/**
+ * The records of one key, in the order of the source. They can be read once, until the next group is
+ * asked for.
+ */
 export interface Group<K, R> extends AsyncIterable<R> {
   readonly key: K;
-  /** All its records: only if they fit in memory. */
+  /** Collects all its records, which have to fit in memory. */
   toArray(): Promise<R[]>;
-  /** The records in arrays as they come, which is faster for small ones. */
+  /** The records in arrays as they come, which is faster for small records. */
   batches(): AsyncIterable<readonly R[]>;
-  /** The records as bytes, end to end and never parsed: as they were in a source of bytes, else lines of JSON. */
+  /**
+   * The records as bytes, end to end and never parsed: as they were in a source of bytes, otherwise
+   * lines of JSON.
+   */
   bytes(): AsyncIterable<Uint8Array>;
 }
 
@@ -29,7 +35,7 @@ export class StoredGroup<K, R> implements Group<K, R> {
     this.#signal = signal;
   }
 
-  /** Called when the next group is asked for. */
+  /** Call this when the next group is asked for. */
   end(): void {
     this.#state = "over";
   }
@@ -64,16 +70,16 @@ export class StoredGroup<K, R> implements Group<K, R> {
       this.#check();
       const more = step();
       if (more === false) return false;
-      // A group of some size: let other work run between its parts.
+      // A group of some size: let other work run in between.
       pace ??= new Pace();
       if (typeof more === "boolean") return pace.isOver ? pace.rest().then(() => more) : more;
       const rest = pace.isOver ? pace.rest().then(() => more) : more;
-      // What was read while the run ended is not of this group: its memory was let go.
+      // If the run ends meanwhile, what was read is not of this group: its memory has been released.
       return rest.finally(() => this.#check());
     };
   }
 
-  /** Begins the one reading that there is. */
+  /** Begins the only reading. */
   protected take(): void {
     this.#checkOpen();
     if (this.#state === "read") {
@@ -99,7 +105,7 @@ export class StoredGroup<K, R> implements Group<K, R> {
   }
 }
 
-/** Pieces, and none once the signal is aborted. */
+/** Yields pieces until the signal is aborted. */
 async function* untilAborted<P>(pieces: AsyncGenerator<P>, signal: AbortSignal): AsyncGenerator<P> {
   for await (const piece of pieces) {
     yield piece;

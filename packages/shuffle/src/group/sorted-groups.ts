@@ -12,8 +12,8 @@ import type { Workspace } from "../spill/workspace.js";
 import { StoredGroup } from "./group.js";
 
 /**
- * The groups of a chain by sorting it by key, where hashes do not tell the keys apart: someone made
- * keys of one hash. Slower, and exact whatever the keys are.
+ * Yields the groups of a chain after sorting it by key, if hashes do not tell the keys apart because
+ * someone made keys of equal hashes. This is slower, but exact for any keys.
  */
 export async function* sortedGroups<K, R>(
   workspace: Workspace,
@@ -33,7 +33,7 @@ export async function* sortedGroups<K, R>(
           workspace.signal,
         ),
       ];
-      for await (const _ of sameKeyed(merge, key, () => {})); // What was not read.
+      for await (const _ of sameKeyed(merge, key, () => {})); // Skip what was not read.
     }
   } finally {
     await merge.close();

@@ -9,13 +9,13 @@ import { appendBatch, Fan } from "../spill/fan.js";
 import type { JoinSink } from "./join-sink.js";
 import type { KindRules } from "./kind.js";
 
-/** A left side, whose records the sink decodes. */
+/** A left side whose records the sink decodes. */
 export type LeftInput = Pick<Input<unknown>, "batches" | "consumed">;
 
 /**
- * A hash join, part by part. A right side that fits in memory is looked up record by record of the left
- * one; else both are spread by the same hash and joined part by part, and parts that cannot be
- * spread, since they are of one key, a piece of the right side at a time.
+ * A hash join, part by part. If the right side fits in memory, each record of the left side is looked
+ * up there. Otherwise both sides are spread by the same hash and joined part by part; parts that cannot
+ * be spread, because they have one key, are joined with one piece of the right side at a time.
  */
 export class JoinParts {
   readonly #run: Run;
@@ -31,7 +31,7 @@ export class JoinParts {
   }
 
   /**
-   * Yields when the sink has much, and when all has been joined.
+   * Yields when the sink is full, and when everything has been joined.
    *
    * @param right one chain that fits in memory, or those of a fan of level 0.
    */
@@ -87,8 +87,8 @@ export class JoinParts {
   /**
    * Joins a right side in memory, which is used up.
    *
-   * @param seen of each record on the left, whether it has met a partner: given where the right side comes in
-   *   pieces, so that nothing can be said of those without one yet.
+   * @param seen for each record on the left, whether it has met a partner. It is passed if the right
+   *   side comes in pieces, when it is not yet known which records have no partner.
    */
   async *#lookUp(
     right: Chain,
@@ -147,7 +147,10 @@ export class JoinParts {
     }
   }
 
-  /** Joins two parts of one key that need not fit in memory: reads the left one once for each piece of the right one. */
+  /**
+   * Joins two parts of one key that need not fit in memory: reads the left part once for each piece of
+   * the right part.
+   */
   async *#piecewise(left: Chain, right: Chain): AsyncGenerator<void> {
     const { workspace } = this.#run;
     const seen = new Uint8Array(left.records);
@@ -185,7 +188,7 @@ export class JoinParts {
     }
   }
 
-  /** The record on the left that was taken last has no partner. */
+  /** Handles the last record on the left, which has no partner. */
   #lonelyLeft(): void {
     const { lonelyLeft } = this.#rules;
     if (lonelyLeft === "pair") this.#sink.lonelyLeft();

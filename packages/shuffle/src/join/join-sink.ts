@@ -1,18 +1,18 @@
 import type { RecordCodec } from "../source/input.js";
 import type { LoadedChain } from "../spill/loaded-chain.js";
 
-/** Takes what a join finds. */
+/** Receives the results of a join. */
 export interface JoinSink {
   /** Another part of the right side begins. */
   begin(): void;
-  /** The record on the left that the next calls are about; its bytes hold until then. */
+  /** Sets the record on the left that the next calls concern. Its bytes are valid until then. */
   take(bytes: Uint8Array, start: number, end: number): void;
   pair(right: LoadedChain): void;
   lonelyLeft(): void;
   lonelyRight(right: LoadedChain): void;
   /** The record on the left by itself. */
   alone(): void;
-  /** Whether so much has come that it should be taken away. */
+  /** Whether it holds so much that the caller should empty it. */
   readonly isFull: boolean;
 }
 
@@ -27,7 +27,7 @@ export class ParsingSink implements JoinSink {
   #record: unknown;
   #isParsed = false;
 
-  /** @param keptBytes of records on the right, which stay parsed. */
+  /** @param keptBytes bytes of records on the right that stay parsed. */
   constructor(left: RecordCodec<unknown>, right: RecordCodec<unknown>, keptBytes: number) {
     this.#left = left;
     this.#right = new DecodedOfLate(right, keptBytes);
@@ -74,7 +74,7 @@ export class ParsingSink implements JoinSink {
 }
 
 /**
- * Records on the right that were decoded a moment ago, since a few of them have most partners. Pairs may share
+ * A cache of decoded records on the right, because a few of them have most partners. Pairs may share
  * such a record.
  */
 class DecodedOfLate {
@@ -82,7 +82,7 @@ class DecodedOfLate {
   readonly #mostBytes: number;
   readonly #addresses = new Float64Array(SLOTS).fill(-1);
   readonly #records: unknown[] = new Array(SLOTS);
-  /** Bytes of each record; parsed they take some three times as much. */
+  /** Bytes of each record; parsed, it takes about three times as much. */
   readonly #lengths = new Uint16Array(SLOTS);
   #bytes = 0;
 
@@ -91,7 +91,7 @@ class DecodedOfLate {
     this.#mostBytes = mostBytes;
   }
 
-  /** Addresses are those of another chain from now on. */
+  /** Forgets everything: addresses belong to another chain from now on. */
   forget(): void {
     this.#addresses.fill(-1);
     this.#records.fill(undefined);
@@ -113,12 +113,18 @@ class DecodedOfLate {
   }
 }
 
-/** Of two million pairs with 98,603 users, 1.11 million parsed the user anew with 2^12, and 0.33 million with 2^16. */
+/**
+ * Of two million pairs with 98,603 users, 1.11 million had to parse the user again with 2^12 slots, and
+ * 0.33 million with 2^16.
+ */
 const SHIFT = 32 - 16;
 const SLOTS = 1 << 16;
 const LONGEST = 1 << 10;
 
-/** Writes a line of JSON `[left,right]` for each pair, with `null` for a side without a match; a single record as it is. */
+/**
+ * Writes a line of JSON `[left,right]` for each pair, with `null` for a missing side; a single record
+ * as it is.
+ */
 export class LineSink implements JoinSink {
   /** Full pieces. */
   pieces: Uint8Array[] = [];

@@ -19,7 +19,7 @@ import { linesByThreads } from "./line-threads.js";
 export interface JoinOptions<L, R, Kind extends JoinKind> extends RunOptions {
   /** The key of a record on the left: a field's name, several names, or a function. */
   readonly by: By<L>;
-  /** The same on the right. Default: `by`. */
+  /** The same for the right side. Default: `by`. */
   readonly rightBy?: By<R> | undefined;
   /**
    * - `"inner"`, the default: pairs of records with the same key.
@@ -29,9 +29,9 @@ export interface JoinOptions<L, R, Kind extends JoinKind> extends RunOptions {
    */
   readonly kind?: Kind | undefined;
   /**
-   * How many threads join the lines of plain NDJSON files by fields: {@link JoinOutput.bytes}. Each keeps the right
-   * side. Default: as many as there are processors, up to 4, one for each 128 MB of `memory` and as far as the
-   * right side has room, and one for less than 64 MiB on the left.
+   * How many threads join the lines of plain NDJSON files by fields, for {@link JoinOutput.bytes}. Each
+   * holds the right side. Default: the number of processors, at most 4, at most one for each 128 MB of
+   * `memory`, and as many as have room for the right side; one for less than 64 MiB on the left.
    */
   readonly threads?: number | undefined;
 }
@@ -55,15 +55,15 @@ export type Joined<L, R, Kind extends JoinKind> = {
 }[Kind];
 
 /**
- * Joins two sources by key. Keys that are missing or `null`, or a list with such an item, match nothing, as in
- * SQL. The right side is kept, in memory while it fits: put the smaller one there. While it fits,
- * the order is that of the left side.
+ * Joins two sources by key. Keys that are missing or `null`, or lists with such an item, match nothing,
+ * as in SQL. The right side is held, in memory if it fits: make it the smaller one. If it fits, the
+ * order is that of the left side.
  *
  * ```ts
  * for await (const [event, user] of join(events, users, { by: "userId", rightBy: "id" })) { … }
  * ```
  *
- * @throws what {@link RunOptions} says.
+ * @throws what {@link RunOptions} lists.
  */
 export function join<L, R, Kind extends JoinKind = "inner">(
   left: Source<L>,
@@ -86,7 +86,7 @@ export function join<L, R, Kind extends JoinKind = "inner">(
   return new JoinOutput(sides);
 }
 
-/** A source of a join, and how its records are keyed. */
+/** One source of a join, and how its records are keyed. */
 interface JoinSide {
   readonly source: Source<unknown>;
   readonly input: Input<unknown>;
@@ -109,7 +109,7 @@ interface JoinPlan {
   readonly options: RunOptions & { readonly threads?: number | undefined };
 }
 
-/** What a join found: records, or lines. */
+/** The results of a join: records, or lines. */
 export class JoinOutput<T> extends Output<T> {
   readonly #plan: JoinPlan;
 
@@ -122,11 +122,11 @@ export class JoinOutput<T> extends Output<T> {
   }
 
   /**
-   * The same as bytes, never parsed: a line of JSON `[left,right]` for each pair, with `null` for a side
-   * without a match; for `"semi"` and `"anti"` the records as they were in the source. Read either the
+   * The same as bytes, never parsed: a line of JSON `[left,right]` for each pair, with `null` for a
+   * missing side; for `"semi"` and `"anti"` the records as they were in the source. Read either the
    * items or the bytes, once.
    *
-   * @throws `ERR_PARTD_CODEC` for pairs of CSV, and where objects hold what JSON cannot carry.
+   * @throws `ERR_PARTD_CODEC` for pairs from CSV, and if objects hold what JSON cannot carry.
    */
   bytes(): AsyncIterable<Uint8Array> {
     const start = (signal: AbortSignal) => oneAhead(lines(endingWith(this.#plan, signal)));
@@ -155,7 +155,7 @@ async function* parsed(plan: JoinPlan): AsyncGenerator<readonly unknown[]> {
   }
 }
 
-/** Of JSON; as objects about three times as much, beside `memory`. */
+/** Bytes of JSON; as objects they take about three times as much, in addition to `memory`. */
 const KEPT_BYTES = 8 << 20;
 
 async function* lines(plan: JoinPlan): AsyncGenerator<Uint8Array> {
@@ -189,7 +189,7 @@ async function* lines(plan: JoinPlan): AsyncGenerator<Uint8Array> {
   }
 }
 
-/** The work for the scanners themselves; `undefined` where they cannot do it. */
+/** Work that the scanners can do by themselves; `undefined` if they cannot. */
 async function lineWork(
   run: Run,
   { left, right, kind, options }: JoinPlan,
@@ -204,7 +204,7 @@ async function lineWork(
   const [leftBytes, rightBytes] = lengths;
   if (leftBytes === undefined || rightBytes === undefined) return undefined;
   const room = run.workspace.byteLength * KEPT_SHARE;
-  // A line takes about as much again as it has bytes, for its key and its place in the table.
+  // A line takes about twice its bytes, because of its key and its place in the table.
   const fitting = Math.floor(room / (2 * rightBytes));
   if (fitting < 1) return undefined;
   const parts = await records[0]?.split(Math.ceil(Math.max(1, leftBytes) / PART_BYTES));
@@ -212,7 +212,7 @@ async function lineWork(
   if (!parts || !rightParts) return undefined;
   const isSettled = async ({ keyer }: JoinSide, [first]: readonly RecordsPart[]) =>
     first === undefined || (await keyer.watch?.isSettledBy(first, run.reading)) !== false;
-  // Lines are joined without looking for the fields.
+  // Lines are joined without checking that the fields exist.
   if (!(await isSettled(left, parts)) || !(await isSettled(right, rightParts))) return undefined;
   const threads = Math.min(threadsFor(run, leftBytes, options.threads), fitting);
   const mostBytes = room / threads;
@@ -223,10 +223,10 @@ async function lineWork(
   };
 }
 
-/** What the lines of the right side may take, of all threads. */
+/** The share of memory for the right side's lines, in all threads together. */
 const KEPT_SHARE = 0.6;
 
-/** The left side from some part on. */
+/** The left side, from some part on. */
 function partsInput(parts: readonly RecordsPart[], keyer: GroupKeyer<unknown>): LeftInput {
   return {
     consumed: undefined,

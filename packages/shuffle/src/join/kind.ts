@@ -4,7 +4,7 @@ export type JoinKind = "inner" | "left" | "right" | "full" | "semi" | "anti";
 export interface KindRules {
   /** Pairs of records with the same key. */
   readonly pairs: boolean;
-  /** Records on the left that have no partner: paired with `undefined`, or alone. */
+  /** Records on the left without a partner: paired with `undefined`, or alone. */
   readonly lonelyLeft: "pair" | "alone" | "none";
   readonly lonelyRight: boolean;
   /** Records on the left that have a partner, alone. */

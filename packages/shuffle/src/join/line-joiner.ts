@@ -2,25 +2,27 @@ import { openPart, type RecordsPart, type Scanner } from "@partd/records";
 import { batchOptions, type RecordLimit } from "../run/record-limit.js";
 import type { JoinKind } from "./kind.js";
 
-/** A join of lines of JSON by fields, both sides of which are plain files. */
+/** A join of lines of JSON by fields. Both sides are plain files. */
 export interface LineJob {
   readonly by: readonly string[];
   readonly rightBy: readonly string[];
   readonly kind: LineKind;
   readonly left: readonly RecordsPart[];
   readonly right: readonly RecordsPart[];
-  /** Memory for the right side, of each thread. */
+  /** Memory for the right side, in each thread. */
   readonly mostBytes: number;
   readonly limit: RecordLimit | undefined;
 }
 
-/** The kinds for which no record on the right has to be known to have no partner. */
+/** The kinds that need not know which records on the right have no partner. */
 export type LineKind = Exclude<JoinKind, "right" | "full">;
 
-/** Records and bytes that have been read. */
+/** Called with the records and bytes that have been read. */
 export type OnRead = (records: number, bytes: number) => void;
 
-/** Joins parts of the left side with the whole right side, which its scanner keeps: no line is parsed. */
+/**
+ * Joins parts of the left side with the whole right side, which its scanner holds. No line is parsed.
+ */
 export class LineJoiner {
   readonly #kind: LineKind;
   readonly #scanner: Scanner;
@@ -35,7 +37,9 @@ export class LineJoiner {
     this.#into = into;
   }
 
-  /** Reads the right side. `undefined` if it is too large, or the scanner keeps nothing here. */
+  /**
+   * Reads the right side. @returns `undefined` if it is too large, or if this scanner cannot hold it.
+   */
   static async open(
     job: LineJob,
     onRead: OnRead,
@@ -61,9 +65,10 @@ export class LineJoiner {
   }
 
   /**
-   * The joined lines of a part, in pieces that the caller may keep.
+   * Yields the joined lines of a part, in pieces that the caller may keep.
    *
-   * @returns where in its file the part goes on that could not be joined, because of a record that is too long.
+   * @returns where in its file the rest begins that could not be joined, because of a record that is
+   *   too long.
    */
   async *part(
     part: RecordsPart,
@@ -82,6 +87,6 @@ export class LineJoiner {
   }
 }
 
-/** A part of {@link PART_BYTES}, and the record that crosses its end. */
+/** Room for a part of {@link PART_BYTES}, and the record that crosses its end. */
 export const PART_BYTES = 2 << 20;
 const READ_BYTES = PART_BYTES + (64 << 10);

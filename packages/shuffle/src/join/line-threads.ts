@@ -6,10 +6,10 @@ import { errorOf, type ThreadFailure } from "../threads/thread-failure.js";
 import { type LineJob, LineJoiner } from "./line-joiner.js";
 import { LineTurns, MOST_HELD } from "./line-turns.js";
 
-/** What a thread is started with. */
+/** The start data of a thread. */
 export interface LineWork {
   readonly job: LineJob;
-  /** That of `LineTurns`. */
+  /** The state of `LineTurns`. */
   readonly turns: Int32Array;
   /** Its number, from 0. */
   readonly thread: number;
@@ -18,16 +18,16 @@ export interface LineWork {
 export type LineMessage =
   | { readonly records: number; readonly bytes: number }
   | { readonly number: number; readonly piece: Uint8Array }
-  /** A part has ended; `rest` is where it goes on if it could not be joined. */
+  /** A part has ended; `rest` is where the rest begins if it could not be joined. */
   | { readonly number: number; readonly rest: number | undefined }
   | { readonly number: number; readonly failure: ThreadFailure }
   | { readonly done: true };
 
 /**
- * Joins lines by this thread and `others` more. They come in the order of the left side, although any part may be
- * joined first.
+ * Joins lines in this thread and `others` more. They come in the order of the left side, although parts
+ * may be joined in any order.
  *
- * @returns the parts that could not be joined this way: all, if the right side is too large for it.
+ * @returns the parts that could not be joined this way: all of them, if the right side is too large.
  */
 export async function* linesByThreads(
   run: Run,
@@ -64,7 +64,7 @@ export async function* linesByThreads(
       } else {
         const number: number = own?.number ?? turns.take();
         own ??= job.left[number] && { number, pieces: joiner.part(job.left[number], onRead) };
-        // Ahead of its turn it does not go on without end.
+        // Limit how much this thread makes ahead of its turn.
         if (own && (own.number === next || results.held < MOST_HELD)) {
           if (await results.step(own)) own = undefined;
         } else await results.news();
@@ -88,7 +88,7 @@ interface OwnPart {
 
 interface Piece {
   readonly bytes: Uint8Array;
-  /** The thread that has made it; `undefined` for this one. */
+  /** The thread that made it; `undefined` for this one. */
   readonly thread: number | undefined;
 }
 
@@ -99,7 +99,7 @@ interface PartResult {
   failure?: unknown;
 }
 
-/** What has been joined of each part and not been read yet. */
+/** What has been joined of each part, and not been read yet. */
 class PartResults {
   /** Bytes of pieces that this thread has made. */
   held = 0;
@@ -142,7 +142,7 @@ class PartResults {
     });
   }
 
-  /** The run fails, whichever part comes next. */
+  /** Fails the run, whichever part comes next. */
   fail(reason: unknown): void {
     this.#failure ??= { reason };
     this.#wake();
@@ -152,13 +152,13 @@ class PartResults {
     if (this.#failure) throw this.#failure.reason;
   }
 
-  /** Resolves once a thread has told something. */
+  /** Resolves once a thread has sent something. */
   news(): Promise<void> {
     if (this.#failure) return Promise.resolve();
     return new Promise((resolve) => (this.#wake = resolve));
   }
 
-  /** Makes the next piece of a part. Returns whether it was the last. */
+  /** Makes the next piece of a part. @returns whether it was the last. */
   async step(own: OwnPart): Promise<boolean> {
     const part = this.of(own.number);
     try {
@@ -169,13 +169,13 @@ class PartResults {
         this.held += value.length;
       }
     } catch (failure) {
-      // Told of in its turn: of several the first in the input.
+      // Reported in its turn: of several failures, the first in the input counts.
       Object.assign(part, { isEnded: true, failure });
     }
     return part.isEnded;
   }
 
-  /** A piece has been read. */
+  /** Notes that a piece has been read. */
   release({ bytes, thread }: Piece): void {
     if (thread === undefined) this.held -= bytes.length;
     else this.#turns.release(thread, bytes.length);

@@ -1,4 +1,7 @@
-/** Hands parts to threads, each of which holds some bytes at most that nobody has read. All threads share the state. */
+/**
+ * Hands out parts to threads, and limits how many unread bytes each thread holds. All threads share the
+ * state.
+ */
 export class LineTurns {
   readonly state: Int32Array;
 
@@ -10,12 +13,12 @@ export class LineTurns {
     return new Int32Array(new SharedArrayBuffer(4 * (HELD + threads)));
   }
 
-  /** The number of the next part, which is the caller's from now on. */
+  /** Takes the next part. @returns its number. */
   take(): number {
     return Atomics.add(this.state, NEXT, 1);
   }
 
-  /** Counts bytes that a thread has made. Blocks it while there are too many. */
+  /** Counts bytes that a thread has made, and blocks the thread while there are too many. */
   hold(thread: number, bytes: number): void {
     for (;;) {
       const held = Atomics.load(this.state, HELD + thread);
@@ -30,11 +33,11 @@ export class LineTurns {
     Atomics.notify(this.state, HELD + thread);
   }
 
-  /** Hands out no more parts, and holds nobody. */
+  /** Hands out no more parts, and blocks no thread any longer. */
   stop(): void {
     Atomics.store(this.state, NEXT, STOPPED);
     for (let held = HELD; held < this.state.length; held++) {
-      // Another value, so that nobody begins to wait either.
+      // A changed value, so that no thread begins to wait.
       Atomics.store(this.state, held, 0);
       Atomics.notify(this.state, held);
     }
@@ -42,8 +45,8 @@ export class LineTurns {
 }
 
 const NEXT = 0;
-/** From here on, a number for each thread. */
+/** From here on, one number for each thread. */
 const HELD = 1;
 const STOPPED = 2 ** 30;
-/** Bytes of joined lines that a thread may be ahead. */
+/** The most bytes of joined lines that a thread may be ahead. */
 export const MOST_HELD = 8 << 20;

@@ -11,7 +11,7 @@ const tell = (message: LineMessage, transfer: ArrayBuffer[] = []) => {
   parentPort?.postMessage(message, transfer);
 };
 const onRead = (records: number, bytes: number) => tell({ records, bytes });
-// That of the right side is the other threads', too, and this thread has taken no part yet.
+// If this thread cannot read the right side, the others cannot either, and it has taken no part yet.
 const joiner = await LineJoiner.open(job, () => {}).catch(() => undefined);
 for (;;) {
   const number = joiner ? turns.take() : job.left.length;

@@ -8,10 +8,13 @@ import type { Chain } from "../spill/chain.js";
 import { ChainReader } from "../spill/chain-reader.js";
 import type { Workspace } from "../spill/workspace.js";
 
-/** The records that came to one partition, in the order of the source. It can be read, once, until the next one is asked for. */
+/**
+ * The records of one partition, in the order of the source. They can be read once, until the next
+ * partition is asked for.
+ */
 export interface Partition<K, R> extends Omit<Group<number, R>, "key"> {
   readonly index: number;
-  /** Its records by key, in place of the records themselves. */
+  /** Its records by key, instead of the records themselves. */
   groups(): Output<Group<K, R>>;
 }
 

@@ -4,8 +4,8 @@ import { decodeGroupKey, partitionOf } from "@partd/records";
 import { OrderKeyWriter } from "../sort/order-key.js";
 
 /**
- * Which partition a key goes to: by its hash, the same in every process; by ranges, see {@link range}; or
- * what a function says, from 0 to `partitions` - 1.
+ * Which partition a key goes to: `"hash"`, the same in every process; by ranges, see {@link range}; or
+ * a function's result, from 0 to `partitions` - 1.
  */
 export type Partitioner<K> = "hash" | Range | ((key: K, partitions: number) => number);
 
@@ -15,7 +15,8 @@ export interface Range {
 }
 
 /**
- * Partitions by ranges of keys: those below the first boundary, from there to below the second, and so on.
+ * Partitions by ranges of keys: those below the first boundary, those from there to below the second,
+ * and so on.
  *
  * ```ts
  * shuffle(events, { by: "ms", partitioner: range([100, 1000]) }); // three partitions
@@ -25,7 +26,7 @@ export function range(boundaries: readonly unknown[]): Range {
   return { boundaries };
 }
 
-/** Finds the partition of encoded keys. */
+/** Finds the partitions of encoded keys. */
 export interface PartitionFinder {
   readonly count: number;
   find(keys: Uint8Array, start: number, end: number, low: number, high: number): number;

@@ -13,7 +13,7 @@ import { type Partitioner, type PartitionFinder, partitionFinder } from "./parti
 export interface ShuffleOptions<R, B extends By<R>> extends RunOptions, MissingOption {
   /** The key of a record: a field's name, several names, or a function. */
   readonly by: B;
-  /** How many partitions, from 1 to 65,536. Default: 64, or what a range has. */
+  /** How many partitions, from 1 to 65,536. Default: 64, or as many as the range has. */
   readonly partitions?: number | undefined;
   /** Default: `"hash"`. */
   readonly partitioner?: Partitioner<KeyOf<R, B>> | undefined;
@@ -28,8 +28,8 @@ const OPTIONS: OptionNames<ShuffleOptions<unknown, By<unknown>>> = {
 };
 
 /**
- * The records in partitions: all records of a key in the same one, in the order of the source. Partitions come
- * in the order of their numbers, also those without records.
+ * Divides the records into partitions: all records of a key go to the same one, in the order of the
+ * source. Partitions come in the order of their numbers, including empty ones.
  *
  * ```ts
  * for await (const partition of shuffle(events, { by: "user", partitions: 8 })) {
@@ -37,7 +37,8 @@ const OPTIONS: OptionNames<ShuffleOptions<unknown, By<unknown>>> = {
  * }
  * ```
  *
- * @throws what {@link RunOptions} says; `ERR_PARTD_VALUE` where a partitioner gives a number that is not a partition's.
+ * @throws what {@link RunOptions} lists; `ERR_PARTD_VALUE` if a partitioner returns a number that is
+ *   not a partition's.
  */
 export function shuffle<R, const B extends By<R>>(
   source: Source<R>,

@@ -1,7 +1,7 @@
 /**
- * The same pieces, each made while the reader is busy with the one before: while a file takes it, in most cases.
- * So a write and what comes next take two cores in place of one. Behind a piece of {@link LARGE} bytes the next one
- * is made when it is asked for: two of them may be more than memory has room for.
+ * Yields the same pieces, each made while the consumer handles the one before, for example writes it to
+ * a file. So a write and the making of the next piece use two cores. After a piece of {@link LARGE}
+ * bytes, the next one is made only on request: memory may not have room for two.
  */
 export async function* oneAhead<T extends { readonly length: number }>(
   pieces: AsyncGenerator<T>,
@@ -12,7 +12,7 @@ export async function* oneAhead<T extends { readonly length: number }>(
       const { value, done } = await (next ?? pieces.next());
       if (done) return;
       next = value.length < LARGE ? afterReader(() => pieces.next()) : undefined;
-      next?.catch(() => {}); // Who asks for the piece gets the error.
+      next?.catch(() => {}); // The consumer gets the error when it asks for the piece.
       yield value;
     }
   } finally {
@@ -22,7 +22,10 @@ export async function* oneAhead<T extends { readonly length: number }>(
 
 const LARGE = 4 << 20;
 
-/** Once the reader has begun what it does with a piece: making the next one holds this thread. */
+/**
+ * Waits until the consumer has begun to handle its piece, because making the next one blocks this
+ * thread.
+ */
 function afterReader<T>(make: () => Promise<T>): Promise<T> {
   return new Promise((resolve) => setImmediate(() => resolve(make())));
 }

@@ -2,33 +2,37 @@ import { PartdError } from "@partd/core";
 import { ItemIterator, onAbort } from "@partd/core/author";
 
 /**
- * The result of a run. It can be iterated once and starts on first use. Leaving a `for await` ends the
- * run, as do `close()` and `await using`: who reads it meanwhile gets `ERR_PARTD_CLOSED`, never a part for the whole.
+ * The result of a run. It can be iterated once, and starts at first use. Leaving a `for await` ends the
+ * run, as do `close()` and `await using`: a consumer that is reading then gets `ERR_PARTD_CLOSED`,
+ * never a part that looks whole.
  */
 export class Output<T> implements AsyncIterable<T>, AsyncDisposable {
   readonly #start: Start<readonly T[]>;
   readonly #given: AbortSignal | undefined;
-  /** Aborted with the signal that was given, by `close()`, and where a reader leaves in mid-wait. */
+  /** Aborted with the caller's signal, by `close()`, and when a consumer leaves in mid-wait. */
   readonly #ending = new AbortController();
   #running: AsyncGenerator<unknown> | undefined;
 
-  /** @param start begins the run; its items come in arrays, since a promise for each would cost more than most items. */
+  /**
+   * @param start begins the run. Its items come in arrays, since a promise for each would cost more
+   *   than most items.
+   */
   constructor(start: Start<readonly T[]>, signal: AbortSignal | undefined) {
     this.#start = start;
     this.#given = signal;
   }
 
-  /** Ends the run. */
+  /** Ends the run when it is aborted. */
   protected get signal(): AbortSignal {
     return this.#ending.signal;
   }
 
-  /** @throws `ERR_PARTD_CLOSED` when it is asked for a second time. */
+  /** @throws `ERR_PARTD_CLOSED` at the second call. */
   [Symbol.asyncIterator](): AsyncIterator<T> {
     return new ItemIterator(this.#begin(), { check: () => this.signal.throwIfAborted() });
   }
 
-  /** The same items in arrays as they come, which is faster for small ones. */
+  /** The same items in arrays as they come, which is faster for small items. */
   batches(): AsyncIterable<readonly T[]> {
     return { [Symbol.asyncIterator]: () => this.#begin() };
   }
@@ -43,7 +47,7 @@ export class Output<T> implements AsyncIterable<T>, AsyncDisposable {
     return this.begin(this.#start);
   }
 
-  /** Begins the one run that there is. Once the signal is aborted, no more comes of it, whatever it has in memory. */
+  /** Begins the only run. After an abort it yields nothing more, whatever it has in memory. */
   protected begin<P>(start: Start<P>): AsyncIterableIterator<P, undefined> {
     if (this.#running) {
       throw new PartdError(
@@ -97,7 +101,7 @@ function closedEarly(): PartdError {
   );
 }
 
-/** What the reader of a run holds. The end of a run that was ended early is an error for it. */
+/** The iterator of a run. If the run was ended early, its end is an error. */
 class OutputIterator<P> implements AsyncIterableIterator<P, undefined> {
   readonly #pieces: AsyncGenerator<P>;
   readonly #ending: AbortController;
@@ -126,7 +130,7 @@ class OutputIterator<P> implements AsyncIterableIterator<P, undefined> {
       throw signal.reason;
     } catch (error) {
       this.#isOver = true;
-      // What fails while a run is being ended fails for that.
+      // While a run is being ended, any failure is reported as that.
       signal.throwIfAborted();
       throw error;
     } finally {
@@ -134,7 +138,7 @@ class OutputIterator<P> implements AsyncIterableIterator<P, undefined> {
     }
   }
 
-  /** A reader that leaves while a piece is being made does not wait for the piece. */
+  /** A consumer that leaves while a piece is being made does not wait for it. */
   async return(): Promise<IteratorResult<P, undefined>> {
     this.#isOver = true;
     if (this.#waiting > 0) this.#ending.abort(closedEarly());

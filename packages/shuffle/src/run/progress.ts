@@ -1,23 +1,23 @@
 import type { KeyedBatch } from "../source/keyed-batch.js";
 
-/** How far a run has come. */
+/** The progress of a run. */
 export interface Progress {
   /** `"read"`: the source is being read. `"write"`: results are being made. `"done"`. */
   readonly phase: "read" | "write" | "done";
-  /** Records read of the source. */
+  /** Records of the source that were read. */
   readonly records: number;
-  /** Bytes read of the source, as they were or as they are stored. */
+  /** Bytes of the source that were read, in the source's format; for objects, as they are stored. */
   readonly bytes: number;
-  /** Bytes that the source has, where that is known. */
+  /** Bytes of the source, if known. */
   readonly totalBytes: number | undefined;
   readonly bytesSpilled: number;
-  /** Bytes read in a second, on average. */
+  /** Bytes read a second, on average. */
   readonly bytesPerSecond: number;
-  /** Seconds until the source has been read, where `totalBytes` is known. */
+  /** Seconds until the source has been read, if `totalBytes` is known. */
   readonly secondsLeft: number | undefined;
 }
 
-/** Counts, and tells it now and then. */
+/** Counts progress, and reports it now and then. */
 export class ProgressReport {
   readonly #listener: ((progress: Progress) => void) | undefined;
   readonly #totalBytes: number | undefined;
@@ -40,29 +40,29 @@ export class ProgressReport {
   }
 
   /**
-   * A batch has been read.
+   * Notes that a batch has been read.
    *
-   * @param consumed bytes of its source so far, where the source counts them itself.
+   * @param consumed bytes of its source so far, if the source counts them itself.
    */
   read({ count, ends }: Pick<KeyedBatch, "count" | "ends">, consumed: number | undefined): void {
     if (consumed === undefined) {
       this.add(count, ends[count - 1] ?? 0);
       return;
     }
-    // A second source, as a join has, begins to count anew.
+    // The second source of a join counts from 0 again.
     const before = consumed < this.#consumed ? 0 : this.#consumed;
     this.#consumed = consumed;
     this.add(count, consumed - before);
   }
 
-  /** So many records and bytes have been read. */
+  /** Notes that this many records and bytes have been read. */
   add(records: number, bytes: number): void {
     this.#records += records;
     this.#bytes += bytes;
     if (this.#listener && performance.now() - this.#told > INTERVAL_MS) this.#tell();
   }
 
-  /** The source has been read. */
+  /** Notes that the source has been read. */
   write(): void {
     this.#phase = "write";
     if (this.#listener) this.#tell();

@@ -1,24 +1,25 @@
 import type { BatchOptions } from "@partd/records";
 
-/** How long the records of a reader may be, as plain data, which a thread can be given. */
+/** The limit for the records of a reader, as plain data, so that it can be sent to a thread. */
 export interface RecordLimit {
   readonly memory: number;
-  /** How many times its length a record takes beside what is spilled. */
+  /** How many times its length a record takes in memory, besides what is spilled. */
   readonly copies: number;
 }
 
-/** How the records of a source are read. */
+/** How to read the records of a source. */
 export interface Reading {
   readonly signal?: AbortSignal | undefined;
-  /** None where records come from elsewhere than a reader. */
+  /** `undefined` if records come from elsewhere than a reader. */
   readonly limit?: RecordLimit | undefined;
-  /** Makes room for what a long record is about to take, in place of what the one before took. */
+  /** Makes room for a long record that is about to be read, in place of the previous one's. */
   readonly makeRoom?: ((bytes: number) => Promise<void> | void) | undefined;
 }
 
 /**
- * Copies of a record, measured with records as long as that allows. `distinct` cannot spill the keys that it knows,
- * which take up to half of the memory; a `join` has both records of a pair, their line, and that of the pair before.
+ * Copies of a record in memory, measured with the longest records that this allows. `distinct` cannot
+ * spill the keys that it knows, which take up to half of the memory; a `join` has both records of a
+ * pair, their line, and the previous line.
  */
 const COPIES = {
   groupBy: 1,
@@ -35,14 +36,14 @@ const COPIES = {
 
 export type Operation = keyof typeof COPIES;
 
-/** Its bytes, its text and its values: where a function says the key. */
+/** Its bytes, its text and its values, if a function gives the key. */
 const PARSED_COPIES = 4;
 
 export function limitOf(operation: Operation, memory: number): RecordLimit {
   return { memory, copies: COPIES[operation] };
 }
 
-/** The same where each record is parsed. */
+/** The same if each record is parsed. */
 export function whereParsed(reading: Reading): Reading {
   const { limit } = reading;
   if (!limit) return reading;
@@ -50,8 +51,8 @@ export function whereParsed(reading: Reading): Reading {
 }
 
 /**
- * The bytes of the longest record that an operation reads from a file or a stream of bytes. A longer one is an error
- * while it is read, since a pipe may have no line endings at all.
+ * The longest record, in bytes, that an operation reads from a file or a stream of bytes. A longer one
+ * is an error while it is read, since a pipe may have no line endings at all.
  *
  * @param memory the option of that name.
  */
@@ -77,7 +78,7 @@ export function batchOptions({ signal, limit, makeRoom }: Reading): BatchOptions
   };
 }
 
-/** Several of them are no matter beside any memory. */
+/** So short that several of them fit beside any memory. */
 const LEAST = 2 ** 20;
-/** That of a reader. */
+/** A reader's own limit. */
 const MOST = 2 ** 30;

@@ -3,7 +3,7 @@ import { oneAhead } from "./one-ahead.js";
 import { Output } from "./output.js";
 import { unparsed, type Visit } from "./walk.js";
 
-/** Records that a run yields, parsed or as bytes. */
+/** The records that a run yields, parsed or as bytes. */
 export class RecordOutput<R> extends Output<R> {
   readonly #generate: Generate;
   readonly #codec: RecordCodec<R>;
@@ -16,10 +16,10 @@ export class RecordOutput<R> extends Output<R> {
   }
 
   /**
-   * The records as bytes, end to end and never parsed: as they were in a source of bytes, else lines of
-   * JSON. In place of the records: either can be read, once.
+   * The records as bytes, end to end and never parsed: as they were in a source of bytes, otherwise
+   * lines of JSON. Read either the records or the bytes, once.
    *
-   * @throws `ERR_PARTD_CODEC` where objects hold what JSON cannot carry.
+   * @throws `ERR_PARTD_CODEC` if objects hold what JSON cannot carry.
    */
   bytes(): AsyncIterable<Uint8Array> {
     const start = (signal: AbortSignal) =>

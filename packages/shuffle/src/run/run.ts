@@ -10,32 +10,34 @@ import { type Progress, ProgressReport } from "./progress.js";
 import { limitOf, type Operation, type Reading } from "./record-limit.js";
 
 /**
- * What every operation takes. An option that makes no sense is `ERR_PARTD_VALUE`, at the call or when
- * the result is first read. While a result is
- * read, the iteration may reject with `ERR_PARTD_CORRUPT` (a `RecordError` of `@partd/records`: a malformed record, with
- * file, line and column), `ERR_PARTD_KEY` (a key that is not data), `ERR_PARTD_CODEC` (an object that structuredClone()
- * cannot copy), `ERR_PARTD_IO` (a file that cannot be read, a full disk), and with what the source, a function or a store throws.
+ * The options of every operation. A wrong option is `ERR_PARTD_VALUE`, at the call or when the result
+ * is first read. While the result is read, the iteration may reject with `ERR_PARTD_CORRUPT` (a
+ * `RecordError` of `@partd/records`: a malformed record, with file, line and column), `ERR_PARTD_KEY`
+ * (a key that is not data), `ERR_PARTD_CODEC` (an object that structuredClone() cannot copy),
+ * `ERR_PARTD_IO` (a file that cannot be read, a full disk), and with what the source, a function or a
+ * store throws.
  */
 export interface RunOptions {
   /**
-   * Bytes of memory for records: resident memory stays below it and 150 MiB for all else, however much
-   * there is to do. At least 1 MB. Default: a quarter of what the process may use.
-   * That holds for one long record, too, while it stays bytes, unless much data came before it (README); parsed, it takes what it takes. One that is longer than
-   * `longestRecord()` is `ERR_PARTD_CORRUPT`. Where a sort gives several long ones in a row, there is one more in
-   * memory: that which the caller has just read.
+   * Bytes of memory for records, at least 1 MB. Resident memory stays below this and 150 MiB for
+   * everything else, whatever the size of the input. Default: a quarter of what the process may use.
+   * This also holds for one long record while it stays bytes, unless much data came before it (see
+   * README); a parsed record takes what it takes. A record longer than `longestRecord()` is
+   * `ERR_PARTD_CORRUPT`. If a sort yields several long records in a row, one more is in memory: the one
+   * that the caller has just read.
    */
   readonly memory?: number | undefined;
   /**
-   * The folder for what does not fit in memory; made if need be. Nothing is written while all fits.
-   * What is written goes with the run or, if the process is killed, with the next one there. Default:
-   * `os.tmpdir()`.
+   * The folder for what does not fit in memory; created if missing. Nothing is written while everything
+   * fits. What was written is removed at the end of the run or, if the process is killed, by the next
+   * run there. Default: `os.tmpdir()`.
    */
   readonly dir?: string | undefined;
-  /** A store for what does not fit in memory, in place of a temporary file. It is not closed. */
+  /** A store for what does not fit in memory, instead of a temporary file. It is not closed. */
   readonly store?: Store | undefined;
   /** Ends the run: the iteration rejects with the signal's reason, and what was spilled is removed. */
   readonly signal?: AbortSignal | undefined;
-  /** Called some ten times a second, and at the end. */
+  /** Called about ten times a second, and at the end. */
   readonly onProgress?: ((progress: Progress) => void) | undefined;
 }
 
@@ -47,7 +49,7 @@ export const RUN_OPTIONS: OptionNames<RunOptions> = {
   onProgress: true,
 };
 
-/** One operation at work: its memory, its spilled data, its progress. */
+/** One running operation: its memory, its spilled data, its progress. */
 export class Run {
   /** The bytes that the options say. */
   readonly memory: number;
@@ -57,9 +59,9 @@ export class Run {
   readonly reading: Reading;
 
   /**
-   * @param byteLength what there is to read, where that is known.
-   * @param growing chains that grow at the same time, where their number is given.
-   * @param space for what does not fit in memory, in place of what the options say.
+   * @param byteLength bytes of the input, if known.
+   * @param growing how many chains grow at the same time, if known.
+   * @param space for what does not fit in memory, in place of what the options name.
    */
   constructor(
     operation: Operation,
@@ -112,18 +114,18 @@ function checkRunOptions({ dir, store, signal, onProgress }: RunOptions): void {
   check("onProgress", onProgress, typeof onProgress === "function", "a function");
 }
 
-/** Bytes that are likely to be spilled. */
+/** Bytes that will probably be spilled. */
 export function spillOf(byteLength: number | undefined, memory: number): number {
   return Math.max(0, (byteLength ?? 0) - memory);
 }
 
-/** The bytes that `options.memory` says, checked. */
+/** The checked bytes of `options.memory`. */
 export function memoryFor({ memory }: RunOptions): number {
   if (memory !== undefined) {
     const bytes = typeof memory === "number" ? Math.floor(memory) : memory;
     return checkIntegerOption("memory", bytes, LEAST_MEMORY, Number.MAX_SAFE_INTEGER);
   }
-  // Zero where there is no limit; above all memory where the process's group has none.
+  // Zero where there is no limit; more than all memory where the process's group has none.
   const constrained = process.constrainedMemory();
   const most = constrained > 0 ? Math.min(constrained, totalmem()) : totalmem();
   return Math.floor(most / 4);

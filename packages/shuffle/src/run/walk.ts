@@ -1,15 +1,16 @@
 import type { RecordCodec } from "../source/input.js";
 
-/** Takes a record: the array holds until the walk goes on, unless it is the visitor's own. */
+/** Receives a record. The array is valid until the walk goes on, unless `isOwn`. */
 export type Visit = (bytes: Uint8Array, start: number, end: number, isOwn?: boolean) => void;
 
 /**
- * Begins to visit records. Each call of what it returns visits some more, and tells whether there may be others:
- * at once where they are in memory, since a promise costs as much as a small record.
+ * Begins to visit records. Each call of the returned function visits some more, and tells whether there
+ * may be others; it is synchronous if they are in memory, because a promise costs as much as a small
+ * record.
  */
 export type Walk = (visit: Visit) => () => boolean | Promise<boolean>;
 
-/** The walk that a generator makes, which yields after some records. */
+/** Makes a walk of a generator, which yields after some records. */
 export function stepping(generate: (visit: Visit) => AsyncGenerator<void>): Walk {
   return (visit) => {
     const generator = generate(visit);
@@ -51,7 +52,10 @@ export class DecodedBatches<R> implements AsyncIterableIterator<readonly R[], un
   }
 }
 
-/** The records of a walk end to end, unparsed, in pieces of 256 KiB at most, or one record of up to 1 MiB, or any that is our own. */
+/**
+ * Yields the records of a walk end to end, unparsed: in pieces of up to 256 KiB, or single records of
+ * up to 1 MiB, or of any length if the array is `isOwn`.
+ */
 export async function* unparsed(
   walk: Walk,
   codec: RecordCodec<unknown>,
@@ -78,19 +82,19 @@ class PieceWriter {
     this.#used += end - start;
   }
 
-  /** A piece that is ours, without a copy. */
+  /** Adds a piece that belongs to us, without a copy. */
   add(bytes: Uint8Array): void {
     this.#end();
     this.#full.push({ bytes, isLent: false });
   }
 
-  /** A piece that holds until the walk goes on: it is copied bit by bit, when it is taken. */
+  /** Adds a piece that is valid until the walk goes on: it is copied in parts, as they are taken. */
   lend(bytes: Uint8Array): void {
     this.#end();
     this.#full.push({ bytes, isLent: true });
   }
 
-  /** The first pieces are short, each four times the one before: most groups are. */
+  /** The first pieces are short, each four times the one before, because most groups are short. */
   #begin(length: number): void {
     const next = Math.max(FIRST_PIECE_BYTES, Math.min(PIECE_BYTES, 4 * this.#piece.length));
     this.#end();
@@ -128,7 +132,7 @@ class PieceWriter {
 const NOTHING = new Uint8Array();
 const FIRST_PIECE_BYTES = 1 << 10;
 const PIECE_BYTES = 256 << 10;
-/** Shorter records are copied into pieces with others. */
+/** Shorter records are copied into common pieces. */
 const OWN_BYTES = 64 << 10;
-/** A whole copy of a record of 200 MB, beside the reader's buffer, was more than memory has room for. */
+/** Copying a record of 200 MB as a whole, beside the reader's buffer, exceeded memory. */
 const LENT_BYTES = 1 << 20;

@@ -11,9 +11,9 @@ import { type FileTape, TemporaryFile } from "../spill/temporary-file.js";
 import type { Workspace } from "../spill/workspace.js";
 
 /**
- * Sorted runs in a directory that outlives a kill: their blocks in one file, and a journal that lists the
- * complete runs, one a line. Neither is synced to the disk: what was written before this boot of the
- * machine, or on another machine, is not used.
+ * Sorted runs in a directory that outlives a kill: their blocks in one file, and a journal that lists
+ * the complete runs, one a line. Neither is synced to the disk, so nothing is used that was written
+ * before this boot, or on another machine.
  */
 export class Checkpoint {
   readonly #runs: string;
@@ -22,8 +22,8 @@ export class Checkpoint {
   #header: string | undefined;
 
   /**
-   * @param expected bytes that are likely to be spilled.
-   * @throws `ERR_PARTD_LOCK` while another process sorts with the directory.
+   * @param expected bytes that will probably be spilled.
+   * @throws `ERR_PARTD_LOCK` while another process sorts with this directory.
    */
   constructor(directory: string, expected: number) {
     const path = resolve(directory);
@@ -37,7 +37,10 @@ export class Checkpoint {
     return this.#file;
   }
 
-  /** The complete runs, and how many records of the source they hold. Call this before anything is spilled. */
+  /**
+   * The complete runs, and how many records of the source they hold. Call this before anything is
+   * spilled.
+   */
   recall(workspace: Workspace): { readonly runs: Chain[]; readonly covered: number } {
     const { blockSize } = workspace;
     const notes = this.#notes(blockSize);
@@ -48,7 +51,7 @@ export class Checkpoint {
       return { runs: [], covered: 0 };
     }
     const lines = notes.map((note) => `${JSON.stringify(note)}\n`);
-    // In one step: a kill leaves the journal as it was.
+    // In one step, so that a kill leaves the journal as it was.
     writeFileSync(`${this.#journal}.draft`, this.#header + lines.join(""));
     renameSync(`${this.#journal}.draft`, this.#journal);
     this.#header = undefined;
@@ -64,10 +67,11 @@ export class Checkpoint {
   }
 
   /**
-   * Lists a run, all of whose blocks are on its tape.
+   * Lists a run. All its blocks have to be on its tape.
    *
-   * @param covered records of the source that the listed runs hold.
-   * @param merged the runs that it was made of, and that are listed no more: so many, from that one on.
+   * @param covered how many records of the source the listed runs hold.
+   * @param merged the runs that it was made of, which are no longer listed: the first one's index, and
+   *   their count.
    */
   note(run: Chain, covered: number, merged?: Note["merged"]): void {
     const { records, byteLength, longest } = run;
@@ -81,7 +85,10 @@ export class Checkpoint {
     this.#header = undefined;
   }
 
-  /** What can be used of the journal: nothing if blocks had another size, or may not have reached the disk. */
+  /**
+   * The usable part of the journal: nothing if blocks had another size, or may not have reached the
+   * disk.
+   */
   #notes(blockSize: number): Note[] {
     const text = ifThere(() => readFileSync(this.#journal, "utf8"));
     const size = ifThere(() => statSync(this.#runs).size);
@@ -115,7 +122,7 @@ interface Header {
   readonly owner: string;
 }
 
-/** Each other line: a run. */
+/** Each further line: a run. */
 interface Note {
   readonly covered: number;
   readonly merged?: { readonly from: number; readonly count: number } | undefined;
@@ -125,7 +132,7 @@ interface Note {
   readonly extents: FileTape["extents"];
 }
 
-/** The runs that no later one was merged from, in the order of the source. */
+/** The runs that were not merged into a later one, in the order of the source. */
 function listedRuns(notes: readonly Note[]): Note[] {
   const listed: Note[] = [];
   for (const note of notes) {
@@ -135,7 +142,7 @@ function listedRuns(notes: readonly Note[]): Note[] {
   return listed;
 }
 
-/** Nothing of a journal that a crash of the machine has damaged. */
+/** Parses the lines; nothing of a journal that a crash of the machine has damaged. */
 function parsed(lines: readonly string[]): unknown[] {
   try {
     return lines.map((line) => JSON.parse(line));

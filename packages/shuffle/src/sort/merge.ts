@@ -3,8 +3,8 @@ import { ChainReader } from "../spill/chain-reader.js";
 import type { Workspace } from "../spill/workspace.js";
 
 /**
- * Merges chains that are sorted, which are used up. Of frames with equal keys those of an earlier chain
- * come first, so that a sort stays stable.
+ * Merges sorted chains, which are used up. Among equal keys, frames of an earlier chain come first, so
+ * that a sort is stable.
  */
 export class Merge {
   readonly #chains: readonly Chain[];
@@ -21,9 +21,9 @@ export class Merge {
   }
 
   /**
-   * How many of the chains, from the first on, can be merged at a time: at least two. Each has two blocks in
-   * memory, and beside them a frame of its longest record, where its key lies in several blocks. The longest of
-   * all does not count: it is held in every merge that it is part of.
+   * How many chains, from the first on, can be merged at a time: at least two. Each takes two blocks in
+   * memory and, if its longest record's key lies in several blocks, that record's frame. The longest
+   * frame of all does not count: it is held in every merge that has it.
    */
   static width(workspace: Workspace, chains: readonly Chain[]): number {
     const { blockSize, capacity } = workspace;
@@ -48,15 +48,19 @@ export class Merge {
     await this.first?.whole();
   }
 
-  /** The reader whose frame is next; none at the end. Of the others only the keys may have been read. */
+  /**
+   * The reader with the next frame; `undefined` at the end. Other readers may have read only their
+   * frame's key.
+   */
   get first(): ChainReader | undefined {
     return this.#heap[0];
   }
 
-  /** Leaves the first frame; a promise where its chain has to be read first. */
+  /** Leaves the first frame. @returns a promise if its chain has to be read first. */
   next(): Promise<void> | undefined {
     const reader = this.#heap[0]!;
-    // It is the visitor's: this reader may be at its end, and would hold it until the merge is closed.
+    // The visitor owns it now; this reader, possibly at its end, would keep it until the merge is
+    // closed.
     if (reader.isOwn) reader.leaveFrame();
     if (!reader.next()) return this.#read(reader);
     this.#sink();
@@ -114,9 +118,9 @@ export class Merge {
   }
 }
 
-/** Beyond it a longer heap costs more than a second merge. */
+/** With more chains the longer heap costs more than a second merge. */
 const MOST_CHAINS = 128;
-/** What the present frames of all chains may take. */
+/** The share of memory for the present frames of all chains. */
 const FRAMES_SHARE = 0.5;
 
 function compareKeys(left: ChainReader, right: ChainReader): number {

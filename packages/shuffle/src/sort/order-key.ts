@@ -2,9 +2,9 @@ import { PartdError } from "@partd/core";
 import { DEEPEST_LIST } from "@partd/records";
 
 /**
- * Writes values so that their bytes compare as the values do, one value behind the other: first by
- * kind (booleans, numbers and bigints, dates, text, bytes, lists, `null`, missing), then within
- * it. No key begins with another key. Text is in the order of its code points.
+ * Encodes values so that their bytes compare as the values do, one value after the other: first by type
+ * (booleans, numbers and bigints, dates, text, bytes, lists, `null`, missing), then within the type. No
+ * key is a prefix of another. Text is in the order of its code points.
  */
 export class OrderKeyWriter {
   bytes = Buffer.alloc(256);
@@ -14,12 +14,12 @@ export class OrderKeyWriter {
     this.length = 0;
   }
 
-  /** @param descending turns the order round, but for `null` and missing values, which are last. */
+  /** @param descending reverses the order, except for `null` and missing values, which come last. */
   write(value: unknown, descending: boolean): void {
     const start = this.length;
     this.#write(value, 0);
     if (!descending || value === null || value === undefined) return;
-    // "a" would begin "a\0", and come before it also in this direction.
+    // Otherwise "a" would be a prefix of "a\0", and come before it in this direction too.
     if (typeof value === "string" || value instanceof Uint8Array) this.#byte(0);
     // Reversed kinds stay below `null`, so null sorts last in both directions.
     this.bytes[start] = KIND.null - this.bytes[start]!;
@@ -55,7 +55,7 @@ export class OrderKeyWriter {
     this.bytes[this.length++] = value;
   }
 
-  /** The bits of a double, turned so that they compare as unsigned; NaN is last, -0 is 0. */
+  /** The bits of a double, mapped so that they compare as unsigned; NaN is last, -0 equals 0. */
   #double(value: number): void {
     this.#makeRoom(8);
     scratch.setFloat64(0, Number.isNaN(value) ? Number.NaN : value + 0);
@@ -67,13 +67,13 @@ export class OrderKeyWriter {
     this.length += 8;
   }
 
-  /** The nearest double, then by how much the value lies beside it. */
+  /** The nearest double, then the difference from it. */
   #bigint(value: bigint): void {
     this.#byte(KIND.number);
     const near = Number(value);
     this.#double(near);
     const rest = Number.isFinite(near) ? value - BigInt(near) : value;
-    // Beyond all doubles: short of Infinity, whatever the sign of the rest.
+    // Beyond all doubles: use the greatest one, whatever the sign of the rest.
     if (rest === 0n) this.#byte(EXACT);
     else {
       const negative = rest < 0n;
@@ -90,7 +90,7 @@ export class OrderKeyWriter {
     }
   }
 
-  /** A zero in it is followed by 0xFF, and a zero alone ends it. */
+  /** A zero byte within it is followed by 0xFF; a zero byte alone ends it. */
   #text(kind: number, text: Uint8Array): void {
     this.#makeRoom(2 * text.length + 2);
     const { bytes } = this;

@@ -24,23 +24,23 @@ export interface SortRule<R> {
   /** Default `"asc"`. `null` and missing values come last either way. */
   readonly order?: "asc" | "desc" | undefined;
   /**
-   * Compares text as numbers, or numbers as text, for files in which every field is text. What is
-   * no number comes after all numbers. Default: each value as what it is.
+   * Compares text as numbers, or numbers as text, for files in which every field is text. Text that is
+   * not a number comes after all numbers. Default: each value by its type.
    */
   readonly as?: "number" | "string" | undefined;
 }
 
 type SortValue<R> = (keyof R & string) | (string & {}) | ((record: R) => unknown);
 
-/** Keys by which records are sorted. */
+/** Keys records for sorting. */
 export class SortKeyer<R> implements Keyer<R> {
-  /** Keys that are fields are read without the record. */
+  /** Keys that are fields are read without parsing the record. */
   readonly scan: Keyer<R>["scan"];
   readonly #rules: readonly Rule<R>[];
   readonly #writer = new OrderKeyWriter();
   readonly #watch: FieldWatch;
 
-  /** @param call the function that is given `by`. */
+  /** @param call the function that was called with `by`. */
   constructor(call: string, by: SortKey<R> | readonly SortKey<R>[]) {
     const keys = (Array.isArray(by) ? by : [by]) as readonly SortKey<R>[];
     if (keys.length === 0) throw badKey();
@@ -50,7 +50,7 @@ export class SortKeyer<R> implements Keyer<R> {
     if (fields.length === 0) return;
     const values = keys.length === 1 ? fields : [];
     this.scan = (records, reading) => {
-      // A field of CSV is text, also one that reads as a number.
+      // A field of CSV is text, even if it reads as a number.
       const areNumbers = records.format.name !== "csv" || this.#rules[0]?.as === "number";
       const toKeyed = keyedBy((scan, i, columns) => {
         if (keys.length === 1) this.#writeScanned(scan, i, columns, areNumbers);
@@ -73,7 +73,10 @@ export class SortKeyer<R> implements Keyer<R> {
     this.#writeValues([isSmall ? number : orderOf(scan.key(i))], columns);
   }
 
-  /** Fields from the bytes, in which integers have all their digits, and what functions make of the record. */
+  /**
+   * Fields come from the bytes, in which integers have all their digits; other values from functions of
+   * the record.
+   */
   #valuesOf(scan: Scan, i: number, fields: number, { format }: Records<R>): unknown[] {
     const keys = (fields > 1 ? scan.key(i) : [scan.key(i)]) as readonly GroupKey[];
     let record: R | undefined;
@@ -132,7 +135,7 @@ function toRule<R>(call: string, key: SortKey<R>): Rule<R> {
 
 const keep = (value: unknown) => value;
 
-/** A key that is a number from 2^53 on stands for the integer that it is written as, beside those that are bigints. */
+/** From 2^53 on, a number stands for the integer as it is written, so it compares with bigints. */
 function orderOf(key: unknown): unknown {
   if (Array.isArray(key)) return key.map(orderOf);
   if (typeof key !== "number" || Math.abs(key) < 2 ** 53) return key;
@@ -147,14 +150,14 @@ function castTo(as: "number" | "string"): (value: unknown) => unknown {
   return (value) => {
     if (typeof value !== "string") return value;
     const number = value.trim() === "" ? Number.NaN : Number(value);
-    // Not of text such as "1e300", "0x1" or a million digits.
+    // Not for text such as "1e300", "0x1" or a million digits.
     return Math.abs(number) >= 2 ** 53 && INTEGER.test(value) ? BigInt(value) : number;
   };
 }
 
 const INTEGER = /^\s*[-+]?\d{1,400}\s*$/;
 
-/** The same as `checkOptionNames`, but for an order that is not given as that of a key. */
+/** The same as `checkOptionNames`, with advice for an order that was not given within a key. */
 export function checkSortOptions<T>(call: string, options: T, names: OptionNames<T>): void {
   const isWord = (name: string) => !Object.hasOwn(names, name) && ORDER_WORDS.has(name);
   if (Object.keys(options ?? {}).some(isWord)) throw badKey();

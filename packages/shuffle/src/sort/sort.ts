@@ -11,12 +11,14 @@ export interface SortOptions<R> extends RunOptions {
   /** What to sort by; of several keys, each decides where those before it are equal. */
   readonly by: SortKey<R> | readonly SortKey<R>[];
   /**
-   * A directory in which sorted runs are kept, in place of `dir` and `store`, so that a sort that is killed can be
-   * gone on with: the same call over the same source skips the records whose runs are complete. Made when
-   * the first run is spilled, for one sort at a time, and yours to remove once the result is
-   * safe. Runs of an earlier boot, of another machine or of another `memory` are sorted again.
+   * A directory for the sorted runs, instead of `dir` and `store`, so that a killed sort can be
+   * continued: the same call over the same source skips the records whose runs are complete. It is
+   * created when the first run is spilled, serves one sort at a time, and is yours to remove once the
+   * result is safe. Runs of an earlier boot, of another machine or of another `memory` are sorted
+   * again.
    *
-   * `ERR_PARTD_LOCK`: another process sorts with it. `ERR_PARTD_CORRUPT`: the source has fewer records than its runs.
+   * `ERR_PARTD_LOCK`: another process sorts with it. `ERR_PARTD_CORRUPT`: the source has fewer records
+   * than its runs.
    */
   readonly checkpoint?: string | undefined;
 }
@@ -24,15 +26,15 @@ export interface SortOptions<R> extends RunOptions {
 const OPTIONS: OptionNames<SortOptions<unknown>> = { by: true, checkpoint: true, ...RUN_OPTIONS };
 
 /**
- * The records in order. The sort is stable: equal records keep the order of the source. Text is in the order
- * of its code points; values of different types are apart, in this order: booleans, numbers and
- * bigints, dates, text, bytes, lists, `null`, missing.
+ * Sorts records. The sort is stable: equal records keep the order of the source. Text is in the order
+ * of its code points. Values of different types are sorted by type: booleans, numbers and bigints,
+ * dates, text, bytes, lists, `null`, missing.
  *
  * ```ts
  * for await (const event of sort(events, { by: ["user", { by: "ms", order: "desc" }] })) { … }
  * ```
  *
- * @throws what {@link RunOptions} says.
+ * @throws what {@link RunOptions} lists.
  */
 export function sort<R>(source: Source<R>, options: SortOptions<R>): RecordOutput<R> {
   checkSortOptions("sort", options, OPTIONS);

@@ -2,8 +2,8 @@ import { Pace } from "@partd/core/author";
 import type { LoadedChain } from "../spill/loaded-chain.js";
 
 /**
- * The addresses of a chain's frames in the order of their keys, those of equal keys as they are: by
- * radix over the first 8 bytes of the keys, then, among frames that share them, over the next 8.
+ * The addresses of a chain's frames in the order of their keys; stable. A radix sort over the first 8
+ * bytes of the keys, then, among frames that share them, over the next 8.
  *
  * @param isDecided whether keys that share their first 8 bytes are equal.
  */
@@ -17,7 +17,7 @@ export async function sortedOrder(
   return sort.addresses;
 }
 
-/** Bytes that sorting so many records takes. */
+/** Bytes of memory for sorting this many records. */
 export function sortCost(records: number): number {
   return records * 24;
 }
@@ -57,7 +57,10 @@ class RadixSort {
     await this.#sort(0, count, 8);
   }
 
-  /** Sorts frames `from` to `to`, whose keys agree up to 8 bytes before `depth`, and whose prefixes are set. */
+  /**
+   * Sorts frames `from` to `to`. Their keys agree except in 8 bytes before `depth`, and their prefixes
+   * are set.
+   */
   async #sort(from: number, to: number, depth: number): Promise<void> {
     await this.#byPrefix(from, to);
     if (this.#isDecided) return;
@@ -72,7 +75,7 @@ class RadixSort {
     }
   }
 
-  /** Sorts frames whose keys have the same first `depth` bytes, or are shorter and the same. */
+  /** Sorts frames whose keys agree in the first `depth` bytes, or are shorter and equal. */
   async #sortTies(from: number, to: number, depth: number): Promise<void> {
     const chain = this.#chain;
     let longest = 0;
@@ -90,15 +93,15 @@ class RadixSort {
       if (this.#highs[i] !== this.#highs[from] || this.#lows[i] !== this.#lows[from]) differ = true;
     }
     if (differ) return this.#sort(from, to, depth + 8);
-    // Most ties are equal keys, and nothing is left to compare.
+    // Most ties are equal keys, with nothing left to compare.
     const next = longest > depth + 8 ? await this.#agreement(from, to, depth + 8) : longest;
     if (next < longest) return this.#sortTies(from, to, next - (next % 8));
     if (uneven) this.#byLength(from, to);
   }
 
   /**
-   * How many bytes the keys agree in, with zeros behind their ends: at least `depth`, and infinitely
-   * many if nothing differs. A key of megabytes is gone through once, not copied for each 8 bytes.
+   * In how many bytes the keys agree, padded with zeros: at least `depth`, and Infinity if they do not
+   * differ. A key of megabytes is read once, not copied for each 8 bytes.
    */
   async #agreement(from: number, to: number, depth: number): Promise<number> {
     const chain = this.#chain;
@@ -121,7 +124,7 @@ class RadixSort {
     return agreement;
   }
 
-  /** Sorts keys that differ only by zeros at their ends. */
+  /** Sorts keys that differ only in the zeros at their end. */
   #byLength(from: number, to: number): void {
     const lengthOf = (address: number) => {
       this.#chain.look(address);
@@ -142,7 +145,7 @@ class RadixSort {
     }
   }
 
-  /** A pass over one digit: the low three are of `lows`, the others of `highs`. */
+  /** Sorts by one digit: the low three digits are in `lows`, the others in `highs`. */
   #pass(from: number, to: number, digits: Uint32Array, shift: number): void {
     const counts = this.#counts.fill(0);
     for (let i = from; i < to; i++) counts[(digits[i]! >>> shift) & MASK]!++;
@@ -186,16 +189,16 @@ class RadixSort {
   }
 }
 
-/** Three digits cover 32 bits; their counts stay in the first cache. */
+/** Three digits cover 32 bits; their counts stay in the first-level cache. */
 const BITS = 11;
 const BUCKETS = 1 << BITS;
 const MASK = BUCKETS - 1;
-/** Bytes from which on the clock is read after each key. */
+/** From this length on the clock is read after each key. */
 const LONG_KEY = 4096;
-/** Below it, insertion takes less time than six passes. */
+/** Below this count, insertion takes less time than six passes. */
 const SHORT = 48;
 
-/** Four bytes as an unsigned number, with zeros for those beyond `end`. */
+/** Four bytes as an unsigned number, with zeros beyond `end`. */
 export function word(bytes: Uint8Array, start: number, end: number): number {
   let value = 0;
   for (let i = start; i < start + 4; i++) value = (value << 8) | (i < end ? bytes[i]! : 0);

@@ -9,7 +9,7 @@ import type { Checkpoint } from "./checkpoint.js";
 import { Merge } from "./merge.js";
 import { sortCost, sortedOrder } from "./sorted-order.js";
 
-/** A frame where it lies: the record is from `keyEnd` to `end`. Holds until the next one is looked at. */
+/** A frame in place: the record is from `keyEnd` to `end`. It is valid until the next one is read. */
 export interface Frame {
   readonly bytes: Uint8Array;
   readonly keyStart: number;
@@ -17,13 +17,13 @@ export interface Frame {
   readonly end: number;
   readonly low: number;
   readonly high: number;
-  /** Whether `bytes` is an array of this frame alone, which may be kept. */
+  /** Whether `bytes` holds only this frame, and may be kept. */
   readonly isOwn: boolean;
 }
 
 /**
- * Sorts frames by their keys, equal ones as they came. What fits in memory is sorted there; else it is
- * spilled in sorted runs, which are merged.
+ * Sorts frames by key; stable. What fits in memory is sorted there; otherwise sorted runs are spilled,
+ * and merged.
  */
 export class Sorter {
   readonly #workspace: Workspace;
@@ -32,12 +32,12 @@ export class Sorter {
   #tail = new KeyTail();
   /** Sorted chains, in the order of the source. */
   #runs: Chain[] = [];
-  /** Records added so far, those in recalled runs included. */
+  /** Records added so far, including those in recalled runs. */
   #added = 0;
   readonly #checkpoint: Checkpoint | undefined;
-  /** How many records, from the first on, the runs of an earlier process hold. */
+  /** How many records, from the first on, are in the runs of an earlier process. */
   #recalled = 0;
-  /** Bytes that the source takes for large records. */
+  /** Memory that the source takes for large records, in bytes. */
   #charged = 0;
 
   /** @param checkpoint keeps the runs. */
@@ -72,7 +72,7 @@ export class Sorter {
     }
   }
 
-  /** Makes room for what the source takes: what was gathered is spilled, which is pinned until then. */
+  /** Makes room for the source: spills what was gathered, which is pinned until then. */
   async makeRoom(bytes: number): Promise<void> {
     const { byteLength, sourceBytes, blockSize } = this.#workspace;
     const left = byteLength - bytes;
@@ -85,7 +85,7 @@ export class Sorter {
     this.#charged = bytes;
   }
 
-  /** A batch of one record, which may be larger than half of the memory: then it is a run of its own. */
+  /** Adds a batch of one record. One larger than half of the memory becomes a run of its own. */
   async #addOne(batch: KeyedBatch): Promise<void> {
     if (batch.bytes.length >= this.#large) {
       await this.#spill();
@@ -132,7 +132,7 @@ export class Sorter {
     this.#runs.push(run);
   }
 
-  /** All frames of a walk in a chain of their own. */
+  /** Writes all frames of a walk to a chain of their own. */
   async #write(walk: FrameWalk): Promise<Chain> {
     const run = this.#workspace.chain();
     const large = WALKED_BLOCKS * this.#workspace.blockSize;
@@ -149,7 +149,9 @@ export class Sorter {
     return run;
   }
 
-  /** Calls `visit` with every frame in order, and yields now and then. Nothing can be added any more. */
+  /**
+   * Calls `visit` with every frame in order, and yields now and then. Nothing can be added afterwards.
+   */
   async *walk(visit: (frame: Frame) => void): AsyncGenerator<void> {
     this.#charge(0);
     if (this.#runs.length === 0) {
@@ -164,12 +166,12 @@ export class Sorter {
     }
   }
 
-  /** All frames as a merge of spilled runs. It is the caller's to close. */
+  /** All frames, as a merge of spilled runs, which the caller has to close. */
   async merge(): Promise<Merge> {
     if (this.#added < this.#recalled) throw otherSource(this.#added, this.#recalled);
     await this.#spill();
     this.#charge(0);
-    // Neighbours become one run, from the first to the last and again, until the rest can be merged at once.
+    // Merge neighbours, from the first to the last and again, until the rest can be merged at once.
     const hasAll = () => Merge.width(this.#workspace, this.#runs) === this.#runs.length;
     for (let from = 0; !hasAll(); from = from + 2 < this.#runs.length ? from + 1 : 0) {
       const width = Merge.width(this.#workspace, this.#runs.slice(from));
@@ -177,7 +179,7 @@ export class Sorter {
       try {
         await merge.start();
         const merged = await this.#write((visit) => this.#merged(merge, visit));
-        // Before the chains that were merged give up their space.
+        // Before the merged chains give up their space.
         this.#checkpoint?.note(merged, this.#added, { from, count: width });
         this.#runs.splice(from, width, merged);
       } finally {
@@ -240,15 +242,15 @@ export class Sorter {
   }
 }
 
-/** May return a promise, after which it no longer needs the frame. */
+/** May return a promise; once it has resolved, the frame is no longer needed. */
 type FrameVisit = (frame: Frame) => Promise<void> | undefined | void;
 type FrameWalk = (visit: FrameVisit) => AsyncGenerator<void>;
 
 /** The share of memory in which frames are gathered and sorted; the blocks of the run being written take the rest. */
 const GATHERED_SHARE = 0.875;
-/** A source of objects holds a record and its text, of which the bytes are made. */
+/** A source of objects holds a record and its text, from which the bytes are made. */
 const SOURCE_SHARE = 1.5;
-/** Frames read ahead of a visit: what they touch stays in the cache until they are visited. */
+/** Frames that are prefetched: they stay in the cache until they are visited. */
 const TOUCHED = 64;
 /** Blocks of frames between two yields. */
 const WALKED_BLOCKS = 2;
@@ -276,9 +278,9 @@ function recordOf(batch: KeyedBatch, index: number): KeyedBatch {
 }
 
 /**
- * Whether the first 8 bytes alone tell the keys apart, because all keys have one length and the same bytes behind
- * these: true of whole numbers below 2^45, dates and booleans. Two keys with equal prefixes are then equal, so
- * that ties need no look at their frames.
+ * Tracks whether the first 8 bytes alone tell the keys apart, because all keys have the same length and
+ * the same bytes after these. This holds for whole numbers below 2^45, dates and booleans. Keys with
+ * equal prefixes are then equal, so ties need no look at their frames.
  */
 class KeyTail {
   isSame = true;
@@ -306,5 +308,5 @@ class KeyTail {
 
 /** Bytes that are compared as words. */
 const PREFIX = 8;
-/** A longer key is one of text, whose tail is hardly ever the same. */
+/** Longer keys are text, whose tails hardly ever agree. */
 const LONGEST = 16;

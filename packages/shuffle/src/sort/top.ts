@@ -10,20 +10,20 @@ import { checkSortOptions, SortKeyer } from "./sort-key.js";
 import { Sorter } from "./sorter.js";
 
 export interface TopOptions<R> extends Omit<SortOptions<R>, "checkpoint"> {
-  /** How many records: a whole number from 0 on. */
+  /** How many records: a whole number, 0 or more. */
   readonly n: number;
 }
 
 const OPTIONS: OptionNames<TopOptions<unknown>> = { n: true, by: true, ...RUN_OPTIONS };
 
 /**
- * The first `n` records of the order, as `sort` gives them, without sorting the others.
+ * Yields the first `n` records in the order of `sort`, without sorting the others.
  *
  * ```ts
  * await top(events, { n: 10, by: { by: "ms", order: "desc" } }).toArray(); // The ten slowest.
  * ```
  *
- * @throws what {@link RunOptions} says.
+ * @throws what {@link RunOptions} lists.
  */
 export function top<R>(source: Source<R>, options: TopOptions<R>): RecordOutput<R> {
   checkSortOptions("top", options, OPTIONS);
@@ -70,16 +70,16 @@ async function* firstInOrder<R>(
   }
 }
 
-/** The records that may be among the first `n`: those behind `n` others are dropped now and then. */
+/** The records that may be among the first `n`; those behind `n` others are dropped now and then. */
 class Candidates {
   readonly #n: number;
   readonly #mostBytes: number;
   #kept: Candidate[] = [];
   #byteLength = 0;
   #sequence = 0;
-  /** Whether they have taken too much at some time: from then on records are to be sorted as they come. */
+  /** Whether they have ever taken too much memory: from then on records are sorted as they come. */
   areTooLarge = false;
-  /** What comes behind it is not among the first. */
+  /** Records after this one are not among the first. */
   #bound: Candidate | undefined;
 
   constructor(n: number, mostBytes: number) {

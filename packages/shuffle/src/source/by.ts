@@ -2,8 +2,8 @@ import { PartdError } from "@partd/core";
 import { valueAt } from "@partd/records";
 
 /**
- * Which key a record has: the name of a field, where dots lead into objects (`"user.id"`); several
- * names, for a key that is a list; or a function.
+ * The key of a record: the name of a field, where dots lead into objects (`"user.id"`); several names,
+ * for a key that is a list; or a function.
  */
 export type By<R> =
   | (keyof R & string)

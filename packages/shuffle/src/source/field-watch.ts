@@ -11,8 +11,8 @@ import {
 import { batchOptions, type Reading } from "../run/record-limit.js";
 
 /**
- * Looks for the fields of a key until some record has had each. One that none has is likely to be mistyped, which
- * would silently make one group of all records, or match nothing.
+ * Checks that each field of a key occurs in some record. A field that never occurs is probably
+ * mistyped, which would silently make one group of all records, or match nothing.
  */
 export class FieldWatch {
   readonly #fields: readonly string[];
@@ -25,7 +25,7 @@ export class FieldWatch {
 
   /**
    * @param where the records are: `" on the right"`, or nothing.
-   * @param advice what to do where they are meant to lack the field.
+   * @param advice what to do if the records are meant to lack the field.
    */
   constructor(fields: readonly string[], where: string, advice: string) {
     this.#fields = fields;
@@ -35,9 +35,9 @@ export class FieldWatch {
   }
 
   /**
-   * The records of a scan for the fields.
+   * Checks the records of a scan for the fields.
    *
-   * @throws `ERR_PARTD_VALUE` at once where these are rows without such a column.
+   * @throws `ERR_PARTD_VALUE` at once for rows without such a column.
    */
   scanned(scan: Scan, records: Records<unknown>): void {
     if (this.#unseen.length === 0 || scan.count === 0) return;
@@ -46,9 +46,9 @@ export class FieldWatch {
   }
 
   /**
-   * The same where the fields are values of the scan.
+   * The same if the fields are values of the scan.
    *
-   * @param values all that it was asked for.
+   * @param values all values that were asked for.
    */
   scannedValues(scan: Scan, values: readonly string[], records: Records<unknown>): void {
     if (this.#unseen.length === 0 || scan.count === 0) return;
@@ -69,7 +69,7 @@ export class FieldWatch {
     if (format.header !== undefined) this.end();
   }
 
-  /** Whether the first records of a part have the fields: then threads may read on without looking for them. */
+  /** Whether the first records of a part have the fields: then threads may read without checking. */
   async isSettledBy(part: RecordsPart, reading: Reading): Promise<boolean> {
     const records = openPart(part);
     const scanner = records.format.scanner([], { values: this.#fields });
@@ -88,7 +88,7 @@ export class FieldWatch {
     }
   }
 
-  /** A record that is at hand. */
+  /** Checks one parsed record. */
   parsed(record: unknown): void {
     if (this.#unseen.length === 0) return;
     this.#records++;
@@ -107,7 +107,7 @@ export class FieldWatch {
     }
   }
 
-  /** All records have been looked at. @throws `ERR_PARTD_VALUE` for a field that none of them has. */
+  /** Call this after all records. @throws `ERR_PARTD_VALUE` for a field that none of them has. */
   end(): void {
     const [field] = this.#unseen;
     if (field === undefined || this.#records === 0) return;

@@ -7,17 +7,17 @@ import { selected } from "./keyed-batch.js";
 import { lackingKey, type Missing, type MissingOption, missingOf, presentIn } from "./missing.js";
 import { scanAll } from "./records-input.js";
 
-/** Keys by which records are grouped. */
+/** Keys records for grouping. */
 export class GroupKeyer<R> implements Keyer<R> {
-  /** The fields that make the key, unless a function does. */
+  /** The fields of the key; `undefined` if a function makes it. */
   readonly fields: readonly string[] | undefined;
   readonly scan: Keyer<R>["scan"];
   readonly missing: Missing;
-  /** Where keys are fields, and nothing is said about records that lack them. */
+  /** Set if keys are fields, and nothing is said about records that lack them. */
   readonly watch: FieldWatch | undefined;
   readonly #key: (record: R) => unknown;
 
-  /** @param side of a join. */
+  /** @param side of a join, for messages. */
   constructor(by: By<R>, options: MissingOption = {}, side?: "left" | "right") {
     const fields = fieldsOf(by);
     const missing = missingOf(options);

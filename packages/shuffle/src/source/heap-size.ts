@@ -1,7 +1,7 @@
 /**
- * Bytes that a value takes on the heap, beside the slot that refers to it: an estimate, rather too high than too
- * low (V8 keeps Latin-1 text in one byte a character). 0 for numbers. Of many objects the first thousand stand for the
- * others; private fields of a class cannot be seen.
+ * Estimates the bytes that a value takes on the heap, besides the slot that refers to it; rather too
+ * high than too low (V8 keeps Latin-1 text in one byte a character). 0 for numbers. Of many objects the
+ * first thousand stand for all; private fields cannot be seen.
  */
 export function heapSize(value: unknown): number {
   if (typeof value === "string") return HEADER_BYTES + 2 * value.length;
@@ -16,7 +16,7 @@ function bigintSize(value: bigint): number {
 }
 
 class HeapWalk {
-  /** A stack of our own: a linked list may be deeper than the call stack. */
+  /** A stack of our own, because a linked list may be deeper than the call stack. */
   #waiting: object[] | undefined;
   /** Objects that were counted; not kept for small values. */
   #met: Set<object> | undefined;
@@ -51,7 +51,7 @@ class HeapWalk {
     return size;
   }
 
-  /** A slot with what it refers to; an object has its turn later. */
+  /** Counts a slot with its content; an object is counted later. */
   #slot(value: unknown): number {
     if (typeof value === "number") return SLOT_BYTES;
     if (typeof value !== "object" || value === null) return SLOT_BYTES + heapSize(value);
@@ -63,11 +63,11 @@ class HeapWalk {
 
 /** A pointer, and the double that most numbers are. */
 const SLOT_BYTES = 16;
-/** The share of an entry in the table of a Map or Set, which is half empty after it has grown. */
+/** Bytes of an entry in a Map or Set, whose table is half empty after it has grown. */
 const ENTRY_BYTES = 24;
 const HEADER_BYTES = 24;
 const OBJECT_BYTES = 64;
-/** A value of fewer objects may count some of them more than once. */
+/** In a value of fewer objects, some may be counted more than once. */
 const SMALL = 64;
-/** Objects that are looked at: records may refer to all of a program's data. */
+/** The most objects to count: records may refer to all of a program's data. */
 const MOST = 1000;

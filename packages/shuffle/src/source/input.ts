@@ -10,49 +10,54 @@ import { isRecords, RecordsInput } from "./records-input.js";
 import { checkJsonLine, decodeStructured, encodeStructured } from "./structured.js";
 
 /**
- * Where records come from: a reader of `@partd/records`, whose records stay bytes until they are looked at,
- * or any iterable or async iterable of records, such as an array or a stream of objects. A record is the run's from then
- * on: a generator gives a new object for each.
+ * Where records come from: a reader of `@partd/records`, whose records stay bytes until they are
+ * needed; or any iterable or async iterable of records, such as an array or a stream of objects. The
+ * run owns each record from then on, so a generator has to yield a new object for each.
  */
 export type Source<R> = Records<R> | AsyncIterable<R> | Iterable<R>;
 
-/** Records from the bytes that they are kept as. */
+/** Decodes records from the bytes in which they are kept. */
 export interface RecordCodec<R> {
   decode(bytes: Uint8Array, start: number, end: number): R;
-  /** Whether the bytes of records are lines of JSON, except those that {@link checkBytes} refuses. */
+  /**
+   * Whether the bytes of records are lines of JSON, apart from those that {@link checkBytes} refuses.
+   */
   readonly isJson: boolean;
   /**
-   * Checks that a program other than this one can read a record's bytes.
+   * Checks that other programs can read a record's bytes.
    *
-   * @throws `ERR_PARTD_CODEC` for bytes in a format of V8's, which hold what JSON cannot.
+   * @throws `ERR_PARTD_CODEC` for bytes in V8's format, which hold what JSON cannot.
    */
   checkBytes(bytes: Uint8Array, start: number): void;
 }
 
 /** A source as batches of bytes with keys. */
 export interface Input<R> extends RecordCodec<R> {
-  /** Bytes to come, where that is known. */
+  /** Bytes to come, if known. */
   byteLength(): Promise<number | undefined>;
   batches(reading: Reading): AsyncIterable<KeyedBatch>;
-  /** Bytes read so far, counted as `byteLength` does; `undefined` where only the batches tell. */
+  /** Bytes read so far, counted as `byteLength` does; `undefined` if only the batches tell. */
   readonly consumed: number | undefined;
 }
 
-/** How records are keyed: by the hash of a key, or by an order. */
+/** Gives records their keys: a key with its hash, or an order. */
 export interface Keyer<R> {
   /**
-   * Adds the record's key, unless the record is left out: then it returns false.
+   * Adds the record's key. @returns false if the record is left out.
    *
-   * @param bytes makes a copy of the record's bytes.
+   * @param bytes returns a copy of the record's bytes.
    */
   writeKey(record: R, columns: KeyColumns, bytes: () => Uint8Array): boolean;
-  /** Keys the records of a reader without parsing them; not there where it takes the records themselves. */
+  /**
+   * Keys the records of a reader without parsing them; `undefined` if the keyer needs the records
+   * themselves.
+   */
   scan?: ((records: Records<R>, reading: Reading) => Scans) | undefined;
-  /** All records have been keyed. @throws `ERR_PARTD_VALUE` if none has the fields of the key. */
+  /** Call this after all records. @throws `ERR_PARTD_VALUE` if none has the fields of the key. */
   end?(): void;
 }
 
-/** Batches with keys, and how many bytes of the input have been read for each. */
+/** Batches with keys, and how many bytes of the input have been read after each. */
 export type Scans = AsyncIterable<{ readonly batch: KeyedBatch; readonly consumed: number }>;
 
 export function inputOf<R>(source: Source<R>, keyer: Keyer<R>): Input<R> {
@@ -75,12 +80,12 @@ export function checkSource(source: unknown): void {
   );
 }
 
-/** Bytes that a source has, where that is known. */
+/** Bytes of a source, if known. */
 export async function byteLengthOf(source: Source<unknown>): Promise<number | undefined> {
   return isRecords(source) ? source.byteLength() : undefined;
 }
 
-/** Objects, each of which becomes bytes. */
+/** A source of objects, each of which is encoded to bytes. */
 class ObjectInput<R> implements Input<R> {
   readonly consumed = undefined;
   readonly isJson = true;
@@ -122,8 +127,9 @@ class ObjectInput<R> implements Input<R> {
 }
 
 /**
- * The records of a source, some at a time: an async generator takes a microtask for each. Large records come in
- * shorter arrays, by the size of one of the array before. A source that stands still is left once the signal is aborted.
+ * Yields the records of a source in arrays, because an async generator takes a microtask for each
+ * yield. Large records come in shorter arrays, judged by the array before. An idle source is left once
+ * the signal is aborted.
  */
 export async function* inArrays<R>(
   source: AsyncIterable<R> | Iterable<R>,

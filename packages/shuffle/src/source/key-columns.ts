@@ -1,6 +1,6 @@
 import { hashKey } from "@partd/records";
 
-/** Encoded keys end to end, with where they lie and their hashes, in arrays that are used again. */
+/** Encoded keys end to end, with their places and hashes, in arrays that are used again. */
 export class KeyColumns {
   count = 0;
   keys: Uint8Array = new Uint8Array(0);
@@ -16,7 +16,7 @@ export class KeyColumns {
     this.#makeRoom(1 << 14);
   }
 
-  /** Adds a key with its hash, or with whatever it is ordered by. */
+  /** Adds a key with its hash, or with the 64 bits by which it is sorted. */
   add(bytes: Uint8Array, start: number, end: number, low: number, high: number): void {
     const length = end - start;
     this.#makeRoom(length);
@@ -34,7 +34,7 @@ export class KeyColumns {
     this.add(bytes, 0, bytes.length, low, high);
   }
 
-  /** Adds a key whose encoding is this text. An array for each key would be most of the work. */
+  /** Adds a key with this encoding. Making an array for each key would be most of the work. */
   addText(text: string): void {
     this.#makeRoom(3 * text.length);
     const length = this.#buffer.write(text, this.#length);
@@ -58,7 +58,7 @@ export class KeyColumns {
     const grown = Buffer.allocUnsafeSlow(2 * needed);
     grown.set(this.keys.subarray(0, this.#length));
     this.#buffer = grown;
-    // Not a Buffer itself, whose `slice` makes no copy.
+    // Not a Buffer, whose `slice` makes no copy.
     this.keys = new Uint8Array(grown.buffer);
   }
 
@@ -72,7 +72,7 @@ export class KeyColumns {
   clear(): void {
     this.count = 0;
     this.#length = 0;
-    // What one huge key took is not kept.
+    // Do not keep the memory of one huge key.
     if (this.keys.length < LARGE) return;
     this.keys = new Uint8Array(0);
     this.#makeRoom(1 << 14);

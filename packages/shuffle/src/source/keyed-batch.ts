@@ -1,9 +1,9 @@
 import { KeyColumns } from "./key-columns.js";
 
 /**
- * Some records with their keys, as bytes: record `i` ends at `ends[i]` and begins where the one
- * before ends, the first at 0; its encoded key lies in `keys` from `keyStarts[i]` to `keyEnds[i]`.
- * All of it holds until the next batch is asked for. A scan of `@partd/records` is one.
+ * Some records with their keys, as bytes. Record `i` ends at `ends[i]` and begins where the one before
+ * ends, the first at 0; its encoded key lies in `keys` from `keyStarts[i]` to `keyEnds[i]`. All of it
+ * is valid until the next batch is asked for. A scan of `@partd/records` is such a batch.
  */
 export interface KeyedBatch {
   readonly count: number;
@@ -17,7 +17,7 @@ export interface KeyedBatch {
   readonly hashHigh: Uint32Array;
 }
 
-/** A frame: a key and its record behind it, in bytes that hold others, too. */
+/** A frame: a key followed by its record, in bytes that may hold others. */
 export interface Frame {
   readonly bytes: Uint8Array;
   readonly keyStart: number;
@@ -45,7 +45,7 @@ export function batchOfOne(
 
 type Indices = readonly number[] | Uint32Array;
 
-/** Some records of a batch, by their indices. */
+/** Some records of a batch, by index. */
 export function selected(batch: KeyedBatch, indices: Indices): KeyedBatch {
   if (indices.length === batch.count) return batch;
   const pick = (from: Uint32Array) => {
@@ -84,7 +84,7 @@ export function selectedRecords(
   return { bytes: selectedBytes, ends: selectedEnds };
 }
 
-/** Gathers a batch record by record: first the record, then its key. */
+/** Gathers a batch record by record: each record, then its key. */
 export class BatchWriter extends KeyColumns implements KeyedBatch {
   readonly ends = new Uint32Array(FULL_COUNT);
   bytes: Uint8Array = new Uint8Array(0);
@@ -115,7 +115,7 @@ export class BatchWriter extends KeyColumns implements KeyedBatch {
     this.ends[this.count] = this.#byteLength;
   }
 
-  /** Takes the last record back, which has no key yet. */
+  /** Removes the last record, which has no key yet. */
   dropRecord(): void {
     this.#byteLength = this.count === 0 ? 0 : this.ends[this.count - 1]!;
   }
@@ -136,7 +136,7 @@ export class BatchWriter extends KeyColumns implements KeyedBatch {
   override clear(): void {
     super.clear();
     this.#byteLength = 0;
-    // What one huge record took is not kept.
+    // Do not keep the memory of one huge record.
     if (this.bytes.length > 8 * FULL_BYTES) this.#use(Buffer.allocUnsafeSlow(2 * FULL_BYTES));
   }
 }

@@ -2,9 +2,9 @@ import { PartdError } from "@partd/core";
 import { type ByteBatch, RecordError, type Scan } from "@partd/records";
 
 /**
- * What becomes of records that lack the field they are keyed by, or one of several; `null` is there.
+ * What happens to records that lack a field of their key. `null` counts as present.
  *
- * - `"keep"`: `undefined` is a key as any other.
+ * - `"keep"`: `undefined` is a key like any other.
  * - `"skip"`: they are left out.
  * - `"error"`: the first one in the order of the source ends the run.
  * - A function: it gets the bytes of each in turn, which it may keep, and they are left out.
@@ -13,22 +13,22 @@ export type Missing = "keep" | "skip" | "error" | ((record: Uint8Array) => void)
 
 export interface MissingOption {
   /**
-   * What becomes of records without the field that is their key: {@link Missing}. Default: they are kept, but it is an
-   * error if no record has the field, whose name is then likely to be mistyped.
+   * What happens to records without a field of their key: {@link Missing}. Default: they are kept, but
+   * it is an error if no record has the field, whose name is then probably mistyped.
    */
   readonly missing?: Missing | undefined;
 }
 
-/** @throws `ERR_PARTD_VALUE` for another value. */
+/** @throws `ERR_PARTD_VALUE` for any other value. */
 export function missingOf({ missing = "keep" }: MissingOption): Missing {
   if (typeof missing === "function" || ["keep", "skip", "error"].includes(missing)) return missing;
   throw new PartdError("ERR_PARTD_VALUE", 'missing is "keep", "skip", "error" or a function.');
 }
 
 /**
- * The numbers of the records that stay; `undefined` if all do.
+ * The indices of the records that stay; `undefined` if all do.
  *
- * @throws `RecordError` with `ERR_PARTD_VALUE`, if missing fields are an error.
+ * @throws `RecordError` with `ERR_PARTD_VALUE` if missing fields are an error.
  */
 export function presentIn(
   scan: Scan,
@@ -51,7 +51,7 @@ export function presentIn(
   return present;
 }
 
-/** The error of an object without its key. */
+/** The error for an object without its key. */
 export function lackingKey(fields: readonly string[] | undefined): PartdError {
   const what = fields ? hasNo(fields) : "has no key";
   return new PartdError("ERR_PARTD_VALUE", `A record ${what}. ${ADVICE}`);

@@ -5,7 +5,7 @@ import { KeyColumns } from "./key-columns.js";
 import { type KeyedBatch, selectedRecords } from "./keyed-batch.js";
 import { utf8Slice } from "./structured.js";
 
-/** Records of a reader: their bytes as they are. */
+/** The records of a reader, in their original bytes. */
 export class RecordsInput<R> implements Input<R> {
   consumed = 0;
   readonly #records: Records<R>;
@@ -34,7 +34,7 @@ export class RecordsInput<R> implements Input<R> {
   decode(bytes: Uint8Array, start: number, end: number): R {
     const { format } = this.#records;
     if (format.name !== "ndjson") return format.parse(bytes, start, end);
-    // The scanner has seen to it that this is UTF-8 and JSON: no second check, and no array.
+    // The scanner has checked that this is UTF-8 and JSON, so no second check, and no array.
     return JSON.parse(utf8Slice.call(bytes, start, end));
   }
 
@@ -53,7 +53,7 @@ export function isRecords<R>(source: AsyncIterable<R> | Iterable<R>): source is 
 /**
  * Scans each batch of a reader for fields, and keys it.
  *
- * @param values fields whose numbers the scans tell, too.
+ * @param values further fields whose numbers the scans return.
  */
 export async function* scanAll<R>(
   records: Records<R>,
@@ -68,7 +68,7 @@ export async function* scanAll<R>(
   }
 }
 
-/** Keys records by parsing each: where a function says the key. */
+/** Keys records by parsing each, for a key that a function gives. */
 function parsing<R>(records: Records<R>, keyer: Keyer<R>): (scan: Scan) => KeyedBatch {
   return keyedBy((scan, i, columns) => {
     const start = i === 0 ? 0 : scan.ends[i - 1]!;
@@ -78,7 +78,7 @@ function parsing<R>(records: Records<R>, keyer: Keyer<R>): (scan: Scan) => Keyed
   });
 }
 
-/** Batches whose keys are written one by one; a record without one is left out. */
+/** Writes the keys of batches one by one; a record without a key is left out. */
 export function keyedBy(
   write: (scan: Scan, i: number, columns: KeyColumns) => boolean,
 ): (scan: Scan) => KeyedBatch {

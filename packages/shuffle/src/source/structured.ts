@@ -2,11 +2,11 @@ import { deserialize, serialize } from "node:v8";
 import { PartdError } from "@partd/core";
 
 /**
- * A value as bytes, so that it takes memory that can be counted and spilled. What JSON carries
- * exactly is a line of JSON, which is a third faster both ways; all else (`Date`, `Map`, bigint,
- * `undefined`, cycles …) is V8's structured clone, which begins with the byte 0xFF, as no JSON does.
+ * Encodes a value to bytes, so that its memory can be counted and spilled. What JSON carries exactly is
+ * a line of JSON, which is a third faster both ways. Anything else (`Date`, `Map`, bigint, `undefined`,
+ * cycles …) is V8's structured clone, which begins with the byte 0xFF, as no JSON does.
  *
- * @throws `ERR_PARTD_CODEC` for functions, symbols and what else cannot be cloned.
+ * @throws `ERR_PARTD_CODEC` for functions, symbols and other values that cannot be cloned.
  */
 export function encodeStructured(value: unknown): string | Uint8Array {
   budget = MOST_PARTS;
@@ -38,7 +38,10 @@ export function checkJsonLine(bytes: Uint8Array, start: number): void {
 
 const V8_FORMAT = 0xff;
 
-/** Deeper or larger values may be cyclic, or share parts many times over: V8 keeps those as they are. */
+/**
+ * Deeper or larger values may be cyclic, or share parts many times: V8's format keeps those as they
+ * are.
+ */
 const DEEPEST = 100;
 const MOST_PARTS = 100_000;
 let budget = 0;
@@ -70,7 +73,10 @@ function isJson(value: unknown, depth: number): boolean {
   return true;
 }
 
-/** Buffer's own, on any array of bytes: a `TextDecoder` takes three times as long for short text. */
+/**
+ * Buffer's own method, for any array of bytes: a `TextDecoder` takes three times as long for short
+ * text.
+ */
 export const { utf8Slice } = Buffer.prototype as unknown as {
   utf8Slice(this: Uint8Array, start: number, end: number): string;
 };

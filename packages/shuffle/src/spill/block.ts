@@ -1,13 +1,13 @@
 /**
- * The unit of memory and of spilling: a fixed number of bytes, seen as bytes and as words. Words
- * have the machine's own byte order, since no block outlives the process.
+ * The unit of memory and of spilling: a fixed number of bytes, viewed as bytes and as words. Words have
+ * the machine's own byte order, because blocks are never read on another machine.
  */
 export class Block {
   readonly bytes: Uint8Array<ArrayBuffer>;
   readonly words: Uint32Array<ArrayBuffer>;
 
   constructor(byteLength: number) {
-    // Not cleared: clearing 256 KiB costs as much as filling them. The reader stops at the end mark.
+    // Not cleared: clearing 256 KiB costs as much as filling them, and readers stop at the end mark.
     this.bytes = new Uint8Array(Buffer.allocUnsafeSlow(byteLength).buffer);
     this.words = new Uint32Array(this.bytes.buffer);
   }
@@ -29,15 +29,15 @@ export class Block {
 export const HEADER_WORDS = 4;
 export const HEADER_BYTES = HEADER_WORDS * 4;
 
-/** In place of a record's length: nothing more in this block. */
+/** Stands in place of a record's length: the rest of this block is unused. */
 export const END_OF_BLOCK = 0xffff_ffff;
 
-/** Bytes that a frame takes, at the very most. */
+/** The most bytes that a frame takes. */
 export function frameCost(keyLength: number, recordLength: number): number {
   return HEADER_BYTES + keyLength + recordLength + 8;
 }
 
-/** The next multiple of 8, also where bit operations would overflow. */
+/** The next multiple of 8. Bit operations might overflow. */
 export function align(offset: number): number {
   return Math.ceil(offset / 8) * 8;
 }

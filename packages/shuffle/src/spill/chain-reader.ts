@@ -6,13 +6,13 @@ import type { Chain } from "./chain.js";
 import type { Workspace } from "./workspace.js";
 
 export interface ChainReaderOptions {
-  /** Blocks that are read from a tape at a time. Default: 2 MiB of them, if memory has room. */
+  /** Blocks that are read from a tape at a time. Default: 2 MiB, if memory has room. */
   readonly ahead?: number;
   /** Whether blocks are given back as soon as they have been read. Default: false. */
   readonly consume?: boolean;
   /**
-   * Whether a frame of several blocks is at hand as soon as its key is: its record is read by
-   * {@link ChainReader.whole}. Default: false.
+   * Whether a frame of several blocks is available as soon as its key is: its record is read by {@link
+   * ChainReader.whole}. Default: false.
    */
   readonly keysFirst?: boolean;
 }
@@ -24,7 +24,7 @@ export interface ChainReaderOptions {
  * while (await reader.advance()) while (reader.next()) use(reader.bytes, reader.keyStart, …);
  * ```
  *
- * The chain is pinned and must not grow. What `bytes` shows holds until the next `advance`.
+ * The chain is pinned and must not grow. `bytes` is valid until the next `advance`.
  */
 export class ChainReader {
   readonly #workspace: Workspace;
@@ -33,32 +33,32 @@ export class ChainReader {
   readonly #consume: boolean;
   readonly #keysFirst: boolean;
 
-  /** Where key and record of the present frame lie: the record from `keyEnd` to `end`. */
+  /** Where key and record of the present frame lie: the record is from `keyEnd` to `end`. */
   bytes: Uint8Array = NOTHING;
   keyStart = 0;
   keyEnd = 0;
   end = 0;
   low = 0;
   high = 0;
-  /** Whether `bytes` is an array of this frame alone, which may be kept. */
+  /** Whether `bytes` holds only this frame, and may be kept. */
   isOwn = false;
 
-  /** Blocks of the chain that have been passed to `#block`. */
+  /** Blocks of the chain that have been in `#block`. */
   #position = 0;
   #block: Block | undefined;
   #offset = 0;
-  /** Whether the present frame has been read up to `end`, not to `keyEnd` only. */
+  /** Whether the present frame has been read up to `end`, not only to `keyEnd`. */
   #isWhole = true;
-  /** Bytes of an array of the present frame's own, where it is long or keys come first. */
+  /** Bytes of the present frame's own array, which is charged if it is long or keys come first. */
   #charged = 0;
-  /** What has been read of a frame that goes on in the next block. */
+  /** The part read so far of a frame that goes on in the next block. */
   #partial: Uint8Array | undefined;
   #filled = 0;
 
-  /** Blocks from the tape: those yet to be parsed, and those that are being read. */
+  /** Blocks from the tape that are not parsed yet, and those being read. */
   #window: Block[] = [];
   #fetching: Promise<Block[]> | undefined;
-  /** Blocks of the tape that have been asked for. */
+  /** Blocks of the tape that have been requested. */
   #fetched = 0;
 
   constructor(workspace: Workspace, chain: Chain, options: ChainReaderOptions = {}) {
@@ -73,7 +73,7 @@ export class ChainReader {
     chain.pinned = true;
   }
 
-  /** Goes on to the next frame that is at hand; false if more has to be read first. */
+  /** Goes to the next available frame. @returns false if more has to be read first. */
   next(): boolean {
     const block = this.#block;
     if (!block) return false;
@@ -112,7 +112,7 @@ export class ChainReader {
     return this.#continue(block);
   }
 
-  /** Reads the record of the present frame, if only its key was. */
+  /** Reads the record of the present frame, if only its key has been read. */
   whole(): Promise<unknown> | undefined {
     if (this.#isWhole) return undefined;
     this.#isWhole = true;
@@ -149,14 +149,14 @@ export class ChainReader {
     return true;
   }
 
-  /** Goes on to the next frame, whatever has to be read for it; false at the end. */
+  /** Goes to the next frame, and reads what that takes. @returns false at the end. */
   async read(): Promise<boolean> {
     if (this.next()) return true;
     while (await this.advance()) if (this.next()) return true;
     return false;
   }
 
-  /** Goes on to the next block; false at the end. */
+  /** Goes to the next block. @returns false at the end. */
   async advance(): Promise<boolean> {
     this.#workspace.signal?.throwIfAborted();
     this.#leaveBlock();
@@ -179,13 +179,13 @@ export class ChainReader {
     return true;
   }
 
-  /** Gives back the memory of a large frame at once. Its bytes are void from then on. */
+  /** Frees the memory of a large frame at once. Its bytes are invalid from then on. */
   releaseFrame(): void {
     if (this.isOwn) releaseBytes(this.bytes as Uint8Array<ArrayBuffer>);
     this.leaveFrame();
   }
 
-  /** Forgets an array of the frame's own, which others may have kept. */
+  /** Forgets the frame's own array, which others may have kept. */
   leaveFrame(): void {
     this.bytes = NOTHING;
     this.isOwn = false;
@@ -202,7 +202,7 @@ export class ChainReader {
 
   #fetchAhead(): void {
     if (this.#fetched === this.#chain.tapeBlocks) return;
-    if (this.#workspace.reserve(this.#ahead)) return; // No room: read when it is needed.
+    if (this.#workspace.reserve(this.#ahead)) return; // No room: read it when it is needed.
     this.#fetching = this.#fetch();
     this.#fetching.catch(() => {}); // The next advance rejects with it.
   }
@@ -223,7 +223,7 @@ export class ChainReader {
     }
   }
 
-  /** All frames in batches, a block or a large frame at a time. */
+  /** All frames in batches of a block or a large frame. */
   async *batches(): AsyncGenerator<KeyedBatch> {
     const batch = new BatchWriter();
     while (await this.advance()) {
@@ -246,7 +246,7 @@ export class ChainReader {
     if (batch.count > 0) yield batch;
   }
 
-  /** Gives back the blocks that were read ahead. The chain stays as it is. */
+  /** Frees the blocks that were read ahead. The chain stays as it is. */
   async close(): Promise<void> {
     this.#charge(0);
     this.#leaveBlock();
@@ -258,5 +258,5 @@ export class ChainReader {
 }
 
 const NOTHING = new Uint8Array();
-/** A frame that is charged, since it is in memory beside the blocks. */
+/** A frame of this many bytes is charged, because it is in memory besides the blocks. */
 const LONG_FRAME = 8 << 20;

@@ -6,16 +6,16 @@ import type { Workspace } from "./workspace.js";
 
 /**
  * Frames in the order in which they were appended. The oldest blocks may lie on a tape, the others in
- * memory; which ones, the workspace decides.
+ * memory; the workspace decides which.
  */
 export class Chain {
   readonly #workspace: Workspace;
   /** Blocks on the tape, which come before those in memory. */
   tapeBlocks = 0;
   tape: Tape | undefined;
-  /** In memory, oldest first; the last one may have room. */
+  /** The blocks in memory, oldest first; the last one may have room. */
   readonly blocks: Block[] = [];
-  /** Bytes in use of the last block. */
+  /** Used bytes of the last block. */
   #used: number;
   /** Keeps the workspace from spilling this chain. */
   pinned = false;
@@ -28,12 +28,13 @@ export class Chain {
   /** Bytes of the longest key with its record. */
   longest = 0;
 
-  /** Whether all frames have the same key. Not known of a chain that was restored: it stays true there. */
+  /** Whether all frames have the same key. Unknown for a restored chain, where it stays true. */
   isUniform = true;
   #firstKey: Uint8Array | undefined;
   /**
-   * The hash that more than half of the bytes have, if any has: the vote of Boyer and Moore. A chain that
-   * is split again gives it a chain of its own, so that a giant group is moved once, not at each level.
+   * The hash that more than half of the bytes have, if there is one: a Boyer-Moore majority vote. When
+   * a chain is split again, this hash gets a chain of its own, so that a giant group is moved once, and
+   * not at each level.
    */
   majorityLow = 0;
   majorityHigh = 0;
@@ -50,7 +51,7 @@ export class Chain {
   }
 
   /**
-   * Adds a frame: key and record are parts of two arrays. The workspace must have room for it, see
+   * Adds a frame; key and record are parts of two arrays. The workspace must have room for it, see
    * {@link Workspace.reserve}. `low` and `high` are unsigned.
    */
   append(
@@ -70,7 +71,7 @@ export class Chain {
     this.#vote(keys, keyStart, keyEnd, end - start, low, high);
   }
 
-  /** The same for a record of any length: room is made for it piece by piece. */
+  /** The same for a record of any length: makes room for it piece by piece. */
   async appendLarge(
     keys: Uint8Array,
     keyStart: number,
@@ -88,7 +89,7 @@ export class Chain {
     this.#vote(keys, keyStart, keyEnd, end - start, low, high);
   }
 
-  /** The header of a frame, in a block that has room for it. */
+  /** Writes the header of a frame, in a block that has room for it. */
   #begin(recordLength: number, keyLength: number, low: number, high: number): void {
     if (this.#used + HEADER_BYTES > this.#workspace.blockSize) {
       this.seal();
@@ -160,7 +161,7 @@ export class Chain {
     this.#used = this.#workspace.blockSize;
   }
 
-  /** Takes up a chain that a tape holds already. */
+  /** Restores a chain that is already on a tape. */
   restore(
     tape: Tape,
     tapeBlocks: number,
@@ -173,14 +174,14 @@ export class Chain {
     this.longest = longest;
   }
 
-  /** Blocks that could be spilled now. The last one only once the chain is sealed. */
+  /** Blocks that could be spilled now. The last one counts only once the chain is sealed. */
   get spillable(): number {
     if (this.pinned || this.spilling) return 0;
     const { length } = this.blocks;
     return this.#used === this.#workspace.blockSize ? length : Math.max(0, length - 1);
   }
 
-  /** Brings every block into memory and keeps it there. */
+  /** Loads every block into memory, and keeps it there. */
   async load(): Promise<readonly Block[]> {
     this.seal();
     while (this.spilling) await this.spilling;
@@ -207,7 +208,7 @@ export class Chain {
     return this.blocks;
   }
 
-  /** Gives up what the chain holds. */
+  /** Frees everything that the chain holds. */
   async discard(): Promise<void> {
     this.pinned = true;
     while (this.spilling) await this.spilling.catch(() => {});
@@ -220,13 +221,16 @@ export class Chain {
   }
 }
 
-/** A large record is written so many blocks at a time. */
+/** Blocks of a large record that are written at a time. */
 const PIECE_BLOCKS = 4;
 
-/** Few enough that a signal is looked at between, enough that a read is worth its call. */
+/** Blocks that are read at once: few enough to notice an abort, enough to be worth a call. */
 const READ_AT_ONCE = 64;
 
-/** Short runs by hand: a call of `set` with its `subarray` costs 80 ns, as much as copying 60 bytes. */
+/**
+ * Copies short runs in a loop: a call of `set` with its `subarray` costs 80 ns, as much as copying 60
+ * bytes.
+ */
 function copy(
   source: Uint8Array,
   start: number,

@@ -5,14 +5,14 @@ import { ChainReader } from "./chain-reader.js";
 import type { Workspace } from "./workspace.js";
 
 /**
- * Frames spread over chains by their hash, so that all frames of a key come to the same one, in their
- * order. Each level spreads by other bits than the one before.
+ * Spreads frames over chains by hash, so that all frames of a key go to the same chain, in order. Each
+ * level uses other bits of the hash.
  */
 export class Fan {
   readonly chains: readonly Chain[];
   readonly #workspace: Workspace;
   readonly #level: number;
-  /** A chain of its own for the hash that most bytes of the chain above have. */
+  /** A chain for the hash that most bytes of the parent chain have. */
   readonly #heavy: Chain | undefined;
   readonly #heavyLow: number;
   readonly #heavyHigh: number;
@@ -62,16 +62,16 @@ export class Fan {
   }
 }
 
-/** The chain that a record goes to; `undefined` for one that is left out. */
+/** The chain that a record goes to; `undefined` if it is left out. */
 type ChainOf = (low: number, high: number, index: number) => Chain | undefined;
 
-/** Appends a batch to the chains that `chainOf` names, and makes room for it as it goes. */
+/** Appends a batch to the chains that `chainOf` returns, and makes room as it goes. */
 export async function appendBatch(
   workspace: Workspace,
   batch: KeyedBatch,
   chainOf: ChainOf,
 ): Promise<void> {
-  // A batch of usual size is no matter; one with a huge record takes the place of blocks.
+  // A batch of usual size does no harm; one with a huge record takes the place of blocks.
   const held = Math.max(0, hugeBytes(batch) - workspace.sourceBytes);
   workspace.charge(held);
   try {
@@ -81,7 +81,7 @@ export async function appendBatch(
   }
 }
 
-/** Bytes of a batch of 8 MiB or more, which a huge record makes; 0 for one of usual size. */
+/** Bytes of a batch of 8 MiB or more, which has a huge record; 0 for other batches. */
 export function hugeBytes({ count, ends }: KeyedBatch): number {
   const byteLength = ends[count - 1] ?? 0;
   return byteLength < HUGE ? 0 : byteLength;
@@ -148,10 +148,10 @@ async function appendRecords(
   }
 }
 
-/** A frame of so many blocks is appended piece by piece. */
+/** A frame of this many blocks is appended piece by piece. */
 const LARGE_BLOCKS = 4;
 
-/** 32 bits of a hash, others for each level. */
+/** 32 bits of a hash, different for each level. */
 function mix(low: number, high: number, level: number): number {
   let h = Math.imul(low ^ Math.imul(high, 0x9e3779b1 + 2 * level), 0x85ebca6b + 2 * level);
   h ^= h >>> 15;

@@ -3,14 +3,14 @@ import { align, END_OF_BLOCK, HEADER_BYTES } from "./block.js";
 
 /**
  * The frames of a chain that is wholly in memory, by address: a frame's offset in the chain, in units
- * of 8 bytes, which lets 32 bits reach 32 GiB.
+ * of 8 bytes, so that 32 bits reach 32 GiB.
  */
 export class LoadedChain {
   readonly #blocks: readonly Block[];
   readonly #blockSize: number;
   readonly #shift: number;
 
-  /** Where key and record of the frame lie that was looked at last: the record from `keyEnd` to `end`. */
+  /** The key and record of the current frame: the record is from `keyEnd` to `end`. */
   bytes: Uint8Array = NOTHING;
   keyStart = 0;
   keyEnd = 0;
@@ -19,7 +19,7 @@ export class LoadedChain {
   high = 0;
   address = 0;
   readonly isOwn = false;
-  /** The address of the frame behind it. */
+  /** The address of the following frame. */
   following = 0;
 
   constructor(blocks: readonly Block[], blockSize: number) {
@@ -28,7 +28,7 @@ export class LoadedChain {
     this.#shift = 31 - Math.clz32(blockSize);
   }
 
-  /** Looks at the frame at `address`, or at the first one behind it; false if there is none. */
+  /** Goes to the frame at `address`, or the first one behind it. @returns false if there is none. */
   look(address: number): boolean {
     let index = address >>> (this.#shift - 3);
     let offset = (address & (this.#blockSize / 8 - 1)) * 8;
@@ -65,8 +65,8 @@ export class LoadedChain {
   }
 
   /**
-   * Reads where frames lie that will be looked at, for nothing: without branches between them the processor fetches
-   * many lines of its cache at a time.
+   * Prefetch: reads where the next frames lie. Without branches in between, the processor fetches many
+   * cache lines at a time.
    */
   touch(addresses: Uint32Array, from: number, to: number): number {
     const blocks = this.#blocks;
@@ -101,7 +101,7 @@ export class LoadedChain {
     return joined;
   }
 
-  /** A word of the frame's header that no one needs any more, for links between frames. */
+  /** Overwrites a word of the frame's header that is no longer needed, to link frames. */
   setLink(address: number, link: number): void {
     const units = this.#blockSize / 8;
     const block = this.#blocks[address >>> (this.#shift - 3)]!;

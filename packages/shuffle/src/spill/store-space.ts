@@ -5,7 +5,7 @@ import type { Tape, TapeSpace } from "./tape.js";
 
 /**
  * Tapes in a store of the user's choice. Each tape is a key to which blocks are appended. The keys are
- * the run's own, so that several runs may share a store.
+ * unique to the run, so several runs may share a store.
  */
 export class StoreSpace implements TapeSpace {
   readonly #store: Store;
@@ -60,7 +60,7 @@ export class StoreSpace implements TapeSpace {
   }
 }
 
-/** A value in blocks, as it comes from the store in pieces of any length. */
+/** Reads a value in blocks; the store yields it in pieces of any length. */
 class BlockStream {
   readonly #pieces: AsyncIterator<Uint8Array>;
   #piece: Uint8Array = new Uint8Array();

@@ -7,7 +7,7 @@ import { diskError } from "./disk-error.js";
 import type { Tape, TapeSpace } from "./tape.js";
 
 /**
- * All tapes in one temporary file, so that any number of them takes one open file. The file is made
+ * All tapes in one temporary file, so that any number of them needs one open file. The file is created
  * when the first block is spilled; the space of a discarded tape is used again.
  */
 export class TemporaryFile implements TapeSpace {
@@ -18,9 +18,11 @@ export class TemporaryFile implements TapeSpace {
   readonly #space = new FreeSpace();
 
   /**
-   * @param folder where to put it; default `os.tmpdir()`.
-   * @param expected bytes that are likely to be spilled: looked for before the first of them.
-   * @param directory for the file alone. One that stays may hold it already.
+   * @param folder where to put it. Default: `os.tmpdir()`.
+   * @param expected bytes that will probably be spilled; checked against the free space before the
+   *   first of them.
+   * @param directory a directory for this file alone. It may already have the file, from an earlier
+   *   process.
    */
   constructor(folder: string | undefined, expected = 0, directory?: SpillDirectory) {
     this.#folder = folder === undefined ? undefined : resolve(folder);
@@ -28,12 +30,12 @@ export class TemporaryFile implements TapeSpace {
     this.#expected = expected;
   }
 
-  /** Marks extents of a file that stayed, before anything is appended. */
+  /** Marks extents of an existing file as used, before anything is appended. */
   occupy(extents: readonly Extent[]): void {
     this.#space.occupy(extents);
   }
 
-  /** @param extents of a tape of a file that stayed. */
+  /** @param extents the tape's extents in an existing file. */
   tape(extents: Extent[] = []): FileTape {
     return {
       extents,
@@ -76,7 +78,7 @@ export class TemporaryFile implements TapeSpace {
     }
   }
 
-  /** A run that cannot end is better not begun. */
+  /** It is better not to begin a run that cannot end. */
   async #lookForSpace(path: string): Promise<void> {
     const { bavail, bsize } = await statfs(path);
     const free = bavail * bsize;
@@ -119,7 +121,7 @@ export class TemporaryFile implements TapeSpace {
     try {
       file = await opening;
     } catch {
-      // The run rejects with that error. What is in the way of the file may be in the way of its removal, too.
+      // The run rejects with that error. What prevents the file may also prevent its removal.
       await this.#directory?.remove().catch(() => {});
       return;
     }
@@ -128,7 +130,7 @@ export class TemporaryFile implements TapeSpace {
   }
 }
 
-/** Its code comes when something is spilled: that takes 12 ms of CPU, which most runs need not spend. */
+/** Imported at the first spill: it takes 12 ms of CPU, which most runs do not need. */
 async function temporaryDirectory(folder: string | undefined): Promise<SpillDirectory> {
   const { TemporaryDirectory } = await import("@partd/disk");
   return new TemporaryDirectory("partd-shuffle", folder);
@@ -157,7 +159,7 @@ async function readAll(file: FileHandle, blocks: readonly Block[], at: number): 
   }
 }
 
-/** What is left of the pieces once so many bytes are done: a call may do a part of them. */
+/** The rest of the pieces after this many bytes: a call may do a part of them. */
 function after(pieces: readonly Uint8Array[], byteLength: number): Uint8Array[] {
   let skip = byteLength;
   let index = 0;
@@ -167,7 +169,7 @@ function after(pieces: readonly Uint8Array[], byteLength: number): Uint8Array[] 
   return rest;
 }
 
-/** Where the file lies. */
+/** The directory of the file. */
 interface SpillDirectory {
   readonly path: string;
   make(): Promise<void>;
@@ -178,13 +180,13 @@ export interface FileTape extends Tape {
   readonly extents: readonly Extent[];
 }
 
-/** A run of blocks of the file. */
+/** A run of blocks in the file. */
 interface Extent {
   start: number;
   length: number;
 }
 
-/** Which blocks of the file are no one's: extents in order, no two of them side by side. */
+/** The free blocks of the file: extents in order, no two of them adjacent. */
 class FreeSpace {
   readonly #extents: Extent[] = [];
   #end = 0;

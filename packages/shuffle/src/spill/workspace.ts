@@ -4,8 +4,8 @@ import { Chain } from "./chain.js";
 import type { TapeSpace } from "./tape.js";
 
 /**
- * The memory of one run, cut into blocks, and the chains that live in it. When memory runs short,
- * the chain with the most blocks is spilled to its tape while work goes on.
+ * The memory of one run, cut into blocks, and the chains that live in it. When memory runs short, the
+ * chain with the most blocks is spilled to its tape while work goes on.
  */
 export class Workspace {
   readonly blockSize: number;
@@ -17,7 +17,7 @@ export class Workspace {
   #taken = 0;
   /** Bytes of callers' own memory: see {@link charge}. */
   #charged = 0;
-  /** Bytes that the source takes for a long record. */
+  /** Memory that the source takes for a long record, in bytes. */
   #source = 0;
   #inFlight = 0;
   #failure: unknown;
@@ -25,7 +25,7 @@ export class Workspace {
 
   /**
    * @param memory bytes for blocks and for what callers charge.
-   * @param growing chains that grow at the same time, if there are more than {@link width}.
+   * @param growing how many chains grow at the same time, if more than {@link width}.
    */
   constructor(memory: number, space: TapeSpace, signal?: AbortSignal, growing = 0) {
     this.#memory = memory;
@@ -42,12 +42,12 @@ export class Workspace {
     return this.#memory;
   }
 
-  /** Blocks that memory has room for, those in use included. */
+  /** The most blocks that memory has room for, including those in use. */
   get capacity(): number {
     return Math.max(FEWEST_BLOCKS, Math.floor((this.#memory - this.#charged) / this.blockSize));
   }
 
-  /** How many chains may grow at the same time: each has a block that is not yet full. */
+  /** How many chains may grow at the same time: each has a block that is not full. */
   get width(): number {
     const blocks = Math.floor(this.#memory / this.blockSize);
     return Math.max(2, Math.min(WIDEST, blocks >>> 3));
@@ -77,14 +77,17 @@ export class Workspace {
     }
   }
 
-  /** While room is made, memory that waited to be collected would be there beside what takes its place. */
+  /**
+   * While room is made, release the memory at once: until it were collected, it would be there besides
+   * its replacement.
+   */
   #drop(block: Block): void {
     if (this.#source > 0) releaseBytes(block.bytes);
   }
 
   /**
-   * Counts `bytes` of the caller's own memory, such as an index, against the bound, until
-   * {@link uncharge}. A caller whose memory changes charges the difference, which may be negative.
+   * Counts `bytes` of the caller's own memory, such as an index, against the bound, until {@link
+   * uncharge}. A caller whose memory changes charges the difference, which may be negative.
    */
   charge(bytes: number): void {
     this.#charged += bytes;
@@ -102,8 +105,9 @@ export class Workspace {
   }
 
   /**
-   * Counts what the source takes for a long record, in place of what it took, and spills until there is room: the
-   * source waits for it. Resolves without room as {@link reserve} does.
+   * Counts the memory that the source takes for a long record, in place of the previous one's, and
+   * spills until there is room; the source waits for it. It may resolve without room, as {@link
+   * reserve} does.
    */
   async makeRoom(bytes: number): Promise<void> {
     const more = bytes - this.#source;
@@ -112,20 +116,20 @@ export class Workspace {
     if (more > 0) await this.reserve(0);
   }
 
-  /** Blocks for so many bytes, whichever chains they go to. */
+  /** Blocks for this many bytes, in any chains. */
   blocksFor(bytes: number): number {
     return Math.ceil(bytes / this.blockSize);
   }
 
   /**
-   * Makes room for `count` blocks by spilling. Returns undefined if there is room already, so that a
-   * hot loop need not await. Resolves without room when nothing is left to spill: the blocks then taken
-   * exceed the bound a little.
+   * Makes room for `count` blocks by spilling. Returns `undefined` if there is room already, so that a
+   * hot loop need not await. Resolves without room if nothing is left to spill: the blocks then exceed
+   * the bound a little.
    */
   reserve(count: number): Promise<void> | undefined {
     if (this.#failure !== undefined) throw this.#failure;
     const room = this.capacity - this.#taken;
-    // A spill takes its time: begin before there is need.
+    // A spill takes time: begin before it is needed.
     if (room - count < this.capacity >>> 3) this.#spill();
     return room >= count ? undefined : this.#wait(count);
   }
@@ -135,7 +139,8 @@ export class Workspace {
       this.signal?.throwIfAborted();
       this.#spill();
       const flights = [...this.#chains].map((chain) => chain.spilling).filter((flight) => flight);
-      if (flights.length === 0) return; // All is pinned, or begun: a little more than the bound.
+      // Everything is pinned, or being spilled: exceed the bound a little.
+      if (flights.length === 0) return;
       await Promise.race(flights);
       if (this.#failure !== undefined) throw this.#failure;
     }
@@ -152,7 +157,7 @@ export class Workspace {
     }
   }
 
-  /** Brings all blocks of a sealed chain to its tape. */
+  /** Spills all blocks of a sealed chain to its tape. */
   async unload(chain: Chain): Promise<void> {
     chain.seal();
     for (;;) {
@@ -187,7 +192,7 @@ export class Workspace {
     this.#inFlight--;
   }
 
-  /** Waits for what is under way, and removes what was spilled. */
+  /** Waits for running spills, and removes what was spilled. */
   async close(): Promise<void> {
     for (const chain of this.#chains) await chain.spilling;
     this.#chains.clear();
@@ -196,15 +201,15 @@ export class Workspace {
   }
 }
 
-/** Blocks are as large as lets memory hold so many, between two bounds. */
+/** Blocks are so large that memory holds this many, between two bounds. */
 const BLOCKS = 512;
 const SMALLEST_BLOCK = 1 << 10;
 const LARGEST_BLOCK = 256 << 10;
-/** Below it nothing would go on: a few chains that grow, and one that is read. */
+/** With fewer blocks nothing would work: a few chains grow, and one is read. */
 const FEWEST_BLOCKS = 16;
-/** Chains that grow at a time: 128 of 256 KiB are 32 MiB that cannot be spilled. */
+/** The most chains that grow at a time: 128 of 256 KiB are 32 MiB that cannot be spilled. */
 const WIDEST = 128;
 /** Two spills at a time keep the disk busy while blocks are chosen. */
 const FLIGHTS = 2;
-/** A spill at most: large enough for the disk, small enough to have blocks back soon. */
+/** The most bytes of a spill: large enough for the disk, small enough to free blocks soon. */
 const MOST_BYTES = 4 << 20;

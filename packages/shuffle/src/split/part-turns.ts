@@ -1,18 +1,18 @@
 import type { RecordsPart } from "@partd/records";
 
 /**
- * Hands parts of the input to threads and keeps their order: a thread scans a part at any time, but takes its
- * places in the files in the part's turn. All threads share the state.
+ * Hands out parts of the input to threads, and keeps their order: a thread may scan a part at any time,
+ * but reserves its places in the files in the part's turn. All threads share the state.
  */
 export class PartTurns {
   readonly #state: Int32Array;
-  /** Where in its file the part ended that passed last. */
+  /** Where in its file the last passed part ended. */
   readonly #reached: Float64Array;
   readonly #news: (() => Promise<void>) | undefined;
 
   /**
    * @param state from {@link PartTurns.state}.
-   * @param news resolves when another thread may have passed; without it, waiting blocks the thread.
+   * @param news resolves when another thread may have passed. Without it, waiting blocks the thread.
    */
   constructor(state: Int32Array, news?: () => Promise<void>) {
     this.#state = state;
@@ -24,12 +24,12 @@ export class PartTurns {
     return new Int32Array(new SharedArrayBuffer(16));
   }
 
-  /** The number of the next part, which is the caller's from now on. */
+  /** Takes the next part. @returns its number. */
   take(): number {
     return Atomics.add(this.#state, NEXT, 1);
   }
 
-  /** Waits for a part's turn. Returns whether the run goes on. */
+  /** Waits for a part's turn. @returns whether the run goes on. */
   async reached(part: number): Promise<boolean> {
     for (;;) {
       const turn = Atomics.load(this.#state, TURN);
@@ -39,7 +39,7 @@ export class PartTurns {
     }
   }
 
-  /** Where a part begins whose turn it is. */
+  /** Where the part begins whose turn it is. */
   startOf({ start, isGuess }: RecordsPart): number {
     return isGuess ? this.#reached[0]! : start;
   }

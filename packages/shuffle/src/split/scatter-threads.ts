@@ -7,7 +7,7 @@ import { errorOf, type ThreadFailure } from "../threads/thread-failure.js";
 import { PartTurns } from "./part-turns.js";
 import type { Scatter } from "./scatter.js";
 
-/** What a thread is started with. */
+/** The start data of a thread. */
 export interface ScatterJob {
   readonly fields: readonly string[];
   readonly missing: Exclude<Missing, (record: Uint8Array) => void>;
@@ -16,7 +16,7 @@ export interface ScatterJob {
   /** In shared memory: see `Scatter`. */
   readonly positions: Float64Array;
   readonly limit: RecordLimit;
-  /** That of `PartTurns`. */
+  /** The state of `PartTurns`. */
   readonly turns: Int32Array;
 }
 
@@ -26,8 +26,8 @@ export type ScatterMessage =
   | ThreadFailure;
 
 /**
- * Scatters parts by this thread and `others` more, which take 100 ms to start. After a failure none of them
- * writes any longer.
+ * Scatters parts in this thread and `others` more, which take 100 ms to start. After a failure none of
+ * them writes any longer.
  */
 export async function scatterByThreads(
   own: Scatter,

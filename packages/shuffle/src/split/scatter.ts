@@ -14,15 +14,15 @@ import { type Missing, presentIn } from "../source/missing.js";
 import type { PartTurns } from "./part-turns.js";
 
 /**
- * Writes records straight to the file of their partition, as their scanner orders them: without a
- * copy of our own, and without a look at any record.
+ * Writes records straight to the file of their partition, in the order in which their scanner puts
+ * them: no copy here, and no look at single records.
  */
 export class Scatter {
   readonly #fields: readonly string[];
   readonly #missing: Missing;
   readonly #limit: RecordLimit;
   readonly #files: number[];
-  /** Where the next record of each file goes; threads share it. */
+  /** Where the next record of each file goes. Threads share it. */
   readonly #positions: Float64Array;
 
   constructor(
@@ -45,7 +45,7 @@ export class Scatter {
     }
   }
 
-  /** What each file begins with. */
+  /** Writes the header of each file. */
   begin(header: Uint8Array | undefined): void {
     if (!header) return;
     for (const file of this.#files) writeAll(file, header, 0, header.length, 0);
@@ -61,7 +61,7 @@ export class Scatter {
     const options = batchOptions({ signal, limit: this.#limit });
     let consumed = 0;
     for await (const batch of records.batches({ ...options, batchBytes: BATCH_BYTES })) {
-      // A header is known once there is a batch.
+      // The header is known once there is a batch.
       if (consumed === 0) this.begin(records.format.header);
       const scan = scanner.scan(batch);
       const scattered = this.#scatter(scan, batch);
@@ -73,16 +73,17 @@ export class Scatter {
   }
 
   /**
-   * Part after part as `turns` hands them out.
+   * Scatters parts as `turns` hands them out.
    *
-   * @param onBatch gets what has found its places, before it is written; other threads wait for that message.
+   * @param onBatch gets a batch that has its places, before it is written; other threads wait for that
+   *   message.
    */
   async parts(
     parts: readonly RecordsPart[],
     turns: PartTurns,
     onBatch: (records: number, bytes: number) => void,
   ): Promise<void> {
-    // One of each for all parts: new memory for each part took as long as the scan.
+    // Reused for all parts: new memory for each took as long as the scan.
     const kept: Kept = { into: new Uint8Array(PART_BYTES) };
     for (;;) {
       const number = turns.take();
@@ -98,8 +99,8 @@ export class Scatter {
   }
 
   /**
-   * Scans a part, then writes it in its turn; nothing of it if the part before it has ended elsewhere than its
-   * start was guessed to be.
+   * Scans a part, then writes it in its turn. If the part before has ended elsewhere than this part's
+   * guessed start, nothing is written.
    */
   async #part(
     part: RecordsPart,
@@ -126,7 +127,7 @@ export class Scatter {
         const hindrance = await place();
         if (hindrance) return hindrance;
         const places = this.#reserve(scattered.offsets);
-        // Of a part with long records more batches follow, in the same turn.
+        // A part with long records has more batches, in the same turn.
         isPassed = records.reached >= part.end;
         if (isPassed) turns.pass(number, records.reached);
         onBatch(scan.count, scan.bytes.length);
@@ -147,7 +148,7 @@ export class Scatter {
     return "done";
   }
 
-  /** The batch by partition, without records that lack their key if they are to be left out. */
+  /** The batch by partition, without records that lack their key if these are left out. */
   #scatter(scan: Scan, batch: ByteBatch): Placed {
     const partitions = this.#files.length;
     const present = presentIn(scan, batch, this.#fields, this.#missing);
@@ -174,7 +175,7 @@ export class Scatter {
     };
   }
 
-  /** Record by record from where they are: in their order there would be a second copy of a huge one. */
+  /** Record by record in their order: ordering them would copy a huge one. */
   #unordered({ bytes, ends, count }: Scan, assignment: Uint32Array): Placed {
     const offsets = new Uint32Array(this.#files.length + 2);
     const startOf = (i: number) => (i === 0 ? 0 : ends[i - 1]!);
@@ -194,7 +195,7 @@ export class Scatter {
     };
   }
 
-  /** Takes the places of a batch in all files. */
+  /** Reserves the places of a batch in all files. */
   #reserve(offsets: Uint32Array): Float64Array {
     const places = this.#positions.slice();
     for (let p = 0; p < this.#files.length; p++) {
@@ -208,7 +209,7 @@ export class Scatter {
   }
 }
 
-/** What is used again for each part. */
+/** Memory that is reused for each part. */
 interface Kept {
   readonly into: Uint8Array<ArrayBuffer>;
   scanner?: Scanner;
@@ -216,18 +217,18 @@ interface Kept {
 
 /** The records of a batch, each with its partition. */
 interface Placed {
-  /** Those of partition `p` take `offsets[p + 1] - offsets[p]` bytes. */
+  /** The records of partition `p` take `offsets[p + 1] - offsets[p]` bytes. */
   readonly offsets: Uint32Array;
-  /** @param places where those of each partition go in its file. */
+  /** @param places where the records of each partition go in its file. */
   write(places: Float64Array): void;
 }
 
-/** A batch of so many bytes is that of a huge record. */
+/** A batch of this many bytes has a huge record. */
 const HUGE = 8 << 20;
 
 /** 64 KiB for each of 64 files. */
 export const BATCH_BYTES = 4 << 20;
-/** A part of {@link BATCH_BYTES}, and the record that crosses its end. */
+/** Room for a part of {@link BATCH_BYTES}, and the record that crosses its end. */
 const PART_BYTES = BATCH_BYTES + (64 << 10);
 
 function writeAll(

@@ -24,20 +24,20 @@ import { scatterByThreads } from "./scatter-threads.js";
 export interface SplitOptions<R, B extends By<R>> extends RunOptions, MissingOption {
   /** The key of a record: a field's name, several names, or a function. */
   readonly by: B;
-  /** The folder for the files; made if need be. */
+  /** The folder for the files; created if missing. */
   readonly into: string;
-  /** Behind the name of each file. Default: that of the source's format, `".csv"`, or `".ndjson"`. */
+  /** The end of each file's name. Default: that of the source's format, `".csv"` or `".ndjson"`. */
   readonly extension?: string | undefined;
   /**
-   * Names the file of a key, within the folder. Default: the key as text, with `%XX` for what a file name
-   * cannot have.
+   * Names the file of a key, within the folder. Default: the key as text, with `%XX` for characters
+   * that a file name cannot have.
    */
   readonly name?: ((key: KeyOf<R, B>) => string) | undefined;
-  /** So many files by hash, named by number, in place of one for each key. */
+  /** Writes this many files by hash, named by number, instead of one for each key. */
   readonly partitions?: number | undefined;
   /**
-   * With `partitions`, over files by a field: how many threads read and write. Default: as many as there are
-   * processors, up to 8, and one for less than 64 MiB.
+   * With `partitions`, over files and by a field: how many threads read and write. Default: the number
+   * of processors, at most 8; one for less than 64 MiB.
    */
   readonly threads?: number | undefined;
   /** With `partitions`: see `shuffle`. */
@@ -63,14 +63,15 @@ export interface SplitResult {
 }
 
 /**
- * Writes the records of each key to a file of their own, in the order of the source and never parsed. One file
- * is open at a time, however many there are. If it fails, the files that it has made are gone.
+ * Writes the records of each key to a file of their own, in the order of the source and never parsed.
+ * One file is open at a time, however many there are. If the call fails, the files that it has made are
+ * removed.
  *
  * ```ts
  * await split(events, { by: "user", into: "users" }); // users/ann.ndjson, users/bob.ndjson …
  * ```
  *
- * @throws `ERR_PARTD_IO` where a file is there already, or cannot be written.
+ * @throws `ERR_PARTD_IO` if a file exists already, or cannot be written.
  */
 export async function split<R, const B extends By<R>>(
   source: Source<R>,
@@ -80,11 +81,11 @@ export async function split<R, const B extends By<R>>(
   const { into, extension: ending, name, partitions, partitioner, threads, ...grouping } = options;
   const format = isRecords(source) ? source.format : undefined;
   const extension = ending ?? `.${format?.name ?? "ndjson"}`;
-  // A header is known once the source is being read.
+  // The header is known once the source is being read.
   const files = new SplitFiles(into, extension, () => format?.header);
   try {
     if (await scatterToFiles(source, options, files)) {
-      // Done the fast way.
+      // Done, the fast way.
     } else if (partitions !== undefined || partitioner !== undefined) {
       const shuffling = { ...grouping, partitions, partitioner } as ShuffleOptions<R, B>;
       for await (const partition of shuffle(source, shuffling)) {
@@ -104,7 +105,8 @@ export async function split<R, const B extends By<R>>(
 }
 
 /**
- * Records of a reader by the hash of fields go straight to as many files as may be open at a time.
+ * The fast way for records of a reader by the hash of fields, into as many files as may be open at a
+ * time.
  *
  * @returns whether this was such a case.
  */
@@ -161,10 +163,10 @@ async function scatterToFiles<R, B extends By<R>>(
   return true;
 }
 
-/** Below the 1,024 that a process may have at first on many systems. */
+/** Below the 1,024 that many systems allow a process by default. */
 const MOST_OPEN_FILES = 512;
 
-/** A thread takes 50 ms to start: below some size another one does not pay. */
+/** A thread takes 50 ms to start, which does not pay for little input. */
 function threadsFor(asked: number | undefined, byteLength: number | undefined): number {
   if (byteLength === undefined) return 1;
   if (asked !== undefined) return checkIntegerOption("threads", asked, 1, 256);
@@ -177,7 +179,7 @@ class SplitFiles {
   readonly #extension: string;
   readonly #header: () => Uint8Array | undefined;
   readonly #paths: string[] = [];
-  /** Folders that were made, outer ones before inner ones. */
+  /** Folders that were created, outer ones first. */
   readonly #made: string[] = [];
   readonly #folders = new Set<string>();
   readonly #pace = new Pace();
@@ -215,7 +217,7 @@ class SplitFiles {
     if (this.#pace.isOver) await this.#pace.rest();
   }
 
-  /** In one go on this thread: 30 µs for a small file, where the thread pool takes 150. */
+  /** At once in this thread: 30 µs for a small file; the thread pool takes 150. */
   #writeWhole(path: string, pieces: readonly Uint8Array[]): void {
     const bytes = pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces);
     const file = openSync(path, "wx");
@@ -250,7 +252,7 @@ class SplitFiles {
     this.bytes += piece.length;
   }
 
-  /** Makes so many empty files, named by number. */
+  /** Creates this many empty files, named by number. */
   async makeAll(count: number): Promise<string[]> {
     await this.#makeFolder(this.folder);
     for (let index = 0; index < count; index++) {
@@ -275,7 +277,7 @@ class SplitFiles {
   async remove(): Promise<void> {
     for (const path of this.#paths) await rm(path, { force: true });
     for (const folder of this.#made.reverse()) {
-      await rmdir(folder).catch(() => {}); // Someone has put other files there.
+      await rmdir(folder).catch(() => {}); // Another program has put files there.
     }
   }
 }
@@ -292,7 +294,7 @@ async function* behind(
   yield* pieces;
 }
 
-/** A file name for each key, never one for two keys. */
+/** File names for keys, different for each key. */
 class FileNames {
   readonly #nameOf: ((key: unknown) => string) | undefined;
   readonly #taken = new Set<string>();

@@ -3,9 +3,9 @@ import { PartdError } from "@partd/core";
 import { BatchWriter, type KeyedBatch } from "../source/keyed-batch.js";
 
 /**
- * What a writer appends to a partition at a time. All numbers have 32 bits, the lowest first: the chunk's number,
- * from 0 on, and the length of what follows; then for each record the lengths of key and record, the key, and
- * the record. By its number a chunk is known that a store has written twice.
+ * What a writer appends to a partition at a time. All numbers are 32-bit little-endian: the chunk's
+ * number, from 0; the length of what follows; then for each record the lengths of key and record, the
+ * key, and the record. The number reveals a chunk that a store has written twice.
  */
 export class ChunkWriter {
   records = 0;
@@ -15,7 +15,7 @@ export class ChunkWriter {
   #chunk = Buffer.allocUnsafeSlow(FIRST_BYTES);
   #used = CHUNK_HEADER;
 
-  /** Bytes that wait to be taken. */
+  /** Bytes that have not been taken. */
   get waiting(): number {
     return this.#used - CHUNK_HEADER;
   }
@@ -43,7 +43,7 @@ export class ChunkWriter {
     this.records++;
   }
 
-  /** The chunk of all records since the last one. */
+  /** Returns the chunk of all records since the last one. */
   take(): Uint8Array {
     const chunk = this.#chunk.subarray(0, this.#used);
     chunk.writeUInt32LE(this.#number++, 0);
@@ -59,7 +59,7 @@ const CHUNK_HEADER = 8;
 const RECORD_HEADER = 8;
 const FIRST_BYTES = 4096;
 
-/** The records of a partition of one writer, as they come from the store in pieces of any length. */
+/** Yields the records of one writer in a partition; the store yields them in pieces of any length. */
 export async function* readChunks(
   pieces: AsyncIterable<Uint8Array>,
   key: Key,
@@ -100,7 +100,7 @@ export async function* readChunks(
   if (batch.count > 0) yield batch;
 }
 
-/** Takes so many bytes at a time from pieces of any length. */
+/** Takes a number of bytes at a time from pieces of any length. */
 class PieceReader {
   readonly #pieces: AsyncIterator<Uint8Array>;
   readonly #key: Key;
@@ -111,7 +111,7 @@ class PieceReader {
     this.#key = key;
   }
 
-  /** Holds until the next call. */
+  /** Returns the next bytes, which are valid until the next call. */
   take(length: number): Buffer | Promise<Buffer> {
     if (length > this.#piece.length) return this.#readAcrossPieces(length);
     const taken = this.#piece.subarray(0, length);

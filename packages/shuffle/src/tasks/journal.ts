@@ -3,7 +3,7 @@ import { PartdError, tuple } from "@partd/core";
 
 /** The state the journal describes. Where two lines say the same thing, the earlier one holds. */
 export interface JournalState {
-  /** What all processes have to agree on, once one has recorded it. */
+  /** The settings that all processes have to agree on; `undefined` until one has recorded them. */
   readonly agreed: Agreement | undefined;
   /** By task: the attempt that was committed first. */
   readonly committed: ReadonlyMap<string, CommittedAttempt>;
@@ -12,21 +12,21 @@ export interface JournalState {
 
 export interface Agreement {
   readonly partitions: number;
-  /** The fields of the key; not there where a function makes it, and in journals of earlier versions. */
+  /** The fields of the key; `undefined` if a function makes it, and in journals of earlier versions. */
   readonly by?: readonly string[] | undefined;
 }
 
 export interface CommittedAttempt {
   readonly task: string;
-  /** The writer's own name, under which its data lies. */
+  /** The writer's unique name, under which its data lies. */
   readonly writer: string;
   /** For each partition: how many records, and bytes of chunks, were written. */
   readonly written: readonly (readonly [records: number, bytes: number])[];
 }
 
 /**
- * The journal of a shuffle: lines of JSON under one key. Appends are atomic and every process reads them in the
- * same order, so that no lock is needed.
+ * The journal of a shuffle: lines of JSON under one key. Appends are atomic and every process reads
+ * them in the same order, so no lock is needed.
  */
 export class Journal {
   readonly #store: Store;
@@ -49,7 +49,7 @@ export class Journal {
     return { agreed, committed, isSealed };
   }
 
-  /** Resolves when the line is where others see it, also after a crash of this process. */
+  /** Resolves when other processes see the line, also if this process crashes. */
   async add(line: Line): Promise<void> {
     await this.#store.append([[this.#key, Buffer.from(`${JSON.stringify(line)}\n`)]]);
     await this.#store.flush();

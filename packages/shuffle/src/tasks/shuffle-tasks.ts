@@ -20,11 +20,16 @@ import { TaskWriter, type TaskWriterParts } from "./task-writer.js";
 export interface ShuffleTasksOptions<R, B extends By<R>> {
   /** The key of a record: a field's name, several names, or a function. */
   readonly by: B;
-  /** How many partitions, from 1 to 65,536: the same in every process. Default: 64, or what a range has. */
+  /**
+   * How many partitions, from 1 to 65,536; the same in every process. Default: 64, or as many as the
+   * range has.
+   */
   readonly partitions?: number | undefined;
-  /** Which partition a record's key goes to: the same in every process. Default: `"hash"`. */
+  /** Which partition a record's key goes to; the same in every process. Default: `"hash"`. */
   readonly partitioner?: Partitioner<KeyOf<R, B>> | undefined;
-  /** The first part of all its keys, so that several shuffles may share a store. Default: `"shuffle"`. */
+  /**
+   * The first part of all its keys, so that several shuffles may share a store. Default: `"shuffle"`.
+   */
   readonly name?: string | undefined;
 }
 
@@ -37,15 +42,18 @@ const OPTIONS: OptionNames<ShuffleTasksOptions<unknown, By<unknown>>> = {
 
 /** Names one attempt at one task. */
 export interface TaskAttempt {
-  /** A part of the input, such as a file or a range of it: the same each time that it is run. */
+  /**
+   * A part of the input, such as a file or a range of it. It must be the same each time that the task
+   * runs.
+   */
   readonly task: string | number;
-  /** For those who look into the store. Default: `"0"`. */
+  /** A name for people who look into the store. Default: `"0"`. */
   readonly attempt?: string | number | undefined;
 }
 
 /**
- * A shuffle by many processes, over a store that they share. Each task is written by one of them, or by several
- * after one another or at the same time; readers see one committed attempt of each, once.
+ * A shuffle by many processes, over a store that they share. Each task is written by one process, or by
+ * several in succession or at the same time; readers see exactly one committed attempt of each.
  *
  * ```ts
  * const shuffle = new Shuffle<Event, "user">(store, { by: "user", partitions: 16 });
@@ -82,14 +90,16 @@ export class Shuffle<R, const B extends By<R> = By<R>> {
       store,
       name: this.#name,
       journal: this.#journal,
-      // One task may have no record with the field.
+      // A single task may have no record with the field.
       keyer: new GroupKeyer(options.by, { missing: "keep" }),
       finder,
       agree: () => this.#agree(),
     };
   }
 
-  /** Records our partition count and key in the journal if none are there yet, then rejects if they differ. */
+  /**
+   * Records our partition count and key in the journal if none are there, and rejects if they differ.
+   */
   #agree(): Promise<void> {
     this.#agreed ??= (async () => {
       let { agreed } = await this.#journal.read();
@@ -130,12 +140,15 @@ export class Shuffle<R, const B extends By<R> = By<R>> {
     return new TaskWriter(this.#writers, String(task), String(attempt));
   }
 
-  /** The tasks that are committed: those that need not be run again. */
+  /** The committed tasks, which need not be run again. */
   async tasks(): Promise<string[]> {
     return [...(await this.#journal.read()).committed.keys()].sort(compareTasks);
   }
 
-  /** From now on nothing more is committed, and partitions can be read. Sealing again does nothing. */
+  /**
+   * Ends writing: no task can be committed any more, and partitions can be read. Sealing again does
+   * nothing.
+   */
   async seal(): Promise<void> {
     await this.#agree();
     if ((await this.#journal.read()).isSealed) return;
@@ -143,9 +156,11 @@ export class Shuffle<R, const B extends By<R> = By<R>> {
   }
 
   /**
-   * The records of a partition: task by task, numbers in their order and then names, each in the order in which it was written.
+   * The records of a partition, task by task, each in the order in which it was written. Tasks come in
+   * the order of their numbers, then of their names.
    *
-   * @throws `ERR_PARTD_VALUE` before the shuffle is sealed; `ERR_PARTD_CORRUPT` if the store has lost something.
+   * @throws `ERR_PARTD_VALUE` before the shuffle is sealed; `ERR_PARTD_CORRUPT` if the store has lost
+   *   something.
    */
   partition(index: number, options: RunOptions = {}): RecordOutput<R> {
     checkOptionNames("partition", options, RUN_OPTIONS);
@@ -205,8 +220,8 @@ export class Shuffle<R, const B extends By<R> = By<R>> {
   }
 
   /**
-   * Removes what attempts have left that were killed, or came second. Call it once the shuffle is sealed: until then
-   * nobody knows which attempts are still at work.
+   * Removes the data of attempts that were killed or came second. Call it once the shuffle is sealed:
+   * until then it is unknown which attempts are still running.
    *
    * @throws `ERR_PARTD_VALUE` before the shuffle is sealed.
    */
@@ -238,7 +253,7 @@ export class Shuffle<R, const B extends By<R> = By<R>> {
   }
 }
 
-/** Numbers in their order, before names in theirs. */
+/** Orders numbers first, by value, then names. */
 function compareTasks(left: string, right: string): number {
   const [a, b] = [left, right].map((task) => (/^\d{1,15}$/.test(task) ? Number(task) : undefined));
   if (a !== undefined && b !== undefined) return a - b;

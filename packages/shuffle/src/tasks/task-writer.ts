@@ -6,12 +6,15 @@ import { ChunkWriter } from "./chunk.js";
 import type { Journal } from "./journal.js";
 
 /**
- * One attempt at one task: writes records, then commits them. Until then no reader sees any; of several
- * attempts at a task the first that commits counts.
+ * One attempt at one task: writes records, then commits them. Until then no reader sees any. Of several
+ * attempts at a task, the first that commits counts.
  */
 export class TaskWriter<R> implements AsyncDisposable {
   readonly task: string;
-  /** Its own name, so that two attempts never write to the same keys, even of the same number. */
+  /**
+   * A unique name, so that two attempts never write to the same keys, even under the same attempt
+   * number.
+   */
   readonly #writer: string;
   readonly #store: Store;
   readonly #name: string;
@@ -22,7 +25,7 @@ export class TaskWriter<R> implements AsyncDisposable {
   readonly #partitions: ChunkWriter[];
   #waiting = 0;
   #state: "open" | "failed" | "ended" = "open";
-  /** Whether the journal may name this attempt, which a commit that failed does not tell. */
+  /** Whether the journal may name this attempt: a failed commit leaves that unknown. */
   #mayCount = false;
 
   constructor(shared: TaskWriterParts<R>, task: string, attempt: string) {
@@ -37,7 +40,7 @@ export class TaskWriter<R> implements AsyncDisposable {
     this.#partitions = Array.from({ length: shared.finder.count }, () => new ChunkWriter());
   }
 
-  /** Writes all records of a source. May be called again for more. */
+  /** Writes all records of a source. Call it again to add more. */
   async write(source: Source<R>, options: { signal?: AbortSignal } = {}): Promise<void> {
     this.#checkOpen();
     await this.#agree();
@@ -74,8 +77,8 @@ export class TaskWriter<R> implements AsyncDisposable {
   }
 
   /**
-   * Makes what was written count, unless another attempt at the task was first. Resolves when readers in
-   * every process see it.
+   * Makes the written records count, unless another attempt at the task was first. Resolves when
+   * readers in every process see them.
    *
    * @returns whether this attempt counts.
    * @throws `ERR_PARTD_CLOSED` if the shuffle was sealed without this task.
@@ -83,7 +86,7 @@ export class TaskWriter<R> implements AsyncDisposable {
   async commit(): Promise<boolean> {
     this.#checkOpen();
     await this.#agree();
-    this.#state = "failed"; // Until all of it has been done.
+    this.#state = "failed"; // Until everything has been done.
     await this.#flush();
     await this.#store.flush();
     const written = this.#partitions.map(({ records, bytes }) => [records, bytes] as const);
@@ -138,9 +141,9 @@ export interface TaskWriterParts<R> {
   readonly journal: Journal;
   readonly keyer: Keyer<R>;
   readonly finder: PartitionFinder;
-  /** Records partitions and key in the journal if none are there yet; rejects if others are. */
+  /** Records partitions and key in the journal if none are there; rejects if they differ. */
   readonly agree: () => Promise<void>;
 }
 
-/** A writer flushes when this many bytes are waiting; one batch may come on top. */
+/** A writer flushes at this many waiting bytes; one batch may come on top. */
 const FLUSH_BYTES = 16 << 20;

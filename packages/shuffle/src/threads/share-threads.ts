@@ -8,15 +8,17 @@ import type { FieldWatch } from "../source/field-watch.js";
 import type { Missing } from "../source/missing.js";
 import { errorOf, type ThreadFailure } from "./thread-failure.js";
 
-/** The part of the input that a thread makes its result of. */
+/** The part of the input from which a thread makes its result. */
 export interface Share {
   readonly parts: readonly RecordsPart[];
-  /** Bytes that the result may take. */
+  /** The most bytes of the result. */
   readonly mostBytes: number;
   readonly limit: RecordLimit | undefined;
 }
 
-/** How a thread reads its share: a long record is left to the receiver, whose memory has room for one. */
+/**
+ * How a thread reads its share. A long record is left to the receiver, whose memory has room for one.
+ */
 export function readingOfThread({ limit }: Share): Reading {
   return {
     limit,
@@ -26,7 +28,7 @@ export function readingOfThread({ limit }: Share): Reading {
   };
 }
 
-/** Whether a thread gives up its share for this error. */
+/** Whether this error makes a thread give up its share. */
 export function isFullBy(error: unknown): boolean {
   return error instanceof LongRecord;
 }
@@ -45,7 +47,7 @@ export type ShareMessage<T> =
 /** What a thread has made of its share. */
 export class ShareResult<T> {
   readonly value: T;
-  /** Set by who takes it: else the share is to be read again. */
+  /** Set by the receiver if it takes the value; otherwise the share is read again. */
   isTaken = false;
 
   constructor(value: T) {
@@ -53,9 +55,12 @@ export class ShareResult<T> {
   }
 }
 
-/** Opens parts one after the other, one whose start was guessed where the part before it has ended. */
+/**
+ * Opens parts one after the other; a part whose start was guessed begins where the part before has
+ * ended.
+ */
 export class PartSequence {
-  /** Where in its file the last part ended; `undefined` before there was one. */
+  /** Where in its file the last part ended; `undefined` before the first. */
   reached: number | undefined;
 
   *open<R>(parts: Iterable<RecordsPart>): Generator<Records<R>> {
@@ -72,9 +77,9 @@ export class PartSequence {
 }
 
 /**
- * The parts of the input for each thread; `undefined` where one is to do all.
+ * The parts of the input for each thread; `undefined` if one thread should do everything.
  *
- * @param watches for fields, which threads do not look for: they read only where the first records have them.
+ * @param watches for fields, which threads do not check: they read only if the first records have them.
  */
 export async function sharesOf<R>(
   run: Run,
@@ -88,7 +93,7 @@ export async function sharesOf<R>(
   if (byteLength === undefined || typeof missing === "function") return undefined;
   const threads = threadsFor(run, byteLength, asked);
   const pieces = threads > 1 ? await records.split(SPLITS * threads, { guess: true }) : undefined;
-  // The columns of a CSV are known once a batch came.
+  // The columns of a CSV are known after the first batch.
   if (!pieces || pieces.length < 2) return undefined;
   for (const watch of watches) {
     if (watch && !(await watch.isSettledBy(pieces[0]!, run.reading))) return undefined;
@@ -107,7 +112,7 @@ export async function sharesOf<R>(
   return shares.filter((share) => share !== undefined);
 }
 
-/** Pieces of a file that follow each other are one part. */
+/** Joins pieces of a file that follow each other to one part. */
 function addPiece(share: RecordsPart[], piece: RecordsPart): void {
   const last = share.at(-1);
   if (last?.path === piece.path && last.end === piece.start) {
@@ -115,13 +120,13 @@ function addPiece(share: RecordsPart[], piece: RecordsPart): void {
   } else share.push(piece);
 }
 
-/** Pieces for each thread, from which shares of different sizes are made. */
+/** Pieces for each thread, of which shares of different sizes are made. */
 const SPLITS = 16;
 
-/** What this thread reads while others start: at 1 GB/s. */
+/** What this thread reads while others start, at 1 GB/s. */
 const AHEAD_BYTES = 48e6;
 
-/** How many threads read so many bytes. */
+/** How many threads read this many bytes. */
 export function threadsFor(run: Run, byteLength: number, asked: number | undefined): number {
   if (asked !== undefined) return checkIntegerOption("threads", asked, 1, 256);
   if (byteLength < SMALL) return 1;
@@ -134,10 +139,11 @@ const MEMORY_EACH = 128e6;
 const MOST_THREADS = 4;
 
 /**
- * The batches of the first share, which this thread reads, then the results of the other shares, which
- * threads read. A share whose result is too large for a thread, or for its receiver, is read here after all.
+ * Yields the batches of the first share, which this thread reads, then the results of the other shares,
+ * which threads read. A share whose result is too large for a thread, or for its receiver, is read here
+ * instead.
  *
- * @param entry the program of a thread, which `job` and its {@link Share} are given to.
+ * @param entry the program of a thread, which gets `job` and its {@link Share}.
  */
 export async function* readByThreads<R, Batch, T>(
   run: Run,
@@ -179,7 +185,7 @@ export async function* readByThreads<R, Batch, T>(
 const THREADS_SHARE = 0.4;
 
 class ShareThread<T> {
-  /** What it has made; `undefined` if that is too large. */
+  /** The thread's result; `undefined` if that is too large. */
   readonly made: Promise<{ result: ShareResult<T>; reached: number } | undefined>;
   readonly #worker: Worker;
   #forget = () => {};
@@ -199,7 +205,7 @@ class ShareThread<T> {
       worker.on("exit", () => reject(new Error("a thread ended before its work")));
       if (signal) this.#forget = onAbort(signal, () => reject(signal.reason));
     });
-    this.made.catch(() => {}); // Who awaits it gets the error.
+    this.made.catch(() => {}); // The receiver gets the error when it awaits this.
   }
 
   async end(): Promise<void> {

@@ -1,7 +1,7 @@
 import { isPartdError, PartdError, type PartdErrorCode } from "@partd/core";
 import { RecordError, type RecordErrorData } from "@partd/records";
 
-/** An error on its way from a thread: an `Error` itself would lose its class there, and its code. */
+/** An error on its way from a thread: an `Error` itself would lose its class and its code. */
 export type ThreadFailure =
   | { readonly record: RecordErrorData }
   | { readonly message: string; readonly code: string | undefined };
