@@ -1,17 +1,19 @@
 import type { FileHandle } from "node:fs/promises";
 import { isPartdError, PartdError } from "@partd/core";
 import { checkOptionNames } from "@partd/core/author";
-import type { AsyncBuffer } from "hyparquet";
+import type { AsyncBuffer, SchemaTree } from "hyparquet";
+import { parseKeyNumber } from "../json/json-number.js";
 import { ioError, openFile } from "../source/byte-reader.js";
+import { pageDecompressors } from "../source/decompress.js";
 import { inputsOf } from "../source/inputs.js";
-import { damaged, loadPeer } from "../source/peer.js";
+import { checkColumns, damaged, loadPeer } from "../source/peer.js";
 
 export interface ReadParquetOptions {
   /** The columns to read. Default all. */
   readonly columns?: readonly string[] | undefined;
   /**
-   * Decompressors besides Snappy, which is built in: `hyparquet-compressors` has gzip, zstd, brotli
-   * and LZ4.
+   * Decompressors by the name of their codec, in place of those for `GZIP`, `ZSTD`, `BROTLI`, `LZ4_RAW` and `SNAPPY`
+   * that are there, or for others.
    */
   readonly compressors?:
     | { readonly [codec: string]: (input: Uint8Array, outputLength: number) => Uint8Array }
@@ -21,7 +23,9 @@ export interface ReadParquetOptions {
 
 /**
  * Reads rows of Parquet files with `hyparquet`, which the program installs. The columns of one row
- * group at a time are in memory. Streams cannot be read, because the format begins with its end.
+ * group at a time are in memory. Streams cannot be read, because the format begins with its end. Values are those
+ * that `readArrow` gives: decimals are numbers, or bigints where a number would round an integer; bytes that are not
+ * declared to be text stay bytes. JSON is parsed.
  *
  * @throws `ERR_PARTD_CORRUPT` for bytes that are not Parquet; `ERR_PARTD_VALUE` without
  *   `hyparquet`.
@@ -33,6 +37,7 @@ export async function* readParquet<R extends object = { [column: string]: unknow
   checkOptionNames("readParquet", options, { columns: true, compressors: true, signal: true });
   const { columns, compressors, signal } = options;
   const hyparquet = await loadPeer("hyparquet", () => import("hyparquet"));
+  const decompressors = await pageDecompressors();
   for await (const { path } of inputsOf(source)) {
     if (path === undefined) {
       throw new PartdError(
@@ -44,8 +49,15 @@ export async function* readParquet<R extends object = { [column: string]: unknow
     try {
       const file = await asyncBuffer(path, handle);
       const metadata = await hyparquet.parquetMetadataAsync(file);
-      const all = hyparquet.parquetSchema(metadata).children.map(({ element }) => element.name);
-      const names = columns ? all.filter((name) => columns.includes(name)) : all;
+      const all = hyparquet.parquetSchema(metadata).children;
+      const names = all.map(({ element }) => element.name);
+      checkNames(path, names);
+      checkColumns(path, names, columns);
+      const chosen = columns ? all.filter(({ element }) => columns.includes(element.name)) : all;
+      const fields = chosen.map((field) => ({
+        name: field.element.name,
+        toValue: converterOf(field),
+      }));
       let rowStart = 0;
       for (const group of metadata.row_groups) {
         signal?.throwIfAborted();
@@ -57,7 +69,8 @@ export async function* readParquet<R extends object = { [column: string]: unknow
           rowStart,
           rowEnd,
           ...(columns && { columns: [...columns] }),
-          ...(compressors && { compressors }),
+          utf8: false,
+          compressors: { ...decompressors, ...compressors },
           onChunk({ columnName, columnData }) {
             const column = cells.get(columnName);
             if (column) column.add(columnData);
@@ -65,9 +78,10 @@ export async function* readParquet<R extends object = { [column: string]: unknow
           },
         });
         for (let row = rowStart; row < rowEnd; row++) {
-          const record: { [column: string]: unknown } = {};
-          for (const name of names) record[name] = cells.get(name)?.next();
-          yield record as R;
+          const entries = fields.map(({ name, toValue }) => {
+            return [name, toValue(cells.get(name)?.next())] as const;
+          });
+          yield Object.fromEntries(entries) as R;
         }
         rowStart = rowEnd;
       }
@@ -78,6 +92,71 @@ export async function* readParquet<R extends object = { [column: string]: unknow
       await handle.close();
     }
   }
+}
+
+/** @throws `ERR_PARTD_VALUE` for two columns of one name, whose values come from the package in no order. */
+function checkNames(path: string, names: readonly string[]): void {
+  const double = names.find((name, i) => names.indexOf(name) < i);
+  if (double === undefined) return;
+  throw new PartdError(
+    "ERR_PARTD_VALUE",
+    `${path} has two columns named ${JSON.stringify(double)}: give them different names where it is written.`,
+    { path },
+  );
+}
+
+/** Converts a value that the package gives. */
+type Converter = (value: unknown) => unknown;
+
+/**
+ * Converts the package's values: it has `undefined` in place of lists and structs that are null, and would multiply
+ * decimals by a fraction, which makes 0.30000000000000004 of 0.3. So it is not told that a column is of decimals.
+ */
+function converterOf(field: SchemaTree): Converter {
+  const convert = converterOfPresent(field);
+  return (value) => (value === null || value === undefined ? null : convert(value));
+}
+
+function converterOfPresent({ element, children }: SchemaTree): Converter {
+  const { converted_type, logical_type, scale = 0 } = element;
+  if (logical_type?.type === "VARIANT") return (value) => value;
+  if (children.length === 0) {
+    if (converted_type !== "DECIMAL" && logical_type?.type !== "DECIMAL") return (value) => value;
+    delete element.converted_type;
+    delete element.logical_type;
+    return eachOf((value) => decimalOf(value, scale));
+  }
+  const [middle] = children;
+  const hasMiddle = children.length === 1 && middle!.element.repetition_type === "REPEATED";
+  if (hasMiddle && converted_type === "LIST" && middle!.children.length <= 1) {
+    return eachOf(converterOf(middle!.children[0] ?? middle!));
+  }
+  if (hasMiddle && converted_type === "MAP" && middle!.children.length === 2) {
+    const toItem = converterOf(middle!.children[1]!);
+    return (map) => mapped(map as object, () => toItem);
+  }
+  const fields = new Map(children.map((child) => [child.element.name, converterOf(child)]));
+  return eachOf((struct) => mapped(struct as object, (name) => fields.get(name)!));
+}
+
+/** Converts a value, or each item of a list of such. */
+function eachOf(convert: Converter): Converter {
+  return (value) => (Array.isArray(value) ? value.map(convert) : convert(value));
+}
+
+function mapped(value: object, converterFor: (name: string) => Converter): object {
+  const entries = Object.entries(value);
+  return Object.fromEntries(entries.map(([name, part]) => [name, converterFor(name)(part)]));
+}
+
+/** The number that a decimal is, or a bigint for an integer that a number would round. */
+function decimalOf(unscaled: unknown, scale: number): number | bigint {
+  let digits = String(unscaled);
+  if (unscaled instanceof Uint8Array) {
+    const hex = Buffer.from(unscaled.buffer, unscaled.byteOffset, unscaled.length).toString("hex");
+    digits = String(BigInt.asIntN(8 * unscaled.length, BigInt(`0x${hex || 0}`)));
+  }
+  return parseKeyNumber(`${digits}e${-scale}`);
 }
 
 /**

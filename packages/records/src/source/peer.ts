@@ -1,4 +1,5 @@
 import { PartdError } from "@partd/core";
+import { nearest } from "@partd/core/author";
 
 /** Loads an optional package, which programs that need it install themselves. */
 export async function loadPeer<M>(name: string, load: () => Promise<M>): Promise<M> {
@@ -19,5 +20,23 @@ export function damaged(source: string, format: string, cause: unknown): PartdEr
     "ERR_PARTD_CORRUPT",
     `${source} cannot be read as ${format}: ${(cause as Error).message}`,
     { path: source.startsWith("<") ? undefined : source, cause },
+  );
+}
+
+/** @throws `ERR_PARTD_VALUE` for a column that is asked for and not there. */
+export function checkColumns(
+  source: string,
+  there: readonly string[],
+  asked: readonly string[] = [],
+): void {
+  const unknown = asked.find((name) => !there.includes(name));
+  if (unknown === undefined) return;
+  const near = nearest(unknown, there);
+  const hint =
+    near === undefined ? `It has ${there.join(", ") || "none"}.` : `Did you mean ${near}?`;
+  throw new PartdError(
+    "ERR_PARTD_VALUE",
+    `${source} has no column ${JSON.stringify(unknown)}. ${hint}`,
+    { path: source.startsWith("<") ? undefined : source },
   );
 }
