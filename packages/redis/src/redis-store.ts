@@ -22,7 +22,7 @@ import { MOST_BUCKETS, openMeta } from "./data-set.js";
 import { Lease } from "./lease.js";
 import { Listing } from "./read/listing.js";
 import { Reader } from "./read/reader.js";
-import { Session, type SessionLimits } from "./session.js";
+import { Session, type SessionLimits, untilReady } from "./session.js";
 import { unreachable } from "./trouble.js";
 import { Writer } from "./write/writer.js";
 
@@ -142,7 +142,8 @@ export class RedisStore extends BaseStore {
     const connection = this.#connection;
     try {
       await connection.open();
-      const meta = await openMeta(connection, this.prefix, this.#options);
+      const open = () => openMeta(connection, this.prefix, this.#options);
+      const meta = await untilReady(connection, this.#limits, open);
       const session = new Session(connection, this.prefix, meta, this.#limits);
       const writer = new Writer(session);
       const reader = new Reader(session, writer.buckets);

@@ -79,7 +79,7 @@ export class Session {
     known?: { readonly bucket: BucketNames; readonly last: number },
   ): Promise<T> {
     if (known) this.checkLoss();
-    const patience = new Patience(this);
+    const patience = new Patience(this.connection, this.limits);
     for (;;) {
       options.signal?.throwIfAborted();
       try {
@@ -99,6 +99,25 @@ export class Session {
   }
 }
 
+/** Repeats a call that opens a data set, while the server is not ready. */
+export async function untilReady<T>(
+  connection: Connection,
+  limits: SessionLimits,
+  attempt: () => Promise<T>,
+): Promise<T> {
+  const patience = new Patience(connection, limits);
+  for (;;) {
+    try {
+      return await attempt();
+    } catch (error) {
+      const trouble = troubleOf(error, connection);
+      const refusal = patience.exhausted(trouble);
+      if (refusal) throw refusal;
+      await patience.rest(trouble);
+    }
+  }
+}
+
 /** A script's answer that it did not do what was asked. */
 export class ScriptAnswer extends Error {
   readonly code: string;
@@ -113,18 +132,21 @@ export class ScriptAnswer extends Error {
 
 /** Limits how long one call is repeated, and spaces its attempts. */
 export class Patience {
-  readonly #session: Session;
+  readonly #connection: Connection;
+  readonly #limits: SessionLimits;
   #attempts = 0;
   #locked: number | undefined;
   #away: number | undefined;
 
-  constructor(session: Session) {
-    this.#session = session;
+  constructor(connection: Connection, limits: SessionLimits) {
+    this.#connection = connection;
+    this.#limits = limits;
   }
 
   /** The error to reject with if another attempt is useless or the time is over. */
   exhausted(trouble: Trouble): PartdError | undefined {
-    const { connection, limits } = this.#session;
+    const connection = this.#connection;
+    const limits = this.#limits;
     const now = performance.now();
     switch (trouble.kind) {
       case "final":
@@ -155,7 +177,7 @@ export class Patience {
     const most = trouble.kind === "locked" ? 30 : 300;
     const milliseconds = Math.min(2 * 2 ** this.#attempts++, most) * (0.5 + Math.random() / 2);
     await delay(milliseconds);
-    if (trouble.kind === "away") await this.#session.connection.renew();
+    if (trouble.kind === "away") await this.#connection.renew();
   }
 }
 

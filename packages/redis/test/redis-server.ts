@@ -37,20 +37,28 @@ export class RedisServer {
     return child !== undefined && child.exitCode === null && child.signalCode === null;
   }
 
-  /** Starts it, again and empty if it has ended. */
-  async restart(): Promise<void> {
+  /**
+   * Starts it, again and empty if it has ended without a SAVE.
+   *
+   * @param more arguments, this time.
+   * @param when it says this, it has started.
+   */
+  async restart(
+    more: readonly string[] = [],
+    when = /ready to accept connections/i,
+  ): Promise<void> {
     const { folder, port } = this;
     const program = realPart.redisServer().command as string;
     const common = ["--save", "", "--appendonly", "no", "--dir", folder, "--bind", "127.0.0.1"];
     const socket = ["--unixsocket", join(folder, "socket"), "--unixsocketperm", "700"];
-    const args = [...common, "--port", String(port), ...socket, ...this.#args];
+    const args = [...common, "--port", String(port), ...socket, ...this.#args, ...more];
     const child = spawn(program, args, { stdio: ["ignore", "pipe", "pipe"] });
     this.#process = child;
     let said = "";
     await new Promise<void>((resolve, reject) => {
       const read = (data: Buffer) => {
         said += String(data);
-        if (/ready to accept connections/i.test(said)) resolve();
+        if (when.test(said)) resolve();
       };
       child.stdout?.on("data", read);
       child.stderr?.on("data", read);

@@ -3,6 +3,7 @@ import type { Reply } from "../connection/connection.js";
 import type { BucketNames } from "../data-set.js";
 import { CHECK, PRESENT } from "../scripts/read-scripts.js";
 import type { Session } from "../session.js";
+import { strangeReply } from "../trouble.js";
 import type { BucketWriter } from "../write/bucket-writer.js";
 import { GROUP_KEYS, type Reader, WINDOW_BYTES } from "./reader.js";
 
@@ -79,7 +80,9 @@ export class Listing {
     do {
       const command = ["HSCAN", bucket.keys, cursor, "COUNT", "1000"];
       const scan = () => connection.send(bucket.keys, command);
-      const [next, fields] = (await this.#session.retry(scan, options)) as [Reply, Reply[]];
+      const reply = await this.#session.retry(scan, options);
+      if (!Array.isArray(reply) || !Array.isArray(reply[1])) throw strangeReply(reply, connection);
+      const [next, fields] = reply as [Reply, Reply[]];
       cursor = String(next);
       let page: string[] = [];
       for (let i = 0; i < fields.length; i += 2) {

@@ -4,6 +4,7 @@ import type { Reply } from "../connection/connection.js";
 import { type BucketNames, bucketOf } from "../data-set.js";
 import { IS_SAME, MEASURE, READ, READ_ON } from "../scripts/read-scripts.js";
 import { ScriptAnswer, type Session } from "../session.js";
+import { strangeReply } from "../trouble.js";
 import type { BucketWriter } from "../write/bucket-writer.js";
 
 /** The part of a value that one step has read. */
@@ -141,6 +142,7 @@ export class Reader {
         ? evicted(keys[Number(error.detail)] as string, error)
         : error;
     })) as Reply[];
+    if (!Array.isArray(reply)) throw strangeReply(reply, this.#session.connection);
     const parts: FirstPart[] = [];
     for (let i = 0; i < reply.length; i += 4) {
       const length = reply[i + 1] as number;

@@ -1,3 +1,4 @@
+import type { Reply } from "../connection/connection.js";
 import type { BucketNames } from "../data-set.js";
 import { APPEND, BEGIN_PUSH, END_PUSH } from "../scripts/change-scripts.js";
 import type { Attempt, Change } from "./change.js";
@@ -36,7 +37,7 @@ export class AppendCall implements Change {
   }
 
   /** Long values are pushed by commands; a repetition has them in the script's arguments. */
-  async send(attempt: Attempt): Promise<unknown> {
+  async send(attempt: Attempt): Promise<Reply> {
     const { connection, isFirst } = attempt;
     if (isFirst && this.#appends.some(({ values }) => values.some(isLong))) {
       if (connection.mayTransact(this.#bucket.target(0))) return this.#push(attempt);
@@ -44,7 +45,7 @@ export class AppendCall implements Change {
     return this.#run(attempt);
   }
 
-  #run({ connection, keys, args, replicas }: Attempt): Promise<unknown> {
+  #run({ connection, keys, args, replicas }: Attempt): Promise<Reply> {
     const { names, lengths, chunks } = pack(this.#bucket, this.#appends);
     return APPEND.run(connection, [...keys, ...names], [...args, lengths, chunks], replicas);
   }
@@ -53,7 +54,7 @@ export class AppendCall implements Change {
    * Pushes the values of keys with long ones by commands: in a script's arguments the server copies
    * them twice more, which takes three times as long.
    */
-  #push({ connection, keys, args, replicas }: Attempt): Promise<unknown> {
+  #push({ connection, keys, args, replicas }: Attempt): Promise<Reply> {
     const { short, long } = this.#divide();
     const { names, lengths, chunks } = pack(this.#bucket, [short]);
     const values = [...long.keys()].map((key) => this.#bucket.value(key));

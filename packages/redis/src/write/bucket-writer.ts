@@ -1,11 +1,11 @@
 import { randomBytes } from "node:crypto";
 import { PartdError } from "@partd/core";
-import type { Argument } from "../connection/connection.js";
+import type { Argument, Reply } from "../connection/connection.js";
 import type { BucketNames } from "../data-set.js";
 import { END_WRITER } from "../scripts/change-scripts.js";
 import type { Script } from "../scripts/script.js";
 import { Patience, ScriptAnswer, type Session } from "../session.js";
-import { type Trouble, troubleOf } from "../trouble.js";
+import { strangeReply, type Trouble, troubleOf } from "../trouble.js";
 import { AppendCall, type PendingAppend } from "./append-call.js";
 import { type Change, ScriptChange } from "./change.js";
 
@@ -124,13 +124,14 @@ export class BucketWriter {
     call.trouble = undefined;
     try {
       this.#session.checkLoss();
-      await call.change.send({
+      const reply = await call.change.send({
         connection,
         keys: this.#bucket.common,
         args: [token, this.#writer, String(call.number), String(expireAfter)],
         replicas: limits.waitReplicas,
         isFirst,
       });
+      if (!isDone(reply)) throw strangeReply(reply, connection);
     } catch (error) {
       call.trouble = troubleOf(error, connection);
     }
@@ -198,7 +199,7 @@ export class BucketWriter {
    * good.
    */
   async #persist(call: Call): Promise<unknown> {
-    const patience = new Patience(this.#session);
+    const patience = new Patience(this.#session.connection, this.#session.limits);
     let isSent = false;
     for (;;) {
       const { trouble } = call;
@@ -212,8 +213,8 @@ export class BucketWriter {
       const refusal = patience.exhausted(trouble);
       if (refusal) {
         if (trouble.kind === "replicas") this.#last = call.number; // The change was made.
-        // Something else has a key under a name of ours: the change was made up to there.
-        if (refusal.code === "ERR_PARTD_CORRUPT") this.#isInDoubt = true;
+        // Its number may be taken: then the server would take the next change for a repetition.
+        if (trouble.kind === "final" && trouble.isInScript) this.#isInDoubt = true;
         if (trouble.kind !== "away" || !isSent) return refusal;
         this.#isInDoubt = true;
         return unknownOutcome(refusal);
@@ -257,6 +258,11 @@ interface Call {
   sent: Promise<void> | undefined;
   isSettled?: boolean;
   trouble?: Trouble | undefined;
+}
+
+/** @param reply of a script that changes a bucket, or of a transaction that ends with one. */
+function isDone(reply: Reply): boolean {
+  return String(Array.isArray(reply) ? reply.at(-1) : reply) === "done";
 }
 
 /** The error of a change for which no one waits. */

@@ -1,11 +1,11 @@
-import type { Argument, Connection } from "../connection/connection.js";
+import type { Argument, Connection, Reply } from "../connection/connection.js";
 import type { Script } from "../scripts/script.js";
 
 /** A change to a bucket, which the server carries out once, however often it is sent. */
 export interface Change {
   /** Whether the caller still waits. Asked while the change has surely not been made. */
   readonly isWanted: boolean;
-  send(attempt: Attempt): Promise<unknown>;
+  send(attempt: Attempt): Promise<Reply>;
   resolve(): void;
   reject(error: unknown): void;
 }
@@ -45,7 +45,7 @@ export class ScriptChange implements Change {
     this.reject = reject;
   }
 
-  send({ connection, keys, args, replicas }: Attempt): Promise<unknown> {
+  send({ connection, keys, args, replicas }: Attempt): Promise<Reply> {
     const allKeys = [...keys, ...this.#keys];
     return this.#script.run(connection, allKeys, [...args, ...this.#args], replicas);
   }
