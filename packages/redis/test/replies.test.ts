@@ -112,6 +112,54 @@ describeReal(realPart.redisServer(), "a server that does not do what it is asked
     await own.stop();
   }, 60_000);
 
+  test("several calls that wait for another's lock are carried out, and none is taken for lost", async () => {
+    const [holder, other] = [1, 2].map(() => new RedisStore({ url, prefix: "several" }));
+    await other?.append({ "0": bytes("1") });
+    const calls = await holder?.withLock(async () => {
+      const before = await replies("PARTDLOCKED");
+      const sent = [1, 2, 3, 4, 5].map((byte) => other?.append({ [byte]: large(byte) }));
+      await until(async () => (await replies("PARTDLOCKED")) > before);
+      return { sent };
+    });
+    await Promise.all(calls?.sent ?? []);
+    for (const byte of [1, 2, 3, 4, 5]) {
+      expect(Buffer.from((await holder?.get(`${byte}`)) as Uint8Array).equals(large(byte))).toBe(
+        true,
+      );
+    }
+    for (const store of [holder, other]) await store?.close();
+  });
+
+  test("NOSCRIPT amid calls on their way: each is carried out once, in order", async () => {
+    const inner = createClient({ socket: { path: join(server.folder, "socket"), tls: false } });
+    await inner.connect();
+    let script = "";
+    let calls = 0;
+    const client = {
+      isOpen: true,
+      async sendCommand(args: (string | Buffer)[], options?: object) {
+        if (args[0] === "EVAL") script = args[1] as string;
+        if (args[0] !== "EVALSHA" || ++calls !== 3) return inner.sendCommand(args, options);
+        // The third finds no script, the fourth does.
+        const sent = [["SCRIPT", "FLUSH"], args, ["SCRIPT", "LOAD", script]].map((command) =>
+          inner.sendCommand(command, options),
+        );
+        return sent[1];
+      },
+    };
+    await inner.sendCommand(["SCRIPT", "FLUSH"]);
+    const store = new RedisStore({ client, prefix: "noscript" });
+    await store.append({ x: bytes("0") });
+    calls = 0;
+    const before = await replies("PARTDSEQ");
+    const tagged = [1, 2, 3, 4, 5].map((i) => Buffer.concat([bytes(`<${i}>`), large(46)]));
+    await Promise.all(tagged.map((value) => store.append({ x: value })));
+    expect(text(await store.get("x")).replace(/\.+/g, "")).toBe("0<1><2><3><4><5>");
+    expect(await replies("PARTDSEQ")).toBeGreaterThan(before);
+    await store.close();
+    inner.destroy();
+  });
+
   test.each([
     ["-rpush", {}, "3"],
     ["-hset", {}, "3"],

@@ -93,6 +93,7 @@ export class BucketWriter {
       const call: Call = {
         change,
         number: this.#last + this.#inFlight.length + 1,
+        acknowledged: 0,
         sent: undefined,
       };
       this.#inFlight.push(call);
@@ -122,6 +123,7 @@ export class BucketWriter {
     const { connection, expireAfter, limits, token } = this.#session;
     const isFirst = !call.isSettled;
     call.trouble = undefined;
+    call.acknowledged = this.#last;
     try {
       this.#session.checkLoss();
       const reply = await call.change.send({
@@ -206,7 +208,7 @@ export class BucketWriter {
       if (!trouble) return undefined;
       if (trouble.kind === "replicas" || (trouble.kind === "away" && trouble.isSent)) isSent = true;
       if (trouble.kind === "answer") return new ScriptAnswer(trouble.code, trouble.detail);
-      if (trouble.kind === "sequence" && trouble.last < this.#last) {
+      if (trouble.kind === "sequence" && trouble.last < call.acknowledged) {
         return this.#session.lose(this.#bucket, trouble.last, this.#last);
       }
       if (!isSent && !call.change.isWanted) return abandoned;
@@ -255,6 +257,8 @@ export class BucketWriter {
 interface Call {
   readonly change: Change;
   number: number;
+  /** The last acknowledged number when it was sent: a server that has less has lost changes. */
+  acknowledged: number;
   sent: Promise<void> | undefined;
   isSettled?: boolean;
   trouble?: Trouble | undefined;
