@@ -22,21 +22,21 @@ export interface Records<R> extends AsyncIterable<R> {
 
 export interface RecordsSplitOptions {
   /**
-   * Whether to guess where a row of CSV begins, from the bytes around each cut: a newline may be inside quotes,
-   * which is known only by reading the file from its beginning. The reader of the parts has to compare
-   * {@link PartRecords.reached} with the next part's start. Default false.
+   * Whether to guess where a row of CSV begins, from the bytes around each cut. A newline may be inside
+   * quotes, which only reading the file from its beginning would tell. The reader of the parts has to
+   * compare {@link PartRecords.reached} with the next part's start. Default false.
    */
   readonly guess?: boolean | undefined;
 }
 
 /**
- * The records of a part. Where one crosses the part's end, they go on to its end at least: the file has grown, or
- * the part's start was a wrong guess.
+ * The records of a part. If a record crosses the part's end, it is read as a whole, and further records
+ * are read up to its end at least: the file has grown, or the part's start was a wrong guess.
  */
 export interface PartRecords<R> extends Records<R> {
   /**
-   * Where in the file the records end that have been read. Once all have, the next part begins there: a part
-   * whose start was guessed otherwise must be opened anew, with this as its start.
+   * Where in the file the records end that have been read. When all have been read, the next part
+   * begins there: a part with another guessed start must be opened again with this as its start.
    */
   readonly reached: number;
 }
@@ -45,18 +45,18 @@ export interface BatchOptions {
   readonly signal?: AbortSignal | undefined;
   /** The most bytes of a batch, unless one record is longer. Default 1 MiB. */
   readonly batchBytes?: number | undefined;
-  /** Memory to read into, instead of new memory of `batchBytes`. A batch takes all of it at most. */
+  /** Memory to read into, instead of new memory of `batchBytes`. A batch uses at most all of it. */
   readonly into?: Uint8Array<ArrayBuffer> | undefined;
   /**
    * The most bytes of a record. A longer one is `ERR_PARTD_CORRUPT`: usually a line ending or a
    * closing quote is missing. 16 to 2^30; default 2^30.
    */
   readonly longestRecord?: number | undefined;
-  /** What an error about a longer record says at its end: how to allow it. Default: nothing. */
+  /** The end of the error message for a record that is too long: how to allow it. Default: nothing. */
   readonly longestRecordAdvice?: string | undefined;
   /**
-   * Called with the bytes that the reader is about to take for a record longer than a batch, and waited for; and with 0
-   * once it has given them back.
+   * Called, and awaited, with the bytes that the reader is about to allocate for a record longer than a
+   * batch; and with 0 once it has freed them.
    */
   readonly onGrow?: ((byteLength: number) => Promise<void> | void) | undefined;
 }
@@ -131,8 +131,8 @@ export interface ScannerOptions {
   /** Whether to keep {@link Scanner.totals}. Default false. */
   readonly totals?: boolean | undefined;
   /**
-   * Of NDJSON: the fields in which {@link Scanner.partners} have the key, as many as the records themselves.
-   * Default: there are no partners.
+   * For NDJSON: the fields of the partners' key, as many as of the records' own. Default: there are no
+   * partners.
    */
   readonly partners?: readonly string[] | undefined;
 }
@@ -149,20 +149,20 @@ export interface RejectedRecord {
 export interface Scanner {
   /** @throws `ERR_PARTD_CORRUPT` for a malformed record, unless there is `onReject`. */
   scan(batch: ByteBatch): Scan;
-  /** Totals by key, with which the scanner has been opened; `undefined` where there is no WebAssembly. */
+  /** Totals by key, if the scanner was opened with them; `undefined` if there is no WebAssembly. */
   readonly totals?: Totals | undefined;
-  /** The records that those of the scans are joined with; `undefined` where there is no WebAssembly. */
+  /** The records to join the scanned ones with; `undefined` if there is no WebAssembly. */
   readonly partners?: Partners | undefined;
 }
 
 /**
- * Lines of JSON that are kept by their key, for other lines to be joined with. A key that is missing or `null`, or
- * a list with such an item, has no partners, as in SQL.
+ * Lines of JSON, held by key, to be joined with other lines. A key that is missing or `null`, or a list
+ * with such an item, has no partners, as in SQL.
  */
 export interface Partners {
   /**
-   * Keeps the records of a batch, each under its key, in order. Returns false, and keeps none, if the batch has
-   * more than 32 MiB or those kept have more than 1 GiB.
+   * Holds the records of a batch, each under its key, in order. Returns false, and holds none of them,
+   * if the batch exceeds 32 MiB or all held records exceed 1 GiB.
    */
   keep(batch: ByteBatch): boolean;
   /**
@@ -177,26 +177,26 @@ export interface Partners {
     scan: Scan,
     kind: "inner" | "left" | "semi" | "anti",
   ): Iterable<Uint8Array<ArrayBuffer>> | undefined;
-  /** Bytes of memory that they take. */
+  /** Bytes of memory that the held records take. */
   readonly byteLength: number;
 }
 
-/** Totals by key of the scans that were added to them. */
+/** Totals by key of all scans that were added. */
 export interface Totals {
   /**
-   * Adds the records of the last scan: all or, if this returns false, none. The values that it takes are numbers,
-   * `null` and missing ones; there may be no room, too.
+   * Adds the records of the last scan: all of them or, if this returns false, none. It takes only
+   * numbers, `null` and missing values, and it may have no room.
    */
   add(scan: Scan): boolean;
-  /** The indices of the records added last whose keys had not come before; valid until the next scan. */
+  /** The indices of those records added last whose keys were new; valid until the next scan. */
   firsts(): Uint32Array;
-  /** Bytes of memory that they take. */
+  /** Bytes of memory that the totals take. */
   readonly byteLength: number;
-  /** A copy. */
+  /** Returns a copy of the totals. */
   take(): KeyTotals;
 }
 
-/** Totals of keys, in the order of their first records. */
+/** Totals by key, in the order of the keys' first records. */
 export interface KeyTotals {
   readonly count: number;
   /** The encoded keys, end to end. */
@@ -205,9 +205,9 @@ export interface KeyTotals {
   /** The halves of each encoded key's XXH64. */
   readonly hashLow: Uint32Array;
   readonly hashHigh: Uint32Array;
-  /** Records of each key. */
+  /** The number of records of each key. */
   readonly records: Float64Array;
-  /** For each of {@link ScannerOptions.values}. */
+  /** One for each of {@link ScannerOptions.values}. */
   readonly values: readonly NumberTotals[];
 }
 

@@ -150,7 +150,7 @@ export class CsvFormat<R extends object> implements TextFormat<R> {
     const fault = matcher.fault;
     if (fault) throw RecordError.at(batch.position, batch.bytes, start, fault);
     const columns = Array.from({ length: matcher.count }, (_, i) => matcher.text(i));
-    // All of a file whose lines end in CR alone would be its header.
+    // A file whose lines end in CR alone would be one long header.
     if (columns.some((name) => /\r(?!\n)/.test(name))) {
       const what = "is a header with a carriage return inside: lines end in LF or CRLF";
       throw RecordError.at(batch.position, batch.bytes, start, { offset: start, what });
@@ -276,9 +276,9 @@ function refuseField(name: string, what: string): PartdError {
 }
 
 /**
- * Guesses where the first row begins in some bytes that may start anywhere, also inside quotes; -1 for nowhere.
- * Quotes stand where they may only under one of the two assumptions in nearly all files; where they do under
- * both, or there are none, the bytes are taken to start outside.
+ * Guesses where the first row begins in bytes that may start anywhere, also inside quotes; -1 if
+ * nowhere. In nearly all files, quotes stand in valid places under only one of the two assumptions. If
+ * they do under both, or there are none, the bytes are assumed to start outside quotes.
  */
 function guessRowStart(bytes: Uint8Array, { delimiter }: CsvSyntax): number {
   const outside = firstRowStart(bytes, delimiter, false);

@@ -94,7 +94,7 @@ export class JsonMatcher implements RecordMatcher {
     return encodeGroupKey(JSON.parse(decoder.decode(bytes.subarray(start, end))));
   }
 
-  /** Of each item on its own: `JSON.parse` would round integers. */
+  /** Encodes each item by itself, because `JSON.parse` would round integers. */
   #listKey(start: number, depth: number): Uint8Array {
     if (depth > DEEPEST_LIST) throw new PartdError("ERR_PARTD_KEY", TOO_DEEP);
     const items: Uint8Array[] = [];
@@ -370,7 +370,7 @@ export class JsonMatcher implements RecordMatcher {
   }
 }
 
-/** The key of an integer whose digits stand there. */
+/** The key of an integer, from its digits. */
 function bigintKey(bytes: Uint8Array, start: number, end: number): Uint8Array {
   const key = new Uint8Array(1 + end - start);
   key[0] = KEY_TAG.bigint;

@@ -1,9 +1,10 @@
 import { PartdError } from "@partd/core";
 
 /**
- * A JSON number as a key: what `JSON.parse` gives for it or, if it is an integer that would be written back as another
- * one, that integer: `9007199254740993` is a bigint, `9007199254740992`, `1e300` and `0.1` are numbers. So equal
- * integers are one key however they are written, unequal ones two, and `String()` of a key tells its integer.
+ * Reads a JSON number as a key. It is what `JSON.parse` gives or, if that would be written back as
+ * another integer, the integer itself: `9007199254740993` is a bigint; `9007199254740992`, `1e300` and
+ * `0.1` are numbers. So equal integers are one key however they are written, unequal ones are two, and
+ * `String()` of a key is its integer.
  *
  * @throws `ERR_PARTD_KEY` for a number beyond all doubles, such as `1e400`.
  */
@@ -18,9 +19,10 @@ export function parseKeyNumber(text: string): number | bigint {
 }
 
 /**
- * The integer that a JSON number is, also with a point or an exponent; `undefined` if it is none.
+ * The integer that a JSON number is, even with a point or an exponent; `undefined` if it is not an
+ * integer.
  *
- * @param text of a number from 2^53 to the greatest double, or its negative.
+ * @param text a number from 2^53 to the greatest double, or its negative.
  */
 export function parseInteger(text: string): bigint | undefined {
   const e = text.search(/e/i);

@@ -33,7 +33,10 @@ export function encodeGroupKey(key: unknown): Uint8Array {
   return encodeAt(key, 0);
 }
 
-/** Lists in lists of a key: a key of 100,000 would end the stack, and one that holds itself has no end. */
+/**
+ * The deepest nesting of lists in a key: at 100,000 the stack would overflow, and a list inside itself
+ * has no end.
+ */
 export const DEEPEST_LIST = 100;
 
 function encodeAt(key: unknown, depth: number): Uint8Array {
@@ -116,7 +119,7 @@ export function decodeGroupKeys(
 ): GroupKey[] {
   if (first === behind) return [];
   const start = first === 0 ? 0 : ends[first - 1]!;
-  // As one list of JSON, which takes a quarter of the time.
+  // As one JSON list, which takes a quarter of the time.
   const list = new Uint8Array(ends[behind - 1]! - start + behind - first + 1);
   let at = 0;
   for (let n = first, from = start; n < behind; n++) {

@@ -1,4 +1,4 @@
-/** The kept records of `scan.c`, in the memory behind the totals, which are the table of their keys. */
+/** The held records of `scan.c`, in the memory behind the totals, whose table has their keys. */
 export class PartnersMemory {
   readonly #exports: PartnersExports;
   #base: number;
@@ -10,7 +10,7 @@ export class PartnersMemory {
     this.#words[WORDS.used] = FIRST;
   }
 
-  /** Where the next memory begins. */
+  /** Where the following memory begins. */
   get end(): number {
     return this.#base + this.#room;
   }
@@ -24,12 +24,15 @@ export class PartnersMemory {
     return this.#words[WORDS.record]!;
   }
 
-  /** Bytes of the line that the output had no room for. */
+  /** Bytes of the line that did not fit into the output. */
   get needed(): number {
     return this.#words[WORDS.needed]!;
   }
 
-  /** Makes room for so many more records, which overwrites what is behind {@link end}. Returns whether it did. */
+  /**
+   * Makes room for more records, and overwrites what is behind {@link end}. @returns whether the memory
+   * has grown.
+   */
   grow(records: number, byteLength: number): boolean {
     const needed = this.used + byteLength + KEPT_BYTES * records;
     if (needed <= this.#room) return false;
@@ -37,7 +40,7 @@ export class PartnersMemory {
     return true;
   }
 
-  /** The kept records lie elsewhere from now on. */
+  /** Moves the held records to another address. */
   moveTo(base: number): void {
     this.#base = base;
   }

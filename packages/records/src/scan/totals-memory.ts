@@ -3,7 +3,7 @@ import type { KeyTotals } from "../records.js";
 /** The totals of `scan.c`: keys with their numbers, in the memory between the fields' names and the input. */
 export class TotalsMemory {
   readonly #exports: TotalsExports;
-  /** How memory is had; that detaches all views. */
+  /** Grows the memory, which detaches all views. */
   readonly #reserve: (byteLength: number) => void;
   readonly #start: number;
   /** Doubles of a row. */
@@ -45,8 +45,8 @@ export class TotalsMemory {
   }
 
   /**
-   * Makes room for so many more keys, which overwrites what is behind {@link end}, but for the next `behind` bytes:
-   * these move along.
+   * Makes room for more keys, and overwrites what is behind {@link end}, except for the next `behind`
+   * bytes, which are moved.
    */
   grow(records: number, keyBytes: number, behind: number): void {
     const { count } = this;
@@ -58,7 +58,7 @@ export class TotalsMemory {
     this.#layout = layout;
     this.#reserve(layout.end + behind);
     const memory = new Uint8Array(this.#exports.memory.buffer);
-    // From the last on: each moves up, over what is moved already.
+    // From the end: each part moves up, over what has been moved already.
     memory.copyWithin(layout.end, old.end, old.end + behind);
     memory.copyWithin(layout.bytes, old.bytes, old.bytes + keysEnd);
     memory.copyWithin(layout.ends, old.ends, old.ends + 4 * count);

@@ -88,14 +88,14 @@ export class ScanMemory {
   }
 
   /**
-   * Loads a batch, and makes room for everything that a scan of it can find, and for all its keys and records if
-   * these are to be kept.
+   * Loads a batch, and makes room for everything that a scan of it can find, and for all its keys and
+   * records if they are to be held.
    */
   load(bytes: Uint8Array, isKept: boolean): void {
     const { keys, values } = this.#plan;
     let input = this.#place(bytes);
     let lines = this.exports.survey(input, input + bytes.length);
-    // What is kept lies below the input, and moves it when it grows.
+    // What is held lies below the input, and moves it when it grows.
     if (isKept && this.#growKept(lines + 1, bytes.length)) {
       input = this.#place(bytes);
       lines = this.exports.survey(input, input + bytes.length);
@@ -175,7 +175,7 @@ export class ScanMemory {
     return input;
   }
 
-  /** Whether the batch's records suit the totals; if not, none is added. */
+  /** Adds the batch's records to the totals. @returns false, and adds none, if they do not suit. */
   addToTotals(): boolean {
     this.#keysBefore = this.totals!.count;
     return this.exports.addToTotals(this.layout.assignment) === 1;
@@ -243,7 +243,7 @@ export class ScanMemory {
     return true;
   }
 
-  /** Has the next scans find the fields of records, or those of their partners. */
+  /** Makes the next scans find the fields of records, or those of their partners. */
   find(syntax: WasmSyntax): void {
     if (this.#syntax === syntax) return;
     this.#syntax = syntax;

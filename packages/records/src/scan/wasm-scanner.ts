@@ -82,7 +82,7 @@ export class WasmScanner implements Scanner {
     return this.#last;
   }
 
-  /** Keeps the records of a batch, unless it is too large, or all that is kept. */
+  /** Holds the records of a batch, unless it is too large, or all that is held. */
   #keep(batch: ByteBatch, syntax: WasmSyntax, reader: RecordReader): boolean {
     const memory = this.#memory;
     this.#last = undefined;
@@ -96,7 +96,7 @@ export class WasmScanner implements Scanner {
     return true;
   }
 
-  /** Has the plain scanner read the record at which the scan stopped. */
+  /** Lets the plain scanner read the record at which the scan stopped. */
   #ask(batch: ByteBatch, reader: RecordReader): void {
     const memory = this.#memory;
     const start = memory.at;
@@ -109,7 +109,7 @@ export class WasmScanner implements Scanner {
       });
     } else if (!reader.isBlank) {
       if (this.#hasKey) {
-        // `scan.c` looks for null in lists of JSON alone.
+        // `scan.c` looks for null only in lists of JSON.
         const isLone = memory.partners && reader.key[0] === KEY_TAG.list && hasNull(reader.key);
         memory.addKey(reader.key, isLone || reader.isMissing);
       }

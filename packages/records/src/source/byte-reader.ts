@@ -12,7 +12,7 @@ export interface ByteReader {
   readonly consumed: number;
   /** Fills the front of `into`. Returns the number of bytes; 0 only at the end. */
   read(into: Uint8Array): Promise<number>;
-  /** Of a range of a file: goes on by so many bytes behind its end. */
+  /** For a range of a file: extends it by this many bytes. */
   extend?(byteLength: number): void;
   close(): Promise<void>;
 }

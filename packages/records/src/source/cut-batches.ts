@@ -151,7 +151,7 @@ class RecordBuffer {
     return end;
   }
 
-  /** The records up to `end`. Holds until the next {@link drop}. */
+  /** The records up to `end`. They are valid until the next {@link drop}. */
   batch(end: number): ByteBatch {
     return {
       bytes: this.#bytes.subarray(0, end),
@@ -182,7 +182,7 @@ class RecordBuffer {
     await this.giveBack();
   }
 
-  /** Says that the memory of a long record is not needed any longer. */
+  /** Reports that the memory of a long record is no longer needed. */
   async giveBack(): Promise<void> {
     if (!this.#isLarge) return;
     this.#isLarge = false;

@@ -7,8 +7,8 @@ export interface TextFormat<R> extends RecordFormat<R> {
   readonly endsAtNewline: boolean;
   cutter(): RecordCutter;
   /**
-   * Guesses where the first record of some bytes begins that may start anywhere in a file; -1 if it cannot. Not
-   * there where every newline ends a record.
+   * Guesses where the first record begins in bytes that may start anywhere in a file; -1 if it cannot.
+   * `undefined` if every newline ends a record.
    */
   guessStart?(bytes: Uint8Array): number;
   /** Reads what precedes an input's records, and returns its length. */

@@ -112,7 +112,7 @@ export class TextRecords<R> implements PartRecords<R> {
       }
       return reader.consumed;
     } finally {
-      // What stands still is not waited for.
+      // Do not wait for an idle input.
       const closed = reader.close();
       await (options.signal?.aborted ? Promise.race([closed, immediate()]) : closed);
     }
@@ -141,13 +141,14 @@ export class TextRecords<R> implements PartRecords<R> {
   }
 }
 
-/** The first bytes of a stream, which tell its compression, may not come either. */
+/** Opens an input; a stream's first bytes, which tell its compression, may never come. */
 async function openUnlessAborted(input: Input, signal: AbortSignal | undefined) {
   const opening = openReader(input);
   try {
     return await unlessAborted(opening, signal);
   } catch (error) {
-    opening.then((reader) => reader.close()).catch(() => {}); // It is the abort, or the error itself.
+    // The error is the abort, or is thrown already.
+    opening.then((reader) => reader.close()).catch(() => {});
     throw error;
   }
 }

@@ -100,8 +100,8 @@ async function* encodeObjects<R>(
 const PIECE = 1 << 16;
 
 /**
- * The same records, whose source is told at once that it is left when the signal aborts: a run of
- * `@partd/shuffle` that has given none yet would go on until it has one.
+ * The same records. On abort their source is told at once that they are no longer wanted: a run of
+ * `@partd/shuffle` that has yielded nothing yet would go on until it has a record.
  */
 function leftOnAbort<R>(
   records: AsyncIterable<R> | Iterable<R>,
@@ -112,7 +112,7 @@ function leftOnAbort<R>(
   return (async function* () {
     const iterator = source[Symbol.asyncIterator]();
     const forget = onAbort(signal, () => {
-      // Who waits for a record gets the error.
+      // The consumer of a record gets the error.
       Promise.resolve(iterator.return?.()).catch(() => {});
     });
     try {
