@@ -7,15 +7,15 @@ import { packageVersion } from "./machine/version.js";
 import { Terminal } from "./terminal/terminal.js";
 
 /**
- * Runs the `partd` command with these words and sets the exit code of the process. It listens to
- * SIGINT and SIGTERM: the first lets the work end cleanly, the second ends the process.
+ * Runs the `partd` command with these arguments, and sets the exit code of the process. It handles
+ * SIGINT and SIGTERM: the first one lets the work end cleanly, the second one ends the process.
  */
 export async function run(words: readonly string[]): Promise<void> {
   endQuietlyWhenReaderLeaves();
   const { signal, stop } = stoppable();
   const machine = words.includes("--json");
   let terminal = new Terminal({ json: machine, quiet: false, signal });
-  // A failure that no promise carries is reported like any other.
+  // An error outside of promises is reported like any other.
   const fail = (error: unknown) => process.exit(report(error, terminal, signal));
   process.on("uncaughtException", fail);
   try {
@@ -32,7 +32,7 @@ export async function run(words: readonly string[]): Promise<void> {
   } finally {
     stop();
   }
-  // A reader that reads nothing would keep the process for what is still to be written.
+  // If nobody reads the output, what is still to be written would keep the process alive.
   if (signal.aborted && process.stdout.writableLength > 0) process.exit();
 }
 
@@ -54,7 +54,7 @@ function stoppable(): { signal: AbortSignal; stop: () => void } {
   return { signal: interruption.signal, stop: () => stops.forEach((stop) => void stop()) };
 }
 
-/** `partd … | head` ends as `head` does: nobody reads what an error message would say. */
+/** `partd … | head` ends as quietly as `head`: nobody would read an error message. */
 function endQuietlyWhenReaderLeaves(): void {
   for (const stream of [process.stdout, process.stderr]) {
     stream.on("error", (error: NodeJS.ErrnoException) => {

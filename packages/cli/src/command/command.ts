@@ -1,8 +1,8 @@
 import type { Terminal } from "../terminal/terminal.js";
 
 /**
- * A command as data: the parser, `--help`, the completions and the man page are all made from this.
- * Only `load` brings in what does the work, so that starting up stays cheap.
+ * A command as data, from which the parser, `--help`, the completions and the man page are made. Only
+ * `load` imports the code that does the work, so that starting up stays cheap.
  */
 export interface Command {
   readonly name: string;
@@ -21,7 +21,7 @@ export interface Command {
 
 export interface Example {
   readonly line: string;
-  /** What it does, in the imperative. */
+  /** What the example does, in the imperative. */
   readonly does: string;
 }
 
@@ -37,7 +37,7 @@ export interface Option {
   /** Without dashes: `"max-bytes"`. */
   readonly name: string;
   readonly short?: string;
-  /** What stands for the value in help: `"FIELD"`. A switch has none. */
+  /** The placeholder of the value in help: `"FIELD"`. A switch has none. */
   readonly value?: string;
   /** Whether it may be given several times, each with one or more values separated by commas. */
   readonly list?: boolean;
@@ -51,7 +51,7 @@ export interface Option {
 /** What a shell offers for a value. */
 export type Completion = "file" | "directory" | readonly string[];
 
-/** Does the work of a command, and gives its exit code where that is not 0. */
+/** Does the work of a command, and returns its exit code unless that is 0. */
 export type Action = (call: Call) => Promise<number | undefined>;
 
 /** One call of a command. */

@@ -1,4 +1,4 @@
-/** What the command's end says. Documented in `--help`, the man page and docs/cli.md. */
+/** Exit codes of the command. They are documented in `--help`, the man page and docs/cli.md. */
 export const ExitCode = {
   DONE: 0,
   FAILED: 1,

@@ -3,7 +3,7 @@ export class UsageError extends Error {
   override readonly name = "UsageError";
 }
 
-/** A failure that is the user's to mend, with a message made for them. */
+/** A failure that the user can mend, with a message for them. */
 export class Failure extends Error {
   override readonly name = "Failure";
 }

@@ -1,7 +1,7 @@
 import { type Command, flagsOf, type Option, termOf } from "./command.js";
 import { EXIT_CODES } from "./exit-code.js";
 
-/** `partd --help`: what there is, by kind. */
+/** `partd --help`: all commands, by kind. */
 export function overview(commands: readonly Command[]): string {
   const lines = [
     "partd: split, group, count, join, sort and deduplicate files larger than memory.",
@@ -55,7 +55,7 @@ export function usageOf(command: Command): string {
   return ["partd", command.name, ...words, "[options]"].join(" ");
 }
 
-/** What an option does, with the values that it takes. */
+/** What an option does, and the values that it takes. */
 export function aboutOf({ about, choices }: Option): string {
   return choices ? `${about}: ${choices.join(", ")}` : about;
 }

@@ -4,7 +4,7 @@ import { type Call, type Command, type Option, Options, termOf } from "./command
 import { UsageError } from "./failure.js";
 import { helpOf, overview } from "./help.js";
 
-/** What the words of a command line ask for. */
+/** What a command line asks for. */
 export interface Invocation {
   readonly command: Command;
   readonly arguments: readonly string[];
@@ -12,9 +12,9 @@ export interface Invocation {
 }
 
 /**
- * Reads a command line. Help and versions are printed here, and give no invocation.
+ * Parses a command line. Help and versions are printed here, and return no invocation.
  *
- * @throws `UsageError` for what the commands do not take, with the nearest name there is.
+ * @throws `UsageError` for what the commands do not take, with the nearest known name.
  */
 export async function parse(
   words: readonly string[],
@@ -52,7 +52,7 @@ export async function parse(
       };
     });
   }
-  // As git and npm have it: `partd help sort`.
+  // As in git and npm: `partd help sort`.
   const [first, ...rest] = words;
   const asked = first === "help" ? [...rest, "--help"] : words;
   try {

@@ -12,14 +12,14 @@ export function parseBytes(text: string): number {
   return bytes;
 }
 
-/** Bytes of memory for records: those below 1 MB are too few for any run. */
+/** Bytes of memory for records. @throws for less than 1 MB, which is too little for any run. */
 export function parseMemory(text: string): number {
   const bytes = parseBytes(text);
   if (bytes < 1e6) throw new UsageError(`takes 1MB or more, not ${JSON.stringify(text)}`);
   return bytes;
 }
 
-/** A whole number of 1 or more, up to `most`. `1e6` and `100_000` are numbers, too. */
+/** A whole number from 1 to `most`. It may be written as `1e6` or `100_000`. */
 export function parseCount(text: string, most?: number): number {
   const count = Number(text.replaceAll("_", ""));
   if (text.trim() === "" || !Number.isSafeInteger(count) || count < 1 || count > (most ?? count)) {
@@ -34,7 +34,7 @@ export function showBytes(bytes: number): string {
   return `${showScaled(bytes, 1000)}B`;
 }
 
-/** `"1,234,567"`. A first `toLocaleString` would load the tables of all languages, for 13 ms. */
+/** `"1,234,567"`. The first `toLocaleString` would load the tables of all languages, for 13 ms. */
 export function showCount(count: number): string {
   return String(count).replace(/\B(?=(\d{3})+$)/g, ",");
 }

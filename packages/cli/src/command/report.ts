@@ -5,7 +5,7 @@ import { ExitCode } from "./exit-code.js";
 import { Failure, type Interruption, UsageError } from "./failure.js";
 import { showBytes } from "./quantity.js";
 
-/** Tells the user what went wrong, in a line or two and never a stack, and gives the exit code. */
+/** Tells the user what went wrong, in a line or two and without a stack, and returns the exit code. */
 export function report(error: unknown, terminal: Terminal, signal: AbortSignal): number {
   if (signal.aborted && isAbort(error, signal)) {
     const code = (signal.reason as Interruption | undefined)?.exitCode ?? ExitCode.INTERRUPTED;
@@ -29,7 +29,7 @@ interface Description {
   readonly message: string;
 }
 
-/** For machines. */
+/** The error as JSON, for programs. */
 function tell(terminal: Terminal, description: Description, exitCode: number): void {
   terminal.error(JSON.stringify({ error: { ...description, exitCode } }));
 }
@@ -61,7 +61,7 @@ function describe(error: unknown): Description {
   };
 }
 
-/** As in @partd/core, which is not loaded for it: that would be a third of the time to start up. */
+/** The same as in @partd/core. Importing that would take a third of the start-up time. */
 function isPartdError(error: unknown): error is PartdError {
   return error instanceof Error && error.name === "PartdError";
 }
@@ -70,7 +70,7 @@ function isNoAddress(error: unknown): boolean {
   return isPartdError(error) && / is not an address: /.test(error.message);
 }
 
-/** What the libraries say to programs, in words of the command. */
+/** Replaces what the libraries tell programs by what the command's user can do. */
 function inWords(message: string): string {
   return ADVICE.reduce((text, { pattern, words }) => text.replace(pattern, words), message);
 }
@@ -123,7 +123,10 @@ const SYSTEM: { readonly [code: string]: string } = {
   EROFS: "the file system is read-only",
 };
 
-/** Messages may quote data: what would move a terminal's cursor is shown as it is written in JSON. */
+/**
+ * Escapes control characters as in JSON: messages may quote data, which could move the terminal's
+ * cursor.
+ */
 function printable(text: string): string {
   return text.replace(
     /(?!\n)[\p{Cc}\u2028\u2029\u202a-\u202e]/gu,

@@ -27,7 +27,7 @@ function optionOf(option: Option): string {
   return `${names}${values} -d ${quoted(aboutOf(option))}`;
 }
 
-/** A value that is there to be typed: one of files, or none of them. */
+/** The flags of a value: one that is a file, or one that is not. */
 function takes(completes: Completion): string {
   return `${completes === "file" ? "-r" : "-x"} ${valuesOf(completes)}`;
 }

@@ -1,7 +1,7 @@
 import type { Argument, Command, Completion, Option } from "../command/command.js";
 import { aboutOf, HELP } from "../command/help.js";
 
-/** A script of completions for zsh: a file `_partd` in a folder of the fpath, or to be sourced. */
+/** A script of completions for zsh: put it as `_partd` into a folder of the fpath, or source it. */
 export function zshCompletion(commands: readonly Command[]): string {
   return `#compdef partd
 _partd() {

@@ -27,7 +27,7 @@ export const append: Action = async (call) => {
   if (stray !== undefined) throw new UsageError(`--${stray} goes with --by FIELD`);
   const key = parseKey(word, options.has("literal"));
   const most = options.number("max-bytes") ?? 2 ** 28;
-  // All is read, and understood, before anything is made or changed.
+  // Read and check all input before anything is created or changed.
   const inputs = [];
   let bytes = 0;
   for (const path of files.length > 0 ? files : ["-"]) {
@@ -81,7 +81,7 @@ async function readInput(path: string, most: number, signal: AbortSignal): Promi
   return Buffer.concat(pieces);
 }
 
-/** What the codec takes for the inputs. */
+/** The inputs as a value for the codec. */
 function toValue(inputs: readonly Input[], codec: string | undefined): unknown {
   if (codec === undefined) return Buffer.concat(inputs.map(({ bytes }) => bytes));
   if (codec === "text") return inputs.map(text).join("");

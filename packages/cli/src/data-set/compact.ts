@@ -37,7 +37,7 @@ export const compact: Action = async (call) => {
       JSON.stringify({ bytesBefore: before, bytesAfter: after, leftOut: damage }),
     );
   } else {
-    // Also with --quiet: it is lost.
+    // Also with --quiet, because these bytes are lost.
     for (const fault of leftOut) terminal.error(`partd: left out: ${describeFault(fault)}`);
     terminal.note(`${showBytes(before)} before, ${showBytes(after)} now`);
   }

@@ -10,13 +10,13 @@ import { UsageError } from "../command/failure.js";
 export type Kind = "file" | "log" | "server";
 
 export interface OpenOptions {
-  /** Whether the data set is made where there is none. Default false. */
+  /** Whether to create the data set if there is none. Default false. */
   readonly create?: boolean;
   readonly fsync?: boolean;
   readonly salvage?: boolean;
 }
 
-/** A store of bytes that is on a disk or behind a server, and what the command knows of it. */
+/** A store of bytes on a disk or behind a server, with its kind and place. */
 export class DataSet implements AsyncDisposable {
   readonly kind: Kind;
   /** The path of its directory, or its address. */
@@ -30,10 +30,10 @@ export class DataSet implements AsyncDisposable {
   }
 
   /**
-   * Opens what `place`, a path or an address, names. A path is never made into a data set unless
-   * `create` says so, and no other directory is taken for one.
+   * Opens the data set at `place`, a path or an address. A directory becomes a data set only if
+   * `create` says so, and a directory of another kind is refused.
    *
-   * @throws `UsageError` where there is none, or one of another kind than --store says.
+   * @throws `UsageError` if there is no data set, or if --store names another kind.
    */
   static async open(place: string, options: Options, open: OpenOptions = {}): Promise<DataSet> {
     if (isAddress(place)) {
@@ -61,10 +61,10 @@ export class DataSet implements AsyncDisposable {
     return this.store as LogStore;
   }
 
-  /** How many bytes the key holds, as they are stored; 0 if it is not there. */
+  /** The stored bytes of a key; 0 if it is absent. */
   async sizeOf(key: Key, signal: AbortSignal): Promise<number> {
     if (this.kind === "file") {
-      // A value of a FileStore is a file of this name, but for the few that lie aside.
+      // A value of a FileStore is a file of this name, except for the few that lie aside.
       const found = await stat(join(this.place, encodeKey(key))).catch(() => undefined);
       if (found?.isFile()) return found.size;
     }
@@ -91,7 +91,7 @@ export function openDataSet(call: Call, open?: OpenOptions): Promise<DataSet> {
   return DataSet.open(call.arguments[0] as string, call.options, open);
 }
 
-/** The token of --token-file or the environment; undefined where neither is there. */
+/** The token of --token-file or the environment; `undefined` without either. */
 export function tokenOf(options: Options): string | undefined {
   const file = options.text("token-file");
   const token =
@@ -161,7 +161,7 @@ async function* batches<T>(items: AsyncIterable<T>, size: number): AsyncGenerato
 
 const NAMES = { file: "FileStore", log: "LogStore" };
 
-/** Milliseconds without a connection after which a server counts as not there. */
+/** Milliseconds without a connection after which a server counts as unreachable. */
 const PATIENCE = 5_000;
 
 /** Values that are measured at once. */

@@ -3,7 +3,7 @@ import { jsonKey } from "./key-text.js";
 
 /** Damage of a data set, as `verify` and `compact --salvage` print it. */
 export interface Fault {
-  /** Those that are concerned; undefined where that is not known. */
+  /** The keys concerned; `undefined` if unknown. */
   readonly keys?: readonly (string | readonly string[])[] | undefined;
   readonly path?: string | undefined;
   readonly offset?: number | undefined;
@@ -24,5 +24,5 @@ export function describeFault({ keys = [], path, offset = 0, length, reason }: F
   return `${path}:${offset}: ${length ? `${length} bytes: ` : ""}${reason}${whose}`;
 }
 
-/** Keys that are named: all are in the JSON. */
+/** The most keys that are named in text. JSON has all of them. */
 const NAMED = 10;

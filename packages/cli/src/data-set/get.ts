@@ -31,7 +31,10 @@ export const get: Action = async (call) => {
   return undefined;
 };
 
-/** What is not text could move the cursor, change colours, or answer for the user. */
+/**
+ * Refuses control characters, which could move the cursor, change colours, or type on behalf of the
+ * user.
+ */
 function refuseBinary(value: string | Uint8Array): void {
   if (!/(?![\t\n\r])\p{Cc}/u.test(String(Buffer.from(value)))) return;
   throw new UsageError(
@@ -40,8 +43,8 @@ function refuseBinary(value: string | Uint8Array): void {
 }
 
 /**
- * A decoded value as text for a terminal or a pipe: lists and arrays an item a line, items that are
- * no text as JSON. What JSON has no form for is written as its nearest: dates as ISO 8601, big
+ * A decoded value as text for a terminal or a pipe: lists and arrays an item a line, items that are not
+ * text as JSON. What JSON has no form for is written in the nearest form: dates as ISO 8601, big
  * integers as digits, maps as objects, sets as lists, bytes as base64.
  */
 function* textOf(value: unknown, codec: string | undefined): Generator<string | Uint8Array> {
@@ -51,7 +54,7 @@ function* textOf(value: unknown, codec: string | undefined): Generator<string | 
   else yield* lines(itemsOf(value));
 }
 
-/** A value of JSON-like data in one line. */
+/** JSON-like data in one line. */
 function toJson(value: unknown): string {
   return write(value, 0);
 }
@@ -61,7 +64,7 @@ function itemsOf(value: unknown): Iterable<unknown> {
   // A DtypeArray of ndarray, which keeps its numbers in `data`.
   const { data } = Object(value) as { data?: unknown };
   if (isList(data) && typeof Object(value).dtype === "string") return data;
-  // A table of Arrow gives its rows.
+  // Iterating a table of Arrow yields its rows.
   if (typeof Object(value)[Symbol.iterator] === "function") return value as Iterable<unknown>;
   return [value];
 }

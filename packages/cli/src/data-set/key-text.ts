@@ -4,7 +4,7 @@ import type { Call } from "../command/command.js";
 import { Failure } from "../command/failure.js";
 import type { DataSet } from "./data-set.js";
 
-/** A key as it is printed: one line of plain characters, which `parseKey` gives the key back for. */
+/** A key as it is printed: one line of plain characters, from which `parseKey` makes the key again. */
 export function showKey(key: Key): string {
   return encodeKey(key);
 }
@@ -14,7 +14,7 @@ export function jsonKey(key: Key): string | readonly string[] {
   return typeof key === "string" ? key : key.parts;
 }
 
-/** The key that a word of the command line means. */
+/** The key that an argument names. */
 export function parseKey(word: string, literal: boolean): Key {
   if (literal) return word;
   try {
@@ -28,7 +28,7 @@ export function keysOf(call: Call, words: readonly string[]): Key[] {
   return words.map((word) => parseKey(word, call.options.has("literal")));
 }
 
-/** @throws `Failure` if a key holds nothing, with the nearest that does. */
+/** @throws `Failure` if a key holds nothing; the message suggests the nearest key. */
 export async function requireKeys(
   { store }: DataSet,
   keys: readonly Key[],
@@ -53,5 +53,5 @@ export async function requireKeys(
   }
 }
 
-/** How many keys are searched for one that is like a mistyped one. */
+/** How many keys are compared with a mistyped one. */
 const MOST_COMPARED = 100_000;

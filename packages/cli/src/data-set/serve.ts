@@ -57,7 +57,7 @@ export const serve: Action = async (call) => {
   return undefined;
 };
 
-/** A server that could not listen would leave a data set that nobody asked for. */
+/** Checked first: a server that cannot listen would leave a data set behind. */
 function requirePem(pem: { cert: string; key: string }): void {
   try {
     createSecureContext(pem);
@@ -68,7 +68,7 @@ function requirePem(pem: { cert: string; key: string }): void {
   }
 }
 
-/** What the library's options are called here. */
+/** Replaces the names of the library's options by those of the command. */
 function explain(error: unknown): never {
   if (!isPartdError(error, "ERR_PARTD_AUTH")) throw error;
   throw new UsageError(

@@ -45,7 +45,7 @@ export const stat: Action = async (call) => {
 
 const KINDS = { file: "FileStore", log: "LogStore", server: "Server" };
 
-/** The keys of the most bytes, the largest first. */
+/** The largest keys, in descending order. */
 class Largest {
   readonly all: { readonly key: Key; readonly bytes: number }[] = [];
   readonly #most: number;
@@ -82,17 +82,19 @@ function spread({ count, bytes, median, largest }: Skew): string {
   return `; a key has ${showBytes(Math.round(mean))} in the mean, ${showBytes(median)} in the middle, at most ${showBytes(largest)}${ratio}`;
 }
 
-/** Keys whose sizes are kept for the median: it is off by 0.2 % of the ranks, one time in three. */
+/**
+ * How many sizes are kept for the median. One time in three, it is off by more than 0.2 % of the ranks.
+ */
 const SAMPLE = 1 << 16;
 
-/** How bytes lie over keys: a count of keys for each power of two, in constant memory. */
+/** The distribution of sizes: a count of keys for each power of two, in constant memory. */
 class Skew {
   count = 0;
   bytes = 0;
   largest = 0;
-  /** At n: keys of 2^n to 2^(n+1) - 1 bytes; at 0 those of 0, too. */
+  /** At n: keys of 2^n to 2^(n+1) - 1 bytes. At 0 also keys of 0 bytes. */
   readonly #counts: number[] = [];
-  /** Sizes by reservoir sampling, each key with the same chance (Vitter, algorithm R). */
+  /** A random sample of sizes, all with the same chance (reservoir sampling, Vitter's algorithm R). */
   readonly #sample: number[] = [];
 
   add(bytes: number): void {
@@ -109,7 +111,7 @@ class Skew {
     this.#counts[bucket] = (this.#counts[bucket] as number) + 1;
   }
 
-  /** Buckets that hold keys, and those between. */
+  /** The buckets that hold keys, and those in between. */
   get buckets(): { readonly from: number; readonly below: number; readonly keys: number }[] {
     const first = this.#counts.findIndex((keys) => keys > 0);
     return this.#counts.slice(Math.max(0, first)).map((keys, i) => {
@@ -118,7 +120,7 @@ class Skew {
     });
   }
 
-  /** Of all keys while they are few, of a random choice of them otherwise; one of their sizes, or between two of them. */
+  /** The median size; of a random sample if there are many keys. */
   get median(): number {
     const sizes = Float64Array.from(this.#sample).sort();
     const upper = sizes[sizes.length >> 1] ?? 0;

@@ -7,10 +7,10 @@ import type { Options } from "../command/command.js";
 import { CODECS, COMPRESSIONS } from "../command/common-options.js";
 import { UsageError } from "../command/failure.js";
 
-/** A store of decoded values, and what they are. */
+/** A store of decoded values, and its codec. */
 export interface Tower {
   readonly store: Store<unknown>;
-  /** A short name of ours, or what --codec says; undefined for bytes. */
+  /** One of our short names, or the value of --codec; `undefined` for bytes. */
   readonly codec: string | undefined;
 }
 
@@ -77,7 +77,7 @@ async function around(
   return new Encode(store, await foreignCodec(name, option, names));
 }
 
-/** The first codec among what an npm package, or a file, exports. */
+/** The first codec that an npm package, or a file, exports. */
 async function foreignCodec(
   name: string,
   option: string,
@@ -97,7 +97,7 @@ async function foreignCodec(
   );
 }
 
-/** A package is looked for from where the command is called, then beside the command itself. */
+/** Imports a package, which is searched from the working directory, then beside the command itself. */
 async function importFrom(name: string): Promise<object> {
   if (/^\.{0,2}[/\\]/.test(name)) return import(pathToFileURL(resolve(name)).href);
   for (let folder = process.cwd(); ; folder = dirname(folder)) {
@@ -107,7 +107,7 @@ async function importFrom(name: string): Promise<object> {
   }
 }
 
-/** The module that an installed package is imported by; undefined where it is not installed. */
+/** The entry module of an installed package; `undefined` if it is not installed. */
 async function entryOf(folder: string): Promise<string | undefined> {
   const text = await readFile(join(folder, "package.json"), "utf8").catch(() => undefined);
   if (text === undefined) return undefined;
@@ -116,7 +116,7 @@ async function entryOf(folder: string): Promise<string | undefined> {
   return join(folder, targetOf(root) ?? main);
 }
 
-/** What `exports` of a package.json gives for an entry: a path, or paths by condition. */
+/** The value of an entry in `exports` of a package.json: a path, or paths by condition. */
 type Target = string | { readonly [condition: string]: Target };
 
 function targetOf(target: Target | undefined): string | undefined {

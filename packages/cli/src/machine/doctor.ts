@@ -82,7 +82,7 @@ function memoryOf(asked: number | undefined) {
   return { total, available, run: asked ?? Math.round(total / 4) };
 }
 
-/** Free memory and what the page cache would give up, where the system tells. */
+/** Free memory and what the page cache would give up, if the system tells. */
 function availableMemory(): number {
   try {
     const match = /^MemAvailable:\s+(\d+) kB/m.exec(readFileSync("/proc/meminfo", "utf8"));
@@ -129,5 +129,5 @@ function showFree(bytes: number): string {
   return Number.isFinite(bytes) ? `${showBytes(bytes)} free` : "free space unknown";
 }
 
-/** How many times longer packed text usually is when it is unpacked. */
+/** How many times longer compressed text usually is when it is decompressed. */
 const UNPACKED = 8;

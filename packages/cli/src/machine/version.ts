@@ -1,6 +1,6 @@
 import { createRequire } from "node:module";
 
-/** That of `@partd/cli`, which its package.json says. */
+/** The version in the package.json of `@partd/cli`. */
 export function packageVersion(): string {
   const { version } = createRequire(import.meta.url)("@partd/cli/package.json") as Manifest;
   return version;

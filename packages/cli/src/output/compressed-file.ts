@@ -3,12 +3,12 @@ import zlib from "node:zlib";
 import type { OutputFile } from "@partd/disk";
 import { UsageError } from "../command/failure.js";
 
-/** A file whose bytes are compressed as its extension says. */
+/** A file that is compressed as its extension demands. */
 export class CompressedFile implements AsyncDisposable {
   readonly #file: OutputFile;
   readonly #stream: Transform;
   readonly #pumping: Promise<void>;
-  /** Rejects the pending write: a stream that is destroyed calls no callback. */
+  /** Rejects the pending write: a destroyed stream calls no callback. */
   #reject: (error: unknown) => void = () => undefined;
 
   constructor(file: OutputFile, stream: Transform) {
@@ -35,7 +35,7 @@ export class CompressedFile implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stream.destroy();
-    await this.#pumping.catch(() => undefined); // The writer has had its error.
+    await this.#pumping.catch(() => undefined); // The writer has received the error.
     await this.#file[Symbol.asyncDispose]();
   }
 
@@ -45,9 +45,9 @@ export class CompressedFile implements AsyncDisposable {
 }
 
 /**
- * Compresses as the name of a file says; undefined where it says nothing.
+ * The compressor for the extension of a file name; `undefined` if it has none.
  *
- * @throws `UsageError` for zstd where this Node has none.
+ * @throws `UsageError` for zstd if this Node has none.
  */
 export function compressorFor(name: string): Transform | undefined {
   if (/\.(?:gz|gzip)$/i.test(name)) return zlib.createGzip();

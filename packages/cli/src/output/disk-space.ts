@@ -1,7 +1,7 @@
 import { readdir, stat, statfs } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 
-/** Bytes that this user may still write where `path` is, or would be; infinity where unknown. */
+/** Bytes that this user may still write at `path`, which need not exist; Infinity if unknown. */
 export async function freeBytes(path: string): Promise<number> {
   for (let folder = resolve(path); ; folder = dirname(folder)) {
     try {
@@ -21,7 +21,7 @@ export async function usedBytes(directory: string): Promise<number> {
   for (const entry of await readdir(directory, { withFileTypes: true })) {
     const path = join(directory, entry.name);
     if (entry.isDirectory()) bytes += await usedBytes(path);
-    // A file that is deleted meanwhile counts nothing.
+    // A file that is deleted meanwhile counts as 0.
     else if (entry.isFile())
       bytes += await stat(path).then(
         ({ size }) => size,

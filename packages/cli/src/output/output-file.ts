@@ -4,9 +4,9 @@ import { OutputFile } from "@partd/disk";
 import { UsageError } from "../command/failure.js";
 
 /**
- * A file of `--out`. With `force` it replaces a file that is there.
+ * The file of `--out`. With `force` it replaces an existing file.
  *
- * @throws `UsageError` where the name is taken and `force` is not given, now or when it is complete.
+ * @throws `UsageError` if the name is taken without `force`, now or when the file is complete.
  */
 export async function createOutput(name: string, { force = false } = {}): Promise<OutputFile> {
   const accept = (path: string) => refuseTaken(path, force);

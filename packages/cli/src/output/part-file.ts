@@ -9,13 +9,13 @@ export interface PartFileOptions {
 }
 
 /**
- * One file of a {@link PartFolder}. Most are small, and 100,000 of them may be written: calls that
- * wait for the disk here take 20 µs, those of the thread pool 200.
+ * One file of a {@link PartFolder}. Most are small, and there may be 100,000: synchronous calls take 20
+ * µs, and calls through the thread pool 200.
  */
 export class PartFile {
   readonly name: string;
   rows = 0;
-  /** With the header. */
+  /** Bytes including the header. */
   bytes = 0;
   readonly #maxBytes: number;
   readonly #maxRows: number;
@@ -30,8 +30,8 @@ export class PartFile {
   }
 
   /**
-   * How many of the records from `row` on, which begin at byte `from`, the file still takes. One is
-   * always taken by a file without any.
+   * How many of the records from `row` on, which begin at byte `from`, still fit. A file without any
+   * always takes one.
    */
   room(ends: ArrayLike<number>, row: number, from: number): number {
     const left = ends.length - row;
@@ -64,10 +64,10 @@ export class PartFile {
 }
 
 /**
- * What is written to a file that exists before the first record that is added: the header if it is empty, the end
- * of its last line if that has none, else nothing.
+ * What is written to an existing file before the first added record: the header if the file is empty, a
+ * line ending if its last line has none, otherwise nothing.
  *
- * @throws `UsageError` where the file begins with another header.
+ * @throws `UsageError` if the file begins with another header.
  */
 export function appendStart(path: string, header: Uint8Array | undefined): Uint8Array | undefined {
   const names = Buffer.from(header ?? [])
@@ -86,7 +86,7 @@ export function appendStart(path: string, header: Uint8Array | undefined): Uint8
   return last === LF ? undefined : Buffer.of(LF);
 }
 
-/** The first bytes of a file, at most `length`, and the last one; none of an empty one. */
+/** The first bytes of a file, at most `length`, and the last byte, if there is one. */
 function endsOf(path: string, length: number): { beginning: Buffer; last: number | undefined } {
   const file = openSync(path, "r");
   try {
@@ -103,5 +103,5 @@ function endsOf(path: string, length: number): { beginning: Buffer; last: number
 
 const LF = 0x0a;
 
-/** Bytes of a byte order mark and a line's end, with some to show. */
+/** Bytes for a byte order mark and a line ending, with some to show. */
 const LONGER = 32;

@@ -27,43 +27,45 @@ export interface PartFolderOptions {
   readonly force: boolean;
   readonly resume: boolean;
   readonly names: PartNames;
-  /** Of the work, so that only the same is resumed. */
+  /** The identity of the work: only the same work can be resumed. */
   readonly identity: unknown;
-  /** What every new file begins with: the header of CSV. */
+  /** The beginning of every new file: the header of CSV. */
   readonly header?: Uint8Array | undefined;
   readonly maxBytes?: number | undefined;
   readonly maxRows?: number | undefined;
 }
 
-/** Whole records, one behind the other. */
+/** Whole records, end to end. */
 export interface Rows {
   readonly bytes: Uint8Array;
-  /** Where a file may end: behind each record, where files are limited. */
+  /** Where a file may end: if files are limited, after each record. */
   readonly ends: ArrayLike<number>;
 }
 
 /**
- * A directory of one file a key, or several where files are limited. The files are written in an
- * {@link UnfinishedRun} and put into place together, by one renaming where the directory is new.
+ * A directory with one file a key, or several if files are limited. The files are written in an {@link
+ * UnfinishedRun} and put into place together; in a new directory, by one rename.
  */
 export class PartFolder {
   files = 0;
   bytes = 0;
-  /** Whether the interrupted run had put everything into place already. */
+  /** Whether the interrupted run had already put everything into place. */
   readonly isDone: boolean;
   readonly #out: string;
   readonly #run: UnfinishedRun;
   readonly #options: PartFolderOptions;
   readonly #existing: ReadonlySet<string>;
-  /** Files of keys from the table of names, by key. */
+  /** Files of keys by the table of names. */
   readonly #known = new Map<string, string>();
   /** Keys whose files were complete when the run was interrupted. */
   readonly #done = new Set<string>();
-  /** Whether each name so far tells its key, so that no table is needed. */
+  /** Whether each name so far spells out its key, so that no table is needed. */
   #allTell = true;
   #journal = "";
 
-  /** @throws `UsageError` if the directory holds something, and no option says what to do with it. */
+  /**
+   * @throws `UsageError` if the directory is not empty, and no option says what to do with its content.
+   */
   static open(out: string, options: PartFolderOptions): PartFolder {
     const existing = listing(out);
     const run = UnfinishedRun.begin(out, options.identity, options);
@@ -98,7 +100,7 @@ export class PartFolder {
     if (run.resumed && !this.isPlacing) this.#recall();
   }
 
-  /** Whether every file was complete when the run was interrupted: only placing is left. */
+  /** Whether every file was complete when the run was interrupted, so that only placing is left. */
   get isPlacing(): boolean {
     return isPlacing(this.#run);
   }
@@ -108,7 +110,7 @@ export class PartFolder {
     return this.#run.parts;
   }
 
-  /** Whether a key's files are complete, from before the run was interrupted. */
+  /** Whether the files of a key were complete before the run was interrupted. */
   has(key: readonly KeyPart[]): boolean {
     return this.#done.has(identify(key));
   }
@@ -142,7 +144,7 @@ export class PartFolder {
     this.#note(key, [...files, file]);
   }
 
-  /** Takes a complete file of all records of a key, which lies in {@link draft}. */
+  /** Takes over a complete file in {@link draft} with all records of a key. */
   adopt(key: readonly KeyPart[], file: string): void {
     const name = this.#nameOf(key);
     const path = join(this.#run.parts, name);
@@ -159,12 +161,12 @@ export class PartFolder {
     this.#run.remove();
   }
 
-  /** After a failure: leaves what --resume can use, and says whether there is anything. */
+  /** Call this after a failure: leaves what --resume can use. @returns whether there is anything. */
   abandon(): boolean {
     try {
       this.#flush();
     } catch {
-      // Where the disk is full, the keys that are not noted are written again.
+      // On a full disk, the keys that are not noted are written again.
     }
     if (this.isPlacing || this.files > 0) return true;
     this.#run.remove();
@@ -211,7 +213,7 @@ export class PartFolder {
     this.#journal = "";
   }
 
-  /** Takes up what was complete, and removes files that were begun. */
+  /** Notes the complete files of the interrupted run, and removes unfinished ones. */
   #recall(): void {
     const complete = new Set<string>();
     let journal = "";
@@ -301,7 +303,7 @@ function linesOf(path: string): string[] {
     .filter((line) => line !== "");
 }
 
-/** What is done, a key a line. */
+/** The keys that are done, one a line. */
 const DONE = "done.ndjson";
 
 /** Characters that are written at once. */

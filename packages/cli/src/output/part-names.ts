@@ -2,24 +2,27 @@ import { createHash } from "node:crypto";
 import { UsageError } from "../command/failure.js";
 import { jsonText } from "../tables/json-text.js";
 
-/** A value of a group's key: what JSON can tell apart, dates, and undefined where a field is missing. */
+/**
+ * A value of a group's key: anything that JSON can tell apart, a date, or undefined for a missing
+ * field.
+ */
 export type KeyPart = unknown;
 
 /**
  * File names for keys, by a template such as `{user}.ndjson`. A name is safe on the disks of Linux,
- * macOS and Windows, and no two keys share one there, also where upper and lower case, or accents
- * written in one character or two, are the same. A key keeps its name for as long as this lives.
+ * macOS and Windows. Names of different keys differ there, even if a disk ignores case or the spelling
+ * of accents. A key keeps its name for the life of this object.
  */
 export class PartNames {
   readonly #template: readonly (string | number)[];
-  /** Bytes of a part's text: most disks take names of 255, and an ending needs some. */
+  /** The most bytes of a part's text: most disks take names of 255 bytes, and an ending needs some. */
   readonly #longestPart: number;
-  /** Names that are taken, as a disk that folds them sees them, by 53 bits of a hash each. */
+  /** Taken names, folded as disks fold them, by 53 bits of a hash each. */
   readonly #taken = new Set<number>();
 
   /**
    * @param template text that contains `{field}` for each of `fields`.
-   * @throws `UsageError` for a template that would give keys that differ one name.
+   * @throws `UsageError` for a template that would give different keys the same name.
    */
   constructor(template: string, fields: readonly string[]) {
     this.#template = parseTemplate(template, fields);
@@ -27,12 +30,12 @@ export class PartNames {
     this.reserve(NAMES_TABLE);
   }
 
-  /** Takes a name that is there already. */
+  /** Marks an existing name as taken. */
   reserve(name: string): void {
     this.#taken.add(short(fold(name)));
   }
 
-  /** A name for a key that has none yet: one part for each field. */
+  /** Makes a name for a key that has none yet; `parts` has a value for each field. */
   take(parts: readonly KeyPart[]): string {
     const plain = this.plain(parts);
     const name = this.isFree(plain) ? plain : this.#distinct(parts);
@@ -40,7 +43,7 @@ export class PartNames {
     return name;
   }
 
-  /** The name that a key has if no other took it before. */
+  /** The name of a key, unless another key has taken it. */
   plain(parts: readonly KeyPart[]): string {
     return this.#fill(parts, "");
   }
@@ -49,7 +52,7 @@ export class PartNames {
     return !this.#taken.has(short(fold(name)));
   }
 
-  /** Whether the name tells the key: all parts are strings that stand in it as they are. */
+  /** Whether the name spells out the key: all parts are strings, and stand in it unchanged. */
   tells(name: string, parts: readonly KeyPart[]): boolean {
     if (!parts.every((part) => typeof part === "string")) return false;
     return (
@@ -66,7 +69,7 @@ export class PartNames {
     throw new Error("two keys have the same digest");
   }
 
-  /** The template filled in, with `mark` behind the last field. */
+  /** The template with the parts, and `mark` after the last field. */
   #fill(parts: readonly KeyPart[], mark: string): string {
     const last = this.#template.findLastIndex((one) => typeof one === "number");
     const name = this.#template
@@ -80,7 +83,7 @@ export class PartNames {
   }
 }
 
-/** The file beside the parts that says which value each of them holds. */
+/** The file beside the parts that says which key each of them holds. */
 export const NAMES_TABLE = "_names.ndjson";
 
 /** `name` with a number before its extension: `"ann.2.ndjson"` for the second file of a key. */
@@ -90,12 +93,12 @@ export function numbered(name: string, number: number): string {
   return dot < 0 ? `${name}.${number}` : `${name.slice(0, dot)}.${number}${name.slice(dot)}`;
 }
 
-/** A text for each key, and none for two. */
+/** A text for each key, different for different keys. */
 export function identify(parts: readonly KeyPart[]): string {
   return JSON.stringify(parts.map(describe));
 }
 
-/** A key's part as JSON tells it, for the table of names. */
+/** A key's part in JSON, for the table of names. */
 export function describe(part: KeyPart): unknown {
   if (part === undefined) return { missing: true };
   if (typeof part === "bigint") return { number: String(part) };
@@ -139,7 +142,7 @@ function parseTemplate(template: string, fields: readonly string[]): (string | n
   return parsed;
 }
 
-/** Text with what is unsafe in a file name as %XX of its UTF-8 bytes, and cut to a bearable length. */
+/** Text in which unsafe characters are %XX of their UTF-8 bytes, cut to `longest` bytes. */
 function safePart(text: string, longest: number): string {
   const safe = text
     .toWellFormed()
@@ -150,13 +153,16 @@ function safePart(text: string, longest: number): string {
   return `${beginning(safe, longest - 20)}~${digest}`;
 }
 
-/** A whole name without what Windows or a shell would take amiss at its ends. */
+/** A whole name without characters at its ends that Windows or a shell would misinterpret. */
 function safeName(name: string): string {
   const ends = name.replace(/^[.~ -]/, percentBytes).replace(/[. ]$/, percentBytes);
   return DEVICE.test(ends) ? `_${ends}` : ends;
 }
 
-/** A name that disks take: of a long one the beginning, the digest of its key, and its extension. */
+/**
+ * A name that disks accept: a long one is cut to its beginning, the digest of its key, and its
+ * extension.
+ */
 function shortened(name: string, key: string): string {
   if (Buffer.byteLength(name) <= LONGEST_WITH_TEMPLATE) return name;
   const digest = createHash("sha256").update(key).digest("hex").slice(0, 32);
@@ -164,7 +170,7 @@ function shortened(name: string, key: string): string {
   return `${beginning(name, LONGEST_NAME)}~${digest}${extension}`;
 }
 
-/** The characters of a text that fit into so many bytes. */
+/** The longest beginning of a text that fits into this many bytes. */
 function beginning(text: string, bytes: number): string {
   let cut = "";
   for (const character of text) {
@@ -180,7 +186,7 @@ function percentBytes(text: string): string {
     .join("");
 }
 
-/** The form under which names collide on a disk that folds them: without case, accents in one spelling. */
+/** The form in which names collide on a disk that folds them: without case, accents in one spelling. */
 function fold(name: string): string {
   return name.normalize("NFKD").toUpperCase().toLowerCase().normalize("NFKD");
 }
@@ -190,11 +196,11 @@ function short(text: string): number {
   return digest.readUInt32LE(0) + (digest.readUInt32LE(4) & 0x1f_ffff) * 2 ** 32;
 }
 
-/** Names of devices on Windows, whatever follows a dot. */
+/** Device names on Windows, with any extension. */
 const DEVICE = /^(?:con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³])(?:\.|$)/i;
 
-/** Bytes of all fields together. */
+/** The most bytes of all fields together. */
 const LONGEST_NAME = 160;
 
-/** Bytes of a whole name: disks take 255, and files of one key are numbered. */
+/** The most bytes of a whole name: disks take 255, and files of one key are numbered. */
 const LONGEST_WITH_TEMPLATE = 230;

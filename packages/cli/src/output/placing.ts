@@ -17,9 +17,9 @@ import { NAMES_TABLE } from "./part-names.js";
 import type { UnfinishedRun } from "./unfinished-run.js";
 
 /**
- * Moves the complete files of a run to the directory `out`: by one renaming if that is new, else one
- * by one. With `append` a file's bytes go behind those of its namesake. A note of each namesake's
- * length is made first, so that a run that is killed here can be gone on with: its files are cut
+ * Moves the complete files of a run to the directory `out`: by one rename if that is new, otherwise one
+ * by one. With `append` a file's bytes are added to the existing file of its name. The length of each
+ * existing file is noted first, so that a run that is killed here can be resumed: its files are cut
  * back to that.
  */
 export async function place(run: UnfinishedRun, out: string, append: boolean): Promise<void> {
@@ -46,14 +46,14 @@ export async function place(run: UnfinishedRun, out: string, append: boolean): P
   }
 }
 
-/** Whether the run's files are complete, and may be in place in part. */
+/** Whether the run's files are complete; some may already be in place. */
 export function isPlacing(run: UnfinishedRun): boolean {
   return existsSync(run.path(LENGTHS));
 }
 
 interface Length {
   readonly name: string;
-  /** Bytes of the namesake; undefined if there is none. */
+  /** Bytes of the existing file of the same name; `undefined` if there is none. */
   readonly length?: number | undefined;
 }
 
@@ -65,7 +65,7 @@ function noteLengths(run: UnfinishedRun, out: string): void {
     };
     return `${JSON.stringify(note)}\n`;
   });
-  // The note counts once it has its name, and then it is whole.
+  // The note counts once it has its name; by then it is whole.
   writeFileSync(run.path(`${LENGTHS}.draft`), lines.join(""), { flush: true });
   renameSync(run.path(`${LENGTHS}.draft`), run.path(LENGTHS));
 }

@@ -12,27 +12,27 @@ import { hiddenStart, ownName, pidOf, processToken, removeLeft, stateOf } from "
 import { Failure, UsageError } from "../command/failure.js";
 
 export interface RunOptions {
-  /** Goes on with what an interrupted run has left. */
+  /** Continues an interrupted run. */
   readonly resume: boolean;
   /** Removes what an interrupted run has left. */
   readonly force: boolean;
-  /** Called before what an interrupted run has left is removed. */
+  /** Called before the remains of an interrupted run are removed. */
   readonly onAnew?: () => void;
 }
 
 /**
- * What a run has done before its output is complete: a hidden directory beside the output, which
- * outlives a kill, so that the next run can go on with it. One run at a time has it. It appears and
- * goes by one renaming each, so that a kill leaves it whole or not at all.
+ * The work of a run whose output is not complete: a hidden directory beside the output, which outlives
+ * a kill, so that the next run can continue it. One run at a time owns it. It appears and disappears by
+ * one rename each, so a kill leaves it whole or not at all.
  */
 export class UnfinishedRun {
   readonly directory: string;
-  /** Whether this run goes on with one that was interrupted. */
+  /** Whether this run continues an interrupted one. */
   readonly resumed: boolean;
 
   /**
-   * @param identity of the work: inputs and options. Only the same work can be resumed.
-   * @throws `UsageError` if there is an interrupted run, and options do not say what to do with it.
+   * @param identity the inputs and options: only the same work can be resumed.
+   * @throws `UsageError` if there is an interrupted run, and the options do not say what to do with it.
    */
   static begin(output: string, identity: unknown, options: RunOptions): UnfinishedRun {
     const directory = UnfinishedRun.directoryOf(output);
@@ -67,7 +67,7 @@ export class UnfinishedRun {
     this.resumed = resumed;
   }
 
-  /** The directory for the files of the output; gone once it has become the output. */
+  /** The directory for the files of the output. It disappears when it becomes the output. */
   get parts(): string {
     return this.path(PARTS);
   }
@@ -76,7 +76,7 @@ export class UnfinishedRun {
     return join(this.directory, name);
   }
 
-  /** Removes it all: the output is complete, or nothing is to be kept. */
+  /** Removes everything: the output is complete, or nothing is to be kept. */
   remove(): void {
     remove(this.directory);
   }
@@ -102,7 +102,7 @@ function create(directory: string, note: string, output: string): void {
   }
 }
 
-/** Of two runs that take over at once, one finds the owner's file renamed by the other. */
+/** If two runs take over at once, one of them finds that the other has renamed the owner's file. */
 function takeOver(directory: string, output: string): void {
   const mine = join(directory, `${OWNER}${processToken()}`);
   try {
@@ -142,7 +142,7 @@ function ownerOf(directory: string): string {
   return name?.slice(OWNER.length) ?? "";
 }
 
-/** A name of this process's own for what is not a run yet, or no longer. */
+/** A name of this process for a directory that is not a run yet, or no longer. */
 function aside(directory: string): string {
   return ownName(directory.slice(0, -ENDING.length), ASIDE);
 }

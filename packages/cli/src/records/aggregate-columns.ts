@@ -27,7 +27,7 @@ export interface ColumnSpec {
   readonly field: string | undefined;
 }
 
-/** What the options ask for, in the order of the help. */
+/** The columns that the options ask for, in the order of the help. */
 export function aggregateColumns(options: Options): ColumnSpec[] {
   const counts: ColumnSpec[] = options.has("count") ? [{ kind: "count", field: undefined }] : [];
   return [
@@ -36,17 +36,17 @@ export function aggregateColumns(options: Options): ColumnSpec[] {
   ];
 }
 
-/** Takes values out of records, and says what is made of them. */
+/** Takes values out of records, and aggregates them. */
 export class Columns {
   readonly names: readonly string[];
-  /** Over rows of values, as {@link valuesOf} gives them. */
+  /** Aggregates over rows of values, as {@link valuesOf} makes them. */
   readonly select: Record<string, Aggregate<unknown[], unknown>>;
-  /** Over records, by their fields. */
+  /** Aggregates over records, by field. */
   readonly selectFields: Record<string, Aggregate<unknown, unknown>>;
   readonly #specs: readonly ColumnSpec[];
   readonly #values: RecordValues;
   readonly #isText: boolean;
-  /** The type that min and max have met, by column. */
+  /** The type of the values of min and max so far, by column. */
   readonly #types: (string | undefined)[] = [];
 
   constructor(specs: readonly ColumnSpec[], { writtenAs, values }: RecordSource) {
@@ -65,8 +65,8 @@ export class Columns {
   }
 
   /**
-   * Whether numbers are all that is taken out of records: then none is parsed. The first and the last value
-   * are shown as they are written, and a column of CSV may have a dot in its name.
+   * Whether only numbers are taken out of records: then none is parsed. First and last values are
+   * printed as they are written, and a column of CSV may have a dot in its name.
    */
   get areNumbers(): boolean {
     return this.#specs.every(({ kind, field = "" }) => {
@@ -75,9 +75,9 @@ export class Columns {
   }
 
   /**
-   * Makes numbers of the text that says one.
+   * Converts text to numbers.
    *
-   * @throws `Failure` where a value is none that a column takes.
+   * @throws `Failure` for a value that its column does not take.
    */
   check({ field, scan, index, text, failure }: ScannedValues): void {
     const kinds = scan.kinds(index);
@@ -162,11 +162,11 @@ export class Columns {
     return isJson && typeof result === "string" ? new JsonText(result) : result;
   }
 
-  /** A value for each column. @throws `Failure` where a value is none that the column takes. */
+  /** A value for each column. @throws `Failure` for a value that its column does not take. */
   valuesOf({ text, failure }: Row): unknown[] {
     return this.#specs.map(({ kind, field }, i) => {
       if (field === undefined) return null;
-      // Numbers of the first and the last record are not written anew.
+      // Numbers of first and last values are printed as they are written.
       if (kind === "first" || kind === "last") {
         return this.#isText ? this.#values.value(text, field) : this.#values.json(text, field);
       }
@@ -174,7 +174,7 @@ export class Columns {
     });
   }
 
-  /** The value of a field that a column takes: `null` for none. */
+  /** The value of a field for a column: `null` if there is none. */
   #taken(
     text: string,
     field: string,
@@ -229,7 +229,7 @@ function numberOf(text: string): number | undefined {
   return /^\s*[-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?\s*$/i.test(text) ? Number(text) : undefined;
 }
 
-/** Those that take text, too, but not both. */
+/** Kinds that take text too, but not mixed with numbers. */
 const TYPED: ReadonlySet<Kind> = new Set(["min", "max"]);
 
 const MAKE: {

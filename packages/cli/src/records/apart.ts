@@ -4,10 +4,10 @@ import type { Call } from "../command/command.js";
 import { UsageError } from "../command/failure.js";
 
 /**
- * Looks whether each file that is written is a file of its own: of two outputs one would be lost, and so would an
- * input that --reject or --missing replaces.
+ * Checks that all output files differ: one of two outputs to the same file would be lost, and so would
+ * an input that --reject or --missing replaces.
  *
- * @throws `UsageError` where it is not.
+ * @throws `UsageError` if two are the same file.
  */
 export async function requireApart({ options }: Call, inputs: readonly string[]): Promise<void> {
   const missing = options.text("missing");
@@ -31,7 +31,9 @@ export async function requireApart({ options }: Call, inputs: readonly string[])
   }
 }
 
-/** The same for two names of a file; undefined for devices and pipes, which may be written to twice. */
+/**
+ * Equal for two names of one file; `undefined` for devices and pipes, which may be written to twice.
+ */
 async function identityOf(path: string): Promise<string | undefined> {
   const there = await stat(path).catch(() => undefined);
   if (there !== undefined) return there.isFile() ? `${there.dev}:${there.ino}` : undefined;

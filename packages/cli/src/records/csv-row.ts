@@ -1,4 +1,4 @@
-/** The fields of one row of CSV or TSV as they are written, with their quotes. */
+/** The fields of one row of CSV or TSV as they are written, including quotes. */
 export function rawFields(row: string, delimiter: string): string[] {
   const fields: string[] = [];
   const end = row.replace(/\r?\n$/, "").length;
@@ -16,23 +16,23 @@ export function rawFields(row: string, delimiter: string): string[] {
   return fields;
 }
 
-/** What a raw field says. */
+/** The text of a raw field. */
 export function fieldText(raw: string): string {
   return raw.startsWith('"') ? raw.slice(1, -1).replaceAll('""', '"') : raw;
 }
 
-/** Text as a raw field: in quotes if it needs them. */
+/** Text as a raw field, in quotes if it needs them. */
 export function rawField(text: string, delimiter: string): string {
   const needsQuotes = /["\r\n]/.test(text) || text.includes(delimiter) || /^\s|\s$/.test(text);
   return needsQuotes ? `"${text.replaceAll('"', '""')}"` : text;
 }
 
-/** Raw fields as a row, with the line's end that another row has. */
+/** Raw fields as a row, with the line ending of the row `like`. */
 export function rowOf(fields: readonly string[], delimiter: string, like: string): string {
   return `${fields.join(delimiter)}${like.endsWith("\r\n") ? "\r\n" : "\n"}`;
 }
 
-/** The names in a header, given a character a byte. */
+/** The column names of a header, in which each character is a byte. */
 export function columnsOf(header: string, delimiter: string): string[] {
   return rawFields(Buffer.from(header, "latin1").toString(), delimiter).map(fieldText);
 }

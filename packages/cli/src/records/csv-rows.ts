@@ -7,28 +7,29 @@ import { delimiterOf, type Format } from "./format.js";
 
 /**
  * Makes CSV of records that need not have the same fields. The header has the fields of the first
- * records, which wait for it: those of {@link MOST_ROWS} or of {@link MOST_LENGTH} characters.
+ * {@link MOST_ROWS} records, or of {@link MOST_LENGTH} characters of them, which are held back until
+ * then.
  */
 export class CsvRows {
   readonly #format: Format;
   readonly #delimiter: string;
   readonly #known: () => readonly Column[];
   #columns = new Set<string>();
-  /** Undefined once the header is written. */
+  /** `undefined` once the header is written. */
   #waiting: Row[] | undefined = [];
   #length = 0;
   #rows = 0;
-  /** Records whose fields are the header. */
+  /** How many records the header was made from. */
   #headerRows = 0;
 
-  /** @param known columns of the header that stand in it before those of records. */
+  /** @param known columns that precede those of the records in the header. */
   constructor(format: Format, known: () => readonly Column[]) {
     this.#format = format;
     this.#delimiter = delimiterOf(format) as string;
     this.#known = known;
   }
 
-  /** Adds a record, and gives the text that can be written now. */
+  /** Adds a record. @returns the text that can be written now. */
   add(names: readonly string[], values: readonly unknown[]): string {
     if (this.#rows++ === 0) this.#columns = new Set(this.#known().map(({ name }) => name));
     const row = new Map(names.map((name, i) => [name, cellOf(values[i])]));
@@ -42,7 +43,7 @@ export class CsvRows {
     return mustWait ? "" : this.end();
   }
 
-  /** The text that still waits. */
+  /** The text that was held back. */
   end(): string {
     const rows = this.#waiting ?? [];
     this.#waiting = undefined;
@@ -90,13 +91,13 @@ function cellOf(value: unknown): string {
   return typeof value === "string" ? value : jsonOf(value);
 }
 
-/** A value as JSON, with the digits that it was read with. */
+/** A value as JSON, with all the digits that were read. */
 export function jsonOf(value: unknown): string {
   if (typeof value === "object") return jsonText(value); // A list may hold bigints.
   return typeof value === "bigint" ? String(value) : (JSON.stringify(value) ?? "null");
 }
 
-/** Characters of a record in an error. */
+/** The most characters of a record in an error. */
 const SHOWN = 100;
 const MOST_ROWS = 1000;
 const MOST_LENGTH = 1 << 20;

@@ -8,7 +8,7 @@ import {
 import { UsageError } from "../command/failure.js";
 import { columnsOf } from "./csv-row.js";
 
-/** Looks through the first records for the fields that are asked for, and knows what there is. */
+/** Looks for the requested fields in the first records, and remembers which fields there are. */
 export class FieldSearch {
   readonly #format: RecordFormat<unknown>;
   readonly #input: string;
@@ -17,13 +17,13 @@ export class FieldSearch {
   /** Fields that no record has had so far. */
   #unseen: readonly string[];
   readonly #names = new Set<string>();
-  /** Whether one of the first records is an array, as each line of a file is that is one. */
+  /** Whether one of the first records is an array, as in a file whose lines are JSON arrays. */
   #haveArrays = false;
   #records = 0;
 
   /**
    * @param delimiter between the columns of CSV.
-   * @param rejects whether malformed records are passed over here: the later scanner reports them.
+   * @param rejects whether malformed records are skipped here, because the later scanner reports them.
    */
   constructor(
     format: RecordFormat<unknown>,
@@ -39,15 +39,15 @@ export class FieldSearch {
     this.#input = input === "-" ? "standard input" : input;
   }
 
-  /** Whether there is a field still to be found. */
+  /** Whether a field has not been found yet. */
   get isOpen(): boolean {
     return this.#unseen.length > 0;
   }
 
   /**
-   * @param required fields without which a record is an error; undefined where no record has to have any.
-   * @throws `UsageError` for a field that a header lacks, or that none of the first thousand records has and that is
-   *   close to one they have; for a required one at once.
+   * @param required fields that every record must have; `undefined` if no field is required.
+   * @throws `UsageError` for a field that a header lacks, or that none of the first thousand records
+   *   has although they have one of a similar name; for a required field at once.
    */
   look(batch: ByteBatch, required: readonly string[] | undefined): void {
     if (this.#records === 0) this.#refuseTwins();
@@ -63,13 +63,13 @@ export class FieldSearch {
     if (this.#format.header === undefined) this.#learnNames(batch);
     const isLacking = this.#unseen.some((field) => required?.includes(field));
     if (this.#format.header !== undefined || isLacking) this.#refuseUnknown("the first ");
-    // A field may come late, but a name that is so near was mistyped.
+    // A field may come late, but a name that is so similar was mistyped.
     else if (required !== undefined && this.#records >= FIRST_RECORDS && this.#near !== undefined) {
       this.#refuseUnknown("the first ");
     }
   }
 
-  /** No more records come. @throws as {@link look} does. */
+  /** Call this after all records. @throws as {@link look} does. */
   end(): void {
     this.#refuseUnknown("");
   }
@@ -97,7 +97,7 @@ export class FieldSearch {
   /** The name that the first unknown field was most likely meant to be. */
   get #near(): string | undefined {
     const unknown = this.#unseen.find((field) => !this.#isColumn(field));
-    // A header may have a million.
+    // A header may have a million names.
     return unknown && nearest(unknown, [...this.#names].slice(0, MOST_NAMES));
   }
 
@@ -158,6 +158,8 @@ function shortened(name: string): string {
   return name.length > 40 ? `${name.slice(0, 39)}…` : name;
 }
 
-/** A field that so many records lack is taken for a mistyped one, if its name is near to one they have. */
+/**
+ * After this many records without a field, it counts as mistyped if they have one of a similar name.
+ */
 const FIRST_RECORDS = 1000;
 const MOST_NAMES = 10_000;

@@ -3,7 +3,7 @@ import { FORMATS, type Format } from "./names.js";
 
 export type { Format } from "./names.js";
 
-/** Extensions of file names, without that of a compression. */
+/** Extensions of file names, before that of a compression. */
 const ENDINGS: { readonly [ending: string]: Format } = {
   __proto__: null as never,
   ndjson: "ndjson",
@@ -19,16 +19,16 @@ const ENDINGS: { readonly [ending: string]: Format } = {
   parquet: "parquet",
 };
 
-/** The format that a file's name says; undefined where it says none. */
+/** The format that a file's name says; `undefined` if it says none. */
 export function formatOfName(path: string): Format | undefined {
   const ending = /\.([a-z]+)(?:\.(?:gz|gzip|zst|zstd))?$/i.exec(path)?.[1];
   return ending === undefined ? undefined : ENDINGS[ending.toLowerCase()];
 }
 
 /**
- * The one format of several inputs.
+ * The common format of several inputs.
  *
- * @throws `UsageError` where they differ, or a name says nothing and --from is not given.
+ * @throws `UsageError` if they differ, or if a name does not say it and --from is not given.
  */
 export function formatOf(paths: readonly string[], from: string | undefined): Format {
   if (from !== undefined) return from as Format;
@@ -55,7 +55,7 @@ export function delimiterOf(format: Format): string | undefined {
   return format === "csv" ? "," : format === "tsv" ? "\t" : undefined;
 }
 
-/** The format of lines: elements of a JSON array and rows of a table go on as NDJSON. */
+/** The format of the records' text: elements of a JSON array and rows of a table become NDJSON. */
 export function lineFormat(format: Format): Format {
   return delimiterOf(format) === undefined ? "ndjson" : format;
 }

@@ -4,10 +4,10 @@ import { nearest } from "@partd/core/author";
 import { UsageError } from "../command/failure.js";
 
 /**
- * The files that words of a command line mean: names as they are, and globs that the shell has left
- * alone, in order of their names. `-` is standard input.
+ * The files that arguments name: existing names, and globs that the shell has not expanded, in order of
+ * their names. `-` is standard input.
  *
- * @throws `UsageError` for a name or glob that nothing is found by.
+ * @throws `UsageError` for a name or glob that matches nothing.
  */
 export async function expandInputs(words: readonly string[]): Promise<string[]> {
   const paths: string[] = [];
@@ -17,7 +17,7 @@ export async function expandInputs(words: readonly string[]): Promise<string[]> 
       paths.push(word);
       continue;
     }
-    // A file may have a name that reads like a glob: "events[1].ndjson".
+    // The name of a file may look like a glob: "events[1].ndjson".
     const found = await stat(word).catch(() => undefined);
     if (found?.isDirectory()) {
       throw new UsageError(`${word} is a directory; for its files write '${join(word, "*")}'`);
@@ -33,7 +33,7 @@ export function nameOf(path: string): string {
   return path === "-" ? "standard input" : path;
 }
 
-/** What changes when an input changes: its size and time of change. */
+/** What shows that an input has changed: its size and time of change. */
 export function statesOf(paths: readonly string[]): Promise<unknown[]> {
   const states = paths.map(async (path) => {
     if (path === "-") return { path };

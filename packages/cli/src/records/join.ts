@@ -48,7 +48,7 @@ export const join: Action = async (call) => {
   return (await left.finish()) ?? (await right.finish());
 };
 
-/** --from is for a side whose name tells no format or, where both names tell one, for both sides. */
+/** --from applies to a side whose name tells no format or, if both names tell one, to both sides. */
 function openSide(
   call: Call,
   input: string,
@@ -65,7 +65,7 @@ function areRows({ writtenAs }: RecordSource): boolean {
   return delimiterOf(writtenAs) !== undefined;
 }
 
-/** The key of records of JSON to be found among rows: a number or a boolean is the text that JSON has for it. */
+/** The key of a JSON record for a search among rows: a number or a boolean becomes its JSON text. */
 function keyAsText({ values }: RecordSource, fields: readonly string[]): (text: string) => unknown {
   const [only = ""] = fields;
   const part = (text: string, field: string) => {
@@ -80,12 +80,12 @@ function keyAsText({ values }: RecordSource, fields: readonly string[]): (text: 
   return (text) => fields.map((field) => part(text, field));
 }
 
-/** Makes one record of two, without writing a value anew. */
+/** Makes one record of two, without changing how a value is written. */
 interface Merge extends RecordShape {
   texts(left: string | undefined, right: string | undefined): string;
 }
 
-/** Fields of the left and of the right that are to be equal. */
+/** A field of the left and one of the right that have to be equal. */
 type Pair = readonly [left: string, right: string];
 
 async function mergeFor(
@@ -100,7 +100,7 @@ async function mergeFor(
   return merge;
 }
 
-/** Columns of a table or of rows, or the members of the first records of JSON. */
+/** Columns of a table or of rows, or the members of the first JSON records. */
 async function firstColumns(source: RecordSource): Promise<readonly Column[]> {
   if (source.columns.length > 0) return source.columns;
   if (areRows(source))
@@ -111,14 +111,14 @@ async function firstColumns(source: RecordSource): Promise<readonly Column[]> {
     for (let i = 0; i < Math.min(scan.count, FIRST_RECORDS); i++) {
       for (const { name } of membersOf(recordOf(scan, i)) ?? []) names.add(name);
     }
-    break; // The source begins anew with this batch.
+    break; // The source starts again with this batch.
   }
   return [...names].map((name) => ({ name, type: undefined }));
 }
 
 /**
- * Members of the left, then those of the right that the left has not; others get a suffix. Rows of CSV that are joined
- * with lines are objects of texts.
+ * Members of the left, then those of the right; a name that the left has gets a suffix. Rows of CSV
+ * that are joined with lines become objects of strings.
  */
 class LineMerge implements Merge {
   readonly writtenAs = "ndjson";
@@ -126,7 +126,7 @@ class LineMerge implements Merge {
   readonly values = {
     object: (text: string): unknown => JSON.parse(Buffer.from(text, "latin1").toString()),
   };
-  /** Names of the left by those of the right, for keys that are a record's own members. */
+  /** Names on the left by those on the right, for keys that are members of the record itself. */
   readonly #keys: ReadonlyMap<string, string>;
   readonly #suffix: string;
   readonly #lineOfLeft: (text: string) => Uint8Array;
@@ -145,7 +145,7 @@ class LineMerge implements Merge {
     this.#suffix = suffix;
   }
 
-  /** Columns of a record of which both sides have all of these. */
+  /** The columns of a record for which both sides have all members. */
   get columns(): readonly Column[] {
     return this.#columns;
   }
@@ -180,7 +180,7 @@ class LineMerge implements Merge {
     const taken = new Set(left.map(({ name }) => name));
     return right.flatMap((member) => {
       const key = this.#keys.get(member.name);
-      // The key stands in the left record already, or else goes by its name there.
+      // The left record has the key already; otherwise it goes by its name there.
       if (key !== undefined && hasLeft) return [];
       let name = key ?? member.name;
       while (taken.has(name)) name += this.#suffix;
@@ -191,9 +191,9 @@ class LineMerge implements Merge {
 }
 
 /**
- * What makes a line of NDJSON of a record's text.
+ * Returns a function that makes a line of NDJSON of a record's text.
  *
- * @throws `UsageError` for rows of which two columns have one name.
+ * @throws `UsageError` for rows in which two columns have the same name.
  */
 function lineMaker(source: RecordSource): (text: string) => Uint8Array {
   if (!areRows(source)) return (text) => Buffer.from(text, "latin1");
@@ -201,7 +201,7 @@ function lineMaker(source: RecordSource): (text: string) => Uint8Array {
   return (text) => Buffer.from(`${JSON.stringify(source.values.object(text))}\n`);
 }
 
-/** Columns of the left, then those of the right but for its keys. */
+/** Columns of the left, then those of the right without its keys. */
 class RowMerge implements Merge {
   readonly writtenAs: Format;
   readonly format: { readonly header: Uint8Array };
@@ -211,7 +211,7 @@ class RowMerge implements Merge {
   readonly #rightDelimiter: string;
   readonly #leftLength: number;
   readonly #rightLength: number;
-  /** Columns of the right that are its keys, with the columns of the left where they stand. */
+  /** Key columns of the right, with the left columns that hold the same. */
   readonly #keys: ReadonlyMap<number, number>;
 
   constructor(left: RecordSource, right: RecordSource, pairs: readonly Pair[], suffix: string) {
@@ -249,7 +249,7 @@ class RowMerge implements Merge {
     return Object.fromEntries(this.#names.map((name, i) => [name, fieldText(raw[i] as string)]));
   }
 
-  /** Raw fields of the right as the left's format has them. */
+  /** Raw fields of the right, converted to the left's delimiter. */
   #ofLeft(fields: string[]): string[] {
     if (this.#rightDelimiter === this.#delimiter) return fields;
     return fields.map((raw) => rawField(fieldText(raw), this.#delimiter));
@@ -270,23 +270,23 @@ class RowMerge implements Merge {
   }
 }
 
-/** Records of JSON that are looked through for their members. */
+/** How many JSON records are searched for their members. */
 const FIRST_RECORDS = 1000;
 
-/** Where a field stands among the columns: it may be written as a path. */
+/** The index of a field among the columns. It may be written as a path. */
 function indexOfField(columns: readonly string[], field: string): number {
   const index = columns.indexOf(field);
   return index < 0 ? columns.indexOf(shownField(field)) : index;
 }
 
-/** The columns of the header; of an empty file, which has none, those of `keys`. */
+/** The columns of the header; for an empty file, which has none, those of `keys`. */
 function columnsOfSource({ format, writtenAs }: RecordSource, keys: readonly string[]): string[] {
   const header = Buffer.from(format.header ?? []).toString("latin1");
   if (header === "") return keys.map(shownField);
   return columnsOf(header, delimiterOf(writtenAs) as string);
 }
 
-/** `A` or `A=B`; an equals sign of a name is `\=`. */
+/** Parses `A` or `A=B`; an equals sign in a name is `\=`. */
 function parsePair(text: string): Pair {
   const [left = "", right = left, ...rest] = text
     .split(/(?<!\\)=/)

@@ -1,4 +1,4 @@
-/** Where a member of a JSON object stands in its bytes. */
+/** The place of a member of a JSON object in its bytes. */
 export interface Member {
   readonly name: string;
   readonly nameStart: number;
@@ -8,10 +8,10 @@ export interface Member {
 }
 
 /**
- * The members of the object that a line of NDJSON is, so that they can be left out or put together
- * without writing any value anew. The line has been validated: it is JSON.
+ * The members of an object in a line of NDJSON, so that they can be left out or combined without
+ * changing how values are written. The line must be valid JSON.
  *
- * @returns undefined if the line is not an object.
+ * @returns `undefined` if the line is not an object.
  */
 export function membersOf(line: Uint8Array): Member[] | undefined {
   let at = space(line, 0);
@@ -31,7 +31,7 @@ export function membersOf(line: Uint8Array): Member[] | undefined {
   return members;
 }
 
-/** A line, with its end, of `members` of lines: as they are, or under another name. */
+/** Makes a line of `members` of other lines, under their own or other names. */
 export function lineOf(
   members: readonly {
     readonly line: Uint8Array;
@@ -53,7 +53,7 @@ export function lineOf(
   return Buffer.concat(pieces);
 }
 
-/** A line without the members of these names, the rest of it byte for byte. */
+/** A line without the members of these names; the rest stays byte for byte. */
 export function withoutMembers(line: Uint8Array, names: ReadonlySet<string>): Uint8Array {
   const members = membersOf(line);
   if (members === undefined || !members.some(({ name }) => names.has(name))) return line;
@@ -61,7 +61,9 @@ export function withoutMembers(line: Uint8Array, names: ReadonlySet<string>): Ui
   return lineOf(kept.map((member) => ({ line, member })));
 }
 
-/** A value's own bytes, by its path; undefined if there is none. Of two members of a name the last counts. */
+/**
+ * The bytes of the value at a path; `undefined` if there is none. Of duplicate names the last counts.
+ */
 export function rawValue(line: Uint8Array, path: readonly string[]): Uint8Array | undefined {
   let value = line;
   for (const name of path) {
@@ -72,7 +74,7 @@ export function rawValue(line: Uint8Array, path: readonly string[]): Uint8Array 
   return value;
 }
 
-/** Where the value that begins at `start` ends: a text, a list, an object or a bare word. */
+/** Where the value that begins at `start` ends: a string, a list, an object or a bare word. */
 function valueEnd(line: Uint8Array, start: number): number {
   let at = start;
   let depth = 0;

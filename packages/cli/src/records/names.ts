@@ -1,4 +1,4 @@
-/** Names of the command line, apart from what they stand for: they are needed to start up. */
+/** Names on the command line, without their implementations: starting up needs only the names. */
 
 export type Format = "ndjson" | "json" | "csv" | "tsv" | "arrow" | "parquet";
 

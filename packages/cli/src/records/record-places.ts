@@ -4,13 +4,13 @@ import type { TableLines } from "../tables/table-lines.js";
 import type { Format } from "./format.js";
 import { nameOf } from "./inputs.js";
 
-/** Says where records stand in the inputs, as compilers do: `events.ndjson:20:6`. */
+/** Says where records are in the inputs, as compilers do: `events.ndjson:20:6`. */
 export class RecordPlaces {
   readonly #paths: readonly string[];
   readonly #format: Format;
   readonly #tables: TableLines | undefined;
 
-  /** @param tables tell the row of a table that became a line. */
+  /** @param tables maps a line to the row of a table. */
   constructor(paths: readonly string[], format: Format, tables: TableLines | undefined) {
     this.#paths = paths;
     this.#format = format;
@@ -22,7 +22,7 @@ export class RecordPlaces {
     return this.#located(RecordError.ofRecord(batch, scan, i, { what }));
   }
 
-  /** An error of a reader in the words of the command; any other as it is. */
+  /** A reader's error in the words of the command; any other error unchanged. */
   told(error: unknown): unknown {
     if (error instanceof RecordError) return this.#located(error);
     const { message } = error as Error;
@@ -46,14 +46,14 @@ export class RecordPlaces {
     return new Failure(`${place}: ${subject} ${said}${hint}`);
   }
 
-  /** The beginning of the record, without that of the next line. */
+  /** The beginning of the record, without the next line's. */
   #quoted({ excerpt }: RecordError): string {
     const [line] = excerpt.split(/\r?\n/, 1);
     return JSON.stringify(this.#format === "ndjson" ? line : excerpt);
   }
 }
 
-/** What the libraries say of a record, in words of the command. */
+/** The libraries' description of a record's fault, in the words of the command. */
 function inWords(what: string): string {
   if (/^has no(?:t all of the)? fields? /.test(what)) {
     return `${what.replaceAll('"', "")}; ${MISSING_ADVICE}`;
@@ -64,7 +64,7 @@ function inWords(what: string): string {
 const NO_ARRAY =
   "(say --from ndjson for lines of JSON; of an array within an object, jq -c '.NAME[]' makes lines)";
 
-/** Whether a text of which each second byte is 0, and which may begin with a byte order mark. */
+/** Whether the text looks like UTF-16: each second byte is 0, perhaps after a byte order mark. */
 function isUtf16(excerpt: string): boolean {
   return /^(?:\ufffd\ufffd)?(?:[^\0]\0|\0[^\0]){3}/.test(excerpt);
 }
@@ -72,11 +72,11 @@ function isUtf16(excerpt: string): boolean {
 const UTF_16 =
   "is UTF-16, and UTF-8 is read: convert it first, as iconv -f UTF-16 -t UTF-8 FILE > NEW does";
 
-/** What is to be done with a record without its key. */
+/** What to do with a record without its key. */
 const MISSING_ADVICE = "--missing skip leaves such records out, --missing FILE keeps them apart";
 
 /** What @partd/records calls a source without a name. */
 const STREAM = "<stream>";
 
-/** What it says to programs. */
+/** Its advice to programs, which is left out here. */
 const LINES = /\(lines of JSON are read with readNdjson\)/;

@@ -21,21 +21,21 @@ import { RecordSource } from "./record-source.js";
 import { outputFormat } from "./record-writer.js";
 
 export interface RunFields {
-  /** Fields that records are asked for. */
+  /** Fields that the command reads. */
   readonly asked: readonly string[];
-  /** Those of them that every record needs: one without goes where --missing says. */
+  /** Those that every record needs: one without goes where --missing says. */
   readonly required: readonly string[];
   /** Whether no other field is read. Default false. */
   readonly isAll?: boolean;
   /** Whether numbers of CSV count as text. Default false. */
   readonly areText?: boolean;
-  /** What is done with the records, which tells how long one may be. Default: they pass as they are. */
+  /** What is done with the records, which limits their length. Default: they pass unchanged. */
   readonly operation?: Operation;
-  /** The inputs' format. Default: what --from says, or their names. */
+  /** The inputs' format. Default: that of --from, or of their names. */
   readonly from?: Format | undefined;
 }
 
-/** What a command on records has in common: its inputs, bounds, rejects and progress. */
+/** What commands on records have in common: inputs, limits, rejects and progress. */
 export class RecordRun implements AsyncDisposable {
   readonly source: RecordSource;
   readonly paths: readonly string[];
@@ -66,7 +66,7 @@ export class RecordRun implements AsyncDisposable {
     try {
       await work(run);
     } catch (error) {
-      // Threads know nothing of the command.
+      // Threads report errors in the words of the libraries.
       throw run.source.told(error);
     }
     return await run.finish();
@@ -130,12 +130,12 @@ export class RecordRun implements AsyncDisposable {
     });
   }
 
-  /** Whether the inputs can be read a second time: they are files. */
+  /** Whether the inputs are files, which can be read a second time. */
   get isRepeatable(): boolean {
     return this.#bytesTotal !== undefined;
   }
 
-  /** Records that were read. */
+  /** How many records were read. */
   get records(): number {
     return Math.max(this.#records, this.source.records);
   }
@@ -154,7 +154,7 @@ export class RecordRun implements AsyncDisposable {
     };
   }
 
-  /** For its other functions. */
+  /** Options for its other functions. */
   get runOptions(): RunOptions {
     const { options, signal } = this.#call;
     return {
@@ -183,23 +183,23 @@ export class RecordRun implements AsyncDisposable {
   }
 
   /**
-   * Looks whether `copies` of the inputs have room.
+   * Checks that `copies` of the inputs fit on the disk.
    *
-   * @throws `UsageError` where they have not.
+   * @throws `UsageError` if they do not.
    */
   async requireSpace(place: string, copies: number): Promise<void> {
     if (this.#bytesTotal === undefined) return;
     const free = await freeBytes(place);
     const needed = this.#bytesTotal * copies;
     const { options } = this.#call;
-    // What an interrupted run has written takes no space again.
+    // What an interrupted run has written needs no more space.
     if (free >= needed || options.has("force") || options.has("resume")) return;
     throw new UsageError(
       `${place} has ${showBytes(free)} free, and this takes about ${showBytes(needed)}; choose another disk, or --force to try`,
     );
   }
 
-  /** Completes --reject and --missing, and gives the exit code. */
+  /** Completes --reject and --missing. @returns the exit code. */
   async finish(): Promise<number | undefined> {
     await this.#writePending();
     await this.#rejects?.complete();
@@ -249,7 +249,7 @@ export class RecordRun implements AsyncDisposable {
   }
 }
 
-/** The key as the functions of @partd/shuffle take it. */
+/** The key in the form that the functions of @partd/shuffle take. */
 export function keyBy(fields: readonly string[]): By<string> {
   return fields.length === 1 ? (fields[0] as string) : fields;
 }
@@ -282,7 +282,10 @@ async function sizeOf(paths: readonly string[]): Promise<number | undefined> {
   return bytes;
 }
 
-/** The longest record that memory has room for. A longer one is refused while it is read: a pipe may have no lines. */
+/**
+ * The longest record that memory has room for. A longer one is refused while it is read, because a pipe
+ * may have no lines.
+ */
 function longestRecordIn(call: Call, format: Format, operation: Operation): number | undefined {
   const memory = call.options.number("memory");
   if (memory === undefined) return undefined;
@@ -293,10 +296,16 @@ function longestRecordIn(call: Call, format: Format, operation: Operation): numb
   );
 }
 
-/** A record of 200 MB took eight times as much on its way to CSV or Parquet: its text, its values, its new text. */
+/**
+ * On its way to CSV or Parquet, a record of 200 MB took eight times as much: its text, its values, its
+ * new text.
+ */
 const CONVERTED = 8;
 
-/** With keys of 30 MB, `split` took ten times as much beside its memory, the other commands up to eight times. */
+/**
+ * With keys of 30 MB, `split` took ten times as much in addition to its memory, the other commands up
+ * to eight times.
+ */
 function longestKeyIn(memory: number | undefined): number {
   return memory === undefined ? Number.POSITIVE_INFINITY : Math.max(1e6, memory / 16);
 }

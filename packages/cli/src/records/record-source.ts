@@ -28,22 +28,22 @@ import { RecordValues } from "./record-values.js";
 export interface SourceOptions {
   readonly paths: readonly string[];
   readonly format: Format;
-  /** Bytes of the longest record; without it, what a reader takes. */
+  /** The longest record, in bytes. Default: the reader's limit. */
   readonly longestRecord: number | undefined;
   /** Bytes of the longest key that memory has room for. */
   readonly longestKey: number;
   readonly onReject: OnReject | undefined;
-  /** Fields that are asked for; a name that none of the first records has is refused. */
+  /** Requested fields; a name that none of the first records has is refused. */
   readonly fields: readonly string[];
-  /** Of these, those that every record is to have. */
+  /** Those of them that every record must have. */
   readonly required: readonly string[];
-  /** The only fields that are read; undefined for whole records. */
+  /** The only fields that are read; `undefined` for whole records. */
   readonly only: readonly string[] | undefined;
   /** Whether numbers of CSV count as text. */
   readonly areText: boolean;
-  /** Whether a record without them is an error. */
+  /** Whether a record without a required field is an error. */
   readonly isStrict: boolean;
-  /** Takes a record without a required field, where it is not an error. */
+  /** Receives a record without a required field, if that is not an error. */
   readonly onMissing: (bytes: Uint8Array) => void;
   readonly signal: AbortSignal;
   /** Called after each batch with the bytes read so far, still compressed, and the records. */
@@ -51,12 +51,12 @@ export interface SourceOptions {
 }
 
 /**
- * Records of files as a reader of @partd/records whose records are their own text, a character a
- * byte: what goes through comes out byte for byte.
+ * Records of files as a reader of @partd/records. The records are their own text, in which each
+ * character is a byte, so that they are written byte for byte.
  */
 export class RecordSource implements Records<string>, AsyncDisposable {
   readonly format: RecordFormat<string>;
-  /** How the texts are written: elements of JSON arrays are lines by now. */
+  /** How the texts are written: elements of JSON arrays have become lines. */
   readonly writtenAs: Format;
   readonly values: RecordValues;
   readonly #inner: Records<unknown>;
@@ -84,12 +84,12 @@ export class RecordSource implements Records<string>, AsyncDisposable {
     this.values = new RecordValues(this.#inner.format);
   }
 
-  /** Bytes of tables that were read; undefined of other formats. */
+  /** Bytes of tables that were read; `undefined` for other formats. */
   get tableBytesRead(): number | undefined {
     return this.#tables?.bytesRead;
   }
 
-  /** Columns of a table, which are known with the first record; none of other formats. */
+  /** Columns of a table, which are known with the first record; none for other formats. */
   get columns(): readonly Column[] {
     return this.#tables?.columns ?? [];
   }
@@ -110,8 +110,8 @@ export class RecordSource implements Records<string>, AsyncDisposable {
   }
 
   /**
-   * Parts for threads, which look at nothing but what @partd/shuffle asks for: a record without its key is an error
-   * there. None where there are limits or rejects, and where the first records lack a field that is asked for.
+   * Parts for threads, which read only what @partd/shuffle asks for: there, a record without its key is
+   * an error. None if there are limits or rejects, or if the first records lack a requested field.
    */
   async split(
     n: number,
@@ -139,7 +139,7 @@ export class RecordSource implements Records<string>, AsyncDisposable {
     for await (const { text } of this.rows([])) yield text;
   }
 
-  /** Records with their keys; a record without one of the fields is missing. */
+  /** Records with their keys. A record without one of the fields is handled as missing. */
   async *rows(fields: readonly string[]): AsyncGenerator<Row> {
     const scanner = this.format.scanner(fields);
     for await (const batch of this.batches()) {
@@ -158,7 +158,7 @@ export class RecordSource implements Records<string>, AsyncDisposable {
     }
   }
 
-  /** Reads it all, and counts the records. */
+  /** Reads everything, and counts the records. */
   async count(): Promise<number> {
     const scanner = this.format.scanner([]);
     for await (const batch of this.batches()) scanner.scan(batch);
@@ -168,7 +168,7 @@ export class RecordSource implements Records<string>, AsyncDisposable {
   /**
    * The same records as objects.
    *
-   * @param check looks at the values of `fields` before they are used, and may set others.
+   * @param check gets the values of `fields` before they are used, and may change them.
    */
   objects(check: (values: ScannedValues) => void): Records<unknown> {
     const format = this.#inner.format;
@@ -200,13 +200,13 @@ export class RecordSource implements Records<string>, AsyncDisposable {
       },
       byteLength: () => this.byteLength(),
       batches: () => this.batches(),
-      // Values are looked at here.
+      // The values are checked in this thread.
       split: async () => undefined,
       [Symbol.asyncIterator]: () => this[Symbol.asyncIterator](),
     };
   }
 
-  /** Closes the input, if it was not read to its end. */
+  /** Closes an input that was not read to its end. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#begun?.return(undefined);
   }
@@ -241,13 +241,16 @@ export class RecordSource implements Records<string>, AsyncDisposable {
     if (search.isOpen) search.end();
   }
 
-  /** A scanner that also counts records, takes rejects and requires fields, so that no record is scanned twice. */
+  /**
+   * A scanner that also counts records, collects rejects and checks required fields, so that no record
+   * is scanned twice.
+   */
   #scanner(fields: readonly string[], options?: ScannerOptions): Scanner {
     const { required, isStrict, onReject } = this.#options;
     let isFirst = true;
     const scanner = this.#inner.format.scanner(fields, {
       ...options,
-      // What scans a batch again rejects the same records.
+      // A second scan of a batch rejects the same records.
       onReject: onReject && ((rejected) => isFirst && onReject(rejected)),
     });
     const isSame = fields.length === required.length && required.every((f, i) => f === fields[i]);
@@ -274,7 +277,10 @@ export class RecordSource implements Records<string>, AsyncDisposable {
     };
   }
 
-  /** A key is in memory several times: as it is read, grouped or sorted, and named. */
+  /**
+   * Refuses long keys, because a key is in memory several times: as it is read, grouped or sorted, and
+   * named.
+   */
   #refuseLongKeys(batch: ByteBatch, scan: Scan): void {
     const { longestKey } = this.#options;
     const { bytes, count, keyStarts, keyEnds } = scan;
@@ -295,7 +301,7 @@ export class RecordSource implements Records<string>, AsyncDisposable {
     }
   }
 
-  /** The first of the required fields that a record lacks. */
+  /** The first required field that a record lacks. */
   #lacking(batch: ByteBatch, bytes: Uint8Array): string {
     const { required } = this.#options;
     const lacks = (field: string) =>
@@ -307,17 +313,17 @@ export class RecordSource implements Records<string>, AsyncDisposable {
   }
 }
 
-/** Of a record that memory has no room for. */
+/** Advice for a record that does not fit in memory. */
 const ADVICE = "If not, give it more by --memory.";
 
 export interface Row {
   readonly text: string;
   readonly key: unknown;
-  /** An error about this record; to be made before the next one is asked for. */
+  /** Makes an error about this record. Call it before the next record is asked for. */
   failure(what: string): Error;
 }
 
-/** What a field holds in the records of a batch, by numbers and kinds of its own index. */
+/** The values of a field in a batch: `scan` has their numbers and kinds under `index`. */
 export interface ScannedValues {
   readonly field: string;
   readonly scan: Scan;
@@ -328,7 +334,7 @@ export interface ScannedValues {
 
 function tablesFor({ paths, format, only, signal }: SourceOptions): TableLines | undefined {
   if (!isTable(format)) return undefined;
-  // Loaded only where needed: apache-arrow alone would double the time to start.
+  // Imported only if needed: apache-arrow alone would double the start-up time.
   const open: OpenTable =
     format === "arrow"
       ? async (...input) => (await import("../tables/read-arrow.js")).openArrow(...input, signal)

@@ -1,6 +1,8 @@
 import { type RecordFormat, type Scan, type Scanner, VALUE_KIND } from "@partd/records";
 
-/** A format whose records are not parsed: they are their own text, a character a byte. */
+/**
+ * A format whose records are not parsed: they are their own text, in which each character is a byte.
+ */
 export function textFormat(
   format: RecordFormat<unknown>,
   scanner: RecordFormat<string>["scanner"],
@@ -17,7 +19,7 @@ export function textFormat(
   };
 }
 
-/** A scanner that takes the numbers of CSV for the text that they are. */
+/** A scanner for which numbers of CSV are text. */
 export function withoutNumbers(scanner: Scanner, values: readonly string[]): Scanner {
   return {
     scan: (batch) => {
@@ -28,7 +30,7 @@ export function withoutNumbers(scanner: Scanner, values: readonly string[]): Sca
   };
 }
 
-/** The text of record `i`, a character a byte. */
+/** The text of record `i`, in which each character is a byte. */
 export function textOf(scan: Scan, i: number): string {
   return latin1Slice.call(scan.bytes, startOf(scan, i), scan.ends[i] as number);
 }

@@ -1,7 +1,7 @@
 import { parseFieldPath, type RecordFormat, valueAt } from "@partd/records";
 import { rawValue } from "./json-members.js";
 
-/** What records that are their own text say. */
+/** The values of records that are their own text. */
 export class RecordValues {
   readonly #format: RecordFormat<unknown>;
   readonly #isText: boolean;
@@ -12,7 +12,7 @@ export class RecordValues {
     this.#isText = format.name === "csv";
   }
 
-  /** A record as an object, or whatever JSON it is. */
+  /** Parses a record, to an object or any other JSON value. */
   object(text: string): unknown {
     if (this.#current?.text !== text) {
       this.#current = { text, record: this.#format.parse(Buffer.from(text, "latin1")) };
@@ -20,7 +20,7 @@ export class RecordValues {
     return this.#current.record;
   }
 
-  /** What a record says under a field: undefined if it has none. */
+  /** The value of a field; `undefined` if the record has none. */
   value(text: string, field: string): unknown {
     const record = this.object(text);
     if (!this.#isText || Object.hasOwn(record as object, field)) {
@@ -29,7 +29,7 @@ export class RecordValues {
     return valueAt(record, field);
   }
 
-  /** The JSON of a value as it is written in a record of JSON. */
+  /** The JSON of a value as it is written in a JSON record. */
   json(text: string, field: string): string | undefined {
     const raw = rawValue(Buffer.from(text, "latin1"), parseFieldPath(field));
     return raw && Buffer.from(raw).toString();

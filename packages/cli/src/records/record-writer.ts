@@ -12,25 +12,25 @@ import { CsvRows, headerOf, jsonOf } from "./csv-rows.js";
 import { delimiterOf, type Format, formatOfName, isTable, lineFormat } from "./format.js";
 import { membersOf } from "./json-members.js";
 
-/** What the texts of records are: those of a source, or made of them. */
+/** The texts of records: those of a source, or made from them. */
 export interface RecordShape {
   readonly writtenAs: Format;
-  /** CSV and TSV have a header, which is known with the first record. */
+  /** The header of CSV and TSV is known with the first record. */
   readonly format: { readonly header: Uint8Array | undefined };
   readonly values: { object(text: string): unknown };
-  /** Columns of the output, whatever the records have. A table that is written keeps their types. */
+  /** Columns of the output, whatever the records have. An output table keeps their types. */
   readonly columns?: readonly Column[];
 }
 
-/** Records that @partd/shuffle gives, as texts or as bytes. */
+/** Records that @partd/shuffle yields, as texts or as bytes. */
 export interface RecordBatches {
   batches(): AsyncIterable<readonly string[]>;
   bytes(): AsyncIterable<Uint8Array>;
 }
 
 /**
- * Writes records to --out, or to standard output: as they were read where --to is their format,
- * else put into the other one. A file has its name once {@link complete} has resolved.
+ * Writes records to --out, or to standard output: unchanged if --to is their format, otherwise
+ * converted. A file has its name once {@link complete} has resolved.
  */
 export class RecordWriter implements AsyncDisposable {
   readonly format: Format;
@@ -83,7 +83,7 @@ export class RecordWriter implements AsyncDisposable {
     this.#table = new TableWriter({ known: () => this.#known, dir });
   }
 
-  /** Adds records as they were read, all of those that there are. */
+  /** Adds all records of a run, unchanged. */
   async all(records: RecordBatches): Promise<void> {
     if (this.#shape.writtenAs !== this.format) {
       for await (const batch of records.batches()) for (const text of batch) await this.text(text);
@@ -96,7 +96,7 @@ export class RecordWriter implements AsyncDisposable {
     }
   }
 
-  /** Adds a record as it was read, or made of such. */
+  /** Adds the text of a record. */
   async text(text: string): Promise<void> {
     const { writtenAs, values } = this.#shape;
     if (writtenAs === this.format) {
@@ -157,7 +157,7 @@ export class RecordWriter implements AsyncDisposable {
     await this.#table?.[Symbol.asyncDispose]();
   }
 
-  /** Adds an object of JSON to CSV, with its numbers as they are written. */
+  /** Adds a JSON object to CSV, with its numbers as they are written. */
   async #row(text: string): Promise<void> {
     const line = Buffer.from(text, "latin1");
     const members = membersOf(line);
@@ -187,7 +187,7 @@ export class RecordWriter implements AsyncDisposable {
     else this.#add(`${text}\n`);
   }
 
-  /** @param text a character a byte. */
+  /** @param text each character is a byte. */
   #add(text: string): void {
     this.#pending.push(text);
     this.#length += text.length;
@@ -204,7 +204,7 @@ export class RecordWriter implements AsyncDisposable {
     await (this.#file ?? this.#call.terminal).write(bytes);
   }
 
-  /** Columns of the output before any record is added. */
+  /** Columns of the output that are known before any record is added. */
   get #known(): readonly Column[] {
     const { columns = [], writtenAs, format } = this.#shape;
     const delimiter = delimiterOf(writtenAs);
@@ -213,7 +213,7 @@ export class RecordWriter implements AsyncDisposable {
     return columnsOf(header, delimiter).map((name) => ({ name, type: undefined }));
   }
 
-  /** Adds the header of CSV without rows. */
+  /** Adds the header of a CSV without rows. */
   #addEmpty(): void {
     const { writtenAs, format } = this.#shape;
     if (writtenAs === this.format && format.header !== undefined) this.#addHeader();
@@ -227,9 +227,9 @@ export class RecordWriter implements AsyncDisposable {
 }
 
 /**
- * An object has one field of a name: a second column of that would be lost.
+ * Checks that no two columns have the same name: an object would lose one of them.
  *
- * @throws `UsageError` where there is one.
+ * @throws `UsageError` if there are two.
  */
 export function requireNames({ writtenAs, format: { header } }: RecordShape): void {
   const delimiter = delimiterOf(writtenAs);
@@ -247,7 +247,9 @@ async function tableWriting(format: Format, isFile: boolean): Promise<WriteTable
   return isFile ? writeArrowFile : writeArrowStream;
 }
 
-/** The format of results: --to, what --out ends in, NDJSON for --json, else that of the input. */
+/**
+ * The format of results: --to, the extension of --out, NDJSON for --json, otherwise that of the input.
+ */
 export function outputFormat({ options }: Call, from: Format): Format {
   const named = options.text("to") as Format | undefined;
   const out = options.text("out");
@@ -255,7 +257,7 @@ export function outputFormat({ options }: Call, from: Format): Format {
   return named ?? formatOfName(out ?? "") ?? (isJson ? "ndjson" : lineFormat(from));
 }
 
-/** UTF-8 bytes of a text, a character each. */
+/** The UTF-8 bytes of a text, each as a character. */
 export function latin1(text: string): string {
   return /^[\0-\x7f]*$/.test(text) ? text : Buffer.from(text).toString("latin1");
 }

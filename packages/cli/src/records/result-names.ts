@@ -2,14 +2,14 @@ import { parseFieldPath } from "@partd/records";
 import type { RecordSource } from "./record-source.js";
 import type { RecordShape } from "./record-writer.js";
 
-/** A field as records name it, without the backslashes of the command line: `a\\.b` is the name `a.b`. */
+/** The name of a field, without the backslashes of the command line: `a\\.b` is the name `a.b`. */
 export function shownField(field: string): string {
   return parseFieldPath(field).join(".");
 }
 
 /**
- * Names for the columns of a result: the fields of its key, then `made`. A name that is taken gets a `_`, so that
- * no column hides another.
+ * Names for the columns of a result: the fields of its key, then `made`. A name that is taken gets a
+ * `_`, so that no column hides another.
  */
 export function resultNames(fields: readonly string[], made: readonly string[]): string[] {
   const taken = new Set<string>();
@@ -21,7 +21,10 @@ export function resultNames(fields: readonly string[], made: readonly string[]):
   });
 }
 
-/** Results of columns `names`: of what is read only the columns of the key, which come first, are among them. */
+/**
+ * The shape of results with the columns `names`. Only the key's columns, which come first, may have
+ * types from the source.
+ */
 export function resultShape(
   source: RecordSource,
   fields: readonly string[],

@@ -47,7 +47,7 @@ interface SortKey {
   readonly as: "number" | "string" | undefined;
 }
 
-/** `FIELD[:desc][:numeric]`; a colon of a name is `\:`. */
+/** Parses `FIELD[:desc][:numeric]`; a colon in a name is `\:`. */
 function parseSortKey(text: string): SortKey {
   const [field = "", ...words] = text.split(/(?<!\\):/).map((part) => part.replaceAll("\\:", ":"));
   let order: SortKey["order"] | undefined;
@@ -94,7 +94,7 @@ async function writeSorted(
   await writer.complete();
 }
 
-/** Runs are kept where the inputs can be read again, and the output gets its name at the end. */
+/** Runs are kept if the inputs can be read again, and the output gets its name at the end. */
 async function keptRuns({ options }: Call, run: RecordRun): Promise<KeptRuns | undefined> {
   const out = options.text("out");
   const resume = options.has("resume");
@@ -113,22 +113,25 @@ async function keptRuns({ options }: Call, run: RecordRun): Promise<KeptRuns | u
 interface KeptRunsOptions {
   readonly resume: boolean;
   readonly force: boolean;
-  /** Where the sorted runs lie; default `os.tmpdir()`. */
+  /** Where the sorted runs lie. Default: `os.tmpdir()`. */
   readonly tmp: string | undefined;
 }
 
 /**
  * The sorted runs of a sort into a file, in a directory that outlives a kill. An {@link UnfinishedRun}
- * beside the output says where that is. A sort that spilled nothing has nothing to go on with.
+ * beside the output says where that is. A sort that spilled nothing has nothing to continue.
  */
 class KeptRuns {
   /** For `sort()` of @partd/shuffle, which makes it when it spills. */
   readonly checkpoint: string;
-  /** Whether the sort that was interrupted had given the output its name already. */
+  /** Whether the interrupted sort had already given the output its name. */
   readonly isDone: boolean;
   readonly #run: UnfinishedRun;
 
-  /** @throws `UsageError` if there are runs of an interrupted sort, and options do not say what to do with them. */
+  /**
+   * @throws `UsageError` if there are runs of an interrupted sort, and the options do not say what to
+   *   do with them.
+   */
   static begin(output: string, identity: unknown, options: KeptRunsOptions): KeptRuns {
     const before = placeIn(UnfinishedRun.directoryOf(output));
     const isDone = options.resume && before !== undefined && isOutput(output, before.output);
@@ -154,13 +157,19 @@ class KeptRuns {
     this.isDone = isDone;
   }
 
-  /** Notes where the runs lie, and the identity of the output file, which it keeps under its final name. */
+  /**
+   * Notes where the runs lie, and the identity of the output file, which stays the same under its final
+   * name.
+   */
   async note(output: OutputFile): Promise<void> {
     const place: Place = { checkpoint: this.checkpoint, output: await output.identity() };
     writeFileSync(this.#run.path(PLACE), JSON.stringify(place));
   }
 
-  /** After a failure: whether the runs are kept, since the sort was interrupted or did not begin. */
+  /**
+   * Call this after a failure. @returns whether the runs are kept, because the sort was interrupted or
+   * did not begin.
+   */
   abandon(error: unknown, signal: AbortSignal): boolean {
     const mayKeep = signal.aborted || (this.#run.resumed && error instanceof UsageError);
     const isKept = mayKeep && existsSync(this.checkpoint);
@@ -174,10 +183,10 @@ class KeptRuns {
   }
 }
 
-/** What is noted beside the output. */
+/** The note beside the output. */
 interface Place {
   readonly checkpoint: string;
-  /** The file that gets the output's name. */
+  /** The identity of the file that gets the output's name. */
   readonly output: FileIdentity;
 }
 
@@ -186,7 +195,7 @@ function placeIn(directory: string): Place | undefined {
   try {
     return JSON.parse(readFileSync(path, "utf8")) as Place;
   } catch {
-    return undefined; // The run was killed before it noted it, or while it did.
+    return undefined; // The run was killed before or during the note.
   }
 }
 

@@ -85,9 +85,9 @@ async function writeParts(
 }
 
 /**
- * The names of the files that are written.
+ * The names of the output files.
  *
- * @throws `UsageError` for a template whose extension says another format than the inputs have.
+ * @throws `UsageError` for a template whose extension names another format than that of the inputs.
  */
 function partNames({ options }: Call, source: RecordSource, fields: readonly string[]): PartNames {
   const template =
@@ -116,7 +116,10 @@ async function report(
   }
 }
 
-/** Records straight to the files of their partitions, which are open all at once, by as many threads as pay. */
+/**
+ * Writes records straight to the files of their partitions, all of which are open, with as many threads
+ * as pay.
+ */
 async function scatter(
   run: RecordRun,
   fields: readonly string[],
@@ -131,20 +134,20 @@ async function scatter(
   }
 }
 
-/** Whether the files of so many partitions may be open all at once, in each of the threads. */
+/** Whether the files of so many partitions may all be open, in each of the threads. */
 function mayScatter(partitions: number, threads: number | undefined): boolean {
   if (partitions > MOST_AT_ONCE) return false;
   const limit = openFileLimit() ?? MOST_OPEN;
   return partitions * (threads ?? Math.min(8, availableParallelism())) + OTHER_FILES <= limit;
 }
 
-/** What @partd/shuffle opens all at once. */
+/** The most files that @partd/shuffle opens at once. */
 const MOST_AT_ONCE = 512;
 
-/** Open files of a process where the system does not tell. */
+/** The limit of open files if the system does not tell it. */
 const MOST_OPEN = 4096;
 
-/** Those that a process has open anyway. */
+/** Files that a process has open anyway. */
 const OTHER_FILES = 64;
 
 interface Part {
@@ -173,7 +176,7 @@ function partitionKey(index: number, partitions: number): readonly unknown[] {
   return [`part-${String(index).padStart(digits, "0")}`];
 }
 
-/** Pieces of whole records that need not be told apart. */
+/** Pieces of whole records that need not be separated. */
 async function* whole(pieces: AsyncIterable<Uint8Array>): AsyncGenerator<Rows> {
   for await (const bytes of pieces) yield { bytes, ends: [bytes.length] };
 }
@@ -193,7 +196,7 @@ async function* rowsOf(
   }
 }
 
-/** What makes two runs the same work. */
+/** Two runs are the same work if these are equal. */
 async function identityOf({ options }: Call, paths: readonly string[]): Promise<unknown> {
   const inputs = await statesOf(paths);
   const said = ["name", "from", "missing", "partitions", "max-bytes", "max-rows"].map((name) =>
@@ -208,10 +211,10 @@ class WithoutFields {
   readonly header: string | undefined;
   readonly #names: ReadonlySet<string>;
   readonly #delimiter: string | undefined;
-  /** Columns that stay. */
+  /** The indices of the columns that stay. */
   readonly #kept: readonly number[];
 
-  /** @throws `UsageError` for a field within an object: only a record's own can be left out. */
+  /** @throws `UsageError` for a field within an object: only a record's own members can be left out. */
   constructor(source: RecordSource, fields: readonly string[]) {
     this.#delimiter = delimiterOf(source.writtenAs);
     const header = source.format.header && Buffer.from(source.format.header).toString("latin1");
@@ -227,7 +230,7 @@ class WithoutFields {
     this.header = header === undefined ? undefined : this.of(header);
   }
 
-  /** @param text a character a byte. */
+  /** @param text each character is a byte. */
   of(text: string): string {
     if (this.#delimiter === undefined) {
       return Buffer.from(withoutMembers(Buffer.from(text, "latin1"), this.#names)).toString(

@@ -2,7 +2,7 @@ import type { TypedColumn } from "./column-type.js";
 import { JsonText } from "./json-text.js";
 import type { TableRecord } from "./table-writer.js";
 
-/** A value as its column's type has it: moments and days are counted from 1970; `null` if there is none. */
+/** A value in its column's type: moments and days are counted from 1970; `null` if there is none. */
 export function cellOf(
   record: TableRecord,
   { name, type, digits }: TypedColumn,

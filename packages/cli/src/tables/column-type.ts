@@ -1,25 +1,27 @@
-/** What a column of Arrow or Parquet holds: types that are written alike are one here. */
+/** The types of columns in Arrow and Parquet; types that are written alike are one. */
 export type ColumnType = "boolean" | "integer" | "double" | "moment" | "day" | "text" | "json";
 
-/** A column, and its type where a table that is read has said it. */
+/** A column, with its type if an input table has stated it. */
 export interface Column {
   readonly name: string;
   readonly type: ColumnType | undefined;
 }
 
-/** A column as it is to be written. */
+/** A column of the output. */
 export interface TypedColumn {
   readonly name: string;
   readonly type: ColumnType;
-  /** Of moments: how many digits stand behind the second. */
+  /** For moments: how many digits follow the second. */
   readonly digits: 3 | 6 | 9;
 }
 
-/** Learns the types of columns from all the records that are to stand in them. */
+/** Finds the types of columns from all their values. */
 export class ColumnTypes {
   readonly #seen = new Map<string, { readonly said: ColumnType | undefined; kinds: number }>();
 
-  /** @param known columns of a table that was read: doubles stay such, where all are whole numbers, too. */
+  /**
+   * @param known columns of an input table. Its doubles stay doubles, even if all are whole numbers.
+   */
   constructor(known: readonly Column[] = []) {
     for (const { name, type } of known) this.#seen.set(name, { said: type, kinds: 0 });
   }
@@ -35,7 +37,7 @@ export class ColumnTypes {
     }
   }
 
-  /** In the order in which they were met. */
+  /** In the order in which they first occurred. */
   get columns(): TypedColumn[] {
     return [...this.#seen].map(([name, { said, kinds }]) => {
       const digits = kinds & NANOS ? 9 : kinds & MICROS ? 6 : 3;
@@ -83,6 +85,6 @@ function typeOf(said: ColumnType | undefined, kinds: number): ColumnType {
   return kinds & OTHER ? "json" : "text";
 }
 
-/** As `momentText` and `dayText` write them, for years of four digits. */
+/** The texts that `momentText` and `dayText` write, for years of four digits. */
 const MOMENT_TEXT = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.(\d{3}|\d{6}|\d{9})Z$/;
 const DAY_TEXT = /^\d{4}-\d\d-\d\d$/;

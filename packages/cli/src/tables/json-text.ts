@@ -1,4 +1,4 @@
-/** JSON that goes out as it is written. */
+/** JSON that is written unchanged. */
 export class JsonText {
   readonly text: string;
 
@@ -9,7 +9,7 @@ export class JsonText {
 
 /**
  * The JSON of a value of Arrow or Parquet: a 64-bit integer with all its digits, bytes as base64, and
- * `null` for what JSON has no number for.
+ * `null` for NaN and infinities.
  */
 export function jsonText(value: unknown): string {
   switch (typeof value) {
@@ -46,9 +46,9 @@ function isNumbers(value: object): boolean {
 }
 
 /**
- * A moment as ISO 8601 in UTC, with three, six or nine digits behind the second: as many as it has.
+ * A moment as ISO 8601 in UTC, with three, six or nine digits after the second: as many as needed.
  *
- * @param digits behind the second in a unit: 3 for milliseconds.
+ * @param digits how many digits after the second the unit has: 3 for milliseconds.
  */
 export function momentText(units: bigint, digits: 0 | 3 | 6 | 9): string {
   const perSecond = 10n ** BigInt(digits);
@@ -62,7 +62,7 @@ export function momentText(units: bigint, digits: 0 | 3 | 6 | 9): string {
   return `${date.toISOString().slice(0, -4)}${fraction}Z`;
 }
 
-/** A decimal with as many digits behind its point as its column has: `decimalText(-5n, 2)` is `"-0.05"`. */
+/** A decimal with its column's number of digits after the point: `decimalText(-5n, 2)` is `"-0.05"`. */
 export function decimalText(units: bigint, scale: number): string {
   if (scale <= 0) return String(units * 10n ** BigInt(-scale));
   const digits = String(units < 0n ? -units : units).padStart(scale + 1, "0");

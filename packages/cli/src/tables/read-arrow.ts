@@ -48,7 +48,7 @@ export async function openArrow(
           for await (const batch of reader) {
             const { numRows } = batch;
             const batchesBefore = before++;
-            // A file is read from its end, and a stream does not say how many batches it has.
+            // A file is read from its end; a stream does not say how many batches it has.
             const bytesRead =
               size !== undefined && reader.isFile()
                 ? (rows: number) =>
@@ -68,7 +68,7 @@ export async function openArrow(
   }
 }
 
-/** What apache-arrow reads from, with the bytes that it has taken. */
+/** The input of apache-arrow, which counts the bytes read. */
 class CountedInput {
   bytesRead = 0;
   readonly input: unknown;
@@ -108,7 +108,10 @@ function lineOf(batch: RecordBatch, columns: readonly Column[]): (row: number) =
   return lineMaker(found);
 }
 
-/** The JSON of a column's values. Those that the package rounds are taken where they lie, also within lists and objects. */
+/**
+ * The JSON of a column's values. Values that the package would round are read from its buffers, also
+ * within lists and objects.
+ */
 function jsonOf(type: DataType, column: Vector): (row: number) => string {
   const take = takerOf(type, column);
   return (row) => (column.isValid(row) ? take(row) : "null");
@@ -152,7 +155,7 @@ function mapTaker(type: Map_, data: Data, entries: Data): (row: number) => strin
     jsonOf(field.type, new Vector([entries.children[i] as Data])),
   ) as [(row: number) => string, (row: number) => string];
   const range = rangeOf(type, data, entries);
-  // A name is text, whatever the key was.
+  // A member's name is text, whatever the type of the key.
   const name = (row: number) => (key(row).startsWith('"') ? key(row) : JSON.stringify(key(row)));
   return (row) =>
     `{${range(row)
@@ -161,9 +164,9 @@ function mapTaker(type: Map_, data: Data, entries: Data): (row: number) => strin
 }
 
 /**
- * Where the items of a row's list stand among all `items`.
+ * The place of a row's list among all `items`.
  *
- * @throws for lengths of a damaged file, which would be believed otherwise.
+ * @throws for offsets of a damaged file, which the package does not check.
  */
 function rangeOf(type: DataType, { valueOffsets }: Data, items: Data): (row: number) => number[] {
   const size = DataType.isFixedSizeList(type) ? type.listSize : undefined;
@@ -177,7 +180,7 @@ function rangeOf(type: DataType, { valueOffsets }: Data, items: Data): (row: num
   };
 }
 
-/** A whole number of 32-bit words, the low ones first. */
+/** An integer of 32-bit words, the lowest first. */
 function wholeOf(words: Uint32Array): bigint {
   let value = 0n;
   for (let i = words.length - 1; i >= 0; i--) value = (value << 32n) | BigInt(words[i] as number);

@@ -48,7 +48,7 @@ export const openParquet: OpenTable = async (path, asked) => {
           const found: { name: string; json: (row: number) => string }[] = [];
           try {
             const scan = await parquetScan(options);
-            // Bytes without a logical type are read as text, except those of decimals.
+            // Read bytes without a logical type as text, except those of decimals.
             const bytes = await parquetScan({ ...options, utf8: false });
             for (const name of names) {
               const json = decimals.get(name);
@@ -76,10 +76,10 @@ export const openParquet: OpenTable = async (path, asked) => {
   }
 };
 
-/** Bytes of a file: the marks at both ends, and the length of the metadata. */
+/** The fewest bytes of a file: the magic at both ends, and the length of the metadata. */
 const SHORTEST = 12;
 
-/** Moments with all the digits that they have, and JSON as it is written but on one line. */
+/** Keeps all digits of moments, and JSON as it is written, but on one line. */
 const PARSERS: Partial<ParquetParsers> = {
   jsonFromBytes: (bytes) => bytes && new JsonText(onOneLine(Buffer.from(bytes).toString())),
   timestampFromMilliseconds: (units) => momentText(BigInt(units), 3),
@@ -88,7 +88,7 @@ const PARSERS: Partial<ParquetParsers> = {
   dateFromDays: dayText,
 };
 
-/** @throws `SyntaxError` for what is no JSON, which no record is to hold. */
+/** @throws `SyntaxError` for invalid JSON, which must not get into a record. */
 function onOneLine(json: string): string {
   JSON.parse(json);
   return json.replaceAll(/[\r\n]/g, " ");
@@ -107,13 +107,13 @@ function typeOf({ element, children }: SchemaTree): ColumnType | undefined {
   return converted === "UTF8" || logical?.type === "STRING" ? "text" : undefined;
 }
 
-/** The JSON of a value of a column, or of one within. */
+/** Makes the JSON of a value of a column, or of a part of one. */
 type JsonOf = (value: unknown) => string;
 
 /**
- * What makes JSON of a column of decimals, or of lists and objects that hold some, with all the digits that they
- * have; undefined for a column without. The package would make doubles of them: with its type taken from the schema,
- * it gives the whole numbers that the file holds.
+ * Returns a function that makes JSON of a column of decimals, or of lists and objects with decimals,
+ * with all their digits; `undefined` for other columns. The package would make doubles of decimals:
+ * with their type removed from the schema it returns the unscaled integers of the file.
  */
 function takeDecimals(tree: SchemaTree): JsonOf | undefined {
   const { element, children } = tree;
@@ -165,7 +165,7 @@ function takeDecimal(element: SchemaElement): JsonOf | undefined {
   return (value) => (value == null ? "null" : decimalText(wholeOf(value), scale));
 }
 
-/** Bytes are a whole number in two's complement, the highest byte first. */
+/** Bytes are an integer in two's complement, the highest byte first. */
 function wholeOf(value: unknown): bigint {
   if (!(value instanceof Uint8Array)) return BigInt(value as number | bigint);
   if (value.length === 0) return 0n;

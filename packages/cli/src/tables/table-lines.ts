@@ -10,21 +10,24 @@ export interface TableReader {
 /** Some rows, as whole lines. */
 export interface TablePiece {
   readonly lines: string;
-  /** Lines. */
+  /** The number of lines. */
   readonly count: number;
-  /** Bytes of the table that are read with these; in proportion to rows, where it is not read from its beginning. */
+  /**
+   * Bytes of the table that are read with these lines; proportional to rows if the table is not read
+   * from its beginning.
+   */
   readonly bytesRead: number;
 }
 
-/** Opens a table at a path; of its columns only those that are asked for, if all of them are there. */
+/** Opens a table at a path. Reads only the requested columns, if all of them exist. */
 export type OpenTable = (
   path: string,
   asked: readonly string[] | undefined,
 ) => Promise<TableReader>;
 
 /**
- * The rows of tables, one table after the other, as NDJSON. One piece at a time is in memory. Also says
- * which row of which table a line number means.
+ * The rows of tables, one table after the other, as NDJSON. One piece at a time is in memory. It also
+ * maps a line number to the row of its table.
  */
 export class TableLines implements AsyncIterable<Uint8Array> {
   readonly #paths: readonly string[];
@@ -40,7 +43,7 @@ export class TableLines implements AsyncIterable<Uint8Array> {
     this.#asked = asked;
   }
 
-  /** Of the first table, once it was opened. */
+  /** The columns of the first table, once it was opened. */
   get columns(): readonly Column[] {
     return this.#columns;
   }
@@ -50,7 +53,7 @@ export class TableLines implements AsyncIterable<Uint8Array> {
     return this.#bytesRead;
   }
 
-  /** The table and the row, from 1, that became a line. */
+  /** The table and the row, counted from 1, that became a line. */
   placeOf(line: number): { readonly path: string; readonly row: number } {
     const start = this.#starts.findLast((one) => one.line <= line);
     return { path: start?.path ?? "", row: line - (start?.line ?? 1) + 1 };
@@ -76,7 +79,7 @@ export class TableLines implements AsyncIterable<Uint8Array> {
   }
 }
 
-/** What makes a line of a row: the values of its columns as JSON. */
+/** Returns a function that makes a line of a row: the values of its columns as JSON. */
 export function lineMaker(
   columns: readonly { readonly name: string; readonly json: (row: number) => string }[],
 ): (row: number) => string {
@@ -89,9 +92,9 @@ export function lineMaker(
 }
 
 /**
- * The lines of `count` rows, in pieces of some 64 Ki characters.
+ * Yields the lines of `count` rows, in pieces of some 64 Ki characters.
  *
- * @param bytesRead bytes of the table that are read with the first so many of these rows.
+ * @param bytesRead returns how many bytes of the table are read with the first `n` of these rows.
  */
 export function* piecesOf(
   count: number,
@@ -109,5 +112,5 @@ export function* piecesOf(
   }
 }
 
-/** Characters. */
+/** In characters. */
 const PIECE = 1 << 16;

@@ -9,10 +9,13 @@ import { membersOf } from "../records/json-members.js";
 import { type Column, ColumnTypes, type TypedColumn } from "./column-type.js";
 import { JsonText } from "./json-text.js";
 
-/** A record, with a bigint for each whole number that a double cannot hold, and lists and objects as they are written. */
+/**
+ * A record: whole numbers that a double cannot hold are bigints, and lists and objects are JSON as it
+ * is written.
+ */
 export type TableRecord = Readonly<Record<string, unknown>>;
 
-/** Writes a table: its columns are known, and records come some at a time. */
+/** Writes a table with known columns; records come some at a time. */
 export type WriteTable = (
   columns: readonly TypedColumn[],
   batches: AsyncIterable<readonly TableRecord[]>,
@@ -20,15 +23,15 @@ export type WriteTable = (
 ) => Promise<void>;
 
 export interface TableWriterOptions {
-  /** Columns that there are in any case, whose types are kept as far as the records allow. */
+  /** Columns that the output has in any case, with their types as far as the records allow. */
   readonly known: () => readonly Column[];
   /** Where records go that do not fit in memory. */
   readonly dir: string | undefined;
 }
 
 /**
- * Gathers lines of JSON for a table. A column's type is that of all its values, so that no record can
- * come too late: what does not fit in memory waits in a temporary file.
+ * Gathers lines of JSON for a table. A column's type depends on all its values, so nothing can be
+ * written before the last record: what does not fit in memory waits in a temporary file.
  */
 export class TableWriter implements AsyncDisposable {
   readonly #options: TableWriterOptions;
@@ -45,7 +48,7 @@ export class TableWriter implements AsyncDisposable {
   async add(line: string): Promise<void> {
     this.#types ??= new ColumnTypes(this.#options.known());
     this.#types.learn(recordOf(line));
-    // An object may be written over several lines, of which white space is the only line feed.
+    // An object may be written over several lines; its line feeds are only white space.
     this.#lines.push(line.replaceAll(/[\r\n]/g, " "));
     this.#length += line.length;
     if (this.#length > MOST_IN_MEMORY) await this.#spill();
@@ -103,7 +106,7 @@ function recordOf(line: string): TableRecord {
   return Object.values(fields).some(isCoarse) ? withWrittenValues(line, fields) : fields;
 }
 
-/** Whether a value of JSON may say less than its text does. */
+/** Whether a parsed value may have lost precision. */
 function isCoarse(value: unknown): boolean {
   if (typeof value === "number") return Number.isInteger(value) && !Number.isSafeInteger(value);
   return typeof value === "object" && value !== null;
@@ -119,7 +122,7 @@ function withWrittenValues(line: string, fields: Record<string, unknown>): Table
   return fields;
 }
 
-/** As a bigint where 64 bits hold it; else as the double that it is, or as text that keeps its digits. */
+/** A bigint if 64 bits hold it; otherwise a double if that is exact, or else text with all digits. */
 function wholeNumber(text: string): number | bigint | JsonText {
   if (!/^-?\d{1,400}$/.test(text)) return Number(text);
   const integer = BigInt(text);
@@ -127,7 +130,7 @@ function wholeNumber(text: string): number | bigint | JsonText {
   return typeof parseKeyNumber(text) === "bigint" ? new JsonText(text) : Number(text);
 }
 
-/** Characters. */
+/** In characters. */
 const MOST_IN_MEMORY = 8 << 20;
 const BATCH_RECORDS = 1 << 16;
 const BATCH_LENGTH = 8 << 20;

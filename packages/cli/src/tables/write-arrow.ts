@@ -28,7 +28,7 @@ export const writeArrowFile: WriteTable = (columns, batches, put) => {
   return write(RecordBatchFileWriter.throughNode(), columns, batches, put);
 };
 
-/** Writes the stream format, which a reader takes up as it comes. */
+/** Writes the stream format, which can be read as it comes. */
 export const writeArrowStream: WriteTable = (columns, batches, put) => {
   return write(RecordBatchStreamWriter.throughNode(), columns, batches, put);
 };
@@ -87,7 +87,7 @@ function dataOf(column: TypedColumn, records: readonly TableRecord[]): Data {
     case "day":
       return makeData({ type: new DateDay(), data: Int32Array.from(cells, Number), ...valid });
     default: {
-      // A vector of nothing has no data.
+      // A vector of no values has no data.
       const [data] = vectorFromArray(cells, typeOf(column)).data;
       return (data ?? makeData({ type: typeOf(column) as Utf8, ...valid })) as Data;
     }

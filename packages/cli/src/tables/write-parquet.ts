@@ -4,7 +4,7 @@ import { cellOf } from "./cell.js";
 import type { TypedColumn } from "./column-type.js";
 import type { WriteTable } from "./table-writer.js";
 
-/** Writes Parquet, packed by Snappy, each batch as a row group. */
+/** Writes Parquet, compressed with Snappy; each batch is a row group. */
 export const writeParquet: WriteTable = async (columns, batches, put) => {
   const writer = new ByteWriter();
   const flush = async () => {
@@ -23,7 +23,7 @@ export const writeParquet: WriteTable = async (columns, batches, put) => {
     await parquet.write({ columnData, rowGroupSize: records.length });
     await flush();
   }
-  // Were it said before, the package would parse them, and write numbers anew.
+  // Set only now: otherwise the package would parse the values, and write numbers anew.
   for (const [i, { type }] of columns.entries()) {
     if (type === "json") (schema[i + 1] as SchemaElement).converted_type = "JSON";
   }

@@ -1,6 +1,6 @@
 import { showBytes, showCount, showSeconds } from "../command/quantity.js";
 
-/** How far a piece of work is. What is unknown is left out. */
+/** The progress of some work. Unknown figures are left out. */
 export interface Figures {
   readonly phase?: string | undefined;
   readonly bytesDone?: number | undefined;
@@ -9,7 +9,9 @@ export interface Figures {
   readonly bytesSpilled?: number | undefined;
 }
 
-/** A bar on standard error, or one JSON object a line there; at most ten, or one, a second. */
+/**
+ * A bar on standard error, at most ten times a second, or a JSON object a line, at most once a second.
+ */
 export class Progress implements Disposable {
   readonly #label: string;
   readonly #kind: "bar" | "json" | "none";
@@ -68,7 +70,7 @@ export function barLine(label: string, figures: Figures, seconds: number, width:
     `${showBytes(process.memoryUsage.rss())} memory`,
   ];
   const shown = parts.filter((part) => part !== "");
-  // On a narrow screen the last parts are left out until the line fits.
+  // On a narrow screen the last parts are dropped until the line fits.
   while (shown.length > 1 && lineLength(phase, shown) > width) shown.pop();
   const text = shown.join("  ");
   const room = Math.min(30, width - lineLength(phase, shown) - 2);
@@ -80,7 +82,7 @@ function lineLength(phase: string, parts: readonly string[]): number {
   return phase.length + parts.reduce((length, part) => length + part.length + 2, 0);
 }
 
-/** A bar of `width` columns, filled by eighths of one. */
+/** A bar of `width` columns, in steps of an eighth of a column. */
 export function meter(share: number, width: number): string {
   const eighths = Math.round(Math.max(0, Math.min(1, share)) * width * 8);
   const rest = eighths % 8;

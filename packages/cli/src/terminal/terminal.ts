@@ -4,13 +4,13 @@ import { Progress } from "./progress.js";
 export interface TerminalOptions {
   readonly json: boolean;
   readonly quiet: boolean;
-  /** Ends the wait for a reader. */
+  /** Ends waiting for a slow reader. */
   readonly signal: AbortSignal;
 }
 
-/** Where a command speaks: results on standard output, everything else on standard error. */
+/** The output of a command: results on standard output, everything else on standard error. */
 export class Terminal {
-  /** Whether results and notes are for machines, one JSON value a line. */
+  /** Whether results and notes are for programs: one JSON value a line. */
   readonly json: boolean;
   readonly quiet: boolean;
   readonly #signal: AbortSignal;
@@ -22,12 +22,12 @@ export class Terminal {
     this.#signal = signal;
   }
 
-  /** Columns of the screen that results go to; 80 where that is none. */
+  /** Columns of the screen for results; 80 if it is not a screen. */
   get width(): number {
     return Math.max(40, process.stdout.columns || 80);
   }
 
-  /** Whether a person sees the results as they come. */
+  /** Whether results go to a screen. */
   get isScreen(): boolean {
     return process.stdout.isTTY === true;
   }
@@ -42,7 +42,7 @@ export class Terminal {
     await this.write(`${text}\n`);
   }
 
-  /** A remark for people, which --quiet and --json leave out. */
+  /** A remark for people; --quiet and --json suppress it. */
   note(text: string): void {
     if (!this.quiet && !this.json) this.error(`partd: ${text}`);
   }
@@ -54,8 +54,8 @@ export class Terminal {
   }
 
   /**
-   * Shows how far the work is, until the progress is disposed of: as a bar on a terminal, as JSON
-   * lines with --json, else not at all.
+   * Shows the progress of the work until the result is disposed of: as a bar on a terminal, as JSON
+   * lines with --json, otherwise not at all.
    */
   progress(label: string): Progress {
     const kind = this.quiet ? "none" : this.json ? "json" : process.stderr.isTTY ? "bar" : "none";
@@ -63,7 +63,7 @@ export class Terminal {
     return this.#progress;
   }
 
-  /** Says on standard error why the command ends. */
+  /** Reports on standard error why the command ends. */
   fail(message: string): void {
     this.error(`${this.#styled(RED, "partd:", process.stderr)} ${message}`);
   }
@@ -82,7 +82,7 @@ export class Terminal {
   }
 }
 
-/** By https://no-color.org and https://force-color.org. */
+/** As https://no-color.org and https://force-color.org define. */
 function hasColours(stream: NodeJS.WriteStream): boolean {
   const { NO_COLOR, FORCE_COLOR, TERM } = process.env;
   if (NO_COLOR) return false;
@@ -102,14 +102,14 @@ function drained(stream: NodeJS.WriteStream, signal: AbortSignal): Promise<void>
       else resolve();
     };
     stream.on("drain", end);
-    // A reader that went away never drains it: the process ends by EPIPE.
+    // A reader that has gone never drains the stream; the process ends with EPIPE.
     stream.on("close", end);
     signal.addEventListener("abort", end);
     if (signal.aborted) end();
   });
 }
 
-/** Standard input, which the signal ends also while nothing comes. */
+/** Standard input, whose reads the signal ends even while nothing comes. */
 export function standardInput(signal: AbortSignal): Readable {
   return addAbortSignal(signal, process.stdin);
 }
