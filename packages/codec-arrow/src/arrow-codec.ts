@@ -19,7 +19,7 @@ import { joinTables } from "./join-tables.js";
 import { withNames, withType } from "./types.js";
 import { writableTable } from "./writable.js";
 
-/** Columns that the compiler does not know, as `Table` without a parameter has them. */
+/** The columns of a table whose type parameter is not given. */
 export type UnknownColumns = Table extends Table<infer T> ? T : TypeMap;
 
 export interface ArrowCodecOptions {
@@ -63,7 +63,7 @@ export function arrowCodec<T extends TypeMap = UnknownColumns>(
       }
       const writable = writableTable(table);
       const bytes = write(writable);
-      // Nothing may be appended that `decode` would refuse.
+      // Refuse to append what `decode` would refuse.
       try {
         if (!checkPlainColumns(writable)) read<T>(bytes);
       } catch (cause) {
@@ -82,14 +82,14 @@ export function arrowCodec<T extends TypeMap = UnknownColumns>(
   };
 }
 
-/** Writes a stream: what `tableToIPC` gives, with headroom. */
+/** Writes a stream as `tableToIPC` does, with headroom. */
 function write(table: Table): Uint8Array {
   const sink = new Pieces();
   new RecordBatchStreamWriter().reset(sink).writeAll(table);
   return concatBytes(sink.pieces, allocateEncoded);
 }
 
-/** Where the writer writes to. The pieces may be views of the table. */
+/** Receives what the writer writes. The pieces may be views of the table. */
 class Pieces extends AsyncByteQueue {
   readonly pieces: Uint8Array[] = [];
 
@@ -109,8 +109,8 @@ function read<T extends TypeMap>(bytes: Uint8Array, options: ArrowCodecOptions =
 }
 
 /**
- * What `apache-arrow` throws of a stream, in other words: of damaged metadata it speaks of its own
- * variables. Types and compressions that it does not know are no damage.
+ * An error of `apache-arrow` about a stream, in plain words: for damaged metadata it names its own
+ * variables. Unknown types and compressions are not damage.
  */
 function explained(error: Error): Error {
   const { message } = error;
@@ -172,7 +172,7 @@ function select<T extends TypeMap>(
   const places = columns.flatMap((name) => {
     const place = schema.fields.findIndex((field) => field.name === name);
     if (place >= 0) return [place];
-    if (mode === "merge") return []; // Another table may have it.
+    if (mode === "merge") return []; // Another table may have the column.
     const names = schema.fields.map((field) => JSON.stringify(field.name)).join(", ");
     throw new PartdError(
       "ERR_PARTD_CODEC",
@@ -194,9 +194,9 @@ function select<T extends TypeMap>(
 }
 
 /**
- * Checks a table in memory, where that proves that its stream can be read: reading the stream back
- * takes as long as writing it. Returns false for a table that has to be read back, because a column is
- * of a type that `apache-arrow` writes in another form than it holds it, or is not held as its type says.
+ * Checks a table in memory, if that proves that its stream can be read: reading the stream back takes
+ * as long as writing it. Returns false for a table that has to be read back, because a column's type is
+ * written in another form than it is held in, or a column is not held as its type says.
  *
  * @throws Error if a column's buffers are shorter than its length says.
  */

@@ -89,7 +89,7 @@ export class Arrow<T extends TypeMap = UnknownColumns> extends Encode<Table<T>> 
     return new Arrow(store, this.#options);
   }
 
-  /** The store that reads only the columns that are asked for, if any are. */
+  /** The store that reads only the requested columns; `undefined` without a request. */
   #narrowed(options: ArrowGetOptions<PropertyKey> | undefined): Encode<Table<T>> | undefined {
     const columns = options?.columns?.map(String);
     if (columns === undefined) return undefined;

@@ -1,6 +1,6 @@
 import { type Data, DataType, type Union, UnionMode } from "apache-arrow";
 
-/** What a stream says of itself and does not keep, in words for the reader of a message. */
+/** A stream contradicts itself; the message says how. */
 export class Damage extends Error {}
 
 /**

@@ -191,8 +191,8 @@ function nullData(type: DataType, length: number, others: readonly (Data | undef
 }
 
 /**
- * Whether two fields can be joined. Nullability does not count: a table may declare a column
- * without nulls as not nullable.
+ * Whether two fields can be joined. Nullability is ignored: a table may declare a column without nulls
+ * as not nullable.
  */
 function sameField(a: Field, b: Field): boolean {
   return a === b || (a.name === b.name && describeType(a.type) === describeType(b.type));

@@ -93,7 +93,7 @@ function isLongRun(bytes: Uint8Array, inside: number): boolean {
   return end - start >= 16 && bytes[start - 1] !== POINT;
 }
 
-/** Unsigned, a lesser byte is beyond 9. */
+/** As an unsigned number, a byte below "0" is greater than 9. */
 function isDigit(byte: number): boolean {
   return (byte - ZERO) >>> 0 <= 9;
 }

@@ -108,7 +108,7 @@ function encodeText(text: string): Uint8Array {
   return concatBytes([bytes.subarray(0, written), rest], allocateEncoded);
 }
 
-/** A copy of the list that holds plain data alone. */
+/** Copies the list to plain data. */
 function readOnce(list: readonly unknown[], bigints: boolean): unknown {
   const reading = new Reading(bigints, () => stringify(list, true));
   let copy: unknown;

@@ -1,11 +1,11 @@
 import { brandOf, hasFields, hasItemsAlone } from "@partd/core/author";
 
 /**
- * Copies a list as JSON holds it, reading each property once and calling each `toJSON` once. What is
- * written is then what was checked, whatever a getter or a proxy answers the next time. A spread
- * copies an object in 11 ns, and the `for in` of a copy runs no code of the program, so that copying
- * takes no longer than looking did (flights and earthquakes; up to 80 ns an object where a list mixes
- * dozens of shapes).
+ * Copies a list as JSON holds it: reads each property and calls each `toJSON` once, so that what is
+ * written is what was checked, whatever a getter or a proxy returns the next time. A spread copies an
+ * object in 11 ns, and `for in` over a copy runs no code of the program, so copying takes no longer
+ * than checking did (flights and earthquakes; up to 80 ns an object in lists that mix dozens of
+ * shapes).
  */
 export class Reading {
   /** The first value that `JSON.stringify` would leave out or change, as `"[2].delay is NaN"`. */
@@ -18,7 +18,7 @@ export class Reading {
   #place = "";
   #loss = "";
   #objects = 0;
-  /** The copies of objects beyond {@link MANY}, as few objects may stand in a list 2^30 times. */
+  /** The copies of objects beyond {@link MANY}: a few objects may occur in a list 2^30 times. */
   readonly #copies = new Map<object, unknown>();
   #isEndChecked = false;
 
@@ -48,7 +48,7 @@ export class Reading {
         if (depth > DEEP) this.#expectEnd();
         const { toJSON } = value as { toJSON?: unknown };
         if (typeof toJSON !== "function") return this.#copyParts(value, depth);
-        // A `toJSON` of what is returned is not called.
+        // A `toJSON` of the result is not called.
         const given: unknown = toJSON.call(value, String(name));
         if (given === null && tag(value) === "Date") return this.#lose("is an invalid Date");
         const copy =
@@ -77,7 +77,7 @@ export class Reading {
 
   /** By index: `every` and `forEach` skip holes, which JSON.stringify writes as null. */
   #copyArray(array: readonly unknown[], depth: number): unknown {
-    const { length } = array; // Of a Proxy it may grow with each look.
+    const { length } = array; // A Proxy's length may grow at each look.
     const copy: unknown[] = [];
     for (let i = 0; i < length; i++) {
       const item = array[i];
@@ -110,7 +110,8 @@ export class Reading {
       const value = copy[name];
       if (typeof value === "string" || value === null) continue;
       const part = this.#copy(value, name, depth + 1);
-      if (part === value || !Object.hasOwn(copy, name)) continue; // What a program gave all objects.
+      // A property that a program gave all objects.
+      if (part === value || !Object.hasOwn(copy, name)) continue;
       if (part === LOST) return this.#loseIn(`.${name}`);
       if (name !== "__proto__") copy[name] = part;
       else Object.defineProperty(copy, name, { ...ORDINARY, value: part });
@@ -123,7 +124,7 @@ export class Reading {
     return brand === undefined ? copy : this.#loseBrand(brand);
   }
 
-  /** Reading a list that holds itself would not end. */
+  /** @throws if the list contains itself: reading it would not end. */
   #expectEnd(): void {
     if (this.#isEndChecked) return;
     this.#checkEnd();
@@ -141,7 +142,7 @@ export class Reading {
     return LOST;
   }
 
-  /** Names the object itself: the place of the loss is in what its `toJSON` gives. */
+  /** Names the object itself, because the loss is in what its `toJSON` returned. */
   #loseGiven(object: object): typeof LOST {
     const [place, loss] = [this.#place, this.#loss];
     const given = place === "" ? `what ${loss}` : `a value whose ${place} ${loss}`;
@@ -159,7 +160,7 @@ export class Reading {
 
 export const LOST = Symbol("lost");
 
-/** Deeper lists are asked first whether they hold themselves. */
+/** Deeper lists are first checked for cycles. */
 const DEEP = 32;
 const MANY = 1e6;
 /** A Map holds at most 2^24 objects. */

@@ -12,9 +12,9 @@ import { MsgPackDecoder, MsgPackEncoder, type MsgPackFormatOptions } from "./for
 
 export interface MsgPackOptions extends Omit<MsgPackFormatOptions, "keys"> {
   /**
-   * What to do with lists that MessagePack cannot carry, and that Python's `partd.Python` therefore
-   * writes as pickles. Written as pickles are also lists that hold a `Map` with other keys than
-   * texts and bytes, which Python would not read from MessagePack.
+   * What to do with lists that MessagePack cannot carry, which Python's `partd.Python` writes as
+   * pickles. Lists with a `Map` whose keys are not all strings or bytes count as such, because Python
+   * would not read them from MessagePack.
    * - `"both"`, the default: read and write pickles, with the types of `@partd/codec-pickle`. With
    *   `extensions`, which pickles cannot carry, none is written.
    * - `"read"`: read pickles, and refuse to write them.
@@ -80,7 +80,7 @@ export function msgPackCodec<T = unknown>(options: MsgPackOptions = {}): Codec<T
       try {
         return pickler.dump(list);
       } catch {
-        return encoder.encode(list); // Or its error, which is the one to tell.
+        return encoder.encode(list); // If it fails, its error is the one to report.
       }
     },
 

@@ -3,8 +3,8 @@ import { type Dtype, fieldsOf, parseDtype } from "./dtype.js";
 import { arrayTypeOf, bytesToNumbers, type NumericArray } from "./numeric.js";
 
 /**
- * An array of a dtype that no JavaScript array type stands for: the numbers, and the dtype that
- * gives them their meaning. Made by {@link ndarray}, and by reading such an array.
+ * An array of a dtype without a JavaScript array type: the numbers, and the dtype that gives them their
+ * meaning. {@link ndarray} makes one, and so does reading such an array.
  */
 export class DtypeArray<A extends NumericArray = NumericArray> {
   /**

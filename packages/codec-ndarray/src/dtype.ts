@@ -99,7 +99,7 @@ function recordDtype(text: string): Dtype {
   return { text, type: text, kind: "V", itemSize, wordSize: 1, swapped: false, unit: undefined };
 }
 
-/** What Python's partd, which evaluates the text, and NumPy take for a name. */
+/** What Python's partd, which evaluates the text, and NumPy accept as a name. */
 const FIELD_NAME = /^\P{Cc}+$/u;
 const FIELD = /\(\s*(')([^'\\]*)'\s*,\s*'([^'\\]*)'\s*\)/g;
 

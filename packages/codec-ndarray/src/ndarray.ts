@@ -112,7 +112,7 @@ export class NdArray<V extends NdValue = NdValue> extends Decorator<V> {
     const pieces = this._store.stream(key, options);
     if (dtype.kind === "O") {
       for await (const { bytes, offset } of streamFrames(pieces, key)) {
-        options?.signal?.throwIfAborted(); // Many frames may lie in one piece.
+        options?.signal?.throwIfAborted(); // A piece may hold many frames.
         yield this.#checked(key, () => decodeObjects(bytes, offset));
       }
       return;
@@ -208,7 +208,7 @@ export class NdArray<V extends NdValue = NdValue> extends Decorator<V> {
     for (const key of keys) this.#isets.delete(encodeKey(key));
   }
 
-  /** Encodes an array, and makes all checks that need no look at the store. */
+  /** Encodes an array, and makes all checks that do not read the store. */
   #arrayFor(key: Key, value: V): KeyedArray {
     const text = encodeKey(key);
     checkKey(key);

@@ -47,7 +47,7 @@ function encodeObjects(items: unknown[]): Uint8Array {
   try {
     return pickler.dump(items);
   } catch {
-    return encoder.encode(items); // Or its error, which is the one to tell.
+    return encoder.encode(items); // If it fails, its error is the one to report.
   }
 }
 

@@ -1,9 +1,9 @@
 import { isPartdError } from "@partd/core";
 
-/** What a frame says of itself and does not keep, in words for the reader of a message. */
+/** A frame contradicts itself; the message says how. */
 export class Damage extends Error {}
 
-/** What decoding threw; what a library or the runtime says of its own parts, in other words. */
+/** An error of decoding in plain words, if it comes from a library or the runtime. */
 export function explained(error: unknown): unknown {
   if (isPartdError(error) || error instanceof Damage) return error;
   return new Damage("one of its parts is none, or was compressed by what is not known here.", {

@@ -95,17 +95,17 @@ function taken(values: Vector, places: readonly number[], name: string): Vector 
   return toColumn({ dtype, data: new Uint8Array(own.buffer) }, name, { timezone });
 }
 
-/** A frame's column names, and the labels that they are in pandas if those are no plain texts. */
+/** A frame's column names, and their pandas labels if those are not plain strings. */
 export interface ColumnNames {
   readonly names: string[];
   readonly labels?: Labels | undefined;
 }
 
 /**
- * Decodes a frame's column names, which pandas stores as an index. They may be of any type there;
- * here they are texts, as pandas prints them, and the labels are kept beside them.
+ * Decodes a frame's column names, which pandas stores as an index. There they may be of any type; here
+ * they are strings, as pandas prints them, and the labels are kept beside them.
  *
- * @param most more than there can be columns: a range of a few bytes may claim any number.
+ * @param most more columns than the frame can have: a range of a few bytes may claim any number.
  */
 export async function decodeLabels(
   header: unknown,

@@ -12,19 +12,19 @@ export type Label =
   | { readonly float: string }
   | { readonly bytes: readonly number[] };
 
-/** The labels of a frame's columns: one level, or several whose labels are tuples. */
+/** The labels of a frame's columns: of one level, or tuples of several levels. */
 export interface Labels {
   /** The name of each level. */
   readonly names: readonly Label[];
-  /** `numpy.dtype.str` of the labels, or of the objects that they are. */
+  /** `numpy.dtype.str` of the labels, or of the objects if they are objects. */
   readonly dtype: string;
   /** The zone of dates. */
   readonly timezone?: string | undefined;
-  /** One a column; the ticks of dates as text. */
+  /** One for each column; the ticks of dates are strings. */
   readonly labels: readonly Label[];
 }
 
-/** A label as Python gives it, or `undefined` for one that JSON cannot hold. */
+/** A Python label in this form; `undefined` if JSON cannot hold it. */
 export function labelOf(value: unknown): Label | undefined {
   switch (typeof value) {
     case "string":
@@ -49,7 +49,7 @@ function allOf(labels: readonly (Label | undefined)[]): Label | undefined {
   return labels.includes(undefined) ? undefined : (labels as readonly Label[]);
 }
 
-/** What Python takes for the label. Metadata may come from anywhere, and give no other type. */
+/** The Python value of a label. Labels of other types, in metadata from elsewhere, are refused. */
 export function pythonLabel(label: unknown): unknown {
   if (Array.isArray(label)) return PyTuple.from(label.map(pythonLabel));
   if (typeof label !== "object" || label === null) return label;

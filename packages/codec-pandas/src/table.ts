@@ -17,7 +17,7 @@ import { type Label, type Labels, labelOf, textOf } from "./labels.js";
 /** A column and its name. */
 export type Column = readonly [name: string, column: Vector];
 
-/** A level of an index. Its name as a column of the table may be another than its label. */
+/** A level of an index. Its column name in the table may differ from its label. */
 export type Level = readonly [name: string, column: Vector, label: Label];
 
 /** The index of a frame: a range, or one column a level. */
@@ -102,7 +102,10 @@ export function tableOf(columns: readonly Column[], index: Index, labels?: Label
   return new Table(schema, isEmpty ? [] : [new RecordBatch(schema, struct)]);
 }
 
-/** `apache-arrow` takes two columns of one name for one. In pandas they may be: 1 and "1", or the same. */
+/**
+ * @throws if two columns have the same name, as pandas allows (1 and "1", or equal names):
+ *   `apache-arrow` takes them for one.
+ */
 function checkNames(columns: readonly Column[]): void {
   const names = new Set<string>();
   for (const [name] of columns) {
@@ -111,7 +114,7 @@ function checkNames(columns: readonly Column[]): void {
   }
 }
 
-/** The levels, each with a name that no column and no level before it has. */
+/** Gives each level a name that no column and no earlier level has. */
 function withOwnNames(levels: readonly Level[], columns: readonly Column[]): Level[] {
   const taken = new Set(columns.map(([name]) => name));
   return levels.map(([name, column, label], i) => {
@@ -122,7 +125,10 @@ function withOwnNames(levels: readonly Level[], columns: readonly Column[]): Lev
   });
 }
 
-/** A name that is no text or integer stands beside the text of it, which is all that others look at. */
+/**
+ * The entry for a name that is neither string nor integer: its text, which is all that others read, and
+ * its label.
+ */
 function withLabel(label: Label, key = "metadata") {
   if (label === null || typeof label === "string" || typeof label === "number") {
     return { name: label };
@@ -130,7 +136,9 @@ function withLabel(label: Label, key = "metadata") {
   return { name: textOf(label), [key]: key === "metadata" ? { label } : label };
 }
 
-/** An entry for each level of the columns' labels, as pandas has it, and the labels in the first. */
+/**
+ * An entry for each level of the columns' labels, as in pandas' metadata; the first one has the labels.
+ */
 function describedLabels(labels: Labels | undefined) {
   const { names, dtype } = labels ?? { names: [null], dtype: "|O" };
   const type = PANDAS_TYPES[dtype] ?? "mixed";
@@ -152,7 +160,7 @@ const PANDAS_TYPES: Readonly<Record<string, string>> = {
   "<M8[ns]": "datetime64[ns]",
 };
 
-/** The labels of a table's columns, if these are the columns of which its metadata speak. */
+/** The labels of a table's columns, if its metadata describe these columns. */
 export function labelsOf(table: Table): Labels | undefined {
   const { column_indexes: levels, columns: entries, index_columns: described } = metadataOf(table);
   const index = (described ?? []) as readonly unknown[];
@@ -200,17 +208,17 @@ export function metadataOf(table: Table): PandasMetadata {
 
 const LEVEL = /^__index_level_\d+__$/;
 
-/** The label of a level of this name, null for a name that a level without one has in Arrow. */
+/** The label of a level with this column name; null for the name that a level without a label gets. */
 function nameOf(name: string): string | null {
   return LEVEL.test(name) ? null : name;
 }
 
-/** A label as Python gives it; null for one that JSON cannot hold. */
+/** A Python label in this form; null if JSON cannot hold it. */
 export function labelFrom(label: unknown): Label {
   return labelOf(label) ?? null;
 }
 
-/** The level of this label, in its place in the index. */
+/** The level with this label, at its place in the index. */
 export function levelOf(label: unknown, place: number, column: Vector): Level {
   return [levelName(label, place), column, labelFrom(label)];
 }

@@ -5,8 +5,8 @@ import { callOf, isKnownName, modernGlobal, newObject } from "./python/known.js"
 import { PyGlobal, PyObject } from "./python/object.js";
 
 /**
- * Evaluates what a pickle would import, call and make: as a value of a known type of Python's, or
- * as a {@link PyObject} that describes the call.
+ * Evaluates what a pickle would import, call and construct: to a value of a known Python type, or to a
+ * {@link PyObject} that describes the call.
  */
 export class Calls {
   readonly #input: ByteReader;

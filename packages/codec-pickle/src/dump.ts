@@ -271,7 +271,7 @@ export class Dump {
     this.#out.byte(Op.MARK);
     // `for in` reads a property in a quarter of the time of `Object.entries`, without garbage.
     for (const name in value) {
-      if (left-- === 0) break; // What follows an object's own names are inherited ones.
+      if (left-- === 0) break; // An object's own names come first; the rest are inherited.
       this.#key(name, depth);
       this.#write(value[name], depth);
     }
@@ -384,7 +384,7 @@ export class Dump {
   }
 }
 
-/** Of the built-in classes: a class that extends one may show other items than it has. */
+/** By the built-in methods, because a subclass may show other items. */
 const mapMethods: Map<unknown, unknown> = Map.prototype;
 const setMethods: Set<unknown> = Set.prototype;
 

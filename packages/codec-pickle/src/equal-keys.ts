@@ -5,8 +5,9 @@ import { PyFloat, PyGlobal } from "./python/object.js";
 import { PyDecimal, PyFraction, PyPath, PyUuid } from "./python/scalars.js";
 
 /**
- * Describes two of the keys that are equal in Python, or returns `undefined`: 1, 1n, 1.0 and true;
- * `Fraction(1, 2)` and 0.5; tuples of these; bytes, dates and others of the same content.
+ * Describes two of the keys that are equal in Python, or returns `undefined`. Equal are, for example,
+ * 1, 1n, 1.0 and true; `Fraction(1, 2)` and 0.5; tuples of these; and bytes, dates and others with the
+ * same content.
  */
 export function equalKeys(keys: Iterable<unknown>): string | undefined {
   let plain: "string" | "number" | undefined;
@@ -14,7 +15,7 @@ export function equalKeys(keys: Iterable<unknown>): string | undefined {
   const waiting: unknown[] = [];
   for (const key of keys) {
     if (seen === undefined) {
-      // Keys of one such type are as distinct in Python as in a Map.
+      // Keys that are all strings, or all numbers, are as distinct in Python as in a Map.
       const type = typeof key;
       if ((type === "string" || type === "number") && (plain ?? type) === type) {
         plain = type;
@@ -33,8 +34,8 @@ export function equalKeys(keys: Iterable<unknown>): string | undefined {
 }
 
 /**
- * A text that is the same for keys that are equal in Python; `undefined` for keys that equal no
- * other, and for objects whose classes are not known here.
+ * A text that is equal for keys that are equal in Python; `undefined` for keys that equal no other, and
+ * for objects of unknown classes.
  */
 function identity(key: unknown): string | undefined {
   switch (typeof key) {
@@ -106,12 +107,12 @@ function identityOfDecimal(text: string): string | undefined {
   if (digits === 0n) return "n0";
   const power = Number(exponent) - fraction.length;
   const value = sign === "-" ? -digits : digits;
-  // Far beyond any float: no power of ten is computed that a few bytes ask for.
+  // Far beyond any float: do not compute powers of ten that a few bytes ask for.
   if (Math.abs(power) > MOST_DIGITS) return `d${value}e${power}`;
   return power >= 0 ? ratio(value * 10n ** BigInt(power), 1n) : ratio(value, 10n ** BigInt(-power));
 }
 
-/** The smallest float has 1,074 digits behind its point. */
+/** The smallest float has 1,074 digits after the point. */
 const MOST_DIGITS = 1100;
 
 /** A number as the fraction in lowest terms. */
@@ -132,7 +133,7 @@ function identityOfScalar(scalar: PyScalar): string | undefined {
 
 // ---- Ranges and times --------------------------------------------------------------------------
 
-/** Ranges are equal that have the same items. */
+/** Ranges with the same items are equal. */
 function identityOfRange({ start, stop, step }: PyRange): string {
   const [first, by] = [BigInt(start), BigInt(step)];
   const distance = BigInt(stop) - first;
@@ -148,7 +149,7 @@ function identityOfDate(key: Date): string {
   return `d${key.getTime()}.${key instanceof PyDateTime ? key.microsecond : 0}`;
 }
 
-/** A time of a zone that needs a date to tell its offset equals one of no zone. */
+/** If the offset of a time's zone depends on the date, the time equals one without a zone. */
 function identityOfTime({ hour, minute, second, microsecond, tzinfo }: PyTime): string {
   const time = ((hour * 60 + minute) * 60 + second) * 1e6 + microsecond;
   return tzinfo instanceof PyTimeZone ? `utc${time - microseconds(tzinfo.offset)}` : `time${time}`;

@@ -5,8 +5,8 @@ import { PyNdArray } from "./python/numpy.js";
 import { PyFloat } from "./python/object.js";
 
 /**
- * Describes the first key that Python cannot hash, and so not have as a key of a dict or in a set:
- * lists, dicts, sets, bytearrays, slices and arrays, also within tuples and frozensets.
+ * Describes the first key that Python cannot hash, which can therefore be neither a key of a dict nor
+ * in a set: lists, dicts, sets, bytearrays, slices and arrays, also within tuples and frozensets.
  */
 export function unhashableKey(keys: Iterable<unknown>, depth = 0): string | undefined {
   for (const key of keys) {

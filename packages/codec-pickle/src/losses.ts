@@ -22,7 +22,7 @@ export function checkSymbols(value: object): void {
   throw refuse("a property whose name is a symbol");
 }
 
-/** Refuses a Map or the like that looks like an object, as its prototype or tag was changed. */
+/** Refuses a Map or the like that looks like an object, because its prototype or tag was changed. */
 export function checkBrand(value: object): void {
   const brand = brandOf(value);
   if (brand !== undefined) throw refuse(`${brand} whose prototype or tag was changed`);

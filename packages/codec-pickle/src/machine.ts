@@ -328,7 +328,7 @@ export class Machine {
     return set;
   }
 
-  /** In Python NaN equals nothing, so that a dict or set may hold several; here it would hold one. */
+  /** In Python NaN equals nothing, so a dict or set may hold several; here it would hold only one. */
   #checkDistinct(keys: { has(key: unknown): boolean }, key: unknown): void {
     if (!Number.isNaN(key) || !keys.has(key)) return;
     throw refusal(this.#input, "two keys that are NaN, which are one here");

@@ -6,7 +6,7 @@ import { Refusal } from "./python/object.js";
 /** Writes data as pickles that Python's `pickle.loads` reads. */
 export class Pickler {
   readonly #protocol: number;
-  /** What the last pickle took, and a little more: the next may be alike, and need no growth. */
+  /** The room of the last pickle and a little more: the next one may be similar, and need no growth. */
   #room = LEAST_ROOM;
 
   /** @throws `ERR_PARTD_VALUE` for a protocol other than 2 to 5. */
@@ -27,7 +27,7 @@ export class Pickler {
       this.#room = Math.min(bytes.byteLength + LEAST_ROOM, MOST_ROOM);
       return bytes;
     } catch (error) {
-      if (error instanceof RangeError) throw error; // Of memory or stack: not of one part.
+      if (error instanceof RangeError) throw error; // Memory or stack: not the fault of one part.
       const place = placeOf(value, (part) => this.#refuses(part));
       const reason = describe(error);
       throw new PartdError(

@@ -48,7 +48,7 @@ export class Unpickler {
     try {
       return new Machine(input, this.#integers, this.#maps, this.#keep).run();
     } catch (cause) {
-      // ERR_PARTD_VALUE is what a constructor says to its caller, and here the bytes are at fault.
+      // A constructor's ERR_PARTD_VALUE blames its caller; here the bytes are at fault.
       if (cause instanceof PartdError && cause.code !== "ERR_PARTD_VALUE") throw cause;
       const message = cause instanceof Error ? cause.message : String(cause);
       throw new PartdError(

@@ -1,7 +1,7 @@
 import { serialize } from "node:v8";
 import { PartdError } from "@partd/core";
 
-/** An undamaged value beyond the limits of `decode`. `encode` refuses it, too. */
+/** A valid value beyond the limits of `decode`. `encode` refuses it, too. */
 export class TooMuch extends Error {}
 
 /**
@@ -23,7 +23,7 @@ export function checkFormat(bytes: Uint8Array): boolean {
 /** A few more than the 1,000 levels of `encode`, so that nothing it wrote is refused. */
 const MAX_LEVELS = 1010;
 /**
- * A frame may claim this many array items for each of its bytes, and this many more. An array with
+ * A frame may claim this many array items for each of its bytes, and this many more. An array with even
  * more is nearly all holes.
  */
 const ITEMS_A_BYTE = 16;

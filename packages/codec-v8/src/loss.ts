@@ -22,7 +22,7 @@ export function checkLoss(
   return { loss: `${place || "the list"} ${reason}`, plain: false, objects };
 }
 
-/** How many objects a list holds, those that stand in it twice counted once. */
+/** How many distinct objects a list holds. */
 export function countObjects(list: readonly unknown[]): number {
   const check = new LossCheck(true, new Set());
   check.reasonToRefuse(list);
@@ -49,7 +49,7 @@ class LossCheck {
     this.#seen = seen;
   }
 
-  /** Why a value would not read back as it was, or cannot be read now, or `undefined`. */
+  /** Why a value would not read back unchanged, or cannot be read now; `undefined` if it would. */
   reasonToRefuse(value: unknown): string | undefined {
     try {
       return this.reason(value);
@@ -59,8 +59,8 @@ class LossCheck {
   }
 
   /**
-   * Why a value at `depth` would not read back as it was, or `undefined`. Arrays and objects without
-   * a class are visited here, all in one function: split in four, it takes half as long again.
+   * Why a value at `depth` would not read back unchanged, or `undefined`. Arrays and plain objects are
+   * visited here, in one function: split into four, it takes half as long again.
    */
   reason(value: unknown, depth = 0): string | undefined {
     if (typeof value !== "object" || value === null) return undefined;
@@ -71,7 +71,7 @@ class LossCheck {
     if (depth === MAX_DEPTH) return `is nested more than ${MAX_DEPTH} deep`;
     if (Array.isArray(value)) {
       if (value.length > MOST_ITEMS_BY_INDEX) return this.#keptReason(value, depth);
-      const { length } = value; // Of a Proxy it may grow with each look.
+      const { length } = value; // A Proxy's length may grow at each look.
       for (let i = 0; i < length; i++) {
         const item: unknown = value[i];
         if (typeof item === "object" && item !== null) {
@@ -82,7 +82,7 @@ class LossCheck {
       }
       if (length <= FEW_ITEMS || this.#byName) {
         if (!hasItemsAlone(value)) return this.#keptReason(value, depth);
-      } else if (depth > 0) this.plain = false; // What is written tells if it had to be by name.
+      } else if (depth > 0) this.plain = false; // Whether it was written by names tells.
       return ownSymbols(value);
     }
     const prototype: unknown = Object.getPrototypeOf(value);
@@ -97,10 +97,10 @@ class LossCheck {
       isEmpty = false;
       const part = (value as Record<string, unknown>)[name];
       if (typeof part === "object" && part !== null) {
-        // A second look at a getter may give another object. A primitive loses nothing, and the
-        // count of objects tells if it was none when it was written.
+        // A getter may return another object at a second look. A primitive loses nothing; if it was an
+        // object when it was written, the count of objects tells.
         const own = Object.getOwnPropertyDescriptor(value, name);
-        if (own === undefined) continue; // What a program gave all objects is not written.
+        if (own === undefined) continue; // A property that a program gave all objects is not written.
         if (own.get !== undefined) return GETTER;
         const reason = this.reason(part, depth + 1);
         if (reason !== undefined) return reason;
@@ -109,7 +109,7 @@ class LossCheck {
     return (isEmpty ? brandReason(value) : undefined) ?? ownSymbols(value);
   }
 
-  /** Remembers the object, and says whether it was remembered. */
+  /** Remembers the object. @returns whether it was remembered already. */
   #isSeen(value: object): boolean {
     this.#seen ??= new Set();
     if (this.#seen.has(value)) return true;
@@ -125,7 +125,7 @@ class LossCheck {
         if (Object.keys(value).length === 0) return brandReason(value) ?? classReason(value);
         return brandReason(value) ?? this.#partsReason(value, depth);
       case "[object Map]":
-        // As it is written: a class may iterate in its own way.
+        // By Map's own iterator, as it is written: a subclass may iterate differently.
         for (const [key, item] of Map.prototype.entries.call(value)) {
           const reason = this.reason(key, depth + 1) ?? this.reason(item, depth + 1);
           if (reason !== undefined) return reason;
@@ -201,15 +201,15 @@ const MOST_SEEN = 2 ** 23;
 /** Longer arrays are visited by their keys, because nearly all items may be holes. */
 const MOST_ITEMS_BY_INDEX = 2 ** 24;
 /**
- * Longer arrays are checked by what is written: V8 writes an array in which anything is unusual by
- * names. To list the names takes 26 ns an item, and to write an item takes 1 to 5.
+ * Longer arrays are checked by their written form: V8 writes an array by names if anything about it is
+ * unusual. Listing the names takes 26 ns an item, and writing an item 1 to 5.
  */
 const FEW_ITEMS = 16;
 export const GETTER =
   "is given by a getter or holds one, which may give another value when it is written; append what it gives";
 const HIDDEN = "has items or properties that are not enumerable, which would be lost";
 const EXTRA = "has properties of its own, which would be lost; keep them in an object beside it";
-/** What a clone looks for; the two that it loses are refused before. Most errors list none of them. */
+/** Fields of errors that a clone handles; the two that it loses are refused before. */
 const ERROR_FIELDS: ReadonlySet<string> = new Set(["message", "stack", "cause", "name", "errors"]);
 const ERROR_NAMES: ReadonlySet<string> = new Set([
   "Error",
@@ -221,7 +221,7 @@ const ERROR_NAMES: ReadonlySet<string> = new Set([
   "URIError",
 ]);
 
-/** A Map or the like that looks like an object: what it holds, and its fields, were not looked at. */
+/** Refuses a Map or the like that looks like an object: its content and its fields were not checked. */
 function brandReason(value: object): string | undefined {
   const brand = brandOf(value);
   return brand && `is ${brand} whose prototype or tag was changed; append a new one`;
@@ -247,8 +247,9 @@ function ownSymbols(value: object): string | undefined {
 }
 
 /**
- * Of a typed array or DataView. Listing the names of a long array takes longer than writing it. The
- * comparison takes a microsecond; it compares the memory with itself, then the names beside the indices.
+ * The loss of a typed array or DataView. Listing the names of a long array takes longer than writing
+ * it; this comparison takes a microsecond. It compares the memory with itself, then the names other
+ * than indices.
  */
 function viewReason(view: ArrayBufferView): string | undefined {
   const { length = 0 } = view as Uint8Array;

@@ -88,7 +88,7 @@ export function v8Codec<T = unknown>(): Codec<T[]> {
   };
 }
 
-/** The bytes of the serializer, whose own error does not say where in the list the value stands. */
+/** Serializes a list. The serializer's own errors do not say where in the list the value is. */
 function serialized(list: readonly unknown[]): Clone {
   try {
     return serializeBehindHeadroom(list);
@@ -105,9 +105,9 @@ interface Clone {
 }
 
 /**
- * `serialize` with headroom in front. A getter may have given an object that was not checked. So the
- * objects are counted: V8 numbers them, and the number of one more, which is written twice, stands
- * where it refers back to itself.
+ * `serialize` with headroom in front. A getter may have returned an object that was not checked, so the
+ * objects are counted: V8 numbers them, and one more object, written twice, refers back to itself by
+ * its number.
  */
 function serializeBehindHeadroom(list: readonly unknown[]): Clone {
   const serializer = new DefaultSerializer();
@@ -125,7 +125,7 @@ function serializeBehindHeadroom(list: readonly unknown[]): Clone {
   return { bytes: behindHeadroom(bytes.subarray(0, at - ANOTHER)), objects };
 }
 
-/** An object without properties is three bytes, and a reference begins with one. */
+/** An object without properties takes three bytes, then a reference begins with one. */
 const ANOTHER = 4;
 
 const HEADROOM = new Uint8Array(FRAME_HEADER);
@@ -139,7 +139,7 @@ function isUncloneable(part: unknown): boolean {
   }
 }
 
-/** Refuses fields on the list itself, which would be lost where lists are joined. */
+/** Refuses fields of the list itself, which would be lost when lists are joined. */
 function checkListFields(list: readonly unknown[], bytes: Uint8Array): void {
   if (!endsWithFields(bytes, list.length)) return;
   if (hasFields(list)) {

@@ -51,7 +51,7 @@ export function lz4Codec(options: LZ4Options = {}): Codec<Uint8Array> {
         const size = readDecodedSize(bytes);
         checkDecodedSize(size, Math.min(maxDecodedBytes, MAX_BYTES));
         if (size > 0) return decode(bytes, size);
-        checkBlock(bytes, size); // The engine takes anything for nothing.
+        checkBlock(bytes, size); // The engine accepts anything as an empty result.
         return new Uint8Array();
       },
     },
@@ -60,10 +60,10 @@ export function lz4Codec(options: LZ4Options = {}): Codec<Uint8Array> {
 }
 
 /**
- * Decodes a block. A block that fails costs the engine, once and for all, the memory of its result and
- * 48 bytes of a stack of 64 KiB, of which `compress` needs 17: beyond it, it would write wrong bytes.
- * So blocks are checked beforehand once failures have cost that much; always checking would take half
- * as long again.
+ * Decodes a block. Each block that fails permanently costs the engine the memory of its result and 48
+ * bytes of a stack of 64 KiB, of which `compress` needs 17 KiB: without those it would write wrong
+ * bytes. So once failures have cost that much, blocks are checked first; always checking would take
+ * half as long again.
  */
 async function decode(bytes: Uint8Array, size: number): Promise<Uint8Array> {
   if (failures >= MOST_FAILURES || lostBytes + size > MAX_LOST_BYTES) checkBlock(bytes, size);

@@ -75,7 +75,7 @@ function deflateCodec(format: Format, options: ZLibOptions): Codec<Uint8Array> {
   );
 }
 
-/** Refuses bytes that are whole, but need what is not in them (FDICT, RFC 1950, section 2.2). */
+/** Refuses valid bytes that need a dictionary, which is not in them (FDICT, RFC 1950, section 2.2). */
 function checkDictionary([method = 0, flags = 0]: Uint8Array): void {
   const isHeader = (method & 15) === 8 && (method * 256 + flags) % 31 === 0;
   if (!isHeader || (flags & 0x20) === 0) return;

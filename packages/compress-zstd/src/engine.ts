@@ -13,10 +13,10 @@ export async function compress(bytes: Uint8Array, level: number): Promise<Uint8A
 }
 
 /**
- * Decompresses frames whose headers keep within the limit; libzstd itself takes no limit.
+ * Decompresses frames whose headers stay within the limit; libzstd itself takes no limit.
  *
- * A frame that fails costs the engine, once and for all, some of a stack of 64 KiB: without the rest
- * it would fail for good values, or write wrong bytes. So after many failures it only compresses.
+ * Each frame that fails permanently costs the engine some of a stack of 64 KiB. Without enough of it,
+ * it would fail on good values, or write wrong bytes. So after many failures it only compresses.
  */
 export async function decompress(bytes: Uint8Array, maxDecodedBytes: number): Promise<Uint8Array> {
   const { bound } = decodedBound(bytes);

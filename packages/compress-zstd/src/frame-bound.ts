@@ -87,7 +87,7 @@ function windowSize(descriptor: number): number {
   return 2 ** (10 + (descriptor >> 3)) * (1 + (descriptor & 7) / 8);
 }
 
-/** The bytes are whole, but need what is not in them. An identifier of 0 means none. */
+/** Refuses frames that need a dictionary, which is not in them. An identifier of 0 means none. */
 function checkDictionary(view: DataView, at: number, length: number): void {
   if (at + length > view.byteLength) throw cutShort();
   for (let i = at; i < at + length; i++) {

@@ -3,8 +3,8 @@ import { concatBytes } from "@partd/core/author";
 import { framesOf, type ZstdFrame } from "./frame-bound.js";
 
 /**
- * Decodes frames in plain JavaScript, which takes a few times as long as the wasm build, and which
- * damaged frames leave as it was.
+ * Decodes frames in plain JavaScript. It takes a few times as long as the wasm build, but damaged
+ * frames do it no lasting harm.
  *
  * @param bytes frames whose decoded size is known to be within the limit.
  */
@@ -39,7 +39,7 @@ function checkWindow({ window, bound }: ZstdFrame): void {
   );
 }
 
-/** What any decoder has to support is 8 MiB; `zstd --ultra` takes up to this much. */
+/** Every decoder has to support 8 MiB; `zstd --ultra` uses up to this much. */
 const LARGEST_WINDOW = 2 ** 27;
 
 function readUint32(bytes: Uint8Array, at: number): number {

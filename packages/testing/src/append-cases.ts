@@ -219,7 +219,7 @@ export const appendCases: readonly StoreCase[] = [
         );
       }
       equal(await collect(store.keys()), [], "keys");
-      // biome-ignore lint/suspicious/noThenProperty: it is a key as any other.
+      // biome-ignore lint/suspicious/noThenProperty: it is a key like any other.
       await store.append({ then: bytes("1") });
       equal(await read(store, "then"), "1", "a key that promises have, too");
     },

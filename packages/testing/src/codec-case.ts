@@ -50,7 +50,7 @@ export interface CodecSubject<V> {
   readonly equal: (a: V, b: V) => boolean;
 }
 
-/** What a case of the codec contract works with. */
+/** The parameters of a case of the codec contract. */
 export interface CodecSession<V> extends CodecSubject<V> {
   /** The store of the codec's values, over `lower`. */
   readonly store: Store<V>;

@@ -294,7 +294,7 @@ export function codecCases<V>(): CodecCase<V>[] {
   ];
 }
 
-/** Items that throw when they are looked at, and where within the item. */
+/** Items that throw when they are read, and where within the item. */
 function unreadable(): [what: string, item: unknown, inner: string][] {
   const get = () => {
     throw new Error("not today");

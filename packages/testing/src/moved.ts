@@ -2,12 +2,13 @@ import { isPartdError, type Store } from "@partd/core";
 import { fail } from "./check.js";
 
 /**
- * Appends numbered elements to the key `kept` of a store whose directory was moved, removed or replaced,
- * until the store says so, which takes a few milliseconds.
+ * Appends numbered elements to the key `kept` of a store whose directory was moved, removed or
+ * replaced, until the store notices, which takes a few milliseconds.
  *
- * @returns what the key may have got: all acknowledged elements and, where the lock was lost in mid-append,
- *   these with the element of that append.
- * @throws `ContractError` if the store goes on, fails in another way, or takes an append afterwards.
+ * @returns what the key may hold: all acknowledged elements and, if the lock was lost in mid-append,
+ *   also that append's element.
+ * @throws `ContractError` if the store does not notice, fails in another way, or takes an append
+ *   afterwards.
  */
 export async function appendUntilMoved(store: Store): Promise<string[]> {
   const maybe: string[] = [];

@@ -37,7 +37,7 @@ export interface StoreContractOptions {
   readonly seed?: number | undefined;
 }
 
-/** What a case of the store contract works with. */
+/** The parameters of a case of the store contract. */
 export interface StoreSession {
   /** The store, over a data set that is empty at first. */
   readonly store: Store;

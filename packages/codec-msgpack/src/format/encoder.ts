@@ -38,7 +38,7 @@ export class MsgPackEncoder {
       this.#write(value, 0);
       return this.#out.finish();
     } catch (error) {
-      if (error instanceof RangeError) throw error; // Of memory or stack: not of one part.
+      if (error instanceof RangeError) throw error; // Memory or stack: not the fault of one part.
       const place = placeOf(value, (part) => this.#refuses(part));
       const reason = describe(error);
       throw new PartdError(
@@ -159,7 +159,7 @@ export class MsgPackEncoder {
   #array(value: readonly unknown[], depth: number): void {
     if (Object.getPrototypeOf(value) !== Array.prototype) checkType(value);
     const { length } = value;
-    // A hole reads as `undefined`, and is refused as that.
+    // A hole reads as `undefined`, which is refused.
     if (hasFields(value)) throw refuse(`fields on ${nameOf(value)}`);
     checkSymbols(value);
     if (length < 16) this.#out.byte(0x90 | length);
@@ -176,7 +176,7 @@ export class MsgPackEncoder {
     this.#mapHead(left);
     // `for in` reads a property in a quarter of the time that `value[name]` of listed names takes.
     for (const name in value) {
-      if (left-- === 0) break; // What follows an object's own names are inherited ones.
+      if (left-- === 0) break; // An object's own names come first; the rest are inherited.
       this.#out.string(name);
       this.#write(value[name], depth);
     }
@@ -185,7 +185,7 @@ export class MsgPackEncoder {
 
   #map(value: ReadonlyMap<unknown, unknown>, depth: number): void {
     checkFields(value);
-    // By Map's own methods: a class may show other entries than it has.
+    // By Map's own methods, because a subclass may show other entries.
     const equal = equalKeys(mapMethods.keys.call(value));
     if (equal !== undefined) throw refuse(`${equal}, which are one when they are read`);
     const size = sizeOf.call(value);
@@ -260,7 +260,10 @@ function nameOf(value: object): string {
   return `a ${value.constructor?.name ?? "value of this type"}`;
 }
 
-/** A type of Python's would be read as what its fields or items are. A PyDateTime may be a timestamp. */
+/**
+ * Refuses Python's types, which would read back as their fields or items. A PyDateTime may be a
+ * timestamp.
+ */
 function checkType(value: object): void {
   if (!(value instanceof Date) && isPythonValue(value)) throw refuse(nameOf(value));
 }

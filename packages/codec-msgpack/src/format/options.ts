@@ -9,13 +9,13 @@ export interface MsgPackFormatOptions {
    */
   readonly integers?: "auto" | "number" | "bigint" | undefined;
   /**
-   * How maps are read. `"auto"`, the default: as an object if all keys are strings, else as a
-   * `Map`. `"map"`: always as a `Map`, which also keeps the order of keys such as `"7"`.
+   * How maps are read. `"auto"`, the default: as an object if all keys are strings, else as a `Map`.
+   * `"map"`: always as a `Map`, which also keeps the order of keys such as `"7"`.
    */
   readonly maps?: "auto" | "map" | undefined;
   /**
-   * Which keys of a `Map` are written. `"any"`, the default. `"text"`: texts and bytes alone, which
-   * are all that Python's `unpackb` reads unless it is told `strict_map_key=False`; other keys are
+   * Which keys of a `Map` are written. `"any"`, the default. `"text"`: only strings and bytes, which
+   * are all that Python's `unpackb` reads by default (`strict_map_key=True`); other keys are
    * `ERR_PARTD_CODEC`.
    */
   readonly keys?: "any" | "text" | undefined;

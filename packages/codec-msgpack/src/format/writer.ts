@@ -15,7 +15,7 @@ export class MsgPackWriter {
     return this.#bytes[position] as number;
   }
 
-  /** Begins anew. */
+  /** Begins a new value. */
   reset(): void {
     this.#position = 0;
     if (this.#bytes.byteLength > KEPT_SIZE) this.#resize(START_SIZE);

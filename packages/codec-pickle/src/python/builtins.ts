@@ -112,7 +112,7 @@ export const builtinReducers: readonly Reducer[] = [
   reducer(PySlice, 3, ({ start, stop, step }) => call("builtins.slice", start, stop, step)),
 ];
 
-/** The set of the items, unless two are NaN: they equal nothing in Python, and are one in a Set. */
+/** The set of the items, unless it loses one of several NaN, which are distinct in Python. */
 function distinct<T>(set: Set<T>, items: unknown): Set<T> {
   if (set.has(Number.NaN as T) && (items as unknown[]).filter(Number.isNaN).length > 1) {
     throw refuse("two items of a set that are NaN, which are one here");

@@ -35,7 +35,7 @@ export function reductionOf(value: object): Reduction | undefined {
   return reducer.reduce(value as never);
 }
 
-/** Of its class, or of the one that it extends. */
+/** The reducer of its class, or of a class that it extends. */
 function reducerOf(value: object): Reducer | undefined {
   let type: unknown = Object.getPrototypeOf(value);
   for (; type !== null && type !== Object.prototype; type = Object.getPrototypeOf(type)) {
@@ -106,7 +106,7 @@ export function oldGlobal({ module, name }: PyGlobal): PyGlobal {
   return module === "copyreg" ? new PyGlobal("copy_reg", name) : new PyGlobal(module, name);
 }
 
-/** By the prototype of their class. */
+/** Reducers by the prototype of their class. */
 const REDUCERS = new Map<unknown, Reducer>(
   [
     ...builtinReducers,

@@ -16,8 +16,8 @@ export class PyGlobal {
 }
 
 /**
- * An object without a type of its own here: what Python would call, with which arguments, and what
- * it would do to the result. Nothing of that is done here; the object is written as it was read.
+ * An object of an unknown type: what Python would call, with which arguments, and what it would do to
+ * the result. Nothing of that happens here; the object is written as it was read.
  */
 export class PyObject {
   /** What `BUILD` would set, mostly a dict of attributes; undefined for none. */

@@ -21,18 +21,19 @@ export interface DiskFaultOptions {
   readonly root: string;
   /** Makes a store over a directory, which may be missing. */
   readonly open: (directory: string) => Store;
-  /** What is tried. Default: `diskOperations`, those of every store. */
+  /** The operations to try. Default: `diskOperations`, which every store has. */
   readonly operations?: readonly DiskOperation[] | undefined;
   /** Paths within the directory, with `/`, that must be gone when the store is closed. */
   readonly passing?: RegExp | undefined;
   /**
-   * Folders within the directory that hold locks. They are left out of copies that stand for what a kill
-   * leaves. Without them none is made: what is in memory is lost.
+   * Folders within the directory that hold locks. They are left out of the copies that represent what a
+   * kill leaves. Default: none, and no copies are made, because such a store's data are in memory and
+   * lost.
    */
   readonly lockFolders?: readonly string[] | undefined;
   /**
-   * Whether each call fails in every way, with a store that was not used before, too. It takes minutes.
-   * Default false: in one way, by turns.
+   * Whether each call fails in every way, also in a store that was not used before. This takes minutes.
+   * Default false: each call fails in one way, by turns.
    */
   readonly thorough?: boolean | undefined;
 }
@@ -40,16 +41,16 @@ export interface DiskFaultOptions {
 export interface DiskFaultReport {
   /** How many faults were injected. */
   readonly faults: number;
-  /** What was wrong after which fault: empty if all is well. */
+  /** What was wrong after which fault; empty if nothing was. */
   readonly breaches: readonly string[];
 }
 
 /**
- * Lets each call of the file system that an operation makes fail in turn, alone or with all that
- * follow. Whatever fails, the operation is done, or rejects with a `PartdError` and has changed nothing;
- * then it succeeds when it is called again, in this store and in another, and no descriptor and no file
- * is left. So that each run makes the same calls, the clocks go on by a little each time they are read,
- * delays of `node:timers/promises` are cut short, and nothing is flushed to the disk.
+ * Makes each file system call of an operation fail in turn, alone or with all later calls. Whatever
+ * fails, the operation either succeeds, or rejects with a `PartdError` and has changed nothing. Then it
+ * must succeed when it is called again, in this store and in another, and leave no descriptor and no
+ * file behind. So that each run makes the same calls, the clocks advance a little at each reading,
+ * delays of `node:timers/promises` are shortened, and nothing is flushed to the disk.
  *
  * Run it in a process of its own, outside jest: see `FaultyDisk`.
  */
@@ -68,7 +69,7 @@ export async function tryDiskFaults(options: DiskFaultOptions): Promise<DiskFaul
   return sweep.report;
 }
 
-/** How calls fail: one with that code, or it and all later ones that can fail so. */
+/** How calls fail: one call with this code, or it and all later ones that can fail so. */
 interface FaultKind {
   readonly code: string;
   readonly isLasting: boolean;
@@ -85,11 +86,11 @@ const kinds: readonly FaultKind[] = [
 
 interface Fault {
   readonly operation: DiskOperation;
-  /** Whether the store was used before, so that it has its lock and files open. */
+  /** Whether the store was used before, so that its lock and files are open. */
   readonly isWarm: boolean;
-  /** Default: another one for each call, by turns. */
+  /** The kind of fault. Default: another one for each call, by turns. */
   readonly kind: FaultKind | undefined;
-  /** The call that fails, counting from 1 those that can fail in that way. */
+  /** The failing call, counted from 1 among those that can fail in this way. */
   readonly call: number;
 }
 
@@ -139,7 +140,7 @@ class Sweep {
     };
   }
 
-  /** @returns false if the operation makes fewer calls than that. */
+  /** @returns false if the operation makes fewer calls. */
   async try(fault: Fault): Promise<boolean> {
     const { operation, isWarm, call } = fault;
     const directory = join(this.#options.root, "data");
@@ -238,7 +239,7 @@ class Sweep {
     return copy;
   }
 
-  /** What should be gone. If all calls failed from one on, some could not be removed. */
+  /** Files that should be gone. If all calls from one on failed, some could not be removed. */
   #leftIn(directory: string, isLasting: boolean): string[] {
     const { passing, lockFolders = [] } = this.#options;
     const names = fs.readdirSync(directory, { recursive: true }) as string[];
@@ -250,7 +251,7 @@ class Sweep {
   }
 }
 
-/** By which the clocks go on each time they are read. */
+/** How far the clocks advance at each reading. */
 const TICK_MS = 0.002;
 
 async function errorOf(work: Promise<unknown>): Promise<unknown> {
@@ -258,13 +259,16 @@ async function errorOf(work: Promise<unknown>): Promise<unknown> {
   return outcome.status === "rejected" ? (outcome.reason ?? "nothing") : undefined;
 }
 
-/** A failure is not damage: the error tells of the system's own, and what to do. */
+/**
+ * Checks that the failure is not reported as damage: the error has to name the system's error, and what
+ * to do.
+ */
 function checkError(
   error: unknown,
   code: string,
   check: (what: string, good: boolean) => void,
 ): void {
-  // The lock's own file could not be seen.
+  // The lock's own file could not be read.
   if (isPartdError(error, "ERR_PARTD_LOCK") && error.message.includes("was lost")) return;
   check(`rejects with ${show(error)}`, isPartdError(error, "ERR_PARTD_IO"));
   let cause: unknown = error;
@@ -273,7 +277,9 @@ function checkError(
   check(`an error without its cause: ${show(error)}`, cause instanceof Error);
 }
 
-/** Whether a store may hold that after an operation, which rejected with `error` if there is one. */
+/**
+ * Whether a store may hold `found` after an operation, which rejected with `error` if that is given.
+ */
 function isAllowed(
   found: Values,
   before: Values,

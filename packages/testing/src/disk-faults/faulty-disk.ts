@@ -10,11 +10,12 @@ export interface DiskCall {
 }
 
 /**
- * Makes calls of `node:fs` and `node:fs/promises` fail in this process, whoever makes them: named
- * imports, too. Not in jest, which gives each test module names of its own: run it in a child process.
+ * Makes calls of `node:fs` and `node:fs/promises` fail in this process, in all modules, also by named
+ * imports. It does not work in jest, which gives each test its own copies of modules: run it in a child
+ * process.
  */
 export class FaultyDisk {
-  /** Gives the code that a call is to fail with, such as `"EIO"`. Default: none fails. */
+  /** Returns the code with which a call fails, such as `"EIO"`. Default: no call fails. */
   rule: ((call: DiskCall) => string | undefined) | undefined;
   readonly #restore: (() => void)[] = [];
 
@@ -35,7 +36,7 @@ export class FaultyDisk {
     return disk;
   }
 
-  /** Takes back what {@link install} changed. */
+  /** Undoes {@link install}. */
   remove(): void {
     for (const restore of this.#restore) restore();
     syncBuiltinESMExports();
@@ -52,18 +53,18 @@ export class FaultyDisk {
     methods[method] = function (this: unknown, ...args: unknown[]): unknown {
       const changes = CHANGES.has(name) || (name === "open" && opensToWrite(args[1]));
       const code = disk.rule?.({ name, changes });
-      // What is in the page cache is enough for other processes.
+      // Other processes see the page cache, so flushing is not needed.
       const isFlush = name === "fsync" || name === "fdatasync";
       if (code === undefined && !isFlush) return original.apply(this, args);
       if (code === undefined) return flushed(how, args);
-      if (name === "exists") return false; // It tells of no error.
+      if (name === "exists") return false; // It reports no errors.
       const error = Object.assign(new Error(`${code}: injected, ${name}`), { code, syscall: name });
       if (how === "throws") {
         disk.#doPart(name, args, original);
         throw error;
       }
       if (how === "rejects") {
-        // A descriptor is closed even where that reports an error.
+        // A descriptor is closed even if that reports an error.
         return name === "close"
           ? (original.apply(this, args) as Promise<void>).then(() => Promise.reject(error))
           : Promise.reject(error);
@@ -75,7 +76,7 @@ export class FaultyDisk {
     };
   }
 
-  /** What a call does before it fails: a full disk takes the pages for which it has room. */
+  /** Does what a call does before it fails: a full disk takes the pages that fit. */
   #doPart(name: string, args: unknown[], original: (...args: unknown[]) => unknown): void {
     if (name === "close") original(...args);
     const [fd, bytes, from = 0, length, position] = args;
@@ -86,14 +87,14 @@ export class FaultyDisk {
   }
 }
 
-/** The answer of a call that does nothing. */
+/** The result of a call that does nothing. */
 function flushed(how: Manner, args: unknown[]): unknown {
   if (how === "throws") return undefined;
   if (how === "rejects") return Promise.resolve();
   return setImmediate(args.at(-1) as (error: null) => void, null);
 }
 
-/** How a call tells of its failure. */
+/** How a call reports its failure. */
 type Manner = "throws" | "calls back" | "rejects";
 
 /** Whether flags, as numbers or text, let a file be created or written. */
@@ -119,7 +120,7 @@ const CHANGES: ReadonlySet<string> = new Set([
   "writev",
 ]);
 
-/** Bytes that a file system takes whole or not at all. */
+/** The unit that a file system writes as a whole or not at all. */
 const PAGE = 4096;
 
 const CALLS: readonly string[] = [

@@ -2,28 +2,28 @@ import type { Store } from "@partd/core";
 import { equal } from "../check.js";
 import { bytes, collect, readStream, text } from "../store-case.js";
 
-/** What each key holds, as text. */
+/** The value of each key, as text. */
 export interface Values {
   readonly [key: string]: string;
 }
 
-/** A call of a store, of which the file system fails at a call. */
+/** A call of a store, during which the file system fails. */
 export interface DiskOperation {
   readonly name: string;
-  /** Rejects also if its result is wrong. `held` is what the store holds. */
+  /** Rejects also if its result is wrong. `held` is the store's content. */
   readonly run: (store: Store, held: Values) => Promise<unknown>;
-  /** What the store holds when it is done. */
+  /** The store's content after success. */
   readonly after: (before: Values) => Values;
-  /** What may have been done when it rejects: by default nothing. */
+  /** What may have been done when it rejects. Default: nothing. */
   readonly onFailure?: "nothing" | "nothing or all" | "some keys";
   /** Whether the store is closed afterwards. */
   readonly closes?: boolean;
 }
 
-/** One that is too long for the name of a file. */
+/** A key that is too long for the name of a file. */
 const LONG = "l".repeat(300);
 const KEYS = ["x", "y", LONG, "new"];
-/** What a data set holds before the operation. */
+/** The data set's content before the operation. */
 export const BEFORE: Values = { x: "x", y: "y", [LONG]: "l", new: "" };
 
 export async function valuesOf(store: Store): Promise<Values> {
@@ -31,13 +31,13 @@ export async function valuesOf(store: Store): Promise<Values> {
   return Object.fromEntries(KEYS.map((key, i) => [key, text(found[i] as Uint8Array)]));
 }
 
-/** The values as an append takes them. */
+/** The values as an argument of `append`. */
 export function bytesOf(values: Values): Record<string, Uint8Array> {
   const there = Object.entries(values).filter(([, value]) => value !== "");
   return Object.fromEntries(there.map(([key, value]) => [key, bytes(value)]));
 }
 
-/** What an operation that only reads leaves. */
+/** The effect of an operation that only reads. */
 export const unchanged = (before: Values): Values => before;
 const append = (name: string, added: Values): DiskOperation => ({
   name,
@@ -58,7 +58,7 @@ const remove = (
   onFailure: "some keys",
 });
 
-/** Of every store. */
+/** Operations of every store. */
 export const diskOperations: readonly DiskOperation[] = [
   append("append", { x: "+", new: "+", [LONG]: "+" }),
   append("append of a long value", { x: "+".repeat(200_000) }),
