@@ -80,16 +80,22 @@ function hasLongRun(bytes: Uint8Array): boolean {
   for (; i < last; i += 16) {
     if (!isDigit(bytes[i] as number)) continue;
     if (!isDigit(bytes[i - 8] as number) && !isDigit(bytes[i + 8] as number)) continue;
-    if (isLongRun(bytes, i)) return true;
+    const end = endOfRun(bytes, i);
+    if (isLongRun(bytes, i, end)) return true;
+    i = end; // Or a fraction of a million digits would be walked at every 16th.
   }
-  return i < bytes.length && isLongRun(bytes, i);
+  return i < bytes.length && isLongRun(bytes, i, endOfRun(bytes, i));
 }
 
-function isLongRun(bytes: Uint8Array, inside: number): boolean {
-  let start = inside;
-  while (start > 0 && isDigit(bytes[start - 1] as number)) start--;
+function endOfRun(bytes: Uint8Array, inside: number): number {
   let end = inside;
   while (end < bytes.length && isDigit(bytes[end] as number)) end++;
+  return end;
+}
+
+function isLongRun(bytes: Uint8Array, inside: number, end: number): boolean {
+  let start = inside;
+  while (start > 0 && isDigit(bytes[start - 1] as number)) start--;
   return end - start >= 16 && bytes[start - 1] !== POINT;
 }
 

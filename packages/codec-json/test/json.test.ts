@@ -217,6 +217,15 @@ describe("Json", () => {
       }
     });
 
+    test("are found behind a fraction of any length, in time that grows with it", async () => {
+      for (let digits = 1; digits < 50; digits++) {
+        const fraction = `0.${"1".repeat(digits)}`;
+        expect(await get(`[${fraction}]`)).toEqual([Number(fraction)]);
+        await expect(get(`[${fraction},12345678901234567]`)).rejects.toThrow("12345678901234568");
+      }
+      expect(await get(`[0.${"1".repeat(2e6)}]`)).toEqual([1 / 9]);
+    });
+
     test("whatever list of numbers is appended is read", async () => {
       const number = fc.double({ noNaN: true, noDefaultInfinity: true });
       const any = fc.oneof(
