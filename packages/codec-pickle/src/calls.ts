@@ -1,7 +1,7 @@
 import { PartdError } from "@partd/core";
 import type { ByteReader } from "./byte-reader.js";
 import { PyTuple } from "./python/builtins.js";
-import { callOf, isKnownName, modernGlobal, newObject } from "./python/known.js";
+import { build, callOf, isKnownName, modernGlobal, newObject } from "./python/known.js";
 import { PyGlobal, PyObject } from "./python/object.js";
 
 /**
@@ -12,7 +12,7 @@ export class Calls {
   readonly #input: ByteReader;
   /** Whether objects of unknown types are kept. */
   readonly #keep: boolean;
-  /** Bytes that calls may still copy. */
+  /** Bytes that calls may still copy or look at. */
   #budget: number;
 
   constructor(input: ByteReader, keep: boolean) {
@@ -38,34 +38,49 @@ export class Calls {
   call(called: unknown, args: unknown): unknown {
     if (!(called instanceof PyGlobal)) throw new Error("it calls what is not a function.");
     const call = callOf(called);
-    if (call) return call(argumentsOf(args), (bytes) => this.#spend(bytes));
-    return new PyObject(called, argumentsOf(args));
+    const items = argumentsOf(args);
+    if (!call) return new PyObject(called, items);
+    this.#spend(items.length);
+    return call(items, this.#spend);
   }
 
-  make(type: unknown, args: unknown, made: true | ReadonlyMap<string, unknown>): unknown {
+  /** @param keywords a dict, if `__new__` takes keywords. */
+  make(type: unknown, args: unknown, keywords?: unknown): unknown {
     if (!(type instanceof PyGlobal)) throw new Error("it makes an object of no class.");
     if (callOf(type)) throw refusal(this.#input, `it makes an object of ${type} by hand`);
-    const known = made === true ? newObject(type, argumentsOf(args)) : undefined;
-    return known ?? new PyObject(type, argumentsOf(args), made);
+    const items = argumentsOf(args);
+    if (keywords !== undefined) return new PyObject(type, items, this.#keywords(keywords));
+    return newObject(type, items) ?? new PyObject(type, items, true);
   }
 
-  /** Limits the copies that calls make to four times the length of the pickle. */
-  #spend(bytes: number): void {
+  #keywords(value: unknown): ReadonlyMap<string, unknown> {
+    if (value instanceof Map) return value;
+    if (!isRecord(value)) {
+      throw new Error("the pickle makes something with keywords that are not a dict.");
+    }
+    const entries = Object.entries(value);
+    this.#spend(entries.length);
+    return new Map(entries);
+  }
+
+  build(object: unknown, state: unknown): unknown {
+    return build(object, state, this.#spend);
+  }
+
+  /**
+   * Limits what calls copy and look at to four times the length of the pickle. One argument may be
+   * that of many calls, each of a few bytes.
+   */
+  readonly #spend = (bytes: number): void => {
     this.#budget -= bytes;
     if (this.#budget < 0) throw refusal(this.#input, "it makes more copies than it is long");
-  }
+  };
 }
 
 /** Checks that the arguments of a call are a tuple. */
 function argumentsOf(value: unknown): PyTuple {
   if (value instanceof PyTuple) return value;
   throw new Error("the pickle calls something without a tuple of arguments.");
-}
-
-export function keywordsOf(value: unknown): ReadonlyMap<string, unknown> {
-  if (value instanceof Map) return value;
-  if (isRecord(value)) return new Map(Object.entries(value));
-  throw new Error("the pickle makes something with keywords that are not a dict.");
 }
 
 /** Whether the value is an object that a dict was read as. */

@@ -1,10 +1,9 @@
 import type { ByteReader } from "./byte-reader.js";
-import { Calls, isRecord, keywordsOf, refusal } from "./calls.js";
+import { Calls, isRecord, refusal } from "./calls.js";
 import { floatOf, indexOf, integerOf, lineOf, unescaped, unquoted } from "./line-arguments.js";
 import { MarkedStack } from "./marked-stack.js";
 import { Op } from "./opcodes.js";
 import { PyByteArray, PyFrozenSet, PyTuple } from "./python/builtins.js";
-import { build } from "./python/known.js";
 import { PyObject } from "./python/object.js";
 import { findGlobal, replaceAll } from "./walk.js";
 
@@ -241,12 +240,12 @@ export class Machine {
       }
       case Op.NEWOBJ: {
         const [type, args] = stack.popMany(2);
-        stack.push(this.#calls.make(type, args, true));
+        stack.push(this.#calls.make(type, args));
         return;
       }
       case Op.NEWOBJ_EX: {
         const [type, args, keywords] = stack.popMany(3);
-        stack.push(this.#calls.make(type, args, keywordsOf(keywords)));
+        stack.push(this.#calls.make(type, args, keywords));
         return;
       }
       case Op.INST: {
@@ -263,7 +262,7 @@ export class Machine {
       case Op.BUILD: {
         const state = stack.pop();
         const object = stack.top();
-        const built = build(object, state);
+        const built = this.#calls.build(object, state);
         if (built === object) return;
         this.#replaced.set(object, built);
         stack.replaceTop(built);
@@ -299,7 +298,9 @@ export class Machine {
   }
 
   #setItems(items: readonly unknown[]): void {
-    let dict = this.#stack.top();
+    const top = this.#stack.top();
+    // A copy of the reference may still be the object that became a Map.
+    let dict = this.#replaced.get(top) ?? top;
     if (items.length % 2 !== 0) throw new Error("a key has no value.");
     for (let i = 0; i < items.length; i += 2) {
       const key = items[i];

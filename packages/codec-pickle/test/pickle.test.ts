@@ -466,7 +466,26 @@ describe.each(protocols)("the codec contract, by protocol %i", (protocol) => {
 /** A pickle of one list from the opcodes that fill it. */
 const list = (body: string) => ascii(`\x80\x04]${body}.`);
 
+/** Arguments that are written once, and used in a hundred calls of a few bytes each. */
+const again = (called: string, args: string, call = "h\x00h\x01Ra") =>
+  list(`${called}q\x00${args}q\x0100${call.repeat(100)}`);
+const keywords = `}(${Array.from({ length: 90 }, (_, i) => `\x8c\x02${i + 10}N`).join("")}u`;
+const INT8 =
+  "cnumpy\ndtype\n\x8c\x02i1\x89\x88\x87R(K\x03\x8c\x01|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb";
+const EMPTY_ARRAY = "cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85C\x01b\x87R";
+
 describe("hostile pickles", () => {
+  test("a dict that becomes a Map is one also by a copy of the reference", () => {
+    // DUP, an int as a key, POP, DUP, another int.
+    const read = codec.decode(list("(}2K\x01Ns02K\x02Nse")) as unknown[];
+    const map = new Map([
+      [1, null],
+      [2, null],
+    ]);
+    expect(read).toEqual([map, map]);
+    expect(read[0]).toBe(read[1]);
+  });
+
   test.each<[string, Uint8Array]>([
     ["os.system by GLOBAL", list("cposix\nsystem\n\x8c\x02id\x85Ra")],
     ["os.system by STACK_GLOBAL", list("\x8c\x05posix\x8c\x06system\x93\x8c\x02id\x85Ra")],
@@ -503,6 +522,22 @@ describe("hostile pickles", () => {
       "a copy bomb of sets",
       list(`cbuiltins\nset\nq\x00](${"K\x01".repeat(200)}e\x85q\x0100${"h\x00h\x01Ra".repeat(50)}`),
     ],
+    ["one Decimal again and again", again("cdecimal\nDecimal\n", `\x8c\xff${"7".repeat(255)}\x85`)],
+    ["one Fraction", again("cfractions\nFraction\n", `\x8c\xff${"7".repeat(255)}\x85`)],
+    ["one path", again("cpathlib\nPosixPath\n", `(${"\x8c\x00".repeat(200)}t`)],
+    ["one timedelta", again("cdatetime\ntimedelta\n", `(${"K\x00".repeat(200)}t`)],
+    ["one dict of keywords", again("cpandas\nx\n", keywords, "h\x00)h\x01\x92a")],
+    [
+      "one text of an array's items",
+      again(
+        "cnumpy.core.numeric\n_frombuffer\n",
+        `(\x8c\xc8${"a".repeat(200)}${INT8}K\xc8\x85\x8c\x01Ct`,
+      ),
+    ],
+    [
+      "one state of an array",
+      again(EMPTY_ARRAY, `(K\x01K\xc8\x85${INT8}\x89\x8c\xc8${"a".repeat(200)}t`, "h\x00h\x01b0"),
+    ],
     ["a protocol to come", ascii("\x80\x06].")],
   ])("%s is ERR_PARTD_CODEC", async (_, bytes) => {
     const store = new Dict();
@@ -537,6 +572,11 @@ describe("hostile pickles", () => {
     ["a str without quotes", list("Sabc\na")],
     ["a place that is none", list("gabc\na")],
     ["a date that is none", list("cdatetime\ndate\nC\x04\x07\xd1\x0d\x01\x85Ra")],
+    [
+      "an array of 65 dimensions",
+      list(`${EMPTY_ARRAY}(K\x01(${"K\x01".repeat(65)}t${INT8}\x89C\x01atba`),
+    ],
+    ["a dtype of a long name", list(`cnumpy\ndtype\n\x8c\x50${"x".repeat(80)}\x89\x88\x87Ra`)],
     [
       "an array of fewer bytes than its shape",
       list(

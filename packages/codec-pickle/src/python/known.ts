@@ -64,7 +64,7 @@ export function newObject(type: PyGlobal, args: readonly unknown[]): unknown {
 }
 
 /** Carries out `BUILD` for an object of a known type, and returns the object that results. */
-export function build(object: unknown, state: unknown): unknown {
+export function build(object: unknown, state: unknown, spend: (bytes: number) => void): unknown {
   if (object instanceof Unfinished) return object.finish(state);
   if (object instanceof PyObject && object.state === undefined) {
     object.state = state;
@@ -72,7 +72,7 @@ export function build(object: unknown, state: unknown): unknown {
   }
   if (object instanceof PyDtype && object.state === undefined) return dtypeFrom(object, state);
   if (object instanceof PyNdArray) {
-    fillArray(object, state);
+    fillArray(object, state, spend);
     return object;
   }
   throw refuse("it sets the state of an object that has none here");

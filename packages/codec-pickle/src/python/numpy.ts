@@ -103,7 +103,7 @@ export class PyScalar {
 
 export const numpyCalls: Calls = {
   "numpy.dtype": ([letters]) => {
-    if (typeof letters !== "string") throw misused("dtype");
+    if (typeof letters !== "string" || letters.length > LONGEST) throw misused("dtype");
     return new PyDtype(letters);
   },
   ...callsOf("numpy.core"), // Before NumPy 2.
@@ -132,9 +132,9 @@ function callsOf(core: string): Calls {
       if (`${type}` !== "numpy.ndarray") throw refuse(`it holds a ${type}`);
       return new PyNdArray(new PyDtype("|V0"), [0], new Uint8Array());
     },
-    [`${core}.numeric._frombuffer`]: ([bytes, dtype, shape, order]) => {
+    [`${core}.numeric._frombuffer`]: ([bytes, dtype, shape, order], spend) => {
       const array = new PyNdArray(new PyDtype("|V0"), [0], new Uint8Array());
-      fillArray(array, pyTuple<unknown>(1, shape, dtype, order === "F", bytes));
+      fillArray(array, pyTuple<unknown>(1, shape, dtype, order === "F", bytes), spend);
       return array;
     },
   };
@@ -180,16 +180,19 @@ export function dtypeFrom({ text }: PyDtype, state: unknown): PyDtype {
     if (letters !== "generic") suffix = `[${number(count) === 1 ? "" : number(count)}${letters}]`;
   }
   const full = `${order === "=" ? "<" : order}${text}${suffix}`;
+  if (full.length > LONGEST) throw misused("dtype");
   return new PyDtype(full, names === null && !text.startsWith("V") ? undefined : state);
 }
 
-export function fillArray(array: PyNdArray, state: unknown): void {
+export function fillArray(array: PyNdArray, state: unknown, spend: (bytes: number) => void): void {
   if (!(state instanceof PyTuple)) throw misused("ndarray");
   const [shape, dtype, fortran, content] = state.slice(-4) as [unknown, unknown, unknown, unknown];
+  if (typeof content === "string") spend(content.length);
   const bytes = typeof content === "string" ? latin1Bytes(content) : content;
   const data = bytes instanceof Uint8Array ? viewOf(bytes) : bytes;
   if (!(dtype instanceof PyDtype) || !(shape instanceof PyTuple)) throw misused("ndarray");
   if (!(data instanceof Uint8Array || Array.isArray(data))) throw misused("ndarray");
+  if (shape.length > MOST_DIMENSIONS) throw misused("ndarray");
   const lengths = Array.from(shape, number);
   const items = lengths.reduce((product, length) => product * length, 1);
   const itemSize = Number(/\d+/.exec(dtype.text)?.[0] ?? 0) * (/^.?U/.test(dtype.text) ? 4 : 1);
@@ -200,6 +203,11 @@ export function fillArray(array: PyNdArray, state: unknown): void {
   array.data = data;
   array.fortran = fortran === true;
 }
+
+/** NumPy's own limit. */
+const MOST_DIMENSIONS = 64;
+/** No dtype has a longer text. Each use of one looks at all of it. */
+const LONGEST = 64;
 
 /** A plain Uint8Array: NumPy takes bytes, but no bytearray. */
 function viewOf({ buffer, byteOffset, byteLength }: Uint8Array): Uint8Array {

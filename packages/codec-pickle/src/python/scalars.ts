@@ -77,9 +77,14 @@ export class PyPath {
 const PATH_KINDS = ["PosixPath", "PurePosixPath", "WindowsPath", "PureWindowsPath"] as const;
 
 export const scalarCalls: Calls = {
-  "decimal.Decimal": ([text]) => valid("Decimal", () => new PyDecimal(text as string)),
-  "fractions.Fraction": ([first, second]) => {
+  "decimal.Decimal": ([text], spend) => {
+    if (typeof text !== "string") throw misused("Decimal");
+    spend(text.length);
+    return valid("Decimal", () => new PyDecimal(text));
+  },
+  "fractions.Fraction": ([first, second], spend) => {
     if (typeof first !== "string") return new PyFraction(int(first), int(second ?? 1));
+    spend(first.length);
     const match = /^(-?\d+)(?:\/(\d+))?$/.exec(first);
     if (!match) throw misused("Fraction");
     return new PyFraction(integer(match[1] as string), integer(match[2] ?? "1"));
