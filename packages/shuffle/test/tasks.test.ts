@@ -9,8 +9,9 @@ import { afterAll, beforeAll, describe, expect, jest, test } from "@jest/globals
 import { Dict, isTuple, type Store, tuple } from "@partd/core";
 import { FileStore } from "@partd/file";
 import { LogStore } from "@partd/log";
+import { readCsv, readNdjson } from "@partd/records";
 import { Client, Server } from "@partd/server";
-import { Shuffle } from "@partd/shuffle";
+import { range, Shuffle } from "@partd/shuffle";
 import { ChunkWriter, readChunks } from "../src/tasks/chunk.js";
 
 /** For each kind of store. */
@@ -198,6 +199,96 @@ describe("Shuffle", () => {
     // Functions cannot be compared.
     const byFunction = new Shuffle<Row>(store, { by: ({ key }) => key, partitions: 1 });
     expect(await byFunction.partition(0).toArray()).toHaveLength(1);
+  });
+
+  test("refuses another partitioner than the first", async () => {
+    const store = new Dict();
+    const partitioners = [undefined, range([5]), range([6]), (key: unknown) => Number(key) % 2];
+    for (const [i, partitioner] of partitioners.entries()) {
+      for (const [j, other] of partitioners.entries()) {
+        const options = { by: "key", partitions: 2, name: String(i) } as const;
+        await new Shuffle<Row>(store, { ...options, partitioner }).seal();
+        const again = new Shuffle<Row>(store, { ...options, partitioner: other }).seal();
+        if (i === j) await again;
+        else await expect(again).rejects.toThrow("was begun with another partitioner");
+      }
+    }
+  });
+
+  test("refuses tasks without a name, which would all be one, and what is no store", () => {
+    const shuffle = new Shuffle(new Dict(), { by: "key" });
+    for (const task of [undefined, null, Number.NaN, { part: 1 }, "\ud800"] as never[]) {
+      expect(() => shuffle.writer({ task })).toThrow("task must be text or a number");
+    }
+    for (const store of [undefined, null, {}, "dir"] as never[]) {
+      expect(() => new Shuffle(store, { by: "key" })).toThrow("takes a store first");
+    }
+    expect(() => new Shuffle(new Dict(), { by: "key", name: 5 as never })).toThrow("name must be");
+  });
+
+  test("a commit waits for a write, which an abort ends", async () => {
+    let release = () => {};
+    const released = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    const reached: (() => void)[] = [];
+    const begun = () => new Promise<void>((resolve) => reached.push(resolve));
+    async function* rows() {
+      yield { key: 1 };
+      reached.shift()?.();
+      await released;
+      yield { key: 2 };
+    }
+    const store = new Dict();
+    const shuffle = new Shuffle<{ key: number }>(store, { by: "key", partitions: 1 });
+    const aborted = shuffle.writer({ task: 0 });
+    const firstBegun = begun();
+    const left = aborted.write(rows());
+    await firstBegun;
+    await Promise.all([expect(left).rejects.toThrow("committed or aborted"), aborted.abort()]);
+
+    const writer = shuffle.writer({ task: 1 });
+    const secondBegun = begun();
+    const written = writer.write(rows());
+    await secondBegun;
+    const committed = writer.commit();
+    release();
+    expect(await committed).toBe(true);
+    await written;
+    await shuffle.seal();
+    expect(await shuffle.partition(0).toArray()).toEqual([{ key: 1 }, { key: 2 }]);
+    // Nothing is left of the other.
+    const keys: unknown[] = [];
+    for await (const key of store.keys()) keys.push(key);
+    expect(keys.length).toBe(2);
+  });
+
+  test("rows of CSV are read as objects, beside those of other formats", async () => {
+    const shuffle = new Shuffle<{ key: string }>(new Dict(), { by: "key", partitions: 3 });
+    const rows = Array.from({ length: 50 }, (_, i) => ({ key: `k${i % 9}`, note: `"${i}",\n` }));
+    const csv = `key,note\n${rows.map(({ key, note }) => `${key},"${note.replaceAll('"', '""')}"\n`).join("")}`;
+    const sources = [
+      rows,
+      readCsv<{ key: string }>([Buffer.from(csv)]),
+      readNdjson<{ key: string }>([
+        Buffer.from(rows.map((row) => `${JSON.stringify(row)}\n`).join("")),
+      ]),
+    ];
+    for (const [task, source] of sources.entries()) {
+      const writer = shuffle.writer({ task });
+      await writer.write(source);
+      await writer.commit();
+    }
+    await shuffle.seal();
+    let groups = 0;
+    for (let index = 0; index < 3; index++) {
+      for await (const group of shuffle.groups(index)) {
+        const expected = rows.filter(({ key }) => key === group.key);
+        expect(await group.toArray()).toEqual([expected, expected, expected].flat());
+        groups++;
+      }
+    }
+    expect(groups).toBe(9);
   });
 
   test("reads a journal that says nothing of the key", async () => {

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { PartdError } from "@partd/core";
 import { checkIntegerOption } from "@partd/core/author";
 import { decodeGroupKey, partitionOf } from "@partd/records";
@@ -29,6 +30,8 @@ export function range(boundaries: readonly unknown[]): Range {
 /** Finds the partitions of encoded keys. */
 export interface PartitionFinder {
   readonly count: number;
+  /** Tells partitioners apart; the same for all functions, which cannot be compared. */
+  readonly name: string;
   find(keys: Uint8Array, start: number, end: number, low: number, high: number): number;
 }
 
@@ -39,10 +42,14 @@ export function partitionFinder(
   if (typeof partitioner === "object") return new RangeFinder(partitioner, partitions);
   const count = checkIntegerOption("partitions", partitions ?? 64, 1, MOST_PARTITIONS);
   if (partitioner === "hash") {
-    return { count, find: (_keys, _start, _end, low, high) => partitionOf(low, high, count) };
+    const find: PartitionFinder["find"] = (_keys, _start, _end, low, high) => {
+      return partitionOf(low, high, count);
+    };
+    return { count, name: "hash", find };
   }
   return {
     count,
+    name: "function",
     find(keys, start, end) {
       const key = decodeGroupKey(keys, start, end);
       const found = (partitioner as (key: unknown, partitions: number) => number)(key, count);
@@ -59,12 +66,16 @@ const MOST_PARTITIONS = 65_536;
 
 class RangeFinder implements PartitionFinder {
   readonly count: number;
+  readonly name: string;
   readonly #boundaries: readonly Uint8Array[];
   readonly #writer = new OrderKeyWriter();
 
   constructor({ boundaries }: Range, partitions: number | undefined) {
     this.count = boundaries.length + 1;
     this.#boundaries = boundaries.map((boundary) => new Uint8Array(this.#encode(boundary)));
+    const digest = createHash("sha256");
+    for (const boundary of this.#boundaries) digest.update(`${boundary.length} `).update(boundary);
+    this.name = `range ${digest.digest("hex").slice(0, 16)}`;
     for (const [i, boundary] of this.#boundaries.entries()) {
       const before = this.#boundaries[i - 1];
       if (!before || Buffer.compare(before, boundary) < 0) continue;

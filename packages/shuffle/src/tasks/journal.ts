@@ -14,6 +14,8 @@ export interface Agreement {
   readonly partitions: number;
   /** The fields of the key; `undefined` if a function makes it, and in journals of earlier versions. */
   readonly by?: readonly string[] | undefined;
+  /** The name of the partitioner; not there in journals of earlier versions. */
+  readonly partitioner?: string | undefined;
 }
 
 export interface CommittedAttempt {

@@ -80,8 +80,18 @@ export class Shuffle<R, const B extends By<R> = By<R>> {
 
   constructor(store: Store, options: ShuffleTasksOptions<R, B>) {
     checkOptionNames("Shuffle", options, OPTIONS);
+    if (typeof store?.append !== "function" || typeof store.stream !== "function") {
+      const given = typeof store === "object" ? "an object that is none" : String(store);
+      throw new PartdError(
+        "ERR_PARTD_VALUE",
+        `A Shuffle takes a store first, as in new Shuffle(new FileStore("shuffle"), { by: "user" }), not ${given}.`,
+      );
+    }
     this.#store = store;
     this.#name = options.name ?? "shuffle";
+    if (typeof this.#name !== "string" || !this.#name.isWellFormed()) {
+      throw new PartdError("ERR_PARTD_VALUE", `name must be text, not ${String(this.#name)}.`);
+    }
     this.#journal = new Journal(store, this.#name);
     this.#by = options.by;
     const finder = partitionFinder(options.partitioner as Partitioner<never>, options.partitions);
@@ -104,7 +114,9 @@ export class Shuffle<R, const B extends By<R> = By<R>> {
     this.#agreed ??= (async () => {
       let { agreed } = await this.#journal.read();
       if (agreed === undefined) {
-        await this.#journal.add({ partitions: this.partitions, by: fieldsOf(this.#by) });
+        const { partitions } = this;
+        const partitioner = this.#writers.finder.name;
+        await this.#journal.add({ partitions, by: fieldsOf(this.#by), partitioner });
         agreed = (await this.#journal.read()).agreed;
       }
       this.#check(agreed);
@@ -124,6 +136,13 @@ export class Shuffle<R, const B extends By<R> = By<R>> {
         `The shuffle "${this.#name}" was begun with ${partitions} partitions, and this one has ${this.partitions}: give all processes the same number, or another name.`,
       );
     }
+    const { name } = this.#writers.finder;
+    if (agreed.partitioner !== undefined && agreed.partitioner !== name) {
+      throw new PartdError(
+        "ERR_PARTD_VALUE",
+        `The shuffle "${this.#name}" was begun with another partitioner (${agreed.partitioner.split(" ")[0]}): give all processes the same partitioner, or another name.`,
+      );
+    }
     // Functions cannot be compared.
     const [theirs, ours] = [agreed.by, fieldsOf(this.#by)].map((by) => by && JSON.stringify(by));
     if (theirs === undefined || ours === undefined || theirs === ours) return;
@@ -137,6 +156,8 @@ export class Shuffle<R, const B extends By<R> = By<R>> {
   writer(attemptOf: TaskAttempt): TaskWriter<R> {
     checkOptionNames("writer", attemptOf, { task: true, attempt: true });
     const { task, attempt = "0" } = attemptOf;
+    checkName("task", task);
+    checkName("attempt", attempt);
     return new TaskWriter(this.#writers, String(task), String(attempt));
   }
 
@@ -259,6 +280,15 @@ function compareTasks(left: string, right: string): number {
   if (a !== undefined && b !== undefined) return a - b;
   if (a !== undefined || b !== undefined) return a !== undefined ? -1 : 1;
   return left < right ? -1 : left === right ? 0 : 1;
+}
+
+/** @throws `ERR_PARTD_VALUE` for what may not name the same thing each time, such as a variable that is not set. */
+function checkName(option: string, given: unknown): void {
+  if (Number.isFinite(given) || (typeof given === "string" && given.isWellFormed())) return;
+  throw new PartdError(
+    "ERR_PARTD_VALUE",
+    `${option} must be text or a number, as in writer({ task: "part-3.ndjson" }), not ${String(given)}.`,
+  );
 }
 
 async function* walkInput(

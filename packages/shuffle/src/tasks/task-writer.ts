@@ -2,6 +2,8 @@ import type { Store } from "@partd/core";
 import { PartdError, tuple } from "@partd/core";
 import type { PartitionFinder } from "../partition/partitioner.js";
 import { inputOf, type Keyer, type Source } from "../source/input.js";
+import { isRecords } from "../source/records-input.js";
+import { encodeStructured } from "../source/structured.js";
 import { ChunkWriter } from "./chunk.js";
 import type { Journal } from "./journal.js";
 
@@ -25,6 +27,10 @@ export class TaskWriter<R> implements AsyncDisposable {
   readonly #partitions: ChunkWriter[];
   #waiting = 0;
   #state: "open" | "failed" | "ended" = "open";
+  /** The writes that are under way. */
+  readonly #writing = new Set<Promise<void>>();
+  /** Aborted with the attempt, so that its writes end. */
+  readonly #ending = new AbortController();
   /** Whether the journal may name this attempt: a failed commit leaves that unknown. */
   #mayCount = false;
 
@@ -40,26 +46,45 @@ export class TaskWriter<R> implements AsyncDisposable {
     this.#partitions = Array.from({ length: shared.finder.count }, () => new ChunkWriter());
   }
 
-  /** Writes all records of a source. Call it again to add more. */
+  /** Writes all records of a source. May be called again for more. Rows of CSV become objects. */
   async write(source: Source<R>, options: { signal?: AbortSignal } = {}): Promise<void> {
     this.#checkOpen();
-    await this.#agree();
+    const signals = [this.#ending.signal, options.signal].filter((signal) => signal !== undefined);
+    const writing = this.#write(source, AbortSignal.any(signals));
+    this.#writing.add(writing);
     try {
-      for await (const batch of inputOf(source, this.#keyer).batches({ signal: options.signal })) {
-        options.signal?.throwIfAborted();
+      await writing;
+    } finally {
+      this.#writing.delete(writing);
+    }
+  }
+
+  async #write(source: Source<R>, signal: AbortSignal): Promise<void> {
+    await this.#agree();
+    // Readers take all records of a partition to be of one format.
+    const { format } = isRecords(source) ? source : {};
+    const parsed = format && format.name !== "ndjson" ? format : undefined;
+    try {
+      for await (const batch of inputOf(source, this.#keyer).batches({ signal })) {
+        signal.throwIfAborted();
         const { count, bytes, ends, keys, keyStarts, keyEnds, hashLow, hashHigh } = batch;
-        for (let i = 0; i < count; i++) {
+        for (let i = 0, start = 0; i < count; i++) {
           const keyStart = keyStarts[i]!;
           const keyEnd = keyEnds[i]!;
-          const start = i === 0 ? 0 : ends[i - 1]!;
+          const end = ends[i]!;
           const index = this.#finder.find(keys, keyStart, keyEnd, hashLow[i]!, hashHigh[i]!);
-          this.#partitions[index]!.add(keys, keyStart, keyEnd, bytes, start, ends[i]!);
-          this.#waiting += keyEnd - keyStart + ends[i]! - start;
+          const partition = this.#partitions[index]!;
+          if (parsed) {
+            const object = Buffer.from(encodeStructured(parsed.parse(bytes, start, end)));
+            partition.add(keys, keyStart, keyEnd, object, 0, object.length);
+          } else partition.add(keys, keyStart, keyEnd, bytes, start, end);
+          this.#waiting += keyEnd - keyStart + end - start;
+          start = end;
         }
         if (this.#waiting >= FLUSH_BYTES) await this.#flush();
       }
     } catch (error) {
-      this.#state = "failed";
+      if (this.#state === "open") this.#state = "failed";
       throw error;
     }
   }
@@ -77,8 +102,8 @@ export class TaskWriter<R> implements AsyncDisposable {
   }
 
   /**
-   * Makes the written records count, unless another attempt at the task was first. Resolves when
-   * readers in every process see them.
+   * Makes the written records count, unless another attempt at the task was first. Waits for writes
+   * that are under way. Resolves when readers in every process see the records.
    *
    * @returns whether this attempt counts.
    * @throws `ERR_PARTD_CLOSED` if the shuffle was sealed without this task.
@@ -86,6 +111,8 @@ export class TaskWriter<R> implements AsyncDisposable {
   async commit(): Promise<boolean> {
     this.#checkOpen();
     await this.#agree();
+    await Promise.allSettled(this.#writing);
+    this.#checkOpen();
     this.#state = "failed"; // Until everything has been done.
     await this.#flush();
     await this.#store.flush();
@@ -111,6 +138,8 @@ export class TaskWriter<R> implements AsyncDisposable {
   async abort(): Promise<void> {
     if (this.#state === "ended") return;
     this.#state = "ended";
+    this.#ending.abort(ended());
+    await Promise.allSettled(this.#writing);
     if (this.#mayCount) {
       const { committed } = await this.#journal.read();
       if (committed.get(this.task)?.writer === this.#writer) return;
@@ -120,11 +149,10 @@ export class TaskWriter<R> implements AsyncDisposable {
 
   #checkOpen(): void {
     if (this.#state === "open") return;
+    if (this.#state === "ended") throw ended();
     throw new PartdError(
       "ERR_PARTD_CLOSED",
-      this.#state === "ended"
-        ? "This attempt was committed or aborted: take a new writer."
-        : "This attempt has failed: abort it and take a new writer for its task.",
+      "This attempt has failed: abort it and take a new writer for its task.",
     );
   }
 
@@ -132,6 +160,13 @@ export class TaskWriter<R> implements AsyncDisposable {
   [Symbol.asyncDispose](): Promise<void> {
     return this.abort();
   }
+}
+
+function ended(): PartdError {
+  return new PartdError(
+    "ERR_PARTD_CLOSED",
+    "This attempt was committed or aborted: take a new writer.",
+  );
 }
 
 /** What all writers of a shuffle share. */
