@@ -36,6 +36,68 @@ test("a top-level await behind which rollup puts the lock's package is an error 
   }
 });
 
+test("a shuffle whose threads' programs were left out of the bundle is done by one thread", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "partd-bundle-"));
+  try {
+    const path = join(folder, "program.mjs");
+    writeFileSync(path, await bundle(SHUFFLING));
+    const line = '{"user":"ann","ms":12}\n{"user":"bob","ms":7}\n';
+    const records = Math.ceil((66 << 20) / line.length); // So many that there would be threads.
+    writeFileSync(join(folder, "events.ndjson"), line.repeat(records));
+    const { stdout, stderr } = spawnSync(process.execPath, [path], {
+      cwd: folder,
+      encoding: "utf8",
+    });
+    const refused = "ERR_PARTD_VALUE threads: 2";
+    expect({ stdout, stderr }).toEqual({
+      stdout: [
+        `[["ann",${records}],["bob",${records}]] ["ann","bob"] 2 ${2 * records}`,
+        ...Array(4).fill(refused),
+        "",
+      ].join("\n"),
+      stderr: "",
+    });
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+});
+
+const SHUFFLING = `
+import { readdirSync, writeFileSync } from "node:fs";
+import { readNdjson } from "@partd/records";
+import { countBy, distinct, join, split } from "@partd/shuffle";
+
+main();
+
+async function main() {
+  const events = () => readNdjson("events.ndjson");
+  writeFileSync("users.ndjson", '{"user":"ann"}\\n{"user":"bob"}\\n');
+  const users = () => readNdjson("users.ndjson");
+  const jobs = (options) => [
+    () => countBy(events(), { by: "user", ...options }).toArray(),
+    () => distinct(events(), { by: "user", ...options }).toArray(),
+    () => split(events(), { by: "user", partitions: 2, into: "parts" + (options.threads ?? ""), ...options }),
+    async () => {
+      let lines = 0;
+      for await (const bytes of join(events(), users(), { by: "user", ...options }).bytes()) {
+        for (const byte of bytes) if (byte === 10) lines++;
+      }
+      return lines;
+    },
+  ];
+  const [counts, first, , lines] = await Promise.all(jobs({}).map((job) => job()));
+  console.log(
+    JSON.stringify(counts),
+    JSON.stringify(first.map(({ user }) => user)),
+    readdirSync("parts").length,
+    lines,
+  );
+  for (const job of jobs({ threads: 2 })) {
+    await job().catch(({ code, message }) => console.log(code, message.slice(0, 10)));
+  }
+}
+`;
+
 const AWAITING = `
 import { FileStore } from "@partd/file";
 await new FileStore("data").get("x").catch(({ code, message }) => console.log(code, message));

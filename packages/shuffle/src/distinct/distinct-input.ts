@@ -5,6 +5,7 @@ import type { Input, Source } from "../source/input.js";
 import type { KeyedBatch } from "../source/keyed-batch.js";
 import { isRecords } from "../source/records-input.js";
 import { readByThreads, type Share, ShareResult, sharesOf } from "../threads/share-threads.js";
+import { threadProgram } from "../threads/thread-program.js";
 import { type KeyFields, unseenRecords } from "./unseen-records.js";
 
 /** The start data of a thread that looks for first records. */
@@ -32,7 +33,8 @@ export async function* keyedBatches<R>(
     });
     for await (const { batch } of found) yield batch;
   };
-  const shares = await sharesOf(run, source, keyer.missing, [keyer.watch], threads);
+  const entry = threadProgram(() => new URL("./distinct-worker.js", import.meta.url), threads);
+  const shares = entry && (await sharesOf(run, source, keyer.missing, [keyer.watch], threads));
   run.workspace.charge(mostBytes);
   try {
     if (!shares) {
@@ -40,7 +42,7 @@ export async function* keyedBatches<R>(
       keyer.end();
       return;
     }
-    const program = { entry: new URL("./distinct-worker.js", import.meta.url), job: keys };
+    const program = { entry, job: keys };
     const reading = readByThreads<R, KeyedBatch, readonly KeyedBatch[]>(run, shares, program, read);
     for await (const found of reading) {
       if (found instanceof ShareResult) {

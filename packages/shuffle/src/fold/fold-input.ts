@@ -11,6 +11,7 @@ import { type Missing, type MissingOption, presentIn } from "../source/missing.j
 import { isRecords, RecordsInput } from "../source/records-input.js";
 import { encodeStructured } from "../source/structured.js";
 import { readByThreads, type Share, ShareResult, sharesOf } from "../threads/share-threads.js";
+import { threadProgram } from "../threads/thread-program.js";
 import type { Aggregate, ValueOf } from "./aggregates.js";
 import { BATCH_BYTES, type FoldBatch, type FoldedShare } from "./fold.js";
 import { areInTotals, shareOf } from "./number-totals.js";
@@ -65,9 +66,10 @@ async function* scannedBatches<R>(
       }
     };
     const watches = [keyer.watch, values.watch];
-    const shares = names && (await sharesOf(run, records, keyer.missing, watches, threads));
+    const entry = threadProgram(() => new URL("./fold-worker.js", import.meta.url), threads);
+    const shares =
+      entry && names && (await sharesOf(run, records, keyer.missing, watches, threads));
     if (shares) {
-      const entry = new URL("./fold-worker.js", import.meta.url);
       yield* readByThreads(run, shares, { entry, job: plan }, batchesOf);
     } else yield* batchesOf([records], true);
     keyer.end();

@@ -10,11 +10,12 @@ import { GroupKeyer } from "../source/group-keyer.js";
 import { type Input, inputOf, type Source } from "../source/input.js";
 import { isRecords } from "../source/records-input.js";
 import { threadsFor } from "../threads/share-threads.js";
+import { threadProgram } from "../threads/thread-program.js";
 import { JoinParts, type LeftInput } from "./join-parts.js";
 import { type JoinSink, LineSink, ParsingSink } from "./join-sink.js";
 import { type JoinKind, kinds } from "./kind.js";
 import { type LineJob, PART_BYTES } from "./line-joiner.js";
-import { linesByThreads } from "./line-threads.js";
+import { lineProgram, linesByThreads } from "./line-threads.js";
 
 export interface JoinOptions<L, R, Kind extends JoinKind> extends RunOptions {
   /** The key of a record on the left: a field's name, several names, or a function. */
@@ -214,7 +215,8 @@ async function lineWork(
     first === undefined || (await keyer.watch?.isSettledBy(first, run.reading)) !== false;
   // Lines are joined without checking that the fields exist.
   if (!(await isSettled(left, parts)) || !(await isSettled(right, rightParts))) return undefined;
-  const threads = Math.min(threadsFor(run, leftBytes, options.threads), fitting);
+  const program = threadProgram(lineProgram, options.threads);
+  const threads = program ? Math.min(threadsFor(run, leftBytes, options.threads), fitting) : 1;
   const mostBytes = room / threads;
   return {
     job: { by, rightBy, kind, left: parts, right: rightParts, mostBytes, limit: run.reading.limit },

@@ -23,6 +23,8 @@ export type LineMessage =
   | { readonly number: number; readonly failure: ThreadFailure }
   | { readonly done: true };
 
+export const lineProgram = (): URL => new URL("./line-worker.js", import.meta.url);
+
 /**
  * Joins lines in this thread and `others` more. They come in the order of the left side, although parts
  * may be joined in any order.
@@ -39,7 +41,7 @@ export async function* linesByThreads(
   const onRead = (records: number, bytes: number) => run.progress.add(records, bytes);
   const workers = Array.from({ length: others }, (_, thread) => {
     const workerData: LineWork = { job, turns: turns.state, thread };
-    const worker = new Worker(new URL("./line-worker.js", import.meta.url), { workerData });
+    const worker = new Worker(lineProgram(), { workerData });
     results.listen(worker, thread, onRead);
     return worker;
   });

@@ -25,6 +25,8 @@ export type ScatterMessage =
   | { readonly done: true }
   | ThreadFailure;
 
+export const scatterProgram = (): URL => new URL("./scatter-worker.js", import.meta.url);
+
 /**
  * Scatters parts in this thread and `others` more, which take 100 ms to start. After a failure none of
  * them writes any longer.
@@ -40,7 +42,7 @@ export async function scatterByThreads(
   let wake = () => {};
   const turns = new PartTurns(job.turns, () => new Promise((resolve) => (wake = resolve)));
   const workers = Array.from({ length: others }, () => {
-    return new Worker(new URL("./scatter-worker.js", import.meta.url), { workerData: job });
+    return new Worker(scatterProgram(), { workerData: job });
   });
   let forget = () => {};
   const aborted = new Promise<never>((_, reject) => {

@@ -17,9 +17,10 @@ import type { Source } from "../source/input.js";
 import type { MissingOption } from "../source/missing.js";
 import { isRecords } from "../source/records-input.js";
 import { diskError } from "../spill/disk-error.js";
+import { threadProgram } from "../threads/thread-program.js";
 import { PartTurns } from "./part-turns.js";
 import { BATCH_BYTES, Scatter } from "./scatter.js";
-import { scatterByThreads } from "./scatter-threads.js";
+import { scatterByThreads, scatterProgram } from "./scatter-threads.js";
 
 export interface SplitOptions<R, B extends By<R>> extends RunOptions, MissingOption {
   /** The key of a record: a field's name, several names, or a function. */
@@ -126,7 +127,8 @@ async function scatterToFiles<R, B extends By<R>>(
   const limit = limitOf("split", memoryFor(options));
   const byteLength = await source.byteLength();
   const progress = new ProgressReport(options.onProgress, byteLength, () => 0);
-  const threads = threadsFor(options.threads, byteLength);
+  const program = threadProgram(scatterProgram, options.threads);
+  const threads = program ? threadsFor(options.threads, byteLength) : 1;
   const parts =
     threads > 1
       ? await source.split(Math.ceil(byteLength! / BATCH_BYTES), { guess: true })

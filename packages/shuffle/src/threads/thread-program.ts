@@ -1,0 +1,23 @@
+import { existsSync } from "node:fs";
+import { PartdError } from "@partd/core";
+
+/**
+ * The program of a thread, which is a file of its own; `undefined` where a bundler has left it out,
+ * so that one thread does everything.
+ *
+ * @param locate makes the URL. In a bundle of CommonJS modules there is none, and it throws.
+ * @throws `ERR_PARTD_VALUE` if the file is missing and more than one thread was asked for.
+ */
+export function threadProgram(locate: () => URL, asked: number | undefined): URL | undefined {
+  let name = "the program of its threads";
+  try {
+    const program = locate();
+    if (existsSync(program)) return program;
+    name = program.pathname;
+  } catch {}
+  if (asked === undefined || asked <= 1) return undefined;
+  throw new PartdError(
+    "ERR_PARTD_VALUE",
+    `threads: ${asked} needs ${name}, which a bundler has left out. Ask for threads: 1, or leave @partd/shuffle out of the bundle ("external").`,
+  );
+}
