@@ -61,6 +61,21 @@ describe.each(compressions)("$name", ({ name, codec, Decorator }) => {
     await expect(refuse()).rejects.toMatchObject({ code: "ERR_PARTD_CODEC" });
   });
 
+  test("append refuses what would not be read back", async () => {
+    const store = new Dict();
+    const p = new Decorator(store, { maxDecodedBytes: 1000 });
+    await p.append({ x: new Uint8Array(1000) });
+    const { byteLength } = store;
+    const refused = p.append({ x: new Uint8Array(1001), y: new Uint8Array(1) });
+    await expect(refused).rejects.toMatchObject({
+      code: "ERR_PARTD_CODEC",
+      key: "x",
+      message: expect.stringContaining("append it in pieces"),
+    });
+    expect(store.byteLength).toBe(byteLength);
+    expect(await p.get(["x", "y"])).toEqual([new Uint8Array(1000), new Uint8Array()]);
+  });
+
   test("a frame that states a size of 1 GiB and more takes no such memory", async () => {
     const encoded = await codec().encode(new TextEncoder().encode("x".repeat(1000)));
     const before = process.memoryUsage().rss;

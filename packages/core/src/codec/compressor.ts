@@ -23,7 +23,7 @@ export interface CompressorOptions extends EncodeOptions {
   /**
    * The most bytes that one frame, the bytes of one append, may decode to. A few kilobytes may claim to
    * be gigabytes: a larger frame is refused with `ERR_PARTD_CODEC` before memory is allocated for it.
-   * Default 2^30, one gibibyte; `Infinity` for no limit.
+   * `append` refuses more bytes too, since they would not be read. Default 2^30, one gibibyte; `Infinity` for no limit.
    */
   readonly maxDecodedBytes?: number | undefined;
 }
@@ -55,6 +55,12 @@ export function compressorCodec(
     encode(bytes) {
       if (!isBytes(bytes)) {
         throw new PartdError("ERR_PARTD_VALUE", "it takes a Uint8Array.");
+      }
+      if (bytes.byteLength > maxDecodedBytes) {
+        throw new PartdError(
+          "ERR_PARTD_CODEC",
+          `it has ${bytes.byteLength} bytes, and a frame of more than ${maxDecodedBytes} would not be read; append it in pieces, or raise maxDecodedBytes here and where it is read.`,
+        );
       }
       return compressor.compress(bytes);
     },
