@@ -139,9 +139,10 @@ class LossCheck {
         return ownReason(value);
       case "[object Error]":
         return this.#errorReason(value as Error, depth);
+      case "[object RegExp]":
+        return (value as RegExp).lastIndex === 0 ? ownReason(value) : LAST_INDEX;
       case "[object ArrayBuffer]":
       case "[object Date]":
-      case "[object RegExp]":
       case "[object Boolean]":
       case "[object Number]":
       case "[object BigInt]":
@@ -180,8 +181,21 @@ class LossCheck {
     if (Array.isArray((error as AggregateError).errors)) {
       return "is an AggregateError, whose errors would be lost";
     }
+    const own = Object.getOwnPropertyDescriptors(error) as Readonly<
+      Record<string, PropertyDescriptor | undefined>
+    >;
+    const { message = NO_MESSAGE, cause } = own;
+    if (typeof message.value !== "string" || message.value !== error.message) {
+      return "is an error whose message is no text of its own, which would be lost";
+    }
+    if (error.stack !== undefined && typeof error.stack !== "string") {
+      return "is an error whose stack is no text, which would be lost";
+    }
     if ("cause" in error) {
       if (!keepsCause()) return "is an error whose cause this runtime does not carry";
+      if (cause === undefined || cause.get !== undefined) {
+        return "is an error whose cause is given by a getter or its class, which would be lost";
+      }
       const reason = this.reason(error.cause, depth + 1);
       if (reason !== undefined) return reason;
     }
@@ -211,6 +225,8 @@ const HIDDEN = "has items or properties that are not enumerable, which would be 
 const EXTRA = "has properties of its own, which would be lost; keep them in an object beside it";
 /** Fields of errors that a clone handles; the two that it loses are refused before. */
 const ERROR_FIELDS: ReadonlySet<string> = new Set(["message", "stack", "cause", "name", "errors"]);
+const NO_MESSAGE: PropertyDescriptor = { value: "" };
+const LAST_INDEX = "is a RegExp whose lastIndex is not 0, which would be lost; set it to 0";
 const ERROR_NAMES: ReadonlySet<string> = new Set([
   "Error",
   "EvalError",

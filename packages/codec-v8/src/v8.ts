@@ -33,11 +33,12 @@ export class V8<T = unknown> extends Encode<T[]> {
  *
  * `encode` refuses what the algorithm would leave out, with `ERR_PARTD_CODEC`: functions, symbols
  * and promises; objects that keep their content outside their properties, such as URL, Headers or
- * DOMException; properties of errors (`code`, `errors`, a name that no built-in error has), of Map,
+ * DOMException; properties of errors (`code`, `errors`, a name that no built-in error has, a message
+ * that a getter gives), of Map,
  * Set, Date and the like; properties whose name is a symbol; objects that a getter gives; array items
  * that are not enumerable; more than 1,000 levels; and arrays
- * with far more holes than items. An instance of any other class reads back as a plain object, and
- * a RegExp with `lastIndex` 0.
+ * with far more holes than items; and a RegExp whose `lastIndex` is not 0. An instance of any other
+ * class reads back as a plain object.
  *
  * Typed arrays of 4 KiB or more are views of the frame that was read, and keep it in memory;
  * smaller ones are copies.

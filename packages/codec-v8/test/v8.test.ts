@@ -208,6 +208,21 @@ class Sealed {
   }
 }
 
+class Worded extends Error {
+  override get message(): string {
+    return "x";
+  }
+}
+
+class Caused extends Error {
+  override get cause(): string {
+    return "x";
+  }
+}
+
+const withOwn = (error: Error, name: string, property: PropertyDescriptor): Error =>
+  Object.defineProperty(error, name, property);
+
 /** A Map of an error whose code a clone loses, under another prototype. */
 function disguised(prototype: object | null, fields: object = {}): unknown {
   const map = new Map([[1, Object.assign(new Error("x"), { code: "ENOENT" })]]);
@@ -232,6 +247,13 @@ describe("what a clone would leave out is refused, with its place", () => {
     ],
     ["an error's name", Object.assign(new Error("x"), { name: "MyError" }), "MyError"],
     ["AggregateError", new AggregateError([new Error("a")], "m"), "AggregateError"],
+    ["a message by a getter", withOwn(new Error(), "message", { get: () => "x" }), "message"],
+    ["a message by a class", new Worded(), "message"],
+    ["a message that is no text", withOwn(new Error("x"), "message", { value: {} }), "message"],
+    ["a stack that is no text", withOwn(new Error("x"), "stack", { value: 5 }), "stack"],
+    ["a cause by a getter", withOwn(new Error("x"), "cause", { get: () => 1 }), "cause"],
+    ["a cause by a class", new Caused("x"), "cause"],
+    ["where a RegExp would go on", Object.assign(/a/g, { lastIndex: 1 }), "lastIndex"],
     ["what an error's cause loses", new Error("x", { cause: new URL("http://h/p") }), ""],
     ["URL", new URL("http://h/p"), "a URL"],
     ["URLSearchParams", new URLSearchParams("a=1"), "a URLSearchParams"],
