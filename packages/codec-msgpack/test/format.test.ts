@@ -104,6 +104,18 @@ test("fields on an array are found beside items that are not enumerable", () => 
   expect(new MsgPackDecoder().decode(new MsgPackEncoder().encode(item))).toEqual([1, 2]);
 });
 
+test("an Ext whose type was changed to none is refused", () => {
+  for (const type of [128, -129, 1.5, "5"]) {
+    const ext = Object.assign(new Ext(5, new Uint8Array(1)), { type });
+    expect(() => new MsgPackEncoder().encode([ext])).toThrow("an Ext whose type is none");
+  }
+});
+
+test("a Date is written as its own time", () => {
+  const date = Object.defineProperty(new Date(5), "getTime", { value: () => 99 });
+  expect(new MsgPackDecoder().decode(new MsgPackEncoder().encode([date]))).toEqual([new Date(5)]);
+});
+
 test("two keys that are NaN are not read as one", () => {
   const bytes = Buffer.from("82cb7ff800000000000001cb7ff800000000000002", "hex");
   expect(() => new MsgPackDecoder().decode(bytes)).toThrow("two keys that are NaN");

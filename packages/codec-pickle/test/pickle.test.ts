@@ -275,6 +275,11 @@ test.each<[string, () => object]>([
   expect(encode(Object.assign(make(), { [Symbol("s")]: 1 }))).toThrow("name is a symbol");
 });
 
+test("a Date is written as its own time", () => {
+  const date = Object.defineProperty(new Date(5), "getTime", { value: () => 99 });
+  expect(codec.decode(codec.encode([date]) as Uint8Array)).toEqual([new Date(5)]);
+});
+
 test("fields on an array are found beside items that are not enumerable", () => {
   for (const hidden of [[0], [0, 1], [2]]) {
     const array = Object.assign([1, 2, 3], { field: 1 });

@@ -143,6 +143,7 @@ export class MsgPackEncoder {
     const { type, data } = value;
     if (Object.keys(value).length > 2) throw refuse(`fields on ${nameOf(value)}`);
     checkSymbols(value);
+    if ((type << 24) >> 24 !== type) throw refuse("an Ext whose type is none"); // It may have been changed.
     if (!isBytes(data)) throw refuse("an Ext whose data is no Uint8Array");
     if (type === TIMESTAMP && !isTimestamp(data)) throw refuse("a timestamp that is none");
     this.#ext(type, data);

@@ -45,7 +45,7 @@ export const TIMESTAMP = -1;
  * extension type").
  */
 export function encodeTimestamp(date: Date): Uint8Array {
-  const ms = date.getTime();
+  const ms = Date.prototype.getTime.call(date); // Not by a method that the object may have of its own.
   if (Number.isNaN(ms)) {
     throw new PartdError("ERR_PARTD_CODEC", "an invalid Date cannot be carried.");
   }

@@ -279,7 +279,7 @@ export function packDateTime(
   const delta = offset === undefined ? undefined : deltaOf(offset);
   const rest = microsecond + (delta?.microseconds ?? 0);
   const seconds = delta ? delta.days * 86_400 + delta.seconds : 0;
-  const wall = new Date(value.getTime() + seconds * 1000 + Math.floor(rest / 1000));
+  const wall = new Date(timeOf.call(value) + seconds * 1000 + Math.floor(rest / 1000));
   const year = wall.getUTCFullYear();
   if (!(year >= 1 && year <= 9999)) {
     throw new Refusal("a Date that is invalid, or not of the years 1 to 9999");
@@ -301,6 +301,9 @@ export function packDateTime(
   const zone = delta === undefined ? undefined : new PyTimeZone(delta, python?.zone);
   return [packed, python?.tzinfo ?? zone];
 }
+
+/** The time that is written is a Date's own, whatever an object calls it. */
+const timeOf = Date.prototype.getTime;
 
 /** A timedelta of seconds east of UTC, to the microsecond. */
 function deltaOf(offset: number): PyTimeDelta {
