@@ -12,6 +12,7 @@ import {
   type Level,
   labelFrom,
   labelsOf,
+  lengthOf,
   levelName,
   levelOf,
   type RangeIndex,
@@ -119,9 +120,9 @@ export async function decodeLabels(
   }
   const index = await decodeIndex(header, bytes, compression);
   if ("kind" in index) {
-    const { name, start, stop, step } = index;
-    const length = Math.max(0, Math.ceil((stop - start) / step));
-    if (!(length <= most)) throw new Damage("it claims more columns than its bytes can hold.");
+    const { name, start, step } = index;
+    const length = lengthOf(index);
+    if (length > most) throw new Damage("it claims more columns than its bytes can hold.");
     const values = Array.from({ length }, (_, i) => BigInt(start + i * step));
     return named(values, [pythonLabel(name)], "<i8");
   }

@@ -2,6 +2,7 @@ import { arrowCodec } from "@partd/codec-arrow";
 import { type Codec, Encode, type EncodeOptions, PartdError, type Store } from "@partd/core";
 import { ENCODE_OPTIONS, takeOptions } from "@partd/core/author";
 import { Table, vectorFromArray } from "apache-arrow";
+import { refuse } from "./column.js";
 import { Compression, type CompressionOptions } from "./compression.js";
 import { explained } from "./damage.js";
 import { decodeFrame, encodeFrame } from "./frame.js";
@@ -62,9 +63,15 @@ export function pandasBlocksCodec(options: CompressionOptions = {}): Codec<Table
 function withIndexColumn(table: Table): Table {
   const { columns, index } = partsOf(table);
   if (!("kind" in index)) return table;
+  // A few bytes may claim any range; with columns, each row has bytes.
+  if (columns.length === 0 && table.numRows > MOST_OF_RANGE) {
+    throw refuse("", `a range of ${table.numRows} rows without a column is not joined to others`);
+  }
   const level = [levelName(index.name, 0), rangeColumn(index, table.numRows), index.name] as const;
   return tableOf(columns, [level], labelsOf(table));
 }
+
+const MOST_OF_RANGE = 2 ** 16;
 
 function rangeColumn({ start, step }: RangeIndex, rows: number) {
   const numbers = BigInt64Array.from({ length: rows }, (_, i) => BigInt(start + i * step));

@@ -85,7 +85,8 @@ export function tableOf(columns: readonly Column[], index: Index, labels?: Label
   };
   const fields = all.map(([name, { type }]) => new Field(name, type, true));
   const schema = new Schema(fields, new Map([["pandas", JSON.stringify(described)]]));
-  const rows = all[0]?.[1].length ?? 0;
+  // A frame without columns has the rows of its range.
+  const rows = all[0]?.[1].length ?? ("kind" in index ? lengthOf(index) : 0);
   if (all.some(([, column]) => column.length !== rows))
     throw new Damage("columns differ in length.");
   const children = all.map(
@@ -100,6 +101,13 @@ export function tableOf(columns: readonly Column[], index: Index, labels?: Label
   // Without rows, only a batch has the categories of a column.
   const isEmpty = rows === 0 && !fields.some(({ type }) => DataType.isDictionary(type));
   return new Table(schema, isEmpty ? [] : [new RecordBatch(schema, struct)]);
+}
+
+/** How many numbers are in a range. */
+export function lengthOf({ start, stop, step }: RangeIndex): number {
+  const length = Math.max(0, Math.ceil((stop - start) / step));
+  if (!Number.isSafeInteger(length)) throw new Damage("a range is none.");
+  return length;
 }
 
 /**

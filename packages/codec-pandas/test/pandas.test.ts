@@ -360,6 +360,22 @@ test("categories that are not there are refused, in what is appended and in what
   });
 });
 
+/** A frame of a range alone, as `DataFrame(index=range(rows))`. */
+function rangeAlone(rows: number): Table {
+  return tableOf([], { kind: "range", name: null, start: 0, stop: rows, step: 1 });
+}
+
+test("a frame without columns keeps its rows, and is joined only if they are not too many", async () => {
+  const store = new PandasBlocks(new Dict());
+  await store.append({ x: rangeAlone(3), y: rangeAlone(1e15) });
+  expect((await store.get("x")).numRows).toBe(3);
+  expect((await store.get("y")).numRows).toBe(1e15);
+  await store.append({ x: rangeAlone(2), y: rangeAlone(2) });
+  const joined = await store.get("x");
+  expect(Array.from(joined.getChildAt(0) as Vector)).toEqual([0n, 1n, 2n, 0n, 1n]);
+  await expect(store.get("y")).rejects.toThrow("without a column is not joined to others");
+});
+
 test("values that the level of an index has not are refused", async () => {
   const level = () => vectorFromArray(["x", "y", "z"], new Utf8());
   const columns = { n: vectorFromArray([1, 2, 3], new Int32()), a: level(), b: level() };
