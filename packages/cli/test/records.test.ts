@@ -189,7 +189,7 @@ describe("group, count, distinct and sort", () => {
   test("numbers and text of CSV: as people write them, by each record or by its fields", async () => {
     write("n.csv", 'k,v,t\na, 1.50 ,b\na,+2,\na,.5,a\na,007,c\na,"",""\nb,1e3,z\n');
     const sums = ["group", "n.csv", "--by", "k", "--sum", "v", "--mean", "v", "--max", "t,v"];
-    const rows = "k,sum_v,max_t,max_v,mean_v\na,11,c,7,2.75\nb,1000,z,1000,1000\n";
+    const rows = "k,sum_v,max_t,max_v,mean_v\na,11,c,007,2.75\nb,1000,z,1e3,1000\n";
     expect(await out(sums)).toBe(rows);
     const first = (await out([...sums, "--first", "v"])).replace(
       /,(first_v| 1\.50 |" 1\.50 "|1e3)$/gm,
@@ -199,6 +199,46 @@ describe("group, count, distinct and sort", () => {
     const mixed = await run(["group", "n.csv", "--by", "k", "--max", "t", "--sum", "t"]);
     expect(mixed).toMatchObject({ code: 1, out: "" });
     expect(mixed.err).toContain('n.csv:2:1: the record has "b" for --sum t');
+  });
+
+  test("--min and --max of CSV give a value as it stands in the file, and compare numbers", async () => {
+    const forms = [
+      String,
+      (n: number) => `${n}.0`,
+      (n: number) => `00${n}`,
+      (n: number) => ` ${n}`,
+    ];
+    // Plain numbers at first, which the scanner sums up.
+    const values = Array.from({ length: 60_000 }, (_, i) => {
+      const form = forms[i < 30_000 ? 0 : i % 4] as (n: number) => string;
+      return form((i * 7919) % 10_007);
+    });
+    const best: { [key: string]: { min: string; max: string; sum: number } } = {};
+    const rows = values.map((value, i) => {
+      const key = `k${i % 50}`;
+      best[key] ??= { min: value, max: value, sum: 0 };
+      if (Number(value) < Number(best[key].min)) best[key].min = value;
+      if (Number(value) > Number(best[key].max)) best[key].max = value;
+      best[key].sum += Number(value);
+      return i % 2 ? `"${"a".repeat(80)},1",${value},${key}\n` : `,"${value}",${key}\n`;
+    });
+    write("forms.csv", `"x, y",v,k\n${rows.join("")}`);
+    const quoted = (text: string) => (text.startsWith(" ") ? `"${text}"` : text);
+    const result = Object.entries(best).map(
+      ([key, { min, max, sum }]) => `${key},${sum},${quoted(min)},${quoted(max)}`,
+    );
+    const expected = lines(["k,sum_v,min_v,max_v", ...result, ""].join("\n"));
+    const words = ["group", "forms.csv", "--by", "k", "--min", "v", "--max", "v", "--sum", "v"];
+    expect(lines(await out(words))).toEqual(expected);
+    const each = lines(await out([...words, "--first", "k"]));
+    expect(each.map((line) => line.replace(/,(first_k|k\d+)$/, ""))).toEqual(expected);
+    expect(lines(await out([...words, "--memory", "1MB", "--tmp", cwd]))).toEqual(expected);
+    expect(
+      await out(
+        ["group", "-", "--from", "csv", "--min", "v", "--max", "v", "--to", "ndjson"],
+        "v\n007\n1.50\n-0\n",
+      ),
+    ).toBe('{"min_v":-0,"max_v":"007"}\n');
   });
 
   test("what is not a number is an error with its place", async () => {

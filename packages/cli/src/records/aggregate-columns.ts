@@ -12,12 +12,20 @@ import {
 } from "@partd/shuffle";
 import type { Options } from "../command/command.js";
 import { JsonText } from "../tables/json-text.js";
+import { columnsOf } from "./csv-row.js";
 import { delimiterOf } from "./format.js";
 import { AGGREGATES, type AggregateName } from "./names.js";
 import type { RecordSource, Row, ScannedValues } from "./record-source.js";
 import { textOf } from "./record-text.js";
 import type { RecordValues } from "./record-values.js";
 import { shownField } from "./result-names.js";
+import {
+  type Column,
+  NumbersOfText,
+  numberOf,
+  WrittenExtreme,
+  WrittenNumbers,
+} from "./written-numbers.js";
 
 type Kind = AggregateName | "count";
 
@@ -46,22 +54,38 @@ export class Columns {
   readonly #specs: readonly ColumnSpec[];
   readonly #values: RecordValues;
   readonly #isText: boolean;
+  readonly #source: RecordSource;
+  /** By the fields of min and max in CSV. */
+  readonly #written = new Map<string, WrittenNumbers>();
   /** The type of the values of min and max so far, by column. */
   readonly #types: (string | undefined)[] = [];
 
-  constructor(specs: readonly ColumnSpec[], { writtenAs, values }: RecordSource) {
+  constructor(specs: readonly ColumnSpec[], source: RecordSource) {
+    const { writtenAs, values } = source;
     this.#specs = specs;
+    this.#source = source;
     this.#values = values;
     this.#isText = delimiterOf(writtenAs) !== undefined;
     this.names = specs.map(({ kind, field }) =>
       field === undefined ? kind : `${kind}_${shownField(field)}`,
     );
     this.select = Object.fromEntries(
-      specs.map(({ kind }, i) => [`c${i}`, MAKE[kind]((row) => (row as unknown[])[i + 1])]),
+      specs.map(({ kind }, i) => [`c${i}`, this.#make(kind, (row) => (row as unknown[])[i + 1])]),
     );
     this.selectFields = Object.fromEntries(
-      specs.map(({ kind, field }, i) => [`c${i}`, MAKE[kind](field ?? "")]),
+      specs.map(({ kind, field }, i) => [`c${i}`, this.#make(kind, field ?? "")]),
     );
+  }
+
+  /** In CSV the least and the greatest number are the text that stands there, and sums are of such texts, too. */
+  #make(kind: Kind, value: ValueOf<unknown>): Aggregate<unknown, unknown> {
+    const made = MAKE[kind](value);
+    if (!this.#isText) return made;
+    if (TYPED.has(kind))
+      return { ...made, column: () => new WrittenExtreme(kind as "min" | "max") };
+    return kind === "sum" || kind === "mean"
+      ? { ...made, column: () => new NumbersOfText(made.column()) }
+      : made;
   }
 
   /**
@@ -75,7 +99,7 @@ export class Columns {
   }
 
   /**
-   * Converts text to numbers.
+   * Converts text to numbers, and for min and max numbers to text that would be written in another way: `1.50`, `1e3`.
    *
    * @throws `Failure` for a value that its column does not take.
    */
@@ -84,7 +108,8 @@ export class Columns {
     const columns = [...this.#specs.keys()].filter((i) => this.#specs[i]?.field === field);
     const typed = columns.filter((i) => TYPED.has(this.#specs[i]?.kind as Kind));
     const areNumbers = () => typed.every((i) => this.#types[i] === "number");
-    let passNumbers = areNumbers();
+    const written = this.#isText && typed.length > 0 ? this.#writtenNumbers(field) : undefined;
+    let passNumbers = areNumbers() && written === undefined;
     for (let i = 0; i < scan.count; i++) {
       const kind = kinds[i] as number;
       if (kind === VALUE_KIND.number && passNumbers) continue;
@@ -94,11 +119,12 @@ export class Columns {
       if (kind === VALUE_KIND.number) {
         const number = scan.numbers(index)[i] as number;
         for (const column of typed) this.#sameType(number, column, told);
-        passNumbers = areNumbers();
+        passNumbers = areNumbers() && written === undefined;
+        if (written?.isPlain(scan, i) === false) kinds[i] = VALUE_KIND.text;
         continue;
       }
-      let value: unknown;
-      for (const column of columns) value = this.#taken(text(i), field, column, told);
+      const taken = columns.map((column) => this.#taken(text(i), field, column, told));
+      const value = taken.find((one) => typeof one === "string") ?? taken[0];
       if (value === null) kinds[i] = VALUE_KIND.null;
       if (typeof value !== "number") continue;
       kinds[i] = VALUE_KIND.number;
@@ -136,8 +162,20 @@ export class Columns {
     return this.#shownTotals(totals);
   }
 
+  #writtenNumbers(field: string): WrittenNumbers {
+    let written = this.#written.get(field);
+    if (written === undefined) {
+      const { writtenAs, format } = this.#source;
+      const header = Buffer.from(format.header ?? []).toString("latin1");
+      const delimiter = delimiterOf(writtenAs) as string;
+      written = new WrittenNumbers(columnsOf(header, delimiter).indexOf(field), delimiter);
+      this.#written.set(field, written);
+    }
+    return written;
+  }
+
   #totals(): Totals {
-    return new Totals(this.#specs.map(({ kind, field }) => MAKE[kind](field ?? "")));
+    return new Totals(this.#specs.map(({ kind, field }) => this.#make(kind, field ?? "")));
   }
 
   #shownTotals(totals: Totals): unknown[] {
@@ -157,9 +195,12 @@ export class Columns {
 
   /** What is printed for a result. */
   shown(result: unknown, column: number): unknown {
+    if (typeof result !== "string") return result;
     const { kind } = this.#specs[column] as ColumnSpec;
-    const isJson = !this.#isText && (kind === "first" || kind === "last");
-    return isJson && typeof result === "string" ? new JsonText(result) : result;
+    const isJson = this.#isText
+      ? TYPED.has(kind) && JSON_NUMBER.test(result)
+      : kind === "first" || kind === "last";
+    return isJson ? new JsonText(result) : result;
   }
 
   /** A value for each column. @throws `Failure` for a value that its column does not take. */
@@ -184,8 +225,11 @@ export class Columns {
     const value = this.#values.value(text, field);
     if (value === undefined || value === null || (this.#isText && value === "")) return null;
     const number = this.#isText ? numberOf(value as string) : value;
-    if (typeof number === "number") return this.#sameType(number, column, failure);
     const { kind } = this.#specs[column] as ColumnSpec;
+    if (typeof number === "number") {
+      this.#sameType(number, column, failure);
+      return this.#isText && TYPED.has(kind) ? (value as string) : number;
+    }
     if (typeof value === "string" && TYPED.has(kind)) {
       return this.#sameType(value, column, failure);
     }
@@ -207,7 +251,7 @@ export class Columns {
 
 /** Aggregates of all records: those of one key. */
 class Totals {
-  readonly #columns: readonly ReturnType<Aggregate<unknown, unknown>["column"]>[];
+  readonly #columns: readonly Column[];
   #numbers = new Uint32Array(1024);
 
   constructor(aggregates: readonly Aggregate<unknown, unknown>[]) {
@@ -225,9 +269,7 @@ class Totals {
   }
 }
 
-function numberOf(text: string): number | undefined {
-  return /^\s*[-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?\s*$/i.test(text) ? Number(text) : undefined;
-}
+const JSON_NUMBER = /^-?(?:0|[1-9]\d*)(?:\.\d+)?(?:e[-+]?\d+)?$/i;
 
 /** Kinds that take text too, but not mixed with numbers. */
 const TYPED: ReadonlySet<Kind> = new Set(["min", "max"]);
