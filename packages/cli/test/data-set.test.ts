@@ -11,6 +11,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
+import { stripVTControlCharacters } from "node:util";
 import { describe, expect, test } from "@jest/globals";
 import { Json } from "@partd/codec-json";
 import { NdArray } from "@partd/codec-ndarray";
@@ -164,6 +165,33 @@ describe.each(["file", "log"])("append --by into a data set, --store %s", (kind)
 });
 
 test("append: options of the one form are no options of the other", async () => {
+test("drop asks, and deletes at yes; Ctrl-C at the question ends it with 130, and quietly", async () => {
+  await run(["append", "asked", "x"], "y");
+  const question = /^\S*Delete the one key of \S+\? Type yes: /;
+  const answer = async (typed: string, words: string[] = []) => {
+    const end = await runner.type(["drop", "asked", ...words], typed);
+    if ("died" in end) throw new Error(end.died);
+    const shown = stripVTControlCharacters(end.err);
+    expect(shown).toMatch(question);
+    return {
+      code: end.code,
+      rest: shown.replace(question, ""),
+    };
+  };
+  expect(await answer("\u0003")).toEqual({ code: 130, rest: "\n" });
+  expect((await answer("\u0003", ["--json"])).rest).toMatch(
+    /^\n\{"error":\{"code":"INTERRUPTED",.*130\}\}\n$/,
+  );
+  expect(await answer("\u0004")).toMatchObject({
+    code: 1,
+    rest: expect.stringContaining("nothing was deleted"),
+  });
+  expect(await answer("no\r")).toMatchObject({ code: 1 });
+  expect((await run(["ls", "asked"])).out).toBe("x\n");
+  expect(await answer("yes\r")).toMatchObject({ code: 0 });
+  expect((await run(["ls", "asked"])).out).toBe("");
+});
+
   const refused = async (words: string[], what: string) => {
     const ended = await run(["append", "forms", ...words], "x");
     expect(ended).toMatchObject({ code: 2, out: "" });

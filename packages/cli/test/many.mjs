@@ -1,6 +1,6 @@
 // Runs the command many times in one process: a message of words and what standard input holds is
 // answered by what came of them.
-import { Readable } from "node:stream";
+import { PassThrough, Readable } from "node:stream";
 import { run } from "../dist/index.js";
 
 const written = { stdout: [], stderr: [] };
@@ -10,13 +10,14 @@ for (const name of ["stdout", "stderr"]) {
     return true;
   };
 }
-process.on("message", async ({ words, input }) => {
+process.on("message", async ({ words, input, typed }) => {
   for (const pieces of Object.values(written)) pieces.length = 0;
   process.exitCode = 0;
   Object.defineProperty(process, "stdin", {
-    value: Readable.from(input.length > 0 ? [input] : []),
+    value: typed ? keyboard(typed) : Readable.from(input.length > 0 ? [input] : []),
     configurable: true,
   });
+  process.stderr.isTTY = typed !== undefined;
   await run(words);
   process.removeAllListeners("uncaughtException");
   for (const stream of [process.stdout, process.stderr]) stream.removeAllListeners("error");
@@ -24,3 +25,10 @@ process.on("message", async ({ words, input }) => {
   process.exitCode = 0;
   process.send({ code, out: Buffer.concat(written.stdout), err: Buffer.concat(written.stderr) });
 });
+
+/** A terminal on which this is typed. */
+function keyboard(typed) {
+  const stream = Object.assign(new PassThrough(), { isTTY: true });
+  stream.write(typed);
+  return stream;
+}

@@ -26,7 +26,16 @@ export class Runner {
     return end;
   }
 
-  async try(words: readonly string[], input: string | Uint8Array = ""): Promise<End> {
+  /** Runs it on a terminal. */
+  async type(words: readonly string[], typed: string): Promise<End> {
+    return this.try(words, "", typed);
+  }
+
+  async try(
+    words: readonly string[],
+    input: string | Uint8Array = "",
+    typed?: string,
+  ): Promise<End> {
     this.#child ??= fork(MANY, [], {
       cwd: this.#cwd,
       silent: true,
@@ -40,7 +49,7 @@ export class Runner {
         resolve({ code, signal: null, stdout, out: String(stdout), err: String(Buffer.from(err)) });
       });
       child.once("exit", (code, signal) => resolve({ died: `${code ?? signal}` }));
-      child.send({ words, input: Buffer.from(input) });
+      child.send({ words, input: Buffer.from(input), typed });
     });
     child.removeAllListeners();
     if ("died" in end) this.#child = undefined;

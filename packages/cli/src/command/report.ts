@@ -2,7 +2,7 @@ import { basename, dirname } from "node:path";
 import type { PartdError } from "@partd/core";
 import type { Terminal } from "../terminal/terminal.js";
 import { ExitCode } from "./exit-code.js";
-import { Failure, type Interruption, UsageError } from "./failure.js";
+import { Failure, Interruption, UsageError } from "./failure.js";
 import { showBytes } from "./quantity.js";
 
 /** Tells the user what went wrong, in a line or two and without a stack, and returns the exit code. */
@@ -13,6 +13,12 @@ export function report(error: unknown, terminal: Terminal, signal: AbortSignal):
     if (terminal.json) tell(terminal, { code: "INTERRUPTED", message }, code);
     else terminal.note(message);
     return code;
+  }
+  if (error instanceof Interruption) {
+    // At a question, where it needs no answer.
+    if (terminal.json)
+      tell(terminal, { code: "INTERRUPTED", message: "interrupted" }, error.exitCode);
+    return error.exitCode;
   }
   const code = error instanceof UsageError || isNoAddress(error) ? ExitCode.USAGE : ExitCode.FAILED;
   if (terminal.json) {

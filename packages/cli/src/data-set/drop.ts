@@ -1,6 +1,7 @@
 import { createInterface } from "node:readline/promises";
 import type { Action } from "../command/command.js";
-import { Failure, UsageError } from "../command/failure.js";
+import { ExitCode } from "../command/exit-code.js";
+import { Failure, Interruption, UsageError } from "../command/failure.js";
 import { showMany } from "../command/quantity.js";
 import { openDataSet } from "./data-set.js";
 
@@ -14,11 +15,8 @@ export const drop: Action = async (call) => {
   let keys = 0;
   for await (const _ of dataSet.store.keys({ signal })) keys++;
   if (!options.has("yes")) {
-    const asked = createInterface({ input: process.stdin, output: process.stderr });
     const what = keys === 1 ? "the one key" : `all ${showMany(keys, "key")}`;
-    const answer = await asked
-      .question(`Delete ${what} of ${dataSet.place}? Type yes: `, { signal })
-      .finally(() => asked.close());
+    const answer = await ask(`Delete ${what} of ${dataSet.place}? Type yes: `, signal);
     if (answer.trim().toLowerCase() !== "yes") throw new Failure("nothing was deleted");
   }
   await dataSet.store.drop({ signal });
@@ -26,3 +24,27 @@ export const drop: Action = async (call) => {
   else terminal.note(`deleted ${showMany(keys, "key")}`);
   return undefined;
 };
+
+/**
+ * What is typed as an answer; nothing where the input ends.
+ *
+ * @throws `Interruption` at Ctrl-C, which is no signal while readline has the terminal.
+ */
+async function ask(question: string, signal: AbortSignal): Promise<string> {
+  const asked = createInterface({ input: process.stdin, output: process.stderr });
+  try {
+    return await new Promise((resolve, reject) => {
+      asked.once("SIGINT", () => {
+        process.stderr.write("\n");
+        reject(new Interruption(ExitCode.INTERRUPTED));
+      });
+      asked.once("close", () => resolve(""));
+      asked.question(question, { signal }).then(resolve, (error: unknown) => {
+        if (signal.aborted) reject(error);
+        else resolve(""); // Ctrl-D.
+      });
+    });
+  } finally {
+    asked.close();
+  }
+}
