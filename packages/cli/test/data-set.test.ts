@@ -40,6 +40,7 @@ describe.each(["file", "log"])("a data set in a directory, --store %s", (kind) =
     expect((await run(["append", place, "a/b", "--literal"], "one key")).code).toBe(0);
     expect(new Uint8Array((await run(["get", place, "x"])).stdout)).toEqual(bytes);
     expect((await run(["get", place, "2024/JFK", "a%2Fb"])).out).toBe("a flightone key");
+    expect((await run(["get", place, "2024/JFK", "-o", "-"])).out).toBe("a flight");
   });
 
   test("ls and stat tell keys and sizes", async () => {
@@ -164,7 +165,6 @@ describe.each(["file", "log"])("append --by into a data set, --store %s", (kind)
   });
 });
 
-test("append: options of the one form are no options of the other", async () => {
 test("drop asks, and deletes at yes; Ctrl-C at the question ends it with 130, and quietly", async () => {
   await run(["append", "asked", "x"], "y");
   const question = /^\S*Delete the one key of \S+\? Type yes: /;
@@ -192,6 +192,7 @@ test("drop asks, and deletes at yes; Ctrl-C at the question ends it with 130, an
   expect((await run(["ls", "asked"])).out).toBe("");
 });
 
+test("append: options of the one form are no options of the other", async () => {
   const refused = async (words: string[], what: string) => {
     const ended = await run(["append", "forms", ...words], "x");
     expect(ended).toMatchObject({ code: 2, out: "" });

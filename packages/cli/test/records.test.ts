@@ -635,6 +635,26 @@ describe("inputs and outputs", () => {
 
   test("empty inputs", async () => {
     write("empty.ndjson", "");
+  test("--out - is standard output, and an empty name is none", async () => {
+    for (const words of [
+      ["group", "c.csv", "--by", "k"],
+      ["group", "e.ndjson", "--count"],
+      ["count", "e.ndjson", "--by", "user"],
+      ["distinct", "c.csv"],
+      ["sort", "c.csv", "--by", "k"],
+      ["join", "c.csv", "c.csv", "--on", "k"],
+    ]) {
+      const printed = await out(words);
+      expect([words, await out([...words, "-o", "-"])]).toEqual([words, printed]);
+      expect(printed).not.toBe("");
+      expect((await run([...words, "--out", ""])).err).toContain("--out is empty");
+    }
+    const refused = await run(["split", "e.ndjson", "--by", "user", "--out", "-"]);
+    expect(refused).toMatchObject({ code: 2, out: "" });
+    expect(refused.err).toContain("--out takes a directory");
+    expect(existsSync(join(cwd, "-"))).toBe(false);
+  });
+
     write("header.csv", "a,b");
     write("none.csv", "");
     expect(await out(["sort", "empty.ndjson", "--by", "a"])).toBe("");

@@ -44,6 +44,8 @@ export interface Option {
   readonly about: string;
   readonly choices?: readonly string[];
   readonly completes?: Completion;
+  /** A value that says as much as no option. */
+  readonly none?: string;
   /** Reads the value; throws a `UsageError`, which the parser completes with the option's name. */
   readonly parse?: (text: string) => unknown;
 }

@@ -51,6 +51,15 @@ export const TOWER: readonly Option[] = [
 ];
 
 export const STORE: Option = {
+export const OUT: Option = {
+  name: "out",
+  short: "o",
+  value: "FILE",
+  completes: "file",
+  about: "write there, in place of standard output, which is -; it appears when it is complete",
+  none: "-",
+};
+
   name: "store",
   value: "KIND",
   choices: ["file", "log"],

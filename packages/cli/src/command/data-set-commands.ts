@@ -5,6 +5,7 @@ import {
   COMMON,
   DATA_SET,
   MISSING,
+  OUT,
   REACH,
   READ,
   STORE,
@@ -105,13 +106,7 @@ export const dataSetCommands: readonly Command[] = [
     arguments: [DATA_SET, KEYS],
     options: [
       ...TOWER,
-      {
-        name: "out",
-        short: "o",
-        value: "FILE",
-        completes: "file",
-        about: "write there, in place of standard output",
-      },
+      OUT,
       { name: "force", short: "f", about: "overwrite that file" },
       LITERAL,
       STORE,

@@ -75,9 +75,12 @@ export function callOf(
 }
 
 function parserOption(option: Option): ParserOption {
-  const { name, short, value, list, parse, choices } = option;
+  const { name, short, value, list, parse, choices, completes } = option;
   const flags = `${short ? `-${short}, ` : ""}--${name}${value ? ` <${value}>` : ""}`;
   return new ParserOption(flags, option.about).argParser((text: string, before: unknown) => {
+    if (text === "" && (completes === "file" || completes === "directory")) {
+      throw new UsageError(`--${name} is empty: it takes a ${completes}`);
+    }
     if (choices && !choices.includes(text)) {
       throw new UsageError(`--${name} takes ${oneOf(choices)}, not ${JSON.stringify(text)}`);
     }
@@ -93,9 +96,9 @@ function parserOption(option: Option): ParserOption {
 
 function optionsOf(command: Command, parser: Parser): Options {
   const values = new Map<string, unknown>();
-  for (const { name } of command.options) {
+  for (const { name, none } of command.options) {
     const value = parser.getOptionValue(camelCase(name));
-    if (value !== undefined) values.set(name, value);
+    if (value !== undefined && value !== none) values.set(name, value);
   }
   return new Options(values);
 }

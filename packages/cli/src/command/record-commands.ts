@@ -1,6 +1,7 @@
 import { AGGREGATES, FORMATS } from "../records/names.js";
 import type { Argument, Command, Option } from "./command.js";
-import { BOUNDS, BY, COMMON, MISSING, READ } from "./common-options.js";
+import { BOUNDS, BY, COMMON, MISSING, OUT, READ } from "./common-options.js";
+import { UsageError } from "./failure.js";
 import { parseBytes, parseCount } from "./quantity.js";
 
 const INPUTS: Argument = {
@@ -19,14 +20,7 @@ const THREADS: Option = {
 };
 
 const WRITE: readonly Option[] = [
-  {
-    name: "out",
-    short: "o",
-    value: "FILE",
-    completes: "file",
-    about:
-      "write there, in place of standard output; it appears when it is complete, and packed if it ends in .gz or .zst",
-  },
+  { ...OUT, about: `${OUT.about}, and packed if it ends in .gz or .zst` },
   {
     name: "to",
     value: "FORMAT",
@@ -76,6 +70,10 @@ export const recordCommands: readonly Command[] = [
         value: "DIR",
         completes: "directory",
         about: "the directory of the files",
+        parse: (text) => {
+          if (text !== "-") return text;
+          throw new UsageError("takes a directory: files do not go to standard output");
+        },
       },
       {
         name: "name",
