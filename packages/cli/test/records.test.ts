@@ -520,6 +520,43 @@ describe("join", () => {
     });
   });
 
+  test("--missing and --reject take what either side has of it", async () => {
+    write("left.ndjson", '{"k":1,"a":1}\n{"a":2}\n{bad\n{"k":null,"a":3}\n');
+    write("right.ndjson", '{"k":1,"b":1}\n[bad\n{"b":2}\n');
+    const joined = (...words: string[]) =>
+      run(["join", "left.ndjson", "right.ndjson", "--on", "k", "--type", "full", ...words]);
+    const kept = '{"k":1,"a":1,"b":1}\n{"a":2}\n{"k":null,"a":3}\n{"b":2}\n';
+    const failed = await joined();
+    expect(failed).toMatchObject({ code: 1, out: "" });
+    expect(failed.err).toMatch(/(left|right)\.ndjson:[23]:/);
+    for (const words of [[], ["--missing", "keep", "--force"]]) {
+      const ended = await joined("--reject", "both.bad", ...words);
+      expect(ended).toMatchObject({ code: 3, out: kept });
+      expect(ended.err).toBe("partd: 2 malformed records are in both.bad\n");
+      expect(lines(read("both.bad"))).toEqual(["", "[bad", "{bad"]);
+    }
+    const apart = await joined("--reject", "both.bad", "--missing", "both.none", "--force");
+    expect(apart).toMatchObject({ code: 3, out: '{"k":1,"a":1,"b":1}\n{"k":null,"a":3}\n' });
+    expect(apart.err).toContain("2 records without the field were put into both.none");
+    expect(lines(read("both.none"))).toEqual(["", '{"a":2}', '{"b":2}']);
+    const strict = await joined("--reject", "both.bad", "--missing", "error", "--force");
+    expect(strict).toMatchObject({ code: 1, out: "" });
+    expect(strict.err).toMatch(/(left\.ndjson:2|right\.ndjson:3):1: the record has no field k/);
+    const mixed = ["join", "left.ndjson", "-", "--from", "csv", "--on", "k", "--type", "left"];
+    const skipped = [...mixed, "--missing", "skip", "--reject", "both.bad", "--force"];
+    expect((await run(skipped, "k,c\n1,x\n")).out).toBe(
+      '{"k":1,"a":1,"c":"x"}\n{"k":null,"a":3}\n',
+    );
+    for (const option of ["--reject", "--missing"]) {
+      const replaced = await joined(option, "right.ndjson", "--force");
+      expect(replaced).toMatchObject({ code: 2, out: "" });
+      expect(replaced.err).toContain("is one of the inputs");
+    }
+    expect((await run(["count", "e.ndjson", "--by", "user", "--missing", "keep"])).err).toContain(
+      "--missing takes error, skip or a FILE; write ./keep",
+    );
+  });
+
   test("an empty file of CSV has the key for its header", async () => {
     write("none.csv", "");
     write("some.csv", "k,v\n1,2\n");
@@ -598,6 +635,26 @@ describe("inputs and outputs", () => {
     expect(csv).toBe('a,b,c,d,e,f,1\n12345678901234567890,1.0,1e3,"{""x"":1.0}","x,é",,true\n');
   });
 
+  test("--out - is standard output, and an empty name is none", async () => {
+    for (const words of [
+      ["group", "c.csv", "--by", "k"],
+      ["group", "e.ndjson", "--count"],
+      ["count", "e.ndjson", "--by", "user"],
+      ["distinct", "c.csv"],
+      ["sort", "c.csv", "--by", "k"],
+      ["join", "c.csv", "c.csv", "--on", "k"],
+    ]) {
+      const printed = await out(words);
+      expect([words, await out([...words, "-o", "-"])]).toEqual([words, printed]);
+      expect(printed).not.toBe("");
+      expect((await run([...words, "--out", ""])).err).toContain("--out is empty");
+    }
+    const refused = await run(["split", "e.ndjson", "--by", "user", "--out", "-"]);
+    expect(refused).toMatchObject({ code: 2, out: "" });
+    expect(refused.err).toContain("--out takes a directory");
+    expect(existsSync(join(cwd, "-"))).toBe(false);
+  });
+
   test("an output of the name .gz is packed, and only then complete", async () => {
     await out(["sort", "e.ndjson", "--by", "user", "-o", "packed.ndjson.gz"]);
     expect(gunzipSync(readFileSync(join(cwd, "packed.ndjson.gz"))).toString()).toBe(
@@ -635,26 +692,6 @@ describe("inputs and outputs", () => {
 
   test("empty inputs", async () => {
     write("empty.ndjson", "");
-  test("--out - is standard output, and an empty name is none", async () => {
-    for (const words of [
-      ["group", "c.csv", "--by", "k"],
-      ["group", "e.ndjson", "--count"],
-      ["count", "e.ndjson", "--by", "user"],
-      ["distinct", "c.csv"],
-      ["sort", "c.csv", "--by", "k"],
-      ["join", "c.csv", "c.csv", "--on", "k"],
-    ]) {
-      const printed = await out(words);
-      expect([words, await out([...words, "-o", "-"])]).toEqual([words, printed]);
-      expect(printed).not.toBe("");
-      expect((await run([...words, "--out", ""])).err).toContain("--out is empty");
-    }
-    const refused = await run(["split", "e.ndjson", "--by", "user", "--out", "-"]);
-    expect(refused).toMatchObject({ code: 2, out: "" });
-    expect(refused.err).toContain("--out takes a directory");
-    expect(existsSync(join(cwd, "-"))).toBe(false);
-  });
-
     write("header.csv", "a,b");
     write("none.csv", "");
     expect(await out(["sort", "empty.ndjson", "--by", "a"])).toBe("");

@@ -3,7 +3,17 @@ import { tmpdir } from "node:os";
 import { join as joinPath } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { RecordError, readCsv, readNdjson } from "@partd/records";
-import { aggregate, countBy, distinct, groupBy, type Missing, split, sum } from "@partd/shuffle";
+import {
+  aggregate,
+  countBy,
+  distinct,
+  groupBy,
+  join,
+  type Missing,
+  type Source,
+  split,
+  sum,
+} from "@partd/shuffle";
 
 let dir: string;
 beforeAll(() => {
@@ -80,6 +90,34 @@ describe("records without their key", () => {
     );
     const several = await countBy(reader(), { by: ["user", "x"], missing }).toMap();
     expect(several.size).toBe(0);
+  });
+
+  test("of a join: those of both sides, of lines and of objects", async () => {
+    const path = joinPath(dir, "join.ndjson");
+    writeFileSync(path, LINES.join(""));
+    const joined = async (missing: Missing, records: () => Source<Row>) => {
+      const options = { by: "user", kind: "full", missing } as const;
+      const pairs = await join(records(), records(), options).toArray();
+      return pairs.map((pair) => pair.map((row) => row?.n));
+    };
+    const lines = async (missing: Missing) => {
+      const options = { by: "user", kind: "left", missing } as const;
+      const pieces: Uint8Array[] = [];
+      const output = join(readNdjson<Row>(path), readNdjson<Row>(path), options);
+      for await (const piece of output.bytes()) pieces.push(piece);
+      return Buffer.concat(pieces).toString().split("\n").length - 1;
+    };
+    for (const records of [reader, () => objects]) {
+      const handed: string[] = [];
+      const pairs = await joined((bytes) => handed.push(Buffer.from(bytes).toString()), records);
+      expect(pairs).toContainEqual([1, 1]);
+      expect(pairs.flat()).not.toContain(2);
+      expect(pairs).toEqual(await joined("skip", records));
+      expect(handed.map((line) => JSON.parse(line).n).sort()).toEqual([2, 2, 8, 8]);
+      expect((await joined("keep", records)).length).toBe(pairs.length + 4);
+      await expect(joined("error", records)).rejects.toMatchObject({ code: "ERR_PARTD_VALUE" });
+    }
+    expect(await lines("skip")).toBe((await lines("keep")) - 2);
   });
 
   test("are told of with their place", async () => {

@@ -1,5 +1,6 @@
 import { FORMATS } from "../records/names.js";
 import type { Argument, Option } from "./command.js";
+import { UsageError } from "./failure.js";
 import { parseMemory } from "./quantity.js";
 
 /** Options that every command takes. */
@@ -50,7 +51,6 @@ export const TOWER: readonly Option[] = [
   },
 ];
 
-export const STORE: Option = {
 export const OUT: Option = {
   name: "out",
   short: "o",
@@ -60,6 +60,7 @@ export const OUT: Option = {
   none: "-",
 };
 
+export const STORE: Option = {
   name: "store",
   value: "KIND",
   choices: ["file", "log"],
@@ -98,6 +99,10 @@ export const MISSING: Option = {
   completes: "file",
   about:
     "records without the field: error (the default), skip, or the FILE to put them in; null is a value",
+  parse: (text) => {
+    if (text !== "keep") return text;
+    throw new UsageError("takes error, skip or a FILE; write ./keep for a file of that name");
+  },
 };
 
 export const BOUNDS: readonly Option[] = [

@@ -123,9 +123,9 @@ export const recordCommands: readonly Command[] = [
     name: "group",
     summary: "Group records, or sum them up by group",
     about: [
-      "In CSV, --min and --max compare numbers as numbers, and give a value as it stands in the file: of 007, 5 and 1.50 the greatest is 007, the least 1.50.",
       `Without sums, the records of each group follow one another in the output, in the order of the inputs; groups come in no order. ${UNCHANGED}`,
       `With them there is one record a group, or one of all records without --by: its fields, then count, sum_FIELD and so on. null, and in CSV nothing, is passed over; text where a number is asked for is an error. Numbers are doubles there: whole ones beyond 2^53 are rounded. ${OUT_OF_CORE}`,
+      "In CSV, --min and --max compare numbers as numbers, and give a value as it stands in the file: of 007, 5 and 1.50 the greatest is 007, the least 1.50.",
     ],
     examples: [
       {
@@ -233,8 +233,15 @@ export const recordCommands: readonly Command[] = [
         value: "TEXT",
         about: "behind a name on the right that the left has, too (default _right)",
       },
+      {
+        name: "missing",
+        value: "WHAT",
+        completes: "file",
+        about:
+          "records without the field, of both inputs: keep (the default: they match nothing), error, skip, or the FILE to put them in; null is a value that matches nothing",
+      },
       ...WRITE,
-      ...READ.filter(({ name }) => name === "from"),
+      ...READ,
       ...BOUNDS,
       ...COMMON,
     ],

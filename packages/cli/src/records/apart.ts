@@ -1,6 +1,6 @@
 import { realpath, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import type { Call } from "../command/command.js";
+import type { Call, Options } from "../command/command.js";
 import { UsageError } from "../command/failure.js";
 
 /**
@@ -10,11 +10,10 @@ import { UsageError } from "../command/failure.js";
  * @throws `UsageError` if two are the same file.
  */
 export async function requireApart({ options }: Call, inputs: readonly string[]): Promise<void> {
-  const missing = options.text("missing");
   const written = [
     ["--out", options.text("out")],
     ["--reject", options.text("reject")],
-    ["--missing", missing === "error" || missing === "skip" ? undefined : missing],
+    ["--missing", missingFile(options)],
   ] as const;
   const takenBy = new Map<string, string>();
   for (const [option, path] of written) {
@@ -29,6 +28,12 @@ export async function requireApart({ options }: Call, inputs: readonly string[])
     if (option === undefined || option === "--out") continue; // An output is complete before it replaces its input.
     throw new UsageError(`${option} ${input} is one of the inputs, and would replace it`);
   }
+}
+
+/** Where --missing puts records, if it is a file. */
+export function missingFile(options: Options): string | undefined {
+  const missing = options.text("missing");
+  return missing === "error" || missing === "skip" || missing === "keep" ? undefined : missing;
 }
 
 /**

@@ -25,7 +25,7 @@ export const join: Action = async (call) => {
     throw new UsageError("standard input (-) can be read only once");
   }
   await using left = await openSide(call, leftInput, leftFields, rightInput);
-  await using right = await openSide(call, rightInput, rightFields, leftInput);
+  await using right = await openSide(call, rightInput, rightFields, leftInput, left);
   await left.source.begin();
   await right.source.begin();
   const isSemi = kind === "semi" || kind === "anti";
@@ -34,7 +34,8 @@ export const join: Action = async (call) => {
   const isMixed = areRows(left.source) !== areRows(right.source);
   const by = isMixed ? keyAsText : (_: RecordSource, fields: readonly string[]) => keyBy(fields);
   const options = { by: by(left.source, leftFields), rightBy: by(right.source, rightFields), kind };
-  await using output = joinOf(left.source, right.source, { ...options, ...left.runOptions });
+  const common = keepsMissing(call) ? left.runOptions : left.options;
+  await using output = joinOf(left.source, right.source, { ...options, ...common });
   for await (const batch of output.batches()) {
     for (const item of batch) {
       if (isSemi) await writer.text(item as string);
@@ -45,8 +46,13 @@ export const join: Action = async (call) => {
     }
   }
   await writer.complete();
-  return (await left.finish()) ?? (await right.finish());
+  return await left.finish();
 };
+
+/** Records without the fields match nothing, unless --missing says what becomes of them. */
+function keepsMissing({ options }: Call): boolean {
+  return (options.text("missing") ?? "keep") === "keep";
+}
 
 /** --from applies to a side whose name tells no format or, if both names tell one, to both sides. */
 function openSide(
@@ -54,10 +60,13 @@ function openSide(
   input: string,
   fields: readonly string[],
   other: string,
+  beside?: RecordRun,
 ): Promise<RecordRun> {
   const [own, others] = [formatOfName(input), formatOfName(other)];
   const from = own !== undefined && others === undefined ? own : undefined;
-  return RecordRun.open(call, [input], { asked: fields, required: [], from, operation: "join" });
+  const required = keepsMissing(call) ? [] : fields;
+  const wanted = { asked: fields, required, from, operation: "join", beside } as const;
+  return RecordRun.open(call, [input], wanted);
 }
 
 /** Whether records are rows of CSV or TSV, in which all values are text. */

@@ -14,7 +14,7 @@ import { showBytes, showCount } from "../command/quantity.js";
 import { freeBytes } from "../output/disk-space.js";
 import { createOutput } from "../output/output-file.js";
 import type { Progress } from "../terminal/progress.js";
-import { requireApart } from "./apart.js";
+import { missingFile, requireApart } from "./apart.js";
 import { type Format, formatOf, lineFormat } from "./format.js";
 import { expandInputs, nameOf } from "./inputs.js";
 import { RecordSource } from "./record-source.js";
@@ -33,6 +33,8 @@ export interface RunFields {
   readonly operation?: Operation;
   /** The inputs' format. Default: that of --from, or of their names. */
   readonly from?: Format | undefined;
+  /** A run of the same command, which writes --reject and --missing for this one, too. */
+  readonly beside?: RecordRun | undefined;
 }
 
 /** What commands on records have in common: inputs, limits, rejects and progress. */
@@ -51,6 +53,9 @@ export class RecordRun implements AsyncDisposable {
   #spilled = 0;
   /** Records for --reject and --missing that are not written yet. */
   #pending: { file: OutputFile; bytes: Uint8Array }[] = [];
+  #writing: Promise<void> = Promise.resolve();
+  /** Takes what is set aside. */
+  readonly #owner: RecordRun;
 
   /**
    * Opens a run, does the work with it and completes it.
@@ -83,9 +88,12 @@ export class RecordRun implements AsyncDisposable {
     const create = async (path: string | undefined) =>
       path === undefined ? undefined : createOutput(path, { force });
     const format = formatOf(paths, fields.from ?? call.options.text("from"));
+    if (fields.beside) {
+      return new RecordRun(call, paths, format, fields, bytesTotal, undefined, undefined);
+    }
     const rejects = await create(call.options.text("reject"));
     try {
-      const missing = await create(missingFile(call));
+      const missing = await create(missingFile(call.options));
       return new RecordRun(call, paths, format, fields, bytesTotal, rejects, missing);
     } catch (error) {
       await rejects?.[Symbol.asyncDispose]();
@@ -97,7 +105,7 @@ export class RecordRun implements AsyncDisposable {
     call: Call,
     paths: readonly string[],
     format: Format,
-    { asked, required, isAll = false, areText = false, operation = "groupBy" }: RunFields,
+    { asked, required, isAll = false, areText = false, operation = "groupBy", beside }: RunFields,
     bytesTotal: number | undefined,
     rejects: OutputFile | undefined,
     missing: OutputFile | undefined,
@@ -107,6 +115,9 @@ export class RecordRun implements AsyncDisposable {
     this.#bytesTotal = bytesTotal;
     this.#rejects = rejects;
     this.#missing = missing;
+    const owner = beside ?? this;
+    this.#owner = owner;
+    const rejected = owner.#rejects;
     this.#progress = call.terminal.progress("reading");
     this.source = new RecordSource({
       paths,
@@ -117,13 +128,13 @@ export class RecordRun implements AsyncDisposable {
       required,
       only: isAll ? asked : undefined,
       areText,
-      isStrict: missingOf(call) === "error",
+      isStrict: missingOf(call) !== "skip" && missingFile(call.options) === undefined,
       signal: call.signal,
       onReject:
-        rejects &&
+        rejected &&
         (({ bytes }) => {
-          this.#rejected++;
-          this.#pending.push({ file: rejects, bytes });
+          owner.#rejected++;
+          owner.#pending.push({ file: rejected, bytes });
         }),
       onMissing: (bytes) => this.#takeMissing(bytes),
       onBatch: (consumed, records) => this.#batchDone(consumed, records),
@@ -208,7 +219,7 @@ export class RecordRun implements AsyncDisposable {
     if (this.#skipped > 0) {
       const records =
         this.#skipped === 1 ? "record without the field was" : "records without the field were";
-      const where = missingFile(this.#call);
+      const where = missingFile(this.#call.options);
       terminal.note(
         `${showCount(this.#skipped)} ${records} ${where === undefined ? "left out" : `put into ${where}`}`,
       );
@@ -231,6 +242,10 @@ export class RecordRun implements AsyncDisposable {
   }
 
   #takeMissing(bytes: Uint8Array): void {
+    this.#owner.#takeSkipped(bytes);
+  }
+
+  #takeSkipped(bytes: Uint8Array): void {
     this.#skipped++;
     if (this.#missing) this.#pending.push({ file: this.#missing, bytes });
   }
@@ -239,13 +254,17 @@ export class RecordRun implements AsyncDisposable {
     this.#call.signal.throwIfAborted();
     this.#consumed = consumed;
     if (records > 0) this.show("reading");
-    await this.#writePending();
+    await this.#owner.#writePending();
   }
 
-  async #writePending(): Promise<void> {
-    const pending = this.#pending;
-    this.#pending = [];
-    for (const { file, bytes } of pending) await file.write(bytes);
+  /** Two inputs may be read at once. */
+  #writePending(): Promise<void> {
+    this.#writing = this.#writing.then(async () => {
+      const pending = this.#pending;
+      this.#pending = [];
+      for (const { file, bytes } of pending) await file.write(bytes);
+    });
+    return this.#writing;
   }
 }
 
@@ -261,12 +280,6 @@ export function partsOf(key: unknown, fields: readonly string[]): readonly unkno
 
 function missingOf({ options }: Call): string {
   return options.text("missing") ?? "error";
-}
-
-/** Where --missing puts records, if it is a file. */
-function missingFile(call: Call): string | undefined {
-  const missing = missingOf(call);
-  return missing === "error" || missing === "skip" ? undefined : missing;
 }
 
 async function sizeOf(paths: readonly string[]): Promise<number | undefined> {

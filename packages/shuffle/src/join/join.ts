@@ -8,6 +8,7 @@ import { memoryFor, RUN_OPTIONS, Run, type RunOptions } from "../run/run.js";
 import type { By } from "../source/by.js";
 import { GroupKeyer } from "../source/group-keyer.js";
 import { type Input, inputOf, type Source } from "../source/input.js";
+import type { MissingOption } from "../source/missing.js";
 import { isRecords } from "../source/records-input.js";
 import { threadsFor } from "../threads/share-threads.js";
 import { threadProgram } from "../threads/thread-program.js";
@@ -17,7 +18,7 @@ import { type JoinKind, kinds } from "./kind.js";
 import { type LineJob, PART_BYTES } from "./line-joiner.js";
 import { lineProgram, linesByThreads } from "./line-threads.js";
 
-export interface JoinOptions<L, R, Kind extends JoinKind> extends RunOptions {
+export interface JoinOptions<L, R, Kind extends JoinKind> extends RunOptions, MissingOption {
   /** The key of a record on the left: a field's name, several names, or a function. */
   readonly by: By<L>;
   /** The same for the right side. Default: `by`. */
@@ -42,6 +43,7 @@ const OPTIONS: OptionNames<JoinOptions<unknown, unknown, JoinKind>> = {
   rightBy: true,
   kind: true,
   threads: true,
+  missing: true,
   ...RUN_OPTIONS,
 };
 
@@ -57,8 +59,8 @@ export type Joined<L, R, Kind extends JoinKind> = {
 
 /**
  * Joins two sources by key. Keys that are missing or `null`, or lists with such an item, match nothing,
- * as in SQL. The right side is held, in memory if it fits: make it the smaller one. If it fits, the
- * order is that of the left side.
+ * as in SQL, unless `missing` says that records without a key are left out, or an error. The right side is
+ * held, in memory if it fits: make it the smaller one. If it fits, the order is that of the left side.
  *
  * ```ts
  * for await (const [event, user] of join(events, users, { by: "userId", rightBy: "id" })) { … }
@@ -79,8 +81,8 @@ export function join<L, R, Kind extends JoinKind = "inner">(
   if (options.threads !== undefined) checkIntegerOption("threads", options.threads, 1, 256);
   const rightBy = options.rightBy ?? (options.by as By<never> as By<R>);
   const sides = {
-    left: joinSide(left, options.by, "left"),
-    right: joinSide(right, rightBy, "right"),
+    left: joinSide(left, options.by, "left", options),
+    right: joinSide(right, rightBy, "right", options),
     kind,
     options,
   };
@@ -94,8 +96,13 @@ interface JoinSide {
   readonly keyer: GroupKeyer<unknown>;
 }
 
-function joinSide<R>(source: Source<R>, by: By<R>, side: "left" | "right"): JoinSide {
-  const keyer = new GroupKeyer(by, {}, side);
+function joinSide<R>(
+  source: Source<R>,
+  by: By<R>,
+  side: "left" | "right",
+  { missing }: MissingOption,
+): JoinSide {
+  const keyer = new GroupKeyer(by, { missing }, side);
   return {
     source,
     input: inputOf(source, keyer),
@@ -195,8 +202,10 @@ async function lineWork(
   run: Run,
   { left, right, kind, options }: JoinPlan,
 ): Promise<{ job: LineJob; threads: number; charged: number } | undefined> {
-  const { fields: by } = left.keyer;
+  const { fields: by, missing } = left.keyer;
   const { fields: rightBy } = right.keyer;
+  // Lines are joined without looking for their fields.
+  if (missing !== "keep") return undefined;
   if (kind === "right" || kind === "full" || !by || by.length !== rightBy?.length) return undefined;
   const records = [left.source, right.source].map((source) => {
     return isRecords(source) && source.format.name === "ndjson" ? source : undefined;
