@@ -1,8 +1,6 @@
 import { PartdError } from "@partd/core";
 import { Pace, unlessAborted } from "@partd/core/author";
 import type { ListedObject } from "../client.js";
-import { ByteReader } from "../format/byte-reader.js";
-import { ByteWriter } from "../format/byte-writer.js";
 import { Cover } from "../format/cover.js";
 import { indexWriter } from "../format/index-object.js";
 import { commitOrder, hex, INDEX, LOST, PART, strangeObject } from "../format/names.js";
@@ -211,9 +209,8 @@ export class DataSet {
   async #putDown(epoch: number, objects: readonly ListedObject[]): Promise<void> {
     const all = await this.#segmentsOf(objects);
     const segments = all.filter((segment) => segment.epoch === epoch);
-    const body = new ByteWriter();
-    Cover.of(segments).write(body);
-    await this.requests.create(`${this.folder}${LOST}${hex(epoch, 8)}`, body.bytes);
+    const name = `${this.folder}${LOST}${hex(epoch, 8)}`;
+    await this.requests.create(name, Cover.of(segments).toObject());
     const { objects: lost } = await this.requests.list(`${this.folder}${LOST}`);
     await this.#readLost(lost);
   }
@@ -312,9 +309,13 @@ export class DataSet {
       const bytes = await this.requests.read(key, 0, size);
       if (!bytes) throw missing(key);
       try {
-        this.#lost.set(epoch, Cover.read(new ByteReader(Buffer.from(bytes))));
-      } catch {
-        throw strangeObject(key);
+        this.#lost.set(epoch, Cover.ofObject(Buffer.from(bytes)));
+      } catch (cause) {
+        throw new PartdError(
+          "ERR_PARTD_CORRUPT",
+          `${key} is damaged, which says what counts of a holder that lost the lock: remove the objects of the data set, and write it again.`,
+          { address: key, cause },
+        );
       }
     }
   }

@@ -134,7 +134,7 @@ export class Indexes {
     if (!end) return undefined;
     try {
       const length = IndexFooter.lengthOf(end);
-      if (length > size) return undefined;
+      if (length > size || length > LONGEST_FOOTER) return undefined;
       const bytes =
         length <= end.length
           ? end.subarray(end.length - length)
@@ -166,3 +166,5 @@ const LAST_BYTES = 16_384;
 /** Bytes between two blocks up to which one request reads both. */
 const GAP = 32_768;
 const LARGEST_GET = 8 * 2 ** 20;
+/** Bytes of a footer, more than those of any index: an index is one of 16 MiB of descriptions, about. */
+const LONGEST_FOOTER = 2 ** 28;

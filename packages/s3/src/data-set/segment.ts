@@ -29,7 +29,8 @@ export class Segment implements SegmentName {
 
   /** Whether it only removes: no value has to be looked for in it. */
   get isWithoutValues(): boolean {
-    return !this.inParts && this.size === this.tailLength;
+    // One that adds, and is no longer than its tail, was cut short: its tail has to be looked at.
+    return this.kind !== "add" && !this.inParts && this.size === this.tailLength;
   }
 
   /** The segment of a listed object, if its name is one. */

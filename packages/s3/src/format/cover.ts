@@ -1,5 +1,6 @@
-import type { ByteReader } from "./byte-reader.js";
-import type { ByteWriter } from "./byte-writer.js";
+import { crc32 } from "@partd/disk";
+import { ByteReader } from "./byte-reader.js";
+import { ByteWriter } from "./byte-writer.js";
 import type { CommitId } from "./names.js";
 
 /**
@@ -76,6 +77,26 @@ export class Cover {
       }
       cover.#runs.set(writer, runs);
     }
+    return cover;
+  }
+
+  /** An object that holds nothing else: the cover, and a CRC-32 of it. */
+  toObject(): Buffer {
+    const object = new ByteWriter();
+    this.write(object);
+    object.uint32(crc32(object.bytes));
+    return object.bytes;
+  }
+
+  /** @throws `RangeError` for bytes that {@link toObject} does not give. */
+  static ofObject(object: Buffer): Cover {
+    const end = object.length - 4;
+    if (end < 0 || crc32(object.subarray(0, end)) !== object.readUInt32LE(end)) {
+      throw new RangeError("its checksum is wrong");
+    }
+    const reader = new ByteReader(object, 0, end);
+    const cover = Cover.read(reader);
+    if (!reader.isAtEnd) throw new RangeError("something follows");
     return cover;
   }
 }

@@ -2,6 +2,7 @@ import { isPartdError, PartdError } from "@partd/core";
 import { isBytes, onAbort } from "@partd/core/author";
 import type { ListedObject, ListPage, ObjectClient } from "../client.js";
 import { failureOf, requestError } from "./failure.js";
+import { contradiction } from "./missing.js";
 import { Slots } from "./slots.js";
 
 export interface RequestsOptions {
@@ -75,6 +76,13 @@ export class Requests {
     end: number,
     signal?: AbortSignal,
   ): Promise<Uint8Array | undefined> {
+    if (end - start > MOST_READ) {
+      throw new PartdError(
+        "ERR_PARTD_CORRUPT",
+        `${key} would describe values by ${end - start} bytes, more than a store writes: it is not an object of a data set. Remove it.`,
+        { address: key },
+      );
+    }
     const bytes = Buffer.allocUnsafeSlow(end - start);
     const isThere = await this.readTo(key, start, end, (piece, at) => bytes.set(piece, at), signal);
     return isThere ? bytes : undefined;
@@ -109,6 +117,7 @@ export class Requests {
           got += piece.byteLength;
         }
         if (got === length) return true;
+        if (await this.#isShorter(key, end, signal)) throw contradiction(key);
         throw new Error(`the answer was ${got} bytes instead of ${length}`);
       }),
     );
@@ -148,6 +157,14 @@ export class Requests {
         this.#client.delete({ bucket, keys: some, signal }),
       );
     }
+  }
+
+  /** Whether the object ends before `end`. Not, if that cannot be found out. */
+  async #isShorter(key: string, end: number, signal: AbortSignal): Promise<boolean> {
+    this.counts.list++;
+    const request = { bucket: this.#options.bucket, prefix: key, signal };
+    const { objects } = await this.#client.list(request).catch(() => ({ objects: [] }));
+    return objects.some((one) => one.key === key && one.size < end);
   }
 
   async #page(
@@ -216,6 +233,8 @@ function piecesOf(answer: unknown): AsyncIterable<unknown> | readonly unknown[] 
   return isStream ? (answer as AsyncIterable<unknown>) : [answer];
 }
 
+/** The most bytes in one piece: what describes 16 million keys, a batch's most, is shorter. */
+const MOST_READ = 2 ** 31;
 /** The most names of one DeleteObjects. */
 const MOST_DELETED = 1000;
 
