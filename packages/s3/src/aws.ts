@@ -1,10 +1,13 @@
+import type { Readable } from "node:stream";
 import {
   DeleteObjectsCommand,
   GetObjectCommand,
   ListObjectsV2Command,
+  type ListObjectsV2CommandOutput,
   PutObjectCommand,
   type S3Client,
 } from "@aws-sdk/client-s3";
+import { PartdError } from "@partd/core";
 import type {
   DeleteRequest,
   GetRequest,
@@ -28,19 +31,42 @@ export function awsClient(client: S3Client): ObjectClient {
 
     get: async ({ bucket, key, start, end, signal }: GetRequest) => {
       const range = `bytes=${start}-${end - 1}`;
-      const { Body } = await client.send(
+      const { Body, ContentLength, $metadata } = await client.send(
         new GetObjectCommand({ Bucket: bucket, Key: key, Range: range }),
         { abortSignal: signal },
       );
+      const isWhole = ContentLength === undefined || (start === 0 && ContentLength === end);
+      if ($metadata.httpStatusCode === 200 && !isWhole) {
+        (Body as Partial<Readable> | undefined)?.destroy?.();
+        throw new PartdError(
+          "ERR_PARTD_PROTOCOL",
+          `The server answered a request for ${range} of s3://${bucket}/${key} by the whole object: it, or a proxy before it, does not know Range, which the store needs; use another endpoint.`,
+          { address: key },
+        );
+      }
       if (Body && Symbol.asyncIterator in Body) return Body as AsyncIterable<Uint8Array>;
       return (await Body?.transformToByteArray()) ?? new Uint8Array(0);
     },
 
     list: async ({ bucket, prefix, startAfter, signal }: ListRequest): Promise<ListPage> => {
-      const { Contents = [], IsTruncated = false } = await client.send(
-        new ListObjectsV2Command({ Bucket: bucket, Prefix: prefix, StartAfter: startAfter }),
-        { abortSignal: signal },
-      );
+      // A page may be empty though more follow. No name stands in it, behind which to go on.
+      let token: string | undefined;
+      let page: ListObjectsV2CommandOutput;
+      for (;;) {
+        page = await client.send(
+          new ListObjectsV2Command({
+            Bucket: bucket,
+            Prefix: prefix,
+            StartAfter: startAfter,
+            ContinuationToken: token,
+          }),
+          { abortSignal: signal },
+        );
+        const { Contents = [], IsTruncated = false, NextContinuationToken: next } = page;
+        if (Contents.length > 0 || !IsTruncated || !next || next === token) break;
+        token = next;
+      }
+      const { Contents = [], IsTruncated = false } = page;
       const objects = Contents.map(({ Key = "", Size = -1, ETag = "", LastModified }) => ({
         key: Key,
         size: Size,

@@ -1,12 +1,16 @@
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
-import { PutObjectCommand } from "@aws-sdk/client-s3";
+import {
+  CreateMultipartUploadCommand,
+  ListMultipartUploadsCommand,
+  PutObjectCommand,
+} from "@aws-sdk/client-s3";
 import { beforeAll, expect, test } from "@jest/globals";
 import type { GetRequest } from "@partd/s3";
 import { awsClient } from "@partd/s3/aws";
 import { describeReal } from "tooling/real-part";
 import { type Bucket, bytes, namesIn, newBucket, radosgw, read, sdk } from "./bucket.js";
-import { cut, faultyClient } from "./faulty-client.js";
+import { cut, faultyClient, wholeOf } from "./faulty-client.js";
 
 describeReal(radosgw, "what comes back is not believed, on radosgw", () => {
   let bucket: Bucket;
@@ -152,6 +156,61 @@ describeReal(radosgw, "what comes back is not believed, on radosgw", () => {
     client.destroy();
     server.closeAllConnections();
     await new Promise((resolve) => server.close(resolve));
+  });
+
+  test("a server that answers a request for a range by the whole object is told", async () => {
+    const server = createServer((_, response) => {
+      response.writeHead(200, { "content-length": "1000" }).end(Buffer.alloc(1000));
+    });
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    const { port } = server.address() as AddressInfo;
+    const client = sdk({ endpoint: `http://127.0.0.1:${port}` });
+    const { signal } = new AbortController();
+    const get = (start: number, end: number) =>
+      awsClient(client).get({ bucket: "b", key: "k", start, end, signal });
+    const told = { code: "ERR_PARTD_PROTOCOL", message: expect.stringMatching(/Range/) };
+    for (const [start, end] of [
+      [0, 10],
+      [500, 1500],
+      [990, 1000],
+    ] as const) {
+      await expect(get(start, end)).rejects.toMatchObject(told);
+    }
+    expect((await wholeOf(await get(0, 1000))).length).toBe(1000); // That is what was asked for.
+    client.destroy();
+    server.closeAllConnections();
+    await new Promise((resolve) => server.close(resolve));
+  });
+
+  test("an object that is replaced between two ranges of a value is noticed", async () => {
+    const value = new Uint8Array(40 * 2 ** 20).fill(7);
+    await using writer = bucket.store("replaced", { segmentBytes: 64 * 2 ** 20 });
+    await writer.append({ x: value });
+    const [key = ""] = await namesIn(bucket, "replaced/data/");
+    const client = awsClient(bucket.client);
+    let gets = 0;
+    const get = async (request: GetRequest) => {
+      const answer = await wholeOf(await client.get(request));
+      // Tail, first range; another object, as long, from then on.
+      return ++gets < 3 ? answer : answer.map((byte) => byte ^ 1);
+    };
+    await using store = bucket.store("replaced", { client: { ...client, get }, attempts: 3 });
+    const told = { code: "ERR_PARTD_CORRUPT", address: key };
+    await expect(store.get("x")).rejects.toMatchObject(told);
+    expect(gets).toBeGreaterThan(3);
+  }, 60_000);
+
+  test("multipart uploads of others under the prefix are left alone", async () => {
+    await using store = bucket.store("uploads", { segmentBytes: 65_536 });
+    await store.append({ x: new Uint8Array(100_000) });
+    const Key = `uploads/part/00/${"0".repeat(16)}`;
+    await bucket.client.send(new CreateMultipartUploadCommand({ Bucket: bucket.name, Key }));
+    await store.sweep({ olderThanMs: 0 });
+    await store.drop();
+    const { Uploads = [] } = await bucket.client.send(
+      new ListMultipartUploadsCommand({ Bucket: bucket.name }),
+    );
+    expect(Uploads.map((upload) => upload.Key)).toEqual([Key]);
   });
 
   test("names that no store makes are refused", async () => {

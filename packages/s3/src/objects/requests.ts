@@ -142,7 +142,8 @@ export class Requests {
         if (until === undefined || object.key < until) objects.push(object);
       }
       const end = page.objects.at(-1)?.key;
-      if (!page.more || end === undefined || (until !== undefined && end >= until)) {
+      if (page.more && end === undefined) throw this.#endless(prefix);
+      if (!page.more || (until !== undefined && (end as string) >= until)) {
         return { objects, pages };
       }
     }
@@ -220,6 +221,15 @@ export class Requests {
         limit.end();
       }
     }
+  }
+
+  #endless(prefix: string): PartdError {
+    const address = this.#address(prefix);
+    return new PartdError(
+      "ERR_PARTD_PROTOCOL",
+      `The listing of ${address} says that more follows a page of nothing; the store needs a server that lists as S3 does.`,
+      { address },
+    );
   }
 
   #address(key: string): string {
