@@ -88,6 +88,8 @@ class RecordBuffer {
   readonly #options: CutOptions;
   readonly #countsLines: boolean;
   #bytes: Uint8Array<ArrayBuffer>;
+  /** How far `bytes` may be filled: a long record's array is written, and takes memory, step by step. */
+  #room: number;
   /** Bytes that the cutter has seen. */
   #seen = 0;
   #line = 1;
@@ -103,13 +105,14 @@ class RecordBuffer {
     this.#options = options;
     this.#countsLines = !reader.isPlainFile && options.hasLines;
     this.#bytes = options.into ?? new Uint8Array(options.batchBytes);
+    this.#room = this.#bytes.length;
     this.byteOffset = options.byteOffset;
   }
 
   /** Reads on. Returns the number of bytes; 0 only at the end. @throws `ERR_PARTD_CORRUPT` */
   async fill(): Promise<number> {
     await this.#makeRoom(this.#options.longestRecord);
-    const read = await this.#reader.read(this.#bytes.subarray(this.length));
+    const read = await this.#reader.read(this.#bytes.subarray(this.length, this.#room));
     this.length += read;
     return read;
   }
@@ -138,7 +141,7 @@ class RecordBuffer {
     while (end === 0) {
       await this.#makeRoom(this.#options.longestRecord + 1);
       this.#reader.extend?.(BEHIND);
-      const into = this.#bytes.subarray(this.length, this.length + BEHIND);
+      const into = this.#bytes.subarray(this.length, Math.min(this.length + BEHIND, this.#room));
       const read = await this.#reader.read(into);
       if (read === 0) {
         this.#bytes[this.length++] = LF;
@@ -189,24 +192,33 @@ class RecordBuffer {
     await this.#options.onGrow?.(0);
   }
 
-  /** @param most bytes that the array may grow to. */
+  /** @param most bytes that a record may have. */
   async #makeRoom(most: number): Promise<void> {
-    if (this.length < this.#bytes.length) return;
+    if (this.length < this.#room) return;
     const { batchBytes, longestRecord, longestRecordAdvice, onGrow } = this.#options;
     if (this.length >= longestRecord) {
       throw tooLong(this.#reader.source, this.byteOffset, longestRecord, longestRecordAdvice);
     }
-    const size = Math.min(2 * this.length, most);
-    if (size > 2 * batchBytes) {
+    let room = 2 * this.length;
+    if (room > 2 * batchBytes) {
       this.#isLarge = true;
-      await onGrow?.(size);
+      room = this.length + Math.max(LEAST_STEP, Math.ceil(this.length / STEPS));
     }
-    this.#resize(size);
+    room = Math.min(room, most);
+    if (this.#isLarge) await onGrow?.(room);
+    if (room > this.#bytes.length) this.#resize(this.#isLarge ? this.#mappedFor(room) : room);
+    this.#room = room;
+  }
+
+  #mappedFor(room: number): number {
+    const most = this.#options.longestRecord + 1;
+    return most < 2 * MAPPED || room > MAPPED ? most : MAPPED;
   }
 
   #resize(size: number): void {
     const old = this.#bytes;
     this.#bytes = new Uint8Array(size);
+    this.#room = size;
     this.#bytes.set(old.subarray(0, this.length));
     // Without this, the arrays that a record of 200 MB outgrew took as much again until they were
     // collected.
@@ -220,6 +232,16 @@ const LF = 0x0a;
 const BEHIND = 1 << 14;
 
 const LARGE = 8 << 20;
+
+/**
+ * An array of more than 32 MiB is mapped by itself, and its pages take memory once they are written. So a long record is
+ * copied once or twice, not at each doubling: that took twice its bytes, and glibc's malloc kept the shorter arrays.
+ */
+const MAPPED = 256 << 20;
+
+/** A long record is given an eighth more at a time, or so many bytes. */
+const STEPS = 8;
+const LEAST_STEP = 4 << 20;
 
 function tooLong(
   source: string,

@@ -125,7 +125,7 @@ async function* firstOfEach(
     workspace.uncharge(charged);
   }
   if (level === 0) run.progress.write();
-  for (const chain of fan?.chains ?? []) {
+  for (const chain of fan?.ended() ?? []) {
     if (chain.records === 0) await chain.discard();
     else yield* firstOfEach(run, spilled(run, chain), visit, level + 1, index);
   }

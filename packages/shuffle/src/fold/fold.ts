@@ -190,7 +190,7 @@ class FoldTable {
 
   async overflow(): Promise<readonly Chain[]> {
     if (this.#spilling.count > 0) await this.#flush();
-    return this.#fan?.chains ?? [];
+    return this.#fan?.ended() ?? [];
   }
 }
 

@@ -32,7 +32,7 @@ export async function* chainGroups<K, R>(
     await workspace.unload(chain);
     const fan = new Fan(workspace, level, chain);
     await fan.drain(chain);
-    for (const child of fan.chains) yield* chainGroups<K, R>(workspace, child, codec, level + 1);
+    for (const child of fan.ended()) yield* chainGroups<K, R>(workspace, child, codec, level + 1);
   }
 }
 

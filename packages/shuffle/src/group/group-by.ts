@@ -100,5 +100,5 @@ export async function partitionByHash(
     await fan.drain(whole);
   }
   progress.write();
-  return fan?.chains ?? [whole];
+  return fan?.ended() ?? [whole];
 }

@@ -45,7 +45,7 @@ export class JoinParts {
     for await (const batch of this.#readLeft()) {
       await appendBatch(this.#run.workspace, batch, (low, high) => fan.chainOf(low, high));
     }
-    yield* this.#parts(fan.chains, right, 1);
+    yield* this.#parts(fan.ended(), right, 1);
   }
 
   async *#readLeft(): AsyncGenerator<KeyedBatch> {
@@ -81,7 +81,7 @@ export class JoinParts {
     const rightFan = new Fan(workspace, level, right);
     await leftFan.drain(left);
     await rightFan.drain(right);
-    yield* this.#parts(leftFan.chains, rightFan.chains, level + 1);
+    yield* this.#parts(leftFan.ended(), rightFan.ended(), level + 1);
   }
 
   /**

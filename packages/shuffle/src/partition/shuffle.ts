@@ -73,6 +73,7 @@ async function* partitions<K, R>(
       progress.read(batch, input.consumed);
     }
     progress.write();
+    for (const chain of chains) chain.seal();
     for (const [index, chain] of chains.entries()) {
       yield [new StoredPartition<K, R>(index, workspace, chain, input)];
       await chain.discard();

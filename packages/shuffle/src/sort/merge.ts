@@ -14,7 +14,9 @@ export class Merge {
 
   constructor(workspace: Workspace, chains: readonly Chain[]) {
     this.#chains = chains;
-    const ahead = Math.max(1, Math.floor(workspace.capacity / (4 * chains.length)));
+    const longest = Math.max(0, ...chains.map((chain) => chain.longest));
+    const room = workspace.capacity - workspace.blocksFor(longest);
+    const ahead = Math.max(1, Math.floor(room / (4 * chains.length)));
     this.#readers = chains.map(
       (chain) => new ChainReader(workspace, chain, { ahead, consume: true, keysFirst: true }),
     );

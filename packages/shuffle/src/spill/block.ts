@@ -3,13 +3,57 @@
  * the machine's own byte order, because blocks are never read on another machine.
  */
 export class Block {
-  readonly bytes: Uint8Array<ArrayBuffer>;
-  readonly words: Uint32Array<ArrayBuffer>;
+  slab: Slab;
+  bytes: Uint8Array<ArrayBuffer>;
+  words: Uint32Array<ArrayBuffer>;
 
-  constructor(byteLength: number) {
-    // Not cleared: clearing 256 KiB costs as much as filling them, and readers stop at the end mark.
-    this.bytes = new Uint8Array(Buffer.allocUnsafeSlow(byteLength).buffer);
-    this.words = new Uint32Array(this.bytes.buffer);
+  constructor(slab: Slab, offset: number, byteLength: number) {
+    const { buffer } = slab.bytes;
+    this.slab = slab;
+    this.bytes = new Uint8Array(buffer, offset, byteLength);
+    this.words = new Uint32Array(buffer, offset, byteLength / 4);
+  }
+
+  /** Takes the memory of another block, which gets this one's. */
+  moveTo(place: Block): void {
+    const { slab, bytes, words } = this;
+    place.bytes.set(bytes);
+    this.slab = place.slab;
+    this.bytes = place.bytes;
+    this.words = place.words;
+    place.slab = slab;
+    place.bytes = bytes;
+    place.words = words;
+  }
+}
+
+/** Memory that blocks are cut from, front to back. */
+export class Slab {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly #blockSize: number;
+  readonly #free: Block[] = [];
+  /** Blocks that have been taken so far, which are the first ones. */
+  touched = 0;
+  used = 0;
+
+  constructor(blockSize: number, blocks: number) {
+    this.#blockSize = blockSize;
+    // Not cleared: clearing takes as long as filling, and would touch all pages.
+    this.bytes = new Uint8Array(Buffer.allocUnsafeSlow(blockSize * blocks).buffer);
+  }
+
+  get isFull(): boolean {
+    return this.#free.length === 0 && this.touched * this.#blockSize === this.bytes.length;
+  }
+
+  take(): Block {
+    this.used++;
+    return this.#free.pop() ?? new Block(this, this.touched++ * this.#blockSize, this.#blockSize);
+  }
+
+  release(block: Block): void {
+    this.used--;
+    this.#free.push(block);
   }
 }
 

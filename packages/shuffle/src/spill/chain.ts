@@ -181,6 +181,11 @@ export class Chain {
     return this.#used === this.#workspace.blockSize ? length : Math.max(0, length - 1);
   }
 
+  /** Blocks whose arrays no one holds. */
+  get movable(): readonly Block[] {
+    return this.pinned || this.spilling ? [] : this.blocks;
+  }
+
   /** Loads every block into memory, and keeps it there. */
   async load(): Promise<readonly Block[]> {
     this.seal();

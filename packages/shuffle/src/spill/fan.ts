@@ -9,7 +9,7 @@ import type { Workspace } from "./workspace.js";
  * level uses other bits of the hash.
  */
 export class Fan {
-  readonly chains: readonly Chain[];
+  readonly #chains: readonly Chain[];
   readonly #workspace: Workspace;
   readonly #level: number;
   /** A chain for the hash that most bytes of the parent chain have. */
@@ -23,17 +23,23 @@ export class Fan {
     this.#workspace = workspace;
     this.#level = level;
     this.#width = workspace.width;
-    this.chains = Array.from({ length: this.#width }, () => workspace.chain());
+    this.#chains = Array.from({ length: this.#width }, () => workspace.chain());
     this.#heavyLow = parent?.majorityLow ?? 0;
     this.#heavyHigh = parent?.majorityHigh ?? 0;
     if (!parent) return;
     this.#heavy = workspace.chain();
-    this.chains = [...this.chains, this.#heavy];
+    this.#chains = [...this.#chains, this.#heavy];
   }
 
   chainOf(low: number, high: number): Chain {
     if (this.#heavy && low === this.#heavyLow && high === this.#heavyHigh) return this.#heavy;
-    return this.chains[mix(low, high, this.#level) % this.#width]!;
+    return this.#chains[mix(low, high, this.#level) % this.#width]!;
+  }
+
+  /** The chains, which do not grow any more: their last blocks can be spilled, too. */
+  ended(): readonly Chain[] {
+    for (const chain of this.#chains) chain.seal();
+    return this.#chains;
   }
 
   /** Moves all frames of `chain`, which is empty afterwards. */

@@ -1,5 +1,5 @@
-import { releaseBytes } from "@partd/core/author";
-import { Block } from "./block.js";
+import type { Block } from "./block.js";
+import { BlockPool } from "./block-pool.js";
 import { Chain } from "./chain.js";
 import type { TapeSpace } from "./tape.js";
 
@@ -13,7 +13,7 @@ export class Workspace {
   readonly #space: TapeSpace;
   readonly #memory: number;
   readonly #chains = new Set<Chain>();
-  readonly #free: Block[] = [];
+  readonly #pool: BlockPool;
   #taken = 0;
   /** Bytes of callers' own memory: see {@link charge}. */
   #charged = 0;
@@ -35,6 +35,7 @@ export class Workspace {
     const blocks = Math.max(BLOCKS, 4 * growing);
     while (blockSize < LARGEST_BLOCK && blockSize * blocks <= memory) blockSize *= 2;
     this.blockSize = blockSize;
+    this.#pool = new BlockPool(blockSize, this.capacity);
   }
 
   /** Bytes for blocks and for what callers charge. */
@@ -65,24 +66,13 @@ export class Workspace {
 
   take(): Block {
     this.#taken++;
-    return this.#free.pop() ?? new Block(this.blockSize);
+    return this.#pool.take();
   }
 
   release(blocks: readonly Block[]): void {
     this.#taken -= blocks.length;
-    const keep = this.capacity - this.#taken;
-    for (const block of blocks) {
-      if (this.#free.length < keep) this.#free.push(block);
-      else this.#drop(block);
-    }
-  }
-
-  /**
-   * While room is made, release the memory at once: until it were collected, it would be there besides
-   * its replacement.
-   */
-  #drop(block: Block): void {
-    if (this.#source > 0) releaseBytes(block.bytes);
+    for (const block of blocks) this.#pool.release(block);
+    this.#pool.shrink(this.capacity, this.#movable());
   }
 
   /**
@@ -91,8 +81,7 @@ export class Workspace {
    */
   charge(bytes: number): void {
     this.#charged += bytes;
-    const keep = Math.max(0, this.capacity - this.#taken);
-    for (const block of this.#free.splice(keep)) this.#drop(block);
+    this.#pool.shrink(this.capacity, this.#movable());
   }
 
   uncharge(bytes: number): void {
@@ -114,6 +103,10 @@ export class Workspace {
     this.#source = bytes;
     this.charge(more);
     if (more > 0) await this.reserve(0);
+  }
+
+  *#movable(): Generator<Block> {
+    for (const chain of this.#chains) yield* chain.movable;
   }
 
   /** Blocks for this many bytes, in any chains. */
@@ -196,7 +189,7 @@ export class Workspace {
   async close(): Promise<void> {
     for (const chain of this.#chains) await chain.spilling;
     this.#chains.clear();
-    this.#free.length = 0;
+    this.#pool.close();
     await this.#space.close();
   }
 }
