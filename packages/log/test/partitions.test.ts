@@ -6,8 +6,9 @@ import { LogStore } from "@partd/log";
 import fc from "fast-check";
 import { DataSet } from "../src/data-set/data-set.js";
 import { DivideMemory } from "../src/read/divide-memory.js";
-import { entriesOf, Partitions } from "../src/read/entries.js";
+import { entriesOf } from "../src/read/entries.js";
 import { LongEntry } from "../src/read/grouping.js";
+import { Partitions } from "../src/read/partitions.js";
 import { directories, filesOf, text } from "./directories.js";
 
 const { next } = directories();
@@ -16,6 +17,12 @@ function opened(open = DivideMemory.open): DivideMemory {
   const memory = open();
   if (!memory) throw new Error("There is no WebAssembly here.");
   return memory;
+}
+
+async function all<T>(items: AsyncIterable<T>): Promise<T[]> {
+  const found: T[] = [];
+  for await (const item of items) found.push(item);
+  return found;
 }
 
 test("partitions give each key once, with what several writers appended and deleted in turn", async () => {
@@ -50,10 +57,12 @@ test("partitions give each key once, with what several writers appended and dele
       await dataSet.refresh();
       const extents = dataSet.segments.map((segment) => ({ segment, end: segment.recordsEnd }));
       for (const memory of [2 ** 30, 1000]) {
-        const partitions = new Partitions(directory, extents, opened(), undefined, {}, memory);
-        await partitions.fill();
+        const partitions = new Partitions(directory, extents, opened(), { memory });
         const found = new Map<string, string>();
-        for await (const some of partitions.entries()) {
+        for (const some of [
+          ...(await all(partitions.fill())),
+          ...(await all(partitions.entries())),
+        ]) {
           if (some instanceof LongEntry) throw new Error(`${some.key} is not that long`);
           for (const [key, value] of some) {
             expect(found.has(key)).toBe(false);
@@ -216,8 +225,8 @@ test("segments that have been divided leave nothing in memory", async () => {
     if (++records === 64) more = arrayBuffers() - before;
   };
   const memory = opened();
-  const partitions = new Partitions(directory, extents, memory, count);
-  await partitions.fill();
+  const partitions = new Partitions(directory, extents, memory, { onBytes: count });
+  await all(partitions.fill());
   await partitions.close();
   await dataSet.close();
   expect(more).toBeLessThan(24 * 2 ** 20); // Once 64 MiB, of each segment the stretch read last.

@@ -55,7 +55,8 @@ export class StoredIndex {
   readonly lastStamp: number;
   readonly hasDeletions: boolean;
   readonly #groups: number;
-  readonly #keys: number;
+  /** How many keys there are. */
+  readonly keyCount: number;
   /** 0 in an index of version 2. */
   readonly #filterBlocks: number;
   /** The first hash of each block. */
@@ -109,7 +110,7 @@ export class StoredIndex {
     this.lastStamp = readUint64(header, 40) - 1;
     this.hasDeletions = (header.readUInt32LE(12) & 1) === 1;
     this.#groups = header.readUInt32LE(48);
-    this.#keys = header.readUInt32LE(52);
+    this.keyCount = header.readUInt32LE(52);
     this.#filterBlocks = header.readUInt16LE(8) === 2 ? 0 : header.readUInt32LE(72);
     const blocks = fences.length / FENCE_BYTES;
     this.#hashes = new Uint32Array(blocks);
@@ -233,7 +234,7 @@ export class StoredIndex {
    * all.
    */
   async #filtered(file: ListedFile, hashes: Uint32Array, order: Uint32Array): Promise<Uint32Array> {
-    if (this.#filterBlocks === 0 || FEW * hashes.length > this.#keys) return order;
+    if (this.#filterBlocks === 0 || FEW * hashes.length > this.keyCount) return order;
     const reader = new StretchReader(file, this.path, false);
     const pace = new Pace();
     let page = -1;

@@ -85,6 +85,16 @@ export interface DivideExports {
     bytes: number,
     limit: number,
   ): Result;
+  openSightings(logarithm: number): void;
+  sight(
+    segment: number,
+    from: number,
+    end: number,
+    most: number,
+    mostKey: number,
+    longest: number,
+  ): Result;
+  loneEntries(): number;
   divide(segment: number): Result;
   definedAlone(segment: number): void;
   lastPlace(): number;

@@ -1,18 +1,17 @@
 import { join } from "node:path";
-import { isPartdError } from "@partd/core";
-import { allocateBytes, Pace } from "@partd/core/author";
+import { isPartdError, PartdError } from "@partd/core";
+import { allocateBytes } from "@partd/core/author";
 import type { DataSet } from "../data-set/data-set.js";
 import type { Segment } from "../data-set/segment.js";
 import { PIECE } from "../format/layout.js";
 import { liveKeys } from "../index/live-keys.js";
 import { DivideMemory } from "./divide-memory.js";
-import { Divider } from "./divider.js";
-import { type EntryBatch, Grouping, KEPT_BYTES, LongEntry } from "./grouping.js";
+import { type EntryBatch, HELD_BYTES, LongEntry } from "./grouping.js";
+import { Partitions } from "./partitions.js";
 import { planRead, type ReadPlan } from "./read-plan.js";
 import { readRanges } from "./read-ranges.js";
-import { type Extent, RecordCursor, UnreadableTable } from "./record-cursor.js";
+import { type Extent, UnreadableTable } from "./record-cursor.js";
 import { type LeftOut, wholePieces } from "./salvage.js";
-import { SpillFile } from "./spill-file.js";
 import { ValueStream } from "./value-stream.js";
 
 export interface EntriesOptions {
@@ -41,12 +40,12 @@ export async function* entriesOf(
   };
   const folder = join(dataSet.directory, ".partd-log");
   const memory = DivideMemory.open();
-  const partitions = memory && new Partitions(folder, extents, memory, count, { start, signal });
+  const options = { start, signal, onBytes: count, passesLone: !leftOut };
+  const partitions = memory && new Partitions(folder, extents, memory, options);
   for (const { segment } of extents) segment.hold();
   try {
-    if (partitions && (await isFilled(partitions, leftOut !== undefined)))
-      yield* partitions.entries();
-    else {
+    const isDone = partitions ? yield* throughPartitions(partitions, !!leftOut) : false;
+    if (!isDone) {
       const segments = extents.map(({ segment }) => segment);
       for await (const some of liveKeys(segments, signal, start)) {
         yield* readSome(segments, some, signal, leftOut);
@@ -60,18 +59,36 @@ export async function* entriesOf(
 }
 
 /**
- * Reads the segments. @returns false if that is impossible: a table is damaged, in a salvage also a
- * value, or `divide.c` finds no memory.
+ * Reads the segments. @returns false, with nothing yielded, if that is impossible: a table is damaged,
+ * in a salvage also a value, or `divide.c` finds no memory.
  */
-async function isFilled(partitions: Partitions, salvages: boolean): Promise<boolean> {
+async function* throughPartitions(
+  partitions: Partitions,
+  salvages: boolean,
+): AsyncGenerator<EntryBatch | LongEntry, boolean, undefined> {
+  let hasBegun = false;
   try {
-    await partitions.fill();
-    return true;
+    for await (const some of partitions.fill()) {
+      hasBegun = true;
+      yield some;
+    }
   } catch (error) {
+    if (hasBegun) throw ifOutOfMemory(error);
     if (error instanceof UnreadableTable || error instanceof WebAssembly.RuntimeError) return false;
     if (salvages && isPartdError(error, "ERR_PARTD_CORRUPT")) return false;
     throw error;
   }
+  yield* partitions.entries();
+  return true;
+}
+
+function ifOutOfMemory(error: unknown): unknown {
+  if (!(error instanceof WebAssembly.RuntimeError)) return error;
+  return new PartdError(
+    "ERR_PARTD_IO",
+    "There is no address space left to group the values in; give the process more (ulimit -v).",
+    { cause: error },
+  );
 }
 
 /**
@@ -193,96 +210,3 @@ async function readIfWhole(
     throw error;
   }
 }
-
-/** Bytes of values that are read together. */
-const HELD_BYTES = 32 * 2 ** 20;
-
-/**
- * All keys with their values, from segments of any size, in linear time. The segments are read once
- * from front to back, and their entries are divided by the hashes of the keys into partitions that fit
- * in memory. The partitions lie in an unlinked file, so that nothing is left of it however the process
- * ends.
- */
-export class Partitions {
-  readonly #extents: readonly Extent[];
-  readonly #signal: AbortSignal | undefined;
-  readonly #onBytes: (bytes: number) => void;
-  readonly #spill: SpillFile;
-  readonly #divider: Divider;
-
-  /**
-   * @param directory where the file is made.
-   * @param divideMemory an instance for this object alone.
-   * @param onBytes called with the bytes that were read, first of the segments, then of the partitions.
-   * @param memory bytes up to which no file is needed, for tests. Partitions are a 16th of it, 3 MiB:
-   *   random accesses within that much memory still hit a processor's caches. With 16 MiB it takes a
-   *   third more CPU time.
-   */
-  constructor(
-    directory: string,
-    extents: readonly Extent[],
-    divideMemory: DivideMemory,
-    onBytes: (bytes: number) => void = () => {},
-    { start = "", signal }: Pick<EntriesOptions, "start" | "signal"> = {},
-    memory = KEPT_BYTES,
-  ) {
-    this.#extents = extents;
-    this.#signal = signal;
-    this.#onBytes = onBytes;
-    const total = extents.reduce((sum, { end }) => sum + end, 0);
-    const count = Math.max(1, Math.min(MOST_PARTITIONS, Math.ceil((16 * total) / memory)));
-    this.#spill = new SpillFile(total > memory ? directory : undefined);
-    this.#divider = new Divider(count, this.#spill, divideMemory, start);
-  }
-
-  /** @throws {@link UnreadableTable}, or `ERR_PARTD_CORRUPT` if bytes of values are damaged. */
-  async fill(): Promise<void> {
-    const pace = new Pace();
-    const cursors = this.#extents.map((extent, i) => new RecordCursor(extent, i, this.#divider));
-    // What `compact` made comes first, in its order.
-    for (const cursor of cursors) {
-      if (cursor.isBase) while (await cursor.next()) await this.#read(cursor, pace);
-    }
-    const pending = cursors.filter(({ isBase }) => !isBase).sort((a, b) => a.stamp - b.stamp);
-    const open: RecordCursor[] = [];
-    for (;;) {
-      let first: RecordCursor | undefined;
-      // Two writers may have taken the same stamp: then the order in the manifest decides.
-      for (const cursor of open) if (!first || cursor.isBefore(first)) first = cursor;
-      const [next] = pending;
-      if (next && (!first || next.stamp <= first.stamp)) {
-        pending.shift();
-        if (await next.next()) open.push(next);
-      } else if (first) {
-        await this.#read(first, pace);
-        if (!(await first.next())) open.splice(open.indexOf(first), 1);
-      } else break;
-    }
-    await this.#divider.end(this.#spill);
-  }
-
-  /** Yields each key once, partition by partition, in the order of the hashes. */
-  async *entries(): AsyncGenerator<EntryBatch | LongEntry, void, undefined> {
-    const grouping = new Grouping(this.#divider.memory);
-    for (const partition of this.#divider.partitions) {
-      this.#signal?.throwIfAborted();
-      for await (const some of grouping.entries(partition)) {
-        yield some;
-        this.#signal?.throwIfAborted();
-      }
-      this.#onBytes(partition.byteLength);
-    }
-  }
-
-  async close(): Promise<void> {
-    await this.#spill.close();
-  }
-
-  async #read(cursor: RecordCursor, pace: Pace): Promise<void> {
-    this.#signal?.throwIfAborted();
-    this.#onBytes(await cursor.divide());
-    if (pace.due) await pace.rest();
-  }
-}
-
-const MOST_PARTITIONS = 1024;

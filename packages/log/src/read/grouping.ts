@@ -204,8 +204,8 @@ const SOME = 2048;
 /** Partitions up to this length stay in memory between the two passes. */
 export const KEPT_BYTES = 48 * 2 ** 20;
 /** Values that are held at a time; a longer one is returned in pieces. */
-const HELD_BYTES = 32 * 2 ** 20;
+export const HELD_BYTES = 32 * 2 ** 20;
 /** The most bytes that small values share. */
-const SHARED_BYTES = 16 * 1024;
-const BATCH_KEYS = 512;
-const BATCH_BYTES = 2 ** 20;
+export const SHARED_BYTES = 16 * 1024;
+export const BATCH_KEYS = 512;
+export const BATCH_BYTES = 2 ** 20;

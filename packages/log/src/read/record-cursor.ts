@@ -1,3 +1,5 @@
+import { PartdError } from "@partd/core";
+import type { Pace } from "@partd/core/author";
 import { crc32 } from "@partd/disk";
 import type { Segment } from "../data-set/segment.js";
 import {
@@ -12,6 +14,7 @@ import { contradiction, decodeTable, findHead } from "../format/scan.js";
 import { GrowingIndex } from "../index/range-chains.js";
 import { type DivideMemory, Result } from "./divide-memory.js";
 import type { Divider } from "./divider.js";
+import type { LoneEntries } from "./lone-entries.js";
 import { cutShort, damagedRange } from "./read-ranges.js";
 import { Window } from "./window.js";
 
@@ -22,7 +25,15 @@ export interface Extent {
 }
 
 /** Thrown if a record's table is damaged: only the segment's index knows what it held. */
-export class UnreadableTable extends Error {}
+export class UnreadableTable extends PartdError {
+  constructor(path: string) {
+    super(
+      "ERR_PARTD_CORRUPT",
+      `The table of a record of ${path} does not match its checksum; verify() lists all damage.`,
+      { path },
+    );
+  }
+}
 
 /**
  * Walks through the records of a segment, and divides their entries by the hashes of the keys. Keys
@@ -35,15 +46,36 @@ export class RecordCursor {
   readonly #segment: Segment;
   readonly #number: number;
   readonly #divider: Divider;
+  readonly #lone: LoneEntries | undefined;
+  readonly #stretch: number | undefined;
   readonly #end: number;
   #opened: Opened | undefined;
+  /** Where the present record begins, and where it ends. */
   #at = SEGMENT_HEADER;
   #next = 0;
   #head: RecordHead | undefined;
   /** The address of its table. */
   #table = 0;
+  /** The entries that are left, and where the next one, its bytes and its group are. */
+  #left = 0;
+  #entry = 0;
+  #position = 0;
+  #group = 0;
 
-  constructor({ segment, end }: Extent, number: number, divider: Divider) {
+  /**
+   * @param number the place of the segment in the manifest.
+   * @param lone collects whole values.
+   * @param stretch bytes that are read at a time.
+   */
+  constructor(
+    { segment, end }: Extent,
+    number: number,
+    divider: Divider,
+    lone?: LoneEntries,
+    stretch?: number,
+  ) {
+    this.#lone = lone;
+    this.#stretch = stretch;
     this.#segment = segment;
     this.#number = number;
     this.#divider = divider;
@@ -71,6 +103,9 @@ export class RecordCursor {
           this.#memory.copy(table, this.#table);
           this.#next = end;
           this.#head = head;
+          this.#left = head.entries;
+          this.#position = payload;
+          this.#entry = this.#group = 0;
           this.stamp = head.stamp;
           return true;
         }
@@ -93,88 +128,137 @@ export class RecordCursor {
     return this.stamp === other.stamp ? this.#number < other.#number : this.stamp < other.stamp;
   }
 
+  /** Of the present record. */
+  get byteLength(): number {
+    return this.#next - this.#at;
+  }
+
   /**
-   * Divides the record. @returns its length in bytes.
+   * Divides the record. @returns false if there is more of it, and whole values have to be taken first.
    *
    * @throws `ERR_PARTD_CORRUPT` if its table makes no sense, or bytes do not match their checksum.
    */
-  async divide(): Promise<number> {
+  divide(): Promise<boolean> {
+    return this.#makingSense(async () => {
+      const crcs = this.#checkedTableEnd();
+      while (this.#left > 0) {
+        await this.#divideSome(crcs);
+        if (this.#lone?.isFull) return false;
+      }
+      const { groups } = this.#head as RecordHead;
+      if (this.#group !== groups || this.#position !== this.#next || this.#entry !== crcs) {
+        throw new RangeError("its lengths differ from what it says");
+      }
+      return true;
+    });
+  }
+
+  /**
+   * Counts the entries of the record in `divide.c`, by key: those longer than `longest` as two.
+   *
+   * @throws `ERR_PARTD_CORRUPT` if its table makes no sense.
+   */
+  sight(longest: number, pace: Pace): Promise<void> {
+    return this.#makingSense(async () => {
+      const { exports } = this.#memory;
+      const crcs = this.#checkedTableEnd();
+      while (this.#left > 0) {
+        const some = Math.min(this.#left, SOME);
+        const { address } = this.#open;
+        check(exports.sight(address, this.#entry, crcs, some, this.#mostKey, longest));
+        this.#entry = this.#memory.out(0);
+        this.#left -= some;
+        if (pace.isOver) await pace.rest();
+      }
+    });
+  }
+
+  async #makingSense<T>(work: () => Promise<T>): Promise<T> {
     try {
-      await this.#divide();
+      return await work();
     } catch (error) {
       if (error instanceof RangeError) throw contradiction(this.#segment.path, this.#at, error);
       throw error;
     }
-    const byteLength = this.#next - this.#at;
-    this.#at = this.#next;
-    return byteLength;
   }
 
-  async #divide(): Promise<void> {
-    const { entries, groups, payloadLength, tableLength } = this.#head as RecordHead;
+  /** Where the entries end in the table. */
+  #checkedTableEnd(): number {
+    const { entries, groups, tableLength } = this.#head as RecordHead;
+    const crcs = tableLength - 4 * groups;
+    if (entries * 2 > crcs) throw new RangeError("there is no room for so many entries");
+    return crcs;
+  }
+
+  /** Keys are numbered as they are defined, and each takes two bytes or more. */
+  get #mostKey(): number {
+    return Math.min(this.#next / 2, MOST_KEYS);
+  }
+
+  /** Divides groups of small entries, and a large one behind them. */
+  async #divideSome(crcs: number): Promise<void> {
     const memory = this.#memory;
     const { exports } = memory;
     const { address: segment, window } = this.#open;
-    const crcs = tableLength - 4 * groups;
-    if (entries * 2 > crcs) throw new RangeError("there is no room for so many entries");
-    const mostKey = Math.min(this.#next / 2, MOST_KEYS);
-    let position = this.#next - payloadLength;
-    let group = 0;
-    let at = 0;
-    for (let left = entries; left > 0; ) {
-      const rest = this.#next - position;
-      const wanted = Math.min(rest, 2 * LARGE);
-      const bytes = await window.from(position, wanted);
-      if (bytes.length < wanted) throw cutShort(this.#segment, position + bytes.length);
-      const address = bytes.byteOffset;
-      const limit = Math.min(rest, bytes.length);
-      check(exports.collect(segment, at, crcs, left, mostKey, address, limit));
-      at = memory.out(0);
-      const byteLength = memory.out(1);
-      const count = memory.out(2);
-      const large = memory.out(3);
-      if (count === 0) throw contradictory();
-      left -= count;
-      let checked = 0;
-      for (const length of memory.words(memory.out(5), memory.out(4))) {
-        const start = address + checked;
-        if (this.#crc(group++) !== crc32(memory.slice(start, start + length))) {
-          const key = await this.#textOf(exports.keyAt(checked));
-          throw damagedRange(this.#segment, position + checked, length, key);
-        }
-        checked += length;
+    const rest = this.#next - this.#position;
+    const wanted = Math.min(rest, 2 * LARGE);
+    const bytes = await window.from(this.#position, wanted);
+    if (bytes.length < wanted) throw cutShort(this.#segment, this.#position + bytes.length);
+    const address = bytes.byteOffset;
+    const limit = Math.min(rest, bytes.length);
+    const left = this.#left;
+    check(exports.collect(segment, this.#entry, crcs, left, this.#mostKey, address, limit));
+    this.#entry = memory.out(0);
+    const byteLength = memory.out(1);
+    const count = memory.out(2);
+    const large = memory.out(3);
+    if (count === 0) throw new RangeError("its lengths differ from what it says");
+    this.#left -= count;
+    let checked = 0;
+    for (const length of memory.words(memory.out(5), memory.out(4))) {
+      const start = address + checked;
+      if (this.#nextCrc() !== crc32(memory.slice(start, start + length))) {
+        const key = await this.#textOf(exports.keyAt(checked));
+        throw damagedRange(this.#segment, this.#position + checked, length, key);
       }
-      position += byteLength;
-      for (;;) {
-        const result = exports.divide(segment);
-        if (result !== Result.cutShort) {
-          check(result);
-          break;
-        }
-        await this.#makeRoom();
-      }
-      if (large === 0) continue;
-      const number = exports.lastPlace();
-      const partition = memory.out(0);
-      const key = memory.out(1);
-      if (number !== 0) await this.#divider.begin(partition, number >>> 0, large);
-      for (let done = 0; done < large; done += PIECE) {
-        const length = Math.min(large - done, PIECE);
-        const piece = (await window.from(position, length)).subarray(0, length);
-        if (piece.length < length) throw cutShort(this.#segment, position + piece.length);
-        if (this.#crc(group++) !== crc32(piece)) {
-          throw damagedRange(this.#segment, position, length, await this.#textOf(key));
-        }
-        position += length;
-        if (number !== 0) await this.#divider.addPiece(partition, piece);
-      }
+      checked += length;
     }
-    if (group !== groups || position !== this.#next || at !== crcs) throw contradictory();
+    this.#position += byteLength;
+    for (;;) {
+      const result = exports.divide(segment);
+      if (result !== Result.cutShort) {
+        check(result);
+        break;
+      }
+      await this.#makeRoom();
+    }
+    const value = this.#lone?.add(memory, large);
+    if (large > 0) await this.#divideLarge(large, value);
   }
 
-  /** The checksum of a group of the present record, in the table. */
-  #crc(group: number): number {
+  /** @param value its memory, if it is the only entry of its key. */
+  async #divideLarge(length: number, value: Uint8Array | undefined): Promise<void> {
+    const memory = this.#memory;
+    const number = memory.exports.lastPlace();
+    const [partition, key] = [memory.out(0), memory.out(1)] as const;
+    if (number !== 0) await this.#divider.begin(partition, number >>> 0, length);
+    for (let done = 0; done < length; done += PIECE) {
+      const wanted = Math.min(length - done, PIECE);
+      const piece = (await this.#open.window.from(this.#position, wanted)).subarray(0, wanted);
+      if (piece.length < wanted) throw cutShort(this.#segment, this.#position + piece.length);
+      if (this.#nextCrc() !== crc32(piece)) {
+        throw damagedRange(this.#segment, this.#position, wanted, await this.#textOf(key));
+      }
+      this.#position += wanted;
+      if (number !== 0) await this.#divider.addPiece(partition, piece);
+      else value?.set(piece, done);
+    }
+  }
+
+  /** The checksum of the next group, from the table. */
+  #nextCrc(): number {
     const { groups, tableLength } = this.#head as RecordHead;
+    const group = this.#group++;
     if (group >= groups) throw new RangeError("there are more groups than it says");
     return this.#memory.bytes.readUInt32LE(this.#table + tableLength - 4 * (groups - group));
   }
@@ -215,10 +299,11 @@ export class RecordCursor {
     if (!this.#opened) {
       const { exports } = this.#memory;
       const address = exports.openSegment();
-      const window = new Window(this.#segment, this.#end, (length) => {
+      const allocate = (length: number) => {
         const start = exports.window(address, length) >>> 0;
         return this.#memory.slice(start, start + length);
-      });
+      };
+      const window = new Window(this.#segment, this.#end, allocate, this.#stretch);
       this.#opened = { address, window };
     }
     return this.#opened;
@@ -236,10 +321,6 @@ interface Opened {
   readonly window: Window;
 }
 
-function contradictory(): RangeError {
-  return new RangeError("its lengths differ from what it says");
-}
-
 /** @throws RangeError if a table makes no sense. */
 function check(result: Result): void {
   if (result === Result.ok) return;
@@ -248,6 +329,9 @@ function check(result: Result): void {
 }
 
 type Three = [number, number, number];
+
+/** Entries that are counted at once: some 2 ms. */
+const SOME = 32_768;
 
 /** The most keys of one segment: eight bytes of memory each. */
 const MOST_KEYS = 2 ** 31;

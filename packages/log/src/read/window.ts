@@ -7,6 +7,7 @@ export class Window {
   readonly segment: Segment;
   readonly #size: number;
   readonly #allocate: (length: number) => Buffer;
+  readonly #stretch: number;
   #bytes: Buffer = EMPTY;
   #start = 0;
 
@@ -14,15 +15,18 @@ export class Window {
    * @param size bytes after this are not read.
    * @param allocate memory for a stretch, which may be that of the previous one. If a stretch is
    *   detached from its memory, it is read again.
+   * @param stretch bytes that are read at a time, or more if more are asked for.
    */
   constructor(
     segment: Segment,
     size: number,
     allocate: (length: number) => Buffer = Buffer.allocUnsafeSlow,
+    stretch = STRETCH,
   ) {
     this.segment = segment;
     this.#size = size;
     this.#allocate = allocate;
+    this.#stretch = stretch;
   }
 
   /** The stretch, if an earlier read has fetched it. */
@@ -36,7 +40,7 @@ export class Window {
   async read(offset: number, length: number): Promise<Buffer> {
     const found = this.has(offset, length);
     if (found) return found;
-    const wanted = Math.max(0, Math.min(Math.max(length, STRETCH), this.#size - offset));
+    const wanted = Math.max(0, Math.min(Math.max(length, this.#stretch), this.#size - offset));
     this.#bytes = EMPTY;
     const bytes = this.#allocate(wanted);
     const filled = await this.segment.reading((fd) => readAll(fd, bytes, offset));
