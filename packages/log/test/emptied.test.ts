@@ -1,9 +1,9 @@
 import { spawnSync } from "node:child_process";
-import { mkdirSync } from "node:fs";
+import { mkdirSync, rmdirSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "@jest/globals";
 import { LogStore } from "@partd/log";
-import { bytes, directories, text } from "./directories.js";
+import { bytes, directories, filesOf, text } from "./directories.js";
 
 const { next } = directories();
 const inMemory = (directory: string, ...command: readonly string[]) => {
@@ -76,4 +76,24 @@ test("a compaction that ends after what is dead was removed leaves every value a
     for (const store of stores) await store.close();
   }
   expect(removed).toBeGreaterThan(20);
+});
+
+test("a drop that cannot remove all files says that the keys are gone, and the next one removes the rest", async () => {
+  const directory = next();
+  await using store = new LogStore(directory);
+  await store.append({ x: bytes("1") });
+  const path = join(directory, "0123456789abcdef.idx");
+  mkdirSync(path); // `drop` removes files alone.
+  const error = await store.drop().catch((error: unknown) => error);
+  expect(error).toMatchObject({ code: "ERR_PARTD_IO" });
+  expect((error as Error).message).toContain(
+    "all keys are gone, and what is left of the files only takes space",
+  );
+  expect(text(await store.get("x"))).toBe("");
+  expect(await store.count()).toBe(0);
+  rmdirSync(path);
+  await store.drop();
+  expect(filesOf(directory, ".seg")).toEqual([]);
+  await store.append({ x: bytes("2") });
+  expect(text(await store.get("x"))).toBe("2");
 });
