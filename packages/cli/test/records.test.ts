@@ -1,4 +1,11 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { gunzipSync, gzipSync } from "node:zlib";
 import { describe, expect, test } from "@jest/globals";
@@ -135,6 +142,41 @@ describe("split", () => {
         .code,
     ).toBe(0);
     expect(read("no-a.ndjson")).toBe('{"b":2}\n');
+  });
+
+  test("--force: what an earlier split left goes by its table, and nothing else does", async () => {
+    const split = (input: string, ...words: string[]) =>
+      run(["split", "-", "--by", "k", "--out", "again", ...words], input);
+    expect((await split('{"k":1}\n{"k":"b"}\n{"k":2}\n')).code).toBe(0);
+    expect(ls("again")).toEqual(["1.ndjson", "2.ndjson", "_names.ndjson", "b.ndjson"]);
+    write("again/mine.txt", "mine");
+    write("again/.hidden.ndjson", "mine");
+    expect((await split('{"k":"b"}\n{"k":"c"}\n', "--force")).code).toBe(0);
+    expect(ls("again")).toEqual([".hidden.ndjson", "b.ndjson", "c.ndjson", "mine.txt"]);
+    // No table: what is left might be anyone's.
+    write("b.in", '{"k":"b","n":1}\n');
+    const words = ["split", "b.in", "--from", "ndjson", "--by", "k", "--out", "again", "--force"];
+    const refused = await run(words);
+    expect(refused).toMatchObject({ code: 2, out: "" });
+    expect(refused.err).toMatch(
+      /again holds 1 file that this run does not write, such as c\.ndjson, and no/,
+    );
+    expect(read("again", "b.ndjson")).toBe('{"k":"b"}\n');
+    renameSync(join(cwd, "again/c.ndjson"), join(cwd, "c.away"));
+    await out([...words, "--resume"]);
+    expect(ls("again")).toEqual([".hidden.ndjson", "b.ndjson", "mine.txt"]);
+    expect(read("again", "b.ndjson")).toBe('{"k":"b","n":1}\n');
+    // A table is no word for what lies elsewhere.
+    write("kept", "kept");
+    write("again/_names.ndjson", '{"file":"../kept","key":1}\n{"file":"b.ndjson","key":"b"}\n');
+    expect((await split('{"k":"d"}\n', "--force")).code).toBe(0);
+    expect(ls("again")).toEqual([".hidden.ndjson", "d.ndjson", "mine.txt"]);
+    expect(read("kept")).toBe("kept");
+    const fewer = ["split", "b.in", "--from", "ndjson", "--by", "k", "--out", "fewer"];
+    await out([...fewer, "--partitions", "5"]);
+    const less = await run([...fewer, "--partitions", "3", "--force"]);
+    expect(less).toMatchObject({ code: 2 });
+    expect(less.err).toContain("2 files that this run does not write, such as part-00003.ndjson");
   });
 
   test("a directory that holds something needs --append or --force, and keeps what is not replaced", async () => {

@@ -107,7 +107,7 @@ export const recordCommands: readonly Command[] = [
         name: "force",
         short: "f",
         about:
-          "replace files of the same names, start an interrupted run anew, and do not look at free space",
+          "replace an earlier split, also files that _names.ndjson lists and this run does not write; start an interrupted run anew; do not look at free space",
       },
       ...READ,
       ...BOUNDS,

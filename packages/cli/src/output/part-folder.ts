@@ -10,6 +10,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { UsageError } from "../command/failure.js";
+import { showMany } from "../command/quantity.js";
 import { appendStart, PartFile } from "./part-file.js";
 import {
   describe,
@@ -156,9 +157,37 @@ export class PartFolder {
   async complete(): Promise<void> {
     if (this.isDone) return this.#run.remove();
     this.#flush();
-    if (!this.isPlacing && !(this.#allTell && this.#known.size === 0)) this.#writeTable();
-    await place(this.#run, this.#out, this.#options.append);
+    let stale: readonly string[] = [];
+    if (!this.isPlacing) {
+      if (!(this.#allTell && this.#known.size === 0)) this.#writeTable();
+      stale = this.#staleFiles();
+    }
+    await place(this.#run, this.#out, { append: this.#options.append, stale });
     this.#run.remove();
+  }
+
+  /**
+   * Files of an earlier split that this one does not write, which go with --force: those that its table lists.
+   *
+   * @throws `UsageError` for others that would be taken for files of this split.
+   */
+  #staleFiles(): readonly string[] {
+    const { append, force, names } = this.#options;
+    if (append || !force) return [];
+    const written = new Set(readdirSync(this.#run.parts));
+    const left = listing(this.#out).filter((name) => {
+      return !written.has(name) && statSync(join(this.#out, name)).isFile();
+    });
+    const listed = listedIn(join(this.#out, NAMES_TABLE));
+    const stale = left.filter((name) => listed.has(name));
+    const others = left.filter((name) => !listed.has(name) && names.isLike(name));
+    if (others.length > 0) {
+      const [one] = others;
+      throw new UsageError(
+        `${this.#out} holds ${showMany(others.length, "file")} that this run does not write, such as ${one}, and no ${NAMES_TABLE} says that an earlier split made ${others.length === 1 ? "it" : "them"}: move them away and go on with --resume --force, or take another directory`,
+      );
+    }
+    return stale;
   }
 
   /** Call this after a failure: leaves what --resume can use. @returns whether there is anything. */
@@ -286,6 +315,16 @@ function listing(directory: string): string[] {
     if (code === "ENOENT") return [];
     if (code === "ENOTDIR") throw new UsageError(`${directory} is a file; --out takes a directory`);
     throw error;
+  }
+}
+
+/** The files of a split by its table, and the table itself; none where there is no such table. */
+function listedIn(table: string): ReadonlySet<string> {
+  try {
+    const files = readTable(table).map(({ file }) => file);
+    return new Set(files.length > 0 ? [...files, NAMES_TABLE] : []);
+  } catch {
+    return new Set(); // It is something else.
   }
 }
 

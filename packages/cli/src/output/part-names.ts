@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { extname } from "node:path";
 import { UsageError } from "../command/failure.js";
 import { jsonText } from "../tables/json-text.js";
 
@@ -50,6 +51,13 @@ export class PartNames {
 
   isFree(name: string): boolean {
     return !this.#taken.has(short(fold(name)));
+  }
+
+  /** Whether a file has the ending of these names, and is not hidden: it would be read with them. */
+  isLike(name: string): boolean {
+    const last = this.#template.at(-1);
+    const ending = typeof last === "string" ? extname(`_${last}`) : "";
+    return !name.startsWith(".") && extname(name) === ending;
   }
 
   /** Whether the name spells out the key: all parts are strings, and stand in it unchanged. */

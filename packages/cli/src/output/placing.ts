@@ -22,7 +22,11 @@ import type { UnfinishedRun } from "./unfinished-run.js";
  * existing file is noted first, so that a run that is killed here can be resumed: its files are cut
  * back to that.
  */
-export async function place(run: UnfinishedRun, out: string, append: boolean): Promise<void> {
+export async function place(
+  run: UnfinishedRun,
+  out: string,
+  { append, stale }: Placing,
+): Promise<void> {
   const { parts } = run;
   if (!isPlacing(run)) {
     if (isEmpty(out)) {
@@ -30,11 +34,12 @@ export async function place(run: UnfinishedRun, out: string, append: boolean): P
       renameSync(parts, out);
       return;
     }
-    noteLengths(run, out);
+    noteLengths(run, out, stale);
   }
-  for (const { name, length } of notedLengths(run)) {
+  for (const { name, length, isStale } of notedLengths(run)) {
     const part = join(parts, name);
     const target = join(out, name);
+    if (isStale) await rm(target, { force: true });
     if (!existsSync(part)) continue; // In place already.
     if (length === undefined || !append || name === NAMES_TABLE) {
       await rename(part, target);
@@ -46,6 +51,12 @@ export async function place(run: UnfinishedRun, out: string, append: boolean): P
   }
 }
 
+export interface Placing {
+  readonly append: boolean;
+  /** Files of `out` that are to go. */
+  readonly stale: readonly string[];
+}
+
 /** Whether the run's files are complete; some may already be in place. */
 export function isPlacing(run: UnfinishedRun): boolean {
   return existsSync(run.path(LENGTHS));
@@ -55,9 +66,11 @@ interface Length {
   readonly name: string;
   /** Bytes of the existing file of the same name; `undefined` if there is none. */
   readonly length?: number | undefined;
+  /** Whether it is no file of the run, and goes. */
+  readonly isStale?: true;
 }
 
-function noteLengths(run: UnfinishedRun, out: string): void {
+function noteLengths(run: UnfinishedRun, out: string, stale: readonly string[]): void {
   const lines = readdirSync(run.parts).map((name) => {
     const note: Length = {
       name,
@@ -65,6 +78,10 @@ function noteLengths(run: UnfinishedRun, out: string): void {
     };
     return `${JSON.stringify(note)}\n`;
   });
+  for (const name of stale) {
+    const note: Length = { name, isStale: true };
+    lines.push(`${JSON.stringify(note)}\n`);
+  }
   // The note counts once it has its name; by then it is whole.
   writeFileSync(run.path(`${LENGTHS}.draft`), lines.join(""), { flush: true });
   renameSync(run.path(`${LENGTHS}.draft`), run.path(LENGTHS));
