@@ -93,6 +93,7 @@ function cellOf(value: unknown): string {
 
 /** A value as JSON, with all the digits that were read. */
 export function jsonOf(value: unknown): string {
+  if (typeof value === "number" && Number.isFinite(value)) return String(value);
   if (typeof value === "object") return jsonText(value); // A list may hold bigints.
   return typeof value === "bigint" ? String(value) : (JSON.stringify(value) ?? "null");
 }

@@ -131,13 +131,18 @@ export class RecordWriter implements AsyncDisposable {
       return;
     }
     const starts = names.map((name, i) => `${i === 0 ? "{" : ","}${JSON.stringify(name)}:`);
+    let text = "";
     for (const values of rows) {
-      let line = "";
-      for (const [i, start] of starts.entries()) line += start + jsonOf(values[i]);
-      this.#add(latin1(`${line}}\n`));
-      this.written++;
-      if (this.#length > PIECE) await this.#write();
+      for (let i = 0; i < starts.length; i++) text += starts[i] + jsonOf(values[i]);
+      text += "}\n";
+      if (text.length < PIECE) continue;
+      this.#add(latin1(text));
+      text = "";
+      await this.#write();
     }
+    this.written += rows.length;
+    this.#add(latin1(text));
+    if (this.#length > PIECE) await this.#write();
   }
 
   async complete(): Promise<void> {
