@@ -719,6 +719,53 @@ describe("inputs and outputs", () => {
     expect(await run(parts)).toMatchObject({ code: 2 });
   });
 
+  test("--delimiter is of CSV that is read and that is written, byte for byte", async () => {
+    const csv = 'k;v, w\r\nb;"x;y"\r\na;2,5\nb;"a ""q"""\n';
+    write("semi.csv", csv);
+    const semi = ["--delimiter", ";"];
+    const rows = { x: 'b;"x;y"\r\n', a: "a;2,5\n", q: 'b;"a ""q"""\n' };
+    expect(await out(["distinct", "semi.csv", ...semi])).toBe(csv);
+    expect(await out(["sort", "semi.csv", "--by", "k", ...semi])).toBe(
+      `k;v, w\r\n${rows.a}${rows.x}${rows.q}`,
+    );
+    expect(await out(["count", "semi.csv", "--by", "v\\, w,k", ...semi, "--top", "1"])).toBe(
+      'v, w;k;count\n"x;y";b;1\n',
+    );
+    await out(["split", "semi.csv", "--by", "k", "--out", "semi", "--drop-key", ...semi]);
+    expect(read("semi/b.csv")).toBe('v, w\r\n"x;y"\r\n"a ""q"""\n');
+    const nd = '{"k":"b","v, w":"x;y"}\n{"k":"a","v, w":"2,5"}\n{"k":"b","v, w":"a \\"q\\""}\n';
+    expect(await out(["distinct", "semi.csv", ...semi, "--to", "ndjson"])).toBe(nd);
+    expect(await out(["distinct", "--to", "csv", ...semi], nd)).toBe(csv.replaceAll("\r", ""));
+    expect(await out(["distinct", "semi.csv", ...semi, "--to", "tsv"])).toBe(
+      'k\tv, w\nb\tx;y\na\t2,5\nb\t"a ""q"""\n',
+    );
+    expect(
+      await out(["join", "semi.csv", "semi.csv", "--on", "k", "--type", "semi", ...semi]),
+    ).toBe(csv);
+    write("bar.csv", "k|n|v, w\na|007|1\na|5|1\n");
+    const bar = ["bar.csv", "--delimiter", "|"];
+    expect(await out(["join", "bar.csv", ...bar, "--on", "k,n"])).toBe(
+      "k|n|v, w|v, w_right\na|007|1|1\na|5|1|1\n",
+    );
+    expect(await out(["group", ...bar, "--by", "k", "--max", "n"])).toBe("k|max_n\na|007\n");
+    expect(await out(["join", "e.ndjson", "semi.csv", "--on", "user=k", ...semi])).toBe("");
+    write("tab.txt", "k\tv\na\t1\n");
+    expect(
+      await out(["count", "tab.txt", "--from", "csv", "--by", "k", "--delimiter", "\\t"]),
+    ).toBe("k\tcount\na\t1\n");
+    const refused = async (words: string[], what: string) => {
+      const end = await run(words);
+      expect(end).toMatchObject({ code: 2, out: "" });
+      expect(end.err).toContain(what);
+    };
+    write("plain-semi.csv", "k;v\na;1\n");
+    await refused(["count", "plain-semi.csv", "--by", "k"], "does it need --delimiter ';'?");
+    await refused(["count", "e.ndjson", ...semi], "--delimiter is for CSV, and this is ndjson");
+    for (const bad of [";;", "é", '"', "\n"]) {
+      await refused(["count", "semi.csv", "--delimiter", bad], "takes one character of ASCII");
+    }
+  });
+
   test("columns of one name pass, and are refused where one of them is meant", async () => {
     write("twins.csv", "a,b,a\n1,2,3\n0,1,2\n");
     expect(await out(["sort", "twins.csv", "--by", "b"])).toBe("a,b,a\n0,1,2\n1,2,3\n");

@@ -86,6 +86,13 @@ export const READ: readonly Option[] = [
       "the inputs' format, if their names do not tell; standard input is ndjson unless this says otherwise",
   },
   {
+    name: "delimiter",
+    value: "CHAR",
+    about:
+      "what stands between the fields of CSV that is read and written: ';', '|' or '\\t' (default: a comma)",
+    parse: parseDelimiter,
+  },
+  {
     name: "reject",
     value: "FILE",
     completes: "file",
@@ -120,3 +127,12 @@ export const BOUNDS: readonly Option[] = [
     about: "where data goes that does not fit in memory (default: TMPDIR, or the system's)",
   },
 ];
+
+/** A character; `\t` is a tab. */
+function parseDelimiter(text: string): string {
+  const delimiter = text === "\\t" ? "\t" : text;
+  if (/^[\t\x20-\x7e]$/.test(delimiter) && delimiter !== '"') return delimiter;
+  throw new UsageError(
+    `takes one character of ASCII but ", such as ';' or '|', and \\t for a tab, not ${JSON.stringify(text)}`,
+  );
+}

@@ -168,6 +168,7 @@ export const recordCommands: readonly Command[] = [
         line: "partd count 'logs/*.csv' --by status,method --to csv",
         does: "by two fields, as CSV",
       },
+      { line: "partd count sales.csv --by shop --delimiter ';'", does: "of CSV with semicolons" },
       { line: "partd count events.ndjson", does: "how many records" },
     ],
     arguments: [INPUTS],

@@ -13,7 +13,6 @@ import {
 import type { Options } from "../command/command.js";
 import { JsonText } from "../tables/json-text.js";
 import { columnsOf } from "./csv-row.js";
-import { delimiterOf } from "./format.js";
 import { AGGREGATES, type AggregateName } from "./names.js";
 import type { RecordSource, Row, ScannedValues } from "./record-source.js";
 import { textOf } from "./record-text.js";
@@ -61,11 +60,11 @@ export class Columns {
   readonly #types: (string | undefined)[] = [];
 
   constructor(specs: readonly ColumnSpec[], source: RecordSource) {
-    const { writtenAs, values } = source;
+    const { values } = source;
     this.#specs = specs;
     this.#source = source;
     this.#values = values;
-    this.#isText = delimiterOf(writtenAs) !== undefined;
+    this.#isText = source.delimiter !== undefined;
     this.names = specs.map(({ kind, field }) =>
       field === undefined ? kind : `${kind}_${shownField(field)}`,
     );
@@ -165,9 +164,8 @@ export class Columns {
   #writtenNumbers(field: string): WrittenNumbers {
     let written = this.#written.get(field);
     if (written === undefined) {
-      const { writtenAs, format } = this.#source;
+      const { delimiter = "", format } = this.#source;
       const header = Buffer.from(format.header ?? []).toString("latin1");
-      const delimiter = delimiterOf(writtenAs) as string;
       written = new WrittenNumbers(columnsOf(header, delimiter).indexOf(field), delimiter);
       this.#written.set(field, written);
     }

@@ -3,7 +3,7 @@ import { showCount } from "../command/quantity.js";
 import type { Column } from "../tables/column-type.js";
 import { JsonText, jsonText } from "../tables/json-text.js";
 import { rawField } from "./csv-row.js";
-import { delimiterOf, type Format } from "./format.js";
+import type { Format } from "./format.js";
 
 /**
  * Makes CSV of records that need not have the same fields. The header has the fields of the first
@@ -23,9 +23,9 @@ export class CsvRows {
   #headerRows = 0;
 
   /** @param known columns that precede those of the records in the header. */
-  constructor(format: Format, known: () => readonly Column[]) {
+  constructor(format: Format, delimiter: string, known: () => readonly Column[]) {
     this.#format = format;
-    this.#delimiter = delimiterOf(format) as string;
+    this.#delimiter = delimiter;
     this.#known = known;
   }
 
@@ -50,7 +50,14 @@ export class CsvRows {
     this.#headerRows = rows.length;
     if (rows.length === 0) return "";
     const columns = [...this.#columns].map((name) => ({ name }));
-    return headerOf(columns, this.#format) + rows.map((row) => this.#text(row)).join("");
+    return this.header(columns) + rows.map((row) => this.#text(row)).join("");
+  }
+
+  /** A header, with its line feed; nothing without columns. */
+  header(columns: readonly { readonly name: string }[]): string {
+    if (columns.length === 0) return "";
+    const names = columns.map(({ name }) => rawField(name, this.#delimiter));
+    return `${names.join(this.#delimiter)}\n`;
   }
 
   #text(row: Row): string {
@@ -75,12 +82,6 @@ export class CsvRows {
 }
 
 type Row = ReadonlyMap<string, string>;
-
-/** A header, with its line feed. */
-export function headerOf(columns: readonly { readonly name: string }[], format: Format): string {
-  const delimiter = delimiterOf(format) as string;
-  return `${columns.map(({ name }) => rawField(name, delimiter)).join(delimiter)}\n`;
-}
 
 function cellOf(value: unknown): string {
   if (value === undefined || value === null) return "";

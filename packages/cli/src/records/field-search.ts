@@ -87,7 +87,14 @@ export class FieldSearch {
       ? "there are arrays; --from json reads the records of an array"
       : "there are: none";
     const known = names.length === 0 ? none : `there are: ${some}`;
-    const hint = near === undefined ? known : `did you mean ${near}?`;
+    const [header = ""] = this.#columns.length === 1 ? this.#columns : [];
+    const other = /[;|\t]/.exec(header)?.[0].replace("\t", "\\t");
+    const hint =
+      other !== undefined
+        ? `its header is ${shortened(header)}: does it need --delimiter '${other}'?`
+        : near === undefined
+          ? known
+          : `did you mean ${near}?`;
     const count = this.#records === 1 ? "record" : `${this.#records} records`;
     const first = which === "" && this.#records > 1 ? `the ${count}` : `the first ${count}`;
     const where = this.#format.header === undefined ? `${first} of ${this.#input}` : this.#input;

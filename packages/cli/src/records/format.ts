@@ -51,8 +51,13 @@ export function formatOf(paths: readonly string[], from: string | undefined): Fo
   return format ?? "ndjson";
 }
 
-export function delimiterOf(format: Format): string | undefined {
-  return format === "csv" ? "," : format === "tsv" ? "\t" : undefined;
+/**
+ * What stands between the fields of rows; undefined for other formats.
+ *
+ * @param csv what --delimiter says of CSV.
+ */
+export function delimiterOf(format: Format, csv = ","): string | undefined {
+  return format === "csv" ? csv : format === "tsv" ? "\t" : undefined;
 }
 
 /** The format of the records' text: elements of a JSON array and rows of a table become NDJSON. */

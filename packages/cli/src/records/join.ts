@@ -4,9 +4,9 @@ import type { Action, Call } from "../command/command.js";
 import { UsageError } from "../command/failure.js";
 import type { Column } from "../tables/column-type.js";
 import { columnsOf, fieldText, rawField, rawFields } from "./csv-row.js";
-import { delimiterOf, type Format, formatOfName } from "./format.js";
+import { type Format, formatOfName } from "./format.js";
 import { lineOf, membersOf } from "./json-members.js";
-import { keyBy, RecordRun } from "./record-run.js";
+import { keyBy, RecordRun, requireCsv } from "./record-run.js";
 import type { RecordSource } from "./record-source.js";
 import { recordOf } from "./record-text.js";
 import { type RecordShape, RecordWriter, requireNames } from "./record-writer.js";
@@ -26,6 +26,7 @@ export const join: Action = async (call) => {
   }
   await using left = await openSide(call, leftInput, leftFields, rightInput);
   await using right = await openSide(call, rightInput, rightFields, leftInput, left);
+  requireCsv(call, [left.source.writtenAs, right.source.writtenAs]);
   await left.source.begin();
   await right.source.begin();
   const isSemi = kind === "semi" || kind === "anti";
@@ -70,8 +71,8 @@ function openSide(
 }
 
 /** Whether records are rows of CSV or TSV, in which all values are text. */
-function areRows({ writtenAs }: RecordSource): boolean {
-  return delimiterOf(writtenAs) !== undefined;
+function areRows({ delimiter }: RecordSource): boolean {
+  return delimiter !== undefined;
 }
 
 /** The key of a JSON record for a search among rows: a number or a boolean becomes its JSON text. */
@@ -131,6 +132,7 @@ async function firstColumns(source: RecordSource): Promise<readonly Column[]> {
  */
 class LineMerge implements Merge {
   readonly writtenAs = "ndjson";
+  readonly delimiter = undefined;
   readonly format = { header: undefined };
   readonly values = {
     object: (text: string): unknown => JSON.parse(Buffer.from(text, "latin1").toString()),
@@ -213,10 +215,10 @@ function lineMaker(source: RecordSource): (text: string) => Uint8Array {
 /** Columns of the left, then those of the right without its keys. */
 class RowMerge implements Merge {
   readonly writtenAs: Format;
+  readonly delimiter: string;
   readonly format: { readonly header: Uint8Array };
   readonly values = { object: (text: string) => this.#object(text) };
   readonly #names: readonly string[];
-  readonly #delimiter: string;
   readonly #rightDelimiter: string;
   readonly #leftLength: number;
   readonly #rightLength: number;
@@ -225,9 +227,9 @@ class RowMerge implements Merge {
 
   constructor(left: RecordSource, right: RecordSource, pairs: readonly Pair[], suffix: string) {
     this.writtenAs = left.writtenAs;
-    const delimiter = delimiterOf(left.writtenAs) as string;
-    this.#delimiter = delimiter;
-    this.#rightDelimiter = delimiterOf(right.writtenAs) as string;
+    const delimiter = left.delimiter as string;
+    this.delimiter = delimiter;
+    this.#rightDelimiter = right.delimiter as string;
     const [own, others] = [left, right].map((side, i) =>
       columnsOfSource(
         side,
@@ -254,28 +256,28 @@ class RowMerge implements Merge {
   }
 
   #object(text: string): unknown {
-    const raw = rawFields(Buffer.from(text, "latin1").toString(), this.#delimiter);
+    const raw = rawFields(Buffer.from(text, "latin1").toString(), this.delimiter);
     return Object.fromEntries(this.#names.map((name, i) => [name, fieldText(raw[i] as string)]));
   }
 
   /** Raw fields of the right, converted to the left's delimiter. */
   #ofLeft(fields: string[]): string[] {
-    if (this.#rightDelimiter === this.#delimiter) return fields;
-    return fields.map((raw) => rawField(fieldText(raw), this.#delimiter));
+    if (this.#rightDelimiter === this.delimiter) return fields;
+    return fields.map((raw) => rawField(fieldText(raw), this.delimiter));
   }
 
   texts(left: string | undefined, right: string | undefined): string {
     const own =
       left === undefined
         ? Array<string>(this.#leftLength).fill("")
-        : rawFields(left, this.#delimiter);
+        : rawFields(left, this.delimiter);
     const other =
       right === undefined
         ? Array<string>(this.#rightLength).fill("")
         : this.#ofLeft(rawFields(right, this.#rightDelimiter));
     if (left === undefined) for (const [at, to] of this.#keys) own[to] = other[at] as string;
     const rest = other.filter((_, i) => !this.#keys.has(i));
-    return `${[...own, ...rest].join(this.#delimiter)}\n`;
+    return `${[...own, ...rest].join(this.delimiter)}\n`;
   }
 }
 
@@ -289,10 +291,10 @@ function indexOfField(columns: readonly string[], field: string): number {
 }
 
 /** The columns of the header; for an empty file, which has none, those of `keys`. */
-function columnsOfSource({ format, writtenAs }: RecordSource, keys: readonly string[]): string[] {
+function columnsOfSource({ format, delimiter }: RecordSource, keys: readonly string[]): string[] {
   const header = Buffer.from(format.header ?? []).toString("latin1");
   if (header === "") return keys.map(shownField);
-  return columnsOf(header, delimiterOf(writtenAs) as string);
+  return columnsOf(header, delimiter as string);
 }
 
 /** Parses `A` or `A=B`; an equals sign in a name is `\=`. */

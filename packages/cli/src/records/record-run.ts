@@ -88,6 +88,7 @@ export class RecordRun implements AsyncDisposable {
     const create = async (path: string | undefined) =>
       path === undefined ? undefined : createOutput(path, { force });
     const format = formatOf(paths, fields.from ?? call.options.text("from"));
+    if (fields.operation !== "join") requireCsv(call, [format]);
     if (fields.beside) {
       return new RecordRun(call, paths, format, fields, bytesTotal, undefined, undefined);
     }
@@ -122,6 +123,7 @@ export class RecordRun implements AsyncDisposable {
     this.source = new RecordSource({
       paths,
       format,
+      delimiter: call.options.text("delimiter"),
       longestRecord: longestRecordIn(call, format, operation),
       longestKey: longestKeyIn(call.options.number("memory")),
       fields: [...new Set(asked)],
@@ -266,6 +268,16 @@ export class RecordRun implements AsyncDisposable {
     });
     return this.#writing;
   }
+}
+
+/** @throws `UsageError` for --delimiter where no format has one that may be chosen. */
+export function requireCsv(call: Call, inputs: readonly Format[]): void {
+  if (!call.options.has("delimiter")) return;
+  const formats = [...inputs, outputFormat(call, inputs[0] as Format)];
+  if (formats.includes("csv")) return;
+  throw new UsageError(
+    `--delimiter is for CSV, and this is ${formats[0]}; if it is CSV, say --from csv`,
+  );
 }
 
 /** The key in the form that the functions of @partd/shuffle take. */

@@ -28,6 +28,8 @@ import { RecordValues } from "./record-values.js";
 export interface SourceOptions {
   readonly paths: readonly string[];
   readonly format: Format;
+  /** Between the fields of CSV, where that is no comma. */
+  readonly delimiter: string | undefined;
   /** The longest record, in bytes. Default: the reader's limit. */
   readonly longestRecord: number | undefined;
   /** Bytes of the longest key that memory has room for. */
@@ -58,6 +60,8 @@ export class RecordSource implements Records<string>, AsyncDisposable {
   readonly format: RecordFormat<string>;
   /** How the texts are written: elements of JSON arrays have become lines. */
   readonly writtenAs: Format;
+  /** Between the fields of rows; undefined for other formats. */
+  readonly delimiter: string | undefined;
   readonly values: RecordValues;
   readonly #inner: Records<unknown>;
   readonly #tables: TableLines | undefined;
@@ -76,9 +80,10 @@ export class RecordSource implements Records<string>, AsyncDisposable {
     this.#places = new RecordPlaces(options.paths, options.format, this.#tables);
     this.#inner = this.#tables ? readNdjson(this.#tables) : readerFor(options);
     this.writtenAs = lineFormat(options.format);
+    this.delimiter = delimiterOf(options.format, options.delimiter);
     this.format = textFormat(this.#inner.format, (fields, given) => {
       const scanner = this.#scanner(fields, given);
-      const isText = options.areText && delimiterOf(options.format) !== undefined;
+      const isText = options.areText && this.delimiter !== undefined;
       return isText ? withoutNumbers(scanner, given?.values ?? []) : scanner;
     });
     this.values = new RecordValues(this.#inner.format);
@@ -225,7 +230,7 @@ export class RecordSource implements Records<string>, AsyncDisposable {
       this.#inner.format,
       fields,
       nameOf(this.#options.paths),
-      delimiterOf(this.writtenAs),
+      this.delimiter,
       onReject !== undefined,
     );
     for await (const batch of this.#inner.batches({
@@ -351,10 +356,16 @@ function nameOf(paths: readonly string[]): string {
   return paths.length === 1 ? first : `${first} and ${paths.length - 1} more`;
 }
 
-function readerFor({ paths, format, onReject, signal }: SourceOptions): Records<unknown> {
+function readerFor({
+  paths,
+  format,
+  delimiter,
+  onReject,
+  signal,
+}: SourceOptions): Records<unknown> {
   const options = onReject && { onReject };
   const source = paths.includes("-") ? standardInput(signal) : [...paths];
   if (format === "json") return readJson(source, options);
-  if (format === "csv") return readCsv(source, options);
+  if (format === "csv") return readCsv(source, { ...options, delimiter });
   return format === "tsv" ? readTsv(source, options) : readNdjson(source, options);
 }

@@ -8,13 +8,15 @@ import type { Column } from "../tables/column-type.js";
 import { JsonText } from "../tables/json-text.js";
 import { TableWriter, type WriteTable } from "../tables/table-writer.js";
 import { columnsOf, twinOf } from "./csv-row.js";
-import { CsvRows, headerOf, jsonOf } from "./csv-rows.js";
+import { CsvRows, jsonOf } from "./csv-rows.js";
 import { delimiterOf, type Format, formatOfName, isTable, lineFormat } from "./format.js";
 import { membersOf } from "./json-members.js";
 
 /** The texts of records: those of a source, or made from them. */
 export interface RecordShape {
   readonly writtenAs: Format;
+  /** Between the fields of rows of CSV and TSV. */
+  readonly delimiter: string | undefined;
   /** The header of CSV and TSV is known with the first record. */
   readonly format: { readonly header: Uint8Array | undefined };
   readonly values: { object(text: string): unknown };
@@ -77,7 +79,8 @@ export class RecordWriter implements AsyncDisposable {
     this.output = output;
     this.#file = output && compressor ? new CompressedFile(output, compressor) : output;
     this.format = outputFormat(call, shape.writtenAs);
-    if (delimiterOf(this.format)) this.#rows = new CsvRows(this.format, () => this.#known);
+    const delimiter = delimiterOf(this.format, call.options.text("delimiter"));
+    if (delimiter) this.#rows = new CsvRows(this.format, delimiter, () => this.#known);
     if (!isTable(this.format)) return;
     const dir = call.options.text("tmp");
     this.#table = new TableWriter({ known: () => this.#known, dir });
@@ -211,8 +214,7 @@ export class RecordWriter implements AsyncDisposable {
 
   /** Columns of the output that are known before any record is added. */
   get #known(): readonly Column[] {
-    const { columns = [], writtenAs, format } = this.#shape;
-    const delimiter = delimiterOf(writtenAs);
+    const { columns = [], delimiter, format } = this.#shape;
     if (delimiter === undefined || format.header === undefined) return columns;
     const header = Buffer.from(format.header).toString("latin1");
     return columnsOf(header, delimiter).map((name) => ({ name, type: undefined }));
@@ -222,7 +224,7 @@ export class RecordWriter implements AsyncDisposable {
   #addEmpty(): void {
     const { writtenAs, format } = this.#shape;
     if (writtenAs === this.format && format.header !== undefined) this.#addHeader();
-    else if (this.#known.length > 0) this.#add(latin1(headerOf(this.#known, this.format)));
+    else this.#add(latin1(this.#rows?.header(this.#known) ?? ""));
   }
 
   #addHeader(): void {
@@ -236,8 +238,7 @@ export class RecordWriter implements AsyncDisposable {
  *
  * @throws `UsageError` if there are two.
  */
-export function requireNames({ writtenAs, format: { header } }: RecordShape): void {
-  const delimiter = delimiterOf(writtenAs);
+export function requireNames({ writtenAs, delimiter, format: { header } }: RecordShape): void {
   if (delimiter === undefined || header === undefined) return;
   const name = twinOf(columnsOf(Buffer.from(header).toString("latin1"), delimiter));
   if (name === undefined) return;

@@ -30,9 +30,10 @@ export function resultShape(
   fields: readonly string[],
   names: readonly string[],
 ): RecordShape {
-  const { writtenAs, values } = source;
+  const { writtenAs, delimiter, values } = source;
   return {
     writtenAs,
+    delimiter,
     values,
     format: { header: undefined },
     get columns() {

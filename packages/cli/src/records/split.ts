@@ -8,7 +8,7 @@ import { openFileLimit } from "../machine/open-files.js";
 import { PartFolder, type Rows } from "../output/part-folder.js";
 import { PartNames } from "../output/part-names.js";
 import { columnsOf, rawFields, rowOf } from "./csv-row.js";
-import { delimiterOf, formatOfName } from "./format.js";
+import { formatOfName } from "./format.js";
 import { statesOf } from "./inputs.js";
 import { withoutMembers } from "./json-members.js";
 import { keyBy, partsOf, RecordRun } from "./record-run.js";
@@ -199,8 +199,8 @@ async function* rowsOf(
 /** Two runs are the same work if these are equal. */
 async function identityOf({ options }: Call, paths: readonly string[]): Promise<unknown> {
   const inputs = await statesOf(paths);
-  const said = ["name", "from", "missing", "partitions", "max-bytes", "max-rows"].map((name) =>
-    options.text(name),
+  const said = ["name", "from", "delimiter", "missing", "partitions", "max-bytes", "max-rows"].map(
+    (name) => options.text(name),
   );
   const flags = ["append", "drop-key"].map((name) => options.has(name));
   return { inputs, by: options.list("by"), said, flags };
@@ -216,7 +216,7 @@ class WithoutFields {
 
   /** @throws `UsageError` for a field within an object: only a record's own members can be left out. */
   constructor(source: RecordSource, fields: readonly string[]) {
-    this.#delimiter = delimiterOf(source.writtenAs);
+    this.#delimiter = source.delimiter;
     const header = source.format.header && Buffer.from(source.format.header).toString("latin1");
     const columns = header === undefined ? [] : columnsOf(header, this.#delimiter as string);
     const names = fields.map((field) => {
