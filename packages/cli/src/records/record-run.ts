@@ -179,7 +179,7 @@ export class RecordRun implements AsyncDisposable {
         // What threads read does not pass through the source.
         this.#records = Math.max(this.#records, records);
         this.#consumed = Math.max(this.#consumed, bytes);
-        this.show(phase === "write" ? "writing" : "reading");
+        this.show(phase === "read" ? "reading" : "writing");
       },
     };
   }

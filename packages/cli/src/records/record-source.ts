@@ -69,6 +69,10 @@ export class RecordSource implements Records<string>, AsyncDisposable {
   readonly #options: SourceOptions;
   #begun: AsyncGenerator<ByteBatch> | undefined;
   #first: IteratorResult<ByteBatch> | undefined;
+  /** Makes room for a long record, once someone asks for all of them. */
+  #onGrow: BatchOptions["onGrow"];
+  /** Bytes that the reader takes for one. */
+  #grown = 0;
   #hasAllFields = false;
   #records = 0;
   /** The batch whose records were counted last. */
@@ -133,8 +137,11 @@ export class RecordSource implements Records<string>, AsyncDisposable {
     return this.#places.told(error);
   }
 
-  async *batches(_options?: BatchOptions): AsyncGenerator<ByteBatch> {
+  /** @param options of which only `onGrow` is looked at: the others are the source's own. */
+  async *batches({ onGrow }: BatchOptions = {}): AsyncGenerator<ByteBatch> {
     await this.begin();
+    this.#onGrow = onGrow;
+    if (this.#grown > 0) await onGrow?.(this.#grown);
     if (this.#first?.done !== false) return;
     yield this.#first.value;
     yield* this.#begun as AsyncGenerator<ByteBatch>;
@@ -204,7 +211,7 @@ export class RecordSource implements Records<string>, AsyncDisposable {
         },
       },
       byteLength: () => this.byteLength(),
-      batches: () => this.batches(),
+      batches: (options) => this.batches(options),
       // The values are checked in this thread.
       split: async () => undefined,
       [Symbol.asyncIterator]: () => this[Symbol.asyncIterator](),
@@ -236,6 +243,10 @@ export class RecordSource implements Records<string>, AsyncDisposable {
     for await (const batch of this.#inner.batches({
       longestRecord,
       longestRecordAdvice: longestRecord === undefined ? undefined : ADVICE,
+      onGrow: async (bytes) => {
+        this.#grown = bytes;
+        await this.#onGrow?.(bytes);
+      },
       signal,
     })) {
       if (search.isOpen) search.look(batch, isStrict ? required : undefined);

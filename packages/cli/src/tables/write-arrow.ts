@@ -49,7 +49,9 @@ async function write(
     }
     if (isEmpty) yield recordBatch(schema, columns, []);
   }
-  await pipeline(Readable.from(recordBatches()), writer, async (pieces) => {
+  // By default 16 batches are made ahead, which took 160 MiB.
+  const ahead = { highWaterMark: 1 };
+  await pipeline(Readable.from(recordBatches(), ahead), writer, async (pieces) => {
     for await (const piece of pieces) await put(piece as unknown as Uint8Array);
   });
 }
