@@ -216,7 +216,7 @@ test("a writer that is aborted ends the run that it writes", async () => {
     tellEnd = resolve;
   });
   const onProgress = ({ phase }: Progress) => {
-    if (phase === "done") tellEnd();
+    if (phase === "stopped") tellEnd();
   };
   const sorted = sort(source, { by: "ms", memory: LITTLE, dir, onProgress });
   const written = expect(
@@ -227,4 +227,34 @@ test("a writer that is aborted ends the run that it writes", async () => {
   await written;
   await ended;
   while (readdirSync(dir).length > 0) await new Promise(setImmediate);
+});
+
+test("progress tells whether a run is done, or was ended before", async () => {
+  const last = async (read: (sorted: ReturnType<typeof sortOfFew>) => Promise<unknown>) => {
+    let phase: Progress["phase"] | undefined;
+    const sorted = sortOfFew((progress) => {
+      phase = progress.phase;
+    });
+    await read(sorted);
+    return phase;
+  };
+  const sortOfFew = (onProgress: (progress: Progress) => void) =>
+    sort([{ ms: 2 }, { ms: 1 }], { by: "ms", onProgress });
+  expect(await last((sorted) => sorted.toArray())).toBe("done");
+  const left = async (sorted: ReturnType<typeof sortOfFew>) => {
+    for await (const _ of sorted) break;
+  };
+  expect(await last(left)).toBe("stopped");
+  let phase: Progress["phase"] | undefined;
+  const failing = top([{ ms: 1 }], {
+    n: 1,
+    by: () => {
+      throw STOP;
+    },
+    onProgress: (progress) => {
+      phase = progress.phase;
+    },
+  });
+  await expect(failing.toArray()).rejects.toBe(STOP);
+  expect(phase).toBe("stopped");
 });

@@ -133,6 +133,30 @@ test("a little memory takes records of a mebibyte", () => {
   expect(longestRecord("sort", 1e12)).toBe(2 ** 30);
 });
 
+test("distinct lets many keys go for a long record, and still knows them", async () => {
+  const path = joinPath(dir, "known.ndjson");
+  const lines = (from: number, count: number, n: number) =>
+    Array.from({ length: count }, (_, i) => `{"key":"k${from + i}","n":${n}}\n`).join("");
+  writeFileSync(path, lines(0, 15_000, 1) + line(3e6) + lines(14_000, 2_000, 2) + lines(0, 500, 3));
+  let spilled = 0;
+  const found = await distinct(readNdjson<{ key: string; n?: number }>(path), {
+    by: "key",
+    memory: 4e6,
+    threads: 1,
+    onProgress: ({ bytesSpilled }) => {
+      spilled = bytesSpilled;
+    },
+  }).toArray();
+  const numbers = found.map(({ key, n }) => [key, n] as const);
+  const firsts = Array.from({ length: 15_000 }, (_, i) => [`k${i}`, 1] as const);
+  expect(numbers.slice(0, 15_000)).toEqual(firsts);
+  const later = Array.from({ length: 1_000 }, (_, i) => [`k${15_000 + i}`, 2] as const);
+  expect(new Map(numbers.slice(15_000))).toEqual(new Map([["b", undefined], ...later]));
+  expect(found).toHaveLength(16_001);
+  expect(spilled).toBeGreaterThan(0);
+  rmSync(path);
+});
+
 test("long records that differ in a byte are distinct", async () => {
   const path = joinPath(dir, "whole.ndjson");
   const records = ["a", "b", "a", "c", "b"].map((end) => `{"pad":"${"x".repeat(1e5)}${end}"}\n`);

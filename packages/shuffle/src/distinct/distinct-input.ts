@@ -1,4 +1,5 @@
 import type { Records } from "@partd/records";
+import type { Reading } from "../run/record-limit.js";
 import type { Run } from "../run/run.js";
 import type { GroupKeyer } from "../source/group-keyer.js";
 import type { Input, Source } from "../source/input.js";
@@ -14,6 +15,7 @@ export interface DistinctJob extends Share, KeyFields {}
 /** Yields a source in batches, without some of the records whose key has come before. */
 export async function* keyedBatches<R>(
   run: Run,
+  reading: Reading,
   source: Source<R>,
   input: Input<R>,
   keyer: GroupKeyer<R>,
@@ -21,13 +23,13 @@ export async function* keyedBatches<R>(
 ): AsyncGenerator<KeyedBatch> {
   const { fields, missing, watch } = keyer;
   if (!fields || !isRecords(source)) {
-    yield* readAll(run, input);
+    yield* readAll(run, input, reading);
     return;
   }
   const keys = { fields, missing };
   const mostBytes = run.workspace.byteLength * UNSEEN_SHARE;
   const read = async function* (sources: Iterable<Records<R>>) {
-    const found = unseenRecords(sources, keys, mostBytes, run.reading, (scan, consumed) => {
+    const found = unseenRecords(sources, keys, mostBytes, reading, (scan, consumed) => {
       watch?.scanned(scan, source);
       run.progress.read(scan, consumed);
     });
@@ -43,8 +45,13 @@ export async function* keyedBatches<R>(
       return;
     }
     const program = { entry, job: keys };
-    const reading = readByThreads<R, KeyedBatch, readonly KeyedBatch[]>(run, shares, program, read);
-    for await (const found of reading) {
+    const byThreads = readByThreads<R, KeyedBatch, readonly KeyedBatch[]>(
+      run,
+      shares,
+      program,
+      read,
+    );
+    for await (const found of byThreads) {
       if (found instanceof ShareResult) {
         found.isTaken = true;
         yield* found.value;
@@ -58,8 +65,12 @@ export async function* keyedBatches<R>(
 /** Memory for the scanner's table of keys, besides the index of all keys. */
 const UNSEEN_SHARE = 0.1;
 
-export async function* readAll(run: Run, input: Input<unknown>): AsyncGenerator<KeyedBatch> {
-  for await (const batch of input.batches(run.reading)) {
+export async function* readAll(
+  run: Run,
+  input: Input<unknown>,
+  reading: Reading,
+): AsyncGenerator<KeyedBatch> {
+  for await (const batch of input.batches(reading)) {
     run.progress.read(batch, input.consumed);
     yield batch;
   }

@@ -55,14 +55,21 @@ export function distinct<R>(source: Source<R>, options: DistinctOptions<R> = {})
   if (by === undefined) {
     const input = inputOf(source, new WholeRecordKeyer<R>());
     return new RecordOutput(
-      (visit, signal) => firsts(input, (run) => readAll(run, input), { ...options, signal }, visit),
+      (visit, signal) =>
+        firsts(
+          input,
+          (run, reading) => readAll(run, input, reading),
+          { ...options, signal },
+          visit,
+        ),
       input,
       options.signal,
     );
   }
   const keyer = new GroupKeyer(by, options);
   const input = inputOf(source, keyer);
-  const read = (run: Run) => keyedBatches(run, source, input, keyer, options.threads);
+  const read = (run: Run, reading: Reading) =>
+    keyedBatches(run, reading, source, input, keyer, options.threads);
   return new RecordOutput(
     (visit, signal) => firsts(input, read, { ...options, signal }, visit),
     input,
@@ -72,66 +79,109 @@ export function distinct<R>(source: Source<R>, options: DistinctOptions<R> = {})
 
 async function* firsts<R>(
   input: Input<R>,
-  read: (run: Run) => AsyncIterable<KeyedBatch>,
+  read: (run: Run, reading: Reading) => AsyncIterable<KeyedBatch>,
   options: RunOptions,
   visit: Visit,
 ): AsyncGenerator<void> {
   const run = new Run("distinct", options, await input.byteLength());
   try {
-    yield* firstOfEach(run, read(run), visit, 0, new KeyIndex());
+    const known = new KnownKeys(run, visit);
+    const reading = { ...run.reading, makeRoom: (bytes: number) => known.makeRoom(bytes) };
+    yield* known.firstOfEach(read(run, reading), 0);
+    run.progress.done();
   } finally {
     await run.close();
   }
 }
 
-/**
- * Keeps keys while they fit. Records with other keys are spilled by hash, and each part is treated
- * likewise.
- *
- * @param index one for all levels, because released memory is not free at once.
- */
-async function* firstOfEach(
-  run: Run,
-  batches: AsyncIterable<KeyedBatch>,
-  visit: Visit,
-  level: number,
-  index: KeyIndex,
-): AsyncGenerator<void> {
-  const { workspace } = run;
-  index.clear();
-  let numbers = new Uint32Array(0);
-  let charged = 0;
-  let fan: Fan | undefined;
-  try {
-    for await (const batch of batches) {
-      run.signal?.throwIfAborted();
-      if (numbers.length < batch.count) numbers = new Uint32Array(2 * batch.count);
-      const beyond = visitNew(index, batch, numbers, visit, fan !== undefined);
-      if (beyond > 0) {
-        fan ??= new Fan(workspace, level);
-        const spread = fan;
-        await appendBatch(workspace, batch, (low, high, i) => {
-          return numbers[i] === NO_NUMBER ? spread.chainOf(low, high) : undefined;
-        });
-      }
-      yield;
-      if (fan) continue;
-      workspace.charge(index.byteLength - charged);
-      charged = index.byteLength;
-      if (index.isFull || charged > workspace.byteLength * INDEX_SHARE)
-        fan = new Fan(workspace, level);
-    }
-  } finally {
-    workspace.uncharge(charged);
+/** Keys are kept while they fit; records with others are spilled by hash, and each part goes the same way. */
+class KnownKeys {
+  readonly #run: Run;
+  readonly #visit: Visit;
+  /** One for all levels, since memory that is let go is not free at once. */
+  readonly #index = new KeyIndex();
+  #charged = 0;
+  /** Gets records whose keys are not known, once no more can be. */
+  #fan: Fan | undefined;
+
+  constructor(run: Run, visit: Visit) {
+    this.#run = run;
+    this.#visit = visit;
   }
-  if (level === 0) run.progress.write();
-  for (const chain of fan?.ended() ?? []) {
-    if (chain.records === 0) await chain.discard();
-    else yield* firstOfEach(run, spilled(run, chain), visit, level + 1, index);
+
+  /** Makes room for what the source takes: beside a long record there is none for many keys. */
+  async makeRoom(bytes: number): Promise<void> {
+    const { workspace } = this.#run;
+    if (bytes + this.#charged > workspace.byteLength) await this.#spillKeys();
+    await workspace.makeRoom(bytes);
+  }
+
+  /** Each key goes where its records do from then on, before them, as a record without bytes. */
+  async #spillKeys(): Promise<void> {
+    const { workspace } = this.#run;
+    const { keyed } = this.#index;
+    if (keyed.count === 0) return;
+    this.#fan ??= new Fan(workspace, 0);
+    const fan = this.#fan;
+    const batch = { ...keyed, bytes: NOTHING, ends: new Uint32Array(keyed.count) };
+    await appendBatch(workspace, batch, (low, high) => fan.chainOf(low, high));
+    this.#index.release();
+    this.#charge(0);
+  }
+
+  #charge(bytes: number): void {
+    this.#run.workspace.charge(bytes - this.#charged);
+    this.#charged = bytes;
+  }
+
+  /** @param longest bytes of the longest record, where that is known: it is read beside the keys. */
+  async *firstOfEach(
+    batches: AsyncIterable<KeyedBatch>,
+    level: number,
+    longest = 0,
+  ): AsyncGenerator<void> {
+    const { workspace, signal, progress } = this.#run;
+    const index = this.#index;
+    index.clear();
+    this.#fan = undefined;
+    let numbers = new Uint32Array(0);
+    const { byteLength } = workspace;
+    const most = Math.min(
+      byteLength * INDEX_SHARE,
+      Math.max(byteLength * LEAST_SHARE, byteLength - longest),
+    );
+    try {
+      for await (const batch of batches) {
+        signal?.throwIfAborted();
+        if (numbers.length < batch.count) numbers = new Uint32Array(2 * batch.count);
+        const beyond = visitNew(index, batch, numbers, this.#visit, this.#fan !== undefined);
+        if (beyond > 0) {
+          this.#fan ??= new Fan(workspace, level);
+          const fan = this.#fan;
+          await appendBatch(workspace, batch, (low, high, i) => {
+            return numbers[i] === NO_NUMBER ? fan.chainOf(low, high) : undefined;
+          });
+        }
+        yield;
+        if (this.#fan) continue;
+        this.#charge(index.byteLength);
+        if (index.isFull || this.#charged > most) this.#fan = new Fan(workspace, level);
+      }
+    } finally {
+      this.#charge(0);
+    }
+    if (level === 0) progress.write();
+    for (const chain of this.#fan?.ended() ?? []) {
+      if (chain.records === 0) await chain.discard();
+      else yield* this.firstOfEach(spilled(this.#run, chain), level + 1, chain.longest);
+    }
   }
 }
 
 const INDEX_SHARE = 0.5;
+/** A part of the keys, spread by hash once more, fits in this much. */
+const LEAST_SHARE = 1 / 16;
+const NOTHING = new Uint8Array();
 
 /**
  * Visits records with new keys.
@@ -151,7 +201,9 @@ function visitNew(
   const without = index.number(batch, numbers, isFull);
   for (let i = 0; i < count && next < index.count; i++) {
     if (numbers[i] !== next) continue;
-    visit(bytes, i === 0 ? 0 : ends[i - 1]!, ends[i]!);
+    const start = i === 0 ? 0 : ends[i - 1]!;
+    // Only a key that was known before has no bytes.
+    if (start < ends[i]!) visit(bytes, start, ends[i]!);
     next++;
   }
   return without;

@@ -191,6 +191,7 @@ function entries<R, B extends By<R>, V>(
       for await (const results of fold(run, batches, aggregates)) {
         yield results.map(([key, values]) => [key as KeyOf<R, B>, toValue(values)] as const);
       }
+      run.progress.done();
     } finally {
       await run.close();
     }

@@ -1,3 +1,4 @@
+import { releaseBytes } from "@partd/core/author";
 import { decodeGroupKeys } from "@partd/records";
 import type { KeyedBatch } from "../source/keyed-batch.js";
 
@@ -40,6 +41,16 @@ export class KeyIndex {
   clear(): void {
     this.count = 0;
     this.#slots.fill(0);
+  }
+
+  /** Forgets all keys, and gives their memory back at once. */
+  release(): void {
+    for (const array of [this.#bytes, this.#ends, this.#slots])
+      releaseBytes(new Uint8Array(array.buffer));
+    this.count = 0;
+    this.#bytes = new Uint8Array(4096);
+    this.#ends = new Uint32Array(256);
+    this.#slots = new Uint32Array(2048);
   }
 
   /**

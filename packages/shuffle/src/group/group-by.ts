@@ -55,6 +55,7 @@ async function* groups<K, R>(
     for (const chain of await partitionByHash(run, input, CACHED_BYTES)) {
       yield* chainGroups<K, R>(run.workspace, chain, input, 1);
     }
+    run.progress.done();
   } finally {
     await run.close();
   }

@@ -158,6 +158,7 @@ async function* parsed(plan: JoinPlan): AsyncGenerator<readonly unknown[]> {
       sink.items = [];
       yield items;
     }
+    run.progress.done();
   } finally {
     await run.close();
   }
@@ -185,13 +186,17 @@ async function* lines(plan: JoinPlan): AsyncGenerator<Uint8Array> {
       run.workspace.charge(work.charged);
       const rest = yield* linesByThreads(run, work.job, work.threads - 1);
       run.workspace.uncharge(work.charged);
-      if (rest.length === 0) return;
+      if (rest.length === 0) {
+        run.progress.done();
+        return;
+      }
       input = partsInput(rest, left.keyer);
     }
     const sink = new LineSink(left.input, right.input);
     for await (const _ of joined(run, plan, input, sink)) yield* sink.pieces.splice(0);
     sink.end();
     yield* sink.pieces;
+    run.progress.done();
   } finally {
     await run.close();
   }

@@ -78,6 +78,7 @@ async function* partitions<K, R>(
       yield [new StoredPartition<K, R>(index, workspace, chain, input)];
       await chain.discard();
     }
+    progress.done();
   } finally {
     await run.close();
   }

@@ -2,8 +2,11 @@ import type { KeyedBatch } from "../source/keyed-batch.js";
 
 /** The progress of a run. */
 export interface Progress {
-  /** `"read"`: the source is being read. `"write"`: results are being made. `"done"`. */
-  readonly phase: "read" | "write" | "done";
+  /**
+   * `"read"`: the source is being read. `"write"`: results are being made. `"done"`: all have been read. `"stopped"`: the
+   * run ended before that, by an abort, an error, or a reader who left.
+   */
+  readonly phase: "read" | "write" | "done" | "stopped";
   /** Records of the source that were read. */
   readonly records: number;
   /** Bytes of the source that were read, in the source's format; for objects, as they are stored. */
@@ -68,9 +71,18 @@ export class ProgressReport {
     if (this.#listener) this.#tell();
   }
 
+  /** All results have been read. */
+  done(): void {
+    this.#end("done");
+  }
+
+  /** The run is over, whether or not it is done. */
   end(): void {
-    if (this.#phase === "done") return;
-    this.#phase = "done";
+    if (this.#phase !== "done") this.#end("stopped");
+  }
+
+  #end(phase: "done" | "stopped"): void {
+    this.#phase = phase;
     if (this.#listener) this.#tell();
   }
 

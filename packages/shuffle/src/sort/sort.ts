@@ -68,6 +68,7 @@ async function* sorted<R>(
     }
     run.progress.write();
     yield* sorter.walk(({ bytes, keyEnd, end, isOwn }) => visit(bytes, keyEnd, end, isOwn));
+    run.progress.done();
   } finally {
     await run.close();
   }

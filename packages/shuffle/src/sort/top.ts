@@ -63,8 +63,9 @@ async function* firstInOrder<R>(
       if (left-- > 0) visit(bytes, keyEnd, end, isOwn);
     })) {
       yield;
-      if (left <= 0) return;
+      if (left <= 0) break;
     }
+    progress.done();
   } finally {
     await run.close();
   }

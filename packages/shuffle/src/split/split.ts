@@ -156,12 +156,13 @@ async function scatterToFiles<R, B extends By<R>>(
       watch?.end();
     }
   } catch (cause) {
+    progress.end();
     throw diskError("write to", files.folder, cause);
   } finally {
     scatter.close();
   }
   files.bytes = positions.reduce((sum, length) => sum + length, 0);
-  progress.end();
+  progress.done();
   return true;
 }
 

@@ -308,6 +308,7 @@ async function* groups<K, R>(input: Input<R>, options: RunOptions) {
     for (const chain of await partitionByHash(run, input)) {
       yield* chainGroups<K, R>(run.workspace, chain, input, 1);
     }
+    run.progress.done();
   } finally {
     await run.close();
   }
