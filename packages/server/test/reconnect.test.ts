@@ -29,8 +29,8 @@ for (let round = 1; round <= REPEAT; round++) {
       { length: 4 },
       () => new Client(`ipc://${proxy.path}`, { timeout: 60_000 }),
     );
-    let disconnects = 0;
-    for (const client of clients) client.addEventListener("disconnect", () => disconnects++);
+    let cut = 0;
+    for (const client of clients) client.addEventListener("retry", () => cut++);
     const appended: string[] = [];
     const popped: string[] = [];
     let next = 0;
@@ -69,7 +69,7 @@ for (let round = 1; round <= REPEAT; round++) {
     // Or nothing was tried: mutations that had been carried out when their answer was lost.
     expect(server.stats().repeated).toBeGreaterThan(0);
     expect(proxy.cuts).toBeGreaterThanOrEqual(CUTS);
-    expect(disconnects).toBeGreaterThanOrEqual(CUTS);
+    expect(cut).toBeGreaterThanOrEqual(CUTS);
     await Promise.all(clients.map((client) => client.close()));
     await proxy.close();
     await server.close();
@@ -87,3 +87,26 @@ function text(content: Uint8Array): string {
 function sorted(marks: string): string[] {
   return (marks.match(/<\d+>/g) ?? []).sort();
 }
+
+test("a client is disconnected when it loses a connection, not when it closes or finds none", async () => {
+  const told: string[] = [];
+  const listen = (client: Client) => {
+    for (const type of ["connect", "disconnect", "giveup"] as const) {
+      client.addEventListener(type, () => told.push(type));
+    }
+    return client;
+  };
+  const server = await Server.listen(new Dict());
+  const closed = listen(new Client(server.address));
+  await closed.append({ x: bytes("1") });
+  await closed.close();
+  await using lost = listen(new Client(server.address, { timeout: 1 }));
+  await lost.append({ x: bytes("2") });
+  const disconnected = new Promise((resolve) => lost.addEventListener("disconnect", resolve));
+  await server.close(); // Has all connections closed when it resolves.
+  await disconnected;
+  await expect(lost.append({ x: bytes("3") })).rejects.toMatchObject({
+    code: "ERR_PARTD_CONNECTION",
+  });
+  expect(told).toEqual(["connect", "connect", "disconnect", "giveup"]);
+});

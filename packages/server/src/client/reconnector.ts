@@ -45,6 +45,8 @@ export class Reconnector {
   #first = 1;
   /** Why the connection was lost, while the listeners are being told. */
   #failure: PartdError | undefined;
+  /** The client itself ends the connection: it is not lost. */
+  #ended = false;
   #retry: ReturnType<typeof setTimeout> | undefined;
   #watch: ReturnType<typeof setInterval> | undefined;
   #heard = 0;
@@ -88,12 +90,14 @@ export class Reconnector {
 
   /** Drops the connection. A later `want` makes another. */
   end(): void {
+    this.#ended = true;
     this.relax();
     this.#socket?.close();
   }
 
   #connect(): void {
     this.#open = false;
+    this.#ended = false;
     this.#fatal = undefined;
     // Ignore late events of an earlier socket.
     let socket: Socket | undefined;
@@ -169,7 +173,8 @@ export class Reconnector {
 
   #closed(cause: unknown): void {
     clearInterval(this.#watch);
-    if (this.#open) this.#since = performance.now();
+    const wasOpen = this.#open;
+    if (wasOpen) this.#since = performance.now();
     this.#socket = undefined;
     this.#open = false;
     const { address } = this.#options;
@@ -183,7 +188,7 @@ export class Reconnector {
       `No connection to ${address}: ${cause instanceof Error ? cause.message : "it was closed"}.`,
       { address, cause },
     );
-    this.#tell("disconnect", { error });
+    if (wasOpen && !this.#ended) this.#tell("disconnect", { error });
     if (performance.now() - this.#since >= this.#options.timeout) {
       this.#giveUp(error);
       return;
@@ -237,7 +242,7 @@ function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
 export interface ClientEvents {
   /** Connected. `resumed`: the server knew this session, so no outcome was lost. */
   readonly connect: { readonly resumed: boolean };
-  /** The connection was lost, or could not be made. */
+  /** The connection was lost. `close()` does not lose it, and `retry` tells of failed attempts. */
   readonly disconnect: { readonly error: Error };
   /** Another attempt is made after `delay` milliseconds. */
   readonly retry: { readonly attempt: number; readonly delay: number; readonly error: Error };
