@@ -350,7 +350,7 @@ describe("what MessagePack cannot carry is a pickle, as Python writes it", () =>
     const p = new MsgPack(lower);
     await p.append({ x: [1, { a: new Date(0) }] });
     await p.append({ x: values });
-    await p.append({ x: [pyTuple<unknown>(1, new Set([2]) as unknown)] });
+    await p.append({ x: [pyTuple(1, new Set([2]) as unknown)] });
     await p.append({ x: ["last"] });
     const read = await p.get("x");
     expect(read.slice(0, 2)).toEqual([1, { a: new Date(0) }]);

@@ -267,10 +267,8 @@ function indexHeader(name: Label, { dtype, categories, ordered }: Values & Exten
   const type = categories
     ? new PyGlobal("pandas.core.indexes.category", "CategoricalIndex")
     : new PyGlobal("pandas.core.indexes.base", "Index");
-  const category = categories
-    ? pyTuple<unknown>(ordered ?? false, pickledLevel(categories, null))
-    : null;
-  return pyTuple<unknown>(
+  const category = categories ? pyTuple(ordered ?? false, pickledLevel(categories, null)) : null;
+  return pyTuple(
     type,
     { name: pythonLabel(name) },
     new PyDtype(dtype === "|O" ? "|O8" : dtype),
@@ -287,22 +285,19 @@ function pickledMultiIndex(
 ): PyObject {
   const type = new PyGlobal("pandas.core.indexes.multi", "MultiIndex");
   const names = labels.map(pythonLabel);
-  return new PyObject(make, pyTuple<unknown>(type, { levels, codes, sortorder: null, names }));
+  return new PyObject(make, pyTuple(type, { levels, codes, sortorder: null, names }));
 }
 
 function pickledIndexOf(data: PyNdArray, name: Label): PyObject {
   const type = new PyGlobal("pandas.core.indexes.base", "Index");
-  return new PyObject(make, pyTuple<unknown>(type, { data, name: pythonLabel(name) }));
+  return new PyObject(make, pyTuple(type, { data, name: pythonLabel(name) }));
 }
 
 function pickledIndex(index: Index): PyObject {
   if ("kind" in index) {
     const { name, start, stop, step } = index;
     const type = new PyGlobal("pandas.core.indexes.range", "RangeIndex");
-    return new PyObject(
-      make,
-      pyTuple<unknown>(type, { name: pythonLabel(name), start, stop, step }),
-    );
+    return new PyObject(make, pyTuple(type, { name: pythonLabel(name), start, stop, step }));
   }
   if (index.length === 1) {
     const [[, column, label]] = index as readonly [Level];
@@ -344,7 +339,7 @@ export function pickledLevel(column: Vector, name: Label): PyObject {
     const tz = values.timezone === undefined ? null : pickledZone(values.timezone);
     return new PyObject(
       make,
-      pyTuple<unknown>(type, { data: pyArray(values), name: pythonLabel(name), tz, freq: null }),
+      pyTuple(type, { data: pyArray(values), name: pythonLabel(name), tz, freq: null }),
     );
   }
   return pickledIndexOf(pyArray(values), name);

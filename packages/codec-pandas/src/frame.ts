@@ -63,18 +63,15 @@ export async function encodeFrame(table: Table, compression: Compression): Promi
       data: new Uint8Array(BigInt64Array.of(BigInt(i)).buffer),
     });
     const extension = categories
-      ? pyTuple<unknown>(
-          "categorical_type",
-          pyTuple<unknown>(ordered ?? false, pickledLevel(categories, null)),
-        )
+      ? pyTuple("categorical_type", pyTuple(ordered ?? false, pickledLevel(categories, null)))
       : timezone !== undefined
-        ? pyTuple<unknown>("datetime64_tz_type", pyTuple(pickledZone(timezone)))
-        : pyTuple<unknown>("numpy_type", pyTuple());
+        ? pyTuple("datetime64_tz_type", pyTuple(pickledZone(timezone)))
+        : pyTuple("numpy_type", pyTuple());
     const flat = categories !== undefined || timezone !== undefined;
     const shape = flat ? pyTuple(column.length) : pyTuple(1, column.length);
     const stored = timezone !== undefined ? "<i8" : dtype;
     encoded.push([
-      pyTuple<unknown>(place, new PyDtype(stored === "|O" ? "|O8" : stored), shape, extension),
+      pyTuple(place, new PyDtype(stored === "|O" ? "|O8" : stored), shape, extension),
       await packed(values, compression),
     ]);
   }

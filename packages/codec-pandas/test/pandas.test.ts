@@ -204,7 +204,7 @@ describe("frames that pandas wrote", () => {
     const state = { name: null, start: 0, stop: 1e9, step: 1 };
     const make = new PyGlobal("pandas.core.indexes.base", "_new_Index");
     const pickler = new Pickler();
-    const range = pickler.dump(new PyObject(make, pyTuple<unknown>(type, state)));
+    const range = pickler.dump(new PyObject(make, pyTuple(type, state)));
     const bytes = concatBytes([pickler.dump([null, null]), range, range].map(frame));
     return expect(async () => pandasBlocksCodec().decode(bytes)).rejects.toThrow("more columns");
   });

@@ -42,7 +42,7 @@ describe("keys that are equal in Python", () => {
     ["paths", [new PyPath(["a"]), new PyPath(["a"], "PurePosixPath")], [new PyPath(["A"])]],
     ["names", [new PyGlobal("a", "b"), new PyGlobal("a", "b")], [new PyGlobal("a", "c")]],
     ["dtypes", [new PyDtype("<i8"), new PyDtype("<i8")], [new PyDtype("<i4")]],
-    ["tuples", [pyTuple<unknown>(0.5), pyTuple<unknown>(new PyDecimal("0.5"))], [pyTuple(1)]],
+    ["tuples", [pyTuple(0.5), pyTuple(new PyDecimal("0.5"))], [pyTuple(1)]],
   ])("%s are refused, and their like are not", (_, same, others) => {
     for (const [i, one] of same.entries()) {
       for (const other of same.slice(i + 1)) {

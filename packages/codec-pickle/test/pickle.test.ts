@@ -71,7 +71,7 @@ const expected: Record<string, unknown[]> = {
   bytes: [...["", "00ff", "79".repeat(300)].map(bytesOf), byteArray("807a"), byteArray("")],
   tuples: [
     ...[pyTuple(), pyTuple(1), pyTuple(1, 2), pyTuple(1, 2, 3)],
-    pyTuple<unknown>(1, pyTuple<unknown>(2, [3]), "4", 5),
+    pyTuple(1, pyTuple(2, [3]), "4", 5),
   ],
   dicts: [
     ...[{}, { a: 1 }, { a: { b: {} } }],
@@ -321,7 +321,7 @@ test("names of Python 2's exceptions are kept as those of Python 3", () => {
 });
 
 describe("what Python cannot hash", () => {
-  const holder = pyTuple<unknown>(1);
+  const holder: PyTuple = pyTuple(1);
   holder.push(holder);
   test.each<[name: string, key: object]>([
     ["Array", [1]],
@@ -332,7 +332,7 @@ describe("what Python cannot hash", () => {
     ["PyDeque", PyDeque.from([1])],
     ["PyArray", new PyArray("i", [1])],
     ["PySlice", new PySlice(0, 3)],
-    ["Array", pyTuple<unknown>(1, pyTuple([2]))],
+    ["Array", pyTuple(1, pyTuple([2]))],
   ])("is not a key, nor in a set: %s", (name, key) => {
     const bad = [
       new Map([[key, 1]]),
@@ -348,7 +348,7 @@ describe("what Python cannot hash", () => {
   });
 
   test("is told from what it can", () => {
-    const keys = [pyTuple<unknown>(1, pyTuple("a")), new PyFrozenSet([1]), new PyDate(2020, 1, 2)];
+    const keys = [pyTuple(1, pyTuple("a")), new PyFrozenSet([1]), new PyDate(2020, 1, 2)];
     const more = [new Date(5), Uint8Array.of(1), new PyUuid("0".repeat(32)), new PyDecimal("1.5")];
     const map = new Map<unknown, number>([...keys, ...more].map((key, i) => [key, i]));
     expect(codec.decode(codec.encode([map]) as Uint8Array)).toEqual([map]);

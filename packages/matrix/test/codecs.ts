@@ -53,7 +53,7 @@ export const codecs: readonly CodecUnderTest[] = [
   lists(
     "Pickle",
     (store) => new Pickle(store) as Store<unknown>,
-    [2n ** 80n, pyTuple<unknown>(1, "two")],
+    [2n ** 80n, pyTuple(1, "two")],
     [new Set(["a"]), { nested: { none: null } }],
   ),
   lists("Lines", (store) => new Lines(store) as Store<unknown>, ["one", ""], ["Grüße 🌍"]),

@@ -37,7 +37,7 @@ const lists = {
 const pickles = {
   ...lists,
   python: [
-    ...[pyTuple<unknown>(1, pyTuple<unknown>(2, "x")), new Map([[1, "one"]]), new Set([1, 2])],
+    ...[pyTuple(1, pyTuple(2, "x")), new Map([[1, "one"]]), new Set([1, 2])],
     ...[2n ** 100n, -(2n ** 70n)],
     new PyDateTime(Date.UTC(2001, 0, 14, 21, 55, 1, 234), { microsecond: 567 }),
     new Date(Date.UTC(2001, 0, 14, 21, 55)),

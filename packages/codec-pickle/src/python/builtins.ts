@@ -20,8 +20,8 @@ export class PyTuple<T = unknown> extends Array<T> {
 }
 
 /** Makes a tuple of the items. */
-export function pyTuple<T>(...items: T[]): PyTuple<T> {
-  const tuple = new PyTuple<T>();
+export function pyTuple<T extends readonly unknown[]>(...items: T): PyTuple<T[number]> {
+  const tuple = new PyTuple<T[number]>();
   for (const item of items) tuple.push(item);
   return tuple;
 }

@@ -116,7 +116,7 @@ export const numpyReducers: readonly Reducer[] = [
     const type = new PyGlobal("numpy.core.multiarray", "_reconstruct");
     const args = [new PyGlobal("numpy", "ndarray"), pyTuple(0), latin1Bytes("b")];
     const content = Array.isArray(data) ? [...data] : viewOf(data as Uint8Array);
-    return { type, args, state: pyTuple<unknown>(1, pyTuple(...shape), dtype, fortran, content) };
+    return { type, args, state: pyTuple(1, pyTuple(...shape), dtype, fortran, content) };
   }),
   reducer(PyScalar, 2, ({ dtype, data }) => call("numpy.core.multiarray.scalar", dtype, data)),
 ];
@@ -134,7 +134,7 @@ function callsOf(core: string): Calls {
     },
     [`${core}.numeric._frombuffer`]: ([bytes, dtype, shape, order], spend) => {
       const array = new PyNdArray(new PyDtype("|V0"), [0], new Uint8Array());
-      fillArray(array, pyTuple<unknown>(1, shape, dtype, order === "F", bytes), spend);
+      fillArray(array, pyTuple(1, shape, dtype, order === "F", bytes), spend);
       return array;
     },
   };
@@ -155,13 +155,10 @@ function reduceDtype({ text, state }: PyDtype): Reduction {
     O: [-1, -1, 63],
   }[letters[0] as string] ?? [-1, -1, 0];
   const head = [order === "=" ? "<" : order || "|", null, null, null];
-  const dates = pyTuple<unknown>(
-    {},
-    pyTuple<unknown>(latin1Bytes(unit ?? "generic"), Number(count || 1), 1, 1),
-  );
+  const dates = pyTuple({}, pyTuple(latin1Bytes(unit ?? "generic"), Number(count || 1), 1, 1));
   const written = /^[Mm]/.test(letters)
-    ? pyTuple<unknown>(4, ...head, ...rest, dates)
-    : pyTuple<unknown>(3, ...head, ...rest);
+    ? pyTuple(4, ...head, ...rest, dates)
+    : pyTuple(3, ...head, ...rest);
   return { ...call("numpy.dtype", letters, false, true), state: state ?? written };
 }
 
