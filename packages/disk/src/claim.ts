@@ -5,7 +5,15 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { PartdError } from "@partd/core";
 import type { Anchor } from "./anchor.js";
 import { HeldLease } from "./lease.js";
-import { type LockEntry, type LockFolder, leftBehind, SHARED } from "./lock-folder.js";
+import {
+  isMark,
+  type LockEntry,
+  type LockFolder,
+  leftBehind,
+  type Role,
+  SHARED,
+} from "./lock-folder.js";
+import type { LockWaiters } from "./lock-waiters.js";
 import { errnoOf } from "./system-error.js";
 import { uniqueToken } from "./token.js";
 
@@ -26,12 +34,14 @@ export class Claim {
   readonly #folder: LockFolder;
   readonly #name: string;
   readonly #own: ReadonlySet<string>;
+  readonly #waiters: LockWaiters;
   readonly #isBusy: () => boolean;
   readonly #onRelease: () => void;
   /** Whether this claim passed over holders that had not released the lock. */
   passedOver = false;
   #held = false;
   #obstacles: readonly LockEntry[] = [];
+  #marks: readonly LockEntry[] = [];
   #fences: readonly LockEntry[] = [];
 
   constructor(of: {
@@ -40,15 +50,16 @@ export class Claim {
     readonly directory: string;
     readonly staleMs: number;
     readonly exclusive: boolean;
-    /** The token of the claiming store's marks. */
-    readonly marks: string;
+    /** Those of the claiming store. */
+    readonly waiters: LockWaiters;
     readonly isBusy: () => boolean;
     readonly onRelease: () => void;
   }) {
     const token = uniqueToken();
     this.#folder = of.folder;
     this.#name = of.exclusive ? token : SHARED + token;
-    this.#own = new Set([token, of.marks]);
+    this.#own = new Set([token, of.waiters.token]);
+    this.#waiters = of.waiters;
     this.#isBusy = of.isBusy;
     this.#onRelease = of.onRelease;
     const path = join(of.folder.path, this.#name);
@@ -71,10 +82,20 @@ export class Claim {
 
   /** Describes what was in the way, for messages. */
   get holder(): string {
-    const [first] = this.#obstacles;
+    const first = this.#obstacles.find(({ role }) => !isMark(role)) ?? this.#obstacles[0];
     if (!first) return "another process";
     const more = this.#obstacles.length - 1;
     return this.#folder.describe(first) + (more > 0 ? ` and ${more} more` : "");
+  }
+
+  /** Tokens of the other waiters, as of the last look. */
+  get others(): readonly string[] {
+    return this.#marks.map(({ token }) => token);
+  }
+
+  /** Whether the lock is free, and only left to others who wait for it. */
+  get isLeftToOthers(): boolean {
+    return this.#obstacles.length > 0 && this.#obstacles.every(({ role }) => isMark(role));
   }
 
   /** Holders that were passed over and may still run, as of the last look. */
@@ -142,15 +163,15 @@ export class Claim {
     this.#held = true;
   }
 
-  /** Whether others are in the way. An exclusive claim is obstructed by every holder. */
+  /** Whether others are in the way: holders, and waiters whose turn comes first. */
   #isObstructed(): boolean {
     const { exclusive } = this.lease;
     const entries = this.#folder.entries(this.#own);
     this.#fences = entries.filter(({ role }) => role === "fence");
-    this.#obstacles = entries.filter(({ role }) =>
-      exclusive
-        ? role === "exclusive" || role === "shared"
-        : role === "exclusive" || role === "wants" || role === "fence",
+    this.#marks = entries.filter(({ role }) => isMark(role));
+    const inTheWay = exclusive ? TO_HAVE_ALONE : TO_SHARE;
+    this.#obstacles = entries.filter(
+      ({ role, token }) => inTheWay.has(role) && (!isMark(role) || this.#waiters.isAhead(token)),
     );
     return this.#obstacles.length > 0;
   }
@@ -223,6 +244,9 @@ function withCode(code: string): Error {
   return Object.assign(new Error(code), { code });
 }
 
+/** The files of others that are in the way of an exclusive claim, and of a shared one. */
+const TO_HAVE_ALONE: ReadonlySet<Role> = new Set(["exclusive", "shared", "wants", "waits"]);
+const TO_SHARE: ReadonlySet<Role> = new Set(["exclusive", "fence", "wants"]);
 const LONG_AGO = new Date(0);
 
 type Lockfile = typeof import("proper-lockfile");

@@ -45,7 +45,7 @@ export interface LockWait {
  * A lock of a directory between processes and threads: one store has it alone, or any number share
  * it. All operations of a store use one lease at a time. Taking a lease costs as much as many small
  * appends, so it is kept for a moment after its last use. It is given up when others want it: a
- * shared lease for exclusive claims, an exclusive one for any.
+ * shared lease for exclusive claims, an exclusive one for any. Those who wait take turns.
  */
 export class DirectoryLock {
   readonly #directory: string;
@@ -62,7 +62,6 @@ export class DirectoryLock {
   #section: HeldLease | undefined;
   readonly #waiters: LockWaiters;
   #acquiring: Promise<void> | undefined;
-  #mayTakeAt = 0;
   #closed = false;
   /** A lost holder prevents sharing until one of us has had the lock alone. */
   #fenced = false;
@@ -104,6 +103,7 @@ export class DirectoryLock {
       this.#abandon(lease);
       return undefined;
     }
+    lease.lastLook = Math.min(lease.lastLook, now);
     // A chain of operations without a pause lets no timer run, so look here.
     if (now - lease.lastLook > lookMs(lease) && this.#isWanted(lease)) {
       this.#giveWay(lease);
@@ -204,6 +204,7 @@ export class DirectoryLock {
   /** Polls until the lock can be had: its holder may be any process, which cannot notify us. */
   async #acquire(): Promise<void> {
     try {
+      let leftToOthers = 0;
       for (let outOfFiles = 0; this.#waiters.size > 0; ) {
         if (this.#closed) throw new PartdError("ERR_PARTD_CLOSED", "The store is closed.");
         if (this.#current) {
@@ -211,14 +212,13 @@ export class DirectoryLock {
           await this.#outOf(this.#current);
           continue;
         }
-        const rest = this.#mayTakeAt - performance.now();
-        if (rest > 0) await sleep(rest);
         try {
-          const failure = await this.#try();
-          if (!failure) return;
-          this.#waiters.rejectOverdue(failure);
+          const failed = await this.#try();
+          if (!failed) return;
+          this.#waiters.rejectOverdue(failed.holder);
           if (this.#waiters.size === 0) return; // Do not keep the process alive for nothing.
-          this.#waiters.mark(this.#fenced || this.#waiters.wantExclusive);
+          this.#waiters.mark(this.#fenced || this.#waiters.wantExclusive, failed.others);
+          if (failed.isLeftToOthers && ++leftToOthers >= PATIENCE) this.#waiters.overtake();
         } catch (error) {
           if (!isOutOfFiles(error) || outOfFiles++ >= ATTEMPTS) throw error;
           // If there was nothing to close, other parts of the process may be about to close their
@@ -235,15 +235,15 @@ export class DirectoryLock {
     }
   }
 
-  /** Tries once to take the lock. @returns a description of the holder if another has it. */
-  async #try(): Promise<string | undefined> {
+  /** Tries once to take the lock. @returns the claim if others are in its way. */
+  async #try(): Promise<Claim | undefined> {
     const exclusive = this.#fenced || this.#waiters.wantExclusive;
     const claim = new Claim({
       folder: this.#folder,
       anchor: this.#anchor,
       directory: this.#directory,
       staleMs: this.#staleMs,
-      marks: this.#waiters.token,
+      waiters: this.#waiters,
       isBusy: this.#isBusy,
       onRelease: this.#onRelease,
       exclusive,
@@ -256,7 +256,7 @@ export class DirectoryLock {
       // A shared lease is useless while a lost holder's late writes are not fenced off.
       this.#fenced = claim.fences.length > 0;
       this.#ended ||= claim.passedOver;
-      if ((error as { code?: unknown }).code === "ELOCKED") return claim.holder;
+      if ((error as { code?: unknown }).code === "ELOCKED") return claim;
       if (isOutOfFiles(error)) throw error;
       throw systemError({ action: "lock", path: this.#directory }, error);
     }
@@ -327,8 +327,6 @@ export class DirectoryLock {
   async #release(lease: HeldLease): Promise<void> {
     lease.leaving = true;
     if (lease.left) return lease.gone;
-    if (lease.exclusive && this.#isWanted(lease))
-      this.#mayTakeAt = performance.now() + STAND_BACK_MS;
     lease.left = true;
     if (!lease.lost) this.#onRelease();
     await this.#letGo(lease);
@@ -388,8 +386,11 @@ const LINGER_MS = 50;
 const WATCH_MS = 5;
 /** The shortest and longest pause between attempts to take a lock that is held. */
 const POLL_MS = [2, 8] as const;
-/** The pause after giving an exclusive lease to others: longer than theirs between attempts. */
-const STAND_BACK_MS = 12;
+/**
+ * How often a wait leaves the free lock to those ahead, about a second in all: one that polls takes it
+ * within a few attempts of ours, and one that stands still must not hold up everyone until it is stale.
+ */
+const PATIENCE = 200;
 /** Attempts when the process has no free descriptor: about a second in all. */
 const ATTEMPTS = 20;
 /** How often a read is done that loses its lock, in all. */

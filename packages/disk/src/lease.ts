@@ -59,7 +59,8 @@ export class HeldLease implements Lease {
   left = false;
   users = 0;
   lastUse = performance.now();
-  lastLook = this.lastUse;
+  /** When we last looked whether others want it. Not before its first use, which is our turn. */
+  lastLook = Number.POSITIVE_INFINITY;
   release: (() => Promise<void>) | undefined;
   readonly gone: Promise<void>;
   resolveGone!: () => void;

@@ -159,8 +159,7 @@ export class LockFolder {
     states.set(owner, state);
     if (state === "ended") return "ended";
     // A waiter's mark only makes others polite: one of an earlier boot is not worth watching.
-    const isMark = role === "wants" || role === "waits";
-    if (isMark && state === "unknown") return "ended";
+    if (isMark(role) && state === "unknown") return "ended";
     const now = performance.now();
     let stats: fs.Stats;
     try {
@@ -171,7 +170,7 @@ export class LockFolder {
     const { mtimeMs, ctimeMs } = stats;
     // Nor one that is not renewed: programs shorter than staleMs would all give way to it. If only a
     // clock was set, its waiter soon makes it again.
-    if (isMark && Date.now() - mtimeMs > this.#staleMs) return "silent";
+    if (isMark(role) && Date.now() - mtimeMs > this.#staleMs) return "silent";
     const before = this.#watched.get(name);
     if (!before || before.mtimeMs !== mtimeMs || before.ctimeMs !== ctimeMs) {
       watched.set(name, { mtimeMs, ctimeMs, lastLook: now, unchangedMs: 0 });
@@ -209,7 +208,7 @@ function readStart(path: string): string {
   }
 }
 
-type Role = "exclusive" | "shared" | "wants" | "waits" | "fence";
+export type Role = "exclusive" | "shared" | "wants" | "waits" | "fence";
 /** Why a file no longer counts: its owner has ended, or was silent for too long. */
 type Abandoned = "ended" | "silent";
 
@@ -227,12 +226,17 @@ interface Watched {
   readonly unchangedMs: number;
 }
 
+/** Whether it is the file of a waiter, not of a holder. */
+export function isMark(role: Role): boolean {
+  return role === "wants" || role === "waits";
+}
+
 /**
  * Whether an abandoned file needs no more than to be removed: a waiter's, and that of a shared claim of
  * this thread, which no exclusive one may come to pass over.
  */
 function isHarmless({ role, token }: LockEntry): boolean {
-  if (role === "wants" || role === "waits") return true;
+  if (isMark(role)) return true;
   return role === "shared" && leftBehind.has(token);
 }
 

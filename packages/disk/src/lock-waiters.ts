@@ -1,6 +1,6 @@
 import { PartdError } from "@partd/core";
 import { onAbort } from "@partd/core/author";
-import { type LockFolder, WAITS, WANTS } from "./lock-folder.js";
+import { type LockFolder, leftBehind, WAITS, WANTS } from "./lock-folder.js";
 import { uniqueToken } from "./token.js";
 
 export type LockMode = "shared" | "exclusive";
@@ -14,11 +14,15 @@ export interface LockWaitersOptions {
 
 /**
  * The calls of one store that wait for its lock, and the mark in the lock's folder that shows them
- * to the holder: `waits` for a shared lock, `wants` for an exclusive one.
+ * to others: `waits` for a shared lock, `wants` for an exclusive one. Waiters take turns: each goes
+ * behind those whose marks it saw before it made its own. Whoever comes later sees that one, so no
+ * two wait for each other, and no clock is asked.
  */
 export class LockWaiters {
-  /** The token of this store's marks. */
-  readonly token = uniqueToken();
+  /** The token of this store's mark, another one for each wait. */
+  token = uniqueToken();
+  /** Tokens of those who go first. Before the first mark, all others do. */
+  #ahead: ReadonlySet<string> | undefined;
   readonly #folder: LockFolder;
   readonly #directory: string;
   readonly #staleMs: number;
@@ -94,30 +98,52 @@ export class LockWaiters {
     }
   }
 
-  /** Shows others that we wait; repeated as a sign of life. */
-  mark(exclusive: boolean): void {
+  /** Whether the waiter of that token has its turn before us. */
+  isAhead(token: string): boolean {
+    return this.#ahead?.has(token) ?? true;
+  }
+
+  /** Waits no longer for those ahead, which leave a free lock alone. */
+  overtake(): void {
+    this.#ahead = new Set();
+  }
+
+  /**
+   * Shows others that we wait; repeated as a sign of life.
+   *
+   * @param others tokens of the other waiters, as of a look before.
+   */
+  mark(exclusive: boolean, others: readonly string[]): void {
+    this.#ahead ??= new Set(others);
     const mark = (exclusive ? WANTS : WAITS) + this.token;
     if (mark === this.#mark && performance.now() - this.#markedAt < this.#staleMs / 4) return;
-    if (mark !== this.#mark) this.unmark();
-    this.#mark = undefined;
+    const before = this.#mark;
     try {
       this.#folder.create(mark);
       this.#markedAt = performance.now();
       this.#mark = mark;
+      if (before !== undefined && before !== mark) this.#remove(before);
     } catch {
-      // The mark only shortens the wait.
+      // The next attempt makes it.
     }
   }
 
   /** Shows others that we no longer wait. */
   unmark(): void {
+    this.#ahead = undefined;
     if (this.#mark === undefined) return;
-    try {
-      this.#folder.remove(this.#mark);
-    } catch {
-      // Others ignore it once it is stale.
-    }
+    this.#remove(this.#mark);
     this.#mark = undefined;
+    this.token = uniqueToken();
+  }
+
+  #remove(mark: string): void {
+    try {
+      this.#folder.remove(mark);
+    } catch {
+      // Other processes ignore it once it is stale.
+      leftBehind.add(this.token);
+    }
   }
 
   #settleAll(settle: (waiter: Waiter) => void): void {

@@ -37,6 +37,15 @@ function lockOf(options: Partial<ConstructorParameters<typeof DirectoryLock>[0]>
   return lock;
 }
 
+/** The files of those who wait. */
+function marks(): string[] {
+  return readdirSync(folder).filter((name) => /^wa[a-z]+-/.test(name));
+}
+
+async function until(isSo: () => boolean): Promise<void> {
+  while (!isSo()) await new Promise(setImmediate);
+}
+
 async function program(name: string, ...args: string[]): Promise<ChildProcess> {
   const path = fileURLToPath(new URL(`programs/${name}.mjs`, import.meta.url));
   const kid = spawn(process.execPath, [path, ...args], { stdio: ["ignore", "pipe", "inherit"] });
@@ -82,6 +91,61 @@ describe("a lock between stores", () => {
     over = true;
     await Promise.all(work);
   });
+
+  test("goes to those who wait in the order in which they came", async () => {
+    const [a, b, c] = [lockOf(), lockOf(), lockOf()];
+    const order: string[] = [];
+    const turn = (name: string, lock: DirectoryLock, mode: "shared" | "exclusive") =>
+      lock.hold(mode, {}, async () => void order.push(name));
+    const held = await a.take("exclusive");
+    const waiting = [turn("b", b, "exclusive")];
+    await until(() => marks().length === 1);
+    waiting.push(turn("c", c, "shared"));
+    await until(() => marks().length === 2);
+    a.leave(held);
+    await until(() => readdirSync(folder).every((name) => name !== held.token));
+    waiting.push(turn("a", a, "exclusive"));
+    await Promise.all(waiting);
+    expect(order).toEqual(["b", "c", "a"]);
+    expect(marks()).toEqual([]);
+  });
+
+  test("starves no one who shares it while others take it alone without a pause", async () => {
+    const [TIMES, MOST] = [10, 12];
+    const turns: string[] = []; // Tokens of leases.
+    let over = false;
+    const alone = [lockOf(), lockOf(), lockOf()].map(async (lock) => {
+      while (!over) {
+        await lock.hold("exclusive", {}, async ({ token }) => {
+          if (token !== turns.at(-1)) turns.push(token);
+          await new Promise(setImmediate);
+        });
+      }
+    });
+    await until(() => turns.length > 4);
+    const waited: number[] = [];
+    while (waited.length < TIMES && Math.max(0, ...waited) <= MOST) {
+      const lock = lockOf();
+      const since = turns.length;
+      const share = lock.hold("shared", {}, async () => {}).then(() => lock.close());
+      await Promise.race([share, until(() => over || turns.length - since > MOST)]);
+      waited.push(turns.length - since);
+    }
+    over = true;
+    await Promise.all(alone);
+    expect(Math.max(...waited)).toBeLessThanOrEqual(MOST);
+  });
+
+  test.each(["exclusive", "shared"] as const)(
+    "%s: is not left for long to one who waits and stands still",
+    async (mode) => {
+      mkdirSync(folder, { recursive: true });
+      const still = `wants-${uniqueToken()}`;
+      writeFileSync(join(folder, still), "");
+      await lockOf({ staleMs: 600_000 }).hold(mode, {}, async () => {});
+      expect(marks()).toEqual([still]);
+    },
+  );
 
   test("is one for several processes that change a number in turn", async () => {
     const file = join(folder, "..", "count");
