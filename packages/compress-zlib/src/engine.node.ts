@@ -10,7 +10,7 @@ import {
   inflate as inflateZlib,
   type ZlibOptions,
 } from "node:zlib";
-import { allocateEncoded, checkDecodedSize } from "@partd/core/author";
+import { checkDecodedSize, copyEncoded, ownBytes } from "@partd/core/author";
 import type { Format } from "./format.js";
 
 /** Compresses with Node's zlib, in the thread pool from {@link THREAD_BYTES} on. */
@@ -22,15 +22,8 @@ export function deflate(
   const options = { level, chunkSize: chunkSize(bytes.byteLength) };
   const [onThread, inPlace] = format === "zlib" ? [deflateZlib, deflateSync] : [gzip, gzipSync];
   return bytes.byteLength < THREAD_BYTES
-    ? encoded(inPlace(bytes, options))
-    : call(onThread, bytes, options).then(({ buffer }) => encoded(buffer));
-}
-
-/** A copy with headroom, which is framed without another. */
-function encoded(bytes: Uint8Array): Uint8Array {
-  const copy = allocateEncoded(bytes.byteLength);
-  copy.set(bytes);
-  return copy;
+    ? copyEncoded(inPlace(bytes, options))
+    : call(onThread, bytes, options).then(({ buffer }) => copyEncoded(buffer));
 }
 
 /** Decompresses with Node's zlib, which compares the checksum. */
@@ -49,7 +42,7 @@ export async function inflate(
         : await call(onThread, bytes, options);
     // zlib stops at the end of the data and ignores what follows.
     if (engine.bytesWritten !== bytes.byteLength) throw new Error("more bytes follow its end.");
-    return own(buffer);
+    return ownBytes(buffer);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ERR_BUFFER_TOO_LARGE") {
       checkDecodedSize(maxOutputLength + 1, maxOutputLength);
@@ -88,14 +81,4 @@ function call(method: OnThread, bytes: Uint8Array, options: ZlibOptions): Promis
       else resolve(result as unknown as Inflated);
     });
   });
-}
-
-/**
- * An array of its own: Node returns views of a shared pool for few bytes, and of a partly filled
- * chunk for more.
- */
-function own({ buffer, byteOffset, byteLength }: Uint8Array): Uint8Array {
-  return byteLength === buffer.byteLength
-    ? new Uint8Array(buffer)
-    : new Uint8Array(buffer.slice(byteOffset, byteOffset + byteLength));
 }

@@ -1,5 +1,5 @@
 import zlib from "node:zlib";
-import { allocateEncoded, checkDecodedSize } from "@partd/core/author";
+import { checkDecodedSize, copyEncoded, ownBytes } from "@partd/core/author";
 import * as everywhere from "./engine.js";
 import { decodedBound } from "./frame-bound.js";
 
@@ -11,14 +11,7 @@ export function compress(bytes: Uint8Array, level: number): Promise<Uint8Array> 
     params: { [constants.ZSTD_c_compressionLevel]: level },
     pledgedSrcSize: bytes.byteLength,
     chunkSize: chunkSize(bytes.byteLength),
-  }).then(encoded);
-}
-
-/** A copy with headroom, which is framed without another. */
-function encoded(bytes: Uint8Array): Uint8Array {
-  const copy = allocateEncoded(bytes.byteLength);
-  copy.set(bytes);
-  return copy;
+  }).then(copyEncoded);
 }
 
 export async function decompress(bytes: Uint8Array, maxDecodedBytes: number): Promise<Uint8Array> {
@@ -28,7 +21,7 @@ export async function decompress(bytes: Uint8Array, maxDecodedBytes: number): Pr
   // The largest limit that Node accepts.
   const maxOutputLength = Math.min(maxDecodedBytes, 2 ** 32);
   try {
-    const decoded = own(
+    const decoded = ownBytes(
       await call(zstdDecompress, bytes, {
         maxOutputLength,
         chunkSize: chunkSize(exact ? bound : bytes.byteLength * 4),
@@ -72,14 +65,4 @@ function call(method: Method, bytes: Uint8Array, options: object): Promise<Uint8
 /** Node makes a trip to the thread pool for each chunk. */
 function chunkSize(expected: number): number {
   return Math.min(Math.max(expected + (expected >> 8) + 64, 1024), 1 << 20);
-}
-
-/**
- * An array of its own: Node returns a view of a partly filled chunk, or of a shared pool for few
- * bytes.
- */
-function own({ buffer, byteOffset, byteLength }: Uint8Array): Uint8Array {
-  return byteLength === buffer.byteLength
-    ? new Uint8Array(buffer)
-    : new Uint8Array(buffer.slice(byteOffset, byteOffset + byteLength));
 }

@@ -20,6 +20,7 @@ export { ENCODE_OPTIONS } from "./codec/encode.js";
 export {
   allocateEncoded,
   behindHeadroom,
+  copyEncoded,
   FRAME_HEADER,
   type Frame,
   frame,
@@ -31,7 +32,7 @@ export { placeOf } from "./codec/place.js";
 export { copyTree, flattenKeys, listKeys, nestValues } from "./keys/key-tree.js";
 export { describeKey, keptText, sameKey, suffixKey } from "./keys/keys.js";
 
-export { allocateBytes, concatBytes, memoryFor, releaseBytes } from "./memory/bytes.js";
+export { allocateBytes, concatBytes, memoryFor, ownBytes, releaseBytes } from "./memory/bytes.js";
 export { LastUsed } from "./memory/last-used.js";
 export {
   checkOptionNames,

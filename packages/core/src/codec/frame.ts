@@ -30,6 +30,13 @@ export function allocateEncoded(byteLength: number): Uint8Array {
     : behindHeadroom(allocateBytes(FRAME_HEADER + byteLength));
 }
 
+/** Copies encoded bytes into memory of {@link allocateEncoded}, which is framed without another copy. */
+export function copyEncoded(bytes: Uint8Array): Uint8Array {
+  const copy = allocateEncoded(bytes.byteLength);
+  copy.set(bytes);
+  return copy;
+}
+
 /**
  * Returns a view of all but the first 8 bytes, which the codec has left free for the frame's
  * header. The codec gives the array away: `frame` writes the header into it, and a store may keep

@@ -52,6 +52,13 @@ export function memoryFor(byteLength: number, { allocate }: GetOptions): Uint8Ar
   );
 }
 
+/** The bytes in memory of their own: copied if they are a view of a larger buffer, such as Node's pool. */
+export function ownBytes({ buffer, byteOffset, byteLength }: Uint8Array): Uint8Array {
+  return byteLength === buffer.byteLength
+    ? new Uint8Array(buffer)
+    : new Uint8Array(buffer.slice(byteOffset, byteOffset + byteLength));
+}
+
 /** Node's way to memory that is neither cleared nor part of a pool. */
 const unset = (
   globalThis as { Buffer?: { allocUnsafeSlow?(size: number): Uint8Array<ArrayBuffer> } }
