@@ -1,4 +1,4 @@
-import { Pickler, Unpickler } from "@partd/codec-pickle/format";
+import { isPickle, Pickler, Unpickler } from "@partd/codec-pickle/format";
 import {
   type Codec,
   Encode,
@@ -96,15 +96,6 @@ export function msgPackCodec<T = unknown>(options: MsgPackOptions = {}): Codec<T
 
     join: joinLists,
   };
-}
-
-/**
- * Whether the bytes begin with the PROTO opcode and a protocol of 2 to 5. In MessagePack, 0x80 is
- * an empty map, after which nothing may follow.
- */
-function isPickle(bytes: Uint8Array): boolean {
-  const protocol = bytes[1];
-  return bytes[0] === 0x80 && protocol !== undefined && protocol >= 2 && protocol <= 5;
 }
 
 function refuse(reason: string): PartdError {

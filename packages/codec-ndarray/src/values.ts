@@ -1,5 +1,5 @@
 import { MsgPackDecoder, MsgPackEncoder } from "@partd/codec-msgpack/format";
-import { Pickler, Unpickler } from "@partd/codec-pickle/format";
+import { isPickle, Pickler, Unpickler } from "@partd/codec-pickle/format";
 import { isPartdError, type Key, PartdError } from "@partd/core";
 import { concatBytes, frame, splitFrames } from "@partd/core/author";
 import { type Dtype, parseDtype } from "./dtype.js";
@@ -130,11 +130,3 @@ const decoder = new MsgPackDecoder();
 
 const pickler = new Pickler();
 const unpickler = new Unpickler();
-
-/**
- * Whether the bytes begin with the PROTO opcode and a protocol of 2 to 5. In MessagePack, 0x80 is
- * an empty map, after which nothing may follow.
- */
-function isPickle(bytes: Uint8Array): boolean {
-  return bytes[0] === 0x80 && (bytes[1] as number) >= 2 && (bytes[1] as number) <= 5;
-}

@@ -4,4 +4,4 @@ export { equalKeys } from "./equal-keys.js";
 export { Pickler } from "./pickler.js";
 export { isPythonValue } from "./python/known.js";
 export { PyFloat } from "./python/object.js";
-export { Unpickler } from "./unpickler.js";
+export { isPickle, Unpickler } from "./unpickler.js";

@@ -1,6 +1,7 @@
 import { PartdError } from "@partd/core";
 import { ByteReader } from "./byte-reader.js";
 import { Machine } from "./machine.js";
+import { Op } from "./opcodes.js";
 
 /** What a pickle is read as. */
 export interface UnpickleOptions {
@@ -58,4 +59,12 @@ export class Unpickler {
       );
     }
   }
+}
+
+/**
+ * Whether the bytes begin as a pickle of protocol 2 to 5 does: with the opcode PROTO and the protocol.
+ * In MessagePack, 0x80 is an empty map, after which nothing may follow.
+ */
+export function isPickle([opcode, protocol = 0]: Uint8Array): boolean {
+  return opcode === Op.PROTO && protocol >= 2 && protocol <= 5;
 }
