@@ -1,8 +1,8 @@
 import { decodeGroupKey, type GroupKey } from "../key/group-key.js";
-import { hashKey, partitionOf } from "../key/hash.js";
+import { hashKey } from "../key/hash.js";
 import type { Scan, Scattered } from "../records.js";
 import type { RecordReader } from "./record-reader.js";
-import { scatter } from "./scatter.js";
+import { partition, scatter } from "./scatter.js";
 
 /** The results of a scan, in reused arrays. */
 export class ScanTable implements Scan {
@@ -72,11 +72,7 @@ export class ScanTable implements Scan {
   }
 
   partition(partitions: number): Scattered {
-    const assignment = new Uint32Array(this.count);
-    for (let i = 0; i < this.count; i++) {
-      assignment[i] = partitionOf(this.hashLow[i]!, this.hashHigh[i]!, partitions);
-    }
-    return scatter(this, assignment, partitions);
+    return partition(this, partitions);
   }
 
   scatter(assignment: ArrayLike<number>, partitions: number): Scattered {

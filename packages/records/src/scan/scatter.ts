@@ -1,4 +1,5 @@
 import { PartdError } from "@partd/core";
+import { partitionOf } from "../key/hash.js";
 import type { Scan, Scattered } from "../records.js";
 
 /** Orders records by partition: a counting sort in plain JavaScript. */
@@ -29,6 +30,16 @@ export function scatter(
     start = end;
   }
   return { bytes: scattered, offsets, counts };
+}
+
+/** Orders records by the partitions of their keys' hashes. */
+export function partition(scan: Scan, partitions: number): Scattered {
+  const { count, hashLow, hashHigh } = scan;
+  const assignment = new Uint32Array(count);
+  for (let i = 0; i < count; i++) {
+    assignment[i] = partitionOf(hashLow[i]!, hashHigh[i]!, partitions);
+  }
+  return scatter(scan, assignment, partitions);
 }
 
 /** @throws `ERR_PARTD_VALUE` unless `partitionOf` is exact for this number. */

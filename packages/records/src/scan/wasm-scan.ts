@@ -1,7 +1,6 @@
 import { decodeGroupKey, type GroupKey } from "../key/group-key.js";
-import { partitionOf } from "../key/hash.js";
 import type { Scan, Scattered } from "../records.js";
-import { checkPartitions, outOfRange, scatter } from "./scatter.js";
+import { checkPartitions, outOfRange, partition, scatter } from "./scatter.js";
 import { MOST_PARTITIONS, type ScanMemory } from "./wasm-memory.js";
 
 /** The results of a scan, as views of the scanner's memory. */
@@ -61,13 +60,7 @@ export class WasmScan implements Scan {
 
   partition(partitions: number): Scattered {
     checkPartitions(partitions);
-    if (partitions > MOST_PARTITIONS) {
-      const assignment = new Uint32Array(this.count);
-      for (let i = 0; i < this.count; i++) {
-        assignment[i] = partitionOf(this.hashLow[i]!, this.hashHigh[i]!, partitions);
-      }
-      return scatter(this, assignment, partitions);
-    }
+    if (partitions > MOST_PARTITIONS) return partition(this, partitions);
     this.#memory.exports.assign(partitions, this.#memory.layout.assignment);
     return this.#scatter(partitions);
   }
