@@ -2,19 +2,33 @@ import { existsSync, readFileSync } from "node:fs";
 import { stat } from "node:fs/promises";
 import { availableParallelism, freemem, platform, release, tmpdir, totalmem } from "node:os";
 import * as zlib from "node:zlib";
-import type { Action } from "../command/command.js";
+import type { Action, Call } from "../command/command.js";
 import { UsageError } from "../command/failure.js";
 import { showBytes, showCount } from "../command/quantity.js";
 import { freeBytes } from "../output/disk-space.js";
 import { expandInputs } from "../records/inputs.js";
+import type { Terminal } from "../terminal/terminal.js";
 import { openFileLimit } from "./open-files.js";
 import { packageVersion } from "./version.js";
 
 /** `partd doctor`. */
 export const doctor: Action = async (call) => {
-  const { options, terminal } = call;
+  const { terminal } = call;
+  const report = await reportOf(call);
+  if (terminal.json) {
+    await terminal.line(JSON.stringify(report));
+    return undefined;
+  }
+  for (const [name, text] of rowsOf(report)) await terminal.line(`${name.padEnd(12)} ${text}`);
+  await writeInputs(report, terminal);
+  return undefined;
+};
+
+type Report = Awaited<ReturnType<typeof reportOf>>;
+
+async function reportOf({ options, arguments: words }: Call) {
   const tmp = options.text("tmp") ?? tmpdir();
-  const report = {
+  return {
     partd: packageVersion(),
     node: process.version,
     system: `${platform()} ${release()} ${process.arch}`,
@@ -24,14 +38,13 @@ export const doctor: Action = async (call) => {
     current: { directory: process.cwd(), free: await freeBytes(".") },
     openFiles: openFileLimit(),
     zstd: "createZstdDecompress" in zlib ? "built in" : "by WebAssembly",
-    inputs: await inputsOf(call.arguments),
+    inputs: await inputsOf(words),
   };
-  if (terminal.json) {
-    await terminal.line(JSON.stringify(report));
-    return undefined;
-  }
-  const { memory, temporary, current, inputs } = report;
-  const rows = [
+}
+
+function rowsOf(report: Report): readonly (readonly [name: string, text: string])[] {
+  const { memory, temporary, current } = report;
+  return [
     ["partd", report.partd],
     ["Node", report.node],
     ["system", `${report.system}, ${report.cores} ${report.cores === 1 ? "core" : "cores"}`],
@@ -41,7 +54,7 @@ export const doctor: Action = async (call) => {
     ],
     [
       "temporary",
-      `${tmp}: ${showFree(temporary.free)}${temporary.inMemory ? "; it is held in memory, so set --tmp or TMPDIR to a place on a disk" : ""}`,
+      `${temporary.directory}: ${showFree(temporary.free)}${temporary.inMemory ? "; it is held in memory, so set --tmp or TMPDIR to a place on a disk" : ""}`,
     ],
     ["this folder", showFree(current.free)],
     [
@@ -50,8 +63,11 @@ export const doctor: Action = async (call) => {
     ],
     ["zstd", report.zstd],
   ];
-  for (const [name, text] of rows) await terminal.line(`${name?.padEnd(12)} ${text}`);
-  if (inputs === undefined) return undefined;
+}
+
+/** What a run over the inputs would need, and whether there is room for it. */
+async function writeInputs({ memory, temporary, current, inputs }: Report, terminal: Terminal) {
+  if (inputs === undefined) return;
   await terminal.line("");
   const packed = inputs.packed > 0 ? `, ${showCount(inputs.packed)} of them packed` : "";
   await terminal.line(
@@ -63,7 +79,7 @@ export const doctor: Action = async (call) => {
       : `             a sort, split or join would write about ${showBytes(inputs.estimate)} of temporary data and as much output`,
   );
   for (const [where, free] of [
-    [tmp, temporary.free],
+    [temporary.directory, temporary.free],
     ["this folder", current.free],
   ] as const) {
     if (inputs.estimate > memory.run && free < inputs.estimate) {
@@ -72,8 +88,7 @@ export const doctor: Action = async (call) => {
       );
     }
   }
-  return undefined;
-};
+}
 
 function memoryOf(asked: number | undefined) {
   const limit = process.constrainedMemory();
