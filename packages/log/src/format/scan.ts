@@ -3,6 +3,7 @@ import { Pace } from "@partd/core/author";
 import { crc32 } from "@partd/disk";
 import type { Segment } from "../data-set/segment.js";
 import type { GrowingIndex } from "../index/range-chains.js";
+import type { RangeColumns } from "../index/range-columns.js";
 import { Window } from "../read/window.js";
 import {
   LARGE,
@@ -125,23 +126,9 @@ function decodeChecked(
   columns.reserve(columns.count + head.entries);
   columns.reserveGroups(columns.groupCount + head.groups);
   const reader = new VarintReader(bytes);
+  const groups = new GroupRows(columns, bytes, head, payload);
   let row = columns.count;
-  let group = columns.groupCount;
-  const firstGroup = group;
-  const endGroup = group + head.groups;
-  /** Bytes in the open group. */
-  let open = 0;
-  let start = payload;
   let unknown = false;
-  const close = (length: number) => {
-    if (group === endGroup) throw new RangeError("there are more groups than it says");
-    columns.start[group] = start;
-    columns.groupLength[group] = length;
-    columns.crc[group] = bytes.readUInt32LE(crcs + (group - firstGroup) * 4);
-    columns.stamp[group] = head.stamp;
-    start += length;
-    group++;
-  };
   for (let i = 0; i < head.entries; i++, row++) {
     const reference = reader.next();
     const local = Math.floor(reference / 2);
@@ -157,29 +144,79 @@ function decodeChecked(
     if (key === undefined) unknown = true;
     const length = reader.next();
     if (length > LONGEST_ENTRY || reader.at > crcs) throw new RangeError("an entry is too long");
-    if (length >= LARGE && open > 0) {
-      close(open);
-      open = 0;
-    }
     columns.key[row] = key ?? keys.number(UNKNOWN_KEY);
-    columns.length[row] = length;
-    columns.delta[row] = open;
-    columns.group[row] = group;
-    if (length >= LARGE) {
-      for (let left = length; left > 0; left -= PIECE) close(Math.min(left, PIECE));
-    } else {
-      open += length;
-      if (open >= LARGE) {
-        close(open);
-        open = 0;
-      }
-    }
+    groups.add(row, length);
   }
-  if (open > 0) close(open);
-  if (group !== endGroup || start - payload !== head.payloadLength || reader.at !== crcs) {
+  if (!groups.areWhole() || reader.at !== crcs) {
     throw new RangeError("its lengths differ from what it says");
   }
   return unknown;
+}
+
+/** Divides the entries of a record into groups, as its writer did, and fills the rows of the groups. */
+class GroupRows {
+  readonly #columns: RangeColumns;
+  readonly #bytes: Buffer;
+  readonly #stamp: number;
+  /** Where the checksum of the next group is in the table. */
+  #crc: number;
+  readonly #endGroup: number;
+  #group: number;
+  /** Bytes in the open group. */
+  #open = 0;
+  #start: number;
+  readonly #end: number;
+
+  /** @param payload where the record's payload begins in the file. */
+  constructor(columns: RangeColumns, bytes: Buffer, head: RecordHead, payload: number) {
+    this.#columns = columns;
+    this.#bytes = bytes;
+    this.#stamp = head.stamp;
+    this.#crc = bytes.length - head.groups * 4;
+    this.#group = columns.groupCount;
+    this.#endGroup = this.#group + head.groups;
+    this.#start = payload;
+    this.#end = payload + head.payloadLength;
+  }
+
+  /** Adds the entry of a row, which is as long as this. */
+  add(row: number, length: number): void {
+    const columns = this.#columns;
+    if (length >= LARGE) this.#closeOpen();
+    columns.length[row] = length;
+    columns.delta[row] = this.#open;
+    columns.group[row] = this.#group;
+    if (length < LARGE) {
+      this.#open += length;
+      if (this.#open >= LARGE) this.#closeOpen();
+    } else {
+      for (let left = length; left > 0; left -= PIECE) this.#close(Math.min(left, PIECE));
+    }
+  }
+
+  /** Ends the last group. @returns whether the groups are those that the head states. */
+  areWhole(): boolean {
+    this.#closeOpen();
+    return this.#group === this.#endGroup && this.#start === this.#end;
+  }
+
+  #closeOpen(): void {
+    if (this.#open > 0) this.#close(this.#open);
+    this.#open = 0;
+  }
+
+  #close(length: number): void {
+    const columns = this.#columns;
+    const group = this.#group;
+    if (group === this.#endGroup) throw new RangeError("there are more groups than it says");
+    columns.start[group] = this.#start;
+    columns.groupLength[group] = length;
+    columns.crc[group] = this.#bytes.readUInt32LE(this.#crc);
+    columns.stamp[group] = this.#stamp;
+    this.#crc += 4;
+    this.#start += length;
+    this.#group++;
+  }
 }
 
 /** Matches a character that no encoded key has. */
