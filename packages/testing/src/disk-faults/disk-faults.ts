@@ -94,6 +94,19 @@ interface Fault {
   readonly call: number;
 }
 
+/** The state after an operation during which a call failed. */
+interface Aftermath {
+  readonly operation: DiskOperation;
+  readonly directory: string;
+  readonly store: Store;
+  /** What the store held before. */
+  readonly held: Values;
+  /** What the operation rejected with; `undefined` if it succeeded. */
+  readonly error: unknown;
+}
+
+type Check = (what: string, good: boolean) => void;
+
 class Sweep {
   readonly #options: DiskFaultOptions;
   readonly #breaches: string[] = [];
@@ -153,57 +166,13 @@ class Sweep {
       await store.append({ y: bytes("w") });
       held = { ...held, y: `${held.y}w` };
     }
-    let count = 0;
-    let failed: string | undefined;
-    let kind = fault.kind;
-    this.#disk.rule = (one) => {
-      if (kind && !canFail(one, kind.code)) return undefined;
-      count++;
-      if (count < call || (count > call && !kind?.isLasting)) return undefined;
-      failed ??= one.name;
-      kind ??= this.#nextKind(one);
-      return kind.code;
-    };
-    const error = await errorOf(operation.run(store, held));
-    this.#disk.rule = undefined;
-    if (failed !== undefined) this.#faults++;
-    const check = (what: string, good: boolean) => {
+    const { error, kind, failed } = await this.#runFailing(fault, store, held);
+    const check: Check = (what, good) => {
       if (!good) breaches.push(what);
     };
     try {
       if (error !== undefined && kind) checkError(error, kind.code, check);
-      const allowed = (found: Values) => isAllowed(found, held, operation, error);
-      if (this.#options.lockFolders && operation.after !== unchanged) {
-        const copy = this.#killed(directory);
-        await using survivor = this.#options.open(copy);
-        const found = await valuesOf(survivor);
-        check(`after a kill: ${show(JSON.stringify(found))}`, allowed(found));
-      }
-      let now: Values;
-      if (operation.closes) {
-        const again = await errorOf(store.close());
-        check(`close() again: ${show(again)}`, again === undefined || again === error);
-        now = held;
-      } else {
-        now = await valuesOf(store);
-        check(
-          `${error ? show(error) : "done"}, and then: ${show(JSON.stringify(now))}`,
-          allowed(now),
-        );
-        const again = await errorOf(operation.run(store, now));
-        check(`called again: ${show(again)}`, again === undefined);
-        now = operation.after(now);
-        const found = await valuesOf(store);
-        check(`after the second call: ${show(JSON.stringify(found))}`, sameValue(found, now));
-      }
-      if (!operation.closes) await store.close();
-      {
-        await using other = this.#options.open(directory);
-        const found = await valuesOf(other);
-        const late = isUnknown(error) && sameValue(found, operation.after(now));
-        check(`opened again: ${show(JSON.stringify(found))}`, late || sameValue(found, now));
-        await other.append({ x: bytes("!") });
-      }
+      await this.#checkContent({ operation, directory, store, held, error }, check);
     } catch (late) {
       breaches.push(`afterwards: ${show(late)}${late instanceof Error ? late.stack : ""}`);
     }
@@ -222,6 +191,60 @@ class Sweep {
     }
     fs.rmSync(directory, { recursive: true });
     return failed !== undefined;
+  }
+
+  /** Runs the operation while the call fails. `failed` is the call's name, if there were that many. */
+  async #runFailing({ operation, call, kind: given }: Fault, store: Store, held: Values) {
+    let count = 0;
+    let failed: string | undefined;
+    let kind = given;
+    this.#disk.rule = (one) => {
+      if (kind && !canFail(one, kind.code)) return undefined;
+      count++;
+      if (count < call || (count > call && !kind?.isLasting)) return undefined;
+      failed ??= one.name;
+      kind ??= this.#nextKind(one);
+      return kind.code;
+    };
+    const error = await errorOf(operation.run(store, held));
+    this.#disk.rule = undefined;
+    if (failed !== undefined) this.#faults++;
+    return { error, kind, failed };
+  }
+
+  /**
+   * Checks what the data set holds after a kill, in this store, after a second call, and in another
+   * store. Closes the store.
+   */
+  async #checkContent({ operation, directory, store, held, error }: Aftermath, check: Check) {
+    const allowed = (found: Values) => isAllowed(found, held, operation, error);
+    if (this.#options.lockFolders && operation.after !== unchanged) {
+      await using survivor = this.#options.open(this.#killed(directory));
+      const found = await valuesOf(survivor);
+      check(`after a kill: ${show(JSON.stringify(found))}`, allowed(found));
+    }
+    let now = held;
+    if (operation.closes) {
+      const again = await errorOf(store.close());
+      check(`close() again: ${show(again)}`, again === undefined || again === error);
+    } else {
+      now = await valuesOf(store);
+      check(
+        `${error ? show(error) : "done"}, and then: ${show(JSON.stringify(now))}`,
+        allowed(now),
+      );
+      const again = await errorOf(operation.run(store, now));
+      check(`called again: ${show(again)}`, again === undefined);
+      now = operation.after(now);
+      const found = await valuesOf(store);
+      check(`after the second call: ${show(JSON.stringify(found))}`, sameValue(found, now));
+      await store.close();
+    }
+    await using other = this.#options.open(directory);
+    const found = await valuesOf(other);
+    const late = isUnknown(error) && sameValue(found, operation.after(now));
+    check(`opened again: ${show(JSON.stringify(found))}`, late || sameValue(found, now));
+    await other.append({ x: bytes("!") });
   }
 
   #nextKind(call: DiskCall): FaultKind {
@@ -263,11 +286,7 @@ async function errorOf(work: Promise<unknown>): Promise<unknown> {
  * Checks that the failure is not reported as damage: the error has to name the system's error, and what
  * to do.
  */
-function checkError(
-  error: unknown,
-  code: string,
-  check: (what: string, good: boolean) => void,
-): void {
+function checkError(error: unknown, code: string, check: Check): void {
   // The lock's own file could not be read.
   if (isPartdError(error, "ERR_PARTD_LOCK") && error.message.includes("was lost")) return;
   check(`rejects with ${show(error)}`, isPartdError(error, "ERR_PARTD_IO"));
