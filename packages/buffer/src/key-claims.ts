@@ -47,7 +47,7 @@ export class KeyClaims {
   }
 
   /** Ends a claim in one of these sets. @returns keys that spills may take again. */
-  end(claims: Claims, claim: Claim): readonly string[] {
+  end(claims: Claims, claim: KeyClaim): readonly string[] {
     const freed = claims.end(claim).filter((key) => !this.isClaimed(key));
     for (const key of freed) {
       if (!this.#parked.delete(key)) continue;
@@ -59,7 +59,7 @@ export class KeyClaims {
 }
 
 /** The keys of one read or one big append. */
-export interface Claim {
+export interface KeyClaim {
   readonly keys: readonly string[];
 }
 
@@ -69,7 +69,7 @@ export interface Claim {
  */
 export class Claims {
   readonly #counts = new Map<string, number>();
-  readonly #uncounted = new Set<Claim>();
+  readonly #uncounted = new Set<KeyClaim>();
   #size = 0;
 
   /** How many claims there are. */
@@ -77,7 +77,7 @@ export class Claims {
     return this.#size;
   }
 
-  begin(keys: readonly string[]): Claim {
+  begin(keys: readonly string[]): KeyClaim {
     const claim = { keys };
     this.#uncounted.add(claim);
     this.#size++;
@@ -85,7 +85,7 @@ export class Claims {
   }
 
   /** @returns keys that may have been looked up, and that no claim has any longer. */
-  end(claim: Claim): string[] {
+  end(claim: KeyClaim): string[] {
     this.#size--;
     if (this.#uncounted.delete(claim)) return [];
     const freed: string[] = [];

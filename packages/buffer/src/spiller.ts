@@ -11,7 +11,7 @@ import { type Failure, SpillFailures } from "./failures.js";
 import { Flights } from "./flights.js";
 import { FlushJob } from "./flush-job.js";
 import { Gathering, MANY_KEYS, SMALL_VALUE } from "./gathering.js";
-import { type Claim, type Claims, KeyClaims } from "./key-claims.js";
+import { type Claims, type KeyClaim, KeyClaims } from "./key-claims.js";
 import { type Limits, roughCost } from "./limits.js";
 import { SpillBatch } from "./spill-batch.js";
 import type { SpillStats } from "./stats.js";
@@ -246,7 +246,7 @@ export class Spiller {
   /** Writes a batch whose keys are claimed, and ends the claim. */
   async #deliver(
     spilled: SpillBatch,
-    claim: Claim,
+    claim: KeyClaim,
     signal: AbortSignal | undefined,
   ): Promise<void> {
     const sent = this.#sendClaimed(spilled, claim, signal);
@@ -264,7 +264,7 @@ export class Spiller {
 
   async #sendClaimed(
     batch: SpillBatch,
-    claim: Claim,
+    claim: KeyClaim,
     signal: AbortSignal | undefined,
   ): Promise<Failure | undefined> {
     const { bigAppends, bigFlights } = this.#claims;
@@ -278,7 +278,7 @@ export class Spiller {
     return failure;
   }
 
-  #endClaim(claims: Claims, claim: Claim): void {
+  #endClaim(claims: Claims, claim: KeyClaim): void {
     for (const key of this.#claims.end(claims, claim)) {
       for (const job of this.#jobs) job.unclaim(key);
     }

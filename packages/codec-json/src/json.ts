@@ -16,7 +16,7 @@ import {
   takeOptions,
 } from "@partd/core/author";
 import { checkNumbers, parseExact, stringifyExact } from "./exact-integers.js";
-import { LOST, Reading } from "./reading.js";
+import { LOST, PlainCopier } from "./plain-copier.js";
 
 /** What JSON can carry. BigInts need the option `integers`. */
 export type JsonValue =
@@ -110,14 +110,14 @@ function encodeText(text: string): Uint8Array {
 
 /** Copies the list to plain data. */
 function readOnce(list: readonly unknown[], bigints: boolean): unknown {
-  const reading = new Reading(bigints, () => stringify(list, true));
+  const copier = new PlainCopier(bigints, () => stringify(list, true));
   let copy: unknown;
   try {
-    copy = reading.copy(list);
+    copy = copier.copy(list);
   } catch (error) {
     throw refusal(list, error);
   }
-  if (copy === LOST) throw refuse(`${reading.loss}, which JSON cannot carry`);
+  if (copy === LOST) throw refuse(`${copier.loss}, which JSON cannot carry`);
   return copy;
 }
 
@@ -142,7 +142,7 @@ function refusal(list: readonly unknown[], error: unknown): PartdError {
 
 function isUnwritable(part: unknown): boolean {
   try {
-    new Reading(true, () => stringifyExact(part)).copy([part]);
+    new PlainCopier(true, () => stringifyExact(part)).copy([part]);
     return false;
   } catch {
     return true;

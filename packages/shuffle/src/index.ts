@@ -5,6 +5,7 @@ export {
   aggregate,
   type CountByOptions,
   countBy,
+  EntryOutput,
   type ReduceByOptions,
   reduceBy,
   type Selection,
@@ -22,7 +23,6 @@ export {
   type ValueOf,
 } from "./fold/aggregates.js";
 export type { OwnAggregate } from "./fold/columns.js";
-export { Entries } from "./fold/entries.js";
 export type { Group } from "./group/group.js";
 export { type GroupByOptions, groupBy } from "./group/group-by.js";
 export { type Joined, type JoinOptions, JoinOutput, join } from "./join/join.js";

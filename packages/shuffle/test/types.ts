@@ -6,7 +6,7 @@ import {
   aggregate,
   count,
   countBy,
-  type Entries,
+  type EntryOutput,
   first,
   groupBy,
   join,
@@ -56,7 +56,7 @@ for await (const group of groupBy(readCsv<CsvRow>("x"), { by: "user" })) {
   is<Same<typeof group.key, string>>();
 }
 
-is<Same<ReturnType<typeof counted>, Entries<string, number>>>();
+is<Same<ReturnType<typeof counted>, EntryOutput<string, number>>>();
 function counted() {
   return countBy(events, { by: "user" });
 }

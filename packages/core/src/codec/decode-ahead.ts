@@ -19,7 +19,7 @@ export async function* decodeAhead<V>(
   const frames = open();
   const ahead: Ahead<V>[] = [];
   let bytes = 0;
-  let reading: Reading | undefined;
+  let reading: FrameRead | undefined;
   let over = false;
   const pace = new Pace();
   try {
@@ -40,7 +40,7 @@ export async function* decodeAhead<V>(
         else if (!next.done) start(begin(next.value), next.value.bytes.byteLength);
       } else {
         if (!over && !reading && ahead.length < concurrency && bytes < MAX_AHEAD_BYTES) {
-          reading = new Reading(frames);
+          reading = new FrameRead(frames);
         }
         if (head?.settled || !reading) {
           const { decoded, byteLength } = ahead.shift() as Ahead<V>;
@@ -96,7 +96,7 @@ class Ahead<V> {
 }
 
 /** A frame that is being read. */
-class Reading {
+class FrameRead {
   /** The frame, or why it could not be read; `undefined` until `done` has resolved. */
   next: IteratorResult<Frame, void> | Failure | undefined;
   /** Resolves when the frame was read, or could not be. */

@@ -216,7 +216,7 @@ export class Operations implements OutcomeListener {
     if (--this.#running === 0) this.#whenOver?.();
   }
 
-  // ---- Reading ---------------------------------------------------------------------------------
+  // ---- Reading -------------------------------------------------------------------------------------
 
   #read(type: number, flags: number, number: number, body: RequestBody, charge: Charge): void {
     if (this.#reads.has(number)) throw malformed("two requests have one number");
@@ -271,7 +271,7 @@ export class Operations implements OutcomeListener {
     lock?.enter();
     try {
       const { census, counters } = this.#shared;
-      const reading = {
+      const context = {
         store: lock?.store ?? this.#shared.store,
         census,
         outbox: this.#outbox,
@@ -282,14 +282,14 @@ export class Operations implements OutcomeListener {
           counters.readBytes += bytes;
         },
       };
-      if (type === Type.GET) await answerGet(reading, body.keys);
+      if (type === Type.GET) await answerGet(context, body.keys);
       else if (type === Type.STREAM) {
-        await answerStream(reading, body.keys[0] as CountedKey, read.credit);
-      } else if (type === Type.KEYS) await answerKeys(reading, read.credit);
-      else if (type === Type.SIZES) await answerSizes(reading, body.keys);
-      else if (type === Type.COUNT) await answerCount(reading);
+        await answerStream(context, body.keys[0] as CountedKey, read.credit);
+      } else if (type === Type.KEYS) await answerKeys(context, read.credit);
+      else if (type === Type.SIZES) await answerSizes(context, body.keys);
+      else if (type === Type.COUNT) await answerCount(context);
       else {
-        await reading.store.flush({ signal });
+        await context.store.flush({ signal });
         endAnswer(this.#outbox, 0, number);
       }
     } finally {

@@ -16,7 +16,7 @@ const SIZES_AT_ONCE = 1_024;
 const NUMBER_BYTES = 9;
 
 /** What a reading request reads from, and where its answer goes. */
-export interface Reading {
+export interface ReadContext {
   readonly store: LowerStore;
   readonly census: Census;
   readonly outbox: Outbox;
@@ -29,19 +29,19 @@ export interface Reading {
 }
 
 /** Answers GET. It holds only a little at a time, however much was asked for. */
-export async function answerGet(reading: Reading, keys: readonly CountedKey[]): Promise<void> {
-  const { outbox, number, inside, signal } = reading;
+export async function answerGet(context: ReadContext, keys: readonly CountedKey[]): Promise<void> {
+  const { outbox, number, inside, signal } = context;
   for (let i = 0; i < keys.length; ) {
     const [group, known] = groupAt(keys, i);
     if (group.length === 0) {
-      await answerWhole(reading, keys[i] as CountedKey);
+      await answerWhole(context, keys[i] as CountedKey);
       i++;
       continue;
     }
     const written = await outbox.room(known, inside, signal);
     let rest: readonly Uint8Array[];
     try {
-      rest = await answerGroup(reading, group, known);
+      rest = await answerGroup(context, group, known);
     } finally {
       written();
     }
@@ -58,7 +58,7 @@ export async function answerGet(reading: Reading, keys: readonly CountedKey[]): 
  * @returns the values, not sent, if they did not fit because they grew by appends of other programs.
  */
 async function answerGroup(
-  { store, outbox, number, signal, read }: Reading,
+  { store, outbox, number, signal, read }: ReadContext,
   group: readonly CountedKey[],
   known: number,
 ): Promise<readonly Uint8Array[]> {
@@ -87,22 +87,22 @@ async function answerGroup(
 
 /** Answers STREAM in pieces, as the client's credit allows. */
 export async function answerStream(
-  reading: Reading,
+  context: ReadContext,
   key: CountedKey,
   credit: Credit,
 ): Promise<void> {
-  const { outbox, number } = reading;
-  await inPieces(reading, key, credit, (piece) => {
+  const { outbox, number } = context;
+  await inPieces(context, key, credit, (piece) => {
     writeSegment(outbox, number, piece, false);
-    reading.read(piece.byteLength);
+    context.read(piece.byteLength);
     outbox.schedule();
   });
   endAnswer(outbox, 0, number);
 }
 
 /** Answers KEYS. */
-export async function answerKeys(reading: Reading, credit: Credit): Promise<void> {
-  const { store, outbox, number, inside, signal } = reading;
+export async function answerKeys(context: ReadContext, credit: Credit): Promise<void> {
+  const { store, outbox, number, inside, signal } = context;
   let texts: Uint8Array[] = [];
   let bytes = 0;
   for await (const key of store.keys({ signal })) {
@@ -126,25 +126,28 @@ export async function answerKeys(reading: Reading, credit: Credit): Promise<void
 }
 
 /** Answers SIZES. */
-export async function answerSizes(reading: Reading, keys: readonly CountedKey[]): Promise<void> {
-  const { store, outbox, number, signal } = reading;
+export async function answerSizes(
+  context: ReadContext,
+  keys: readonly CountedKey[],
+): Promise<void> {
+  const { store, outbox, number, signal } = context;
   for (let i = 0; i < keys.length; i += SIZES_AT_ONCE) {
     const some = keys.slice(i, i + SIZES_AT_ONCE).map(({ key }) => key);
-    await sendNumbers(reading, await sizesOf(store, some, { signal }));
+    await sendNumbers(context, await sizesOf(store, some, { signal }));
   }
   endAnswer(outbox, 0, number);
 }
 
 /** Answers COUNT. */
-export async function answerCount(reading: Reading): Promise<void> {
-  const { store, outbox, number, signal } = reading;
-  await sendNumbers(reading, [await store.count({ signal })]);
+export async function answerCount(context: ReadContext): Promise<void> {
+  const { store, outbox, number, signal } = context;
+  await sendNumbers(context, [await store.count({ signal })]);
   endAnswer(outbox, 0, number);
 }
 
 /** Sends each number as a string that holds its varint. */
 async function sendNumbers(
-  { outbox, number, inside, signal }: Reading,
+  { outbox, number, inside, signal }: ReadContext,
   numbers: readonly number[],
 ): Promise<void> {
   const bytes = numbers.length * NUMBER_BYTES;
@@ -229,12 +232,12 @@ export class Credit {
 }
 
 /** Answers with a value that is large or of unknown size, in pieces. */
-async function answerWhole(reading: Reading, key: CountedKey): Promise<void> {
-  const { outbox, number, census } = reading;
+async function answerWhole(context: ReadContext, key: CountedKey): Promise<void> {
+  const { outbox, number, census } = context;
   let held: Uint8Array | undefined;
   let bytes = 0;
   const before = key.bytes;
-  await inPieces(reading, key, undefined, (piece) => {
+  await inPieces(context, key, undefined, (piece) => {
     if (held) writeSegment(outbox, number, held, true);
     held = piece; // Only the next read shows whether this piece is the last.
     bytes += piece.byteLength;
@@ -242,7 +245,7 @@ async function answerWhole(reading: Reading, key: CountedKey): Promise<void> {
   });
   writeSegment(outbox, number, held ?? NOTHING, false);
   outbox.schedule();
-  reading.read(bytes);
+  context.read(bytes);
   // Its size is known now, unless it grew meanwhile.
   if (!key.exact && key.bytes === before) census.setSize(key, bytes);
 }
@@ -251,7 +254,7 @@ async function answerWhole(reading: Reading, key: CountedKey): Promise<void> {
  * Yields pieces of a value, each taken from the store only when it has room on its way to the client.
  */
 async function inPieces(
-  { store, outbox, inside, signal }: Reading,
+  { store, outbox, inside, signal }: ReadContext,
   key: CountedKey,
   credit: Credit | undefined,
   use: (piece: Uint8Array) => void,

@@ -1,5 +1,6 @@
 import { PartdError } from "@partd/core";
 import { checkOptionNames, type OptionNames } from "@partd/core/author";
+import { Output } from "../run/output.js";
 import type { Operation } from "../run/record-limit.js";
 import { RUN_OPTIONS, Run, type RunOptions } from "../run/run.js";
 import type { By, KeyOf } from "../source/by.js";
@@ -8,7 +9,6 @@ import { byteLengthOf, checkSource, type Source } from "../source/input.js";
 import type { MissingOption } from "../source/missing.js";
 import { type Aggregate, count, type FieldAggregate, own } from "./aggregates.js";
 import type { OwnAggregate } from "./columns.js";
-import { Entries } from "./entries.js";
 import { fold } from "./fold.js";
 import { foldBatches } from "./fold-input.js";
 
@@ -42,7 +42,7 @@ const COUNT_OPTIONS: OptionNames<CountByOptions<unknown, By<unknown>>> = {
 export function countBy<R, const B extends By<R>>(
   source: Source<R>,
   options: CountByOptions<R, B>,
-): Entries<KeyOf<R, B>, number> {
+): EntryOutput<KeyOf<R, B>, number> {
   checkOptionNames("countBy", options, COUNT_OPTIONS);
   return entries("countBy", source, options, { count: count() }, ([counted]) => counted as number);
 }
@@ -72,7 +72,7 @@ const REDUCE_OPTIONS: OptionNames<ReduceByOptions<unknown, By<unknown>, unknown>
 export function reduceBy<R, const B extends By<R>, A>(
   source: Source<R>,
   options: ReduceByOptions<R, B, A>,
-): Entries<KeyOf<R, B>, A> {
+): EntryOutput<KeyOf<R, B>, A> {
   checkOptionNames("reduceBy", options, REDUCE_OPTIONS);
   const { initial, reduce } = options;
   for (const [name, given] of Object.entries({ initial, reduce })) {
@@ -147,7 +147,7 @@ const AGGREGATE_OPTIONS: OptionNames<AggregateOptions<unknown, By<unknown>, unkn
 export function aggregate<R, const B extends By<R>, S extends Selection<R>>(
   source: Source<R>,
   options: AggregateOptions<R, B, S>,
-): Entries<KeyOf<R, B>, Aggregated<S, R>> {
+): EntryOutput<KeyOf<R, B>, Aggregated<S, R>> {
   checkOptionNames("aggregate", options, AGGREGATE_OPTIONS);
   if (typeof options.select !== "object" || options.select === null) {
     throw new PartdError(
@@ -180,11 +180,11 @@ function entries<R, B extends By<R>, V>(
   options: CountByOptions<R, B>,
   selection: Selection<R>,
   toValue: (results: unknown[]) => V,
-): Entries<KeyOf<R, B>, V> {
+): EntryOutput<KeyOf<R, B>, V> {
   checkSource(source);
   fieldsOf(options.by);
   const aggregates = Object.entries(selection).map(([name, one]) => toAggregate(name, one));
-  return new Entries(async function* (signal) {
+  return new EntryOutput(async function* (signal) {
     const run = new Run(operation, { ...options, signal }, await byteLengthOf(source));
     try {
       const batches = foldBatches(run, source, options, aggregates);
@@ -209,4 +209,14 @@ function toAggregate<R>(name: string, one: Selection<R>[string]): Aggregate<R, u
     "ERR_PARTD_VALUE",
     `select.${name} is an aggregate such as count() or sum("ms"), or an object of initial, add and finish.`,
   );
+}
+
+/** Keys with their results, in no order. */
+export class EntryOutput<K, V> extends Output<readonly [K, V]> {
+  /** Collects all entries, which have to fit in memory. */
+  async toMap(): Promise<Map<K, V>> {
+    const map = new Map<K, V>();
+    for await (const batch of this.batches()) for (const [key, value] of batch) map.set(key, value);
+    return map;
+  }
 }

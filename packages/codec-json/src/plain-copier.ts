@@ -7,7 +7,7 @@ import { brandOf, hasFields, hasItemsAlone } from "@partd/core/author";
  * than checking did (flights and earthquakes; up to 80 ns an object in lists that mix dozens of
  * shapes).
  */
-export class Reading {
+export class PlainCopier {
   /** The first value that `JSON.stringify` would leave out or change, as `"[2].delay is NaN"`. */
   get loss(): string {
     return `${this.#place || "the list"} ${this.#loss}`;
