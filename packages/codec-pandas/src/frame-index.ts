@@ -215,10 +215,21 @@ function valuesOfLabels(dtype: string, labels: readonly Label[]): Values {
   }
 }
 
+/** The dtype of a level of labels. @throws `ERR_PARTD_CODEC` for a level that would not be read. */
 function commonDtype(labels: readonly Label[]): string {
-  if (labels.every((label) => Number.isSafeInteger(label))) return labels.length > 0 ? "<i8" : "|O";
-  if (labels.every((label) => typeof label === "boolean")) return "|b1";
-  return labels.every((label) => typeof label === "number") ? "<f8" : "|O";
+  const values = labels.map(pythonLabel);
+  const areAll = (type: string) => values.every((value) => typeof value === type);
+  if (areAll("string") || values.every((value) => value instanceof Uint8Array)) return "|O";
+  if (areAll("boolean")) return "|b1";
+  const integers = values.map((value) => {
+    return Number.isInteger(value) && !Object.is(value, -0) ? BigInt(value as number) : value;
+  });
+  const fit = (least: bigint, most: bigint) =>
+    integers.every((value) => typeof value === "bigint" && value >= least && value <= most);
+  if (fit(-(2n ** 63n), 2n ** 63n - 1n)) return "<i8";
+  if (fit(0n, 2n ** 64n - 1n)) return "<u8";
+  if (areAll("number")) return "<f8";
+  throw refuse("", "a level of its columns has labels of several types; give them one type");
 }
 
 /** Labels of several levels, each a tuple, as a MultiIndex. */

@@ -199,6 +199,60 @@ describe("frames that pandas wrote", () => {
     );
   });
 
+  test("of several levels are read back, or refused when they are appended", async () => {
+    const columnsOf = (seconds: readonly unknown[]) => {
+      const names = ["a", "b"];
+      const described = {
+        index_columns: [],
+        columns: names.map((name) => ({ name, field_name: name })),
+        column_indexes: [
+          {
+            metadata: {
+              labels: {
+                names: [null, null],
+                dtype: "|O",
+                labels: names.map((name, i) => [name, seconds[i]]),
+              },
+            },
+          },
+        ],
+      };
+      const schema = new Schema(
+        names.map((name) => new Field(name, new Int32())),
+        new Map([["pandas", JSON.stringify(described)]]),
+      );
+      const column = vectorFromArray([1], new Int32());
+      return new Table(schema, { a: column, b: column } as never);
+    };
+    for (const seconds of [
+      [1, { int: "-864691128455135231" }],
+      [1, { int: "18446744073709551615" }],
+      [1.5, { float: "NaN" }],
+      [2, { float: "-0" }],
+      [{ bytes: [1] }, { bytes: [2] }],
+      [true, false],
+      ["x", "y"],
+    ]) {
+      const p = new PandasBlocks(new Dict());
+      await p.append({ x: columnsOf(seconds) });
+      const { metadata } = (await p.get("x")).schema;
+      const [first] = JSON.parse(metadata.get("pandas") as string).column_indexes;
+      expect(first.metadata.labels.labels).toEqual([
+        ["a", seconds[0]],
+        ["b", seconds[1]],
+      ]);
+    }
+    for (const seconds of [
+      [1, "x"],
+      [true, 1],
+      [-1, { int: "18446744073709551615" }],
+    ]) {
+      const p = new PandasBlocks(new Dict());
+      await expect(p.append({ x: columnsOf(seconds) })).rejects.toThrow("several types");
+      expect(await p.count()).toBe(0);
+    }
+  });
+
   test("claim no more columns than their bytes can hold", () => {
     const type = new PyGlobal("pandas.core.indexes.range", "RangeIndex");
     const state = { name: null, start: 0, stop: 1e9, step: 1 };
