@@ -139,12 +139,13 @@ function checkAttached(key: Key, { buffer }: Uint8Array): void {
 }
 
 /**
- * Also true for a Uint8Array of another realm (a vm context, an iframe), which fails `instanceof`.
+ * Also true for a Uint8Array of another realm (a vm context, an iframe), which fails `instanceof`; not
+ * for a Proxy of one, which has no bytes.
  */
 export function isBytes(value: unknown): value is Uint8Array {
   return (
-    value instanceof Uint8Array ||
-    (ArrayBuffer.isView(value) && Object.prototype.toString.call(value) === "[object Uint8Array]")
+    ArrayBuffer.isView(value) &&
+    (value instanceof Uint8Array || Object.prototype.toString.call(value) === "[object Uint8Array]")
   );
 }
 
