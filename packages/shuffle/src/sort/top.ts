@@ -170,7 +170,7 @@ function compare(left: Candidate, right: Candidate): number {
   return Buffer.compare(left.key, right.key) || left.sequence - right.sequence;
 }
 
-/** A candidate's bytes, and 300 for its objects. */
+/** A candidate's bytes, and 1000 for its objects and their arrays. */
 function cost({ key, record }: Candidate): number {
-  return key.length + record.length + 300;
+  return key.length + record.length + 1000;
 }
