@@ -15,7 +15,7 @@ export {
   isOutOfFiles,
   systemError,
 } from "./system-error.js";
-export { absolutePath, TemporaryDirectory } from "./temporary-directory.js";
+export { absolutePath, checkGivenPath, TemporaryDirectory } from "./temporary-directory.js";
 export {
   isToken,
   type OwnerState,

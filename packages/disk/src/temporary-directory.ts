@@ -150,3 +150,25 @@ export function absolutePath(path: string | URL, store: string): string {
     `A ${store}'s path is a string or a file: URL, not ${JSON.stringify(String(path))}.`,
   );
 }
+
+/**
+ * Refuses `new FileStore(undefined)`: the path is likely to be a variable that is not set, whose data would go with
+ * the process.
+ *
+ * @param given the arguments of the constructor.
+ * @throws `ERR_PARTD_VALUE`
+ */
+export function checkGivenPath(
+  store: string,
+  given: readonly [
+    path?: string | URL | undefined,
+    options?: { readonly dir?: string | undefined } | undefined,
+  ],
+): void {
+  const [path, options] = given;
+  if (given.length === 0 || path !== undefined || options?.dir !== undefined) return;
+  throw new PartdError(
+    "ERR_PARTD_VALUE",
+    `The path of a ${store} is undefined. For a temporary one, call new ${store}() or new ${store}(undefined, { dir: tmpdir() }).`,
+  );
+}

@@ -10,7 +10,13 @@ import {
   Pace,
   takeOptions,
 } from "@partd/core/author";
-import { absolutePath, type Lease, surviveSizeLimit, TemporaryDirectory } from "@partd/disk";
+import {
+  absolutePath,
+  checkGivenPath,
+  type Lease,
+  surviveSizeLimit,
+  TemporaryDirectory,
+} from "@partd/disk";
 import { AppendQueue } from "./append-queue.js";
 import { DataSet } from "./data-set.js";
 import { SLICE } from "./disk.js";
@@ -75,11 +81,13 @@ export class FileStore extends BaseStore {
    * @param path the directory, created with the first operation if missing. Without a path the
    *   store is temporary: in a directory of its own under `dir`, removed by `close()`, at the end
    *   of the thread or process or, after a kill, by the next temporary store.
-   * @throws `ERR_PARTD_VALUE` if an option is unknown or out of range; `ERR_PARTD_IO` for a path that is
-   *   neither a string nor a `file:` URL.
+   * @throws `ERR_PARTD_VALUE` if an option is unknown or out of range, and for an `undefined` path without
+   *   `dir`; `ERR_PARTD_IO` for a path that is neither a string nor a `file:` URL.
    */
-  constructor(path?: string | URL, options: FileStoreOptions = {}) {
+  constructor(...given: [path?: string | URL | undefined, options?: FileStoreOptions | undefined]) {
     super();
+    const [path, options = {}] = given;
+    if (new.target === FileStore) checkGivenPath("FileStore", given);
     const taken = takeOptions("new FileStore", options, OPTIONS, new.target !== FileStore);
     const { fsync = false, create = true, staleMs = 10_000, lockTimeoutMs = 600_000 } = taken;
     const { maxOpenFiles, dir } = taken;

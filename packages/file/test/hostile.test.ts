@@ -294,6 +294,21 @@ test("with create: false a directory has to be a data set", async () => {
   await again.append({ x: Buffer.from("1") });
 });
 
+test("a path that is undefined is no temporary store, unless dir says so", async () => {
+  const unset: string | undefined = undefined;
+  const refused = { code: "ERR_PARTD_VALUE", message: expect.stringContaining("is undefined") };
+  const calls: [path?: undefined, options?: object][] = [
+    [unset],
+    [unset, {}],
+    [unset, { fsync: true }],
+  ];
+  for (const given of calls) {
+    expect(() => new FileStore(...given)).toThrow(expect.objectContaining(refused));
+  }
+  await using store = new FileStore();
+  expect(store.path).toContain("partd-file-");
+});
+
 test("a temporary store lies in the dir that was asked for, and goes", async () => {
   const dir = join(make(), "scratch");
   const store = new FileStore(undefined, { dir });

@@ -20,6 +20,7 @@ import {
 } from "@partd/core/author";
 import {
   absolutePath,
+  checkGivenPath,
   ifSystemError,
   surviveSizeLimit,
   systemError,
@@ -105,10 +106,13 @@ export class LogStore extends BaseStore {
    * @param path the directory, created by the first operation. Without a path the store is temporary:
    *   it is removed by `close()`, at the end of the process or, after a crash, by the next temporary
    *   store.
-   * @throws `ERR_PARTD_VALUE` if an option is unknown or out of range.
+   * @throws `ERR_PARTD_VALUE` if an option is unknown or out of range, and for an `undefined` path without
+   *   `dir`.
    */
-  constructor(path?: string | URL, options: LogStoreOptions = {}) {
+  constructor(...given: [path?: string | URL | undefined, options?: LogStoreOptions | undefined]) {
     super();
+    const [path, options = {}] = given;
+    if (new.target === LogStore) checkGivenPath("LogStore", given);
     const taken = takeOptions("new LogStore", options, OPTIONS, new.target !== LogStore);
     const { segmentSize = SEGMENT_SIZE, staleMs, lockTimeoutMs, indexMemory, dir } = taken;
     checkIntegerOption("segmentSize", segmentSize, 1, 2 ** 40);

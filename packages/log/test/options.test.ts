@@ -52,6 +52,21 @@ test("create: false takes a data set that is there, and makes none", async () =>
   expect(text(await there.get("x"))).toBe("1");
 });
 
+test("a path that is undefined is no temporary store, unless dir says so", async () => {
+  const unset: string | undefined = undefined;
+  const refused = { code: "ERR_PARTD_VALUE", message: expect.stringContaining("is undefined") };
+  const calls: [path?: undefined, options?: object][] = [
+    [unset],
+    [unset, {}],
+    [unset, { fsync: true }],
+  ];
+  for (const given of calls) {
+    expect(() => new LogStore(...given)).toThrow(expect.objectContaining(refused));
+  }
+  await using store = new LogStore();
+  expect(store.path).toContain("partd-log-");
+});
+
 test("dir says where a temporary store lies, of which nothing is left behind", async () => {
   const dir = join(next(), "made", "anew");
   const store = new LogStore(undefined, { dir });

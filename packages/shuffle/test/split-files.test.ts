@@ -11,6 +11,24 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
 
+test("into is the path of a folder", async () => {
+  const rows = readCsv([Buffer.from("k,i\na,1\n")]);
+  for (const into of [undefined, "", 5, new URL("file:///tmp/x")] as never[]) {
+    const refused = { code: "ERR_PARTD_VALUE", message: expect.stringContaining("into must be") };
+    await expect(split(rows, { by: "k", into })).rejects.toMatchObject(refused);
+  }
+  const file = joinPath(dir, "file");
+  writeFileSync(file, "kept");
+  for (const into of [file, joinPath(file, "below")]) {
+    for (const partitions of [undefined, 2]) {
+      const isFile = { code: "ERR_PARTD_IO", message: expect.stringContaining("a file is where") };
+      const source = readCsv([Buffer.from("k,i\na,1\n")]);
+      await expect(split(source, { by: "k", into, partitions })).rejects.toMatchObject(isFile);
+    }
+  }
+  expect(readFileSync(file, "utf8")).toBe("kept");
+});
+
 test("a file of any length has its header and all its rows, in order", async () => {
   // Short ones are written at once, long ones piece by piece: on both sides of 256 KiB.
   const counts = { a: 1, b: 2, c: 40, d: 130, e: 131, f: 132, g: 600, h: 1 };

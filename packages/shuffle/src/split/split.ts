@@ -80,6 +80,12 @@ export async function split<R, const B extends By<R>>(
 ): Promise<SplitResult> {
   checkOptionNames("split", options, OPTIONS);
   const { into, extension: ending, name, partitions, partitioner, threads, ...grouping } = options;
+  if (typeof into !== "string" || into === "") {
+    throw new PartdError(
+      "ERR_PARTD_VALUE",
+      `into must be the path of a folder for the files, as in split(events, { by: "user", into: "users" }), not ${into === "" ? '""' : String(into)}.`,
+    );
+  }
   const format = isRecords(source) ? source.format : undefined;
   const extension = ending ?? `.${format?.name ?? "ndjson"}`;
   // The header is known once the source is being read.
@@ -272,7 +278,14 @@ class SplitFiles {
 
   async #makeFolder(folder: string): Promise<void> {
     if (this.#folders.has(folder)) return;
-    const outermost = await mkdir(folder, { recursive: true });
+    const outermost = await mkdir(folder, { recursive: true }).catch((cause) => {
+      if (cause.code !== "EEXIST" && cause.code !== "ENOTDIR") throw cause;
+      throw new PartdError(
+        "ERR_PARTD_IO",
+        `Cannot make the folder ${folder}: a file is where it or a folder above it should be; choose another folder, or move the file away.`,
+        { path: folder, cause },
+      );
+    });
     this.#folders.add(folder);
     if (outermost !== undefined) this.#made.push(outermost, folder);
   }
