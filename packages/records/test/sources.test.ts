@@ -59,6 +59,64 @@ test.each(Object.keys(sources))("reads %s", async (name) => {
   expect(await numbers(sources[name]!())).toEqual(all);
 });
 
+const one = '{"a":1}\n';
+const two = '{"a":2}\n';
+
+async function read(...chunks: (Uint8Array | string)[]): Promise<unknown[]> {
+  const found: unknown[] = [];
+  for await (const record of readNdjson(Readable.from(chunks))) found.push(record);
+  return found;
+}
+
+test("zeros behind gzip are padding, and what follows them is not lost", async () => {
+  for (const zeros of [1, 5, 1 << 20]) {
+    const padded = [gzipSync(one), Buffer.alloc(zeros)];
+    expect(await read(...padded)).toEqual([{ a: 1 }]);
+    for (const rest of [gzipSync(two), Buffer.from(two)]) {
+      for (const chunks of [[...padded, rest], [Buffer.concat([...padded, rest])]]) {
+        await expect(read(...chunks)).rejects.toMatchObject({ code: "ERR_PARTD_CORRUPT" });
+      }
+    }
+  }
+  expect(await read(gzipSync(one), gzipSync(""), gzipSync(two))).toEqual([{ a: 1 }, { a: 2 }]);
+});
+
+test("a reader that leaves a stream of gzip that stands still does not wait for it", async () => {
+  const { writable, readable } = new TransformStream<Uint8Array, Uint8Array>();
+  const writer = writable.getWriter();
+  const many = one.repeat(100_000);
+  void writer.write(gzipSync(many)).catch(() => {});
+  for await (const record of readNdjson(readable)) {
+    expect(record).toEqual({ a: 1 });
+    break;
+  }
+});
+
+test("texts may be cut inside a character", async () => {
+  const text = '{"a":"x\u{1f600}\u{1f601}"}\n';
+  for (let cut = 1; cut < text.length; cut++) {
+    expect(await read(text.slice(0, cut), "", text.slice(cut))).toEqual([JSON.parse(text)]);
+  }
+  expect(await read(...text)).toEqual([JSON.parse(text)]);
+});
+
+test("what is no source is refused with advice", async () => {
+  const ended = Readable.from([Buffer.from(one)]);
+  for await (const _ of ended);
+  const sources: [source: unknown, message: string][] = [
+    [undefined, "are read from a path"],
+    [null, "are read from a path"],
+    [Buffer.from(one), "as in [bytes]"],
+    [ended, "read to its end before"],
+  ];
+  for (const [source, message] of sources) {
+    await expect(numbers(source as Source)).rejects.toMatchObject({
+      code: "ERR_PARTD_VALUE",
+      message: expect.stringContaining(message),
+    });
+  }
+});
+
 test("a list of paths is read in order, and again", async () => {
   const records = readNdjson<{ i: number }>([at("a"), at("a.gz")]);
   for (let round = 0; round < 2; round++) {

@@ -44,6 +44,20 @@ test("lines of JSON pass byte for byte, in and out of an array", async () => {
   expect(await text("empty.json")).toBe("[]\n");
 });
 
+test("what a CSV would read back as other text is quoted, or refused", async () => {
+  for (const columns of [undefined, ["a"]]) {
+    const rows = [{ "\ufeffa": "\ufeff1" }].map((row) => (columns ? { a: "\ufeff1" } : row));
+    await writeCsv(rows, at("mark.csv"), { header: !columns });
+    const back: unknown[] = [];
+    for await (const row of readCsv(at("mark.csv"), { columns })) back.push(row);
+    expect(back).toEqual(rows);
+  }
+  await expect(writeCsv([{ a: "x\ud83d" }], at("half.csv"))).rejects.toMatchObject({
+    code: "ERR_PARTD_VALUE",
+    message: expect.stringContaining("half a character"),
+  });
+});
+
 test("rows of CSV pass byte for byte with the same columns, and are rewritten with others", async () => {
   await writeFile(at("in.csv"), 'a,b\r\n"1",x\r\n2,"y\n"\r\n');
   await writeCsv(readCsv(at("in.csv")), at("out.csv"));

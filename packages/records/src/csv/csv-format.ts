@@ -226,7 +226,15 @@ export class CsvFormat<R extends object> implements TextFormat<R> {
     const between = String.fromCharCode(delimiter);
     if (fields.length === 1 && fields[0] === "" && quote) return '""\n';
     const texts = fields.map((text) => {
-      const isPlain = !/["\r\n]/.test(text) && !text.includes(between);
+      if (!text.isWellFormed()) {
+        throw new PartdError(
+          "ERR_PARTD_VALUE",
+          `${JSON.stringify(text).slice(0, 60)} holds half a character (a lone surrogate), which UTF-8 cannot.`,
+        );
+      }
+      // At the beginning of a file it would be read as its byte order mark.
+      const isMarked = quote && text.startsWith("\ufeff");
+      const isPlain = !isMarked && !/["\r\n]/.test(text) && !text.includes(between);
       if (isPlain) return text;
       if (quote) return `"${text.replaceAll('"', '""')}"`;
       if (!/[\r\n]/.test(text) && !text.includes(between)) return text;

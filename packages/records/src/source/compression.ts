@@ -26,7 +26,7 @@ export async function* decompressed(
   const { createZstdDecompress } = zlib as unknown as ZlibWithZstd;
   try {
     if (compression === "gzip") {
-      yield* through(chunks, zlib.createGunzip({ chunkSize: 1 << 18 }));
+      yield* wholeMembers(chunks, zlib.createGunzip({ chunkSize: 1 << 18 }));
     } else {
       yield* createZstdDecompress ? wholeFrames(chunks, createZstdDecompress()) : unzstd(chunks);
     }
@@ -57,6 +57,49 @@ async function* wholeFrames(
   const frames = new ZstdFrames();
   yield* through(frames.watch(chunks), transform);
   checkWhole(frames);
+}
+
+/**
+ * Node ends at the first zero behind a member, and takes what follows for padding: only zeros are. What is there else
+ * may be another member.
+ */
+async function* wholeMembers(
+  chunks: AsyncIterable<Uint8Array>,
+  gunzip: zlib.Gunzip,
+): AsyncGenerator<Uint8Array> {
+  let passed = 0;
+  let lastNotZero = 0;
+  const watched = (async function* () {
+    for await (const chunk of chunks) {
+      let end = chunk.length;
+      while (end > 0 && chunk[end - 1] === 0) end--;
+      if (end > 0) lastNotZero = passed + end;
+      passed += chunk.length;
+      yield chunk;
+    }
+  })();
+  let isWaiting = false;
+  const next = async () => {
+    isWaiting = true;
+    try {
+      return await watched.next();
+    } finally {
+      isWaiting = false;
+    }
+  };
+  try {
+    // Without a `return`, so that what comes behind the end can be read.
+    yield* through({ [Symbol.asyncIterator]: () => ({ next }) }, gunzip);
+    for await (const _ of watched) {
+      // To its end.
+    }
+    if (lastNotZero <= gunzip.bytesWritten) return;
+    throw new DecompressError("data follows the zeros behind its end");
+  } finally {
+    const closed = watched.return(undefined);
+    if (isWaiting) closed.catch(() => {});
+    else await closed;
+  }
 }
 
 async function* through(

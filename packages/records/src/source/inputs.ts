@@ -38,6 +38,12 @@ export async function* inputsOf(source: Source): AsyncGenerator<Input> {
   }
   const items = iterate(source);
   if (isNodeStream(source)) {
+    if ((source as { readableEnded?: boolean }).readableEnded) {
+      throw new PartdError(
+        "ERR_PARTD_VALUE",
+        "The stream was read to its end before. Read from a path, or make a new stream.",
+      );
+    }
     yield { chunks: bytesOf(items) };
     return;
   }
@@ -75,7 +81,7 @@ function pathOf(path: string | URL): string {
 }
 
 function isNodeStream(source: unknown): boolean {
-  return typeof (source as { pipe?: unknown }).pipe === "function";
+  return typeof (source as { pipe?: unknown } | undefined | null)?.pipe === "function";
 }
 
 async function* iterate(source: unknown): AsyncGenerator<unknown> {
@@ -103,16 +109,30 @@ async function* continued(
 }
 
 async function* bytesOf(items: AsyncIterable<unknown>): AsyncGenerator<Uint8Array> {
+  // The first half of a character whose second one is in the next text.
+  let half = "";
   for await (const item of items) {
-    if (item instanceof Uint8Array) yield item;
-    else if (typeof item === "string") yield encoder.encode(item);
-    else {
-      throw new PartdError(
-        "ERR_PARTD_VALUE",
-        `A source of bytes gave a ${item === null ? "null" : typeof item} in place of a Uint8Array.`,
-      );
+    if (typeof item === "string") {
+      const text = half + item;
+      half = /[\ud800-\udbff]$/.exec(text)?.[0] ?? "";
+      yield encoder.encode(half === "" ? text : text.slice(0, -1));
+      continue;
     }
+    if (!(item instanceof Uint8Array)) throw noBytes(item);
+    if (half !== "") yield encoder.encode(half);
+    half = "";
+    yield item;
   }
+  if (half !== "") yield encoder.encode(half);
+}
+
+function noBytes(item: unknown): PartdError {
+  const given = item === null ? "null" : typeof item;
+  const advice = given === "number" ? " Put an array of bytes in a list, as in [bytes]." : "";
+  return new PartdError(
+    "ERR_PARTD_VALUE",
+    `A source of bytes gave a ${given} in place of a Uint8Array.${advice}`,
+  );
 }
 
 const encoder = new TextEncoder();

@@ -154,5 +154,5 @@ async function openUnlessAborted(input: Input, signal: AbortSignal | undefined) 
 }
 
 function isPart(source: Source | RecordsPart): source is RecordsPart {
-  return typeof source === "object" && "path" in source && "format" in source;
+  return typeof source === "object" && source !== null && "path" in source && "format" in source;
 }
