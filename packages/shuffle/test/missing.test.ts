@@ -36,6 +36,19 @@ const LINES = [
 const reader = () => readNdjson<Row>([Buffer.from(LINES.join(""))]);
 const objects = [{ user: "a", n: 1 }, { n: 2 }, { user: null, n: 4 }, { n: 8 }];
 
+test("a field that is undefined is there", async () => {
+  const rows = [{ a: { "b.c": undefined }, n: undefined }];
+  const keys = async (by: string) => [...(await countBy(rows, { by }).toMap()).keys()];
+  expect(await keys("a.b\\.c")).toEqual([undefined]);
+  expect(await keys("n")).toEqual([undefined]);
+  const select = { total: sum("n") };
+  expect(await aggregate(rows, { by: "n", select }).toArray()).toEqual([[undefined, { total: 0 }]]);
+  await expect(keys("a.b")).rejects.toThrow("No record has the field");
+  await expect(countBy([[1]], { by: "length" }).toArray()).rejects.toThrow(
+    "No record has the field",
+  );
+});
+
 describe("records without their key", () => {
   test("are kept, left out, handed over, or an error", async () => {
     for (const source of [reader, () => objects]) {

@@ -44,6 +44,26 @@ function little() {
 /** How many of the runs of a property spilled: one that never does proves little. */
 let spills = 0;
 
+test("min and max are the first and last of sort, whatever the order of the records", async () => {
+  const numbers = fc.constantFrom(3, 1, -0.5, Number.NaN, Number.POSITIVE_INFINITY);
+  const dates = fc.constantFrom(0, 5, -7, Number.NaN).map((ms) => new Date(ms));
+  const values = fc.oneof(
+    fc.array(numbers, { minLength: 1, maxLength: 6 }),
+    fc.array(dates, { minLength: 1, maxLength: 6 }),
+  );
+  const property = fc.asyncProperty(values, async (list) => {
+    const rows = (list as unknown[]).map((value) => ({ key: 1, value }));
+    const select = { low: min("value"), high: max("value") };
+    const [[, { low, high }]] = (await aggregate(rows, { by: "key", select }).toArray()) as [
+      [number, { low: unknown; high: unknown }],
+    ];
+    const sorted = await sort(rows, { by: "value" }).toArray();
+    const ends = [sorted[0]?.value, sorted.at(-1)?.value];
+    expect([low, high].map(Number)).toEqual(ends.map(Number));
+  });
+  await fc.assert(property, { numRuns: 100 });
+});
+
 describe("with models in memory", () => {
   test("groupBy", async () => {
     spills = 0;

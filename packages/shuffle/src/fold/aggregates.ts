@@ -57,8 +57,8 @@ export function mean<R>(value: ValueOf<R>): Aggregate<R, number | undefined> {
 
 /**
  * The least number, bigint, string or date; skips `null` and missing values. `undefined` if there are
- * none. The result has the type of the field or of the function's result; text may be read as numbers,
- * as in a CSV. To state another type: `min<Event, number>("ms")`.
+ * none. NaN is greater than all numbers. The result has the type of the field or of the function's result;
+ * text may be read as numbers, as in a CSV. To state another type: `min<Event, number>("ms")`.
  *
  * @throws `ERR_PARTD_VALUE` while the result is read, for values of two types and for values without an
  *   order.

@@ -178,7 +178,7 @@ export class ExtremeColumn<T> implements Column<T | undefined> {
     if (!isComparable(value)) throw unfit(this.#name, value, best);
     if (best !== undefined) {
       if (typeof value !== typeof best) throw unfit(this.#name, value, best);
-      if (!(this.#name === "min" ? value < best : value > best)) return;
+      if (!(this.#name === "min" ? isLess(value, best) : isLess(best, value))) return;
     }
     if (typeof value === "number") {
       this.#kinds[number] = BEST.number;
@@ -203,6 +203,15 @@ export class ExtremeColumn<T> implements Column<T | undefined> {
   merge(keys: Numbered, states: readonly unknown[]): void {
     this.add(keys, states);
   }
+}
+
+/** In the order of `sort`, in which NaN is behind all numbers and an invalid Date behind all dates. */
+function isLess(left: Comparable, right: Comparable): boolean {
+  return left < right || (isOrdered(left) && !isOrdered(right));
+}
+
+function isOrdered(value: Comparable): boolean {
+  return typeof value === "string" || !Number.isNaN(Number(value));
 }
 
 const BEST = { none: 0, number: 1, other: 2 } as const;

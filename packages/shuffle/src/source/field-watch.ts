@@ -2,6 +2,7 @@ import { PartdError } from "@partd/core";
 import { nearest } from "@partd/core/author";
 import {
   openPart,
+  parseFieldPath,
   type Records,
   type RecordsPart,
   type Scan,
@@ -92,7 +93,7 @@ export class FieldWatch {
   parsed(record: unknown): void {
     if (this.#unseen.length === 0) return;
     this.#records++;
-    this.#found((field) => valueAt(record, field) !== undefined);
+    this.#found((field) => hasField(record, field));
     if (this.#unseen.length > 0 && this.#names.size < MOST_NAMES) this.#learn(record);
   }
 
@@ -123,3 +124,15 @@ export class FieldWatch {
 }
 
 const MOST_NAMES = 1000;
+
+/** Whether a record has a field, which may be `undefined`. */
+function hasField(record: unknown, field: string): boolean {
+  if (valueAt(record, field) !== undefined) return true;
+  const path = parseFieldPath(field);
+  const name = path[path.length - 1]!;
+  const holder = path
+    .slice(0, -1)
+    .reduce((value, step) => valueAt(value, step.replaceAll(".", "\\.")), record);
+  const isObject = typeof holder === "object" && holder !== null && !Array.isArray(holder);
+  return isObject && Object.hasOwn(holder, name);
+}
