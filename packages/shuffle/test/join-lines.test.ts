@@ -31,12 +31,23 @@ function linesOf(list: readonly string[], padding: number): string[] {
   });
 }
 
+/** Whether one side's keys are text and the other's numbers, which is an error. */
+function areApart(left: readonly string[], right: readonly string[]): boolean {
+  const [ours, theirs] = [left, right].map((rows) => {
+    return new Set(
+      rows.flatMap((row) => row.match(/(?<=^{"k":)["\d]/)?.[0].replace(/\d/, "0") ?? []),
+    );
+  });
+  return ours!.size > 0 && theirs!.size > 0 && ![...ours!].some((kind) => theirs!.has(kind));
+}
+
 describe("the lines of a join", () => {
   test("are those of the straightforward program", async () => {
     let spilled = 0;
     const sides = fc
       .constantFrom(0, 10, 30_000)
-      .chain((padding) => fc.tuple(rowsOf(padding), rowsOf(padding)));
+      .chain((padding) => fc.tuple(rowsOf(padding), rowsOf(padding)))
+      .filter(([left, right]) => !areApart(left, right));
     const property = fc.asyncProperty(sides, async ([left, right]) => {
       const reader = (rows: readonly string[]) => readNdjson<Row>([Buffer.from(rows.join(""))]);
       for (const kind of KINDS) {

@@ -74,7 +74,7 @@ const CACHED_BYTES = 32 << 20;
  */
 export async function partitionByHash(
   run: Run,
-  input: Input<unknown>,
+  input: Pick<Input<unknown>, "batches" | "consumed">,
   longest = Number.POSITIVE_INFINITY,
 ): Promise<readonly Chain[]> {
   const { workspace, progress, signal, reading } = run;

@@ -1,9 +1,10 @@
 import { PartdError } from "@partd/core";
 import { checkIntegerOption, checkOptionNames, type OptionNames } from "@partd/core/author";
-import { openPart, type RecordsPart } from "@partd/records";
+import { openPart, type RecordsPart, type Scan } from "@partd/records";
 import { partitionByHash } from "../group/group-by.js";
 import { oneAhead } from "../run/one-ahead.js";
 import { Output } from "../run/output.js";
+import { batchOptions } from "../run/record-limit.js";
 import { memoryFor, RUN_OPTIONS, Run, type RunOptions } from "../run/run.js";
 import type { By } from "../source/by.js";
 import { GroupKeyer } from "../source/group-keyer.js";
@@ -14,6 +15,7 @@ import { threadsFor } from "../threads/share-threads.js";
 import { threadProgram } from "../threads/thread-program.js";
 import { JoinParts, type LeftInput } from "./join-parts.js";
 import { type JoinSink, LineSink, ParsingSink } from "./join-sink.js";
+import { KeyKinds } from "./key-kinds.js";
 import { type JoinKind, kinds } from "./kind.js";
 import { type LineJob, PART_BYTES } from "./line-joiner.js";
 import { lineProgram, linesByThreads } from "./line-threads.js";
@@ -86,6 +88,13 @@ export function join<L, R, Kind extends JoinKind = "inner">(
     kind,
     options,
   };
+  const [by, other] = [sides.left, sides.right].map(({ keyer }) => keyer.fields?.length);
+  if (by !== undefined && other !== undefined && by !== other) {
+    throw new PartdError(
+      "ERR_PARTD_VALUE",
+      `A key on the left has ${by} fields (by), and one on the right ${other} (rightBy): name as many.`,
+    );
+  }
   return new JoinOutput(sides);
 }
 
@@ -115,6 +124,8 @@ interface JoinPlan {
   readonly right: JoinSide;
   readonly kind: JoinKind;
   readonly options: RunOptions & { readonly threads?: number | undefined };
+  /** Of a run whose keys are fields on both sides. */
+  readonly keyKinds?: KeyKinds | undefined;
 }
 
 /** The results of a join: records, or lines. */
@@ -143,7 +154,8 @@ export class JoinOutput<T> extends Output<T> {
 }
 
 function endingWith(plan: JoinPlan, signal: AbortSignal): JoinPlan {
-  return { ...plan, options: { ...plan.options, signal } };
+  const keyKinds = KeyKinds.of(plan.left.keyer, plan.right.keyer);
+  return { ...plan, keyKinds, options: { ...plan.options, signal } };
 }
 
 async function* parsed(plan: JoinPlan): AsyncGenerator<readonly unknown[]> {
@@ -205,7 +217,7 @@ async function* lines(plan: JoinPlan): AsyncGenerator<Uint8Array> {
 /** Work that the scanners can do by themselves; `undefined` if they cannot. */
 async function lineWork(
   run: Run,
-  { left, right, kind, options }: JoinPlan,
+  { left, right, kind, options, keyKinds }: JoinPlan,
 ): Promise<{ job: LineJob; threads: number; charged: number } | undefined> {
   const { fields: by, missing } = left.keyer;
   const { fields: rightBy } = right.keyer;
@@ -229,6 +241,12 @@ async function lineWork(
     first === undefined || (await keyer.watch?.isSettledBy(first, run.reading)) !== false;
   // Lines are joined without checking that the fields exist.
   if (!(await isSettled(left, parts)) || !(await isSettled(right, rightParts))) return undefined;
+  if (parts[0] && rightParts[0]) {
+    const look = (part: RecordsPart, by: readonly string[], side: "left" | "right") =>
+      lookAtFirst(run, part, by, (scan) => keyKinds?.look(scan, side));
+    await look(rightParts[0], rightBy, "right");
+    if ((await look(parts[0], by, "left")) === false) return undefined;
+  }
   const program = threadProgram(lineProgram, options.threads);
   const threads = program ? Math.min(threadsFor(run, leftBytes, options.threads), fitting) : 1;
   const mostBytes = room / threads;
@@ -237,6 +255,21 @@ async function lineWork(
     threads,
     charged: room,
   };
+}
+
+/** Scans the first batch of a part. */
+async function lookAtFirst<T>(
+  { reading }: Run,
+  part: RecordsPart,
+  fields: readonly string[],
+  look: (scan: Scan) => T,
+): Promise<T | undefined> {
+  const records = openPart(part);
+  const scanner = records.format.scanner(fields);
+  for await (const batch of records.batches(batchOptions(reading))) {
+    return look(scanner.scan(batch));
+  }
+  return undefined;
 }
 
 /** The share of memory for the right side's lines, in all threads together. */
@@ -262,9 +295,13 @@ async function joinRun({ left, right, options }: JoinPlan): Promise<Run> {
 
 async function* joined(
   run: Run,
-  { right, kind }: JoinPlan,
+  { right, kind, keyKinds }: JoinPlan,
   left: LeftInput,
   sink: JoinSink,
 ): AsyncGenerator<void> {
-  yield* new JoinParts(run, kinds[kind], left, sink).join(await partitionByHash(run, right.input));
+  const [leftInput, rightInput] = keyKinds
+    ? [keyKinds.watching(left, "left"), keyKinds.watching(right.input, "right")]
+    : [left, right.input];
+  const chains = await partitionByHash(run, rightInput);
+  yield* new JoinParts(run, kinds[kind], leftInput, sink).join(chains);
 }

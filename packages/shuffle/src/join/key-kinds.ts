@@ -1,0 +1,148 @@
+import { PartdError } from "@partd/core";
+import type { GroupKeyer } from "../source/group-keyer.js";
+import type { Input } from "../source/input.js";
+import type { KeyedBatch } from "../source/keyed-batch.js";
+
+/**
+ * Looks at the kinds of both sides' keys, until each field of the key has had one that is the same on both. A field
+ * that never has is likely to be text on one side, as in a CSV, and a number on the other: nothing would match.
+ */
+export class KeyKinds {
+  readonly #fields: Sides<readonly string[]>;
+  /** For each field of the key a set of {@link KIND}s. */
+  readonly #kinds: Sides<Uint8Array>;
+  #areSettled = false;
+
+  constructor(left: readonly string[], right: readonly string[]) {
+    this.#fields = { left, right };
+    this.#kinds = { left: new Uint8Array(left.length), right: new Uint8Array(right.length) };
+  }
+
+  /** `undefined` where a function makes a key: it is meant to be as it is. */
+  static of(left: GroupKeyer<unknown>, right: GroupKeyer<unknown>): KeyKinds | undefined {
+    return left.fields && right.fields && new KeyKinds(left.fields, right.fields);
+  }
+
+  /** The same input, which is looked at as it is read. The left one is read last. */
+  watching<I extends Pick<Input<unknown>, "batches" | "consumed">>(
+    input: I,
+    side: Side,
+  ): Pick<I, "batches" | "consumed"> {
+    const look = (batch: KeyedBatch) => this.look(batch, side);
+    const end = () => this.#end();
+    return {
+      get consumed() {
+        return input.consumed;
+      },
+      async *batches(reading) {
+        for await (const batch of input.batches(reading)) {
+          look(batch);
+          yield batch;
+        }
+        if (side === "left") end();
+      },
+    };
+  }
+
+  /** @returns whether each field has had a kind that is the same on both sides. */
+  look({ count, keys, keyStarts, keyEnds }: KeyedBatch, side: Side): boolean {
+    if (this.#areSettled) return true;
+    const kinds = this.#kinds[side];
+    for (let i = 0; i < count; i++) {
+      const start = keyStarts[i]!;
+      if (kinds.length === 1) kinds[0]! |= kindOf(keys, start, keyEnds[i]!);
+      else addItems(kinds, keys, start, keyEnds[i]!);
+    }
+    const { left, right } = this.#kinds;
+    this.#areSettled = left.every((kind, field) => (kind & right[field]!) !== 0);
+    return this.#areSettled;
+  }
+
+  #end(): void {
+    const { left, right } = this.#kinds;
+    const apart = left.findIndex((kind, i) => kind !== 0 && right[i] !== 0 && !(kind & right[i]!));
+    if (apart < 0) return;
+    const [ours, theirs] = [left[apart]!, right[apart]!].map(nameOf);
+    const name = (side: Side) => JSON.stringify(this.#fields[side][apart]);
+    throw new PartdError(
+      "ERR_PARTD_VALUE",
+      `No records can match: ${name("left")} holds ${ours} on the left, ${name("right")} ${theirs} on the right. Let by or rightBy be a function that makes them alike, as in rightBy: (row) => Number(row.id), or that leaves them as they are.`,
+    );
+  }
+}
+
+type Side = "left" | "right";
+type Sides<T> = Readonly<Record<Side, T>>;
+
+/** Those that stand for one another in files of different formats. */
+const KIND = { text: 1, number: 2, bigint: 4, date: 8, bytes: 16 } as const;
+
+function nameOf(kinds: number): string {
+  const names = Object.entries(KIND).flatMap(([name, kind]) => (kinds & kind ? [name] : []));
+  return names.map((name) => (name === "text" || name === "bytes" ? name : `${name}s`)).join(", ");
+}
+
+/** The kind of an encoded key (docs/keys.md); 0 for other kinds, `null` and missing ones. */
+function kindOf(keys: Uint8Array, start: number, end: number): number {
+  switch (keys[start]) {
+    case QUOTE:
+      return KIND.text;
+    case 1:
+      // An integer of a JSON file may be either, as large as it is.
+      return end - start > SAFE_DIGITS ? KIND.bigint | KIND.number : KIND.bigint;
+    case 2:
+      return KIND.date;
+    case 3:
+      return KIND.bytes;
+    case 0:
+    case 4:
+    case 0x5b:
+    case 0x66: // false, null, true
+    case 0x6e:
+    case 0x74:
+      return 0;
+    default:
+      return end - start >= SAFE_DIGITS ? KIND.bigint | KIND.number : KIND.number;
+  }
+}
+
+/** Shorter integers are below 2^53. */
+const SAFE_DIGITS = 16;
+
+/** Adds the kinds of the items of an encoded list. */
+function addItems(kinds: Uint8Array, keys: Uint8Array, start: number, end: number): void {
+  let at = start + 1;
+  if (keys[start] === 4) {
+    for (let item = 0; at < end; item++) {
+      const length =
+        keys[at]! * 2 ** 24 + (keys[at + 1]! << 16) + (keys[at + 2]! << 8) + keys[at + 3]!;
+      kinds[item]! |= kindOf(keys, at + 4, at + 4 + length);
+      at += 4 + length;
+    }
+    return;
+  }
+  for (let item = 0; item < kinds.length; item++) {
+    const itemEnd = jsonEnd(keys, at, end);
+    kinds[item]! |= kindOf(keys, at, itemEnd);
+    at = itemEnd + 1;
+  }
+}
+
+/** The end of an item in a list of JSON without spaces. */
+function jsonEnd(keys: Uint8Array, start: number, end: number): number {
+  let depth = 0;
+  for (let at = start; at < end; at++) {
+    const byte = keys[at];
+    if (byte === QUOTE) {
+      for (at++; keys[at] !== QUOTE; at++) if (keys[at] === BACKSLASH) at++;
+    } else if (byte === 0x5b) depth++;
+    else if (byte === 0x5d) {
+      if (depth-- === 0) return at;
+    } else if (byte === COMMA && depth === 0) return at;
+  }
+  return end;
+}
+
+const QUOTE = 0x22;
+const COMMA = 0x2c;
+const BACKSLASH = 0x5c;
