@@ -166,7 +166,11 @@ export const appendCases: readonly StoreCase[] = [
     name: "a batch with a value that is not bytes appends nothing",
     run: async ({ store }) => {
       const bad: unknown[] = ["text", 1, null, undefined, [1, 2], {}, new ArrayBuffer(2)];
-      bad.push(new Uint16Array(2), new DataView(new ArrayBuffer(2)), new Proxy(new Uint8Array(2), {}));
+      bad.push(
+        new Uint16Array(2),
+        new DataView(new ArrayBuffer(2)),
+        new Proxy(new Uint8Array(2), {}),
+      );
       for (const value of bad) {
         const entries = [
           ["good", bytes("1")],
