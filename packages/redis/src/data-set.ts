@@ -1,5 +1,6 @@
 import { PartdError } from "@partd/core";
 import type { Connection } from "./connection/connection.js";
+import { strangeReply } from "./trouble.js";
 
 /** The names of a bucket's keys. The braces put them in one slot of a cluster. */
 export class BucketNames {
@@ -74,9 +75,19 @@ export async function openMeta(
     buckets: wanted.buckets ?? (connection.isCluster ? CLUSTER_BUCKETS : 1),
     expireAfter: wanted.expireAfter ?? 0,
   };
-  const set = await connection.send(key, ["SET", key, JSON.stringify(made), "NX"]);
-  if (set !== null) return made;
-  const found = parseMeta(String(await connection.send(key, ["GET", key])), prefix);
+  // A data set that is there is opened without a write, which a full server would refuse.
+  const read = async () => {
+    const text = await connection.send(key, ["GET", key]);
+    if (text === null || Buffer.isBuffer(text)) return text;
+    throw strangeReply(text, connection);
+  };
+  let text = await read();
+  if (text === null) {
+    const set = await connection.send(key, ["SET", key, JSON.stringify(made), "NX"]);
+    if (set !== null) return made;
+    text = await read();
+  }
+  const found = parseMeta(String(text), prefix);
   for (const name of ["buckets", "expireAfter"] as const) {
     if (wanted[name] === undefined || wanted[name] === found[name]) continue;
     throw new PartdError(

@@ -86,10 +86,14 @@ export class Lease {
 
 // Scripts of the lock. KEYS: lock. ARGV: the token, milliseconds.
 
-/** Returns "" if the lock was taken, or the holder's token. */
+/**
+ * Returns "" if the lock was taken, or the holder's token. A server without memory refuses only a
+ * script's first write, and never DEL: the lock can be taken to make room.
+ */
 const ACQUIRE = new Script(`
 local holder = redis.call('GET', KEYS[1])
 if holder and holder ~= ARGV[1] then return holder end
+redis.call('DEL', KEYS[1])
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return ''`);
 

@@ -163,6 +163,16 @@ describeReal(realPart.redisServer(), "faults", () => {
       expect((await store.pop("a")).byteLength).toBe(appends * 3e5);
       await store.append({ e: bytes("again") });
       expect(text(await store.get("e"))).toBe("again");
+      await store.append(batch());
+      await own.command("CONFIG", "SET", "maxmemory", "1");
+      await expect(store.append({ g: bytes("1") })).rejects.toMatchObject(full);
+      await store.withLock((held) => held.delete("a"));
+      const other = new RedisStore({ url: own.url });
+      await other.drop();
+      await own.command("CONFIG", "SET", "maxmemory", "20mb");
+      await other.append({ f: bytes("once more") });
+      expect(text(await store.get("f"))).toBe("once more");
+      await other.close();
       await store.close();
       await own.stop();
     },
