@@ -263,6 +263,25 @@ describe("Shuffle", () => {
     expect(keys.length).toBe(2);
   });
 
+  test("each call takes a signal, and one that is aborted changes nothing", async () => {
+    const store = new Dict();
+    const shuffle = new Shuffle<{ user: string }, "user">(store, { by: "user", partitions: 2 });
+    const writer = shuffle.writer({ task: 1 });
+    await writer.write([{ user: "ann" }]);
+    const reason = new Error("enough");
+    const options = { signal: AbortSignal.abort(reason) };
+    await expect(writer.commit(options)).rejects.toBe(reason);
+    await expect(shuffle.seal(options)).rejects.toBe(reason);
+    await expect(shuffle.tasks(options)).rejects.toBe(reason);
+    expect(await writer.commit()).toBe(true);
+    await shuffle.seal();
+    await expect(shuffle.sweep(options)).rejects.toBe(reason);
+    await expect(shuffle.drop(options)).rejects.toBe(reason);
+    expect(await shuffle.tasks()).toEqual(["1"]);
+    const read = [await shuffle.partition(0).toArray(), await shuffle.partition(1).toArray()];
+    expect(read.flat()).toEqual([{ user: "ann" }]);
+  });
+
   test("rows of CSV are read as objects, beside those of other formats", async () => {
     const shuffle = new Shuffle<{ key: string }>(new Dict(), { by: "key", partitions: 3 });
     const rows = Array.from({ length: 50 }, (_, i) => ({ key: `k${i % 9}`, note: `"${i}",\n` }));

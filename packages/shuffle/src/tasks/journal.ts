@@ -1,4 +1,4 @@
-import type { Store, Tuple } from "@partd/core";
+import type { OperationOptions, Store, Tuple } from "@partd/core";
 import { PartdError, tuple } from "@partd/core";
 
 /** The state the journal describes. Where two lines say the same thing, the earlier one holds. */
@@ -39,11 +39,11 @@ export class Journal {
     this.#key = tuple(name, "journal");
   }
 
-  async read(): Promise<JournalState> {
+  async read(options?: OperationOptions): Promise<JournalState> {
     let agreed: Agreement | undefined;
     const committed = new Map<string, CommittedAttempt>();
     let isSealed = false;
-    for (const line of lines(await this.#store.get(this.#key), this.#key)) {
+    for (const line of lines(await this.#store.get(this.#key, options), this.#key)) {
       if ("partitions" in line) agreed ??= line;
       else if ("sealed" in line) isSealed = true;
       else if (!isSealed && !committed.has(line.task)) committed.set(line.task, line);
@@ -52,9 +52,9 @@ export class Journal {
   }
 
   /** Resolves when other processes see the line, also if this process crashes. */
-  async add(line: Line): Promise<void> {
-    await this.#store.append([[this.#key, Buffer.from(`${JSON.stringify(line)}\n`)]]);
-    await this.#store.flush();
+  async add(line: Line, options?: OperationOptions): Promise<void> {
+    await this.#store.append([[this.#key, Buffer.from(`${JSON.stringify(line)}\n`)]], options);
+    await this.#store.flush(options);
   }
 }
 

@@ -1,5 +1,5 @@
-import { isTuple, PartdError, type Store, tuple } from "@partd/core";
-import { checkOptionNames, type OptionNames } from "@partd/core/author";
+import { isTuple, type OperationOptions, PartdError, type Store, tuple } from "@partd/core";
+import { checkOptionNames, type OptionNames, unlessAborted } from "@partd/core/author";
 import { chainGroups } from "../group/chain-groups.js";
 import type { Group } from "../group/group.js";
 import { partitionByHash } from "../group/group-by.js";
@@ -162,18 +162,18 @@ export class Shuffle<R, const B extends By<R> = By<R>> {
   }
 
   /** The committed tasks, which need not be run again. */
-  async tasks(): Promise<string[]> {
-    return [...(await this.#journal.read()).committed.keys()].sort(compareTasks);
+  async tasks(options?: OperationOptions): Promise<string[]> {
+    return [...(await this.#journal.read(options)).committed.keys()].sort(compareTasks);
   }
 
   /**
    * Ends writing: no task can be committed any more, and partitions can be read. Sealing again does
    * nothing.
    */
-  async seal(): Promise<void> {
-    await this.#agree();
-    if ((await this.#journal.read()).isSealed) return;
-    await this.#journal.add({ sealed: true });
+  async seal(options?: OperationOptions): Promise<void> {
+    await unlessAborted(this.#agree(), options?.signal);
+    if ((await this.#journal.read(options)).isSealed) return;
+    await this.#journal.add({ sealed: true }, options);
   }
 
   /**
@@ -222,7 +222,7 @@ export class Shuffle<R, const B extends By<R> = By<R>> {
   }
 
   async *#read(index: number, signal: AbortSignal | undefined): AsyncGenerator<KeyedBatch> {
-    const { committed, isSealed, agreed } = await this.#journal.read();
+    const { committed, isSealed, agreed } = await this.#journal.read({ signal });
     this.#check(agreed);
     if (!isSealed) {
       throw new PartdError(
@@ -246,30 +246,33 @@ export class Shuffle<R, const B extends By<R> = By<R>> {
    *
    * @throws `ERR_PARTD_VALUE` before the shuffle is sealed.
    */
-  async sweep(): Promise<void> {
-    const { committed, isSealed } = await this.#journal.read();
+  async sweep(options?: OperationOptions): Promise<void> {
+    const { committed, isSealed } = await this.#journal.read(options);
     if (!isSealed) {
       throw new PartdError(
         "ERR_PARTD_VALUE",
         "Attempts at tasks may still be at work, and sweep() would remove their records: call seal() once all tasks are committed, then sweep().",
       );
     }
-    await this.#deleteData((task, writer) => committed.get(task)?.writer !== writer);
+    await this.#deleteData((task, writer) => committed.get(task)?.writer !== writer, options);
   }
 
   /** Removes the shuffle with all its records. Call it when no process writes or reads any more. */
-  async drop(): Promise<void> {
-    await this.#deleteData(() => true);
-    await this.#store.delete(tuple(this.#name, "journal"));
+  async drop(options?: OperationOptions): Promise<void> {
+    await this.#deleteData(() => true, options);
+    await this.#store.delete(tuple(this.#name, "journal"), options);
     this.#agreed = undefined;
   }
 
-  async #deleteData(isOver: (task: string, writer: string) => boolean): Promise<void> {
-    for await (const key of this.#store.keys()) {
+  async #deleteData(
+    isOver: (task: string, writer: string) => boolean,
+    options?: OperationOptions,
+  ): Promise<void> {
+    for await (const key of this.#store.keys(options)) {
       if (!isTuple(key)) continue;
       const [name, kind, , task, writer] = key.parts;
       if (name !== this.#name || kind !== "data") continue;
-      if (isOver(task!, writer!)) await this.#store.delete(key);
+      if (isOver(task!, writer!)) await this.#store.delete(key, options);
     }
   }
 }

@@ -1,5 +1,5 @@
-import type { Store } from "@partd/core";
-import { PartdError, tuple } from "@partd/core";
+import { type OperationOptions, PartdError, type Store, tuple } from "@partd/core";
+import { unlessAborted } from "@partd/core/author";
 import type { PartitionFinder } from "../partition/partitioner.js";
 import { inputOf, type Keyer, type Source } from "../source/input.js";
 import { isRecords } from "../source/records-input.js";
@@ -47,7 +47,7 @@ export class TaskWriter<R> implements AsyncDisposable {
   }
 
   /** Writes all records of a source. May be called again for more. Rows of CSV become objects. */
-  async write(source: Source<R>, options: { signal?: AbortSignal } = {}): Promise<void> {
+  async write(source: Source<R>, options: OperationOptions = {}): Promise<void> {
     this.#checkOpen();
     const signals = [this.#ending.signal, options.signal].filter((signal) => signal !== undefined);
     const writing = this.#write(source, AbortSignal.any(signals));
@@ -89,12 +89,12 @@ export class TaskWriter<R> implements AsyncDisposable {
     }
   }
 
-  async #flush(): Promise<void> {
+  async #flush(options?: OperationOptions): Promise<void> {
     const entries = this.#partitions.flatMap((partition, index) =>
       partition.waiting === 0 ? [] : [[this.#key(index), partition.take()] as const],
     );
     this.#waiting = 0;
-    if (entries.length > 0) await this.#store.append(entries);
+    if (entries.length > 0) await this.#store.append(entries, options);
   }
 
   #key(partition: number) {
@@ -103,23 +103,24 @@ export class TaskWriter<R> implements AsyncDisposable {
 
   /**
    * Makes the written records count, unless another attempt at the task was first. Waits for writes
-   * that are under way. Resolves when readers in every process see the records.
+   * that are under way. Resolves when readers in every process see the records. After an abort it is
+   * unknown whether the attempt counts: `tasks()` says so.
    *
    * @returns whether this attempt counts.
    * @throws `ERR_PARTD_CLOSED` if the shuffle was sealed without this task.
    */
-  async commit(): Promise<boolean> {
+  async commit(options: OperationOptions = {}): Promise<boolean> {
     this.#checkOpen();
-    await this.#agree();
-    await Promise.allSettled(this.#writing);
+    await unlessAborted(this.#agree(), options.signal);
+    await unlessAborted(Promise.allSettled(this.#writing), options.signal);
     this.#checkOpen();
     this.#state = "failed"; // Until everything has been done.
-    await this.#flush();
-    await this.#store.flush();
+    await this.#flush(options);
+    await this.#store.flush(options);
     const written = this.#partitions.map(({ records, bytes }) => [records, bytes] as const);
     this.#mayCount = true;
-    await this.#journal.add({ task: this.task, writer: this.#writer, written });
-    const { committed } = await this.#journal.read();
+    await this.#journal.add({ task: this.task, writer: this.#writer, written }, options);
+    const { committed } = await this.#journal.read(options);
     const first = committed.get(this.task);
     this.#mayCount = first?.writer === this.#writer;
     if (first?.writer === this.#writer) {
