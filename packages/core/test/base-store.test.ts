@@ -404,3 +404,35 @@ test("what a primitive throws that is not an error of partd's is wrapped", async
   const own = new RangeError("the caller's own");
   await expect(store.withLock(() => Promise.reject(own))).rejects.toBe(own);
 });
+
+test("what is no signal and what is no function are refused as such, and change nothing", async () => {
+  const store = new Dict();
+  await store.append({ x: new Uint8Array(1) });
+  const collect = async (items: AsyncIterable<unknown>) => {
+    for await (const _ of items);
+  };
+  for (const none of [5, "x", {}, new AbortController()]) {
+    const options = { signal: none as AbortSignal };
+    for (const operation of [
+      () => store.append({ x: new Uint8Array(1) }, options),
+      () => store.iset("y", new Uint8Array(1), options),
+      () => store.get("x", options),
+      () => store.pop("x", options),
+      () => store.delete("x", options),
+      () => store.drop(options),
+      () => store.flush(options),
+      () => store.count(options),
+      () => store.withLock(() => {}, options),
+      () => collect(store.keys(options)),
+      () => collect(store.entries(options)),
+      () => collect(store.stream("x", options)),
+    ]) {
+      await expect(operation()).rejects.toMatchObject({
+        code: "ERR_PARTD_VALUE",
+        message: expect.stringContaining("signal must be an AbortSignal"),
+      });
+    }
+  }
+  await expect(store.withLock(undefined as never)).rejects.toThrow("withLock takes a function");
+  expect(await store.size("x")).toBe(1);
+});

@@ -185,6 +185,12 @@ export abstract class BaseStore extends Primitives implements Store {
     critical: (store: Store) => T | Promise<T>,
     options: OperationOptions = {},
   ): Promise<T> {
+    if (typeof critical !== "function") {
+      throw new PartdError(
+        "ERR_PARTD_VALUE",
+        `withLock takes a function, as in withLock((held) => held.get("x")), not ${describeArgument(critical)}.`,
+      );
+    }
     return this.#exclusive({ operation: "withLock" }, options, async () => {
       const held = new HeldStore(this);
       try {
@@ -301,8 +307,8 @@ export abstract class BaseStore extends Primitives implements Store {
     await unlessAborted(this.#opening, signal);
   }
 
-  #check(options: OperationOptions): void {
-    options.signal?.throwIfAborted();
+  #check({ signal }: OperationOptions): void {
+    if (signal) checkSignal(signal);
     checkNotHeld(this);
     if (!this.#closing) return;
     throw new PartdError("ERR_PARTD_CLOSED", "The store is closed; make a new one to go on.");
@@ -311,6 +317,17 @@ export abstract class BaseStore extends Primitives implements Store {
   #forgetIsets(keys: readonly string[]): void {
     for (const key of keys) this.#isets.delete(key);
   }
+}
+
+/** @throws the signal's reason if it is aborted; `ERR_PARTD_VALUE` for what is no signal. */
+function checkSignal(signal: AbortSignal): void {
+  if (typeof signal.throwIfAborted !== "function") {
+    throw new PartdError(
+      "ERR_PARTD_VALUE",
+      `signal must be an AbortSignal, such as new AbortController().signal, not ${describeArgument(signal)}.`,
+    );
+  }
+  signal.throwIfAborted();
 }
 
 function isEntry(some: EntryOrBatch): some is TextEntry {
