@@ -126,6 +126,19 @@ test("starting up loads no store, no codec and no reader", async () => {
   expect(loaded.length).toBeLessThan(10);
 });
 
+test("split, count and distinct have the threads that they are asked for", async () => {
+  const line = '{"user":"ann","ms":1}\n{"user":"bob","ms":2}\n';
+  writeFileSync(join(cwd, "many.ndjson"), line.repeat(400_000)); // Some parts of 4 MiB.
+  const told = 'process.on("worker",()=>process._rawDebug("a thread"))';
+  const hook = ["--import", `data:text/javascript,${encodeURIComponent(told)}`];
+  for (const words of ["split -o parts --partitions 2", "count", "distinct"]) {
+    const [name, ...options] = words.split(" ") as [string, ...string[]];
+    const all = [name, "many.ndjson", "--by", "user", "--threads", "2", ...options];
+    const { err } = await ended(spawn(process.execPath, [...hook, BIN, ...all], { cwd }));
+    expect([name, err]).toEqual([name, expect.stringContaining("a thread")]);
+  }
+});
+
 test("quantities", () => {
   expect(["512MB", "2GiB", "64k", "1000", "1.5 kB"].map(parseBytes)).toEqual([
     512e6,

@@ -143,8 +143,10 @@ async function scatterToFiles<R, B extends By<R>>(
   const positions = new Float64Array(new SharedArrayBuffer(8 * count));
   const scatter = new Scatter(fields, missing, paths, positions, limit);
   try {
-    const { name, header } = source.format;
-    const isApart = parts && typeof missing === "string" && (name !== "csv" || header);
+    const { header } = source.format;
+    // The header of a CSV that nobody has read yet is unknown.
+    const isHeaderKnown = header !== undefined || parts?.[0]?.format.name !== "csv";
+    const isApart = parts && typeof missing === "string" && isHeaderKnown;
     if (
       isApart &&
       (!watch || !parts[0] || (await watch.isSettledBy(parts[0], { signal, limit })))
