@@ -106,6 +106,8 @@ export type FormatDescription =
 
 export interface RecordFormat<R> {
   readonly name: "ndjson" | "csv";
+  /** Whether each field is text, even one that reads as a number, as in CSV. Default false. */
+  readonly areFieldsText?: boolean;
   /**
    * Bytes to write before the records of each output, such as a CSV header. Known after the first
    * batch.
