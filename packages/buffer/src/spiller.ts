@@ -41,7 +41,7 @@ export class Spiller {
   /** Reads that wait until `#readsWait` is false. */
   readonly #reads = new WaitQueue();
   readonly #failures = new SpillFailures();
-  /** Undefined if the slow store prefers few large values. */
+  /** Decides whether to gather at all. Undefined if the slow store prefers few large values. */
   readonly #gathering: Gathering | undefined;
   /** Whether memory is being emptied down to the low mark. */
   #draining = false;

@@ -15,7 +15,7 @@ export class Gate {
     if (this.#running >= 0 && this.#waiting.size === 0) this.#running++;
     else await this.#wait("shared", options?.signal);
     try {
-      options?.signal?.throwIfAborted(); // It may have been aborted since it was admitted.
+      options?.signal?.throwIfAborted(); // The signal may have aborted between admission and this line.
       return await operation();
     } finally {
       this.#running--;
@@ -27,7 +27,7 @@ export class Gate {
     if (this.#running === 0 && this.#waiting.size === 0) this.#running = -1;
     else await this.#wait("exclusive", options?.signal);
     try {
-      options?.signal?.throwIfAborted(); // It may have been aborted since it was admitted.
+      options?.signal?.throwIfAborted(); // The signal may have aborted between admission and this line.
       return await operation();
     } finally {
       this.#running = 0;
@@ -35,7 +35,10 @@ export class Gate {
     }
   }
 
-  /** If an aborted waiter was all that held back the one behind it, that one is admitted now. */
+  /**
+   * Waits for admission. If the signal aborts first, this rejects and admits whoever only this waiter
+   * held back.
+   */
   #wait(mode: Mode, signal: AbortSignal | undefined): Promise<void> {
     return this.#waiting.wait(mode, signal, () => this.#admit());
   }

@@ -32,7 +32,10 @@ const LEAST_REQUESTS = 64;
  * begin.
  */
 const TURN_MS = 10;
-/** Packets from this many bytes on: checking the key alone may take a millisecond. */
+/**
+ * After a longer packet the clock is read, because checking its key alone may take a millisecond;
+ * after shorter ones, at every 32nd.
+ */
 const LONG_PACKET = 4_096;
 
 /** The part of the `ws` package's WebSocket that a connection uses. */
