@@ -66,7 +66,7 @@ export class KeyKinds {
     const name = (side: Side) => JSON.stringify(this.#fields[side][apart]);
     throw new PartdError(
       "ERR_PARTD_VALUE",
-      `No records can match: ${name("left")} holds ${ours} on the left, ${name("right")} ${theirs} on the right. Let by or rightBy be a function that makes them alike, as in rightBy: (row) => Number(row.id), or that leaves them as they are.`,
+      `No records can match: ${name("left")} holds ${ours} on the left, ${name("right")} ${theirs} on the right. Make them alike in one of the files; or, in a program, by a function, as in rightBy: (row) => Number(row.id), which may also leave them as they are.`,
     );
   }
 }
