@@ -364,7 +364,7 @@ export class LogStore extends BaseStore {
       } catch (error) {
         // Or the files that it was reading were removed.
         if (!signal?.aborted) lease.verify();
-        throw error;
+        throw ifSystemError({ action: "read", path: this.path }, error);
       }
     });
   }

@@ -1,15 +1,17 @@
 // Lets each call of the file system that an operation makes fail in turn, once or with all that
 // follow, and tells what is wrong then, a line each, and at last how many calls there were:
-//   node each-call.mjs DIRECTORY append|large|set|delete|compact|drop once|all
+//   node each-call.mjs DIRECTORY append|large|set|delete|compact|drop|read once|all
 import fs from "node:fs";
 import { syncBuiltinESMExports } from "node:module";
 
 const [root, operation, how] = process.argv.slice(2);
 const original = { ...fs };
 let rule = () => false;
-for (const name of ["open", "write", "writev", "fdatasync", "fsync", "link", "rename", "rm"]) {
-  const error = () =>
-    Object.assign(new Error(`injected, ${name}`), { code: "ENOSPC", syscall: name });
+const calls = ["open", "write", "writev", "fdatasync", "fsync", "link", "rename", "rm"];
+if (operation === "read") calls.push("read", "readdir", "fstat");
+for (const name of calls) {
+  const code = operation === "read" ? "EIO" : "ENOSPC";
+  const error = () => Object.assign(new Error(`injected, ${name}`), { code, syscall: name });
   fs[`${name}Sync`] = (...args) => {
     if (!rule(name)) return original[`${name}Sync`]?.(...args);
     // A full disk takes what it can.
@@ -35,6 +37,7 @@ const operations = {
   delete: [(s) => s.delete(["x", "y"]), ["", "", ""]],
   compact: [(s) => s.compact(), before],
   drop: [(s) => s.drop(), ["", "", ""]],
+  read: [async (s) => ({ values: await read(s), count: await s.count() }), before],
 };
 const [run, after] = operations[operation];
 const read = async (store) => (await store.get(["x", "y", "z"])).map(text);
@@ -62,6 +65,7 @@ for (let failed = true; failed; call++) {
   } catch (error) {
     outcome = error.code;
     if (!/^ERR_PARTD_/.test(outcome)) wrong(call, name, "rejects with", error.stack);
+    if (operation === "read" && !/^Cannot /.test(error.message)) wrong(call, name, error.message);
   }
   rule = () => false;
   const expected = outcome === "done" ? [after] : operation === "drop" ? [before, after] : [before];

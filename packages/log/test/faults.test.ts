@@ -27,14 +27,14 @@ test("each call of the file system fails in turn: done, or refused and as it was
   expect(String(told)).toMatch(/^\d{3,} faults\n$/);
 });
 
-const operations = ["append", "large", "set", "delete", "compact", "drop"];
+const operations = ["append", "large", "set", "delete", "compact", "drop", "read"];
 test.each(
   operations.flatMap((operation) => [
     [operation, "once"],
     [operation, "all"],
   ]),
 )(
-  "%s on a disk that is full at each call in turn, %s: whole or not at all, and told so",
+  "%s on a disk that fails each call in turn, %s: whole or not at all, and told so",
   (operation, how) => {
     const program = join(import.meta.dirname, "each-call.mjs");
     const out = execFileSync(process.execPath, [program, next(), operation, how]);

@@ -110,13 +110,8 @@ export class DataSet {
 
   /** Applies what other processes have added to the list of segments. */
   sync(): void {
-    while (this.manifest.hasNews) this.#applyNews();
-  }
-
-  /** The same for work whose own errors must not be replaced. */
-  #syncOrTell(): void {
     try {
-      this.sync();
+      while (this.manifest.hasNews) this.#applyNews();
     } catch (error) {
       throw ifSystemError({ action: "read", path: this.manifest.path }, error);
     }
@@ -138,7 +133,7 @@ export class DataSet {
     return this.lock.section(wait, async (lease) => {
       this.#alone = lease;
       try {
-        this.#syncOrTell();
+        this.sync();
         return await critical();
       } finally {
         this.#alone = undefined;
@@ -201,10 +196,18 @@ export class DataSet {
   /** Files of segments that the manifest does not list, and unfinished indexes. */
   unlisted(): string[] {
     const listed = new Set(this.segments.map(({ id }) => id));
-    return readdirSync(this.directory).filter((name) => {
+    return this.#names().filter((name) => {
       const [, id, draft] = /^([0-9a-f]{16})\.(?:seg|idx)(?:\.(.+))?$/.exec(name) ?? [];
       return id !== undefined && (!listed.has(id) || (draft !== undefined && !mayRun(draft)));
     });
+  }
+
+  #names(): string[] {
+    try {
+      return readdirSync(this.directory);
+    } catch (error) {
+      throw systemError({ action: "list", path: this.directory }, error);
+    }
   }
 
   /**
