@@ -4,8 +4,7 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import type { Fault } from "./nemesis.js";
 import { PythonStore } from "./python-store.js";
-import { reportOf } from "./report.js";
-import { runRound } from "./round.js";
+import { reportOf, runRound } from "./round.js";
 import { towers } from "./tower.js";
 
 const { values } = parseArgs({

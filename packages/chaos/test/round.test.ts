@@ -4,8 +4,7 @@ import { join } from "node:path";
 import { afterAll, expect, test } from "@jest/globals";
 import { describeReal, realPart } from "tooling/real-part";
 import type { Fault } from "../src/nemesis.js";
-import { reportOf } from "../src/report.js";
-import { runRound } from "../src/round.js";
+import { reportOf, runRound } from "../src/round.js";
 import { towers } from "../src/tower.js";
 
 const scratch = mkdtempSync(join(tmpdir(), "partd-chaos-test-"));
