@@ -19,7 +19,7 @@ import { ClusterConnection } from "./connection/cluster.js";
 import type { Connection, RedisClientLike, RedisClusterLike } from "./connection/connection.js";
 import { SingleConnection } from "./connection/single.js";
 import { MOST_BUCKETS, openMeta } from "./data-set.js";
-import { Lease } from "./lease.js";
+import { DataSetLock } from "./data-set-lock.js";
 import { Listing } from "./read/listing.js";
 import { Reader } from "./read/reader.js";
 import { Session, type SessionLimits, untilReady } from "./session.js";
@@ -152,7 +152,7 @@ export class RedisStore extends BaseStore {
         writer,
         reader,
         listing: new Listing(session, writer.buckets, reader),
-        lease: new Lease(session, this.#staleMs),
+        lock: new DataSetLock(session, this.#staleMs),
       };
     } catch (error) {
       connection.close();
@@ -187,10 +187,10 @@ export class RedisStore extends BaseStore {
   }
 
   protected override _pop(keys: readonly string[], options: GetOptions): Promise<Uint8Array[]> {
-    const { lease, reader, session, writer } = this.#parts;
-    const lock = <T>(critical: () => Promise<T>) =>
-      session.token === "" ? lease.hold(critical, options) : critical();
-    return writer.pop(keys, reader, lock, options);
+    const { lock, reader, session, writer } = this.#parts;
+    const locked = <T>(critical: () => Promise<T>) =>
+      session.token === "" ? lock.hold(critical, options) : critical();
+    return writer.pop(keys, reader, locked, options);
   }
 
   protected async _keys(options: KeysOptions): Promise<AsyncIterable<string>> {
@@ -251,7 +251,7 @@ export class RedisStore extends BaseStore {
     { operation }: ExclusivePurpose,
   ): Promise<T> {
     if (operation !== "withLock" && operation !== "drop") return critical();
-    return this.#parts.lease.hold(critical, options);
+    return this.#parts.lock.hold(critical, options);
   }
 
   get #parts(): OpenParts {
@@ -265,7 +265,7 @@ interface OpenParts {
   readonly writer: Writer;
   readonly reader: Reader;
   readonly listing: Listing;
-  readonly lease: Lease;
+  readonly lock: DataSetLock;
 }
 
 function connectionOf({ url, nodes, client }: RedisStoreOptions): Connection {

@@ -12,7 +12,7 @@ import { lockTimeout, type Session } from "./session.js";
  * others are taken after it, so that there is no deadlock. Every script compares the token, so that
  * a holder whose lease has expired changes nothing more, even unawares.
  */
-export class Lease {
+export class DataSetLock {
   readonly #session: Session;
   readonly #milliseconds: number;
   #lost: PartdError | undefined;
