@@ -12,8 +12,7 @@ import {
 } from "@partd/core/author";
 import type { ObjectClient } from "./client.js";
 import { DataSet } from "./data-set/data-set.js";
-import { dropAll } from "./data-set/drop.js";
-import { type SweepOptions, sweep } from "./data-set/sweep.js";
+import { dropAll, type SweepOptions, sweep } from "./data-set/sweep.js";
 import { Cover } from "./format/cover.js";
 import { type RequestCounts, Requests } from "./objects/requests.js";
 import { EntryStream } from "./read/entry-stream.js";

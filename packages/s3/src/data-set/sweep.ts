@@ -1,9 +1,17 @@
 import type { OperationOptions } from "@partd/core";
 import type { ListedObject } from "../client.js";
 import { Cover } from "../format/cover.js";
-import { type CommitId, PART, parsePartName, segmentName, strangeObject } from "../format/names.js";
+import {
+  type CommitId,
+  INDEX,
+  PART,
+  parsePartName,
+  segmentName,
+  strangeObject,
+} from "../format/names.js";
 import { TailWriter } from "../format/tail.js";
 import type { DataSet } from "./data-set.js";
+import { Segment } from "./segment.js";
 
 export interface SweepOptions extends OperationOptions {
   /**
@@ -29,7 +37,7 @@ export async function sweep(
 }
 
 /** The names of all parts, by writer and sequence of their commit. */
-export function partsOf(folder: string, objects: readonly ListedObject[]): Map<string, string[]> {
+function partsOf(folder: string, objects: readonly ListedObject[]): Map<string, string[]> {
   const parts = new Map<string, string[]>();
   for (const { key } of objects) {
     if (!key.startsWith(PART, folder.length)) continue;
@@ -48,7 +56,7 @@ export function partsOf(folder: string, objects: readonly ListedObject[]): Map<s
  *
  * @param before the parts must be older than this, in milliseconds since 1970.
  */
-export async function abandonedParts(
+async function abandonedParts(
   { requests, folder }: DataSet,
   objects: readonly ListedObject[],
   parts: ReadonlyMap<string, readonly string[]>,
@@ -85,3 +93,47 @@ function commitOf(folder: string, key: string): CommitId {
 }
 
 const DAY = 86_400_000;
+
+/**
+ * Removes all objects of a data set, under its lock. First a commit removes everything, so that
+ * nothing comes back if this is interrupted; that commit's own object is removed last.
+ *
+ * @param clear makes that commit.
+ * @param needed objects that are still being read: they stay for now.
+ * @returns the names of the objects that stay, to be removed in this order.
+ */
+export async function dropAll(
+  dataSet: DataSet,
+  clear: (cover: Cover) => Promise<void>,
+  needed: ReadonlySet<string>,
+  signal: AbortSignal | undefined,
+): Promise<string[]> {
+  const { folder, requests } = dataSet;
+  const before = await dataSet.listAll(signal);
+  const segments = before.flatMap(({ key, size }) => Segment.parse(folder, key, size) ?? []);
+  const parts = partsOf(folder, before);
+  if (segments.length > 0) await clear(Cover.of(segments));
+  // Objects that appeared since are not ours to remove, except that commit.
+  const clears = dataSet.segments.filter((one) => one.kind === "clear");
+  const removed = new Set(segments.map(({ writer, sequence }) => `${writer}-${sequence}`));
+  const abandoned = await abandonedParts(dataSet, before, parts, Number.POSITIVE_INFINITY);
+  const isKept = (segment: Segment) => needed.has(segment.key);
+  const kept = segments.filter(isKept);
+  const keptIds = new Set(kept.map(({ writer, sequence }) => `${writer}-${sequence}`));
+  const names: string[] = [];
+  const stays: string[] = [];
+  for (const { key } of before) {
+    if (key.startsWith(INDEX, folder.length)) names.push(key);
+  }
+  for (const [id, keys] of parts) {
+    if (keptIds.has(id)) stays.push(...keys);
+    else if (removed.has(id) || abandoned.has(id)) names.push(...keys);
+  }
+  for (const segment of segments) (isKept(segment) ? stays : names).push(segment.key);
+  const last = clears.filter((one) => !segments.includes(one)).map(({ key }) => key);
+  await requests.delete(names);
+  if (stays.length === 0) await requests.delete(last);
+  else stays.push(...last);
+  await dataSet.reloadUnderLock();
+  return stays;
+}
