@@ -8,7 +8,7 @@ import type { Tail } from "../format/tail.js";
 import { isMissing, missing } from "../objects/missing.js";
 import type { Requests } from "../objects/requests.js";
 import { Indexes } from "./indexes.js";
-import { type Claim, Lease, type LockState } from "./lease.js";
+import { type Claim, DataSetLock, type LockState } from "./lock.js";
 import { Removals } from "./removals.js";
 import { isTooLate, Segment } from "./segment.js";
 import { Tails } from "./tails.js";
@@ -31,7 +31,7 @@ export class DataSet {
   /** The segments that count, in commit order. */
   segments: readonly Segment[] = [];
   removals = new Removals();
-  readonly #lease: Lease;
+  readonly #lock: DataSetLock;
   readonly #fresh: boolean;
   readonly #known = new Map<string, Segment>();
   /** For each epoch whose holder was passed over, the commits that count. */
@@ -58,7 +58,7 @@ export class DataSet {
     this.folder = folder;
     this.tails = new Tails(requests, options.indexMemory / 2);
     this.indexes = new Indexes(requests, folder, options.indexMemory / 2);
-    this.#lease = new Lease(requests, folder, options);
+    this.#lock = new DataSetLock(requests, folder, options);
     this.#fresh = options.fresh;
   }
 
@@ -107,7 +107,7 @@ export class DataSet {
 
   /** Waits until no other store holds the lock, and takes it over from a dead holder. */
   async whenFree(signal?: AbortSignal): Promise<void> {
-    while (!(await this.#lease.whenFree(signal))) {
+    while (!(await this.#lock.whenFree(signal))) {
       const claim = await this.#take(signal);
       await claim.giveBack();
     }
@@ -126,7 +126,7 @@ export class DataSet {
    */
   async afterCommit(segment: Segment): Promise<void> {
     const claim = this.#claim;
-    if (!claim || (await this.#lease.isCurrent(claim.epoch))) return;
+    if (!claim || (await this.#lock.isCurrent(claim.epoch))) return;
     await this.#readLost((await this.#list()).objects);
     const seen = this.#lost.get(claim.epoch);
     if (!seen?.has(segment)) throw lockWasLost(this.folder);
@@ -185,7 +185,7 @@ export class DataSet {
   /** Takes the lock as a new epoch, and settles earlier epochs that were not given back. */
   async #take(signal: AbortSignal | undefined): Promise<Claim> {
     for (;;) {
-      const claim = await this.#lease.claim(signal);
+      const claim = await this.#lock.claim(signal);
       try {
         const listing = await this.#list();
         const { objects, state } = listing;
@@ -224,7 +224,7 @@ export class DataSet {
       const number = ++this.#listings;
       const until = `${this.folder}${PART}`;
       const { objects, pages } = await this.requests.list(this.folder, { until });
-      const state = this.#lease.state(objects);
+      const state = this.#lock.state(objects);
       const isOne = pages === 1 || state.epoch === this.#lastEpoch;
       this.#lastEpoch = state.epoch;
       if (isOne) return { number, objects, state };
@@ -322,7 +322,7 @@ export class DataSet {
 
   async #checkLock(claim: Claim): Promise<void> {
     if (claim.isFresh) return;
-    if (!(await this.#lease.isCurrent(claim.epoch))) throw lockWasLost(this.folder);
+    if (!(await this.#lock.isCurrent(claim.epoch))) throw lockWasLost(this.folder);
   }
 }
 

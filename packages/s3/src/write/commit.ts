@@ -5,8 +5,8 @@ import type { Cover } from "../format/cover.js";
 import { type CommitId, partName, segmentName } from "../format/names.js";
 import { Tail } from "../format/tail.js";
 import { Slots } from "../objects/slots.js";
-import type { Blocks } from "./blocks.js";
 import { bodyLengthOf, type Changes, layOut, mostTailBytes } from "./layout.js";
+import type { SpareBuffers } from "./spare-buffers.js";
 
 export interface CommitOptions {
   readonly cover?: Cover | undefined;
@@ -17,7 +17,7 @@ export interface CommitOptions {
   /** Where commits wait for one another while their objects are laid out. */
   readonly layingOut: Slots;
   /** The memory of objects. */
-  readonly blocks: Blocks;
+  readonly spares: SpareBuffers;
   /** Aborts the commit until its object is being written. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -34,13 +34,13 @@ export async function commit(
   changes: Changes,
   options: CommitOptions,
 ): Promise<Tail> {
-  const { partLength, layingOut, blocks, signal } = options;
+  const { partLength, layingOut, spares, signal } = options;
   const bodyLength = bodyLengthOf(changes);
   if (bodyLength > partLength + partLength / 4) return commitInParts(dataSet, id, changes, options);
   // One after the other: the first is on its way while the next is laid out. Side by side, all of
   // four would be done as late as the last, and the server would have nothing to do meanwhile.
   const { memory, writer } = await layingOut.run(async () => {
-    const memory = blocks.take(bodyLength + mostTailBytes(changes)); // The tail goes into it, too.
+    const memory = spares.take(bodyLength + mostTailBytes(changes)); // The tail goes into it, too.
     const body = (length: number) => memory.subarray(0, length);
     return { memory, writer: await layOut(changes, bodyLength, body, async () => {}) };
   });
@@ -48,7 +48,7 @@ export async function commit(
   signal?.throwIfAborted();
   const object = joined(memory, bodyLength, tail);
   const described = await putSegment(dataSet, id, object, tail, tail.length);
-  if (!dataSet.requests.isAbandoned(memory)) blocks.giveBack(memory);
+  if (!dataSet.requests.isAbandoned(memory)) spares.giveBack(memory);
   return described;
 }
 

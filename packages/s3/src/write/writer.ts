@@ -7,9 +7,9 @@ import { indexName, mergeTails } from "../format/index-object.js";
 import { type CommitKind, LAST_STAMP } from "../format/names.js";
 import type { Tail } from "../format/tail.js";
 import { Slots } from "../objects/slots.js";
-import { Blocks } from "./blocks.js";
 import { commit } from "./commit.js";
 import { type Changes, inKeyOrder } from "./layout.js";
+import { SpareBuffers } from "./spare-buffers.js";
 
 export interface WriterOptions {
   /** The approximate bytes of values in an object. */
@@ -30,7 +30,7 @@ export class Writer {
   #waitingBytes = 0;
   readonly #running = new Set<Promise<void>>();
   readonly #layingOut = new Slots(1);
-  readonly #blocks: Blocks;
+  readonly #spares: SpareBuffers;
   #sequence = 0;
   /** The segments since the last index. */
   #described: { readonly sequence: number; readonly tail: Tail }[] = [];
@@ -40,7 +40,7 @@ export class Writer {
   constructor(dataSet: DataSet, options: WriterOptions) {
     this.#dataSet = dataSet;
     this.#options = options;
-    this.#blocks = new Blocks(options.concurrency);
+    this.#spares = new SpareBuffers(options.concurrency);
   }
 
   append(batch: Batch, signal: AbortSignal | undefined): Promise<void> {
@@ -83,7 +83,7 @@ export class Writer {
 
   /** Frees the memory that is kept for the next object. */
   freeMemory(): void {
-    this.#blocks.clear();
+    this.#spares.clear();
   }
 
   /** Resolves when no commit is under way. */
@@ -161,8 +161,8 @@ export class Writer {
       kind,
     };
     const layingOut = this.#layingOut;
-    const blocks = this.#blocks;
-    const options = { cover, partLength, concurrency, layingOut, blocks, signal };
+    const spares = this.#spares;
+    const options = { cover, partLength, concurrency, layingOut, spares, signal };
     const tail = await commit(this.#dataSet, id, changes, options);
     if (kind !== "add") return; // Removals are read one by one in any case.
     this.#described.push({ sequence: id.sequence, tail });

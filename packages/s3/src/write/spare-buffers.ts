@@ -2,7 +2,7 @@
  * Memory of objects, used again for later ones: the system gives new memory page by page, which takes
  * 0.65 ms a MiB, three times as long as copying into it and the checksum.
  */
-export class Blocks {
+export class SpareBuffers {
   readonly #spares: Buffer[] = [];
   readonly #most: number;
   #timer: NodeJS.Timeout | undefined;

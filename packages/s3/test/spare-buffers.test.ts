@@ -2,7 +2,7 @@ import { afterEach, beforeAll, expect, jest, test } from "@jest/globals";
 import type { PutRequest } from "@partd/s3";
 import { awsClient } from "@partd/s3/aws";
 import { describeReal } from "tooling/real-part";
-import { Blocks } from "../src/write/blocks.js";
+import { SpareBuffers } from "../src/write/spare-buffers.js";
 import { type Bucket, newBucket, radosgw } from "./bucket.js";
 import { cut } from "./faulty-client.js";
 
@@ -14,23 +14,23 @@ afterEach(() => {
 
 test("memory is kept for two seconds, no more of it than wanted, and none after the end", () => {
   jest.useFakeTimers();
-  const blocks = new Blocks(2);
-  const [a, b, c] = [1, 2, 3].map(() => blocks.take(2 * MIB)) as [Buffer, Buffer, Buffer];
-  for (const block of [a, b, c, blocks.take(1000)]) blocks.giveBack(block);
+  const spares = new SpareBuffers(2);
+  const [a, b, c] = [1, 2, 3].map(() => spares.take(2 * MIB)) as [Buffer, Buffer, Buffer];
+  for (const block of [a, b, c, spares.take(1000)]) spares.giveBack(block);
   jest.advanceTimersByTime(1_999);
-  expect(blocks.take(2 * MIB)).toBe(a);
-  expect(blocks.take(MIB)).toBe(b);
-  expect(blocks.take(MIB)).not.toBe(c);
-  blocks.giveBack(b);
+  expect(spares.take(2 * MIB)).toBe(a);
+  expect(spares.take(MIB)).toBe(b);
+  expect(spares.take(MIB)).not.toBe(c);
+  spares.giveBack(b);
   jest.advanceTimersByTime(1_999);
-  blocks.giveBack(a);
+  spares.giveBack(a);
   jest.advanceTimersByTime(1_999);
-  expect(blocks.take(MIB)).toBe(b);
+  expect(spares.take(MIB)).toBe(b);
   jest.advanceTimersByTime(1);
-  expect(blocks.take(MIB)).not.toBe(a);
-  blocks.giveBack(c);
-  blocks.clear();
-  expect(blocks.take(MIB)).not.toBe(c);
+  expect(spares.take(MIB)).not.toBe(a);
+  spares.giveBack(c);
+  spares.clear();
+  expect(spares.take(MIB)).not.toBe(c);
   expect(jest.getTimerCount()).toBe(0);
 });
 

@@ -10,7 +10,7 @@ import { type Requests, sleep } from "../objects/requests.js";
  * gave the lock back. The highest epoch counts. A holder whose object does not change for
  * `leaseMs`, by the watcher's clock, is passed over: no two clocks are compared.
  */
-export class Lease {
+export class DataSetLock {
   readonly #requests: Requests;
   readonly #folder: string;
   readonly #leaseMs: number;
