@@ -1,6 +1,6 @@
 import { expect, test } from "@jest/globals";
 import fc from "fast-check";
-import { DistinctBytes } from "../src/distinct-bytes.js";
+import { DistinctBytes } from "../src/dictionaries.js";
 
 test("numbers runs of bytes as a Map numbers texts, however many", () => {
   const run = fc.uint8Array({ maxLength: 3 });
