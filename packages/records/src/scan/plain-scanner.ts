@@ -1,7 +1,9 @@
-import type { ByteBatch, OnReject, Scan, Scanner } from "../records.js";
+import { decodeGroupKey, type GroupKey } from "../key/group-key.js";
+import { hashKey } from "../key/hash.js";
+import type { ByteBatch, OnReject, Scan, Scanner, Scattered } from "../records.js";
 import type { RecordMatcher, ScanPlan } from "./record-matcher.js";
 import { RecordReader } from "./record-reader.js";
-import { ScanTable } from "./scan-table.js";
+import { partition, scatter } from "./scatter.js";
 
 /**
  * A scanner in plain JavaScript, for runtimes without WebAssembly and for batches too large for it.
@@ -43,4 +45,100 @@ export class PlainScanner implements Scanner {
     table.bytes = table.bytes.subarray(0, kept);
     return table;
   }
+}
+
+/** The results of a scan, in reused arrays. */
+class ScanTable implements Scan {
+  count = 0;
+  bytes: Uint8Array = new Uint8Array(0);
+  ends = new Uint32Array(1024);
+  keys: Uint8Array = new Uint8Array(1 << 14);
+  keyStarts = new Uint32Array(1024);
+  keyEnds = new Uint32Array(1024);
+  hashLow = new Uint32Array(1024);
+  hashHigh = new Uint32Array(1024);
+  #keysLength = 0;
+  #isMissing = new Uint8Array(1024);
+  readonly #hasKey: boolean;
+  readonly #numbers: Float64Array[];
+  readonly #kinds: Uint8Array[];
+
+  constructor(keys: number, values: number) {
+    this.#hasKey = keys > 0;
+    this.#numbers = Array.from({ length: values }, () => new Float64Array(1024));
+    this.#kinds = Array.from({ length: values }, () => new Uint8Array(1024));
+  }
+
+  clear(bytes: Uint8Array): void {
+    this.bytes = bytes;
+    this.count = 0;
+    this.#keysLength = 0;
+  }
+
+  /** Adds a record that ends at `end`. */
+  add(end: number, { key, isMissing, kinds, numbers }: RecordReader): void {
+    const index = this.count++;
+    if (index === this.ends.length) this.#grow();
+    this.ends[index] = end;
+    for (let value = 0; value < kinds.length; value++) {
+      this.#kinds[value]![index] = kinds[value]!;
+      this.#numbers[value]![index] = numbers[value]!;
+    }
+    if (!this.#hasKey) return;
+    const start = this.#keysLength;
+    const keyEnd = start + key.length;
+    if (keyEnd > this.keys.length) this.keys = grown(this.keys, 2 * keyEnd);
+    this.keys.set(key, start);
+    this.#keysLength = keyEnd;
+    const { low, high } = hashKey(this.keys, start, keyEnd);
+    this.keyStarts[index] = start;
+    this.keyEnds[index] = keyEnd;
+    this.hashLow[index] = low;
+    this.hashHigh[index] = high;
+    this.#isMissing[index] = isMissing ? 1 : 0;
+  }
+
+  key(i: number): GroupKey {
+    return decodeGroupKey(this.keys, this.keyStarts[i], this.keyEnds[i]);
+  }
+
+  missing(i: number): boolean {
+    return this.#isMissing[i] === 1;
+  }
+
+  numbers(value: number): Float64Array {
+    return this.#numbers[value]!;
+  }
+
+  kinds(value: number): Uint8Array {
+    return this.#kinds[value]!;
+  }
+
+  partition(partitions: number): Scattered {
+    return partition(this, partitions);
+  }
+
+  scatter(assignment: ArrayLike<number>, partitions: number): Scattered {
+    return scatter(this, assignment, partitions);
+  }
+
+  #grow(): void {
+    const length = 2 * this.ends.length;
+    this.ends = grown(this.ends, length);
+    this.keyStarts = grown(this.keyStarts, length);
+    this.keyEnds = grown(this.keyEnds, length);
+    this.hashLow = grown(this.hashLow, length);
+    this.hashHigh = grown(this.hashHigh, length);
+    this.#isMissing = grown(this.#isMissing, length);
+    for (let value = 0; value < this.#kinds.length; value++) {
+      this.#kinds[value] = grown(this.#kinds[value]!, length);
+      this.#numbers[value] = grown(this.#numbers[value]!, length);
+    }
+  }
+}
+
+function grown<A extends Uint8Array | Uint32Array | Float64Array>(array: A, length: number): A {
+  const larger = new (array.constructor as new (length: number) => A)(length);
+  larger.set(array);
+  return larger;
 }
