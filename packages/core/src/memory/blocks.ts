@@ -108,7 +108,7 @@ export class Blocks {
         const value = this.#keys.find(key);
         if (value === ABSENT) this.#add(key, bytes, owned);
         else if (!this.#chains.add(value, bytes)) this.#grow(value, bytes, owned);
-        byteLength += bytes.byteLength;
+        byteLength += bytes.length; // Not `byteLength`: that takes 7 ns, a tenth of an append.
       }
     } catch (error) {
       while (done-- > 0) {
@@ -213,8 +213,8 @@ export class Blocks {
       this.#forget(value);
       throw error;
     }
-    this.#ranks.place(value, bytes.byteLength);
-    this.#chains.ease(value, toNextRank(bytes.byteLength) - 1);
+    this.#ranks.place(value, bytes.length);
+    this.#chains.ease(value, toNextRank(bytes.length) - 1);
   }
 
   #shrink(key: string, byteLength: number): void {

@@ -36,7 +36,7 @@ export class Chains {
     const rows = this.#rows;
     const row = number * ROW;
     const end = rows[row + END] as number;
-    const length = bytes.byteLength;
+    const { length } = bytes;
     if (end + length > (rows[row + EASY] as number)) return false;
     this.#arena.block(rows[row + LAST] as number).set(bytes, end);
     rows[row + END] = end + length;

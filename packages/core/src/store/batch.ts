@@ -60,13 +60,15 @@ class Gathered {
   add(key: Key, value: Uint8Array): void {
     const text = encodeKey(key);
     checkBytes(key, value);
-    if (value.byteLength === 0) {
+    // Not `byteLength`: that takes 7 ns each time, and is the same for bytes.
+    const { length } = value;
+    if (length === 0) {
       checkAttached(key, value);
       return;
     }
     this.#keys[this.#size] = text;
     this.#values[this.#size++] = value;
-    this.#byteLength += value.byteLength;
+    this.#byteLength += length;
   }
 
   get batch(): Batch {
