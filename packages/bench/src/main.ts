@@ -21,7 +21,9 @@ Options:
   --side NAME   only sides of that name; may be given several times
   --in DIR      where stores put their files (default: ${tmpdir()}); a file system in memory shows
                 what the stores cost alone
-  --quick       three rounds of each work at most, and less data, for a first look
+  --quick       for a first look, in less than three minutes for all suites: less data, our side and
+                those of the targets, and at most three rounds of each work, of which none begins
+                after a second; long works, and such as are like others, are left out
   --huge        works that take an hour, too: 20,000,000 keys in the suite keys
   --against FILE
                 say what changed beyond the noise since the run that --json wrote to FILE
@@ -59,7 +61,7 @@ if (options.help) {
 } else {
   const rounds = options.rounds === undefined ? undefined : Number(options.rounds);
   const { side: sides } = options;
-  const effort = options.quick ? { rounds: rounds ?? 3, warmups: 1, sides } : { rounds, sides };
+  const effort = { rounds, sides, quick: options.quick };
   // For the suites, which the processes of the sides load, too.
   if (options.quick) process.env["BENCH_QUICK"] = "1";
   if (options.huge) process.env["BENCH_HUGE"] = "1";

@@ -1,4 +1,4 @@
-import type { Suite } from "./run/suite.js";
+import type { Suite, Work } from "./run/suite.js";
 
 /** Loaded one by one: a suite's peers need not be there for another's. */
 const SUITES: Readonly<Record<string, () => Promise<Suite>>> = {
@@ -21,5 +21,19 @@ export const suiteNames: readonly string[] = Object.keys(SUITES);
 export async function loadSuite(name: string): Promise<Suite> {
   const load = Object.hasOwn(SUITES, name) ? SUITES[name] : undefined;
   if (!load) throw new Error(`There is no suite ${name}: choose of ${suiteNames.join(", ")}.`);
-  return load();
+  const suite = await load();
+  return process.env["BENCH_QUICK"] === "1" ? quickly(suite) : suite;
+}
+
+/** What `--quick` runs of a suite: works that are not slow, with our side and those of the targets. */
+function quickly(suite: Suite): Suite {
+  const works = suite.works.flatMap(({ isLong, sides, targets = [], ...work }): Work[] => {
+    if (isLong) return [];
+    const named = Object.entries(sides).filter(
+      ([name], i) => i === 0 || targets.length === 0 || targets.some((one) => one.against === name),
+    );
+    const judged = suite.judgesFullSizeAlone ? [] : targets;
+    return [{ ...work, sides: Object.fromEntries(named), targets: judged }];
+  });
+  return { ...suite, works };
 }

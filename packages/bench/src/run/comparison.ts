@@ -26,7 +26,8 @@ export async function changesSince(path: string, works: readonly SavedWork[]): P
   const rows: string[] = [];
   for (const now of works) {
     const then = before.works.find(
-      ({ suite, work }) => suite === now.suite && work === now.work,
+      // A quick run does less of some works.
+      ({ suite, work, count }) => suite === now.suite && work === now.work && count === now.count,
     )?.results;
     if (!then) continue;
     for (const { name, was, is, noise } of pairs(then, now.results)) {
@@ -72,6 +73,7 @@ function pairs(then: readonly SideResult[], now: readonly SideResult[]): Pair[] 
 
 /** The middle half of the rounds, as a part of the median. */
 function spread({ seconds, medianSeconds }: SideResult): number {
+  if (seconds.length === 1) return 0.3; // One round shows no spread: such is common on a busy machine.
   const sorted = seconds.toSorted((a, b) => a - b);
   const at = (part: number) => sorted[Math.round(part * (sorted.length - 1))] as number;
   return Math.max(0.03, (at(0.75) - at(0.25)) / medianSeconds);

@@ -5,11 +5,10 @@ import type { Suite, Target, Work } from "./suite.js";
 export interface RunOptions {
   /** Timed rounds of each work; default what the work says. */
   readonly rounds?: number | undefined;
-  /** Rounds before them; default what the work says. */
-  readonly warmups?: number | undefined;
+  /** At most three rounds unless `rounds` says more, none begun after a second; the same for those before them, after 0.3. */
+  readonly quick?: boolean | undefined;
   /** Names of those that run; default all. */
   readonly sides?: readonly string[] | undefined;
-  readonly onRound?: (done: number, of: number) => void;
 }
 
 export interface SideResult {
@@ -43,7 +42,8 @@ export async function runWork(
   options: RunOptions = {},
 ): Promise<SideResult[]> {
   const work = suite.works[index] as Work;
-  const rounds = options.rounds ?? work.rounds ?? 5;
+  const { quick = false } = options;
+  const rounds = options.rounds ?? Math.min(work.rounds ?? 5, quick ? 3 : Number.POSITIVE_INFINITY);
   const sides = Object.entries(work.sides)
     .filter(([name]) => options.sides?.includes(name) ?? true)
     .map(([name, side]) => ({
@@ -55,16 +55,23 @@ export async function runWork(
           : SideProcess.python(side),
     }));
   try {
-    for (let round = 1 - (options.warmups ?? work.warmups ?? 1); round <= rounds; round++) {
-      for (const side of sides) {
-        const measure = await side.process.round(await scratch.directory());
-        if (round > 0) side.measures.push(measure);
-      }
-      options.onRound?.(round, rounds);
-    }
+    await turns(work.warmups ?? 1, quick ? 0.3 : Number.POSITIVE_INFINITY);
+    for (const side of sides) side.measures = [];
+    await turns(rounds, quick && !options.rounds ? 1 : Number.POSITIVE_INFINITY);
   } finally {
     await Promise.all(sides.map((side) => side.process.end()));
     await scratch.empty();
+  }
+
+  /** So many rounds of all sides, none of which but the first begins after so many seconds. */
+  async function turns(count: number, seconds: number): Promise<void> {
+    const start = performance.now();
+    for (let round = 0; round < count; round++) {
+      if (round > 0 && performance.now() - start > seconds * 1000) break;
+      for (const side of sides) {
+        side.measures.push(await side.process.round(await scratch.directory()));
+      }
+    }
   }
   const ours = sides[0]?.measures ?? [];
   return sides.map(({ name, measures }) => {

@@ -2,6 +2,8 @@
 export interface Suite {
   readonly name: string;
   readonly works: readonly Work[];
+  /** The targets are about works of full size: a quick run, in which processes mostly start, judges none. */
+  readonly judgesFullSizeAlone?: true;
   /** Starts what all works need, before the first of them; it is stopped after the last. */
   start?(): Promise<{ stop(): void }>;
 }
@@ -16,6 +18,8 @@ export interface Work {
   /** The first is ours, which the targets are about. */
   readonly sides: Readonly<Record<string, Side>>;
   readonly targets?: readonly Target[];
+  /** Whether `--quick` leaves the work out: it is slow, says nothing when small, or is like another. */
+  readonly isLong?: boolean;
   /** Timed rounds. Default 5. */
   readonly rounds?: number;
   /** Rounds before them that are not counted. Default 1; what is short takes more to be compiled. */

@@ -4,9 +4,12 @@ import { Dict, type Store } from "@partd/core";
 import { FileStore } from "@partd/file";
 import { LogStore } from "@partd/log";
 import { type NodeSide, python, type Suite } from "../run/suite.js";
+import { counted, sized } from "./quick.js";
 import { batchOf, bytesOf, keysOf } from "./workload.js";
 
-const BOUND = 50e6;
+const BATCHES = sized(1_000, 200);
+/** Half of the bytes that {@link BATCHES} append. */
+const BOUND = BATCHES * 50e3;
 
 /**
  * Appends, flushes and reads everything back. The memory that the buffer takes is measured by
@@ -16,14 +19,14 @@ export const buffer: Suite = {
   name: "buffer",
   works: [
     {
-      title: "1,000 batches x 1,000 keys x 100 B through 50 MB, flushed and read back",
+      title: `${counted(BATCHES)} batches x 1,000 keys x 100 B through ${BOUND / 1e6} MB, flushed and read back`,
       unit: "key-writes",
-      count: 1_000_000,
+      count: BATCHES * 1_000,
       sides: {
-        "BufferStore over LogStore": gathered(log, 1_000, 1_000),
-        "BufferStore over FileStore": gathered(file, 1_000, 1_000),
+        "BufferStore over LogStore": gathered(log, BATCHES, 1_000),
+        "BufferStore over FileStore": gathered(file, BATCHES, 1_000),
         "Python Buffer over File": python("buffers", "gather_and_read", {
-          batches: 1_000,
+          batches: BATCHES,
           keys: 1_000,
           size: 100,
           bound: BOUND,
@@ -35,6 +38,7 @@ export const buffer: Suite = {
       title: "ten times the records: 10,000 batches x 1,000 keys x 100 B",
       unit: "runs",
       count: 1,
+      isLong: true,
       rounds: 3,
       sides: {
         "10 M key-writes": gathered(log, 10_000, 1_000),
@@ -46,6 +50,7 @@ export const buffer: Suite = {
       title: "ten times the keys: 1,000 batches x 10,000 keys x 100 B",
       unit: "runs",
       count: 1,
+      isLong: true,
       rounds: 3,
       sides: {
         "10,000 keys": gathered(log, 1_000, 10_000),

@@ -1,15 +1,16 @@
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import type { NodeSide, Suite } from "../run/suite.js";
-import { eventsFile, usersFile } from "./shuffle/data.js";
+import { EVENTS, eventsFile, usersFile } from "./shuffle/data.js";
 import { command, expectSorted, expectWhole, node, work } from "./shuffle/shuffle.js";
 
 /** The works of the suite shuffle by way of the command: what reading options and writing files adds. */
 export const cli: Suite = {
   name: "cli",
+  judgesFullSizeAlone: true,
   works: [
     work(
-      "240 MB of NDJSON by user into 64 files",
+      `${EVENTS.bytes / 1e6} MB of NDJSON by user into 64 files`,
       {
         "partd split": partd(
           (events, out) => ["split", events, "--by", "user", "--out", out, "--partitions", "64"],
@@ -38,6 +39,7 @@ export const cli: Suite = {
         "@partd/shuffle": node("aggregate"),
       },
       { "@partd/shuffle": 1 / 1.1 },
+      { isLong: true },
     ),
     work(
       "sort by a number",
@@ -57,6 +59,7 @@ export const cli: Suite = {
         "@partd/shuffle": node("distinct"),
       },
       { "@partd/shuffle": 1 / 1.1 },
+      { isLong: true },
     ),
     work("starting up: --help", { "partd --help": partd(() => ["--help"]) }, {}),
   ],

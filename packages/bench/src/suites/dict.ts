@@ -1,14 +1,15 @@
 import { Dict } from "@partd/core";
 import { python, type Suite } from "../run/suite.js";
+import { counted, sized } from "./quick.js";
 import { batchOf, bytesOf, keysOf } from "./workload.js";
 
-const [BATCHES, KEYS, SIZE] = [1000, 1000, 100];
+const [BATCHES, KEYS, SIZE] = [sized(1000, 500), 1000, 100];
 
 export const dict: Suite = {
   name: "dict",
   works: [
     {
-      title: "Dict: 1,000 batches x 1,000 keys x 100 B, then get of all",
+      title: `Dict: ${counted(BATCHES)} batches x 1,000 keys x 100 B, then get of all`,
       unit: "key-writes",
       count: BATCHES * KEYS,
       warmups: 3,

@@ -3,19 +3,23 @@ import { open, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { FileStore } from "@partd/file";
 import { type NodeSide, python, type Suite, type Work } from "../run/suite.js";
+import { counted, sized } from "./quick.js";
 import { batchOf, bytesOf, keysOf } from "./workload.js";
 
 const MIB = 2 ** 20;
+const SINGLES = sized(20_000, 2_000);
+/** Appends of 1 MiB, and MiB that are read. */
+const LARGE = sized(1_024, 128);
 
 export const file: Suite = {
   name: "file",
   works: [
     appendBatches(20, 1_000, 3),
-    appendBatches(20, 20_000, 1.5),
+    { ...appendBatches(20, 20_000, 1.5), isLong: true },
     {
-      title: "20,000 awaited single-key appends of 100 B by one process",
+      title: `${counted(SINGLES)} awaited single-key appends of 100 B by one process`,
       unit: "appends",
-      count: 20_000,
+      count: SINGLES,
       sides: {
         FileStore: async (directory) => {
           const store = new FileStore(join(directory, "data"));
@@ -23,7 +27,7 @@ export const file: Suite = {
           const value = bytesOf(100);
           return {
             async run() {
-              for (let i = 0; i < 20_000; i++) {
+              for (let i = 0; i < SINGLES; i++) {
                 await store.append([[keys[i % keys.length] as string, value]]);
               }
             },
@@ -32,7 +36,7 @@ export const file: Suite = {
         },
         "Python File": python("stores", "append_singles", {
           store: "File",
-          count: 20_000,
+          count: SINGLES,
           keys: 1_000,
           size: 100,
         }),
@@ -40,9 +44,9 @@ export const file: Suite = {
       targets: [{ against: "Python File", ratio: 1 }],
     },
     {
-      title: "1,024 appends of 1 MiB over 64 keys",
+      title: `${counted(LARGE)} appends of 1 MiB over 64 keys`,
       unit: "MiB",
-      count: 1_024,
+      count: LARGE,
       rounds: 7,
       sides: { FileStore: appendLarge, "fs.write": writeLarge },
       targets: [{ against: "fs.write", ratio: 0.9 }],
@@ -60,15 +64,15 @@ export const file: Suite = {
       targets: [{ against: "Python File", ratio: 2.5 }],
     },
     {
-      title: "get of 64 keys of 16 MiB each",
+      title: `get of 64 keys of ${LARGE / 64} MiB each`,
       unit: "MiB",
-      count: 1_024,
+      count: LARGE,
       rounds: 7,
       sides: {
-        FileStore: getAll(64, 16 * MIB),
+        FileStore: getAll(64, (LARGE / 64) * MIB),
         "fs.readFile": async (directory) => {
           const paths = keysOf(64).map((key) => join(directory, key));
-          const value = bytesOf(16 * MIB);
+          const value = bytesOf((LARGE / 64) * MIB);
           for (const path of paths) writeFileSync(path, value);
           return {
             async run() {
@@ -132,7 +136,7 @@ async function appendLarge(directory: string) {
   const value = bytesOf(MIB);
   return {
     async run() {
-      for (let i = 0; i < 1_024; i++) await store.append([[keys[i % 64] as string, value]]);
+      for (let i = 0; i < LARGE; i++) await store.append([[keys[i % 64] as string, value]]);
     },
     done: () => store.close(),
   };
@@ -145,7 +149,7 @@ async function writeLarge(directory: string) {
   return {
     async run() {
       const files = await Promise.all(paths.map((path) => open(path, "a")));
-      for (let i = 0; i < 1_024; i++) await files[i % 64]?.write(value);
+      for (let i = 0; i < LARGE; i++) await files[i % 64]?.write(value);
       await Promise.all(files.map((handle) => handle.close()));
     },
   };

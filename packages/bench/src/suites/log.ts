@@ -4,19 +4,23 @@ import { LogStore } from "@partd/log";
 import { ClassicLevel } from "classic-level";
 import { open } from "lmdb";
 import { type NodeSide, python, type Round, type Suite, type Work } from "../run/suite.js";
+import { counted, IS_QUICK, sized } from "./quick.js";
 import { batchOf, bytesOf, keysOf } from "./workload.js";
 
 const MIB = 2 ** 20;
-const BATCHES = 1_000;
+const BATCHES = sized(1_000, 100);
 const KEYS = 1_000;
 const SIZE = 100;
+const SINGLES = sized(200_000, 20_000);
+/** Appends of 1 MiB. */
+const LARGE = sized(1_024, 128);
 
 /** What is told of the key-value stores: they have no append, so each value has a counted key. */
 export const log: Suite = {
   name: "log",
   works: [
     {
-      title: "1,000 batches x 1,000 keys x 100 B appended",
+      title: `${counted(BATCHES)} batches x 1,000 keys x 100 B appended`,
       unit: "key-writes",
       count: BATCHES * KEYS,
       rounds: 3,
@@ -44,7 +48,7 @@ export const log: Suite = {
       ],
     },
     {
-      title: "the same, all keys read back by one get",
+      title: `the same${IS_QUICK ? ` ${counted(BATCHES)} batches` : ""}, all keys read back by one get`,
       unit: "values",
       count: KEYS,
       sides: {
@@ -73,7 +77,7 @@ export const log: Suite = {
       ],
     },
     {
-      title: "the same, after compact()",
+      title: `the same${IS_QUICK ? ` ${counted(BATCHES)} batches` : ""}, after compact()`,
       unit: "values",
       count: KEYS,
       rounds: 7,
@@ -92,27 +96,27 @@ export const log: Suite = {
       targets: [{ against: "Python File", ratio: 0.9 }],
     },
     {
-      title: "1,024 appends of 1 MiB",
+      title: `${counted(LARGE)} appends of 1 MiB`,
       unit: "MiB",
-      count: 1_024,
+      count: LARGE,
       rounds: 7,
       sides: { LogStore: appendLarge, "fs.write": writeLarge },
       targets: [{ against: "fs.write", ratio: 0.9 }],
     },
     {
-      title: "200,000 awaited single-key appends of 100 B",
+      title: `${counted(SINGLES)} awaited single-key appends of 100 B`,
       unit: "appends",
-      count: 200_000,
+      count: SINGLES,
       rounds: 3,
-      sides: { LogStore: appendSingles(200_000, 1), "Python File": pythonSingles(200_000) },
+      sides: { LogStore: appendSingles(SINGLES, 1), "Python File": pythonSingles(SINGLES) },
       targets: [{ against: "Python File", ratio: 1.5 }],
     },
     {
-      title: "200,000 single-key appends of 100 B from 64 overlapping callers",
+      title: `${counted(SINGLES)} single-key appends of 100 B from 64 overlapping callers`,
       unit: "appends",
-      count: 200_000,
+      count: SINGLES,
       rounds: 3,
-      sides: { LogStore: appendSingles(200_000, 64), "Python File": pythonSingles(200_000) },
+      sides: { LogStore: appendSingles(SINGLES, 64), "Python File": pythonSingles(SINGLES) },
       targets: [{ against: "Python File", ratio: 15 }],
     },
     tenTimes("records", appendRead(1_000, KEYS), appendRead(100, KEYS)),
@@ -126,6 +130,7 @@ function tenTimes(what: string, large: NodeSide, small: NodeSide): Work {
     title: `ten times the ${what}, appended and read back: at most 11x the time`,
     unit: "runs",
     count: 1,
+    isLong: true,
     sides: { [`10x ${what}`]: large, "1x": small },
     targets: [{ against: "1x", ratio: 1 / 11 }],
   };
@@ -224,7 +229,7 @@ async function appendLarge(directory: string): Promise<Round> {
   const value = bytesOf(MIB);
   return {
     async run() {
-      for (let i = 0; i < 1_024; i++) await store.append([[keys[i % 64] as string, value]]);
+      for (let i = 0; i < LARGE; i++) await store.append([[keys[i % 64] as string, value]]);
     },
     done: () => store.close(),
   };
@@ -235,7 +240,7 @@ async function writeLarge(directory: string): Promise<Round> {
   const file = openSync(join(directory, "data"), "w");
   return {
     async run() {
-      for (let i = 0; i < 1_024; i++) {
+      for (let i = 0; i < LARGE; i++) {
         await new Promise<void>((resolve, reject) =>
           write(file, value, 0, MIB, i * MIB, (error) => (error ? reject(error) : resolve())),
         );

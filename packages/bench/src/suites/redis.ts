@@ -2,13 +2,14 @@ import { createHash } from "node:crypto";
 import { RedisStore } from "@partd/redis";
 import { createClient, RESP_TYPES } from "@redis/client";
 import type { NodeSide, Suite } from "../run/suite.js";
+import { sized } from "./quick.js";
 import { startRedis } from "./server/process.js";
 import { batchOf, bytesOf, keysOf } from "./workload.js";
 
 const MIB = 2 ** 20;
-const BATCHES = 300;
+const BATCHES = sized(300, 100);
 const KEYS = 1_000;
-const LARGE = 256;
+const LARGE = sized(256, 128);
 /** Batches on their way at once, on all sides. */
 const TOGETHER = 4;
 const keys = keysOf(KEYS);
@@ -20,7 +21,7 @@ export const redis: Suite = {
   name: "redis",
   works: [
     {
-      title: "300 batches x 1,000 keys x 100 B appended, over a socket file",
+      title: `${BATCHES} batches x 1,000 keys x 100 B appended, over a socket file`,
       unit: "key-writes",
       count: BATCHES * KEYS,
       rounds: 9,
@@ -45,7 +46,7 @@ export const redis: Suite = {
       targets: [{ against: "bare script calls", ratio: 0.9 }],
     },
     {
-      title: "256 appends of 1 MiB to 64 keys",
+      title: `${LARGE} appends of 1 MiB to 64 keys`,
       unit: "MiB",
       count: LARGE,
       rounds: 9,
@@ -62,7 +63,7 @@ export const redis: Suite = {
       targets: [{ against: "RPUSH", ratio: 0.5 }],
     },
     {
-      title: "1,000 keys of 300 x 100 B read",
+      title: `1,000 keys of ${BATCHES} x 100 B read`,
       unit: "MB",
       count: (BATCHES * KEYS * 100) / 1e6,
       rounds: 9,
@@ -71,7 +72,7 @@ export const redis: Suite = {
       targets: [{ against: "LRANGE", ratio: 0.9 }],
     },
     {
-      title: "64 keys of 4 x 1 MiB read",
+      title: `64 keys of ${LARGE / 64} x 1 MiB read`,
       unit: "MiB",
       count: LARGE,
       rounds: 9,

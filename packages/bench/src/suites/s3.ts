@@ -8,15 +8,16 @@ import { S3Store } from "@partd/s3";
 import { awsClient } from "@partd/s3/aws";
 import { startRadosgw } from "tooling/radosgw";
 import type { NodeSide, Suite } from "../run/suite.js";
+import { sized } from "./quick.js";
 import { bytesOf, keysOf } from "./workload.js";
 
 const MIB = 2 ** 20;
 const SEGMENTS = 4;
 /** Objects written in a round, after {@link SEGMENTS} that open connections and give the store its memory. */
 const WRITTEN = 12;
-const SEGMENT = 64 * MIB;
+const SEGMENT = sized(64, 8) * MIB;
 /** Keys of a segment, each of 1 MiB. */
-const KEYS = keysOf(64).sort(); // As they lie in a segment.
+const KEYS = keysOf(SEGMENT / MIB).sort(); // As they lie in a segment.
 const READERS = 4;
 /** Objects that are read: each reader needs a GET for each of them, and one for their index. */
 const STORED = 8;
@@ -33,7 +34,7 @@ export const s3: Suite = {
   },
   works: [
     {
-      title: `${WRITTEN} objects of 64 MiB written, ${SEGMENTS} at once`,
+      title: `${WRITTEN} objects of ${SEGMENT / MIB} MiB written, ${SEGMENTS} at once`,
       unit: "MiB",
       count: (WRITTEN * SEGMENT) / MIB,
       rounds: 3,
@@ -46,7 +47,7 @@ export const s3: Suite = {
       targets: [{ against: "bare PUTs", ratio: 0.9 }],
     },
     {
-      title: `${STORED} objects of 64 MiB read by ${READERS} readers, a quarter of the keys each`,
+      title: `${STORED} objects of ${SEGMENT / MIB} MiB read by ${READERS} readers, a quarter of the keys each`,
       unit: "MiB",
       count: (STORED * SEGMENT) / MIB,
       rounds: 3,

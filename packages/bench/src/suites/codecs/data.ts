@@ -21,12 +21,12 @@ export const RECORDS = 1000;
 
 /** Lists of 1,000 records: 20 of flights, of five flat fields; 10 of earthquakes, nested and of many. */
 export function recordLists(name: RecordsName): unknown[][] {
-  if (name === "flights") return slices(flights(), RECORDS, 20);
+  if (name === "flights") return slices(flights(), RECORDS, LISTS.flights);
   const { features } = read("earthquakes.json") as { features: unknown[] };
   return slices(
     [...features, ...features, ...features, ...features, ...features, ...features],
     RECORDS,
-    10,
+    LISTS.earthquakes,
   );
 }
 
@@ -76,6 +76,9 @@ function flights(): Flight[] {
 function slices<T>(items: readonly T[], length: number, count: number): T[][] {
   return Array.from({ length: count }, (_, i) => items.slice(i * length, (i + 1) * length));
 }
+
+/** How many lists of {@link recordLists} there are. */
+export const LISTS: Readonly<Record<RecordsName, number>> = { flights: 20, earthquakes: 10 };
 
 function read(file: string): unknown {
   return JSON.parse(readFileSync(DATA_FOLDER + file, "utf8"));

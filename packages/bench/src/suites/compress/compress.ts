@@ -13,7 +13,8 @@ import NumcodecsZstd from "numcodecs/zstd";
 import snappy from "snappy";
 import * as snappyjs from "snappyjs";
 import { type NodeSide, python, type Side, type Suite, type Work } from "../../run/suite.js";
-import { DATA_FOLDER, type DataName, realValue } from "./data.js";
+import { sized } from "../quick.js";
+import { DATA_FOLDER, type DataName, realValue, VALUE_BYTES } from "./data.js";
 
 export type Convert = (bytes: Uint8Array) => Promise<Uint8Array> | Uint8Array;
 
@@ -103,7 +104,7 @@ const entries: readonly Entry[] = [
   },
 ];
 
-const VALUES = 24;
+const VALUES = sized(24, 8);
 
 export const compress: Suite = {
   name: "compress",
@@ -131,7 +132,8 @@ function work(entry: Entry, data: DataName, direction: "compress" | "decompress"
   return {
     title: `${entry.name}: ${direction} ${data}, values of up to 1 MiB one by one`,
     unit: "MB",
-    count: (realValue(data).byteLength * values) / 1e6,
+    count: (VALUE_BYTES[data] * values) / 1e6,
+    isLong: data !== (entry.name === "Blosc" ? "float64" : "json"),
     sides,
     targets: [
       ...entry.engines.filter(({ raw }) => raw).map(({ name }) => ({ against: name, ratio: 0.95 })),
@@ -142,9 +144,9 @@ function work(entry: Entry, data: DataName, direction: "compress" | "decompress"
 
 function atOnce(): Work {
   return {
-    title: "ZLib: compress json, 24 values of 1 MiB in one append, on two cores",
+    title: `ZLib: compress json, ${VALUES} values of 1 MiB in one append, on two cores`,
     unit: "MB",
-    count: (realValue("json").byteLength * VALUES) / 1e6,
+    count: (VALUE_BYTES.json * VALUES) / 1e6,
     sides: {
       ZLib: async () => {
         const value = realValue("json");

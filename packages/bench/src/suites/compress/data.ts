@@ -8,6 +8,13 @@ export const DATA_FOLDER = fileURLToPath(
   new URL("../../../node_modules/vega-datasets/data/", import.meta.url),
 );
 
+/** Bytes of each {@link realValue}: the value itself would be made for each work in each process. */
+export const VALUE_BYTES: Readonly<Record<DataName, number>> = {
+  text: 2 ** 20,
+  json: 2 ** 20,
+  float64: 672_784,
+};
+
 /** Up to 1 MiB of real data: reports in words, records in JSON, coordinates as float64. */
 export function realValue(name: DataName): Uint8Array {
   switch (name) {

@@ -11,19 +11,20 @@ import {
   type Target,
   type Work,
 } from "../../run/suite.js";
+import { IS_QUICK, sized } from "../quick.js";
 
 const BATCH = 10_000;
 const SIZE = 100;
-const IS_QUICK = process.env["BENCH_QUICK"] === "1";
-const GB = IS_QUICK ? 1e8 : 1e9;
+const GB = sized(1e9, 3e7);
 
 /** Whole processes, each with one store; what they took of memory stands beside their time. */
 export const keys: Suite = {
   name: "keys",
+  judgesFullSizeAlone: true,
   works: [
-    ...worksOf(1_000),
+    ...(IS_QUICK ? [] : worksOf(1_000)),
     ...worksOf(200_000),
-    ...worksOf(2_000_000),
+    ...(IS_QUICK ? [] : worksOf(2_000_000)),
     ...(process.env["BENCH_HUGE"] === "1" ? worksOf(20_000_000) : []),
   ],
 };
@@ -73,7 +74,7 @@ function worksOf(count: number): Work[] {
 }
 
 function targets(count: number, ratios: Readonly<Record<string, number>>): Target[] {
-  if (count !== 2_000_000 || IS_QUICK) return [];
+  if (count !== 2_000_000) return [];
   return Object.entries(ratios).map(([against, ratio]) => ({ against, ratio }));
 }
 

@@ -19,7 +19,7 @@ export interface ServerProcess {
 
 /**
  * `partd` serves a `Dict`; `ws` answers each message with one byte, and does nothing else; `ws
- * source` answers it with `SOURCE_BYTES` in messages of 1 MB. It serves all rounds of a side, as a
+ * source` answers it with as many bytes as it asks for, in messages of 1 MB. It serves all rounds of a side, as a
  * server does, and ends with its process.
  */
 export function startServer(kind: "partd" | "ws" | "ws source"): Promise<ServerProcess> {
@@ -81,17 +81,15 @@ async function serve(kind: string | undefined, path: string): Promise<void> {
     const http = createServer();
     const sockets = new WebSocketServer({ server: http, perMessageDeflate: false });
     sockets.on("connection", (socket) => {
-      socket.on("message", () => {
+      socket.on("message", (asked: Buffer) => {
         if (kind === "ws") socket.send(ANSWER);
-        else for (let i = 0; i < SOURCE_BYTES; i += MEGABYTE.byteLength) socket.send(MEGABYTE);
+        else for (let i = 0; i < Number(asked); i += MEGABYTE.byteLength) socket.send(MEGABYTE);
       });
     });
     http.listen(path, () => console.log(path));
   }
 }
 
-/** The length of all messages that `ws source` sends when it is asked. */
-export const SOURCE_BYTES = 30_000_000;
 const MEGABYTE = new Uint8Array(1_000_000);
 const ANSWER = new Uint8Array(1);
 

@@ -6,13 +6,18 @@ import { Client } from "@partd/server";
 import { createClient } from "@redis/client";
 import WebSocket from "ws";
 import { type NodeSide, python, type Side, type Suite } from "../../run/suite.js";
+import { counted, sized } from "../quick.js";
 import { batchOf, bytesOf, keysOf } from "../workload.js";
-import { SOURCE_BYTES, startRedis, startServer } from "./process.js";
+import { startRedis, startServer } from "./process.js";
 
 const MIB = 2 ** 20;
-const BATCHES = 300;
+const BATCHES = sized(300, 100);
 const KEYS = 1_000;
-const GETS = 20;
+const GETS = sized(20, 10);
+const LARGE = sized(512, 128);
+const SINGLES = sized(5_000, 2_000);
+/** Bytes that are read by one get of all keys. */
+const READ = BATCHES * 100e3;
 const keys = keysOf(KEYS);
 const small = bytesOf(100);
 const large = bytesOf(MIB);
@@ -21,7 +26,7 @@ export const server: Suite = {
   name: "server",
   works: [
     {
-      title: "300 batches x 1,000 keys x 100 B appended by one client, over a socket file",
+      title: `${BATCHES} batches x 1,000 keys x 100 B appended by one client, over a socket file`,
       unit: "key-writes",
       count: BATCHES * KEYS,
       rounds: 9,
@@ -42,17 +47,17 @@ export const server: Suite = {
       ],
     },
     {
-      title:
-        "512 appends of 1 MiB, over a socket file (bare ws as it comes, which masks; unmasked, the limit)",
+      title: `${LARGE} appends of 1 MiB, over a socket file (bare ws as it comes, which masks; unmasked, the limit)`,
       unit: "MiB",
-      count: 512,
+      count: LARGE,
       rounds: 9,
       warmups: 4,
       sides: {
         Client: withClient(
-          (client) => () => together(512, (i) => client.append([[keys[i % 64] as string, large]])),
+          (client) => () =>
+            together(LARGE, (i) => client.append([[keys[i % 64] as string, large]])),
         ),
-        "Python Client": ofPython("append_large", { count: 512, keys: 64, size: MIB }),
+        "Python Client": ofPython("append_large", { count: LARGE, keys: 64, size: MIB }),
         "bare ws, masked": bareWebSocket(true),
         "bare ws, unmasked": bareWebSocket(false),
       },
@@ -62,24 +67,24 @@ export const server: Suite = {
       ],
     },
     {
-      title: "5,000 single-key appends of 100 B in flight together",
+      title: `${counted(SINGLES)} single-key appends of 100 B in flight together`,
       unit: "appends",
-      count: 5_000,
+      count: SINGLES,
       rounds: 9,
       warmups: 4,
       sides: {
         Client: withClient(
           (client) => () =>
-            together(5_000, (i) => client.append([[keys[i % KEYS] as string, small]])),
+            together(SINGLES, (i) => client.append([[keys[i % KEYS] as string, small]])),
         ),
-        "Python Client": ofPython("append_singles", { count: 5_000, keys: KEYS, size: 100 }),
+        "Python Client": ofPython("append_singles", { count: SINGLES, keys: KEYS, size: 100 }),
       },
       targets: [{ against: "Python Client", ratio: 10 }],
     },
     {
-      title: "20 gets in a row of all 30 MB in 1,000 keys (bare ws: as many messages of 1 MB)",
+      title: `${GETS} gets in a row of all ${READ / 1e6} MB in 1,000 keys (bare ws: as many messages of 1 MB)`,
       unit: "MB",
-      count: GETS * 30,
+      count: (GETS * READ) / 1e6,
       warmups: 2,
       sides: {
         Client: withClient(async (client) => {
@@ -103,7 +108,7 @@ export const server: Suite = {
       ],
     },
     {
-      title: "4 client processes at once, 300 batches x 1,000 keys x 100 B each",
+      title: `4 client processes at once, ${BATCHES} batches x 1,000 keys x 100 B each`,
       unit: "key-writes",
       count: 4 * BATCHES * KEYS,
       sides: { "4 Clients": clients(4), "1 Client": clients(1, 4 * BATCHES) },
@@ -153,9 +158,9 @@ function bareWebSocket(masked: boolean): NodeSide {
       async run() {
         let answers = 0;
         const all = new Promise<void>((resolve) => {
-          socket.on("message", () => ++answers === 512 && resolve());
+          socket.on("message", () => ++answers === LARGE && resolve());
         });
-        for (let i = 0; i < 512; i++) socket.send(large);
+        for (let i = 0; i < LARGE; i++) socket.send(large);
         await all;
       },
       async done() {
@@ -165,7 +170,7 @@ function bareWebSocket(masked: boolean): NodeSide {
   };
 }
 
-/** Asks for 30 MB, message by message, as often as the others get them. */
+/** Asks for all bytes, message by message, as often as the others get them. */
 function webSocketThatReads(): NodeSide {
   return async () => {
     const served = await startServer("ws source");
@@ -181,9 +186,9 @@ function webSocketThatReads(): NodeSide {
           await new Promise<void>((resolve) => {
             socket.on("message", (message: Buffer) => {
               bytes += message.byteLength;
-              if (bytes === SOURCE_BYTES) resolve();
+              if (bytes === READ) resolve();
             });
-            socket.send("get");
+            socket.send(String(READ));
           });
           socket.removeAllListeners("message");
         }

@@ -2,10 +2,15 @@ import { existsSync, readFileSync, renameSync } from "node:fs";
 import { open } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { IS_QUICK, sized } from "../quick.js";
 import { randomOf } from "../random.js";
 
 /** Lines of about 120 bytes, of users a few of whom are busy: 98,603 of them in 240 MB. */
-export const EVENTS = { bytes: 240e6, lines: 1_996_008, users: 98_603, totalMs: 4_987_278_834 };
+export const EVENTS = IS_QUICK
+  ? { bytes: 24e6, lines: 199_598, users: 49_409, totalMs: 499_432_626 }
+  : { bytes: 240e6, lines: 1_996_008, users: 98_603, totalMs: 4_987_278_834 };
+/** Of the lines that are joined with the events. */
+export const USERS_BYTES = sized(24e6, 2.4e6);
 const USERS = 100_000;
 
 /** The path of the events, which are made once on a machine. */
@@ -29,9 +34,9 @@ export async function csvFile(): Promise<string> {
   });
 }
 
-/** A line for each user and some others, 24 MB. */
+/** A line for each user and some others; in a quick run for a tenth of them. */
 export async function usersFile(): Promise<string> {
-  return made("partd-bench-users-24.ndjson", () => userLines(24e6));
+  return made(`partd-bench-users-${USERS_BYTES / 1e6}.ndjson`, () => userLines(USERS_BYTES));
 }
 
 /** The same, 2.4 GB: most of these users have no events. */

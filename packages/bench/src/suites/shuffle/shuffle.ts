@@ -6,19 +6,30 @@ import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
 import { debianPython } from "../../run/debian-python.js";
 import type { NodeSide, Suite, Work } from "../../run/suite.js";
-import { csvFile, EVENTS, eventsFile, manyUsersFile, tenfoldFile, usersFile } from "./data.js";
+import { IS_QUICK } from "../quick.js";
+import {
+  csvFile,
+  EVENTS,
+  eventsFile,
+  manyUsersFile,
+  tenfoldFile,
+  USERS_BYTES,
+  usersFile,
+} from "./data.js";
 
 const MB = EVENTS.bytes / 1e6;
 const { users, lines, totalMs } = EVENTS;
 /** Bytes of the joined lines. */
-const JOINED = [480_006_789];
+const JOINED = [IS_QUICK ? 37_704_941 : 480_006_789];
+const USERS_MB = USERS_BYTES / 1e6;
 
 /** Whole processes, from their start to their end, over the same file; ratios are of rates: 1 / 0.35 is 2.86. */
 export const shuffle: Suite = {
   name: "shuffle",
+  judgesFullSizeAlone: true,
   works: [
     work(
-      "240 MB of NDJSON by user into 64 files",
+      `${MB} MB of NDJSON by user into 64 files`,
       {
         partd: node("split", undefined, expectWhole),
         "DuckDB, raw lines": node("split by DuckDB", undefined, expectWhole),
@@ -42,12 +53,13 @@ export const shuffle: Suite = {
       { "DuckDB, raw lines": 1 / 0.35, "Python's partd": 1 / 0.1 },
     ),
     work(
-      "240 MB as CSV by user into 64 files",
+      `${MB} MB as CSV by user into 64 files`,
       {
         partd: node("split of CSV", [64], expectRows, csvFile),
         "DuckDB, raw lines": node("split of CSV by DuckDB", [64], expectRows, csvFile),
       },
       { "DuckDB, raw lines": 1 / 0.3 },
+      { isLong: true },
     ),
     work(
       "count by user",
@@ -86,7 +98,7 @@ export const shuffle: Suite = {
       { DuckDB: 1 },
     ),
     work(
-      "join with 24 MB into a file of lines",
+      `join with ${USERS_MB} MB into a file of lines`,
       {
         partd: node("join into a file", JOINED),
         "DuckDB, raw lines": node("join into a file by DuckDB", JOINED),
@@ -94,12 +106,13 @@ export const shuffle: Suite = {
       { "DuckDB, raw lines": 1 / 0.7 },
     ),
     work(
-      "join with 24 MB, each pair parsed here, there only summed",
+      `join with ${USERS_MB} MB, each pair parsed here, there only summed`,
       {
         partd: node("join"),
         DuckDB: node("join by DuckDB"),
       },
       {},
+      { isLong: true },
     ),
     work(
       "distinct by user",
@@ -132,9 +145,15 @@ export const shuffle: Suite = {
         "read, parse, sum in a Map": node("a Map", [users, totalMs]),
       },
       { "read, parse, sum in a Map": 1 / 3 },
+      { isLong: true },
     ),
     {
-      ...work("one file a value, 98,603 values", { partd: node("split into all") }, {}),
+      ...work(
+        "one file a value, 98,603 values",
+        { partd: node("split into all") },
+        {},
+        { isLong: true },
+      ),
       rounds: 1,
     },
     ...(process.env["BENCH_HUGE"] ? hugeWorks() : []),
@@ -151,7 +170,7 @@ function hugeWorks(): Work[] {
         "DuckDB, raw lines": node("split of 2.4 GB by DuckDB", undefined, undefined, tenfoldFile),
       },
       { "DuckDB, raw lines": 1 / 0.4 },
-      10 * MB,
+      { megabytes: 10 * MB },
     ),
     work(
       "join of 2.4 GB with 2.4 GB into a file of lines",
@@ -165,7 +184,7 @@ function hugeWorks(): Work[] {
         ),
       },
       { "DuckDB, raw lines": 1 / 0.8 },
-      20 * MB,
+      { megabytes: 20 * MB },
     ),
   ].map((huge) => ({ ...huge, rounds: 1, warmups: 0 }));
 }
@@ -174,10 +193,11 @@ export function work(
   title: string,
   sides: Readonly<Record<string, NodeSide>>,
   targets: Readonly<Record<string, number>>,
-  megabytes = MB,
+  { megabytes = MB, isLong = false } = {},
 ): Work {
   return {
     title,
+    isLong,
     unit: "MB",
     count: megabytes,
     sides,
