@@ -4,6 +4,8 @@ import {
   AsyncByteQueue,
   type Data,
   DataType,
+  Dictionary,
+  Field,
   makeData,
   RecordBatch,
   RecordBatchReader,
@@ -14,7 +16,8 @@ import {
   type TypeMap,
 } from "apache-arrow";
 import { checkColumn, Damage } from "./check-columns.js";
-import { checkStream } from "./check-stream.js";
+import { type CheckedStream, checkStream, type SchemaForm } from "./check-stream.js";
+import { flatBatches, isFlat } from "./flat-batches.js";
 import { joinTables } from "./join-tables.js";
 import { withNames, withType } from "./types.js";
 import { writableTable } from "./writable.js";
@@ -100,9 +103,9 @@ class Pieces extends AsyncByteQueue {
 
 /** Reads a stream, and checks everything that `apache-arrow` trusts. */
 function read<T extends TypeMap>(bytes: Uint8Array, options: ArrowCodecOptions = {}): Table<T> {
-  checkStream(bytes);
+  const stream = checkStream(bytes);
   try {
-    return readChecked<T>(bytes, options);
+    return readChecked<T>(bytes, stream, options);
   } catch (error) {
     throw isPartdError(error) || error instanceof Damage ? error : explained(error as Error);
   }
@@ -138,22 +141,73 @@ function refuse(reason: string, cause: Error): PartdError {
 
 function readChecked<T extends TypeMap>(
   bytes: Uint8Array,
+  stream: CheckedStream,
   { columns, schema: mode = "same" }: ArrowCodecOptions,
 ): Table<T> {
-  const reader = RecordBatchReader.from<T>(bytes).open();
-  const fields = reader.schema.fields.map(withNames) as typeof reader.schema.fields;
-  const isNamed = fields.every((field, i) => field === reader.schema.fields[i]);
-  const schema = isNamed ? reader.schema : new Schema<T>(fields, reader.schema.metadata);
+  const { schema, batches: all } = readFlat<T>(bytes, stream) ?? readAny<T>(bytes);
   const selected = columns && select(schema, columns, mode);
   const batches: RecordBatch<T>[] = [];
-  for (const read of reader) {
-    if (read.numRows === 0) continue; // The reader makes an empty batch if the stream has none.
-    const batch = isNamed ? read : renamed(read, schema);
+  for (const batch of all) {
+    if (batch.numRows === 0) continue; // The reader makes an empty batch if the stream has none.
     const needed = selected ? selected.from(batch) : batch;
     for (const column of needed.data.children) checkColumn(column);
     batches.push(needed);
   }
   return new Table(selected?.schema ?? schema, batches);
+}
+
+interface Read<T extends TypeMap> {
+  readonly schema: Schema<T>;
+  readonly batches: Iterable<RecordBatch<T>>;
+}
+
+/** `undefined` for a stream that needs the reader, or its error. */
+function readFlat<T extends TypeMap>(
+  bytes: Uint8Array,
+  { schema: { form, ids }, batches: checked }: CheckedStream,
+): Read<T> | undefined {
+  if (ids.includes(-1) || new Set(ids).size < ids.length) return undefined;
+  let known = schemas.get(form);
+  if (known === undefined) {
+    known = schemaOf(RecordBatchReader.from(bytes).open().schema);
+    schemas.set(form, known);
+  }
+  if (!isFlat(known)) return undefined;
+  const schema = withIds<T>(known, ids);
+  const batches = flatBatches(schema, checked);
+  return batches && { schema, batches };
+}
+
+/** The first schema of each form. */
+const schemas = new WeakMap<SchemaForm, Schema>();
+
+/** A flat schema of its own for a table: a program may change its metadata. */
+function withIds<T extends TypeMap>(schema: Schema, ids: readonly number[]): Schema<T> {
+  let next = 0;
+  const fields = schema.fields.map(({ name, type, nullable, metadata }) => {
+    const own = DataType.isDictionary(type)
+      ? new Dictionary(type.dictionary, type.indices, ids[next++], type.isOrdered)
+      : type;
+    return new Field(name, own, nullable, new Map(metadata));
+  }) as Field<T[keyof T]>[];
+  return new Schema<T>(fields, new Map(schema.metadata), undefined, schema.metadataVersion);
+}
+
+/** With a name for each field. */
+function schemaOf<T extends TypeMap>(read: Schema<T>): Schema<T> {
+  const fields = read.fields.map(withNames) as typeof read.fields;
+  const isNamed = fields.every((field, i) => field === read.fields[i]);
+  return isNamed ? read : new Schema<T>(fields, read.metadata);
+}
+
+function readAny<T extends TypeMap>(bytes: Uint8Array): Read<T> {
+  const reader = RecordBatchReader.from<T>(bytes).open();
+  const schema = schemaOf(reader.schema);
+  return { schema, batches: schema === reader.schema ? reader : named() };
+
+  function* named() {
+    for (const batch of reader) yield renamed(batch, schema);
+  }
 }
 
 function renamed<T extends TypeMap>(batch: RecordBatch<T>, schema: Schema<T>): RecordBatch<T> {

@@ -1,14 +1,15 @@
-import { CheckedTable, type FieldSpec, type TableSpec } from "./flatbuffer.js";
+import { CheckedTable, type FieldSpec, safeLong, type TableSpec } from "./flatbuffer.js";
 
 /**
  * Throws unless `bytes` are exactly one Arrow IPC stream with valid metadata, whose buffers lie
- * within its messages. `apache-arrow` checks none of this.
+ * within its messages. `apache-arrow` checks none of this. Returns what the metadata say.
  *
  * @see https://arrow.apache.org/docs/format/Columnar.html#encapsulated-message-format
  */
-export function checkStream(bytes: Uint8Array): void {
+export function checkStream(bytes: Uint8Array): CheckedStream {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  let columns: Columns | undefined;
+  let schema: CheckedSchema | undefined;
+  const batches: CheckedBatch[] = [];
   for (let at = 0; ; ) {
     if (at + 4 > bytes.byteLength) throw cutShort();
     if (view.getInt32(at, true) === CONTINUATION) at += 4; // Since Arrow 0.15.
@@ -20,14 +21,52 @@ export function checkStream(bytes: Uint8Array): void {
       break;
     }
     if (length < 0 || at + length > bytes.byteLength) throw cutShort();
-    const message = CheckedTable.root(bytes.subarray(at, at + length), MESSAGE);
+    const metadata = bytes.subarray(at, at + length);
     at += length;
+    if (schema === undefined && isOfForm(metadata, lastForm)) {
+      schema = { form: lastForm, ids: idsIn(metadata, lastForm) };
+      continue;
+    }
+    const message = CheckedTable.root(metadata, MESSAGE);
     const bodyLength = message.long(BODY_LENGTH);
     if (bodyLength < 0 || at + bodyLength > bytes.byteLength) throw cutShort();
-    columns = checkMessage(message, bodyLength, columns);
+    const header = message.table(HEADER);
+    const type = message.byte(HEADER_TYPE);
+    if (header === undefined || (schema === undefined) !== (type === SCHEMA_HEADER)) {
+      throw new Error("it does not begin with a schema, and go on with its batches.");
+    }
+    if (schema === undefined) {
+      const form = formOf(header, metadata);
+      schema = { form, ids: idsIn(metadata, form) };
+      if (bodyLength === 0 && length <= LONGEST_KEPT && length % 4 === 0) lastForm = form;
+    } else {
+      const body = bytes.subarray(at, at + bodyLength);
+      batches.push(checkBatch(message, header, type === DICTIONARY_HEADER, body, schema.form));
+    }
     at += bodyLength;
   }
-  if (columns === undefined) throw new Error("it is an Arrow IPC stream without a schema.");
+  if (schema === undefined) throw new Error("it is an Arrow IPC stream without a schema.");
+  return { schema, batches };
+}
+
+/** What the metadata of a stream say. */
+export interface CheckedStream {
+  readonly schema: CheckedSchema;
+  readonly batches: readonly CheckedBatch[];
+}
+
+export interface CheckedSchema {
+  readonly form: SchemaForm;
+  /** The id of each column that is a dictionary, or -1 for one that is negative or unsafe. */
+  readonly ids: readonly number[];
+}
+
+/** What schemas have in common that differ in no more than the ids of dictionary columns. */
+export interface SchemaForm extends Columns {
+  /** A message of the form. */
+  readonly words: Int32Array;
+  /** Where the id of each dictionary column stands in it, or 0 if it has none, which means 0. */
+  readonly idPlaces: readonly number[];
 }
 
 /** The index of each column's node in a record batch, and the number of all nodes. */
@@ -36,18 +75,67 @@ interface Columns {
   readonly nodes: number;
 }
 
-function checkMessage(
-  message: CheckedTable,
-  bodyLength: number,
-  columns: Columns | undefined,
-): Columns {
-  const type = message.byte(HEADER_TYPE);
-  const header = message.table(HEADER);
-  if (header === undefined || (columns === undefined) !== (type === SCHEMA_HEADER)) {
-    throw new Error("it does not begin with a schema, and go on with its batches.");
+/** A record batch, or the values of a dictionary. */
+export interface CheckedBatch {
+  /** The dictionary's id; `undefined` for a record batch. */
+  readonly dictionary: number | undefined;
+  /** Whether it has no compression, no metadata, and does not add to a dictionary. */
+  readonly isPlain: boolean;
+  readonly rows: number;
+  /** The rows of each node and its nulls, a pair each. */
+  readonly nodes: readonly number[];
+  /** Where each buffer begins in the body and how long it is, a pair each. */
+  readonly buffers: readonly number[];
+  readonly body: Uint8Array;
+}
+
+/**
+ * The form of the last schema that was read. All tables of a key have one form, though `apache-arrow` gives
+ * each dictionary an id of its own; checking and decoding each schema took a fifth of `get`.
+ */
+let lastForm: SchemaForm | undefined;
+const LONGEST_KEPT = 2 ** 16;
+
+function isOfForm(metadata: Uint8Array, form: SchemaForm | undefined): form is SchemaForm {
+  const { byteLength, byteOffset, buffer } = metadata;
+  if (byteLength !== form?.words.byteLength || byteOffset % 4 !== 0) return false;
+  const { words: known, idPlaces } = form;
+  const words = new Int32Array(buffer, byteOffset, byteLength / 4);
+  for (let i = 0; i < words.length; i++) {
+    // An id is two words.
+    if (words[i] !== known[i] && !idPlaces.some((place) => place > 0 && i >> 1 === place / 8)) {
+      return false;
+    }
   }
-  if (columns === undefined) return columnsOf(header);
-  const isDictionary = type === DICTIONARY_HEADER;
+  return true;
+}
+
+function idsIn(metadata: Uint8Array, { idPlaces }: SchemaForm): number[] {
+  const view = new DataView(metadata.buffer, metadata.byteOffset, metadata.byteLength);
+  return idPlaces.map((place) => (place > 0 ? safeLong(view, place) : 0));
+}
+
+function formOf(schema: CheckedTable, metadata: Uint8Array): SchemaForm {
+  const places: number[] = [];
+  const idPlaces: number[] = [];
+  let nodes = 0;
+  for (const field of schema.tables(SCHEMA_FIELDS)) {
+    places.push(nodes);
+    nodes += nodesOf(field);
+    const encoding = field.table(FIELD_DICTIONARY);
+    if (encoding !== undefined) idPlaces.push(encoding.place(ENCODING_ID));
+  }
+  const words = new Int32Array(metadata.slice().buffer, 0, metadata.byteLength >> 2);
+  return { words, places, nodes, idPlaces };
+}
+
+function checkBatch(
+  message: CheckedTable,
+  header: CheckedTable,
+  isDictionary: boolean,
+  body: Uint8Array,
+  columns: Columns,
+): CheckedBatch {
   const batch = isDictionary ? header.table(DICTIONARY_DATA) : header;
   if (batch === undefined) throw new Error("a dictionary is missing.");
   const rows = batch.long(ROWS);
@@ -57,7 +145,7 @@ function checkMessage(
   // Check the lengths. The null counts between them may be -1, for unknown.
   for (let i = 0; i < nodes.length; i += 2) if (nodes[i] === -1) throw outside();
   for (let i = 0; i < buffers.length; i += 2) {
-    if ((buffers[i] as number) + (buffers[i + 1] as number) > bodyLength) throw outside();
+    if ((buffers[i] as number) + (buffers[i + 1] as number) > body.byteLength) throw outside();
   }
   const views = batch.longs(VARIADIC_COUNTS, 1).reduce((sum, count) => sum + Math.abs(count), 0);
   if (views > buffers.length / 2) throw outside();
@@ -65,17 +153,13 @@ function checkMessage(
   const { places } = isDictionary ? ONE_COLUMN : columns;
   if (!isDictionary && nodes.length !== columns.nodes * 2) throw outside();
   for (const place of places) if (nodes[place * 2] !== rows) throw outside();
-  return columns;
-}
-
-function columnsOf(schema: CheckedTable): Columns {
-  const places: number[] = [];
-  let nodes = 0;
-  for (const field of schema.tables(SCHEMA_FIELDS)) {
-    places.push(nodes);
-    nodes += nodesOf(field);
-  }
-  return { places, nodes };
+  const isPlain =
+    batch.place(COMPRESSION) === 0 &&
+    batch.place(VARIADIC_COUNTS) === 0 &&
+    message.place(CUSTOM_METADATA) === 0 &&
+    !(isDictionary && header.byte(IS_DELTA) !== 0);
+  const dictionary = isDictionary ? header.long(DICTIONARY_ID) : undefined;
+  return { dictionary, isPlain, rows, nodes, buffers, body };
 }
 
 /**
@@ -154,6 +238,7 @@ const FIELD: TableSpec = [
   tables(() => KEY_VALUE),
 ];
 const FIELD_DICTIONARY = 4;
+const ENCODING_ID = 0;
 const FIELD_CHILDREN = 5;
 
 const SCHEMA: TableSpec = [
@@ -174,6 +259,7 @@ const RECORD_BATCH: TableSpec = [
 const ROWS = 0;
 const NODES = 1;
 const BUFFERS = 2;
+const COMPRESSION = 3;
 const VARIADIC_COUNTS = 4;
 
 const DICTIONARY_BATCH: TableSpec = [
@@ -181,7 +267,9 @@ const DICTIONARY_BATCH: TableSpec = [
   { kind: "table", of: () => RECORD_BATCH },
   inline(1),
 ];
+const DICTIONARY_ID = 0;
 const DICTIONARY_DATA = 1;
+const IS_DELTA = 2;
 
 const SCHEMA_HEADER = 1;
 const DICTIONARY_HEADER = 2;
@@ -202,6 +290,7 @@ const MESSAGE: TableSpec = [
 const HEADER_TYPE = 1;
 const HEADER = 2;
 const BODY_LENGTH = 3;
+const CUSTOM_METADATA = 4;
 
 function cutShort(): Error {
   return new Error("it is cut short, or no Arrow IPC stream.");

@@ -181,15 +181,19 @@ function isComparable(type: DataType): boolean {
 
 function recode(piece: Data, type: Dictionary, { dictionary, codes }: Union): Data {
   const map = piece.dictionary && codes.get(piece.dictionary);
-  const old = piece.values as ArrayLike<number | bigint>;
   const sameWidth = codeType(piece) === String(type.indices);
   let values = piece.values as Int32Array;
   if (map !== SAME || !sameWidth) {
     values = new type.indices.ArrayType(piece.length) as Int32Array;
-    for (let i = 0; i < piece.length; i++) {
-      const code = Number(old[i]);
-      // A null's code may be anything.
-      values[i] = map === SAME ? code : (map?.[code] ?? 0);
+    const old = piece.values as Int32Array | BigInt64Array;
+    // A null's code may be anything.
+    if (map instanceof Int32Array && old.BYTES_PER_ELEMENT < 8) {
+      for (let i = 0; i < piece.length; i++) values[i] = map[(old as Int32Array)[i] as number] ?? 0;
+    } else {
+      for (let i = 0; i < piece.length; i++) {
+        const code = Number(old[i]);
+        values[i] = map === SAME ? code : (map?.[code] ?? 0);
+      }
     }
   }
   const { length, nullCount, nullBitmap } = piece;

@@ -78,6 +78,11 @@ export class CheckedTable {
     return table;
   }
 
+  /** Where a field begins, or 0 if it is absent. */
+  place(id: number): number {
+    return this.#fields[id] ?? 0;
+  }
+
   byte(id: number): number {
     const at = this.#fields[id];
     return at ? this.#view.getUint8(at) : 0;
@@ -159,8 +164,11 @@ function within(view: DataView, at: number, length: number): void {
   if (at < 0 || at + length > view.byteLength) throw bad("an offset");
 }
 
-/** Reads two halves: a BigInt takes several times as long. */
-function safeLong(view: DataView, at: number): number {
+/**
+ * A 64-bit integer, or -1 for a negative or unsafe one. It reads two halves: a BigInt takes several times
+ * as long.
+ */
+export function safeLong(view: DataView, at: number): number {
   const high = view.getInt32(at + 4, true);
   return high >= 0 && high < 2 ** 21 ? high * 2 ** 32 + view.getUint32(at, true) : -1;
 }

@@ -273,6 +273,34 @@ describe("columns", () => {
   });
 });
 
+describe("schemas that are read again", () => {
+  const coded = (id: number, values: string[], type = new Utf8()) =>
+    vectorFromArray(values, new Dictionary(type, new Int32(), id));
+  const read = (columns: Record<string, Vector>) =>
+    codec.decode(codec.encode(new Table(columns)) as Uint8Array);
+  const rows = async (table: Table | Promise<Table>) => (await table).toArray().map(String);
+
+  test("belong to each table: what a program does to one reaches no other", async () => {
+    const bytes = codec.encode(new Table({ a: coded(7, ["x"]) })) as Uint8Array;
+    const first = await codec.decode(bytes);
+    first.schema.metadata.set("seen", "yes");
+    first.schema.fields[0]?.metadata.set("seen", "yes");
+    const { schema } = await codec.decode(bytes);
+    expect([schema.metadata.size, schema.fields[0]?.metadata.size]).toEqual([0, 0]);
+  });
+
+  test("may give their dictionaries other ids, one id to two, or change in nothing else", async () => {
+    const row = (a: string, b: string) => `{"a": ${JSON.stringify(a)}, "b": ${JSON.stringify(b)}}`;
+    expect(await rows(read({ a: coded(5, ["x"]), b: coded(6, ["y"]) }))).toEqual([row("x", "y")]);
+    expect(await rows(read({ a: coded(6, ["z"]), b: coded(5, ["w"]) }))).toEqual([row("z", "w")]);
+    const both = coded(8, ["one", "two"]);
+    expect(await rows(read({ a: both, b: both }))).toEqual([row("one", "one"), row("two", "two")]);
+    expect(await rows(read({ a: coded(1, ["p"]), c: coded(2, ["q"]) }))).toEqual([
+      '{"a": "p", "c": "q"}',
+    ]);
+  });
+});
+
 describe("dictionaries", () => {
   const values = (vector: Vector) => [...vector] as unknown[];
   const dictionariesOf = (vector: Vector) => new Set(vector.data.map((data) => data.dictionary));
