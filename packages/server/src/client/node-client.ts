@@ -1,5 +1,5 @@
 import type { IncomingMessage } from "node:http";
-import { connect as connectPath, type Socket } from "node:net";
+import type { connect, NetConnectOpts, Socket, TcpNetConnectOpts } from "node:net";
 import { resolve } from "node:path";
 import type { SecureContextOptions } from "node:tls";
 import { PartdError } from "@partd/core";
@@ -14,6 +14,7 @@ import {
   CLIENT_OPTIONS,
   checkAddress,
 } from "./client.js";
+import { connectFrames, type FrameSocket } from "./frame-socket.js";
 import { type Connect, closedBy } from "./socket.js";
 
 export interface ClientOptions extends BrowserOptions {
@@ -57,6 +58,13 @@ export function connectWith(tls: ClientTls | undefined): Connect {
     const target = parseAddress(address);
     const url = target.kind === "ipc" ? "ws://localhost/" : address;
     const unmasked = target.kind === "ipc" || target.kind === "wss" || isLoopback(target.host);
+    let frames: FrameSocket | undefined;
+    const createConnection = ((to: TcpNetConnectOpts) => {
+      // The path of the URL is not one of a socket file.
+      const path = target.kind === "ipc" ? target.path : undefined;
+      frames = connectFrames({ ...to, path } as NetConnectOpts);
+      return frames.socket;
+    }) as typeof connect;
     const options = {
       ...tls,
       perMessageDeflate: false,
@@ -66,12 +74,13 @@ export function connectWith(tls: ClientTls | undefined): Connect {
       // choose the bytes, and on a socket file, on loopback and inside TLS no proxy can read them:
       // there, a mask of zeros saves both sides from touching each byte.
       ...(unmasked ? { generateMask: zeroMask } : {}),
-      ...(target.kind === "ipc" ? { createConnection: () => connectPath(target.path) } : {}),
+      ...(target.kind === "wss" ? {} : { createConnection }),
     };
     const socket = new WebSocket(url, SUBPROTOCOL, options);
     let carrier: Socket | undefined;
     socket.on("upgrade", (response) => {
       carrier = response.socket;
+      frames?.upgraded();
     });
     socket.binaryType = "fragments";
     let cause: unknown;
