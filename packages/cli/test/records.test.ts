@@ -599,6 +599,16 @@ describe("join", () => {
     );
   });
 
+  test("what --missing and --reject take has no place on standard output", async () => {
+    for (const words of ["count e.ndjson --by user", "join e.ndjson e.ndjson --on user"]) {
+      for (const option of ["--missing", "--reject"]) {
+        const refused = await run([...words.split(" "), option, "-"]);
+        expect(refused).toMatchObject({ code: 2, out: "" });
+        expect(refused.err).toContain(`${option} takes a FILE, not -: write /dev/stderr`);
+      }
+    }
+  });
+
   test("an empty file of CSV has the key for its header", async () => {
     write("none.csv", "");
     write("some.csv", "k,v\n1,2\n");

@@ -97,6 +97,7 @@ export const READ: readonly Option[] = [
     value: "FILE",
     completes: "file",
     about: "put malformed records there and go on; the exit code is 3 then",
+    parse: parseSidePath,
   },
 ];
 
@@ -107,7 +108,7 @@ export const MISSING: Option = {
   about:
     "records without the field: error (the default), skip, or the FILE to put them in; null is a value",
   parse: (text) => {
-    if (text !== "keep") return text;
+    if (text !== "keep") return parseSidePath(text);
     throw new UsageError("takes error, skip or a FILE; write ./keep for a file of that name");
   },
 };
@@ -127,6 +128,14 @@ export const BOUNDS: readonly Option[] = [
     about: "where data goes that does not fit in memory (default: TMPDIR, or the system's)",
   },
 ];
+
+/** A file beside --out: standard output has the results. */
+export function parseSidePath(text: string): string {
+  if (text !== "-") return text;
+  throw new UsageError(
+    "takes a FILE, not -: write /dev/stderr for standard error, or ./- for a file of that name",
+  );
+}
 
 /** A character; `\t` is a tab. */
 function parseDelimiter(text: string): string {

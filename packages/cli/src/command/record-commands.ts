@@ -1,6 +1,6 @@
 import { AGGREGATES, FORMATS } from "../records/names.js";
 import type { Argument, Command, Option } from "./command.js";
-import { BOUNDS, BY, COMMON, MISSING, OUT, READ } from "./common-options.js";
+import { BOUNDS, BY, COMMON, MISSING, OUT, parseSidePath, READ } from "./common-options.js";
 import { UsageError } from "./failure.js";
 import { parseBytes, parseCount } from "./quantity.js";
 
@@ -240,6 +240,7 @@ export const recordCommands: readonly Command[] = [
         completes: "file",
         about:
           "records without the field, of both inputs: keep (the default: they match nothing), error, skip, or the FILE to put them in; null is a value that matches nothing",
+        parse: parseSidePath,
       },
       ...WRITE,
       ...READ,
