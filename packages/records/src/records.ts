@@ -106,8 +106,6 @@ export type FormatDescription =
 
 export interface RecordFormat<R> {
   readonly name: "ndjson" | "csv";
-  /** Whether each field is text, even one that reads as a number, as in CSV. Default false. */
-  readonly areFieldsText?: boolean;
   /**
    * Bytes to write before the records of each output, such as a CSV header. Known after the first
    * batch.
@@ -115,6 +113,8 @@ export interface RecordFormat<R> {
   readonly header: Uint8Array | undefined;
   /** Parses one record, with or without its line ending. @throws `ERR_PARTD_CORRUPT` */
   parse(bytes: Uint8Array, start?: number, end?: number): R;
+  /** The same for a record that a scan has found, which need not be checked again. Default: {@link parse}. */
+  readonly parseScanned?: ((bytes: Uint8Array, start: number, end: number) => R) | undefined;
   /** The bytes that {@link parse} reads, with a line ending. */
   serialize(record: R): Uint8Array;
   /**

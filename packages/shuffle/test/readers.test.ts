@@ -2,7 +2,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "n
 import { tmpdir } from "node:os";
 import { join as joinPath } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
-import { type CsvRow, readCsv, readNdjson } from "@partd/records";
+import { type CsvRow, type Records, readCsv, readNdjson } from "@partd/records";
 import {
   aggregate,
   count,
@@ -118,6 +118,25 @@ describe("a reader's records", () => {
     expect(pairs.map(([{ i }]) => i)).toEqual(
       rows.filter(({ user }) => user === "u1" || user === "u4").map(({ i }) => i),
     );
+  });
+
+  test("are what their reader says, also where it reads lines of JSON", async () => {
+    const reader = readNdjson<string>(ndjson);
+    const texts: Records<string> = {
+      batches: (options) => reader.batches(options),
+      byteLength: () => reader.byteLength(),
+      split: async () => undefined,
+      [Symbol.asyncIterator]: () => reader[Symbol.asyncIterator](),
+      format: {
+        name: "ndjson",
+        header: undefined,
+        parse: (bytes, start, end) => Buffer.from(bytes.subarray(start, end)).toString(),
+        serialize: (text) => Buffer.from(text),
+        scanner: (...asked) => reader.format.scanner(...asked),
+      },
+    };
+    const lines = await sort(texts, { by: "i", memory: LITTLE }).toArray();
+    expect(lines.join("")).toBe(readFileSync(ndjson, "utf8"));
   });
 
   test("come back byte for byte", async () => {

@@ -27,8 +27,6 @@ export interface RunFields {
   readonly required: readonly string[];
   /** Whether no other field is read. Default false. */
   readonly isAll?: boolean;
-  /** Whether numbers of CSV count as text. Default false. */
-  readonly areText?: boolean;
   /** What is done with the records, which limits their length. Default: they pass unchanged. */
   readonly operation?: Operation;
   /** The inputs' format. Default: that of --from, or of their names. */
@@ -106,7 +104,7 @@ export class RecordRun implements AsyncDisposable {
     call: Call,
     paths: readonly string[],
     format: Format,
-    { asked, required, isAll = false, areText = false, operation = "groupBy", beside }: RunFields,
+    { asked, required, isAll = false, operation = "groupBy", beside }: RunFields,
     bytesTotal: number | undefined,
     rejects: OutputFile | undefined,
     missing: OutputFile | undefined,
@@ -129,7 +127,6 @@ export class RecordRun implements AsyncDisposable {
       fields: [...new Set(asked)],
       required,
       only: isAll ? asked : undefined,
-      areText,
       isStrict: missingOf(call) !== "skip" && missingFile(call.options) === undefined,
       signal: call.signal,
       onReject:

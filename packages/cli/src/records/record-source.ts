@@ -22,7 +22,7 @@ import { standardInput } from "../terminal/terminal.js";
 import { FieldSearch } from "./field-search.js";
 import { delimiterOf, type Format, isTable, lineFormat } from "./format.js";
 import { RecordPlaces } from "./record-places.js";
-import { recordOf, textFormat, textOf, withoutNumbers } from "./record-text.js";
+import { recordOf, textFormat, textOf } from "./record-text.js";
 import { RecordValues } from "./record-values.js";
 
 export interface SourceOptions {
@@ -41,8 +41,6 @@ export interface SourceOptions {
   readonly required: readonly string[];
   /** The only fields that are read; `undefined` for whole records. */
   readonly only: readonly string[] | undefined;
-  /** Whether numbers of CSV count as text. */
-  readonly areText: boolean;
   /** Whether a record without a required field is an error. */
   readonly isStrict: boolean;
   /** Receives a record without a required field, if that is not an error. */
@@ -86,9 +84,7 @@ export class RecordSource implements Records<string>, AsyncDisposable {
     this.writtenAs = lineFormat(options.format);
     this.delimiter = delimiterOf(options.format, options.delimiter);
     this.format = textFormat(this.#inner.format, (fields, given) => {
-      const scanner = this.#scanner(fields, given);
-      const isText = options.areText && this.delimiter !== undefined;
-      return isText ? withoutNumbers(scanner, given?.values ?? []) : scanner;
+      return this.#scanner(fields, given);
     });
     this.values = new RecordValues(this.#inner.format);
   }

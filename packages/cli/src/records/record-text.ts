@@ -1,4 +1,4 @@
-import { type RecordFormat, type Scan, type Scanner, VALUE_KIND } from "@partd/records";
+import type { RecordFormat, Scan } from "@partd/records";
 
 /**
  * A format whose records are not parsed: they are their own text, in which each character is a byte.
@@ -8,25 +8,13 @@ export function textFormat(
   scanner: RecordFormat<string>["scanner"],
 ): RecordFormat<string> {
   return {
-    // @partd/shuffle parses lines of "ndjson" without asking the format.
-    name: "csv",
+    name: format.name,
     get header() {
       return format.header;
     },
     parse: (bytes, start = 0, end = bytes.length) => latin1Slice.call(bytes, start, end),
     serialize: (text) => Buffer.from(text, "latin1"),
     scanner,
-  };
-}
-
-/** A scanner for which numbers of CSV are text. */
-export function withoutNumbers(scanner: Scanner, values: readonly string[]): Scanner {
-  return {
-    scan: (batch) => {
-      const scan = scanner.scan(batch);
-      for (const index of values.keys()) scan.kinds(index).fill(VALUE_KIND.text);
-      return scan;
-    },
   };
 }
 

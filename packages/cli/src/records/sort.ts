@@ -21,7 +21,6 @@ export const sort: Action = async (call) => {
   await using run = await RecordRun.open(call, call.arguments, {
     asked,
     required: [],
-    areText: keys.some(({ as }) => as !== "number"),
   });
   const kept = await keptRuns(call, run);
   // With --reject it is sorted again: the rejects may not have been complete.

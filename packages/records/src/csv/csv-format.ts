@@ -34,7 +34,6 @@ export const CSV_OPTIONS: OptionNames<CsvOptions> = {
 
 export class CsvFormat<R extends object> implements TextFormat<R> {
   readonly name = "csv";
-  readonly areFieldsText = true;
   readonly endsAtNewline: boolean;
   readonly #syntax: CsvSyntax;
   readonly #hasHeader: boolean;

@@ -1,5 +1,5 @@
 import { isUtf8 } from "node:buffer";
-import { firstInvalidUtf8 } from "../json/utf8.js";
+import { firstInvalidUtf8, utf8Slice } from "../json/utf8.js";
 import { encodeGroupKey } from "../key/group-key.js";
 import { VALUE_KIND, type ValueKind } from "../records.js";
 import type { Fault, RecordMatcher } from "../scan/record-matcher.js";
@@ -180,11 +180,3 @@ const LF = 0x0a;
 const CR = 0x0d;
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
-
-/**
- * Buffer's own, applied to any array of bytes: `TextDecoder` takes three times as long for short
- * text.
- */
-const { utf8Slice } = Buffer.prototype as unknown as {
-  utf8Slice(this: Uint8Array, start: number, end: number): string;
-};

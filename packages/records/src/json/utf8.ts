@@ -27,3 +27,11 @@ function sequenceLength(bytes: Uint8Array, at: number, end: number): number {
   }
   return 0;
 }
+
+/**
+ * Buffer's own, applied to any array of bytes: `TextDecoder` takes three times as long for short
+ * text.
+ */
+export const { utf8Slice } = Buffer.prototype as unknown as {
+  utf8Slice(this: Uint8Array, start: number, end: number): string;
+};

@@ -50,7 +50,7 @@ export class SortKeyer<R> implements Keyer<R> {
     if (fields.length === 0) return;
     const values = keys.length === 1 ? fields : [];
     this.scan = (records, reading) => {
-      const areNumbers = !records.format.areFieldsText || this.#rules[0]?.as === "number";
+      const areNumbers = records.format.name !== "csv" || this.#rules[0]?.as === "number";
       const toKeyed = keyedBy((scan, i, columns) => {
         if (keys.length === 1) this.#writeScanned(scan, i, columns, areNumbers);
         else this.#writeValues(this.#valuesOf(scan, i, fields.length, records), columns);

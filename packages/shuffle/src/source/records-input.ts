@@ -3,7 +3,6 @@ import { batchOptions, type Reading, whereParsed } from "../run/record-limit.js"
 import type { Input, Keyer } from "./input.js";
 import { KeyColumns } from "./key-columns.js";
 import { type KeyedBatch, selectedRecords } from "./keyed-batch.js";
-import { utf8Slice } from "./structured.js";
 
 /** The records of a reader, in their original bytes. */
 export class RecordsInput<R> implements Input<R> {
@@ -33,9 +32,9 @@ export class RecordsInput<R> implements Input<R> {
 
   decode(bytes: Uint8Array, start: number, end: number): R {
     const { format } = this.#records;
-    if (format.name !== "ndjson") return format.parse(bytes, start, end);
-    // The scanner has checked that this is UTF-8 and JSON, so no second check, and no array.
-    return JSON.parse(utf8Slice.call(bytes, start, end));
+    return format.parseScanned
+      ? format.parseScanned(bytes, start, end)
+      : format.parse(bytes, start, end);
   }
 
   get isJson(): boolean {

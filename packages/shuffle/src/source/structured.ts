@@ -77,6 +77,6 @@ function isJson(value: unknown, depth: number): boolean {
  * Buffer's own method, for any array of bytes: a `TextDecoder` takes three times as long for short
  * text.
  */
-export const { utf8Slice } = Buffer.prototype as unknown as {
+const { utf8Slice } = Buffer.prototype as unknown as {
   utf8Slice(this: Uint8Array, start: number, end: number): string;
 };

@@ -145,7 +145,7 @@ async function scatterToFiles<R, B extends By<R>>(
   try {
     const { header } = source.format;
     // The header of a CSV that nobody has read yet is unknown.
-    const isHeaderKnown = header !== undefined || parts?.[0]?.format.name !== "csv";
+    const isHeaderKnown = header !== undefined || source.format.name !== "csv";
     const isApart = parts && typeof missing === "string" && isHeaderKnown;
     if (
       isApart &&
