@@ -126,17 +126,40 @@ test("starting up loads no store, no codec and no reader", async () => {
   expect(loaded.length).toBeLessThan(10);
 });
 
-test("split, count and distinct have the threads that they are asked for", async () => {
-  const line = '{"user":"ann","ms":1}\n{"user":"bob","ms":2}\n';
-  writeFileSync(join(cwd, "many.ndjson"), line.repeat(400_000)); // Some parts of 4 MiB.
-  const told = 'process.on("worker",()=>process._rawDebug("a thread"))';
-  const hook = ["--import", `data:text/javascript,${encodeURIComponent(told)}`];
-  for (const words of ["split -o parts --partitions 2", "count", "distinct"]) {
-    const [name, ...options] = words.split(" ") as [string, ...string[]];
-    const all = [name, "many.ndjson", "--by", "user", "--threads", "2", ...options];
-    const { err } = await ended(spawn(process.execPath, [...hook, BIN, ...all], { cwd }));
-    expect([name, err]).toEqual([name, expect.stringContaining("a thread")]);
-  }
+describe("threads", () => {
+  const lines = '{"user":"ann","ms":1}\n{"user":"bob","ms":2}\n'.repeat(400_000); // Some parts of 4 MiB.
+
+  test("read for split, count, distinct and group if they are asked for", async () => {
+    writeFileSync(join(cwd, "many.ndjson"), lines);
+    const told = 'process.on("worker",()=>process._rawDebug("a thread"))';
+    const hook = ["--import", `data:text/javascript,${encodeURIComponent(told)}`];
+    for (const words of ["split -o parts --partitions 2", "count", "distinct", "group --sum ms"]) {
+      const [name, ...options] = words.split(" ") as [string, ...string[]];
+      const all = [name, "many.ndjson", "--by", "user", "--threads", "2", ...options];
+      const { err } = await ended(spawn(process.execPath, [...hook, BIN, ...all], { cwd }));
+      expect([name, err]).toEqual([name, expect.stringContaining("a thread")]);
+    }
+  });
+
+  test("that find a value that is no number leave it to group to say where", async () => {
+    const group = (...words: string[]) =>
+      partd(["group", "odd.ndjson", "--by", "user", "--threads", "2", ...words], { cwd });
+    writeFileSync(join(cwd, "odd.ndjson"), `${lines}{"user":"eve","ms":"x"}\n`);
+    const place = 'odd.ndjson:800001:1: the record has "x" for';
+    const summed = await group("--sum", "ms");
+    expect(summed).toMatchObject({ code: 1, out: "" });
+    expect(summed.err).toContain(`${place} --sum ms, which is not a number`);
+    const greatest = await group("--max", "ms");
+    expect(greatest).toMatchObject({ code: 1, out: "" });
+    expect(greatest.err).toContain(`${place} --max ms, which is text, and one before had a number`);
+    writeFileSync(
+      join(cwd, "odd.ndjson"),
+      lines.replaceAll('"ms":', '"ms":"').replaceAll("}", '"}'),
+    );
+    expect((await group("--max", "ms")).out).toBe(
+      '{"user":"ann","max_ms":"1"}\n{"user":"bob","max_ms":"2"}\n',
+    );
+  });
 });
 
 test("quantities", () => {

@@ -154,6 +154,10 @@ export const recordCommands: readonly Command[] = [
       ...WRITE,
       ...READ,
       ...BOUNDS,
+      {
+        ...THREADS,
+        about: `${THREADS.about}; fractions are added in another order by each number of them`,
+      },
       ...COMMON,
     ],
     load: async () => (await import("../records/group.js")).group,

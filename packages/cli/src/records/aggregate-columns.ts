@@ -11,6 +11,7 @@ import {
   type ValueOf,
 } from "@partd/shuffle";
 import type { Options } from "../command/command.js";
+import { Failure } from "../command/failure.js";
 import { JsonText } from "../tables/json-text.js";
 import { columnsOf } from "./csv-row.js";
 import { AGGREGATES, type AggregateName } from "./names.js";
@@ -20,6 +21,7 @@ import type { RecordValues } from "./record-values.js";
 import { shownField } from "./result-names.js";
 import {
   type Column,
+  type Numbered,
   NumbersOfText,
   numberOf,
   WrittenExtreme,
@@ -79,7 +81,9 @@ export class Columns {
   /** In CSV the least and the greatest number are the text that stands there, and sums are of such texts, too. */
   #make(kind: Kind, value: ValueOf<unknown>): Aggregate<unknown, unknown> {
     const made = MAKE[kind](value);
-    if (!this.#isText) return made;
+    if (!this.#isText) {
+      return TYPED.has(kind) ? { ...made, column: () => new OfOneType(made.column()) } : made;
+    }
     if (TYPED.has(kind))
       return { ...made, column: () => new WrittenExtreme(kind as "min" | "max") };
     return kind === "sum" || kind === "mean"
@@ -244,6 +248,51 @@ export class Columns {
     throw failure(
       `has ${JSON.stringify(value)} for --${kind} ${field}, which is ${names[typeof value]}, and one before had ${names[before]}`,
     );
+  }
+}
+
+/** A column whose values are all numbers, or all text, also where threads have not checked them. */
+class OfOneType implements Column {
+  readonly #inner: Column;
+  #type: string | undefined;
+
+  constructor(inner: Column) {
+    this.#inner = inner;
+  }
+
+  get bytesPerKey(): number {
+    return this.#inner.bytesPerKey;
+  }
+
+  get heldBytes(): number {
+    return this.#inner.heldBytes ?? 0;
+  }
+
+  add(records: Numbered, values: ArrayLike<unknown>): void {
+    this.#check(records.count, values);
+    this.#inner.add(records, values);
+  }
+
+  result(number: number): unknown {
+    return this.#inner.result(number);
+  }
+
+  states(keys: number): unknown {
+    return this.#inner.states?.(keys);
+  }
+
+  merge(keys: Numbered, states: never): void {
+    this.#check(keys.count, states);
+    this.#inner.merge?.(keys, states);
+  }
+
+  #check(count: number, values: ArrayLike<unknown>): void {
+    for (let i = 0; i < (values instanceof Float64Array ? Math.min(1, count) : count); i++) {
+      const value = values[i];
+      if (value === undefined || value === null) continue;
+      this.#type ??= typeof value;
+      if (typeof value !== this.#type) throw new Failure("a column has numbers and text");
+    }
   }
 }
 

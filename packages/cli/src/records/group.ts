@@ -1,6 +1,7 @@
+import { isPartdError } from "@partd/core";
 import { aggregate, type By, groupBy } from "@partd/shuffle";
 import type { Action, Call } from "../command/command.js";
-import { UsageError } from "../command/failure.js";
+import { Failure, UsageError } from "../command/failure.js";
 import { aggregateColumns, Columns } from "./aggregate-columns.js";
 import { keyBy, partsOf, RecordRun } from "./record-run.js";
 import { RecordWriter } from "./record-writer.js";
@@ -43,13 +44,10 @@ async function writeAggregates(
   }
   const names = resultNames(fields, columns.names);
   await using writer = await RecordWriter.open(call, resultShape(run.source, fields, names));
-  await using results = columns.areNumbers
-    ? aggregate(
-        run.source.objects((values) => columns.check(values)),
-        { by: keyBy(fields) as By<unknown>, select: columns.selectFields, ...run.options },
-      )
-    : aggregate(rows(), { by: (row) => row[0], select: columns.select, ...run.options });
-  for await (const batch of results.batches()) {
+  const results = columns.areNumbers
+    ? numberResults(call, run, fields, columns)
+    : aggregate(rows(), { by: (row) => row[0], select: columns.select, ...run.options }).batches();
+  for await (const batch of results) {
     const rows = batch.map(([key, found]) => [
       ...partsOf(key, fields),
       ...columns.names.map((_, i) => columns.shown(found[`c${i}`], i)),
@@ -57,6 +55,39 @@ async function writeAggregates(
     await writer.rows(names, rows);
   }
   await writer.complete();
+}
+
+/** Results by the numbers that scanners find, in threads where the input can be cut. */
+async function* numberResults(
+  call: Call,
+  run: RecordRun,
+  fields: readonly string[],
+  columns: Columns,
+): AsyncGenerator<readonly (readonly [key: unknown, results: Record<string, unknown>])[]> {
+  const records = (isShared: boolean) =>
+    run.source.objects((values) => columns.check(values), isShared);
+  const options = {
+    by: keyBy(fields) as By<unknown>,
+    select: columns.selectFields,
+    ...run.options,
+  };
+  const shared = records(true);
+  let hasResults = false;
+  try {
+    const threads = call.options.number("threads");
+    for await (const batch of aggregate(shared, { ...options, threads }).batches()) {
+      hasResults = true;
+      yield batch;
+    }
+  } catch (error) {
+    if (hasResults || !shared.areShared || !isUnfit(error)) throw error;
+    // Threads found a value that a column does not take: reading once more tells where it is.
+    yield* aggregate(records(false), options).batches();
+  }
+}
+
+function isUnfit(error: unknown): boolean {
+  return error instanceof Failure || isPartdError(error, "ERR_PARTD_VALUE");
 }
 
 /** One row for all records, also for none. */

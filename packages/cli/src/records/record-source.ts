@@ -177,10 +177,16 @@ export class RecordSource implements Records<string>, AsyncDisposable {
    * The same records as objects.
    *
    * @param check gets the values of `fields` before they are used, and may change them.
+   * @param isShared Whether threads may read lines of JSON, whose values are not checked then. Default false.
    */
-  objects(check: (values: ScannedValues) => void): Records<unknown> {
+  objects(check: (values: ScannedValues) => void, isShared = false): CheckedRecords {
     const format = this.#inner.format;
+    const mayShare = isShared && this.delimiter === undefined;
+    let areShared = false;
     return {
+      get areShared() {
+        return areShared;
+      },
       format: {
         name: format.name,
         get header() {
@@ -208,8 +214,11 @@ export class RecordSource implements Records<string>, AsyncDisposable {
       },
       byteLength: () => this.byteLength(),
       batches: (options) => this.batches(options),
-      // The values are checked in this thread.
-      split: async () => undefined,
+      split: async (n, options) => {
+        const parts = mayShare ? await this.split(n, options) : undefined;
+        areShared = parts !== undefined;
+        return parts;
+      },
       [Symbol.asyncIterator]: () => this[Symbol.asyncIterator](),
     };
   }
@@ -333,6 +342,12 @@ export interface Row {
   readonly key: unknown;
   /** Makes an error about this record. Call it before the next record is asked for. */
   failure(what: string): Error;
+}
+
+/** Records whose values are checked, unless threads read them. */
+export interface CheckedRecords extends Records<unknown> {
+  /** Whether the records were cut into parts for threads. */
+  readonly areShared: boolean;
 }
 
 /** The values of a field in a batch: `scan` has their numbers and kinds under `index`. */

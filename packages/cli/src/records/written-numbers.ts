@@ -44,7 +44,7 @@ const DIGITS = 16;
 const [QUOTE, CR, LF, ZERO] = [0x22, 0x0d, 0x0a, 0x30];
 
 export type Column = ReturnType<Aggregate<unknown, unknown>["column"]>;
-type Numbered = Parameters<Column["add"]>[0];
+export type Numbered = Parameters<Column["add"]>[0];
 
 /** A column of numbers that takes those of CSV, too. */
 export class NumbersOfText implements Column {
