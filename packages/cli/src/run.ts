@@ -1,8 +1,10 @@
-import { commands } from "./command/commands.js";
-import { ExitCode } from "./command/exit-code.js";
-import { Interruption, UsageError } from "./command/failure.js";
+import type { Command } from "./command/command.js";
+import { dataSetCommands } from "./command/data-set-commands.js";
+import { ExitCode, Interruption, UsageError } from "./command/failure.js";
 import { callOf, parse } from "./command/program.js";
+import { recordCommands } from "./command/record-commands.js";
 import { report } from "./command/report.js";
+import { shellCommands } from "./command/shell-commands.js";
 import { packageVersion } from "./machine/version.js";
 import { Terminal } from "./terminal/terminal.js";
 
@@ -63,3 +65,10 @@ function endQuietlyWhenReaderLeaves(): void {
     });
   }
 }
+
+/** Every command, in the order of `partd --help`. */
+export const commands: readonly Command[] = [
+  ...recordCommands,
+  ...dataSetCommands,
+  ...shellCommands,
+];

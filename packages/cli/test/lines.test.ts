@@ -1,6 +1,6 @@
 import { describe, expect, test } from "@jest/globals";
 import fc from "fast-check";
-import { fieldText, rawField, rawFields } from "../src/records/csv-row.js";
+import { fieldText, rawField, rawFields } from "../src/records/csv-rows.js";
 import { lineOf, membersOf, withoutMembers } from "../src/records/json-members.js";
 
 const bytes = (text: string) => new TextEncoder().encode(text);

@@ -18,3 +18,22 @@ export class Interruption extends Error {
     this.exitCode = exitCode;
   }
 }
+
+/** Exit codes of the command. They are documented in `--help`, the man page and docs/cli.md. */
+export const ExitCode = {
+  DONE: 0,
+  FAILED: 1,
+  USAGE: 2,
+  REJECTED: 3,
+  INTERRUPTED: 130,
+  TERMINATED: 143,
+} as const;
+
+export const EXIT_CODES: readonly (readonly [code: number, meaning: string])[] = [
+  [ExitCode.DONE, "done"],
+  [ExitCode.FAILED, "failed: the message says why, and nothing is half written"],
+  [ExitCode.USAGE, "wrong use: an option, a field, an input or a data set that is not there"],
+  [ExitCode.REJECTED, "done, but records were set aside by --reject"],
+  [ExitCode.INTERRUPTED, "interrupted by Ctrl-C"],
+  [ExitCode.TERMINATED, "ended by SIGTERM (serve flushes its store and ends with 0)"],
+];

@@ -1,5 +1,5 @@
 import { type Command, flagsOf, type Option, termOf } from "./command.js";
-import { EXIT_CODES } from "./exit-code.js";
+import { EXIT_CODES } from "./failure.js";
 
 /** `partd --help`: all commands, by kind. */
 export function overview(commands: readonly Command[]): string {

@@ -1,8 +1,7 @@
 import { basename, dirname } from "node:path";
 import type { PartdError } from "@partd/core";
 import type { Terminal } from "../terminal/terminal.js";
-import { ExitCode } from "./exit-code.js";
-import { Failure, Interruption, UsageError } from "./failure.js";
+import { ExitCode, Failure, Interruption, UsageError } from "./failure.js";
 import { showBytes } from "./quantity.js";
 
 /** Tells the user what went wrong, in a line or two and without a stack, and returns the exit code. */

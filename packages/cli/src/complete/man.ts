@@ -1,5 +1,5 @@
 import { type Action, type Command, flagsOf } from "../command/command.js";
-import { EXIT_CODES } from "../command/exit-code.js";
+import { EXIT_CODES } from "../command/failure.js";
 import { aboutOf, usageOf } from "../command/help.js";
 
 /** `partd man`. */

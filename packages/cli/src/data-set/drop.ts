@@ -1,7 +1,6 @@
 import { createInterface } from "node:readline/promises";
 import type { Action } from "../command/command.js";
-import { ExitCode } from "../command/exit-code.js";
-import { Failure, Interruption, UsageError } from "../command/failure.js";
+import { ExitCode, Failure, Interruption, UsageError } from "../command/failure.js";
 import { showMany } from "../command/quantity.js";
 import { openDataSet } from "./data-set.js";
 

@@ -1,6 +1,6 @@
 import { isPartdError } from "@partd/core";
 import type { Action, Call } from "../command/command.js";
-import { ExitCode } from "../command/exit-code.js";
+import { ExitCode } from "../command/failure.js";
 import { showBytes, showCount } from "../command/quantity.js";
 import { type DataSet, openDataSet } from "./data-set.js";
 import { describeFault, type Fault, faultOf } from "./fault.js";

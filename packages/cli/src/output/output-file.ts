@@ -1,6 +1,7 @@
-import { lstat } from "node:fs/promises";
-import { basename, dirname } from "node:path";
+import { lstat, realpath, stat } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
 import { OutputFile } from "@partd/disk";
+import type { Call, Options } from "../command/command.js";
 import { UsageError } from "../command/failure.js";
 
 /**
@@ -23,4 +24,47 @@ async function refuseTaken(path: string, force: boolean): Promise<void> {
   if (there === undefined) return;
   if (there.isDirectory()) throw new UsageError(`${path} is a directory, not a file`);
   if (!force) throw new UsageError(`${path} exists; add --force to replace it`);
+}
+
+/**
+ * Checks that all output files differ: one of two outputs to the same file would be lost, and so would
+ * an input that --reject or --missing replaces.
+ *
+ * @throws `UsageError` if two are the same file.
+ */
+export async function requireApart({ options }: Call, inputs: readonly string[]): Promise<void> {
+  const written = [
+    ["--out", options.text("out")],
+    ["--reject", options.text("reject")],
+    ["--missing", missingFile(options)],
+  ] as const;
+  const takenBy = new Map<string, string>();
+  for (const [option, path] of written) {
+    const identity = path && (await identityOf(path));
+    if (!identity) continue;
+    const other = takenBy.get(identity);
+    if (other) throw new UsageError(`${other} and ${option} are the same file, ${path}`);
+    takenBy.set(identity, option);
+  }
+  for (const input of inputs) {
+    const option = takenBy.get((await identityOf(input)) ?? "");
+    if (option === undefined || option === "--out") continue; // An output is complete before it replaces its input.
+    throw new UsageError(`${option} ${input} is one of the inputs, and would replace it`);
+  }
+}
+
+/** Where --missing puts records, if it is a file. */
+export function missingFile(options: Options): string | undefined {
+  const missing = options.text("missing");
+  return missing === "error" || missing === "skip" || missing === "keep" ? undefined : missing;
+}
+
+/**
+ * Equal for two names of one file; `undefined` for devices and pipes, which may be written to twice.
+ */
+async function identityOf(path: string): Promise<string | undefined> {
+  const there = await stat(path).catch(() => undefined);
+  if (there !== undefined) return there.isFile() ? `${there.dev}:${there.ino}` : undefined;
+  const folder = await realpath(dirname(path)).catch(() => dirname(path));
+  return join(folder, basename(path));
 }

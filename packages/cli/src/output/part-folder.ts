@@ -20,8 +20,7 @@ import {
   numbered,
   type PartNames,
 } from "./part-names.js";
-import { isPlacing, place } from "./placing.js";
-import { UnfinishedRun } from "./unfinished-run.js";
+import { isPlacing, place, UnfinishedRun } from "./unfinished-run.js";
 
 export interface PartFolderOptions {
   readonly append: boolean;

@@ -13,7 +13,7 @@ import {
 import type { Options } from "../command/command.js";
 import { Failure } from "../command/failure.js";
 import { JsonText } from "../tables/json-text.js";
-import { columnsOf } from "./csv-row.js";
+import { columnsOf } from "./csv-rows.js";
 import { AGGREGATES, type AggregateName } from "./names.js";
 import type { RecordSource, Row, ScannedValues } from "./record-source.js";
 import { textOf } from "./record-text.js";

@@ -6,7 +6,7 @@ import {
   type ScannerOptions,
 } from "@partd/records";
 import { UsageError } from "../command/failure.js";
-import { columnsOf } from "./csv-row.js";
+import { columnsOf } from "./csv-rows.js";
 
 /** Looks for the requested fields in the first records, and remembers which fields there are. */
 export class FieldSearch {

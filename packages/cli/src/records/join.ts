@@ -3,7 +3,7 @@ import { type JoinKind, join as joinOf } from "@partd/shuffle";
 import type { Action, Call } from "../command/command.js";
 import { UsageError } from "../command/failure.js";
 import type { Column } from "../tables/column-type.js";
-import { columnsOf, fieldText, rawField, rawFields } from "./csv-row.js";
+import { columnsOf, fieldText, rawField, rawFields } from "./csv-rows.js";
 import { type Format, formatOfName } from "./format.js";
 import { lineOf, membersOf } from "./json-members.js";
 import { keyBy, RecordRun, requireCsv } from "./record-run.js";

@@ -8,13 +8,11 @@ import {
   type RunOptions,
 } from "@partd/shuffle";
 import type { Call } from "../command/command.js";
-import { ExitCode } from "../command/exit-code.js";
-import { UsageError } from "../command/failure.js";
+import { ExitCode, UsageError } from "../command/failure.js";
 import { showBytes, showCount } from "../command/quantity.js";
 import { freeBytes } from "../output/disk-space.js";
-import { createOutput } from "../output/output-file.js";
+import { createOutput, missingFile, requireApart } from "../output/output-file.js";
 import type { Progress } from "../terminal/progress.js";
-import { missingFile, requireApart } from "./apart.js";
 import { type Format, formatOf, lineFormat } from "./format.js";
 import { expandInputs, nameOf } from "./inputs.js";
 import { RecordSource } from "./record-source.js";

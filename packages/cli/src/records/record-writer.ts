@@ -1,14 +1,13 @@
 import type { Transform } from "node:stream";
+import zlib from "node:zlib";
 import type { OutputFile } from "@partd/disk";
 import type { Call } from "../command/command.js";
 import { Failure, UsageError } from "../command/failure.js";
-import { CompressedFile, compressorFor } from "../output/compressed-file.js";
 import { createOutput } from "../output/output-file.js";
 import type { Column } from "../tables/column-type.js";
 import { JsonText } from "../tables/json-text.js";
 import { TableWriter, type WriteTable } from "../tables/table-writer.js";
-import { columnsOf, twinOf } from "./csv-row.js";
-import { CsvRows, jsonOf } from "./csv-rows.js";
+import { CsvRows, columnsOf, jsonOf, twinOf } from "./csv-rows.js";
 import { delimiterOf, type Format, formatOfName, isTable, lineFormat } from "./format.js";
 import { membersOf } from "./json-members.js";
 
@@ -264,9 +263,63 @@ export function outputFormat({ options }: Call, from: Format): Format {
 }
 
 /** The UTF-8 bytes of a text, each as a character. */
-export function latin1(text: string): string {
+function latin1(text: string): string {
   return /^[\0-\x7f]*$/.test(text) ? text : Buffer.from(text).toString("latin1");
 }
 
 /** Characters that are written at once. */
 const PIECE = 1 << 17;
+
+/** A file that is compressed as its extension demands. */
+class CompressedFile implements AsyncDisposable {
+  readonly #file: OutputFile;
+  readonly #stream: Transform;
+  readonly #pumping: Promise<void>;
+  /** Rejects the pending write: a destroyed stream calls no callback. */
+  #reject: (error: unknown) => void = () => undefined;
+
+  constructor(file: OutputFile, stream: Transform) {
+    this.#file = file;
+    this.#stream = stream;
+    this.#pumping = this.#pump();
+    this.#pumping.catch((error: unknown) => this.#reject(error));
+  }
+
+  /** Resolves when the array may be changed again. */
+  async write(bytes: Uint8Array): Promise<void> {
+    if (this.#stream.destroyed) return this.#pumping;
+    await new Promise<void>((resolve, reject) => {
+      this.#reject = reject;
+      this.#stream.write(bytes, (error) => (error ? reject(error) : resolve()));
+    });
+  }
+
+  async complete(): Promise<void> {
+    this.#stream.end();
+    await this.#pumping;
+    await this.#file.complete();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stream.destroy();
+    await this.#pumping.catch(() => undefined); // The writer has received the error.
+    await this.#file[Symbol.asyncDispose]();
+  }
+
+  async #pump(): Promise<void> {
+    for await (const piece of this.#stream) await this.#file.write(piece as Uint8Array);
+  }
+}
+
+/**
+ * The compressor for the extension of a file name; `undefined` if it has none.
+ *
+ * @throws `UsageError` for zstd if this Node has none.
+ */
+function compressorFor(name: string): Transform | undefined {
+  if (/\.(?:gz|gzip)$/i.test(name)) return zlib.createGzip();
+  if (!/\.(?:zst|zstd)$/i.test(name)) return undefined;
+  const { createZstdCompress } = zlib as unknown as { createZstdCompress?: () => Transform };
+  if (createZstdCompress) return createZstdCompress();
+  throw new UsageError(`${name}: this Node writes no zstd, as 22.15 and later do; take .gz`);
+}

@@ -7,7 +7,7 @@ import { showBytes, showMany } from "../command/quantity.js";
 import { openFileLimit } from "../machine/open-files.js";
 import { PartFolder, type Rows } from "../output/part-folder.js";
 import { PartNames } from "../output/part-names.js";
-import { columnsOf, rawFields, rowOf } from "./csv-row.js";
+import { columnsOf, rawFields, rowOf } from "./csv-rows.js";
 import { formatOfName } from "./format.js";
 import { statesOf } from "./inputs.js";
 import { withoutMembers } from "./json-members.js";
