@@ -24,9 +24,16 @@ import {
   takeOptions,
 } from "@partd/core/author";
 import { type Dtype, parseDtype } from "./dtype.js";
-import { checkKey, dtypeEntry, dtypeKey, isDtypeKey, noDtype, withDtypes } from "./dtype-key.js";
-import { KnownDtypes } from "./known-dtypes.js";
-import { replaceArray } from "./replace-array.js";
+import {
+  checkKey,
+  dtypeEntry,
+  dtypeKey,
+  isDtypeKey,
+  KnownDtypes,
+  noDtype,
+  replaceArray,
+  withDtypes,
+} from "./dtype-key.js";
 import {
   decodeArray,
   decodeObjects,
