@@ -1,8 +1,8 @@
 import { expect, test } from "@jest/globals";
 import fc from "fast-check";
 import NumcodecsLZ4 from "numcodecs/lz4";
-import { checkBlock, readDecodedSize } from "../src/block.js";
 import { lz4Codec } from "../src/index.js";
+import { checkBlock, readDecodedSize } from "../src/lz4.js";
 
 const codec = lz4Codec();
 
