@@ -1,7 +1,6 @@
 import { allocateEncoded, checkDecodedSize, concatBytes, Pace } from "@partd/core/author";
-import { Gzip, Zlib } from "fflate";
-import type { Format } from "./format.js";
-import { GzipStream, ZlibStream } from "./inflate-stream.js";
+import { Gunzip, Gzip, Zlib } from "fflate";
+import { type Format, zlibBody } from "./format.js";
 
 /** Compresses with fflate, in steps between which other work can run. */
 export async function deflate(
@@ -65,3 +64,158 @@ const INFLATE_STEP = 4096;
  * fflate waits for a whole stored block, of up to 64 KiB, or a whole header before it gives output.
  */
 const MAX_IDLE_STEPS = 32;
+
+/** Decompresses a frame with fflate and compares its checksum, which fflate does not. */
+export interface InflateStream {
+  /** The bytes to push, in steps. */
+  readonly input: Uint8Array;
+  push(step: Uint8Array): void;
+  /** Grows with each step that produced something. */
+  readonly progress: number;
+  /** @throws Error unless the input was whole, and nothing followed it. */
+  end(): void;
+}
+
+/**
+ * RFC 1950: one stream and an Adler-32. fflate tells where the DEFLATE data ended only between the
+ * members of a gzip stream, so it gets the data as such a member.
+ */
+export class ZlibStream implements InflateStream {
+  readonly input: Uint8Array;
+  readonly #gunzip: Gunzip;
+  readonly #checksum: number;
+  #found = 1;
+  /**
+   * Where the DEFLATE data ended, counting the gzip header and trailer added here; -1 before that.
+   */
+  #end = -1;
+  progress = 0;
+
+  constructor(bytes: Uint8Array, onPiece: (piece: Uint8Array) => void) {
+    const { body, checksum } = zlibBody(bytes);
+    this.input = body;
+    this.#checksum = checksum;
+    this.#gunzip = new Gunzip((piece) => {
+      if (piece.byteLength === 0) return;
+      this.progress++;
+      onPiece(piece);
+      this.#found = adler32(piece, this.#found);
+    });
+    this.#gunzip.onmember = (start) => {
+      this.#end = start;
+      this.progress++;
+    };
+    this.#gunzip.push(MEMBER_HEADER);
+  }
+
+  push(step: Uint8Array): void {
+    this.#gunzip.push(step);
+  }
+
+  end(): void {
+    this.#gunzip.push(MEMBER_TRAILER);
+    this.#gunzip.push(EMPTY_MEMBER);
+    const whole = MEMBER_HEADER.byteLength + this.input.byteLength + MEMBER_TRAILER.byteLength;
+    if (this.#end > whole || this.#end < 0) throw cutShort();
+    if (this.#end < whole) throw new Error("more bytes follow its end.");
+    if (this.#found !== this.#checksum) throw wrongChecksum();
+  }
+}
+
+/** RFC 1952: one or more members, each a header, DEFLATE data, a CRC-32 and a length. */
+export class GzipStream implements InflateStream {
+  readonly input: Uint8Array;
+  readonly #view: DataView;
+  readonly #gunzip: Gunzip;
+  /** Where the last whole member ended. */
+  #end = -1;
+  /** The CRC-32 of the member under way. */
+  #found = 0;
+  #length = 0;
+  progress = 0;
+
+  constructor(bytes: Uint8Array, onPiece: (piece: Uint8Array) => void) {
+    this.input = bytes;
+    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    this.#gunzip = new Gunzip((piece) => {
+      if (piece.byteLength === 0) return;
+      this.progress++;
+      onPiece(piece);
+      this.#found = crc32(piece, this.#found);
+      this.#length += piece.byteLength;
+    });
+    this.#gunzip.onmember = (start) => this.#endMember(start);
+  }
+
+  push(step: Uint8Array): void {
+    this.#gunzip.push(step);
+  }
+
+  /** Pushes another member: fflate reports where it begins, which must be where the input ends. */
+  end(): void {
+    this.#gunzip.push(EMPTY_MEMBER);
+    if (this.#end !== this.input.byteLength) throw cutShort();
+  }
+
+  #endMember(next: number): void {
+    if (next > this.input.byteLength) throw cutShort();
+    if (this.#view.getUint32(next - 8, true) !== this.#found) throw wrongChecksum();
+    if (this.#view.getUint32(next - 4, true) !== this.#length % 2 ** 32) {
+      throw new Error("its length is not that of the bytes.");
+    }
+    this.#end = next;
+    this.#found = 0;
+    this.#length = 0;
+    this.progress++;
+  }
+}
+
+const MEMBER_HEADER = Uint8Array.of(0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3);
+const MEMBER_TRAILER = new Uint8Array(8);
+const EMPTY_MEMBER = Uint8Array.of(...MEMBER_HEADER, 3, 0, ...MEMBER_TRAILER);
+
+function cutShort(): Error {
+  return new Error("they are cut short.");
+}
+
+function wrongChecksum(): Error {
+  return new Error("its checksum is not that of the bytes.");
+}
+
+/** Adler-32 (RFC 1950) of `bytes`, continuing that of the bytes before. */
+function adler32(bytes: Uint8Array, before = 1): number {
+  let a = before & 0xffff;
+  let b = before >>> 16;
+  // Up to 3,800 bytes the sums stay below 2^31, so that the remainder is taken once for all of
+  // them.
+  for (let start = 0; start < bytes.byteLength; start += 3800) {
+    const end = Math.min(start + 3800, bytes.byteLength);
+    for (let i = start; i < end; i++) {
+      a += bytes[i] as number;
+      b += a;
+    }
+    a %= 65521;
+    b %= 65521;
+  }
+  return ((b << 16) | a) >>> 0;
+}
+
+/** CRC-32 (RFC 1952) of `bytes`, continuing that of the bytes before. */
+function crc32(bytes: Uint8Array, before = 0): number {
+  crcTable ??= makeCrcTable();
+  let crc = ~before;
+  for (let i = 0; i < bytes.byteLength; i++) {
+    crc = (crcTable[(crc ^ (bytes[i] as number)) & 0xff] as number) ^ (crc >>> 8);
+  }
+  return ~crc >>> 0;
+}
+
+let crcTable: Int32Array | undefined;
+
+function makeCrcTable(): Int32Array {
+  return Int32Array.from({ length: 256 }, (_, byte) => {
+    let crc = byte;
+    for (let bit = 0; bit < 8; bit++) crc = crc & 1 ? (crc >>> 1) ^ 0xedb88320 : crc >>> 1;
+    return crc;
+  });
+}
