@@ -1,7 +1,7 @@
 import { describe, expect, test } from "@jest/globals";
 import Zstd from "numcodecs/zstd";
 import * as everywhere from "../src/engine.js";
-import { decodeSparely, xxh64 } from "../src/spare-decoder.js";
+import { decodeSparely, xxh64 } from "../src/engine.js";
 
 /** What the zstd command writes for 300 times `a` from its standard input: no size, and a checksum. */
 const STREAMED = "28b52ffd04584d00001061610100272ac002c7cfcfb9";
