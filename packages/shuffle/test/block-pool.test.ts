@@ -1,6 +1,6 @@
 import { expect, test } from "@jest/globals";
 import type { Block } from "../src/spill/block.js";
-import { BlockPool } from "../src/spill/block-pool.js";
+import { BlockPool } from "../src/spill/workspace.js";
 
 const BLOCK = 1024;
 /** Each slab of a pool for so few blocks has as many. */

@@ -1,4 +1,11 @@
-import { type Records, type Scan, type Scanner, VALUE_KIND, valueAt } from "@partd/records";
+import {
+  type KeyTotals,
+  type Records,
+  type Scan,
+  type Scanner,
+  VALUE_KIND,
+  valueAt,
+} from "@partd/records";
 import { batchOptions, type Reading } from "../run/record-limit.js";
 import type { Run } from "../run/run.js";
 import type { By } from "../source/by.js";
@@ -14,9 +21,8 @@ import { readByThreads, type Share, ShareResult, sharesOf } from "../threads/sha
 import { threadProgram } from "../threads/thread-program.js";
 import type { Aggregate, ValueOf } from "./aggregates.js";
 import { BATCH_BYTES, type FoldBatch, type FoldedShare } from "./fold.js";
-import { areInTotals, shareOf } from "./number-totals.js";
 
-export interface FoldOptions<R> extends MissingOption {
+interface FoldOptions<R> extends MissingOption {
   readonly by: By<R>;
   readonly threads?: number | undefined;
 }
@@ -92,7 +98,7 @@ async function* scannedBatches<R>(
 const TOTALS_SHARE = 0.2;
 
 /** The fields that a scanner finds for a fold. */
-export interface FieldPlan {
+interface FieldPlan {
   readonly keyFields: readonly string[];
   /** That of each aggregate, if it takes one. */
   readonly valueFields: readonly (string | undefined)[];
@@ -290,4 +296,51 @@ const ADVICE = "If all may lack it, aggregate a function of the record.";
 
 function valueFunction<R>(value: ValueOf<R>): (record: R) => unknown {
   return typeof value === "function" ? value : (record) => valueAt(record, value);
+}
+
+/** Whether a scanner's totals give all of these aggregates. */
+function areInTotals(names: readonly string[]): boolean {
+  return names.every((name) => Object.hasOwn(STATES, name));
+}
+
+/**
+ * Converts a scanner's totals to the states of aggregates.
+ *
+ * @param names their names in `MERGEABLE`.
+ * @param fields for each aggregate, which of the scanner's values it takes.
+ */
+function shareOf(
+  totals: KeyTotals,
+  names: readonly string[],
+  fields: readonly number[],
+): FoldedShare {
+  const { count, keys, keyEnds, hashLow, hashHigh } = totals;
+  const keyStarts = new Uint32Array(count);
+  if (count > 0) keyStarts.set(keyEnds.subarray(0, count - 1), 1);
+  const states = names.map((name, i) => STATES[name as keyof typeof STATES](totals, fields[i]!));
+  return { keyed: { count, keys, keyStarts, keyEnds, hashLow, hashHigh }, states };
+}
+
+/** What the column of that name merges. */
+const STATES = {
+  count: ({ records }: KeyTotals) => records,
+  sum: ({ values }: KeyTotals, field: number) => values[field]!.sums,
+  mean: ({ values }: KeyTotals, field: number) => {
+    const { sums, counts } = values[field]!;
+    return [sums, counts] as const;
+  },
+  min: ({ values }: KeyTotals, field: number) => {
+    const { counts, minima } = values[field]!;
+    return whereCounted(counts, minima);
+  },
+  max: ({ values }: KeyTotals, field: number) => {
+    const { counts, maxima } = values[field]!;
+    return whereCounted(counts, maxima);
+  },
+};
+
+/** The best numbers, with `undefined` for keys that have none. */
+function whereCounted(counts: Float64Array, bests: Float64Array): ArrayLike<number | undefined> {
+  if (!counts.includes(0)) return bests;
+  return Array.from(bests, (best, n) => (counts[n] === 0 ? undefined : best));
 }
