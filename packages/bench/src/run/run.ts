@@ -2,7 +2,7 @@ import type { Scratch } from "./scratch.js";
 import { type Measure, SideProcess } from "./side-process.js";
 import type { Suite, Target, Work } from "./suite.js";
 
-export interface RunOptions {
+export interface WorkOptions {
   /** Timed rounds of each work; default what the work says. */
   readonly rounds?: number | undefined;
   /** At most three rounds unless `rounds` says more, none begun after a second; the same for those before them, after 0.3. */
@@ -39,7 +39,7 @@ export async function runWork(
   suite: Suite,
   index: number,
   scratch: Scratch,
-  options: RunOptions = {},
+  options: WorkOptions = {},
 ): Promise<SideResult[]> {
   const work = suite.works[index] as Work;
   const { quick = false } = options;
