@@ -19,7 +19,7 @@ import { hiddenStart, ownName, pidOf, processToken, removeLeft, stateOf } from "
 import { Failure, UsageError } from "../command/failure.js";
 import { NAMES_TABLE } from "./part-names.js";
 
-interface RunOptions {
+interface BeginOptions {
   /** Continues an interrupted run. */
   readonly resume: boolean;
   /** Removes what an interrupted run has left. */
@@ -42,7 +42,7 @@ export class UnfinishedRun {
    * @param identity the inputs and options: only the same work can be resumed.
    * @throws `UsageError` if there is an interrupted run, and the options do not say what to do with it.
    */
-  static begin(output: string, identity: unknown, options: RunOptions): UnfinishedRun {
+  static begin(output: string, identity: unknown, options: BeginOptions): UnfinishedRun {
     const directory = UnfinishedRun.directoryOf(output);
     const note = JSON.stringify(identity);
     removeLeft(hiddenStart(output), ASIDE);
