@@ -3,8 +3,8 @@ import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "@jest/globals";
 import { isPartdError } from "@partd/core";
 import { LogStore } from "@partd/log";
+import { orderHashOf } from "../src/index/key-dictionary.js";
 import { filterBytes, filterPlace, mayHold, writeFilter } from "../src/index/key-filter.js";
-import { orderHashOf } from "../src/index/key-table.js";
 import { directories, filesOf, text } from "./directories.js";
 
 const { next, copyOf } = directories();

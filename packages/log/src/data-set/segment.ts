@@ -3,20 +3,13 @@ import { dirname, join } from "node:path";
 import { isPartdError, PartdError } from "@partd/core";
 import { closeFile, errnoOf, stateOf, systemError, writeAllSync } from "@partd/disk";
 import { headSeed, SEGMENT_HEADER, segmentHeader } from "../format/layout.js";
-import { scanRecords } from "../format/scan.js";
+import { type ScannedSegment, scanRecords, type Unreadable } from "../format/scan.js";
 import { GrowingIndex } from "../index/range-chains.js";
 import { StoredIndex } from "../index/stored-index.js";
 import { areTooManyOpen, forget, type OpenFile, openOrMakeRoom, remember } from "../open-files.js";
 
-/** A stretch of a segment that cannot be read, so that its keys are unknown. */
-export interface Unreadable {
-  readonly offset: number;
-  readonly end: number;
-  readonly why: string;
-}
-
 /** A file of records, written by one writer, and what this process knows of it. */
-export class Segment implements OpenFile {
+export class Segment implements OpenFile, ScannedSegment {
   readonly id: string;
   readonly path: string;
   readonly indexPath: string;
@@ -192,7 +185,10 @@ export class Segment implements OpenFile {
       }
       this.index = new GrowingIndex();
     }
-    await scanRecords(this, { size: Math.min(size, finished?.end ?? size), live });
+    await scanRecords(this, this.index as GrowingIndex, {
+      size: Math.min(size, finished?.end ?? size),
+      live,
+    });
     if (live) return;
     this.complete = true;
     if (finished && this.position < finished.end) {

@@ -1,10 +1,9 @@
 import { PartdError } from "@partd/core";
 import { Pace } from "@partd/core/author";
 import { crc32 } from "@partd/disk";
-import type { Segment } from "../data-set/segment.js";
 import type { GrowingIndex } from "../index/range-chains.js";
 import type { RangeColumns } from "../index/range-columns.js";
-import { Window } from "../read/window.js";
+import { type ReadableFile, Window } from "../read/window.js";
 import {
   LARGE,
   LONGEST_ENTRY,
@@ -18,6 +17,26 @@ import {
   VarintReader,
 } from "./layout.js";
 
+/** A stretch of a segment that cannot be read, so that its keys are unknown. */
+export interface Unreadable {
+  readonly offset: number;
+  readonly end: number;
+  readonly why: string;
+}
+
+/** A segment, and how far it is scanned. */
+export interface ScannedSegment extends ReadableFile {
+  readonly id: string;
+  readonly path: string;
+  /** Seeds the checksums of record heads. */
+  readonly seed: number;
+  /** Where its records end, and the length of the file. Set when it is finished. */
+  readonly finished: { readonly end: number; readonly size: number } | undefined;
+  /** Where the next record is expected. */
+  position: number;
+  readonly unreadable: Unreadable[];
+}
+
 /**
  * Reads on from `segment.position` and adds the records up to `size` to the index, skipping long
  * payloads. It stops after the last whole record: what follows may be a record that is being written
@@ -25,7 +44,8 @@ import {
  * its table is intact: only the values are damaged whose bytes were cut off.
  */
 export async function scanRecords(
-  segment: Segment,
+  segment: ScannedSegment,
+  index: GrowingIndex,
   { size, live }: { readonly size: number; readonly live: boolean },
 ): Promise<void> {
   const window = new Window(segment, size);
@@ -60,7 +80,6 @@ export async function scanRecords(
       window.has(at + RECORD_HEAD, head.tableLength) ??
       (await window.read(at + RECORD_HEAD, head.tableLength));
     const isLast = end === size && !finished && !live;
-    const index = segment.index as GrowingIndex;
     if (crc32(bytes) !== head.tableCrc) {
       if (isLast || isCut) return; // As after a power failure.
       segment.unreadable.push({ offset: at, end, why: "the table of its keys is damaged" });
@@ -260,7 +279,7 @@ export async function findHead(
     for (let found = bytes.indexOf(magic); found >= 0; found = bytes.indexOf(magic, found + 1)) {
       const place = at + found;
       if (place + RECORD_HEAD > size) return undefined;
-      if (readHead(await new Window(window.segment, size).read(place, RECORD_HEAD), seed, place))
+      if (readHead(await new Window(window.file, size).read(place, RECORD_HEAD), seed, place))
         return place;
     }
     at += Math.max(1, length - 3);

@@ -2,8 +2,8 @@ import { type FileHandle, open, rename, rm } from "node:fs/promises";
 import { Pace } from "@partd/core/author";
 import { crc32, uniqueToken } from "@partd/disk";
 import { LARGE, PIECE, writeUint64, writeVarint } from "../format/layout.js";
+import { NONE } from "./key-dictionary.js";
 import { writeFilter } from "./key-filter.js";
-import { NONE } from "./key-table.js";
 import { type GrowingIndex, NEVER } from "./range-chains.js";
 
 /** The layout of an index, which `docs/log-format.md` specifies. */

@@ -1,4 +1,4 @@
-import { KeyTable, NONE } from "./key-table.js";
+import { KeyDictionary, NONE } from "./key-dictionary.js";
 import { grown, grownSize, RangeColumns } from "./range-columns.js";
 
 /** The stamp of an event that has not happened. */
@@ -112,7 +112,7 @@ export class RangeChains {
 
 /** The index of a segment that is being written or was read through. It is in memory. */
 export class GrowingIndex extends RangeChains {
-  readonly keys = new KeyTable();
+  readonly keys = new KeyDictionary();
   /** The numbers in `keys` of the segment's own key numbers, if the segment was read. */
   readonly locals: number[] = [];
 

@@ -13,6 +13,7 @@ import {
   PAGE_BYTES,
   PAGE_GROUPS,
 } from "./index-file.js";
+import { beginsWith, orderHash, orderHashOf } from "./key-dictionary.js";
 import {
   FILTER_PAGE_BYTES,
   filterBytes,
@@ -21,7 +22,6 @@ import {
   MOST_BLOCKS,
   mayHold,
 } from "./key-filter.js";
-import { beginsWith, orderHash, orderHashOf } from "./key-table.js";
 import { radixOrder } from "./radix-order.js";
 import { NEVER, type RangeChains } from "./range-chains.js";
 import {

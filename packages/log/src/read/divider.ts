@@ -1,6 +1,5 @@
 import type { DivideMemory } from "./divide-memory.js";
-import { Partition } from "./partition.js";
-import type { SpillFile } from "./spill-file.js";
+import { SpilledPartition, type SpillFile } from "./spill-file.js";
 
 /**
  * Divides entries among partitions. Each partition's open chunk lies in the memory of `divide.c`, which
@@ -15,14 +14,14 @@ import type { SpillFile } from "./spill-file.js";
  */
 export class Divider {
   readonly memory: DivideMemory;
-  readonly partitions: readonly Partition[];
+  readonly partitions: readonly SpilledPartition[];
 
   /** @param start what the keys begin with; other keys are left out. */
   constructor(count: number, spill: SpillFile, memory: DivideMemory, start: string) {
     const share = 4 * Math.floor(MOST_OPEN / count / 4);
     const capacity = Math.max(SHORTEST_CHUNK, Math.min(LONGEST_CHUNK, share));
     this.memory = memory;
-    this.partitions = Array.from({ length: count }, () => new Partition(spill));
+    this.partitions = Array.from({ length: count }, () => new SpilledPartition(spill));
     memory.exports.openPartitions(count, capacity);
     const prefix = Buffer.from(start, "latin1");
     memory.copy(prefix, memory.exports.prefix(prefix.length));
@@ -80,7 +79,7 @@ export class Divider {
   }
 
   async #write(partition: number, pieces: readonly Buffer[]): Promise<void> {
-    await (this.partitions[partition] as Partition).write(pieces);
+    await (this.partitions[partition] as SpilledPartition).write(pieces);
   }
 }
 

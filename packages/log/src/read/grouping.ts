@@ -1,6 +1,6 @@
 import { Pace } from "@partd/core/author";
 import type { DivideMemory } from "./divide-memory.js";
-import type { Partition } from "./partition.js";
+import type { SpilledPartition } from "./spill-file.js";
 
 /** Keys with their whole values. */
 export type EntryBatch = readonly (readonly [key: string, value: Uint8Array])[];
@@ -31,7 +31,9 @@ export class Grouping {
   }
 
   /** The pieces of a long entry have to be read before the next entry is asked for. */
-  async *entries(partition: Partition): AsyncGenerator<EntryBatch | LongEntry, void, undefined> {
+  async *entries(
+    partition: SpilledPartition,
+  ): AsyncGenerator<EntryBatch | LongEntry, void, undefined> {
     const memory = this.#memory;
     const { exports } = memory;
     const chunks = new Chunks(partition, memory);
@@ -86,13 +88,13 @@ export class Grouping {
 /** The chunks of a partition: all in memory or, if there are too many, one at a time. */
 class Chunks {
   readonly count: number;
-  readonly #partition: Partition;
+  readonly #partition: SpilledPartition;
   readonly #memory: DivideMemory;
   readonly #isKept: boolean;
   /** Where the next chunk lies. */
   #next = 0;
 
-  constructor(partition: Partition, memory: DivideMemory) {
+  constructor(partition: SpilledPartition, memory: DivideMemory) {
     this.#partition = partition;
     this.#memory = memory;
     this.count = partition.lengths.length;

@@ -1,6 +1,6 @@
 import { Pace } from "@partd/core/author";
 import type { Segment } from "../data-set/segment.js";
-import { NONE } from "../index/key-table.js";
+import { NONE } from "../index/key-dictionary.js";
 import { type GrowingIndex, NEVER, type RangeChains } from "../index/range-chains.js";
 import { grown, grownSize } from "../index/range-columns.js";
 import { StoredIndex } from "../index/stored-index.js";

@@ -1,10 +1,15 @@
 import { read, readv } from "node:fs";
 import { checkCount, readAll } from "@partd/disk";
-import type { Segment } from "../data-set/segment.js";
+
+/** A file that is open while it is read. */
+export interface ReadableFile {
+  /** Runs `read` with the descriptor, which stays open meanwhile. */
+  reading<T>(read: (fd: number) => Promise<T>): Promise<T>;
+}
 
 /** A segment that is read in long stretches, from front to back. */
 export class Window {
-  readonly segment: Segment;
+  readonly file: ReadableFile;
   readonly #size: number;
   readonly #allocate: (length: number) => Buffer;
   readonly #stretch: number;
@@ -18,12 +23,12 @@ export class Window {
    * @param stretch bytes that are read at a time, or more if more are asked for.
    */
   constructor(
-    segment: Segment,
+    file: ReadableFile,
     size: number,
     allocate: (length: number) => Buffer = Buffer.allocUnsafeSlow,
     stretch = STRETCH,
   ) {
-    this.segment = segment;
+    this.file = file;
     this.#size = size;
     this.#allocate = allocate;
     this.#stretch = stretch;
@@ -43,7 +48,7 @@ export class Window {
     const wanted = Math.max(0, Math.min(Math.max(length, this.#stretch), this.#size - offset));
     this.#bytes = EMPTY;
     const bytes = this.#allocate(wanted);
-    const filled = await this.segment.reading((fd) => readAll(fd, bytes, offset));
+    const filled = await this.file.reading((fd) => readAll(fd, bytes, offset));
     this.#bytes = bytes.subarray(0, filled);
     this.#start = offset;
     return this.#bytes.subarray(0, Math.min(length, filled));

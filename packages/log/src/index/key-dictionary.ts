@@ -5,7 +5,7 @@ import { grown, grownSize } from "./range-columns.js";
  * of plain numbers: a `Map` takes four times the memory and twice the time, keeps the strings alive
  * that keys were sliced from, and two million strings burden the garbage collector.
  */
-export class KeyTable {
+export class KeyDictionary {
   #size = 0;
   /** The bytes of all keys, end to end; encoded keys are ASCII. */
   #bytes = Buffer.allocUnsafeSlow(1024);
