@@ -8,11 +8,18 @@ import { RUN_OPTIONS, Run, type RunOptions } from "../run/run.js";
 import type { Visit } from "../run/walk.js";
 import type { By } from "../source/by.js";
 import { GroupKeyer } from "../source/group-keyer.js";
-import { type Input, inputOf, type Keyer, type Scans, type Source } from "../source/input.js";
+import {
+  type Input,
+  inputOf,
+  type Keyer,
+  keyedBy,
+  type Scans,
+  type Source,
+  scanAll,
+} from "../source/input.js";
 import type { KeyColumns } from "../source/key-columns.js";
 import type { KeyedBatch } from "../source/keyed-batch.js";
 import type { MissingOption } from "../source/missing.js";
-import { keyedBy, scanAll } from "../source/records-input.js";
 import { encodeStructured } from "../source/structured.js";
 import type { Chain } from "../spill/chain.js";
 import { ChainReader } from "../spill/chain-reader.js";

@@ -10,9 +10,8 @@ import {
 } from "@partd/records";
 import { whereParsed } from "../run/record-limit.js";
 import { FieldWatch } from "../source/field-watch.js";
-import type { Keyer } from "../source/input.js";
+import { type Keyer, keyedBy, scanAll } from "../source/input.js";
 import type { KeyColumns } from "../source/key-columns.js";
-import { keyedBy, scanAll } from "../source/records-input.js";
 import { OrderKeyWriter } from "./order-key.js";
 import { word } from "./sorted-order.js";
 

@@ -1,5 +1,5 @@
 import { PartdError } from "@partd/core";
-import type { KeyedBatch } from "../source/keyed-batch.js";
+import type { KeyedBatch, KeyedRecord } from "../source/keyed-batch.js";
 import { frameCost } from "../spill/block.js";
 import type { Chain } from "../spill/chain.js";
 import { appendBatch } from "../spill/fan.js";
@@ -9,15 +9,11 @@ import type { Checkpoint } from "./checkpoint.js";
 import { Merge } from "./merge.js";
 import { sortCost, sortedOrder } from "./sorted-order.js";
 
-/** A frame in place: the record is from `keyEnd` to `end`. It is valid until the next one is read. */
-export interface Frame {
-  readonly bytes: Uint8Array;
-  readonly keyStart: number;
-  readonly keyEnd: number;
-  readonly end: number;
+/** A record in its place in the order. It is valid until the next one is read. */
+export interface SortedRecord extends KeyedRecord {
   readonly low: number;
   readonly high: number;
-  /** Whether `bytes` holds only this frame, and may be kept. */
+  /** Whether `bytes` holds only this record with its key, and may be kept. */
   readonly isOwn: boolean;
 }
 
@@ -133,10 +129,10 @@ export class Sorter {
   }
 
   /** Writes all frames of a walk to a chain of their own. */
-  async #write(walk: FrameWalk): Promise<Chain> {
+  async #write(walk: RecordWalk): Promise<Chain> {
     const run = this.#workspace.chain();
     const large = WALKED_BLOCKS * this.#workspace.blockSize;
-    const append = ({ bytes, keyStart, keyEnd, end, low, high }: Frame) => {
+    const append = ({ bytes, keyStart, keyEnd, end, low, high }: SortedRecord) => {
       if (end - keyStart >= large) {
         return run.appendLarge(bytes, keyStart, keyEnd, bytes, keyEnd, end, low, high);
       }
@@ -152,7 +148,7 @@ export class Sorter {
   /**
    * Calls `visit` with every frame in order, and yields now and then. Nothing can be added afterwards.
    */
-  async *walk(visit: (frame: Frame) => void): AsyncGenerator<void> {
+  async *walk(visit: (record: SortedRecord) => void): AsyncGenerator<void> {
     this.#charge(0);
     if (this.#runs.length === 0) {
       yield* this.#inMemory(this.#gathered, this.#tail.isSame, visit);
@@ -192,7 +188,7 @@ export class Sorter {
   }
 
   /** @param isDecided whether keys that share their first 8 bytes are equal. */
-  async *#inMemory(chain: Chain, isDecided: boolean, visit: FrameVisit): AsyncGenerator<void> {
+  async *#inMemory(chain: Chain, isDecided: boolean, visit: RecordVisit): AsyncGenerator<void> {
     const cost = sortCost(chain.records);
     this.#workspace.charge(cost);
     try {
@@ -220,7 +216,7 @@ export class Sorter {
     }
   }
 
-  async *#merged(merge: Merge, visit: FrameVisit): AsyncGenerator<void> {
+  async *#merged(merge: Merge, visit: RecordVisit): AsyncGenerator<void> {
     const most = WALKED_BLOCKS * this.#workspace.blockSize;
     let walked = 0;
     for (let frame = merge.first; frame; frame = merge.first) {
@@ -243,8 +239,8 @@ export class Sorter {
 }
 
 /** May return a promise; once it has resolved, the frame is no longer needed. */
-type FrameVisit = (frame: Frame) => Promise<void> | undefined | void;
-type FrameWalk = (visit: FrameVisit) => AsyncGenerator<void>;
+type RecordVisit = (record: SortedRecord) => Promise<void> | undefined | void;
+type RecordWalk = (visit: RecordVisit) => AsyncGenerator<void>;
 
 /** The share of memory in which frames are gathered and sorted; the blocks of the run being written take the rest. */
 const GATHERED_SHARE = 0.875;

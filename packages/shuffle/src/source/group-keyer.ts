@@ -1,11 +1,10 @@
 import { encodeGroupKey } from "@partd/records";
 import { type By, fieldsOf, keyFunction } from "./by.js";
 import { FieldWatch } from "./field-watch.js";
-import type { Keyer } from "./input.js";
+import { type Keyer, scanAll } from "./input.js";
 import type { KeyColumns } from "./key-columns.js";
 import { selected } from "./keyed-batch.js";
 import { lackingKey, type Missing, type MissingOption, missingOf, presentIn } from "./missing.js";
-import { scanAll } from "./records-input.js";
 
 /** Keys records for grouping. */
 export class GroupKeyer<R> implements Keyer<R> {

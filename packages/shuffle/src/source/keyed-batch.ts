@@ -17,8 +17,8 @@ export interface KeyedBatch {
   readonly hashHigh: Uint32Array;
 }
 
-/** A frame: a key followed by its record, in bytes that may hold others. */
-export interface Frame {
+/** A key followed by its record, in bytes that may hold others. */
+export interface KeyedRecord {
   readonly bytes: Uint8Array;
   readonly keyStart: number;
   readonly keyEnd: number;
@@ -27,7 +27,7 @@ export interface Frame {
 
 /** One record as a batch, without a copy. */
 export function batchOfOne(
-  { bytes, keyStart, keyEnd, end }: Frame,
+  { bytes, keyStart, keyEnd, end }: KeyedRecord,
   hashLow: number,
   hashHigh: number,
 ): KeyedBatch {

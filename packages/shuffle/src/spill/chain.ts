@@ -2,14 +2,25 @@ import type { Block } from "./block.js";
 import { align, END_OF_BLOCK, HEADER_BYTES } from "./block.js";
 import { sameBytes } from "./same-bytes.js";
 import type { Tape } from "./tape.js";
-import type { Workspace } from "./workspace.js";
+
+/** The memory that chains share. A `Workspace` is one. */
+export interface ChainMemory {
+  readonly blockSize: number;
+  readonly signal: AbortSignal | undefined;
+  /** Makes room for `count` blocks; `undefined` if there is room already. */
+  reserve(count: number): Promise<void> | undefined;
+  take(): Block;
+  release(blocks: readonly Block[]): void;
+  /** The chain is discarded. */
+  forget(chain: Chain): void;
+}
 
 /**
  * Frames in the order in which they were appended. The oldest blocks may lie on a tape, the others in
  * memory; the workspace decides which.
  */
 export class Chain {
-  readonly #workspace: Workspace;
+  readonly #memory: ChainMemory;
   /** Blocks on the tape, which come before those in memory. */
   tapeBlocks = 0;
   tape: Tape | undefined;
@@ -40,9 +51,9 @@ export class Chain {
   majorityHigh = 0;
   #votes = 0;
 
-  constructor(workspace: Workspace) {
-    this.#workspace = workspace;
-    this.#used = workspace.blockSize;
+  constructor(memory: ChainMemory) {
+    this.#memory = memory;
+    this.#used = memory.blockSize;
   }
 
   /** Blocks in memory and on the tape. */
@@ -52,7 +63,7 @@ export class Chain {
 
   /**
    * Adds a frame; key and record are parts of two arrays. The workspace must have room for it, see
-   * {@link Workspace.reserve}. `low` and `high` are unsigned.
+   * {@link ChainMemory.reserve}. `low` and `high` are unsigned.
    */
   append(
     keys: Uint8Array,
@@ -91,7 +102,7 @@ export class Chain {
 
   /** Writes the header of a frame, in a block that has room for it. */
   #begin(recordLength: number, keyLength: number, low: number, high: number): void {
-    if (this.#used + HEADER_BYTES > this.#workspace.blockSize) {
+    if (this.#used + HEADER_BYTES > this.#memory.blockSize) {
       this.seal();
       this.#grow();
     }
@@ -105,12 +116,12 @@ export class Chain {
   }
 
   #grow(): void {
-    this.blocks.push(this.#workspace.take());
+    this.blocks.push(this.#memory.take());
     this.#used = 0;
   }
 
   #write(source: Uint8Array, start: number, end: number): void {
-    const { blockSize } = this.#workspace;
+    const { blockSize } = this.#memory;
     let from = start;
     while (from < end) {
       if (this.#used === blockSize) this.#grow();
@@ -123,9 +134,9 @@ export class Chain {
   }
 
   async #writeLarge(source: Uint8Array, start: number, end: number): Promise<void> {
-    const step = PIECE_BLOCKS * this.#workspace.blockSize;
+    const step = PIECE_BLOCKS * this.#memory.blockSize;
     for (let from = start; from < end; from += step) {
-      await this.#workspace.reserve(PIECE_BLOCKS + 1);
+      await this.#memory.reserve(PIECE_BLOCKS + 1);
       this.#write(source, from, Math.min(end, from + step));
     }
   }
@@ -157,8 +168,8 @@ export class Chain {
   /** Ends the last block: every block can be read and spilled, and the next frame begins a new one. */
   seal(): void {
     const last = this.blocks[this.blocks.length - 1];
-    if (last && this.#used < this.#workspace.blockSize) last.words[this.#used >>> 2] = END_OF_BLOCK;
-    this.#used = this.#workspace.blockSize;
+    if (last && this.#used < this.#memory.blockSize) last.words[this.#used >>> 2] = END_OF_BLOCK;
+    this.#used = this.#memory.blockSize;
   }
 
   /** Restores a chain that is already on a tape. */
@@ -178,7 +189,7 @@ export class Chain {
   get spillable(): number {
     if (this.pinned || this.spilling) return 0;
     const { length } = this.blocks;
-    return this.#used === this.#workspace.blockSize ? length : Math.max(0, length - 1);
+    return this.#used === this.#memory.blockSize ? length : Math.max(0, length - 1);
   }
 
   /** Blocks whose arrays no one holds. */
@@ -192,16 +203,16 @@ export class Chain {
     while (this.spilling) await this.spilling;
     this.pinned = true;
     if (this.tape && this.tapeBlocks > 0) {
-      await this.#workspace.reserve(this.tapeBlocks);
+      await this.#memory.reserve(this.tapeBlocks);
       const read: Block[] = [];
-      while (read.length < this.tapeBlocks) read.push(this.#workspace.take());
+      while (read.length < this.tapeBlocks) read.push(this.#memory.take());
       try {
         for (let from = 0; from < read.length; from += READ_AT_ONCE) {
           await this.tape.read(from, read.slice(from, from + READ_AT_ONCE));
-          this.#workspace.signal?.throwIfAborted();
+          this.#memory.signal?.throwIfAborted();
         }
       } catch (error) {
-        this.#workspace.release(read);
+        this.#memory.release(read);
         throw error;
       }
       this.blocks.unshift(...read);
@@ -217,8 +228,8 @@ export class Chain {
   async discard(): Promise<void> {
     this.pinned = true;
     while (this.spilling) await this.spilling.catch(() => {});
-    this.#workspace.release(this.blocks.splice(0));
-    this.#workspace.forget(this);
+    this.#memory.release(this.blocks.splice(0));
+    this.#memory.forget(this);
     const tape = this.tape;
     this.tape = undefined;
     this.tapeBlocks = 0;

@@ -1,13 +1,13 @@
 import { releaseBytes } from "@partd/core/author";
 import { type Block, Slab } from "./block.js";
-import { Chain } from "./chain.js";
+import { Chain, type ChainMemory } from "./chain.js";
 import type { TapeSpace } from "./tape.js";
 
 /**
  * The memory of one run, cut into blocks, and the chains that live in it. When memory runs short, the
  * chain with the most blocks is spilled to its tape while work goes on.
  */
-export class Workspace {
+export class Workspace implements ChainMemory {
   readonly blockSize: number;
   readonly signal: AbortSignal | undefined;
   readonly #space: TapeSpace;

@@ -1,8 +1,7 @@
 import { type OperationOptions, PartdError, type Store, tuple } from "@partd/core";
 import { unlessAborted } from "@partd/core/author";
 import type { PartitionFinder } from "../partition/partitioner.js";
-import { inputOf, type Keyer, type Source } from "../source/input.js";
-import { isRecords } from "../source/records-input.js";
+import { inputOf, isRecords, type Keyer, type Source } from "../source/input.js";
 import { encodeStructured } from "../source/structured.js";
 import { ChunkWriter } from "./chunk.js";
 import type { Journal } from "./journal.js";
