@@ -118,8 +118,8 @@ async function seal(
   await dataSet.refresh(signal);
   if (!salvage) dataSet.checkReadable();
   // A crash left these of an earlier compaction. If the list is damaged they may be the only data.
-  if (dataSet.maybeListed() === undefined) {
-    dataSet.removeUnlisted(() => {
+  if (dataSet.inventory.maybeListed() === undefined) {
+    dataSet.inventory.remove(() => {
       dataSet.verifyAlone();
       lease.verify();
     });

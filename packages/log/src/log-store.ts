@@ -27,9 +27,10 @@ import {
   TemporaryDirectory,
 } from "@partd/disk";
 import { type CompactReport, compact } from "./compact.js";
-import { DataSet, describeOthers } from "./data-set/data-set.js";
+import { DataSet } from "./data-set/data-set.js";
 import { liveKeys, oneByOne } from "./index/live-keys.js";
 import { sortedKeys } from "./index/sorted-keys.js";
+import { indexOthers } from "./indexer.js";
 import { pairsOf } from "./read/entries.js";
 import { HeldStream } from "./read/held-stream.js";
 import { planRead, sizesOf } from "./read/read-plan.js";
@@ -236,7 +237,7 @@ export class LogStore extends BaseStore {
     await dataSet.reserve.spend(async () => dataSet.announce([entry], durable));
     // Also removes the segments that a crashed process has left.
     const left = "all keys are gone, and what is left of the files only takes space";
-    dataSet.removeUnlisted(() => dataSet.verifyAlone(), left);
+    dataSet.inventory.remove(() => dataSet.verifyAlone(), left);
     dataSet.condense();
   }
 
@@ -262,7 +263,7 @@ export class LogStore extends BaseStore {
     await Promise.allSettled([...this.#running].map(({ running }) => running));
     await Promise.all([...this.#streams].map((stream) => stream.end()));
     await writer.close();
-    await describeOthers(dataSet);
+    await indexOthers(dataSet);
     await dataSet.close();
     try {
       await this.#temporary?.remove();

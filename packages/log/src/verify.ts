@@ -77,7 +77,7 @@ export class Verification {
 
   constructor(dataSet: DataSet) {
     this.#manifest = dataSet.manifest.path;
-    this.#lost = reasonOf(() => dataSet.checkList());
+    this.#lost = reasonOf(() => dataSet.inventory.check());
     this.#snapshots = dataSet.segments.flatMap((segment) => {
       const snapshot = this.#attempt(segment, () => snapshotOf(segment));
       if (!snapshot) return [];

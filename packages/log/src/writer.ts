@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { fstatSync, fsyncSync, rmSync } from "node:fs";
+import { fsyncSync, rmSync } from "node:fs";
 import { PartdError } from "@partd/core";
 import { type Batch, Pace } from "@partd/core/author";
 import {
@@ -15,9 +15,8 @@ import {
 import type { DataSet } from "./data-set/data-set.js";
 import { Segment } from "./data-set/segment.js";
 import { RecordEncoder } from "./format/record-encoder.js";
-import { writeIndex } from "./index/index-file.js";
 import type { GrowingIndex } from "./index/range-chains.js";
-import { StoredIndex } from "./index/stored-index.js";
+import { Indexer } from "./indexer.js";
 
 interface Waiting {
   readonly batch: Batch;
@@ -37,8 +36,6 @@ export class Writer {
   readonly #fsync: boolean;
   readonly #segmentSize: number;
   readonly #indexMemory: number;
-  /** Memory of the indexes that are being written, in bytes. */
-  #finishingMemory = 0;
   #waiting: Waiting[] = [];
   #busy = false;
   #pace = new Pace();
@@ -48,9 +45,7 @@ export class Writer {
   #lastStamp = 0;
   /** Until this time small writes go to the thread pool, after one that was slow. */
   #slowUntil = 0;
-  /** Indexes that are being written, of full segments. */
-  readonly #finishing = new Set<Promise<void>>();
-  #closing = false;
+  readonly #indexer: Indexer;
 
   constructor(
     dataSet: DataSet,
@@ -65,6 +60,7 @@ export class Writer {
     this.#fsync = options.fsync;
     this.#segmentSize = options.segmentSize;
     this.#indexMemory = options.indexMemory;
+    this.#indexer = new Indexer(dataSet, options.fsync, options.indexMemory);
   }
 
   /**
@@ -84,9 +80,7 @@ export class Writer {
 
   /** Finishes the segment and waits for all indexes. */
   async close(): Promise<void> {
-    this.#closing = true;
-    this.#finish();
-    await Promise.all(this.#finishing);
+    await this.#indexer.close(this.#end());
   }
 
   #run(): void {
@@ -96,9 +90,8 @@ export class Writer {
         void this.#pace.rest().then(() => this.#run());
         return;
       }
-      // Each segment that is being finished holds memory and an open file.
-      if (this.#finishing.size >= MOST_FINISHING || this.#finishingMemory >= this.#indexMemory) {
-        this.#runOnceFinished();
+      if (this.#indexer.isFull) {
+        this.#runOnceIndexed();
         return;
       }
       const group = this.#takeGroup();
@@ -119,9 +112,9 @@ export class Writer {
         this.#commit(group);
         this.#succeed(group);
       } catch (error) {
-        if (this.#finishing.size > 0 && isOutOfFiles((error as Error).cause)) {
+        if (this.#indexer.isRunning && isOutOfFiles((error as Error).cause)) {
           this.#waiting = [...group, ...this.#waiting];
-          this.#runOnceFinished();
+          this.#runOnceIndexed();
           return;
         }
         void this.#fail(group, error);
@@ -130,8 +123,8 @@ export class Writer {
     this.#busy = false;
   }
 
-  #runOnceFinished(): void {
-    void Promise.race(this.#finishing).then(() => this.#run());
+  #runOnceIndexed(): void {
+    void this.#indexer.next().then(() => this.#run());
   }
 
   /** Continues asynchronously. Appends that come meanwhile wait until it is done. */
@@ -259,7 +252,7 @@ export class Writer {
     if (segment) {
       // Later appends need not wait for this; the failed ones reject only once the space is free.
       await this.#dataSet.giveBack(segment);
-      this.#describeLater(segment);
+      this.#indexer.begin(segment);
     }
     for (const { reject } of group) reject(systemError({ action: "write to", path }, cause));
   }
@@ -312,7 +305,7 @@ export class Writer {
   /** Ends the segment, and writes its index in the background. */
   #finish(): void {
     const segment = this.#end();
-    if (segment) this.#describeLater(segment);
+    if (segment) this.#indexer.begin(segment);
   }
 
   /** Ends the segment. @returns it, unless it had been dropped or compacted. */
@@ -323,49 +316,6 @@ export class Writer {
     segment.isBeingWritten = false;
     this.#encoder = new RecordEncoder();
     return this.#dataSet.segments.includes(segment) ? segment : undefined;
-  }
-
-  #describeLater(segment: Segment): void {
-    const { memory } = segment.index as GrowingIndex;
-    this.#finishingMemory += memory;
-    const work = this.#describe(segment).finally(() => {
-      this.#finishingMemory -= memory;
-      this.#finishing.delete(work);
-    });
-    this.#finishing.add(work);
-  }
-
-  async #describe(segment: Segment): Promise<void> {
-    const dataSet = this.#dataSet;
-    const end = segment.position;
-    let indexed = false;
-    try {
-      await writeIndex(
-        segment.indexPath,
-        segment.id,
-        end,
-        segment.index as GrowingIndex,
-        this.#fsync,
-      );
-      indexed = true;
-    } catch {
-      // The next process to open the data set then reads the segment instead.
-    }
-    try {
-      dataSet.sync();
-      if (!dataSet.segments.includes(segment)) return dataSet.removeFiles([segment]);
-      if (!segment.finished) {
-        const { size } = fstatSync(segment.fd);
-        dataSet.announce([["finished", segment.id, String(end), String(size)]], false);
-      }
-      // The ranges can now be read from the file: free their memory.
-      if (indexed && !this.#closing) {
-        segment.index = await StoredIndex.open(segment.indexPath, segment.id);
-      }
-    } catch {
-      // The segment stays unfinished on the list, and is read like one that is still written.
-    }
-    segment.rest();
   }
 }
 
@@ -379,8 +329,6 @@ const SLOW_MS = 20;
 const STAY_SLOW_MS = 250;
 /** From this many bytes on, no further batch joins a record. */
 const LARGEST_GROUP = 4 * 2 ** 20;
-/** The most indexes that are written at a time. */
-const MOST_FINISHING = 8;
 const NO_MAGIC = new Uint8Array(4);
 /** Keys that are encoded at once, which takes some 300 µs. */
 const STRETCH = 1024;

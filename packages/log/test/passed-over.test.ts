@@ -6,7 +6,7 @@ import { uniqueToken } from "@partd/disk";
 import { compact } from "../src/compact.js";
 import { DataSet } from "../src/data-set/data-set.js";
 import { Segment } from "../src/data-set/segment.js";
-import type { ManifestEntry } from "../src/format/manifest.js";
+import type { ManifestEntry } from "../src/format/manifest-entry.js";
 import { LogStore } from "../src/log-store.js";
 import { Writer } from "../src/writer.js";
 import { bytes, directories, filesOf, text } from "./directories.js";
@@ -187,7 +187,7 @@ function stopAfterLine(stalled: DataSet, other: DataSet, kind: ManifestEntry[0])
       throw new Error("The disk is full.");
     };
     try {
-      other.manifest.replace(other.list.essence(other.unlisted()), () => {});
+      other.manifest.replace(other.list.essence(other.inventory.unlisted()), () => {});
     } catch {}
   };
   manifest.add = (entries, durable) => {
@@ -251,14 +251,14 @@ test("a store that is passed over while it fences others off replaces no later m
   const dataSet = new DataSet(directory);
   const other = new DataSet(directory);
   const line = ["segment", "0123456789abcdef", "1-1-1-other"] as const;
-  const { unlisted } = dataSet;
-  dataSet.unlisted = () => {
+  const { unlisted } = dataSet.inventory;
+  dataSet.inventory.unlisted = () => {
     passOver(directory, "lock");
     other.manifest.removeDrafts();
     other.sync();
     other.manifest.replace(other.list.essence([]), () => {});
     other.manifest.add([line], false);
-    return unlisted.call(dataSet);
+    return unlisted.call(dataSet.inventory);
   };
   await expect(dataSet.lock.take("shared")).rejects.toMatchObject(LOST);
   await dataSet.close();

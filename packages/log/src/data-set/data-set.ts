@@ -1,13 +1,5 @@
-import {
-  existsSync,
-  fstatSync,
-  ftruncateSync,
-  mkdirSync,
-  readdirSync,
-  rmSync,
-  statSync,
-} from "node:fs";
-import { basename, dirname, join, resolve } from "node:path";
+import { fstatSync, ftruncateSync, mkdirSync, rmSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
 import { PartdError } from "@partd/core";
 import { Gate, Pace } from "@partd/core/author";
 import {
@@ -18,14 +10,13 @@ import {
   syncDirectory,
   systemError,
 } from "@partd/disk";
-import { SEGMENT_HEADER } from "../format/layout.js";
-import { Manifest, type ManifestEntry } from "../format/manifest.js";
-import { writeIndex } from "../index/index-file.js";
-import { GrowingIndex } from "../index/range-chains.js";
+import { Manifest } from "../format/manifest.js";
+import type { ManifestEntry } from "../format/manifest-entry.js";
 import { closeIdle } from "../open-files.js";
+import { Inventory } from "./inventory.js";
 import { Reserve } from "./reserve.js";
-import { mayRun, type Segment } from "./segment.js";
-import { findSegments, isBaseFile, LOST_WRITER, QUIET, SegmentList } from "./segment-list.js";
+import type { Segment } from "./segment.js";
+import { findSegments, SegmentList } from "./segment-list.js";
 
 export interface DataSetOptions {
   /** Whether the directory itself is to outlast a power failure. */
@@ -49,7 +40,8 @@ export class DataSet {
   readonly reserve: Reserve;
   /** The segments by the entries of the manifest that were read so far. */
   readonly list: SegmentList;
-  #checkedForLost = false;
+  /** The files of the directory, compared with the list. */
+  readonly inventory: Inventory;
 
   /** @throws `ERR_PARTD_CORRUPT` if the manifest is missing, and there are segments. */
   constructor(directory: string, options: DataSetOptions = {}) {
@@ -65,6 +57,7 @@ export class DataSet {
     } catch (cause) {
       throw systemError({ action: "open", path: directory }, cause);
     }
+    this.inventory = new Inventory(directory, this.manifest, this.list);
     this.reserve = new Reserve(join(own, "reserve"));
     const waits = {
       directory,
@@ -99,7 +92,7 @@ export class DataSet {
     const pace = new Pace();
     try {
       while (this.manifest.hasNews) {
-        this.#applyNews();
+        this.list.applyNews(this.manifest);
         if (pace.isOver) await pace.rest();
       }
     } catch (error) {
@@ -110,22 +103,7 @@ export class DataSet {
 
   /** Applies what other processes have added to the list of segments. */
   sync(): void {
-    try {
-      while (this.manifest.hasNews) this.#applyNews();
-    } catch (error) {
-      throw ifSystemError({ action: "read", path: this.manifest.path }, error);
-    }
-  }
-
-  #applyNews(): void {
-    const { isReplaced } = this.manifest;
-    for (const entry of this.manifest.news()) {
-      // Entries of a replaced file do not count, except where a process that passed us over ended our
-      // segment.
-      const isOurs = entry[0] === "finished" && this.list.find(entry[1])?.isOwn;
-      if (!isReplaced || isOurs) this.list.apply(entry);
-    }
-    if (isReplaced && !this.manifest.hasUnread) this.list.reload(this.manifest.reopen());
+    this.list.sync(this.manifest);
   }
 
   /** Runs `critical` under the exclusive lock. */
@@ -186,45 +164,11 @@ export class DataSet {
   condense(): void {
     this.sync();
     try {
-      if (this.maybeListed() !== undefined || this.unlisted().length > 0) return;
-      this.manifest.condense(this.list.essence(this.unlisted()), () => this.verifyAlone());
+      const { inventory } = this;
+      if (inventory.maybeListed() !== undefined || inventory.unlisted().length > 0) return;
+      this.manifest.condense(this.list.essence(inventory.unlisted()), () => this.verifyAlone());
     } catch {
       // A full disk: try again another time.
-    }
-  }
-
-  /** Files of segments that the manifest does not list, and unfinished indexes. */
-  unlisted(): string[] {
-    const listed = new Set(this.segments.map(({ id }) => id));
-    return this.#names().filter((name) => {
-      const [, id, draft] = /^([0-9a-f]{16})\.(?:seg|idx)(?:\.(.+))?$/.exec(name) ?? [];
-      return id !== undefined && (!listed.has(id) || (draft !== undefined && !mayRun(draft)));
-    });
-  }
-
-  #names(): string[] {
-    try {
-      return readdirSync(this.directory);
-    } catch (error) {
-      throw systemError({ action: "list", path: this.directory }, error);
-    }
-  }
-
-  /**
-   * Removes segments that are not on the list, which has to be complete. Call it under the exclusive
-   * lock.
-   *
-   * @param verify throws if the lock was lost. It is called after the directory was listed, so that
-   *   files of a later holder are not removed.
-   * @param left what has been done already, for the message of a failure.
-   */
-  removeUnlisted(verify: () => void, left?: string): void {
-    try {
-      const names = this.unlisted();
-      verify();
-      for (const name of names) rmSync(join(this.directory, name), { force: true });
-    } catch (error) {
-      throw systemError({ action: "remove all files of", path: this.directory, left }, error);
     }
   }
 
@@ -242,56 +186,7 @@ export class DataSet {
         { path, offset: first.offset },
       );
     }
-    this.checkList();
-  }
-
-  /** @throws `ERR_PARTD_CORRUPT` if the manifest may have lost a segment that is there. */
-  checkList(): void {
-    this.#checkForLost();
-    // A line that a full disk cut short is harmless: its change has not happened.
-    const path = this.maybeListed();
-    if (path === undefined) return;
-    throw new PartdError(
-      "ERR_PARTD_CORRUPT",
-      `${this.manifest.path} is damaged, and ${path} may be a segment that it listed. { salvage: true } reads the others.`,
-      { path: this.manifest.path, offset: this.manifest.damaged[0] },
-    );
-  }
-
-  /**
-   * A segment's line is written before its first record, and disappears only when the manifest is
-   * condensed after the file was removed. So a segment with records that no line names was named in a
-   * part that the manifest has lost.
-   */
-  #checkForLost(): void {
-    if (this.#checkedForLost) return;
-    const isNew = (path: string) => !this.list.hasNamedAny || !isBaseFile(path);
-    const [lost] = this.#neverNamed().filter(isNew);
-    if (lost !== undefined) {
-      const { path } = this.manifest;
-      throw new PartdError(
-        "ERR_PARTD_CORRUPT",
-        `${path} was cut short: it does not name ${lost}, which has records. { salvage: true } reads the segments that it names; if ${lost} is from elsewhere, move it away.`,
-        { path },
-      );
-    }
-    this.#checkedForLost = true;
-  }
-
-  /** A segment with records that a damaged line of the manifest may have listed. */
-  maybeListed(): string | undefined {
-    if (this.manifest.damaged.length === 0) return undefined;
-    const paths = this.#neverNamed();
-    return paths.find((path) => this.#mayHaveLostBase || !isBaseFile(path));
-  }
-
-  /**
-   * While the segments that a base segment was made of are there, it holds nothing new. That is not
-   * known if the damaged line belongs to a condensed manifest, which no longer lists those segments.
-   */
-  get #mayHaveLostBase(): boolean {
-    if (this.manifest.isStartDamaged || !this.list.hasNamedAny) return true;
-    return !this.segments.every(({ path }) => existsSync(path));
+    this.inventory.check();
   }
 
   /**
@@ -301,36 +196,9 @@ export class DataSet {
    * @returns the segments that are missing.
    */
   relist(): readonly Segment[] {
-    const missing = this.segments.filter(({ path }) => !existsSync(path));
-    const lost = this.#neverNamed().filter((path) => !isBaseFile(path) || this.#mayHaveLostBase);
-    if (missing.length === 0 && lost.length === 0) return [];
-    const base = lost.filter(isBaseFile);
-    const ids = base.map((path) => `${idOf(path)}:${statSync(path).size}`).join(",") || "-";
-    const gone = missing.map(({ id }) => id).join(",") || "-";
-    const others = lost.filter((path) => !base.includes(path));
-    this.announce(
-      [
-        ["compacted", String(this.list.floorWithout(missing)), ids, gone],
-        ...others.map((path): ManifestEntry => ["segment", idOf(path), LOST_WRITER]),
-      ],
-      true,
-    );
+    const { entries, missing } = this.inventory.relisting();
+    if (entries.length > 0) this.announce(entries, true);
     return missing;
-  }
-
-  /**
-   * Segments with records that the manifest has never named. A segment that it named and no longer
-   * lists was compacted or dropped.
-   */
-  #neverNamed(): string[] {
-    const isNamed = (name: string) => this.list.hasNamed(name.slice(0, 16));
-    const suspects = this.unlisted()
-      .filter((name) => name.endsWith(".seg") && !isNamed(name))
-      .filter((name) => (statSync(join(this.directory, name), QUIET)?.size ?? 0) > SEGMENT_HEADER);
-    // Other stores may have added some since the last look: a segment gets its line before its first
-    // record.
-    if (suspects.length > 0) this.sync();
-    return suspects.filter((name) => !isNamed(name)).map((name) => join(this.directory, name));
   }
 
   /**
@@ -396,7 +264,7 @@ export class DataSet {
     if (unproven.length === 0) return;
     this.manifest.removeDrafts();
     await this.#endOthers(lease);
-    this.manifest.replace(this.list.essence(this.unlisted()), () => lease.verify());
+    this.manifest.replace(this.list.essence(this.inventory.unlisted()), () => lease.verify());
   }
 
   /** Records where the segments of other writers end now. */
@@ -410,33 +278,6 @@ export class DataSet {
       });
     if (ends.length > 0) this.announce(ends, true, lease);
   }
-}
-
-/**
- * Writes the indexes of segments whose writers were killed before they could. The next process to open
- * the data set then need not read these segments through, as this one did.
- */
-export async function describeOthers(dataSet: DataSet): Promise<void> {
-  for (const segment of dataSet.segments) {
-    const { index, finished, unreadable } = segment;
-    if (segment.isOwn || !segment.complete || !finished || unreadable.length > 0) continue;
-    if (!(index instanceof GrowingIndex)) continue;
-    try {
-      await writeIndex(segment.indexPath, segment.id, finished.end, index);
-      dataSet.sync();
-      if (!dataSet.segments.includes(segment)) dataSet.removeFiles([segment]);
-      else if (dataSet.list.growing.has(segment)) {
-        const { end, size } = finished;
-        dataSet.announce([["finished", segment.id, String(end), String(size)]], false);
-      }
-    } catch {
-      return; // The disk is full or read-only: an index only saves time.
-    }
-  }
-}
-
-function idOf(path: string): string {
-  return basename(path, ".seg");
 }
 
 /** The fewest bytes that are worth freeing. */

@@ -1,9 +1,10 @@
 import { existsSync, openSync, readdirSync, readSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { PartdError } from "@partd/core";
-import { closeFile, systemError } from "@partd/disk";
+import { closeFile, ifSystemError, systemError } from "@partd/disk";
 import { isBaseHeader, SEGMENT_HEADER } from "../format/layout.js";
-import { isBlank, type ManifestEntry } from "../format/manifest.js";
+import { isBlank, type Manifest } from "../format/manifest.js";
+import type { ManifestEntry } from "../format/manifest-entry.js";
 import { Segment } from "./segment.js";
 
 /** The segments of a data set, according to the entries of its manifest that were read so far. */
@@ -83,6 +84,27 @@ export class SegmentList {
     this.#setSegments(this.#segments.filter((other) => other !== segment));
     this.#unsealed = this.#unsealed.filter((other) => other !== segment);
     this.#growing.delete(segment);
+  }
+
+  /** Applies what was added to the manifest. */
+  sync(manifest: Manifest): void {
+    try {
+      while (manifest.hasNews) this.applyNews(manifest);
+    } catch (error) {
+      throw ifSystemError({ action: "read", path: manifest.path }, error);
+    }
+  }
+
+  /** Applies what was added to the manifest; of very many entries, some. */
+  applyNews(manifest: Manifest): void {
+    const { isReplaced } = manifest;
+    for (const entry of manifest.news()) {
+      // Entries of a replaced file do not count, except where a process that passed us over ended our
+      // segment.
+      const isOurs = entry[0] === "finished" && this.find(entry[1])?.isOwn;
+      if (!isReplaced || isOurs) this.apply(entry);
+    }
+    if (isReplaced && !manifest.hasUnread) this.reload(manifest.reopen());
   }
 
   apply(entry: ManifestEntry, known?: ReadonlyMap<string, Segment>): void {

@@ -15,7 +15,6 @@ import { basename, dirname, join } from "node:path";
 import { PartdError } from "@partd/core";
 import {
   closeFile,
-  crc32,
   errnoOf,
   readAllSync,
   syncDirectory,
@@ -24,23 +23,15 @@ import {
   writeAllSync,
 } from "@partd/disk";
 import { mayRun } from "../data-set/segment.js";
-import { checkVersion, VERSION } from "./layout.js";
-
-/** The entries of the manifest, one a line. */
-export type ManifestEntry =
-  /** A writer, named by its process's token, added a segment. */
-  | readonly ["segment", id: string, writer: string]
-  /** The segment's records fill its first `end` bytes, and its length counts as `size` bytes. */
-  | readonly ["finished", id: string, end: string, size: string]
-  /** No one adds to the segments named so far; each writer begins another. */
-  | readonly ["seal"]
-  /**
-   * The segments of `newIds` replace those of `oldIds`: lists with commas, or `-` for none. A new id is
-   * followed by a colon and the segment's length. `floor` is what the clock counted.
-   */
-  | readonly ["compacted", floor: string, newIds: string, oldIds: string]
-  /** All segments so far are removed. */
-  | readonly ["drop", floor: string];
+import { checkVersion } from "./layout.js";
+import {
+  formatLine,
+  HEADING_LENGTH,
+  isCutShort,
+  type ManifestEntry,
+  manifestText,
+  parseLine,
+} from "./manifest-entry.js";
 
 /**
  * The list of a data set's segments: a text file that grows by lines. One `fstat` shows by the size
@@ -210,9 +201,9 @@ export class Manifest {
    * @param verify throws if the lock was lost.
    */
   condense(entries: readonly ManifestEntry[], verify: () => void): void {
-    const text = HEADING + entries.map(formatLine).join("");
+    const text = manifestText(entries);
     const isLong = this.#size > LONG && this.#size > 2 * text.length;
-    const isDamaged = this.damaged.length > 0 || this.#start !== HEADING.length;
+    const isDamaged = this.damaged.length > 0 || this.#start !== HEADING_LENGTH;
     if (isLong || isDamaged) this.replace(entries, verify);
   }
 
@@ -222,7 +213,7 @@ export class Manifest {
    * too.
    */
   replace(entries: readonly ManifestEntry[], verify: () => void): void {
-    const text = HEADING + entries.map(formatLine).join("");
+    const text = manifestText(entries);
     const folder = dirname(this.path);
     removeDrafts(this.path, mayRun);
     const draft = writeDraft(this.path, text);
@@ -271,11 +262,11 @@ export class Manifest {
  */
 function makeManifest(path: string, entries: () => readonly ManifestEntry[]): void {
   if (isBlank(path)) {
-    renameSync(writeDraft(path, HEADING + entries().map(formatLine).join("")), path);
+    renameSync(writeDraft(path, manifestText(entries())), path);
     return;
   }
   if (existsSync(path)) return;
-  const draft = writeDraft(path, HEADING + entries().map(formatLine).join(""));
+  const draft = writeDraft(path, manifestText(entries()));
   try {
     linkSync(draft, path);
   } catch (error) {
@@ -349,49 +340,6 @@ function removeDrafts(path: string, isNeeded: (token: string) => boolean): void 
   }
 }
 
-/** Whether a line without its line feed was cut off; false if another byte is in its place. */
-function isCutShort(line: string): boolean {
-  const text = line.slice(9, -1);
-  return line.slice(0, 9) !== `${checksum(text)} `;
-}
-
-function formatLine(entry: ManifestEntry): string {
-  const text = entry.join(" ");
-  return `\n${checksum(text)} ${text}\n`;
-}
-
-/**
- * Parses a line; `undefined` if it does not match its checksum.
- *
- * @throws `ERR_PARTD_CORRUPT` if it matches, but says what no LogStore writes: its words become the
- *   names of files that are removed.
- */
-function parseLine(line: string, path: string, offset: number): ManifestEntry | undefined {
-  const text = line.slice(9);
-  if (line.slice(0, 9) !== `${checksum(text)} `) return undefined;
-  if (ENTRY.test(text)) return text.split(" ") as unknown as ManifestEntry;
-  throw new PartdError(
-    "ERR_PARTD_CORRUPT",
-    `${path} has a line at ${offset} that no LogStore writes: ${JSON.stringify(text.slice(0, 100))}. If you trust its origin, remove the line.`,
-    { path, offset },
-  );
-}
-
-/** Ids are 16 hexadecimal digits, numbers are below 2^53 and tokens are names without a folder. */
-const ENTRY = (() => {
-  const id = "[0-9a-f]{16}";
-  const number = "(?:0|[1-9]\\d{0,14})";
-  const list = (item: string) => `(?:-|${item}(?:,${item})*)`;
-  const entries = [
-    `segment ${id} [\\w.-]{1,200}`,
-    `finished ${id} ${number} ${number}`,
-    "seal",
-    `compacted ${number} ${list(`${id}:${number}`)} ${list(id)}`,
-    `drop ${number}`,
-  ];
-  return new RegExp(`^(?:${entries.join("|")})$`);
-})();
-
 function tooLong(path: string, size: number): PartdError {
   return new PartdError(
     "ERR_PARTD_CORRUPT",
@@ -400,11 +348,6 @@ function tooLong(path: string, size: number): PartdError {
   );
 }
 
-function checksum(text: string): string {
-  return crc32(Buffer.from(text, "latin1")).toString(16).padStart(8, "0");
-}
-
-const HEADING = `partd-log ${VERSION}\n`;
 /** A manifest of up to this many bytes is not worth replacing. */
 const LONG = 4096;
 /** Bytes that are read at once: some 3,000 lines, in a few milliseconds. */

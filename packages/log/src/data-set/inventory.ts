@@ -1,0 +1,148 @@
+import { existsSync, readdirSync, rmSync, statSync } from "node:fs";
+import { basename, join } from "node:path";
+import { PartdError } from "@partd/core";
+import { systemError } from "@partd/disk";
+import { SEGMENT_HEADER } from "../format/layout.js";
+import type { Manifest } from "../format/manifest.js";
+import type { ManifestEntry } from "../format/manifest-entry.js";
+import { mayRun, type Segment } from "./segment.js";
+import { isBaseFile, LOST_WRITER, QUIET, type SegmentList } from "./segment-list.js";
+
+/** Compares the files in the directory with the list of segments. */
+export class Inventory {
+  readonly #directory: string;
+  readonly #manifest: Manifest;
+  readonly #list: SegmentList;
+  #checkedForLost = false;
+
+  constructor(directory: string, manifest: Manifest, list: SegmentList) {
+    this.#directory = directory;
+    this.#manifest = manifest;
+    this.#list = list;
+  }
+
+  /** Files of segments that the manifest does not list, and unfinished indexes. */
+  unlisted(): string[] {
+    const listed = new Set(this.#list.segments.map(({ id }) => id));
+    return this.#names().filter((name) => {
+      const [, id, draft] = /^([0-9a-f]{16})\.(?:seg|idx)(?:\.(.+))?$/.exec(name) ?? [];
+      return id !== undefined && (!listed.has(id) || (draft !== undefined && !mayRun(draft)));
+    });
+  }
+
+  #names(): string[] {
+    try {
+      return readdirSync(this.#directory);
+    } catch (error) {
+      throw systemError({ action: "list", path: this.#directory }, error);
+    }
+  }
+
+  /**
+   * Removes segments that are not on the list, which has to be complete. Call it under the exclusive
+   * lock.
+   *
+   * @param verify throws if the lock was lost. It is called after the directory was listed, so that
+   *   files of a later holder are not removed.
+   * @param left what has been done already, for the message of a failure.
+   */
+  remove(verify: () => void, left?: string): void {
+    try {
+      const names = this.unlisted();
+      verify();
+      for (const name of names) rmSync(join(this.#directory, name), { force: true });
+    } catch (error) {
+      throw systemError({ action: "remove all files of", path: this.#directory, left }, error);
+    }
+  }
+
+  /** @throws `ERR_PARTD_CORRUPT` if the manifest may have lost a segment that is there. */
+  check(): void {
+    this.#checkForLost();
+    // A line that a full disk cut short is harmless: its change has not happened.
+    const path = this.maybeListed();
+    if (path === undefined) return;
+    throw new PartdError(
+      "ERR_PARTD_CORRUPT",
+      `${this.#manifest.path} is damaged, and ${path} may be a segment that it listed. { salvage: true } reads the others.`,
+      { path: this.#manifest.path, offset: this.#manifest.damaged[0] },
+    );
+  }
+
+  /**
+   * A segment's line is written before its first record, and disappears only when the manifest is
+   * condensed after the file was removed. So a segment with records that no line names was named in a
+   * part that the manifest has lost.
+   */
+  #checkForLost(): void {
+    if (this.#checkedForLost) return;
+    const isNew = (path: string) => !this.#list.hasNamedAny || !isBaseFile(path);
+    const [lost] = this.#neverNamed().filter(isNew);
+    if (lost !== undefined) {
+      const { path } = this.#manifest;
+      throw new PartdError(
+        "ERR_PARTD_CORRUPT",
+        `${path} was cut short: it does not name ${lost}, which has records. { salvage: true } reads the segments that it names; if ${lost} is from elsewhere, move it away.`,
+        { path },
+      );
+    }
+    this.#checkedForLost = true;
+  }
+
+  /** A segment with records that a damaged line of the manifest may have listed. */
+  maybeListed(): string | undefined {
+    if (this.#manifest.damaged.length === 0) return undefined;
+    const paths = this.#neverNamed();
+    return paths.find((path) => this.#mayHaveLostBase || !isBaseFile(path));
+  }
+
+  /**
+   * While the segments that a base segment was made of are there, it holds nothing new. That is not
+   * known if the damaged line belongs to a condensed manifest, which no longer lists those segments.
+   */
+  get #mayHaveLostBase(): boolean {
+    if (this.#manifest.isStartDamaged || !this.#list.hasNamedAny) return true;
+    return !this.#list.segments.every(({ path }) => existsSync(path));
+  }
+
+  /**
+   * For a salvage: the entries that list segments again that the manifest has lost, and remove missing
+   * ones from the list.
+   */
+  relisting(): {
+    readonly entries: readonly ManifestEntry[];
+    readonly missing: readonly Segment[];
+  } {
+    const missing = this.#list.segments.filter(({ path }) => !existsSync(path));
+    const lost = this.#neverNamed().filter((path) => !isBaseFile(path) || this.#mayHaveLostBase);
+    if (missing.length === 0 && lost.length === 0) return { entries: [], missing };
+    const base = lost.filter(isBaseFile);
+    const ids = base.map((path) => `${idOf(path)}:${statSync(path).size}`).join(",") || "-";
+    const gone = missing.map(({ id }) => id).join(",") || "-";
+    const others = lost.filter((path) => !base.includes(path));
+    const entries: ManifestEntry[] = [
+      ["compacted", String(this.#list.floorWithout(missing)), ids, gone],
+      ...others.map((path): ManifestEntry => ["segment", idOf(path), LOST_WRITER]),
+    ];
+    return { entries, missing };
+  }
+
+  /**
+   * Segments with records that the manifest has never named. A segment that it named and no longer
+   * lists was compacted or dropped.
+   */
+  #neverNamed(): string[] {
+    const isNamed = (name: string) => this.#list.hasNamed(name.slice(0, 16));
+    const suspects = this.unlisted()
+      .filter((name) => name.endsWith(".seg") && !isNamed(name))
+      .filter((name) => (statSync(join(this.#directory, name), QUIET)?.size ?? 0) > SEGMENT_HEADER);
+    // Other stores may have added some since the last look: a segment gets its line before its first
+    // record.
+    if (suspects.length > 0) this.#list.sync(this.#manifest);
+    return suspects.filter((name) => !isNamed(name)).map((name) => join(this.#directory, name));
+  }
+}
+
+function idOf(path: string): string {
+  return basename(path, ".seg");
+}
