@@ -1,6 +1,6 @@
 import { describe, expect, test } from "@jest/globals";
 import { type Codec, Dict, Encode, isPartdError, PartdError, type Store, tuple } from "@partd/core";
-import { frame } from "@partd/core/author";
+import { compressorCodec, frame } from "@partd/core/author";
 
 const texts: Codec<string> = {
   name: "texts",
@@ -337,6 +337,67 @@ describe("Encode", () => {
     const reading = store.get(keys);
     keys.length = 0;
     expect(await reading).toEqual(["1", ""]);
+  });
+});
+
+describe("memory that get reads a compression's frames into", () => {
+  const value = (byte: number) => new Uint8Array(20_000).fill(byte);
+
+  /** A compression that copies, and reads its input when it is told to; `fail` never does. */
+  function held() {
+    const memory: ArrayBufferLike[] = [];
+    const waiting: (() => void)[] = [];
+    const codec = compressorCodec({
+      name: "held",
+      compress: (bytes) => bytes.slice(),
+      async decompress(bytes) {
+        if (bytes[0] === FAIL) throw new Error("it fails.");
+        memory.push(bytes.buffer);
+        await new Promise<void>((resolve) => waiting.push(resolve));
+        return bytes.slice();
+      },
+    });
+    const goOn = async <T>(promise: Promise<T>): Promise<T> => {
+      await settle();
+      for (const resolve of waiting.splice(0)) resolve();
+      return promise;
+    };
+    return { codec, memory, goOn };
+  }
+  const FAIL = 255;
+
+  test("is read into again, by one call at a time", async () => {
+    const { codec, memory, goOn } = held();
+    await using p = new Encode(new Dict(), codec);
+    await p.append({ a: value(1), b: value(2) });
+    const first = await goOn(p.get("a"));
+    const [a, b] = await goOn(Promise.all([p.get("a"), p.get("b")]));
+    expect([first, a, b]).toEqual([value(1), value(1), value(2)]);
+    expect(memory[1]).toBe(memory[0]);
+    expect(memory[2]).not.toBe(memory[1]);
+  });
+
+  test("is left to a decoder that goes on after another one has failed", async () => {
+    const { codec, memory, goOn } = held();
+    await using p = new Encode(new Dict(), codec);
+    await p.append({ a: value(1), b: value(2) });
+    await p.append({ a: value(FAIL) });
+    await expect(p.get("a")).rejects.toThrow("it fails.");
+    expect(await goOn(p.get("b"))).toEqual(value(2));
+    expect(memory[1]).not.toBe(memory[0]);
+  });
+
+  test("belongs to the caller of a codec that is no compression", async () => {
+    const views = {
+      name: "views",
+      encode: (b: Uint8Array) => b.slice(),
+      decode: (b: Uint8Array) => b,
+    };
+    await using p = new Encode(new Dict(), { ...views, join: ([b = value(0)]) => b });
+    await p.append({ a: value(1), b: value(2) });
+    const a = await p.get("a");
+    await p.get("b");
+    expect(a).toEqual(value(1));
   });
 });
 

@@ -4,6 +4,7 @@ import type { OptionNames } from "../option-names.js";
 import { isBytes } from "../store/batch.js";
 import type { Codec } from "./codec.js";
 import { ENCODE_OPTIONS, type EncodeOptions } from "./encode.js";
+import { copies } from "./scratch.js";
 
 /** A compression format: what a compression package supplies. */
 export interface Compressor {
@@ -50,7 +51,7 @@ export function compressorCodec(
       `maxDecodedBytes must be a positive number of bytes, not ${String(maxDecodedBytes)}.`,
     );
   }
-  return {
+  return copies({
     name: compressor.name,
     encode(bytes) {
       if (!isBytes(bytes)) {
@@ -66,7 +67,7 @@ export function compressorCodec(
     },
     decode: (bytes) => compressor.decompress(bytes, maxDecodedBytes),
     join: joinBytes,
-  };
+  });
 }
 
 /** @throws `ERR_PARTD_CODEC` if a frame decodes to more than `maxDecodedBytes`. */

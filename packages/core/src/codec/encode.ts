@@ -19,6 +19,7 @@ import type {
 import type { Codec } from "./codec.js";
 import { decodeAhead } from "./decode-ahead.js";
 import { eachFrame, FRAME_HEADER, type Frame, frame, streamFrames } from "./frame.js";
+import { isCopying, Scratch } from "./scratch.js";
 
 export interface EncodeOptions {
   /**
@@ -124,7 +125,17 @@ export class Encode<V> extends Decorator<V, Encode<V>> {
   }
 
   protected override async _get(keys: readonly Key[], options?: GetOptions): Promise<V[]> {
-    return this.#decodeAll(keys, await this._store.get(keys, options), options);
+    if (options?.allocate !== undefined || !isCopying(this.#codec)) {
+      return this.#decodeAll(keys, await this._store.get(keys, options), options);
+    }
+    const scratch = new Scratch();
+    const raw = await this._store.get(keys, {
+      ...options,
+      allocate: scratch.allocate,
+    } as GetOptions);
+    const values = await this.#decodeAll(keys, raw, options);
+    scratch.giveBack(); // Not after an error: a read or a decoder may go on.
+    return values;
   }
 
   protected override _over(store: Store): Encode<V> {
