@@ -6,7 +6,7 @@ import { Disk } from "./disk.js";
 import { Journal } from "./journal.js";
 import { isEncodedKey, Layout } from "./layout.js";
 import { OpenFiles } from "./open-files.js";
-import { recover, settle } from "./recovery.js";
+import { type Recoverable, recover, settle } from "./recovery.js";
 import { WorkFolder } from "./work-folder.js";
 
 export interface DataSetOptions {
@@ -18,7 +18,7 @@ export interface DataSetOptions {
 }
 
 /** A directory of keys with its lock and journal, as used by one store. */
-export class DataSet {
+export class DataSet implements Recoverable {
   readonly disk = new Disk();
   readonly fsync: boolean;
   readonly layout: Layout;

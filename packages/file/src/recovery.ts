@@ -1,9 +1,22 @@
 import fs, { constants } from "node:fs";
 import { Pace } from "@partd/core/author";
 import { ifSystemError, type Lease, type Takeover } from "@partd/disk";
-import type { DataSet } from "./data-set.js";
-import { isAbsent, SLICE, STRICT } from "./disk.js";
-import type { Touched, Unfinished } from "./journal.js";
+import { type Disk, isAbsent, SLICE, STRICT } from "./disk.js";
+import type { Journal, Touched, Unfinished } from "./journal.js";
+import type { Layout } from "./layout.js";
+import type { OpenFiles } from "./open-files.js";
+import type { WorkFolder } from "./work-folder.js";
+
+/** The parts of a data set whose changes can be undone or completed. */
+export interface Recoverable {
+  readonly path: string;
+  readonly fsync: boolean;
+  readonly disk: Disk;
+  readonly layout: Layout;
+  readonly journal: Journal;
+  readonly files: OpenFiles;
+  readonly work: WorkFolder;
+}
 
 /**
  * Recovers when the lock was taken: undoes an append that was under way when its process ended, and
@@ -14,7 +27,7 @@ import type { Touched, Unfinished } from "./journal.js";
  * that the journal names, because it checks its lock between the note and the write. These are
  * replaced by copies, so that its writes reach only files without a name.
  */
-export async function recover(set: DataSet, takeover: Takeover): Promise<void> {
+export async function recover(set: Recoverable, takeover: Takeover): Promise<void> {
   const { journal, work } = set;
   const { lease } = takeover;
   const fence = takeover.unproven.length > 0;
@@ -24,7 +37,7 @@ export async function recover(set: DataSet, takeover: Takeover): Promise<void> {
 }
 
 /** Completes or undoes a change of this store that failed and could not be undone then. */
-export async function settle(set: DataSet, lease: Lease): Promise<void> {
+export async function settle(set: Recoverable, lease: Lease): Promise<void> {
   await set.journal.reinstate();
   const unfinished = await set.journal.read();
   if (unfinished) await finish(set, lease, unfinished, false);
@@ -32,7 +45,7 @@ export async function settle(set: DataSet, lease: Lease): Promise<void> {
 
 /** Restores files to their state before an append. */
 export async function undoAppend(
-  set: DataSet,
+  set: Recoverable,
   lease: Lease,
   touched: readonly Touched[],
   fence = false,
@@ -49,7 +62,7 @@ export async function undoAppend(
 
 /** Removes keys; missing ones are skipped. @throws an error that says how many are removed. */
 export async function removeKeys(
-  set: DataSet,
+  set: Recoverable,
   lease: Lease,
   keys: readonly string[],
 ): Promise<void> {
@@ -73,12 +86,12 @@ export async function removeKeys(
 }
 
 /** Removes every key, and no other file. */
-export async function removeAll(set: DataSet, lease: Lease): Promise<void> {
+export async function removeAll(set: Recoverable, lease: Lease): Promise<void> {
   await removeKeys(set, lease, await set.layout.keys({ empty: true }));
 }
 
 async function finish(
-  set: DataSet,
+  set: Recoverable,
   lease: Lease,
   unfinished: Unfinished,
   fence: boolean,
@@ -93,7 +106,7 @@ async function finish(
 }
 
 async function cutBack(
-  { disk, layout, work, fsync }: DataSet,
+  { disk, layout, work, fsync }: Recoverable,
   lease: Lease,
   { key, aside, length }: Touched,
   fence: boolean,
