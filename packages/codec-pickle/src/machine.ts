@@ -1,5 +1,5 @@
 import type { ByteReader } from "./byte-reader.js";
-import { Calls, isRecord, refusal } from "./calls.js";
+import { Evaluator, isRecord, refusal } from "./evaluator.js";
 import { floatOf, indexOf, integerOf, lineOf, unescaped, unquoted } from "./line-arguments.js";
 import { MarkedStack } from "./marked-stack.js";
 import { Op } from "./opcodes.js";
@@ -28,7 +28,7 @@ export class Machine {
   #globals = false;
   /** Whether objects of unknown types are kept. */
   readonly #keep: boolean;
-  readonly #calls: Calls;
+  readonly #evaluator: Evaluator;
 
   constructor(
     input: ByteReader,
@@ -40,7 +40,7 @@ export class Machine {
     this.#integers = integers;
     this.#maps = maps;
     this.#keep = keep;
-    this.#calls = new Calls(input, keep);
+    this.#evaluator = new Evaluator(input, keep);
   }
 
   run(): unknown {
@@ -235,34 +235,34 @@ export class Machine {
       }
       case Op.REDUCE: {
         const [called, args] = stack.popMany(2);
-        stack.push(this.#calls.call(called, args));
+        stack.push(this.#evaluator.call(called, args));
         return;
       }
       case Op.NEWOBJ: {
         const [type, args] = stack.popMany(2);
-        stack.push(this.#calls.make(type, args));
+        stack.push(this.#evaluator.make(type, args));
         return;
       }
       case Op.NEWOBJ_EX: {
         const [type, args, keywords] = stack.popMany(3);
-        stack.push(this.#calls.make(type, args, keywords));
+        stack.push(this.#evaluator.make(type, args, keywords));
         return;
       }
       case Op.INST: {
         const args = stack.popMark();
         this.#global(input.name(), input.name());
-        stack.push(this.#calls.call(stack.pop(), tupleOf(args)));
+        stack.push(this.#evaluator.call(stack.pop(), tupleOf(args)));
         return;
       }
       case Op.OBJ: {
         const [called, ...args] = stack.popMark();
-        stack.push(this.#calls.call(called, tupleOf(args)));
+        stack.push(this.#evaluator.call(called, tupleOf(args)));
         return;
       }
       case Op.BUILD: {
         const state = stack.pop();
         const object = stack.top();
-        const built = this.#calls.build(object, state);
+        const built = this.#evaluator.build(object, state);
         if (built === object) return;
         this.#replaced.set(object, built);
         stack.replaceTop(built);
@@ -353,7 +353,7 @@ export class Machine {
 
   #global(module: string, name: string): void {
     this.#globals = true;
-    this.#stack.push(this.#calls.global(module, name));
+    this.#stack.push(this.#evaluator.global(module, name));
   }
 
   #unknown(opcode: number): Error {

@@ -8,7 +8,7 @@ import { PyGlobal, PyObject } from "./python/object.js";
  * Evaluates what a pickle would import, call and construct: to a value of a known Python type, or to a
  * {@link PyObject} that describes the call.
  */
-export class Calls {
+export class Evaluator {
   readonly #input: ByteReader;
   /** Whether objects of unknown types are kept. */
   readonly #keep: boolean;
