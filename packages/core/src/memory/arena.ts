@@ -43,21 +43,23 @@ export class Arena {
    * kept. If memory cannot be had, the chain is left as it was.
    */
   append(chain: Chain, bytes: Uint8Array, owned = false): void {
+    // Not `byteLength`, here and in `add`: it takes 7 ns each time.
+    const { length } = bytes;
     // Most appends fit, and a `subarray` would cost more than the copy.
-    if (bytes.byteLength <= chain.room) {
+    if (length <= chain.room) {
       chain.add(bytes);
       return;
     }
     const before = chain.length;
     try {
-      for (let done = 0; done < bytes.byteLength; ) {
+      for (let done = 0; done < length; ) {
         if (chain.room === 0) {
           if (owned && this.#adopt(chain, bytes, done)) return;
-          this.#extend(chain, bytes.byteLength - done);
+          this.#extend(chain, length - done);
         }
-        const length = Math.min(chain.room, bytes.byteLength - done);
-        chain.add(bytes.subarray(done, done + length));
-        done += length;
+        const taken = Math.min(chain.room, length - done);
+        chain.add(bytes.subarray(done, done + taken));
+        done += taken;
       }
     } catch (error) {
       this.truncate(chain, before);
@@ -339,10 +341,11 @@ export class Chain {
 
   /** Adds bytes that fit into `room`. */
   add(bytes: Uint8Array): void {
+    const { length } = bytes;
     this.block.set(bytes, this.end);
-    this.end += bytes.byteLength;
-    this.room -= bytes.byteLength;
-    this.length += bytes.byteLength;
+    this.end += length;
+    this.room -= length;
+    this.length += length;
   }
 }
 
