@@ -387,6 +387,18 @@ describe("memory that get reads a compression's frames into", () => {
     expect(memory[1]).not.toBe(memory[0]);
   });
 
+  test.each([
+    ["at once", (b: Uint8Array) => b],
+    ["later", async (b: Uint8Array) => b],
+  ])("is not what a compression without manners answers %s", async (_, decompress) => {
+    const codec = compressorCodec({ name: "view", compress: (b) => b.slice(), decompress });
+    await using p = new Encode(new Dict(), codec);
+    await p.append({ a: value(1), b: value(2) });
+    const a = await p.get("a");
+    await p.get("b");
+    expect(a).toEqual(value(1));
+  });
+
   test("belongs to the caller of a codec that is no compression", async () => {
     const views = {
       name: "views",
