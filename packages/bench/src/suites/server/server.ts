@@ -133,7 +133,11 @@ function withClient(
 function withRedis(run: (append: (key: string) => Promise<unknown>) => Promise<unknown>): Side {
   return async () => {
     const served = await startRedis();
-    const client = createClient({ socket: { path: served.address, tls: false } });
+    // Its default timeout makes an AbortSignal for each command.
+    const client = createClient({
+      socket: { path: served.address, tls: false },
+      commandOptions: { timeout: 0 },
+    });
     await client.connect();
     await client.flushAll();
     const value = Buffer.from(small);
