@@ -74,8 +74,8 @@ test.each(["grouped", "sorted", "distinct", "the top"])(
     const result = JSON.parse(stdout);
     expect(result.found).toBeGreaterThan(190e6);
     expect(result.spilled).toBeGreaterThan(0);
-    // 212 to 241 MiB; with arrays that glibc's malloc keeps, 290 to 370.
-    expect(result.peak).toBeLessThan(100e6 / 2 ** 20 + 160);
+    // 212 to 243 MiB; with arrays that glibc's malloc keeps, 290 to 370. distinct, which knows its keys, takes 239 to 256.
+    expect(result.peak).toBeLessThan(100e6 / 2 ** 20 + (work === "distinct" ? 175 : 160));
     rmSync(join(dir, "huge.ndjson"));
   },
 );
