@@ -102,8 +102,9 @@ export class OpenFiles {
     const file = this.#kept.get(key);
     if (!file || file.readOnly || file.names > 1) return this.#openToWrite(key);
     if (file.generation !== this.#generation || file.length < 0 || file.names === 0) {
-      const stats = this.#disk.fstat(file.fd);
-      if (stats instanceof Promise || !this.#sees(file, stats)) return this.#openToWrite(key);
+      // The pool may look only at a file in use: another could be closed before it does.
+      if (!this.#disk.takesHere(0)) return this.#openToWrite(key);
+      if (!this.#sees(file, this.#disk.fstat(file.fd) as Stats)) return this.#openToWrite(key);
       if (file.names > 1) return this.#openToWrite(key);
     }
     file.users++;

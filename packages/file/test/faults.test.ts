@@ -299,3 +299,24 @@ test("an append whose long note cannot be cut off is done", async () => {
   faults.rule = undefined;
   expect((await store.get(keys)).every((value) => text(value) === "1")).toBe(true);
 });
+
+test("while the disk is slow, an append looks once at each file, and waits for it", async () => {
+  const directory = make();
+  await using store = new FileStore(directory, STALE);
+  await store.append({ x: bytes("1"), y: bytes("1") });
+  /** Descriptors that the thread pool has looked at. */
+  const looked: unknown[] = [];
+  faults.rule = (name, args) => {
+    if (name === "fstat" && typeof args.at(-1) === "function") looked.push(args[0]);
+    // Several calls of more than 3 ms, and the store makes the next ones in the pool.
+    for (const end = performance.now() + 5; performance.now() < end; );
+    return undefined;
+  };
+  let appends = 0;
+  while (looked.length === 0 && appends++ < 100) {
+    await store.append({ x: bytes("2"), y: bytes("2") });
+  }
+  faults.rule = undefined;
+  expect(looked.length).toBeGreaterThan(0);
+  expect(new Set(looked).size).toBe(looked.length);
+});
