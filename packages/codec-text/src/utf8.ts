@@ -1,5 +1,5 @@
 import { type Key, PartdError } from "@partd/core";
-import { describeKey } from "@partd/core/author";
+import { describeKey, knownFormat } from "@partd/core/author";
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
@@ -20,8 +20,8 @@ export function encodeUtf8(text: string, key: Key): Uint8Array {
 
 /**
  * @param offset where `bytes` begin in the key's value.
- * @throws `ERR_PARTD_CORRUPT` if `bytes` are not UTF-8, `ERR_PARTD_VALUE` if they are longer than a
- *   string can be.
+ * @throws `ERR_PARTD_CORRUPT` if `bytes` are not UTF-8, `ERR_PARTD_CODEC` if they begin as another known
+ *   format, `ERR_PARTD_VALUE` if they are longer than a string can be.
  */
 export function decodeUtf8(bytes: Uint8Array, key: Key, offset = 0): string {
   try {
@@ -35,12 +35,26 @@ export function decodeUtf8(bytes: Uint8Array, key: Key, offset = 0): string {
         { key, cause },
       );
     }
+    const format = offset > 0 ? undefined : (knownFormat(bytes) ?? utf16(bytes));
+    if (format !== undefined) {
+      throw new PartdError(
+        "ERR_PARTD_CODEC",
+        `The value of key ${describeKey(key)} is no UTF-8 text: it begins as ${format}; convert it, or read it through the codec or compression that wrote it.`,
+        { key, offset, cause },
+      );
+    }
     throw new PartdError(
       "ERR_PARTD_CORRUPT",
       `The value of key ${describeKey(key)} is not UTF-8 at byte ${offset + bad}; it was damaged, or was not written as text.`,
       { key, offset: offset + bad, cause },
     );
   }
+}
+
+/** Windows writes texts in UTF-16, with a byte order mark, which UTF-8 never begins with. */
+function utf16([first, second]: Uint8Array): string | undefined {
+  const isMarked = (first === 0xff && second === 0xfe) || (first === 0xfe && second === 0xff);
+  return isMarked ? "UTF-16" : undefined;
 }
 
 /** The number of bytes at the end that begin a character without finishing it. */

@@ -115,6 +115,25 @@ test("half a surrogate pair is refused, and nothing of the batch is appended", a
   expect(isPartdError(await failure(p.append({ x: 1 as never })), "ERR_PARTD_CODEC")).toBe(true);
 });
 
+test("a text of another encoding or a file of another format is named, not called damaged", async () => {
+  const values: [Uint8Array, string][] = [
+    [Buffer.from("\ufeffGrüße", "utf16le"), "begins as UTF-16"],
+    [Buffer.from("\ufeffGrüße", "utf16le").swap16(), "begins as UTF-16"],
+    [Buffer.from("1f8b0800000000000003", "hex"), "begins as gzip"],
+  ];
+  for (const [bytes, said] of values) {
+    const store = new Dict();
+    await store.append({ x: bytes });
+    for (const read of [new Text(store).get("x"), new Lines(store).get("x")]) {
+      expect(await failure(read)).toMatchObject({
+        code: "ERR_PARTD_CODEC",
+        key: "x",
+        message: expect.stringContaining(said),
+      });
+    }
+  }
+});
+
 test("what is not UTF-8 is corrupt, with the offset of its first byte", async () => {
   const good = Buffer.from("größer 🌍 ");
   const bads = [
@@ -154,8 +173,9 @@ test("any bytes are text or corrupt at an offset before which they are text", as
         expect(Buffer.from(result)).toEqual(Buffer.from(bytes));
         return;
       }
-      expect(isPartdError(result, "ERR_PARTD_CORRUPT")).toBe(true);
-      const { offset } = result as { offset: number };
+      const isMarked = (bytes[0] as number) + (bytes[1] as number) === 0xff + 0xfe; // UTF-16.
+      const { offset, code } = result as { offset: number; code: string };
+      expect(code).toBe(isMarked ? "ERR_PARTD_CODEC" : "ERR_PARTD_CORRUPT");
       const before = Buffer.from(bytes.subarray(0, offset));
       expect(Buffer.from(before.toString())).toEqual(before);
     }),

@@ -27,6 +27,7 @@ export {
   splitFrames,
   streamFrames,
 } from "./codec/frame.js";
+export { knownFormat } from "./codec/known-formats.js";
 export { joinLists } from "./codec/lists.js";
 export { placeOf } from "./codec/place.js";
 export { copyTree, flattenKeys, listKeys, nestValues } from "./keys/key-tree.js";

@@ -19,6 +19,7 @@ import type {
 import type { Codec } from "./codec.js";
 import { decodeAhead } from "./decode-ahead.js";
 import { eachFrame, FRAME_HEADER, type Frame, frame, streamFrames } from "./frame.js";
+import { knownFormat } from "./known-formats.js";
 import { isCopying, Scratch } from "./scratch.js";
 
 export interface EncodeOptions {
@@ -159,10 +160,10 @@ export class Encode<V> extends Decorator<V, Encode<V>> {
       const decoded = this.#codec.decode(bytes);
       if (!isPromise(decoded)) return decoded;
       return decoded.catch((error: unknown) => {
-        throw this.#decodeError(key, offset, error);
+        throw this.#decodeError({ bytes, key, offset }, error);
       });
     } catch (error) {
-      throw this.#decodeError(key, offset, error);
+      throw this.#decodeError({ bytes, key, offset }, error);
     }
   }
 
@@ -281,8 +282,16 @@ export class Encode<V> extends Decorator<V, Encode<V>> {
     );
   }
 
-  #decodeError(key: Key, offset: number, cause: unknown): PartdError {
+  #decodeError({ bytes, key, offset }: Frame, cause: unknown): PartdError {
     const code = isPartdError(cause) ? cause.code : "ERR_PARTD_CORRUPT";
+    const format = code === "ERR_PARTD_CORRUPT" ? knownFormat(bytes) : undefined;
+    if (format !== undefined && format !== this.#codec.name) {
+      return new PartdError(
+        "ERR_PARTD_CODEC",
+        `The ${this.#codec.name} codec cannot decode the frame at byte ${offset} of key ${describeKey(key)}: it begins as ${format}; read the key through the codec or compression that wrote it.`,
+        { key, offset, cause },
+      );
+    }
     const why =
       code === "ERR_PARTD_CORRUPT" ? ", which was damaged or not written through this codec" : "";
     return new PartdError(

@@ -1,6 +1,7 @@
 import { PartdError } from "../errors.js";
 import { describeKey, type Key } from "../keys/keys.js";
 import { allocateBytes, concatBytes } from "../memory/bytes.js";
+import { knownFormat } from "./known-formats.js";
 
 /** Length of the unsigned 64-bit little-endian number that stands before each frame's bytes. */
 export const FRAME_HEADER = 8;
@@ -76,8 +77,11 @@ export function* eachFrame(value: Uint8Array, key: Key): Generator<Frame, void, 
   for (let offset = 0; offset < value.byteLength; ) {
     if (value.byteLength - offset < FRAME_HEADER) throw cutShort(key, offset);
     const start = offset + FRAME_HEADER;
-    const end = start + readLength(value, offset);
-    if (end > value.byteLength) throw cutShort(key, offset);
+    const length = readLength(value, offset);
+    const end = start + length;
+    if (end > value.byteLength) {
+      throw length > LONGEST ? noFrame(key, offset, value) : cutShort(key, offset);
+    }
     yield { bytes: value.subarray(start, end), key, offset };
     offset = end;
   }
@@ -100,8 +104,9 @@ export async function* streamFrames(
     for (;;) {
       if (length === undefined) {
         if (held.byteLength < FRAME_HEADER) break;
-        length = readLength(held.take(FRAME_HEADER), 0);
-        if (length > LONGEST) throw cutShort(key, offset);
+        const header = held.take(FRAME_HEADER);
+        length = readLength(header, 0);
+        if (length > LONGEST) throw noFrame(key, offset, header);
       }
       if (held.byteLength < length) break;
       yield { bytes: held.take(length), key, offset };
@@ -170,6 +175,17 @@ function readWord(bytes: Uint8Array, at: number): number {
   const low = (bytes[at] as number) | ((bytes[at + 1] as number) << 8);
   const high = (bytes[at + 2] as number) | ((bytes[at + 3] as number) << 8);
   return low + high * 2 ** 16;
+}
+
+/** @param value the whole value, or its beginning. */
+function noFrame(key: Key, offset: number, value: Uint8Array): PartdError {
+  const format = offset === 0 ? knownFormat(value) : undefined;
+  if (format === undefined) return cutShort(key, offset);
+  return new PartdError(
+    "ERR_PARTD_CODEC",
+    `The value of key ${describeKey(key)} holds no appends of a codec: it begins as ${format}; read it without a codec.`,
+    { key, offset },
+  );
 }
 
 function cutShort(key: Key, offset: number): PartdError {
