@@ -11,7 +11,7 @@ import {
   type ZlibOptions,
 } from "node:zlib";
 import { checkDecodedSize, copyEncoded, ownBytes } from "@partd/core/author";
-import type { Format } from "./format.js";
+import { type Format, isPadding } from "./format.js";
 
 /** Compresses with Node's zlib, in the thread pool from {@link THREAD_BYTES} on. */
 export function deflate(
@@ -41,7 +41,10 @@ export async function inflate(
         ? (inPlace(bytes, options) as unknown as Inflated)
         : await call(onThread, bytes, options);
     // zlib stops at the end of the data and ignores what follows.
-    if (engine.bytesWritten !== bytes.byteLength) throw new Error("more bytes follow its end.");
+    const rest = bytes.subarray(engine.bytesWritten);
+    if (rest.byteLength > 0 && !(format === "gzip" && isPadding(rest))) {
+      throw new Error("more bytes follow its end.");
+    }
     return ownBytes(buffer);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ERR_BUFFER_TOO_LARGE") {

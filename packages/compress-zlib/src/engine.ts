@@ -122,9 +122,13 @@ export class ZlibStream implements InflateStream {
   }
 }
 
-/** RFC 1952: one or more members, each a header, DEFLATE data, a CRC-32 and a length. */
+/**
+ * RFC 1952: one or more members, each a header, DEFLATE data, a CRC-32 and a length. Zeros may follow, as
+ * on tapes.
+ */
 export class GzipStream implements InflateStream {
   readonly input: Uint8Array;
+  readonly #byteLength: number;
   readonly #view: DataView;
   readonly #gunzip: Gunzip;
   /** Where the last whole member ended. */
@@ -135,7 +139,8 @@ export class GzipStream implements InflateStream {
   progress = 0;
 
   constructor(bytes: Uint8Array, onPiece: (piece: Uint8Array) => void) {
-    this.input = bytes;
+    this.input = withoutZeros(bytes);
+    this.#byteLength = bytes.byteLength;
     this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.#gunzip = new Gunzip((piece) => {
       if (piece.byteLength === 0) return;
@@ -151,14 +156,29 @@ export class GzipStream implements InflateStream {
     this.#gunzip.push(step);
   }
 
-  /** Pushes another member: fflate reports where it begins, which must be where the input ends. */
+  /**
+   * Pushes the last zeros and another member, byte by byte: fflate reports where that begins, or throws
+   * on the fourth byte behind the last member, if these begin none.
+   */
   end(): void {
-    this.#gunzip.push(EMPTY_MEMBER);
-    if (this.#end !== this.input.byteLength) throw cutShort();
+    const zeros = Math.min(this.#byteLength - this.input.byteLength, LONGEST_END);
+    let at = this.input.byteLength;
+    for (const byte of [...new Uint8Array(zeros), ...EMPTY_MEMBER]) {
+      try {
+        this.#gunzip.push(Uint8Array.of(byte));
+      } catch (error) {
+        const end = at + 1 - MAGIC_BYTES;
+        if (end < Math.max(this.input.byteLength, EMPTY_MEMBER.byteLength)) throw error;
+        this.#endMember(end);
+        return;
+      }
+      at++;
+    }
+    if (this.#end !== this.#byteLength) throw cutShort();
   }
 
   #endMember(next: number): void {
-    if (next > this.input.byteLength) throw cutShort();
+    if (next > this.#byteLength) throw cutShort();
     if (this.#view.getUint32(next - 8, true) !== this.#found) throw wrongChecksum();
     if (this.#view.getUint32(next - 4, true) !== this.#length % 2 ** 32) {
       throw new Error("its length is not that of the bytes.");
@@ -173,6 +193,17 @@ export class GzipStream implements InflateStream {
 const MEMBER_HEADER = Uint8Array.of(0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3);
 const MEMBER_TRAILER = new Uint8Array(8);
 const EMPTY_MEMBER = Uint8Array.of(...MEMBER_HEADER, 3, 0, ...MEMBER_TRAILER);
+
+/** fflate looks at this many bytes for another member. */
+const MAGIC_BYTES = 4;
+/** How many zeros a member of nothing may end with, and those that fflate looks at. */
+const LONGEST_END = 9 + MAGIC_BYTES;
+
+function withoutZeros(bytes: Uint8Array): Uint8Array {
+  let end = bytes.byteLength;
+  while (end > 0 && bytes[end - 1] === 0) end--;
+  return bytes.subarray(0, end);
+}
 
 function cutShort(): Error {
   return new Error("they are cut short.");

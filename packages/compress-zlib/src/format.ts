@@ -16,3 +16,8 @@ export function zlibBody(bytes: Uint8Array): { body: Uint8Array; checksum: numbe
   if (!deflate || header % 31 !== 0 || header & 0x20) throw new Error("they have no zlib header.");
   return { body: bytes.subarray(2, end), checksum: view.getUint32(end) };
 }
+
+/** Whether all bytes are zero. `gunzip` and Python accept those after a gzip stream: tapes are padded. */
+export function isPadding(bytes: Uint8Array): boolean {
+  return bytes.every((byte) => byte === 0);
+}

@@ -1,7 +1,7 @@
 import { PartdError } from "@partd/core";
 import { checkDecodedSize, compressLater, concatBytes } from "@partd/core/author";
 import Zstd from "numcodecs/zstd";
-import { decodedBound, framesOf, type ZstdFrame } from "./frame-bound.js";
+import { decodedBound, fitWindows, framesOf } from "./frame-bound.js";
 
 /** Compresses with the wasm build of libzstd in `numcodecs`, which runs on any platform. */
 export async function compress(bytes: Uint8Array, level: number): Promise<Uint8Array> {
@@ -20,9 +20,10 @@ export async function compress(bytes: Uint8Array, level: number): Promise<Uint8A
 export async function decompress(bytes: Uint8Array, maxDecodedBytes: number): Promise<Uint8Array> {
   const { bound } = decodedBound(bytes);
   checkDecodedSize(bound, Math.min(maxDecodedBytes, MAX_BYTES));
-  if (failures >= MOST_FAILURES) return decodeSparely(bytes);
+  const fitted = fitWindows(bytes, bound);
+  if (failures >= MOST_FAILURES) return decodeSparely(fitted);
   try {
-    return await new Zstd().decode(bytes);
+    return await new Zstd().decode(fitted);
   } catch (error) {
     failures++;
     throw error;
@@ -39,13 +40,13 @@ const MAX_BYTES = 2 ** 29;
  * Decodes frames in plain JavaScript. It takes a few times as long as the wasm build, but damaged
  * frames do it no lasting harm.
  *
- * @param bytes frames whose decoded size is known to be within the limit.
+ * @param bytes frames whose decoded size is known to be within the limit, with windows that fit it: the
+ *   decoder allocates them.
  */
 export async function decodeSparely(bytes: Uint8Array): Promise<Uint8Array> {
   const { Decompress } = await import("fzstd");
   const all: Uint8Array[] = [];
   for (const frame of framesOf(bytes)) {
-    checkWindow(frame);
     const pieces: Uint8Array[] = [];
     const stream = new Decompress((piece) => {
       pieces.push(piece.slice()); // The decoder goes on to use its memory.
@@ -62,18 +63,6 @@ export async function decodeSparely(bytes: Uint8Array): Promise<Uint8Array> {
   }
   return all.length === 1 ? (all[0] as Uint8Array) : concatBytes(all);
 }
-
-/** The decoder allocates the window that the header claims. */
-function checkWindow({ window, bound }: ZstdFrame): void {
-  if (window <= Math.max(bound, LARGEST_WINDOW)) return;
-  throw new PartdError(
-    "ERR_PARTD_CODEC",
-    `they need a window of ${window} bytes, and at most ${LARGEST_WINDOW} are given to frames after so many damaged ones.`,
-  );
-}
-
-/** Every decoder has to support 8 MiB; `zstd --ultra` uses up to this much. */
-const LARGEST_WINDOW = 2 ** 27;
 
 function readUint32(bytes: Uint8Array, at: number): number {
   return new DataView(bytes.buffer, bytes.byteOffset + at, 4).getUint32(0, true);

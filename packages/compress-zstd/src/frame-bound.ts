@@ -26,6 +26,8 @@ export interface ZstdFrame {
   readonly exact: boolean;
   /** Bytes of the result that the decoder refers back to. */
   readonly window: number;
+  /** Where the byte stands that says so, or 0 if the window is the result. */
+  readonly windowAt: number;
   /** Whether the last four bytes are those of the result's XXH64. */
   readonly hasChecksum: boolean;
 }
@@ -79,13 +81,36 @@ function measure(view: DataView, start: number): ZstdFrame {
   const exact = stated !== undefined && bound - stated < BLOCK;
   const hasChecksum = (descriptor & 4) !== 0;
   const window = singleSegment ? (stated as number) : windowSize(view.getUint8(header + 1));
+  const windowAt = singleSegment ? 0 : header + 1;
   const end = at + (hasChecksum ? 4 : 0);
-  return { start, end, bound: exact ? stated : bound, exact, window, hasChecksum };
+  return { start, end, bound: exact ? stated : bound, exact, window, windowAt, hasChecksum };
 }
 
 function windowSize(descriptor: number): number {
   return 2 ** (10 + (descriptor >> 3)) * (1 + (descriptor & 7) / 8);
 }
+
+/**
+ * The same frames with windows no larger than what they decode to. `zstd --long=31` states 2 GiB for
+ * any data, which decoders refuse or allocate.
+ *
+ * @param most bytes beyond which the result is refused anyway.
+ */
+export function fitWindows(bytes: Uint8Array, most: number): Uint8Array {
+  let fitted = bytes;
+  for (const { bound, window, windowAt } of framesOf(bytes)) {
+    const needed = Math.max(Math.min(bound, most), LEAST_WINDOW);
+    if (windowAt === 0 || window <= needed) continue;
+    if (fitted === bytes) fitted = new Uint8Array(bytes);
+    let descriptor = 0;
+    while (windowSize(descriptor) < needed) descriptor++;
+    fitted[windowAt] = descriptor;
+  }
+  return fitted;
+}
+
+/** Every decoder has to support this much. */
+const LEAST_WINDOW = 2 ** 23;
 
 /** Refuses frames that need a dictionary, which is not in them. An identifier of 0 means none. */
 function checkDictionary(view: DataView, at: number, length: number): void {

@@ -2,7 +2,7 @@ import { describe, expect, test } from "@jest/globals";
 import { Dict } from "@partd/core";
 import * as everywhere from "../src/engine.js";
 import * as node from "../src/engine.node.js";
-import { decodedBound } from "../src/frame-bound.js";
+import { decodedBound, fitWindows, framesOf } from "../src/frame-bound.js";
 import { Zstd, zstdCodec } from "../src/index.js";
 
 const words = new TextEncoder().encode("a partition of words ".repeat(30_000));
@@ -77,6 +77,41 @@ test("both engines read what either wrote", async () => {
       });
     }
   }
+});
+
+test("all frames are read, whether they state their size or not", async () => {
+  // What `zstd` writes for 300 times `a` from its standard input: no size.
+  const streamed = Buffer.from("28b52ffd04584d00001061610100272ac002c7cfcfb9", "hex");
+  const sized = await everywhere.compress(words, 3);
+  const skipped = Uint8Array.of(0x50, 0x2a, 0x4d, 0x18, 2, 0, 0, 0, 9, 9);
+  const nothing = await everywhere.compress(new Uint8Array(), 3);
+  const all = Buffer.concat([skipped, streamed, nothing, sized, skipped, streamed]);
+  const read = Buffer.concat([Buffer.alloc(300, "a"), words, Buffer.alloc(300, "a")]);
+  for (const { decompress } of [node, everywhere]) {
+    expect(Buffer.compare(await decompress(all, 2 ** 20), read)).toBe(0);
+    expect(await decompress(skipped, 2 ** 20)).toEqual(new Uint8Array());
+    await expect(decompress(all, words.byteLength)).rejects.toMatchObject({
+      code: "ERR_PARTD_CODEC",
+    });
+  }
+});
+
+test("a window far larger than the data is read, and takes no memory", async () => {
+  // What `zstd --long=31` writes for 300 times `a` from its standard input.
+  const long = Buffer.from("28b52ffd04a84d00001061610100272ac002c7cfcfb9", "hex");
+  for (const bytes of [long, Buffer.concat([long, long])]) {
+    const fitted = fitWindows(bytes, 1e9);
+    expect([...framesOf(fitted)].map(({ window }) => window)).toEqual(
+      [...framesOf(bytes)].map(() => 2 ** 23),
+    );
+    const read = "a".repeat(300 * (bytes.byteLength / long.byteLength));
+    for (const decode of [node.decompress, everywhere.decompress]) {
+      expect(Buffer.from(await decode(bytes, 2 ** 20)).toString()).toBe(read);
+    }
+    expect(Buffer.from(await everywhere.decodeSparely(fitted)).toString()).toBe(read);
+  }
+  const small = await everywhere.compress(words, 19);
+  expect(fitWindows(small, 1e9)).toBe(small);
 });
 
 test("a higher level gives fewer bytes", async () => {
