@@ -1,3 +1,4 @@
+import { PartdError } from "@partd/core";
 import { CheckedTable, type FieldSpec, safeLong, type TableSpec } from "./flatbuffer.js";
 
 /**
@@ -11,6 +12,12 @@ export function checkStream(bytes: Uint8Array): CheckedStream {
   let schema: CheckedSchema | undefined;
   const batches: CheckedBatch[] = [];
   for (let at = 0; ; ) {
+    // The format leaves the end mark to the writer, but without it a cut would be taken for the end.
+    if (at === bytes.byteLength && schema !== undefined) {
+      throw refuse(
+        "its end mark is missing: close the writer of the stream, unless it was cut short",
+      );
+    }
     if (at + 4 > bytes.byteLength) throw cutShort();
     if (view.getInt32(at, true) === CONTINUATION) at += 4; // Since Arrow 0.15.
     if (at + 4 > bytes.byteLength) throw cutShort();
@@ -32,6 +39,8 @@ export function checkStream(bytes: Uint8Array): CheckedStream {
     if (bodyLength < 0 || at + bodyLength > bytes.byteLength) throw cutShort();
     const header = message.table(HEADER);
     const type = message.byte(HEADER_TYPE);
+    if (type > RECORD_BATCH_HEADER) throw refuse("it holds a tensor; append a table");
+    if (message.byte(VERSION) < VERSION_4) throw refuse("it was written before Arrow 0.8");
     if (header === undefined || (schema === undefined) !== (type === SCHEMA_HEADER)) {
       throw new Error("it does not begin with a schema, and go on with its batches.");
     }
@@ -116,6 +125,10 @@ function idsIn(metadata: Uint8Array, { idPlaces }: SchemaForm): number[] {
 }
 
 function formOf(schema: CheckedTable, metadata: Uint8Array): SchemaForm {
+  if (schema.byte(ENDIANNESS) !== 0) {
+    throw refuse("its numbers are big-endian, which apache-arrow does not read");
+  }
+  for (const field of schema.tables(SCHEMA_FIELDS)) checkType(field);
   const places: number[] = [];
   const idPlaces: number[] = [];
   let nodes = 0;
@@ -127,6 +140,16 @@ function formOf(schema: CheckedTable, metadata: Uint8Array): SchemaForm {
   }
   const words = new Int32Array(metadata.slice().buffer, 0, metadata.byteLength >> 2);
   return { words, places, nodes, idPlaces };
+}
+
+/** Refuses what `apache-arrow` reads as other values, or with an error about itself. */
+function checkType(field: CheckedTable): void {
+  const type = field.byte(FIELD_TYPE - 1);
+  const bits = type === DECIMAL ? (field.table(FIELD_TYPE)?.int(BIT_WIDTH) ?? 128) : 128;
+  if (bits !== 128 && bits !== 256) {
+    throw refuse(`apache-arrow does not read decimals of ${bits} bits; widen them to 128`);
+  }
+  for (const child of field.tables(FIELD_CHILDREN)) checkType(child);
 }
 
 function checkBatch(
@@ -237,6 +260,9 @@ const FIELD: TableSpec = [
   tables(() => FIELD),
   tables(() => KEY_VALUE),
 ];
+const FIELD_TYPE = 3;
+const DECIMAL = 7;
+const BIT_WIDTH = 2;
 const FIELD_DICTIONARY = 4;
 const ENCODING_ID = 0;
 const FIELD_CHILDREN = 5;
@@ -247,6 +273,7 @@ const SCHEMA: TableSpec = [
   tables(() => KEY_VALUE),
   { kind: "vector", size: 8 },
 ];
+const ENDIANNESS = 0;
 const SCHEMA_FIELDS = 1;
 
 const RECORD_BATCH: TableSpec = [
@@ -273,11 +300,14 @@ const IS_DELTA = 2;
 
 const SCHEMA_HEADER = 1;
 const DICTIONARY_HEADER = 2;
+const RECORD_BATCH_HEADER = 3;
 const HEADERS: readonly (TableSpec | undefined)[] = [
   undefined,
   SCHEMA,
   DICTIONARY_BATCH,
   RECORD_BATCH,
+  NOTHING, // Tensor
+  NOTHING, // SparseTensor
 ];
 
 const MESSAGE: TableSpec = [
@@ -287,10 +317,18 @@ const MESSAGE: TableSpec = [
   inline(8),
   tables(() => KEY_VALUE),
 ];
+const VERSION = 0;
+/** Versions count from 0. */
+const VERSION_4 = 3;
 const HEADER_TYPE = 1;
 const HEADER = 2;
 const BODY_LENGTH = 3;
 const CUSTOM_METADATA = 4;
+
+/** A sound stream that would not be read as what it is. */
+function refuse(reason: string): PartdError {
+  return new PartdError("ERR_PARTD_CODEC", `${reason}.`);
+}
 
 function cutShort(): Error {
   return new Error("it is cut short, or no Arrow IPC stream.");

@@ -88,6 +88,12 @@ export class CheckedTable {
     return at ? this.#view.getUint8(at) : 0;
   }
 
+  /** A 32-bit integer, or `undefined` if it is absent. */
+  int(id: number): number | undefined {
+    const at = this.#fields[id];
+    return at ? this.#view.getInt32(at, true) : undefined;
+  }
+
   /**
    * A 64-bit integer. A negative or unsafe one is returned as -1, which no length or offset can be.
    */

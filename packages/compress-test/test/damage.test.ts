@@ -34,7 +34,10 @@ describe.each(compressions)("$name", ({ name, codec, Decorator }) => {
       await new other.Decorator(store).append({ x: content });
       const error = await new Decorator(store).get("x").catch((caught: unknown) => caught);
       expect(isPartdError(error)).toBe(true);
-      expect(error).toMatchObject({ code: "ERR_PARTD_CORRUPT", key: "x", offset });
+      const isTold = ["zlib", "gzip", "bz2", "zstd"].includes(other.name); // By its first bytes.
+      const code = isTold ? "ERR_PARTD_CODEC" : "ERR_PARTD_CORRUPT";
+      expect(error).toMatchObject({ code, key: "x", offset });
+      if (isTold) expect((error as Error).message).toContain(`it begins as ${other.name}`);
     }
   });
 
