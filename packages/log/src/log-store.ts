@@ -34,8 +34,8 @@ import { indexOthers } from "./indexer.js";
 import { pairsOf } from "./read/entries.js";
 import { HeldStream } from "./read/held-stream.js";
 import { planRead, sizesOf } from "./read/read-plan.js";
-import { valuesOf } from "./read/read-ranges.js";
 import { ValueStream } from "./read/value-stream.js";
+import { valuesOf } from "./read/values.js";
 import { type LongOptions, Verification, type VerifyReport } from "./verify.js";
 import { Writer } from "./writer.js";
 
@@ -183,7 +183,7 @@ export class LogStore extends BaseStore {
     const { dataSet } = this.#opened;
     await dataSet.refresh(options.signal);
     const unique = [...new Set(keys)];
-    const { lengths } = await planRead(dataSet.segments, unique, options.signal);
+    const lengths = await sizesOf(dataSet.segments, unique, options.signal);
     const there = unique.filter((_, i) => (lengths[i] as number) > 0);
     if (there.length === 0) return;
     const batch = { keys: there, values: there.map(() => NOTHING), byteLength: 0 };

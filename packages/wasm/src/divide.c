@@ -1,6 +1,6 @@
 // Divides the entries of a log's records among partitions, and groups those of one partition by their
 // keys: the two loops of `entries()` in @partd/log that run once for every append that was made. Entries
-// that are the only ones of their keys need neither.
+// that are the only ones of their keys need neither. And a loop of `get`: it lays ranges together by keys.
 //
 // JavaScript reads and writes files, checks checksums, and writes a chunk out when it is full; the
 // format of a chunk stands in packages/log/src/read/divider.ts. Memory is taken in powers of two; where
@@ -724,9 +724,40 @@ EXPORT("nextRange") u32 next_range(u32 wanted) {
   }
 }
 
-// ---- Memory for a partition, and for its values.
+// ---- Ranges of one stretch of a segment, for `get`.
 
-static Area areas[2];
+typedef struct { u32 slot, at, length; } Range;
+typedef struct { u32 slot, end; } Run;
+
+// Lays the bytes of each slot together, from `target` on, in the order of its ranges. How many slots have
+// some: `runs` gets them, each with the end of its bytes. `ends`, by slots, is 0 before and afterwards.
+EXPORT("gather") u32 gather(const Range *ranges, u32 count, u32 *ends, Run *runs, u32 target) {
+  u32 slots_there = 0;
+  for (u32 i = 0; i < count; i++) {
+    u32 *end = ends + ranges[i].slot;
+    if (*end == 0) runs[slots_there++].slot = ranges[i].slot;
+    *end += ranges[i].length;
+  }
+  for (u32 i = 0; i < slots_there; i++) {
+    u32 *end = ends + runs[i].slot, length = *end;
+    *end = target;
+    target += length;
+  }
+  for (u32 i = 0; i < count; i++) {
+    u32 *end = ends + ranges[i].slot;
+    copy((u8 *)*end, (const u8 *)ranges[i].at, ranges[i].length);
+    *end += ranges[i].length;
+  }
+  for (u32 i = 0; i < slots_there; i++) {
+    runs[i].end = ends[runs[i].slot];
+    ends[runs[i].slot] = 0;
+  }
+  return slots_there;
+}
+
+// ---- Areas of memory that JavaScript fills or reads: for a partition and its values, or for `gather`.
+
+static Area areas[3];
 EXPORT("area") u32 area_of(u32 which, u32 length) {
   if (length > areas[which].size) {
     give(&areas[which]);

@@ -107,6 +107,7 @@ export interface DivideExports {
   layOut(from: number, to: number, target: number): number;
   copy(some: number, from: number, to: number): number;
   nextRange(slot: number): number;
+  gather(ranges: number, count: number, ends: number, runs: number, target: number): number;
   area(which: number, length: number): number;
 }
 

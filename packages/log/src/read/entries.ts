@@ -9,10 +9,10 @@ import { DivideMemory } from "./divide-memory.js";
 import { type EntryBatch, HELD_BYTES, LongEntry } from "./grouping.js";
 import { Partitions } from "./partitions.js";
 import { planRead, type ReadPlan } from "./read-plan.js";
-import { readRanges } from "./read-ranges.js";
 import { type Extent, UnreadableTable } from "./record-cursor.js";
 import { type LeftOut, wholePieces } from "./salvage.js";
 import { ValueStream } from "./value-stream.js";
+import { plannedValues } from "./values.js";
 
 export interface EntriesOptions {
   /** What the keys begin with. Default: nothing. */
@@ -132,7 +132,7 @@ async function fewEntries(
     keys.push(...some);
     if (keys.length > FEW_KEYS) return undefined;
   }
-  const plan = await planRead(segments, keys, signal);
+  const plan = await planRead(segments, keys, signal, { maySweep: true });
   return bytesOf(plan) <= HELD_BYTES ? readPlan(plan, keys, signal) : undefined;
 }
 
@@ -148,8 +148,7 @@ async function readPlan(
   keys: readonly string[],
   signal: AbortSignal | undefined,
 ): Promise<EntryBatch> {
-  const values = keys.map((_, slot) => allocateBytes(plan.lengths[slot] as number));
-  for (const part of plan.segments) await readRanges(part, values, keys, signal);
+  const values = await plannedValues(plan, keys, signal);
   return keys.map((key, slot) => [key, values[slot] as Uint8Array] as const);
 }
 
@@ -180,7 +179,8 @@ async function* readSome(
   signal: AbortSignal | undefined,
   leftOut: LeftOut | undefined,
 ): AsyncGenerator<EntryBatch | LongEntry, void, undefined> {
-  const plan = await planRead(segments, keys, signal);
+  // A single value may be streamed, for which its ranges have to be listed.
+  const plan = await planRead(segments, keys, signal, { maySweep: keys.length > 1 });
   const total = bytesOf(plan);
   const batch = total <= HELD_BYTES ? await readIfWhole(plan, keys, signal, leftOut) : undefined;
   if (batch) yield batch;

@@ -1,5 +1,6 @@
 import { Pace } from "@partd/core/author";
 import type { Segment } from "../data-set/segment.js";
+import { PIECE } from "../format/layout.js";
 import { NONE } from "../index/key-dictionary.js";
 import { type GrowingIndex, NEVER, type RangeChains } from "../index/range-chains.js";
 import { grown, grownSize } from "../index/range-columns.js";
@@ -43,6 +44,8 @@ export class SegmentPlan {
 
 export interface ReadPlan {
   readonly segments: readonly SegmentPlan[];
+  /** If there are some, ranges shorter than `DIRECT` are in none of `segments`. */
+  readonly sweeps: readonly SweepPlan[];
   /** Length of each value. */
   readonly lengths: Float64Array;
 }
@@ -59,11 +62,16 @@ interface Part {
   readonly last: number;
 }
 
-/** Finds the ranges of `keys`, which are distinct. `segments` have caught up. */
+/**
+ * Finds the ranges of `keys`, which are distinct. `segments` have caught up.
+ *
+ * @param maySweep whether the plan may have sweeps; otherwise all ranges are listed.
+ */
 export async function planRead(
   segments: readonly Segment[],
   keys: readonly string[],
   signal?: AbortSignal,
+  { maySweep = false } = {},
 ): Promise<ReadPlan> {
   // A segment's index may be replaced by a stored one at any time, and rows are added to a growing one:
   // of the next record, one key's rows must not count without another's.
@@ -94,9 +102,9 @@ export async function planRead(
   const inTurn = parts.every(
     (part, i) => i === 0 || (parts[i - 1] as Part).last < part.first || part.segment.isBase,
   );
-  return inTurn
-    ? planInTurn(parts, keys.length, cuts, pace)
-    : planMerged(parts, segments, keys.length, cuts, pace);
+  if (!inTurn) return planMerged(parts, segments, keys.length, cuts, pace);
+  const plan = maySweep && isWorthSweeping(parts, keys.length) ? planSweeps : planInTurn;
+  return plan(parts, keys.length, cuts, pace);
 }
 
 /** Bytes of each key's value, in the order of `keys`, which may repeat. */
@@ -106,7 +114,7 @@ export async function sizesOf(
   signal: AbortSignal | undefined,
 ): Promise<number[]> {
   const unique = [...new Set(keys)];
-  const { lengths } = await planRead(segments, unique, signal);
+  const { lengths } = await planRead(segments, unique, signal, { maySweep: true });
   const sizes = new Map(unique.map((key, slot) => [key, lengths[slot] as number]));
   return keys.map((key) => sizes.get(key) as number);
 }
@@ -147,15 +155,9 @@ async function planInTurn(
 ): Promise<ReadPlan> {
   const lengths = new Float64Array(slots);
   const plans: SegmentPlan[] = [];
-  for (const part of parts) {
-    const { index, end, keys } = part;
-    const plan = new SegmentPlan(part.segment, index);
+  for (const { segment, index, end, keys } of parts) {
+    const plan = new SegmentPlan(segment, index);
     plans.push(plan);
-    // A walk through all rows beats following chains, which jump about in memory.
-    if (slots > index.keyEnd / 4 && end > 1024) {
-      await planWalk(part, plan, slots, cuts, lengths, pace);
-      continue;
-    }
     for (let slot = 0; slot < slots; slot++) {
       const key = keys[slot] as number;
       if (key === NONE) continue;
@@ -167,39 +169,107 @@ async function planInTurn(
       }
     }
   }
-  return { segments: plans, lengths };
+  return { segments: plans, sweeps: [], lengths };
 }
 
-async function planWalk(
-  { index, end, keys: keyOf }: Part,
-  plan: SegmentPlan,
+/** Whether most rows are wanted: a walk through all beats following chains, which jump about in memory. */
+function isWorthSweeping(parts: readonly Part[], slots: number): boolean {
+  const rows = parts.reduce((sum, { end }) => sum + end, 0);
+  return rows > 1024 && parts.every(({ index, end }) => slots > index.keyEnd / 4 || end <= 1024);
+}
+
+/** The same as `planInTurn`, and lists long ranges only. */
+async function planSweeps(
+  parts: readonly Part[],
   slots: number,
   cuts: Float64Array,
-  lengths: Float64Array,
   pace: Pace,
-): Promise<void> {
-  const slotOf = new Int32Array(index.keyEnd).fill(NONE);
-  const from = new Float64Array(slots);
-  for (let slot = 0; slot < slots; slot++) {
-    const key = keyOf[slot] as number;
-    if (key === NONE) continue;
-    const first = index.firstSince(key, cuts[slot] as number);
-    if (first === NONE) continue;
-    slotOf[key] = slot;
-    from[slot] = first;
-    if (pace.due) await pace.rest();
-  }
-  for (let row = 0; row < end; ) {
-    const { key: keys, length: rowLengths } = index.columns; // The arrays may be replaced as they grow.
-    for (const stop = Math.min(end, row + 4096); row < stop; row++) {
-      const slot = slotOf[keys[row] as number] as number;
-      if (slot === NONE || row < (from[slot] as number)) continue;
-      plan.add(row, slot, lengths[slot] as number);
-      (lengths[slot] as number) += rowLengths[row] as number;
+): Promise<ReadPlan> {
+  const lengths = new Float64Array(slots);
+  const sweeps = parts.map((part) => new SweepPlan(part, cuts));
+  const segments: SegmentPlan[] = [];
+  for (const sweep of sweeps) {
+    const wanted = await sweep.wanted(pace);
+    const long = new SegmentPlan(sweep.segment, sweep.index);
+    segments.push(long);
+    for (let row = 0; row < sweep.end; row += SOME_ROWS) {
+      addLengths(sweep, wanted, row, lengths, long);
+      if (pace.isOver) await pace.rest();
     }
-    for (let i = 0; i < 32; i++) if (pace.due) await pace.rest();
+  }
+  return { segments, sweeps, lengths };
+}
+
+/** A function of its own: V8 compiles such a loop better than one in an async function. */
+function addLengths(
+  { index, end }: SweepPlan,
+  { slotOf, firsts }: WantedRows,
+  from: number,
+  lengths: Float64Array,
+  long: SegmentPlan,
+): void {
+  const { key: keys, length: rowLengths } = index.columns; // The arrays may be replaced as they grow.
+  const to = Math.min(end, from + SOME_ROWS);
+  for (let row = from; row < to; row++) {
+    const key = keys[row] as number;
+    if (row < (firsts[key] as number)) continue;
+    const slot = slotOf[key] as number;
+    const length = rowLengths[row] as number;
+    if (length >= DIRECT) long.add(row, slot, lengths[slot] as number);
+    lengths[slot] = (lengths[slot] as number) + length;
   }
 }
+
+const SOME_ROWS = 4096;
+
+/**
+ * A segment of which most rows are read, one after the other as they lie in the file. They are not
+ * listed, and segments are swept in the order of the plan: a value goes on where it ended before.
+ */
+export class SweepPlan {
+  readonly segment: Segment;
+  readonly index: RangeChains;
+  /** The rows that count are before this one. */
+  readonly end: number;
+  readonly #keys: Int32Array;
+  readonly #cuts: Float64Array;
+
+  constructor({ segment, index, end, keys }: Part, cuts: Float64Array) {
+    this.segment = segment;
+    this.index = index;
+    this.end = end;
+    this.#keys = keys;
+    this.#cuts = cuts;
+  }
+
+  async wanted(pace: Pace): Promise<WantedRows> {
+    const { index } = this;
+    const slotOf = new Uint32Array(index.keyEnd);
+    const firsts = new Uint32Array(index.keyEnd).fill(NO_ROW);
+    for (const [slot, key] of this.#keys.entries()) {
+      if (key === NONE) continue;
+      const first = index.firstSince(key, this.#cuts[slot] as number);
+      if (first === NONE) continue;
+      slotOf[key] = slot;
+      firsts[key] = first;
+      if (pace.due) await pace.rest();
+    }
+    return { slotOf, firsts };
+  }
+}
+
+/** By the index's numbers of keys. */
+export interface WantedRows {
+  /** The value that the key belongs to, if any of its rows is wanted. */
+  readonly slotOf: Uint32Array;
+  /** The first row of the key that is wanted, or `NO_ROW`. */
+  readonly firsts: Uint32Array;
+}
+
+/** Above the number of every row. */
+const NO_ROW = 2 ** 32 - 1;
+/** Ranges of this length or more are read directly into the values. */
+export const DIRECT = PIECE;
 
 /** For segments written at the same time: sorts a value's ranges by their stamps. */
 async function planMerged(
@@ -248,5 +318,5 @@ async function planMerged(
       if (pace.due) await pace.rest();
     }
   }
-  return { segments: plans, lengths };
+  return { segments: plans, sweeps: [], lengths };
 }

@@ -1,12 +1,12 @@
 import { decodeKey, PartdError } from "@partd/core";
-import { allocateBytes, describeKey, Pace } from "@partd/core/author";
+import { describeKey, Pace } from "@partd/core/author";
 import { crc32, systemError } from "@partd/disk";
 import type { Segment } from "../data-set/segment.js";
 import { PIECE } from "../format/layout.js";
 import { radixOrder } from "../index/radix-order.js";
 import type { RangeColumns } from "../index/range-columns.js";
 import { readAtOnce } from "../index/stretch-reader.js";
-import { planRead, type SegmentPlan } from "./read-plan.js";
+import { DIRECT, type SegmentPlan, type SweepPlan } from "./read-plan.js";
 import { readPieces } from "./window.js";
 
 /** One read of a stretch of the file. */
@@ -18,29 +18,6 @@ interface Task {
   readonly to: number;
   /** Where the bytes go directly; `undefined` if they are copied from a buffer. */
   readonly targets: Uint8Array[] | undefined;
-}
-
-/** Reads one value a key, in the order of `keys`, which may repeat. Each has memory of its own. */
-export async function valuesOf(
-  segments: readonly Segment[],
-  keys: readonly string[],
-  signal: AbortSignal | undefined,
-): Promise<Uint8Array[]> {
-  const slots = new Map<string, number>();
-  for (const key of keys) if (!slots.has(key)) slots.set(key, slots.size);
-  const texts = [...slots.keys()];
-  const plan = await planRead(segments, texts, signal);
-  const values = texts.map((_, slot) => allocateBytes(plan.lengths[slot] as number));
-  for (const part of plan.segments) await readRanges(part, values, texts, signal);
-  if (texts.length === keys.length) return values;
-  const given = new Set<number>();
-  return keys.map((key) => {
-    const slot = slots.get(key) as number;
-    const value = values[slot] as Uint8Array;
-    if (given.has(slot)) return value.slice();
-    given.add(slot);
-    return value;
-  });
 }
 
 /**
@@ -113,25 +90,23 @@ export async function readPart(
 }
 
 /** One pace for all gets: a loop of gets in this thread must not block the event loop. */
-const pace = new Pace();
+export const pace = new Pace();
 
 /** Stretches of a file that are read at a time. */
-const AT_A_TIME = 4;
+export const AT_A_TIME = 4;
 /** The most bytes of small ranges that are read together. */
-const STRETCH = 2 ** 20;
+export const STRETCH = 2 ** 20;
 /** Enough for a get of one key. */
 const SHORT = 64 * 1024;
 /** Ranges with a gap of up to this length are read together: a second read would cost more. */
-const GAP = 64 * 1024;
-/** Ranges of this length or more are read directly into the values. */
-const DIRECT = PIECE;
+export const GAP = 64 * 1024;
 const LONGEST_READ = 4 * 2 ** 20;
 
 /**
  * Memory for one stretch after another. A short one is reused by later reads: a get of one key reads a
  * few groups of 4 KiB, and allocating memory for each took a third of its time.
  */
-class StretchMemory {
+export class StretchMemory {
   static readonly #spare: Buffer[] = [];
   #short: Buffer | undefined;
   #long: Buffer | undefined;
@@ -163,15 +138,14 @@ class Tasks {
   #next = 0;
   /** Bytes of the next, very large range that earlier tasks cover. */
   #part = 0;
-  /** Views of the values that many ranges are copied into, by slot, created at their first use. */
-  readonly #views: DataView[] | undefined;
+  readonly #copier: RangeCopier;
 
   constructor(plan: SegmentPlan, values: readonly Uint8Array[]) {
     this.#plan = plan;
     this.#columns = plan.index.columns;
     this.#values = values;
     this.#order = radixOrder(positions(plan), plan.count);
-    if (plan.count >= MANY_A_VALUE * values.length) this.#views = new Array(values.length);
+    this.#copier = new RangeCopier(values, plan.count);
   }
 
   next(): Task | undefined {
@@ -185,8 +159,7 @@ class Tasks {
     const { rows, slots, offsets } = this.#plan;
     const { group: groups, delta, length, start } = this.#columns;
     const order = this.#order;
-    const values = this.#values;
-    const views = this.#views;
+    const copier = this.#copier;
     const { buffer } = bytes;
     const source = new DataView(buffer);
     const base = bytes.byteOffset - task.position;
@@ -201,17 +174,14 @@ class Tasks {
         checked = groupStart;
         this.#check(group, buffer, groupStart, keys[slots[place] as number] as string);
       }
-      const slot = slots[place] as number;
-      const value = values[slot] as Uint8Array;
       const at = groupStart + (delta[row] as number);
-      const bytesOfRow = length[row] as number;
-      if (views && bytesOfRow <= BY_WORDS) {
-        const target = views[slot] ?? new DataView(value.buffer, value.byteOffset);
-        views[slot] = target;
-        copyByWords(source, at, target, offsets[place] as number, bytesOfRow);
-      } else {
-        value.set(new Uint8Array(buffer, at, bytesOfRow), offsets[place] as number);
-      }
+      copier.copy(
+        source,
+        at,
+        slots[place] as number,
+        offsets[place] as number,
+        length[row] as number,
+      );
     }
   }
 
@@ -301,13 +271,38 @@ class Tasks {
   }
 }
 
+/** Copies ranges of a stretch into values. */
+export class RangeCopier {
+  readonly #values: readonly Uint8Array[];
+  /** Views of values that many ranges are copied into, by slot, created at their first use. */
+  readonly #views: DataView[] | undefined;
+
+  /** @param count how many ranges will be copied. */
+  constructor(values: readonly Uint8Array[], count: number) {
+    this.#values = values;
+    if (count >= MANY_A_VALUE * values.length) this.#views = new Array(values.length);
+  }
+
+  copy(source: DataView, from: number, slot: number, offset: number, length: number): void {
+    const value = this.#values[slot] as Uint8Array;
+    const views = this.#views;
+    if (views && length <= BY_WORDS) {
+      const target = views[slot] ?? new DataView(value.buffer, value.byteOffset);
+      views[slot] = target;
+      copyByWords(source, from, target, offset, length);
+    } else {
+      value.set(new Uint8Array(source.buffer, from, length), offset);
+    }
+  }
+}
+
 /**
  * From this many ranges a value on, a DataView pays off: `copyByWords` takes half the time of `set`,
  * which needs a view of each range.
  */
 const MANY_A_VALUE = 8;
 /** `set` is faster for longer ranges. */
-const BY_WORDS = 256;
+export const BY_WORDS = 256;
 
 function copyByWords(
   source: DataView,
@@ -327,7 +322,12 @@ function copyByWords(
 }
 
 /** Checks `bytes`, which are whole groups from `group` on. */
-function checkGroups(plan: SegmentPlan, group: number, bytes: Uint8Array, key: string): void {
+export function checkGroups(
+  plan: SegmentPlan | SweepPlan,
+  group: number,
+  bytes: Uint8Array,
+  key: string,
+): void {
   const { groupLength, crc, start } = plan.index.columns;
   for (let at = 0; at < bytes.length; group++) {
     const length = groupLength[group] as number;
@@ -364,7 +364,12 @@ export function damagedRange(
   );
 }
 
-async function readInto(segment: Segment, targets: Uint8Array[], position: number): Promise<void> {
+/** Fills the targets, one after the other, from `position` on. */
+export async function readInto(
+  segment: Segment,
+  targets: Uint8Array[],
+  position: number,
+): Promise<void> {
   let byteLength = 0;
   for (const target of targets) byteLength += target.length;
   let done: number;
