@@ -6,17 +6,18 @@ import { Chain } from "../src/spill/chain.js";
 import { TemporaryFile } from "../src/spill/temporary-file.js";
 import { Workspace } from "../src/spill/workspace.js";
 
-test("as many runs are merged at a time as memory has room for their longest records", async () => {
+test("as many runs are merged at a time as memory has room for their longest records with long keys", async () => {
   const memory = 8e6;
   const workspace = new Workspace(memory, new TemporaryFile(undefined));
-  const chainsOf = (count: number, length: number) =>
+  const chainsOf = (count: number, length: number, key = workspace.blockSize / 4) =>
     Array.from({ length: count }, () => {
       const chain = new Chain(workspace);
-      chain.append(new Uint8Array(10), 0, 10, new Uint8Array(length), 0, length, 0, 0);
+      const record = length + 10 - key;
+      chain.append(new Uint8Array(key), 0, key, new Uint8Array(record), 0, record, 0, 0);
       return chain;
     });
   for (const [count, length] of [
-    [40, 1000],
+    [40, 5000],
     [20, 100_000],
     [10, 300_000],
     [5, 1_300_000],
@@ -27,11 +28,13 @@ test("as many runs are merged at a time as memory has room for their longest rec
     expect((width - 1) * length).toBeLessThan(memory / 2);
   }
   // One that is longer is held in every merge, and keeps no others out.
-  const one = [...chainsOf(3, 1000), ...chainsOf(1, 6e6), ...chainsOf(3, 1000)];
+  const one = [...chainsOf(3, 5000), ...chainsOf(1, 6e6), ...chainsOf(3, 5000)];
   expect(Merge.width(workspace, one)).toBe(7);
   // Two that are longer are merged nevertheless.
   expect(Merge.width(workspace, chainsOf(2, 5e6))).toBe(2);
-  expect(Merge.width(workspace, chainsOf(1, 10))).toBe(1);
+  expect(Merge.width(workspace, chainsOf(1, 5000))).toBe(1);
+  // With short keys, only the next record of all is read.
+  expect(Merge.width(workspace, chainsOf(40, 1_300_000, 10))).toBe(40);
   await workspace.close();
 });
 
@@ -83,17 +86,23 @@ test("records larger than memory are merged within it", async () => {
   await workspace.close();
 });
 
-test("long records are sorted in memory for a few of them, in several passes", async () => {
+test.each([
+  ["short keys", "once", ["key"], 0.9, 1.1],
+  ["long keys", "several times", ["key", "pad"], 3, 30],
+] as const)("long records with %s are spilled %s", async (_keys, _times, by, least, most) => {
   const rows = Array.from({ length: 100 }, (_, i) => {
     return { key: (i * 37) % 9, i, pad: "x".repeat(i % 10 === 3 ? 100 : 60_000) };
   });
-  const expected = rows.toSorted((a, b) => a.key - b.key).map(({ i }) => i);
+  const expected = rows
+    .toSorted((a, b) => a.key - b.key || (by.length > 1 ? a.pad.length - b.pad.length : 0))
+    .map(({ i }) => i);
   let spilled = 0;
   const onProgress = ({ bytesSpilled }: { readonly bytesSpilled: number }) => {
     spilled = bytesSpilled;
   };
-  const sorted = sort(rows, { by: "key", memory: 1e6, onProgress });
+  const sorted = sort(rows, { by, memory: 1e6, onProgress });
   const found = (await sorted.toArray()).map(({ i }) => i);
   expect(found).toEqual(expected);
-  expect(spilled).toBeGreaterThan(1.5 * 90 * 60_000); // Many more than once.
+  expect(spilled).toBeGreaterThan(least * 90 * 60_000);
+  expect(spilled).toBeLessThan(most * 90 * 60_000);
 });

@@ -9,7 +9,7 @@ import { TotalsMemory } from "./totals-memory.js";
  */
 export class ScanMemory {
   /** Larger batches go to the plain scanner, because this memory never shrinks. */
-  static readonly MOST_BYTES: number = 32 << 20;
+  static readonly MOST_BYTES: number = 8 << 20;
 
   readonly exports: ScanExports;
   /** Also the keys of partners. */

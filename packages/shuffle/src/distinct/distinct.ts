@@ -105,7 +105,7 @@ async function* firsts<R>(
 class KnownKeys {
   readonly #run: Run;
   readonly #visit: Visit;
-  /** One for all levels, since memory that is let go is not free at once. */
+  /** One for all levels, which need not allocate anew. */
   readonly #index = new KeyIndex();
   #charged = 0;
   /** Gets records whose keys are not known, once no more can be. */
@@ -149,7 +149,6 @@ class KnownKeys {
   ): AsyncGenerator<void> {
     const { workspace, signal, progress } = this.#run;
     const index = this.#index;
-    index.clear();
     this.#fan = undefined;
     let numbers = new Uint32Array(0);
     const { byteLength } = workspace;
@@ -157,6 +156,8 @@ class KnownKeys {
       byteLength * INDEX_SHARE,
       Math.max(byteLength * LEAST_SHARE, byteLength - longest),
     );
+    if (index.capacity > most) index.release();
+    else index.clear();
     try {
       for await (const batch of batches) {
         signal?.throwIfAborted();

@@ -28,6 +28,11 @@ export class KeyIndex {
     return 1.5 * this.#length + BYTES_PER_KEY * this.count;
   }
 
+  /** Bytes of its arrays, which stay as long as they are when keys are forgotten. */
+  get capacity(): number {
+    return this.#bytes.byteLength + this.#ends.byteLength + this.#slots.byteLength;
+  }
+
   /** Whether its keys have reached the most bytes that it can address. */
   get isFull(): boolean {
     return this.#length > MOST_BYTES;
@@ -173,6 +178,7 @@ export class KeyIndex {
       this.#put(slots, slot, low, old[from + 1]!, mark, old[from + 3]!);
     }
     this.#slots = slots;
+    outgrown(old);
   }
 
   /** All keys, by number, as views of the index's own memory. */
@@ -246,5 +252,13 @@ const BYTES_PER_KEY = 6 + 64;
 
 function grown<A extends Uint8Array | Uint32Array>(from: A, to: A): A {
   to.set(from);
+  outgrown(from);
   return to;
 }
+
+/** Frees a large array at once: the garbage collector would come late. */
+function outgrown({ buffer }: Uint8Array | Uint32Array): void {
+  if (buffer.byteLength >= LARGE) releaseBytes(new Uint8Array(buffer as ArrayBuffer));
+}
+
+const LARGE = 1 << 20;

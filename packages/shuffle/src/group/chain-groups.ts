@@ -5,6 +5,7 @@ import { word } from "../sort/sorted-order.js";
 import { Sorter } from "../sort/sorter.js";
 import type { RecordCodec } from "../source/input.js";
 import { batchOfOne } from "../source/keyed-batch.js";
+import { LONG_BYTES } from "../spill/block.js";
 import type { Chain } from "../spill/chain.js";
 import { ChainReader } from "../spill/chain-reader.js";
 import { Fan } from "../spill/fan.js";
@@ -46,7 +47,10 @@ export async function* chainGroups<K, R>(
  * @param more bytes that will be appended.
  */
 export function fitsInMemory(workspace: Workspace, chain: Chain, more = 0): boolean {
-  const bytes = more + chain.length * workspace.blockSize + GroupTable.cost(chain.records);
+  // A long record is joined from its blocks when it is read.
+  const joined = chain.longest < LONG_BYTES ? 0 : chain.longest;
+  const blocks = chain.length * workspace.blockSize;
+  const bytes = more + blocks + joined + GroupTable.cost(chain.records);
   return bytes <= workspace.capacity * workspace.blockSize * LOADED_SHARE;
 }
 
@@ -61,8 +65,9 @@ async function* loadedGroups<K, R>(
 ): AsyncGenerator<readonly StoredGroup<K, R>[]> {
   const cost = GroupTable.cost(chain.records);
   workspace.charge(cost);
+  let table: GroupTable | undefined;
   try {
-    const table = new GroupTable(await chain.load(), workspace.blockSize);
+    table = new GroupTable(await chain.load(), workspace.blockSize);
     await table.build();
     let batch: StoredGroup<K, R>[] = [];
     for (let index = 0; index < table.count; index++) {
@@ -75,6 +80,7 @@ async function* loadedGroups<K, R>(
     }
     if (batch.length > 0) yield batch;
   } finally {
+    table?.leave();
     workspace.uncharge(cost);
     await chain.discard();
   }
@@ -108,8 +114,10 @@ async function* singleGroup<K, R>(
 /** Visits the present record and all that follow. */
 async function* restOf(reader: ChainReader, visit: Visit): AsyncGenerator<void> {
   do {
-    do visit(reader.bytes, reader.keyEnd, reader.end, reader.isOwn);
-    while (reader.next());
+    do {
+      visit(reader.bytes, reader.keyEnd, reader.end, reader.isOwn);
+      if (reader.isLong) yield;
+    } while (reader.next());
     yield;
   } while (await reader.read());
 }
@@ -166,11 +174,13 @@ async function* sameKeyed(merge: Merge, key: Uint8Array, visit: Visit): AsyncGen
     if (!sameBytes(bytes, keyStart, keyEnd, key, 0, key.length)) break;
     visit(bytes, keyEnd, end);
     walked += end - keyEnd;
+    // Before the frame is left, which frees a long one.
+    if (walked >= BYTES_AT_ONCE) {
+      walked = 0;
+      yield;
+    }
     const reading = merge.next();
     if (reading) await reading;
-    if (walked < BYTES_AT_ONCE) continue;
-    walked = 0;
-    yield;
   }
   yield;
 }

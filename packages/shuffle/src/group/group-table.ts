@@ -39,7 +39,7 @@ export class GroupTable {
   async build(): Promise<void> {
     const pace = new Pace();
     const chain = this.#chain;
-    for (let more = chain.look(0); more; more = chain.look(chain.following)) {
+    for (let more = chain.lookAtKey(0); more; more = chain.lookAtKey(chain.following)) {
       this.#add(chain);
       if (pace.due) await pace.rest();
     }
@@ -166,10 +166,15 @@ export class GroupTable {
     return true;
   }
 
-  /** The first frame of a group. */
+  /** The key of a group. */
   look(index: number): LoadedChain {
-    this.#other.look(this.#firsts[index]!);
+    this.#other.lookAtKey(this.#firsts[index]!);
     return this.#other;
+  }
+
+  /** Frees the frame that was looked at last, if it is long. */
+  leave(): void {
+    this.#chain.leave();
   }
 
   /** Visits the records of a group. */
@@ -177,6 +182,7 @@ export class GroupTable {
     const chain = this.#chain;
     let address = this.#firsts[index]!;
     return (visit) => () => {
+      chain.leave();
       let bytes = 0;
       while (address !== NO_LINK && bytes < BYTES_AT_ONCE) {
         chain.look(address);

@@ -50,7 +50,10 @@ async function* walkChain(workspace: Workspace, chain: Chain, visit: Visit): Asy
   const reader = new ChainReader(workspace, chain, { consume: true });
   try {
     while (await reader.advance()) {
-      while (reader.next()) visit(reader.bytes, reader.keyEnd, reader.end, reader.isOwn);
+      while (reader.next()) {
+        visit(reader.bytes, reader.keyEnd, reader.end, reader.isOwn);
+        if (reader.isLong) yield;
+      }
       yield;
     }
   } finally {

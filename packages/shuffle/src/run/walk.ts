@@ -1,4 +1,5 @@
 import type { RecordCodec } from "../source/input.js";
+import { LONG_BYTES } from "../spill/block.js";
 
 /** Receives a record. The array is valid until the walk goes on, unless `isOwn`. */
 export type Visit = (bytes: Uint8Array, start: number, end: number, isOwn?: boolean) => void;
@@ -54,7 +55,7 @@ export class DecodedBatches<R> implements AsyncIterableIterator<readonly R[], un
 
 /**
  * Yields the records of a walk end to end, unparsed: in pieces of up to 256 KiB, or single records of
- * up to 1 MiB, or of any length if the array is `isOwn`.
+ * up to 1 MiB.
  */
 export async function* unparsed(
   walk: Walk,
@@ -63,8 +64,8 @@ export async function* unparsed(
   const pieces = new PieceWriter();
   const step = walk((bytes, start, end, isOwn) => {
     codec.checkBytes(bytes, start);
-    if (isOwn && end - start >= OWN_BYTES) pieces.add(bytes.subarray(start, end));
-    else if (end - start >= LENT_BYTES) pieces.lend(bytes.subarray(start, end));
+    if (end - start >= LONG_BYTES) pieces.lend(bytes.subarray(start, end));
+    else if (isOwn && end - start >= OWN_BYTES) pieces.add(bytes.subarray(start, end));
     else pieces.write(bytes, start, end);
   });
   while (await step()) yield* pieces.takeFull();
@@ -134,5 +135,3 @@ const FIRST_PIECE_BYTES = 1 << 10;
 const PIECE_BYTES = 256 << 10;
 /** Shorter records are copied into common pieces. */
 const OWN_BYTES = 64 << 10;
-/** Copying a record of 200 MB as a whole, beside the reader's buffer, exceeded memory. */
-const LENT_BYTES = 1 << 20;

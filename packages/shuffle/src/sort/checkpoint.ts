@@ -57,10 +57,10 @@ export class Checkpoint {
     this.#header = undefined;
     const listed = listedRuns(notes);
     this.#file.occupy(listed.flatMap(({ extents }) => extents));
-    const runs = listed.map(({ extents, records, byteLength, longest }) => {
+    const runs = listed.map(({ extents, ...note }) => {
       const blocks = extents.reduce((sum, { length }) => sum + length, 0);
       const run = workspace.chain();
-      run.restore(this.#file.tape([...extents]), blocks, { records, byteLength, longest });
+      run.restore(this.#file.tape([...extents]), blocks, note);
       return run;
     });
     return { runs, covered: notes.at(-1)!.covered };
@@ -74,9 +74,10 @@ export class Checkpoint {
    *   their count.
    */
   note(run: Chain, covered: number, merged?: Note["merged"]): void {
-    const { records, byteLength, longest } = run;
+    const { records, byteLength, longest, longestOfLongKeys } = run;
     const { extents } = run.tape as FileTape;
-    const note: Note = { covered, merged, records, byteLength, longest, extents };
+    const lengths = { records, byteLength, longest, longestOfLongKeys };
+    const note: Note = { covered, merged, ...lengths, extents };
     try {
       appendFileSync(this.#journal, `${this.#header ?? ""}${JSON.stringify(note)}\n`);
     } catch (cause) {
@@ -129,6 +130,7 @@ interface Note {
   readonly records: number;
   readonly byteLength: number;
   readonly longest: number;
+  readonly longestOfLongKeys: number;
   readonly extents: FileTape["extents"];
 }
 

@@ -7,12 +7,14 @@ import type { Workspace } from "../spill/workspace.js";
  * that a sort is stable.
  */
 export class Merge {
+  readonly #workspace: Workspace;
   readonly #chains: readonly Chain[];
   readonly #heap: ChainReader[] = [];
   readonly #rank = new Map<ChainReader, number>();
   readonly #readers: ChainReader[];
 
   constructor(workspace: Workspace, chains: readonly Chain[]) {
+    this.#workspace = workspace;
     this.#chains = chains;
     const longest = Math.max(0, ...chains.map((chain) => chain.longest));
     const room = workspace.capacity - workspace.blocksFor(longest);
@@ -24,8 +26,8 @@ export class Merge {
 
   /**
    * How many chains, from the first on, can be merged at a time: at least two. Each takes two blocks in
-   * memory and, if its longest record's key lies in several blocks, that record's frame. The longest
-   * frame of all does not count: it is held in every merge that has it.
+   * memory and, of a record whose key lies in several blocks, its frame. The longest of these frames does
+   * not count: it is held in every merge that has it.
    */
   static width(workspace: Workspace, chains: readonly Chain[]): number {
     const { blockSize, capacity } = workspace;
@@ -35,14 +37,15 @@ export class Merge {
     let longest = 0;
     let width = 0;
     for (; width < most; width++) {
-      frames += chains[width]!.longest;
-      longest = Math.max(longest, chains[width]!.longest);
+      frames += chains[width]!.longestOfLongKeys;
+      longest = Math.max(longest, chains[width]!.longestOfLongKeys);
       if (frames - longest > room) break;
     }
     return Math.min(chains.length, Math.max(2, width));
   }
 
   async start(): Promise<void> {
+    await this.#workspace.makeRoomToRead(this.#chains);
     for (const [rank, reader] of this.#readers.entries()) {
       this.#rank.set(reader, rank);
       if (await reader.read()) this.#push(reader);
@@ -61,9 +64,8 @@ export class Merge {
   /** Leaves the first frame. @returns a promise if its chain has to be read first. */
   next(): Promise<void> | undefined {
     const reader = this.#heap[0]!;
-    // The visitor owns it now; this reader, possibly at its end, would keep it until the merge is
-    // closed.
-    if (reader.isOwn) reader.leaveFrame();
+    // This reader, possibly at its end, would keep it until the merge is closed.
+    reader.leaveFrame();
     if (!reader.next()) return this.#read(reader);
     this.#sink();
     return this.#heap[0]!.whole() as Promise<void> | undefined;

@@ -48,7 +48,7 @@ class RadixSort {
   async run(): Promise<void> {
     const chain = this.#chain;
     let count = 0;
-    for (let more = chain.look(0); more; more = chain.look(chain.following)) {
+    for (let more = chain.lookAtKey(0); more; more = chain.lookAtKey(chain.following)) {
       this.addresses[count] = chain.address;
       this.#highs[count] = chain.high;
       this.#lows[count++] = chain.low;
@@ -83,7 +83,7 @@ class RadixSort {
     let differ = false;
     let length = -1;
     for (let i = from; i < to; i++) {
-      chain.look(this.addresses[i]!);
+      chain.lookAtKey(this.addresses[i]!);
       const keyLength = chain.keyEnd - chain.keyStart;
       if (keyLength > longest) longest = keyLength;
       if (length >= 0 && length !== keyLength) uneven = true;
@@ -105,12 +105,12 @@ class RadixSort {
    */
   async #agreement(from: number, to: number, depth: number): Promise<number> {
     const chain = this.#chain;
-    chain.look(this.addresses[from]!);
+    chain.lookAtKey(this.addresses[from]!);
     const { bytes, keyStart, keyEnd } = chain;
     const isLong = keyEnd - keyStart > LONG_KEY;
     let agreement = Number.POSITIVE_INFINITY;
     for (let i = from + 1; i < to && agreement > depth; i++) {
-      chain.look(this.addresses[i]!);
+      chain.lookAtKey(this.addresses[i]!);
       const shift = chain.keyStart - keyStart;
       const end = Math.min(keyStart + agreement, Math.max(keyEnd, chain.keyEnd - shift));
       let at = keyStart + depth;
@@ -127,7 +127,7 @@ class RadixSort {
   /** Sorts keys that differ only in the zeros at their end. */
   #byLength(from: number, to: number): void {
     const lengthOf = (address: number) => {
-      this.#chain.look(address);
+      this.#chain.lookAtKey(address);
       return this.#chain.keyEnd - this.#chain.keyStart;
     };
     const sorted = Array.from(this.addresses.subarray(from, to), (address) => ({

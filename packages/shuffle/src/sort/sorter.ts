@@ -191,8 +191,9 @@ export class Sorter {
   async *#inMemory(chain: Chain, isDecided: boolean, visit: RecordVisit): AsyncGenerator<void> {
     const cost = sortCost(chain.records);
     this.#workspace.charge(cost);
+    let loaded: LoadedChain | undefined;
     try {
-      const loaded = new LoadedChain(await chain.load(), this.#workspace.blockSize);
+      loaded = new LoadedChain(await chain.load(), this.#workspace.blockSize);
       const addresses = await sortedOrder(loaded, chain.records, isDecided);
       const most = WALKED_BLOCKS * this.#workspace.blockSize;
       let walked = 0;
@@ -211,6 +212,7 @@ export class Sorter {
       }
       yield;
     } finally {
+      loaded?.leave();
       this.#workspace.uncharge(cost);
       await chain.discard();
     }
@@ -223,7 +225,7 @@ export class Sorter {
       const visiting = visit(frame);
       if (visiting) {
         await visiting;
-        frame.releaseFrame();
+        frame.leaveFrame();
       }
       walked += frame.end - frame.keyStart;
       // Before the next frame is read: this one may be as large as memory.

@@ -81,6 +81,12 @@ export function frameCost(keyLength: number, recordLength: number): number {
   return HEADER_BYTES + keyLength + recordLength + 8;
 }
 
+/**
+ * A record or frame of so many bytes is long: it is charged, is lent but never given away, and its memory is freed at
+ * once. What waits for the garbage collector was five records of 60 MB at a time.
+ */
+export const LONG_BYTES = 1 << 20;
+
 /** The next multiple of 8. Bit operations might overflow. */
 export function align(offset: number): number {
   return Math.ceil(offset / 8) * 8;

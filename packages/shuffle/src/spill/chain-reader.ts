@@ -1,7 +1,7 @@
 import { releaseBytes } from "@partd/core/author";
 import { BatchWriter, batchOfOne, type KeyedBatch } from "../source/keyed-batch.js";
 import type { Block } from "./block.js";
-import { align, END_OF_BLOCK, HEADER_BYTES } from "./block.js";
+import { align, END_OF_BLOCK, HEADER_BYTES, LONG_BYTES } from "./block.js";
 import type { Chain } from "./chain.js";
 import type { Workspace } from "./workspace.js";
 
@@ -42,7 +42,10 @@ export class ChainReader {
   high = 0;
   /** Whether `bytes` holds only this frame, and may be kept. */
   isOwn = false;
+  /** Whether `bytes` holds only this frame, which is long, and is freed when the frame is left. */
+  isLong = false;
 
+  #isBegun = false;
   /** Blocks of the chain that have been in `#block`. */
   #position = 0;
   #block: Block | undefined;
@@ -78,7 +81,7 @@ export class ChainReader {
     const block = this.#block;
     if (!block) return false;
     if (this.#partial) return this.#continue(block);
-    if (this.#charged > 0) this.#charge(0);
+    if (this.isLong || this.#charged > 0) this.leaveFrame();
     const offset = this.#offset;
     if (offset + HEADER_BYTES > block.bytes.length) return false;
     const word = offset >>> 2;
@@ -121,7 +124,7 @@ export class ChainReader {
   }
 
   #beginPartial(keyLength: number, recordLength: number): void {
-    const isLong = keyLength + recordLength >= LONG_FRAME;
+    const isLong = keyLength + recordLength >= LONG_BYTES;
     if (this.#keysFirst || isLong) this.#charge(keyLength + recordLength);
     this.#partial = new Uint8Array(keyLength + recordLength);
     this.#filled = 0;
@@ -131,7 +134,7 @@ export class ChainReader {
   }
 
   #charge(bytes: number): void {
-    this.#workspace.charge(bytes - this.#charged);
+    this.#workspace.chargeRecord(bytes - this.#charged);
     this.#charged = bytes;
   }
 
@@ -144,7 +147,8 @@ export class ChainReader {
     if (this.#filled < partial.length) return false;
     this.#offset = align(this.#offset);
     this.bytes = partial;
-    this.isOwn = true;
+    this.isLong = partial.length >= LONG_BYTES;
+    this.isOwn = !this.isLong;
     this.#partial = undefined;
     return true;
   }
@@ -161,6 +165,10 @@ export class ChainReader {
     this.#workspace.signal?.throwIfAborted();
     this.#leaveBlock();
     const chain = this.#chain;
+    if (!this.#isBegun) {
+      this.#isBegun = true;
+      await this.#workspace.makeRoomToRead([chain]);
+    }
     while (chain.spilling) await chain.spilling;
     if (this.#position < chain.tapeBlocks) {
       if (this.#window.length === 0) {
@@ -179,17 +187,13 @@ export class ChainReader {
     return true;
   }
 
-  /** Frees the memory of a large frame at once. Its bytes are invalid from then on. */
-  releaseFrame(): void {
-    if (this.isOwn) releaseBytes(this.bytes as Uint8Array<ArrayBuffer>);
-    this.leaveFrame();
-  }
-
-  /** Forgets the frame's own array, which others may have kept. */
+  /** Forgets the frame's own array, which others may have kept unless it is long. */
   leaveFrame(): void {
+    if (this.isLong) releaseBytes(this.bytes as Uint8Array<ArrayBuffer>);
+    this.isLong = false;
     this.bytes = NOTHING;
     this.isOwn = false;
-    this.#charge(0);
+    if (this.#charged > 0) this.#charge(0);
   }
 
   #leaveBlock(): void {
@@ -229,11 +233,11 @@ export class ChainReader {
     while (await this.advance()) {
       while (this.next()) {
         const { bytes, keyStart, keyEnd, end, low, high } = this;
-        if (this.isOwn && bytes.length >= LONG_FRAME) {
+        if (this.isLong) {
           if (batch.count > 0) yield batch;
           batch.clear();
           yield batchOfOne(this, low, high);
-          this.releaseFrame();
+          this.leaveFrame();
           continue;
         }
         batch.addRecord(bytes.subarray(keyEnd, end));
@@ -248,7 +252,8 @@ export class ChainReader {
 
   /** Frees the blocks that were read ahead. The chain stays as it is. */
   async close(): Promise<void> {
-    this.#charge(0);
+    this.leaveFrame();
+    this.#partial = undefined;
     this.#leaveBlock();
     this.#workspace.release(this.#window.splice(0));
     const fetching = this.#fetching;
@@ -258,5 +263,3 @@ export class ChainReader {
 }
 
 const NOTHING = new Uint8Array();
-/** A frame of this many bytes is charged, because it is in memory besides the blocks. */
-const LONG_FRAME = 8 << 20;

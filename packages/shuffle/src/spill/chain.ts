@@ -38,6 +38,8 @@ export class Chain {
   byteLength = 0;
   /** Bytes of the longest key with its record. */
   longest = 0;
+  /** The same among frames whose key may lie in several blocks. */
+  longestOfLongKeys = 0;
 
   /** Whether all frames have the same key. Unknown for a restored chain, where it stays true. */
   isUniform = true;
@@ -102,7 +104,10 @@ export class Chain {
 
   /** Writes the header of a frame, in a block that has room for it. */
   #begin(recordLength: number, keyLength: number, low: number, high: number): void {
-    if (this.#used + HEADER_BYTES > this.#memory.blockSize) {
+    const { blockSize } = this.#memory;
+    const start = this.#used + HEADER_BYTES;
+    // A short key lies in one block: who looks only for keys then need not join the frame.
+    if (start > blockSize || (start + keyLength > blockSize && keyLength <= this.#shortKey)) {
       this.seal();
       this.#grow();
     }
@@ -113,6 +118,11 @@ export class Chain {
     words[word + 2] = low;
     words[word + 3] = high;
     this.#used += HEADER_BYTES;
+  }
+
+  /** The most bytes of a key that lies in one block: the rest of the block before is lost. */
+  get #shortKey(): number {
+    return this.#memory.blockSize >>> 3;
   }
 
   #grow(): void {
@@ -153,6 +163,9 @@ export class Chain {
     this.records++;
     this.byteLength += cost;
     if (cost > this.longest) this.longest = cost;
+    if (cost > this.longestOfLongKeys && keyEnd - keyStart > this.#shortKey) {
+      this.longestOfLongKeys = cost;
+    }
     if (low === this.majorityLow && high === this.majorityHigh) this.#votes += cost;
     else if (this.#votes > cost) this.#votes -= cost;
     else {
@@ -176,13 +189,14 @@ export class Chain {
   restore(
     tape: Tape,
     tapeBlocks: number,
-    { records, byteLength, longest }: Pick<Chain, "records" | "byteLength" | "longest">,
+    { records, byteLength, longest, longestOfLongKeys }: ChainLengths,
   ): void {
     this.tape = tape;
     this.tapeBlocks = tapeBlocks;
     this.records = records;
     this.byteLength = byteLength;
     this.longest = longest;
+    this.longestOfLongKeys = longestOfLongKeys;
   }
 
   /** Blocks that could be spilled now. The last one counts only once the chain is sealed. */
@@ -236,6 +250,9 @@ export class Chain {
     await tape?.discard();
   }
 }
+
+/** What is known of a chain whose blocks are all on a tape. */
+type ChainLengths = Pick<Chain, "records" | "byteLength" | "longest" | "longestOfLongKeys">;
 
 /** Blocks of a large record that are written at a time. */
 const PIECE_BLOCKS = 4;

@@ -57,7 +57,7 @@ export class Fan {
             child.append(bytes, keyStart, keyEnd, bytes, keyEnd, end, low, high);
           } else {
             await child.appendLarge(bytes, keyStart, keyEnd, bytes, keyEnd, end, low, high);
-            reader.releaseFrame();
+            reader.leaveFrame();
           }
         }
       }

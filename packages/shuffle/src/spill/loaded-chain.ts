@@ -1,5 +1,6 @@
+import { releaseBytes } from "@partd/core/author";
 import type { Block } from "./block.js";
-import { align, END_OF_BLOCK, HEADER_BYTES } from "./block.js";
+import { align, END_OF_BLOCK, HEADER_BYTES, LONG_BYTES } from "./block.js";
 
 /**
  * The frames of a chain that is wholly in memory, by address: a frame's offset in the chain, in units
@@ -21,6 +22,8 @@ export class LoadedChain {
   readonly isOwn = false;
   /** The address of the following frame. */
   following = 0;
+  /** The array of the current frame, if it is long and lies in several blocks. */
+  #joined: Uint8Array<ArrayBuffer> | undefined;
 
   constructor(blocks: readonly Block[], blockSize: number) {
     this.#blocks = blocks;
@@ -28,8 +31,30 @@ export class LoadedChain {
     this.#shift = 31 - Math.clz32(blockSize);
   }
 
-  /** Goes to the frame at `address`, or the first one behind it. @returns false if there is none. */
+  /**
+   * Goes to the frame at `address`, or the first one behind it; frees the frame before, if it is long.
+   *
+   * @returns false if there is none.
+   */
   look(address: number): boolean {
+    if (this.#joined) this.leave();
+    return this.#look(address, true);
+  }
+
+  /** The same for the key alone: the record cannot be read. */
+  lookAtKey(address: number): boolean {
+    return this.#look(address, false);
+  }
+
+  /** Frees the current frame, if it is long. */
+  leave(): void {
+    if (!this.#joined) return;
+    releaseBytes(this.#joined);
+    this.#joined = undefined;
+    this.bytes = NOTHING;
+  }
+
+  #look(address: number, isWhole: boolean): boolean {
     let index = address >>> (this.#shift - 3);
     let offset = (address & (this.#blockSize / 8 - 1)) * 8;
     let block = this.#blocks[index];
@@ -50,13 +75,15 @@ export class LoadedChain {
     const start = offset + HEADER_BYTES;
     const end = start + keyLength + recordLength;
     this.following = (index * this.#blockSize + align(end)) / 8;
-    if (end <= this.#blockSize) {
+    if (end <= this.#blockSize || (!isWhole && start + keyLength <= this.#blockSize)) {
       this.bytes = block.bytes;
       this.keyStart = start;
       this.keyEnd = start + keyLength;
       this.end = end;
     } else {
-      this.bytes = this.#joinBlocks(index, start, keyLength + recordLength);
+      const joined = this.#joinBlocks(index, start, isWhole ? end - start : keyLength);
+      if (isWhole && joined.length >= LONG_BYTES) this.#joined = joined;
+      this.bytes = joined;
       this.keyStart = 0;
       this.keyEnd = keyLength;
       this.end = keyLength + recordLength;
@@ -83,7 +110,7 @@ export class LoadedChain {
     return sum;
   }
 
-  #joinBlocks(blockIndex: number, from: number, byteLength: number): Uint8Array {
+  #joinBlocks(blockIndex: number, from: number, byteLength: number): Uint8Array<ArrayBuffer> {
     const joined = new Uint8Array(byteLength);
     let index = blockIndex;
     let offset = from;
