@@ -142,3 +142,23 @@ test("fields of CSV are text, read as records or not", async () => {
   const numbers = ["007", "9", "10", "1e1", "99.95", "707"];
   expect((await prices({ by: "price", as: "number" })).slice(0, 6)).toEqual(numbers);
 });
+
+test("what is no number comes behind the numbers in either order, as it came", async () => {
+  const values = [null, "b", 2, true, "10", "NaN", Number.NaN, 3n, undefined, [1], "", "a", -1];
+  const sorted = async (order: "asc" | "desc", more: readonly SortKey<{ value: unknown }>[]) => {
+    const by = [{ by: "value", as: "number", order } as const, ...more];
+    const records = values.map((value, i) => ({ value, i }));
+    return (await sort(records, { by }).toArray()).map(({ value }) => value);
+  };
+  const others = ["b", true, "NaN", Number.NaN, [1], "", "a", null, undefined];
+  expect(await sorted("asc", [])).toEqual([-1, 2, 3n, "10", ...others]);
+  expect(await sorted("desc", [])).toEqual(["10", 3n, 2, -1, ...others]);
+  const backwards = [...others.slice(0, 7).reverse(), null, undefined];
+  expect(await sorted("desc", [{ by: "i", order: "desc" }])).toEqual([
+    "10",
+    3n,
+    2,
+    -1,
+    ...backwards,
+  ]);
+});

@@ -1,6 +1,9 @@
 import { PartdError } from "@partd/core";
 import { DEEPEST_LIST } from "@partd/records";
 
+/** A value to be sorted as a number, and none: behind all numbers in either direction. */
+export const NO_NUMBER = Symbol("no number");
+
 /**
  * Encodes values so that their bytes compare as the values do, one value after the other: first by type
  * (booleans, numbers and bigints, dates, text, bytes, lists, `null`, missing), then within the type. No
@@ -14,11 +17,11 @@ export class OrderKeyWriter {
     this.length = 0;
   }
 
-  /** @param descending reverses the order, except for `null` and missing values, which come last. */
+  /** @param descending reverses the order, except for {@link NO_NUMBER}, `null` and missing values, which come last. */
   write(value: unknown, descending: boolean): void {
     const start = this.length;
     this.#write(value, 0);
-    if (!descending || value === null || value === undefined) return;
+    if (!descending || value === NO_NUMBER || value === null || value === undefined) return;
     // Otherwise "a" would be a prefix of "a\0", and come before it in this direction too.
     if (typeof value === "string" || value instanceof Uint8Array) this.#byte(0);
     // Reversed kinds stay below `null`, so null sorts last in both directions.
@@ -36,7 +39,8 @@ export class OrderKeyWriter {
     else if (typeof value === "boolean") {
       this.#byte(KIND.boolean);
       this.#byte(value ? 1 : 0);
-    } else if (value === undefined) this.#byte(KIND.missing);
+    } else if (value === NO_NUMBER) this.#byte(KIND.noNumber);
+    else if (value === undefined) this.#byte(KIND.missing);
     else if (value === null) this.#byte(KIND.null);
     else if (value instanceof Date) {
       this.#byte(KIND.date);
@@ -122,6 +126,8 @@ const KIND = {
   text: 0x40,
   bytes: 0x50,
   list: 0x60,
+  /** Above the reversed kinds, too. */
+  noNumber: 0x7f,
   null: 0x80,
   missing: 0x81,
 } as const;

@@ -12,7 +12,7 @@ import { whereParsed } from "../run/record-limit.js";
 import { FieldWatch } from "../source/field-watch.js";
 import { type Keyer, keyedBy, scanAll } from "../source/input.js";
 import type { KeyColumns } from "../source/key-columns.js";
-import { OrderKeyWriter } from "./order-key.js";
+import { NO_NUMBER, OrderKeyWriter } from "./order-key.js";
 import { word } from "./sorted-order.js";
 
 /** What to sort by: a field, a function of the record, or either with its direction. */
@@ -23,8 +23,8 @@ export interface SortRule<R> {
   /** Default `"asc"`. `null` and missing values come last either way. */
   readonly order?: "asc" | "desc" | undefined;
   /**
-   * Compares text as numbers, or numbers as text, for files in which every field is text. Text that is
-   * not a number comes after all numbers. Default: each value by its type.
+   * Compares text as numbers, or numbers as text, for files in which every field is text. What is not a
+   * number comes behind all numbers in either order, as it came. Default: each value by its type.
    */
   readonly as?: "number" | "string" | undefined;
 }
@@ -146,8 +146,10 @@ function castTo(as: "number" | "string"): (value: unknown) => unknown {
   }
   if (as !== "number") throw badKey();
   return (value) => {
-    if (typeof value !== "string") return value;
+    if (typeof value === "boolean" || Array.isArray(value)) return NO_NUMBER;
+    if (typeof value !== "string") return Number.isNaN(value) ? NO_NUMBER : value;
     const number = value.trim() === "" ? Number.NaN : Number(value);
+    if (Number.isNaN(number)) return NO_NUMBER;
     // Not for text such as "1e300", "0x1" or a million digits.
     return Math.abs(number) >= 2 ** 53 && INTEGER.test(value) ? BigInt(value) : number;
   };
