@@ -278,11 +278,34 @@ test("UTF-16 is called by its name, in each format and with its mark or without"
       ]);
     }
   }
+  const csv = Buffer.from("a,b\n1,2\n", "utf16le");
+  for (const input of [csv, csv.swap16()]) {
+    const { err } = await runner.run(["count", "-", "--from", "csv"], input);
+    expect(err).toMatch(/^partd: standard input is UTF-16, and UTF-8/);
+  }
   // NULs alone make none.
   writeFileSync(join(cwd, "0.ndjson"), Buffer.alloc(100));
   expect((await runner.run(["sort", "0.ndjson", "--by", "a"])).err).toMatch(
     /the record is not JSON/,
   );
+});
+
+test("tables and what is packed otherwise are called by their names, and JSON of a pipe is counted in bytes", async () => {
+  await runner.run(["sort", "-", "--by", "a", "-o", "table.parquet"], '{"a":1}\n');
+  const table = readFileSync(join(cwd, "table.parquet"));
+  for (const from of ["ndjson", "json", "csv", "tsv"]) {
+    for (const words of [["-"], ["table.parquet"]]) {
+      const { code, err } = await runner.run(["count", ...words, "--from", from], table);
+      expect([code, err]).toEqual([
+        1,
+        expect.stringMatching(
+          /^partd: (standard input|table.parquet) is Parquet, no text: say --from parquet\n$/,
+        ),
+      ]);
+    }
+  }
+  const { err } = await runner.run(["count", "-", "--from", "json"], '[{"a":1},\n,2]');
+  expect(err).toBe('partd: standard input, byte 10: the record has no item before this: ",2]".\n');
 });
 
 test("what was asked for in a wrong way is answered with the right one", async () => {

@@ -7,7 +7,7 @@ import { Readable } from "node:stream";
 import { pathToFileURL } from "node:url";
 import { gzipSync } from "node:zlib";
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
-import { readNdjson, type Source } from "@partd/records";
+import { readCsv, readJson, readNdjson, type Source } from "@partd/records";
 import { describeReal, realPart } from "tooling/real-part";
 import { unzstd } from "../src/source/compression.js";
 
@@ -209,6 +209,59 @@ test("what is cut short, missing or no source is an error that says so", async (
     throw new Error("the source's own");
   })();
   await expect(numbers(failing)).rejects.toThrow("the source's own");
+});
+
+const utf16 = Buffer.from('{"i":1}\n', "utf16le");
+const others: Record<string, Uint8Array> = {
+  "UTF-16, and UTF-8 is read": Buffer.concat([Buffer.from([0xff, 0xfe]), utf16]),
+  "UTF-16, and UTF-8": utf16,
+  "UTF-16,": Buffer.from(utf16).swap16(),
+  "UTF-32": Buffer.from([0, 0, 0xfe, 0xff, 0, 0, 0, 0x7b]),
+  "packed with gzip twice": gzipSync("{}"),
+  "packed with bzip2": Buffer.from("BZh91AY&SY\x18"),
+  "packed with xz": Buffer.from("\xfd7zXZ\0\0\x04", "latin1"),
+  "packed with lz4": Buffer.from('\x04"M\x18d'),
+  "packed with 7-Zip": Buffer.from("7z\xbc\xaf\x27\x1c", "latin1"),
+  "a ZIP archive": Buffer.from("PK\x03\x04\x14"),
+  "Parquet, no text": Buffer.from("PAR1\x15\x04"),
+  "Arrow, no text": Buffer.from("ARROW1\0\0"),
+  "a database of SQLite": Buffer.from("SQLite format 3\0"),
+};
+
+test.each(Object.keys(others))(
+  "what is %s is called so, of a file, a stream and in gzip",
+  async (what) => {
+    const bytes = others[what]!;
+    const packed = gzipSync(bytes);
+    await writeFile(at("other"), bytes);
+    await writeFile(at("other.gz"), packed);
+    const kinds: (string | AsyncGenerator<Uint8Array>)[] = [at("other.gz"), each(packed)];
+    // gzip within gzip is not read, but gzip is.
+    if (!what.includes("twice")) kinds.push(at("other"), each(bytes));
+    for (const source of kinds) {
+      const name = typeof source === "string" ? source : "<stream>";
+      for (const read of [readNdjson, readJson, readCsv]) {
+        if (typeof source !== "string" && read !== readNdjson) continue; // It is read once.
+        const reading = async () => {
+          for await (const _ of read(source)) expect(true).toBe(false);
+        };
+        await expect(reading()).rejects.toMatchObject({
+          code: "ERR_PARTD_CORRUPT",
+          message: expect.stringContaining(`${name} is ${what}`),
+        });
+      }
+    }
+  },
+);
+
+test("what only begins like it is read", async () => {
+  const names = ["PAR1", "BZh91", "ARROW1", "PK", "7z", "Obj"];
+  const found: unknown[] = [];
+  for (const name of names) {
+    for await (const row of readCsv([Buffer.from(`${name},b\n1,2\n`)]))
+      found.push(Object.keys(row)[0]);
+  }
+  expect(found).toEqual(names);
 });
 
 describeReal(realPart.program("zstd"), "zstd", () => {

@@ -26,8 +26,10 @@ export class RecordPlaces {
   told(error: unknown): unknown {
     if (error instanceof RecordError) return this.#located(error);
     const { message } = error as Error;
-    if (!message.includes(STREAM)) return error;
-    return new Failure(message.replace(STREAM, nameOf(this.#paths[0] as string)));
+    const said = message
+      .replace(STREAM, nameOf(this.#paths[0] as string))
+      .replace(TABLE, (_, name: string) => `: say --from ${name.toLowerCase()}`);
+    return said === message ? error : new Failure(said);
   }
 
   #located(error: RecordError): Failure {
@@ -36,10 +38,9 @@ export class RecordPlaces {
     const from = line === undefined ? undefined : this.#tables?.placeOf(line);
     if (from) return new Failure(`${nameOf(from.path)}: row ${from.row} ${said}`);
     const name = source.startsWith("<") ? nameOf(this.#paths[0] as string) : source;
-    const place = line === undefined ? name : `${name}:${line}:${column ?? 1}`;
-    if (line === 1 && isUtf16(error.excerpt)) {
-      return new Failure(`${name} ${UTF_16}`);
-    }
+    // The lines of a JSON array that is not a file are not counted.
+    const place =
+      line === undefined ? `${name}, byte ${error.offset}` : `${name}:${line}:${column ?? 1}`;
     const isGuess = this.#paths.includes("-") && line === 1 && what.startsWith("is not JSON");
     const hint = isGuess ? " Standard input is NDJSON unless --from says otherwise." : "";
     const subject = what.startsWith("is no JSON array") ? "the input" : "the record";
@@ -64,19 +65,12 @@ function inWords(what: string): string {
 const NO_ARRAY =
   "(say --from ndjson for lines of JSON; of an array within an object, jq -c '.NAME[]' makes lines)";
 
-/** Whether the text looks like UTF-16: each second byte is 0, perhaps after a byte order mark. */
-function isUtf16(excerpt: string): boolean {
-  return /^(?:\ufffd\ufffd)?(?:[^\0]\0|\0[^\0]){3}/.test(excerpt);
-}
-
-const UTF_16 =
-  "is UTF-16, and UTF-8 is read: convert it first, as iconv -f UTF-16 -t UTF-8 FILE > NEW does";
-
 /** What to do with a record without its key. */
 const MISSING_ADVICE = "--missing skip leaves such records out, --missing FILE keeps them apart";
 
 /** What @partd/records calls a source without a name. */
 const STREAM = "<stream>";
 
-/** Its advice to programs, which is left out here. */
+/** Its advice to programs, which is left out or put otherwise here. */
+const TABLE = /: read it as (Arrow|Parquet)\.$/;
 const LINES = /\(lines of JSON are read with readNdjson\)/;

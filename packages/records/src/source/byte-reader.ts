@@ -2,6 +2,7 @@ import { type FileHandle, open } from "node:fs/promises";
 import { isPartdError, PartdError } from "@partd/core";
 import { type Compression, compressionOf, decompressed } from "./compression.js";
 import type { ByteRange, Input } from "./inputs.js";
+import { refuseOtherContent } from "./other-content.js";
 
 /** Reads the bytes of one input, decompressed. */
 export interface ByteReader {
@@ -61,6 +62,7 @@ class FileReader implements ByteReader {
   }
 
   async read(into: Uint8Array): Promise<number> {
+    const isFirst = this.#at === 0;
     let filled = 0;
     while (filled < into.length) {
       const length = Math.min(into.length - filled, this.#end - this.#at);
@@ -74,6 +76,7 @@ class FileReader implements ByteReader {
       filled += bytesRead;
       this.#at += bytesRead;
     }
+    if (isFirst) refuseOtherContent(into.subarray(0, filled), this.source);
     return filled;
   }
 
@@ -93,6 +96,7 @@ class StreamReader implements ByteReader {
   readonly #chunks: AsyncIterator<Uint8Array>;
   readonly #file: FileHandle | undefined;
   #rest: Uint8Array = new Uint8Array(0);
+  #isFirst = true;
 
   constructor(
     source: string,
@@ -146,6 +150,8 @@ class StreamReader implements ByteReader {
       const { done, value } = await this.#chunks.next();
       if (done) return 0;
       this.#rest = value;
+      if (this.#isFirst) refuseOtherContent(value, this.source);
+      this.#isFirst = false;
     }
     const length = Math.min(into.length, this.#rest.length);
     into.set(this.#rest.subarray(0, length));
