@@ -214,6 +214,16 @@ describe("values", () => {
     expect(await store.get("ann")).toEqual([{ ms: 1 }, [2]]);
   });
 
+  test("a byte order mark is a character of text, and none of JSON", async () => {
+    const append = ["append", "marks", "x", "--codec"];
+    expect((await run([...append, "text"], "\ufeffa\n")).code).toBe(0);
+    expect((await run(["get", "marks", "x", "--codec", "text"])).out).toBe("\ufeffa\n");
+    expect(
+      (await run(["append", "marks-of-json", "x", "--codec", "json"], "\ufeff[1]\n")).code,
+    ).toBe(0);
+    expect((await run(["get", "marks-of-json", "x", "--codec", "json"])).out).toBe("[1]\n");
+  });
+
   test("what JSON has no form for is written as its nearest", async () => {
     await using values = new V8(new FileStore(join(cwd, "v8")));
     await values.append({ x: [new Map([["a", 1n]]), new Date(0), new Set([1]), Number.NaN] });

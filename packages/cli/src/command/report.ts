@@ -130,11 +130,11 @@ const SYSTEM: { readonly [code: string]: string } = {
 
 /**
  * Escapes control characters as in JSON: messages may quote data, which could move the terminal's
- * cursor.
+ * cursor. So it does with characters that nobody sees, such as a byte order mark in the middle.
  */
 function printable(text: string): string {
   return text.replace(
-    /(?!\n)[\p{Cc}\u2028\u2029\u202a-\u202e]/gu,
+    /(?!\n)[\p{Cc}\u200b\u200e\u200f\u2028-\u202e\u2060\u2066-\u2069\ufeff]/gu,
     (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`,
   );
 }

@@ -88,7 +88,7 @@ function toValue(inputs: readonly Input[], codec: string | undefined): unknown {
   if (codec === "lines") return inputs.flatMap((input) => linesOf(text(input)));
   requireAppendable(codec);
   return inputs.flatMap((input) =>
-    linesOf(text(input)).flatMap((line, i) => {
+    linesOf(text(input).replace(/^\ufeff/, "")).flatMap((line, i) => {
       if (line.trim() === "") return [];
       try {
         return [JSON.parse(line)];
@@ -103,7 +103,7 @@ function toValue(inputs: readonly Input[], codec: string | undefined): unknown {
 
 function text({ name, bytes }: Input): string {
   try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch {
     throw new Failure(`${name} is not UTF-8 text`);
   }

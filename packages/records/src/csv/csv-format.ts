@@ -248,7 +248,7 @@ export class CsvFormat<R extends object> implements TextFormat<R> {
 }
 
 const encoder = new TextEncoder();
-const decoder = new TextDecoder();
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 function fieldText(row: Readonly<Record<string, unknown>>, name: string): string {
   const value = row[name];

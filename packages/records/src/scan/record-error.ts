@@ -109,7 +109,7 @@ export interface RecordErrorData extends Place {
   readonly advice: string;
 }
 
-const decoder = new TextDecoder();
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 function placeOf(position: Position, bytes: Uint8Array, offset: number): Place {
   const { source, line, byteOffset, isInFile } = position;
