@@ -1,14 +1,17 @@
 import {
   appendFileSync,
   existsSync,
+  lstatSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
+  realpathSync,
   renameSync,
   rmSync,
   statSync,
   writeFileSync,
 } from "node:fs";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { UsageError } from "../command/failure.js";
 import { showMany } from "../command/quantity.js";
 import { appendStart, PartFile } from "./part-file.js";
@@ -66,8 +69,10 @@ export class PartFolder {
   /**
    * @throws `UsageError` if the directory is not empty, and no option says what to do with its content.
    */
-  static open(out: string, options: PartFolderOptions): PartFolder {
-    const existing = listing(out);
+  static open(name: string, options: PartFolderOptions): PartFolder {
+    const existing = listing(name);
+    const out = targetOf(name);
+    refuseMount(out);
     const run = UnfinishedRun.begin(out, options.identity, options);
     const isOurs = isPlacing(run) || !existsSync(run.parts);
     if (existing.length > 0 && !options.append && !options.force && !isOurs) {
@@ -304,6 +309,24 @@ interface Note {
     readonly name: string;
     readonly bytes: number;
   }[];
+}
+
+/** Where links lead, whether a directory is there or not. */
+function targetOf(name: string): string {
+  const path = resolve(name);
+  if (!lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink()) return name;
+  return existsSync(path) ? realpathSync(path) : targetOf(resolve(path, "..", readlinkSync(path)));
+}
+
+/** @throws `UsageError` for a directory that is a disk of its own: files are written beside it first. */
+function refuseMount(directory: string): void {
+  const [own, parent] = [directory, resolve(directory, "..")].map((path) => {
+    return statSync(path, { throwIfNoEntry: false })?.dev;
+  });
+  if (own === undefined || parent === undefined || own === parent) return;
+  throw new UsageError(
+    `${directory} is another disk than what it lies in; take a directory within it`,
+  );
 }
 
 function listing(directory: string): string[] {

@@ -6,7 +6,6 @@ import {
   readdirSync,
   readFileSync,
   renameSync,
-  rmdirSync,
   rmSync,
   statSync,
   truncateSync,
@@ -174,11 +173,8 @@ export async function place(
 ): Promise<void> {
   const { parts } = run;
   if (!isPlacing(run)) {
-    if (isEmpty(out)) {
-      if (existsSync(out)) rmdirSync(out);
-      renameSync(parts, out);
-      return;
-    }
+    // An empty directory stays: it may be where a shell stands, and has an owner and a mode.
+    if (!existsSync(out)) return renameSync(parts, out);
     noteLengths(run, out, stale);
   }
   for (const { name, length, isStale } of notedLengths(run)) {
@@ -235,15 +231,6 @@ function noteLengths(run: UnfinishedRun, out: string, stale: readonly string[]):
 function notedLengths(run: UnfinishedRun): Length[] {
   const lines = readFileSync(run.path(LENGTHS), "utf8").split("\n");
   return lines.filter((line) => line !== "").map((line) => JSON.parse(line) as Length);
-}
-
-function isEmpty(directory: string): boolean {
-  try {
-    return readdirSync(directory).length === 0;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return true;
-    throw error;
-  }
 }
 
 const LENGTHS = "placing.ndjson";
