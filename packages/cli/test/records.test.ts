@@ -4,6 +4,8 @@ import {
   readdirSync,
   readFileSync,
   renameSync,
+  statSync,
+  symlinkSync,
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
@@ -63,6 +65,19 @@ describe("split", () => {
     expect(ls("plain")).toEqual(["x.ndjson", "y.ndjson"]);
   });
 
+  test("a directory that is there stays the same one, also behind a link", async () => {
+    mkdirSync(join(cwd, "there"), { mode: 0o700 });
+    symlinkSync("there", join(cwd, "link"));
+    symlinkSync("not-there", join(cwd, "loose"));
+    const { ino } = statSync(join(cwd, "there"));
+    await out(["split", "e.ndjson", "--by", "user", "--out", "link/"]);
+    await out(["split", "e.ndjson", "--by", "user", "--out", "link", "--force"]);
+    await out(["split", "e.ndjson", "--by", "user", "--out", "loose"]);
+    expect(statSync(join(cwd, "link"))).toMatchObject({ ino, mode: 0o40700 });
+    expect(ls("there")).toContain("ann.ndjson");
+    expect(ls("not-there")).toEqual(ls("there"));
+  });
+
   test("CSV: the header once in each file, also when it is appended to", async () => {
     await out(["split", "c.csv", "--by", "k", "--out", "csv"]);
     expect(read("csv", "x.csv")).toBe('k,"a text"\r\nx,"two\nlines, one ""q"""\r\nx,3\n');
@@ -71,6 +86,9 @@ describe("split", () => {
     await out(["split", "c.csv", "--by", "k", "--out", "dropped", "--drop-key", "--max-rows", "1"]);
     expect(ls("dropped")).toEqual(["_names.ndjson", "x.2.csv", "x.csv", "y.csv"]);
     expect(read("dropped", "x.2.csv")).toBe('"a text"\r\n3\n');
+    write("one.csv", "k,v\nx,\nx,1\n");
+    await out(["split", "one.csv", "--by", "k", "--out", "one", "--drop-key"]);
+    expect(read("one", "x.csv")).toBe('v\n""\n1\n'); // A blank line would be no row.
   });
 
   test("--append: a last line gets its end, an empty file a header, other columns are refused", async () => {
@@ -478,6 +496,14 @@ describe("join", () => {
     expect(await out([...on, "--type", "semi"])).toBe(`${EVENTS[0]}${EVENTS[2]}`);
   });
 
+  test("what is no object stays what it is, and a name that a record has twice is one", async () => {
+    write("odd.ndjson", '1\n{"id":1,"n":5,"n":6}\n[2]\n');
+    const joined = await out(["join", "odd.ndjson", "odd.ndjson", "--on", "id", "--type", "full"]);
+    expect(lines(joined)).toEqual(
+      lines('1\n1\n[2]\n[2]\n{"id":1,"n":5,"n":6,"n_right":5,"n_right":6}\n'),
+    );
+  });
+
   test("to CSV: the header has the columns of both sides, whichever records match", async () => {
     write("l.ndjson", '{"id":1,"n":"a"}\n{"id":2,"n":"b","x":1}\n');
     write("r.ndjson", '{"key":2,"n":"B"}\n{"key":3,"y":true}\n');
@@ -680,6 +706,32 @@ describe("inputs and outputs", () => {
     expect(await out(["distinct", "-", "--from", "csv", "--to", "tsv"], "a,b\n")).toBe("a\tb\n");
   });
 
+  test("CSV of one column has a row for each record, whatever it holds", async () => {
+    const input = '{"a":""}\n{"a":null}\n{"a":"x"}\n';
+    const csv = await out(["sort", "-", "--by", "a", "--to", "csv"], input);
+    expect(csv).toBe('a\n""\nx\n""\n');
+    expect(await out(["count", "-", "--from", "csv"], csv)).toBe("count\n3\n");
+    const empty = ["join", "one.csv", "none.tsv", "--on", "k", "--type", "right"];
+    write("one.csv", "k\nx\n");
+    write("none.tsv", 'k\n""\n');
+    expect(await out(empty)).toBe('k\n""\n');
+  });
+
+  test.each(["csv", "tsv", "arrow", "parquet"])(
+    "half a character has no place in %s",
+    async (format) => {
+      const { code, err } = await run(
+        ["distinct", "-", "--to", format, "-o", `half.${format}`],
+        '{"a":"x"}\n{"a":"y\\ud83d"}\n',
+      );
+      expect({ code, err }).toEqual({
+        code: 1,
+        err: 'partd: "y\\ud83d" holds half a character (a lone surrogate), which only JSON can: write ndjson or json\n',
+      });
+      expect(existsSync(join(cwd, `half.${format}`))).toBe(false);
+    },
+  );
+
   test("numbers are as they were written, also in CSV", async () => {
     const line =
       '{"a":12345678901234567890,"b":1.0,"c":1e3,"d":{"x":1.0},"e":"x,\\u00e9","f":null,"1":true}';
@@ -864,6 +916,15 @@ describe("inputs and outputs", () => {
     expect(ended).toMatchObject({ code: 3, out: '{"a":1}\n{"a":2}\n' });
     expect(ended.err).toBe("partd: 1 malformed record is in r.txt\n");
     expect(read("r.txt")).toBe(`{"a":${"x".repeat(300)}}\n`);
+  });
+
+  test("characters that nobody sees are escaped where a record is quoted", async () => {
+    const { err } = await run(["count"], '{"a":1}\n\ufeff{"a":2}\n');
+    expect(err).toContain('standard input:2:1: the record is not JSON: "\\ufeff{');
+    // The first of two byte order marks is none of the header.
+    expect(await out(["sort", "-", "--by", "b", "--from", "csv"], "\ufeff\ufeffa,b\n1,2\n")).toBe(
+      "\ufeffa,b\n1,2\n",
+    );
   });
 
   test("a record is found where it begins, not in a rejected one that ends like it", async () => {

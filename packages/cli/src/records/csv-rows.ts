@@ -1,7 +1,7 @@
 import { Failure } from "../command/failure.js";
 import { showCount } from "../command/quantity.js";
 import type { Column } from "../tables/column-type.js";
-import { JsonText, jsonText } from "../tables/json-text.js";
+import { JsonText, jsonText, wellFormed } from "../tables/json-text.js";
 import type { Format } from "./format.js";
 
 /**
@@ -55,8 +55,10 @@ export class CsvRows {
   /** A header, with its line feed; nothing without columns. */
   header(columns: readonly { readonly name: string }[]): string {
     if (columns.length === 0) return "";
-    const names = columns.map(({ name }) => rawField(name, this.#delimiter));
-    return `${names.join(this.#delimiter)}\n`;
+    return rowOf(
+      columns.map(({ name }) => rawField(name, this.#delimiter)),
+      this.#delimiter,
+    );
   }
 
   #text(row: Row): string {
@@ -68,7 +70,7 @@ export class CsvRows {
       cells.push(rawField(cell ?? "", this.#delimiter));
     }
     if (found < row.size) this.#refuse(row);
-    return `${cells.join(this.#delimiter)}\n`;
+    return rowOf(cells, this.#delimiter);
   }
 
   #refuse(row: Row): never {
@@ -126,15 +128,21 @@ export function fieldText(raw: string): string {
   return raw.startsWith('"') ? raw.slice(1, -1).replaceAll('""', '"') : raw;
 }
 
-/** Text as a raw field, in quotes if it needs them. */
+/**
+ * Text as a raw field, in quotes if it needs them.
+ *
+ * @throws `Failure` for half a character, for which UTF-8 has no bytes.
+ */
 export function rawField(text: string, delimiter: string): string {
+  wellFormed(text);
   const needsQuotes = /["\r\n]/.test(text) || text.includes(delimiter) || /^\s|\s$/.test(text);
   return needsQuotes ? `"${text.replaceAll('"', '""')}"` : text;
 }
 
-/** Raw fields as a row, with the line ending of the row `like`. */
-export function rowOf(fields: readonly string[], delimiter: string, like: string): string {
-  return `${fields.join(delimiter)}${like.endsWith("\r\n") ? "\r\n" : "\n"}`;
+/** Raw fields as a row, with the line ending of the row `like`. One empty field would be a blank line without quotes. */
+export function rowOf(fields: readonly string[], delimiter: string, like = ""): string {
+  const row = fields.length === 1 && fields[0] === "" ? '""' : fields.join(delimiter);
+  return `${row}${like.endsWith("\r\n") ? "\r\n" : "\n"}`;
 }
 
 /** The column names of a header, in which each character is a byte. */

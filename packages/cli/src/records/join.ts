@@ -3,7 +3,7 @@ import { type JoinKind, join as joinOf } from "@partd/shuffle";
 import type { Action, Call } from "../command/command.js";
 import { UsageError } from "../command/failure.js";
 import type { Column } from "../tables/column-type.js";
-import { columnsOf, fieldText, rawField, rawFields } from "./csv-rows.js";
+import { columnsOf, fieldText, rawField, rawFields, rowOf } from "./csv-rows.js";
 import { type Format, formatOfName } from "./format.js";
 import { lineOf, membersOf } from "./json-members.js";
 import { keyBy, RecordRun, requireCsv } from "./record-run.js";
@@ -170,12 +170,14 @@ class LineMerge implements Merge {
     const leftLine = left === undefined ? Buffer.from("{}") : this.#lineOfLeft(left);
     if (right === undefined) return Buffer.from(leftLine).toString("latin1");
     const rightLine = this.#lineOfRight(right);
+    const others = membersOf(rightLine);
+    // Only an object has members to be named; what is none has no partner either.
+    if (others === undefined) return Buffer.from(rightLine).toString("latin1");
     const own = membersOf(leftLine) ?? [];
     const merged: Parameters<typeof lineOf>[0][number][] = own.map((member) => ({
       line: leftLine,
       member,
     }));
-    const others = membersOf(rightLine) ?? [];
     for (const [member, name] of this.#renamed(own, others, left !== undefined)) {
       merged.push({ line: rightLine, member, ...(name === member.name ? {} : { rename: name }) });
     }
@@ -189,13 +191,19 @@ class LineMerge implements Merge {
     hasLeft: boolean,
   ): (readonly [member: T, name: string])[] {
     const taken = new Set(left.map(({ name }) => name));
+    /** A name that the record has twice stays one: the last counts. */
+    const given = new Map<string, string>();
     return right.flatMap((member) => {
       const key = this.#keys.get(member.name);
       // The left record has the key already; otherwise it goes by its name there.
       if (key !== undefined && hasLeft) return [];
-      let name = key ?? member.name;
-      while (taken.has(name)) name += this.#suffix;
-      taken.add(name);
+      let name = given.get(member.name);
+      if (name === undefined) {
+        name = key ?? member.name;
+        while (taken.has(name)) name += this.#suffix;
+        taken.add(name);
+        given.set(member.name, name);
+      }
       return [[member, name] as const];
     });
   }
@@ -251,8 +259,8 @@ class RowMerge implements Merge {
       names.push(name);
     }
     this.#names = names;
-    const header = `${names.map((name) => rawField(name, delimiter)).join(delimiter)}\n`;
-    this.format = { header: Buffer.from(header) };
+    const header = names.map((name) => rawField(name, delimiter));
+    this.format = { header: Buffer.from(rowOf(header, delimiter)) };
   }
 
   #object(text: string): unknown {
@@ -277,7 +285,7 @@ class RowMerge implements Merge {
         : this.#ofLeft(rawFields(right, this.#rightDelimiter));
     if (left === undefined) for (const [at, to] of this.#keys) own[to] = other[at] as string;
     const rest = other.filter((_, i) => !this.#keys.has(i));
-    return `${[...own, ...rest].join(this.delimiter)}\n`;
+    return rowOf([...own, ...rest], this.delimiter);
   }
 }
 

@@ -241,9 +241,8 @@ export function requireNames({ writtenAs, delimiter, format: { header } }: Recor
   if (delimiter === undefined || header === undefined) return;
   const name = twinOf(columnsOf(Buffer.from(header).toString("latin1"), delimiter));
   if (name === undefined) return;
-  throw new UsageError(
-    `two columns are named ${name}: give one another name, or write ${writtenAs}`,
-  );
+  const what = name === "" ? "have no name" : `are named ${name}`;
+  throw new UsageError(`two columns ${what}: give one another name, or write ${writtenAs}`);
 }
 
 async function tableWriting(format: Format, isFile: boolean): Promise<WriteTable> {

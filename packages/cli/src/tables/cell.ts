@@ -1,5 +1,5 @@
 import type { TypedColumn } from "./column-type.js";
-import { JsonText } from "./json-text.js";
+import { JsonText, wellFormed } from "./json-text.js";
 import type { TableRecord } from "./table-writer.js";
 
 /** A value in its column's type: moments and days are counted from 1970; `null` if there is none. */
@@ -21,7 +21,7 @@ export function cellOf(
     case "day":
       return Date.parse(value as string) / 86_400_000;
     case "text":
-      return typeof value === "string" ? value : textOf(value);
+      return typeof value === "string" ? wellFormed(value) : textOf(value);
     case "json":
       return textOf(value);
   }

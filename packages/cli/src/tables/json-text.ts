@@ -1,3 +1,18 @@
+import { Failure } from "../command/failure.js";
+
+/**
+ * The same text, for what is written in UTF-8.
+ *
+ * @throws `Failure` for half a character, as JSON can escape it: UTF-8 has no bytes for that.
+ */
+export function wellFormed(text: string): string {
+  if (text.isWellFormed()) return text;
+  const shown = JSON.stringify(text).slice(0, 60);
+  throw new Failure(
+    `${shown} holds half a character (a lone surrogate), which only JSON can: write ndjson or json`,
+  );
+}
+
 /** JSON that is written unchanged. */
 export class JsonText {
   readonly text: string;

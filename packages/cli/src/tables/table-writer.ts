@@ -1,7 +1,6 @@
 import { createReadStream } from "node:fs";
 import { appendFile } from "node:fs/promises";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
 import { TemporaryDirectory } from "@partd/disk";
 import { parseKeyNumber } from "@partd/records";
 import { Failure } from "../command/failure.js";
@@ -79,8 +78,7 @@ export class TableWriter implements AsyncDisposable {
 
   async *#all(): AsyncGenerator<string> {
     if (this.#waiting) {
-      const input = createReadStream(join(this.#waiting.path, LINES));
-      yield* createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY });
+      yield* linesOf(createReadStream(join(this.#waiting.path, LINES), "utf8"));
     }
     yield* this.#lines;
   }
@@ -94,6 +92,16 @@ export class TableWriter implements AsyncDisposable {
     await appendFile(join(this.#waiting.path, LINES), this.#lines.join("\n"));
     this.#lines = [];
     this.#length = 0;
+  }
+}
+
+/** Lines that end in LF. `node:readline` would also, as of Node 24, cut them at U+2028, which JSON may hold. */
+async function* linesOf(pieces: AsyncIterable<string>): AsyncGenerator<string> {
+  let begun = "";
+  for await (const piece of pieces) {
+    const lines = `${begun}${piece}`.split("\n");
+    begun = lines.pop() as string;
+    yield* lines;
   }
 }
 

@@ -41,19 +41,32 @@ async function write(
 ): Promise<void> {
   const fields = columns.map((column) => new Field(column.name, typeOf(column), true));
   const schema = new Schema(fields);
+  // apache-arrow's writer does not survive an error on either side: both then end as if all were done.
+  let failure: { readonly error: unknown } | undefined;
   async function* recordBatches() {
     let isEmpty = true;
-    for await (const records of batches) {
-      isEmpty = false;
-      yield recordBatch(schema, columns, records);
+    try {
+      for await (const records of batches) {
+        isEmpty = false;
+        yield recordBatch(schema, columns, records);
+        if (failure !== undefined) return;
+      }
+    } catch (error) {
+      failure = { error };
     }
     if (isEmpty) yield recordBatch(schema, columns, []);
   }
   // By default 16 batches are made ahead, which took 160 MiB.
   const ahead = { highWaterMark: 1 };
   await pipeline(Readable.from(recordBatches(), ahead), writer, async (pieces) => {
-    for await (const piece of pieces) await put(piece as unknown as Uint8Array);
+    for await (const piece of pieces) {
+      if (failure !== undefined) continue;
+      await put(piece as unknown as Uint8Array).catch((error: unknown) => {
+        failure = { error };
+      });
+    }
   });
+  if (failure !== undefined) throw failure.error;
 }
 
 function recordBatch(
