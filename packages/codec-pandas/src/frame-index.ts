@@ -1,9 +1,24 @@
-import { PyDtype, PyGlobal, PyNdArray, PyObject, PyTuple, pyTuple } from "@partd/codec-pickle";
-import { DataType, Int64, type Table, type Vector, vectorFromArray } from "apache-arrow";
+import {
+  PyDate,
+  PyDtype,
+  PyGlobal,
+  PyNdArray,
+  PyObject,
+  PyTuple,
+  pyTuple,
+} from "@partd/codec-pickle";
+import { type DataType, Int64, type Table, type Vector, vectorFromArray } from "apache-arrow";
 import { type Extension, fromColumn, HALF_PAIR, refuse, toColumn, type Values } from "./column.js";
 import type { Compression } from "./compression.js";
 import { Damage } from "./damage.js";
 import { type Label, type Labels, labelOf, pythonLabel, textOf } from "./labels.js";
+import {
+  type Frequency,
+  labelledObject,
+  type ObjectLabel,
+  periodLabels,
+  pickledPeriods,
+} from "./object-labels.js";
 import { packed, pickler, unpacked, unpickler } from "./packed.js";
 import { indexValues, itemOf, pickledZone, pyArray } from "./pickled-array.js";
 import {
@@ -60,22 +75,39 @@ function unpickledIndex(index: unknown): Index {
       step,
     } as RangeIndex;
   }
-  if (kind === "MultiIndex") {
-    const levels = itemOf(state, "levels") as unknown[];
-    const codes = itemOf(state, "codes") as unknown[];
-    const names = itemOf(state, "names") as unknown[];
-    if (![levels, codes, names].every(Array.isArray)) throw new Damage("an index is none.");
+  const several = levelsOf(index);
+  if (several !== undefined) {
+    const { names, levels, codes } = several;
     return levels.map((level, i): Level => {
       const name = levelName(names[i], i);
       const values = indexValues(level, name);
-      const at = codes[i];
-      if (!(at instanceof PyNdArray)) throw new Damage("an index is none.");
-      const places = toColumn({ dtype: at.dtype.text, data: at.data }, name);
-      const rows = Array.from({ length: places.length }, (_, row) => Number(places.get(row)));
-      return levelOf(names[i], i, taken(values, rows, name));
+      return levelOf(names[i], i, taken(values, placesOf(codes[i], name), name));
     });
   }
   return [levelOf(itemOf(state, "name"), 0, indexValues(index, "index"))];
+}
+
+interface Levels {
+  readonly names: readonly unknown[];
+  readonly levels: readonly unknown[];
+  readonly codes: readonly unknown[];
+}
+
+/** The parts of an index of several levels; `undefined` for any other. */
+function levelsOf(index: unknown): Levels | undefined {
+  if (!(index instanceof PyObject)) return undefined;
+  const [type, state] = index.args;
+  if (`${type}`.split(".").at(-1) !== "MultiIndex") return undefined;
+  const [names, levels, codes] = ["names", "levels", "codes"].map((part) => itemOf(state, part));
+  if (![names, levels, codes].every(Array.isArray)) throw new Damage("an index is none.");
+  return { names, levels, codes } as Levels;
+}
+
+/** For each row, its place in the values of a level, or -1. */
+function placesOf(codes: unknown, name: string): number[] {
+  if (!(codes instanceof PyNdArray)) throw new Damage("an index is none.");
+  const places = toColumn({ dtype: codes.dtype.text, data: codes.data }, name);
+  return Array.from({ length: places.length }, (_, row) => Number(places.get(row)));
 }
 
 /**
@@ -118,6 +150,8 @@ export async function decodeLabels(
     const { data } = await unpacked(bytes, header[2], undefined, compression);
     if (Array.isArray(data)) return named(data, [itemOf(header[1], "name")], "|O");
   }
+  const levels = header === null ? levelsOf(unpickler.load(bytes)) : undefined;
+  if (levels !== undefined) return namedByLevels(levels);
   const index = await decodeIndex(header, bytes, compression);
   if ("kind" in index) {
     const { name, start, step } = index;
@@ -147,14 +181,51 @@ export async function decodeLabels(
     );
     return named(values, names, /^(<[iu]8|<f8|\|b1)$/.test(dtype) ? dtype : "|O");
   }
-  if (index.some(([, { type }]) => DataType.isTimestamp(type) || DataType.isDuration(type))) {
-    throw refuse("", "columns of several levels, with dates among them, have no form here");
-  }
-  const rows = index[0]?.[1].length ?? 0;
-  const tuples = Array.from({ length: rows }, (_, row) =>
-    PyTuple.from(index.map(([, column]) => column.get(row))),
+  throw new Damage("an index is none.");
+}
+
+/** Columns of several levels, each label a tuple. */
+function namedByLevels({ names, levels, codes }: Levels): ColumnNames {
+  const columns = levels.map((level, i) => {
+    const name = levelName(names[i], i);
+    const labels = labelsOfLevel(level, name);
+    return placesOf(codes[i], name).map((place) => {
+      if (place < 0) return null;
+      const label = labels[place];
+      if (label === undefined)
+        throw new Damage("a level of an index has not the values of its rows.");
+      return label;
+    });
+  });
+  const rows = columns[0]?.length ?? 0;
+  if (columns.some(({ length }) => length !== rows)) throw new Damage("an index is none.");
+  const labels = Array.from({ length: rows }, (_, row) =>
+    columns.map((column) => column[row] as Label),
   );
-  return named(tuples, names, "|O");
+  return {
+    names: labels.map(textOf),
+    labels: { names: names.map(labelFrom), dtype: "|O", labels },
+  };
+}
+
+function labelsOfLevel(level: unknown, name: string): Label[] {
+  const periods = periodLabels(level);
+  if (periods !== undefined) return periods;
+  const column = indexValues(level, name);
+  const { dtype, data, timezone: zone } = fromColumn(column, name);
+  if (/[Mm]8/.test(dtype)) {
+    const ticks = new BigInt64Array((data as Uint8Array).slice().buffer);
+    return Array.from(ticks, (tick): Label => {
+      if (tick === -(2n ** 63n)) return null;
+      if (dtype[1] === "m") return { timedelta: String(tick) };
+      return { timestamp: String(tick), ...(zone === undefined ? {} : { zone }) };
+    });
+  }
+  return Array.from(column, (value: unknown) => {
+    const label = labelOf(value);
+    if (label === undefined) throw refuse(name, `its label in a level has ${HALF_PAIR}`);
+    return label;
+  });
 }
 
 function named(values: readonly unknown[], levels: readonly unknown[], dtype: string): ColumnNames {
@@ -229,7 +300,34 @@ function commonDtype(labels: readonly Label[]): string {
   if (fit(-(2n ** 63n), 2n ** 63n - 1n)) return "<i8";
   if (fit(0n, 2n ** 64n - 1n)) return "<u8";
   if (areAll("number")) return "<f8";
+  if (values.every((value) => value instanceof PyDate || value instanceof PyObject)) return "|O";
   throw refuse("", "a level of its columns has labels of several types; give them one type");
+}
+
+/** The distinct labels of a level as an index. */
+function pickledLabels(labels: readonly Label[], name: Label): PyObject {
+  const [first] = labels;
+  const ticks = (one: string) => labels.map((label) => (label as Record<string, string>)[one]);
+  const isOf = (form: string, detail: string) =>
+    labels.length > 0 &&
+    labels.every((label) => typeof label === "object" && label !== null && form in label) &&
+    new Set(labels.map((label) => JSON.stringify((label as never)[detail]))).size === 1;
+  if (isOf("timestamp", "zone")) {
+    const { zone: timezone } = first as { zone?: string };
+    const values = valuesOfLabels("<M8[ns]", ticks("timestamp") as Label[]);
+    return pickledLevel(toColumn(values, "columns", { timezone }), name);
+  }
+  if (isOf("timedelta", "none")) {
+    return pickledIndexOf(pyArray(valuesOfLabels("<m8[ns]", ticks("timedelta") as Label[])), name);
+  }
+  if (isOf("period", "freq")) {
+    const { freq } = first as { freq: Frequency };
+    if (labelledObject(first as ObjectLabel) !== undefined) {
+      const ordinals = pyArray(valuesOfLabels("<i8", ticks("period") as Label[]));
+      return pickledPeriods(ordinals, freq, pythonLabel(name));
+    }
+  }
+  return pickledIndexOf(pyArray(valuesOfLabels(commonDtype(labels), labels)), name);
 }
 
 /** Labels of several levels, each a tuple, as a MultiIndex. */
@@ -247,7 +345,7 @@ function pickledLevels(names: readonly Label[], labels: readonly Label[]): PyObj
       places.set(key, place);
       return place;
     });
-    levels.push(pickledIndexOf(pyArray(valuesOfLabels(commonDtype(distinct), distinct)), name));
+    levels.push(pickledLabels(distinct, name));
     codes.push(pyArray({ dtype: "<i4", data: new Uint8Array(Int32Array.from(own).buffer) }));
   }
   return pickledMultiIndex(levels, codes, names);

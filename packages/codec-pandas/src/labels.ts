@@ -1,5 +1,12 @@
 import { PyTuple } from "@partd/codec-pickle";
 import { refuse } from "./column.js";
+import {
+  labelledObject,
+  type ObjectLabel,
+  objectLabel,
+  objectShown,
+  objectText,
+} from "./object-labels.js";
 
 /** A label of Python in a form that JSON carries: a tuple is a list. */
 export type Label =
@@ -10,7 +17,8 @@ export type Label =
   | readonly Label[]
   | { readonly int: string }
   | { readonly float: string }
-  | { readonly bytes: readonly number[] };
+  | { readonly bytes: readonly number[] }
+  | ObjectLabel;
 
 /** The labels of a frame's columns: of one level, or tuples of several levels. */
 export interface Labels {
@@ -40,7 +48,7 @@ export function labelOf(value: unknown): Label | undefined {
     default:
       if (value === null) return null;
       if (value instanceof Uint8Array) return { bytes: [...value] };
-      if (!(value instanceof PyTuple)) return undefined;
+      if (!(value instanceof PyTuple)) return objectLabel(value);
       return allOf(Array.from(value as Iterable<unknown>, labelOf));
   }
 }
@@ -56,12 +64,15 @@ export function pythonLabel(label: unknown): unknown {
   if ("int" in label && /^-?\d+$/.test(String(label.int))) return BigInt(String(label.int));
   if ("float" in label) return Number(label.float);
   if ("bytes" in label && Array.isArray(label.bytes)) return Uint8Array.from(label.bytes);
+  const object = labelledObject(label);
+  if (object !== undefined) return object;
   throw refuse("", "the metadata of pandas hold a label of no known form");
 }
 
 /** The text of a label, as Python prints it. */
 export function textOf(label: Label): string {
   if (typeof label === "string") return label;
+  if (isObject(label)) return objectText(label);
   if (Array.isArray(label))
     return `(${label.map(shown).join(", ")}${label.length === 1 ? "," : ""})`;
   return shown(label);
@@ -76,6 +87,12 @@ function shown(label: Label): string {
   if ("int" in label) return label.int;
   if ("float" in label)
     return label.float === "NaN" ? "nan" : label.float.replace("Infinity", "inf");
+  if (isObject(label)) return objectShown(label);
   const bytes = (label as { bytes: readonly number[] }).bytes;
   return `b'${String.fromCharCode(...bytes)}'`;
+}
+
+function isObject(label: Label): label is ObjectLabel {
+  if (typeof label !== "object" || label === null || Array.isArray(label)) return false;
+  return !("int" in label || "float" in label || "bytes" in label);
 }

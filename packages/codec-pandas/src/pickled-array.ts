@@ -54,6 +54,7 @@ export function indexValues(index: unknown, name: string): Vector {
   if (!(index instanceof PyObject)) return arrayColumn(index, name);
   const state = index.args[1];
   const data = itemOf(state, "data");
+  if (data === undefined) throw refuse(name, `a ${index.args[0]} has no Arrow type here`);
   const column = arrayColumn(data, name);
   const tz = itemOf(state, "tz");
   if (tz === undefined || tz === null || !(data instanceof PyNdArray)) return column;

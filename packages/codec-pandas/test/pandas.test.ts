@@ -30,6 +30,8 @@ import { describeReal, realPart } from "tooling/real-part";
 import { toColumn } from "../src/column.js";
 import { Damage } from "../src/damage.js";
 import { PandasBlocks, PandasColumns, pandasBlocksCodec } from "../src/index.js";
+import { type Frequency, labelledObject, objectShown, objectText } from "../src/object-labels.js";
+import { indexValues } from "../src/pickled-array.js";
 import { tableOf } from "../src/table.js";
 
 const fixtures = JSON.parse(
@@ -139,6 +141,20 @@ describe("frames that pandas wrote", () => {
     const names = async (name: string) => (await read(fixtures.raw[name] as string)).schema.names;
     expect(await names("date columns")).toEqual(["2020-01-01 00:00:00", "2021-12-31 23:59:59"]);
     expect(await names("other columns")).toEqual(["None", "7", "t"]);
+    expect(await names("period columns")).toEqual(["2020-12", "2021-01"]);
+    expect(await names("columns of objects")).toEqual([
+      "2020-01-02",
+      "2019-12-31 23:00:00+00:00",
+      "1960-01-01 00:00:00.500000",
+      "-1 days +23:59:59",
+      "2020-01-01/2020-01-07",
+      "<NA>",
+      "NaT",
+    ]);
+    expect((await names("columns of levels without times")).slice(0, 2)).toEqual([
+      "('a', None, None)",
+      "('b', Timestamp('2021-01-01 00:00:00'), Period('2021-01-01', 'D'))",
+    ]);
   });
 
   test("keep the labels that their columns have in pandas, also when frames are joined", async () => {
@@ -250,6 +266,112 @@ describe("frames that pandas wrote", () => {
       const p = new PandasBlocks(new Dict());
       await expect(p.append({ x: columnsOf(seconds) })).rejects.toThrow("several types");
       expect(await p.count()).toBe(0);
+    }
+  });
+
+  test("of periods and times are named as pandas prints them", () => {
+    const periods: [Frequency, string, string, string][] = [
+      [["YearEnd", 1, false, 12], "50", "2020", "Period('2020', 'A-DEC')"],
+      [["YearEnd", 1, false, 3], "50", "2020", "Period('2020', 'A-MAR')"],
+      [["YearEnd", 2, false, 12], "50", "2020", "Period('2020', '2A-DEC')"],
+      [["QuarterEnd", 1, false, 12], "200", "2020Q1", "Period('2020Q1', 'Q-DEC')"],
+      [["QuarterEnd", 1, false, 12], "-20", "1965Q1", "Period('1965Q1', 'Q-DEC')"],
+      [["QuarterEnd", 1, false, 11], "200", "2020Q1", "Period('2020Q1', 'Q-NOV')"],
+      [["QuarterEnd", 1, false, 11], "-19", "1965Q2", "Period('1965Q2', 'Q-NOV')"],
+      [["MonthEnd", 1, false], "601", "2020-02", "Period('2020-02', 'M')"],
+      [["MonthEnd", 3, false], "601", "2020-02", "Period('2020-02', '3M')"],
+      [
+        ["Week", 1, false, 6],
+        "2618",
+        "2020-02-24/2020-03-01",
+        "Period('2020-02-24/2020-03-01', 'W-SUN')",
+      ],
+      [
+        ["Week", 1, false, 6],
+        "-251",
+        "1965-03-01/1965-03-07",
+        "Period('1965-03-01/1965-03-07', 'W-SUN')",
+      ],
+      [
+        ["Week", 1, false, 1],
+        "2618",
+        "2020-02-26/2020-03-03",
+        "Period('2020-02-26/2020-03-03', 'W-TUE')",
+      ],
+      [
+        ["Week", 1, false, 1],
+        "-252",
+        "1965-02-24/1965-03-02",
+        "Period('1965-02-24/1965-03-02', 'W-TUE')",
+      ],
+      [["Day", 1, false], "18321", "2020-02-29", "Period('2020-02-29', 'D')"],
+      [["Day", 1, false], "-1767", "1965-03-01", "Period('1965-03-01', 'D')"],
+      [["Day", 2, false], "18321", "2020-02-29", "Period('2020-02-29', '2D')"],
+      [["Day", 2, false], "-1767", "1965-03-01", "Period('1965-03-01', '2D')"],
+      [["Hour", 1, false], "439717", "2020-02-29 13:00", "Period('2020-02-29 13:00', 'H')"],
+      [["Minute", 1, false], "26383034", "2020-02-29 13:14", "Period('2020-02-29 13:14', 'T')"],
+      [
+        ["Second", 1, false],
+        "1582982055",
+        "2020-02-29 13:14:15",
+        "Period('2020-02-29 13:14:15', 'S')",
+      ],
+      [
+        ["Milli", 1, false],
+        "1582982055016",
+        "2020-02-29 13:14:15.016",
+        "Period('2020-02-29 13:14:15.016', 'L')",
+      ],
+      [
+        ["Micro", 1, false],
+        "1582982055016017",
+        "2020-02-29 13:14:15.016017",
+        "Period('2020-02-29 13:14:15.016017', 'U')",
+      ],
+      [
+        ["Nano", 1, false],
+        "1582982055016017018",
+        "2020-02-29 13:14:15.016017018",
+        "Period('2020-02-29 13:14:15.016017018', 'N')",
+      ],
+      [
+        ["Nano", 1, false],
+        "-152668800000000000",
+        "1965-03-01 00:00:00.000000000",
+        "Period('1965-03-01 00:00:00.000000000', 'N')",
+      ],
+    ];
+    for (const [freq, period, text, shown] of periods) {
+      expect([objectText({ period, freq }), objectShown({ period, freq })]).toEqual([text, shown]);
+    }
+    for (const [timedelta, text] of [
+      ["0", "0 days 00:00:00"],
+      ["-1", "-1 days +23:59:59.999999999"],
+      ["-86400000005000", "-2 days +23:59:59.999995"],
+      ["90061000001500", "1 days 01:01:01.000001500"],
+    ] as const) {
+      expect(objectText({ timedelta })).toBe(text);
+    }
+    for (const [timestamp, text] of [
+      ["-1", "1969-12-31 23:59:59.999999999"],
+      ["1500000000", "1970-01-01 00:00:01.500000"],
+    ] as const) {
+      expect(objectText({ timestamp })).toBe(text);
+    }
+  });
+
+  test("of other forms in the metadata of a table make no other object", () => {
+    const text = "1";
+    for (const label of [
+      { period: text, freq: ["CustomBusinessDay", 1] },
+      { period: text, freq: ["YearEnd", { evil: 1 }] },
+      { period: "x", freq: ["Day", 1] },
+      { timestamp: "1; import os" },
+      { timedelta: 5 },
+      { missing: "other" },
+      { date: [1, 2] },
+    ]) {
+      expect(labelledObject(label)).toBeUndefined();
     }
   });
 
@@ -486,6 +608,18 @@ test("a frame with two columns of one name is not damage, and is refused", () =>
   const range = { kind: "range", name: null, start: 0, stop: 1, step: 1 } as const;
   const read = () => tableOf([...["a", "b", "a"].map((name) => [name, column] as const)], range);
   expect(read).toThrow('the column "a" cannot be carried: another has its name');
+});
+
+test("categories that are intervals are refused by name, and not called damaged", () => {
+  const make = new PyGlobal("pandas.core.indexes.base", "_new_Index");
+  const type = new PyGlobal("pandas.core.indexes.interval", "IntervalIndex");
+  const index = new PyObject(make, pyTuple(type, { left: null, right: null, closed: "right" }));
+  expect(() => indexValues(index, "a")).toThrow(
+    expect.objectContaining({
+      code: "ERR_PARTD_CODEC",
+      message: expect.stringContaining("a pandas.core.indexes.interval.IntervalIndex has no"),
+    }),
+  );
 });
 
 test("half a surrogate pair, which Arrow cannot hold, is refused", async () => {
