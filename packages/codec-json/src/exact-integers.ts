@@ -44,19 +44,29 @@ export function parseExact(text: string, bytes: Uint8Array, integers: "auto" | "
   return marked ? unmark(value, mark) : value;
 }
 
-/** JSON.stringify that writes BigInts as integers. */
-export function stringifyExact(value: unknown): string | undefined {
+/**
+ * JSON.stringify that writes BigInts as integers.
+ *
+ * @param wide writes numbers beyond 2^53 with a fraction, so that they are not read as BigInts.
+ */
+export function stringifyExact(value: unknown, wide = false): string | undefined {
   try {
-    return JSON.stringify(value);
+    if (!wide) return JSON.stringify(value);
   } catch (cause) {
     if (!(cause instanceof TypeError)) throw cause;
   }
-  // The mark is random, so that no text in the data is taken for a BigInt.
+  // The mark is random, so that no text in the data is taken for a number.
   const mark = `${randomText()}:`;
-  const text = JSON.stringify(value, (_, item: unknown) =>
-    typeof item === "bigint" ? `${mark}${item}` : item,
-  );
-  return text?.replaceAll(new RegExp(`"${mark}(-?\\d+)"`, "g"), "$1");
+  const text = JSON.stringify(value, (_, item: unknown) => {
+    if (typeof item === "bigint") return `${mark}${item}`;
+    return wide && isWide(item) ? `${mark}${item}.0` : item;
+  });
+  return text?.replaceAll(new RegExp(`"${mark}(-?\\d+(?:\\.0)?)"`, "g"), "$1");
+}
+
+/** Whether an item is a number whose JSON looks like an integer that is read as a BigInt. */
+export function isWide(item: unknown): boolean {
+  return Number.isInteger(item) && !Number.isSafeInteger(item) && Math.abs(item as number) < 1e21;
 }
 
 /**

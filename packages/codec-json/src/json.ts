@@ -35,7 +35,8 @@ export interface JsonOptions {
    * - `"auto"`: as a number within ±(2^53 - 1), else as a BigInt.
    * - `"bigint"`: always as a BigInt.
    *
-   * With `"auto"` and `"bigint"`, BigInts can be appended too. A number with a fraction or an
+   * With `"auto"` and `"bigint"`, BigInts can be appended too. With `"auto"` a number beyond that range
+   * is written with a fraction, `.0`, and so reads back as a number. A number with a fraction or an
    * exponent is read as the nearest double; one beyond the range of doubles is `ERR_PARTD_CODEC`.
    */
   readonly integers?: "number" | "auto" | "bigint" | undefined;
@@ -78,15 +79,14 @@ export function jsonCodec({ integers = "number" }: JsonOptions = {}): Codec<Json
 
     encode(list) {
       if (!Array.isArray(list)) throw refuse("it takes a list of JSON values");
-      const copy = readOnce(list, bigints);
+      const { copy, hasWide } = readOnce(list, bigints);
       if (!Array.isArray(copy)) throw refuse("its toJSON gives something else than a list");
-      return encodeText(stringify(copy, bigints) as string);
+      return encodeText(stringify(copy, bigints, hasWide && integers === "auto") as string);
     },
 
     decode(bytes) {
       const text = strictUtf8.decode(bytes);
-      const list: unknown =
-        integers === "number" ? JSON.parse(text) : parseExact(text, bytes, integers);
+      const list = parse(text, bytes);
       if (!bigints) checkNumbers(text, bytes);
       if (!Array.isArray(list)) throw new Error("it is JSON, but not a list.");
       return list as JsonValue[];
@@ -94,10 +94,39 @@ export function jsonCodec({ integers = "number" }: JsonOptions = {}): Codec<Json
 
     join: joinLists,
   };
+
+  function parse(text: string, bytes: Uint8Array): unknown {
+    try {
+      return integers === "number" ? JSON.parse(text) : parseExact(text, bytes, integers);
+    } catch (error) {
+      throw error instanceof SyntaxError ? (namedConstant(text, error) ?? error) : error;
+    }
+  }
+}
+
+/** Python's `json` writes NaN and Infinity, which JSON does not have. */
+function namedConstant(text: string, cause: SyntaxError): PartdError | undefined {
+  const bare = text.replaceAll(/"(?:[^"\\]|\\.)*"/g, '""');
+  const [constant] = /\b(?:NaN|Infinity)\b/.exec(bare) ?? [];
+  if (constant === undefined || !isJson(bare.replaceAll(/-?\b(?:NaN|Infinity)\b/g, "0"))) return;
+  return refuse(
+    `it holds ${constant}, which JSON does not have; write null for it, in Python with allow_nan=False to find it`,
+    cause,
+  );
+}
+
+function isJson(text: string): boolean {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 const utf8 = new TextEncoder();
-const strictUtf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+/** Without a byte order mark, which some programs put in front. */
+const strictUtf8 = new TextDecoder("utf-8", { fatal: true });
 
 /** The text in UTF-8. Most texts are ASCII, whose length is known. */
 function encodeText(text: string): Uint8Array {
@@ -109,7 +138,10 @@ function encodeText(text: string): Uint8Array {
 }
 
 /** Copies the list to plain data. */
-function readOnce(list: readonly unknown[], bigints: boolean): unknown {
+function readOnce(
+  list: readonly unknown[],
+  bigints: boolean,
+): { readonly copy: unknown; readonly hasWide: boolean } {
   const copier = new PlainCopier(bigints, () => stringify(list, true));
   let copy: unknown;
   try {
@@ -118,12 +150,12 @@ function readOnce(list: readonly unknown[], bigints: boolean): unknown {
     throw refusal(list, error);
   }
   if (copy === LOST) throw refuse(`${copier.loss}, which JSON cannot carry`);
-  return copy;
+  return { copy, hasWide: copier.hasWide };
 }
 
-function stringify(list: readonly unknown[], bigints: boolean): string | undefined {
+function stringify(list: readonly unknown[], bigints: boolean, wide = false): string | undefined {
   try {
-    return bigints ? stringifyExact(list) : JSON.stringify(list);
+    return bigints ? stringifyExact(list, wide) : JSON.stringify(list);
   } catch (error) {
     throw refusal(list, error);
   }
@@ -133,7 +165,9 @@ function stringify(list: readonly unknown[], bigints: boolean): string | undefin
 function refusal(list: readonly unknown[], error: unknown): PartdError {
   if (isPartdError(error)) return error;
   if (error instanceof RangeError) {
-    return refuse(`it is nested too deep, or too long (${error.message})`, error);
+    const isDeep = /stack/.test(error.message); // Another try at the parts of a long one would take too long.
+    const place = isDeep ? placeOf(list, isUnwritable) : "";
+    return refuse(`${place || "it"} is nested too deep, or too long (${error.message})`, error);
   }
   const place = placeOf(list, isUnwritable) || "the list";
   const reason = error instanceof Error ? error.message : String(error);

@@ -1,4 +1,5 @@
 import { brandOf, hasFields, hasItemsAlone } from "@partd/core/author";
+import { isWide } from "./exact-integers.js";
 
 /**
  * Copies a list as JSON holds it: reads each property and calls each `toJSON` once, so that what is
@@ -13,6 +14,8 @@ export class PlainCopier {
     return `${this.#place || "the list"} ${this.#loss}`;
   }
 
+  /** Whether a number was copied that {@link isWide}. */
+  hasWide = false;
   readonly #bigints: boolean;
   readonly #checkEnd: () => void;
   #place = "";
@@ -40,7 +43,10 @@ export class PlainCopier {
       case "boolean":
         return value;
       case "number":
-        return Number.isFinite(value) ? value : this.#lose(`is ${value}`);
+        if (Number.isSafeInteger(value)) return value;
+        if (!Number.isFinite(value)) return this.#lose(`is ${value}`);
+        if (isWide(value)) this.hasWide = true;
+        return value;
       case "bigint":
         return this.#bigints ? value : this.#lose('is a bigint (write with { integers: "auto" })');
       case "object": {
@@ -106,6 +112,7 @@ export class PlainCopier {
     let isEmpty = true;
     // `for in` reads a property in a quarter of the time that `copy[name]` of listed names takes.
     for (const name in copy) {
+      if (isEmpty && name === "0" && ArrayBuffer.isView(object)) break; // Or it is read as an object.
       isEmpty = false;
       const value = copy[name];
       if (typeof value === "string" || value === null) continue;

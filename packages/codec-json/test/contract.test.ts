@@ -17,7 +17,6 @@ const hints = {
     utf8.encode("{}"),
     utf8.encode("[1"),
     utf8.encode("[1] [2]"),
-    utf8.encode("\ufeff[1]"),
     Uint8Array.of(0x5b, 0x22, 0xff, 0x22, 0x5d),
   ],
 };

@@ -297,7 +297,6 @@ describe("Json", () => {
     ["cut short", jsonCodecBytes([1, 2, 3]).subarray(0, 5)],
     ["no list", new TextEncoder().encode("{}")],
     ["not UTF-8", new Uint8Array([0x5b, 0x22, 0xff, 0x22, 0x5d])],
-    ["after a byte order mark", new Uint8Array([0xef, 0xbb, 0xbf, 0x5b, 0x5d])],
     ["empty", new Uint8Array()],
   ])("finds a frame that is %s", async (_, bytes) => {
     const store = new Dict();
@@ -314,6 +313,69 @@ describe("Json", () => {
       key: "x",
       offset: 11,
     });
+  });
+});
+
+test('with { integers: "auto" } numbers stay numbers, and BigInts BigInts', async () => {
+  const list = [2 ** 53, -(2 ** 63), 2 ** 64, 1e20, 1e21, 2 ** 53 - 1, 1.5, 2n ** 53n, 5n ** 30n];
+  const p = new Json<number | bigint>(new Dict(), { integers: "auto" });
+  for (const items of [list.slice(0, 7), list]) {
+    await p.append({ x: items });
+    expect(await p.pop("x")).toEqual(items);
+  }
+  const text = (integers: "auto" | "bigint") =>
+    Buffer.from(jsonCodec({ integers }).encode([2 ** 53, "7:2.0"]) as Uint8Array).toString();
+  expect(text("auto")).toBe('[9007199254740992.0,"7:2.0"]');
+  expect(text("bigint")).toBe('[9007199254740992,"7:2.0"]');
+  expect(jsonCodec().decode(Buffer.from(text("auto")))).toEqual([2 ** 53, "7:2.0"]);
+});
+
+test("a typed array that looks like an object is refused, not read back as one", async () => {
+  for (const length of [0, 2]) {
+    const view = Object.setPrototypeOf(new Uint8Array(length), Object.prototype);
+    await expect(new Json(new Dict()).append({ x: [{ a: view }] })).rejects.toThrow(
+      "[0].a is a typed array",
+    );
+  }
+  expect(jsonCodec().decode(jsonCodec().encode([{ 0: 1 }]) as Uint8Array)).toEqual([{ 0: 1 }]);
+});
+
+test("a value nested too deep is refused with its place", async () => {
+  let value: JsonValue = {};
+  for (let depth = 0; depth < 1e5; depth++) value = [value];
+  await expect(new Json(new Dict()).append({ x: ["a", { b: value }] })).rejects.toThrow(
+    /: \[1\]\.b(\[0\])+ is nested too deep/,
+  );
+});
+
+describe("JSON of others", () => {
+  const decode = (text: string, options?: JsonOptions) =>
+    jsonCodec(options).decode(new TextEncoder().encode(text));
+
+  test("may have a byte order mark", () => {
+    for (const integers of ["number", "auto"] as const) {
+      expect(decode("\ufeff[1]", { integers })).toEqual([1]);
+    }
+  });
+
+  test("with Python's NaN and Infinity is not called damaged", () => {
+    for (const [text, constant] of [
+      ["[NaN]", "NaN"],
+      ['[{"a": -Infinity, "b": "NaN"}]', "Infinity"],
+      ['["a\\"", 1, Infinity]', "Infinity"],
+    ] as const) {
+      for (const integers of ["number", "auto"] as const) {
+        expect(() => decode(text, { integers })).toThrow(
+          expect.objectContaining({
+            code: "ERR_PARTD_CODEC",
+            message: expect.stringContaining(`it holds ${constant}, which JSON does not have`),
+          }),
+        );
+      }
+    }
+    for (const text of ['["NaN"', "[NaN", "[NaNs]", "[1 NaN]", "[nan]"]) {
+      expect(() => decode(text)).toThrow(SyntaxError);
+    }
   });
 });
 
