@@ -272,6 +272,7 @@ export class Dump {
     // `for in` reads a property in a quarter of the time of `Object.entries`, without garbage.
     for (const name in value) {
       if (left-- === 0) break; // An object's own names come first; the rest are inherited.
+      if (name === "0") checkBrand(value); // It may be a typed array.
       this.#key(name, depth);
       this.#write(value[name], depth);
     }

@@ -825,6 +825,17 @@ describeReal(python, "CPython", () => {
   });
 });
 
+test("a typed array that looks like an object is refused, not read back as one", () => {
+  for (const length of [0, 2]) {
+    const view = Object.setPrototypeOf(new Uint8Array(length), Object.prototype);
+    expect(() => pickleCodec().encode([{ a: view }])).toThrow(
+      "[0].a is refused: a pickle cannot carry a typed array whose prototype",
+    );
+  }
+  const bytes = pickleCodec().encode([{ 0: 1 }]) as Uint8Array;
+  expect(pickleCodec().decode(bytes)).toEqual([{ 0: 1 }]);
+});
+
 function rowsUnder(document: string, header: string): string[] {
   const [, , ...rows] =
     document.slice(document.indexOf(header)).split("\n\n")[0]?.split("\n") ?? [];

@@ -30,8 +30,8 @@ export class MsgPackDecoder {
   }
 
   /**
-   * @throws `ERR_PARTD_CORRUPT` unless `bytes` are exactly one value; `ERR_PARTD_CODEC` for an
-   *   integer that `{ integers: "number" }` would round.
+   * @throws `ERR_PARTD_CORRUPT` unless `bytes` are exactly one value; `ERR_PARTD_CODEC` for a string that
+   *   is not UTF-8, and for an integer that `{ integers: "number" }` would round.
    */
   decode(bytes: Uint8Array): unknown {
     // An extension may call this decoder for nested values.
@@ -54,7 +54,13 @@ export class MsgPackDecoder {
     try {
       return this.#read(0);
     } catch (error) {
-      if (error instanceof NotUtf8) throw this.#corrupt("a string is not UTF-8");
+      if (error instanceof NotUtf8) {
+        // MessagePack had one type for both until 2013.
+        throw new PartdError(
+          "ERR_PARTD_CODEC",
+          "a string is not UTF-8: it is bytes, of a writer without the type bin (Python's use_bin_type=False), or damaged.",
+        );
+      }
       throw error;
     }
   }

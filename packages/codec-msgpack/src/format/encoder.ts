@@ -178,6 +178,7 @@ export class MsgPackEncoder {
     // `for in` reads a property in a quarter of the time that `value[name]` of listed names takes.
     for (const name in value) {
       if (left-- === 0) break; // An object's own names come first; the rest are inherited.
+      if (name === "0") checkBrand(value); // It may be a typed array.
       this.#out.string(name);
       this.#write(value[name], depth);
     }
