@@ -11,6 +11,7 @@ import {
   groupBy,
   join,
   last,
+  mean,
   sort,
   split,
   sum,
@@ -49,6 +50,31 @@ function groupsOf<K>(keyOf: (row: Row) => K): Map<K, Row[]> {
   for (const row of rows) groups.set(keyOf(row), [...(groups.get(keyOf(row)) ?? []), row]);
   return groups;
 }
+
+test.each([LITTLE, 64e6])(
+  "sums and means of bigints are exact, in memory of %d",
+  async (memory) => {
+    const keys = 20_000;
+    const sizeOf = (i: number) => {
+      if (i % keys === 0) return null;
+      if (i % keys === 1 && i > 2 * keys) return 0.5;
+      return BigInt(i) * 4611686018427387903n - 2n ** 75n;
+    };
+    const records = Array.from({ length: 3 * keys }, (_, i) => ({ k: i % keys, size: sizeOf(i) }));
+    const select = { total: sum("size"), mean: mean("size") };
+    const found = await aggregate(records, { by: "k", select, memory }).toMap();
+    const whole = (i: number) => sizeOf(i) as bigint;
+    for (let k = 2; k < keys; k++) {
+      const total = whole(k) + whole(k + keys) + whole(k + 2 * keys);
+      if (found.get(k)?.total !== total) expect([k, found.get(k)]).toEqual([k, { total }]);
+      if (k < 99) expect(found.get(k)?.mean).toBe(Number(total) / 3);
+    }
+    expect(found.size).toBe(keys);
+    expect(found.get(0)).toEqual({ total: 0, mean: undefined });
+    const mixed = Number(whole(1) + whole(1 + keys)) + 0.5;
+    expect(found.get(1)).toEqual({ total: mixed, mean: mixed / 3 });
+  },
+);
 
 describe.each(Object.entries(sources))("rows of %s", (name, source) => {
   test("are grouped with their types", async () => {

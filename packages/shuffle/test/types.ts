@@ -94,6 +94,19 @@ for await (const [, row] of aggregate(sparse, {
 for await (const [, row] of aggregate(readCsv("x"), { by: "id", select: { n: max("n") } })) {
   is<Same<typeof row.n, string | number | undefined>>();
 }
+for await (const [, row] of aggregate(sparse, {
+  by: "id",
+  select: {
+    total: sum("size"),
+    lengths: sum(({ id }) => id.length),
+    sizes: sum(({ size }) => size),
+  },
+})) {
+  is<Same<typeof row, { total: bigint | 0; lengths: number; sizes: bigint | 0 }>>();
+}
+for await (const [, row] of aggregate(readCsv("x"), { by: "id", select: { n: sum("n") } })) {
+  is<Same<typeof row.n, number>>();
+}
 const own = { initial: () => 0n, add: (state: bigint, { ms }: Event) => state + BigInt(ms) };
 for await (const [, { big }] of aggregate(events, { by: "user", select: { big: own } })) {
   is<Same<typeof big, bigint>>();

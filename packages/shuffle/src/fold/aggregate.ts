@@ -7,7 +7,7 @@ import type { By, KeyOf } from "../source/by.js";
 import { fieldsOf } from "../source/by.js";
 import { byteLengthOf, checkSource, type Source } from "../source/input.js";
 import type { MissingOption } from "../source/missing.js";
-import { type Aggregate, count, type FieldAggregate, own } from "./aggregates.js";
+import { type Aggregate, count, type FieldAggregate, own, type Summed } from "./aggregates.js";
 import type { OwnAggregate } from "./columns.js";
 import { fold } from "./fold.js";
 import { foldBatches } from "./fold-input.js";
@@ -117,9 +117,18 @@ export type Aggregated<S, R = unknown> = {
  */
 type FieldValue<R, F extends string, None> = [None] extends [never]
   ? OrNumber<KeyOf<R, F>>
-  : unknown extends KeyOf<R, F>
-    ? unknown
-    : OrNumber<NonNullable<KeyOf<R, F>>> | None;
+  : [None] extends [Summed]
+    ? SumOf<NonNullable<KeyOf<R, F>>>
+    : unknown extends KeyOf<R, F>
+      ? unknown
+      : OrNumber<NonNullable<KeyOf<R, F>>> | None;
+
+/** Of a field whose type is not known, the sum may be either. */
+type SumOf<T> = unknown extends T
+  ? number | bigint
+  : [T] extends [bigint]
+    ? bigint | 0
+    : number | (bigint extends T ? bigint : never);
 
 /** In a CSV every field is text; text that is a number is read as one. */
 type OrNumber<T> = T extends string ? T | number : T;

@@ -36,18 +36,27 @@ export function count(): Aggregate<unknown, number> {
   return { name: "count", value: undefined, column: () => new CountColumn() };
 }
 
+/** In place of the type of nothing: the result is a sum. */
+export interface Summed {
+  readonly isSum: true;
+}
+
 /**
- * Sums numbers, and skips `null` and missing values. 0 if there are none.
+ * Sums numbers or bigints, and skips `null` and missing values. 0 if there are none. Bigints, as Arrow and Parquet have
+ * them, are added without rounding, to a bigint; together with numbers other than 0 they make a number.
  *
- * @throws `ERR_PARTD_VALUE` while the result is read, for a value that is not a number: pass a function
- *   that makes it one.
+ * @throws `ERR_PARTD_VALUE` while the result is read, for a value that is neither: pass a function that makes it one.
  */
-export function sum<R>(value: ValueOf<R>): Aggregate<R, number> {
+export function sum<const F extends string>(value: F): FieldAggregate<F, Summed>;
+export function sum<R>(value: (record: R) => number | null | undefined): Aggregate<R, number>;
+export function sum<R>(value: (record: R) => bigint | null | undefined): Aggregate<R, bigint | 0>;
+export function sum<R>(value: ValueOf<R>): Aggregate<R, number>;
+export function sum<R>(value: ValueOf<R>): Aggregate<R, number | bigint> {
   return { name: "sum", value, column: () => new SumColumn() };
 }
 
 /**
- * The mean of numbers; skips `null` and missing values. `undefined` if there are none.
+ * The mean of numbers and bigints, a number; skips `null` and missing values. `undefined` if there are none.
  *
  * @throws `ERR_PARTD_VALUE` as {@link sum} does.
  */
@@ -60,8 +69,8 @@ export function mean<R>(value: ValueOf<R>): Aggregate<R, number | undefined> {
  * none. NaN is greater than all numbers. The result has the type of the field or of the function's result;
  * text may be read as numbers, as in a CSV. To state another type: `min<Event, number>("ms")`.
  *
- * @throws `ERR_PARTD_VALUE` while the result is read, for values of two types and for values without an
- *   order.
+ * @throws `ERR_PARTD_VALUE` while the result is read, for values of two types, unless they are numbers and bigints, and
+ *   for values without an order.
  */
 export function min<const F extends string>(value: F): FieldAggregate<F, undefined>;
 export function min<R, T>(value: (record: R) => T): Aggregate<R, NonNullable<T> | undefined>;

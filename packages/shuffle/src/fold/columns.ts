@@ -60,9 +60,14 @@ export class CountColumn implements Column<number> {
   }
 }
 
-export class SumColumn implements Column<number> {
+export class SumColumn implements Column<number | bigint> {
   readonly bytesPerKey = 12;
   #sums = new Float64Array(256);
+  readonly #wholes = new WholeSums();
+
+  get heldBytes(): number {
+    return this.#wholes.heldBytes;
+  }
 
   add({ count, numbers, keys }: Numbered, values: ArrayLike<unknown>): void {
     this.#sums = withRoom(this.#sums, keys);
@@ -76,14 +81,22 @@ export class SumColumn implements Column<number> {
     }
     for (let i = 0; i < count; i++) {
       const number = numbers[i]!;
-      if (number !== NO_NUMBER) sums[number]! += numeric("sum", values[i]) ?? 0;
+      if (number === NO_NUMBER) continue;
+      const value = numeric("sum", values[i]);
+      if (typeof value === "bigint") this.#wholes.add(number, value);
+      else sums[number]! += value ?? 0;
     }
   }
 
-  result(number: number): number {
-    return this.#sums[number]!;
+  /** With other numbers than 0, the bigints are rounded. */
+  result(number: number): number | bigint {
+    const sum = this.#sums[number]!;
+    const whole = this.#wholes.of(number);
+    if (whole === undefined) return sum;
+    return sum === 0 ? whole : Number(whole) + sum;
   }
 
+  /** Without bigints, which no thread meets: they are in objects. */
   states(keys: number): Float64Array {
     return this.#sums.slice(0, keys);
   }
@@ -93,10 +106,33 @@ export class SumColumn implements Column<number> {
   }
 }
 
+/** The exact sums of bigints, by the numbers of their keys. */
+class WholeSums {
+  heldBytes = 0;
+  readonly #sums = new Map<number, bigint>();
+
+  add(number: number, value: bigint): void {
+    const before = this.#sums.get(number);
+    const sum = (before ?? 0n) + value;
+    this.#sums.set(number, sum);
+    this.heldBytes += before === undefined ? ENTRY_BYTES + heapSize(sum) : growth(before, sum);
+  }
+
+  /** `undefined` if the key had none. */
+  of(number: number): bigint | undefined {
+    return this.#sums.get(number);
+  }
+}
+
 export class MeanColumn implements Column<number | undefined> {
   readonly bytesPerKey = 24;
   #sums = new Float64Array(256);
   #counts = new Float64Array(256);
+  readonly #wholes = new WholeSums();
+
+  get heldBytes(): number {
+    return this.#wholes.heldBytes;
+  }
 
   add({ count, numbers, keys }: Numbered, values: ArrayLike<unknown>): void {
     this.#sums = withRoom(this.#sums, keys);
@@ -109,15 +145,19 @@ export class MeanColumn implements Column<number | undefined> {
       if (number === NO_NUMBER) continue;
       const value = areNumbers ? values[i] : numeric("mean", values[i]);
       if (value === undefined) continue;
-      sums[number]! += value;
+      if (typeof value === "bigint") this.#wholes.add(number, value);
+      else sums[number]! += value;
       counts[number]!++;
     }
   }
 
   result(number: number): number | undefined {
-    return this.#counts[number] === 0 ? undefined : this.#sums[number]! / this.#counts[number]!;
+    const count = this.#counts[number]!;
+    if (count === 0) return undefined;
+    return (Number(this.#wholes.of(number) ?? 0n) + this.#sums[number]!) / count;
   }
 
+  /** Without bigints, as in {@link SumColumn}. */
   states(keys: number): readonly [Float64Array, Float64Array] {
     return [this.#sums.slice(0, keys), this.#counts.slice(0, keys)];
   }
@@ -177,16 +217,18 @@ export class ExtremeColumn<T> implements Column<T | undefined> {
     const best = this.result(number) as Comparable | undefined;
     if (!isComparable(value)) throw unfit(this.#name, value, best);
     if (best !== undefined) {
-      if (typeof value !== typeof best) throw unfit(this.#name, value, best);
+      if (kindOf(value) !== kindOf(best)) throw unfit(this.#name, value, best);
       if (!(this.#name === "min" ? isLess(value, best) : isLess(best, value))) return;
     }
+    const other = this.#others.get(number);
     if (typeof value === "number") {
       this.#kinds[number] = BEST.number;
       this.#bests[number] = value;
+      if (this.#others.delete(number)) this.heldBytes -= ENTRY_BYTES + heapSize(other);
     } else {
       this.#kinds[number] = BEST.other;
       this.#others.set(number, value);
-      this.heldBytes += best === undefined ? ENTRY_BYTES + heapSize(value) : growth(best, value);
+      this.heldBytes += other === undefined ? ENTRY_BYTES + heapSize(value) : growth(other, value);
     }
   }
 
@@ -205,13 +247,28 @@ export class ExtremeColumn<T> implements Column<T | undefined> {
   }
 }
 
-/** In the order of `sort`, in which NaN is behind all numbers and an invalid Date behind all dates. */
+/** Values of one kind are compared: a bigint with a number, too. */
+function kindOf(value: Comparable): string {
+  return typeof value === "bigint" ? "number" : typeof value;
+}
+
+/**
+ * In the order of `sort`, in which NaN is behind all numbers and an invalid Date behind all dates, and text goes by its
+ * code points.
+ */
 function isLess(left: Comparable, right: Comparable): boolean {
+  if (typeof left === "string" && typeof right === "string" && HALF.test(left + right)) {
+    return Buffer.compare(Buffer.from(left), Buffer.from(right)) < 0;
+  }
   return left < right || (isOrdered(left) && !isOrdered(right));
 }
 
+/** Half of a character that JavaScript compares by its halves, which stand before U+E000. */
+const HALF = /[\ud800-\udfff]/;
+
 function isOrdered(value: Comparable): boolean {
-  return typeof value === "string" || !Number.isNaN(Number(value));
+  const type = typeof value;
+  return type === "string" || type === "bigint" || !Number.isNaN(Number(value));
 }
 
 const BEST = { none: 0, number: 1, other: 2 } as const;
@@ -366,9 +423,9 @@ function withRoom(array: Float64Array<ArrayBuffer>, length: number): Float64Arra
   return larger;
 }
 
-/** Returns the number; `undefined` for a value that is skipped. */
-function numeric(name: string, value: unknown): number | undefined {
-  if (typeof value === "number") return value;
+/** Returns the number or bigint; `undefined` for a value that is skipped. */
+function numeric(name: string, value: unknown): number | bigint | undefined {
+  if (typeof value === "number" || typeof value === "bigint") return value;
   if (value === undefined || value === null) return undefined;
   throw unfit(name, value);
 }
