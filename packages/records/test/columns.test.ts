@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { readArrow, readParquet } from "@partd/records";
 import { type RecordBatch, Table, tableFromArrays, tableToIPC } from "apache-arrow";
+import type { SchemaElement } from "hyparquet";
 import { parquetWriteBuffer } from "hyparquet-writer";
 
 let folder = "";
@@ -56,6 +57,24 @@ test("Parquet, row group by row group", async () => {
   expect(await all(readParquet(twice, { columns: ["user"] }))).toEqual(users);
 });
 
+test("Parquet: a moment is in the millisecond below, also before 1970", async () => {
+  const units = { micros: "MICROS", nanos: "NANOS" } as const;
+  const schema: SchemaElement[] = [{ name: "root", num_children: 2 }];
+  for (const [name, unit] of Object.entries(units)) {
+    const logical_type = { type: "TIMESTAMP", isAdjustedToUTC: true, unit } as const;
+    schema.push({ name, type: "INT64", repetition_type: "REQUIRED", logical_type });
+  }
+  const micros = [-1n, -1000n, -1001n, 1999n];
+  const columnData = [
+    { name: "micros", data: micros },
+    { name: "nanos", data: micros.map((one) => one * 1000n) },
+  ];
+  const written = parquetWriteBuffer({ schema, columnData });
+  await writeFile(at("moments.parquet"), new Uint8Array(written));
+  const expected = [-1, -1, -2, 1].map((ms) => ({ micros: new Date(ms), nanos: new Date(ms) }));
+  expect(await all(readParquet(at("moments.parquet")))).toEqual(expected);
+});
+
 test("what is not of the format is an error that names the file", async () => {
   await writeFile(at("text"), '{"a":1}\n{"a":2}\n{"a":3}\n');
   const expected = { code: "ERR_PARTD_CORRUPT", path: at("text") };
@@ -63,6 +82,8 @@ test("what is not of the format is an error that names the file", async () => {
   await expect(all(readParquet(at("text")))).rejects.toMatchObject(expected);
   await expect(all(readArrow(at("none")))).rejects.toMatchObject({ code: "ERR_PARTD_IO" });
   await expect(all(readParquet(at("none")))).rejects.toMatchObject({ code: "ERR_PARTD_IO" });
+  await writeFile(at("secret"), "PARE0123456789PARE");
+  await expect(all(readParquet(at("secret")))).rejects.toThrow("it is encrypted");
   const streamed = readParquet(createReadStream(at("text")) as never);
   await expect(all(streamed)).rejects.toMatchObject({ code: "ERR_PARTD_VALUE" });
 });

@@ -48,6 +48,8 @@ export async function* readParquet<R extends object = { [column: string]: unknow
     const handle = await openFile(path);
     try {
       const file = await asyncBuffer(path, handle);
+      const end = Buffer.from(await file.slice(Math.max(0, file.byteLength - 4)));
+      if (end.toString() === "PARE") throw new Error("it is encrypted.");
       const metadata = await hyparquet.parquetMetadataAsync(file);
       const all = hyparquet.parquetSchema(metadata).children;
       const names = all.map(({ element }) => element.name);
@@ -70,6 +72,7 @@ export async function* readParquet<R extends object = { [column: string]: unknow
           rowEnd,
           ...(columns && { columns: [...columns] }),
           utf8: false,
+          parsers: PARSERS,
           compressors: { ...decompressors, ...compressors },
           onChunk({ columnName, columnData }) {
             const column = cells.get(columnName);
@@ -103,6 +106,18 @@ function checkNames(path: string, names: readonly string[]): void {
     `${path} has two columns named ${JSON.stringify(double)}: give them different names where it is written.`,
     { path },
   );
+}
+
+/** The package would move moments before 1970 to the millisecond above. */
+const PARSERS = {
+  timestampFromMicroseconds: (units: bigint) => dateOf(units, 1000n),
+  timestampFromNanoseconds: (units: bigint) => dateOf(units, 1_000_000n),
+};
+
+/** The millisecond that a moment is in. */
+function dateOf(units: bigint, perMillisecond: bigint): Date {
+  const milliseconds = units / perMillisecond;
+  return new Date(Number(units % perMillisecond < 0n ? milliseconds - 1n : milliseconds));
 }
 
 /** Converts a value that the package gives. */
