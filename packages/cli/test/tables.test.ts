@@ -202,6 +202,36 @@ describe("against DuckDB", () => {
     expect(both).toEqual(["[0]"]);
   });
 
+  test("bytes that are declared to be nothing are text if they are UTF-8, else base64", async () => {
+    const rows =
+      "SELECT i, ('t' || i)::BLOB AS t, CASE WHEN i = 2999 THEN '\\xAA\\x00'::BLOB ELSE 'b'::BLOB END AS b, [('l' || i)::BLOB, '\\xFF'::BLOB] AS l FROM range(3000) r(i)";
+    await duckdb(`COPY (${rows}) TO '$/bytes.parquet' (FORMAT parquet, ROW_GROUP_SIZE 2048)`);
+    const read = (await ours(["sort", "bytes.parquet", "--by", "i:desc"])).toString().split("\n");
+    expect(read.slice(0, 2)).toEqual([
+      '{"i":2999,"t":"t2999","b":"qgA=","l":["bDI5OTk=","/w=="]}',
+      '{"i":2998,"t":"t2998","b":"Yg==","l":["bDI5OTg=","/w=="]}',
+    ]);
+    expect((await ours(["count", "bytes.parquet", "--by", "b"])).toString()).toBe(
+      '{"b":"Yg==","count":2999}\n{"b":"qgA=","count":1}\n',
+    );
+  });
+
+  test("what is not read of Parquet is told as such", async () => {
+    await duckdb(
+      "COPY (SELECT INTERVAL 1 DAY AS a, 1 AS b) TO '$/interval.parquet' (FORMAT parquet)",
+    );
+    expect((await runner.run(["sort", "interval.parquet", "--by", "b"])).err).toBe(
+      "partd: interval.parquet holds what is not read: parquet interval not supported\n",
+    );
+    expect((await ours(["count", "interval.parquet", "--by", "b"])).toString()).toBe(
+      '{"b":1,"count":1}\n',
+    );
+    writeFileSync(join(cwd, "secret.parquet"), "PARE0123456789PARE");
+    expect((await runner.run(["count", "secret.parquet"])).err).toBe(
+      "partd: secret.parquet holds what is not read: it is encrypted\n",
+    );
+  });
+
   test("three million flights by origin", async () => {
     const flights = join(DATA, "flights-3m.parquet");
     const words = [

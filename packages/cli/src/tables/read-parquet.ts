@@ -1,3 +1,4 @@
+import { isUtf8 } from "node:buffer";
 import { type FileHandle, open } from "node:fs/promises";
 import {
   type AsyncBuffer,
@@ -20,11 +21,17 @@ export const openParquet: OpenTable = async (path, asked) => {
     throw new UsageError("Parquet is read from a file: what is where stands at its end");
   }
   const handle = await open(path);
-  const damaged = (error: unknown) =>
-    new Failure(`${path} is damaged, or no Parquet: ${(error as Error).message}`);
+  const damaged = (error: unknown) => {
+    const { message } = error as Error;
+    const isOther = /not supported|unsupported|encrypted/.test(message);
+    const what = isOther ? "holds what is not read" : "is damaged, or no Parquet";
+    return new Failure(`${path} ${what}: ${message}`);
+  };
   try {
     const file = await asyncBuffer(handle);
     if (file.byteLength < SHORTEST) throw new Error(`it has ${file.byteLength} bytes`);
+    const end = Buffer.from(await file.slice(file.byteLength - 4));
+    if (end.toString() === "PARE") throw new Error("it is encrypted");
     const metadata = await parquetMetadataAsync(file);
     const { children } = parquetSchema(metadata);
     const all = children.map((tree) => ({ name: tree.element.name, type: typeOf(tree) }));
@@ -40,19 +47,25 @@ export const openParquet: OpenTable = async (path, asked) => {
       columns,
       async *pieces() {
         const names = columns.map(({ name }) => name);
+        const options = { file, metadata, columns: names, compressors, parsers: PARSERS };
+        const undeclared = children.filter((tree) => {
+          return names.includes(tree.element.name) && isUndeclared(tree);
+        });
+        const binary = await binaryAmong(undeclared, options).catch((error: unknown) => {
+          throw damaged(error);
+        });
         const bytesOfRow = file.byteLength / Number(metadata.num_rows);
         let rowStart = 0;
         for (const { num_rows } of metadata.row_groups) {
           const rowEnd = rowStart + Number(num_rows);
-          const options = { file, metadata, columns: names, compressors, parsers: PARSERS };
           const found: { name: string; json: (row: number) => string }[] = [];
           try {
             const scan = await parquetScan(options);
-            // Read bytes without a logical type as text, except those of decimals.
+            // Bytes that are not declared to be text are read as such, except those of decimals and what is no UTF-8.
             const bytes = await parquetScan({ ...options, utf8: false });
             for (const name of names) {
               const json = decimals.get(name);
-              const from = json ? bytes : scan;
+              const from = json || binary.has(name) ? bytes : scan;
               const values = await from.readColumn({ column: name, rowStart, rowEnd });
               found.push({ name, json: (row) => (json ?? jsonText)(values[row]) });
             }
@@ -75,6 +88,44 @@ export const openParquet: OpenTable = async (path, asked) => {
     throw error instanceof Failure ? error : damaged(error);
   }
 };
+
+/** Whether a column is, or holds, bytes that are declared to be nothing, which older programs write for text. */
+function isUndeclared({ element, children }: SchemaTree): boolean {
+  const { type, converted_type, logical_type } = element;
+  if (converted_type !== undefined || logical_type !== undefined) {
+    return logical_type?.type !== "VARIANT" && children.some(isUndeclared);
+  }
+  return type === "BYTE_ARRAY" || children.some(isUndeclared);
+}
+
+/** The columns that hold bytes which are no UTF-8: as text, different ones would be the same. */
+async function binaryAmong(
+  trees: readonly SchemaTree[],
+  options: Parameters<typeof parquetScan>[0],
+): Promise<ReadonlySet<string>> {
+  const found = new Set<string>();
+  if (trees.length === 0) return found;
+  const scan = await parquetScan({ ...options, utf8: false });
+  for (const { element } of trees) {
+    let rowStart = 0;
+    for (const { num_rows } of options.metadata?.row_groups ?? []) {
+      const rowEnd = rowStart + Number(num_rows);
+      const values = await scan.readColumn({ column: element.name, rowStart, rowEnd });
+      rowStart = rowEnd;
+      if (isText(values)) continue;
+      found.add(element.name);
+      break;
+    }
+  }
+  return found;
+}
+
+/** Whether all bytes in a value are UTF-8. */
+function isText(value: unknown): boolean {
+  if (typeof value !== "object" || value === null) return true;
+  if (value instanceof Uint8Array) return isUtf8(value);
+  return Object.values(value).every(isText);
+}
 
 /** The fewest bytes of a file: the magic at both ends, and the length of the metadata. */
 const SHORTEST = 12;
