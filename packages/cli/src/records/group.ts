@@ -47,11 +47,14 @@ async function writeAggregates(
   const results = columns.areNumbers
     ? numberResults(call, run, fields, columns)
     : aggregate(rows(), { by: (row) => row[0], select: columns.select, ...run.options }).batches();
+  // Names that are made for each row have to be looked up.
+  const ids = columns.names.map((_, i) => `c${i}`);
   for await (const batch of results) {
-    const rows = batch.map(([key, found]) => [
-      ...partsOf(key, fields),
-      ...columns.names.map((_, i) => columns.shown(found[`c${i}`], i)),
-    ]);
+    const rows = batch.map(([key, found]) => {
+      const row = [...partsOf(key, fields)];
+      for (let i = 0; i < ids.length; i++) row.push(columns.shown(found[ids[i] as string], i));
+      return row;
+    });
     await writer.rows(names, rows);
   }
   await writer.complete();

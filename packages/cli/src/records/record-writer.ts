@@ -9,6 +9,7 @@ import { JsonText } from "../tables/json-text.js";
 import { TableWriter, type WriteTable } from "../tables/table-writer.js";
 import { CsvRows, columnsOf, jsonOf, twinOf } from "./csv-rows.js";
 import { delimiterOf, type Format, formatOfName, isTable, lineFormat } from "./format.js";
+import { JsonLines } from "./json-lines.js";
 import { membersOf } from "./json-members.js";
 
 /** The texts of records: those of a source, or made from them. */
@@ -44,6 +45,7 @@ export class RecordWriter implements AsyncDisposable {
   readonly #table: TableWriter | undefined;
   /** For CSV and TSV. */
   readonly #rows: CsvRows | undefined;
+  #lines: JsonLines | undefined;
   #pending: string[] = [];
   #length = 0;
 
@@ -126,25 +128,16 @@ export class RecordWriter implements AsyncDisposable {
     if (this.#length > PIECE) await this.#write();
   }
 
-  /** Adds rows of results. */
+  /** Adds rows of results, all of which have these names. */
   async rows(names: readonly string[], rows: readonly (readonly unknown[])[]): Promise<void> {
     if (this.format !== "ndjson") {
       for (const values of rows) await this.row(names, values);
       return;
     }
-    const starts = names.map((name, i) => `${i === 0 ? "{" : ","}${JSON.stringify(name)}:`);
-    let text = "";
-    for (const values of rows) {
-      for (let i = 0; i < starts.length; i++) text += starts[i] + jsonOf(values[i]);
-      text += "}\n";
-      if (text.length < PIECE) continue;
-      this.#add(latin1(text));
-      text = "";
-      await this.#write();
-    }
+    await this.#write();
+    this.#lines ??= new JsonLines(names);
+    for (const bytes of this.#lines.of(rows)) await this.#put(bytes);
     this.written += rows.length;
-    this.#add(latin1(text));
-    if (this.#length > PIECE) await this.#write();
   }
 
   async complete(): Promise<void> {
