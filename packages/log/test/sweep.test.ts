@@ -10,7 +10,9 @@ import { valuesOf } from "../src/read/values.js";
 import { directories, filesOf } from "./directories.js";
 
 const { next } = directories();
-afterEach(() => jest.restoreAllMocks());
+afterEach(() => {
+  jest.restoreAllMocks();
+});
 
 const KEYS = Array.from({ length: 40 }, (_, i) => `key ${i}`);
 
