@@ -4,6 +4,7 @@ import { type Entries, isPartdError } from "@partd/core";
 import { LogStore } from "@partd/log";
 import fc from "fast-check";
 import { DataSet } from "../src/data-set/data-set.js";
+import { orderHashOf } from "../src/index/key-dictionary.js";
 import { Gathering } from "../src/read/gathering.js";
 import { planRead } from "../src/read/read-plan.js";
 import { valuesOf } from "../src/read/values.js";
@@ -202,4 +203,28 @@ test("an aborted get has no read left that is running", async () => {
   expect(begun).toBeGreaterThan(1);
   expect(running).toBe(0);
   await dataSet.close();
+});
+
+test("a get of some of the keys that share a hash, from a store that was opened again", async () => {
+  const pair = ["k32728", "k261234"];
+  // The same behind both, so that they still share it; so long that each fills a block.
+  const [one = "", other = ""] = pair.map((key) => key.padEnd(5000 + key.length, "x"));
+  expect(orderHashOf(one)).toBe(orderHashOf(other));
+  for (const there of [[one], [other], [one, other]]) {
+    const directory = next();
+    const expected = new Expected();
+    await using store = new LogStore(directory);
+    for (let round = 0; round < 3; round++) {
+      const keys = Array.from({ length: 500 }, (_, i) => `few ${i}`).concat(there);
+      const batch = keys.map((key) => [key, Buffer.from(`${round}`)] as const);
+      expected.append(batch);
+      await store.append(batch);
+    }
+    await store.close();
+    await using again = new LogStore(directory);
+    const few = Array.from({ length: 400 }, (_, i) => `few ${2 * i}`);
+    for (const keys of [[one], [other], [one, other], [...few, one], [other, ...few, one]]) {
+      expect(areEqual(await again.get(keys), expected.values(keys))).toBe(true);
+    }
+  }
 });

@@ -42,18 +42,13 @@ export class BlockReader {
     return true;
   }
 
-  /** Looks the key up in `wanted`, and removes it there. @returns its number. */
-  isOneOf(wanted: Map<string, number>): number | undefined {
+  /** Whether it is the present key. */
+  isKey(key: string): boolean {
     const { start, end, bytes } = this;
-    for (const [key, slot] of wanted) {
-      if (key.length !== end - start) continue;
-      let at = end - 1;
-      while (at >= start && bytes[at] === key.charCodeAt(at - start)) at--;
-      if (at >= start) continue;
-      wanted.delete(key);
-      return slot;
-    }
-    return undefined;
+    if (key.length !== end - start) return false;
+    let at = end - 1;
+    while (at >= start && bytes[at] === key.charCodeAt(at - start)) at--;
+    return at < start;
   }
 
   skipRanges(): void {

@@ -208,24 +208,25 @@ export class StoredIndex {
   ): Promise<void> {
     const reader = new StretchReader(file, this.path, order.length > this.#hashes.length / 4);
     const pace = new Pace();
-    for (let i = 0; i < order.length; ) {
-      const hash = hashes[order[i] as number] as number;
-      const wanted = new Map<string, number>();
-      for (; i < order.length && hashes[order[i] as number] === hash; i++) {
-        wanted.set(keys[order[i] as number] as string, order[i] as number);
+    const blocks = this.#hashes.length;
+    const hashOf = (i: number) => hashes[order[i] as number] as number;
+    const keyOf = (i: number) => keys[order[i] as number] as string;
+    // Both are in the order of the hashes. A wanted key stays next while it may be in a later block.
+    for (let i = 0, block = 0; i < order.length && block < blocks; block++) {
+      block = Math.max(block, this.#blockOf(hashOf(i)));
+      const bytes = await this.#readBlock(reader, block);
+      const end = this.#hashes[block + 1] ?? Number.POSITIVE_INFINITY;
+      for (const entries = new BlockReader(bytes, this.firstStamp); entries.next(); ) {
+        const hash = orderHash(bytes, entries.start, entries.end);
+        while (i < order.length && hashOf(i) < hash) i++;
+        if (i === order.length || hashOf(i) > end) break;
+        let at = i;
+        while (at < order.length && hashOf(at) === hash && !entries.isKey(keyOf(at))) at++;
+        if (at === order.length || hashOf(at) !== hash) entries.skipRanges();
+        else found.add(order[at] as number, entries);
       }
-      // Keys of one hash may continue in the next block.
-      for (let block = this.#blockOf(hash); block < this.#hashes.length; block++) {
-        if (wanted.size === 0 || (this.#hashes[block] as number) > hash) break;
-        const bytes = await this.#readBlock(reader, block);
-        for (const entries = new BlockReader(bytes, this.firstStamp); entries.next(); ) {
-          const slot = entries.isOneOf(wanted);
-          if (slot === undefined) entries.skipRanges();
-          else found.add(slot, entries);
-          if (wanted.size === 0) break;
-        }
-        if (pace.due) await pace.rest();
-      }
+      while (i < order.length && hashOf(i) < end) i++;
+      if (pace.due) await pace.rest();
     }
   }
 
