@@ -46,6 +46,14 @@ const { key: anyKey } = fc.letrec<{ key: GroupKey }>((tie) => ({
   key: fc.oneof({ weight: 4, arbitrary: scalar }, fc.array(tie("key"), { maxLength: 4 })),
 }));
 
+test.each(["é", '"', "\\", "\n", "\ud800", "\ufeff"])(
+  "a long text with %j is what it was",
+  (part) => {
+    const key = part + "x".repeat(1e5) + part;
+    expect(decodeGroupKey(encodeGroupKey(key))).toBe(key);
+  },
+);
+
 test("a key is what it was after its bytes, and two keys have the same bytes if they are equal", () => {
   const seen = new Map<string, GroupKey>();
   fc.assert(

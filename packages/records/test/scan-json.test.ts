@@ -85,6 +85,20 @@ const scanners: Record<string, (plan: (typeof plans)[number], onReject: OnReject
   },
 };
 
+test("the plain scanner copies keys only once one of them is not in the batch as it is", () => {
+  const scanner = scanners.plain!({ fields: ["k"], values: [] }, () => {});
+  const scan = (text: string) => {
+    const position = { source: "<test>", isInFile: false, line: 1, byteOffset: 0 };
+    return scanner.scan({ bytes: new TextEncoder().encode(text), position, consumed: 0 });
+  };
+  const same = scan('{"k":"a"}\n{"k":7}\n');
+  expect(same.keys.buffer).toBe(same.bytes.buffer);
+  expect([same.key(0), same.key(1)]).toEqual(["a", 7]);
+  const mixed = scan('{"k":"a"}\n{"k":"\\u0062"}\n\n{"k":"c"}\n');
+  expect(mixed.keys.buffer).not.toBe(mixed.bytes.buffer);
+  expect([0, 1, 2].map((i) => mixed.key(i))).toEqual(["a", "b", "c"]);
+});
+
 test.each(Object.keys(scanners))("the %s scanner agrees with JSON.parse on every line", (name) => {
   const seen = new Set<string>();
   const counts = { lines: 0, accepted: 0, rejected: 0, blank: 0 };

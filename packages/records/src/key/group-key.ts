@@ -91,6 +91,10 @@ export function encodeList(items: readonly Uint8Array[]): Uint8Array {
 export function decodeGroupKey(bytes: Uint8Array, start = 0, end = bytes.length): GroupKey {
   const tag = bytes[start]!;
   const text = (from: number) => decoder.decode(bytes.subarray(from, end));
+  // Without a copy as JSON, for a text that may be as long as a record.
+  if (tag === QUOTE && end - start > LONG && bytes.subarray(start, end).indexOf(BACKSLASH) < 0) {
+    return decoder.decode(bytes.subarray(start + 1, end - 1));
+  }
   if (tag >= 0x20) return JSON.parse(text(start)) as GroupKey;
   switch (tag) {
     case KEY_TAG.missing:
@@ -149,6 +153,10 @@ function decodeList(bytes: Uint8Array, start: number, end: number): GroupKey[] {
 }
 
 export const KEY_TAG = { missing: 0, bigint: 1, date: 2, bytes: 3, list: 4, number: 5 } as const;
+
+const QUOTE = 0x22;
+const BACKSLASH = 0x5c;
+const LONG = 64 << 10;
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });

@@ -52,12 +52,16 @@ class ScanTable implements Scan {
   count = 0;
   bytes: Uint8Array = new Uint8Array(0);
   ends = new Uint32Array(1024);
-  keys: Uint8Array = new Uint8Array(1 << 14);
+  keys: Uint8Array = NO_KEYS;
   keyStarts = new Uint32Array(1024);
   keyEnds = new Uint32Array(1024);
   hashLow = new Uint32Array(1024);
   hashHigh = new Uint32Array(1024);
   #keysLength = 0;
+  /** The batch, while all keys lie in it and are not copied: one may be as long as its record. */
+  #batch: Uint8Array | undefined;
+  /** The memory of keys that are copied. */
+  #copied: Uint8Array = new Uint8Array(1 << 14);
   #isMissing = new Uint8Array(1024);
   readonly #hasKey: boolean;
   readonly #numbers: Float64Array[];
@@ -73,6 +77,10 @@ class ScanTable implements Scan {
     this.bytes = bytes;
     this.count = 0;
     this.#keysLength = 0;
+    this.#batch = bytes;
+    this.keys = bytes;
+    // Do not keep the memory of one huge key.
+    if (this.#copied.length > LARGE) this.#copied = new Uint8Array(1 << 14);
   }
 
   /** Adds a record that ends at `end`. */
@@ -85,17 +93,48 @@ class ScanTable implements Scan {
       this.#numbers[value]![index] = numbers[value]!;
     }
     if (!this.#hasKey) return;
-    const start = this.#keysLength;
+    const start = this.#place(key, index);
     const keyEnd = start + key.length;
-    if (keyEnd > this.keys.length) this.keys = grown(this.keys, 2 * keyEnd);
-    this.keys.set(key, start);
-    this.#keysLength = keyEnd;
     const { low, high } = hashKey(this.keys, start, keyEnd);
     this.keyStarts[index] = start;
     this.keyEnds[index] = keyEnd;
     this.hashLow[index] = low;
     this.hashHigh[index] = high;
     this.#isMissing[index] = isMissing ? 1 : 0;
+  }
+
+  /** Where the key of a record lies in `keys`. */
+  #place(key: Uint8Array, index: number): number {
+    if (this.#batch) {
+      const start = key.byteOffset - this.#batch.byteOffset;
+      const isInside = start >= 0 && start + key.length <= this.#batch.length;
+      if (key.buffer === this.#batch.buffer && isInside) return start;
+      this.#copyKeys(index);
+    }
+    return this.#copy(key);
+  }
+
+  /** Copies the keys of the first records, and from now on all. */
+  #copyKeys(count: number): void {
+    const batch = this.#batch!;
+    this.#batch = undefined;
+    this.keys = this.#copied;
+    for (let i = 0; i < count; i++) {
+      const length = this.keyEnds[i]! - this.keyStarts[i]!;
+      const start = this.#copy(batch.subarray(this.keyStarts[i], this.keyEnds[i]));
+      this.keyStarts[i] = start;
+      this.keyEnds[i] = start + length;
+    }
+  }
+
+  #copy(key: Uint8Array): number {
+    const start = this.#keysLength;
+    const end = start + key.length;
+    if (end > this.keys.length) this.keys = grown(this.keys, 2 * end);
+    this.keys.set(key, start);
+    this.#copied = this.keys;
+    this.#keysLength = end;
+    return start;
   }
 
   key(i: number): GroupKey {
@@ -136,6 +175,9 @@ class ScanTable implements Scan {
     }
   }
 }
+
+const NO_KEYS = new Uint8Array(0);
+const LARGE = 8 << 20;
 
 function grown<A extends Uint8Array | Uint32Array | Float64Array>(array: A, length: number): A {
   const larger = new (array.constructor as new (length: number) => A)(length);

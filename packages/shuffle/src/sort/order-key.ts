@@ -1,5 +1,7 @@
 import { PartdError } from "@partd/core";
+import { releaseBytes } from "@partd/core/author";
 import { DEEPEST_LIST } from "@partd/records";
+import { LONG_BYTES } from "../spill/block.js";
 
 /** A value to be sorted as a number, and none: behind all numbers in either direction. */
 export const NO_NUMBER = Symbol("no number");
@@ -10,11 +12,19 @@ export const NO_NUMBER = Symbol("no number");
  * key is a prefix of another. Text is in the order of its code points.
  */
 export class OrderKeyWriter {
-  bytes = Buffer.alloc(256);
+  bytes: Buffer<ArrayBuffer> = Buffer.alloc(256);
   length = 0;
 
   clear(): void {
     this.length = 0;
+    // Do not keep the memory of one huge key.
+    if (this.bytes.length >= LONG_BYTES) this.#use(Buffer.alloc(256));
+  }
+
+  /** Frees an outgrown array at once, if it is long. */
+  #use(bytes: Buffer<ArrayBuffer>): void {
+    if (this.bytes.length >= LONG_BYTES) releaseBytes(new Uint8Array(this.bytes.buffer));
+    this.bytes = bytes;
   }
 
   /** @param descending reverses the order, except for {@link NO_NUMBER}, `null` and missing values, which come last. */
@@ -112,9 +122,10 @@ export class OrderKeyWriter {
   #makeRoom(byteLength: number): void {
     const needed = this.length + byteLength;
     if (needed <= this.bytes.length) return;
-    const grown = Buffer.alloc(needed * 2);
-    grown.set(this.bytes);
-    this.bytes = grown;
+    // Pages that are never written take no memory.
+    const grown = Buffer.from(new ArrayBuffer(needed * 2));
+    grown.set(this.bytes.subarray(0, this.length));
+    this.#use(grown);
   }
 }
 

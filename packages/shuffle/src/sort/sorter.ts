@@ -286,13 +286,13 @@ class KeyTail {
 
   add({ count, keys, keyStarts, keyEnds }: KeyedBatch): void {
     if (!this.isSame || count === 0) return;
-    const first = this.#first ?? new Uint8Array(keys.subarray(keyStarts[0], keyEnds[0]));
-    this.#first = first;
-    const { length } = first;
-    if (length > LONGEST) {
+    if (keyEnds[0]! - keyStarts[0]! > LONGEST) {
       this.isSame = false;
       return;
     }
+    const first = this.#first ?? new Uint8Array(keys.subarray(keyStarts[0], keyEnds[0]));
+    this.#first = first;
+    const { length } = first;
     for (let i = 0; i < count; i++) {
       const start = keyStarts[i]!;
       let same = keyEnds[i]! - start === length;

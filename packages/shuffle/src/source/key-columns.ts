@@ -1,9 +1,11 @@
+import { releaseBytes } from "@partd/core/author";
 import { hashKey } from "@partd/records";
+import { LONG_BYTES } from "../spill/block.js";
 
 /** Encoded keys end to end, with their places and hashes, in arrays that are used again. */
 export class KeyColumns {
   count = 0;
-  keys: Uint8Array = new Uint8Array(0);
+  keys: Uint8Array<ArrayBuffer> = new Uint8Array(0);
   keyStarts = new Uint32Array(FIRST_COUNT);
   keyEnds = new Uint32Array(FIRST_COUNT);
   hashLow = new Uint32Array(FIRST_COUNT);
@@ -57,9 +59,15 @@ export class KeyColumns {
     if (needed <= this.keys.length) return;
     const grown = Buffer.allocUnsafeSlow(2 * needed);
     grown.set(this.keys.subarray(0, this.#length));
-    this.#buffer = grown;
+    this.#use(grown);
+  }
+
+  /** Frees an outgrown array at once, if it is long. */
+  #use(buffer: Buffer<ArrayBuffer>): void {
+    if (this.keys.length >= LONG_BYTES) releaseBytes(this.keys);
+    this.#buffer = buffer;
     // Not a Buffer, whose `slice` makes no copy.
-    this.keys = new Uint8Array(grown.buffer);
+    this.keys = new Uint8Array(buffer.buffer);
   }
 
   #grow(): void {
@@ -73,9 +81,7 @@ export class KeyColumns {
     this.count = 0;
     this.#length = 0;
     // Do not keep the memory of one huge key.
-    if (this.keys.length < LARGE) return;
-    this.keys = new Uint8Array(0);
-    this.#makeRoom(1 << 14);
+    if (this.keys.length >= LARGE) this.#use(Buffer.allocUnsafeSlow(1 << 15));
   }
 }
 

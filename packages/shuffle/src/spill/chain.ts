@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import type { Block } from "./block.js";
 import { align, END_OF_BLOCK, HEADER_BYTES } from "./block.js";
 import { sameBytes } from "./same-bytes.js";
@@ -43,7 +44,7 @@ export class Chain {
 
   /** Whether all frames have the same key. Unknown for a restored chain, where it stays true. */
   isUniform = true;
-  #firstKey: Uint8Array | undefined;
+  #firstKey: FirstKey | undefined;
   /**
    * The hash that more than half of the bytes have, if there is one: a Boyer-Moore majority vote. When
    * a chain is split again, this hash gets a chain of its own, so that a giant group is moved once, and
@@ -174,8 +175,8 @@ export class Chain {
       this.#votes = cost - this.#votes;
     }
     if (!this.isUniform) return;
-    this.#firstKey ??= new Uint8Array(keys.subarray(keyStart, keyEnd));
-    this.isUniform = sameBytes(this.#firstKey, 0, this.#firstKey.length, keys, keyStart, keyEnd);
+    this.#firstKey ??= new FirstKey(keys.subarray(keyStart, keyEnd));
+    this.isUniform = this.#firstKey.equals(keys, keyStart, keyEnd);
   }
 
   /** Ends the last block: every block can be read and spilled, and the next frame begins a new one. */
@@ -249,6 +250,30 @@ export class Chain {
     this.tapeBlocks = 0;
     await tape?.discard();
   }
+}
+
+/** The first key of a chain. Of one that is long, it holds a digest: the chains of five keys of 20 MB held 100 MB. */
+class FirstKey {
+  readonly #length: number;
+  readonly #bytes: Uint8Array;
+
+  constructor(key: Uint8Array) {
+    this.#length = key.length;
+    this.#bytes = key.length < LONG_KEY ? new Uint8Array(key) : digestOf(key);
+  }
+
+  equals(keys: Uint8Array, start: number, end: number): boolean {
+    if (end - start !== this.#length) return false;
+    const bytes = this.#bytes;
+    if (this.#length < LONG_KEY) return sameBytes(bytes, 0, bytes.length, keys, start, end);
+    return sameBytes(bytes, 0, bytes.length, digestOf(keys.subarray(start, end)), 0, bytes.length);
+  }
+}
+
+const LONG_KEY = 64 << 10;
+
+function digestOf(key: Uint8Array): Uint8Array {
+  return createHash("sha256").update(key).digest();
 }
 
 /** What is known of a chain whose blocks are all on a tape. */
