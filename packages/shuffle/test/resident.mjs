@@ -115,6 +115,7 @@ const works = {
   },
   "a huge record, sorted": () => huge((source) => [sort(source, options).bytes()]),
   "huge records, sorted": () => huge((source) => [sort(source, options).bytes()], 3),
+  "huge records, grouped": () => huge(groupsOf, 3),
   "one key": () => groups(1),
   "some keys": () => groups(10_000),
   "a key each": () => groups(2 ** 32),
