@@ -111,6 +111,25 @@ test("runs of an earlier boot or another memory are sorted again", async () => {
   expect(more.spilled).toBeGreaterThan(LITTLE);
 });
 
+test.each([
+  ["another version", (journal: string) => journal.replace('"format":', '"format":9')],
+  ["no version", (journal: string) => journal.replace(/"format":\d+,/, "")],
+  ["no lengths", (journal: string) => journal.replace(/"longest":\d+,/, "")],
+  ["negative extents", (journal: string) => journal.replace('"start":', '"start":-1')],
+  ["no extents", (journal: string) => journal.replace('"extents":', '"extent":')],
+  ["no object", (journal: string) => journal.replace(/\n.*\n/, "\nnull\n")],
+])("runs of a journal with %s are sorted again", async (_, change) => {
+  const checkpoint = join(scratch, "changed");
+  await sorted(bytes(), checkpoint);
+  const journal = join(checkpoint, "runs.ndjson");
+  const text = readFileSync(journal, "utf8");
+  writeFileSync(journal, change(text));
+  expect(readFileSync(journal, "utf8")).not.toBe(text);
+  const again = await sorted(bytes(), checkpoint);
+  expect(again.text).toBe(expected.text);
+  expect(again.spilled).toBeGreaterThan(LITTLE);
+});
+
 test("runs of another source are refused", async () => {
   const checkpoint = join(scratch, "other");
   await sorted(bytes(), checkpoint);

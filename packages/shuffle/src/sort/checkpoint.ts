@@ -44,7 +44,8 @@ export class Checkpoint {
   recall(workspace: Workspace): { readonly runs: Chain[]; readonly covered: number } {
     const { blockSize } = workspace;
     const notes = this.#notes(blockSize);
-    this.#header = `${JSON.stringify({ blockSize, owner: processToken() } satisfies Header)}\n`;
+    const header: Header = { format: FORMAT, blockSize, owner: processToken() };
+    this.#header = `${JSON.stringify(header)}\n`;
     if (notes.length === 0) {
       rmSync(this.#journal, { force: true });
       rmSync(this.#runs, { force: true });
@@ -87,8 +88,8 @@ export class Checkpoint {
   }
 
   /**
-   * The usable part of the journal: nothing if blocks had another size, or may not have reached the
-   * disk.
+   * The usable part of the journal: nothing if another version wrote it, blocks had another size, or may
+   * not have reached the disk.
    */
   #notes(blockSize: number): Note[] {
     const text = ifThere(() => readFileSync(this.#journal, "utf8"));
@@ -96,8 +97,9 @@ export class Checkpoint {
     if (text === undefined || size === undefined) return [];
     // A kill may have cut the last line short.
     const lines = text.split("\n").slice(0, -1);
-    const [header, ...notes] = parsed(lines) as [Header?, ...Note[]];
-    if (header?.blockSize !== blockSize || !this.#isOfThisBoot(header.owner)) return [];
+    const [header, ...notes] = parsed(lines) as [Header?, ...unknown[]];
+    if (header?.format !== FORMAT || header.blockSize !== blockSize) return [];
+    if (!this.#isOfThisBoot(header.owner) || !notes.every(isNote)) return [];
     const isThere = ({ start, length }: FileTape["extents"][number]) =>
       (start + length) * blockSize <= size;
     return notes.every(({ extents }) => extents.every(isThere)) ? notes : [];
@@ -119,6 +121,7 @@ export class Checkpoint {
 
 /** The first line of the journal. */
 interface Header {
+  readonly format: number;
   readonly blockSize: number;
   readonly owner: string;
 }
@@ -132,6 +135,19 @@ interface Note {
   readonly longest: number;
   readonly longestOfLongKeys: number;
   readonly extents: FileTape["extents"];
+}
+
+/** Whether a line has all that a run needs. */
+function isNote(line: unknown): line is Note {
+  const { merged, extents, ...counts } = (line ?? {}) as Note;
+  const { covered, records, byteLength, longest, longestOfLongKeys } = counts;
+  if (!areCounts(covered, records, byteLength, longest, longestOfLongKeys)) return false;
+  if (merged !== undefined && !areCounts(merged?.from, merged?.count)) return false;
+  return Array.isArray(extents) && extents.every((one) => areCounts(one?.start, one?.length));
+}
+
+function areCounts(...values: readonly unknown[]): boolean {
+  return values.every((value) => Number.isSafeInteger(value) && (value as number) >= 0);
 }
 
 /** The runs that were not merged into a later one, in the order of the source. */
@@ -162,5 +178,7 @@ function ifThere<T>(read: () => T): T | undefined {
   }
 }
 
+/** The version of the journal and of the runs' frames. */
+const FORMAT = 2;
 const RUNS = "spilled";
 const JOURNAL = "runs.ndjson";
