@@ -5,6 +5,7 @@ import { callOf, parse } from "./command/program.js";
 import { recordCommands } from "./command/record-commands.js";
 import { report } from "./command/report.js";
 import { shellCommands } from "./command/shell-commands.js";
+import { packageVersion } from "./machine/version.js";
 import { Terminal } from "./terminal/terminal.js";
 
 /**
@@ -21,7 +22,7 @@ export async function run(words: readonly string[]): Promise<void> {
   process.on("uncaughtException", fail);
   try {
     if (words.length === 0) throw new UsageError("which command? See partd --help.");
-    const invocation = await parse(words, commands);
+    const invocation = await parse(words, commands, packageVersion());
     if (invocation === undefined) return;
     const quiet = invocation.options.has("quiet");
     terminal = new Terminal({ json: machine, quiet, signal });

@@ -1,7 +1,8 @@
+import { CommanderError, Command as Parser, Option as ParserOption } from "commander";
 import type { Terminal } from "../terminal/terminal.js";
-import { type Call, type Command, flagsOf, type Option, Options } from "./command.js";
+import { type Call, type Command, type Option, Options, termOf } from "./command.js";
 import { UsageError } from "./failure.js";
-import { HELP, helpOf, overview } from "./help.js";
+import { helpOf, overview } from "./help.js";
 
 /** What a command line asks for. */
 export interface Invocation {
@@ -18,25 +19,50 @@ export interface Invocation {
 export async function parse(
   words: readonly string[],
   commands: readonly Command[],
+  version: string,
 ): Promise<Invocation | undefined> {
+  let invocation: Invocation | undefined;
+  let fault = "";
+  const quiet = {
+    writeOut: (text: string) => void process.stdout.write(text),
+    writeErr: (text: string) => {
+      fault += text;
+    },
+  };
+  const program = new Parser("partd")
+    .version(version, "-V, --version", "print the version")
+    .helpCommand(false)
+    .configureOutput(quiet)
+    .configureHelp({ formatHelp: () => overview(commands) })
+    .exitOverride();
+  for (const command of commands) {
+    const parser = program
+      .command(command.name)
+      .configureHelp({ formatHelp: () => helpOf(command) })
+      .configureOutput(quiet)
+      .exitOverride()
+      .allowExcessArguments(false);
+    for (const argument of command.arguments) parser.argument(termOf(argument), argument.about);
+    for (const option of command.options) parser.addOption(parserOption(option));
+    parser.action(() => {
+      invocation = {
+        command,
+        arguments: parser.processedArgs.flat().filter((word) => word !== undefined),
+        options: optionsOf(command, parser),
+      };
+    });
+  }
   // As in git and npm: `partd help sort`.
-  const [name = "", ...rest] = words[0] === "help" ? [...words.slice(1), "--help"] : words;
-  const command = commands.find((one) => one.name === name);
-  const line = new CommandLine(command, command === undefined ? [name, ...rest] : rest);
-  if (line.asksFor !== undefined) {
-    const help = command === undefined ? overview(commands) : helpOf(command);
-    process.stdout.write(line.asksFor === VERSION ? `${await packageVersion()}\n` : help);
-    return undefined;
+  const [first, ...rest] = words;
+  const asked = first === "help" ? [...rest, "--help"] : words;
+  try {
+    await program.parseAsync([...asked], { from: "user" });
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    if (error.exitCode === 0) return undefined;
+    throw new UsageError(complaint(fault, words, commands));
   }
-  if (command === undefined && !name.startsWith("-")) {
-    const known = commands.map((one) => one.name);
-    throw wrong(undefined, `unknown command '${name}'${await hint(name, known, "")}`);
-  }
-  if (command === undefined || line.unknown !== undefined) {
-    throw await unknownOption(command, line.unknown ?? name);
-  }
-  checkArguments(command, line.arguments);
-  return { command, arguments: line.arguments, options: line.options };
+  return invocation;
 }
 
 export function callOf(
@@ -48,86 +74,33 @@ export function callOf(
   return { arguments: words, options, commands, terminal, signal };
 }
 
-const VERSION: Option = { name: "version", short: "V", about: "print the version" };
-/** Options of every command line. */
-const ASKS: readonly Option[] = [HELP, VERSION];
-
-/** The words behind the name of a command: `a`, `-o f`, `-of`, `-qf`, `--out f`, `--out=f`, `-- -f`. */
-class CommandLine {
-  readonly arguments: string[] = [];
-  /** Help or the version. */
-  asksFor: Option | undefined;
-  /** The first option that the command does not have. */
-  unknown: string | undefined;
-  readonly #command: Command | undefined;
-  readonly #values = new Map<string, unknown>();
-
-  constructor(command: Command | undefined, words: readonly string[]) {
-    this.#command = command;
-    const left = [...words];
-    for (let word = left.shift(); word !== undefined; word = left.shift()) {
-      if (word !== "--") this.#take(word, left);
-      else this.arguments.push(...left.splice(0));
+function parserOption(option: Option): ParserOption {
+  const { name, short, value, list, parse, choices, completes } = option;
+  const flags = `${short ? `-${short}, ` : ""}--${name}${value ? ` <${value}>` : ""}`;
+  return new ParserOption(flags, option.about).argParser((text: string, before: unknown) => {
+    if (text === "" && (completes === "file" || completes === "directory")) {
+      throw new UsageError(`--${name} is empty: it takes a ${completes}`);
     }
-  }
-
-  get options(): Options {
-    return new Options(this.#values);
-  }
-
-  /** @param left the words behind it: the value is taken from there, and other switches are put back. */
-  #take(word: string, left: string[]): void {
-    if (word.length < 2 || !word.startsWith("-") || NUMBER.test(word)) {
-      this.arguments.push(word);
-      return;
+    if (choices && !choices.includes(text)) {
+      throw new UsageError(`--${name} takes ${oneOf(choices)}, not ${JSON.stringify(text)}`);
     }
-    const isLong = word.startsWith("--");
-    const equals = isLong ? word.indexOf("=") : -1;
-    const flag = isLong ? word.slice(2, equals < 0 ? undefined : equals) : word[1];
-    const options = [...(this.#command?.options ?? []), ...ASKS];
-    const option = options.find(({ name, short }) => flag === (isLong ? name : short));
-    if (option === undefined || (equals >= 0 && !option.value)) this.unknown ??= word;
-    else if (equals >= 0) this.#set(option, word.slice(equals + 1));
-    else if (!isLong && word.length > 2 && option.value) this.#set(option, word.slice(2));
-    else if (option.value) this.#set(option, left.shift() ?? this.#noValue(option));
-    else {
-      this.#set(option);
-      if (!isLong && word.length > 2) left.unshift(`-${word.slice(2)}`);
+    try {
+      if (list) return [...((before as string[]) ?? []), ...splitList(text)];
+      return parse ? parse(text) : text;
+    } catch (error) {
+      if (error instanceof UsageError) throw new UsageError(`--${name} ${error.message}`);
+      throw error;
     }
-  }
-
-  #set(option: Option, text?: string): void {
-    const { name, none } = option;
-    if (ASKS.includes(option)) this.asksFor ??= option;
-    const value = text === undefined ? true : valueIn(option, text, this.#values.get(name));
-    if (value === none) this.#values.delete(name);
-    else this.#values.set(name, value);
-  }
-
-  #noValue(option: Option): never {
-    throw wrong(this.#command, `option '${flagsOf(option)}' argument missing`);
-  }
+  });
 }
 
-/** Such as a key: no option is a number. */
-const NUMBER = /^-(\d+|\d*\.\d+)(e[+-]?\d+)?$/;
-
-/** @param before the value so far of an option that may be given several times. */
-function valueIn(option: Option, text: string, before: unknown): unknown {
-  const { name, list, parse, choices, completes } = option;
-  if (text === "" && (completes === "file" || completes === "directory")) {
-    throw new UsageError(`--${name} is empty: it takes a ${completes}`);
+function optionsOf(command: Command, parser: Parser): Options {
+  const values = new Map<string, unknown>();
+  for (const { name, none } of command.options) {
+    const value = parser.getOptionValue(camelCase(name));
+    if (value !== undefined && value !== none) values.set(name, value);
   }
-  if (choices && !choices.includes(text)) {
-    throw new UsageError(`--${name} takes ${oneOf(choices)}, not ${JSON.stringify(text)}`);
-  }
-  try {
-    if (list) return [...((before as string[] | undefined) ?? []), ...splitList(text)];
-    return parse ? parse(text) : text;
-  } catch (error) {
-    if (error instanceof UsageError) throw new UsageError(`--${name} ${error.message}`);
-    throw error;
-  }
+  return new Options(values);
 }
 
 /** The parts between commas; `\,` is a comma within one. */
@@ -143,38 +116,19 @@ export function oneOf(choices: readonly string[]): string {
     : `${choices.slice(0, -1).join(", ")} or ${choices.at(-1)}`;
 }
 
-function checkArguments(command: Command, given: readonly string[]): void {
-  const { name, arguments: expected } = command;
-  const missing = expected.find(({ required }, i) => required && given[i] === undefined);
-  if (missing !== undefined) {
-    throw wrong(command, `missing required argument '${missing.name}'`);
-  }
-  const { length } = expected;
-  if (given.length <= length || expected.at(-1)?.variadic) return;
-  const many = `Expected ${length} argument${length === 1 ? "" : "s"} but got ${given.length}.`;
-  throw wrong(command, `too many arguments for '${name}'. ${many}`);
+function complaint(fault: string, words: readonly string[], commands: readonly Command[]): string {
+  const command = commands.find(({ name }) => name === words[0]);
+  const text = fault
+    .trim()
+    .replace(/^error: /, "")
+    .replace(/\n\(Did you mean one of (.*)\?\)/, "; did you mean $1?")
+    .replace(/\n\(Did you mean (.*)\?\)/, "; did you mean $1?");
+  const unknown = /^unknown option '--([^'=]+)/.exec(text)?.[1] ?? "";
+  const instead = command?.instead?.[unknown];
+  if (instead !== undefined) return `partd ${command?.name} has no --${unknown}: ${instead}`;
+  return `${text}\n       See partd ${command ? `${command.name} ` : ""}--help.`;
 }
 
-async function unknownOption(command: Command | undefined, word: string): Promise<UsageError> {
-  const [, option = ""] = /^--([^=]*)/.exec(word) ?? [];
-  const instead = command?.instead?.[option];
-  if (instead) return new UsageError(`partd ${command?.name} has no --${option}: ${instead}`);
-  const known = [...(command?.options ?? []), ...ASKS].map(({ name }) => name);
-  return wrong(command, `unknown option '${word}'${await hint(option, known, "--")}`);
-}
-
-/** Imported only for a mistake: @partd/core is not needed to start. */
-async function hint(typed: string, known: readonly string[], dashes: string): Promise<string> {
-  const { nearest } = await import("@partd/core/author");
-  const near = nearest(typed, known);
-  return near === undefined ? "" : `; did you mean ${dashes}${near}?`;
-}
-
-function wrong(command: Command | undefined, fault: string): UsageError {
-  return new UsageError(`${fault}\n       See partd ${command ? `${command.name} ` : ""}--help.`);
-}
-
-/** Reading it from package.json takes 3 ms. */
-async function packageVersion(): Promise<string> {
-  return (await import("../machine/version.js")).packageVersion();
+function camelCase(name: string): string {
+  return name.replace(/-(.)/g, (_, letter: string) => letter.toUpperCase());
 }
