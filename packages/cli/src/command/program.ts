@@ -35,6 +35,9 @@ export async function parse(
     .configureOutput(quiet)
     .configureHelp({ formatHelp: () => overview(commands) })
     .exitOverride();
+  // As in git and npm: `partd help sort`.
+  const [first, ...rest] = words;
+  const asked = first === "help" ? [...rest, "--help"] : [...words];
   for (const command of commands) {
     const parser = program
       .command(command.name)
@@ -42,6 +45,7 @@ export async function parse(
       .configureOutput(quiet)
       .exitOverride()
       .allowExcessArguments(false);
+    if (command.name !== asked[0]) continue; // To describe all options takes milliseconds.
     for (const argument of command.arguments) parser.argument(termOf(argument), argument.about);
     for (const option of command.options) parser.addOption(parserOption(option));
     parser.action(() => {
@@ -52,11 +56,8 @@ export async function parse(
       };
     });
   }
-  // As in git and npm: `partd help sort`.
-  const [first, ...rest] = words;
-  const asked = first === "help" ? [...rest, "--help"] : words;
   try {
-    await program.parseAsync([...asked], { from: "user" });
+    await program.parseAsync(asked, { from: "user" });
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
     if (error.exitCode === 0) return undefined;
