@@ -1,5 +1,11 @@
 import { type Key, PartdError } from "@partd/core";
-import { type AppendOptions, describeKey, type LowerStore, suffixKey } from "@partd/core/author";
+import {
+  type AppendOptions,
+  describeKey,
+  knownFormat,
+  type LowerStore,
+  suffixKey,
+} from "@partd/core/author";
 import type { Dtype } from "./dtype.js";
 
 /** The key that holds the dtype of `key`, as in Python's partd: `<key>.dtype`. */
@@ -29,7 +35,16 @@ export function withDtypes(keys: readonly Key[]): Key[] {
   return [...keys, ...keys.map(dtypeKey)];
 }
 
-export function noDtype(key: Key): PartdError {
+/** @param bytes the value, or its beginning. */
+export function noDtype(key: Key, bytes: Uint8Array): PartdError {
+  const format = knownFormat(bytes);
+  if (format !== undefined) {
+    return new PartdError(
+      "ERR_PARTD_CODEC",
+      `The key ${describeKey(key)} holds no array of NdArray: it begins as ${format}; append the array that is in it.`,
+      { key, offset: 0 },
+    );
+  }
   return new PartdError(
     "ERR_PARTD_CORRUPT",
     `The key ${describeKey(key)} holds bytes but no dtype (${describeKey(dtypeKey(key))}); it was not written through NdArray, or half of it was deleted.`,

@@ -108,10 +108,10 @@ export class NdArray<V extends NdValue = NdValue> extends Decorator<V> {
   override async *stream(key: Key, options?: GetOptions): AsyncGenerator<V, void, undefined> {
     let dtype = await this.#storedDtype(key, options);
     if (dtype === undefined) {
-      for await (const _ of this._store.stream(key, options)) {
+      for await (const piece of this._store.stream(key, options)) {
         // The key may have been written since: then it has a dtype now.
         dtype = await this.#storedDtype(key, options);
-        if (dtype === undefined) throw noDtype(key);
+        if (dtype === undefined) throw noDtype(key, piece);
         break;
       }
       if (dtype === undefined) return;
@@ -201,7 +201,7 @@ export class NdArray<V extends NdValue = NdValue> extends Decorator<V> {
     for (const [i, key] of keys.entries()) {
       const bytes = raw[i] as Uint8Array;
       const dtype = this.#parse(key, raw[keys.length + i] as Uint8Array);
-      if (dtype === undefined && bytes.byteLength > 0) throw noDtype(key);
+      if (dtype === undefined && bytes.byteLength > 0) throw noDtype(key, bytes);
       arrays.push(dtype ? this.#checked(key, () => decodeArray(bytes, dtype, key)) : this.#empty());
       if (!pace.isOver) continue;
       await pace.rest();

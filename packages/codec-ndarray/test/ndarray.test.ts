@@ -674,3 +674,16 @@ describe("bytes, texts, records and long doubles", () => {
     await expect(p.append({ x: [undefined] })).rejects.toMatchObject({ code: "ERR_PARTD_CODEC" });
   });
 });
+
+test("a file of another format is named, not called damaged", async () => {
+  const store = new Dict();
+  await store.append({ x: Buffer.from("\x93NUMPY\x01\0v\0{'descr': '<f8'", "latin1") });
+  const p = new NdArray(store);
+  for (const read of [() => p.get("x"), () => collect(p.stream("x"))]) {
+    expect(await failure(read())).toMatchObject({
+      code: "ERR_PARTD_CODEC",
+      key: "x",
+      message: expect.stringContaining("begins as an .npy file"),
+    });
+  }
+});

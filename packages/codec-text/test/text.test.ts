@@ -124,8 +124,8 @@ test("a text of another encoding or a file of another format is named, not calle
   for (const [bytes, said] of values) {
     const store = new Dict();
     await store.append({ x: bytes });
-    for (const read of [new Text(store).get("x"), new Lines(store).get("x")]) {
-      expect(await failure(read)).toMatchObject({
+    for (const reader of [new Text(store), new Lines(store)]) {
+      expect(await failure(reader.get("x"))).toMatchObject({
         code: "ERR_PARTD_CODEC",
         key: "x",
         message: expect.stringContaining(said),
