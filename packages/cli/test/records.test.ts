@@ -918,6 +918,21 @@ describe("inputs and outputs", () => {
     expect(read("r.txt")).toBe(`{"a":${"x".repeat(300)}}\n`);
   });
 
+  test("a folder for temporary data is there, or refused, and not made", async () => {
+    for (const tmp of ["no-tmp", "no-tmp/below", "e.ndjson"]) {
+      const { code, err } = await run(["sort", "e.ndjson", "--by", "user", "--tmp", tmp]);
+      expect([code, err]).toEqual([2, `partd: there is no directory ${tmp} for --tmp\n`]);
+    }
+    expect(existsSync(join(cwd, "no-tmp"))).toBe(false);
+  });
+
+  test("a name with a comma is told as it is to be typed", async () => {
+    const { err } = await run(["count", "-", "--by", "last, first"], '{"last, first":1}\n');
+    expect(err).toContain("did you mean last\\, first?\n");
+    const typed = ["count", "-", "--by", "last\\, first"];
+    expect(await out(typed, '{"last, first":1}\n')).toBe('{"last, first":1,"count":1}\n');
+  });
+
   test("characters that nobody sees are escaped where a record is quoted", async () => {
     const { err } = await run(["count"], '{"a":1}\n\ufeff{"a":2}\n');
     expect(err).toContain('standard input:2:1: the record is not JSON: "\\ufeff{');

@@ -53,6 +53,17 @@ export async function requireApart({ options }: Call, inputs: readonly string[])
   }
 }
 
+/**
+ * Checks the folder of --tmp: one that is mistyped would be made, perhaps on a disk that is too small.
+ *
+ * @throws `UsageError` if there is none of that name.
+ */
+export async function requireFolder(path: string | undefined): Promise<void> {
+  if (path === undefined) return;
+  const there = await stat(path).catch(() => undefined);
+  if (!there?.isDirectory()) throw new UsageError(`there is no directory ${path} for --tmp`);
+}
+
 /** Where --missing puts records, if it is a file. */
 export function missingFile(options: Options): string | undefined {
   const missing = options.text("missing");

@@ -82,7 +82,8 @@ export class FieldSearch {
     if (unknown === undefined) return;
     const names = [...this.#names];
     const near = this.#near;
-    const some = names.slice(0, 12).map(shortened).join(", ") + (names.length > 12 ? " …" : "");
+    const some =
+      names.slice(0, 12).map(typed).map(shortened).join(", ") + (names.length > 12 ? " …" : "");
     const none = this.#haveArrays
       ? "there are arrays; --from json reads the records of an array"
       : "there are: none";
@@ -94,7 +95,7 @@ export class FieldSearch {
         ? `its header is ${shortened(header)}: does it need --delimiter '${other}'?`
         : near === undefined
           ? known
-          : `did you mean ${near}?`;
+          : `did you mean ${typed(near)}?`;
     const count = this.#records === 1 ? "record" : `${this.#records} records`;
     const first = which === "" && this.#records > 1 ? `the ${count}` : `the first ${count}`;
     const where = this.#format.header === undefined ? `${first} of ${this.#input}` : this.#input;
@@ -159,6 +160,11 @@ function collect(record: unknown, prefix: string, names: Set<string>): void {
     names.add(path);
     if (prefix.length < 100) collect(value, `${path}.`, names);
   }
+}
+
+/** A name as options take it, in which a comma stands between two names. */
+function typed(name: string): string {
+  return name.replaceAll(",", "\\,");
 }
 
 function shortened(name: string): string {

@@ -11,7 +11,7 @@ import type { Call } from "../command/command.js";
 import { ExitCode, UsageError } from "../command/failure.js";
 import { showBytes, showCount } from "../command/quantity.js";
 import { freeBytes } from "../output/disk-space.js";
-import { createOutput, missingFile, requireApart } from "../output/output-file.js";
+import { createOutput, missingFile, requireApart, requireFolder } from "../output/output-file.js";
 import type { Progress } from "../terminal/progress.js";
 import { type Format, formatOf, lineFormat } from "./format.js";
 import { expandInputs, nameOf } from "./inputs.js";
@@ -78,6 +78,7 @@ export class RecordRun implements AsyncDisposable {
     if (paths.length > 1 && paths.includes("-")) {
       throw new UsageError("standard input (-) is read alone");
     }
+    await requireFolder(call.options.text("tmp"));
     const bytesTotal = await sizeOf(paths);
     await requireApart(call, paths);
     const force = call.options.has("force");
