@@ -1,6 +1,6 @@
 // What authors of stores, decorators and codecs import.
 
-export { onAbort, unlessAborted } from "./async/abort.js";
+export { checkOptions, onAbort, unlessAborted } from "./async/abort.js";
 export { Gate } from "./async/gate.js";
 export { type BetweenItems, ItemIterator } from "./async/item-iterator.js";
 export { Pace } from "./async/pace.js";
@@ -53,7 +53,7 @@ export {
 } from "./store/batch.js";
 export { checkByteStore } from "./store/byte-store.js";
 export { Decorator } from "./store/decorator.js";
-export { checkNotHeld, runHolding } from "./store/held-locks.js";
+export { checkCritical, checkNotHeld, runHolding } from "./store/held-locks.js";
 export {
   byteEntries,
   countKeys,

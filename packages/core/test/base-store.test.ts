@@ -384,6 +384,23 @@ test("a call on the store inside its own withLock is refused, also from deep ins
   expect(await deep()).toEqual(Uint8Array.of(1));
 });
 
+test("what critical left running is outside once it has ended, also beside another withLock", async () => {
+  const store = new Dict();
+  let leave = () => {};
+  let left: Promise<Uint8Array> | undefined;
+  await store.withLock(() => {
+    left = new Promise<void>((resolve) => {
+      leave = resolve;
+    }).then(() => store.get("x"));
+  });
+  await store.withLock(async (held) => {
+    leave();
+    await settle();
+    await held.append({ x: one });
+  });
+  expect(await left).toEqual(one);
+});
+
 test("what a primitive throws that is not an error of partd's is wrapped", async () => {
   class Broken extends Recorded {
     protected override async _get(): Promise<Uint8Array[]> {
@@ -405,14 +422,14 @@ test("what a primitive throws that is not an error of partd's is wrapped", async
   await expect(store.withLock(() => Promise.reject(own))).rejects.toBe(own);
 });
 
-test("what is no signal and what is no function are refused as such, and change nothing", async () => {
+test("what is no signal, no options and no function is refused as such, and changes nothing", async () => {
   const store = new Dict();
   await store.append({ x: new Uint8Array(1) });
   const collect = async (items: AsyncIterable<unknown>) => {
     for await (const _ of items);
   };
-  for (const none of [5, "x", {}, new AbortController()]) {
-    const options = { signal: none as AbortSignal };
+  const wrong = [5, "x", {}, new AbortController()].map((none) => ({ signal: none }));
+  for (const options of [...wrong, null] as { signal: AbortSignal }[]) {
     for (const operation of [
       () => store.append({ x: new Uint8Array(1) }, options),
       () => store.iset("y", new Uint8Array(1), options),
@@ -429,7 +446,7 @@ test("what is no signal and what is no function are refused as such, and change 
     ]) {
       await expect(operation()).rejects.toMatchObject({
         code: "ERR_PARTD_VALUE",
-        message: expect.stringContaining("signal must be an AbortSignal"),
+        message: expect.stringMatching(/signal must be an AbortSignal|The options of a call/),
       });
     }
   }

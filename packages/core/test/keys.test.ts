@@ -111,6 +111,10 @@ describe("encodeKey", () => {
     for (const bad of [1, null, undefined, {}, ["a"], Symbol("s"), { parts: ["a", "b"] }]) {
       expect(codeOf(() => encodeKey(bad as unknown as Key))).toBe("ERR_PARTD_KEY");
     }
+    const brand = Symbol.for("@partd/core/tuple");
+    for (const parts of [undefined, "ab", [], ["a"], ["a", 1], [null, "b"]]) {
+      expect(codeOf(() => encodeKey({ [brand]: true, parts } as never))).toBe("ERR_PARTD_KEY");
+    }
     for (const bad of ["\ud800", "a\udc00", tuple("a", "\udfff")]) {
       expect(codeOf(() => encodeKey(bad))).toBe("ERR_PARTD_KEY");
     }

@@ -70,6 +70,7 @@ export const lockCases: readonly StoreCase[] = [
           () => store.get("x"),
           () => store.delete("x"),
           () => store.withLock(() => {}),
+          () => store.close(),
         ]) {
           await rejects(call, "ERR_PARTD_LOCK", "a call on the outer store");
         }
@@ -136,6 +137,10 @@ export const lockCases: readonly StoreCase[] = [
         "withLock",
       );
       ok(thrown === reason, "withLock should reject with what critical throws at once");
+      for (const odd of [undefined, null, 0, "text"]) {
+        const passed = await rejection(() => store.withLock(() => Promise.reject(odd)), "withLock");
+        ok(passed === odd, `withLock should reject with ${String(odd)}, not ${String(passed)}`);
+      }
       await store.append({ x: bytes("2") });
       equal(await read(store, "x"), "12", "x: what critical appended before it failed stays");
     },

@@ -1,3 +1,24 @@
+import { PartdError } from "../errors.js";
+import { describeArgument } from "../option-names.js";
+import type { OperationOptions } from "../store/store.js";
+
+/**
+ * @throws the reason of `options.signal` if it is aborted; `ERR_PARTD_VALUE` for what is no options or no
+ *   signal.
+ */
+export function checkOptions(options: OperationOptions): void {
+  const signal = (options as OperationOptions | null)?.signal;
+  if (options === null || (signal && typeof signal.throwIfAborted !== "function")) {
+    throw new PartdError(
+      "ERR_PARTD_VALUE",
+      options === null
+        ? "The options of a call are an object, such as { signal }, or left out, and not null."
+        : `signal must be an AbortSignal, such as new AbortController().signal, not ${describeArgument(signal)}.`,
+    );
+  }
+  signal?.throwIfAborted();
+}
+
 /**
  * Calls `listener` once when `signal` is aborted, unless the returned function is called before.
  * All listeners of a signal share one registration, because an `EventTarget` searches its list at

@@ -80,7 +80,7 @@ export function sameKey(a: Key, b: Key): boolean {
  */
 export function encodeKey(key: Key): string {
   if (typeof key === "string") return PLAIN.test(key) ? key : encodePart(key);
-  if (isTuple(key)) return key.parts.map(encodePart).join("/");
+  if (isTuple(key)) return partsOf(key).map(encodePart).join("/");
   throw new PartdError(
     "ERR_PARTD_KEY",
     `A key is a string or a tuple(…), not ${describeValue(key)}.`,
@@ -124,6 +124,16 @@ const UNSAFE_RUN = /[^-_.() A-Za-z0-9]+/g;
 /** Names that mean something to a file system or to the stores themselves. */
 const RESERVED = /^(?:\.\.?$|\.partd|\.lock$)/;
 const EMPTY = "%";
+
+/** @throws `ERR_PARTD_KEY` for what only says that it is a tuple. */
+function partsOf({ parts }: Tuple): readonly string[] {
+  const isMade = Array.isArray(parts) && parts.length >= 2;
+  if (isMade && parts.every((part) => typeof part === "string")) return parts;
+  throw new PartdError(
+    "ERR_PARTD_KEY",
+    "This is no tuple of two or more parts; make it by tuple(…).",
+  );
+}
 
 function encodePart(part: string): string {
   if (part === "") return EMPTY;

@@ -1,4 +1,4 @@
-import { unlessAborted } from "../async/abort.js";
+import { checkOptions, unlessAborted } from "../async/abort.js";
 import { Gate } from "../async/gate.js";
 import { ItemIterator } from "../async/item-iterator.js";
 import { isPartdError, PartdError } from "../errors.js";
@@ -6,7 +6,7 @@ import { copyTree, flattenKeys, nestValues } from "../keys/key-tree.js";
 import { decodeKey, encodeKey, type Key, type KeyTree, keptText } from "../keys/keys.js";
 import { describeArgument } from "../option-names.js";
 import { type Batch, checkBytes, toBatch } from "./batch.js";
-import { checkNotHeld, runHolding } from "./held-locks.js";
+import { checkCritical, checkNotHeld, runHolding } from "./held-locks.js";
 import { byteEntries, checkLongest, prefixText, selectKeys, streamedSize } from "./listing.js";
 import {
   type EntryOrBatch,
@@ -114,6 +114,7 @@ export abstract class BaseStore extends Primitives implements Store {
   }
 
   async *keys(options: KeysOptions = {}): AsyncGenerator<Key, void, undefined> {
+    this.#check(options);
     prefixText(options); // Rejects a prefix that is not a key before anything is opened.
     const sorted = options.sorted
       ? await this.#shared(options, () => this._sortedKeys(options))
@@ -136,6 +137,7 @@ export abstract class BaseStore extends Primitives implements Store {
   async *#entries(
     options: EntriesOptions,
   ): AsyncGenerator<readonly (readonly [Key, Uint8Array])[], void, undefined> {
+    this.#check(options);
     prefixText(options);
     checkLongest(options);
     const own = await this.#shared(options, () => this._entries(options));
@@ -185,12 +187,7 @@ export abstract class BaseStore extends Primitives implements Store {
     critical: (store: Store) => T | Promise<T>,
     options: OperationOptions = {},
   ): Promise<T> {
-    if (typeof critical !== "function") {
-      throw new PartdError(
-        "ERR_PARTD_VALUE",
-        `withLock takes a function, as in withLock((held) => held.get("x")), not ${describeArgument(critical)}.`,
-      );
-    }
+    checkCritical(critical);
     return this.#exclusive({ operation: "withLock" }, options, async () => {
       const held = new HeldStore(this);
       try {
@@ -218,6 +215,11 @@ export abstract class BaseStore extends Primitives implements Store {
   }
 
   close(): Promise<void> {
+    try {
+      checkNotHeld(this);
+    } catch (error) {
+      return Promise.reject(error);
+    }
     this.#closing ??= this.#close().catch((error: unknown) => {
       if (this.#opened) this.#closing = undefined; // The flush failed: still open.
       throw error;
@@ -307,8 +309,8 @@ export abstract class BaseStore extends Primitives implements Store {
     await unlessAborted(this.#opening, signal);
   }
 
-  #check({ signal }: OperationOptions): void {
-    if (signal) checkSignal(signal);
+  #check(options: OperationOptions): void {
+    checkOptions(options);
     checkNotHeld(this);
     if (!this.#closing) return;
     throw new PartdError("ERR_PARTD_CLOSED", "The store is closed; make a new one to go on.");
@@ -317,17 +319,6 @@ export abstract class BaseStore extends Primitives implements Store {
   #forgetIsets(keys: readonly string[]): void {
     for (const key of keys) this.#isets.delete(key);
   }
-}
-
-/** @throws the signal's reason if it is aborted; `ERR_PARTD_VALUE` for what is no signal. */
-function checkSignal(signal: AbortSignal): void {
-  if (typeof signal.throwIfAborted !== "function") {
-    throw new PartdError(
-      "ERR_PARTD_VALUE",
-      `signal must be an AbortSignal, such as new AbortController().signal, not ${describeArgument(signal)}.`,
-    );
-  }
-  signal.throwIfAborted();
 }
 
 function isEntry(some: EntryOrBatch): some is TextEntry {

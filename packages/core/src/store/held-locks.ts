@@ -1,4 +1,5 @@
 import { PartdError } from "../errors.js";
+import { describeArgument } from "../option-names.js";
 
 /**
  * Runs `critical`, the function given to the store's `withLock`, and marks everything it calls,
@@ -15,12 +16,14 @@ export function runHolding<T>(store: object, critical: () => T): T {
   // Disable the storage after use: while enabled it slows each promise, an append to a Dict by
   // half.
   const release = () => {
+    held.isOver = true;
     if (--depth === 0) storage?.disable();
   };
   depth++;
+  const held = { store, isOver: false };
   let result: T;
   try {
-    result = storage.run([...(storage.getStore() ?? []), store], critical);
+    result = storage.run([...(storage.getStore() ?? []), held], critical);
   } catch (error) {
     release();
     throw error;
@@ -46,11 +49,28 @@ export function runHolding<T>(store: object, critical: () => T): T {
  *   while no lock is held.
  */
 export function checkNotHeld(store: object): void {
-  if (depth === 0 || !storage?.getStore()?.includes(store)) return;
+  if (depth === 0) return;
+  // What critical began and left running is outside once that has ended.
+  if (!storage?.getStore()?.some((held) => held.store === store && !held.isOver)) return;
   throw new PartdError(
     "ERR_PARTD_LOCK",
     "This store was called inside its own withLock, and would wait for itself: use the store that is passed to the function.",
   );
+}
+
+/** @throws `ERR_PARTD_VALUE` unless `withLock` was given a function. */
+export function checkCritical(critical: unknown): void {
+  if (typeof critical === "function") return;
+  throw new PartdError(
+    "ERR_PARTD_VALUE",
+    `withLock takes a function, as in withLock((held) => held.get("x")), not ${describeArgument(critical)}.`,
+  );
+}
+
+/** A critical section of a store. */
+interface Held {
+  readonly store: object;
+  isOver: boolean;
 }
 
 /** How many critical sections are running, of all stores. */
@@ -59,8 +79,8 @@ let storage: Storage | undefined;
 
 /** The part of AsyncLocalStorage that is used here: core does without the types of Node. */
 interface Storage {
-  run<T>(store: readonly object[], callback: () => T): T;
-  getStore(): readonly object[] | undefined;
+  run<T>(held: readonly Held[], callback: () => T): T;
+  getStore(): readonly Held[] | undefined;
   disable(): void;
 }
 

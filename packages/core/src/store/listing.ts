@@ -122,7 +122,7 @@ export function prefixText({ prefix }: KeysOptions): string {
 
 /** @throws `ERR_PARTD_VALUE` unless `longest` is a number of bytes, if it is given. */
 export function checkLongest({ longest = Number.POSITIVE_INFINITY }: EntriesOptions): number {
-  if (longest >= 0) return longest;
+  if (typeof longest === "number" && longest >= 0) return longest;
   throw new PartdError(
     "ERR_PARTD_VALUE",
     `longest must be a number of bytes, 0 or more, not ${String(longest)}.`,

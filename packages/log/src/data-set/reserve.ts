@@ -1,5 +1,5 @@
 import { fstatSync, openSync, rmSync, writeSync } from "node:fs";
-import { closeFile } from "@partd/disk";
+import { closeFile, errnoOf } from "@partd/disk";
 
 /**
  * A file of zeros that is removed when the disk is full, so that there is space to record deletions:
@@ -48,7 +48,8 @@ export class Reserve {
       try {
         return await work();
       } catch (error) {
-        if (!isFull(error) || mayRepeat?.() === false || !this.#giveUp()) throw error;
+        // What `work` throws may be of any kind, and is passed on as it is.
+        if (mayRepeat?.() === false || !isFull(error) || !this.#giveUp()) throw error;
       }
     } else this.#giveUp();
     this.#spending++;
@@ -74,6 +75,6 @@ export class Reserve {
 const RESERVED_BYTES = 64 * 1024;
 
 function isFull(error: unknown): boolean {
-  const { code } = ((error as Error | undefined)?.cause ?? error) as NodeJS.ErrnoException;
+  const code = errnoOf((error as Error | undefined)?.cause ?? error);
   return code === "ENOSPC" || code === "EDQUOT";
 }

@@ -1,6 +1,7 @@
 import { PartdError } from "@partd/core";
 import {
   checkIntegerOption,
+  checkNotHeld,
   describeArgument,
   type OptionNames,
   takeOptions,
@@ -100,6 +101,7 @@ export class Client extends RemoteStore {
   }
 
   async #close(): Promise<void> {
+    checkNotHeld(this);
     this.setClosed(true);
     await this.#link.whenIdle();
     if (this.#link.dirty) await this.flushServer();

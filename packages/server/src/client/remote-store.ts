@@ -15,7 +15,9 @@ import {
   type AppendOptions,
   byteEntries,
   checkBytes,
+  checkCritical,
   checkNotHeld,
+  checkOptions,
   copyTree,
   countKeys,
   flattenKeys,
@@ -141,6 +143,7 @@ export abstract class RemoteStore implements Store {
   }
 
   async *keys(options: KeysOptions = {}): AsyncGenerator<Key, void, undefined> {
+    this.#check(options);
     const texts = selectKeys(this.#keyTexts(options), options);
     for await (const text of texts) yield decodeKey(text);
   }
@@ -171,6 +174,7 @@ export abstract class RemoteStore implements Store {
     critical: (store: Store) => T | Promise<T>,
     options: OperationOptions = {},
   ): Promise<T> {
+    checkCritical(critical);
     this.#check(options);
     if (this.#lease) return this.#critical(critical, this.#lease);
     const lease = new Lease();
@@ -221,6 +225,7 @@ export abstract class RemoteStore implements Store {
   async *#entries(
     options: EntriesOptions,
   ): AsyncGenerator<readonly [Key, Uint8Array], void, undefined> {
+    this.#check(options);
     const { signal } = options;
     const mostKeys = await this.#mostSizes({ signal });
     const sizes = (keys: readonly Key[]) => this.#sizes(keys, { signal });
@@ -361,8 +366,8 @@ export abstract class RemoteStore implements Store {
     for (const key of keys) this.#isets.delete(key);
   }
 
-  #check({ signal }: OperationOptions): void {
-    signal?.throwIfAborted();
+  #check(options: OperationOptions): void {
+    checkOptions(options);
     checkNotHeld(this);
     if (this.#closed) {
       throw new PartdError("ERR_PARTD_CLOSED", "The store is closed; make a new one to go on.");
