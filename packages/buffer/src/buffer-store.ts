@@ -11,6 +11,8 @@ import {
   type AppendOptions,
   BaseStore,
   type Batch,
+  changedMeanwhile,
+  checkIntact,
   type GetOptions,
   type LowerStore,
   type OptionNames,
@@ -131,7 +133,10 @@ export class BufferStore extends BaseStore {
   }
 
   protected async _append(batch: Batch, options: AppendOptions): Promise<void> {
-    if (!this.#exclusive.isSettled) await this.#exclusive.settled(options.signal);
+    if (!this.#exclusive.isSettled) {
+      await this.#exclusive.settled(options.signal);
+      checkIntact(batch);
+    }
     await this.#spiller.append(batch, options);
     this.#writes += batch.keys.length;
     if (this.#writes < 64) return;
@@ -195,9 +200,11 @@ export class BufferStore extends BaseStore {
     { signal }: AppendOptions,
   ): Promise<void> {
     // A slow store with a codec would keep a frame for an empty value.
-    if (value.byteLength === 0) return this._delete([key], { signal });
+    const { byteLength } = value;
+    if (byteLength === 0) return this._delete([key], { signal });
     await this.#exclusive.change(signal, async () => {
       await this.#spiller.bringDown(key);
+      if (value.byteLength !== byteLength) throw changedMeanwhile(key);
       await this.#spiller.flights.target.iset(decodeKey(key), value, { replace: true });
     });
   }

@@ -2,6 +2,7 @@ import type { OperationOptions } from "@partd/core";
 import {
   type AppendOptions,
   type Batch,
+  checkIntact,
   type LowerStore,
   unlessAborted,
   WaitQueue,
@@ -209,6 +210,7 @@ export class Spiller {
     if (this.#blocks.size > 0) {
       // If the slow store fails, or other appends fill memory, the batch is gathered as usual.
       await this.#empty(signal).catch(() => signal?.throwIfAborted());
+      checkIntact(batch);
       if (this.#blocks.size > 0) return this.#gather(batch, options);
     }
     const claim = this.#claims.bigAppends.begin(batch.keys);
@@ -227,6 +229,7 @@ export class Spiller {
     this.#bigWaiting++;
     try {
       while (this.#claims.areBusy(keys)) await this.#ends.wait(undefined, signal);
+      if (batch) checkIntact(batch);
     } catch (error) {
       this.#endClaim(this.#claims.bigAppends, claim);
       throw error;
@@ -317,6 +320,7 @@ export class Spiller {
       if (!this.#fits(next.need) && this.#blocks.size > 0) return;
       const wait = this.#appends.take();
       try {
+        checkIntact(next.batch);
         this.#blocks.append(next.batch, next.owned);
         wait?.resolve();
       } catch (error) {

@@ -182,3 +182,21 @@ test("a big append is not overtaken for ever by spills of its key", async () => 
   await appending;
   await store.close();
 });
+
+test("an append whose buffer is transferred while it waits for room is refused, and is nowhere", async () => {
+  const slow = new Hanging();
+  slow.hangsIn = "append";
+  await using buffer = new BufferStore(new Dict(), slow, { availableMemory: 50_000 });
+  const values = [...Array(8).keys()].map(() => new Uint8Array(9_000));
+  const appends = values.map((value, i) => buffer.append({ [`k${i}`]: value }));
+  const outcomes = Promise.allSettled(appends);
+  const last = values.at(-1) as Uint8Array;
+  expect(await isPending(appends.at(-1) as Promise<void>)).toBe(true);
+  structuredClone(last.buffer, { transfer: [last.buffer] });
+  slow.go();
+  expect((await outcomes).at(-1)).toMatchObject({
+    reason: { code: "ERR_PARTD_VALUE", key: "k7" },
+  });
+  expect((await outcomes).filter(({ status }) => status === "fulfilled").length).toBe(7);
+  expect(await buffer.count()).toBe(7);
+});

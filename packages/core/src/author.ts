@@ -46,9 +46,12 @@ export { BaseStore } from "./store/base-store.js";
 export {
   type Batch,
   BatchEntries,
-  checkBytes,
+  changedMeanwhile,
+  changeOf,
+  checkIntact,
   entriesOf,
   isBytes,
+  takeBytes,
   toBatch,
 } from "./store/batch.js";
 export { checkByteStore } from "./store/byte-store.js";

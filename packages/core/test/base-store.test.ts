@@ -384,6 +384,17 @@ test("a call on the store inside its own withLock is refused, also from deep ins
   expect(await deep()).toEqual(Uint8Array.of(1));
 });
 
+test("a buffer that is transferred while its write waits is refused before any primitive", async () => {
+  const store = new Recorded();
+  const [appended, set] = [Uint8Array.of(1), Uint8Array.of(2)];
+  const calls = Promise.allSettled([store.append({ x: appended }), store.iset("x", set)]);
+  for (const { buffer } of [appended, set]) structuredClone(buffer, { transfer: [buffer] });
+  for (const outcome of await calls) {
+    expect(outcome).toMatchObject({ reason: { code: "ERR_PARTD_VALUE", key: "x" } });
+  }
+  expect(store.calls).toEqual(["open"]);
+});
+
 test("what critical left running is outside once it has ended, also beside another withLock", async () => {
   const store = new Dict();
   let leave = () => {};

@@ -4,6 +4,7 @@ import {
   type AppendOptions,
   BaseStore,
   type Batch,
+  checkIntact,
   checkIntegerOption,
   type GetOptions,
   type OptionNames,
@@ -155,7 +156,8 @@ export class FileStore extends BaseStore {
     options: AppendOptions,
   ): Promise<void> {
     if (value.byteLength === 0) return this._delete([key], options);
-    await this.#change(options, (lease) => replaceValue(this.#set, lease, key, value, options));
+    const batch = { keys: [key], values: [value], byteLength: value.byteLength };
+    await this.#change(options, (lease) => replaceValue(this.#set, lease, batch, options));
   }
 
   protected async _delete(keys: readonly string[], options: OperationOptions): Promise<void> {
@@ -257,17 +259,18 @@ export class FileStore extends BaseStore {
 const LONGEST_TIMER = 2 ** 31 - 1;
 
 /**
- * Replaces a key's value atomically: writes it to a file of its own, then renames that to the old
- * name.
+ * Replaces the value of the batch's one key atomically: writes it to a file of its own, then renames
+ * that to the old name.
  */
 async function replaceValue(
   set: DataSet,
   lease: Lease,
-  key: string,
-  value: Uint8Array,
+  batch: Batch,
   { signal }: OperationOptions,
 ): Promise<void> {
   const { disk, files, fsync, journal, layout } = set;
+  const [key] = batch.keys as [string];
+  const [value] = batch.values as [Uint8Array];
   const replace = async () => {
     const draft = await set.work.file(lease, "draft");
     try {
@@ -285,6 +288,7 @@ async function replaceValue(
       }
       signal?.throwIfAborted();
       const aside = await files.withRoom(() => place(set, key));
+      checkIntact(batch);
       lease.verify();
       await journal.countRemoval();
       await disk.rename(draft, layout.path(key, aside));

@@ -1,5 +1,5 @@
 import { PartdError } from "@partd/core";
-import { type Batch, concatBytes, type Pace } from "@partd/core/author";
+import { type Batch, checkIntact, concatBytes, type Pace } from "@partd/core/author";
 import { isOutOfFiles, type Lease } from "@partd/disk";
 import type { DataSet } from "./data-set.js";
 import { LONG, PoolQueue, SLICE } from "./disk.js";
@@ -38,8 +38,10 @@ export class GroupCommit {
     // An earlier change that could not be undone.
     if (journal.active) await settle(this.#set, this.#lease);
     try {
+      for (const { batch } of this.#appends) checkIntact(batch);
       const writes = this.#onlyWrite() ?? (await this.#gather());
       for (let next = 0; next < writes.length; ) next += await this.#writeChunk(writes, next);
+      for (const { batch } of this.#appends) checkIntact(batch);
       if (this.#set.fsync) await this.#syncNewNames();
       this.#checkOn();
       const cleared = journal.clear();
@@ -47,7 +49,9 @@ export class GroupCommit {
     } catch (error) {
       await this.#undo();
       if (journal.uncertain) throw this.#unknown(error);
-      throw error instanceof Aborted ? error : this.#set.error("append to", error);
+      if (error instanceof Aborted) throw error;
+      for (const { batch } of this.#appends) checkIntact(batch);
+      throw this.#set.error("append to", error);
     }
     if (this.#lease.isInTime()) return;
     try {

@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { fsyncSync, rmSync } from "node:fs";
 import { PartdError } from "@partd/core";
-import { type Batch, Pace } from "@partd/core/author";
+import { type Batch, changeOf, checkIntact, Pace } from "@partd/core/author";
 import {
   isOutOfFiles,
   type Lease,
@@ -150,12 +150,16 @@ export class Writer {
     const isAll = taken === this.#waiting.length;
     const group = isAll ? this.#waiting : this.#waiting.slice(0, taken);
     this.#waiting = isAll ? [] : this.#waiting.slice(taken);
-    if (!group.some(({ signal }) => signal?.aborted)) return group;
     return group.filter((waiting) => {
-      if (!waiting.signal?.aborted) return true;
-      this.#dataSet.lock.leave(waiting.lease);
-      waiting.reject(waiting.signal.reason);
-      return false;
+      try {
+        waiting.signal?.throwIfAborted();
+        checkIntact(waiting.batch); // A value without bytes would delete its key.
+        return true;
+      } catch (error) {
+        this.#dataSet.lock.leave(waiting.lease);
+        waiting.reject(error);
+        return false;
+      }
     });
   }
 
@@ -244,17 +248,26 @@ export class Writer {
     if (isFull || (segment.index as GrowingIndex).memory >= this.#indexMemory) this.#finish();
   }
 
-  /** The file is in an unknown state after the last record: ends the segment there. */
-  async #fail(group: readonly Waiting[], cause: unknown): Promise<void> {
+  /**
+   * The file is in an unknown state after the last record: ends the segment there. If the values of an
+   * append were changed meanwhile, that one alone fails, and the others are written again.
+   */
+  async #fail(all: readonly Waiting[], cause: unknown): Promise<void> {
     const path = this.#segment?.path ?? this.#dataSet.directory;
     const segment = this.#end();
+    const changes = all.map(({ batch }) => changeOf(batch));
+    const isOne = changes.some((change) => change !== undefined);
+    const group = isOne ? all.filter((_, i) => changes[i]) : all;
+    if (isOne) this.#waiting = [...all.filter((_, i) => !changes[i]), ...this.#waiting];
     for (const { lease } of group) this.#dataSet.lock.leave(lease);
     if (segment) {
       // Later appends need not wait for this; the failed ones reject only once the space is free.
       await this.#dataSet.giveBack(segment);
       this.#indexer.begin(segment);
     }
-    for (const { reject } of group) reject(systemError({ action: "write to", path }, cause));
+    for (const { batch, reject } of group) {
+      reject(changeOf(batch) ?? systemError({ action: "write to", path }, cause));
+    }
   }
 
   #segmentToWrite(lease: Lease): Segment {

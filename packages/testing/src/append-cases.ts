@@ -242,6 +242,31 @@ export const appendCases: readonly StoreCase[] = [
     },
   },
   {
+    name: "an array of a subclass is its bytes, whatever length and species it claims",
+    run: async ({ store }) => {
+      class Odd extends Uint8Array {
+        static get [Symbol.species](): never {
+          return Uint16Array as never;
+        }
+        override get length(): number {
+          return 2 as never;
+        }
+      }
+      const small = new Odd(bytes("small").buffer as ArrayBuffer);
+      const large = new Odd(new Uint8Array(9_000_001).fill(7).buffer);
+      await store.append({ small, large });
+      await store.iset("set", small);
+      equal(await read(store, "small"), "small", "a small one");
+      equal(await read(store, "set"), "small", "a set one");
+      const kept = await store.get("large");
+      equal(kept.byteLength, 9_000_001, "bytes of a large one");
+      ok(
+        kept.every((byte) => byte === 7),
+        "a large one has other bytes",
+      );
+    },
+  },
+  {
     name: "an iterable that throws appends nothing, and its error comes through",
     run: async ({ store }) => {
       const reason = new Error("from the iterable");

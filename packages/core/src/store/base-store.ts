@@ -5,7 +5,7 @@ import { isPartdError, PartdError } from "../errors.js";
 import { copyTree, flattenKeys, nestValues } from "../keys/key-tree.js";
 import { decodeKey, encodeKey, type Key, type KeyTree, keptText } from "../keys/keys.js";
 import { describeArgument } from "../option-names.js";
-import { type Batch, checkBytes, toBatch } from "./batch.js";
+import { type Batch, changedMeanwhile, checkIntact, takeBytes, toBatch } from "./batch.js";
 import { checkCritical, checkNotHeld, runHolding } from "./held-locks.js";
 import { byteEntries, checkLongest, prefixText, selectKeys, streamedSize } from "./listing.js";
 import {
@@ -55,9 +55,13 @@ export abstract class BaseStore extends Primitives implements Store {
 
   async append(data: Entries<Uint8Array>, options: AppendOptions = {}): Promise<void> {
     const batch = toBatch(data);
-    await this.#shared(options, async () => {
+    let hasWaited = false;
+    const appended = this.#shared(options, async () => {
+      if (hasWaited) checkIntact(batch);
       if (batch.keys.length > 0) await this._append(batch, options);
     });
+    hasWaited = true;
+    await appended;
   }
 
   async get<const K extends KeyTree>(
@@ -81,13 +85,15 @@ export abstract class BaseStore extends Primitives implements Store {
 
   async iset(key: Key, value: Uint8Array, options: IsetOptions = {}): Promise<void> {
     const text = encodeKey(key);
-    checkBytes(key, value);
+    const bytes = takeBytes(key, value);
+    const { length } = bytes;
     this.#check(options);
     const isDone = () => !options.replace && this.#isets.has(text);
     if (isDone()) return;
     await this.#exclusive({ operation: "iset", keys: [text] }, options, async () => {
       if (isDone()) return; // Another call was first.
-      await this._set(text, value, options);
+      if (bytes.length !== length) throw changedMeanwhile(text);
+      await this._set(text, bytes, options);
       this.#isets.add(keptText(text));
     });
   }

@@ -59,15 +59,12 @@ class Gathered {
 
   add(key: Key, value: Uint8Array): void {
     const text = encodeKey(key);
-    checkBytes(key, value);
+    const bytes = takeBytes(key, value);
     // Not `byteLength`: that takes 7 ns each time, and is the same for bytes.
-    const { length } = value;
-    if (length === 0) {
-      checkAttached(key, value);
-      return;
-    }
+    const { length } = bytes;
+    if (length === 0) return;
     this.#keys[this.#size] = text;
-    this.#values[this.#size++] = value;
+    this.#values[this.#size++] = bytes;
     this.#byteLength += length;
   }
 
@@ -114,23 +111,26 @@ export function entriesOf<V>(data: Entries<V>): Iterable<readonly [Key, V]> {
   return Object.entries(data);
 }
 
-/** @throws `ERR_PARTD_VALUE` unless `value` is bytes. */
-export function checkBytes(key: Key, value: unknown): asserts value is Uint8Array {
-  if (isBytes(value)) return;
-  throw new PartdError(
-    "ERR_PARTD_VALUE",
-    `The value for key ${describeKey(key)} must be a Uint8Array, not ${typeName(value)}; wrap the store in a codec to append other values.`,
-    { key },
-  );
-}
-
 /**
- * @throws `ERR_PARTD_VALUE` if the memory was transferred to another thread: the bytes would look
- *   like none.
+ * The bytes of a value. Those of a subclass become a plain array over the same memory: its own `length`
+ * may lie, and `Symbol.species` may make something else of a part.
+ *
+ * @throws `ERR_PARTD_VALUE` unless `value` is bytes, and if its memory was transferred: the bytes would
+ *   look like none.
  */
-function checkAttached(key: Key, { buffer }: Uint8Array): void {
+export function takeBytes(key: Key, value: unknown): Uint8Array {
+  if (!isBytes(value)) {
+    throw new PartdError(
+      "ERR_PARTD_VALUE",
+      `The value for key ${describeKey(key)} must be a Uint8Array, not ${typeName(value)}; wrap the store in a codec to append other values.`,
+      { key },
+    );
+  }
+  const { constructor: made } = value;
+  const isPlain = made === Uint8Array || made === nodeBuffer;
+  if (isPlain && value.length > 0) return value;
   try {
-    new Uint8Array(buffer);
+    return new Uint8Array(bufferOf.call(value), offsetOf.call(value), lengthOf.call(value));
   } catch (cause) {
     throw new PartdError(
       "ERR_PARTD_VALUE",
@@ -138,6 +138,35 @@ function checkAttached(key: Key, { buffer }: Uint8Array): void {
       { key, cause },
     );
   }
+}
+
+/**
+ * Call this after a wait, before the values are used.
+ *
+ * @throws `ERR_PARTD_VALUE` if the caller has transferred or resized the buffer of a value meanwhile.
+ */
+export function checkIntact(batch: Batch): void {
+  const error = changeOf(batch);
+  if (error) throw error;
+}
+
+/** The error for a batch whose values are no longer as long as they were. */
+export function changeOf({ keys, values, byteLength }: Batch): PartdError | undefined {
+  let left = byteLength;
+  for (let i = 0; i < values.length; i++) left -= (values[i] as Uint8Array).length;
+  if (left === 0) return undefined;
+  return changedMeanwhile(keys[values.findIndex(({ length }) => length === 0)]);
+}
+
+/** @param text the encoded key of the value, if it is known. */
+export function changedMeanwhile(text?: string): PartdError {
+  const key = text === undefined ? undefined : decodeKey(text);
+  const whose = key === undefined ? "a value" : `the value for key ${describeKey(key)}`;
+  return new PartdError(
+    "ERR_PARTD_VALUE",
+    `The buffer of ${whose} was transferred or resized while it was being written, so nothing was written; leave it as it is until the call has resolved.`,
+    { key },
+  );
 }
 
 /**
@@ -173,6 +202,17 @@ function* pairsOf<V>(pairs: Iterable<readonly [Key, V]>): Iterable<readonly [Key
     }
     yield pair as unknown as readonly [Key, V];
   }
+}
+
+const nodeBuffer = (globalThis as { Buffer?: { prototype: Uint8Array } }).Buffer;
+const bufferOf = getterOf<ArrayBufferLike>("buffer");
+const offsetOf = getterOf<number>("byteOffset");
+const lengthOf = getterOf<number>("length");
+
+/** The getter of all typed arrays, which a subclass cannot replace. */
+function getterOf<T>(name: "buffer" | "byteOffset" | "length"): (this: Uint8Array) => T {
+  const typedArray = Object.getPrototypeOf(Uint8Array.prototype) as object;
+  return Object.getOwnPropertyDescriptor(typedArray, name)?.get as (this: Uint8Array) => T;
 }
 
 function typeName(value: unknown): string {

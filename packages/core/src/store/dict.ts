@@ -58,6 +58,17 @@ export class Dict extends BaseStore {
     })();
   }
 
+  /** In one step: the value might be changed between the removal and the addition. */
+  protected override async _set(
+    key: string,
+    value: Uint8Array,
+    _options: AppendOptions,
+  ): Promise<void> {
+    this.blocks.remove(key);
+    const { byteLength } = value;
+    if (byteLength > 0) this.blocks.append({ keys: [key], values: [value], byteLength });
+  }
+
   protected async _delete(keys: readonly string[]): Promise<void> {
     const pace = new Pace();
     for (const key of keys) {

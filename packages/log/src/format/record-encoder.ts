@@ -1,4 +1,4 @@
-import { type Batch, Pace } from "@partd/core/author";
+import { type Batch, changedMeanwhile, Pace } from "@partd/core/author";
 import { crc32 } from "@partd/disk";
 import type { Segment } from "../data-set/segment.js";
 import type { GrowingIndex } from "../index/range-chains.js";
@@ -154,8 +154,15 @@ export class RecordEncoder {
     this.#tableCrc = crc;
   }
 
-  /** The head and the table, once the checksums are known. */
+  /**
+   * The head and the table, once the checksums are known.
+   *
+   * @throws `ERR_PARTD_VALUE` if a value is no longer as long as the table says.
+   */
   headAndTable(): Buffer {
+    let left = this.#payloadLength;
+    for (let i = 0; i < this.#values.length; i++) left -= (this.#values[i] as Uint8Array).length;
+    if (left !== 0) throw changedMeanwhile();
     const bytes = this.#bytes;
     const segment = this.#segment as Segment;
     writeHead(bytes, segment.seed, segment.position, {

@@ -190,7 +190,8 @@ export class Link implements ConnectionEvents {
         const mutation = (reader.flags & MUTATION) !== 0;
         const number = reader.varint();
         const byteLength = reader.varint();
-        this.#outgoing.go(mutation, number, byteLength);
+        const broken = this.#outgoing.go(mutation, number, byteLength);
+        if (broken) this.cancel(broken.request, broken.error);
         return;
       }
       case Type.PING:

@@ -98,13 +98,22 @@ export class Outgoing {
     this.#writer.end(packet);
   }
 
-  /** The server accepts `byteLength` more bytes of an upload. */
-  go(mutation: boolean, number: number, byteLength: number): void {
+  /**
+   * The server accepts `byteLength` more bytes of an upload.
+   *
+   * @returns the upload's request if it cannot go on, and why.
+   */
+  go(mutation: boolean, number: number, byteLength: number): Broken | undefined {
     for (const { upload } of [this.inside, this.outside]) {
       if (!this.#socket || !upload?.is(mutation, number)) continue;
       this.#send();
-      upload.go(byteLength, this.#socket);
+      try {
+        upload.go(byteLength, this.#socket);
+      } catch (error) {
+        return { request: upload.request, error };
+      }
     }
+    return undefined;
   }
 
   /** Sends what the terms allow, and fails requests that they will never allow. */
@@ -126,6 +135,7 @@ export class Outgoing {
     if (request.body.keyCount > terms.keys || request.body.bound > terms.request) {
       throw tooLarge(request, terms, this.#address);
     }
+    this.#check(request);
     const upload = queue.uploads(request, terms);
     this.#sent.add(request);
     if (upload) {
@@ -142,12 +152,32 @@ export class Outgoing {
     if (this.#writer.byteLength >= MESSAGE_BYTES) this.#send();
   }
 
+  /** @throws if the values of the request are not as they were, before anything is written. */
+  #check(request: Request): void {
+    try {
+      request.body.check?.();
+    } catch (error) {
+      if (request.number === 0) throw error;
+      this.#sent.delete(request);
+      throw new PartdError(
+        "ERR_PARTD_CONNECTION",
+        `The outcome is unknown: the connection to ${this.#address} was lost before the answer, and the request cannot be sent again, because the buffer of a value was transferred or resized. Read what is there before you repeat it.`,
+        { address: this.#address, cause: error },
+      );
+    }
+  }
+
   #send(): void {
     if (this.#writer.byteLength === 0) return;
     const parts = this.#writer.take();
     this.#socket?.send(parts, this.#writer.takeFull());
     this.#sentOne = true;
   }
+}
+
+export interface Broken {
+  readonly request: Request;
+  readonly error: unknown;
 }
 
 function tooLarge(request: Request, terms: Terms, address: string): PartdError {

@@ -14,7 +14,6 @@ import {
 import {
   type AppendOptions,
   byteEntries,
-  checkBytes,
   checkCritical,
   checkNotHeld,
   checkOptions,
@@ -29,6 +28,7 @@ import {
   selectKeys,
   sizesOf,
   streamedSize,
+  takeBytes,
   toBatch,
 } from "@partd/core/author";
 import { MAX_KEY_BYTES, Type } from "../protocol/numbers.js";
@@ -100,7 +100,7 @@ export abstract class RemoteStore implements Store {
 
   async iset(key: Key, value: Uint8Array, options: IsetOptions = {}): Promise<void> {
     const text = encodeKey(key);
-    checkBytes(key, value);
+    const bytes = takeBytes(key, value);
     checkLengths([text]);
     this.#check(options);
     const earlierOne = () => (options.replace ? undefined : this.#isets.get(text));
@@ -111,7 +111,7 @@ export abstract class RemoteStore implements Store {
       );
       if (set) return;
     }
-    const body = new BatchBody({ keys: [text], values: [value], byteLength: value.byteLength });
+    const body = new BatchBody({ keys: [text], values: [bytes], byteLength: bytes.byteLength });
     const setting = this.#acknowledge(Type.SET, body, options);
     this.#isets.set(text, setting);
     try {

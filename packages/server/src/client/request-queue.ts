@@ -1,3 +1,4 @@
+import { changedMeanwhile } from "@partd/core/author";
 import { MessageWriter } from "../protocol/message-writer.js";
 import { KEY_BYTES, MUTATION, type Terms, Type } from "../protocol/numbers.js";
 import type { Request } from "./request.js";
@@ -153,6 +154,8 @@ const CHUNK_BYTES = 1 << 20;
 export class Upload {
   readonly request: Request;
   readonly #parts: readonly Uint8Array[];
+  /** As they were announced. */
+  readonly #lengths: readonly number[];
   readonly #longest: number;
   #part = 0;
   #offset = 0;
@@ -161,6 +164,7 @@ export class Upload {
   constructor(request: Request, message: number) {
     this.request = request;
     this.#parts = request.bodyParts();
+    this.#lengths = this.#parts.map(({ byteLength }) => byteLength);
     this.#longest = Math.min(CHUNK_BYTES, message - 64);
   }
 
@@ -173,11 +177,15 @@ export class Upload {
     const packet = writer.begin(Type.UPLOAD, this.request.flags, 32);
     writer.varint(this.request.number);
     writer.u8(this.request.type);
-    writer.varint(this.#parts.reduce((sum, { byteLength }) => sum + byteLength, 0));
+    writer.varint(this.#lengths.reduce((sum, length) => sum + length, 0));
     writer.end(packet);
   }
 
-  /** Sends what fits into `byteLength` more granted bytes. */
+  /**
+   * Sends what fits into `byteLength` more granted bytes.
+   *
+   * @throws `ERR_PARTD_VALUE` if the caller has changed the length of a value meanwhile.
+   */
   go(byteLength: number, socket: Socket): void {
     if (this.request.settled) return; // It was given up, and the server was told.
     this.#credit += byteLength;
@@ -196,6 +204,7 @@ export class Upload {
     let room = Math.min(this.#longest, this.#credit);
     while (room > 0 && this.#part < this.#parts.length) {
       const part = this.#parts[this.#part] as Uint8Array;
+      if (part.byteLength !== this.#lengths[this.#part]) throw changedMeanwhile();
       const end = Math.min(part.byteLength, this.#offset + room);
       const piece = part.subarray(this.#offset, end);
       if (request.cancelable) {

@@ -1,5 +1,5 @@
 import { PartdError } from "@partd/core";
-import type { Batch } from "@partd/core/author";
+import { type Batch, checkIntact } from "@partd/core/author";
 import type { MessageReader } from "../protocol/message-reader.js";
 import { MessageWriter } from "../protocol/message-writer.js";
 import {
@@ -153,6 +153,8 @@ export interface Body {
   readonly bound: number;
   /** How many keys it names. */
   readonly keyCount: number;
+  /** @throws `ERR_PARTD_VALUE` if the caller has changed the length of a value meanwhile. */
+  check?(): void;
   /** @param attach whether large values may be sent without a copy. */
   write(writer: MessageWriter, keys: KeyNumbers, attach: boolean): void;
 }
@@ -174,6 +176,10 @@ export class BatchBody implements Body {
 
   get keyCount(): number {
     return this.#batch.keys.length;
+  }
+
+  check(): void {
+    checkIntact(this.#batch);
   }
 
   write(writer: MessageWriter, table: KeyNumbers, attach: boolean): void {
