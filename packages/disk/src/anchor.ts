@@ -61,7 +61,7 @@ export class Anchor {
   /** @returns false if there is nothing to compare. */
   #cast(): boolean {
     try {
-      this.#fd = fs.openSync(this.#path, "r");
+      this.#fd = fs.openSync(this.#path, DIRECTORY);
       return true;
     } catch (error) {
       if (errnoOf(error) === "ENOENT") return true;
@@ -79,5 +79,8 @@ export class Anchor {
   }
 }
 
+const { O_RDONLY, O_DIRECTORY = 0, O_NONBLOCK = 0 } = fs.constants;
+/** Does not wait for the other end if a named pipe is in the place of the directory. */
+const DIRECTORY = O_RDONLY | O_DIRECTORY | O_NONBLOCK;
 /** A look takes 5 µs, and a small append 15. */
 const CHECK_MS = 5;

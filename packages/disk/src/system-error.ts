@@ -69,6 +69,7 @@ const ADVICE: { readonly [code: string]: string } = {
   EDQUOT: `the disk quota is used up; ${AS_IT_WAS}. Free some space and try again.`,
   EFBIG: `the file would become larger than the file system or a limit (ulimit -f) allows; ${AS_IT_WAS}.`,
   ENAMETOOLONG: "the path is longer than the system allows; choose a shorter one.",
+  EISDIR: "a folder is in the place of a file; move it away.",
   EFTYPE: NO_FILE,
   "ELOOP open":
     "a symbolic link stands there, which may lead out of the directory; put what it points to in its place.",

@@ -54,6 +54,7 @@ export class Layout {
   /** Creates the directory if it is missing, and makes a data set of it. */
   async make(): Promise<void> {
     for (const name of ["", "lock", "aside"]) refuseLink(this.own(name));
+    await this.#refuseLog();
     if (await this.#disk.exists(this.own(""))) return;
     if (await this.#holdsOthers()) await this.#adopt();
     else await this.#disk.makeFolders(this.own(""));
@@ -195,6 +196,16 @@ export class Layout {
       throw error;
     }
     return names.some(isEncodedKey) && !names.includes(PYTHON_LOCK);
+  }
+
+  /** @throws `ERR_PARTD_IO` if a LogStore is there: its segments would pass for keys, and go with `drop()`. */
+  async #refuseLog(): Promise<void> {
+    if (!(await this.#disk.exists(join(this.directory, LOG)))) return;
+    throw new PartdError(
+      "ERR_PARTD_IO",
+      `${this.directory} is a data set of a LogStore, whose files a FileStore would take for keys; open it with LogStore, or choose another directory.`,
+      { path: this.directory },
+    );
   }
 
   /** The note of it is there as soon as the folder: another process may create it at the same time. */
@@ -348,6 +359,8 @@ function digest(key: string): string {
 /** Written where a data set is made in a directory that holds other files. */
 const ADOPTED = "adopted";
 const PYTHON_LOCK = ".lock";
+/** The folder of a LogStore. */
+const LOG = ".partd-log";
 const READ_ONLY = constants.O_RDONLY | STRICT;
 const READ_WRITE = constants.O_RDWR | STRICT;
 /**

@@ -376,3 +376,38 @@ test("an append changes no file that has another name elsewhere", async () => {
   expect(Buffer.from(await store.get("x")).toString()).toBe("ours!");
   expect(readFileSync(outside, "utf8")).toBe("theirs");
 });
+
+test("a named pipe in the place of the store's own folder is refused, and not waited for", async () => {
+  const directory = make();
+  execFileSync("mkfifo", [join(directory, ".partd")]);
+  const program = `
+    import { FileStore } from "@partd/file";
+    const { code } = await new FileStore(process.argv[1]).get("x").catch((error) => error);
+    console.log(code);
+  `;
+  const options = { encoding: "utf8", timeout: 20_000 } as const;
+  const { stdout } = spawnSync(
+    process.execPath,
+    ["--input-type=module", "--eval", program, directory],
+    options,
+  );
+  expect(stdout).toBe("ERR_PARTD_IO\n");
+});
+
+test("a directory of a LogStore is left alone, with all its segments", async () => {
+  const directory = make();
+  mkdirSync(join(directory, ".partd-log"));
+  writeFileSync(join(directory, "0123456789abcdef.seg"), "a segment");
+  await using store = new FileStore(directory);
+  for (const call of [
+    () => store.get("x"),
+    () => store.append({ x: bytes("1") }),
+    () => store.drop(),
+  ]) {
+    await expect(call()).rejects.toMatchObject({
+      code: "ERR_PARTD_IO",
+      message: expect.stringContaining("a data set of a LogStore"),
+    });
+  }
+  expect(readdirSync(directory).sort()).toEqual([".partd-log", "0123456789abcdef.seg"]);
+});

@@ -145,6 +145,13 @@ export class LogStore extends BaseStore {
         { path: this.path },
       );
     }
+    if (!existsSync(join(this.path, ".partd-log")) && existsSync(join(this.path, ".partd"))) {
+      throw new PartdError(
+        "ERR_PARTD_IO",
+        `${this.path} is a data set of a FileStore, which would take segments for keys; open it with FileStore, or choose another directory.`,
+        { path: this.path },
+      );
+    }
     const dataSet = new DataSet(this.path, { ...options, durable: fsync });
     const indexMemory = this.#indexMemory / 2;
     await dataSet.load();

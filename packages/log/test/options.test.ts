@@ -84,3 +84,19 @@ test("dir says where a temporary store lies, of which nothing is left behind", a
 function shown(value: unknown): string {
   return typeof value === "string" ? JSON.stringify(value) : String(value);
 }
+
+test("a directory of a FileStore is left alone, and what is no file is no segment", async () => {
+  const other = next();
+  mkdirSync(join(other, ".partd"), { recursive: true });
+  await using store = new LogStore(other);
+  await expect(store.append({ x: bytes("1") })).rejects.toMatchObject({
+    code: "ERR_PARTD_IO",
+    message: expect.stringContaining("a data set of a FileStore"),
+  });
+  expect(readdirSync(other)).toEqual([".partd"]);
+  await using own = new LogStore(next());
+  await own.append({ x: bytes("1") });
+  mkdirSync(join(own.path, "0123456789abcdef.seg"));
+  await using again = new LogStore(own.path);
+  expect(text(await again.get("x"))).toBe("1");
+});

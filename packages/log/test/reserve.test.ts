@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, statSync } from "node:fs";
+import { existsSync, linkSync, mkdirSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "@jest/globals";
 import { Reserve } from "../src/data-set/reserve.js";
@@ -25,4 +25,17 @@ test("the reserve is given up once for what a full disk refuses, and made again"
   const other = new Error("something else");
   await expect(reserve.spend(() => Promise.reject(other))).rejects.toBe(other);
   expect(existsSync(path)).toBe(true);
+});
+
+test.each([
+  ["a symbolic link", symlinkSync],
+  ["a hard link", linkSync],
+])("%s in its place adds no zeros to a file elsewhere", (_, link) => {
+  const folder = next();
+  mkdirSync(folder);
+  const file = join(folder, "of the user");
+  writeFileSync(file, "precious");
+  link(file, join(folder, "reserve"));
+  new Reserve(join(folder, "reserve")).make();
+  expect(statSync(file).size).toBe("precious".length);
 });

@@ -6,7 +6,7 @@ import { SEGMENT_HEADER } from "../format/layout.js";
 import type { Manifest } from "../format/manifest.js";
 import type { ManifestEntry } from "../format/manifest-entry.js";
 import { mayRun, type Segment } from "./segment.js";
-import { isBaseFile, LOST_WRITER, QUIET, type SegmentList } from "./segment-list.js";
+import { isBaseFile, LOST_WRITER, type SegmentList, sizeOf } from "./segment-list.js";
 
 /** Compares the files in the directory with the list of segments. */
 export class Inventory {
@@ -135,7 +135,7 @@ export class Inventory {
     const isNamed = (name: string) => this.#list.hasNamed(name.slice(0, 16));
     const suspects = this.unlisted()
       .filter((name) => name.endsWith(".seg") && !isNamed(name))
-      .filter((name) => (statSync(join(this.#directory, name), QUIET)?.size ?? 0) > SEGMENT_HEADER);
+      .filter((name) => sizeOf(join(this.#directory, name)) > SEGMENT_HEADER);
     // Other stores may have added some since the last look: a segment gets its line before its first
     // record.
     if (suspects.length > 0) this.#list.sync(this.#manifest);

@@ -1,5 +1,5 @@
-import { fstatSync, openSync, rmSync, writeSync } from "node:fs";
-import { closeFile, errnoOf } from "@partd/disk";
+import { constants, fstatSync, openSync, rmSync, writeSync } from "node:fs";
+import { closeFile } from "@partd/disk";
 
 /**
  * A file of zeros that is removed when the disk is full, so that there is space to record deletions:
@@ -22,9 +22,12 @@ export class Reserve {
     if (this.#spending > 0) return;
     let length = 0;
     try {
-      const fd = openSync(this.#path, "a");
+      const fd = openSync(this.#path, APPEND, 0o666);
       try {
-        length = fstatSync(fd).size;
+        const stats = fstatSync(fd);
+        // In a data set from elsewhere, zeros would be added to a file of the user's.
+        if (!stats.isFile() || stats.nlink > 1) throw new Error("another file is in its place");
+        length = stats.size;
         for (let count = 1; count > 0 && length < RESERVED_BYTES; length += count) {
           count = writeSync(fd, Buffer.alloc(RESERVED_BYTES - length));
         }
@@ -71,10 +74,13 @@ export class Reserve {
   }
 }
 
+const { O_WRONLY, O_APPEND, O_CREAT, O_NOFOLLOW = 0, O_NONBLOCK = 0 } = constants;
+/** Follows no symbolic link, and waits for no other end of a named pipe. */
+const APPEND = O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK;
 /** Enough to delete some thousand keys, and for many lines of the manifest. */
 const RESERVED_BYTES = 64 * 1024;
 
 function isFull(error: unknown): boolean {
-  const code = errnoOf((error as Error | undefined)?.cause ?? error);
+  const { code } = ((error as Error | undefined)?.cause ?? error ?? {}) as NodeJS.ErrnoException;
   return code === "ENOSPC" || code === "EDQUOT";
 }

@@ -1,4 +1,4 @@
-import { existsSync, openSync, readdirSync, readSync, statSync } from "node:fs";
+import { constants, existsSync, openSync, readdirSync, readSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { PartdError } from "@partd/core";
 import { closeFile, ifSystemError, systemError } from "@partd/disk";
@@ -243,7 +243,7 @@ export function findSegments(
   const found = readdirSync(directory).flatMap((name) => {
     const [, id] = /^([0-9a-f]{16})\.seg$/.exec(name) ?? [];
     const path = join(directory, name);
-    const size = id === undefined ? 0 : (statSync(path, QUIET)?.size ?? 0);
+    const size = id === undefined ? 0 : sizeOf(path);
     return id === undefined || size <= SEGMENT_HEADER ? [] : [{ id, path, size }];
   });
   // Another process may have made the manifest and the segments meanwhile.
@@ -270,15 +270,18 @@ export function findSegments(
 /** Stands for the token of a writer that has ended and that the manifest no longer names. */
 export const LOST_WRITER = "1-1-1-lost";
 
-/** For `statSync` of a path that may not exist. */
-export const QUIET = { throwIfNoEntry: false } as const;
+/** Bytes of a file; 0 for what is none. */
+export function sizeOf(path: string): number {
+  const stats = statSync(path, { throwIfNoEntry: false });
+  return stats?.isFile() ? stats.size : 0;
+}
 
 /** Whether `compact` made the file, or has just removed it. */
 export function isBaseFile(path: string): boolean {
   const header = Buffer.alloc(SEGMENT_HEADER);
   let fd: number;
   try {
-    fd = openSync(path, "r");
+    fd = openSync(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
   } catch (error) {
     // A compaction that was aborted elsewhere has just removed it.
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return true;

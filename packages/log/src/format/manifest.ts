@@ -187,7 +187,7 @@ export class Manifest {
       let written = writeSync(this.#fd, text, 0, text.length);
       // Write all of it once more: another process may have added a line in between.
       if (written < text.length) written = writeSync(this.#fd, text, 0, text.length);
-      if (written < text.length) throw noRoom();
+      if (written < text.length) throw Object.assign(new Error("cut short"), { code: "ENOSPC" });
       if (durable) fdatasyncSync(this.#fd);
     } catch (cause) {
       throw systemError({ action: "write to", path: this.path }, cause);
@@ -338,10 +338,6 @@ function removeDrafts(path: string, isNeeded: (token: string) => boolean): void 
     if (!name.startsWith(prefix) || isNeeded(name.slice(prefix.length))) continue;
     rmSync(join(dirname(path), name), { force: true });
   }
-}
-
-function noRoom(): Error {
-  return Object.assign(new Error("a line was cut short"), { code: "ENOSPC", syscall: "write" });
 }
 
 function tooLong(path: string, size: number): PartdError {
