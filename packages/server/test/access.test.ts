@@ -128,6 +128,39 @@ describe("who can reach it", () => {
     await expect(Server.listen(new Dict(), { limits: { idle: 0 } })).rejects.toThrow("limits.idle");
   });
 
+  test("an address with a user, a query or a fragment is refused at once, and its secret not repeated", async () => {
+    for (const rest of [
+      "//me:secret@127.0.0.1:9",
+      "//127.0.0.1:9/?secret",
+      "//127.0.0.1:9/#secret",
+    ]) {
+      for (const address of [`ws:${rest}`, `WSS:${rest}`]) {
+        const client = new Client(address);
+        for (const refused of [
+          Server.listen(new Dict(), { address, tls: {} }),
+          client.append({ x: new Uint8Array(1) }),
+        ]) {
+          await expect(refused).rejects.toMatchObject({
+            code: "ERR_PARTD_CONNECTION",
+            message: expect.not.stringContaining("secret"),
+          });
+        }
+        await client.close();
+      }
+    }
+  });
+
+  test("what a connect of the caller's own throws is ERR_PARTD_CONNECTION", async () => {
+    const connect = () => {
+      throw new SyntaxError("no such address");
+    };
+    await using client = new Client("ws://127.0.0.1:9", { connect });
+    await expect(client.get("x")).rejects.toMatchObject({
+      code: "ERR_PARTD_CONNECTION",
+      message: "No connection to ws://127.0.0.1:9 can be made: no such address.",
+    });
+  });
+
   test("a port that is taken is ERR_PARTD_IO", async () => {
     await using server = await Server.listen(new Dict());
     await expect(Server.listen(new Dict(), { address: server.address })).rejects.toMatchObject({

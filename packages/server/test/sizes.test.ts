@@ -171,7 +171,11 @@ test("a request that is sent again to an older server goes another way", async (
 });
 
 /** Answers each SIZES, COUNT and GET with the given bytes, behind the request's number. */
-async function lying(body: readonly number[], use: (client: Client) => Promise<void>) {
+async function lying(
+  body: readonly number[],
+  use: (client: Client) => Promise<void>,
+  odd: Record<string, number> = {},
+) {
   const sockets = new WebSocketServer({ port: 0, host: "127.0.0.1" });
   sockets.on("connection", (socket) => {
     socket.on("message", (message: Buffer) => {
@@ -183,7 +187,7 @@ async function lying(body: readonly number[], use: (client: Client) => Promise<v
           writeWelcome(writer, {
             resumed: false,
             instance: new Uint8Array(16),
-            terms: { ...terms, keyTable: 0, pingInterval: 1_000, features: 2 ** 40 + 1 },
+            terms: { ...terms, keyTable: 0, pingInterval: 1_000, features: 2 ** 40 + 1, ...odd },
           });
         } else if (
           reader.type === Type.SIZES ||
@@ -227,6 +231,22 @@ test.each([
     const error = { code: "ERR_PARTD_PROTOCOL" };
     await expect(client.sizes(["x", "y"])).rejects.toMatchObject(error);
   });
+});
+
+test.each([
+  ["keys", 0],
+  ["pending", 0],
+  ["window", 1_023],
+  ["message", 64],
+  ["pingInterval", 0],
+  ["pingInterval", 2 ** 31],
+])("a server whose term %s is %d is refused, and not asked for ever", async (name, value) => {
+  const use = async (client: Client) => {
+    const error = { code: "ERR_PARTD_PROTOCOL" };
+    await expect(client.sizes(["x", "y"])).rejects.toMatchObject(error);
+    await expect(client.append({ x: new Uint8Array(1) })).rejects.toMatchObject(error);
+  };
+  await lying([2, 5, 2, 5], use, { [name]: value });
 });
 
 test("a server that answers GET with too few values", async () => {

@@ -119,7 +119,7 @@ export class Reconnector {
         },
       });
     } catch (error) {
-      this.#giveUp(error as Error);
+      this.#giveUp(isPartdError(error) ? error : this.#noSocket(error));
       return;
     }
     this.#socket = socket;
@@ -127,6 +127,16 @@ export class Reconnector {
     // An attempt that hangs leaves time for others.
     this.#watchSilence(Math.min(this.#options.timeout, LONGEST_ATTEMPT));
     if (early) this.#closed(early.cause);
+  }
+
+  #noSocket(cause: unknown): PartdError {
+    const { address } = this.#options;
+    const message = cause instanceof Error ? cause.message : String(cause);
+    return new PartdError(
+      "ERR_PARTD_CONNECTION",
+      `No connection to ${address} can be made: ${message}.`,
+      { address, cause },
+    );
   }
 
   #hello(): void {

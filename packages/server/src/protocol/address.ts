@@ -22,6 +22,13 @@ export function parseAddress(address: string): Address {
       { address },
     );
   }
+  if (url.username || url.password || url.search || url.hash || /[?#]$/.test(address)) {
+    // The message does not repeat what may be a secret.
+    throw new PartdError(
+      "ERR_PARTD_CONNECTION",
+      `The address of ${url.host} has a user, a query or a fragment, and takes none: use ${kind}://host:port, and pass a token as new Client(address, { token }).`,
+    );
+  }
   const host = url.hostname.replace(/^\[|\]$/g, "");
   return { kind, host, port: url.port === "" ? (kind === "ws" ? 80 : 443) : Number(url.port) };
 }

@@ -65,6 +65,10 @@ export function readWelcome(reader: MessageReader): Welcome {
   for (const name of TERMS) terms[name] = reader.varint();
   terms.features = reader.left > 0 ? reader.varint() : 0; // An older server ends here.
   reader.skip(); // A later version may add fields.
+  for (const [name, least] of LEAST) {
+    if ((terms[name] as number) < least) throw malformed(`the term ${name} is ${terms[name]}`);
+  }
+  if ((terms.pingInterval as number) >= 2 ** 31) throw malformed("the pings are too far apart");
   return { resumed, instance, terms: terms as unknown as Terms };
 }
 
@@ -77,6 +81,15 @@ const TERMS = [
   "keys",
   "keyTable",
   "pingInterval",
+] as const;
+
+/** Less would let a client wait or ask for ever. */
+const LEAST = [
+  ["window", 1_024],
+  ["message", 1_024],
+  ["pending", 1],
+  ["keys", 1],
+  ["pingInterval", 1],
 ] as const;
 
 const utf8 = new TextEncoder();
