@@ -99,7 +99,8 @@ export class TableWriter implements AsyncDisposable {
 async function* linesOf(pieces: AsyncIterable<string>): AsyncGenerator<string> {
   let begun = "";
   for await (const piece of pieces) {
-    const lines = `${begun}${piece}`.split("\n");
+    const lines = piece.split("\n");
+    lines[0] = begun + lines[0]; // Of a long line, only what is new is looked through.
     begun = lines.pop() as string;
     yield* lines;
   }
