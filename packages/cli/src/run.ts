@@ -10,7 +10,7 @@ import { Terminal } from "./terminal/terminal.js";
 
 /**
  * Runs the `partd` command with these arguments, and sets the exit code of the process. It handles
- * SIGINT and SIGTERM: the first one lets the work end cleanly, the second one ends the process.
+ * SIGINT, SIGTERM and SIGHUP: the first one lets the work end cleanly, the second one ends the process.
  */
 export async function run(words: readonly string[]): Promise<void> {
   endQuietlyWhenReaderLeaves();
@@ -47,13 +47,15 @@ function stoppable(): { signal: AbortSignal; stop: () => void } {
   ] as const;
   const stops = listeners.map(([name, exitCode]) => {
     const listener = () => {
-      if (interruption.signal.aborted) process.exit(exitCode);
+      // The second one is the system's: a thread that waits for a pipe's other end would hold up an exit.
+      stop();
       interruption.abort(new Interruption(exitCode));
     };
     process.on(name, listener);
     return () => process.off(name, listener);
   });
-  return { signal: interruption.signal, stop: () => stops.forEach((stop) => void stop()) };
+  const stop = () => stops.forEach((each) => void each());
+  return { signal: interruption.signal, stop };
 }
 
 /** `partd … | head` ends as quietly as `head`: nobody would read an error message. */

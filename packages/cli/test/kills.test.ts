@@ -1,4 +1,4 @@
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { once } from "node:events";
 import {
@@ -322,3 +322,21 @@ test.each([
     child.stdout?.destroy();
   },
 );
+
+test("a second SIGTERM ends a command that waits for the reader of a named pipe", async () => {
+  expect(spawnSync("mkfifo", [join(cwd, "unread.pipe")]).status).toBe(0);
+  const child = begin(["sort", "-", "--by", "id", "-o", "unread.pipe"], { cwd });
+  const end = once(child, "exit");
+  const [SIGHUP, SIGTERM] = [1, 15];
+  while (!catches(child.pid as number, SIGHUP)) await setTimeout(5); // Then the command runs.
+  child.kill("SIGTERM");
+  while (catches(child.pid as number, SIGTERM)) await setTimeout(5);
+  child.kill("SIGTERM");
+  expect(await end).toEqual([null, "SIGTERM"]);
+});
+
+/** Whether a process has a handler for a signal. */
+function catches(pid: number, signal: number): boolean {
+  const [, mask] = /^SigCgt:\s*(\w+)$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8")) ?? [];
+  return ((BigInt(`0x${mask}`) >> BigInt(signal - 1)) & 1n) === 1n;
+}
