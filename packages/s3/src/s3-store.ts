@@ -4,6 +4,7 @@ import {
   allocateBytes,
   BaseStore,
   type Batch,
+  checkIntact,
   checkIntegerOption,
   type ExclusivePurpose,
   type GetOptions,
@@ -217,10 +218,13 @@ export class S3Store extends BaseStore {
   }
 
   protected override async _set(key: string, value: Uint8Array, options: AppendOptions) {
-    if (value.byteLength === 0) return this._delete([key], options);
+    const { byteLength } = value;
+    if (byteLength === 0) return this._delete([key], options);
     await this.#dataSet.refresh(options.signal);
     const cover = Cover.of(this.#dataSet.segments);
-    await this.#writer.change("remove", [[key, { removes: true, values: [value] }]], cover);
+    const changes = [[key, { removes: true, values: [value] }]] as const;
+    const check = () => checkIntact({ keys: [key], values: [value], byteLength });
+    await this.#writer.change("remove", changes, cover, check);
   }
 
   protected override async _delete(keys: readonly string[], options: OperationOptions) {

@@ -20,6 +20,8 @@ export interface CommitOptions {
   readonly spares: SpareBuffers;
   /** Aborts the commit until its object is being written. */
   readonly signal?: AbortSignal | undefined;
+  /** Called when all values are copied, before they count; throws if some are not as they were. */
+  readonly check: () => void;
 }
 
 /**
@@ -42,7 +44,11 @@ export async function commit(
   const { memory, writer } = await layingOut.run(async () => {
     const memory = spares.take(bodyLength + mostTailBytes(changes)); // The tail goes into it, too.
     const body = (length: number) => memory.subarray(0, length);
-    return { memory, writer: await layOut(changes, bodyLength, body, async () => {}) };
+    try {
+      return { memory, writer: await layOut(changes, bodyLength, body, async () => {}) };
+    } finally {
+      options.check();
+    }
   });
   const tail = writer.end(id, 0, options.cover);
   signal?.throwIfAborted();
@@ -67,7 +73,7 @@ async function commitInParts(
   dataSet: DataSet,
   id: CommitId,
   changes: Changes,
-  { partLength, concurrency, cover, signal }: CommitOptions,
+  { partLength, concurrency, cover, signal, check }: CommitOptions,
 ): Promise<Tail> {
   const { requests, folder } = dataSet;
   const slots = new Slots(concurrency);
@@ -95,13 +101,16 @@ async function commitInParts(
     });
     await Promise.all(writes);
     signal?.throwIfAborted();
+    check();
     const tail = writer.end(id, partLength, cover);
     return await putSegment(dataSet, id, tail, tail, 0);
   } catch (error) {
     await Promise.allSettled(writes);
     // Keep the parts if the commit may exist all the same.
     // If that fails, `sweep` removes them.
-    if (!isUnknown(error)) await requests.delete(names).catch(() => {});
+    if (isUnknown(error)) throw error;
+    await requests.delete(names).catch(() => {});
+    check();
     throw error;
   }
 }

@@ -1,13 +1,13 @@
 import { randomBytes } from "node:crypto";
 import { PartdError } from "@partd/core";
-import { type Batch, onAbort } from "@partd/core/author";
+import { type Batch, changeOf, checkIntact, onAbort } from "@partd/core/author";
 import type { DataSet } from "../data-set/data-set.js";
 import type { Cover } from "../format/cover.js";
 import { indexName, mergeTails } from "../format/index-object.js";
 import { type CommitKind, LAST_STAMP } from "../format/names.js";
 import type { Tail } from "../format/tail.js";
 import { Slots } from "../objects/slots.js";
-import { commit } from "./commit.js";
+import { type CommitOptions, commit } from "./commit.js";
 import { type Changes, inKeyOrder } from "./layout.js";
 import { SpareBuffers } from "./spare-buffers.js";
 
@@ -54,10 +54,19 @@ export class Writer {
     });
   }
 
-  /** Removes keys from the commits in `cover` and gives them new values, in one commit. */
-  async change(kind: CommitKind, changes: Changes, cover: Cover): Promise<void> {
+  /**
+   * Removes keys from the commits in `cover` and gives them new values, in one commit.
+   *
+   * @param check throws if the values are no longer as they were.
+   */
+  async change(
+    kind: CommitKind,
+    changes: Changes,
+    cover: Cover,
+    check: () => void = () => {},
+  ): Promise<void> {
     await this.#dataSet.beforeCommit();
-    await this.#commit(kind, changes, cover, undefined);
+    await this.#commit(kind, changes, cover, { check });
   }
 
   /**
@@ -122,16 +131,21 @@ export class Writer {
     try {
       await this.#dataSet.beforeCommit();
       for (;;) {
-        left = left.filter((pending) => !pending.signal?.aborted);
+        left = left.filter((pending) => isWanted(pending));
         if (left.length === 0) return;
         const changes = await inKeyOrder(left.map(({ batch }) => batch));
         const signal = left.length === 1 ? left[0]?.signal : anyOf(left);
+        let isChanged = false;
+        const check = () => {
+          isChanged = left.some(({ batch }) => changeOf(batch));
+          if (isChanged) for (const { batch } of left) checkIntact(batch);
+        };
         try {
-          await this.#commit("add", changes, undefined, signal);
+          await this.#commit("add", changes, undefined, { signal, check });
           break;
         } catch (error) {
-          // It was aborted before it was written: write the others without it.
-          if (!signal?.aborted || error !== signal.reason) throw error;
+          // One was aborted or changed before it was written: write the others without it.
+          if (!isChanged && (!signal?.aborted || error !== signal.reason)) throw error;
         }
       }
       for (const { resolve, forget } of left) {
@@ -150,7 +164,7 @@ export class Writer {
     kind: CommitKind,
     changes: Changes,
     cover: Cover | undefined,
-    signal: AbortSignal | undefined,
+    { signal, check }: Pick<CommitOptions, "signal" | "check">,
   ): Promise<void> {
     const { segmentBytes: partLength, concurrency } = this.#options;
     const id = {
@@ -162,7 +176,7 @@ export class Writer {
     };
     const layingOut = this.#layingOut;
     const spares = this.#spares;
-    const options = { cover, partLength, concurrency, layingOut, spares, signal };
+    const options = { cover, partLength, concurrency, layingOut, spares, signal, check };
     const tail = await commit(this.#dataSet, id, changes, options);
     if (kind !== "add") return; // Removals are read one by one in any case.
     this.#described.push({ sequence: id.sequence, tail });
@@ -183,6 +197,16 @@ interface Pending {
   readonly resolve: () => void;
   readonly reject: (error: unknown) => void;
   forget: (() => void) | undefined;
+}
+
+/** Rejects an append whose buffers the caller has changed: a value without bytes would be left out. */
+function isWanted({ batch, signal, reject, forget }: Pending): boolean {
+  if (signal?.aborted) return false;
+  const change = changeOf(batch);
+  if (change === undefined) return true;
+  forget?.();
+  reject(change);
+  return false;
 }
 
 /** Bytes of tails that are held in memory until an index is made of them. */
