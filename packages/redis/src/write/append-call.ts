@@ -7,6 +7,8 @@ import type { Attempt, Change } from "./change.js";
 export interface PendingAppend {
   readonly keys: readonly string[];
   readonly values: readonly Uint8Array[];
+  /** Bytes of its values when it was made. */
+  readonly byteLength: number;
   /** Its bytes in a call. */
   readonly cost: number;
   readonly isWanted: boolean;
@@ -14,14 +16,21 @@ export interface PendingAppend {
   reject(error: unknown): void;
 }
 
+type Entries = Pick<PendingAppend, "keys" | "values">;
+
 /** Appends that are sent in one call. */
 export class AppendCall implements Change {
   readonly #bucket: BucketNames;
   readonly #appends: readonly PendingAppend[];
+  /** Keys and values of the appends. */
+  #entries: readonly Entries[];
+  /** What was sent, for a repetition: by then a caller may have changed its values. */
+  #packed: ReturnType<typeof pack> | undefined;
 
   constructor(bucket: BucketNames, appends: readonly PendingAppend[]) {
     this.#bucket = bucket;
     this.#appends = appends;
+    this.#entries = appends;
   }
 
   get isWanted(): boolean {
@@ -39,14 +48,15 @@ export class AppendCall implements Change {
   /** Long values are pushed by commands; a repetition has them in the script's arguments. */
   async send(attempt: Attempt): Promise<Reply> {
     const { connection, isFirst } = attempt;
-    if (isFirst && this.#appends.some(({ values }) => values.some(isLong))) {
+    if (isFirst && this.#entries.some(({ values }) => values.some(isLong))) {
       if (connection.mayTransact(this.#bucket.target(0))) return this.#push(attempt);
     }
     return this.#run(attempt);
   }
 
   #run({ connection, keys, args, replicas }: Attempt): Promise<Reply> {
-    const { names, lengths, chunks } = pack(this.#bucket, this.#appends);
+    this.#packed ??= pack(this.#bucket, this.#entries);
+    const { names, lengths, chunks } = this.#packed;
     return APPEND.run(connection, [...keys, ...names], [...args, lengths, chunks], replicas);
   }
 
@@ -55,6 +65,11 @@ export class AppendCall implements Change {
    * them twice more, which takes three times as long.
    */
   #push({ connection, keys, args, replicas }: Attempt): Promise<Reply> {
+    // For a repetition. The long ones are copies already.
+    this.#entries = this.#entries.map((some) => ({
+      keys: some.keys,
+      values: some.values.map((value) => (isLong(value) ? value : value.slice())),
+    }));
     const { short, long } = this.#divide();
     const { names, lengths, chunks } = pack(this.#bucket, [short]);
     const values = [...long.keys()].map((key) => this.#bucket.value(key));
@@ -75,11 +90,11 @@ export class AppendCall implements Change {
   /** Divides the appends into keys that have long values, with their chunks, and the others. */
   #divide() {
     const long = new Map<string, Buffer[]>();
-    for (const { keys, values } of this.#appends) {
+    for (const { keys, values } of this.#entries) {
       for (const [i, value] of values.entries()) if (isLong(value)) long.set(keys[i] as string, []);
     }
     const short: { keys: string[]; values: Uint8Array[] } = { keys: [], values: [] };
-    for (const { keys, values } of this.#appends) {
+    for (const { keys, values } of this.#entries) {
       for (const [i, value] of values.entries()) {
         const chunks = long.get(keys[i] as string);
         if (chunks) chunks.push(...chunksOf(value));
@@ -98,7 +113,7 @@ export class AppendCall implements Change {
  * 0.5 µs. All chunks go end to end in one argument: the client makes a write for each Buffer, which
  * costs 2 µs instead of 0.2 µs a chunk.
  */
-function pack(bucket: BucketNames, appends: readonly Pick<PendingAppend, "keys" | "values">[]) {
+function pack(bucket: BucketNames, appends: readonly Entries[]) {
   const { distinct, sizes, places } = join(appends);
   const names: string[] = [];
   const lengths: number[] = [];
@@ -135,7 +150,7 @@ function pack(bucket: BucketNames, appends: readonly Pick<PendingAppend, "keys" 
  *
  * @returns the distinct keys, the bytes appended to each, and the place of each value's key.
  */
-function join(appends: readonly Pick<PendingAppend, "keys" | "values">[]) {
+function join(appends: readonly Entries[]) {
   const known = new Map<string, number>();
   const distinct: string[] = [];
   const sizes: number[] = [];
@@ -181,7 +196,8 @@ export function nameCostOf(keys: readonly string[]): number {
   return bytes;
 }
 
-function isLong({ byteLength }: Uint8Array): boolean {
+/** Whether a value is sent from where it lies. */
+export function isLong({ byteLength }: Uint8Array): boolean {
   return byteLength >= LONG_BYTES;
 }
 

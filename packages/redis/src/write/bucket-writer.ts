@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { PartdError } from "@partd/core";
+import { changeOf } from "@partd/core/author";
 import type { Argument, Reply } from "../connection/connection.js";
 import type { BucketNames } from "../data-set.js";
 import { END_WRITER } from "../scripts/change-scripts.js";
@@ -115,7 +116,8 @@ export class BucketWriter {
       bytes += append.cost;
       count++;
     }
-    const call = new AppendCall(this.#bucket, this.#waiting.splice(0, count) as PendingAppend[]);
+    const appends = this.#waiting.splice(0, count) as PendingAppend[];
+    const call = new AppendCall(this.#bucket, appends.filter(isIntact));
     return call.isWanted ? call : undefined;
   }
 
@@ -262,6 +264,13 @@ interface Call {
   sent: Promise<void> | undefined;
   isSettled?: boolean;
   trouble?: Trouble | undefined;
+}
+
+/** Rejects an append whose buffers the caller has changed: a value without bytes would be left out. */
+function isIntact(append: PendingAppend): boolean {
+  const change = changeOf(append);
+  if (change) append.reject(change);
+  return change === undefined;
 }
 
 /** @param reply of a script that changes a bucket, or of a transaction that ends with one. */

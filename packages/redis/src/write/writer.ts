@@ -3,6 +3,7 @@ import { isPartdError, type OperationOptions, PartdError } from "@partd/core";
 import {
   type AppendOptions,
   type Batch,
+  checkIntact,
   type GetOptions,
   memoryFor,
   unlessAborted,
@@ -11,7 +12,7 @@ import { type BucketNames, bucketOf } from "../data-set.js";
 import type { Reader } from "../read/reader.js";
 import { COMMIT, REMOVE_ALL, SET, STAGE } from "../scripts/change-scripts.js";
 import { ScriptAnswer, type Session } from "../session.js";
-import { chunksOf, costOf, nameCostOf } from "./append-call.js";
+import { chunksOf, costOf, isLong, nameCostOf } from "./append-call.js";
 import { BucketWriter } from "./bucket-writer.js";
 
 /** Changes a data set. Each operation is one step in every bucket concerned. */
@@ -50,12 +51,16 @@ export class Writer {
           [String(count), ...chunks],
         ),
       );
+    if (costOf(key, value) <= STAGED_BYTES) {
+      // A copy: the caller may change the original before it is sent.
+      return unlessAborted(set(0, [...chunksOf(value.slice())], []), options.signal);
+    }
     const chunks = [...chunksOf(value)];
-    if (costOf(key, value) <= STAGED_BYTES)
-      return unlessAborted(set(0, chunks, []), options.signal);
-    await withStaged(this.#session, bucket, chunks, options, (staging) =>
-      set(chunks.length, [], [staging]),
-    );
+    const batch = { keys: [key], values: [value], byteLength: value.byteLength };
+    await withStaged(this.#session, bucket, chunks, options, (staging) => {
+      checkIntact(batch);
+      return set(chunks.length, [], [staging]);
+    });
   }
 
   async remove(keys: readonly string[], options: OperationOptions): Promise<void> {
@@ -132,10 +137,14 @@ export class Writer {
     await Promise.allSettled(this.buckets.map((bucket) => bucket.end()));
   }
 
-  async #append(part: Part, { signal }: AppendOptions): Promise<void> {
+  async #append(part: Part, { signal, owned }: AppendOptions): Promise<void> {
+    const { values } = part;
+    // Of an append with a signal all were copied.
+    const isCopied = !owned && signal === undefined && values.some(isLong);
     const appended = new Promise<void>((resolve, reject) => {
       (this.buckets[part.index] as BucketWriter).append({
         ...part,
+        values: isCopied ? values.map((value) => value.slice()) : values,
         get isWanted() {
           return !signal?.aborted;
         },
@@ -158,6 +167,7 @@ export class Writer {
     }
     await withStaged(this.#session, bucket, chunks, options, (staging) => {
       options.signal?.throwIfAborted();
+      checkIntact(part);
       return (this.buckets[part.index] as BucketWriter).change(COMMIT, [staging, ...names], []);
     });
   }
@@ -220,22 +230,23 @@ export class Writer {
     // For a single bucket, new arrays would be a fifth of what an append allocates.
     if (length === 1 && !isCopied && batch.values.every(isPlain)) {
       const { keys, values, byteLength } = batch;
-      return [{ index: 0, keys, values, cost: byteLength + nameCostOf(keys) }];
+      return [{ index: 0, keys, values, byteLength, cost: byteLength + nameCostOf(keys) }];
     }
     const parts = new Map<
       number,
-      { index: number; keys: string[]; values: Uint8Array[]; cost: number }
+      { index: number; keys: string[]; values: Uint8Array[]; byteLength: number; cost: number }
     >();
     for (const [i, key] of batch.keys.entries()) {
       const value = batch.values[i] as Uint8Array;
       const index = bucketOf(key, length);
       let part = parts.get(index);
       if (!part) {
-        part = { index, keys: [], values: [], cost: 0 };
+        part = { index, keys: [], values: [], byteLength: 0, cost: 0 };
         parts.set(index, part);
       }
       part.keys.push(key);
       part.values.push(isCopied || !isPlain(value) ? value.slice() : value);
+      part.byteLength += value.byteLength;
       part.cost += costOf(key, value);
     }
     return [...parts.values()];
@@ -247,6 +258,7 @@ interface Part {
   readonly index: number;
   readonly keys: readonly string[];
   readonly values: readonly Uint8Array[];
+  readonly byteLength: number;
   readonly cost: number;
 }
 
