@@ -173,13 +173,15 @@ test("any bytes are text or corrupt at an offset before which they are text", as
         expect(Buffer.from(result)).toEqual(Buffer.from(bytes));
         return;
       }
-      const isMarked = (bytes[0] as number) + (bytes[1] as number) === 0xff + 0xfe; // UTF-16.
       const { offset, code } = result as { offset: number; code: string };
-      expect(code).toBe(isMarked ? "ERR_PARTD_CODEC" : "ERR_PARTD_CORRUPT");
+      // UTF-16, zlib and gzip are told by so few bytes that chance finds them.
+      const start = Buffer.from(bytes).toString("hex");
+      const isOther = /^(fffe|feff|78(01|5e|9c|da)|1f8b08)/.test(start);
+      expect(code).toBe(isOther ? "ERR_PARTD_CODEC" : "ERR_PARTD_CORRUPT");
       const before = Buffer.from(bytes.subarray(0, offset));
       expect(Buffer.from(before.toString())).toEqual(before);
     }),
-    { numRuns: 2000 },
+    { numRuns: 2000, examples: [[Uint8Array.of(120, 218)]] },
   );
 });
 
