@@ -4,15 +4,10 @@ import { type Codec, Encode, type EncodeOptions, PartdError, type Store } from "
 import { concatBytes, ENCODE_OPTIONS, frame, splitFrames, takeOptions } from "@partd/core/author";
 import { Table, type Vector, vectorFromArray } from "apache-arrow";
 import { fromColumn, itemSizeOf, refuse, toColumn, type Values } from "./column.js";
+import { decodeLabels, encodeLabels } from "./column-labels.js";
 import { Compression, type CompressionOptions } from "./compression.js";
 import { Damage, explained } from "./damage.js";
-import {
-  decodeIndex,
-  decodeLabels,
-  encodeIndex,
-  encodeLabels,
-  pickledLevel,
-} from "./frame-index.js";
+import { decodeIndex, encodeIndex, pickledLevel } from "./frame-index.js";
 import { packed, pickler, unpacked, unpickler } from "./packed.js";
 import { arrayColumn, indexValues, pickledZone, pyArray, zoneName } from "./pickled-array.js";
 import { type Column, labelsOf, levelName, partsOf, type RangeIndex, tableOf } from "./table.js";
