@@ -22,7 +22,7 @@ export {
   sum,
   type ValueOf,
 } from "./fold/aggregates.js";
-export type { OwnAggregate } from "./fold/columns.js";
+export type { OwnAggregate } from "./fold/own-column.js";
 export type { Group } from "./group/group.js";
 export { type GroupByOptions, groupBy } from "./group/group-by.js";
 export { type Joined, type JoinOptions, JoinOutput, join } from "./join/join.js";

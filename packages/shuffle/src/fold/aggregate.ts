@@ -8,9 +8,9 @@ import { fieldsOf } from "../source/by.js";
 import { byteLengthOf, checkSource, type Source } from "../source/input.js";
 import type { MissingOption } from "../source/missing.js";
 import { type Aggregate, count, type FieldAggregate, own, type Summed } from "./aggregates.js";
-import type { OwnAggregate } from "./columns.js";
 import { fold } from "./fold.js";
 import { foldBatches } from "./fold-input.js";
+import type { OwnAggregate } from "./own-column.js";
 
 export interface CountByOptions<R, B extends By<R>> extends RunOptions, MissingOption {
   /** The key of a record: a field's name, several names, or a function. */

@@ -5,10 +5,9 @@ import {
   FirstColumn,
   LastColumn,
   MeanColumn,
-  type OwnAggregate,
-  OwnColumn,
   SumColumn,
 } from "./columns.js";
+import { type OwnAggregate, OwnColumn } from "./own-column.js";
 
 /** Which value of a record is aggregated: a field's name, or a function. */
 export type ValueOf<R> = (keyof R & string) | (string & {}) | ((record: R) => unknown);
