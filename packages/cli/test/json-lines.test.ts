@@ -1,5 +1,7 @@
 import { expect, test } from "@jest/globals";
+import { encodeGroupKey } from "@partd/records";
 import fc from "fast-check";
+import { jsonOf } from "../src/records/csv-rows.js";
 import { JsonLines } from "../src/records/json-lines.js";
 
 const textOf = (lines: JsonLines, rows: readonly (readonly unknown[])[]) =>
@@ -22,6 +24,36 @@ test("lines of JSON are those of JSON.stringify", () => {
       expect(textOf(lines, rows)).toBe(objects.map((row) => `${JSON.stringify(row)}\n`).join(""));
     }),
     { numRuns: 100 },
+  );
+});
+
+test("encoded keys are written as decoded ones, in the order that is given", () => {
+  const part = fc.oneof(
+    fc.string({ unit: "binary" }),
+    fc.double({ noNaN: true }),
+    fc.integer(),
+    fc.bigInt(),
+    fc.constant(null),
+    fc.boolean(),
+  );
+  const key = fc.oneof(part, fc.array(part));
+  const lines = new JsonLines(["größe", "count"]);
+  fc.assert(
+    fc.property(fc.array(fc.tuple(key, fc.nat(1e12))), fc.nat(), (rows, turn) => {
+      const keys = rows.map(([key]) => encodeGroupKey(key));
+      let end = 0;
+      const entries = {
+        keys: Buffer.concat(keys),
+        keyEnds: Uint32Array.from(keys, ({ length }) => (end += length)),
+        values: Float64Array.from(rows, ([, value]) => value),
+        order: Uint32Array.from(rows, (_, i) => (i + turn) % rows.length).subarray(1),
+      };
+      const expected = [...entries.order].map((n) => {
+        return `{"größe":${jsonOf(rows[n]?.[0])},"count":${rows[n]?.[1]}}\n`;
+      });
+      expect(Buffer.concat(lines.ofEncoded(entries)).toString()).toBe(expected.join(""));
+    }),
+    { numRuns: 200 },
   );
 });
 

@@ -468,6 +468,19 @@ test("JSON that is not an array is refused with what makes lines of one within",
   );
 });
 
+test("count, of values of all kinds, and of those with very many records", async () => {
+  const values = ['"é\\u0000"', "12345678901234567890", "[1,null]", "true", "1.50", "null", '"2"'];
+  const records = values.flatMap((value, i) => {
+    return Array<string>(i < 3 ? 65_535 + i : 3 - (i & 1)).fill(`{"k":${value}}\n`);
+  });
+  const counts = new Map<string, number>();
+  for (const record of records) counts.set(record, (counts.get(record) ?? 0) + 1);
+  const expected = [...counts]
+    .sort(([, a], [, b]) => b - a)
+    .map(([record, n]) => record.replace("1.50", "1.5").replace("}", `,"count":${n}}`));
+  expect(await out(["count", "--by", "k"], records.join(""))).toBe(expected.join(""));
+});
+
 test("count, of more values than are sorted in memory at once", async () => {
   const key = (i: number) => `${i}`.padStart(4, "0") + "k".repeat(5000);
   const many = Array.from({ length: 1700 }, (_, i) =>

@@ -4,6 +4,7 @@ export {
   type AggregateOptions,
   aggregate,
   type CountByOptions,
+  CountOutput,
   countBy,
   EntryOutput,
   type ReduceByOptions,
@@ -22,6 +23,7 @@ export {
   sum,
   type ValueOf,
 } from "./fold/aggregates.js";
+export type { EncodedEntries } from "./fold/fold.js";
 export type { OwnAggregate } from "./fold/own-column.js";
 export type { Group } from "./group/group.js";
 export { type GroupByOptions, groupBy } from "./group/group-by.js";

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "@jest/globals";
+import { decodeGroupKeys } from "@partd/records";
 import {
   aggregate,
   count,
@@ -107,6 +108,14 @@ describe("with models in memory", () => {
       expect(sorted(counts.map(([key, n]) => `${nameOf(key)} ${n}`))).toEqual(
         sorted([...expected].map(([name, group]) => `${name} ${group.length}`)),
       );
+      const encoded: string[] = [];
+      const tables = countBy(all, { by: "key", memory: LITTLE }).encoded();
+      for await (const { keys, keyEnds, values } of tables) {
+        for (const [n, key] of decodeGroupKeys(keys, keyEnds, 0, values.length).entries()) {
+          encoded.push(`${nameOf(key)} ${values[n]}`);
+        }
+      }
+      expect(sorted(encoded)).toEqual(sorted(counts.map(([key, n]) => `${nameOf(key)} ${n}`)));
       // A state that tells the order and does not grow, as those that grow have to fit in memory.
       const next = (hash: number, i: number) => (Math.imul(hash, 31) + i) | 0;
       const hashes = await reduceBy(all, {

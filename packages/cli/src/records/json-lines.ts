@@ -1,4 +1,11 @@
+import { decodeGroupKey } from "@partd/records";
+import type { EncodedEntries } from "@partd/shuffle";
 import { jsonOf } from "./csv-rows.js";
+
+/** Entries, and which of them are written, in this order. */
+export interface OrderedEntries extends EncodedEntries {
+  readonly order: Uint32Array;
+}
 
 /**
  * Writes rows as lines of JSON, straight to bytes. As text they take twice the time: a string for each
@@ -23,10 +30,28 @@ export class JsonLines {
   of(rows: readonly (readonly unknown[])[]): readonly Uint8Array[] {
     for (const row of rows) {
       for (let i = 0; i < this.#starts.length; i++) {
-        this.#addBytes(this.#starts[i] as Uint8Array);
+        const start = this.#starts[i] as Uint8Array;
+        this.#addBytes(start, 0, start.length);
         this.#addValue(row[i]);
       }
-      this.#addBytes(END);
+      this.#addBytes(END, 0, END.length);
+    }
+    this.#cut();
+    return this.#full.splice(0);
+  }
+
+  /** Lines of a key and its value each; most keys lie there as JSON, and are copied. */
+  ofEncoded({ keys, keyEnds, values, order }: OrderedEntries): readonly Uint8Array[] {
+    const [beforeKey, beforeValue] = this.#starts as [Uint8Array, Uint8Array];
+    for (const n of order) {
+      const start = n === 0 ? 0 : (keyEnds[n - 1] as number);
+      const end = keyEnds[n] as number;
+      this.#addBytes(beforeKey, 0, beforeKey.length);
+      if ((keys[start] as number) >= SPACE) this.#addBytes(keys, start, end);
+      else this.#addValue(decodeGroupKey(keys, start, end));
+      this.#addBytes(beforeValue, 0, beforeValue.length);
+      this.#addValue(values[n]);
+      this.#addBytes(END, 0, END.length);
     }
     this.#cut();
     return this.#full.splice(0);
@@ -73,11 +98,11 @@ export class JsonLines {
     }
   }
 
-  #addBytes(added: Uint8Array): void {
-    this.#reserve(added.length);
+  #addBytes(added: Uint8Array, start: number, end: number): void {
+    this.#reserve(end - start);
     const bytes = this.#bytes;
     let at = this.#at;
-    for (let i = 0; i < added.length; i++) bytes[at++] = added[i] as number;
+    for (let i = start; i < end; i++) bytes[at++] = added[i] as number;
     this.#at = at;
   }
 
@@ -99,6 +124,8 @@ const END = Buffer.from("}\n");
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 const ZERO = 0x30;
+/** Encoded keys that are not JSON begin with a lower byte. */
+const SPACE = 0x20;
 /** Longer texts are written by Buffer. */
 const SHORT = 64;
 const PIECE = 1 << 17;

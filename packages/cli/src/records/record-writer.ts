@@ -9,7 +9,7 @@ import { JsonText } from "../tables/json-text.js";
 import { TableWriter, type WriteTable } from "../tables/table-writer.js";
 import { CsvRows, columnsOf, jsonOf, twinOf } from "./csv-rows.js";
 import { delimiterOf, type Format, formatOfName, isTable, lineFormat } from "./format.js";
-import { JsonLines } from "./json-lines.js";
+import { JsonLines, type OrderedEntries } from "./json-lines.js";
 import { membersOf } from "./json-members.js";
 
 /** The texts of records: those of a source, or made from them. */
@@ -138,6 +138,12 @@ export class RecordWriter implements AsyncDisposable {
     this.#lines ??= new JsonLines(names);
     for (const bytes of this.#lines.of(rows)) await this.#put(bytes);
     this.written += rows.length;
+  }
+
+  /** Adds lines of JSON: the names are those of a key and of its value. */
+  async encoded(names: readonly string[], entries: OrderedEntries): Promise<void> {
+    for (const bytes of new JsonLines(names).ofEncoded(entries)) await this.#put(bytes);
+    this.written += entries.order.length;
   }
 
   async complete(): Promise<void> {

@@ -1,6 +1,6 @@
 import { PartdError } from "@partd/core";
 import { checkOptionNames, type OptionNames } from "@partd/core/author";
-import { Output } from "../run/output.js";
+import { Output, type Start } from "../run/output.js";
 import type { Operation } from "../run/record-limit.js";
 import { RUN_OPTIONS, Run, type RunOptions } from "../run/run.js";
 import type { By, KeyOf } from "../source/by.js";
@@ -8,7 +8,7 @@ import { fieldsOf } from "../source/by.js";
 import { byteLengthOf, checkSource, type Source } from "../source/input.js";
 import type { MissingOption } from "../source/missing.js";
 import { type Aggregate, count, type FieldAggregate, own, type Summed } from "./aggregates.js";
-import { fold } from "./fold.js";
+import { type EncodedEntries, type FoldTable, fold } from "./fold.js";
 import { foldBatches } from "./fold-input.js";
 import type { OwnAggregate } from "./own-column.js";
 
@@ -42,9 +42,14 @@ const COUNT_OPTIONS: OptionNames<CountByOptions<unknown, By<unknown>>> = {
 export function countBy<R, const B extends By<R>>(
   source: Source<R>,
   options: CountByOptions<R, B>,
-): EntryOutput<KeyOf<R, B>, number> {
+): CountOutput<KeyOf<R, B>> {
   checkOptionNames("countBy", options, COUNT_OPTIONS);
-  return entries("countBy", source, options, { count: count() }, ([counted]) => counted as number);
+  const counts = generating("countBy", source, options, { count: count() });
+  return new CountOutput(
+    rowsOf<KeyOf<R, B>, number>(counts, ([counted]) => counted as number),
+    (signal) => counts(signal, (table) => table.encoded()),
+    options.signal,
+  );
 }
 
 export interface ReduceByOptions<R, B extends By<R>, A> extends CountByOptions<R, B> {
@@ -164,12 +169,12 @@ export function aggregate<R, const B extends By<R>, S extends Selection<R>>(
       `select must be an object of aggregates, as in { n: count(), total: sum("ms") }, not ${String(options.select)}.`,
     );
   }
-  const toRow = rowsOf<S, R>(Object.keys(options.select));
+  const toRow = objectsOf<S, R>(Object.keys(options.select));
   return entries("aggregate", source, options, options.select, toRow);
 }
 
 /** Makes the object of a key's results. */
-function rowsOf<S, R>(names: readonly string[]): (results: unknown[]) => Aggregated<S, R> {
+function objectsOf<S, R>(names: readonly string[]): (results: unknown[]) => Aggregated<S, R> {
   // This takes four times as long, but can set a field of this name.
   if (names.includes("__proto__")) {
     return (results) => {
@@ -190,21 +195,47 @@ function entries<R, B extends By<R>, V>(
   selection: Selection<R>,
   toValue: (results: unknown[]) => V,
 ): EntryOutput<KeyOf<R, B>, V> {
+  const generate = generating(operation, source, options, selection);
+  return new EntryOutput(rowsOf<KeyOf<R, B>, V>(generate, toValue), options.signal);
+}
+
+function rowsOf<K, V>(
+  generate: Generate,
+  toValue: (results: unknown[]) => V,
+): Start<readonly (readonly [K, V])[]> {
+  return (signal) =>
+    generate(signal, function* (table) {
+      for (const results of table.results()) {
+        yield results.map(([key, values]) => [key as K, toValue(values)] as const);
+      }
+    });
+}
+
+/** Begins the run, and yields what `resultsOf` makes of each table of keys. */
+type Generate = <T>(
+  signal: AbortSignal,
+  resultsOf: (table: FoldTable) => Iterable<T>,
+) => AsyncGenerator<T>;
+
+function generating<R, B extends By<R>>(
+  operation: Operation,
+  source: Source<R>,
+  options: CountByOptions<R, B>,
+  selection: Selection<R>,
+): Generate {
   checkSource(source);
   fieldsOf(options.by);
   const aggregates = Object.entries(selection).map(([name, one]) => toAggregate(name, one));
-  return new EntryOutput(async function* (signal) {
+  return async function* (signal, resultsOf) {
     const run = new Run(operation, { ...options, signal }, await byteLengthOf(source));
     try {
       const batches = foldBatches(run, source, options, aggregates);
-      for await (const results of fold(run, batches, aggregates)) {
-        yield results.map(([key, values]) => [key as KeyOf<R, B>, toValue(values)] as const);
-      }
+      yield* fold(run, batches, aggregates, resultsOf);
       run.progress.done();
     } finally {
       await run.close();
     }
-  }, options.signal);
+  };
 }
 
 function toAggregate<R>(name: string, one: Selection<R>[string]): Aggregate<R, unknown> {
@@ -227,5 +258,27 @@ export class EntryOutput<K, V> extends Output<readonly [K, V]> {
     const map = new Map<K, V>();
     for await (const batch of this.batches()) for (const [key, value] of batch) map.set(key, value);
     return map;
+  }
+}
+
+/** Keys with the number of their records, in no order. */
+export class CountOutput<K> extends EntryOutput<K, number> {
+  readonly #encoded: Start<EncodedEntries>;
+
+  constructor(
+    start: Start<readonly (readonly [K, number])[]>,
+    encoded: Start<EncodedEntries>,
+    signal: AbortSignal | undefined,
+  ) {
+    super(start, signal);
+    this.#encoded = encoded;
+  }
+
+  /**
+   * The same without a string and an array for each key, for those who write keys as bytes. Read either
+   * these or the entries, once.
+   */
+  encoded(): AsyncIterable<EncodedEntries> {
+    return { [Symbol.asyncIterator]: () => this.begin(this.#encoded) };
   }
 }

@@ -17,6 +17,16 @@ export interface FoldBatch {
   readonly values: readonly (ArrayLike<unknown> | undefined)[];
 }
 
+/**
+ * Keys as `encodeGroupKey` of `@partd/records` encodes them, end to end: that of number `n` ends at `keyEnds[n]`, and
+ * has the value `values[n]`. Valid until the next are asked for.
+ */
+export interface EncodedEntries {
+  readonly keys: Uint8Array;
+  readonly keyEnds: Uint32Array;
+  readonly values: Float64Array;
+}
+
 /** The keys of a share, end to end, with their states in each aggregate. */
 export interface FoldedShare {
   readonly keyed: Adopted;
@@ -28,15 +38,16 @@ export interface FoldedShare {
  * keys are spilled by hash, and each part is aggregated likewise. So few keys never touch a disk, and
  * the values of each key are taken in the order of the source.
  *
- * @returns keys with their results, one for each aggregate.
+ * @param resultsOf what is yielded of the table's keys, before the table takes others.
  */
-export async function* fold(
+export async function* fold<T>(
   run: Run,
   batches: AsyncIterable<FoldBatch | ShareResult<FoldedShare>>,
   aggregates: readonly Aggregate<never, unknown>[],
-): AsyncGenerator<readonly (readonly [key: unknown, results: unknown[]])[]> {
+  resultsOf: (table: FoldTable) => Iterable<T>,
+): AsyncGenerator<T> {
   const table = new FoldTable(run, aggregates);
-  let chains = yield* foldLevel(run, table, batches, 0);
+  let chains = yield* foldLevel(run, table, batches, resultsOf, 0);
   run.progress.write();
   // Depth first: what was spilled of a part is aggregated before the next part.
   const levels: { readonly chains: Chain[]; readonly level: number }[] = [];
@@ -55,29 +66,31 @@ export async function* fold(
       continue;
     }
     level = deepest.level + 1;
-    chains = yield* foldLevel(run, table, spilledBatches(run, chain, aggregates), deepest.level);
+    const spilled = spilledBatches(run, chain, aggregates);
+    chains = yield* foldLevel(run, table, spilled, resultsOf, deepest.level);
   }
 }
 
 /** Yields the results of the keys that the table has room for, and returns the values of the others. */
-async function* foldLevel(
+async function* foldLevel<T>(
   run: Run,
   table: FoldTable,
   batches: AsyncIterable<FoldBatch | ShareResult<FoldedShare>>,
+  resultsOf: (table: FoldTable) => Iterable<T>,
   level: number,
-): AsyncGenerator<readonly (readonly [unknown, unknown[]])[], readonly Chain[]> {
+): AsyncGenerator<T, readonly Chain[]> {
   table.begin(level);
   for await (const batch of batches) {
     run.signal?.throwIfAborted();
     if (batch instanceof ShareResult) table.merge(batch);
     else await table.add(batch);
   }
-  yield* table.results();
+  yield* resultsOf(table);
   return table.overflow();
 }
 
 /** The states of keys. One table serves all levels, because released memory is not free at once. */
-class FoldTable {
+export class FoldTable {
   readonly #run: Run;
   readonly #aggregates: readonly Aggregate<never, unknown>[];
   readonly #index = new KeyIndex();
@@ -176,7 +189,8 @@ class FoldTable {
     batch.clear();
   }
 
-  async *results(): AsyncGenerator<readonly (readonly [unknown, unknown[]])[]> {
+  /** The keys with their results, one for each aggregate. */
+  *results(): Generator<readonly (readonly [key: unknown, results: unknown[]])[]> {
     const index = this.#index;
     for (let from = 0; from < index.count; from += RESULTS_AT_ONCE) {
       const results: [unknown, unknown[]][] = [];
@@ -186,6 +200,14 @@ class FoldTable {
       }
       yield results;
     }
+  }
+
+  /** The keys as they are encoded, with the states of an aggregate whose states are numbers. */
+  *encoded(): Generator<EncodedEntries> {
+    if (this.#index.count === 0) return;
+    const { keys, keyEnds } = this.#index.encoded;
+    const [column] = this.#columns;
+    yield { keys, keyEnds, values: column!.states!(this.#index.count) as Float64Array };
   }
 
   async overflow(): Promise<readonly Chain[]> {

@@ -197,9 +197,8 @@ export class KeyIndex {
     }
     return {
       count,
-      keys: this.#bytes.subarray(0, this.#length),
+      ...this.encoded,
       keyStarts: starts,
-      keyEnds: this.#ends.subarray(0, count),
       hashLow: lows,
       hashHigh: highs,
     };
@@ -225,6 +224,14 @@ export class KeyIndex {
       this.#put(slots, slot, low, hashHigh[number]!, number + 1, from);
       from = keyEnds[number]!;
     }
+  }
+
+  /** All keys by number, end to end, as views of the index's own memory. */
+  get encoded(): { readonly keys: Uint8Array; readonly keyEnds: Uint32Array } {
+    return {
+      keys: this.#bytes.subarray(0, this.#length),
+      keyEnds: this.#ends.subarray(0, this.count),
+    };
   }
 
   /** The keys of some numbers, decoded. */
