@@ -83,9 +83,10 @@ export abstract class Primitives {
 
   /** Replaces a key's value; `value` may be empty. */
   protected async _set(key: string, value: Uint8Array, options: AppendOptions): Promise<void> {
+    const copy = new Uint8Array(value); // Its owner may transfer it before it is appended.
     await this._delete([key], options);
-    if (value.byteLength === 0) return;
-    await this._append({ keys: [key], values: [value], byteLength: value.byteLength }, options);
+    if (copy.length === 0) return;
+    await this._append({ keys: [key], values: [copy], byteLength: copy.length }, options);
   }
 
   /**
