@@ -68,7 +68,7 @@ export class AppendCall implements Change {
     // For a repetition. The long ones are copies already.
     this.#entries = this.#entries.map((some) => ({
       keys: some.keys,
-      values: some.values.map((value) => (isLong(value) ? value : value.slice())),
+      values: some.values.map((value) => (isLong(value) ? value : new Uint8Array(value))),
     }));
     const { short, long } = this.#divide();
     const { names, lengths, chunks } = pack(this.#bucket, [short]);

@@ -53,7 +53,7 @@ export class Writer {
       );
     if (costOf(key, value) <= STAGED_BYTES) {
       // A copy: the caller may change the original before it is sent.
-      return unlessAborted(set(0, [...chunksOf(value.slice())], []), options.signal);
+      return unlessAborted(set(0, [...chunksOf(new Uint8Array(value))], []), options.signal);
     }
     const chunks = [...chunksOf(value)];
     const batch = { keys: [key], values: [value], byteLength: value.byteLength };
@@ -144,7 +144,7 @@ export class Writer {
     const appended = new Promise<void>((resolve, reject) => {
       (this.buckets[part.index] as BucketWriter).append({
         ...part,
-        values: isCopied ? values.map((value) => value.slice()) : values,
+        values: isCopied ? values.map((value) => new Uint8Array(value)) : values,
         get isWanted() {
           return !signal?.aborted;
         },
@@ -245,7 +245,7 @@ export class Writer {
         parts.set(index, part);
       }
       part.keys.push(key);
-      part.values.push(isCopied || !isPlain(value) ? value.slice() : value);
+      part.values.push(isCopied || !isPlain(value) ? new Uint8Array(value) : value);
       part.byteLength += value.byteLength;
       part.cost += costOf(key, value);
     }
