@@ -22,9 +22,9 @@ describe("the store contract", () => {
   for (const { name, run } of cases) test(name, run);
 });
 
-describe("the store contract, in small segments", () => {
+describe("the store contract, with fsync in small segments", () => {
   const cases = storeContract(
-    (dataSet) => new LogStore(join(root, dataSet.name), { segmentSize: 2_000 }),
+    (dataSet) => new LogStore(join(root, dataSet.name), { segmentSize: 2_000, fsync: true }),
     { persistent: true, shared: true, largestValue: 5_000_000, manyKeys: 1_000 },
   );
   for (const { name, run } of cases) test(name, run);

@@ -23,40 +23,6 @@ describeReal(realPart.redisServer(), "faults", () => {
   });
   afterAll(() => server.stop());
 
-  test.each([
-    ["a byte", 1],
-    ["a short value", 5_000],
-    ["a long one", 300_000],
-    ["one that is staged", 17 << 20],
-  ])("a buffer of %s that is transferred is there whole or refused", async (name, byteLength) => {
-    await using store = new RedisStore({ url, prefix: name.replaceAll(" ", "") });
-    const lengthsOf = async () => [await store.size("x"), await store.size("y")] as const;
-    const outcomeOf = async (write: Promise<void>, buffer: ArrayBuffer, turns: number) => {
-      write.catch(() => {}); // Looked at below.
-      for (let i = 0; i < turns; i++) await null;
-      if (turns < 0) await new Promise(setImmediate);
-      structuredClone(buffer, { transfer: [buffer] });
-      const [{ reason }] = (await Promise.allSettled([write])) as [{ reason?: unknown }];
-      if (reason !== undefined) expect(reason).toMatchObject({ code: "ERR_PARTD_VALUE" });
-      return reason === undefined;
-    };
-    for (const turns of [0, 1, 2, 5, 20, -1]) {
-      const before = await lengthsOf();
-      const added = new Uint8Array(byteLength).fill(65);
-      const appending = store.append({ x: added, y: new Uint8Array(2) });
-      const beside = store.append({ y: new Uint8Array(1) });
-      const isAdded = await outcomeOf(appending, added.buffer, turns);
-      await beside;
-      const [x, y] = isAdded ? [byteLength, 3] : [0, 1];
-      expect(await lengthsOf()).toEqual([before[0] + x, before[1] + y]);
-      const set = new Uint8Array(byteLength).fill(66);
-      const setting = store.iset("x", set, { replace: true } as object);
-      const isSet = await outcomeOf(setting, set.buffer, turns);
-      expect((await lengthsOf())[0]).toBe(isSet ? byteLength : before[0] + x);
-      await store.delete("x");
-    }
-  });
-
   test(
     `connections that are cut ${CUTS} times lose nothing and double nothing`,
     async () => {

@@ -18,7 +18,9 @@ describeReal(radosgw, "on radosgw", () => {
       largestValue: 3_000_000,
       manyKeys: 1_000,
       numRuns: 3,
-    }).filter(({ name }) => /large|MiB|many|^stream|overlapping|entries|random|drop/.test(name));
+    }).filter(({ name }) =>
+      /large|MiB|buffer|many|^stream|overlapping|entries|random|drop/.test(name),
+    );
     for (const { name, run } of cases) test(name, run);
   });
 });

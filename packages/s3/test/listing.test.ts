@@ -95,3 +95,21 @@ test("parts are abandoned by the server's clock, and those of other data sets ar
   expect(await stores[2]?.count()).toBe(1);
   for (const store of stores) await store.close();
 });
+
+test("an append whose buffer is transferred in mid-write leaves no parts", async () => {
+  const { client, objects } = memoryBucket();
+  const value = new Uint8Array(300_000);
+  const put = async (object: Parameters<ObjectClient["put"]>[0]) => {
+    await client.put(object);
+    if (value.length > 0) structuredClone(value.buffer, { transfer: [value.buffer] });
+  };
+  await using store = new S3Store({
+    client: { ...client, put },
+    bucket: "b",
+    prefix: "p",
+    segmentBytes: 65_536,
+  });
+  const refused = { code: "ERR_PARTD_VALUE" };
+  await expect(store.append({ x: value })).rejects.toMatchObject(refused);
+  expect([...objects.keys()].filter((name) => name.includes("part/"))).toEqual([]);
+});

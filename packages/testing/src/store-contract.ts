@@ -1,5 +1,6 @@
 import { abortCases } from "./abort-cases.js";
 import { appendCases } from "./append-cases.js";
+import { changedBufferCases } from "./changed-buffer-cases.js";
 import type { ContractCase, OpenStore } from "./contract.js";
 import { keyCases } from "./key-cases.js";
 import { lifecycleCases } from "./lifecycle-cases.js";
@@ -22,6 +23,7 @@ import { streamCases } from "./stream-cases.js";
 export function storeContract(open: OpenStore, options: StoreContractOptions = {}): ContractCase[] {
   const cases = [
     ...appendCases,
+    ...changedBufferCases,
     ...readCases,
     ...streamCases,
     ...keyCases,

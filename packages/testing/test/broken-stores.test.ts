@@ -50,6 +50,17 @@ class KeepsTheBuffer extends Plain {
     }
   }
 }
+class LooksAtBuffersLate extends Plain {
+  protected override async _append(batch: Batch): Promise<void> {
+    await null;
+    await super._append(batch);
+  }
+}
+class EmptiesByLostBytes extends Dict {
+  override async iset(key: Key, value: Uint8Array): Promise<void> {
+    await super.iset(key, value.length === 0 ? new Uint8Array(0) : value);
+  }
+}
 class SharesItsMemory extends Plain {
   protected override async _get(keys: readonly string[]): Promise<Uint8Array[]> {
     return keys.map((key) => this.held(key));
@@ -253,6 +264,9 @@ function bound(store: Store): object {
 
 const broken: [OpenStore, string, StoreContractOptions?][] = [
   [() => new KeepsTheBuffer(), "a buffer may be changed"],
+  [() => new LooksAtBuffersLate(), "a buffer that is transferred"],
+  [() => new LooksAtBuffersLate(), "a buffer that shrinks"],
+  [() => new EmptiesByLostBytes(), "iset refuses bytes that were transferred"],
   [() => new SharesItsMemory(), "what get returns is the caller's own"],
   [() => new AppendsOneByOne(), "a batch with a value that is not bytes"],
   [() => new AppendsOneByOne(), "a batch with something that is not a key"],
