@@ -123,14 +123,16 @@ export interface WireError {
   readonly path: string | undefined;
 }
 
+/** Never throws: a store of someone else's may throw anything, and each request needs its answer. */
 export function wireError(error: unknown): WireError {
   const known: Partial<PartdError> = isPartdError(error) ? error : {};
+  const { code, offset, path } = known;
   return {
-    code: Math.max(0, CODES.indexOf(known.code ?? "ERR_PARTD_IO")),
+    code: Math.max(0, CODES.indexOf(code ?? "ERR_PARTD_IO")),
     message: messageOf(error).slice(0, MAX_TEXT),
-    key: known.key === undefined ? undefined : encodeKey(known.key),
-    offset: known.offset,
-    path: known.path?.slice(0, MAX_TEXT),
+    key: keyTextOf(known),
+    offset: Number.isSafeInteger(offset) && (offset as number) >= 0 ? offset : undefined,
+    path: typeof path === "string" ? path.slice(0, MAX_TEXT) : undefined,
   };
 }
 
@@ -180,5 +182,18 @@ export function readError(reader: MessageReader, address: string): PartdError {
 }
 
 function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  try {
+    return String(error instanceof Error ? error.message : error);
+  } catch {
+    return "The store failed with an error that has no text.";
+  }
+}
+
+/** An error about a key may be about one that has no encoded text. */
+function keyTextOf({ key }: Partial<PartdError>): string | undefined {
+  try {
+    return key === undefined ? undefined : encodeKey(key);
+  } catch {
+    return undefined;
+  }
 }

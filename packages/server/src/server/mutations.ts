@@ -4,6 +4,7 @@ import { Type } from "../protocol/numbers.js";
 import type { Census, CountedKey } from "./census.js";
 import type { RequestBody } from "./request-body.js";
 import type { Outcome } from "./session.js";
+import { checkValues } from "./store-answers.js";
 
 /** The fields of a mutation. */
 export interface Mutation {
@@ -25,7 +26,7 @@ export async function mutate(
   census: Census,
   reserve: (bytes: number) => void,
   signal: AbortSignal | undefined,
-): Promise<Uint8Array[] | undefined> {
+): Promise<readonly Uint8Array[] | undefined> {
   switch (type) {
     case Type.APPEND: {
       await store.append(new BatchEntries(batch), { signal, owned: true });
@@ -56,7 +57,7 @@ export async function mutate(
         { signal },
       );
       for (const key of keys) census.setSize(key, 0);
-      return popped;
+      return checkValues("pop", popped, keys.length);
     }
     default:
       await store.drop({ signal });

@@ -301,6 +301,7 @@ export class Operations implements OutcomeListener {
 
   /** Takes the store's lock, answers the client, and ends when the lock is released. */
   async #grant(number: number, signal: AbortSignal, settle: () => void): Promise<void> {
+    let isGranted = false;
     const ended = this.#shared.store.withLock(
       (store) =>
         new Promise<void>((resolve, reject) => {
@@ -312,12 +313,14 @@ export class Operations implements OutcomeListener {
             resolve();
             return ended;
           });
+          isGranted = true;
           endAnswer(this.#outbox, 0, number);
           settle();
         }),
       { signal },
     );
     await ended;
+    if (!isGranted) throw new PartdError("ERR_PARTD_IO", "The served store has no lock to give.");
   }
 
   #lock(): HeldLock {

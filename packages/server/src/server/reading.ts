@@ -3,6 +3,7 @@ import { allocateBytes, type LowerStore, sizesOf, WaitQueue } from "@partd/core/
 import { LAST, Type } from "../protocol/numbers.js";
 import type { Census, CountedKey } from "./census.js";
 import { type Outbox, SPARE_BYTES } from "./outbox.js";
+import { checkNumbers, checkPiece, checkValues } from "./store-answers.js";
 import { SEGMENT_HEAD, ValueBlock } from "./value-block.js";
 
 /** Values up to this size are read several at once, larger ones piece by piece. */
@@ -67,10 +68,11 @@ async function answerGroup(
   const isSmall = known < SPARE_BYTES / 8;
   const block = new ValueBlock(() => (isSmall ? allocateBytes(known) : spares.take()));
   // After a failure the memory is not reused: the store may still be reading into it.
-  const values = await store.get(
+  const given = await store.get(
     group.map(({ key }) => key),
     { signal, allocate: block.allocate },
   );
+  const values = checkValues("get", given, group.length);
   const bytes = values.reduce((sum, { byteLength }) => sum + byteLength, 0);
   read(bytes);
   if (block.holds(values)) {
@@ -133,7 +135,8 @@ export async function answerSizes(
   const { store, outbox, number, signal } = context;
   for (let i = 0; i < keys.length; i += SIZES_AT_ONCE) {
     const some = keys.slice(i, i + SIZES_AT_ONCE).map(({ key }) => key);
-    await sendNumbers(context, await sizesOf(store, some, { signal }));
+    const sizes = await sizesOf(store, some, { signal });
+    await sendNumbers(context, checkNumbers("sizes", sizes, some.length));
   }
   endAnswer(outbox, 0, number);
 }
@@ -141,7 +144,7 @@ export async function answerSizes(
 /** Answers COUNT. */
 export async function answerCount(context: ReadContext): Promise<void> {
   const { store, outbox, number, signal } = context;
-  await sendNumbers(context, [await store.count({ signal })]);
+  await sendNumbers(context, checkNumbers("count", [await store.count({ signal })], 1));
   endAnswer(outbox, 0, number);
 }
 
@@ -267,8 +270,9 @@ async function inPieces(
       try {
         const next = await pieces.next();
         if (next.done) return;
-        await credit?.take(next.value.byteLength, signal);
-        for (const piece of cut(next.value, PIECE_BYTES)) use(piece);
+        const value = checkPiece(next.value);
+        await credit?.take(value.byteLength, signal);
+        for (const piece of cut(value, PIECE_BYTES)) use(piece);
       } finally {
         written();
       }
