@@ -1,15 +1,14 @@
-import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync, writeFileSync } from "node:fs";
 import { mkdtemp, readFile, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { text } from "node:stream/consumers";
 import { inspect } from "node:util";
 import { afterAll, describe, expect, test } from "@jest/globals";
 import { Dict } from "@partd/core";
 import { Client, Server } from "@partd/server";
-import { describeReal, realPart } from "tooling/real-part";
-import { WebSocketServer } from "ws";
+import WebSocket, { WebSocketServer } from "ws";
 import { Child } from "./child.js";
 import { RawClient } from "./raw-client.js";
 
@@ -55,6 +54,20 @@ describe("tokens", () => {
       expect(await status(path, "Bearer wrong")).toBe(401);
       expect(await status(path, "Bearer right")).toBe(200);
       expect(await status(path, `Basic ${btoa("anyone:right")}`)).toBe(200);
+    }
+  });
+
+  test("over HTTP, too, a token may have spaces, colons and any letters", async () => {
+    for (const token of ["correct horse battery", "a:b c:d", "pässwörd", "ключ ☃"]) {
+      await using server = await Server.listen(new Dict(), { token });
+      const url = `${server.address.replace("ws:", "http:")}/metrics`;
+      const bytes = Buffer.from(token).toString("latin1");
+      const basic = Buffer.from(`anyone:${token}`).toString("base64");
+      for (const authorization of [`Bearer ${bytes}`, `bearer  ${bytes}`, `Basic ${basic}`]) {
+        expect((await fetch(url, { headers: { authorization } })).status).toBe(200);
+      }
+      const authorization = `Bearer ${bytes} x`;
+      expect((await fetch(url, { headers: { authorization } })).status).toBe(401);
     }
   });
 });
@@ -117,6 +130,46 @@ describe("who can reach it", () => {
     );
     expect(await opens(`http://${host}`)).toBe(true);
     expect(await opens("https://app.example")).toBe(true);
+  });
+
+  test("origins and hosts may be written in any way that names them, and others are refused", async () => {
+    const origins = ["https://App.example/", "https://other.example:443", "chrome-extension://abc"];
+    await using server = await Server.listen(new Dict(), { origins, hosts: ["Partd.Internal"] });
+    const opens = (origin: string, host = "127.0.0.1") =>
+      new RawClient(server.address, { origin, headers: { host } }).hello();
+    await opens("https://app.example");
+    await opens("https://other.example");
+    await opens("chrome-extension://abc");
+    await opens("http://partd.internal:99", "partd.internal:99");
+    for (const wrong of [{ origins: ["app.example"] }, { hosts: ["partd.internal:99"] }]) {
+      await expect(Server.listen(new Dict(), wrong)).rejects.toMatchObject({
+        code: "ERR_PARTD_VALUE",
+        message: expect.stringMatching(/"(app.example|partd.internal:99)"/) as unknown as string,
+      });
+    }
+  });
+
+  test("a loopback address may be written as IPv6 writes one of IPv4", async () => {
+    await using server = await Server.listen(new Dict(), { address: "ws://[::ffff:127.0.0.1]:0" });
+    await using client = new Client(server.address);
+    expect(await client.get("x")).toEqual(new Uint8Array(0));
+  });
+
+  test("a server of another version, or without room, says so", async () => {
+    await using server = await Server.listen(new Dict(), { limits: { connections: 1 } });
+    const answer = (protocol: string) =>
+      new Promise<string>((resolve) => {
+        const socket = new WebSocket(server.address, protocol);
+        socket.on("unexpected-response", async (_, response) => {
+          resolve(`${response.statusCode} ${await text(response)}`);
+          socket.terminate();
+        });
+        socket.on("error", () => {});
+      });
+    expect(await answer("partd.2")).toMatch(/^400 .*partd\.1/);
+    await using client = new Client(server.address);
+    await client.get("x");
+    expect(await answer("partd.1")).toMatch(/^503 .*limits\.connections/);
   });
 
   test("an address that is none, and a limit that is none, are refused", async () => {
@@ -254,37 +307,6 @@ describe("socket files", () => {
     await expect(new Client(address).get("x")).rejects.toMatchObject({
       code: "ERR_PARTD_CONNECTION",
     });
-  });
-});
-
-const openssl = realPart.openssl();
-
-describeReal(openssl, "wss", () => {
-  test("with a certificate, and with one of the client", async () => {
-    const key = join(directory, "key.pem");
-    const cert = join(directory, "cert.pem");
-    const made = spawnSync(openssl.command as string, [
-      ..."req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2".split(" "),
-      ..."-subj /CN=localhost -addext subjectAltName=DNS:localhost,IP:127.0.0.1".split(" "),
-      ...["-keyout", key, "-out", cert],
-    ]);
-    expect(made.status).toBe(0);
-    const pair = { key: await readFile(key), cert: await readFile(cert) };
-    await using server = await Server.listen(new Dict(), {
-      address: "wss://127.0.0.1:0",
-      tls: { ...pair, requestCert: true, ca: pair.cert },
-    });
-    await using client = new Client(server.address, { tls: { ...pair, ca: pair.cert } });
-    await client.append({ x: value });
-    expect(await client.get("x")).toEqual(value);
-    // One who does not trust the server, and one whom it does not know.
-    for (const tls of [undefined, { ca: pair.cert }]) {
-      const stranger = new Client(server.address, { tls, timeout: 100 });
-      await expect(stranger.get("x")).rejects.toMatchObject({ code: "ERR_PARTD_CONNECTION" });
-    }
-    await expect(Server.listen(new Dict(), { address: "wss://127.0.0.1:0" })).rejects.toThrow(
-      "tls",
-    );
   });
 });
 

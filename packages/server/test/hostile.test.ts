@@ -71,7 +71,7 @@ test("a message that comes byte by byte is refused before it takes more than its
 });
 
 test("close ends connections that never said hello, also before TLS has begun", async () => {
-  const tls = { key: "", cert: "" };
+  const tls = { SNICallback() {} }; // Nobody gets as far as to need a certificate.
   const server = await Server.listen(new Dict(), { address: "wss://127.0.0.1:0", tls });
   const socket = connect({ port: Number(new URL(server.address).port), allowHalfOpen: true });
   await new Promise((resolve) => socket.once("connect", resolve));

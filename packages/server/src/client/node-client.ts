@@ -37,6 +37,13 @@ export class Client extends BrowserClient {
     checkAddress(address);
     const isSubclass = new.target !== Client;
     const { tls, ...taken } = takeOptions("new Client", options, NODE_OPTIONS, isSubclass);
+    if (tls && !/^\s*wss:/i.test(address)) {
+      throw new PartdError(
+        "ERR_PARTD_VALUE",
+        `new Client() has tls, which is for wss:// addresses: to ${address} nothing would be encrypted.`,
+        { address },
+      );
+    }
     super(resolved(address), { ...taken, connect: taken.connect ?? connectWith(tls) });
   }
 }
@@ -93,7 +100,8 @@ export function connectWith(tls: ClientTls | undefined): Connect {
       });
     });
     socket.on("error", (error: NodeJS.ErrnoException) => {
-      cause ??= error.code?.startsWith("WS_ERR_") ? noWebSocket(address, error) : error;
+      if (error.code?.startsWith("WS_ERR_")) cause ??= noWebSocket(address, error);
+      else cause ??= !carrier && TLS_CODE.test(error.code ?? "") ? noTls(address, error) : error;
     });
     socket.on("close", (code, reason) =>
       events.closed(cause ?? closedBy(address, code, String(reason))),
@@ -131,7 +139,21 @@ async function refusalOf(response: IncomingMessage, address: string): Promise<Er
   return isFinal ? new PartdError("ERR_PARTD_AUTH", says, { address }) : new Error(says);
 }
 
-/** The final error for a status that another attempt would not change. */
+/** The codes of Node for a certificate that was not accepted, and for TLS that could not begin. */
+const TLS_CODE = /^EPROTO$|^ERR_(TLS|SSL|OSSL)_|CERT|CRL|SIGNATURE|^HOSTNAME_|^INVALID_|^PATH_/;
+
+/** The final error for two sides that do not trust each other, or have no version in common. */
+function noTls(address: string, cause: Error): PartdError {
+  // OpenSSL's own text has its source files, and a line's end.
+  const [, reason = cause.message] = /SSL routines:[^:]*:([^:\n]*)/.exec(cause.message) ?? [];
+  return new PartdError(
+    "ERR_PARTD_CONNECTION",
+    `No connection to ${address}: TLS failed with ${JSON.stringify(reason)}. Check the tls options of both sides: a client needs the authority that signed the server's certificate as ca, and its own key and cert if the server asks for them.`,
+    { address, cause },
+  );
+}
+
+/** The final error for a peer that another attempt would not change. */
 function noWebSocket(address: string, cause: Error): PartdError {
   return new PartdError(
     "ERR_PARTD_PROTOCOL",

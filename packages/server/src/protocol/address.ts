@@ -36,7 +36,7 @@ export function parseAddress(address: string): Address {
 /** Whether only this machine can reach what listens on `host`. */
 export function isLoopback(host: string): boolean {
   if (host === "localhost" || host.endsWith(".localhost") || host === "::1") return true;
-  if (/^::ffff:127\./i.test(host)) return true;
+  if (/^::ffff:7f[0-9a-f]{2}:/i.test(host)) return true; // As URL writes ::ffff:127.0.0.1.
   return isIP(host) === 4 && host.startsWith("127.");
 }
 

@@ -9,7 +9,7 @@ export interface AccessOptions {
   readonly origins?: readonly string[] | undefined;
   readonly hosts?: readonly string[] | undefined;
   readonly insecure?: boolean | undefined;
-  /** Whether a connection needs a client certificate. */
+  /** Whether a connection needs a client certificate of an authority that the caller names. */
   readonly certificates: boolean;
 }
 
@@ -22,7 +22,7 @@ export class Access {
 
   /**
    * @throws `ERR_PARTD_AUTH` if anyone on the network could use the store; `ERR_PARTD_VALUE` for an
-   *   empty token.
+   *   empty token, or for origins and hosts that are none.
    */
   constructor(address: Address, options: AccessOptions) {
     const { token, insecure, certificates } = options;
@@ -36,22 +36,19 @@ export class Access {
     if (address.kind !== "ipc" && !isLoopback(address.host) && open) {
       throw new PartdError(
         "ERR_PARTD_AUTH",
-        `On ${address.host}, everyone on the network could read and change the store; set a token, ask for client certificates (tls.requestCert), or say insecure: true.`,
+        `On ${address.host}, everyone on the network could read and change the store; set a token, ask for client certificates (tls.requestCert with tls.ca), or say insecure: true.`,
       );
     }
     this.#token = token === undefined ? undefined : digest(token);
-    this.#origins = new Set(options.origins);
+    this.#origins = new Set(options.origins?.map(originOf));
+    const hosts = options.hosts?.map(hostNameOf) ?? [];
     // No web page can reach a socket file.
-    if (address.kind !== "ipc") this.#hosts = new Set([address.host, ...(options.hosts ?? [])]);
+    if (address.kind !== "ipc") this.#hosts = new Set([address.host, ...hosts]);
   }
 
-  /**
-   * Compares digests, in a time that depends neither on the token nor on its length.
-   *
-   * @throws `ERR_PARTD_AUTH` if the token is not the server's.
-   */
+  /** @throws `ERR_PARTD_AUTH` if the token is not the server's. */
   checkToken(token: string): void {
-    if (this.#token === undefined || timingSafeEqual(digest(token), this.#token)) return;
+    if (this.#token === undefined || this.#isToken(token)) return;
     throw new PartdError(
       "ERR_PARTD_AUTH",
       token === ""
@@ -63,14 +60,16 @@ export class Access {
   /** Whether an HTTP request carries the token, as a bearer token or as the password of Basic. */
   allowsRequest({ headers }: IncomingMessage): boolean {
     if (this.#token === undefined) return true;
-    const [scheme, credentials = ""] = (headers.authorization ?? "").split(" ");
-    let token = "";
-    if (scheme?.toLowerCase() === "bearer") token = credentials;
-    else if (scheme?.toLowerCase() === "basic") {
-      const text = Buffer.from(credentials, "base64").toString();
-      token = text.slice(text.indexOf(":") + 1);
+    const { authorization = "" } = headers;
+    const credentials = authorization.replace(/^\S* */, ""); // A token may have spaces.
+    if (/^bearer /i.test(authorization)) {
+      // Node reads the bytes of a header as Latin-1; most programs write UTF-8.
+      const utf8 = Buffer.from(credentials, "latin1").toString();
+      return this.#isToken(credentials) || this.#isToken(utf8);
     }
-    return timingSafeEqual(digest(token), this.#token);
+    if (!/^basic /i.test(authorization)) return false;
+    const text = Buffer.from(credentials, "base64").toString();
+    return this.#isToken(text.slice(text.indexOf(":") + 1));
   }
 
   /**
@@ -98,6 +97,11 @@ export class Access {
     return this.#isOwnName(host);
   }
 
+  /** Compares digests, in a time that depends neither on the token nor on its length. */
+  #isToken(token: string): boolean {
+    return this.#token !== undefined && timingSafeEqual(digest(token), this.#token);
+  }
+
   #isOwnName(host: string | undefined): boolean {
     if (host === undefined || this.#hosts === undefined) return true;
     if (!URL.canParse(`http://${host}`)) return false;
@@ -106,6 +110,28 @@ export class Access {
       isIP(name) !== 0 || isLoopback(name) || this.#hosts.has(name) || this.#token !== undefined
     );
   }
+}
+
+/** An origin as browsers send it: they write neither a slash at its end nor the usual port. */
+function originOf(given: string): string {
+  if (given === "null") return given; // Of a file, and of a sandboxed frame.
+  const url = URL.canParse(given) ? new URL(given) : undefined;
+  if (url && url.origin !== "null") return url.origin;
+  if (url?.host) return given; // Of an extension: chrome-extension://abc.
+  throw new PartdError(
+    "ERR_PARTD_VALUE",
+    `origins has ${JSON.stringify(given)}, which is none: write it as "https://example.org".`,
+  );
+}
+
+/** A host name as browsers send it, in lower case. */
+function hostNameOf(given: string): string {
+  const url = URL.canParse(`http://${given}/`) ? new URL(`http://${given}/`) : undefined;
+  if (url && url.host === url.hostname && url.href === `http://${url.host}/`) return url.hostname;
+  throw new PartdError(
+    "ERR_PARTD_VALUE",
+    `hosts has ${JSON.stringify(given)}, which is no name: write it as "partd.internal", without a port.`,
+  );
 }
 
 function digest(token: string): Buffer {

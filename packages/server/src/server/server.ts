@@ -123,20 +123,19 @@ export class Server implements AsyncDisposable {
     const options = takeOptions("Server.listen", given, OPTIONS);
     const target = parseAddress(options.address ?? "ws://127.0.0.1:0");
     const { token, insecure, origins, hosts, tls } = options;
-    const certificates = tls?.requestCert === true && tls.rejectUnauthorized !== false;
+    checkTls(target, tls);
+    // Without `ca`, a certificate of any authority that Node knows would do, and everyone can have one.
+    const asked = tls?.requestCert === true && tls.rejectUnauthorized !== false;
+    const certificates = asked && tls.ca !== undefined;
     const access = new Access(target, { token, insecure, origins, hosts, certificates });
     const limits = withDefaults(options.limits ?? {});
-    if (target.kind === "wss" && !tls) {
-      throw new PartdError("ERR_PARTD_IO", "A wss:// server needs tls: { key, cert }.");
-    }
     const census = new Census(await isEmpty(store));
     const timeouts = {
       headersTimeout: limits.stall,
       requestTimeout: limits.stall,
       connectionsCheckingInterval: Math.max(100, Math.min(5_000, limits.stall / 4)),
     };
-    const http =
-      target.kind === "wss" ? createTlsServer({ ...tls, ...timeouts }) : createServer(timeouts);
+    const http = tls ? tlsServer({ ...tls, ...timeouts }) : createServer(timeouts);
     const server = new Server(http, sharedBy(store, limits, census, access), access, options);
     await server.#listen(target);
     return server;
@@ -261,11 +260,13 @@ export class Server implements AsyncDisposable {
 
   #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     socket.on("error", () => socket.destroy());
-    const status = this.#refusal(request);
-    if (status !== undefined) {
+    const denial = this.#denial(request);
+    if (denial !== undefined) {
       this.#shared.counters.refused++;
+      const [status, reason] = denial;
+      const head = `HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Type: text/plain\r\n`;
       // Do not wait for the peer, which may keep its half open for any time.
-      socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`, () =>
+      socket.end(`${head}Content-Length: ${reason.length}\r\n\r\n${reason}`, () =>
         socket.destroy(),
       );
       return;
@@ -314,16 +315,21 @@ export class Server implements AsyncDisposable {
     });
   }
 
-  /** The HTTP status of a refusal, or `undefined`. */
-  #refusal(request: IncomingMessage): string | undefined {
-    if (this.#leaving) return "503 Service Unavailable";
-    if (request.url !== "/") return "404 Not Found";
+  /** The HTTP status and the reason with which an upgrade is denied, or `undefined`. */
+  #denial(request: IncomingMessage): readonly [string, string] | undefined {
+    if (this.#leaving) return ["503 Service Unavailable", "The server is closing."];
+    if (request.url !== "/") return ["404 Not Found", "Clients connect at the path /."];
     const { limits, windows } = this.#shared;
-    if (windows.count >= limits.connections) return "503 Service Unavailable";
+    if (windows.count >= limits.connections) {
+      return ["503 Service Unavailable", `It has its ${limits.connections} limits.connections.`];
+    }
     // No regular expression with \s*: 15 kB of spaces would take it 200 ms.
     const offered = request.headers["sec-websocket-protocol"]?.split(",") ?? [];
-    if (!offered.some((name) => name.trim() === SUBPROTOCOL)) return "400 Bad Request";
-    return undefined;
+    if (offered.some((name) => name.trim() === SUBPROTOCOL)) return undefined;
+    return [
+      "400 Bad Request",
+      `It speaks ${SUBPROTOCOL}; use a release of @partd/server that does.`,
+    ];
   }
 
   #accept(socket: Socket): void {
@@ -367,6 +373,28 @@ export class Server implements AsyncDisposable {
       socket.destroy();
     }
     for (const connection of this.#connections) connection.tick(now);
+  }
+}
+
+/** @throws `ERR_PARTD_VALUE` if no client could connect, or each would without TLS. */
+function checkTls({ kind }: Address, tls: TlsOptions | undefined): void {
+  if (tls && kind !== "wss") {
+    throw new PartdError(
+      "ERR_PARTD_VALUE",
+      `tls is for wss:// addresses; on ${kind}:// nothing would be encrypted and nobody asked for a certificate.`,
+    );
+  }
+  const identifies = tls && (tls.cert || tls.pfx || tls.SNICallback || tls.pskCallback);
+  if (kind !== "wss" || identifies) return;
+  throw new PartdError("ERR_PARTD_VALUE", "A wss:// server needs tls: { key, cert }.");
+}
+
+function tlsServer(options: TlsOptions): HttpServer {
+  try {
+    return createTlsServer(options);
+  } catch (cause) {
+    const { message } = cause as Error;
+    throw new PartdError("ERR_PARTD_VALUE", `tls is not valid: ${message}.`, { cause });
   }
 }
 
