@@ -65,14 +65,18 @@ export class PartdError extends Error {
 }
 
 /**
- * Whether `error` was raised by partd and, if `code` is given, with that code.
+ * Whether `error` was raised by partd and, if `code` is given, with that code, to which the type of
+ * `error.code` narrows.
  *
  * @example
  * try { await store.get("x") } catch (error) {
  *   if (isPartdError(error, "ERR_PARTD_CORRUPT")) console.error(error.key, error.offset);
  * }
  */
-export function isPartdError(error: unknown, code?: PartdErrorCode): error is PartdError {
+export function isPartdError<C extends PartdErrorCode = PartdErrorCode>(
+  error: unknown,
+  code?: C,
+): error is PartdError & { readonly code: C } {
   return (
     typeof error === "object" &&
     error !== null &&

@@ -4,8 +4,10 @@ import {
   Dict,
   Encode,
   type Entries,
+  isPartdError,
   type Key,
   type KeyTree,
+  type PartdError,
   type Store,
   type Tuple,
   tuple,
@@ -118,6 +120,15 @@ export async function genericCode<V>(store: Store<V>, all: readonly Key[]): Prom
   const data: Entries<V> = values.map((value, i) => [all[i] as Key, value] as const);
   await store.append(data);
   return values;
+}
+
+/** Another code leaves the error what it was. */
+export function codeOf(error: PartdError): string {
+  if (isPartdError(error, "ERR_PARTD_LOCK")) {
+    is<"ERR_PARTD_LOCK">()(error.code, true);
+    return error.code;
+  }
+  return error.message;
 }
 
 /** Four primitives are a store. */
