@@ -5,6 +5,7 @@ import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { isMainThread } from "node:worker_threads";
 import { PartdError } from "@partd/core";
+import { describeArgument } from "@partd/core/author";
 import { isToken, processToken, stateOf, uniqueToken } from "./token.js";
 
 /**
@@ -139,15 +140,15 @@ const QUIETLY = { recursive: true, force: true, maxRetries: 3 } as const;
  * directory.
  *
  * @param store the class's name, for the message.
- * @throws `ERR_PARTD_IO` unless `path` is a string of at least one character without NUL, or a
+ * @throws `ERR_PARTD_VALUE` unless `path` is a string of at least one character without NUL, or a
  *   `file:` URL.
  */
 export function absolutePath(path: string | URL, store: string): string {
   if (typeof path === "string" && path !== "" && !path.includes("\0")) return resolve(path);
   if (path instanceof URL && path.protocol === "file:") return fileURLToPath(path);
   throw new PartdError(
-    "ERR_PARTD_IO",
-    `A ${store}'s path is a string or a file: URL, not ${JSON.stringify(String(path))}.`,
+    "ERR_PARTD_VALUE",
+    `The path of a ${store} is a file: URL, or a string that is not empty and has no NUL character, not ${describeArgument(path)}.`,
   );
 }
 

@@ -176,6 +176,6 @@ test("a stream goes on with the value as it was, whatever becomes of the key", a
 
 test("a path is a string or a file: URL", () => {
   for (const path of ["", new URL("https://example.com/x"), 1 as never]) {
-    expect(() => new FileStore(path)).toThrow(expect.objectContaining({ code: "ERR_PARTD_IO" }));
+    expect(() => new FileStore(path)).toThrow(expect.objectContaining({ code: "ERR_PARTD_VALUE" }));
   }
 });

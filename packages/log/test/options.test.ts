@@ -30,7 +30,7 @@ test.each([
 test("a path is a string or a file: URL", () => {
   for (const path of ["", new URL("https://example.org/"), 5]) {
     expect(() => new LogStore(path as string)).toThrow(
-      expect.objectContaining({ code: "ERR_PARTD_IO" }),
+      expect.objectContaining({ code: "ERR_PARTD_VALUE" }),
     );
   }
   expect(new LogStore(new URL("file:///never/made")).path).toBe("/never/made");
