@@ -41,8 +41,9 @@ export interface KeysOptions extends OperationOptions {
 
 export interface EntriesOptions extends KeysOptions {
   /**
-   * A value of more bytes than this, as they are stored, comes in several entries of its key, one
-   * right behind the other, as `stream` would give it: none is held whole. Default: each value whole.
+   * A value of more bytes than this, as they are stored, comes piece by piece, as `stream` gives it, in
+   * entries of its key one right behind the other. A piece may be longer than this. Default: each
+   * value whole.
    */
   readonly longest?: number | undefined;
 }

@@ -26,11 +26,14 @@ export interface SplitOptions<R, B extends By<R>> extends RunOptions, MissingOpt
   readonly by: B;
   /** The folder for the files; created if missing. */
   readonly into: string;
-  /** The end of each file's name. Default: that of the source's format, `".csv"` or `".ndjson"`. */
+  /**
+   * The end of each file's name, which changes nothing in the file. Default: that of the source's format,
+   * `".csv"` or `".ndjson"`.
+   */
   readonly extension?: string | undefined;
   /**
-   * Names the file of a key, within the folder. Default: the key as text, with `%XX` for characters
-   * that a file name cannot have.
+   * Names the file of a key, within the folder and without `extension`. Default: the key as text, with
+   * `%XX` for characters that a file name cannot have; `2024%2CJFK` for a key of two fields.
    */
   readonly name?: ((key: KeyOf<R, B>) => string) | undefined;
   /** Writes this many files by hash, named by number, instead of one for each key. */
