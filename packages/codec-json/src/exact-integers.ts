@@ -9,8 +9,8 @@ import { PartdError } from "@partd/core";
  */
 export function checkNumbers(text: string, bytes: Uint8Array): void {
   if (!mayHaveLongNumber(text, bytes)) return;
-  for (const { index, 0: token } of text.matchAll(TOKEN)) {
-    if (token[0] !== '"' && !isExact(token)) {
+  for (const { index, token } of numbersOf(text)) {
+    if (!isExact(token)) {
       throw new PartdError(
         "ERR_PARTD_CODEC",
         `the number ${shorten(token)} at character ${index} of the frame would be ${Number(token)} here; ${INTEGER.test(token) ? 'read with { integers: "auto" } to have it as a BigInt' : "write it as text"}.`,
@@ -26,22 +26,34 @@ export function parseExact(text: string, bytes: Uint8Array, integers: "auto" | "
   if (integers === "auto" && !mayHaveLongNumber(text, bytes)) return JSON.parse(text);
   JSON.parse(text); // Throws on invalid JSON, before anything is replaced.
   const mark = markFor(text);
-  let marked = false;
-  const replaced = text.replace(TOKEN, (token) => {
-    if (token[0] === '"') return token;
+  const pieces: string[] = [];
+  let done = 0;
+  for (const { index, token } of numbersOf(text)) {
     if (!INTEGER.test(token)) {
-      if (Number.isFinite(Number(token))) return token;
+      if (Number.isFinite(Number(token))) continue;
       throw new PartdError(
         "ERR_PARTD_CODEC",
         `the number ${shorten(token)} is beyond what a number holds; write it as text.`,
       );
     }
-    if (integers === "auto" && Number.isSafeInteger(Number(token))) return token;
-    marked = true;
-    return `"${mark}${token}"`;
-  });
-  const value: unknown = JSON.parse(replaced);
-  return marked ? unmark(value, mark) : value;
+    if (integers === "auto" && Number.isSafeInteger(Number(token))) continue;
+    pieces.push(text.slice(done, index), `"${mark}${token}"`);
+    done = index + token.length;
+  }
+  pieces.push(text.slice(done));
+  const value: unknown = JSON.parse(pieces.join(""));
+  return done > 0 ? unmark(value, mark) : value;
+}
+
+/** Invalid JSON with each string as `""`. */
+export function withoutTexts(text: string): string {
+  let bare = "";
+  let done = 0;
+  for (let open = text.indexOf('"'); open >= 0; open = text.indexOf('"', done)) {
+    bare += `${text.slice(done, open)}""`;
+    done = endOfText(text, open + 1);
+  }
+  return bare + text.slice(done);
 }
 
 /**
@@ -117,8 +129,29 @@ function isDigit(byte: number): boolean {
 const ZERO = 48;
 const POINT = 46;
 
-/** The only tokens of JSON that contain digits: strings and numbers. */
-const TOKEN = /"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g;
+/**
+ * The numbers of valid JSON. One expression for strings as well would need stack for each character of
+ * a string: 8 MB of text overflowed it.
+ */
+function* numbersOf(text: string): Generator<{ readonly index: number; readonly token: string }> {
+  const next = new RegExp(/"|-?\d[\d.eE+-]*/g);
+  for (let found = next.exec(text); found !== null; found = next.exec(text)) {
+    const { index, 0: token } = found;
+    if (token === '"') next.lastIndex = endOfText(text, index + 1);
+    else yield { index, token };
+  }
+}
+
+/** Behind the quote that ends a string, or the end of `text` if it lacks one. */
+function endOfText(text: string, start: number): number {
+  for (let end = text.indexOf('"', start); end >= 0; end = text.indexOf('"', end + 1)) {
+    let slash = end;
+    while (text[slash - 1] === "\\") slash--;
+    if ((end - slash) % 2 === 0) return end + 1;
+  }
+  return text.length;
+}
+
 const INTEGER = /^-?\d+$/;
 
 /**

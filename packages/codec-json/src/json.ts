@@ -15,7 +15,7 @@ import {
   placeOf,
   takeOptions,
 } from "@partd/core/author";
-import { checkNumbers, parseExact, stringifyExact } from "./exact-integers.js";
+import { checkNumbers, parseExact, stringifyExact, withoutTexts } from "./exact-integers.js";
 import { LOST, PlainCopier } from "./plain-copier.js";
 
 /** What JSON can carry. BigInts need the option `integers`. */
@@ -88,7 +88,7 @@ export function jsonCodec({ integers = "number" }: JsonOptions = {}): Codec<Json
       const text = strictUtf8.decode(bytes);
       const list = parse(text, bytes);
       if (!bigints) checkNumbers(text, bytes);
-      if (!Array.isArray(list)) throw new Error("it is JSON, but not a list.");
+      if (!Array.isArray(list)) throw refuse("it is JSON, but not a list; write a list, also of one item");
       return list as JsonValue[];
     },
 
@@ -99,20 +99,28 @@ export function jsonCodec({ integers = "number" }: JsonOptions = {}): Codec<Json
     try {
       return integers === "number" ? JSON.parse(text) : parseExact(text, bytes, integers);
     } catch (error) {
-      throw error instanceof SyntaxError ? (namedConstant(text, error) ?? error) : error;
+      if (!(error instanceof SyntaxError)) throw error;
+      throw namedConstant(text, error) ?? jsonLines(text, error) ?? error;
     }
   }
 }
 
 /** Python's `json` writes NaN and Infinity, which JSON does not have. */
 function namedConstant(text: string, cause: SyntaxError): PartdError | undefined {
-  const bare = text.replaceAll(/"(?:[^"\\]|\\.)*"/g, '""');
+  const bare = withoutTexts(text);
   const [constant] = /\b(?:NaN|Infinity)\b/.exec(bare) ?? [];
   if (constant === undefined || !isJson(bare.replaceAll(/-?\b(?:NaN|Infinity)\b/g, "0"))) return;
   return refuse(
     `it holds ${constant}, which JSON does not have; write null for it, in Python with allow_nan=False to find it`,
     cause,
   );
+}
+
+/** What many programs write for a list. */
+function jsonLines(text: string, cause: SyntaxError): PartdError | undefined {
+  const lines = text.split("\n").filter((line) => line.trim() !== "");
+  if (lines.length < 2 || !lines.every(isJson)) return;
+  return refuse("it is JSON by lines; write one list of what is in them", cause);
 }
 
 function isJson(text: string): boolean {

@@ -14,11 +14,14 @@ const hints = {
   unencodable: ["text", null, { a: 1 }, [undefined], [1n], [Number.NaN], [new Map()]],
   badBytes: [
     new Uint8Array(0),
-    utf8.encode("{}"),
     utf8.encode("[1"),
     utf8.encode("[1] [2]"),
     Uint8Array.of(0x5b, 0x22, 0xff, 0x22, 0x5d),
   ],
+  refusedBytes: [
+    ...["{}", "null", '"[]"', "[NaN]"], // Sound, but no lists of JSON.
+    ...['{"a":1}\n{"a":2}\n', "[1]\r\n[2]"], // JSON by lines.
+  ].map((text) => utf8.encode(text)),
 };
 
 describe("jsonCodec", () => {

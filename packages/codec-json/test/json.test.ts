@@ -295,7 +295,6 @@ describe("Json", () => {
 
   test.each<[string, Uint8Array]>([
     ["cut short", jsonCodecBytes([1, 2, 3]).subarray(0, 5)],
-    ["no list", new TextEncoder().encode("{}")],
     ["not UTF-8", new Uint8Array([0x5b, 0x22, 0xff, 0x22, 0x5d])],
     ["empty", new Uint8Array()],
   ])("finds a frame that is %s", async (_, bytes) => {
@@ -356,6 +355,24 @@ describe("JSON of others", () => {
     for (const integers of ["number", "auto"] as const) {
       expect(decode("\ufeff[1]", { integers })).toEqual([1]);
     }
+  });
+
+  test("with a long text beside a number of many digits is read", () => {
+    const text = `["${'\\"'.repeat(2 ** 22)}${"x".repeat(2 ** 23)}", 12345678901234567890]`;
+    for (const integers of ["auto", "bigint"] as const) {
+      expect(decode(text, { integers })[1]).toBe(12345678901234567890n);
+    }
+    const list = [2 ** 60, "x".repeat(2 ** 23)];
+    expect(jsonCodec().decode(jsonCodec().encode(list) as Uint8Array)).toEqual(list);
+  });
+
+  test.each(["", "NaN"])("whose last text does not end is refused at once %s", (constant) => {
+    const before = process.cpuUsage();
+    for (const end of ["", "\\", "\\\n"]) {
+      expect(() => decode(`[${constant},"${'\\"'.repeat(1e5)}${end}`)).toThrow(SyntaxError);
+    }
+    const { user, system } = process.cpuUsage(before);
+    expect(user + system).toBeLessThan(3e6); // Microseconds; it took 10 s and more.
   });
 
   test("with Python's NaN and Infinity is not called damaged", () => {
