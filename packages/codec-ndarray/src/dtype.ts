@@ -79,9 +79,7 @@ export function fieldsOf(text: string): DtypeField[] {
 }
 
 function recordDtype(text: string): Dtype {
-  const fields = /^\[\s*(\(\s*'[^'\\]*'\s*,\s*'[^'\\]*'\s*\)\s*,?\s*)+\]$/.test(text)
-    ? fieldsOf(text)
-    : [];
+  const fields = RECORD.test(text) ? fieldsOf(text) : [];
   const itemSize = fields.reduce((sum, { dtype }) => sum + dtype.itemSize, 0);
   if (itemSize === 0 || fields.some(({ dtype }) => dtype.kind === "O")) {
     throw new PartdError(
@@ -101,6 +99,8 @@ function recordDtype(text: string): Dtype {
 
 /** What Python's partd, which evaluates the text, and NumPy accept as a name. */
 const FIELD_NAME = /^\P{Cc}+$/u;
+/** Only one way to read each space: a text of a hundred bytes took minutes. */
+const RECORD = /^\[\s*(?:\(\s*'[^'\\]*'\s*,\s*'[^'\\]*'\s*\)\s*(?:,\s*|(?=\])))+\]$/;
 const FIELD = /\(\s*(')([^'\\]*)'\s*,\s*'([^'\\]*)'\s*\)/g;
 
 const SHORT = /^([<>|=]?)([biufcMmOSUV])(\d*)(?:\[([^\]]+)\])?$/;

@@ -91,14 +91,17 @@ export function decodeArray(bytes: Uint8Array, dtype: Dtype, key: Key): NdValue 
 
 /** Decodes one frame of an object array. */
 export function decodeObjects(list: Uint8Array, offset: number): unknown[] {
+  let items: unknown;
   try {
-    const items = isPickle(list) ? unpickler.load(list) : decoder.decode(list);
-    if (Array.isArray(items)) return items;
+    items = isPickle(list) ? unpickler.load(list) : decoder.decode(list);
   } catch (cause) {
     const code = isPartdError(cause) ? cause.code : "ERR_PARTD_CORRUPT";
     throw new PartdError(code, (cause as Error).message, { offset, cause });
   }
-  throw new PartdError("ERR_PARTD_CORRUPT", "its objects are not a list.", { offset });
+  if (Array.isArray(items)) return items;
+  throw new PartdError("ERR_PARTD_CODEC", "its objects are not a list; write a list of them.", {
+    offset,
+  });
 }
 
 /** Cuts pieces of any length into runs of whole items. */
