@@ -90,7 +90,10 @@ export function msgPackCodec<T = unknown>(options: MsgPackOptions = {}): Codec<T
         throw refuse("it is a pickle, which this store was told not to read ({ pickles }).");
       }
       const list = pickled ? unpickler.load(bytes) : decoder.decode(bytes);
-      if (!Array.isArray(list)) throw new Error("it is MessagePack, but not a list.");
+      if (!Array.isArray(list)) {
+        const format = pickled ? "a pickle, but not of" : "MessagePack, but not";
+        throw refuse(`it is ${format} a list; write a list, also of one item.`);
+      }
       return list as T[];
     },
 

@@ -50,18 +50,22 @@ export function pickleCodec<T = unknown>(options: PickleCodecOptions = {}): Code
     name: "pickle",
 
     encode(list) {
-      if (!Array.isArray(list)) {
-        throw new PartdError("ERR_PARTD_CODEC", "it takes a list of values.");
-      }
+      if (!Array.isArray(list)) throw refuse("it takes a list of values.");
       return pickler.dump(list);
     },
 
     decode(bytes) {
       const list = unpickler.load(bytes);
-      if (!Array.isArray(list)) throw new Error("it is a pickle, but not of a list.");
+      if (!Array.isArray(list)) {
+        throw refuse("it is a pickle, but not of a list; write a list, also of one item.");
+      }
       return list as T[];
     },
 
     join: joinLists,
   };
+}
+
+function refuse(reason: string): PartdError {
+  return new PartdError("ERR_PARTD_CODEC", reason);
 }

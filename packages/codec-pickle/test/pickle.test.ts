@@ -455,13 +455,8 @@ describe.each(protocols)("the codec contract, by protocol %i", (protocol) => {
         "no list",
         { a: 1 },
       ],
-      badBytes: [
-        ascii("[1]"),
-        new Uint8Array(),
-        ascii("\x80\x05N."),
-        ascii("\x80\x05].]."),
-        ascii("\x80\x05]"),
-      ],
+      badBytes: [ascii("[1]"), new Uint8Array(), ascii("\x80\x05].]."), ascii("\x80\x05]")],
+      refusedBytes: [ascii("\x80\x05N."), ascii("\x80\x05}."), ascii("\x80\x04\x8f.")],
     },
   )) {
     test(name, run);
@@ -600,7 +595,6 @@ describe("hostile pickles", () => {
     ["bytes after its end", Buffer.concat([list(""), list("")])],
     ["no end", ascii("\x80\x04]K\x01a")],
     ["values left over", ascii("\x80\x04]].")],
-    ["text instead of a list", ascii("\x80\x04\x8c\x01a.")],
   ])("%s is ERR_PARTD_CORRUPT", async (_, bytes) => {
     const store = new Dict();
     await store.append({ x: frame(bytes) });
@@ -681,8 +675,7 @@ describe("hostile pickles", () => {
           try {
             expect(Array.isArray(codec.decode(Uint8Array.from(bytes)))).toBe(true);
           } catch (error) {
-            if (isPartdError(error)) return;
-            expect((error as Error).message).toBe("it is a pickle, but not of a list.");
+            expect(isPartdError(error)).toBe(true);
           }
         },
       ),
@@ -732,8 +725,7 @@ describe("hostile pickles", () => {
         try {
           codec.decode(list(words.join("")));
         } catch (error) {
-          if (isPartdError(error)) return;
-          expect((error as Error).message).toBe("it is a pickle, but not of a list.");
+          expect(isPartdError(error)).toBe(true);
         }
       }),
       { numRuns: Number(process.env.PARTD_FUZZ_RUNS ?? 10_000), seed: 6 },

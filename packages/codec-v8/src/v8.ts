@@ -79,7 +79,11 @@ export function v8Codec<T = unknown>(): Codec<T[]> {
       const deserializer = new Deserializer(bytes);
       deserializer.readHeader();
       const list: unknown = deserializer.readValue();
-      if (!Array.isArray(list)) throw new Error("it is a structured clone, but not of a list.");
+      if (!Array.isArray(list)) {
+        throw refuse(
+          "it is a structured clone, but not of a list; write a list, also of one item.",
+        );
+      }
       // `encode` writes at least a byte for each item; a greater length would only take memory.
       if (list.length > bytes.byteLength) throw new Error("the list is longer than its bytes.");
       return list as T[];
