@@ -54,7 +54,7 @@ test(`${COUNT} damaged messages change nothing of others' (PARTD_SEED=${seed})`,
       cork: () => {},
       uncork: () => {},
     };
-    const connection = new Connection(shared, socket as never, socket as never, "fuzz");
+    const connection = new Connection(shared, socket as never, socket as never);
     const writer = new MessageWriter();
     const session = new Uint8Array(16).map(() => Math.floor(random() * 256));
     writeHello(writer, { session, first: 1, token: "" });

@@ -48,8 +48,6 @@ export interface ServerSocket extends FragmentSocket {
 
 /** The server's side of a client's connection: its packets, and how it ends. */
 export class Connection {
-  readonly remote: string;
-  readonly since = Date.now();
   readonly #shared: Shared;
   readonly #socket: ServerSocket;
   readonly #carrier: Carrier;
@@ -67,11 +65,10 @@ export class Connection {
   #pinged = performance.now();
 
   /** @param carrier the network socket below the WebSocket. */
-  constructor(shared: Shared, socket: ServerSocket, carrier: Carrier, remote: string) {
+  constructor(shared: Shared, socket: ServerSocket, carrier: Carrier) {
     this.#shared = shared;
     this.#socket = socket;
     this.#carrier = carrier;
-    this.remote = remote;
     const { backlog, counters, limits, spares } = shared;
     this.#outbox = new Outbox(socket, carrier, backlog, spares, counters, limits.answers);
     this.#uploads = new Uploads(shared, this.#outbox);

@@ -283,8 +283,7 @@ export class Server implements AsyncDisposable {
     }
     this.#sockets.handleUpgrade(request, socket, head, (webSocket) => {
       const shared = this.#shared;
-      const remote = request.socket.remoteAddress ?? "ipc";
-      const connection = new Connection(shared, webSocket, request.socket, remote);
+      const connection = new Connection(shared, webSocket, request.socket);
       this.#connections.add(connection);
       shared.counters.connections++;
       webSocket.binaryType = "fragments";
@@ -403,7 +402,7 @@ function sharedBy(store: Store, limits: Limits, census: Census, access: Access):
     store,
     limits,
     census,
-    started: Date.now(),
+    started: performance.now(),
     instance: crypto.getRandomValues(new Uint8Array(16)),
     sessions: new Sessions(limits),
     windows: new Windows(limits.inFlight, limits.inFlightPerConnection, limits.connections),

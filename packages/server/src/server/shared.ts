@@ -11,7 +11,7 @@ export interface Shared {
   readonly store: Store;
   readonly limits: Limits;
   readonly instance: Uint8Array;
-  /** When the server was started, in milliseconds since 1970. */
+  /** When the server was started, by `performance.now()`: the wall clock may be set back. */
   readonly started: number;
   readonly census: Census;
   readonly sessions: Sessions;

@@ -51,7 +51,7 @@ export function statsOf(shared: Shared, connections: ReadonlySet<Connection>): S
     answerBytes += connection.answerBytes;
   }
   return {
-    uptime: (Date.now() - shared.started) / 1_000,
+    uptime: (performance.now() - shared.started) / 1_000,
     connections: connections.size,
     sessions: shared.sessions.size,
     repeated: shared.sessions.repeated,
