@@ -78,11 +78,12 @@ describeReal(real, "Chromium", () => {
 
   test("the dashboard shows rates, memory and the largest keys, in light and dark", async () => {
     const store = new BufferStore(new Dict(), new FileStore(), { availableMemory: 4e6 });
-    await using server = await Server.listen(store, { dashboard: true });
-    await using client = new Client(server.address);
+    const token = "secret";
+    await using server = await Server.listen(store, { dashboard: true, token });
+    await using client = new Client(server.address, { token });
     const page = await browser.newPage({ viewport: { width: 1100, height: 900 } });
     const errors = watch(page);
-    await page.goto(server.address.replace("ws:", "http:"));
+    await page.goto(server.address.replace("ws://", `http://anyone:${token}@`));
     // A skewed shuffle: while it goes on, the page follows.
     for (let second = 0; second < 6; second++) {
       for (let i = 0; i < 60 * (1 + (second % 3)); i++) {

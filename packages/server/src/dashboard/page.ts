@@ -98,7 +98,8 @@ function show(stats) {
 
 async function ask() {
   try {
-    const answer = await fetch("/stats");
+    // Not "/stats": a page that was opened as http://user:token@host may not fetch what has its address.
+    const answer = await fetch(location.origin + "/stats");
     if (!answer.ok) throw new Error(answer.status);
     const stats = await answer.json();
     show(stats);
