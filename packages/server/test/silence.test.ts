@@ -82,10 +82,61 @@ test("an attempt to connect takes at most 10 s, and another follows", async () =
   peer.events?.closed(new Error("given up"));
   await again;
   while (peer.attempts === 1) await new Promise((resolve) => setTimeout(resolve, 1));
-  now += HOUR; // Longer than the client tries.
+  pass(HOUR); // Longer than the client tries.
   peer.events?.closed(new Error("refused"));
   await reading;
   await peer.client.close();
+});
+
+test("a client that stood still while it connected tries again", async () => {
+  const peer = new Peer();
+  const reading = peer.client.get("x").catch((error: Error) => error);
+  const events: string[] = [];
+  const next = () =>
+    new Promise<void>((resolve) => {
+      for (const type of ["retry", "giveup"] as const) {
+        peer.client.addEventListener(type, () => void resolve(void events.push(type)), {
+          once: true,
+        });
+      }
+    });
+  const first = next();
+  now += 2 * HOUR; // No tick has run when it hears that the server has closed.
+  peer.events?.closed(new Error("closed"));
+  await first;
+  expect(events).toEqual(["retry"]);
+  while (peer.attempts === 1) await new Promise((resolve) => setTimeout(resolve, 1));
+  pass(HOUR);
+  peer.events?.closed(new Error("refused"));
+  expect(await reading).toMatchObject({
+    code: "ERR_PARTD_CONNECTION",
+    message: expect.stringContaining("said nothing for") as unknown as string,
+  });
+});
+
+test("a server that a request ends each time is asked again after longer and longer pauses", async () => {
+  const peer = new Peer();
+  const reading = peer.client.get("x").catch(() => {});
+  const attempts: number[] = [];
+  peer.client.addEventListener("retry", ({ detail }) => attempts.push(detail.attempt));
+  for (let connections = 1; connections <= 4; connections++) {
+    while (peer.attempts < connections) await new Promise((resolve) => setTimeout(resolve, 1));
+    peer.welcome(10_000);
+    if (connections === 3) peer.ping(); // The server goes on.
+    peer.events?.closed(new Error("closed"));
+  }
+  expect(attempts).toEqual([1, 2, 1, 2]);
+  while (peer.attempts < 5) await new Promise((resolve) => setTimeout(resolve, 1));
+  pass(HOUR);
+  peer.events?.closed(new Error("refused"));
+  await reading;
+});
+
+test("what a server tells of its time is steady when the wall clock is set back", async () => {
+  await using server = await Server.listen(new Dict());
+  now += 5_000;
+  jest.spyOn(Date, "now").mockImplementation(() => 0);
+  expect(server.stats().uptime).toBe(5);
 });
 
 test("a server calls no client silent for time in which it stood still itself", async () => {

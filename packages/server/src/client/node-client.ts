@@ -94,8 +94,9 @@ export function connectWith(tls: ClientTls | undefined): Connect {
     socket.on("open", () => events.opened());
     socket.on("message", (data) => events.received(data as Buffer[]));
     socket.on("unexpected-response", (_request, response) => {
-      void refusalOf(response, address).then((refusal) => {
-        cause = refusal;
+      cause = refusal(response, address, ""); // If its reason never ends.
+      void reasonOf(response).then((reason) => {
+        cause = refusal(response, address, reason);
         socket.terminate();
       });
     });
@@ -121,8 +122,7 @@ function resolved(address: string): string {
   return path === "" || process.platform === "win32" ? address : `ipc://${resolve(path)}`;
 }
 
-/** The error for an HTTP status with which a server, or a proxy in front of it, refused. */
-async function refusalOf(response: IncomingMessage, address: string): Promise<Error> {
+async function reasonOf(response: IncomingMessage): Promise<string> {
   let reason = "";
   response.setEncoding("utf8");
   try {
@@ -133,8 +133,13 @@ async function refusalOf(response: IncomingMessage, address: string): Promise<Er
   } catch {
     // Without the body, report the status alone.
   }
+  return reason.slice(0, LONGEST_REASON).trim();
+}
+
+/** The error for an HTTP status with which a server, or a proxy in front of it, refused. */
+function refusal(response: IncomingMessage, address: string, reason: string): Error {
   const status = `${response.statusCode} ${response.statusMessage}`;
-  const says = `The server at ${address} answered with ${status}: ${reason.slice(0, LONGEST_REASON).trim() || "it gives no reason"}`;
+  const says = `The server at ${address} answered with ${status}: ${reason || "it gives no reason"}`;
   const isFinal = response.statusCode === 401 || response.statusCode === 403;
   return isFinal ? new PartdError("ERR_PARTD_AUTH", says, { address }) : new Error(says);
 }

@@ -49,9 +49,13 @@ export class Reconnector {
   #ended = false;
   #retry: ReturnType<typeof setTimeout> | undefined;
   #watch: ReturnType<typeof setInterval> | undefined;
+  /** When a tick of the watch is overdue: this process has stood still since then. */
+  #overdue = 0;
   #heard = 0;
   /** Why the server will close the connection, if it said so. */
   #fatal: PartdError | undefined;
+  /** That the connection is given up because the server is silent. */
+  #silence: Error | undefined;
 
   constructor(options: ReconnectorOptions, listener: ConnectionEvents, events: EventTarget) {
     this.#options = options;
@@ -99,6 +103,7 @@ export class Reconnector {
     this.#open = false;
     this.#ended = false;
     this.#fatal = undefined;
+    this.#silence = undefined;
     // Ignore late events of an earlier socket.
     let socket: Socket | undefined;
     let early: { readonly cause: unknown } | undefined;
@@ -148,8 +153,12 @@ export class Reconnector {
 
   #received(parts: readonly Uint8Array[]): void {
     try {
-      if (this.#open) this.#listener.received(parts);
-      else this.#welcomed(parts);
+      if (!this.#open) this.#welcomed(parts);
+      else {
+        // Not before: a server that a request kills would be asked again at once, each time it is back.
+        this.#attempt = 0;
+        this.#listener.received(parts);
+      }
     } catch (error) {
       // The server would speak the other protocol at the next attempt, too.
       if (!isPartdError(error)) throw error;
@@ -175,14 +184,15 @@ export class Reconnector {
     const sameServer = this.#instance !== undefined && sameBytes(this.#instance, welcome.instance);
     this.#instance = welcome.instance;
     this.#open = true;
-    this.#attempt = 0;
     this.#watchSilence(3 * welcome.terms.pingInterval);
     this.#listener.opened(this.#socket as Socket, welcome, sameServer);
     this.#tell("connect", { resumed: welcome.resumed && sameServer });
   }
 
-  #closed(cause: unknown): void {
+  #closed(given: unknown): void {
     clearInterval(this.#watch);
+    this.#allow(performance.now() - this.#overdue);
+    const cause = isPartdError(given) ? given : (this.#silence ?? given);
     const wasOpen = this.#open;
     if (wasOpen) this.#since = performance.now();
     this.#socket = undefined;
@@ -214,10 +224,17 @@ export class Reconnector {
     const delay = Math.round(longest * (0.5 + Math.random() / 2));
     this.#attempt++;
     this.#tell("retry", { attempt: this.#attempt, delay, error });
+    const due = performance.now() + delay;
     this.#retry = setTimeout(() => {
       this.#retry = undefined;
+      this.#allow(performance.now() - due);
       this.#connect();
     }, delay);
+  }
+
+  /** Does not count time in which this process stood still: it made no attempts. */
+  #allow(late: number): void {
+    this.#since += Math.max(0, late);
   }
 
   #giveUp(error: Error): void {
@@ -229,13 +246,17 @@ export class Reconnector {
   #watchSilence(limit: number): void {
     clearInterval(this.#watch);
     const interval = Math.max(50, limit / 4);
-    let ticked = { at: performance.now(), passed: false };
+    this.#overdue = performance.now() + 2 * interval;
+    let passed = false;
     this.#watch = setInterval(() => {
       const now = performance.now();
+      this.#allow(now - this.#overdue);
       // This process stood still: first read what the server has sent meanwhile.
-      const passed = now - ticked.at > 2 * interval && !ticked.passed;
-      ticked = { at: now, passed };
-      if (!passed && now - this.#heard >= limit) this.#socket?.terminate();
+      passed = now > this.#overdue && !passed;
+      this.#overdue = now + 2 * interval;
+      if (passed || now - this.#heard < limit) return;
+      this.#silence = new Error(`the server said nothing for ${Math.round(now - this.#heard)} ms`);
+      this.#socket?.terminate();
     }, interval);
   }
 
