@@ -4,9 +4,9 @@ import type { Store } from "@partd/core";
 import { type CsvRow, readCsv, readNdjson } from "@partd/records";
 import {
   aggregate,
+  type CountOutput,
   count,
   countBy,
-  type EntryOutput,
   first,
   groupBy,
   join,
@@ -56,7 +56,7 @@ for await (const group of groupBy(readCsv<CsvRow>("x"), { by: "user" })) {
   is<Same<typeof group.key, string>>();
 }
 
-is<Same<ReturnType<typeof counted>, EntryOutput<string, number>>>();
+is<Same<ReturnType<typeof counted>, CountOutput<string>>>();
 function counted() {
   return countBy(events, { by: "user" });
 }
