@@ -55,8 +55,8 @@ function identity(key: unknown): string | undefined {
 }
 
 function identityOfObject(key: object): string | undefined {
-  if (key instanceof PyTuple) return identityOfItems("t", Array.from(key, identity));
-  if (key instanceof PyFrozenSet) return identityOfItems("f", Array.from(key, identity).sort());
+  if (key instanceof PyTuple) return identityOfItems("t", key);
+  if (key instanceof PyFrozenSet) return identityOfItems("f", key);
   if (key instanceof Date) return identityOfDate(key);
   if (key instanceof Uint8Array) return `b${key.join()}`;
   if (key instanceof PyFloat) return identityOfNumber(key.value);
@@ -81,10 +81,25 @@ function identityOfObject(key: object): string | undefined {
   return undefined;
 }
 
-function identityOfItems(type: string, items: readonly (string | undefined)[]): string | undefined {
-  if (items.includes(undefined)) return undefined;
-  return type + items.map((item) => `${item?.length}:${item}`).join("");
+function identityOfItems(type: "t" | "f", items: Iterable<unknown>): string | undefined {
+  const texts: string[] = [];
+  let length = 0;
+  for (const item of items) {
+    const text = identity(item);
+    if (text === undefined) return undefined;
+    length += text.length;
+    if (length > LONGEST) return undefined;
+    texts.push(`${text.length}:${text}`);
+  }
+  if (type === "f") texts.sort();
+  return type + texts.join("");
 }
+
+/**
+ * Tuples that hold one tuple twice, 40 levels deep, are 400 bytes as a pickle and 2^40 items to compare,
+ * which Python would not get through either.
+ */
+const LONGEST = 2 ** 20;
 
 // ---- Numbers: integers, floats, fractions and decimals of one value are equal -------------------
 

@@ -8,12 +8,18 @@ import { PyFloat } from "./python/object.js";
  * Describes the first key that Python cannot hash, which can therefore be neither a key of a dict nor
  * in a set: lists, dicts, sets, bytearrays, slices and arrays, also within tuples and frozensets.
  */
-export function unhashableKey(keys: Iterable<unknown>, depth = 0): string | undefined {
+export function unhashableKey(
+  keys: Iterable<unknown>,
+  depth = 0,
+  seen = new Set<unknown>(),
+): string | undefined {
   for (const key of keys) {
     if (typeof key !== "object" || key === null) continue;
     if (key instanceof PyTuple || key instanceof PyFrozenSet) {
       if (depth === MAX_DEPTH) return `a key that is nested more than ${MAX_DEPTH} deep`;
-      const inner = unhashableKey(key, depth + 1);
+      if (seen.has(key)) continue;
+      const inner = unhashableKey(key, depth + 1, seen);
+      seen.add(key); // Only now: a key that holds itself is refused for its depth.
       if (inner !== undefined) return inner;
     } else if (!isHashable(key)) return `a key that is ${nameOf(key)}`;
   }
