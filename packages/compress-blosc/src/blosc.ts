@@ -7,6 +7,7 @@ import {
   checkDecodedSize,
   checkIntegerOption,
   compressorCodec,
+  needWebAssembly,
   takeOptions,
 } from "@partd/core/author";
 import { EmbeddedWasm, WASM, type WasmExports, wasmAllocate, wasmBytes } from "./blosc-wasm.js";
@@ -112,6 +113,7 @@ const MAX_BYTES = 2 ** 31 - 1 - 16;
 
 function compress(bytes: Uint8Array, settings: BloscSettings): Promise<Uint8Array> {
   const { compressor, level, shuffle, typesize } = settings;
+  needWebAssembly();
   return libblosc.use((lib) => {
     const capacity = lib.bound(bytes.byteLength) >>> 0;
     return convert(lib, bytes, capacity, allocateEncoded, (...at) =>
@@ -122,6 +124,7 @@ function compress(bytes: Uint8Array, settings: BloscSettings): Promise<Uint8Arra
 
 /** @param decodedBytes from {@link readHeader} */
 function decompress(bytes: Uint8Array, decodedBytes: number): Promise<Uint8Array> {
+  needWebAssembly();
   return libblosc.use((lib) =>
     convert(lib, bytes, decodedBytes, allocateBytes, (input, output) => {
       const written = lib.decompress(input, bytes.byteLength, output, decodedBytes);

@@ -1,8 +1,9 @@
-import { checkDecodedSize, concatBytes, Pace } from "@partd/core/author";
+import { checkDecodedSize, concatBytes, needWebAssembly, Pace } from "@partd/core/author";
 import { EmbeddedWasm, WASM, type WasmExports, wasmAllocate, wasmBytes } from "./bz2-wasm.js";
 
 /** Compresses in steps. Takes 8 MiB at level 9, whatever the size of the input. */
 export function compress(bytes: Uint8Array, level: number): Promise<Uint8Array> {
+  needWebAssembly();
   return libbz2.use(async (lib) => {
     const pieces: Uint8Array[] = [];
     await run(lib, lib.begin_compress(level), bytes, new Pace(), (piece) => pieces.push(piece));
@@ -15,6 +16,7 @@ export function compress(bytes: Uint8Array, level: number): Promise<Uint8Array> 
  * as programs write that compress in parallel.
  */
 export function decompress(bytes: Uint8Array, maxDecodedBytes: number): Promise<Uint8Array> {
+  needWebAssembly();
   return libbz2.use(async (lib) => {
     const pieces: Uint8Array[] = [];
     let decoded = 0;

@@ -6,6 +6,7 @@ import {
   checkIntegerOption,
   compressLater,
   compressorCodec,
+  needWebAssembly,
   takeOptions,
 } from "@partd/core/author";
 import NumcodecsLZ4 from "numcodecs/lz4";
@@ -44,6 +45,7 @@ export function lz4Codec(options: LZ4Options = {}): Codec<Uint8Array> {
         if (bytes.byteLength > MAX_BYTES) {
           throw new PartdError("ERR_PARTD_VALUE", `LZ4 takes at most ${MAX_BYTES} bytes at once.`);
         }
+        needWebAssembly();
         return compressLater(bytes, (bytes) => new NumcodecsLZ4(acceleration).encode(bytes));
       },
       decompress(bytes, maxDecodedBytes) {
@@ -66,6 +68,7 @@ export function lz4Codec(options: LZ4Options = {}): Codec<Uint8Array> {
  */
 async function decode(bytes: Uint8Array, size: number): Promise<Uint8Array> {
   if (failures >= MOST_FAILURES || lostBytes + size > MAX_LOST_BYTES) checkBlock(bytes, size);
+  needWebAssembly();
   let decoded: Uint8Array;
   try {
     decoded = await new NumcodecsLZ4().decode(bytes);

@@ -1,5 +1,5 @@
 import { PartdError } from "@partd/core";
-import { checkDecodedSize, compressLater, concatBytes } from "@partd/core/author";
+import { checkDecodedSize, compressLater, concatBytes, needWebAssembly } from "@partd/core/author";
 import Zstd from "numcodecs/zstd";
 import { decodedBound, fitWindows, framesOf } from "./frame-bound.js";
 
@@ -8,6 +8,7 @@ export async function compress(bytes: Uint8Array, level: number): Promise<Uint8A
   if (bytes.byteLength > MAX_BYTES) {
     throw new PartdError("ERR_PARTD_VALUE", `zstd takes at most ${MAX_BYTES} bytes at once here.`);
   }
+  needWebAssembly();
   return compressLater(bytes, (bytes) => new Zstd(level).encode(bytes));
 }
 
@@ -21,12 +22,21 @@ export async function decompress(bytes: Uint8Array, maxDecodedBytes: number): Pr
   const { bound } = decodedBound(bytes);
   checkDecodedSize(bound, Math.min(maxDecodedBytes, MAX_BYTES));
   const fitted = fitWindows(bytes, bound);
-  if (failures >= MOST_FAILURES) return decodeSparely(fitted);
+  if (failures >= MOST_FAILURES || !hasWebAssembly()) return decodeSparely(fitted);
   try {
     return await new Zstd().decode(fitted);
   } catch (error) {
     failures++;
     throw error;
+  }
+}
+
+function hasWebAssembly(): boolean {
+  try {
+    needWebAssembly();
+    return true;
+  } catch {
+    return false;
   }
 }
 

@@ -15,6 +15,7 @@ export {
   checkIntegerOption,
   compressLater,
   compressorCodec,
+  needWebAssembly,
 } from "./codec/compressor.js";
 export { ENCODE_OPTIONS } from "./codec/encode.js";
 export {

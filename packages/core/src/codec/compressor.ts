@@ -97,6 +97,28 @@ export async function compressLater(
   );
 }
 
+/**
+ * For engines that are WebAssembly: without it they fail like damaged bytes. Some browsers lack it, and a
+ * page may forbid it.
+ *
+ * @throws `ERR_PARTD_CODEC` if no module can be compiled.
+ */
+export function needWebAssembly(): void {
+  if (works) return;
+  try {
+    new WebAssembly.Module(Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0)); // Of nothing.
+    works = true;
+  } catch (cause) {
+    throw new PartdError(
+      "ERR_PARTD_CODEC",
+      `it needs WebAssembly, which does not work here (${(cause as Error).message}); allow 'wasm-unsafe-eval' in the page's Content-Security-Policy, or use a compression without it, such as ZLib.`,
+      { cause },
+    );
+  }
+}
+
+let works = false;
+
 /** @throws `ERR_PARTD_VALUE` unless `value` is an integer from `min` to `max`. */
 export function checkIntegerOption(name: string, value: number, min: number, max: number): number {
   if (Number.isInteger(value) && value >= min && value <= max) return value;
