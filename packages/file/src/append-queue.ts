@@ -35,7 +35,7 @@ export class AppendQueue {
   }
 
   async #run(): Promise<void> {
-    const { lock } = this.#set;
+    const { lock, turns } = this.#set;
     for (let first = next(this.#waiting); first; first = next(this.#waiting)) {
       if (this.#pace.due) await this.#pace.rest();
       const began = performance.now();
@@ -45,7 +45,12 @@ export class AppendQueue {
         const wait = { signal: this.#wait.signal, since };
         const lease = lock.enter("exclusive") ?? (await lock.take("exclusive", wait));
         try {
-          await this.#writeNext(lease);
+          if (!turns.enter("exclusive")) await turns.wait("exclusive");
+          try {
+            await this.#writeGroup(this.#takeGroup(lease), lease);
+          } finally {
+            turns.leave();
+          }
         } finally {
           lock.leave(lease);
         }
@@ -61,10 +66,6 @@ export class AppendQueue {
 
   /** When the lock was last held: no wait for it counts from before then. */
   #idleSince = 0;
-
-  async #writeNext(lease: Lease): Promise<void> {
-    await this.#set.turns.exclusive(() => this.#writeGroup(this.#takeGroup(lease), lease));
-  }
 
   async #writeGroup(group: readonly Pending[], lease: Lease): Promise<void> {
     if (group.length === 0) return;

@@ -154,7 +154,7 @@ export class GroupCommit {
     const { disk } = this.#set;
     // A single file has no other to be written beside it: the pool gains nothing.
     const most = opened.length === 1 ? LONG_ALONE : LONG;
-    const pool = new PoolQueue(WIDTH);
+    let pool: PoolQueue | undefined;
     try {
       for (let i = 0; i < opened.length; i++) {
         const file = opened[i] as OpenFile;
@@ -165,15 +165,16 @@ export class GroupCommit {
           if (count < only.byteLength) await this.#writeFile(file, [only.subarray(count)], count);
           else file.length += count;
         } else {
+          pool ??= new PoolQueue(WIDTH);
           pool.add(this.#writeFile(file, values, 0));
           await pool.room();
         }
         if (this.#pace.due) await this.#rest();
       }
-      await pool.done();
     } finally {
-      await pool.settled();
+      await pool?.settled();
     }
+    await pool?.done();
   }
 
   /** The short path of most writes. */

@@ -171,7 +171,7 @@ export class Writer {
   }
 
   #begin(group: readonly Waiting[]): void {
-    for (const lease of leasesOf(group)) lease.verifyNow();
+    forEachLease(group, (lease) => lease.verifyNow());
     const dataSet = this.#dataSet;
     dataSet.sync();
     const segment = this.#segmentToWrite((group.at(-1) as Waiting).lease);
@@ -234,7 +234,7 @@ export class Writer {
   #commit(group: readonly Waiting[]): void {
     const segment = this.#segment as Segment;
     try {
-      for (const lease of leasesOf(group)) lease.confirm();
+      forEachLease(group, (lease) => lease.confirm());
     } catch (error) {
       // The taker of the lock has recorded where our segment ends: after the record, or before it.
       this.#dataSet.sync();
@@ -357,16 +357,20 @@ function notKnown(path: string, cause: unknown): PartdError {
 }
 
 /**
- * Each lease once. It is nearly always one lease, and a look at the clocks costs as much as encoding a
- * key.
+ * Leases follow one another, and a group has nearly always one. A look at the clocks costs as much as
+ * encoding a key.
  */
-function leasesOf(group: readonly Waiting[]): ReadonlySet<Lease> {
-  const leases = new Set<Lease>();
-  for (const { lease } of group) leases.add(lease);
-  return leases;
+function forEachLease(group: readonly Waiting[], look: (lease: Lease) => void): void {
+  let last: Lease | undefined;
+  for (const { lease } of group) {
+    if (lease !== last) look(lease);
+    last = lease;
+  }
 }
 
 /** Whether a group has so many keys that encoding it at once would block the event loop. */
 function isLong(group: readonly Waiting[]): boolean {
-  return group.reduce((keys, { batch }) => keys + batch.keys.length, 0) > 16 * STRETCH;
+  let keys = 0;
+  for (const { batch } of group) keys += batch.keys.length;
+  return keys > 16 * STRETCH;
 }

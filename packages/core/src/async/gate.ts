@@ -12,43 +12,58 @@ export class Gate {
   readonly #waiting = new WaitQueue<Mode>();
 
   async shared<T>(operation: () => Promise<T>, options?: OperationOptions): Promise<T> {
-    if (this.#running >= 0 && this.#waiting.size === 0) this.#running++;
-    else await this.#wait("shared", options?.signal);
+    options?.signal?.throwIfAborted();
+    if (!this.enter("shared")) await this.wait("shared", options);
     try {
-      options?.signal?.throwIfAborted(); // The signal may have aborted between admission and this line.
       return await operation();
     } finally {
-      this.#running--;
-      this.#admit();
+      this.leave();
     }
   }
 
   async exclusive<T>(operation: () => Promise<T>, options?: OperationOptions): Promise<T> {
-    if (this.#running === 0 && this.#waiting.size === 0) this.#running = -1;
-    else await this.#wait("exclusive", options?.signal);
+    options?.signal?.throwIfAborted();
+    if (!this.enter("exclusive")) await this.wait("exclusive", options);
     try {
-      options?.signal?.throwIfAborted(); // The signal may have aborted between admission and this line.
       return await operation();
     } finally {
-      this.#running = 0;
-      this.#admit();
+      this.leave();
     }
   }
 
+  /** Enters if no one is in the way: {@link leave} must follow. Otherwise {@link wait}. */
+  enter(mode: Mode): boolean {
+    if (this.#waiting.size > 0 || !this.#admits(mode)) return false;
+    this.#running = mode === "exclusive" ? -1 : this.#running + 1;
+    return true;
+  }
+
   /**
-   * Waits for admission. If the signal aborts first, this rejects and admits whoever only this waiter
-   * held back.
+   * Waits for admission; {@link leave} must follow. If the signal aborts first, this rejects and admits
+   * whoever only this waiter held back.
    */
-  #wait(mode: Mode, signal: AbortSignal | undefined): Promise<void> {
-    return this.#waiting.wait(mode, signal, () => this.#admit());
+  async wait(mode: Mode, { signal }: OperationOptions = {}): Promise<void> {
+    await this.#waiting.wait(mode, signal, () => this.#admit());
+    if (!signal?.aborted) return;
+    this.leave(); // It was admitted in the same turn, before the signal aborted.
+    throw signal.reason;
+  }
+
+  leave(): void {
+    this.#running = Math.max(0, this.#running - 1);
+    this.#admit();
   }
 
   #admit(): void {
     for (let mode = this.#waiting.first; mode; mode = this.#waiting.first) {
-      if (mode === "exclusive" ? this.#running !== 0 : this.#running < 0) return;
+      if (!this.#admits(mode)) return;
       this.#running = mode === "exclusive" ? -1 : this.#running + 1;
       this.#waiting.take()?.resolve();
     }
+  }
+
+  #admits(mode: Mode): boolean {
+    return mode === "exclusive" ? this.#running === 0 : this.#running >= 0;
   }
 }
 

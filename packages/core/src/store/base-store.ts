@@ -56,9 +56,9 @@ export abstract class BaseStore extends Primitives implements Store {
   async append(data: Entries<Uint8Array>, options: AppendOptions = {}): Promise<void> {
     const batch = toBatch(data);
     let hasWaited = false;
-    const appended = this.#shared(options, async () => {
+    const appended = this.#shared(options, () => {
       if (hasWaited) checkIntact(batch);
-      if (batch.keys.length > 0) await this._append(batch, options);
+      return batch.keys.length > 0 ? this._append(batch, options) : undefined;
     });
     hasWaited = true;
     await appended;
@@ -270,16 +270,17 @@ export abstract class BaseStore extends Primitives implements Store {
     });
   }
 
-  #shared<T>(options: OperationOptions, operation: () => Promise<T>): Promise<T> {
+  async #shared<T>(options: OperationOptions, operation: () => T | Promise<T>): Promise<T> {
     this.#check(options);
-    return this.#gate.shared(async () => {
+    if (!this.#gate.enter("shared")) await this.#gate.wait("shared", options);
+    try {
       if (!this.#opened) await this.#open(options);
-      try {
-        return await operation();
-      } catch (error) {
-        throw asPartdError(error, options);
-      }
-    }, options);
+      return await operation();
+    } catch (error) {
+      throw asPartdError(error, options);
+    } finally {
+      this.#gate.leave();
+    }
   }
 
   #exclusive<T>(
@@ -309,7 +310,7 @@ export abstract class BaseStore extends Primitives implements Store {
       },
       (error: unknown) => {
         this.#opening = undefined;
-        throw error;
+        throw asPartdError(error, {});
       },
     );
     await unlessAborted(this.#opening, signal);
