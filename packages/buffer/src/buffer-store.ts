@@ -200,11 +200,11 @@ export class BufferStore extends BaseStore {
     { signal }: AppendOptions,
   ): Promise<void> {
     // A slow store with a codec would keep a frame for an empty value.
-    const { byteLength } = value;
+    const { length: byteLength } = value;
     if (byteLength === 0) return this._delete([key], { signal });
     await this.#exclusive.change(signal, async () => {
       await this.#spiller.bringDown(key);
-      if (value.byteLength !== byteLength) throw changedMeanwhile(key);
+      if (value.length !== byteLength) throw changedMeanwhile(key);
       await this.#spiller.flights.target.iset(decodeKey(key), value, { replace: true });
     });
   }

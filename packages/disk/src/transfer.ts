@@ -22,8 +22,8 @@ export async function writePieces(
       at += count;
       skip += count;
     } else next += slice.length;
-    for (let piece = pieces[next]; piece && skip >= piece.byteLength; piece = pieces[next]) {
-      skip -= piece.byteLength;
+    for (let piece = pieces[next]; piece && skip >= piece.length; piece = pieces[next]) {
+      skip -= piece.length;
       next++;
     }
   }
@@ -31,8 +31,8 @@ export async function writePieces(
 
 /** Writes one piece in this thread. */
 export function writeAllSync(fd: number, bytes: Uint8Array, position: number): void {
-  for (let done = 0; done < bytes.byteLength; ) {
-    const length = Math.min(bytes.byteLength - done, SLICE);
+  for (let done = 0; done < bytes.length; ) {
+    const length = Math.min(bytes.length - done, SLICE);
     done += checkCount("write", fs.writeSync(fd, bytes, done, length, position + done), length);
   }
 }
@@ -40,7 +40,7 @@ export function writeAllSync(fd: number, bytes: Uint8Array, position: number): v
 /** Fills `bytes` from `position` on, up to the end of the file. @returns the bytes read. */
 export async function readAll(fd: number, bytes: Uint8Array, position: number): Promise<number> {
   for (let done = 0; ; ) {
-    const length = Math.min(bytes.byteLength - done, SLICE);
+    const length = Math.min(bytes.length - done, SLICE);
     if (length === 0) return done;
     const count = await new Promise<number>((resolve, reject) => {
       fs.read(fd, bytes, done, length, position + done, (error, count) =>
@@ -55,7 +55,7 @@ export async function readAll(fd: number, bytes: Uint8Array, position: number): 
 /** Does the same in this thread. */
 export function readAllSync(fd: number, bytes: Uint8Array, position: number): number {
   for (let done = 0; ; ) {
-    const length = Math.min(bytes.byteLength - done, SLICE);
+    const length = Math.min(bytes.length - done, SLICE);
     if (length === 0) return done;
     const count = fs.readSync(fd, bytes, done, length, position + done);
     if (count === 0) return done;
@@ -122,9 +122,9 @@ function sliceOf(
   for (let i = from; i < pieces.length && slice.length < MOST_PIECES && byteLength < SLICE; i++) {
     const piece = pieces[i] as Uint8Array;
     const start = i === from ? skip : 0;
-    const rest = piece.subarray(start, Math.min(piece.byteLength, start + SLICE - byteLength));
+    const rest = piece.subarray(start, Math.min(piece.length, start + SLICE - byteLength));
     slice.push(rest);
-    byteLength += rest.byteLength;
+    byteLength += rest.length;
   }
   return { slice, byteLength };
 }
@@ -133,7 +133,7 @@ function writeSome(fd: number, pieces: readonly Uint8Array[], position: number):
   return new Promise((resolve, reject) => {
     const done = (error: Error | null, count: number) => (error ? reject(error) : resolve(count));
     const [first] = pieces as [Uint8Array];
-    if (pieces.length === 1) fs.write(fd, first, 0, first.byteLength, position, done);
+    if (pieces.length === 1) fs.write(fd, first, 0, first.length, position, done);
     else fs.writev(fd, pieces, position, done);
   });
 }

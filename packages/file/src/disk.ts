@@ -130,16 +130,15 @@ export class Disk {
   /** Writes all of `bytes` at `position`, in as many calls as needed. */
   writeAll(fd: number, bytes: Uint8Array, position: number): void | Promise<void> {
     let done = 0;
-    while (done < bytes.byteLength) {
-      if (!this.takesHere(bytes.byteLength - done))
-        return this.#writeInPool(fd, bytes, position, done);
+    while (done < bytes.length) {
+      if (!this.takesHere(bytes.length - done)) return this.#writeInPool(fd, bytes, position, done);
       done += this.writeHere(fd, done === 0 ? bytes : bytes.subarray(done), position + done);
     }
   }
 
   async #writeInPool(fd: number, bytes: Uint8Array, position: number, from: number): Promise<void> {
-    for (let done = from; done < bytes.byteLength; ) {
-      const length = Math.min(bytes.byteLength - done, SLICE);
+    for (let done = from; done < bytes.length; ) {
+      const length = Math.min(bytes.length - done, SLICE);
       const count = await pooled<number>("write", fd, bytes, done, length, position + done);
       done += checkCount("write", count, length);
     }
@@ -147,12 +146,12 @@ export class Disk {
 
   /** Fills `bytes` from `position` on, up to the end of the file. @returns the bytes read. */
   readAll(fd: number, bytes: Uint8Array, position: number): number | Promise<number> {
-    if (!this.takesHere(bytes.byteLength)) return this.#readInPool(fd, bytes, position, 0);
+    if (!this.takesHere(bytes.length)) return this.#readInPool(fd, bytes, position, 0);
     const start = performance.now();
     try {
       let done = 0;
-      while (done < bytes.byteLength) {
-        const length = bytes.byteLength - done;
+      while (done < bytes.length) {
+        const length = bytes.length - done;
         const count = fs.readSync(fd, bytes, done, length, position + done);
         if (count === 0) break;
         done += checkCount("read", count, length);
@@ -170,8 +169,8 @@ export class Disk {
     from: number,
   ): Promise<number> {
     let done = from;
-    while (done < bytes.byteLength) {
-      const length = Math.min(bytes.byteLength - done, SLICE);
+    while (done < bytes.length) {
+      const length = Math.min(bytes.length - done, SLICE);
       const count = await pooled<number>("read", fd, bytes, done, length, position + done);
       if (count === 0) break;
       done += checkCount("read", count, length);
@@ -210,8 +209,8 @@ export class Disk {
   writeHere(fd: number, bytes: Uint8Array, position: number): number {
     const start = performance.now();
     try {
-      const count = fs.writeSync(fd, bytes, 0, bytes.byteLength, position);
-      return checkCount("write", count, bytes.byteLength);
+      const count = fs.writeSync(fd, bytes, 0, bytes.length, position);
+      return checkCount("write", count, bytes.length);
     } finally {
       this.#data.took(performance.now() - start);
     }

@@ -155,8 +155,8 @@ export class FileStore extends BaseStore {
     value: Uint8Array,
     options: AppendOptions,
   ): Promise<void> {
-    if (value.byteLength === 0) return this._delete([key], options);
-    const batch = { keys: [key], values: [value], byteLength: value.byteLength };
+    if (value.length === 0) return this._delete([key], options);
+    const batch = { keys: [key], values: [value], byteLength: value.length };
     await this.#change(options, (lease) => replaceValue(this.#set, lease, batch, options));
   }
 
@@ -277,7 +277,7 @@ async function replaceValue(
       const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC;
       const fd = await files.withRoom(() => disk.open(draft, flags));
       try {
-        for (let at = 0; at < value.byteLength; at += SLICE) {
+        for (let at = 0; at < value.length; at += SLICE) {
           signal?.throwIfAborted();
           lease.verifyNow();
           await disk.writeAll(fd, value.subarray(at, at + SLICE), at);

@@ -160,9 +160,9 @@ export class GroupCommit {
         const file = opened[i] as OpenFile;
         const { values } = writes[from + i] as Write;
         const only = values.length === 1 ? (values[0] as Uint8Array) : undefined;
-        if (only && disk.takesHere(only.byteLength, most) && !this.#set.fsync) {
+        if (only && disk.takesHere(only.length, most) && !this.#set.fsync) {
           const count = this.#writeHere(file, only);
-          if (count < only.byteLength) await this.#writeFile(file, [only.subarray(count)], count);
+          if (count < only.length) await this.#writeFile(file, [only.subarray(count)], count);
           else file.length += count;
         } else {
           pool ??= new PoolQueue(WIDTH);
@@ -194,7 +194,7 @@ export class GroupCommit {
       for (const piece of pieces(values)) {
         this.#checkOn();
         await disk.writeAll(file.fd, piece, position);
-        position += piece.byteLength;
+        position += piece.length;
       }
       if (fsync) await disk.sync(file.fd);
     } catch (error) {
@@ -250,14 +250,10 @@ interface Write {
 function* pieces(values: readonly Uint8Array[]): Iterable<Uint8Array> {
   for (let i = 0; i < values.length; ) {
     const first = values[i] as Uint8Array;
-    let byteLength = first.byteLength;
+    let byteLength = first.length;
     let end = i + 1;
-    for (
-      let next = values[end];
-      next && byteLength + next.byteLength <= GATHERED;
-      next = values[++end]
-    )
-      byteLength += next.byteLength;
+    for (let next = values[end]; next && byteLength + next.length <= GATHERED; next = values[++end])
+      byteLength += next.length;
     if (end > i + 1) yield concatBytes(values.slice(i, end));
     else for (let at = 0; at < byteLength; at += SLICE) yield first.subarray(at, at + SLICE);
     i = end;

@@ -181,9 +181,9 @@ export class LogStore extends BaseStore {
   }
 
   protected override async _set(key: string, value: Uint8Array, options: AppendOptions) {
-    if (value.byteLength === 0) return this._delete([key], options);
+    if (value.length === 0) return this._delete([key], options);
     const values = [NOTHING, value];
-    await this._append({ keys: [key, key], values, byteLength: value.byteLength }, options);
+    await this._append({ keys: [key, key], values, byteLength: value.length }, options);
   }
 
   protected override async _delete(keys: readonly string[], options: OperationOptions) {

@@ -178,7 +178,7 @@ export class RedisStore extends BaseStore {
   }
 
   protected override _set(key: string, value: Uint8Array, options: AppendOptions): Promise<void> {
-    if (value.byteLength === 0) return this._delete([key], options);
+    if (value.length === 0) return this._delete([key], options);
     return this.#parts.writer.set(key, value, options);
   }
 

@@ -218,7 +218,7 @@ export class S3Store extends BaseStore {
   }
 
   protected override async _set(key: string, value: Uint8Array, options: AppendOptions) {
-    const { byteLength } = value;
+    const { length: byteLength } = value;
     if (byteLength === 0) return this._delete([key], options);
     await this.#dataSet.refresh(options.signal);
     const cover = Cover.of(this.#dataSet.segments);

@@ -1,5 +1,5 @@
-import { type Entries, type Key, tuple } from "@partd/core";
-import { equal, ok, rejection, rejects } from "./check.js";
+import { type Entries, isPartdError, type Key, tuple } from "@partd/core";
+import { equal, ok, rejection, rejects, show } from "./check.js";
 import { anotherCaller, bytes, collect, read, type StoreCase, text } from "./store-case.js";
 
 export const appendCases: readonly StoreCase[] = [
@@ -264,6 +264,40 @@ export const appendCases: readonly StoreCase[] = [
         kept.every((byte) => byte === 7),
         "a large one has other bytes",
       );
+    },
+  },
+  {
+    name: "an array with a length of its own is its bytes, or refused",
+    run: async ({ store }) => {
+      const write = async (key: string, name: string, done: Promise<void>) => {
+        const error: unknown = await done.then(
+          () => undefined,
+          (reason) => reason,
+        );
+        // A store cannot ask each array for its `byteLength`, which takes longer than a copy.
+        ok(!error || (name === "byteLength" && isPartdError(error)), `${key}: ${show(error)}`);
+        return error === undefined;
+      };
+      for (const claimed of [0, 3, 2 ** 20]) {
+        for (const name of ["length", "byteLength"]) {
+          for (const byteLength of [5, 100_000]) {
+            const value = new Uint8Array(byteLength).fill(7);
+            const odd = Object.defineProperty(value.slice(), name, { value: claimed });
+            const isAppended = await write("x", name, store.append({ x: odd, y: value }));
+            const isSet = await write("z", name, store.iset("z", odd, { replace: true } as object));
+            const nothing = new Uint8Array(0);
+            const expected = [...[0, 1].map(() => isAppended), isSet];
+            const what = `x, y and z with a ${name} of ${claimed} for ${byteLength}`;
+            const read = await store.get(["x", "y", "z"]);
+            equal(
+              read,
+              expected.map((isThere) => (isThere ? value : nothing)),
+              what,
+            );
+            await store.delete(["x", "y", "z"]);
+          }
+        }
+      }
     },
   },
   {

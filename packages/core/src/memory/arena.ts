@@ -197,7 +197,7 @@ export class Arena {
   /** Makes an extent of the bytes from `start` on, if they are many and most of their buffer. */
   #adopt(chain: Chain, bytes: Uint8Array, start: number): boolean {
     const { buffer } = bytes;
-    const rest = bytes.byteLength - start;
+    const rest = bytes.length - start;
     if (rest < LARGE || rest < buffer.byteLength * 0.875 || !(buffer instanceof ArrayBuffer)) {
       return false;
     }

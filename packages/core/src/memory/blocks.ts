@@ -112,7 +112,7 @@ export class Blocks {
       }
     } catch (error) {
       while (done-- > 0) {
-        this.#shrink(keys[done] as string, (values[done] as Uint8Array).byteLength);
+        this.#shrink(keys[done] as string, (values[done] as Uint8Array).length);
       }
       throw error;
     }

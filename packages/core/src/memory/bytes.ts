@@ -8,12 +8,12 @@ export function concatBytes(
   allocate: (byteLength: number) => Uint8Array = allocateBytes,
 ): Uint8Array {
   let byteLength = 0;
-  for (const piece of pieces) byteLength += piece.byteLength;
+  for (const piece of pieces) byteLength += piece.length;
   const bytes = allocate(byteLength);
   let offset = 0;
   for (const piece of pieces) {
     bytes.set(piece, offset);
-    offset += piece.byteLength;
+    offset += piece.length;
   }
   return bytes;
 }

@@ -112,8 +112,10 @@ export function entriesOf<V>(data: Entries<V>): Iterable<readonly [Key, V]> {
 }
 
 /**
- * The bytes of a value. Those of a subclass become a plain array over the same memory: its own `length`
- * may lie, and `Symbol.species` may make something else of a part.
+ * The bytes of a value. Those of a subclass, or of an array with a `length` of its own, become a plain
+ * array over the same memory: that `length` may lie, and `Symbol.species` may make something else of a
+ * part. From here on `length` is true; `byteLength`, which costs more to ask, may still be a property of
+ * the array itself: no store asks it.
  *
  * @throws `ERR_PARTD_VALUE` unless `value` is bytes, and if its memory was transferred: the bytes would
  *   look like none.
@@ -128,9 +130,10 @@ export function takeBytes(key: Key, value: unknown): Uint8Array {
   }
   const { constructor: made } = value;
   const isPlain = made === Uint8Array || made === nodeBuffer;
-  if (isPlain && value.length > 0) return value;
+  const length = lengthOf.call(value);
+  if (isPlain && length > 0 && length === value.length) return value;
   try {
-    return new Uint8Array(bufferOf.call(value), offsetOf.call(value), lengthOf.call(value));
+    return new Uint8Array(bufferOf.call(value), offsetOf.call(value), length);
   } catch (cause) {
     throw new PartdError(
       "ERR_PARTD_VALUE",

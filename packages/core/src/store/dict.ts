@@ -65,7 +65,7 @@ export class Dict extends BaseStore {
     _options: AppendOptions,
   ): Promise<void> {
     this.blocks.remove(key);
-    const { byteLength } = value;
+    const { length: byteLength } = value;
     if (byteLength > 0) this.blocks.append({ keys: [key], values: [value], byteLength });
   }
 

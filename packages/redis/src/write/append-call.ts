@@ -136,7 +136,7 @@ function pack(bucket: BucketNames, appends: readonly Entries[]) {
       const value = values[i] as Uint8Array;
       const place = places[next++] as number;
       chunks.set(value, ends[place]);
-      ends[place] = (ends[place] as number) + value.byteLength;
+      ends[place] = (ends[place] as number) + value.length;
     }
   }
   const encoded = Buffer.allocUnsafe(4 * lengths.length);
@@ -159,7 +159,7 @@ function join(appends: readonly Entries[]) {
     let place: number | undefined = -1;
     for (let i = 0; i < keys.length; i++) {
       const key = keys[i] as string;
-      const size = (values[i] as Uint8Array).byteLength;
+      const size = (values[i] as Uint8Array).length;
       if (distinct[++place] !== key) {
         place = known.get(key);
         if (place === undefined) {
@@ -178,15 +178,15 @@ function join(appends: readonly Entries[]) {
 
 /** The chunks of a value, as Buffers over its memory. */
 export function* chunksOf(value: Uint8Array): Iterable<Buffer> {
-  for (let at = 0; at < value.byteLength; at += CHUNK_BYTES) {
-    const length = Math.min(CHUNK_BYTES, value.byteLength - at);
+  for (let at = 0; at < value.length; at += CHUNK_BYTES) {
+    const length = Math.min(CHUNK_BYTES, value.length - at);
     yield Buffer.from(value.buffer as ArrayBuffer, value.byteOffset + at, length);
   }
 }
 
 /** A value's bytes in a call, including its key's name. */
 export function costOf(key: string, value: Uint8Array): number {
-  return value.byteLength + nameCostOf([key]);
+  return value.length + nameCostOf([key]);
 }
 
 /** The bytes of keys' names in a call. */
@@ -197,8 +197,8 @@ export function nameCostOf(keys: readonly string[]): number {
 }
 
 /** Whether a value is sent from where it lies. */
-export function isLong({ byteLength }: Uint8Array): boolean {
-  return byteLength >= LONG_BYTES;
+export function isLong({ length }: Uint8Array): boolean {
+  return length >= LONG_BYTES;
 }
 
 /**

@@ -56,7 +56,7 @@ export class Writer {
       return unlessAborted(set(0, [...chunksOf(new Uint8Array(value))], []), options.signal);
     }
     const chunks = [...chunksOf(value)];
-    const batch = { keys: [key], values: [value], byteLength: value.byteLength };
+    const batch = { keys: [key], values: [value], byteLength: value.length };
     await withStaged(this.#session, bucket, chunks, options, (staging) => {
       checkIntact(batch);
       return set(chunks.length, [], [staging]);
@@ -246,7 +246,7 @@ export class Writer {
       }
       part.keys.push(key);
       part.values.push(isCopied || !isPlain(value) ? new Uint8Array(value) : value);
-      part.byteLength += value.byteLength;
+      part.byteLength += value.length;
       part.cost += costOf(key, value);
     }
     return [...parts.values()];
@@ -280,7 +280,7 @@ function copies(
       given.add(key);
       return value;
     }
-    const copy = memoryFor(value.byteLength, options);
+    const copy = memoryFor(value.length, options);
     copy.set(value);
     return copy;
   });

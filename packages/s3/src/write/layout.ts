@@ -36,7 +36,7 @@ export async function inKeyOrder(
 
 export function bodyLengthOf(changes: Changes): number {
   let length = 0;
-  for (const [, { values }] of changes) for (const value of values) length += value.byteLength;
+  for (const [, { values }] of changes) for (const value of values) length += value.length;
   return length;
 }
 
@@ -70,9 +70,9 @@ export async function layOut(
     let length = 0;
     let checksum = 0;
     for (const value of values) {
-      for (let at = 0; at < value.byteLength; ) {
+      for (let at = 0; at < value.length; ) {
         const room = Math.min(block.length - filled, CHUNK - (length % CHUNK));
-        const some = value.subarray(at, Math.min(value.byteLength, at + room));
+        const some = value.subarray(at, Math.min(value.length, at + room));
         block.set(some, filled);
         // From the copy: the caller may change the original later.
         checksum = crc32(block.subarray(filled, filled + some.length), checksum);

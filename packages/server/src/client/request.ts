@@ -189,10 +189,11 @@ export class BatchBody implements Body {
     for (let i = 0; i < keys.length; i++) {
       const value = values[i] as Uint8Array;
       const key = keys[i] as string;
-      const attached = attach && value.byteLength >= ATTACH_FROM;
-      writer.reserve(16 + key.length + (attached ? 0 : value.byteLength));
+      // The socket asks for `byteLength`, which may be a property of the array's own.
+      const attached = attach && value.length >= ATTACH_FROM && value.byteLength === value.length;
+      writer.reserve(16 + key.length + (attached ? 0 : value.length));
       table.write(writer, key);
-      writer.varint(value.byteLength);
+      writer.varint(value.length);
       if (attached) writer.attach(value);
       else writer.raw(value);
     }

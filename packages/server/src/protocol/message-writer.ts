@@ -88,7 +88,7 @@ export class MessageWriter {
   /** Writes a copy of `value`. */
   raw(value: Uint8Array): void {
     this.bytes.set(value, this.offset);
-    this.offset += value.byteLength;
+    this.offset += value.length;
   }
 
   /** Writes ASCII text, such as an encoded key. */
@@ -106,7 +106,7 @@ export class MessageWriter {
   attach(value: Uint8Array, memory?: Uint8Array<ArrayBuffer>): void {
     this.#seal();
     this.#parts.push(value);
-    this.#partBytes += value.byteLength;
+    this.#partBytes += value.length;
     if (memory) this.#full.push(memory);
   }
 
