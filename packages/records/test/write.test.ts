@@ -44,6 +44,19 @@ test("lines of JSON pass byte for byte, in and out of an array", async () => {
   expect(await text("empty.json")).toBe("[]\n");
 });
 
+test("a name that says another compression or a table is refused, and nothing is written", async () => {
+  for (const name of ["a.ndjson.bz2", "a.xz", "a.ZIP", "a.parquet", "a.arrow"]) {
+    await expect(writeNdjson([{ a: 1 }], at(name))).rejects.toMatchObject({
+      code: "ERR_PARTD_VALUE",
+      message: expect.stringContaining(`${name}: .`),
+      path: at(name),
+    });
+  }
+  expect((await readdir(folder)).filter((name) => /^\.?a\./.test(name))).toEqual([]);
+  await writeNdjson([{ a: 1 }], at("upper.GZ"));
+  expect(gunzipSync(await readFile(at("upper.GZ"))).toString()).toBe('{"a":1}\n');
+});
+
 test("what a CSV would read back as other text is quoted, or refused", async () => {
   for (const columns of [undefined, ["a"]]) {
     const rows = [{ "\ufeffa": "\ufeff1" }].map((row) => (columns ? { a: "\ufeff1" } : row));

@@ -6,8 +6,8 @@ import zlib from "node:zlib";
 import { PartdError } from "@partd/core";
 
 /**
- * Where records are written: a path, compressed if it ends in `.gz` or `.zst`, or a Node or web
- * stream. A stream is ended, except those of the process.
+ * Where records are written: a path, compressed if it ends in `.gz` or `.zst` (`.bz2` or `.parquet`, say,
+ * are refused), or a Node or web stream. A stream is ended, except those of the process.
  *
  * A file appears, or replaces the one that is there, when all has been written: after a failure or an
  * abort the path is as it was, and the records may come from the very file.
@@ -18,7 +18,7 @@ export type Target = string | URL | NodeJS.WritableStream | WritableStream<Uint8
  * Writes all chunks.
  *
  * @throws `ERR_PARTD_IO` if the target cannot be written; `ERR_PARTD_VALUE` for `.zst` if this Node
- *   has no zstd; errors of the source are thrown unchanged.
+ *   has no zstd, and for the end of another compression or of a table; errors of the source are thrown unchanged.
  */
 export async function writeChunks(
   chunks: AsyncIterable<Uint8Array>,
@@ -83,8 +83,16 @@ async function toStream(
 }
 
 function compressorOf(path: string): Transform | undefined {
-  if (path.endsWith(".gz")) return zlib.createGzip();
-  if (!path.endsWith(".zst")) return undefined;
+  if (/\.gz(?:ip)?$/i.test(path)) return zlib.createGzip();
+  const [, other] = NOT_WRITTEN.exec(path) ?? [];
+  if (other) {
+    throw new PartdError(
+      "ERR_PARTD_VALUE",
+      `${path}: ${other} is not written here, and text under such a name would be taken for damaged. Take a name that ends in .gz or .zst, or in the format of the text.`,
+      { path },
+    );
+  }
+  if (!/\.zstd?$/i.test(path)) return undefined;
   const { createZstdCompress } = zlib as unknown as { createZstdCompress?: () => Transform };
   if (createZstdCompress) return createZstdCompress();
   throw new PartdError(
@@ -93,3 +101,6 @@ function compressorOf(path: string): Transform | undefined {
     { path },
   );
 }
+
+/** The ends of names of other compressions, archives and tables. */
+const NOT_WRITTEN = /(\.(?:bz2|xz|lzma|lz4|br|zip|7z|parquet|arrows?|feather))$/i;
