@@ -86,6 +86,11 @@ describe("an option that does not exist", () => {
     await expect(split(events, { by: "user", into, extention: ".x" } as never)).rejects.toThrow(
       "split() has no option extention. Did you mean extension?",
     );
+    for (const extension of [".ndjson.gz", ".parquet"]) {
+      await expect(split(events, { by: "user", into, extension })).rejects.toThrow(
+        `extension ${extension} would not be true: the files are ndjson`,
+      );
+    }
     expect(readdirSync(dir)).not.toContain("never");
     const options = { by: "user", partitons: 2 } as never;
     expect(() => new Shuffle(new Dict(), options)).toThrow("Did you mean partitions?");

@@ -74,7 +74,8 @@ export interface SplitResult {
  * await split(events, { by: "user", into: "users" }); // users/ann.ndjson, users/bob.ndjson …
  * ```
  *
- * @throws `ERR_PARTD_IO` if a file exists already, or cannot be written.
+ * @throws `ERR_PARTD_IO` if a file exists already, or cannot be written; `ERR_PARTD_VALUE` for an
+ *   `extension` of packed files or tables.
  */
 export async function split<R, const B extends By<R>>(
   source: Source<R>,
@@ -90,6 +91,7 @@ export async function split<R, const B extends By<R>>(
   }
   const format = isRecords(source) ? source.format : undefined;
   const extension = ending ?? `.${format?.name ?? "ndjson"}`;
+  checkExtension(extension, format?.name ?? "ndjson");
   // The header is known once the source is being read.
   const files = new SplitFiles(into, extension, () => format?.header);
   try {
@@ -355,6 +357,17 @@ function plain(key: unknown): string {
   if (key instanceof Uint8Array) return Buffer.from(key).toString("hex");
   return Array.isArray(key) ? key.map(plain).join(",") : String(key);
 }
+
+function checkExtension(extension: string, format: string): void {
+  if (!OTHER_FILES.test(extension)) return;
+  throw new PartdError(
+    "ERR_PARTD_VALUE",
+    `extension ${extension} would not be true: the files are ${format}, and are not packed. Pack or convert them afterwards.`,
+  );
+}
+
+/** The ends of names of packed files and of tables, which `split` does not write. */
+const OTHER_FILES = /\.(?:gz|gzip|zstd?|bz2|xz|lzma|lz4|br|zip|7z|parquet|arrows?|feather)$/i;
 
 /** File systems have 255 bytes for a name; the extension needs some. */
 const LONGEST_NAME = 200;
