@@ -659,6 +659,13 @@ describe("join", () => {
     );
   });
 
+  test("an output named as another compression is refused", async () => {
+    write("one.ndjson", '{"a":1}\n');
+    const refused = await run(["sort", "one.ndjson", "--by", "a", "-o", "one.ndjson.bz2"]);
+    expect(refused).toMatchObject({ code: 2, out: "" });
+    expect(refused.err).toContain("one.ndjson.bz2: .bz2 is not written; take .gz or .zst");
+  });
+
   test("what can be no join is refused", async () => {
     const twice = await run(["join", "-", "-", "--on", "a"], '{"a":1}\n');
     expect(twice).toMatchObject({ code: 2, out: "" });

@@ -312,9 +312,13 @@ class CompressedFile implements AsyncDisposable {
 /**
  * The compressor for the extension of a file name; `undefined` if it has none.
  *
- * @throws `UsageError` for zstd if this Node has none.
+ * @throws `UsageError` for zstd if this Node has none, and for compressions that are not written.
  */
 function compressorFor(name: string): Transform | undefined {
+  const [other] = /\.(?:bz2|xz|lzma|lz4|br|zip|7z)$/i.exec(name) ?? [];
+  if (other) {
+    throw new UsageError(`${name}: ${other} is not written; take .gz or .zst`);
+  }
   if (/\.(?:gz|gzip)$/i.test(name)) return zlib.createGzip();
   if (!/\.(?:zst|zstd)$/i.test(name)) return undefined;
   const { createZstdCompress } = zlib as unknown as { createZstdCompress?: () => Transform };
