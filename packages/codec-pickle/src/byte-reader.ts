@@ -1,3 +1,5 @@
+import { ShortTexts } from "@partd/core/author";
+
 /** Reads bytes from front to back. Integers are little-endian, floats big-endian. */
 export class ByteReader {
   readonly #bytes: Uint8Array;
@@ -64,7 +66,7 @@ export class ByteReader {
   }
 
   text(length: number): string {
-    return decodeText(this.#bytes, this.#take(length), length);
+    return texts.decode(this.#bytes, this.#take(length), length);
   }
 
   /** A view, or a copy of few bytes: as a view they would keep the whole frame in memory. */
@@ -79,7 +81,7 @@ export class ByteReader {
   name(): string {
     const line = this.line();
     if (line.byteLength > MAX_NAME) throw new Error("it asks for something with an endless name.");
-    return decodeText(line, 0, line.byteLength);
+    return texts.decode(line, 0, line.byteLength);
   }
 
   /** The bytes before the next line feed. */
@@ -103,27 +105,14 @@ const MAX_NAME = 256;
 export const SMALLEST_VIEW = 4096;
 
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
-/** Up to this many bytes, a loop is faster than a call into the runtime. */
-const SHORT = 24;
+const texts = new ShortTexts(decode);
 
 /**
  * Decodes UTF-8, including halves of surrogate pairs, as Python does.
  *
  * @throws Error if the bytes are anything else.
  */
-function decodeText(bytes: Uint8Array, start: number, length: number): string {
-  const end = start + length;
-  if (length > SHORT) return decodeLong(bytes.subarray(start, end));
-  let text = "";
-  for (let i = start; i < end; i++) {
-    const byte = bytes[i] as number;
-    if (byte >= 0x80) return decodeLong(bytes.subarray(start, end));
-    text += String.fromCharCode(byte);
-  }
-  return text;
-}
-
-function decodeLong(bytes: Uint8Array): string {
+function decode(bytes: Uint8Array): string {
   try {
     return utf8.decode(bytes);
   } catch (cause) {

@@ -49,7 +49,7 @@ export class Machine {
     for (let opcode = input.uint8(); opcode !== Op.STOP; opcode = input.uint8()) this.#step(opcode);
     if (input.position < input.byteLength) throw new Error("bytes follow its end.");
     let result = this.#stack.pop();
-    if (!this.#stack.empty) throw new Error("it ends with values left over.");
+    if (this.#stack.height > 0) throw new Error("it ends with values left over.");
     if (this.#replaced.size > 0 && this.#shared) result = replaceAll(result, this.#replaced);
     const global = this.#globals && !this.#keep ? findGlobal(result) : undefined;
     if (global !== undefined) throw refusal(this.#input, `${global} is not plain data`);
@@ -161,15 +161,18 @@ export class Machine {
       case Op.DICT: {
         const items = stack.popMark();
         stack.push(this.#maps ? new Map() : {});
-        this.#setItems(items);
+        for (const item of items) stack.push(item);
+        this.#setItems(stack.drop(items.length), stack.height + items.length);
         return;
       }
       case Op.APPEND:
-        this.#append([stack.pop()]);
+        this.#append(stack.drop(1), stack.height + 1);
         return;
-      case Op.APPENDS:
-        this.#append(stack.popMark());
+      case Op.APPENDS: {
+        const end = stack.height;
+        this.#append(stack.dropMark(), end);
         return;
+      }
       case Op.EMPTY_TUPLE:
         stack.push(new PyTuple());
         return;
@@ -185,11 +188,13 @@ export class Machine {
         stack.push(this.#maps ? new Map() : {});
         return;
       case Op.SETITEM:
-        this.#setItems(stack.popMany(2));
+        this.#setItems(stack.drop(2), stack.height + 2);
         return;
-      case Op.SETITEMS:
-        this.#setItems(stack.popMark());
+      case Op.SETITEMS: {
+        const end = stack.height;
+        this.#setItems(stack.dropMark(), end);
         return;
+      }
       case Op.EMPTY_SET:
         stack.push(new Set());
         return;
@@ -290,33 +295,43 @@ export class Machine {
 
   // ---- Containers ------------------------------------------------------------------------------
 
-  #append(items: readonly unknown[]): void {
-    const top = this.#stack.top();
+  /** Appends what was dropped from the stack, from one height up to another. */
+  #append(start: number, end: number): void {
+    const stack = this.#stack;
+    const top = stack.top();
     const list = top instanceof PyObject ? top.items : top;
     if (!Array.isArray(list) || list instanceof PyTuple) throw new Error("it appends to no list.");
-    for (const item of items) list.push(item);
+    for (let i = start; i < end; i++) list.push(stack.at(i));
   }
 
-  #setItems(items: readonly unknown[]): void {
-    const top = this.#stack.top();
+  /** Sets keys and values that were dropped from the stack, in the same way. */
+  #setItems(start: number, end: number): void {
+    const stack = this.#stack;
+    const top = stack.top();
     // A copy of the reference may still be the object that became a Map.
-    let dict = this.#replaced.get(top) ?? top;
-    if (items.length % 2 !== 0) throw new Error("a key has no value.");
-    for (let i = 0; i < items.length; i += 2) {
-      const key = items[i];
-      const value = items[i + 1];
+    let dict = this.#replaced.size > 0 ? (this.#replaced.get(top) ?? top) : top;
+    if ((end - start) % 2 !== 0) throw new Error("a key has no value.");
+    let i = start;
+    if (isRecord(dict)) {
+      for (; i < end; i += 2) {
+        const key = stack.at(i);
+        if (typeof key !== "string") break;
+        defineProperty(dict, key, stack.at(i + 1));
+      }
+      if (i === end) return;
+      const map = new Map<unknown, unknown>(Object.entries(dict));
+      this.#replaced.set(dict, map);
+      stack.replaceTop(map);
+      dict = map;
+    }
+    for (; i < end; i += 2) {
+      const key = stack.at(i);
+      const value = stack.at(i + 1);
       if (dict instanceof PyObject) dict.entries.push([key, value]);
       else if (dict instanceof Map) {
         this.#checkDistinct(dict, key);
         dict.set(key, value);
-      } else if (!isRecord(dict)) throw new Error("it sets items of no dict.");
-      else if (typeof key === "string") defineProperty(dict, key, value);
-      else {
-        const map = new Map<unknown, unknown>(Object.entries(dict)).set(key, value);
-        this.#replaced.set(dict, map);
-        this.#stack.replaceTop(map);
-        dict = map;
-      }
+      } else throw new Error("it sets items of no dict.");
     }
   }
 

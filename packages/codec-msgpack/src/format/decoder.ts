@@ -1,4 +1,5 @@
 import { PartdError } from "@partd/core";
+import { ShortTexts } from "@partd/core/author";
 import { decodeTimestamp, Ext, type Extension, isTimestamp, TIMESTAMP } from "./extension.js";
 import { MAX_DEPTH, type MsgPackFormatOptions } from "./options.js";
 
@@ -11,7 +12,7 @@ export class MsgPackDecoder {
   readonly #integers: "auto" | "number" | "bigint";
   readonly #alwaysMap: boolean;
   readonly #extensions = new Map<number, Extension>();
-  readonly #texts = new ShortTexts();
+  readonly #texts = new ShortTexts(decodeUtf8);
   /** By the number of names: those of the last record. */
   readonly #shapes = new Map<
     number,
@@ -322,61 +323,7 @@ function define(record: Record<string, unknown>, name: string, value: unknown): 
   });
 }
 
-/**
- * Decodes UTF-8 and caches recent short texts: property names and category values repeat, and
- * comparing bytes is cheaper than making a string.
- */
-class ShortTexts {
-  readonly #texts: (string | undefined)[] = new Array(SLOTS).fill(undefined);
-  readonly #lengths = new Uint8Array(SLOTS);
-  readonly #bytes = new Uint8Array(SLOTS * MAX_LENGTH);
-
-  /** @throws {@link NotUtf8} if the bytes are not UTF-8. */
-  decode(bytes: Uint8Array, start: number, length: number): string {
-    if (length > MAX_LENGTH) return decodeUtf8(bytes.subarray(start, start + length));
-    if (length === 0) return "";
-    const last = start + length - 1;
-    // The length and four bytes tell most names apart. A collision only costs time.
-    const hash =
-      length * 0x9e3b +
-      (bytes[start] as number) * 0x1f1f +
-      (bytes[start + (length >> 1)] as number) * 0x3d4d +
-      (bytes[last - (length > 1 ? 1 : 0)] as number) * 0x59f1 +
-      (bytes[last] as number) * 0x2545;
-    const slot = (hash ^ (hash >>> 9)) & (SLOTS - 1);
-    const known = this.#texts[slot];
-    if (known !== undefined && this.#matches(slot, bytes, start, length)) return known;
-    const text = decodeShort(bytes, start, length);
-    this.#texts[slot] = text;
-    const base = slot * MAX_LENGTH;
-    for (let i = 0; i < length; i++) this.#bytes[base + i] = bytes[start + i] as number;
-    this.#lengths[slot] = length;
-    return text;
-  }
-
-  #matches(slot: number, bytes: Uint8Array, start: number, length: number): boolean {
-    if (this.#lengths[slot] !== length) return false;
-    const base = slot * MAX_LENGTH;
-    for (let i = 0; i < length; i++) {
-      if (this.#bytes[base + i] !== bytes[start + i]) return false;
-    }
-    return true;
-  }
-}
-
-const SLOTS = 1024;
-const MAX_LENGTH = 24;
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
-
-function decodeShort(bytes: Uint8Array, start: number, length: number): string {
-  let text = "";
-  for (let i = start; i < start + length; i++) {
-    const byte = bytes[i] as number;
-    if (byte >= 0x80) return decodeUtf8(bytes.subarray(start, start + length));
-    text += String.fromCharCode(byte);
-  }
-  return text;
-}
 
 /** A class of its own, to tell it from what an extension throws. */
 class NotUtf8 extends Error {}
