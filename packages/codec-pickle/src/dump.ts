@@ -22,6 +22,8 @@ export class Dump {
   /** The reader's memo index of each object, and of each text that is a key. */
   readonly #memo = new Map<unknown, number>();
   #memoized = 0;
+  /** By the number of names: those of the last record. */
+  readonly #shapes: (Shape | undefined)[] = [];
   /** The reader's memo index of each global name. */
   readonly #globals = new Map<string, number>();
 
@@ -178,14 +180,30 @@ export class Dump {
     this.#out.text(value, this.#protocol >= 4 ? Op.SHORT_BINUNICODE : undefined, Op.BINUNICODE);
   }
 
-  /** Writes a key. Property names repeat: from the second time on they are a reference. */
-  #key(value: unknown, depth: number): void {
-    const place = typeof value === "string" ? this.#memo.get(value) : undefined;
-    if (place !== undefined) this.#get(place);
-    else {
-      this.#write(value, depth);
-      if (typeof value === "string") this.#memoize(value);
+  /**
+   * Writes a key. Property names repeat: from the second time on they are a reference.
+   *
+   * @returns the place in the memo of a key that is a text.
+   */
+  #key(value: unknown, depth: number): number {
+    const known = typeof value === "string" ? this.#memo.get(value) : undefined;
+    if (known !== undefined) {
+      this.#get(known);
+      return known;
     }
+    this.#write(value, depth);
+    const place = this.#memoized;
+    if (typeof value === "string") this.#memoize(value);
+    return place;
+  }
+
+  #shapeOf(names: number): Shape {
+    let shape = this.#shapes[names];
+    if (shape === undefined) {
+      shape = { names: [], places: [] };
+      if (names < MOST_SHAPED) this.#shapes[names] = shape;
+    }
+    return shape;
   }
 
   #binary(value: Uint8Array): void {
@@ -234,8 +252,7 @@ export class Dump {
   // ---- Containers ------------------------------------------------------------------------------
 
   #list(value: readonly unknown[], depth: number): void {
-    this.#out.byte(Op.EMPTY_LIST);
-    this.#memoize(value);
+    this.#memoize(value, Op.EMPTY_LIST);
     if (value.length === 0) return;
     this.#out.byte(Op.MARK);
     const { length } = value;
@@ -265,15 +282,21 @@ export class Dump {
     if (left === 0 && !plain) throw refuse(nameOf(value));
     if (left === 0 || Object.getPrototypeOf(value) !== Object.prototype) checkBrand(value);
     checkSymbols(value);
-    this.#out.byte(Op.EMPTY_DICT);
-    this.#memoize(value);
+    this.#memoize(value, Op.EMPTY_DICT);
     if (left === 0) return;
     this.#out.byte(Op.MARK);
     // `for in` reads a property in a quarter of the time of `Object.entries`, without garbage.
+    const shape = this.#shapeOf(left);
+    let i = 0;
     for (const name in value) {
       if (left-- === 0) break; // An object's own names come first; the rest are inherited.
       if (name === "0") checkBrand(value); // It may be a typed array.
-      this.#key(name, depth);
+      if (shape.names[i] === name) this.#get(shape.places[i] as number);
+      else {
+        shape.places[i] = this.#key(name, depth);
+        shape.names[i] = name;
+      }
+      i++;
       this.#write(value[name], depth);
     }
     if (left > 0) throw refuse("an object that loses properties while it is read");
@@ -281,8 +304,7 @@ export class Dump {
   }
 
   #dict(value: object, entries: readonly (readonly [unknown, unknown])[], depth: number): void {
-    this.#out.byte(Op.EMPTY_DICT);
-    this.#memoize(value);
+    this.#memoize(value, Op.EMPTY_DICT);
     if (entries.length === 0) return;
     this.#out.byte(Op.MARK);
     for (const [key, item] of entries) {
@@ -294,8 +316,7 @@ export class Dump {
 
   #set(value: object, items: readonly unknown[], depth: number): void {
     if (this.#protocol >= 4) {
-      this.#out.byte(Op.EMPTY_SET);
-      this.#memoize(value);
+      this.#memoize(value, Op.EMPTY_SET);
       if (items.length === 0) return;
       this.#out.byte(Op.MARK);
       for (const item of items) this.#write(item, depth);
@@ -363,11 +384,15 @@ export class Dump {
 
   // ---- The memo --------------------------------------------------------------------------------
 
-  #memoize(value: unknown): void {
+  /** @param opcode makes the value, if that is not written yet. */
+  #memoize(value: unknown, opcode?: number): void {
     const place = this.#memoized++;
     if (value !== undefined) this.#memo.set(value, place);
-    if (this.#protocol >= 4) this.#out.byte(Op.MEMOIZE);
-    else this.#place(place, Op.BINPUT, Op.LONG_BINPUT);
+    if (this.#protocol < 4) {
+      if (opcode !== undefined) this.#out.byte(opcode);
+      this.#place(place, Op.BINPUT, Op.LONG_BINPUT);
+    } else if (opcode === undefined) this.#out.byte(Op.MEMOIZE);
+    else this.#out.op8(opcode, Op.MEMOIZE);
   }
 
   #get(place: number): void {
@@ -375,15 +400,18 @@ export class Dump {
   }
 
   #place(place: number, short: number, long: number): void {
-    if (place < 0x100) {
-      this.#out.byte(short);
-      this.#out.byte(place);
-    } else {
-      this.#out.byte(long);
-      this.#out.uint32(place);
-    }
+    if (place < 0x100) this.#out.op8(short, place);
+    else this.#out.op32(long, place);
   }
 }
+
+/** The names of a record in order, with their places in the memo, where looking each up took longer. */
+interface Shape {
+  readonly names: string[];
+  readonly places: number[];
+}
+
+const MOST_SHAPED = 64;
 
 /** By the built-in methods, because a subclass may show other items. */
 const mapMethods: Map<unknown, unknown> = Map.prototype;

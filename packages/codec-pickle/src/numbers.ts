@@ -7,14 +7,11 @@ export function writeNumber(out: ByteWriter, value: number): void {
     out.byte(Op.BINFLOAT);
     out.float64(value);
   } else if (value >= 0 && value < 0x100) {
-    out.byte(Op.BININT1);
-    out.byte(value);
+    out.op8(Op.BININT1, value);
   } else if (value >= 0 && value < 0x10000) {
-    out.byte(Op.BININT2);
-    out.uint16(value);
+    out.op16(Op.BININT2, value);
   } else if (value === (value | 0)) {
-    out.byte(Op.BININT);
-    out.uint32(value);
+    out.op32(Op.BININT, value);
   } else {
     writeSafeInteger(out, value);
   }

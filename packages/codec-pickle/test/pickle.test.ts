@@ -463,6 +463,16 @@ describe.each(protocols)("the codec contract, by protocol %i", (protocol) => {
   }
 });
 
+test("records of as many names as the last one, but others, keep their own", () => {
+  const list = ["ab", "cb", "cb", "ab", "ac", "ac"].map((names) =>
+    Object.fromEntries(Array.from(names, (name, i) => [name, { [names]: { [name]: i } }])),
+  );
+  for (const protocol of [2, 5] as const) {
+    const one = pickleCodec({ protocol });
+    expect(one.decode(one.encode(list) as Uint8Array)).toEqual(list);
+  }
+});
+
 /** A pickle of one list from the opcodes that fill it. */
 const list = (body: string) => ascii(`\x80\x04]${body}.`);
 
