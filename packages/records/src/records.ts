@@ -248,6 +248,8 @@ export interface Scan {
   kinds(value: number): Uint8Array;
   /** The records ordered by the partition of their key, among `partitions`. */
   partition(partitions: number): Scattered;
+  /** Frees the memory of long keys at once, when the scan is no longer needed. The next scan may do without. */
+  free?(): void;
   /** The records ordered by a given partition for each. */
   scatter(assignment: ArrayLike<number>, partitions: number): Scattered;
 }

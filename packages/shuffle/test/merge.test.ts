@@ -6,35 +6,14 @@ import { Chain } from "../src/spill/chain.js";
 import { TemporaryFile } from "../src/spill/temporary-file.js";
 import { Workspace } from "../src/spill/workspace.js";
 
-test("as many runs are merged at a time as memory has room for their longest records with long keys", async () => {
-  const memory = 8e6;
-  const workspace = new Workspace(memory, new TemporaryFile(undefined));
-  const chainsOf = (count: number, length: number, key = workspace.blockSize / 4) =>
-    Array.from({ length: count }, () => {
-      const chain = new Chain(workspace);
-      const record = length + 10 - key;
-      chain.append(new Uint8Array(key), 0, key, new Uint8Array(record), 0, record, 0, 0);
-      return chain;
-    });
-  for (const [count, length] of [
-    [40, 5000],
-    [20, 100_000],
-    [10, 300_000],
-    [5, 1_300_000],
-  ] as const) {
-    const width = Merge.width(workspace, chainsOf(count, length));
-    const room = Math.floor((workspace.capacity * workspace.blockSize) / 2 / (length + 10));
-    expect(width).toBe(Math.min(count, 1 + room));
-    expect((width - 1) * length).toBeLessThan(memory / 2);
-  }
-  // One that is longer is held in every merge, and keeps no others out.
-  const one = [...chainsOf(3, 5000), ...chainsOf(1, 6e6), ...chainsOf(3, 5000)];
-  expect(Merge.width(workspace, one)).toBe(7);
-  // Two that are longer are merged nevertheless.
-  expect(Merge.width(workspace, chainsOf(2, 5e6))).toBe(2);
-  expect(Merge.width(workspace, chainsOf(1, 5000))).toBe(1);
-  // With short keys, only the next record of all is read.
-  expect(Merge.width(workspace, chainsOf(40, 1_300_000, 10))).toBe(40);
+test("as many runs are merged at a time as memory has blocks for", async () => {
+  const workspace = new Workspace(1e6, new TemporaryFile(undefined));
+  const chains = Array.from({ length: 200 }, () => new Chain(workspace));
+  const { capacity } = workspace;
+  expect(Merge.width(workspace, chains)).toBe(Math.min(128, capacity >>> 2));
+  expect(Merge.width(workspace, chains.slice(0, 5))).toBe(5);
+  workspace.charge(1e6);
+  expect(Merge.width(workspace, chains)).toBe(4);
   await workspace.close();
 });
 

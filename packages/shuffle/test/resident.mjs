@@ -41,8 +41,12 @@ const size = async (output) => {
   for await (const batch of output.batches()) found += batch.length;
   return found;
 };
-/** Bytes of an output over a file with records that take most of the memory each, or as much as is allowed. */
-const huge = async (operate, records = 1, length = options.memory * 0.75, before = 0) => {
+/**
+ * Bytes of an output over a file with records that take most of the memory each, or as much as is allowed.
+ *
+ * @param key bytes of each of their keys, besides its number.
+ */
+const huge = async (operate, records = 1, length = options.memory * 0.75, before = 0, key = 0) => {
   const path = joinPath(dir, "huge.ndjson");
   writeFileSync(path, '{"key":"a"}\n');
   for (let i = 0; i < before; i += 500) {
@@ -50,8 +54,10 @@ const huge = async (operate, records = 1, length = options.memory * 0.75, before
     appendFileSync(path, Array.from({ length: 500 }, line).join(""));
   }
   for (let record = 0; record < records; record++) {
-    appendFileSync(path, `{"key":"b${-record}","pad":"`);
-    for (let i = 0; i < length - 1e6; i += 1e6) appendFileSync(path, "x".repeat(1e6));
+    appendFileSync(path, '{"key":"b');
+    for (let i = 0; i < key; i += 1e6) appendFileSync(path, "y".repeat(1e6));
+    appendFileSync(path, `${-record}","pad":"`);
+    for (let i = key; i < length - 1e6; i += 1e6) appendFileSync(path, "x".repeat(1e6));
     appendFileSync(path, '"}\n{"key":"a"}\n');
   }
   let found = 0;
@@ -60,6 +66,8 @@ const huge = async (operate, records = 1, length = options.memory * 0.75, before
   }
   return found;
 };
+/** Five records with keys of 20 MB that differ at their ends, behind more than memory. */
+const longKeys = (operate) => huge(operate, 5, 50e6, MUCH, 20e6);
 const longest = (operation) => longestRecord(operation, options.memory);
 /** What gives no bytes, on its way. */
 async function* counted(items) {
@@ -113,6 +121,11 @@ const works = {
   "much and a huge record, the top": () => {
     return huge((source) => [top(source, { ...options, n: 1e9 }).bytes()], 1, undefined, MUCH);
   },
+  "long keys, sorted": () => longKeys((source) => [sort(source, options).bytes()]),
+  "long keys, the top": () => longKeys((source) => [top(source, { ...options, n: 1e9 }).bytes()]),
+  "long keys, grouped": () => longKeys(groupsOf),
+  "long keys, distinct": () => longKeys((source) => [distinct(source, options).bytes()]),
+  "long keys, counted": () => longKeys((source) => counted(countBy(source, options))),
   "a huge record, sorted": () => huge((source) => [sort(source, options).bytes()]),
   "huge records, sorted": () => huge((source) => [sort(source, options).bytes()], 3),
   "huge records, grouped": () => huge(groupsOf, 3),

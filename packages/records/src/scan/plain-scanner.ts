@@ -1,3 +1,4 @@
+import { releaseBytes } from "@partd/core/author";
 import { decodeGroupKey, type GroupKey } from "../key/group-key.js";
 import { hashKey } from "../key/hash.js";
 import type { ByteBatch, OnReject, Scan, Scanner, Scattered } from "../records.js";
@@ -61,7 +62,7 @@ class ScanTable implements Scan {
   /** The batch, while all keys lie in it and are not copied: one may be as long as its record. */
   #batch: Uint8Array | undefined;
   /** The memory of keys that are copied. */
-  #copied: Uint8Array = new Uint8Array(1 << 14);
+  #copied: Uint8Array<ArrayBuffer> = new Uint8Array(1 << 14);
   #isMissing = new Uint8Array(1024);
   readonly #hasKey: boolean;
   readonly #numbers: Float64Array[];
@@ -79,8 +80,14 @@ class ScanTable implements Scan {
     this.#keysLength = 0;
     this.#batch = bytes;
     this.keys = bytes;
-    // Do not keep the memory of one huge key.
-    if (this.#copied.length > LARGE) this.#copied = new Uint8Array(1 << 14);
+    this.free();
+  }
+
+  /** Does not keep the memory of one huge key. */
+  free(): void {
+    if (this.#copied.length <= LARGE) return;
+    releaseBytes(this.#copied);
+    this.#copied = new Uint8Array(1 << 14);
   }
 
   /** Adds a record that ends at `end`. */
@@ -130,9 +137,13 @@ class ScanTable implements Scan {
   #copy(key: Uint8Array): number {
     const start = this.#keysLength;
     const end = start + key.length;
-    if (end > this.keys.length) this.keys = grown(this.keys, 2 * end);
+    if (end > this.#copied.length) {
+      const outgrown = this.#copied;
+      this.#copied = grown(outgrown, 2 * end);
+      if (outgrown.length > LARGE) releaseBytes(outgrown);
+    }
+    this.keys = this.#copied;
     this.keys.set(key, start);
-    this.#copied = this.keys;
     this.#keysLength = end;
     return start;
   }

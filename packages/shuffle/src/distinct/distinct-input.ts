@@ -4,6 +4,7 @@ import type { Run } from "../run/run.js";
 import type { GroupKeyer } from "../source/group-keyer.js";
 import { type Input, isRecords, type Source } from "../source/input.js";
 import type { KeyedBatch } from "../source/keyed-batch.js";
+import { withShortKeys } from "../source/short-keys.js";
 import { readByThreads, type Share, ShareResult, sharesOf } from "../threads/share-threads.js";
 import { threadProgram } from "../threads/thread-program.js";
 import { type KeyFields, unseenRecords } from "./unseen-records.js";
@@ -32,7 +33,7 @@ export async function* keyedBatches<R>(
       watch?.scanned(scan, source);
       run.progress.read(scan, consumed);
     });
-    for await (const { batch } of found) yield batch;
+    for await (const { batch } of found) yield withShortKeys(batch);
   };
   const entry = threadProgram(() => new URL("./distinct-worker.js", import.meta.url), threads);
   const shares = entry && (await sharesOf(run, source, keyer.missing, [keyer.watch], threads));
@@ -53,7 +54,7 @@ export async function* keyedBatches<R>(
     for await (const found of byThreads) {
       if (found instanceof ShareResult) {
         found.isTaken = true;
-        yield* found.value;
+        yield* found.value.map(withShortKeys);
       } else yield found;
     }
   } finally {
@@ -71,6 +72,6 @@ export async function* readAll(
 ): AsyncGenerator<KeyedBatch> {
   for await (const batch of input.batches(reading)) {
     run.progress.read(batch, input.consumed);
-    yield batch;
+    yield withShortKeys(batch);
   }
 }

@@ -204,8 +204,8 @@ function rowsOf<K, V>(
   toValue: (results: unknown[]) => V,
 ): Start<readonly (readonly [K, V])[]> {
   return (signal) =>
-    generate(signal, function* (table) {
-      for (const results of table.results()) {
+    generate(signal, async function* (table) {
+      for await (const results of table.results()) {
         yield results.map(([key, values]) => [key as K, toValue(values)] as const);
       }
     });
@@ -214,7 +214,7 @@ function rowsOf<K, V>(
 /** Begins the run, and yields what `resultsOf` makes of each table of keys. */
 type Generate = <T>(
   signal: AbortSignal,
-  resultsOf: (table: FoldTable) => Iterable<T>,
+  resultsOf: (table: FoldTable) => AsyncIterable<T>,
 ) => AsyncGenerator<T>;
 
 function generating<R, B extends By<R>>(

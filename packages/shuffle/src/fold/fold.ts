@@ -2,14 +2,17 @@ import { PartdError } from "@partd/core";
 import { decodeGroupKey } from "@partd/records";
 import type { Run } from "../run/run.js";
 import { BatchWriter, type KeyedBatch } from "../source/keyed-batch.js";
+import { withShortKeys } from "../source/short-keys.js";
 import { decodeStructured, encodeStructured } from "../source/structured.js";
+import { LONG_BYTES } from "../spill/block.js";
 import type { Chain } from "../spill/chain.js";
 import { ChainReader } from "../spill/chain-reader.js";
 import { appendBatch, Fan } from "../spill/fan.js";
+import type { Workspace } from "../spill/workspace.js";
 import { ShareResult } from "../threads/share-threads.js";
 import type { Aggregate } from "./aggregates.js";
 import type { Column, Numbered } from "./columns.js";
-import { type Adopted, KeyIndex, NO_NUMBER } from "./key-index.js";
+import { type Adopted, type Keyed, KeyIndex, NO_NUMBER } from "./key-index.js";
 
 /** The keys of some records, and the values to aggregate: a list for each column. */
 export interface FoldBatch {
@@ -44,7 +47,7 @@ export async function* fold<T>(
   run: Run,
   batches: AsyncIterable<FoldBatch | ShareResult<FoldedShare>>,
   aggregates: readonly Aggregate<never, unknown>[],
-  resultsOf: (table: FoldTable) => Iterable<T>,
+  resultsOf: (table: FoldTable) => AsyncIterable<T>,
 ): AsyncGenerator<T> {
   const table = new FoldTable(run, aggregates);
   let chains = yield* foldLevel(run, table, batches, resultsOf, 0);
@@ -76,13 +79,13 @@ async function* foldLevel<T>(
   run: Run,
   table: FoldTable,
   batches: AsyncIterable<FoldBatch | ShareResult<FoldedShare>>,
-  resultsOf: (table: FoldTable) => Iterable<T>,
+  resultsOf: (table: FoldTable) => AsyncIterable<T>,
   level: number,
 ): AsyncGenerator<T, readonly Chain[]> {
   table.begin(level);
   for await (const batch of batches) {
     run.signal?.throwIfAborted();
-    if (batch instanceof ShareResult) table.merge(batch);
+    if (batch instanceof ShareResult) await table.merge(batch);
     else await table.add(batch);
   }
   yield* resultsOf(table);
@@ -93,7 +96,9 @@ async function* foldLevel<T>(
 export class FoldTable {
   readonly #run: Run;
   readonly #aggregates: readonly Aggregate<never, unknown>[];
+  /** Holds digests in place of long keys. */
   readonly #index = new KeyIndex();
+  #longKeys: LongKeys;
   #columns: readonly Column<unknown>[] = [];
   #bytesPerKey = 0;
   #level = 0;
@@ -106,12 +111,14 @@ export class FoldTable {
   constructor(run: Run, aggregates: readonly Aggregate<never, unknown>[]) {
     this.#run = run;
     this.#aggregates = aggregates;
+    this.#longKeys = new LongKeys(run.workspace);
   }
 
   begin(level: number): void {
     this.#level = level;
     this.#fan = undefined;
     this.#index.clear();
+    this.#longKeys = new LongKeys(this.#run.workspace);
     this.#columns = this.#aggregates.map((aggregate) => aggregate.column());
     this.#bytesPerKey = this.#columns.reduce((sum, { bytesPerKey }) => sum + bytesPerKey, 0);
   }
@@ -120,7 +127,10 @@ export class FoldTable {
     const index = this.#index;
     const isClosed = this.#fan !== undefined;
     if (this.#numbers.length < keyed.count) this.#numbers = new Uint32Array(2 * keyed.count);
-    const without = index.number(keyed, this.#numbers, isClosed);
+    const before = index.count;
+    const short = withShortKeys(keyed);
+    const without = index.number(short, this.#numbers, isClosed);
+    if (short !== keyed) await this.#longKeys.add(keyed, this.#numbers, before);
     const numbered: Numbered = {
       count: keyed.count,
       numbers: this.#numbers,
@@ -134,15 +144,18 @@ export class FoldTable {
   }
 
   /** Merges the states of a share, unless some of its keys may have been spilled already. */
-  merge(share: ShareResult<FoldedShare>): void {
+  async merge(share: ShareResult<FoldedShare>): Promise<void> {
     if (this.#fan) return;
     const { keyed, states } = share.value;
     const index = this.#index;
     const numbers = new Uint32Array(keyed.count);
-    if (index.count === 0) {
+    const before = index.count;
+    const short = withShortKeys(keyed);
+    if (before === 0 && short === keyed) {
       index.adopt(keyed);
       for (let i = 0; i < keyed.count; i++) numbers[i] = i;
-    } else index.number(keyed, numbers, false);
+    } else index.number(short, numbers, false);
+    if (short !== keyed) await this.#longKeys.add(keyed, numbers, before);
     const { count: keys } = index;
     const numbered = { count: keyed.count, numbers, keys, key: () => undefined };
     for (const [i, column] of this.#columns.entries()) column.merge!(numbered, states[i] as never);
@@ -176,6 +189,24 @@ export class FoldTable {
     for (let i = 0; i < keyed.count; i++) {
       if (this.#numbers[i] !== NO_NUMBER) continue;
       const record = values.flatMap((column) => (column ? [column[i]] : []));
+      // A long key is not copied once more.
+      if (keyEnds[i]! - keyStarts[i]! >= LONG_BYTES) {
+        await this.#flush();
+        const bytes = record.length === 0 ? NOTHING : Buffer.from(encodeStructured(record));
+        const [low, high] = [hashLow[i]!, hashHigh[i]!];
+        const chain = this.#fan!.chainOf(low, high);
+        await chain.appendLarge(
+          keys,
+          keyStarts[i]!,
+          keyEnds[i]!,
+          bytes,
+          0,
+          bytes.length,
+          low,
+          high,
+        );
+        continue;
+      }
       this.#spilling.addRecord(record.length === 0 ? "" : encodeStructured(record));
       this.#spilling.add(keys, keyStarts[i]!, keyEnds[i]!, hashLow[i]!, hashHigh[i]!);
       if (this.#spilling.isFull) await this.#flush();
@@ -190,29 +221,84 @@ export class FoldTable {
   }
 
   /** The keys with their results, one for each aggregate. */
-  *results(): Generator<readonly (readonly [key: unknown, results: unknown[]])[]> {
+  async *results(): AsyncGenerator<readonly (readonly [key: unknown, results: unknown[]])[]> {
     const index = this.#index;
-    for (let from = 0; from < index.count; from += RESULTS_AT_ONCE) {
-      const results: [unknown, unknown[]][] = [];
-      const keys = index.keys(from, Math.min(index.count, from + RESULTS_AT_ONCE));
-      for (const [i, key] of keys.entries()) {
-        results.push([key, this.#columns.map((column) => column.result(from + i))]);
+    const resultsOf = (number: number) => this.#columns.map((column) => column.result(number));
+    let from = 0;
+    for await (const [number, longKey] of this.#longKeys.read(index.count)) {
+      for (; from < number; from += RESULTS_AT_ONCE) {
+        const keys = index.keys(from, Math.min(number, from + RESULTS_AT_ONCE));
+        yield keys.map((key, i) => [key, resultsOf(from + i)] as const);
       }
-      yield results;
+      if (longKey) yield [[decodeGroupKey(longKey), resultsOf(number)]];
+      from = number + 1;
     }
   }
 
   /** The keys as they are encoded, with the states of an aggregate whose states are numbers. */
-  *encoded(): Generator<EncodedEntries> {
-    if (this.#index.count === 0) return;
-    const { keys, keyEnds } = this.#index.encoded;
+  async *encoded(): AsyncGenerator<EncodedEntries> {
+    const index = this.#index;
     const [column] = this.#columns;
-    yield { keys, keyEnds, values: column!.states!(this.#index.count) as Float64Array };
+    const values = column!.states!(index.count) as Float64Array;
+    let from = 0;
+    for await (const [number, longKey] of this.#longKeys.read(index.count)) {
+      if (from < number) {
+        yield { ...index.encoded(from, number), values: values.subarray(from, number) };
+      }
+      if (longKey) {
+        const keyEnds = Uint32Array.of(longKey.length);
+        yield { keys: longKey, keyEnds, values: values.subarray(number, number + 1) };
+      }
+      from = number + 1;
+    }
   }
 
   async overflow(): Promise<readonly Chain[]> {
     if (this.#spilling.count > 0) await this.#flush();
     return this.#fan?.ended() ?? [];
+  }
+}
+
+/** The long keys of a table, in the order of their numbers: in a chain, which can be spilled. */
+class LongKeys {
+  readonly #workspace: Workspace;
+  readonly #numbers: number[] = [];
+  readonly #chain: Chain;
+
+  constructor(workspace: Workspace) {
+    this.#workspace = workspace;
+    this.#chain = workspace.chain();
+  }
+
+  /** Adds those of a batch that have got a number, `next` or more. */
+  async add({ count, keys, keyStarts, keyEnds }: Keyed, numbers: Uint32Array, next: number) {
+    for (let i = 0; i < count; i++) {
+      const number = numbers[i]!;
+      if (number === NO_NUMBER || number < next) continue;
+      next = number + 1;
+      const bytes = keys.subarray(keyStarts[i], keyEnds[i]);
+      if (bytes.length < LONG_BYTES) continue;
+      this.#numbers.push(number);
+      await this.#chain.appendLarge(bytes, 0, 0, bytes, 0, bytes.length, 0, 0);
+    }
+  }
+
+  /** Yields each number with its key, which is valid until the next one, and at last `count` without one. */
+  async *read(count: number): AsyncGenerator<readonly [number: number, key?: Uint8Array]> {
+    // Their text takes as much again.
+    const { byteLength } = this.#workspace;
+    if (this.#chain.byteLength > byteLength / 8) await this.#workspace.unload(this.#chain);
+    const reader = new ChainReader(this.#workspace, this.#chain, { consume: true });
+    try {
+      for (const number of this.#numbers) {
+        await reader.read();
+        yield [number, reader.bytes.subarray(reader.keyEnd, reader.end)];
+      }
+    } finally {
+      await reader.close();
+      await this.#chain.discard();
+    }
+    yield [count];
   }
 }
 
@@ -225,6 +311,7 @@ const TABLE_SHARE = 0.4;
 const MOST_STATES = 1.25;
 const RESULTS_AT_ONCE = 1024;
 const NO_VALUES: readonly unknown[] = [];
+const NOTHING = new Uint8Array();
 
 /** Bytes of values that are decoded at once. */
 export const BATCH_BYTES = 256 << 10;
@@ -244,13 +331,20 @@ async function* spilledBatches(
     while (await reader.advance()) {
       while (reader.next()) {
         const { bytes, keyStart, keyEnd, end, low, high } = reader;
+        if (reader.isLong && keyed.count > 0) {
+          yield { keyed, values };
+          keyed.clear();
+          values = columns();
+          byteLength = 0;
+        }
         keyed.addRecord("");
         keyed.add(bytes, keyStart, keyEnd, low, high);
         const record = end > keyEnd ? (decodeStructured(bytes, keyEnd, end) as unknown[]) : [];
         let next = 0;
         for (const column of values) column?.push(record[next++]);
         byteLength += end - keyEnd;
-        if (!keyed.isFull && byteLength < BATCH_BYTES) continue;
+        if (!keyed.isFull && byteLength < BATCH_BYTES && !reader.isLong) continue;
+        if (reader.isLong) reader.leaveFrame();
         yield { keyed, values };
         keyed.clear();
         values = columns();

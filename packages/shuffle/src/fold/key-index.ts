@@ -197,7 +197,7 @@ export class KeyIndex {
     }
     return {
       count,
-      ...this.encoded,
+      ...this.encoded(0, count),
       keyStarts: starts,
       hashLow: lows,
       hashHigh: highs,
@@ -226,11 +226,16 @@ export class KeyIndex {
     }
   }
 
-  /** All keys by number, end to end, as views of the index's own memory. */
-  get encoded(): { readonly keys: Uint8Array; readonly keyEnds: Uint32Array } {
+  /** The keys of some numbers, end to end, in the index's own memory. */
+  encoded(
+    first: number,
+    behind: number,
+  ): { readonly keys: Uint8Array; readonly keyEnds: Uint32Array } {
+    const start = first === 0 ? 0 : this.#ends[first - 1]!;
+    const keyEnds = this.#ends.subarray(first, behind);
     return {
-      keys: this.#bytes.subarray(0, this.#length),
-      keyEnds: this.#ends.subarray(0, this.count),
+      keys: this.#bytes.subarray(start, behind === 0 ? 0 : this.#ends[behind - 1]),
+      keyEnds: start === 0 ? keyEnds : keyEnds.map((end) => end - start),
     };
   }
 

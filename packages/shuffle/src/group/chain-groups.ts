@@ -4,14 +4,15 @@ import type { Merge } from "../sort/merge.js";
 import { word } from "../sort/sorted-order.js";
 import { Sorter } from "../sort/sorter.js";
 import type { RecordCodec } from "../source/input.js";
-import { batchOfOne } from "../source/keyed-batch.js";
+import { batchOfOne, type KeyedRecord } from "../source/keyed-batch.js";
+import { isDigest } from "../source/short-keys.js";
 import { LONG_BYTES } from "../spill/block.js";
 import type { Chain } from "../spill/chain.js";
 import { ChainReader } from "../spill/chain-reader.js";
 import { Fan } from "../spill/fan.js";
 import { sameBytes } from "../spill/same-bytes.js";
 import type { Workspace } from "../spill/workspace.js";
-import { StoredGroup } from "./group.js";
+import { LongKey, StoredGroup } from "./group.js";
 import { GroupTable } from "./group-table.js";
 
 /**
@@ -66,20 +67,30 @@ async function* loadedGroups<K, R>(
   const cost = GroupTable.cost(chain.records);
   workspace.charge(cost);
   let table: GroupTable | undefined;
+  const longKeys: LongKey<K>[] = [];
   try {
-    table = new GroupTable(await chain.load(), workspace.blockSize);
-    await table.build();
+    const groups = new GroupTable(await chain.load(), workspace.blockSize);
+    table = groups;
+    await groups.build();
     let batch: StoredGroup<K, R>[] = [];
-    for (let index = 0; index < table.count; index++) {
-      const key = table.look(index);
-      const name = decodeGroupKey(key.bytes, key.keyStart, key.keyEnd) as K;
-      batch.push(new StoredGroup(name, table.walk(index), codec, workspace.signal));
+    for (let index = 0; index < groups.count; index++) {
+      const { bytes, keyStart, keyEnd } = groups.look(index);
+      const key = isDigest(bytes, keyStart)
+        ? new LongKey<K>((use) =>
+            groups.withFirst(index, (first) =>
+              codec.withKey!(first.bytes, first.keyEnd, first.end, use),
+            ),
+          )
+        : (decodeGroupKey(bytes, keyStart, keyEnd) as K);
+      batch.push(new StoredGroup(key, groups.walk(index), codec, workspace.signal));
+      if (key instanceof LongKey) longKeys.push(key);
       if (batch.length < GROUPS_AT_ONCE) continue;
       yield batch;
       batch = [];
     }
     if (batch.length > 0) yield batch;
   } finally {
+    for (const key of longKeys) key.end();
     table?.leave();
     workspace.uncharge(cost);
     await chain.discard();
@@ -88,38 +99,58 @@ async function* loadedGroups<K, R>(
 
 const GROUPS_AT_ONCE = 256;
 
+/** The key of a record, which is in the record alone if it is long. */
+function keyOf<K>(codec: RecordCodec<unknown>, frame: KeyedRecord): K | LongKey<K> {
+  const { bytes, keyStart, keyEnd, end } = frame;
+  if (!isDigest(bytes, keyStart)) return decodeGroupKey(bytes, keyStart, keyEnd) as K;
+  return new LongKey((use) => codec.withKey!(bytes, keyEnd, end, use));
+}
+
 async function* singleGroup<K, R>(
   workspace: Workspace,
   chain: Chain,
   codec: RecordCodec<R>,
 ): AsyncGenerator<readonly StoredGroup<K, R>[]> {
   const reader = new ChainReader(workspace, chain, { consume: true });
+  let key: K | LongKey<K> | undefined;
+  const leaveFirst = () => {
+    if (key instanceof LongKey) key.hold(workspace);
+  };
   try {
     await reader.read();
-    const key = decodeGroupKey(reader.bytes, reader.keyStart, reader.keyEnd) as K;
+    key = keyOf<K>(codec, reader);
     yield [
       new StoredGroup<K, R>(
         key,
-        stepping((visit) => restOf(reader, visit)),
+        stepping((visit) => restOf(reader, visit, chain.records > 1, leaveFirst)),
         codec,
         workspace.signal,
       ),
     ];
   } finally {
+    if (key instanceof LongKey) key.end();
     await reader.close();
     await chain.discard();
   }
 }
 
 /** Visits the present record and all that follow. */
-async function* restOf(reader: ChainReader, visit: Visit): AsyncGenerator<void> {
+async function* restOf(
+  reader: ChainReader,
+  visit: Visit,
+  hasMore: boolean,
+  leaveFirst: () => void,
+): AsyncGenerator<void> {
+  let isFirst = true;
   do {
     do {
       visit(reader.bytes, reader.keyEnd, reader.end, reader.isOwn);
       if (reader.isLong) yield;
-    } while (reader.next());
+      if (isFirst && hasMore) leaveFirst();
+      isFirst = false;
+    } while (hasMore && reader.next());
     yield;
-  } while (await reader.read());
+  } while (hasMore && (await reader.read()));
 }
 
 /**
@@ -135,7 +166,8 @@ async function* sortedGroups<K, R>(
   try {
     for (let frame = merge.first; frame; frame = merge.first) {
       const key = new Uint8Array(frame.bytes.subarray(frame.keyStart, frame.keyEnd));
-      const name = decodeGroupKey(key, 0, key.length) as K;
+      const found = keyOf<K>(codec, frame);
+      const name = found instanceof LongKey ? found.read() : found;
       yield [
         new StoredGroup<K, R>(
           name,

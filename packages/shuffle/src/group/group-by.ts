@@ -5,6 +5,7 @@ import type { By, KeyOf } from "../source/by.js";
 import { GroupKeyer } from "../source/group-keyer.js";
 import { type Input, inputOf, type Source } from "../source/input.js";
 import type { MissingOption } from "../source/missing.js";
+import { withShortKeys } from "../source/short-keys.js";
 import type { Chain } from "../spill/chain.js";
 import { appendBatch, Fan, hugeBytes } from "../spill/fan.js";
 import { chainGroups, fitsInMemory } from "./chain-groups.js";
@@ -52,7 +53,8 @@ async function* groups<K, R>(
 ): AsyncGenerator<readonly StoredGroup<K, R>[]> {
   const run = new Run("groupBy", options, await input.byteLength());
   try {
-    for (const chain of await partitionByHash(run, input, CACHED_BYTES)) {
+    const options = { longest: CACHED_BYTES, hasShortKeys: input.withKey !== undefined };
+    for (const chain of await partitionByHash(run, input, options)) {
       yield* chainGroups<K, R>(run.workspace, chain, input, 1);
     }
     run.progress.done();
@@ -67,22 +69,28 @@ async function* groups<K, R>(
  */
 const CACHED_BYTES = 32 << 20;
 
+interface PartitionOptions {
+  /** From this many bytes on the source is spread, even if it fits. */
+  readonly longest?: number;
+  /** Whether a long key is left in its record alone, from which it can be read. */
+  readonly hasShortKeys?: boolean;
+}
+
 /**
  * Reads a source into one chain if it fits in memory, else into chains by hash.
- *
- * @param longest from this many bytes on the source is spread, even if it fits.
  */
 export async function partitionByHash(
   run: Run,
   input: Pick<Input<unknown>, "batches" | "consumed">,
-  longest = Number.POSITIVE_INFINITY,
+  { longest = Number.POSITIVE_INFINITY, hasShortKeys = false }: PartitionOptions = {},
 ): Promise<readonly Chain[]> {
   const { workspace, progress, signal, reading } = run;
   const whole = workspace.chain();
   let fan: Fan | undefined;
   const isFull = (more: number) =>
     whole.length * workspace.blockSize + more > longest || !fitsInMemory(workspace, whole, more);
-  for await (const batch of input.batches(reading)) {
+  for await (const read of input.batches(reading)) {
+    const batch = hasShortKeys ? withShortKeys(read) : read;
     signal?.throwIfAborted();
     // What a huge record would push out goes first: else it would be there twice while it is moved.
     if (!fan && isFull(hugeBytes(batch))) {

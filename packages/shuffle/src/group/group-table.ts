@@ -2,6 +2,7 @@ import { Pace } from "@partd/core/author";
 import { decodeGroupKey } from "@partd/records";
 import type { Walk } from "../run/walk.js";
 import type { KeyedBatch } from "../source/keyed-batch.js";
+import { isDigest, isDigestOfNothing } from "../source/short-keys.js";
 import type { Block } from "../spill/block.js";
 import { LoadedChain } from "../spill/loaded-chain.js";
 import { sameBytes } from "../spill/same-bytes.js";
@@ -172,6 +173,14 @@ export class GroupTable {
     return this.#other;
   }
 
+  /** Calls `use` with the first record of a group, beside the frame of {@link first} and {@link next}. */
+  withFirst<T>(index: number, use: (frame: LoadedChain) => T): T {
+    this.#other.look(this.#firsts[index]!);
+    const result = use(this.#other);
+    this.#other.leave();
+    return result;
+  }
+
   /** Frees the frame that was looked at last, if it is long. */
   leave(): void {
     this.#chain.leave();
@@ -224,6 +233,7 @@ function grown(array: Uint32Array<ArrayBuffer>): Uint32Array<ArrayBuffer> {
 function matchesNothing(keys: Uint8Array, start: number, end: number): boolean {
   const first = keys[start];
   if (first === QUOTE) return false;
+  if (isDigest(keys, start)) return isDigestOfNothing(keys, start);
   const key = decodeGroupKey(keys, start, end);
   return isNothing(key) || (Array.isArray(key) && key.some(isNothing));
 }

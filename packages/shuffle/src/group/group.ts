@@ -1,7 +1,9 @@
 import { PartdError } from "@partd/core";
-import { ItemIterator, Pace } from "@partd/core/author";
+import { ItemIterator, Pace, releaseBytes } from "@partd/core/author";
+import { decodeGroupKey } from "@partd/records";
 import { DecodedBatches, unparsed, type Walk } from "../run/walk.js";
 import type { RecordCodec } from "../source/input.js";
+import type { Workspace } from "../spill/workspace.js";
 
 /**
  * The records of one key, in the order of the source. They can be read once, until the next group is
@@ -20,16 +22,67 @@ export interface Group<K, R> extends AsyncIterable<R> {
   bytes(): AsyncIterable<Uint8Array>;
 }
 
+/** A key of megabytes, which is made once it is asked for. */
+export class LongKey<K> {
+  #withBytes: (<T>(use: (key: Uint8Array) => T) => T) | undefined;
+  #key: { readonly value: K } | undefined;
+  #release = () => {};
+
+  /** @param withBytes calls a function with the encoded key, until {@link hold} or {@link end}. */
+  constructor(withBytes: <T>(use: (key: Uint8Array) => T) => T) {
+    this.#withBytes = withBytes;
+  }
+
+  read(): K {
+    if (!this.#key) {
+      if (!this.#withBytes) {
+        throw new PartdError(
+          "ERR_PARTD_CLOSED",
+          "A key of a mebibyte or more can be read until the next group is asked for: keep what group.key gives.",
+        );
+      }
+      this.#key = { value: this.#withBytes((key) => decodeGroupKey(key) as K) };
+    }
+    return this.#key.value;
+  }
+
+  /** Keeps the encoded key: the record that it was in is about to go. */
+  hold(workspace: Workspace): void {
+    if (this.#key || !this.#withBytes) return;
+    const key = this.#withBytes((bytes) => new Uint8Array(bytes));
+    workspace.chargeRecord(key.length);
+    this.#withBytes = (use) => use(key);
+    this.#release = () => {
+      workspace.chargeRecord(-key.length);
+      releaseBytes(key);
+    };
+  }
+
+  /** Call this before its bytes are gone. */
+  end(): void {
+    this.#withBytes = undefined;
+    this.#release();
+    this.#release = () => {};
+  }
+}
+
 /** A group of a run. */
 export class StoredGroup<K, R> implements Group<K, R> {
-  readonly key: K;
+  declare readonly key: K;
   readonly #walk: Walk;
   readonly #codec: RecordCodec<R>;
   readonly #signal: AbortSignal | undefined;
   #state: "new" | "read" | "over" = "new";
 
-  constructor(key: K, walk: Walk, codec: RecordCodec<R>, signal: AbortSignal | undefined) {
-    this.key = key;
+  constructor(
+    key: K | LongKey<K>,
+    walk: Walk,
+    codec: RecordCodec<R>,
+    signal: AbortSignal | undefined,
+  ) {
+    if (key instanceof LongKey) {
+      Object.defineProperty(this, "key", { get: () => key.read(), enumerable: true });
+    } else this.key = key;
     this.#walk = walk;
     this.#codec = codec;
     this.#signal = signal;

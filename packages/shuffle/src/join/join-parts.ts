@@ -3,6 +3,7 @@ import { GroupTable } from "../group/group-table.js";
 import type { Run } from "../run/run.js";
 import type { Input } from "../source/input.js";
 import type { KeyedBatch } from "../source/keyed-batch.js";
+import { withShortKeys } from "../source/short-keys.js";
 import type { Chain } from "../spill/chain.js";
 import { ChainReader } from "../spill/chain-reader.js";
 import { appendBatch, Fan } from "../spill/fan.js";
@@ -52,7 +53,7 @@ export class JoinParts {
     for await (const batch of this.#left.batches(this.#run.reading)) {
       this.#run.signal?.throwIfAborted();
       this.#run.progress.read(batch, this.#left.consumed);
-      yield batch;
+      yield withShortKeys(batch);
     }
   }
 

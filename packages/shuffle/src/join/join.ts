@@ -301,6 +301,6 @@ async function* joined(
   const [leftInput, rightInput] = keyKinds
     ? [keyKinds.watching(left, "left"), keyKinds.watching(right.input, "right")]
     : [left, right.input];
-  const chains = await partitionByHash(run, rightInput);
+  const chains = await partitionByHash(run, rightInput, { hasShortKeys: true });
   yield* new JoinParts(run, kinds[kind], leftInput, sink).join(chains);
 }

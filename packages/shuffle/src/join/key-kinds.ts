@@ -1,6 +1,7 @@
 import { PartdError } from "@partd/core";
 import type { GroupKeyer } from "../source/group-keyer.js";
 import type { Input } from "../source/input.js";
+import { keyItems } from "../source/key-items.js";
 import type { KeyedBatch } from "../source/keyed-batch.js";
 
 /**
@@ -111,38 +112,8 @@ const SAFE_DIGITS = 16;
 
 /** Adds the kinds of the items of an encoded list. */
 function addItems(kinds: Uint8Array, keys: Uint8Array, start: number, end: number): void {
-  let at = start + 1;
-  if (keys[start] === 4) {
-    for (let item = 0; at < end; item++) {
-      const length =
-        keys[at]! * 2 ** 24 + (keys[at + 1]! << 16) + (keys[at + 2]! << 8) + keys[at + 3]!;
-      kinds[item]! |= kindOf(keys, at + 4, at + 4 + length);
-      at += 4 + length;
-    }
-    return;
-  }
-  for (let item = 0; item < kinds.length; item++) {
-    const itemEnd = jsonEnd(keys, at, end);
-    kinds[item]! |= kindOf(keys, at, itemEnd);
-    at = itemEnd + 1;
-  }
-}
-
-/** The end of an item in a list of JSON without spaces. */
-function jsonEnd(keys: Uint8Array, start: number, end: number): number {
-  let depth = 0;
-  for (let at = start; at < end; at++) {
-    const byte = keys[at];
-    if (byte === QUOTE) {
-      for (at++; keys[at] !== QUOTE; at++) if (keys[at] === BACKSLASH) at++;
-    } else if (byte === 0x5b) depth++;
-    else if (byte === 0x5d) {
-      if (depth-- === 0) return at;
-    } else if (byte === COMMA && depth === 0) return at;
-  }
-  return end;
+  let item = 0;
+  for (const [from, to] of keyItems(keys, start, end)) kinds[item++]! |= kindOf(keys, from, to);
 }
 
 const QUOTE = 0x22;
-const COMMA = 0x2c;
-const BACKSLASH = 0x5c;

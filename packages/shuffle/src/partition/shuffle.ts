@@ -6,6 +6,7 @@ import type { By, KeyOf } from "../source/by.js";
 import { GroupKeyer } from "../source/group-keyer.js";
 import { type Input, inputOf, type Source } from "../source/input.js";
 import type { MissingOption } from "../source/missing.js";
+import { withShortKeys } from "../source/short-keys.js";
 import { appendBatch } from "../spill/fan.js";
 import { type Partition, StoredPartition } from "./partition.js";
 import { type Partitioner, type PartitionFinder, partitionFinder } from "./partitioner.js";
@@ -67,7 +68,7 @@ async function* partitions<K, R>(
       const { keys, keyStarts, keyEnds } = batch;
       await appendBatch(
         workspace,
-        batch,
+        input.withKey ? withShortKeys(batch) : batch,
         (low, high, i) => chains[finder.find(keys, keyStarts[i]!, keyEnds[i]!, low, high)]!,
       );
       progress.read(batch, input.consumed);

@@ -1,4 +1,4 @@
-import type { BatchOptions } from "@partd/records";
+import { type BatchOptions, type ByteBatch, RecordError, type Scan } from "@partd/records";
 
 /** The limit for the records of a reader, as plain data, so that it can be sent to a thread. */
 export interface RecordLimit {
@@ -78,6 +78,34 @@ export function batchOptions({ signal, limit, makeRoom }: Reading): BatchOptions
   };
 }
 
+/**
+ * Checks records that are held together with their keys, as they are in a sort.
+ *
+ * @param keyCopies of a key.
+ * @throws `RecordError` with `ERR_PARTD_CORRUPT` for the first one that is too long for that.
+ */
+export function checkKeyLengths(
+  scan: Scan,
+  batch: ByteBatch,
+  keyCopies: number,
+  { limit }: Reading,
+): void {
+  if (!limit) return;
+  const most = Math.max(limit.memory, (1 + keyCopies) * LEAST);
+  if ((1 + keyCopies) * batch.bytes.length <= most) return;
+  for (let i = 0, start = 0; i < scan.count; i++) {
+    const key = scan.keyEnds[i]! - scan.keyStarts[i]!;
+    const length = scan.ends[i]! - start + keyCopies * key;
+    start = scan.ends[i]!;
+    if (length <= most || key < SHORT_KEY) continue;
+    const what = `has ${length} bytes together with the key that it is sorted by, more than fit in memory`;
+    const advice = `Set memory (${limit.memory} bytes) to that or more.`;
+    throw RecordError.ofRecord(batch, scan, i, { what, advice });
+  }
+}
+
+/** Keys for which there is room anyway. */
+const SHORT_KEY = 64 << 10;
 /** So short that several of them fit beside any memory. */
 const LEAST = 2 ** 20;
 /** A reader's own limit. */

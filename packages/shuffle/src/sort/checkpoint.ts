@@ -75,10 +75,9 @@ export class Checkpoint {
    *   their count.
    */
   note(run: Chain, covered: number, merged?: Note["merged"]): void {
-    const { records, byteLength, longest, longestOfLongKeys } = run;
+    const { records, byteLength, longest } = run;
     const { extents } = run.tape as FileTape;
-    const lengths = { records, byteLength, longest, longestOfLongKeys };
-    const note: Note = { covered, merged, ...lengths, extents };
+    const note: Note = { covered, merged, records, byteLength, longest, extents };
     try {
       appendFileSync(this.#journal, `${this.#header ?? ""}${JSON.stringify(note)}\n`);
     } catch (cause) {
@@ -133,15 +132,14 @@ interface Note {
   readonly records: number;
   readonly byteLength: number;
   readonly longest: number;
-  readonly longestOfLongKeys: number;
   readonly extents: FileTape["extents"];
 }
 
 /** Whether a line has all that a run needs. */
 function isNote(line: unknown): line is Note {
   const { merged, extents, ...counts } = (line ?? {}) as Note;
-  const { covered, records, byteLength, longest, longestOfLongKeys } = counts;
-  if (!areCounts(covered, records, byteLength, longest, longestOfLongKeys)) return false;
+  const { covered, records, byteLength, longest } = counts;
+  if (!areCounts(covered, records, byteLength, longest)) return false;
   if (merged !== undefined && !areCounts(merged?.from, merged?.count)) return false;
   return Array.isArray(extents) && extents.every((one) => areCounts(one?.start, one?.length));
 }
@@ -179,6 +177,6 @@ function ifThere<T>(read: () => T): T | undefined {
 }
 
 /** The version of the journal and of the runs' frames. */
-const FORMAT = 2;
+const FORMAT = 3;
 const RUNS = "spilled";
 const JOURNAL = "runs.ndjson";

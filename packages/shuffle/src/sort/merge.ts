@@ -12,6 +12,9 @@ export class Merge {
   readonly #heap: ChainReader[] = [];
   readonly #rank = new Map<ChainReader, number>();
   readonly #readers: ChainReader[];
+  /** Two readers whose keys agree in the parts that have been read: the heap may be out of order. */
+  #tie: readonly [ChainReader, ChainReader] | undefined;
+  readonly #orders = new KnownOrders();
 
   constructor(workspace: Workspace, chains: readonly Chain[]) {
     this.#workspace = workspace;
@@ -24,38 +27,25 @@ export class Merge {
     );
   }
 
-  /**
-   * How many chains, from the first on, can be merged at a time: at least two. Each takes two blocks in
-   * memory and, of a record whose key lies in several blocks, its frame. The longest of these frames does
-   * not count: it is held in every merge that has it.
-   */
-  static width(workspace: Workspace, chains: readonly Chain[]): number {
-    const { blockSize, capacity } = workspace;
-    const most = Math.min(MOST_CHAINS, chains.length, capacity >>> 2);
-    const room = capacity * blockSize * FRAMES_SHARE;
-    let frames = 0;
-    let longest = 0;
-    let width = 0;
-    for (; width < most; width++) {
-      frames += chains[width]!.longestOfLongKeys;
-      longest = Math.max(longest, chains[width]!.longestOfLongKeys);
-      if (frames - longest > room) break;
-    }
-    return Math.min(chains.length, Math.max(2, width));
+  /** How many of some chains can be merged at a time: at least two. Each takes two blocks in memory. */
+  static width({ capacity }: Workspace, chains: readonly Chain[]): number {
+    return Math.min(chains.length, MOST_CHAINS, Math.max(2, capacity >>> 2));
   }
 
   async start(): Promise<void> {
     await this.#workspace.makeRoomToRead(this.#chains);
     for (const [rank, reader] of this.#readers.entries()) {
       this.#rank.set(reader, rank);
-      if (await reader.read()) this.#push(reader);
+      if (!(await reader.read())) continue;
+      this.#push(reader);
+      await this.#settled();
     }
     await this.first?.whole();
   }
 
   /**
-   * The reader with the next frame; `undefined` at the end. Other readers may have read only their
-   * frame's key.
+   * The reader with the next frame; `undefined` at the end. Other readers may have read only the beginning of their
+   * frame.
    */
   get first(): ChainReader | undefined {
     return this.#heap[0];
@@ -66,8 +56,10 @@ export class Merge {
     const reader = this.#heap[0]!;
     // This reader, possibly at its end, would keep it until the merge is closed.
     reader.leaveFrame();
+    this.#orders.forget(reader);
     if (!reader.next()) return this.#read(reader);
     this.#sink();
+    if (this.#tie) return this.#settled().then(() => this.#heap[0]!.whole() as Promise<void>);
     return this.#heap[0]!.whole() as Promise<void> | undefined;
   }
 
@@ -79,7 +71,18 @@ export class Merge {
       this.#heap[0] = last;
       this.#sink();
     }
+    await this.#settled();
     await this.#heap[0]!.whole();
+  }
+
+  /** Orders the heap anew as long as the order of two keys is not known: these are read, and compared. */
+  async #settled(): Promise<void> {
+    while (this.#tie) {
+      const [left, right] = this.#tie;
+      this.#orders.add(left, right, await compareByPieces(left, right));
+      this.#tie = undefined;
+      this.#heap.sort((a, b) => (this.#isBefore(a, b) ? -1 : 1));
+    }
   }
 
   #push(reader: ChainReader): void {
@@ -112,8 +115,31 @@ export class Merge {
   #isBefore(left: ChainReader, right: ChainReader): boolean {
     if (left.high !== right.high) return left.high < right.high;
     if (left.low !== right.low) return left.low < right.low;
-    const order = compareKeys(left, right);
+    const order = this.#orders.of(left, right) ?? this.#compareKeys(left, right);
+    if (order === undefined) {
+      this.#tie ??= [left, right];
+      return true;
+    }
     return order === 0 ? this.#rank.get(left)! < this.#rank.get(right)! : order < 0;
+  }
+
+  /** The order of two frames by their keys; `undefined` if that takes more of a key than has been read. */
+  #compareKeys(left: ChainReader, right: ChainReader): number | undefined {
+    const leftLength = left.keyEnd - left.keyStart;
+    const rightLength = right.keyEnd - right.keyStart;
+    const length = Math.min(leftLength, rightLength);
+    let order = 0;
+    for (let i = 0; i < length && order === 0; i++) {
+      order = left.bytes[left.keyStart + i]! - right.bytes[right.keyStart + i]!;
+    }
+    if (order === 0) {
+      if (!left.isKeyWhole && leftLength === length) return undefined;
+      if (!right.isKeyWhole && rightLength === length) return undefined;
+      order = leftLength - rightLength;
+    }
+    // They would be compared again for each frame that comes before both.
+    if (length > LONG_KEY) this.#orders.add(left, right, order);
+    return order;
   }
 
   async close(): Promise<void> {
@@ -124,16 +150,56 @@ export class Merge {
 
 /** With more chains the longer heap costs more than a second merge. */
 const MOST_CHAINS = 128;
-/** The share of memory for the present frames of all chains. */
-const FRAMES_SHARE = 0.5;
 
-function compareKeys(left: ChainReader, right: ChainReader): number {
-  const leftLength = left.keyEnd - left.keyStart;
-  const rightLength = right.keyEnd - right.keyStart;
-  const length = Math.min(leftLength, rightLength);
-  for (let i = 0; i < length; i++) {
-    const difference = left.bytes[left.keyStart + i]! - right.bytes[right.keyStart + i]!;
-    if (difference !== 0) return difference;
+const LONG_KEY = 4096;
+
+/** The order of two frames by their keys, which are read piece by piece. */
+async function compareByPieces(left: ChainReader, right: ChainReader): Promise<number> {
+  const [lefts, rights] = [left.keyPieces(), right.keyPieces()];
+  try {
+    let [a, b] = [NOTHING, NOTHING];
+    for (;;) {
+      if (a.length === 0) a = (await lefts.next()).value ?? NOTHING;
+      if (b.length === 0) b = (await rights.next()).value ?? NOTHING;
+      const length = Math.min(a.length, b.length);
+      if (length === 0) return a.length - b.length;
+      const order = Buffer.compare(a.subarray(0, length), b.subarray(0, length));
+      if (order !== 0) return order;
+      a = a.subarray(length);
+      b = b.subarray(length);
+    }
+  } finally {
+    await lefts.return(undefined);
+    await rights.return(undefined);
   }
-  return leftLength - rightLength;
+}
+
+const NOTHING = new Uint8Array();
+
+/** The orders of pairs of long keys. */
+class KnownOrders {
+  readonly #orders = new Map<ChainReader, Map<ChainReader, number>>();
+
+  add(left: ChainReader, right: ChainReader, order: number): void {
+    this.#of(left).set(right, order);
+    this.#of(right).set(left, -order);
+  }
+
+  of(left: ChainReader, right: ChainReader): number | undefined {
+    return this.#orders.size === 0 ? undefined : this.#orders.get(left)?.get(right);
+  }
+
+  /** Call this when the reader leaves its frame. */
+  forget(reader: ChainReader): void {
+    if (this.#orders.size === 0) return;
+    for (const other of this.#orders.get(reader)?.keys() ?? [])
+      this.#orders.get(other)!.delete(reader);
+    this.#orders.delete(reader);
+  }
+
+  #of(reader: ChainReader): Map<ChainReader, number> {
+    const orders = this.#orders.get(reader) ?? new Map<ChainReader, number>();
+    this.#orders.set(reader, orders);
+    return orders;
+  }
 }

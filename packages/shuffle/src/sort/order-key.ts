@@ -21,6 +21,14 @@ export class OrderKeyWriter {
     if (this.bytes.length >= LONG_BYTES) this.#use(Buffer.alloc(256));
   }
 
+  /** Gives what was written, with its memory, away. */
+  take(): Buffer<ArrayBuffer> {
+    const { bytes } = this;
+    this.bytes = Buffer.alloc(256);
+    this.length = 0;
+    return bytes;
+  }
+
   /** Frees an outgrown array at once, if it is long. */
   #use(bytes: Buffer<ArrayBuffer>): void {
     if (this.bytes.length >= LONG_BYTES) releaseBytes(new Uint8Array(this.bytes.buffer));
@@ -32,8 +40,46 @@ export class OrderKeyWriter {
     const start = this.length;
     this.#write(value, 0);
     if (!descending || value === NO_NUMBER || value === null || value === undefined) return;
+    this.#reverse(start, typeof value === "string" || value instanceof Uint8Array);
+  }
+
+  /**
+   * Writes text from its JSON, as `JSON.stringify` writes it: the text itself would be two further copies of a key that
+   * may be as long as memory.
+   *
+   * @param json without the quotes.
+   */
+  writeJsonText(json: Uint8Array, descending: boolean): void {
+    const start = this.length;
+    this.#makeRoom(json.length + 2);
+    this.#byte(KIND.text);
+    for (let from = 0; from < json.length; ) {
+      const backslash = json.indexOf(BACKSLASH, from);
+      const end = backslash < 0 ? json.length : backslash;
+      this.bytes.set(json.subarray(from, end), this.length);
+      this.length += end - from;
+      from = end < json.length ? this.#escape(json, end + 1) : end;
+    }
+    this.#byte(0);
+    if (descending) this.#reverse(start, true);
+  }
+
+  /** Writes the character of an escape, whose backslash is before `at`. @returns its end. */
+  #escape(json: Uint8Array, at: number): number {
+    const letter = json[at]!;
+    if (letter !== LETTER_U) {
+      this.#byte(ESCAPES.get(letter) ?? letter);
+      return at + 1;
+    }
+    const code = Number.parseInt(String.fromCharCode(...json.subarray(at + 1, at + 5)), 16);
+    // Others are lone surrogates, which have no UTF-8.
+    this.#characters(code < 0x80 ? Uint8Array.of(code) : REPLACEMENT);
+    return at + 5;
+  }
+
+  #reverse(start: number, isText: boolean): void {
     // Otherwise "a" would be a prefix of "a\0", and come before it in this direction too.
-    if (typeof value === "string" || value instanceof Uint8Array) this.#byte(0);
+    if (isText) this.#byte(0);
     // Reversed kinds stay below `null`, so null sorts last in both directions.
     this.bytes[start] = KIND.null - this.bytes[start]!;
     for (let i = start + 1; i < this.length; i++) this.bytes[i] = 0xff - this.bytes[i]!;
@@ -106,16 +152,20 @@ export class OrderKeyWriter {
 
   /** A zero byte within it is followed by 0xFF; a zero byte alone ends it. */
   #text(kind: number, text: Uint8Array): void {
-    this.#makeRoom(2 * text.length + 2);
+    this.#byte(kind);
+    this.#characters(text);
+    this.#byte(0);
+  }
+
+  #characters(text: Uint8Array): void {
+    this.#makeRoom(2 * text.length);
     const { bytes } = this;
     let at = this.length;
-    bytes[at++] = kind;
     for (let i = 0; i < text.length; i++) {
       const byte = text[i]!;
       bytes[at++] = byte;
       if (byte === 0) bytes[at++] = 0xff;
     }
-    bytes[at++] = 0;
     this.length = at;
   }
 
@@ -143,6 +193,13 @@ const KIND = {
   missing: 0x81,
 } as const;
 const EXACT = 0x80;
+
+const BACKSLASH = 0x5c;
+const LETTER_U = 0x75;
+/** The letters of short escapes that do not stand for themselves. */
+const ESCAPES = new Map([..."bfnrt"].map((c, i) => [c.charCodeAt(0), "\b\f\n\r\t".charCodeAt(i)]));
+/** U+FFFD. */
+const REPLACEMENT = Uint8Array.of(0xef, 0xbf, 0xbd);
 
 const scratch = new DataView(new ArrayBuffer(8));
 

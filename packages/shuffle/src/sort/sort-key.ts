@@ -1,6 +1,8 @@
 import { PartdError } from "@partd/core";
 import { checkOptionNames, type OptionNames } from "@partd/core/author";
 import {
+  type ByteBatch,
+  decodeGroupKey,
   type GroupKey,
   parseInteger,
   type Records,
@@ -8,10 +10,11 @@ import {
   VALUE_KIND,
   valueAt,
 } from "@partd/records";
-import { whereParsed } from "../run/record-limit.js";
+import { checkKeyLengths, whereParsed } from "../run/record-limit.js";
 import { FieldWatch } from "../source/field-watch.js";
 import { type Keyer, keyedBy, scanAll } from "../source/input.js";
 import type { KeyColumns } from "../source/key-columns.js";
+import { keyItems } from "../source/key-items.js";
 import { NO_NUMBER, OrderKeyWriter } from "./order-key.js";
 import { word } from "./sorted-order.js";
 
@@ -51,24 +54,53 @@ export class SortKeyer<R> implements Keyer<R> {
     this.scan = (records, reading) => {
       const areNumbers = records.format.name !== "csv" || this.#rules[0]?.as === "number";
       const toKeyed = keyedBy((scan, i, columns) => {
+        const length = scan.keyEnds[i]! - scan.keyStarts[i]!;
         if (keys.length === 1) this.#writeScanned(scan, i, columns, areNumbers);
-        else this.#writeValues(this.#valuesOf(scan, i, fields.length, records), columns);
+        else if (length > LONG_KEY && fields.length === keys.length) {
+          this.#writeItems(scan, i, columns);
+        } else this.#writeValues(this.#valuesOf(scan, i, fields.length, records), columns);
         return true;
       });
-      const watched = (scan: Scan) => {
+      const limits = fields.length < keys.length ? whereParsed(reading) : reading;
+      const watched = (scan: Scan, batch: ByteBatch) => {
         this.#watch.scanned(scan, records);
+        // Several fields are first found, as a list, and then written in their order.
+        checkKeyLengths(scan, batch, fields.length === 1 ? 1 : 3, limits);
         return toKeyed(scan);
       };
-      const limits = fields.length < keys.length ? whereParsed(reading) : reading;
       return scanAll(records, fields, limits, watched, values);
     };
   }
 
   #writeScanned(scan: Scan, i: number, columns: KeyColumns, areNumbers: boolean): void {
+    const { as, descending } = this.#rules[0]!;
+    const start = scan.keyStarts[i]!;
+    const end = scan.keyEnds[i]!;
+    if (end - start > LONG_KEY && scan.keys[start] === QUOTE && as !== "number") {
+      this.#writer.clear();
+      this.#writer.writeJsonText(scan.keys.subarray(start + 1, end - 1), descending);
+      this.#addTo(columns);
+      return;
+    }
     const isNumber = areNumbers && scan.kinds(0)[i] === VALUE_KIND.number;
     const number = isNumber ? scan.numbers(0)[i]! : Number.NaN;
     const isSmall = Math.abs(number) < 2 ** 53;
     this.#writeValues([isSmall ? number : orderOf(scan.key(i))], columns);
+  }
+
+  /** Writes a key of several fields, some of which are long. */
+  #writeItems({ keys, keyStarts, keyEnds }: Scan, i: number, columns: KeyColumns): void {
+    this.#writer.clear();
+    let next = 0;
+    for (const [start, end] of keyItems(keys, keyStarts[i]!, keyEnds[i]!)) {
+      const { as, cast, descending } = this.#rules[next++]!;
+      if (end - start > LONG_KEY && keys[start] === QUOTE && as !== "number") {
+        this.#writer.writeJsonText(keys.subarray(start + 1, end - 1), descending);
+      } else {
+        this.#writer.write(cast(orderOf(decodeGroupKey(keys, start, end))), descending);
+      }
+    }
+    this.#addTo(columns);
   }
 
   /**
@@ -103,10 +135,22 @@ export class SortKeyer<R> implements Keyer<R> {
     for (const [i, { descending, cast }] of this.#rules.entries()) {
       writer.write(cast(values[i]), descending);
     }
-    const { bytes, length } = writer;
-    columns.add(bytes, 0, length, word(bytes, 4, length), word(bytes, 0, length));
+    this.#addTo(columns);
+  }
+
+  #addTo(columns: KeyColumns): void {
+    const { bytes, length } = this.#writer;
+    const [low, high] = [word(bytes, 4, length), word(bytes, 0, length)];
+    if (length > LONG_KEY && columns.count === 0)
+      columns.adopt(this.#writer.take(), length, low, high);
+    else columns.add(bytes, 0, length, low, high);
+    if (length > LONG_KEY) this.#writer.clear();
   }
 }
+
+/** From this length on, the key of a field is not made a string. */
+const LONG_KEY = 64 << 10;
+const QUOTE = 0x22;
 
 interface Rule<R> {
   readonly field: string | undefined;

@@ -48,7 +48,7 @@ class RadixSort {
   async run(): Promise<void> {
     const chain = this.#chain;
     let count = 0;
-    for (let more = chain.lookAtKey(0); more; more = chain.lookAtKey(chain.following)) {
+    for (let more = chain.lookAtKey(0, 0, 0); more; more = chain.lookAtKey(chain.following, 0, 0)) {
       this.addresses[count] = chain.address;
       this.#highs[count] = chain.high;
       this.#lows[count++] = chain.low;
@@ -83,7 +83,7 @@ class RadixSort {
     let differ = false;
     let length = -1;
     for (let i = from; i < to; i++) {
-      chain.lookAtKey(this.addresses[i]!);
+      chain.lookAtKey(this.addresses[i]!, depth, depth + 8);
       const keyLength = chain.keyEnd - chain.keyStart;
       if (keyLength > longest) longest = keyLength;
       if (length >= 0 && length !== keyLength) uneven = true;
@@ -94,23 +94,32 @@ class RadixSort {
     }
     if (differ) return this.#sort(from, to, depth + 8);
     // Most ties are equal keys, with nothing left to compare.
-    const next = longest > depth + 8 ? await this.#agreement(from, to, depth + 8) : longest;
+    const next =
+      longest > depth + 8 ? await this.#agreement(from, to, depth + 8, longest) : longest;
     if (next < longest) return this.#sortTies(from, to, next - (next % 8));
     if (uneven) this.#byLength(from, to);
   }
 
   /**
    * In how many bytes the keys agree, padded with zeros: at least `depth`, and Infinity if they do not
-   * differ. A key of megabytes is read once, not copied for each 8 bytes.
+   * differ. A key of megabytes is read once, in parts, not copied for each 8 bytes.
    */
-  async #agreement(from: number, to: number, depth: number): Promise<number> {
+  async #agreement(from: number, to: number, depth: number, longest: number): Promise<number> {
+    for (let start = depth; start < longest; start += AT_ONCE) {
+      const agreement = await this.#agreementWithin(from, to, start, start + AT_ONCE);
+      if (agreement < start + AT_ONCE) return agreement;
+    }
+    return Number.POSITIVE_INFINITY;
+  }
+
+  async #agreementWithin(from: number, to: number, depth: number, until: number): Promise<number> {
     const chain = this.#chain;
-    chain.lookAtKey(this.addresses[from]!);
+    chain.lookAtKey(this.addresses[from]!, depth, until);
     const { bytes, keyStart, keyEnd } = chain;
     const isLong = keyEnd - keyStart > LONG_KEY;
-    let agreement = Number.POSITIVE_INFINITY;
+    let agreement = until;
     for (let i = from + 1; i < to && agreement > depth; i++) {
-      chain.lookAtKey(this.addresses[i]!);
+      chain.lookAtKey(this.addresses[i]!, depth, until);
       const shift = chain.keyStart - keyStart;
       const end = Math.min(keyStart + agreement, Math.max(keyEnd, chain.keyEnd - shift));
       let at = keyStart + depth;
@@ -127,7 +136,7 @@ class RadixSort {
   /** Sorts keys that differ only in the zeros at their end. */
   #byLength(from: number, to: number): void {
     const lengthOf = (address: number) => {
-      this.#chain.lookAtKey(address);
+      this.#chain.lookAtKey(address, 0, 0);
       return this.#chain.keyEnd - this.#chain.keyStart;
     };
     const sorted = Array.from(this.addresses.subarray(from, to), (address) => ({
@@ -193,6 +202,8 @@ class RadixSort {
 const BITS = 11;
 const BUCKETS = 1 << BITS;
 const MASK = BUCKETS - 1;
+/** Bytes of a key that are compared at a time. */
+const AT_ONCE = 64 << 10;
 /** From this length on the clock is read after each key. */
 const LONG_KEY = 4096;
 /** Below this count, insertion takes less time than six passes. */

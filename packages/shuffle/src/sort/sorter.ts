@@ -60,7 +60,7 @@ export class Sorter {
     this.#added += done;
     if (done > 0 && done === batch.count) return;
     const byteLength = batch.ends[batch.count - 1] ?? 0;
-    if (done === 0 && byteLength < this.#large) return this.#append(batch);
+    if (done === 0 && byteLength + keyBytes(batch) < this.#large) return this.#append(batch);
     const held = SOURCE_SHARE * byteLength - this.#workspace.sourceBytes;
     this.#charge(Math.max(this.#charged, held));
     for (let index = done; index < batch.count; index++) {
@@ -71,9 +71,11 @@ export class Sorter {
   /** Makes room for the source: spills what was gathered, which is pinned until then. */
   async makeRoom(bytes: number): Promise<void> {
     const { byteLength, sourceBytes, blockSize } = this.#workspace;
-    const left = byteLength - bytes;
-    if (bytes > sourceBytes && this.#gathered.length * blockSize > left / 2) await this.#spill();
-    await this.#workspace.makeRoom(bytes);
+    // A record's key, of which there is a copy, may be as long as itself.
+    const room = 2 * bytes;
+    const left = byteLength - room;
+    if (room > sourceBytes && this.#gathered.length * blockSize > left / 2) await this.#spill();
+    await this.#workspace.makeRoom(room);
   }
 
   #charge(bytes: number): void {
@@ -83,7 +85,7 @@ export class Sorter {
 
   /** Adds a batch of one record. One larger than half of the memory becomes a run of its own. */
   async #addOne(batch: KeyedBatch): Promise<void> {
-    if (batch.bytes.length >= this.#large) {
+    if (batch.bytes.length + keyBytes(batch) >= this.#large) {
       await this.#spill();
       const run = this.#workspace.chain();
       await appendBatch(this.#workspace, batch, () => run);
@@ -108,11 +110,11 @@ export class Sorter {
     return this.#workspace.byteLength / 8;
   }
 
-  #hasRoomFor({ count, ends, keyStarts, keyEnds }: KeyedBatch): boolean {
+  #hasRoomFor(batch: KeyedBatch): boolean {
+    const { count, ends } = batch;
     const { blockSize, capacity } = this.#workspace;
     const { length, records } = this.#gathered;
-    const keys = count === 0 ? 0 : keyEnds[count - 1]! - keyStarts[0]!;
-    const more = (ends[count - 1] ?? 0) + keys + count * frameCost(0, 0);
+    const more = (ends[count - 1] ?? 0) + keyBytes(batch) + count * frameCost(0, 0);
     const bytes = length * blockSize + more + sortCost(records + count);
     return bytes <= capacity * blockSize * GATHERED_SHARE;
   }
@@ -258,6 +260,11 @@ function otherSource(records: number, recalled: number): PartdError {
     "ERR_PARTD_CORRUPT",
     `The checkpoint holds the runs of ${recalled} records, and the source has ${records}: it is that of another source. Remove it to sort anew.`,
   );
+}
+
+/** Bytes of a batch's keys, which lie end to end. */
+function keyBytes({ count, keyStarts, keyEnds }: KeyedBatch): number {
+  return count === 0 ? 0 : keyEnds[count - 1]! - keyStarts[0]!;
 }
 
 function recordOf(batch: KeyedBatch, index: number): KeyedBatch {

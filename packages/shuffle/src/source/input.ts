@@ -1,7 +1,7 @@
 import { setImmediate as immediate } from "node:timers/promises";
 import { PartdError } from "@partd/core";
 import { unlessAborted } from "@partd/core/author";
-import type { ByteBatch, Records, Scan } from "@partd/records";
+import type { ByteBatch, Records, Scan, Scanner } from "@partd/records";
 import { batchOptions, type Reading, whereParsed } from "../run/record-limit.js";
 import { heapSize } from "./heap-size.js";
 import { KeyColumns } from "./key-columns.js";
@@ -28,7 +28,12 @@ export interface RecordCodec<R> {
    * @throws `ERR_PARTD_CODEC` for bytes in V8's format, which hold what JSON cannot.
    */
   checkBytes(bytes: Uint8Array, start: number): void;
+  /** Calls `use` with the key of a record; not there if a function makes keys, which would get a record twice. */
+  readonly withKey?: WithKey | undefined;
 }
+
+/** Finds the encoded key in the bytes of a record. It is valid until `use` returns. */
+type WithKey = <T>(bytes: Uint8Array, start: number, end: number, use: (key: Uint8Array) => T) => T;
 
 /** A source as batches of bytes with keys. */
 export interface Input<R> extends RecordCodec<R> {
@@ -52,6 +57,8 @@ export interface Keyer<R> {
    * themselves.
    */
   scan?: ((records: Records<R>, reading: Reading) => Scans) | undefined;
+  /** The fields of the key, if a key is made of fields alone. */
+  readonly fields?: readonly string[] | undefined;
   /** Call this after all records. @throws `ERR_PARTD_VALUE` if none has the fields of the key. */
   end?(): void;
 }
@@ -184,9 +191,25 @@ export class RecordsInput<R> implements Input<R> {
   readonly #records: Records<R>;
   readonly #keyer: Keyer<R>;
 
+  readonly withKey: WithKey | undefined;
+
   constructor(records: Records<R>, keyer: Keyer<R>) {
     this.#records = records;
     this.#keyer = keyer;
+    const { fields } = keyer;
+    if (!fields) return;
+    let scanner: Scanner | undefined;
+    this.withKey = (bytes, start, end, use) => {
+      scanner ??= records.format.scanner(fields);
+      const scan = scanner.scan({
+        bytes: bytes.subarray(start, end),
+        position: NOWHERE,
+        consumed: 0,
+      });
+      const key = use(scan.keys.subarray(scan.keyStarts[0], scan.keyEnds[0]));
+      scan.free?.();
+      return key;
+    };
   }
 
   byteLength(): Promise<number | undefined> {
@@ -218,6 +241,9 @@ export class RecordsInput<R> implements Input<R> {
   checkBytes(): void {}
 }
 
+/** The place of a record that was read before. */
+const NOWHERE = { source: "<record>", isInFile: false, line: undefined, byteOffset: 0 };
+
 export function isRecords<R>(source: AsyncIterable<R> | Iterable<R>): source is Records<R> {
   const records = source as Partial<Records<R>>;
   return typeof records.batches === "function" && typeof records.format?.scanner === "function";
@@ -237,7 +263,14 @@ export async function* scanAll<R>(
 ): AsyncGenerator<{ batch: KeyedBatch; consumed: number }> {
   const scanner = records.format.scanner(fields, { values });
   for await (const batch of records.batches(batchOptions(reading)) as AsyncIterable<ByteBatch>) {
-    yield { batch: toKeyed(scanner.scan(batch), batch), consumed: batch.consumed };
+    const scan = scanner.scan(batch);
+    const keyed = toKeyed(scan, batch);
+    try {
+      yield { batch: keyed, consumed: batch.consumed };
+    } finally {
+      keyed.free?.();
+      scan.free?.();
+    }
   }
 }
 
@@ -265,6 +298,7 @@ export function keyedBy(
     }
     const { count, keys, keyStarts, keyEnds, hashLow, hashHigh } = columns;
     const { bytes, ends } = present ? selectedRecords(scan, present) : scan;
-    return { count, bytes, ends, keys, keyStarts, keyEnds, hashLow, hashHigh };
+    const free = () => columns.clear();
+    return { count, bytes, ends, keys, keyStarts, keyEnds, hashLow, hashHigh, free };
   };
 }

@@ -30,6 +30,12 @@ export class KeyColumns {
     this.#end(length, low, high);
   }
 
+  /** Adds the first key, which may be as long as memory, without a copy: its array is ours from now on. */
+  adopt(buffer: Buffer<ArrayBuffer>, length: number, low: number, high: number): void {
+    this.#use(buffer);
+    this.#end(length, low, high);
+  }
+
   /** Adds an encoded key. */
   addKey(bytes: Uint8Array): void {
     const { low, high } = hashKey(bytes, 0, bytes.length);

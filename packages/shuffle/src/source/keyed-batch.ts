@@ -15,6 +15,8 @@ export interface KeyedBatch {
   /** The two halves of each key's hash. */
   readonly hashLow: Uint32Array;
   readonly hashHigh: Uint32Array;
+  /** Frees the memory of a long key before the next batch is read, or the last one was. */
+  free?(): void;
 }
 
 /** A key followed by its record, in bytes that may hold others. */

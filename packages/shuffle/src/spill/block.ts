@@ -87,6 +87,18 @@ export function frameCost(keyLength: number, recordLength: number): number {
  */
 export const LONG_BYTES = 1 << 20;
 
+/**
+ * An array for a long frame. The malloc of glibc keeps the memory of arrays up to 32 MiB once they are freed, so it is a
+ * view of a longer one: pages that are never written take no memory.
+ */
+export function longArray(byteLength: number): Uint8Array<ArrayBuffer> {
+  if (byteLength < LONG_BYTES) return new Uint8Array(byteLength);
+  return new Uint8Array(new ArrayBuffer(Math.max(byteLength, MAPPED_BYTES)), 0, byteLength);
+}
+
+/** More than what glibc's malloc ever keeps, see `M_MMAP_THRESHOLD` of mallopt(3). */
+export const MAPPED_BYTES = (32 << 20) + (256 << 10);
+
 /** The next multiple of 8. Bit operations might overflow. */
 export function align(offset: number): number {
   return Math.ceil(offset / 8) * 8;

@@ -1,7 +1,7 @@
 import { releaseBytes } from "@partd/core/author";
 import { BatchWriter, batchOfOne, type KeyedBatch } from "../source/keyed-batch.js";
 import type { Block } from "./block.js";
-import { align, END_OF_BLOCK, HEADER_BYTES, LONG_BYTES } from "./block.js";
+import { align, END_OF_BLOCK, HEADER_BYTES, LONG_BYTES, longArray } from "./block.js";
 import type { Chain } from "./chain.js";
 import type { Workspace } from "./workspace.js";
 
@@ -11,8 +11,8 @@ export interface ChainReaderOptions {
   /** Whether blocks are given back as soon as they have been read. Default: false. */
   readonly consume?: boolean;
   /**
-   * Whether a frame of several blocks is available as soon as its key is: its record is read by {@link
-   * ChainReader.whole}. Default: false.
+   * Whether a frame of several blocks is available with the part of it in the first one: {@link ChainReader.whole} reads
+   * the rest. Default: false.
    */
   readonly keysFirst?: boolean;
 }
@@ -40,6 +40,8 @@ export class ChainReader {
   end = 0;
   low = 0;
   high = 0;
+  /** Whether the whole key is there, and not only its beginning: see {@link keyPieces}. */
+  isKeyWhole = true;
   /** Whether `bytes` holds only this frame, and may be kept. */
   isOwn = false;
   /** Whether `bytes` holds only this frame, which is long, and is freed when the frame is left. */
@@ -50,9 +52,9 @@ export class ChainReader {
   #position = 0;
   #block: Block | undefined;
   #offset = 0;
-  /** Whether the present frame has been read up to `end`, not only to `keyEnd`. */
-  #isWhole = true;
-  /** Bytes of the present frame's own array, which is charged if it is long or keys come first. */
+  /** The lengths of the present frame's key and record, of which only the beginning has been read. */
+  #unread: { readonly keyLength: number; readonly recordLength: number } | undefined;
+  /** Bytes of the present frame's own array, which is charged if it is long or frames are merged. */
   #charged = 0;
   /** The part read so far of a frame that goes on in the next block. */
   #partial: Uint8Array | undefined;
@@ -92,41 +94,66 @@ export class ChainReader {
     this.high = block.words[word + 3]!;
     const start = offset + HEADER_BYTES;
     const end = start + keyLength + recordLength;
-    if (end <= block.bytes.length) {
+    if (end <= block.bytes.length || this.#keysFirst) {
       this.bytes = block.bytes;
       this.isOwn = false;
       this.keyStart = start;
       this.keyEnd = start + keyLength;
       this.end = end;
       this.#offset = align(end);
+      this.isKeyWhole = true;
+      if (end > block.bytes.length) this.#beginUnread(block, start, keyLength, recordLength);
       return true;
     }
     this.#offset = start;
-    if (this.#keysFirst && start + keyLength <= block.bytes.length) {
-      this.bytes = block.bytes;
-      this.isOwn = false;
-      this.keyStart = start;
-      this.keyEnd = start + keyLength;
-      this.end = end;
-      this.#isWhole = false;
-      return true;
-    }
     this.#beginPartial(keyLength, recordLength);
     return this.#continue(block);
   }
 
-  /** Reads the record of the present frame, if only its key has been read. */
+  #beginUnread(block: Block, start: number, keyLength: number, recordLength: number): void {
+    this.#offset = start;
+    this.#unread = { keyLength, recordLength };
+    this.isKeyWhole = this.keyEnd <= block.bytes.length;
+    this.keyEnd = Math.min(this.keyEnd, block.bytes.length);
+  }
+
+  /** Reads the present frame, if only its beginning has been read. */
   whole(): Promise<unknown> | undefined {
-    if (this.#isWhole) return undefined;
-    this.#isWhole = true;
-    this.#beginPartial(this.keyEnd - this.keyStart, this.end - this.keyEnd);
+    if (!this.#unread) return undefined;
+    const { keyLength, recordLength } = this.#unread;
+    this.#unread = undefined;
+    this.isKeyWhole = true;
+    this.#beginPartial(keyLength, recordLength);
     return this.read();
+  }
+
+  /** The key of the present frame, piece by piece; the reader stays where it is. A piece is valid until the next one. */
+  async *keyPieces(): AsyncGenerator<Uint8Array> {
+    const chain = this.#chain;
+    if (this.keyEnd > this.keyStart) yield this.bytes.subarray(this.keyStart, this.keyEnd);
+    let left = (this.#unread?.keyLength ?? 0) - (this.keyEnd - this.keyStart);
+    if (left <= 0) return;
+    await this.#fetching?.catch(() => {}); // A tape of a store reads one thing at a time.
+    // Of a chain that is consumed, the blocks before the present one are gone.
+    const firstInMemory = Math.max(chain.tapeBlocks, this.#consume ? this.#position - 1 : 0);
+    const spare = this.#workspace.take();
+    try {
+      for (let position = this.#position; left > 0; position++) {
+        const isOnTape = position < chain.tapeBlocks;
+        if (isOnTape) await chain.tape!.read(position, [spare]);
+        const { bytes } = isOnTape ? spare : chain.blocks[position - firstInMemory]!;
+        yield bytes.subarray(0, left);
+        left -= bytes.length;
+      }
+    } finally {
+      this.#workspace.release([spare]);
+    }
   }
 
   #beginPartial(keyLength: number, recordLength: number): void {
     const isLong = keyLength + recordLength >= LONG_BYTES;
     if (this.#keysFirst || isLong) this.#charge(keyLength + recordLength);
-    this.#partial = new Uint8Array(keyLength + recordLength);
+    this.#partial = longArray(keyLength + recordLength);
     this.#filled = 0;
     this.keyStart = 0;
     this.keyEnd = keyLength;

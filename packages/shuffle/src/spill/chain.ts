@@ -39,8 +39,6 @@ export class Chain {
   byteLength = 0;
   /** Bytes of the longest key with its record. */
   longest = 0;
-  /** The same among frames whose key may lie in several blocks. */
-  longestOfLongKeys = 0;
 
   /** Whether all frames have the same key. Unknown for a restored chain, where it stays true. */
   isUniform = true;
@@ -164,9 +162,6 @@ export class Chain {
     this.records++;
     this.byteLength += cost;
     if (cost > this.longest) this.longest = cost;
-    if (cost > this.longestOfLongKeys && keyEnd - keyStart > this.#shortKey) {
-      this.longestOfLongKeys = cost;
-    }
     if (low === this.majorityLow && high === this.majorityHigh) this.#votes += cost;
     else if (this.#votes > cost) this.#votes -= cost;
     else {
@@ -187,17 +182,12 @@ export class Chain {
   }
 
   /** Restores a chain that is already on a tape. */
-  restore(
-    tape: Tape,
-    tapeBlocks: number,
-    { records, byteLength, longest, longestOfLongKeys }: ChainLengths,
-  ): void {
+  restore(tape: Tape, tapeBlocks: number, { records, byteLength, longest }: ChainLengths): void {
     this.tape = tape;
     this.tapeBlocks = tapeBlocks;
     this.records = records;
     this.byteLength = byteLength;
     this.longest = longest;
-    this.longestOfLongKeys = longestOfLongKeys;
   }
 
   /** Blocks that could be spilled now. The last one counts only once the chain is sealed. */
@@ -277,7 +267,7 @@ function digestOf(key: Uint8Array): Uint8Array {
 }
 
 /** What is known of a chain whose blocks are all on a tape. */
-type ChainLengths = Pick<Chain, "records" | "byteLength" | "longest" | "longestOfLongKeys">;
+type ChainLengths = Pick<Chain, "records" | "byteLength" | "longest">;
 
 /** Blocks of a large record that are written at a time. */
 const PIECE_BLOCKS = 4;

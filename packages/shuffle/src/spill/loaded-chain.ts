@@ -1,6 +1,6 @@
 import { releaseBytes } from "@partd/core/author";
 import type { Block } from "./block.js";
-import { align, END_OF_BLOCK, HEADER_BYTES, LONG_BYTES } from "./block.js";
+import { align, END_OF_BLOCK, HEADER_BYTES, LONG_BYTES, longArray } from "./block.js";
 
 /**
  * The frames of a chain that is wholly in memory, by address: a frame's offset in the chain, in units
@@ -12,7 +12,7 @@ export class LoadedChain {
   readonly #shift: number;
 
   /** The key and record of the current frame: the record is from `keyEnd` to `end`. */
-  bytes: Uint8Array = NOTHING;
+  bytes: Uint8Array<ArrayBuffer> = NOTHING;
   keyStart = 0;
   keyEnd = 0;
   end = 0;
@@ -22,6 +22,10 @@ export class LoadedChain {
   readonly isOwn = false;
   /** The address of the following frame. */
   following = 0;
+  /** The block in which the current frame begins. */
+  #index = 0;
+  #keyLength = 0;
+  #recordLength = 0;
   /** The array of the current frame, if it is long and lies in several blocks. */
   #joined: Uint8Array<ArrayBuffer> | undefined;
 
@@ -38,12 +42,34 @@ export class LoadedChain {
    */
   look(address: number): boolean {
     if (this.#joined) this.leave();
-    return this.#look(address, true);
+    if (!this.#find(address)) return false;
+    this.keyEnd = this.keyStart + this.#keyLength;
+    this.end = this.keyEnd + this.#recordLength;
+    if (this.end <= this.#blockSize) return true;
+    this.bytes = this.#joinBlocks(this.keyStart, this.#keyLength + this.#recordLength);
+    if (this.bytes.length >= LONG_BYTES) this.#joined = this.bytes;
+    this.keyStart = 0;
+    this.keyEnd = this.#keyLength;
+    this.end = this.bytes.length;
+    return true;
   }
 
-  /** The same for the key alone: the record cannot be read. */
-  lookAtKey(address: number): boolean {
-    return this.#look(address, false);
+  /**
+   * The same for the key alone: the record cannot be read.
+   *
+   * @param from, to the part of the key that can be read: one of megabytes need not be copied from its blocks.
+   */
+  lookAtKey(address: number, from = 0, to = Number.POSITIVE_INFINITY): boolean {
+    if (!this.#find(address)) return false;
+    const { keyStart } = this;
+    this.keyEnd = keyStart + this.#keyLength;
+    this.end = this.keyEnd + this.#recordLength;
+    if (this.keyEnd <= this.#blockSize) return true;
+    const length = Math.max(0, Math.min(to, this.#keyLength) - from);
+    this.bytes = this.#joinBlocks(keyStart + from, length);
+    this.keyStart = -from;
+    this.keyEnd = this.#keyLength - from;
+    return true;
   }
 
   /** Frees the current frame, if it is long. */
@@ -54,7 +80,8 @@ export class LoadedChain {
     this.bytes = NOTHING;
   }
 
-  #look(address: number, isWhole: boolean): boolean {
+  /** Reads the header of a frame, whose key begins at `keyStart` of the block in `bytes`. */
+  #find(address: number): boolean {
     let index = address >>> (this.#shift - 3);
     let offset = (address & (this.#blockSize / 8 - 1)) * 8;
     let block = this.#blocks[index];
@@ -68,26 +95,15 @@ export class LoadedChain {
     if (!block) return false;
     this.address = (index * this.#blockSize + offset) / 8;
     const word = offset >>> 2;
-    const recordLength = block.words[word]!;
-    const keyLength = block.words[word + 1]!;
+    this.#recordLength = block.words[word]!;
+    this.#keyLength = block.words[word + 1]!;
     this.low = block.words[word + 2]!;
     this.high = block.words[word + 3]!;
-    const start = offset + HEADER_BYTES;
-    const end = start + keyLength + recordLength;
+    this.#index = index;
+    this.bytes = block.bytes;
+    this.keyStart = offset + HEADER_BYTES;
+    const end = this.keyStart + this.#keyLength + this.#recordLength;
     this.following = (index * this.#blockSize + align(end)) / 8;
-    if (end <= this.#blockSize || (!isWhole && start + keyLength <= this.#blockSize)) {
-      this.bytes = block.bytes;
-      this.keyStart = start;
-      this.keyEnd = start + keyLength;
-      this.end = end;
-    } else {
-      const joined = this.#joinBlocks(index, start, isWhole ? end - start : keyLength);
-      if (isWhole && joined.length >= LONG_BYTES) this.#joined = joined;
-      this.bytes = joined;
-      this.keyStart = 0;
-      this.keyEnd = keyLength;
-      this.end = keyLength + recordLength;
-    }
     return true;
   }
 
@@ -110,10 +126,11 @@ export class LoadedChain {
     return sum;
   }
 
-  #joinBlocks(blockIndex: number, from: number, byteLength: number): Uint8Array<ArrayBuffer> {
-    const joined = new Uint8Array(byteLength);
-    let index = blockIndex;
-    let offset = from;
+  /** @param from counts from the start of the current frame's block. */
+  #joinBlocks(from: number, byteLength: number): Uint8Array<ArrayBuffer> {
+    const joined = longArray(byteLength);
+    let index = this.#index + Math.floor(from / this.#blockSize);
+    let offset = from % this.#blockSize;
     let filled = 0;
     while (filled < byteLength) {
       if (offset === this.#blockSize) {

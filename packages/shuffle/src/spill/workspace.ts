@@ -1,5 +1,5 @@
 import { releaseBytes } from "@partd/core/author";
-import { type Block, LONG_BYTES, Slab } from "./block.js";
+import { type Block, LONG_BYTES, MAPPED_BYTES, Slab } from "./block.js";
 import { Chain, type ChainMemory } from "./chain.js";
 import type { TapeSpace } from "./tape.js";
 
@@ -253,7 +253,7 @@ export class BlockPool {
   /** @param most blocks that are likely to be taken at a time. */
   constructor(blockSize: number, most: number) {
     this.#blockSize = blockSize;
-    this.#slabBlocks = Math.max(1, Math.min(most, Math.ceil(SLAB_BYTES / blockSize)));
+    this.#slabBlocks = Math.max(1, Math.min(most, Math.ceil(MAPPED_BYTES / blockSize)));
   }
 
   /** A block whose bytes are not set, of the first slab that has one: later slabs become free. */
@@ -358,5 +358,3 @@ export class BlockPool {
 
 /** Blocks beyond what there should be, for which nothing is moved. */
 const TIGHT_SPARE = 4;
-/** More than what glibc's malloc ever keeps, see `M_MMAP_THRESHOLD` of mallopt(3). */
-const SLAB_BYTES = (32 << 20) + (256 << 10);
