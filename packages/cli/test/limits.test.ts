@@ -113,6 +113,17 @@ const onSmallDisk = (size: string, script: string): Promise<Ended> => {
   );
 };
 
+(mayMount ? test : test.skip)("a read-only folder for temporary data is told as one", async () => {
+  const words = "sort events.ndjson --by id --memory 1MB";
+  const { code, err } = await onSmallDisk("1m,ro", `TMPDIR=disk ${PARTD} ${words} -o not-sorted`);
+  expect(code).toBe(1);
+  expect(err).toMatch(
+    /^partd: Cannot make .*: the process may not write there; choose another folder/,
+  );
+  const table = await onSmallDisk("1m,ro", `${PARTD} ${words} --tmp disk --to parquet | wc -c`);
+  expect(table.err).toMatch(/^partd: .*the process may not write there|read-only/);
+});
+
 (mayMount ? describe : describe.skip)("a full disk", () => {
   test("is foreseen: nothing is begun", async () => {
     const refused = await onSmallDisk(

@@ -15,7 +15,12 @@ export {
   isOutOfFiles,
   systemError,
 } from "./system-error.js";
-export { absolutePath, checkGivenPath, TemporaryDirectory } from "./temporary-directory.js";
+export {
+  absolutePath,
+  checkGivenPath,
+  makeFolder,
+  TemporaryDirectory,
+} from "./temporary-directory.js";
 export {
   isToken,
   type OwnerState,

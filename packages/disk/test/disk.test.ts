@@ -104,6 +104,18 @@ describe("a temporary directory", () => {
     expect(existsSync(one.path)).toBe(false);
   });
 
+  test("is made with the folders above, or refused where none can be", async () => {
+    const folder = join(tmpdir(), `${kind}-above`);
+    const deep = new TemporaryDirectory(kind, join(folder, "a", "b"));
+    await Promise.all([deep.make(), new TemporaryDirectory(kind, join(folder, "a", "c")).make()]);
+    expect(statSync(deep.path).mode & 0o777).toBe(0o700);
+    rmSync(folder, { recursive: true });
+    const refused = new TemporaryDirectory(kind, "/proc/partd").make(); // Node's own mkdir tries for ever.
+    if (process.platform === "linux")
+      await expect(refused).rejects.toMatchObject({ code: "ENOENT" });
+    else await refused.catch(() => undefined);
+  });
+
   test("goes with its worker, also one that is terminated", async () => {
     const place = join(tmpdir(), `${kind}.workers`);
     mkdirSync(place);

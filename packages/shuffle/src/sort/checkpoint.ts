@@ -1,9 +1,8 @@
 import { appendFileSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { mkdir } from "node:fs/promises";
 import { uptime } from "node:os";
 import { join, resolve } from "node:path";
 import { PartdError } from "@partd/core";
-import { pidOf, processToken, stateOf } from "@partd/disk";
+import { makeFolder, pidOf, processToken, stateOf } from "@partd/disk";
 import type { Chain } from "../spill/chain.js";
 import { diskError } from "../spill/disk-error.js";
 import type { TapeSpace } from "../spill/tape.js";
@@ -29,7 +28,7 @@ export class Checkpoint {
     const path = resolve(directory);
     this.#runs = join(path, RUNS);
     this.#journal = join(path, JOURNAL);
-    const make = async () => void (await mkdir(path, { recursive: true, mode: 0o700 }));
+    const make = () => makeFolder(path);
     this.#file = new TemporaryFile(path, expected, { path, make, remove: async () => undefined });
   }
 
