@@ -312,6 +312,24 @@ describe("group, count, distinct and sort", () => {
     );
   });
 
+  test.each([
+    ["ndjson", '{"k":1,"v":1e308}\n{"k":1,"v":1e308}\n'],
+    ["csv", "k,v\n1,1e308\n1,1e308\n"],
+  ])(
+    "a sum of %s beyond the largest double is an error, whatever is written",
+    async (from, input) => {
+      for (const to of ["ndjson", "json", "csv", "tsv", "parquet"]) {
+        for (const by of [[], ["--by", "k"]]) {
+          const words = ["group", "-", "--from", from, "--to", to, ...by, "--sum", "v"];
+          const { code, out, err } = await run(words, input);
+          expect([code, out]).toEqual([1, ""]);
+          expect(err).toContain(`--sum v${by.length ? " for " : ""}`);
+          expect(err).toContain(" is beyond 1.8e308");
+        }
+      }
+    },
+  );
+
   test("without --by: one row for all records, by their fields or by each record, and for none", async () => {
     const sums = ["--count", "--sum", "ms", "--min", "ms", "--max", "user,ms", "--mean", "ms"];
     const row =

@@ -195,10 +195,20 @@ export class Columns {
     });
   }
 
-  /** What is printed for a result. */
-  shown(result: unknown, column: number): unknown {
+  /**
+   * What is printed for a result.
+   *
+   * @throws `Failure` for one that no double holds: NDJSON could only write `null`, as for no values.
+   */
+  shown(result: unknown, column: number, key?: unknown): unknown {
+    const { kind, field } = this.#specs[column] as ColumnSpec;
+    if (typeof result === "number" && !Number.isFinite(result)) {
+      const whose = key === undefined ? "" : ` for ${JSON.stringify(key)}`;
+      throw new Failure(
+        `--${kind} ${field}${whose} is beyond 1.8e308, the largest number of 64 bits: leave out the records with such numbers, which --first ${field} prints as they are written`,
+      );
+    }
     if (typeof result !== "string") return result;
-    const { kind } = this.#specs[column] as ColumnSpec;
     const isJson = this.#isText
       ? TYPED.has(kind) && JSON_NUMBER.test(result)
       : kind === "first" || kind === "last";

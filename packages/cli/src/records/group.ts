@@ -52,7 +52,7 @@ async function writeAggregates(
   for await (const batch of results) {
     const rows = batch.map(([key, found]) => {
       const row = [...partsOf(key, fields)];
-      for (let i = 0; i < ids.length; i++) row.push(columns.shown(found[ids[i] as string], i));
+      for (let i = 0; i < ids.length; i++) row.push(columns.shown(found[ids[i] as string], i, key));
       return row;
     });
     await writer.rows(names, rows);
