@@ -43,7 +43,7 @@ function stoppable(): { signal: AbortSignal; stop: () => void } {
   const listeners = [
     ["SIGINT", ExitCode.INTERRUPTED],
     ["SIGTERM", ExitCode.TERMINATED],
-    ["SIGHUP", ExitCode.TERMINATED],
+    ["SIGHUP", ExitCode.HUNG_UP],
   ] as const;
   const stops = listeners.map(([name, exitCode]) => {
     const listener = () => {

@@ -308,6 +308,7 @@ test("Ctrl-C ends a command that waits for standard input", async () => {
 test.each([
   ["SIGINT", 130],
   ["SIGTERM", 143],
+  ["SIGHUP", 129],
 ] as const)(
   "%s ends a command whose reader reads nothing, and leaves nothing",
   async (signal, code) => {
@@ -316,8 +317,13 @@ test.each([
     const words = ["distinct", "long.ndjson", "--reject", "unread"];
     const child = begin(words, { cwd });
     await once(child.stdout as Readable, "readable");
+    let err = "";
+    child.stderr?.on("data", (piece: Buffer) => {
+      err += piece;
+    });
     child.kill(signal);
     expect(await once(child, "exit")).toEqual([code, null]);
+    expect(err).toContain(signal === "SIGINT" ? "interrupted" : `ended by ${signal}`);
     expect(left("unread")).toEqual([]);
     child.stdout?.destroy();
   },

@@ -63,7 +63,7 @@ export interface Call {
   /** All commands, for those that describe them. */
   readonly commands: readonly Command[];
   readonly terminal: Terminal;
-  /** Aborted by Ctrl-C or SIGTERM. */
+  /** Aborted by Ctrl-C, SIGTERM or SIGHUP. */
   readonly signal: AbortSignal;
 }
 

@@ -25,6 +25,7 @@ export const ExitCode = {
   FAILED: 1,
   USAGE: 2,
   REJECTED: 3,
+  HUNG_UP: 129,
   INTERRUPTED: 130,
   TERMINATED: 143,
 } as const;
@@ -34,6 +35,7 @@ export const EXIT_CODES: readonly (readonly [code: number, meaning: string])[] =
   [ExitCode.FAILED, "failed: the message says why, and nothing is half written"],
   [ExitCode.USAGE, "wrong use: an option, a field, an input or a data set that is not there"],
   [ExitCode.REJECTED, "done, but records were set aside by --reject"],
+  [ExitCode.HUNG_UP, "ended by SIGHUP: its terminal was closed"],
   [ExitCode.INTERRUPTED, "interrupted by Ctrl-C"],
   [ExitCode.TERMINATED, "ended by SIGTERM (serve flushes its store and ends with 0)"],
 ];

@@ -8,7 +8,7 @@ import { showBytes } from "./quantity.js";
 export function report(error: unknown, terminal: Terminal, signal: AbortSignal): number {
   if (signal.aborted && isAbort(error, signal)) {
     const code = (signal.reason as Interruption | undefined)?.exitCode ?? ExitCode.INTERRUPTED;
-    const message = code === ExitCode.TERMINATED ? "ended by SIGTERM" : "interrupted";
+    const message = ENDINGS.get(code) ?? "interrupted";
     if (terminal.json) tell(terminal, { code: "INTERRUPTED", message }, code);
     else terminal.note(message);
     return code;
@@ -28,6 +28,11 @@ export function report(error: unknown, terminal: Terminal, signal: AbortSignal):
   if (process.env.PARTD_DEBUG && error instanceof Error) terminal.error(String(error.stack));
   return code;
 }
+
+const ENDINGS: ReadonlyMap<number, string> = new Map([
+  [ExitCode.HUNG_UP, "ended by SIGHUP"],
+  [ExitCode.TERMINATED, "ended by SIGTERM"],
+]);
 
 interface Description {
   readonly code: string;
