@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "@jest/globals";
 import { EXIT_CODES } from "../src/command/failure.js";
@@ -13,6 +13,7 @@ import { Runner } from "./runner.js";
 const cwd = scratch();
 const runner = new Runner(cwd);
 writeFileSync(join(cwd, "e.ndjson"), '{"a":1}\n');
+symlinkSync("circle.ndjson", join(cwd, "circle.ndjson"));
 
 describe("help", () => {
   test.each(commands.map(({ name }) => name))("partd %s --help: examples first", async (name) => {
@@ -26,6 +27,10 @@ describe("help", () => {
 
   test("partd help sort is partd sort --help", async () => {
     expect(await runner.run(["help", "sort"])).toEqual(await runner.run(["sort", "--help"]));
+  });
+
+  test("partd version is partd --version", async () => {
+    expect(await runner.run(["version"])).toEqual(await runner.run(["--version"]));
   });
 
   test("every option of an example is one of its command", () => {
@@ -80,6 +85,19 @@ describe("mistakes", () => {
       "all files lie in one folder",
     ],
     [["sort", "-", "--by", "a", "--resume"], "--resume needs inputs that are files"],
+    [["help", "cuont"], "unknown command 'cuont'; did you mean count?"],
+    [["--json", "count", "e.ndjson"], "--json stands behind the command: partd count --json …"],
+    [["sort", "e.ndjson", "-k", "1"], "partd sort has no -k: say --by FIELD"],
+    [["sort", "e.ndjson", "--by", "a", "-nr"], "partd sort has no -n: say --by FIELD:numeric"],
+    [["group", "e.ndjson", "--avg", "a"], "partd group has no --avg: say --mean FIELD"],
+    [["count", "", "--by", "a"], "the name of an input is empty; is a variable unset?"],
+    [["count", "x\ufffd.ndjson"], "a name that is not UTF-8 does not reach Node whole"],
+    [["count", "circle.ndjson"], "circle.ndjson cannot be read: ELOOP"],
+    [["count", "e.ndjson", "-o", "new/"], "new/ is the name of a directory: name the file in it"],
+    [
+      ["split", "e.ndjson", "--by", "a", "--out", "o", "--name", "{a}.ndjson.bz2"],
+      "the files are ndjson, not packed",
+    ],
   ])("partd %j: %s", async (words, message) => {
     const { code, out, err } = await runner.run(words as string[]);
     expect({ code, out }).toEqual({ code: 2, out: "" });
@@ -87,10 +105,24 @@ describe("mistakes", () => {
     expect(err).not.toMatch(/^\s+at /m);
   });
 
+  test.each([
+    ["n".repeat(300), "a name is longer than the file system takes"],
+    ["circle.ndjson", "symbolic links lead in a circle"],
+  ])("-o %s", async (out, message) => {
+    const { code, err } = await runner.run(["count", "e.ndjson", "-o", out]);
+    expect(code).toBe(1);
+    expect(err).toContain(message);
+  });
+
   test("are JSON with --json", async () => {
     const { err } = await runner.run(["ls", "/nowhere", "--json"]);
     expect(JSON.parse(err).error).toMatchObject({ code: "USAGE", exitCode: 2 });
   });
+});
+
+test("doctor says that there is no folder for temporary data", async () => {
+  const { out } = await runner.run(["doctor", "--tmp", "not-there"]);
+  expect(out).toMatch(/^temporary +not-there: .* free; there is no such directory: make it/m);
 });
 
 describe("pipes", () => {
@@ -170,7 +202,8 @@ test("quantities", () => {
     1000,
     1500,
   ]);
-  for (const text of ["", "0", "-1", "1.5.5", "1i", "9999999TB", "MB"]) {
+  expect(["1e9", "1_000_000", "2e3k"].map(parseBytes)).toEqual([1e9, 1e6, 2e6]);
+  for (const text of ["", "0", "-1", "1.5.5", "e9", "_", "1i", "9999999TB", "MB"]) {
     expect(() => parseBytes(text)).toThrow("takes a size");
   }
   expect(parseCount("100_000")).toBe(100_000);

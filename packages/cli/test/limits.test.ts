@@ -205,6 +205,23 @@ const onTerminal = (words: string, input = "") =>
   bash(`printf '${input}' | script -qefc '${PARTD.replaceAll('"', "")} ${words}' typescript`);
 
 describeReal(realPart.program("script", "bsdutils"), "on a terminal", () => {
+  test("what is typed is waited for, and that is said", async () => {
+    const { out } = await onTerminal("count --by user", '{"user":7}\\n\\004');
+    expect(out).toMatch(/partd: reading from the terminal: end it by Ctrl-D.*"count":1/s);
+    expect((await onTerminal("append typed k", "\\004")).out).toContain(
+      "reading from the terminal",
+    );
+    expect((await onTerminal("count --by user -q", "\\004")).out).not.toContain("partd:");
+  });
+
+  test("help is as wide as a narrow screen", async () => {
+    const narrow = `'stty cols 50; ${PARTD.replaceAll('"', "")} sort --help'`;
+    const { out } = await bash(`script -qefc ${narrow} typescript < /dev/null`);
+    const options = out.slice(out.indexOf("Options:")).split(/\r?\n/);
+    expect(options.length).toBeGreaterThan(30);
+    expect(options.filter((line) => line.length > 50)).toEqual([]);
+  });
+
   test("a bar, and the line is cleared behind it", async () => {
     const { code, out } = await onTerminal(
       "sort events.ndjson --by user,id:desc -o on-terminal --force",

@@ -956,6 +956,20 @@ describe("inputs and outputs", () => {
     expect(read("r.txt")).toBe(`{"a":${"x".repeat(300)}}\n`);
   });
 
+  test("JSON over several lines, and what is packed otherwise", async () => {
+    expect((await run(["count"], '{\n  "a": 1\n}\n')).err).toContain(
+      "jq -c . writes each in a line",
+    );
+    expect((await run(["count"], '[\n{"a":1}\n]\n')).err).toContain("is read by --from json");
+    write("e.ndjson.bz2", "BZh91AY&SY");
+    expect((await run(["count", "e.ndjson.bz2"])).err).toContain("packed with bzip2");
+  });
+
+  test("a format may be said as files are named", async () => {
+    const words = ["count", "-", "--from", "JSONL", "--by", "a", "--to", "tab"];
+    expect(await out(words, '{"a":1}\n')).toBe("a\tcount\n1\t1\n");
+  });
+
   test("a folder for temporary data is there, or refused, and not made", async () => {
     for (const tmp of ["no-tmp", "no-tmp/below", "e.ndjson"]) {
       const { code, err } = await run(["sort", "e.ndjson", "--by", "user", "--tmp", tmp]);

@@ -43,6 +43,8 @@ export interface Option {
   readonly list?: boolean;
   readonly about: string;
   readonly choices?: readonly string[];
+  /** Other words for choices, in lower case. */
+  readonly aliases?: { readonly [word: string]: string };
   readonly completes?: Completion;
   /** A value that says as much as no option. */
   readonly none?: string;

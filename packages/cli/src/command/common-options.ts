@@ -1,4 +1,4 @@
-import { FORMATS } from "../records/names.js";
+import { ENDINGS, FORMATS } from "../records/names.js";
 import type { Argument, Option } from "./command.js";
 import { UsageError } from "./failure.js";
 import { parseMemory } from "./quantity.js";
@@ -81,6 +81,7 @@ export const READ: readonly Option[] = [
     name: "from",
     value: "FORMAT",
     choices: FORMATS,
+    aliases: ENDINGS,
     completes: FORMATS,
     about:
       "the inputs' format, if their names do not tell; standard input is ndjson unless this says otherwise",

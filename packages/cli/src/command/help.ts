@@ -87,4 +87,5 @@ function columns(rows: readonly (readonly [string, string])[]): string[] {
   });
 }
 
-const WIDTH = 88;
+/** Of a narrow screen, or of a page. */
+const WIDTH = Math.min(88, Math.max(40, process.stdout.columns || 88));

@@ -37,7 +37,12 @@ export async function parse(
     .exitOverride();
   // As in git and npm: `partd help sort`.
   const [first, ...rest] = words;
-  const asked = first === "help" ? [...rest, "--help"] : [...words];
+  const [command] = rest;
+  if (first === "help" && command !== undefined && !commands.some(({ name }) => name === command)) {
+    return parse(rest, commands, version); // Which refuses it.
+  }
+  const asked =
+    first === "help" ? [...rest, "--help"] : first === "version" ? ["--version"] : [...words];
   for (const command of commands) {
     const parser = program
       .command(command.name)
@@ -76,9 +81,10 @@ export function callOf(
 }
 
 function parserOption(option: Option): ParserOption {
-  const { name, short, value, list, parse, choices, completes } = option;
+  const { name, short, value, list, parse, choices, aliases, completes } = option;
   const flags = `${short ? `-${short}, ` : ""}--${name}${value ? ` <${value}>` : ""}`;
-  return new ParserOption(flags, option.about).argParser((text: string, before: unknown) => {
+  return new ParserOption(flags, option.about).argParser((given: string, before: unknown) => {
+    const text = aliases?.[given.toLowerCase()] ?? given;
     if (text === "" && (completes === "file" || completes === "directory")) {
       throw new UsageError(`--${name} is empty: it takes a ${completes}`);
     }
@@ -124,9 +130,18 @@ function complaint(fault: string, words: readonly string[], commands: readonly C
     .replace(/^error: /, "")
     .replace(/\n\(Did you mean one of (.*)\?\)/, "; did you mean $1?")
     .replace(/\n\(Did you mean (.*)\?\)/, "; did you mean $1?");
-  const unknown = /^unknown option '--([^'=]+)/.exec(text)?.[1] ?? "";
+  const [, dashes = "", flag = ""] = /^unknown option '(--?)([^'=]+)/.exec(text) ?? [];
+  const unknown = dashes === "-" ? flag.slice(0, 1) : flag; // -nr is -n and -r.
   const instead = command?.instead?.[unknown];
-  if (instead !== undefined) return `partd ${command?.name} has no --${unknown}: ${instead}`;
+  if (instead !== undefined) return `partd ${command?.name} has no ${dashes}${unknown}: ${instead}`;
+  const after = commands.find(({ name }) => words.includes(name));
+  if (
+    command === undefined &&
+    dashes &&
+    after?.options.some(({ name, short }) => unknown === name || unknown === short)
+  ) {
+    return `${dashes}${unknown} stands behind the command: partd ${after.name} ${dashes}${unknown} …`;
+  }
   return `${text}\n       See partd ${command ? `${command.name} ` : ""}--help.`;
 }
 

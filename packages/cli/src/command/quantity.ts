@@ -1,8 +1,10 @@
 import { UsageError } from "./failure.js";
 
-/** Bytes from text such as `512MB`, `1.5GiB`, `64k` or `1000`. K, M, G and T are powers of 1,000. */
+/** Bytes from text such as `512MB`, `1.5GiB`, `64k`, `1e9` or `1_000`. K, M, G and T are powers of 1,000. */
 export function parseBytes(text: string): number {
-  const match = /^(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?$/i.exec(text.trim());
+  const match = /^(\d+(?:\.\d+)?(?:e\d+)?)\s*([kmgt]?)(i?)b?$/i.exec(
+    text.trim().replaceAll("_", ""),
+  );
   const bytes = match
     ? Math.round(Number(match[1]) * (match[3] ? 1024 : 1000) ** ORDER.indexOf(lower(match[2])))
     : Number.NaN;

@@ -1,4 +1,4 @@
-import { AGGREGATES, FORMATS } from "../records/names.js";
+import { AGGREGATES, ENDINGS, FORMATS } from "../records/names.js";
 import type { Argument, Command, Option } from "./command.js";
 import { BOUNDS, BY, COMMON, MISSING, OUT, parseSidePath, READ } from "./common-options.js";
 import { UsageError } from "./failure.js";
@@ -25,6 +25,7 @@ const WRITE: readonly Option[] = [
     name: "to",
     value: "FORMAT",
     choices: FORMATS,
+    aliases: ENDINGS,
     completes: FORMATS,
     about:
       "the output's format (default: by the name of --out, else that of the inputs, and ndjson for json, arrow, parquet and --json)",
@@ -160,6 +161,7 @@ export const recordCommands: readonly Command[] = [
       },
       ...COMMON,
     ],
+    instead: { avg: "say --mean FIELD", average: "say --mean FIELD" },
     load: async () => (await import("../records/group.js")).group,
   },
   {
@@ -299,6 +301,13 @@ export const recordCommands: readonly Command[] = [
       ...BOUNDS,
       ...COMMON,
     ],
+    instead: {
+      ...Object.fromEntries(["r", "reverse", "desc"].map((name) => [name, "say --by FIELD:desc"])),
+      ...Object.fromEntries(["n", "g", "numeric"].map((name) => [name, "say --by FIELD:numeric"])),
+      ...Object.fromEntries(["k", "key"].map((name) => [name, "say --by FIELD"])),
+      u: "partd distinct keeps the first record of each value",
+      unique: "partd distinct keeps the first record of each value",
+    },
     load: async () => (await import("../records/sort.js")).sort,
   },
 ];

@@ -129,6 +129,10 @@ const SYSTEM: { readonly [code: string]: string } = {
   ENOSPC: "the disk is full; free some space, or choose another disk with --tmp or --out",
   EDQUOT: "the disk quota is used up; free some space, or choose another disk with --tmp or --out",
   EMFILE: "too many files are open; raise the limit with ulimit -n",
+  EFBIG:
+    "the file would be larger than the file system or a limit (ulimit -f) allows; choose another disk with --tmp or --out",
+  ENAMETOOLONG: "a name is longer than the file system takes; choose a shorter one",
+  ELOOP: "symbolic links lead in a circle",
   EACCES: "permission denied",
   EROFS: "the file system is read-only",
 };

@@ -30,7 +30,9 @@ export const append: Action = async (call) => {
   // Read and check all input before anything is created or changed.
   const inputs = [];
   let bytes = 0;
-  for (const path of files.length > 0 ? files : ["-"]) {
+  const paths = files.length > 0 ? files : ["-"];
+  if (paths.includes("-")) terminal.noteTyping();
+  for (const path of paths) {
     const input = await readInput(path, most - bytes, signal);
     bytes += input.byteLength;
     inputs.push({ name: path === "-" ? "standard input" : path, bytes: input });

@@ -34,7 +34,12 @@ async function reportOf({ options, arguments: words }: Call) {
     system: `${platform()} ${release()} ${process.arch}`,
     cores: availableParallelism(),
     memory: memoryOf(options.number("memory")),
-    temporary: { directory: tmp, free: await freeBytes(tmp), inMemory: isInMemory(tmp) },
+    temporary: {
+      directory: tmp,
+      isThere: existsSync(tmp),
+      free: await freeBytes(tmp),
+      inMemory: isInMemory(tmp),
+    },
     current: { directory: process.cwd(), free: await freeBytes(".") },
     openFiles: openFileLimit(),
     zstd: "createZstdDecompress" in zlib ? "built in" : "by WebAssembly",
@@ -54,7 +59,7 @@ function rowsOf(report: Report): readonly (readonly [name: string, text: string]
     ],
     [
       "temporary",
-      `${temporary.directory}: ${showFree(temporary.free)}${temporary.inMemory ? "; it is held in memory, so set --tmp or TMPDIR to a place on a disk" : ""}`,
+      `${temporary.directory}: ${showFree(temporary.free)}${temporary.isThere ? "" : "; there is no such directory: make it, or set --tmp or TMPDIR to another"}${temporary.inMemory ? "; it is held in memory, so set --tmp or TMPDIR to a place on a disk" : ""}`,
     ],
     ["this folder", showFree(current.free)],
     [

@@ -11,6 +11,10 @@ import { UsageError } from "../command/failure.js";
  */
 export async function createOutput(name: string, { force = false } = {}): Promise<OutputFile> {
   const accept = (path: string) => refuseTaken(path, force);
+  if (/[/\\]$/.test(name)) {
+    const there = await stat(name).catch(() => undefined);
+    if (!there) throw new UsageError(`${name} is the name of a directory: name the file in it`);
+  }
   try {
     return await OutputFile.create(name, { accept });
   } catch (error) {

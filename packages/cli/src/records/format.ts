@@ -1,27 +1,11 @@
 import { UsageError } from "../command/failure.js";
-import { FORMATS, type Format } from "./names.js";
+import { ENDINGS, FORMATS, type Format } from "./names.js";
 
 export type { Format } from "./names.js";
 
-/** Extensions of file names, before that of a compression. */
-const ENDINGS: { readonly [ending: string]: Format } = {
-  __proto__: null as never,
-  ndjson: "ndjson",
-  jsonl: "ndjson",
-  ldjson: "ndjson",
-  json: "json",
-  csv: "csv",
-  tsv: "tsv",
-  tab: "tsv",
-  arrow: "arrow",
-  arrows: "arrow",
-  feather: "arrow",
-  parquet: "parquet",
-};
-
 /** The format that a file's name says; `undefined` if it says none. */
 export function formatOfName(path: string): Format | undefined {
-  const ending = /\.([a-z]+)(?:\.(?:gz|gzip|zst|zstd))?$/i.exec(path)?.[1];
+  const ending = /\.([a-z]+)(?:\.(?:gz|gzip|zst|zstd|bz2|xz|lz4))?$/i.exec(path)?.[1];
   return ending === undefined ? undefined : ENDINGS[ending.toLowerCase()];
 }
 

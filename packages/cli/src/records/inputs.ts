@@ -17,8 +17,17 @@ export async function expandInputs(words: readonly string[]): Promise<string[]> 
       paths.push(word);
       continue;
     }
+    if (word === "") throw new UsageError("the name of an input is empty; is a variable unset?");
+    if (word.includes("\ufffd")) {
+      throw new UsageError(
+        `${word}: a name that is not UTF-8 does not reach Node whole; rename the file, or give it as standard input: < FILE`,
+      );
+    }
     // The name of a file may look like a glob: "events[1].ndjson".
-    const found = await stat(word).catch(() => undefined);
+    const found = await stat(word).catch((error: NodeJS.ErrnoException) => {
+      if (NOT_THERE.has(error.code ?? "")) return undefined;
+      throw new UsageError(`${word} cannot be read: ${error.message}`);
+    });
     if (found?.isDirectory()) {
       throw new UsageError(`${word} is a directory; for its files write '${join(word, "*")}'`);
     }
@@ -27,6 +36,9 @@ export async function expandInputs(words: readonly string[]): Promise<string[]> 
   }
   return paths;
 }
+
+/** A glob may be longer than a name can be. */
+const NOT_THERE: ReadonlySet<string> = new Set(["ENOENT", "ENOTDIR", "ENAMETOOLONG"]);
 
 /** What an input is called in messages. */
 export function nameOf(path: string): string {

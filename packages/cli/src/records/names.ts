@@ -4,6 +4,22 @@ export type Format = "ndjson" | "json" | "csv" | "tsv" | "arrow" | "parquet";
 
 export const FORMATS: readonly Format[] = ["ndjson", "json", "csv", "tsv", "arrow", "parquet"];
 
+/** What file names end in, before the ending of a compression; --from and --to take these, too. */
+export const ENDINGS: { readonly [ending: string]: Format } = {
+  __proto__: null as never,
+  ndjson: "ndjson",
+  jsonl: "ndjson",
+  ldjson: "ndjson",
+  json: "json",
+  csv: "csv",
+  tsv: "tsv",
+  tab: "tsv",
+  arrow: "arrow",
+  arrows: "arrow",
+  feather: "arrow",
+  parquet: "parquet",
+};
+
 export type AggregateName = "sum" | "min" | "max" | "mean" | "first" | "last";
 
 export const AGGREGATES: readonly { readonly name: AggregateName; readonly about: string }[] = [

@@ -43,15 +43,21 @@ export class RecordPlaces {
       line === undefined ? `${name}, byte ${error.offset}` : `${name}:${line}:${column ?? 1}`;
     const isGuess = this.#paths.includes("-") && line === 1 && what.startsWith("is not JSON");
     const hint = isGuess ? " Standard input is NDJSON unless --from says otherwise." : "";
+    const shape = what.startsWith("is not JSON") ? SHAPES.get(firstLine(error)) : undefined;
     const subject = what.startsWith("is no JSON array") ? "the input" : "the record";
-    return new Failure(`${place}: ${subject} ${said}${hint}`);
+    return new Failure(`${place}: ${subject} ${said}${shape ?? hint}`);
   }
 
   /** The beginning of the record, without the next line's. */
-  #quoted({ excerpt }: RecordError): string {
-    const [line] = excerpt.split(/\r?\n/, 1);
-    return JSON.stringify(this.#format === "ndjson" ? line : excerpt);
+  #quoted({ excerpt }: Excerpt): string {
+    return JSON.stringify(this.#format === "ndjson" ? firstLine({ excerpt }) : excerpt);
   }
+}
+
+type Excerpt = Pick<RecordError, "excerpt">;
+
+function firstLine({ excerpt }: Excerpt): string {
+  return excerpt.split(/\r?\n/, 1)[0] ?? "";
 }
 
 /** The libraries' description of a record's fault, in the words of the command. */
@@ -64,6 +70,12 @@ function inWords(what: string): string {
 
 const NO_ARRAY =
   "(say --from ndjson for lines of JSON; of an array within an object, jq -c '.NAME[]' makes lines)";
+
+/** What a line is the beginning of, where JSON is written over several. */
+const SHAPES: ReadonlyMap<string, string> = new Map([
+  ["{", " An object over several lines is no NDJSON: jq -c . writes each in a line."],
+  ["[", " An array is read by --from json."],
+]);
 
 /** What to do with a record without its key. */
 const MISSING_ADVICE = "--missing skip leaves such records out, --missing FILE keeps them apart";

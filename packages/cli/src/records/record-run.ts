@@ -78,6 +78,7 @@ export class RecordRun implements AsyncDisposable {
     if (paths.length > 1 && paths.includes("-")) {
       throw new UsageError("standard input (-) is read alone");
     }
+    if (paths.includes("-")) call.terminal.noteTyping();
     await requireFolder(call.options.text("tmp"));
     const bytesTotal = await sizeOf(paths);
     await requireApart(call, paths);

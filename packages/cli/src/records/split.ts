@@ -93,7 +93,7 @@ function partNames({ options }: Call, source: RecordSource, fields: readonly str
   const template =
     options.text("name") ?? `${fields.map((field) => `{${field}}`).join("-")}.${source.writtenAs}`;
   const named = formatOfName(template);
-  const isPacked = /\.(?:gz|gzip|zst|zstd)$/i.test(template);
+  const isPacked = /\.(?:gz|gzip|zst|zstd|bz2|xz|lzma|lz4|br|zip|7z)$/i.test(template);
   if (isPacked || (named !== undefined && named !== source.writtenAs)) {
     throw new UsageError(
       `--name ${template}: the files are ${source.writtenAs}, not packed; end it in .${source.writtenAs}`,

@@ -47,6 +47,12 @@ export class Terminal {
     if (!this.quiet && !this.json) this.error(`partd: ${text}`);
   }
 
+  /** Says that the command waits for what is typed, as it does where its input was forgotten. */
+  noteTyping(): void {
+    if (process.stdin.isTTY)
+      this.note("reading from the terminal: end it by Ctrl-D, or name a file");
+  }
+
   /** A line on standard error, whatever the options. */
   error(text: string): void {
     this.#progress?.hide();
