@@ -74,6 +74,8 @@ describe("memory", () => {
       paths: [join(cwd, "long.ndjson")],
       format: "ndjson",
       delimiter: undefined,
+      names: undefined,
+      input: undefined,
       longestRecord: undefined,
       longestKey: Number.POSITIVE_INFINITY,
       onReject: undefined,

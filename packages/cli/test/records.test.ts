@@ -866,6 +866,54 @@ describe("inputs and outputs", () => {
     }
   });
 
+  test("--no-header: fields have numbers, and nothing that is written has a header", async () => {
+    const rows = 'ann,1\nbob,2\n"a,n",3\nann,4\n';
+    write("bare.csv", rows);
+    write("bare.tsv", "ann\tx\nbob\ty\n");
+    const bare = (...words: string[]) => out([...words, "--no-header"]);
+    expect(await bare("sort", "bare.csv", "--by", "2:desc:numeric")).toBe(
+      'ann,4\n"a,n",3\nbob,2\nann,1\n',
+    );
+    expect(await bare("count", "bare.csv", "bare.csv", "--by", "1")).toBe(
+      'ann,4\nbob,2\n"a,n",2\n',
+    );
+    expect(await bare("group", "bare.csv", "--by", "1", "--sum", "2", "--max", "2")).toBe(
+      'ann,5,4\nbob,2,2\n"a,n",3,3\n',
+    );
+    expect(await bare("count", "bare.csv", "--by", "1", "--to", "json", "--top", "1")).toBe(
+      '[\n{"1":"ann","count":2}\n]\n',
+    );
+    expect(await bare("join", "bare.csv", "bare.tsv", "--on", "1")).toBe(
+      "ann,1,x\nbob,2,y\nann,4,x\n",
+    );
+    expect(await bare("join", "bare.csv", "bare.tsv", "--on", "1", "--to", "ndjson")).toMatch(
+      /^\{"1":"ann","2":"1","2_right":"x"\}\n/,
+    );
+    await bare("split", "bare.csv", "--by", "1", "--out", "bare", "--drop-key");
+    expect(ls("bare")).toEqual(["a,n.csv", "ann.csv", "bob.csv"]);
+    expect(read("bare", "ann.csv")).toBe("1\n4\n");
+    await bare("split", "bare.csv", "--by", "1", "--out", "bare-parts", "--partitions", "1");
+    expect(read("bare-parts", "part-00000.csv")).toBe(rows);
+    for (const input of [rows, gzipSync(rows)]) {
+      const words = ["distinct", "--from", "csv", "--no-header", "--by", "1"];
+      expect(await out(words, input)).toBe('ann,1\nbob,2\n"a,n",3\n');
+    }
+    expect(await out(["count", "--from", "csv", "--no-header", "--by", "1"], "")).toBe("");
+    expect(await out(["sort", "--by", "a", "--to", "tsv", "--no-header"], '{"a":1,"b":2}\n')).toBe(
+      "1\t2\n",
+    );
+    for (const [words, message] of [
+      [["sort", "bare.csv", "--no-header", "--by", "user"], "there are: 1, 2"],
+      [["sort", "e.ndjson", "--no-header", "--by", "user"], "--no-header is for CSV and TSV"],
+    ] as const) {
+      const { code, err } = await run([...words]);
+      expect(code).toBe(2);
+      expect(err).toContain(message);
+    }
+    const ragged = await run(["sort", "--from", "csv", "--no-header", "--by", "1"], "1,2\n3\n");
+    expect(ragged.err).toContain("input:2:1: the record has 1 field where the first row has 2");
+  });
+
   test("columns of one name pass, and are refused where one of them is meant", async () => {
     write("twins.csv", "a,b,a\n1,2,3\n0,1,2\n");
     expect(await out(["sort", "twins.csv", "--by", "b"])).toBe("a,b,a\n0,1,2\n1,2,3\n");

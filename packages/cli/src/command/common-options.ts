@@ -94,6 +94,11 @@ export const READ: readonly Option[] = [
     parse: parseDelimiter,
   },
   {
+    name: "no-header",
+    about:
+      "CSV and TSV have no header, neither what is read nor what is written: fields are 1, 2, 3 …",
+  },
+  {
     name: "reject",
     value: "FILE",
     completes: "file",

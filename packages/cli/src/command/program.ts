@@ -104,7 +104,11 @@ function parserOption(option: Option): ParserOption {
 function optionsOf(command: Command, parser: Parser): Options {
   const values = new Map<string, unknown>();
   for (const { name, none } of command.options) {
-    const value = parser.getOptionValue(camelCase(name));
+    const [, negated] = /^no-(.*)/.exec(name) ?? [];
+    // Of --no-header, commander says that there is no header.
+    const value = negated
+      ? parser.getOptionValue(camelCase(negated)) === false || undefined
+      : parser.getOptionValue(camelCase(name));
     if (value !== undefined && value !== none) values.set(name, value);
   }
   return new Options(values);

@@ -13,7 +13,6 @@ import {
 import type { Options } from "../command/command.js";
 import { Failure } from "../command/failure.js";
 import { JsonText } from "../tables/json-text.js";
-import { columnsOf } from "./csv-rows.js";
 import { AGGREGATES, type AggregateName } from "./names.js";
 import type { RecordSource, Row, ScannedValues } from "./record-source.js";
 import { textOf } from "./record-text.js";
@@ -168,9 +167,8 @@ export class Columns {
   #writtenNumbers(field: string): WrittenNumbers {
     let written = this.#written.get(field);
     if (written === undefined) {
-      const { delimiter = "", format } = this.#source;
-      const header = Buffer.from(format.header ?? []).toString("latin1");
-      written = new WrittenNumbers(columnsOf(header, delimiter).indexOf(field), delimiter);
+      const { delimiter = "", names } = this.#source;
+      written = new WrittenNumbers(names.indexOf(field), delimiter);
       this.#written.set(field, written);
     }
     return written;

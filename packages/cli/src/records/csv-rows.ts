@@ -12,6 +12,7 @@ import type { Format } from "./format.js";
 export class CsvRows {
   readonly #format: Format;
   readonly #delimiter: string;
+  readonly #hasHeader: boolean;
   readonly #known: () => readonly Column[];
   #columns = new Set<string>();
   /** `undefined` once the header is written. */
@@ -22,8 +23,14 @@ export class CsvRows {
   #headerRows = 0;
 
   /** @param known columns that precede those of the records in the header. */
-  constructor(format: Format, delimiter: string, known: () => readonly Column[]) {
+  constructor(
+    format: Format,
+    delimiter: string,
+    hasHeader: boolean,
+    known: () => readonly Column[],
+  ) {
     this.#format = format;
+    this.#hasHeader = hasHeader;
     this.#delimiter = delimiter;
     this.#known = known;
   }
@@ -52,9 +59,9 @@ export class CsvRows {
     return this.header(columns) + rows.map((row) => this.#text(row)).join("");
   }
 
-  /** A header, with its line feed; nothing without columns. */
+  /** A header, with its line feed; nothing without columns, or if there is to be none. */
   header(columns: readonly { readonly name: string }[]): string {
-    if (columns.length === 0) return "";
+    if (columns.length === 0 || !this.#hasHeader) return "";
     return rowOf(
       columns.map(({ name }) => rawField(name, this.#delimiter)),
       this.#delimiter,

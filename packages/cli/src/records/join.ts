@@ -3,7 +3,7 @@ import { type JoinKind, join as joinOf } from "@partd/shuffle";
 import type { Action, Call } from "../command/command.js";
 import { UsageError } from "../command/failure.js";
 import type { Column } from "../tables/column-type.js";
-import { columnsOf, fieldText, rawField, rawFields, rowOf } from "./csv-rows.js";
+import { fieldText, rawField, rawFields, rowOf } from "./csv-rows.js";
 import { type Format, formatOfName } from "./format.js";
 import { lineOf, membersOf } from "./json-members.js";
 import { keyBy, RecordRun, requireCsv } from "./record-run.js";
@@ -224,7 +224,7 @@ function lineMaker(source: RecordSource): (text: string) => Uint8Array {
 class RowMerge implements Merge {
   readonly writtenAs: Format;
   readonly delimiter: string;
-  readonly format: { readonly header: Uint8Array };
+  readonly format: { readonly header: Uint8Array | undefined };
   readonly values = { object: (text: string) => this.#object(text) };
   readonly #names: readonly string[];
   readonly #rightDelimiter: string;
@@ -243,7 +243,7 @@ class RowMerge implements Merge {
         side,
         pairs.map((pair) => pair[i] as string),
       ),
-    ) as [string[], string[]];
+    ) as [readonly string[], readonly string[]];
     this.#leftLength = own.length;
     this.#rightLength = others.length;
     this.#keys = new Map(
@@ -260,7 +260,8 @@ class RowMerge implements Merge {
     }
     this.#names = names;
     const header = names.map((name) => rawField(name, delimiter));
-    this.format = { header: Buffer.from(rowOf(header, delimiter)) };
+    const isBare = left.columns.length > 0;
+    this.format = { header: isBare ? undefined : Buffer.from(rowOf(header, delimiter)) };
   }
 
   #object(text: string): unknown {
@@ -298,11 +299,9 @@ function indexOfField(columns: readonly string[], field: string): number {
   return index < 0 ? columns.indexOf(shownField(field)) : index;
 }
 
-/** The columns of the header; for an empty file, which has none, those of `keys`. */
-function columnsOfSource({ format, delimiter }: RecordSource, keys: readonly string[]): string[] {
-  const header = Buffer.from(format.header ?? []).toString("latin1");
-  if (header === "") return keys.map(shownField);
-  return columnsOf(header, delimiter as string);
+/** The columns of rows; for an empty file, which has none, those of `keys`. */
+function columnsOfSource({ names }: RecordSource, keys: readonly string[]): readonly string[] {
+  return names.length > 0 ? names : keys.map(shownField);
 }
 
 /** Parses `A` or `A=B`; an equals sign in a name is `\=`. */

@@ -10,8 +10,19 @@ export class RecordPlaces {
   readonly #format: Format;
   readonly #tables: TableLines | undefined;
 
-  /** @param tables maps a line to the row of a table. */
-  constructor(paths: readonly string[], format: Format, tables: TableLines | undefined) {
+  readonly #hasHeader: boolean;
+
+  /**
+   * @param tables maps a line to the row of a table.
+   * @param hasHeader whether rows of CSV do.
+   */
+  constructor(
+    paths: readonly string[],
+    format: Format,
+    tables: TableLines | undefined,
+    hasHeader: boolean,
+  ) {
+    this.#hasHeader = hasHeader;
     this.#paths = paths;
     this.#format = format;
     this.#tables = tables;
@@ -34,7 +45,8 @@ export class RecordPlaces {
 
   #located(error: RecordError): Failure {
     const { source, line, column, what } = error;
-    const said = `${inWords(what)}: ${this.#quoted(error)}.`;
+    const words = this.#hasHeader ? what : what.replace("where the header", "where the first row");
+    const said = `${inWords(words)}: ${this.#quoted(error)}.`;
     const from = line === undefined ? undefined : this.#tables?.placeOf(line);
     if (from) return new Failure(`${nameOf(from.path)}: row ${from.row} ${said}`);
     const name = source.startsWith("<") ? nameOf(this.#paths[0] as string) : source;

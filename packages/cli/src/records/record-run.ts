@@ -13,9 +13,9 @@ import { showBytes, showCount } from "../command/quantity.js";
 import { freeBytes } from "../output/disk-space.js";
 import { createOutput, missingFile, requireApart, requireFolder } from "../output/output-file.js";
 import type { Progress } from "../terminal/progress.js";
-import { type Format, formatOf, lineFormat } from "./format.js";
+import { delimiterOf, type Format, formatOf, lineFormat } from "./format.js";
 import { expandInputs, nameOf } from "./inputs.js";
-import { RecordSource } from "./record-source.js";
+import { namesByNumber, RecordSource } from "./record-source.js";
 import { outputFormat } from "./record-writer.js";
 
 export interface RunFields {
@@ -87,13 +87,18 @@ export class RecordRun implements AsyncDisposable {
       path === undefined ? undefined : createOutput(path, { force });
     const format = formatOf(paths, fields.from ?? call.options.text("from"));
     if (fields.operation !== "join") requireCsv(call, [format]);
+    const delimiter = delimiterOf(format, call.options.text("delimiter"));
+    const rows =
+      call.options.has("no-header") && delimiter !== undefined
+        ? await namesByNumber(paths, delimiter, call.signal)
+        : { names: undefined, input: undefined };
     if (fields.beside) {
-      return new RecordRun(call, paths, format, fields, bytesTotal, undefined, undefined);
+      return new RecordRun(call, paths, format, fields, rows, bytesTotal, undefined, undefined);
     }
     const rejects = await create(call.options.text("reject"));
     try {
       const missing = await create(missingFile(call.options));
-      return new RecordRun(call, paths, format, fields, bytesTotal, rejects, missing);
+      return new RecordRun(call, paths, format, fields, rows, bytesTotal, rejects, missing);
     } catch (error) {
       await rejects?.[Symbol.asyncDispose]();
       throw error;
@@ -105,6 +110,7 @@ export class RecordRun implements AsyncDisposable {
     paths: readonly string[],
     format: Format,
     { asked, required, isAll = false, operation = "groupBy", beside }: RunFields,
+    rows: Awaited<ReturnType<typeof namesByNumber>>,
     bytesTotal: number | undefined,
     rejects: OutputFile | undefined,
     missing: OutputFile | undefined,
@@ -122,6 +128,7 @@ export class RecordRun implements AsyncDisposable {
       paths,
       format,
       delimiter: call.options.text("delimiter"),
+      ...rows,
       longestRecord: longestRecordIn(call, format, operation),
       longestKey: longestKeyIn(call.options.number("memory")),
       fields: [...new Set(asked)],
@@ -267,11 +274,15 @@ export class RecordRun implements AsyncDisposable {
   }
 }
 
-/** @throws `UsageError` for --delimiter where no format has one that may be chosen. */
+/** @throws `UsageError` for --delimiter and --no-header where no format has one. */
 export function requireCsv(call: Call, inputs: readonly Format[]): void {
-  if (!call.options.has("delimiter")) return;
   const formats = [...inputs, outputFormat(call, inputs[0] as Format)];
-  if (formats.includes("csv")) return;
+  if (call.options.has("no-header") && !formats.some((format) => delimiterOf(format))) {
+    throw new UsageError(
+      `--no-header is for CSV and TSV, and this is ${formats[0]}; if it is CSV, say --from csv`,
+    );
+  }
+  if (!call.options.has("delimiter") || formats.includes("csv")) return;
   throw new UsageError(
     `--delimiter is for CSV, and this is ${formats[0]}; if it is CSV, say --from csv`,
   );

@@ -19,6 +19,7 @@ import { showBytes } from "../command/quantity.js";
 import type { Column } from "../tables/column-type.js";
 import { type OpenTable, TableLines } from "../tables/table-lines.js";
 import { standardInput } from "../terminal/terminal.js";
+import { columnsOf } from "./csv-rows.js";
 import { FieldSearch } from "./field-search.js";
 import { delimiterOf, type Format, isTable, lineFormat } from "./format.js";
 import { RecordPlaces } from "./record-places.js";
@@ -30,6 +31,10 @@ export interface SourceOptions {
   readonly format: Format;
   /** Between the fields of CSV, where that is no comma. */
   readonly delimiter: string | undefined;
+  /** Names for the columns of rows without a header; `undefined` for all else. */
+  readonly names: readonly string[] | undefined;
+  /** Standard input, if some of it was read already. */
+  readonly input: AsyncIterable<Uint8Array> | undefined;
   /** The longest record, in bytes. Default: the reader's limit. */
   readonly longestRecord: number | undefined;
   /** Bytes of the longest key that memory has room for. */
@@ -79,7 +84,12 @@ export class RecordSource implements Records<string>, AsyncDisposable {
   constructor(options: SourceOptions) {
     this.#options = options;
     this.#tables = tablesFor(options);
-    this.#places = new RecordPlaces(options.paths, options.format, this.#tables);
+    this.#places = new RecordPlaces(
+      options.paths,
+      options.format,
+      this.#tables,
+      options.names === undefined,
+    );
     this.#inner = this.#tables ? readNdjson(this.#tables) : readerFor(options);
     this.writtenAs = lineFormat(options.format);
     this.delimiter = delimiterOf(options.format, options.delimiter);
@@ -94,9 +104,20 @@ export class RecordSource implements Records<string>, AsyncDisposable {
     return this.#tables?.bytesRead;
   }
 
-  /** Columns of a table, which are known with the first record; none for other formats. */
+  /**
+   * Columns of a table, which are known with the first record, and of rows without a header; none for other
+   * formats.
+   */
   get columns(): readonly Column[] {
-    return this.#tables?.columns ?? [];
+    const { names = [] } = this.#options;
+    return this.#tables?.columns ?? names.map((name) => ({ name, type: undefined }));
+  }
+
+  /** The names of the columns of rows, once there is a record; none for other formats. */
+  get names(): readonly string[] {
+    const { header } = this.#inner.format;
+    if (this.delimiter === undefined || header === undefined) return this.#options.names ?? [];
+    return columnsOf(Buffer.from(header).toString("latin1"), this.delimiter);
   }
 
   /** Records that were scanned. */
@@ -382,12 +403,43 @@ function readerFor({
   paths,
   format,
   delimiter,
+  names: columns,
+  input,
   onReject,
   signal,
 }: SourceOptions): Records<unknown> {
   const options = onReject && { onReject };
-  const source = paths.includes("-") ? standardInput(signal) : [...paths];
+  const source = paths.includes("-") ? (input ?? standardInput(signal)) : [...paths];
   if (format === "json") return readJson(source, options);
-  if (format === "csv") return readCsv(source, { ...options, delimiter });
-  return format === "tsv" ? readTsv(source, options) : readNdjson(source, options);
+  if (format === "csv") return readCsv(source, { ...options, delimiter, columns });
+  return format === "tsv" ? readTsv(source, { ...options, columns }) : readNdjson(source, options);
+}
+
+/** What the first row of inputs without a header tells, and standard input from its beginning. */
+export async function namesByNumber(
+  paths: readonly string[],
+  delimiter: string,
+  signal: AbortSignal,
+): Promise<Pick<SourceOptions, "names" | "input">> {
+  const rest = paths.includes("-") ? standardInput(signal)[Symbol.asyncIterator]() : undefined;
+  const begun: Uint8Array[] = [];
+  async function* noted(): AsyncGenerator<Uint8Array> {
+    for (let next = await rest?.next(); next && !next.done; next = await rest?.next()) {
+      begun.push(next.value);
+      yield next.value;
+    }
+  }
+  async function* all(): AsyncGenerator<Uint8Array> {
+    yield* begun.splice(0);
+    yield* noted();
+  }
+  // Of several files, the first that is not empty tells.
+  const rows = readCsv(rest ? noted() : [...paths], { delimiter, onReject: () => undefined });
+  for await (const _ of rows.batches()) break;
+  const first = Buffer.from(rows.format.header ?? []).toString("latin1");
+  const count = first === "" ? 0 : columnsOf(first, delimiter).length;
+  return {
+    names: Array.from({ length: count }, (_, i) => String(i + 1)),
+    input: rest && all(),
+  };
 }

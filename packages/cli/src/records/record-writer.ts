@@ -81,7 +81,10 @@ export class RecordWriter implements AsyncDisposable {
     this.#file = output && compressor ? new CompressedFile(output, compressor) : output;
     this.format = outputFormat(call, shape.writtenAs);
     const delimiter = delimiterOf(this.format, call.options.text("delimiter"));
-    if (delimiter) this.#rows = new CsvRows(this.format, delimiter, () => this.#known);
+    if (delimiter) {
+      const hasHeader = !call.options.has("no-header");
+      this.#rows = new CsvRows(this.format, delimiter, hasHeader, () => this.#known);
+    }
     if (!isTable(this.format)) return;
     const dir = call.options.text("tmp");
     this.#table = new TableWriter({ known: () => this.#known, dir });

@@ -7,7 +7,7 @@ import { showBytes, showMany } from "../command/quantity.js";
 import { openFileLimit } from "../machine/open-files.js";
 import { PartFolder, type Rows } from "../output/part-folder.js";
 import { PartNames } from "../output/part-names.js";
-import { columnsOf, rawFields, rowOf } from "./csv-rows.js";
+import { rawFields, rowOf } from "./csv-rows.js";
 import { formatOfName } from "./format.js";
 import { statesOf } from "./inputs.js";
 import { withoutMembers } from "./json-members.js";
@@ -202,7 +202,7 @@ async function identityOf({ options }: Call, paths: readonly string[]): Promise<
   const said = ["name", "from", "delimiter", "missing", "partitions", "max-bytes", "max-rows"].map(
     (name) => options.text(name),
   );
-  const flags = ["append", "drop-key"].map((name) => options.has(name));
+  const flags = ["append", "drop-key", "no-header"].map((name) => options.has(name));
   return { inputs, by: options.list("by"), said, flags };
 }
 
@@ -218,7 +218,7 @@ class WithoutFields {
   constructor(source: RecordSource, fields: readonly string[]) {
     this.#delimiter = source.delimiter;
     const header = source.format.header && Buffer.from(source.format.header).toString("latin1");
-    const columns = header === undefined ? [] : columnsOf(header, this.#delimiter as string);
+    const columns = source.names;
     const names = fields.map((field) => {
       if (columns.includes(field)) return field;
       const [own, ...rest] = parseFieldPath(field) as [string, ...string[]];
