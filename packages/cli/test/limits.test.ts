@@ -74,6 +74,7 @@ describe("memory", () => {
       paths: [join(cwd, "long.ndjson")],
       format: "ndjson",
       delimiter: undefined,
+      quotes: true,
       names: undefined,
       input: undefined,
       longestRecord: undefined,

@@ -52,8 +52,8 @@ test("fields of a row are what was put in", () => {
       fc.array(field, { minLength: 1 }),
       fc.constantFrom(",", "\t", ";"),
       (fields, delimiter) => {
-        const row = `${fields.map((one) => rawField(one, delimiter)).join(delimiter)}\r\n`;
-        expect(rawFields(row, delimiter).map(fieldText)).toEqual(fields);
+        const row = `${fields.map((one) => rawField(one, delimiter, true)).join(delimiter)}\r\n`;
+        expect(rawFields(row, delimiter, true).map((raw) => fieldText(raw, true))).toEqual(fields);
       },
     ),
   );

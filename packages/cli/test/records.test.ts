@@ -914,6 +914,38 @@ describe("inputs and outputs", () => {
     expect(ragged.err).toContain("input:2:1: the record has 1 field where the first row has 2");
   });
 
+  test("--no-quotes: a quote is a character", async () => {
+    write("plain.tsv", 'size\t"n"\n5" disk\t10\n"x\t9\n"x\t1.50\n');
+    const plain = (...words: string[]) => out([...words, "--no-quotes"]);
+    expect(await plain("count", "plain.tsv", "--by", "size")).toBe(
+      'size\tcount\n"x\t2\n5" disk\t1\n',
+    );
+    expect(await plain("sort", "plain.tsv", "--by", '"n":numeric', "--to", "ndjson")).toBe(
+      '{"size":"\\"x","\\"n\\"":"1.50"}\n{"size":"\\"x","\\"n\\"":"9"}\n{"size":"5\\" disk","\\"n\\"":"10"}\n',
+    );
+    expect(await plain("group", "plain.tsv", "--by", "size", "--min", '"n"', "--to", "csv")).toBe(
+      'size,min_"n"\n5" disk,10\n"x,1.50\n',
+    );
+    expect(await plain("join", "plain.tsv", "plain.tsv", "--on", "size", "--type", "semi")).toBe(
+      read("plain.tsv"),
+    );
+    expect((await plain("join", "plain.tsv", "plain.tsv", "--on", '"n"')).split("\n").at(1)).toBe(
+      '5" disk\t10\t5" disk',
+    );
+    await plain("split", "plain.tsv", "--by", "size", "--out", "plain", "--drop-key");
+    expect(ls("plain").map((name) => read("plain", name))).toContain('"n"\n9\n1.50\n');
+    for (const [words, input, message] of [
+      [["--to", "tsv"], '{"a":"x\\ty"}\n', "holds what stands between fields or rows"],
+      [["--to", "json"], '{"a":1}\n', "--no-quotes is for CSV and TSV"],
+    ] as const) {
+      expect((await run(["sort", "--by", "a", "--no-quotes", ...words], input)).err).toContain(
+        message,
+      );
+    }
+    const both = ["sort", "--from", "tsv", "--no-header", "--no-quotes", "--by", "2"];
+    expect(await out(both, '"b\t2\n"a\t1\n')).toBe('"a\t1\n"b\t2\n');
+  });
+
   test("columns of one name pass, and are refused where one of them is meant", async () => {
     write("twins.csv", "a,b,a\n1,2,3\n0,1,2\n");
     expect(await out(["sort", "twins.csv", "--by", "b"])).toBe("a,b,a\n0,1,2\n1,2,3\n");

@@ -99,6 +99,10 @@ export const READ: readonly Option[] = [
       "CSV and TSV have no header, neither what is read nor what is written: fields are 1, 2, 3 …",
   },
   {
+    name: "no-quotes",
+    about: "a quote in CSV and TSV is a character like any other, where they are read and written",
+  },
+  {
     name: "reject",
     value: "FILE",
     completes: "file",

@@ -21,9 +21,17 @@ export const append: Action = async (call) => {
   if (word === undefined) {
     throw new UsageError("append needs a KEY, or --by FIELD that says each record's key");
   }
-  const stray = ["from", "missing", "reject", "force", "memory", "tmp"].find((name) =>
-    options.has(name),
-  );
+  const stray = [
+    "from",
+    "delimiter",
+    "no-header",
+    "no-quotes",
+    "missing",
+    "reject",
+    "force",
+    "memory",
+    "tmp",
+  ].find((name) => options.has(name));
   if (stray !== undefined) throw new UsageError(`--${stray} goes with --by FIELD`);
   const key = parseKey(word, options.has("literal"));
   const most = options.number("max-bytes") ?? 2 ** 28;

@@ -167,8 +167,8 @@ export class Columns {
   #writtenNumbers(field: string): WrittenNumbers {
     let written = this.#written.get(field);
     if (written === undefined) {
-      const { delimiter = "", names } = this.#source;
-      written = new WrittenNumbers(names.indexOf(field), delimiter);
+      const { delimiter = "", names, quotes } = this.#source;
+      written = new WrittenNumbers(names.indexOf(field), delimiter, quotes);
       this.#written.set(field, written);
     }
     return written;

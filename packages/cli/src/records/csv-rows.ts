@@ -13,6 +13,7 @@ export class CsvRows {
   readonly #format: Format;
   readonly #delimiter: string;
   readonly #hasHeader: boolean;
+  readonly #quotes: boolean;
   readonly #known: () => readonly Column[];
   #columns = new Set<string>();
   /** `undefined` once the header is written. */
@@ -26,11 +27,12 @@ export class CsvRows {
   constructor(
     format: Format,
     delimiter: string,
-    hasHeader: boolean,
+    { hasHeader, quotes }: { readonly hasHeader: boolean; readonly quotes: boolean },
     known: () => readonly Column[],
   ) {
     this.#format = format;
     this.#hasHeader = hasHeader;
+    this.#quotes = quotes;
     this.#delimiter = delimiter;
     this.#known = known;
   }
@@ -63,8 +65,9 @@ export class CsvRows {
   header(columns: readonly { readonly name: string }[]): string {
     if (columns.length === 0 || !this.#hasHeader) return "";
     return rowOf(
-      columns.map(({ name }) => rawField(name, this.#delimiter)),
+      columns.map(({ name }) => rawField(name, this.#delimiter, this.#quotes)),
       this.#delimiter,
+      this.#quotes,
     );
   }
 
@@ -74,10 +77,10 @@ export class CsvRows {
     for (const name of this.#columns) {
       const cell = row.get(name);
       if (cell !== undefined) found++;
-      cells.push(rawField(cell ?? "", this.#delimiter));
+      cells.push(rawField(cell ?? "", this.#delimiter, this.#quotes));
     }
     if (found < row.size) this.#refuse(row);
-    return rowOf(cells, this.#delimiter);
+    return rowOf(cells, this.#delimiter, this.#quotes);
   }
 
   #refuse(row: Row): never {
@@ -112,10 +115,16 @@ const SHOWN = 100;
 const MOST_ROWS = 1000;
 const MOST_LENGTH = 1 << 20;
 
-/** The fields of one row of CSV or TSV as they are written, including quotes. */
-export function rawFields(row: string, delimiter: string): string[] {
+/**
+ * The fields of one row of CSV or TSV as they are written, including quotes.
+ *
+ * @param quotes whether quotes are more than characters; the same in the functions below.
+ */
+export function rawFields(row: string, delimiter: string, quotes: boolean): string[] {
   const fields: string[] = [];
-  const end = row.replace(/\r?\n$/, "").length;
+  const line = row.replace(/\r?\n$/, "");
+  if (!quotes) return line.split(delimiter);
+  const end = line.length;
   let start = 0;
   let quoted = false;
   for (let at = 0; at < end; at++) {
@@ -131,30 +140,44 @@ export function rawFields(row: string, delimiter: string): string[] {
 }
 
 /** The text of a raw field. */
-export function fieldText(raw: string): string {
-  return raw.startsWith('"') ? raw.slice(1, -1).replaceAll('""', '"') : raw;
+export function fieldText(raw: string, quotes: boolean): string {
+  return quotes && raw.startsWith('"') ? raw.slice(1, -1).replaceAll('""', '"') : raw;
 }
 
 /**
  * Text as a raw field, in quotes if it needs them.
  *
- * @throws `Failure` for half a character, for which UTF-8 has no bytes.
+ * @throws `Failure` for half a character, for which UTF-8 has no bytes, and for a text that needs quotes if there
+ *   are none.
  */
-export function rawField(text: string, delimiter: string): string {
+export function rawField(text: string, delimiter: string, quotes: boolean): string {
   wellFormed(text);
+  if (!quotes) {
+    if (!/[\r\n]/.test(text) && !text.includes(delimiter)) return text;
+    throw new Failure(
+      `--no-quotes: ${JSON.stringify(text).slice(0, SHOWN)} holds what stands between fields or rows; write ndjson, or leave --no-quotes out`,
+    );
+  }
   const needsQuotes = /["\r\n]/.test(text) || text.includes(delimiter) || /^\s|\s$/.test(text);
   return needsQuotes ? `"${text.replaceAll('"', '""')}"` : text;
 }
 
 /** Raw fields as a row, with the line ending of the row `like`. One empty field would be a blank line without quotes. */
-export function rowOf(fields: readonly string[], delimiter: string, like = ""): string {
-  const row = fields.length === 1 && fields[0] === "" ? '""' : fields.join(delimiter);
+export function rowOf(
+  fields: readonly string[],
+  delimiter: string,
+  quotes: boolean,
+  like = "",
+): string {
+  const isBlank = fields.length === 1 && fields[0] === "";
+  const row = isBlank && quotes ? '""' : fields.join(delimiter);
   return `${row}${like.endsWith("\r\n") ? "\r\n" : "\n"}`;
 }
 
 /** The column names of a header, in which each character is a byte. */
-export function columnsOf(header: string, delimiter: string): string[] {
-  return rawFields(Buffer.from(header, "latin1").toString(), delimiter).map(fieldText);
+export function columnsOf(header: string, delimiter: string, quotes: boolean): string[] {
+  const fields = rawFields(Buffer.from(header, "latin1").toString(), delimiter, quotes);
+  return fields.map((raw) => fieldText(raw, quotes));
 }
 
 /** A name that several columns have. */

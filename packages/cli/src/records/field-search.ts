@@ -6,13 +6,12 @@ import {
   type ScannerOptions,
 } from "@partd/records";
 import { UsageError } from "../command/failure.js";
-import { columnsOf } from "./csv-rows.js";
 
 /** Looks for the requested fields in the first records, and remembers which fields there are. */
 export class FieldSearch {
   readonly #format: RecordFormat<unknown>;
   readonly #input: string;
-  readonly #delimiter: string | undefined;
+  readonly #columnsOf: () => readonly string[];
   readonly #options: ScannerOptions;
   /** Fields that no record has had so far. */
   #unseen: readonly string[];
@@ -22,19 +21,19 @@ export class FieldSearch {
   #records = 0;
 
   /**
-   * @param delimiter between the columns of CSV.
+   * @param columns the names in the header of CSV, once it is known.
    * @param rejects whether malformed records are skipped here, because the later scanner reports them.
    */
   constructor(
     format: RecordFormat<unknown>,
     fields: readonly string[],
     input: string,
-    delimiter: string | undefined,
+    columns: () => readonly string[],
     rejects: boolean,
   ) {
     this.#format = format;
     this.#options = rejects ? { onReject: () => undefined } : {};
-    this.#delimiter = delimiter;
+    this.#columnsOf = columns;
     this.#unseen = fields;
     this.#input = input === "-" ? "standard input" : input;
   }
@@ -111,9 +110,7 @@ export class FieldSearch {
 
   /** The names in the header of CSV; none of other formats. */
   get #columns(): readonly string[] {
-    const { header } = this.#format;
-    if (header === undefined || this.#delimiter === undefined) return [];
-    return columnsOf(Buffer.from(header).toString("latin1"), this.#delimiter);
+    return this.#format.header === undefined ? [] : this.#columnsOf();
   }
 
   /** @throws `UsageError` for a field whose name several columns have. */

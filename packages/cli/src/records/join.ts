@@ -216,7 +216,7 @@ class LineMerge implements Merge {
  */
 function lineMaker(source: RecordSource): (text: string) => Uint8Array {
   if (!areRows(source)) return (text) => Buffer.from(text, "latin1");
-  requireNames(source);
+  requireNames(source, source.quotes);
   return (text) => Buffer.from(`${JSON.stringify(source.values.object(text))}\n`);
 }
 
@@ -228,6 +228,8 @@ class RowMerge implements Merge {
   readonly values = { object: (text: string) => this.#object(text) };
   readonly #names: readonly string[];
   readonly #rightDelimiter: string;
+  /** Both inputs have them, or none. */
+  readonly #quotes: boolean;
   readonly #leftLength: number;
   readonly #rightLength: number;
   /** Key columns of the right, with the left columns that hold the same. */
@@ -238,6 +240,7 @@ class RowMerge implements Merge {
     const delimiter = left.delimiter as string;
     this.delimiter = delimiter;
     this.#rightDelimiter = right.delimiter as string;
+    this.#quotes = left.quotes;
     const [own, others] = [left, right].map((side, i) =>
       columnsOfSource(
         side,
@@ -259,34 +262,40 @@ class RowMerge implements Merge {
       names.push(name);
     }
     this.#names = names;
-    const header = names.map((name) => rawField(name, delimiter));
+    const header = names.map((name) => rawField(name, delimiter, this.#quotes));
     const isBare = left.columns.length > 0;
-    this.format = { header: isBare ? undefined : Buffer.from(rowOf(header, delimiter)) };
+    this.format = {
+      header: isBare ? undefined : Buffer.from(rowOf(header, delimiter, this.#quotes)),
+    };
   }
 
   #object(text: string): unknown {
-    const raw = rawFields(Buffer.from(text, "latin1").toString(), this.delimiter);
-    return Object.fromEntries(this.#names.map((name, i) => [name, fieldText(raw[i] as string)]));
+    const raw = rawFields(Buffer.from(text, "latin1").toString(), this.delimiter, this.#quotes);
+    return Object.fromEntries(
+      this.#names.map((name, i) => [name, fieldText(raw[i] as string, this.#quotes)]),
+    );
   }
 
   /** Raw fields of the right, converted to the left's delimiter. */
   #ofLeft(fields: string[]): string[] {
     if (this.#rightDelimiter === this.delimiter) return fields;
-    return fields.map((raw) => rawField(fieldText(raw), this.delimiter));
+    return fields.map((raw) =>
+      rawField(fieldText(raw, this.#quotes), this.delimiter, this.#quotes),
+    );
   }
 
   texts(left: string | undefined, right: string | undefined): string {
     const own =
       left === undefined
         ? Array<string>(this.#leftLength).fill("")
-        : rawFields(left, this.delimiter);
+        : rawFields(left, this.delimiter, this.#quotes);
     const other =
       right === undefined
         ? Array<string>(this.#rightLength).fill("")
-        : this.#ofLeft(rawFields(right, this.#rightDelimiter));
+        : this.#ofLeft(rawFields(right, this.#rightDelimiter, this.#quotes));
     if (left === undefined) for (const [at, to] of this.#keys) own[to] = other[at] as string;
     const rest = other.filter((_, i) => !this.#keys.has(i));
-    return rowOf([...own, ...rest], this.delimiter);
+    return rowOf([...own, ...rest], this.delimiter, this.#quotes);
   }
 }
 

@@ -90,7 +90,11 @@ export class RecordRun implements AsyncDisposable {
     const delimiter = delimiterOf(format, call.options.text("delimiter"));
     const rows =
       call.options.has("no-header") && delimiter !== undefined
-        ? await namesByNumber(paths, delimiter, call.signal)
+        ? await namesByNumber(
+            paths,
+            { delimiter, quote: !call.options.has("no-quotes") },
+            call.signal,
+          )
         : { names: undefined, input: undefined };
     if (fields.beside) {
       return new RecordRun(call, paths, format, fields, rows, bytesTotal, undefined, undefined);
@@ -128,6 +132,7 @@ export class RecordRun implements AsyncDisposable {
       paths,
       format,
       delimiter: call.options.text("delimiter"),
+      quotes: !call.options.has("no-quotes"),
       ...rows,
       longestRecord: longestRecordIn(call, format, operation),
       longestKey: longestKeyIn(call.options.number("memory")),
@@ -274,12 +279,13 @@ export class RecordRun implements AsyncDisposable {
   }
 }
 
-/** @throws `UsageError` for --delimiter and --no-header where no format has one. */
+/** @throws `UsageError` for --delimiter, --no-header and --no-quotes where no format has one. */
 export function requireCsv(call: Call, inputs: readonly Format[]): void {
   const formats = [...inputs, outputFormat(call, inputs[0] as Format)];
-  if (call.options.has("no-header") && !formats.some((format) => delimiterOf(format))) {
+  const ofRows = ["no-header", "no-quotes"].find((name) => call.options.has(name));
+  if (ofRows !== undefined && !formats.some((format) => delimiterOf(format))) {
     throw new UsageError(
-      `--no-header is for CSV and TSV, and this is ${formats[0]}; if it is CSV, say --from csv`,
+      `--${ofRows} is for CSV and TSV, and this is ${formats[0]}; if it is CSV, say --from csv`,
     );
   }
   if (!call.options.has("delimiter") || formats.includes("csv")) return;

@@ -31,6 +31,8 @@ export interface SourceOptions {
   readonly format: Format;
   /** Between the fields of CSV, where that is no comma. */
   readonly delimiter: string | undefined;
+  /** Whether quotes in rows are more than characters. */
+  readonly quotes: boolean;
   /** Names for the columns of rows without a header; `undefined` for all else. */
   readonly names: readonly string[] | undefined;
   /** Standard input, if some of it was read already. */
@@ -113,11 +115,16 @@ export class RecordSource implements Records<string>, AsyncDisposable {
     return this.#tables?.columns ?? names.map((name) => ({ name, type: undefined }));
   }
 
+  /** Whether quotes in rows are more than characters. */
+  get quotes(): boolean {
+    return this.#options.quotes;
+  }
+
   /** The names of the columns of rows, once there is a record; none for other formats. */
   get names(): readonly string[] {
     const { header } = this.#inner.format;
     if (this.delimiter === undefined || header === undefined) return this.#options.names ?? [];
-    return columnsOf(Buffer.from(header).toString("latin1"), this.delimiter);
+    return columnsOf(Buffer.from(header).toString("latin1"), this.delimiter, this.quotes);
   }
 
   /** Records that were scanned. */
@@ -263,7 +270,7 @@ export class RecordSource implements Records<string>, AsyncDisposable {
       this.#inner.format,
       fields,
       nameOf(this.#options.paths),
-      this.delimiter,
+      () => this.names,
       onReject !== undefined,
     );
     for await (const batch of this.#inner.batches({
@@ -403,6 +410,7 @@ function readerFor({
   paths,
   format,
   delimiter,
+  quotes: quote,
   names: columns,
   input,
   onReject,
@@ -411,14 +419,15 @@ function readerFor({
   const options = onReject && { onReject };
   const source = paths.includes("-") ? (input ?? standardInput(signal)) : [...paths];
   if (format === "json") return readJson(source, options);
-  if (format === "csv") return readCsv(source, { ...options, delimiter, columns });
-  return format === "tsv" ? readTsv(source, { ...options, columns }) : readNdjson(source, options);
+  if (format === "csv") return readCsv(source, { ...options, delimiter, quote, columns });
+  if (format === "tsv") return readTsv(source, { ...options, quote, columns });
+  return readNdjson(source, options);
 }
 
 /** What the first row of inputs without a header tells, and standard input from its beginning. */
 export async function namesByNumber(
   paths: readonly string[],
-  delimiter: string,
+  { delimiter, quote }: { readonly delimiter: string; readonly quote: boolean },
   signal: AbortSignal,
 ): Promise<Pick<SourceOptions, "names" | "input">> {
   const rest = paths.includes("-") ? standardInput(signal)[Symbol.asyncIterator]() : undefined;
@@ -434,10 +443,14 @@ export async function namesByNumber(
     yield* noted();
   }
   // Of several files, the first that is not empty tells.
-  const rows = readCsv(rest ? noted() : [...paths], { delimiter, onReject: () => undefined });
+  const rows = readCsv(rest ? noted() : [...paths], {
+    delimiter,
+    quote,
+    onReject: () => undefined,
+  });
   for await (const _ of rows.batches()) break;
   const first = Buffer.from(rows.format.header ?? []).toString("latin1");
-  const count = first === "" ? 0 : columnsOf(first, delimiter).length;
+  const count = first === "" ? 0 : columnsOf(first, delimiter, quote).length;
   return {
     names: Array.from({ length: count }, (_, i) => String(i + 1)),
     input: rest && all(),

@@ -82,8 +82,8 @@ export class RecordWriter implements AsyncDisposable {
     this.format = outputFormat(call, shape.writtenAs);
     const delimiter = delimiterOf(this.format, call.options.text("delimiter"));
     if (delimiter) {
-      const hasHeader = !call.options.has("no-header");
-      this.#rows = new CsvRows(this.format, delimiter, hasHeader, () => this.#known);
+      const syntax = { hasHeader: !call.options.has("no-header"), quotes: this.#quotes };
+      this.#rows = new CsvRows(this.format, delimiter, syntax, () => this.#known);
     }
     if (!isTable(this.format)) return;
     const dir = call.options.text("tmp");
@@ -116,7 +116,7 @@ export class RecordWriter implements AsyncDisposable {
     } else if (writtenAs === "ndjson") {
       await this.#row(text);
     } else {
-      if (this.written === 0) requireNames(this.#shape);
+      if (this.written === 0) requireNames(this.#shape, this.#quotes);
       const row = values.object(text) as object;
       await this.#values(Object.keys(row), Object.values(row));
     }
@@ -218,7 +218,11 @@ export class RecordWriter implements AsyncDisposable {
     const { columns = [], delimiter, format } = this.#shape;
     if (delimiter === undefined || format.header === undefined) return columns;
     const header = Buffer.from(format.header).toString("latin1");
-    return columnsOf(header, delimiter).map((name) => ({ name, type: undefined }));
+    return columnsOf(header, delimiter, this.#quotes).map((name) => ({ name, type: undefined }));
+  }
+
+  get #quotes(): boolean {
+    return !this.#call.options.has("no-quotes");
   }
 
   /** Adds the header of a CSV without rows. */
@@ -239,9 +243,12 @@ export class RecordWriter implements AsyncDisposable {
  *
  * @throws `UsageError` if there are two.
  */
-export function requireNames({ writtenAs, delimiter, format: { header } }: RecordShape): void {
+export function requireNames(
+  { writtenAs, delimiter, format: { header } }: RecordShape,
+  quotes: boolean,
+): void {
   if (delimiter === undefined || header === undefined) return;
-  const name = twinOf(columnsOf(Buffer.from(header).toString("latin1"), delimiter));
+  const name = twinOf(columnsOf(Buffer.from(header).toString("latin1"), delimiter, quotes));
   if (name === undefined) return;
   const what = name === "" ? "have no name" : `are named ${name}`;
   throw new UsageError(`two columns ${what}: give one another name, or write ${writtenAs}`);

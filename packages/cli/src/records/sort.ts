@@ -104,7 +104,12 @@ async function keptRuns({ options }: Call, run: RecordRun): Promise<KeptRuns | u
   }
   const inputs = await statesOf(run.paths);
   const said = ["from", "delimiter", "reject"].map((name) => options.text(name));
-  const identity = { inputs, by: options.list("by"), said, bare: options.has("no-header") };
+  const identity = {
+    inputs,
+    by: options.list("by"),
+    said,
+    flags: ["no-header", "no-quotes"].map((name) => options.has(name)),
+  };
   const force = options.has("force");
   return KeptRuns.begin(out, identity, { resume, force, tmp: options.text("tmp") });
 }

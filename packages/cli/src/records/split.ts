@@ -202,7 +202,7 @@ async function identityOf({ options }: Call, paths: readonly string[]): Promise<
   const said = ["name", "from", "delimiter", "missing", "partitions", "max-bytes", "max-rows"].map(
     (name) => options.text(name),
   );
-  const flags = ["append", "drop-key", "no-header"].map((name) => options.has(name));
+  const flags = ["append", "drop-key", "no-header", "no-quotes"].map((name) => options.has(name));
   return { inputs, by: options.list("by"), said, flags };
 }
 
@@ -211,12 +211,14 @@ class WithoutFields {
   readonly header: string | undefined;
   readonly #names: ReadonlySet<string>;
   readonly #delimiter: string | undefined;
+  readonly #quotes: boolean;
   /** The indices of the columns that stay. */
   readonly #kept: readonly number[];
 
   /** @throws `UsageError` for a field within an object: only a record's own members can be left out. */
   constructor(source: RecordSource, fields: readonly string[]) {
     this.#delimiter = source.delimiter;
+    this.#quotes = source.quotes;
     const header = source.format.header && Buffer.from(source.format.header).toString("latin1");
     const columns = source.names;
     const names = fields.map((field) => {
@@ -237,10 +239,11 @@ class WithoutFields {
         "latin1",
       );
     }
-    const fields = rawFields(text, this.#delimiter);
+    const fields = rawFields(text, this.#delimiter, this.#quotes);
     return rowOf(
       this.#kept.map((i) => fields[i] as string),
       this.#delimiter,
+      this.#quotes,
       text,
     );
   }

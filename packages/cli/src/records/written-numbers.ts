@@ -5,8 +5,10 @@ import type { Aggregate } from "@partd/shuffle";
 export class WrittenNumbers {
   readonly #column: number;
   readonly #delimiter: number;
+  readonly #quote: number | undefined;
 
-  constructor(column: number, delimiter: string) {
+  constructor(column: number, delimiter: string, quotes: boolean) {
+    this.#quote = quotes ? QUOTE : undefined;
     this.#column = column;
     this.#delimiter = delimiter.charCodeAt(0);
   }
@@ -18,15 +20,15 @@ export class WrittenNumbers {
     let isQuoted = false;
     for (let column = 0; column < this.#column; at++) {
       const byte = bytes[at];
-      if (byte === QUOTE) isQuoted = !isQuoted;
+      if (byte === this.#quote) isQuoted = !isQuoted;
       else if (byte === this.#delimiter && !isQuoted) column++;
     }
-    const start = bytes[at] === QUOTE ? at + 1 : at;
+    const start = bytes[at] === this.#quote ? at + 1 : at;
     let stop = start;
     let areDigits = true;
     for (; stop < end; stop++) {
       const byte = bytes[stop] as number;
-      if (byte === this.#delimiter || byte === QUOTE || byte === CR || byte === LF) break;
+      if (byte === this.#delimiter || byte === this.#quote || byte === CR || byte === LF) break;
       areDigits &&= byte >= ZERO && byte <= ZERO + 9;
     }
     if (areDigits && stop - start < DIGITS && (bytes[start] !== ZERO || stop === start + 1)) {
