@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process";
 import {
   existsSync,
   mkdirSync,
@@ -11,7 +12,7 @@ import {
 import { join } from "node:path";
 import { gunzipSync, gzipSync } from "node:zlib";
 import { describe, expect, test } from "@jest/globals";
-import { scratch } from "./partd.js";
+import { BIN, scratch } from "./partd.js";
 import { Runner } from "./runner.js";
 
 const cwd = scratch();
@@ -902,6 +903,20 @@ describe("inputs and outputs", () => {
     expect(await out(["sort", "--by", "a", "--to", "tsv", "--no-header"], '{"a":1,"b":2}\n')).toBe(
       "1\t2\n",
     );
+    const pipe = spawnSync(
+      "bash",
+      [
+        "-c",
+        '"$0" "$1" count <(cat bare.csv) --from csv --no-header --by 1',
+        process.execPath,
+        BIN,
+      ],
+      { cwd, encoding: "utf8" },
+    );
+    expect(pipe.stdout).toBe('ann,2\nbob,1\n"a,n",1\n');
+    write("wide.csv", "x,y,z\n");
+    const wide = await run(["count", "bare.csv", "wide.csv", "--no-header", "--by", "1"]);
+    expect(wide.err).toContain("wide.csv:1:1: the record has 3 fields where the first row has 2");
     for (const [words, message] of [
       [["sort", "bare.csv", "--no-header", "--by", "user"], "there are: 1, 2"],
       [["sort", "e.ndjson", "--no-header", "--by", "user"], "--no-header is for CSV and TSV"],
@@ -932,8 +947,8 @@ describe("inputs and outputs", () => {
     expect((await plain("join", "plain.tsv", "plain.tsv", "--on", '"n"')).split("\n").at(1)).toBe(
       '5" disk\t10\t5" disk',
     );
-    await plain("split", "plain.tsv", "--by", "size", "--out", "plain", "--drop-key");
-    expect(ls("plain").map((name) => read("plain", name))).toContain('"n"\n9\n1.50\n');
+    await plain("split", "plain.tsv", "--by", "size", "--out", "unquoted", "--drop-key");
+    expect(ls("unquoted").map((name) => read("unquoted", name))).toContain('"n"\n9\n1.50\n');
     for (const [words, input, message] of [
       [["--to", "tsv"], '{"a":"x\\ty"}\n', "holds what stands between fields or rows"],
       [["--to", "json"], '{"a":1}\n', "--no-quotes is for CSV and TSV"],

@@ -1,3 +1,5 @@
+import { createReadStream } from "node:fs";
+import { stat } from "node:fs/promises";
 import {
   type BatchOptions,
   type ByteBatch,
@@ -15,6 +17,7 @@ import {
   type Scanner,
   type ScannerOptions,
 } from "@partd/records";
+import { UsageError } from "../command/failure.js";
 import { showBytes } from "../command/quantity.js";
 import type { Column } from "../tables/column-type.js";
 import { type OpenTable, TableLines } from "../tables/table-lines.js";
@@ -35,7 +38,7 @@ export interface SourceOptions {
   readonly quotes: boolean;
   /** Names for the columns of rows without a header; `undefined` for all else. */
   readonly names: readonly string[] | undefined;
-  /** Standard input, if some of it was read already. */
+  /** A pipe of which some was read already. */
   readonly input: AsyncIterable<Uint8Array> | undefined;
   /** The longest record, in bytes. Default: the reader's limit. */
   readonly longestRecord: number | undefined;
@@ -417,42 +420,59 @@ function readerFor({
   signal,
 }: SourceOptions): Records<unknown> {
   const options = onReject && { onReject };
-  const source = paths.includes("-") ? (input ?? standardInput(signal)) : [...paths];
+  const source = input ?? (paths.includes("-") ? standardInput(signal) : [...paths]);
   if (format === "json") return readJson(source, options);
   if (format === "csv") return readCsv(source, { ...options, delimiter, quote, columns });
   if (format === "tsv") return readTsv(source, { ...options, quote, columns });
   return readNdjson(source, options);
 }
 
-/** What the first row of inputs without a header tells, and standard input from its beginning. */
+/**
+ * What the first row of inputs without a header tells, and the input from its beginning if that is a pipe.
+ *
+ * @throws `UsageError` for a pipe among several inputs.
+ */
 export async function namesByNumber(
   paths: readonly string[],
-  { delimiter, quote }: { readonly delimiter: string; readonly quote: boolean },
+  options: { readonly delimiter: string; readonly quote: boolean },
   signal: AbortSignal,
 ): Promise<Pick<SourceOptions, "names" | "input">> {
-  const rest = paths.includes("-") ? standardInput(signal)[Symbol.asyncIterator]() : undefined;
-  const begun: Uint8Array[] = [];
-  async function* noted(): AsyncGenerator<Uint8Array> {
-    for (let next = await rest?.next(); next && !next.done; next = await rest?.next()) {
-      begun.push(next.value);
-      yield next.value;
+  for (const path of paths) {
+    if (path !== "-" && (await stat(path)).isFile()) {
+      const count = await firstWidth(path, options);
+      if (count > 0) return { names: numbers(count), input: undefined };
+      continue;
     }
+    if (paths.length > 1) throw new UsageError(`--no-header: ${path} is a pipe, and is read alone`);
+    const stream = path === "-" ? standardInput(signal) : createReadStream(path, { signal });
+    const rest = stream[Symbol.asyncIterator]() as AsyncIterator<Uint8Array>;
+    const begun: Uint8Array[] = [];
+    async function* noted(): AsyncGenerator<Uint8Array> {
+      for (let next = await rest.next(); !next.done; next = await rest.next()) {
+        begun.push(next.value);
+        yield next.value;
+      }
+    }
+    async function* all(): AsyncGenerator<Uint8Array> {
+      yield* begun.splice(0);
+      for (let next = await rest.next(); !next.done; next = await rest.next()) yield next.value;
+    }
+    return { names: numbers(await firstWidth(noted(), options)), input: all() };
   }
-  async function* all(): AsyncGenerator<Uint8Array> {
-    yield* begun.splice(0);
-    yield* noted();
-  }
-  // Of several files, the first that is not empty tells.
-  const rows = readCsv(rest ? noted() : [...paths], {
-    delimiter,
-    quote,
-    onReject: () => undefined,
-  });
+  return { names: [], input: undefined };
+}
+
+/** How many fields the first row has; 0 if there is none. */
+async function firstWidth(
+  source: string | AsyncIterable<Uint8Array>,
+  { delimiter, quote }: { readonly delimiter: string; readonly quote: boolean },
+): Promise<number> {
+  const rows = readCsv(source, { delimiter, quote, onReject: () => undefined });
   for await (const _ of rows.batches()) break;
   const first = Buffer.from(rows.format.header ?? []).toString("latin1");
-  const count = first === "" ? 0 : columnsOf(first, delimiter, quote).length;
-  return {
-    names: Array.from({ length: count }, (_, i) => String(i + 1)),
-    input: rest && all(),
-  };
+  return first === "" ? 0 : columnsOf(first, delimiter, quote).length;
+}
+
+function numbers(count: number): string[] {
+  return Array.from({ length: count }, (_, i) => String(i + 1));
 }
