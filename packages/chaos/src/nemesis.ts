@@ -12,6 +12,7 @@ export type Fault =
   | "clock"
   | "disk"
   | "cut"
+  | "storm"
   | "restart"
   | "rival"
   | "python";
@@ -20,7 +21,7 @@ export type Fault =
 export function faultsOf({ served, buffered, clustered, turns }: Tower): readonly Fault[] {
   if (turns) return ["clock", "python"];
   if (clustered) return ["kill", "clock", "rival"];
-  if (served) return ["kill", "stop", "clock", "disk", "cut", "restart"];
+  if (served) return ["kill", "stop", "clock", "disk", "cut", "storm", "restart"];
   const local = ["kill", "stop", "clock", "disk", "temporary"] as const;
   return buffered ? local : [...local, "thread", "namespace"];
 }
@@ -58,6 +59,7 @@ const LASTS: Readonly<Record<Fault, readonly [least: number, most: number]>> = {
   clock: [0, 1],
   disk: [300, 1_500],
   cut: [0, 600],
+  storm: [0, 600],
   restart: [0, 1],
   rival: [0, 600],
   python: [0, 1],
@@ -112,6 +114,13 @@ const ACTS: Readonly<Record<Fault, (scene: Scene, deed: Deed) => Promise<void>>>
 
   cut: async (scene, deed) => {
     scene.cut();
+    await sleep(deed.lasts);
+    scene.heal();
+  },
+
+  storm: async (scene, deed) => {
+    scene.cut();
+    scene.workers[0]?.say("storm");
     await sleep(deed.lasts);
     scene.heal();
   },

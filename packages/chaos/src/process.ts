@@ -1,7 +1,7 @@
 // A process of a round, or a thread in one: runs lanes over a store, or serves it. Its options come
 // as JSON; lines on its standard input tell it to end, to move its clock, to end its thread, its
-// temporary store or its Python, to have a rival ask for its port, or to stand still at its next write to the
-// data set.
+// temporary store or its Python, to have a crowd of clients ask or a rival want its port, or to stand still at
+// its next write to the data set.
 import cluster, { type Worker as ClusterWorker } from "node:cluster";
 import { once } from "node:events";
 import fs, { openSync, readlinkSync } from "node:fs";
@@ -9,6 +9,7 @@ import { syncBuiltinESMExports } from "node:module";
 import { type AddressInfo, createServer } from "node:net";
 import { createInterface } from "node:readline";
 import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
+import type { Store } from "@partd/core";
 import { Gate } from "@partd/core/author";
 import { type Asked, runLane, type Tried } from "./lane.js";
 import { PythonStore } from "./python-store.js";
@@ -112,6 +113,7 @@ async function work(): Promise<void> {
   const file = openSync(`${histories}/${name}.history`, "a");
   const threads: Thread[] = [];
   const temporary = new TemporaryThread();
+  const crowd = new Crowd();
   // Another program takes its turn whenever no call is under way.
   const gate = new Gate();
   const python = new PythonStore(directory);
@@ -121,6 +123,7 @@ async function work(): Promise<void> {
     void heed({
       thread: () => threads[0]?.renew(),
       temporary: () => temporary.renew(),
+      storm: () => crowd.ask(),
       python: () => gate.exclusive(() => python.kill()),
     });
   } else {
@@ -140,10 +143,36 @@ async function work(): Promise<void> {
   await Promise.all(lanes);
   await Promise.all(threads.map((thread) => thread.end()));
   await temporary.end();
+  await crowd.end();
   await python.kill();
   for (const store of stores) await store.close();
   process.exit(0);
 }
+
+/** Clients besides those of the lanes: so many that lost the server together come back together. */
+class Crowd {
+  #clients: Promise<readonly Store[]> | undefined;
+  #asked: Promise<unknown> = Promise.resolve();
+
+  /** Each asks once: reads are repeated, so none may fail. */
+  ask(): Promise<unknown> {
+    const connect = () => packages.connect(address as string);
+    this.#clients ??= Promise.all(Array.from({ length: CROWD }, connect));
+    this.#asked = Promise.all([this.#asked, this.#each((client) => client.count())]);
+    return this.#asked;
+  }
+
+  async end(): Promise<void> {
+    await this.#asked;
+    await this.#each((client) => client.close());
+  }
+
+  async #each(call: (client: Store) => Promise<unknown>): Promise<void> {
+    await Promise.all(((await this.#clients) ?? []).map(call));
+  }
+}
+
+const CROWD = 300;
 
 /** A thread with a temporary store, which is terminated while it uses it. */
 class TemporaryThread {

@@ -121,7 +121,10 @@ function promisesOf(tower: Tower, faults: readonly Fault[]): Promises {
         return !/could not be had/.test(error);
       case "ERR_PARTD_CONNECTION":
         if (faults.includes("restart")) return true;
-        return faults.includes("cut") && ["lock", "stream", "entries", "keys"].includes(kind);
+        return (
+          faults.some((fault) => fault === "cut" || fault === "storm") &&
+          ["lock", "stream", "entries", "keys"].includes(kind)
+        );
       case "ERR_PARTD_IO":
         return faults.includes("disk") && /ENOSPC|no space/.test(error);
       default:

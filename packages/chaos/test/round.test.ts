@@ -16,7 +16,7 @@ const rounds: Record<string, Fault[]> = {
   log: ["kill", "stop", "thread", "clock", "namespace"],
   "buffer-log": ["clock", "temporary"],
   "cluster-file": ["kill", "rival"],
-  "client-file": ["kill", "cut", "restart"],
+  "client-file": ["kill", "storm", "restart"],
   "client-buffer-log": ["cut", "clock"],
 };
 function keepsPromises(name: string, faults: readonly Fault[]): void {
