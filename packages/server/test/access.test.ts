@@ -325,6 +325,20 @@ test("a server that breaks the WebSocket protocol is not tried again and again",
   await new Promise((resolve) => other.close(resolve));
 });
 
+test("a WebSocket of another program is not tried again and again", async () => {
+  const other = new WebSocketServer({ port: 0, host: "127.0.0.1", handleProtocols: () => false });
+  await new Promise((resolve) => other.once("listening", resolve));
+  const { port } = other.address() as { port: number };
+  const client = new Client(`ws://127.0.0.1:${port}`, { timeout: 3_000 });
+  const again = new Promise((resolve) => client.addEventListener("retry", resolve));
+  await expect(Promise.race([client.get("x"), again])).rejects.toMatchObject({
+    code: "ERR_PARTD_PROTOCOL",
+    message: expect.stringContaining("no subprotocol") as unknown as string,
+  });
+  await client.close();
+  await new Promise((resolve) => other.close(resolve));
+});
+
 test("what listens there and is not a partd server is ERR_PARTD_CONNECTION", async () => {
   const other = createServer((socket) => socket.resume().end("SSH-2.0-something\r\n"));
   await new Promise<void>((resolve) => other.listen(0, "127.0.0.1", resolve));

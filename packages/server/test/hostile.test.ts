@@ -422,6 +422,24 @@ test("a server on all addresses serves clients by its host's name, and pages by 
   expect(await open(page("rebound.example"))).toBe(4403);
 });
 
+test("a refusal whose reason never ends is final, too", async () => {
+  const server = createServer((socket) => {
+    socket.on("error", () => {});
+    socket.once("data", () =>
+      socket.write("HTTP/1.1 401 Unauthorized\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nno,\r\n"),
+    );
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as { port: number };
+  const client = new Client(`ws://127.0.0.1:${port}`, { timeout: 100 });
+  await expect(client.get("x")).rejects.toMatchObject({
+    code: "ERR_PARTD_AUTH",
+    message: expect.stringContaining("401 Unauthorized") as unknown as string,
+  });
+  await client.close();
+  await new Promise((resolve) => server.close(resolve));
+});
+
 test("a refusal is final, and says why", async () => {
   const server = createServer((socket) => {
     socket.on("error", () => {});

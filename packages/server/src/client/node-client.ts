@@ -101,8 +101,11 @@ export function connectWith(tls: ClientTls | undefined): Connect {
       });
     });
     socket.on("error", (error: NodeJS.ErrnoException) => {
-      if (error.code?.startsWith("WS_ERR_")) cause ??= noWebSocket(address, error);
-      else cause ??= !carrier && TLS_CODE.test(error.code ?? "") ? noTls(address, error) : error;
+      const { code = "" } = error;
+      // Without a code: the peer has agreed to be a WebSocket, but not to the subprotocol.
+      if (code.startsWith("WS_ERR_") || (carrier && code === "")) {
+        cause ??= noWebSocket(address, error);
+      } else cause ??= !carrier && TLS_CODE.test(code) ? noTls(address, error) : error;
     });
     socket.on("close", (code, reason) =>
       events.closed(cause ?? closedBy(address, code, String(reason))),
@@ -162,7 +165,7 @@ function noTls(address: string, cause: Error): PartdError {
 function noWebSocket(address: string, cause: Error): PartdError {
   return new PartdError(
     "ERR_PARTD_PROTOCOL",
-    `The server at ${address} broke the WebSocket protocol, or this client's limits: ${cause.message}.`,
+    `The server at ${address} is no partd server, or broke the WebSocket protocol or this client's limits: ${cause.message}.`,
     { address, cause },
   );
 }
