@@ -180,21 +180,28 @@ function randomText(): string {
 function unmark(root: unknown, mark: string): unknown {
   const holder: unknown[] = [root];
   const waiting: object[] = [holder];
+  const restored = (value: unknown): unknown => {
+    if (typeof value === "object" && value !== null) waiting.push(value);
+    else if (typeof value === "string" && value.startsWith(mark)) {
+      return BigInt(value.slice(mark.length));
+    }
+    return value;
+  };
   for (let object = waiting.pop(); object !== undefined; object = waiting.pop()) {
-    for (const [name, value] of Object.entries(object)) {
-      if (typeof value === "object" && value !== null) waiting.push(value);
-      else if (typeof value === "string" && value.startsWith(mark)) {
-        Object.defineProperty(object, name, {
-          ...WRITABLE,
-          value: BigInt(value.slice(mark.length)),
-        });
-      }
+    if (Array.isArray(object)) {
+      for (let i = 0; i < object.length; i++) object[i] = restored(object[i]);
+      continue;
+    }
+    const record = object as Record<string, unknown>;
+    // All are the object's own, also one named `__proto__`: to assign them is safe.
+    for (const name of Object.keys(record)) {
+      const value = record[name];
+      const now = restored(value);
+      if (now !== value) record[name] = now;
     }
   }
   return holder[0];
 }
-
-const WRITABLE = { configurable: true, enumerable: true, writable: true };
 
 function shorten(token: string): string {
   return token.length > 40 ? `${token.slice(0, 40)}… (${token.length} digits)` : token;
