@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join as joinPath } from "node:path";
 import { Readable } from "node:stream";
@@ -16,6 +16,7 @@ import {
   reduceBy,
   shuffle,
   sort,
+  split,
   top,
 } from "@partd/shuffle";
 import { type Event, events, LITTLE } from "./workload.js";
@@ -257,4 +258,42 @@ test("progress tells whether a run is done, or was ended before", async () => {
   });
   await expect(failing.toArray()).rejects.toBe(STOP);
   expect(phase).toBe("stopped");
+});
+
+test.each(["while it reads", "at its end"])(
+  "a progress listener that throws %s ends the run, and leaves nothing",
+  async (when) => {
+    const calls: Progress["phase"][] = [];
+    const onProgress = ({ phase }: Progress) => {
+      calls.push(phase);
+      if (when === "while it reads" ? phase !== "done" : phase === "done") throw STOP;
+    };
+    const rows = Array.from({ length: 40_000 }, (_, i) => ({ ms: i % 1000, pad: "x".repeat(40) }));
+    const sorting = sort(rows, { by: "ms", memory: LITTLE, dir, onProgress }).toArray();
+    await expect(sorting).rejects.toBe(STOP);
+    expect(calls.filter((phase) => phase === "done" || phase === "stopped").length).toBeLessThan(2);
+    expect(readdirSync(dir)).toEqual([]);
+  },
+);
+
+test("one that throws what a thread tells ends the run, not the process", async () => {
+  const path = joinPath(dir, "rows.ndjson");
+  const lines = Array.from({ length: 300_000 }, (_, i) => `{"ms":${i % 1000}}\n`);
+  writeFileSync(path, lines.join(""));
+  const onProgress = () => {
+    throw STOP;
+  };
+  const options = { by: "ms", threads: 2, memory: 64e6, onProgress } as const;
+  for (const reading of [
+    countBy(readNdjson<{ ms: number }>(path), options).toArray(),
+    split(readNdjson<{ ms: number }>(path), {
+      ...options,
+      partitions: 3,
+      into: joinPath(dir, "into"),
+    }),
+  ]) {
+    await expect(reading).rejects.toBe(STOP);
+  }
+  expect(readdirSync(dir)).toEqual(["rows.ndjson"]);
+  rmSync(path);
 });

@@ -31,6 +31,8 @@ export class ProgressReport {
   #records = 0;
   #bytes = 0;
   #consumed = 0;
+  /** What the listener has thrown: it is called no more, and the run ends with it. */
+  #failure: { readonly error: unknown } | undefined;
 
   constructor(
     listener: ((progress: Progress) => void) | undefined,
@@ -46,19 +48,21 @@ export class ProgressReport {
    * Notes that a batch has been read.
    *
    * @param consumed bytes of its source so far, if the source counts them itself.
+   * @throws what the listener has thrown, as {@link write} and {@link done} do.
    */
   read({ count, ends }: Pick<KeyedBatch, "count" | "ends">, consumed: number | undefined): void {
     if (consumed === undefined) {
       this.add(count, ends[count - 1] ?? 0);
-      return;
+    } else {
+      // The second source of a join counts from 0 again.
+      const before = consumed < this.#consumed ? 0 : this.#consumed;
+      this.#consumed = consumed;
+      this.add(count, consumed - before);
     }
-    // The second source of a join counts from 0 again.
-    const before = consumed < this.#consumed ? 0 : this.#consumed;
-    this.#consumed = consumed;
-    this.add(count, consumed - before);
+    this.#check();
   }
 
-  /** Notes that this many records and bytes have been read. */
+  /** Notes that this many records and bytes have been read, also by a thread, whose messages must not throw. */
   add(records: number, bytes: number): void {
     this.#records += records;
     this.#bytes += bytes;
@@ -69,11 +73,17 @@ export class ProgressReport {
   write(): void {
     this.#phase = "write";
     if (this.#listener) this.#tell();
+    this.#check();
   }
 
   /** All results have been read. */
   done(): void {
     this.#end("done");
+    this.#check();
+  }
+
+  #check(): void {
+    if (this.#failure) throw this.#failure.error;
   }
 
   /** The run is over, whether or not it is done. */
@@ -89,8 +99,9 @@ export class ProgressReport {
   #tell(): void {
     const now = performance.now();
     this.#told = now;
+    if (this.#failure) return;
     const rate = this.#bytes / Math.max(1e-3, (now - this.#begun) / 1000);
-    this.#listener?.({
+    const progress: Progress = {
       phase: this.#phase,
       records: this.#records,
       bytes: this.#bytes,
@@ -101,7 +112,12 @@ export class ProgressReport {
         this.#totalBytes === undefined || this.#phase !== "read"
           ? undefined
           : Math.max(0, this.#totalBytes - this.#bytes) / Math.max(1, rate),
-    });
+    };
+    try {
+      this.#listener?.(progress);
+    } catch (error) {
+      this.#failure = { error };
+    }
   }
 }
 
