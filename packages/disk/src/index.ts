@@ -4,6 +4,7 @@ export {
   type DirectoryLockOptions,
   type LockWait,
 } from "./directory-lock.js";
+export { makeFolders, refuseLink } from "./folders.js";
 export { hiddenStart, ownName, removeLeft } from "./hidden-names.js";
 export type { Lease, Takeover } from "./lease.js";
 export type { LockMode } from "./lock-waiters.js";
@@ -18,7 +19,6 @@ export {
 export {
   absolutePath,
   checkGivenPath,
-  makeFolder,
   TemporaryDirectory,
 } from "./temporary-directory.js";
 export {

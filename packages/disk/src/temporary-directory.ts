@@ -1,11 +1,12 @@
 import fs from "node:fs";
-import { mkdir, readdir, rm, writeFile } from "node:fs/promises";
+import { readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir, uptime } from "node:os";
-import { dirname, join, resolve } from "node:path";
+import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { isMainThread } from "node:worker_threads";
 import { PartdError } from "@partd/core";
 import { describeArgument } from "@partd/core/author";
+import { makeFolders } from "./folders.js";
 import { isToken, processToken, stateOf, uniqueToken } from "./token.js";
 
 /**
@@ -40,7 +41,7 @@ export class TemporaryDirectory {
 
   async make(): Promise<void> {
     await removeAbandoned(this.#place, this.#prefix);
-    await makeFolder(this.path);
+    makeFolders(this.path, 0o700);
     if (present.size === 0) process.on("exit", removePresent);
     present.add(this.path);
     if (this.#pointer === undefined) return;
@@ -56,24 +57,6 @@ export class TemporaryDirectory {
     }
     if (present.size === 0) process.off("exit", removePresent);
   }
-}
-
-/**
- * Makes a folder for this user alone, and those above it. Node's own `recursive` calls a read-only file system
- * ENOENT, and never ends where a folder is there and none can be made in it, as in /proc.
- */
-export async function makeFolder(path: string): Promise<void> {
-  const make = () => mkdir(path, { mode: 0o700 });
-  const above = dirname(path);
-  await make()
-    .catch(async (error: NodeJS.ErrnoException) => {
-      if (error.code !== "ENOENT" || above === path) throw error;
-      await makeFolder(above);
-      await make();
-    })
-    .catch((error: NodeJS.ErrnoException) => {
-      if (error.code !== "EEXIST" || !fs.statSync(path).isDirectory()) throw error;
-    });
 }
 
 /** Removes the directories of owners that ended without doing so. */

@@ -51,11 +51,6 @@ export class Disk {
     return (await this.stat(path)) !== undefined;
   }
 
-  /** Creates a folder, and those above it, unless it is there. */
-  makeFolders(path: string): void | Promise<void> {
-    return call<void>(this.#names, "mkdir", path, { recursive: true });
-  }
-
   /**
    * Creates one folder, unless something of its name is there. Without the folders above: they are
    * missing if the data set was moved away, and must not come back.

@@ -1,9 +1,9 @@
 import { createHash } from "node:crypto";
-import { constants, type Dirent, lstatSync, openSync, promises, rmSync } from "node:fs";
+import { constants, type Dirent, openSync, promises, rmSync } from "node:fs";
 import { join } from "node:path";
 import { decodeKey, PartdError } from "@partd/core";
 import { Pace } from "@partd/core/author";
-import { errnoOf, uniqueToken } from "@partd/disk";
+import { errnoOf, makeFolders, refuseLink, uniqueToken } from "@partd/disk";
 import { type Disk, isAbsent, isUnusable, STRICT } from "./disk.js";
 
 /** A key's open file, and whether it is aside. */
@@ -57,7 +57,7 @@ export class Layout {
     await this.#refuseLog();
     if (await this.#disk.exists(this.own(""))) return;
     if (await this.#holdsOthers()) await this.#adopt();
-    else await this.#disk.makeFolders(this.own(""));
+    else makeFolders(this.own(""));
   }
 
   /** @throws `ERR_PARTD_IO` if files that are not a store's would be removed with the data set. */
@@ -326,20 +326,6 @@ export function isEncodedKey(text: string): boolean {
   } catch {
     return false;
   }
-}
-
-/** @throws `ERR_PARTD_IO` if a symbolic link is there: through it, files elsewhere would change. */
-function refuseLink(path: string): void {
-  try {
-    if (!lstatSync(path).isSymbolicLink()) return;
-  } catch {
-    return; // It is not there, or its use will tell.
-  }
-  throw new PartdError(
-    "ERR_PARTD_IO",
-    `${path} is a symbolic link, which may lead out of the directory; put what it points to in its place.`,
-    { path },
-  );
 }
 
 /** Reads a few entries at a time, because a folder may hold millions. */

@@ -1,4 +1,4 @@
-import { fstatSync, ftruncateSync, mkdirSync, rmSync } from "node:fs";
+import { fstatSync, ftruncateSync, rmSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { PartdError } from "@partd/core";
 import { Gate, Pace } from "@partd/core/author";
@@ -7,6 +7,8 @@ import {
   ifSystemError,
   type Lease,
   type LockWait,
+  makeFolders,
+  refuseLink,
   syncDirectory,
   systemError,
 } from "@partd/disk";
@@ -50,7 +52,8 @@ export class DataSet {
     this.list = new SegmentList(directory);
     const own = join(directory, ".partd-log");
     try {
-      mkdirSync(own, { recursive: true });
+      for (const name of ["", "lock", "compact"]) refuseLink(join(own, name));
+      makeFolders(own);
       const path = join(own, "manifest");
       this.manifest = new Manifest(path, () => findSegments(directory, path, salvage), { salvage });
       if (durable) this.#sync([own, directory, dirname(resolve(directory))]);

@@ -2,7 +2,7 @@ import { appendFileSync, readFileSync, renameSync, rmSync, statSync, writeFileSy
 import { uptime } from "node:os";
 import { join, resolve } from "node:path";
 import { PartdError } from "@partd/core";
-import { makeFolder, pidOf, processToken, stateOf } from "@partd/disk";
+import { makeFolders, pidOf, processToken, stateOf } from "@partd/disk";
 import type { Chain } from "../spill/chain.js";
 import { diskError } from "../spill/disk-error.js";
 import type { TapeSpace } from "../spill/tape.js";
@@ -28,7 +28,7 @@ export class Checkpoint {
     const path = resolve(directory);
     this.#runs = join(path, RUNS);
     this.#journal = join(path, JOURNAL);
-    const make = () => makeFolder(path);
+    const make = async () => makeFolders(path, 0o700);
     this.#file = new TemporaryFile(path, expected, { path, make, remove: async () => undefined });
   }
 
