@@ -9,6 +9,7 @@ import {
   readSync,
   renameSync,
   rmSync,
+  statSync,
   writeSync,
 } from "node:fs";
 import { basename, dirname, join } from "node:path";
@@ -184,6 +185,7 @@ export class Manifest {
     }
     const text = Buffer.from(entries.map(formatLine).join(""), "latin1");
     try {
+      this.#refuseOtherNames();
       let written = writeSync(this.#fd, text, 0, text.length);
       // Write all of it once more: another process may have added a line in between.
       if (written < text.length) written = writeSync(this.#fd, text, 0, text.length);
@@ -192,6 +194,21 @@ export class Manifest {
     } catch (cause) {
       throw systemError({ action: "write to", path: this.path }, cause);
     }
+  }
+
+  /**
+   * A copy of the directory that is made of hard links shares the file: each would list the other's
+   * segments.
+   */
+  #refuseOtherNames(): void {
+    if (fstatSync(this.#fd).nlink <= 1) return;
+    removeDrafts(this.path, mayRun);
+    const drafts = draftsOf(this.path).map((draft) => statSync(draft, { throwIfNoEntry: false }));
+    const { ino, nlink } = fstatSync(this.#fd);
+    // A store that makes the file gives it two names for a moment.
+    if (nlink - drafts.filter((draft) => draft?.ino === ino).length <= 1) return;
+    const message = `${this.path} has other names`;
+    throw Object.assign(new Error(message), { code: "EMLINK", syscall: "open" });
   }
 
   /**
@@ -333,11 +350,15 @@ function writeDraft(path: string, text: string): string {
 
 /** Removes drafts, except those whose owner `isNeeded`. */
 function removeDrafts(path: string, isNeeded: (token: string) => boolean): void {
-  const prefix = `${basename(path)}.`;
-  for (const name of readdirSync(dirname(path))) {
-    if (!name.startsWith(prefix) || isNeeded(name.slice(prefix.length))) continue;
-    rmSync(join(dirname(path), name), { force: true });
+  for (const draft of draftsOf(path)) {
+    if (!isNeeded(draft.slice(path.length + 1))) rmSync(draft, { force: true });
   }
+}
+
+function draftsOf(path: string): string[] {
+  const names = readdirSync(dirname(path));
+  const drafts = names.filter((name) => name.startsWith(`${basename(path)}.`));
+  return drafts.map((name) => join(dirname(path), name));
 }
 
 function tooLong(path: string, size: number): PartdError {
