@@ -76,14 +76,22 @@ type Side = "left" | "right";
 type Sides<T> = Readonly<Record<Side, T>>;
 
 /** Those that stand for one another in files of different formats. */
-const KIND = { text: 1, number: 2, bigint: 4, date: 8, bytes: 16 } as const;
+const KIND = {
+  text: 1,
+  number: 2,
+  bigint: 4,
+  date: 8,
+  bytes: 16,
+  boolean: 32,
+  list: 64,
+} as const;
 
 function nameOf(kinds: number): string {
   const names = Object.entries(KIND).flatMap(([name, kind]) => (kinds & kind ? [name] : []));
   return names.map((name) => (name === "text" || name === "bytes" ? name : `${name}s`)).join(", ");
 }
 
-/** The kind of an encoded key (docs/keys.md); 0 for other kinds, `null` and missing ones. */
+/** The kind of an encoded key (docs/keys.md); 0 for `null` and missing ones, which match nothing. */
 function kindOf(keys: Uint8Array, start: number, end: number): number {
   switch (keys[start]) {
     case QUOTE:
@@ -95,12 +103,14 @@ function kindOf(keys: Uint8Array, start: number, end: number): number {
       return KIND.date;
     case 3:
       return KIND.bytes;
-    case 0:
     case 4:
     case 0x5b:
-    case 0x66: // false, null, true
-    case 0x6e:
+      return KIND.list;
+    case 0x66: // false, true
     case 0x74:
+      return KIND.boolean;
+    case 0:
+    case 0x6e: // null
       return 0;
     default:
       return end - start >= SAFE_DIGITS ? KIND.bigint | KIND.number : KIND.number;
