@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -253,4 +254,24 @@ test("splitFile takes the format from the name", async () => {
   ]);
   expect(await splitFile(at("again.ndjson.gz"), 3)).toBeUndefined();
   await expect(splitFile(at("none.csv"), 3)).rejects.toMatchObject({ code: "ERR_PARTD_IO" });
+});
+
+// A device that is always full, of Linux.
+(existsSync("/dev/full") ? test : test.skip)("a full disk is named, not an abort", async () => {
+  const rows = Array.from({ length: 20_000 }, (_, i) => ({ i, pad: "x".repeat(100) }));
+  let isLeft = false;
+  const source = (async function* () {
+    try {
+      yield* rows;
+    } finally {
+      isLeft = true;
+    }
+  })();
+  await expect(writeNdjson(source, "/dev/full")).rejects.toMatchObject({
+    code: "ERR_PARTD_IO",
+    path: "/dev/full",
+    message: expect.stringContaining("no space left on device"),
+  });
+  expect(isLeft).toBe(true);
+  await expect(writeCsv(rows, "/dev/full")).rejects.toMatchObject({ code: "ERR_PARTD_IO" });
 });

@@ -28,11 +28,18 @@ export async function writeChunks(
   signal?.throwIfAborted();
   let sourceError: { error: unknown } | undefined;
   const guarded = async function* () {
+    const iterator = chunks[Symbol.asyncIterator]();
     try {
-      yield* chunks;
-    } catch (error) {
-      sourceError = { error };
-      throw error;
+      for (;;) {
+        const next = await iterator.next().catch((error: unknown) => {
+          sourceError = { error };
+          throw error;
+        });
+        if (next.done) return;
+        yield next.value; // After a failure of the target, this throws an error that is not the source's.
+      }
+    } finally {
+      await iterator.return?.();
     }
   };
   const path =
