@@ -411,7 +411,7 @@ describe("servers", () => {
   test("a server that is not there is an error", async () => {
     const ended = await run(["ls", `ipc://${join(cwd, "nobody.sock")}`]);
     expect(ended).toMatchObject({ code: 1, out: "" });
-    expect(ended.err).toMatch(/^partd: .+\n$/);
+    expect(ended.err).toMatch(/^partd: .+ Is partd serve running there\?\n$/);
   });
 });
 

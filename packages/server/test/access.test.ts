@@ -219,6 +219,15 @@ describe("who can reach it", () => {
     await expect(Server.listen(new Dict(), { address: server.address })).rejects.toMatchObject({
       code: "ERR_PARTD_IO",
       address: server.address,
+      message: expect.stringMatching(/EADDRINUSE.* give another port; 0 takes a free one\.$/),
+    });
+  });
+
+  test("a server that is not there is asked for", async () => {
+    await using client = new Client(`ipc://${join(directory, "nobody.sock")}`, { timeout: 1 });
+    await expect(client.get("x")).rejects.toMatchObject({
+      code: "ERR_PARTD_CONNECTION",
+      message: expect.stringMatching(/^No connection to ipc:.*\. Is the server running there\?$/),
     });
   });
 });

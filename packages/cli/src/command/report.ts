@@ -94,10 +94,7 @@ const ADVICE: readonly { pattern: RegExp; words: (...match: string[]) => string 
     pattern: /((?:unable to (?:verify|get)|self[- ]signed|certificate).*?)\.$/,
     words: (_, fault) => `${fault}; --ca FILE names the authority to trust.`,
   },
-  {
-    pattern: /(No connection to .*: connect (?:ECONNREFUSED|ENOENT) .*)\.$/,
-    words: (_, fault) => `${fault}; is partd serve running there?`,
-  },
+  { pattern: /Is the server running there\?$/, words: () => "Is partd serve running there?" },
   { pattern: /\bverify\(\) lists/, words: () => "partd verify lists" },
   {
     pattern: /a store opened with \{ salvage: true \} reads (.*), and its compact\(\) makes .*?\./,

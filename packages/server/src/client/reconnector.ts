@@ -205,7 +205,7 @@ export class Reconnector {
     }
     const error = new PartdError(
       "ERR_PARTD_CONNECTION",
-      `No connection to ${address}: ${cause instanceof Error ? cause.message : "it was closed"}.`,
+      `No connection to ${address}: ${cause instanceof Error ? cause.message : "it was closed"}.${adviceOn(cause)}`,
       { address, cause },
     );
     if (wasOpen && !this.#ended) this.#tell("disconnect", { error });
@@ -263,6 +263,14 @@ export class Reconnector {
   #tell<T extends keyof ClientEvents>(type: T, detail: ClientEvents[T]): void {
     this.#events.dispatchEvent(new ClientEvent(type, detail));
   }
+}
+
+/** What to do where an operating system says why there is no connection. */
+function adviceOn(cause: unknown): string {
+  const { code } = (cause ?? {}) as { readonly code?: unknown };
+  if (code === "ECONNREFUSED" || code === "ENOENT") return " Is the server running there?";
+  if (code === "ENOTFOUND" || code === "EAI_AGAIN") return " Is that the name of its machine?";
+  return "";
 }
 
 function sameBytes(a: Uint8Array, b: Uint8Array): boolean {

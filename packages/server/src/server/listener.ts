@@ -17,14 +17,26 @@ export async function listenOn(http: HttpServer, target: Address): Promise<() =>
   if (target.kind === "ipc") return listenOnFile(http, target.path);
   const { host, port } = target;
   // `exclusive`: node:cluster would share the port among workers, but each worker serves its own store.
-  await listen(http, { host, port, exclusive: true }).catch((cause: Error) => {
-    throw new PartdError("ERR_PARTD_IO", `Cannot listen on ${host}:${port}: ${cause.message}.`, {
-      cause,
-      address: `${target.kind}://${host}:${port}`,
-    });
+  await listen(http, { host, port, exclusive: true }).catch((cause: NodeJS.ErrnoException) => {
+    const advice = ADVICE.get(cause.code ?? "") ?? "";
+    throw new PartdError(
+      "ERR_PARTD_IO",
+      `Cannot listen on ${host}:${port}: ${cause.message}.${advice}`,
+      { cause, address: `${target.kind}://${host}:${port}` },
+    );
   });
   return async () => {};
 }
+
+const ADVICE: ReadonlyMap<string, string> = new Map([
+  [
+    "EADDRINUSE",
+    " Something else listens there: end it, or give another port; 0 takes a free one.",
+  ],
+  ["EACCES", " A port below 1024 may need the rights of an administrator: give another port."],
+  ["EADDRNOTAVAIL", " This machine does not have that address: give one of its own, or 0.0.0.0."],
+  ["ENOTFOUND", " No machine is known by that name: check the address."],
+]);
 
 /** The address that clients use: with the port that was picked, and the full path. */
 export function addressOf(target: Address, http: HttpServer): string {
