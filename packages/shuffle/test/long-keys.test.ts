@@ -183,3 +183,14 @@ test("a record that does not fit beside its sort key is refused, and says what t
     });
   }
 });
+
+test("runs of several records with long keys are merged in order", async () => {
+  let spilled = 0;
+  const onProgress = ({ bytesSpilled }: { readonly bytesSpilled: number }) => {
+    spilled = bytesSpilled;
+  };
+  const sorted = sort(source(), { by: "key", memory: 22e6, onProgress });
+  const inBytes = (a: Line, b: Line) => Buffer.compare(Buffer.from(a.key), Buffer.from(b.key));
+  expect(numbers(await sorted.toArray())).toEqual(numbers(rows.toSorted(inBytes)));
+  expect(spilled).toBeGreaterThan(0);
+});
