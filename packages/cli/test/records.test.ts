@@ -538,7 +538,7 @@ describe("join", () => {
 
   test("to CSV: the header has the columns of both sides, whichever records match", async () => {
     write("l.ndjson", '{"id":1,"n":"a"}\n{"id":2,"n":"b","x":1}\n');
-    write("r.ndjson", '{"key":2,"n":"B"}\n{"key":3,"y":true}\n');
+    write("r.ndjson", '{"key":2,"n":"B"}\n{"key":3,"y":"true"}\n');
     write("r.csv", "key,n,y\n2,B,\n3,,true\n");
     const joined = (...words: string[]) => out(["join", "l.ndjson", ...words, "--to", "csv"]);
     for (const right of ["r.ndjson", "r.csv"]) {
