@@ -1,11 +1,40 @@
 import { randomBytes } from "node:crypto";
 import { chmod, lstat, mkdtemp, rm, unlink } from "node:fs/promises";
-import type { Server as HttpServer } from "node:http";
+import { createServer, type Server as HttpServer, type ServerOptions } from "node:http";
+import { createServer as createTlsServer, type ServerOptions as TlsOptions } from "node:https";
 import type { AddressInfo, Server } from "node:net";
 import { join } from "node:path";
 import { PartdError } from "@partd/core";
 import { type Address, LONGEST_PATH } from "../protocol/address.js";
 import { clearHidden, hiddenPrefix, publish, withShortPath } from "./socket-file.js";
+
+/**
+ * The HTTP server for an address, which does not listen yet.
+ *
+ * @throws `ERR_PARTD_VALUE` if no client could connect, or each would without TLS.
+ */
+export function httpServer(
+  { kind }: Address,
+  tls: TlsOptions | undefined,
+  timeouts: ServerOptions,
+): HttpServer {
+  if (tls && kind !== "wss") {
+    throw new PartdError(
+      "ERR_PARTD_VALUE",
+      `tls is for wss:// addresses; on ${kind}:// nothing would be encrypted and nobody asked for a certificate.`,
+    );
+  }
+  if (kind !== "wss") return createServer(timeouts);
+  if (!tls || !(tls.cert || tls.pfx || tls.SNICallback || tls.pskCallback)) {
+    throw new PartdError("ERR_PARTD_VALUE", "A wss:// server needs tls: { key, cert }.");
+  }
+  try {
+    return createTlsServer({ ...tls, ...timeouts });
+  } catch (cause) {
+    const { message } = cause as Error;
+    throw new PartdError("ERR_PARTD_VALUE", `tls is not valid: ${message}.`, { cause });
+  }
+}
 
 /**
  * Begins to listen.

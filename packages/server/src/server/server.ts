@@ -1,5 +1,5 @@
-import { createServer, type Server as HttpServer, type IncomingMessage } from "node:http";
-import { createServer as createTlsServer, type ServerOptions as TlsOptions } from "node:https";
+import type { Server as HttpServer, IncomingMessage } from "node:http";
+import type { ServerOptions as TlsOptions } from "node:https";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { type OperationOptions, PartdError, type Store } from "@partd/core";
@@ -21,7 +21,7 @@ import { Budget, Windows } from "./budget.js";
 import { Census } from "./census.js";
 import { Connection } from "./connection.js";
 import { type Limits, LONGEST_TIMER, type ServerLimits, withDefaults } from "./limits.js";
-import { addressOf, listenOn } from "./listener.js";
+import { addressOf, httpServer, listenOn } from "./listener.js";
 import { SPARE_BYTES } from "./outbox.js";
 import { Sessions } from "./session.js";
 import { Counters, type Shared } from "./shared.js";
@@ -123,19 +123,17 @@ export class Server implements AsyncDisposable {
     const options = takeOptions("Server.listen", given, OPTIONS);
     const target = parseAddress(options.address ?? "ws://127.0.0.1:0");
     const { token, insecure, origins, hosts, tls } = options;
-    checkTls(target, tls);
+    const limits = withDefaults(options.limits ?? {});
+    const http = httpServer(target, tls, {
+      headersTimeout: limits.stall,
+      requestTimeout: limits.stall,
+      connectionsCheckingInterval: Math.max(100, Math.min(5_000, limits.stall / 4)),
+    });
     // Without `ca`, a certificate of any authority that Node knows would do, and everyone can have one.
     const asked = tls?.requestCert === true && tls.rejectUnauthorized !== false;
     const certificates = asked && tls.ca !== undefined;
     const access = new Access(target, { token, insecure, origins, hosts, certificates });
-    const limits = withDefaults(options.limits ?? {});
     const census = new Census(await isEmpty(store));
-    const timeouts = {
-      headersTimeout: limits.stall,
-      requestTimeout: limits.stall,
-      connectionsCheckingInterval: Math.max(100, Math.min(5_000, limits.stall / 4)),
-    };
-    const http = tls ? tlsServer({ ...tls, ...timeouts }) : createServer(timeouts);
     const server = new Server(http, sharedBy(store, limits, census, access), access, options);
     await server.#listen(target);
     return server;
@@ -372,28 +370,6 @@ export class Server implements AsyncDisposable {
       socket.destroy();
     }
     for (const connection of this.#connections) connection.tick(now);
-  }
-}
-
-/** @throws `ERR_PARTD_VALUE` if no client could connect, or each would without TLS. */
-function checkTls({ kind }: Address, tls: TlsOptions | undefined): void {
-  if (tls && kind !== "wss") {
-    throw new PartdError(
-      "ERR_PARTD_VALUE",
-      `tls is for wss:// addresses; on ${kind}:// nothing would be encrypted and nobody asked for a certificate.`,
-    );
-  }
-  const identifies = tls && (tls.cert || tls.pfx || tls.SNICallback || tls.pskCallback);
-  if (kind !== "wss" || identifies) return;
-  throw new PartdError("ERR_PARTD_VALUE", "A wss:// server needs tls: { key, cert }.");
-}
-
-function tlsServer(options: TlsOptions): HttpServer {
-  try {
-    return createTlsServer(options);
-  } catch (cause) {
-    const { message } = cause as Error;
-    throw new PartdError("ERR_PARTD_VALUE", `tls is not valid: ${message}.`, { cause });
   }
 }
 
