@@ -41,8 +41,9 @@ export async function parse(
   if (first === "help" && command !== undefined && !commands.some(({ name }) => name === command)) {
     return parse(rest, commands, version); // Which refuses it.
   }
-  const asked =
-    first === "help" ? [...rest, "--help"] : first === "version" ? ["--version"] : [...words];
+  let asked = [...words];
+  if (first === "help") asked = [...rest, "--help"];
+  else if (first === "version") asked = ["--version"];
   for (const command of commands) {
     const parser = program
       .command(command.name)

@@ -9,12 +9,11 @@ export class RecordPlaces {
   readonly #paths: readonly string[];
   readonly #format: Format;
   readonly #tables: TableLines | undefined;
-
   readonly #hasHeader: boolean;
 
   /**
    * @param tables maps a line to the row of a table.
-   * @param hasHeader whether rows of CSV do.
+   * @param hasHeader whether CSV begins with a header.
    */
   constructor(
     paths: readonly string[],
@@ -22,10 +21,10 @@ export class RecordPlaces {
     tables: TableLines | undefined,
     hasHeader: boolean,
   ) {
-    this.#hasHeader = hasHeader;
     this.#paths = paths;
     this.#format = format;
     this.#tables = tables;
+    this.#hasHeader = hasHeader;
   }
 
   /** A failure of record `i` of a batch, with its place. */

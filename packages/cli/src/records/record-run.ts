@@ -13,9 +13,10 @@ import { showBytes, showCount } from "../command/quantity.js";
 import { freeBytes } from "../output/disk-space.js";
 import { createOutput, missingFile, requireApart, requireFolder } from "../output/output-file.js";
 import type { Progress } from "../terminal/progress.js";
+import { namesByNumber } from "./column-numbers.js";
 import { delimiterOf, type Format, formatOf, lineFormat } from "./format.js";
 import { expandInputs, nameOf } from "./inputs.js";
-import { namesByNumber, RecordSource } from "./record-source.js";
+import { RecordSource } from "./record-source.js";
 import { outputFormat } from "./record-writer.js";
 
 export interface RunFields {
