@@ -127,6 +127,22 @@ const onSmallDisk = (size: string, script: string): Promise<Ended> => {
   expect(table.err).toMatch(/^partd: .*the process may not write there|read-only/);
 });
 
+test.each(["sort --by id --memory 1MB", "distinct", "group --by user"])(
+  "%s: a folder that goes before the output is complete",
+  async (command) => {
+    const rename = `async (from, to) => { fs.rmSync("gone", { recursive: true }); return plain(from, to); }`;
+    const hook = `import fs from "node:fs"; import { syncBuiltinESMExports } from "node:module"; const plain = fs.promises.rename; fs.promises.rename = ${rename}; syncBuiltinESMExports();`;
+    mkdirSync(join(cwd, "gone"));
+    const [name, ...options] = command.split(" ") as [string, ...string[]];
+    const words = [name, "events.ndjson", ...options, "-o", "gone/out"];
+    const env = { NODE_OPTIONS: `--import "data:text/javascript,${encodeURIComponent(hook)}"` };
+    const { code, out, err } = await partd(words, { cwd, env });
+    expect({ code, out }).toEqual({ code: 1, out: "" });
+    expect(err).toMatch(/^partd: a file or directory was removed while this ran.*no .*\/gone\)\n$/);
+    expect(readdirSync(cwd)).not.toContain("gone");
+  },
+);
+
 (mayMount ? describe : describe.skip)("a full disk", () => {
   test("is foreseen: nothing is begun", async () => {
     const refused = await onSmallDisk(

@@ -62,7 +62,9 @@ function describe(error: unknown): Description {
   const { code, message, path } = error as NodeJS.ErrnoException;
   if (typeof code === "string" && SYSTEM[code]) {
     const isHidden = path !== undefined && /^\..*\.(?:aside|partial)$/.test(basename(path));
-    const where = isHidden ? `nothing can be made in ${dirname(path)}` : message;
+    const folder = dirname(path ?? "");
+    const fault = code === "ENOENT" ? `there is no ${folder}` : `nothing can be made in ${folder}`;
+    const where = isHidden ? fault : message;
     return { code, message: `${SYSTEM[code]} (${printable(where)})` };
   }
   return {
@@ -130,6 +132,8 @@ const SYSTEM: { readonly [code: string]: string } = {
     "the file would be larger than the file system or a limit (ulimit -f) allows; choose another disk with --tmp or --out",
   ENAMETOOLONG: "a name is longer than the file system takes; choose a shorter one",
   ELOOP: "symbolic links lead in a circle",
+  // What is not there to begin with has errors of its own.
+  ENOENT: "a file or directory was removed while this ran; see that it is there, and run it again",
   EACCES: "permission denied",
   EROFS: "the file system is read-only",
 };

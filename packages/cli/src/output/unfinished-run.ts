@@ -121,6 +121,7 @@ function takeOver(directory: string, output: string): void {
 }
 
 function remove(directory: string): void {
+  if (!existsSync(directory)) return; // With the folder that it was in.
   const removed = aside(directory);
   renameSync(directory, removed);
   rmSync(removed, { recursive: true, force: true });
