@@ -13,6 +13,7 @@ import { Runner } from "./runner.js";
 const cwd = scratch();
 const runner = new Runner(cwd);
 writeFileSync(join(cwd, "e.ndjson"), '{"a":1}\n');
+writeFileSync(join(cwd, "book.xlsx"), "");
 symlinkSync("circle.ndjson", join(cwd, "circle.ndjson"));
 
 describe("help", () => {
@@ -96,8 +97,22 @@ describe("mistakes", () => {
     [["count", "e.ndjson", "-o", "new/"], "new/ is the name of a directory: name the file in it"],
     [
       ["split", "e.ndjson", "--by", "a", "--out", "o", "--name", "{a}.ndjson.bz2"],
-      "the files are ndjson, not packed",
+      "what is written is ndjson, not packed; end it in .ndjson",
     ],
+    [
+      ["split", "e.ndjson", "--by", "a", "--out", "o", "--name", "{a}.xlsx"],
+      "--name {a}.xlsx: what is written is ndjson",
+    ],
+    [
+      ["sort", "e.ndjson", "--by", "a", "-o", "r.xlsx"],
+      "r.xlsx: .xlsx is not written; end it in .ndjson, .json, .csv,",
+    ],
+    [["count", "e.ndjson", "-o", "r.avro.gz"], "r.avro.gz: .avro is not written"],
+    [["join", "e.ndjson", "e.ndjson", "--on", "a", "-o", "r.sqlite"], ".sqlite is not written"],
+    [["count", "e.ndjson", "--reject", "r.gz"], "--reject r.gz: what is written is ndjson"],
+    [["count", "e.ndjson", "--by", "a", "--missing", "r.parquet"], "--missing r.parquet: what is"],
+    [["append", "x", "e.ndjson", "--by", "a", "--reject", "r.csv"], "--reject r.csv: what is"],
+    [["count", "book.xlsx"], "book.xlsx: .xlsx is not read; export it as one of ndjson,"],
   ])("partd %j: %s", async (words, message) => {
     const { code, out, err } = await runner.run(words as string[]);
     expect({ code, out }).toEqual({ code: 2, out: "" });

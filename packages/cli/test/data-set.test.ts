@@ -326,6 +326,18 @@ describe("values", () => {
   });
 });
 
+test("what get writes of a codec is NDJSON, whatever it is called; bytes and text may be anything", async () => {
+  await run(["append", "named", "k", "--codec", "json"], "1\n");
+  const get = (...words: string[]) => run(["get", "named", "k", ...words]);
+  const refused = await get("--codec", "json", "-o", "k.csv");
+  expect(refused).toMatchObject({ code: 2, out: "" });
+  expect(refused.err).toContain("--out k.csv: what is written is ndjson, not packed");
+  expect(existsSync(join(cwd, "k.csv"))).toBe(false);
+  expect(await get("--codec", "json", "-o", "named.txt")).toMatchObject({ code: 0 });
+  expect(await get("--codec", "text", "-o", "named.csv")).toMatchObject({ code: 0 });
+  expect(await get("-o", "named.parquet")).toMatchObject({ code: 0 });
+});
+
 describe("what is not a data set", () => {
   test("is not made one by reading, and not dropped", async () => {
     for (const command of ["ls", "stat", "verify", "compact"]) {

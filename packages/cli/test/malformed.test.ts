@@ -326,7 +326,7 @@ test("what was asked for in a wrong way is answered with the right one", async (
   expect(await told(...split, "--too", "x")).toMatch("unknown option '--too'");
   for (const end of ["parquet", "csv.gz", "tsv"]) {
     expect(await told(...split, "--name", `{a}.${end}`)).toMatch(
-      "the files are csv, not packed; end it in .csv",
+      "what is written is csv, not packed; end it in .csv",
     );
   }
 });

@@ -1,6 +1,7 @@
 import type { Action } from "../command/command.js";
 import { UsageError } from "../command/failure.js";
 import { createOutput } from "../output/output-file.js";
+import { requireNameOf } from "../records/format.js";
 import { openDataSet } from "./data-set.js";
 import { keysOf, requireKeys } from "./key-text.js";
 import { buildTower } from "./tower.js";
@@ -11,8 +12,10 @@ export const get: Action = async (call) => {
   const keys = keysOf(call, call.arguments.slice(1));
   await using dataSet = await openDataSet(call);
   const { store, codec } = await buildTower(dataSet.store, options);
-  await requireKeys(dataSet, codec === "ndarray" ? [] : keys, signal);
   const out = options.text("out");
+  // The bytes of a value may be of any format, and so may its text.
+  if (out && codec && !UNFRAMED.has(codec)) requireNameOf("ndjson", out, "--out");
+  await requireKeys(dataSet, codec === "ndarray" ? [] : keys, signal);
   await using file =
     out === undefined ? undefined : await createOutput(out, { force: options.has("force") });
   using progress = terminal.progress("reading");
@@ -114,6 +117,9 @@ function writeObject(value: object, depth: number): string {
 function isList(value: unknown): value is Iterable<unknown> {
   return Array.isArray(value) || (ArrayBuffer.isView(value) && !(value instanceof DataView));
 }
+
+/** Codecs of plain text. */
+const UNFRAMED: ReadonlySet<string> = new Set(["text", "lines"]);
 
 /** Characters that are written at once. */
 const PIECE = 1 << 16;

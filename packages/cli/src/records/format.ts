@@ -10,6 +10,43 @@ export function formatOfName(path: string): Format | undefined {
 }
 
 /**
+ * Checks the name of a file that is written in this format whatever it is called, and not packed.
+ *
+ * @param option what named it.
+ * @throws `UsageError` for an ending of another format or of a compression.
+ */
+export function requireNameOf(format: Format, path: string, option: string): void {
+  const named = formatOfName(path);
+  if (!PACKED.test(path) && (named === undefined ? !isOther(path) : named === format)) return;
+  throw new UsageError(
+    `${option} ${path}: what is written is ${format}, not packed; end it in .${format}`,
+  );
+}
+
+/**
+ * Checks that the name of an output says no format that is not written.
+ *
+ * @throws `UsageError` if it does.
+ */
+export function requireWritten(path: string): void {
+  const unpacked = path.replace(PACKED, "");
+  if (!isOther(unpacked)) return;
+  const ending = unpacked.slice(unpacked.lastIndexOf("."));
+  throw new UsageError(
+    `${path}: ${ending} is not written; end it in ${FORMATS.map((format) => `.${format}`).join(", ")}, or say --to`,
+  );
+}
+
+const PACKED = /\.(?:gz|gzip|zst|zstd|bz2|xz|lzma|lz4|br|zip|7z|rar)$/i;
+
+/** Whether a name ends as files of formats do that are neither read nor written. */
+function isOther(path: string): boolean {
+  return /\.(?:xls[xmb]?|ods|numbers|avro|orc|bson|msgpack|ya?ml|toml|xml|html?|pdf|docx?|sqlite3?|db|duckdb|sql|dbf|accdb|mdb|pkl|pickle|np[yz]|h5|hdf5?|rds|rdata|dta|sav|sas7bdat)$/i.test(
+    path,
+  );
+}
+
+/**
  * The common format of several inputs.
  *
  * @throws `UsageError` if they differ, or if a name does not say it and --from is not given.
@@ -19,6 +56,11 @@ export function formatOf(paths: readonly string[], from: string | undefined): Fo
   let format: Format | undefined;
   for (const path of paths) {
     const found = path === "-" ? "ndjson" : formatOfName(path);
+    if (found === undefined && isOther(path)) {
+      throw new UsageError(
+        `${path}: ${path.slice(path.lastIndexOf("."))} is not read; export it as one of ${FORMATS.join(", ")}`,
+      );
+    }
     if (found === undefined) {
       throw new UsageError(`${path}: its name tells no format; say --from ${FORMATS.join(", ")}`);
     }

@@ -14,7 +14,7 @@ import { freeBytes } from "../output/disk-space.js";
 import { createOutput, missingFile, requireApart, requireFolder } from "../output/output-file.js";
 import type { Progress } from "../terminal/progress.js";
 import { namesByNumber } from "./column-numbers.js";
-import { delimiterOf, type Format, formatOf, lineFormat } from "./format.js";
+import { delimiterOf, type Format, formatOf, lineFormat, requireNameOf } from "./format.js";
 import { expandInputs, nameOf } from "./inputs.js";
 import { RecordSource } from "./record-source.js";
 import { outputFormat } from "./record-writer.js";
@@ -84,9 +84,12 @@ export class RecordRun implements AsyncDisposable {
     const bytesTotal = await sizeOf(paths);
     await requireApart(call, paths);
     const force = call.options.has("force");
-    const create = async (path: string | undefined) =>
-      path === undefined ? undefined : createOutput(path, { force });
     const format = formatOf(paths, fields.from ?? call.options.text("from"));
+    const create = async (option: string, path: string | undefined) => {
+      if (path === undefined) return undefined;
+      requireNameOf(lineFormat(format), path, option);
+      return createOutput(path, { force });
+    };
     if (fields.operation !== "join") requireCsv(call, [format]);
     const delimiter = delimiterOf(format, call.options.text("delimiter"));
     const rows =
@@ -100,9 +103,9 @@ export class RecordRun implements AsyncDisposable {
     if (fields.beside) {
       return new RecordRun(call, paths, format, fields, rows, bytesTotal, undefined, undefined);
     }
-    const rejects = await create(call.options.text("reject"));
+    const rejects = await create("--reject", call.options.text("reject"));
     try {
-      const missing = await create(missingFile(call.options));
+      const missing = await create("--missing", missingFile(call.options));
       return new RecordRun(call, paths, format, fields, rows, bytesTotal, rejects, missing);
     } catch (error) {
       await rejects?.[Symbol.asyncDispose]();

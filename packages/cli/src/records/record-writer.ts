@@ -8,7 +8,14 @@ import type { Column } from "../tables/column-type.js";
 import { JsonText } from "../tables/json-text.js";
 import { TableWriter, type WriteTable } from "../tables/table-writer.js";
 import { CsvRows, columnsOf, jsonOf, twinOf } from "./csv-rows.js";
-import { delimiterOf, type Format, formatOfName, isTable, lineFormat } from "./format.js";
+import {
+  delimiterOf,
+  type Format,
+  formatOfName,
+  isTable,
+  lineFormat,
+  requireWritten,
+} from "./format.js";
 import { JsonLines, type OrderedEntries } from "./json-lines.js";
 import { membersOf } from "./json-members.js";
 
@@ -61,6 +68,7 @@ export class RecordWriter implements AsyncDisposable {
       }
       return new RecordWriter(call, shape, undefined);
     }
+    if (!call.options.has("to")) requireWritten(out);
     const compressor = compressorFor(out);
     if (isTable(format) && compressor) {
       throw new UsageError(`${out}: tables of ${format} are not packed by gzip or zstd`);

@@ -8,7 +8,7 @@ import { openFileLimit } from "../machine/open-files.js";
 import { PartFolder, type Rows } from "../output/part-folder.js";
 import { PartNames } from "../output/part-names.js";
 import { rawFields, rowOf } from "./csv-rows.js";
-import { formatOfName } from "./format.js";
+import { requireNameOf } from "./format.js";
 import { statesOf } from "./inputs.js";
 import { withoutMembers } from "./json-members.js";
 import { keyBy, partsOf, RecordRun } from "./record-run.js";
@@ -87,18 +87,12 @@ async function writeParts(
 /**
  * The names of the output files.
  *
- * @throws `UsageError` for a template whose extension names another format than that of the inputs.
+ * @throws `UsageError` for a template whose ending names another format than that of the inputs.
  */
 function partNames({ options }: Call, source: RecordSource, fields: readonly string[]): PartNames {
   const template =
     options.text("name") ?? `${fields.map((field) => `{${field}}`).join("-")}.${source.writtenAs}`;
-  const named = formatOfName(template);
-  const isPacked = /\.(?:gz|gzip|zst|zstd|bz2|xz|lzma|lz4|br|zip|7z)$/i.test(template);
-  if (isPacked || (named !== undefined && named !== source.writtenAs)) {
-    throw new UsageError(
-      `--name ${template}: the files are ${source.writtenAs}, not packed; end it in .${source.writtenAs}`,
-    );
-  }
+  requireNameOf(source.writtenAs, template, "--name");
   return new PartNames(template, fields);
 }
 
