@@ -23,7 +23,6 @@ import {
 import type { Blocks } from "@partd/core/memory";
 import { ExclusiveWork } from "./exclusive-work.js";
 import { limitsFor } from "./limits.js";
-import { Listing } from "./listing.js";
 import { Reader } from "./reader.js";
 import { Removals } from "./removals.js";
 import { Spiller } from "./spiller.js";
@@ -64,7 +63,6 @@ export class BufferStore extends BaseStore {
   readonly #exclusive: ExclusiveWork;
   readonly #reader: Reader;
   readonly #removals: Removals;
-  readonly #listing: Listing;
   readonly #stats: SpillStats;
   readonly #pace = new Pace();
   readonly #availableMemory: number;
@@ -88,16 +86,8 @@ export class BufferStore extends BaseStore {
     this.#slow = slow;
     this.#spiller = new Spiller(this.#blocks, slow, limits, this.#stats);
     this.#exclusive = new ExclusiveWork(this.#spiller);
-    this.#reader = new Reader(this.#blocks, this.#spiller, this.#exclusive, this.#pace);
+    this.#reader = new Reader(this.#blocks, slow, this.#spiller, this.#exclusive, this.#pace);
     this.#removals = new Removals(this.#blocks, this.#spiller, this.#exclusive, this.#pace);
-    this.#listing = new Listing(
-      this.#blocks,
-      slow,
-      this.#spiller.flights,
-      this.#exclusive,
-      this.#reader,
-      this.#pace,
-    );
     this.#availableMemory = limits.availableMemory;
   }
 
@@ -158,7 +148,7 @@ export class BufferStore extends BaseStore {
   }
 
   protected _keys(options: OperationOptions): Promise<AsyncIterable<string>> {
-    return this.#listing.keys(options);
+    return this.#reader.keys(options);
   }
 
   /** First moves memory to the slow store, which knows the order to read everything in. */
@@ -166,7 +156,7 @@ export class BufferStore extends BaseStore {
     options: EntriesOptions,
   ): Promise<AsyncIterable<readonly [string, Uint8Array]>> {
     await this.#spill(options.signal);
-    return this.#listing.entries(options);
+    return this.#reader.entries(options);
   }
 
   protected _delete(keys: readonly string[], options: OperationOptions): Promise<void> {

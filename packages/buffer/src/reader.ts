@@ -1,20 +1,42 @@
-import { decodeKey, type OperationOptions } from "@partd/core";
-import { type GetOptions, memoryFor, type Pace, sizesOf } from "@partd/core/author";
+import {
+  decodeKey,
+  type EntriesOptions,
+  encodeKey,
+  type Key,
+  type OperationOptions,
+  type Store,
+} from "@partd/core";
+import {
+  concatBytes,
+  type GetOptions,
+  type LowerStore,
+  memoryFor,
+  Pace,
+  sizesOf,
+  unlessAborted,
+} from "@partd/core/author";
 import type { Blocks, Loan } from "@partd/core/memory";
 import type { ExclusiveWork } from "./exclusive-work.js";
+import type { Flights } from "./flights.js";
 import type { Spiller } from "./spiller.js";
 
-/** Reads values: the slow store has the beginning of each, and memory the end. */
+/**
+ * Reads and lists: the slow store has the beginning of each value, and memory the end.
+ */
 export class Reader {
   readonly #blocks: Blocks;
+  readonly #slow: Store;
   readonly #spiller: Spiller;
+  readonly #flights: Flights;
   readonly #exclusive: ExclusiveWork;
   readonly #pace: Pace;
 
   /** @param pace the pace of all the buffer's work. */
-  constructor(blocks: Blocks, spiller: Spiller, exclusive: ExclusiveWork, pace: Pace) {
+  constructor(blocks: Blocks, slow: Store, spiller: Spiller, exclusive: ExclusiveWork, pace: Pace) {
     this.#blocks = blocks;
+    this.#slow = slow;
     this.#spiller = spiller;
+    this.#flights = spiller.flights;
     this.#exclusive = exclusive;
     this.#pace = pace;
   }
@@ -27,7 +49,7 @@ export class Reader {
       const lengths = values.map((value) => (value === undefined ? 0 : this.#blocks.length(value)));
       const isBelow = values.every((value) => value === undefined);
       if (this.#pace.isOver) await this.#pace.rest();
-      const answer = await this.#spiller.flights.target.get(
+      const answer = await this.#flights.target.get(
         keys.map(decodeKey),
         isBelow ? options : { signal },
       );
@@ -55,9 +77,7 @@ export class Reader {
     const work = async () => {
       const value = this.#blocks.get(key);
       const loan = value === undefined ? undefined : this.#blocks.lend(value);
-      const below = this.#spiller.flights.target
-        .stream(decodeKey(key), options)
-        [Symbol.asyncIterator]();
+      const below = this.#flights.target.stream(decodeKey(key), options)[Symbol.asyncIterator]();
       try {
         const first = await below.next(); // Now the slow store has fixed its part.
         if (options.signal?.aborted) await below.return?.();
@@ -77,10 +97,95 @@ export class Reader {
         const value = this.#blocks.get(key);
         return value === undefined ? 0 : this.#blocks.length(value);
       });
-      const below = await sizesOf(this.#spiller.flights.target, keys.map(decodeKey), options);
+      const below = await sizesOf(this.#flights.target, keys.map(decodeKey), options);
       return held.map((bytes, i) => bytes + (below[i] as number));
     };
     return this.#read(keys, work, options);
+  }
+
+  async keys(options: OperationOptions): Promise<AsyncIterable<string>> {
+    await this.#exclusive.settled(options.signal);
+    // A value that is spilled before it is yielded here is found below; one spilled later is skipped
+    // there.
+    const held = new Set<string>();
+    for (const key of this.#blocks.keys()) {
+      held.add(key);
+      if (this.#pace.due) await this.#pace.rest();
+    }
+    const below = this.#flights.target.keys(options)[Symbol.asyncIterator]();
+    return allKeys(held, await unlessAborted(below.next(), options.signal), below);
+  }
+
+  /**
+   * Yields every key below with its value. Memory has to be spilled first. Later appends are spilled
+   * meanwhile, in parts: a value whose part below may end within an append is read again.
+   */
+  entries(options: EntriesOptions): AsyncIterable<readonly [string, Uint8Array]> {
+    // The target of this moment: during the listing another call may take the slow store's lock.
+    return this.#entriesOf(this.#flights.target, options);
+  }
+
+  async *#entriesOf(
+    below: LowerStore,
+    options: EntriesOptions,
+  ): AsyncGenerator<readonly [string, Uint8Array], void, undefined> {
+    const splits = this.#flights.beginListing();
+    let last: string | undefined;
+    let isSplit = false;
+    try {
+      for await (const [key, value] of below.entries(options)) {
+        const text = encodeKey(key);
+        if (text !== last) {
+          last = text;
+          isSplit = splits.has(text);
+          if (isSplit) yield* this.#wholeEntry(below, text, options);
+        }
+        if (!isSplit) yield [text, value];
+      }
+    } finally {
+      this.#flights.endListing(splits);
+    }
+  }
+
+  async *#wholeEntry(
+    below: LowerStore,
+    key: string,
+    { signal, longest = Number.POSITIVE_INFINITY }: EntriesOptions,
+  ): AsyncGenerator<readonly [string, Uint8Array], void, undefined> {
+    const pieces = await this.#wholeStream(below, key, signal);
+    const held: Uint8Array[] = [];
+    let bytes = 0;
+    for await (const piece of pieces) {
+      held.push(piece);
+      bytes += piece.byteLength;
+      if (bytes <= longest) continue;
+      for (const one of held.splice(0)) yield [key, one];
+    }
+    if (held.length > 0) yield [key, concatBytes(held)];
+  }
+
+  /**
+   * Streams a whole value. A listing blocks neither removals nor the slow store's lock. During a
+   * removal memory and the slow store disagree, so the value is looked up again after one.
+   *
+   * @param below the store that is listed: the slow store, or what its `withLock` passed.
+   */
+  async #wholeStream(
+    below: LowerStore,
+    key: string,
+    signal: AbortSignal | undefined,
+  ): Promise<AsyncIterable<Uint8Array>> {
+    const isOther = () => this.#flights.target !== below;
+    for (const pace = new Pace(); ; await pace.rest()) {
+      signal?.throwIfAborted();
+      // The lock of this listing has been released: the locked store's error says so.
+      if (isOther() && below !== this.#slow) return below.stream(decodeKey(key), { signal });
+      if (isOther() || this.#exclusive.isChanging) continue;
+      const before = this.#exclusive.changes;
+      const pieces = await this.stream(key, { signal });
+      if (this.#exclusive.changes === before && !isOther()) return pieces;
+      for await (const _ of pieces) break; // Releases what it holds of both stores.
+    }
   }
 
   async #read<T>(
@@ -105,6 +210,33 @@ async function* pieces(
     if (loan) yield* loan;
   } finally {
     loan?.end();
+    if (!step.done) await below.return?.();
+  }
+}
+
+/**
+ * Yields the keys in memory, then those that only the slow store has.
+ *
+ * @param first the first result of `below`.
+ */
+async function* allKeys(
+  held: ReadonlySet<string>,
+  first: IteratorResult<Key>,
+  below: AsyncIterator<Key>,
+): AsyncGenerator<string, void, undefined> {
+  const pace = new Pace();
+  let step = first;
+  try {
+    for (const key of held) {
+      yield key;
+      if (pace.due) await pace.rest();
+    }
+    for (; !step.done; step = await below.next()) {
+      const key = encodeKey(step.value);
+      if (!held.has(key)) yield key;
+      if (pace.due) await pace.rest();
+    }
+  } finally {
     if (!step.done) await below.return?.();
   }
 }
