@@ -1,4 +1,4 @@
-import { type Batch, checkIntegerOption } from "@partd/core/author";
+import { checkIntegerOption } from "@partd/core/author";
 import { memoryLimit } from "#memory-limit";
 
 /** The limits of a buffer. All but `concurrency` are in bytes. */
@@ -51,8 +51,3 @@ function bytesOf(available: number): number {
 
 /** Enough for a slow store to work at full speed, and small enough to hand over in milliseconds. */
 const MOST_BATCH = 2 << 20;
-
-/** An upper bound of a batch's cost, without looking up its keys; exceeded only by very long keys. */
-export function roughCost(batch: Batch): number {
-  return batch.byteLength + 1024 * batch.keys.length;
-}

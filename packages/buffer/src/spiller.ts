@@ -8,13 +8,11 @@ import {
   WaitQueue,
 } from "@partd/core/author";
 import type { Blocks } from "@partd/core/memory";
-import { type Failure, SpillFailures } from "./failures.js";
-import { Flights } from "./flights.js";
-import { FlushJob } from "./flush-job.js";
+import { type Failure, Flights, SpillFailures } from "./flights.js";
 import { Gathering, MANY_KEYS, SMALL_VALUE } from "./gathering.js";
 import { type Claims, type KeyClaim, KeyClaims } from "./key-claims.js";
-import { type Limits, roughCost } from "./limits.js";
-import { SpillBatch } from "./spill-batch.js";
+import type { Limits } from "./limits.js";
+import { FlushJob, SpillBatch } from "./spill-batch.js";
 import type { SpillStats } from "./stats.js";
 
 /**
@@ -393,4 +391,9 @@ interface WaitingAppend {
 interface Spill {
   readonly batch: SpillBatch;
   readonly job: FlushJob | undefined;
+}
+
+/** An upper bound of a batch's cost, without looking up its keys; exceeded only by very long keys. */
+function roughCost(batch: Batch): number {
+  return batch.byteLength + 1024 * batch.keys.length;
 }
