@@ -36,7 +36,8 @@ export async function* keyedBatches<R>(
     for await (const { batch } of found) yield withShortKeys(batch);
   };
   const entry = threadProgram(() => new URL("./distinct-worker.js", import.meta.url), threads);
-  const shares = entry && (await sharesOf(run, source, keyer.missing, [keyer.watch], threads));
+  // This thread needs no head start: it also hands on what it finds.
+  const shares = entry && (await sharesOf(run, source, keyer.missing, [keyer.watch], threads, 0));
   run.workspace.charge(mostBytes);
   try {
     if (!shares) {

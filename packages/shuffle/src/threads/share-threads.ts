@@ -80,6 +80,7 @@ export class PartSequence {
  * The parts of the input for each thread; `undefined` if one thread should do everything.
  *
  * @param watches for fields, which threads do not check: they read only if the first records have them.
+ * @param aheadBytes how much more the first share has, because its thread need not start.
  */
 export async function sharesOf<R>(
   run: Run,
@@ -87,6 +88,7 @@ export async function sharesOf<R>(
   missing: Missing,
   watches: readonly (FieldWatch | undefined)[],
   asked: number | undefined,
+  aheadBytes = AHEAD_BYTES,
 ): Promise<readonly (readonly RecordsPart[])[] | undefined> {
   if (asked !== undefined) checkIntegerOption("threads", asked, 1, 256);
   const byteLength = await records.byteLength();
@@ -98,7 +100,7 @@ export async function sharesOf<R>(
   for (const watch of watches) {
     if (watch && !(await watch.isSettledBy(pieces[0]!, run.reading))) return undefined;
   }
-  const ahead = Math.min(AHEAD_BYTES, byteLength / 4);
+  const ahead = Math.min(aheadBytes, byteLength / 4);
   const others = (byteLength - ahead) / threads;
   const shares: RecordsPart[][] = [];
   let before = 0;
