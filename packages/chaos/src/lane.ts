@@ -59,8 +59,13 @@ export async function recordCall(store: Tried, step: Step, { lane, n, file }: Pl
     });
     record(file, { lane, n, outcome: "ok", completed: now(), values });
   } catch (error) {
-    const { code, message } = error as { code?: unknown; message?: unknown };
-    const text = `${code ?? "no code"}: ${message ?? error}`;
+    const { code, message, cause } = error as {
+      code?: unknown;
+      message?: unknown;
+      cause?: unknown;
+    };
+    const because = cause instanceof Error ? ` (because: ${cause.message})` : "";
+    const text = `${code ?? "no code"}: ${message ?? error}${because}`;
     // What was done under a lock before it was lost stays.
     const outcome: Outcome = kind !== "lock" && isKnown(text) ? "fail" : "unknown";
     record(file, { lane, n, outcome, completed: now(), error: text });
