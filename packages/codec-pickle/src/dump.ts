@@ -1,14 +1,19 @@
-import { ByteWriter } from "./byte-writer.js";
-import { equalKeys } from "./equal-keys.js";
-import { unhashableKey } from "./hashable-keys.js";
-import { checkBrand, checkFields, checkItems, checkSymbols, nameOf, refuse } from "./losses.js";
-import { writeInteger, writeNumber } from "./numbers.js";
+import { checkKeys } from "./dict-keys.js";
+import { checkBrand, checkFields, checkItems, checkSymbols, nameOf } from "./losses.js";
+import { OpcodeWriter } from "./opcode-writer.js";
 import { Op } from "./opcodes.js";
 import { PyByteArray, PyFrozenSet, PyTuple } from "./python/builtins.js";
 import { PyDeque } from "./python/collections.js";
 import { PyDateTime, packDateTime } from "./python/datetime.js";
-import { oldGlobal, reductionOf } from "./python/known.js";
-import { PyFloat, PyGlobal, type Reduction } from "./python/object.js";
+import {
+  latin1Text,
+  oldGlobal,
+  PyFloat,
+  PyGlobal,
+  type Reduction,
+  Refusal,
+} from "./python/object.js";
+import { reductionOf } from "./reduction.js";
 
 /** Python's own pickler fails at about this many levels. */
 const MAX_DEPTH = 1000;
@@ -17,7 +22,7 @@ export const LEAST_ROOM = 256;
 
 /** Writes one pickle. */
 export class Dump {
-  readonly #out: ByteWriter;
+  readonly #out: OpcodeWriter;
   readonly #protocol: number;
   /** The reader's memo index of each object, and of each text that is a key. */
   readonly #memo = new Map<unknown, number>();
@@ -30,46 +35,43 @@ export class Dump {
   /** @param room bytes of memory to begin with. */
   constructor(protocol: number, room = LEAST_ROOM) {
     this.#protocol = protocol;
-    this.#out = new ByteWriter(room);
+    this.#out = new OpcodeWriter(protocol, room);
   }
 
   run(value: unknown): Uint8Array {
-    this.#out.byte(Op.PROTO);
-    this.#out.byte(this.#protocol);
     this.#write(value, 0);
-    this.#out.byte(Op.STOP);
     return this.#out.finish();
   }
 
   #write(value: unknown, depth: number): void {
     switch (typeof value) {
       case "number":
-        writeNumber(this.#out, value);
+        this.#out.number(value);
         break;
       case "string":
-        this.#text(value);
+        this.#out.text(value);
         break;
       case "boolean":
-        this.#out.byte(value ? Op.NEWTRUE : Op.NEWFALSE);
+        this.#out.op(value ? Op.NEWTRUE : Op.NEWFALSE);
         break;
       case "bigint":
-        writeInteger(this.#out, value);
+        this.#out.integer(value);
         break;
       case "object":
-        if (value === null) this.#out.byte(Op.NONE);
+        if (value === null) this.#out.op(Op.NONE);
         else if (depth === MAX_DEPTH) {
-          throw refuse(`what is nested more than ${MAX_DEPTH} deep`);
+          throw new Refusal(`what is nested more than ${MAX_DEPTH} deep`);
         } else this.#object(value, depth + 1);
         break;
       default:
-        throw refuse(value === undefined ? "undefined; use null" : `a ${typeof value}`);
+        throw new Refusal(value === undefined ? "undefined; use null" : `a ${typeof value}`);
     }
   }
 
   #object(value: object, depth: number): void {
     const place = this.#memo.get(value);
     if (place !== undefined) {
-      this.#get(place);
+      this.#out.get(place);
       return;
     }
     if (Array.isArray(value)) {
@@ -91,12 +93,12 @@ export class Dump {
         break;
       case "[object Map]":
         checkFields(value);
-        this.#distinct(() => mapMethods.keys.call(value));
+        checkKeys(() => mapMethods.keys.call(value));
         this.#dict(value, [...mapMethods.entries.call(value)], depth);
         break;
       case "[object Set]":
         checkFields(value);
-        this.#distinct(() => setMethods.values.call(value));
+        checkKeys(() => setMethods.values.call(value));
         this.#set(value, [...setMethods.values.call(value)], depth);
         break;
       case "[object Uint8Array]":
@@ -109,7 +111,7 @@ export class Dump {
         this.#memoize(value);
         break;
       default:
-        throw refuse(nameOf(value));
+        throw new Refusal(nameOf(value));
     }
   }
 
@@ -120,30 +122,17 @@ export class Dump {
       this.#memoize(value);
     } else if (value instanceof PyFrozenSet) {
       checkFields(value);
-      this.#distinct(() => value);
+      checkKeys(() => value);
       this.#frozenSet(value, depth);
     } else if (value instanceof PyGlobal) this.#global(value);
-    else if (value instanceof PyFloat) {
-      this.#out.byte(Op.BINFLOAT);
-      this.#out.float64(value.value);
-    } else {
+    else if (value instanceof PyFloat) this.#out.float(value.value);
+    else {
       const reduction = reductionOf(value);
       if (reduction === undefined) return false;
-      if (value instanceof Map) this.#distinct(() => value.keys());
+      if (value instanceof Map) checkKeys(() => value.keys());
       this.#reduction(value, reduction, depth);
     }
     return true;
-  }
-
-  /**
-   * Refuses keys that Python cannot hash, and those that are distinct here and equal in Python, which
-   * would lose an entry there.
-   */
-  #distinct(keys: () => Iterable<unknown>): void {
-    const unhashable = unhashableKey(keys());
-    if (unhashable !== undefined) throw refuse(`${unhashable}, which Python cannot hash`);
-    const equal = equalKeys(keys());
-    if (equal !== undefined) throw refuse(`${equal}, which are one in Python`);
   }
 
   #reduction(value: object, reduction: Reduction, depth: number): void {
@@ -152,33 +141,29 @@ export class Dump {
     this.#global(type);
     this.#tuple(args instanceof PyTuple ? args : (PyTuple.from(args) as PyTuple), depth);
     if (made instanceof Map) this.#dict(made, [...made], depth);
-    out.byte(made instanceof Map ? Op.NEWOBJ_EX : made ? Op.NEWOBJ : Op.REDUCE);
-    if (this.#memo.has(value)) throw refuse("an object that is made of itself");
+    out.op(made instanceof Map ? Op.NEWOBJ_EX : made ? Op.NEWOBJ : Op.REDUCE);
+    if (this.#memo.has(value)) throw new Refusal("an object that is made of itself");
     this.#memoize(value);
     if (items.length > 0) {
-      out.byte(Op.MARK);
+      out.op(Op.MARK);
       for (const item of items) this.#write(item, depth);
-      out.byte(Op.APPENDS);
+      out.op(Op.APPENDS);
     }
     let first = true;
     for (const [key, item] of entries) {
-      if (first) out.byte(Op.MARK);
+      if (first) out.op(Op.MARK);
       first = false;
       this.#key(key, depth);
       this.#write(item, depth);
     }
-    if (!first) out.byte(Op.SETITEMS);
+    if (!first) out.op(Op.SETITEMS);
     if (state !== undefined) {
       this.#write(state, depth);
-      out.byte(Op.BUILD);
+      out.op(Op.BUILD);
     }
   }
 
   // ---- Texts, bytes ----------------------------------------------------------------------------
-
-  #text(value: string): void {
-    this.#out.text(value, this.#protocol >= 4 ? Op.SHORT_BINUNICODE : undefined, Op.BINUNICODE);
-  }
 
   /**
    * Writes a key. Property names repeat: from the second time on they are a reference.
@@ -188,7 +173,7 @@ export class Dump {
   #key(value: unknown, depth: number): number {
     const known = typeof value === "string" ? this.#memo.get(value) : undefined;
     if (known !== undefined) {
-      this.#get(known);
+      this.#out.get(known);
       return known;
     }
     this.#write(value, depth);
@@ -208,45 +193,38 @@ export class Dump {
 
   #binary(value: Uint8Array): void {
     if (this.#protocol >= 3) {
-      const short = value.byteLength < 0x100;
-      this.#out.byte(short ? Op.SHORT_BINBYTES : Op.BINBYTES);
-      if (short) this.#out.byte(value.byteLength);
-      else this.#out.uint32(checkedLength(value.byteLength));
       this.#out.bytes(value);
       return;
     }
     // Protocol 2 has only text: write bytes as text to be encoded.
     if (value.byteLength === 0) {
       this.#global(new PyGlobal("builtins", "bytes"));
-      this.#out.byte(Op.EMPTY_TUPLE);
+      this.#out.op(Op.EMPTY_TUPLE);
     } else {
       this.#global(new PyGlobal("_codecs", "encode"));
-      this.#text(latin1Text(value));
-      this.#text("latin1");
-      this.#out.byte(Op.TUPLE2);
+      this.#out.text(latin1Text(value));
+      this.#out.text("latin1");
+      this.#out.op(Op.TUPLE2);
     }
-    this.#out.byte(Op.REDUCE);
+    this.#out.op(Op.REDUCE);
   }
 
   #bytearray(value: PyByteArray): void {
     if (this.#protocol >= 5) {
-      this.#out.byte(Op.BYTEARRAY8);
-      this.#out.uint32(checkedLength(value.byteLength));
-      this.#out.uint32(0);
-      this.#out.bytes(value);
+      this.#out.byteArray(value);
       return;
     }
     this.#global(new PyGlobal("builtins", "bytearray"));
-    if (value.byteLength === 0) this.#out.byte(Op.EMPTY_TUPLE);
+    if (value.byteLength === 0) this.#out.op(Op.EMPTY_TUPLE);
     else if (this.#protocol >= 3) {
       this.#binary(value);
-      this.#out.byte(Op.TUPLE1);
+      this.#out.op(Op.TUPLE1);
     } else {
-      this.#text(latin1Text(value));
-      this.#text("latin-1");
-      this.#out.byte(Op.TUPLE2);
+      this.#out.text(latin1Text(value));
+      this.#out.text("latin-1");
+      this.#out.op(Op.TUPLE2);
     }
-    this.#out.byte(Op.REDUCE);
+    this.#out.op(Op.REDUCE);
   }
 
   // ---- Containers ------------------------------------------------------------------------------
@@ -254,44 +232,45 @@ export class Dump {
   #list(value: readonly unknown[], depth: number): void {
     this.#memoize(value, Op.EMPTY_LIST);
     if (value.length === 0) return;
-    this.#out.byte(Op.MARK);
+    this.#out.op(Op.MARK);
     const { length } = value;
     for (let i = 0; i < length; i++) this.#write(value[i], depth);
-    if (value.length !== length) throw refuse("an array whose length changes while it is read");
-    this.#out.byte(Op.APPENDS);
+    if (value.length !== length)
+      throw new Refusal("an array whose length changes while it is read");
+    this.#out.op(Op.APPENDS);
   }
 
   #tuple(value: PyTuple, depth: number): void {
     const { length } = value;
-    if (length > 3) this.#out.byte(Op.MARK);
+    if (length > 3) this.#out.op(Op.MARK);
     for (let i = 0; i < length; i++) this.#write(value[i], depth);
     const place = this.#memo.get(value);
     if (place !== undefined) {
       // The tuple contains itself through a list or dict, which has finished it first.
-      if (length > 3) this.#out.byte(Op.POP_MARK);
-      else for (let i = 0; i < length; i++) this.#out.byte(Op.POP);
-      this.#get(place);
+      if (length > 3) this.#out.op(Op.POP_MARK);
+      else for (let i = 0; i < length; i++) this.#out.op(Op.POP);
+      this.#out.get(place);
       return;
     }
-    this.#out.byte(length > 3 ? Op.TUPLE : length === 0 ? Op.EMPTY_TUPLE : Op.TUPLE1 + length - 1);
+    this.#out.op(length > 3 ? Op.TUPLE : length === 0 ? Op.EMPTY_TUPLE : Op.TUPLE1 + length - 1);
     this.#memoize(value);
   }
 
   #record(value: Record<string, unknown>, depth: number, plain: boolean): void {
     let left = Object.keys(value).length;
-    if (left === 0 && !plain) throw refuse(nameOf(value));
+    if (left === 0 && !plain) throw new Refusal(nameOf(value));
     if (left === 0 || Object.getPrototypeOf(value) !== Object.prototype) checkBrand(value);
     checkSymbols(value);
     this.#memoize(value, Op.EMPTY_DICT);
     if (left === 0) return;
-    this.#out.byte(Op.MARK);
+    this.#out.op(Op.MARK);
     // `for in` reads a property in a quarter of the time of `Object.entries`, without garbage.
     const shape = this.#shapeOf(left);
     let i = 0;
     for (const name in value) {
       if (left-- === 0) break; // An object's own names come first; the rest are inherited.
       if (name === "0") checkBrand(value); // It may be a typed array.
-      if (shape.names[i] === name) this.#get(shape.places[i] as number);
+      if (shape.names[i] === name) this.#out.get(shape.places[i] as number);
       else {
         shape.places[i] = this.#key(name, depth);
         shape.names[i] = name;
@@ -299,50 +278,50 @@ export class Dump {
       i++;
       this.#write(value[name], depth);
     }
-    if (left > 0) throw refuse("an object that loses properties while it is read");
-    this.#out.byte(Op.SETITEMS);
+    if (left > 0) throw new Refusal("an object that loses properties while it is read");
+    this.#out.op(Op.SETITEMS);
   }
 
   #dict(value: object, entries: readonly (readonly [unknown, unknown])[], depth: number): void {
     this.#memoize(value, Op.EMPTY_DICT);
     if (entries.length === 0) return;
-    this.#out.byte(Op.MARK);
+    this.#out.op(Op.MARK);
     for (const [key, item] of entries) {
       this.#key(key, depth);
       this.#write(item, depth);
     }
-    this.#out.byte(Op.SETITEMS);
+    this.#out.op(Op.SETITEMS);
   }
 
   #set(value: object, items: readonly unknown[], depth: number): void {
     if (this.#protocol >= 4) {
       this.#memoize(value, Op.EMPTY_SET);
       if (items.length === 0) return;
-      this.#out.byte(Op.MARK);
+      this.#out.op(Op.MARK);
       for (const item of items) this.#write(item, depth);
-      this.#out.byte(Op.ADDITEMS);
+      this.#out.op(Op.ADDITEMS);
       return;
     }
     this.#global(new PyGlobal("builtins", "set"));
     this.#list(items, depth);
-    this.#out.byte(Op.TUPLE1);
-    this.#out.byte(Op.REDUCE);
-    if (this.#memo.has(value)) throw refuse("a Set that holds itself, below protocol 4");
+    this.#out.op(Op.TUPLE1);
+    this.#out.op(Op.REDUCE);
+    if (this.#memo.has(value)) throw new Refusal("a Set that holds itself, below protocol 4");
     this.#memoize(value);
   }
 
   #frozenSet(value: PyFrozenSet, depth: number): void {
     if (this.#protocol >= 4) {
-      this.#out.byte(Op.MARK);
+      this.#out.op(Op.MARK);
       for (const item of value) this.#write(item, depth);
-      this.#out.byte(Op.FROZENSET);
+      this.#out.op(Op.FROZENSET);
     } else {
       this.#global(new PyGlobal("builtins", "frozenset"));
       this.#list([...value], depth);
-      this.#out.byte(Op.TUPLE1);
-      this.#out.byte(Op.REDUCE);
+      this.#out.op(Op.TUPLE1);
+      this.#out.op(Op.REDUCE);
     }
-    if (this.#memo.has(value)) throw refuse("a frozenset that holds itself");
+    if (this.#memo.has(value)) throw new Refusal("a frozenset that holds itself");
     this.#memoize(value);
   }
 
@@ -351,32 +330,31 @@ export class Dump {
     this.#global(new PyGlobal("datetime", "datetime"));
     this.#binary(packed);
     if (zone !== undefined) this.#write(zone, depth);
-    this.#out.byte(zone === undefined ? Op.TUPLE1 : Op.TUPLE2);
-    this.#out.byte(Op.REDUCE);
+    this.#out.op(zone === undefined ? Op.TUPLE1 : Op.TUPLE2);
+    this.#out.op(Op.REDUCE);
   }
 
   #global(global: PyGlobal): void {
     const key = `${global}`;
     const place = this.#globals.get(key);
     if (place !== undefined) {
-      this.#get(place);
+      this.#out.get(place);
       return;
     }
     const { module, name } = this.#protocol === 2 ? oldGlobal(global) : global;
     if (this.#protocol >= 4) {
-      this.#text(module);
-      this.#text(name);
-      this.#out.byte(Op.STACK_GLOBAL);
+      this.#out.text(module);
+      this.#out.text(name);
+      this.#out.op(Op.STACK_GLOBAL);
     } else if (name.includes(".")) {
       const dot = name.lastIndexOf(".");
       this.#global(new PyGlobal("builtins", "getattr"));
       this.#global(new PyGlobal(module, name.slice(0, dot)));
-      this.#text(name.slice(dot + 1));
-      this.#out.byte(Op.TUPLE2);
-      this.#out.byte(Op.REDUCE);
+      this.#out.text(name.slice(dot + 1));
+      this.#out.op(Op.TUPLE2);
+      this.#out.op(Op.REDUCE);
     } else {
-      this.#out.byte(Op.GLOBAL);
-      this.#out.ascii(`${module}\n${name}\n`);
+      this.#out.global(module, name);
     }
     this.#globals.set(key, this.#memoized);
     this.#memoize(undefined);
@@ -388,20 +366,7 @@ export class Dump {
   #memoize(value: unknown, opcode?: number): void {
     const place = this.#memoized++;
     if (value !== undefined) this.#memo.set(value, place);
-    if (this.#protocol < 4) {
-      if (opcode !== undefined) this.#out.byte(opcode);
-      this.#place(place, Op.BINPUT, Op.LONG_BINPUT);
-    } else if (opcode === undefined) this.#out.byte(Op.MEMOIZE);
-    else this.#out.op8(opcode, Op.MEMOIZE);
-  }
-
-  #get(place: number): void {
-    this.#place(place, Op.BINGET, Op.LONG_BINGET);
-  }
-
-  #place(place: number, short: number, long: number): void {
-    if (place < 0x100) this.#out.op8(short, place);
-    else this.#out.op32(long, place);
+    this.#out.memoize(place, opcode);
   }
 }
 
@@ -416,14 +381,3 @@ const MOST_SHAPED = 64;
 /** By the built-in methods, because a subclass may show other items. */
 const mapMethods: Map<unknown, unknown> = Map.prototype;
 const setMethods: Set<unknown> = Set.prototype;
-
-function latin1Text(bytes: Uint8Array): string {
-  let text = "";
-  for (const byte of bytes) text += String.fromCharCode(byte);
-  return text;
-}
-
-function checkedLength(byteLength: number): number {
-  if (byteLength < 2 ** 32) return byteLength;
-  throw refuse("4 GiB or more in one item");
-}

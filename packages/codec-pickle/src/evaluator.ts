@@ -1,21 +1,31 @@
 import { PartdError } from "@partd/core";
-import type { ByteReader } from "./byte-reader.js";
-import { PyTuple } from "./python/builtins.js";
-import { build, callOf, isKnownName, modernGlobal, newObject } from "./python/known.js";
-import { PyGlobal, PyObject } from "./python/object.js";
+import type { OpcodeReader } from "./opcode-reader.js";
+import { builtinCalls, PyTuple } from "./python/builtins.js";
+import { collectionCalls, PyDefaultDict } from "./python/collections.js";
+import { datetimeCalls } from "./python/datetime.js";
+import { dtypeFrom, fillArray, numpyCalls, PyDtype, PyNdArray } from "./python/numpy.js";
+import {
+  type Call,
+  type Calls,
+  modernGlobal,
+  PyGlobal,
+  PyObject,
+  refuse,
+} from "./python/object.js";
+import { scalarCalls, uuidFrom } from "./python/scalars.js";
 
 /**
  * Evaluates what a pickle would import, call and construct: to a value of a known Python type, or to a
  * {@link PyObject} that describes the call.
  */
 export class Evaluator {
-  readonly #input: ByteReader;
+  readonly #input: OpcodeReader;
   /** Whether objects of unknown types are kept. */
   readonly #keep: boolean;
   /** Bytes that calls may still copy or look at. */
   #budget: number;
 
-  constructor(input: ByteReader, keep: boolean) {
+  constructor(input: OpcodeReader, keep: boolean) {
     this.#input = input;
     this.#keep = keep;
     this.#budget = input.byteLength * 4;
@@ -63,8 +73,19 @@ export class Evaluator {
     return new Map(entries);
   }
 
+  /** Carries out `BUILD` for an object of a known type, and returns the object that results. */
   build(object: unknown, state: unknown): unknown {
-    return build(object, state, this.#spend);
+    if (object instanceof Unfinished) return object.finish(state);
+    if (object instanceof PyObject && object.state === undefined) {
+      object.state = state;
+      return object;
+    }
+    if (object instanceof PyDtype && object.state === undefined) return dtypeFrom(object, state);
+    if (object instanceof PyNdArray) {
+      fillArray(object, state, this.#spend);
+      return object;
+    }
+    throw refuse("it sets the state of an object that has none here");
   }
 
   /**
@@ -91,9 +112,96 @@ export function isRecord(value: unknown): value is Record<string, unknown> {
 }
 
 /** An error for a pickle that holds more than plain data, with the place. */
-export function refusal(input: ByteReader, reason: string): PartdError {
+export function refusal(input: OpcodeReader, reason: string): PartdError {
   return new PartdError(
     "ERR_PARTD_CODEC",
     `the pickle holds more than plain data: ${reason}. (Byte ${input.position} of the frame.)`,
   );
 }
+
+/**
+ * Finds a class or function in the data itself; those that are an object's arguments do not count.
+ */
+export function findGlobal(root: unknown): PyGlobal | undefined {
+  const seen = new Set<unknown>();
+  const waiting = [root];
+  while (waiting.length > 0) {
+    const value = waiting.pop();
+    if (value instanceof PyGlobal) return value;
+    if (typeof value !== "object" || value === null || seen.has(value)) continue;
+    if (value instanceof PyObject || value instanceof PyDtype || ArrayBuffer.isView(value))
+      continue;
+    seen.add(value);
+    if (Array.isArray(value) || value instanceof Set) for (const item of value) waiting.push(item);
+    else if (value instanceof Map) {
+      for (const [key, item] of value) waiting.push(key, item);
+      // The factory is an argument.
+      if (value instanceof PyDefaultDict && !(value.factory instanceof PyGlobal)) {
+        waiting.push(value.factory);
+      }
+    } else if (value instanceof PyNdArray) waiting.push(value.data);
+    else for (const item of Object.values(value)) waiting.push(item);
+  }
+  return undefined;
+}
+
+/** The function that stands in for a call of this name, or `undefined` for an unknown name. */
+function callOf({ module, name }: PyGlobal): Call | undefined {
+  return CALLS.get(`${module}.${name}`);
+}
+
+/** Whether the name belongs to data that is read without `{ objects: "keep" }`. */
+function isKnownName(module: string, name: string): boolean {
+  const path = `${module}.${name}`;
+  return CALLS.has(path) || NAMES.has(path) || FAMILIES.test(module);
+}
+
+/** The object that `__new__` of a known type makes; undefined for any other type. */
+function newObject(type: PyGlobal, args: readonly unknown[]): unknown {
+  if (`${type}` === "uuid.UUID" && args.length === 0) return new Unfinished(uuidFrom);
+  return undefined;
+}
+
+/** An object that is made only once its state is known. */
+class Unfinished {
+  readonly finish: (state: unknown) => unknown;
+
+  constructor(finish: (state: unknown) => unknown) {
+    this.finish = finish;
+  }
+}
+
+/** Calls that result in names or objects of them. */
+const NAME_CALLS: Calls = {
+  /** Protocols below 4 name a method this way. No attribute is read. */
+  "builtins.getattr": ([of, name]) => {
+    if (!(of instanceof PyGlobal) || typeof name !== "string" || !isKnownName(of.module, of.name)) {
+      throw refuse("it reads an attribute");
+    }
+    return new PyGlobal(of.module, `${of.name}.${name}`);
+  },
+  /** Protocols 0 and 1 make an object without a call this way. */
+  "copyreg._reconstructor": ([type, base, state]) => {
+    if (!(type instanceof PyGlobal) || `${base}` !== "builtins.object" || state !== null) {
+      throw refuse("it makes an object of a type with a base");
+    }
+    return newObject(type, []) ?? new PyObject(type, [], true);
+  },
+};
+
+const CALLS = new Map<string, Call>(
+  [NAME_CALLS, builtinCalls, collectionCalls, datetimeCalls, numpyCalls, scalarCalls].flatMap(
+    (calls) => Object.entries(calls),
+  ),
+);
+
+/** Names that occur as arguments. */
+const NAMES = new Set([
+  "builtins.object",
+  ...["int", "float", "str", "bytes", "bool", "list", "dict", "tuple"].map((n) => `builtins.${n}`),
+  "array.array",
+  "numpy.ndarray",
+  "uuid.UUID",
+]);
+/** Objects of pandas and of time zones are kept as PyObjects: neither interpreted nor imported. */
+const FAMILIES = /^(pandas|pytz|zoneinfo|dateutil\.tz|dateutil\.zoneinfo)(\.|$)/;

@@ -1,7 +1,6 @@
 // Single pickles of any value, for codecs that build on this one.
 
-export { equalKeys } from "./equal-keys.js";
-export { Pickler } from "./pickler.js";
-export { isPythonValue } from "./python/known.js";
+export { equalKeys } from "./dict-keys.js";
+export { isPickle, Pickler, Unpickler } from "./pickle.js";
 export { PyFloat } from "./python/object.js";
-export { isPickle, Unpickler } from "./unpickler.js";
+export { isPythonValue } from "./reduction.js";

@@ -6,33 +6,28 @@ import { Refusal } from "./python/object.js";
  * that.
  */
 export function checkItems(value: readonly unknown[]): void {
-  if (hasFields(value)) throw refuse(`fields on ${nameOf(value)}`);
+  if (hasFields(value)) throw new Refusal(`fields on ${nameOf(value)}`);
   checkSymbols(value);
 }
 
 /** Refuses fields on a Map, Set or Date beyond those of its class, which would be lost. */
 export function checkFields(value: object, own = 0): void {
-  if (Object.keys(value).length > own) throw refuse(`fields on ${nameOf(value)}`);
+  if (Object.keys(value).length > own) throw new Refusal(`fields on ${nameOf(value)}`);
   checkSymbols(value);
 }
 
 /** Refuses properties whose names are symbols, which would be lost. */
 export function checkSymbols(value: object): void {
   if (Object.getOwnPropertySymbols(value).length === 0) return;
-  throw refuse("a property whose name is a symbol");
+  throw new Refusal("a property whose name is a symbol");
 }
 
 /** Refuses a Map or the like that looks like an object, because its prototype or tag was changed. */
 export function checkBrand(value: object): void {
   const brand = brandOf(value);
-  if (brand !== undefined) throw refuse(`${brand} whose prototype or tag was changed`);
+  if (brand !== undefined) throw new Refusal(`${brand} whose prototype or tag was changed`);
 }
 
 export function nameOf(value: object): string {
   return `a ${value.constructor?.name ?? "value of this type"}`;
-}
-
-/** An error for what a pickle cannot carry. */
-export function refuse(what: string): Refusal {
-  return new Refusal(what);
 }

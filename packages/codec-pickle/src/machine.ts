@@ -1,11 +1,17 @@
-import type { ByteReader } from "./byte-reader.js";
-import { Evaluator, isRecord, refusal } from "./evaluator.js";
-import { floatOf, indexOf, integerOf, lineOf, unescaped, unquoted } from "./line-arguments.js";
+import { Evaluator, findGlobal, isRecord, refusal } from "./evaluator.js";
 import { MarkedStack } from "./marked-stack.js";
+import { Memo } from "./memo.js";
+import {
+  floatOf,
+  indexOf,
+  integerOf,
+  type OpcodeReader,
+  unescaped,
+  unquoted,
+} from "./opcode-reader.js";
 import { Op } from "./opcodes.js";
-import { PyByteArray, PyFrozenSet, PyTuple } from "./python/builtins.js";
+import { PyByteArray, PyFrozenSet, PyTuple, tupleOf } from "./python/builtins.js";
 import { PyObject } from "./python/object.js";
-import { findGlobal, replaceAll } from "./walk.js";
 
 /**
  * Runs one pickle, with a stack with marks and a memo. It imports and calls nothing: what a pickle
@@ -14,16 +20,11 @@ import { findGlobal, replaceAll } from "./walk.js";
  * opcode makes more than its bytes warrant.
  */
 export class Machine {
-  readonly #input: ByteReader;
+  readonly #input: OpcodeReader;
   readonly #integers: "auto" | "number" | "bigint";
   readonly #maps: boolean;
   readonly #stack = new MarkedStack();
-  readonly #memo: unknown[] = [];
-  #memoized = 0;
-  /** Objects that became another: Maps, at a key that is not a string, and results of BUILD. */
-  readonly #replaced = new Map<unknown, unknown>();
-  /** Whether a value may be in several places. */
-  #shared = false;
+  readonly #memo = new Memo();
   /** Whether there is a class or function. It may be an argument, but not a value. */
   #globals = false;
   /** Whether objects of unknown types are kept. */
@@ -31,7 +32,7 @@ export class Machine {
   readonly #evaluator: Evaluator;
 
   constructor(
-    input: ByteReader,
+    input: OpcodeReader,
     integers: "auto" | "number" | "bigint",
     maps: boolean,
     keep: boolean,
@@ -48,9 +49,9 @@ export class Machine {
     // Protocols 0 and 1 begin with any opcode.
     for (let opcode = input.uint8(); opcode !== Op.STOP; opcode = input.uint8()) this.#step(opcode);
     if (input.position < input.byteLength) throw new Error("bytes follow its end.");
-    let result = this.#stack.pop();
+    const last = this.#stack.pop();
     if (this.#stack.height > 0) throw new Error("it ends with values left over.");
-    if (this.#replaced.size > 0 && this.#shared) result = replaceAll(result, this.#replaced);
+    const result = this.#memo.finish(last);
     const global = this.#globals && !this.#keep ? findGlobal(result) : undefined;
     if (global !== undefined) throw refusal(this.#input, `${global} is not plain data`);
     return result;
@@ -77,7 +78,7 @@ export class Machine {
         stack.popMark();
         return;
       case Op.DUP:
-        this.#shared = true;
+        this.#memo.share();
         stack.push(stack.top());
         return;
       case Op.NONE:
@@ -108,22 +109,22 @@ export class Machine {
         stack.push(input.float64());
         return;
       case Op.INT: {
-        const text = lineOf(input);
+        const text = input.line();
         if (text === "00" || text === "01") stack.push(text === "01");
         else this.#integer(integerOf(text));
         return;
       }
       case Op.LONG:
-        this.#integer(integerOf(lineOf(input).replace(/L$/, "")));
+        this.#integer(integerOf(input.line().replace(/L$/, "")));
         return;
       case Op.FLOAT:
-        stack.push(floatOf(lineOf(input)));
+        stack.push(floatOf(input.line()));
         return;
       case Op.STRING:
-        stack.push(unquoted(lineOf(input)));
+        stack.push(unquoted(input.line()));
         return;
       case Op.UNICODE:
-        stack.push(unescaped(lineOf(input)));
+        stack.push(unescaped(input.line()));
         return;
       case Op.SHORT_BINUNICODE:
       case Op.SHORT_BINSTRING:
@@ -207,10 +208,10 @@ export class Machine {
         stack.push(this.#add(new PyFrozenSet(), stack.popMark()));
         return;
       case Op.PUT:
-        this.#put(indexOf(lineOf(input)));
+        this.#put(indexOf(input.line()));
         return;
       case Op.GET:
-        this.#get(indexOf(lineOf(input)));
+        stack.push(this.#memo.get(indexOf(input.line())));
         return;
       case Op.BINPUT:
         this.#put(input.uint8());
@@ -219,13 +220,13 @@ export class Machine {
         this.#put(input.uint32());
         return;
       case Op.MEMOIZE:
-        this.#put(this.#memoized);
+        this.#put(this.#memo.length);
         return;
       case Op.BINGET:
-        this.#get(input.uint8());
+        stack.push(this.#memo.get(input.uint8()));
         return;
       case Op.LONG_BINGET:
-        this.#get(input.uint32());
+        stack.push(this.#memo.get(input.uint32()));
         return;
       case Op.GLOBAL:
         this.#global(input.name(), input.name());
@@ -269,7 +270,7 @@ export class Machine {
         const object = stack.top();
         const built = this.#evaluator.build(object, state);
         if (built === object) return;
-        this.#replaced.set(object, built);
+        this.#memo.replace(object, built);
         stack.replaceTop(built);
         return;
       }
@@ -309,7 +310,7 @@ export class Machine {
     const stack = this.#stack;
     const top = stack.top();
     // A copy of the reference may still be the object that became a Map.
-    let dict = this.#replaced.size > 0 ? (this.#replaced.get(top) ?? top) : top;
+    let dict = this.#memo.current(top);
     if ((end - start) % 2 !== 0) throw new Error("a key has no value.");
     let i = start;
     if (isRecord(dict)) {
@@ -320,7 +321,7 @@ export class Machine {
       }
       if (i === end) return;
       const map = new Map<unknown, unknown>(Object.entries(dict));
-      this.#replaced.set(dict, map);
+      this.#memo.replace(dict, map);
       stack.replaceTop(map);
       dict = map;
     }
@@ -350,20 +351,10 @@ export class Machine {
     throw refusal(this.#input, "two keys that are NaN, which are one here");
   }
 
-  // ---- The memo --------------------------------------------------------------------------------
-
   #put(index: number): void {
     // Each entry takes at least a byte of the pickle; a larger index would only take memory.
     if (index > this.#input.byteLength) throw new Error("it memoizes out of order.");
-    if (this.#memo[index] === undefined) this.#memoized++;
-    this.#memo[index] = this.#stack.top();
-  }
-
-  #get(index: number): void {
-    const value = this.#memo[index];
-    if (value === undefined) throw new Error("it refers to what is not there.");
-    if (typeof value === "object" && value !== null) this.#shared = true;
-    this.#stack.push(this.#replaced.size > 0 ? (this.#replaced.get(value) ?? value) : value);
+    this.#memo.put(index, this.#stack.top());
   }
 
   #global(module: string, name: string): void {
@@ -400,10 +391,4 @@ function defineProperty(record: Record<string, unknown>, key: string, value: unk
       writable: true,
     });
   }
-}
-
-function tupleOf(items: readonly unknown[]): PyTuple {
-  const tuple = new PyTuple();
-  for (const item of items) tuple.push(item);
-  return tuple;
 }

@@ -1,7 +1,38 @@
 import { type Codec, Encode, type EncodeOptions, PartdError, type Store } from "@partd/core";
-import { ENCODE_OPTIONS, joinLists, type OptionNames, takeOptions } from "@partd/core/author";
-import { Pickler } from "./pickler.js";
-import { type UnpickleOptions, Unpickler } from "./unpickler.js";
+import {
+  ENCODE_OPTIONS,
+  joinLists,
+  type OptionNames,
+  placeOf,
+  takeOptions,
+} from "@partd/core/author";
+import { Dump, LEAST_ROOM } from "./dump.js";
+import { Machine } from "./machine.js";
+import { OpcodeReader } from "./opcode-reader.js";
+import { Op } from "./opcodes.js";
+import { Refusal } from "./python/object.js";
+
+/** What a pickle is read as. */
+export interface UnpickleOptions {
+  /**
+   * How ints are read.
+   * - `"auto"`, the default: as a number within ±(2^53 - 1), else as a BigInt.
+   * - `"number"`: as numbers; an int that would be rounded is `ERR_PARTD_CODEC`.
+   * - `"bigint"`: always as a BigInt.
+   */
+  readonly integers?: "auto" | "number" | "bigint" | undefined;
+  /**
+   * How dicts are read. `"auto"`, the default: as an object if all keys are strings, else as a
+   * `Map`. `"map"`: always as a `Map`, which also keeps the order of keys such as `"7"`.
+   */
+  readonly dicts?: "auto" | "map" | undefined;
+  /**
+   * How objects of unknown types are read. `"refuse"`, the default: `ERR_PARTD_CODEC`, with the
+   * name of the type. `"keep"`: as a `PyObject`, or as a `PyGlobal` for a class or function.
+   * Nothing is imported or called, and they are written as they were read.
+   */
+  readonly objects?: "refuse" | "keep" | undefined;
+}
 
 export interface PickleCodecOptions extends UnpickleOptions {
   /** The protocol to write, 2 to 5. Default 5, Python's highest; Python before 3.8 reads up to 4. */
@@ -68,4 +99,101 @@ export function pickleCodec<T = unknown>(options: PickleCodecOptions = {}): Code
 
 function refuse(reason: string): PartdError {
   return new PartdError("ERR_PARTD_CODEC", reason);
+}
+
+/** Writes data as pickles that Python's `pickle.loads` reads. */
+export class Pickler {
+  readonly #protocol: number;
+  /** The room of the last pickle and a little more: the next one may be similar, and need no growth. */
+  #room = LEAST_ROOM;
+
+  /** @throws `ERR_PARTD_VALUE` for a protocol other than 2 to 5. */
+  constructor(protocol = 5) {
+    if (![2, 3, 4, 5].includes(protocol)) {
+      throw new PartdError(
+        "ERR_PARTD_VALUE",
+        `The pickle protocol must be 2, 3, 4 or 5, not ${protocol}.`,
+      );
+    }
+    this.#protocol = protocol;
+  }
+
+  /** @throws `ERR_PARTD_CODEC` for a value that would not read back as it was, with its place. */
+  dump(value: unknown): Uint8Array {
+    try {
+      const bytes = new Dump(this.#protocol, this.#room).run(value);
+      this.#room = Math.min(bytes.byteLength + LEAST_ROOM, MOST_ROOM);
+      return bytes;
+    } catch (error) {
+      if (error instanceof RangeError) throw error; // Memory or stack: not the fault of one part.
+      const place = placeOf(value, (part) => this.#refuses(part));
+      const reason = describe(error);
+      throw new PartdError(
+        "ERR_PARTD_CODEC",
+        place === "" ? reason : `${place} is refused: ${reason}`,
+        { cause: error },
+      );
+    }
+  }
+
+  #refuses(value: unknown): boolean {
+    try {
+      new Dump(this.#protocol).run(value);
+      return false;
+    } catch {
+      return true;
+    }
+  }
+}
+
+const MOST_ROOM = 2 ** 18;
+
+/** A getter of the value, or a proxy, may throw anything. */
+function describe(error: unknown): string {
+  if (error instanceof Refusal) return `a pickle cannot carry ${error.message}.`;
+  return `it cannot be read: ${error instanceof Error ? error.message : String(error)}`;
+}
+
+/**
+ * Reads pickles of all protocols. A pickle is a program; the {@link Machine} that runs it imports
+ * and calls nothing.
+ */
+export class Unpickler {
+  readonly #integers: "auto" | "number" | "bigint";
+  readonly #maps: boolean;
+  readonly #keep: boolean;
+
+  constructor(options: UnpickleOptions = {}) {
+    this.#integers = options.integers ?? "auto";
+    this.#maps = options.dicts === "map";
+    this.#keep = options.objects === "keep";
+  }
+
+  /**
+   * @throws `ERR_PARTD_CORRUPT` unless `bytes` are exactly one pickle; `ERR_PARTD_CODEC` for one
+   *   that holds more than plain data.
+   */
+  load(bytes: Uint8Array): unknown {
+    const input = new OpcodeReader(bytes);
+    try {
+      return new Machine(input, this.#integers, this.#maps, this.#keep).run();
+    } catch (cause) {
+      // A constructor's ERR_PARTD_VALUE blames its caller; here the bytes are at fault.
+      if (cause instanceof PartdError && cause.code !== "ERR_PARTD_VALUE") throw cause;
+      const message = cause instanceof Error ? cause.message : String(cause);
+      throw new PartdError(
+        "ERR_PARTD_CORRUPT",
+        `not a pickle that can be read: ${message} (Byte ${input.position} of the frame.)`,
+        { cause },
+      );
+    }
+  }
+}
+
+/**
+ * Whether the bytes begin as a pickle of protocol 2 to 5 does: with the opcode PROTO and the protocol.
+ * In MessagePack, 0x80 is an empty map, after which nothing may follow.
+ */
+export function isPickle([opcode, protocol = 0]: Uint8Array): boolean {
+  return opcode === Op.PROTO && protocol >= 2 && protocol <= 5;
 }

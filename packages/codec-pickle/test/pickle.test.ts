@@ -7,8 +7,7 @@ import { frame } from "@partd/core/author";
 import { codecContract } from "@partd/testing";
 import fc from "fast-check";
 import { describeReal, realPart } from "tooling/real-part";
-import { equalKeys } from "../src/equal-keys.js";
-import { unhashableKey } from "../src/hashable-keys.js";
+import { equalKeys, unhashableKey } from "../src/dict-keys.js";
 import {
   Pickle,
   PyArray,

@@ -21,7 +21,12 @@ export class PyTuple<T = unknown> extends Array<T> {
 
 /** Makes a tuple of the items. */
 export function pyTuple<T extends readonly unknown[]>(...items: T): PyTuple<T[number]> {
-  const tuple = new PyTuple<T[number]>();
+  return tupleOf(items);
+}
+
+/** A tuple of a list's items. */
+export function tupleOf<T>(items: readonly T[]): PyTuple<T> {
+  const tuple = new PyTuple<T>();
   for (const item of items) tuple.push(item);
   return tuple;
 }

@@ -15,6 +15,25 @@ export class PyGlobal {
   }
 }
 
+/** The modern form of a name of Python 2, which protocols 0 to 2 use. */
+export function modernGlobal(module: string, name: string): PyGlobal {
+  if (module === "__builtin__") {
+    const names: Record<string, string> = { xrange: "range", long: "int", unicode: "str" };
+    return new PyGlobal("builtins", Object.hasOwn(names, name) ? (names[name] as string) : name);
+  }
+  if (module === "exceptions") return new PyGlobal("builtins", name);
+  return new PyGlobal(module === "copy_reg" ? "copyreg" : module, name);
+}
+
+/** The name of Python 2 for a modern one. */
+export function oldGlobal({ module, name }: PyGlobal): PyGlobal {
+  if (module === "builtins") {
+    const names: Record<string, string> = { range: "xrange", int: "long", str: "unicode" };
+    return new PyGlobal("__builtin__", Object.hasOwn(names, name) ? (names[name] as string) : name);
+  }
+  return module === "copyreg" ? new PyGlobal("copy_reg", name) : new PyGlobal(module, name);
+}
+
 /**
  * An object of an unknown type: what Python would call, with which arguments, and what it would do to
  * the result. Nothing of that happens here; the object is written as it was read.
@@ -137,6 +156,12 @@ export function latin1Bytes(text: string): Uint8Array {
     if (code > 0xff || character.length > 1) throw misused("encode");
     return code;
   });
+}
+
+export function latin1Text(bytes: Uint8Array): string {
+  let text = "";
+  for (const byte of bytes) text += String.fromCharCode(byte);
+  return text;
 }
 
 export function valid<T>(name: string, make: () => T): T {

@@ -1,7 +1,10 @@
 import { ShortTexts } from "@partd/core/author";
+import { latin1Bytes, latin1Text } from "./python/object.js";
 
-/** Reads bytes from front to back. Integers are little-endian, floats big-endian. */
-export class ByteReader {
+/**
+ * Reads opcodes and their arguments from front to back. Integers are little-endian, floats big-endian.
+ */
+export class OpcodeReader {
   readonly #bytes: Uint8Array;
   readonly #view: DataView;
   #position = 0;
@@ -79,13 +82,18 @@ export class ByteReader {
 
   /** A name that ends with its line. */
   name(): string {
-    const line = this.line();
+    const line = this.#line();
     if (line.byteLength > MAX_NAME) throw new Error("it asks for something with an endless name.");
     return texts.decode(line, 0, line.byteLength);
   }
 
+  /** A line, as Latin-1: protocol 0 writes arguments as lines of text. */
+  line(): string {
+    return latin1Text(this.#line());
+  }
+
   /** The bytes before the next line feed. */
-  line(): Uint8Array {
+  #line(): Uint8Array {
     const start = this.#position;
     const end = this.#bytes.indexOf(0x0a, start);
     if (end < 0) throw new Error("it is cut short.");
@@ -144,4 +152,53 @@ function decodeWhole(bytes: Uint8Array, cause: unknown): string {
   } catch {
     throw new Error("a str is not UTF-8.", { cause });
   }
+}
+
+// ---- Arguments of protocol 0, which are lines of text -------------------------------------------
+
+/** An int: a BigInt if a number would round it. */
+export function integerOf(text: string): number | bigint {
+  if (!/^[+-]?\d{1,100000}$/.test(text)) throw new Error("an int is none.");
+  const value = Number(text);
+  return Number.isSafeInteger(value) ? value : BigInt(text);
+}
+
+/** An index of the memo. */
+export function indexOf(text: string): number {
+  if (/^\d{1,15}$/.test(text)) return Number(text);
+  throw new Error("it refers to a place that is none.");
+}
+
+export function floatOf(text: string): number {
+  const value = /^[+-]?(inf|nan)$/.test(text)
+    ? Number(text.replace("inf", "Infinity").replace(/[+-]?nan/, "NaN"))
+    : Number(text);
+  if (text === "" || (Number.isNaN(value) && !text.endsWith("nan")))
+    throw new Error("a float is none.");
+  return value;
+}
+
+/** A str of Python 2, quoted as `repr` does. */
+export function unquoted(text: string): string {
+  const quote = text[0];
+  if ((quote !== "'" && quote !== '"') || text.length < 2 || text.at(-1) !== quote) {
+    throw new Error("a str is not quoted.");
+  }
+  const bytes = text.slice(1, -1).replace(/\\(x[0-9a-fA-F]{2}|.)/g, (_, character: string) => {
+    if (character[0] === "x" && character.length === 3) {
+      return String.fromCharCode(Number.parseInt(character.slice(1), 16));
+    }
+    return { n: "\n", t: "\t", r: "\r" }[character] ?? character;
+  });
+  const utf8 = latin1Bytes(bytes);
+  return new OpcodeReader(utf8).text(utf8.byteLength);
+}
+
+/** A str of protocol 0: Latin-1 except for `\\uXXXX` and `\\UXXXXXXXX`. */
+export function unescaped(text: string): string {
+  return text.replace(/\\(?:u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8}))/g, (_, short, long) => {
+    const code = Number.parseInt(short ?? long, 16);
+    if (code > 0x10ffff) throw new Error("a character is none.");
+    return short === undefined ? String.fromCodePoint(code) : String.fromCharCode(code);
+  });
 }

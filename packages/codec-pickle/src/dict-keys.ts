@@ -1,8 +1,68 @@
-import { PyComplex, PyFrozenSet, PyRange, PyTuple } from "./python/builtins.js";
+import {
+  PyByteArray,
+  PyComplex,
+  PyFrozenSet,
+  PyRange,
+  PySlice,
+  PyTuple,
+} from "./python/builtins.js";
+import { PyArray } from "./python/collections.js";
 import { PyDate, PyDateTime, PyTime, PyTimeDelta, PyTimeZone } from "./python/datetime.js";
-import { PyDtype, PyScalar } from "./python/numpy.js";
-import { PyFloat, PyGlobal } from "./python/object.js";
+import { PyDtype, PyNdArray, PyScalar } from "./python/numpy.js";
+import { PyFloat, PyGlobal, Refusal } from "./python/object.js";
 import { PyDecimal, PyFraction, PyPath, PyUuid } from "./python/scalars.js";
+import { isPythonValue } from "./reduction.js";
+
+/**
+ * Refuses keys that Python cannot hash, and those that are distinct here and equal in Python, which
+ * would lose an entry there.
+ */
+export function checkKeys(keys: () => Iterable<unknown>): void {
+  const unhashable = unhashableKey(keys());
+  if (unhashable !== undefined) throw new Refusal(`${unhashable}, which Python cannot hash`);
+  const equal = equalKeys(keys());
+  if (equal !== undefined) throw new Refusal(`${equal}, which are one in Python`);
+}
+
+/**
+ * Describes the first key that Python cannot hash, which can therefore be neither a key of a dict nor
+ * in a set: lists, dicts, sets, bytearrays, slices and arrays, also within tuples and frozensets.
+ */
+export function unhashableKey(
+  keys: Iterable<unknown>,
+  depth = 0,
+  seen = new Set<unknown>(),
+): string | undefined {
+  for (const key of keys) {
+    if (typeof key !== "object" || key === null) continue;
+    if (key instanceof PyTuple || key instanceof PyFrozenSet) {
+      if (depth === MAX_DEPTH) return `a key that is nested more than ${MAX_DEPTH} deep`;
+      if (seen.has(key)) continue;
+      const inner = unhashableKey(key, depth + 1, seen);
+      seen.add(key); // Only now: a key that holds itself is refused for its depth.
+      if (inner !== undefined) return inner;
+    } else if (!isHashable(key)) return `a key that is ${nameOf(key)}`;
+  }
+  return undefined;
+}
+
+/** The deepest nesting of a key that a pickle can hold; a key that holds itself is deeper. */
+const MAX_DEPTH = 1000;
+
+function isHashable(key: object): boolean {
+  if (key instanceof PyFloat) return true;
+  if (Array.isArray(key) || key instanceof Map || key instanceof Set) return false;
+  if (key instanceof PyByteArray || key instanceof PyArray) return false;
+  if (key instanceof PyNdArray || key instanceof PySlice) return false;
+  return key instanceof Date || key instanceof Uint8Array || isPythonValue(key);
+}
+
+function nameOf(key: object): string {
+  const name = key.constructor?.name ?? "object";
+  return `${/^[AEIOU]/.test(name) ? "an" : "a"} ${name}`;
+}
+
+// ---- Equal keys --------------------------------------------------------------------------------
 
 /**
  * Describes two of the keys that are equal in Python, or returns `undefined`. Equal are, for example,
