@@ -1,7 +1,7 @@
 import { MsgPackDecoder, MsgPackEncoder } from "@partd/codec-msgpack/format";
 import { isPickle, Pickler, Unpickler } from "@partd/codec-pickle/format";
 import { isPartdError, type Key, PartdError } from "@partd/core";
-import { concatBytes, frame, splitFrames } from "@partd/core/author";
+import { concatBytes, frame, isLost, LOST_BYTES, splitFrames } from "@partd/core/author";
 import { type Dtype, parseDtype } from "./dtype.js";
 import { DtypeArray, hostOrder, isPlain } from "./dtype-array.js";
 import { bytesToNumbers, DTYPE_OF_TAG, type NumericArray, numbersToBytes } from "./numeric.js";
@@ -23,12 +23,19 @@ export function dtypeOf(value: unknown): Dtype {
   );
 }
 
-/** The bytes to append to a key of `dtype`, which may differ from the value's own in byte order. */
+/**
+ * The bytes to append to a key of `dtype`, which may differ from the value's own in byte order.
+ *
+ * @throws `ERR_PARTD_VALUE` if the memory of the array was transferred or made shorter since it was made.
+ */
 export function encodeArray(value: NdValue, dtype: Dtype): Uint8Array {
   if (Array.isArray(value)) {
     return value.length === 0 ? new Uint8Array() : frame(encodeObjects(value));
   }
   const data = value instanceof DtypeArray ? value.data : value;
+  if ((data.length === 0 && isLost(data)) || !Number.isInteger(value.length)) {
+    throw new PartdError("ERR_PARTD_VALUE", `it has lost numbers: ${LOST_BYTES}`);
+  }
   if (dtype.kind === "b") checkBooleans(data as Uint8Array);
   if (dtype.kind === "U") checkCodePoints(data as Uint32Array);
   return numbersToBytes(data, dtype);

@@ -556,6 +556,24 @@ test("ndarray checks that the numbers fit the dtype", () => {
   expect(() => ndarray("object", Int8Array.of(1))).toThrow("plain array");
 });
 
+test("an array whose memory was transferred or made shorter is refused, not taken for none", async () => {
+  const buffer = Reflect.construct(ArrayBuffer, [16, { maxByteLength: 16 }]) as ArrayBuffer & {
+    resize(byteLength: number): void;
+  };
+  const complex = ndarray("complex64", new Float32Array(buffer));
+  const outside = new Int16Array(buffer, 12, 2);
+  buffer.resize(4); // Half a complex number.
+  const gone = new Float64Array(1);
+  structuredClone(gone.buffer, { transfer: [gone.buffer] });
+  await using p = new NdArray(new Dict());
+  for (const x of [complex, outside, gone]) {
+    const refused = { code: "ERR_PARTD_VALUE", key: "x" };
+    await expect(p.append({ x })).rejects.toMatchObject(refused);
+  }
+  await p.append({ x: new Int16Array(0) });
+  expect(await p.count()).toBe(0);
+});
+
 test("a store of one array type is typed by it", async () => {
   await using p = new NdArray(new Dict(), { type: Float32Array });
   await p.append({ x: Float32Array.of(1) });

@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from "node:util";
 import { deserialize, serialize } from "node:v8";
-import { brandOf, hasItemsAlone, placeOf } from "@partd/core/author";
+import { brandOf, hasItemsAlone, isLost, LOST_BYTES, placeOf } from "@partd/core/author";
 
 /**
  * Finds what a structured clone of `list` would silently lose. `loss` describes the first, such as
@@ -269,6 +269,7 @@ function ownSymbols(value: object): string | undefined {
  */
 function viewReason(view: ArrayBufferView): string | undefined {
   const { length = 0 } = view as Uint8Array;
+  if (length === 0 && !(view instanceof DataView) && isLost(view)) return LOST;
   if (length > FEW_NAMES) {
     const bare = bareView(view as Uint8Array);
     if (bare !== undefined && isDeepStrictEqual(view, bare)) return undefined;
@@ -287,6 +288,7 @@ function bareView(view: Uint8Array): Uint8Array | undefined {
 }
 
 const FEW_NAMES = 32;
+const LOST = `has lost its items: ${LOST_BYTES.replace(/\.$/, "")}`;
 
 function classReason(value: object): string {
   const name = value.constructor?.name || Object.prototype.toString.call(value).slice(8, -1);

@@ -238,6 +238,7 @@ describe("what a clone would leave out is refused, with its place", () => {
     return value;
   };
   const cases: [string, unknown, string][] = [
+    ["a view beyond its shortened memory", shortened(), "lost its items"],
     ["DOMException", new DOMException("gone", "AbortError"), "a DOMException"],
     ["an error's code", Object.assign(new Error("x"), { code: "ENOENT" }), "properties of its own"],
     [
@@ -462,3 +463,12 @@ test("names that a program gave all objects are none of a value's", () => {
     delete (Object.prototype as Record<string, unknown>).everywhere;
   }
 });
+
+function shortened(): Uint8Array {
+  const buffer = Reflect.construct(ArrayBuffer, [8, { maxByteLength: 8 }]) as ArrayBuffer & {
+    resize(byteLength: number): void;
+  };
+  const bytes = new Uint8Array(buffer, 4, 4);
+  buffer.resize(2);
+  return bytes;
+}

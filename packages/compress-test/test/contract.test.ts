@@ -49,6 +49,28 @@ describe.each(compressions)("$name", ({ codec, Decorator, checksum }) => {
     }
   });
 
+  test("bytes that were transferred, or whose memory was made shorter, are refused", async () => {
+    const store = new Dict();
+    const p = new Decorator(store);
+    for (const gone of [transferred(), shortened()]) {
+      for (const call of [p.append({ x: Uint8Array.of(1), y: gone }), p.iset("y", gone)]) {
+        await expect(call).rejects.toMatchObject({ code: "ERR_PARTD_VALUE", key: "y" });
+      }
+    }
+    expect(await store.count()).toBe(0);
+  });
+
+  test("what a class of bytes says about its length is not asked", async () => {
+    class Lies extends Uint8Array {
+      override get byteLength() {
+        return 1;
+      }
+    }
+    const p = new Decorator(new Dict());
+    await p.append({ x: new Lies(json.subarray(0, 2000)) });
+    expect(Buffer.compare(await p.get("x"), json.subarray(0, 2000))).toBe(0);
+  });
+
   test("works under a codec", async () => {
     const p = new Json(new Decorator(new Dict()));
     await p.append({ x: [1, { a: "b" }] });
@@ -85,3 +107,18 @@ describe.each(compressions)("$name", ({ codec, Decorator, checksum }) => {
     if (checksum) expect(other).toBe(0);
   });
 });
+
+function transferred(): Uint8Array {
+  const bytes = Uint8Array.of(1, 2, 3);
+  structuredClone(bytes.buffer, { transfer: [bytes.buffer] });
+  return bytes;
+}
+
+function shortened(): Uint8Array {
+  const buffer = Reflect.construct(ArrayBuffer, [8, { maxByteLength: 8 }]) as ArrayBuffer & {
+    resize(byteLength: number): void;
+  };
+  const bytes = new Uint8Array(buffer, 4, 4);
+  buffer.resize(2);
+  return bytes;
+}

@@ -53,6 +53,8 @@ export {
   checkIntact,
   entriesOf,
   isBytes,
+  isLost,
+  LOST_BYTES,
   takeBytes,
   toBatch,
 } from "./store/batch.js";

@@ -172,3 +172,17 @@ test("keys that were cut out of long texts do not keep those alive", () => {
   expect(stderr).toBe("");
   expect(Number(stdout)).toBeLessThan(2_000); // The texts are of 20,000 characters.
 });
+
+test("an array whose memory was made shorter than where it lies is refused, not taken for none", async () => {
+  const buffer = Reflect.construct(ArrayBuffer, [8, { maxByteLength: 8 }]) as ArrayBuffer & {
+    resize(byteLength: number): void;
+  };
+  const [outside, rest] = [new Uint8Array(buffer, 4, 4), new Uint8Array(buffer)];
+  buffer.resize(2);
+  const p = new Dict();
+  const refused = { code: "ERR_PARTD_VALUE", message: expect.stringMatching(/made shorter/) };
+  await expect(p.append({ x: outside })).rejects.toMatchObject(refused);
+  await expect(p.iset("x", outside)).rejects.toMatchObject(refused);
+  await p.append({ x: rest });
+  expect(await p.get("x")).toEqual(new Uint8Array(2));
+});

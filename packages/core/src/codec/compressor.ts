@@ -1,7 +1,7 @@
 import { PartdError } from "../errors.js";
 import { concatBytes } from "../memory/bytes.js";
 import type { OptionNames } from "../option-names.js";
-import { isBytes } from "../store/batch.js";
+import { isBytes, LOST_BYTES, plainBytes } from "../store/batch.js";
 import type { Codec } from "./codec.js";
 import { ENCODE_OPTIONS, type EncodeOptions } from "./encode.js";
 import { copies } from "./scratch.js";
@@ -53,9 +53,13 @@ export function compressorCodec(
   }
   return copies({
     name: compressor.name,
-    encode(bytes) {
-      if (!isBytes(bytes)) {
+    encode(value) {
+      if (!isBytes(value)) {
         throw new PartdError("ERR_PARTD_VALUE", "it takes a Uint8Array.");
+      }
+      const bytes = plainBytes(value);
+      if (bytes === undefined) {
+        throw new PartdError("ERR_PARTD_VALUE", `it has lost its bytes: ${LOST_BYTES}`);
       }
       if (bytes.byteLength > maxDecodedBytes) {
         throw new PartdError(

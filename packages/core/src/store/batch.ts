@@ -117,8 +117,8 @@ export function entriesOf<V>(data: Entries<V>): Iterable<readonly [Key, V]> {
  * part. From here on `length` is true; `byteLength`, which costs more to ask, may still be a property of
  * the array itself: no store asks it.
  *
- * @throws `ERR_PARTD_VALUE` unless `value` is bytes, and if its memory was transferred: the bytes would
- *   look like none.
+ * @throws `ERR_PARTD_VALUE` unless `value` is bytes, and if its memory was transferred or made shorter:
+ *   the bytes would look like none.
  */
 export function takeBytes(key: Key, value: unknown): Uint8Array {
   if (!isBytes(value)) {
@@ -128,20 +128,40 @@ export function takeBytes(key: Key, value: unknown): Uint8Array {
       { key },
     );
   }
+  const bytes = plainBytes(value);
+  if (bytes !== undefined) return bytes;
+  throw new PartdError(
+    "ERR_PARTD_VALUE",
+    `The value for key ${describeKey(key)} has lost its bytes: ${LOST_BYTES}`,
+    { key },
+  );
+}
+
+/** The same for bytes without a key; `undefined` if they are lost. */
+export function plainBytes(value: Uint8Array): Uint8Array | undefined {
   const { constructor: made } = value;
   const isPlain = made === Uint8Array || made === nodeBuffer;
   const length = lengthOf.call(value);
   if (isPlain && length > 0 && length === value.length) return value;
+  if (length === 0 && isLost(value)) return undefined;
+  return new Uint8Array(bufferOf.call(value), offsetOf.call(value), length);
+}
+
+/**
+ * Whether the memory of an array without items was transferred, or made shorter than where the array
+ * lies. Typed arrays tell it only by an error.
+ */
+export function isLost(array: ArrayBufferView): boolean {
   try {
-    return new Uint8Array(bufferOf.call(value), offsetOf.call(value), length);
-  } catch (cause) {
-    throw new PartdError(
-      "ERR_PARTD_VALUE",
-      `The value for key ${describeKey(key)} has lost its bytes: its buffer was transferred; append it before that.`,
-      { key, cause },
-    );
+    itemOf.call(array as Uint8Array, 0);
+    return false;
+  } catch {
+    return true;
   }
 }
+
+/** How messages go on about what {@link isLost}. */
+export const LOST_BYTES = "its buffer was transferred or made shorter; append it before that.";
 
 /**
  * Call this after a wait, before the values are used.
@@ -208,6 +228,7 @@ function* pairsOf<V>(pairs: Iterable<readonly [Key, V]>): Iterable<readonly [Key
 }
 
 const nodeBuffer = (globalThis as { Buffer?: { prototype: Uint8Array } }).Buffer;
+const { at: itemOf } = Uint8Array.prototype;
 const bufferOf = getterOf<ArrayBufferLike>("buffer");
 const offsetOf = getterOf<number>("byteOffset");
 const lengthOf = getterOf<number>("length");
