@@ -1,9 +1,12 @@
+import { execFileSync, spawn } from "node:child_process";
 import { createReadStream } from "node:fs";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { PassThrough } from "node:stream";
+import { gzipSync } from "node:zlib";
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
-import { readArrow, readParquet } from "@partd/records";
+import { readArrow, readNdjson, readParquet } from "@partd/records";
 import { type RecordBatch, Table, tableFromArrays, tableToIPC } from "apache-arrow";
 import type { SchemaElement } from "hyparquet";
 import { parquetWriteBuffer } from "hyparquet-writer";
@@ -50,6 +53,89 @@ test("Arrow: a file, a stream, both as streams, and batches", async () => {
   expect(await all(readArrow([at("a.arrow")], { columns: ["user"] }))).toEqual(users);
 });
 
+test("Arrow: compressed as a whole, and from a pipe with a name", async () => {
+  for (const name of ["a.arrow", "a.arrows"]) {
+    await writeFile(at(`${name}.gz`), gzipSync(await readFile(at(name))));
+    expect(await all(readArrow(at(`${name}.gz`)))).toEqual(rows);
+    const pipe = at(`${name}.pipe`);
+    execFileSync("mkfifo", [pipe]);
+    spawn("cp", [at(name), pipe]);
+    expect(await all(readArrow(pipe))).toEqual(rows);
+  }
+});
+
+test("Arrow: streams one behind the other, of other columns, and zeros at the end", async () => {
+  const other = tableToIPC(tableFromArrays({ n: Int32Array.of(1) }), "stream");
+  const stream = await readFile(at("a.arrows"));
+  const cat = Buffer.concat([stream, other, stream, new Uint8Array(99)]);
+  await writeFile(at("cat.arrows"), cat);
+  expect(await all(readArrow(at("cat.arrows")))).toEqual([...rows, { n: 1 }, ...rows]);
+  const bytes = (length: number) => createReadStream(at("cat.arrows"), { highWaterMark: length });
+  expect(await all(readArrow(bytes(1 << 10)))).toEqual([...rows, { n: 1 }, ...rows]);
+});
+
+test("Arrow that is cut short, or followed by something else, is never shorter", async () => {
+  const stream = tableToIPC(tableFromArrays({ n: Int32Array.of(1) }), "stream");
+  const file = tableToIPC(tableFromArrays({ n: Int32Array.of(1) }), "file");
+  // A stream may end without its marker, behind any message.
+  const ends = [Buffer.from(stream).indexOf(Buffer.from("ffffffff", "hex"), 4), stream.length - 8];
+  for (let end = 1; end < stream.length; end += end < stream.length - 20 ? 3 : 1) {
+    const found = all(readArrow([stream.subarray(0, end)]));
+    if (ends.includes(end)) expect((await found).length).toBe(ends.indexOf(end));
+    else await expect(found).rejects.toThrow("it is cut short: the message at byte");
+  }
+  for (let end = file.length - 1; end >= 8; end -= 13) {
+    await writeFile(at("cut"), file.subarray(0, end));
+    await expect(all(readArrow(at("cut")))).rejects.toMatchObject({
+      code: "ERR_PARTD_CORRUPT",
+      path: at("cut"),
+      message: expect.stringContaining("it is cut short, or something was written behind its end."),
+    });
+    await expect(all(readArrow([file.subarray(0, end)]))).rejects.toThrow("cut short");
+  }
+  const behind = [stream, Buffer.from("something else")];
+  await expect(all(readArrow(behind))).rejects.toThrow(
+    `no message begins at byte ${stream.length}.`,
+  );
+  await writeFile(at("empty"), "");
+  await expect(all(readArrow(at("empty")))).rejects.toThrow("it is empty");
+});
+
+test("Arrow from a stream that stands still gives what has come, and can be given up", async () => {
+  const stream = await readFile(at("a.arrows"));
+  const half = new PassThrough();
+  // The first message is the schema; the second, the first batch, ends where the third begins.
+  const third = stream.indexOf(Buffer.from("ffffffff", "hex"), stream.length / 3);
+  half.write(stream.subarray(0, third));
+  const stop = new AbortController();
+  const found = readArrow(half, { signal: stop.signal })[Symbol.asyncIterator]();
+  for (const row of rows.slice(0, 2000)) expect((await found.next()).value).toEqual(row);
+  const next = found.next();
+  stop.abort();
+  await expect(next).rejects.toThrow("aborted");
+});
+
+test("Arrow: a stream's own error stays, and it is closed when nobody reads on", async () => {
+  const stream = await readFile(at("a.arrows"));
+  const own = new Error("of the source");
+  let closed = 0;
+  async function* source(error?: Error) {
+    try {
+      yield stream.subarray(0, 60_000);
+      if (error) throw error;
+      yield stream.subarray(60_000);
+    } finally {
+      closed++;
+    }
+  }
+  await expect(all(readArrow(source(own)))).rejects.toBe(own);
+  for await (const row of readArrow(source())) {
+    expect(row).toEqual(rows[0]);
+    break;
+  }
+  expect(closed).toBe(2);
+});
+
 test("Parquet, row group by row group", async () => {
   expect(await all(readParquet(at("a.parquet")))).toEqual(rows);
   const users = [...rows, ...rows].map(({ user }) => ({ user }));
@@ -84,6 +170,18 @@ test("what is not of the format is an error that names the file", async () => {
   await expect(all(readParquet(at("none")))).rejects.toMatchObject({ code: "ERR_PARTD_IO" });
   await writeFile(at("secret"), "PARE0123456789PARE");
   await expect(all(readParquet(at("secret")))).rejects.toThrow("it is encrypted");
+  await expect(all(readArrow(at("a.parquet")))).rejects.toThrow("is Parquet, no Arrow");
+  await expect(all(readParquet(at("a.arrow")))).rejects.toThrow("is Arrow, no Parquet");
+  await expect(all(readNdjson(at("a.arrows")))).rejects.toThrow("is Arrow, no text");
+  await writeFile(at("cut"), (await readFile(at("a.parquet"))).subarray(0, -1));
+  await expect(all(readParquet(at("cut")))).rejects.toThrow("it is cut short, or something was");
+  await writeFile(at("packed"), gzipSync(await readFile(at("a.parquet"))));
+  await expect(all(readParquet(at("packed")))).rejects.toThrow(
+    "packed with gzip, which is not read",
+  );
+  await writeFile(at("empty"), "");
+  await expect(all(readParquet(at("empty")))).rejects.toThrow("it is empty");
+  await expect(all(readParquet("/dev/null"))).rejects.toThrow("is no file with an end");
   const streamed = readParquet(createReadStream(at("text")) as never);
   await expect(all(streamed)).rejects.toMatchObject({ code: "ERR_PARTD_VALUE" });
 });

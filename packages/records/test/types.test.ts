@@ -2,6 +2,7 @@ import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { expect, test } from "@jest/globals";
 import { readArrow, readParquet } from "@partd/records";
+import { Table, tableToIPC, vectorFromArray } from "apache-arrow";
 import { lz4Frame } from "../src/source/lz4.js";
 
 const fixture = (name: string) => fileURLToPath(new URL(`./fixtures/${name}`, import.meta.url));
@@ -53,6 +54,17 @@ test.each(Object.entries(sources))("%s gives plain data of each type", async (_,
   }
 });
 
+test("Arrow: what its package rounds or refuses", async () => {
+  const far = "Invalid Date";
+  const expected = [
+    { long: 1n, word: "y", list: ["y", null], nanos: new Date(1704164645123), far, union: at },
+    { long: null, word: null, list: null, nanos: null, far: null, union: 0.3 },
+    { long: 2n ** 53n + 1n, word: "x", list: ["x"], nanos: new Date(-1), far, union: null },
+  ];
+  const found = await all<{ far: Date | null }>(readArrow(fixture("edges.arrows")));
+  expect(found.map((row) => ({ ...row, far: row.far && String(row.far) }))).toEqual(expected);
+});
+
 const many = Array.from({ length: 40_000 }, (_, i) => ({ i: (i * i) % 1009 }));
 
 test.each(["lz4", "zstd"])("data compressed by %s", async (codec) => {
@@ -87,7 +99,19 @@ test("what cannot be told apart is refused: two columns of a name, and names of 
     code: "ERR_PARTD_VALUE",
     message: expect.stringContaining('two columns named "a"'),
   });
+  const doubled = tableToIPC(new Table({ a: vectorFromArray([1]), b: vectorFromArray([2]) }));
+  // The name of the second column is in the schema.
+  doubled[doubled.indexOf("b".charCodeAt(0))] = "a".charCodeAt(0);
+  await expect(all(readArrow([doubled]))).rejects.toMatchObject({
+    code: "ERR_PARTD_VALUE",
+    message: expect.stringContaining('two columns named "a"'),
+  });
   for (const read of [readArrow, readParquet]) {
+    const ofText = async () => await all(read("none", { columns: "a" as never }));
+    await expect(ofText).rejects.toMatchObject({
+      code: "ERR_PARTD_VALUE",
+      message: 'columns must be a list of strings, not "a".',
+    });
     const source = fixture(read === readArrow ? "types.arrow" : "types.parquet");
     await expect(all(read(source, { columns: ["cents", "cent"] }))).rejects.toMatchObject({
       code: "ERR_PARTD_VALUE",

@@ -1,12 +1,13 @@
 import { isPartdError } from "@partd/core";
-import { checkOptionNames } from "@partd/core/author";
-import type { DataType, RecordBatch, RecordBatchReader } from "apache-arrow";
-import { parseKeyNumber } from "../json/json-number.js";
-import { openFile } from "../source/byte-reader.js";
+import { takeOptions } from "@partd/core/author";
+import type { RecordBatch, RecordBatchReader } from "apache-arrow";
+import { closeReader, openFile, openReader } from "../source/byte-reader.js";
 import { zstdDecompressor } from "../source/decompress.js";
-import { type Input, inputsOf, type Source } from "../source/inputs.js";
+import { inputsOf, type Source } from "../source/inputs.js";
 import { lz4Frame } from "../source/lz4.js";
-import { checkColumns, damaged, loadPeer } from "../source/peer.js";
+import { checkColumns, checkNames, damaged, loadPeer } from "../source/peer.js";
+import { ArrowMessages } from "./arrow-messages.js";
+import { objectsOf, valuesOf } from "./arrow-values.js";
 
 export interface ReadArrowOptions {
   /** The columns to read. Default all. */
@@ -29,67 +30,145 @@ export interface ArrowBatch {
 
 /**
  * Reads rows of Arrow IPC files and streams with `apache-arrow`, which the program installs. One
- * record batch at a time is in memory, except that the file format in a stream is read whole. Dates
- * and timestamps are `Date`s, to the millisecond; 64-bit integers bigints; decimals numbers, or bigints where a
- * number would round an integer; lists arrays; structs and maps objects. Buffers may be compressed (LZ4, zstd).
+ * record batch at a time is in memory, except that the file format in a stream, or compressed as a whole, is read whole.
+ * Of streams in one input all are read, one behind the other. Dates
+ * and timestamps are `Date`s, to the millisecond (invalid ones, for moments that no `Date` is); 64-bit integers bigints;
+ * decimals numbers, or bigints where a number would round an integer; lists arrays; structs and maps objects. Buffers
+ * may be compressed (LZ4, zstd).
  *
  * @throws `ERR_PARTD_CORRUPT` for bytes that are not Arrow; `ERR_PARTD_VALUE` without
- *   `apache-arrow`.
+ *   `apache-arrow`, and for rows with two columns of one name.
  */
 export function readArrow<R extends object = { [column: string]: unknown }>(
   source: Source,
   options: ReadArrowOptions = {},
 ): ArrowRecords<R> {
-  checkOptionNames("readArrow", options, { columns: true, signal: true });
+  const taken = takeOptions("readArrow", options, { columns: "strings", signal: true });
   return {
-    recordBatches: () => recordBatches(source, options),
+    async *recordBatches() {
+      for await (const { batch } of batchesOf(source, taken)) yield batch;
+    },
     async *[Symbol.asyncIterator]() {
-      const { DataType } = await loadPeer("apache-arrow", () => import("apache-arrow"));
-      for await (const batch of recordBatches(source, options)) {
-        const columns = batch.schema.fields.map(({ name, type }, i) => {
-          return { name, toValue: converterOf(type, DataType), values: batch.getChildAt(i)! };
-        });
-        for (let row = 0; row < batch.numRows; row++) {
-          const entries = columns.map(({ name, toValue, values }) => {
-            return [name, toValue(values.get(row))] as const;
-          });
-          yield Object.fromEntries(entries) as R;
+      const arrow = await loadPeer("apache-arrow", () => import("apache-arrow"));
+      for await (const { name, batch } of batchesOf(source, taken)) {
+        const names = batch.schema.fields.map((field) => field.name);
+        checkNames(name, names);
+        let row: object;
+        const rowOf = objectsOf(
+          names,
+          batch.data.children.map((column) => valuesOf(column, arrow)),
+        );
+        for (let i = 0; i < batch.numRows; i++) {
+          try {
+            row = rowOf(i);
+          } catch (cause) {
+            throw damaged(name, "Arrow", cause);
+          }
+          yield row as R;
         }
       }
     },
   };
 }
 
-async function* recordBatches(
+interface NamedBatch {
+  /** The path, or `<stream>`. */
+  readonly name: string;
+  readonly batch: RecordBatch;
+}
+
+async function* batchesOf(
   source: Source,
   { columns, signal }: ReadArrowOptions,
-): AsyncGenerator<RecordBatch> {
+): AsyncGenerator<NamedBatch> {
   const arrow = await loadPeer("apache-arrow", () => import("apache-arrow"));
-  const { RecordBatchReader } = arrow;
   await provideCodecs(arrow);
   for await (const input of inputsOf(source)) {
-    const file = input.path === undefined ? undefined : await openFile(input.path);
-    let reader: RecordBatchReader | undefined;
+    signal?.throwIfAborted();
+    const bytes = await openReader(input, "Arrow", signal);
+    const messages = new ArrowMessages(bytes, arrow.Message.decode, signal);
+    const name = bytes.source;
     try {
-      reader = await RecordBatchReader.from((file ?? chunksOf(input)) as AsyncIterable<Uint8Array>);
-      // For bytes that are not Arrow, the package returns a stream without a schema.
-      await reader.open();
-      if (reader.schema === undefined) throw new Error("it has no schema.");
-      const names = reader.schema.fields.map(({ name }) => name);
-      checkColumns(input.path ?? "<stream>", names, columns);
-      for await (const batch of reader as AsyncIterable<RecordBatch>) {
-        signal?.throwIfAborted();
-        yield columns ? batch.select([...columns]) : batch;
+      const first = Buffer.from(await messages.peek(MAGIC.length));
+      if (first.length === 0) throw new Error("it is empty.");
+      const readers = !first.equals(MAGIC)
+        ? streamReaders(messages, arrow)
+        : bytes.isPlainFile
+          ? fileReader(name, arrow)
+          : [fileReaderOf(await messages.rest(), arrow)];
+      for await (const reader of readers) {
+        // For bytes that are not Arrow, the package returns a stream without a schema.
+        if (reader.schema === undefined) throw new Error("it has no schema.");
+        const names = reader.schema.fields.map((field) => field.name);
+        checkColumns(name, names, columns);
+        for await (const batch of reader as AsyncIterable<RecordBatch>) {
+          signal?.throwIfAborted();
+          yield { name, batch: columns ? batch.select([...columns]) : batch };
+        }
       }
     } catch (cause) {
       if (signal?.aborted || isPartdError(cause)) throw cause;
-      throw damaged(input.path ?? "<stream>", "Arrow", cause);
+      throw messages.inputError ?? damaged(name, "Arrow", cause);
     } finally {
-      await reader?.cancel();
-      await file?.close();
+      await closeReader(bytes, signal);
     }
   }
 }
+
+/** The readers of the streams in an input, one behind the other, as `cat` makes them. */
+async function* streamReaders(
+  messages: ArrowMessages,
+  { RecordBatchReader }: typeof import("apache-arrow"),
+): AsyncGenerator<RecordBatchReader> {
+  do {
+    const reader = await RecordBatchReader.from(messages.stream());
+    try {
+      yield await reader.open();
+    } finally {
+      await reader.cancel();
+    }
+  } while (await messages.hasMore());
+}
+
+/** The reader of a file, which it reads by its index at its end. */
+async function* fileReader(
+  path: string,
+  { RecordBatchReader }: typeof import("apache-arrow"),
+): AsyncGenerator<RecordBatchReader> {
+  const file = await openFile(path);
+  try {
+    const { size } = await file.stat();
+    const end = Buffer.alloc(LAST.length);
+    await file.read(end, 0, end.length, Math.max(0, size - end.length));
+    checkEnd(end);
+    const reader = await RecordBatchReader.from(file);
+    try {
+      yield await reader.open();
+    } finally {
+      await reader.cancel();
+    }
+  } finally {
+    await file.close();
+  }
+}
+
+function fileReaderOf(
+  bytes: Uint8Array,
+  { RecordBatchReader }: typeof import("apache-arrow"),
+): RecordBatchReader {
+  checkEnd(bytes.subarray(-LAST.length));
+  return RecordBatchReader.from(bytes).open();
+}
+
+/** @throws an Error unless a file has these last bytes. */
+function checkEnd(bytes: Uint8Array): void {
+  if (LAST.equals(bytes)) return;
+  throw new Error("it is cut short, or something was written behind its end.");
+}
+
+/** With what a file begins and ends. */
+const MAGIC = Buffer.from("ARROW1\0\0");
+const LAST = MAGIC.subarray(0, 6);
 
 /** Registers codecs for compressed buffers, as pandas writes them, unless the program has done so. */
 async function provideCodecs({
@@ -98,69 +177,12 @@ async function provideCodecs({
 }: typeof import("apache-arrow")): Promise<void> {
   const { LZ4_FRAME, ZSTD } = CompressionType;
   if (!registry.get(LZ4_FRAME)) registry.set(LZ4_FRAME, { decode: lz4Frame });
-  if (!registry.get(ZSTD)) registry.set(ZSTD, { decode: await zstdDecompressor() });
+  if (registry.get(ZSTD)) return;
+  const decompress = await zstdDecompressor();
+  // Numbers are read in place, so they begin where an array does.
+  registry.set(ZSTD, { decode: (bytes) => aligned(decompress(bytes)) });
 }
 
-function chunksOf(input: Input): AsyncIterable<Uint8Array> {
-  return (input as Extract<Input, { chunks: unknown }>).chunks;
-}
-
-/** Converts a value of a column to plain data. */
-type Converter = (value: unknown) => unknown;
-
-function converterOf(type: DataType, types: typeof DataType): Converter {
-  const convert = converterOfPresent(type, types);
-  return (value) => (value === null || value === undefined ? null : convert(value));
-}
-
-function converterOfPresent(type: DataType, types: typeof DataType): Converter {
-  const children = () => (type.children ?? []).map((child) => converterOf(child.type, types));
-  if (types.isDictionary(type)) return converterOfPresent(type.dictionary, types);
-  if (types.isDate(type) || types.isTimestamp(type)) {
-    // A time of microseconds before 1970 is in the millisecond below, not in the one above.
-    return (value) => new Date(Math.floor(Number(value)));
-  }
-  if (types.isDecimal(type)) return (value) => decimalOf(value as Uint32Array, type.scale);
-  if (types.isList(type) || types.isLargeList(type) || types.isFixedSizeList(type)) {
-    const [toItem] = children();
-    return (value) => Array.from(value as Iterable<unknown>, toItem!);
-  }
-  if (types.isStruct(type)) {
-    const toFields = children();
-    return (value) => {
-      const fields = value as Iterable<readonly [string, unknown]>;
-      return Object.fromEntries(
-        Array.from(fields, ([name, field], i) => [name, toFields[i]!(field)] as const),
-      );
-    };
-  }
-  if (types.isMap(type)) {
-    const [, toItem] = type.children[0]!.type.children.map((child) =>
-      converterOf(child.type, types),
-    );
-    return (value) => {
-      const items = value as Iterable<readonly [unknown, unknown]>;
-      return Object.fromEntries(
-        Array.from(items, ([key, item]) => [String(key), toItem!(item)] as const),
-      );
-    };
-  }
-  return plain;
-}
-
-/** The number that a decimal is, or a bigint for an integer that a number would round. */
-function decimalOf(words: Uint32Array, scale: number): number | bigint {
-  let unscaled = 0n;
-  for (let i = words.length - 1; i >= 0; i--) unscaled = (unscaled << 32n) | BigInt(words[i]!);
-  return parseKeyNumber(`${BigInt.asIntN(32 * words.length, unscaled)}e${-scale}`);
-}
-
-/** What a union holds, whatever it is. */
-function plain(value: unknown): unknown {
-  const { toJSON } = (value ?? {}) as { toJSON?: () => unknown };
-  if (typeof toJSON !== "function" || value instanceof Date) return value;
-  const json = toJSON.call(value);
-  if (Array.isArray(json)) return json.map(plain);
-  if (typeof json !== "object" || json === null) return json;
-  return Object.fromEntries(Object.entries(json).map(([name, part]) => [name, plain(part)]));
+function aligned(bytes: Uint8Array): Uint8Array {
+  return bytes.byteOffset % 8 === 0 ? bytes : new Uint8Array(bytes);
 }

@@ -1,12 +1,14 @@
 import type { FileHandle } from "node:fs/promises";
 import { isPartdError, PartdError } from "@partd/core";
-import { checkOptionNames } from "@partd/core/author";
+import { takeOptions } from "@partd/core/author";
 import type { AsyncBuffer, SchemaTree } from "hyparquet";
 import { parseKeyNumber } from "../json/json-number.js";
 import { ioError, openFile } from "../source/byte-reader.js";
+import { compressionOf } from "../source/compression.js";
 import { pageDecompressors } from "../source/decompress.js";
 import { inputsOf } from "../source/inputs.js";
-import { checkColumns, damaged, loadPeer } from "../source/peer.js";
+import { refuseOtherContent } from "../source/other-content.js";
+import { checkColumns, checkNames, damaged, loadPeer } from "../source/peer.js";
 
 export interface ReadParquetOptions {
   /** The columns to read. Default all. */
@@ -34,8 +36,8 @@ export async function* readParquet<R extends object = { [column: string]: unknow
   source: string | URL | Iterable<string | URL> | AsyncIterable<string | URL>,
   options: ReadParquetOptions = {},
 ): AsyncGenerator<R> {
-  checkOptionNames("readParquet", options, { columns: true, compressors: true, signal: true });
-  const { columns, compressors, signal } = options;
+  const known = { columns: "strings", compressors: "object", signal: true } as const;
+  const { columns, compressors, signal } = takeOptions("readParquet", options, known);
   const hyparquet = await loadPeer("hyparquet", () => import("hyparquet"));
   const decompressors = await pageDecompressors();
   for await (const { path } of inputsOf(source)) {
@@ -48,8 +50,7 @@ export async function* readParquet<R extends object = { [column: string]: unknow
     const handle = await openFile(path);
     try {
       const file = await asyncBuffer(path, handle);
-      const end = Buffer.from(await file.slice(Math.max(0, file.byteLength - 4)));
-      if (end.toString() === "PARE") throw new Error("it is encrypted.");
+      await checkEnds(path, file);
       const metadata = await hyparquet.parquetMetadataAsync(file);
       const all = hyparquet.parquetSchema(metadata).children;
       const names = all.map(({ element }) => element.name);
@@ -97,14 +98,27 @@ export async function* readParquet<R extends object = { [column: string]: unknow
   }
 }
 
-/** @throws `ERR_PARTD_VALUE` for two columns of one name, whose values come from the package in no order. */
-function checkNames(path: string, names: readonly string[]): void {
-  const double = names.find((name, i) => names.indexOf(name) < i);
-  if (double === undefined) return;
-  throw new PartdError(
-    "ERR_PARTD_VALUE",
-    `${path} has two columns named ${JSON.stringify(double)}: give them different names where it is written.`,
-    { path },
+/** @throws for a file that does not begin and end as Parquet. */
+async function checkEnds(path: string, file: AsyncBuffer): Promise<void> {
+  const start = new Uint8Array(await file.slice(0, Math.min(16, file.byteLength)));
+  if (start.length === 0) throw new Error("it is empty.");
+  const packed = compressionOf(start);
+  if (packed) {
+    throw new PartdError(
+      "ERR_PARTD_CORRUPT",
+      `${path} is packed with ${packed}, which is not read around Parquet: unpack it first.`,
+      { path },
+    );
+  }
+  refuseOtherContent(start, path, "Parquet");
+  const end = Buffer.from(await file.slice(Math.max(0, file.byteLength - 4))).toString("latin1");
+  if (end === "PARE") throw new Error("it is encrypted.");
+  if (end === "PAR1" && file.byteLength >= 12) return;
+  const isBegun = Buffer.from(start).toString("latin1", 0, 4) === "PAR1";
+  throw new Error(
+    isBegun
+      ? "it is cut short, or something was written behind its end."
+      : "it does not begin and end as such files do.",
   );
 }
 
@@ -201,7 +215,15 @@ class Column {
 }
 
 async function asyncBuffer(path: string, handle: FileHandle): Promise<AsyncBuffer> {
-  const { size } = await handle.stat();
+  const stats = await handle.stat();
+  if (!stats.isFile() && !stats.isDirectory()) {
+    throw new PartdError(
+      "ERR_PARTD_VALUE",
+      `${path} is no file with an end, where the index of Parquet is: write it to a file first.`,
+      { path },
+    );
+  }
+  const { size } = stats;
   return {
     byteLength: size,
     async slice(start, end = size) {

@@ -1,8 +1,10 @@
-import { type FileHandle, open } from "node:fs/promises";
+import { type FileHandle, open as openHandle } from "node:fs/promises";
+import { setImmediate as immediate } from "node:timers/promises";
 import { isPartdError, PartdError } from "@partd/core";
+import { unlessAborted } from "@partd/core/author";
 import { type Compression, compressionOf, decompressed } from "./compression.js";
 import type { ByteRange, Input } from "./inputs.js";
-import { refuseOtherContent } from "./other-content.js";
+import { type Content, refuseOtherContent } from "./other-content.js";
 
 /** Reads the bytes of one input, decompressed. */
 export interface ByteReader {
@@ -18,39 +20,71 @@ export interface ByteReader {
   close(): Promise<void>;
 }
 
-export async function openReader(input: Input): Promise<ByteReader> {
-  if (input.path === undefined) return StreamReader.open("<stream>", input.chunks);
+/** Opens an input to be read as `content`; a stream's first bytes, which tell its compression, may never come. */
+export async function openReader(
+  input: Input,
+  content: Content,
+  signal: AbortSignal | undefined,
+): Promise<ByteReader> {
+  const opening = open(input, content);
+  try {
+    return await unlessAborted(opening, signal);
+  } catch (error) {
+    // The error is the abort, or is thrown already.
+    opening.then((reader) => reader.close()).catch(() => {});
+    throw error;
+  }
+}
+
+/** Closes a reader, without waiting for an idle input of which the caller has given up. */
+export async function closeReader(
+  reader: ByteReader,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const closed = reader.close();
+  await (signal?.aborted ? Promise.race([closed, immediate()]) : closed);
+}
+
+async function open(input: Input, content: Content): Promise<ByteReader> {
+  if (input.path === undefined) return StreamReader.open("<stream>", content, input.chunks);
   const file = await openFile(input.path);
   // Only a plain file is cut into ranges.
-  if (input.range) return new FileReader(input.path, file, input.range);
+  if (input.range) return new FileReader(input.path, content, file, input.range);
   try {
     const magic = new Uint8Array(4);
     // An input without positions (a FIFO, /dev/stdin) is read as a stream.
     if (!(await file.stat()).isFile()) {
-      return await StreamReader.open(input.path, fileChunks(input.path, file), file);
+      return await StreamReader.open(input.path, content, fileChunks(input.path, file), file);
     }
     await file.read(magic, 0, 4, 0);
     const compression = compressionOf(magic);
     if (compression) {
-      return new StreamReader(input.path, fileChunks(input.path, file), compression, file);
+      return new StreamReader(input.path, content, fileChunks(input.path, file), compression, file);
     }
   } catch (cause) {
     await file.close();
     throw isPartdError(cause) ? cause : ioError(input.path, cause);
   }
-  return new FileReader(input.path, file);
+  return new FileReader(input.path, content, file);
 }
 
 class FileReader implements ByteReader {
   readonly isPlainFile = true;
   readonly source: string;
+  readonly #content: Content;
   readonly #file: FileHandle;
   #end: number;
   #at: number;
   readonly #start: number;
 
-  constructor(path: string, file: FileHandle, range: ByteRange = { start: 0, end: Infinity }) {
+  constructor(
+    path: string,
+    content: Content,
+    file: FileHandle,
+    range: ByteRange = { start: 0, end: Infinity },
+  ) {
     this.source = path;
+    this.#content = content;
     this.#file = file;
     this.#start = range.start;
     this.#at = range.start;
@@ -76,7 +110,7 @@ class FileReader implements ByteReader {
       filled += bytesRead;
       this.#at += bytesRead;
     }
-    if (isFirst) refuseOtherContent(into.subarray(0, filled), this.source);
+    if (isFirst) refuseOtherContent(into.subarray(0, filled), this.source, this.#content);
     return filled;
   }
 
@@ -93,6 +127,7 @@ class StreamReader implements ByteReader {
   readonly isPlainFile = false;
   consumed = 0;
   readonly source: string;
+  readonly #content: Content;
   readonly #chunks: AsyncIterator<Uint8Array>;
   readonly #file: FileHandle | undefined;
   #rest: Uint8Array = new Uint8Array(0);
@@ -100,11 +135,13 @@ class StreamReader implements ByteReader {
 
   constructor(
     source: string,
+    content: Content,
     chunks: AsyncIterable<Uint8Array>,
     compression?: Compression,
     file?: FileHandle,
   ) {
     this.source = source;
+    this.#content = content;
     this.#file = file;
     const counted = this.#count(chunks);
     const plain = compression ? decompressed(counted, compression, source) : counted;
@@ -114,6 +151,7 @@ class StreamReader implements ByteReader {
   /** Recognises a compression by the first bytes. */
   static async open(
     source: string,
+    content: Content,
     chunks: AsyncIterable<Uint8Array>,
     file?: FileHandle,
   ): Promise<StreamReader> {
@@ -135,7 +173,7 @@ class StreamReader implements ByteReader {
         await iterator.return?.();
       }
     })();
-    return new StreamReader(source, all, compression, file);
+    return new StreamReader(source, content, all, compression, file);
   }
 
   async *#count(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
@@ -150,7 +188,7 @@ class StreamReader implements ByteReader {
       const { done, value } = await this.#chunks.next();
       if (done) return 0;
       this.#rest = value;
-      if (this.#isFirst) refuseOtherContent(value, this.source);
+      if (this.#isFirst) refuseOtherContent(value, this.source, this.#content);
       this.#isFirst = false;
     }
     const length = Math.min(into.length, this.#rest.length);
@@ -170,7 +208,7 @@ class StreamReader implements ByteReader {
 
 export async function openFile(path: string): Promise<FileHandle> {
   try {
-    return await open(path, "r");
+    return await openHandle(path, "r");
   } catch (cause) {
     throw ioError(path, cause);
   }

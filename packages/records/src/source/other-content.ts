@@ -1,16 +1,19 @@
 import { PartdError } from "@partd/core";
 
+/** What an input is read as. */
+export type Content = "text" | "Arrow" | "Parquet";
+
 /**
- * Checks the first bytes of what is to be read as text, decompressed: other contents would be malformed in their
+ * Checks the first bytes of an input, decompressed: other contents would be malformed in their
  * first record, or be records of nonsense.
  *
- * @throws `ERR_PARTD_CORRUPT` for UTF-16 and UTF-32, for tables, and for what is packed in a way that is not read.
+ * @throws `ERR_PARTD_CORRUPT` for UTF-16 and UTF-32, for other tables, and for what is packed in a way that is not read.
  */
-export function refuseOtherContent(first: Uint8Array, source: string): void {
+export function refuseOtherContent(first: Uint8Array, source: string, wanted: Content): void {
   const start = Buffer.from(first.buffer, first.byteOffset, Math.min(first.length, LONGEST));
   const text = start.toString("latin1");
   const content = CONTENTS.find(([magic, at]) => text.startsWith(magic, at));
-  const what = content?.[2] ?? utfOf(start);
+  const what = content?.[2](wanted) ?? (wanted === "text" ? utfOf(start) : undefined);
   if (what === undefined) return;
   throw new PartdError("ERR_PARTD_CORRUPT", `${source} is ${what}.`, {
     path: source.startsWith("<") ? undefined : source,
@@ -37,25 +40,35 @@ function converted(name: string): string {
   return `${name}, and UTF-8 is read: convert it first, as iconv -f ${name} -t UTF-8 FILE > NEW does`;
 }
 
-function packed(name: string, command: string): string {
-  return `packed with ${name}, which is not read: unpack it first, as ${command} FILE > NEW does`;
+/** Describes a content that is not the wanted one. */
+type Describe = (wanted: Content) => string | undefined;
+
+function packed(name: string, command: string): Describe {
+  return () =>
+    `packed with ${name}, which is not read: unpack it first, as ${command} FILE > NEW does`;
 }
 
-function table(name: string): string {
-  return `${name}, no text: read it as ${name}`;
+function table(name: Content): Describe {
+  return (wanted) => (wanted === name ? undefined : `${name}, no ${wanted}: read it as ${name}`);
+}
+
+function other(what: string, advice: string): Describe {
+  return (wanted) => `${what}, no ${wanted}: ${advice} first`;
 }
 
 /** Each has these bytes at this place, which no text has; a character is a byte. */
-const CONTENTS: readonly (readonly [magic: string, at: number, what: string])[] = [
+const CONTENTS: readonly (readonly [magic: string, at: number, describe: Describe])[] = [
   ["\x1f\x8b", 0, packed("gzip twice", "gunzip -c")],
   ["1AY&SY", 4, packed("bzip2", "bunzip2 -c")],
   ["\xfd7zXZ\0", 0, packed("xz", "xz -dc")],
   ['\x04"M\x18', 0, packed("lz4", "lz4 -dc")],
   ["7z\xbc\xaf", 0, packed("7-Zip", "7z e -so")],
-  ["PK\x03\x04", 0, "a ZIP archive, as those of .xlsx are, no text: unpack it first"],
+  ["PK\x03\x04", 0, other("a ZIP archive, as those of .xlsx are", "unpack it")],
   ["PAR1\x15", 0, table("Parquet")],
   ["ARROW1\0\0", 0, table("Arrow")],
-  ["SQLite format 3\0", 0, "a database of SQLite, no text: export it first"],
+  ["\xff\xff\xff\xff", 0, table("Arrow")],
+  ["FEA1", 0, other("Feather of version 1", "write it as version 2")],
+  ["SQLite format 3\0", 0, other("a database of SQLite", "export it")],
 ];
 
 /** As many of the first bytes as tell. */

@@ -40,3 +40,14 @@ export function checkColumns(
     { path: source.startsWith("<") ? undefined : source },
   );
 }
+
+/** @throws `ERR_PARTD_VALUE` for two columns of one name, as a row has one value of a name. */
+export function checkNames(source: string, names: readonly string[]): void {
+  const double = names.find((name, i) => names.indexOf(name) < i);
+  if (double === undefined) return;
+  throw new PartdError(
+    "ERR_PARTD_VALUE",
+    `${source} has two columns named ${JSON.stringify(double)}: give them different names where it is written.`,
+    { path: source.startsWith("<") ? undefined : source },
+  );
+}

@@ -1,7 +1,6 @@
 import { stat } from "node:fs/promises";
-import { setImmediate as immediate } from "node:timers/promises";
 import { PartdError } from "@partd/core";
-import { checkIntegerOption, type OptionNames, unlessAborted } from "@partd/core/author";
+import { checkIntegerOption, type OptionNames } from "@partd/core/author";
 import type {
   BatchOptions,
   ByteBatch,
@@ -10,7 +9,7 @@ import type {
   RecordsPart,
   RecordsSplitOptions,
 } from "../records.js";
-import { type ByteReader, ioError, openFile, openReader } from "./byte-reader.js";
+import { type ByteReader, closeReader, ioError, openFile, openReader } from "./byte-reader.js";
 import { type CutOptions, cutBatches } from "./cut-batches.js";
 import { type Input, inputsOf, pathsOf, type Source } from "./inputs.js";
 import type { TextFormat } from "./text-format.js";
@@ -95,7 +94,7 @@ export class TextRecords<R> implements PartRecords<R> {
     options: Omit<CutOptions, "byteOffset" | "hasLines" | "consumed" | "preamble">,
   ): AsyncGenerator<ByteBatch, number> {
     options.signal?.throwIfAborted();
-    const opened = await openUnlessAborted(input, options.signal);
+    const opened = await openReader(input, "text", options.signal);
     const reader = this.#wrap ? this.#wrap(opened) : opened;
     try {
       const batches = cutBatches(reader, this.format.cutter(), {
@@ -111,9 +110,7 @@ export class TextRecords<R> implements PartRecords<R> {
       }
       return reader.consumed;
     } finally {
-      // Do not wait for an idle input.
-      const closed = reader.close();
-      await (options.signal?.aborted ? Promise.race([closed, immediate()]) : closed);
+      await closeReader(reader, options.signal);
     }
   }
 
@@ -140,18 +137,6 @@ export class TextRecords<R> implements PartRecords<R> {
   }
 }
 
-/** Opens an input; a stream's first bytes, which tell its compression, may never come. */
-async function openUnlessAborted(input: Input, signal: AbortSignal | undefined) {
-  const opening = openReader(input);
-  try {
-    return await unlessAborted(opening, signal);
-  } catch (error) {
-    // The error is the abort, or is thrown already.
-    opening.then((reader) => reader.close()).catch(() => {});
-    throw error;
-  }
-}
-
 function isPart(source: Source | RecordsPart): source is RecordsPart {
   return typeof source === "object" && source !== null && "path" in source && "format" in source;
 }
@@ -171,7 +156,7 @@ async function splitPaths<R>(
   }
   const sizes: number[] = [];
   for (const path of paths) {
-    const reader = await openReader({ path });
+    const reader = await openReader({ path }, "text", undefined);
     await reader.close();
     if (!reader.isPlainFile) return undefined;
     sizes.push((await stat(path)).size);
@@ -264,7 +249,7 @@ const GUESS_WINDOW = 1 << 13;
 /** Cuts by reading from the beginning: only then is it known which newlines are inside quotes. */
 const cutsInOrder: Cuts<unknown> = async (path, size, targets, format) => {
   const cuts: number[] = [];
-  const reader = await openReader({ path });
+  const reader = await openReader({ path }, "text", undefined);
   try {
     const batches = cutBatches(reader, format.cutter(), {
       batchBytes: 1 << 18,
