@@ -13,8 +13,7 @@ import {
 } from "./format/layout.js";
 import { Manifest } from "./format/manifest.js";
 import { decodeTable, findHead, UNKNOWN_KEY } from "./format/scan.js";
-import { GrowingIndex } from "./index/range-chains.js";
-import type { RangeColumns } from "./index/range-columns.js";
+import { GrowingIndex, type RangeColumns } from "./index/range-chains.js";
 import { StoredIndex } from "./index/stored-index.js";
 import { Window } from "./read/window.js";
 

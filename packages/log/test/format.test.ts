@@ -12,7 +12,7 @@ import {
   writeVarint,
 } from "../src/format/layout.js";
 import { RecordEncoder } from "../src/format/record-encoder.js";
-import { radixOrder } from "../src/index/radix-order.js";
+import { radixOrder } from "../src/index/range-chains.js";
 import { directories, filesOf, text } from "./directories.js";
 
 const { copyOf, next } = directories();

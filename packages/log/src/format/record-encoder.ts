@@ -1,8 +1,7 @@
 import { type Batch, changedMeanwhile, Pace } from "@partd/core/author";
 import { crc32 } from "@partd/disk";
 import type { Segment } from "../data-set/segment.js";
-import type { GrowingIndex } from "../index/range-chains.js";
-import type { RangeColumns } from "../index/range-columns.js";
+import type { GrowingIndex, RangeColumns } from "../index/range-chains.js";
 import { LARGE, LONGEST_ENTRY, PIECE, RECORD_HEAD, writeHead, writeVarint } from "./layout.js";
 
 /**

@@ -1,8 +1,7 @@
 import { PartdError } from "@partd/core";
 import { Pace } from "@partd/core/author";
 import { crc32 } from "@partd/disk";
-import type { GrowingIndex } from "../index/range-chains.js";
-import type { RangeColumns } from "../index/range-columns.js";
+import type { GrowingIndex, RangeColumns } from "../index/range-chains.js";
 import { type ReadableFile, Window } from "../read/window.js";
 import {
   LARGE,

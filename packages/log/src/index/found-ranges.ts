@@ -1,6 +1,5 @@
 import { LARGE, PIECE, readUint64, VarintReader } from "../format/layout.js";
-import { radixOrder } from "./radix-order.js";
-import { NEVER, RangeChains } from "./range-chains.js";
+import { NEVER, RangeChains, radixOrder } from "./range-chains.js";
 
 /** Reads the keys of a block one after the other. */
 export class BlockReader {

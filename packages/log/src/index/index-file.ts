@@ -122,7 +122,7 @@ class IndexWriter {
   /** @returns the hashes of the keys. */
   async #writeKeys(): Promise<Uint32Array> {
     const { keys } = this.#index;
-    const { order, hashes } = keysByHash(this.#index);
+    const { order, hashes } = this.#index.byHash();
     const first = Number.isFinite(this.#index.firstStamp) ? this.#index.firstStamp : 0;
     this.#block = NONE;
     for (let i = 0; i < order.length; i++) {
@@ -233,43 +233,3 @@ class IndexWriter {
 const FLUSH_BYTES = 2 ** 18;
 /** Ranges that are written at once. */
 const SOME = 1024;
-
-/** The wanted keys of an index, by hash, then by their bytes; and their hashes. */
-export function keysByHash(
-  index: GrowingIndex,
-  isWanted: (key: number) => boolean = () => true,
-): { order: Uint32Array; hashes: Uint32Array } {
-  const { keys } = index;
-  let hashes = new Uint32Array(keys.size);
-  let count = 0;
-  let order = new Uint32Array(keys.size);
-  for (let key = 0; key < Math.min(keys.size, index.keyEnd); key++) {
-    if (!index.has(key) || !isWanted(key)) continue;
-    hashes[count] = keys.orderHash(key);
-    order[count++] = key;
-  }
-  order = order.subarray(0, count);
-  hashes = hashes.subarray(0, count);
-  let next = new Uint32Array(count);
-  let nextHashes = new Uint32Array(count);
-  for (let shift = 0; shift < 32; shift += 11) {
-    const places = new Uint32Array(2049);
-    for (let i = 0; i < count; i++) places[(((hashes[i] as number) >>> shift) & 2047) + 1]!++;
-    for (let i = 1; i <= 2048; i++) places[i]! += places[i - 1] as number;
-    for (let i = 0; i < count; i++) {
-      const hash = hashes[i] as number;
-      const place = places[(hash >>> shift) & 2047]!++;
-      next[place] = order[i] as number;
-      nextHashes[place] = hash;
-    }
-    [order, next] = [next, order];
-    [hashes, nextHashes] = [nextHashes, hashes];
-  }
-  for (let i = 0; i < count; ) {
-    let end = i + 1;
-    while (end < count && hashes[end] === hashes[i]) end++;
-    if (end > i + 1) order.subarray(i, end).sort((a, b) => keys.compare(a, b));
-    i = end;
-  }
-  return { order, hashes };
-}

@@ -1,5 +1,3 @@
-import { grown, grownSize } from "./range-columns.js";
-
 /**
  * Numbers the keys of a segment from 0, in order of arrival. Keys are kept as bytes under a hash table
  * of plain numbers: a `Map` takes four times the memory and twice the time, keeps the strings alive
@@ -194,4 +192,19 @@ function mixed(hash: number): number {
   let mix = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
   mix = Math.imul(mix ^ (mix >>> 13), 0xc2b2ae35);
   return (mix ^ (mix >>> 16)) >>> 0;
+}
+
+type Column = Uint32Array | Int32Array | Float64Array;
+
+export function grown<T extends Column>(column: T, size: number): T {
+  const larger = new (column.constructor as new (size: number) => T)(size);
+  larger.set(column as never);
+  return larger;
+}
+
+export function grownSize(size: number, needed: number): number {
+  // A large one grows by half: doubling would leave up to half of it idle.
+  let next = size;
+  while (next < needed) next = next < 2 ** 20 ? next * 2 : Math.ceil(next * 1.5);
+  return next;
 }

@@ -1,7 +1,6 @@
 import { Pace } from "@partd/core/author";
 import type { Segment } from "../data-set/segment.js";
 import { UNKNOWN_KEY } from "../format/scan.js";
-import { keysByHash } from "./index-file.js";
 import { type GrowingIndex, NEVER } from "./range-chains.js";
 import { type KeySummary, StoredIndex } from "./stored-index.js";
 
@@ -83,7 +82,7 @@ async function* summaries(
   start: string,
 ): AsyncGenerator<KeySummary[], void, undefined> {
   const { keys } = index;
-  const { order, hashes } = keysByHash(index, (number) => keys.startsWith(number, start));
+  const { order, hashes } = index.byHash((number) => keys.startsWith(number, start));
   for (let from = 0; from < order.length; from += BATCH) {
     yield Array.from(order.subarray(from, from + BATCH), (number, i) => ({
       hash: hashes[from + i] as number,

@@ -1,8 +1,4 @@
-import { KeyDictionary, NONE } from "./key-dictionary.js";
-import { grown, grownSize, RangeColumns } from "./range-columns.js";
-
-/** The stamp of an event that has not happened. */
-export const NEVER = -1;
+import { grown, grownSize, KeyDictionary, NONE } from "./key-dictionary.js";
 
 /** The ranges of each key in a segment, in a chain, oldest first. Keys are numbers. */
 export class RangeChains {
@@ -130,4 +126,146 @@ export class GrowingIndex extends RangeChains {
     const number = this.keys.find(text);
     return number !== NONE && number < this.keyEnd ? number : NONE;
   }
+
+  /** The wanted keys by their hashes, then by their bytes; and the hashes. */
+  byHash(isWanted: (key: number) => boolean = () => true): {
+    order: Uint32Array;
+    hashes: Uint32Array;
+  } {
+    const { keys } = this;
+    let hashes = new Uint32Array(keys.size);
+    let count = 0;
+    let order = new Uint32Array(keys.size);
+    for (let key = 0; key < Math.min(keys.size, this.keyEnd); key++) {
+      if (!this.has(key) || !isWanted(key)) continue;
+      hashes[count] = keys.orderHash(key);
+      order[count++] = key;
+    }
+    order = order.subarray(0, count);
+    hashes = hashes.subarray(0, count);
+    let next = new Uint32Array(count);
+    let nextHashes = new Uint32Array(count);
+    for (let shift = 0; shift < 32; shift += 11) {
+      const places = new Uint32Array(2049);
+      for (let i = 0; i < count; i++) places[(((hashes[i] as number) >>> shift) & 2047) + 1]!++;
+      for (let i = 1; i <= 2048; i++) places[i]! += places[i - 1] as number;
+      for (let i = 0; i < count; i++) {
+        const hash = hashes[i] as number;
+        const place = places[(hash >>> shift) & 2047]!++;
+        next[place] = order[i] as number;
+        nextHashes[place] = hash;
+      }
+      [order, next] = [next, order];
+      [hashes, nextHashes] = [nextHashes, hashes];
+    }
+    for (let i = 0; i < count; ) {
+      let end = i + 1;
+      while (end < count && hashes[end] === hashes[i]) end++;
+      if (end > i + 1) order.subarray(i, end).sort((a, b) => keys.compare(a, b));
+      i = end;
+    }
+    return { order, hashes };
+  }
+}
+
+/** The stamp of an event that has not happened. */
+export const NEVER = -1;
+
+/**
+ * Where values lie in a segment, in columns of numbers: a row for each range of one key, and a row for
+ * each *group*, a stretch of payload with one checksum. A large value is one range over several groups.
+ */
+export class RangeColumns {
+  /** How many rows count; later ones are in preparation. */
+  count = 0;
+  // Small at first: a get of one key needs few rows, and V8 keeps arrays of up to 64 bytes in its own
+  // heap.
+  key = new Uint32Array(16);
+  /** The (first) group that holds the range. */
+  group = new Uint32Array(16);
+  /** Bytes of the group before the range. */
+  delta = new Uint32Array(16);
+  length = new Uint32Array(16);
+
+  groupCount = 0;
+  /** Position in the file. */
+  start = new Float64Array(8);
+  groupLength = new Uint32Array(8);
+  crc = new Uint32Array(8);
+  /** The stamp of the record that the group belongs to. */
+  stamp = new Float64Array(8);
+
+  /** In bytes. */
+  get memory(): number {
+    return 16 * this.key.length + 24 * this.start.length;
+  }
+
+  reserve(rows: number): void {
+    if (rows <= this.key.length) return;
+    const size = grownSize(this.key.length, rows);
+    this.key = grown(this.key, size);
+    this.group = grown(this.group, size);
+    this.delta = grown(this.delta, size);
+    this.length = grown(this.length, size);
+  }
+
+  reserveGroups(rows: number): void {
+    if (rows <= this.start.length) return;
+    const size = grownSize(this.start.length, rows);
+    this.start = grown(this.start, size);
+    this.groupLength = grown(this.groupLength, size);
+    this.crc = grown(this.crc, size);
+    this.stamp = grown(this.stamp, size);
+  }
+
+  /** The stamp of the record that a range belongs to. */
+  stampOf(row: number): number {
+    return this.stamp[this.group[row] as number] as number;
+  }
+
+  /** Whether the range has checksums of its own. */
+  ownsGroups(row: number): boolean {
+    return (
+      this.delta[row] === 0 &&
+      (this.length[row] as number) >= (this.groupLength[this.group[row] as number] as number)
+    );
+  }
+}
+
+/**
+ * Sorts rows by their numbers, whole and non-negative; stable. A million rows take 20 ms, and 300 ms
+ * with a comparison sort.
+ */
+export function radixOrder(numbers: ArrayLike<number>, count: number): Uint32Array {
+  let order = new Uint32Array(count);
+  let highest = 0;
+  let sorted = true;
+  for (let i = 0; i < count; i++) {
+    order[i] = i;
+    const number = numbers[i] as number;
+    if (number >= highest) highest = number;
+    else sorted = false;
+  }
+  if (sorted) return order;
+  if (count < 2048) {
+    return order.sort((a, b) => (numbers[a] as number) - (numbers[b] as number) || a - b);
+  }
+  let next = new Uint32Array(count);
+  for (let scale = 1; scale <= highest; scale *= DIGITS) {
+    const starts = new Uint32Array(DIGITS + 1);
+    for (let i = 0; i < count; i++) starts[digit(numbers[i] as number, scale) + 1]!++;
+    for (let i = 1; i <= DIGITS; i++) starts[i]! += starts[i - 1] as number;
+    for (let i = 0; i < count; i++) {
+      const row = order[i] as number;
+      next[starts[digit(numbers[row] as number, scale)]!++] = row;
+    }
+    [order, next] = [next, order];
+  }
+  return order;
+}
+
+const DIGITS = 2 ** 14;
+
+function digit(number: number, scale: number): number {
+  return Math.floor(number / scale) % DIGITS;
 }

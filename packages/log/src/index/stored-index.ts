@@ -22,8 +22,7 @@ import {
   MOST_BLOCKS,
   mayHold,
 } from "./key-filter.js";
-import { radixOrder } from "./radix-order.js";
-import { NEVER, type RangeChains } from "./range-chains.js";
+import { type RangeChains, radixOrder } from "./range-chains.js";
 import {
   damagedIndex as damaged,
   ListedFile,

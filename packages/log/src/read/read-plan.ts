@@ -1,9 +1,8 @@
 import { Pace } from "@partd/core/author";
 import type { Segment } from "../data-set/segment.js";
 import { PIECE } from "../format/layout.js";
-import { NONE } from "../index/key-dictionary.js";
+import { grown, grownSize, NONE } from "../index/key-dictionary.js";
 import { type GrowingIndex, NEVER, type RangeChains } from "../index/range-chains.js";
-import { grown, grownSize } from "../index/range-columns.js";
 import { StoredIndex } from "../index/stored-index.js";
 
 /** The ranges of one segment that have to be read, and where each goes. */
