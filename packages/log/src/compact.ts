@@ -13,7 +13,7 @@ import { Segment } from "./data-set/segment.js";
 import { SEGMENT_HEADER, segmentHeader } from "./format/layout.js";
 import { RecordEncoder } from "./format/record-encoder.js";
 import { writeIndex } from "./index/index-file.js";
-import { liveKeys } from "./index/live-keys.js";
+import { liveKeys } from "./index/key-listing.js";
 import type { GrowingIndex } from "./index/range-chains.js";
 import { openOrMakeRoom } from "./open-files.js";
 import { entriesOf } from "./read/entries.js";

@@ -28,8 +28,7 @@ import {
 } from "@partd/disk";
 import { type CompactReport, compact } from "./compact.js";
 import { DataSet } from "./data-set/data-set.js";
-import { liveKeys, oneByOne } from "./index/live-keys.js";
-import { sortedKeys } from "./index/sorted-keys.js";
+import { liveKeys, oneByOne, sortedKeys } from "./index/key-listing.js";
 import { indexOthers } from "./indexer.js";
 import { pairsOf } from "./read/entries.js";
 import { HeldStream } from "./read/held-stream.js";

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { expect, test } from "@jest/globals";
 import { type Key, tuple } from "@partd/core";
 import { LogStore } from "@partd/log";
-import { sortedKeys } from "../src/index/sorted-keys.js";
+import { sortedKeys } from "../src/index/key-listing.js";
 import { bytes, directories, filesOf, text } from "./directories.js";
 
 const { next } = directories();

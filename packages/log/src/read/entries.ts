@@ -4,7 +4,7 @@ import { allocateBytes } from "@partd/core/author";
 import type { DataSet } from "../data-set/data-set.js";
 import type { Segment } from "../data-set/segment.js";
 import { PIECE } from "../format/layout.js";
-import { liveKeys } from "../index/live-keys.js";
+import { liveKeys } from "../index/key-listing.js";
 import { DivideMemory } from "./divide-memory.js";
 import { type EntryBatch, HELD_BYTES, LongEntry } from "./grouping.js";
 import { Partitions } from "./partitions.js";
