@@ -12,10 +12,9 @@ import {
   segmentHeaderDamage,
 } from "./format/layout.js";
 import { Manifest } from "./format/manifest.js";
-import { decodeTable, findHead, UNKNOWN_KEY } from "./format/scan.js";
+import { decodeTable, findHead, UNKNOWN_KEY, Window } from "./format/scan.js";
 import { GrowingIndex, type RangeColumns } from "./index/range-chains.js";
 import { StoredIndex } from "./index/stored-index.js";
-import { Window } from "./read/window.js";
 
 export interface Progress {
   readonly bytesDone: number;

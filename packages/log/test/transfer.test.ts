@@ -1,5 +1,5 @@
 import { describe, expect, test } from "@jest/globals";
-import { fill } from "../src/read/window.js";
+import { fill } from "../src/open-files.js";
 
 describe("bytes passed to the system", () => {
   test("go in calls far below 2 GiB, whatever the system takes of them", async () => {

@@ -1,8 +1,8 @@
 import { PartdError } from "@partd/core";
 import { Pace } from "@partd/core/author";
-import { crc32 } from "@partd/disk";
+import { crc32, readAll } from "@partd/disk";
 import type { GrowingIndex, RangeColumns } from "../index/range-chains.js";
-import { type ReadableFile, Window } from "../read/window.js";
+import type { ReadableFile } from "../open-files.js";
 import {
   LARGE,
   LONGEST_ENTRY,
@@ -285,3 +285,60 @@ export async function findHead(
   }
   return undefined;
 }
+
+/** A segment that is read in long stretches, from front to back. */
+export class Window {
+  readonly file: ReadableFile;
+  readonly #size: number;
+  readonly #allocate: (length: number) => Buffer;
+  readonly #stretch: number;
+  #bytes: Buffer = EMPTY;
+  #start = 0;
+
+  /**
+   * @param size bytes after this are not read.
+   * @param allocate memory for a stretch, which may be that of the previous one. If a stretch is
+   *   detached from its memory, it is read again.
+   * @param stretch bytes that are read at a time, or more if more are asked for.
+   */
+  constructor(
+    file: ReadableFile,
+    size: number,
+    allocate: (length: number) => Buffer = Buffer.allocUnsafeSlow,
+    stretch = STRETCH,
+  ) {
+    this.file = file;
+    this.#size = size;
+    this.#allocate = allocate;
+    this.#stretch = stretch;
+  }
+
+  /** The stretch, if an earlier read has fetched it. */
+  has(offset: number, length: number): Buffer | undefined {
+    const at = offset - this.#start;
+    if (at < 0 || at + length > this.#bytes.length) return undefined;
+    return this.#bytes.subarray(at, at + length);
+  }
+
+  /** Reads the stretch; it is shorter at the end of the file. */
+  async read(offset: number, length: number): Promise<Buffer> {
+    const found = this.has(offset, length);
+    if (found) return found;
+    const wanted = Math.max(0, Math.min(Math.max(length, this.#stretch), this.#size - offset));
+    this.#bytes = EMPTY;
+    const bytes = this.#allocate(wanted);
+    const filled = await this.file.reading((fd) => readAll(fd, bytes, offset));
+    this.#bytes = bytes.subarray(0, filled);
+    this.#start = offset;
+    return this.#bytes.subarray(0, Math.min(length, filled));
+  }
+
+  /** What is in memory from `offset` on: `least` bytes or more, fewer at the end of the file. */
+  async from(offset: number, least: number): Promise<Buffer> {
+    if (!this.has(offset, least)) await this.read(offset, least);
+    return this.#bytes.subarray(offset - this.#start);
+  }
+}
+
+const STRETCH = 2 ** 20;
+const EMPTY = Buffer.alloc(0);

@@ -1,7 +1,16 @@
-import { fstatSync, readSync } from "node:fs";
+import { fstatSync } from "node:fs";
 import { PartdError } from "@partd/core";
 import { closeFile, readAll, systemError } from "@partd/disk";
-import { forget, isNamed, type OpenFile, openOrMakeRoom, remember } from "../open-files.js";
+import {
+  AT_ONCE,
+  forget,
+  isNamed,
+  type OpenFile,
+  openOrMakeRoom,
+  type ReadableFile,
+  readAtOnce,
+  remember,
+} from "../open-files.js";
 
 /**
  * Reads places of a file in ascending order: in long stretches if most of the file is wanted, otherwise
@@ -43,34 +52,7 @@ export class StretchReader {
   }
 }
 
-/** A file that is opened for its reads. */
-interface ReadableFile {
-  reading<T>(read: (fd: number) => Promise<T>): Promise<T>;
-}
-
 const STRETCH = 2 ** 18;
-
-/**
- * Reads a short piece in this thread.
- *
- * @returns the bytes read; 0 if the thread pool should read it, because the piece is long or the disk
- *   is slow at the moment.
- */
-export function readAtOnce(fd: number, piece: Uint8Array, position: number): number {
-  const now = performance.now();
-  if (piece.length > AT_ONCE || now < slowUntil) return 0;
-  const count = readSync(fd, piece, 0, piece.length, position);
-  const end = performance.now();
-  if (end - now > SLOW_MS) slowUntil = end + STAY_SLOW_MS;
-  return count;
-}
-
-/** The most bytes that are read in this thread. */
-const AT_ONCE = 64 * 1024;
-/** A read that takes this long has waited for the disk: the next ones go to the thread pool. */
-const SLOW_MS = 5;
-const STAY_SLOW_MS = 250;
-let slowUntil = 0;
 
 export async function readExactly(
   fd: number,

@@ -4,9 +4,8 @@ import { crc32, systemError } from "@partd/disk";
 import type { Segment } from "../data-set/segment.js";
 import { PIECE } from "../format/layout.js";
 import { type RangeColumns, radixOrder } from "../index/range-chains.js";
-import { readAtOnce } from "../index/stretch-reader.js";
+import { readAtOnce, readPieces } from "../open-files.js";
 import { DIRECT, type SegmentPlan, type SweepPlan } from "./read-plan.js";
-import { readPieces } from "./window.js";
 
 /** One read of a stretch of the file. */
 interface Task {

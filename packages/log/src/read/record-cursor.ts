@@ -10,13 +10,12 @@ import {
   readHead,
   SEGMENT_HEADER,
 } from "../format/layout.js";
-import { contradiction, decodeTable, findHead } from "../format/scan.js";
+import { contradiction, decodeTable, findHead, Window } from "../format/scan.js";
 import { GrowingIndex } from "../index/range-chains.js";
 import { type DivideMemory, Result } from "./divide-memory.js";
 import type { Divider } from "./divider.js";
 import type { LoneEntries } from "./lone-entries.js";
 import { cutShort, damagedRange } from "./read-ranges.js";
-import { Window } from "./window.js";
 
 /** A segment, and where reading it ends. */
 export interface Extent {

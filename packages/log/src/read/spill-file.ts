@@ -1,8 +1,7 @@
 import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { closeFile, readAll, systemError, uniqueToken, writePieces } from "@partd/disk";
-import { readAtOnce } from "../index/stretch-reader.js";
-import { openOrMakeRoom } from "../open-files.js";
+import { openOrMakeRoom, readAtOnce } from "../open-files.js";
 
 /**
  * Chunks in an unlinked file, or in memory if there is no directory for it. They are gathered into long
