@@ -3,7 +3,6 @@ import { LastUsed, Pace } from "@partd/core/author";
 import { closeFile, crc32 } from "@partd/disk";
 import { checkVersion, readUint64 } from "../format/layout.js";
 import { openOrMakeRoom } from "../open-files.js";
-import { BlockReader, FoundRanges } from "./found-ranges.js";
 import {
   FENCE_BYTES,
   GROUP_BYTES,
@@ -13,6 +12,14 @@ import {
   PAGE_BYTES,
   PAGE_GROUPS,
 } from "./index-file.js";
+import {
+  BlockReader,
+  damagedIndex as damaged,
+  FoundRanges,
+  ListedFile,
+  readExactly,
+  StretchReader,
+} from "./index-reader.js";
 import { beginsWith, orderHash, orderHashOf } from "./key-dictionary.js";
 import {
   FILTER_PAGE_BYTES,
@@ -23,12 +30,6 @@ import {
   mayHold,
 } from "./key-filter.js";
 import { type RangeChains, radixOrder } from "./range-chains.js";
-import {
-  damagedIndex as damaged,
-  ListedFile,
-  readExactly,
-  StretchReader,
-} from "./stretch-reader.js";
 
 /** The stamps of a key in a segment. */
 export interface KeySummary {
