@@ -1,5 +1,5 @@
 import { checkKeys } from "./dict-keys.js";
-import { checkBrand, checkFields, checkItems, checkSymbols, nameOf } from "./losses.js";
+import { checkBrand, checkBytes, checkFields, checkItems, checkSymbols, nameOf } from "./losses.js";
 import { OpcodeWriter } from "./opcode-writer.js";
 import { Op } from "./opcodes.js";
 import { PyByteArray, PyFrozenSet, PyTuple } from "./python/builtins.js";
@@ -192,6 +192,7 @@ export class Dump {
   }
 
   #binary(value: Uint8Array): void {
+    checkBytes(value);
     if (this.#protocol >= 3) {
       this.#out.bytes(value);
       return;
@@ -210,6 +211,7 @@ export class Dump {
   }
 
   #bytearray(value: PyByteArray): void {
+    checkBytes(value);
     if (this.#protocol >= 5) {
       this.#out.byteArray(value);
       return;

@@ -1,4 +1,4 @@
-import { brandOf, hasFields } from "@partd/core/author";
+import { brandOf, hasFields, isLost } from "@partd/core/author";
 import { Refusal } from "./python/object.js";
 
 /**
@@ -26,6 +26,12 @@ export function checkSymbols(value: object): void {
 export function checkBrand(value: object): void {
   const brand = brandOf(value);
   if (brand !== undefined) throw new Refusal(`${brand} whose prototype or tag was changed`);
+}
+
+/** Refuses bytes that are none because their memory went. */
+export function checkBytes(value: Uint8Array): void {
+  if (value.length > 0 || !isLost(value)) return;
+  throw new Refusal("bytes whose buffer was transferred or made shorter");
 }
 
 export function nameOf(value: object): string {

@@ -96,6 +96,32 @@ const expected: Record<string, unknown[]> = {
   ],
 };
 
+test("a zone is written once for the datetimes that follow one another in it, as Python does", () => {
+  const codec = pickleCodec();
+  const encode = (list: unknown[]) => codec.encode(list) as Uint8Array;
+  const dates = Array.from({ length: 100 }, (_, i) => new Date(i));
+  expect(encode(dates).byteLength).toBeLessThan(100 * 22);
+  const mixed = [
+    new Date(0),
+    new PyDateTime(1, { utcOffset: 3600 }),
+    new PyDateTime(2, { utcOffset: 3600, zone: "CET" }),
+    new PyDateTime(3, { utcOffset: 3600 }),
+    new PyDateTime(4),
+    new Date(5),
+  ];
+  expect(codec.decode(encode(mixed))).toStrictEqual(mixed);
+});
+
+test.each([2, 3, 4, 5] as const)(
+  "bytes whose buffer was transferred are refused, not taken for none, with protocol %d",
+  (protocol) => {
+    for (const gone of [Uint8Array.of(1), PyByteArray.of(1)]) {
+      structuredClone(gone.buffer, { transfer: [gone.buffer] });
+      expect(() => pickleCodec({ protocol }).encode([gone])).toThrow("[0] is refused");
+    }
+  },
+);
+
 describe("what CPython pickles", () => {
   const cases = Object.keys(expected).flatMap((name) =>
     allProtocols.map((p) => [name, p] as const),
