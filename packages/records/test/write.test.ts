@@ -88,7 +88,7 @@ test("rows of CSV pass byte for byte with the same columns, and are rewritten wi
 });
 
 test("objects become rows, and what has no place in one is refused", async () => {
-  const rows = [{ a: 1, b: "x,y" }, { b: null, a: true, c: "left out" }, { a: new Date(0) }];
+  const rows = [{ a: 1, b: "x,y" }, { b: null, a: true, c: undefined }, { a: new Date(0) }];
   await writeCsv(rows, at("objects.csv"));
   expect(await text("objects.csv")).toBe('a,b\n1,"x,y"\ntrue,\n1970-01-01T00:00:00.000Z,\n');
   await writeCsv([{ a: "" }], at("one.csv"));
@@ -97,6 +97,22 @@ test("objects become rows, and what has no place in one is refused", async () =>
     code: "ERR_PARTD_VALUE",
   });
   await expect(writeNdjson([undefined], at("no.ndjson"))).rejects.toMatchObject({
+    code: "ERR_PARTD_VALUE",
+  });
+});
+
+test("a field that the first record does not have is refused, not left out", async () => {
+  const rows = [{ a: 1 }, { a: 2, b: 3 }];
+  await expect(writeCsv(rows, at("later.csv"))).rejects.toMatchObject({
+    code: "ERR_PARTD_VALUE",
+    message: expect.stringContaining('the field "b"'),
+  });
+  await writeCsv(rows, at("later.csv"), { columns: ["a"] });
+  expect(await text("later.csv")).toBe("a\n1\n2\n");
+  await writeFile(at("later.ndjson"), '{"a":1}\n{"a":2,"b":3}\n');
+  await expect(
+    writeCsv(readNdjson<object>(at("later.ndjson")), at("no.csv")),
+  ).rejects.toMatchObject({
     code: "ERR_PARTD_VALUE",
   });
 });

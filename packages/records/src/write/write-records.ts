@@ -52,7 +52,12 @@ export async function writeJson<R>(
   return written;
 }
 
-export interface WriteCsvOptions extends WriteOptions, CsvOptions {
+export interface WriteCsvOptions extends WriteOptions, Omit<CsvOptions, "columns"> {
+  /**
+   * The columns to write, in this order; a record's other fields are left out. Default: those of the CSV
+   * that is read, else the fields of the first record.
+   */
+  readonly columns?: readonly string[] | undefined;
   /** Whether to write the column names first. Default true. */
   readonly header?: boolean | undefined;
 }
@@ -64,12 +69,13 @@ const CSV_WRITE_OPTIONS: OptionNames<WriteCsvOptions> = {
 };
 
 /**
- * Writes rows of CSV. The columns are those of `options`, else the source's, else the names in the
- * first record; other fields are left out. Rows of `readCsv` with the same columns, delimiter and
- * quotes are copied byte for byte. A file appears when it is complete, as {@link writeNdjson} says.
+ * Writes rows of CSV. A field that is missing, `undefined` or `null` is an empty one. Rows of `readCsv` with
+ * the same columns, delimiter and quotes are copied byte for byte. A file appears when it is complete, as
+ * {@link writeNdjson} says.
  *
- * @throws `ERR_PARTD_VALUE` for a field that is not text, number, boolean or date; `ERR_PARTD_IO` if
- *   the target cannot be written.
+ * @throws `ERR_PARTD_VALUE` for a field that is not text, number, boolean or date, and, without the option
+ *   `columns`, for a field that the first record does not have; `ERR_PARTD_IO` if the target cannot be
+ *   written.
  */
 export async function writeCsv<R extends object>(
   records: Writable<R>,
