@@ -42,6 +42,16 @@ test("an error names file, line, column and byte", async () => {
   expect(error.message).toContain(`${path}:3:9 (byte 18)`);
 });
 
+test("an array over several lines is told from a damaged line", async () => {
+  await expect(all(await file("array.json", '[\n{"a":1},\n{"a":2}\n]\n'))).rejects.toThrow(
+    "Mend it or, if the file is one JSON array, read it with readJson.",
+  );
+  await expect(all(await file("tight.json", '[{"a":[1]},\n{"a":2}]\n'))).rejects.toThrow(
+    "readJson",
+  );
+  await expect(all(await file("closed.json", "[1, x]\n"))).rejects.toThrow("Mend it, or take");
+});
+
 test("malformed records go to onReject, and the others are read", async () => {
   const path = await file("mixed.ndjson", '{"a":1}\n{"a":\n\xff\n{"a":2}\n');
   const rejected: string[] = [];

@@ -162,6 +162,17 @@ describe("a field that no record has", () => {
     expect(readdirSync(dir)).toEqual(["events.ndjson"]);
   });
 
+  test("a file of another shape: what reads it", async () => {
+    const semicolons = readCsv<Given>([Buffer.from("user;ms\nann;12\n")]);
+    await expect(countBy(semicolons, { by: "user" }).toArray()).rejects.toThrow(
+      'They have one, user;ms: if the delimiter is no comma, read them with { delimiter: ";" }.',
+    );
+    const array = readNdjson<Given>([Buffer.from('[{"user":"ann"}]\n')]);
+    await expect(countBy(array, { by: "user" }).toArray()).rejects.toThrow(
+      "They are lists: readJson reads a file that is one JSON array.",
+    );
+  });
+
   test("lines joined as bytes: the side that lacks it", async () => {
     const read = async (by: string, rightBy: string) => {
       const [left, right] = [readNdjson<Event>(file), readNdjson<Event>(file)];

@@ -75,9 +75,16 @@ export class RecordError extends PartdError {
   ): RecordError {
     const place = placeOf(position, bytes, fault.offset);
     const excerpt = decoder.decode(bytes.subarray(start, start + 60)).trimEnd();
-    const { what, advice = "Mend it, or take such records with onReject." } = fault;
+    const { what, advice = adviceFor(what, excerpt) } = fault;
     return new RecordError({ ...place, code, what, excerpt, advice }, cause);
   }
+}
+
+function adviceFor(what: string, excerpt: string): string {
+  // One array over several lines.
+  return what === "is not JSON" && /^\[(.*[^\]\s])?\s*(\n|$)/.test(excerpt)
+    ? "Mend it or, if the file is one JSON array, read it with readJson."
+    : "Mend it, or take such records with onReject.";
 }
 
 /** Where record `i` of a scan begins in its batch. The scan has left out blank lines and rejected records. */

@@ -23,6 +23,9 @@ export class FieldWatch {
   #unseen: readonly string[];
   #records = 0;
   readonly #names = new Set<string>();
+  #areLists = false;
+  /** Whether they are rows of CSV. */
+  #areRows = false;
 
   /**
    * @param where the records are: `" on the right"`, or nothing.
@@ -67,7 +70,8 @@ export class FieldWatch {
     for (let i = 0; i < scan.count && this.#names.size < MOST_NAMES; i++) {
       this.#learn(format.parse(scan.bytes, i === 0 ? 0 : scan.ends[i - 1]!, scan.ends[i]!));
     }
-    if (format.header !== undefined) this.end();
+    this.#areRows = format.header !== undefined;
+    if (this.#areRows) this.end();
   }
 
   /** Whether the first records of a part have the fields: then threads may read without checking. */
@@ -102,7 +106,9 @@ export class FieldWatch {
   }
 
   #learn(record: unknown): void {
-    if (typeof record !== "object" || record === null || Array.isArray(record)) return;
+    if (typeof record !== "object" || record === null) return;
+    this.#areLists = Array.isArray(record);
+    if (this.#areLists) return;
     for (const name of Object.keys(record)) {
       if (this.#names.size < MOST_NAMES) this.#names.add(name.replaceAll(".", "\\."));
     }
@@ -113,13 +119,26 @@ export class FieldWatch {
     const [field] = this.#unseen;
     if (field === undefined || this.#records === 0) return;
     const names = [...this.#names];
-    const near = nearest(field, names);
-    const some = names.slice(0, 12).join(", ") + (names.length > 12 ? " …" : "");
-    const hint = near === undefined ? `They have ${some || "no fields"}.` : `Did you mean ${near}?`;
     throw new PartdError(
       "ERR_PARTD_VALUE",
-      `No record${this.#where} has the field ${JSON.stringify(field)}. ${hint} ${this.#advice}`,
+      `No record${this.#where} has the field ${JSON.stringify(field)}. ${this.#hint(field, names)} ${this.#advice}`,
     );
+  }
+
+  #hint(field: string, names: readonly string[]): string {
+    const [only] = names;
+    if (only === undefined) {
+      return this.#areLists
+        ? "They are lists: readJson reads a file that is one JSON array."
+        : "They have no fields.";
+    }
+    const delimiter = names.length === 1 && this.#areRows ? /[;\t|]/.exec(only)?.[0] : undefined;
+    if (delimiter !== undefined) {
+      return `They have one, ${only}: if the delimiter is no comma, read them with { delimiter: ${JSON.stringify(delimiter)} }.`;
+    }
+    const near = nearest(field, names);
+    if (near !== undefined) return `Did you mean ${near}?`;
+    return `They have ${names.slice(0, 12).join(", ")}${names.length > 12 ? " …" : ""}.`;
   }
 }
 
