@@ -38,6 +38,7 @@ import { valuesOf } from "./read/values.js";
 import { type LongOptions, Verification, type VerifyReport } from "./verify.js";
 import { Writer } from "./writer.js";
 
+/** Options of a `LogStore`. */
 export interface LogStoreOptions {
   /**
    * Whether an append resolves only when its bytes are on the disk, so that they outlast a power

@@ -16,32 +16,43 @@ import { decodeTable, findHead, UNKNOWN_KEY, Window } from "./format/scan.js";
 import { GrowingIndex, type RangeColumns } from "./index/range-chains.js";
 import { StoredIndex } from "./index/stored-index.js";
 
+/** How far `compact` or `verify` has come. */
 export interface Progress {
+  /** Bytes that were read or copied. */
   readonly bytesDone: number;
+  /** Bytes to be read or copied in all, for a bar; not what the result takes. */
   readonly bytesTotal: number;
 }
 
+/** Options of `compact` and `verify`. */
 export interface LongOptions extends OperationOptions {
-  /** Called from time to time with the bytes done so far and the total. */
+  /** Called from time to time, and at the end, when all bytes are done. */
   readonly onProgress?: ((progress: Progress) => void) | undefined;
 }
 
 /** A damaged stretch of a file. */
 export interface Damage {
+  /** The segment, its index, or the manifest. */
   readonly path: string;
+  /** Where it begins in the file, in bytes. */
   readonly offset: number;
   /** In bytes. */
   readonly length: number;
   /** The keys whose bytes lie there, or `undefined` if they are unknown. */
   readonly keys: readonly Key[] | undefined;
+  /** What is wrong, for people. */
   readonly reason: string;
 }
 
+/** What `verify` has found. */
 export interface VerifyReport {
+  /** Segments that were read. */
   readonly segments: number;
+  /** Records that were read: each holds appends that were written together, or a deletion. */
   readonly records: number;
   /** Bytes that were read. */
   readonly bytes: number;
+  /** Stretches whose bytes are not those that were written. Empty if all is well. */
   readonly damage: readonly Damage[];
   /**
    * What a writer has left that was killed or met a full disk: a line of the manifest; or what follows
@@ -98,6 +109,7 @@ export class Verification {
         });
         await this.#readIndex(snapshot, signal);
       }
+      onProgress?.({ bytesDone: bytesTotal, bytesTotal });
     } finally {
       for (const { segment } of this.#snapshots) segment.unhold();
     }
