@@ -91,6 +91,7 @@ export class BufferStore extends BaseStore {
     this.#availableMemory = limits.availableMemory;
   }
 
+  /** What the buffer holds now, and what it has done so far. */
   stats(): BufferStats {
     return {
       availableMemory: this.#availableMemory,

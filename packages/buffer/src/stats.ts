@@ -38,20 +38,27 @@ export interface BufferListeners {
   readonly onWait?: ((event: WaitEvent) => void) | undefined;
 }
 
+/** A batch that has reached the slow store. */
 export interface SpillEvent {
   /**
    * How many keys the batch has bytes of; a key that occurs twice in a passed-on append counts twice.
    */
   readonly keys: number;
+  /** Bytes of its values. */
   readonly bytes: number;
+  /** How long the slow store took. */
   readonly milliseconds: number;
 }
 
+/** A batch that the slow store refused. */
 export interface SpillErrorEvent {
+  /** What the slow store threw. */
   readonly error: unknown;
 }
 
+/** An append that had to wait for room in memory. */
 export interface WaitEvent {
+  /** How long it waited. */
   readonly milliseconds: number;
 }
 

@@ -42,13 +42,19 @@ const brand: unique symbol = Symbol.for("@partd/core/error") as never;
 
 /** Every error that partd raises. */
 export class PartdError extends Error {
+  /** Always `"PartdError"`. */
   override readonly name = "PartdError";
+  /** What went wrong, for programs; `message` says it to people, and what to do. */
   readonly code: PartdErrorCode;
   // Only declared: fields without a value are not set, so that printing an error does not show
   // them.
+  /** The key that was being read or written. */
   declare readonly key: Key | undefined;
+  /** Position in bytes, within the key's value unless the message says otherwise. */
   declare readonly offset: number | undefined;
+  /** The file or directory concerned. */
   declare readonly path: string | undefined;
+  /** The server's address. */
   declare readonly address: string | undefined;
   constructor(code: PartdErrorCode, message: string, context: PartdErrorContext = {}) {
     super(message, context.cause === undefined ? undefined : { cause: context.cause });

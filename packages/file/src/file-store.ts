@@ -82,8 +82,8 @@ export class FileStore extends BaseStore {
    * @param path the directory, created with the first operation if missing. Without a path the
    *   store is temporary: in a directory of its own under `dir`, removed by `close()`, at the end
    *   of the thread or process or, after a kill, by the next temporary store.
-   * @throws `ERR_PARTD_VALUE` if an option is unknown or out of range, and for an `undefined` path without
-   *   `dir`; `ERR_PARTD_IO` for a path that is neither a string nor a `file:` URL.
+   * @throws `ERR_PARTD_VALUE` if an option is unknown or out of range, for a path that is neither a string
+   *   nor a `file:` URL, and for an `undefined` path without `dir`.
    */
   constructor(...given: [path?: string | URL | undefined, options?: FileStoreOptions | undefined]) {
     super();

@@ -22,7 +22,6 @@ import { planRead } from "./read/read-plan.js";
 import { LeftOut } from "./read/salvage.js";
 import type { Damage, Progress } from "./verify.js";
 
-/** What `compact` has done besides moving bytes. */
 export interface CompactReport {
   /**
    * What a store with `salvage` has left out because it is damaged: stretches of files that are now

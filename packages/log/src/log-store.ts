@@ -38,7 +38,6 @@ import { valuesOf } from "./read/values.js";
 import { type LongOptions, Verification, type VerifyReport } from "./verify.js";
 import { Writer } from "./writer.js";
 
-/** Options of a `LogStore`. */
 export interface LogStoreOptions {
   /**
    * Whether an append resolves only when its bytes are on the disk, so that they outlast a power
@@ -107,8 +106,8 @@ export class LogStore extends BaseStore {
    * @param path the directory, created by the first operation. Without a path the store is temporary:
    *   it is removed by `close()`, at the end of the process or, after a crash, by the next temporary
    *   store.
-   * @throws `ERR_PARTD_VALUE` if an option is unknown or out of range, and for an `undefined` path without
-   *   `dir`.
+   * @throws `ERR_PARTD_VALUE` if an option is unknown or out of range, for a path that is neither a string
+   *   nor a `file:` URL, and for an `undefined` path without `dir`.
    */
   constructor(...given: [path?: string | URL | undefined, options?: LogStoreOptions | undefined]) {
     super();

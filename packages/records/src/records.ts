@@ -5,6 +5,7 @@ import type { GroupKey } from "./key/group-key.js";
  * source of paths can be read any number of times, a stream once.
  */
 export interface Records<R> extends AsyncIterable<R> {
+  /** How the bytes of its records are read. */
   readonly format: RecordFormat<R>;
   /** Bytes of all inputs as stored (compressed, if they are), or `undefined` if unknown. */
   byteLength(): Promise<number | undefined>;
@@ -42,6 +43,7 @@ export interface PartRecords<R> extends Records<R> {
 }
 
 export interface BatchOptions {
+  /** Ends the reading: it rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
   /** The most bytes of a batch, unless one record is longer. Default 1 MiB. */
   readonly batchBytes?: number | undefined;
@@ -63,6 +65,7 @@ export interface BatchOptions {
 
 /** Whole records, each with its line ending, which the last record always has. */
 export interface ByteBatch {
+  /** The records, end to end. */
   readonly bytes: Uint8Array;
   /** The position of the first record. */
   readonly position: Position;
@@ -70,6 +73,7 @@ export interface ByteBatch {
   readonly consumed: number;
 }
 
+/** A place in a source. */
 export interface Position {
   /** The path, or `<stream>`. */
   readonly source: string;
@@ -83,12 +87,14 @@ export interface Position {
 
 /** A part of a file, as plain data, which `openPart` turns back into records in a worker. */
 export interface RecordsPart {
+  /** The file. */
   readonly path: string;
   /** Bytes `[start, end)` of the file. */
   readonly start: number;
   readonly end: number;
   /** Whether `start` is a guess: see {@link RecordsSplitOptions.guess}. Default false. */
   readonly isGuess?: boolean;
+  /** Of its records, so that a worker need not read the header. */
   readonly format: FormatDescription;
 }
 
@@ -104,7 +110,9 @@ export type FormatDescription =
       readonly header: string | undefined;
     };
 
+/** How records are written as bytes, and found and read in them. */
 export interface RecordFormat<R> {
+  /** JSON arrays are read as lines: `"ndjson"`. TSV is `"csv"`. */
   readonly name: "ndjson" | "csv";
   /**
    * Bytes to write before the records of each output, such as a CSV header. Known after the first
@@ -125,6 +133,7 @@ export interface RecordFormat<R> {
   scanner(fields: readonly string[], options?: ScannerOptions): Scanner;
 }
 
+/** What a scanner finds besides keys. */
 export interface ScannerOptions {
   /** Fields whose values {@link Scan.numbers} and {@link Scan.kinds} give. */
   readonly values?: readonly string[] | undefined;
@@ -139,8 +148,10 @@ export interface ScannerOptions {
   readonly partners?: readonly string[] | undefined;
 }
 
+/** Receives malformed records, which are then passed over. */
 export type OnReject = (rejected: RejectedRecord) => void;
 
+/** A malformed record. */
 export interface RejectedRecord {
   /** The record with its line ending; the receiver may keep the bytes. */
   readonly bytes: Uint8Array;
@@ -148,6 +159,7 @@ export interface RejectedRecord {
   readonly error: Error;
 }
 
+/** Finds the records of a batch and their fields, without parsing. */
 export interface Scanner {
   /** @throws `ERR_PARTD_CORRUPT` for a malformed record, unless there is `onReject`. */
   scan(batch: ByteBatch): Scan;
@@ -200,9 +212,11 @@ export interface Totals {
 
 /** Totals by key, in the order of the keys' first records. */
 export interface KeyTotals {
+  /** How many keys there are. */
   readonly count: number;
   /** The encoded keys, end to end. */
   readonly keys: Uint8Array<ArrayBuffer>;
+  /** Where each of them ends in `keys`. */
   readonly keyEnds: Uint32Array<ArrayBuffer>;
   /** The halves of each encoded key's XXH64. */
   readonly hashLow: Uint32Array;
@@ -227,6 +241,7 @@ export interface NumberTotals {
 
 /** The records of a batch and their keys, valid until the scanner's next scan. */
 export interface Scan {
+  /** Records of the scan. */
   readonly count: number;
   /** The batch's records, without blank lines and rejected ones. */
   readonly bytes: Uint8Array;
@@ -234,11 +249,14 @@ export interface Scan {
   readonly ends: Uint32Array;
   /** The encoded key of record `i` is `keys[keyStarts[i] .. keyEnds[i])`. */
   readonly keys: Uint8Array;
+  /** Where the encoded key of each record begins in `keys`. */
   readonly keyStarts: Uint32Array;
+  /** Where it ends. */
   readonly keyEnds: Uint32Array;
   /** The halves of each encoded key's XXH64. */
   readonly hashLow: Uint32Array;
   readonly hashHigh: Uint32Array;
+  /** The key of record `i`, decoded. */
   key(i: number): GroupKey;
   /** Whether the record lacks the key's field, or one of several. */
   missing(i: number): boolean;
@@ -258,6 +276,7 @@ export interface Scan {
 export interface Scattered {
   /** The records of partition `p` are `bytes[offsets[p] .. offsets[p + 1])`. */
   readonly bytes: Uint8Array;
+  /** Where each partition begins; one more number than partitions. */
   readonly offsets: Uint32Array;
   /** Records of each partition. */
   readonly counts: Uint32Array;
@@ -276,4 +295,5 @@ export const VALUE_KIND = {
   other: 5,
 } as const;
 
+/** One of {@link VALUE_KIND}. */
 export type ValueKind = (typeof VALUE_KIND)[keyof typeof VALUE_KIND];

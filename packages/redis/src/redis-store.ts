@@ -26,6 +26,7 @@ import { Session, type SessionLimits, untilReady } from "./session.js";
 import { unreachable } from "./trouble.js";
 import { Writer } from "./write/writer.js";
 
+/** Options of a `RedisStore`: one of `url`, `nodes` and `client`, and any others. */
 export interface RedisStoreOptions {
   /**
    * One server: `redis://host:port`, `rediss://user:password@host:port`, `unix:///path/of/socket`.

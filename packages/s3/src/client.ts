@@ -19,42 +19,58 @@ export interface ObjectClient {
   delete(request: DeleteRequest): Promise<unknown>;
 }
 
+/** What every request says. */
 interface Request {
   readonly bucket: string;
   /** Aborts the request. */
   readonly signal: AbortSignal;
 }
 
+/** Writes an object. */
 export interface PutRequest extends Request {
+  /** The name of the object. */
   readonly key: string;
+  /** All of its bytes. */
   readonly body: Uint8Array;
+  /** `"*"`: only if there is no object of this name; otherwise it is status 412. */
   readonly ifNoneMatch?: "*" | undefined;
 }
 
+/** Reads a range of an object. */
 export interface GetRequest extends Request {
+  /** The name of the object. */
   readonly key: string;
+  /** The first byte. */
   readonly start: number;
+  /** The byte behind the last one. */
   readonly end: number;
 }
 
+/** Lists objects. */
 export interface ListRequest extends Request {
+  /** What their names begin with. */
   readonly prefix: string;
   /** Return only names after this one. */
   readonly startAfter?: string | undefined;
 }
 
+/** Removes objects. */
 export interface DeleteRequest extends Request {
   /** At most 1,000 names. */
   readonly keys: readonly string[];
 }
 
+/** The next objects of a listing. */
 export interface ListPage {
+  /** In the order of their names. */
   readonly objects: readonly ListedObject[];
   /** Whether more objects follow the last one. */
   readonly more: boolean;
 }
 
+/** An object as a listing gives it. */
 export interface ListedObject {
+  /** Its name. */
   readonly key: string;
   /** In bytes. */
   readonly size: number;

@@ -22,6 +22,7 @@ import { eachFrame, FRAME_HEADER, type Frame, frame, streamFrames } from "./fram
 import { knownFormat } from "./known-formats.js";
 import { isCopying, Scratch } from "./scratch.js";
 
+/** Options of `Encode`, and so of every store of a codec. */
 export interface EncodeOptions {
   /**
    * How many values a codec that works asynchronously encodes or decodes at once: 1 or more, also

@@ -11,6 +11,7 @@ const brand: unique symbol = Symbol.for("@partd/core/tuple") as never;
 
 /** A key of two or more parts, made by {@link tuple}. Immutable. */
 export class Tuple {
+  /** Two or more; integers as their decimal text. */
   readonly parts: readonly string[];
   readonly [brand] = true;
 

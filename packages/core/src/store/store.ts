@@ -39,6 +39,7 @@ export interface KeysOptions extends OperationOptions {
   readonly sorted?: boolean | undefined;
 }
 
+/** Which entries a listing gives, in which order, and in which pieces. */
 export interface EntriesOptions extends KeysOptions {
   /**
    * A value of more bytes than this, as they are stored, comes piece by piece, as `stream` gives it, in

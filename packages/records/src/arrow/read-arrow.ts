@@ -12,6 +12,7 @@ import { objectsOf, valuesOf } from "./arrow-values.js";
 export interface ReadArrowOptions {
   /** The columns to read. Default all. */
   readonly columns?: readonly string[] | undefined;
+  /** Ends the reading: it rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
 }
 

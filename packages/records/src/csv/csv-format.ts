@@ -17,6 +17,7 @@ import type { TextFormat } from "../source/text-format.js";
 import { CsvCutter } from "./csv-cutter.js";
 import { CsvMatcher, type CsvSyntax } from "./csv-matcher.js";
 
+/** How CSV is read or written. */
 export interface CsvOptions {
   /** The character between fields, in ASCII. Default a comma. */
   readonly delimiter?: string | undefined;

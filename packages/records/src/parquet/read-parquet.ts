@@ -20,6 +20,7 @@ export interface ReadParquetOptions {
   readonly compressors?:
     | { readonly [codec: string]: (input: Uint8Array, outputLength: number) => Uint8Array }
     | undefined;
+  /** Ends the reading: it rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
 }
 

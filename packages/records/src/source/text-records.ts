@@ -14,8 +14,11 @@ import { type CutOptions, cutBatches } from "./cut-batches.js";
 import { type Input, inputsOf, pathsOf, type Source } from "./inputs.js";
 import type { TextFormat } from "./text-format.js";
 
+/** Options of the readers of text. */
 export interface ReadOptions {
+  /** Receives malformed records, and reading goes on. Default: the first one is an error. */
   readonly onReject?: OnReject | undefined;
+  /** Ends the reading: it rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
 }
 

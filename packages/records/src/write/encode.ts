@@ -6,7 +6,9 @@ export type Writable<R> = Records<R> | AsyncIterable<R> | Iterable<R>;
 
 /** What was written, before compression. */
 export interface Written {
+  /** How many records. */
   readonly records: number;
+  /** Their bytes, with the header of CSV. */
   readonly bytes: number;
 }
 

@@ -7,6 +7,7 @@ import { type Encoding, encode, type Writable, type Written } from "./encode.js"
 import { type Target, writeChunks } from "./target.js";
 
 export interface WriteOptions {
+  /** Ends the writing, and leaves the path as it was: it rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
 }
 

@@ -64,6 +64,7 @@ export class Client extends RemoteStore {
     this.#link = link;
   }
 
+  /** The server's address; that of a socket file has its full path. */
   get address(): string {
     return this.#link.address;
   }
@@ -120,6 +121,8 @@ export function checkAddress(address: unknown): void {
 
 /** The options of `EventTarget.addEventListener`: their own type is only in the DOM library. */
 export interface ListenerOptions {
+  /** Whether the listener is removed after its first event. Default false. */
   readonly once?: boolean | undefined;
+  /** Removes the listener when it is aborted. */
   readonly signal?: AbortSignal | undefined;
 }

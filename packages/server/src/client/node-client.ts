@@ -50,7 +50,9 @@ export class Client extends BrowserClient {
 
 /** How a client trusts a `wss://` server and presents its own certificate. As for `tls.connect`. */
 export interface ClientTls extends SecureContextOptions {
+  /** Whether a certificate that is not trusted ends the connection. Default true. */
   readonly rejectUnauthorized?: boolean | undefined;
+  /** The host name that the server's certificate is compared with. Default: that of the address. */
   readonly servername?: string | undefined;
 }
 

@@ -291,7 +291,9 @@ export interface ClientEvents {
 
 /** An event of a `Client`, for `addEventListener`. */
 export class ClientEvent<T extends keyof ClientEvents = keyof ClientEvents> extends Event {
+  /** `"connect"`, `"disconnect"`, `"retry"` or `"giveup"`. */
   declare readonly type: T;
+  /** What {@link ClientEvents} lists for the type. */
   readonly detail: ClientEvents[T];
 
   /** @internal */

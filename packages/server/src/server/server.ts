@@ -53,6 +53,7 @@ export interface ServerOptions {
    * that are not web pages need none.
    */
   readonly hosts?: readonly string[] | undefined;
+  /** What clients may take of memory and time: see {@link ServerLimits}. */
   readonly limits?: ServerLimits | undefined;
   /** Whether `close()` closes the store too; if not, it flushes it. Default true. */
   readonly closeStore?: boolean | undefined;

@@ -24,6 +24,7 @@ export interface ServerStats {
   readonly memory: number;
   /** Since the start. */
   readonly totals: Readonly<Counters>;
+  /** Of appends through this server. */
   readonly keys: KeyStats;
   /** The numbers of the store's own `stats()`, or the memory of a `Dict`. */
   readonly store: Readonly<Record<string, number>>;
@@ -31,7 +32,9 @@ export interface ServerStats {
 
 /** How the bytes that were appended through this server are spread over keys. */
 export interface KeyStats {
+  /** Keys that were appended to; those beyond the first million are not counted. */
   readonly count: number;
+  /** Bytes that were appended to them. */
   readonly bytes: number;
   /** The largest, in descending order; at most 20. */
   readonly largest: readonly { readonly key: string; readonly bytes: number }[];

@@ -5,8 +5,11 @@ import { NO_NUMBER } from "./key-index.js";
 
 /** An aggregate of the caller's own: `add` gets the records of each key in order. */
 export interface OwnAggregate<R, S, T = S> {
+  /** The state of a key before its first record. */
   initial(key: unknown): S;
+  /** Returns the next state, which may be the changed one. Not asynchronous. */
   add(state: S, record: R): S;
+  /** Makes the result of the last state. Default: the state itself. */
   finish?(state: S): T;
 }
 

@@ -10,6 +10,7 @@ import type { Workspace } from "../spill/workspace.js";
  * asked for.
  */
 export interface Group<K, R> extends AsyncIterable<R> {
+  /** What the records have in common: the field's value, a list for several fields, or the function's result. */
   readonly key: K;
   /** Collects all its records, which have to fit in memory. */
   toArray(): Promise<R[]>;

@@ -1,3 +1,4 @@
+/** Which records and pairs a join yields: see the option `kind` of `join`. */
 export type JoinKind = "inner" | "left" | "right" | "full" | "semi" | "anti";
 
 /** What a kind of join yields. */

@@ -13,6 +13,7 @@ import type { Workspace } from "../spill/workspace.js";
  * partition is asked for.
  */
 export interface Partition<K, R> extends Omit<Group<number, R>, "key"> {
+  /** Its number, from 0. */
   readonly index: number;
   /** Its records by key, instead of the records themselves. */
   groups(): Output<Group<K, R>>;

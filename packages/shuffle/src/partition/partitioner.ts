@@ -12,6 +12,7 @@ export type Partitioner<K> = "hash" | Range | ((key: K, partitions: number) => n
 
 /** Boundaries between partitions. */
 export interface Range {
+  /** The first key of each partition but the first, in order. */
   readonly boundaries: readonly unknown[];
 }
 

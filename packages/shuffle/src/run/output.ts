@@ -37,6 +37,7 @@ export class Output<T> implements AsyncIterable<T>, AsyncDisposable {
     return { [Symbol.asyncIterator]: () => this.#begin() };
   }
 
+  /** Collects all items, which have to fit in memory. */
   async toArray(): Promise<T[]> {
     const items: T[] = [];
     for await (const batch of this.batches()) for (const item of batch) items.push(item);

@@ -13,10 +13,11 @@ export interface Progress {
   readonly bytes: number;
   /** Bytes of the source, if known. */
   readonly totalBytes: number | undefined;
+  /** Bytes written to the disk or store so far, because they did not fit in memory. */
   readonly bytesSpilled: number;
   /** Bytes read a second, on average. */
   readonly bytesPerSecond: number;
-  /** Seconds until the source has been read, if `totalBytes` is known. */
+  /** While the source is read and `totalBytes` is known: seconds until it has been. */
   readonly secondsLeft: number | undefined;
 }
 

@@ -34,6 +34,7 @@ const COPIES = {
   join: 16,
 } as const;
 
+/** An operation with a limit of its own: see {@link longestRecord}. */
 export type Operation = keyof typeof COPIES;
 
 /** Its bytes, its text and its values, if a function gives the key. */

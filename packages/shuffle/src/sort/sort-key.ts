@@ -21,7 +21,9 @@ import { word } from "./sorted-order.js";
 /** What to sort by: a field, a function of the record, or either with its direction. */
 export type SortKey<R> = SortValue<R> | SortRule<R>;
 
+/** A value to sort by, and how. */
 export interface SortRule<R> {
+  /** A field's name, or a function of the record. */
   readonly by: SortValue<R>;
   /** Default `"asc"`. `null` and missing values come last either way. */
   readonly order?: "asc" | "desc" | undefined;

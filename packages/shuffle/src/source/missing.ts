@@ -11,6 +11,7 @@ import { type ByteBatch, RecordError, type Scan } from "@partd/records";
  */
 export type Missing = "keep" | "skip" | "error" | ((record: Uint8Array) => void);
 
+/** An option of operations by key. */
 export interface MissingOption {
   /**
    * What happens to records without a field of their key: {@link Missing}. Default: they are kept, but

@@ -61,7 +61,9 @@ const OPTIONS: OptionNames<SplitOptions<unknown, By<unknown>>> = {
 
 /** What was written. */
 export interface SplitResult {
+  /** How many files. */
   readonly files: number;
+  /** Their bytes together. */
   readonly bytes: number;
 }
 

@@ -17,6 +17,7 @@ import { readChunks } from "./chunk.js";
 import { type Agreement, Journal } from "./journal.js";
 import { TaskWriter, type TaskWriterParts } from "./task-writer.js";
 
+/** Options of a `Shuffle`, the same in every process. */
 export interface ShuffleTasksOptions<R, B extends By<R>> {
   /** The key of a record: a field's name, several names, or a function. */
   readonly by: B;
@@ -70,6 +71,7 @@ export interface TaskAttempt {
  * A process may be killed at any moment: run its task again. The store stays open.
  */
 export class Shuffle<R, const B extends By<R> = By<R>> {
+  /** How many partitions; they are numbered from 0. */
   readonly partitions: number;
   readonly #store: Store;
   readonly #name: string;

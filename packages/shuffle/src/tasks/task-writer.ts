@@ -11,6 +11,7 @@ import type { Journal } from "./journal.js";
  * attempts at a task, the first that commits counts.
  */
 export class TaskWriter<R> implements AsyncDisposable {
+  /** The task, as text. */
   readonly task: string;
   /**
    * A unique name, so that two attempts never write to the same keys, even under the same attempt
