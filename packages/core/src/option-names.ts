@@ -85,7 +85,8 @@ export function describeArgument(value: unknown): string {
   if (typeof value === "function") return `the function ${value.name || "without a name"}`;
   if (typeof value !== "object" || value === null) return String(value);
   const name = (value.constructor as { readonly name?: unknown } | undefined)?.name;
-  return typeof name === "string" && name !== "" ? `an object of ${name}` : "an object";
+  const isOfClass = typeof name === "string" && name !== "" && name !== "Object";
+  return isOfClass ? `an object of ${name}` : "an object";
 }
 
 function checkObject(call: string, options: unknown, known: readonly string[]): void {

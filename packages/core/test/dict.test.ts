@@ -186,3 +186,16 @@ test("an array whose memory was made shorter than where it lies is refused, not 
   await p.append({ x: rest });
   expect(await p.get("x")).toEqual(new Uint8Array(2));
 });
+
+test("what is no data and no key is named as it was given", async () => {
+  const store = new Dict();
+  const append = store.append.bind(store) as (...given: unknown[]) => Promise<void>;
+  const example =
+    "append takes an object, as in append({ key: value }), a Map or a list of [key, value] pairs";
+  await expect(append("x", new Uint8Array(1))).rejects.toThrow(`${example}, not "x".`);
+  await expect(append(undefined)).rejects.toThrow(`${example}, not undefined.`);
+  await expect(store.get(undefined as never)).rejects.toThrow(
+    "A key is a string or a tuple(…), not undefined.",
+  );
+  await expect(store.get(5 as never)).rejects.toThrow("not number 5.");
+});

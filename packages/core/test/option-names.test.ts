@@ -70,6 +70,7 @@ describe("options of a constructor", () => {
     ["path", null, "path must be a string, not null."],
     ["path", new Date(), "path must be a string, not an object of Date."],
     ["path", Object.create(null), "path must be a string, not an object."],
+    ["path", {}, "path must be a string, not an object."],
     ["path", Date, "path must be a string, not the function Date."],
     ["names", "x", 'names must be a list of strings, not "x".'],
     ["names", [1], "names must be a list of strings, not an object of Array."],

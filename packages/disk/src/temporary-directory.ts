@@ -147,9 +147,12 @@ const QUIETLY = { recursive: true, force: true, maxRetries: 3 } as const;
 export function absolutePath(path: string | URL, store: string): string {
   if (typeof path === "string" && path !== "" && !path.includes("\0")) return resolve(path);
   if (path instanceof URL && path.protocol === "file:") return fileURLToPath(path);
+  const given = describeArgument(path);
   throw new PartdError(
     "ERR_PARTD_VALUE",
-    `The path of a ${store} is a file: URL, or a string that is not empty and has no NUL character, not ${describeArgument(path)}.`,
+    given === "an object"
+      ? `new ${store}() takes options behind the path, as in new ${store}(undefined, { dir: tmpdir() }).`
+      : `The path of a ${store} is a file: URL, or a string that is not empty and has no NUL character, not ${given}.`,
   );
 }
 

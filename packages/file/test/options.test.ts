@@ -52,3 +52,9 @@ test("a subclass has options of its own", () => {
 function shown(value: unknown): string {
   return typeof value === "string" ? JSON.stringify(value) : String(value);
 }
+
+test("options in the place of the path are told where they go", () => {
+  expect(() => new FileStore({ fsync: true } as never)).toThrow(
+    "new FileStore() takes options behind the path, as in new FileStore(undefined, { dir: tmpdir() }).",
+  );
+});

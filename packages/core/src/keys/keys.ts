@@ -186,9 +186,8 @@ function notEncoded(text: string, cause?: unknown): PartdError {
 
 function describeValue(value: unknown): string {
   if (Array.isArray(value)) return "an array (which in get is a list of keys)";
-  return value === null || typeof value !== "object"
-    ? `${typeof value} ${String(value)}`
-    : "an object";
+  if (value === null || value === undefined) return String(value);
+  return typeof value === "object" ? "an object" : `${typeof value} ${String(value)}`;
 }
 
 /**

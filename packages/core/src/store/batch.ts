@@ -1,5 +1,6 @@
 import { PartdError } from "../errors.js";
 import { decodeKey, describeKey, encodeKey, type Key } from "../keys/keys.js";
+import { describeArgument } from "../option-names.js";
 import type { Entries } from "./store.js";
 
 /** What one append writes: `values[i]` belongs to `keys[i]`. No value is empty. */
@@ -102,7 +103,7 @@ export function entriesOf<V>(data: Entries<V>): Iterable<readonly [Key, V]> {
   if (typeof data !== "object" || data === null) {
     throw new PartdError(
       "ERR_PARTD_VALUE",
-      `append takes an object, a Map or [key, value] pairs, not ${data === null ? "null" : typeof data}.`,
+      `append takes an object, as in append({ key: value }), a Map or a list of [key, value] pairs, not ${describeArgument(data)}.`,
     );
   }
   if (data instanceof Map) return data; // A Map's entries need no check.
