@@ -40,7 +40,7 @@ const FEW_ROUNDS = {
 /** They go through every byte and every call of a store, which are the same on each runtime. */
 const ON_ONE_RUNTIME = "/test/(damage|crash)\\.test";
 /** The packages that touch files, processes, threads and sockets, and what Node itself supplies. */
-const SUITES = ["core", "disk", "file", "log", "buffer", "server", "compress-zstd"];
+const SUITES = ["core", "disk", "file", "log", "buffer", "server", "compress-zstd", "records"];
 
 /**
  * Runs all of it and reports each part.

@@ -81,6 +81,19 @@ test("zeros behind gzip are padding, and what follows them is not lost", async (
   expect(await read(gzipSync(one), gzipSync(""), gzipSync(two))).toEqual([{ a: 1 }, { a: 2 }]);
 });
 
+test("gzip and what is none behind it, however they come, is an error that names the stream", async () => {
+  const bytes = Buffer.concat([gzipSync(text), Buffer.from("(\xb5/\xfd$ else", "latin1")]);
+  for (const size of [1 << 8, 1 << 12, 1 << 16, 1 << 20]) {
+    const pieces = Array.from({ length: Math.ceil(bytes.length / size) }, (_, i) =>
+      bytes.subarray(i * size, (i + 1) * size),
+    );
+    await expect(numbers(Readable.from(pieces))).rejects.toMatchObject({
+      code: "ERR_PARTD_CORRUPT",
+      message: expect.stringContaining("<stream> is damaged or cut short"),
+    });
+  }
+});
+
 test("a reader that leaves a stream of gzip that stands still does not wait for it", async () => {
   const { writable, readable } = new TransformStream<Uint8Array, Uint8Array>();
   const writer = writable.getWriter();
@@ -269,20 +282,33 @@ describeReal(realPart.program("zstd"), "zstd", () => {
     spawnSync("zstd", args, { input, maxBuffer: 1 << 28 }).stdout;
 
   test("is read, also of several frames, and by the decompressor in JavaScript", async () => {
-    const bytes = Buffer.concat([zstd(["-q"], text), zstd(["-q", "-19", "--no-check"], "\n")]);
+    const half = text.indexOf("\n", text.length / 2) + 1;
+    const frames = [zstd(["-q"], text.slice(0, half)), zstd(["-q"], "")];
+    const bytes = Buffer.concat([...frames, zstd(["-q", "-19", "--no-check"], text.slice(half))]);
     await writeFile(at("a.zst"), bytes);
     expect(await numbers(at("a.zst"))).toEqual(all);
     const pieces: Uint8Array[] = [];
     for await (const piece of unzstd(each(bytes.subarray(0, 1000), bytes.subarray(1000)))) {
       pieces.push(piece);
     }
-    expect(Buffer.concat(pieces).toString()).toBe(`${text}\n`);
+    expect(Buffer.concat(pieces).toString()).toBe(text);
+    const oneByOne = Array.from(bytes, (byte) => Uint8Array.of(byte));
+    expect(await numbers(each(...oneByOne))).toEqual(all);
   });
 
   test("is read behind a frame that holds no data, as pzstd writes one", async () => {
     const skippable = Buffer.from([0x50, 0x2a, 0x4d, 0x18, 4, 0, 0, 0, 1, 2, 3, 4]);
-    await writeFile(at("skippable.zst"), Buffer.concat([skippable, zstd(["-q"], text), skippable]));
+    const bytes = Buffer.concat([skippable, zstd(["-q"], text), skippable]);
+    await writeFile(at("skippable.zst"), bytes);
     expect(await numbers(at("skippable.zst"))).toEqual(all);
+    await writeFile(at("skippable.zst"), skippable);
+    expect(await numbers(at("skippable.zst"))).toEqual([]);
+    for (const behind of ["else", "\x1f\x8b\b\0\0\0"]) {
+      await writeFile(at("behind.zst"), Buffer.concat([bytes, Buffer.from(behind, "latin1")]));
+      await expect(numbers(at("behind.zst"))).rejects.toThrow(
+        "what follows its last frame is no zstd",
+      );
+    }
   });
 
   test("is an error where a byte is flipped, whichever decoder reads it", async () => {

@@ -1,5 +1,4 @@
-import { Readable, type Transform } from "node:stream";
-import { pipeline } from "node:stream/promises";
+import type { Transform } from "node:stream";
 import zlib from "node:zlib";
 import { PartdError } from "@partd/core";
 import { RunningHash } from "../key/hash.js";
@@ -27,7 +26,7 @@ export async function* decompressed(
     if (compression === "gzip") {
       yield* wholeMembers(chunks, zlib.createGunzip({ chunkSize: 1 << 18 }));
     } else {
-      yield* createZstdDecompress ? wholeFrames(chunks, createZstdDecompress()) : unzstd(chunks);
+      yield* createZstdDecompress ? frameByFrame(chunks, createZstdDecompress) : unzstd(chunks);
     }
   } catch (cause) {
     if (!(cause instanceof DecompressError)) throw cause;
@@ -48,13 +47,29 @@ interface ZlibWithZstd {
 /** An error of the decompression itself, as opposed to one of the source. */
 class DecompressError extends Error {}
 
-/** Node 22 accepts a truncated frame as one that ends there. */
-async function* wholeFrames(
+/**
+ * Node's decoder ends with the first frame, in silence, and that of Node 22 takes a frame that is cut short for whole. So
+ * each frame has a decoder of its own.
+ */
+async function* frameByFrame(
   chunks: AsyncIterable<Uint8Array>,
-  transform: Transform,
+  begin: () => Transform,
 ): AsyncGenerator<Uint8Array> {
   const frames = new ZstdFrames();
-  yield* through(frames.watch(chunks), transform);
+  const parts = openEnded(frames.partsOf(chunks));
+  try {
+    for (let part = await parts.next(); !part.done; part = await parts.next()) {
+      const frame = async function* () {
+        for (; !part.done; part = await parts.next()) {
+          yield part.value.bytes;
+          if (part.value.isLast) return;
+        }
+      };
+      yield* through(frame(), begin());
+    }
+  } finally {
+    await parts.end();
+  }
   checkWhole(frames);
 }
 
@@ -77,53 +92,83 @@ async function* wholeMembers(
       yield chunk;
     }
   })();
-  let isWaiting = false;
-  const next = async () => {
-    isWaiting = true;
-    try {
-      return await watched.next();
-    } finally {
-      isWaiting = false;
-    }
-  };
+  const source = openEnded(watched);
   try {
-    // Without a `return`, so that what comes behind the end can be read.
-    yield* through({ [Symbol.asyncIterator]: () => ({ next }) }, gunzip);
-    for await (const _ of watched) {
+    yield* through(source, gunzip);
+    for (let chunk = await source.next(); !chunk.done; chunk = await source.next()) {
       // To its end.
     }
     if (lastNotZero <= gunzip.bytesWritten) return;
     throw new DecompressError("data follows the zeros behind its end");
   } finally {
-    const closed = watched.return(undefined);
-    if (isWaiting) closed.catch(() => {});
-    else await closed;
+    await source.end();
   }
 }
 
+/** An iterator that stays open when one that reads it has ended, so that what comes behind can be read. */
+function openEnded<T>(items: AsyncGenerator<T>) {
+  let isWaiting = false;
+  const next = async () => {
+    isWaiting = true;
+    try {
+      return await items.next();
+    } finally {
+      isWaiting = false;
+    }
+  };
+  return {
+    next,
+    /** Closes it, without waiting for an item that may never come. */
+    async end(): Promise<void> {
+      const closed = items.return(undefined);
+      if (isWaiting) closed.catch(() => {});
+      else await closed;
+    },
+  };
+}
+
+/**
+ * What a transform makes of the chunks, which stay open. Neither `pipeline` nor `Readable.from`: since Node 22 they wait
+ * for a source that stands still when their reader leaves.
+ */
 async function* through(
-  chunks: AsyncIterable<Uint8Array>,
+  chunks: AsyncIterator<Uint8Array>,
   transform: Transform,
 ): AsyncGenerator<Uint8Array> {
   let sourceError: unknown;
-  const guarded = async function* () {
-    try {
-      yield* chunks;
-    } catch (error) {
-      sourceError = error;
-      throw error;
+  const feed = async () => {
+    for (let chunk = await chunks.next(); !chunk.done; chunk = await chunks.next()) {
+      if (transform.destroyed) return;
+      if (!transform.write(chunk.value)) await drained(transform);
     }
+    transform.end();
   };
-  const done = pipeline(Readable.from(guarded(), { objectMode: false }), transform);
-  done.catch(() => {}); // The loop below meets the same error.
+  const feeding = feed().catch((error: unknown) => {
+    sourceError = error;
+    transform.destroy(error as Error);
+  });
+  transform.on("error", () => {}); // The loop below meets the same error, unless its reader has left.
   try {
     yield* transform as AsyncIterable<Uint8Array>;
+    await feeding;
   } catch (cause) {
     throw sourceError ?? new DecompressError((cause as Error).message, { cause });
   } finally {
     transform.destroy();
-    await done.catch(() => {});
   }
+}
+
+/** Waits until a transform takes more, or is destroyed. */
+function drained(transform: Transform): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      transform.off("drain", done);
+      transform.off("close", done);
+      resolve();
+    };
+    transform.on("drain", done);
+    transform.on("close", done);
+  });
 }
 
 /**
@@ -171,7 +216,7 @@ function checkWhole(frames: ZstdFrames): void {
 
 const STEP = 1 << 16;
 
-/** Bytes of one frame, or of a frame that holds no data and the one behind it. */
+/** Bytes of one frame. */
 interface FramePart {
   readonly bytes: Uint8Array;
   /** Whether the frame ends with them. */
@@ -182,7 +227,7 @@ interface FramePart {
 
 /**
  * Parses zstd frames as their bytes pass (RFC 8878, section 3.1), to know where they end, and
- * whether the last is whole.
+ * whether the last is whole. Frames that hold no data are left out.
  */
 class ZstdFrames {
   #state: "magic" | "skippable" | "descriptor" | "block" | "checksum" = "magic";
@@ -191,6 +236,7 @@ class ZstdFrames {
   /** The current field, little-endian, and how many of its bytes have come. */
   #field = 0;
   #length = 0;
+  #isInFrame = false;
   #hasChecksum = false;
   #isInLastBlock = false;
 
@@ -201,13 +247,8 @@ class ZstdFrames {
     return this.#state === "magic" && this.#length === 0 && this.#skip === 0;
   }
 
-  async *watch(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-    for await (const chunk of chunks) {
-      for (const _ of this.parts(chunk)) {
-        // Only to know where it stands.
-      }
-      yield chunk;
-    }
+  async *partsOf(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<FramePart> {
+    for await (const chunk of chunks) yield* this.parts(chunk);
   }
 
   *parts(bytes: Uint8Array): Generator<FramePart> {
@@ -227,24 +268,31 @@ class ZstdFrames {
         this.#length = 0;
         if (this.#state === "checksum") checksum = field;
         else this.#take(field);
+        if (this.#state === "descriptor") {
+          // Its first bytes may have been in the chunk before.
+          yield { bytes: MAGIC, isLast: false };
+          from = at;
+        }
         // An empty last block ends the frame at once.
         const isEnd = this.#isInLastBlock && this.#skip === 0 && !this.#hasChecksum;
         if (checksum === undefined && !isEnd) continue;
       }
       this.#isInLastBlock = false;
+      this.#isInFrame = false;
       this.#state = "magic";
       yield { bytes: bytes.subarray(from, at), isLast: true, checksum };
-      from = at;
     }
-    if (from < bytes.length) yield { bytes: bytes.subarray(from), isLast: false };
+    if (this.#isInFrame && from < bytes.length)
+      yield { bytes: bytes.subarray(from), isLast: false };
   }
 
   #take(field: number): void {
     switch (this.#state) {
       case "magic":
-        if (field === FRAME) this.#state = "descriptor";
+        this.#isInFrame = field === FRAME;
+        if (this.#isInFrame) this.#state = "descriptor";
         else if (Math.floor(field / 16) === SKIPPABLE) this.#state = "skippable";
-        else this.#skip = Infinity;
+        else throw new DecompressError("what follows its last frame is no zstd");
         return;
       case "skippable":
         this.#skip = field;
@@ -273,4 +321,5 @@ class ZstdFrames {
 
 const FIELD_BYTES = { magic: 4, skippable: 4, descriptor: 1, block: 3, checksum: 4 } as const;
 const FRAME = 0xfd2fb528;
+const MAGIC = Uint8Array.of(0x28, 0xb5, 0x2f, 0xfd);
 const SKIPPABLE = 0x184d2a5;

@@ -59,6 +59,7 @@ function other(what: string, advice: string): Describe {
 /** Each has these bytes at this place, which no text has; a character is a byte. */
 const CONTENTS: readonly (readonly [magic: string, at: number, describe: Describe])[] = [
   ["\x1f\x8b", 0, packed("gzip twice", "gunzip -c")],
+  ["(\xb5/\xfd", 0, packed("zstd inside", "zstd -dc")],
   ["1AY&SY", 4, packed("bzip2", "bunzip2 -c")],
   ["\xfd7zXZ\0", 0, packed("xz", "xz -dc")],
   ['\x04"M\x18', 0, packed("lz4", "lz4 -dc")],
