@@ -3,6 +3,7 @@ import { decodeKey, isPartdError, type Key, type OperationOptions } from "@partd
 import { Pace } from "@partd/core/author";
 import { crc32 } from "@partd/disk";
 import type { DataSet } from "./data-set/data-set.js";
+import { Manifest } from "./data-set/manifest.js";
 import type { Segment } from "./data-set/segment.js";
 import {
   RECORD_HEAD,
@@ -11,7 +12,6 @@ import {
   SEGMENT_HEADER,
   segmentHeaderDamage,
 } from "./format/layout.js";
-import { Manifest } from "./format/manifest.js";
 import { decodeTable, findHead, UNKNOWN_KEY, Window } from "./format/scan.js";
 import { GrowingIndex, type RangeColumns } from "./index/range-chains.js";
 import { StoredIndex } from "./index/stored-index.js";

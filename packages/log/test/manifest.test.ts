@@ -12,7 +12,7 @@ import { expect, test } from "@jest/globals";
 import { crc32 } from "@partd/disk";
 import { LogStore } from "@partd/log";
 import { DataSet } from "../src/data-set/data-set.js";
-import { Manifest } from "../src/format/manifest.js";
+import { Manifest } from "../src/data-set/manifest.js";
 import { bytes, directories, filesOf, text } from "./directories.js";
 
 const { copyOf, next } = directories();

@@ -12,13 +12,13 @@ import {
   syncDirectory,
   systemError,
 } from "@partd/disk";
-import { Manifest } from "../format/manifest.js";
 import type { ManifestEntry } from "../format/manifest-entry.js";
 import { closeIdle } from "../open-files.js";
-import { Inventory } from "./inventory.js";
+import { findSegments, Inventory } from "./inventory.js";
+import { Manifest } from "./manifest.js";
 import { Reserve } from "./reserve.js";
 import type { Segment } from "./segment.js";
-import { findSegments, SegmentList } from "./segment-list.js";
+import { SegmentList } from "./segment-list.js";
 
 export interface DataSetOptions {
   /** Whether the directory itself is to outlast a power failure. */

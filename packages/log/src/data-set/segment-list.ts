@@ -1,10 +1,6 @@
-import { constants, existsSync, openSync, readdirSync, readSync, statSync } from "node:fs";
-import { join } from "node:path";
-import { PartdError } from "@partd/core";
-import { closeFile, ifSystemError, systemError } from "@partd/disk";
-import { isBaseHeader, SEGMENT_HEADER } from "../format/layout.js";
-import { isBlank, type Manifest } from "../format/manifest.js";
+import { ifSystemError } from "@partd/disk";
 import type { ManifestEntry } from "../format/manifest-entry.js";
+import type { Manifest } from "./manifest.js";
 import { Segment } from "./segment.js";
 
 /** The segments of a data set, according to the entries of its manifest that were read so far. */
@@ -228,69 +224,4 @@ export class SegmentList {
 
 function idsOf(list: string): string[] {
   return list === "-" ? [] : list.split(",");
-}
-
-/**
- * Makes entries for segments that exist without a manifest.
- *
- * @throws `ERR_PARTD_CORRUPT` if there are any, unless `salvage`.
- */
-export function findSegments(
-  directory: string,
-  manifest: string,
-  salvage: boolean,
-): ManifestEntry[] {
-  const found = readdirSync(directory).flatMap((name) => {
-    const [, id] = /^([0-9a-f]{16})\.seg$/.exec(name) ?? [];
-    const path = join(directory, name);
-    const size = id === undefined ? 0 : sizeOf(path);
-    return id === undefined || size <= SEGMENT_HEADER ? [] : [{ id, path, size }];
-  });
-  // Another process may have made the manifest and the segments meanwhile.
-  const isEmpty = isBlank(manifest);
-  if (!isEmpty && (found.length === 0 || existsSync(manifest))) return [];
-  if (!salvage) {
-    throw new PartdError(
-      "ERR_PARTD_CORRUPT",
-      `${manifest} is ${isEmpty ? "empty, as a loss of power may leave it" : "missing"}, and there are ${found.length} segments beside it: which of them count, and in what order, is not known. Copy the folder .partd-log, too, from where the data set came from; or open it with { salvage: true }, which reads all of them, also what was deleted or compacted, and compact() it.`,
-      { path: manifest },
-    );
-  }
-  const base = found.filter(({ path }) => isBaseFile(path));
-  const others = found.filter((one) => !base.includes(one));
-  const floor = others.reduce((sum, { size }) => sum + size, 0);
-  const ids = base.map(({ id, size }) => `${id}:${size}`).join(",") || "-";
-  return [
-    ["compacted", String(floor), ids, "-"],
-    ...others.map(({ id }): ManifestEntry => ["segment", id, LOST_WRITER]),
-    ["seal"],
-  ];
-}
-
-/** Stands for the token of a writer that has ended and that the manifest no longer names. */
-export const LOST_WRITER = "1-1-1-lost";
-
-/** Bytes of a file; 0 for what is none. */
-export function sizeOf(path: string): number {
-  const stats = statSync(path, { throwIfNoEntry: false });
-  return stats?.isFile() ? stats.size : 0;
-}
-
-/** Whether `compact` made the file, or has just removed it. */
-export function isBaseFile(path: string): boolean {
-  const header = Buffer.alloc(SEGMENT_HEADER);
-  let fd: number;
-  try {
-    fd = openSync(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
-  } catch (error) {
-    // A compaction that was aborted elsewhere has just removed it.
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return true;
-    throw systemError({ action: "read", path: path }, error);
-  }
-  try {
-    readSync(fd, header, 0, SEGMENT_HEADER, 0);
-  } finally {
-    closeFile(fd);
-  }
-  return isBaseHeader(header);
 }

@@ -23,8 +23,7 @@ import {
   uniqueToken,
   writeAllSync,
 } from "@partd/disk";
-import { mayRun } from "../data-set/segment.js";
-import { checkVersion } from "./layout.js";
+import { checkVersion } from "../format/layout.js";
 import {
   formatLine,
   HEADING_LENGTH,
@@ -32,7 +31,8 @@ import {
   type ManifestEntry,
   manifestText,
   parseLine,
-} from "./manifest-entry.js";
+} from "../format/manifest-entry.js";
+import { mayRun } from "./segment.js";
 
 /**
  * The list of a data set's segments: a text file that grows by lines. One `fstat` shows by the size
