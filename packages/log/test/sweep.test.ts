@@ -5,9 +5,8 @@ import { LogStore } from "@partd/log";
 import fc from "fast-check";
 import { DataSet } from "../src/data-set/data-set.js";
 import { orderHashOf } from "../src/index/key-dictionary.js";
-import { Gathering } from "../src/read/gathering.js";
 import { planRead } from "../src/read/read-plan.js";
-import { valuesOf } from "../src/read/values.js";
+import { Gathering, valuesOf } from "../src/read/values.js";
 import { directories, filesOf } from "./directories.js";
 
 const { next } = directories();
