@@ -7,11 +7,11 @@ import { PIECE } from "../format/layout.js";
 import { liveKeys } from "../index/key-listing.js";
 import { DivideMemory } from "./divide-memory.js";
 import { type EntryBatch, HELD_BYTES, LongEntry } from "./grouping.js";
+import { ValueStream } from "./held-stream.js";
 import { Partitions } from "./partitions.js";
 import { planRead, type ReadPlan } from "./read-plan.js";
 import { type Extent, UnreadableTable } from "./record-cursor.js";
 import { type LeftOut, wholePieces } from "./salvage.js";
-import { ValueStream } from "./value-stream.js";
 import { plannedValues } from "./values.js";
 
 export interface EntriesOptions {
