@@ -17,7 +17,7 @@ import { liveKeys } from "./index/key-listing.js";
 import type { GrowingIndex } from "./index/range-chains.js";
 import { openOrMakeRoom } from "./open-files.js";
 import { entriesOf } from "./read/entries.js";
-import { LongEntry } from "./read/grouping.js";
+import { LongEntry } from "./read/entry-batch.js";
 import { planRead } from "./read/read-plan.js";
 import { LeftOut } from "./read/salvage.js";
 import type { Damage, Progress } from "./verify.js";

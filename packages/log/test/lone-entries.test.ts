@@ -5,7 +5,7 @@ import fc from "fast-check";
 import { DataSet } from "../src/data-set/data-set.js";
 import { DivideMemory } from "../src/read/divide-memory.js";
 import { entriesOf } from "../src/read/entries.js";
-import { type EntryBatch, LongEntry } from "../src/read/grouping.js";
+import { type EntryBatch, LongEntry } from "../src/read/entry-batch.js";
 import { Partitions, type PartitionsOptions } from "../src/read/partitions.js";
 import { directories, filesOf, text } from "./directories.js";
 

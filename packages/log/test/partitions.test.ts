@@ -7,7 +7,7 @@ import fc from "fast-check";
 import { DataSet } from "../src/data-set/data-set.js";
 import { DivideMemory } from "../src/read/divide-memory.js";
 import { entriesOf } from "../src/read/entries.js";
-import { LongEntry } from "../src/read/grouping.js";
+import { LongEntry } from "../src/read/entry-batch.js";
 import { Partitions } from "../src/read/partitions.js";
 import { directories, filesOf, text } from "./directories.js";
 

@@ -6,7 +6,7 @@ import type { Segment } from "../data-set/segment.js";
 import { PIECE } from "../format/layout.js";
 import { liveKeys } from "../index/key-listing.js";
 import { DivideMemory } from "./divide-memory.js";
-import { type EntryBatch, HELD_BYTES, LongEntry } from "./grouping.js";
+import { type EntryBatch, HELD_BYTES, LongEntry } from "./entry-batch.js";
 import { ValueStream } from "./held-stream.js";
 import { Partitions } from "./partitions.js";
 import { planRead, type ReadPlan } from "./read-plan.js";

@@ -14,7 +14,7 @@ import { contradiction, decodeTable, findHead, Window } from "../format/scan.js"
 import { GrowingIndex } from "../index/range-chains.js";
 import { type DivideMemory, Result } from "./divide-memory.js";
 import type { Divider } from "./divider.js";
-import type { LoneEntries } from "./lone-entries.js";
+import type { LoneEntries } from "./entry-batch.js";
 import { cutShort, damagedRange } from "./read-ranges.js";
 
 /** A segment, and where reading it ends. */
@@ -334,3 +334,46 @@ const SOME = 32_768;
 
 /** The most keys of one segment: eight bytes of memory each. */
 const MOST_KEYS = 2 ** 31;
+
+/** The records of several segments in the order of appends. */
+export class RecordsInOrder {
+  /** What `compact` made comes first, in its order. */
+  readonly #bases: RecordCursor[];
+  readonly #pending: RecordCursor[];
+  readonly #open: RecordCursor[] = [];
+  #last: RecordCursor | undefined;
+
+  constructor(cursors: readonly RecordCursor[]) {
+    this.#bases = cursors.filter(({ isBase }) => isBase);
+    this.#pending = cursors.filter(({ isBase }) => !isBase).sort((a, b) => a.stamp - b.stamp);
+  }
+
+  /** A cursor at the next record, which has to be read before another one is asked for. */
+  async next(): Promise<RecordCursor | undefined> {
+    for (;;) {
+      const [base] = this.#bases;
+      if (!base) break;
+      if (await base.next()) return base;
+      this.#bases.shift();
+    }
+    const open = this.#open;
+    if (this.#last && !(await this.#last.next())) open.splice(open.indexOf(this.#last), 1);
+    let first = this.#first();
+    for (;;) {
+      const [next] = this.#pending;
+      if (!next || (first && next.stamp > first.stamp)) break;
+      this.#pending.shift();
+      if (await next.next()) open.push(next);
+      first = this.#first();
+    }
+    this.#last = first;
+    return first;
+  }
+
+  #first(): RecordCursor | undefined {
+    let first: RecordCursor | undefined;
+    // Two writers may have taken the same stamp: then the order in the manifest decides.
+    for (const cursor of this.#open) if (!first || cursor.isBefore(first)) first = cursor;
+    return first;
+  }
+}

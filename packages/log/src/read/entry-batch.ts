@@ -1,6 +1,21 @@
 import { allocateBytes } from "@partd/core/author";
 import type { DivideMemory } from "./divide-memory.js";
-import { BATCH_BYTES, BATCH_KEYS, type EntryBatch, SHARED_BYTES } from "./grouping.js";
+
+/** Keys with their whole values. */
+export type EntryBatch = readonly (readonly [key: string, value: Uint8Array])[];
+
+/** A key whose value is too long to be held in memory. */
+export class LongEntry {
+  readonly key: string;
+  readonly length: number;
+  readonly pieces: () => AsyncIterable<Uint8Array>;
+
+  constructor(key: string, length: number, pieces: () => AsyncIterable<Uint8Array>) {
+    this.key = key;
+    this.length = length;
+    this.pieces = pieces;
+  }
+}
 
 /** Entries that are the only ones of their keys, as `compact` makes them: each is a whole value. */
 export class LoneEntries {
@@ -72,3 +87,9 @@ export class LoneEntries {
 
 /** Words of an entry in the list. */
 const LONE_WORDS = 4;
+/** Values that are held at a time; a longer one is returned in pieces. */
+export const HELD_BYTES = 32 * 2 ** 20;
+/** The most bytes that small values share. */
+export const SHARED_BYTES = 16 * 1024;
+export const BATCH_KEYS = 512;
+export const BATCH_BYTES = 2 ** 20;
