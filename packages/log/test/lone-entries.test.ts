@@ -3,7 +3,7 @@ import { expect, test } from "@jest/globals";
 import { LogStore } from "@partd/log";
 import fc from "fast-check";
 import { DataSet } from "../src/data-set/data-set.js";
-import { DivideMemory } from "../src/read/divide-memory.js";
+import { DivideMemory } from "../src/read/divider.js";
 import { entriesOf } from "../src/read/entries.js";
 import { type EntryBatch, LongEntry } from "../src/read/entry-batch.js";
 import { Partitions, type PartitionsOptions } from "../src/read/partitions.js";

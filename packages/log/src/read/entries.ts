@@ -5,7 +5,7 @@ import type { DataSet } from "../data-set/data-set.js";
 import type { Segment } from "../data-set/segment.js";
 import { PIECE } from "../format/layout.js";
 import { liveKeys } from "../index/key-listing.js";
-import { DivideMemory } from "./divide-memory.js";
+import { DivideMemory } from "./divider.js";
 import { type EntryBatch, HELD_BYTES, LongEntry } from "./entry-batch.js";
 import { ValueStream } from "./held-stream.js";
 import { Partitions } from "./partitions.js";

@@ -1,5 +1,5 @@
 import { allocateBytes } from "@partd/core/author";
-import type { DivideMemory } from "./divide-memory.js";
+import type { DivideMemory } from "./divider.js";
 
 /** Keys with their whole values. */
 export type EntryBatch = readonly (readonly [key: string, value: Uint8Array])[];

@@ -1,7 +1,6 @@
 import { Pace } from "@partd/core/author";
 import { StoredIndex } from "../index/stored-index.js";
-import type { DivideMemory } from "./divide-memory.js";
-import { Divider } from "./divider.js";
+import { type DivideMemory, Divider } from "./divider.js";
 import {
   BATCH_BYTES,
   BATCH_KEYS,

@@ -12,8 +12,7 @@ import {
 } from "../format/layout.js";
 import { contradiction, decodeTable, findHead, Window } from "../format/scan.js";
 import { GrowingIndex } from "../index/range-chains.js";
-import { type DivideMemory, Result } from "./divide-memory.js";
-import type { Divider } from "./divider.js";
+import { type DivideMemory, type Divider, Result } from "./divider.js";
 import type { LoneEntries } from "./entry-batch.js";
 import { cutShort, damagedRange } from "./read-ranges.js";
 

@@ -1,6 +1,6 @@
 import { allocateBytes } from "@partd/core/author";
 import type { Segment } from "../data-set/segment.js";
-import { DivideMemory } from "./divide-memory.js";
+import { DivideMemory } from "./divider.js";
 import { DIRECT, planRead, type ReadPlan, type SweepPlan, type WantedRows } from "./read-plan.js";
 import {
   AT_A_TIME,
