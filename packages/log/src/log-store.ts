@@ -1,4 +1,3 @@
-import { existsSync } from "node:fs";
 import { totalmem } from "node:os";
 import { join } from "node:path";
 import {
@@ -97,8 +96,9 @@ export class LogStore extends BaseStore {
   readonly #temporary: TemporaryDirectory | undefined;
   readonly #options: LogStoreOptions;
   #open: { readonly dataSet: DataSet; readonly writer: Writer } | undefined;
-  /** Streams and long work beside other operations, which are ended before the store is closed. */
+  /** Streams and listings, which `close` ends. */
   readonly #streams = new Set<{ end(): Promise<void> }>();
+  /** Long work beside other operations, which `close` aborts. */
   readonly #running = new Set<{ closing: AbortController; running: Promise<unknown> }>();
 
   /**
@@ -136,21 +136,8 @@ export class LogStore extends BaseStore {
       throw systemError({ action: "open", path: this.path }, error);
     }
     const { fsync = false, segmentSize = SEGMENT_SIZE, create = true, ...options } = this.#options;
-    if (!create && !this.#temporary && !existsSync(join(this.path, ".partd-log"))) {
-      throw new PartdError(
-        "ERR_PARTD_IO",
-        `${this.path} is not a data set of a LogStore; check the path, or leave { create: false } out to make one there.`,
-        { path: this.path },
-      );
-    }
-    if (!existsSync(join(this.path, ".partd-log")) && existsSync(join(this.path, ".partd"))) {
-      throw new PartdError(
-        "ERR_PARTD_IO",
-        `${this.path} is a data set of a FileStore, which would take segments for keys; open it with FileStore, or choose another directory.`,
-        { path: this.path },
-      );
-    }
-    const dataSet = new DataSet(this.path, { ...options, durable: fsync });
+    const mayCreate = create || this.#temporary !== undefined;
+    const dataSet = new DataSet(this.path, { ...options, create: mayCreate, durable: fsync });
     const indexMemory = this.#indexMemory / 2;
     await dataSet.load();
     this.#open = { dataSet, writer: new Writer(dataSet, { fsync, segmentSize, indexMemory }) };
@@ -236,14 +223,7 @@ export class LogStore extends BaseStore {
   }
 
   protected override async _drop(): Promise<void> {
-    const { dataSet } = this.#opened;
-    const entry = ["drop", String(dataSet.list.clock())] as const;
-    const durable = this.#options.fsync ?? false;
-    await dataSet.reserve.spend(async () => dataSet.announce([entry], durable));
-    // Also removes the segments that a crashed process has left.
-    const left = "all keys are gone, and what is left of the files only takes space";
-    dataSet.inventory.remove(() => dataSet.verifyAlone(), left);
-    dataSet.condense();
+    await this.#opened.dataSet.drop(this.#options.fsync ?? false);
   }
 
   protected override async _exclusive<T>(
@@ -352,27 +332,12 @@ export class LogStore extends BaseStore {
     return this.#open;
   }
 
-  /** Runs an operation under the shared lock, after learning of all that was written before. */
   async #shared<T>(
     signal: AbortSignal | undefined,
     operation: (dataSet: DataSet) => Promise<T>,
   ): Promise<T> {
     const { dataSet } = this.#opened;
-    return dataSet.lock.read("shared", { signal }, async (lease) => {
-      try {
-        await dataSet.refresh(signal);
-        if (!this.#options.salvage) dataSet.checkReadable();
-        const result = await operation(dataSet);
-        // If this process stood still, it may have lost the lock, and another may have compacted
-        // meanwhile: the result would mix two states.
-        lease.confirm();
-        return result;
-      } catch (error) {
-        // Or the files that it was reading were removed.
-        if (!signal?.aborted) lease.verify();
-        throw ifSystemError({ action: "read", path: this.path }, error);
-      }
-    });
+    return dataSet.read(signal, () => operation(dataSet));
   }
 
   /** @param isBegun whether the first item is read before another store can get the exclusive lock. */

@@ -1,4 +1,4 @@
-import { fstatSync, ftruncateSync, rmSync } from "node:fs";
+import { existsSync, fstatSync, ftruncateSync, rmSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { PartdError } from "@partd/core";
 import { Gate, Pace } from "@partd/core/author";
@@ -21,6 +21,8 @@ import type { Segment } from "./segment.js";
 import { SegmentList } from "./segment-list.js";
 
 export interface DataSetOptions {
+  /** Whether to create the data set if there is none. Default true. */
+  readonly create?: boolean;
   /** Whether the directory itself is to outlast a power failure. */
   readonly durable?: boolean;
   /** Whether to list the segments found where the manifest is missing. */
@@ -34,6 +36,7 @@ export class DataSet {
   readonly directory: string;
   readonly lock: DirectoryLock;
   readonly #compaction: DirectoryLock;
+  readonly #salvage: boolean;
   /** The lease of the exclusive section, while this store is in one. */
   #alone: Lease | undefined;
   /** Lets one call of this store compact at a time, since all share one lease of that lock. */
@@ -45,12 +48,17 @@ export class DataSet {
   /** The files of the directory, compared with the list. */
   readonly inventory: Inventory;
 
-  /** @throws `ERR_PARTD_CORRUPT` if the manifest is missing, and there are segments. */
+  /**
+   * @throws `ERR_PARTD_IO` if there is no data set and none is to be created, or one of a `FileStore`;
+   *   `ERR_PARTD_CORRUPT` if the manifest is missing, and there are segments.
+   */
   constructor(directory: string, options: DataSetOptions = {}) {
-    const { durable = false, salvage = false, staleMs, lockTimeoutMs } = options;
-    this.directory = directory;
-    this.list = new SegmentList(directory);
+    const { create = true, durable = false, salvage = false, staleMs, lockTimeoutMs } = options;
     const own = join(directory, ".partd-log");
+    if (!existsSync(own)) refuseOther(directory, create);
+    this.directory = directory;
+    this.#salvage = salvage;
+    this.list = new SegmentList(directory);
     try {
       for (const name of ["", "lock", "compact"]) refuseLink(join(own, name));
       makeFolders(own);
@@ -109,6 +117,25 @@ export class DataSet {
     this.list.sync(this.manifest);
   }
 
+  /** Runs `operation` under the shared lock, after learning of all that was written before. */
+  read<T>(signal: AbortSignal | undefined, operation: () => Promise<T>): Promise<T> {
+    return this.lock.read("shared", { signal }, async (lease) => {
+      try {
+        await this.refresh(signal);
+        if (!this.#salvage) this.checkReadable();
+        const result = await operation();
+        // If this process stood still, it may have lost the lock, and another may have compacted
+        // meanwhile: the result would mix two states.
+        lease.confirm();
+        return result;
+      } catch (error) {
+        // Or the files that it was reading were removed.
+        if (!signal?.aborted) lease.verify();
+        throw ifSystemError({ action: "read", path: this.directory }, error);
+      }
+    });
+  }
+
   /** Runs `critical` under the exclusive lock. */
   alone<T>(wait: LockWait, critical: () => Promise<T>): Promise<T> {
     return this.lock.section(wait, async (lease) => {
@@ -158,6 +185,15 @@ export class DataSet {
     const inVain = this.manifest.isReplaced; // Only possible without a lease.
     this.sync();
     if (inVain) this.announce(entries, durable, lease);
+  }
+
+  /** Removes all segments, also those that a crashed process has left, under the exclusive lock. */
+  async drop(durable: boolean): Promise<void> {
+    const entry = ["drop", String(this.list.clock())] as const;
+    await this.reserve.spend(async () => this.announce([entry], durable));
+    const left = "all keys are gone, and what is left of the files only takes space";
+    this.inventory.remove(() => this.verifyAlone(), left);
+    this.condense();
   }
 
   /**
@@ -280,6 +316,22 @@ export class DataSet {
         return ["finished", id, String(position), String(Math.max(position, size))];
       });
     if (ends.length > 0) this.announce(ends, true, lease);
+  }
+}
+
+/** @throws `ERR_PARTD_IO` if no data set may be made in the directory. */
+function refuseOther(directory: string, create: boolean): void {
+  const refusal = (reason: string) =>
+    new PartdError("ERR_PARTD_IO", `${directory} ${reason}`, { path: directory });
+  if (!create) {
+    throw refusal(
+      "is not a data set of a LogStore; check the path, or leave { create: false } out to make one there.",
+    );
+  }
+  if (existsSync(join(directory, ".partd"))) {
+    throw refusal(
+      "is a data set of a FileStore, which would take segments for keys; open it with FileStore, or choose another directory.",
+    );
   }
 }
 
