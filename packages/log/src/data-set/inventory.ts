@@ -181,16 +181,16 @@ export function findSegments(
 }
 
 /** Stands for the token of a writer that has ended and that the manifest no longer names. */
-export const LOST_WRITER = "1-1-1-lost";
+const LOST_WRITER = "1-1-1-lost";
 
 /** Bytes of a file; 0 for what is none. */
-export function sizeOf(path: string): number {
+function sizeOf(path: string): number {
   const stats = statSync(path, { throwIfNoEntry: false });
   return stats?.isFile() ? stats.size : 0;
 }
 
 /** Whether `compact` made the file, or has just removed it. */
-export function isBaseFile(path: string): boolean {
+function isBaseFile(path: string): boolean {
   const header = Buffer.alloc(SEGMENT_HEADER);
   let fd: number;
   try {

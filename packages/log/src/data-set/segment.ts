@@ -21,6 +21,8 @@ export class Segment implements OpenFile, ScannedSegment {
   readonly isBase: boolean;
   /** Whether this store writes it, and so knows its index without reading. */
   readonly isOwn: boolean;
+  /** Whether our writer still adds to it; then its length is known without `fstat`. */
+  isBeingWritten = false;
   /** Whether a `seal` came after it: nobody adds to it. */
   sealed = false;
   /** Where its records end, and the length of the file. Set when it is finished. */
@@ -86,9 +88,6 @@ export class Segment implements OpenFile, ScannedSegment {
     this.#fd = fd;
     remember(this);
   }
-
-  /** Whether our writer still adds to it; then its length is known without `fstat`. */
-  isBeingWritten = false;
 
   /**
    * Where its records end. In a segment that is still written: where the last record that we read ends.

@@ -7,7 +7,7 @@ export const SEGMENT_HEADER = 64;
 export const RECORD_HEAD = 48;
 /** Offset of the kind in the header of a segment. */
 const KIND = 12;
-export const SEGMENT_MAGIC = 0x676f6c6474726170n; // "partdlog"
+const SEGMENT_MAGIC = 0x676f6c6474726170n; // "partdlog"
 export const RECORD_MAGIC = 0x64636572; // "recd"
 
 /** Entries of this many bytes or more have checksums of their own; smaller ones share one. */

@@ -26,6 +26,9 @@ export class RecordEncoder {
   readonly #values: Uint8Array[] = [];
   /** Small values gathered for a record that is written in pieces. */
   #gathered = Buffer.alloc(0);
+  /** What {@link payload} returned, until {@link checksum}. */
+  #pieces: Uint8Array[] = [];
+
   begin(segment: Segment, stamp: number): void {
     const { columns } = segment.index as GrowingIndex;
     this.#segment = segment;
@@ -123,8 +126,6 @@ export class RecordEncoder {
     this.#pieces = pieces;
     return pieces;
   }
-
-  #pieces: Uint8Array[] = [];
 
   /** Computes the checksums of what {@link payload} returned, and of the table. */
   async checksum(): Promise<void> {

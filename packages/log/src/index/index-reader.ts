@@ -20,14 +20,14 @@ import { NEVER, RangeChains, radixOrder } from "./range-chains.js";
  * the thread pool.
  */
 export class StretchReader {
-  readonly #file: ReadableFile;
+  readonly #file: ListedFile;
   readonly #path: string;
   readonly isDense: boolean;
   #bytes: Buffer = Buffer.alloc(0);
   #start = 0;
 
-  constructor(file: number | ReadableFile, path: string, isDense: boolean) {
-    this.#file = typeof file === "number" ? { reading: (read) => read(file) } : file;
+  constructor(file: ListedFile, path: string, isDense: boolean) {
+    this.#file = file;
     this.#path = path;
     this.isDense = isDense;
   }
@@ -54,6 +54,7 @@ export class StretchReader {
   }
 }
 
+/** The bytes of a long stretch. */
 const STRETCH = 2 ** 18;
 
 export async function readExactly(
@@ -81,7 +82,7 @@ export function damagedIndex(path: string, why: string): PartdError {
  * An index whose keys are being listed. It stays open between reads, because it may be removed
  * meanwhile. If descriptors run out it is closed, as long as it still has its name.
  */
-export class ListedFile implements OpenFile {
+export class ListedFile implements OpenFile, ReadableFile {
   readonly #path: string;
   #fd: number | undefined;
   #isRead = false;

@@ -76,8 +76,8 @@ export async function* oneByOne(
 }
 
 /**
- * Merges the key summaries of all indexes, which are in the order of hashes, then bytes, and yields the
- * keys that hold something.
+ * Merges summaries of keys, each source in the order of hashes, then bytes, and yields the keys that
+ * hold something.
  */
 async function* mergeKeys(
   sources: readonly AsyncGenerator<KeySummary[], void, undefined>[],
@@ -137,7 +137,7 @@ async function* summaries(
   }
 }
 
-/** A position in one segment's index. */
+/** A position in one source. */
 class Cursor {
   readonly #batches: AsyncGenerator<KeySummary[], void, undefined>;
   #batch: KeySummary[] = [];
@@ -213,7 +213,7 @@ function isBefore({ head: one }: Cursor, { head: other }: Cursor): boolean {
   return one.hash === other.hash ? one.key < other.key : one.hash < other.hash;
 }
 
-/** A run of sorted keys in a file. */
+/** A run of sorted keys in a file. All have one hash, so that a merge is by bytes. */
 class Run {
   readonly #chunks: { readonly position: number; readonly length: number }[] = [];
 

@@ -116,11 +116,6 @@ export class GrowingIndex extends RangeChains {
     return super.memory + this.keys.memory + 8 * this.locals.length;
   }
 
-  /** The numbers of the keys that have ranges or deletions in the segment. */
-  *numbers(): Generator<number, void, undefined> {
-    for (let key = 0; key < this.keyEnd; key++) if (this.has(key)) yield key;
-  }
-
   /** The key's number, or {@link NONE}. */
   find(text: string): number {
     const number = this.keys.find(text);

@@ -130,11 +130,6 @@ export class StoredIndex {
     return this.#places[this.#hashes.length] as number;
   }
 
-  /** In bytes. */
-  get memory(): number {
-    return 12 * this.#hashes.length;
-  }
-
   /**
    * The ranges and deletions of `keys`: key `i` of the result is `keys[i]`.
    *

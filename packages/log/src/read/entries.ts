@@ -92,9 +92,9 @@ function ifOutOfMemory(error: unknown): unknown {
 }
 
 /**
- * The same for a store: a value longer than `longest` comes in pieces. With `start`, everything that
- * needs the indexes is done before the first batch, which may be empty, because they may be removed
- * later.
+ * Yields what {@link entriesOf} yields, for a store: a value longer than `longest` comes in pieces. With
+ * `start`, everything that needs the indexes is done before the first batch, which may be empty, because
+ * they may be removed later.
  */
 export async function* pairsOf(
   dataSet: DataSet,

@@ -104,7 +104,7 @@ const LONGEST_READ = 4 * 2 ** 20;
  * Memory for one stretch after another. A short one is reused by later reads: a get of one key reads a
  * few groups of 4 KiB, and allocating memory for each took a third of its time.
  */
-export class StretchMemory {
+class StretchMemory {
   static readonly #spare: Buffer[] = [];
   #short: Buffer | undefined;
   #long: Buffer | undefined;

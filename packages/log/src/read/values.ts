@@ -64,7 +64,7 @@ interface Stretch {
  * Reads ranges shorter than `DIRECT` into values, segment by segment, in the order of the file. Every
  * byte is checked.
  */
-export class Sweep {
+class Sweep {
   readonly #values: readonly Uint8Array[];
   readonly #keys: readonly string[];
   /** Where each value goes on. */
@@ -297,5 +297,5 @@ export class Gathering {
 const GATHER = 2;
 const WINDOWS = 2;
 /** The longer a stretch is, the more of its ranges belong to one value. */
-export const WINDOW_BYTES = 4 * 2 ** 20;
-export const MOST_RANGES = 2 ** 16;
+const WINDOW_BYTES = 4 * 2 ** 20;
+const MOST_RANGES = 2 ** 16;
