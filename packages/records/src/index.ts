@@ -46,6 +46,8 @@ export { RecordError, type RecordErrorData } from "./scan/record-error.js";
 export type { Source } from "./source/inputs.js";
 export { openPart, splitFile } from "./source/parts.js";
 export type { ReadOptions } from "./source/text-records.js";
+export type { ColumnType } from "./table/column-type.js";
+export { type WriteTableOptions, writeArrow, writeParquet } from "./table/write-table.js";
 export type { Writable, Written } from "./write/encode.js";
 export type { Target } from "./write/target.js";
 export {

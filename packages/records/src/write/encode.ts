@@ -105,7 +105,7 @@ const PIECE = 1 << 16;
  * The same records. On abort their source is told at once that they are no longer wanted: a run of
  * `@partd/shuffle` that has yielded nothing yet would go on until it has a record.
  */
-function leftOnAbort<R>(
+export function leftOnAbort<R>(
   records: AsyncIterable<R> | Iterable<R>,
   signal: AbortSignal | undefined,
 ): AsyncIterable<R> | Iterable<R> {
@@ -125,6 +125,6 @@ function leftOnAbort<R>(
   })();
 }
 
-function isRecords<R>(records: Writable<R>): records is Records<R> {
+export function isRecords<R>(records: Writable<R>): records is Records<R> {
   return "format" in records && "batches" in records;
 }

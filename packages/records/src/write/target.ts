@@ -17,6 +17,7 @@ export type Target = string | URL | NodeJS.WritableStream | WritableStream<Uint8
 /**
  * Writes all chunks.
  *
+ * @param compressorFor what a path demands by its end; it refuses paths for other content.
  * @throws `ERR_PARTD_IO` if the target cannot be written; `ERR_PARTD_VALUE` for `.zst` if this Node
  *   has no zstd, and for the end of another compression or of a table; errors of the source are thrown unchanged.
  */
@@ -24,6 +25,7 @@ export async function writeChunks(
   chunks: AsyncIterable<Uint8Array>,
   target: Target,
   signal: AbortSignal | undefined,
+  compressorFor: (path: string) => Transform | undefined = compressorOf,
 ): Promise<void> {
   signal?.throwIfAborted();
   let sourceError: { error: unknown } | undefined;
@@ -42,9 +44,8 @@ export async function writeChunks(
       await iterator.return?.();
     }
   };
-  const path =
-    typeof target === "string" ? target : target instanceof URL ? fileURLToPath(target) : undefined;
-  const compressor = path === undefined ? undefined : compressorOf(path);
+  const path = pathOf(target);
+  const compressor = path === undefined ? undefined : compressorFor(path);
   const source = Readable.from(guarded(), { objectMode: false });
   try {
     if (path === undefined) await toStream(source, target as NodeJS.WritableStream, signal);
@@ -58,6 +59,12 @@ export async function writeChunks(
       path !== undefined && code === "ENOENT" ? `there is no directory ${dirname(path)}` : message;
     throw new PartdError("ERR_PARTD_IO", `${where} cannot be written: ${reason}.`, { path, cause });
   }
+}
+
+/** The path of a target; `undefined` for a stream. */
+export function pathOf(target: Target): string | undefined {
+  if (target instanceof URL) return fileURLToPath(target);
+  return typeof target === "string" ? target : undefined;
 }
 
 async function toFile(

@@ -103,7 +103,8 @@ export async function writeTsv<R extends object>(
   return writeCsv(records, target, { delimiter: "\t", ...options });
 }
 
-function checkCall<R, O extends WriteOptions>(
+/** @throws `ERR_PARTD_VALUE` for arguments that are none, or not in this order. */
+export function checkCall<R, O extends WriteOptions>(
   call: string,
   records: Writable<R>,
   target: Target,

@@ -1,0 +1,151 @@
+import { appendFile, type FileHandle, open } from "node:fs/promises";
+import { join } from "node:path";
+import { deserialize, serialize } from "node:v8";
+import { PartdError } from "@partd/core";
+import type { TemporaryDirectory } from "@partd/disk";
+import { type Column, ColumnTypes, type TableRecord, type TypedColumn } from "./column-type.js";
+
+/** The bytes of a table; a batch of records becomes one batch or row group. */
+export type EncodeTable = (
+  columns: readonly TypedColumn[],
+  batches: AsyncIterable<readonly TableRecord[]>,
+) => AsyncGenerator<Uint8Array>;
+
+export interface TableRowsOptions {
+  /** Columns that the table has in any case, with their types as far as the records allow. */
+  readonly known?: (() => readonly Column[]) | undefined;
+  /** Where records wait that do not fit in memory. Default: `os.tmpdir()`. */
+  readonly dir?: string | undefined;
+}
+
+/**
+ * Gathers the records of a table. A column's type depends on all its values, so nothing can be written
+ * before the last record: what does not fit in memory waits in a temporary file.
+ */
+export class TableRows implements AsyncDisposable {
+  readonly #options: TableRowsOptions;
+  #types: ColumnTypes | undefined;
+  #batch = new Batch();
+  #waiting: TemporaryDirectory | undefined;
+
+  constructor(options: TableRowsOptions = {}) {
+    this.#options = options;
+  }
+
+  /** @throws `ERR_PARTD_IO` if there is no room for what has to wait. */
+  async add(record: TableRecord): Promise<void> {
+    this.#learned.learn(record);
+    this.#batch.add(record);
+    if (this.#batch.isFull) await this.#spill();
+  }
+
+  encode(encode: EncodeTable): AsyncGenerator<Uint8Array> {
+    return encode(this.#learned.columns, this.#batches());
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#waiting?.remove();
+  }
+
+  get #learned(): ColumnTypes {
+    this.#types ??= new ColumnTypes(this.#options.known?.());
+    return this.#types;
+  }
+
+  async *#batches(): AsyncGenerator<readonly TableRecord[]> {
+    if (this.#waiting) {
+      await using file = await open(join(this.#waiting.path, BATCHES));
+      for (;;) {
+        const head = await read(file, 4);
+        const bytes = head && (await read(file, head.readUInt32LE()));
+        if (!bytes) break;
+        yield deserialize(bytes) as TableRecord[];
+      }
+    }
+    if (this.#batch.records.length > 0) yield this.#batch.records;
+  }
+
+  async #spill(): Promise<void> {
+    const bytes = serialize(this.#batch.records);
+    const head = Buffer.alloc(4);
+    head.writeUInt32LE(bytes.length);
+    this.#batch = new Batch();
+    try {
+      this.#waiting ??= await temporary(this.#options.dir);
+      await appendFile(join(this.#waiting.path, BATCHES), Buffer.concat([head, bytes]));
+    } catch (cause) {
+      throw new PartdError(
+        "ERR_PARTD_IO",
+        `The records of a table cannot wait in a temporary file: ${(cause as Error).message}. Set dir to another folder, or state the types of all columns: then records need not wait.`,
+        { path: this.#waiting?.path ?? this.#options.dir, cause },
+      );
+    }
+  }
+}
+
+/** Batches of records that are written as they come. */
+export async function* batched(
+  records: AsyncIterable<TableRecord>,
+): AsyncGenerator<readonly TableRecord[]> {
+  let batch = new Batch();
+  for await (const record of records) {
+    batch.add(record);
+    if (!batch.isFull) continue;
+    yield batch.records;
+    batch = new Batch();
+  }
+  if (batch.records.length > 0) yield batch.records;
+}
+
+class Batch {
+  readonly records: TableRecord[] = [];
+  #size = 0;
+
+  get isFull(): boolean {
+    return this.records.length >= BATCH_RECORDS || this.#size >= BATCH_SIZE;
+  }
+
+  add(record: TableRecord): void {
+    this.records.push(record);
+    this.#size += sizeOf(record);
+  }
+}
+
+async function temporary(dir: string | undefined): Promise<TemporaryDirectory> {
+  // Readers need no @partd/disk: without it, importing this package takes 11 ms less, in each thread.
+  const { TemporaryDirectory } = await import("@partd/disk");
+  const directory = new TemporaryDirectory("partd-records", dir);
+  await directory.make();
+  return directory;
+}
+
+/** @returns `undefined` at the end of the file. */
+async function read(file: FileHandle, byteLength: number): Promise<Buffer | undefined> {
+  const bytes = Buffer.allocUnsafe(byteLength);
+  for (let at = 0; at < byteLength; ) {
+    const { bytesRead } = await file.read(bytes, at, byteLength - at);
+    if (bytesRead === 0) return undefined;
+    at += bytesRead;
+  }
+  return bytes;
+}
+
+/** About the bytes of the record as JSON. */
+function sizeOf(record: TableRecord): number {
+  let size = 2;
+  for (const name in record) {
+    const value = record[name];
+    size += name.length + 4;
+    if (typeof value === "string") size += value.length;
+    else if (ArrayBuffer.isView(value)) size += value.length;
+    else if (typeof value === "object" && value !== null && "json" in value) {
+      size += value.json.length;
+    } else size += 8;
+  }
+  return size;
+}
+
+const BATCHES = "batches";
+const BATCH_RECORDS = 1 << 14;
+/** In characters. With 8 Mi and 65,536 records, a sort with 64 MB took 337 MiB in all. */
+const BATCH_SIZE = 2 << 20;
