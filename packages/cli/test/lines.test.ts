@@ -1,7 +1,7 @@
 import { describe, expect, test } from "@jest/globals";
+import { lineOf, membersOf, withoutMembers } from "@partd/records/author";
 import fc from "fast-check";
 import { fieldText, rawField, rawFields } from "../src/records/csv-rows.js";
-import { lineOf, membersOf, withoutMembers } from "../src/records/json-members.js";
 
 const bytes = (text: string) => new TextEncoder().encode(text);
 const text = (line: Uint8Array) => new TextDecoder().decode(line);

@@ -765,7 +765,9 @@ describe("inputs and outputs", () => {
       );
       expect({ code, err }).toEqual({
         code: 1,
-        err: 'partd: "y\\ud83d" holds half a character (a lone surrogate), which only JSON can: write ndjson or json\n',
+        err: expect.stringMatching(
+          /^partd: "y\\ud83d" .*holds half a character .*: write ndjson or json\.?\n$/,
+        ),
       });
       expect(existsSync(join(cwd, `half.${format}`))).toBe(false);
     },

@@ -26,7 +26,6 @@ import {
   vectorFromArray,
 } from "apache-arrow";
 import { parquetReadObjects } from "hyparquet";
-import { ColumnTypes } from "../src/tables/column-type.js";
 import { momentText } from "../src/tables/json-text.js";
 import { scratch } from "./partd.js";
 import { Runner } from "./runner.js";
@@ -381,24 +380,6 @@ test("packed tables are neither read nor written", async () => {
     expect([words[0], code]).toEqual([words[0], 2]);
     expect(err).toContain("packed");
   }
-});
-
-test("a column's type is that of all its values", () => {
-  const typesOf = (...values: unknown[]) => {
-    const types = new ColumnTypes();
-    for (const x of values) types.learn({ x });
-    return types.columns[0]?.type;
-  };
-  expect(typesOf(1, null, 2)).toBe("integer");
-  expect(typesOf(1, 2.5)).toBe("double");
-  expect(typesOf(1e300)).toBe("double");
-  expect(typesOf(true, false)).toBe("boolean");
-  expect(typesOf(true, 1)).toBe("text");
-  expect(typesOf("a", 1)).toBe("text");
-  expect(typesOf([1], 1)).toBe("json");
-  expect(typesOf(null)).toBe("text");
-  // Text is text, whatever it looks like, unless a table has said otherwise.
-  expect(typesOf("2001-01-01")).toBe("text");
 });
 
 test("moments keep their digits", () => {

@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, statSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -204,6 +204,27 @@ describe.each(Object.entries(FORMATS))("%s", (_, { write, read, path }) => {
     expect(existsSync(at(name))).toBe(false);
     expect(readdirSync(folder).filter((name) => name.startsWith("partd-records-"))).toEqual([]);
   });
+});
+
+test("a column's type is that of all its values", async () => {
+  const typeOf = async (...values: readonly unknown[]) => {
+    await writeArrow(
+      values.map((x) => ({ x })),
+      at("types.arrow"),
+    );
+    return String(tableFromIPC(readFileSync(at("types.arrow"))).schema.fields[0]?.type);
+  };
+  expect(await typeOf(1, null, 2)).toBe("Int64");
+  expect(await typeOf(1, 2.5)).toBe("Float64");
+  expect(await typeOf(1e300, Number.NaN)).toBe("Float64");
+  expect(await typeOf(true, false)).toBe("Bool");
+  expect(await typeOf(true, 1)).toBe("Utf8");
+  expect(await typeOf("a", 1)).toBe("Utf8");
+  expect(await typeOf(new Date(0))).toBe("Timestamp<MILLISECOND, UTC>");
+  expect(await typeOf(Uint8Array.of(1))).toBe("Binary");
+  expect(await typeOf(null)).toBe("Utf8");
+  // Text is text, whatever it looks like, unless a table has said otherwise.
+  expect(await typeOf("2001-01-01")).toBe("Utf8");
 });
 
 test("a name that promises something else is refused", async () => {

@@ -116,6 +116,10 @@ const ADVICE: readonly { pattern: RegExp; words: (...match: string[]) => string 
     words: () => "Choose another disk with --tmp, or raise --memory.",
   },
   {
+    pattern: /Set dir to another folder, or state the types of all columns: .*$/,
+    words: () => "Choose another disk with --tmp.",
+  },
+  {
     pattern:
       /^About (\d+) bytes have to be spilled, and (\d+) are free in (.*): set dir to .*, or raise memory\.$/,
     words: (_, needed, free, folder) =>

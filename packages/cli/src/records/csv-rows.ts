@@ -1,6 +1,6 @@
+import type { Column } from "@partd/records/author";
 import { Failure } from "../command/failure.js";
 import { showCount } from "../command/quantity.js";
-import type { Column } from "../tables/column-type.js";
 import { JsonText, jsonText, wellFormed } from "../tables/json-text.js";
 import type { Format } from "./format.js";
 

@@ -1,11 +1,11 @@
 import { parseFieldPath, parseKeyNumber } from "@partd/records";
+import type { Column } from "@partd/records/author";
+import { lineOf, membersOf } from "@partd/records/author";
 import { type JoinKind, join as joinOf } from "@partd/shuffle";
 import type { Action, Call } from "../command/command.js";
 import { UsageError } from "../command/failure.js";
-import type { Column } from "../tables/column-type.js";
 import { fieldText, rawField, rawFields, rowOf } from "./csv-rows.js";
 import { type Format, formatOfName } from "./format.js";
-import { lineOf, membersOf } from "./json-members.js";
 import { keyBy, RecordRun, requireCsv } from "./record-run.js";
 import type { RecordSource } from "./record-source.js";
 import { recordOf } from "./record-text.js";

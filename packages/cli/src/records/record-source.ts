@@ -15,8 +15,8 @@ import {
   type Scanner,
   type ScannerOptions,
 } from "@partd/records";
+import type { Column } from "@partd/records/author";
 import { showBytes } from "../command/quantity.js";
-import type { Column } from "../tables/column-type.js";
 import { type OpenTable, TableLines } from "../tables/table-lines.js";
 import { standardInput } from "../terminal/terminal.js";
 import { columnsOf } from "./csv-rows.js";

@@ -1,5 +1,5 @@
 import { parseFieldPath, type RecordFormat, valueAt } from "@partd/records";
-import { rawValue } from "./json-members.js";
+import { rawValue } from "@partd/records/author";
 
 /** The values of records that are their own text. */
 export class RecordValues {

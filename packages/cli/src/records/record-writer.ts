@@ -1,12 +1,11 @@
 import type { Transform } from "node:stream";
 import zlib from "node:zlib";
 import type { OutputFile } from "@partd/disk";
+import { type Column, loadTables, membersOf, type TableRows } from "@partd/records/author";
 import type { Call } from "../command/command.js";
 import { Failure, UsageError } from "../command/failure.js";
 import { createOutput } from "../output/output-file.js";
-import type { Column } from "../tables/column-type.js";
 import { JsonText } from "../tables/json-text.js";
-import { TableWriter, type WriteTable } from "../tables/table-writer.js";
 import { CsvRows, columnsOf, jsonOf, twinOf } from "./csv-rows.js";
 import {
   delimiterOf,
@@ -17,7 +16,6 @@ import {
   requireWritten,
 } from "./format.js";
 import { JsonLines, type OrderedEntries } from "./json-lines.js";
-import { membersOf } from "./json-members.js";
 
 /** The texts of records: those of a source, or made from them. */
 export interface RecordShape {
@@ -30,6 +28,8 @@ export interface RecordShape {
   /** Columns of the output, whatever the records have. An output table keeps their types. */
   readonly columns?: readonly Column[];
 }
+
+type Tables = Awaited<ReturnType<typeof loadTables>>;
 
 /** Records that @partd/shuffle yields, as texts or as bytes. */
 export interface RecordBatches {
@@ -49,7 +49,7 @@ export class RecordWriter implements AsyncDisposable {
   readonly #call: Call;
   readonly #file: OutputFile | CompressedFile | undefined;
   readonly #shape: RecordShape;
-  readonly #table: TableWriter | undefined;
+  readonly #table: { readonly kit: Tables; readonly rows: TableRows } | undefined;
   /** For CSV and TSV. */
   readonly #rows: CsvRows | undefined;
   #lines: JsonLines | undefined;
@@ -60,13 +60,14 @@ export class RecordWriter implements AsyncDisposable {
     const out = call.options.text("out");
     const force = call.options.has("force");
     const format = outputFormat(call, shape.writtenAs);
+    const tables = isTable(format) ? await loadTables() : undefined;
     if (out === undefined) {
       if (isTable(format) && call.terminal.isScreen) {
         throw new UsageError(
           `${format} is not text to look at: write it to --out FILE, or to a pipe`,
         );
       }
-      return new RecordWriter(call, shape, undefined);
+      return new RecordWriter(call, shape, tables, undefined);
     }
     if (!call.options.has("to")) requireWritten(out);
     const compressor = compressorFor(out);
@@ -74,12 +75,13 @@ export class RecordWriter implements AsyncDisposable {
       throw new UsageError(`${out}: tables of ${format} are not packed by gzip or zstd`);
     }
     const file = await createOutput(out, { force });
-    return new RecordWriter(call, shape, file, compressor);
+    return new RecordWriter(call, shape, tables, file, compressor);
   }
 
   private constructor(
     call: Call,
     shape: RecordShape,
+    tables: Tables | undefined,
     output: OutputFile | undefined,
     compressor?: Transform,
   ) {
@@ -93,9 +95,9 @@ export class RecordWriter implements AsyncDisposable {
       const syntax = { hasHeader: !call.options.has("no-header"), quotes: this.#quotes };
       this.#rows = new CsvRows(this.format, delimiter, syntax, () => this.#known);
     }
-    if (!isTable(this.format)) return;
+    if (!tables) return;
     const dir = call.options.text("tmp");
-    this.#table = new TableWriter({ known: () => this.#known, dir });
+    this.#table = { kit: tables, rows: new tables.TableRows({ known: () => this.#known, dir }) };
   }
 
   /** Adds all records of a run, unchanged. */
@@ -118,7 +120,7 @@ export class RecordWriter implements AsyncDisposable {
       if (this.written === 0) this.#addHeader();
       this.#add(text);
     } else if (this.#table !== undefined && writtenAs === "ndjson") {
-      await this.#table.add(Buffer.from(text, "latin1").toString().trimEnd());
+      await this.#json(Buffer.from(text, "latin1").toString().trimEnd());
     } else if (this.format === "json" && writtenAs === "ndjson") {
       this.#add(`${this.written === 0 ? "[\n" : ",\n"}${text.replace(/\r?\n$/, "")}`);
     } else if (writtenAs === "ndjson") {
@@ -159,8 +161,12 @@ export class RecordWriter implements AsyncDisposable {
 
   async complete(): Promise<void> {
     if (this.#table !== undefined) {
-      const write = await tableWriting(this.format, this.#file !== undefined);
-      await this.#table.write(write, (bytes) => this.#put(bytes));
+      const { kit, rows } = this.#table;
+      const encode =
+        this.format === "parquet"
+          ? await kit.parquetTable()
+          : await kit.arrowTable(this.#file ? "file" : "stream");
+      for await (const bytes of rows.encode(encode)) await this.#put(bytes);
     }
     if (this.format === "json") this.#add(this.written === 0 ? "[]\n" : "\n]\n");
     if (this.#rows !== undefined && this.written === 0) this.#addEmpty();
@@ -171,7 +177,7 @@ export class RecordWriter implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#file?.[Symbol.asyncDispose]();
-    await this.#table?.[Symbol.asyncDispose]();
+    await this.#table?.rows[Symbol.asyncDispose]();
   }
 
   /** Adds a JSON object to CSV, with its numbers as they are written. */
@@ -198,7 +204,10 @@ export class RecordWriter implements AsyncDisposable {
   }
 
   async #json(json: string): Promise<void> {
-    if (this.#table !== undefined) return this.#table.add(json);
+    if (this.#table !== undefined) {
+      const { kit, rows } = this.#table;
+      return rows.add(kit.recordOfLine(json));
+    }
     const text = latin1(json);
     if (this.format === "json") this.#add(`${this.written === 0 ? "[\n" : ",\n"}${text}`);
     else this.#add(`${text}\n`);
@@ -260,12 +269,6 @@ export function requireNames(
   if (name === undefined) return;
   const what = name === "" ? "have no name" : `are named ${name}`;
   throw new UsageError(`two columns ${what}: give one another name, or write ${writtenAs}`);
-}
-
-async function tableWriting(format: Format, isFile: boolean): Promise<WriteTable> {
-  if (format === "parquet") return (await import("../tables/write-parquet.js")).writeParquet;
-  const { writeArrowFile, writeArrowStream } = await import("../tables/write-arrow.js");
-  return isFile ? writeArrowFile : writeArrowStream;
 }
 
 /**

@@ -1,5 +1,6 @@
 import { availableParallelism } from "node:os";
 import { parseFieldPath } from "@partd/records";
+import { withoutMembers } from "@partd/records/author";
 import { groupBy, shuffle, split as splitTo } from "@partd/shuffle";
 import type { Action, Call } from "../command/command.js";
 import { UsageError } from "../command/failure.js";
@@ -10,7 +11,6 @@ import { PartNames } from "../output/part-names.js";
 import { rawFields, rowOf } from "./csv-rows.js";
 import { requireNameOf } from "./format.js";
 import { statesOf } from "./inputs.js";
-import { withoutMembers } from "./json-members.js";
 import { keyBy, partsOf, RecordRun } from "./record-run.js";
 import type { RecordSource } from "./record-source.js";
 import type { RecordBatches } from "./record-writer.js";

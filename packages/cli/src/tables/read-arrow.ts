@@ -1,6 +1,7 @@
 import { type FileHandle, open } from "node:fs/promises";
 import type { Readable } from "node:stream";
 import { checkColumn } from "@partd/codec-arrow";
+import type { Column, ColumnType } from "@partd/records/author";
 import {
   type Data,
   DataType,
@@ -12,7 +13,6 @@ import {
 } from "apache-arrow";
 import { Failure } from "../command/failure.js";
 import { standardInput } from "../terminal/terminal.js";
-import type { Column, ColumnType } from "./column-type.js";
 import { dayText, decimalText, jsonText, momentText } from "./json-text.js";
 import { lineMaker, type OpenTable, piecesOf } from "./table-lines.js";
 
@@ -192,7 +192,7 @@ function typeOf(type: DataType): ColumnType | undefined {
   if (DataType.isBool(type)) return "boolean";
   if (DataType.isInt(type)) return "integer";
   if (DataType.isFloat(type) || DataType.isDecimal(type)) return "double";
-  if (DataType.isTimestamp(type)) return "moment";
-  if (DataType.isDate(type)) return type.unit === 0 ? "day" : "moment";
+  if (DataType.isTimestamp(type)) return "timestamp";
+  if (DataType.isDate(type)) return type.unit === 0 ? "date" : "timestamp";
   return DataType.isUtf8(type) || DataType.isLargeUtf8(type) ? "text" : undefined;
 }

@@ -1,5 +1,6 @@
 import { isUtf8 } from "node:buffer";
 import { type FileHandle, open } from "node:fs/promises";
+import type { ColumnType } from "@partd/records/author";
 import {
   type AsyncBuffer,
   type ParquetParsers,
@@ -11,7 +12,6 @@ import {
 } from "hyparquet";
 import { compressors } from "hyparquet-compressors";
 import { Failure, UsageError } from "../command/failure.js";
-import type { ColumnType } from "./column-type.js";
 import { dayText, decimalText, JsonText, jsonText, momentText } from "./json-text.js";
 import { lineMaker, type OpenTable, piecesOf } from "./table-lines.js";
 
@@ -149,9 +149,9 @@ function typeOf({ element, children }: SchemaTree): ColumnType | undefined {
   const { type, converted_type: converted = "", logical_type: logical } = element;
   if (children.length > 0 || element.repetition_type === "REPEATED") return undefined;
   if (type === "BOOLEAN") return "boolean";
-  if (logical?.type === "TIMESTAMP" || converted.startsWith("TIMESTAMP")) return "moment";
-  if (type === "INT96") return "moment";
-  if (logical?.type === "DATE" || converted === "DATE") return "day";
+  if (logical?.type === "TIMESTAMP" || converted.startsWith("TIMESTAMP")) return "timestamp";
+  if (type === "INT96") return "timestamp";
+  if (logical?.type === "DATE" || converted === "DATE") return "date";
   if (converted === "DECIMAL" || logical?.type === "DECIMAL") return "double";
   if (type === "INT32" || type === "INT64") return "integer";
   if (type === "FLOAT" || type === "DOUBLE") return "double";

@@ -1,4 +1,4 @@
-import type { Column } from "./column-type.js";
+import type { Column } from "@partd/records/author";
 
 /** Rows of a table as lines of NDJSON, some at a time. */
 export interface TableReader {

@@ -52,7 +52,8 @@ export function readArrow<R extends object = { [column: string]: unknown }>(
     async *[Symbol.asyncIterator]() {
       const arrow = await loadPeer("apache-arrow", () => import("apache-arrow"));
       for await (const { name, batch } of batchesOf(source, taken)) {
-        const names = batch.schema.fields.map((field) => field.name);
+        // The package's reader gives the name "" as null, and in the schema as "null".
+        const names = batch.data.type.children.map((field) => field.name ?? "");
         checkNames(name, names);
         let row: object;
         const rowOf = objectsOf(
@@ -100,11 +101,12 @@ async function* batchesOf(
       for await (const reader of readers) {
         // For bytes that are not Arrow, the package returns a stream without a schema.
         if (reader.schema === undefined) throw new Error("it has no schema.");
-        const names = reader.schema.fields.map((field) => field.name);
+        const names = reader.schema.fields.map((field) => field.name ?? "");
         checkColumns(name, names, columns);
+        const chosen = columns?.map((column) => names.indexOf(column));
         for await (const batch of reader as AsyncIterable<RecordBatch>) {
           signal?.throwIfAborted();
-          yield { name, batch: columns ? batch.select([...columns]) : batch };
+          yield { name, batch: chosen ? batch.selectAt(chosen) : batch };
         }
       }
     } catch (cause) {

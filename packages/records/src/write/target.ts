@@ -102,7 +102,7 @@ function compressorOf(path: string): Transform | undefined {
   if (other) {
     throw new PartdError(
       "ERR_PARTD_VALUE",
-      `${path}: ${other} is not written here, and text under such a name would be taken for damaged. Take a name that ends in .gz or .zst, or in the format of the text.`,
+      `${path}: ${other} is not written here, and text under such a name would be taken for damaged. Take a name that ends in .gz or .zst, or in the format of the text; writeParquet and writeArrow write tables.`,
       { path },
     );
   }
