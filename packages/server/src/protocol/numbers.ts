@@ -91,5 +91,8 @@ export const Feature = { SIZES: 1 } as const;
 /** Why a server says GOODBYE. */
 export const Reason = { CLOSING: 1, IDLE: 2 } as const;
 
+/** The longest timer of a JavaScript runtime, in milliseconds. */
+export const LONGEST_TIMER = 2 ** 31 - 1;
+
 /** WebSocket close code: the page's origin may not connect. Retrying does not help. */
 export const FORBIDDEN = 4403;

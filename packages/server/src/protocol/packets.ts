@@ -1,7 +1,7 @@
 import { decodeKey, encodeKey, isPartdError, PartdError, type PartdErrorCode } from "@partd/core";
 import { type MessageReader, malformed } from "./message-reader.js";
 import type { MessageWriter } from "./message-writer.js";
-import { ID_BYTES, MAGIC, RESUMED, type Terms, Type, VERSION } from "./numbers.js";
+import { ID_BYTES, LONGEST_TIMER, MAGIC, RESUMED, type Terms, Type, VERSION } from "./numbers.js";
 
 /** The first packet of a connection. */
 export interface Hello {
@@ -68,7 +68,8 @@ export function readWelcome(reader: MessageReader): Welcome {
   for (const [name, least] of LEAST) {
     if ((terms[name] as number) < least) throw malformed(`the term ${name} is ${terms[name]}`);
   }
-  if ((terms.pingInterval as number) >= 2 ** 31) throw malformed("the pings are too far apart");
+  if ((terms.pingInterval as number) > LONGEST_TIMER)
+    throw malformed("the pings are too far apart");
   return { resumed, instance, terms: terms as unknown as Terms };
 }
 

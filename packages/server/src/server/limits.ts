@@ -1,5 +1,6 @@
 import { PartdError } from "@partd/core";
 import { checkIntegerOption, nearest } from "@partd/core/author";
+import { LONGEST_TIMER } from "../protocol/numbers.js";
 
 /** What a server allows its clients. Sizes are in bytes, times in milliseconds. */
 export interface ServerLimits {
@@ -93,8 +94,6 @@ export function withDefaults(limits: ServerLimits): Limits {
 }
 
 const TIMES = new Set(["idle", "stall", "ping", "session", "lock"]);
-/** The longest timer, in milliseconds. */
-export const LONGEST_TIMER = 2 ** 31 - 1;
 /** The shortest message: room for a chunk's header and some of the chunk. */
 export const SHORTEST_MESSAGE = 1_024;
 

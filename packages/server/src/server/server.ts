@@ -15,12 +15,18 @@ import { WebSocketServer } from "ws";
 import { Monitor } from "../dashboard/monitor.js";
 import { type Address, parseAddress } from "../protocol/address.js";
 import { Spares } from "../protocol/message-writer.js";
-import { FORBIDDEN, HELLO_WINDOW, Reason, SUBPROTOCOL } from "../protocol/numbers.js";
+import {
+  FORBIDDEN,
+  HELLO_WINDOW,
+  LONGEST_TIMER,
+  Reason,
+  SUBPROTOCOL,
+} from "../protocol/numbers.js";
 import { Access } from "./access.js";
 import { Budget, Windows } from "./budget.js";
 import { Census } from "./census.js";
 import { Connection } from "./connection.js";
-import { type Limits, LONGEST_TIMER, type ServerLimits, withDefaults } from "./limits.js";
+import { type Limits, type ServerLimits, withDefaults } from "./limits.js";
 import { addressOf, httpServer, listenOn } from "./listener.js";
 import { SPARE_BYTES } from "./outbox.js";
 import { Sessions } from "./session.js";
