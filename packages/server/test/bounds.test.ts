@@ -2,7 +2,7 @@ import { afterEach, expect, test } from "@jest/globals";
 import { Dict } from "@partd/core";
 import type { Batch } from "@partd/core/author";
 import { Client, type Connect, Server, type ServerOptions } from "@partd/server";
-import { connectWith } from "../src/client/node-client.js";
+import { connectWith } from "../src/client/node-socket.js";
 import { MessageReader } from "../src/protocol/message-reader.js";
 import { LOCKED, MUTATION, Type } from "../src/protocol/numbers.js";
 import { readError } from "../src/protocol/packets.js";

@@ -3,7 +3,7 @@ import { createServer, type Server } from "node:http";
 import type { AddressInfo, connect, NetConnectOpts, Socket } from "node:net";
 import { afterEach, beforeEach, expect, test } from "@jest/globals";
 import WebSocket, { WebSocketServer } from "ws";
-import { connectFrames, type FrameSocket } from "../src/client/frame-socket.js";
+import { connectFrames, type FrameSocket } from "../src/client/node-socket.js";
 import { randomFrom } from "./random.js";
 
 let http: Server;
