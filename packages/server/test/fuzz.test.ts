@@ -1,17 +1,14 @@
 import { expect, test } from "@jest/globals";
 import { Dict } from "@partd/core";
 import { Client, Server } from "@partd/server";
-import { MessageWriter, Spares } from "../src/protocol/message-writer.js";
+import { MessageWriter } from "../src/protocol/message-writer.js";
 import { Type } from "../src/protocol/numbers.js";
 import { writeHello } from "../src/protocol/packets.js";
 import { Access } from "../src/server/access.js";
-import { Budget, Windows } from "../src/server/budget.js";
 import { Census } from "../src/server/census.js";
 import { Connection } from "../src/server/connection.js";
 import { withDefaults } from "../src/server/limits.js";
-import { SPARE_BYTES } from "../src/server/outbox.js";
-import { Sessions } from "../src/server/session.js";
-import { Counters } from "../src/server/shared.js";
+import { sharedBy } from "../src/server/shared.js";
 import { randomFrom } from "./random.js";
 import { RawClient } from "./raw-client.js";
 
@@ -29,22 +26,8 @@ test(`${COUNT} damaged messages change nothing of others' (PARTD_SEED=${seed})`,
   await store.append({ kept: new Uint8Array([1, 2, 3]) });
   const limits = withDefaults({ request: 1 << 20, uploads: 1 << 20 });
   const access = new Access({ kind: "ipc", path: "" }, { certificates: false });
-  const counters = new Counters();
-  const windows = new Windows(limits.inFlight, limits.inFlightPerConnection, limits.connections);
-  const shared = {
-    store,
-    limits,
-    counters,
-    windows,
-    started: 0,
-    census: new Census(false),
-    instance: new Uint8Array(16),
-    sessions: new Sessions(limits),
-    uploads: new Budget(limits.uploads),
-    backlog: { bytes: 0, most: 1 << 26 },
-    spares: new Spares(SPARE_BYTES, 4),
-    checkToken: (token: string) => access.checkToken(token),
-  };
+  const shared = sharedBy(store, limits, new Census(false), access);
+  const { counters, windows } = shared;
   let open: { connection: Connection; session: Uint8Array } | undefined;
   const connect = () => {
     const socket = {

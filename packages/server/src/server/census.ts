@@ -15,6 +15,8 @@ export class Census {
   #bytes = 0;
   /** Bytes of the texts. */
   #text = 0;
+  /** The last statistics, and until when they do. */
+  #recent: { readonly stats: KeyStats; readonly until: number } | undefined;
   /** Whether the store was empty at the start, so that all its bytes are known here. */
   complete: boolean;
 
@@ -93,8 +95,18 @@ export class Census {
     this.#text -= key.text.length;
   }
 
+  /** Scanning a million keys takes a while, so it gets at most a tenth of the time. */
+  stats(): KeyStats {
+    const start = performance.now();
+    if (this.#recent && start < this.#recent.until) return this.#recent.stats;
+    const stats = keyStats(this.#counted());
+    const took = performance.now() - start;
+    this.#recent = { stats, until: took < 2 ? 0 : start + 10 * took };
+    return stats;
+  }
+
   /** The keys that are not empty, as far as this server's appends show. */
-  *counted(): Generator<CountedKey, void, undefined> {
+  *#counted(): Generator<CountedKey, void, undefined> {
     for (const key of this.#keys.values()) if (key.bytes > 0) yield key;
   }
 }
@@ -117,4 +129,45 @@ export class CountedKey {
     this.key = key;
     this.exact = exact;
   }
+}
+
+/** How the bytes that were appended through this server are spread over keys. */
+export interface KeyStats {
+  /** Keys that were appended to; those beyond the first million are not counted. */
+  readonly count: number;
+  /** Bytes that were appended to them. */
+  readonly bytes: number;
+  /** The largest, in descending order; at most 20. */
+  readonly largest: readonly { readonly key: string; readonly bytes: number }[];
+  /** `sizes[i]` is the number of keys with at least 2^i and less than 2^(i + 1) bytes. */
+  readonly sizes: readonly number[];
+}
+
+/** The most keys that are named. */
+const LARGEST = 20;
+
+function keyStats(keys: Iterable<CountedKey>): KeyStats {
+  const sizes: number[] = [];
+  // In ascending order: the first is the smallest of the largest.
+  const largest: CountedKey[] = [];
+  let count = 0;
+  let bytes = 0;
+  for (const key of keys) {
+    count++;
+    bytes += key.bytes;
+    const size = Math.floor(Math.log2(key.bytes));
+    while (sizes.length <= size) sizes.push(0);
+    sizes[size] = (sizes[size] as number) + 1;
+    if (largest.length === LARGEST && key.bytes <= (largest[0] as CountedKey).bytes) continue;
+    let place = largest.findIndex((other) => other.bytes > key.bytes);
+    if (place < 0) place = largest.length;
+    largest.splice(place, 0, key);
+    if (largest.length > LARGEST) largest.shift();
+  }
+  return {
+    count,
+    bytes,
+    largest: largest.reverse().map(({ key, bytes }) => ({ key: String(key), bytes })),
+    sizes,
+  };
 }

@@ -14,7 +14,6 @@ import {
 import { WebSocketServer } from "ws";
 import { Monitor } from "../dashboard/monitor.js";
 import { type Address, parseAddress } from "../protocol/address.js";
-import { Spares } from "../protocol/message-writer.js";
 import {
   FORBIDDEN,
   HELLO_WINDOW,
@@ -23,14 +22,11 @@ import {
   SUBPROTOCOL,
 } from "../protocol/numbers.js";
 import { Access } from "./access.js";
-import { Budget, Windows } from "./budget.js";
 import { Census } from "./census.js";
 import { Connection } from "./connection.js";
-import { type Limits, type ServerLimits, withDefaults } from "./limits.js";
+import { type ServerLimits, withDefaults } from "./limits.js";
 import { addressOf, httpServer, listenOn } from "./listener.js";
-import { SPARE_BYTES } from "./outbox.js";
-import { Sessions } from "./session.js";
-import { Counters, type Shared } from "./shared.js";
+import { type Shared, sharedBy } from "./shared.js";
 import { type ServerStats, statsOf } from "./stats.js";
 
 export interface ServerOptions {
@@ -378,23 +374,6 @@ export class Server implements AsyncDisposable {
     }
     for (const connection of this.#connections) connection.tick(now);
   }
-}
-
-function sharedBy(store: Store, limits: Limits, census: Census, access: Access): Shared {
-  return {
-    store,
-    limits,
-    census,
-    started: performance.now(),
-    instance: crypto.getRandomValues(new Uint8Array(16)),
-    sessions: new Sessions(limits),
-    windows: new Windows(limits.inFlight, limits.inFlightPerConnection, limits.connections),
-    uploads: new Budget(Math.max(limits.uploads, limits.request)),
-    backlog: { bytes: 0, most: limits.answers * 64 },
-    spares: new Spares(SPARE_BYTES, 16),
-    counters: new Counters(),
-    checkToken: (token) => access.checkToken(token),
-  };
 }
 
 /** Opens the store. @returns whether it is empty, so that the census will know all its bytes. */

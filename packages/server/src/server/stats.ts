@@ -1,4 +1,4 @@
-import type { Census, CountedKey } from "./census.js";
+import type { KeyStats } from "./census.js";
 import type { Connection } from "./connection.js";
 import type { Counters, Shared } from "./shared.js";
 
@@ -30,20 +30,6 @@ export interface ServerStats {
   readonly store: Readonly<Record<string, number>>;
 }
 
-/** How the bytes that were appended through this server are spread over keys. */
-export interface KeyStats {
-  /** Keys that were appended to; those beyond the first million are not counted. */
-  readonly count: number;
-  /** Bytes that were appended to them. */
-  readonly bytes: number;
-  /** The largest, in descending order; at most 20. */
-  readonly largest: readonly { readonly key: string; readonly bytes: number }[];
-  /** `sizes[i]` is the number of keys with at least 2^i and less than 2^(i + 1) bytes. */
-  readonly sizes: readonly number[];
-}
-
-const LARGEST = 20;
-
 export function statsOf(shared: Shared, connections: ReadonlySet<Connection>): ServerStats {
   let pending = 0;
   let requestBytes = 0;
@@ -63,47 +49,8 @@ export function statsOf(shared: Shared, connections: ReadonlySet<Connection>): S
     answerBytes,
     memory: process.memoryUsage.rss(),
     totals: { ...shared.counters },
-    keys: recentKeyStats(shared.census),
+    keys: shared.census.stats(),
     store: storeStats(shared.store),
-  };
-}
-
-/** Scanning a million keys takes a while, so it gets at most a tenth of the time. */
-function recentKeyStats(census: Census): KeyStats {
-  const start = performance.now();
-  const last = recent.get(census);
-  if (last && start < last.until) return last.stats;
-  const stats = keyStats(census.counted());
-  const took = performance.now() - start;
-  recent.set(census, { stats, until: took < 2 ? 0 : start + 10 * took });
-  return stats;
-}
-
-const recent = new WeakMap<Census, { readonly stats: KeyStats; readonly until: number }>();
-
-function keyStats(keys: Iterable<CountedKey>): KeyStats {
-  const sizes: number[] = [];
-  // In ascending order: the first is the smallest of the largest.
-  const largest: CountedKey[] = [];
-  let count = 0;
-  let bytes = 0;
-  for (const key of keys) {
-    count++;
-    bytes += key.bytes;
-    const size = Math.floor(Math.log2(key.bytes));
-    while (sizes.length <= size) sizes.push(0);
-    sizes[size] = (sizes[size] as number) + 1;
-    if (largest.length === LARGEST && key.bytes <= (largest[0] as CountedKey).bytes) continue;
-    let place = largest.findIndex((other) => other.bytes > key.bytes);
-    if (place < 0) place = largest.length;
-    largest.splice(place, 0, key);
-    if (largest.length > LARGEST) largest.shift();
-  }
-  return {
-    count,
-    bytes,
-    largest: largest.reverse().map(({ key, bytes }) => ({ key: String(key), bytes })),
-    sizes,
   };
 }
 
