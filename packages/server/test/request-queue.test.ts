@@ -1,7 +1,7 @@
 import { expect, test } from "@jest/globals";
 import { toBatch } from "@partd/core/author";
-import { Acknowledged } from "../src/client/answer.js";
-import { BatchBody, Request } from "../src/client/request.js";
+import { Acknowledged, Request } from "../src/client/request.js";
+import { BatchBody } from "../src/client/request-body.js";
 import { RequestQueue } from "../src/client/request-queue.js";
 import { type Terms, Type } from "../src/protocol/numbers.js";
 

@@ -1,7 +1,8 @@
 import { PartdError } from "@partd/core";
 import { MessageWriter, Spares } from "../protocol/message-writer.js";
 import { type Terms, Type } from "../protocol/numbers.js";
-import { KeyNumbers, NOT_OFFERED, type Request } from "./request.js";
+import { NOT_OFFERED, type Request } from "./request.js";
+import { KeyNumbers } from "./request-body.js";
 import { RequestQueue, type SentRequests, Upload } from "./request-queue.js";
 import type { Socket } from "./socket.js";
 

@@ -32,21 +32,19 @@ import {
   toBatch,
 } from "@partd/core/author";
 import { MAX_KEY_BYTES, Type } from "../protocol/numbers.js";
-import { Acknowledged, NumbersAnswer, PiecesAnswer, ValuesAnswer } from "./answer.js";
 import type { Link } from "./link.js";
 import {
+  Acknowledged,
   type Answer,
-  BatchBody,
-  type Body,
-  KeysBody,
   Lease,
   lockLost,
-  NO_BODY,
   NOT_OFFERED,
+  NumbersAnswer,
+  PiecesAnswer,
   Request,
-  StreamBody,
-  tooLong,
+  ValuesAnswer,
 } from "./request.js";
+import { BatchBody, type Body, KeysBody, NO_BODY, StreamBody, tooLong } from "./request-body.js";
 
 /** The most bytes of a stream that may be on their way to a client. */
 const STREAM_CREDIT = 1 << 20;

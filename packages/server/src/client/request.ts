@@ -1,16 +1,9 @@
 import { PartdError } from "@partd/core";
-import { type Batch, checkIntact } from "@partd/core/author";
-import type { MessageReader } from "../protocol/message-reader.js";
+import { concatBytes } from "@partd/core/author";
+import { type MessageReader, malformed } from "../protocol/message-reader.js";
 import { MessageWriter } from "../protocol/message-writer.js";
-import {
-  CANCELABLE,
-  Feature,
-  isMutation,
-  LOCKED,
-  MAX_KEY_BYTES,
-  MAX_NUMBERED_BYTES,
-  Type,
-} from "../protocol/numbers.js";
+import { CANCELABLE, Feature, isMutation, LOCKED, Type } from "../protocol/numbers.js";
+import { type Body, KeyNumbers } from "./request-body.js";
 
 /** A client's request to a server, until it is answered. */
 export class Request {
@@ -106,21 +99,6 @@ export const NOT_OFFERED = new PartdError(
   "The server does not offer this request; use a newer release of @partd/server there.",
 );
 
-/** Receives what comes back for a request. */
-export interface Answer {
-  /** Takes a packet of the answer. Throws for one that does not fit the request. */
-  data(reader: MessageReader): void;
-  /** The request was carried out. Called once, unless `failed` is. */
-  done(): void;
-  failed(error: unknown): void;
-  /** Forgets what has come, because the request is sent again. @returns false if it cannot. */
-  restart(): boolean;
-  /**
-   * Whether `close()` waits for it. It does not wait for a stream, whose consumer may never finish it.
-   */
-  readonly awaited: boolean;
-}
-
 /** The lock of a `withLock`, held by a connection and lost with it. */
 export class Lease {
   #state: "held" | "lost" | "over" = "held";
@@ -147,159 +125,199 @@ export function lockLost(address: string): PartdError {
   );
 }
 
-/** The fields of a request after its number. */
-export interface Body {
-  /** An upper bound of its length, in bytes. */
-  readonly bound: number;
-  /** How many keys it names. */
-  readonly keyCount: number;
-  /** @throws `ERR_PARTD_VALUE` if the caller has changed the length of a value meanwhile. */
-  check?(): void;
-  /** @param attach whether large values may be sent without a copy. */
-  write(writer: MessageWriter, keys: KeyNumbers, attach: boolean): void;
-}
+// ---- Answers -----------------------------------------------------------------------------------
 
-/** From this many bytes on, copying a value costs more than sending it as a part of its own. */
-const ATTACH_FROM = 32_768;
-
-/** A batch, for APPEND and SET. */
-export class BatchBody implements Body {
-  readonly #batch: Batch;
-  readonly bound: number;
-
-  constructor(batch: Batch) {
-    this.#batch = batch;
-    let bound = 16 + batch.byteLength + batch.keys.length * 12;
-    for (const key of batch.keys) bound += key.length;
-    this.bound = bound;
-  }
-
-  get keyCount(): number {
-    return this.#batch.keys.length;
-  }
-
-  check(): void {
-    checkIntact(this.#batch);
-  }
-
-  write(writer: MessageWriter, table: KeyNumbers, attach: boolean): void {
-    const { keys, values } = this.#batch;
-    writer.reserve(8);
-    writer.varint(keys.length);
-    for (let i = 0; i < keys.length; i++) {
-      const value = values[i] as Uint8Array;
-      const key = keys[i] as string;
-      // The socket asks for `byteLength`, which may be a property of the array's own.
-      const attached = attach && value.length >= ATTACH_FROM && value.byteLength === value.length;
-      writer.reserve(16 + key.length + (attached ? 0 : value.length));
-      table.write(writer, key);
-      writer.varint(value.length);
-      if (attached) writer.attach(value);
-      else writer.raw(value);
-    }
-  }
-}
-
-/** Keys, for GET, SIZES, POP and DELETE. */
-export class KeysBody implements Body {
-  readonly #keys: readonly string[];
-  readonly bound: number;
-
-  constructor(keys: readonly string[]) {
-    this.#keys = keys;
-    let bound = 16 + keys.length * 4;
-    for (const key of keys) bound += key.length;
-    this.bound = bound;
-  }
-
-  get keyCount(): number {
-    return this.#keys.length;
-  }
-
-  write(writer: MessageWriter, table: KeyNumbers): void {
-    writer.reserve(8);
-    writer.varint(this.#keys.length);
-    for (const key of this.#keys) {
-      writer.reserve(8 + key.length);
-      table.write(writer, key);
-    }
-  }
-}
-
-/** For STREAM and KEYS: how many bytes of the answer the server may send before a CREDIT. */
-export class StreamBody implements Body {
-  readonly #credit: number;
-  readonly #key: string | undefined;
-  readonly bound: number;
-  readonly keyCount = 1;
-
-  constructor(credit: number, key?: string) {
-    this.#credit = credit;
-    this.#key = key;
-    this.bound = 32 + (key?.length ?? 0);
-  }
-
-  write(writer: MessageWriter, table: KeyNumbers): void {
-    writer.reserve(8);
-    writer.varint(this.#credit);
-    if (this.#key !== undefined) {
-      writer.reserve(8 + this.#key.length);
-      table.write(writer, this.#key);
-    }
-  }
-}
-
-/** For DROP, FLUSH, COUNT, LOCK and UNLOCK. */
-export const NO_BODY: Body = { bound: 16, keyCount: 0, write() {} };
-
-/**
- * Gives numbers to keys for one connection. The text of a numbered key is sent, decoded and checked
- * once, which saves half the time of a batch of 1,000 keys of 100 bytes. The first `limit` keys of up
- * to {@link MAX_NUMBERED_BYTES} get numbers, in the order in which they are sent; other keys are sent
- * as text each time.
- */
-export class KeyNumbers {
-  readonly #numbers = new Map<string, number>();
-  readonly #texts: string[] = [];
-  #latest = -1;
-  readonly #limit: number;
-
-  constructor(limit: number) {
-    this.#limit = limit;
-  }
-
+/** Receives what comes back for a request. */
+export interface Answer {
+  /** Takes a packet of the answer. Throws for one that does not fit the request. */
+  data(reader: MessageReader): void;
+  /** The request was carried out. Called once, unless `failed` is. */
+  done(): void;
+  failed(error: unknown): void;
+  /** Forgets what has come, because the request is sent again. @returns false if it cannot. */
+  restart(): boolean;
   /**
-   * Writes a key, for which there is room: 8 bytes and its text. An even number refers to a key, an
-   * odd one is the length of the text that follows.
+   * Whether `close()` waits for it. It does not wait for a stream, whose consumer may never finish it.
    */
-  write(writer: MessageWriter, key: string): void {
-    const number = this.#find(key);
-    if (number !== undefined) {
-      writer.varint(number * 2);
-      return;
-    }
-    if (key.length > MAX_KEY_BYTES) throw tooLong(key);
-    writer.varint(key.length * 2 + 1);
-    writer.ascii(key);
-    if (this.#texts.length < this.#limit && key.length <= MAX_NUMBERED_BYTES) {
-      this.#numbers.set(key, this.#texts.length);
-      this.#texts.push(key);
-    }
-  }
+  readonly awaited: boolean;
+}
 
-  #find(key: string): number | undefined {
-    // Batches often hold the same keys in the same order. Trying last time's successor first saves a
-    // look into the map, which takes half as long as copying 100 bytes.
-    const next = this.#latest + 1 < this.#texts.length ? this.#latest + 1 : 0;
-    const number = this.#texts[next] === key ? next : this.#numbers.get(key);
-    if (number !== undefined) this.#latest = number;
-    return number;
+/** An answer that the caller awaits as a whole. */
+abstract class WholeAnswer<T> {
+  readonly awaited = true;
+  readonly promise: Promise<T>;
+  protected resolve!: (value: T) => void;
+  protected reject!: (error: unknown) => void;
+
+  constructor() {
+    this.promise = new Promise((resolve, reject) => {
+      this.resolve = resolve;
+      this.reject = reject;
+    });
   }
 }
 
-export function tooLong(key: string): PartdError {
-  return new PartdError(
-    "ERR_PARTD_KEY",
-    `A key of ${key.length} encoded bytes is longer than the ${MAX_KEY_BYTES} that a server takes.`,
-  );
+/** The answer to a request without a result. */
+export class Acknowledged extends WholeAnswer<void> implements Answer {
+  data(reader: MessageReader): void {
+    if (reader.left > 0) throw malformed("an answer has values that were not asked for");
+  }
+
+  done(): void {
+    this.resolve();
+  }
+
+  failed(error: unknown): void {
+    this.reject(error);
+  }
+
+  restart(): boolean {
+    return true;
+  }
+}
+
+/** The answer to GET and POP: one value for each key. */
+export class ValuesAnswer extends WholeAnswer<Uint8Array[]> implements Answer {
+  readonly #count: number;
+  #values: Uint8Array[] = [];
+  /** The pieces so far of a value whose last piece has not come. */
+  #pieces: Uint8Array[] = [];
+
+  constructor(count: number) {
+    super();
+    this.#count = count;
+  }
+
+  data(reader: MessageReader): void {
+    while (reader.left > 0) {
+      const head = reader.varint();
+      // A view: the message holds little besides this answer, so it keeps nothing else alive.
+      const piece = reader.take(Math.floor(head / 2));
+      if (head % 2 === 1) {
+        this.#pieces.push(piece);
+      } else if (this.#pieces.length > 0) {
+        this.#pieces.push(piece);
+        this.#values.push(concatBytes(this.#pieces));
+        this.#pieces = [];
+      } else {
+        this.#values.push(piece);
+      }
+    }
+    if (this.#values.length > this.#count) throw malformed("more values than were asked for");
+  }
+
+  done(): void {
+    if (this.#values.length !== this.#count || this.#pieces.length > 0) {
+      throw malformed("fewer values than were asked for");
+    }
+    this.resolve(this.#values);
+  }
+
+  failed(error: unknown): void {
+    this.#values = [];
+    this.#pieces = [];
+    this.reject(error);
+  }
+
+  restart(): boolean {
+    this.#values = [];
+    this.#pieces = [];
+    return true;
+  }
+}
+
+/** The answer to SIZES and COUNT: one number for each key, or one. */
+export class NumbersAnswer extends WholeAnswer<readonly number[]> implements Answer {
+  readonly #count: number;
+  #numbers: number[] = [];
+
+  constructor(count: number) {
+    super();
+    this.#count = count;
+  }
+
+  data(reader: MessageReader): void {
+    while (reader.left > 0) {
+      const head = reader.varint();
+      const { left } = reader;
+      this.#numbers.push(reader.varint());
+      if (head !== 2 * (left - reader.left)) throw malformed("a number does not fill its string");
+      if (this.#numbers.length > this.#count) throw malformed("more numbers than were asked for");
+    }
+  }
+
+  done(): void {
+    if (this.#numbers.length < this.#count) throw malformed("fewer numbers than were asked for");
+    this.resolve(this.#numbers);
+  }
+
+  failed(error: unknown): void {
+    this.reject(error);
+  }
+
+  restart(): boolean {
+    this.#numbers = [];
+    return true;
+  }
+}
+
+/** The answer to STREAM and KEYS: pieces, which the consumer takes one at a time. */
+export class PiecesAnswer implements Answer {
+  readonly awaited = false;
+  #pieces: Uint8Array[] = [];
+  #next = 0;
+  #over = false;
+  #error: { readonly reason: unknown } | undefined;
+  #begun = false;
+  #wake: (() => void) | undefined;
+
+  data(reader: MessageReader): void {
+    while (reader.left > 0) {
+      const head = reader.varint();
+      const byteLength = Math.floor(head / 2);
+      // A view, which keeps its message alive until the consumer drops it.
+      const piece = reader.take(byteLength);
+      if (byteLength > 0) this.#pieces.push(piece);
+    }
+    this.#wake?.();
+  }
+
+  done(): void {
+    this.#over = true;
+    this.#wake?.();
+  }
+
+  failed(reason: unknown): void {
+    this.#error ??= { reason };
+    this.#wake?.();
+  }
+
+  /** Not possible once the consumer has received a piece. */
+  restart(): boolean {
+    if (this.#begun) return false;
+    this.#pieces = [];
+    this.#next = 0;
+    return true;
+  }
+
+  /** The next piece; `undefined` at the end. */
+  async next(): Promise<Uint8Array | undefined> {
+    for (;;) {
+      if (this.#error) throw this.#error.reason;
+      if (this.#next < this.#pieces.length) {
+        const piece = this.#pieces[this.#next++] as Uint8Array;
+        if (this.#next === this.#pieces.length) {
+          this.#pieces = [];
+          this.#next = 0;
+        }
+        this.#begun = true;
+        return piece;
+      }
+      if (this.#over) return undefined;
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+      this.#wake = undefined;
+    }
+  }
 }
