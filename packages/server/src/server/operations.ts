@@ -3,20 +3,11 @@ import { Pace } from "@partd/core/author";
 import { malformed } from "../protocol/message-reader.js";
 import { CANCELABLE, isMutation, LOCKED, MUTATION, type Terms, Type } from "../protocol/numbers.js";
 import { type WireError, wireError, writeError } from "../protocol/packets.js";
-import type { CountedKey } from "./census.js";
-import { HeldLock } from "./held-lock.js";
+import { endAnswer } from "./data-packets.js";
+import { type HeldLock, StoreLock } from "./lock.js";
 import { GatheredAppends, mutate } from "./mutations.js";
 import type { Outbox } from "./outbox.js";
-import {
-  answerCount,
-  answerGet,
-  answerKeys,
-  answerSizes,
-  answerStream,
-  answerValues,
-  Credit,
-  endAnswer,
-} from "./reading.js";
+import { answerRead, answerValues, Credit } from "./reading.js";
 import type { RequestBody } from "./request-body.js";
 import type { Charge, Outcome, OutcomeListener, Session } from "./session.js";
 import type { Shared } from "./shared.js";
@@ -38,7 +29,7 @@ export class Operations implements OutcomeListener {
   readonly #gets = new Turns(MOST_GETS);
   readonly #listings = new Turns(MOST_LISTINGS);
   readonly #pace = new Pace();
-  #held: HeldLock | undefined;
+  readonly #lock: StoreLock;
   /** Mutations that this connection began and that have not ended. */
   #running = 0;
   #whenOver: (() => void) | undefined;
@@ -52,12 +43,16 @@ export class Operations implements OutcomeListener {
     this.#session = session;
     this.#terms = terms;
     this.#gone = gone;
+    this.#lock = new StoreLock(shared.store, gone);
     gone.addEventListener("abort", () => this.#giveUp(), { once: true });
   }
 
   /** Unanswered requests, and the lock. */
   get pending(): number {
-    return this.#taken.reduce((sum, { count }) => sum + count, this.#held ? 1 : 0);
+    return this.#taken.reduce(
+      (sum, { count }) => sum + count,
+      this.lockedSince === undefined ? 0 : 1,
+    );
   }
 
   /** Bytes of unanswered requests. */
@@ -67,7 +62,7 @@ export class Operations implements OutcomeListener {
 
   /** When the connection got the lock that it holds. */
   get lockedSince(): number | undefined {
-    return this.#held?.since;
+    return this.#lock.since;
   }
 
   /** Resolves when no mutation of this connection runs, also after the connection is lost. */
@@ -103,7 +98,7 @@ export class Operations implements OutcomeListener {
   /** The client has given a request up. It is answered nevertheless. */
   cancel(mutation: boolean, number: number): void {
     if (mutation) this.#session.find(number)?.abort?.abort(GIVEN_UP);
-    else if (this.#held?.number === number) this.#unlock().catch(() => {});
+    else if (this.#lock.isOf(number)) this.#lock.release().catch(() => {});
     else this.#reads.get(number)?.abort.abort(GIVEN_UP);
   }
 
@@ -180,7 +175,7 @@ export class Operations implements OutcomeListener {
     const session = this.#session;
     let lock: HeldLock | undefined;
     try {
-      if (flags & LOCKED) lock = this.#lock();
+      if (flags & LOCKED) lock = this.#lock.held;
       lock?.enter();
       if (flags & CANCELABLE) outcome.abort = new AbortController();
       const values = await mutate(
@@ -261,13 +256,18 @@ export class Operations implements OutcomeListener {
   ): Promise<void> {
     const { signal } = read.abort;
     if (this.#pace.due) await this.#pace.rest();
-    if (type === Type.LOCK) return this.#grant(number, signal, settle);
+    if (type === Type.LOCK) {
+      return this.#lock.take(number, signal, () => {
+        endAnswer(this.#outbox, 0, number);
+        settle();
+      });
+    }
     if (type === Type.UNLOCK) {
-      await this.#unlock();
+      await this.#lock.release();
       endAnswer(this.#outbox, 0, number);
       return;
     }
-    const lock = flags & LOCKED ? this.#lock() : undefined;
+    const lock = flags & LOCKED ? this.#lock.held : undefined;
     lock?.enter();
     try {
       const { census, counters } = this.#shared;
@@ -282,59 +282,10 @@ export class Operations implements OutcomeListener {
           counters.readBytes += bytes;
         },
       };
-      if (type === Type.GET) await answerGet(context, body.keys);
-      else if (type === Type.STREAM) {
-        await answerStream(context, body.keys[0] as CountedKey, read.credit);
-      } else if (type === Type.KEYS) await answerKeys(context, read.credit);
-      else if (type === Type.SIZES) await answerSizes(context, body.keys);
-      else if (type === Type.COUNT) await answerCount(context);
-      else {
-        await context.store.flush({ signal });
-        endAnswer(this.#outbox, 0, number);
-      }
+      await answerRead(context, type, body.keys, read.credit);
     } finally {
       lock?.leave();
     }
-  }
-
-  // ---- The lock --------------------------------------------------------------------------------
-
-  /** Takes the store's lock, answers the client, and ends when the lock is released. */
-  async #grant(number: number, signal: AbortSignal, settle: () => void): Promise<void> {
-    let isGranted = false;
-    const ended = this.#shared.store.withLock(
-      (store) =>
-        new Promise<void>((resolve, reject) => {
-          if (this.#gone.aborted || signal.aborted) {
-            reject(GIVEN_UP);
-            return;
-          }
-          this.#held = new HeldLock(number, store, () => {
-            resolve();
-            return ended;
-          });
-          isGranted = true;
-          endAnswer(this.#outbox, 0, number);
-          settle();
-        }),
-      { signal },
-    );
-    await ended;
-    if (!isGranted) throw new PartdError("ERR_PARTD_IO", "The served store has no lock to give.");
-  }
-
-  #lock(): HeldLock {
-    if (this.#held) return this.#held;
-    throw new PartdError(
-      "ERR_PARTD_LOCK",
-      "The lock that this ran under was lost with the connection that held it; it was not carried out.",
-    );
-  }
-
-  async #unlock(): Promise<void> {
-    const held = this.#lock();
-    this.#held = undefined;
-    await held.release();
   }
 
   #settle(charge: Charge): void {
@@ -351,8 +302,7 @@ export class Operations implements OutcomeListener {
   /** The connection is lost: gives up its reads, and releases its lock. */
   #giveUp(): void {
     for (const read of this.#reads.values()) read.abort.abort(this.#gone.reason);
-    this.#held?.release().catch(() => {}); // If the store has failed, its next operation shows it.
-    this.#held = undefined;
+    this.#lock.giveUp();
   }
 }
 

@@ -1,20 +1,24 @@
 import { encodeKey } from "@partd/core";
 import { allocateBytes, type LowerStore, sizesOf, WaitQueue } from "@partd/core/author";
-import { LAST, Type } from "../protocol/numbers.js";
+import { Type } from "../protocol/numbers.js";
 import type { Census, CountedKey } from "./census.js";
+import {
+  endAnswer,
+  NUMBER_BYTES,
+  SEGMENT_HEAD,
+  ValueBlock,
+  writeNumbers,
+  writeSegment,
+  writeValues,
+} from "./data-packets.js";
 import { type Outbox, SPARE_BYTES } from "./outbox.js";
 import { checkNumbers, checkPiece, checkValues } from "./store-answers.js";
-import { SEGMENT_HEAD, ValueBlock } from "./value-block.js";
 
 /** Values up to this size are read several at once, larger ones piece by piece. */
 const SMALL = 262_144;
 const PIECE_BYTES = 262_144;
-/** From this many bytes on, a value is sent without a copy. */
-const ATTACH_FROM = 65_536;
 /** The most sizes that are asked of the store at once. */
 const SIZES_AT_ONCE = 1_024;
-/** The most bytes of a number: its head, and 8 bytes of varint. */
-const NUMBER_BYTES = 9;
 
 /** What a reading request reads from, and where its answer goes. */
 export interface ReadContext {
@@ -29,8 +33,31 @@ export interface ReadContext {
   read(bytes: number): void;
 }
 
+/** Answers a reading request. */
+export function answerRead(
+  context: ReadContext,
+  type: number,
+  keys: readonly CountedKey[],
+  credit: Credit,
+): Promise<void> {
+  switch (type) {
+    case Type.GET:
+      return answerGet(context, keys);
+    case Type.STREAM:
+      return answerStream(context, keys[0] as CountedKey, credit);
+    case Type.KEYS:
+      return answerKeys(context, credit);
+    case Type.SIZES:
+      return answerSizes(context, keys);
+    case Type.COUNT:
+      return answerCount(context);
+    default:
+      return answerFlush(context);
+  }
+}
+
 /** Answers GET. It holds only a little at a time, however much was asked for. */
-export async function answerGet(context: ReadContext, keys: readonly CountedKey[]): Promise<void> {
+async function answerGet(context: ReadContext, keys: readonly CountedKey[]): Promise<void> {
   const { outbox, number, inside, signal } = context;
   for (let i = 0; i < keys.length; ) {
     const [group, known] = groupAt(keys, i);
@@ -88,11 +115,7 @@ async function answerGroup(
 }
 
 /** Answers STREAM in pieces, as the client's credit allows. */
-export async function answerStream(
-  context: ReadContext,
-  key: CountedKey,
-  credit: Credit,
-): Promise<void> {
+async function answerStream(context: ReadContext, key: CountedKey, credit: Credit): Promise<void> {
   const { outbox, number } = context;
   await inPieces(context, key, credit, (piece) => {
     writeSegment(outbox, number, piece, false);
@@ -103,7 +126,7 @@ export async function answerStream(
 }
 
 /** Answers KEYS. */
-export async function answerKeys(context: ReadContext, credit: Credit): Promise<void> {
+async function answerKeys(context: ReadContext, credit: Credit): Promise<void> {
   const { store, outbox, number, inside, signal } = context;
   let texts: Uint8Array[] = [];
   let bytes = 0;
@@ -128,10 +151,7 @@ export async function answerKeys(context: ReadContext, credit: Credit): Promise<
 }
 
 /** Answers SIZES. */
-export async function answerSizes(
-  context: ReadContext,
-  keys: readonly CountedKey[],
-): Promise<void> {
+async function answerSizes(context: ReadContext, keys: readonly CountedKey[]): Promise<void> {
   const { store, outbox, number, signal } = context;
   for (let i = 0; i < keys.length; i += SIZES_AT_ONCE) {
     const some = keys.slice(i, i + SIZES_AT_ONCE).map(({ key }) => key);
@@ -142,28 +162,24 @@ export async function answerSizes(
 }
 
 /** Answers COUNT. */
-export async function answerCount(context: ReadContext): Promise<void> {
+async function answerCount(context: ReadContext): Promise<void> {
   const { store, outbox, number, signal } = context;
   await sendNumbers(context, checkNumbers("count", [await store.count({ signal })], 1));
   endAnswer(outbox, 0, number);
 }
 
-/** Sends each number as a string that holds its varint. */
+/** Answers FLUSH. */
+async function answerFlush({ store, outbox, number, signal }: ReadContext): Promise<void> {
+  await store.flush({ signal });
+  endAnswer(outbox, 0, number);
+}
+
 async function sendNumbers(
   { outbox, number, inside, signal }: ReadContext,
   numbers: readonly number[],
 ): Promise<void> {
-  const bytes = numbers.length * NUMBER_BYTES;
-  const written = await outbox.room(bytes, inside, signal);
-  const { writer } = outbox;
-  const packet = writer.begin(Type.DATA, 0, 8 + bytes);
-  writer.varint(number);
-  for (const one of numbers) {
-    const head = writer.offset++;
-    writer.varint(one);
-    writer.bytes[head] = 2 * (writer.offset - head - 1);
-  }
-  writer.end(packet);
+  const written = await outbox.room(numbers.length * NUMBER_BYTES, inside, signal);
+  writeNumbers(outbox, number, numbers);
   written();
   outbox.schedule();
 }
@@ -310,50 +326,6 @@ function smallAt(values: readonly Uint8Array[], start: number): [readonly Uint8A
     bytes = next;
   }
   return [values.slice(start, end), bytes];
-}
-
-function writeValues(
-  { writer }: Outbox,
-  flags: number,
-  number: number,
-  values: readonly Uint8Array[],
-): void {
-  const packet = writer.begin(Type.DATA, flags, 8);
-  writer.varint(number);
-  for (const value of values) {
-    const attached = value.byteLength >= ATTACH_FROM;
-    writer.reserve(attached ? 8 : 8 + value.byteLength);
-    writer.varint(value.byteLength * 2);
-    if (attached) writer.attach(value);
-    else writer.raw(value);
-  }
-  writer.end(packet);
-}
-
-/** Writes one piece of a value, and whether more of it follows. */
-function writeSegment(
-  { writer }: Outbox,
-  number: number,
-  piece: Uint8Array,
-  more: boolean,
-  flags = 0,
-): void {
-  // Each part is a WebSocket frame, and a client takes 16,384 of them in a message.
-  const attached = piece.byteLength >= ATTACH_FROM;
-  const packet = writer.begin(Type.DATA, flags, 16 + (attached ? 0 : piece.byteLength));
-  writer.varint(number);
-  writer.varint(piece.byteLength * 2 + (more ? 1 : 0));
-  if (attached) writer.attach(piece);
-  else writer.raw(piece);
-  writer.end(packet);
-}
-
-/** Ends an answer; without values it is the whole answer. */
-export function endAnswer(outbox: Outbox, flags: number, number: number): void {
-  const packet = outbox.writer.begin(Type.DATA, flags | LAST, 8);
-  outbox.writer.varint(number);
-  outbox.writer.end(packet);
-  outbox.schedule();
 }
 
 function* cut(bytes: Uint8Array, length: number): Generator<Uint8Array, void, undefined> {
