@@ -193,11 +193,32 @@ function withIds<T extends TypeMap>(schema: Schema, ids: readonly number[]): Sch
   return new Schema<T>(fields, new Map(schema.metadata), undefined, schema.metadataVersion);
 }
 
-/** With a name for each field. */
+/**
+ * With a name for each field.
+ *
+ * @throws Damage if a column is of a type that does not exist: the reader finds this only in a batch.
+ */
 function schemaOf<T extends TypeMap>(read: Schema<T>): Schema<T> {
+  for (const { type } of read.fields) checkArrayType(type);
   const fields = read.fields.map(withNames) as typeof read.fields;
   const isNamed = fields.every((field, i) => field === read.fields[i]);
   return isNamed ? read : new Schema<T>(fields, read.metadata);
+}
+
+/** An integer may be of 7 bits by damaged metadata, and there is no array of these. */
+function checkArrayType(type: DataType): void {
+  if (DataType.isDictionary(type)) {
+    checkArrayType(type.indices);
+    checkArrayType(type.dictionary);
+    return;
+  }
+  for (const child of (type.children ?? []) as Field[]) checkArrayType(child.type);
+  if (!DataType.isInt(type) && !DataType.isFloat(type)) return;
+  try {
+    type.ArrayType; // A getter, which throws.
+  } catch {
+    throw new Damage(`there is no type ${String(type)}.`);
+  }
 }
 
 function readAny<T extends TypeMap>(bytes: Uint8Array): Read<T> {
@@ -252,12 +273,13 @@ function select<T extends TypeMap>(
  * as long as writing it. Returns false for a table that has to be read back, because a column's type is
  * written in another form than it is held in, or a column is not held as its type says.
  *
- * @throws Error if a column's buffers are shorter than its length says.
+ * @throws Error if a column's buffers are shorter than its length says, or its type does not exist.
  */
 function checkPlainColumns(table: Table): boolean {
   const { schema, batches } = table;
   const dictionaries = new Set<number>();
   for (const { name, type } of schema.fields) {
+    checkArrayType(type);
     if (typeof name !== "string" || !isPlain(type)) return false;
     if (!DataType.isDictionary(type)) continue;
     // The stream names a dictionary by its id, and adds to it or replaces it between batches.

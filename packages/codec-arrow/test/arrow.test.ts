@@ -16,7 +16,9 @@ import {
   Dictionary,
   Field,
   FixedSizeList,
+  Float,
   Float64,
+  Int,
   Int8,
   type Int16,
   Int32,
@@ -565,6 +567,18 @@ test("half a surrogate pair in a name or in metadata is refused, with its place"
   expect(show(codec.decode(codec.encode(whole) as Uint8Array) as Table)).toBe(show(whole));
 });
 
+test.each([
+  new Int(true, 7 as never),
+  new Float(3 as never),
+  new List(new Field("x", new Int(true, 7 as never))),
+  new Dictionary(new Int(true, 7 as never), new Int8()),
+])("a column of %s, a type that does not exist, is refused also without rows", async (type) => {
+  const table = new Table(new Schema([new Field("x", type)]));
+  const codec = arrowCodec();
+  expect(() => codec.encode(table)).toThrow(/could not be read: there is no type (Int7|Float96)\./);
+  expect(() => codec.decode(tableToIPC(table, "stream"))).toThrow(/there is no type/);
+});
+
 test("a table of another copy of apache-arrow is refused, as what is written of it cannot be read", async () => {
   const other = createRequire(import.meta.url)("apache-arrow") as typeof import("apache-arrow");
   const table = other.tableFromArrays({ n: Int32Array.of(1) });
@@ -578,7 +592,7 @@ test("a table of another copy of apache-arrow is refused, as what is written of 
 describe("damage", () => {
   test("each wrong byte is a table or an error in words of this package", () => {
     const words =
-      /damaged|fewer|cut short|do not fit|is missing|begin with a schema|keys and values|bytes follow/;
+      /damaged|fewer|cut short|do not fit|is missing|begin with a schema|keys and values|bytes follow|no type/;
     const tables = [
       tableFromArrays({ a: [1, 2.5], b: Int32Array.of(1, 2), c: [true, false] }),
       tableFromArrays({ t: ["x", "yy"] }),
