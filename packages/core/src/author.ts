@@ -5,7 +5,6 @@ export { Gate } from "./async/gate.js";
 export { type BetweenItems, ItemIterator } from "./async/item-iterator.js";
 export { Pace } from "./async/pace.js";
 export { WaitQueue } from "./async/wait-queue.js";
-export { hasFields, hasItemsAlone } from "./codec/array-items.js";
 export { brandOf } from "./codec/brand.js";
 export {
   COMPRESSOR_OPTIONS,
@@ -29,7 +28,7 @@ export {
   streamFrames,
 } from "./codec/frame.js";
 export { knownFormat } from "./codec/known-formats.js";
-export { joinLists } from "./codec/lists.js";
+export { hasFields, hasItemsAlone, joinLists } from "./codec/lists.js";
 export { placeOf } from "./codec/place.js";
 export { ShortTexts } from "./codec/short-texts.js";
 export { copyTree, flattenKeys, listKeys, nestValues } from "./keys/key-tree.js";
@@ -58,8 +57,7 @@ export {
   takeBytes,
   toBatch,
 } from "./store/batch.js";
-export { checkByteStore } from "./store/byte-store.js";
-export { Decorator } from "./store/decorator.js";
+export { checkByteStore, Decorator } from "./store/decorator.js";
 export { checkCritical, checkNotHeld, runHolding } from "./store/held-locks.js";
 export {
   byteEntries,

@@ -1,6 +1,5 @@
 import { unlessAborted } from "../async/abort.js";
 import { Pace } from "../async/pace.js";
-import { isPromise } from "../async/promise.js";
 import type { Frame } from "./frame.js";
 
 /**
@@ -70,6 +69,13 @@ export async function* decodeAhead<V>(
   async function begin(framed: Frame): Promise<V> {
     return decode(framed);
   }
+}
+
+/** Not `instanceof`: a native module's promise may be of another realm. */
+export function isPromise<T>(value: T | Promise<T>): value is Promise<T> {
+  return (
+    typeof value === "object" && value !== null && typeof (value as Promise<T>).then === "function"
+  );
 }
 
 /**

@@ -1,6 +1,5 @@
 import { unlessAborted } from "../async/abort.js";
 import { Pace } from "../async/pace.js";
-import { isPromise } from "../async/promise.js";
 import { isPartdError, PartdError } from "../errors.js";
 import { decodeKey, describeKey, encodeKey, type Key, sameKey } from "../keys/keys.js";
 import { describeArgument, type OptionNames, takeOptions } from "../option-names.js";
@@ -17,7 +16,7 @@ import type {
   Store,
 } from "../store/store.js";
 import type { Codec } from "./codec.js";
-import { decodeAhead } from "./decode-ahead.js";
+import { decodeAhead, isPromise } from "./decode-ahead.js";
 import { eachFrame, FRAME_HEADER, type Frame, frame, streamFrames } from "./frame.js";
 import { knownFormat } from "./known-formats.js";
 import { isCopying, Scratch } from "./scratch.js";
