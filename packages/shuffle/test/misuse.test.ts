@@ -173,6 +173,12 @@ describe("a field that no record has", () => {
     );
   });
 
+  test("a path in place of records: what opens it", () => {
+    expect(() => countBy("events.ndjson", { by: "user" })).toThrow(
+      "with readNdjson(path), readCsv(path)",
+    );
+  });
+
   test("lines joined as bytes: the side that lacks it", async () => {
     const read = async (by: string, rightBy: string) => {
       const [left, right] = [readNdjson<Event>(file), readNdjson<Event>(file)];

@@ -82,7 +82,9 @@ export function checkSource(source: unknown): void {
   }
   throw new PartdError(
     "ERR_PARTD_VALUE",
-    "The source of records is an iterable or async iterable, such as an array, a stream, or what readNdjson() returns.",
+    typeof source === "string"
+      ? "The source of records is a text: open a file of that name with readNdjson(path), readCsv(path) or another reader."
+      : "The source of records is an iterable or async iterable, such as an array, a stream, or what readNdjson() returns.",
   );
 }
 
