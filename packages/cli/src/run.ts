@@ -60,12 +60,12 @@ function stoppable(): { signal: AbortSignal; stop: () => void } {
 
 /** `partd … | head` ends as quietly as `head`: nobody would read an error message. */
 function endQuietlyWhenReaderLeaves(): void {
-  for (const stream of [process.stdout, process.stderr]) {
-    stream.on("error", (error: NodeJS.ErrnoException) => {
-      if (error.code === "EPIPE") process.exit(process.exitCode ?? ExitCode.DONE);
-      throw error;
-    });
-  }
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code === "EPIPE") process.exit(process.exitCode ?? ExitCode.DONE);
+    throw error;
+  });
+  // What is only said about the work, the work does not depend on.
+  process.stderr.on("error", () => undefined);
 }
 
 /** Every command, in the order of `partd --help`. */

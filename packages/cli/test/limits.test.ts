@@ -207,6 +207,21 @@ describe("outputs that are not plain files", () => {
     expect(failed.err).toContain("the disk is full");
   });
 
+  test("a standard error that is full, or that nobody reads, changes nothing", async () => {
+    for (const [out, end] of [
+      ["told-to-none", " 2>&1 | true"],
+      ["told-to-full", " 2>/dev/full"],
+    ] as const) {
+      const words = `sort events.ndjson --by id --memory 1MB --json -o ${out}`;
+      const told = await bash(`${PARTD} ${words}${end}; echo "\${PIPESTATUS[0]}"`);
+      expect(told).toMatchObject({ out: "0\n", err: "" });
+      expect(existsSync(join(cwd, out))).toBe(true);
+    }
+    const split = await bash(`${PARTD} split events.ndjson --by user --out told-of 2>/dev/full`);
+    expect(split).toMatchObject({ code: 0, out: "" });
+    expect(await bash(`${PARTD} count missing.csv 2>/dev/full`)).toMatchObject({ code: 2 });
+  });
+
   test("a reader that leaves ends the run quietly", async () => {
     for (const words of [
       "sort events.ndjson --by id",
