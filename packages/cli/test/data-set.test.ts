@@ -295,6 +295,12 @@ describe("values", () => {
     expect(damaged.code).toBe(1);
     expect(damaged.out).toMatch(/torn.*:\d+: .*of "x"/);
     expect((await run(["get", "torn", "x"])).err).toContain("partd verify lists all damage");
+    // Sizes are told without reading values, which for a server's would all come over the wire.
+    expect(await run(["ls", "torn", "--long"])).toMatchObject({ out: "         10000  x\n" });
+    expect((await run(["stat", "torn"])).out).toMatch(/^1 key, 10.0 kB/m);
+    cpSync(join(cwd, "torn"), join(cwd, "mended"), { recursive: true });
+    expect(await run(["delete", "mended", "x"])).toMatchObject({ code: 0 });
+    expect(await run(["ls", "mended"])).toMatchObject({ code: 0, out: "" });
 
     cpSync(join(cwd, "torn"), join(cwd, "rest"), { recursive: true });
     expect(await run(["compact", "rest"])).toMatchObject({ code: 1 });

@@ -1,8 +1,8 @@
 import { readFileSync } from "node:fs";
-import { readdir, stat } from "node:fs/promises";
+import { readdir } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
-import { encodeKey, type Key, type Store } from "@partd/core";
-import { nearest } from "@partd/core/author";
+import type { Key, Store } from "@partd/core";
+import { nearest, sizesOf } from "@partd/core/author";
 import type { LogStore } from "@partd/log";
 import type { Call, Options } from "../command/command.js";
 import { UsageError } from "../command/failure.js";
@@ -61,22 +61,10 @@ export class DataSet implements AsyncDisposable {
     return this.store as LogStore;
   }
 
-  /** The stored bytes of a key; 0 if it is absent. */
-  async sizeOf(key: Key, signal: AbortSignal): Promise<number> {
-    if (this.kind === "file") {
-      // A value of a FileStore is a file of this name, except for the few that lie aside.
-      const found = await stat(join(this.place, encodeKey(key))).catch(() => undefined);
-      if (found?.isFile()) return found.size;
-    }
-    let bytes = 0;
-    for await (const piece of this.store.stream(key, { signal })) bytes += piece.byteLength;
-    return bytes;
-  }
-
-  /** Sizes of all keys, some at a time, in the order of the listing. */
+  /** Sizes of all keys, some at a time, in the order of the listing. No value is read. */
   async *sizes(signal: AbortSignal): AsyncGenerator<{ key: Key; bytes: number }> {
     for await (const keys of batches(this.store.keys({ signal }), AT_ONCE)) {
-      const sizes = await Promise.all(keys.map((key) => this.sizeOf(key, signal)));
+      const sizes = await sizesOf(this.store, keys, { signal });
       for (const [i, key] of keys.entries()) yield { key, bytes: sizes[i] as number };
     }
   }
@@ -164,5 +152,5 @@ const NAMES = { file: "FileStore", log: "LogStore" };
 /** Milliseconds without a connection after which a server counts as unreachable. */
 const PATIENCE = 5_000;
 
-/** Values that are measured at once. */
-const AT_ONCE = 32;
+/** Keys whose sizes are asked for at once. */
+const AT_ONCE = 1024;

@@ -11,8 +11,7 @@ export const drop: Action = async (call) => {
     throw new UsageError("drop asks before it deletes, and nobody can answer here; add --yes");
   }
   await using dataSet = await openDataSet(call);
-  let keys = 0;
-  for await (const _ of dataSet.store.keys({ signal })) keys++;
+  const keys = await dataSet.store.count({ signal });
   if (!options.has("yes")) {
     const what = keys === 1 ? "the one key" : `all ${showMany(keys, "key")}`;
     const answer = await ask(`Delete ${what} of ${dataSet.place}? Type yes: `, signal);

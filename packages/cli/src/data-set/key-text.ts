@@ -1,5 +1,5 @@
 import { decodeKey, encodeKey, type Key } from "@partd/core";
-import { nearest } from "@partd/core/author";
+import { nearest, sizesOf } from "@partd/core/author";
 import type { Call } from "../command/command.js";
 import { Failure } from "../command/failure.js";
 import type { DataSet } from "./data-set.js";
@@ -34,13 +34,9 @@ export async function requireKeys(
   keys: readonly Key[],
   signal: AbortSignal,
 ): Promise<void> {
-  for (const key of keys) {
-    let there = false;
-    for await (const piece of store.stream(key, { signal })) {
-      there = piece.byteLength > 0;
-      if (there) break;
-    }
-    if (there) continue;
+  const sizes = await sizesOf(store, keys, { signal });
+  for (const [i, key] of keys.entries()) {
+    if (sizes[i] !== 0) continue;
     const shown = showKey(key);
     const names: string[] = [];
     for await (const other of store.keys({ signal })) {
