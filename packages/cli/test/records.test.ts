@@ -135,6 +135,12 @@ describe("split", () => {
     );
   });
 
+  test("a field that is named twice counts once", async () => {
+    await out(["split", "e.ndjson", "--by", "user,user", "--out", "twice", "--partitions", "1"]);
+    await out(["split", "e.ndjson", "--by", "user,user", "--out", "twice-named"]);
+    expect(ls("twice-named")).toContain("bob.ndjson");
+  });
+
   test("partitions: every record once, a value in one of them", async () => {
     const lines = Array.from({ length: 500 }, (_, i) => `{"id":${i},"k":"k${i % 50}"}\n`);
     await out(["split", "-", "--by", "k", "--out", "parts", "--partitions", "4"], lines.join(""));
@@ -1168,6 +1174,29 @@ describe("inputs and outputs", () => {
     expect((await run(twice)).code).toBe(0);
     await out(["sort", "own.ndjson", "--by", "b", "-o", "own.ndjson", "--force"]);
     expect(read("own.ndjson")).toBe('{"b":1}\n{"a":1}\n');
+    // A file of this name has the records of a value.
+    for (const option of ["--missing", "--reject"]) {
+      const split = ["split", "own.ndjson", "--by", "a", option, "own/1.ndjson", "-o", "own/"];
+      const refused = await run([...split, "--force"]);
+      expect(refused).toMatchObject({ code: 2, out: "" });
+      expect(refused.err).toContain(`${option} own/1.ndjson lies in --out own/, whose files are`);
+      expect(ls("own")).toEqual([]);
+    }
+    for (const shell of [
+      "distinct own.ndjson >> own.ndjson",
+      "distinct < own.ndjson >> own.ndjson",
+    ]) {
+      const { status, stderr } = spawnSync(
+        "bash",
+        ["-c", `"${process.execPath}" "${BIN}" ${shell}`],
+        {
+          cwd,
+          encoding: "utf8",
+        },
+      );
+      expect([status, stderr]).toEqual([2, expect.stringContaining("output is one of the inputs")]);
+      expect(read("own.ndjson")).toBe('{"b":1}\n{"a":1}\n');
+    }
   });
 
   test("nothing is left of a run that failed", async () => {

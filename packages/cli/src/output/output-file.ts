@@ -43,15 +43,29 @@ export async function requireApart({ options }: Call, inputs: readonly string[])
     ["--missing", missingFile(options)],
   ] as const;
   const takenBy = new Map<string, string>();
+  const [[, out]] = written;
+  const folder = out && (await stat(out).catch(() => undefined))?.isDirectory() ? out : undefined;
   for (const [option, path] of written) {
+    if (folder !== undefined && path && (await isIn(folder, path))) {
+      throw new UsageError(
+        `${option} ${path} lies in --out ${folder}, whose files are of values: put it elsewhere`,
+      );
+    }
     const identity = path && (await identityOf(path));
     if (!identity) continue;
     const other = takenBy.get(identity);
     if (other) throw new UsageError(`${other} and ${option} are the same file, ${path}`);
     takenBy.set(identity, option);
   }
+  const printed = options.has("out") ? undefined : await identityOf("/dev/stdout");
   for (const input of inputs) {
-    const option = takenBy.get((await identityOf(input)) ?? "");
+    const identity = (await identityOf(input === "-" ? "/dev/stdin" : input)) ?? "";
+    if (identity === printed) {
+      throw new UsageError(
+        "standard output is one of the inputs: write elsewhere, or by --out FILE --force, which replaces it when all is read",
+      );
+    }
+    const option = takenBy.get(identity);
     if (option === undefined || option === "--out") continue; // An output is complete before it replaces its input.
     throw new UsageError(`${option} ${input} is one of the inputs, and would replace it`);
   }
@@ -66,6 +80,11 @@ export async function requireFolder(path: string | undefined): Promise<void> {
   if (path === undefined) return;
   const there = await stat(path).catch(() => undefined);
   if (!there?.isDirectory()) throw new UsageError(`there is no directory ${path} for --tmp`);
+}
+
+async function isIn(folder: string, path: string): Promise<boolean> {
+  const [one, other] = [folder, dirname(path)].map((name) => realpath(name).catch(() => name));
+  return path !== folder && (await one) === (await other);
 }
 
 /** Where --missing puts records, if it is a file. */

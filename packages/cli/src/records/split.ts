@@ -18,7 +18,7 @@ import type { RecordBatches } from "./record-writer.js";
 /** `partd split`. */
 export const split: Action = async (call) => {
   const { options } = call;
-  const fields = options.list("by");
+  const fields = [...new Set(options.list("by"))];
   const out = options.text("out");
   if (fields.length === 0) throw new UsageError("split needs --by FIELD");
   if (out === undefined) throw new UsageError("split needs --out DIRECTORY");
