@@ -308,6 +308,34 @@ test("tables and what is packed otherwise are called by their names, and JSON of
   expect(err).toBe('partd: standard input, byte 10: the record has no item before this: ",2]".\n');
 });
 
+test("rows that other programs would read otherwise are told with what reads them", async () => {
+  for (const [input, words, told] of [
+    ['a;b\n1;"x"\n', [], "Its header is a;b: does it need --delimiter ';'?\n"],
+    ["a|b\n1|2\n", ["--by", "b"], "its header is a|b: does it need --delimiter '|'?\n"],
+    [
+      "sep=;\na;b;c\n1;2;3\n",
+      ["--delimiter", ";"],
+      "leave it out, as tail -n +2 FILE > NEW does.\n",
+    ],
+    ["a,b\n1,2\n", ["--by", "b", "--delimiter", ";"], "--from csv, or --delimiter ','?\n"],
+    ['a,b\n5" x,2\n', [], ': "5\\" x,2". --no-quotes takes quotes as characters.\n'],
+    [
+      latin1("a,b\nK\xf6ln,2\nBonn,3\n"),
+      [],
+      ',2". If it is of Windows, convert it first, as iconv',
+    ],
+    ["a\n1\nx,y\n", [], 'the record has 2 fields where the header has 1: "x,y".\n'],
+  ] as const) {
+    const { code, err } = await runner.run(["count", "--from", "csv", ...words], input);
+    expect([input, code, err]).toEqual([input, expect.any(Number), expect.stringContaining(told)]);
+    expect(code).not.toBe(0);
+  }
+  const sum = ["group", "--from", "csv", "--delimiter", ";", "--sum", "b"];
+  expect((await runner.run(sum, "a;b\nx;1.262,15\n")).err).toContain(
+    '"1.262,15" for --sum b, which is not a number: a number has a point, and no comma: "x;',
+  );
+});
+
 test("what was asked for in a wrong way is answered with the right one", async () => {
   writeFileSync(join(cwd, "array.ndjson"), '[{"a":1},{"a":2}]\n');
   writeFileSync(join(cwd, "rows.csv"), "a,b\n1,2\n");

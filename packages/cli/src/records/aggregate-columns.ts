@@ -244,7 +244,9 @@ export class Columns {
       return this.#sameType(value, column, failure);
     }
     const shown = String(JSON.stringify(value)).slice(0, 40);
-    throw failure(`has ${shown} for --${kind} ${field}, which is not a number`);
+    const isForeign = typeof value === "string" && /^[-+]?\d[\d.,'\s]*\d$/.test(value);
+    const hint = isForeign ? ": a number has a point, and no comma" : "";
+    throw failure(`has ${shown} for --${kind} ${field}, which is not a number${hint}`);
   }
 
   #sameType(value: string | number, column: number, failure: Row["failure"]): string | number {

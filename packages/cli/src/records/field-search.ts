@@ -87,14 +87,8 @@ export class FieldSearch {
       ? "there are arrays; --from json reads the records of an array"
       : "there are: none";
     const known = names.length === 0 ? none : `there are: ${some}`;
-    const [header = ""] = this.#columns.length === 1 ? this.#columns : [];
-    const other = /[;|\t]/.exec(header)?.[0].replace("\t", "\\t");
-    const hint =
-      other !== undefined
-        ? `its header is ${shortened(header)}: does it need --delimiter '${other}'?`
-        : near === undefined
-          ? known
-          : `did you mean ${typed(near)}?`;
+    const likely = near === undefined ? known : `did you mean ${typed(near)}?`;
+    const hint = headerHint(this.#columns) ?? likely;
     const count = this.#records === 1 ? "record" : `${this.#records} records`;
     const first = which === "" && this.#records > 1 ? `the ${count}` : `the first ${count}`;
     const where = this.#format.header === undefined ? `${first} of ${this.#input}` : this.#input;
@@ -164,8 +158,21 @@ function typed(name: string): string {
   return name.replaceAll(",", "\\,");
 }
 
+/** What to do about a header that other programs would read otherwise. */
+export function headerHint(columns: readonly string[]): string | undefined {
+  const [header = ""] = columns;
+  if (/^sep=/i.test(header)) {
+    return "its line sep= is for spreadsheets alone: leave it out, as tail -n +2 FILE > NEW does";
+  }
+  const other = columns.length === 1 ? /[,;|\t]/.exec(header)?.[0].replace("\t", "\\t") : undefined;
+  if (other === undefined) return undefined;
+  const need = other === "," ? "--from csv, or --delimiter ','" : `--delimiter '${other}'`;
+  return `its header is ${shortened(header)}: does it need ${need}?`;
+}
+
 function shortened(name: string): string {
-  return name.length > 40 ? `${name.slice(0, 39)}…` : name;
+  const line = name.replaceAll("\n", "\\n");
+  return line.length > 40 ? `${line.slice(0, 39)}…` : line;
 }
 
 /**

@@ -1,6 +1,7 @@
 import { type ByteBatch, RecordError, type Scan } from "@partd/records";
 import { Failure } from "../command/failure.js";
 import type { TableLines } from "../tables/table-lines.js";
+import { headerHint } from "./field-search.js";
 import type { Format } from "./format.js";
 import { nameOf } from "./inputs.js";
 
@@ -9,22 +10,23 @@ export class RecordPlaces {
   readonly #paths: readonly string[];
   readonly #format: Format;
   readonly #tables: TableLines | undefined;
-  readonly #hasHeader: boolean;
+  /** The names in the header of CSV. */
+  readonly #columns: (() => readonly string[]) | undefined;
 
   /**
    * @param tables maps a line to the row of a table.
-   * @param hasHeader whether CSV begins with a header.
+   * @param columns the names in the header of rows; `undefined` for rows without one.
    */
   constructor(
     paths: readonly string[],
     format: Format,
     tables: TableLines | undefined,
-    hasHeader: boolean,
+    columns: (() => readonly string[]) | undefined,
   ) {
     this.#paths = paths;
     this.#format = format;
     this.#tables = tables;
-    this.#hasHeader = hasHeader;
+    this.#columns = columns;
   }
 
   /** A failure of record `i` of a batch, with its place. */
@@ -44,8 +46,7 @@ export class RecordPlaces {
 
   #located(error: RecordError): Failure {
     const { source, line, column, what } = error;
-    const words = this.#hasHeader ? what : what.replace("where the header", "where the first row");
-    const said = `${inWords(words)}: ${this.#quoted(error)}.`;
+    const said = `${this.#inWords(what)}: ${this.#quoted(error)}.`;
     const from = line === undefined ? undefined : this.#tables?.placeOf(line);
     if (from) return new Failure(`${nameOf(from.path)}: row ${from.row} ${said}`);
     const name = source.startsWith("<") ? nameOf(this.#paths[0] as string) : source;
@@ -56,12 +57,33 @@ export class RecordPlaces {
     const hint = isGuess ? " Standard input is NDJSON unless --from says otherwise." : "";
     const shape = what.startsWith("is not JSON") ? SHAPES.get(firstLine(error)) : undefined;
     const subject = what.startsWith("is no JSON array") ? "the input" : "the record";
-    return new Failure(`${place}: ${subject} ${said}${shape ?? hint}`);
+    return new Failure(`${place}: ${subject} ${said}${shape ?? hint}${this.#adviceFor(what)}`);
+  }
+
+  /** The libraries' description of a record's fault, in the words of the command. */
+  #inWords(what: string): string {
+    if (/^has no(?:t all of the)? fields? /.test(what)) {
+      return `${what.replaceAll('"', "")}; ${MISSING_ADVICE}`;
+    }
+    const words = this.#columns ? what : what.replace("where the header", "where the first row");
+    return words.replace(LINES, NO_ARRAY);
+  }
+
+  /** What may be behind a fault of a row, as a sentence. */
+  #adviceFor(what: string): string {
+    if (what === "is not UTF-8") return ENCODING_ADVICE;
+    const hint = headerHint(this.#columns?.() ?? []);
+    if (!/^has (?:\d+ fields where|.* quote)/.test(what)) return "";
+    if (hint !== undefined) {
+      return ` ${hint[0]?.toUpperCase()}${hint.slice(1)}${hint.endsWith("?") ? "" : "."}`;
+    }
+    return what.includes("quote") ? " --no-quotes takes quotes as characters." : "";
   }
 
   /** The beginning of the record, without the next line's. */
   #quoted({ excerpt }: Excerpt): string {
-    return JSON.stringify(this.#format === "ndjson" ? firstLine({ excerpt }) : excerpt);
+    const line = this.#format === "json" ? "" : firstLine({ excerpt });
+    return JSON.stringify(line || excerpt);
   }
 }
 
@@ -69,14 +91,6 @@ type Excerpt = Pick<RecordError, "excerpt">;
 
 function firstLine({ excerpt }: Excerpt): string {
   return excerpt.split(/\r?\n/, 1)[0] ?? "";
-}
-
-/** The libraries' description of a record's fault, in the words of the command. */
-function inWords(what: string): string {
-  if (/^has no(?:t all of the)? fields? /.test(what)) {
-    return `${what.replaceAll('"', "")}; ${MISSING_ADVICE}`;
-  }
-  return what.replace(LINES, NO_ARRAY);
 }
 
 const NO_ARRAY =
@@ -87,6 +101,9 @@ const SHAPES: ReadonlyMap<string, string> = new Map([
   ["{", " An object over several lines is no NDJSON: jq -c . writes each in a line."],
   ["[", " An array is read by --from json."],
 ]);
+
+const ENCODING_ADVICE =
+  " If it is of Windows, convert it first, as iconv -f CP1252 -t UTF-8 FILE > NEW does.";
 
 /** What to do with a record without its key. */
 const MISSING_ADVICE = "--missing skip leaves such records out, --missing FILE keeps them apart";

@@ -90,7 +90,7 @@ export class RecordSource implements Records<string>, AsyncDisposable {
       options.paths,
       options.format,
       this.#tables,
-      options.names === undefined,
+      options.names === undefined ? () => this.names : undefined,
     );
     this.#inner = this.#tables ? readNdjson(this.#tables) : readerFor(options);
     this.writtenAs = lineFormat(options.format);
