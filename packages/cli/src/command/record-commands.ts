@@ -9,7 +9,7 @@ const INPUTS: Argument = {
   variadic: true,
   completes: "file",
   about:
-    "files, globs in quotes, or - for standard input (the default); gzip and zstd are unpacked",
+    "files, globs in quotes, or - for standard input (the default); gzip and zstd are unpacked, and a byte order mark is left out",
 };
 
 const THREADS: Option = {
