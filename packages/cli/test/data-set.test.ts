@@ -332,6 +332,21 @@ describe("values", () => {
   });
 });
 
+test("a prefix may be typed as keys are, and verify tells the bytes that are stored", async () => {
+  await run(["append", "odd", "käse", "--codec", "json", "--store", "file"], "1\n");
+  await run(["append", "odd", "k\n", "--codec", "json"], "2\n");
+  for (const [prefix, listed] of [
+    ["kä", "k%C3%A4se\n"],
+    ["k%C3", "k%C3%A4se\n"],
+    ["k\n", "k%0A\n"],
+    ["kx", ""],
+  ] as const) {
+    expect((await run(["ls", "odd", "--prefix", prefix])).out).toBe(listed);
+  }
+  const { out } = await run(["verify", "odd", "--codec", "json"]);
+  expect(out).toBe("2 keys, 22 B read: nothing is damaged\n");
+});
+
 test("what get writes of a codec is NDJSON, whatever it is called; bytes and text may be anything", async () => {
   await run(["append", "named", "k", "--codec", "json"], "1\n");
   const get = (...words: string[]) => run(["get", "named", "k", ...words]);

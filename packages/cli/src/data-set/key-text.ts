@@ -9,6 +9,11 @@ export function showKey(key: Key): string {
   return encodeKey(key);
 }
 
+/** The beginning of a printed key as it is typed, where that has characters that are escaped. */
+export function escapedText(typed: string): string {
+  return typed.replace(/[^\x20-\x7e]+/gu, (text) => encodeKey(text));
+}
+
 /** A key in JSON: a string, or a list of a tuple's parts. */
 export function jsonKey(key: Key): string | readonly string[] {
   return typeof key === "string" ? key : key.parts;

@@ -1,12 +1,13 @@
 import type { Action } from "../command/command.js";
 import { openDataSet } from "./data-set.js";
-import { jsonKey, showKey } from "./key-text.js";
+import { escapedText, jsonKey, showKey } from "./key-text.js";
 
 /** `partd ls`. */
 export const ls: Action = async (call) => {
   const { options, terminal, signal } = call;
   await using dataSet = await openDataSet(call);
   const prefix = options.text("prefix") ?? "";
+  const escaped = escapedText(prefix);
   const order = options.text("sort");
   const sized = options.has("long") || order === "bytes";
   const rows: Row[] = [];
@@ -15,7 +16,7 @@ export const ls: Action = async (call) => {
     ? dataSet.sizes(signal)
     : unsized(dataSet.store.keys({ signal }))) {
     const name = showKey(key);
-    if (!name.startsWith(prefix)) continue;
+    if (!name.startsWith(prefix) && !name.startsWith(escaped)) continue;
     const row = {
       name,
       bytes,

@@ -55,13 +55,12 @@ async function readValues(dataSet: DataSet, call: Call, found: Found): Promise<v
   const { signal, options, terminal } = call;
   const { store, codec } = await buildTower(dataSet.store, options);
   using progress = terminal.progress("reading");
-  const counted = dataSet.kind === "log" ? found.bytes : 0;
   for await (const key of (codec === "ndarray" ? store : dataSet.store).keys({ signal })) {
     found.keys++;
+    // As stored: what a codec makes of them has another length, or none.
+    if (dataSet.kind !== "log") found.bytes += await store.size(key, { signal });
     try {
-      for await (const value of store.stream(key, { signal })) {
-        if (counted === 0 && value instanceof Uint8Array) found.bytes += value.byteLength;
-      }
+      for await (const _ of store.stream(key, { signal })) signal.throwIfAborted();
     } catch (error) {
       if (!isPartdError(error, "ERR_PARTD_CORRUPT") && !isPartdError(error, "ERR_PARTD_CODEC")) {
         throw error;
