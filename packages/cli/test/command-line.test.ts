@@ -112,12 +112,27 @@ describe("mistakes", () => {
     [["count", "e.ndjson", "--reject", "r.gz"], "--reject r.gz: what is written is ndjson"],
     [["count", "e.ndjson", "--by", "a", "--missing", "r.parquet"], "--missing r.parquet: what is"],
     [["append", "x", "e.ndjson", "--by", "a", "--reject", "r.csv"], "--reject r.csv: what is"],
+    [["count", "e.ndjson", "--top", "3"], "--top goes with --by FIELD"],
+    [["count", "e.ndjson", "--missing", "skip"], "--missing goes with --by FIELD"],
+    [["distinct", "e.ndjson", "--missing", "skip"], "--missing goes with --by FIELD"],
+    [["group", "e.ndjson", "--count", "--missing", "m"], "--missing goes with --by FIELD"],
+    [["get", "x", "k\ufffd"], "k\ufffd: a name that is not UTF-8 does not reach Node whole"],
+    [["count", "e.ndjson", "-o", "o\ufffd"], "a name that is not UTF-8"],
     [["count", "book.xlsx"], "book.xlsx: .xlsx is not read; export it as one of ndjson,"],
   ])("partd %j: %s", async (words, message) => {
     const { code, out, err } = await runner.run(words as string[]);
     expect({ code, out }).toEqual({ code: 2, out: "" });
     expect(err).toContain(message);
     expect(err).not.toMatch(/^\s+at /m);
+  });
+
+  test("in a directory that has been removed", async () => {
+    const shell = `mkdir removed && cd removed && rmdir ../removed && "${process.execPath}" "${BIN}" ls x`;
+    const { code, err } = await ended(spawn("bash", ["--norc", "-c", shell], { cwd }));
+    expect({ code, err }).toEqual({
+      code: 1,
+      err: "partd: the current directory has been removed; cd to another\n",
+    });
   });
 
   test.each([

@@ -41,6 +41,12 @@ export async function parse(
   if (first === "help" && command !== undefined && !commands.some(({ name }) => name === command)) {
     return parse(rest, commands, version); // Which refuses it.
   }
+  const mangled = words.find((word) => word.includes("\ufffd"));
+  if (mangled !== undefined) {
+    throw new UsageError(
+      `${mangled}: a name that is not UTF-8 does not reach Node whole; rename the file, or give it as standard input: < FILE`,
+    );
+  }
   let asked = [...words];
   if (first === "help") asked = [...rest, "--help"];
   else if (first === "version") asked = ["--version"];

@@ -60,6 +60,9 @@ function describe(error: unknown): Description {
     };
   }
   const { code, message, path } = error as NodeJS.ErrnoException;
+  if (code === "ENOENT" && message.includes("uv_cwd")) {
+    return { code, message: "the current directory has been removed; cd to another" };
+  }
   if (typeof code === "string" && SYSTEM[code]) {
     const isHidden = path !== undefined && /^\..*\.(?:aside|partial)$/.test(basename(path));
     const folder = dirname(path ?? "");

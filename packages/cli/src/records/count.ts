@@ -2,13 +2,14 @@ import { decodeGroupKeys } from "@partd/records";
 import { countBy, type EncodedEntries, type RunOptions, sort, top } from "@partd/shuffle";
 import type { Action } from "../command/command.js";
 import type { OrderedEntries } from "./json-lines.js";
-import { keyBy, partsOf, RecordRun } from "./record-run.js";
+import { keyBy, partsOf, RecordRun, requireBy } from "./record-run.js";
 import { RecordWriter } from "./record-writer.js";
 import { resultNames, resultShape } from "./result-names.js";
 
 /** `partd count`. */
 export const count: Action = (call) => {
   const fields = call.options.list("by");
+  requireBy(call, fields, ["top", "missing"]);
   return RecordRun.do(call, { asked: fields, required: fields, isAll: true }, async (run) => {
     const names = resultNames(fields, ["count"]);
     await using writer = await RecordWriter.open(call, resultShape(run.source, fields, names));

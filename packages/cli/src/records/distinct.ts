@@ -1,11 +1,12 @@
 import { distinct as distinctOf } from "@partd/shuffle";
 import type { Action } from "../command/command.js";
-import { keyBy, RecordRun } from "./record-run.js";
+import { keyBy, RecordRun, requireBy } from "./record-run.js";
 import { RecordWriter } from "./record-writer.js";
 
 /** `partd distinct`. */
 export const distinct: Action = (call) => {
   const fields = call.options.list("by");
+  requireBy(call, fields, ["missing"]);
   const wanted = { asked: fields, required: fields, operation: "distinct" as const };
   return RecordRun.do(call, wanted, async (run) => {
     await using writer = await RecordWriter.open(call, run.source);

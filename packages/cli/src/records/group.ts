@@ -3,7 +3,7 @@ import { aggregate, type By, groupBy } from "@partd/shuffle";
 import type { Action, Call } from "../command/command.js";
 import { Failure, UsageError } from "../command/failure.js";
 import { aggregateColumns, Columns } from "./aggregate-columns.js";
-import { keyBy, partsOf, RecordRun } from "./record-run.js";
+import { keyBy, partsOf, RecordRun, requireBy } from "./record-run.js";
 import { RecordWriter } from "./record-writer.js";
 import { resultNames, resultShape } from "./result-names.js";
 
@@ -14,6 +14,7 @@ export const group: Action = async (call) => {
   if (fields.length === 0 && columns.length === 0) {
     throw new UsageError("group needs --by FIELD, or sums of all records, such as --count");
   }
+  requireBy(call, fields, ["missing"]);
   const asked = [...fields, ...columns.flatMap(({ field }) => field ?? [])];
   const wanted =
     columns.length > 0

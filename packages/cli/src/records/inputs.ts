@@ -18,11 +18,6 @@ export async function expandInputs(words: readonly string[]): Promise<string[]> 
       continue;
     }
     if (word === "") throw new UsageError("the name of an input is empty; is a variable unset?");
-    if (word.includes("\ufffd")) {
-      throw new UsageError(
-        `${word}: a name that is not UTF-8 does not reach Node whole; rename the file, or give it as standard input: < FILE`,
-      );
-    }
     // The name of a file may look like a glob: "events[1].ndjson".
     const found = await stat(word).catch((error: NodeJS.ErrnoException) => {
       if (NOT_THERE.has(error.code ?? "")) return undefined;

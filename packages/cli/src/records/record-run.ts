@@ -298,6 +298,16 @@ export function requireCsv(call: Call, inputs: readonly Format[]): void {
   );
 }
 
+/** @throws `UsageError` for one of these options where there is no --by, for which it is meant. */
+export function requireBy(
+  { options }: Call,
+  fields: readonly string[],
+  names: readonly string[],
+): void {
+  const stray = fields.length > 0 ? undefined : names.find((name) => options.has(name));
+  if (stray !== undefined) throw new UsageError(`--${stray} goes with --by FIELD`);
+}
+
 /** The key in the form that the functions of @partd/shuffle take. */
 export function keyBy(fields: readonly string[]): By<string> {
   return fields.length === 1 ? (fields[0] as string) : fields;
