@@ -12,13 +12,11 @@ import {
   readNdjson,
   readTsv,
   type Scan,
-  type Scanner,
-  type ScannerOptions,
 } from "@partd/records";
 import type { Column } from "@partd/records/author";
-import { showBytes } from "../command/quantity.js";
 import { type OpenTable, TableLines } from "../tables/table-lines.js";
 import { standardInput } from "../terminal/terminal.js";
+import { CheckedScans } from "./checked-scans.js";
 import { columnsOf } from "./csv-rows.js";
 import { FieldSearch } from "./field-search.js";
 import { delimiterOf, type Format, isTable, lineFormat } from "./format.js";
@@ -71,6 +69,7 @@ export class RecordSource implements Records<string>, AsyncDisposable {
   readonly #inner: Records<unknown>;
   readonly #tables: TableLines | undefined;
   readonly #places: RecordPlaces;
+  readonly #scans: CheckedScans;
   readonly #options: SourceOptions;
   #begun: AsyncGenerator<ByteBatch> | undefined;
   #first: IteratorResult<ByteBatch> | undefined;
@@ -79,9 +78,6 @@ export class RecordSource implements Records<string>, AsyncDisposable {
   /** Bytes that the reader takes for one. */
   #grown = 0;
   #hasAllFields = false;
-  #records = 0;
-  /** The batch whose records were counted last. */
-  #counted: ByteBatch | undefined;
 
   constructor(options: SourceOptions) {
     this.#options = options;
@@ -93,10 +89,11 @@ export class RecordSource implements Records<string>, AsyncDisposable {
       options.names === undefined ? () => this.names : undefined,
     );
     this.#inner = this.#tables ? readNdjson(this.#tables) : readerFor(options);
+    this.#scans = new CheckedScans(this.#inner.format, options, this.#places);
     this.writtenAs = lineFormat(options.format);
     this.delimiter = delimiterOf(options.format, options.delimiter);
     this.format = textFormat(this.#inner.format, (fields, given) => {
-      return this.#scanner(fields, given);
+      return this.#scans.scanner(fields, given);
     });
     this.values = new RecordValues(this.#inner.format);
   }
@@ -129,7 +126,7 @@ export class RecordSource implements Records<string>, AsyncDisposable {
 
   /** Records that were scanned. */
   get records(): number {
-    return this.#records;
+    return this.#scans.records;
   }
 
   /** Reads the first records, and with them the header of CSV. */
@@ -198,7 +195,7 @@ export class RecordSource implements Records<string>, AsyncDisposable {
   async count(): Promise<number> {
     const scanner = this.format.scanner([]);
     for await (const batch of this.batches()) scanner.scan(batch);
-    return this.#records;
+    return this.#scans.records;
   }
 
   /**
@@ -223,7 +220,7 @@ export class RecordSource implements Records<string>, AsyncDisposable {
         parse: format.parse.bind(format),
         serialize: format.serialize.bind(format),
         scanner: (fields, options) => {
-          const scanner = this.#scanner(fields, options);
+          const scanner = this.#scans.scanner(fields, options);
           return {
             get totals() {
               return scanner.totals;
@@ -285,80 +282,9 @@ export class RecordSource implements Records<string>, AsyncDisposable {
       if (search.isOpen) search.look(batch, isStrict ? required : undefined);
       this.#hasAllFields = !search.isOpen;
       yield batch;
-      await onBatch(batch.consumed, this.#records);
+      await onBatch(batch.consumed, this.#scans.records);
     }
     if (search.isOpen) search.end();
-  }
-
-  /**
-   * A scanner that also counts records, collects rejects and checks required fields, so that no record
-   * is scanned twice.
-   */
-  #scanner(fields: readonly string[], options?: ScannerOptions): Scanner {
-    const { required, isStrict, onReject } = this.#options;
-    let isFirst = true;
-    const scanner = this.#inner.format.scanner(fields, {
-      ...options,
-      // A second scan of a batch rejects the same records.
-      onReject: onReject && ((rejected) => isFirst && onReject(rejected)),
-    });
-    const isSame = fields.length === required.length && required.every((f, i) => f === fields[i]);
-    const own = isSame || !isStrict ? undefined : this.#inner.format.scanner(required);
-    return {
-      get totals() {
-        return scanner.totals;
-      },
-      scan: (batch) => {
-        isFirst = this.#counted !== batch;
-        try {
-          const scan = scanner.scan(batch);
-          if (isFirst) this.#records += scan.count;
-          this.#counted = batch;
-          this.#refuseLongKeys(batch, scan);
-          if (isStrict && required.length > 0) {
-            this.#requireFields(batch, own?.scan(batch) ?? scan);
-          }
-          return scan;
-        } catch (error) {
-          throw this.#places.told(error);
-        }
-      },
-    };
-  }
-
-  /**
-   * Refuses long keys, because a key is in memory several times: as it is read, grouped or sorted, and
-   * named.
-   */
-  #refuseLongKeys(batch: ByteBatch, scan: Scan): void {
-    const { longestKey } = this.#options;
-    const { bytes, count, keyStarts, keyEnds } = scan;
-    if (bytes.length <= longestKey || keyEnds.length === 0) return;
-    for (let i = 0; i < count; i++) {
-      const length = (keyEnds[i] as number) - (keyStarts[i] as number);
-      if (length <= longestKey) continue;
-      const what = `has a key of ${showBytes(length)}; a key may have ${showBytes(longestKey)}, more with a larger --memory`;
-      throw this.#places.failureAt(batch, scan, i, what);
-    }
-  }
-
-  #requireFields(batch: ByteBatch, scan: Scan): void {
-    for (let i = 0; i < scan.count; i++) {
-      if (!scan.missing(i)) continue;
-      const field = this.#lacking(batch, recordOf(scan, i));
-      throw this.#places.failureAt(batch, scan, i, `has no field ${field}`);
-    }
-  }
-
-  /** The first required field that a record lacks. */
-  #lacking(batch: ByteBatch, bytes: Uint8Array): string {
-    const { required } = this.#options;
-    const lacks = (field: string) =>
-      this.#inner.format
-        .scanner([field])
-        .scan({ ...batch, bytes })
-        .missing(0);
-    return required.length === 1 ? (required[0] as string) : (required.find(lacks) ?? "");
   }
 }
 
