@@ -315,7 +315,35 @@ describe("group, count, distinct and sort", () => {
     );
     expect(code).toBe(1);
     expect(err).toContain(
-      'standard input:3:1: the record has "N/A" for --sum v, which is not a number: "b,N/A"',
+      `standard input:3:1: the record has "N/A" for --sum v, which is not a number: --null 'N/A' passes it over: "b,N/A"`,
+    );
+  });
+
+  test("--null: texts and numbers that say that there is no value", async () => {
+    const sums = ["--sum", "v", "--min", "v", "--max", "v", "--mean", "v", "--count"];
+    const group = (from: string, ...words: string[]) => [
+      "group",
+      "-",
+      "--from",
+      from,
+      ...sums,
+      ...words,
+    ];
+    const rows = "k\tv\na\t\\N\na\t5\nb\tNA\nb\t-999\nb\t-999.0\na\t3\n";
+    const nulls = ["--null", "\\N,NA", "--null", "-999"];
+    expect(await out(group("tsv", ...nulls), rows)).toBe(
+      "count\tsum_v\tmin_v\tmax_v\tmean_v\n6\t8\t3\t5\t4\n",
+    );
+    expect(await out(group("tsv", "--by", "k", ...nulls), rows)).toBe(
+      "k\tcount\tsum_v\tmin_v\tmax_v\tmean_v\na\t3\t8\t3\t5\t4\nb\t3\t0\t\t\t\n",
+    );
+    // By each record, where first values are asked for.
+    expect(await out(group("tsv", "--by", "k", "--first", "v", ...nulls), rows)).toBe(
+      "k\tcount\tsum_v\tmin_v\tmax_v\tmean_v\tfirst_v\na\t3\t8\t3\t5\t4\t\\N\nb\t3\t0\t\t\t\tNA\n",
+    );
+    const lines = '{"v":"NA"}\n{"v":2}\n{"v":-999}\n';
+    expect(await out(group("ndjson", ...nulls), lines)).toBe(
+      '{"count":3,"sum_v":2,"min_v":2,"max_v":2,"mean_v":2}\n',
     );
   });
 

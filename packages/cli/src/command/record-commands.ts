@@ -151,6 +151,12 @@ export const recordCommands: readonly Command[] = [
       BY,
       { name: "count", about: "how many records" },
       ...AGGREGATES.map(({ name, about }): Option => ({ name, value: "FIELD", list: true, about })),
+      {
+        name: "null",
+        value: "TEXT",
+        list: true,
+        about: "--sum, --min, --max and --mean pass over values of this text, such as '\\N' or NA",
+      },
       MISSING,
       ...WRITE,
       ...READ,

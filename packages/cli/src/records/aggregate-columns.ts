@@ -57,11 +57,15 @@ export class Columns {
   readonly #source: RecordSource;
   /** By the fields of min and max in CSV. */
   readonly #written = new Map<string, WrittenNumbers>();
+  /** Texts that say that there is no value. */
+  readonly #nulls: ReadonlySet<string>;
   /** The type of the values of min and max so far, by column. */
   readonly #types: (string | undefined)[] = [];
 
-  constructor(specs: readonly ColumnSpec[], source: RecordSource) {
+  /** @param nulls texts that say that there is no value. */
+  constructor(specs: readonly ColumnSpec[], source: RecordSource, nulls: readonly string[] = []) {
     const { values } = source;
+    this.#nulls = new Set(nulls);
     this.#specs = specs;
     this.#source = source;
     this.#values = values;
@@ -100,6 +104,11 @@ export class Columns {
     });
   }
 
+  /** Whether threads may take the values, which do not look at how they are written. */
+  get mayShare(): boolean {
+    return this.#nulls.size === 0;
+  }
+
   /**
    * Converts text to numbers, and for min and max numbers to text that would be written in another way: `1.50`, `1e3`.
    *
@@ -111,7 +120,8 @@ export class Columns {
     const typed = columns.filter((i) => TYPED.has(this.#specs[i]?.kind as Kind));
     const areNumbers = () => typed.every((i) => this.#types[i] === "number");
     const written = this.#isText && typed.length > 0 ? this.#writtenNumbers(field) : undefined;
-    let passNumbers = areNumbers() && written === undefined;
+    const pass = this.mayShare && written === undefined;
+    let passNumbers = pass && areNumbers();
     for (let i = 0; i < scan.count; i++) {
       const kind = kinds[i] as number;
       if (kind === VALUE_KIND.number && passNumbers) continue;
@@ -120,8 +130,12 @@ export class Columns {
       const told = (what: string) => failure(i, what);
       if (kind === VALUE_KIND.number) {
         const number = scan.numbers(index)[i] as number;
+        if (this.#nulls.has(String(number))) {
+          kinds[i] = VALUE_KIND.null;
+          continue;
+        }
         for (const column of typed) this.#sameType(number, column, told);
-        passNumbers = areNumbers() && written === undefined;
+        passNumbers = pass && areNumbers();
         if (written?.isPlain(scan, i) === false) kinds[i] = VALUE_KIND.text;
         continue;
       }
@@ -235,6 +249,7 @@ export class Columns {
     const value = this.#values.value(text, field);
     if (value === undefined || value === null || (this.#isText && value === "")) return null;
     const number = this.#isText ? numberOf(value as string) : value;
+    if (this.#nulls.has(String(value)) || this.#nulls.has(String(number ?? value))) return null;
     const { kind } = this.#specs[column] as ColumnSpec;
     if (typeof number === "number") {
       this.#sameType(number, column, failure);
@@ -245,7 +260,11 @@ export class Columns {
     }
     const shown = String(JSON.stringify(value)).slice(0, 40);
     const isForeign = typeof value === "string" && /^[-+]?\d[\d.,'\s]*\d$/.test(value);
-    const hint = isForeign ? ": a number has a point, and no comma" : "";
+    const hint = NOTHING.test(String(value))
+      ? `: --null '${value}' passes it over`
+      : isForeign
+        ? ": a number has a point, and no comma"
+        : "";
     throw failure(`has ${shown} for --${kind} ${field}, which is not a number${hint}`);
   }
 
@@ -325,6 +344,9 @@ class Totals {
     return this.#columns.map((column) => column.result(0));
   }
 }
+
+/** How databases and statisticians write that there is no value. */
+const NOTHING = /^(?:\\N|NA|N\/A|NULL|None|NaN|-)$/i;
 
 const JSON_NUMBER = /^-?(?:0|[1-9]\d*)(?:\.\d+)?(?:e[-+]?\d+)?$/i;
 

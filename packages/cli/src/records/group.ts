@@ -15,6 +15,7 @@ export const group: Action = async (call) => {
     throw new UsageError("group needs --by FIELD, or sums of all records, such as --count");
   }
   requireBy(call, fields, ["missing"]);
+  const nulls = call.options.list("null");
   const asked = [...fields, ...columns.flatMap(({ field }) => field ?? [])];
   const wanted =
     columns.length > 0
@@ -22,8 +23,9 @@ export const group: Action = async (call) => {
       : { asked, required: fields };
   return RecordRun.do(call, wanted, async (run) => {
     if (columns.length === 0) await writeGroups(call, run, fields);
-    else if (fields.length === 0) await writeTotals(call, run, new Columns(columns, run.source));
-    else await writeAggregates(call, run, fields, new Columns(columns, run.source));
+    else if (fields.length === 0)
+      await writeTotals(call, run, new Columns(columns, run.source, nulls));
+    else await writeAggregates(call, run, fields, new Columns(columns, run.source, nulls));
   });
 };
 
@@ -69,7 +71,7 @@ async function* numberResults(
   columns: Columns,
 ): AsyncGenerator<readonly (readonly [key: unknown, results: Record<string, unknown>])[]> {
   const records = (isShared: boolean) =>
-    run.source.objects((values) => columns.check(values), isShared);
+    run.source.objects((values) => columns.check(values), isShared && columns.mayShare);
   const options = {
     by: keyBy(fields) as By<unknown>,
     select: columns.selectFields,
