@@ -123,7 +123,7 @@ function typeOf(stated: ColumnType | undefined, kinds: number): ColumnType {
     default:
       if ((kinds & ~(INTEGER | DOUBLE)) === 0) return "double";
       // Beside fractions, only text keeps all digits of an integer that a double would round.
-      return kinds & (OTHER | LONG) ? "json" : "text";
+      return kinds & OTHER ? "json" : "text";
   }
 }
 
