@@ -118,15 +118,23 @@ export function zoneName(tz: unknown, name: string): string {
       const zone = text(tz.args[0]);
       if (zone !== undefined) return zone;
     }
-  } else if (typeof tz === "object" && tz !== null && "offset" in tz) {
-    const minutes = (tz.offset as { totalSeconds(): number }).totalSeconds() / 60;
-    if (minutes === 0) return "UTC";
-    const pad = (value: number) => String(value).padStart(2, "0");
-    const size = Math.abs(minutes);
-    if (Number.isInteger(size))
-      return `${minutes < 0 ? "-" : "+"}${pad(Math.floor(size / 60))}:${pad(size % 60)}`;
   }
-  throw refuse(name, "its time zone has no name");
+  const minutes = offsetOf(tz);
+  if (minutes === 0) return "UTC";
+  const size = Math.abs(minutes ?? Number.NaN);
+  if (!(Number.isInteger(size) && size < 1440)) throw refuse(name, "its time zone has no name");
+  const pad = (value: number) => String(value).padStart(2, "0");
+  return `${(minutes as number) < 0 ? "-" : "+"}${pad(Math.floor(size / 60))}:${pad(size % 60)}`;
+}
+
+/** The minutes east of UTC of a zone without a name; pandas reads texts with an offset as `pytz`'s. */
+function offsetOf(tz: unknown): number | undefined {
+  if (tz instanceof PyObject) {
+    const [minutes] = `${tz.type}` === "pytz.FixedOffset" ? tz.args : [];
+    return typeof minutes === "number" ? minutes : undefined;
+  }
+  if (typeof tz !== "object" || tz === null || !("offset" in tz)) return undefined;
+  return (tz.offset as { totalSeconds(): number }).totalSeconds() / 60;
 }
 
 export function pickledZone(timezone: string): unknown {

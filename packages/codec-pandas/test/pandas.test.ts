@@ -31,7 +31,7 @@ import { toColumn } from "../src/column.js";
 import { Damage } from "../src/damage.js";
 import { PandasBlocks, PandasColumns, pandasBlocksCodec } from "../src/index.js";
 import { type Frequency, labelledObject, objectShown, objectText } from "../src/object-labels.js";
-import { indexValues } from "../src/pickled-array.js";
+import { indexValues, zoneName } from "../src/pickled-array.js";
 import { tableOf } from "../src/table.js";
 
 const fixtures = JSON.parse(
@@ -620,6 +620,17 @@ test("categories that are intervals are refused by name, and not called damaged"
       message: expect.stringContaining("a pandas.core.indexes.interval.IntervalIndex has no"),
     }),
   );
+});
+
+test.each([
+  [330, "+05:30"],
+  [-90, "-01:30"],
+  [0, "UTC"],
+])("the zone of an offset of %d minutes, as pandas reads it in a text, is %s", (minutes, zone) => {
+  const tz = new PyObject(new PyGlobal("pytz", "FixedOffset"), pyTuple(minutes));
+  expect(zoneName(tz, "t")).toBe(zone);
+  const none = new PyObject(new PyGlobal("pytz", "FixedOffset"), pyTuple(minutes + 0.5));
+  expect(() => zoneName(none, "t")).toThrow("no name");
 });
 
 test("half a surrogate pair, which Arrow cannot hold, is refused", async () => {
