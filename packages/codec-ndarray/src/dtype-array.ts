@@ -1,6 +1,6 @@
 import { PartdError } from "@partd/core";
 import { type Dtype, fieldsOf, parseDtype } from "./dtype.js";
-import { arrayTypeOf, bytesToNumbers, type NumericArray } from "./numeric.js";
+import { arrayTypeOf, bytesToNumbers, classOf, type NumericArray } from "./numeric.js";
 
 /**
  * An array of a dtype without a JavaScript array type: the numbers, and the dtype that gives them their
@@ -101,7 +101,7 @@ export class DtypeArray<A extends NumericArray = NumericArray> {
  */
 export function ndarray<A extends NumericArray>(dtype: string, data: A): DtypeArray<A> {
   const parsed = parseDtype(dtype);
-  const fits = arrayTypeOf(parsed)?.tags.includes(Object.prototype.toString.call(data));
+  const fits = arrayTypeOf(parsed)?.classes.includes(classOf.call(data) ?? "");
   if (!fits || data.length % widthOf(parsed) !== 0) {
     throw new PartdError(
       "ERR_PARTD_CODEC",

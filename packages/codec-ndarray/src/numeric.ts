@@ -27,25 +27,25 @@ const float16Array = (globalThis as { Float16Array?: NumericArrayType }).Float16
 /** The typed array that holds the items of a dtype. */
 interface ArrayType {
   readonly type: NumericArrayType;
-  /** Classes that may be written under the dtype, as `Object.prototype.toString` names them. */
-  readonly tags: readonly string[];
+  /** Classes that may be written under the dtype. */
+  readonly classes: readonly string[];
   readonly needs: string;
 }
 
-/** The dtype (NumPy's letter and size) that a bare typed array is written under. */
-export const DTYPE_OF_TAG: ReadonlyMap<string, string> = new Map([
-  ["[object Int8Array]", "i1"],
-  ["[object Uint8Array]", "u1"],
-  ["[object Uint8ClampedArray]", "u1"],
-  ["[object Int16Array]", "i2"],
-  ["[object Uint16Array]", "u2"],
-  ["[object Int32Array]", "i4"],
-  ["[object Uint32Array]", "u4"],
-  ["[object BigInt64Array]", "i8"],
-  ["[object BigUint64Array]", "u8"],
-  ["[object Float16Array]", "f2"],
-  ["[object Float32Array]", "f4"],
-  ["[object Float64Array]", "f8"],
+/** The dtype (NumPy's letter and size) that a bare typed array is written under, by its class. */
+export const DTYPE_OF_CLASS: ReadonlyMap<string | undefined, string> = new Map([
+  ["Int8Array", "i1"],
+  ["Uint8Array", "u1"],
+  ["Uint8ClampedArray", "u1"],
+  ["Int16Array", "i2"],
+  ["Uint16Array", "u2"],
+  ["Int32Array", "i4"],
+  ["Uint32Array", "u4"],
+  ["BigInt64Array", "i8"],
+  ["BigUint64Array", "u8"],
+  ["Float16Array", "f2"],
+  ["Float32Array", "f4"],
+  ["Float64Array", "f8"],
 ]);
 
 /** `undefined` for objects. */
@@ -62,6 +62,18 @@ const STORED_AS: ReadonlyMap<string, string> = new Map([
   ["U", "u4"],
 ]);
 
+/** The built-in class of a typed array, whatever it says of itself; `undefined` for all else. */
+export const classOf = getterOf<string | undefined>(Symbol.toStringTag);
+const bufferOf = getterOf<ArrayBuffer>("buffer");
+const offsetOf = getterOf<number>("byteOffset");
+const byteLengthOf = getterOf<number>("byteLength");
+
+/** A getter of all typed arrays, which neither a subclass nor an array can replace. */
+function getterOf<T>(name: keyof Uint8Array): (this: unknown) => T {
+  const typedArray = Object.getPrototypeOf(Uint8Array.prototype) as object;
+  return Object.getOwnPropertyDescriptor(typedArray, name)?.get as (this: unknown) => T;
+}
+
 /**
  * The bytes of `data` under `dtype`: a view, or a copy if the dtype or byte order needs a
  * conversion.
@@ -69,7 +81,11 @@ const STORED_AS: ReadonlyMap<string, string> = new Map([
 export function numbersToBytes(data: NumericArray, dtype: Dtype): Uint8Array {
   if (dtype.type === "f16") return toLongDoubles(data as Float64Array);
   const halves = dtype.type === "f2" && data instanceof Float32Array ? toFloat16(data) : data;
-  const bytes = new Uint8Array(halves.buffer, halves.byteOffset, halves.byteLength);
+  const bytes = new Uint8Array(
+    bufferOf.call(halves),
+    offsetOf.call(halves),
+    byteLengthOf.call(halves),
+  );
   return dtype.swapped ? swapWords(bytes.slice(), dtype.wordSize) : bytes;
 }
 
@@ -165,7 +181,7 @@ const ARRAY_TYPES: ReadonlyMap<string, ArrayType> = new Map([
 function arrayType(type: NumericArrayType, ...names: string[]): ArrayType {
   return {
     type,
-    tags: names.map((name) => `[object ${name}]`),
+    classes: names,
     needs: `a ${names.join(" or ")}`,
   };
 }

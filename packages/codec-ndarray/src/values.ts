@@ -4,7 +4,13 @@ import { isPartdError, type Key, PartdError } from "@partd/core";
 import { concatBytes, frame, isLost, LOST_BYTES, splitFrames } from "@partd/core/author";
 import { type Dtype, parseDtype } from "./dtype.js";
 import { DtypeArray, hostOrder, isPlain } from "./dtype-array.js";
-import { bytesToNumbers, DTYPE_OF_TAG, type NumericArray, numbersToBytes } from "./numeric.js";
+import {
+  bytesToNumbers,
+  classOf,
+  DTYPE_OF_CLASS,
+  type NumericArray,
+  numbersToBytes,
+} from "./numeric.js";
 
 export type { NumericArray } from "./numeric.js";
 
@@ -15,7 +21,7 @@ export type NdValue = NumericArray | DtypeArray | unknown[];
 export function dtypeOf(value: unknown): Dtype {
   if (value instanceof DtypeArray) return parseDtype(value.dtype);
   if (Array.isArray(value)) return OBJECT;
-  const type = DTYPE_OF_TAG.get(Object.prototype.toString.call(value));
+  const type = DTYPE_OF_CLASS.get(classOf.call(value));
   if (type !== undefined) return parseDtype(type);
   throw new PartdError(
     "ERR_PARTD_CODEC",

@@ -574,6 +574,26 @@ test("an array whose memory was transferred or made shorter is refused, not take
   expect(await p.count()).toBe(0);
 });
 
+test("what an array says of itself is not asked", async () => {
+  class Lies extends Int16Array {
+    override get byteLength() {
+      return 1;
+    }
+  }
+  const tagged = Object.defineProperty(Int32Array.of(1, 2), Symbol.toStringTag, {
+    value: "Float64Array",
+  });
+  for (const [array, read] of [
+    [new Lies([1, 2]), Int16Array.of(1, 2)],
+    [tagged, Int32Array.of(1, 2)],
+  ] as const) {
+    await using p = new NdArray(new Dict());
+    await p.append({ x: array });
+    expect(await p.get("x")).toEqual(read);
+  }
+  expect(() => ndarray("complex128", tagged as never)).toThrow("Float64Array");
+});
+
 test("a store of one array type is typed by it", async () => {
   await using p = new NdArray(new Dict(), { type: Float32Array });
   await p.append({ x: Float32Array.of(1) });
