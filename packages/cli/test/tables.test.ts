@@ -295,6 +295,34 @@ test("Arrow of other programs: nanoseconds, floats, lists; as a file, and as a s
   expect(failed.err).toContain('partd: other.arrow: row 1 has "a" for --sum name');
 });
 
+test("Arrow as pandas writes it, streams one behind the other, and streams that are cut short", async () => {
+  const packed = new URL("../../records/test/fixtures/feather.arrow", import.meta.url);
+  writeFileSync(join(cwd, "packed.arrow"), readFileSync(packed));
+  const rows = '{"i":1,"t":"a"}\n{"i":null,"t":null}\n{"i":3,"t":"é"}\n';
+  expect((await ours(["distinct", "packed.arrow"])).toString()).toBe(rows);
+  const edges = new URL("../../records/test/fixtures/edges.arrows", import.meta.url);
+  writeFileSync(join(cwd, "edges.arrows"), readFileSync(edges));
+  expect((await ours(["distinct", "edges.arrows"])).toString()).toContain(
+    '{"long":1,"word":"y","list":["y",null],"nanos":"2024-01-02T03:04:05.123999999Z"',
+  );
+  const stream = await ours(["distinct", "packed.arrow", "--to", "arrow"]);
+  const two = Buffer.concat([stream, stream]);
+  writeFileSync(join(cwd, "two.arrows"), two);
+  const cut = two.subarray(0, -3);
+  writeFileSync(join(cwd, "cut.arrows"), cut);
+  const count = ["count", "--from", "arrow"];
+  expect((await ours([...count, "two.arrows"])).toString()).toBe('{"count":6}\n');
+  expect((await ours([...count, "-"], two)).toString()).toBe('{"count":6}\n');
+  for (const [name, words] of Object.entries({
+    "cut.arrows": [...count, "cut.arrows"],
+    "standard input": [...count, "-"],
+  })) {
+    const { code, stdout, err } = await runner.run(words, cut);
+    expect({ code, out: stdout.toString() }).toEqual({ code: 1, out: "" });
+    expect(err).toContain(`${name} is damaged, or no Arrow: it is cut short: the message at byte`);
+  }
+});
+
 test("a join of tables keeps the types of both, and columns that no record fills", async () => {
   const day = "DATE '2001-01-01' AS";
   await duckdb(`COPY (SELECT 1 AS id, ${day} a) TO '$/left.parquet'`);

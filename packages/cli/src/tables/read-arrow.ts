@@ -1,6 +1,8 @@
-import { type FileHandle, open } from "node:fs/promises";
-import type { Readable } from "node:stream";
+import { createReadStream } from "node:fs";
+import { open, stat } from "node:fs/promises";
 import { checkColumn } from "@partd/codec-arrow";
+import { isPartdError } from "@partd/core";
+import { readArrow } from "@partd/records";
 import type { Column, ColumnType } from "@partd/records/author";
 import {
   type Data,
@@ -23,80 +25,104 @@ export async function openArrow(
   signal: AbortSignal,
 ): ReturnType<OpenTable> {
   const name = path === "-" ? "standard input" : path;
-  const file = path === "-" ? undefined : await open(path);
-  const damaged = (cause: unknown) =>
-    new Failure(`${name} is damaged, or no Arrow: ${(cause as Error).message}`, { cause });
-  const close = async () => {
-    await file?.close().catch(() => undefined); // The reader may have closed it.
+  const damaged = (error: unknown) => {
+    const { cause = error } = error as Error;
+    const { message } = cause as Error;
+    return isPartdError(error) && cause === error
+      ? new Failure(message.replace("<stream>", name).replace(/\.$/, ""), { cause })
+      : new Failure(`${name} is damaged, or no Arrow: ${message}`, { cause });
   };
+  let opened: OpenedArrow | undefined;
   try {
-    const size = (await file?.stat())?.size;
-    const stream = new CountedInput(file ?? standardInput(signal));
-    const reader = await RecordBatchReader.from(stream.input as AsyncIterable<Uint8Array>);
-    await reader.open();
-    if (reader.schema === undefined) throw new Error("it has no schema");
-    const { fields } = reader.schema;
-    const all = fields.map(({ name, type }) => ({ name, type: typeOf(type) }));
+    opened =
+      path !== "-" && (await isFileFormat(path)) ? await openFile(path) : stream(path, signal);
+    const { batches, bytesRead } = opened;
+    // Without records there is one batch, which has no rows.
+    let next = await batches.next();
+    const all = next.value!.schema.fields.map(({ name, type }) => ({ name, type: typeOf(type) }));
     const columns = asked?.every((one) => all.some((column) => column.name === one))
       ? all.filter((column) => asked.includes(column.name))
       : all;
     return {
       columns,
       async *pieces() {
-        let before = 0;
         try {
-          for await (const batch of reader) {
-            const { numRows } = batch;
-            const batchesBefore = before++;
-            // A file is read from its end; a stream does not say how many batches it has.
-            const bytesRead =
-              size !== undefined && reader.isFile()
-                ? (rows: number) =>
-                    (size * (batchesBefore + rows / numRows)) / reader.numRecordBatches
-                : () => stream.bytesRead;
-            yield* piecesOf(numRows, lineOf(batch, columns), bytesRead);
+          for (let before = 0; !next.done; before++, next = await batches.next()) {
+            const { numRows } = next.value;
+            const lines = lineOf(next.value, columns);
+            yield* piecesOf(numRows, lines, (rows) => bytesRead(before + rows / numRows));
           }
         } catch (error) {
           throw damaged(error);
         }
       },
+      close: () => opened!.close(),
+    };
+  } catch (error) {
+    await opened?.close();
+    throw damaged(error);
+  }
+}
+
+interface OpenedArrow {
+  readonly batches: AsyncIterator<RecordBatch, undefined>;
+  /** The bytes that are read once some batches are, which need not be whole. */
+  readonly bytesRead: (batches: number) => number;
+  close(): Promise<void>;
+}
+
+/** Opens a file, which is read by the index at its end. */
+async function openFile(path: string): Promise<OpenedArrow> {
+  // This registers the codecs of compressed buffers, as pandas writes them.
+  for await (const _ of readArrow([]).recordBatches());
+  const file = await open(path);
+  const close = () => file.close().catch(() => undefined); // The reader may have closed it.
+  try {
+    const { size } = await file.stat();
+    const reader = await RecordBatchReader.from(file);
+    await reader.open();
+    return {
+      batches: (reader as AsyncIterable<RecordBatch>)[Symbol.asyncIterator](),
+      bytesRead: (batches) => (size * batches) / reader.numRecordBatches,
       close,
     };
   } catch (error) {
     await close();
-    throw error instanceof Failure ? error : damaged(error);
+    throw error;
   }
 }
 
-/** The input of apache-arrow, which counts the bytes read. */
-class CountedInput {
-  bytesRead = 0;
-  readonly input: unknown;
-
-  constructor(source: FileHandle | Readable) {
-    this.input = "stat" in source ? this.#file(source) : this.#stream(source);
-  }
-
-  #file(file: FileHandle): Pick<FileHandle, "fd" | "stat" | "read" | "close"> {
-    return {
-      fd: file.fd,
-      stat: () => file.stat() as never,
-      close: () => file.close(),
-      read: async (...where: Parameters<FileHandle["read"]>) => {
-        const found = await file.read(...where);
-        this.bytesRead += found.bytesRead;
-        return found as never;
-      },
-    };
-  }
-
-  async *#stream(stream: Readable): AsyncGenerator<Uint8Array> {
-    for await (const bytes of stream) {
-      this.bytesRead += (bytes as Uint8Array).byteLength;
+/** Opens streams, one behind the other, which do not say how many batches they have. */
+function stream(path: string, signal: AbortSignal): OpenedArrow {
+  let count = 0;
+  const counted = async function* () {
+    for await (const bytes of path === "-" ? standardInput(signal) : createReadStream(path)) {
+      count += (bytes as Uint8Array).length;
       yield bytes as Uint8Array;
     }
+  };
+  const batches = readArrow(counted(), { signal }).recordBatches()[Symbol.asyncIterator]();
+  return {
+    batches: batches as AsyncIterator<RecordBatch, undefined>,
+    bytesRead: () => count,
+    async close() {
+      await batches.return?.();
+    },
+  };
+}
+
+async function isFileFormat(path: string): Promise<boolean> {
+  if (!(await stat(path)).isFile()) return false;
+  const file = await open(path);
+  try {
+    const { buffer } = await file.read(Buffer.alloc(MAGIC.length), 0, MAGIC.length, 0);
+    return buffer.equals(MAGIC);
+  } finally {
+    await file.close();
   }
 }
+
+const MAGIC = Buffer.from("ARROW1");
 
 function lineOf(batch: RecordBatch, columns: readonly Column[]): (row: number) => string {
   const found = batch.schema.fields.flatMap(({ name, type }, i) => {
@@ -132,6 +158,13 @@ function takerOf(type: DataType, column: Vector): (row: number) => string {
     return (row) => decimalText(wholeOf(column.get(row) as Uint32Array), type.scale);
   }
   if (DataType.isStruct(type)) return structTaker(type, column);
+  if (values !== undefined && DataType.isDictionary(type)) {
+    const words = data!.dictionary!;
+    // A stream adds to a dictionary in pieces. Its indices may be bigints, which the package does not look up.
+    const isWhole = words.data.length === 1;
+    const json = isWhole ? jsonOf(type.dictionary, words) : (at: number) => jsonText(words.get(at));
+    return (row) => json(Number(values[row]));
+  }
   const items = data?.children[0];
   if (items !== undefined && DataType.isMap(type)) return mapTaker(type, data as Data, items);
   if (items !== undefined && (DataType.isList(type) || DataType.isFixedSizeList(type))) {
