@@ -4,9 +4,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { PassThrough } from "node:stream";
 import { buffer } from "node:stream/consumers";
+import { runInNewContext } from "node:vm";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { isPartdError } from "@partd/core";
 import {
+  type ColumnType,
   readArrow,
   readCsv,
   readNdjson,
@@ -180,6 +182,60 @@ describe.each(Object.entries(FORMATS))("%s", (_, { write, read, path }) => {
     expect(await stated(1, "int" as "integer")).toMatch(/is one of boolean, integer, .*, not int/);
     expect(await refused([{}], { columns: ["a", "a"] })).toMatch(/not two columns named "a"/);
     expect(await back()).toEqual([{ a: 1n }]);
+  });
+
+  test("copies bytes, so that a source may reuse its buffer", async () => {
+    const reused = Buffer.alloc(1);
+    const records = (function* () {
+      for (reused[0] = 0; reused[0] < 3; reused[0]++) yield { b: reused };
+    })();
+    await write(records, at(path));
+    expect((await back()).map(({ b }) => (b as Uint8Array)[0])).toEqual([0, 1, 2]);
+    // Jest's own Uint8Array is of another realm than hyparquet-writer's.
+    await write([runInNewContext("({ b: Uint8Array.of(7) })")], at(path));
+    expect((await back()).map(({ b }) => (b as Uint8Array)[0])).toEqual([7]);
+  });
+
+  test("of duplicate names in a line the last counts, with all its digits", async () => {
+    const lines = '{"a":1,"a":9007199254740993}\n{"a":9007199254740993,"a":1}\n';
+    await writeFile(at("twice.ndjson"), lines);
+    await write(readNdjson<object>(at("twice.ndjson")), at(path));
+    expect(await back()).toEqual([{ a: 9007199254740993n }, { a: 1n }]);
+  });
+
+  test("text that only looks like a stated type is refused", async () => {
+    const stated = (x: unknown, type: ColumnType) => refused([{ x }], { columns: { x: type } });
+    expect(await stated("2001-02-30", "date")).toMatch(/has "2001-02-30"/);
+    expect(await stated("2001-02-30T00:00:00Z", "timestamp")).toMatch(/has "2001-02-30T/);
+    expect(await stated("constructor", "boolean")).toMatch(/has "constructor"/);
+    const infinities = ["infinity", "-INFINITY", "nan"].map((x) => ({ x }));
+    await write(infinities, at(path), { columns: { x: "double" } });
+    expect((await back()).map(({ x }) => x)).toEqual([Infinity, -Infinity, Number.NaN]);
+  });
+
+  test("objects whose content is not in properties are no records", async () => {
+    const message = (given: object) => refused([given]);
+    expect(await message(new Map([["a", 1]]))).toMatch(/objects, not Map/);
+    expect(await message(new Date(0))).toMatch(/objects, not Date/);
+    expect(await message(Buffer.from("a stream's bytes"))).toMatch(/objects, not Uint8Array/);
+    expect(await message(["key", { a: 1 }])).toMatch(/not Array. Make an object of each/);
+    class Trip {
+      readonly km = 1.5;
+    }
+    await write([new Trip()], at(path));
+    expect(await back()).toEqual([{ km: 1.5 }]);
+  });
+
+  test("columns and dir that are none are refused", async () => {
+    const wrong = [new Map([["a", "text"]]), new Set(["a"]), null, 5, {}, [], [1], [Symbol("x")]];
+    for (const columns of [...wrong, new Array(1)]) {
+      expect(await refused([{ a: 1 }], { columns: columns as never })).toMatch(
+        /^columns are different names/,
+      );
+    }
+    expect(await refused([{ a: 1 }], { dir: 5 as never })).toMatch(/^dir must be a string, not 5/);
+    expect(await refused([{ "\ud800": 1 }])).toMatch(/name of the column "\\ud800" holds half/);
+    expect(await refused([], { columns: ["\ud800"] })).toMatch(/name of the column "\\ud800"/);
   });
 
   test("an abort, and an error of the source, leave nothing", async () => {

@@ -29,15 +29,13 @@ function converted(value: NonNullable<TableValue>, column: TypedColumn): Cell | 
     case "double":
       return doubleOf(value);
     case "boolean":
-      if (typeof value === "string") return BOOLEANS[value.toLowerCase()];
+      if (typeof value === "string") return BOOLEANS.get(value.toLowerCase());
       return typeof value === "boolean" ? value : undefined;
     case "timestamp":
       return timestampOf(value, column.digits);
     case "date":
       if (types.isDate(value)) return Math.floor(value.getTime() / DAY);
-      return typeof value === "string" && DATE.test(value)
-        ? finite(Date.parse(value) / DAY)
-        : undefined;
+      return typeof value === "string" && DATE.test(value) ? dayOf(value) : undefined;
     case "bytes":
       return types.isUint8Array(value) ? value : undefined;
     default:
@@ -45,12 +43,19 @@ function converted(value: NonNullable<TableValue>, column: TypedColumn): Cell | 
   }
 }
 
-const BOOLEANS: Readonly<Record<string, boolean | undefined>> = { true: true, false: false };
+const BOOLEANS: ReadonlyMap<string, boolean> = new Map([
+  ["true", true],
+  ["false", false],
+]);
 const DAY = 86_400_000;
 const DATE = /^\d{4}-\d\d-\d\d$/;
 
-function finite(number: number): number | undefined {
-  return Number.isFinite(number) ? number : undefined;
+/** @returns `undefined` for a day that no calendar has: Date.parse takes February 30 for March 2. */
+function dayOf(date: string): number | undefined {
+  const time = Date.parse(date);
+  if (Number.isNaN(time) || new Date(time).getUTCDate() !== Number(date.slice(-2)))
+    return undefined;
+  return time / DAY;
 }
 
 function integerOf(value: NonNullable<TableValue>): bigint | undefined {
@@ -60,7 +65,7 @@ function integerOf(value: NonNullable<TableValue>): bigint | undefined {
   else if (typeof value === "string" && /^[-+]?\d{1,40}$/.test(value)) {
     integer = BigInt(value.replace("+", ""));
   } else return undefined;
-  return BigInt.asIntN(64, integer) === integer ? integer : undefined;
+  return int64(integer);
 }
 
 function doubleOf(value: NonNullable<TableValue>): number | undefined {
@@ -69,19 +74,26 @@ function doubleOf(value: NonNullable<TableValue>): number | undefined {
     const number = Number(value);
     return BigInt(number) === value ? number : undefined;
   }
-  return typeof value === "string" && NUMBER.test(value) ? Number(value) : undefined;
+  if (typeof value !== "string" || !NUMBER.test(value)) return undefined;
+  return Number(value.replace(/infinity/i, "Infinity"));
 }
 
 const NUMBER = /^(?:[-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?|[-+]?Infinity|NaN)$/i;
 
 function timestampOf(value: NonNullable<TableValue>, digits: number): bigint | undefined {
-  if (types.isDate(value)) return BigInt(value.getTime()) * 10n ** BigInt(digits - 3);
+  if (types.isDate(value)) return int64(BigInt(value.getTime()) * 10n ** BigInt(digits - 3));
   const [, day, time = "00:00", seconds = "00", fraction = "", zone = "Z"] =
     (typeof value === "string" && TIMESTAMP.exec(value)) || [];
-  if (day === undefined || fraction.length > digits) return undefined;
+  if (day === undefined || dayOf(day) === undefined || fraction.length > digits) return undefined;
   const milliseconds = Date.parse(`${day}T${time}:${seconds}${zone.toUpperCase()}`);
   if (Number.isNaN(milliseconds)) return undefined;
-  return BigInt(milliseconds / 1000) * 10n ** BigInt(digits) + BigInt(fraction.padEnd(digits, "0"));
+  const wholeSeconds = BigInt(milliseconds / 1000) * 10n ** BigInt(digits);
+  return int64(wholeSeconds + BigInt(fraction.padEnd(digits, "0")));
+}
+
+/** @returns `undefined` for an integer of more than 64 bits, as nanoseconds of the year 9999 are. */
+function int64(integer: bigint): bigint | undefined {
+  return BigInt.asIntN(64, integer) === integer ? integer : undefined;
 }
 
 /** ISO 8601; without a zone it is UTC. */

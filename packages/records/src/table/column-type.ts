@@ -53,6 +53,7 @@ export class ColumnTypes {
     for (const name in record) {
       let column = this.#seen.get(name);
       if (column === undefined) {
+        checkName(name);
         column = { stated: undefined, kinds: 0 };
         this.#seen.set(name, column);
       }
@@ -125,6 +126,15 @@ function typeOf(stated: ColumnType | undefined, kinds: number): ColumnType {
       // Beside fractions, only text keeps all digits of an integer that a double would round.
       return kinds & OTHER ? "json" : "text";
   }
+}
+
+/** @throws `ERR_PARTD_VALUE` for a name with half a character: UTF-8 has no bytes for that. */
+export function checkName(name: string): void {
+  if (name.isWellFormed()) return;
+  throw new PartdError(
+    "ERR_PARTD_VALUE",
+    `The name of the column ${JSON.stringify(name)} holds half a character (a lone surrogate), which only JSON can: give it another name.`,
+  );
 }
 
 function mixed(name: string): PartdError {

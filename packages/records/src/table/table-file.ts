@@ -1,7 +1,15 @@
 import { PartdError } from "@partd/core";
+import { describeArgument } from "@partd/core/author";
 import { isRecords, leftOnAbort, type Writable, type Written } from "../write/encode.js";
 import { type Target, writeChunks } from "../write/target.js";
-import type { Column, ColumnType, TableRecord, TableValue, TypedColumn } from "./column-type.js";
+import {
+  type Column,
+  type ColumnType,
+  checkName,
+  type TableRecord,
+  type TableValue,
+  type TypedColumn,
+} from "./column-type.js";
 import { recordOfLine, recordOfObject } from "./table-record.js";
 import { batched, type EncodeTable, TableRows } from "./table-rows.js";
 import type { WriteTableOptions } from "./write-table.js";
@@ -100,17 +108,20 @@ function chosenOf(record: TableRecord, columns: readonly Column[]): TableRecord 
 /** @throws `ERR_PARTD_VALUE` */
 function columnsOf(given: WriteTableOptions["columns"]): readonly Column[] | undefined {
   if (given === undefined) return undefined;
-  const columns: Column[] = Array.isArray(given)
-    ? given.map((name: string) => ({ name, type: undefined }))
+  const isList = Array.isArray(given);
+  const isPlain = Object.prototype.toString.call(given) === "[object Object]";
+  if (!isList && !isPlain) throw badColumns(`not ${describeArgument(given)}`);
+  const columns: Column[] = isList
+    ? Array.from(given, (name: string) => ({ name, type: undefined }))
     : Object.entries(given as object).map(([name, type]) => ({ name, type }));
+  if (columns.length === 0) throw badColumns("not none");
   const names = new Set<string>();
   for (const { name, type } of columns) {
-    if (typeof name !== "string" || names.has(name)) {
-      const what = typeof name === "string" ? `two columns named ${JSON.stringify(name)}` : name;
-      throw badColumns(`not ${what}`);
-    }
+    if (typeof name !== "string") throw badColumns(`not ${describeArgument(name)}`);
+    if (names.has(name)) throw badColumns(`not two columns named ${JSON.stringify(name)}`);
+    checkName(name);
     names.add(name);
-    if (Array.isArray(given) || COLUMN_TYPES.includes(type!)) continue;
+    if (isList || COLUMN_TYPES.includes(type!)) continue;
     throw badColumns(
       `and the type of ${JSON.stringify(name)} is one of ${COLUMN_TYPES.join(", ")}, not ${String(type)}`,
     );

@@ -13,7 +13,9 @@ import type { RawJson, TableRecord, TableValue } from "./column-type.js";
  */
 export function recordOfLine(line: string): TableRecord {
   const record: unknown = JSON.parse(line);
-  if (typeof record !== "object" || record === null || Array.isArray(record)) throw noObject();
+  if (typeof record !== "object" || record === null || Array.isArray(record)) {
+    throw noObject(record);
+  }
   const fields = record as Record<string, unknown>;
   return (
     Object.values(fields).some(isCoarse) ? withWrittenValues(line, fields) : fields
@@ -28,7 +30,9 @@ function isCoarse(value: unknown): boolean {
 
 function withWrittenValues(line: string, fields: Record<string, unknown>): typeof fields {
   const bytes = Buffer.from(line);
-  for (const { name, valueStart, valueEnd } of membersOf(bytes) ?? []) {
+  // Of duplicate names the last counts, as it does for JSON.parse.
+  const members = new Map(membersOf(bytes)?.map((member) => [member.name, member]));
+  for (const [name, { valueStart, valueEnd }] of members) {
     if (!isCoarse(fields[name])) continue;
     const text = bytes.toString("utf8", valueStart, valueEnd);
     fields[name] = typeof fields[name] === "object" ? { json: text } : wholeNumber(text);
@@ -50,10 +54,15 @@ function wholeNumber(text: string): number | bigint | RawJson {
  * @throws `ERR_PARTD_VALUE`, with the place, for what neither a table nor JSON can hold.
  */
 export function recordOfObject(object: unknown): TableRecord {
-  if (typeof object !== "object" || object === null || Array.isArray(object)) throw noObject();
+  if (typeof object !== "object" || object === null || Array.isArray(object))
+    throw noObject(object);
+  const entries = Object.entries(object);
+  // The content of a Map, a Date or a stream's bytes is not in properties.
+  const isOther = entries.length === 0 || ArrayBuffer.isView(object);
+  if (isOther && tagOf(object) !== "Object") throw noObject(object);
   // Without a prototype, a column may be named `__proto__`.
   const record: Record<string, TableValue> = Object.create(null);
-  for (const [name, value] of Object.entries(object)) record[name] = tableValueOf(name, value);
+  for (const [name, value] of entries) record[name] = tableValueOf(name, value);
   return record;
 }
 
@@ -69,7 +78,8 @@ function tableValueOf(name: string, value: unknown): TableValue {
       return BigInt.asIntN(64, value) === value ? value : { json: String(value) };
     case "object":
       if (value === null) return null;
-      if (types.isUint8Array(value)) return value.slice();
+      // The slice of a Buffer would be no copy, and bytes of another realm are none to hyparquet-writer.
+      if (types.isUint8Array(value)) return new Uint8Array(value);
       if (types.isDate(value) && !Number.isNaN(value.getTime())) return value;
   }
   // Within its record, so that an error tells the column.
@@ -77,9 +87,15 @@ function tableValueOf(name: string, value: unknown): TableValue {
   return { json: json.slice(JSON.stringify(name).length + 2, -1) };
 }
 
-function noObject(): PartdError {
+function noObject(given: unknown): PartdError {
+  const hint = Array.isArray(given) ? ". Make an object of each, such as of [key, value]" : "";
   return new PartdError(
     "ERR_PARTD_VALUE",
-    "Tables of Arrow and Parquet are made of records that are objects.",
+    `Tables of Arrow and Parquet are made of records that are objects, not ${tagOf(given)}${hint}.`,
   );
+}
+
+/** "Map", "Date", "Array", "Number": what a value is, also one of another realm. */
+function tagOf(value: unknown): string {
+  return Object.prototype.toString.call(value).slice(8, -1);
 }

@@ -18,7 +18,7 @@ export interface WriteTableOptions extends WriteOptions {
   readonly dir?: string | undefined;
 }
 
-const OPTIONS: OptionNames<WriteTableOptions> = { signal: true, columns: true, dir: true };
+const OPTIONS: OptionNames<WriteTableOptions> = { signal: true, columns: true, dir: "string" };
 
 /**
  * Writes Parquet with `hyparquet-writer`, which the program installs: compressed with Snappy, in row groups of up to

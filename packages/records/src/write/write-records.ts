@@ -1,5 +1,5 @@
 import { PartdError } from "@partd/core";
-import { checkOptionNames, type OptionNames } from "@partd/core/author";
+import { type OptionNames, takeOptions } from "@partd/core/author";
 import { CSV_OPTIONS, CsvFormat, type CsvOptions } from "../csv/csv-format.js";
 import { NdjsonFormat } from "../json/ndjson-format.js";
 import type { RecordFormat } from "../records.js";
@@ -111,7 +111,7 @@ export function checkCall<R, O extends WriteOptions>(
   options: O,
   names: OptionNames<O>,
 ): void {
-  checkOptionNames(call, options, names);
+  takeOptions(call, options, names);
   const refuse = (what: string) => {
     throw new PartdError("ERR_PARTD_VALUE", `${call}(records, target) takes ${what}.`);
   };
