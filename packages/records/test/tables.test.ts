@@ -238,6 +238,20 @@ describe.each(Object.entries(FORMATS))("%s", (_, { write, read, path }) => {
     expect(await refused([], { columns: ["\ud800"] })).toMatch(/name of the column "\\ud800"/);
   });
 
+  test("an abort ends records that are gathered and give no time", async () => {
+    const controller = new AbortController();
+    let given = 0;
+    const records = (function* () {
+      for (; given < 100; given++) {
+        if (given === 2) controller.abort(new Error("enough"));
+        yield { given };
+      }
+    })();
+    const written = write(records, at(`gathered-${path}`), { signal: controller.signal });
+    await expect(written).rejects.toThrow("enough");
+    expect(given).toBeLessThan(5);
+  });
+
   test("an abort, and an error of the source, leave nothing", async () => {
     const name = `new-${path}`;
     const controller = new AbortController();

@@ -75,6 +75,8 @@ async function* tableRecords<R extends object>(
   const chosen = (record: TableRecord) => (columns ? chosenOf(record, columns) : record);
   if (!isRecords(records)) {
     for await (const record of leftOnAbort(records, signal)) {
+      // The stream that the abort destroys waits for this generator, which may gather records for long.
+      signal?.throwIfAborted();
       written.records++;
       yield chosen(recordOfObject(record));
     }
