@@ -19,6 +19,7 @@ import {
 } from "@partd/records";
 import { tableFromIPC } from "apache-arrow";
 import fc from "fast-check";
+import { asyncBufferFromFile, parquetMetadataAsync } from "hyparquet";
 
 let folder = "";
 const at = (name: string) => join(folder, name);
@@ -301,6 +302,19 @@ test("a name that promises something else is refused", async () => {
     await expect(writeParquet([{ a: 1 }], at(name))).rejects.toThrow(/would not be true/);
   }
   await expect(writeArrow([{ a: 1 }], at("a.parquet"))).rejects.toThrow(/would not be true/);
+});
+
+test("Parquet keeps no long value for its index, which would stay in memory and be written again", async () => {
+  const text = "x".repeat(100_000);
+  const records = [1, 2].map((i) => {
+    return { i, short: String(i), text: text + i, json: [text], bytes: Buffer.from(text) };
+  });
+  await writeParquet(records, at("long.parquet"));
+  const file = await asyncBufferFromFile(at("long.parquet"));
+  const { row_groups, metadata_length } = await parquetMetadataAsync(file);
+  const greatest = row_groups[0]!.columns.map(({ meta_data }) => meta_data?.statistics?.max_value);
+  expect(greatest).toEqual([2n, "2", undefined, undefined, undefined]);
+  expect(metadata_length).toBeLessThan(1000);
 });
 
 test("a stream gets the stream format, batch by batch", async () => {
