@@ -94,30 +94,30 @@ export class Writer {
         this.#runOnceIndexed();
         return;
       }
-      const group = this.#takeGroup();
-      if (group.length === 0) continue;
+      const appends = this.#takeAppends();
+      if (appends.length === 0) continue;
       try {
-        this.#begin(group);
-        if (isLong(group)) {
-          this.#goOnLater(group, this.#encode(group));
+        this.#begin(appends);
+        if (isLong(appends)) {
+          this.#goOnLater(appends, this.#encode(appends));
           return;
         }
-        for (const { batch } of group) this.#encoder.add(batch);
+        for (const { batch } of appends) this.#encoder.add(batch);
         this.#encoder.end();
         if (this.#encoder.byteLength > AT_ONCE || this.#fsync || this.#slow()) {
-          this.#goOnLater(group);
+          this.#goOnLater(appends);
           return;
         }
         this.#writeAtOnce();
-        this.#commit(group);
-        this.#succeed(group);
+        this.#commit(appends);
+        this.#succeed(appends);
       } catch (error) {
         if (this.#indexer.isRunning && isOutOfFiles((error as Error).cause)) {
-          this.#waiting = [...group, ...this.#waiting];
+          this.#waiting = [...appends, ...this.#waiting];
           this.#runOnceIndexed();
           return;
         }
-        void this.#fail(group, error);
+        void this.#fail(appends, error);
       }
     }
     this.#busy = false;
@@ -128,29 +128,29 @@ export class Writer {
   }
 
   /** Continues asynchronously. Appends that come meanwhile wait until it is done. */
-  async #goOnLater(group: readonly Waiting[], encoded?: Promise<void>): Promise<void> {
+  async #goOnLater(appends: readonly Waiting[], encoded?: Promise<void>): Promise<void> {
     try {
       await encoded;
       await this.#writeLater();
       this.#pace = new Pace();
-      this.#commit(group);
-      this.#succeed(group);
+      this.#commit(appends);
+      this.#succeed(appends);
     } catch (error) {
-      void this.#fail(group, error);
+      void this.#fail(appends, error);
     }
     this.#run();
   }
 
-  #takeGroup(): Waiting[] {
+  #takeAppends(): Waiting[] {
     let byteLength = 0;
     let taken = 0;
-    for (; taken < this.#waiting.length && byteLength < LARGEST_GROUP; taken++) {
+    for (; taken < this.#waiting.length && byteLength < RECORD_BYTES; taken++) {
       byteLength += (this.#waiting[taken] as Waiting).batch.byteLength;
     }
     const isAll = taken === this.#waiting.length;
-    const group = isAll ? this.#waiting : this.#waiting.slice(0, taken);
+    const taking = isAll ? this.#waiting : this.#waiting.slice(0, taken);
     this.#waiting = isAll ? [] : this.#waiting.slice(taken);
-    return group.filter((waiting) => {
+    return taking.filter((waiting) => {
       try {
         waiting.signal?.throwIfAborted();
         checkIntact(waiting.batch); // A value without bytes would delete its key.
@@ -163,26 +163,26 @@ export class Writer {
     });
   }
 
-  #succeed(group: readonly Waiting[]): void {
-    for (const { lease, resolve } of group) {
+  #succeed(appends: readonly Waiting[]): void {
+    for (const { lease, resolve } of appends) {
       this.#dataSet.lock.leave(lease);
       resolve();
     }
   }
 
-  #begin(group: readonly Waiting[]): void {
-    forEachLease(group, (lease) => lease.verifyNow());
+  #begin(appends: readonly Waiting[]): void {
+    forEachLease(appends, (lease) => lease.verifyNow());
     const dataSet = this.#dataSet;
     dataSet.sync();
-    const segment = this.#segmentToWrite((group.at(-1) as Waiting).lease);
+    const segment = this.#segmentToWrite((appends.at(-1) as Waiting).lease);
     this.#lastStamp = Math.max(this.#lastStamp, dataSet.list.clock()) + 1;
     this.#encoder.begin(segment, this.#lastStamp);
   }
 
-  /** Encodes as `#run` does, with rests. Until `commit` the encoder's rows do not count. */
-  async #encode(group: readonly Waiting[]): Promise<void> {
+  /** Encodes as `#run` does, but lets other work run. Until `commit` the encoder's rows do not count. */
+  async #encode(appends: readonly Waiting[]): Promise<void> {
     const pace = new Pace();
-    for (const { batch } of group) {
+    for (const { batch } of appends) {
       for (let from = 0; from < batch.keys.length; from += STRETCH) {
         this.#encoder.add(batch, from, Math.min(from + STRETCH, batch.keys.length));
         if (pace.isOver) await pace.rest();
@@ -231,12 +231,13 @@ export class Writer {
     if (this.#fsync) await syncFile(this.#fd);
   }
 
-  #commit(group: readonly Waiting[]): void {
+  #commit(appends: readonly Waiting[]): void {
     const segment = this.#segment as Segment;
     try {
-      forEachLease(group, (lease) => lease.confirm());
+      forEachLease(appends, (lease) => lease.confirm());
     } catch (error) {
-      // The taker of the lock has recorded where our segment ends: after the record, or before it.
+      // The process that took the lock has recorded where our segment ends: after this record, which then
+      // counts, or before it.
       this.#dataSet.sync();
       const end = segment.position + this.#encoder.byteLength;
       const counts = (segment.finished?.end ?? 0) >= end; // Also if it was compacted since.
@@ -257,15 +258,15 @@ export class Writer {
     const segment = this.#end();
     const changes = all.map(({ batch }) => changeOf(batch));
     const isOne = changes.some((change) => change !== undefined);
-    const group = isOne ? all.filter((_, i) => changes[i]) : all;
+    const failed = isOne ? all.filter((_, i) => changes[i]) : all;
     if (isOne) this.#waiting = [...all.filter((_, i) => !changes[i]), ...this.#waiting];
-    for (const { lease } of group) this.#dataSet.lock.leave(lease);
+    for (const { lease } of failed) this.#dataSet.lock.leave(lease);
     if (segment) {
       // Later appends need not wait for this; the failed ones reject only once the space is free.
       await this.#dataSet.giveBack(segment);
       this.#indexer.begin(segment);
     }
-    for (const { batch, reject } of group) {
+    for (const { batch, reject } of failed) {
       reject(changeOf(batch) ?? systemError({ action: "write to", path }, cause));
     }
   }
@@ -340,8 +341,8 @@ const AT_ONCE = 128 * 1024;
 /** A write that takes this long has waited for the disk: the next ones go to the thread pool. */
 const SLOW_MS = 20;
 const STAY_SLOW_MS = 250;
-/** From this many bytes on, no further batch joins a record. */
-const LARGEST_GROUP = 4 * 2 ** 20;
+/** A record of this many bytes or more takes no further batch. */
+const RECORD_BYTES = 4 * 2 ** 20;
 const NO_MAGIC = new Uint8Array(4);
 /** Keys that are encoded at once, which takes some 300 µs. */
 const STRETCH = 1024;
@@ -357,20 +358,20 @@ function notKnown(path: string, cause: unknown): PartdError {
 }
 
 /**
- * Leases follow one another, and a group has nearly always one. A look at the clocks costs as much as
- * encoding a key.
+ * Looks once at each lease. The appends of a record nearly always share one, and a look at the clocks
+ * costs as much as encoding a key.
  */
-function forEachLease(group: readonly Waiting[], look: (lease: Lease) => void): void {
+function forEachLease(appends: readonly Waiting[], look: (lease: Lease) => void): void {
   let last: Lease | undefined;
-  for (const { lease } of group) {
+  for (const { lease } of appends) {
     if (lease !== last) look(lease);
     last = lease;
   }
 }
 
-/** Whether a group has so many keys that encoding it at once would block the event loop. */
-function isLong(group: readonly Waiting[]): boolean {
+/** Whether there are so many keys that encoding them at once would block the event loop. */
+function isLong(appends: readonly Waiting[]): boolean {
   let keys = 0;
-  for (const { batch } of group) keys += batch.keys.length;
+  for (const { batch } of appends) keys += batch.keys.length;
   return keys > 16 * STRETCH;
 }
