@@ -79,7 +79,7 @@ export class Indexer {
     } catch {
       // The segment stays unfinished on the list, and is read like one that is still written.
     }
-    segment.rest();
+    segment.closeIfIdle();
   }
 }
 

@@ -9,7 +9,7 @@ export interface OpenFile {
    * @param scarce whether the process has no descriptor left: then files that are needed soon are
    *   closed too.
    */
-  rest(scarce: boolean): void;
+  closeIfIdle(scarce: boolean): void;
 }
 
 /** A file that is open while it is read. */
@@ -49,7 +49,7 @@ export function areTooManyOpen(): boolean {
 /** Closes files that are not being read. @returns whether there were any. */
 export function closeIdle(): boolean {
   const before = open.size;
-  for (const file of open) file.rest(true);
+  for (const file of open) file.closeIfIdle(true);
   return open.size < before;
 }
 

@@ -115,7 +115,7 @@ export class Segment implements OpenFile, ScannedSegment {
   unhold(): void {
     this.#holds--;
     if (this.#holds > 0) return;
-    if (this.#released || areTooManyOpen()) this.rest();
+    if (this.#released || areTooManyOpen()) this.closeIfIdle();
   }
 
   /** Runs `read` with the descriptor, which stays open meanwhile. */
@@ -127,7 +127,7 @@ export class Segment implements OpenFile, ScannedSegment {
     } finally {
       this.#reads--;
       if (this.#closing) this.close();
-      else if (this.#released && this.#holds <= 0) this.rest();
+      else if (this.#released && this.#holds <= 0) this.closeIfIdle();
     }
   }
 
@@ -137,7 +137,7 @@ export class Segment implements OpenFile, ScannedSegment {
    * @param scarce whether no more files can be opened. Then a held file is closed too, as long as it
    *   still has its name.
    */
-  rest(scarce = false): void {
+  closeIfIdle(scarce = false): void {
     if (this.#reads > 0) return;
     const isNeeded = this.#holds > 0 && (!scarce || this.#released);
     if (!isNeeded && (this.#released || this.finished)) this.#close();
@@ -146,7 +146,7 @@ export class Segment implements OpenFile, ScannedSegment {
   /** It no longer belongs to the data set; the file stays open for those that hold it. */
   release(): void {
     this.#released = true;
-    this.rest();
+    this.closeIfIdle();
   }
 
   /** Closes the file once no read is running, even if it is held. */

@@ -100,7 +100,7 @@ export class ListedFile implements OpenFile, ReadableFile {
     }
   }
 
-  rest(scarce: boolean): void {
+  closeIfIdle(scarce: boolean): void {
     if (scarce && !this.#isRead && this.#fd !== undefined && isNamed(this.#fd)) this.close();
   }
 
