@@ -1,5 +1,5 @@
 import { constants, fstatSync, openSync, read, readSync, readv } from "node:fs";
-import { checkCount, isOutOfFiles } from "@partd/disk";
+import { checkCount, closeFile, errnoOf, isOutOfFiles } from "@partd/disk";
 
 /** A file that is kept open for its next read. */
 export interface OpenFile {
@@ -56,6 +56,24 @@ export function closeIdle(): boolean {
 /** Whether the file still has a name by which it can be opened again. */
 export function isNamed(fd: number): boolean {
   return fstatSync(fd).nlink > 0;
+}
+
+/** The first bytes of a file, padded with zeros; `undefined` if it is missing. */
+export function firstBytes(path: string, length: number): Buffer | undefined {
+  const bytes = Buffer.alloc(length);
+  let fd: number;
+  try {
+    fd = openSync(path, READ);
+  } catch (error) {
+    if (errnoOf(error) === "ENOENT") return undefined;
+    throw error;
+  }
+  try {
+    readSync(fd, bytes, 0, length, 0);
+    return bytes;
+  } finally {
+    closeFile(fd);
+  }
 }
 
 /** Does not wait for the other end if a named pipe is in the place of a file. */

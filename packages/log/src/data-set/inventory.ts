@@ -1,9 +1,10 @@
-import { constants, existsSync, openSync, readdirSync, readSync, rmSync, statSync } from "node:fs";
+import { existsSync, readdirSync, rmSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
 import { PartdError } from "@partd/core";
-import { closeFile, systemError } from "@partd/disk";
+import { systemError } from "@partd/disk";
 import { isBaseHeader, SEGMENT_HEADER } from "../format/layout.js";
 import type { ManifestEntry } from "../format/manifest-entry.js";
+import { firstBytes } from "../open-files.js";
 import { isBlank, type Manifest } from "./manifest.js";
 import { mayRun, type Segment } from "./segment.js";
 import type { SegmentList } from "./segment-list.js";
@@ -191,21 +192,13 @@ function sizeOf(path: string): number {
 
 /** Whether `compact` made the file, or has just removed it. */
 function isBaseFile(path: string): boolean {
-  const header = Buffer.alloc(SEGMENT_HEADER);
-  let fd: number;
   try {
-    fd = openSync(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
-  } catch (error) {
+    const header = firstBytes(path, SEGMENT_HEADER);
     // A compaction that was aborted elsewhere has just removed it.
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return true;
-    throw systemError({ action: "read", path: path }, error);
+    return header === undefined || isBaseHeader(header);
+  } catch (error) {
+    throw systemError({ action: "read", path }, error);
   }
-  try {
-    readSync(fd, header, 0, SEGMENT_HEADER, 0);
-  } finally {
-    closeFile(fd);
-  }
-  return isBaseHeader(header);
 }
 
 function idOf(path: string): string {

@@ -16,7 +16,6 @@ import { basename, dirname, join } from "node:path";
 import { PartdError } from "@partd/core";
 import {
   closeFile,
-  errnoOf,
   readAllSync,
   syncDirectory,
   systemError,
@@ -32,6 +31,7 @@ import {
   manifestText,
   parseLine,
 } from "../format/manifest-entry.js";
+import { firstBytes } from "../open-files.js";
 import { mayRun } from "./segment.js";
 
 /**
@@ -295,19 +295,7 @@ function makeManifest(path: string, entries: () => readonly ManifestEntry[]): vo
 
 /** Whether the file exists and begins with nothing or with zeros, as a power failure may leave it. */
 export function isBlank(path: string): boolean {
-  const first = Buffer.alloc(64);
-  let fd: number;
-  try {
-    fd = openSync(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
-  } catch (error) {
-    if (errnoOf(error) === "ENOENT") return false;
-    throw error;
-  }
-  try {
-    return readSync(fd, first, 0, 64, 0) === 0 || first.every((byte) => byte === 0);
-  } finally {
-    closeFile(fd);
-  }
+  return firstBytes(path, 64)?.every((byte) => byte === 0) ?? false;
 }
 
 /** Opens the file. @returns its descriptor, and where its entries begin. */
