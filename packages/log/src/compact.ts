@@ -94,7 +94,7 @@ export async function compact(dataSet: DataSet, options: CompactOptions): Promis
   return { leftOut: leftOut?.list() ?? [] };
 }
 
-/** Adds damage that no index shows, and what follows the last record, to what a salvage leaves out. */
+/** Adds the unreadable parts of segments, and what follows their last records, to `leftOut`. */
 async function noteUnreadable(
   segments: readonly Segment[],
   leftOut: LeftOut,

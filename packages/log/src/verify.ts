@@ -55,9 +55,9 @@ export interface VerifyReport {
   /** Stretches whose bytes are not those that were written. Empty if all is well. */
   readonly damage: readonly Damage[];
   /**
-   * What a writer has left that was killed or met a full disk: a line of the manifest; or what follows
-   * a segment's last record, which is an append that was cut short, or records so damaged that they
-   * look like one.
+   * What a killed writer or a full disk has left: a line of the manifest without its end; or what
+   * follows a segment's last record. That is an append that was cut short, or records so damaged that
+   * they look like one.
    */
   readonly torn: readonly Damage[];
 }

@@ -256,8 +256,8 @@ export class DataSet {
 
   /**
    * Frees the space behind the last record of our segment after a failed append. First the manifest
-   * records the length that counts for the clock, which must not go back. Under the exclusive lock,
-   * nobody is between reading the manifest and looking at lengths.
+   * records the present length, because the clock counts it and must not go back. The exclusive lock
+   * keeps the file from being cut while another process has read the manifest and not yet the lengths.
    */
   async giveBack(segment: Segment): Promise<void> {
     const { id, position: end } = segment;
@@ -274,7 +274,7 @@ export class DataSet {
         this.reserve.make(); // Before other programs take the space.
       });
     } catch {
-      // It only takes space until the next compaction.
+      // What was not freed takes space until the next compaction.
     } finally {
       segment.unhold();
     }
@@ -294,10 +294,10 @@ export class DataSet {
   }
 
   /**
-   * Makes late writes of stores harmless that were passed over and may still run. It ends their
-   * segments at their present length, so that a late record is after the end, and replaces the manifest
-   * that they have open, so that a late line lands in a file without a name. Such a line has no effect:
-   * no one writes a record or removes a file before {@link announce} has confirmed the lease.
+   * Stores that were passed over may still run: makes their late writes harmless. It ends their segments
+   * at their present length, so that a late record is after the end, and replaces the manifest that they
+   * have open, so that a late line lands in a file without a name. Such a line has no effect: no one
+   * writes a record or removes a file before {@link announce} has confirmed the lease.
    */
   async #fence(lease: Lease, unproven: readonly string[]): Promise<void> {
     if (unproven.length === 0) return;

@@ -98,8 +98,9 @@ export class Inventory {
   }
 
   /**
-   * While the segments that a base segment was made of are there, it holds nothing new. That is not
-   * known if the damaged line belongs to a condensed manifest, which no longer lists those segments.
+   * Whether an unlisted base segment may hold bytes that no other segment has. It does not while the
+   * segments that it was made of are there. A condensed manifest no longer lists those, so if that is
+   * damaged it is unknown.
    */
   get #mayHaveLostBase(): boolean {
     if (this.#manifest.isStartDamaged || !this.#list.hasNamedAny) return true;
@@ -184,7 +185,7 @@ export function findSegments(
 /** Stands for the token of a writer that has ended and that the manifest no longer names. */
 const LOST_WRITER = "1-1-1-lost";
 
-/** Bytes of a file; 0 for what is none. */
+/** Bytes of a regular file; 0 if there is none. */
 function sizeOf(path: string): number {
   const stats = statSync(path, { throwIfNoEntry: false });
   return stats?.isFile() ? stats.size : 0;

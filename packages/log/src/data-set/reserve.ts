@@ -8,7 +8,7 @@ import { closeFile } from "@partd/disk";
  */
 export class Reserve {
   readonly #path: string;
-  /** How many running works have been given the space. */
+  /** How many calls of `spend` are using the space. */
   #spending = 0;
   /** Whether the disk had too little room for the whole reserve. */
   #isShort = false;
@@ -25,7 +25,7 @@ export class Reserve {
       const fd = openSync(this.#path, APPEND, 0o666);
       try {
         const stats = fstatSync(fd);
-        // In a data set from elsewhere, zeros would be added to a file of the user's.
+        // In a data set from elsewhere this may be a link to another file of the user's.
         if (!stats.isFile() || stats.nlink > 1) throw new Error("another file is in its place");
         length = stats.size;
         for (let count = 1; count > 0 && length < RESERVED_BYTES; length += count) {
@@ -51,7 +51,6 @@ export class Reserve {
       try {
         return await work();
       } catch (error) {
-        // What `work` throws may be of any kind, and is passed on as it is.
         if (mayRepeat?.() === false || !isFull(error) || !this.#giveUp()) throw error;
       }
     } else this.#giveUp();
@@ -75,7 +74,7 @@ export class Reserve {
 }
 
 const { O_WRONLY, O_APPEND, O_CREAT, O_NOFOLLOW = 0, O_NONBLOCK = 0 } = constants;
-/** Follows no symbolic link, and waits for no other end of a named pipe. */
+/** Does not follow a symbolic link, or wait for the other end of a named pipe. */
 const APPEND = O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK;
 /** Enough to delete some thousand keys, and for many lines of the manifest. */
 const RESERVED_BYTES = 64 * 1024;

@@ -156,7 +156,7 @@ export class Segment implements OpenFile, ScannedSegment {
     if (this.#reads === 0) this.#close();
   }
 
-  /** Adds every record to the index that was whole before the call. */
+  /** Adds to the index every record that was whole before the call. */
   async catchUp(): Promise<void> {
     while (this.#catchingUp) await this.#catchingUp;
     if (this.complete || this.isOwn) return;
@@ -224,7 +224,7 @@ export class Segment implements OpenFile, ScannedSegment {
     try {
       return await StoredIndex.open(this.indexPath, this.id);
     } catch (error) {
-      // Whatever is wrong with the index, the segment has all that it had.
+      // A damaged or missing index is no loss: the segment is read instead.
       if (isPartdError(error, "ERR_PARTD_CORRUPT")) return undefined;
       if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
       throw systemError({ action: "read", path: this.indexPath }, error);

@@ -40,7 +40,7 @@ export interface ScannedSegment extends ReadableFile {
  * Reads on from `segment.position` and adds the records up to `size` to the index, skipping long
  * payloads. It stops after the last whole record: what follows may be a record that is being written
  * (`live`) or that a crash cut short. A record of a finished segment was once whole, so it counts if
- * its table is intact: only the values are damaged whose bytes were cut off.
+ * its table is intact: only values whose bytes were cut off are damaged.
  */
 export async function scanRecords(
   segment: ScannedSegment,

@@ -20,7 +20,7 @@ export class HeldStream<T> implements AsyncIterable<T> {
     options: {
       /** The data set, for messages. */
       readonly path: string;
-      /** Gets a signal that is aborted at the end, or with `signal`. */
+      /** Makes the items. Its signal is aborted at the end, or with `signal`. */
       readonly read: (signal: AbortSignal) => AsyncGenerator<T, void, undefined>;
       readonly signal: AbortSignal | undefined;
       /** Called when reading has ended. */

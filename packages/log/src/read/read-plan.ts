@@ -43,7 +43,7 @@ export class SegmentPlan {
 
 export interface ReadPlan {
   readonly segments: readonly SegmentPlan[];
-  /** If there are some, ranges shorter than `DIRECT` are in none of `segments`. */
+  /** If there are sweeps, they read all ranges shorter than `DIRECT`, and `segments` lists longer ones. */
   readonly sweeps: readonly SweepPlan[];
   /** Length of each value. */
   readonly lengths: Float64Array;

@@ -50,7 +50,7 @@ export async function plannedValues(
   return values;
 }
 
-/** The rows `from` to `to`, of which those that are wanted lie in one piece of the file. */
+/** One piece of the file. It has the wanted rows among `from` to `to`. */
 interface Stretch {
   readonly from: number;
   readonly to: number;
