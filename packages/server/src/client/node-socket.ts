@@ -29,7 +29,7 @@ export function connectWith(tls: ClientTls | undefined): Connect {
     const unmasked = target.kind === "ipc" || target.kind === "wss" || isLoopback(target.host);
     let frames: FrameSocket | undefined;
     const createConnection = ((to: TcpNetConnectOpts) => {
-      // The path of the URL is not one of a socket file.
+      // Without this, the path of a ws:// URL would pass for that of a socket file.
       const path = target.kind === "ipc" ? target.path : undefined;
       frames = connectFrames({ ...to, path } as NetConnectOpts);
       return frames.socket;
@@ -38,7 +38,7 @@ export function connectWith(tls: ClientTls | undefined): Connect {
       ...tls,
       perMessageDeflate: false,
       maxPayload: LONGEST_MESSAGE,
-      closeTimeout: 2_000, // Not among the published types.
+      closeTimeout: 2_000, // The published types lack it.
       // The mask of WebSocket frames keeps a proxy from reading a hostile page's bytes as HTTP. Here we
       // choose the bytes, and on a socket file, on loopback and inside TLS no proxy can read them:
       // there, a mask of zeros saves both sides from touching each byte.
@@ -56,7 +56,7 @@ export function connectWith(tls: ClientTls | undefined): Connect {
     socket.on("open", () => events.opened());
     socket.on("message", (data) => events.received(data as Buffer[]));
     socket.on("unexpected-response", (_request, response) => {
-      cause = refusal(response, address, ""); // If its reason never ends.
+      cause = refusal(response, address, ""); // Stays if the body with the reason never ends.
       void reasonOf(response).then((reason) => {
         cause = refusal(response, address, reason);
         socket.terminate();
@@ -168,7 +168,7 @@ export function connectFrames(options: NetConnectOpts): FrameSocket {
   return {
     socket,
     upgraded() {
-      // Where frames came along with the response, `ws` has their bytes, and we cannot follow.
+      // If frames came in one read with the response, `ws` has their bytes: then let it parse all frames.
       isFramed = tail === "\r\n\r\n";
       tail = "";
     },

@@ -54,7 +54,7 @@ export class Reconnector {
   #heard = 0;
   /** Why the server will close the connection, if it said so. */
   #fatal: PartdError | undefined;
-  /** That the connection is given up because the server is silent. */
+  /** Why the connection was given up, if the server was silent. */
   #silence: Error | undefined;
 
   constructor(options: ReconnectorOptions, listener: ConnectionEvents, events: EventTarget) {
@@ -155,7 +155,8 @@ export class Reconnector {
     try {
       if (!this.#open) this.#welcomed(parts);
       else {
-        // Not before: a server that a request kills would be asked again at once, each time it is back.
+        // Only a received answer resets the pauses: if a request kills the server, it must not be repeated
+        // at once each time the server is back.
         this.#attempt = 0;
         this.#listener.received(parts);
       }

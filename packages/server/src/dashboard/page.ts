@@ -98,7 +98,7 @@ function show(stats) {
 
 async function ask() {
   try {
-    // Not "/stats": a page that was opened as http://user:token@host may not fetch what has its address.
+    // Not "/stats": if the page was opened as http://user:token@host, fetch refuses addresses relative to it.
     const answer = await fetch(location.origin + "/stats");
     if (!answer.ok) throw new Error(answer.status);
     const stats = await answer.json();

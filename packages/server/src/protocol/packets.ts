@@ -84,7 +84,7 @@ const TERMS = [
   "pingInterval",
 ] as const;
 
-/** Less would let a client wait or ask for ever. */
+/** The least values: with less, a client would wait or retry for ever. */
 const LEAST = [
   ["window", 1_024],
   ["message", 1_024],

@@ -22,7 +22,7 @@ export class Access {
 
   /**
    * @throws `ERR_PARTD_AUTH` if anyone on the network could use the store; `ERR_PARTD_VALUE` for an
-   *   empty token, or for origins and hosts that are none.
+   *   empty token, or for something that is not an origin or a host.
    */
   constructor(address: Address, options: AccessOptions) {
     const { token, insecure, certificates } = options;

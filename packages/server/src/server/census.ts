@@ -15,7 +15,7 @@ export class Census {
   #bytes = 0;
   /** Bytes of the texts. */
   #text = 0;
-  /** The last statistics, and until when they do. */
+  /** The last statistics, and the time until which they are returned again. */
   #recent: { readonly stats: KeyStats; readonly until: number } | undefined;
   /** Whether the store was empty at the start, so that all its bytes are known here. */
   complete: boolean;

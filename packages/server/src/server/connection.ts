@@ -227,7 +227,7 @@ export class Connection {
       if (length === 0) return true;
       if (this.#client) this.#packet(this.#client, reader, length);
       else this.#hello(reader);
-      // Appends are only gathered here, and begin together.
+      // Gathering an append takes little time; the gathered ones begin together later.
       if (reader.type === Type.APPEND) continue;
       const isDue = length > LONG_PACKET || ++begun % 32 === 0;
       if (isDue && performance.now() > end) return false;
@@ -311,7 +311,7 @@ export class Connection {
     const uploaded = this.#uploads.chunk(reader);
     if (!uploaded) return;
     const { type, flags, number, settled } = uploaded;
-    // Its keys are texts, not numbers: other requests may have come in between.
+    // An upload has the texts of its keys, because other requests may number keys while it comes.
     const body = new MessageReader([uploaded.body]);
     body.enter();
     const keys = new NumberedKeys(this.#shared.census, 0);

@@ -137,7 +137,7 @@ async function listenHidden(
       return { directory, socket: join(directory, name) };
     } catch (error) {
       const isCleared = (await lstat(directory).catch(() => undefined)) === undefined;
-      if (isCleared) continue; // Another server took it for a killed server's.
+      if (isCleared) continue; // Another server has taken the folder for that of a killed server.
       await rm(directory, { recursive: true, force: true });
       throw error;
     }

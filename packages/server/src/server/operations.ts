@@ -223,7 +223,7 @@ export class Operations implements OutcomeListener {
       if (answered) return;
       answered = true;
       this.#reads.delete(number);
-      // There may be nothing under these keys.
+      // The census need not remember keys that hold nothing.
       for (const key of body.keys) this.#shared.census.forget(key);
       this.#settle(charge);
     };

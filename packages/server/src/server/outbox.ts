@@ -15,7 +15,7 @@ export interface Backlog {
 }
 
 const MESSAGE_BYTES = 262_144;
-/** The length of the server's spares: a message, and the packet that completes it. */
+/** The length of a spare, the server's reusable memory: a message, and the packet that completes it. */
 export const SPARE_BYTES = MESSAGE_BYTES + 16_384;
 /** Bytes that every connection may have waiting, however much the others have. */
 const LEAST = 65_536;

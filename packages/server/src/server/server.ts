@@ -99,7 +99,7 @@ export class Server implements AsyncDisposable {
   /** Every network socket, so that none outlives the server. */
   readonly #carriers = new Set<Socket>();
   readonly #carriersByPeer = new Map<string, Socket>();
-  /** Sockets whose client has not said HELLO, oldest first, with the time since when. */
+  /** Sockets whose client has not said HELLO, oldest first, with the time from which its limit counts. */
   readonly #strangers = new Map<Socket, number>();
   /** Sockets whose plain HTTP request is being answered. */
   readonly #answering = new WeakSet<Socket>();
@@ -153,7 +153,7 @@ export class Server implements AsyncDisposable {
     const socketOptions = {
       noServer: true,
       clientTracking: false,
-      perMessageDeflate: false, // Costs memory, and a decorator compresses values better.
+      perMessageDeflate: false, // It costs memory; a store with a compression does this better.
       maxPayload: shared.limits.message,
       // A message in 200,000 pieces took 100 MB, and its end blocked the loop for 20 s. The least
       // segment of TCP is 536 bytes.
@@ -249,7 +249,7 @@ export class Server implements AsyncDisposable {
     for (const connection of [...this.#connections]) connection.end();
   }
 
-  /** Clients may connect before this resolves; whatever answers them is in place. */
+  /** Clients may connect before this resolves, so call it when everything that answers them is in place. */
   async #listen(target: Address): Promise<void> {
     this.#unlist = await listenOn(this.#http, target);
     this.#address = addressOf(target, this.#http);

@@ -43,7 +43,11 @@ export class Sessions {
     return { session, known: known !== undefined, replaced };
   }
 
-  /** The connection that got `replaced` is lost; the client may come back. */
+  /**
+   * A connection of this session is lost; the client may come back.
+   *
+   * @param replaced the signal that {@link resume} gave the connection.
+   */
   leave(session: Session, replaced: AbortSignal): void {
     if (!session.disconnect(replaced)) return;
     if (this.#sessions.get(session.id) !== session) return;
@@ -275,7 +279,7 @@ export interface Asked {
   readonly charge: Charge;
 }
 
-/** Is told how a mutation ended. */
+/** Receives the outcomes of mutations. */
 export interface OutcomeListener {
   ended(number: number, outcome: Outcome, charge: Charge): void;
 }

@@ -127,7 +127,7 @@ export class Uploads {
     this.#outbox.schedule();
   }
 
-  /** There is not enough memory for it, or it is longer than the runtime can hold. */
+  /** Answers with an error: memory is too short, or the upload is longer than the runtime can hold. */
   #refuse(upload: Upload, error: unknown): void {
     this.#end(upload);
     this.#shared.counters.errors++;
