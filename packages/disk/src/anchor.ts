@@ -25,8 +25,8 @@ export class Anchor {
   }
 
   /**
-   * @throws `ERR_PARTD_IO` if the path now leads to nothing, or to another directory. Whoever went
-   *   on by the path would write to a data set that the others have moved away from.
+   * @throws `ERR_PARTD_IO` if the path now leads to nothing, or to another directory: writing there would
+   *   begin a second data set beside the moved one.
    */
   async check(): Promise<void> {
     if (this.#makeAgain && this.#isRemoved) {
@@ -42,7 +42,7 @@ export class Anchor {
     );
   }
 
-  /** Whether it held within the last few milliseconds, or holds. */
+  /** Whether the path still leads to the directory, or did so a few milliseconds ago. */
   get holds(): boolean {
     if (this.#fd < 0 || performance.now() - this.#checkedAt < CHECK_MS) return true;
     return this.#holds();
@@ -58,7 +58,7 @@ export class Anchor {
     return this.#fd >= 0 && fs.fstatSync(this.#fd).nlink === 0;
   }
 
-  /** @returns false if there is nothing to compare. */
+  /** Opens the directory. @returns false if the system cannot do that, so there is nothing to compare. */
   #cast(): boolean {
     try {
       this.#fd = fs.openSync(this.#path, DIRECTORY);

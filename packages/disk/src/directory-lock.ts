@@ -387,11 +387,12 @@ const WATCH_MS = 5;
 /** The shortest and longest pause between attempts to take a lock that is held. */
 const POLL_MS = [2, 8] as const;
 /**
- * How often a wait leaves the free lock to those ahead, about a second in all: one that polls takes it
- * within a few attempts of ours, and one that stands still must not hold up everyone until it is stale.
+ * How many attempts of a wait leave a free lock to the waiters ahead, for about a second in all. A waiter
+ * that polls takes it within a few attempts; one that stands still must not hold everyone up until it is
+ * stale.
  */
 const PATIENCE = 200;
 /** Attempts when the process has no free descriptor: about a second in all. */
 const ATTEMPTS = 20;
-/** How often a read is done that loses its lock, in all. */
+/** How often a read is tried, if it loses its lock each time. */
 const READS = 3;

@@ -4,8 +4,8 @@ import { basename, dirname, join, resolve } from "node:path";
 import { stateOf, uniqueToken } from "./token.js";
 
 /**
- * The beginning of the hidden names beside an output, for what is not complete. A long name is cut
- * and gets a digest, so that what follows fits into the 255 bytes that a file name may have.
+ * The path of an output with a hidden name: files that are not complete have names that begin so. A long
+ * name is cut and gets a digest, so that what follows fits into the 255 bytes of a file name.
  */
 export function hiddenStart(output: string): string {
   const path = resolve(output);
@@ -17,12 +17,12 @@ export function hiddenStart(output: string): string {
   return join(dirname(path), `.${cut}~${digest}`);
 }
 
-/** A name of this process's own: {@link removeLeft} removes what has it once the process has ended. */
+/** A path with this process's token: once the process has ended, {@link removeLeft} removes the file. */
 export function ownName(start: string, ending: string): string {
   return `${start}.${uniqueToken()}${ending}`;
 }
 
-/** Removes what processes that were killed have left under names of their own. */
+/** Removes what killed processes have left at paths of {@link ownName}. */
 export function removeLeft(start: string, ending: string): void {
   const directory = dirname(start);
   const prefix = `${basename(start)}.`;
@@ -35,7 +35,7 @@ export function removeLeft(start: string, ending: string): void {
   }
 }
 
-/** None if the directory cannot be read: the first write there will fail and say why. */
+/** An unreadable directory seems empty: the first write there will fail and say why. */
 function namesIn(directory: string): string[] {
   try {
     return readdirSync(directory);

@@ -168,8 +168,8 @@ export class LockFolder {
       return undefined; // It is gone, or the next look will tell.
     }
     const { mtimeMs, ctimeMs } = stats;
-    // Nor one that is not renewed: programs shorter than staleMs would all give way to it. If only a
-    // clock was set, its waiter soon makes it again.
+    // Nor one that was not renewed: a program that runs for less than staleMs would always give way to
+    // it. If the clock was merely set, its waiter soon makes it again.
     if (isMark(role) && Date.now() - mtimeMs > this.#staleMs) return "silent";
     const before = this.#watched.get(name);
     if (!before || before.mtimeMs !== mtimeMs || before.ctimeMs !== ctimeMs) {
@@ -232,8 +232,8 @@ export function isMark(role: Role): boolean {
 }
 
 /**
- * Whether an abandoned file needs no more than to be removed: a waiter's, and that of a shared claim of
- * this thread, which no exclusive one may come to pass over.
+ * Whether an abandoned file can simply be removed, without passing its owner over: a waiter's, or that of
+ * a shared claim of this thread, for which there may never be an exclusive one to do that.
  */
 function isHarmless({ role, token }: LockEntry): boolean {
   if (isMark(role)) return true;

@@ -13,8 +13,8 @@ import { hiddenStart, ownName, removeLeft } from "./hidden-names.js";
 
 export interface OutputOptions {
   /**
-   * Refuses a path by throwing. It is asked before anything is written, and again before the file gets its
-   * name. It gets the path that symbolic links lead to. Default: what is there is replaced.
+   * Throws to refuse a path, which is the one that symbolic links lead to. It is called before anything
+   * is written, and again before the file gets its name. Default: an existing file is replaced.
    */
   readonly accept?: ((path: string) => Promise<void> | void) | undefined;
 }
@@ -25,10 +25,10 @@ export interface FileIdentity {
 }
 
 /**
- * A file that appears under its name when it is complete, and never before: until then its bytes
- * are in a hidden one beside it, which is removed if the work fails or, after a kill, by the next
- * that is to have the name. What it replaces can be read meanwhile; the new file has its permissions.
- * A symbolic link stays one. Devices, pipes and descriptors (`/dev/stdout`) are written directly.
+ * A file that appears under its name when it is complete, and never before. Until then its bytes are in
+ * a hidden file beside it, which is removed if the work fails or, after a kill, by the next `OutputFile`
+ * of this name. A file that it replaces can be read meanwhile, and passes on its permissions. A symbolic
+ * link stays one. Devices, pipes and descriptors (`/dev/stdout`) are written directly.
  */
 export class OutputFile implements AsyncDisposable {
   /** Where symbolic links lead. */
@@ -40,7 +40,7 @@ export class OutputFile implements AsyncDisposable {
   #pendingBytes = 0;
   #complete = false;
 
-  /** @throws the system's errors: ENOENT where there is no directory for it. */
+  /** @throws the system's errors, such as ENOENT if the directory is missing. */
   static async create(name: string, { accept }: OutputOptions = {}): Promise<OutputFile> {
     const there = await stat(name).catch(() => undefined);
     if (isDescriptor(name) || (there && !there.isFile() && !there.isDirectory())) {
@@ -48,14 +48,14 @@ export class OutputFile implements AsyncDisposable {
     }
     const path = await targetOf(name);
     await accept?.(path);
-    // The system refuses a directory, and a file that is protected from writing.
+    // Opening it fails for a directory, and for a file that is protected from writing.
     if (there) await (await open(path, "r+")).close();
     const start = hiddenStart(path);
     const partial = ownName(start, ENDING);
     removeLeft(start, ENDING);
     const mode = there && there.mode & 0o777;
     const file = await open(partial, "wx", mode);
-    // Not each file system has modes.
+    // Some file systems have no modes.
     if (mode !== undefined) await file.chmod(mode).catch(() => undefined);
     return new OutputFile(path, partial, file, accept);
   }
@@ -72,7 +72,7 @@ export class OutputFile implements AsyncDisposable {
     this.#accept = accept;
   }
 
-  /** Tells the file from others, under its hidden name and under its own. */
+  /** What tells this file from others. It stays the same when the file gets its name. */
   async identity(): Promise<FileIdentity> {
     const { ino, birthtimeMs } = await this.#file.stat();
     return { ino, birthtimeMs };
@@ -86,7 +86,7 @@ export class OutputFile implements AsyncDisposable {
     if (this.#pendingBytes >= PIECE) await this.#writePending();
   }
 
-  /** Brings the bytes to the disk and gives the file its name. */
+  /** Flushes the bytes to the disk and gives the file its name. */
   async complete(): Promise<void> {
     await this.#writePending();
     if (this.#partial === this.path) {
@@ -135,7 +135,7 @@ function isDescriptor(name: string): boolean {
   return /^\/(dev\/(std(out|err)$|fd\/)|proc\/[^/]+\/fd\/)/.test(resolve(name));
 }
 
-/** Behind what is there: standard output may be a file that has bytes already. */
+/** Appends, because standard output may be a file that has bytes already. */
 const DIRECT = constants.O_WRONLY | constants.O_APPEND;
 
 const ENDING = ".partial";

@@ -75,7 +75,7 @@ const ADVICE: { readonly [code: string]: string } = {
     "a symbolic link stands there, which may lead out of the directory; put what it points to in its place.",
   EMLINK:
     "the file has another name (a hard link), perhaps elsewhere, by which it would change, too; put a copy in its place.",
-  // mkdir reports it so where it makes the folders above, too.
+  // mkdir reports it in this way if it also makes the folders above.
   "ENOENT mkdir":
     "no folder can be made there: a part of the path is missing, or a symbolic link that leads to nothing, or the file system is read-only.",
   ELOOP: "symbolic links of the path lead in a circle; choose another path.",

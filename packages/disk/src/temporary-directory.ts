@@ -20,8 +20,8 @@ export class TemporaryDirectory {
   readonly #place: string;
   readonly #prefix: string;
   /**
-   * A file of the same name that tells where the directory of a worker is. It lies where the main thread
-   * looks if the worker is terminated.
+   * For a worker: a file in `os.tmpdir()` with the directory's name, which contains the path of `#place`.
+   * If the worker is terminated, the main thread finds the directory by it.
    */
   readonly #pointer: string | undefined;
 
@@ -46,7 +46,8 @@ export class TemporaryDirectory {
     present.add(this.path);
     if (this.#pointer === undefined) return;
     present.add(this.#pointer);
-    await writeFile(this.#pointer, this.#place, { mode: 0o600 }).catch(() => {}); // It only helps.
+    // Without the file, the next temporary directory of this kind cleans up.
+    await writeFile(this.#pointer, this.#place, { mode: 0o600 }).catch(() => {});
   }
 
   async remove(): Promise<void> {
@@ -124,7 +125,7 @@ function removeThoseOfWorkers(): void {
       const [, token = ""] = name.split(`-${processToken()}-`);
       if (!/^\d+\.\d+-[0-9a-f]{12}$/.test(token)) continue;
       const path = join(place, name);
-      // Anyone may have put it there: it says in which folder, and not under which name.
+      // Anyone may have put the file there, so it must not choose the name of what is removed.
       const isPointer = fs.lstatSync(path).isFile();
       if (isPointer) fs.rmSync(join(fs.readFileSync(path, "utf8"), name), QUIETLY);
       fs.rmSync(path, QUIETLY);
