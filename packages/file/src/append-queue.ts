@@ -121,7 +121,7 @@ export class AppendQueue {
     const overdue = performance.now() - this.#set.lock.timeoutMs;
     const isTimeout = isPartdError(error, "ERR_PARTD_LOCK") && this.#idleSince <= began;
     for (const pending of this.#waiting) {
-      if (isTimeout && pending.since > overdue) break; // Those behind it came later.
+      if (isTimeout && pending.since > overdue) break; // The others came later.
       this.#waiting.delete(pending);
       pending.begin();
       pending.reject(error);

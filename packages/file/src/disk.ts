@@ -52,8 +52,8 @@ export class Disk {
   }
 
   /**
-   * Creates one folder, unless something of its name is there. Without the folders above: they are
-   * missing if the data set was moved away, and must not come back.
+   * Creates one folder, unless something has its name. It does not create those above: if they are
+   * missing, the data set was moved away, and must not come back.
    */
   async makeFolder(path: string): Promise<void> {
     try {

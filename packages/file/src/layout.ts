@@ -20,7 +20,7 @@ export interface Opened {
  * or a name is too long for the file system, they are in
  * `.partd/aside/<SHA-256 of the encoded key>`, beside a `.key` file that holds the encoded key.
  *
- * Use it only while holding the lock. A key is only ever in one of the places.
+ * Use it only while holding the lock. A key is never in both places.
  */
 export class Layout {
   readonly directory: string;
@@ -208,7 +208,10 @@ export class Layout {
     );
   }
 
-  /** The note of it is there as soon as the folder: another process may create it at the same time. */
+  /**
+   * Makes a data set beside the files that are there, and notes that. The folder appears with its note in
+   * it, because another process may do the same.
+   */
   async #adopt(): Promise<void> {
     const draft = join(this.directory, `.partd~${uniqueToken()}`);
     await this.#disk.makeFolder(draft);

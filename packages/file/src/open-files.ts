@@ -258,7 +258,7 @@ function allowance(): number {
   }
 }
 
-/** The length of a key's file. A device has none, and its bytes are no one's value. */
+/** The length of a key's file. @throws EFTYPE for a device or a pipe: its bytes are not a value. */
 export function sizeOf(stats: Stats, path: string): number {
   if (stats.isFile()) return stats.size;
   throw withCode("EFTYPE", `${path} is no regular file`);

@@ -3,8 +3,8 @@ import { describeArgument } from "../option-names.js";
 import type { OperationOptions } from "../store/store.js";
 
 /**
- * @throws the reason of `options.signal` if it is aborted; `ERR_PARTD_VALUE` for what is no options or no
- *   signal.
+ * @throws the reason of `options.signal` if it is aborted; `ERR_PARTD_VALUE` if `options` is null or
+ *   `signal` is not a signal.
  */
 export function checkOptions(options: OperationOptions): void {
   const signal = (options as OperationOptions | null)?.signal;

@@ -41,7 +41,7 @@ export class ItemIterator<T> implements AsyncIterableIterator<T, void, undefined
   }
 
   return(): Promise<IteratorResult<T, void>> {
-    // Tell batches that can stop while they are awaited: nobody needs the next one.
+    // If a batch is being awaited, end its source now: some can stop in mid-wait.
     if (this.#waiting > 0) Promise.resolve(this.#batches.return?.()).catch(() => {});
     return this.#inTurn(() => this.#end());
   }

@@ -24,7 +24,8 @@ export interface CompressorOptions extends EncodeOptions {
   /**
    * The most bytes that one frame, the bytes of one append, may decode to. A few kilobytes may claim to
    * be gigabytes: a larger frame is refused with `ERR_PARTD_CODEC` before memory is allocated for it.
-   * `append` refuses more bytes too, since they would not be read. Default 2^30, one gibibyte; `Infinity` for no limit.
+   * `append` refuses more bytes too, because `get` would refuse them. Default 2^30, one gibibyte;
+   * `Infinity` for no limit.
    */
   readonly maxDecodedBytes?: number | undefined;
 }
@@ -102,15 +103,15 @@ export async function compressLater(
 }
 
 /**
- * For engines that are WebAssembly: without it they fail like damaged bytes. Some browsers lack it, and a
- * page may forbid it.
+ * Call this before an engine that is WebAssembly: where that does not work, the engine's error would say
+ * that the bytes are damaged. Some browsers lack WebAssembly, and a page may forbid it.
  *
  * @throws `ERR_PARTD_CODEC` if no module can be compiled.
  */
 export function needWebAssembly(): void {
   if (works) return;
   try {
-    new WebAssembly.Module(Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0)); // Of nothing.
+    new WebAssembly.Module(Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0)); // Empty.
     works = true;
   } catch (cause) {
     throw new PartdError(
@@ -135,7 +136,7 @@ export function checkIntegerOption(name: string, value: number, min: number, max
 const DEFAULT_MAX_DECODED_BYTES = 2 ** 30;
 
 /**
- * A single piece that fills its buffer is returned without a copy, a tenth of the work at 1 MiB.
+ * Returns a single piece that fills its buffer without a copy: that is a tenth of the work at 1 MiB.
  */
 function joinBytes(pieces: Uint8Array[]): Uint8Array {
   const [first] = pieces;

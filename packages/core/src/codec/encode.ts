@@ -354,7 +354,7 @@ const TOGETHER_KEYS = 256;
 
 const DECODED = new Uint8Array(0);
 
-/** Anything else has no `byteLength`, and would be framed as nothing. */
+/** Checks the type first: anything else has no `byteLength`, and would become an empty frame. */
 function frameOf(encoded: Uint8Array): Uint8Array {
   if (!isBytes(encoded)) throw new TypeError("it did not encode to a Uint8Array.");
   return frame(encoded);

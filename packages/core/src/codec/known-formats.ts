@@ -1,8 +1,8 @@
 /**
- * The format that bytes begin as, if it is a widely used one whose first bytes tell it: sound data
- * that reached the wrong codec are named, not called damaged.
+ * Recognises widely used formats by their first bytes, so that an error can name intact data that
+ * reached the wrong codec, instead of calling them damaged.
  *
- * @returns its name, as in `"gzip"`; `undefined` for all else.
+ * @returns the format's name, such as `"gzip"`; `undefined` for any other bytes.
  */
 export function knownFormat(bytes: Uint8Array): string | undefined {
   const start = String.fromCharCode(...bytes.subarray(0, LONGEST_START));
@@ -17,7 +17,7 @@ function beginsWith(text: string, start: string): boolean {
   return true;
 }
 
-/** Formats that a codec of ours reads have its name. */
+/** Where one of our codecs reads the format, this is the codec's name. */
 const FORMATS: readonly (readonly [name: string, ...starts: string[]])[] = [
   ["gzip", "\x1f\x8b\x08"],
   ["zlib", "\x78\x01", "\x78\x5e", "\x78\x9c", "\x78\xda"],

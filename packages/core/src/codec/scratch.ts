@@ -2,16 +2,15 @@ import { allocateBytes } from "../memory/bytes.js";
 import type { Codec } from "./codec.js";
 
 /**
- * Memory that one `get` reads encoded bytes into, and the next one reads into again: new memory for each
- * took a tenth of reading 1 MiB through Snappy. Only for codecs whose values are in memory of their
- * own.
+ * Memory that each `get` reuses to read encoded bytes into: new memory for each took a tenth of reading
+ * 1 MiB through Snappy. Only for codecs whose values have memory of their own.
  */
 export class Scratch {
   #memory = spare;
   #used = 0;
 
   constructor() {
-    spare = undefined; // Calls that overlap have each their own.
+    spare = undefined; // A call that overlaps with this one gets memory of its own.
   }
 
   readonly allocate = (byteLength: number): Uint8Array => {
@@ -27,14 +26,14 @@ export class Scratch {
     return bytes;
   };
 
-  /** Call this when nothing can read or write the memory any more: not after an error, say. */
+  /** Call this once nothing can read or write the memory. After an error, a read may still run. */
   giveBack(): void {
     spare = this.#memory;
   }
 }
 
 let spare: Uint8Array | undefined;
-/** In bytes. One process keeps at most so many. */
+/** The most bytes that a process keeps. */
 const LARGEST = 4 * 2 ** 20;
 const WORTH_IT = 16 * 2 ** 10;
 

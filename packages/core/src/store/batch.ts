@@ -161,7 +161,7 @@ export function isLost(array: ArrayBufferView): boolean {
   }
 }
 
-/** How messages go on about what {@link isLost}. */
+/** How an error message about such bytes ends. */
 export const LOST_BYTES = "its buffer was transferred or made shorter; append it before that.";
 
 /**

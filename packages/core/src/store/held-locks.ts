@@ -50,7 +50,7 @@ export function runHolding<T>(store: object, critical: () => T): T {
  */
 export function checkNotHeld(store: object): void {
   if (depth === 0) return;
-  // What critical began and left running is outside once that has ended.
+  // Work that `critical` left running no longer holds the lock once `critical` has ended.
   if (!storage?.getStore()?.some((held) => held.store === store && !held.isOver)) return;
   throw new PartdError(
     "ERR_PARTD_LOCK",
