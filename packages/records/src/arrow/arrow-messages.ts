@@ -2,14 +2,14 @@ import { unlessAborted } from "@partd/core/author";
 import type { Message } from "apache-arrow";
 import type { ByteReader } from "../source/byte-reader.js";
 
-/** Cuts the bytes of an input into the messages of Arrow streams, one behind the other, and copies none. */
+/** Cuts an input, which may have several Arrow streams, into their messages. */
 export class ArrowMessages {
-  /** What the input itself has thrown, as opposed to what its bytes are to blame for. */
+  /** What reading the input has thrown, if it did: any other error is due to its bytes. */
   inputError: unknown;
   readonly #reader: ByteReader;
   readonly #decode: typeof Message.decode;
   readonly #signal: AbortSignal | undefined;
-  /** The first bytes of what comes, which were looked at before. */
+  /** Bytes that {@link peek} has read and {@link #take} has not returned yet. */
   #ahead = new Uint8Array(0);
   #at = 0;
 
@@ -19,7 +19,7 @@ export class ArrowMessages {
     this.#signal = signal;
   }
 
-  /** The next bytes, which are given again; fewer at the end. */
+  /** Looks at the next bytes without taking them; fewer at the end. */
   async peek(byteLength: number): Promise<Uint8Array> {
     const bytes = await this.#take(byteLength);
     this.#at -= bytes.length;
@@ -38,7 +38,8 @@ export class ArrowMessages {
   }
 
   /**
-   * The messages of a stream up to its end marker, each in pieces that are aligned as the package needs them.
+   * Yields the messages of a stream up to its end marker, in pieces: prefix, metadata, body. Each has memory
+   * of its own, so it is aligned as the package needs it.
    *
    * @throws an Error for bytes that begin no message, or are cut short.
    */
@@ -46,11 +47,11 @@ export class ArrowMessages {
     for (const start = this.#at; ; ) {
       const at = this.#at;
       const prefix = await this.#prefix(at);
-      // The end of the bytes ends a stream, too.
+      // A stream may also end without a marker, with the input.
       if (prefix === undefined) return;
       const { length: metadataLength, bytes } = prefix;
       if (metadataLength === 0) return;
-      // Without the marker, the length of the first message could be any text.
+      // Before version 0.15 a message had no marker, and any text would do as its length.
       const isLikely = bytes.length > PREFIX || at > start || metadataLength <= LONGEST_SCHEMA;
       if (metadataLength < 0 || !isLikely) throw new Error(`no message begins at byte ${at}.`);
       yield bytes;
@@ -58,12 +59,12 @@ export class ArrowMessages {
       const { bodyLength } = this.#decode(metadata);
       yield metadata;
       if (bodyLength > 0) yield await this.#takeAll(bodyLength, at);
-      // The package asks for more before it gives a batch whose bytes end with a piece. A pipe may have no more yet.
+      // The package asks for another piece before it returns this batch, and a pipe may have no more yet.
       yield new Uint8Array(0);
     }
   }
 
-  /** All bytes that come, for a format that begins with its end. */
+  /** Reads everything that is left: the reader of the file format starts at the end. */
   async rest(): Promise<Uint8Array> {
     const pieces: Uint8Array[] = [];
     for (let piece = await this.#take(PIECE); piece.length > 0; piece = await this.#take(PIECE)) {
@@ -72,7 +73,7 @@ export class ArrowMessages {
     return Buffer.concat(pieces);
   }
 
-  /** The length of a message's metadata, behind a marker since version 0.15 of the format; 0 at a stream's end. */
+  /** Reads the length of a message's metadata, and the marker before it if there is one; 0 ends a stream. */
   async #prefix(at: number): Promise<{ length: number; bytes: Uint8Array } | undefined> {
     const first = await this.#take(PREFIX);
     if (first.length === 0) return undefined;
@@ -92,7 +93,7 @@ export class ArrowMessages {
 
   /** The next bytes; fewer at the end. */
   async #take(byteLength: number): Promise<Uint8Array<ArrayBuffer>> {
-    // Its pages take memory only as they are written, so a damaged length takes none.
+    // The array's pages take memory only once they are written, so a damaged length does no harm.
     const bytes = new Uint8Array(byteLength);
     let filled = Math.min(this.#ahead.length, byteLength);
     bytes.set(this.#ahead.subarray(0, filled));

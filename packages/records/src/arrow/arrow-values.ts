@@ -30,12 +30,12 @@ export function objectsOf(
 const OWN = { configurable: true, enumerable: true, writable: true };
 
 /**
- * The values of a column. They are read from its buffers where the package would round them or refuse them: moments,
- * dictionaries with 64-bit indices, and what a union holds.
+ * The values of a column. Times, dictionaries with 64-bit indices and unions are read from the column's
+ * buffers, because the package would round their values or refuse them.
  */
 export function valuesOf(data: Data, arrow: Package): Values {
   const values = presentValuesOf(data, arrow);
-  // The items of a union have nulls, not the union.
+  // A union has no nulls of its own; its items have.
   if (arrow.DataType.isUnion(data.type) || data.nullCount === 0) return values;
   return (index) => (data.getValid(index) ? values(index) : null);
 }
@@ -90,13 +90,13 @@ function presentValuesOf(data: Data, arrow: Package): Values {
   return (index) => column.get(index);
 }
 
-/** The values of a dictionary, which grows by the batches of a stream. */
+/** The values of a dictionary column. A stream's later batches may add parts to the dictionary. */
 function wordsOf(data: Data, arrow: Package): Values {
   const { dictionary } = data;
   const indices = data.values as ArrayLike<number | bigint>;
   const parts = (dictionary?.data ?? []).map((part) => valuesOf(part, arrow));
   const lengths = (dictionary?.data ?? []).map(({ length }) => length);
-  // Text is decoded once, but what the caller may change is made anew.
+  // Text is decoded once. Other values are made each time, because the caller may change them.
   const texts: string[] = [];
   return (at) => {
     const index = Number(indices[at]);
@@ -111,7 +111,7 @@ function wordsOf(data: Data, arrow: Package): Values {
   };
 }
 
-/** The places of a list's items. @throws an Error for damaged ones, which the package does not check. */
+/** The indices of a list's items. @throws an Error for damaged offsets, which the package does not check. */
 function placesOf({ type, valueOffsets, children }: Data, index: number): number[] {
   const { listSize } = type as { readonly listSize?: number };
   const [start, end] =
@@ -125,7 +125,7 @@ function placesOf({ type, valueOffsets, children }: Data, index: number): number
   return Array.from({ length: end - start }, (_, i) => start + i);
 }
 
-/** The millisecond that a moment is in: before 1970, too, the one below. */
+/** The millisecond that contains a moment: rounds down, also before 1970. */
 function dateOf(units: bigint, [times, per]: readonly [times: bigint, per: bigint]): Date {
   const scaled = units * times;
   const milliseconds = scaled / per;

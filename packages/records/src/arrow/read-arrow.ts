@@ -30,12 +30,13 @@ export interface ArrowBatch {
 }
 
 /**
- * Reads rows of Arrow IPC files and streams with `apache-arrow`, which the program installs. One
- * record batch at a time is in memory, except that the file format in a stream, or compressed as a whole, is read whole.
- * Of streams in one input all are read, one behind the other. Dates
- * and timestamps are `Date`s, to the millisecond (invalid ones, for moments that no `Date` is); 64-bit integers bigints;
- * decimals numbers, or bigints where a number would round an integer; lists arrays; structs and maps objects. Buffers
- * may be compressed (LZ4, zstd).
+ * Reads rows of Arrow IPC files and streams with `apache-arrow`, which the program installs. One record
+ * batch at a time is in memory; but the file format is read whole if it comes in a stream or is compressed
+ * as a whole. If an input has several streams, all are read, one after the other.
+ *
+ * Dates and timestamps become `Date`s, to the millisecond, and invalid ones beyond the range of `Date`;
+ * 64-bit integers become bigints; decimals numbers, or bigints where a number would round an integer; lists
+ * arrays; structs and maps objects. Buffers may be compressed (LZ4, zstd).
  *
  * @throws `ERR_PARTD_CORRUPT` for bytes that are not Arrow; `ERR_PARTD_VALUE` without
  *   `apache-arrow`, and for rows with two columns of one name.
@@ -118,7 +119,7 @@ async function* batchesOf(
   }
 }
 
-/** The readers of the streams in an input, one behind the other, as `cat` makes them. */
+/** Yields a reader for each stream of an input: `cat` puts several into one. */
 async function* streamReaders(
   messages: ArrowMessages,
   { RecordBatchReader }: typeof import("apache-arrow"),
@@ -133,7 +134,7 @@ async function* streamReaders(
   } while (await messages.hasMore());
 }
 
-/** The reader of a file, which it reads by its index at its end. */
+/** Yields the reader of a file, which reads batches by the index at the file's end. */
 async function* fileReader(
   path: string,
   { RecordBatchReader }: typeof import("apache-arrow"),
@@ -169,7 +170,7 @@ function checkEnd(bytes: Uint8Array): void {
   throw new Error("it is cut short, or something was written behind its end.");
 }
 
-/** With what a file begins and ends. */
+/** The bytes that a file begins with, and those that it ends with. */
 const MAGIC = Buffer.from("ARROW1\0\0");
 const LAST = MAGIC.subarray(0, 6);
 
@@ -182,7 +183,7 @@ async function provideCodecs({
   if (!registry.get(LZ4_FRAME)) registry.set(LZ4_FRAME, { decode: lz4Frame });
   if (registry.get(ZSTD)) return;
   const decompress = await zstdDecompressor();
-  // Numbers are read in place, so they begin where an array does.
+  // The package reads numbers in place, so they must be aligned.
   registry.set(ZSTD, { decode: (bytes) => aligned(decompress(bytes)) });
 }
 

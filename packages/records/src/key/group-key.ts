@@ -92,11 +92,11 @@ export function encodeList(items: readonly Uint8Array[]): Uint8Array {
 export function decodeGroupKey(bytes: Uint8Array, start = 0, end = bytes.length): GroupKey {
   const tag = bytes[start]!;
   const text = (from: number) => decoder.decode(bytes.subarray(from, end));
-  // Without a copy as JSON, for a text that may be as long as a record.
+  // Not by JSON.parse, which would need a copy: the text may be as long as a record.
   if (tag === QUOTE && end - start > LONG && bytes.subarray(start, end).indexOf(BACKSLASH) < 0) {
     const inside = bytes.subarray(start + 1, end - 1);
-    // V8 counts such text as memory outside of its heap, and collects it sooner: of 20 with 20 MB each, there were 130 MB at
-    // a time, and 400 MB of others.
+    // V8 keeps such a text outside of its heap, and collects it sooner: of 20 texts of 20 MB each, 130 MB
+    // were in memory at a time, and 400 MB of those of a TextDecoder.
     return isAscii(inside) ? latin1Slice.call(inside) : decoder.decode(inside);
   }
   if (tag >= 0x20) return JSON.parse(text(start)) as GroupKey;

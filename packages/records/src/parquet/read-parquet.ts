@@ -14,8 +14,8 @@ export interface ReadParquetOptions {
   /** The columns to read. Default all. */
   readonly columns?: readonly string[] | undefined;
   /**
-   * Decompressors by the name of their codec, in place of those for `GZIP`, `ZSTD`, `BROTLI`, `LZ4_RAW` and `SNAPPY`
-   * that are there, or for others.
+   * Decompressors by the name of their codec. `GZIP`, `ZSTD`, `BROTLI`, `LZ4_RAW` and `SNAPPY` need none, but
+   * may be replaced.
    */
   readonly compressors?:
     | { readonly [codec: string]: (input: Uint8Array, outputLength: number) => Uint8Array }
@@ -26,9 +26,9 @@ export interface ReadParquetOptions {
 
 /**
  * Reads rows of Parquet files with `hyparquet`, which the program installs. The columns of one row
- * group at a time are in memory. Streams cannot be read, because the format begins with its end. Values are those
- * that `readArrow` gives: decimals are numbers, or bigints where a number would round an integer; bytes that are not
- * declared to be text stay bytes. JSON is parsed.
+ * group at a time are in memory. Streams cannot be read, because the file's end says where everything is.
+ * Values are those that `readArrow` gives: decimals are numbers, or bigints where a number would round an
+ * integer; bytes that are not declared to be text stay bytes. JSON is parsed.
  *
  * @throws `ERR_PARTD_CORRUPT` for bytes that are not Parquet; `ERR_PARTD_VALUE` without
  *   `hyparquet`.
@@ -99,7 +99,7 @@ export async function* readParquet<R extends object = { [column: string]: unknow
   }
 }
 
-/** @throws for a file that does not begin and end as Parquet. */
+/** @throws an error that says what is wrong, unless the file begins and ends as Parquet. */
 async function checkEnds(path: string, file: AsyncBuffer): Promise<void> {
   const start = new Uint8Array(await file.slice(0, Math.min(16, file.byteLength)));
   if (start.length === 0) throw new Error("it is empty.");
@@ -129,7 +129,7 @@ const PARSERS = {
   timestampFromNanoseconds: (units: bigint) => dateOf(units, 1_000_000n),
 };
 
-/** The millisecond that a moment is in. */
+/** The millisecond that contains a moment. */
 function dateOf(units: bigint, perMillisecond: bigint): Date {
   const milliseconds = units / perMillisecond;
   return new Date(Number(units % perMillisecond < 0n ? milliseconds - 1n : milliseconds));
@@ -139,8 +139,9 @@ function dateOf(units: bigint, perMillisecond: bigint): Date {
 type Converter = (value: unknown) => unknown;
 
 /**
- * Converts the package's values: it has `undefined` in place of lists and structs that are null, and would multiply
- * decimals by a fraction, which makes 0.30000000000000004 of 0.3. So it is not told that a column is of decimals.
+ * Converts the package's values. It has `undefined` in place of lists and structs that are null. It would
+ * multiply decimals by a fraction, which makes 0.30000000000000004 of 0.3, so the schema hides from it that
+ * they are decimals.
  */
 function converterOf(field: SchemaTree): Converter {
   const convert = converterOfPresent(field);

@@ -94,7 +94,7 @@ function offsetIn(bytes: Uint8Array, scan: Scan, i: number): number {
   const record = scan.bytes.subarray(start, scan.ends[i]);
   const all = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   for (let at = all.indexOf(record, start); at >= 0; at = all.indexOf(record, at + 1)) {
-    // A rejected record may end with the bytes of this one.
+    // Only at the start of a line: a rejected record may end with the same bytes.
     if (at === 0 || all[at - 1] === LF) return at;
   }
   return start;

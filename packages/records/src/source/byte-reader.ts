@@ -20,7 +20,7 @@ export interface ByteReader {
   close(): Promise<void>;
 }
 
-/** Opens an input to be read as `content`; a stream's first bytes, which tell its compression, may never come. */
+/** Opens an input to be read as `content`. An abort ends the wait for the first bytes of a stream. */
 export async function openReader(
   input: Input,
   content: Content,
@@ -30,13 +30,13 @@ export async function openReader(
   try {
     return await unlessAborted(opening, signal);
   } catch (error) {
-    // The error is the abort, or is thrown already.
+    // The input may open after an abort. If opening failed, that error is the one thrown below.
     opening.then((reader) => reader.close()).catch(() => {});
     throw error;
   }
 }
 
-/** Closes a reader, without waiting for an idle input of which the caller has given up. */
+/** Closes a reader. After an abort it does not wait for an idle input. */
 export async function closeReader(
   reader: ByteReader,
   signal: AbortSignal | undefined,

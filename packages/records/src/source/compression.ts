@@ -48,8 +48,8 @@ interface ZlibWithZstd {
 class DecompressError extends Error {}
 
 /**
- * Node's decoder ends with the first frame, in silence, and that of Node 22 takes a frame that is cut short for whole. So
- * each frame has a decoder of its own.
+ * Decompresses each zstd frame with a decoder of its own: Node's stops after the first frame without an
+ * error, and that of Node 22 accepts a frame that is cut short.
  */
 async function* frameByFrame(
   chunks: AsyncIterable<Uint8Array>,
@@ -74,8 +74,8 @@ async function* frameByFrame(
 }
 
 /**
- * Node ends at the first zero behind a member, and takes what follows for padding: only zeros are. What is there else
- * may be another member.
+ * Decompresses all members of gzip. Node stops at the first zero behind a member, as if only padding
+ * followed; anything but zeros there is an error, because it may be another member.
  */
 async function* wholeMembers(
   chunks: AsyncIterable<Uint8Array>,
@@ -105,7 +105,7 @@ async function* wholeMembers(
   }
 }
 
-/** An iterator that stays open when one that reads it has ended, so that what comes behind can be read. */
+/** An iterator that stays open when its reader ends, so that another one can read the rest. */
 function openEnded<T>(items: AsyncGenerator<T>) {
   let isWaiting = false;
   const next = async () => {
@@ -128,8 +128,8 @@ function openEnded<T>(items: AsyncGenerator<T>) {
 }
 
 /**
- * What a transform makes of the chunks, which stay open. Neither `pipeline` nor `Readable.from`: since Node 22 they wait
- * for a source that stands still when their reader leaves.
+ * Sends chunks through a transform, and leaves their iterator open. Neither `pipeline` nor `Readable.from`
+ * would do: since Node 22, when their reader leaves, they wait for a source that stands still.
  */
 async function* through(
   chunks: AsyncIterator<Uint8Array>,

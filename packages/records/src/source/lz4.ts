@@ -30,7 +30,7 @@ export function lz4Block(input: Uint8Array, output: Uint8Array, at = 0): number 
     from += 2;
     const end = to + SHORTEST_MATCH + lengthBehind(token & 15);
     if (offset === 0 || offset > to || end > output.length) throw damaged();
-    // Byte by byte where it copies what it has just written.
+    // An overlapping match repeats bytes that it has just written, so it is copied byte by byte.
     if (end - to <= offset) output.copyWithin(to, to - offset, end - offset);
     else for (let i = to; i < end; i++) output[i] = output[i - offset]!;
     to = end;
@@ -38,13 +38,13 @@ export function lz4Block(input: Uint8Array, output: Uint8Array, at = 0): number 
   throw damaged();
 }
 
-/** Decompresses a frame of LZ4 (lz4_Frame_format.md), whose checksums are not looked at. */
+/** Decompresses a frame of LZ4 (lz4_Frame_format.md), without checking its checksums. */
 export function lz4Frame(input: Uint8Array): Uint8Array {
   const view = new DataView(input.buffer, input.byteOffset, input.byteLength);
   if (input.length < 7 || view.getUint32(0, true) !== FRAME) throw damaged();
   const flags = input[4]!;
   const mostOfBlock = 1 << (8 + 2 * ((input[5]! >> 4) & 7));
-  // The content's size, the dictionary's number, and the checksum of the header.
+  // Skip the content's size, the dictionary's number, and the header's checksum.
   let from = 6 + (flags & 8 ? 8 : 0) + (flags & 1 ? 4 : 0) + 1;
   let output = new Uint8Array(0);
   let at = 0;
@@ -75,5 +75,5 @@ function damaged(): Error {
 
 const FRAME = 0x184d2204;
 const SHORTEST_MATCH = 4;
-/** A byte of a block makes at most so many. */
+/** The most bytes that one byte of a block decompresses to. */
 const MOST_RATIO = 255;

@@ -4,10 +4,10 @@ import { PartdError } from "@partd/core";
 export type Content = "text" | "Arrow" | "Parquet";
 
 /**
- * Checks the first bytes of an input, decompressed: other contents would be malformed in their
- * first record, or be records of nonsense.
+ * Refuses other content by the first decompressed bytes of an input. Read on, it would be a malformed
+ * first record, or make no sense.
  *
- * @throws `ERR_PARTD_CORRUPT` for UTF-16 and UTF-32, for other tables, and for what is packed in a way that is not read.
+ * @throws `ERR_PARTD_CORRUPT` for UTF-16 and UTF-32, for other tables, and for a compression that is not read.
  */
 export function refuseOtherContent(first: Uint8Array, source: string, wanted: Content): void {
   const start = Buffer.from(first.buffer, first.byteOffset, Math.min(first.length, LONGEST));
@@ -31,7 +31,7 @@ function utfOf(bytes: Buffer): string | undefined {
     : undefined;
 }
 
-/** Whether just one of two bytes is 0, three times over, as in UTF-16 without its mark. */
+/** Whether one byte of each of the first three pairs is 0, as of ASCII in UTF-16 without its mark. */
 function hasZeros(bytes: Buffer, at: 0 | 1): boolean {
   return [0, 2, 4].every((i) => bytes[i + at] === 0 && (bytes[i + 1 - at] ?? 0) !== 0);
 }
@@ -56,7 +56,7 @@ function other(what: string, advice: string): Describe {
   return (wanted) => `${what}, no ${wanted}: ${advice} first`;
 }
 
-/** Each has these bytes at this place, which no text has; a character is a byte. */
+/** Bytes (as characters) that a content has at an offset, where no text has them. */
 const CONTENTS: readonly (readonly [magic: string, at: number, describe: Describe])[] = [
   ["\x1f\x8b", 0, packed("gzip twice", "gunzip -c")],
   ["(\xb5/\xfd", 0, packed("zstd inside", "zstd -dc")],
@@ -72,5 +72,5 @@ const CONTENTS: readonly (readonly [magic: string, at: number, describe: Describ
   ["SQLite format 3\0", 0, other("a database of SQLite", "export it")],
 ];
 
-/** As many of the first bytes as tell. */
+/** How many of the first bytes are looked at. */
 const LONGEST = 16;

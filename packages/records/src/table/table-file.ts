@@ -146,12 +146,12 @@ function isTyped(column: Column): column is Column & { readonly type: ColumnType
   return column.type !== undefined;
 }
 
-/** What comes later is not known, so that timestamps get the microseconds that most programs use. */
+/** Later values are not known yet, so timestamps get microseconds, which most programs use. */
 function declared({ name, type }: Column & { readonly type: ColumnType }): TypedColumn {
   return { name, type, digits: 6 };
 }
 
-/** Refuses names that promise something else; nothing is packed, because tables are packed inside. */
+/** Refuses names of other formats and of compressions: tables are compressed inside, not as files. */
 function refuseOther(path: string, format: "Arrow" | "Parquet"): undefined {
   const [end] = OTHER_END.exec(path) ?? [];
   if (!end || (format === "Parquet" ? /parquet/i : /arrow|feather/i).test(end)) return undefined;

@@ -51,7 +51,7 @@ export async function writeChunks(
     if (path === undefined) await toStream(source, target as NodeJS.WritableStream, signal);
     else await toFile(source, compressor, path, signal);
   } catch (cause) {
-    if (signal?.aborted) throw signal.reason; // The source has been given an error by the abort.
+    if (signal?.aborted) throw signal.reason; // Because of it, the source throws, too.
     if (sourceError) throw sourceError.error;
     const where = path ?? "The stream";
     const { code, message } = cause as NodeJS.ErrnoException;
