@@ -101,14 +101,17 @@ async function* firsts<R>(
   }
 }
 
-/** Keys are kept while they fit; records with others are spilled by hash, and each part goes the same way. */
+/**
+ * Keeps keys while they fit in memory. Records with further keys are spilled by hash, and each part is
+ * then read in the same way.
+ */
 class KnownKeys {
   readonly #run: Run;
   readonly #visit: Visit;
-  /** One for all levels, which need not allocate anew. */
+  /** One index for all levels, so that it is allocated once. */
   readonly #index = new KeyIndex();
   #charged = 0;
-  /** Gets records whose keys are not known, once no more can be. */
+  /** Receives records with new keys once no more keys can be kept. */
   #fan: Fan | undefined;
 
   constructor(run: Run, visit: Visit) {
@@ -116,14 +119,17 @@ class KnownKeys {
     this.#visit = visit;
   }
 
-  /** Makes room for what the source takes: beside a long record there is none for many keys. */
+  /** Makes room for a long record of the source, if need be by spilling the keys. */
   async makeRoom(bytes: number): Promise<void> {
     const { workspace } = this.#run;
     if (bytes + this.#charged > workspace.byteLength) await this.#spillKeys();
     await workspace.makeRoom(bytes);
   }
 
-  /** Each key goes where its records do from then on, before them, as a record without bytes. */
+  /**
+   * Spills each key, as a record without bytes, to the chain that gets its records from now on: there it
+   * comes before them.
+   */
   async #spillKeys(): Promise<void> {
     const { workspace } = this.#run;
     const { keyed } = this.#index;
@@ -141,7 +147,7 @@ class KnownKeys {
     this.#charged = bytes;
   }
 
-  /** @param longest bytes of the longest record, where that is known: it is read beside the keys. */
+  /** @param longest bytes of the longest record, if that is known: memory must have room for it, too. */
   async *firstOfEach(
     batches: AsyncIterable<KeyedBatch>,
     level: number,

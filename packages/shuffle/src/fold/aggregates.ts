@@ -35,14 +35,14 @@ export function count(): Aggregate<unknown, number> {
   return { name: "count", value: undefined, column: () => new CountColumn() };
 }
 
-/** In place of the type of nothing: the result is a sum. */
+/** Given as `None` of a {@link FieldAggregate}, says that the result is a sum. */
 export interface Summed {
   readonly isSum: true;
 }
 
 /**
- * Sums numbers or bigints, and skips `null` and missing values. 0 if there are none. Bigints, as Arrow and Parquet have
- * them, are added without rounding, to a bigint; together with numbers other than 0 they make a number.
+ * Sums numbers or bigints, and skips `null` and missing values. 0 if there are none. Bigints, which Arrow
+ * and Parquet have, are added without rounding, to a bigint; with other numbers than 0 the sum is a number.
  *
  * @throws `ERR_PARTD_VALUE` while the result is read, for a value that is neither: pass a function that makes it one.
  */

@@ -88,7 +88,7 @@ export class SumColumn implements Column<number | bigint> {
     }
   }
 
-  /** With other numbers than 0, the bigints are rounded. */
+  /** The sum of bigints is exact, unless there are also numbers other than 0. */
   result(number: number): number | bigint {
     const sum = this.#sums[number]!;
     const whole = this.#wholes.of(number);
@@ -96,7 +96,7 @@ export class SumColumn implements Column<number | bigint> {
     return sum === 0 ? whole : Number(whole) + sum;
   }
 
-  /** Without bigints, which no thread meets: they are in objects. */
+  /** Leaves bigints out: only objects have them, and threads read files. */
   states(keys: number): Float64Array {
     return this.#sums.slice(0, keys);
   }
@@ -174,7 +174,7 @@ export class MeanColumn implements Column<number | undefined> {
 
 type Comparable = number | bigint | string | Date;
 
-/** Numbers go into a Float64Array because most values are numbers; the rest go into a Map. */
+/** Keeps numbers in a Float64Array, because most values are numbers, and others in a Map. */
 export class ExtremeColumn<T> implements Column<T | undefined> {
   readonly bytesPerKey = 30;
   readonly #name: "min" | "max";
@@ -247,14 +247,14 @@ export class ExtremeColumn<T> implements Column<T | undefined> {
   }
 }
 
-/** Values of one kind are compared: a bigint with a number, too. */
+/** Only values of one kind can be compared. A bigint and a number are of one kind. */
 function kindOf(value: Comparable): string {
   return typeof value === "bigint" ? "number" : typeof value;
 }
 
 /**
- * In the order of `sort`, in which NaN is behind all numbers and an invalid Date behind all dates, and text goes by its
- * code points.
+ * Compares in the order of `sort`: NaN comes after all numbers, an invalid Date after all dates, and text
+ * goes by its code points.
  */
 function isLess(left: Comparable, right: Comparable): boolean {
   if (typeof left === "string" && typeof right === "string" && HALF.test(left + right)) {
@@ -263,7 +263,7 @@ function isLess(left: Comparable, right: Comparable): boolean {
   return left < right || (isOrdered(left) && !isOrdered(right));
 }
 
-/** Half of a character that JavaScript compares by its halves, which stand before U+E000. */
+/** Surrogates: JavaScript compares UTF-16 units, and so puts U+10000 and above before U+E000. */
 const HALF = /[\ud800-\udfff]/;
 
 function isOrdered(value: Comparable): boolean {

@@ -189,7 +189,7 @@ export class FoldTable {
     for (let i = 0; i < keyed.count; i++) {
       if (this.#numbers[i] !== NO_NUMBER) continue;
       const record = values.flatMap((column) => (column ? [column[i]] : []));
-      // A long key is not copied once more.
+      // A long key goes to the chain directly, without another copy.
       if (keyEnds[i]! - keyStarts[i]! >= LONG_BYTES) {
         await this.#flush();
         const bytes = record.length === 0 ? NOTHING : Buffer.from(encodeStructured(record));
@@ -270,7 +270,7 @@ class LongKeys {
     this.#chain = workspace.chain();
   }
 
-  /** Adds those of a batch that have got a number, `next` or more. */
+  /** Adds the long ones among the keys of a batch whose numbers are new: `next` or more. */
   async add({ count, keys, keyStarts, keyEnds }: Keyed, numbers: Uint32Array, next: number) {
     for (let i = 0; i < count; i++) {
       const number = numbers[i]!;
@@ -283,9 +283,9 @@ class LongKeys {
     }
   }
 
-  /** Yields each number with its key, which is valid until the next one, and at last `count` without one. */
+  /** Yields each number with its key, which is valid until the next one; at last `count`, without a key. */
   async *read(count: number): AsyncGenerator<readonly [number: number, key?: Uint8Array]> {
-    // Their text takes as much again.
+    // Their decoded texts will take as much memory again.
     const { byteLength } = this.#workspace;
     if (this.#chain.byteLength > byteLength / 8) await this.#workspace.unload(this.#chain);
     const reader = new ChainReader(this.#workspace, this.#chain, { consume: true });

@@ -92,7 +92,7 @@ export async function partitionByHash(
   for await (const read of input.batches(reading)) {
     const batch = hasShortKeys ? withShortKeys(read) : read;
     signal?.throwIfAborted();
-    // What a huge record would push out goes first: else it would be there twice while it is moved.
+    // Spread the chain before a huge record is added, so that the record is not in memory twice.
     if (!fan && isFull(hugeBytes(batch))) {
       fan = new Fan(workspace, 0);
       await fan.drain(whole);

@@ -23,7 +23,7 @@ export interface Group<K, R> extends AsyncIterable<R> {
   bytes(): AsyncIterable<Uint8Array>;
 }
 
-/** A key of megabytes, which is made once it is asked for. */
+/** A key of megabytes, which is decoded only if it is asked for. */
 export class LongKey<K> {
   #withBytes: (<T>(use: (key: Uint8Array) => T) => T) | undefined;
   #key: { readonly value: K } | undefined;
@@ -47,7 +47,7 @@ export class LongKey<K> {
     return this.#key.value;
   }
 
-  /** Keeps the encoded key: the record that it was in is about to go. */
+  /** Copies the encoded key, because the record that has it is about to be freed. */
   hold(workspace: Workspace): void {
     if (this.#key || !this.#withBytes) return;
     const key = this.#withBytes((bytes) => new Uint8Array(bytes));
@@ -59,7 +59,7 @@ export class LongKey<K> {
     };
   }
 
-  /** Call this before its bytes are gone. */
+  /** Call this before the encoded bytes are freed. */
   end(): void {
     this.#withBytes = undefined;
     this.#release();

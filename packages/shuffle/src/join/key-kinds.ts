@@ -5,8 +5,8 @@ import { keyItems } from "../source/key-items.js";
 import type { KeyedBatch } from "../source/keyed-batch.js";
 
 /**
- * Looks at the kinds of both sides' keys, until each field of the key has had one that is the same on both. A field
- * that never has is likely to be text on one side, as in a CSV, and a number on the other: nothing would match.
+ * Looks at the kinds of both sides' keys, until each field of the key has had a common kind. Without one,
+ * a field is probably text on one side, as in a CSV, and a number on the other: nothing would match.
  */
 export class KeyKinds {
   readonly #fields: Sides<readonly string[]>;
@@ -19,12 +19,12 @@ export class KeyKinds {
     this.#kinds = { left: new Uint8Array(left.length), right: new Uint8Array(right.length) };
   }
 
-  /** `undefined` where a function makes a key: it is meant to be as it is. */
+  /** `undefined` if a function makes a key, which the caller has then chosen. */
   static of(left: GroupKeyer<unknown>, right: GroupKeyer<unknown>): KeyKinds | undefined {
     return left.fields && right.fields && new KeyKinds(left.fields, right.fields);
   }
 
-  /** The same input, which is looked at as it is read. The left one is read last. */
+  /** The same input, which also looks at its keys. After the left one, which is read last, it throws. */
   watching<I extends Pick<Input<unknown>, "batches" | "consumed">>(
     input: I,
     side: Side,
@@ -45,7 +45,7 @@ export class KeyKinds {
     };
   }
 
-  /** @returns whether each field has had a kind that is the same on both sides. */
+  /** Looks at a batch. @returns whether each field has had a common kind. */
   look({ count, keys, keyStarts, keyEnds }: KeyedBatch, side: Side): boolean {
     if (this.#areSettled) return true;
     const kinds = this.#kinds[side];
@@ -75,7 +75,7 @@ export class KeyKinds {
 type Side = "left" | "right";
 type Sides<T> = Readonly<Record<Side, T>>;
 
-/** Those that stand for one another in files of different formats. */
+/** Kinds of values that one format has where another has a different one: a CSV has only text. */
 const KIND = {
   text: 1,
   number: 2,
@@ -97,7 +97,7 @@ function kindOf(keys: Uint8Array, start: number, end: number): number {
     case QUOTE:
       return KIND.text;
     case 1:
-      // An integer of a JSON file may be either, as large as it is.
+      // A large integer of JSON may be either, see `parseKeyNumber`.
       return end - start > SAFE_DIGITS ? KIND.bigint | KIND.number : KIND.bigint;
     case 2:
       return KIND.date;

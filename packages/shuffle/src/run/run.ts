@@ -21,8 +21,8 @@ export interface RunOptions {
   /**
    * Bytes of memory for records, at least 1 MB. Resident memory stays below this and 150 MiB for
    * everything else, whatever the size of the input. Default: a quarter of what the process may use.
-   * This also holds for long records while they stay bytes, and for long keys; a parsed record, and a key that you get,
-   * takes what it takes. A record longer than `longestRecord()` is `ERR_PARTD_CORRUPT`.
+   * This also holds for long keys, and for long records while they stay bytes; a parsed record, and a key
+   * that you read, come on top. A record longer than `longestRecord()` is `ERR_PARTD_CORRUPT`.
    */
   readonly memory?: number | undefined;
   /**

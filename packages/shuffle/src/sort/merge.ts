@@ -12,7 +12,7 @@ export class Merge {
   readonly #heap: ChainReader[] = [];
   readonly #rank = new Map<ChainReader, number>();
   readonly #readers: ChainReader[];
-  /** Two readers whose keys agree in the parts that have been read: the heap may be out of order. */
+  /** Two readers whose keys agree as far as they have been read, so that the heap may be out of order. */
   #tie: readonly [ChainReader, ChainReader] | undefined;
   readonly #orders = new KnownOrders();
 
@@ -44,8 +44,8 @@ export class Merge {
   }
 
   /**
-   * The reader with the next frame; `undefined` at the end. Other readers may have read only the beginning of their
-   * frame.
+   * The reader with the next frame; `undefined` at the end. Other readers may have read only the beginning
+   * of their frames.
    */
   get first(): ChainReader | undefined {
     return this.#heap[0];
@@ -54,7 +54,7 @@ export class Merge {
   /** Leaves the first frame. @returns a promise if its chain has to be read first. */
   next(): Promise<void> | undefined {
     const reader = this.#heap[0]!;
-    // This reader, possibly at its end, would keep it until the merge is closed.
+    // A reader at its end would otherwise keep the frame until the merge is closed.
     reader.leaveFrame();
     this.#orders.forget(reader);
     if (!reader.next()) return this.#read(reader);
@@ -75,7 +75,7 @@ export class Merge {
     await this.#heap[0]!.whole();
   }
 
-  /** Orders the heap anew as long as the order of two keys is not known: these are read, and compared. */
+  /** While two keys tie in the parts read so far, reads on, compares them, and orders the heap again. */
   async #settled(): Promise<void> {
     while (this.#tie) {
       const [left, right] = this.#tie;
@@ -123,7 +123,7 @@ export class Merge {
     return order === 0 ? this.#rank.get(left)! < this.#rank.get(right)! : order < 0;
   }
 
-  /** The order of two frames by their keys; `undefined` if that takes more of a key than has been read. */
+  /** The order of two frames by their keys; `undefined` if more of a key has to be read for that. */
   #compareKeys(left: ChainReader, right: ChainReader): number | undefined {
     const leftLength = left.keyEnd - left.keyStart;
     const rightLength = right.keyEnd - right.keyStart;
@@ -137,7 +137,7 @@ export class Merge {
       if (!right.isKeyWhole && rightLength === length) return undefined;
       order = leftLength - rightLength;
     }
-    // They would be compared again for each frame that comes before both.
+    // Without this, the two would be compared again for each frame that comes before both.
     if (length > LONG_KEY) this.#orders.add(left, right, order);
     return order;
   }

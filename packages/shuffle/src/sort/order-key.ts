@@ -3,7 +3,7 @@ import { releaseBytes } from "@partd/core/author";
 import { DEEPEST_LIST } from "@partd/records";
 import { LONG_BYTES } from "../spill/block.js";
 
-/** A value to be sorted as a number, and none: behind all numbers in either direction. */
+/** Stands for a value that is no number in a sort by numbers. It comes last in both directions. */
 export const NO_NUMBER = Symbol("no number");
 
 /**
@@ -21,7 +21,7 @@ export class OrderKeyWriter {
     if (this.bytes.length >= LONG_BYTES) this.#use(Buffer.alloc(256));
   }
 
-  /** Gives what was written, with its memory, away. */
+  /** Returns what was written. The memory is the caller's from then on. */
   take(): Buffer<ArrayBuffer> {
     const { bytes } = this;
     this.bytes = Buffer.alloc(256);
@@ -35,7 +35,10 @@ export class OrderKeyWriter {
     this.bytes = bytes;
   }
 
-  /** @param descending reverses the order, except for {@link NO_NUMBER}, `null` and missing values, which come last. */
+  /**
+   * @param descending reverses the order, except for {@link NO_NUMBER}, `null` and missing values, which come
+   *   last.
+   */
   write(value: unknown, descending: boolean): void {
     const start = this.length;
     this.#write(value, 0);
@@ -44,8 +47,8 @@ export class OrderKeyWriter {
   }
 
   /**
-   * Writes text from its JSON, as `JSON.stringify` writes it: the text itself would be two further copies of a key that
-   * may be as long as memory.
+   * Writes text from its JSON, as `JSON.stringify` writes it. The text itself would be two further copies of a
+   * key that may be as long as memory.
    *
    * @param json without the quotes.
    */
@@ -179,7 +182,10 @@ export class OrderKeyWriter {
   }
 }
 
-/** Descending, a kind is `null - kind`: reversed kinds stay below `null`, so null sorts last in both directions. */
+/**
+ * The first byte of a value. In descending order it is `null - kind`, which stays below `null`, so that
+ * `null` comes last in both directions.
+ */
 const KIND = {
   boolean: 0x10,
   number: 0x20,

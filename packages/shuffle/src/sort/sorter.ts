@@ -71,7 +71,7 @@ export class Sorter {
   /** Makes room for the source: spills what was gathered, which is pinned until then. */
   async makeRoom(bytes: number): Promise<void> {
     const { byteLength, sourceBytes, blockSize } = this.#workspace;
-    // A record's key, of which there is a copy, may be as long as itself.
+    // A copy of the record's key may be as long as the record.
     const room = 2 * bytes;
     const left = byteLength - room;
     if (room > sourceBytes && this.#gathered.length * blockSize > left / 2) await this.#spill();
@@ -83,7 +83,7 @@ export class Sorter {
     this.#charged = bytes;
   }
 
-  /** Adds a batch of one record. One larger than half of the memory becomes a run of its own. */
+  /** Adds a batch of one record. One of an eighth of the memory or more becomes a run of its own. */
   async #addOne(batch: KeyedBatch): Promise<void> {
     if (batch.bytes.length + keyBytes(batch) >= this.#large) {
       await this.#spill();
@@ -230,7 +230,7 @@ export class Sorter {
         frame.leaveFrame();
       }
       walked += frame.end - frame.keyStart;
-      // Before the next frame is read: this one may be as large as memory.
+      // Yield before the next frame is read, because this one may be as large as memory.
       if (walked >= most) {
         walked = 0;
         yield;
@@ -248,7 +248,7 @@ type RecordWalk = (visit: RecordVisit) => AsyncGenerator<void>;
 
 /** The share of memory in which frames are gathered and sorted; the blocks of the run being written take the rest. */
 const GATHERED_SHARE = 0.875;
-/** A source of objects holds a record and its text, from which the bytes are made. */
+/** What a source of objects holds for a record's bytes: the record, and the text that they are made from. */
 const SOURCE_SHARE = 1.5;
 /** Frames that are prefetched: they stay in the cache until they are visited. */
 const TOUCHED = 64;

@@ -28,7 +28,7 @@ export interface RecordCodec<R> {
    * @throws `ERR_PARTD_CODEC` for bytes in V8's format, which hold what JSON cannot.
    */
   checkBytes(bytes: Uint8Array, start: number): void;
-  /** Calls `use` with the key of a record; not there if a function makes keys, which would get a record twice. */
+  /** Calls `use` with a record's key. Missing if a function makes keys: it is called once for each record. */
   readonly withKey?: WithKey | undefined;
 }
 

@@ -15,7 +15,7 @@ export interface KeyedBatch {
   /** The two halves of each key's hash. */
   readonly hashLow: Uint32Array;
   readonly hashHigh: Uint32Array;
-  /** Frees the memory of a long key before the next batch is read, or the last one was. */
+  /** Frees the memory of long keys. Call this when the batch is no longer needed. */
   free?(): void;
 }
 

@@ -82,14 +82,14 @@ export function frameCost(keyLength: number, recordLength: number): number {
 }
 
 /**
- * A record or frame of so many bytes is long: it is charged, is lent but never given away, and its memory is freed at
- * once. What waits for the garbage collector was five records of 60 MB at a time.
+ * A record or frame of this many bytes or more is long: it is charged, it is lent but never given away, and
+ * its memory is freed at once. Left to the garbage collector, five records of 60 MB were there at a time.
  */
 export const LONG_BYTES = 1 << 20;
 
 /**
- * An array for a long frame. The malloc of glibc keeps the memory of arrays up to 32 MiB once they are freed, so it is a
- * view of a longer one: pages that are never written take no memory.
+ * An array for a long frame: a view of one above 32 MiB, because glibc's malloc keeps the memory of shorter
+ * ones when they are freed. Pages that are never written take no memory.
  */
 export function longArray(byteLength: number): Uint8Array<ArrayBuffer> {
   if (byteLength < LONG_BYTES) return new Uint8Array(byteLength);

@@ -214,7 +214,7 @@ export class ChainReader {
     return true;
   }
 
-  /** Forgets the frame's own array, which others may have kept unless it is long. */
+  /** Forgets the frame's own array. A long one is freed; others may have been kept by the caller. */
   leaveFrame(): void {
     if (this.isLong) releaseBytes(this.bytes as Uint8Array<ArrayBuffer>);
     this.isLong = false;

@@ -105,7 +105,7 @@ export class Chain {
   #begin(recordLength: number, keyLength: number, low: number, high: number): void {
     const { blockSize } = this.#memory;
     const start = this.#used + HEADER_BYTES;
-    // A short key lies in one block: who looks only for keys then need not join the frame.
+    // A short key lies in one block, so that it can be read without joining the frame's parts.
     if (start > blockSize || (start + keyLength > blockSize && keyLength <= this.#shortKey)) {
       this.seal();
       this.#grow();
@@ -119,7 +119,7 @@ export class Chain {
     this.#used += HEADER_BYTES;
   }
 
-  /** The most bytes of a key that lies in one block: the rest of the block before is lost. */
+  /** The longest key that is kept in one block, at the cost of leaving the end of the block before unused. */
   get #shortKey(): number {
     return this.#memory.blockSize >>> 3;
   }
@@ -242,7 +242,10 @@ export class Chain {
   }
 }
 
-/** The first key of a chain. Of one that is long, it holds a digest: the chains of five keys of 20 MB held 100 MB. */
+/**
+ * The first key of a chain, or the digest of a long one: for five keys of 20 MB, copies would take 100 MB
+ * besides the chains.
+ */
 class FirstKey {
   readonly #length: number;
   readonly #bytes: Uint8Array;

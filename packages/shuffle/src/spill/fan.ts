@@ -77,7 +77,7 @@ export async function appendBatch(
   batch: KeyedBatch,
   chainOf: ChainOf,
 ): Promise<void> {
-  // A batch of usual size does no harm; one with a huge record takes the place of blocks.
+  // Only a batch with a huge record is charged: the share for batches has room for the others.
   const held = Math.max(0, hugeBytes(batch) - workspace.sourceBytes);
   workspace.charge(held);
   try {

@@ -17,7 +17,7 @@ export class Workspace implements ChainMemory {
   #taken = 0;
   /** Bytes of callers' own memory: see {@link charge}. */
   #charged = 0;
-  /** Those of long records among them. */
+  /** The part of `#charged` that is for long records. */
   #records = 0;
   /** Memory that the source takes for a long record, in bytes. */
   #source = 0;
@@ -90,7 +90,7 @@ export class Workspace implements ChainMemory {
     this.#shrink();
   }
 
-  /** The same for a long record, beside which no memory is kept that is not in use. */
+  /** The same for a long record. While one is charged, unused memory is given back. */
   chargeRecord(bytes: number): void {
     this.#records += bytes;
     this.charge(bytes);
@@ -118,8 +118,8 @@ export class Workspace implements ChainMemory {
   }
 
   /**
-   * Makes room for the longest frame of chains that are to be read, before blocks are taken to read ahead: these cannot
-   * move, and each could keep a slab in memory beside the frame.
+   * Makes room for the longest frame of chains that are to be read. This comes before blocks are taken to
+   * read ahead: those cannot move, and each could keep a slab in memory beside the frame.
    */
   async makeRoomToRead(chains: readonly Chain[]): Promise<void> {
     const longest = Math.max(...chains.map((chain) => chain.longest));
@@ -138,7 +138,7 @@ export class Workspace implements ChainMemory {
     for (const chain of this.#chains) yield* chain.movable;
   }
 
-  /** Blocks for this many bytes, in any chains. */
+  /** How many blocks this many bytes take. */
   blocksFor(bytes: number): number {
     return Math.ceil(bytes / this.blockSize);
   }
@@ -161,7 +161,7 @@ export class Workspace implements ChainMemory {
       this.signal?.throwIfAborted();
       this.#spill();
       const flights = [...this.#chains].map((chain) => chain.spilling).filter((flight) => flight);
-      // Everything is pinned, or being spilled: exceed the bound a little.
+      // Nothing can be spilled: exceed the bound a little.
       if (flights.length === 0) return;
       await Promise.race(flights);
       if (this.#failure !== undefined) throw this.#failure;
@@ -237,15 +237,15 @@ const FLIGHTS = 2;
 const MOST_BYTES = 4 << 20;
 
 /**
- * Blocks, cut from slabs that are given back whole. The malloc of glibc maps and unmaps an array of more than 32 MiB by
- * itself, and keeps shorter ones once they are freed: with blocks of their own, a record of 203 MB behind 430 MB of
- * others took 517 MiB.
+ * Blocks, cut from slabs of more than 32 MiB that are given back whole: glibc's malloc unmaps such an array
+ * when it is freed, and keeps shorter ones. With an array for each block, a record of 203 MB behind 430 MB
+ * of others took 517 MiB.
  */
 export class BlockPool {
   readonly #blockSize: number;
   readonly #slabBlocks: number;
   readonly #slabs: Slab[] = [];
-  /** Slabs before it have no block to give. */
+  /** The index of the first slab that may have a free block. */
   #open = 0;
   /** Blocks that take memory: a page of a slab does so once it is written. */
   #touched = 0;
@@ -256,7 +256,7 @@ export class BlockPool {
     this.#slabBlocks = Math.max(1, Math.min(most, Math.ceil(MAPPED_BYTES / blockSize)));
   }
 
-  /** A block whose bytes are not set, of the first slab that has one: later slabs become free. */
+  /** A block with any content, from the first slab that has one, so that later slabs become unused. */
   take(): Block {
     while (this.#slabs[this.#open]?.isFull) this.#open++;
     let slab = this.#slabs[this.#open];
@@ -273,10 +273,11 @@ export class BlockPool {
   }
 
   /**
-   * Gives back slabs as long as `most` blocks and no whole slab beyond them take memory.
+   * Gives back unused slabs, until less than one slab takes memory beyond `most` blocks.
    *
-   * @param movable blocks whose arrays no one holds, which are moved out of slabs that have few.
-   * @param isTight whether no slab may take memory beyond `most` blocks. Always so, a sort took 5 to 10 % more CPU.
+   * @param movable blocks whose arrays no one holds: they are moved out of slabs that have few.
+   * @param isTight whether to keep at most a few blocks beyond `most`. If always, a sort took 5 to 10 % more
+   *   CPU.
    */
   shrink(most: number, movable: () => Iterable<Block>, isTight = false): void {
     const spare = isTight ? Math.min(TIGHT_SPARE, this.#slabBlocks) : this.#slabBlocks;
@@ -296,7 +297,7 @@ export class BlockPool {
     }
   }
 
-  /** Slabs with many blocks get those of slabs with few. */
+  /** Moves blocks from slabs with few to slabs with many. */
   #gather(movable: Iterable<Block>): void {
     const blocks = new Map<Slab, Block[]>(this.#slabs.map((slab) => [slab, []]));
     for (const block of movable) blocks.get(block.slab)!.push(block);
@@ -356,5 +357,5 @@ export class BlockPool {
   }
 }
 
-/** Blocks beyond what there should be, for which nothing is moved. */
+/** So many blocks beyond the bound are too few to move anything. */
 const TIGHT_SPARE = 4;

@@ -175,7 +175,7 @@ export class Scatter {
     };
   }
 
-  /** Record by record in their order: ordering them would copy a huge one. */
+  /** Writes record by record, because ordering them by partition would copy a huge one. */
   #unordered({ bytes, ends, count }: Scan, assignment: Uint32Array): Placed {
     const offsets = new Uint32Array(this.#files.length + 2);
     const startOf = (i: number) => (i === 0 ? 0 : ends[i - 1]!);
