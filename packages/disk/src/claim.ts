@@ -93,7 +93,7 @@ export class Claim {
     return this.#marks.map(({ token }) => token);
   }
 
-  /** Whether the lock is free, and only left to others who wait for it. */
+  /** Whether the lock is free, and only waiters whose turn comes first are in the way. */
   get isLeftToOthers(): boolean {
     return this.#obstacles.length > 0 && this.#obstacles.every(({ role }) => isMark(role));
   }

@@ -4,8 +4,8 @@ import { PartdError } from "@partd/core";
 import { errnoOf } from "./system-error.js";
 
 /**
- * Creates a folder, and those above it, unless it is there. Node's own `recursive` never ends where a
- * folder answers that new ones are missing, as those of `/proc` do.
+ * Creates a folder, and those above it, unless it is there. Node's own `recursive` never ends in folders
+ * such as those of `/proc`, where `mkdir` fails with ENOENT although the folder above is there.
  */
 export function makeFolders(path: string, mode = 0o777): void {
   try {

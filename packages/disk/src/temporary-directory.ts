@@ -158,8 +158,8 @@ export function absolutePath(path: string | URL, store: string): string {
 }
 
 /**
- * Refuses `new FileStore(undefined)`: the path is likely to be a variable that is not set, whose data would go with
- * the process.
+ * Refuses `new FileStore(undefined)`: the path is likely to be a variable that is not set, and the data would
+ * be removed at the end of the process.
  *
  * @param given the arguments of the constructor.
  * @throws `ERR_PARTD_VALUE`

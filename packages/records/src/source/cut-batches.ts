@@ -234,12 +234,13 @@ const BEHIND = 1 << 14;
 const LARGE = 8 << 20;
 
 /**
- * An array of more than 32 MiB is mapped by itself, and its pages take memory once they are written. So a long record is
- * copied once or twice, not at each doubling: that took twice its bytes, and glibc's malloc kept the shorter arrays.
+ * A long record gets an array of this length at once, whose pages take memory only when they are written.
+ * So it is copied once or twice, not at each doubling: that took twice its bytes, and glibc's malloc kept
+ * the shorter arrays.
  */
 const MAPPED = 256 << 20;
 
-/** A long record is given an eighth more at a time, or so many bytes. */
+/** A long record's array is filled, and takes memory, in steps of an eighth, at least of so many bytes. */
 const STEPS = 8;
 const LEAST_STEP = 4 << 20;
 

@@ -1,5 +1,6 @@
 /**
- * Decompresses a block of LZ4 (lz4_Block_format.md) to `output` from `at` on; what is there already may be copied from.
+ * Decompresses a block of LZ4 (lz4_Block_format.md) to `output` from `at` on. Its matches may copy bytes of
+ * earlier blocks.
  *
  * @returns the end of what was written.
  * @throws an Error for damaged bytes, and where `output` is too short.

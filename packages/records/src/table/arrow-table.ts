@@ -32,7 +32,7 @@ async function* encode(
   yield take();
 }
 
-/** The package's writer, given a queue of its own, would write ahead of who reads it. */
+/** Collects what the package's writer writes: with its own queue, it would run ahead of the reader. */
 function collector({ AsyncByteQueue }: Arrow): { sink: AsyncByteQueue; take: () => Uint8Array } {
   let pieces: Uint8Array[] = [];
   const sink = new (class extends AsyncByteQueue {

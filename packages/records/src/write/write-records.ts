@@ -103,7 +103,7 @@ export async function writeTsv<R extends object>(
   return writeCsv(records, target, { delimiter: "\t", ...options });
 }
 
-/** @throws `ERR_PARTD_VALUE` for arguments that are none, or not in this order. */
+/** @throws `ERR_PARTD_VALUE` for arguments that are missing, of a wrong type, or in another order. */
 export function checkCall<R, O extends WriteOptions>(
   call: string,
   records: Writable<R>,

@@ -117,7 +117,7 @@ export class Server implements AsyncDisposable {
   /**
    * Opens the store and begins to listen.
    *
-   * @throws `ERR_PARTD_CONNECTION` for what is no address; `ERR_PARTD_IO` if it is taken;
+   * @throws `ERR_PARTD_CONNECTION` if `address` is not an address; `ERR_PARTD_IO` if it is taken;
    *   `ERR_PARTD_AUTH` if others can reach it and need neither token nor certificate; `ERR_PARTD_VALUE` for
    *   an option that is unknown or out of range, or a store that is not of bytes; and what the store throws
    *   when it is opened.

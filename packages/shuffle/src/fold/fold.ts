@@ -21,8 +21,8 @@ export interface FoldBatch {
 }
 
 /**
- * Keys as `encodeGroupKey` of `@partd/records` encodes them, end to end: that of number `n` ends at `keyEnds[n]`, and
- * has the value `values[n]`. Valid until the next are asked for.
+ * Keys end to end, as `encodeGroupKey` of `@partd/records` encodes them: key `n` ends at `keyEnds[n]`, and has
+ * the value `values[n]`. Valid until the next entries are asked for.
  */
 export interface EncodedEntries {
   readonly keys: Uint8Array;

@@ -4,8 +4,9 @@ import { keyItems } from "./key-items.js";
 import type { KeyedBatch } from "./keyed-batch.js";
 
 /**
- * Replaces each long key by its digest, so that it is in memory and on the disk once: in its record. Keys are equal if
- * their digests are, since nobody can make two with the same SHA-256. Hashes stay those of the keys.
+ * Replaces each long key by its digest, so that the key itself is in memory and on the disk once: in its
+ * record. Keys are equal if their digests are, since nobody can make two with the same SHA-256. Hashes stay
+ * those of the keys.
  *
  * A digest is the byte 6, with which no key begins; 1 if the key has an item that is `null` or missing; 32 bytes.
  */

@@ -11,8 +11,8 @@ export interface ChainReaderOptions {
   /** Whether blocks are given back as soon as they have been read. Default: false. */
   readonly consume?: boolean;
   /**
-   * Whether a frame of several blocks is available with the part of it in the first one: {@link ChainReader.whole} reads
-   * the rest. Default: false.
+   * Whether a frame of several blocks is available as soon as its first block is: {@link ChainReader.whole}
+   * reads the rest. Default: false.
    */
   readonly keysFirst?: boolean;
 }
@@ -127,7 +127,7 @@ export class ChainReader {
     return this.read();
   }
 
-  /** The key of the present frame, piece by piece; the reader stays where it is. A piece is valid until the next one. */
+  /** Yields the present frame's key in pieces, each valid until the next one. The reader stays where it is. */
   async *keyPieces(): AsyncGenerator<Uint8Array> {
     const chain = this.#chain;
     if (this.keyEnd > this.keyStart) yield this.bytes.subarray(this.keyStart, this.keyEnd);

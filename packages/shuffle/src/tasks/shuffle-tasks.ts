@@ -287,7 +287,7 @@ function compareTasks(left: string, right: string): number {
   return left < right ? -1 : left === right ? 0 : 1;
 }
 
-/** @throws `ERR_PARTD_VALUE` for what may not name the same thing each time, such as a variable that is not set. */
+/** @throws `ERR_PARTD_VALUE` for a name that may differ each time, such as a variable that is not set. */
 function checkName(option: string, given: unknown): void {
   if (Number.isFinite(given) || (typeof given === "string" && given.isWellFormed())) return;
   throw new PartdError(
