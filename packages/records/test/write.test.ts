@@ -200,7 +200,10 @@ test("what JSON cannot hold is refused with its place, and dates become text", a
   const circle: { self?: unknown } = {};
   circle.self = circle;
   const given: [unknown, string][] = [
-    [{ a: [1, { b: 2n }] }, ".a[1].b is a bigint"],
+    [
+      { a: [1, { b: 2n }] },
+      ".a[1].b is a bigint (make it a number or a text; as a column, Parquet",
+    ],
     [{ list: [[], [0, Number.NaN]], "x y": 1 }, ".list[1][1] is NaN"],
     [{ "x y": Number.NEGATIVE_INFINITY }, '["x y"] is -Infinity'],
     [{ a: { n: 1 }, m: new Map([["k", Number.NaN]]) }, ".m is of the class Map"],

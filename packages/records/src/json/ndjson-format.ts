@@ -204,6 +204,7 @@ function lossOf(holder: unknown, key: string, value: unknown): string | undefine
     case "undefined":
       return Array.isArray(holder) ? "is undefined" : undefined;
     case "bigint":
+      return "is a bigint (make it a number or a text; as a column, Parquet and Arrow hold it)";
     case "function":
     case "symbol":
       return `is a ${typeof value}`;
