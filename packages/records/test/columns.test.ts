@@ -7,7 +7,18 @@ import { PassThrough } from "node:stream";
 import { gzipSync } from "node:zlib";
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { readArrow, readNdjson, readParquet } from "@partd/records";
-import { type RecordBatch, Table, tableFromArrays, tableToIPC } from "apache-arrow";
+import {
+  Field,
+  Int32,
+  Map_,
+  type RecordBatch,
+  Struct,
+  Table,
+  TimestampMillisecond,
+  tableFromArrays,
+  tableToIPC,
+  vectorFromArray,
+} from "apache-arrow";
 import type { SchemaElement } from "hyparquet";
 import { parquetWriteBuffer } from "hyparquet-writer";
 
@@ -184,4 +195,81 @@ test("what is not of the format is an error that names the file", async () => {
   await expect(all(readParquet("/dev/null"))).rejects.toThrow("is no file with an end");
   const streamed = readParquet(createReadStream(at("text")) as never);
   await expect(all(streamed)).rejects.toMatchObject({ code: "ERR_PARTD_VALUE" });
+});
+
+test("Parquet: intervals are durations, and beside them other columns are read", async () => {
+  const interval = { type: "FIXED_LEN_BYTE_ARRAY", type_length: 12, converted_type: "INTERVAL" };
+  const optional = { repetition_type: "OPTIONAL" };
+  const schema = [
+    { name: "root", num_children: 2 },
+    { name: "a", type: "INT64", ...optional },
+    { name: "lasts", ...interval, ...optional },
+  ];
+  const bytes = new Uint8Array(Uint32Array.of(14, 3, 1500).buffer);
+  const columnData = [
+    { name: "a", data: [1n, 2n] },
+    { name: "lasts", data: [bytes, null] },
+  ];
+  const file = parquetWriteBuffer({ schema: schema as SchemaElement[], columnData });
+  await writeFile(at("interval.parquet"), new Uint8Array(file));
+  expect(await all(readParquet(at("interval.parquet")))).toEqual([
+    { a: 1n, lasts: "P14M3DT1.5S" },
+    { a: 2n, lasts: null },
+  ]);
+  const chosen = readParquet(at("interval.parquet"), { columns: ["a"] });
+  expect(await all(chosen)).toEqual([{ a: 1n }, { a: 2n }]);
+});
+
+test("keys of maps that are moments are ISO 8601, in any time zone", async () => {
+  const types = {
+    days: { type: "INT32", converted_type: "DATE" },
+    millis: { type: "INT64", converted_type: "TIMESTAMP_MILLIS" },
+    micros: { type: "INT64", converted_type: "TIMESTAMP_MICROS" },
+    nanos: {
+      type: "INT64",
+      logical_type: { type: "TIMESTAMP", isAdjustedToUTC: true, unit: "NANOS" },
+    },
+    lasts: { type: "FIXED_LEN_BYTE_ARRAY", type_length: 12, converted_type: "INTERVAL" },
+    text: { type: "BYTE_ARRAY", converted_type: "UTF8" },
+  };
+  const keys = {
+    days: -1,
+    millis: -1n,
+    micros: -1n,
+    nanos: -1n,
+    lasts: new Uint8Array(Uint32Array.of(0, 1, 0).buffer),
+    text: "1",
+  };
+  const names = Object.keys(types) as (keyof typeof types)[];
+  const schema = names.flatMap((name) => [
+    { name, converted_type: "MAP", num_children: 1, repetition_type: "OPTIONAL" },
+    { name: "key_value", num_children: 2, repetition_type: "REPEATED" },
+    { name: "key", repetition_type: "REQUIRED", ...types[name] },
+    { name: "value", repetition_type: "OPTIONAL", type: "INT64" },
+  ]);
+  const file = parquetWriteBuffer({
+    schema: [{ name: "root", num_children: names.length }, ...schema] as SchemaElement[],
+    columnData: names.map((name) => ({ name, data: [new Map([[keys[name], 1n]])] })),
+  });
+  await writeFile(at("maps.parquet"), new Uint8Array(file));
+  const before = "1969-12-31T23:59:59.999Z";
+  expect(await all(readParquet(at("maps.parquet")))).toEqual([
+    {
+      days: { "1969-12-31T00:00:00.000Z": 1n },
+      millis: { [before]: 1n },
+      micros: { [before]: 1n },
+      nanos: { [before]: 1n },
+      lasts: { P0M1DT0S: 1n },
+      text: { 1: 1n },
+    },
+  ]);
+
+  const entry = new Struct<{ key: TimestampMillisecond; value: Int32 }>([
+    new Field("key", new TimestampMillisecond("UTC")),
+    new Field("value", new Int32()),
+  ]);
+  const type = new Map_(new Field("entries", entry));
+  const column = vectorFromArray([new Map([[new Date(-1), 1]])], type);
+  await writeFile(at("maps.arrow"), tableToIPC(new Table({ column }), "file"));
+  expect(await all(readArrow(at("maps.arrow")))).toEqual([{ column: { [before]: 1 } }]);
 });

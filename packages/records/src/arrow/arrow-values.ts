@@ -74,7 +74,7 @@ function presentValuesOf(data: Data, arrow: Package): Values {
     return (index) => {
       const places = placesOf(data, index);
       return objectsOf(
-        places.map((place) => String(keys!(place))),
+        places.map((place) => keyName(keys!(place))),
         places.map((place) => () => items!(place)),
       )(0);
     };
@@ -88,6 +88,11 @@ function presentValuesOf(data: Data, arrow: Package): Values {
     return (index) => decimalOf(column.get(index) as Uint32Array, type.scale);
   }
   return (index) => column.get(index);
+}
+
+/** The name of a map's key in an object. Dates would be text of the local time. */
+export function keyName(key: unknown): string {
+  return key instanceof Date && !Number.isNaN(key.getTime()) ? key.toISOString() : String(key);
 }
 
 /** The values of a dictionary column. A stream's later batches may add parts to the dictionary. */

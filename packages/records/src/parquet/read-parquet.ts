@@ -1,7 +1,8 @@
 import type { FileHandle } from "node:fs/promises";
 import { isPartdError, PartdError } from "@partd/core";
 import { takeOptions } from "@partd/core/author";
-import type { AsyncBuffer, SchemaTree } from "hyparquet";
+import type { AsyncBuffer, SchemaElement, SchemaTree } from "hyparquet";
+import { keyName } from "../arrow/arrow-values.js";
 import { parseKeyNumber } from "../json/json-number.js";
 import { ioError, openFile } from "../source/byte-reader.js";
 import { compressionOf } from "../source/compression.js";
@@ -28,7 +29,8 @@ export interface ReadParquetOptions {
  * Reads rows of Parquet files with `hyparquet`, which the program installs. The columns of one row
  * group at a time are in memory. Streams cannot be read, because the file's end says where everything is.
  * Values are those that `readArrow` gives: decimals are numbers, or bigints where a number would round an
- * integer; bytes that are not declared to be text stay bytes. JSON is parsed.
+ * integer; bytes that are not declared to be text stay bytes. JSON is parsed. Intervals are
+ * durations of ISO 8601, such as `P14M3DT1.5S`.
  *
  * @throws `ERR_PARTD_CORRUPT` for bytes that are not Parquet; `ERR_PARTD_VALUE` without
  *   `hyparquet`.
@@ -152,9 +154,12 @@ function converterOfPresent({ element, children }: SchemaTree): Converter {
   const { converted_type, logical_type, scale = 0 } = element;
   if (logical_type?.type === "VARIANT") return (value) => value;
   if (children.length === 0) {
+    if (isInterval(element)) {
+      undeclare(element);
+      return eachOf((value) => intervalOf(value as Uint8Array));
+    }
     if (converted_type !== "DECIMAL" && logical_type?.type !== "DECIMAL") return (value) => value;
-    delete element.converted_type;
-    delete element.logical_type;
+    undeclare(element);
     return eachOf((value) => decimalOf(value, scale));
   }
   const [middle] = children;
@@ -163,8 +168,9 @@ function converterOfPresent({ element, children }: SchemaTree): Converter {
     return eachOf(converterOf(middle!.children[0] ?? middle!));
   }
   if (hasMiddle && converted_type === "MAP" && middle!.children.length === 2) {
+    const toName = keyNamerOf(middle!.children[0]!.element);
     const toItem = converterOf(middle!.children[1]!);
-    return (map) => mapped(map as object, () => toItem);
+    return (map) => mapped(map as object, () => toItem, toName);
   }
   const fields = new Map(children.map((child) => [child.element.name, converterOf(child)]));
   return eachOf((struct) => mapped(struct as object, (name) => fields.get(name)!));
@@ -175,9 +181,63 @@ function eachOf(convert: Converter): Converter {
   return (value) => (Array.isArray(value) ? value.map(convert) : convert(value));
 }
 
-function mapped(value: object, converterFor: (name: string) => Converter): object {
+function mapped(
+  value: object,
+  converterFor: (name: string) => Converter,
+  toName = (key: string) => key,
+): object {
   const entries = Object.entries(value);
-  return Object.fromEntries(entries.map(([name, part]) => [name, converterFor(name)(part)]));
+  return Object.fromEntries(
+    entries.map(([name, part]) => [toName(name), converterFor(name)(part)]),
+  );
+}
+
+/**
+ * Names the keys of maps as values would be: the package refuses intervals, and gives moments in local time, without
+ * milliseconds.
+ */
+function keyNamerOf(element: SchemaElement): (key: string) => string {
+  if (isInterval(element)) {
+    undeclare(element);
+    return (key) => intervalOf(Uint8Array.from(key.split(","), Number)); // As the text of bytes is.
+  }
+  const toDate = keyDateOf(element);
+  if (toDate === undefined) return (key) => key;
+  undeclare(element);
+  return (key) => keyName(toDate(key));
+}
+
+function keyDateOf({
+  converted_type: converted,
+  logical_type: logical,
+}: SchemaElement): ((key: string) => Date) | undefined {
+  if (converted === "DATE" || logical?.type === "DATE") {
+    return (key) => new Date(Number(key) * DAY_MILLISECONDS);
+  }
+  if (converted === "TIMESTAMP_MILLIS") return (key) => dateOf(BigInt(key), 1n);
+  if (converted === "TIMESTAMP_MICROS") return (key) => dateOf(BigInt(key), 1000n);
+  if (logical?.type !== "TIMESTAMP") return undefined;
+  const perMillisecond = { MILLIS: 1n, MICROS: 1000n, NANOS: 1_000_000n }[logical.unit];
+  return (key) => dateOf(BigInt(key), perMillisecond);
+}
+
+const DAY_MILLISECONDS = 86_400_000;
+
+/** Lets the package give a column's values as they are stored. */
+function undeclare(element: SchemaElement): void {
+  delete element.converted_type;
+  delete element.logical_type;
+}
+
+function isInterval({ converted_type, logical_type }: SchemaElement): boolean {
+  return converted_type === "INTERVAL" || logical_type?.type === "INTERVAL";
+}
+
+/** Three unsigned integers of 32 bits, as a duration of ISO 8601: "P14M3DT1.5S". */
+function intervalOf(bytes: Uint8Array): string {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const [months, days, milliseconds] = [0, 4, 8].map((at) => view.getUint32(at, true));
+  return `P${months}M${days}DT${milliseconds! / 1000}S`;
 }
 
 /** The number that a decimal is, or a bigint for an integer that a number would round. */
