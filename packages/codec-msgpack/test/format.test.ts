@@ -144,3 +144,38 @@ test("maps of many names are read as they were written, whatever came before", (
     }),
   );
 });
+
+test("what bytes say of themselves is not asked", () => {
+  class Lies extends Uint8Array {
+    override get byteLength() {
+      return 1;
+    }
+    override get length() {
+      return 0;
+    }
+  }
+  const own = (name: PropertyKey, value: unknown) =>
+    Object.defineProperty(Uint8Array.of(1, 2, 3, 4), name, { value });
+  const extension = { type: 7, encode: ({ ext }: { ext?: Uint8Array }) => ext, decode: Array.from };
+  for (const lying of [
+    new Lies([1, 2, 3, 4]),
+    own("byteLength", 1),
+    own("byteLength", 8),
+    own(Symbol.toStringTag, "Map"),
+  ]) {
+    const value = [lying, new Ext(5, lying), new Ext(-1, lying), new Map([[lying, 0]])];
+    expect(new MsgPackDecoder().decode(new MsgPackEncoder().encode(value))).toEqual([
+      Uint8Array.of(1, 2, 3, 4),
+      new Ext(5, Uint8Array.of(1, 2, 3, 4)),
+      new Date(0x1020304 * 1000),
+      new Map([[Uint8Array.of(1, 2, 3, 4), 0]]),
+    ]);
+    const options = { extensions: [extension as never] };
+    const bytes = new MsgPackEncoder(options).encode({ ext: lying });
+    expect(new MsgPackDecoder(options).decode(bytes)).toEqual([1, 2, 3, 4]);
+  }
+  for (const other of [new Int8Array(2), new DataView(new ArrayBuffer(2))]) {
+    Object.defineProperty(other, Symbol.toStringTag, { value: "Uint8Array" });
+    expect(() => new MsgPackEncoder().encode([other])).toThrow("[0] is refused: MessagePack");
+  }
+});

@@ -1,6 +1,7 @@
 import { PartdError } from "@partd/core";
+import { classOf } from "@partd/core/author";
 import { type Dtype, fieldsOf, parseDtype } from "./dtype.js";
-import { arrayTypeOf, bytesToNumbers, classOf, type NumericArray } from "./numeric.js";
+import { arrayTypeOf, bytesToNumbers, type NumericArray } from "./numeric.js";
 
 /**
  * An array of a dtype without a JavaScript array type: the numbers, and the dtype that gives them their

@@ -1,3 +1,4 @@
+import { lengthOf, viewOf } from "@partd/core/author";
 import type { Dtype } from "./dtype.js";
 
 /** A typed array. If the runtime has `Float16Array`, also one of these. */
@@ -62,18 +63,6 @@ const STORED_AS: ReadonlyMap<string, string> = new Map([
   ["U", "u4"],
 ]);
 
-/** The built-in class of a typed array, whatever it says of itself; `undefined` for all else. */
-export const classOf = getterOf<string | undefined>(Symbol.toStringTag);
-const bufferOf = getterOf<ArrayBuffer>("buffer");
-const offsetOf = getterOf<number>("byteOffset");
-const byteLengthOf = getterOf<number>("byteLength");
-
-/** A getter of all typed arrays, which neither a subclass nor an array can replace. */
-function getterOf<T>(name: keyof Uint8Array): (this: unknown) => T {
-  const typedArray = Object.getPrototypeOf(Uint8Array.prototype) as object;
-  return Object.getOwnPropertyDescriptor(typedArray, name)?.get as (this: unknown) => T;
-}
-
 /**
  * The bytes of `data` under `dtype`: a view, or a copy if the dtype or byte order needs a
  * conversion.
@@ -81,11 +70,7 @@ function getterOf<T>(name: keyof Uint8Array): (this: unknown) => T {
 export function numbersToBytes(data: NumericArray, dtype: Dtype): Uint8Array {
   if (dtype.type === "f16") return toLongDoubles(data as Float64Array);
   const halves = dtype.type === "f2" && data instanceof Float32Array ? toFloat16(data) : data;
-  const bytes = new Uint8Array(
-    bufferOf.call(halves),
-    offsetOf.call(halves),
-    byteLengthOf.call(halves),
-  );
+  const bytes = viewOf(halves);
   return dtype.swapped ? swapWords(bytes.slice(), dtype.wordSize) : bytes;
 }
 
@@ -122,7 +107,7 @@ function fromLongDoubles(bytes: Uint8Array): Float64Array {
 
 /** Writes doubles as 80-bit numbers, all of them exactly. */
 function toLongDoubles(numbers: Float64Array): Uint8Array {
-  const bytes = new Uint8Array(numbers.length * 16);
+  const bytes = new Uint8Array(lengthOf.call(numbers) * 16);
   const view = new DataView(bytes.buffer);
   const double = new DataView(new ArrayBuffer(8));
   for (const [i, number] of numbers.entries()) {

@@ -1,16 +1,10 @@
 import { MsgPackDecoder, MsgPackEncoder } from "@partd/codec-msgpack/format";
 import { isPickle, Pickler, Unpickler } from "@partd/codec-pickle/format";
 import { isPartdError, type Key, PartdError } from "@partd/core";
-import { concatBytes, frame, isLost, LOST_BYTES, splitFrames } from "@partd/core/author";
+import { classOf, concatBytes, frame, isLost, LOST_BYTES, splitFrames } from "@partd/core/author";
 import { type Dtype, parseDtype } from "./dtype.js";
 import { DtypeArray, hostOrder, isPlain } from "./dtype-array.js";
-import {
-  bytesToNumbers,
-  classOf,
-  DTYPE_OF_CLASS,
-  type NumericArray,
-  numbersToBytes,
-} from "./numeric.js";
+import { bytesToNumbers, DTYPE_OF_CLASS, type NumericArray, numbersToBytes } from "./numeric.js";
 
 export type { NumericArray } from "./numeric.js";
 

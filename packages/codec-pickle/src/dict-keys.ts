@@ -1,3 +1,4 @@
+import { isBytes, viewOf } from "@partd/core/author";
 import {
   PyByteArray,
   PyComplex,
@@ -54,7 +55,7 @@ function isHashable(key: object): boolean {
   if (Array.isArray(key) || key instanceof Map || key instanceof Set) return false;
   if (key instanceof PyByteArray || key instanceof PyArray) return false;
   if (key instanceof PyNdArray || key instanceof PySlice) return false;
-  return key instanceof Date || key instanceof Uint8Array || isPythonValue(key);
+  return key instanceof Date || isBytes(key) || isPythonValue(key);
 }
 
 function nameOf(key: object): string {
@@ -118,7 +119,7 @@ function identityOfObject(key: object): string | undefined {
   if (key instanceof PyTuple) return identityOfItems("t", key);
   if (key instanceof PyFrozenSet) return identityOfItems("f", key);
   if (key instanceof Date) return identityOfDate(key);
-  if (key instanceof Uint8Array) return `b${key.join()}`;
+  if (isBytes(key)) return `b${viewOf(key).join()}`;
   if (key instanceof PyFloat) return identityOfNumber(key.value);
   if (key instanceof PyComplex) {
     if (key.imag === 0) return identityOfNumber(key.real);

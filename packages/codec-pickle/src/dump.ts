@@ -1,3 +1,4 @@
+import { byteLengthOf, isBytes } from "@partd/core/author";
 import { checkKeys } from "./dict-keys.js";
 import { checkBrand, checkBytes, checkFields, checkItems, checkSymbols, nameOf } from "./losses.js";
 import { OpcodeWriter } from "./opcode-writer.js";
@@ -101,10 +102,6 @@ export class Dump {
         checkKeys(() => setMethods.values.call(value));
         this.#set(value, [...setMethods.values.call(value)], depth);
         break;
-      case "[object Uint8Array]":
-        this.#binary(value as Uint8Array);
-        this.#memoize(value);
-        break;
       case "[object Date]":
         checkFields(value, value instanceof PyDateTime ? PyDateTime.FIELDS : 0);
         this.#datetime(value as Date, depth);
@@ -117,8 +114,9 @@ export class Dump {
 
   /** Writes the value if its class stands for one of Python's. */
   #known(value: object, depth: number): boolean {
-    if (value instanceof PyByteArray) {
-      this.#bytearray(value);
+    if (isBytes(value)) {
+      if (value instanceof PyByteArray) this.#bytearray(value);
+      else this.#binary(value);
       this.#memoize(value);
     } else if (value instanceof PyFrozenSet) {
       checkFields(value);
@@ -198,7 +196,7 @@ export class Dump {
       return;
     }
     // Protocol 2 has only text: write bytes as text to be encoded.
-    if (value.byteLength === 0) {
+    if (byteLengthOf.call(value) === 0) {
       this.#global(new PyGlobal("builtins", "bytes"));
       this.#out.op(Op.EMPTY_TUPLE);
     } else {
@@ -217,7 +215,7 @@ export class Dump {
       return;
     }
     this.#global(new PyGlobal("builtins", "bytearray"));
-    if (value.byteLength === 0) this.#out.op(Op.EMPTY_TUPLE);
+    if (byteLengthOf.call(value) === 0) this.#out.op(Op.EMPTY_TUPLE);
     else if (this.#protocol >= 3) {
       this.#binary(value);
       this.#out.op(Op.TUPLE1);

@@ -1,4 +1,4 @@
-import { brandOf, hasFields, isLost } from "@partd/core/author";
+import { brandOf, hasFields, isLost, lengthOf } from "@partd/core/author";
 import { Refusal } from "./python/object.js";
 
 /**
@@ -30,7 +30,7 @@ export function checkBrand(value: object): void {
 
 /** Refuses bytes that are none because their memory went. */
 export function checkBytes(value: Uint8Array): void {
-  if (value.length > 0 || !isLost(value)) return;
+  if (lengthOf.call(value) > 0 || !isLost(value)) return;
   throw new Refusal("bytes whose buffer was transferred or made shorter");
 }
 

@@ -1,4 +1,4 @@
-import { allocateBytes, allocateEncoded } from "@partd/core/author";
+import { allocateBytes, allocateEncoded, byteLengthOf } from "@partd/core/author";
 import { Op } from "./opcodes.js";
 import { Refusal } from "./python/object.js";
 
@@ -83,14 +83,15 @@ export class OpcodeWriter {
 
   /** Writes bytes, from protocol 3 on. */
   bytes(value: Uint8Array): void {
-    if (value.byteLength < 0x100) this.#op8(Op.SHORT_BINBYTES, value.byteLength);
-    else this.#op32(Op.BINBYTES, checkedLength(value.byteLength));
+    const byteLength = byteLengthOf.call(value);
+    if (byteLength < 0x100) this.#op8(Op.SHORT_BINBYTES, byteLength);
+    else this.#op32(Op.BINBYTES, checkedLength(byteLength));
     this.#raw(value);
   }
 
   /** Writes a bytearray, from protocol 5 on. */
   byteArray(value: Uint8Array): void {
-    this.#op32(Op.BYTEARRAY8, checkedLength(value.byteLength));
+    this.#op32(Op.BYTEARRAY8, checkedLength(byteLengthOf.call(value)));
     const at = this.#reserve(4); // The upper half of the length.
     this.#view.setUint32(at, 0, true);
     this.#raw(value);
@@ -148,7 +149,7 @@ export class OpcodeWriter {
   }
 
   #raw(value: Uint8Array): void {
-    const at = this.#reserve(value.byteLength);
+    const at = this.#reserve(byteLengthOf.call(value));
     this.#bytes.set(value, at);
   }
 

@@ -122,6 +122,43 @@ test.each([2, 3, 4, 5] as const)(
   },
 );
 
+test.each([2, 3, 4, 5] as const)(
+  "what bytes say of themselves is not asked, with protocol %d",
+  (protocol) => {
+    class Lies extends Uint8Array {
+      override get byteLength() {
+        return 0;
+      }
+      override get length() {
+        return 1;
+      }
+      override join() {
+        return "";
+      }
+    }
+    const own = (bytes: Uint8Array, name: PropertyKey, value: unknown) =>
+      Object.defineProperty(bytes, name, { value });
+    const { encode } = pickleCodec({ protocol });
+    const bytes = Uint8Array.of(1, 2, 3);
+    for (const lying of [
+      new Lies(bytes),
+      own(Uint8Array.from(bytes), "byteLength", 0),
+      own(Uint8Array.from(bytes), "byteLength", 5),
+      own(Uint8Array.from(bytes), Symbol.toStringTag, "Map"),
+    ]) {
+      expect(codec.decode(encode([lying]) as Uint8Array)).toEqual([bytes]);
+    }
+    const array = own(PyByteArray.of(1, 2, 3), "byteLength", 0);
+    expect(codec.decode(encode([array]) as Uint8Array)).toEqual([PyByteArray.of(1, 2, 3)]);
+    const keys = new Map([new Lies([1]), new Lies([2])].map((key) => [key, 0]));
+    expect(codec.decode(encode([keys]) as Uint8Array)).toHaveLength(1);
+    for (const other of [new Int8Array(2), new DataView(new ArrayBuffer(2))]) {
+      Object.defineProperty(other, Symbol.toStringTag, { value: "Uint8Array" });
+      expect(() => encode([other])).toThrow("[0] is refused: a pickle cannot carry");
+    }
+  },
+);
+
 describe("what CPython pickles", () => {
   const cases = Object.keys(expected).flatMap((name) =>
     allProtocols.map((p) => [name, p] as const),

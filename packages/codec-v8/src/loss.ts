@@ -1,6 +1,15 @@
 import { isDeepStrictEqual } from "node:util";
 import { deserialize, serialize } from "node:v8";
-import { brandOf, hasItemsAlone, isLost, LOST_BYTES, placeOf } from "@partd/core/author";
+import {
+  brandOf,
+  classOf,
+  hasItemsAlone,
+  isLost,
+  LOST_BYTES,
+  lengthOf,
+  placeOf,
+  viewOf,
+} from "@partd/core/author";
 
 /**
  * Finds what a structured clone of `list` would silently lose. `loss` describes the first, such as
@@ -119,8 +128,8 @@ class LossCheck {
   }
 
   #classReason(value: object, depth: number): string | undefined {
-    const tag = Object.prototype.toString.call(value);
-    switch (tag) {
+    if (ArrayBuffer.isView(value)) return viewReason(value);
+    switch (Object.prototype.toString.call(value)) {
       case "[object Object]":
         if (Object.keys(value).length === 0) return brandReason(value) ?? classReason(value);
         return brandReason(value) ?? this.#partsReason(value, depth);
@@ -150,7 +159,7 @@ class LossCheck {
       case "[object String]":
         return Object.keys(value).length > String(value).length ? EXTRA : ownSymbols(value);
       default:
-        return ArrayBuffer.isView(value) ? viewReason(value) : classReason(value);
+        return classReason(value);
     }
   }
 
@@ -268,21 +277,23 @@ function ownSymbols(value: object): string | undefined {
  * than indices.
  */
 function viewReason(view: ArrayBufferView): string | undefined {
-  const { length = 0 } = view as Uint8Array;
-  if (length === 0 && !(view instanceof DataView) && isLost(view)) return LOST;
+  const name = classOf.call(view);
+  if (name === undefined) return ownReason(view); // A DataView.
+  const length = lengthOf.call(view);
+  if (length === 0 && isLost(view)) return LOST;
   if (length > FEW_NAMES) {
-    const bare = bareView(view as Uint8Array);
+    const bare = bareView(view, name, length);
     if (bare !== undefined && isDeepStrictEqual(view, bare)) return undefined;
   }
   return Object.keys(view).length > length ? EXTRA : ownSymbols(view);
 }
 
 /** Another view of the same memory and class. */
-function bareView(view: Uint8Array): Uint8Array | undefined {
-  const name = view[Symbol.toStringTag] as string;
+function bareView(view: ArrayBufferView, name: string, length: number): Uint8Array | undefined {
   const Type = (globalThis as unknown as Record<string, Uint8ArrayConstructor>)[name];
   if (Type === undefined) return undefined;
-  const bare = new Type(view.buffer, view.byteOffset, view.length);
+  const { buffer, byteOffset } = viewOf(view);
+  const bare = new Type(buffer, byteOffset, length);
   const prototype = Object.getPrototypeOf(view);
   return prototype === Type.prototype ? bare : Object.setPrototypeOf(bare, prototype);
 }

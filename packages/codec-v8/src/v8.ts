@@ -2,12 +2,14 @@ import { DefaultDeserializer, DefaultSerializer, serialize } from "node:v8";
 import { type Codec, Encode, type EncodeOptions, PartdError, type Store } from "@partd/core";
 import {
   behindHeadroom,
+  classOf,
   ENCODE_OPTIONS,
   FRAME_HEADER,
   hasFields,
   joinLists,
   placeOf,
   takeOptions,
+  viewOf,
 } from "@partd/core/author";
 import { checkFormat, DENSE, TooMuch } from "./format.js";
 import { checkLoss, countObjects, endsWithFields, GETTER } from "./loss.js";
@@ -115,7 +117,7 @@ interface Clone {
  * its number.
  */
 function serializeBehindHeadroom(list: readonly unknown[]): Clone {
-  const serializer = new DefaultSerializer();
+  const serializer = new Serializer();
   serializer.writeRawBytes(HEADROOM);
   serializer.writeHeader();
   serializer.writeValue(list);
@@ -135,9 +137,52 @@ const ANOTHER = 4;
 
 const HEADROOM = new Uint8Array(FRAME_HEADER);
 
+/** Writes a view as what it is: Node's own asks its properties for the type and the length. */
+class Serializer extends DefaultSerializer {
+  /** @internal Called by V8. */
+  _writeHostObject(view: ArrayBufferView): void {
+    const name = classOf.call(view);
+    const isBuffer = name === "Uint8Array" && view.constructor === Buffer;
+    const type = isBuffer ? BUFFER : VIEW_TYPES.indexOf(name ?? "DataView");
+    if (type < 0) throw new Error(`${name} is not known to this codec.`);
+    const bytes = name === undefined ? bytesOf(view as DataView) : viewOf(view);
+    this.writeUint32(type);
+    this.writeUint32(bytes.length);
+    this.writeRawBytes(bytes);
+  }
+}
+
+function bytesOf(view: DataView): Uint8Array {
+  const [buffer, byteOffset, byteLength] = DATA_VIEW.map((get) => get.call(view));
+  return new Uint8Array(buffer as ArrayBuffer, byteOffset as number, byteLength as number);
+}
+
+const DATA_VIEW = (["buffer", "byteOffset", "byteLength"] as const).map((name) => {
+  return Object.getOwnPropertyDescriptor(DataView.prototype, name)?.get as () => unknown;
+});
+
+/** Node's numbers of the types. */
+const VIEW_TYPES = [
+  "Int8Array",
+  "Uint8Array",
+  "Uint8ClampedArray",
+  "Int16Array",
+  "Uint16Array",
+  "Int32Array",
+  "Uint32Array",
+  "Float32Array",
+  "Float64Array",
+  "DataView",
+  "Buffer",
+  "BigInt64Array",
+  "BigUint64Array",
+  "Float16Array",
+];
+const BUFFER = VIEW_TYPES.indexOf("Buffer");
+
 function isUncloneable(part: unknown): boolean {
   try {
-    serialize(part);
+    serializeBehindHeadroom([part]);
     return false;
   } catch {
     return true;

@@ -472,3 +472,42 @@ function shortened(): Uint8Array {
   buffer.resize(2);
   return bytes;
 }
+
+test("what a view says of itself is not asked", () => {
+  class Lies extends Int16Array {
+    override get byteLength() {
+      return 1;
+    }
+    override get length() {
+      return 0;
+    }
+    override get [Symbol.toStringTag]() {
+      return "Map" as never;
+    }
+  }
+  const items = Array.from({ length: 50 }, (_, i) => i);
+  const own = <A extends object>(view: A, name: PropertyKey, value: unknown) =>
+    Object.defineProperty(view, name, { value });
+  for (const [view, read] of [
+    [new Lies(items), Int16Array.from(items)],
+    [own(Int32Array.from(items), "byteLength", 1), Int32Array.from(items)],
+    [own(Int8Array.of(1, 2), "byteLength", 9), Int8Array.of(1, 2)],
+    [own(Int16Array.of(1, 2), "constructor", Buffer), Int16Array.of(1, 2)],
+    [own(Buffer.from([1, 2]), "byteLength", 1), Buffer.from([1, 2])],
+    [own(new DataView(new ArrayBuffer(2)), "byteLength", 1), new DataView(new ArrayBuffer(2))],
+  ] as const) {
+    expect(show(codec.decode(codec.encode([view]) as Uint8Array))).toBe(show([read]));
+  }
+});
+
+test("views of each type are written as Node writes them", () => {
+  const numbers = [Int8Array, Uint8Array, Uint8ClampedArray, Int16Array, Uint16Array, Int32Array];
+  const more = [Uint32Array, Float32Array, Float64Array].map((type) => type.of(1, 2));
+  const bigints = [BigInt64Array.of(1n), BigUint64Array.of(1n)];
+  const bytes = Buffer.from("0123");
+  const others = [bytes, new DataView(bytes.buffer, bytes.byteOffset, 2)];
+  const list = [...numbers.map((type) => type.of(1, 2)), ...more, ...bigints, ...others];
+  const { Float16Array: half } = globalThis as { Float16Array?: typeof Float32Array };
+  if (half) list.push(half.of(1, 2));
+  expect(Buffer.compare(codec.encode(list) as Uint8Array, serialize(list))).toBe(0);
+});

@@ -36,6 +36,7 @@ export { describeKey, keptText, sameKey, suffixKey } from "./keys/keys.js";
 
 export { allocateBytes, concatBytes, memoryFor, ownBytes, releaseBytes } from "./memory/bytes.js";
 export { LastUsed } from "./memory/last-used.js";
+export { byteLengthOf, classOf, lengthOf, viewOf } from "./memory/typed-array.js";
 export {
   checkOptionNames,
   describeArgument,

@@ -429,3 +429,34 @@ async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
   for await (const item of items) list.push(item);
   return list;
 }
+
+describe("a codec that passes on what it is given", () => {
+  const same: Codec<Uint8Array> = {
+    name: "same",
+    encode: (bytes) => bytes,
+    decode: (bytes) => bytes,
+    join: ([bytes = new Uint8Array()]) => bytes,
+  };
+
+  test("what bytes say of themselves is not asked", async () => {
+    const p = new Encode(new Dict(), same);
+    for (const byteLength of [0, 1, 9]) {
+      const bytes = Object.defineProperty(Uint8Array.of(1, 2, 3), "byteLength", {
+        value: byteLength,
+      });
+      await p.append({ x: bytes });
+      expect(await p.pop("x")).toEqual(Uint8Array.of(1, 2, 3));
+    }
+  });
+
+  test("another array that says it is bytes is refused", async () => {
+    const store = new Dict();
+    const p = new Encode(store, same);
+    for (const other of [new Int16Array(3), new DataView(new ArrayBuffer(3))] as never[]) {
+      Object.defineProperty(other, Symbol.toStringTag, { value: "Uint8Array" });
+      await expect(p.append({ x: other })).rejects.toThrow("it did not encode to a Uint8Array");
+      await expect(store.append({ x: other })).rejects.toThrow("must be a Uint8Array");
+    }
+    expect(await store.count()).toBe(0);
+  });
+});

@@ -1,4 +1,4 @@
-import { allocateBytes, allocateEncoded } from "@partd/core/author";
+import { allocateBytes, allocateEncoded, byteLengthOf } from "@partd/core/author";
 
 /** Writes the parts of MessagePack into a buffer that grows. */
 export class MsgPackWriter {
@@ -158,7 +158,7 @@ export class MsgPackWriter {
   }
 
   raw(data: Uint8Array): void {
-    const at = this.#reserve(data.byteLength);
+    const at = this.#reserve(byteLengthOf.call(data));
     this.#bytes.set(data, at);
   }
 

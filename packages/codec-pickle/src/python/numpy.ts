@@ -1,3 +1,4 @@
+import { viewOf } from "@partd/core/author";
 import { PyTuple, pyTuple } from "./builtins.js";
 import {
   type Calls,
@@ -186,6 +187,7 @@ export function fillArray(array: PyNdArray, state: unknown, spend: (bytes: numbe
   const [shape, dtype, fortran, content] = state.slice(-4) as [unknown, unknown, unknown, unknown];
   if (typeof content === "string") spend(content.length);
   const bytes = typeof content === "string" ? latin1Bytes(content) : content;
+  // NumPy takes bytes, but no bytearray.
   const data = bytes instanceof Uint8Array ? viewOf(bytes) : bytes;
   if (!(dtype instanceof PyDtype) || !(shape instanceof PyTuple)) throw misused("ndarray");
   if (!(data instanceof Uint8Array || Array.isArray(data))) throw misused("ndarray");
@@ -205,8 +207,3 @@ export function fillArray(array: PyNdArray, state: unknown, spend: (bytes: numbe
 const MOST_DIMENSIONS = 64;
 /** No dtype has a longer text. Each use of one looks at all of it. */
 const LONGEST = 64;
-
-/** A plain Uint8Array: NumPy takes bytes, but no bytearray. */
-function viewOf({ buffer, byteOffset, byteLength }: Uint8Array): Uint8Array {
-  return new Uint8Array(buffer, byteOffset, byteLength);
-}

@@ -1,4 +1,5 @@
 import { PartdError } from "@partd/core";
+import { viewOf } from "@partd/core/author";
 
 /** A name that a pickle refers to: a class or function. It is neither imported nor called. */
 export class PyGlobal {
@@ -160,7 +161,7 @@ export function latin1Bytes(text: string): Uint8Array {
 
 export function latin1Text(bytes: Uint8Array): string {
   let text = "";
-  for (const byte of bytes) text += String.fromCharCode(byte);
+  for (const byte of viewOf(bytes)) text += String.fromCharCode(byte);
   return text;
 }
 

@@ -1,6 +1,7 @@
 import { PartdError } from "../errors.js";
 import { describeKey, type Key } from "../keys/keys.js";
 import { allocateBytes, concatBytes } from "../memory/bytes.js";
+import { bufferOf, byteLengthOf, offsetOf } from "../memory/typed-array.js";
 import { knownFormat } from "./known-formats.js";
 
 /** Length of the unsigned 64-bit little-endian number that stands before each frame's bytes. */
@@ -11,10 +12,11 @@ export const FRAME_HEADER = 8;
  * Bytes with headroom are framed in place and become part of the frame; others are copied.
  */
 export function frame(bytes: Uint8Array): Uint8Array {
-  const { byteLength } = bytes;
-  const isInPlace = bytes.byteOffset >= FRAME_HEADER && headroom.delete(bytes);
+  const byteLength = byteLengthOf.call(bytes); // A codec may pass on what it was given.
+  const byteOffset = offsetOf.call(bytes);
+  const isInPlace = byteOffset >= FRAME_HEADER && headroom.delete(bytes);
   const framed = isInPlace
-    ? new Uint8Array(bytes.buffer, bytes.byteOffset - FRAME_HEADER, FRAME_HEADER + byteLength)
+    ? new Uint8Array(bufferOf.call(bytes), byteOffset - FRAME_HEADER, FRAME_HEADER + byteLength)
     : allocateBytes(FRAME_HEADER + byteLength);
   writeLength(framed, byteLength);
   if (!isInPlace) framed.set(bytes, FRAME_HEADER);

@@ -1,5 +1,6 @@
 import { PartdError } from "../errors.js";
 import { decodeKey, describeKey, encodeKey, type Key } from "../keys/keys.js";
+import { bufferOf, classOf, lengthOf, offsetOf } from "../memory/typed-array.js";
 import { describeArgument } from "../option-names.js";
 import type { Entries } from "./store.js";
 
@@ -195,13 +196,10 @@ export function changedMeanwhile(text?: string): PartdError {
 
 /**
  * Also true for a Uint8Array of another realm (a vm context, an iframe), which fails `instanceof`; not
- * for a Proxy of one, which has no bytes.
+ * for a Proxy of one, which has no bytes, nor for another array that has the tag of one.
  */
 export function isBytes(value: unknown): value is Uint8Array {
-  return (
-    ArrayBuffer.isView(value) &&
-    (value instanceof Uint8Array || Object.prototype.toString.call(value) === "[object Uint8Array]")
-  );
+  return ArrayBuffer.isView(value) && classOf.call(value) === "Uint8Array";
 }
 
 /** @throws `ERR_PARTD_VALUE` for promises and async iterables, which look like an empty object. */
@@ -230,15 +228,6 @@ function* pairsOf<V>(pairs: Iterable<readonly [Key, V]>): Iterable<readonly [Key
 
 const nodeBuffer = (globalThis as { Buffer?: { prototype: Uint8Array } }).Buffer;
 const { at: itemOf } = Uint8Array.prototype;
-const bufferOf = getterOf<ArrayBufferLike>("buffer");
-const offsetOf = getterOf<number>("byteOffset");
-const lengthOf = getterOf<number>("length");
-
-/** The getter of all typed arrays, which a subclass cannot replace. */
-function getterOf<T>(name: "buffer" | "byteOffset" | "length"): (this: Uint8Array) => T {
-  const typedArray = Object.getPrototypeOf(Uint8Array.prototype) as object;
-  return Object.getOwnPropertyDescriptor(typedArray, name)?.get as (this: Uint8Array) => T;
-}
 
 function typeName(value: unknown): string {
   if (value === null || typeof value !== "object") return value === null ? "null" : typeof value;
