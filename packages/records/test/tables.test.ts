@@ -317,6 +317,19 @@ test("Parquet keeps no long value for its index, which would stay in memory and 
   expect(metadata_length).toBeLessThan(1000);
 });
 
+test("row groups of many columns have enough records, and batches not too many cells", async () => {
+  const names = Array.from({ length: 4096 }, (_, i) => `c${i}`);
+  const wide = Object.fromEntries(names.slice(0, 1000).map((name) => [name, 1]));
+  await writeParquet(Array(150).fill(wide), at("wide.parquet"));
+  const { row_groups } = await parquetMetadataAsync(await asyncBufferFromFile(at("wide.parquet")));
+  expect(row_groups).toHaveLength(1);
+
+  const columns = Object.fromEntries(names.map((name) => [name, "double"] as const));
+  await writeArrow(Array(1100).fill({ c1: 1 }), at("sparse.arrow"), { columns });
+  const { batches } = tableFromIPC(readFileSync(at("sparse.arrow")));
+  expect(batches.map(({ numRows }) => numRows)).toEqual([1024, 76]);
+});
+
 test("a stream gets the stream format, batch by batch", async () => {
   const pipe = new PassThrough();
   const bytes = buffer(pipe);

@@ -57,7 +57,7 @@ async function* bytesOf<R extends object>(
 ): AsyncGenerator<Uint8Array> {
   const source = tableRecords(records, columns, signal, written);
   if (columns?.every(isTyped)) {
-    yield* encode(columns.map(declared), batched(source));
+    yield* encode(columns.map(declared), batched(source, columns.length));
     return;
   }
   await using rows = new TableRows({ known: () => columns ?? [], dir });
