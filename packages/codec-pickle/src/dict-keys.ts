@@ -47,8 +47,8 @@ export function unhashableKey(
   return undefined;
 }
 
-/** The deepest nesting of a key that a pickle can hold; a key that holds itself is deeper. */
-const MAX_DEPTH = 1000;
+/** Python's own pickler fails at about this many levels. A key that holds itself is deeper. */
+export const MAX_DEPTH = 1000;
 
 function isHashable(key: object): boolean {
   if (key instanceof PyFloat) return true;

@@ -1,5 +1,5 @@
 import { byteLengthOf, isBytes } from "@partd/core/author";
-import { checkKeys } from "./dict-keys.js";
+import { checkKeys, MAX_DEPTH } from "./dict-keys.js";
 import { checkBrand, checkBytes, checkFields, checkItems, checkSymbols, nameOf } from "./losses.js";
 import { OpcodeWriter } from "./opcode-writer.js";
 import { Op } from "./opcodes.js";
@@ -15,9 +15,6 @@ import {
   Refusal,
 } from "./python/object.js";
 import { reductionOf } from "./reduction.js";
-
-/** Python's own pickler fails at about this many levels. */
-const MAX_DEPTH = 1000;
 
 export const LEAST_ROOM = 256;
 
