@@ -302,9 +302,12 @@ test("Arrow as pandas writes it, streams one behind the other, and streams that 
   expect((await ours(["distinct", "packed.arrow"])).toString()).toBe(rows);
   const edges = new URL("../../records/test/fixtures/edges.arrows", import.meta.url);
   writeFileSync(join(cwd, "edges.arrows"), readFileSync(edges));
-  expect((await ours(["distinct", "edges.arrows"])).toString()).toContain(
+  const edged = (await ours(["distinct", "edges.arrows"])).toString();
+  expect(edged).toContain(
     '{"long":1,"word":"y","list":["y",null],"nanos":"2024-01-02T03:04:05.123999999Z"',
   );
+  const unions = [...edged.matchAll(/"union":([^}]*)/g)].map(([, json]) => json);
+  expect(unions).toEqual(['"2024-01-02T03:04:05.678Z"', "0.3", "null"]);
   const stream = await ours(["distinct", "packed.arrow", "--to", "arrow"]);
   const two = Buffer.concat([stream, stream]);
   writeFileSync(join(cwd, "two.arrows"), two);
@@ -313,6 +316,14 @@ test("Arrow as pandas writes it, streams one behind the other, and streams that 
   const count = ["count", "--from", "arrow"];
   expect((await ours([...count, "two.arrows"])).toString()).toBe('{"count":6}\n');
   expect((await ours([...count, "-"], two)).toString()).toBe('{"count":6}\n');
+  writeFileSync(join(cwd, "cut.arrow"), readFileSync(packed).subarray(0, -3));
+  const { code, err } = await runner.run(["count", "cut.arrow"]);
+  expect({ code, err }).toMatchObject({
+    code: 1,
+    err: expect.stringContaining(
+      "cut.arrow is damaged, or no Arrow: it is cut short, or something",
+    ),
+  });
   for (const [name, words] of Object.entries({
     "cut.arrows": [...count, "cut.arrows"],
     "standard input": [...count, "-"],

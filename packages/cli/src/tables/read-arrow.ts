@@ -11,6 +11,8 @@ import {
   type RecordBatch,
   RecordBatchReader,
   type Struct,
+  type Union,
+  UnionMode,
   Vector,
 } from "apache-arrow";
 import { Failure } from "../command/failure.js";
@@ -79,6 +81,10 @@ async function openFile(path: string): Promise<OpenedArrow> {
   const close = () => file.close().catch(() => undefined); // The reader may have closed it.
   try {
     const { size } = await file.stat();
+    const { buffer: end } = await file.read(Buffer.alloc(6), 0, 6, Math.max(0, size - 6));
+    if (!end.equals(MAGIC)) {
+      throw new Error("it is cut short, or something was written behind its end");
+    }
     const reader = await RecordBatchReader.from(file);
     await reader.open();
     return {
@@ -158,6 +164,7 @@ function takerOf(type: DataType, column: Vector): (row: number) => string {
     return (row) => decimalText(wholeOf(column.get(row) as Uint32Array), type.scale);
   }
   if (DataType.isStruct(type)) return structTaker(type, column);
+  if (data !== undefined && DataType.isUnion(type)) return unionTaker(type, data);
   if (values !== undefined && DataType.isDictionary(type)) {
     const words = data!.dictionary!;
     // A stream adds to a dictionary in pieces. Its indices may be bigints, which the package does not look up.
@@ -181,6 +188,16 @@ function structTaker(type: Struct, column: Vector): (row: number) => string {
     json: jsonOf(type, column.getChildAt(i) as Vector),
   }));
   return (row) => `{${members.map(({ start, json }) => start + json(row)).join(",")}}`;
+}
+
+function unionTaker(type: Union, { typeIds, valueOffsets, children }: Data) {
+  const json = children.map((child) => jsonOf(child.type, new Vector([child])));
+  const isDense = type.mode === UnionMode.Dense;
+  return (row: number) => {
+    const member = json[type.typeIdToChildIndex[typeIds[row] as number] as number];
+    if (member === undefined) throw new Error(`a union has no type ${typeIds[row]}`);
+    return member(isDense ? (valueOffsets[row] as number) : row);
+  };
 }
 
 function mapTaker(type: Map_, data: Data, entries: Data): (row: number) => string {
