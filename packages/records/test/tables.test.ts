@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, rmSync, statSync, truncateSync } from "node:fs";
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -163,6 +163,30 @@ describe.each(Object.entries(FORMATS))("%s", (_, { write, read, path }) => {
       i++;
     }
     expect(i).toBe(20_001);
+  });
+
+  test("a waiting file that another program cuts or removes is an error", async () => {
+    const dir = at(`cut-${path}`);
+    await mkdir(dir);
+    const text = "x".repeat(1000);
+    const records = (spoil: (file: string) => void) =>
+      (function* () {
+        for (let i = 0; i < 5_000; i++) yield { i, text };
+        spoil(join(dir, readdirSync(dir)[0]!, "batches"));
+      })();
+    const cut = write(
+      records((file) => truncateSync(file, statSync(file).size - 1)),
+      at(path),
+      { dir },
+    );
+    await expect(cut).rejects.toMatchObject({ code: "ERR_PARTD_CORRUPT" });
+    const removed = write(
+      records((file) => rmSync(file)),
+      at(path),
+      { dir },
+    );
+    await expect(removed).rejects.toMatchObject({ code: "ERR_PARTD_IO" });
+    expect(readdirSync(dir)).toEqual([]);
   });
 
   test("refuses what it cannot hold, and leaves the file that is there", async () => {

@@ -1,8 +1,9 @@
-import { appendFile, type FileHandle, open } from "node:fs/promises";
+import { appendFile, type FileHandle } from "node:fs/promises";
 import { join } from "node:path";
 import { deserialize, serialize } from "node:v8";
 import { PartdError } from "@partd/core";
 import type { TemporaryDirectory } from "@partd/disk";
+import { openFile } from "../source/byte-reader.js";
 import { type Column, ColumnTypes, type TableRecord, type TypedColumn } from "./column-type.js";
 
 /** The bytes of a table; a batch of records becomes one batch or row group. */
@@ -27,6 +28,8 @@ export class TableRows implements AsyncDisposable {
   #types: ColumnTypes | undefined;
   #batch = new Batch();
   #waiting: TemporaryDirectory | undefined;
+  /** The bytes of each batch in the temporary file. */
+  readonly #waitingBytes: number[] = [];
 
   constructor(options: TableRowsOptions = {}) {
     this.#options = options;
@@ -55,12 +58,10 @@ export class TableRows implements AsyncDisposable {
 
   async *#batches(): AsyncGenerator<readonly TableRecord[]> {
     if (this.#waiting) {
-      await using file = await open(join(this.#waiting.path, BATCHES));
-      for (;;) {
-        const head = await read(file, 4);
-        const bytes = head && (await read(file, head.readUInt32LE()));
-        if (!bytes) break;
-        yield deserialize(bytes) as TableRecord[];
+      const path = join(this.#waiting.path, BATCHES);
+      await using file = await openFile(path);
+      for (const byteLength of this.#waitingBytes) {
+        yield deserialize(await read(file, byteLength, path)) as TableRecord[];
       }
     }
     if (this.#batch.records.length > 0) yield this.#batch.records;
@@ -68,12 +69,11 @@ export class TableRows implements AsyncDisposable {
 
   async #spill(): Promise<void> {
     const bytes = serialize(this.#batch.records);
-    const head = Buffer.alloc(4);
-    head.writeUInt32LE(bytes.length);
     this.#batch = new Batch();
     try {
       this.#waiting ??= await temporary(this.#options.dir);
-      await appendFile(join(this.#waiting.path, BATCHES), Buffer.concat([head, bytes]));
+      await appendFile(join(this.#waiting.path, BATCHES), bytes);
+      this.#waitingBytes.push(bytes.length);
     } catch (cause) {
       throw new PartdError(
         "ERR_PARTD_IO",
@@ -142,12 +142,18 @@ async function temporary(dir: string | undefined): Promise<TemporaryDirectory> {
   return directory;
 }
 
-/** @returns `undefined` at the end of the file. */
-async function read(file: FileHandle, byteLength: number): Promise<Buffer | undefined> {
+/** @throws `ERR_PARTD_CORRUPT` if the file has become shorter. */
+async function read(file: FileHandle, byteLength: number, path: string): Promise<Buffer> {
   const bytes = Buffer.allocUnsafe(byteLength);
   for (let at = 0; at < byteLength; ) {
     const { bytesRead } = await file.read(bytes, at, byteLength - at);
-    if (bytesRead === 0) return undefined;
+    if (bytesRead === 0) {
+      throw new PartdError(
+        "ERR_PARTD_CORRUPT",
+        `Another program has cut ${path}, where records of a table waited: write the table again.`,
+        { path },
+      );
+    }
     at += bytesRead;
   }
   return bytes;
