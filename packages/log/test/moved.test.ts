@@ -26,8 +26,9 @@ test.each([1, 256 * 2 ** 20])(
     await store.append({ kept: bytes("before,") });
     renameSync(directory, `${directory}-moved`);
     const done = await appendUntilMoved(store);
-    for (const call of [store.get("kept"), store.delete("kept"), store.compact()]) {
-      await expect(call).rejects.toMatchObject(GONE);
+    const calls = [() => store.get("kept"), () => store.delete("kept"), () => store.compact()];
+    for (const call of calls) {
+      await expect(call()).rejects.toMatchObject(GONE);
     }
     await store.close();
     expect(existsSync(directory)).toBe(false);
