@@ -20,7 +20,7 @@ import {
   sum,
   top,
 } from "@partd/shuffle";
-import { events, LITTLE, model, nameOf } from "./workload.js";
+import { events, LITTLE, model, nameOf, StreamCounter } from "./workload.js";
 
 const much = { count: 8000, keys: 1000, skew: 0, padding: 300, seed: 1 };
 
@@ -172,6 +172,13 @@ describe("a run", () => {
       expect(keys).toEqual(["mine"]);
       await store.close();
     }
+  });
+
+  test("a reader who leaves leaves no stream of the store open", async () => {
+    const store = new StreamCounter();
+    const list = [...events(much)];
+    for await (const _ of join(list, list, { by: "key", memory: LITTLE, store })) break;
+    expect([store.open, await store.count()]).toEqual([0, 0]);
   });
 
   test("can be read once", async () => {

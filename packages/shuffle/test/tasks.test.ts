@@ -13,6 +13,7 @@ import { readCsv, readNdjson } from "@partd/records";
 import { Client, Server } from "@partd/server";
 import { range, Shuffle } from "@partd/shuffle";
 import { ChunkWriter, readChunks } from "../src/tasks/chunk.js";
+import { StreamCounter } from "./workload.js";
 
 /** For each kind of store. */
 const KILLS = Number(process.env.PARTD_KILLS ?? 4);
@@ -308,6 +309,22 @@ describe("Shuffle", () => {
       }
     }
     expect(groups).toBe(9);
+  });
+
+  test("readers leave no stream of the store open, at the end and before", async () => {
+    const store = new StreamCounter();
+    const shuffle = new Shuffle<{ id: number }>(store, { by: "id", partitions: 2 });
+    for (const task of [1, 2, 3]) {
+      const writer = shuffle.writer({ task });
+      await writer.write(Array.from({ length: 10 }, (_, id) => ({ id })));
+      await writer.commit();
+    }
+    await shuffle.seal();
+    await shuffle.partition(0).toArray();
+    expect(store.open).toBe(0);
+    for await (const _ of shuffle.partition(1)) break;
+    for await (const _ of shuffle.groups(1)) break;
+    expect(store.open).toBe(0);
   });
 
   test("reads a journal that says nothing of the key", async () => {

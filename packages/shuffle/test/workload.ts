@@ -1,3 +1,4 @@
+import { Dict, type Key, type OperationOptions } from "@partd/core";
 import fc from "fast-check";
 
 /** The least memory that may be asked for: about 800 blocks of 1 KiB. */
@@ -58,4 +59,18 @@ export function model(records: Iterable<Event>): Map<string, number[]> {
     else groups.set(name, [i]);
   }
   return groups;
+}
+
+/** A store that counts the streams that nobody has ended. */
+export class StreamCounter extends Dict {
+  open = 0;
+
+  override async *stream(key: Key, options?: OperationOptions): AsyncGenerator<Uint8Array> {
+    this.open++;
+    try {
+      yield* super.stream(key, options);
+    } finally {
+      this.open--;
+    }
+  }
 }

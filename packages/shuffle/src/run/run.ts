@@ -141,6 +141,8 @@ class StoreSpace implements TapeSpace {
   readonly #store: Store;
   readonly #run: string;
   readonly #names = new Set<string>();
+  /** The tapes that are being read. */
+  readonly #streams = new Set<BlockStream>();
   #next = 0;
 
   constructor(store: Store) {
@@ -153,8 +155,15 @@ class StoreSpace implements TapeSpace {
     const key = tuple("partd-shuffle", this.#run, name);
     const store = this.#store;
     const names = this.#names;
+    const streams = this.#streams;
     let position = 0;
     let reading: BlockStream | undefined;
+    const end = async () => {
+      if (!reading) return;
+      streams.delete(reading);
+      await reading.close();
+      reading = undefined;
+    };
     return {
       async append(blocks) {
         names.add(name);
@@ -162,8 +171,9 @@ class StoreSpace implements TapeSpace {
       },
       async read(from, into) {
         if (!reading || from < position) {
-          await reading?.close();
+          await end();
           reading = new BlockStream(store.stream(key));
+          streams.add(reading);
           position = 0;
         }
         while (position < from) {
@@ -176,14 +186,16 @@ class StoreSpace implements TapeSpace {
         }
       },
       async discard() {
-        await reading?.close();
-        reading = undefined;
+        await end();
         if (names.delete(name)) await store.delete(key);
       },
     };
   }
 
   async close(): Promise<void> {
+    // A stream may keep a file of the store open until it ends.
+    for (const stream of this.#streams) await stream.close();
+    this.#streams.clear();
     const keys = [...this.#names].map((name) => tuple("partd-shuffle", this.#run, name));
     this.#names.clear();
     if (keys.length > 0) await this.#store.delete(keys);

@@ -63,10 +63,26 @@ const FIRST_BYTES = 4096;
 export async function* readChunks(
   pieces: AsyncIterable<Uint8Array>,
   key: Key,
-  expected: readonly [records: number, bytes: number],
+  expected: Written,
+): AsyncGenerator<KeyedBatch> {
+  const input = new PieceReader(pieces, key);
+  try {
+    yield* readRecords(input, key, expected);
+  } finally {
+    // Nobody has asked for the stream's end, and until it ends it may keep a file open.
+    await input.close();
+  }
+}
+
+/** How many records, and bytes of chunks, a writer has written to a partition. */
+export type Written = readonly [records: number, bytes: number];
+
+async function* readRecords(
+  input: PieceReader,
+  key: Key,
+  expected: Written,
 ): AsyncGenerator<KeyedBatch> {
   const batch = new BatchWriter();
-  const input = new PieceReader(pieces, key);
   let next = 0;
   let records = 0;
   let bytes = 0;
@@ -117,6 +133,11 @@ class PieceReader {
     const taken = this.#piece.subarray(0, length);
     this.#piece = this.#piece.subarray(length);
     return taken;
+  }
+
+  /** Ends the stream, also in the middle. */
+  async close(): Promise<void> {
+    await this.#pieces.return?.();
   }
 
   async #readAcrossPieces(length: number): Promise<Buffer> {
