@@ -95,6 +95,9 @@ class LossCheck {
       return ownSymbols(value);
     }
     const prototype: unknown = Object.getPrototypeOf(value);
+    if (prototype === Date.prototype && Object.prototype.toString.call(value) === DATE) {
+      return ownReason(value);
+    }
     if (prototype !== Object.prototype && (prototype !== null || brandOf(value) !== undefined)) {
       this.plain = false;
       return this.#classReason(value, depth);
@@ -228,6 +231,7 @@ const MOST_ITEMS_BY_INDEX = 2 ** 24;
  * unusual. Listing the names takes 26 ns an item, and writing an item 1 to 5.
  */
 const FEW_ITEMS = 16;
+const DATE = "[object Date]";
 export const GETTER =
   "is given by a getter or holds one, which may give another value when it is written; append what it gives";
 const HIDDEN = "has items or properties that are not enumerable, which would be lost";
