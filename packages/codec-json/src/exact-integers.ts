@@ -4,11 +4,12 @@ import { PartdError } from "@partd/core";
  * Throws if JSON.parse changes a number of `text`: an integer that is not exactly a double, or a
  * number beyond the range of doubles.
  *
+ * @param value what JSON.parse made of the text.
  * @param bytes the text in UTF-8.
  * @throws `ERR_PARTD_CODEC` with the number and its place in the frame.
  */
-export function checkNumbers(text: string, bytes: Uint8Array): void {
-  if (!mayHaveLongNumber(text, bytes)) return;
+export function checkNumbers(value: unknown, text: string, bytes: Uint8Array): void {
+  if (!mayHoldWide(value, 0) || !mayHaveLongNumber(text, bytes)) return;
   for (const { index, token } of numbersOf(text)) {
     if (!isExact(token)) {
       throw new PartdError(
@@ -23,8 +24,10 @@ export function checkNumbers(text: string, bytes: Uint8Array): void {
  * JSON.parse that gives BigInts, either for all integers or for those that a number would round.
  */
 export function parseExact(text: string, bytes: Uint8Array, integers: "auto" | "bigint"): unknown {
-  if (integers === "auto" && !mayHaveLongNumber(text, bytes)) return JSON.parse(text);
-  JSON.parse(text); // Throws on invalid JSON, before anything is replaced.
+  const rounded: unknown = JSON.parse(text); // Throws on invalid JSON, before anything is replaced.
+  if (integers === "auto" && !(mayHoldWide(rounded, 0) && mayHaveLongNumber(text, bytes))) {
+    return rounded;
+  }
   const mark = markFor(text);
   const pieces: string[] = [];
   let done = 0;
@@ -80,6 +83,32 @@ export function stringifyExact(value: unknown, wide = false): string | undefined
 export function isWide(item: unknown): boolean {
   return Number.isInteger(item) && !Number.isSafeInteger(item) && Math.abs(item as number) < 1e21;
 }
+
+/**
+ * Whether parsed JSON may hold a number that was rounded or is infinite: one beyond 2^53. To look at the
+ * values takes a tenth of the time of JSON.parse or less; to search a text of short strings for such
+ * numbers took half.
+ */
+function mayHoldWide(value: unknown, depth: number): boolean {
+  if (typeof value === "number") return !(Math.abs(value) <= Number.MAX_SAFE_INTEGER);
+  if (typeof value !== "object" || value === null) return false;
+  if (depth === DEEP) return true; // JSON.parse reads more levels than the stack has room for.
+  if (Array.isArray(value)) {
+    for (let i = 0; i < value.length; i++) {
+      const item: unknown = value[i];
+      if (typeof item !== "string" && mayHoldWide(item, depth + 1)) return true;
+    }
+    return false;
+  }
+  // `for in` reads a property in a quarter of the time that `value[name]` of listed names takes.
+  for (const name in value) {
+    const part = (value as Record<string, unknown>)[name];
+    if (typeof part !== "string" && mayHoldWide(part, depth + 1)) return true;
+  }
+  return false;
+}
+
+const DEEP = 100;
 
 /**
  * Whether the text may hold a number that is rounded or infinite: one with many digits or a high

@@ -87,7 +87,7 @@ export function jsonCodec({ integers = "number" }: JsonOptions = {}): Codec<Json
     decode(bytes) {
       const text = strictUtf8.decode(bytes);
       const list = parse(text, bytes);
-      if (!bigints) checkNumbers(text, bytes);
+      if (!bigints) checkNumbers(list, text, bytes);
       if (!Array.isArray(list))
         throw refuse("it is JSON, but not a list; write a list, also of one item");
       return list as JsonValue[];

@@ -173,8 +173,9 @@ describe("Json", () => {
     ];
 
     test.each(bad)("%s is refused, wherever it stands", async (number) => {
+      const deep = `${"[".repeat(5000)}${number}${"]".repeat(5000)}`;
       for (let before = 0; before < 4; before++) {
-        for (const text of [`[${number}]`, `[{"a":[1,${number}],"b":"${number}"}]`]) {
+        for (const text of [`[${number}]`, `[{"a":[1,${number}],"b":"${number}"}]`, deep]) {
           await expect(get(" ".repeat(before) + text)).rejects.toMatchObject({
             code: "ERR_PARTD_CODEC",
             message: expect.stringContaining(number.slice(0, 20)),
