@@ -251,7 +251,7 @@ class WholeRecordKeyer<R> implements Keyer<R> {
   writeKey(record: R, columns: KeyColumns): true {
     const encoded = encodeStructured(record);
     if (typeof encoded !== "string") addWhole(columns, encoded);
-    else if (encoded.length < LONG) columns.addText(encoded);
+    else if (encoded.length < DIGESTED_RECORD) columns.addText(encoded);
     else addWhole(columns, Buffer.from(encoded));
     return true;
   }
@@ -263,7 +263,7 @@ class WholeRecordKeyer<R> implements Keyer<R> {
  * differ.
  */
 function addWhole(columns: KeyColumns, record: Uint8Array): void {
-  if (record.length < LONG) {
+  if (record.length < DIGESTED_RECORD) {
     columns.addKey(record);
     return;
   }
@@ -272,7 +272,8 @@ function addWhole(columns: KeyColumns, record: Uint8Array): void {
   columns.add(digest, 0, digest.length, ~low >>> 0, ~high >>> 0);
 }
 
-const LONG = 64 << 10;
+/** From this length on, the digest stands for the record. */
+const DIGESTED_RECORD = 64 << 10;
 
 const LF = 0x0a;
 const CR = 0x0d;

@@ -1,4 +1,4 @@
-// The entry of a thread that aggregates parts of the input: see `fold-threads.ts`.
+// The entry of a thread that aggregates parts of the input: see `fold-input.ts`.
 import { parentPort, workerData } from "node:worker_threads";
 import { decodeGroupKey } from "@partd/records";
 import {

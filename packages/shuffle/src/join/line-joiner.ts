@@ -87,6 +87,7 @@ export class LineJoiner {
   }
 }
 
-/** Room for a part of {@link PART_BYTES}, and the record that crosses its end. */
+/** Bytes of a part of the left side. */
 export const PART_BYTES = 2 << 20;
+/** Room for a part, and for the record that crosses its end. */
 const READ_BYTES = PART_BYTES + (64 << 10);

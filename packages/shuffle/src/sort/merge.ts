@@ -138,7 +138,7 @@ export class Merge {
       order = leftLength - rightLength;
     }
     // Without this, the two would be compared again for each frame that comes before both.
-    if (length > LONG_KEY) this.#orders.add(left, right, order);
+    if (length > REMEMBERED_KEY) this.#orders.add(left, right, order);
     return order;
   }
 
@@ -151,7 +151,8 @@ export class Merge {
 /** With more chains the longer heap costs more than a second merge. */
 const MOST_CHAINS = 128;
 
-const LONG_KEY = 4096;
+/** From this length on, comparing two keys costs more than remembering their order. */
+const REMEMBERED_KEY = 4096;
 
 /** The order of two frames by their keys, which are read piece by piece. */
 async function compareByPieces(left: ChainReader, right: ChainReader): Promise<number> {

@@ -3,8 +3,8 @@ import { releaseBytes } from "@partd/core/author";
 import { DEEPEST_LIST } from "@partd/records";
 import { LONG_BYTES } from "../spill/block.js";
 
-/** Stands for a value that is no number in a sort by numbers. It comes last in both directions. */
-export const NO_NUMBER = Symbol("no number");
+/** In a sort by numbers, stands for a value that is none. It comes last in both directions. */
+export const NOT_NUMERIC = Symbol("not numeric");
 
 /**
  * Encodes values so that their bytes compare as the values do, one value after the other: first by type
@@ -36,13 +36,13 @@ export class OrderKeyWriter {
   }
 
   /**
-   * @param descending reverses the order, except for {@link NO_NUMBER}, `null` and missing values, which come
+   * @param descending reverses the order, except for {@link NOT_NUMERIC}, `null` and missing values, which come
    *   last.
    */
   write(value: unknown, descending: boolean): void {
     const start = this.length;
     this.#write(value, 0);
-    if (!descending || value === NO_NUMBER || value === null || value === undefined) return;
+    if (!descending || value === NOT_NUMERIC || value === null || value === undefined) return;
     this.#reverse(start, typeof value === "string" || value instanceof Uint8Array);
   }
 
@@ -98,7 +98,7 @@ export class OrderKeyWriter {
     else if (typeof value === "boolean") {
       this.#byte(KIND.boolean);
       this.#byte(value ? 1 : 0);
-    } else if (value === NO_NUMBER) this.#byte(KIND.noNumber);
+    } else if (value === NOT_NUMERIC) this.#byte(KIND.notNumeric);
     else if (value === undefined) this.#byte(KIND.missing);
     else if (value === null) this.#byte(KIND.null);
     else if (value instanceof Date) {
@@ -194,7 +194,7 @@ const KIND = {
   bytes: 0x50,
   list: 0x60,
   /** Above the reversed kinds, too. */
-  noNumber: 0x7f,
+  notNumeric: 0x7f,
   null: 0x80,
   missing: 0x81,
 } as const;

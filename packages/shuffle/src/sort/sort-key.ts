@@ -15,7 +15,7 @@ import { FieldWatch } from "../source/field-watch.js";
 import { type Keyer, keyedBy, scanAll } from "../source/input.js";
 import type { KeyColumns } from "../source/key-columns.js";
 import { keyItems } from "../source/key-items.js";
-import { NO_NUMBER, OrderKeyWriter } from "./order-key.js";
+import { NOT_NUMERIC, OrderKeyWriter } from "./order-key.js";
 import { word } from "./sorted-order.js";
 
 /** What to sort by: a field, a function of the record, or either with its direction. */
@@ -58,7 +58,7 @@ export class SortKeyer<R> implements Keyer<R> {
       const toKeyed = keyedBy((scan, i, columns) => {
         const length = scan.keyEnds[i]! - scan.keyStarts[i]!;
         if (keys.length === 1) this.#writeScanned(scan, i, columns, areNumbers);
-        else if (length > LONG_KEY && fields.length === keys.length) {
+        else if (length > LONGEST_AS_TEXT && fields.length === keys.length) {
           this.#writeItems(scan, i, columns);
         } else this.#writeValues(this.#valuesOf(scan, i, fields.length, records), columns);
         return true;
@@ -78,7 +78,7 @@ export class SortKeyer<R> implements Keyer<R> {
     const { as, descending } = this.#rules[0]!;
     const start = scan.keyStarts[i]!;
     const end = scan.keyEnds[i]!;
-    if (end - start > LONG_KEY && scan.keys[start] === QUOTE && as !== "number") {
+    if (end - start > LONGEST_AS_TEXT && scan.keys[start] === QUOTE && as !== "number") {
       this.#writer.clear();
       this.#writer.writeJsonText(scan.keys.subarray(start + 1, end - 1), descending);
       this.#addTo(columns);
@@ -96,7 +96,7 @@ export class SortKeyer<R> implements Keyer<R> {
     let next = 0;
     for (const [start, end] of keyItems(keys, keyStarts[i]!, keyEnds[i]!)) {
       const { as, cast, descending } = this.#rules[next++]!;
-      if (end - start > LONG_KEY && keys[start] === QUOTE && as !== "number") {
+      if (end - start > LONGEST_AS_TEXT && keys[start] === QUOTE && as !== "number") {
         this.#writer.writeJsonText(keys.subarray(start + 1, end - 1), descending);
       } else {
         this.#writer.write(cast(orderOf(decodeGroupKey(keys, start, end))), descending);
@@ -143,15 +143,15 @@ export class SortKeyer<R> implements Keyer<R> {
   #addTo(columns: KeyColumns): void {
     const { bytes, length } = this.#writer;
     const [low, high] = [word(bytes, 4, length), word(bytes, 0, length)];
-    if (length > LONG_KEY && columns.count === 0)
+    if (length > LONGEST_AS_TEXT && columns.count === 0)
       columns.adopt(this.#writer.take(), length, low, high);
     else columns.add(bytes, 0, length, low, high);
-    if (length > LONG_KEY) this.#writer.clear();
+    if (length > LONGEST_AS_TEXT) this.#writer.clear();
   }
 }
 
-/** From this length on, the key of a field is not made a string. */
-const LONG_KEY = 64 << 10;
+/** Bytes of the longest key that is converted as text. The text of a longer one would be two further copies. */
+const LONGEST_AS_TEXT = 64 << 10;
 const QUOTE = 0x22;
 
 interface Rule<R> {
@@ -192,10 +192,10 @@ function castTo(as: "number" | "string"): (value: unknown) => unknown {
   }
   if (as !== "number") throw badKey();
   return (value) => {
-    if (typeof value === "boolean" || Array.isArray(value)) return NO_NUMBER;
-    if (typeof value !== "string") return Number.isNaN(value) ? NO_NUMBER : value;
+    if (typeof value === "boolean" || Array.isArray(value)) return NOT_NUMERIC;
+    if (typeof value !== "string") return Number.isNaN(value) ? NOT_NUMERIC : value;
     const number = value.trim() === "" ? Number.NaN : Number(value);
-    if (Number.isNaN(number)) return NO_NUMBER;
+    if (Number.isNaN(number)) return NOT_NUMERIC;
     // Not for text such as "1e300", "0x1" or a million digits.
     return Math.abs(number) >= 2 ** 53 && INTEGER.test(value) ? BigInt(value) : number;
   };

@@ -116,7 +116,7 @@ class RadixSort {
     const chain = this.#chain;
     chain.lookAtKey(this.addresses[from]!, depth, until);
     const { bytes, keyStart, keyEnd } = chain;
-    const isLong = keyEnd - keyStart > LONG_KEY;
+    const isLong = keyEnd - keyStart > TIMED_KEY;
     let agreement = until;
     for (let i = from + 1; i < to && agreement > depth; i++) {
       chain.lookAtKey(this.addresses[i]!, depth, until);
@@ -204,8 +204,8 @@ const BUCKETS = 1 << BITS;
 const MASK = BUCKETS - 1;
 /** Bytes of a key that are compared at a time. */
 const AT_ONCE = 64 << 10;
-/** From this length on the clock is read after each key. */
-const LONG_KEY = 4096;
+/** From this length on, comparing a key takes so long that the clock is read after each. */
+const TIMED_KEY = 4096;
 /** Below this count, insertion takes less time than six passes. */
 const SHORT = 48;
 

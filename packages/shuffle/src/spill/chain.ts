@@ -252,18 +252,19 @@ class FirstKey {
 
   constructor(key: Uint8Array) {
     this.#length = key.length;
-    this.#bytes = key.length < LONG_KEY ? new Uint8Array(key) : digestOf(key);
+    this.#bytes = key.length < DIGESTED_KEY ? new Uint8Array(key) : digestOf(key);
   }
 
   equals(keys: Uint8Array, start: number, end: number): boolean {
     if (end - start !== this.#length) return false;
     const bytes = this.#bytes;
-    if (this.#length < LONG_KEY) return sameBytes(bytes, 0, bytes.length, keys, start, end);
+    if (this.#length < DIGESTED_KEY) return sameBytes(bytes, 0, bytes.length, keys, start, end);
     return sameBytes(bytes, 0, bytes.length, digestOf(keys.subarray(start, end)), 0, bytes.length);
   }
 }
 
-const LONG_KEY = 64 << 10;
+/** From this length on, the digest stands for the key. */
+const DIGESTED_KEY = 64 << 10;
 
 function digestOf(key: Uint8Array): Uint8Array {
   return createHash("sha256").update(key).digest();

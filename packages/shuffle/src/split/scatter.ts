@@ -60,7 +60,7 @@ export class Scatter {
     const scanner = records.format.scanner(this.#fields);
     const options = batchOptions({ signal, limit: this.#limit });
     let consumed = 0;
-    for await (const batch of records.batches({ ...options, batchBytes: BATCH_BYTES })) {
+    for await (const batch of records.batches({ ...options, batchBytes: PART_BYTES })) {
       // The header is known once there is a batch.
       if (consumed === 0) this.begin(records.format.header);
       const scan = scanner.scan(batch);
@@ -84,7 +84,7 @@ export class Scatter {
     onBatch: (records: number, bytes: number) => void,
   ): Promise<void> {
     // Reused for all parts: new memory for each took as long as the scan.
-    const kept: Kept = { into: new Uint8Array(PART_BYTES) };
+    const kept: Kept = { into: new Uint8Array(READ_BYTES) };
     for (;;) {
       const number = turns.take();
       let part = parts[number];
@@ -226,10 +226,10 @@ interface Placed {
 /** A batch of this many bytes has a huge record. */
 const HUGE = 8 << 20;
 
-/** 64 KiB for each of 64 files. */
-export const BATCH_BYTES = 4 << 20;
-/** Room for a part of {@link BATCH_BYTES}, and the record that crosses its end. */
-const PART_BYTES = BATCH_BYTES + (64 << 10);
+/** Bytes of a part: 64 KiB for each of 64 files. */
+export const PART_BYTES = 4 << 20;
+/** Room for a part, and for the record that crosses its end. */
+const READ_BYTES = PART_BYTES + (64 << 10);
 
 function writeAll(
   file: number,

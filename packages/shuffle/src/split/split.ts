@@ -18,7 +18,7 @@ import type { MissingOption } from "../source/missing.js";
 import { diskError } from "../spill/disk-error.js";
 import { threadProgram } from "../threads/thread-program.js";
 import { PartTurns } from "./part-turns.js";
-import { BATCH_BYTES, Scatter } from "./scatter.js";
+import { PART_BYTES, Scatter } from "./scatter.js";
 import { scatterByThreads, scatterProgram } from "./scatter-threads.js";
 
 export interface SplitOptions<R, B extends By<R>> extends RunOptions, MissingOption {
@@ -140,10 +140,10 @@ async function scatterToFiles<R, B extends By<R>>(
   const byteLength = await source.byteLength();
   const progress = new ProgressReport(options.onProgress, byteLength, () => 0);
   const program = threadProgram(scatterProgram, options.threads);
-  const threads = program ? threadsFor(options.threads, byteLength) : 1;
+  const threads = program ? scatterThreads(options.threads, byteLength) : 1;
   const parts =
     threads > 1
-      ? await source.split(Math.ceil(byteLength! / BATCH_BYTES), { guess: true })
+      ? await source.split(Math.ceil(byteLength! / PART_BYTES), { guess: true })
       : undefined;
   const paths = await files.makeAll(count);
   const positions = new Float64Array(new SharedArrayBuffer(8 * count));
@@ -184,7 +184,7 @@ async function scatterToFiles<R, B extends By<R>>(
 const MOST_OPEN_FILES = 512;
 
 /** A thread takes 50 ms to start, which does not pay for little input. */
-function threadsFor(asked: number | undefined, byteLength: number | undefined): number {
+function scatterThreads(asked: number | undefined, byteLength: number | undefined): number {
   if (byteLength === undefined) return 1;
   if (asked !== undefined) return checkIntegerOption("threads", asked, 1, 256);
   return byteLength < 64 << 20 ? 1 : Math.min(8, availableParallelism());
