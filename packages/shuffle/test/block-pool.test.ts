@@ -1,6 +1,5 @@
 import { expect, test } from "@jest/globals";
-import type { Block } from "../src/spill/block.js";
-import { BlockPool } from "../src/spill/workspace.js";
+import { type Block, BlockPool } from "../src/spill/block.js";
 
 const BLOCK = 1024;
 /** Each slab of a pool for so few blocks has as many. */

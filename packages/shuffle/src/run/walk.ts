@@ -1,5 +1,5 @@
 import type { RecordCodec } from "../source/input.js";
-import { LONG_BYTES } from "../spill/block.js";
+import { LONG_BYTES } from "../spill/frame.js";
 
 /** Receives a record. The array is valid until the walk goes on, unless `isOwn`. */
 export type Visit = (bytes: Uint8Array, start: number, end: number, isOwn?: boolean) => void;

@@ -1,7 +1,7 @@
 import { PartdError } from "@partd/core";
 import { releaseBytes } from "@partd/core/author";
 import { DEEPEST_LIST } from "@partd/records";
-import { LONG_BYTES } from "../spill/block.js";
+import { LONG_BYTES } from "../spill/frame.js";
 
 /** In a sort by numbers, stands for a value that is none. It comes last in both directions. */
 export const NOT_NUMERIC = Symbol("not numeric");

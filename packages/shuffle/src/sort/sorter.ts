@@ -1,8 +1,8 @@
 import { PartdError } from "@partd/core";
 import type { KeyedBatch, KeyedRecord } from "../source/keyed-batch.js";
-import { frameCost } from "../spill/block.js";
 import type { Chain } from "../spill/chain.js";
 import { appendBatch } from "../spill/fan.js";
+import { frameCost } from "../spill/frame.js";
 import { LoadedChain } from "../spill/loaded-chain.js";
 import type { Workspace } from "../spill/workspace.js";
 import type { Checkpoint } from "./checkpoint.js";

@@ -1,6 +1,6 @@
 import { releaseBytes } from "@partd/core/author";
 import { hashKey } from "@partd/records";
-import { LONG_BYTES } from "../spill/block.js";
+import { LONG_BYTES } from "../spill/frame.js";
 
 /** Encoded keys end to end, with their places and hashes, in arrays that are used again. */
 export class KeyColumns {

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { LONG_BYTES } from "../spill/block.js";
+import { LONG_BYTES } from "../spill/frame.js";
 import { keyItems } from "./key-items.js";
 import type { KeyedBatch } from "./keyed-batch.js";
 

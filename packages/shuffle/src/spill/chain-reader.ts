@@ -1,8 +1,8 @@
 import { releaseBytes } from "@partd/core/author";
 import { BatchWriter, batchOfOne, type KeyedBatch } from "../source/keyed-batch.js";
 import type { Block } from "./block.js";
-import { align, END_OF_BLOCK, HEADER_BYTES, LONG_BYTES, longArray } from "./block.js";
 import type { Chain } from "./chain.js";
+import { align, END_OF_BLOCK, HEADER_BYTES, LONG_BYTES, longArray } from "./frame.js";
 import type { Workspace } from "./workspace.js";
 
 export interface ChainReaderOptions {

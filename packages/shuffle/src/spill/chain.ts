@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import type { Block } from "./block.js";
-import { align, END_OF_BLOCK, HEADER_BYTES } from "./block.js";
+import { align, END_OF_BLOCK, HEADER_BYTES } from "./frame.js";
 import { sameBytes } from "./same-bytes.js";
 import type { Tape } from "./tape.js";
 

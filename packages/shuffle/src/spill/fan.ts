@@ -1,7 +1,7 @@
 import type { KeyedBatch } from "../source/keyed-batch.js";
-import { frameCost } from "./block.js";
 import type { Chain } from "./chain.js";
 import { ChainReader } from "./chain-reader.js";
+import { frameCost } from "./frame.js";
 import type { Workspace } from "./workspace.js";
 
 /**

@@ -1,6 +1,6 @@
 import { releaseBytes } from "@partd/core/author";
 import type { Block } from "./block.js";
-import { align, END_OF_BLOCK, HEADER_BYTES, LONG_BYTES, longArray } from "./block.js";
+import { align, END_OF_BLOCK, HEADER_BYTES, LONG_BYTES, longArray } from "./frame.js";
 
 /**
  * The frames of a chain that is wholly in memory, by address: a frame's offset in the chain, in units

@@ -1,6 +1,6 @@
-import { releaseBytes } from "@partd/core/author";
-import { type Block, LONG_BYTES, MAPPED_BYTES, Slab } from "./block.js";
+import { type Block, BlockPool } from "./block.js";
 import { Chain, type ChainMemory } from "./chain.js";
+import { LONG_BYTES } from "./frame.js";
 import type { TapeSpace } from "./tape.js";
 
 /**
@@ -21,7 +21,8 @@ export class Workspace implements ChainMemory {
   #records = 0;
   /** Memory that the source takes for a long record, in bytes. */
   #source = 0;
-  #inFlight = 0;
+  /** Spills that are under way. */
+  #spills = 0;
   #failure: unknown;
   bytesSpilled = 0;
 
@@ -160,22 +161,23 @@ export class Workspace implements ChainMemory {
     while (this.capacity - this.#taken < count) {
       this.signal?.throwIfAborted();
       this.#spill();
-      const flights = [...this.#chains].map((chain) => chain.spilling).filter((flight) => flight);
+      const spills = [...this.#chains].map((chain) => chain.spilling).filter((spill) => spill);
       // Nothing can be spilled: exceed the bound a little.
-      if (flights.length === 0) return;
-      await Promise.race(flights);
+      if (spills.length === 0) return;
+      await Promise.race(spills);
       if (this.#failure !== undefined) throw this.#failure;
     }
   }
 
+  /** Begins as many spills as may run at a time, of the chains with the most blocks. */
   #spill(): void {
-    while (this.#inFlight < FLIGHTS) {
+    while (this.#spills < MOST_SPILLS) {
       let largest: Chain | undefined;
       for (const chain of this.#chains) {
         if (chain.spillable > (largest?.spillable ?? 0)) largest = chain;
       }
       if (!largest) return;
-      this.#fly(largest, Math.ceil(MOST_BYTES / this.blockSize));
+      this.#spillOldest(largest);
     }
   }
 
@@ -186,32 +188,34 @@ export class Workspace implements ChainMemory {
       while (chain.spilling) await chain.spilling;
       if (this.#failure !== undefined) throw this.#failure;
       if (chain.spillable === 0) return;
-      this.#fly(chain, Math.ceil(MOST_BYTES / this.blockSize));
+      this.#spillOldest(chain);
     }
   }
 
-  #fly(chain: Chain, most: number): void {
+  /** Begins to write the oldest blocks of a chain to its tape. */
+  #spillOldest(chain: Chain): void {
+    const most = Math.ceil(MOST_BYTES / this.blockSize);
     const blocks = chain.blocks.slice(0, Math.min(chain.spillable, most));
     chain.tape ??= this.#space.tape();
-    this.#inFlight++;
+    this.#spills++;
     chain.spilling = chain.tape.append(blocks).then(
       () => {
         chain.blocks.splice(0, blocks.length);
         chain.tapeBlocks += blocks.length;
         this.bytesSpilled += blocks.length * this.blockSize;
-        this.#land(chain);
+        this.#endSpill(chain);
         this.release(blocks);
       },
       (error: unknown) => {
         this.#failure ??= error;
-        this.#land(chain);
+        this.#endSpill(chain);
       },
     );
   }
 
-  #land(chain: Chain): void {
+  #endSpill(chain: Chain): void {
     chain.spilling = undefined;
-    this.#inFlight--;
+    this.#spills--;
   }
 
   /** Waits for running spills, and removes what was spilled. */
@@ -232,130 +236,6 @@ const FEWEST_BLOCKS = 16;
 /** The most chains that grow at a time: 128 of 256 KiB are 32 MiB that cannot be spilled. */
 const WIDEST = 128;
 /** Two spills at a time keep the disk busy while blocks are chosen. */
-const FLIGHTS = 2;
+const MOST_SPILLS = 2;
 /** The most bytes of a spill: large enough for the disk, small enough to free blocks soon. */
 const MOST_BYTES = 4 << 20;
-
-/**
- * Blocks, cut from slabs of more than 32 MiB that are given back whole: glibc's malloc unmaps such an array
- * when it is freed, and keeps shorter ones. With an array for each block, a record of 203 MB behind 430 MB
- * of others took 517 MiB.
- */
-export class BlockPool {
-  readonly #blockSize: number;
-  readonly #slabBlocks: number;
-  readonly #slabs: Slab[] = [];
-  /** The index of the first slab that may have a free block. */
-  #open = 0;
-  /** Blocks that take memory: a page of a slab does so once it is written. */
-  #touched = 0;
-
-  /** @param most blocks that are likely to be taken at a time. */
-  constructor(blockSize: number, most: number) {
-    this.#blockSize = blockSize;
-    this.#slabBlocks = Math.max(1, Math.min(most, Math.ceil(MAPPED_BYTES / blockSize)));
-  }
-
-  /** A block with any content, from the first slab that has one, so that later slabs become unused. */
-  take(): Block {
-    while (this.#slabs[this.#open]?.isFull) this.#open++;
-    let slab = this.#slabs[this.#open];
-    if (!slab) {
-      slab = new Slab(this.#blockSize, this.#slabBlocks);
-      this.#slabs.push(slab);
-    }
-    return this.#takeOf(slab);
-  }
-
-  release(block: Block): void {
-    block.slab.release(block);
-    this.#open = Math.min(this.#open, this.#slabs.indexOf(block.slab));
-  }
-
-  /**
-   * Gives back unused slabs, until less than one slab takes memory beyond `most` blocks.
-   *
-   * @param movable blocks whose arrays no one holds: they are moved out of slabs that have few.
-   * @param isTight whether to keep at most a few blocks beyond `most`. If always, a sort took 5 to 10 % more
-   *   CPU.
-   */
-  shrink(most: number, movable: () => Iterable<Block>, isTight = false): void {
-    const spare = isTight ? Math.min(TIGHT_SPARE, this.#slabBlocks) : this.#slabBlocks;
-    if (this.#touched - most < spare) return;
-    this.#gather(movable());
-    this.#dropUnused(most, isTight);
-    if (isTight && this.#touched - most >= spare && this.#unused >= spare) {
-      this.#renew(movable());
-      this.#dropUnused(most, isTight);
-    }
-  }
-
-  #dropUnused(most: number, isTight: boolean): void {
-    for (let i = this.#slabs.length - 1; i >= 0; i--) {
-      const { used, touched } = this.#slabs[i]!;
-      if (used === 0 && this.#touched - most >= (isTight ? 1 : touched)) this.#drop(i);
-    }
-  }
-
-  /** Moves blocks from slabs with few to slabs with many. */
-  #gather(movable: Iterable<Block>): void {
-    const blocks = new Map<Slab, Block[]>(this.#slabs.map((slab) => [slab, []]));
-    for (const block of movable) blocks.get(block.slab)!.push(block);
-    const slabs = [...blocks].sort(([a], [b]) => b.used - a.used);
-    let into = 0;
-    for (let from = slabs.length - 1; from > into; from--) {
-      const [slab, moved] = slabs[from]!;
-      for (const block of moved) {
-        while (into < from && slabs[into]![0].isFull) into++;
-        if (into === from) break;
-        const place = this.#takeOf(slabs[into]![0]);
-        block.moveTo(place);
-        slab.release(place);
-      }
-    }
-    this.#open = 0;
-  }
-
-  /** Blocks that take memory and are not in use. */
-  get #unused(): number {
-    return this.#slabs.reduce((sum, { touched, used }) => sum + touched - used, 0);
-  }
-
-  /** Moves the blocks of slabs that are mostly unused to a new one, which takes memory for these alone. */
-  #renew(movable: Iterable<Block>): void {
-    const fresh = new Slab(this.#blockSize, this.#slabBlocks);
-    for (const block of movable) {
-      const { slab } = block;
-      if (fresh.isFull) break;
-      if (slab === fresh || 2 * slab.used > slab.touched) continue;
-      const place = this.#takeOf(fresh);
-      block.moveTo(place);
-      slab.release(place);
-    }
-    if (fresh.used > 0) this.#slabs.push(fresh);
-  }
-
-  #takeOf(slab: Slab): Block {
-    const { touched } = slab;
-    const block = slab.take();
-    this.#touched += slab.touched - touched;
-    return block;
-  }
-
-  #drop(index: number): void {
-    const [slab] = this.#slabs.splice(index, 1);
-    this.#touched -= slab!.touched;
-    this.#open = 0;
-    releaseBytes(slab!.bytes);
-  }
-
-  /** Gives back all slabs of which no block is in use. */
-  close(): void {
-    for (let i = this.#slabs.length - 1; i >= 0; i--) {
-      if (this.#slabs[i]!.used === 0) this.#drop(i);
-    }
-  }
-}
-
-/** So many blocks beyond the bound are too few to move anything. */
-const TIGHT_SPARE = 4;
