@@ -29,12 +29,12 @@ export class Output<T> implements AsyncIterable<T>, AsyncDisposable {
 
   /** @throws `ERR_PARTD_CLOSED` at the second call. */
   [Symbol.asyncIterator](): AsyncIterator<T> {
-    return new ItemIterator(this.#begin(), { check: () => this.signal.throwIfAborted() });
+    return new ItemIterator(this.begin(this.#start), { check: () => this.signal.throwIfAborted() });
   }
 
   /** The same items in arrays as they come, which is faster for small items. */
   batches(): AsyncIterable<readonly T[]> {
-    return { [Symbol.asyncIterator]: () => this.#begin() };
+    return { [Symbol.asyncIterator]: () => this.begin(this.#start) };
   }
 
   /** Collects all items, which have to fit in memory. */
@@ -42,10 +42,6 @@ export class Output<T> implements AsyncIterable<T>, AsyncDisposable {
     const items: T[] = [];
     for await (const batch of this.batches()) for (const item of batch) items.push(item);
     return items;
-  }
-
-  #begin(): AsyncIterableIterator<readonly T[], undefined> {
-    return this.begin(this.#start);
   }
 
   /** Begins the only run. After an abort it yields nothing more, whatever it has in memory. */
