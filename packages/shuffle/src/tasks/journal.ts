@@ -3,14 +3,15 @@ import { PartdError, tuple } from "@partd/core";
 
 /** The state the journal describes. Where two lines say the same thing, the earlier one holds. */
 export interface JournalState {
-  /** The settings that all processes have to agree on; `undefined` until one has recorded them. */
-  readonly agreed: Agreement | undefined;
+  /** `undefined` until a process has recorded its settings. */
+  readonly settings: Settings | undefined;
   /** By task: the attempt that was committed first. */
   readonly committed: ReadonlyMap<string, CommittedAttempt>;
   readonly isSealed: boolean;
 }
 
-export interface Agreement {
+/** What all processes have to agree on. */
+export interface Settings {
   readonly partitions: number;
   /** The fields of the key; `undefined` if a function makes it, and in journals of earlier versions. */
   readonly by?: readonly string[] | undefined;
@@ -40,15 +41,15 @@ export class Journal {
   }
 
   async read(options?: OperationOptions): Promise<JournalState> {
-    let agreed: Agreement | undefined;
+    let settings: Settings | undefined;
     const committed = new Map<string, CommittedAttempt>();
     let isSealed = false;
     for (const line of lines(await this.#store.get(this.#key, options), this.#key)) {
-      if ("partitions" in line) agreed ??= line;
+      if ("partitions" in line) settings ??= line;
       else if ("sealed" in line) isSealed = true;
       else if (!isSealed && !committed.has(line.task)) committed.set(line.task, line);
     }
-    return { agreed, committed, isSealed };
+    return { settings, committed, isSealed };
   }
 
   /** Resolves when other processes see the line, also if this process crashes. */
@@ -58,7 +59,7 @@ export class Journal {
   }
 }
 
-type Line = Agreement | { readonly sealed: true } | CommittedAttempt;
+type Line = Settings | { readonly sealed: true } | CommittedAttempt;
 
 function* lines(bytes: Uint8Array, key: Tuple): Generator<Line> {
   for (const text of Buffer.from(bytes).toString().split("\n")) {

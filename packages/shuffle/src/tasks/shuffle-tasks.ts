@@ -14,8 +14,9 @@ import { GroupKeyer } from "../source/group-keyer.js";
 import { type Input, inputOf } from "../source/input.js";
 import type { KeyedBatch } from "../source/keyed-batch.js";
 import { readChunks } from "./chunk.js";
-import { type Agreement, Journal } from "./journal.js";
-import { TaskWriter, type TaskWriterParts } from "./task-writer.js";
+import { Journal } from "./journal.js";
+import { SharedSettings } from "./shared-settings.js";
+import { TaskWriter, type WriterContext } from "./task-writer.js";
 
 /** Options of a `Shuffle`, the same in every process. */
 export interface ShuffleTasksOptions<R, B extends By<R>> {
@@ -76,9 +77,9 @@ export class Shuffle<R, const B extends By<R> = By<R>> {
   readonly #store: Store;
   readonly #name: string;
   readonly #journal: Journal;
+  readonly #settings: SharedSettings;
   readonly #by: B;
-  readonly #writers: TaskWriterParts<R>;
-  #agreed: Promise<void> | undefined;
+  readonly #writers: WriterContext<R>;
 
   constructor(store: Store, options: ShuffleTasksOptions<R, B>) {
     checkOptionNames("Shuffle", options, OPTIONS);
@@ -98,60 +99,16 @@ export class Shuffle<R, const B extends By<R> = By<R>> {
     this.#by = options.by;
     const finder = partitionFinder(options.partitioner as Partitioner<never>, options.partitions);
     this.partitions = finder.count;
+    this.#settings = new SharedSettings(this.#journal, this.#name, finder, fieldsOf(options.by));
     this.#writers = {
       store,
       name: this.#name,
       journal: this.#journal,
+      settings: this.#settings,
       // A single task may have no record with the field.
       keyer: new GroupKeyer(options.by, { missing: "keep" }),
       finder,
-      agree: () => this.#agree(),
     };
-  }
-
-  /**
-   * Records our partition count and key in the journal if none are there, and rejects if they differ.
-   */
-  #agree(): Promise<void> {
-    this.#agreed ??= (async () => {
-      let { agreed } = await this.#journal.read();
-      if (agreed === undefined) {
-        const { partitions } = this;
-        const partitioner = this.#writers.finder.name;
-        await this.#journal.add({ partitions, by: fieldsOf(this.#by), partitioner });
-        agreed = (await this.#journal.read()).agreed;
-      }
-      this.#check(agreed);
-    })();
-    this.#agreed.catch(() => {
-      this.#agreed = undefined;
-    });
-    return this.#agreed;
-  }
-
-  #check(agreed: Agreement | undefined): void {
-    if (agreed === undefined) return;
-    const { partitions } = agreed;
-    if (partitions !== this.partitions) {
-      throw new PartdError(
-        "ERR_PARTD_VALUE",
-        `The shuffle "${this.#name}" was begun with ${partitions} partitions, and this one has ${this.partitions}: give all processes the same number, or another name.`,
-      );
-    }
-    const { name } = this.#writers.finder;
-    if (agreed.partitioner !== undefined && agreed.partitioner !== name) {
-      throw new PartdError(
-        "ERR_PARTD_VALUE",
-        `The shuffle "${this.#name}" was begun with another partitioner (${agreed.partitioner.split(" ")[0]}): give all processes the same partitioner, or another name.`,
-      );
-    }
-    // Functions cannot be compared.
-    const [theirs, ours] = [agreed.by, fieldsOf(this.#by)].map((by) => by && JSON.stringify(by));
-    if (theirs === undefined || ours === undefined || theirs === ours) return;
-    throw new PartdError(
-      "ERR_PARTD_VALUE",
-      `The shuffle "${this.#name}" was begun by the key ${theirs}, and this one has ${ours}: give all processes the same by, or another name.`,
-    );
   }
 
   /** Begins an attempt at a task. */
@@ -173,7 +130,7 @@ export class Shuffle<R, const B extends By<R> = By<R>> {
    * nothing.
    */
   async seal(options?: OperationOptions): Promise<void> {
-    await unlessAborted(this.#agree(), options?.signal);
+    await unlessAborted(this.#settings.agree(), options?.signal);
     if ((await this.#journal.read(options)).isSealed) return;
     await this.#journal.add({ sealed: true }, options);
   }
@@ -224,8 +181,8 @@ export class Shuffle<R, const B extends By<R> = By<R>> {
   }
 
   async *#read(index: number, signal: AbortSignal | undefined): AsyncGenerator<KeyedBatch> {
-    const { committed, isSealed, agreed } = await this.#journal.read({ signal });
-    this.#check(agreed);
+    const { committed, isSealed, settings } = await this.#journal.read({ signal });
+    this.#settings.check(settings);
     if (!isSealed) {
       throw new PartdError(
         "ERR_PARTD_VALUE",
@@ -263,7 +220,7 @@ export class Shuffle<R, const B extends By<R> = By<R>> {
   async drop(options?: OperationOptions): Promise<void> {
     await this.#deleteData(() => true, options);
     await this.#store.delete(tuple(this.#name, "journal"), options);
-    this.#agreed = undefined;
+    this.#settings.forget();
   }
 
   async #deleteData(

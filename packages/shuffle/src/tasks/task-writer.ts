@@ -5,6 +5,7 @@ import { inputOf, isRecords, type Keyer, type Source } from "../source/input.js"
 import { encodeStructured } from "../source/structured.js";
 import { ChunkWriter } from "./chunk.js";
 import type { Journal } from "./journal.js";
+import type { SharedSettings } from "./shared-settings.js";
 
 /**
  * One attempt at one task: writes records, then commits them. Until then no reader sees any. Of several
@@ -23,7 +24,7 @@ export class TaskWriter<R> implements AsyncDisposable {
   readonly #journal: Journal;
   readonly #keyer: Keyer<R>;
   readonly #finder: PartitionFinder;
-  readonly #agree: () => Promise<void>;
+  readonly #settings: SharedSettings;
   readonly #partitions: ChunkWriter[];
   #waiting = 0;
   #state: "open" | "failed" | "ended" = "open";
@@ -34,16 +35,16 @@ export class TaskWriter<R> implements AsyncDisposable {
   /** Whether the journal may name this attempt: a failed commit leaves that unknown. */
   #mayCount = false;
 
-  constructor(shared: TaskWriterParts<R>, task: string, attempt: string) {
+  constructor(context: WriterContext<R>, task: string, attempt: string) {
     this.task = task;
     this.#writer = `${attempt}.${crypto.randomUUID()}`;
-    this.#store = shared.store;
-    this.#name = shared.name;
-    this.#journal = shared.journal;
-    this.#keyer = shared.keyer;
-    this.#finder = shared.finder;
-    this.#agree = shared.agree;
-    this.#partitions = Array.from({ length: shared.finder.count }, () => new ChunkWriter());
+    this.#store = context.store;
+    this.#name = context.name;
+    this.#journal = context.journal;
+    this.#keyer = context.keyer;
+    this.#finder = context.finder;
+    this.#settings = context.settings;
+    this.#partitions = Array.from({ length: context.finder.count }, () => new ChunkWriter());
   }
 
   /** Writes all records of a source. May be called again for more. Rows of CSV become objects. */
@@ -60,7 +61,7 @@ export class TaskWriter<R> implements AsyncDisposable {
   }
 
   async #write(source: Source<R>, signal: AbortSignal): Promise<void> {
-    await this.#agree();
+    await this.#settings.agree();
     // Readers take all records of a partition to be of one format.
     const { format } = isRecords(source) ? source : {};
     const parsed = format && format.name !== "ndjson" ? format : undefined;
@@ -111,7 +112,7 @@ export class TaskWriter<R> implements AsyncDisposable {
    */
   async commit(options: OperationOptions = {}): Promise<boolean> {
     this.#checkOpen();
-    await unlessAborted(this.#agree(), options.signal);
+    await unlessAborted(this.#settings.agree(), options.signal);
     await unlessAborted(Promise.allSettled(this.#writing), options.signal);
     this.#checkOpen();
     this.#state = "failed"; // Until everything has been done.
@@ -171,14 +172,13 @@ function ended(): PartdError {
 }
 
 /** What all writers of a shuffle share. */
-export interface TaskWriterParts<R> {
+export interface WriterContext<R> {
   readonly store: Store;
   readonly name: string;
   readonly journal: Journal;
   readonly keyer: Keyer<R>;
   readonly finder: PartitionFinder;
-  /** Records partitions and key in the journal if none are there; rejects if they differ. */
-  readonly agree: () => Promise<void>;
+  readonly settings: SharedSettings;
 }
 
 /** A writer flushes at this many waiting bytes; one batch may come on top. */
