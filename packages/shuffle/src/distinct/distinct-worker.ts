@@ -1,26 +1,13 @@
 // The entry of a thread that finds the first records of keys in a share of the input: see `distinct-input.ts`.
-import { parentPort, workerData } from "node:worker_threads";
+import { workerData } from "node:worker_threads";
 import { KeyIndex } from "../fold/key-index.js";
 import { BatchWriter, type KeyedBatch } from "../source/keyed-batch.js";
-import {
-  isFullBy,
-  PartSequence,
-  readingOfThread,
-  type ShareMessage,
-} from "../threads/share-threads.js";
-import { failureOf } from "../threads/thread-failure.js";
+import { workOnShare } from "../threads/share-work.js";
 import type { DistinctJob } from "./distinct-input.js";
 import { unseenRecords } from "./unseen-records.js";
 
 const job = workerData as DistinctJob;
-const tell = (message: ShareMessage<readonly KeyedBatch[]>) => parentPort?.postMessage(message);
-try {
-  tell(await firsts());
-} catch (error) {
-  tell(isFullBy(error) ? { isFull: true } : failureOf(error));
-}
-
-async function firsts(): Promise<ShareMessage<readonly KeyedBatch[]>> {
+await workOnShare<readonly KeyedBatch[]>(job, async (sources, reading, onRead) => {
   /** The keys found so far, once the scanner no longer tells which ones are new. */
   let index: KeyIndex | undefined;
   const found: KeyedBatch[] = [];
@@ -31,20 +18,8 @@ async function firsts(): Promise<ShareMessage<readonly KeyedBatch[]>> {
     by.number(batch, numbers, false);
   };
   let foundBytes = 0;
-  let consumed = 0;
-  const sequence = new PartSequence();
   const mostUnseen = job.mostBytes / 4;
-  const batches = unseenRecords(
-    sequence.open(job.parts),
-    job,
-    mostUnseen,
-    readingOfThread(job),
-    (scan, now) => {
-      // Each part counts from 0.
-      tell({ records: scan.count, bytes: now < consumed ? now : now - consumed });
-      consumed = now;
-    },
-  );
+  const batches = unseenRecords(sources, job, mostUnseen, reading, onRead);
   for await (const { batch, areNew } of batches) {
     const { count, bytes, ends, keys, keyStarts, keyEnds, hashLow, hashHigh } = batch;
     if (!areNew && !index) {
@@ -68,12 +43,12 @@ async function firsts(): Promise<ShareMessage<readonly KeyedBatch[]>> {
     }
     const indexBytes = index?.byteLength ?? 0;
     if (indexBytes + foundBytes > job.mostBytes - mostUnseen || index?.isFull) {
-      return { isFull: true };
+      return undefined;
     }
   }
   found.push(copyOf(writer));
-  return { result: found, reached: sequence.reached! };
-}
+  return found;
+});
 
 /** A copy that is as long as its content: a view would be sent with the whole memory behind it. */
 function copyOf(batch: KeyedBatch): KeyedBatch {

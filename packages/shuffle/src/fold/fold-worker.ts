@@ -1,13 +1,7 @@
 // The entry of a thread that aggregates parts of the input: see `fold-input.ts`.
-import { parentPort, workerData } from "node:worker_threads";
+import { workerData } from "node:worker_threads";
 import { decodeGroupKey } from "@partd/records";
-import {
-  isFullBy,
-  PartSequence,
-  readingOfThread,
-  type ShareMessage,
-} from "../threads/share-threads.js";
-import { failureOf } from "../threads/thread-failure.js";
+import { workOnShare } from "../threads/share-work.js";
 import { MERGEABLE } from "./aggregates.js";
 import type { Numbered } from "./columns.js";
 import type { FoldedShare } from "./fold.js";
@@ -15,14 +9,7 @@ import { type FoldJob, fieldBatches } from "./fold-input.js";
 import { type Keyed, KeyIndex } from "./key-index.js";
 
 const job = workerData as FoldJob;
-const tell = (message: ShareMessage<FoldedShare>) => parentPort?.postMessage(message);
-try {
-  tell(await fold());
-} catch (error) {
-  tell(isFullBy(error) ? { isFull: true } : failureOf(error));
-}
-
-async function fold(): Promise<ShareMessage<FoldedShare>> {
+await workOnShare<FoldedShare>(job, async (sources, reading, onRead) => {
   const index = new KeyIndex();
   const columns = job.names.map((name) => MERGEABLE[name]!("").column());
   const bytesPerKey = columns.reduce((sum, column) => sum + column.bytesPerKey, 0);
@@ -41,19 +28,7 @@ async function fold(): Promise<ShareMessage<FoldedShare>> {
     const bytes = index.byteLength + index.count * bytesPerKey + held;
     return index.isFull || bytes > job.mostBytes;
   };
-  let consumed = 0;
-  const sequence = new PartSequence();
-  const batches = fieldBatches(
-    sequence.open(job.parts),
-    job,
-    job.mostBytes / 2,
-    readingOfThread(job),
-    (scan, now) => {
-      // Each part counts from 0.
-      tell({ records: scan.count, bytes: now < consumed ? now : now - consumed });
-      consumed = now;
-    },
-  );
+  const batches = fieldBatches(sources, job, job.mostBytes / 2, reading, onRead);
   let share: FoldedShare | undefined;
   for await (const batch of batches) {
     if ("states" in batch) {
@@ -66,14 +41,13 @@ async function fold(): Promise<ShareMessage<FoldedShare>> {
     if (numbers.length < keyed.count) numbers = new Uint32Array(2 * keyed.count);
     index.number(keyed, numbers, false);
     for (const [i, column] of columns.entries()) column.add(numbered(keyed), values[i] ?? []);
-    if (isFull()) return { isFull: true };
+    if (isFull()) return undefined;
   }
   // Usually the scanner has aggregated the whole share and no batch came.
-  const reached = sequence.reached!;
-  if (share) return { result: share, reached };
+  if (share) return share;
   const { keyed } = index;
   // A view would be copied with the whole memory behind it.
   const own = { ...keyed, keys: keyed.keys.slice(), keyEnds: keyed.keyEnds.slice() };
   const states = columns.map((column) => column.states!(index.count));
-  return { result: { keyed: own, states }, reached };
-}
+  return { keyed: own, states };
+});

@@ -1,11 +1,12 @@
 import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
 import { checkIntegerOption, onAbort } from "@partd/core/author";
-import { openPart, type Records, type RecordsPart } from "@partd/records";
-import type { Reading, RecordLimit } from "../run/record-limit.js";
+import type { Records, RecordsPart } from "@partd/records";
+import type { RecordLimit } from "../run/record-limit.js";
 import type { Run } from "../run/run.js";
 import type { FieldWatch } from "../source/field-watch.js";
 import type { Missing } from "../source/missing.js";
+import { PartSequence } from "./part-sequence.js";
 import { errorOf, type ThreadFailure } from "./thread-failure.js";
 
 /** The part of the input from which a thread makes its result. */
@@ -16,28 +17,7 @@ export interface Share {
   readonly limit: RecordLimit | undefined;
 }
 
-/**
- * How a thread reads its share. A long record is left to the receiver, whose memory has room for one.
- */
-export function readingOfThread({ limit }: Share): Reading {
-  return {
-    limit,
-    makeRoom(bytes) {
-      if (bytes > MOST_READ) throw new LongRecord();
-    },
-  };
-}
-
-/** Whether this error makes a thread give up its share. */
-export function isFullBy(error: unknown): boolean {
-  return error instanceof LongRecord;
-}
-
-class LongRecord extends Error {}
-
-/** A batch and a thread's other memory take as much. */
-const MOST_READ = 16 << 20;
-
+/** What a thread tells: its progress, then its result, that this is too large, or why it failed. */
 export type ShareMessage<T> =
   | { readonly records: number; readonly bytes: number }
   | { readonly result: T; readonly reached: number }
@@ -52,27 +32,6 @@ export class ShareResult<T> {
 
   constructor(value: T) {
     this.value = value;
-  }
-}
-
-/**
- * Opens parts one after the other; a part whose start was guessed begins where the part before has
- * ended.
- */
-export class PartSequence {
-  /** Where in its file the last part ended; `undefined` before the first. */
-  reached: number | undefined;
-
-  *open<R>(parts: Iterable<RecordsPart>): Generator<Records<R>> {
-    for (const part of parts) {
-      const records = openPart<R>({ ...part, start: this.startOf(part) });
-      yield records;
-      this.reached = records.reached;
-    }
-  }
-
-  startOf({ start, isGuess }: RecordsPart): number {
-    return isGuess ? (this.reached ?? start) : start;
   }
 }
 
