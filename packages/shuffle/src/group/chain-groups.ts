@@ -8,7 +8,7 @@ import { batchOfOne, type KeyedRecord } from "../source/keyed-batch.js";
 import { isDigest } from "../source/short-keys.js";
 import type { Chain } from "../spill/chain.js";
 import { ChainReader } from "../spill/chain-reader.js";
-import { Fan } from "../spill/fan.js";
+import { DEEPEST_LEVEL, Fan } from "../spill/fan.js";
 import { LONG_BYTES } from "../spill/frame.js";
 import { sameBytes } from "../spill/same-bytes.js";
 import type { Workspace } from "../spill/workspace.js";
@@ -31,7 +31,7 @@ export async function* chainGroups<K, R>(
     yield* loadedGroups(workspace, chain, codec);
   } else if (chain.isUniform) {
     yield* singleGroup(workspace, chain, codec);
-  } else if (level > DEEPEST) {
+  } else if (level > DEEPEST_LEVEL) {
     // Someone made keys with equal hashes, which cannot tell them apart.
     yield* sortedGroups(workspace, chain, codec);
   } else {
@@ -56,8 +56,6 @@ export function fitsInMemory(workspace: Workspace, chain: Chain, more = 0): bool
 }
 
 const LOADED_SHARE = 0.7;
-/** With 16 chains or more a level, up to 10^9 keys are separated by then. */
-const DEEPEST = 8;
 
 async function* loadedGroups<K, R>(
   workspace: Workspace,

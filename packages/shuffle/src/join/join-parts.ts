@@ -6,7 +6,7 @@ import type { KeyedBatch } from "../source/keyed-batch.js";
 import { withShortKeys } from "../source/short-keys.js";
 import type { Chain } from "../spill/chain.js";
 import { ChainReader } from "../spill/chain-reader.js";
-import { appendBatch, Fan } from "../spill/fan.js";
+import { appendBatch, DEEPEST_LEVEL, Fan } from "../spill/fan.js";
 import type { JoinSink } from "./join-sink.js";
 import type { KindRules } from "./kind.js";
 
@@ -74,7 +74,7 @@ export class JoinParts {
     }
     await workspace.unload(left);
     await workspace.unload(right);
-    if (right.isUniform || level > DEEPEST) {
+    if (right.isUniform || level > DEEPEST_LEVEL) {
       yield* this.#piecewise(left, right);
       return;
     }
@@ -105,7 +105,7 @@ export class JoinParts {
       const table = new GroupTable(await right.load(), workspace.blockSize);
       await table.build();
       sink.begin();
-      const matched = new Uint8Array(rules.lonelyRight ? table.count : 0);
+      const matched = new Uint8Array(rules.unmatchedRight ? table.count : 0);
       let groups = new Int32Array(0);
       let number = 0;
       for await (const batch of left) {
@@ -118,11 +118,11 @@ export class JoinParts {
           sink.take(bytes, start, end);
           start = end;
           if (group < 0) {
-            if (!seen) this.#lonelyLeft();
+            if (!seen) this.#unmatchedLeft();
           } else {
             const isNew = !seen || seen[number] === 0;
             if (seen) seen[number] = 1;
-            if (rules.lonelyRight) matched[group] = 1;
+            if (rules.unmatchedRight) matched[group] = 1;
             if (rules.matchedLeft && isNew) sink.alone();
             if (rules.pairs) {
               for (let more = table.first(group); more; more = table.next()) {
@@ -137,7 +137,7 @@ export class JoinParts {
       for (let group = 0; group < matched.length; group++) {
         if (matched[group] === 1) continue;
         for (let more = table.first(group); more; more = table.next()) {
-          sink.lonelyRight(table.frame);
+          sink.unmatchedRight(table.frame);
           if (sink.isFull) yield;
         }
       }
@@ -177,27 +177,25 @@ export class JoinParts {
   }
 
   async *#withoutPartner(left: Chain, seen: Uint8Array): AsyncGenerator<void> {
-    if (this.#rules.lonelyLeft === "none") return;
+    if (this.#rules.unmatchedLeft === "none") return;
     let number = 0;
     for await (const { count, bytes, ends } of batchesOf(this.#run, left, false)) {
       for (let i = 0, start = 0; i < count; i++) {
         this.#sink.take(bytes, start, ends[i]!);
         start = ends[i]!;
-        if (seen[number++] === 0) this.#lonelyLeft();
+        if (seen[number++] === 0) this.#unmatchedLeft();
       }
       yield;
     }
   }
 
-  /** Handles the last record on the left, which has no partner. */
-  #lonelyLeft(): void {
-    const { lonelyLeft } = this.#rules;
-    if (lonelyLeft === "pair") this.#sink.lonelyLeft();
-    else if (lonelyLeft === "alone") this.#sink.alone();
+  /** Adds the record on the left that was taken last, which has no partner. */
+  #unmatchedLeft(): void {
+    const { unmatchedLeft } = this.#rules;
+    if (unmatchedLeft === "pair") this.#sink.unmatchedLeft();
+    else if (unmatchedLeft === "alone") this.#sink.alone();
   }
 }
-
-const DEEPEST = 8;
 
 async function* batchesOf(run: Run, chain: Chain, consume: boolean): AsyncGenerator<KeyedBatch> {
   const reader = new ChainReader(run.workspace, chain, { consume });

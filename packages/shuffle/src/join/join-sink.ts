@@ -5,12 +5,15 @@ import type { LoadedChain } from "../spill/loaded-chain.js";
 export interface JoinSink {
   /** Another part of the right side begins. */
   begin(): void;
-  /** Sets the record on the left that the next calls concern. Its bytes are valid until then. */
+  /** Takes the record on the left that the next calls concern. Its bytes are valid until another is taken. */
   take(bytes: Uint8Array, start: number, end: number): void;
+  /** Adds the pair of the record on the left and this one. */
   pair(right: LoadedChain): void;
-  lonelyLeft(): void;
-  lonelyRight(right: LoadedChain): void;
-  /** The record on the left by itself. */
+  /** Adds the pair of the record on the left and nothing. */
+  unmatchedLeft(): void;
+  /** Adds the pair of nothing and this record. */
+  unmatchedRight(right: LoadedChain): void;
+  /** Adds the record on the left by itself. */
   alone(): void;
   /** Whether it holds so much that the caller should empty it. */
   readonly isFull: boolean;
@@ -20,7 +23,7 @@ export interface JoinSink {
 export class ParsingSink implements JoinSink {
   items: unknown[] = [];
   readonly #left: RecordCodec<unknown>;
-  readonly #right: DecodedOfLate;
+  readonly #right: DecodedCache;
   #bytes: Uint8Array = new Uint8Array();
   #start = 0;
   #end = 0;
@@ -30,7 +33,7 @@ export class ParsingSink implements JoinSink {
   /** @param keptBytes bytes of records on the right that stay parsed. */
   constructor(left: RecordCodec<unknown>, right: RecordCodec<unknown>, keptBytes: number) {
     this.#left = left;
-    this.#right = new DecodedOfLate(right, keptBytes);
+    this.#right = new DecodedCache(right, keptBytes);
   }
 
   begin(): void {
@@ -56,11 +59,11 @@ export class ParsingSink implements JoinSink {
     this.items.push([this.#taken, this.#right.get(right)]);
   }
 
-  lonelyLeft(): void {
+  unmatchedLeft(): void {
     this.items.push([this.#taken, undefined]);
   }
 
-  lonelyRight(right: LoadedChain): void {
+  unmatchedRight(right: LoadedChain): void {
     this.items.push([undefined, this.#right.get(right)]);
   }
 
@@ -74,10 +77,10 @@ export class ParsingSink implements JoinSink {
 }
 
 /**
- * A cache of decoded records on the right, because a few of them have most partners. Pairs may share
- * such a record.
+ * Keeps records on the right decoded, because a few of them are in most pairs. Pairs may share such a
+ * record.
  */
-class DecodedOfLate {
+class DecodedCache {
   readonly #codec: RecordCodec<unknown>;
   readonly #mostBytes: number;
   readonly #addresses = new Float64Array(SLOTS).fill(-1);
@@ -155,12 +158,12 @@ export class LineSink implements JoinSink {
     this.#line(this.#bytes, this.#start, this.#end, bytes, keyEnd, end);
   }
 
-  lonelyLeft(): void {
+  unmatchedLeft(): void {
     this.#left.checkBytes(this.#bytes, this.#start);
     this.#line(this.#bytes, this.#start, this.#end, NULL, 0, NULL.length);
   }
 
-  lonelyRight({ bytes, keyEnd, end }: LoadedChain): void {
+  unmatchedRight({ bytes, keyEnd, end }: LoadedChain): void {
     this.#right.checkBytes(bytes, keyEnd);
     this.#line(NULL, 0, NULL.length, bytes, keyEnd, end);
   }

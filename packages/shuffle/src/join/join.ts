@@ -15,7 +15,7 @@ import { threadProgram } from "../threads/thread-program.js";
 import { JoinParts, type LeftInput } from "./join-parts.js";
 import { type JoinSink, LineSink, ParsingSink } from "./join-sink.js";
 import { KeyKinds } from "./key-kinds.js";
-import { type JoinKind, kinds } from "./kind.js";
+import { JOIN_KINDS, type JoinKind } from "./kind.js";
 import { type LineJob, PART_BYTES } from "./line-joiner.js";
 import { lineProgram, linesByThreads } from "./line-threads.js";
 
@@ -76,8 +76,11 @@ export function join<L, R, Kind extends JoinKind = "inner">(
 ): JoinOutput<Joined<L, R, Kind>> {
   checkOptionNames("join", options, OPTIONS);
   const kind: JoinKind = options.kind ?? "inner";
-  if (!Object.hasOwn(kinds, kind)) {
-    throw new PartdError("ERR_PARTD_VALUE", `kind is one of ${Object.keys(kinds).join(", ")}.`);
+  if (!Object.hasOwn(JOIN_KINDS, kind)) {
+    throw new PartdError(
+      "ERR_PARTD_VALUE",
+      `kind is one of ${Object.keys(JOIN_KINDS).join(", ")}.`,
+    );
   }
   if (options.threads !== undefined) checkIntegerOption("threads", options.threads, 1, 256);
   const rightBy = options.rightBy ?? (options.by as By<never> as By<R>);
@@ -182,7 +185,7 @@ async function* lines(plan: JoinPlan): AsyncGenerator<Uint8Array> {
   const { left, right, kind } = plan;
   if (
     !(left.input.isJson && right.input.isJson) &&
-    (kinds[kind].pairs || kinds[kind].lonelyRight)
+    (JOIN_KINDS[kind].pairs || JOIN_KINDS[kind].unmatchedRight)
   ) {
     throw new PartdError(
       "ERR_PARTD_CODEC",
@@ -302,5 +305,5 @@ async function* joined(
     ? [keyKinds.watching(left, "left"), keyKinds.watching(right.input, "right")]
     : [left, right.input];
   const chains = await partitionByHash(run, rightInput, { hasShortKeys: true });
-  yield* new JoinParts(run, kinds[kind], leftInput, sink).join(chains);
+  yield* new JoinParts(run, JOIN_KINDS[kind], leftInput, sink).join(chains);
 }

@@ -6,17 +6,18 @@ export interface KindRules {
   /** Pairs of records with the same key. */
   readonly pairs: boolean;
   /** Records on the left without a partner: paired with `undefined`, or alone. */
-  readonly lonelyLeft: "pair" | "alone" | "none";
-  readonly lonelyRight: boolean;
+  readonly unmatchedLeft: "pair" | "alone" | "none";
+  /** Records on the right without a partner, paired with `undefined`. */
+  readonly unmatchedRight: boolean;
   /** Records on the left that have a partner, alone. */
   readonly matchedLeft: boolean;
 }
 
-export const kinds: Readonly<Record<JoinKind, KindRules>> = {
-  inner: { pairs: true, lonelyLeft: "none", lonelyRight: false, matchedLeft: false },
-  left: { pairs: true, lonelyLeft: "pair", lonelyRight: false, matchedLeft: false },
-  right: { pairs: true, lonelyLeft: "none", lonelyRight: true, matchedLeft: false },
-  full: { pairs: true, lonelyLeft: "pair", lonelyRight: true, matchedLeft: false },
-  semi: { pairs: false, lonelyLeft: "none", lonelyRight: false, matchedLeft: true },
-  anti: { pairs: false, lonelyLeft: "alone", lonelyRight: false, matchedLeft: false },
+export const JOIN_KINDS: Readonly<Record<JoinKind, KindRules>> = {
+  inner: { pairs: true, unmatchedLeft: "none", unmatchedRight: false, matchedLeft: false },
+  left: { pairs: true, unmatchedLeft: "pair", unmatchedRight: false, matchedLeft: false },
+  right: { pairs: true, unmatchedLeft: "none", unmatchedRight: true, matchedLeft: false },
+  full: { pairs: true, unmatchedLeft: "pair", unmatchedRight: true, matchedLeft: false },
+  semi: { pairs: false, unmatchedLeft: "none", unmatchedRight: false, matchedLeft: true },
+  anti: { pairs: false, unmatchedLeft: "alone", unmatchedRight: false, matchedLeft: false },
 };

@@ -68,6 +68,9 @@ export class Fan {
   }
 }
 
+/** The last level that divides keys: with 16 chains or more at each, up to 10^9 keys are apart by then. */
+export const DEEPEST_LEVEL = 8;
+
 /** The chain that a record goes to; `undefined` if it is left out. */
 type ChainOf = (low: number, high: number, index: number) => Chain | undefined;
 
