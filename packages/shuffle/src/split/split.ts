@@ -84,7 +84,7 @@ export async function split<R, const B extends By<R>>(
   options: SplitOptions<R, B>,
 ): Promise<SplitResult> {
   checkOptionNames("split", options, OPTIONS);
-  const { into, extension: ending, name, partitions, partitioner, threads, ...grouping } = options;
+  const { into, extension: ending } = options;
   if (typeof into !== "string" || into === "") {
     throw new PartdError(
       "ERR_PARTD_VALUE",
@@ -97,19 +97,7 @@ export async function split<R, const B extends By<R>>(
   // The header is known once the source is being read.
   const files = new SplitFiles(into, extension, () => format?.header);
   try {
-    if (await scatterToFiles(source, options, files)) {
-      // Done, the fast way.
-    } else if (partitions !== undefined || partitioner !== undefined) {
-      const shuffling = { ...grouping, partitions, partitioner } as ShuffleOptions<R, B>;
-      for await (const partition of shuffle(source, shuffling)) {
-        await files.write(String(partition.index), partition.bytes());
-      }
-    } else {
-      const names = new FileNames(name as (key: unknown) => string);
-      for await (const group of groupBy(source, grouping as GroupByOptions<R, B>)) {
-        await files.write(names.of(group.key), group.bytes());
-      }
-    }
+    if (!(await scatterToFiles(source, options, files))) await writeParts(source, options, files);
   } catch (error) {
     await files.remove();
     throw error;
@@ -178,6 +166,25 @@ async function scatterToFiles<R, B extends By<R>>(
   files.bytes = positions.reduce((sum, length) => sum + length, 0);
   progress.done();
   return true;
+}
+
+/** Writes the partitions, or the groups, one file after the other. */
+async function writeParts<R, B extends By<R>>(
+  source: Source<R>,
+  { into, extension, name, partitions, partitioner, threads, ...options }: SplitOptions<R, B>,
+  files: SplitFiles,
+): Promise<void> {
+  if (partitions !== undefined || partitioner !== undefined) {
+    const shuffling = { ...options, partitions, partitioner } as ShuffleOptions<R, B>;
+    for await (const partition of shuffle(source, shuffling)) {
+      await files.write(String(partition.index), partition.bytes());
+    }
+    return;
+  }
+  const names = new FileNames(name as (key: unknown) => string);
+  for await (const group of groupBy(source, options as GroupByOptions<R, B>)) {
+    await files.write(names.of(group.key), group.bytes());
+  }
 }
 
 /** Below the 1,024 that many systems allow a process by default. */
