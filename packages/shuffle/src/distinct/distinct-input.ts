@@ -12,7 +12,7 @@ import { type KeyFields, unseenRecords } from "./unseen-records.js";
 /** The start data of a thread that looks for first records. */
 export interface DistinctJob extends Share, KeyFields {}
 
-/** Yields a source in batches, without some of the records whose key has come before. */
+/** Yields the records of a source in batches, and leaves out some of those whose key has come before. */
 export async function* keyedBatches<R>(
   run: Run,
   reading: Reading,
@@ -63,9 +63,10 @@ export async function* keyedBatches<R>(
   }
 }
 
-/** Memory for the scanner's table of keys, besides the index of all keys. */
+/** The share of memory for the scanner's table of keys; the index of all keys comes on top. */
 const UNSEEN_SHARE = 0.1;
 
+/** Yields all records of a source in batches. */
 export async function* readAll(
   run: Run,
   input: Input<unknown>,

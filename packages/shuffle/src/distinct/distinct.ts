@@ -192,8 +192,9 @@ class KnownKeys {
   }
 }
 
+/** The share of memory that the index of keys may take. */
 const INDEX_SHARE = 0.5;
-/** A part of the keys, spread by hash once more, fits in this much. */
+/** The share that the index gets beside a long record: keys that are divided once more fit in it. */
 const LEAST_SHARE = 1 / 16;
 const NOTHING = new Uint8Array();
 

@@ -263,7 +263,7 @@ function isLess(left: Comparable, right: Comparable): boolean {
   return left < right || (isOrdered(left) && !isOrdered(right));
 }
 
-/** Surrogates: JavaScript compares UTF-16 units, and so puts U+10000 and above before U+E000. */
+/** A surrogate: JavaScript compares UTF-16 units, and so puts U+10000 and above before U+E000. */
 const HALF = /[\ud800-\udfff]/;
 
 function isOrdered(value: Comparable): boolean {
@@ -271,6 +271,7 @@ function isOrdered(value: Comparable): boolean {
   return type === "string" || type === "bigint" || !Number.isNaN(Number(value));
 }
 
+/** Where the best value of a key is. */
 const BEST = { none: 0, number: 1, other: 2 } as const;
 /** Bytes of an entry of a Map. */
 const ENTRY_BYTES = 40;

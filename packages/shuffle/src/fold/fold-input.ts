@@ -93,15 +93,15 @@ async function* scannedBatches<R>(
   values.end();
 }
 
-/** Half of the share that the states of keys may take: the totals become states. */
+/** The share of memory for the scanner's totals: half of that for states, which the totals become. */
 const TOTALS_SHARE = 0.2;
 
 /** The fields that a scanner finds for a fold. */
 interface FieldPlan {
   readonly keyFields: readonly string[];
-  /** That of each aggregate, if it takes one. */
+  /** The field of each aggregate; `undefined` for one that takes none. */
   readonly valueFields: readonly (string | undefined)[];
-  /** Those of the aggregates in `MERGEABLE`, if all are there. */
+  /** The names of the aggregates in `MERGEABLE`; `undefined` unless all are there. */
   readonly names: readonly string[] | undefined;
   readonly missing: Missing;
 }
@@ -236,7 +236,7 @@ class Values<R> {
   readonly fields: readonly (string | undefined)[] | undefined;
   /** The names of the aggregates; `undefined` if threads cannot make all of them. */
   readonly names: readonly string[] | undefined;
-  /** Each field once. */
+  /** The fields, each once. */
   readonly asked: readonly string[];
   /** `undefined` if records are expected to lack fields. */
   readonly watch: FieldWatch | undefined;
@@ -320,7 +320,7 @@ function shareOf(
   return { keyed: { count, keys, keyStarts, keyEnds, hashLow, hashHigh }, states };
 }
 
-/** What the column of that name merges. */
+/** The states that the column of each name merges. */
 const STATES = {
   count: ({ records }: KeyTotals) => records,
   sum: ({ values }: KeyTotals, field: number) => values[field]!.sums,

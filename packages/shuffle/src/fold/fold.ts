@@ -103,7 +103,7 @@ export class FoldTable {
   #bytesPerKey = 0;
   #level = 0;
   #charged = 0;
-  /** Values of keys that have no room here. */
+  /** Receives the values of keys that have no room here; `undefined` as long as new keys have. */
   #fan: Fan | undefined;
   readonly #spilling = new BatchWriter();
   #numbers = new Uint32Array(0);
@@ -285,7 +285,7 @@ class LongKeys {
 
   /** Yields each number with its key, which is valid until the next one; at last `count`, without a key. */
   async *read(count: number): AsyncGenerator<readonly [number: number, key?: Uint8Array]> {
-    // Their decoded texts will take as much memory again.
+    // The decoded keys will take as much memory again.
     const { byteLength } = this.#workspace;
     if (this.#chain.byteLength > byteLength / 8) await this.#workspace.unload(this.#chain);
     const reader = new ChainReader(this.#workspace, this.#chain, { consume: true });
@@ -309,6 +309,7 @@ const TABLE_SHARE = 0.4;
  * anew. Sizes are estimates, up to twice what V8 takes.
  */
 const MOST_STATES = 1.25;
+/** How many results are yielded at a time. */
 const RESULTS_AT_ONCE = 1024;
 const NO_VALUES: readonly unknown[] = [];
 const NOTHING = new Uint8Array();

@@ -256,10 +256,10 @@ export const NO_NUMBER = 0xffff_ffff;
 /** The slots of this many records stay in the cache until they are used. */
 const AT_ONCE = 512;
 
-/** Half of what 32 bits address, so that one more batch does no harm. */
+/** Half of the bytes that 32 bits address, so that one more batch does no harm. */
 const MOST_BYTES = 2 ** 31;
 
-/** An end, and two to four slots; while these are copied, the old half is kept as well. */
+/** An end with its room to grow, and two to four slots; while slots are copied, the old half is there, too. */
 const BYTES_PER_KEY = 6 + 64;
 
 function grown<A extends Uint8Array | Uint32Array>(from: A, to: A): A {
@@ -273,4 +273,5 @@ function outgrown({ buffer }: Uint8Array | Uint32Array): void {
   if (buffer.byteLength >= LARGE) releaseBytes(new Uint8Array(buffer as ArrayBuffer));
 }
 
+/** Bytes of an array that is freed at once. */
 const LARGE = 1 << 20;

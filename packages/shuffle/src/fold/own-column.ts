@@ -51,7 +51,7 @@ export class OwnColumn<R, S, T> implements Column<T> {
 }
 
 function notAwaited(state: Promise<unknown>): PartdError {
-  state.catch(() => {}); // Nobody awaits it.
+  state.catch(() => {}); // Its rejection would end the process.
   return new PartdError(
     "ERR_PARTD_VALUE",
     "The function that adds a record to a state gave a promise, which is not awaited: give it one that is not async, or read the records of each key with groupBy.",

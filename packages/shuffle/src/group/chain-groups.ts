@@ -32,7 +32,7 @@ export async function* chainGroups<K, R>(
   } else if (chain.isUniform) {
     yield* singleGroup(workspace, chain, codec);
   } else if (level > DEEPEST_LEVEL) {
-    // Someone made keys with equal hashes, which cannot tell them apart.
+    // The keys were made to have equal hashes.
     yield* sortedGroups(workspace, chain, codec);
   } else {
     await workspace.unload(chain);
@@ -55,6 +55,7 @@ export function fitsInMemory(workspace: Workspace, chain: Chain, more = 0): bool
   return bytes <= workspace.capacity * workspace.blockSize * LOADED_SHARE;
 }
 
+/** The share of memory for a chain that is grouped there. */
 const LOADED_SHARE = 0.7;
 
 async function* loadedGroups<K, R>(
@@ -95,9 +96,10 @@ async function* loadedGroups<K, R>(
   }
 }
 
+/** How many groups are yielded at a time. */
 const GROUPS_AT_ONCE = 256;
 
-/** The key of a record, which is in the record alone if it is long. */
+/** The key of a record. A long one is read from the record, which alone has it. */
 function keyOf<K>(codec: RecordCodec<unknown>, frame: KeyedRecord): K | LongKey<K> {
   const { bytes, keyStart, keyEnd, end } = frame;
   if (!isDigest(bytes, keyStart)) return decodeGroupKey(bytes, keyStart, keyEnd) as K;
@@ -152,8 +154,8 @@ async function* restOf(
 }
 
 /**
- * Yields the groups of a chain after sorting it by key, if hashes do not tell the keys apart because
- * someone made keys of equal hashes. This is slower, but exact for any keys.
+ * Yields the groups of a chain after sorting it by key, for keys that were made to have equal hashes. This
+ * is slower, but right for any keys.
  */
 async function* sortedGroups<K, R>(
   workspace: Workspace,
@@ -215,4 +217,5 @@ async function* sameKeyed(merge: Merge, key: Uint8Array, visit: Visit): AsyncGen
   yield;
 }
 
+/** Bytes of records that are visited at a time. */
 const BYTES_AT_ONCE = 128 << 10;

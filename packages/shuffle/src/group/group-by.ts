@@ -76,9 +76,7 @@ interface PartitionOptions {
   readonly hasShortKeys?: boolean;
 }
 
-/**
- * Reads a source into one chain if it fits in memory, else into chains by hash.
- */
+/** Reads a source into one chain if it fits in memory, else into chains by hash: see `Fan`. */
 export async function partitionByHash(
   run: Run,
   input: Pick<Input<unknown>, "batches" | "consumed">,

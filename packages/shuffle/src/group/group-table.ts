@@ -24,7 +24,7 @@ export class GroupTable {
   #slots = new Uint32Array(128);
   #firsts = new Uint32Array(32);
   #lasts = new Uint32Array(32);
-  /** The frame that `next` will go to. */
+  /** The address of the frame that `next` goes to. */
   #next = NO_LINK;
 
   constructor(blocks: readonly Block[], blockSize: number) {
@@ -167,7 +167,7 @@ export class GroupTable {
     return true;
   }
 
-  /** The key of a group. */
+  /** Goes to the key of a group's first frame. @returns its cursor, which the next look moves. */
   look(index: number): LoadedChain {
     this.#other.lookAtKey(this.#firsts[index]!);
     return this.#other;
@@ -220,7 +220,7 @@ const NO_LINK = 0xffff_ffff;
  * used.
  */
 const AT_ONCE = 512;
-/** Decoding takes half a millisecond to a few. */
+/** Bytes of records visited at a time: decoding them takes half a millisecond to a few. */
 const BYTES_AT_ONCE = 128 << 10;
 
 function grown(array: Uint32Array<ArrayBuffer>): Uint32Array<ArrayBuffer> {

@@ -124,11 +124,11 @@ export class StoredGroup<K, R> implements Group<K, R> {
       this.#check();
       const more = step();
       if (more === false) return false;
-      // A group of some size: let other work run in between.
+      // Other work runs between the steps of a larger group.
       pace ??= new Pace();
       if (typeof more === "boolean") return pace.isOver ? pace.rest().then(() => more) : more;
       const rest = pace.isOver ? pace.rest().then(() => more) : more;
-      // If the run ends meanwhile, what was read is not of this group: its memory has been released.
+      // If the run ends meanwhile, the memory of this group is released: what was read is of another.
       return rest.finally(() => this.#check());
     };
   }

@@ -122,6 +122,7 @@ class DecodedCache {
  */
 const SHIFT = 32 - 16;
 const SLOTS = 1 << 16;
+/** Bytes of the longest record that stays decoded. */
 const LONGEST = 1 << 10;
 
 /**
@@ -216,6 +217,7 @@ export class LineSink implements JoinSink {
 
 const NOTHING = new Uint8Array();
 const NULL = new TextEncoder().encode("null");
+/** Bytes of a piece, unless one line is longer. */
 const PIECE_BYTES = 256 << 10;
 const LF = 0x0a;
 const COMMA = 0x2c;

@@ -126,7 +126,7 @@ interface JoinPlan {
   readonly right: JoinSide;
   readonly kind: JoinKind;
   readonly options: RunOptions & { readonly threads?: number | undefined };
-  /** Of a run whose keys are fields on both sides. */
+  /** Compares the kinds of both sides' keys, if these are fields; new for each run. */
   readonly keyKinds?: KeyKinds | undefined;
 }
 
@@ -178,7 +178,7 @@ async function* parsed(plan: JoinPlan): AsyncGenerator<readonly unknown[]> {
   }
 }
 
-/** Bytes of JSON; as objects they take about three times as much, in addition to `memory`. */
+/** Bytes of records that stay parsed. As objects they take about three times as much, besides `memory`. */
 const KEPT_BYTES = 8 << 20;
 
 async function* lines(plan: JoinPlan): AsyncGenerator<Uint8Array> {
@@ -216,7 +216,7 @@ async function* lines(plan: JoinPlan): AsyncGenerator<Uint8Array> {
   }
 }
 
-/** Work that the scanners can do by themselves; `undefined` if they cannot. */
+/** Plans a join by the scanners alone; `undefined` if they cannot do it. */
 async function lineWork(
   run: Run,
   { left, right, kind, options, keyKinds }: JoinPlan,

@@ -44,9 +44,11 @@ export class LineTurns {
   }
 }
 
+/** The index of the next part's number. */
 const NEXT = 0;
-/** From here on, one number for each thread. */
+/** From this index on: the bytes that each thread holds. */
 const HELD = 1;
+/** The next part's number in a run that has stopped. */
 const STOPPED = 2 ** 30;
 /** The most bytes of joined lines that a thread may be ahead. */
 export const MOST_HELD = 8 << 20;

@@ -20,6 +20,7 @@ export async function* oneAhead<T extends { readonly length: number }>(
   }
 }
 
+/** Bytes of a piece beside which memory may have no room for another. */
 const LARGE = 4 << 20;
 
 /**

@@ -77,7 +77,7 @@ export class ProgressReport {
     this.#check();
   }
 
-  /** All results have been read. */
+  /** Notes that all results have been read. */
   done(): void {
     this.#end("done");
     this.#check();
@@ -87,7 +87,7 @@ export class ProgressReport {
     if (this.#failure) throw this.#failure.error;
   }
 
-  /** The run is over, whether or not it is done. */
+  /** Ends the report, with `"stopped"` if the run is not done. */
   end(): void {
     if (this.#phase !== "done") this.#end("stopped");
   }
@@ -122,4 +122,5 @@ export class ProgressReport {
   }
 }
 
+/** The time between two reports. */
 const INTERVAL_MS = 100;

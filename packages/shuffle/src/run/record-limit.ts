@@ -44,7 +44,7 @@ export function limitOf(operation: Operation, memory: number): RecordLimit {
   return { memory, copies: COPIES[operation] };
 }
 
-/** The same if each record is parsed. */
+/** The same reading with a lower limit, if each record is parsed. */
 export function whereParsed(reading: Reading): Reading {
   const { limit } = reading;
   if (!limit) return reading;
@@ -105,9 +105,9 @@ export function checkKeyLengths(
   }
 }
 
-/** Keys for which there is room anyway. */
+/** Bytes of a key for which there is room beside any record. */
 const SHORT_KEY = 64 << 10;
-/** So short that several of them fit beside any memory. */
+/** The lowest limit in bytes: several records of that length fit beside any memory. */
 const LEAST = 2 ** 20;
-/** A reader's own limit. */
+/** The highest limit in bytes: that of the readers. */
 const MOST = 2 ** 30;

@@ -49,7 +49,7 @@ export const RUN_OPTIONS: OptionNames<RunOptions> = {
 
 /** One running operation: its memory, its spilled data, its progress. */
 export class Run {
-  /** The bytes that the options say. */
+  /** Bytes of memory, as the options say or by default. */
   readonly memory: number;
   readonly workspace: Workspace;
   readonly progress: ProgressReport;
@@ -130,7 +130,7 @@ export function memoryFor({ memory }: RunOptions): number {
 }
 
 const LEAST_MEMORY = 1e6;
-/** The rest is for batches on their way, and for records while they are decoded. */
+/** The workspace's share of memory. The rest is for batches on their way, and for records while they are decoded. */
 const SHARE = 0.8;
 
 /**

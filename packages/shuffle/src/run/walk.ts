@@ -72,6 +72,7 @@ export async function* unparsed(
   yield* pieces.takeAll();
 }
 
+/** Joins records to pieces. */
 class PieceWriter {
   #piece: Uint8Array = NOTHING;
   #used = 0;
@@ -133,5 +134,5 @@ class PieceWriter {
 const NOTHING = new Uint8Array();
 const FIRST_PIECE_BYTES = 1 << 10;
 const PIECE_BYTES = 256 << 10;
-/** Shorter records are copied into common pieces. */
+/** Bytes of a record that becomes a piece of its own; shorter ones are copied into common pieces. */
 const OWN_BYTES = 64 << 10;

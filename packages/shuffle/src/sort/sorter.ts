@@ -83,7 +83,7 @@ export class Sorter {
     this.#charged = bytes;
   }
 
-  /** Adds a batch of one record. One of an eighth of the memory or more becomes a run of its own. */
+  /** Adds a batch of one record. If it takes an eighth of the memory or more, it becomes a run of its own. */
   async #addOne(batch: KeyedBatch): Promise<void> {
     if (batch.bytes.length + keyBytes(batch) >= this.#large) {
       await this.#spill();
@@ -248,7 +248,7 @@ type RecordWalk = (visit: RecordVisit) => AsyncGenerator<void>;
 
 /** The share of memory in which frames are gathered and sorted; the blocks of the run being written take the rest. */
 const GATHERED_SHARE = 0.875;
-/** What a source of objects holds for a record's bytes: the record, and the text that they are made from. */
+/** For each byte of a record, a source of objects holds 1.5: of the object, and of the text made of it. */
 const SOURCE_SHARE = 1.5;
 /** Frames that are prefetched: they stay in the cache until they are visited. */
 const TOUCHED = 64;
@@ -311,7 +311,7 @@ class KeyTail {
   }
 }
 
-/** Bytes that are compared as words. */
+/** Bytes of a key that are compared as two words. */
 const PREFIX = 8;
-/** Longer keys are text, whose tails hardly ever agree. */
+/** Bytes of the longest key that is looked at: longer keys are text, whose tails hardly ever agree. */
 const LONGEST = 16;

@@ -154,6 +154,7 @@ interface Candidate {
   readonly sequence: number;
 }
 
+/** Candidates that are kept beyond twice `n`: with a small `n`, pruning would be frequent. */
 const SLACK = 1000;
 
 /** Whether the key of a record is before that of a candidate. */

@@ -24,11 +24,11 @@ export class FieldWatch {
   #records = 0;
   readonly #names = new Set<string>();
   #areLists = false;
-  /** Whether they are rows of CSV. */
+  /** Whether the records are rows of CSV. */
   #areRows = false;
 
   /**
-   * @param where the records are: `" on the right"`, or nothing.
+   * @param where on which side of a join the records are, for the message: `" on the right"`, or `""`.
    * @param advice what to do if the records are meant to lack the field.
    */
   constructor(fields: readonly string[], where: string, advice: string) {
@@ -142,6 +142,7 @@ export class FieldWatch {
   }
 }
 
+/** How many names of fields are remembered for the message. */
 const MOST_NAMES = 1000;
 
 /** Whether a record has a field, which may be `undefined`. */

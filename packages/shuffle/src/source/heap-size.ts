@@ -67,7 +67,7 @@ const SLOT_BYTES = 16;
 const ENTRY_BYTES = 24;
 const HEADER_BYTES = 24;
 const OBJECT_BYTES = 64;
-/** In a value of fewer objects, some may be counted more than once. */
+/** Of a value with fewer objects, an object is counted each time that it is met. */
 const SMALL = 64;
 /** The most objects to count: records may refer to all of a program's data. */
 const MOST = 1000;

@@ -183,6 +183,7 @@ function fitting(record: unknown): number {
   return Math.max(1, Math.min(AT_ONCE, Math.floor(BYTES_AT_ONCE / heapSize(record))));
 }
 
+/** How many records the first array has, and how many and how large the others are at most. */
 const FIRST_ARRAY = 4;
 const AT_ONCE = 64;
 const BYTES_AT_ONCE = 1 << 20;

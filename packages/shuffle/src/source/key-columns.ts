@@ -92,6 +92,7 @@ export class KeyColumns {
 }
 
 const FIRST_COUNT = 4096;
+/** Bytes of keys whose memory is not kept for the next batch. */
 const LARGE = 8 << 20;
 
 function doubled(array: Uint32Array<ArrayBuffer>): Uint32Array<ArrayBuffer> {

@@ -60,6 +60,7 @@ function hasNothing(list: Uint8Array): boolean {
   return false;
 }
 
+/** The first byte of a digest. */
 const DIGEST = 6;
-/** That of `null`. */
+/** The first byte of `null`. */
 const LETTER_N = 0x6e;

@@ -181,5 +181,5 @@ export class BlockPool {
   }
 }
 
-/** So many blocks beyond the bound are too few to move anything. */
+/** Fewer blocks beyond the bound are not worth a move. */
 const TIGHT_SPARE = 4;

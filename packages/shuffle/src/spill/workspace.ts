@@ -17,7 +17,7 @@ export class Workspace implements ChainMemory {
   #taken = 0;
   /** Bytes of callers' own memory: see {@link charge}. */
   #charged = 0;
-  /** The part of `#charged` that is for long records. */
+  /** Bytes of `#charged` that are for long records. */
   #records = 0;
   /** Memory that the source takes for a long record, in bytes. */
   #source = 0;
@@ -227,7 +227,7 @@ export class Workspace implements ChainMemory {
   }
 }
 
-/** Blocks are so large that memory holds this many, between two bounds. */
+/** How many blocks memory holds, unless their size would leave these bounds. */
 const BLOCKS = 512;
 const SMALLEST_BLOCK = 1 << 10;
 const LARGEST_BLOCK = 256 << 10;

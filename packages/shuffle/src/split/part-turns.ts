@@ -59,6 +59,8 @@ export class PartTurns {
   }
 }
 
+/** The index of the next part's number, and of the number of the part whose turn it is. */
 const NEXT = 0;
 const TURN = 1;
+/** The turn in a run that has stopped. */
 const STOPPED = 2 ** 31 - 1;

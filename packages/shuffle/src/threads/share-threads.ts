@@ -81,10 +81,10 @@ function addPiece(share: RecordsPart[], piece: RecordsPart): void {
   } else share.push(piece);
 }
 
-/** Pieces for each thread, of which shares of different sizes are made. */
+/** Into how many pieces the input is cut for each thread: shares of different sizes are made of them. */
 const SPLITS = 16;
 
-/** What this thread reads while others start, at 1 GB/s. */
+/** Bytes that this thread reads while the others start: 48 ms at 1 GB/s. */
 const AHEAD_BYTES = 48e6;
 
 /** How many threads read this many bytes. */
@@ -94,8 +94,9 @@ export function threadsFor(run: Run, byteLength: number, asked: number | undefin
   return Math.min(MOST_THREADS, availableParallelism(), 1 + Math.floor(run.memory / MEMORY_EACH));
 }
 
-/** A thread takes 50 ms to start, and some 35 MB. */
+/** Bytes of input for which one thread is enough: another takes 50 ms to start. */
 const SMALL = 64 << 20;
+/** Bytes of memory for each further thread, which takes some 35 MB itself. */
 const MEMORY_EACH = 128e6;
 const MOST_THREADS = 4;
 
@@ -143,8 +144,10 @@ export async function* readByThreads<R, Batch, T>(
   }
 }
 
+/** The share of memory for the results of all threads. */
 const THREADS_SHARE = 0.4;
 
+/** A thread that works on a share. */
 class ShareThread<T> {
   /** The thread's result; `undefined` if that is too large. */
   readonly made: Promise<{ result: ShareResult<T>; reached: number } | undefined>;
