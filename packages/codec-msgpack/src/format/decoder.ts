@@ -183,7 +183,14 @@ export class MsgPackDecoder {
   #array(length: number, depth: number): unknown[] {
     this.#enter(length, depth);
     const array: unknown[] = [];
-    for (let i = 0; i < length; i++) array.push(this.#read(depth + 1));
+    const isPlain = this.#integers !== "bigint";
+    for (let i = 0; i < length; i++) {
+      const code = this.#bytes[this.#position] as number;
+      if (code < 0x80 && isPlain) {
+        this.#position++;
+        array.push(code);
+      } else array.push(this.#read(depth + 1));
+    }
     return array;
   }
 

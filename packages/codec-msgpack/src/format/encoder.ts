@@ -170,7 +170,11 @@ export class MsgPackEncoder {
     checkSymbols(value);
     if (length < 16) this.#out.byte(0x90 | length);
     else this.#out.head(length, undefined, 0xdc, 0xdd);
-    for (let i = 0; i < length; i++) this.#write(value[i], depth);
+    for (let i = 0; i < length; i++) {
+      const item = value[i];
+      if (typeof item === "number") this.#out.number(item);
+      else this.#write(item, depth);
+    }
     if (value.length !== length) throw refuse("an array whose length changes while it is read");
   }
 
