@@ -1,7 +1,7 @@
 import { expect, test } from "@jest/globals";
 import { encodeGroupKey } from "@partd/records";
 import fc from "fast-check";
-import { jsonOf } from "../src/records/csv-rows.js";
+import { jsonText } from "../src/records/json-text.js";
 import { JsonLines } from "../src/records/json-lines.js";
 
 const textOf = (lines: JsonLines, rows: readonly (readonly unknown[])[]) =>
@@ -49,7 +49,7 @@ test("encoded keys are written as decoded ones, in the order that is given", () 
         order: Uint32Array.from(rows, (_, i) => (i + turn) % rows.length).subarray(1),
       };
       const expected = [...entries.order].map((n) => {
-        return `{"größe":${jsonOf(rows[n]?.[0])},"count":${rows[n]?.[1]}}\n`;
+        return `{"größe":${jsonText(rows[n]?.[0])},"count":${rows[n]?.[1]}}\n`;
       });
       expect(Buffer.concat(lines.ofEncoded(entries)).toString()).toBe(expected.join(""));
     }),

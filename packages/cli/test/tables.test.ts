@@ -26,7 +26,7 @@ import {
   vectorFromArray,
 } from "apache-arrow";
 import { parquetReadObjects } from "hyparquet";
-import { momentText } from "../src/tables/json-text.js";
+import { momentText } from "../src/tables/cell-text.js";
 import { scratch } from "./partd.js";
 import { Runner } from "./runner.js";
 

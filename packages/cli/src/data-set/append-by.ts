@@ -5,7 +5,7 @@ import { Failure, UsageError } from "../command/failure.js";
 import { showBytes, showMany } from "../command/quantity.js";
 import { keyBy, partsOf, RecordRun } from "../records/record-run.js";
 import type { RecordValues } from "../records/record-values.js";
-import { jsonText } from "../tables/json-text.js";
+import { jsonText } from "../records/json-text.js";
 import { openDataSet } from "./data-set.js";
 import { showKey } from "./key-text.js";
 import { buildTower, requireAppendable } from "./tower.js";

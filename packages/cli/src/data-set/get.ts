@@ -57,11 +57,6 @@ function* textOf(value: unknown, codec: string | undefined): Generator<string | 
   else yield* lines(itemsOf(value));
 }
 
-/** JSON-like data in one line. */
-function toJson(value: unknown): string {
-  return write(value, 0);
-}
-
 function itemsOf(value: unknown): Iterable<unknown> {
   if (isList(value)) return value;
   // A DtypeArray of ndarray, which keeps its numbers in `data`.
@@ -75,7 +70,7 @@ function itemsOf(value: unknown): Iterable<unknown> {
 function* lines(items: Iterable<unknown>): Generator<string> {
   let text = "";
   for (const item of items) {
-    text += `${toJson(item)}\n`;
+    text += `${jsonOf(item)}\n`;
     if (text.length < PIECE) continue;
     yield text;
     text = "";
@@ -83,7 +78,8 @@ function* lines(items: Iterable<unknown>): Generator<string> {
   if (text !== "") yield text;
 }
 
-function write(value: unknown, depth: number): string {
+/** The JSON of a decoded value, in one line; unlike `jsonText` it tells NaN and infinities. */
+function jsonOf(value: unknown, depth = 0): string {
   if (depth > DEEPEST) throw new RangeError("a value is nested too deep to be printed");
   switch (typeof value) {
     case "bigint":
@@ -91,25 +87,25 @@ function write(value: unknown, depth: number): string {
     case "number":
       return Number.isFinite(value) ? JSON.stringify(value) : `"${value}"`;
     case "object":
-      return value === null ? "null" : writeObject(value, depth + 1);
+      return value === null ? "null" : objectJson(value, depth + 1);
     default:
       return JSON.stringify(value) ?? "null";
   }
 }
 
-function writeObject(value: object, depth: number): string {
+function objectJson(value: object, depth: number): string {
   if (value instanceof Date) return JSON.stringify(Number.isNaN(+value) ? null : value);
   if (value instanceof Uint8Array) return `"${Buffer.from(value).toString("base64")}"`;
   if (value instanceof Set || isList(value)) {
-    return `[${Array.from(value as Iterable<unknown>, (item) => write(item, depth)).join(",")}]`;
+    return `[${Array.from(value as Iterable<unknown>, (item) => jsonOf(item, depth)).join(",")}]`;
   }
   if (value instanceof RegExp || value instanceof Error) return JSON.stringify(String(value));
   const { toJSON } = value as { toJSON?: () => unknown };
-  if (typeof toJSON === "function") return write(toJSON.call(value), depth);
+  if (typeof toJSON === "function") return jsonOf(toJSON.call(value), depth);
   const entries = value instanceof Map ? [...value] : Object.entries(value);
   const members = entries.map(([key, item]) => {
-    const name = typeof key === "string" ? key : write(key, depth);
-    return `${JSON.stringify(name)}:${write(item, depth)}`;
+    const name = typeof key === "string" ? key : jsonOf(key, depth);
+    return `${JSON.stringify(name)}:${jsonOf(item, depth)}`;
   });
   return `{${members.join(",")}}`;
 }

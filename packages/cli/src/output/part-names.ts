@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { extname } from "node:path";
 import { UsageError } from "../command/failure.js";
-import { jsonText } from "../tables/json-text.js";
+import { jsonText } from "../records/json-text.js";
 
 /**
  * A value of a group's key: anything that JSON can tell apart, a date, or undefined for a missing

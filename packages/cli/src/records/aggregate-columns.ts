@@ -12,7 +12,7 @@ import {
 } from "@partd/shuffle";
 import type { Options } from "../command/command.js";
 import { Failure } from "../command/failure.js";
-import { JsonText } from "../tables/json-text.js";
+import { JsonText } from "./json-text.js";
 import { AGGREGATES, type AggregateName } from "./names.js";
 import type { RecordSource, Row, ScannedValues } from "./record-source.js";
 import { textOf } from "./record-text.js";

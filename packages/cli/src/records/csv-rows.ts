@@ -1,8 +1,8 @@
 import type { Column } from "@partd/records/author";
 import { Failure } from "../command/failure.js";
 import { showCount } from "../command/quantity.js";
-import { JsonText, jsonText, wellFormed } from "../tables/json-text.js";
 import type { Format } from "./format.js";
+import { JsonText, jsonText } from "./json-text.js";
 
 /**
  * Makes CSV of records that need not have the same fields. The header has the fields of the first
@@ -100,14 +100,7 @@ function cellOf(value: unknown): string {
     const { text } = value;
     return text === "null" ? "" : text.startsWith('"') ? (JSON.parse(text) as string) : text;
   }
-  return typeof value === "string" ? value : jsonOf(value);
-}
-
-/** A value as JSON, with all the digits that were read. */
-export function jsonOf(value: unknown): string {
-  if (typeof value === "number" && Number.isFinite(value)) return String(value);
-  if (typeof value === "object") return jsonText(value); // A list may hold bigints.
-  return typeof value === "bigint" ? String(value) : (JSON.stringify(value) ?? "null");
+  return typeof value === "string" ? value : jsonText(value);
 }
 
 /** The most characters of a record in an error. */
@@ -151,7 +144,7 @@ export function fieldText(raw: string, quotes: boolean): string {
  *   are none.
  */
 export function rawField(text: string, delimiter: string, quotes: boolean): string {
-  wellFormed(text);
+  refuseHalfCharacter(text);
   if (!quotes) {
     if (!/[\r\n]/.test(text) && !text.includes(delimiter)) return text;
     throw new Failure(
@@ -160,6 +153,15 @@ export function rawField(text: string, delimiter: string, quotes: boolean): stri
   }
   const needsQuotes = /["\r\n]/.test(text) || text.includes(delimiter) || /^\s|\s$/.test(text);
   return needsQuotes ? `"${text.replaceAll('"', '""')}"` : text;
+}
+
+/** @throws `Failure` for half a character, as JSON can escape it: UTF-8 has no bytes for that. */
+function refuseHalfCharacter(text: string): void {
+  if (text.isWellFormed()) return;
+  const shown = JSON.stringify(text).slice(0, 60);
+  throw new Failure(
+    `${shown} holds half a character (a lone surrogate), which only JSON can: write ndjson or json`,
+  );
 }
 
 /** Raw fields as a row, with the line ending of the row `like`. One empty field would be a blank line without quotes. */

@@ -1,6 +1,6 @@
 import { decodeGroupKey } from "@partd/records";
 import type { EncodedEntries } from "@partd/shuffle";
-import { jsonOf } from "./csv-rows.js";
+import { jsonText } from "./json-text.js";
 
 /** Entries, and which of them are written, in this order. */
 export interface OrderedEntries extends EncodedEntries {
@@ -64,7 +64,7 @@ export class JsonLines {
       this.#addDigits(value);
       return;
     }
-    const text = jsonOf(value);
+    const text = jsonText(value);
     this.#reserve(Buffer.byteLength(text));
     this.#at += this.#bytes.write(text, this.#at);
   }

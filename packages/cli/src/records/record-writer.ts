@@ -5,8 +5,7 @@ import { type Column, loadTables, membersOf, type TableRows } from "@partd/recor
 import type { Call } from "../command/command.js";
 import { Failure, UsageError } from "../command/failure.js";
 import { createOutput } from "../output/output-file.js";
-import { JsonText } from "../tables/json-text.js";
-import { CsvRows, columnsOf, jsonOf, twinOf } from "./csv-rows.js";
+import { CsvRows, columnsOf, twinOf } from "./csv-rows.js";
 import {
   delimiterOf,
   type Format,
@@ -16,6 +15,7 @@ import {
   requireWritten,
 } from "./format.js";
 import { JsonLines, type OrderedEntries } from "./json-lines.js";
+import { JsonText, jsonText } from "./json-text.js";
 
 /** The texts of records: those of a source, or made from them. */
 export interface RecordShape {
@@ -196,7 +196,7 @@ export class RecordWriter implements AsyncDisposable {
 
   async #values(names: readonly string[], values: readonly unknown[]): Promise<void> {
     if (this.#rows === undefined) {
-      const members = names.map((name, i) => `${JSON.stringify(name)}:${jsonOf(values[i])}`);
+      const members = names.map((name, i) => `${JSON.stringify(name)}:${jsonText(values[i])}`);
       await this.#json(`{${members.join(",")}}`);
       return;
     }

@@ -17,7 +17,8 @@ import {
 } from "apache-arrow";
 import { Failure } from "../command/failure.js";
 import { standardInput } from "../terminal/terminal.js";
-import { dayText, decimalText, jsonText, momentText } from "./json-text.js";
+import { jsonText } from "../records/json-text.js";
+import { dayText, decimalText, momentText } from "./cell-text.js";
 import { lineMaker, type OpenTable, piecesOf } from "./table-lines.js";
 
 /** Opens a file or a stream of Arrow IPC, or standard input. One record batch at a time is in memory. */

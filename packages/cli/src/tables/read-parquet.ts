@@ -12,7 +12,8 @@ import {
 } from "hyparquet";
 import { compressors } from "hyparquet-compressors";
 import { Failure, UsageError } from "../command/failure.js";
-import { dayText, decimalText, JsonText, jsonText, momentText } from "./json-text.js";
+import { JsonText, jsonText } from "../records/json-text.js";
+import { dayText, decimalText, momentText } from "./cell-text.js";
 import { lineMaker, type OpenTable, piecesOf } from "./table-lines.js";
 
 /** Opens a Parquet file. One row group at a time is in memory. */
