@@ -1,9 +1,9 @@
 import type { Command } from "./command/command.js";
 import { dataSetCommands } from "./command/data-set-commands.js";
 import { ExitCode, Interruption, UsageError } from "./command/failure.js";
-import { callOf, parse } from "./command/program.js";
+import { parse } from "./command/program.js";
 import { recordCommands } from "./command/record-commands.js";
-import { report } from "./command/report.js";
+import { reportFailure } from "./command/report-failure.js";
 import { shellCommands } from "./command/shell-commands.js";
 import { packageVersion } from "./machine/version.js";
 import { Terminal } from "./terminal/terminal.js";
@@ -18,7 +18,7 @@ export async function run(words: readonly string[]): Promise<void> {
   const machine = words.includes("--json");
   let terminal = new Terminal({ json: machine, quiet: false, signal });
   // An error outside of promises is reported like any other.
-  const fail = (error: unknown) => process.exit(report(error, terminal, signal));
+  const fail = (error: unknown) => process.exit(reportFailure(error, terminal, signal));
   process.on("uncaughtException", fail);
   try {
     if (words.length === 0) throw new UsageError("which command? See partd --help.");
@@ -26,11 +26,11 @@ export async function run(words: readonly string[]): Promise<void> {
     if (invocation === undefined) return;
     const quiet = invocation.options.has("quiet");
     terminal = new Terminal({ json: machine, quiet, signal });
-    const action = await invocation.command.load();
-    process.exitCode =
-      (await action(callOf(invocation, commands, terminal, signal))) ?? ExitCode.DONE;
+    const { command, ...given } = invocation;
+    const action = await command.load();
+    process.exitCode = (await action({ ...given, commands, terminal, signal })) ?? ExitCode.DONE;
   } catch (error) {
-    process.exitCode = report(error, terminal, signal);
+    process.exitCode = reportFailure(error, terminal, signal);
   } finally {
     stop();
   }

@@ -63,7 +63,7 @@ export function aboutOf({ about, choices }: Option): string {
 export const HELP: Option = { name: "help", short: "h", about: "print this" };
 
 /** Lines of at most `width` characters. */
-export function wrap(text: string, width: number): string[] {
+function wrap(text: string, width: number): string[] {
   const lines: string[] = [];
   let line = "";
   for (const word of text.split(/\s+/)) {

@@ -1,6 +1,5 @@
 import { CommanderError, Command as Parser, Option as ParserOption } from "commander";
-import type { Terminal } from "../terminal/terminal.js";
-import { type Call, type Command, type Option, Options, termOf } from "./command.js";
+import { type Command, type Option, Options, termOf } from "./command.js";
 import { UsageError } from "./failure.js";
 import { helpOf, overview } from "./help.js";
 
@@ -78,15 +77,6 @@ export async function parse(
   return invocation;
 }
 
-export function callOf(
-  { arguments: words, options }: Invocation,
-  commands: readonly Command[],
-  terminal: Terminal,
-  signal: AbortSignal,
-): Call {
-  return { arguments: words, options, commands, terminal, signal };
-}
-
 function parserOption(option: Option): ParserOption {
   const { name, short, value, list, parse, choices, aliases, completes } = option;
   const flags = `${short ? `-${short}, ` : ""}--${name}${value ? ` <${value}>` : ""}`;
@@ -122,13 +112,13 @@ function optionsOf(command: Command, parser: Parser): Options {
 }
 
 /** The parts between commas; `\,` is a comma within one. */
-export function splitList(text: string): string[] {
+function splitList(text: string): string[] {
   const parts = text.split(/(?<!\\),/).map((part) => part.replaceAll("\\,", ","));
   if (parts.includes("")) throw new UsageError(`has an empty name in ${JSON.stringify(text)}`);
   return parts;
 }
 
-export function oneOf(choices: readonly string[]): string {
+function oneOf(choices: readonly string[]): string {
   return choices.length < 2
     ? choices.join("")
     : `${choices.slice(0, -1).join(", ")} or ${choices.at(-1)}`;

@@ -4,8 +4,8 @@ import type { Terminal } from "../terminal/terminal.js";
 import { ExitCode, Failure, Interruption, UsageError } from "./failure.js";
 import { showBytes } from "./quantity.js";
 
-/** Tells the user what went wrong, in a line or two and without a stack, and returns the exit code. */
-export function report(error: unknown, terminal: Terminal, signal: AbortSignal): number {
+/** Tells the user what went wrong, in a line or two and without a stack. @returns the exit code. */
+export function reportFailure(error: unknown, terminal: Terminal, signal: AbortSignal): number {
   if (signal.aborted && isAbort(error, signal)) {
     const code = (signal.reason as Interruption | undefined)?.exitCode ?? ExitCode.INTERRUPTED;
     const message = ENDINGS.get(code) ?? "interrupted";
