@@ -1,8 +1,8 @@
 import { expect, test } from "@jest/globals";
 import { encodeGroupKey } from "@partd/records";
 import fc from "fast-check";
-import { jsonText } from "../src/records/json-text.js";
 import { JsonLines } from "../src/records/json-lines.js";
+import { jsonText } from "../src/records/json-text.js";
 
 const textOf = (lines: JsonLines, rows: readonly (readonly unknown[])[]) =>
   Buffer.concat(lines.of(rows)).toString();

@@ -14,7 +14,7 @@ export const count: Action = (call) => {
     const names = resultNames(fields, ["count"]);
     await using writer = await RecordWriter.open(call, resultShape(run.source, fields, names));
     if (fields.length === 0) {
-      await writer.row(names, [await run.source.count()]);
+      await writer.addRow(names, [await run.source.count()]);
     } else {
       const { options } = run;
       const threads = call.options.number("threads");
@@ -23,10 +23,10 @@ export const count: Action = (call) => {
       // The key of one field lies there as the JSON that is written.
       const areJson = fields.length === 1 && writer.format === "ndjson";
       for await (const some of mostFirst(counts.encoded(), most, options)) {
-        if ("order" in some && areJson) await writer.encoded(names, some);
+        if ("order" in some && areJson) await writer.addEncoded(names, some);
         else {
           for (const batch of "order" in some ? entriesIn(some) : [some]) {
-            await writer.rows(
+            await writer.addRows(
               names,
               batch.map(([key, records]) => [...partsOf(key, fields), records]),
             );

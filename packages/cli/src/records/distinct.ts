@@ -13,7 +13,7 @@ export const distinct: Action = (call) => {
     const by = fields.length > 0 ? keyBy(fields) : undefined;
     const threads = call.options.number("threads");
     await using output = distinctOf(run.source, { by, threads, ...run.options });
-    await writer.all(output);
+    await writer.addAll(output);
     await writer.complete();
   });
 };

@@ -32,7 +32,7 @@ export const group: Action = async (call) => {
 async function writeGroups(call: Call, run: RecordRun, fields: readonly string[]): Promise<void> {
   await using writer = await RecordWriter.open(call, run.source);
   await using groups = groupBy(run.source, { by: keyBy(fields), ...run.options });
-  for await (const one of groups) await writer.all(one);
+  for await (const one of groups) await writer.addAll(one);
   await writer.complete();
 }
 
@@ -58,7 +58,7 @@ async function writeAggregates(
       for (let i = 0; i < ids.length; i++) row.push(columns.shown(found[ids[i] as string], i, key));
       return row;
     });
-    await writer.rows(names, rows);
+    await writer.addRows(names, rows);
   }
   await writer.complete();
 }
@@ -103,6 +103,6 @@ async function writeTotals(call: Call, { source }: RecordRun, columns: Columns):
   const totals = columns.areNumbers
     ? await columns.totalsOfFields(source)
     : await columns.totalsOfRows(source);
-  await writer.row(names, totals);
+  await writer.addRow(names, totals);
   await writer.complete();
 }

@@ -39,10 +39,10 @@ export const join: Action = async (call) => {
   await using output = joinOf(left.source, right.source, { ...options, ...common });
   for await (const batch of output.batches()) {
     for (const item of batch) {
-      if (isSemi) await writer.text(item as string);
+      if (isSemi) await writer.addText(item as string);
       else {
         const [one, other] = item as [string | undefined, string | undefined];
-        await writer.text(merge.texts(one, other));
+        await writer.addText(merge.texts(one, other));
       }
     }
   }

@@ -43,7 +43,6 @@ export interface RecordBatches {
  */
 export class RecordWriter implements AsyncDisposable {
   readonly format: Format;
-  written = 0;
   /** The file of --out. */
   readonly output: OutputFile | undefined;
   readonly #call: Call;
@@ -53,6 +52,8 @@ export class RecordWriter implements AsyncDisposable {
   /** For CSV and TSV. */
   readonly #rows: CsvRows | undefined;
   #lines: JsonLines | undefined;
+  /** Whether a record was added. */
+  #isBegun = false;
   #pending: string[] = [];
   #length = 0;
 
@@ -100,63 +101,65 @@ export class RecordWriter implements AsyncDisposable {
     this.#table = { kit: tables, rows: new tables.TableRows({ known: () => this.#known, dir }) };
   }
 
-  /** Adds all records of a run, unchanged. */
-  async all(records: RecordBatches): Promise<void> {
+  /** Adds all records of a run. */
+  async addAll(records: RecordBatches): Promise<void> {
     if (this.#shape.writtenAs !== this.format) {
-      for await (const batch of records.batches()) for (const text of batch) await this.text(text);
+      for await (const batch of records.batches())
+        for (const text of batch) await this.addText(text);
       return;
     }
     for await (const bytes of records.bytes()) {
-      if (this.written++ === 0) this.#addHeader();
-      await this.#write();
-      await this.#put(bytes);
+      if (!this.#isBegun) this.#addHeader();
+      this.#isBegun = true;
+      await this.#flush();
+      await this.#write(bytes);
     }
   }
 
   /** Adds the text of a record. */
-  async text(text: string): Promise<void> {
+  async addText(text: string): Promise<void> {
     const { writtenAs, values } = this.#shape;
     if (writtenAs === this.format) {
-      if (this.written === 0) this.#addHeader();
-      this.#add(text);
+      if (!this.#isBegun) this.#addHeader();
+      this.#buffer(text);
     } else if (this.#table !== undefined && writtenAs === "ndjson") {
-      await this.#json(Buffer.from(text, "latin1").toString().trimEnd());
+      await this.#addJson(Buffer.from(text, "latin1").toString().trimEnd());
     } else if (this.format === "json" && writtenAs === "ndjson") {
-      this.#add(`${this.written === 0 ? "[\n" : ",\n"}${text.replace(/\r?\n$/, "")}`);
+      this.#buffer(`${this.#isBegun ? ",\n" : "[\n"}${text.replace(/\r?\n$/, "")}`);
     } else if (writtenAs === "ndjson") {
-      await this.#row(text);
+      await this.#addObject(text);
     } else {
-      if (this.written === 0) requireNames(this.#shape, this.#quotes);
+      if (!this.#isBegun) requireNames(this.#shape, this.#quotes);
       const row = values.object(text) as object;
-      await this.#values(Object.keys(row), Object.values(row));
+      await this.#addValues(Object.keys(row), Object.values(row));
     }
-    this.written++;
-    if (this.#length > PIECE) await this.#write();
+    this.#isBegun = true;
+    if (this.#length > PIECE) await this.#flush();
   }
 
   /** Adds a row of results. */
-  async row(names: readonly string[], values: readonly unknown[]): Promise<void> {
-    await this.#values(names, values);
-    this.written++;
-    if (this.#length > PIECE) await this.#write();
+  async addRow(names: readonly string[], values: readonly unknown[]): Promise<void> {
+    await this.#addValues(names, values);
+    this.#isBegun = true;
+    if (this.#length > PIECE) await this.#flush();
   }
 
   /** Adds rows of results, all of which have these names. */
-  async rows(names: readonly string[], rows: readonly (readonly unknown[])[]): Promise<void> {
+  async addRows(names: readonly string[], rows: readonly (readonly unknown[])[]): Promise<void> {
     if (this.format !== "ndjson") {
-      for (const values of rows) await this.row(names, values);
+      for (const values of rows) await this.addRow(names, values);
       return;
     }
-    await this.#write();
+    await this.#flush();
     this.#lines ??= new JsonLines(names);
-    for (const bytes of this.#lines.of(rows)) await this.#put(bytes);
-    this.written += rows.length;
+    for (const bytes of this.#lines.of(rows)) await this.#write(bytes);
+    this.#isBegun = true;
   }
 
-  /** Adds lines of JSON: the names are those of a key and of its value. */
-  async encoded(names: readonly string[], entries: OrderedEntries): Promise<void> {
-    for (const bytes of new JsonLines(names).ofEncoded(entries)) await this.#put(bytes);
-    this.written += entries.order.length;
+  /** Adds entries as lines of JSON. @param names of the key and of the value. */
+  async addEncoded(names: readonly string[], entries: OrderedEntries): Promise<void> {
+    for (const bytes of new JsonLines(names).ofEncoded(entries)) await this.#write(bytes);
+    this.#isBegun = true;
   }
 
   async complete(): Promise<void> {
@@ -166,12 +169,12 @@ export class RecordWriter implements AsyncDisposable {
         this.format === "parquet"
           ? await kit.parquetTable()
           : await kit.arrowTable(this.#file ? "file" : "stream");
-      for await (const bytes of rows.encode(encode)) await this.#put(bytes);
+      for await (const bytes of rows.encode(encode)) await this.#write(bytes);
     }
-    if (this.format === "json") this.#add(this.written === 0 ? "[]\n" : "\n]\n");
-    if (this.#rows !== undefined && this.written === 0) this.#addEmpty();
-    else if (this.#rows !== undefined) this.#add(latin1(this.#rows.end()));
-    await this.#write();
+    if (this.format === "json") this.#buffer(this.#isBegun ? "\n]\n" : "[]\n");
+    if (this.#rows !== undefined && !this.#isBegun) this.#addHeaderAlone();
+    else if (this.#rows !== undefined) this.#buffer(latin1(this.#rows.end()));
+    await this.#flush();
     await this.#file?.complete();
   }
 
@@ -181,7 +184,7 @@ export class RecordWriter implements AsyncDisposable {
   }
 
   /** Adds a JSON object to CSV, with its numbers as they are written. */
-  async #row(text: string): Promise<void> {
+  async #addObject(text: string): Promise<void> {
     const line = Buffer.from(text, "latin1");
     const members = membersOf(line);
     if (members === undefined) {
@@ -191,42 +194,42 @@ export class RecordWriter implements AsyncDisposable {
       return [name, new JsonText(line.toString("utf8", valueStart, valueEnd))] as const;
     });
     const byName = new Map(cells);
-    await this.#values([...byName.keys()], [...byName.values()]);
+    await this.#addValues([...byName.keys()], [...byName.values()]);
   }
 
-  async #values(names: readonly string[], values: readonly unknown[]): Promise<void> {
+  async #addValues(names: readonly string[], values: readonly unknown[]): Promise<void> {
     if (this.#rows === undefined) {
       const members = names.map((name, i) => `${JSON.stringify(name)}:${jsonText(values[i])}`);
-      await this.#json(`{${members.join(",")}}`);
+      await this.#addJson(`{${members.join(",")}}`);
       return;
     }
-    this.#add(latin1(this.#rows.add(names, values)));
+    this.#buffer(latin1(this.#rows.add(names, values)));
   }
 
-  async #json(json: string): Promise<void> {
+  async #addJson(json: string): Promise<void> {
     if (this.#table !== undefined) {
       const { kit, rows } = this.#table;
       return rows.add(kit.recordOfLine(json));
     }
     const text = latin1(json);
-    if (this.format === "json") this.#add(`${this.written === 0 ? "[\n" : ",\n"}${text}`);
-    else this.#add(`${text}\n`);
+    if (this.format === "json") this.#buffer(`${this.#isBegun ? ",\n" : "[\n"}${text}`);
+    else this.#buffer(`${text}\n`);
   }
 
   /** @param text each character is a byte. */
-  #add(text: string): void {
+  #buffer(text: string): void {
     this.#pending.push(text);
     this.#length += text.length;
   }
 
-  async #write(): Promise<void> {
+  async #flush(): Promise<void> {
     const bytes = Buffer.from(this.#pending.join(""), "latin1");
     this.#pending = [];
     this.#length = 0;
-    if (bytes.length > 0) await this.#put(bytes);
+    if (bytes.length > 0) await this.#write(bytes);
   }
 
-  async #put(bytes: Uint8Array): Promise<void> {
+  async #write(bytes: Uint8Array): Promise<void> {
     await (this.#file ?? this.#call.terminal).write(bytes);
   }
 
@@ -243,15 +246,15 @@ export class RecordWriter implements AsyncDisposable {
   }
 
   /** Adds the header of a CSV without rows. */
-  #addEmpty(): void {
+  #addHeaderAlone(): void {
     const { writtenAs, format } = this.#shape;
     if (writtenAs === this.format && format.header !== undefined) this.#addHeader();
-    else this.#add(latin1(this.#rows?.header(this.#known) ?? ""));
+    else this.#buffer(latin1(this.#rows?.header(this.#known) ?? ""));
   }
 
   #addHeader(): void {
     const { header } = this.#shape.format;
-    if (header !== undefined) this.#add(Buffer.from(header).toString("latin1"));
+    if (header !== undefined) this.#buffer(Buffer.from(header).toString("latin1"));
   }
 }
 

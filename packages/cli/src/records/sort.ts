@@ -89,7 +89,7 @@ async function writeSorted(
   const by = keys.map(({ field, order, as }) => ({ by: field, order, as }));
   const checkpoint = kept?.checkpoint;
   await using output = sortOf(run.source, { by, checkpoint, ...run.runOptions });
-  await writer.all(output);
+  await writer.addAll(output);
   await writer.complete();
 }
 

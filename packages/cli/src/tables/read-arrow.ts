@@ -16,8 +16,8 @@ import {
   Vector,
 } from "apache-arrow";
 import { Failure } from "../command/failure.js";
-import { standardInput } from "../terminal/terminal.js";
 import { jsonText } from "../records/json-text.js";
+import { standardInput } from "../terminal/terminal.js";
 import { dayText, decimalText, momentText } from "./cell-text.js";
 import { lineMaker, type OpenTable, piecesOf } from "./table-lines.js";
 
