@@ -1,5 +1,4 @@
 import { stat } from "node:fs/promises";
-import type { OutputFile } from "@partd/disk";
 import {
   type By,
   longestRecord,
@@ -8,16 +7,17 @@ import {
   type RunOptions,
 } from "@partd/shuffle";
 import type { Call } from "../command/command.js";
-import { ExitCode, UsageError } from "../command/failure.js";
-import { showBytes, showCount } from "../command/quantity.js";
+import { UsageError } from "../command/failure.js";
+import { showBytes } from "../command/quantity.js";
 import { freeBytes } from "../output/disk-space.js";
-import { createOutput, missingFile, requireApart, requireFolder } from "../output/output-file.js";
+import { missingFile, requireApart, requireFolder } from "../output/output-file.js";
 import type { Progress } from "../terminal/progress.js";
 import { namesByNumber } from "./column-numbers.js";
-import { delimiterOf, type Format, formatOf, lineFormat, requireNameOf } from "./format.js";
+import { delimiterOf, type Format, formatOf, lineFormat } from "./format.js";
 import { expandInputs, nameOf } from "./inputs.js";
 import { RecordSource } from "./record-source.js";
 import { outputFormat } from "./record-writer.js";
+import { SetAside } from "./set-aside.js";
 
 export interface RunFields {
   /** Fields that the command reads. */
@@ -30,7 +30,7 @@ export interface RunFields {
   readonly operation?: Operation;
   /** The inputs' format. Default: that of --from, or of their names. */
   readonly from?: Format | undefined;
-  /** A run of the same command, which writes --reject and --missing for this one, too. */
+  /** A run of the same command, which also takes what this one sets aside. */
   readonly beside?: RecordRun | undefined;
 }
 
@@ -40,19 +40,13 @@ export class RecordRun implements AsyncDisposable {
   readonly paths: readonly string[];
   readonly #call: Call;
   readonly #progress: Progress;
-  readonly #rejects: OutputFile | undefined;
-  readonly #missing: OutputFile | undefined;
   readonly #bytesTotal: number | undefined;
-  #rejected = 0;
-  #skipped = 0;
+  readonly #aside: SetAside;
+  /** Whether another run completes what is set aside. */
+  readonly #isBeside: boolean;
   #records = 0;
   #consumed = 0;
   #spilled = 0;
-  /** Records for --reject and --missing that are not written yet. */
-  #pending: { file: OutputFile; bytes: Uint8Array }[] = [];
-  #writing: Promise<void> = Promise.resolve();
-  /** Takes what is set aside. */
-  readonly #owner: RecordRun;
 
   /**
    * Opens a run, does the work with it and completes it.
@@ -83,13 +77,7 @@ export class RecordRun implements AsyncDisposable {
     await requireFolder(call.options.text("tmp"));
     const bytesTotal = await sizeOf(paths);
     await requireApart(call, paths);
-    const force = call.options.has("force");
     const format = formatOf(paths, fields.from ?? call.options.text("from"));
-    const create = async (option: string, path: string | undefined) => {
-      if (path === undefined) return undefined;
-      requireNameOf(lineFormat(format), path, option);
-      return createOutput(path, { force });
-    };
     if (fields.operation !== "join") requireCsv(call, [format]);
     const delimiter = delimiterOf(format, call.options.text("delimiter"));
     const rows =
@@ -100,37 +88,23 @@ export class RecordRun implements AsyncDisposable {
             call.signal,
           )
         : { names: undefined, input: undefined };
-    if (fields.beside) {
-      return new RecordRun(call, paths, format, fields, rows, bytesTotal, undefined, undefined);
-    }
-    const rejects = await create("--reject", call.options.text("reject"));
-    try {
-      const missing = await create("--missing", missingFile(call.options));
-      return new RecordRun(call, paths, format, fields, rows, bytesTotal, rejects, missing);
-    } catch (error) {
-      await rejects?.[Symbol.asyncDispose]();
-      throw error;
-    }
+    const { beside } = fields;
+    const aside = beside ? beside.#aside : await SetAside.open(call, format);
+    return new RecordRun(call, { paths, format, rows, bytesTotal }, fields, aside);
   }
 
   private constructor(
     call: Call,
-    paths: readonly string[],
-    format: Format,
+    { paths, format, rows, bytesTotal }: RunInputs,
     { asked, required, isAll = false, operation = "groupBy", beside }: RunFields,
-    rows: Awaited<ReturnType<typeof namesByNumber>>,
-    bytesTotal: number | undefined,
-    rejects: OutputFile | undefined,
-    missing: OutputFile | undefined,
+    aside: SetAside,
   ) {
     this.#call = call;
     this.paths = paths;
     this.#bytesTotal = bytesTotal;
-    this.#rejects = rejects;
-    this.#missing = missing;
-    const owner = beside ?? this;
-    this.#owner = owner;
-    const rejected = owner.#rejects;
+    this.#aside = aside;
+    this.#isBeside = beside !== undefined;
+    const { reject } = aside;
     this.#progress = call.terminal.progress("reading");
     this.source = new RecordSource({
       paths,
@@ -145,13 +119,8 @@ export class RecordRun implements AsyncDisposable {
       only: isAll ? asked : undefined,
       isStrict: missingOf(call) !== "skip" && missingFile(call.options) === undefined,
       signal: call.signal,
-      onReject:
-        rejected &&
-        (({ bytes }) => {
-          owner.#rejected++;
-          owner.#pending.push({ file: rejected, bytes });
-        }),
-      onMissing: (bytes) => this.#takeMissing(bytes),
+      onReject: reject && (({ bytes }) => reject(bytes)),
+      onMissing: (bytes) => aside.skip(bytes),
       onBatch: (consumed, records) => this.#batchDone(consumed, records),
     });
   }
@@ -168,7 +137,7 @@ export class RecordRun implements AsyncDisposable {
 
   /** Those that --missing did not take. */
   get kept(): number {
-    return this.records - this.#skipped;
+    return this.records - this.#aside.skipped;
   }
 
   /** For the functions of @partd/shuffle that take records by key. */
@@ -176,7 +145,7 @@ export class RecordRun implements AsyncDisposable {
     const isError = missingOf(this.#call) === "error";
     return {
       ...this.runOptions,
-      missing: isError ? "error" : (bytes) => this.#takeMissing(bytes),
+      missing: isError ? "error" : (bytes) => this.#aside.skip(bytes),
     };
   }
 
@@ -226,61 +195,31 @@ export class RecordRun implements AsyncDisposable {
   }
 
   /** Completes --reject and --missing. @returns the exit code. */
-  async finish(): Promise<number | undefined> {
-    await this.#writePending();
-    await this.#rejects?.complete();
-    await this.#missing?.complete();
-    const { terminal, options } = this.#call;
-    if (this.#skipped > 0) {
-      const records =
-        this.#skipped === 1 ? "record without the field was" : "records without the field were";
-      const where = missingFile(this.#call.options);
-      terminal.note(
-        `${showCount(this.#skipped)} ${records} ${where === undefined ? "left out" : `put into ${where}`}`,
-      );
-    }
-    const rejected = this.#rejected;
-    if (rejected === 0) return undefined;
-    terminal.error(
-      terminal.json
-        ? JSON.stringify({ rejected, file: options.text("reject") })
-        : `partd: ${showCount(rejected)} malformed ${rejected === 1 ? "record is" : "records are"} in ${options.text("reject")}`,
-    );
-    return ExitCode.REJECTED;
+  finish(): Promise<number | undefined> {
+    return this.#aside.finish();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#progress.hide();
     await this.source[Symbol.asyncDispose]();
-    await this.#rejects?.[Symbol.asyncDispose]();
-    await this.#missing?.[Symbol.asyncDispose]();
-  }
-
-  #takeMissing(bytes: Uint8Array): void {
-    this.#owner.#takeSkipped(bytes);
-  }
-
-  #takeSkipped(bytes: Uint8Array): void {
-    this.#skipped++;
-    if (this.#missing) this.#pending.push({ file: this.#missing, bytes });
+    if (!this.#isBeside) await this.#aside[Symbol.asyncDispose]();
   }
 
   async #batchDone(consumed: number, records: number): Promise<void> {
     this.#call.signal.throwIfAborted();
     this.#consumed = consumed;
     if (records > 0) this.show("reading");
-    await this.#owner.#writePending();
+    await this.#aside.write();
   }
+}
 
-  /** Two inputs may be read at once. */
-  #writePending(): Promise<void> {
-    this.#writing = this.#writing.then(async () => {
-      const pending = this.#pending;
-      this.#pending = [];
-      for (const { file, bytes } of pending) await file.write(bytes);
-    });
-    return this.#writing;
-  }
+/** What a run reads. */
+interface RunInputs {
+  readonly paths: readonly string[];
+  readonly format: Format;
+  readonly rows: Awaited<ReturnType<typeof namesByNumber>>;
+  /** Bytes of the inputs; `undefined` unless all are files. */
+  readonly bytesTotal: number | undefined;
 }
 
 /** @throws `UsageError` for --delimiter, --no-header and --no-quotes where no format has one. */
