@@ -1,21 +1,21 @@
 import { createReadStream } from "node:fs";
 import { open, stat } from "node:fs/promises";
+import type { Readable } from "node:stream";
 import { checkColumn } from "@partd/codec-arrow";
 import { isPartdError } from "@partd/core";
-import { readArrow } from "@partd/records";
-import type { Column, ColumnType } from "@partd/records/author";
+import { arrowBatches, type Column, type ColumnType } from "@partd/records/author";
 import {
   type Data,
   DataType,
   type Map_,
   type RecordBatch,
-  RecordBatchReader,
   type Struct,
   type Union,
   UnionMode,
   Vector,
 } from "apache-arrow";
 import { Failure } from "../command/failure.js";
+import { nameOf } from "../records/inputs.js";
 import { jsonText } from "../records/json-text.js";
 import { standardInput } from "../terminal/terminal.js";
 import { dayText, decimalText, momentText } from "./cell-text.js";
@@ -27,95 +27,56 @@ export async function openArrow(
   asked: readonly string[] | undefined,
   signal: AbortSignal,
 ): ReturnType<OpenTable> {
-  const name = path === "-" ? "standard input" : path;
+  const name = nameOf(path);
   const damaged = (error: unknown) => {
     const { cause = error } = error as Error;
-    const { message } = cause as Error;
+    const message = (cause as Error).message.replace(/\.$/, "");
     return isPartdError(error) && cause === error
-      ? new Failure(message.replace("<stream>", name).replace(/\.$/, ""), { cause })
+      ? new Failure(message.replace("<stream>", name), { cause })
       : new Failure(`${name} is damaged, or no Arrow: ${message}`, { cause });
   };
-  let opened: OpenedArrow | undefined;
+  let batches: ReturnType<typeof arrowBatches> | undefined;
   try {
-    opened =
-      path !== "-" && (await isFileFormat(path)) ? await openFile(path) : stream(path, signal);
-    const { batches, bytesRead } = opened;
-    // Without records there is one batch, which has no rows.
+    batches = arrowBatches(await sourceOf(path, signal), { signal });
     let next = await batches.next();
-    const all = next.value!.schema.fields.map(({ name, type }) => ({ name, type: typeOf(type) }));
+    const { schema } = next.value!.batch as RecordBatch;
+    const all = schema.fields.map(({ name, type }) => ({ name, type: typeOf(type) }));
     const columns = asked?.every((one) => all.some((column) => column.name === one))
       ? all.filter((column) => asked.includes(column.name))
       : all;
     return {
       columns,
       async *pieces() {
+        let before = 0;
         try {
-          for (let before = 0; !next.done; before++, next = await batches.next()) {
-            const { numRows } = next.value;
-            const lines = lineOf(next.value, columns);
-            yield* piecesOf(numRows, lines, (rows) => bytesRead(before + rows / numRows));
+          for (; !next.done; next = await batches!.next()) {
+            const { batch, bytesRead } = next.value;
+            const { numRows } = batch;
+            const lines = lineOf(batch as RecordBatch, columns);
+            const start = before;
+            yield* piecesOf(numRows, lines, (rows) => {
+              return start + (bytesRead - start) * (rows / numRows);
+            });
+            before = bytesRead;
           }
         } catch (error) {
           throw damaged(error);
         }
       },
-      close: () => opened!.close(),
+      async close() {
+        await batches!.return(undefined);
+      },
     };
   } catch (error) {
-    await opened?.close();
+    await batches?.return(undefined);
     throw damaged(error);
   }
 }
 
-interface OpenedArrow {
-  readonly batches: AsyncIterator<RecordBatch, undefined>;
-  /** The bytes that are read once some batches are, which need not be whole. */
-  readonly bytesRead: (batches: number) => number;
-  close(): Promise<void>;
-}
-
-/** Opens a file, which is read by the index at its end. */
-async function openFile(path: string): Promise<OpenedArrow> {
-  // This registers the codecs of compressed buffers, as pandas writes them.
-  for await (const _ of readArrow([]).recordBatches());
-  const file = await open(path);
-  const close = () => file.close().catch(() => undefined); // The reader may have closed it.
-  try {
-    const { size } = await file.stat();
-    const { buffer: end } = await file.read(Buffer.alloc(6), 0, 6, Math.max(0, size - 6));
-    if (!end.equals(MAGIC)) {
-      throw new Error("it is cut short, or something was written behind its end");
-    }
-    const reader = await RecordBatchReader.from(file);
-    await reader.open();
-    return {
-      batches: (reader as AsyncIterable<RecordBatch>)[Symbol.asyncIterator](),
-      bytesRead: (batches) => (size * batches) / reader.numRecordBatches,
-      close,
-    };
-  } catch (error) {
-    await close();
-    throw error;
-  }
-}
-
-/** Opens streams, one behind the other, which do not say how many batches they have. */
-function stream(path: string, signal: AbortSignal): OpenedArrow {
-  let count = 0;
-  const counted = async function* () {
-    for await (const bytes of path === "-" ? standardInput(signal) : createReadStream(path)) {
-      count += (bytes as Uint8Array).length;
-      yield bytes as Uint8Array;
-    }
-  };
-  const batches = readArrow(counted(), { signal }).recordBatches()[Symbol.asyncIterator]();
-  return {
-    batches: batches as AsyncIterator<RecordBatch, undefined>,
-    bytesRead: () => count,
-    async close() {
-      await batches.return?.();
-    },
-  };
+/** A file is read by the index at its end; all else as it comes, so that all of its bytes are counted. */
+async function sourceOf(path: string, signal: AbortSignal): Promise<string | Readable> {
+  if (path === "-") return standardInput(signal);
+  return (await isFileFormat(path)) ? path : createReadStream(path);
 }
 
 async function isFileFormat(path: string): Promise<boolean> {

@@ -74,16 +74,23 @@ export function readArrow<R extends object = { [column: string]: unknown }>(
   };
 }
 
-interface NamedBatch {
+/** A record batch of an input. */
+interface InputBatch {
   /** The path, or `<stream>`. */
   readonly name: string;
   readonly batch: RecordBatch;
+  /**
+   * Bytes of the input that are read with it. Of a file, whose batches are read by its index: the batch's share of
+   * all bytes, and that of those before.
+   */
+  readonly bytesRead: number;
 }
 
-async function* batchesOf(
+/** Yields the record batches of all inputs; one without rows for an input that has none. */
+export async function* batchesOf(
   source: Source,
   { columns, signal }: ReadArrowOptions,
-): AsyncGenerator<NamedBatch> {
+): AsyncGenerator<InputBatch> {
   const arrow = await loadPeer("apache-arrow", () => import("apache-arrow"));
   await provideCodecs(arrow);
   for await (const input of inputsOf(source)) {
@@ -99,15 +106,24 @@ async function* batchesOf(
         : bytes.isPlainFile
           ? fileReader(name, arrow)
           : [fileReaderOf(await messages.rest(), arrow)];
-      for await (const reader of readers) {
+      for await (const { reader, size } of readers) {
         // For bytes that are not Arrow, the package returns a stream without a schema.
         if (reader.schema === undefined) throw new Error("it has no schema.");
         const names = reader.schema.fields.map((field) => field.name ?? "");
         checkColumns(name, names, columns);
         const chosen = columns?.map((column) => names.indexOf(column));
+        let count = 0;
         for await (const batch of reader as AsyncIterable<RecordBatch>) {
           signal?.throwIfAborted();
-          yield { name, batch: chosen ? batch.selectAt(chosen) : batch };
+          count++;
+          yield {
+            name,
+            batch: chosen ? batch.selectAt(chosen) : batch,
+            bytesRead:
+              size === undefined
+                ? bytes.consumed
+                : (size * count) / Math.max(1, reader.numRecordBatches),
+          };
         }
       }
     } catch (cause) {
@@ -119,15 +135,21 @@ async function* batchesOf(
   }
 }
 
+interface OpenedReader {
+  readonly reader: RecordBatchReader;
+  /** Bytes of the file, if its batches are read by the index at its end. */
+  readonly size?: number;
+}
+
 /** Yields a reader for each stream of an input: `cat` puts several into one. */
 async function* streamReaders(
   messages: ArrowMessages,
   { RecordBatchReader }: typeof import("apache-arrow"),
-): AsyncGenerator<RecordBatchReader> {
+): AsyncGenerator<OpenedReader> {
   do {
     const reader = await RecordBatchReader.from(messages.stream());
     try {
-      yield await reader.open();
+      yield { reader: await reader.open() };
     } finally {
       await reader.cancel();
     }
@@ -138,7 +160,7 @@ async function* streamReaders(
 async function* fileReader(
   path: string,
   { RecordBatchReader }: typeof import("apache-arrow"),
-): AsyncGenerator<RecordBatchReader> {
+): AsyncGenerator<OpenedReader> {
   const file = await openFile(path);
   try {
     const { size } = await file.stat();
@@ -147,7 +169,7 @@ async function* fileReader(
     checkEnd(end);
     const reader = await RecordBatchReader.from(file);
     try {
-      yield await reader.open();
+      yield { reader: await reader.open(), size };
     } finally {
       await reader.cancel();
     }
@@ -159,9 +181,9 @@ async function* fileReader(
 function fileReaderOf(
   bytes: Uint8Array,
   { RecordBatchReader }: typeof import("apache-arrow"),
-): RecordBatchReader {
+): OpenedReader {
   checkEnd(bytes.subarray(-LAST.length));
-  return RecordBatchReader.from(bytes).open();
+  return { reader: RecordBatchReader.from(bytes).open() };
 }
 
 /** @throws an Error unless a file has these last bytes. */
