@@ -47,7 +47,7 @@ export const shellCommands: readonly Command[] = [
       },
     ],
     options: COMMON,
-    load: async () => (await import("../complete/completion.js")).completion,
+    load: async () => (await import("../shell/completion.js")).completion,
   },
   {
     name: "man",
@@ -60,6 +60,6 @@ export const shellCommands: readonly Command[] = [
     ],
     arguments: [],
     options: COMMON,
-    load: async () => (await import("../complete/man.js")).man,
+    load: async () => (await import("../shell/man.js")).man,
   },
 ];
