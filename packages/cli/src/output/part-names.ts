@@ -36,17 +36,17 @@ export class PartNames {
     this.#taken.add(short(fold(name)));
   }
 
-  /** Makes a name for a key that has none yet; `parts` has a value for each field. */
-  take(parts: readonly KeyPart[]): string {
-    const plain = this.plain(parts);
-    const name = this.isFree(plain) ? plain : this.#distinct(parts);
+  /** Makes a name for a key that has none yet; the key has a value for each field. */
+  take(key: readonly KeyPart[]): string {
+    const plain = this.plain(key);
+    const name = this.isFree(plain) ? plain : this.#distinct(key);
     this.reserve(name);
     return name;
   }
 
   /** The name of a key, unless another key has taken it. */
-  plain(parts: readonly KeyPart[]): string {
-    return this.#fill(parts, "");
+  plain(key: readonly KeyPart[]): string {
+    return this.#fill(key, "");
   }
 
   isFree(name: string): boolean {
@@ -60,34 +60,34 @@ export class PartNames {
     return !name.startsWith(".") && extname(name) === ending;
   }
 
-  /** Whether the name spells out the key: all parts are strings, and stand in it unchanged. */
-  tells(name: string, parts: readonly KeyPart[]): boolean {
-    if (!parts.every((part) => typeof part === "string")) return false;
+  /** Whether the name spells out the key: all of the key's parts are strings, and stand in it unchanged. */
+  tells(name: string, key: readonly KeyPart[]): boolean {
+    if (!key.every((part) => typeof part === "string")) return false;
     return (
-      name === this.#template.map((one) => (typeof one === "string" ? one : parts[one])).join("")
+      name === this.#template.map((one) => (typeof one === "string" ? one : key[one])).join("")
     );
   }
 
-  #distinct(parts: readonly KeyPart[]): string {
-    const digest = createHash("sha256").update(identify(parts)).digest("hex");
+  #distinct(key: readonly KeyPart[]): string {
+    const digest = createHash("sha256").update(identify(key)).digest("hex");
     for (let length = 8; length < digest.length; length++) {
-      const name = this.#fill(parts, `~${digest.slice(0, length)}`);
+      const name = this.#fill(key, `~${digest.slice(0, length)}`);
       if (this.isFree(name)) return name;
     }
     throw new Error("two keys have the same digest");
   }
 
-  /** The template with the parts, and `mark` after the last field. */
-  #fill(parts: readonly KeyPart[], mark: string): string {
+  /** The template with the parts of the key, and `mark` after the last of them. */
+  #fill(key: readonly KeyPart[], mark: string): string {
     const last = this.#template.findLastIndex((one) => typeof one === "number");
     const name = this.#template
       .map((one, i) =>
         typeof one === "string"
           ? one
-          : safePart(textOfPart(parts[one]), this.#longestPart) + (i === last ? mark : ""),
+          : safePart(textOfPart(key[one]), this.#longestPart) + (i === last ? mark : ""),
       )
       .join("");
-    return shortened(safeName(name), identify(parts) + mark);
+    return shortened(safeName(name), identify(key) + mark);
   }
 }
 
@@ -102,8 +102,8 @@ export function numbered(name: string, number: number): string {
 }
 
 /** A text for each key, different for different keys. */
-export function identify(parts: readonly KeyPart[]): string {
-  return JSON.stringify(parts.map(describe));
+export function identify(key: readonly KeyPart[]): string {
+  return JSON.stringify(key.map(describe));
 }
 
 /** A key's part in JSON, for the table of names. */
@@ -123,8 +123,8 @@ function textOfPart(part: KeyPart): string {
 }
 
 function parseTemplate(template: string, fields: readonly string[]): (string | number)[] {
-  const parts = template.split(/(\{[^{}]*\})/).filter((one) => one !== "");
-  const parsed = parts.map((one) => {
+  const pieces = template.split(/(\{[^{}]*\})/).filter((one) => one !== "");
+  const parsed = pieces.map((one) => {
     const field = /^\{(.*)\}$/.exec(one)?.[1];
     if (field === undefined) return one;
     const index = fields.indexOf(field);

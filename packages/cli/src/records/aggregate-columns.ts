@@ -19,7 +19,7 @@ import { textOf } from "./record-text.js";
 import type { RecordValues } from "./record-values.js";
 import { shownField } from "./result-names.js";
 import {
-  type Column,
+  type AggregateColumn,
   type Numbered,
   NumbersOfText,
   numberOf,
@@ -281,11 +281,11 @@ export class Columns {
 }
 
 /** A column whose values are all numbers, or all text, also where threads have not checked them. */
-class OfOneType implements Column {
-  readonly #inner: Column;
+class OfOneType implements AggregateColumn {
+  readonly #inner: AggregateColumn;
   #type: string | undefined;
 
-  constructor(inner: Column) {
+  constructor(inner: AggregateColumn) {
     this.#inner = inner;
   }
 
@@ -327,7 +327,7 @@ class OfOneType implements Column {
 
 /** Aggregates of all records: those of one key. */
 class Totals {
-  readonly #columns: readonly Column[];
+  readonly #columns: readonly AggregateColumn[];
   #numbers = new Uint32Array(1024);
 
   constructor(aggregates: readonly Aggregate<unknown, unknown>[]) {

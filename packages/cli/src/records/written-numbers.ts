@@ -45,14 +45,14 @@ export class WrittenNumbers {
 const DIGITS = 16;
 const [QUOTE, CR, LF, ZERO] = [0x22, 0x0d, 0x0a, 0x30];
 
-export type Column = ReturnType<Aggregate<unknown, unknown>["column"]>;
-export type Numbered = Parameters<Column["add"]>[0];
+export type AggregateColumn = ReturnType<Aggregate<unknown, unknown>["column"]>;
+export type Numbered = Parameters<AggregateColumn["add"]>[0];
 
 /** A column of numbers that takes those of CSV, too. */
-export class NumbersOfText implements Column {
-  readonly #inner: Column;
+export class NumbersOfText implements AggregateColumn {
+  readonly #inner: AggregateColumn;
 
-  constructor(inner: Column) {
+  constructor(inner: AggregateColumn) {
     this.#inner = inner;
   }
 
@@ -83,7 +83,7 @@ export class NumbersOfText implements Column {
  * The least or greatest value of a column of CSV: numbers are compared as such, and the result is the text that the
  * first of the best has. A number stands for the text that it is written as.
  */
-export class WrittenExtreme implements Column {
+export class WrittenExtreme implements AggregateColumn {
   readonly bytesPerKey = 60;
   heldBytes = 0;
   readonly #isMin: boolean;
