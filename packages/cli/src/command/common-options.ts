@@ -17,7 +17,7 @@ export const DATA_SET: Argument = {
     "a directory of a FileStore or LogStore, or a server: ipc://path, ws://host:port, wss://host",
 };
 
-/** Options of how a data set is reached and decoded. */
+/** Options for reaching a data set on a server. */
 export const REACH: readonly Option[] = [
   {
     name: "token-file",
@@ -33,9 +33,12 @@ export const REACH: readonly Option[] = [
   },
 ];
 
+/** The names that --codec knows without a package. */
 export const CODECS = ["json", "text", "lines", "v8", "msgpack", "pickle", "ndarray", "arrow"];
+/** The names that --compress knows without a package. */
 export const COMPRESSIONS = ["snappy", "lz4", "zlib", "gzip", "zstd", "bz2", "blosc"];
 
+/** Options for what stands around a store of bytes: see `buildTower`. */
 export const TOWER: readonly Option[] = [
   {
     name: "codec",
@@ -76,6 +79,7 @@ export const BY: Option = {
     "fields of the key, separated by commas; a.b is b of the object a, and a\\.b a name with a dot",
 };
 
+/** Options for reading files of records. */
 export const READ: readonly Option[] = [
   {
     name: "from",
@@ -123,6 +127,7 @@ export const MISSING: Option = {
   },
 };
 
+/** Options for memory and temporary files. */
 export const BOUNDS: readonly Option[] = [
   {
     name: "memory",
@@ -139,7 +144,11 @@ export const BOUNDS: readonly Option[] = [
   },
 ];
 
-/** A file beside --out: standard output has the results. */
+/**
+ * Reads the FILE of an option beside --out.
+ *
+ * @throws `UsageError` for `-`, because standard output has the results.
+ */
 export function parseSidePath(text: string): string {
   if (text !== "-") return text;
   throw new UsageError(
@@ -147,7 +156,7 @@ export function parseSidePath(text: string): string {
   );
 }
 
-/** A character; `\t` is a tab. */
+/** Reads one character; `\t` is a tab. @throws `UsageError` for other text. */
 function parseDelimiter(text: string): string {
   const delimiter = text === "\\t" ? "\t" : text;
   if (/^[\t\x20-\x7e]$/.test(delimiter) && delimiter !== '"') return delimiter;

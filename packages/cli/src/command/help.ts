@@ -87,5 +87,5 @@ function columns(rows: readonly (readonly [string, string])[]): string[] {
   });
 }
 
-/** Of a narrow screen, or of a page. */
+/** The columns of the screen, from 40 to 88; 88 if it is not a screen. */
 const WIDTH = Math.min(88, Math.max(40, process.stdout.columns || 88));

@@ -38,7 +38,7 @@ export async function parse(
   const [first, ...rest] = words;
   const [command] = rest;
   if (first === "help" && command !== undefined && !commands.some(({ name }) => name === command)) {
-    return parse(rest, commands, version); // Which refuses it.
+    return parse(rest, commands, version); // It refuses the unknown command.
   }
   const mangled = words.find((word) => word.includes("\ufffd"));
   if (mangled !== undefined) {
@@ -56,7 +56,7 @@ export async function parse(
       .configureOutput(quiet)
       .exitOverride()
       .allowExcessArguments(false);
-    if (command.name !== asked[0]) continue; // To describe all options takes milliseconds.
+    if (command.name !== asked[0]) continue; // Describing the options of all commands takes milliseconds.
     for (const argument of command.arguments) parser.argument(termOf(argument), argument.about);
     for (const option of command.options) parser.addOption(parserOption(option));
     parser.action(() => {

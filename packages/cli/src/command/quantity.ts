@@ -1,6 +1,11 @@
 import { UsageError } from "./failure.js";
 
-/** Bytes from text such as `512MB`, `1.5GiB`, `64k`, `1e9` or `1_000`. K, M, G and T are powers of 1,000. */
+/**
+ * Bytes from text such as `512MB`, `1.5GiB`, `64k`, `1e9` or `1_000`. K, M, G and T are powers of 1,000, and Ki, Mi,
+ * Gi and Ti of 1,024.
+ *
+ * @throws `UsageError` for other text, and for less than a byte.
+ */
 export function parseBytes(text: string): number {
   const match = /^(\d+(?:\.\d+)?(?:e\d+)?)\s*([kmgt]?)(i?)b?$/i.exec(
     text.trim().replaceAll("_", ""),
@@ -14,14 +19,14 @@ export function parseBytes(text: string): number {
   return bytes;
 }
 
-/** Bytes of memory for records. @throws for less than 1 MB, which is too little for any run. */
+/** Bytes of memory for records. @throws `UsageError` for less than 1 MB, which is too little for any run. */
 export function parseMemory(text: string): number {
   const bytes = parseBytes(text);
   if (bytes < 1e6) throw new UsageError(`takes 1MB or more, not ${JSON.stringify(text)}`);
   return bytes;
 }
 
-/** A whole number from 1 to `most`. It may be written as `1e6` or `100_000`. */
+/** A whole number from 1 to `most`, written as `1000000`, `1e6` or `1_000_000`. @throws `UsageError` for others. */
 export function parseCount(text: string, most?: number): number {
   const count = Number(text.replaceAll("_", ""));
   if (text.trim() === "" || !Number.isSafeInteger(count) || count < 1 || count > (most ?? count)) {

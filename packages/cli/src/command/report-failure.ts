@@ -14,7 +14,7 @@ export function reportFailure(error: unknown, terminal: Terminal, signal: AbortS
     return code;
   }
   if (error instanceof Interruption) {
-    // At a question, where it needs no answer.
+    // Ctrl-C at a question needs no message.
     if (terminal.json)
       tell(terminal, { code: "INTERRUPTED", message: "interrupted" }, error.exitCode);
     return error.exitCode;
@@ -139,7 +139,7 @@ const SYSTEM: { readonly [code: string]: string } = {
     "the file would be larger than the file system or a limit (ulimit -f) allows; choose another disk with --tmp or --out",
   ENAMETOOLONG: "a name is longer than the file system takes; choose a shorter one",
   ELOOP: "symbolic links lead in a circle",
-  // What is not there to begin with has errors of its own.
+  // A file that was never there has an error of its own.
   ENOENT: "a file or directory was removed while this ran; see that it is there, and run it again",
   EACCES: "permission denied",
   EROFS: "the file system is read-only",
@@ -147,7 +147,7 @@ const SYSTEM: { readonly [code: string]: string } = {
 
 /**
  * Escapes control characters as in JSON: messages may quote data, which could move the terminal's
- * cursor. So it does with characters that nobody sees, such as a byte order mark in the middle.
+ * cursor. It also escapes invisible characters, such as a byte order mark in the middle.
  */
 function printable(text: string): string {
   return text.replace(

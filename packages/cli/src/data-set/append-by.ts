@@ -11,8 +11,8 @@ import { showKey } from "./key-text.js";
 import { buildTower, requireAppendable } from "./tower.js";
 
 /**
- * `partd append --by`: each record to the key that its fields say. All records are read before the first is
- * appended: a malformed one leaves the data set as it was.
+ * `partd append --by`: appends each record to the key that its fields say. All records are read before the first is
+ * appended, so a malformed one leaves the data set as it was.
  */
 export async function appendBy(
   call: Call,
@@ -59,7 +59,7 @@ export async function appendBy(
   });
 }
 
-/** A part that is no text goes by its JSON: the keys of a data set are texts. */
+/** The key of a data set for a record's key. A part that is not text becomes its JSON, because keys are text. */
 function keyOf(parts: readonly unknown[]): Key {
   const texts = parts.map((part) => (typeof part === "string" ? part : jsonText(part)));
   return texts.length === 1 ? (texts[0] as string) : tuple(...texts);
@@ -67,7 +67,7 @@ function keyOf(parts: readonly unknown[]): Key {
 
 interface Value {
   readonly value: unknown;
-  /** Of the records. */
+  /** Bytes of the records that became the value. */
   readonly bytes: number;
 }
 
@@ -95,7 +95,7 @@ async function* valuesOf(
   }
 }
 
-/** @param text a character a byte. */
+/** @param text in which each character is a byte. */
 function utf8(text: string, key: Key): string {
   try {
     return UTF8.decode(Buffer.from(text, "latin1"));
@@ -106,9 +106,9 @@ function utf8(text: string, key: Key): string {
 
 const UTF8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
-/** Values that are appended together: an append of many costs hardly more than one of a few. */
+/** Gathers values to append them together: an append of many costs hardly more than one of a few. */
 class Batches {
-  /** Of the records that were appended. */
+  /** Bytes of the records that were appended. */
   bytes = 0;
   readonly #store: Store<unknown>;
   readonly #most: number;

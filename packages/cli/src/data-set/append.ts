@@ -14,7 +14,7 @@ export const append: Action = async (call) => {
   const [, ...words] = call.arguments;
   const fields = options.list("by");
   if (fields.length > 0) {
-    const { appendBy } = await import("./append-by.js"); // Loads what reads records.
+    const { appendBy } = await import("./append-by.js"); // Only --by needs what reads records.
     return appendBy(call, words, fields);
   }
   const [word, ...files] = words;
@@ -91,7 +91,7 @@ async function readInput(path: string, most: number, signal: AbortSignal): Promi
   return Buffer.concat(pieces);
 }
 
-/** The inputs as a value for the codec. */
+/** Makes the inputs the value that the codec appends. @throws `Failure` for text that the codec does not take. */
 function toValue(inputs: readonly Input[], codec: string | undefined): unknown {
   if (codec === undefined) return Buffer.concat(inputs.map(({ bytes }) => bytes));
   if (codec === "text") return inputs.map(text).join("");

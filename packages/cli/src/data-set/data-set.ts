@@ -12,7 +12,9 @@ export type Kind = "file" | "log" | "server";
 export interface OpenOptions {
   /** Whether to create the data set if there is none. Default false. */
   readonly create?: boolean;
+  /** Whether appends outlast a loss of power. Default false. */
   readonly fsync?: boolean;
+  /** Whether damaged records are passed over. Default false; for a LogStore only. */
   readonly salvage?: boolean;
 }
 
@@ -56,7 +58,7 @@ export class DataSet implements AsyncDisposable {
     return new DataSet(kind, path, new FileStore(path, { fsync: open.fsync }));
   }
 
-  /** Only for the kind "log". */
+  /** The store of a data set of the kind `"log"`. */
   get log(): LogStore {
     return this.store as LogStore;
   }
@@ -88,6 +90,7 @@ export function tokenOf(options: Options): string | undefined {
   return token || undefined;
 }
 
+/** Reads a file that an option names. @throws `UsageError` if it cannot be read. */
 export function readText(path: string, option: string): string {
   try {
     return readFileSync(path, "utf8");
@@ -96,6 +99,7 @@ export function readText(path: string, option: string): string {
   }
 }
 
+/** Whether a place is a server's address, and not a path. */
 export function isAddress(place: string): boolean {
   return /^(?:ipc|wss?):\/\//i.test(place);
 }

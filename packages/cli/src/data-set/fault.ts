@@ -12,10 +12,12 @@ export interface Fault {
   readonly reason: string;
 }
 
+/** Converts the damage that a LogStore reports. */
 export function faultOf({ path, offset, length, keys, reason }: Damage): Fault {
   return { keys: keys?.map(jsonKey), path, offset, length, reason };
 }
 
+/** A line of text: `PATH:OFFSET: LENGTH bytes: REASON (of KEYS)`. */
 export function describeFault({ keys = [], path, offset = 0, length, reason }: Fault): string {
   if (path === undefined) return reason;
   const named = keys.slice(0, NAMED).map((key) => JSON.stringify(key));
@@ -24,5 +26,5 @@ export function describeFault({ keys = [], path, offset = 0, length, reason }: F
   return `${path}:${offset}: ${length ? `${length} bytes: ` : ""}${reason}${whose}`;
 }
 
-/** The most keys that are named in text. JSON has all of them. */
+/** How many keys a line names; JSON has all of them. */
 const NAMED = 10;

@@ -29,6 +29,7 @@ export function parseKey(word: string, literal: boolean): Key {
   }
 }
 
+/** The keys that arguments name, in this order. */
 export function keysOf(call: Call, words: readonly string[]): Key[] {
   return words.map((word) => parseKey(word, call.options.has("literal")));
 }

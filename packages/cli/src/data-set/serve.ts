@@ -57,7 +57,7 @@ export const serve: Action = async (call) => {
   return undefined;
 };
 
-/** Checked first: a server that cannot listen would leave a data set behind. */
+/** Checks the certificate before the data set is made: a server that cannot listen would leave one behind. */
 function requirePem(pem: { cert: string; key: string }): void {
   try {
     createSecureContext(pem);
@@ -68,7 +68,7 @@ function requirePem(pem: { cert: string; key: string }): void {
   }
 }
 
-/** Replaces the names of the library's options by those of the command. */
+/** Throws the error with the command's options in place of the library's. */
 function explain(error: unknown): never {
   if (!isPartdError(error, "ERR_PARTD_AUTH")) throw error;
   throw new UsageError(

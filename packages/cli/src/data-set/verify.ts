@@ -57,7 +57,7 @@ async function readValues(dataSet: DataSet, call: Call, found: Found): Promise<v
   using progress = terminal.progress("reading");
   for await (const key of (codec === "ndarray" ? store : dataSet.store).keys({ signal })) {
     found.keys++;
-    // As stored: what a codec makes of them has another length, or none.
+    // Bytes as stored, because decoded values have another length, or none.
     if (dataSet.kind !== "log") found.bytes += await store.size(key, { signal });
     try {
       for await (const _ of store.stream(key, { signal })) signal.throwIfAborted();

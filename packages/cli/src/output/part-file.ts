@@ -2,9 +2,13 @@ import { closeSync, fstatSync, openSync, readSync, writeSync } from "node:fs";
 import { UsageError } from "../command/failure.js";
 
 export interface PartFileOptions {
+  /** Its name in the folder. */
   readonly name: string;
+  /** What the file begins with. */
   readonly header: Uint8Array | undefined;
+  /** The most bytes, including the header. Default: no limit; so it is for `maxRows`. */
   readonly maxBytes: number | undefined;
+  /** The most records. */
   readonly maxRows: number | undefined;
 }
 
@@ -103,5 +107,5 @@ function endsOf(path: string, length: number): { beginning: Buffer; last: number
 
 const LF = 0x0a;
 
-/** Bytes for a byte order mark and a line ending, with some to show. */
+/** Bytes read beyond the header: a byte order mark, a line ending, and some of a longer header, to show it. */
 const LONGER = 32;

@@ -62,7 +62,7 @@ export class PartFolder {
   readonly #known = new Map<string, string>();
   /** Keys whose files were complete when the run was interrupted. */
   readonly #done = new Set<string>();
-  /** Whether each name so far spells out its key, so that no table is needed. */
+  /** Whether all names so far spell out their keys, so that no table is needed. */
   #allTell = true;
   #journal = "";
 
@@ -311,14 +311,14 @@ interface Note {
   }[];
 }
 
-/** Where links lead, whether a directory is there or not. */
+/** The directory that a name means: where its symbolic links lead, even if nothing is there yet. */
 function targetOf(name: string): string {
   const path = resolve(name);
   if (!lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink()) return name;
   return existsSync(path) ? realpathSync(path) : targetOf(resolve(path, "..", readlinkSync(path)));
 }
 
-/** @throws `UsageError` for a directory that is a disk of its own: files are written beside it first. */
+/** @throws `UsageError` for a directory that is a disk of its own: files are written beside it, then renamed. */
 function refuseMount(directory: string): void {
   const [own, parent] = [directory, resolve(directory, "..")].map((path) => {
     return statSync(path, { throwIfNoEntry: false })?.dev;

@@ -109,7 +109,7 @@ function create(directory: string, note: string, output: string): void {
   }
 }
 
-/** If two runs take over at once, one of them finds that the other has renamed the owner's file. */
+/** Makes this process the owner. Of two that try at once, one finds that the owner's file has been renamed. */
 function takeOver(directory: string, output: string): void {
   const mine = join(directory, `${OWNER}${processToken()}`);
   try {
@@ -121,7 +121,7 @@ function takeOver(directory: string, output: string): void {
 }
 
 function remove(directory: string): void {
-  if (!existsSync(directory)) return; // With the folder that it was in.
+  if (!existsSync(directory)) return; // It went with the folder that it was in.
   const removed = aside(directory);
   renameSync(directory, removed);
   rmSync(removed, { recursive: true, force: true });
@@ -195,7 +195,7 @@ export async function place(
 
 interface Placing {
   readonly append: boolean;
-  /** Files of `out` that are to go. */
+  /** Files of `out` that are removed. */
   readonly stale: readonly string[];
 }
 
@@ -208,7 +208,7 @@ interface Length {
   readonly name: string;
   /** Bytes of the existing file of the same name; `undefined` if there is none. */
   readonly length?: number | undefined;
-  /** Whether it is no file of the run, and goes. */
+  /** Whether it is a file of an earlier split, which is removed. */
   readonly isStale?: true;
 }
 

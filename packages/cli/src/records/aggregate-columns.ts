@@ -55,7 +55,7 @@ export class Columns {
   readonly #values: RecordValues;
   readonly #isText: boolean;
   readonly #source: RecordSource;
-  /** By the fields of min and max in CSV. */
+  /** How the numbers of a column of CSV are written, by the fields of min and max. */
   readonly #written = new Map<string, WrittenNumbers>();
   /** Texts that say that there is no value. */
   readonly #nulls: ReadonlySet<string>;

@@ -73,8 +73,9 @@ async function* mostFirst(
   yield* output.batches();
 }
 
-/** The most keys to sort in memory: some 100,000 short ones. */
+/** The most bytes of keys to sort in memory: some 100,000 short ones. */
 const FEW_BYTES = 8 << 20;
+/** Bytes of a key besides its own: its end, its count, its place in the order. */
 const ENTRY_BYTES = 60;
 
 /** The numbers of the entries, those with the highest count first, and equal ones as they are. */

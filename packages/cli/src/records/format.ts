@@ -78,7 +78,7 @@ export function formatOf(paths: readonly string[], from: string | undefined): Fo
 }
 
 /**
- * What stands between the fields of rows; undefined for other formats.
+ * What stands between the fields of rows; `undefined` for other formats.
  *
  * @param csv what --delimiter says of CSV.
  */

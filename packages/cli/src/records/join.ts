@@ -171,7 +171,7 @@ class LineMerge implements Merge {
     if (right === undefined) return Buffer.from(leftLine).toString("latin1");
     const rightLine = this.#lineOfRight(right);
     const others = membersOf(rightLine);
-    // Only an object has members to be named; what is none has no partner either.
+    // A record that is not an object has no members, so it has no key and no partner.
     if (others === undefined) return Buffer.from(rightLine).toString("latin1");
     const own = membersOf(leftLine) ?? [];
     const merged: Parameters<typeof lineOf>[0][number][] = own.map((member) => ({
@@ -191,7 +191,7 @@ class LineMerge implements Merge {
     hasLeft: boolean,
   ): (readonly [member: T, name: string])[] {
     const taken = new Set(left.map(({ name }) => name));
-    /** A name that the record has twice stays one: the last counts. */
+    // Old names to new ones: a name that the record has twice stays one, of which the last counts.
     const given = new Map<string, string>();
     return right.flatMap((member) => {
       const key = this.#keys.get(member.name);

@@ -27,13 +27,13 @@ import { RecordValues } from "./record-values.js";
 export interface SourceOptions {
   readonly paths: readonly string[];
   readonly format: Format;
-  /** Between the fields of CSV, where that is no comma. */
+  /** What stands between the fields of CSV. Default: a comma. */
   readonly delimiter: string | undefined;
   /** Whether quotes in rows are more than characters. */
   readonly quotes: boolean;
   /** Names for the columns of rows without a header; `undefined` for all else. */
   readonly names: readonly string[] | undefined;
-  /** A pipe of which some was read already. */
+  /** The bytes of a pipe whose beginning was read before; `undefined` for all else. */
   readonly input: AsyncIterable<Uint8Array> | undefined;
   /** The longest record, in bytes. Default: the reader's limit. */
   readonly longestRecord: number | undefined;
@@ -61,9 +61,9 @@ export interface SourceOptions {
  */
 export class RecordSource implements Records<string>, AsyncDisposable {
   readonly format: RecordFormat<string>;
-  /** How the texts are written: elements of JSON arrays have become lines. */
+  /** The format of the texts: elements of JSON arrays and rows of tables have become lines. */
   readonly writtenAs: Format;
-  /** Between the fields of rows; undefined for other formats. */
+  /** What stands between the fields of rows; `undefined` for other formats. */
   readonly delimiter: string | undefined;
   readonly values: RecordValues;
   readonly #inner: Records<unknown>;
@@ -75,7 +75,7 @@ export class RecordSource implements Records<string>, AsyncDisposable {
   #first: IteratorResult<ByteBatch> | undefined;
   /** Makes room for a long record, once someone asks for all of them. */
   #onGrow: BatchOptions["onGrow"];
-  /** Bytes that the reader takes for one. */
+  /** Bytes that the reader has taken for a long record. */
   #grown = 0;
   #hasAllFields = false;
 
@@ -158,7 +158,7 @@ export class RecordSource implements Records<string>, AsyncDisposable {
     return this.#places.told(error);
   }
 
-  /** @param options of which only `onGrow` is looked at: the others are the source's own. */
+  /** @param options only `onGrow` is used: the source has its own limits and signal. */
   async *batches({ onGrow }: BatchOptions = {}): AsyncGenerator<ByteBatch> {
     await this.begin();
     this.#onGrow = onGrow;
@@ -202,7 +202,7 @@ export class RecordSource implements Records<string>, AsyncDisposable {
    * The same records as objects.
    *
    * @param check gets the values of `fields` before they are used, and may change them.
-   * @param isShared Whether threads may read lines of JSON, whose values are not checked then. Default false.
+   * @param isShared whether threads may read lines of JSON, whose values are not checked then. Default false.
    */
   objects(check: (values: ScannedValues) => void, isShared = false): CheckedRecords {
     const format = this.#inner.format;

@@ -20,7 +20,7 @@ import { JsonText, jsonText } from "./json-text.js";
 /** The texts of records: those of a source, or made from them. */
 export interface RecordShape {
   readonly writtenAs: Format;
-  /** Between the fields of rows of CSV and TSV. */
+  /** What stands between the fields of rows; `undefined` for other formats. */
   readonly delimiter: string | undefined;
   /** The header of CSV and TSV is known with the first record. */
   readonly format: { readonly header: Uint8Array | undefined };

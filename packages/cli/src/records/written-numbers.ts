@@ -41,7 +41,7 @@ export class WrittenNumbers {
   }
 }
 
-/** Those that any double keeps. */
+/** A double keeps every whole number of fewer digits. */
 const DIGITS = 16;
 const [QUOTE, CR, LF, ZERO] = [0x22, 0x0d, 0x0a, 0x30];
 
@@ -134,9 +134,9 @@ export class WrittenExtreme implements AggregateColumn {
   }
 }
 
-/** That of a record without a key among those at hand. */
+/** Stands in `Numbered.numbers` for a record whose key has no number. */
 const NO_KEY = 0xffff_ffff;
-/** Of a Map, and what holds a text. */
+/** Bytes of an entry of a Map, and of the object that holds a text. */
 const ENTRY_BYTES = 60;
 
 /** The number that a text of CSV says, as people write them. */

@@ -46,7 +46,7 @@ function valueCase(option: Option): string {
   return `        ${patterns.join(" | ")}) ${replyFor(option.completes)}; return ;;`;
 }
 
-/** What the arguments of the command are. */
+/** What a shell offers for the arguments of the command. */
 function argumentsOf({ arguments: words }: Command): Completion | undefined {
   return words.map(({ completes }) => completes).find((one) => one !== undefined);
 }

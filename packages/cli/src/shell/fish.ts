@@ -27,7 +27,7 @@ function optionOf(option: Option): string {
   return `${names}${values} -d ${quoted(aboutOf(option))}`;
 }
 
-/** The flags of a value: one that is a file, or one that is not. */
+/** The flags for an option whose value is a file, or is not. */
 function takes(completes: Completion): string {
   return `${completes === "file" ? "-r" : "-x"} ${valuesOf(completes)}`;
 }

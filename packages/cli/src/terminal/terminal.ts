@@ -47,7 +47,7 @@ export class Terminal {
     if (!this.quiet && !this.json) this.error(`partd: ${text}`);
   }
 
-  /** Says that the command waits for what is typed, as it does where its input was forgotten. */
+  /** Says that the command reads what is typed: an input may have been forgotten. */
   noteTyping(): void {
     if (process.stdin.isTTY)
       this.note("reading from the terminal: end it by Ctrl-D, or name a file");
