@@ -68,7 +68,7 @@ export async function* readParquet<R extends object = { [column: string]: unknow
       for (const group of metadata.row_groups) {
         signal?.throwIfAborted();
         const rowEnd = rowStart + Number(group.num_rows);
-        const cells = new Map<string, Column>();
+        const cells = new Map<string, Cells>();
         await hyparquet.parquetRead({
           file,
           metadata,
@@ -81,7 +81,7 @@ export async function* readParquet<R extends object = { [column: string]: unknow
           onChunk({ columnName, columnData }) {
             const column = cells.get(columnName);
             if (column) column.add(columnData);
-            else cells.set(columnName, new Column(columnData));
+            else cells.set(columnName, new Cells(columnData));
           },
         });
         for (let row = rowStart; row < rowEnd; row++) {
@@ -251,10 +251,10 @@ function decimalOf(unscaled: unknown, scale: number): number | bigint {
 }
 
 /**
- * A column's cells, in the pieces in which they were read: as rows they would take several times
+ * The cells of a column, in the pieces in which they were read: as rows they would take several times
  * the memory.
  */
-class Column {
+class Cells {
   readonly #pieces: ArrayLike<unknown>[];
   #piece = 0;
   #index = 0;

@@ -48,7 +48,7 @@ export class RecordError extends PartdError {
   /**
    * An error of record `i` of a scan of `batch`.
    *
-   * @param fault - Its `what` completes "The record at …".
+   * @param fault its `what` completes "The record at …".
    */
   static ofRecord(
     batch: ByteBatch,
@@ -62,8 +62,8 @@ export class RecordError extends PartdError {
   }
 
   /**
-   * @param bytes - The batch at `position`, in which the record begins at `start`.
-   * @param fault - Its `what` completes "The record at …".
+   * @param bytes the batch at `position`, in which the record begins at `start`.
+   * @param fault its `what` completes "The record at …".
    */
   static at(
     position: Position,

@@ -16,7 +16,7 @@ export class RecordReader {
   readonly #matcher: RecordMatcher;
   readonly #keys: number;
 
-  /** @param keys - Fields of the key, which come first in the matcher; the `values` follow. */
+  /** @param keys fields of the key, which come first in the matcher; the `values` follow. */
   constructor(matcher: RecordMatcher, keys: number, values: number) {
     this.#matcher = matcher;
     this.#keys = keys;

@@ -10,7 +10,7 @@ export class TotalsMemory {
   readonly #width: number;
   #layout: Layout;
 
-  /** @param values - Number of value fields. */
+  /** @param values number of value fields. */
   constructor(
     exports: TotalsExports,
     start: number,

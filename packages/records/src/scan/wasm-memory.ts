@@ -1,7 +1,7 @@
-import { PartnersMemory } from "./partners-memory.js";
+import { type PartnersExports, PartnersMemory } from "./partners-memory.js";
 import type { ScanPlan, WasmSyntax } from "./record-matcher.js";
-import { compiledModule, type ScanExports } from "./scan-module.js";
-import { TotalsMemory } from "./totals-memory.js";
+import { WASM } from "./scan-wasm.js";
+import { type TotalsExports, TotalsMemory } from "./totals-memory.js";
 
 /**
  * The memory of one scanner: an instance of `scan.c`, its fields, and the positions of the current
@@ -12,7 +12,7 @@ export class ScanMemory {
   static readonly MOST_BYTES: number = 8 << 20;
 
   readonly exports: ScanExports;
-  /** Also the keys of partners. */
+  /** The totals by key. Their table also has the keys of the partners. */
   readonly totals: TotalsMemory | undefined;
   readonly partners: PartnersMemory | undefined;
   /** The state of `scan.c`. */
@@ -275,6 +275,44 @@ export class ScanMemory {
   }
 }
 
+/** The functions of `scan.c`. Addresses and lengths are in bytes. */
+interface ScanExports extends TotalsExports, PartnersExports {
+  readonly memory: { readonly buffer: ArrayBuffer; grow(pages: number): number };
+  state(): number;
+  heap(): number;
+  setName(field: number, depth: number, name: number, length: number): void;
+  setColumn(field: number, column: number): void;
+  survey(start: number, end: number): number;
+  scanJson(): number;
+  scanCsv(): number;
+  addKey(length: number, isMissing: number): void;
+  keep(length: number): void;
+  assign(partitions: number, assignment: number): void;
+  scatter(
+    partitions: number,
+    assignment: number,
+    offsets: number,
+    counts: number,
+    next: number,
+    out: number,
+  ): void;
+  addToTotals(numbers: number): number;
+}
+
+/** `null` if this runtime has no WebAssembly, or none with SIMD. */
+let compiled: WebAssembly.Module | null | undefined;
+
+function compiledModule(): WebAssembly.Module | null {
+  if (compiled === undefined) {
+    try {
+      compiled = new WebAssembly.Module(Uint8Array.from(atob(WASM), (c) => c.charCodeAt(0)));
+    } catch {
+      compiled = null;
+    }
+  }
+  return compiled;
+}
+
 /** The most partitions for which {@link Layout.partitions} has room. */
 export const MOST_PARTITIONS = 4096;
 
@@ -324,7 +362,7 @@ const STATE = {
   width: 21,
 } as const;
 
-/** Lines at a time, unless one is longer. */
+/** Bytes of lines that are joined at a time, unless a line is longer. */
 const PIECE_BYTES = 1 << 20;
 
 /** Readable bytes behind the input. */

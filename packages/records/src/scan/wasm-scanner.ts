@@ -79,7 +79,7 @@ export class WasmScanner implements Scanner {
     }
   }
 
-  /** @param batch - At most {@link ScanMemory.MOST_BYTES} long. */
+  /** @param batch at most {@link ScanMemory.MOST_BYTES} long. */
   scan(batch: ByteBatch): Scan {
     const memory = this.#memory;
     this.#last = undefined;

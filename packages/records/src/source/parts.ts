@@ -28,7 +28,7 @@ export function splitFile(
 }
 
 /** Makes a format from its description. */
-export function openFormat<R>(description: FormatDescription, onReject?: OnReject): TextFormat<R> {
+function openFormat<R>(description: FormatDescription, onReject?: OnReject): TextFormat<R> {
   if (description.name === "ndjson") return new NdjsonFormat<R>(onReject);
   return CsvFormat.from<R & object>(description, onReject) as TextFormat<R>;
 }

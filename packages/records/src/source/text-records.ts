@@ -33,7 +33,7 @@ export class TextRecords<R> implements PartRecords<R> {
   readonly #wrap: ((reader: ByteReader) => ByteReader) | undefined;
   #isTaken = false;
 
-  /** @param wrap - Turns an input that is not lines into lines. */
+  /** @param wrap turns an input that is not lines into lines. */
   constructor(
     source: Source | RecordsPart,
     format: TextFormat<R>,
