@@ -7,7 +7,7 @@ import type { GroupKey } from "./key/group-key.js";
 export interface Records<R> extends AsyncIterable<R> {
   /** How the bytes of its records are read. */
   readonly format: RecordFormat<R>;
-  /** Bytes of all inputs as stored (compressed, if they are), or `undefined` if unknown. */
+  /** Bytes of all inputs as stored, compressed or not; `undefined` if unknown. */
   byteLength(): Promise<number | undefined>;
   /**
    * Whole records in input order, as bytes. A batch is valid until the next one is requested.
@@ -94,7 +94,7 @@ export interface RecordsPart {
   readonly end: number;
   /** Whether `start` is a guess: see {@link RecordsSplitOptions.guess}. Default false. */
   readonly isGuess?: boolean;
-  /** Of its records, so that a worker need not read the header. */
+  /** The format of its records, with the header, which a worker then need not read. */
   readonly format: FormatDescription;
 }
 

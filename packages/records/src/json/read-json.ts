@@ -37,9 +37,9 @@ class JsonArrayReader implements ByteReader {
   #isEscaped = false;
   /** Whether the current item has begun. */
   #hasItem = false;
-  /** Whether white space came after it. */
+  /** Whether white space came after the current item. */
   #isEnded = false;
-  /** Whether a comma came, after which an item must follow. */
+  /** Whether a comma came last, which an item must follow. */
   #hasComma = false;
 
   constructor(reader: ByteReader) {

@@ -25,7 +25,7 @@ export function hashKey(
 /** The hash of bytes that come piece by piece, with seed 0. */
 export class RunningHash {
   readonly #lanes = new Int32Array(8);
-  /** What has come since the last whole stripe. */
+  /** The bytes since the last whole stripe. */
   readonly #rest = new Uint8Array(32);
   #restLength = 0;
   #length = 0;

@@ -15,11 +15,12 @@ export class PartnersMemory {
     return this.#base + this.#room;
   }
 
+  /** Bytes of the held records. */
   get used(): number {
     return this.#words[WORDS.used]!;
   }
 
-  /** The record that is being joined. */
+  /** The index of the record that is being joined. */
   get record(): number {
     return this.#words[WORDS.record]!;
   }

@@ -188,6 +188,7 @@ class ScanTable implements Scan {
 }
 
 const NO_KEYS = new Uint8Array(0);
+/** Copies of keys are freed at once if they take more bytes. */
 const LARGE = 8 << 20;
 
 function grown<A extends Uint8Array | Uint32Array | Float64Array>(array: A, length: number): A {

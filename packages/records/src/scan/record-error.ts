@@ -6,9 +6,9 @@ import type { ByteBatch, Position, Scan } from "../records.js";
 export class RecordError extends PartdError {
   /** The path, or `<stream>`. */
   readonly source: string;
-  /** From 1. */
+  /** The line, from 1; `undefined` if it is not known. */
   readonly line: number | undefined;
-  /** In characters, from 1. */
+  /** The column in characters, from 1; `undefined` if it is not known. */
   readonly column: number | undefined;
   /** The offset in the source, after decompression. */
   declare readonly offset: number;

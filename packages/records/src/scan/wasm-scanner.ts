@@ -134,7 +134,7 @@ function hasNull(list: Uint8Array): boolean {
   return (decodeGroupKey(list) as readonly unknown[]).includes(null);
 }
 
-/** In the order of `scan.c`. */
+/** The kinds of a join; their indices are those of `scan.c`. */
 const JOIN_KINDS = ["inner", "left", "semi", "anti"];
 /** Bytes of kept records: memory ends at 4 GiB. */
 const MOST_KEPT = 2 ** 30;

@@ -8,8 +8,9 @@ import { type Content, refuseOtherContent } from "./other-content.js";
 
 /** Reads the bytes of one input, decompressed. */
 export interface ByteReader {
+  /** The path, or `<stream>`. */
   readonly source: string;
-  /** Whether offsets here are offsets in the file. */
+  /** Whether offsets in these bytes are offsets in the file `source`. */
   readonly isPlainFile: boolean;
   /** Bytes of the input read so far, as stored. */
   readonly consumed: number;

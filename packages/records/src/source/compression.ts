@@ -96,7 +96,7 @@ async function* wholeMembers(
   try {
     yield* through(source, gunzip);
     for (let chunk = await source.next(); !chunk.done; chunk = await source.next()) {
-      // To its end.
+      // Read on: only the end of the source tells whether anything but zeros follows.
     }
     if (lastNotZero <= gunzip.bytesWritten) return;
     throw new DecompressError("data follows the zeros behind its end");

@@ -31,7 +31,7 @@ export interface CutOptions {
   readonly signal: AbortSignal | undefined;
   /** The offset of the reader's first byte. */
   readonly byteOffset: number;
-  /** Whether newlines are the input's own rather than inserted. */
+  /** Whether the newlines are those of the input: a wrapped reader inserts others. */
   readonly hasLines: boolean;
   /** Bytes of the inputs before this one. */
   readonly consumed: number;
@@ -220,8 +220,7 @@ class RecordBuffer {
     this.#bytes = new Uint8Array(size);
     this.#room = size;
     this.#bytes.set(old.subarray(0, this.length));
-    // Without this, the arrays that a record of 200 MB outgrew took as much again until they were
-    // collected.
+    // Left to the garbage collector, the arrays that a record of 200 MB outgrew took as much again.
     if (old !== this.#options.into && old.length >= LARGE) releaseBytes(old);
   }
 }
@@ -231,6 +230,7 @@ const LF = 0x0a;
 /** Bytes behind the end of a range that are read at a time. */
 const BEHIND = 1 << 14;
 
+/** An array of this many bytes or more is freed at once. */
 const LARGE = 8 << 20;
 
 /**

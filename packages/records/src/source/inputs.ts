@@ -65,7 +65,7 @@ export async function* inputsOf(source: Source): AsyncGenerator<Input> {
   }
 }
 
-/** The paths of a source that consists only of paths and can be listed repeatedly. */
+/** The paths of a source that can be listed repeatedly; `undefined` for a stream, and for an iterable of paths. */
 export async function pathsOf(source: Source): Promise<readonly string[] | undefined> {
   if (isPath(source)) return [pathOf(source)];
   if (!Array.isArray(source) || !source.every(isPath)) return undefined;

@@ -31,7 +31,7 @@ function utfOf(bytes: Buffer): string | undefined {
     : undefined;
 }
 
-/** Whether one byte of each of the first three pairs is 0, as of ASCII in UTF-16 without its mark. */
+/** Whether the first three pairs of bytes have one zero each at `at`, as ASCII has in UTF-16 without a mark. */
 function hasZeros(bytes: Buffer, at: 0 | 1): boolean {
   return [0, 2, 4].every((i) => bytes[i + at] === 0 && (bytes[i + 1 - at] ?? 0) !== 0);
 }

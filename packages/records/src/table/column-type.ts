@@ -25,7 +25,7 @@ export interface Column {
 export interface TypedColumn {
   readonly name: string;
   readonly type: ColumnType;
-  /** Of timestamps: how many digits follow the second. */
+  /** How many digits follow the second of a timestamp; of no meaning for other types. */
   readonly digits: 3 | 6 | 9;
 }
 
@@ -61,7 +61,7 @@ export class ColumnTypes {
     }
   }
 
-  /** In the order in which they first occurred. */
+  /** The known columns, then the others in the order in which they first occurred. */
   get columns(): TypedColumn[] {
     return [...this.#seen].map(([name, { stated, kinds }]) => {
       if (kinds & BYTES && kinds !== BYTES) throw mixed(name);
