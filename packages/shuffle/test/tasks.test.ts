@@ -6,7 +6,15 @@ import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, jest, test } from "@jest/globals";
-import { Dict, isTuple, type Store, tuple } from "@partd/core";
+import {
+  Dict,
+  isTuple,
+  type OperationOptions,
+  PartdError,
+  type Store,
+  type Tuple,
+  tuple,
+} from "@partd/core";
 import { FileStore } from "@partd/file";
 import { LogStore } from "@partd/log";
 import { readCsv, readNdjson } from "@partd/records";
@@ -309,6 +317,97 @@ describe("Shuffle", () => {
       }
     }
     expect(groups).toBe(9);
+  });
+
+  test("adds to the journal under the store's lock alone", async () => {
+    // Of appends that overlap, some stores put one before another that was already read.
+    class Overlapping extends Dict {
+      override append(...args: Parameters<Dict["append"]>): Promise<void> {
+        const keys = [...(args[0] as Iterable<[Tuple, Uint8Array]>)].map(([key]) => key.parts[1]);
+        if (keys.includes("journal")) throw new Error("without the lock");
+        return super.append(...args);
+      }
+    }
+    const store = new Overlapping();
+    const shuffle = new Shuffle<{ id: number }>(store, { by: "id", partitions: 1 });
+    const writers = [1, 2].map((attempt) => shuffle.writer({ task: "t", attempt }));
+    for (const [id, writer] of writers.entries()) await writer.write([{ id }]);
+    const won = await Promise.all(writers.map((writer) => writer.commit()));
+    expect(won.filter((counts) => counts)).toHaveLength(1);
+    await shuffle.seal();
+    expect(await shuffle.partition(0).toArray()).toEqual([{ id: won.indexOf(true) }]);
+  });
+
+  test("a commit whose lock is lost looks whether its line is there", async () => {
+    class Losing extends Dict {
+      losses = 0;
+      override withLock<T>(
+        critical: (store: Store) => T | Promise<T>,
+        options?: OperationOptions,
+      ): Promise<T> {
+        return super.withLock(async (held) => {
+          const result = await critical(held);
+          if (this.losses-- > 0) throw new PartdError("ERR_PARTD_LOCK", "The lock was lost.");
+          return result;
+        }, options);
+      }
+    }
+    const store = new Losing();
+    const shuffle = new Shuffle<{ id: number }>(store, { by: "id", partitions: 1 });
+    const writer = shuffle.writer({ task: "t" });
+    await writer.write([{ id: 1 }]);
+    store.losses = 1;
+    expect(await writer.commit()).toBe(true);
+    const journal = Buffer.from(await store.get(tuple("shuffle", "journal"))).toString();
+    expect(journal.match(/"task"/g)).toHaveLength(1);
+    store.losses = 10;
+    await expect(shuffle.seal()).rejects.toMatchObject({ code: "ERR_PARTD_LOCK" });
+    store.losses = 0;
+    await shuffle.seal();
+    expect(await shuffle.partition(0).toArray()).toEqual([{ id: 1 }]);
+  });
+
+  test("an attempt is refused if the shuffle was dropped since it began", async () => {
+    const store = new Dict();
+    const shuffle = new Shuffle<{ id: number }>(store, { by: "id", partitions: 1 });
+    const before = [1, 2].map((task) => shuffle.writer({ task }));
+    for (const writer of before) await writer.write([{ id: 1 }]);
+    await store.drop();
+    await expect(shuffle.seal()).rejects.toMatchObject({ code: "ERR_PARTD_CORRUPT" });
+    for (const writer of before) {
+      await expect(writer.commit()).rejects.toMatchObject({
+        code: "ERR_PARTD_CORRUPT",
+        message: expect.stringContaining("Run all tasks again"),
+      });
+      await writer.abort();
+      // The next one is of a new shuffle, which must not take the other attempt.
+      await shuffle.writer({ task: 3 }).commit();
+    }
+    expect(await store.count()).toBe(1);
+    await shuffle.seal();
+    expect(await shuffle.tasks()).toEqual(["3"]);
+    expect(await shuffle.partition(0).toArray()).toEqual([]);
+  });
+
+  test("refuses a journal that holds what no shuffle writes", async () => {
+    const written = '"written":[[1,9]]';
+    for (const line of [
+      "5",
+      "null",
+      "{}",
+      "[]",
+      '"a"',
+      "{",
+      `{"task":1,"writer":"w",${written}}`,
+    ]) {
+      const store = new Dict();
+      await store.append([[tuple("shuffle", "journal"), Buffer.from(`${line}\n`)]]);
+      const shuffle = new Shuffle<Row>(store, { by: "key" });
+      const refused = { code: "ERR_PARTD_CORRUPT", message: expect.stringContaining("no shuffle") };
+      await expect(shuffle.tasks()).rejects.toMatchObject(refused);
+      await expect(shuffle.writer({ task: 1 }).commit()).rejects.toMatchObject(refused);
+      await expect(shuffle.partition(0).toArray()).rejects.toMatchObject(refused);
+    }
   });
 
   test("readers leave no stream of the store open, at the end and before", async () => {

@@ -1,6 +1,6 @@
 import { PartdError } from "@partd/core";
 import type { PartitionFinder } from "../partition/partitioner.js";
-import type { Journal, Settings } from "./journal.js";
+import type { Journal, JournalState, Settings } from "./journal.js";
 
 /**
  * The settings on which all processes of a shuffle have to agree: the first one that writes records its own
@@ -11,7 +11,7 @@ export class SharedSettings {
   /** The name of the shuffle. */
   readonly #name: string;
   readonly #own: Settings;
-  #agreed: Promise<void> | undefined;
+  #agreed: Promise<Settings> | undefined;
 
   /** @param by the fields of the key; `undefined` if a function makes it, which cannot be compared. */
   constructor(
@@ -28,21 +28,38 @@ export class SharedSettings {
   /**
    * Records our settings in the journal unless some are there. After a failure the next call tries again.
    *
-   * @throws `ERR_PARTD_VALUE` if ours differ from those in the journal.
+   * @returns those in the journal.
+   * @throws `ERR_PARTD_VALUE` if ours differ from them.
    */
-  agree(): Promise<void> {
+  agree(): Promise<Settings> {
     this.#agreed ??= this.#recordOrCompare();
     this.#agreed.catch(() => this.forget());
     return this.#agreed;
   }
 
-  async #recordOrCompare(): Promise<void> {
+  async #recordOrCompare(): Promise<Settings> {
     let { settings } = await this.#journal.read();
     if (settings === undefined) {
-      await this.#journal.add(this.#own);
-      settings = (await this.#journal.read()).settings;
+      const own = { ...this.#own, id: crypto.randomUUID() };
+      const state = await this.#journal.update((state) => (state.settings ? undefined : own));
+      settings = state.settings ?? own;
     }
     this.check(settings);
+    return settings;
+  }
+
+  /**
+   * Checks that the journal still has the settings that were agreed on.
+   *
+   * @throws `ERR_PARTD_CORRUPT` if it has none, or those of a later shuffle.
+   */
+  checkKept({ settings }: JournalState, agreed: Settings): void {
+    if (settings !== undefined && settings.id === agreed.id) return;
+    this.forget();
+    throw new PartdError(
+      "ERR_PARTD_CORRUPT",
+      `The store has lost what the shuffle "${this.#name}" had recorded in it: it was dropped, or its server has kept it in memory alone. Run all tasks again.`,
+    );
   }
 
   /** Forgets the agreement, because the journal is gone. */

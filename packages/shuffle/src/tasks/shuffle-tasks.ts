@@ -130,9 +130,11 @@ export class Shuffle<R, const B extends By<R> = By<R>> {
    * nothing.
    */
   async seal(options?: OperationOptions): Promise<void> {
-    await unlessAborted(this.#settings.agree(), options?.signal);
-    if ((await this.#journal.read(options)).isSealed) return;
-    await this.#journal.add({ sealed: true }, options);
+    const agreed = await unlessAborted(this.#settings.agree(), options?.signal);
+    await this.#journal.update((state) => {
+      this.#settings.checkKept(state, agreed);
+      return state.isSealed ? undefined : { sealed: true };
+    }, options);
   }
 
   /**
@@ -181,7 +183,7 @@ export class Shuffle<R, const B extends By<R> = By<R>> {
   }
 
   async *#read(index: number, signal: AbortSignal | undefined): AsyncGenerator<KeyedBatch> {
-    const { committed, isSealed, settings } = await this.#journal.read({ signal });
+    const { committed, isSealed, settings } = await this.#journal.read({ signal }, index);
     this.#settings.check(settings);
     if (!isSealed) {
       throw new PartdError(
@@ -189,13 +191,12 @@ export class Shuffle<R, const B extends By<R> = By<R>> {
         "Records may still be written: call seal() once all tasks are committed, then read.",
       );
     }
-    const attempts = [...committed.values()].sort((a, b) => compareTasks(a.task, b.task));
-    for (const { task, writer, written } of attempts) {
-      const expected = written[index]!;
-      if (expected[0] === 0) continue;
+    for (const task of [...committed.keys()].sort(compareTasks)) {
+      const { writer, written } = committed.get(task)!;
+      if (written === undefined || written[0] === 0) continue;
       const key = tuple(this.#name, "data", index, task, writer);
       const pieces = this.#store.stream(key, { signal });
-      yield* readChunks(pieces, key, expected);
+      yield* readChunks(pieces, key, written);
     }
   }
 

@@ -4,7 +4,7 @@ import type { PartitionFinder } from "../partition/partitioner.js";
 import { inputOf, isRecords, type Keyer, type Source } from "../source/input.js";
 import { encodeStructured } from "../source/structured.js";
 import { ChunkWriter } from "./chunk.js";
-import type { Journal } from "./journal.js";
+import type { Journal, Settings } from "./journal.js";
 import type { SharedSettings } from "./shared-settings.js";
 
 /**
@@ -25,6 +25,8 @@ export class TaskWriter<R> implements AsyncDisposable {
   readonly #keyer: Keyer<R>;
   readonly #finder: PartitionFinder;
   readonly #settings: SharedSettings;
+  /** What was agreed when the attempt began. */
+  #agreed: Settings | undefined;
   readonly #partitions: ChunkWriter[];
   #waiting = 0;
   #state: "open" | "failed" | "ended" = "open";
@@ -61,7 +63,7 @@ export class TaskWriter<R> implements AsyncDisposable {
   }
 
   async #write(source: Source<R>, signal: AbortSignal): Promise<void> {
-    await this.#settings.agree();
+    this.#agreed ??= await this.#settings.agree();
     // Readers take all records of a partition to be of one format.
     const { format } = isRecords(source) ? source : {};
     const parsed = format && format.name !== "ndjson" ? format : undefined;
@@ -104,27 +106,34 @@ export class TaskWriter<R> implements AsyncDisposable {
 
   /**
    * Makes the written records count, unless another attempt at the task was first. Waits for writes
-   * that are under way. Resolves when readers in every process see the records. After an abort it is
-   * unknown whether the attempt counts: `tasks()` says so.
+   * that are under way. Resolves when readers in every process see the records. It takes the store's
+   * lock for a moment. If it rejects it is unknown whether the attempt counts: after `abort()`,
+   * `tasks()` says so.
    *
    * @returns whether this attempt counts.
-   * @throws `ERR_PARTD_CLOSED` if the shuffle was sealed without this task.
+   * @throws `ERR_PARTD_CLOSED` if the shuffle was sealed without this task; `ERR_PARTD_CORRUPT` if it was
+   *   dropped since the attempt began.
    */
   async commit(options: OperationOptions = {}): Promise<boolean> {
     this.#checkOpen();
-    await unlessAborted(this.#settings.agree(), options.signal);
+    this.#agreed ??= await unlessAborted(this.#settings.agree(), options.signal);
+    const agreed = this.#agreed;
     await unlessAborted(Promise.allSettled(this.#writing), options.signal);
     this.#checkOpen();
     this.#state = "failed"; // Until everything has been done.
     await this.#flush(options);
     await this.#store.flush(options);
+    const [task, writer] = [this.task, this.#writer];
     const written = this.#partitions.map(({ records, bytes }) => [records, bytes] as const);
     this.#mayCount = true;
-    await this.#journal.add({ task: this.task, writer: this.#writer, written }, options);
-    const { committed } = await this.#journal.read(options);
-    const first = committed.get(this.task);
-    this.#mayCount = first?.writer === this.#writer;
-    if (first?.writer === this.#writer) {
+    const state = await this.#journal.update((state) => {
+      this.#settings.checkKept(state, agreed);
+      const isLate = state.isSealed || state.committed.has(task);
+      return isLate ? undefined : { task, writer, written };
+    }, options);
+    const first = state.committed.get(task);
+    this.#mayCount = first?.writer === writer;
+    if (this.#mayCount) {
       this.#state = "ended";
       return true;
     }
@@ -132,7 +141,7 @@ export class TaskWriter<R> implements AsyncDisposable {
     if (first) return false;
     throw new PartdError(
       "ERR_PARTD_CLOSED",
-      `The shuffle was sealed before task ${JSON.stringify(this.task)} was committed: seal it when all tasks are.`,
+      `The shuffle was sealed before task ${JSON.stringify(task)} was committed: seal it when all tasks are.`,
     );
   }
 
@@ -143,7 +152,8 @@ export class TaskWriter<R> implements AsyncDisposable {
     this.#ending.abort(ended());
     await Promise.allSettled(this.#writing);
     if (this.#mayCount) {
-      const { committed } = await this.#journal.read();
+      // Under the lock, so that no commit that was given up is still on its way.
+      const { committed } = await this.#journal.update(() => undefined);
       if (committed.get(this.task)?.writer === this.#writer) return;
     }
     await this.#store.delete(this.#partitions.map((_, index) => this.#key(index)));
