@@ -18,6 +18,15 @@ export class Disk {
     return call<number>(this.#names, "open", path, flags, 0o666);
   }
 
+  /** Whether a file may be opened or created in this thread. */
+  get namesHere(): boolean {
+    return this.#names.prompt;
+  }
+
+  laps(): Laps {
+    return new Laps(this.#data, this.#names);
+  }
+
   /** Cannot fail: see `closeFile`. */
   close(fd: number): void | Promise<void> {
     if (!this.#data.prompt) return pooled<void>("close", fd).catch(() => {});
@@ -214,6 +223,48 @@ export class Disk {
   /** Reports the duration of a read made outside this class. */
   took(milliseconds: number): void {
     this.#data.took(milliseconds);
+  }
+}
+
+/**
+ * Calls in this thread that follow one another without a wait. The clock is read once for each: a
+ * second reading took 5 % of the CPU time of an append to 1,000 keys.
+ */
+export class Laps {
+  readonly #data: Gauge;
+  readonly #names: Gauge;
+  #since = performance.now();
+
+  constructor(data: Gauge, names: Gauge) {
+    this.#data = data;
+    this.#names = names;
+  }
+
+  open(path: string, flags: number): number {
+    const fd = fs.openSync(path, flags, 0o666);
+    this.#end(this.#names);
+    return fd;
+  }
+
+  fstat(fd: number): Stats {
+    const stats = fs.fstatSync(fd);
+    this.#end(this.#data);
+    return stats;
+  }
+
+  writeAll(fd: number, bytes: Uint8Array, position: number): void {
+    for (let done = 0; done < bytes.length; ) {
+      const rest = done === 0 ? bytes : bytes.subarray(done);
+      const count = fs.writeSync(fd, rest, 0, rest.length, position + done);
+      done += checkCount("write", count, rest.length);
+      this.#end(this.#data);
+    }
+  }
+
+  #end(gauge: Gauge): void {
+    const now = performance.now();
+    gauge.took(now - this.#since);
+    this.#since = now;
   }
 }
 

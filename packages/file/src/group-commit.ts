@@ -40,7 +40,7 @@ export class GroupCommit {
     try {
       for (const { batch } of this.#appends) checkIntact(batch);
       const writes = this.#onlyWrite() ?? (await this.#gather());
-      for (let next = 0; next < writes.length; ) next += await this.#writeChunk(writes, next);
+      for (let next = 0; next < writes.keys.length; ) next += await this.#writeChunk(writes, next);
       for (const { batch } of this.#appends) checkIntact(batch);
       if (this.#set.fsync) await this.#syncNewNames();
       this.#checkOn();
@@ -74,26 +74,34 @@ export class GroupCommit {
     });
   }
 
-  #onlyWrite(): Write[] | undefined {
+  #onlyWrite(): Writes | undefined {
     const { keys, values } = (this.#appends[0] as GroupedAppend).batch;
-    if (this.#appends.length > 1 || keys.length > 1) return undefined;
-    return [{ key: keys[0] as string, values }];
+    return this.#appends.length > 1 || keys.length > 1 ? undefined : { keys, values };
   }
 
   /** Groups the values by key, in order of each key's first value. */
-  async #gather(): Promise<Write[]> {
-    const writes = new Map<string, { key: string; values: Uint8Array[] }>();
+  async #gather(): Promise<Writes> {
+    const places = new Map<string, number>();
+    const keys: string[] = [];
+    const values: (Uint8Array | Uint8Array[])[] = [];
     for (const { batch } of this.#appends) {
       for (let i = 0; i < batch.keys.length; i++) {
         const key = batch.keys[i] as string;
         const value = batch.values[i] as Uint8Array;
-        const write = writes.get(key);
-        if (write) write.values.push(value);
-        else writes.set(key, { key, values: [value] });
+        const place = places.get(key);
+        if (place === undefined) {
+          places.set(key, keys.length);
+          keys.push(key);
+          values.push(value);
+        } else {
+          const earlier = values[place] as Uint8Array | Uint8Array[];
+          if (Array.isArray(earlier)) earlier.push(value);
+          else values[place] = [earlier, value];
+        }
         if (this.#pace.due) await this.#rest();
       }
     }
-    return [...writes.values()];
+    return { keys, values };
   }
 
   /**
@@ -101,18 +109,20 @@ export class GroupCommit {
    *
    * @returns how many of `writes` were done.
    */
-  async #writeChunk(writes: readonly Write[], from: number): Promise<number> {
+  async #writeChunk(writes: Writes, from: number): Promise<number> {
     const { files, journal } = this.#set;
     const opened: OpenFile[] = [];
     try {
-      await this.#openChunk(writes, from, opened);
+      const opening = this.#openChunk(writes, from, opened);
+      if (opening) await opening;
       const touched = this.#touched.slice(-opened.length);
       const noted = journal.beginAppend(touched);
       if (noted) await noted;
       // From now on, whoever takes the lock sees the note and replaces these files, so that our
       // late writes reach only unnamed files.
       this.#lease.confirm();
-      await this.#writeOpened(writes, from, opened);
+      const writing = this.#writeOpened(writes, from, opened);
+      if (writing) await writing;
     } finally {
       for (const file of opened) {
         const released = files.release(file);
@@ -122,16 +132,31 @@ export class GroupCommit {
     return opened.length;
   }
 
-  async #openChunk(writes: readonly Write[], from: number, opened: OpenFile[]): Promise<void> {
+  #openChunk(writes: Writes, from: number, opened: OpenFile[]): void | Promise<void> {
+    const most = Math.min(writes.keys.length - from, this.#set.files.atOnce);
+    this.#openHere(writes, from, opened, most);
+    if (opened.length < most) return this.#openRest(writes, from, opened, most);
+  }
+
+  /** Opens files in this thread, up to the first that needs a wait. */
+  #openHere({ keys }: Writes, from: number, opened: OpenFile[], most: number): void {
+    const { disk, files } = this.#set;
+    const laps = disk.laps();
+    while (opened.length < most && !this.#pace.due) {
+      const file = files.takeHereToWrite(keys[from + opened.length] as string, laps);
+      if (!file) return;
+      this.#touch(file, opened);
+    }
+  }
+
+  async #openRest(writes: Writes, from: number, opened: OpenFile[], most: number): Promise<void> {
     const { files } = this.#set;
-    const most = Math.min(writes.length - from, files.atOnce);
-    for (let i = 0; i < most; i++) {
-      const { key } = writes[from + i] as Write;
-      if (this.#pace.due) await this.#rest();
+    while (opened.length < most) {
+      if (this.#pace.isOver) await this.#rest();
+      const key = writes.keys[from + opened.length] as string;
       let file: OpenFile;
       try {
-        const taken = files.takeToWrite(key);
-        file = taken instanceof Promise ? await taken : taken;
+        file = await files.takeToWrite(key);
       } catch (error) {
         if (!isOutOfFiles(error)) throw this.#set.error("append to", error, key);
         if (opened.length > 0) {
@@ -141,55 +166,69 @@ export class GroupCommit {
         const open = () => files.withRoom(() => files.takeToWrite(key));
         file = await this.#set.io("append to", open, { key });
       }
-      opened.push(file);
-      this.#touched.push({ key, aside: file.aside, length: file.length });
+      this.#touch(file, opened);
+      this.#openHere(writes, from, opened, most);
     }
   }
 
-  async #writeOpened(
-    writes: readonly Write[],
-    from: number,
-    opened: readonly OpenFile[],
-  ): Promise<void> {
-    const { disk } = this.#set;
+  #touch(file: OpenFile, opened: OpenFile[]): void {
+    opened.push(file);
+    this.#touched.push({ key: file.key, aside: file.aside, length: file.length });
+  }
+
+  #writeOpened(writes: Writes, from: number, opened: readonly OpenFile[]): void | Promise<void> {
+    const next = this.#writeHere(writes, from, opened, 0);
+    if (next < opened.length) return this.#writeRest(writes, from, opened, next);
+  }
+
+  /**
+   * Writes to files in this thread, up to the first that needs a wait.
+   *
+   * @returns the place of that file in `opened`.
+   */
+  #writeHere({ values }: Writes, from: number, opened: readonly OpenFile[], first: number): number {
+    const { disk, fsync } = this.#set;
     // A single file has no other to be written beside it: the pool gains nothing.
     const most = opened.length === 1 ? LONG_ALONE : LONG;
-    let pool: PoolQueue | undefined;
+    const laps = disk.laps();
+    let next = first;
+    for (; next < opened.length && !fsync && !this.#pace.due; next++) {
+      const file = opened[next] as OpenFile;
+      const value = values[from + next] as Uint8Array | Uint8Array[];
+      if (Array.isArray(value) || !disk.takesHere(value.length, most)) break;
+      try {
+        laps.writeAll(file.fd, value, file.length);
+      } catch (error) {
+        throw this.#set.error("append to", error, file.key);
+      }
+      file.length += value.length;
+    }
+    return next;
+  }
+
+  async #writeRest(
+    writes: Writes,
+    from: number,
+    opened: readonly OpenFile[],
+    first: number,
+  ): Promise<void> {
+    const pool = new PoolQueue(WIDTH);
     try {
-      for (let i = 0; i < opened.length; i++) {
-        const file = opened[i] as OpenFile;
-        const { values } = writes[from + i] as Write;
-        const only = values.length === 1 ? (values[0] as Uint8Array) : undefined;
-        if (only && disk.takesHere(only.length, most) && !this.#set.fsync) {
-          const count = this.#writeHere(file, only);
-          if (count < only.length) await this.#writeFile(file, [only.subarray(count)], count);
-          else file.length += count;
-        } else {
-          pool ??= new PoolQueue(WIDTH);
-          pool.add(this.#writeFile(file, values, 0));
-          await pool.room();
-        }
-        if (this.#pace.due) await this.#rest();
+      for (let i = first; i < opened.length; i = this.#writeHere(writes, from, opened, i + 1)) {
+        if (this.#pace.isOver) await this.#rest();
+        const value = writes.values[from + i] as Uint8Array | Uint8Array[];
+        pool.add(this.#writeFile(opened[i] as OpenFile, Array.isArray(value) ? value : [value]));
+        await pool.room();
       }
     } finally {
-      await pool?.settled();
+      await pool.settled();
     }
-    await pool?.done();
+    await pool.done();
   }
 
-  /** The short path of most writes. */
-  #writeHere({ fd, key, length }: OpenFile, value: Uint8Array): number {
-    try {
-      return this.#set.disk.writeHere(fd, value, length);
-    } catch (error) {
-      throw this.#set.error("append to", error, key);
-    }
-  }
-
-  /** @param done bytes already written. */
-  async #writeFile(file: OpenFile, values: readonly Uint8Array[], done: number): Promise<void> {
+  async #writeFile(file: OpenFile, values: readonly Uint8Array[]): Promise<void> {
     const { disk, fsync } = this.#set;
-    let position = file.length + done;
+    let position = file.length;
     try {
       for (const piece of pieces(values)) {
         this.#checkOn();
@@ -241,9 +280,10 @@ export class GroupCommit {
 
 const NOT_KNOWN = "whether it is there is not known. Read its keys before you append it again.";
 
-interface Write {
-  readonly key: string;
-  readonly values: readonly Uint8Array[];
+/** What is written to each key: one value, or several. */
+interface Writes {
+  readonly keys: readonly string[];
+  readonly values: readonly (Uint8Array | Uint8Array[])[];
 }
 
 /** Cuts long values into slices and concatenates short ones. */

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { decodeKey, PartdError } from "@partd/core";
 import { Pace } from "@partd/core/author";
 import { errnoOf, makeFolders, refuseLink, uniqueToken } from "@partd/disk";
-import { type Disk, isAbsent, isUnusable, STRICT } from "./disk.js";
+import { type Disk, isAbsent, isUnusable, type Laps, STRICT } from "./disk.js";
 
 /** A key's open file, and whether it is aside. */
 export interface Opened {
@@ -88,6 +88,19 @@ export class Layout {
   openHere(key: string): number {
     try {
       return openSync(this.path(key, false), READ_WRITE | NOATIME);
+    } catch {
+      return -1;
+    }
+  }
+
+  /**
+   * Opens or creates a key's file in this thread, if it can only be in its usual place and the folders of
+   * its tuple are there; -1 if not.
+   */
+  openOrCreateHere(key: string, laps: Laps): number {
+    if (this.#hasAside || !this.#disk.namesHere) return -1;
+    try {
+      return laps.open(this.path(key, false), CREATE);
     } catch {
       return -1;
     }

@@ -1,7 +1,7 @@
 import fs, { type Stats } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { closeFile, isOutOfFiles } from "@partd/disk";
-import type { Disk } from "./disk.js";
+import type { Disk, Laps } from "./disk.js";
 import type { Layout, Opened } from "./layout.js";
 
 /** A key's open file. */
@@ -97,18 +97,47 @@ export class OpenFiles {
     return opened && this.#admitOpened(key, opened);
   }
 
-  /** Opens or creates a key's file and finds its length; {@link release} must follow. */
-  takeToWrite(key: string): OpenFile | Promise<OpenFile> {
+  /**
+   * Opens or creates a key's file in this thread and finds its length; {@link release} must follow.
+   * Undefined if that needs a wait or fails: {@link takeToWrite} does it then, and reports the failure.
+   */
+  takeHereToWrite(key: string, laps: Laps): OpenFile | undefined {
+    if (!this.#disk.takesHere(0)) return undefined;
     const file = this.#kept.get(key);
-    if (!file || file.readOnly || file.names > 1) return this.#openToWrite(key);
+    if (!file) return this.#openHereToWrite(key, laps);
+    if (file.readOnly || file.names > 1) return undefined;
     if (file.generation !== this.#generation || file.length < 0 || file.names === 0) {
-      // The pool may look only at a file in use: another could be closed before it does.
-      if (!this.#disk.takesHere(0)) return this.#openToWrite(key);
-      if (!this.#sees(file, this.#disk.fstat(file.fd) as Stats)) return this.#openToWrite(key);
-      if (file.names > 1) return this.#openToWrite(key);
+      try {
+        if (!this.#sees(file, laps.fstat(file.fd)) || file.names > 1) return undefined;
+      } catch {
+        return undefined;
+      }
     }
     file.users++;
     return file;
+  }
+
+  /** Opens or creates a key's file and finds its length; {@link release} must follow. */
+  async takeToWrite(key: string): Promise<OpenFile> {
+    let file = await this.#revive(key);
+    if (file?.readOnly) {
+      await this.#letGo(file);
+      await this.release(file);
+      file = undefined;
+    }
+    file ??= this.#admitOpened(key, await this.#layout.openOrCreate(key));
+    if (file.length >= 0 && file.names === 1) return file;
+    try {
+      const stats = await this.#disk.fstat(file.fd);
+      const path = this.#layout.path(key, file.aside);
+      file.length = sizeOf(stats, path);
+      file.names = stats.nlink;
+      if (file.names > 1) throw withCode("EMLINK", `${path} has other names`);
+      return file;
+    } catch (error) {
+      await this.release(file);
+      throw error;
+    }
   }
 
   release(file: OpenFile): void | Promise<void> {
@@ -156,26 +185,23 @@ export class OpenFiles {
     }
   }
 
-  async #openToWrite(key: string): Promise<OpenFile> {
-    let file = await this.#revive(key);
-    if (file?.readOnly) {
-      await this.#letGo(file);
-      await this.release(file);
-      file = undefined;
-    }
-    file ??= this.#admitOpened(key, await this.#layout.openOrCreate(key));
-    if (file.length >= 0 && file.names === 1) return file;
+  /** Over 20,000 keys, of which 7,500 are kept open, this saves a tenth of an append's time. */
+  #openHereToWrite(key: string, laps: Laps): OpenFile | undefined {
+    const fd = this.#layout.openOrCreateHere(key, laps);
+    if (fd < 0) return undefined;
+    let stats: Stats | undefined;
     try {
-      const stats = await this.#disk.fstat(file.fd);
-      const path = this.#layout.path(key, file.aside);
-      file.length = sizeOf(stats, path);
-      file.names = stats.nlink;
-      if (file.names > 1) throw withCode("EMLINK", `${path} has other names`);
-      return file;
-    } catch (error) {
-      await this.release(file);
-      throw error;
+      stats = laps.fstat(fd);
+    } catch {
+      // See above.
     }
+    if (!stats?.isFile() || stats.nlink !== 1) {
+      closeFile(fd);
+      return undefined;
+    }
+    const { size: length, nlink: names } = stats;
+    const generation = this.#generation;
+    return this.#admit({ key, fd, ...fresh, aside: false, length, names, generation });
   }
 
   async #revive(key: string): Promise<OpenFile | undefined> {
