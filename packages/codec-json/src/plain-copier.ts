@@ -123,7 +123,7 @@ export class PlainCopier {
       if (isEmpty && name === "0" && ArrayBuffer.isView(object)) break; // Or it is read as an object.
       isEmpty = false;
       const value = copy[name];
-      if (typeof value === "string" || value === null) continue;
+      if (typeof value === "string" || value === null || Number.isSafeInteger(value)) continue;
       const part = this.#copy(value, name, depth + 1);
       // A property that a program gave all objects.
       if (part === value || !Object.hasOwn(copy, name)) continue;
