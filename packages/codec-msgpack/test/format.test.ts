@@ -121,26 +121,26 @@ test("two keys that are NaN are not read as one", () => {
   expect(() => new MsgPackDecoder().decode(bytes)).toThrow("two keys that are NaN");
 });
 
-test("maps of many names are read as they were written, whatever came before", () => {
+test("maps of many names are read as they were written", () => {
   const encoder = new MsgPackEncoder();
   const decoder = new MsgPackDecoder();
   const any = fc.oneof(fc.constantFrom(null, 5, "7", "__proto__"), fc.constantFrom(..."abk"));
   const last = fc.constantFrom("k", "", "7", "__proto__");
-  const some = last.chain((text) => fc.subarray([..."abcdefghij", text], { minLength: 10 }));
+  const some = last.chain((text) => fc.subarray([..."abcdefghij", text], { minLength: 8 }));
   fc.assert(
-    fc.property(fc.array(fc.tuple(some, any, fc.nat(30)), { size: "medium" }), (maps) => {
-      // A Map keeps the order of its keys; one may be no text, and another stand twice.
-      for (const [texts, odd, at] of maps) {
-        const keys: unknown[] = [...texts];
-        if (at < keys.length) keys[at] = odd;
-        const bytes = [0xde, 0, keys.length];
-        for (const [i, key] of keys.entries()) bytes.push(...encoder.encode(key), i);
-        const fresh = new MsgPackDecoder().decode(Uint8Array.from(bytes));
-        const read = decoder.decode(Uint8Array.from(bytes));
-        expect(read).toEqual(fresh);
-        expect(Reflect.ownKeys(read as object)).toEqual(Reflect.ownKeys(fresh as object));
-        expect(Object.getPrototypeOf(read)).toBe(Object.getPrototypeOf(fresh));
-      }
+    fc.property(fc.tuple(some, any, fc.nat(30)), ([texts, odd, at]) => {
+      // One key may be no text, or stand twice.
+      const keys: unknown[] = [...texts];
+      if (at < keys.length) keys[at] = odd;
+      const bytes = [0xde, 0, keys.length];
+      for (const [i, key] of keys.entries()) bytes.push(...encoder.encode(key), i);
+      const read = decoder.decode(Uint8Array.from(bytes));
+      const entries = keys.map((key, i) => [key, i] as const);
+      const isRecord = keys.every((key) => typeof key === "string");
+      const written = isRecord ? Object.fromEntries(entries) : new Map(entries);
+      expect(read).toEqual(written);
+      expect(Reflect.ownKeys(read as object)).toEqual(Reflect.ownKeys(written));
+      expect(Object.getPrototypeOf(read)).toBe(Object.getPrototypeOf(written));
     }),
   );
 });

@@ -24,6 +24,11 @@ export class Memo {
     return this.current(value);
   }
 
+  /** The value as it was put there, if there is one. */
+  at(index: number): unknown {
+    return this.#values[index];
+  }
+
   /** Notes that a value is in several places. */
   share(): void {
     this.#shared = true;

@@ -1,4 +1,5 @@
 import { ShortTexts } from "@partd/core/author";
+import { Op } from "./opcodes.js";
 import { latin1Bytes, latin1Text } from "./python/object.js";
 
 /**
@@ -85,6 +86,18 @@ export class OpcodeReader {
     const line = this.#line();
     if (line.byteLength > MAX_NAME) throw new Error("it asks for something with an endless name.");
     return texts.decode(line, 0, line.byteLength);
+  }
+
+  /** The memo's index of the first key of the dict that was just begun, or -1 if it is not in the memo. */
+  firstKey(): number {
+    const bytes = this.#bytes;
+    let at = this.#position;
+    if (bytes[at] === Op.MEMOIZE) at++;
+    else if (bytes[at] === Op.BINPUT) at += 2;
+    else if (bytes[at] === Op.LONG_BINPUT) at += 5;
+    if (bytes[at] !== Op.MARK || at + 6 > bytes.byteLength) return -1;
+    if (bytes[at + 1] === Op.BINGET) return bytes[at + 2] as number;
+    return bytes[at + 1] === Op.LONG_BINGET ? this.#view.getUint32(at + 2, true) : -1;
   }
 
   /** A line, as Latin-1: protocol 0 writes arguments as lines of text. */

@@ -342,6 +342,16 @@ test("a Date is written as its own time", () => {
   expect(codec.decode(codec.encode([date]) as Uint8Array)).toEqual([new Date(5)]);
 });
 
+test("dicts of many names are read as they were written, whatever came before", () => {
+  const name = (i: number) => `name ${i}`;
+  const dictOf = (size: number) =>
+    Object.fromEntries(Array.from({ length: size }, (_, i) => [name(i), i]));
+  const dicts = [26, 26, 0, 1, 26, 12, 40, 9, 26, 300].flatMap((n) => [dictOf(n), [dictOf(n)]]);
+  const read = codec.decode(codec.encode(dicts) as Uint8Array) as object[];
+  expect(read).toStrictEqual(dicts);
+  expect(Object.keys(read[0] as object)).toEqual(Array.from({ length: 26 }, (_, i) => name(i)));
+});
+
 test("fields on an array are found beside items that are not enumerable", () => {
   for (const hidden of [[0], [0, 1], [2]]) {
     const array = Object.assign([1, 2, 3], { field: 1 });

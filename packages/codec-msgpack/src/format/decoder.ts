@@ -1,5 +1,5 @@
 import { PartdError } from "@partd/core";
-import { ShortTexts } from "@partd/core/author";
+import { recordOf, ShortTexts } from "@partd/core/author";
 import { decodeTimestamp, Ext, type Extension, isTimestamp, TIMESTAMP } from "./extension.js";
 import { MAX_DEPTH, type MsgPackFormatOptions } from "./options.js";
 
@@ -13,11 +13,6 @@ export class MsgPackDecoder {
   readonly #alwaysMap: boolean;
   readonly #extensions = new Map<number, Extension>();
   readonly #texts = new ShortTexts(decodeUtf8);
-  /** By the number of names: those of the last record. */
-  readonly #shapes = new Map<
-    number,
-    { readonly names: readonly string[]; readonly empty: object }
-  >();
   #bytes: Uint8Array = new Uint8Array();
   #view = new DataView(this.#bytes.buffer);
   #position = 0;
@@ -197,57 +192,16 @@ export class MsgPackDecoder {
   #map(size: number, depth: number): unknown {
     this.#enter(size * 2, depth);
     if (this.#alwaysMap) return this.#entries(new Map(), size, depth + 1);
-    return size < LEAST_SHAPED || size > MOST_SHAPED
-      ? this.#fill({}, size, 0, depth + 1)
-      : this.#shaped(size, depth + 1);
+    return this.#fill(recordOf(size), size, depth + 1);
   }
 
-  /**
-   * Reads a map of many names. A copy of an empty record with the names of the last one of this size
-   * has room for all of them, where adding one after the other makes room eight times for 26: `get` of
-   * earthquakes takes 0.66 times the CPU.
-   */
-  #shaped(size: number, depth: number): unknown {
-    const shape = this.#shapes.get(size);
-    if (shape === undefined) return this.#firstOfShape(size, depth);
-    const { names } = shape;
-    const record: Record<string, unknown> = { ...shape.empty };
-    for (let i = 0; i < size; i++) {
-      const at = this.#position;
-      const key = this.#key(depth);
-      if (key !== names[i]) {
-        // Of another shape: begin anew with what was read. The next one of this size tells its shape.
-        this.#shapes.delete(size);
-        this.#position = at;
-        const read: Record<string, unknown> = {};
-        for (const name of names.slice(0, i)) read[name] = record[name];
-        return this.#fill(read, size, i, depth);
-      }
-      record[names[i] as string] = this.#read(depth);
-    }
-    return record;
-  }
-
-  #firstOfShape(size: number, depth: number): unknown {
-    const record = this.#fill({}, size, 0, depth);
-    if (record instanceof Map) return record;
-    const names = Object.keys(record);
-    // Fewer: a name came twice. Indices come first in any order of writing.
-    if (names.length < size || names.includes("__proto__") || names.some(isIndex)) return record;
-    const empty: Record<string, unknown> = {};
-    for (const name of names) empty[name] = null; // The values would be kept in memory.
-    this.#shapes.set(size, { names, empty: { ...empty } });
-    return record;
-  }
-
-  /** Adds the entries from `from` to a record, or to a Map if a key is no text. */
+  /** Adds the entries to a record, or to a Map if a key is no text. */
   #fill(
     record: Record<string, unknown>,
     size: number,
-    from: number,
     depth: number,
   ): Record<string, unknown> | Map<unknown, unknown> {
-    for (let i = from; i < size; i++) {
+    for (let i = 0; i < size; i++) {
       const key = this.#key(depth);
       if (typeof key !== "string") {
         const map = new Map<unknown, unknown>(Object.entries(record));
@@ -312,14 +266,6 @@ export class MsgPackDecoder {
 }
 
 const SMALLEST_VIEW = 4096;
-/** Fewer names cost as little one by one; more would only be kept in memory. */
-const LEAST_SHAPED = 9;
-const MOST_SHAPED = 64;
-
-function isIndex(name: string): boolean {
-  return String(Number(name) >>> 0) === name;
-}
-
 /** Defines the property `__proto__`: assigning to it would set the object's prototype instead. */
 function define(record: Record<string, unknown>, name: string, value: unknown): void {
   Object.defineProperty(record, name, {

@@ -1,0 +1,33 @@
+/**
+ * An empty object with room for this many properties. One that begins without room is given some eight
+ * times until it has 26: a million records of as many take 0.3 s instead of 1.4.
+ */
+export function recordOf(properties: number): Record<string, unknown> {
+  if (properties < LEAST || properties > MOST) return {};
+  types[properties] ??= typeWithRoom();
+  return new types[properties](false);
+}
+
+/** Fewer have room, or get it at once. */
+const LEAST = 9;
+const MOST = 32;
+const types: (RecordType | undefined)[] = [];
+
+type RecordType = new (never: boolean) => Record<string, unknown>;
+
+/**
+ * A type whose instances are plain objects. V8 gives them room for the properties that the function
+ * seems to set and 8 more, and takes back what the first few instances do not use. So there is one type
+ * for each number of properties.
+ */
+function typeWithRoom(): RecordType {
+  function PlainRecord(this: Record<string, unknown>, never: boolean): void {
+    if (never) {
+      this.a = this.b = this.c = this.d = this.e = this.f = this.g = this.h = 0;
+      this.i = this.j = this.k = this.l = this.m = this.n = this.o = this.p = 0;
+      this.q = this.r = this.s = this.t = this.u = this.v = this.w = this.x = 0;
+    }
+  }
+  PlainRecord.prototype = Object.prototype;
+  return PlainRecord as unknown as RecordType;
+}
