@@ -275,6 +275,22 @@ test("splitFile takes the format from the name", async () => {
   await expect(splitFile(at("none.csv"), 3)).rejects.toMatchObject({ code: "ERR_PARTD_IO" });
 });
 
+test("parts begin and end at lines, however long these are", async () => {
+  const lengths = [10, 300_000, 5, 4094, 4095, 4096, 70_000, 1, 1, 1, 150_000, 20];
+  const lines = lengths.map((length, i) => `"${String(i).padEnd(length, "x")}"\n`);
+  await writeFile(at("long.ndjson"), lines.join(""));
+  const starts = new Set([0]);
+  for (const line of lines) starts.add(Math.max(...starts) + line.length);
+  for (const n of [2, 7, 40, 400]) {
+    const parts = (await splitFile(at("long.ndjson"), n))!;
+    expect(parts.length).toBeLessThanOrEqual(n);
+    expect(parts.every(({ start, end }) => start < end && starts.has(end))).toBe(true);
+    const ends = parts.slice(0, -1).map(({ end }) => end);
+    expect(parts.map(({ start }) => start)).toEqual([0, ...ends]);
+    expect(parts.at(-1)!.end).toBe(Math.max(...starts));
+  }
+});
+
 // A device that is always full, of Linux.
 (existsSync("/dev/full") ? test : test.skip)("a full disk is named, not an abort", async () => {
   const rows = Array.from({ length: 20_000 }, (_, i) => ({ i, pad: "x".repeat(100) }));
