@@ -112,7 +112,8 @@ describe("split into partitions", () => {
     if (thread === "a worker") {
       const job = { fields: ["user"], missing: "keep", paths, parts, positions, turns: state };
       const program = new URL("../dist/scatter-worker.js", import.meta.url);
-      const worker = new Worker(program, { workerData: job });
+      const worker = new Worker(program);
+      worker.postMessage(job);
       others = once(worker, "exit");
       await once(worker, "online");
     } else {

@@ -7,7 +7,7 @@ import { errorOf, type ThreadFailure } from "../threads/thread-failure.js";
 import { PartTurns } from "./part-turns.js";
 import type { Scatter } from "./scatter.js";
 
-/** The start data of a thread. */
+/** What a thread gets. */
 export interface ScatterJob {
   readonly fields: readonly string[];
   readonly missing: Exclude<Missing, (record: Uint8Array) => void>;
@@ -27,53 +27,56 @@ export type ScatterMessage =
 
 export const scatterProgram = (): URL => new URL("./scatter-worker.js", import.meta.url);
 
-/**
- * Scatters parts in this thread and `others` more, which take 100 ms to start. After a failure none of
- * them writes any longer.
- */
-export async function scatterByThreads(
-  own: Scatter,
-  job: ScatterJob,
-  others: number,
-  signal: AbortSignal | undefined,
-  onBatch: (records: number, bytes: number) => void,
-): Promise<void> {
-  signal?.throwIfAborted();
-  let wake = () => {};
-  const turns = new PartTurns(job.turns, () => new Promise((resolve) => (wake = resolve)));
-  const workers = Array.from({ length: others }, () => {
-    return new Worker(scatterProgram(), { workerData: job });
-  });
-  let forget = () => {};
-  const aborted = new Promise<never>((_, reject) => {
-    if (signal) forget = onAbort(signal, () => reject(signal.reason));
-  });
-  aborted.catch(() => {});
-  const theirs = workers.map((worker) => ended(worker, onBatch, () => wake()));
-  const mine = own.parts(job.parts, turns, onBatch);
-  try {
-    await Promise.race([Promise.all([mine, ...theirs]), aborted]);
-  } finally {
-    forget();
-    turns.stop();
-    wake();
-    await Promise.allSettled([mine, ...workers.map((worker) => worker.terminate())]);
-  }
-}
+/** Threads that scatter parts together with this one. They begin to start at once, and need an `end`. */
+export class ScatterThreads {
+  readonly #workers: readonly Worker[];
+  readonly #done: readonly Promise<void>[];
+  readonly #onBatch: (records: number, bytes: number) => void;
+  #wake = () => {};
 
-function ended(
-  worker: Worker,
-  onBatch: (records: number, bytes: number) => void,
-  onMessage: () => void,
-): Promise<void> {
-  return new Promise((resolve, reject) => {
-    worker.on("message", (message: ScatterMessage) => {
-      onMessage();
-      if ("done" in message) resolve();
-      else if ("records" in message) onBatch(message.records, message.bytes);
-      else reject(errorOf(message));
+  constructor(program: URL, count: number, onBatch: (records: number, bytes: number) => void) {
+    this.#onBatch = onBatch;
+    this.#workers = Array.from({ length: count }, () => new Worker(program));
+    this.#done = this.#workers.map((worker) => this.#doneBy(worker));
+    // Who calls `scatter` gets the error.
+    for (const done of this.#done) done.catch(() => {});
+  }
+
+  /** Scatters parts in this thread, too. After a failure none of the threads writes any longer. */
+  async scatter(own: Scatter, job: ScatterJob, signal: AbortSignal | undefined): Promise<void> {
+    signal?.throwIfAborted();
+    const turns = new PartTurns(job.turns, () => new Promise((resolve) => (this.#wake = resolve)));
+    for (const worker of this.#workers) worker.postMessage(job);
+    let forget = () => {};
+    const aborted = new Promise<never>((_, reject) => {
+      if (signal) forget = onAbort(signal, () => reject(signal.reason));
     });
-    worker.on("error", reject);
-    worker.on("exit", () => reject(new Error("a thread ended before its work")));
-  });
+    aborted.catch(() => {});
+    const mine = own.parts(job.parts, turns, this.#onBatch);
+    try {
+      await Promise.race([Promise.all([mine, ...this.#done]), aborted]);
+    } finally {
+      forget();
+      turns.stop();
+      this.#wake();
+      await Promise.allSettled([mine, this.end()]);
+    }
+  }
+
+  async end(): Promise<void> {
+    await Promise.all(this.#workers.map((worker) => worker.terminate()));
+  }
+
+  #doneBy(worker: Worker): Promise<void> {
+    return new Promise((resolve, reject) => {
+      worker.on("message", (message: ScatterMessage) => {
+        this.#wake();
+        if ("done" in message) resolve();
+        else if ("records" in message) this.#onBatch(message.records, message.bytes);
+        else reject(errorOf(message));
+      });
+      worker.on("error", reject);
+      worker.on("exit", () => reject(new Error("a thread ended before its work")));
+    });
+  }
 }

@@ -1,11 +1,12 @@
 // The entry of a thread that scatters parts of the input: see `scatter-threads.ts`.
-import { parentPort, workerData } from "node:worker_threads";
+import { parentPort } from "node:worker_threads";
 import { failureOf } from "../threads/thread-failure.js";
+import { jobOfThread } from "../threads/thread-job.js";
 import { PartTurns } from "./part-turns.js";
 import { Scatter } from "./scatter.js";
 import type { ScatterJob, ScatterMessage } from "./scatter-threads.js";
 
-const { fields, missing, paths, parts, positions, turns, limit } = workerData as ScatterJob;
+const { fields, missing, paths, parts, positions, turns, limit } = await jobOfThread<ScatterJob>();
 const tell = (message: ScatterMessage) => parentPort?.postMessage(message);
 try {
   const scatter = new Scatter(fields, missing, paths, positions, limit);

@@ -19,7 +19,7 @@ import { diskError } from "../spill/disk-error.js";
 import { threadProgram } from "../threads/thread-program.js";
 import { PartTurns } from "./part-turns.js";
 import { PART_BYTES, Scatter } from "./scatter.js";
-import { scatterByThreads, scatterProgram } from "./scatter-threads.js";
+import { ScatterThreads, scatterProgram } from "./scatter-threads.js";
 
 export interface SplitOptions<R, B extends By<R>> extends RunOptions, MissingOption {
   /** The key of a record: a field's name, several names, or a function. */
@@ -128,42 +128,47 @@ async function scatterToFiles<R, B extends By<R>>(
   const byteLength = await source.byteLength();
   const progress = new ProgressReport(options.onProgress, byteLength, () => 0);
   const program = threadProgram(scatterProgram, options.threads);
-  const threads = program ? scatterThreads(options.threads, byteLength) : 1;
-  const parts =
-    threads > 1
-      ? await source.split(Math.ceil(byteLength! / PART_BYTES), { guess: true })
+  const others = program ? scatterThreads(options.threads, byteLength) - 1 : 0;
+  const threads =
+    program && others > 0
+      ? new ScatterThreads(program, others, (records, bytes) => progress.add(records, bytes))
       : undefined;
-  const paths = await files.makeAll(count);
-  const positions = new Float64Array(new SharedArrayBuffer(8 * count));
-  const scatter = new Scatter(fields, missing, paths, positions, limit);
   try {
-    const { header } = source.format;
-    // The header of a CSV that nobody has read yet is unknown.
-    const isHeaderKnown = header !== undefined || source.format.name !== "csv";
-    const isApart = parts && typeof missing === "string" && isHeaderKnown;
-    if (
-      isApart &&
-      (!watch || !parts[0] || (await watch.isSettledBy(parts[0], { signal, limit })))
-    ) {
-      scatter.begin(header);
-      const job = { fields, missing, paths, parts, positions, turns: PartTurns.state(), limit };
-      await scatterByThreads(scatter, job, threads - 1, signal, (records, bytes) => {
-        progress.add(records, bytes);
-      });
-    } else {
-      await scatter.all(source, signal, (scan, bytes) => {
-        watch?.scanned(scan, source);
-        progress.add(scan.count, bytes);
-      });
-      watch?.end();
+    const parts =
+      threads && (await source.split(Math.ceil(byteLength! / PART_BYTES), { guess: true }));
+    const paths = await files.makeAll(count);
+    const positions = new Float64Array(new SharedArrayBuffer(8 * count));
+    const scatter = new Scatter(fields, missing, paths, positions, limit);
+    try {
+      const { header } = source.format;
+      // The header of a CSV that nobody has read yet is unknown.
+      const isHeaderKnown = header !== undefined || source.format.name !== "csv";
+      const isApart = parts && typeof missing === "string" && isHeaderKnown;
+      if (
+        isApart &&
+        (!watch || !parts[0] || (await watch.isSettledBy(parts[0], { signal, limit })))
+      ) {
+        scatter.begin(header);
+        const job = { fields, missing, paths, parts, positions, turns: PartTurns.state(), limit };
+        await threads.scatter(scatter, job, signal);
+      } else {
+        await threads?.end();
+        await scatter.all(source, signal, (scan, bytes) => {
+          watch?.scanned(scan, source);
+          progress.add(scan.count, bytes);
+        });
+        watch?.end();
+      }
+    } catch (cause) {
+      progress.end();
+      throw diskError("write to", files.folder, cause);
+    } finally {
+      scatter.close();
     }
-  } catch (cause) {
-    progress.end();
-    throw diskError("write to", files.folder, cause);
+    files.bytes = positions.reduce((sum, length) => sum + length, 0);
   } finally {
-    scatter.close();
+    await threads?.end();
   }
-  files.bytes = positions.reduce((sum, length) => sum + length, 0);
   progress.done();
   return true;
 }
