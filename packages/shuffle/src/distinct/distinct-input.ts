@@ -5,7 +5,7 @@ import type { GroupKeyer } from "../source/group-keyer.js";
 import { type Input, isRecords, type Source } from "../source/input.js";
 import type { KeyedBatch } from "../source/keyed-batch.js";
 import { withShortKeys } from "../source/short-keys.js";
-import { readByThreads, type Share, ShareResult, sharesOf } from "../threads/share-threads.js";
+import { readByThreads, type Share, ShareResult, startShares } from "../threads/share-threads.js";
 import { threadProgram } from "../threads/thread-program.js";
 import { type KeyFields, unseenRecords } from "./unseen-records.js";
 
@@ -35,9 +35,19 @@ export async function* keyedBatches<R>(
     });
     for await (const { batch } of found) yield withShortKeys(batch);
   };
-  const entry = threadProgram(() => new URL("./distinct-worker.js", import.meta.url), threads);
+  const program = threadProgram(() => new URL("./distinct-worker.js", import.meta.url), threads);
   // This thread needs no head start: it also hands on what it finds.
-  const shares = entry && (await sharesOf(run, source, keyer.missing, [keyer.watch], threads, 0));
+  const shares =
+    program &&
+    (await startShares<readonly KeyedBatch[]>(
+      run,
+      source,
+      keyer.missing,
+      [keyer.watch],
+      threads,
+      program,
+      0,
+    ));
   run.workspace.charge(mostBytes);
   try {
     if (!shares) {
@@ -45,13 +55,7 @@ export async function* keyedBatches<R>(
       keyer.end();
       return;
     }
-    const program = { entry, job: keys };
-    const byThreads = readByThreads<R, KeyedBatch, readonly KeyedBatch[]>(
-      run,
-      shares,
-      program,
-      read,
-    );
+    const byThreads = readByThreads<R, KeyedBatch, readonly KeyedBatch[]>(run, shares, keys, read);
     for await (const found of byThreads) {
       if (found instanceof ShareResult) {
         found.isTaken = true;

@@ -1,12 +1,12 @@
 // The entry of a thread that finds the first records of keys in a share of the input: see `distinct-input.ts`.
-import { workerData } from "node:worker_threads";
 import { KeyIndex } from "../fold/key-index.js";
 import { BatchWriter, type KeyedBatch } from "../source/keyed-batch.js";
 import { workOnShare } from "../threads/share-work.js";
+import { jobOfThread } from "../threads/thread-job.js";
 import type { DistinctJob } from "./distinct-input.js";
 import { unseenRecords } from "./unseen-records.js";
 
-const job = workerData as DistinctJob;
+const job = await jobOfThread<DistinctJob>();
 await workOnShare<readonly KeyedBatch[]>(job, async (sources, reading, onRead) => {
   /** The keys found so far, once the scanner no longer tells which ones are new. */
   let index: KeyIndex | undefined;

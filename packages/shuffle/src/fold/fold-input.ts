@@ -16,7 +16,7 @@ import { inArrays, isRecords, RecordsInput, type Source } from "../source/input.
 import { BatchWriter, selected } from "../source/keyed-batch.js";
 import { type Missing, type MissingOption, presentIn } from "../source/missing.js";
 import { encodeStructured } from "../source/structured.js";
-import { readByThreads, type Share, ShareResult, sharesOf } from "../threads/share-threads.js";
+import { readByThreads, type Share, ShareResult, startShares } from "../threads/share-threads.js";
 import { threadProgram } from "../threads/thread-program.js";
 import type { Aggregate, ValueOf } from "./aggregates.js";
 import { BATCH_BYTES, type FoldBatch, type FoldedShare } from "./fold.js";
@@ -71,11 +71,13 @@ async function* scannedBatches<R>(
       }
     };
     const watches = [keyer.watch, values.watch];
-    const entry = threadProgram(() => new URL("./fold-worker.js", import.meta.url), threads);
+    const program = threadProgram(() => new URL("./fold-worker.js", import.meta.url), threads);
     const shares =
-      entry && names && (await sharesOf(run, records, keyer.missing, watches, threads));
+      program &&
+      names &&
+      (await startShares<FoldedShare>(run, records, keyer.missing, watches, threads, program));
     if (shares) {
-      yield* readByThreads(run, shares, { entry, job: plan }, batchesOf);
+      yield* readByThreads(run, shares, plan, batchesOf);
     } else yield* batchesOf([records], true);
     keyer.end();
     values.end();

@@ -1,14 +1,14 @@
 // The entry of a thread that aggregates parts of the input: see `fold-input.ts`.
-import { workerData } from "node:worker_threads";
 import { decodeGroupKey } from "@partd/records";
 import { workOnShare } from "../threads/share-work.js";
+import { jobOfThread } from "../threads/thread-job.js";
 import { MERGEABLE } from "./aggregates.js";
 import type { Numbered } from "./columns.js";
 import type { FoldedShare } from "./fold.js";
 import { type FoldJob, fieldBatches } from "./fold-input.js";
 import { type Keyed, KeyIndex } from "./key-index.js";
 
-const job = workerData as FoldJob;
+const job = await jobOfThread<FoldJob>();
 await workOnShare<FoldedShare>(job, async (sources, reading, onRead) => {
   const index = new KeyIndex();
   const columns = job.names.map((name) => MERGEABLE[name]!("").column());

@@ -1,6 +1,6 @@
 import { PartdError } from "@partd/core";
 import { checkIntegerOption, checkOptionNames, type OptionNames } from "@partd/core/author";
-import { openPart, type RecordsPart, type Scan } from "@partd/records";
+import { openPart, type Records, type RecordsPart, type Scan } from "@partd/records";
 import { partitionByHash } from "../group/group-by.js";
 import { oneAhead } from "../run/one-ahead.js";
 import { Output } from "../run/output.js";
@@ -17,7 +17,7 @@ import { type JoinSink, LineSink, ParsingSink } from "./join-sink.js";
 import { KeyKinds } from "./key-kinds.js";
 import { JOIN_KINDS, type JoinKind } from "./kind.js";
 import { type LineJob, PART_BYTES } from "./line-joiner.js";
-import { lineProgram, linesByThreads } from "./line-threads.js";
+import { LineThreads, lineProgram } from "./line-threads.js";
 
 export interface JoinOptions<L, R, Kind extends JoinKind> extends RunOptions, MissingOption {
   /** The key of a record on the left: a field's name, several names, or a function. */
@@ -198,7 +198,7 @@ async function* lines(plan: JoinPlan): AsyncGenerator<Uint8Array> {
     const work = await lineWork(run, plan);
     if (work) {
       run.workspace.charge(work.charged);
-      const rest = yield* linesByThreads(run, work.job, work.threads - 1);
+      const rest = yield* work.threads.join(work.job);
       run.workspace.uncharge(work.charged);
       if (rest.length === 0) {
         run.progress.done();
@@ -216,47 +216,69 @@ async function* lines(plan: JoinPlan): AsyncGenerator<Uint8Array> {
   }
 }
 
-/** Plans a join by the scanners alone; `undefined` if they cannot do it. */
+/** Plans a join by the scanners alone, and starts its threads; `undefined` if they cannot do it. */
 async function lineWork(
   run: Run,
-  { left, right, kind, options, keyKinds }: JoinPlan,
-): Promise<{ job: LineJob; threads: number; charged: number } | undefined> {
+  plan: JoinPlan,
+): Promise<{ job: LineJob; threads: LineThreads; charged: number } | undefined> {
+  const { left, right, kind, options } = plan;
   const { fields: by, missing } = left.keyer;
   const { fields: rightBy } = right.keyer;
   // Lines are joined without looking for their fields.
   if (missing !== "keep") return undefined;
   if (kind === "right" || kind === "full" || !by || by.length !== rightBy?.length) return undefined;
-  const records = [left.source, right.source].map((source) => {
+  const [lines, rightLines] = [left.source, right.source].map((source) => {
     return isRecords(source) && source.format.name === "ndjson" ? source : undefined;
   });
-  const lengths = [await records[0]?.byteLength(), await records[1]?.byteLength()];
+  const lengths = [await lines?.byteLength(), await rightLines?.byteLength()];
   const [leftBytes, rightBytes] = lengths;
-  if (leftBytes === undefined || rightBytes === undefined) return undefined;
+  if (!lines || leftBytes === undefined || !rightLines || rightBytes === undefined)
+    return undefined;
   const room = run.workspace.byteLength * KEPT_SHARE;
   // A line takes about twice its bytes, because of its key and its place in the table.
   const fitting = Math.floor(room / (2 * rightBytes));
   if (fitting < 1) return undefined;
-  const parts = await records[0]?.split(Math.ceil(Math.max(1, leftBytes) / PART_BYTES));
-  const rightParts = await records[1]?.split(1);
+  const program = threadProgram(lineProgram, options.threads);
+  const count = program ? Math.min(threadsFor(run, leftBytes, options.threads), fitting) : 1;
+  const threads = new LineThreads(run, program, count - 1);
+  let sides: Pick<LineJob, "left" | "right"> | undefined;
+  try {
+    sides = await lineSides(run, plan, lines, rightLines);
+  } finally {
+    if (!sides) await threads.end();
+  }
+  const { limit } = run.reading;
+  return (
+    sides && {
+      job: { by, rightBy, kind, ...sides, mostBytes: room / count, limit },
+      threads,
+      charged: room,
+    }
+  );
+}
+
+/** The parts of both sides; `undefined` if lines cannot be joined as they are. */
+async function lineSides(
+  run: Run,
+  { left, right, keyKinds }: JoinPlan,
+  lines: Records<unknown>,
+  rightLines: Records<unknown>,
+): Promise<Pick<LineJob, "left" | "right"> | undefined> {
+  const byteLength = Math.max(1, (await lines.byteLength()) ?? 0);
+  const parts = await lines.split(Math.ceil(byteLength / PART_BYTES));
+  const rightParts = await rightLines.split(1);
   if (!parts || !rightParts) return undefined;
   const isSettled = async ({ keyer }: JoinSide, [first]: readonly RecordsPart[]) =>
     first === undefined || (await keyer.watch?.isSettledBy(first, run.reading)) !== false;
   // Lines are joined without checking that the fields exist.
   if (!(await isSettled(left, parts)) || !(await isSettled(right, rightParts))) return undefined;
   if (parts[0] && rightParts[0]) {
-    const look = (part: RecordsPart, by: readonly string[], side: "left" | "right") =>
-      lookAtFirst(run, part, by, (scan) => keyKinds?.look(scan, side));
-    await look(rightParts[0], rightBy, "right");
-    if ((await look(parts[0], by, "left")) === false) return undefined;
+    const look = (part: RecordsPart, { keyer }: JoinSide, side: "left" | "right") =>
+      lookAtFirst(run, part, keyer.fields!, (scan) => keyKinds?.look(scan, side));
+    await look(rightParts[0], right, "right");
+    if ((await look(parts[0], left, "left")) === false) return undefined;
   }
-  const program = threadProgram(lineProgram, options.threads);
-  const threads = program ? Math.min(threadsFor(run, leftBytes, options.threads), fitting) : 1;
-  const mostBytes = room / threads;
-  return {
-    job: { by, rightBy, kind, left: parts, right: rightParts, mostBytes, limit: run.reading.limit },
-    threads,
-    charged: room,
-  };
+  return { left: parts, right: rightParts };
 }
 
 /** Scans the first batch of a part. */

@@ -6,7 +6,7 @@ import { errorOf, type ThreadFailure } from "../threads/thread-failure.js";
 import { type LineJob, LineJoiner } from "./line-joiner.js";
 import { LineTurns, MOST_HELD } from "./line-turns.js";
 
-/** The start data of a thread. */
+/** What a thread gets. */
 export interface LineWork {
   readonly job: LineJob;
   /** The state of `LineTurns`. */
@@ -25,60 +25,80 @@ export type LineMessage =
 
 export const lineProgram = (): URL => new URL("./line-worker.js", import.meta.url);
 
-/**
- * Joins lines in this thread and `others` more. They come in the order of the left side, although parts
- * may be joined in any order.
- *
- * @returns the parts that could not be joined this way: all of them, if the right side is too large.
- */
-export async function* linesByThreads(
-  run: Run,
-  job: LineJob,
-  others: number,
-): AsyncGenerator<Uint8Array, readonly RecordsPart[]> {
-  const turns = new LineTurns(LineTurns.state(others));
-  const results = new PartResults(turns);
-  const onRead = (records: number, bytes: number) => run.progress.add(records, bytes);
-  const workers = Array.from({ length: others }, (_, thread) => {
-    const workerData: LineWork = { job, turns: turns.state, thread };
-    const worker = new Worker(lineProgram(), { workerData });
-    results.listen(worker, thread, onRead);
-    return worker;
-  });
-  let own: OwnPart | undefined;
-  const forget = run.signal && onAbort(run.signal, () => results.fail(run.signal?.reason));
-  try {
-    const joiner = await LineJoiner.open(job, onRead, run.signal);
-    if (!joiner) return job.left;
-    for (let next = 0; next < job.left.length; ) {
-      const result = results.of(next);
-      const piece = result.pieces.shift();
-      if (piece) {
-        yield piece.bytes;
-        results.release(piece);
-      } else if (result.isEnded) {
-        if (result.failure !== undefined) throw result.failure;
-        const part = job.left[next]!;
-        if (result.rest !== undefined) {
-          return [{ ...part, start: result.rest }, ...job.left.slice(next + 1)];
-        }
-        results.forget(next++);
-      } else {
-        const number: number = own?.number ?? turns.take();
-        own ??= job.left[number] && { number, pieces: joiner.part(job.left[number], onRead) };
-        // Limit how much this thread makes ahead of its turn.
-        if (own && (own.number === next || results.held < MOST_HELD)) {
-          if (await results.step(own)) own = undefined;
-        } else await results.news();
-      }
-      results.check();
+/** Threads that join lines together with this one. They begin to start at once, and need an `end`. */
+export class LineThreads {
+  readonly #run: Run;
+  readonly #turns: LineTurns;
+  readonly #results: PartResults;
+  readonly #workers: readonly Worker[];
+
+  /** @param program of a thread; not needed for none. */
+  constructor(run: Run, program: URL | undefined, count: number) {
+    this.#run = run;
+    this.#turns = new LineTurns(LineTurns.state(count));
+    this.#results = new PartResults(this.#turns);
+    this.#workers = Array.from({ length: count }, (_, thread) => {
+      const worker = new Worker(program!);
+      this.#results.listen(worker, thread, this.#onRead);
+      return worker;
+    });
+  }
+
+  readonly #onRead = (records: number, bytes: number) => this.#run.progress.add(records, bytes);
+
+  /**
+   * Yields lines in the order of the left side, although its parts may be joined in any order.
+   *
+   * @returns the parts that could not be joined this way: all of them, if the right side is too large.
+   */
+  async *join(job: LineJob): AsyncGenerator<Uint8Array, readonly RecordsPart[]> {
+    const { signal } = this.#run;
+    const turns = this.#turns;
+    const results = this.#results;
+    const onRead = this.#onRead;
+    for (const [thread, worker] of this.#workers.entries()) {
+      const work: LineWork = { job, turns: turns.state, thread };
+      worker.postMessage(work);
     }
-    return [];
-  } finally {
-    forget?.();
-    turns.stop();
-    await own?.pieces.return(undefined);
-    await Promise.all(workers.map((worker) => worker.terminate()));
+    let own: OwnPart | undefined;
+    const forget = signal && onAbort(signal, () => results.fail(signal.reason));
+    try {
+      const joiner = await LineJoiner.open(job, onRead, signal);
+      if (!joiner) return job.left;
+      for (let next = 0; next < job.left.length; ) {
+        const result = results.of(next);
+        const piece = result.pieces.shift();
+        if (piece) {
+          yield piece.bytes;
+          results.release(piece);
+        } else if (result.isEnded) {
+          if (result.failure !== undefined) throw result.failure;
+          const part = job.left[next]!;
+          if (result.rest !== undefined) {
+            return [{ ...part, start: result.rest }, ...job.left.slice(next + 1)];
+          }
+          results.forget(next++);
+        } else {
+          const number: number = own?.number ?? turns.take();
+          own ??= job.left[number] && { number, pieces: joiner.part(job.left[number], onRead) };
+          // Limit how much this thread makes ahead of its turn.
+          if (own && (own.number === next || results.held < MOST_HELD)) {
+            if (await results.step(own)) own = undefined;
+          } else await results.news();
+        }
+        results.check();
+      }
+      return [];
+    } finally {
+      forget?.();
+      turns.stop();
+      await own?.pieces.return(undefined);
+      await this.end();
+    }
+  }
+
+  async end(): Promise<void> {
+    await Promise.all(this.#workers.map((worker) => worker.terminate()));
   }
 }
 

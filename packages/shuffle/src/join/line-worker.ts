@@ -1,11 +1,12 @@
 // The entry of a thread that joins parts of the left side: see `line-threads.ts`.
-import { parentPort, workerData } from "node:worker_threads";
+import { parentPort } from "node:worker_threads";
 import { failureOf } from "../threads/thread-failure.js";
+import { jobOfThread } from "../threads/thread-job.js";
 import { LineJoiner } from "./line-joiner.js";
 import type { LineMessage, LineWork } from "./line-threads.js";
 import { LineTurns } from "./line-turns.js";
 
-const { job, turns: state, thread } = workerData as LineWork;
+const { job, turns: state, thread } = await jobOfThread<LineWork>();
 const turns = new LineTurns(state);
 const tell = (message: LineMessage, transfer: ArrayBuffer[] = []) => {
   parentPort?.postMessage(message, transfer);

@@ -35,20 +35,28 @@ export class ShareResult<T> {
   }
 }
 
+/** The input in shares, and the threads that read all of them but the first. */
+interface Shares<T> {
+  readonly shares: readonly (readonly RecordsPart[])[];
+  readonly threads: readonly ShareThread<T>[];
+}
+
 /**
- * The parts of the input for each thread; `undefined` if one thread should do everything.
+ * Divides the input among threads, which start meanwhile; `undefined` if one thread should do everything.
  *
  * @param watches for fields, which threads do not check: they read only if the first records have them.
+ * @param program that of a thread, which gets a job and its {@link Share}.
  * @param aheadBytes how much more the first share has, because its thread need not start.
  */
-export async function sharesOf<R>(
+export async function startShares<T>(
   run: Run,
-  records: Records<R>,
+  records: Records<unknown>,
   missing: Missing,
   watches: readonly (FieldWatch | undefined)[],
   asked: number | undefined,
+  program: URL,
   aheadBytes = AHEAD_BYTES,
-): Promise<readonly (readonly RecordsPart[])[] | undefined> {
+): Promise<Shares<T> | undefined> {
   if (asked !== undefined) checkIntegerOption("threads", asked, 1, 256);
   const byteLength = await records.byteLength();
   if (byteLength === undefined || typeof missing === "function") return undefined;
@@ -56,9 +64,26 @@ export async function sharesOf<R>(
   const pieces = threads > 1 ? await records.split(SPLITS * threads, { guess: true }) : undefined;
   // The columns of a CSV are known after the first batch.
   if (!pieces || pieces.length < 2) return undefined;
-  for (const watch of watches) {
-    if (watch && !(await watch.isSettledBy(pieces[0]!, run.reading))) return undefined;
+  const shares = sharesOf(pieces, byteLength, threads, aheadBytes);
+  const others = shares.slice(1).map(() => new ShareThread<T>(run, program));
+  let isSettled = false;
+  try {
+    for (const watch of watches) {
+      if (watch && !(await watch.isSettledBy(pieces[0]!, run.reading))) return undefined;
+    }
+    isSettled = true;
+    return { shares, threads: others };
+  } finally {
+    if (!isSettled) await Promise.all(others.map((thread) => thread.end()));
   }
+}
+
+function sharesOf(
+  pieces: readonly RecordsPart[],
+  byteLength: number,
+  threads: number,
+  aheadBytes: number,
+): readonly (readonly RecordsPart[])[] {
   const ahead = Math.min(aheadBytes, byteLength / 4);
   const others = (byteLength - ahead) / threads;
   const shares: RecordsPart[][] = [];
@@ -104,13 +129,11 @@ const MOST_THREADS = 4;
  * Yields the batches of the first share, which this thread reads, then the results of the other shares,
  * which threads read. A share whose result is too large for a thread, or for its receiver, is read here
  * instead.
- *
- * @param entry the program of a thread, which gets `job` and its {@link Share}.
  */
 export async function* readByThreads<R, Batch, T>(
   run: Run,
-  shares: readonly (readonly RecordsPart[])[],
-  { entry, job }: { readonly entry: URL; readonly job: object },
+  { shares, threads }: Shares<T>,
+  job: object,
   batchesOf: (
     parts: Iterable<Records<R>>,
     isFirst: boolean,
@@ -120,10 +143,9 @@ export async function* readByThreads<R, Batch, T>(
   const charged = mostBytes * (shares.length - 1);
   const [first, ...others] = shares;
   run.workspace.charge(charged);
-  const threads = others.map(
-    (parts) =>
-      new ShareThread<T>(run, entry, { ...job, parts, mostBytes, limit: run.reading.limit }),
-  );
+  for (const [i, parts] of others.entries()) {
+    threads[i]!.begin({ ...job, parts, mostBytes, limit: run.reading.limit });
+  }
   const sequence = new PartSequence();
   try {
     yield* batchesOf(sequence.open(first!), true);
@@ -154,8 +176,8 @@ class ShareThread<T> {
   readonly #worker: Worker;
   #forget = () => {};
 
-  constructor({ progress, signal }: Run, entry: URL, job: Share) {
-    const worker = new Worker(entry, { workerData: job });
+  constructor({ progress, signal }: Run, program: URL) {
+    const worker = new Worker(program);
     this.#worker = worker;
     this.made = new Promise((resolve, reject) => {
       worker.on("message", (message: ShareMessage<T>) => {
@@ -170,6 +192,10 @@ class ShareThread<T> {
       if (signal) this.#forget = onAbort(signal, () => reject(signal.reason));
     });
     this.made.catch(() => {}); // The receiver gets the error when it awaits this.
+  }
+
+  begin(job: Share): void {
+    this.#worker.postMessage(job);
   }
 
   async end(): Promise<void> {
