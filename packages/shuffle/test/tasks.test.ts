@@ -1,9 +1,9 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { once } from "node:events";
+import { EventEmitter, once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setTimeout as pause } from "node:timers/promises";
+import { setImmediate as immediate, setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, jest, test } from "@jest/globals";
 import {
@@ -15,6 +15,7 @@ import {
   type Tuple,
   tuple,
 } from "@partd/core";
+import { unlessAborted } from "@partd/core/author";
 import { FileStore } from "@partd/file";
 import { LogStore } from "@partd/log";
 import { readCsv, readNdjson } from "@partd/records";
@@ -387,6 +388,91 @@ describe("Shuffle", () => {
     await shuffle.seal();
     expect(await shuffle.tasks()).toEqual(["3"]);
     expect(await shuffle.partition(0).toArray()).toEqual([]);
+  });
+
+  test("overlapping writes append in turn, as a store may swap appends that overlap", async () => {
+    class Counting extends Dict {
+      most = 0;
+      #under = 0;
+      override async append(...args: Parameters<Dict["append"]>): Promise<void> {
+        this.most = Math.max(this.most, ++this.#under);
+        for (let turn = 0; turn < 20; turn++) await immediate();
+        await super.append(...args);
+        this.#under--;
+      }
+    }
+    const store = new Counting();
+    const shuffle = new Shuffle<{ id: number; text: string }>(store, { by: "id", partitions: 1 });
+    const writer = shuffle.writer({ task: "t" });
+    const text = "x".repeat(17 << 20); // More than a writer keeps.
+    await Promise.all([1, 2].map((id) => writer.write([{ id, text }])));
+    expect(store.most).toBe(1);
+    expect(await writer.commit()).toBe(true);
+    await shuffle.seal();
+    const read = await shuffle.partition(0).toArray();
+    expect(read.map(({ id }) => id).sort()).toEqual([1, 2]);
+  });
+
+  test("a write that was aborted before it began leaves the attempt as it was", async () => {
+    const shuffle = new Shuffle<{ id: number }>(new Dict(), { by: "id", partitions: 1 });
+    const writer = shuffle.writer({ task: "t" });
+    await writer.write([{ id: 1 }]);
+    const reason = new Error("enough");
+    const signal = AbortSignal.abort(reason);
+    await expect(writer.write([{ id: 2 }], { signal })).rejects.toBe(reason);
+    expect(await writer.commit()).toBe(true);
+    await shuffle.seal();
+    expect(await shuffle.partition(0).toArray()).toEqual([{ id: 1 }]);
+  });
+
+  test("a write is given up while the store does not answer", async () => {
+    for (const silent of ["get", "append"]) {
+      const gate = new EventEmitter();
+      const asked = once(gate, "asked");
+      const never = (_: unknown, options?: OperationOptions) => {
+        gate.emit("asked");
+        return unlessAborted(new Promise<never>(() => {}), options?.signal);
+      };
+      const store = Object.assign(new Dict(), { [silent]: never });
+      const shuffle = new Shuffle<{ id: number; text: string }>(store, {
+        by: "id",
+        partitions: 1,
+      });
+      const given = new AbortController();
+      const records = [{ id: 1, text: "x".repeat(17 << 20) }];
+      const written = shuffle.writer({ task: "t" }).write(records, given);
+      await asked;
+      const reason = new Error("enough");
+      given.abort(reason);
+      await expect(written).rejects.toBe(reason);
+    }
+  }, 60_000);
+
+  test("an abort that failed can be tried again", async () => {
+    class Failing extends Dict {
+      fails = true;
+      override delete(...args: Parameters<Dict["delete"]>): Promise<void> {
+        return this.fails ? Promise.reject(new Error("no answer")) : super.delete(...args);
+      }
+    }
+    const store = new Failing();
+    const shuffle = new Shuffle<{ id: number }>(store, { by: "id", partitions: 1 });
+    const writer = shuffle.writer({ task: "t" });
+    const records = [{ id: 1, text: "x".repeat(17 << 20) }];
+    await writer.write(records);
+    await expect(writer.abort()).rejects.toThrow("no answer");
+    await expect(writer.write(records)).rejects.toMatchObject({ code: "ERR_PARTD_CLOSED" });
+    store.fails = false;
+    await writer.abort();
+    expect(await store.count()).toBe(1);
+  });
+
+  test("a writer takes little memory for partitions without records", () => {
+    const shuffle = new Shuffle<{ id: number }>(new Dict(), { by: "id", partitions: 65_536 });
+    const before = process.memoryUsage().arrayBuffers;
+    const writers = [1, 2].map((task) => shuffle.writer({ task }));
+    expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(10e6); // It was 540 MB.
+    expect(writers).toHaveLength(2);
   });
 
   test("refuses a journal that holds what no shuffle writes", async () => {

@@ -12,7 +12,8 @@ export class ChunkWriter {
   /** Bytes of all chunks that were taken. */
   bytes = 0;
   #number = 0;
-  #chunk = Buffer.allocUnsafeSlow(FIRST_BYTES);
+  /** Empty until there is a record: a writer may have 65,536 partitions. */
+  #chunk = NOTHING;
   #used = CHUNK_HEADER;
 
   /** Bytes that have not been taken. */
@@ -31,7 +32,7 @@ export class ChunkWriter {
     const keyLength = keyEnd - keyStart;
     const needed = this.#used + RECORD_HEADER + keyLength + end - start;
     if (needed > this.#chunk.length) {
-      const grown = Buffer.allocUnsafeSlow(Math.max(needed, 2 * this.#chunk.length));
+      const grown = Buffer.allocUnsafeSlow(Math.max(needed, 2 * this.#chunk.length, FIRST_BYTES));
       grown.set(this.#chunk.subarray(0, this.#used));
       this.#chunk = grown;
     }
@@ -49,12 +50,13 @@ export class ChunkWriter {
     chunk.writeUInt32LE(this.#number++, 0);
     chunk.writeUInt32LE(this.waiting, 4);
     this.bytes += chunk.length;
-    this.#chunk = Buffer.allocUnsafeSlow(FIRST_BYTES);
+    this.#chunk = NOTHING;
     this.#used = CHUNK_HEADER;
     return chunk;
   }
 }
 
+const NOTHING = Buffer.alloc(0);
 const CHUNK_HEADER = 8;
 const RECORD_HEADER = 8;
 const FIRST_BYTES = 4096;

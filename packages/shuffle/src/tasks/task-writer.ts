@@ -29,6 +29,8 @@ export class TaskWriter<R> implements AsyncDisposable {
   #agreed: Settings | undefined;
   readonly #partitions: ChunkWriter[];
   #waiting = 0;
+  /** Resolves after the last flush. */
+  #flushed: Promise<void> = Promise.resolve();
   #state: "open" | "failed" | "ended" = "open";
   /** The writes that are under way. */
   readonly #writing = new Set<Promise<void>>();
@@ -52,8 +54,8 @@ export class TaskWriter<R> implements AsyncDisposable {
   /** Writes all records of a source. May be called again for more. Rows of CSV become objects. */
   async write(source: Source<R>, options: OperationOptions = {}): Promise<void> {
     this.#checkOpen();
-    const signals = [this.#ending.signal, options.signal].filter((signal) => signal !== undefined);
-    const writing = this.#write(source, AbortSignal.any(signals));
+    options.signal?.throwIfAborted();
+    const writing = this.#write(source, options);
     this.#writing.add(writing);
     try {
       await writing;
@@ -62,8 +64,10 @@ export class TaskWriter<R> implements AsyncDisposable {
     }
   }
 
-  async #write(source: Source<R>, signal: AbortSignal): Promise<void> {
-    this.#agreed ??= await this.#settings.agree();
+  async #write(source: Source<R>, options: OperationOptions): Promise<void> {
+    const signals = [this.#ending.signal, options.signal].filter((signal) => signal !== undefined);
+    const signal = AbortSignal.any(signals);
+    this.#agreed ??= await unlessAborted(this.#settings.agree(), signal);
     // Readers take all records of a partition to be of one format.
     const { format } = isRecords(source) ? source : {};
     const parsed = format && format.name !== "ndjson" ? format : undefined;
@@ -84,7 +88,7 @@ export class TaskWriter<R> implements AsyncDisposable {
           this.#waiting += keyEnd - keyStart + end - start;
           start = end;
         }
-        if (this.#waiting >= FLUSH_BYTES) await this.#flush();
+        if (this.#waiting >= FLUSH_BYTES) await this.#flush(options);
       }
     } catch (error) {
       if (this.#state === "open") this.#state = "failed";
@@ -92,7 +96,14 @@ export class TaskWriter<R> implements AsyncDisposable {
     }
   }
 
-  async #flush(options?: OperationOptions): Promise<void> {
+  /** Appends what waits, after what was appended before: a store may swap appends that overlap. */
+  #flush(options: OperationOptions): Promise<void> {
+    const flushed = this.#flushed.then(() => this.#append(options));
+    this.#flushed = flushed.catch(() => {}); // The attempt has failed then.
+    return flushed;
+  }
+
+  async #append(options: OperationOptions): Promise<void> {
     const entries = this.#partitions.flatMap((partition, index) =>
       partition.waiting === 0 ? [] : [[this.#key(index), partition.take()] as const],
     );
@@ -145,18 +156,23 @@ export class TaskWriter<R> implements AsyncDisposable {
     );
   }
 
-  /** Removes what was written, unless it was committed. */
+  /** Removes what was written, unless it was committed. If that fails it may be called again. */
   async abort(): Promise<void> {
     if (this.#state === "ended") return;
     this.#state = "ended";
     this.#ending.abort(ended());
     await Promise.allSettled(this.#writing);
-    if (this.#mayCount) {
-      // Under the lock, so that no commit that was given up is still on its way.
-      const { committed } = await this.#journal.update(() => undefined);
-      if (committed.get(this.task)?.writer === this.#writer) return;
+    try {
+      if (this.#mayCount) {
+        // Under the lock, so that no commit that was given up is still on its way.
+        const { committed } = await this.#journal.update(() => undefined);
+        if (committed.get(this.task)?.writer === this.#writer) return;
+      }
+      await this.#store.delete(this.#partitions.map((_, index) => this.#key(index)));
+    } catch (error) {
+      this.#state = "failed";
+      throw error;
     }
-    await this.#store.delete(this.#partitions.map((_, index) => this.#key(index)));
   }
 
   #checkOpen(): void {
