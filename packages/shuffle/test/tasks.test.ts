@@ -475,6 +475,43 @@ describe("Shuffle", () => {
     expect(writers).toHaveLength(2);
   });
 
+  test("a drop that was cut leaves no task that counts, and is completed by the next", async () => {
+    class Cut extends Dict {
+      calls = 0;
+      override delete(...args: Parameters<Dict["delete"]>): Promise<void> {
+        return this.calls++ > 0 ? Promise.reject(new Error("cut")) : super.delete(...args);
+      }
+    }
+    const store = new Cut();
+    await store.append({ other: new Uint8Array(1), data: new Uint8Array(1) });
+    const shuffle = new Shuffle<{ id: number }>(store, { by: "id", partitions: 4 });
+    const fill = async () => {
+      const writer = shuffle.writer({ task: 1 });
+      await writer.write(Array.from({ length: 20 }, (_, id) => ({ id })));
+      await writer.commit();
+      await shuffle.seal();
+    };
+    await fill();
+    await expect(shuffle.drop()).rejects.toThrow("cut");
+    expect(await shuffle.tasks()).toEqual([]);
+    store.calls = Number.NEGATIVE_INFINITY;
+    await fill();
+    let records = 0;
+    for (let i = 0; i < 4; i++) records += (await shuffle.partition(i).toArray()).length;
+    expect(records).toBe(20);
+    await shuffle.drop();
+    expect(await store.count()).toBe(2);
+  });
+
+  test("tasks come in the order of their numbers, then of their names", async () => {
+    const tasks = [-1, "02", "2", 2.5, 10, "10.5", 1e21, "", "1e3", "2024-01", "a", "b"];
+    for (const order of [tasks, [...tasks].reverse()]) {
+      const shuffle = new Shuffle<{ id: number }>(new Dict(), { by: "id", partitions: 1 });
+      for (const task of order) await shuffle.writer({ task }).commit();
+      expect(await shuffle.tasks()).toEqual(tasks.map(String));
+    }
+  });
+
   test("refuses a journal that holds what no shuffle writes", async () => {
     const written = '"written":[[1,9]]';
     for (const line of [

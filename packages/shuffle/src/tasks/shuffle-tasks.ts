@@ -1,4 +1,11 @@
-import { isTuple, type OperationOptions, PartdError, type Store, tuple } from "@partd/core";
+import {
+  isTuple,
+  type Key,
+  type OperationOptions,
+  PartdError,
+  type Store,
+  tuple,
+} from "@partd/core";
 import { checkOptionNames, type OptionNames, unlessAborted } from "@partd/core/author";
 import { chainGroups } from "../group/chain-groups.js";
 import type { Group } from "../group/group.js";
@@ -219,31 +226,43 @@ export class Shuffle<R, const B extends By<R> = By<R>> {
 
   /** Removes the shuffle with all its records. Call it when no process writes or reads any more. */
   async drop(options?: OperationOptions): Promise<void> {
-    await this.#deleteData(() => true, options);
+    // First the journal: a drop that was killed must not leave tasks that count and have no records.
     await this.#store.delete(tuple(this.#name, "journal"), options);
     this.#settings.forget();
+    await this.#deleteData(() => true, options);
   }
 
   async #deleteData(
     isOver: (task: string, writer: string) => boolean,
     options?: OperationOptions,
   ): Promise<void> {
-    for await (const key of this.#store.keys(options)) {
-      if (!isTuple(key)) continue;
-      const [name, kind, , task, writer] = key.parts;
-      if (name !== this.#name || kind !== "data") continue;
-      if (isOver(task!, writer!)) await this.#store.delete(key, options);
+    let over: Key[] = [];
+    for await (const key of this.#store.keys({ ...options, prefix: tuple(this.#name, "data") })) {
+      const [, , , task, writer] = isTuple(key) ? key.parts : [];
+      if (writer === undefined || !isOver(task!, writer)) continue;
+      over.push(key);
+      if (over.length < DELETED_AT_ONCE) continue;
+      await this.#store.delete(over, options);
+      over = [];
     }
+    if (over.length > 0) await this.#store.delete(over, options);
   }
 }
 
+/** A deletion takes a lock in some stores, and in others it writes an object. */
+const DELETED_AT_ONCE = 1000;
+
 /** Orders numbers first, by value, then names. */
 function compareTasks(left: string, right: string): number {
-  const [a, b] = [left, right].map((task) => (/^\d{1,15}$/.test(task) ? Number(task) : undefined));
-  if (a !== undefined && b !== undefined) return a - b;
-  if (a !== undefined || b !== undefined) return a !== undefined ? -1 : 1;
+  const [a, b] = [left, right].map((task) => (NUMBER.test(task) ? Number(task) : undefined));
+  if (a !== undefined && b !== undefined && a !== b) return a - b;
+  if ((a === undefined) !== (b === undefined)) return a !== undefined ? -1 : 1;
+  // The same order whichever was committed first, also for "2" and "02".
   return left < right ? -1 : left === right ? 0 : 1;
 }
+
+/** As numbers are written, and with zeros before them. */
+const NUMBER = /^-?\d+(\.\d+)?(e[+-]\d+)?$/;
 
 /** @throws `ERR_PARTD_VALUE` for a name that may differ each time, such as a variable that is not set. */
 function checkName(option: string, given: unknown): void {
